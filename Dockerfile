@@ -1,0 +1,68 @@
+# syntax=docker/dockerfile:1
+# Landfall with all that it runs beside itself: git, Docker's client with Compose, Trivy, Temporal's CLI. For linux/amd64 and linux/arm64.
+# Alone, with the Docker socket and a volume, it starts everything embedded:
+#   docker run -v /var/run/docker.sock:/var/run/docker.sock -v landfall:/landfall -p 8080:8080 landfall
+ARG NODE_VERSION=20-bookworm-slim
+ARG GO_VERSION=1.26-bookworm
+ARG DOCKER_VERSION=28.2.2
+ARG TRIVY_VERSION=0.76.0
+
+# Built from source for the target, on the builder's own platform: Go verifies every module against its public checksum database.
+FROM --platform=$BUILDPLATFORM golang:${GO_VERSION} AS tools
+ARG TARGETARCH
+ARG TEMPORAL_CLI_VERSION=1.5.1
+ARG COMPOSE_VERSION=2.28.1
+ENV CGO_ENABLED=0 GOOS=linux GOARCH=${TARGETARCH}
+RUN --mount=type=cache,target=/root/.cache/go-build --mount=type=cache,target=/go/pkg/mod \
+    go install -trimpath -ldflags "-s -w" github.com/temporalio/cli/cmd/temporal@v${TEMPORAL_CLI_VERSION} \
+ && go install -trimpath -ldflags "-s -w" github.com/docker/compose/v2/cmd@v${COMPOSE_VERSION} \
+ && mkdir /tools \
+ && find /go/bin -type f -name temporal -exec mv {} /tools/temporal \; \
+ && find /go/bin -type f -name cmd -exec mv {} /tools/docker-compose \; \
+ && test -x /tools/temporal && test -x /tools/docker-compose
+
+FROM docker:${DOCKER_VERSION}-cli AS docker
+FROM aquasec/trivy:${TRIVY_VERSION} AS trivy
+
+# TypeScript to JavaScript, and the workflow bundle: neither depends on the target's architecture.
+FROM --platform=$BUILDPLATFORM node:${NODE_VERSION} AS build
+WORKDIR /app
+COPY package.json package-lock.json ./
+RUN --mount=type=cache,target=/root/.npm npm ci
+COPY tsconfig.json tsconfig.build.json worker.ts ./
+COPY src ./src
+COPY scripts ./scripts
+RUN npm run build
+
+FROM node:${NODE_VERSION} AS modules
+WORKDIR /app
+COPY package.json package-lock.json ./
+RUN --mount=type=cache,target=/root/.npm npm ci --omit=dev
+
+FROM node:${NODE_VERSION} AS landfall
+# util-linux's setpriv (part of the base image) drops root once the socket's group is known; tini reaps what Docker and git leave.
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends ca-certificates git openssh-client tini \
+ && rm -rf /var/lib/apt/lists/*
+COPY --from=docker /usr/local/bin/docker /usr/local/bin/docker
+COPY --from=trivy /usr/local/bin/trivy /usr/local/bin/trivy
+COPY --from=tools /tools/temporal /usr/local/bin/temporal
+COPY --from=tools /tools/docker-compose /usr/local/lib/docker/cli-plugins/docker-compose
+WORKDIR /app
+COPY --from=modules /app/node_modules ./node_modules
+COPY --from=build /app/dist ./dist
+COPY package.json LICENSE ./
+COPY bin ./bin
+COPY deploy/entrypoint.sh ./entrypoint.sh
+RUN ln -s /app/bin/landfall.mjs /usr/local/bin/landfall \
+ && mkdir /landfall && chown node:node /landfall
+# landfall.yaml, data and artifacts live here.
+WORKDIR /landfall
+VOLUME /landfall
+ENV NODE_ENV=production HOME=/landfall
+EXPOSE 8080 8081
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=6 \
+  CMD ["node", "-e", "fetch('http://127.0.0.1:8080/healthz').then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
+ENTRYPOINT ["/usr/bin/tini", "--", "/app/entrypoint.sh"]
+CMD ["node", "--enable-source-maps", "/app/dist/worker.js"]

@@ -1,0 +1,130 @@
+#!/usr/bin/env node
+/**
+ * The dependency rules of the source tree, enforced: who may import whom, and who may read the environment. Part of `npm run check`.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+/**
+ * @typedef {{ imports: readonly string[], types?: readonly string[], packages?: RegExp }} Rule
+ * `imports` and `types` are folders or files under src; `packages` is what a file may import from outside at run time.
+ * @typedef {{ specifier: string, typeOnly: boolean, line: number }} Import
+ * @typedef {{ file: string, line: number, message: string }} Problem
+ */
+
+const messages = ['workflows/messages.ts', 'workflows/start-options.ts'];
+
+/** @type {Readonly<Record<string, Rule>>} */
+export const rules = Object.freeze({
+  // Pure: no I/O, no Temporal.
+  domain: { imports: [], packages: /^(?!node:|@temporalio\/)/ },
+  config: { imports: ['domain'] },
+  adapters: { imports: ['domain'] },
+  activities: { imports: ['adapters', 'domain', ...messages] },
+  // Deterministic: nothing of Node's may get into the bundle.
+  workflows: { imports: ['domain'], types: ['activities'], packages: /^@temporalio\/(?:workflow|common)$/ },
+  api: { imports: ['domain', 'config', ...messages] },
+  cli: { imports: ['domain', 'config', ...messages] },
+  dashboard: { imports: [] },
+  // Where everything is put together; nothing but worker.ts imports it.
+  process: { imports: ['domain', 'config', 'adapters', 'activities', 'api', 'workflows'] },
+});
+
+/** The composition roots hand the environment in; tools.mjs is what set-up begins with, before there is anything to hand it in. */
+const environmentReaders = ['src/config/', 'src/cli/main.ts', 'src/adapters/tools.mjs', 'worker.ts'];
+
+/**
+ * @param {string} text a source file
+ * @returns {Import[]}
+ */
+export function importsOf(text) {
+  const statement = /^\s*(?:import|export)\s+(type\s+)?[^'";]*?\bfrom\s+['"]([^'"]+)['"]/gm;
+  const sideEffect = /^\s*import\s+()['"]([^'"]+)['"]/gm;
+  const dynamic = /\bimport\(\s*()['"]([^'"]+)['"]/gm;
+  return [statement, sideEffect, dynamic].flatMap((pattern) =>
+    [...text.matchAll(pattern)].map((match) => ({
+      specifier: match[2] ?? '',
+      typeOnly: Boolean(match[1]),
+      line: lineOf(text, match.index + match[0].lastIndexOf(match[2] ?? '')),
+    })),
+  );
+}
+
+/**
+ * @param {string} file path in the checkout, as `src/api/app.ts`
+ * @param {string} text
+ * @returns {Problem[]}
+ */
+export function problemsOf(file, text) {
+  const layer = file.split('/')[1] ?? '';
+  const rule = file.startsWith('src/') ? rules[layer] : undefined;
+  const found = importsOf(text).flatMap((imported) => {
+    const message = importProblem(file, layer, rule, imported);
+    return message === undefined ? [] : [{ file, line: imported.line, message }];
+  });
+  return [...found, ...environmentProblems(file, text)];
+}
+
+/**
+ * @param {string} file
+ * @param {string} layer
+ * @param {Rule | undefined} rule
+ * @param {Import} imported
+ * @returns {string | undefined}
+ */
+function importProblem(file, layer, rule, { specifier, typeOnly }) {
+  if (!specifier.startsWith('.')) {
+    if (typeOnly || rule?.packages === undefined || rule.packages.test(specifier)) return undefined;
+    return `src/${layer} may not import '${specifier}' at run time`;
+  }
+  const target = join(dirname(file), specifier);
+  if (target === 'worker.ts') return 'nothing may import worker.ts: it is where everything is put together';
+  if (!file.startsWith('src/')) return undefined;
+  if (rule === undefined) return `src/${layer} has no rule in scripts/check-imports.mjs: add what it may import`;
+  if (!target.startsWith('src/')) return `src may not import '${target}', which is outside of it`;
+  const within = target.slice('src/'.length);
+  const allowed = [layer, ...rule.imports, ...(typeOnly ? (rule.types ?? []) : [])];
+  if (allowed.some((place) => within === place || within.startsWith(`${place}/`))) return undefined;
+  const types = rule.types === undefined ? '' : `, and types of ${rule.types.join(', ')}`;
+  return `src/${layer} may import ${rule.imports.join(', ') || 'nothing of ours'}${types}; found '${specifier}'`;
+}
+
+/**
+ * @param {string} file
+ * @param {string} text
+ * @returns {Problem[]}
+ */
+function environmentProblems(file, text) {
+  if (!file.startsWith('src/') || environmentReaders.some((place) => file.startsWith(place))) return [];
+  return text.split('\n').flatMap((code, index) => {
+    if (/^\s*(?:\*|\/[/*])/.test(code) || !/\bprocess\.env\b/.test(code)) return [];
+    return [{ file, line: index + 1, message: 'only src/config reads process.env: take what is needed as an argument' }];
+  });
+}
+
+/**
+ * @param {string} text
+ * @param {number} offset
+ */
+function lineOf(text, offset) {
+  return text.slice(0, offset).split('\n').length;
+}
+
+/**
+ * @param {string} root the checkout
+ * @returns {Problem[]}
+ */
+export function checkTree(root) {
+  const sources = readdirSync(join(root, 'src'), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && /\.m?[jt]s$/.test(entry.name))
+    .map((entry) => relative(root, join(entry.parentPath ?? entry.path, entry.name)));
+  return sources.sort().flatMap((file) => problemsOf(file, readFileSync(join(root, file), 'utf8')));
+}
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  const problems = checkTree(fileURLToPath(new URL('..', import.meta.url)));
+  for (const { file, line, message } of problems) console.error(`${file}:${line}: ${message}`);
+  console.log(problems.length === 0 ? 'Imports follow the rules.' : `${problems.length} imports or reads against the rules.`);
+  process.exitCode = problems.length === 0 ? 0 : 1;
+}

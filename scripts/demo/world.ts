@@ -1,0 +1,200 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { cp, mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { freePort } from '../../src/adapters/ports.ts';
+import { findTool } from '../../src/adapters/tools.mjs';
+import { createRemote, type GitRemote } from '../../test/support/git-remote.ts';
+import { buildImage, demoImages } from './images.ts';
+import { startDemoRegistry } from './registry.ts';
+import { type Environment, run } from './run.ts';
+
+/** All that the demo runs: a registry, a deployment repository, and Landfall itself in a folder of its own. */
+export interface World {
+  readonly folder: string;
+  /** `HOST/demo`, where the images are pushed to. */
+  readonly repositories: string;
+  readonly deployment: GitRemote;
+  readonly temporal: { readonly address: string; readonly namespace: string; readonly uiUrl: string };
+  /** The digest that the registry has for an image's tag `latest`. */
+  push(name: string): Promise<string>;
+  destroy(): Promise<void>;
+}
+
+interface Options {
+  readonly root: string;
+  readonly env: Environment;
+  readonly say: (line: string) => void;
+}
+
+const startDeadlineMs = 90_000;
+const stopDeadlineMs = 90_000;
+
+/** @throws where a part does not start; whatever had started by then is stopped */
+export async function createWorld(options: Options): Promise<World> {
+  const undo: (() => Promise<void>)[] = [];
+  const destroy = async (): Promise<void> => {
+    for (const step of undo.splice(0).reverse()) await step();
+  };
+  try {
+    return await build(options, undo, destroy);
+  } catch (error) {
+    await destroy();
+    throw error;
+  }
+}
+
+async function build({ root, env, say }: Options, undo: (() => Promise<void>)[], destroy: () => Promise<void>): Promise<World> {
+  const folder = await mkdtemp(join(tmpdir(), 'landfall-demo-'));
+  undo.push(() => rm(folder, { recursive: true, force: true }));
+  const token = randomBytes(24).toString('hex');
+  const [webhooks, operators] = [await freePort('127.0.0.1'), await freePort('127.0.0.1')];
+
+  say('a registry that reports every push, and a deployment repository');
+  const registry = await startDemoRegistry({ port: webhooks, path: '/webhook/distribution', token }, env);
+  undo.push(() => registry.stop());
+  const repositories = `${registry.host}/demo`;
+  const deployment = await createRemote({ files: { 'docker-compose.yml': composeFile(repositories) } });
+  undo.push(() => deployment.destroy());
+  await deployment.commit('main', { 'docker-compose.yml': composeFile(repositories) }, 'deployment of web and shop');
+
+  say('three images, built from busybox');
+  const docker = findTool('docker', env) ?? 'docker';
+  for (const image of demoImages) {
+    const reference = `${repositories}/${image.name}:latest`;
+    undo.push(() => removeImage(docker, reference, env));
+    await buildImage(image, reference, join(folder, 'images'), env);
+  }
+
+  say('Landfall, with its own Temporal server');
+  // The vulnerability database of the tests: five advisories, so that no download is needed.
+  await cp(join(root, 'test/support/trivy-db/db'), join(folder, 'trivy/db'), { recursive: true });
+  await writeFile(
+    join(folder, 'landfall.yaml'),
+    configuration({ registry: registry.host, deployment: deployment.folder, webhooks, operators }),
+  );
+  const service = await startService(root, folder, { ...env, DEMO_REGISTRY_TOKEN: token });
+  undo.push(() => stopService(service, folder));
+  const temporal = JSON.parse(await readFile(join(folder, 'data/temporal.json'), 'utf8'));
+
+  const push = async (name: string): Promise<string> => {
+    await run(docker, ['push', '--quiet', `${repositories}/${name}:latest`], { env });
+    return digestOf(`http://${registry.host}/v2/demo/${name}/manifests/latest`);
+  };
+  return { folder, repositories, deployment, temporal, push, destroy };
+}
+
+function composeFile(repositories: string): string {
+  return `# What runs in production. Landfall proposes changes to it.
+services:
+  web:
+    image: ${repositories}/web:1.0.0   # the shop window
+    ports: ["8080:8080"]
+    restart: unless-stopped
+
+  shop:
+    image: ${repositories}/shop:1.0.0
+    depends_on: [web]
+    restart: unless-stopped
+`;
+}
+
+interface Places {
+  readonly registry: string;
+  readonly deployment: string;
+  readonly webhooks: number;
+  readonly operators: number;
+}
+
+function configuration({ registry, deployment, webhooks, operators }: Places): string {
+  return `listen: { webhooks: "0.0.0.0:${webhooks}", operators: "127.0.0.1:${operators}" }
+receivers:
+  distribution: { token: env:DEMO_REGISTRY_TOKEN }
+registries:
+  "${registry}": { plainHttp: true }
+trivy: { cacheDir: trivy, offline: true }
+log: { level: warn }
+defaults:
+  change: { repository: ${JSON.stringify(deployment)}, base: main, file: docker-compose.yml }
+  scan: { failOn: critical }
+  smoke: { timeout: 60s, stayUp: 2s }
+services:
+  - image: "${registry}/demo/*"
+    tags: [latest]
+  - image: "${registry}/demo/web"
+    tags: [latest]
+    smoke: { http: { port: 8080, path: /health } }
+`;
+}
+
+/** `npm start` as it is, in the folder of the demo. */
+async function startService(root: string, folder: string, env: Environment): Promise<ChildProcess> {
+  await mkdir(join(folder, 'data'), { recursive: true });
+  const log = await open(join(folder, 'landfall.log'), 'w');
+  // A cluster or a role that the caller has set is not the demo's.
+  const {
+    TEMPORAL_ADDRESS: _address,
+    TEMPORAL_NAMESPACE: _namespace,
+    LANDFALL_ROLES: _roles,
+    LANDFALL_CONFIG: _file,
+    ...own
+  } = env;
+  const child = spawn(process.execPath, [join(root, 'scripts/start.mjs')], {
+    cwd: folder,
+    env: own,
+    // A group of its own: Ctrl-C is for the demo, which then stops everything in order.
+    detached: true,
+    stdio: ['ignore', log.fd, log.fd],
+  });
+  await log.close();
+  const giveUpAt = Date.now() + startDeadlineMs;
+  for (;;) {
+    const said = await readFile(join(folder, 'landfall.log'), 'utf8');
+    if (said.includes('Landfall serves')) return child;
+    if (child.exitCode !== null || child.signalCode !== null) throw new Error(`Landfall did not start:\n${said}`);
+    if (Date.now() > giveUpAt) {
+      child.kill('SIGKILL');
+      throw new Error(`Landfall did not start within ${startDeadlineMs / 1000} s:\n${said}`);
+    }
+    await wait(100);
+  }
+}
+
+/** It drains and exits 0; anything else is shown, because it would be a fault. */
+async function stopService(child: ChildProcess, folder: string): Promise<void> {
+  if (child.exitCode === null && child.signalCode === null) {
+    const exited = once(child, 'exit');
+    child.kill('SIGTERM');
+    const kill = setTimeout(() => child.kill('SIGKILL'), stopDeadlineMs);
+    await exited;
+    clearTimeout(kill);
+  }
+  if (child.exitCode === 0) return;
+  const log = await readFile(join(folder, 'landfall.log'), 'utf8');
+  console.error(
+    `Landfall ended with ${child.signalCode ?? child.exitCode}, expected 0. The end of its log:\n${log.slice(-3000)}`,
+  );
+}
+
+async function removeImage(docker: string, reference: string, env: Environment): Promise<void> {
+  const found = await run(docker, ['image', 'ls', '--quiet', reference], { env });
+  if (found.trim() !== '') await run(docker, ['image', 'rm', '--force', reference], { env });
+}
+
+async function digestOf(url: string): Promise<string> {
+  const types = [
+    'docker.distribution.manifest.v2',
+    'docker.distribution.manifest.list.v2',
+    'oci.image.manifest.v1',
+    'oci.image.index.v1',
+  ];
+  const accept = types.map((type) => `application/vnd.${type}+json`).join(', ');
+  const answer = await fetch(url, { method: 'HEAD', headers: { accept } });
+  const digest = answer.headers.get('docker-content-digest');
+  if (digest === null)
+    throw new Error(`expected the registry to name a digest at ${url}, found status ${answer.status} without one`);
+  return digest;
+}

@@ -1,0 +1,92 @@
+#!/usr/bin/env node
+/**
+ * Brings a bare clone to where it can run: `node scripts/setup.mjs [check|start|demo|test]` (default `test`). Needs Node and npm only,
+ * is done in under 2 s where nothing is missing, and may be run by several processes at once.
+ */
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { cacheFolder } from '../src/adapters/tools.mjs';
+import { useStartedEngine } from './setup/docker-engine.mjs';
+import { withLock } from './setup/lock.mjs';
+import { installNodeModules, nodeModulesCurrent } from './setup/node-modules.mjs';
+import { obtain } from './setup/obtain.mjs';
+import { choose, isPresent, toolsFor } from './setup/tools.mjs';
+
+/**
+ * @typedef {import('./setup/tools.mjs').Purpose} Purpose
+ * @typedef {import('./setup/tools.mjs').SetUpTool} SetUpTool
+ * @typedef {{ tool: SetUpTool, advice: string }} Missing
+ * @typedef {{ env: Record<string, string | undefined>, say: (line: string) => void, root: string }} Context
+ */
+
+/** The checkout. */
+export const root = fileURLToPath(new URL('..', import.meta.url));
+
+/**
+ * @param {Purpose} purpose
+ * @param {Partial<Context>} [context]
+ * @returns {Promise<Missing[]>} what could not be had, with what to do about it; empty where all is well
+ */
+export async function setUp(purpose, context = {}) {
+  const full = { env: process.env, say: (/** @type {string} */ line) => console.error(`set-up: ${line}`), root, ...context };
+  if (!isComplete(purpose, full)) {
+    await withLock(cacheFolder(full.env), full.say, () => complete(purpose, full));
+  }
+  useStartedEngine(full.env);
+  const missing = toolsFor[purpose].filter((tool) => !isPresent(tool, full.env));
+  return Promise.all(missing.map(async (tool) => ({ tool, advice: (await choose(tool, purpose, full.env)).advice })));
+}
+
+/**
+ * @param {Purpose} purpose
+ * @param {Context} context
+ */
+function isComplete(purpose, { env, root }) {
+  return nodeModulesCurrent(root) && toolsFor[purpose].every((tool) => isPresent(tool, env));
+}
+
+/**
+ * @param {Purpose} purpose
+ * @param {Context} context
+ */
+async function complete(purpose, context) {
+  if (!nodeModulesCurrent(context.root)) await installNodeModules(context.root, context);
+  // Whoever starts the service is told what is missing, but nothing is fetched for them.
+  if (purpose === 'start') return;
+  for (const tool of toolsFor[purpose]) await completeTool(tool, purpose, context);
+}
+
+/**
+ * Tries one way after the other until the tool is there; one tool may need several, as Docker its package and then its daemon.
+ * @param {SetUpTool} tool
+ * @param {Purpose} purpose
+ * @param {Context} context
+ */
+async function completeTool(tool, purpose, context) {
+  if (isPresent(tool, context.env)) return;
+  const { ways } = await choose(tool, purpose, context.env);
+  for (const way of ways) {
+    if (isPresent(tool, context.env)) return;
+    try {
+      await obtain(tool, way, context);
+    } catch (error) {
+      // The next way may do; where none does, the advice follows what is said here.
+      context.say(error instanceof Error ? error.message : String(error));
+    }
+  }
+}
+
+/**
+ * @param {readonly Missing[]} missing
+ * @returns {string}
+ */
+export function missingText(missing) {
+  return missing.map(({ tool, advice }) => `  ${tool} is missing: ${advice}`).join('\n');
+}
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  const purpose = process.argv[2] ?? 'test';
+  if (!(purpose in toolsFor)) throw new Error(`expected one of ${Object.keys(toolsFor).join(', ')}, found '${purpose}'`);
+  const missing = await setUp(/** @type {Purpose} */ (purpose));
+  if (missing.length > 0) console.error(missingText(missing));
+  process.exitCode = missing.length > 0 ? 1 : 0;
+}

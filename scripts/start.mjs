@@ -1,0 +1,23 @@
+#!/usr/bin/env node
+/**
+ * `npm start`: the service, from `dist` where it is built, else from the sources. It installs nothing on the machine: what is missing is
+ * said, with how to get it.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { missingText, root, setUp } from './setup.mjs';
+
+const built = join(root, 'dist', 'worker.js');
+const source = join(root, 'worker.ts');
+const worker = existsSync(built) ? built : source;
+
+if (worker === source) {
+  const missing = await setUp('start');
+  if (missing.length > 0) console.error(`Not everything that Landfall uses is here:\n${missingText(missing)}`);
+  const { register } = await import('tsx/esm/api');
+  register();
+}
+// In this very process, so that signals reach the service and nothing stands between.
+process.argv[1] = worker;
+await import(pathToFileURL(worker).href);

@@ -1,0 +1,52 @@
+#!/usr/bin/env node
+/** `npm test [-- FILES AND MOCHA OPTIONS]`: sets up what is missing, runs the tests, and stops the Docker engine if set-up started it. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { leaveStartedEngine } from './setup/docker-engine.mjs';
+import { missingText, root, setUp } from './setup.mjs';
+
+const allTests = 'test/**/*.test.ts';
+
+/**
+ * @param {readonly string[]} args what was given on the command line
+ * @returns {string[]} mocha's arguments: every test where no file is named
+ */
+export function mochaArguments(args) {
+  const named = args.some((argument) => /\.ts$|\*/.test(argument));
+  // Without the configuration file, whose list of files mocha would run beside the named ones.
+  const basics = ['--no-config', '--extension', 'ts', '--node-option', 'import=tsx', '--timeout', '20000'];
+  return [...basics, '--reporter', 'test/support/reporter.cjs', ...args, ...(named ? [] : [allTests])];
+}
+
+/**
+ * @param {readonly string[]} args
+ * @returns {Promise<number>} the exit code
+ */
+async function run(args) {
+  const missing = await setUp('test');
+  if (missing.length > 0) {
+    console.error(`Not everything that the tests need is here:\n${missingText(missing)}`);
+    if (process.env.CI === 'true') return 1;
+    console.error('Running what can run; the tests that need it will fail.');
+  }
+  const mocha = spawn(process.execPath, [join(root, 'node_modules/mocha/bin/mocha.js'), ...mochaArguments(args)], {
+    cwd: root,
+    stdio: 'inherit',
+  });
+  const passOn = (/** @type {NodeJS.Signals} */ signal) => mocha.kill(signal);
+  process.on('SIGTERM', passOn);
+  // A terminal sends SIGINT to mocha as well; we only stay to clean up.
+  process.on('SIGINT', () => undefined);
+  const [code] = await once(mocha, 'exit');
+  return code ?? 1;
+}
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  try {
+    process.exitCode = await run(process.argv.slice(2));
+  } finally {
+    await leaveStartedEngine(process.env);
+  }
+}

@@ -1,0 +1,34 @@
+import { ApplicationFailure, Context } from '@temporalio/activity';
+import { RateLimit, Refusal } from '../domain/failures.ts';
+import type { RateLimited } from '../domain/outcomes.ts';
+
+/** Well below the heartbeat time-out that workflows set (10 s), so that two may be lost. */
+const beatEveryMs = 3_000;
+
+/**
+ * The boundary between adapters and Temporal. While a step is at work it beats, so that Temporal notices a killed worker within
+ * seconds. A `Refusal` becomes a non-retryable failure of the same type, a `RateLimit` becomes an outcome, and everything else stays what
+ * it is: something broken, to be tried again.
+ */
+export function answering<Input, Outcome>(
+  step: (input: Input) => Promise<Outcome>,
+): (input: Input) => Promise<Outcome | RateLimited> {
+  return async (input) => {
+    const context = Context.current();
+    const beat = setInterval(() => context.heartbeat(), beatEveryMs);
+    try {
+      return await step(input);
+    } catch (error) {
+      if (error instanceof RateLimit) return { kind: 'rate-limited', until: error.until.toISOString() };
+      if (error instanceof Refusal) throw failureOf(error);
+      throw error;
+    } finally {
+      clearInterval(beat);
+    }
+  };
+}
+
+function failureOf(refusal: Refusal): ApplicationFailure {
+  const { type, message, details } = refusal;
+  return ApplicationFailure.create({ type, message, nonRetryable: true, details: [...details], cause: refusal });
+}

@@ -1,0 +1,149 @@
+import { join } from 'node:path';
+import { Context } from '@temporalio/activity';
+import { z } from 'zod';
+import type { Artifacts } from '../adapters/artifacts.ts';
+import { SharedRuns } from '../adapters/shared-runs.ts';
+import { scanners, type Trivy } from '../adapters/trivy.ts';
+import { parseReport } from '../adapters/trivy-report.ts';
+import { Refusal } from '../domain/failures.ts';
+import type { Digest } from '../domain/image-reference.ts';
+import type { Finding, RateLimited, ScanSummary, VerifiedImage } from '../domain/outcomes.ts';
+import type { Plan } from '../domain/plan.ts';
+import { judgeFindings, rejectionOf } from '../domain/scan-policy.ts';
+import { answering } from './boundary.ts';
+
+export interface ScanInput {
+  readonly plan: Plan;
+  readonly image: VerifiedImage;
+}
+
+export interface ScanDependencies {
+  readonly trivy: Trivy;
+  readonly artifacts: Artifacts;
+  readonly now?: () => Date;
+}
+
+export interface ScanActivities {
+  /**
+   * Scans every wanted platform of an image, keeps reports and SBOMs as artifacts, and judges the findings by the plan.
+   * @throws ApplicationFailure `ScanRejected` with the ScanSummary as its detail, `PlatformMissing`, `CredentialsRefused`
+   */
+  scan(input: ScanInput): Promise<ScanSummary | RateLimited>;
+}
+
+interface PlatformScan {
+  readonly findings: readonly Finding[];
+  readonly database: string | undefined;
+  readonly reused: boolean;
+  readonly artifacts: readonly string[];
+}
+
+type VerifiedPlatform = VerifiedImage['platforms'][number];
+
+const files = { report: 'trivy.json', sbom: 'sbom.cdx.json', record: 'scan.json' } as const;
+/** A report is used again for as long, where nothing that it depends on has changed. */
+const reuseWithinMs = 24 * 60 * 60 * 1000;
+const heartbeatEveryMs = 3000;
+
+export function createScan({ trivy, artifacts, now = () => new Date() }: ScanDependencies): ScanActivities {
+  const runs = new SharedRuns<PlatformScan>();
+  return {
+    scan: answering(({ plan, image }) =>
+      whileHeartbeating(async (signal) => {
+        const policy = plan.scan;
+        if (policy === undefined)
+          throw new Error(`the plan of ${plan.service} has no scan, expected one where a scan is asked for`);
+        const platforms = wantedPlatforms(plan, image);
+        const scans: PlatformScan[] = [];
+        for (const platform of platforms) {
+          const scan = (stop: AbortSignal) => scanPlatform({ trivy, artifacts, now }, image, platform, stop);
+          scans.push(await runs.run(`${image.repository}@${platform.digest}`, scan, signal));
+        }
+        const findings = scans.flatMap((scan) => scan.findings);
+        const summary = summaryOf(scans, judgeFindings(findings, policy, now()), platforms);
+        if (summary.failing > 0) throw new Refusal('ScanRejected', rejectionOf(summary, policy), [summary]);
+        return summary;
+      }),
+    ),
+  };
+}
+
+/** Temporal hears that the step lives, and the step hears when it is cancelled. */
+async function whileHeartbeating<Result>(step: (signal: AbortSignal) => Promise<Result>): Promise<Result> {
+  const context = Context.current();
+  const beat = setInterval(() => context.heartbeat(), heartbeatEveryMs);
+  try {
+    return await step(context.cancellationSignal);
+  } finally {
+    clearInterval(beat);
+  }
+}
+
+/** `linux/arm64` asks for `linux/arm64/v8` too, where the image names the variant. */
+function wantedPlatforms(plan: Plan, image: VerifiedImage): readonly VerifiedPlatform[] {
+  if (plan.platforms.length === 0) return image.platforms;
+  return plan.platforms.map((wanted) => {
+    const found =
+      image.platforms.find(({ platform }) => platform === wanted) ??
+      image.platforms.find(({ platform }) => platform.startsWith(`${wanted}/`));
+    if (found !== undefined) return found;
+    const there = image.platforms.map(({ platform }) => platform).join(', ');
+    throw new Refusal('PlatformMissing', `${image.repository}@${image.digest} is not there for ${wanted}; it is for: ${there}`);
+  });
+}
+
+async function scanPlatform(
+  { trivy, artifacts, now }: Required<ScanDependencies>,
+  { repository }: VerifiedImage,
+  { platform, digest }: VerifiedPlatform,
+  signal: AbortSignal,
+): Promise<PlatformScan> {
+  const database = await trivy.database(signal);
+  const known = await knownReport(artifacts, digest, database, now());
+  if (known !== undefined) {
+    const paths = [files.report, files.sbom].map((name) => artifacts.pathOf(digest, name));
+    return { findings: parseReport(known, platform), database, reused: true, artifacts: paths };
+  }
+  return artifacts.withWorkFolder(async (folder) => {
+    const [report, sbom] = [join(folder, files.report), join(folder, files.sbom)];
+    await trivy.scan({ repository, digest }, { report, sbom }, signal);
+    const paths = [await artifacts.keep(digest, files.report, report), await artifacts.keep(digest, files.sbom, sbom)];
+    const findings = parseReport((await artifacts.readText(digest, files.report)) ?? '', platform);
+    // Last, because it says that the others are there and readable.
+    await artifacts.keepText(digest, files.record, JSON.stringify({ scannedAt: now().toISOString(), database, scanners }));
+    return { findings, database, reused: false, artifacts: paths };
+  });
+}
+
+const recordSchema = z.object({ scannedAt: z.iso.datetime(), database: z.string().optional(), scanners: z.string() });
+
+/** The report of a moment ago, where the same database and scanners made it. */
+async function knownReport(
+  artifacts: Artifacts,
+  digest: Digest,
+  database: string | undefined,
+  now: Date,
+): Promise<string | undefined> {
+  const text = await artifacts.readText(digest, files.record);
+  if (text === undefined || database === undefined) return undefined;
+  const record = recordSchema.parse(JSON.parse(text));
+  const age = now.getTime() - Date.parse(record.scannedAt);
+  if (record.database !== database || record.scanners !== scanners || age < 0 || age > reuseWithinMs) return undefined;
+  return artifacts.readText(digest, files.report);
+}
+
+function summaryOf(
+  scans: readonly PlatformScan[],
+  verdict: ReturnType<typeof judgeFindings>,
+  platforms: readonly VerifiedPlatform[],
+): ScanSummary {
+  const database = scans[0]?.database;
+  return {
+    kind: 'scanned',
+    ...verdict,
+    platforms: platforms.map(({ platform }) => platform),
+    ...(database === undefined ? {} : { database }),
+    reused: scans.length > 0 && scans.every((scan) => scan.reused),
+    artifacts: scans.flatMap((scan) => scan.artifacts),
+  };
+}

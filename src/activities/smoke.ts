@@ -1,0 +1,94 @@
+import { CancelledFailure, Context } from '@temporalio/activity';
+import type Docker from 'dockerode';
+import { withCleanUp } from '../adapters/docker/clean-up.ts';
+import type { Credentials } from '../adapters/docker/images.ts';
+import { createImages } from '../adapters/docker/images.ts';
+import type { SmokeRun } from '../adapters/docker/labels.ts';
+import type { HostReach } from '../adapters/docker/reach.ts';
+import { smokeTest } from '../adapters/docker/smoke-test.ts';
+import type { RateLimited, SmokeSummary, VerifiedImage } from '../domain/outcomes.ts';
+import type { Plan } from '../domain/plan.ts';
+import { answering } from './boundary.ts';
+
+const heartbeatMs = 5_000;
+
+export interface SmokeDependencies {
+  readonly docker: Docker;
+  /** Turns a secret reference into its secret; plain text stays what it is. */
+  readonly secrets: (value: string) => string;
+  /** Labels what this worker makes. */
+  readonly workerId: string;
+  /** Names this Landfall where several share one Docker daemon, and stays the same when it is started again: see createSweep. */
+  readonly installation?: string;
+  /** What `smoke.envFile` is relative to: the folder of the configuration file. */
+  readonly baseDir: string;
+  readonly credentials: (registry: string) => Promise<Credentials | undefined>;
+  readonly hostReach: HostReach;
+  /** The container that this worker runs in: needed where `hostReach` is `network`. See workerReach. */
+  readonly ownContainer?: string;
+  readonly now?: () => Date;
+}
+
+export interface SmokeInput {
+  readonly plan: Plan;
+  readonly image: VerifiedImage;
+}
+
+/** The step that runs the image once, and says whether it came up. */
+export interface SmokeActivities {
+  smoke(input: SmokeInput): Promise<SmokeSummary | RateLimited>;
+}
+
+/** @throws Error where `hostReach` is `network` and there is no `ownContainer` */
+export function createSmoke(dependencies: SmokeDependencies): SmokeActivities {
+  if (dependencies.hostReach === 'network' && dependencies.ownContainer === undefined) {
+    throw new Error("a worker that reaches containers by network has to know its own container's id: see workerReach");
+  }
+  const images = createImages(dependencies.docker);
+  const now = dependencies.now ?? (() => new Date());
+  return {
+    smoke: answering(async (input: SmokeInput) => {
+      const context = Context.current();
+      return heartbeating(context, () =>
+        withCleanUp(
+          (what, error) => context.log.warn(`could not ${what} after a smoke test; the sweep removes it`, { error }),
+          (later) =>
+            smokeTest({
+              ...dependencies,
+              ...input,
+              images,
+              now,
+              later,
+              run: currentRun(context),
+              signal: context.cancellationSignal,
+            }),
+        ),
+      );
+    }),
+  };
+}
+
+/** Tells Temporal that we live until `act` has ended with all its clean-up, and ends as cancelled whatever the cancellation broke. */
+async function heartbeating<Result>(context: Context, act: () => Promise<Result>): Promise<Result> {
+  context.heartbeat();
+  const timer = setInterval(() => context.heartbeat(), heartbeatMs);
+  try {
+    return await act();
+  } catch (error) {
+    if (context.cancellationSignal.aborted) throw new CancelledFailure('the smoke test was cancelled', [], asError(error));
+    throw error;
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}
+
+function currentRun({ info }: Context): SmokeRun {
+  if (info.workflowExecution === undefined)
+    throw new Error('a smoke test is an activity of a rollout, and is not started by itself');
+  const { workflowId, runId } = info.workflowExecution;
+  return { rollout: workflowId, run: runId, activity: info.activityId, attempt: info.attempt };
+}

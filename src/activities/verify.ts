@@ -1,0 +1,77 @@
+import { describeImage, MissingPart } from '../adapters/registry/image-description.ts';
+import type { Manifest } from '../adapters/registry/manifest.ts';
+import type { Registry } from '../adapters/registry/registry.ts';
+import { type Digest, formatReference } from '../domain/image-reference.ts';
+import type { ConfirmOutcome, ImageIdentity, RateLimited, VerifyOutcome } from '../domain/outcomes.ts';
+import type { Plan } from '../domain/plan.ts';
+import { answering } from './boundary.ts';
+import { heartbeating } from './heartbeating.ts';
+import { defaultNotFoundForMs, notInRegistry, type Patience } from './not-in-registry.ts';
+
+export interface VerifyDependencies {
+  readonly registry: Registry;
+  /** How long "not found" is tried again, from the first attempt on; two minutes. */
+  readonly notFoundForMs?: number;
+  readonly now?: () => Date;
+}
+
+export interface VerifyInput {
+  readonly plan: Plan;
+  readonly image: ImageIdentity;
+}
+
+export interface Verify {
+  /**
+   * What the registry says of the image: truth is the registry, not the webhook. Where the digest is one child of the index that the tag
+   * points to, the image goes on as that index.
+   * @throws ApplicationFailure `NotInRegistry`, `NotAnImage`, `PlatformMissing`, `DigestMismatch` or `CredentialsRefused`
+   */
+  verify(input: VerifyInput): Promise<VerifyOutcome>;
+  /** Whether the tag still points to the digest, cheaply: asked again before something is done that cannot be undone. */
+  confirm(input: VerifyInput): Promise<ConfirmOutcome>;
+}
+
+export function createVerify({
+  registry,
+  notFoundForMs = defaultNotFoundForMs,
+  now = () => new Date(),
+}: VerifyDependencies): Verify {
+  const patience: Patience = { notFoundForMs, now };
+  return {
+    verify: answering((input: VerifyInput) => heartbeating(() => verifyImage(registry, patience, input))),
+    confirm: answering((input: VerifyInput) => heartbeating(() => confirmImage(registry, patience, input))),
+  };
+}
+
+async function verifyImage(
+  registry: Registry,
+  patience: Patience,
+  { plan, image }: VerifyInput,
+): Promise<Exclude<VerifyOutcome, RateLimited>> {
+  const { repository, tag } = image;
+  const manifest = await registry.manifest(repository, tag);
+  if (manifest === undefined) throw notInRegistry(formatReference({ repository, tag }), patience);
+  if (!belongsTo(image.digest, manifest)) return { kind: 'moved', digest: manifest.digest };
+  try {
+    const description = await describeImage(registry, repository, manifest, plan.platforms);
+    return { kind: 'verified', image: { repository, tag, digest: manifest.digest, ...description } };
+  } catch (error) {
+    throw error instanceof MissingPart ? notInRegistry(error.part, patience) : error;
+  }
+}
+
+/** GitHub and others send one event for each manifest of a multi-platform push, so the digest may be that of a child. */
+function belongsTo(digest: Digest, manifest: Manifest): boolean {
+  if (manifest.digest === digest) return true;
+  return manifest.kind === 'index' && manifest.manifests.some((child) => child.digest === digest);
+}
+
+async function confirmImage(
+  registry: Registry,
+  patience: Patience,
+  { image: { repository, tag, digest } }: VerifyInput,
+): Promise<Exclude<ConfirmOutcome, RateLimited>> {
+  const current = await registry.resolve(repository, tag);
+  if (current === undefined) throw notInRegistry(formatReference({ repository, tag }), patience);
+  return current === digest ? { kind: 'confirmed' } : { kind: 'moved', digest: current };
+}

@@ -1,0 +1,37 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import Docker from 'dockerode';
+import { type DockerEndpoint, dockerEndpoint, type Environment } from './endpoint.ts';
+
+/**
+ * A client of the Docker daemon that the environment or Docker's own configuration names. Says nothing to the daemon yet.
+ * @throws Error where the settings name something unusable
+ */
+export function connectDocker(env: Environment): Docker {
+  return new Docker(clientOptions(dockerEndpoint(env, readText)));
+}
+
+/**
+ * Every key is given, also those that stay empty: docker-modem fills what is absent from `DOCKER_HOST` and its kin, and would
+ * override Docker's context with it.
+ */
+function clientOptions(endpoint: DockerEndpoint): Docker.DockerOptions {
+  const nothing = { host: undefined, port: undefined, ca: undefined, cert: undefined, key: undefined, socketPath: undefined };
+  if (endpoint.kind === 'socket') {
+    return { ...nothing, protocol: 'http', socketPath: endpoint.paths.find(existsSync) ?? endpoint.paths[0] };
+  }
+  const { host, port, tls } = endpoint;
+  if (tls === undefined) return { ...nothing, protocol: 'http', host, port };
+  const [ca, cert, key] = ['ca.pem', 'cert.pem', 'key.pem'].map((name) => readFileSync(join(tls, name)));
+  return { ...nothing, protocol: 'https', host, port, ca, cert, key };
+}
+
+/** The text of a file, or undefined where there is none. */
+export function readText(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,68 @@
+import { RateLimit, Refusal } from '../../domain/failures.ts';
+
+/** The status that the daemon answered with, where it answered at all. */
+export function statusOf(error: unknown): number | undefined {
+  return error instanceof Error && 'statusCode' in error && typeof error.statusCode === 'number' ? error.statusCode : undefined;
+}
+
+/** There is no such container, network or image. */
+export function isMissing(error: unknown): boolean {
+  return statusOf(error) === 404;
+}
+
+/** The daemon is busy with it, or something else uses it. */
+export function isConflict(error: unknown): boolean {
+  return statusOf(error) === 409;
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message.trim() : String(error);
+}
+
+const unreachable = new Set(['ECONNREFUSED', 'ENOENT', 'EACCES', 'EPERM', 'ENOTFOUND', 'EHOSTUNREACH', 'ETIMEDOUT']);
+
+/** An error of the connection itself gets advice; any other stays what it is. */
+export function explainUnreachable(error: unknown): unknown {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  if (!unreachable.has(code)) return error;
+  return new Error(
+    `Docker does not answer (${messageOf(error)}): start it, or say where it is with DOCKER_HOST or 'docker context use', ` +
+      'and let the worker use its socket',
+    { cause: error },
+  );
+}
+
+/** Docker Hub counts pulls over six hours, and the daemon does not pass on when a registry lets us in again. */
+const rateLimitMs = 5 * 60_000;
+
+/**
+ * What a failed pull means. The daemon answers 500 to all of them, and passes only the text of the registry's error on, so the text is
+ * what there is: the error codes of the OCI distribution specification, as the daemon writes them.
+ */
+export function pullError(reference: string, platform: string, error: unknown, now: Date): unknown {
+  // A repository may be called `denied`: only what the daemon says beside the name counts.
+  const text = messageOf(error)
+    .replaceAll(reference, 'the image')
+    .replaceAll(reference.slice(0, reference.indexOf('@')), 'it');
+  const cause = { cause: error };
+  if (/toomanyrequests|too many requests|rate limit/i.test(text)) {
+    return new RateLimit(`the registry limits pulls of ${reference}: ${text}`, new Date(now.getTime() + rateLimitMs));
+  }
+  if (/no matching manifest|no match for platform/i.test(text)) return platformMissing(reference, platform, []);
+  if (/\b(unauthorized|denied|forbidden|authentication required|no basic auth credentials)\b/i.test(text)) {
+    const registry = reference.slice(0, reference.indexOf('/'));
+    const advice = `set registries.${registry} in the configuration, or log the worker's Docker in`;
+    return new Refusal('CredentialsRefused', `${registry} does not let Docker pull ${reference} (${text}): ${advice}`, [], cause);
+  }
+  return new Error(`Docker could not pull ${reference}: ${text}`, cause);
+}
+
+/** @param has the platforms of the image, where they are known */
+export function platformMissing(reference: string, platform: string, has: readonly string[]): Refusal {
+  const instead = has.length === 0 ? '' : ` (it is for ${has.join(', ')})`;
+  return new Refusal(
+    'PlatformMissing',
+    `expected ${reference} for ${platform}, the platform of the worker's Docker, but the image is not for it${instead}: ` +
+      'push the image for that platform too, or run the smoke tests on a worker whose Docker has the platform',
+  );
+}

@@ -1,0 +1,80 @@
+import type Docker from 'dockerode';
+
+const keptLines = 50;
+const keptBytes = 4096;
+
+/** Replaces every secret in a text. */
+export type Mask = (text: string) => string;
+
+/** @param secrets of several lines are masked line by line too, because a log may hold only the end of one */
+export function createMask(secrets: readonly string[]): Mask {
+  const parts = secrets.flatMap((secret) => [secret, ...secret.split(/\r?\n/).map((line) => line.trim())]);
+  const longestFirst = [...new Set(parts)].filter((part) => part !== '').sort((a, b) => b.length - a.length);
+  return (text) => longestFirst.reduce((masked, secret) => masked.replaceAll(secret, '***'), text);
+}
+
+/** The last lines of a container's log, stdout and stderr as they came, fit for {@link lastLines}. */
+export async function readLog(docker: Docker, id: string, tty: boolean): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of await openLog(docker, id)) chunks.push(Buffer.from(chunk));
+  const bytes = Buffer.concat(chunks);
+  return tty ? bytes : demultiplex(bytes);
+}
+
+/** Not dockerode's `logs`: it parses an answer that happens to be JSON, such as the one log line of a container with a terminal. */
+function openLog(docker: Docker, id: string): Promise<NodeJS.ReadableStream> {
+  const request = {
+    path: `/containers/${id}/logs?`,
+    method: 'GET',
+    isStream: true,
+    statusCodes: { 200: true, 404: 'no such container', 500: 'server error' },
+    options: { stdout: true, stderr: true, tail: keptLines },
+  };
+  return new Promise((resolve, reject) => {
+    docker.modem.dial(request, (error: Error | null, stream: unknown) => {
+      if (error !== null) reject(error);
+      else resolve(stream as NodeJS.ReadableStream);
+    });
+  });
+}
+
+/** Docker sends a log without a terminal in frames: one byte for the stream, three of zero, four for the length, big-endian. */
+export function demultiplex(bytes: Buffer): Buffer {
+  const contents: Buffer[] = [];
+  let at = 0;
+  while (at + 8 <= bytes.length) {
+    const end = at + 8 + bytes.readUInt32BE(at + 4);
+    contents.push(bytes.subarray(at + 8, end));
+    at = end;
+  }
+  return Buffer.concat(contents);
+}
+
+/** The last 50 lines, at most 4 KiB of UTF-8, with secrets masked and without what would steer a terminal that shows them. */
+export function lastLines(bytes: Buffer, mask: Mask): string {
+  const lines = mask(plainText(bytes.toString('utf8')))
+    .replace(/\n+$/, '')
+    .split('\n');
+  return lastBytes(lines.slice(-keptLines).join('\n'), keptBytes);
+}
+
+function plainText(text: string): string {
+  return (
+    text
+      .replace(/\r+\n/g, '\n')
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters and escape sequences are what is taken out
+      .replace(/\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|[ -/]*[0-~])?/g, '')
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: as above
+      .replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '')
+  );
+}
+
+/** The end of a text, cut between characters. */
+function lastBytes(text: string, limit: number): string {
+  const bytes = Buffer.from(text);
+  if (bytes.length <= limit) return text;
+  let start = bytes.length - limit;
+  // Bytes 10xxxxxx go on with a character that began before.
+  while (((bytes[start] ?? 0) & 0xc0) === 0x80) start += 1;
+  return bytes.subarray(start).toString('utf8');
+}

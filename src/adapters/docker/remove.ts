@@ -1,0 +1,75 @@
+import type Docker from 'dockerode';
+import { isConflict, isMissing } from './errors.ts';
+import { type Ownership, readLabels, rolloutLabel } from './labels.ts';
+
+/** A container or network of ours. */
+export interface Found {
+  readonly kind: 'container' | 'network';
+  readonly id: string;
+  readonly name: string;
+  readonly owner: Ownership;
+}
+
+/** What carries our labels, containers first: a network goes only once nothing is in it. */
+export async function findOurs(docker: Docker, rollout?: string): Promise<Found[]> {
+  const filters = { label: [rollout === undefined ? rolloutLabel : `${rolloutLabel}=${rollout}`] };
+  const [containers, networks] = await Promise.all([
+    docker.listContainers({ all: true, filters }),
+    docker.listNetworks({ filters }),
+  ]);
+  const found = [
+    ...containers.map((each) => ({
+      kind: 'container' as const,
+      id: each.Id,
+      name: each.Names[0]?.slice(1) ?? each.Id,
+      labels: each.Labels,
+    })),
+    ...networks.map((each) => ({ kind: 'network' as const, id: each.Id, name: each.Name, labels: each.Labels ?? {} })),
+  ];
+  return found.flatMap(({ labels, ...rest }) => {
+    const owner = readLabels(labels);
+    return owner === undefined ? [] : [{ ...rest, owner }];
+  });
+}
+
+export function remove(docker: Docker, found: Pick<Found, 'kind' | 'id'>): Promise<void> {
+  return found.kind === 'container' ? removeContainer(docker, found.id) : removeNetwork(docker, found.id);
+}
+
+/** Kills and removes a container with its anonymous volumes. It is no error where it is gone, or going, already. */
+export async function removeContainer(docker: Docker, idOrName: string): Promise<void> {
+  const container = docker.getContainer(idOrName);
+  try {
+    await container.remove({ force: true, v: true });
+  } catch (error) {
+    if (isMissing(error)) return;
+    if (!isConflict(error)) throw error;
+    // Somebody else removes it this moment; its network can go only when it is gone.
+    await container.wait({ condition: 'removed' }).catch(unlessMissing);
+  }
+}
+
+/** Removes a network, and first whatever is still in it: a killed worker that ran in a container is. */
+export async function removeNetwork(docker: Docker, idOrName: string): Promise<void> {
+  const network = docker.getNetwork(idOrName);
+  try {
+    const inspected: Docker.NetworkInspectInfo = await network.inspect();
+    for (const id of Object.keys(inspected.Containers ?? {})) await leaveNetwork(docker, idOrName, id);
+    await network.remove();
+  } catch (error) {
+    unlessMissing(error);
+  }
+}
+
+/** Takes a container out of a network. It is no error where it is not in it. */
+export async function leaveNetwork(docker: Docker, network: string, container: string): Promise<void> {
+  try {
+    await docker.getNetwork(network).disconnect({ Container: container, Force: true });
+  } catch (error) {
+    unlessMissing(error);
+  }
+}
+
+function unlessMissing(error: unknown): void {
+  if (!isMissing(error)) throw error;
+}

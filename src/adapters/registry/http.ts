@@ -1,0 +1,91 @@
+import { RateLimit } from '../../domain/failures.ts';
+import { readBody } from './body.ts';
+import { brokenConnection } from './connection.ts';
+import { retryAfter } from './retry-after.ts';
+
+/** What every request of the registry client needs. */
+export interface HttpSettings {
+  /** Longest time from the request to the last byte of its answer. */
+  readonly timeoutMs: number;
+  /** Registry hosts that are spoken to without TLS. */
+  readonly plainHttp: (host: string) => boolean;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+export interface HttpRequest {
+  readonly method: 'GET' | 'HEAD' | 'POST';
+  readonly url: URL;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string;
+}
+
+const userAgent = 'landfall';
+const mostRedirects = 5;
+/** Enough for the message of an error; the rest of an error's body is of no use. */
+const errorBodyLimit = 64 * 1024;
+
+/**
+ * Sends a request and follows redirects. The Authorization header goes to the origin that it was made for and no further: registries
+ * redirect to storage on other hosts, which must not see it (and some of which refuse a request that has one).
+ * @throws Error where the server cannot be reached or does not answer in time: to be tried again
+ */
+export async function send(request: HttpRequest, { timeoutMs, plainHttp }: HttpSettings): Promise<Response> {
+  const signal = AbortSignal.timeout(timeoutMs);
+  let { url } = request;
+  for (let redirects = 0; redirects <= mostRedirects; redirects++) {
+    const answer = await sendOnce({ ...request, url }, request.url.origin, signal, timeoutMs);
+    const location = answer.headers.get('location');
+    // A POST carries an identity token in its body, so it is never sent on.
+    if (![301, 302, 303, 307, 308].includes(answer.status) || location === null || request.method === 'POST') return answer;
+    await answer.body?.cancel();
+    const next = new URL(location, url);
+    if (next.protocol !== 'https:' && !(next.protocol === 'http:' && (plainHttp(next.host) || plainHttp(request.url.host)))) {
+      throw new Error(`${url.host} redirects to ${next.origin}, which is not https; expected an encrypted address`);
+    }
+    url = next;
+  }
+  throw new Error(`${request.url.host} redirects more than ${mostRedirects} times`);
+}
+
+async function sendOnce(request: HttpRequest, origin: string, signal: AbortSignal, timeoutMs: number): Promise<Response> {
+  const { method, url, body } = request;
+  const headers = new Headers({ 'user-agent': userAgent, ...request.headers });
+  if (url.origin !== origin) headers.delete('authorization');
+  try {
+    return await fetch(url, { method, headers, redirect: 'manual', signal, ...(body === undefined ? {} : { body }) });
+  } catch (error) {
+    // Without the query: links to storage carry signatures there, and token requests name scopes.
+    throw brokenConnection(`${method} ${url.origin}${url.pathname}`, error, timeoutMs);
+  }
+}
+
+/**
+ * The error for an answer that is none of those the caller expects: a `RateLimit` for 429, else something broken. 401, 403 and 404 are
+ * the caller's to judge.
+ */
+export async function unexpectedAnswer(what: string, answer: Response, settings: HttpSettings): Promise<Error> {
+  const said = await errorText(answer, settings);
+  const message = `${what} was answered with ${answer.status}${said === '' ? '' : `: ${said}`}`;
+  if (answer.status !== 429) return new Error(message);
+  return new RateLimit(message, retryAfter(answer.headers.get('retry-after'), settings.now()));
+}
+
+/** What the server says of an error, on one line of at most 300 characters. The status counts, so a body that breaks off is no error. */
+export async function errorText(answer: Response, { timeoutMs }: HttpSettings): Promise<string> {
+  try {
+    const body = await readBody(answer, errorBodyLimit, 'the text of the error', timeoutMs);
+    return body.toString().replace(/\s+/g, ' ').trim().slice(0, 300);
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** @throws Error where it is no JSON */
+export function parseJson(text: string, what: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Error(`${what} answered with something that is no JSON`, { cause: error });
+  }
+}

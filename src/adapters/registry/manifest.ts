@@ -1,0 +1,135 @@
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import { Refusal } from '../../domain/failures.ts';
+import { type Digest, isDigest } from '../../domain/image-reference.ts';
+
+/** Every kind of manifest that we ask for; a registry that has another kind may still send it. */
+export const manifestTypes = {
+  ociImage: 'application/vnd.oci.image.manifest.v1+json',
+  ociIndex: 'application/vnd.oci.image.index.v1+json',
+  dockerImage: 'application/vnd.docker.distribution.manifest.v2+json',
+  dockerIndex: 'application/vnd.docker.distribution.manifest.list.v2+json',
+  dockerSchema1: 'application/vnd.docker.distribution.manifest.v1+json',
+  dockerSchema1Signed: 'application/vnd.docker.distribution.manifest.v1+prettyjws',
+} as const;
+
+export const acceptManifests = [
+  manifestTypes.ociImage,
+  manifestTypes.ociIndex,
+  manifestTypes.dockerImage,
+  manifestTypes.dockerIndex,
+].join(', ');
+
+const digestText = z.custom<Digest>(
+  (value) => typeof value === 'string' && isDigest(value),
+  'expected sha256: and 64 lower-case hex digits',
+);
+
+const descriptor = z.object({
+  mediaType: z.string(),
+  digest: digestText,
+  size: z.number().int().nonnegative(),
+  artifactType: z.string().optional(),
+  annotations: z.record(z.string(), z.string()).nullish(),
+  platform: z.object({ os: z.string(), architecture: z.string(), variant: z.string().nullish() }).nullish(),
+});
+
+const manifestBody = z.object({
+  schemaVersion: z.number(),
+  mediaType: z.string().nullish(),
+  artifactType: z.string().nullish(),
+  config: descriptor.nullish(),
+  layers: z.array(descriptor).nullish(),
+  manifests: z.array(descriptor).nullish(),
+});
+
+const imageConfig = z.object({
+  os: z.string().nullish(),
+  architecture: z.string().nullish(),
+  variant: z.string().nullish(),
+  created: z.string().nullish(),
+  config: z.object({ Labels: z.record(z.string(), z.string()).nullish() }).nullish(),
+});
+
+export type Descriptor = z.infer<typeof descriptor>;
+/** An image's configuration, as far as we look at it. */
+export type ImageConfig = z.infer<typeof imageConfig>;
+
+interface ManifestBase {
+  readonly digest: Digest;
+  readonly mediaType: string;
+  readonly artifactType?: string;
+}
+
+/** A manifest of one image, or of something else that is packed like one. */
+export interface SingleManifest extends ManifestBase {
+  readonly kind: 'manifest';
+  readonly config: Descriptor;
+  readonly layers: readonly Descriptor[];
+}
+
+/** An OCI index or a Docker manifest list. */
+export interface IndexManifest extends ManifestBase {
+  readonly kind: 'index';
+  readonly manifests: readonly Descriptor[];
+}
+
+/** Docker's schema 1, or a kind that we do not know. */
+export interface OtherManifest extends ManifestBase {
+  readonly kind: 'other';
+}
+
+export type Manifest = SingleManifest | IndexManifest | OtherManifest;
+
+export function digestOf(bytes: Buffer): Digest {
+  return `sha256:${createHash('sha256').update(bytes).digest('hex')}` as Digest;
+}
+
+/**
+ * Reads a manifest.
+ * @param contentType the answer's Content-Type, which counts only where the manifest itself does not show what it is
+ * @param what what it is, for the error
+ * @throws Refusal `NotAnImage` for bytes that are no manifest
+ */
+export function parseManifest(bytes: Buffer, contentType: string | null, what: string): Manifest {
+  const body = parseAs(manifestBody, bytes, what);
+  const { config, layers, manifests } = body;
+  // Whoever reads it as one kind would see another image than who reads it as the other: CVE-2021-41190.
+  if ((config || layers) && manifests) {
+    throw new Refusal('NotAnImage', `${what} has both layers and manifests, so it is ambiguous which image it is; push it again`);
+  }
+  const base = {
+    digest: digestOf(bytes),
+    mediaType: body.mediaType ?? impliedType(body) ?? contentType?.split(';')[0]?.trim() ?? 'unknown',
+    ...(body.artifactType ? { artifactType: body.artifactType } : {}),
+  };
+  if (manifests) return { ...base, kind: 'index', manifests };
+  if (config && layers) return { ...base, kind: 'manifest', config, layers };
+  return { ...base, kind: 'other' };
+}
+
+/** @throws Refusal `NotAnImage` for bytes that are no image configuration */
+export function parseImageConfig(bytes: Buffer, what: string): ImageConfig {
+  return parseAs(imageConfig, bytes, what);
+}
+
+/** OCI manifests need not say what they are, and the oldest of Docker's do not. */
+function impliedType({ schemaVersion, manifests, config, layers }: z.infer<typeof manifestBody>): string | undefined {
+  if (schemaVersion === 1) return manifestTypes.dockerSchema1;
+  if (manifests) return manifestTypes.ociIndex;
+  return config && layers ? manifestTypes.ociImage : undefined;
+}
+
+function parseAs<Shape extends z.ZodType>(shape: Shape, bytes: Buffer, what: string): z.infer<Shape> {
+  let json: unknown;
+  try {
+    json = JSON.parse(bytes.toString('utf8'));
+  } catch (error) {
+    throw new Refusal('NotAnImage', `${what} is not JSON, so it is no image; push it again`, [], { cause: error });
+  }
+  const parsed = shape.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const problem = issue === undefined ? '' : `: ${issue.path.join('.') || 'the whole'}: ${issue.message}`;
+  throw new Refusal('NotAnImage', `${what} does not have the form of OCI or Docker${problem}; push it again`);
+}

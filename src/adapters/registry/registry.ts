@@ -1,0 +1,167 @@
+import { z } from 'zod';
+import { Refusal } from '../../domain/failures.ts';
+import { type Digest, isDigest, isTag, type Repository, type Tag } from '../../domain/image-reference.ts';
+import { createAuthentication } from './authentication.ts';
+import { BodyTooLarge, readBody } from './body.ts';
+import type { CredentialsSource } from './credentials.ts';
+import { type HttpSettings, parseJson, unexpectedAnswer } from './http.ts';
+import { nextPage } from './link.ts';
+import { acceptManifests, digestOf, type ImageConfig, type Manifest, parseImageConfig, parseManifest } from './manifest.ts';
+import { createSession, type Session } from './session.ts';
+
+/**
+ * What an OCI registry knows of images, read-only. "Not there" is an answer, `undefined`.
+ *
+ * Errors: `Refusal` `CredentialsRefused`, `DigestMismatch` (the bytes are not what their digest says) or `NotAnImage` (they cannot be
+ * read); `RateLimit` where the registry asks us to wait; anything else is something broken, to be tried again.
+ */
+export interface Registry {
+  /** The digest of what a tag points to. Cheap: no body is sent where the registry can do without. */
+  resolve(repository: Repository, tag: Tag): Promise<Digest | undefined>;
+  /** What a tag points to, or the manifest of a digest; its bytes are hashed. */
+  manifest(repository: Repository, reference: Tag | Digest): Promise<Manifest | undefined>;
+  /** An image's configuration; its bytes are hashed. */
+  config(repository: Repository, digest: Digest): Promise<ImageConfig | undefined>;
+  /** Every tag, in the registry's order; none where there is no such repository. */
+  tags(repository: Repository): Promise<Tag[]>;
+}
+
+export interface RegistryOptions {
+  readonly credentials: CredentialsSource;
+  /** Hosts (`localhost:5000`) that are spoken to without TLS: only those, also where the host is this one. */
+  readonly plainHttp?: (host: string) => boolean;
+  /** Longest time from a request to the last byte of its answer; 30 s. */
+  readonly timeoutMs?: number;
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
+}
+
+/** The largest manifest that registries are asked to take (OCI distribution specification). */
+const manifestLimit = 4 * 1024 * 1024;
+const configLimit = 8 * 1024 * 1024;
+const tagPageLimit = 8 * 1024 * 1024;
+/** Elastic Container Registry takes no more in one page. */
+const tagsPerPage = 1_000;
+const mostTagPages = 1_000;
+
+const tagPage = z.object({ tags: z.array(z.string()).nullish() });
+
+export function createRegistry({
+  credentials,
+  plainHttp = () => false,
+  timeoutMs = 30_000,
+  now = Date.now,
+}: RegistryOptions): Registry {
+  const settings: HttpSettings = { timeoutMs, plainHttp, now };
+  const session = createSession(createAuthentication(credentials, settings), settings);
+  const manifest: Registry['manifest'] = (repository, reference) => fetchManifest(session, settings, repository, reference);
+
+  return {
+    manifest,
+    resolve: async (repository, tag) => {
+      const headed = await headManifest(session, settings, repository, tag);
+      return headed === 'unknown' ? (await manifest(repository, tag))?.digest : headed;
+    },
+    config: (repository, digest) => fetchConfig(session, settings, repository, digest),
+    tags: (repository) => listTags(session, settings, repository),
+  };
+}
+
+/** @returns `unknown` where the registry does not say the digest: then the manifest has to be fetched and hashed */
+async function headManifest(
+  session: Session,
+  settings: HttpSettings,
+  repository: Repository,
+  tag: Tag,
+): Promise<Digest | 'unknown' | undefined> {
+  const path = `manifests/${tag}`;
+  const answer = await session.request(repository, 'HEAD', path, { accept: acceptManifests });
+  if (answer.status === 404) return undefined;
+  if (answer.status === 405) return 'unknown';
+  if (!answer.ok) throw await unexpectedAnswer(`HEAD ${repository}/${path}`, answer, settings);
+  const digest = answer.headers.get('docker-content-digest') ?? '';
+  return isDigest(digest) ? digest : 'unknown';
+}
+
+async function fetchManifest(
+  session: Session,
+  settings: HttpSettings,
+  repository: Repository,
+  reference: Tag | Digest,
+): Promise<Manifest | undefined> {
+  const fetched = await fetchBytes(session, settings, repository, `manifests/${reference}`, manifestLimit);
+  if (fetched === undefined) return undefined;
+  const what = `the manifest ${repository}${isDigest(reference) ? '@' : ':'}${reference}`;
+  const digest = digestOf(fetched.bytes);
+  const promised = isDigest(reference) ? reference : fetched.answer.headers.get('docker-content-digest');
+  if (promised !== null && isDigest(promised) && promised !== digest) throw digestMismatch(what, promised, digest);
+  return parseManifest(fetched.bytes, fetched.answer.headers.get('content-type'), what);
+}
+
+async function fetchConfig(
+  session: Session,
+  settings: HttpSettings,
+  repository: Repository,
+  digest: Digest,
+): Promise<ImageConfig | undefined> {
+  const fetched = await fetchBytes(session, settings, repository, `blobs/${digest}`, configLimit);
+  if (fetched === undefined) return undefined;
+  const what = `the image configuration ${repository}@${digest}`;
+  const found = digestOf(fetched.bytes);
+  if (found !== digest) throw digestMismatch(what, digest, found);
+  return parseImageConfig(fetched.bytes, what);
+}
+
+async function fetchBytes(
+  session: Session,
+  settings: HttpSettings,
+  repository: Repository,
+  path: string,
+  limit: number,
+): Promise<{ answer: Response; bytes: Buffer } | undefined> {
+  const what = `GET ${repository}/${path}`;
+  const headers = path.startsWith('manifests/') ? { accept: acceptManifests } : {};
+  const answer = await session.request(repository, 'GET', path, headers);
+  if (answer.status === 404) {
+    await answer.body?.cancel();
+    return undefined;
+  }
+  if (!answer.ok) throw await unexpectedAnswer(what, answer, settings);
+  try {
+    return { answer, bytes: await readBody(answer, limit, what, settings.timeoutMs) };
+  } catch (error) {
+    if (!(error instanceof BodyTooLarge)) throw error;
+    throw new Refusal('NotAnImage', `${error.message}, which no image needs; push a smaller one`, [], { cause: error });
+  }
+}
+
+async function listTags(session: Session, settings: HttpSettings, repository: Repository): Promise<Tag[]> {
+  const what = `the list of tags of ${repository}`;
+  const tags = new Set<Tag>();
+  let path = `tags/list?n=${tagsPerPage}`;
+  for (let page = 0; page < mostTagPages; page++) {
+    const answer = await session.request(repository, 'GET', path, { accept: 'application/json' });
+    if (answer.status === 404) {
+      await answer.body?.cancel();
+      return [...tags];
+    }
+    if (!answer.ok) throw await unexpectedAnswer(what, answer, settings);
+    const body = await readBody(answer, tagPageLimit, what, settings.timeoutMs);
+    const parsed = tagPage.safeParse(parseJson(body.toString(), what));
+    if (!parsed.success) throw new Error(`${what} is not of the form {"tags": ["…"]}`, { cause: parsed.error });
+    for (const tag of parsed.data.tags ?? []) if (isTag(tag)) tags.add(tag);
+    const query = nextPage(answer.headers.get('link'));
+    if (query === undefined) return [...tags];
+    path = `tags/list${query}`;
+  }
+  throw new Error(`${what} has more than ${mostTagPages} pages`);
+}
+
+function digestMismatch(what: string, expected: Digest, found: Digest): Refusal {
+  return new Refusal(
+    'DigestMismatch',
+    `${what} should have the digest ${expected}, but its bytes have ${found}; ` +
+      'the registry, or something between it and us, changes what it keeps: look into that before the image is used',
+    [{ expected, found }],
+  );
+}

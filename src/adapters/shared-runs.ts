@@ -1,0 +1,52 @@
+interface Run<Result> {
+  readonly result: Promise<Result>;
+  readonly controller: AbortController;
+  waiting: number;
+}
+
+/** Work that several ask for at the same time is done once. It is stopped when nobody waits for it any more. */
+export class SharedRuns<Result> {
+  readonly #running = new Map<string, Run<Result>>();
+
+  /**
+   * @param key the same for the same work
+   * @param start called where nobody does this work yet; its signal says that nobody wants the result any more
+   * @param signal this caller no longer wants it: rejects with the signal's reason, for the last caller once the work has stopped
+   */
+  async run(key: string, start: (signal: AbortSignal) => Promise<Result>, signal: AbortSignal): Promise<Result> {
+    signal.throwIfAborted();
+    const run = this.#running.get(key) ?? this.#start(key, start);
+    run.waiting += 1;
+    try {
+      return await Promise.race([run.result, rejectionBy(signal)]);
+    } finally {
+      run.waiting -= 1;
+      if (signal.aborted && run.waiting === 0) await this.#stop(key, run);
+    }
+  }
+
+  #start(key: string, start: (signal: AbortSignal) => Promise<Result>): Run<Result> {
+    const controller = new AbortController();
+    const run: Run<Result> = { result: start(controller.signal), controller, waiting: 0 };
+    this.#running.set(key, run);
+    const forget = () => {
+      if (this.#running.get(key) === run) this.#running.delete(key);
+    };
+    run.result.then(forget, forget);
+    return run;
+  }
+
+  async #stop(key: string, run: Run<Result>): Promise<void> {
+    // Whoever asks from now on starts anew.
+    this.#running.delete(key);
+    run.controller.abort();
+    // Its own failure is the stop that was asked for: nobody is left to hear of it.
+    await Promise.allSettled([run.result]);
+  }
+}
+
+function rejectionBy(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
+}

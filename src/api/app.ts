@@ -1,0 +1,88 @@
+import Router from '@koa/router';
+import Koa, { type Middleware } from 'koa';
+import type { AcceptPushes } from './accept-pushes.ts';
+import type { Audit } from './audit.ts';
+import { type BodyLimits, discardRest } from './body.ts';
+import { answerErrors, type Log } from './errors.ts';
+import type { Metrics } from './metrics.ts';
+import { Problem } from './problem.ts';
+import { receive } from './receive.ts';
+import type { Receiver } from './receivers/receiver.ts';
+import { recordRequests } from './record-requests.ts';
+import type { RequestState } from './request-state.ts';
+
+export interface WebhookAppDependencies {
+  readonly receivers: readonly Receiver[];
+  readonly acceptPushes: AcceptPushes;
+  readonly audit: Audit;
+  readonly metrics: Metrics;
+  readonly log: Log;
+  readonly now: () => Date;
+  readonly bodyLimits?: BodyLimits;
+}
+
+/** Payloads of registries are a few KiB; GitHub's longest are some 100. */
+const defaultBodyLimits: BodyLimits = { bytes: 1024 * 1024, timeoutMs: 10_000 };
+
+/** What the world may reach: one path for each receiver, and `/healthz`. */
+export function createWebhookApp(dependencies: WebhookAppDependencies): Koa<RequestState> {
+  const { receivers, log, bodyLimits = defaultBodyLimits } = dependencies;
+  const router = new Router<RequestState>({ sensitive: true, strict: true });
+  for (const receiver of receivers) router.post(receiver.path, receive(receiver, { ...dependencies, bodyLimits }));
+  const app = createApp(log);
+  app.use(healthz);
+  app.use(recordRequests(dependencies));
+  app.use(answerErrors(log));
+  app.use(router.routes()).use(router.allowedMethods());
+  return app;
+}
+
+export interface OperatorAppDependencies {
+  readonly metrics: Metrics;
+  readonly log: Log;
+  /** Rejects while Temporal cannot be reached. */
+  readonly reachTemporal: () => Promise<void>;
+}
+
+/** What operators and their tools reach. */
+export function createOperatorApp({ metrics, log, reachTemporal }: OperatorAppDependencies): Koa<RequestState> {
+  const router = new Router<RequestState>({ sensitive: true, strict: true });
+  router.get('/readyz', async (context) => {
+    try {
+      await reachTemporal();
+    } catch (error) {
+      log.warn({ reason: error instanceof Error ? error.message : String(error) }, 'not ready: Temporal does not answer');
+      throw new Problem(503, 'unavailable', 'Temporal does not answer. Check its address and whether it runs.', {
+        'Retry-After': '5',
+      });
+    }
+    context.body = { ready: true };
+  });
+  router.get('/metrics', async (context) => {
+    context.body = await metrics.registry.metrics();
+    context.set('Content-Type', metrics.registry.contentType);
+  });
+  const app = createApp(log);
+  app.use(healthz);
+  app.use(answerErrors(log));
+  app.use(router.routes()).use(router.allowedMethods());
+  return app;
+}
+
+function createApp(log: Log): Koa<RequestState> {
+  const app = new Koa<RequestState>();
+  // What comes here is past every middleware: mostly a sender who is gone before the answer is written.
+  app.on('error', (error: Error) => log.warn({ reason: error.message }, 'an answer could not be sent'));
+  app.use(async (context, next) => {
+    context.set({ 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' });
+    await next();
+    discardRest(context.req);
+  });
+  return app;
+}
+
+/** The process is alive; nothing else is asked. Not recorded: it is asked every few seconds. */
+const healthz: Middleware<RequestState> = async (context, next) => {
+  if (context.path !== '/healthz' || (context.method !== 'GET' && context.method !== 'HEAD')) return await next();
+  context.body = { alive: true };
+};

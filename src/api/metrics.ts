@@ -1,0 +1,53 @@
+import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client';
+import type { AcceptedPushes } from './accept-pushes.ts';
+import type { RequestOutcome } from './problem.ts';
+
+/** Figures of one process, in a registry of its own. */
+export interface Metrics {
+  readonly registry: Registry;
+  /** @param source a receiver's name, or `none` for a path that is nobody's */
+  requestAnswered(source: string, outcome: RequestOutcome, seconds: number): void;
+  pushesAccepted(accepted: AcceptedPushes): void;
+}
+
+export function createMetrics(): Metrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const requests = new Counter({
+    name: 'landfall_webhook_requests_total',
+    help: 'Requests to the webhook listener, by source and outcome.',
+    labelNames: ['source', 'outcome'],
+    registers: [registry],
+  });
+  const duration = new Histogram({
+    name: 'landfall_webhook_duration_seconds',
+    help: 'Time from the headers of a request to its answer.',
+    labelNames: ['source'],
+    // GitHub gives up after 10 s, and Temporal is given 5.
+    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+    registers: [registry],
+  });
+  const rollouts = new Counter({
+    name: 'landfall_rollouts_started_total',
+    help: 'Starts of rollouts that Temporal took, by service. A start of one that runs already counts too.',
+    labelNames: ['service'],
+    registers: [registry],
+  });
+  const lookUps = new Counter({
+    name: 'landfall_look_ups_started_total',
+    help: 'Look-ups of what a service follows that Temporal took, by service.',
+    labelNames: ['service'],
+    registers: [registry],
+  });
+  return {
+    registry,
+    requestAnswered: (source, outcome, seconds) => {
+      requests.inc({ source, outcome });
+      duration.observe({ source }, seconds);
+    },
+    pushesAccepted: (accepted) => {
+      for (const { service } of accepted.rollouts) rollouts.inc({ service });
+      for (const { service } of accepted.resolving) lookUps.inc({ service });
+    },
+  };
+}

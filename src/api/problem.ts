@@ -1,0 +1,58 @@
+import { STATUS_CODES } from 'node:http';
+
+/** What became of a request, as the audit log and the metrics name it. */
+export type RequestOutcome =
+  | 'accepted'
+  | 'ignored'
+  | 'malformed'
+  | 'unauthenticated'
+  | 'not-found'
+  | 'method-not-allowed'
+  | 'timed-out'
+  | 'too-large'
+  | 'unsupported-media-type'
+  | 'aborted'
+  | 'failed'
+  | 'unavailable';
+
+/**
+ * A request that cannot be answered as its sender hoped. Thrown wherever that is learned; `answerErrors` turns it into a response.
+ * The detail is shown to the sender: it says what was expected and what to do, and repeats nothing that was sent.
+ */
+export class Problem extends Error {
+  readonly status: number;
+  readonly outcome: RequestOutcome;
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(status: number, outcome: RequestOutcome, detail: string, headers: Readonly<Record<string, string>> = {}) {
+    super(detail);
+    this.name = 'Problem';
+    this.status = status;
+    this.outcome = outcome;
+    this.headers = headers;
+  }
+}
+
+export const problemMediaType = 'application/problem+json';
+
+/** RFC 9457. The type is `about:blank`: the status says what kind of problem it is, the detail the rest. */
+export interface ProblemDocument {
+  readonly type: 'about:blank';
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+}
+
+export function problemDocument(problem: Pick<Problem, 'status' | 'message'>): ProblemDocument {
+  return {
+    type: 'about:blank',
+    title: STATUS_CODES[problem.status] ?? 'Error',
+    status: problem.status,
+    detail: problem.message,
+  };
+}
+
+/** The input is not what the path takes. */
+export function malformed(detail: string): Problem {
+  return new Problem(400, 'malformed', detail);
+}

@@ -1,0 +1,49 @@
+import type { Middleware } from 'koa';
+import { formatReference } from '../domain/image-reference.ts';
+import type { AcceptPushes } from './accept-pushes.ts';
+import { type BodyLimits, readBody } from './body.ts';
+import { parseJson } from './json.ts';
+import { requireMediaType } from './media-type.ts';
+import { Problem } from './problem.ts';
+import type { Receiver } from './receivers/receiver.ts';
+import type { RequestContext, RequestState } from './request-state.ts';
+
+export interface ReceiveDependencies {
+  readonly acceptPushes: AcceptPushes;
+  readonly now: () => Date;
+  readonly bodyLimits: BodyLimits;
+}
+
+/** The way of one request: what its headers rule out, its bytes, whether they are authentic, what they say, and what that starts. */
+export function receive(receiver: Receiver, { acceptPushes, now, bodyLimits }: ReceiveDependencies): Middleware<RequestState> {
+  return async (context) => {
+    const { headers } = context.req;
+    requireMediaType(headers, receiver);
+    const raw = await readBody(context.req, context.res, bodyLimits);
+    if (!receiver.authenticate(headers, raw)) throw unauthenticated(receiver);
+    const parsed = receiver.parse({ headers, body: parseJson(raw), receivedAt: now().toISOString() });
+    context.state.parsed = parsed;
+    if (parsed.pushes.length === 0) return ignore(context, parsed.ignored ?? 'no image was pushed');
+    const { namesOneOfSeveralTags } = receiver;
+    const accepted = await acceptPushes({ pushes: parsed.pushes, namesOneOfSeveralTags });
+    if (accepted.rollouts.length + accepted.resolving.length === 0) {
+      const images = [...new Set(parsed.pushes.map(({ repository, tag }) => formatReference({ repository, tag })))];
+      return ignore(context, `no service follows ${images.slice(0, 5).join(', ')}`);
+    }
+    context.state.accepted = accepted;
+    context.state.outcome = 'accepted';
+    context.status = 202;
+    context.body = accepted;
+  };
+}
+
+function ignore(context: RequestContext, reason: string): void {
+  context.state.outcome = 'ignored';
+  context.state.ignored = reason;
+  context.status = 200;
+  context.body = { ignored: reason };
+}
+
+function unauthenticated({ authenticationAdvice, challenge }: Receiver): Problem {
+  return new Problem(401, 'unauthenticated', authenticationAdvice, { 'WWW-Authenticate': challenge });
+}

@@ -1,0 +1,122 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { z } from 'zod';
+import type { ImagePush } from '../../domain/image-push.ts';
+import { InvalidReference, isDigest, isTag, parseRepository, type Repository } from '../../domain/image-reference.ts';
+import { malformed } from '../problem.ts';
+import { isImageConfig } from './image-config.ts';
+import type { ParsedRequest, ReceivedRequest, Receiver } from './receiver.ts';
+import { isOneOf, requireSecrets } from './secrets.ts';
+import { deliveryIdOf, printableLine } from './sender-text.ts';
+
+export interface DistributionSettings {
+  /** Any of them will do, so that a token can be changed without losing a notification. */
+  readonly tokens: readonly string[];
+}
+
+const source = 'distribution';
+const mediaType = 'application/vnd.docker.distribution.events.v1+json';
+/** What lists its config among its references; an index refers to manifests instead. */
+const manifests = ['application/vnd.docker.distribution.manifest.v2+json', 'application/vnd.oci.image.manifest.v1+json'];
+
+/**
+ * Notifications of the CNCF distribution registry (`registry:2`) and of what is built on it: GitLab, Harbor's core. It sends
+ * whatever is not answered with 2xx or 3xx again without end, and everything after it waits: so what is not wanted is ignored, not
+ * refused.
+ * @throws Error without a token
+ * @see https://distribution.github.io/distribution/about/notifications/
+ */
+export function createDistributionReceiver(settings: DistributionSettings): Receiver {
+  const tokens = requireSecrets(settings.tokens, 'receivers.distribution.token');
+  return {
+    source,
+    path: '/webhook/distribution',
+    mediaTypes: [mediaType, 'application/json'],
+    mediaTypeAdvice: 'Point an endpoint of the section notifications of the registry here.',
+    namesOneOfSeveralTags: false,
+    challenge: 'Bearer realm="landfall"',
+    authenticationAdvice:
+      "Expected the header Authorization with a bearer token. Set the same token in the headers of the registry's notification endpoint and in receivers.distribution.token.",
+    authenticate: (headers, _body) => carriesToken(tokens, headers),
+    parse,
+  };
+}
+
+function carriesToken(tokens: readonly string[], headers: IncomingHttpHeaders): boolean {
+  const [, token] = /^bearer +(\S+)$/i.exec(headers.authorization?.trim() ?? '') ?? [];
+  return token !== undefined && isOneOf(tokens, token);
+}
+
+const text = z.string().optional().catch(undefined);
+const eventSchema = z.object({
+  id: text,
+  action: text,
+  target: z.object({
+    mediaType: text,
+    repository: text,
+    tag: text,
+    digest: text,
+    url: text,
+    references: z
+      .array(z.object({ mediaType: text }))
+      .optional()
+      .catch(undefined),
+  }),
+  request: z.object({ host: text }).optional().catch(undefined),
+  actor: z.object({ name: text }).optional().catch(undefined),
+});
+type Notification = z.infer<typeof eventSchema>;
+
+const envelopeSchema = z.object({ events: z.array(z.unknown()) });
+
+function parse({ body, receivedAt }: ReceivedRequest): ParsedRequest {
+  const envelope = envelopeSchema.safeParse(body);
+  if (!envelope.success) throw malformed('Expected a JSON object with the list events.');
+  const notifications = envelope.data.events.map((event) => eventSchema.safeParse(event));
+  const known = notifications.flatMap(({ data }) => (data === undefined ? [] : [data]));
+  const pushes = known.flatMap((event) => pushOf(event, receivedAt) ?? []);
+  const deliveryId = pushes[0]?.deliveryId ?? deliveryIdOf(known[0]?.id);
+  const action = [...new Set(known.map((event) => printableLine(event.action, 20) ?? 'unknown'))].slice(0, 5).join(',');
+  const seen = { event: 'notification', ...(action === '' ? {} : { action }), deliveryId, pushes };
+  return pushes.length > 0 ? seen : { ...seen, ignored: 'none of the events is the push of a tagged image' };
+}
+
+/** Blobs and the platform manifests of an index are pushed without a tag; a deleted or pulled tag is told by its action alone. */
+function pushOf(event: Notification, receivedAt: string): ImagePush | undefined {
+  const { target } = event;
+  if (event.action !== 'push' || target.tag === undefined || !isTag(target.tag) || isOtherArtifact(target)) return undefined;
+  const repository = repositoryOf(event);
+  if (repository === undefined) return undefined;
+  const actor = printableLine(event.actor?.name, 100);
+  return {
+    source,
+    deliveryId: deliveryIdOf(event.id),
+    repository,
+    tag: target.tag,
+    ...(target.digest !== undefined && isDigest(target.digest) ? { digest: target.digest } : {}),
+    ...(actor === undefined ? {} : { actor }),
+    receivedAt,
+  };
+}
+
+/** A chart has the media type of any OCI manifest; where the registry lists its references, the config among them tells. */
+function isOtherArtifact({ mediaType, references = [] }: Notification['target']): boolean {
+  const listed = references.flatMap((reference) => reference.mediaType ?? []);
+  return mediaType !== undefined && manifests.includes(mediaType) && listed.length > 0 && !listed.some(isImageConfig);
+}
+
+/** The host that the pusher used, which is the one that images are named after; `source.addr` is the registry's own idea of itself. */
+function repositoryOf({ target, request }: Notification): Repository | undefined {
+  if (target.repository === undefined) return undefined;
+  const url = target.url !== undefined && URL.canParse(target.url) ? new URL(target.url) : undefined;
+  const host = request?.host || url?.host;
+  if (!host) return undefined;
+  // A bare host name is no registry in an image reference (it would be a path of Docker Hub), so the port is written out.
+  const bare = !/[.:]/.test(host) && host !== 'localhost';
+  const port = url?.protocol === 'https:' ? 443 : 80;
+  try {
+    return parseRepository(`${host}${bare ? `:${port}` : ''}/${target.repository}`);
+  } catch (error) {
+    if (error instanceof InvalidReference) return undefined;
+    throw error;
+  }
+}

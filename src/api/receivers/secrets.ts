@@ -1,0 +1,34 @@
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+
+/**
+ * Whether the signature is the HMAC-SHA256 (64 hex digits) of the body under one of the secrets. All of them are tried whatever comes
+ * out, so the time taken tells nothing about which one it was.
+ */
+export function signedByOneOf(secrets: readonly string[], body: Buffer, signature: string): boolean {
+  if (!/^[0-9a-f]{64}$/i.test(signature)) return false;
+  const given = Buffer.from(signature, 'hex');
+  const verdicts = secrets.map((secret) => timingSafeEqual(createHmac('sha256', secret).update(body).digest(), given));
+  return verdicts.includes(true);
+}
+
+/** Whether the token is one of the secrets. Digests are compared, so not even the length of a secret shows in the time taken. */
+export function isOneOf(secrets: readonly string[], token: string): boolean {
+  const given = sha256(token);
+  const verdicts = secrets.map((secret) => timingSafeEqual(sha256(secret), given));
+  return verdicts.includes(true);
+}
+
+function sha256(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}
+
+/**
+ * @param setting where the secrets are configured, for the message
+ * @throws Error where there is none, or an empty one: a receiver that anybody could use must not start
+ */
+export function requireSecrets(secrets: readonly string[], setting: string): readonly string[] {
+  if (secrets.length === 0 || secrets.some((secret) => secret.trim() === '')) {
+    throw new Error(`${setting}: expected at least one secret and none that is empty; set it, or remove the receiver`);
+  }
+  return [...secrets];
+}

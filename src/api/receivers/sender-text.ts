@@ -1,0 +1,23 @@
+import { randomUUID } from 'node:crypto';
+
+/**
+ * What a sender wrote, where it is one printable line; else undefined. Names of people and commits go on into commit messages, pull
+ * requests and logs, where line ends and invisible characters could pretend to be something else.
+ */
+export function printableLine(value: string | undefined, longest = 200): string | undefined {
+  return value !== undefined && value.length <= longest && /^[\p{L}\p{M}\p{N}\p{P}\p{S} ]+$/u.test(value) ? value : undefined;
+}
+
+/** A git commit, SHA-1 or SHA-256, possibly shortened. */
+export function commitHash(value: string | undefined): string | undefined {
+  return value !== undefined && /^[0-9a-f]{7,64}$/i.test(value) ? value.toLowerCase() : undefined;
+}
+
+/** The sender's id of a delivery where it looks like one (a GUID), else one of our own. */
+export function deliveryIdOf(value: string | undefined): string {
+  return value !== undefined && looksLikeDeliveryId(value) ? value : randomUUID();
+}
+
+export function looksLikeDeliveryId(value: string): boolean {
+  return /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(value);
+}

@@ -1,0 +1,16 @@
+import type { ParameterizedContext } from 'koa';
+import type { AcceptedPushes } from './accept-pushes.ts';
+import type { RequestOutcome } from './problem.ts';
+import type { ParsedRequest } from './receivers/receiver.ts';
+
+/** What the middlewares of one request learn and leave for the audit line. */
+export interface RequestState {
+  outcome?: RequestOutcome;
+  /** Set once the request is authentic and understood: nothing that anybody else says is written down. */
+  parsed?: ParsedRequest;
+  accepted?: AcceptedPushes;
+  /** Why nothing was started. */
+  ignored?: string;
+}
+
+export type RequestContext = ParameterizedContext<RequestState>;

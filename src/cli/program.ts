@@ -1,0 +1,126 @@
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { ends, type RolloutStatus } from '../domain/rollout-state.ts';
+import type { DecideOptions, Verb } from './decide-command.ts';
+import type { ListOptions } from './list-command.ts';
+import type { ShowOptions } from './show-command.ts';
+import type { Surroundings } from './terminal.ts';
+import type { TriggerOptions } from './trigger-command.ts';
+
+/** Commands are imported when they run: Temporal's client takes longer to load than `config check` takes as a whole. */
+export function createProgram(surroundings: Surroundings, setExitCode: (code: number) => void): Command {
+  const program = new Command('landfall')
+    .description('Sees and steers what Landfall does with pushed images.')
+    .showHelpAfterError('(landfall --help tells more)')
+    .configureOutput({
+      writeOut: (text) => surroundings.print(text.trimEnd()),
+      writeErr: (text) => surroundings.warn(text.trimEnd()),
+    })
+    .exitOverride();
+  addConfig(program, surroundings, setExitCode);
+  addList(program, surroundings);
+  addShow(program, surroundings);
+  for (const verb of ['retry', 'skip', 'reject'] as const) addDecision(program, verb, surroundings);
+  addAbort(program, surroundings);
+  addTrigger(program, surroundings);
+  return program;
+}
+
+const defaultFile = 'landfall.yaml';
+const statuses: readonly RolloutStatus[] = ['running', 'waiting', 'blocked', ...ends];
+const configOption = () => new Option('-c, --config <file>', 'configuration file').default(defaultFile);
+const jsonOption = () => new Option('--json', 'print JSON');
+
+function addConfig(program: Command, surroundings: Surroundings, setExitCode: (code: number) => void): void {
+  const config = program.command('config').description('the configuration file');
+  config
+    .command('schema')
+    .description('print the JSON Schema of landfall.yaml, for editors')
+    .action(async () => setExitCode((await import('./config-command.ts')).printSchema(surroundings)));
+  config
+    .command('check')
+    .description('say all that is wrong with a configuration file, one line per problem')
+    .argument('[file]', 'configuration file', defaultFile)
+    .action(async (file: string) => setExitCode((await import('./config-command.ts')).checkConfiguration(file, surroundings)));
+}
+
+function addList(program: Command, surroundings: Surroundings): void {
+  program
+    .command('list')
+    .description('list rollouts, the newest first')
+    .option('-s, --service <name>', 'only those of this service')
+    .addOption(new Option('--status <status>', 'only those with this status').choices(statuses))
+    .option('-n, --limit <number>', 'at most so many', parseLimit, 20)
+    .addOption(jsonOption())
+    .addOption(configOption())
+    .action(async (options: ListOptions) => (await import('./list-command.ts')).list(options, surroundings));
+}
+
+function addShow(program: Command, surroundings: Surroundings): void {
+  program
+    .command('show')
+    .description('show a rollout: its steps, what blocks it, and what can be done')
+    .argument('<rollout>', rolloutArgument)
+    .addOption(jsonOption())
+    .addOption(configOption())
+    .action(async (rollout: string, options: ShowOptions) =>
+      (await import('./show-command.ts')).show(rollout, options, surroundings),
+    );
+}
+
+const rolloutArgument = 'id of the rollout, or any beginning of it that only one has';
+const decisions = {
+  retry: 'try a blocked step again',
+  skip: 'go on without a blocked step: a waiver, which needs a reason',
+  reject: 'end the rollout because of a blocked step, and quarantine its digest',
+} as const satisfies Partial<Record<Verb, string>>;
+
+function addDecision(program: Command, verb: keyof typeof decisions, surroundings: Surroundings): void {
+  program
+    .command(verb)
+    .description(decisions[verb])
+    .argument('<rollout>', rolloutArgument)
+    .argument('[step]', 'the step, where more than one is blocked')
+    .option('--stage <name>', 'the stage of the step')
+    .option('--reason <text>', 'why')
+    .addOption(jsonOption())
+    .addOption(configOption())
+    .action(async (rollout: string, step: string | undefined, options: DecideOptions) =>
+      (await import('./decide-command.ts')).decide(
+        verb,
+        { rollout, ...(step === undefined ? {} : { step }) },
+        options,
+        surroundings,
+      ),
+    );
+}
+
+function addAbort(program: Command, surroundings: Surroundings): void {
+  program
+    .command('abort')
+    .description('stop a rollout, wherever it is')
+    .argument('<rollout>', rolloutArgument)
+    .option('--reason <text>', 'why')
+    .addOption(jsonOption())
+    .addOption(configOption())
+    .action(async (rollout: string, options: DecideOptions) =>
+      (await import('./decide-command.ts')).decide('abort', { rollout }, options, surroundings),
+    );
+}
+
+function addTrigger(program: Command, surroundings: Surroundings): void {
+  program
+    .command('trigger')
+    .description('roll an image out as if it had just been pushed, whatever the last verdict was')
+    .argument('<image>', 'IMAGE[:TAG][@DIGEST]; tag latest where none is given')
+    .option('-s, --service <name>', 'only for this service')
+    .addOption(jsonOption())
+    .addOption(configOption())
+    .action(async (image: string, options: TriggerOptions) =>
+      (await import('./trigger-command.ts')).trigger(image, options, surroundings),
+    );
+}
+
+function parseLimit(text: string): number {
+  if (/^\d{1,5}$/.test(text) && Number(text) > 0) return Number(text);
+  throw new InvalidArgumentError('expected a whole number from 1 to 99999');
+}

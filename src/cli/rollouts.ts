@@ -1,0 +1,127 @@
+import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
+import { ends, type RolloutStatus } from '../domain/rollout-state.ts';
+import { searchAttributes } from '../workflows/start-options.ts';
+import { CommandFailure, UsageFailure } from './failure.ts';
+
+/** One row of a list of rollouts: what Temporal's columns say, without asking any worker. */
+export interface RolloutRow {
+  readonly rollout: string;
+  readonly runId: string;
+  readonly service: string;
+  readonly image: string;
+  readonly digest: string;
+  /** The rollout's own status; where Temporal ended it from outside, how (`terminated`, `failed`, `timed out`). */
+  readonly status: string;
+  readonly stage?: string;
+  /** ISO 8601, UTC. */
+  readonly startedAt: string;
+  readonly changedAt: string;
+  readonly reason?: string;
+  readonly proposal?: string;
+}
+
+export interface RolloutFilter {
+  readonly service?: string;
+  readonly status?: RolloutStatus;
+  readonly limit: number;
+}
+
+/** The newest first. */
+export async function listRollouts(client: Client, { service, status, limit }: RolloutFilter): Promise<RolloutRow[]> {
+  const isOpen = status !== undefined && !ends.some((end) => end === status);
+  const conditions = [
+    "WorkflowType = 'rollout'",
+    ...(service === undefined ? [] : [`${searchAttributes.service.name} = ${quoted(service)}`]),
+    ...(status === undefined ? [] : [`${searchAttributes.status.name} = ${quoted(status)}`]),
+    // What was terminated from outside never had the chance to change its own status.
+    ...(isOpen ? ["ExecutionStatus = 'Running'"] : []),
+  ];
+  return await firstRows(client, conditions.join(' AND '), limit);
+}
+
+const wholeId = /^rollout:[^:]+:[^:]+:[0-9a-f]{12}$/;
+const idText = /^[\w.:-]+$/;
+const mostCandidates = 20;
+
+/**
+ * What somebody typed for a rollout, as the beginning of an id.
+ * @throws UsageFailure
+ */
+export function parsePrefix(text: string): string {
+  if (idText.test(text)) return text.startsWith('rollout:') ? text : `rollout:${text}`;
+  throw new UsageFailure(`expected the beginning of a rollout's id such as app:latest:9f86d081884c, found '${text}'`);
+}
+
+/**
+ * The id of the one rollout that begins with the prefix.
+ * @throws CommandFailure where there is none, or several; the message lists them
+ */
+export async function findRollout(client: Client, prefix: string): Promise<string> {
+  // Lists lag behind a little: who has the whole id need not wait for them.
+  if (wholeId.test(prefix)) return prefix;
+  const query = `WorkflowType = 'rollout' AND WorkflowId STARTS_WITH ${quoted(prefix)}`;
+  const found = new Set<string>();
+  for await (const { workflowId } of client.workflow.list({ query, pageSize: 100 })) {
+    // A closed rollout may have run again: the same id is the same rollout.
+    if (workflowId.startsWith(prefix)) found.add(workflowId);
+    if (found.size > mostCandidates) break;
+  }
+  const [first, ...others] = [...found].sort();
+  if (first === undefined)
+    throw new CommandFailure(`no rollout begins with '${shortId(prefix)}': landfall list shows what there is`);
+  if (others.length === 0) return first;
+  const shown = [first, ...others].slice(0, mostCandidates).map((id) => `  ${shortId(id)}`);
+  const more = found.size > mostCandidates ? ['  …'] : [];
+  throw new CommandFailure(
+    [`'${shortId(prefix)}' is the beginning of several rollouts; name one of them:`, ...shown, ...more].join('\n'),
+  );
+}
+
+/** Without `rollout:`, which says nothing where everything is a rollout. */
+export function shortId(rollout: string): string {
+  return rollout.replace(/^rollout:/, '');
+}
+
+async function firstRows(client: Client, query: string, limit: number): Promise<RolloutRow[]> {
+  const rows: RolloutRow[] = [];
+  if (limit === 0) return rows;
+  for await (const info of client.workflow.list({ query, pageSize: Math.min(limit, 1000) })) {
+    rows.push(rowOf(info));
+    if (rows.length >= limit) break;
+  }
+  return rows;
+}
+
+function rowOf(info: WorkflowExecutionInfo): RolloutRow {
+  const columns = info.typedSearchAttributes;
+  const stage = columns.get(searchAttributes.stage);
+  const changedAt = columns.get(searchAttributes.changedAt) ?? info.closeTime ?? info.startTime;
+  return {
+    rollout: info.workflowId,
+    runId: info.runId,
+    service: columns.get(searchAttributes.service) ?? '',
+    image: columns.get(searchAttributes.image) ?? '',
+    digest: columns.get(searchAttributes.digest) ?? '',
+    status: statusOf(info.status.name, columns.get(searchAttributes.status)),
+    ...(stage === undefined ? {} : { stage }),
+    startedAt: info.startTime.toISOString(),
+    changedAt: changedAt.toISOString(),
+    ...textOf(info.memo, 'reason'),
+    ...textOf(info.memo, 'proposal'),
+  };
+}
+
+/** A rollout that Temporal ended from outside (terminated, timed out) says nothing any more. */
+export function statusOf(execution: string, own: string | undefined): string {
+  const isOwn = execution === 'RUNNING' || execution === 'COMPLETED' || execution === 'CONTINUED_AS_NEW';
+  return isOwn ? (own ?? 'running') : execution.toLowerCase().replaceAll('_', ' ');
+}
+
+function textOf<Key extends string>(memo: Record<string, unknown> | undefined, key: Key): { [Name in Key]?: string } {
+  const value = memo?.[key];
+  return typeof value === 'string' ? ({ [key]: value } as { [Name in Key]?: string }) : {};
+}
+
+function quoted(value: string): string {
+  return `'${value.replaceAll("'", "''")}'`;
+}

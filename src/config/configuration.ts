@@ -1,0 +1,75 @@
+import type { ChangePlan, Plan, StagePlan } from '../domain/plan.ts';
+import type { ImagePattern } from './image-pattern.ts';
+import type { ListenAddress } from './schema.ts';
+import type { TemporalSettings } from './temporal.ts';
+
+/**
+ * `landfall.yaml` after loading: checked, with every default filled in and every folder absolute. Secrets are still references
+ * (`env:NAME`, `file:PATH`); `createSecretResolver` turns them into what they stand for.
+ */
+export interface Configuration {
+  /** Absolute. */
+  readonly file: string;
+  /** The folder of the file, absolute: what relative paths are relative to. */
+  readonly directory: string;
+  /** Without a slash at the end. */
+  readonly publicUrl?: string;
+  readonly listen: { readonly webhooks: ListenAddress; readonly operators: ListenAddress };
+  readonly receivers: ReceiverSettings;
+  /** By registry host, as it stands in a canonical image reference. */
+  readonly registries: Readonly<Record<string, RegistrySettings>>;
+  readonly forge: { readonly github?: GitHubSettings };
+  readonly temporal: TemporalSettings;
+  /** Absolute. */
+  readonly artifacts: string;
+  /** Absolute. */
+  readonly data: string;
+  readonly trivy: TrivySettings;
+  readonly docker: { readonly host?: string };
+  readonly log: { readonly level: LogLevel };
+  readonly services: readonly ServiceSettings[];
+}
+
+export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
+
+export interface ReceiverSettings {
+  /** References; those that may be missing are still among them, see `presentSecrets`. */
+  readonly github?: { readonly secrets: readonly string[] };
+  readonly distribution?: { readonly token: string };
+}
+
+export interface RegistrySettings {
+  readonly username?: string;
+  readonly password?: string;
+  readonly plainHttp: boolean;
+}
+
+/** Exactly one of `token` and `app`. */
+export interface GitHubSettings {
+  readonly token?: string;
+  readonly app?: { readonly id: string; readonly privateKey: string; readonly installationId?: number };
+  /** Base of the REST API, without a slash at the end; absent: github.com's. */
+  readonly url?: string;
+}
+
+export interface TrivySettings {
+  readonly command?: string;
+  /** Absolute. */
+  readonly cacheDir?: string;
+  readonly dbRepository?: string;
+  readonly offline: boolean;
+  readonly server?: string;
+}
+
+/** One entry of `services`, merged with the defaults: a plan but for what the pushed repository adds. */
+export interface ServiceSettings extends Omit<Plan, 'service' | 'repository' | 'stages'> {
+  readonly image: ImagePattern;
+  /** The service's name; with `*` for a pattern. */
+  readonly name: string;
+  readonly stages: readonly StageSettings[];
+}
+
+export interface StageSettings extends Omit<StagePlan, 'change'> {
+  /** Without a target: the compose service that is named like the service. */
+  readonly change?: Omit<ChangePlan, 'target'> & Partial<Pick<ChangePlan, 'target'>>;
+}

@@ -1,0 +1,85 @@
+import { type Document, isAlias, isMap, isNode, isPair, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
+import type { Path } from './problem.ts';
+
+/** A parsed YAML file that still knows where everything stands. */
+export interface SourceDocument {
+  readonly value: unknown;
+  /** Positions are those of the value where it is a scalar, else of the key or list item that leads to it. */
+  positionOf(path: Path): Position;
+}
+
+export interface Position {
+  /** From 1. */
+  readonly line: number;
+  /** From 1. */
+  readonly column: number;
+}
+
+export interface SyntaxProblem extends Position {
+  readonly message: string;
+}
+
+const start: Position = { line: 1, column: 1 };
+
+/** YAML 1.2, one document. What the parser only warns about (an unknown `!tag`) is a problem too. */
+export function readDocument(text: string): { document: SourceDocument } | { problems: SyntaxProblem[] } {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const faults = [...document.errors, ...document.warnings];
+  if (faults.length > 0) {
+    return {
+      problems: faults.map((fault) => ({
+        ...lineAndColumn(lines, fault.pos[0]),
+        message: `expected valid YAML: ${firstLine(fault.message)}`,
+      })),
+    };
+  }
+  try {
+    const value: unknown = document.toJS();
+    return { document: { value, positionOf: (path) => positionIn(document, lines, path) } };
+  } catch (error) {
+    // Aliases that lead nowhere, or that multiply beyond the parser's limit, are found only here.
+    const message = error instanceof Error ? firstLine(error.message) : String(error);
+    return { problems: [{ ...start, message: `expected valid YAML: ${message}` }] };
+  }
+}
+
+function positionIn(document: Document, lines: LineCounter, path: Path): Position {
+  let node: Node | null | undefined = document.contents;
+  let label: Node | null | undefined = node;
+  for (const part of path) {
+    const found = child(document, node, part);
+    if (found === undefined) return place(lines, label);
+    label = found.label;
+    node = found.value;
+  }
+  return place(lines, isScalar(node) && node.range !== undefined ? node : label);
+}
+
+/** The node under a key or an index, and what to point at when speaking of it: its key, or itself in a list. */
+function child(document: Document, parent: Node | null | undefined, part: string | number) {
+  const collection = isAlias(parent) ? parent.resolve(document) : parent;
+  if (isMap(collection)) {
+    const pair = collection.items.find((item) => isPair(item) && isScalar(item.key) && String(item.key.value) === String(part));
+    if (pair === undefined) return undefined;
+    return { label: isNode(pair.key) ? pair.key : undefined, value: isNode(pair.value) ? pair.value : undefined };
+  }
+  if (isSeq(collection) && typeof part === 'number') {
+    const item = collection.items[part];
+    return isNode(item) ? { label: item, value: item } : undefined;
+  }
+  return undefined;
+}
+
+function place(lines: LineCounter, node: Node | null | undefined): Position {
+  return node?.range ? lineAndColumn(lines, node.range[0]) : start;
+}
+
+function lineAndColumn(lines: LineCounter, offset: number): Position {
+  const { line, col } = lines.linePos(offset);
+  return { line: Math.max(line, 1), column: Math.max(col, 1) };
+}
+
+function firstLine(text: string): string {
+  return text.split('\n', 1)[0] ?? text;
+}

@@ -1,0 +1,59 @@
+import { InvalidReference, parseReference, parseRepository, type Repository } from '../domain/image-reference.ts';
+
+/** Which repositories an entry of the configuration speaks of: one, or all whose name fits `*` (any text within one path component). */
+export interface ImagePattern {
+  /** Canonical: Docker Hub's short names are written out. */
+  readonly text: string;
+  /** The one repository; absent where the text holds a `*`. */
+  readonly repository?: Repository;
+}
+
+/** Stands for `*` while the rest is checked by the grammar of references. */
+const placeholder = '0wildcard0';
+
+/** @throws InvalidReference */
+export function parseImagePattern(text: string): ImagePattern {
+  if (!text.includes('*')) {
+    const { repository, tag, digest } = parseReference(text);
+    if (tag === undefined && digest === undefined) return { text: repository, repository };
+    throw new InvalidReference(text, 'expected no tag and no digest here; which tags are followed is said by `tags`');
+  }
+  const canonical = parseRepository(text.replaceAll('*', placeholder), text);
+  if (canonical.slice(0, canonical.indexOf('/')).includes(placeholder)) {
+    throw new InvalidReference(text, 'expected * only after the registry');
+  }
+  return { text: canonical.replaceAll(placeholder, '*') };
+}
+
+export function matchesPattern(pattern: ImagePattern, repository: Repository): boolean {
+  if (pattern.repository !== undefined) return pattern.repository === repository;
+  const wanted = pattern.text.split('/');
+  const found = repository.split('/');
+  return wanted.length === found.length && wanted.every((component, index) => matchesComponent(component, found[index] ?? ''));
+}
+
+/** Without a regular expression: a component with many `*` must not make the matching explode. */
+function matchesComponent(wanted: string, found: string): boolean {
+  const parts = wanted.split('*');
+  const first = parts.shift() ?? '';
+  const last = parts.pop();
+  if (last === undefined) return found === first;
+  if (!found.startsWith(first) || !found.endsWith(last) || found.length < first.length + last.length) return false;
+  let from = first.length;
+  for (const part of parts) {
+    const at = found.indexOf(part, from);
+    if (at < 0 || at + part.length > found.length - last.length) return false;
+    from = at + part.length;
+  }
+  return true;
+}
+
+/** How exactly a pattern speaks of what it matches: the greater one wins. One repository beats every pattern. */
+export function exactness(pattern: ImagePattern): number {
+  return pattern.repository !== undefined ? Number.POSITIVE_INFINITY : pattern.text.replaceAll('*', '').length;
+}
+
+/** `app` of `ghcr.io/team/app`. */
+export function lastSegment(repository: string): string {
+  return repository.slice(repository.lastIndexOf('/') + 1);
+}

@@ -1,0 +1,167 @@
+import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { Refusal } from '../domain/failures.ts';
+import type { Configuration, ServiceSettings } from './configuration.ts';
+import { readDocument, type SourceDocument } from './document.ts';
+import type { Environment } from './environment.ts';
+import { complaintsOf } from './issues.ts';
+import { type Complaint, formatPath, type Problem } from './problem.ts';
+import { resolveService, type ServiceContext } from './resolve-services.ts';
+import type { SecretCheck } from './scalars.ts';
+import { type FileInput, fileSchema, temporal } from './schema.ts';
+import { createSecretResolver } from './secrets.ts';
+import { defaultsSchema, type ServiceInput, serviceSchema } from './service-schema.ts';
+import { serviceSetComplaints } from './service-set.ts';
+import { type TemporalSettings, temporalComplaints, temporalSettings } from './temporal.ts';
+import { wordIssue } from './wording.ts';
+
+export interface LoadOptions {
+  /** Whether every secret that a reference names must exist; the default. An operator's command needs none of the service's. */
+  readonly checkSecrets?: boolean;
+}
+
+/** Reads and checks a configuration file; either it is right as a whole, or all that is wrong with it is said at once. */
+export function loadConfiguration(
+  file: string,
+  env: Environment,
+  { checkSecrets = true }: LoadOptions = {},
+): { readonly configuration: Configuration } | { readonly problems: readonly Problem[] } {
+  const source = readSource(file);
+  if ('problems' in source) return source;
+  const directory = dirname(resolve(file));
+  const check = checkSecrets ? secretCheck(env, directory) : acceptEverySecret;
+  const parsed = fileSchema(check).safeParse(source.value, { error: wordIssue });
+  const complaints = parsed.success ? [] : complaintsOf(parsed.error.issues);
+  const services = resolveServices(source.value, directory, check);
+  complaints.push(...services.complaints, ...(parsed.success ? temporalComplaints(parsed.data.temporal ?? {}, env) : []));
+  if (complaints.length > 0 || !parsed.success) return { problems: placed(file, source.document, complaints) };
+  return { configuration: configurationOf(parsed.data, services.services, resolve(file), env) };
+}
+
+/** What is needed to reach a running Landfall's Temporal; the rest of the file may be wrong, or the whole file missing. */
+export function loadTemporalSettings(
+  file: string,
+  env: Environment,
+):
+  | { readonly temporal: TemporalSettings; readonly directory: string; readonly data: string }
+  | { readonly problems: readonly Problem[] } {
+  const directory = dirname(resolve(file));
+  const source = readSource(file);
+  if ('problems' in source && !source.missing) return { problems: source.problems };
+  const value = 'value' in source ? source.value : {};
+  const parsed = temporal(acceptEverySecret).safeParse(section(value, 'temporal') ?? {}, { error: wordIssue });
+  if (!parsed.success) {
+    const complaints = complaintsOf(parsed.error.issues).map(({ path, message }) => ({ path: ['temporal', ...path], message }));
+    return { problems: 'document' in source ? placed(file, source.document, complaints) : [] };
+  }
+  const data = section(value, 'data');
+  return {
+    temporal: temporalSettings(parsed.data, env, directory),
+    directory,
+    data: resolve(directory, typeof data === 'string' ? data : 'data'),
+  };
+}
+
+type Source =
+  | { readonly document: SourceDocument; readonly value: unknown }
+  | { readonly problems: readonly Problem[]; readonly missing: boolean };
+
+function readSource(file: string): Source {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    const message = `expected a readable file, found ${code}: \`npm start\` writes a commented starter`;
+    return { problems: [{ file, line: 1, column: 1, path: '', message }], missing: code === 'ENOENT' };
+  }
+  const read = readDocument(text);
+  if ('problems' in read) return { problems: read.problems.map((problem) => ({ file, path: '', ...problem })), missing: false };
+  return { document: read.document, value: withoutEmptySections(read.document.value) };
+}
+
+/** A section whose every line is commented out counts as absent, and so does an empty file. */
+function withoutEmptySections(value: unknown): unknown {
+  if (value === null) return {};
+  if (typeof value !== 'object' || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).filter(([, section]) => section !== null));
+}
+
+function section(value: unknown, key: string): unknown {
+  return typeof value === 'object' && value !== null && Object.hasOwn(value, key)
+    ? Object.entries(value).find(([name]) => name === key)?.[1]
+    : undefined;
+}
+
+/** Each service by itself, so that what is wrong elsewhere in the file hides nothing of what is wrong here. */
+function resolveServices(
+  value: unknown,
+  directory: string,
+  check: SecretCheck,
+): { services: ServiceSettings[]; complaints: Complaint[] } {
+  const defaults = defaultsSchema(check).safeParse(section(value, 'defaults') ?? {});
+  const listed = section(value, 'services');
+  const inputs: (ServiceInput | undefined)[] = Array.isArray(listed)
+    ? listed.map((item) => serviceSchema(check).safeParse(item).data)
+    : [];
+  if (!defaults.success) return { services: [], complaints: [] };
+  const context: ServiceContext = {
+    defaults: defaults.data,
+    hasGitHub: section(section(value, 'forge'), 'github') !== undefined,
+    directory,
+  };
+  const resolved = inputs.map((input) => (input === undefined ? undefined : resolveService(input, context)));
+  const own = resolved.flatMap((entry, index) =>
+    (entry?.complaints ?? []).map(({ path, message }) => ({ path: ['services', index, ...path], message })),
+  );
+  const set = serviceSetComplaints(resolved.map((entry) => entry?.service));
+  return { services: resolved.flatMap((entry) => (entry === undefined ? [] : [entry.service])), complaints: [...own, ...set] };
+}
+
+function configurationOf(input: FileInput, services: readonly ServiceSettings[], file: string, env: Environment): Configuration {
+  const directory = dirname(file);
+  const { publicUrl, listen, trivy = {}, registries = {} } = input;
+  const { cacheDir, ...trivyRest } = trivy;
+  return {
+    file,
+    directory,
+    ...(publicUrl === undefined ? {} : { publicUrl }),
+    listen: {
+      webhooks: listen?.webhooks ?? { host: '0.0.0.0', port: 8080 },
+      operators: listen?.operators ?? { host: '127.0.0.1', port: 8081 },
+    },
+    receivers: input.receivers ?? {},
+    registries: Object.fromEntries(
+      Object.entries(registries).map(([host, registry]) => [host, { plainHttp: false, ...registry }]),
+    ),
+    forge: input.forge ?? {},
+    temporal: temporalSettings(input.temporal ?? {}, env, directory),
+    artifacts: resolve(directory, input.artifacts ?? 'artifacts'),
+    data: resolve(directory, input.data ?? 'data'),
+    trivy: { offline: false, ...trivyRest, ...(cacheDir === undefined ? {} : { cacheDir: resolve(directory, cacheDir) }) },
+    docker: input.docker ?? {},
+    log: { level: input.log?.level ?? 'info' },
+    services,
+  };
+}
+
+const acceptEverySecret: SecretCheck = () => undefined;
+
+function secretCheck(env: Environment, directory: string): SecretCheck {
+  const resolveSecret = createSecretResolver(env, directory);
+  return (reference) => {
+    try {
+      resolveSecret(reference);
+      return undefined;
+    } catch (error) {
+      if (error instanceof Refusal) return error.message;
+      throw error;
+    }
+  };
+}
+
+function placed(file: string, document: SourceDocument, complaints: readonly Complaint[]): Problem[] {
+  return complaints
+    .map(({ path, message }) => ({ file, ...document.positionOf(path), path: formatPath(path), message }))
+    .sort((a, b) => a.line - b.line || a.column - b.column);
+}

@@ -1,0 +1,82 @@
+import type { Repository, Tag } from '../domain/image-reference.ts';
+import { pathOf } from '../domain/image-reference.ts';
+import type { ChangePlan, ChangeTarget, Plan, StagePlan } from '../domain/plan.ts';
+import { follows } from '../domain/tag-policy.ts';
+import type { Configuration, ServiceSettings, StageSettings } from './configuration.ts';
+import { exactness, matchesPattern } from './image-pattern.ts';
+
+/** The plans of the services that follow a pushed image; none: nobody wants it. */
+export function plansFor(configuration: Configuration, repository: Repository, tag: Tag): Plan[] {
+  return plansOfRepository(configuration, repository).filter((plan) => follows(plan.tags, tag));
+}
+
+/**
+ * The plans of the services that follow a repository, whatever the tag. Entries that name the repository itself win over patterns, and
+ * there may be several of them; of the patterns the most exact one counts, the first of equals.
+ */
+export function plansOfRepository(configuration: Configuration, repository: Repository): Plan[] {
+  const matching = configuration.services.filter(({ image }) => matchesPattern(image, repository));
+  const exact = matching.filter(({ image }) => image.repository !== undefined);
+  if (exact.length > 0) return exact.map((service) => planFrom(service, repository, service.name));
+  const [best] = matching.sort((a, b) => exactness(b.image) - exactness(a.image));
+  return best === undefined ? [] : [planFrom(best, repository, nameFromPattern(configuration, best, repository))];
+}
+
+/** The plan of a service that names one repository; undefined where there is none of that name, or a pattern would have to tell. */
+export function planOf(configuration: Configuration, service: string): Plan | undefined {
+  const found = configuration.services.find(({ name, image }) => name === service && image.repository !== undefined);
+  return found?.image.repository === undefined ? undefined : planFrom(found, found.image.repository, found.name);
+}
+
+/**
+ * The last path segment in place of `*`. Where a service of another repository has that very name, as much of the path is put before it
+ * as it takes: two repositories never share a lane.
+ */
+function nameFromPattern(configuration: Configuration, { name }: ServiceSettings, repository: Repository): string {
+  const taken = new Set(
+    configuration.services.filter(({ image }) => image.repository !== undefined).map((service) => service.name),
+  );
+  const segments = pathOf(repository).split('/');
+  const names = segments.map((_, index) => name.replace('*', segments.slice(index).join('-'))).reverse();
+  return names.find((candidate) => !taken.has(candidate)) ?? name.replace('*', repository.replace(/[/:]/g, '-'));
+}
+
+function planFrom(
+  { image: _image, name: _name, stages, ...settings }: ServiceSettings,
+  repository: Repository,
+  service: string,
+): Plan {
+  return { ...settings, service, repository, stages: stages.map((stage) => stageFrom(stage, service)) };
+}
+
+function stageFrom({ change, ...stage }: StageSettings, service: string): StagePlan {
+  return change === undefined ? stage : { ...stage, change: changeFrom(change, service, stage.name) };
+}
+
+function changeFrom(change: NonNullable<StageSettings['change']>, service: string, stage: string): ChangePlan {
+  const fill = (text: string) => text.replaceAll('{service}', service).replaceAll('{stage}', stage);
+  const target = change.target ?? { kind: 'compose', services: [service] };
+  return { ...change, file: fill(change.file), target: filledTarget(target, fill) };
+}
+
+function filledTarget(target: ChangeTarget, fill: (text: string) => string): ChangeTarget {
+  switch (target.kind) {
+    case 'compose':
+      return { ...target, services: target.services.map(fill) };
+    case 'yaml':
+      return { ...target, path: fill(target.path) };
+    case 'marker':
+      return { ...target, name: fill(target.name) };
+    case 'env':
+      return { ...target, key: fill(target.key) };
+  }
+}
+
+/** What is followed, in one line per service, for people. */
+export function describeFollowed(configuration: Configuration): string[] {
+  return configuration.services.map(({ name, image, tags }) => {
+    const wanted =
+      tags.kind === 'exact' ? tags.tags.join(', ') : tags.kind === 'semver' ? `semver ${tags.range}` : `pattern ${tags.pattern}`;
+    return `${name}: ${image.text} (${wanted})`;
+  });
+}

@@ -1,0 +1,31 @@
+/** One thing that is wrong with a configuration file. */
+export interface Problem {
+  /** As the file was named by whoever asked. */
+  readonly file: string;
+  /** From 1. */
+  readonly line: number;
+  /** From 1. */
+  readonly column: number;
+  /** `services[0].change.file`; empty for the file as a whole. */
+  readonly path: string;
+  /** What was expected, what was found and, where it helps, what to do. One line. */
+  readonly message: string;
+}
+
+export type Path = readonly (string | number)[];
+
+/** A problem before it has its place in the file. */
+export interface Complaint {
+  readonly path: Path;
+  readonly message: string;
+}
+
+export function formatPath(path: Path): string {
+  return path.map((part, index) => (typeof part === 'number' ? `[${part}]` : `${index === 0 ? '' : '.'}${part}`)).join('');
+}
+
+/** `landfall.yaml:12: services[0].change.file: expected …` */
+export function formatProblem(problem: Problem): string {
+  const where = problem.path === '' ? '' : `${problem.path}: `;
+  return `${problem.file}:${problem.line}: ${where}${problem.message}`;
+}

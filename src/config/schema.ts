@@ -1,0 +1,206 @@
+import { z } from 'zod';
+import { port, registryHost, type SecretCheck, secret, text, textOrSecret } from './scalars.ts';
+import { defaultsSchema, serviceSchema } from './service-schema.ts';
+import { map, showValue } from './wording.ts';
+
+/** `landfall.yaml` as a user writes it. Secrets are checked by `check` while the file is read. */
+export function fileSchema(check: SecretCheck) {
+  return map(
+    {
+      publicUrl: url('where people reach the operators’ page, for links').exactOptional(),
+      listen: listen.exactOptional(),
+      receivers: receivers(check).exactOptional(),
+      registries: registries(check).exactOptional(),
+      forge: forge(check).exactOptional(),
+      temporal: temporal(check).exactOptional(),
+      artifacts: text('a folder')
+        .meta({
+          description: 'Folder for scan reports and SBOMs, shared by api and workers, relative to this file. Default: artifacts.',
+        })
+        .exactOptional(),
+      data: text('a folder')
+        .meta({ description: "Folder for the embedded Temporal server's state, relative to this file. Default: data." })
+        .exactOptional(),
+      trivy: trivy.exactOptional(),
+      docker: map(
+        {
+          host: text('a Docker host such as unix:///var/run/docker.sock', /^(?:unix|tcp|https?|ssh|npipe):\/\//).exactOptional(),
+        },
+        "The Docker daemon of smoke tests. Default: DOCKER_HOST, then Docker's current context.",
+      ).exactOptional(),
+      log: map(
+        { level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).exactOptional() },
+        'What is logged. Default level: info.',
+      ).exactOptional(),
+      defaults: defaultsSchema(check).exactOptional(),
+      services: z.array(serviceSchema(check)).meta({ description: 'What is followed. May be empty.' }).exactOptional(),
+    },
+    'Landfall brings every pushed container image into production safely.',
+  );
+}
+
+export type FileInput = z.output<ReturnType<typeof fileSchema>>;
+
+const addressPattern = /^(?:\[([0-9a-fA-F:]+)\]|([^\s:/]+)):(\d{1,5})$/;
+
+export interface ListenAddress {
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+}
+
+function address(expected: string) {
+  return z
+    .string({ error: (issue) => `expected ${expected}, found ${showValue(issue.input)}` })
+    .meta({ pattern: addressPattern.source })
+    .transform((value, context): ListenAddress => {
+      const [, bracketed, plain, digits] = addressPattern.exec(value) ?? [];
+      const host = bracketed ?? plain;
+      if (host !== undefined && Number(digits) <= 65535) return { host, port: Number(digits) };
+      context.addIssue({ code: 'custom', message: `expected ${expected}, found ${showValue(value)}` });
+      return z.NEVER;
+    });
+}
+
+const listenAddress = address('an address as HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080');
+
+const listen = map(
+  {
+    webhooks: listenAddress.meta({ description: 'For registries and CI; to be exposed. Default: 0.0.0.0:8080.' }).exactOptional(),
+    operators: listenAddress.meta({ description: 'Page, API, metrics. Default: 127.0.0.1:8081.' }).exactOptional(),
+  },
+  'Where the two listeners listen, as HOST:PORT.',
+);
+
+function url(what: string) {
+  const expected = 'a URL that begins with http:// or https://';
+  return text(expected, /^https?:\/\/[^\s/]+/)
+    .refine((value) => URL.canParse(value), { error: (issue) => `expected ${expected}, found ${showValue(issue.input)}` })
+    .transform((value) => value.replace(/\/+$/, ''))
+    .meta({ description: `A URL: ${what}.` });
+}
+
+function receivers(check: SecretCheck) {
+  return map(
+    {
+      github: map(
+        {
+          secrets: z
+            .array(secret(check))
+            .min(1)
+            .refine(
+              (references) =>
+                references.some((reference) => !reference.endsWith('?') || check(reference.slice(0, -1)) === undefined),
+              {
+                error: 'expected at least one secret that is there, but every one of these may be missing, and is',
+              },
+            )
+            .meta({ description: 'Webhook secrets; any of them verifies, so that they can be rotated.' }),
+        },
+        'GitHub webhooks on POST /webhook/image-published.',
+      ).exactOptional(),
+      distribution: map(
+        { token: secret(check).meta({ description: 'Bearer token that the registry sends.' }) },
+        'Notifications of a distribution registry on POST /webhook/distribution.',
+      ).exactOptional(),
+    },
+    'Who may report pushes. A receiver that is not named here is closed.',
+  );
+}
+
+function registries(check: SecretCheck) {
+  const registry = map(
+    {
+      username: textOrSecret(check).exactOptional(),
+      password: secret(check).exactOptional(),
+      plainHttp: z.boolean().meta({ description: 'Speak HTTP without TLS to this registry. Default: false.' }).exactOptional(),
+    },
+    "Credentials of one registry; without them Docker's own config.json is asked.",
+  ).refine((value) => (value.username === undefined) === (value.password === undefined), {
+    error: 'expected username and password, or neither of them',
+  });
+  return z.record(registryHost, registry).meta({ description: 'Registries by host, such as ghcr.io or localhost:5001.' });
+}
+
+function forge(check: SecretCheck) {
+  const app = map(
+    {
+      id: z
+        .union([z.int(), textOrSecret(check)], { error: 'expected the number of a GitHub App, or env:NAME' })
+        .transform(String)
+        .meta({ description: 'The id of the App (or its client id).' }),
+      privateKey: secret(check).meta({ description: 'Its private key in PEM.' }),
+      installationId: z.int().min(1).meta({ description: 'Default: the installation that has the repository.' }).exactOptional(),
+    },
+    'A GitHub App.',
+  );
+  const github = map(
+    {
+      token: secret(check).meta({ description: 'A token that may write contents and pull requests.' }).exactOptional(),
+      app: app.exactOptional(),
+      url: url("the base of GitHub's REST API; for GitHub Enterprise Server https://HOST/api/v3").exactOptional(),
+    },
+    'GitHub, by token or as an App.',
+  ).refine((value) => (value.token === undefined) !== (value.app === undefined), { error: 'expected either token or app' });
+  return map({ github: github.exactOptional() }, 'Where deployment repositories live. Plain git needs nothing here.');
+}
+
+export function temporal(check: SecretCheck) {
+  const file = text('a file');
+  const tls = map(
+    {
+      serverName: text('a host name')
+        .meta({ description: 'The name in the certificate, where it is not that of the address.' })
+        .exactOptional(),
+      ca: file.meta({ description: 'Certificate authority (PEM), relative to this file.' }).exactOptional(),
+      certificate: file.meta({ description: 'Client certificate (PEM), relative to this file.' }).exactOptional(),
+      key: secret(check).meta({ description: 'Private key of the client certificate (PEM).' }).exactOptional(),
+    },
+    'TLS with more than the system knows.',
+  ).refine((value) => (value.certificate === undefined) === (value.key === undefined), {
+    error: 'expected certificate and key, or neither of them',
+  });
+  return map(
+    {
+      address: text('an address as HOST:PORT', /^\S+:\d{1,5}$/)
+        .meta({ description: 'HOST:PORT of a Temporal cluster. Without it an embedded server is started.' })
+        .exactOptional(),
+      namespace: text('a namespace').meta({ description: 'Namespace of the cluster. Default: default.' }).exactOptional(),
+      tls: z
+        .union([z.boolean(), tls], { error: (issue) => `expected true, false or a map, found ${showValue(issue.input)}` })
+        .meta({ description: 'true, or certificates. Default: true with apiKey, else false.' })
+        .exactOptional(),
+      apiKey: secret(check).meta({ description: 'API key, as for Temporal Cloud.' }).exactOptional(),
+      port: port.meta({ description: 'Port of the embedded server. Default: 7233.' }).exactOptional(),
+    },
+    'Where Temporal is: a cluster by address, or (the default) an embedded server.',
+  ).superRefine((value, context) => {
+    if (value.address !== undefined && value.port !== undefined) {
+      context.addIssue({
+        code: 'custom',
+        path: ['port'],
+        message: 'expected no port beside address: it is that of the embedded server',
+      });
+    }
+  });
+}
+
+const trivy = map(
+  {
+    command: text('a command')
+      .meta({ description: 'The Trivy command. Default: trivy on PATH, then the image aquasec/trivy.' })
+      .exactOptional(),
+    cacheDir: text('a folder')
+      .meta({ description: "Trivy's cache folder, relative to this file. Default: Trivy's own." })
+      .exactOptional(),
+    dbRepository: text('an OCI repository')
+      .meta({ description: 'Where the vulnerability database is pulled from.' })
+      .exactOptional(),
+    offline: z
+      .boolean()
+      .meta({ description: 'Use the database that is there, and the network for nothing. Default: false.' })
+      .exactOptional(),
+    server: url('a Trivy server that scans in place of this machine').exactOptional(),
+  },
+  'How images are scanned.',
+);

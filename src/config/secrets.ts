@@ -1,0 +1,68 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { Refusal } from '../domain/failures.ts';
+import type { Environment } from './environment.ts';
+
+/**
+ * Secrets stay out of the configuration and of workflow histories: `env:NAME` and `file:PATH` stand for them, and whoever needs one
+ * asks for it at that moment. A `?` at the end says that it may be missing.
+ */
+export type SecretReference =
+  | { readonly kind: 'env'; readonly name: string; readonly optional: boolean }
+  | { readonly kind: 'file'; readonly path: string; readonly optional: boolean };
+
+/** Turns a reference into its secret; plain text stays what it is. A missing optional secret is the empty text. */
+export type SecretResolver = (value: string) => string;
+
+const environmentReference = /^env:([A-Za-z_]\w*)(\?)?$/;
+const fileReference = /^file:([^\0]+?)(\?)?$/;
+
+/** Undefined for text that is no reference. */
+export function parseSecretReference(text: string): SecretReference | undefined {
+  const [, name, nameOptional] = environmentReference.exec(text) ?? [];
+  if (name !== undefined) return { kind: 'env', name, optional: nameOptional !== undefined };
+  const [, path, pathOptional] = fileReference.exec(text) ?? [];
+  if (path !== undefined) return { kind: 'file', path, optional: pathOptional !== undefined };
+  return undefined;
+}
+
+/**
+ * Files are read, and variables looked up, at each call, so that a rotated secret needs no restart.
+ * @param baseDir what relative paths are relative to: the folder of the configuration file
+ * @throws Refusal `SecretMissing`, from the returned function; the message names the reference, never the secret
+ */
+export function createSecretResolver(env: Environment, baseDir: string): SecretResolver {
+  return (value) => {
+    const reference = parseSecretReference(value);
+    if (reference === undefined) return value;
+    const found = reference.kind === 'env' ? readVariable(env, reference.name) : readSecretFile(resolve(baseDir, reference.path));
+    if ('secret' in found) return found.secret;
+    if (reference.optional && found.absent) return '';
+    throw new Refusal('SecretMissing', found.problem);
+  };
+}
+
+/** The secrets of a list that exist: what is optional and missing is left out, so that nothing is ever verified by an empty key. */
+export function presentSecrets(resolveSecret: SecretResolver, values: readonly string[]): string[] {
+  return values.map(resolveSecret).filter((secret) => secret !== '');
+}
+
+type Found = { readonly secret: string } | { readonly absent: boolean; readonly problem: string };
+
+function readVariable(env: Environment, name: string): Found {
+  const secret = env[name];
+  if (secret !== undefined && secret !== '') return { secret };
+  const state = secret === undefined ? 'not set' : 'empty';
+  return { absent: true, problem: `expected a secret in the environment variable ${name}, which is ${state}: set it` };
+}
+
+function readSecretFile(path: string): Found {
+  try {
+    // Editors and `echo` end a file with a line break that is no part of the secret.
+    const secret = readFileSync(path, 'utf8').replace(/\r?\n$/, '');
+    return secret !== '' ? { secret } : { absent: true, problem: `expected a secret in the file ${path}, which is empty` };
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    return { absent: code === 'ENOENT', problem: `expected a secret in the file ${path}, which cannot be read (${code})` };
+  }
+}

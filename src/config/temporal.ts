@@ -1,0 +1,104 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { z } from 'zod';
+import type { Environment } from './environment.ts';
+import type { Complaint } from './problem.ts';
+import type { temporal as temporalSchema } from './schema.ts';
+import type { SecretResolver } from './secrets.ts';
+
+/** Where Temporal is. The key is a reference to a secret. */
+export type TemporalSettings = EmbeddedTemporal | TemporalCluster;
+
+export interface EmbeddedTemporal {
+  readonly kind: 'embedded';
+  readonly port: number;
+  readonly namespace: string;
+}
+
+export interface TemporalCluster {
+  readonly kind: 'cluster';
+  /** `HOST:PORT` */
+  readonly address: string;
+  readonly namespace: string;
+  readonly tls: boolean | TemporalTls;
+  readonly apiKey?: string;
+}
+
+export interface TemporalTls {
+  readonly serverName?: string;
+  /** Absolute. */
+  readonly ca?: string;
+  /** Absolute. */
+  readonly certificate?: string;
+  readonly key?: string;
+}
+
+export type TemporalInput = z.output<ReturnType<typeof temporalSchema>>;
+
+const defaultNamespace = 'default';
+/** The port that every Temporal tool tries by itself. */
+export const defaultTemporalPort = 7233;
+
+/**
+ * Temporal's own variables (`TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, `TEMPORAL_API_KEY`) win over the file, as they do for Temporal's
+ * command.
+ */
+export function temporalSettings(input: TemporalInput, env: Environment, directory: string): TemporalSettings {
+  const address = env.TEMPORAL_ADDRESS || input.address;
+  const namespace = env.TEMPORAL_NAMESPACE || input.namespace || defaultNamespace;
+  if (address === undefined) return { kind: 'embedded', port: input.port ?? defaultTemporalPort, namespace };
+  const apiKey = env.TEMPORAL_API_KEY ? 'env:TEMPORAL_API_KEY' : input.apiKey;
+  const tls = typeof input.tls === 'object' ? absoluteFiles(input.tls, directory) : (input.tls ?? apiKey !== undefined);
+  return { kind: 'cluster', address, namespace, tls, ...(apiKey === undefined ? {} : { apiKey }) };
+}
+
+/** What only makes sense for a cluster needs the address of one. */
+export function temporalComplaints(input: TemporalInput, env: Environment): Complaint[] {
+  if (env.TEMPORAL_ADDRESS || input.address !== undefined) return [];
+  return (['tls', 'apiKey'] as const)
+    .filter((key) => input[key] !== undefined)
+    .map((key) => ({ path: ['temporal', key], message: `expected address beside ${key}: the embedded server has no ${key}` }));
+}
+
+/** What both `Connection.connect` and `NativeConnection.connect` of Temporal's SDK take. */
+export interface TemporalConnectionOptions {
+  readonly address: string;
+  readonly tls?: boolean | TemporalTlsOptions;
+  readonly apiKey?: string;
+}
+
+export interface TemporalTlsOptions {
+  serverNameOverride?: string;
+  serverRootCACertificate?: Buffer;
+  clientCertPair?: { crt: Buffer; key: Buffer };
+}
+
+/** @throws Refusal `SecretMissing`, and the file system's errors for certificates */
+export function connectionOptions(cluster: TemporalCluster, resolveSecret: SecretResolver): TemporalConnectionOptions {
+  const { address, tls, apiKey } = cluster;
+  return {
+    address,
+    ...(tls === false ? {} : { tls: tls === true ? true : tlsOptions(tls, resolveSecret) }),
+    ...(apiKey === undefined ? {} : { apiKey: resolveSecret(apiKey) }),
+  };
+}
+
+function tlsOptions({ serverName, ca, certificate, key }: TemporalTls, resolveSecret: SecretResolver): TemporalTlsOptions {
+  const pair =
+    certificate === undefined || key === undefined
+      ? {}
+      : { clientCertPair: { crt: readFileSync(certificate), key: Buffer.from(resolveSecret(key)) } };
+  return {
+    ...(serverName === undefined ? {} : { serverNameOverride: serverName }),
+    ...(ca === undefined ? {} : { serverRootCACertificate: readFileSync(ca) }),
+    ...pair,
+  };
+}
+
+function absoluteFiles(tls: TemporalTls, directory: string): TemporalTls {
+  return {
+    ...tls,
+    ...(tls.ca === undefined ? {} : { ca: resolve(directory, tls.ca) }),
+    ...(tls.certificate === undefined ? {} : { certificate: resolve(directory, tls.certificate) }),
+  };
+}

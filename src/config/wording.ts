@@ -1,0 +1,73 @@
+import { z } from 'zod';
+import { nearest } from './suggest.ts';
+
+/** How the configuration's problems are worded: what was expected, what was found. */
+
+const longestShown = 60;
+
+/** A value as it may stand in a message. Never call it with a secret. */
+export function showValue(value: unknown): string {
+  if (value === undefined || value === null) return 'nothing';
+  if (Array.isArray(value)) return 'a list';
+  if (typeof value === 'object') return 'a map';
+  if (typeof value === 'string') return `'${value.length > longestShown ? `${value.slice(0, longestShown)}…` : value}'`;
+  return String(value);
+}
+
+/** The same where text was expected: YAML reads 1.10 as the number 1.1, so whoever means text has to say so. */
+export function showInPlaceOfText(value: unknown): string {
+  const isPlain = typeof value === 'number' || typeof value === 'boolean';
+  return isPlain ? `${value} (put it in quotes)` : showValue(value);
+}
+
+const typeNames: Readonly<Record<string, string>> = {
+  object: 'a map',
+  record: 'a map',
+  array: 'a list',
+  string: 'text',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
+};
+
+/** Words for the schema's own issues; whatever has words of its own keeps them. */
+export function wordIssue(issue: z.core.$ZodRawIssue): string | undefined {
+  const found = `found ${showValue(issue.input)}`;
+  switch (issue.code) {
+    case 'invalid_type':
+      return issue.expected === 'string'
+        ? `expected text, found ${showInPlaceOfText(issue.input)}`
+        : `expected ${typeNames[issue.expected] ?? issue.expected}, ${found}`;
+    case 'invalid_value':
+      return `expected ${oneOf(issue.values.map(String))}, ${found}`;
+    case 'too_small':
+      return issue.origin === 'array' || issue.origin === 'string'
+        ? `expected at least ${issue.minimum} ${issue.origin === 'array' ? 'in the list' : 'characters'}`
+        : `expected ${issue.inclusive === false ? 'more than' : 'at least'} ${issue.minimum}, ${found}`;
+    case 'too_big':
+      return `expected at most ${issue.maximum}, ${found}`;
+    default:
+      return undefined;
+  }
+}
+
+/** A map with these keys and no others. The words for several unknown keys are one line each, in the order of the keys. */
+export function map<Shape extends z.core.$ZodLooseShape>(shape: Shape, description: string) {
+  const known = Object.keys(shape);
+  return z
+    .strictObject(shape, {
+      error: (issue) =>
+        issue.code === 'unrecognized_keys' ? issue.keys.map((key) => wordUnknownKey(key, known)).join('\n') : undefined,
+    })
+    .meta({ description });
+}
+
+function wordUnknownKey(key: string, known: readonly string[]): string {
+  const guess = nearest(key, known);
+  const hint = guess === undefined ? '' : ` (did you mean ${guess}?)`;
+  return `expected ${oneOf(known)}, found the unknown key ${showValue(key)}${hint}`;
+}
+
+export function oneOf(values: readonly string[]): string {
+  return values.length < 2 ? (values[0] ?? 'nothing') : `${values.slice(0, -1).join(', ')} or ${values[values.length - 1]}`;
+}

@@ -1,0 +1,37 @@
+/**
+ * Text from outside (labels of an image, titles of findings, reasons that somebody typed), made so that it is only read: it breaks
+ * out of no line, and no forge takes it for Markdown, HTML, a mention, a reference to an issue, or a word that closes one.
+ */
+
+/** Shown as nothing, and enough for a forge not to see a mention or a reference. */
+const zeroWidthSpace = '\u200b';
+
+/** Control, format (bidirectional overrides, zero-width), surrogate, private-use, line and paragraph separator characters. */
+const invisible = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]+/gu;
+
+/** One line of plain text: for titles and commit messages. */
+export function inert(text: string, longest = 200): string {
+  const line = text.replace(invisible, ' ').replace(/\s+/g, ' ').trim();
+  return shortened(line, longest)
+    .replace(/[@#]/g, `$&${zeroWidthSpace}`)
+    .replace(/\bGH-(?=\d)/gi, `$&${zeroWidthSpace}`)
+    .replace(/:\/\//g, `:${zeroWidthSpace}//`)
+    .replace(/\bwww\./gi, `$&${zeroWidthSpace}`);
+}
+
+/** The same as Markdown prose, every sign of Markdown and HTML escaped. */
+export function prose(text: string, longest = 200): string {
+  return inert(text, longest).replace(/[\\`*_{}[\]()<>#+!|~&$^=-]/g, '\\$&');
+}
+
+/** The same as Markdown code; a backtick, which would end it, becomes an apostrophe. */
+export function code(text: string, longest = 200): string {
+  return `\`${inert(text, longest).replaceAll('`', "'") || ' '}\``;
+}
+
+/** At most so many UTF-16 code units, never half of a character. */
+export function shortened(text: string, longest: number, ending = '…'): string {
+  if (text.length <= longest) return text;
+  const cut = text.slice(0, longest - ending.length);
+  return (/[\uD800-\uDBFF]$/.test(cut) ? cut.slice(0, -1) : cut) + ending;
+}

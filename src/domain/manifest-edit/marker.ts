@@ -1,0 +1,108 @@
+import { parse } from 'yaml';
+import { InvalidReference, isDigest, isTag, parseReference } from '../image-reference.ts';
+import type { ImageIdentity } from '../outcomes.ts';
+import type { ChangePlan } from '../plan.ts';
+import { editRefused, listed, type Place, targetNotFound } from './place.ts';
+
+interface MarkedLine {
+  readonly number: number;
+  readonly start: number;
+  /** What stands before the comment. */
+  readonly content: string;
+}
+
+interface Word {
+  readonly text: string;
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * The image on each line that ends with the comment `# landfall: NAME` (or `// landfall: NAME`), in a file of any language: with
+ * `value: reference` the reference to this very repository, with `bare` the last tag or digest.
+ */
+export function findByMarker(text: string, change: ChangePlan, name: string, image: Pick<ImageIdentity, 'repository'>): Place[] {
+  const markers = new Map<string, MarkedLine[]>();
+  const comment = /^(.*?)(?:#|\/\/)[ \t]*landfall:[ \t]*([^\s#]+)[ \t]*\r?$/gm;
+  for (const { index, 1: content = '', 2: marked = '' } of text.matchAll(comment)) {
+    const number = text.slice(0, index).split('\n').length;
+    markers.set(marked, [...(markers.get(marked) ?? []), { number, start: index, content }]);
+  }
+  const lines = markers.get(name);
+  if (lines === undefined) {
+    throw targetNotFound(
+      change.file,
+      `line that ends with '# landfall: ${name}'`,
+      `its marked lines are for: ${listed([...markers.keys()])}`,
+    );
+  }
+  return lines.map((line) => placeOn(line, change, image));
+}
+
+function placeOn(line: MarkedLine, change: ChangePlan, image: Pick<ImageIdentity, 'repository'>): Place {
+  const words = Array.from(line.content.matchAll(/[\w.:/@[\]-]+/g), (found) => wordOf(line, found[0], found.index));
+  const values = words.filter((word) => !isKey(line, word));
+  const found =
+    change.value === 'bare'
+      ? values.filter(({ text }) => text.split('@').every((part) => isTag(part) || isDigest(part))).slice(-1)
+      : values.filter(({ text }) => repositoryOf(text) === image.repository);
+  const [word, another] = found;
+  const where = `line ${line.number}`;
+  if (word === undefined || another !== undefined) {
+    const expected = change.value === 'bare' ? 'a tag or a digest' : `one reference to ${image.repository}`;
+    throw editRefused(
+      change.file,
+      `${where} has ${found.length === 0 ? 'no' : found.length} such value, expected ${expected}: '${line.content.trim()}'`,
+    );
+  }
+  if (isPutTogether(line, word)) {
+    throw editRefused(
+      change.file,
+      `${where} puts the image together from variables, expected it written out: '${line.content.trim()}'`,
+    );
+  }
+  return { name: where, start: word.start, end: word.end, value: word.text, write: writerOf(line, word, change) };
+}
+
+/** Brackets belong to a word only around the address of a registry, `[::1]:5000/app`; elsewhere they are the file's own. */
+function wordOf(line: MarkedLine, found: string, at: number): Word {
+  const leading = /^\[(?![a-fA-F0-9:]+\])/.exec(found)?.[0].length ?? 0;
+  const text = found.slice(leading).replace(/\]+$/, '');
+  const start = line.start + at + leading;
+  return { text, start, end: start + text.length };
+}
+
+/** `TAG` of `TAG=""`, or `"nginx"` of `"nginx": 1` */
+function isKey(line: MarkedLine, word: Word): boolean {
+  return /^["']?[ \t]*[:=]/.test(line.content.slice(word.end - line.start));
+}
+
+function repositoryOf(text: string): string | undefined {
+  try {
+    return parseReference(text).repository;
+  } catch (error) {
+    if (error instanceof InvalidReference) return undefined;
+    throw error;
+  }
+}
+
+/** `${REGISTRY}nginx:1.25`, `nginx:1.${MINOR}`, `nginx:{{ tag }}` */
+function isPutTogether(line: MarkedLine, word: Word): boolean {
+  const before = line.content.slice(0, word.start - line.start);
+  const after = line.content.slice(word.end - line.start);
+  return /(?:[$}%]|[$%{]\{)$/.test(before) || /^[${%]/.test(after);
+}
+
+/** Quotes are not ours to add in an unknown language; in YAML, a word that would no longer be text is refused. */
+function writerOf(line: MarkedLine, word: Word, change: ChangePlan): (value: string) => string {
+  const isQuoted = /["']$/.test(line.content.slice(0, word.start - line.start));
+  return (value) => {
+    if (/\.ya?ml$/.test(change.file) && !isQuoted && typeof parse(value, { version: '1.1' }) !== 'string') {
+      throw editRefused(
+        change.file,
+        `line ${line.number}: '${value}' without quotes would not be text in YAML; put the value into quotes`,
+      );
+    }
+    return value;
+  };
+}

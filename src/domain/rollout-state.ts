@@ -1,0 +1,64 @@
+import type { ImageIdentity, Proposal } from './outcomes.ts';
+
+/** How a rollout ends. */
+export const ends = [
+  'delivered',
+  'proposed',
+  'unchanged',
+  'superseded',
+  'rejected',
+  'expired',
+  'rolled-back',
+  'aborted',
+  'failed',
+] as const;
+export type End = (typeof ends)[number];
+
+/** `waiting`: for its turn, for a rate limit to pass. `blocked`: for an operator's decision. */
+export type RolloutStatus = 'running' | 'waiting' | 'blocked' | End;
+
+export const checkNames = ['verify', 'scan', 'smoke'] as const;
+/** `confirm`: is the image still what its tag is, now that the stage's turn has come? */
+export const stageStepNames = ['confirm', 'dispatch', 'propose'] as const;
+export type StepName = (typeof checkNames)[number] | (typeof stageStepNames)[number];
+
+export type StepStatus = 'pending' | 'running' | 'waiting' | 'passed' | 'blocked' | 'skipped' | 'stopped';
+
+export interface StepState {
+  readonly step: StepName;
+  /** Absent for checks. */
+  readonly stage?: string;
+  readonly status: StepStatus;
+  /** ISO 8601, UTC. */
+  readonly startedAt?: string;
+  readonly endedAt?: string;
+  /** One sentence: what came out, why it is blocked, or what it waits for. */
+  readonly reason?: string;
+  /** Type of the failure that blocks it. */
+  readonly failure?: string;
+  /** What a person should see beside the reason: findings, log lines. At most a few KiB. */
+  readonly details?: unknown;
+}
+
+/** The answer of the query `state`, and the result of the workflow. */
+export interface RolloutState {
+  readonly service: string;
+  readonly image: ImageIdentity;
+  readonly status: RolloutStatus;
+  readonly reason?: string;
+  readonly steps: readonly StepState[];
+  readonly proposals: Readonly<Record<string, Proposal>>;
+  readonly startedAt: string;
+  readonly changedAt: string;
+  readonly endedAt?: string;
+}
+
+/** What an operator says to a step (or, for `abort`, to the rollout). `step` may be left out where only one step is blocked. */
+export interface Decision {
+  readonly step?: string;
+  readonly stage?: string;
+  /** Required for `skip`: a waiver. */
+  readonly reason?: string;
+  /** Who decided. Typed by whoever has Temporal access, so it counts as unverified unless the operators' API set `verified`. */
+  readonly by?: string;
+}

@@ -1,0 +1,118 @@
+import semver from 'semver';
+import { isTag, type Tag } from './image-reference.ts';
+import { compilePattern, InvalidPattern } from './tag-pattern.ts';
+
+/** Which tags of a repository a service follows, and which of two is the later one. */
+export type TagPolicy =
+  /** These very tags; later is what the registry says now. */
+  | { readonly kind: 'exact'; readonly tags: readonly Tag[] }
+  /**
+   * Semantic versions within a range (npm's grammar); later is greater. A tag is a version if it has all three numbers, with or without a
+   * leading `v`: `1.2` and `1` are names that move, so they are never followed. Prereleases (`1.3.0-rc.1`, and so `1.3.0-alpine`) are
+   * followed only where the range names one of the same three numbers (`>=1.3.0-rc.0`), as npm has it.
+   */
+  | { readonly kind: 'semver'; readonly range: string }
+  /**
+   * A regular expression over the whole tag (RE2's syntax). The first group, else the
+   * whole match, is what is compared: as text by code point, as a whole number of any length (a tag where it is none is not
+   * followed), or (`newest`) not at all: the image's creation time is.
+   */
+  | { readonly kind: 'pattern'; readonly pattern: string; readonly order: 'alphabetical' | 'numerical' | 'newest' };
+
+/** A tag with what `newest` needs to order it. */
+export interface Candidate {
+  readonly tag: Tag;
+  /** ISO 8601 creation time of the image. */
+  readonly created?: string;
+}
+
+/** What is wrong with a policy, as one sentence for the author of the configuration; undefined where nothing is. */
+export function problemOf(policy: TagPolicy): string | undefined {
+  switch (policy.kind) {
+    case 'exact':
+      return problemOfTags(policy.tags);
+    case 'semver':
+      return policy.range.trim() !== '' && semver.validRange(policy.range) !== null
+        ? undefined
+        : `expected a range of semantic versions such as '>=1.2 <2' or '^1.4', found '${policy.range}'`;
+    case 'pattern':
+      return problemOfPattern(policy.pattern);
+  }
+}
+
+function problemOfTags(tags: readonly string[]): string | undefined {
+  if (tags.length === 0) return 'expected at least one tag, found none';
+  const wrong = tags.find((tag) => !isTag(tag));
+  if (wrong === undefined) return undefined;
+  const hint = wrong.includes('*')
+    ? "; to follow many tags, use { semver: '>=1.0' } or { pattern: '^main-(\\d+)$', order: numerical }"
+    : '';
+  return `expected a tag of at most 128 letters, digits, _, . and -, found '${wrong}'${hint}`;
+}
+
+function problemOfPattern(pattern: string): string | undefined {
+  try {
+    compilePattern(pattern);
+    return undefined;
+  } catch (error) {
+    if (error instanceof InvalidPattern) return error.message;
+    throw error;
+  }
+}
+
+/** Whether the service follows the tag. Pure, and never throws for any tag of any length. The policy is one without problems. */
+export function follows(policy: TagPolicy, tag: string): boolean {
+  if (!isTag(tag)) return false;
+  switch (policy.kind) {
+    case 'exact':
+      return policy.tags.includes(tag);
+    case 'semver':
+      return semver.satisfies(tag, policy.range);
+    case 'pattern': {
+      const compared = compilePattern(policy.pattern).match(tag);
+      return compared !== undefined && (policy.order !== 'numerical' || isWholeNumber(compared));
+    }
+  }
+}
+
+/**
+ * Negative: `a` is earlier than `b`. Zero: the policy does not order them (always so for exact tags, and for one tag pushed twice).
+ * Both are followed tags.
+ */
+export function compareCandidates(policy: TagPolicy, a: Candidate, b: Candidate): number {
+  switch (policy.kind) {
+    case 'exact':
+      return 0;
+    case 'semver':
+      return semver.compare(a.tag, b.tag);
+    case 'pattern':
+      return comparePatternCandidates(policy, a, b);
+  }
+}
+
+function comparePatternCandidates(policy: Extract<TagPolicy, { kind: 'pattern' }>, a: Candidate, b: Candidate): number {
+  if (policy.order === 'newest') return compare(creationTime(a), creationTime(b));
+  const pattern = compilePattern(policy.pattern);
+  const [left, right] = [pattern.match(a.tag) ?? '', pattern.match(b.tag) ?? ''];
+  // Tags are ASCII, so that the order of UTF-16 units is the one of code points.
+  return policy.order === 'alphabetical' ? compare(left, right) : compare(wholeNumber(left), wholeNumber(right));
+}
+
+function compare<T extends string | number | bigint>(a: T, b: T): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function isWholeNumber(text: string): boolean {
+  return /^\d+$/.test(text);
+}
+
+/** What is no number, which only a tag that is not followed can be, comes before all numbers. */
+function wholeNumber(text: string): bigint {
+  return isWholeNumber(text) ? BigInt(text) : -1n;
+}
+
+/** An image without a creation time, or with an unreadable one, is earlier than every other. */
+function creationTime({ created }: Candidate): number {
+  const time = created === undefined ? Number.NaN : Date.parse(created);
+  return Number.isNaN(time) ? -Infinity : time;
+}

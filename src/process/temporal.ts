@@ -1,0 +1,85 @@
+import { Client, Connection } from '@temporalio/client';
+import { NativeConnection } from '@temporalio/worker';
+import type { Logger } from 'pino';
+import { startEmbeddedTemporal } from '../adapters/embedded-temporal.ts';
+import { describeProblem, missingSearchAttributes, searchAttributeCommand } from '../adapters/temporal-namespace.ts';
+import { findTool } from '../adapters/tools.mjs';
+import type { Configuration } from '../config/configuration.ts';
+import type { Environment } from '../config/environment.ts';
+import { createSecretResolver } from '../config/secrets.ts';
+import { connectionOptions, type TemporalConnectionOptions } from '../config/temporal.ts';
+import { searchAttributes } from '../workflows/start-options.ts';
+
+/** The Temporal that this process works with: its own embedded server, or somebody's cluster. */
+export interface Temporal {
+  readonly address: string;
+  readonly namespace: string;
+  /** Where people look at it; absent for a cluster, which has its own. */
+  readonly uiUrl?: string;
+  readonly client: Client;
+  /** A connection for workers. */
+  connectWorkers(): Promise<NativeConnection>;
+  /** Closes the client, and stops the server where it is our own. Called last. */
+  stop(): Promise<void>;
+}
+
+const wanted = Object.values(searchAttributes);
+
+/** @throws where Temporal does not answer, with what to do */
+export async function reachTemporal(configuration: Configuration, env: Environment, log: Logger): Promise<Temporal> {
+  const { temporal } = configuration;
+  if (temporal.kind === 'embedded') return await embed(configuration, env, log);
+  const options = connectionOptions(temporal, createSecretResolver(env, configuration.directory));
+  const reached = await connect(options, temporal.namespace);
+  await refuseIncomplete(reached);
+  return reached;
+}
+
+async function embed(configuration: Configuration, env: Environment, log: Logger): Promise<Temporal> {
+  const command = findTool('temporal', env);
+  if (command === undefined) {
+    throw new Error(
+      'the temporal command is not here: install it (https://docs.temporal.io/cli, or `node scripts/setup.mjs`), name it in TEMPORAL_CLI, ' +
+        'or use a Temporal cluster by setting temporal.address in landfall.yaml or TEMPORAL_ADDRESS',
+    );
+  }
+  const { temporal, data } = configuration;
+  const port = temporal.kind === 'embedded' && temporal.port !== undefined ? { port: temporal.port } : {};
+  const server = await startEmbeddedTemporal({ folder: data, command, ...port, searchAttributes: wanted, log });
+  const reached = await connect({ address: server.address }, server.namespace);
+  return {
+    ...reached,
+    uiUrl: server.uiUrl,
+    stop: async () => {
+      await reached.stop();
+      await server.stop();
+    },
+  };
+}
+
+async function connect(options: TemporalConnectionOptions, namespace: string): Promise<Temporal> {
+  const connection = await Connection.connect({ ...options, connectTimeout: '10s' }).catch((error: unknown) => {
+    throw new Error(`Temporal at ${options.address} does not answer: check temporal.address, TLS and the network`, {
+      cause: error,
+    });
+  });
+  return {
+    address: options.address,
+    namespace,
+    client: new Client({ connection, namespace }),
+    connectWorkers: () => NativeConnection.connect(options),
+    stop: () => connection.close(),
+  };
+}
+
+/** On somebody else's cluster nothing is changed: what is missing is said, with the command that adds it. */
+async function refuseIncomplete({ client, address, namespace }: Temporal): Promise<void> {
+  const { connection } = client;
+  if (!(connection instanceof Connection)) return;
+  const problems = await missingSearchAttributes(connection, namespace, wanted);
+  if (problems.length === 0) return;
+  throw new Error(
+    `namespace ${namespace} at ${address} lacks search attributes that Landfall lists rollouts by: ${problems.map(describeProblem).join('; ')}. ` +
+      `Add them: ${searchAttributeCommand(problems, { address, namespace }) ?? 'their types differ, which only a new namespace mends'}`,
+  );
+}

@@ -1,0 +1,98 @@
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { Client } from '@temporalio/client';
+import { WorkflowNotFoundError } from '@temporalio/client';
+import { bundleWorkflowCode, DefaultLogger, Runtime, Worker, type WorkflowBundleOption } from '@temporalio/worker';
+import type { Logger } from 'pino';
+import { createActivities } from '../activities/index.ts';
+import { createSweep } from '../adapters/docker/sweep.ts';
+import type { Configuration } from '../config/configuration.ts';
+import type { Environment } from '../config/environment.ts';
+import { taskQueues } from '../workflows/start-options.ts';
+import { createDependencies } from './dependencies.ts';
+import type { Temporal } from './temporal.ts';
+
+export interface Workers {
+  /** Resolves when they have stopped, rejects when one of them cannot go on. */
+  readonly running: Promise<void>;
+  /** Takes no more work, gives what is in work a bounded time, and cancels the rest, which others take up again. */
+  stop(): Promise<void>;
+}
+
+const graceMs = 10_000;
+
+/** One process serves all task queues; the lanes have workers of their own, see docs/decisions. */
+export async function startWorkers(
+  configuration: Configuration,
+  temporal: Temporal,
+  env: Environment,
+  log: Logger,
+): Promise<Workers> {
+  const dependencies = await createDependencies(configuration, temporal, env, log);
+  const activities = createActivities(dependencies);
+  const connection = await temporal.connectWorkers();
+  const workflowBundle = await bundleWorkflows();
+  const create = (
+    taskQueue: string,
+    more: { workflowBundle?: WorkflowBundleOption; maxConcurrentActivityTaskExecutions?: number },
+  ) =>
+    Worker.create({
+      connection,
+      namespace: temporal.namespace,
+      taskQueue,
+      activities,
+      shutdownGraceTime: graceMs,
+      shutdownForceTime: graceMs * 3,
+      // A killed worker's workflows go on elsewhere after this long.
+      stickyQueueScheduleToStartTimeout: '5s',
+      ...more,
+    });
+  const workers = await Promise.all([
+    create(taskQueues.main, { workflowBundle }),
+    create(taskQueues.lanes, { workflowBundle }),
+    // Scans and smoke tests are what a host can stand only so many of.
+    create(taskQueues.docker, { maxConcurrentActivityTaskExecutions: 8 }),
+  ]);
+  const sweep = createSweep({ ...dependencies, isPending: createIsPending(temporal.client), now: () => new Date(), log });
+  sweep.start();
+  const running = Promise.all(workers.map((worker) => worker.run())).then(() => undefined);
+  return {
+    running,
+    async stop() {
+      for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+      await running;
+      await sweep.stop();
+      await connection.close();
+    },
+  };
+}
+
+/** Once per process, before the first worker: Temporal's own words go into our log, and signals are ours to handle. */
+export function installRuntime(log: Logger): void {
+  const levels = { TRACE: 'trace', DEBUG: 'debug', INFO: 'info', WARN: 'warn', ERROR: 'error' } as const;
+  Runtime.install({
+    shutdownSignals: [],
+    logger: new DefaultLogger('WARN', ({ level, message, meta }) => log[levels[level]]({ ...meta }, message)),
+  });
+}
+
+/** Bundled at build time where this runs from `dist`, else now, from the sources. */
+async function bundleWorkflows(): Promise<WorkflowBundleOption> {
+  const built = fileURLToPath(new URL('../../workflow-bundle.js', import.meta.url));
+  if (existsSync(built)) return { codePath: built };
+  const workflowsPath = fileURLToPath(new URL('../workflows/index.ts', import.meta.url));
+  return await bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('WARN') });
+}
+
+/** Whether Temporal still has an activity of a rollout to do or doing. */
+function createIsPending(client: Client): (rollout: string, run: string, activity: string) => Promise<boolean> {
+  return async (rollout, run, activity) => {
+    try {
+      const { raw } = await client.workflow.getHandle(rollout, run).describe();
+      return raw.pendingActivities?.some(({ activityId }) => activityId === activity) ?? false;
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) return false;
+      throw error;
+    }
+  };
+}

@@ -1,0 +1,140 @@
+import { setCurrentDetails, upsertMemo, upsertSearchAttributes } from '@temporalio/workflow';
+import type { Proposal } from '../domain/outcomes.ts';
+import type { End, RolloutState, RolloutStatus, StepName, StepState, StepStatus } from '../domain/rollout-state.ts';
+import { checkNames, stageStepNames } from '../domain/rollout-state.ts';
+import { rolloutInMarkdown } from '../domain/rollout-text.ts';
+import type { RolloutStart } from './messages.ts';
+import { searchAttributes } from './start-options.ts';
+
+export interface StepAt {
+  readonly step: StepName;
+  readonly stage?: string;
+}
+
+/** What is known of a rollout, for whoever asks: the `state` query, Temporal's lists and its page. */
+export class RolloutRecord {
+  readonly #start: RolloutStart;
+  readonly #startedAt = new Date().toISOString();
+  readonly #proposals: Record<string, Proposal> = {};
+  #steps: StepState[];
+  #image: RolloutState['image'];
+  #changedAt = this.#startedAt;
+  #ended: { end: End; reason?: string } | undefined;
+  #waitingFor: string | undefined;
+  #published: { status: RolloutStatus; stage?: string } = { status: 'running' };
+  #neededPerson = false;
+
+  constructor(start: RolloutStart) {
+    this.#start = start;
+    this.#image = start.image;
+    const { plan } = start;
+    const checks = checkNames.filter((step) => step === 'verify' || plan[step] !== undefined).map((step) => ({ step }));
+    const ofStages = plan.stages.flatMap((stage) =>
+      stageStepNames
+        .filter((step) => step === 'confirm' || (step === 'dispatch' ? stage.dispatch : stage.change) !== undefined)
+        .map((step) => ({ step, stage: stage.name })),
+    );
+    this.#steps = [...checks, ...ofStages].map((at) => ({ ...at, status: 'pending' }));
+  }
+
+  get state(): RolloutState {
+    const reason = this.#ended?.reason ?? this.#waitingFor ?? this.#steps.find(({ status }) => status === 'blocked')?.reason;
+    return {
+      service: this.#start.plan.service,
+      image: this.#image,
+      status: this.#status(),
+      ...(reason !== undefined && { reason }),
+      steps: this.#steps,
+      proposals: this.#proposals,
+      startedAt: this.#startedAt,
+      changedAt: this.#changedAt,
+      ...(this.#ended !== undefined && { endedAt: this.#changedAt }),
+    };
+  }
+
+  /** Blocked means that nothing goes on: while a step beside the failed one still runs, the rollout is running. */
+  #status(): RolloutStatus {
+    if (this.#ended !== undefined) return this.#ended.end;
+    const has = (wanted: StepStatus): boolean => this.#steps.some(({ status }) => status === wanted);
+    if (has('running')) return 'running';
+    if (has('blocked')) return 'blocked';
+    return this.#waitingFor !== undefined || has('waiting') ? 'waiting' : 'running';
+  }
+
+  blocked(): StepState[] {
+    return this.#steps.filter(({ status }) => status === 'blocked');
+  }
+
+  begin(at: StepAt): void {
+    this.#change(at, ({ step, stage }) => ({
+      step,
+      ...(stage !== undefined && { stage }),
+      status: 'running',
+      startedAt: new Date().toISOString(),
+    }));
+  }
+
+  /** @param details what a person should see beside the sentence; a few KiB at most */
+  settle(
+    at: StepAt,
+    status: Exclude<StepStatus, 'pending' | 'running'>,
+    reason: string,
+    more: Pick<StepState, 'failure' | 'details'> = {},
+  ): void {
+    if (status === 'blocked') this.#neededPerson = true;
+    const endedAt = status === 'waiting' ? {} : { endedAt: new Date().toISOString() };
+    this.#change(at, (before) => ({ ...before, status, reason, ...more, ...endedAt }));
+  }
+
+  /** What the rollout as a whole waits for; undefined when it goes on. */
+  waitFor(what: string | undefined): void {
+    this.#waitingFor = what;
+    this.#publish();
+  }
+
+  identify(image: RolloutState['image']): void {
+    const { repository, tag, digest } = image;
+    this.#image = { repository, tag, digest };
+  }
+
+  proposed(stage: string, proposal: Proposal): void {
+    this.#proposals[stage] = proposal;
+  }
+
+  end(end: End, reason: string | undefined): void {
+    const at = new Date().toISOString();
+    this.#steps = this.#steps.map((step) =>
+      step.status === 'running' || step.status === 'waiting' || step.status === 'blocked'
+        ? { ...step, status: 'stopped', endedAt: at }
+        : step,
+    );
+    this.#waitingFor = undefined;
+    this.#ended = { end, ...(reason !== undefined && { reason }) };
+    const proposal = Object.values(this.#proposals).at(-1);
+    upsertMemo({ ...(reason !== undefined && { reason }), ...(proposal !== undefined && { proposal: proposal.url }) });
+    this.#publish();
+  }
+
+  #change({ step, stage }: StepAt, change: (before: StepState) => StepState): void {
+    this.#steps = this.#steps.map((known) => (known.step === step && known.stage === stage ? change(known) : known));
+    this.#publish();
+  }
+
+  /** Columns cost an event of history each time, so they are written only when what they say has changed. */
+  #publish(): void {
+    this.#changedAt = new Date().toISOString();
+    const { state } = this;
+    setCurrentDetails(rolloutInMarkdown(state));
+    const stage = this.#steps.findLast(({ stage, status }) => stage !== undefined && status !== 'pending')?.stage;
+    if (state.status === this.#published.status && stage === this.#published.stage) return;
+    this.#published = { status: state.status, ...(stage !== undefined && { stage }) };
+    const seconds = Math.round((Date.parse(this.#changedAt) - Date.parse(this.#start.push.receivedAt)) / 1000);
+    upsertSearchAttributes([
+      { key: searchAttributes.status, value: state.status },
+      { key: searchAttributes.changedAt, value: new Date(this.#changedAt) },
+      ...(stage === undefined ? [] : [{ key: searchAttributes.stage, value: stage }]),
+      ...(state.status === 'proposed' ? [{ key: searchAttributes.proposedSeconds, value: seconds }] : []),
+      ...(this.#ended !== undefined ? [{ key: searchAttributes.neededPerson, value: this.#neededPerson }] : []),
+    ]);
+  }
+}

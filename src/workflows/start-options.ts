@@ -1,0 +1,82 @@
+import type { WorkflowSignalWithStartOptions, WorkflowStartOptions } from '@temporalio/client';
+import { defineSearchAttributeKey, SearchAttributeType, TypedSearchAttributes } from '@temporalio/common';
+import type { ImageIdentity } from '../domain/outcomes.ts';
+import { type LookUp, lookUpSignal, type RolloutStart } from './messages.ts';
+
+/** Task queues. Lanes have workers of their own, so that rollouts which ask a lane never keep it from answering. */
+export const taskQueues = { main: 'landfall', lanes: 'landfall-lanes', docker: 'landfall-docker' } as const;
+
+/** The columns by which rollouts are listed and counted, without replay or queries. */
+export const searchAttributes = {
+  service: defineSearchAttributeKey('LandfallService', SearchAttributeType.KEYWORD),
+  image: defineSearchAttributeKey('LandfallImage', SearchAttributeType.KEYWORD),
+  digest: defineSearchAttributeKey('LandfallDigest', SearchAttributeType.KEYWORD),
+  status: defineSearchAttributeKey('LandfallStatus', SearchAttributeType.KEYWORD),
+  stage: defineSearchAttributeKey('LandfallStage', SearchAttributeType.KEYWORD),
+  changedAt: defineSearchAttributeKey('LandfallChangedAt', SearchAttributeType.DATETIME),
+  proposedSeconds: defineSearchAttributeKey('LandfallProposedSeconds', SearchAttributeType.INT),
+  healthySeconds: defineSearchAttributeKey('LandfallHealthySeconds', SearchAttributeType.INT),
+  neededPerson: defineSearchAttributeKey('LandfallNeededPerson', SearchAttributeType.BOOL),
+} as const;
+
+/** `rollout:SERVICE:TAG:DIGEST12`: the business key, so that a push is one rollout however often it is delivered. */
+export function rolloutId(service: string, image: Pick<ImageIdentity, 'tag' | 'digest'>): string {
+  return `rollout:${service}:${image.tag}:${image.digest.slice('sha256:'.length, 'sha256:'.length + 12)}`;
+}
+
+export function resolveId(service: string): string {
+  return `resolve:${service}`;
+}
+
+export function laneId(service: string): string {
+  return `lane:${service}`;
+}
+
+/** How every rollout is started, wherever from. Starting one that runs already is no error and starts nothing. */
+export function rolloutStartOptions(start: RolloutStart): WorkflowStartOptions & { workflowId: string } {
+  const { plan, image } = start;
+  return {
+    workflowId: rolloutId(plan.service, image),
+    taskQueue: taskQueues.main,
+    args: [start],
+    workflowIdConflictPolicy: 'USE_EXISTING',
+    workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+    typedSearchAttributes: new TypedSearchAttributes([
+      { key: searchAttributes.service, value: plan.service },
+      { key: searchAttributes.image, value: `${image.repository}:${image.tag}` },
+      { key: searchAttributes.digest, value: image.digest },
+      { key: searchAttributes.status, value: 'running' },
+      { key: searchAttributes.changedAt, value: new Date(start.push.receivedAt) },
+    ]),
+    memo: { source: start.push.source, deliveryId: start.push.deliveryId },
+    staticSummary: `${plan.service}: ${image.tag}`,
+    staticDetails: `\`${image.repository}:${image.tag}@${image.digest}\`, pushed by way of ${start.push.source} (${start.push.deliveryId})`,
+  };
+}
+
+/** How a look-up of a service's followed tags is asked for: its workflow is started where it does not run yet. */
+export function resolveStartOptions(lookUp: LookUp): WorkflowSignalWithStartOptions<[LookUp]> & { workflowId: string } {
+  return {
+    workflowId: resolveId(lookUp.plan.service),
+    taskQueue: taskQueues.main,
+    signal: lookUpSignal,
+    signalArgs: [lookUp],
+    workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+    staticSummary: `${lookUp.plan.service}: which of its tags changed?`,
+  };
+}
+
+/** How a service's lane is started by whoever needs it first. */
+export function laneStartOptions(service: string): WorkflowStartOptions & {
+  workflowId: string;
+  workflowIdConflictPolicy: 'USE_EXISTING';
+} {
+  return {
+    workflowId: laneId(service),
+    taskQueue: taskQueues.lanes,
+    args: [{ service }],
+    workflowIdConflictPolicy: 'USE_EXISTING',
+    workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+    staticSummary: `${service}: turns and verdicts`,
+  };
+}

@@ -1,0 +1,38 @@
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { createPropose, type ProposeInput } from '../../src/activities/propose.ts';
+import type { Forge } from '../../src/adapters/forge/forge.ts';
+import { createGitForge } from '../../src/adapters/forge/git.ts';
+import { gitEnvironment } from '../support/git-remote.ts';
+
+/**
+ * A worker that is to be killed: it runs `propose` with the JSON of its argument, says `hanging` once the named call of the forge
+ * has been made (`commitFile`) or is about to be made (`openChange`), and goes no further.
+ */
+interface Order {
+  readonly input: ProposeInput;
+  readonly folder: string;
+  readonly workflowId: string;
+  readonly at: 'commitFile' | 'openChange';
+}
+
+const order = JSON.parse(process.argv[2] ?? '') as Order;
+const forge = createGitForge({ folder: order.folder, env: gitEnvironment() });
+
+function hang(): Promise<never> {
+  process.stdout.write('hanging\n');
+  // Holds the process until it is killed, and not one minute longer than a test can take.
+  return new Promise((_, reject) => setTimeout(() => reject(new Error('nobody killed this process')), 60_000));
+}
+
+const hanging: Forge = {
+  ...forge,
+  async commitFile(commit) {
+    const made = await forge.commitFile(commit);
+    return order.at === 'commitFile' ? hang() : made;
+  },
+  openChange: (change) => (order.at === 'openChange' ? hang() : forge.openChange(change)),
+};
+
+const { propose } = createPropose({ forgeFor: () => hanging });
+const workflowExecution = { workflowId: order.workflowId, runId: 'run-1' };
+await new MockActivityEnvironment({ workflowExecution }).run(propose, order.input);

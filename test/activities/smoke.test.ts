@@ -1,0 +1,324 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ApplicationFailure } from '@temporalio/activity';
+import type Docker from 'dockerode';
+import type { SmokeFailure, SmokeSummary } from '../../src/domain/outcomes.ts';
+import type { SmokePlan } from '../../src/domain/plan.ts';
+import { ensureDocker, expectEvent, hasImage, labelled } from '../support/docker.ts';
+import { hostPlatform, type ImageOptions, pushImage, pushIndex } from '../support/images.ts';
+import { type Registry, startRegistry } from '../support/registry.ts';
+import { imageToSmoke, type SmokeAttempt, smokePlan, startSmoke } from '../support/smoke.ts';
+
+describe('smoke', function () {
+  this.timeout(60_000);
+  let docker: Docker;
+  let registry: Registry;
+
+  before(async () => {
+    docker = await ensureDocker();
+    registry = await startRegistry();
+  });
+  after(() => registry.stop());
+
+  async function image(name: string, options: ImageOptions) {
+    const digest = await pushImage(registry, name, 'latest', { busybox: true, ...options });
+    return imageToSmoke(`${registry.host}/${name}`, digest);
+  }
+
+  const shell = (script: string) => ['sh', '-c', script];
+
+  /** Runs to the end, and checks that nothing is left whatever the end is. */
+  async function run(name: string, options: ImageOptions, smoke: SmokePlan, rest: Partial<SmokeAttempt> = {}) {
+    const { outcome, rollout, warnings } = startSmoke({ docker, image: await image(name, options), smoke, ...rest });
+    try {
+      return await outcome;
+    } finally {
+      assert.deepEqual(await labelled(docker, rollout), []);
+      assert.deepEqual(warnings, []);
+    }
+  }
+
+  async function passes(...args: Parameters<typeof run>): Promise<SmokeSummary> {
+    const outcome = await run(...args);
+    assert.equal(outcome.kind, 'smoked');
+    return outcome as SmokeSummary;
+  }
+
+  async function fails(...args: Parameters<typeof run>): Promise<{ message: string; failure: SmokeFailure }> {
+    const error = await run(...args).then(
+      (outcome) => assert.fail(`expected a failure, found ${JSON.stringify(outcome)}`),
+      (thrown: unknown) => thrown,
+    );
+    assert.ok(error instanceof ApplicationFailure, String(error));
+    assert.equal(error.type, 'SmokeFailed', error.message);
+    assert.equal(error.nonRetryable, true);
+    const [failure] = error.details ?? [];
+    return { message: error.message, failure: failure as SmokeFailure };
+  }
+
+  describe('says that a container is ready', () => {
+    const page = { 'www/health': 'fine' };
+    const serve = shell('sleep 0.7; exec httpd -f -p 8080 -h /www');
+
+    it('when it stayed up, where it has neither probe nor HEALTHCHECK', async () => {
+      const summary = await passes('stays', { cmd: shell('echo hello; exec sleep 60') }, smokePlan());
+      assert.equal(summary.readyBy, 'stayUp');
+      assert.equal(summary.platform, hostPlatform());
+      assert.equal(summary.log, 'hello');
+      assert.ok(summary.readyAfterMs >= 500 && summary.readyAfterMs < 5_000, `${summary.readyAfterMs}`);
+    });
+
+    it('when its HTTP path answers', async () => {
+      const summary = await passes('http', { cmd: serve, files: page }, smokePlan({ http: { port: 8080, path: '/health' } }));
+      assert.equal(summary.readyBy, 'http');
+      assert.ok(summary.readyAfterMs >= 700, `${summary.readyAfterMs}`);
+    });
+
+    it('when its TCP port answers, and not when only the proxy of Docker does', async () => {
+      const summary = await passes('tcp', { cmd: serve, files: page }, smokePlan({ tcp: { port: 8080 } }));
+      assert.equal(summary.readyBy, 'tcp');
+      assert.ok(summary.readyAfterMs >= 700, `${summary.readyAfterMs}`);
+    });
+
+    it('when a command in it exits 0', async () => {
+      const cmd = shell('sleep 0.7; touch /tmp/ready; exec sleep 60');
+      const summary = await passes('exec', { cmd }, smokePlan({ exec: ['test', '-f', '/tmp/ready'] }));
+      assert.equal(summary.readyBy, 'exec');
+      assert.ok(summary.readyAfterMs >= 700, `${summary.readyAfterMs}`);
+    });
+
+    it('when its HEALTHCHECK is healthy', async () => {
+      const healthcheck = { test: ['CMD', 'test', '-f', '/tmp/ready'], intervalMs: 400 };
+      const cmd = shell('sleep 0.6; touch /tmp/ready; exec sleep 60');
+      const summary = await passes('healthy', { cmd, healthcheck }, smokePlan({ stayUpMs: 1 }));
+      assert.equal(summary.readyBy, 'healthcheck');
+    });
+
+    it('when it is of the platform of the host in an index of several', async () => {
+      const other = hostPlatform() === 'linux/amd64' ? 'linux/arm64' : 'linux/amd64';
+      const cmd = ['sleep', '60'];
+      const { digest } = await pushIndex(registry, 'multi', 'latest', [
+        { busybox: true, cmd, platform: other },
+        { busybox: true, cmd, platform: hostPlatform() },
+      ]);
+      const verified = imageToSmoke(`${registry.host}/multi`, digest, [other, hostPlatform()]);
+      const outcome = await startSmoke({ docker, image: verified, smoke: smokePlan({ stayUpMs: 50 }) }).outcome;
+      assert.equal(outcome.kind === 'smoked' && outcome.platform, hostPlatform());
+    });
+  });
+
+  describe('says that a container failed', () => {
+    it('at once when it exits, with its exit code and the last 50 lines of both streams', async () => {
+      const script = 'i=0; while [ $i -lt 70 ]; do echo "line $i"; i=$((i+1)); done; echo "no database" >&2; exit 3';
+      const startedAt = performance.now();
+      const { message, failure } = await fails(
+        'exits',
+        { cmd: shell(script) },
+        smokePlan({ stayUpMs: 30_000, timeoutMs: 40_000 }),
+      );
+      assert.ok(performance.now() - startedAt < 15_000);
+      assert.match(message, /expected the container to stay up for 30 s, but it exited (at once|after [0-9.]+ s) with code 3/);
+      const { log, ...rest } = failure;
+      assert.deepEqual(rest, { platform: hostPlatform(), exitCode: 3 });
+      const lines = log.split('\n');
+      assert.equal(lines.length, 50);
+      assert.ok(lines.includes('no database'));
+      assert.ok(lines.includes('line 69'));
+      assert.ok(!lines.includes('line 10'));
+    });
+
+    it('when it exits with 0 before it was ready', async () => {
+      const { message, failure } = await fails('done', { cmd: ['true'] }, smokePlan());
+      assert.match(message, /with code 0: a service has to keep running; set smoke.command/);
+      assert.equal(failure.exitCode, 0);
+    });
+
+    it('when it turns unhealthy, with what the HEALTHCHECK said', async () => {
+      const healthcheck = { test: ['CMD-SHELL', 'echo queue is full; exit 1'], intervalMs: 200, retries: 2 };
+      const { message, failure } = await fails('unhealthy', { cmd: ['sleep', '60'], healthcheck }, smokePlan());
+      assert.match(message, /its HEALTHCHECK turned unhealthy after .* \(it said: queue is full\)/);
+      assert.equal(failure.exitCode, undefined);
+    });
+
+    it('when it is not ready in time, with what the probe found last', async () => {
+      const cmd = ['httpd', '-f', '-p', '8080', '-h', '/www'];
+      const smoke = smokePlan({ timeoutMs: 1_200, http: { port: 8080, path: '/nowhere' } });
+      const { message, failure } = await fails('late', { cmd, files: { 'www/health': 'fine' } }, smoke);
+      assert.match(message, /ready within 1.2 s \(http port 8080 \/nowhere\), but .* \(last: answered 404\)/);
+      assert.equal(failure.exitCode, undefined);
+    });
+
+    it('when the command of its probe never ends', async () => {
+      const smoke = smokePlan({ timeoutMs: 800, exec: ['sleep', '60'] });
+      const { message } = await fails('stuck', { cmd: ['sleep', '60'] }, smoke);
+      assert.match(message, /exec sleep 60 was not answered \(last: no answer\)/);
+    });
+
+    it('when it runs out of memory, naming the setting', async () => {
+      const script = 'x=0123456789abcdef; while true; do x="$x$x"; done';
+      const { message, failure } = await fails('memory', { cmd: shell(script) }, smokePlan({ memoryBytes: 16 * 1024 * 1024 }));
+      assert.match(message, /ran out of memory .*raise smoke.memory, now 16 MiB/);
+      assert.equal(failure.outOfMemory, true);
+    });
+
+    it('when it needs more processes than it may have', async () => {
+      const script = 'i=0; while [ $i -lt 20 ]; do sleep 30 & i=$((i+1)); done; echo all started; exec sleep 60';
+      const { failure } = await fails('pids', { cmd: shell(script) }, smokePlan({ pids: 8 }));
+      assert.match(failure.log, /fork/);
+      assert.doesNotMatch(failure.log, /all started/);
+    });
+
+    it('when its command is not there, which is no trouble of Docker', async () => {
+      const { message, failure } = await fails('nothing', { cmd: ['/bin/nothing'] }, smokePlan());
+      assert.match(message, /its command cannot be run .*\/bin\/nothing.*: correct the image or smoke.command/);
+      assert.equal(failure.exitCode, 127);
+    });
+  });
+
+  describe('lets a container do no more than the plan says', () => {
+    const chown = shell('busybox chown 1000:1000 /tmp && exec sleep 60');
+
+    it('names smoke.capabilities when it fails for want of one', async () => {
+      const { message } = await fails('chown', { cmd: chown }, smokePlan());
+      assert.match(message, /has no Linux capabilities: if it needs one, add it to smoke.capabilities \(here perhaps CHOWN\)/);
+    });
+
+    it('gives it the capabilities that are configured', async () => {
+      const summary = await passes('chown', { cmd: chown }, smokePlan({ capabilities: ['CHOWN'] }));
+      assert.equal(summary.readyBy, 'stayUp');
+    });
+
+    it('bounds memory without swap, CPUs to what the host has, processes and log, and mounts nothing of the host', async () => {
+      const verified = await image('bounded', { cmd: ['sleep', '60'] });
+      const smoke = smokePlan({ cpus: 512, http: { port: 80, path: '/' } });
+      const rollout = 'rollout:bounded:1.0:abc';
+      const started = await expectEvent(docker, rollout, 'start');
+      const running = startSmoke({ docker, image: verified, smoke, rollout });
+      const inspected = await docker.getContainer(await started.seen).inspect();
+      running.environment.cancel();
+      await assert.rejects(running.outcome);
+      const { HostConfig: host, Config: config, Mounts } = inspected;
+      assert.equal(host.Memory, smoke.memoryBytes);
+      assert.equal(host.MemorySwap, smoke.memoryBytes);
+      assert.equal(host.NanoCpus, (await docker.info()).NCPU * 1e9);
+      assert.equal(host.PidsLimit, smoke.pids);
+      assert.deepEqual(host.CapDrop, ['ALL']);
+      assert.deepEqual(host.SecurityOpt, ['no-new-privileges']);
+      assert.equal(host.LogConfig?.Config['max-size'], '1m');
+      assert.deepEqual(Mounts, []);
+      assert.deepEqual(host.PortBindings, { '80/tcp': [{ HostIp: '127.0.0.1', HostPort: '' }] });
+      assert.equal(config.Labels['landfall.rollout'], rollout);
+      assert.equal(config.Labels['landfall.worker'], 'worker-of-tests');
+      assert.ok(Date.parse(config.Labels['landfall.deadline'] ?? '') > Date.now() + smoke.timeoutMs);
+      assert.match(inspected.Name, /^\/landfall-rollout-bounded-1.0-abc-[0-9a-f-]{36}-1-1$/);
+    });
+  });
+
+  describe('gives a container its environment and command', () => {
+    let folder: string;
+    beforeEach(async () => {
+      folder = await mkdtemp(join(tmpdir(), 'landfall-smoke-'));
+    });
+    afterEach(() => rm(folder, { recursive: true, force: true }));
+
+    it('with configured variables over those of the file, and secrets resolved and masked in the log', async () => {
+      await writeFile(join(folder, '.env.test'), '# test\nUSER_NAME="from file"\nMODE=file\nDB_PASSWORD=file-secret\n');
+      const smoke = smokePlan({
+        env: { MODE: 'configured', TOKEN: 'env:TEST_TOKEN' },
+        envFile: '.env.test',
+        command: shell('echo "$USER_NAME|$MODE|$TOKEN|$DB_PASSWORD|$BUILT_IN"; test "$TOKEN" = s3cret-value && exec sleep 60'),
+      });
+      const secrets = (value: string) => (value === 'env:TEST_TOKEN' ? 's3cret-value' : value);
+      const dependencies = { baseDir: folder, secrets };
+      const summary = await passes('env', { cmd: ['false'], env: { BUILT_IN: 'image' } }, smoke, { dependencies });
+      assert.equal(summary.log, 'from file|configured|***|***|image');
+    });
+
+    it('and masks secrets in failures too', async () => {
+      const smoke = smokePlan({ env: { TOKEN: 'env:T' }, command: shell('echo "bad token $TOKEN"; exit 1') });
+      const dependencies = { secrets: (value: string) => (value === 'env:T' ? 's3cret-value' : value) };
+      const { message, failure } = await fails('env-fails', { cmd: ['false'] }, smoke, { dependencies });
+      assert.equal(failure.log, 'bad token ***');
+      assert.doesNotMatch(message, /s3cret/);
+    });
+
+    it('and refuses an environment file that is not there, before it pulls', async () => {
+      const smoke = smokePlan({ envFile: 'missing.env' });
+      const verified = await image('no-file', { cmd: ['true'], env: { ONLY: 'here' } });
+      const { outcome } = startSmoke({ docker, image: verified, smoke, dependencies: { baseDir: folder } });
+      await assert.rejects(outcome, { type: 'FileNotFound', message: /missing\.env of smoke\.envFile/ });
+      assert.equal(await hasImage(docker, `${verified.repository}@${verified.digest}`), false);
+    });
+  });
+
+  it('keeps a log that is JSON as it was written', async () => {
+    const cmd = shell('echo "{\\"level\\":\\"info\\"}"; exec sleep 60');
+    const summary = await passes('json', { cmd }, smokePlan());
+    assert.equal(summary.log, '{"level":"info"}');
+  });
+
+  it('removes the volumes that the image asked for', async () => {
+    const before = await docker.listVolumes();
+    const known = new Set(before.Volumes.map(({ Name }) => Name));
+    const options = { cmd: shell('touch /data/file && exec sleep 60'), config: { Volumes: { '/data': {} } } };
+    const rollout = `rollout:volumes:${Date.now()}`;
+    const verified = await image('volumes', options);
+    const started = await expectEvent(docker, rollout, 'start');
+    const running = startSmoke({ docker, image: verified, smoke: smokePlan(), rollout });
+    const volumes = (await docker.getContainer(await started.seen).inspect()).Mounts.map(({ Name }) => Name);
+    assert.equal(volumes.length, 1);
+    await running.outcome;
+    const after = await docker.listVolumes();
+    assert.ok(!known.has(volumes[0] ?? ''));
+    assert.ok(!after.Volumes.some(({ Name }) => Name === volumes[0]));
+  });
+
+  describe('and the image afterwards', () => {
+    const reference = (verified: { repository: string; digest: string }) => `${verified.repository}@${verified.digest}`;
+
+    it('is removed where it was not there before', async () => {
+      const verified = await image('pulled', { cmd: ['sleep', '60'], env: { ONLY: 'pulled' } });
+      await startSmoke({ docker, image: verified, smoke: smokePlan({ stayUpMs: 50 }) }).outcome;
+      assert.equal(await hasImage(docker, reference(verified)), false);
+    });
+
+    it('stays where it was there before', async () => {
+      const verified = await image('kept', { cmd: ['sleep', '60'], env: { ONLY: 'kept' } });
+      const pulling = await docker.pull(reference(verified));
+      await new Promise((resolve) => docker.modem.followProgress(pulling, resolve));
+      await startSmoke({ docker, image: verified, smoke: smokePlan({ stayUpMs: 50 }) }).outcome;
+      assert.equal(await hasImage(docker, reference(verified)), true);
+      await docker.getImage(reference(verified)).remove();
+    });
+  });
+
+  it('lets two tests of the same image run at once without disturbing each other', async () => {
+    const files = { 'www/health': 'fine' };
+    const verified = await image('twice', { cmd: ['httpd', '-f', '-p', '8080', '-h', '/www'], files });
+    const smoke = smokePlan({ http: { port: 8080, path: '/health' } });
+    const running = [1, 2].map(() => startSmoke({ docker, image: verified, smoke }));
+    const outcomes = await Promise.all(running.map(({ outcome }) => outcome));
+    assert.deepEqual(
+      outcomes.map((outcome) => outcome.kind),
+      ['smoked', 'smoked'],
+    );
+    for (const { rollout } of running) assert.deepEqual(await labelled(docker, rollout), []);
+  });
+
+  it('refuses an image that is not for the platform of the host', async () => {
+    const other = hostPlatform() === 'linux/amd64' ? 'linux/arm64' : 'linux/amd64';
+    const digest = await pushImage(registry, 'foreign', 'latest', { busybox: true, cmd: ['true'], platform: other });
+    const told = imageToSmoke(`${registry.host}/foreign`, digest, [other]);
+    const untold = imageToSmoke(`${registry.host}/foreign`, digest, []);
+    for (const verified of [told, untold]) {
+      const { outcome } = startSmoke({ docker, image: verified, smoke: smokePlan() });
+      await assert.rejects(outcome, {
+        type: 'PlatformMissing',
+        message: new RegExp(`it is for ${other}.*push the image for that`),
+      });
+      assert.equal(await hasImage(docker, `${verified.repository}@${digest}`), false);
+    }
+  });
+});

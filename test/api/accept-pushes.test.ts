@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict';
+import { planStarts } from '../../src/api/accept-pushes.ts';
+import type { ImagePush } from '../../src/domain/image-push.ts';
+import { type Digest, parseRepository, type Tag } from '../../src/domain/image-reference.ts';
+import { exactly, findersOf, planOf } from './support/ingress.ts';
+
+const digest = `sha256:${'ab'.repeat(32)}` as Digest;
+const finders = findersOf([
+  planOf('web', 'ghcr.io/team/app', exactly('latest')),
+  planOf('job', 'ghcr.io/team/app', exactly('latest', 'stable')),
+  planOf('versions', 'ghcr.io/team/app', { kind: 'semver', range: '>=1' }),
+]);
+
+describe('the starts that pushes are worth', () => {
+  it('are a rollout for each service that follows the tag, where the digest is known', () => {
+    assert.deepEqual(startsOf([push('latest', digest)]), { rollouts: ['web latest', 'job latest'], lookUps: [] });
+  });
+
+  it('are a look-up for each service that follows the tag, where it is not', () => {
+    assert.deepEqual(startsOf([push('latest')]), { rollouts: [], lookUps: ['web latest', 'job latest'] });
+  });
+
+  it('are none for a tag that nobody follows, and none for a repository that nobody follows', () => {
+    assert.deepEqual(startsOf([push('nightly', digest), push('latest', digest, 'ghcr.io/team/other')]), {
+      rollouts: [],
+      lookUps: [],
+    });
+  });
+
+  it('are each once, however often a request names the same', () => {
+    const again = [push('latest', digest), push('latest', digest), push('1.0.0'), push('1.0.0'), push('1.0.1')];
+    assert.deepEqual(startsOf(again), {
+      rollouts: ['web latest', 'job latest'],
+      lookUps: ['versions 1.0.0', 'versions 1.0.1'],
+    });
+  });
+
+  it('are also a look-up for every service with an exact tag that was not named, where the source names one of several', () => {
+    assert.deepEqual(startsOf([push('latest', digest)], true), {
+      rollouts: ['web latest', 'job latest'],
+      lookUps: ['job latest'],
+    });
+    assert.deepEqual(startsOf([push('1.2.3', digest)], true), {
+      rollouts: ['versions 1.2.3'],
+      lookUps: ['web 1.2.3', 'job 1.2.3'],
+    });
+    assert.deepEqual(startsOf([push('latest')], true), { rollouts: [], lookUps: ['web latest', 'job latest'] });
+  });
+});
+
+function push(tag: string, withDigest?: Digest, repository = 'ghcr.io/team/app'): ImagePush {
+  return {
+    source: 'test',
+    deliveryId: '72d3162e-cc78-11e3-81ab-4c9367dc0958',
+    repository: parseRepository(repository),
+    tag: tag as Tag,
+    ...(withDigest === undefined ? {} : { digest: withDigest }),
+    receivedAt: '2026-01-02T03:04:05.000Z',
+  };
+}
+
+function startsOf(pushes: readonly ImagePush[], namesOneOfSeveralTags = false): { rollouts: string[]; lookUps: string[] } {
+  const { rollouts, lookUps } = planStarts({ pushes, namesOneOfSeveralTags }, finders);
+  return {
+    rollouts: rollouts.map(({ plan, image }) => `${plan.service} ${image.tag}`),
+    lookUps: lookUps.map(({ plan, push: { tag } }) => `${plan.service} ${tag}`),
+  };
+}

@@ -1,0 +1,271 @@
+import assert from 'node:assert/strict';
+import type { Client } from '@temporalio/client';
+import { type AcceptPushes, createAcceptPushes, type PlanFinders } from '../../src/api/accept-pushes.ts';
+import type { Log } from '../../src/api/errors.ts';
+import { createReachTemporal } from '../../src/api/reach-temporal.ts';
+import type { Plan } from '../../src/domain/plan.ts';
+import type { LookUp, RolloutStart } from '../../src/workflows/messages.ts';
+import { startTemporal, type TestTemporal } from '../support/temporal.ts';
+import {
+  distributionToken,
+  exactly,
+  findersOf,
+  githubSecret,
+  type Ingress,
+  oldGithubSecret,
+  planOf,
+  startIngress,
+} from './support/ingress.ts';
+import { bearer, githubSignature, smallestGithubEvent, type Vector, vectorsOf } from './support/vectors.ts';
+
+const github = '/webhook/image-published';
+const distribution = '/webhook/distribution';
+
+/** No worker runs here: what was started stays as it was started, and can be looked at. */
+describe('the ingress with Temporal', function () {
+  this.timeout(60_000);
+  let temporal: TestTemporal;
+  const running: Ingress[] = [];
+  before(async () => {
+    temporal = await startTemporal();
+  });
+  afterEach(async () => {
+    for (const ingress of running.splice(0)) await ingress.listeners.stop();
+  });
+  after(async () => {
+    await temporal.stop();
+  });
+
+  const start = async (finders: PlanFinders, deadlineMs?: number): Promise<Ingress> => {
+    const { client } = temporal;
+    const acceptPushes = (log: Log): AcceptPushes =>
+      createAcceptPushes({ client, ...finders, log, ...(deadlineMs === undefined ? {} : { deadlineMs }) });
+    const ingress = await startIngress({ acceptPushes, reachTemporal: createReachTemporal(client) });
+    running.push(ingress);
+    return ingress;
+  };
+
+  for (const source of ['github', 'distribution'] as const) {
+    for (const vector of vectorsOf(source)) {
+      it(`starts exactly the listed images of ${source}/${vector.name}`, async () => {
+        const prefix = `${source}-${vector.name}`;
+        const ingress = await start(followingEverything(prefix));
+        const answer = await send(ingress, source, vector);
+        const expectedStatus = vector.status ?? (vector.images.length > 0 ? 202 : 200);
+        assert.equal(answer.status, expectedStatus);
+        const body = (await answer.json()) as Answer;
+        if (expectedStatus === 200) assert.ok((body.ignored ?? '').length > 0);
+        const started = await Promise.all((body.rollouts ?? []).map(({ id }) => startedRollout(temporal.client, id)));
+        const asked = await Promise.all((body.resolving ?? []).map(({ id }) => askedLookUp(temporal.client, id)));
+        const images = [
+          ...started.map(({ image: { repository, tag, digest } }) => ({ repository, tag, digest: digest as string | null })),
+          ...asked.map(({ push: { repository, tag } }) => ({ repository, tag, digest: null })),
+        ];
+        assert.deepEqual(images, vector.images);
+        assert.equal(ingress.audited().at(-1)?.outcome, { 202: 'accepted', 200: 'ignored', 400: 'malformed' }[expectedStatus]);
+      });
+    }
+  }
+
+  it('answers with what it started, and writes it down', async () => {
+    const service = 'answered';
+    const ingress = await start(findersOf([planOf(service, '127.0.0.1:5055/team/app', exactly('1.2.3'))]));
+    const [vector] = vectorsOf('distribution').filter(({ name }) => name === 'push-manifest');
+    assert.ok(vector !== undefined);
+    const answer = await send(ingress, 'distribution', vector);
+    const id = `rollout:${service}:1.2.3:6e338857c61c`;
+    const image = '127.0.0.1:5055/team/app:1.2.3@sha256:6e338857c61ce1878f7cbd568163c1a201ce0cd17e77275b388e689f60ecaef9';
+    assert.equal(answer.status, 202);
+    assert.deepEqual(await answer.json(), { rollouts: [{ id, service, image }], resolving: [] });
+    const line = ingress.audited().at(-1);
+    assert.deepEqual(line?.rollouts, [id]);
+    assert.equal(line?.service, service);
+    assert.equal(line?.repository, '127.0.0.1:5055/team/app');
+    assert.equal(line?.action, 'push');
+    assert.match(
+      await (await fetch(`${ingress.operatorsUrl}/metrics`)).text(),
+      /landfall_rollouts_started_total\{service="answered"\} 1/,
+    );
+  });
+
+  it('looks at the other exact tags of a repository, of which GitHub names only one', async () => {
+    const repository = 'ghcr.io/myuser/myapp';
+    const ingress = await start(
+      findersOf([
+        planOf('several-named', repository, exactly('v1.0.0', 'latest')),
+        planOf('several-unnamed', repository, exactly('stable')),
+        planOf('several-ordered', repository, { kind: 'semver', range: '>=9' }),
+      ]),
+    );
+    const digest = `sha256:${'ab'.repeat(32)}`;
+    const event = { name: 'myapp', package_type: 'container', owner: { login: 'myuser' } };
+    const version = { container_metadata: { tag: { name: 'v1.0.0', digest } } };
+    const answer = await sendGithub(ingress, 'package', { action: 'published', package: { ...event, package_version: version } });
+    const body = (await answer.json()) as Answer;
+    assert.deepEqual(
+      [body.rollouts?.map(({ service }) => service), body.resolving?.map(({ service }) => service)],
+      [['several-named'], ['several-named', 'several-unnamed']],
+    );
+    assert.deepEqual((await askedLookUp(temporal.client, 'resolve:several-unnamed')).plan.tags, exactly('stable'));
+  });
+
+  it('starts one rollout for the same delivery 50 times at once', async () => {
+    const ingress = await start(findersOf([planOf('fifty', '127.0.0.1:5055/team/app', exactly('1.2.3'))]));
+    const [vector] = vectorsOf('distribution').filter(({ name }) => name === 'push-manifest');
+    assert.ok(vector !== undefined);
+    const answers = await Promise.all(Array.from({ length: 50 }, () => send(ingress, 'distribution', vector)));
+    assert.deepEqual([...new Set(answers.map(({ status }) => status))], [202]);
+    const ids = await Promise.all(answers.map(async (answer) => ((await answer.json()) as Answer).rollouts?.[0]?.id));
+    assert.deepEqual([...new Set(ids)], ['rollout:fifty:1.2.3:6e338857c61c']);
+    assert.equal(await countWorkflows(temporal.client, 'fifty'), 1);
+  });
+
+  it('says 503 with Retry-After within 10 s while Temporal hangs, and takes the next delivery when it answers again', async () => {
+    const ingress = await start(findersOf([planOf('frozen', smallestImage, exactly('latest'))]));
+    temporal.freeze();
+    try {
+      await expectUnavailable(ingress);
+    } finally {
+      temporal.thaw();
+    }
+    await untilReady(ingress);
+    assert.equal((await sendGithub(ingress, 'registry_package', smallestGithubEvent)).status, 202);
+  });
+
+  it('says 503 with Retry-After within 10 s while Temporal is gone, and takes the next delivery when it is back', async () => {
+    const ingress = await start(findersOf([planOf('gone', smallestImage, exactly('latest'))]));
+    await temporal.kill();
+    try {
+      await expectUnavailable(ingress);
+      assert.equal((await fetch(`${ingress.operatorsUrl}/readyz`)).status, 503);
+    } finally {
+      await temporal.start();
+    }
+    await untilReady(ingress);
+    assert.equal((await sendGithub(ingress, 'registry_package', smallestGithubEvent)).status, 202);
+    assert.equal((await askedLookUp(temporal.client, 'resolve:gone')).push.source, 'github');
+  });
+
+  it('says 503 when one event of several cannot be started, and nothing is lost when they are sent again', async () => {
+    const longest = 'x'.repeat(1_100);
+    const good = planOf('several-good', '127.0.0.1:5055/team/good', exactly('1'));
+    const unstartable: Plan = { ...planOf('bad', '127.0.0.1:5055/team/bad', exactly('1')), service: longest };
+    const event = (name: string) => ({
+      action: 'push',
+      target: { repository: `team/${name}`, tag: '1' },
+      request: { host: '127.0.0.1:5055' },
+    });
+    const raw = JSON.stringify({ events: [event('good'), event('bad')] });
+    const headers = { 'Content-Type': 'application/json', ...bearer(distributionToken) };
+    const broken = await start(findersOf([good, unstartable]));
+    assert.equal((await broken.post(distribution, raw, headers)).status, 503);
+    assert.equal(broken.audited().at(-1)?.outcome, 'unavailable');
+    const mended = await start(findersOf([good, { ...unstartable, service: 'several-mended' }]));
+    const answer = await mended.post(distribution, raw, headers);
+    assert.equal(answer.status, 202);
+    assert.deepEqual(
+      ((await answer.json()) as Answer).resolving?.map(({ id }) => id),
+      ['resolve:several-good', 'resolve:several-mended'],
+    );
+  });
+
+  it('writes no secret down, nor anything that is made of one', async () => {
+    const ingress = await start(followingEverything('everything'));
+    const raw = JSON.stringify(smallestGithubEvent);
+    const signature = githubSignature(githubSecret, raw);
+    const headers = { 'Content-Type': 'application/json', 'X-GitHub-Event': 'registry_package' };
+    for (const sent of [
+      signature,
+      githubSignature(oldGithubSecret, raw),
+      githubSignature('wrong', raw),
+      { ...signature, 'X-Hub-Signature': githubSecret },
+    ]) {
+      await ingress.post(`${github}?secret=${githubSecret}`, raw, { ...headers, ...sent, 'X-GitHub-Delivery': githubSecret });
+    }
+    await ingress.post(distribution, 'no JSON', { 'Content-Type': 'application/json', ...bearer(distributionToken) });
+    await ingress.post(`${distribution}/${distributionToken}`, '{}', {
+      'Content-Type': distributionToken,
+      ...bearer(distributionToken),
+    });
+    assert.equal(ingress.audited().length, 6);
+    for (const secret of ['canary-', signature['X-Hub-Signature-256']?.slice('sha256='.length) ?? '']) {
+      assert.equal(ingress.written().includes(secret), false);
+    }
+  });
+});
+
+interface Answer {
+  readonly ignored?: string;
+  readonly rollouts?: readonly { readonly id: string; readonly service: string; readonly image: string }[];
+  readonly resolving?: readonly { readonly id: string; readonly service: string; readonly image: string }[];
+}
+
+const smallestImage = 'ghcr.io/pitchconnect/fogis-api-client-python';
+
+/** Every repository is a service that follows the pushed tag. */
+function followingEverything(prefix: string): PlanFinders {
+  return {
+    plansFor: (repository, tag) => [planOf(`${prefix}-${repository.split('/').at(-1)}`, repository, exactly(tag))],
+    plansOfRepository: () => [],
+  };
+}
+
+async function send(ingress: Ingress, source: 'github' | 'distribution', { raw, headers }: Vector): Promise<Response> {
+  return source === 'github'
+    ? await ingress.post(github, raw, { ...headers, ...githubSignature(githubSecret, raw) })
+    : await ingress.post(distribution, raw, { ...headers, ...bearer(distributionToken) });
+}
+
+async function sendGithub(ingress: Ingress, event: string, body: object): Promise<Response> {
+  const raw = JSON.stringify(body);
+  const headers = { 'Content-Type': 'application/json', 'X-GitHub-Event': event };
+  return await ingress.post(github, raw, { ...headers, ...githubSignature(githubSecret, raw) });
+}
+
+async function expectUnavailable(ingress: Ingress): Promise<void> {
+  const begun = Date.now();
+  const answer = await sendGithub(ingress, 'registry_package', smallestGithubEvent);
+  assert.equal(answer.status, 503);
+  assert.match(answer.headers.get('Retry-After') ?? '', /^\d+$/);
+  assert.ok(Date.now() - begun < 10_000);
+  assert.equal(ingress.audited().at(-1)?.outcome, 'unavailable');
+}
+
+/** A connection that failed is tried again with a growing pause. */
+async function untilReady(ingress: Ingress): Promise<void> {
+  for (;;) if ((await fetch(`${ingress.operatorsUrl}/readyz`)).status === 200) return;
+}
+
+async function startedRollout(client: Client, workflowId: string): Promise<RolloutStart> {
+  const event = await firstEventOf(client, workflowId);
+  return decode(event?.workflowExecutionStartedEventAttributes?.input?.payloads?.[0]?.data) as RolloutStart;
+}
+
+/** What the signal that came with the start asked for. */
+async function askedLookUp(client: Client, workflowId: string): Promise<LookUp> {
+  const { events } = await client.workflow.getHandle(workflowId).fetchHistory();
+  const signal = events?.find(
+    (event) => event.workflowExecutionSignaledEventAttributes,
+  )?.workflowExecutionSignaledEventAttributes;
+  assert.equal(signal?.signalName, 'lookUp');
+  return decode(signal?.input?.payloads?.[0]?.data) as LookUp;
+}
+
+async function firstEventOf(client: Client, workflowId: string) {
+  const handle = client.workflow.getHandle(workflowId);
+  assert.equal((await handle.describe()).type, 'rollout');
+  return (await handle.fetchHistory()).events?.[0];
+}
+
+function decode(data: Uint8Array | null | undefined): unknown {
+  assert.ok(data);
+  return JSON.parse(Buffer.from(data).toString());
+}
+
+/** Visibility follows a moment later: it is asked until it knows the first. */
+async function countWorkflows(client: Client, service: string): Promise<number> {
+  for (;;) {
+    const { count } = await client.workflow.count(`LandfallService = '${service}'`);
+    if (count > 0) return count;
+  }
+}

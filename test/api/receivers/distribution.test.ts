@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { createDistributionReceiver } from '../../../src/api/receivers/distribution.ts';
+import type { ParsedRequest } from '../../../src/api/receivers/receiver.ts';
+import { vectorsOf } from '../support/vectors.ts';
+
+const receiver = createDistributionReceiver({ tokens: ['new', 'old'] });
+
+describe('the distribution receiver', () => {
+  for (const { name, raw, images } of vectorsOf('distribution')) {
+    it(`takes exactly the listed images from ${name}`, () => {
+      assert.deepEqual(imagesOf(parse(JSON.parse(raw))), images);
+    });
+  }
+
+  it('takes several events of one request, each with its own id, and leaves the rest', () => {
+    const parsed = parse({
+      events: [pushed('1.0.0'), { ...pushed('1.0.1'), action: 'pull' }, 'no event', null, pushed('2.0.0')],
+    });
+    assert.deepEqual(
+      parsed.pushes.map(({ tag }) => tag),
+      ['1.0.0', '2.0.0'],
+    );
+    assert.equal(parsed.pushes[1]?.deliveryId, 'dddddddd-0000-4000-8000-000000000200');
+    assert.equal(parsed.ignored, undefined);
+  });
+
+  it('says why it starts nothing', () => {
+    assert.match(parse({ events: [] }).ignored ?? '', /none of the events is the push of a tagged image/);
+  });
+
+  it('names images after the host that was pushed to, and writes the port of a bare host name out', () => {
+    const at = (host: string | undefined, url: string) =>
+      parse({ events: [{ ...pushed('1.0.0', url), request: { host } }] }).pushes[0]?.repository;
+    assert.equal(at('Registry.example:5000', ''), 'registry.example:5000/team/app');
+    assert.equal(at('registry', 'http://registry/v2/team/app/manifests/x'), 'registry:80/team/app');
+    assert.equal(at('registry', 'https://registry/v2/team/app/manifests/x'), 'registry:443/team/app');
+    assert.equal(at('localhost', ''), 'localhost/team/app');
+    assert.equal(at(undefined, 'https://registry.example/v2/team/app/manifests/x'), 'registry.example/team/app');
+    assert.equal(at(undefined, 'not a URL'), undefined);
+  });
+
+  it('knows who pushed', () => {
+    assert.equal(parse({ events: [{ ...pushed('1.0.0'), actor: { name: 'ci' } }] }).pushes[0]?.actor, 'ci');
+  });
+
+  it('refuses what is no envelope', () => {
+    for (const body of [null, [], {}, { events: {} }, 'events', 1]) {
+      assert.throws(() => parse(body), { name: 'Problem', status: 400 }, JSON.stringify(body));
+    }
+  });
+
+  it('accepts any of its tokens as a bearer token, and nothing else', () => {
+    const verdict = (authorization?: string): boolean =>
+      receiver.authenticate(authorization === undefined ? {} : { authorization }, Buffer.alloc(0));
+    assert.equal(verdict('Bearer new'), true);
+    assert.equal(verdict('bearer old'), true);
+    for (const wrong of [undefined, '', 'Bearer', 'Bearer ', 'Bearer other', 'Bearer new old', 'Basic new', 'new', 'Bearer ne']) {
+      assert.equal(verdict(wrong), false, wrong);
+    }
+  });
+
+  it('does not start without a token', () => {
+    assert.throws(() => createDistributionReceiver({ tokens: [''] }), /receivers\.distribution\.token: expected/);
+  });
+});
+
+function parse(body: unknown): ParsedRequest {
+  return receiver.parse({ headers: {}, body, receivedAt: '2026-01-02T03:04:05.000Z' });
+}
+
+function pushed(tag: string, url = ''): object {
+  return {
+    id: `dddddddd-0000-4000-8000-000000000${tag.replaceAll('.', '')}`,
+    action: 'push',
+    target: {
+      mediaType: 'application/vnd.oci.image.manifest.v1+json',
+      repository: 'team/app',
+      tag,
+      digest: `sha256:${'0'.repeat(64)}`,
+      url,
+    },
+    request: { host: 'registry.example' },
+  };
+}
+
+function imagesOf({ pushes }: ParsedRequest): unknown {
+  return pushes.map(({ repository, tag, digest }) => ({ repository, tag, digest: digest ?? null }));
+}

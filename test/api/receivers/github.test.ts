@@ -1,0 +1,129 @@
+import assert from 'node:assert/strict';
+import { Problem } from '../../../src/api/problem.ts';
+import { createGithubReceiver } from '../../../src/api/receivers/github.ts';
+import type { ParsedRequest } from '../../../src/api/receivers/receiver.ts';
+import { githubSignature, smallestGithubEvent, type Vector, vectorsOf } from '../support/vectors.ts';
+
+const receiver = createGithubReceiver({ secrets: ['new', 'old'] });
+
+describe('the GitHub receiver', () => {
+  for (const vector of vectorsOf('github')) {
+    it(`takes exactly the listed images from ${vector.name}`, () => {
+      if (vector.status === undefined) assert.deepEqual(imagesOf(parseVector(vector)), vector.images);
+      else assert.throws(() => parseVector(vector), { name: 'Problem', status: vector.status });
+    });
+  }
+
+  it('takes the smallest documented form: no owner, no package URL, a digest that is none', () => {
+    const [push, ...others] = parse('registry_package', smallestGithubEvent).pushes;
+    assert.deepEqual(others, []);
+    assert.deepEqual(push, {
+      source: 'github',
+      deliveryId: '72d3162e-cc78-11e3-81ab-4c9367dc0958',
+      repository: 'ghcr.io/pitchconnect/fogis-api-client-python',
+      tag: 'latest',
+      sourceRepository: 'PitchConnect/fogis-api-client-python',
+      receivedAt: '2026-01-02T03:04:05.000Z',
+    });
+  });
+
+  it('knows the commit from target_oid, and else from the label of the image', () => {
+    const commit = '68d2fd4969f35b650b5863da9220a2561ced6f7b';
+    const label = { labels: { all_labels: { 'org.opencontainers.image.revision': commit } } };
+    assert.equal(parse('package', published({ target_oid: commit })).pushes[0]?.commit, commit);
+    assert.equal(parse('package', published({ target_oid: '', container_metadata: label })).pushes[0]?.commit, commit);
+    assert.equal(parse('package', published({ target_oid: 'main\nLandfall-Rollout: x' })).pushes[0]?.commit, undefined);
+  });
+
+  it('knows who pushed, unless the name could pretend to be something else', () => {
+    const event = published({});
+    assert.equal(parse('package', { ...event, sender: { login: 'dependabot[bot]' } }).pushes[0]?.actor, 'dependabot[bot]');
+    assert.equal(parse('package', { ...event, sender: { login: 'ann\nCo-authored-by: eve' } }).pushes[0]?.actor, undefined);
+    assert.equal(parse('package', { ...event, sender: { login: 'ann\u202Eeve' } }).pushes[0]?.actor, undefined);
+  });
+
+  it('keeps a well-formed digest', () => {
+    const digest = `sha256:${'0'.repeat(64)}`;
+    const event = published({ container_metadata: { tag: { name: 'latest', digest } } });
+    assert.equal(parse('package', event).pushes[0]?.digest, digest);
+  });
+
+  it('follows an updated version only where the event names the tag', () => {
+    const event = { ...published({ container_metadata: { tag: { name: 'stable' } } }), action: 'updated' };
+    assert.deepEqual(imagesOf(parse('package', event)), [{ repository: 'ghcr.io/team/app', tag: 'stable', digest: null }]);
+  });
+
+  it('keeps the host of a GitHub Enterprise Server and never reads a bare name as an image of Docker Hub', () => {
+    const at = (package_url: string) => () => parse('package', published({ package_url })).pushes[0]?.repository;
+    assert.equal(at('containers.ghes.example/Team/App:v1')(), 'containers.ghes.example/team/app');
+    assert.equal(at('https://ghcr.io/team/app@sha256:00')(), 'ghcr.io/team/app');
+    assert.throws(at('team/app:v1'), { name: 'Problem', status: 400 });
+  });
+
+  it('ignores other events, and says which it expects', () => {
+    const parsed = parse('push', { ref: 'refs/heads/main' });
+    assert.deepEqual(parsed.pushes, []);
+    assert.match(parsed.ignored ?? '', /package or registry_package/);
+  });
+
+  it('refuses a body that is no object, and a request without an event', () => {
+    assert.throws(() => parse('package', [1]), { name: 'Problem', status: 400 });
+    assert.throws(() => parse('package', null), { name: 'Problem', status: 400 });
+    assert.throws(() => receiver.parse({ headers: {}, body: {}, receivedAt }), Problem);
+  });
+
+  it('makes up a delivery id where the header is no GUID', () => {
+    const headers = { 'x-github-event': 'package', 'x-github-delivery': '"},{"forged":"line' };
+    const { deliveryId } = receiver.parse({ headers, body: published({}), receivedAt });
+    assert.match(deliveryId, /^[0-9a-f-]{36}$/);
+  });
+
+  it('accepts a signature by any of its secrets, and nothing else', () => {
+    const body = Buffer.from('{"zen":"å"}');
+    const verdict = (headers: Record<string, string>): boolean =>
+      receiver.authenticate(
+        Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value])),
+        body,
+      );
+    assert.equal(verdict(githubSignature('new', body)), true);
+    assert.equal(verdict(githubSignature('old', body)), true);
+    assert.equal(verdict(githubSignature('other', body)), false);
+    assert.equal(verdict(githubSignature('new', '{"zen":"a"}')), false);
+    assert.equal(verdict({}), false);
+    for (const value of ['', 'sha256=', 'sha256=zz', `sha1=${'0'.repeat(40)}`, `sha256=${'0'.repeat(64)}`, `${'0'.repeat(64)}`]) {
+      assert.equal(verdict({ 'X-Hub-Signature-256': value }), false, value);
+    }
+  });
+
+  it('does not start without a secret, or with an empty one', () => {
+    assert.throws(() => createGithubReceiver({ secrets: [] }), /receivers\.github\.secrets: expected at least one secret/);
+    assert.throws(() => createGithubReceiver({ secrets: ['good', ' '] }), /none that is empty/);
+  });
+});
+
+const receivedAt = '2026-01-02T03:04:05.000Z';
+
+function parse(event: string, body: unknown): ParsedRequest {
+  const headers = { 'x-github-event': event, 'x-github-delivery': '72d3162e-cc78-11e3-81ab-4c9367dc0958' };
+  return receiver.parse({ headers, body, receivedAt });
+}
+
+function parseVector({ headers, raw }: Vector): ParsedRequest {
+  return parse(headers['X-GitHub-Event'] ?? '', JSON.parse(raw));
+}
+
+function published(version: object): object {
+  return {
+    action: 'published',
+    package: {
+      name: 'App',
+      package_type: 'CONTAINER',
+      owner: { login: 'Team' },
+      package_version: { version: 'latest', ...version },
+    },
+  };
+}
+
+function imagesOf({ pushes }: ParsedRequest): unknown {
+  return pushes.map(({ repository, tag, digest }) => ({ repository, tag, digest: digest ?? null }));
+}

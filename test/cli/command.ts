@@ -1,0 +1,25 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+export interface Ran {
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+const launcher = fileURLToPath(new URL('../../bin/landfall.mjs', import.meta.url));
+
+/** Runs the `landfall` command as its users do: a process of its own. Its environment holds only what is given, and PATH. */
+export async function landfall(
+  words: readonly string[],
+  { cwd, env = {} }: { cwd: string; env?: Record<string, string> },
+): Promise<Ran> {
+  const options = { cwd, env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env } };
+  return await new Promise((resolve, reject) => {
+    execFile(process.execPath, [launcher, ...words], options, (error, stdout, stderr) => {
+      const exitCode = error === null ? 0 : error.code;
+      if (typeof exitCode === 'number') resolve({ exitCode, stdout, stderr });
+      else reject(error);
+    });
+  });
+}

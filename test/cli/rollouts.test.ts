@@ -1,0 +1,297 @@
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { NativeConnection, Worker } from '@temporalio/worker';
+import type { RolloutRow } from '../../src/cli/rollouts.ts';
+import type { Digest, Repository, Tag } from '../../src/domain/image-reference.ts';
+import type { Plan } from '../../src/domain/plan.ts';
+import type { RolloutState } from '../../src/domain/rollout-state.ts';
+import type { LookUp } from '../../src/workflows/messages.ts';
+import { rolloutId, rolloutStartOptions, taskQueues } from '../../src/workflows/start-options.ts';
+import { startTemporal, type TestTemporal } from '../support/temporal.ts';
+import { landfall, type Ran } from './command.ts';
+
+const operator = userInfo().username;
+
+describe('the landfall command with a running Temporal', function () {
+  this.timeout(60_000);
+  let temporal: TestTemporal;
+  let connection: NativeConnection;
+  let worker: Worker;
+  let running: Promise<void>;
+  let folder: string;
+
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'landfall-cli-'));
+    await writeFile(join(folder, 'landfall.yaml'), configuration);
+    temporal = await startTemporal();
+    connection = await NativeConnection.connect({ address: temporal.address });
+    worker = await Worker.create({
+      connection,
+      taskQueue: taskQueues.main,
+      workflowsPath: fileURLToPath(new URL('./stand-in-workflows.ts', import.meta.url)),
+    });
+    running = worker.run();
+  });
+
+  after(async () => {
+    worker?.shutdown();
+    await running;
+    await connection?.close();
+    await temporal?.stop();
+    await rm(folder, { recursive: true });
+  });
+
+  const command = (
+    words: readonly string[],
+    env: Record<string, string> = { TEMPORAL_ADDRESS: temporal.address },
+  ): Promise<Ran> => landfall(words, { cwd: folder, env });
+
+  /** A blocked rollout of its own, so that no test meets another's. */
+  async function blockedRollout(service: string, fill = 'a'): Promise<string> {
+    const image = { repository, tag: 'latest' as Tag, digest: digestOf(fill) };
+    const push = { source: 'test', deliveryId: 'd1', repository, tag: image.tag, receivedAt: new Date().toISOString() };
+    await temporal.client.workflow.start('rollout', rolloutStartOptions({ plan: planNamed(service), image, push }));
+    const id = rolloutId(service, image);
+    // The first answer comes from the worker, so the columns are on their way by then; lists may lag behind a little more.
+    await temporal.client.workflow.getHandle(id).query<RolloutState>('state');
+    await listed(id);
+    return id;
+  }
+
+  async function listed(id: string, status = 'blocked'): Promise<void> {
+    const query = `WorkflowId = '${id}' AND LandfallStatus = '${status}'`;
+    const deadline = Date.now() + 10_000;
+    while ((await temporal.client.workflow.count(query)).count === 0) {
+      assert.ok(Date.now() < deadline, `${id} is not listed as ${status}`);
+    }
+  }
+
+  it('lists rollouts by service and status, with the reason', async () => {
+    const id = await blockedRollout('listed');
+    await blockedRollout('listed-not');
+    const { exitCode, stdout } = await command(['list', '--service', 'listed', '--status', 'blocked', '--json']);
+    assert.equal(exitCode, 0);
+    const rows = JSON.parse(stdout) as RolloutRow[];
+    assert.deepEqual(
+      rows.map(({ rollout, service, status }) => ({ rollout, service, status })),
+      [{ rollout: id, service: 'listed', status: 'blocked' }],
+    );
+    assert.equal(rows[0]?.image, `${repository}:latest`);
+    assert.equal(rows[0]?.reason, 'asked: false, actor: undefined');
+  });
+
+  it('prints a plain, aligned table where the output is no terminal', async () => {
+    const id = await blockedRollout('tabled');
+    const { stdout } = await command(['list', '--service', 'tabled']);
+    const [header = '', row = '', ...rest] = stdout.trimEnd().split('\n');
+    assert.deepEqual(rest, []);
+    assert.equal(row.indexOf('blocked'), header.indexOf('STATUS'));
+    assert.ok(row.startsWith(id.replace('rollout:', '')));
+    assert.ok(!stdout.includes('\u001b'));
+  });
+
+  it('lists no more than asked for', async () => {
+    await blockedRollout('many', 'a');
+    await blockedRollout('many', 'b');
+    const { stdout } = await command(['list', '--service', 'many', '--limit', '1', '--json']);
+    assert.equal((JSON.parse(stdout) as RolloutRow[]).length, 1);
+  });
+
+  it('shows a rollout that was terminated from outside as terminated, not as what it last said', async () => {
+    const id = await blockedRollout('terminated');
+    await temporal.client.workflow.getHandle(id).terminate('test');
+    const query = `WorkflowId = '${id}' AND ExecutionStatus = 'Terminated'`;
+    const deadline = Date.now() + 10_000;
+    while ((await temporal.client.workflow.count(query)).count === 0) assert.ok(Date.now() < deadline);
+    const all = JSON.parse((await command(['list', '--service', 'terminated', '--json'])).stdout) as RolloutRow[];
+    assert.deepEqual(
+      all.map(({ status }) => status),
+      ['terminated'],
+    );
+    const blocked = JSON.parse((await command(['list', '--service', 'terminated', '--status', 'blocked', '--json'])).stdout);
+    assert.deepEqual(blocked, []);
+    const shown = (await command(['show', id])).stdout;
+    assert.match(shown, /^status +terminated/m);
+    assert.ok(!shown.includes('what can be done'));
+  });
+
+  it('shows steps with durations, findings and log of blocked steps, the proposal, and what can be done', async () => {
+    const id = await blockedRollout('shown');
+    const { exitCode, stdout } = await command(['show', 'shown']);
+    assert.equal(exitCode, 0);
+    assert.match(stdout, /^ +verify +passed +2s$/m);
+    assert.match(stdout, /^ +scan +blocked .*1 critical finding$/m);
+    assert.match(stdout, /critical +CVE-2021-44906 +minimist 1\.2\.5 +fixed in 1\.2\.6/);
+    assert.match(stdout, /exit code 3\n +\| starting\n +\| no database, giving up\n/);
+    assert.match(stdout, /proposal +staging: https:\/\/forge\.example\/pull\/7/);
+    const short = id.replace('rollout:', '');
+    for (const next of [
+      `landfall retry ${short} scan`,
+      `landfall skip ${short} smoke --reason TEXT`,
+      `landfall abort ${short}`,
+    ]) {
+      assert.ok(stdout.includes(next), `${next} in:\n${stdout}`);
+    }
+  });
+
+  it('shows the state as JSON', async () => {
+    const id = await blockedRollout('shown-json');
+    const state = JSON.parse((await command(['show', id, '--json'])).stdout) as RolloutState & {
+      rollout: string;
+      execution: string;
+    };
+    assert.equal(state.rollout, id);
+    assert.equal(state.execution, 'running');
+    assert.equal(state.steps.length, 4);
+  });
+
+  for (const [verb, status] of [
+    ['retry', 'proposed'],
+    ['skip', 'proposed'],
+    ['reject', 'rejected'],
+  ] as const) {
+    it(`${verb} reaches the step of the stage, with reason and operator`, async () => {
+      const id = await blockedRollout(`decided-${verb}`);
+      const { exitCode, stdout } = await command([
+        verb,
+        `decided-${verb}:lat`,
+        'scan',
+        '--stage',
+        'staging',
+        '--reason',
+        'known',
+      ]);
+      assert.equal(exitCode, 0, stdout);
+      const state = (await temporal.client.workflow.getHandle(id).result()) as RolloutState;
+      assert.equal(state.reason, `${verb} staging scan known by ${operator}`);
+      assert.equal(state.status, status);
+    });
+  }
+
+  it('abort ends the rollout, and show tells the end from the result', async () => {
+    const id = await blockedRollout('aborted');
+    assert.equal((await command(['abort', id, '--reason', 'wrong build'])).exitCode, 0);
+    await temporal.client.workflow.getHandle(id).result();
+    const { stdout } = await command(['show', id]);
+    assert.match(stdout, new RegExp(`^status +aborted: abort wrong build by ${operator}$`, 'm'));
+    assert.ok(!stdout.includes('what can be done'));
+  });
+
+  it('says why a decision was refused, and exits 1', async () => {
+    const id = await blockedRollout('refused');
+    const { exitCode, stderr } = await command(['reject', id, 'verify']);
+    assert.equal(exitCode, 1);
+    assert.match(stderr, /refused: verify does not wait for a decision/);
+  });
+
+  it('refuses a decision on a rollout that has ended', async () => {
+    const id = await blockedRollout('ended');
+    await command(['abort', id]);
+    await temporal.client.workflow.getHandle(id).result();
+    const { exitCode, stderr } = await command(['retry', id]);
+    assert.equal(exitCode, 1);
+    assert.match(stderr, /no such rollout, or it has ended/);
+  });
+
+  it('lists the candidates of an ambiguous prefix and exits 1', async () => {
+    const ids = [await blockedRollout('twin-a'), await blockedRollout('twin-b')];
+    const { exitCode, stderr } = await command(['retry', 'rollout:twin']);
+    assert.equal(exitCode, 1);
+    for (const id of ids) assert.ok(stderr.includes(id.replace('rollout:', '')), stderr);
+  });
+
+  it('says so where no rollout has the prefix', async () => {
+    const { exitCode, stderr } = await command(['show', 'nothing-of-the-kind']);
+    assert.equal(exitCode, 1);
+    assert.match(stderr, /no rollout begins with 'nothing-of-the-kind'/);
+  });
+
+  it('takes _ in a prefix as itself, not as any character', async () => {
+    await blockedRollout('under-score');
+    const { exitCode, stderr } = await command(['show', 'under_score']);
+    assert.equal(exitCode, 1);
+    assert.match(stderr, /no rollout begins with 'under_score'/);
+  });
+
+  it('trigger with a digest starts the rollout, asked for by the operator', async () => {
+    const digest = digestOf('c');
+    const { exitCode, stdout, stderr } = await command(['trigger', `ghcr.io/team/app:latest@${digest}`]);
+    assert.equal(exitCode, 0, stderr);
+    const id = rolloutId('app', { tag: 'latest' as Tag, digest });
+    assert.ok(stdout.includes(id.replace('rollout:', '')));
+    const state = await temporal.client.workflow.getHandle(id).query<RolloutState>('state');
+    assert.equal(state.reason, `asked: true, actor: ${operator}`);
+    assert.deepEqual(state.image, { repository: 'ghcr.io/team/app', tag: 'latest', digest });
+  });
+
+  it('trigger without a digest has the registry asked, with tag latest where none is given', async () => {
+    const { exitCode, stderr } = await command(['trigger', 'ghcr.io/team/other']);
+    assert.equal(exitCode, 0, stderr);
+    const lookUp = (await temporal.client.workflow.getHandle('resolve:other').result()) as LookUp;
+    assert.equal(lookUp.asked, true);
+    assert.equal(lookUp.plan.service, 'other');
+    const { source, tag, actor, digest } = lookUp.push;
+    assert.deepEqual({ source, tag, actor, digest }, { source: 'operator', tag: 'latest', actor: operator, digest: undefined });
+  });
+
+  it('trigger says what is followed where nobody follows the image, the tag, or the service does not', async () => {
+    for (const words of [['ghcr.io/else/app'], ['ghcr.io/team/app:beta'], ['ghcr.io/team/app', '--service', 'other']]) {
+      const { exitCode, stderr } = await command(['trigger', ...words]);
+      assert.equal(exitCode, 1, words.join(' '));
+      assert.match(stderr, /follow/);
+      assert.match(stderr, /app: ghcr\.io\/team\/app \(latest\)/);
+    }
+  });
+
+  it('finds a running embedded server by the state file in the data folder', async () => {
+    await mkdir(join(folder, 'data'), { recursive: true });
+    const state = { address: temporal.address, namespace: temporal.namespace, uiUrl: 'http://127.0.0.1:1', pid: 1 };
+    await writeFile(join(folder, 'data', 'temporal.json'), JSON.stringify(state));
+    const id = await blockedRollout('embedded');
+    const { exitCode, stdout } = await command(['list', '--service', 'embedded', '--json'], {});
+    assert.equal(exitCode, 0);
+    assert.deepEqual(
+      (JSON.parse(stdout) as RolloutRow[]).map(({ rollout }) => rollout),
+      [id],
+    );
+  });
+
+  it('finds a cluster by the temporal: section, also of a file that is wrong elsewhere', async () => {
+    const file = join(folder, 'cluster.yaml');
+    await writeFile(file, `temporal: { address: "${temporal.address}" }\nservices: [{ image: UPPER/case }]\n`);
+    const { exitCode, stderr } = await command(['list', '--config', file, '--service', 'nobody'], {});
+    assert.equal(exitCode, 0, stderr);
+    assert.equal(stderr, 'no rollouts\n');
+  });
+
+  it('says what to do where a rollout exists and no worker answers', async () => {
+    const image = { repository, tag: 'latest' as Tag, digest: digestOf('d') };
+    const push = { source: 'test', deliveryId: 'd1', repository, tag: image.tag, receivedAt: new Date().toISOString() };
+    const options = rolloutStartOptions({ plan: planNamed('orphan'), image, push });
+    await temporal.client.workflow.start('rollout', { ...options, taskQueue: 'nobody-works-here' });
+    const { exitCode, stderr } = await command(['show', rolloutId('orphan', image)]);
+    assert.equal(exitCode, 1);
+    assert.match(stderr, /no worker answered in time: start Landfall/);
+  });
+});
+
+const repository = 'ghcr.io/team/app' as Repository;
+
+function digestOf(fill: string): Digest {
+  return `sha256:${fill.repeat(64)}` as Digest;
+}
+
+function planNamed(service: string): Plan {
+  return { service, repository, tags: { kind: 'exact', tags: ['latest' as Tag] }, platforms: [], stages: [], decideWithinMs: 1 };
+}
+
+/** Its secret is not there, which is no business of an operator's shell. */
+const configuration = `
+receivers: { distribution: { token: env:NOT_IN_THE_OPERATORS_SHELL } }
+services:
+  - image: ghcr.io/team/app
+  - image: ghcr.io/team/other
+`;

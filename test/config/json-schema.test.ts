@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import addFormats from 'ajv-formats';
+import { parse } from 'yaml';
+import { configurationJsonSchema } from '../../src/config/json-schema.ts';
+import { loadConfiguration } from '../../src/config/load.ts';
+import { formatProblem } from '../../src/config/problem.ts';
+import { starterConfiguration } from '../../src/config/starter.ts';
+
+const examples = fileURLToPath(new URL('../../examples/', import.meta.url));
+const files = readdirSync(examples).filter((name) => name.endsWith('.yaml'));
+const secrets = [
+  'WEBHOOK_SECRET',
+  'REGISTRY_HOOK_TOKEN',
+  'GHCR_USER',
+  'GHCR_TOKEN',
+  'GITHUB_TOKEN',
+  'GITHUB_APP_KEY',
+  'TEMPORAL_API_KEY',
+  'TEST_PASSWORD',
+];
+const env = Object.fromEntries(secrets.map((name) => [name, 'x']));
+
+const ajv = new Ajv2020({ allErrors: true });
+addFormats.default(ajv);
+const validate = ajv.compile(configurationJsonSchema());
+
+describe('the examples', () => {
+  it('are there', () => {
+    assert.ok(files.includes('landfall.yaml') && files.length >= 3);
+  });
+
+  for (const name of files) {
+    it(`${name} loads, and names each secret that it needs`, () => {
+      const loaded = loadConfiguration(`${examples}${name}`, env);
+      assert.ok('configuration' in loaded, 'problems' in loaded ? loaded.problems.map(formatProblem).join('\n') : '');
+      const text = readFileSync(`${examples}${name}`, 'utf8');
+      const comment = text
+        .split('\n')
+        .filter((line) => line.startsWith('#'))
+        .join('\n');
+      for (const [, variable = ''] of text.matchAll(/env:(\w+)\b(?!\?)/g))
+        assert.ok(comment.includes(variable), `${variable} in the head of ${name}`);
+    });
+
+    it(`${name} is right by the JSON Schema, too`, () => {
+      assert.ok(validate(parse(readFileSync(`${examples}${name}`, 'utf8'))), JSON.stringify(validate.errors, null, 1));
+    });
+  }
+});
+
+describe('the JSON Schema', () => {
+  it('is draft 2020-12', () => {
+    assert.equal(configurationJsonSchema().$schema, 'https://json-schema.org/draft/2020-12/schema');
+  });
+
+  it('takes the starter', () => {
+    assert.ok(validate(parse(starterConfiguration())), JSON.stringify(validate.errors));
+  });
+
+  it('refuses what the loader refuses by shape', () => {
+    for (const text of [
+      'sevices: []',
+      'services: [{ name: a }]',
+      'services: [{ image: a, merge: auto }]',
+      'defaults: { smoke: { timeout: 5 } }',
+      'defaults: { smoke: { timeout: 5x } }',
+    ]) {
+      assert.equal(validate(parse(text)), false, text);
+    }
+  });
+
+  it('describes every section, and every key of a service', () => {
+    const { properties } = configurationJsonSchema() as { properties: Record<string, Described> };
+    const service = properties.services?.items?.properties ?? {};
+    for (const [key, value] of [...Object.entries(properties), ...Object.entries(service)]) {
+      const described = value.description ?? value.anyOf?.some(({ description }) => description !== undefined);
+      assert.ok(described, `${key} has a description`);
+    }
+  });
+});
+
+interface Described {
+  readonly description?: string;
+  readonly anyOf?: readonly Described[];
+  readonly items?: { readonly properties?: Record<string, Described> };
+}

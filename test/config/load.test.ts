@@ -1,0 +1,348 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { loadConfiguration } from '../../src/config/load.ts';
+import { formatProblem } from '../../src/config/problem.ts';
+import { starterConfiguration } from '../../src/config/starter.ts';
+import { load, problemsIn, withFile } from './support.ts';
+
+describe('loading a configuration', () => {
+  it('fills in every default of an empty file', () => {
+    const { file, directory, artifacts, data, ...rest } = load('');
+    assert.equal(file, join(directory, 'landfall.yaml'));
+    assert.equal(artifacts, join(directory, 'artifacts'));
+    assert.equal(data, join(directory, 'data'));
+    assert.deepEqual(rest, {
+      listen: { webhooks: { host: '0.0.0.0', port: 8080 }, operators: { host: '127.0.0.1', port: 8081 } },
+      receivers: {},
+      registries: {},
+      forge: {},
+      temporal: { kind: 'embedded', port: 7233, namespace: 'default' },
+      trivy: { offline: false },
+      docker: {},
+      log: { level: 'info' },
+      services: [],
+    });
+  });
+
+  it('reads every key beside the services', () => {
+    const text = `
+publicUrl: https://landfall.example.org/
+listen: { webhooks: "[::1]:0", operators: localhost:9000 }
+receivers:
+  github: { secrets: [env:A, "env:B?"] }
+  distribution: { token: env:A }
+registries:
+  ghcr.io: { username: env:A, password: env:A }
+  index.docker.io: { username: ann, password: env:A }
+  localhost:5001: { plainHttp: true }
+forge: { github: { app: { id: 7, privateKey: env:A, installationId: 8 }, url: https://github.example.org/api/v3 } }
+temporal:
+  address: temporal.example.org:7233
+  namespace: ships
+  tls: { serverName: temporal, ca: ca.pem, certificate: /etc/client.pem, key: env:A }
+  apiKey: env:A
+artifacts: reports
+data: /var/lib/landfall
+trivy: { command: trivy, cacheDir: cache, dbRepository: mirror.example.org/trivy-db, offline: true, server: "http://trivy:4954" }
+docker: { host: unix:///run/docker.sock }
+log: { level: debug }
+services: []
+`;
+    const { directory, file: _file, ...configuration } = load(text, { A: 'a' });
+    assert.deepEqual(configuration, {
+      publicUrl: 'https://landfall.example.org',
+      listen: { webhooks: { host: '::1', port: 0 }, operators: { host: 'localhost', port: 9000 } },
+      receivers: { github: { secrets: ['env:A', 'env:B?'] }, distribution: { token: 'env:A' } },
+      registries: {
+        'ghcr.io': { username: 'env:A', password: 'env:A', plainHttp: false },
+        'docker.io': { username: 'ann', password: 'env:A', plainHttp: false },
+        'localhost:5001': { plainHttp: true },
+      },
+      forge: { github: { app: { id: '7', privateKey: 'env:A', installationId: 8 }, url: 'https://github.example.org/api/v3' } },
+      temporal: {
+        kind: 'cluster',
+        address: 'temporal.example.org:7233',
+        namespace: 'ships',
+        tls: { serverName: 'temporal', ca: join(directory, 'ca.pem'), certificate: '/etc/client.pem', key: 'env:A' },
+        apiKey: 'env:A',
+      },
+      artifacts: join(directory, 'reports'),
+      data: '/var/lib/landfall',
+      trivy: {
+        command: 'trivy',
+        cacheDir: join(directory, 'cache'),
+        dbRepository: 'mirror.example.org/trivy-db',
+        offline: true,
+        server: 'http://trivy:4954',
+      },
+      docker: { host: 'unix:///run/docker.sock' },
+      log: { level: 'debug' },
+      services: [],
+    });
+  });
+
+  it("lets Temporal's own variables win over the file", () => {
+    const env = { TEMPORAL_ADDRESS: 'elsewhere:7233', TEMPORAL_NAMESPACE: 'ships', TEMPORAL_API_KEY: 'k' };
+    assert.deepEqual(load('temporal: { port: 7000 }', env).temporal, {
+      kind: 'cluster',
+      address: 'elsewhere:7233',
+      namespace: 'ships',
+      tls: true,
+      apiKey: 'env:TEMPORAL_API_KEY',
+    });
+  });
+
+  it('loads the starter without a problem, with nothing set in the environment', () => {
+    assert.deepEqual(load(starterConfiguration()).services, []);
+  });
+
+  it('loads the starter with everything uncommented, too', () => {
+    const uncommented = starterConfiguration()
+      .replace('services: []', '')
+      .replace(/^( *)# (?=(receivers|registries|forge|services|change):| {2}\S)/gm, '$1')
+      .replace('localhost:5001:', '"localhost:5001":');
+    const env = Object.fromEntries(
+      ['WEBHOOK_SECRET', 'REGISTRY_HOOK_TOKEN', 'GHCR_USER', 'GHCR_TOKEN', 'GITHUB_TOKEN'].map((name) => [name, 'x']),
+    );
+    assert.deepEqual(
+      load(uncommented, env).services.map(({ name }) => name),
+      ['your-app'],
+    );
+  });
+
+  it('counts a section whose every line is commented out as absent', () => {
+    assert.deepEqual(load('receivers:\n  # github: {}\nservices:\n').receivers, {});
+  });
+});
+
+describe('the problems of a configuration', () => {
+  it('says all of them at once, in the order of the file, each with its place', () => {
+    const text = `listen: { webhooks: 8080 }
+receivers:
+  github:
+    secrets: [env:NOT_SET]
+sevices: []
+services:
+  - image: ghcr.io/team/app:1
+    tags: [1.10]
+  - image: ghcr.io/team/worker
+    smoke:
+      timeout: 5
+    change: { file: compose.yml }
+`;
+    assert.deepEqual(problemsIn(text), [
+      '1:21 listen.webhooks: expected an address as HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080, found 8080',
+      '4:15 receivers.github.secrets[0]: expected a secret in the environment variable NOT_SET, which is not set: set it',
+      "5:1 sevices: expected publicUrl, listen, receivers, registries, forge, temporal, artifacts, data, trivy, docker, log, defaults or services, found the unknown key 'sevices' (did you mean services?)",
+      "7:12 services[0].image: 'ghcr.io/team/app:1' is not an image reference: expected no tag and no digest here; which tags are followed is said by `tags`",
+      '8:12 services[0].tags[0]: expected a tag, found 1.1 (put it in quotes)',
+      '11:16 services[1].smoke.timeout: expected a duration such as 60s, 10m or 24h (more than 0, at most 366d), found 5',
+    ]);
+  });
+
+  it('formats a problem as one line of file:line: path: what was expected', () => {
+    const problem = { file: 'a.yaml', line: 3, column: 7, path: 'services[0].image', message: 'expected an image' };
+    assert.equal(formatProblem(problem), 'a.yaml:3: services[0].image: expected an image');
+    assert.equal(formatProblem({ ...problem, path: '' }), 'a.yaml:3: expected an image');
+  });
+
+  const refused: readonly (readonly [claim: string, text: string, ...problems: RegExp[]])[] = [
+    ['broken YAML', 'services:\n  - image: "a\n', /^3:1 : expected valid YAML/],
+    ['a key given twice', 'log: {}\nlog: {}\n', /^2:1 : expected valid YAML: Map keys must be unique/],
+    ['an unknown YAML tag', 'data: !secret x\n', /^1:7 : expected valid YAML/],
+    ['an alias that leads nowhere', 'data: *nowhere\n', /expected valid YAML/],
+    ['two documents', '{}\n---\n{}\n', /expected valid YAML/],
+    ['a list where the map should be', '- a\n', /^1:1 : expected a map, found a list/],
+    ['keys of a later version: approval', service('approval: {}'), /services\[0\]\.approval: expected .*unknown key 'approval'/],
+    ['keys of a later version: deploy', service('deploy: {}'), /unknown key 'deploy'/],
+    ['keys of a later version: operators', 'operators: []', /^1:1 operators: expected .*unknown key 'operators'/],
+    ['any merge but off', service('merge: auto'), /services\[0\]\.merge: expected off \(.*\), found 'auto'/],
+    [
+      'a secret in plain text, without showing it',
+      'receivers: { distribution: { token: hunter2 } }',
+      /token: expected env:NAME or file:PATH .*never the secret itself$/,
+    ],
+    ['an empty secret', 'receivers: { distribution: { token: env:EMPTY } }', /EMPTY, which is empty/],
+    [
+      'a missing secret of a smoke test',
+      service('smoke: { env: { P: env:NOT_SET } }'),
+      /smoke\.env\.P: expected a secret in .*NOT_SET/,
+    ],
+    [
+      'secrets that all may be missing, and are',
+      'receivers: { github: { secrets: ["env:NOT_SET?"] } }',
+      /secrets: expected at least one secret that is there/,
+    ],
+    [
+      'a username without password',
+      'registries: { ghcr.io: { username: a } }',
+      /registries\.ghcr\.io: expected username and password/,
+    ],
+    ['a registry with a path', 'registries: { ghcr.io/team: {} }', /^1:15 registries\.ghcr\.io\/team: expected a registry host/],
+    ['a registry without dot or port', 'registries: { registry: {} }', /is no registry host: write it with its port/],
+    [
+      'a token beside an App',
+      'forge: { github: { token: env:A, app: { id: 1, privateKey: env:A } } }',
+      /forge\.github: expected either token or app/,
+    ],
+    ['a forge without credentials', 'forge: { github: {} }', /forge\.github: expected either token or app/],
+    ['a port beside an address', 'temporal: { address: "a:1", port: 2 }', /temporal\.port: expected no port beside address/],
+    ['TLS for the embedded server', 'temporal: { tls: true }', /temporal\.tls: expected address beside tls/],
+    ['a port that is none', 'temporal: { port: 70000 }', /temporal\.port: expected a port from 1 to 65535, found 70000/],
+    [
+      'half a client certificate',
+      'temporal: { address: "a:1", tls: { certificate: c } }',
+      /temporal\.tls: expected certificate and key/,
+    ],
+    ['an address without port', 'listen: { operators: localhost }', /listen\.operators: expected an address as HOST:PORT/],
+    ['a public URL that is none', 'publicUrl: landfall.example.org', /publicUrl: expected a URL that begins with http/],
+    ['an unknown log level', 'log: { level: loud }', /log\.level: expected trace, .* or silent, found 'loud'/],
+    ['a service without image', 'services: [{ name: a }]', /^1:12 services\[0\]\.image: expected an image .*found nothing/],
+    ['an empty list of tags', service('tags: []'), /services\[0\]\.tags: expected at least 1 in the list/],
+    ['a range that is none', service('tags: { semver: one two }'), /services\[0\]\.tags: expected a range/],
+    ['a pattern that is none', service('tags: { pattern: "(", order: newest }'), /services\[0\]\.tags/],
+    [
+      'a pattern without order',
+      service('tags: { pattern: a }'),
+      /tags\.order: expected alphabetical, numerical or newest, found nothing/,
+    ],
+    ['a platform that is none', service('platforms: [amd64]'), /platforms\[0\]: expected a platform such as linux\/amd64/],
+    [
+      'an ignored finding without a reason',
+      service('scan: { ignore: [{ id: CVE-1 }] }'),
+      /scan\.ignore\[0\]\.reason: expected a reason/,
+    ],
+    [
+      'a day that does not exist',
+      service('scan: { ignore: [{ id: C, reason: r, until: 2026-02-30 }] }'),
+      /until: expected a date such as/,
+    ],
+    ['a switch that is neither off nor a map', service('smoke: on'), /services\[0\]\.smoke: expected off or a map .*found 'on'/],
+    [
+      'two probes',
+      service('smoke: { tcp: { port: 1 }, exec: [a] }'),
+      /smoke: expected only one of http, tcp and exec, found tcp and exec/,
+    ],
+    ['a probe without port', service('smoke: { http: {} }'), /smoke\.http\.port: expected a port/],
+    [
+      'a stayUp longer than the timeout',
+      service('smoke: { timeout: 5s, stayUp: 6s }'),
+      /smoke\.stayUp: expected stayUp to be no longer/,
+    ],
+    ['less memory than Docker takes', service('smoke: { memory: 5m }'), /smoke\.memory: expected a size .*at least 6m/],
+    [
+      'a capability in lower case',
+      service('smoke: { capabilities: [net_raw] }'),
+      /capabilities\[0\]: expected a Linux capability/,
+    ],
+    [
+      'a change without repository and file',
+      service('change: {}'),
+      /change\.repository: expected the deployment/,
+      /change\.file: expected the file/,
+    ],
+    [
+      'a change of two targets',
+      service('change: { repository: ./d, file: f, path: a, key: B }'),
+      /change: expected only one of .* found path and key/,
+    ],
+    [
+      'a file outside of the repository',
+      service('change: { repository: ./d, file: a/../../b }'),
+      /change\.file: expected a file of the repository/,
+    ],
+    [
+      'a password in a URL',
+      service('change: { repository: "https://me:pw@x/y", file: f }'),
+      /change\.repository: expected a URL without password/,
+    ],
+    [
+      'a GitHub repository without forge.github',
+      service('change: { repository: a/b, file: f }'),
+      /change\.repository: expected forge\.github with token or app/,
+    ],
+    [
+      'a dispatch without forge.github',
+      service('dispatch: { repository: a/b, event: e }'),
+      /dispatch\.repository: expected forge\.github/,
+    ],
+    ['a dispatch without event', service('dispatch: { repository: a/b }'), /dispatch\.event: expected an event type/],
+    [
+      'a stage named twice',
+      service('stages: [{ name: a }, { name: a }]'),
+      /stages\[1\]\.name: expected a name that no other stage/,
+    ],
+    ['no stages at all', service('stages: []'), /stages: expected at least 1 in the list/],
+    ['a name that workflow ids could not hold', service('name: "a:b"'), /services\[0\]\.name: expected a name of at most 99/],
+    [
+      'a pattern whose services would share a name',
+      'services: [{ image: a/*, name: x }]',
+      /services\[0\]\.name: expected a name with \*/,
+    ],
+    ['two services of one name', 'services: [{ image: a/x }, { image: b/x }]', /services\[1\]\.name: expected a name of its own/],
+    ['a pattern given twice', 'services: [{ image: a/* }, { image: a/* }]', /services\[1\]\.image: expected each pattern once/],
+    [
+      'patterns that may give one name twice',
+      'services: [{ image: a/* }, { image: b/* }]',
+      /services\[1\]\.name: expected a name of its own \(with \*/,
+    ],
+    [
+      'two services with one branch',
+      'defaults: { change: { repository: ./d, file: f } }\nservices: [{ image: a/x-y, stages: [{ name: z }] }, { image: a/x, stages: [{ name: y-z }] }]',
+      /services\[1\]\.name: expected a name that makes no branch twice, found landfall\/x-y-z/,
+    ],
+  ];
+
+  for (const [claim, text, ...expected] of refused) {
+    it(`refuses ${claim}`, () => {
+      const found = problemsIn(text, { A: 'a', EMPTY: '' });
+      for (const pattern of expected)
+        assert.ok(
+          found.some((line) => pattern.test(line)),
+          `${pattern} in:\n${found.join('\n')}`,
+        );
+      assert.ok(
+        found.every((line) => !line.includes('hunter2') && !line.includes('pw@')),
+        'a secret is shown',
+      );
+      assert.ok(
+        found.every((line) => !line.includes('\n')),
+        'a problem is one line',
+      );
+    });
+  }
+
+  it('points at the nearest thing that is there when something is missing', () => {
+    const text = 'services:\n  - image: a/x\n  - image: a/y\n    change:\n      file: f\n';
+    assert.deepEqual(problemsIn(text), [
+      '4:5 services[1].change.repository: expected the deployment repository, found nothing here and in defaults.change',
+    ]);
+  });
+
+  it('names the file where there is none', () => {
+    withFile('', (_file, folder) => {
+      const missing = join(folder, 'missing.yaml');
+      const loaded = loadConfiguration(missing, {});
+      assert.ok('problems' in loaded);
+      assert.match(formatProblem(loaded.problems[0] ?? assert.fail()), /missing\.yaml:1: expected a readable file, found ENOENT/);
+    });
+  });
+
+  it('checks secrets in files, relative to the configuration', () => {
+    withFile('receivers: { distribution: { token: file:token.txt } }', (file, folder) => {
+      assert.ok('problems' in loadConfiguration(file, {}));
+      writeFileSync(join(folder, 'token.txt'), 's3cret\n');
+      assert.ok('configuration' in loadConfiguration(file, {}));
+    });
+  });
+
+  it('asks for no secret where the caller needs none', () => {
+    const text = 'receivers: { distribution: { token: env:NOT_SET }, github: { secrets: ["env:NOT_SET?"] } }';
+    assert.equal(load(text, {}, { checkSecrets: false }).receivers.distribution?.token, 'env:NOT_SET');
+  });
+});
+
+function service(line: string): string {
+  return `services:\n  - image: ghcr.io/team/app\n    ${line}\n`;
+}

@@ -1,0 +1,174 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import type { Tag } from '../../src/domain/image-reference.ts';
+import {
+  emptyLane,
+  enter,
+  forget,
+  type LaneState,
+  leave,
+  release,
+  request,
+  someoneWaits,
+  verified,
+} from '../../src/domain/lane-state.ts';
+import type { End } from '../../src/domain/rollout-state.ts';
+import type { TagPolicy } from '../../src/domain/tag-policy.ts';
+import { digestOf } from '../support/plans.ts';
+
+const exact: TagPolicy = { kind: 'exact', tags: ['latest'] as Tag[] };
+const semver: TagPolicy = { kind: 'semver', range: '*' };
+const stage = 'production';
+
+/** A rollout of a word, as the lane sees it. */
+function of(word: string, tag = 'latest', asked = false) {
+  const rollout = `rollout:web:${tag}:${word}`;
+  return { rollout, runId: `run of ${rollout}`, tag: tag as Tag, digest: digestOf(word), asked, stages: [stage], stage };
+}
+type Rollout = ReturnType<typeof of>;
+
+function end(lane: LaneState, rollout: Rollout, how: End, quarantinedBy?: string) {
+  return leave(lane, { ...rollout, end: how, at: '2026-01-01T00:00:00Z', ...(quarantinedBy !== undefined && { quarantinedBy }) });
+}
+
+/** Enters, is verified, and asks for its turn. */
+function come(lane: LaneState, policy: TagPolicy, rollout: Rollout) {
+  assert.equal(enter(lane, rollout).answer.kind, 'admitted');
+  verified(lane, policy, rollout);
+  return request(lane, policy, rollout).answer;
+}
+
+describe('the rules of a lane', () => {
+  it('give the turn to one, and to the next when that one has left', () => {
+    const lane = emptyLane();
+    const [a, b] = [of('a'), of('b')];
+    assert.equal(come(lane, exact, a).kind, 'granted');
+    assert.deepEqual(come(lane, exact, b), { kind: 'waiting', behind: a.rollout });
+    assert.ok(someoneWaits(lane));
+    assert.deepEqual(
+      end(lane, a, 'proposed').map(({ rollout }) => rollout),
+      [b.rollout],
+    );
+    assert.ok(!someoneWaits(lane));
+  });
+
+  it('answer a repeated question alike', () => {
+    const lane = emptyLane();
+    const [a, b] = [of('a'), of('b')];
+    const first = come(lane, exact, a);
+    assert.deepEqual(come(lane, exact, a), first);
+    const waiting = come(lane, exact, b);
+    assert.deepEqual(come(lane, exact, b), waiting);
+    end(lane, a, 'proposed');
+    assert.deepEqual(end(lane, a, 'proposed'), []);
+  });
+
+  it('take no word from an earlier run of a rollout', () => {
+    const lane = emptyLane();
+    const a = of('a');
+    come(lane, exact, a);
+    assert.deepEqual(leave(lane, { ...a, runId: 'earlier', end: 'aborted', at: '' }), []);
+    assert.deepEqual(release(lane, { ...a, runId: 'earlier', reached: true }), []);
+    assert.equal(lane.stages[stage]?.holder, a.rollout);
+  });
+
+  it('hand on the turn of a run that died, when the same rollout comes anew', () => {
+    const lane = emptyLane();
+    const [a, b] = [of('a'), of('b')];
+    come(lane, exact, a);
+    come(lane, exact, b);
+    const { answer, grants } = enter(lane, { ...a, runId: 'second' });
+    assert.equal(answer.kind, 'admitted');
+    assert.deepEqual(
+      grants.map(({ rollout }) => rollout),
+      [b.rollout],
+    );
+  });
+
+  it('refuse a lesser version once a greater one has asked, and forget it when that one did not get there', () => {
+    const lane = emptyLane();
+    const [greater, lesser] = [of('greater', '1.10.0'), of('lesser', '1.9.0')];
+    come(lane, semver, greater);
+    assert.deepEqual(come(lane, semver, lesser), { kind: 'superseded', by: greater.rollout });
+    end(lane, lesser, 'superseded');
+    end(lane, greater, 'expired');
+    assert.equal(enter(lane, { ...lesser, runId: 'second' }).answer.kind, 'unchanged', 'superseded by another tag is a verdict');
+    assert.equal(come(lane, semver, of('other', '1.9.1')).kind, 'granted');
+  });
+
+  it('let an operator go back to a lesser version', () => {
+    const lane = emptyLane();
+    const [greater, lesser] = [of('greater', '1.10.0'), of('lesser', '1.9.0', true)];
+    come(lane, semver, greater);
+    end(lane, greater, 'proposed');
+    assert.equal(come(lane, semver, lesser).kind, 'granted');
+  });
+
+  it('quarantine both digests of a rejected index, also for operators', () => {
+    const lane = emptyLane();
+    const child = of('child');
+    enter(lane, child);
+    verified(lane, exact, { ...child, digest: digestOf('index') });
+    end(lane, child, 'rejected', 'ann');
+    assert.equal(enter(lane, { ...child, asked: true }).answer.kind, 'quarantined');
+    assert.equal(enter(lane, of('index')).answer.kind, 'quarantined');
+  });
+
+  it('remember at most 500 verdicts, the newest', () => {
+    const lane = emptyLane();
+    for (let number = 0; number < 600; number += 1) {
+      const one = of(`${number}`);
+      enter(lane, one);
+      end(lane, one, 'proposed');
+    }
+    assert.equal(Object.keys(lane.verdicts).length, 500);
+    assert.ok(Object.keys(lane.verdicts).some((key) => key.endsWith(digestOf('599'))));
+    assert.ok(!Object.keys(lane.verdicts).some((key) => key.endsWith(digestOf('0'))));
+  });
+
+  it('survive tags and stages that are named like properties of objects', () => {
+    const lane = emptyLane();
+    const odd = { ...of('odd', 'constructor'), stage: 'constructor', stages: ['constructor'] };
+    assert.equal(come(lane, exact, odd).kind, 'granted');
+    end(lane, odd, 'proposed');
+    assert.equal(enter(lane, { ...odd, runId: 'second' }).answer.kind, 'unchanged');
+  });
+
+  const words = ['a', 'b', 'c', 'd'];
+  const move = fc.record({
+    word: fc.constantFrom(...words),
+    what: fc.constantFrom('enter', 'verified', 'request', 'release', 'leave', 'die'),
+    how: fc.constantFrom<End>('proposed', 'superseded', 'expired', 'aborted', 'unchanged'),
+  });
+
+  it('never give a stage to two, and never leave a free stage with somebody waiting, whatever happens in which order', () => {
+    fc.assert(
+      fc.property(fc.array(move, { maxLength: 60 }), fc.constantFrom(exact, semver), (moves, policy) => {
+        let lane = emptyLane();
+        let lastTurn = 0;
+        let runs = 0;
+        const current = new Map<string, Rollout>();
+        for (const { word, what, how } of moves) {
+          const tag = policy === semver ? `1.${words.indexOf(word)}.0` : 'latest';
+          const rollout = current.get(word) ?? { ...of(word, tag), runId: `run ${++runs}` };
+          if (what === 'enter' && enter(lane, rollout).answer.kind === 'admitted') current.set(word, rollout);
+          if (what === 'verified') verified(lane, policy, rollout);
+          if (what === 'request') request(lane, policy, rollout);
+          if (what === 'release') release(lane, { ...rollout, reached: true });
+          if (what === 'leave') end(lane, rollout, how);
+          if (what === 'die') forget(lane, rollout.rollout);
+          if (what === 'leave' || what === 'die') current.delete(word);
+          lane = JSON.parse(JSON.stringify(lane));
+          const { holder, waiters = [], turn = 0 } = lane.stages[stage] ?? {};
+          assert.ok(turn >= lastTurn, 'a turn number went back');
+          lastTurn = turn;
+          if (holder === undefined) assert.deepEqual(waiters, []);
+          else assert.ok(holder in lane.members, 'the holder is nobody');
+          assert.equal(new Set([...waiters, holder]).size, waiters.length + 1, 'one stands there twice');
+          for (const waiter of waiters) assert.ok(waiter in lane.members, 'a waiter is nobody');
+        }
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+});

@@ -1,0 +1,275 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import type { Digest, Repository, Tag } from '../../src/domain/image-reference.ts';
+import { code, inert, prose } from '../../src/domain/inert-text.ts';
+import type { ScanSummary, SmokeSummary, VerifiedImage } from '../../src/domain/outcomes.ts';
+import { commitMessage, isAboutTag, rolloutOfCommit, withdrawalMessage } from '../../src/domain/proposal-commit.ts';
+import { checkTexts, type ProposalSubject, proposalBody, proposalTitle } from '../../src/domain/proposal-text.ts';
+
+const image: VerifiedImage = {
+  repository: 'ghcr.io/pitchconnect/match-list-processor' as Repository,
+  tag: 'latest' as Tag,
+  digest: `sha256:${'ab'.repeat(32)}` as Digest,
+  mediaType: 'application/vnd.oci.image.index.v1+json',
+  platforms: [
+    { platform: 'linux/amd64', digest: `sha256:${'01'.repeat(32)}` as Digest },
+    { platform: 'linux/arm64', digest: `sha256:${'02'.repeat(32)}` as Digest },
+  ],
+  size: 1_000_000,
+};
+
+const scan: ScanSummary = {
+  kind: 'scanned',
+  counts: { unknown: 0, low: 0, medium: 2, high: 1, critical: 0 },
+  worst: [
+    {
+      kind: 'vulnerability',
+      id: 'CVE-2021-23337',
+      severity: 'high',
+      where: 'lodash',
+      installed: '4.17.20',
+      fixed: '4.17.21',
+      title: 'lodash: command injection',
+      platform: 'linux/amd64',
+    },
+  ],
+  failing: 0,
+  ignored: 1,
+  platforms: ['linux/amd64', 'linux/arm64'],
+  reused: false,
+  artifacts: [],
+};
+
+const smoke: SmokeSummary = { kind: 'smoked', platform: 'linux/amd64', readyBy: 'http', readyAfterMs: 1_234, log: '' };
+
+function subject(changes: Partial<ProposalSubject> = {}): ProposalSubject {
+  return {
+    service: 'match-list-processor',
+    stage: 'production',
+    image,
+    push: {
+      source: 'github',
+      deliveryId: '1',
+      repository: image.repository,
+      tag: image.tag,
+      commit: '0123456789abcdef0123456789abcdef01234567',
+      sourceRepository: 'PitchConnect/match-list-processor',
+      receivedAt: '2026-01-01T00:00:00Z',
+    },
+    checks: { scan, smoke },
+    ...changes,
+  };
+}
+
+/** What GitHub would act upon, wherever it stands in raw text. */
+const active = /@[\w-]|#\d|\bGH-\d|:\/\/|\bwww\.\w/i;
+/** Half of a character. */
+const half = /\p{Cs}/u;
+
+const weapons = ['@team', '#12', 'GH-7', 'fixes ', 'Closes: ', 'https://x.y/issues/1', 'www.x', '<img>', '`', '```', '](', '**'];
+const escapes = ['\n', '\r\n', '\u2028', '\u202e', '\0', '|', '\\', '  ', 'Landfall-Rollout: x', '{tag}', '\ud800'];
+const hostile = fc
+  .array(fc.oneof(fc.constantFrom(...weapons, ...escapes), fc.string({ unit: 'binary', maxLength: 3 })), { maxLength: 12 })
+  .map((parts) => parts.join(''));
+
+describe('the title of a proposal', () => {
+  it('names the service', () => {
+    assert.equal(proposalTitle(subject()), '🚀 Auto-update: match-list-processor image');
+  });
+
+  it('takes a template, and leaves what it does not know', () => {
+    const template = '{service} {stage} {image} {tag} {digest} {commit} {sourceRepository} {other} {}';
+    assert.equal(
+      proposalTitle({ ...subject(), service: 'web' }, template),
+      `web production ${image.repository} latest ${image.digest} 0123456789abcdef0123456789abcdef01234567 PitchConnect/match-list-processor {other} {}`,
+    );
+  });
+
+  it('never fills in a value twice', () => {
+    assert.equal(proposalTitle({ ...subject(), service: '{tag}' }, '{service}'), '{tag}');
+  });
+
+  it('is one line of at most 256 characters', () => {
+    const title = proposalTitle(subject(), `{service}\n${'x🚀'.repeat(300)}`);
+    assert.doesNotMatch(title, /\n/);
+    assert.ok(title.length <= 256 && !half.test(title));
+  });
+});
+
+describe('the commit message', () => {
+  it('has subject, service, image, digest and the rollout as trailer', () => {
+    assert.equal(
+      commitMessage('match-list-processor', image, 'rollout:match-list-processor:latest:abababababab'),
+      `chore: update match-list-processor image
+
+Service: match-list-processor
+Image: ghcr.io/pitchconnect/match-list-processor:latest
+Digest: ${image.digest}
+
+Landfall-Rollout: rollout:match-list-processor:latest:abababababab
+`,
+    );
+  });
+
+  it('is told from a person’s by its trailer, however the forge stores its line ends', () => {
+    const message = commitMessage('web', image, 'rollout:web:1:ab');
+    for (const stored of [
+      message,
+      message.trimEnd(),
+      message.replaceAll('\n', '\r\n'),
+      withdrawalMessage('web', image, 'rollout:web:1:ab'),
+    ]) {
+      assert.equal(rolloutOfCommit(stored), 'rollout:web:1:ab');
+      assert.equal(isAboutTag(stored, image), true);
+      assert.equal(isAboutTag(stored, { ...image, tag: 'lat' as Tag }), false);
+    }
+  });
+
+  it('is a person’s where the trailer is only quoted, or is the whole message', () => {
+    assert.equal(rolloutOfCommit('Landfall-Rollout: rollout:web:1:ab'), undefined);
+    assert.equal(rolloutOfCommit('fix\n\nLandfall-Rollout: rollout:web:1:ab\n\nthat one was wrong'), undefined);
+    assert.equal(rolloutOfCommit('fix\n\n> Landfall-Rollout: rollout:web:1:ab'), undefined);
+    assert.equal(rolloutOfCommit(''), undefined);
+  });
+
+  it('cannot be given lines, trailers, mentions or references by a name', () => {
+    fc.assert(
+      fc.property(hostile, hostile, (service, rollout) => {
+        const message = commitMessage(service, image, rollout);
+        assert.equal(message.split('\n').length, 8);
+        assert.equal(message.match(/^Landfall-Rollout:/gm)?.length, 1);
+        assert.doesNotMatch(message.replace(`Image: ${image.repository}:${image.tag}`, ''), active);
+      }),
+    );
+  });
+});
+
+describe('the body of a proposal', () => {
+  it('tells image, checks and next steps', () => {
+    const body = proposalBody(subject());
+    const sections = body.split('\n').filter((line) => line.startsWith('## '));
+    assert.deepEqual(sections, ['## Image Details', '## Automated Checks', '## Next Steps']);
+    for (const line of [
+      '- **Service:** `match-list-processor`',
+      '- **Image:** `ghcr.io/pitchconnect/match-list-processor:latest`',
+      `- **Digest:** \`${image.digest}\``,
+      '- **Source repository:** `PitchConnect/match-list-processor`',
+      '- **Commit:** `0123456789abcdef0123456789abcdef01234567`',
+      '- [x] **Pulled and verified**: the registry says that `latest` is this digest, 2 platforms',
+      '- [x] **Scanned**: 1 high, 2 medium, 1 ignored by the policy',
+      '  - **high** `CVE-2021-23337` in `lodash` `4.17.20`, fixed in `4.17.21`: lodash: command injection',
+      '- [x] **Smoke-tested**: ready after 1.2 s (`http`) on `linux/amd64`',
+    ]) {
+      assert.ok(body.split('\n').includes(line), `${line}\nis not in\n${body}`);
+    }
+  });
+
+  it('leaves the box of a skipped check empty, and says who skipped it and why', () => {
+    const waiver = { kind: 'skipped', by: 'ann', reason: 'no fix exists yet' } as const;
+    const body = proposalBody(subject({ checks: { scan: waiver, smoke: waiver } }));
+    assert.match(body, /^- \[ \] \*\*Scanned\*\*: skipped by ann: no fix exists yet$/m);
+    assert.match(body, /^- \[ \] \*\*Smoke-tested\*\*: skipped by ann: no fix exists yet$/m);
+  });
+
+  it('does not speak of checks that are not configured', () => {
+    assert.doesNotMatch(proposalBody(subject({ checks: {} })), /Scanned|Smoke/);
+  });
+
+  it('takes commit and source repository from the labels only in their own form', () => {
+    const { commit: _commit, sourceRepository: _source, ...push } = subject().push;
+    const labelled = (revision: string, source: string) => proposalBody(subject({ push, image: { ...image, revision, source } }));
+    assert.match(labelled('abcdef0123', 'https://git.example.org/team/app'), /Commit:\*\* `abcdef0123`/);
+    assert.match(labelled('v1', 'javascript:alert(1)'), /Source repository:\*\* unknown\n- \*\*Commit:\*\* unknown/);
+    assert.match(labelled('', 'https://user:secret@example.org/x'), /Source repository:\*\* unknown/);
+  });
+
+  it('holds nothing active, whatever labels, findings and people say', () => {
+    fc.assert(
+      fc.property(hostile, (text) => {
+        const finding = { ...scan.worst[0], id: text, where: text, installed: text, fixed: text, title: text };
+        const body = proposalBody(
+          subject({
+            image: { ...image, revision: text, source: text },
+            push: { ...subject().push, commit: text, sourceRepository: text, actor: text },
+            checks: {
+              scan: { ...scan, worst: [{ kind: 'secret', severity: 'high', platform: text, ...finding }] },
+              smoke: { kind: 'skipped', by: text, reason: text },
+            },
+          }),
+        );
+        const own = proposalBody(subject({ checks: { scan, smoke: { kind: 'skipped', by: 'x', reason: 'y' } } })).split('\n');
+        // One more line: who pushed.
+        assert.equal(body.split('\n').length, own.length + 1);
+        assert.doesNotMatch(body, active);
+        assert.doesNotMatch(body.replace(/`[^`\n]*`|\\[^\w\s]/g, ''), /[<`|]|\]\(/, 'beside code and escaped signs');
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('takes a template', () => {
+    assert.equal(proposalBody(subject(), '`{tag}` of {service} {unknown}'), '`latest` of match-list-processor {unknown}');
+  });
+
+  it('has at most 65,536 characters, and never half of one', () => {
+    const body = proposalBody(subject(), `x${'🚀'.repeat(70_000)}`);
+    assert.ok(body.length <= 65_536 && !half.test(body));
+    assert.match(body, /shortened/);
+    const many = Array.from({ length: 10 }, () => ({ ...scan.worst[0], title: 'x'.repeat(100_000) }));
+    const findings = many.map((finding) => ({
+      kind: 'secret' as const,
+      id: 'i',
+      severity: 'high' as const,
+      where: 'w',
+      platform: 'p',
+      ...finding,
+    }));
+    assert.ok(proposalBody(subject({ checks: { scan: { ...scan, worst: findings } } })).length < 10_000);
+  });
+});
+
+describe('text from outside', () => {
+  it('is one line, without characters that hide or turn text', () => {
+    assert.equal(inert(' a\r\n\tb\u2028c\u202ed\0e '), 'a b c d e');
+    assert.equal(inert('x'.repeat(300)).length, 200);
+  });
+
+  it('mentions nobody and refers to nothing, and reads the same', () => {
+    const text = 'fixes #12, GH-3 and https://github.com/a/b/issues/1 (@ann)';
+    assert.doesNotMatch(inert(text), active);
+    assert.equal(inert(text).replaceAll('\u200b', ''), text);
+  });
+
+  it('cannot end the code that it is shown as', () => {
+    assert.equal(code('a`b``c'), "`a'b''c`");
+    assert.equal(code(''), '` `');
+  });
+
+  it('is no Markdown and no HTML in prose', () => {
+    assert.equal(prose('**a** <b> [c](d) ![e] `f` |'), '\\*\\*a\\*\\* \\<b\\> \\[c\\]\\(d\\) \\!\\[e\\] \\`f\\` \\|');
+  });
+});
+
+describe('commit statuses', () => {
+  it('say what verify, scan and smoke said', () => {
+    assert.deepEqual(checkTexts(subject()), [
+      { context: 'landfall/verify', state: 'success', description: 'latest is sha256:abababababab' },
+      { context: 'landfall/scan', state: 'success', description: '1 high, 2 medium; none fails the policy' },
+      { context: 'landfall/smoke', state: 'success', description: 'ready after 1.2 s (http) on linux/amd64' },
+    ]);
+  });
+
+  it('pass for a skipped check, and name who skipped it; are not there for one that is not configured', () => {
+    const waiver = { kind: 'skipped', by: 'ann', reason: 'r'.repeat(300) } as const;
+    const texts = checkTexts(subject({ checks: { scan: waiver } }));
+    assert.deepEqual(
+      texts.map(({ context, state }) => [context, state]),
+      [
+        ['landfall/verify', 'success'],
+        ['landfall/scan', 'success'],
+      ],
+    );
+    assert.match(texts[1]?.description ?? '', /^skipped by ann: r+…$/);
+    assert.ok(texts.every(({ description }) => description.length <= 140));
+  });
+});

@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { compilePattern, InvalidPattern } from '../../src/domain/tag-pattern.ts';
+
+describe('a pattern over tags', () => {
+  for (const [pattern, text, compared] of [
+    ['^main-(\\d+)$', 'main-12', '12'],
+    ['main-(\\d+)', 'main-12', '12'],
+    ['main-\\d+', 'main-12', 'main-12'],
+    ['main-\\d+', 'xmain-12', undefined],
+    ['main-\\d+', 'main-12x', undefined],
+    ['(?:rc|beta)\\.(\\d+)', 'beta.7', '7'],
+    ['(rc)?-?(\\d+)', '7', '7'],
+    ['a|ab', 'ab', 'ab'],
+    ['(?i)main', 'MAIN', 'MAIN'],
+    ['.*', '', ''],
+  ] as const) {
+    it(`${pattern} over '${text}' compares ${compared}`, () => {
+      assert.equal(compilePattern(pattern).match(text), compared);
+    });
+  }
+
+  for (const pattern of ['(', '[z-a]', '(?=x)', '(a)\\1', '*', 'a{2,1}', `${'a'.repeat(501)}`]) {
+    it(`${pattern.slice(0, 30)} is refused with a reason`, () => {
+      assert.throws(() => compilePattern(pattern), InvalidPattern);
+    });
+  }
+
+  it('takes linear time where backtracking would take for ever', () => {
+    const started = performance.now();
+    assert.equal(compilePattern('^(a+)+$').match(`${'a'.repeat(127)}!`), undefined);
+    assert.notEqual(compilePattern('((a?){100}){5}b?').match('a'.repeat(128)), undefined);
+    assert.ok(performance.now() - started < 2_000);
+  });
+
+  it('is compiled or refused with InvalidPattern, and nothing else, whatever it is', () => {
+    fc.assert(
+      fc.property(
+        fc.oneof(fc.string(), fc.stringMatching(/^[a-z(){}[\]|*+?.\\0-9^$,:=!<-]{0,12}$/)),
+        fc.string(),
+        (pattern, text) => {
+          try {
+            const compared = compilePattern(pattern).match(text);
+            assert.ok(compared === undefined || text.includes(compared));
+          } catch (error) {
+            assert.ok(error instanceof InvalidPattern, String(error));
+          }
+        },
+      ),
+      { numRuns: 3_000 },
+    );
+  });
+});

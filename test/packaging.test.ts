@@ -1,0 +1,241 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Connection } from '@temporalio/client';
+import { z } from 'zod';
+import { missingSearchAttributes } from '../src/adapters/temporal-namespace.ts';
+import { findTool } from '../src/adapters/tools.mjs';
+import { searchAttributes } from '../src/workflows/start-options.ts';
+import { startTemporal, type TestTemporal } from './support/temporal.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+const composeSchema = z.object({
+  services: z.record(
+    z.string(),
+    z.object({
+      image: z.string().optional(),
+      profiles: z.array(z.string()).default([]),
+      ports: z.array(z.object({ host_ip: z.string().optional(), published: z.string(), target: z.number() })).default([]),
+      healthcheck: z.unknown().optional(),
+      volumes: z.array(z.object({ type: z.string(), source: z.string(), target: z.string() })).default([]),
+      environment: z.record(z.string(), z.string().nullable()).default({}),
+    }),
+  ),
+});
+
+function compose(
+  args: readonly string[],
+  env: Record<string, string>,
+): { status: number | null; stdout: string; stderr: string } {
+  const command = findTool('docker-compose');
+  assert.ok(command, 'the tests need Docker Compose');
+  const whole = ['--file', join(root, 'docker-compose.yml'), '--env-file', '/dev/null', ...args];
+  return spawnSync(command, whole, { encoding: 'utf8', env: { PATH: process.env.PATH ?? '', ...env } });
+}
+
+describe('docker-compose.yml', function () {
+  this.timeout(30_000);
+
+  function services() {
+    const { status, stdout, stderr } = compose(['--profile', 'https', 'config', '--format', 'json'], {
+      POSTGRES_PASSWORD: 'chosen',
+    });
+    assert.equal(status, 0, stderr);
+    return composeSchema.parse(JSON.parse(stdout)).services;
+  }
+
+  it('is valid, with and without the profile https', () => {
+    const { status, stdout, stderr } = compose(['config', '--services'], { POSTGRES_PASSWORD: 'chosen' });
+    assert.equal(status, 0, stderr);
+    assert.ok(!stdout.includes('caddy'));
+    assert.deepEqual(services().caddy?.profiles, ['https']);
+  });
+
+  it('has no password of its own', () => {
+    const { status, stderr } = compose(['config'], {});
+    assert.notEqual(status, 0);
+    assert.match(stderr, /POSTGRES_PASSWORD.*set it in \.env/);
+  });
+
+  it('shows nothing to the network but Caddy: everything else is on loopback', () => {
+    const open = Object.entries(services()).flatMap(([name, { ports }]) =>
+      ports.filter(({ host_ip }) => host_ip !== '127.0.0.1').map(({ published }) => `${name}:${published}`),
+    );
+    assert.deepEqual(open, ['caddy:80', 'caddy:443']);
+  });
+
+  it('checks the health of whatever stays up, and names the version of every image', () => {
+    const jobs = ['temporal-schema', 'temporal-namespace'];
+    for (const [name, { healthcheck, image }] of Object.entries(services())) {
+      assert.ok(jobs.includes(name) || healthcheck !== undefined, `${name} has no health check`);
+      assert.ok(name.startsWith('landfall') || /:\d/.test(image ?? ''), `${name} has no version: ${image}`);
+    }
+  });
+
+  it('gives the Docker socket to the worker only, and the artifacts to both', () => {
+    const mounted = (target: string) =>
+      Object.entries(services()).flatMap(([name, { volumes }]) =>
+        volumes.some((volume) => volume.target === target) ? [name] : [],
+      );
+    assert.deepEqual(mounted('/var/run/docker.sock'), ['landfall-worker']);
+    assert.deepEqual(mounted('/landfall/artifacts'), ['landfall-api', 'landfall-worker']);
+  });
+
+  it('splits the roles between api and worker', () => {
+    const all = services();
+    assert.equal(all['landfall-api']?.environment.LANDFALL_ROLES, 'api');
+    assert.equal(all['landfall-worker']?.environment.LANDFALL_ROLES, 'worker');
+  });
+});
+
+describe('the namespace job of docker-compose.yml', function () {
+  this.timeout(60_000);
+  let temporal: TestTemporal;
+  before(async () => {
+    temporal = await startTemporal();
+  });
+  after(() => temporal.stop());
+
+  function runJob(namespace: string): { status: number | null; output: string } {
+    const command = findTool('temporal');
+    assert.ok(command, 'the tests need the temporal command');
+    const env = {
+      PATH: [dirname(command), process.env.PATH].join(delimiter),
+      HOME: tmpdir(),
+      TEMPORAL_ADDRESS: temporal.address,
+      TEMPORAL_NAMESPACE: namespace,
+    };
+    const { status, stdout, stderr } = spawnSync('sh', [join(root, 'deploy/temporal/create-namespace.sh')], {
+      encoding: 'utf8',
+      env,
+    });
+    return { status, output: stdout + stderr };
+  }
+
+  it('makes a namespace that lacks nothing, and does so again without complaint', async () => {
+    for (const _ of ['first', 'again']) {
+      const { status, output } = runJob('made-by-the-job');
+      assert.equal(status, 0, output);
+    }
+    const connection = await Connection.connect({ address: temporal.address });
+    try {
+      assert.deepEqual(await missingSearchAttributes(connection, 'made-by-the-job', Object.values(searchAttributes)), []);
+      const { config } = await connection.workflowService.describeNamespace({ namespace: 'made-by-the-job' });
+      assert.equal(Number(config?.workflowExecutionRetentionTtl?.seconds), 720 * 3600);
+    } finally {
+      await connection.close();
+    }
+  });
+});
+
+describe('the image', () => {
+  interface Stage {
+    readonly name: string;
+    readonly from: string;
+    readonly lines: readonly string[];
+  }
+
+  async function stages(): Promise<Stage[]> {
+    const text = (await readFile(join(root, 'Dockerfile'), 'utf8')).replace(/\\\n/g, ' ');
+    const blocks = text.split(/^(?=FROM )/m).slice(1);
+    return blocks.map((block) => {
+      const [, from = '', name = ''] = /^FROM (?:--platform=\S+ )?(\S+) AS (\S+)/.exec(block) ?? [];
+      return { name, from, lines: block.split('\n').slice(1) };
+    });
+  }
+
+  it('is built from stages that are named before they are used, each of a pinned base', async () => {
+    const seen: string[] = [];
+    for (const { name, from, lines } of await stages()) {
+      assert.match(from, /:\$\{[A-Z_]+_VERSION\}/, `${name} is built from ${from}`);
+      for (const [, source = ''] of lines.join('\n').matchAll(/COPY --from=(\S+)/g)) assert.ok(seen.includes(source), source);
+      seen.push(name);
+    }
+    assert.equal(seen.at(-1), 'landfall');
+  });
+
+  it('copies only what is there and what .dockerignore lets through', async () => {
+    const ignore = (await readFile(join(root, '.dockerignore'), 'utf8')).split('\n');
+    const copied = (await stages()).flatMap(({ lines }) =>
+      lines.flatMap((line) => /^COPY (?!--from)(.*) \S+$/.exec(line)?.[1]?.split(' ') ?? []),
+    );
+    assert.ok(copied.includes('worker.ts'));
+    for (const path of copied) {
+      assert.ok(ignore.includes(`!${path}`), `.dockerignore keeps ${path} out`);
+      assert.ok(existsSync(join(root, path)), `${path} is not there`);
+    }
+  });
+
+  it('holds every tool, for both architectures', async () => {
+    const all = await stages();
+    const last = all.at(-1)?.lines.join('\n') ?? '';
+    for (const tool of ['bin/docker', 'bin/trivy', 'bin/temporal', 'cli-plugins/docker-compose', ' git '])
+      assert.ok(last.includes(tool), tool);
+    assert.ok(all.find(({ name }) => name === 'tools')?.lines.some((line) => /GOARCH=\$\{TARGETARCH\}/.test(line)));
+    assert.doesNotMatch(last, /amd64|arm64|x86_64/);
+  });
+
+  it('has scripts that a shell accepts', () => {
+    for (const script of ['deploy/entrypoint.sh', 'deploy/temporal/create-schema.sh', 'deploy/temporal/create-namespace.sh']) {
+      const { status, stderr } = spawnSync('sh', ['-n', join(root, script)], { encoding: 'utf8' });
+      assert.equal(status, 0, stderr);
+    }
+  });
+});
+
+describe('.ci/run', () => {
+  let folder: string;
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'landfall-ci-'));
+    await mkdir(join(folder, '.ci'));
+    await mkdir(join(folder, 'bin'));
+    await copyFile(join(root, '.ci/run'), join(folder, '.ci/run'));
+  });
+  afterEach(() => rm(folder, { recursive: true }));
+
+  /** With an npm in place that answers as it is told: what is tried is what the script makes of it. */
+  async function run(
+    check: string,
+    tests: string,
+  ): Promise<{ status: number | null; lastLine: string | undefined; stdout: string }> {
+    const npm = join(folder, 'bin', 'npm');
+    await writeFile(npm, `#!/bin/sh\nif [ "$1" = run ]; then ${check}; else ${tests}; fi\n`);
+    await chmod(npm, 0o755);
+    const env = { PATH: [join(folder, 'bin'), process.env.PATH].join(delimiter) };
+    const { status, stdout } = spawnSync('bash', [join(folder, '.ci/run')], { encoding: 'utf8', env });
+    return { status, stdout, lastLine: stdout.trimEnd().split('\n').at(-1) };
+  }
+
+  it('passes the output through and ends with the count', async () => {
+    const { status, stdout, lastLine } = await run('echo checked', "echo tested; echo '3 passed, 0 failed'");
+    assert.match(stdout, /^checked\ntested\n/);
+    assert.deepEqual({ status, lastLine }, { status: 0, lastLine: '3 passed, 0 failed' });
+  });
+
+  it('fails where a test fails', async () => {
+    const { status, lastLine } = await run('true', "echo '2 passed, 1 failed'; exit 1");
+    assert.deepEqual({ status, lastLine }, { status: 1, lastLine: '2 passed, 1 failed' });
+  });
+
+  it('counts a failed check as one failure more', async () => {
+    const { status, lastLine } = await run('false', "echo '3 passed, 0 failed'");
+    assert.deepEqual({ status, lastLine }, { status: 1, lastLine: '3 passed, 1 failed' });
+  });
+
+  it('fails where tests were skipped, and says how many', async () => {
+    const { status, lastLine } = await run('true', "echo '3 passed, 0 failed, 2 skipped'; exit 2");
+    assert.equal(status, 1);
+    assert.equal(lastLine, '3 passed, 1 failed, 2 skipped');
+  });
+
+  it('fails where the tests end without a count, whatever their exit code', async () => {
+    assert.deepEqual((await run('true', 'echo broken; exit 7')).lastLine, '0 passed, 1 failed');
+    const { status, lastLine } = await run('true', 'true');
+    assert.deepEqual({ status, lastLine }, { status: 1, lastLine: '0 passed, 1 failed' });
+  });
+});

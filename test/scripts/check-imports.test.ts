@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict';
+import { fileURLToPath } from 'node:url';
+import { checkTree, importsOf, problemsOf } from '../../scripts/check-imports.mjs';
+
+const messageOf = (file: string, text: string) => problemsOf(file, text).map(({ line, message }) => `${line}: ${message}`);
+
+describe('the dependency rules', () => {
+  it('hold in this tree', () => {
+    assert.deepEqual(checkTree(fileURLToPath(new URL('../..', import.meta.url))), []);
+  });
+
+  const refused: [file: string, text: string, message: RegExp][] = [
+    ['src/domain/plan.ts', "import { a } from '../config/load.ts';", /src\/domain may import nothing of ours/],
+    ['src/domain/plan.ts', "import { readFile } from 'node:fs';", /may not import 'node:fs' at run time/],
+    ['src/config/load.ts', "import type { A } from '../adapters/a.ts';", /src\/config may import domain; found/],
+    ['src/adapters/a.ts', "export { a } from '../workflows/messages.ts';", /src\/adapters may import domain; found/],
+    ['src/activities/scan.ts', "import '../workflows/rollout.ts';", /src\/activities may import adapters, domain/],
+    [
+      'src/workflows/rollout.ts',
+      "import { scan } from '../activities/scan.ts';",
+      /workflows may import domain, and types of activities/,
+    ],
+    ['src/workflows/rollout.ts', "import { hostname } from 'node:os';", /src\/workflows may not import 'node:os'/],
+    ['src/api/app.ts', "import { rollout } from '../workflows/rollout.ts';", /src\/api may import domain, config/],
+    ['src/cli/main.ts', "const a = await import('../../worker.ts');", /nothing may import worker\.ts/],
+    ['src/api/app.ts', "import { startService } from '../process/service.ts';", /src\/api may import domain, config/],
+    ['scripts/demo.ts', "import '../worker.ts';", /nothing may import worker\.ts/],
+    ['src/api/app.ts', "import { a } from '../../test/support/a.ts';", /which is outside of it/],
+    ['src/api/app.ts', 'const token = process.env.TOKEN;', /only src\/config reads process\.env/],
+    ['src/other/a.ts', "import { b } from '../domain/b.ts';", /has no rule in scripts\/check-imports\.mjs/],
+  ];
+  for (const [file, text, message] of refused) {
+    it(`refuse in ${file}: ${text}`, () => {
+      const [problem, ...more] = messageOf(file, `// a comment\n${text}\n`);
+      assert.match(problem ?? 'no problem', message);
+      assert.match(problem ?? '', /^2: /);
+      assert.deepEqual(more, []);
+    });
+  }
+
+  const allowed: [file: string, text: string][] = [
+    ['src/domain/plan.ts', "import type { A } from './a.ts';\nimport { parse } from 'yaml';"],
+    ['src/workflows/rollout.ts', "import type { Activities } from '../activities/index.ts';"],
+    [
+      'src/workflows/rollout.ts',
+      "import type { Client } from '@temporalio/client';\nimport { sleep } from '@temporalio/workflow';",
+    ],
+    ['src/api/app.ts', "import {\n  stateQuery,\n} from '../workflows/messages.ts';"],
+    ['src/config/environment.ts', 'const all = process.env;'],
+    ['src/api/app.ts', '  // process.env is read elsewhere'],
+    ['worker.ts', "import { a } from './src/adapters/a.ts';\nprocess.env.A;"],
+  ];
+  for (const [file, text] of allowed) {
+    it(`allow in ${file}: ${text.split('\n')[0]}`, () => {
+      assert.deepEqual(messageOf(file, text), []);
+    });
+  }
+
+  it('see imports over several lines, with their line', () => {
+    assert.deepEqual(importsOf("import {\n  a,\n} from './a.ts';\nexport type { B } from './b.ts';\n"), [
+      { specifier: './a.ts', typeOnly: false, line: 3 },
+      { specifier: './b.ts', typeOnly: true, line: 4 },
+    ]);
+  });
+});

@@ -1,0 +1,54 @@
+import type Docker from 'dockerode';
+import { connectDocker } from '../../src/adapters/docker/connect.ts';
+import { messageOf } from '../../src/adapters/docker/errors.ts';
+import { jsonLines } from '../../src/adapters/docker/json-lines.ts';
+
+/** The real Docker daemon: a test that needs it fails where there is none. */
+export async function ensureDocker(): Promise<Docker> {
+  const docker = connectDocker(process.env);
+  try {
+    await docker.ping();
+  } catch (error) {
+    throw new Error(`these tests need a running Docker daemon (${messageOf(error)}): start it, or set DOCKER_HOST`, {
+      cause: error,
+    });
+  }
+  return docker;
+}
+
+/** Names of the containers and networks that a rollout has in Docker. */
+export async function labelled(docker: Docker, rollout: string): Promise<string[]> {
+  const filters = { label: [`landfall.rollout=${rollout}`] };
+  const containers = await docker.listContainers({ all: true, filters });
+  const networks = await docker.listNetworks({ filters });
+  return [...containers.map(({ Names }) => `container ${Names[0]?.slice(1)}`), ...networks.map(({ Name }) => `network ${Name}`)];
+}
+
+/** Whether Docker has the image, by `repository@digest`. */
+export async function hasImage(docker: Docker, reference: string): Promise<boolean> {
+  try {
+    await docker.getImage(reference).inspect();
+    return true;
+  } catch (error) {
+    if (messageOf(error).includes('404')) return false;
+    throw error;
+  }
+}
+
+/**
+ * Watches for a container's event from now on.
+ * @returns once Docker watches; `seen` resolves with the container's id
+ */
+export async function expectEvent(docker: Docker, rollout: string, event: string): Promise<{ readonly seen: Promise<string> }> {
+  const stop = new AbortController();
+  const filters = { type: ['container' as const], label: [`landfall.rollout=${rollout}`], event: [event] };
+  const stream = await docker.getEvents({ filters, abortSignal: stop.signal });
+  const seen = (async () => {
+    for await (const { id } of jsonLines(stream)) {
+      stop.abort();
+      return String(id);
+    }
+    throw new Error(`Docker's events ended before '${event}' of ${rollout}`);
+  })();
+  return { seen };
+}

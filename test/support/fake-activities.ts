@@ -1,0 +1,64 @@
+import type { Client } from '@temporalio/client';
+import { createFollowUps } from '../../src/activities/follow-up.ts';
+import type { Activities } from '../../src/activities/index.ts';
+import { createLaneCalls } from '../../src/activities/lane.ts';
+import type { Digest } from '../../src/domain/image-reference.ts';
+import type { Plan } from '../../src/domain/plan.ts';
+import { verifiedOf } from './plans.ts';
+
+/** What the registry says, as far as a workflow test needs one. */
+export type TagTable = Map<string, Digest>;
+
+/**
+ * Typed stand-ins for the steps that touch the outside world, for tests of the workflows alone: every check passes, every proposal is
+ * made, and the registry is a table. The calls to lanes and to Temporal are the real ones.
+ */
+export function fakeActivities(client: Client, tags: TagTable, overrides: Partial<Activities> = {}): Activities {
+  const current = (plan: Plan, tag: string): Digest | undefined => tags.get(`${plan.repository}:${tag}`);
+  return {
+    ...createLaneCalls({ client }),
+    ...createFollowUps({ client }),
+    async verify({ plan, image }) {
+      const digest = current(plan, image.tag);
+      return digest === undefined || digest === image.digest
+        ? { kind: 'verified', image: verifiedOf(image) }
+        : { kind: 'moved', digest };
+    },
+    async confirm({ plan, image }) {
+      const digest = current(plan, image.tag);
+      return digest === undefined || digest === image.digest ? { kind: 'confirmed' } : { kind: 'moved', digest };
+    },
+    async scan() {
+      return {
+        kind: 'scanned',
+        counts: { unknown: 0, low: 0, medium: 0, high: 0, critical: 0 },
+        worst: [],
+        failing: 0,
+        ignored: 0,
+        platforms: ['linux/amd64'],
+        reused: false,
+        artifacts: [],
+      };
+    },
+    async smoke() {
+      return { kind: 'smoked', platform: 'linux/amd64', readyBy: 'stayUp', readyAfterMs: 1000, log: '' };
+    },
+    async dispatch({ stage }) {
+      return { kind: 'dispatched', repository: stage.dispatch?.repository ?? '', event: stage.dispatch?.event ?? '' };
+    },
+    async propose({ plan, stage, image }) {
+      const branch = `landfall/${plan.service}-${stage.name}`;
+      const proposal = { url: `https://forge.example.test/${branch}`, branch, base: 'main', head: image.digest.slice(7, 47) };
+      return { kind: 'proposed', proposal };
+    },
+    async lookUpTags({ plan }) {
+      const followed = plan.tags.kind === 'exact' ? plan.tags.tags : [];
+      const images = followed.flatMap((tag) => {
+        const digest = current(plan, tag);
+        return digest === undefined ? [] : [{ repository: plan.repository, tag, digest }];
+      });
+      return { kind: 'found', images };
+    },
+    ...overrides,
+  };
+}

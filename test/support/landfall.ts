@@ -1,0 +1,51 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+
+export interface RunningLandfall {
+  readonly pid: number;
+  /** Everything it has printed so far. */
+  readonly output: () => string;
+  /** SIGKILL: no drain, no clean-up. */
+  kill(): Promise<void>;
+  /** SIGTERM: it drains. @returns the exit code */
+  stop(): Promise<number | null>;
+}
+
+const checkout = fileURLToPath(new URL('../../', import.meta.url));
+
+/** The service as `npm start` runs it, in a folder with a `landfall.yaml`. Returns once it serves. */
+export async function startLandfall(folder: string, env: Readonly<Record<string, string>> = {}): Promise<RunningLandfall> {
+  const child = spawn(process.execPath, ['--import', `${checkout}node_modules/tsx/dist/loader.mjs`, `${checkout}worker.ts`], {
+    cwd: folder,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  const exited = once(child, 'exit');
+  const serves = new Promise<void>((resolve, reject) => {
+    const read = (chunk: Buffer): void => {
+      output += chunk.toString();
+      if (output.includes('Landfall serves')) resolve();
+    };
+    child.stdout.on('data', read);
+    child.stderr.on('data', read);
+    void exited.then(() => reject(new Error(`Landfall ended before it served:\n${output}`)));
+  });
+  await serves;
+  const end = async (signal: NodeJS.Signals): Promise<number | null> => {
+    if (isRunning(child)) child.kill(signal);
+    await exited;
+    return child.exitCode;
+  };
+  return {
+    pid: child.pid ?? 0,
+    output: () => output,
+    kill: async () => void (await end('SIGKILL')),
+    stop: () => end('SIGTERM'),
+  };
+}
+
+function isRunning(child: ChildProcess): boolean {
+  return child.exitCode === null && child.signalCode === null;
+}

@@ -1,0 +1,70 @@
+import { createHash } from 'node:crypto';
+import type { ImagePush } from '../../src/domain/image-push.ts';
+import type { Digest, Repository, Tag } from '../../src/domain/image-reference.ts';
+import type { ImageIdentity, VerifiedImage } from '../../src/domain/outcomes.ts';
+import type { Plan, StagePlan } from '../../src/domain/plan.ts';
+
+/** A plan as the configuration makes it, with what a test needs otherwise. */
+export function planOf(overrides: Partial<Plan> = {}): Plan {
+  return {
+    service: 'web',
+    repository: 'registry.example.test/team/web' as Repository,
+    tags: { kind: 'exact', tags: ['latest' as Tag] },
+    platforms: [],
+    scan: { failOn: 'critical', ignoreUnfixed: true, ignore: [] },
+    smoke: {
+      timeoutMs: 60_000,
+      stayUpMs: 1_000,
+      memoryBytes: 256 * 1024 * 1024,
+      cpus: 1,
+      pids: 100,
+      capabilities: [],
+      env: {},
+    },
+    stages: [stageOf('production')],
+    decideWithinMs: 24 * 60 * 60 * 1000,
+    ...overrides,
+  };
+}
+
+export function stageOf(name: string, overrides: Partial<StagePlan> = {}): StagePlan {
+  return {
+    name,
+    merge: 'off',
+    change: {
+      repository: 'team/deployment',
+      base: 'main',
+      file: 'docker-compose.yml',
+      target: { kind: 'compose', services: ['web'] },
+      pin: 'tag@digest',
+      value: 'reference',
+      labels: [],
+      reviewers: [],
+      assignees: [],
+    },
+    ...overrides,
+  };
+}
+
+/** A digest that differs for every word. */
+export function digestOf(word: string): Digest {
+  return `sha256:${createHash('sha256').update(word).digest('hex')}` as Digest;
+}
+
+export function imageOf(plan: Plan, word: string, tag = 'latest'): ImageIdentity {
+  return { repository: plan.repository, tag: tag as Tag, digest: digestOf(word) };
+}
+
+export function verifiedOf(image: ImageIdentity): VerifiedImage {
+  return {
+    ...image,
+    mediaType: 'application/vnd.oci.image.manifest.v1+json',
+    platforms: [{ platform: 'linux/amd64', digest: image.digest }],
+    size: 1_000_000,
+    created: '2026-01-01T00:00:00Z',
+  };
+}
+
+export function pushOf(image: ImageIdentity, deliveryId = 'delivery-1'): ImagePush {
+  return { ...image, source: 'test', deliveryId, receivedAt: new Date().toISOString() };
+}

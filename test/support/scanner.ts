@@ -1,0 +1,49 @@
+import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Artifacts, createArtifacts } from '../../src/adapters/artifacts.ts';
+import { findTool } from '../../src/adapters/tools.mjs';
+import { createTrivy, type Trivy, type TrivyOptions } from '../../src/adapters/trivy.ts';
+
+/** The database of five advisories: see advisories.json there. */
+export const testDatabase = fileURLToPath(new URL('./trivy-db/db', import.meta.url));
+
+export interface TestScanner {
+  readonly trivy: Trivy;
+  readonly artifacts: Artifacts;
+  readonly cacheDir: string;
+  readonly options: TrivyOptions;
+  remove(): Promise<void>;
+}
+
+/** The real Trivy, with a cache and an artifacts folder of its own; `database: false` leaves the cache empty. */
+export async function createScanner(options: Partial<TrivyOptions> & { readonly database?: boolean } = {}): Promise<TestScanner> {
+  const { database = true, ...overrides } = options;
+  const folder = await mkdtemp(join(tmpdir(), 'landfall-scanner-'));
+  const cacheDir = join(folder, 'cache');
+  if (database) await cp(testDatabase, join(cacheDir, 'db'), { recursive: true });
+  const artifacts = createArtifacts(join(folder, 'artifacts'));
+  const all: TrivyOptions = {
+    command: [trivyProgram()],
+    cacheDir,
+    offline: true,
+    plainHttp: () => true,
+    credentials: async () => undefined,
+    env: { PATH: process.env.PATH, HOME: folder },
+    ...overrides,
+  };
+  return {
+    trivy: createTrivy(all),
+    artifacts,
+    cacheDir,
+    options: all,
+    remove: () => rm(folder, { recursive: true, force: true }),
+  };
+}
+
+export function trivyProgram(): string {
+  const found = findTool('trivy', process.env);
+  if (found === undefined) throw new Error('these tests need Trivy: npm test sets it up');
+  return found;
+}

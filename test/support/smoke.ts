@@ -1,0 +1,106 @@
+import { randomUUID } from 'node:crypto';
+import { tmpdir } from 'node:os';
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { DefaultLogger } from '@temporalio/worker';
+import type Docker from 'dockerode';
+import { createSmoke, type SmokeDependencies } from '../../src/activities/smoke.ts';
+import { type Digest, parseRepository, type Tag } from '../../src/domain/image-reference.ts';
+import type { RateLimited, SmokeSummary, VerifiedImage } from '../../src/domain/outcomes.ts';
+import type { Plan, SmokePlan } from '../../src/domain/plan.ts';
+import { hostPlatform } from './images.ts';
+
+/** A smoke plan that is quick to say no. */
+export function smokePlan(changes: Partial<SmokePlan> = {}): SmokePlan {
+  return {
+    timeoutMs: 15_000,
+    stayUpMs: 500,
+    memoryBytes: 64 * 1024 * 1024,
+    cpus: 1,
+    pids: 32,
+    capabilities: [],
+    env: {},
+    ...changes,
+  };
+}
+
+/** @param repository `127.0.0.1:PORT/team/app` */
+export function imageToSmoke(repository: string, digest: Digest, platforms: readonly string[] = [hostPlatform()]): VerifiedImage {
+  return {
+    repository: parseRepository(repository),
+    tag: 'latest' as Tag,
+    digest,
+    mediaType: 'application/vnd.oci.image.manifest.v1+json',
+    platforms: platforms.map((platform) => ({ platform, digest })),
+    size: 1,
+  };
+}
+
+export interface SmokeAttempt {
+  readonly docker: Docker;
+  readonly image: VerifiedImage;
+  readonly smoke: SmokePlan;
+  readonly rollout?: string;
+  readonly run?: string;
+  readonly attempt?: number;
+  readonly dependencies?: Partial<SmokeDependencies>;
+}
+
+export interface RunningSmoke {
+  readonly rollout: string;
+  readonly environment: MockActivityEnvironment;
+  readonly outcome: Promise<SmokeSummary | RateLimited>;
+  /** What the activity itself warned of. */
+  readonly warnings: readonly string[];
+  /** How often it has told Temporal that it lives. */
+  readonly heartbeats: () => number;
+}
+
+/** Runs the activity as a worker would, in a rollout of its own unless one is given. */
+export function startSmoke({
+  docker,
+  image,
+  smoke,
+  rollout = `rollout:test:${randomUUID()}`,
+  ...rest
+}: SmokeAttempt): RunningSmoke {
+  const info = {
+    workflowExecution: { workflowId: rollout, runId: rest.run ?? randomUUID() },
+    activityId: '1',
+    attempt: rest.attempt ?? 1,
+  };
+  const warnings: string[] = [];
+  const logger = new DefaultLogger('WARN', ({ message, meta }) => {
+    // The SDK's own word on every failure, which the outcome says too.
+    if (message !== 'Activity failed') warnings.push(`${message}: ${meta?.error}`);
+  });
+  const environment = new MockActivityEnvironment(info, { logger });
+  let heartbeats = 0;
+  environment.on('heartbeat', () => {
+    heartbeats += 1;
+  });
+  const activities = createSmoke({
+    docker,
+    secrets: (value) => value,
+    workerId: 'worker-of-tests',
+    baseDir: tmpdir(),
+    credentials: async () => undefined,
+    hostReach: 'loopback',
+    ...rest.dependencies,
+  });
+  const plan: Plan = {
+    service: 'app',
+    repository: image.repository,
+    tags: { kind: 'exact', tags: [image.tag] },
+    platforms: [],
+    smoke,
+    stages: [],
+    decideWithinMs: 1000,
+  };
+  return {
+    rollout,
+    environment,
+    warnings,
+    heartbeats: () => heartbeats,
+    outcome: environment.run(activities.smoke, { plan, image }),
+  };
+}

@@ -1,0 +1,199 @@
+import { createHmac } from 'node:crypto';
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { WorkflowHandle } from '@temporalio/client';
+import { stringify } from 'yaml';
+import type { Digest, Tag } from '../../src/domain/image-reference.ts';
+import type { RolloutState, RolloutStatus } from '../../src/domain/rollout-state.ts';
+import { stateQuery } from '../../src/workflows/messages.ts';
+import { rolloutId } from '../../src/workflows/start-options.ts';
+import { createRemote, type GitRemote } from './git-remote.ts';
+import { type GitHub, startGitHub, token } from './github/server.ts';
+import { type ImageOptions, pushImage } from './images.ts';
+import { type RunningLandfall, startLandfall } from './landfall.ts';
+import { freePort } from './ports.ts';
+import { type Registry, startRegistry } from './registry.ts';
+import { startTemporal, type TestTemporal } from './temporal.ts';
+import { eventually } from './wait.ts';
+
+const offlineDatabase = fileURLToPath(new URL('./trivy-db/', import.meta.url));
+const hookToken = 'registry-hook-token';
+const webhookSecret = 'webhook-secret';
+
+export interface WorldOptions {
+  readonly forge: 'git' | 'github';
+  /** What clients see of the registry: a proxy in front of it. Given its real `host`, answers the host to use. */
+  readonly inFront?: (registry: Registry) => Promise<string>;
+  /** Merged into the configuration file. */
+  readonly configuration?: Readonly<Record<string, unknown>>;
+  /** Merged into the service of `team/web`. */
+  readonly service?: Readonly<Record<string, unknown>>;
+  /** The embedded server instead of one of the test's own. */
+  readonly embedded?: boolean;
+}
+
+/** Everything real: registry with notifications, Temporal, Docker, Trivy, git or the GitHub emulator, and Landfall as a process. */
+export interface World {
+  readonly folder: string;
+  readonly registry: Registry;
+  /** Registry host as Landfall and Docker know it. */
+  readonly host: string;
+  readonly temporal: TestTemporal;
+  readonly github: GitHub;
+  readonly remote: GitRemote;
+  readonly webhooks: string;
+  readonly operators: string;
+  landfall(): RunningLandfall;
+  /** Starts Landfall (again). */
+  start(): Promise<RunningLandfall>;
+  push(tag: string, image?: ImageOptions): Promise<Digest>;
+  /** The delivery that GitHub sends for a push. */
+  deliver(tag: string, digest: Digest, options?: { deliveryId?: string }): Promise<Response>;
+  rollout(tag: string, digest: Digest): WorkflowHandle;
+  /** Waits until a rollout has a status, and answers its state. */
+  until(tag: string, digest: Digest, status: RolloutStatus, withinMs?: number): Promise<RolloutState>;
+  stop(): Promise<void>;
+}
+
+export const composeFile = `# The services of this deployment.
+services:
+  web:
+    image: HOST/team/web:0.9 # pinned by Landfall
+    restart: unless-stopped
+  database:
+    image: docker.io/library/postgres:16
+`;
+
+/** An image that stays up. */
+export const goodImage: ImageOptions = { busybox: true, cmd: ['sleep', '3600'] };
+
+export async function startWorld(options: WorldOptions): Promise<World> {
+  const folder = await mkdtemp(join(tmpdir(), 'landfall-world-'));
+  const [port, operatorsPort] = [await freePort(), await freePort()];
+  const webhooks = `http://127.0.0.1:${port}`;
+  const registry = await startRegistry({
+    notifications: { url: `${webhooks}/webhook/distribution`, headers: { Authorization: [`Bearer ${hookToken}`] } },
+  });
+  const host = (await options.inFront?.(registry)) ?? registry.host;
+  const temporal = await startTemporal({ databaseFile: join(folder, 'test-temporal.db') });
+  const github = await startGitHub();
+  const files = { 'docker-compose.yml': composeFile.replace('HOST', host) };
+  const remote = await createRemote({ files });
+  await github.createRepository('team/deployment', { files });
+  await cp(join(offlineDatabase, 'db'), join(folder, 'trivy', 'db'), { recursive: true });
+  await mkdir(join(folder, 'data'), { recursive: true });
+  const configuration = {
+    listen: { webhooks: `127.0.0.1:${port}`, operators: `127.0.0.1:${operatorsPort}` },
+    receivers: { distribution: { token: 'env:REGISTRY_HOOK_TOKEN' }, github: { secrets: ['env:WEBHOOK_SECRET'] } },
+    registries: { [host]: { plainHttp: true }, [registry.host]: { plainHttp: true } },
+    trivy: { cacheDir: 'trivy', offline: true },
+    forge: { github: { token: 'env:GITHUB_TOKEN', url: github.url } },
+    ...options.configuration,
+    services: [
+      {
+        name: 'web',
+        image: `${host}/team/web`,
+        tags: ['latest'],
+        smoke: { timeout: '30s', stayUp: '500ms' },
+        change: {
+          repository: options.forge === 'git' ? remote.folder : 'team/deployment',
+          base: 'main',
+          file: 'docker-compose.yml',
+        },
+        ...options.service,
+      },
+    ],
+  };
+  await writeFile(join(folder, 'landfall.yaml'), stringify(configuration));
+  const env = {
+    REGISTRY_HOOK_TOKEN: hookToken,
+    WEBHOOK_SECRET: webhookSecret,
+    GITHUB_TOKEN: token,
+    ...(options.embedded ? { TEMPORAL_ADDRESS: '' } : { TEMPORAL_ADDRESS: temporal.address }),
+  };
+  let running: RunningLandfall | undefined;
+  const repository = `${host}/team/web` as Parameters<typeof rolloutId>[0];
+  const idOf = (tag: string, digest: Digest): string => rolloutId('web', { tag: tag as Tag, digest });
+  const world: World = {
+    folder,
+    registry,
+    host,
+    temporal,
+    github,
+    remote,
+    webhooks,
+    operators: `http://127.0.0.1:${operatorsPort}`,
+    landfall() {
+      if (running === undefined) throw new Error('Landfall is not running');
+      return running;
+    },
+    async start() {
+      running = await startLandfall(folder, env);
+      return running;
+    },
+    push: (tag, image = goodImage) => pushImage(registry, 'team/web', tag, image),
+    deliver: (tag, digest, { deliveryId = 'delivery' } = {}) => {
+      const body = JSON.stringify(githubPush(repository, tag, digest));
+      const signature = createHmac('sha256', webhookSecret).update(body).digest('hex');
+      return fetch(`${webhooks}/webhook/image-published`, {
+        method: 'POST',
+        body,
+        headers: {
+          'content-type': 'application/json',
+          'x-github-event': 'registry_package',
+          'x-github-delivery': deliveryId,
+          'x-hub-signature-256': `sha256=${signature}`,
+        },
+      });
+    },
+    rollout: (tag, digest) => temporal.client.workflow.getHandle(idOf(tag, digest)),
+    until: (tag, digest, status, withinMs = 60_000) =>
+      eventually(`${idOf(tag, digest)} to be ${status}`, () => stateIs(world.rollout(tag, digest), status), withinMs),
+    async stop() {
+      const stopped = running?.stop();
+      await stopped;
+      await temporal.stop();
+      await registry.stop();
+      await remote.destroy();
+      await rm(folder, { recursive: true, force: true });
+      await github.stop();
+    },
+  };
+  return world;
+}
+
+async function stateIs(handle: WorkflowHandle, status: RolloutStatus): Promise<RolloutState | undefined> {
+  try {
+    const state = await handle.query(stateQuery);
+    return state.status === status ? state : undefined;
+  } catch (error) {
+    // Not started yet, or its worker or server is away just now.
+    if (error instanceof Error) return undefined;
+    throw error;
+  }
+}
+
+/** The documented form of GitHub's event, as a GitHub App gets it. */
+function githubPush(repository: string, tag: string, digest: Digest): unknown {
+  return {
+    action: 'published',
+    registry_package: {
+      name: 'web',
+      package_type: 'CONTAINER',
+      package_version: {
+        version: digest,
+        package_url: `${repository}:${tag}`,
+        container_metadata: { tag: { name: tag, digest } },
+      },
+    },
+    repository: { full_name: 'team/web' },
+    sender: { login: 'octocat' },
+  };
+}
+
+/** What a world's configuration file says. */
+export function readConfiguration({ folder }: World): Promise<string> {
+  return readFile(join(folder, 'landfall.yaml'), 'utf8');
+}

@@ -1,0 +1,23 @@
+/**
+ * Landfall's process: worker and ingress, and Temporal where no cluster is configured. It reads `landfall.yaml` of the current folder
+ * (or LANDFALL_CONFIG), serves until SIGTERM or SIGINT, drains, and exits 0.
+ */
+import { once } from 'node:events';
+import { processEnvironment } from './src/config/environment.ts';
+import { CannotStart, startService } from './src/process/service.ts';
+
+const env = processEnvironment();
+const stopAsked = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')]);
+
+try {
+  const service = await startService(env.LANDFALL_CONFIG ?? 'landfall.yaml', env);
+  console.log(service.greeting);
+  try {
+    await Promise.race([service.running, stopAsked]);
+  } finally {
+    await service.stop();
+  }
+} catch (error) {
+  console.error(error instanceof CannotStart ? error.message : error);
+  process.exitCode = 1;
+}
