@@ -19,5 +19,6 @@ try {
   }
 } catch (error) {
   console.error(error instanceof CannotStart ? error.message : error);
-  process.exitCode = 1;
+  // What could not be stopped must not keep a supervisor from starting us anew.
+  process.exit(1);
 }

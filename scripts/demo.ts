@@ -3,7 +3,7 @@ import { Client, Connection } from '@temporalio/client';
 import type { RolloutState } from '../src/domain/rollout-state.ts';
 import { rolloutId } from '../src/workflows/start-options.ts';
 import { demoImages } from './demo/images.ts';
-import { problemsWith } from './demo/outcomes.ts';
+import { evidence, problemsWith } from './demo/outcomes.ts';
 import type { Environment } from './demo/run.ts';
 import { followRollouts } from './demo/timeline.ts';
 import { createWorld, type World } from './demo/world.ts';
@@ -21,12 +21,19 @@ const rolloutsDeadlineMs = 180_000;
 
 /** @returns the exit code: 0 only where all three outcomes are as they should be */
 export async function runDemo({ root, env, keep, print }: DemoOptions): Promise<number> {
+  let asked = false;
   const interrupted = new Promise<'interrupted'>((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve('interrupted'));
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      process.once(signal, () => {
+        asked = true;
+        resolve('interrupted');
+      });
+    }
   });
   print('Starting:');
   const world = await createWorld({ root, env, say: (line) => print(`  ${line}`) });
   try {
+    if (asked) return 130;
     const problems = await Promise.race([show(world, print), interrupted]);
     if (problems === 'interrupted') return 130;
     for (const problem of problems) print(`NOT AS EXPECTED: ${problem}`);
@@ -71,7 +78,7 @@ async function showOutcomes(
   for (const state of states) {
     print(`  ${state.service}: ${state.status}${state.reason === undefined ? '' : `, ${state.reason}`}`);
     for (const { step, status, details } of state.steps) {
-      if (status === 'blocked') print(indent(`${step}: ${JSON.stringify(details, null, 2)}`, '      '));
+      if (status === 'blocked') print(indent(evidence(details), `      ${step} | `));
     }
   }
   print(`\nWhat it proposes to the deployment repository (git diff main ${proposed ?? ''}):\n`);

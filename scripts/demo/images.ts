@@ -32,7 +32,7 @@ export const demoImages: readonly DemoImage[] = [
     name: 'mailer',
     about: 'one whose container exits at once',
     files: { 'etc/mailer.conf': 'host=\n' },
-    command: "echo 'mailer 2.4.0 starting'; echo 'fatal: no host in /etc/mailer.conf' >&2; exit 3",
+    command: "echo 'mailer 2.4.0 starting'; echo 'fatal: no host in /etc/mailer.conf'; exit 3",
   },
 ];
 

@@ -1,3 +1,4 @@
+import type { ScanSummary, SmokeFailure } from '../../src/domain/outcomes.ts';
 import type { RolloutState } from '../../src/domain/rollout-state.ts';
 
 /** What is not as the demo promises: `web` proposed by one changed line, `shop` blocked at scan, `mailer` blocked at smoke. */
@@ -34,4 +35,20 @@ function blockedProblems(name: string, state: RolloutState | undefined, step: st
   }
   const told = `${blocked[0].reason} ${JSON.stringify(blocked[0].details)}`;
   return told.includes(evidence) ? [] : [`${name}: expected ${step} to show '${evidence}', found ${told}`];
+}
+
+/** What a blocked step shows beside its reason: findings, or log lines. */
+export function evidence(details: unknown): string {
+  const { worst, log, exitCode } = { ...(details as Partial<ScanSummary & SmokeFailure>) };
+  if (worst !== undefined) {
+    return worst
+      .map(({ severity, id, where, installed, fixed, title }) =>
+        [severity, id, where, installed, fixed === undefined ? 'no fix yet' : `fixed in ${fixed}`, title]
+          .filter(Boolean)
+          .join('  '),
+      )
+      .join('\n');
+  }
+  if (log !== undefined) return `${log}\nexit code ${exitCode ?? 'unknown'}`;
+  return JSON.stringify(details, null, 2);
 }

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { freePort } from '../../src/adapters/ports.ts';
+import { findProcesses } from '../../src/adapters/process-identity.ts';
 import { findTool } from '../../src/adapters/tools.mjs';
 import { createRemote, type GitRemote } from '../../test/support/git-remote.ts';
 import { buildImage, demoImages } from './images.ts';
@@ -30,6 +31,7 @@ interface Options {
   readonly say: (line: string) => void;
 }
 
+const loopback = '127.0.0.1';
 const startDeadlineMs = 90_000;
 const stopDeadlineMs = 90_000;
 
@@ -51,15 +53,14 @@ async function build({ root, env, say }: Options, undo: (() => Promise<void>)[],
   const folder = await mkdtemp(join(tmpdir(), 'landfall-demo-'));
   undo.push(() => rm(folder, { recursive: true, force: true }));
   const token = randomBytes(24).toString('hex');
-  const [webhooks, operators] = [await freePort('127.0.0.1'), await freePort('127.0.0.1')];
+  const ports = { webhooks: await freePort(loopback), operators: await freePort(loopback), temporal: await freePort(loopback) };
 
   say('a registry that reports every push, and a deployment repository');
-  const registry = await startDemoRegistry({ port: webhooks, path: '/webhook/distribution', token }, env);
+  const registry = await startDemoRegistry({ port: ports.webhooks, path: '/webhook/distribution', token }, env);
   undo.push(() => registry.stop());
   const repositories = `${registry.host}/demo`;
   const deployment = await createRemote({ files: { 'docker-compose.yml': composeFile(repositories) } });
   undo.push(() => deployment.destroy());
-  await deployment.commit('main', { 'docker-compose.yml': composeFile(repositories) }, 'deployment of web and shop');
 
   say('three images, built from busybox');
   const docker = findTool('docker', env) ?? 'docker';
@@ -74,7 +75,7 @@ async function build({ root, env, say }: Options, undo: (() => Promise<void>)[],
   await cp(join(root, 'test/support/trivy-db/db'), join(folder, 'trivy/db'), { recursive: true });
   await writeFile(
     join(folder, 'landfall.yaml'),
-    configuration({ registry: registry.host, deployment: deployment.folder, webhooks, operators }),
+    configuration({ registry: registry.host, deployment: deployment.folder, ...ports }),
   );
   const service = await startService(root, folder, { ...env, DEMO_REGISTRY_TOKEN: token });
   undo.push(() => stopService(service, folder));
@@ -107,14 +108,16 @@ interface Places {
   readonly deployment: string;
   readonly webhooks: number;
   readonly operators: number;
+  readonly temporal: number;
 }
 
-function configuration({ registry, deployment, webhooks, operators }: Places): string {
+function configuration({ registry, deployment, webhooks, operators, temporal }: Places): string {
   return `listen: { webhooks: "0.0.0.0:${webhooks}", operators: "127.0.0.1:${operators}" }
 receivers:
   distribution: { token: env:DEMO_REGISTRY_TOKEN }
 registries:
   "${registry}": { plainHttp: true }
+temporal: { port: ${temporal} }
 trivy: { cacheDir: trivy, offline: true }
 log: { level: warn }
 defaults:
@@ -173,6 +176,8 @@ async function stopService(child: ChildProcess, folder: string): Promise<void> {
     clearTimeout(kill);
   }
   if (child.exitCode === 0) return;
+  // Landfall's Temporal server outlives a killed Landfall; the next start on this folder would take it over, but there is none.
+  for (const { pid } of await findProcesses(`--db-filename ${join(folder, 'data/temporal.db')} `)) process.kill(pid, 'SIGKILL');
   const log = await readFile(join(folder, 'landfall.log'), 'utf8');
   console.error(
     `Landfall ended with ${child.signalCode ?? child.exitCode}, expected 0. The end of its log:\n${log.slice(-3000)}`,

@@ -1,4 +1,5 @@
 /** Which tools a purpose needs, which of them are missing, and what is chosen for each. */
+import { readFileSync } from 'node:fs';
 import { findOnPath, findTool } from '../../src/adapters/tools.mjs';
 import { chooseCompose, chooseDocker, choosePackage, chooseTemporal, chooseTrivy, hubImages } from './choices.mjs';
 import { answerOf, dockerServerVersion, hasApt, isRoot } from './machine.mjs';
@@ -28,11 +29,20 @@ export const toolsFor = Object.freeze({
 export function isPresent(tool, env) {
   const found = findTool(tool, env);
   if (tool === 'docker') return dockerServerVersion(found, env) !== undefined;
-  if (found !== undefined) return true;
+  if (found !== undefined && (tool !== 'busybox' || isStatic(readFileSync(found)))) return true;
   // With a cluster of one's own, nothing of Temporal's has to run here.
   if (tool === 'temporal' && env.TEMPORAL_ADDRESS) return true;
   const image = hubImages[tool];
   return image !== undefined && hasImage(image, env);
+}
+
+/**
+ * Whether a Linux program needs no loader: only then does it run in an image that holds nothing else. Debian has both kinds of busybox.
+ * @param {Buffer} program
+ * @returns {boolean}
+ */
+export function isStatic(program) {
+  return !/\/lib(?:64)?\/ld-/.test(program.subarray(0, 4096).toString('latin1'));
 }
 
 /**

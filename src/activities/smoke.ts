@@ -10,8 +10,6 @@ import type { RateLimited, SmokeSummary, VerifiedImage } from '../domain/outcome
 import type { Plan } from '../domain/plan.ts';
 import { answering } from './boundary.ts';
 
-const heartbeatMs = 5_000;
-
 export interface SmokeDependencies {
   readonly docker: Docker;
   /** Turns a secret reference into its secret; plain text stays what it is. */
@@ -49,7 +47,7 @@ export function createSmoke(dependencies: SmokeDependencies): SmokeActivities {
   return {
     smoke: answering(async (input: SmokeInput) => {
       const context = Context.current();
-      return heartbeating(context, () =>
+      return cancellable(context.cancellationSignal, () =>
         withCleanUp(
           (what, error) => context.log.warn(`could not ${what} after a smoke test; the sweep removes it`, { error }),
           (later) =>
@@ -68,17 +66,13 @@ export function createSmoke(dependencies: SmokeDependencies): SmokeActivities {
   };
 }
 
-/** Tells Temporal that we live until `act` has ended with all its clean-up, and ends as cancelled whatever the cancellation broke. */
-async function heartbeating<Result>(context: Context, act: () => Promise<Result>): Promise<Result> {
-  context.heartbeat();
-  const timer = setInterval(() => context.heartbeat(), heartbeatMs);
+/** Ends as cancelled, whatever the cancellation broke. The boundary tells Temporal all the while that we live. */
+async function cancellable<Result>(signal: AbortSignal, act: () => Promise<Result>): Promise<Result> {
   try {
     return await act();
   } catch (error) {
-    if (context.cancellationSignal.aborted) throw new CancelledFailure('the smoke test was cancelled', [], asError(error));
+    if (signal.aborted) throw new CancelledFailure('the smoke test was cancelled', [], asError(error));
     throw error;
-  } finally {
-    clearInterval(timer);
   }
 }
 

@@ -85,7 +85,7 @@ async function startOwned(options: EmbeddedTemporalOptions, giveBack: () => Prom
     await stop();
     throw error;
   }
-  log.info({ address, uiUrl, pid: server.pid() }, 'embedded Temporal serves');
+  log.info({ address, uiUrl, serverPid: server.pid() }, 'embedded Temporal serves');
   return { address, namespace, uiUrl, pid: () => server.pid(), stop };
 }
 
@@ -101,7 +101,7 @@ function serverArguments(database: string, port: number, uiPort: number): string
 /** A server that a killed parent left on this file. It is ours if it is a dev server with this very file; nothing else is touched. */
 async function stopLeftovers(database: string, log: SupervisorLog): Promise<void> {
   for (const leftover of await findProcesses(`server start-dev --db-filename ${database} `)) {
-    log.warn({ pid: leftover.pid }, 'stopping the Temporal server that an earlier Landfall left running');
+    log.warn({ serverPid: leftover.pid }, 'stopping the Temporal server that an earlier Landfall left running');
     await stopProcess(leftover);
   }
 }

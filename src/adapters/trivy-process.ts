@@ -69,8 +69,8 @@ export class TrivyFailed extends Error {
 
 /** How much of standard error is kept, in characters. */
 const keptLog = 16 * 1024;
-/** How long Trivy may take to end by itself when it is stopped. */
-const stopWithinMs = 5000;
+/** How long Trivy may take to end by itself when it is stopped; while it waits for a registry it does not. */
+const stopWithinMs = 2000;
 
 /**
  * Runs Trivy to its end. When the signal aborts it is stopped, and only then this rejects with the signal's reason.

@@ -106,6 +106,8 @@ async function writeReport(
       arguments: [...scan, ...login, ...what, `${image.repository}@${image.digest}`],
       environment: {
         ...options.env,
+        // Unpacked layers go where they are removed with the report, also when Trivy is killed.
+        TMPDIR: dirname(report),
         ...(credentials === undefined ? {} : { TRIVY_USERNAME: credentials.username }),
         ...(options.plainHttp(registry) ? { TRIVY_INSECURE: 'true' } : {}),
       },

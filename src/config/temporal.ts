@@ -11,7 +11,8 @@ export type TemporalSettings = EmbeddedTemporal | TemporalCluster;
 
 export interface EmbeddedTemporal {
   readonly kind: 'embedded';
-  readonly port: number;
+  /** Absent: Temporal's usual port where that is free, else any. */
+  readonly port?: number;
   readonly namespace: string;
 }
 
@@ -46,7 +47,7 @@ export const defaultTemporalPort = 7233;
 export function temporalSettings(input: TemporalInput, env: Environment, directory: string): TemporalSettings {
   const address = env.TEMPORAL_ADDRESS || input.address;
   const namespace = env.TEMPORAL_NAMESPACE || input.namespace || defaultNamespace;
-  if (address === undefined) return { kind: 'embedded', port: input.port ?? defaultTemporalPort, namespace };
+  if (address === undefined) return { kind: 'embedded', namespace, ...(input.port === undefined ? {} : { port: input.port }) };
   const apiKey = env.TEMPORAL_API_KEY ? 'env:TEMPORAL_API_KEY' : input.apiKey;
   const tls = typeof input.tls === 'object' ? absoluteFiles(input.tls, directory) : (input.tls ?? apiKey !== undefined);
   return { kind: 'cluster', address, namespace, tls, ...(apiKey === undefined ? {} : { apiKey }) };

@@ -35,9 +35,7 @@ export async function startService(file: string, env: Environment): Promise<Serv
   if (wanted.includes('worker')) installRuntime(log);
 
   const stops: (() => Promise<void>)[] = [];
-  const stop = async (): Promise<void> => {
-    for (const stopOne of stops.splice(0).reverse()) await stopOne();
-  };
+  const stop = (): Promise<void> => stopAll(stops.splice(0).reverse());
   try {
     const temporal = await reachTemporal(configuration, env, log);
     stops.push(temporal.stop);
@@ -50,6 +48,13 @@ export async function startService(file: string, env: Environment): Promise<Serv
     await stop();
     throw error;
   }
+}
+
+/** One after the other; one that fails does not keep the next from being stopped. */
+async function stopAll(stops: readonly (() => Promise<void>)[]): Promise<void> {
+  const errors: unknown[] = [];
+  for (const stop of stops) await stop().catch((error: unknown) => errors.push(error));
+  if (errors.length > 0) throw new AggregateError(errors, 'not everything could be stopped in order');
 }
 
 function load(file: string, env: Environment): Configuration {

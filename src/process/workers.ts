@@ -47,7 +47,7 @@ export async function startWorkers(
       stickyQueueScheduleToStartTimeout: '5s',
       ...more,
     });
-  const workers = await Promise.all([
+  const [main, lanes, docker] = await Promise.all([
     create(taskQueues.main, { workflowBundle }),
     create(taskQueues.lanes, { workflowBundle }),
     // Scans and smoke tests are what a host can stand only so many of.
@@ -55,16 +55,23 @@ export async function startWorkers(
   ]);
   const sweep = createSweep({ ...dependencies, isPending: createIsPending(temporal.client), now: () => new Date(), log });
   sweep.start();
-  const running = Promise.all(workers.map((worker) => worker.run())).then(() => undefined);
+  const [mainRuns, lanesRun, dockerRuns] = [main.run(), lanes.run(), docker.run()];
   return {
-    running,
+    running: Promise.all([mainRuns, lanesRun, dockerRuns]).then(() => undefined),
     async stop() {
-      for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
-      await running;
+      // Rollouts that drain still ask their lanes, so these go last.
+      shutDown(main, docker);
+      await Promise.allSettled([mainRuns, dockerRuns]);
+      shutDown(lanes);
+      await Promise.all([mainRuns, lanesRun, dockerRuns]);
       await sweep.stop();
       await connection.close();
     },
   };
+}
+
+function shutDown(...workers: Worker[]): void {
+  for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
 }
 
 /** Once per process, before the first worker: Temporal's own words go into our log, and signals are ours to handle. */

@@ -6,7 +6,7 @@ import { ApplicationFailure } from '@temporalio/activity';
 import type Docker from 'dockerode';
 import type { SmokeFailure, SmokeSummary } from '../../src/domain/outcomes.ts';
 import type { SmokePlan } from '../../src/domain/plan.ts';
-import { ensureDocker, expectEvent, hasImage, labelled } from '../support/docker.ts';
+import { ensureDocker, expectEvent, hasImage, labelled, removeImagesOf } from '../support/docker.ts';
 import { hostPlatform, type ImageOptions, pushImage, pushIndex } from '../support/images.ts';
 import { type Registry, startRegistry } from '../support/registry.ts';
 import { imageToSmoke, type SmokeAttempt, smokePlan, startSmoke } from '../support/smoke.ts';
@@ -20,7 +20,10 @@ describe('smoke', function () {
     docker = await ensureDocker();
     registry = await startRegistry();
   });
-  after(() => registry.stop());
+  after(async () => {
+    await removeImagesOf(docker, registry.host);
+    await registry.stop();
+  });
 
   async function image(name: string, options: ImageOptions) {
     const digest = await pushImage(registry, name, 'latest', { busybox: true, ...options });
@@ -111,7 +114,7 @@ describe('smoke', function () {
 
   describe('says that a container failed', () => {
     it('at once when it exits, with its exit code and the last 50 lines of both streams', async () => {
-      const script = 'i=0; while [ $i -lt 70 ]; do echo "line $i"; i=$((i+1)); done; echo "no database" >&2; exit 3';
+      const script = 'i=0; while [ $i -lt 70 ]; do echo "line $i"; i=$((i+1)); done; sleep 0.2; echo "no database" >&2; exit 3';
       const startedAt = performance.now();
       const { message, failure } = await fails(
         'exits',
@@ -310,7 +313,8 @@ describe('smoke', function () {
   it('refuses an image that is not for the platform of the host', async () => {
     const other = hostPlatform() === 'linux/amd64' ? 'linux/arm64' : 'linux/amd64';
     const digest = await pushImage(registry, 'foreign', 'latest', { busybox: true, cmd: ['true'], platform: other });
-    const told = imageToSmoke(`${registry.host}/foreign`, digest, [other]);
+    // What verify knows is said before anything is pulled, so this registry need not be there.
+    const told = imageToSmoke('127.0.0.1:1/foreign', digest, [other]);
     const untold = imageToSmoke(`${registry.host}/foreign`, digest, []);
     for (const verified of [told, untold]) {
       const { outcome } = startSmoke({ docker, image: verified, smoke: smokePlan() });

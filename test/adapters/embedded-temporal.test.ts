@@ -78,10 +78,6 @@ describe('the embedded Temporal server', function () {
     return withClient(server, async (client) => (await client.workflow.getHandle(workflowId).describe()).status.name);
   }
 
-  async function untilDead(pid: number): Promise<void> {
-    while ((await identify(pid)) !== undefined) await new Promise((passed) => setTimeout(passed, 20));
-  }
-
   it('serves a namespace that keeps 720 h and takes our search attributes at once, and says where it is', async () => {
     const server = await start();
     const workflowId = await startWorkflow(server);
@@ -135,10 +131,15 @@ describe('the embedded Temporal server', function () {
 
   it('stops the server that a killed parent left, and goes on with its file', async () => {
     const leftover = await startAndKillParent(folder);
-    assert.ok(await identify(leftover.pid), 'the server outlives its parent');
-    const server = await start();
-    await untilDead(leftover.pid);
-    assert.equal(await statusOf(server, leftover.workflowId), 'RUNNING');
+    const abandoned = await identify(leftover.pid);
+    assert.ok(abandoned, 'the server outlives its parent');
+    try {
+      const server = await start();
+      assert.equal(await identify(leftover.pid), undefined, 'the abandoned server runs on');
+      assert.equal(await statusOf(server, leftover.workflowId), 'RUNNING');
+    } finally {
+      if ((await identify(leftover.pid))?.started === abandoned.started) process.kill(leftover.pid, 'SIGKILL');
+    }
   });
 
   it('refuses a folder that a running Landfall has', async () => {

@@ -17,7 +17,7 @@ describe('loading a configuration', () => {
       receivers: {},
       registries: {},
       forge: {},
-      temporal: { kind: 'embedded', port: 7233, namespace: 'default' },
+      temporal: { kind: 'embedded', namespace: 'default' },
       trivy: { offline: false },
       docker: {},
       log: { level: 'info' },

@@ -113,6 +113,10 @@ describe('the suggestion for an unknown key', () => {
     for (const typed of ['deploy', 'approval', 'windows', 'x', '']) assert.equal(nearest(typed, keys), undefined, typed);
   });
 
+  it('counts the swap of two neighbours as one edit', () => {
+    assert.equal(editDistance('listen', 'lisetn'), 1);
+  });
+
   it('measures a distance: none to itself, the same both ways, one for a single edit', () => {
     const word = fc.string({ maxLength: 8 });
     fc.assert(

@@ -17,7 +17,7 @@ describe('a push to a real registry', function () {
     return world;
   };
   afterEach(async function () {
-    if (this.currentTest?.state === 'failed') console.error(world?.landfall().output().slice(-6_000));
+    if (this.currentTest?.state === 'failed') console.error(world?.lastWords());
     await world?.stop();
     world = undefined;
   });

@@ -10,7 +10,9 @@ import { withLock } from '../../scripts/setup/lock.mjs';
 import { isDebianLike } from '../../scripts/setup/machine.mjs';
 import { nodeModulesCurrent, samePackages } from '../../scripts/setup/node-modules.mjs';
 import { trivyImageScript } from '../../scripts/setup/obtain.mjs';
+import { isStatic } from '../../scripts/setup/tools.mjs';
 import { missingText, setUp } from '../../scripts/setup.mjs';
+import { findTool } from '../../src/adapters/tools.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const bare = { root: false, aptAllowed: false, goFound: false, pipFound: false, dockerdFound: false, dockerReachable: false };
@@ -70,6 +72,15 @@ describe('set-up chooses', () => {
     const { status, stderr } = spawnSync('sh', ['-n'], { input: script, encoding: 'utf8' });
     assert.equal(status, 0, stderr);
     assert.match(script, /aquasec\/trivy:1\.2\.3 "\$@"/);
+  });
+});
+
+describe('a program for an image that holds nothing else', () => {
+  it('is one without a loader', async () => {
+    const busybox = findTool('busybox');
+    assert.ok(busybox, 'the tests need busybox');
+    assert.equal(isStatic(await readFile(busybox)), true);
+    assert.equal(isStatic(await readFile('/bin/sh')), false);
   });
 });
 

@@ -42,7 +42,9 @@ export async function hasImage(docker: Docker, reference: string): Promise<boole
 export async function expectEvent(docker: Docker, rollout: string, event: string): Promise<{ readonly seen: Promise<string> }> {
   const stop = new AbortController();
   const filters = { type: ['container' as const], label: [`landfall.rollout=${rollout}`], event: [event] };
-  const stream = await docker.getEvents({ filters, abortSignal: stop.signal });
+  // A test that failed before the event must not keep the process.
+  const abortSignal = AbortSignal.any([stop.signal, AbortSignal.timeout(30_000)]);
+  const stream = await docker.getEvents({ filters, abortSignal });
   const seen = (async () => {
     for await (const { id } of jsonLines(stream)) {
       stop.abort();
@@ -50,5 +52,14 @@ export async function expectEvent(docker: Docker, rollout: string, event: string
     }
     throw new Error(`Docker's events ended before '${event}' of ${rollout}`);
   })();
+  seen.catch(() => undefined);
   return { seen };
+}
+
+/** Removes the images of a test's registry, such as killed workers leave them. */
+export async function removeImagesOf(docker: Docker, registryHost: string): Promise<void> {
+  const references = (await docker.listImages()).flatMap(({ RepoDigests }) => RepoDigests ?? []);
+  for (const reference of references) {
+    if (reference.startsWith(`${registryHost}/`)) await docker.getImage(reference).remove();
+  }
 }

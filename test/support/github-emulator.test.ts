@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -218,6 +220,21 @@ describe('the GitHub emulator', function () {
     });
     await assert.rejects(reader.rest.repos.get({ owner: 'team', repo: 'secret' }), refused(404, /^Not Found/));
     assert.equal((await client(github).rest.repos.get({ owner: 'team', repo: 'secret' })).status, 200);
+  });
+
+  it('takes a client that goes away in the middle of a request for no violation', async () => {
+    const github = await start();
+    const socket = connect(Number(new URL(github.url).port), '127.0.0.1');
+    await once(socket, 'connect');
+    socket.write('POST /repos/team/deployment/git/blobs HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{"content":');
+    // It has been read once a whole request that came after it is answered.
+    assert.equal((await github.ask('GET', `/repos/${fullName}`)).status, 200);
+    socket.resetAndDestroy();
+    assert.equal((await github.ask('GET', `/repos/${fullName}`)).status, 200);
+    await github.stop();
+    assert.deepEqual(github.violations, []);
+    assert.equal(github.requests.filter(({ method }) => method === 'POST').length, 0);
+    started.length = 0;
   });
 
   it('reaches its rate limit after the given number of requests', async () => {

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { gzipSync } from 'node:zlib';
+import { findTool } from '../../src/adapters/tools.mjs';
 import type { Digest } from '../../src/domain/image-reference.ts';
 import type { RegistryEndpoint } from './registry.ts';
 import { type Descriptor, pushBlob, pushManifest, sha256, mediaTypes as types } from './registry-upload.ts';
@@ -187,7 +188,11 @@ async function layerTars(options: ImageOptions): Promise<Buffer[]> {
   const layers: Buffer[] = [];
   if (options.busybox) {
     const links = busyboxCommands.map((command): TarEntry => ({ path: `bin/${command}`, link: 'busybox', mode: 0o777 }));
-    const busybox: TarEntry = { path: 'bin/busybox', content: await readFile('/bin/busybox'), mode: 0o755 };
+    const busybox: TarEntry = {
+      path: 'bin/busybox',
+      content: await readFile(findTool('busybox') ?? '/bin/busybox'),
+      mode: 0o755,
+    };
     layers.push(ustar([{ path: 'bin', mode: 0o755 }, busybox, ...links, { path: 'tmp', mode: 0o1777 }]));
   }
   const files = Object.entries(options.files ?? {}).map(([path, content]): TarEntry => {

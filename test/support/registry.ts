@@ -59,6 +59,9 @@ export async function startRegistry(options: RegistryOptions = {}): Promise<Regi
   await writeSettings(place, settings, folder, options);
   const log: string[] = [];
   const child = serve(place, settings, folder);
+  // A test process that ends early leaves no registry behind.
+  const killAtExit = () => void child.kill('SIGKILL');
+  process.once('exit', killAtExit);
   const port = await listeningPort(child, log);
   const credentials = Buffer.from(`${registryAccount.user}:${registryAccount.password}`).toString('base64');
   return {
@@ -69,6 +72,7 @@ export async function startRegistry(options: RegistryOptions = {}): Promise<Regi
     folder,
     log,
     async stop() {
+      process.off('exit', killAtExit);
       if (child.exitCode === null && child.signalCode === null) {
         const exited = once(child, 'exit');
         child.kill('SIGTERM');

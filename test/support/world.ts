@@ -46,6 +46,8 @@ export interface World {
   readonly webhooks: string;
   readonly operators: string;
   landfall(): RunningLandfall;
+  /** The end of what Landfall has printed, for a test that failed. */
+  lastWords(): string;
   /** Starts Landfall (again). */
   start(): Promise<RunningLandfall>;
   push(tag: string, image?: ImageOptions): Promise<Digest>;
@@ -129,6 +131,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
       if (running === undefined) throw new Error('Landfall is not running');
       return running;
     },
+    lastWords: () => running?.output().slice(-6_000) ?? 'Landfall did not start',
     async start() {
       running = await startLandfall(folder, env);
       return running;

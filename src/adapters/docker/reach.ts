@@ -1,6 +1,6 @@
 import type Docker from 'dockerode';
 import type { ReadText } from './endpoint.ts';
-import { isMissing } from './errors.ts';
+import { isMissing, statusOf } from './errors.ts';
 
 /**
  * How a probe gets to the container: `loopback`, through a port that Docker publishes on this host; `network`, by joining the
@@ -35,6 +35,8 @@ export async function workerReach(
     return { hostReach: 'network', ownContainer: id };
   } catch (error) {
     if (isMissing(error)) return { hostReach: 'loopback' };
-    throw error;
+    if (statusOf(error) !== undefined) throw error;
+    // Docker is down, or not there for this worker. It may come: then it is most likely the one that runs us.
+    return { hostReach: 'network', ownContainer: id };
   }
 }

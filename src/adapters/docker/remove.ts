@@ -49,7 +49,7 @@ export async function removeContainer(docker: Docker, idOrName: string): Promise
   }
 }
 
-/** Removes a network, and first whatever is still in it: a killed worker that ran in a container is. */
+/** Removes a network, and takes whatever is in it out first: a worker that runs in a container has joined it to probe. */
 export async function removeNetwork(docker: Docker, idOrName: string): Promise<void> {
   const network = docker.getNetwork(idOrName);
   try {
@@ -61,8 +61,7 @@ export async function removeNetwork(docker: Docker, idOrName: string): Promise<v
   }
 }
 
-/** Takes a container out of a network. It is no error where it is not in it. */
-export async function leaveNetwork(docker: Docker, network: string, container: string): Promise<void> {
+async function leaveNetwork(docker: Docker, network: string, container: string): Promise<void> {
   try {
     await docker.getNetwork(network).disconnect({ Container: container, Force: true });
   } catch (error) {

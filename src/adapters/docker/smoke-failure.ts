@@ -82,8 +82,8 @@ function ranFor(state: State): number | undefined {
 /** What a log says, and which capability is then the likely one. Only for advice: a wrong guess costs a reader a moment. */
 const symptoms: readonly (readonly [RegExp, string])[] = [
   [/chown|fchown|change owner/i, 'CHOWN'],
-  [/set(re|res|e)?[ug]id|setgroups|initgroups|su-exec|gosu|switch(ing)? user/i, 'SETUID and SETGID'],
-  [/bind.*(permission denied|not permitted|EACCES)|(permission denied|EACCES).*(bind|listen)/i, 'NET_BIND_SERVICE'],
+  [/set(re|res|e)?[ug]id|setgroups|initgroups|su-exec|gosu|switch(ing|ed)? (user|to)/i, 'SETUID and SETGID'],
+  [/(bind|listen)\b.*(permission denied|not permitted|EACCES)/i, 'NET_BIND_SERVICE'],
   [/chmod|utime/i, 'FOWNER'],
   [/raw socket|ping:/i, 'NET_RAW'],
   [/permission denied|EACCES/i, 'DAC_OVERRIDE'],

@@ -12,7 +12,7 @@ import { createMask, lastLines, readLog } from './log-lines.ts';
 import { type Address, createProbe } from './probe.ts';
 import type { HostReach } from './reach.ts';
 import { createBell, waitUntilOver } from './readiness.ts';
-import { findOurs, leaveNetwork, remove, removeContainer } from './remove.ts';
+import { findOurs, remove, removeContainer } from './remove.ts';
 import { type FailureContext, smokeRefusal, startRefusal } from './smoke-failure.ts';
 import { createSmokeNetwork } from './smoke-network.ts';
 
@@ -65,7 +65,6 @@ export async function smokeTest(test: SmokeTest): Promise<SmokeSummary> {
   await createSmokeNetwork(docker, nameOf(run), labels, later);
   signal.throwIfAborted();
   const container = await createContainer(test, smoke, daemon, environment, labels);
-  signal.throwIfAborted();
   return watchOver(test, smoke, daemon, container, environment);
 }
 
@@ -147,8 +146,8 @@ async function watchOver(
   const bell = createBell();
   const watch = new AbortController();
   test.later('end the watch', async () => watch.abort());
-  const created = await container.inspect();
-  await watchContainer(docker, container.id, created.Created, bell.ring, watch.signal);
+  const created = await container.inspect({ abortSignal: signal });
+  await watchContainer(docker, container.id, created.Created, bell.ring, AbortSignal.any([watch.signal, signal]));
 
   const readTail = async () => lastLines(await readLog(docker, container.id, created.Config.Tty), mask);
   const startedAt = performance.now();
@@ -177,7 +176,10 @@ async function addressOf(test: SmokeTest, smoke: SmokePlan, container: Docker.Co
   const port = probedPort(smoke);
   if (port === undefined) return undefined;
   const network = nameOf(test.run);
-  if (test.hostReach === 'network' && test.ownContainer !== undefined) await join(test, network, test.ownContainer);
+  if (test.hostReach === 'network' && test.ownContainer !== undefined) {
+    // The network's removal, which is arranged already, takes whoever is in it out first.
+    await test.docker.getNetwork(network).connect({ Container: test.ownContainer });
+  }
   const { Networks, Ports } = (await container.inspect()).NetworkSettings;
   if (test.hostReach === 'network') {
     const host = Networks[network]?.IPAddress;
@@ -185,9 +187,4 @@ async function addressOf(test: SmokeTest, smoke: SmokePlan, container: Docker.Co
   }
   const published = Ports[`${port}/tcp`]?.[0];
   return published ? { host: '127.0.0.1', port: Number(published.HostPort), proxied: true } : undefined;
-}
-
-async function join({ docker, later }: SmokeTest, network: string, ownContainer: string): Promise<void> {
-  later(`leave network ${network}`, () => leaveNetwork(docker, network, ownContainer));
-  await docker.getNetwork(network).connect({ Container: ownContainer });
 }

@@ -15,7 +15,7 @@ import { mergingRoutes } from './routes/merging.ts';
 import { peopleRoutes } from './routes/people.ts';
 import { pullRoutes } from './routes/pulls.ts';
 import { repositoryRoutes } from './routes/repositories.ts';
-import { type Call, ErrorReply, notFound, type Reply, type Routes } from './routing.ts';
+import { type Call, ErrorReply, type Reply, type Routes, visibleRepository } from './routing.ts';
 import {
   type Account,
   type App,
@@ -83,6 +83,8 @@ export interface GitHub {
   /** Asks the API as the person `octocat`. @returns status and body of the answer */
   ask(method: string, path: string, body?: unknown): Promise<{ status: number; body: unknown }>;
   failNext(fault: Fault): void;
+  /** Somebody else is quicker: `act` is done right before the next request of the operation (`git/update-ref`) is answered. */
+  beforeNext(operation: string, act: () => Promise<unknown>): void;
   /** @throws where anything was outside of GitHub's description: the test that did it fails */
   stop(): Promise<void>;
 }
@@ -93,6 +95,8 @@ export async function startGitHub(options: GitHubOptions = {}): Promise<GitHub> 
   const server = new GitHubServer(await gitHubDescription(), options);
   const http = createServer((request, response) => {
     server.handle(request, response).catch((error: unknown) => {
+      // A client that is killed while it sends has asked for nothing.
+      if (!request.complete) return;
       server.violations.push(`the emulator failed at ${request.method} ${request.url}: ${String(error)}`);
       response.destroy();
     });
@@ -116,9 +120,11 @@ export async function startGitHub(options: GitHubOptions = {}): Promise<GitHub> 
     addToken: (added, account) => world.tokens.set(added, account),
     ask: (method, path, body) => ask(`${url}${path}`, method, body),
     failNext: (fault) => faults.add(fault),
+    beforeNext: (operation, act) => server.interruptions.set(operation, act),
     async stop() {
       http.close();
       http.closeAllConnections();
+      await server.answered();
       await rm(folder, { recursive: true, force: true });
       if (violations.length > 0) throw new Error(`outside of GitHub's description of its API:\n${violations.join('\n')}`);
     },
@@ -137,6 +143,8 @@ class GitHubServer {
   readonly faults = new Faults();
   readonly requests: RecordedRequest[] = [];
   readonly violations: string[] = [];
+  /** What is done before the next request of an operation, by the operation. */
+  readonly interruptions = new Map<string, () => Promise<unknown>>();
   readonly #description: Description;
   readonly #routes: Routes;
   readonly #limit: number;
@@ -195,6 +203,11 @@ class GitHubServer {
     response.writeHead(reply.status, { ...(answer === '' ? {} : type), ...this.#rateLimit(), ...reply.headers }).end(answer);
   }
 
+  /** Resolves once nothing is being answered any more. */
+  async answered(): Promise<void> {
+    await this.#turn;
+  }
+
   #inTurn<Result>(act: () => Promise<Result>): Promise<Result> {
     const result = this.#turn.then(act);
     this.#turn = result.catch(() => undefined);
@@ -213,14 +226,16 @@ class GitHubServer {
     if (wrong.length > 0) return this.#violated(request, wrong);
     const route = this.#routes[operation.id];
     if (route === undefined) return this.#violated(request, [`the emulator does not know ${operation.id} yet`]);
+    const interrupt = this.interruptions.get(operation.id);
+    this.interruptions.delete(operation.id);
+    await interrupt?.();
     const { owner, repo } = operation.parameters;
     const fullName = owner === undefined ? undefined : `${owner}/${repo}`;
     const reply = await errorsAnswered(async () => {
       const account = authenticate(this.world, request.headers.authorization);
       if (this.requests.length > this.#limit) throw new ErrorReply(403, `API rate limit exceeded for ${account.login}.`);
       const call: Call = { world: this.world, account, parameters: operation.parameters, query, body };
-      const repository = this.world.repositories.get(fullName?.toLowerCase() ?? '');
-      if (fullName !== undefined && (repository === undefined || !sees(account, repository))) throw notFound();
+      const repository = fullName === undefined ? undefined : visibleRepository(call);
       authorize(account, route, fullName);
       if (repository) await refreshPulls(this.world, repository);
       return route.answer(call);
@@ -246,12 +261,6 @@ class GitHubServer {
       'x-ratelimit-resource': 'core',
     };
   }
-}
-
-/** The app itself, by its JSON Web Token, is asked only about its installations. */
-function sees(account: Account, repository: Repository): boolean {
-  if (!repository.private || account.app !== undefined) return true;
-  return account.repositories?.some((name) => name.toLowerCase() === repository.fullName.toLowerCase()) ?? true;
 }
 
 async function errorsAnswered(answer: () => Promise<Reply>): Promise<Reply> {

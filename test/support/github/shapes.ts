@@ -15,7 +15,9 @@ function userId(login: string): number {
 }
 
 export function user(world: World, login: string): Shape {
-  const url = `${world.url}/users/${login}`;
+  // The login of an app ends with `[bot]`.
+  const path = encodeURIComponent(login);
+  const url = `${world.url}/users/${path}`;
   const id = userId(login);
   return {
     login,
@@ -24,7 +26,7 @@ export function user(world: World, login: string): Shape {
     avatar_url: `${world.url}/avatars/${id}`,
     gravatar_id: '',
     url,
-    html_url: `${world.url}/${login}`,
+    html_url: `${world.url}/${path}`,
     followers_url: `${url}/followers`,
     following_url: `${url}/following{/other_user}`,
     gists_url: `${url}/gists{/gist_id}`,

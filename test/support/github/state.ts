@@ -1,4 +1,4 @@
-import { type Commit, type GitRepository, noCommit } from './git-repository.ts';
+import { type GitRepository, noCommit } from './git-repository.ts';
 
 /** What the emulator knows beside git, shared by its routes. */
 export interface World {
@@ -183,5 +183,3 @@ export function latestStatuses(repository: Repository, sha: string): CommitStatu
   for (const status of repository.statuses) if (status.sha === sha) latest.set(status.context.toLowerCase(), status);
   return [...latest.values()];
 }
-
-export type { Commit };

@@ -46,7 +46,8 @@ async function createInstallationToken(call: Call) {
   const owned = [...call.world.repositories.values()].filter(({ owner }) => owner.toLowerCase() === app.owner.toLowerCase());
   call.world.tokens.set(token, {
     login: 'landfall[bot]',
-    permissions: app.permissions,
+    // A token keeps what it was made with, whatever the app is granted later.
+    permissions: { ...app.permissions },
     repositories: owned.map(({ fullName }) => fullName),
     installation: app.installation,
     expiresAt,

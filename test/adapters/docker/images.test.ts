@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict';
+import { createImages, type PullOptions } from '../../../src/adapters/docker/images.ts';
+import { ensureDocker, hasImage } from '../../support/docker.ts';
+import { hostPlatform, pushImage, pushIndex } from '../../support/images.ts';
+import { startRegistry } from '../../support/registry.ts';
+
+describe('images', function () {
+  this.timeout(30_000);
+  const options = (): PullOptions => ({
+    platform: hostPlatform(),
+    credentials: async () => undefined,
+    signal: new AbortController().signal,
+    now: () => new Date(),
+  });
+
+  it('are removed when the last of their users gives them back, and not before', async () => {
+    const docker = await ensureDocker();
+    const registry = await startRegistry();
+    try {
+      const digest = await pushImage(registry, 'shared', 'latest', { cmd: ['true'], env: { ONLY: 'shared' } });
+      const reference = `${registry.host}/shared@${digest}`;
+      const images = createImages(docker);
+      await images.take(reference, options());
+      await images.take(reference, options());
+      await images.giveBack(reference);
+      assert.equal(await hasImage(docker, reference), true);
+      await images.giveBack(reference);
+      assert.equal(await hasImage(docker, reference), false);
+    } finally {
+      await registry.stop();
+    }
+  });
+
+  it('of an index without the platform are refused', async () => {
+    const docker = await ensureDocker();
+    const registry = await startRegistry();
+    try {
+      const platform = hostPlatform() === 'linux/amd64' ? 'linux/arm64' : 'linux/amd64';
+      const { digest } = await pushIndex(registry, 'other', 'latest', [{ cmd: ['true'], platform }]);
+      const images = createImages(docker);
+      const taking = images.take(`${registry.host}/other@${digest}`, options());
+      await assert.rejects(taking, { name: 'PlatformMissing', message: new RegExp(`for ${hostPlatform()}`) });
+    } finally {
+      await registry.stop();
+    }
+  });
+});

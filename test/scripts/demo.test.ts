@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { evidence, problemsWith } from '../../scripts/demo/outcomes.ts';
+import { parseReference } from '../../src/domain/image-reference.ts';
+import type { RolloutState, StepState } from '../../src/domain/rollout-state.ts';
+
+const digest = `sha256:${'a'.repeat(64)}`;
+const time = '2026-01-01T00:00:00Z';
+
+function rollout(service: string, status: RolloutState['status'], steps: StepState[] = []): RolloutState {
+  const { repository, tag, digest: parsed } = parseReference(`127.0.0.1:5001/demo/${service}:latest@${digest}`);
+  assert.ok(tag && parsed);
+  return { service, status, steps, image: { repository, tag, digest: parsed }, proposals: {}, startedAt: time, changedAt: time };
+}
+
+const web = rollout('web', 'proposed');
+const shop = rollout('shop', 'blocked', [{ step: 'scan', status: 'blocked', reason: 'critical: CVE-2021-44906' }]);
+const mailer = rollout('mailer', 'blocked', [
+  { step: 'smoke', status: 'blocked', details: { log: 'no host in /etc/mailer.conf' } },
+]);
+const diff = `--- a/f\n+++ b/f\n-  image: 127.0.0.1:5001/demo/web:1\n+  image: 127.0.0.1:5001/demo/web:latest@${digest}\n`;
+const branches = ['main', 'landfall/web-production'];
+
+describe('the demo', () => {
+  it('is content with the three promised outcomes only', () => {
+    assert.deepEqual(problemsWith([web, shop, mailer], diff, branches), []);
+    assert.match(problemsWith([shop, mailer], diff, branches)[0] ?? '', /web: expected proposed, found no rollout/);
+    assert.match(problemsWith([web, rollout('shop', 'proposed'), mailer], diff, branches)[0] ?? '', /shop: expected blocked/);
+    const elsewhere = rollout('mailer', 'blocked', [{ step: 'verify', status: 'blocked' }]);
+    assert.match(problemsWith([web, shop, elsewhere], diff, branches)[0] ?? '', /blocked at smoke, found it blocked at verify/);
+  });
+
+  it('is not content with a second changed line, another digest, or another branch', () => {
+    assert.match(problemsWith([web, shop, mailer], `${diff}+  more: true\n`, branches)[0] ?? '', /one changed line .* 2 added/);
+    assert.match(problemsWith([web, shop, mailer], diff.replace(digest, 'sha256:b'), branches)[0] ?? '', /one changed line/);
+    assert.match(problemsWith([web, shop, mailer], diff, [...branches, 'landfall/shop-production'])[0] ?? '', /and no other/);
+  });
+
+  it('shows findings and log lines as a person reads them', () => {
+    assert.equal(evidence({ log: 'fatal: no host', exitCode: 3, platform: 'linux/amd64' }), 'fatal: no host\nexit code 3');
+    const worst = [
+      { kind: 'vulnerability', severity: 'critical', id: 'CVE-1', where: 'a', installed: '1', platform: 'linux/amd64' },
+    ];
+    assert.equal(evidence({ worst }), 'critical  CVE-1  a  1  no fix yet');
+  });
+
+  it('pushes three real images, prints the three outcomes, and exits 0', async function () {
+    this.timeout(240_000);
+    const script = fileURLToPath(new URL('../../scripts/demo.mjs', import.meta.url));
+    const child = spawn(process.execPath, [script], { stdio: ['ignore', 'pipe', 'pipe'] });
+    let said = '';
+    for (const stream of [child.stdout, child.stderr])
+      stream.on('data', (chunk) => {
+        said += chunk;
+      });
+    const [code] = await once(child, 'close');
+    assert.equal(code, 0, said);
+    assert.match(said, /web: proposed/);
+    assert.match(said, /shop: blocked[\s\S]*CVE-2021-44906/);
+    assert.match(said, /mailer: blocked[\s\S]*no host in \/etc\/mailer\.conf/);
+    assert.match(said, /\+ {4}image: \S+\/demo\/web:latest@sha256:[0-9a-f]{64} {3}# the shop window/);
+  });
+});
