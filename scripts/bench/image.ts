@@ -3,43 +3,51 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import type { ImageOptions } from '../../test/support/images.ts';
 
-/** What the measured service does once it is started. */
+/** How the measured service behaves once its container is started. */
 export const service = {
-  /** From the start of its container to its first answer: a Node or Python service that connects to its database first. */
+  /** Until its first answer: it loads its libraries and connects to its database. */
   startsWithinSeconds: 3,
   port: 8080,
   path: '/health',
 } as const;
 
-/** What a Node service is made of, read once: it is the same in every image. */
+/** What a service is made of; read once, because most of it is the same in every image. */
 export type ServiceFiles = Readonly<Record<string, Buffer>>;
 
 /**
- * The files of a typical Node service: the Node program itself, the JavaScript and the `package.json` of every installed package, and
- * the service's own source. They are this checkout's own, so that Trivy, gzip and Docker have the work that real ones give them.
+ * The files of a typical Python service, 150 MB: an interpreter, and some hundred packages in `site-packages`. Real content of about that size is
+ * taken from this checkout, the Node program and the packages of node_modules, so that gzip, Docker and Trivy have real work. It is
+ * laid out as Python has it, because Trivy looks for secrets there, and passes over node_modules.
  */
 export async function readServiceFiles(root: string): Promise<ServiceFiles> {
-  const packages = await filesIn(root, 'node_modules', (path) => /\.[cm]?js$|\/package\.json$/.test(path));
-  const source = await filesIn(root, 'src', (path) => path.endsWith('.ts'));
-  return { 'usr/bin/node': await readFile(process.execPath), ...packages, ...source };
+  const modules = join(root, 'node_modules');
+  const entries = await readdir(modules, { recursive: true, withFileTypes: true });
+  const paths = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  const files: Record<string, Buffer> = { 'usr/bin/python3': await readFile(process.execPath) };
+  for (const path of paths) {
+    const place = relative(modules, path).replaceAll('node_modules/', 'vendored/');
+    if (/\.[cm]?js$/.test(path)) files[`app/site-packages/${place}`] = await readFile(path);
+    if (/^(?:@[^/]+\/)?[^/]+\/package\.json$/.test(place)) {
+      files[`app/site-packages/${place.replace('/package.json', '.dist-info/METADATA')}`] = await metadataOf(path);
+    }
+  }
+  return files;
 }
 
-/** An image whose layer of some 150 MB has never been seen before, so that nobody has anything of it but busybox in a cache. */
+/** What pip keeps of an installed package, and what Trivy knows it by. */
+async function metadataOf(path: string): Promise<Buffer> {
+  const { name, version } = JSON.parse(await readFile(path, 'utf8')) as { name?: string; version?: string };
+  return Buffer.from(`Metadata-Version: 2.1\nName: ${name}\nVersion: ${version}\nLicense: MIT\n`);
+}
+
+/** An image whose layer nobody has seen before, so that nothing of it but busybox is in anybody's cache. */
 export function freshImage(files: ServiceFiles): ImageOptions {
   const { startsWithinSeconds, port, path } = service;
   return {
     busybox: true,
-    // Its start is slept through rather than computed, so that it takes the same time on both sides.
+    // Its start is slept through rather than computed, so that it takes the same time for both sides.
     cmd: ['sh', '-c', `sleep ${startsWithinSeconds}; exec httpd -f -p ${port} -h /www`],
     exposedPorts: [`${port}/tcp`],
     files: { ...files, [`www${path}`]: `well, build ${randomBytes(8).toString('hex')}\n` },
   };
-}
-
-async function filesIn(root: string, folder: string, isWanted: (path: string) => boolean): Promise<Record<string, Buffer>> {
-  const entries = await readdir(join(root, folder), { recursive: true, withFileTypes: true });
-  const paths = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
-  const files: Record<string, Buffer> = {};
-  for (const path of paths.filter(isWanted)) files[`app/${relative(root, path)}`] = await readFile(path);
-  return files;
 }

@@ -1,0 +1,96 @@
+import type { LandfallRound, ScriptRound } from './contestants.ts';
+import { service } from './image.ts';
+
+export interface Measured {
+  readonly landfall: readonly LandfallRound[];
+  readonly script: readonly ScriptRound[];
+}
+
+/** What is wanted of Landfall, and what was found. */
+export interface Aim {
+  readonly what: string;
+  readonly atMost: number;
+  readonly found: number;
+}
+
+/** The aims of docs/benchmark.md. */
+export function aimsOf({ landfall, script }: Measured): Aim[] {
+  const wholeTime = (rounds: readonly { proposedAfterMs: number }[]) => median(rounds.map(({ proposedAfterMs }) => proposedAfterMs));
+  return [
+    { what: "Landfall's time from push to proposal, of the script's", atMost: 0.8, found: wholeTime(landfall) / wholeTime(script) },
+    {
+      what: "the rollout's own time outside activities, of its whole",
+      atMost: 0.1,
+      found: median(landfall.map(({ times }) => times.ownMs / times.wholeMs)),
+    },
+    { what: 'events of history up to the proposal', atMost: 60, found: Math.max(...landfall.map(({ events }) => events)) },
+  ];
+}
+
+export function isMet({ atMost, found }: Aim): boolean {
+  return found <= atMost;
+}
+
+/** Everything that was found, for people. Times are medians over the rounds. */
+export function reportText(measured: Measured): string {
+  const { landfall, script } = measured;
+  const own = median(landfall.map(({ times }) => times.ownMs));
+  const ownWithLane = median(landfall.map(({ times }) => times.ownWithLaneMs));
+  const whole = median(landfall.map(({ times }) => times.wholeMs));
+  const events = landfall.map((round) => round.events);
+  const bytes = landfall.map((round) => round.bytes);
+  return [
+    `From push to proposal, median of ${landfall.length} (fastest to slowest):`,
+    `  Landfall  ${spread(landfall)}  ${stepsText(landfallSteps(landfall))}`,
+    `  script    ${spread(script)}  ${stepsText(script.map(({ steps }) => steps))}`,
+    `  (the service answers ${service.startsWithinSeconds} s after its start: neither side can be faster than that)`,
+    '',
+    "The rollout's own time, outside activities, by its history:",
+    `  ${seconds(own)} of ${seconds(whole)}; with its calls to the lane, which are local activities, ${seconds(ownWithLane)}`,
+    '',
+    'History up to the proposal:',
+    `  ${range(events)} events, ${range(bytes)} bytes`,
+    '',
+    ...aimsOf(measured).map(aimText),
+  ].join('\n');
+}
+
+function aimText(aim: Aim): string {
+  const shown = (value: number): string => (Number.isInteger(value) ? String(value) : value.toFixed(value < 0.1 ? 3 : 2));
+  return `${isMet(aim) ? 'met   ' : 'MISSED'}  ${aim.what}: ${shown(aim.found)} (aim: at most ${shown(aim.atMost)})`;
+}
+
+/** Activities in the order in which they began; what runs side by side is told apart by docs/benchmark.md, not here. */
+function landfallSteps(rounds: readonly LandfallRound[]): { name: string; ms: number }[][] {
+  return rounds.map(({ times }) =>
+    times.activities.filter(({ isLocal }) => !isLocal).map(({ name, fromMs, toMs }) => ({ name, ms: toMs - fromMs })),
+  );
+}
+
+function stepsText(rounds: readonly (readonly { name: string; ms: number }[])[]): string {
+  const names = [...new Set(rounds.flatMap((steps) => steps.map(({ name }) => name)))];
+  const took = (wanted: string) => median(rounds.flatMap((steps) => steps.filter(({ name }) => name === wanted).map(({ ms }) => ms)));
+  return names.map((name) => `${name} ${seconds(took(name))}`).join(', ');
+}
+
+function spread(rounds: readonly { readonly proposedAfterMs: number }[]): string {
+  const times = rounds.map(({ proposedAfterMs }) => proposedAfterMs);
+  return `${seconds(median(times))} (${seconds(Math.min(...times))} to ${seconds(Math.max(...times))})`;
+}
+
+function range(values: readonly number[]): string {
+  const [least, most] = [Math.min(...values), Math.max(...values)];
+  return least === most ? String(least) : `${least} to ${most}`;
+}
+
+function seconds(milliseconds: number): string {
+  return `${(milliseconds / 1_000).toFixed(milliseconds < 1_000 ? 2 : 1)} s`;
+}
+
+/** @throws Error for no values */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const [low, high] = [sorted[Math.floor((sorted.length - 1) / 2)], sorted[Math.floor(sorted.length / 2)]];
+  if (low === undefined || high === undefined) throw new Error('there is no median of nothing');
+  return (low + high) / 2;
+}
