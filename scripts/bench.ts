@@ -1,5 +1,66 @@
-/** The benchmark: how long a push takes until it is a proposal, beside a straight-line shell script. docs/benchmark.md says how to read it. */
-import { type Environment, parseOptions } from './bench/options.ts';
+/** The benchmark: from a push to its proposal, beside a straight-line shell script. docs/benchmark.md says how to read it. */
+import { once } from 'node:events';
+import { startWorld, type World } from '../test/support/world.ts';
 import { type LandfallRound, measureLandfall, measureScript, type ScriptRound } from './bench/contestants.ts';
-import { readServiceFiles, type ServiceFiles, service } from './bench/image.ts';
+import { type Layout, readServiceFiles, type ServiceFiles, service } from './bench/image.ts';
 import { aimsOf, isMet, type Measured, reportText } from './bench/report.ts';
+
+export interface BenchOptions {
+  /** The checkout. */
+  readonly root: string;
+  /** How many images each side gets; one more for each comes first and is not counted. */
+  readonly rounds: number;
+  /** What the pushed images look like. */
+  readonly layout: Layout;
+  /** A missed aim is a failure. */
+  readonly check: boolean;
+  readonly print: (line: string) => void;
+}
+
+/** @returns the exit code: 0, or 1 where an aim is missed and `check` is asked for */
+export async function runBench({ root, rounds, layout, check, print }: BenchOptions): Promise<number> {
+  const stop = new AbortController();
+  const stopped = Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]).then(() => stop.abort());
+  print('Starting a registry, a deployment repository, Temporal and Landfall.');
+  const { port, path } = service;
+  const smoke = { timeout: '60s', http: { port, path } };
+  const world = await startWorld({ forge: 'git', service: { smoke } });
+  try {
+    await world.start();
+    const files = await readServiceFiles(root, layout);
+    const measured = await Promise.race([measureRounds(world, files, rounds, print, stop.signal), stopped]);
+    if (measured === undefined) return 130;
+    print(`\n${reportText(measured, layout)}`);
+    return check && !aimsOf(measured).every(isMet) ? 1 : 0;
+  } finally {
+    await world.stop();
+  }
+}
+
+/** The sides take turns at being first, so that neither always has the machine that the other has warmed up. */
+async function measureRounds(
+  world: World,
+  files: ServiceFiles,
+  rounds: number,
+  print: (line: string) => void,
+  signal: AbortSignal,
+): Promise<Measured> {
+  const landfall: LandfallRound[] = [];
+  const script: ScriptRound[] = [];
+  for (let round = 0; round <= rounds; round += 1) {
+    const isScriptFirst = round % 2 === 1;
+    const early = isScriptFirst ? await measureScript(world, files, signal) : undefined;
+    const ours = await measureLandfall(world, files);
+    const theirs = early ?? (await measureScript(world, files, signal));
+    const what = round === 0 ? 'warm-up, not counted' : `round ${round} of ${rounds}`;
+    print(`  ${what}: Landfall ${text(ours.proposedAfterMs)}, script ${text(theirs.proposedAfterMs)}`);
+    if (round === 0) continue;
+    landfall.push(ours);
+    script.push(theirs);
+  }
+  return { landfall, script };
+}
+
+function text(milliseconds: number): string {
+  return `${(milliseconds / 1_000).toFixed(2)} s`;
+}

@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 import { leaveStartedEngine } from './setup/docker-engine.mjs';
 /** `npm run demo [-- --keep]`: sets up what is missing, shows Landfall at work on real images, and cleans up. */
-import { missingText, root, setUp } from './setup.mjs';
+import { missingText, root, setUpOrExit } from './setup.mjs';
 
-const missing = await setUp('demo');
+const missing = await setUpOrExit('demo');
 if (missing.length > 0) {
   console.error(`The demo needs more than is here:\n${missingText(missing)}`);
   process.exitCode = 1;

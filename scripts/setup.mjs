@@ -7,6 +7,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { cacheFolder } from '../src/adapters/tools.mjs';
 import { useStartedEngine } from './setup/docker-engine.mjs';
 import { withLock } from './setup/lock.mjs';
+import { SetUpFailure } from './setup/machine.mjs';
 import { installNodeModules, nodeModulesCurrent } from './setup/node-modules.mjs';
 import { obtain } from './setup/obtain.mjs';
 import { choose, isPresent, toolsFor } from './setup/tools.mjs';
@@ -25,6 +26,7 @@ export const root = fileURLToPath(new URL('..', import.meta.url));
  * @param {Purpose} purpose
  * @param {Partial<Context>} [context]
  * @returns {Promise<Missing[]>} what could not be had, with what to do about it; empty where all is well
+ * @throws {SetUpFailure} where the npm packages cannot be installed, or the environment names a tool that is none
  */
 export async function setUp(purpose, context = {}) {
   const full = { env: process.env, say: (/** @type {string} */ line) => console.error(`set-up: ${line}`), root, ...context };
@@ -34,6 +36,21 @@ export async function setUp(purpose, context = {}) {
   useStartedEngine(full.env);
   const missing = toolsFor[purpose].filter((tool) => !isPresent(tool, full.env));
   return Promise.all(missing.map(async (tool) => ({ tool, advice: (await choose(tool, purpose, full.env)).advice })));
+}
+
+/**
+ * The same for a command: where set-up cannot go on, it says why and ends the process with 1.
+ * @param {Purpose} purpose
+ * @returns {Promise<Missing[]>}
+ */
+export async function setUpOrExit(purpose) {
+  try {
+    return await setUp(purpose);
+  } catch (error) {
+    if (!(error instanceof SetUpFailure)) throw error;
+    console.error(error.message);
+    process.exit(1);
+  }
 }
 
 /**
@@ -86,7 +103,7 @@ export function missingText(missing) {
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
   const purpose = process.argv[2] ?? 'test';
   if (!(purpose in toolsFor)) throw new Error(`expected one of ${Object.keys(toolsFor).join(', ')}, found '${purpose}'`);
-  const missing = await setUp(/** @type {Purpose} */ (purpose));
+  const missing = await setUpOrExit(/** @type {Purpose} */ (purpose));
   if (missing.length > 0) console.error(missingText(missing));
   process.exitCode = missing.length > 0 ? 1 : 0;
 }

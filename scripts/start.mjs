@@ -1,19 +1,19 @@
 #!/usr/bin/env node
 /**
  * `npm start`: the service, from `dist` where it is built, else from the sources. It installs nothing on the machine: what is missing is
- * said, with how to get it.
+ * said, with how to get it. Supervisors run this file itself (`node scripts/start.mjs`), from whatever folder has the landfall.yaml.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { missingText, root, setUp } from './setup.mjs';
+import { missingText, root, setUpOrExit } from './setup.mjs';
 
 const built = join(root, 'dist', 'worker.js');
 const source = join(root, 'worker.ts');
 const worker = existsSync(built) ? built : source;
 
 if (worker === source) {
-  const missing = await setUp('start');
+  const missing = await setUpOrExit('start');
   if (missing.length > 0) console.error(`Not everything that Landfall uses is here:\n${missingText(missing)}`);
   const { register } = await import('tsx/esm/api');
   register();

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { leaveStartedEngine } from './setup/docker-engine.mjs';
-import { missingText, root, setUp } from './setup.mjs';
+import { missingText, root, setUpOrExit } from './setup.mjs';
 
 const allTests = 'test/**/*.test.ts';
 
@@ -15,9 +15,7 @@ const allTests = 'test/**/*.test.ts';
  */
 export function mochaArguments(args) {
   const named = args.some((argument) => /\.ts$|\*/.test(argument));
-  // Without the configuration file, whose list of files mocha would run beside the named ones.
-  const basics = ['--no-config', '--extension', 'ts', '--node-option', 'import=tsx', '--timeout', '20000'];
-  return [...basics, '--reporter', 'test/support/reporter.cjs', ...args, ...(named ? [] : [allTests])];
+  return [...args, ...(named ? [] : [allTests])];
 }
 
 /**
@@ -25,7 +23,7 @@ export function mochaArguments(args) {
  * @returns {Promise<number>} the exit code
  */
 async function run(args) {
-  const missing = await setUp('test');
+  const missing = await setUpOrExit('test');
   if (missing.length > 0) {
     console.error(`Not everything that the tests need is here:\n${missingText(missing)}`);
     if (process.env.CI === 'true') return 1;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,6 +9,7 @@ import { Connection } from '@temporalio/client';
 import { z } from 'zod';
 import { missingSearchAttributes } from '../src/adapters/temporal-namespace.ts';
 import { findTool } from '../src/adapters/tools.mjs';
+import { loadConfiguration } from '../src/config/load.ts';
 import { searchAttributes } from '../src/workflows/start-options.ts';
 import { startTemporal, type TestTemporal } from './support/temporal.ts';
 
@@ -21,7 +22,8 @@ const composeSchema = z.object({
       image: z.string().optional(),
       profiles: z.array(z.string()).default([]),
       ports: z.array(z.object({ host_ip: z.string().optional(), published: z.string(), target: z.number() })).default([]),
-      healthcheck: z.unknown().optional(),
+      healthcheck: z.object({ test: z.array(z.string()) }).optional(),
+      stop_grace_period: z.string().optional(),
       volumes: z.array(z.object({ type: z.string(), source: z.string(), target: z.string() })).default([]),
       environment: z.record(z.string(), z.string().nullable()).default({}),
     }),
@@ -31,20 +33,20 @@ const composeSchema = z.object({
 function compose(
   args: readonly string[],
   env: Record<string, string>,
+  folder = root,
 ): { status: number | null; stdout: string; stderr: string } {
   const command = findTool('docker-compose');
   assert.ok(command, 'the tests need Docker Compose');
-  const whole = ['--file', join(root, 'docker-compose.yml'), '--env-file', '/dev/null', ...args];
+  const whole = ['--file', join(root, 'docker-compose.yml'), '--project-directory', folder, '--env-file', '/dev/null', ...args];
   return spawnSync(command, whole, { encoding: 'utf8', env: { PATH: process.env.PATH ?? '', ...env } });
 }
 
 describe('docker-compose.yml', function () {
   this.timeout(30_000);
 
-  function services() {
-    const { status, stdout, stderr } = compose(['--profile', 'https', 'config', '--format', 'json'], {
-      POSTGRES_PASSWORD: 'chosen',
-    });
+  function services(folder?: string) {
+    const args = ['--profile', 'https', 'config', '--format', 'json'];
+    const { status, stdout, stderr } = compose(args, { POSTGRES_PASSWORD: 'chosen' }, folder);
     assert.equal(status, 0, stderr);
     return composeSchema.parse(JSON.parse(stdout)).services;
   }
@@ -84,6 +86,55 @@ describe('docker-compose.yml', function () {
       );
     assert.deepEqual(mounted('/var/run/docker.sock'), ['landfall-worker']);
     assert.deepEqual(mounted('/landfall/artifacts'), ['landfall-api', 'landfall-worker']);
+  });
+
+  it('gives the configuration to both parts, and to each only its own secrets and files', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'landfall-compose-'));
+    try {
+      await cp(join(root, 'examples/compose'), join(folder, 'landfall'), { recursive: true });
+      await writeFile(join(folder, 'landfall/api.env'), 'WEBHOOK_SECRET=a\n');
+      await writeFile(join(folder, 'landfall/worker.env'), 'GITHUB_TOKEN=b\n');
+      const { 'landfall-api': api, 'landfall-worker': worker } = services(folder);
+      assert.ok(api && worker);
+      const filesOf = ({ volumes }: typeof api) =>
+        volumes.filter(({ target }) => target.startsWith('/etc/landfall')).map(({ source, target }) => [source, target]);
+      const configuration = [join(folder, 'landfall/landfall.yaml'), '/etc/landfall/landfall.yaml'];
+      assert.deepEqual(filesOf(api), [configuration, [join(folder, 'landfall/api'), '/etc/landfall/api']]);
+      assert.deepEqual(filesOf(worker), [configuration, [join(folder, 'landfall/worker'), '/etc/landfall/worker']]);
+      const secretsOf = ({ environment: { WEBHOOK_SECRET, GITHUB_TOKEN } }: typeof api) => [WEBHOOK_SECRET, GITHUB_TOKEN];
+      assert.deepEqual(
+        [secretsOf(api), secretsOf(worker)],
+        [
+          ['a', undefined],
+          [undefined, 'b'],
+        ],
+      );
+      for (const { environment } of [api, worker]) assert.equal(environment.LANDFALL_CONFIG, '/etc/landfall/landfall.yaml');
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it('publishes the ports, checks those, and keeps the folders that the configuration beside it names', () => {
+    const file = join(root, 'examples/compose/landfall.yaml');
+    const loaded = loadConfiguration(file, {}, { secretsFor: [] });
+    assert.ok('configuration' in loaded);
+    const { listen, data, artifacts } = loaded.configuration;
+    const { 'landfall-api': api, 'landfall-worker': worker } = services();
+    assert.ok(api && worker);
+    const listening = [listen.webhooks, listen.operators];
+    assert.deepEqual(
+      api.ports.map(({ target }) => ({ host: '0.0.0.0', port: target })),
+      listening,
+    );
+    assert.ok(api.healthcheck?.test.some((word) => word.includes(`:${listen.webhooks.port}/healthz`)));
+    assert.ok(worker.healthcheck?.test.some((word) => word.includes(`:${listen.operators.port}/readyz`)));
+    const kept = worker.volumes.filter(({ type }) => type === 'volume').map(({ target }) => target);
+    assert.deepEqual(kept.sort(), [artifacts, data]);
+  });
+
+  it('leaves the time that the longest stop takes', () => {
+    assert.equal(services()['landfall-worker']?.stop_grace_period, '2m0s');
   });
 
   it('splits the roles between api and worker', () => {

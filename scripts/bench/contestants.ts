@@ -3,12 +3,17 @@ import { once } from 'node:events';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { type WorkflowHandle, WorkflowNotFoundError } from '@temporalio/client';
 import { findTool } from '../../src/adapters/tools.mjs';
 import { trivyArguments, trivyCommand } from '../../src/adapters/trivy-process.ts';
 import type { Digest } from '../../src/domain/image-reference.ts';
-import { pushImage } from '../../test/support/images.ts';
+import type { RolloutState } from '../../src/domain/rollout-state.ts';
+import { stateQuery } from '../../src/workflows/messages.ts';
 import type { GitRemote } from '../../test/support/git-remote.ts';
+import { pushImage } from '../../test/support/images.ts';
+import { eventually } from '../../test/support/wait.ts';
 import type { World } from '../../test/support/world.ts';
 import { type RolloutTimes, timesOf } from './history.ts';
 import { freshImage, type ServiceFiles, service } from './image.ts';
@@ -32,16 +37,37 @@ const straightLine = fileURLToPath(new URL('./straight-line.sh', import.meta.url
 const branches = { landfall: 'landfall/web-production', script: 'by-hand/web' } as const;
 
 /** Pushes an image to the tag that Landfall follows, and does nothing else. */
-export async function measureLandfall({ push, until, rollout, remote }: World, files: ServiceFiles): Promise<LandfallRound> {
+export async function measureLandfall({ push, rollout, remote }: World, files: ServiceFiles): Promise<LandfallRound> {
   const digest = await push('latest', freshImage(files));
   const pushedAt = Date.now();
-  await until('latest', digest, 'proposed', rolloutDeadlineMs);
   const handle = rollout('latest', digest);
-  await handle.result();
+  await untilProposed(handle);
   const proposedAfterMs = (await takeBranch(remote, branches.landfall)) - pushedAt;
   const { historyLength, historySize } = await handle.describe();
   const times = timesOf(await handle.fetchHistory());
   return { proposedAfterMs, times, events: historyLength, bytes: historySize ?? 0 };
+}
+
+/** Asks the worker nothing in the meantime: answering would cost it time. */
+async function untilProposed(handle: WorkflowHandle): Promise<void> {
+  await eventually('the rollout to have started', () => isStarted(handle));
+  const state = await Promise.race([
+    handle.result() as Promise<RolloutState>,
+    wait(rolloutDeadlineMs, undefined, { ref: false }),
+  ]);
+  const { status, reason } = state ?? (await handle.query(stateQuery));
+  if (status !== 'proposed')
+    throw new Error(`expected ${handle.workflowId} to be proposed, found it ${status}: ${reason ?? 'no reason'}`);
+}
+
+async function isStarted(handle: WorkflowHandle): Promise<boolean> {
+  try {
+    await handle.describe();
+    return true;
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return false;
+    throw error;
+  }
 }
 
 /** Pushes an image to a tag that nobody follows, and runs the script at once. */
@@ -56,16 +82,19 @@ export async function measureScript(world: World, files: ServiceFiles, signal: A
 }
 
 function scriptSettings({ host, folder, remote }: World, tag: string, digest: Digest): Record<string, string> {
-  const cache = join(folder, 'trivy');
-  const command = trivyCommand({ configured: undefined, found: findTool('trivy', process.env) });
+  const command = trivyCommand({ found: findTool('trivy', process.env) });
   return {
     REPOSITORY: `${host}/team/web`,
     TAG: tag,
     DIGEST: digest,
     PORT: String(service.port),
     HEALTH_PATH: service.path,
-    TRIVY: trivyArguments(command, [cache], undefined).join(' '),
-    TRIVY_CACHE: cache,
+    TRIVY: trivyArguments(command, [folder], undefined).join(' '),
+    TRIVY_CACHE: join(folder, 'trivy'),
+    WORK: folder,
+    // Neither the settings nor the hooks of whoever runs this.
+    GIT_CONFIG_GLOBAL: '/dev/null',
+    GIT_CONFIG_NOSYSTEM: '1',
     DEPLOYMENT: remote.folder,
     BRANCH: branches.script,
   };
@@ -74,14 +103,19 @@ function scriptSettings({ host, folder, remote }: World, tag: string, digest: Di
 /** @returns when each step began, by what the script says */
 async function runScript(settings: Record<string, string>, signal: AbortSignal): Promise<{ name: string; atMs: number }[]> {
   const marks: { name: string; atMs: number }[] = [];
-  const script = spawn('bash', [straightLine], { env: { ...process.env, ...settings }, stdio: ['ignore', 'pipe', 'pipe'], signal });
+  const script = spawn('bash', [straightLine], {
+    env: { ...process.env, ...settings },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    signal,
+  });
   createInterface({ input: script.stdout }).on('line', (name) => marks.push({ name, atMs: Date.now() }));
   let said = '';
   script.stderr.on('data', (chunk: Buffer) => {
     said += chunk.toString();
   });
   const [code] = await once(script, 'close');
-  if (code !== 0) throw new Error(`the straight-line script ended with ${code} after '${marks.at(-1)?.name ?? 'nothing'}':\n${said}`);
+  if (code !== 0)
+    throw new Error(`the straight-line script ended with ${code} after '${marks.at(-1)?.name ?? 'nothing'}':\n${said}`);
   return marks;
 }
 

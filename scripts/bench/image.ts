@@ -14,21 +14,29 @@ export const service = {
 /** What a service is made of; read once, because most of it is the same in every image. */
 export type ServiceFiles = Readonly<Record<string, Buffer>>;
 
+/** How an image keeps its packages. It decides how long a scan takes: Trivy looks for secrets in site-packages, and passes over node_modules. */
+export const layouts = ['python', 'node'] as const;
+export type Layout = (typeof layouts)[number];
+
 /**
- * The files of a typical Python service, 150 MB: an interpreter, and some hundred packages in `site-packages`. Real content of about that size is
- * taken from this checkout, the Node program and the packages of node_modules, so that gzip, Docker and Trivy have real work. It is
- * laid out as Python has it, because Trivy looks for secrets there, and passes over node_modules.
+ * The files of a service of about 150 MB: an interpreter, and some hundred packages. Both are this checkout's own, the Node program and
+ * the JavaScript of node_modules, so that gzip, Docker and Trivy have real work; `python` lays the same text out as pip does.
  */
-export async function readServiceFiles(root: string): Promise<ServiceFiles> {
+export async function readServiceFiles(root: string, layout: Layout): Promise<ServiceFiles> {
   const modules = join(root, 'node_modules');
   const entries = await readdir(modules, { recursive: true, withFileTypes: true });
   const paths = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
-  const files: Record<string, Buffer> = { 'usr/bin/python3': await readFile(process.execPath) };
+  const files: Record<string, Buffer> = { [`usr/bin/${layout}`]: await readFile(process.execPath) };
   for (const path of paths) {
-    const place = relative(modules, path).replaceAll('node_modules/', 'vendored/');
-    if (/\.[cm]?js$/.test(path)) files[`app/site-packages/${place}`] = await readFile(path);
+    const place = relative(modules, path);
+    if (layout === 'node') {
+      if (/\.[cm]?js$|\/package\.json$/.test(path)) files[`app/node_modules/${place}`] = await readFile(path);
+      continue;
+    }
+    const inPackages = `app/site-packages/${place.replaceAll('node_modules/', 'vendored/')}`;
+    if (/\.[cm]?js$/.test(path)) files[inPackages] = await readFile(path);
     if (/^(?:@[^/]+\/)?[^/]+\/package\.json$/.test(place)) {
-      files[`app/site-packages/${place.replace('/package.json', '.dist-info/METADATA')}`] = await metadataOf(path);
+      files[inPackages.replace('/package.json', '.dist-info/METADATA')] = await metadataOf(path);
     }
   }
   return files;

@@ -7,9 +7,10 @@ set -euo pipefail
 # PORT, HEALTH_PATH            where the service answers once it is ready
 # TRIVY, TRIVY_CACHE           the program (a command line), and the folder with its database
 # DEPLOYMENT, BRANCH           the git remote with docker-compose.yml, and the branch to push
+# WORK                         a folder to work in
 image="$REPOSITORY@$DIGEST"
 name="by-hand-${DIGEST:7:12}"
-work=$(mktemp -d)
+work=$(mktemp -d "$WORK/by-hand.XXXXXX")
 
 clean_up() {
   docker rm --force --volumes "$name" >/dev/null 2>&1 || true
@@ -19,14 +20,13 @@ clean_up() {
 }
 trap clean_up EXIT
 
-# One HTTP request in bash itself, because starting curl each time takes longer.
-answers() {
-  local line=''
-  { exec 3<>"/dev/tcp/127.0.0.1/$1"; } 2>/dev/null || return 1
-  printf 'GET %s HTTP/1.0\r\n\r\n' "$HEALTH_PATH" >&3 2>/dev/null || return 1
-  read -r -t 5 line <&3 2>/dev/null || return 1
+# One HTTP request in bash itself, because starting curl each time takes longer. In a subshell, which a connection that breaks may kill.
+answers() (
+  exec 3<>"/dev/tcp/127.0.0.1/$1"
+  printf 'GET %s HTTP/1.0\r\n\r\n' "$HEALTH_PATH" >&3
+  read -r -t 5 line <&3
   [[ $line == HTTP/1.?\ [23]* ]]
-}
+) 2>/dev/null
 
 echo pull
 docker pull --quiet "$image" >/dev/null

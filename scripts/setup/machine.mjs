@@ -6,6 +6,9 @@ import { findOnPath } from '../../src/adapters/tools.mjs';
 /** @typedef {Record<string, string | undefined>} Environment */
 /** @typedef {(line: string) => void} Say */
 
+/** Set-up cannot go on, and the message is all there is to say: a stack would add nothing. */
+export class SetUpFailure extends Error {}
+
 /** @returns {boolean} */
 export function isRoot() {
   return process.getuid?.() === 0;
@@ -74,11 +77,22 @@ export async function runSlowly(what, command, args, { env, say, cwd }) {
   const progress = setInterval(() => say(`  still at it after ${seconds()} s: ${what}`), 15_000);
   try {
     const { code, output } = await runToEnd(command, args, env, cwd);
-    if (code !== 0) throw new Error(`${what} failed: '${command} ${args.join(' ')}' ended with ${code}:\n${output.slice(-4000)}`);
+    if (code !== 0)
+      throw new SetUpFailure(`${what} failed: '${command} ${args.join(' ')}' ended with ${code}:\n${essenceOf(output)}`);
     say(`  done after ${seconds()} s`);
   } finally {
     clearInterval(progress);
   }
+}
+
+/**
+ * What a person needs of a failed command's output: npm says first what is wrong, and then much else; others say it last.
+ * @param {string} output
+ * @returns {string}
+ */
+export function essenceOf(output) {
+  const errors = output.split('\n').filter((line) => /^npm (?:error|ERR!)/.test(line));
+  return errors.length > 0 ? errors.slice(0, 8).join('\n') : output.slice(-4000);
 }
 
 /**
@@ -93,7 +107,7 @@ function runToEnd(command, args, env, cwd) {
     const child = spawn(command, [...args], { env, cwd, stdio: ['ignore', 'pipe', 'pipe'] });
     let output = '';
     const keep = (/** @type {Buffer} */ chunk) => {
-      output = (output + chunk.toString()).slice(-20_000);
+      output = (output + chunk.toString()).slice(-200_000);
     };
     child.stdout.on('data', keep);
     child.stderr.on('data', keep);

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { findOnPath, findTool } from '../../src/adapters/tools.mjs';
 import { chooseCompose, chooseDocker, choosePackage, chooseTemporal, chooseTrivy, hubImages } from './choices.mjs';
-import { answerOf, dockerServerVersion, hasApt, isRoot } from './machine.mjs';
+import { answerOf, dockerServerVersion, hasApt, isRoot, SetUpFailure } from './machine.mjs';
 
 /**
  * @typedef {'temporal' | 'docker' | 'docker-compose' | 'trivy' | 'git' | 'docker-registry' | 'skopeo' | 'busybox'} SetUpTool
@@ -27,13 +27,26 @@ export const toolsFor = Object.freeze({
  * @returns {boolean}
  */
 export function isPresent(tool, env) {
-  const found = findTool(tool, env);
+  const found = find(tool, env);
   if (tool === 'docker') return dockerServerVersion(found, env) !== undefined;
   if (found !== undefined && (tool !== 'busybox' || isStatic(readFileSync(found)))) return true;
   // With a cluster of one's own, nothing of Temporal's has to run here.
   if (tool === 'temporal' && env.TEMPORAL_ADDRESS) return true;
   const image = hubImages[tool];
   return image !== undefined && hasImage(image, env);
+}
+
+/**
+ * @param {SetUpTool} tool
+ * @param {Environment} env
+ * @throws {SetUpFailure} where the environment names something that cannot be run
+ */
+function find(tool, env) {
+  try {
+    return findTool(tool, env);
+  } catch (error) {
+    throw new SetUpFailure(error instanceof Error ? error.message : String(error), { cause: error });
+  }
 }
 
 /**

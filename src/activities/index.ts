@@ -1,5 +1,7 @@
 import type { ImagePush } from '../domain/image-push.ts';
-import type { Entry, EntryAnswer, Leave, TurnAnswer } from '../domain/lane-state.ts';
+import type { Entry, EntryAnswer, Leave, Verified } from '../domain/lane/members.ts';
+import type { Run } from '../domain/lane/state.ts';
+import type { TurnAnswer, TurnRequest } from '../domain/lane/turns.ts';
 import type {
   CheckResults,
   ConfirmOutcome,
@@ -14,9 +16,9 @@ import type {
   VerifyOutcome,
 } from '../domain/outcomes.ts';
 import type { Plan, StagePlan } from '../domain/plan.ts';
-import type { LookUp, ReleaseAt, RequestAt, VerifiedAt } from '../workflows/messages.ts';
+import type { LookUp, ReleaseAt } from '../workflows/messages.ts';
 import { createDispatch } from './dispatch.ts';
-import { createFollowUps, type RolloutRun } from './follow-up.ts';
+import { createFollowUps } from './follow-up.ts';
 import { createLaneCalls, type LaneCall } from './lane.ts';
 import { createLookUp } from './look-up.ts';
 import { createPropose } from './propose.ts';
@@ -44,12 +46,12 @@ export interface Activities {
   startRollouts(input: { lookUp: LookUp; images: readonly ImageIdentity[] }): Promise<string[]>;
 
   enterLane(call: LaneCall<Entry>): Promise<EntryAnswer>;
-  tellVerified(call: LaneCall<VerifiedAt>): Promise<void>;
-  requestTurn(call: LaneCall<RequestAt>): Promise<TurnAnswer>;
+  tellVerified(call: LaneCall<Verified>): Promise<EntryAnswer>;
+  requestTurn(call: LaneCall<TurnRequest>): Promise<TurnAnswer>;
   releaseTurn(call: LaneCall<ReleaseAt>): Promise<void>;
   leaveLane(call: LaneCall<Leave>): Promise<void>;
   lookAgain(lookUp: LookUp): Promise<void>;
-  findEnded(input: { members: readonly RolloutRun[] }): Promise<RolloutRun[]>;
+  findEnded(input: { members: readonly Run[] }): Promise<Run[]>;
 }
 
 /** What each step needs of the outside world, and no more. */

@@ -1,16 +1,15 @@
 import { Context } from '@temporalio/activity';
 import { type Client, WithStartWorkflowOperation } from '@temporalio/client';
 import type { UpdateDefinition } from '@temporalio/common';
-import type { Entry, EntryAnswer, Leave, TurnAnswer } from '../domain/lane-state.ts';
+import type { Entry, EntryAnswer, Leave, Verified } from '../domain/lane/members.ts';
+import type { TurnAnswer, TurnRequest } from '../domain/lane/turns.ts';
 import {
   enterUpdate,
   type LookUp,
   leaveUpdate,
   type ReleaseAt,
-  type RequestAt,
   releaseUpdate,
   requestUpdate,
-  type VerifiedAt,
   verifiedUpdate,
 } from '../workflows/messages.ts';
 import { laneStartOptions, resolveStartOptions } from '../workflows/start-options.ts';
@@ -35,8 +34,8 @@ export function createLaneCalls({ client }: { client: Client }) {
       });
   return {
     enterLane: call<EntryAnswer, Entry>(enterUpdate),
-    tellVerified: call<void, VerifiedAt>(verifiedUpdate),
-    requestTurn: call<TurnAnswer, RequestAt>(requestUpdate),
+    tellVerified: call<EntryAnswer, Verified>(verifiedUpdate),
+    requestTurn: call<TurnAnswer, TurnRequest>(requestUpdate),
     releaseTurn: call<void, ReleaseAt>(releaseUpdate),
     leaveLane: call<void, Leave>(leaveUpdate),
 

@@ -1,3 +1,5 @@
+import { setImmediate } from 'node:timers/promises';
+import { Context } from '@temporalio/activity';
 import { concurrently } from '../adapters/registry/concurrently.ts';
 import { creationTime, MissingPart } from '../adapters/registry/image-description.ts';
 import type { Registry } from '../adapters/registry/registry.ts';
@@ -6,9 +8,9 @@ import type { ImagePush } from '../domain/image-push.ts';
 import { type Digest, formatReference, type Repository, type Tag } from '../domain/image-reference.ts';
 import type { ImageIdentity, LookUpOutcome, RateLimited } from '../domain/outcomes.ts';
 import type { Plan } from '../domain/plan.ts';
-import { type Candidate, compareCandidates, follows, type TagPolicy } from '../domain/tag-policy.ts';
+import { type Candidate, follows, latestOf, type TagPolicy } from '../domain/tag-policy.ts';
 import { answering } from './boundary.ts';
-import { heartbeating } from './heartbeating.ts';
+import { leaveWhenCancelled } from './leave-when-cancelled.ts';
 import { defaultNotFoundForMs, isPatienceOver, notInRegistry, type Patience } from './not-in-registry.ts';
 
 export interface LookUpDependencies {
@@ -37,18 +39,25 @@ interface Look {
   readonly creationTimes: Map<Digest, string | undefined>;
   /** What is not there, or not completely; filled as the look goes on. */
   readonly missing: Set<Tag>;
+  /** What is there, but cannot be used, and why; filled likewise. */
+  readonly broken: Map<Tag, Refusal>;
 }
 
 const requestsAtOnce = 8;
+/** So many tags are matched before whoever else waits has a turn: some repositories have tens of thousands. */
+const matchedAtOnce = 2_000;
 /** Creation times that are kept; beyond that they are all asked for anew. */
 const mostRemembered = 10_000;
 
 /**
  * What the followed tags of a service point to now: all of them where the policy names them, the latest one where it orders them. A tag
- * that the registry does not know is left out; but the pushed one is looked for again first, because its push said that it is there.
+ * that the registry does not know, or that is broken there, is left out; but the pushed one is looked for again first, because its push said that it is there.
  */
 export function createLookUp({ registry, notFoundForMs = defaultNotFoundForMs, now = () => new Date() }: LookUpDependencies): {
-  /** @throws ApplicationFailure `NotInRegistry` where the pushed tag stays away and there is no other, or `CredentialsRefused` */
+  /**
+   * @throws ApplicationFailure `CredentialsRefused`; where there is no other tag than the pushed one, `NotInRegistry` if that stays away,
+   *   and `NotAnImage` or `DigestMismatch` if it is broken
+   */
   lookUpTags(input: LookUpInput): Promise<LookUpOutcome>;
 } {
   const patience: Patience = { notFoundForMs, now };
@@ -56,9 +65,13 @@ export function createLookUp({ registry, notFoundForMs = defaultNotFoundForMs, n
   const creationTimes = new Map<Digest, string | undefined>();
   return {
     lookUpTags: answering((input: LookUpInput) =>
-      heartbeating(async () => {
+      leaveWhenCancelled(async () => {
         if (creationTimes.size > mostRemembered) creationTimes.clear();
-        return lookUp({ registry, repository: input.plan.repository, creationTimes, missing: new Set() }, patience, input);
+        return lookUp(
+          { registry, repository: input.plan.repository, creationTimes, missing: new Set(), broken: new Map() },
+          patience,
+          input,
+        );
       }),
     ),
   };
@@ -69,11 +82,13 @@ async function lookUp(
   patience: Patience,
   { plan, push, asked }: LookUpInput,
 ): Promise<Exclude<LookUpOutcome, RateLimited>> {
-  const { repository, missing } = look;
+  const { repository, missing, broken } = look;
   const found = asked ? await findAll(look, [push.tag]) : await findFollowed(look, plan.tags, push.tag);
   if (missing.has(push.tag) && (found.length === 0 || !isPatienceOver(patience))) {
     throw notInRegistry(formatReference({ repository, tag: push.tag }), patience);
   }
+  const refusal = broken.get(push.tag);
+  if (found.length === 0 && refusal !== undefined) throw refusal;
   return { kind: 'found', images: found.map(({ tag, digest }): ImageIdentity => ({ repository, tag, digest })) };
 }
 
@@ -81,30 +96,61 @@ async function findFollowed(look: Look, policy: TagPolicy, pushed: Tag): Promise
   if (policy.kind === 'exact') return findAll(look, policy.tags);
   const listed = await look.registry.tags(look.repository);
   // The list may be older than the push. The pushed tag comes first, and so wins where the policy finds two equal.
-  const followed = [...new Set([pushed, ...listed])].filter((tag) => follows(policy, tag));
-  const later = (a: Candidate, b: Candidate) => compareCandidates(policy, b, a);
+  const followed = await followedOf(policy, [...new Set([pushed, ...listed])]);
   if (policy.kind === 'pattern' && policy.order === 'newest') {
     const dated = await concurrently(await findAll(look, followed), requestsAtOnce, (found) => dateOf(look, found, pushed));
-    return dated.sort(later).slice(0, 1);
+    const newest = latestOf(policy, dated);
+    return newest === undefined ? [] : [newest];
   }
-  const latestFirst = followed.map((tag) => ({ tag })).sort(later);
-  for (const { tag } of latestFirst) {
-    const [latest] = await findAll(look, [tag]);
-    if (latest !== undefined) return [latest];
-  }
-  return [];
+  return findLatest(look, policy, followed);
 }
 
-async function findAll({ registry, repository, missing }: Look, tags: readonly Tag[]): Promise<Found[]> {
-  const found = await concurrently(tags, requestsAtOnce, async (tag) => {
-    const digest = await registry.resolve(repository, tag);
-    if (digest === undefined) missing.add(tag);
-    return digest === undefined ? undefined : { tag, digest };
-  });
+async function followedOf(policy: TagPolicy, tags: readonly Tag[]): Promise<Tag[]> {
+  const followed: Tag[] = [];
+  for (let start = 0; start < tags.length; start += matchedAtOnce) {
+    followed.push(...tags.slice(start, start + matchedAtOnce).filter((tag) => follows(policy, tag)));
+    await setImmediate();
+  }
+  return followed;
+}
+
+/** The latest tag that can be found. Nearly always that is the first one that is asked for. */
+async function findLatest(look: Look, policy: TagPolicy, followed: readonly Tag[]): Promise<Found[]> {
+  let candidates = followed.map((tag) => ({ tag }));
+  for (;;) {
+    const latest = latestOf(policy, candidates);
+    if (latest === undefined) return [];
+    const found = await findAll(look, [latest.tag]);
+    if (found.length > 0) return found;
+    candidates = candidates.filter((candidate) => candidate !== latest);
+  }
+}
+
+async function findAll(look: Look, tags: readonly Tag[]): Promise<Found[]> {
+  const found = await concurrently(tags, requestsAtOnce, (tag) => find(look, tag));
   return found.filter((tag) => tag !== undefined);
 }
 
-/** What cannot be dated, because it is no image or a part of it is gone, stays without a time: one broken tag must not hide the others. */
+/** @returns undefined for what is missing or broken: one such tag must not hide the others */
+async function find({ registry, repository, missing, broken }: Look, tag: Tag): Promise<Found | undefined> {
+  try {
+    const digest = await registry.resolve(repository, tag);
+    if (digest !== undefined) return { tag, digest };
+    missing.add(tag);
+  } catch (error) {
+    if (!isBroken(error)) throw error;
+    Context.current().log.warn(`${formatReference({ repository, tag })} is left out: ${error.message}`);
+    broken.set(tag, error);
+  }
+  return undefined;
+}
+
+/** The registry has it, but not as an image that could be used. */
+function isBroken(error: unknown): error is Refusal {
+  return error instanceof Refusal && (error.type === 'NotAnImage' || error.type === 'DigestMismatch');
+}
+
+/** What cannot be dated, because it is broken or a part of it is gone, stays without a time: one such tag must not hide the others. */
 async function dateOf(look: Look, found: Found, pushed: Tag): Promise<Found> {
   const { registry, repository, creationTimes, missing } = look;
   try {
@@ -115,8 +161,7 @@ async function dateOf(look: Look, found: Found, pushed: Tag): Promise<Found> {
     const created = creationTimes.get(found.digest);
     return created === undefined ? found : { ...found, created };
   } catch (error) {
-    const isUndated = error instanceof MissingPart || (error instanceof Refusal && error.type === 'NotAnImage');
-    if (!isUndated) throw error;
+    if (!(error instanceof MissingPart) && !isBroken(error)) throw error;
     // The pushed image may not be there completely yet.
     if (error instanceof MissingPart && found.tag === pushed) missing.add(pushed);
     return found;

@@ -6,7 +6,6 @@ import { SharedRuns } from '../adapters/shared-runs.ts';
 import { scanners, type Trivy } from '../adapters/trivy.ts';
 import { parseReport } from '../adapters/trivy-report.ts';
 import { Refusal } from '../domain/failures.ts';
-import type { Digest } from '../domain/image-reference.ts';
 import type { Finding, RateLimited, ScanSummary, VerifiedImage } from '../domain/outcomes.ts';
 import type { Plan } from '../domain/plan.ts';
 import { judgeFindings, rejectionOf } from '../domain/scan-policy.ts';
@@ -43,40 +42,27 @@ type VerifiedPlatform = VerifiedImage['platforms'][number];
 const files = { report: 'trivy.json', sbom: 'sbom.cdx.json', record: 'scan.json' } as const;
 /** A report is used again for as long, where nothing that it depends on has changed. */
 const reuseWithinMs = 24 * 60 * 60 * 1000;
-const heartbeatEveryMs = 3000;
 
 export function createScan({ trivy, artifacts, now = () => new Date() }: ScanDependencies): ScanActivities {
   const runs = new SharedRuns<PlatformScan>();
   return {
-    scan: answering(({ plan, image }) =>
-      whileHeartbeating(async (signal) => {
-        const policy = plan.scan;
-        if (policy === undefined)
-          throw new Error(`the plan of ${plan.service} has no scan, expected one where a scan is asked for`);
-        const platforms = wantedPlatforms(plan, image);
-        const scans: PlatformScan[] = [];
-        for (const platform of platforms) {
-          const scan = (stop: AbortSignal) => scanPlatform({ trivy, artifacts, now }, image, platform, stop);
-          scans.push(await runs.run(`${image.repository}@${platform.digest}`, scan, signal));
-        }
-        const findings = scans.flatMap((scan) => scan.findings);
-        const summary = summaryOf(scans, judgeFindings(findings, policy, now()), platforms);
-        if (summary.failing > 0) throw new Refusal('ScanRejected', rejectionOf(summary, policy), [summary]);
-        return summary;
-      }),
-    ),
+    scan: answering(async ({ plan, image }) => {
+      const signal = Context.current().cancellationSignal;
+      const policy = plan.scan;
+      if (policy === undefined)
+        throw new Error(`the plan of ${plan.service} has no scan, expected one where a scan is asked for`);
+      const platforms = wantedPlatforms(plan, image);
+      const scans: PlatformScan[] = [];
+      for (const platform of platforms) {
+        const scan = (stop: AbortSignal) => scanPlatform({ trivy, artifacts, now }, image, platform, stop);
+        scans.push(await runs.run(`${image.repository}@${platform.digest}`, scan, signal));
+      }
+      const findings = scans.flatMap((scan) => scan.findings);
+      const summary = summaryOf(scans, judgeFindings(findings, policy, now()), platforms);
+      if (summary.failing > 0) throw new Refusal('ScanRejected', rejectionOf(summary, policy), [summary]);
+      return summary;
+    }),
   };
-}
-
-/** Temporal hears that the step lives, and the step hears when it is cancelled. */
-async function whileHeartbeating<Result>(step: (signal: AbortSignal) => Promise<Result>): Promise<Result> {
-  const context = Context.current();
-  const beat = setInterval(() => context.heartbeat(), heartbeatEveryMs);
-  try {
-    return await step(context.cancellationSignal);
-  } finally {
-    clearInterval(beat);
-  }
 }
 
 /** `linux/arm64` asks for `linux/arm64/v8` too, where the image names the variant. */
@@ -99,10 +85,10 @@ async function scanPlatform(
   signal: AbortSignal,
 ): Promise<PlatformScan> {
   const database = await trivy.database(signal);
-  const known = await knownReport(artifacts, digest, database, now());
+  const known = await knownFindings(artifacts, { platform, digest }, database, now());
   if (known !== undefined) {
     const paths = [files.report, files.sbom].map((name) => artifacts.pathOf(digest, name));
-    return { findings: parseReport(known, platform), database, reused: true, artifacts: paths };
+    return { findings: known, database, reused: true, artifacts: paths };
   }
   return artifacts.withWorkFolder(async (folder) => {
     const [report, sbom] = [join(folder, files.report), join(folder, files.sbom)];
@@ -117,19 +103,29 @@ async function scanPlatform(
 
 const recordSchema = z.object({ scannedAt: z.iso.datetime(), database: z.string().optional(), scanners: z.string() });
 
-/** The report of a moment ago, where the same database and scanners made it. */
-async function knownReport(
+/** The findings of a moment ago, where the same database and scanners made them. What cannot be read counts as unknown. */
+async function knownFindings(
   artifacts: Artifacts,
-  digest: Digest,
+  { platform, digest }: VerifiedPlatform,
   database: string | undefined,
   now: Date,
-): Promise<string | undefined> {
-  const text = await artifacts.readText(digest, files.record);
-  if (text === undefined || database === undefined) return undefined;
-  const record = recordSchema.parse(JSON.parse(text));
+): Promise<Finding[] | undefined> {
+  if (database === undefined) return undefined;
+  try {
+    const record = await artifacts.readText(digest, files.record);
+    if (record === undefined) return undefined;
+    if (!isCurrent(recordSchema.parse(JSON.parse(record)), database, now)) return undefined;
+    const report = await artifacts.readText(digest, files.report);
+    return report === undefined ? undefined : parseReport(report, platform);
+  } catch (error) {
+    Context.current().log.warn(`the last scan of ${digest} cannot be read, so it is scanned again`, { error });
+    return undefined;
+  }
+}
+
+function isCurrent(record: z.infer<typeof recordSchema>, database: string, now: Date): boolean {
   const age = now.getTime() - Date.parse(record.scannedAt);
-  if (record.database !== database || record.scanners !== scanners || age < 0 || age > reuseWithinMs) return undefined;
-  return artifacts.readText(digest, files.report);
+  return record.database === database && record.scanners === scanners && age >= 0 && age <= reuseWithinMs;
 }
 
 function summaryOf(

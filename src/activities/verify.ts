@@ -5,7 +5,7 @@ import { type Digest, formatReference } from '../domain/image-reference.ts';
 import type { ConfirmOutcome, ImageIdentity, RateLimited, VerifyOutcome } from '../domain/outcomes.ts';
 import type { Plan } from '../domain/plan.ts';
 import { answering } from './boundary.ts';
-import { heartbeating } from './heartbeating.ts';
+import { leaveWhenCancelled } from './leave-when-cancelled.ts';
 import { defaultNotFoundForMs, notInRegistry, type Patience } from './not-in-registry.ts';
 
 export interface VerifyDependencies {
@@ -38,8 +38,8 @@ export function createVerify({
 }: VerifyDependencies): Verify {
   const patience: Patience = { notFoundForMs, now };
   return {
-    verify: answering((input: VerifyInput) => heartbeating(() => verifyImage(registry, patience, input))),
-    confirm: answering((input: VerifyInput) => heartbeating(() => confirmImage(registry, patience, input))),
+    verify: answering((input: VerifyInput) => leaveWhenCancelled(() => verifyImage(registry, patience, input))),
+    confirm: answering((input: VerifyInput) => leaveWhenCancelled(() => confirmImage(registry, patience, input))),
   };
 }
 

@@ -1,53 +1,122 @@
-import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { connect, createServer, type Server } from 'node:net';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { identify } from './process-identity.ts';
+import { setTimeout as pause } from 'node:timers/promises';
+
+/** How often a start looks again whether another one, of the same moment, has stepped back. Whoever has the folder never does. */
+const looks = 8;
+const longestPauseMs = 250;
+/** A process that hangs still takes connections, but does not say who it is. */
+const answerWithinMs = 1_000;
+const claimName = /^owner-[0-9a-f]{8}\.sock$/;
 
 /**
- * Takes a data folder for this process, so that two Landfalls never serve from the same files. What a killed process left is taken over.
+ * Takes a data folder for this process, so that two Landfalls never serve from the same files. A claim is a Unix socket in the folder
+ * with somebody listening as long as the process lives. Unlike a process id, that is the same seen from every container that shares
+ * the volume, and a killed process leaves only a file in which nobody listens.
+ *
+ * A claim listens before it can be seen, and can be seen before it looks at the others: of two at once, at least one steps back.
  * @returns gives the folder back
- * @throws where another process that still runs has it
+ * @throws where another process has it, or no Unix socket can be made there
  */
 export async function ownFolder(folder: string): Promise<() => Promise<void>> {
   await mkdir(folder, { recursive: true });
-  const file = join(folder, 'owner.json');
-  const self = await identify(process.pid);
-  const claim = JSON.stringify({ pid: process.pid, started: self?.started });
-  while (!(await created(file, claim))) {
-    const owner = await readOwner(file);
-    const running = owner === undefined ? undefined : await identify(owner.pid);
-    if (owner !== undefined && running?.started === owner.started) {
+  for (let look = 1; ; look++) {
+    const claim = await makeClaim(folder);
+    const other = await otherClaim(folder, claim.name).catch(async (error: unknown) => {
+      await claim.release();
+      throw error;
+    });
+    if (other === undefined) return claim.release;
+    await claim.release();
+    if (look === looks) {
       throw new Error(
-        `${folder} is in use by another Landfall (process ${owner.pid}): stop that one, or choose another data folder for this one`,
+        `${folder} is in use by another Landfall (${other}): stop that one, or choose another data folder for this one`,
       );
     }
-    await rm(file, { force: true });
+    await pause(Math.random() * longestPauseMs);
   }
-  return () => rm(file, { force: true });
 }
 
-/** Written aside and linked into place, so that nobody ever reads half a claim. */
-async function created(file: string, text: string): Promise<boolean> {
-  const aside = `${file}.${process.pid}`;
-  await writeFile(aside, text);
+async function makeClaim(folder: string): Promise<{ readonly name: string; release(): Promise<void> }> {
+  const name = `owner-${randomUUID().slice(0, 8)}.sock`;
+  const server = createServer((socket) => {
+    // Whoever asks may be gone before it has the answer.
+    socket.on('error', () => socket.destroy());
+    socket.end(`process ${process.pid} on ${hostname()}`);
+  });
+  await inShort(folder, (short) => listen(server, join(short, `${name}.new`))).catch((cause: unknown) => {
+    throw new Error(`${folder} cannot be taken: expected a local file system with Unix sockets; choose another data folder`, {
+      cause,
+    });
+  });
+  server.unref();
+  await rename(join(folder, `${name}.new`), join(folder, name));
+  return {
+    name,
+    async release() {
+      await rm(join(folder, name), { force: true });
+      server.close();
+    },
+  };
+}
+
+/** Who else has or wants the folder, in words. Claims of the dead are removed: their names are random, so nobody takes one up again. */
+async function otherClaim(folder: string, own: string): Promise<string | undefined> {
+  const names = (await readdir(folder)).filter((name) => claimName.test(name) && name !== own);
+  for (const name of names) {
+    const said = await inShort(folder, (short) => ask(join(short, name)));
+    if (said !== undefined) return said;
+    await rm(join(folder, name), { force: true });
+  }
+  return undefined;
+}
+
+/** The path of a socket has at most some 100 bytes, and Node cuts longer ones off without a word. On Linux an open folder has a short name. */
+async function inShort<Result>(folder: string, act: (short: string) => Promise<Result>): Promise<Result> {
+  if (process.platform !== 'linux') {
+    if (Buffer.byteLength(folder) <= 75) return await act(folder);
+    throw new Error(`expected a path of at most 75 bytes, found ${folder}`);
+  }
+  const handle = await open(folder);
   try {
-    await link(aside, file);
-    return true;
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false;
-    throw error;
+    return await act(`/proc/self/fd/${handle.fd}`);
   } finally {
-    await rm(aside, { force: true });
+    await handle.close();
   }
 }
 
-/** Undefined where the file is gone, or was cut off by the crash of its writer. */
-async function readOwner(file: string): Promise<{ pid: number; started: string } | undefined> {
-  try {
-    const owner: unknown = JSON.parse(await readFile(file, 'utf8'));
-    if (typeof owner !== 'object' || owner === null || !('pid' in owner) || !('started' in owner)) return undefined;
-    return { pid: Number(owner.pid), started: String(owner.started) };
-  } catch (error) {
-    if (error instanceof SyntaxError || (error instanceof Error && 'code' in error && error.code === 'ENOENT')) return undefined;
-    throw error;
-  }
+async function listen(server: Server, path: string): Promise<void> {
+  await once(server.listen(path), 'listening');
+}
+
+/** What the listener of a socket says; undefined where nobody listens. */
+function ask(path: string): Promise<string | undefined> {
+  return new Promise((resolve, reject) => {
+    let said = '';
+    let isConnected = false;
+    let failure: Error | undefined;
+    const socket = connect(path, () => {
+      isConnected = true;
+    });
+    socket.setEncoding('utf8').setTimeout(answerWithinMs, () => socket.destroy());
+    socket.on('data', (text: string) => {
+      said += text;
+    });
+    socket.on('error', (error) => {
+      failure = error;
+    });
+    socket.on('close', () => {
+      if (isConnected) resolve(said || 'a process that does not answer');
+      else if (isErrorCode(failure, 'ECONNREFUSED', 'ENOENT')) resolve(undefined);
+      else reject(failure);
+    });
+  });
+}
+
+function isErrorCode(error: unknown, ...codes: readonly string[]): boolean {
+  return error instanceof Error && 'code' in error && codes.some((code) => code === error.code);
 }

@@ -17,9 +17,11 @@ export class SharedRuns<Result> {
     signal.throwIfAborted();
     const run = this.#running.get(key) ?? this.#start(key, start);
     run.waiting += 1;
+    const done = new AbortController();
     try {
-      return await Promise.race([run.result, rejectionBy(signal)]);
+      return await Promise.race([run.result, rejectionBy(signal, done.signal)]);
     } finally {
+      done.abort();
       run.waiting -= 1;
       if (signal.aborted && run.waiting === 0) await this.#stop(key, run);
     }
@@ -45,8 +47,9 @@ export class SharedRuns<Result> {
   }
 }
 
-function rejectionBy(signal: AbortSignal): Promise<never> {
+/** @param done that nobody looks at the result any more: the signal may live long, and would keep a listener for each run */
+function rejectionBy(signal: AbortSignal, done: AbortSignal): Promise<never> {
   return new Promise((_resolve, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true, signal: done });
   });
 }

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { resolve } from 'node:path';
 
 /** A program with its first arguments, or an image that Docker runs. */
 export type TrivyCommand = readonly string[] | { readonly image: string };
@@ -42,6 +43,8 @@ export function trivyArguments(command: TrivyCommand, folders: readonly string[]
 
 export interface TrivyRun {
   readonly command: TrivyCommand;
+  /** Where it starts, and looks for settings. */
+  readonly directory: string;
   /** What it reads and writes. */
   readonly folders: readonly string[];
   readonly arguments: readonly string[];
@@ -58,12 +61,16 @@ export class TrivyFailed extends Error {
    * (`DENIED`). With credentials, Trivy calls once more without them, and what that came to says nothing.
    */
   readonly answer: string | undefined;
+  /** The image has Java archives, and the index that Trivy looks them up in is not there. */
+  readonly lacksJavaIndex: boolean;
 
   constructor(exit: string, log: string) {
     const [call, status, code] = /\b(?:GET|HEAD|POST) \S+: (?:unexpected status code (\d{3})|([A-Z_]+):)[^\n]*/.exec(log) ?? [];
     super(`Trivy ended with ${exit}: ${shown(call ?? fatalPart(log))}`);
     this.name = 'TrivyFailed';
     this.answer = status ?? code;
+    // Trivy has one exit code for everything, so what it printed has to tell.
+    this.lacksJavaIndex = log.includes('Unable to initialize the Java DB');
   }
 }
 
@@ -80,7 +87,12 @@ export async function runTrivy(run: TrivyRun): Promise<void> {
   run.signal.throwIfAborted();
   const user = process.getuid && process.getgid ? `${process.getuid()}:${process.getgid()}` : undefined;
   const [program = 'trivy', ...first] = trivyArguments(run.command, run.folders, user);
-  const child = spawn(program, [...first, ...run.arguments], { env: { ...run.environment }, stdio: ['pipe', 'ignore', 'pipe'] });
+  // A path of ours would mean another file from where it starts.
+  const child = spawn(program.includes('/') ? resolve(program) : program, [...first, ...run.arguments], {
+    cwd: run.directory,
+    env: { ...run.environment },
+    stdio: ['pipe', 'ignore', 'pipe'],
+  });
   let log = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     log = (log + text).slice(-keptLog);

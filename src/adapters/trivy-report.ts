@@ -14,6 +14,7 @@ const reportSchema = z.object({
     .array(
       z.object({
         Target: shortText,
+        Type: shortText.nullish(),
         Vulnerabilities: z
           .array(
             z.object({
@@ -37,11 +38,7 @@ const reportSchema = z.object({
  * @throws Error where the text is no such report
  */
 export function parseReport(text: string, platform: string): Finding[] {
-  const report = reportSchema.safeParse(JSON.parse(text));
-  if (!report.success) {
-    throw new Error(`expected a Trivy report of schema version 2: ${z.prettifyError(report.error)}; use Trivy 0.50 or later`);
-  }
-  return (report.data.Results ?? []).flatMap(({ Target, Vulnerabilities, Secrets }) => [
+  return resultsOf(text).flatMap(({ Target, Vulnerabilities, Secrets }) => [
     ...(Vulnerabilities ?? []).map(
       (found): Finding => ({
         kind: 'vulnerability',
@@ -65,4 +62,18 @@ export function parseReport(text: string, platform: string): Finding[] {
       }),
     ),
   ]);
+}
+
+/**
+ * Whether Trivy found Java archives in the image.
+ * @throws Error where the text is no report
+ */
+export function hasJavaArchives(text: string): boolean {
+  return resultsOf(text).some(({ Type }) => Type === 'jar');
+}
+
+function resultsOf(text: string) {
+  const report = reportSchema.safeParse(JSON.parse(text));
+  if (report.success) return report.data.Results ?? [];
+  throw new Error(`expected a Trivy report of schema version 2: ${z.prettifyError(report.error)}; use Trivy 0.50 or later`);
 }

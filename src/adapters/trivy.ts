@@ -3,20 +3,24 @@ import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { RateLimit, Refusal } from '../domain/failures.ts';
 import { type Digest, type Repository, registryOf } from '../domain/image-reference.ts';
+import { childEnvironment, cloudAccounts } from './child-environment.ts';
 import { identityTokenUser } from './registry/credentials.ts';
-import { SharedRuns } from './shared-runs.ts';
-import { runTrivy, type TrivyCommand, TrivyFailed } from './trivy-process.ts';
+import { createDatabase, type Database } from './trivy-database.ts';
+import { runTrivy, type TrivyCommand, TrivyFailed, type TrivyRun } from './trivy-process.ts';
+import { hasJavaArchives } from './trivy-report.ts';
 
 export { type TrivyCommand, trivyCommand } from './trivy-process.ts';
 
 export interface TrivyOptions {
   /** See `trivyCommand`. */
   readonly command: TrivyCommand;
-  /** Where Trivy keeps its vulnerability database. */
+  /** Absolute: where Trivy keeps its databases. */
   readonly cacheDir: string;
   /** An OCI repository that has the database; absent: Trivy's own. */
   readonly dbRepository?: string;
-  /** The database is never downloaded: somebody else puts it into the cache folder. */
+  /** The same for the index of Java archives, which is downloaded only once an image has some. */
+  readonly javaDbRepository?: string;
+  /** Nothing is ever downloaded: somebody else puts the databases into the cache folder. */
   readonly offline: boolean;
   /** URL of a Trivy server, which has the database then. */
   readonly server?: string;
@@ -24,7 +28,7 @@ export interface TrivyOptions {
   readonly plainHttp: (registry: string) => boolean;
   /** Undefined: anonymous, or what Trivy finds in Docker's own configuration. */
   readonly credentials: (registry: string) => Promise<{ readonly username: string; readonly password: string } | undefined>;
-  /** What Trivy finds in its environment: PATH, HOME, proxies. */
+  /** Where Trivy's environment is taken from, without Landfall's secrets and Trivy's own settings: PATH, HOME, proxies. */
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
@@ -53,34 +57,92 @@ export const scanners = 'vuln,secret';
 /** Registries that limit their rate do not tell Trivy's callers for how long. */
 const waitWhenLimitedMs = 60_000;
 const quiet = ['--no-progress', '--skip-version-check', '--disable-telemetry'];
+/** Trivy's own limit is five minutes. The step has one, so this is only never to be shorter than that. */
+const patient = ['--timeout', '1h'];
+/** What lies about in a folder or a home decides nothing. An empty file, because older Trivys take no empty name here. */
+const ownSettings = ['--config', '/dev/null', '--ignorefile', '/dev/null'];
+/** How the client finds Docker's daemon, where Trivy runs as an image, and the credentials. */
+const dockerVariables = [
+  'DOCKER_CONFIG',
+  'DOCKER_HOST',
+  'DOCKER_CONTEXT',
+  'DOCKER_TLS_VERIFY',
+  'DOCKER_CERT_PATH',
+  'DOCKER_API_VERSION',
+  'SSH_AUTH_SOCK',
+];
 
 export function createTrivy(options: TrivyOptions): Trivy {
-  // Two downloads at once would write over each other in the cache folder.
-  const downloads = new SharedRuns<void>();
+  const database = createDatabase(join(options.cacheDir, 'db'), (signal) =>
+    download(options, { what: 'the vulnerability database', flag: 'db', from: options.dbRepository }, signal),
+  );
+  const javaIndex = createDatabase(join(options.cacheDir, 'java-db'), (signal) =>
+    download(options, { what: 'the index of Java archives', flag: 'java-db', from: options.javaDbRepository }, signal),
+  );
   return {
     async database(signal) {
       if (options.server !== undefined) return databaseOfServer(options.server, signal);
-      const known = await databaseIn(options);
-      if (known !== undefined && (options.offline || Date.now() < Date.parse(known.NextUpdate))) return known.UpdatedAt;
-      if (!options.offline) await downloads.run('database', (stop) => download(options, stop), signal);
-      const updated = await databaseIn(options);
-      if (updated !== undefined) return updated.UpdatedAt;
+      const known = await database.state();
+      if (known !== undefined && (options.offline || !known.isDue)) return known.updatedAt;
+      if (!options.offline) await database.download(signal);
+      const updated = await database.state();
+      if (updated !== undefined) return updated.updatedAt;
       throw new Error(
-        `no vulnerability database in ${join(options.cacheDir, 'db')}, and it is not downloaded (offline); put trivy.db and metadata.json there`,
+        `no vulnerability database in ${database.folder}, and it is not downloaded (offline); put trivy.db and metadata.json there`,
       );
     },
     async scan(image, files, signal) {
-      await writeReport(options, image, files.report, signal);
-      const sbom = ['convert', '--format', 'cyclonedx', '--output', files.sbom, files.report];
-      await runTrivy({
-        command: options.command,
+      const scanOnce = () => writeReport(options, image, files.report, signal);
+      if (await wantsJavaIndex(options, javaIndex, scanOnce, files.report)) {
+        await javaIndex.download(signal);
+        await scanOnce();
+      }
+      await run(options, {
         folders: [dirname(files.report), dirname(files.sbom)],
-        arguments: sbom,
-        environment: options.env,
+        arguments: ['convert', '--format', 'cyclonedx', '--output', files.sbom, files.report],
         signal,
       });
     },
   };
+}
+
+/** Runs Trivy where no file and no variable but ours changes what it does. */
+async function run(
+  { command, cacheDir, env }: TrivyOptions,
+  { environment, ...rest }: Omit<TrivyRun, 'command' | 'directory' | 'environment'> & Partial<Pick<TrivyRun, 'environment'>>,
+): Promise<void> {
+  await mkdir(cacheDir, { recursive: true });
+  await runTrivy({
+    ...rest,
+    command,
+    directory: cacheDir,
+    arguments: [...rest.arguments, ...ownSettings, ...patient],
+    environment: { ...childEnvironment(env, [...dockerVariables, ...cloudAccounts]), ...environment },
+  });
+}
+
+/**
+ * Scans, and says whether a scan with a newer index of Java archives would see more. Only a scan shows whether an image has such
+ * archives, and the index takes a gigabyte: whoever has no Java image never downloads it.
+ */
+async function wantsJavaIndex(
+  { offline }: TrivyOptions,
+  javaIndex: Database,
+  scanOnce: () => Promise<void>,
+  report: string,
+): Promise<boolean> {
+  try {
+    await scanOnce();
+  } catch (error) {
+    if (!(error instanceof TrivyFailed) || !error.lacksJavaIndex) throw error;
+    if (!offline) return true;
+    throw new Error(
+      `the image has Java archives, and there is no index of them in ${javaIndex.folder}, nor is it downloaded (offline); put trivy-java.db and metadata.json there`,
+      { cause: error },
+    );
+  }
+  const isDue = !offline && (await javaIndex.state())?.isDue;
+  return isDue === true && hasJavaArchives(await readFile(report, 'utf8'));
 }
 
 async function writeReport(
@@ -94,18 +156,18 @@ async function writeReport(
   const database =
     options.server === undefined
       ? // In memory, because Trivy locks a cache on disk: scans at the same time would wait for each other and fail.
-        ['--cache-dir', options.cacheDir, '--cache-backend', 'memory', '--skip-db-update']
+        ['--cache-backend', 'memory', '--skip-db-update']
       : ['--server', options.server];
-  const scan = ['image', ...quiet, ...database, ...(options.offline ? ['--skip-java-db-update', '--offline-scan'] : [])];
+  // Databases are downloaded by us: scans at the same time would write over each other.
+  const scan = ['image', ...quiet, '--cache-dir', options.cacheDir, ...database, '--skip-java-db-update'];
+  const offline = options.offline ? ['--offline-scan'] : [];
   const login = credentials === undefined ? [] : ['--password-stdin'];
-  const what = ['--scanners', scanners, '--image-src', 'remote', '--format', 'json', '--output', report];
+  const what = ['--scanners', scanners, '--secret-config', '', '--image-src', 'remote', '--format', 'json', '--output', report];
   try {
-    await runTrivy({
-      command: options.command,
+    await run(options, {
       folders: [options.cacheDir, dirname(report)],
-      arguments: [...scan, ...login, ...what, `${image.repository}@${image.digest}`],
+      arguments: [...scan, ...offline, ...login, ...what, `${image.repository}@${image.digest}`],
       environment: {
-        ...options.env,
         // Unpacked layers go where they are removed with the report, also when Trivy is killed.
         TMPDIR: dirname(report),
         ...(credentials === undefined ? {} : { TRIVY_USERNAME: credentials.username }),
@@ -150,37 +212,29 @@ function rateLimit(host: string): RateLimit {
   return new RateLimit(`${host} asks Trivy to come back later`, new Date(Date.now() + waitWhenLimitedMs));
 }
 
-async function download(options: TrivyOptions, signal: AbortSignal): Promise<void> {
-  await mkdir(options.cacheDir, { recursive: true });
-  const from = options.dbRepository === undefined ? [] : ['--db-repository', options.dbRepository];
-  const only = ['image', '--download-db-only', '--cache-dir', options.cacheDir, ...quiet, ...from];
+interface Download {
+  /** For people. */
+  readonly what: string;
+  /** What Trivy's flags call it, and its cache folder as well. */
+  readonly flag: 'db' | 'java-db';
+  /** Undefined: Trivy's own registries. */
+  readonly from: string | undefined;
+}
+
+async function download(options: TrivyOptions, { what, flag, from }: Download, signal: AbortSignal): Promise<void> {
+  const { cacheDir } = options;
+  const repository = from === undefined ? [] : [`--${flag}-repository`, from];
+  const only = ['image', `--download-${flag}-only`, '--cache-dir', cacheDir, ...quiet, ...repository];
   try {
-    await runTrivy({ command: options.command, folders: [options.cacheDir], arguments: only, environment: options.env, signal });
+    await run(options, { folders: [cacheDir], arguments: only, signal });
   } catch (error) {
     if (!(error instanceof TrivyFailed)) throw error;
-    if (isRateLimited(error)) throw rateLimit('the registry of the vulnerability database');
+    if (isRateLimited(error)) throw rateLimit(`the registry of ${what}`);
     throw new Error(
-      `the vulnerability database cannot be downloaded; let this machine reach ${options.dbRepository ?? "Trivy's registries"}, name a mirror as database repository, or put the database into ${join(options.cacheDir, 'db')} and scan offline. ${error.message}`,
+      `${what} cannot be downloaded; let this machine reach ${from ?? "Trivy's registries"}, name a mirror under trivy, or put it into ${join(cacheDir, flag)} and scan offline. ${error.message}`,
       { cause: error },
     );
   }
-}
-
-const metadataSchema = z.object({ UpdatedAt: z.iso.datetime(), NextUpdate: z.iso.datetime() });
-
-/** Undefined where there is no database yet. */
-async function databaseIn({ cacheDir }: TrivyOptions): Promise<z.infer<typeof metadataSchema> | undefined> {
-  const path = join(cacheDir, 'db', 'metadata.json');
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    throw error;
-  }
-  const metadata = metadataSchema.safeParse(JSON.parse(text));
-  if (metadata.success) return metadata.data;
-  throw new Error(`${path} is not what Trivy writes: ${z.prettifyError(metadata.error)}; remove ${join(cacheDir, 'db')}`);
 }
 
 const serverSchema = z.object({ VulnerabilityDB: z.object({ UpdatedAt: z.string() }).nullish() });

@@ -1,18 +1,10 @@
 import { type Client, isGrpcServiceError, ServiceError } from '@temporalio/client';
-import type { ImagePush } from '../domain/image-push.ts';
-import { formatReference, type Repository, type Tag } from '../domain/image-reference.ts';
-import type { Plan } from '../domain/plan.ts';
+import { formatReference } from '../domain/image-reference.ts';
 import type { LookUp, RolloutStart } from '../workflows/messages.ts';
 import { resolveStartOptions, rolloutStartOptions } from '../workflows/start-options.ts';
 import type { Log } from './errors.ts';
+import { type PlanFinders, planStarts, type ReceivedPushes } from './plan-starts.ts';
 import { Problem } from './problem.ts';
-
-/** What one request brought. */
-export interface ReceivedPushes {
-  readonly pushes: readonly ImagePush[];
-  /** The source may name only one of several tags that were pushed together. */
-  readonly namesOneOfSeveralTags: boolean;
-}
 
 /** What Temporal has: a rollout (by its workflow id), or a look-up of what a service's tags point to now. */
 export interface AcceptedPush {
@@ -22,18 +14,18 @@ export interface AcceptedPush {
   readonly image: string;
 }
 
-/** Both empty where no service follows any of the pushes. */
+/** All empty where no service follows any of the pushes. */
 export interface AcceptedPushes {
   readonly rollouts: readonly AcceptedPush[];
   readonly resolving: readonly AcceptedPush[];
+  /** What Temporal calls invalid, and always will; absent where there is nothing of the kind. Why is in the log. */
+  readonly refused?: readonly AcceptedPush[];
 }
 
-export interface AcceptDependencies {
+export interface AcceptDependencies extends PlanFinders {
   readonly client: Client;
-  /** The plans of the services that follow this tag of the repository. */
-  readonly plansFor: (repository: Repository, tag: Tag) => readonly Plan[];
-  /** The plans of all services of the repository, whichever tags they follow. */
-  readonly plansOfRepository: (repository: Repository) => readonly Plan[];
+  /** Whether the namespace has all that starts need. Where it has, a start that Temporal calls invalid is so by its own fault. */
+  readonly isNamespaceReady: () => Promise<boolean>;
   readonly log: Log;
   /** How long all starts of one request may take together. */
   readonly deadlineMs?: number;
@@ -50,8 +42,8 @@ const startsAtOnce = 8;
 const retryAfterSeconds = 10;
 
 /**
- * From image pushes to workflows. It returns only when Temporal has all of them; where it does not have one, the whole request is
- * refused, and sending it again is safe because every start carries its business key.
+ * From image pushes to workflows. It returns only when Temporal has all of them but those that it can never have; where it does not have
+ * one, the whole request is refused, and sending it again is safe because every start carries its business key.
  * @returns a function that throws Problem 503 where Temporal does not answer in time or refuses
  */
 export function createAcceptPushes(dependencies: AcceptDependencies): AcceptPushes {
@@ -59,63 +51,68 @@ export function createAcceptPushes(dependencies: AcceptDependencies): AcceptPush
   return async (received) => {
     const { rollouts, lookUps } = planStarts(received, dependencies);
     const starts = [
-      ...rollouts.map((start) => () => startRollout(client, start)),
-      ...lookUps.map((lookUp) => () => startLookUp(client, lookUp)),
-    ];
+      ...rollouts.map((start) => rolloutStart(client, start)),
+      ...lookUps.map((lookUp) => lookUpStart(client, lookUp)),
+    ].map((start) => () => tryStart(start, dependencies));
     try {
-      const accepted = await within(deadlineMs + graceMs, () =>
+      const tried = await within(deadlineMs + graceMs, () =>
         client.withDeadline(Date.now() + deadlineMs, () => inBatches(starts, startsAtOnce)),
       );
-      return { rollouts: accepted.slice(0, rollouts.length), resolving: accepted.slice(rollouts.length) };
+      return sorted(tried);
     } catch (error) {
       throw unavailable(error, log);
     }
   };
 }
 
-/** The two questions that the configuration answers. */
-export type PlanFinders = Pick<AcceptDependencies, 'plansFor' | 'plansOfRepository'>;
-interface Starts {
-  readonly rollouts: readonly RolloutStart[];
-  readonly lookUps: readonly LookUp[];
+type Kind = keyof Required<AcceptedPushes>;
+
+interface Start {
+  readonly kind: Kind;
+  readonly push: AcceptedPush;
+  begin(): Promise<unknown>;
 }
 
-/** Which workflows a request is worth. Starts are dear: each once, and none for what nobody follows. */
-export function planStarts(
-  { pushes, namesOneOfSeveralTags }: ReceivedPushes,
-  { plansFor, plansOfRepository }: PlanFinders,
-): Starts {
-  const rollouts = new Map<string, RolloutStart>();
-  const lookUps = new Map<string, LookUp>();
-  for (const push of pushes) {
-    const { repository, tag, digest } = push;
-    for (const plan of plansFor(repository, tag)) {
-      if (digest === undefined) lookUps.set(`${plan.service} ${tag}`, { plan, push });
-      else rollouts.set(`${plan.service} ${tag} ${digest}`, { plan, image: { repository, tag, digest }, push });
-    }
-    if (!namesOneOfSeveralTags) continue;
-    for (const plan of plansOfRepository(repository)) {
-      if (followsOtherExactTag(plan, push)) lookUps.set(`${plan.service} ${tag}`, { plan, push });
-    }
-  }
-  return { rollouts: [...rollouts.values()], lookUps: [...lookUps.values()] };
-}
-
-function followsOtherExactTag({ tags }: Plan, { tag }: ImagePush): boolean {
-  return tags.kind === 'exact' && tags.tags.some((followed) => followed !== tag);
-}
-
-async function startRollout(client: Client, start: RolloutStart): Promise<AcceptedPush> {
+function rolloutStart(client: Client, start: RolloutStart): Start {
   const { workflowId: id, ...options } = rolloutStartOptions(start);
-  await client.workflow.start('rollout', { ...options, workflowId: id });
-  return { id, service: start.plan.service, image: formatReference(start.image) };
+  return {
+    kind: 'rollouts',
+    push: { id, service: start.plan.service, image: formatReference(start.image) },
+    begin: () => client.workflow.start('rollout', { ...options, workflowId: id }),
+  };
 }
 
-async function startLookUp(client: Client, lookUp: LookUp): Promise<AcceptedPush> {
+function lookUpStart(client: Client, lookUp: LookUp): Start {
   const options = resolveStartOptions(lookUp);
-  await client.workflow.signalWithStart('resolve', options);
   const { repository, tag } = lookUp.push;
-  return { id: options.workflowId, service: lookUp.plan.service, image: formatReference({ repository, tag }) };
+  return {
+    kind: 'resolving',
+    push: { id: options.workflowId, service: lookUp.plan.service, image: formatReference({ repository, tag }) },
+    begin: () => client.workflow.signalWithStart('resolve', options),
+  };
+}
+
+interface Tried {
+  readonly kind: Kind;
+  readonly push: AcceptedPush;
+}
+
+/** A registry sends again for ever what is not acknowledged, so what can never be started must not be answered with 503. */
+async function tryStart({ kind, push, begin }: Start, { isNamespaceReady, log }: AcceptDependencies): Promise<Tried> {
+  try {
+    await begin();
+    return { kind, push };
+  } catch (error) {
+    if (!isCalledInvalid(error) || !(await isNamespaceReady())) throw error;
+    log.error({ ...push, reason: reasonOf(error) }, 'a push is left out: Temporal can never take its workflow');
+    return { kind: 'refused', push };
+  }
+}
+
+function sorted(tried: readonly Tried[]): AcceptedPushes {
+  const of = (wanted: Kind) => tried.filter(({ kind }) => kind === wanted).map(({ push }) => push);
+  const refused = of('refused');
+  return { rollouts: of('rollouts'), resolving: of('resolving'), ...(refused.length > 0 && { refused }) };
 }
 
 /** All of a batch are over before the next begins or an error is thrown, so nothing goes on behind an answer. */
@@ -145,17 +142,29 @@ async function within<Result>(milliseconds: number, work: () => Promise<Result>)
   }
 }
 
+/** gRPC's INVALID_ARGUMENT: https://grpc.io/docs/guides/status-codes/ */
+const invalidArgument = 3;
+
+function isCalledInvalid(error: unknown): boolean {
+  const cause = causeOf(error);
+  return isGrpcServiceError(cause) && cause.code === invalidArgument;
+}
+
 /** What is no answer of Temporal's is a defect of ours, and stays one. */
 function unavailable(error: unknown, log: Log): unknown {
-  const cause = error instanceof ServiceError ? (error.cause ?? error) : error;
   if (!(error instanceof ServiceError || error instanceof DeadlinePassed || isGrpcServiceError(error))) return error;
-  const reason = isGrpcServiceError(cause)
-    ? `${cause.code}: ${cause.details}`
-    : cause instanceof Error
-      ? cause.message
-      : String(cause);
-  log.error({ reason }, 'a push could not be stored: Temporal did not take its workflow');
+  log.error({ reason: reasonOf(error) }, 'a push could not be stored: Temporal did not take its workflow');
   return new Problem(503, 'unavailable', 'The push could not be stored, so nothing was started. Send it again later.', {
     'Retry-After': String(retryAfterSeconds),
   });
+}
+
+function causeOf(error: unknown): unknown {
+  return error instanceof ServiceError ? (error.cause ?? error) : error;
+}
+
+function reasonOf(error: unknown): string {
+  const cause = causeOf(error);
+  if (isGrpcServiceError(cause)) return `${cause.code}: ${cause.details}`;
+  return cause instanceof Error ? cause.message : String(cause);
 }

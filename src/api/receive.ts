@@ -1,11 +1,11 @@
 import type { Middleware } from 'koa';
 import { formatReference } from '../domain/image-reference.ts';
-import type { AcceptPushes } from './accept-pushes.ts';
+import type { AcceptedPushes, AcceptPushes } from './accept-pushes.ts';
 import { type BodyLimits, readBody } from './body.ts';
 import { parseJson } from './json.ts';
 import { requireMediaType } from './media-type.ts';
 import { Problem } from './problem.ts';
-import type { Receiver } from './receivers/receiver.ts';
+import type { ParsedRequest, Receiver } from './receivers/receiver.ts';
 import type { RequestContext, RequestState } from './request-state.ts';
 
 export interface ReceiveDependencies {
@@ -26,15 +26,23 @@ export function receive(receiver: Receiver, { acceptPushes, now, bodyLimits }: R
     if (parsed.pushes.length === 0) return ignore(context, parsed.ignored ?? 'no image was pushed');
     const { namesOneOfSeveralTags } = receiver;
     const accepted = await acceptPushes({ pushes: parsed.pushes, namesOneOfSeveralTags });
-    if (accepted.rollouts.length + accepted.resolving.length === 0) {
-      const images = [...new Set(parsed.pushes.map(({ repository, tag }) => formatReference({ repository, tag })))];
-      return ignore(context, `no service follows ${images.slice(0, 5).join(', ')}`);
-    }
+    if (accepted.rollouts.length + accepted.resolving.length === 0) return ignore(context, whyNothing(accepted, parsed));
     context.state.accepted = accepted;
     context.state.outcome = 'accepted';
     context.status = 202;
     context.body = accepted;
   };
+}
+
+function whyNothing({ refused }: AcceptedPushes, { pushes }: ParsedRequest): string {
+  if (refused !== undefined) {
+    return `Temporal takes no workflow for ${listed(refused.map(({ image }) => image))}; the log of the server says why`;
+  }
+  return `no service follows ${listed(pushes.map(({ repository, tag }) => formatReference({ repository, tag })))}`;
+}
+
+function listed(images: readonly string[]): string {
+  return [...new Set(images)].slice(0, 5).join(', ');
 }
 
 function ignore(context: RequestContext, reason: string): void {

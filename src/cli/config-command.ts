@@ -1,8 +1,14 @@
 import { configurationJsonSchema } from '../config/json-schema.ts';
 import { loadConfiguration } from '../config/load.ts';
-import { formatProblem } from '../config/problem.ts';
+import { problemLines } from './configuration.ts';
 import { exitCodes } from './failure.ts';
 import type { Surroundings } from './terminal.ts';
+
+export interface CheckOptions {
+  readonly config: string;
+  /** Whether the secrets that the file refers to must be there. */
+  readonly secrets: boolean;
+}
 
 /** `landfall config schema` */
 export function printSchema({ print }: Pick<Surroundings, 'print'>): number {
@@ -11,10 +17,13 @@ export function printSchema({ print }: Pick<Surroundings, 'print'>): number {
 }
 
 /** `landfall config check [FILE]`: one line per problem. */
-export function checkConfiguration(file: string, { env, print }: Pick<Surroundings, 'env' | 'print'>): number {
-  const loaded = loadConfiguration(file, env);
+export function checkConfiguration(
+  { config: file, secrets }: CheckOptions,
+  { env, print }: Pick<Surroundings, 'env' | 'print'>,
+): number {
+  const loaded = loadConfiguration(file, env, secrets ? {} : { secretsFor: [] });
   if ('problems' in loaded) {
-    for (const problem of loaded.problems) print(formatProblem(problem));
+    for (const line of problemLines(loaded.problems)) print(line);
     return exitCodes.refused;
   }
   const { length } = loaded.configuration.services;

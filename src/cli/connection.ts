@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Client, Connection } from '@temporalio/client';
+import { Client, Connection, isGrpcCancelledError, isGrpcDeadlineError, ServiceError } from '@temporalio/client';
 import { z } from 'zod';
 import { loadTemporalSettings } from '../config/load.ts';
-import { formatProblem } from '../config/problem.ts';
 import { createSecretResolver } from '../config/secrets.ts';
-import { connectionOptions, defaultTemporalPort, type TemporalConnectionOptions } from '../config/temporal.ts';
+import { connectionOptions, type TemporalConnectionOptions } from '../config/temporal.ts';
+import { problemLines } from './configuration.ts';
 import { CommandFailure } from './failure.ts';
 import type { Surroundings } from './terminal.ts';
 
@@ -22,12 +22,13 @@ export interface TemporalPlace extends TemporalConnectionOptions {
 const runningServer = z.object({ address: z.string(), namespace: z.string() });
 
 /**
- * TEMPORAL_ADDRESS, else the `temporal:` section, else the embedded server that runs from the data folder, else Temporal's usual port.
+ * TEMPORAL_ADDRESS, else the `temporal:` section, else the embedded server that runs from the data folder. Never Temporal's usual port by
+ * itself: what answers there may be somebody else's.
  * @throws CommandFailure, and Refusal `SecretMissing` for the cluster's API key
  */
 export function temporalPlace(file: string, { env }: Pick<Surroundings, 'env'>): TemporalPlace {
   const loaded = loadTemporalSettings(file, env);
-  if ('problems' in loaded) throw new CommandFailure(loaded.problems.map(formatProblem).join('\n'));
+  if ('problems' in loaded) throw new CommandFailure(problemLines(loaded.problems).join('\n'));
   const { temporal, directory, data } = loaded;
   if (temporal.kind === 'cluster') {
     const from = env.TEMPORAL_ADDRESS ? 'TEMPORAL_ADDRESS' : `temporal.address in ${file}`;
@@ -36,8 +37,9 @@ export function temporalPlace(file: string, { env }: Pick<Surroundings, 'env'>):
   const stateFile = join(data, 'temporal.json');
   const running = readRunningServer(stateFile);
   if (running !== undefined) return { ...running, from: stateFile };
-  const port = temporal.port ?? defaultTemporalPort;
-  return { address: `127.0.0.1:${port}`, namespace: temporal.namespace, from: `no address in ${file} or the environment` };
+  throw new CommandFailure(
+    `Landfall does not run from ${data}: start it (npm start), or say where Temporal is: TEMPORAL_ADDRESS=HOST:PORT`,
+  );
 }
 
 function readRunningServer(stateFile: string): z.output<typeof runningServer> | undefined {
@@ -84,4 +86,10 @@ async function connect(options: TemporalConnectionOptions, { address, from }: Te
 /** A call that must be answered in time; what to say when it is not. */
 export async function answeredInTime<Result>(client: Client, withinMs: number, call: () => Promise<Result>): Promise<Result> {
   return await client.connection.withDeadline(Date.now() + withinMs, call);
+}
+
+/** Whether a call failed because its answer did not come in time. A deadline in the midst of a long poll ends the call as cancelled. */
+export function isUnanswered(error: unknown): boolean {
+  const cause = error instanceof ServiceError ? error.cause : error;
+  return isGrpcDeadlineError(cause) || isGrpcCancelledError(cause);
 }

@@ -1,11 +1,12 @@
-import { type Client, WorkflowUpdateRPCTimeoutOrCancelledError } from '@temporalio/client';
+import { type Client, WorkflowNotFoundError, WorkflowUpdateRPCTimeoutOrCancelledError } from '@temporalio/client';
 import type { Decision, RolloutState } from '../domain/rollout-state.ts';
 import { abortUpdate, rejectUpdate, retryUpdate, skipUpdate } from '../workflows/messages.ts';
 import { answeredInTime, temporalPlace, withClient } from './connection.ts';
 import { CommandFailure, UsageFailure } from './failure.ts';
-import { findRollout, parsePrefix, shortId } from './rollouts.ts';
+import { readRollout } from './rollout-now.ts';
+import { findRollout, parsePrefix, rolloutRow, shortId } from './rollouts.ts';
 import { noWorker } from './service-errors.ts';
-import type { Surroundings } from './terminal.ts';
+import { plain, type Surroundings } from './terminal.ts';
 
 export type Verb = 'retry' | 'skip' | 'reject' | 'abort';
 const nameOf: Readonly<Record<Verb, string>> = {
@@ -20,6 +21,8 @@ export interface DecideOptions {
   readonly stage?: string;
   readonly reason?: string;
   readonly json?: boolean;
+  /** Aborts without asking whether that is meant. */
+  readonly yes?: boolean;
 }
 
 /** Decisions are answered by a worker at once; this leaves it time to replay the rollout first. */
@@ -44,24 +47,44 @@ export async function decide(
     ...(reason ? { reason } : {}),
     by: surroundings.operator,
   };
-  const { rollout, state } = await withClient(temporalPlace(options.config, surroundings), async (client) => {
-    const found = await findRollout(client, prefix);
-    return { rollout: found, state: await send(client, found, verb, decision) };
+  await withClient(temporalPlace(options.config, surroundings), async (client) => {
+    const rollout = await findRollout(client, prefix);
+    if (verb === 'abort' && !options.yes) await confirmAbort(rollout, surroundings);
+    await send(client, rollout, verb, decision);
+    const decided = `${shortId(rollout)}: ${step === undefined ? '' : `${step} `}${pastTense[verb]} by ${surroundings.operator}`;
+    if (!options.json) surroundings.print(decided);
+    // The update itself answers with the state from before the rollout went on.
+    const { state } = await readRollout(client, rollout);
+    if (options.json) surroundings.print(JSON.stringify({ rollout, ...state }, null, 2));
+    else surroundings.print(`now ${describeStatus(state)}`);
   });
-  if (options.json) return surroundings.print(JSON.stringify({ rollout, ...state }, null, 2));
-  surroundings.print(
-    `${shortId(rollout)}: ${step === undefined ? '' : `${step} `}${pastTense[verb]} by ${surroundings.operator}`,
-  );
 }
 
-async function send(client: Client, rollout: string, verb: Verb, decision: Decision): Promise<RolloutState> {
+async function confirmAbort(rollout: string, { confirm }: Surroundings): Promise<void> {
+  if (confirm === undefined || (await confirm(`Abort ${shortId(rollout)}, wherever it is?`))) return;
+  throw new CommandFailure(`${shortId(rollout)} goes on: nothing was aborted`);
+}
+
+function describeStatus({ status, reason }: RolloutState): string {
+  return reason === undefined ? status : `${status}: ${plain(reason)}`;
+}
+
+async function send(client: Client, rollout: string, verb: Verb, decision: Decision): Promise<void> {
   const handle = client.workflow.getHandle(rollout);
   try {
-    return await answeredInTime(client, answerWithinMs, () =>
+    await answeredInTime(client, answerWithinMs, () =>
       handle.executeUpdate<RolloutState, [Decision]>(nameOf[verb], { args: [decision] }),
     );
   } catch (error) {
     if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError) throw new CommandFailure(noWorker, 1, { cause: error });
+    if (error instanceof WorkflowNotFoundError) throw await describeEnd(client, rollout, error);
     throw error;
   }
+}
+
+/** @throws WorkflowNotFoundError where the rollout has never been */
+async function describeEnd(client: Client, rollout: string, cause: unknown): Promise<CommandFailure> {
+  const { status, reason } = await answeredInTime(client, answerWithinMs, () => rolloutRow(client, rollout));
+  const why = reason === undefined ? '' : ` (${plain(reason)})`;
+  return new CommandFailure(`${shortId(rollout)} has ended: ${status}${why}`, 1, { cause });
 }

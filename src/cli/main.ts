@@ -3,7 +3,7 @@ import { CommanderError } from 'commander';
 import { type Environment, processEnvironment } from '../config/environment.ts';
 import { CommandFailure, exitCodes } from './failure.ts';
 import { createProgram } from './program.ts';
-import type { Surroundings } from './terminal.ts';
+import { askYesOrNo, type Surroundings } from './terminal.ts';
 
 /** Runs the command line; the exit code is 0 where all is well, 1 where it was refused or failed, 2 where it was used wrongly. */
 export async function run(words: readonly string[], surroundings: Surroundings): Promise<number> {
@@ -43,7 +43,19 @@ export function processSurroundings(): Surroundings {
     print: (line) => void process.stdout.write(`${line}\n`),
     warn: (line) => void process.stderr.write(`${line}\n`),
     ...(process.stdout.isTTY ? { width: process.stdout.columns } : {}),
+    ...(process.stdin.isTTY && process.stderr.isTTY
+      ? { confirm: (question) => askYesOrNo(question, process.stdin, process.stderr) }
+      : {}),
   };
+}
+
+/** Whoever has read enough (`landfall list | head`) closes the pipe: what else is printed is lost, and nothing is wrong. */
+export function allowClosedPipes(...streams: readonly NodeJS.WriteStream[]): void {
+  for (const stream of streams) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+    });
+  }
 }
 
 /** In a container the user id may have no name. */

@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { ends, type RolloutStatus } from '../domain/rollout-state.ts';
+import type { CheckOptions } from './config-command.ts';
 import type { DecideOptions, Verb } from './decide-command.ts';
 import type { ListOptions } from './list-command.ts';
 import type { ShowOptions } from './show-command.ts';
@@ -25,9 +26,10 @@ export function createProgram(surroundings: Surroundings, setExitCode: (code: nu
   return program;
 }
 
-const defaultFile = 'landfall.yaml';
 const statuses: readonly RolloutStatus[] = ['running', 'waiting', 'blocked', ...ends];
-const configOption = () => new Option('-c, --config <file>', 'configuration file').default(defaultFile);
+/** The same default as the service's own. */
+const configOption = ({ env }: Surroundings) =>
+  new Option('-c, --config <file>', 'configuration file').default(env.LANDFALL_CONFIG ?? 'landfall.yaml');
 const jsonOption = () => new Option('--json', 'print JSON');
 
 function addConfig(program: Command, surroundings: Surroundings, setExitCode: (code: number) => void): void {
@@ -39,8 +41,13 @@ function addConfig(program: Command, surroundings: Surroundings, setExitCode: (c
   config
     .command('check')
     .description('say all that is wrong with a configuration file, one line per problem')
-    .argument('[file]', 'configuration file', defaultFile)
-    .action(async (file: string) => setExitCode((await import('./config-command.ts')).checkConfiguration(file, surroundings)));
+    .argument('[file]', 'the same as --config')
+    .addOption(configOption(surroundings))
+    .option('--no-secrets', 'do not ask whether the secrets are there, as in CI')
+    .action(async (file: string | undefined, options: CheckOptions) => {
+      const { checkConfiguration } = await import('./config-command.ts');
+      setExitCode(checkConfiguration({ ...options, config: file ?? options.config }, surroundings));
+    });
 }
 
 function addList(program: Command, surroundings: Surroundings): void {
@@ -48,10 +55,16 @@ function addList(program: Command, surroundings: Surroundings): void {
     .command('list')
     .description('list rollouts, the newest first')
     .option('-s, --service <name>', 'only those of this service')
-    .addOption(new Option('--status <status>', 'only those with this status').choices(statuses))
+    .addOption(
+      new Option(
+        '--status <status>',
+        'only those with this status; no rollout of this version ends rolled-back or failed',
+      ).choices(statuses),
+    )
     .option('-n, --limit <number>', 'at most so many', parseLimit, 20)
+    .option('--all-runs', 'earlier runs of a rollout too, not only the newest')
     .addOption(jsonOption())
-    .addOption(configOption())
+    .addOption(configOption(surroundings))
     .action(async (options: ListOptions) => (await import('./list-command.ts')).list(options, surroundings));
 }
 
@@ -61,7 +74,7 @@ function addShow(program: Command, surroundings: Surroundings): void {
     .description('show a rollout: its steps, what blocks it, and what can be done')
     .argument('<rollout>', rolloutArgument)
     .addOption(jsonOption())
-    .addOption(configOption())
+    .addOption(configOption(surroundings))
     .action(async (rollout: string, options: ShowOptions) =>
       (await import('./show-command.ts')).show(rollout, options, surroundings),
     );
@@ -83,7 +96,7 @@ function addDecision(program: Command, verb: keyof typeof decisions, surrounding
     .option('--stage <name>', 'the stage of the step')
     .option('--reason <text>', 'why')
     .addOption(jsonOption())
-    .addOption(configOption())
+    .addOption(configOption(surroundings))
     .action(async (rollout: string, step: string | undefined, options: DecideOptions) =>
       (await import('./decide-command.ts')).decide(
         verb,
@@ -100,8 +113,9 @@ function addAbort(program: Command, surroundings: Surroundings): void {
     .description('stop a rollout, wherever it is')
     .argument('<rollout>', rolloutArgument)
     .option('--reason <text>', 'why')
+    .option('-y, --yes', 'do not ask whether it is meant')
     .addOption(jsonOption())
-    .addOption(configOption())
+    .addOption(configOption(surroundings))
     .action(async (rollout: string, options: DecideOptions) =>
       (await import('./decide-command.ts')).decide('abort', { rollout }, options, surroundings),
     );
@@ -111,10 +125,10 @@ function addTrigger(program: Command, surroundings: Surroundings): void {
   program
     .command('trigger')
     .description('roll an image out as if it had just been pushed, whatever the last verdict was')
-    .argument('<image>', 'IMAGE[:TAG][@DIGEST]; tag latest where none is given')
+    .argument('<image>', 'IMAGE[:TAG][@DIGEST], or the name of a service for its image; tag latest where none is given')
     .option('-s, --service <name>', 'only for this service')
     .addOption(jsonOption())
-    .addOption(configOption())
+    .addOption(configOption(surroundings))
     .action(async (image: string, options: TriggerOptions) =>
       (await import('./trigger-command.ts')).trigger(image, options, surroundings),
     );

@@ -1,13 +1,13 @@
 import type { SmokeFailure } from '../domain/outcomes.ts';
-import { ends, type RolloutState, type StepName, type StepState } from '../domain/rollout-state.ts';
+import { ends, type RolloutState, type StepState, skippableSteps } from '../domain/rollout-state.ts';
+import type { Retry, RolloutNow } from './rollout-now.ts';
 import { shortId } from './rollouts.ts';
-import { coloured, formatDuration, type Surroundings, table } from './terminal.ts';
+import { coloured, formatDuration, plain, type Surroundings, table } from './terminal.ts';
 
 /** A rollout as `landfall show` prints it: what it is, its steps, what blocks it, and what can be done. */
 export function describeRollout(
   rollout: string,
-  execution: string,
-  state: RolloutState,
+  { execution, state, retries }: RolloutNow,
   surroundings: Pick<Surroundings, 'width' | 'env'>,
 ): string[] {
   const { image, steps, proposals } = state;
@@ -20,7 +20,8 @@ export function describeRollout(
     ['digest', image.digest],
     [
       'status',
-      coloured(isOutside ? execution : state.status, surroundings) + (state.reason === undefined ? '' : `: ${state.reason}`),
+      coloured(isOutside ? execution : state.status, surroundings) +
+        (state.reason === undefined ? '' : `: ${plain(state.reason)}`),
     ],
     ['started', `${state.startedAt} (${state.endedAt === undefined ? 'for' : 'took'} ${formatDuration(took)})`],
     ...Object.entries(proposals).map(([stage, { url }]) => [`proposal`, `${stage}: ${url}`]),
@@ -29,7 +30,7 @@ export function describeRollout(
     `  ${stepName(step)}`,
     coloured(step.status, surroundings),
     stepDuration(step),
-    step.reason ?? '',
+    reasonOf(step, retries),
   ]);
   const next = isOutside ? [] : nextCommands(rollout, state);
   return [
@@ -43,6 +44,12 @@ export function describeRollout(
 
 function stepName({ step, stage }: StepState): string {
   return stage === undefined ? step : `${stage} ▸ ${step}`;
+}
+
+/** What came out; of a step that is tried again, what went wrong the last time. */
+function reasonOf({ step, status, reason = '' }: StepState, retries: readonly Retry[]): string {
+  const retry = status === 'running' ? retries.find((candidate) => candidate.step === step) : undefined;
+  return plain(retry === undefined ? reason : `attempt ${retry.attempt}: ${retry.lastFailure}`);
 }
 
 function stepDuration({ startedAt, endedAt }: StepState): string {
@@ -97,9 +104,6 @@ function smokeLog({ platform, exitCode, outOfMemory, log }: SmokeFailure): strin
   return [...(facts.length === 0 ? [] : [facts.join(', ')]), ...lines.map((line) => `| ${line}`)];
 }
 
-/** Steps that a waiver lets the rollout go on without; there is no way past the others. */
-const skippable: readonly StepName[] = ['scan', 'smoke', 'dispatch'];
-
 function nextCommands(rollout: string, { status, steps }: RolloutState): string[] {
   if (ends.some((end) => end === status)) return [];
   const id = shortId(rollout);
@@ -107,7 +111,7 @@ function nextCommands(rollout: string, { status, steps }: RolloutState): string[
     .filter((step) => step.status === 'blocked')
     .flatMap(({ step, stage }) => {
       const at = `${id} ${step}${stage === undefined ? '' : ` --stage ${stage}`}`;
-      const skip = skippable.includes(step) ? [`landfall skip ${at} --reason TEXT`] : [];
+      const skip = skippableSteps.includes(step) ? [`landfall skip ${at} --reason TEXT`] : [];
       return [`landfall retry ${at}`, ...skip, `landfall reject ${at}`];
     });
   return [...decisions, `landfall abort ${id}`];

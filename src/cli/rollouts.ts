@@ -24,10 +24,13 @@ export interface RolloutFilter {
   readonly service?: string;
   readonly status?: RolloutStatus;
   readonly limit: number;
+  /** Earlier runs of a rollout too, not only the newest that matches. */
+  readonly allRuns?: boolean;
 }
 
 /** The newest first. */
-export async function listRollouts(client: Client, { service, status, limit }: RolloutFilter): Promise<RolloutRow[]> {
+export async function listRollouts(client: Client, filter: RolloutFilter): Promise<RolloutRow[]> {
+  const { service, status } = filter;
   const isOpen = status !== undefined && !ends.some((end) => end === status);
   const conditions = [
     "WorkflowType = 'rollout'",
@@ -36,7 +39,7 @@ export async function listRollouts(client: Client, { service, status, limit }: R
     // What was terminated from outside never had the chance to change its own status.
     ...(isOpen ? ["ExecutionStatus = 'Running'"] : []),
   ];
-  return await firstRows(client, conditions.join(' AND '), limit);
+  return await firstRows(client, conditions.join(' AND '), filter);
 }
 
 const wholeId = /^rollout:[^:]+:[^:]+:[0-9a-f]{12}$/;
@@ -82,17 +85,30 @@ export function shortId(rollout: string): string {
   return rollout.replace(/^rollout:/, '');
 }
 
-async function firstRows(client: Client, query: string, limit: number): Promise<RolloutRow[]> {
-  const rows: RolloutRow[] = [];
-  if (limit === 0) return rows;
+/** Temporal lists what runs first, and then what ended last: the first of an id is its newest run. */
+async function firstRows(
+  client: Client,
+  query: string,
+  { limit, allRuns = false }: Pick<RolloutFilter, 'limit' | 'allRuns'>,
+): Promise<RolloutRow[]> {
+  const rows = new Map<string, RolloutRow>();
   for await (const info of client.workflow.list({ query, pageSize: Math.min(limit, 1000) })) {
-    rows.push(rowOf(info));
-    if (rows.length >= limit) break;
+    const key = allRuns ? info.runId : info.workflowId;
+    if (!rows.has(key)) rows.set(key, rowOf(info));
+    if (rows.size >= limit) break;
   }
-  return rows;
+  return [...rows.values()];
 }
 
-function rowOf(info: WorkflowExecutionInfo): RolloutRow {
+/**
+ * The newest run of one rollout, at once: lists lag behind a little.
+ * @throws WorkflowNotFoundError
+ */
+export async function rolloutRow(client: Client, rollout: string): Promise<RolloutRow> {
+  return rowOf(await client.workflow.getHandle(rollout).describe());
+}
+
+function rowOf(info: Omit<WorkflowExecutionInfo, 'raw'>): RolloutRow {
   const columns = info.typedSearchAttributes;
   const stage = columns.get(searchAttributes.stage);
   const changedAt = columns.get(searchAttributes.changedAt) ?? info.closeTime ?? info.startTime;

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { createInterface } from 'node:readline/promises';
 import { stripVTControlCharacters } from 'node:util';
 import type { Environment } from '../config/environment.ts';
 
@@ -12,6 +14,8 @@ export interface Surroundings {
   readonly warn: (line: string) => void;
   /** Columns of the terminal; absent where the output is no terminal, which means: plain, and nothing cut. */
   readonly width?: number;
+  /** Asks a question that is answered with yes or no; absent where nobody sits at a terminal. */
+  readonly confirm?: (question: string) => Promise<boolean>;
 }
 
 type Tone = 'good' | 'bad' | 'wait' | 'dim' | 'plain';
@@ -33,6 +37,28 @@ const tones: Readonly<Record<string, Tone>> = {
 export function coloured(status: string, { width, env }: Pick<Surroundings, 'width' | 'env'>): string {
   const tone = tones[status] ?? 'plain';
   return width === undefined || env.NO_COLOR || tone === 'plain' ? status : `\u001b[${escapes[tone]}m${status}\u001b[0m`;
+}
+
+/** Text from elsewhere as one line that only says something: no colours, no moving of the cursor, no turning of the direction of reading. */
+export function plain(text: string): string {
+  return stripVTControlCharacters(text)
+    .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ')
+    .trim();
+}
+
+/** Yes is `y` or `yes`; everything else, Ctrl-D and Ctrl-C too, is no. */
+export async function askYesOrNo(
+  question: string,
+  input: NodeJS.ReadableStream,
+  output: NodeJS.WritableStream,
+): Promise<boolean> {
+  const reader = createInterface({ input, output });
+  try {
+    const answer = await Promise.race([reader.question(`${question} [y/N] `), once(reader, 'close').then(() => '')]);
+    return /^y(?:es)?$/i.test(answer.trim());
+  } finally {
+    reader.close();
+  }
 }
 
 /** Aligned columns, two spaces apart; on a terminal no line is longer than it is wide. Line breaks in cells become spaces. */

@@ -1,25 +1,23 @@
 import { randomUUID } from 'node:crypto';
-import type { Client } from '@temporalio/client';
 import type { Configuration } from '../config/configuration.ts';
-import { loadConfiguration } from '../config/load.ts';
-import { describeFollowed, plansOfRepository } from '../config/plans.ts';
-import { formatProblem } from '../config/problem.ts';
+import { describeFollowed, describeTags, planOf, plansOfRepository } from '../config/plans.ts';
 import type { ImagePush } from '../domain/image-push.ts';
 import {
-  type Digest,
   formatReference,
   type ImageReference,
   InvalidReference,
   parseReference,
+  type Repository,
   type Tag,
 } from '../domain/image-reference.ts';
 import type { Plan } from '../domain/plan.ts';
 import { follows } from '../domain/tag-policy.ts';
-import { resolveStartOptions, rolloutStartOptions } from '../workflows/start-options.ts';
-import { answeredInTime, temporalPlace, withClient } from './connection.ts';
+import { readConfiguration } from './configuration.ts';
+import { temporalPlace, withClient } from './connection.ts';
 import { CommandFailure, UsageFailure } from './failure.ts';
 import { shortId } from './rollouts.ts';
-import type { Surroundings } from './terminal.ts';
+import { type Started, startRollouts } from './start-rollouts.ts';
+import { plain, type Surroundings } from './terminal.ts';
 
 export interface TriggerOptions {
   readonly config: string;
@@ -27,82 +25,76 @@ export interface TriggerOptions {
   readonly json?: boolean;
 }
 
-/** What was started for one service. */
-interface Started {
-  readonly service: string;
-  /** The rollout, or the look-up that starts one. */
-  readonly workflow: string;
-}
-
-const startWithinMs = 5_000;
-
 /** `landfall trigger IMAGE[:TAG][@DIGEST]`: as if the image had just been pushed, and whatever the last verdict was. */
 export async function trigger(text: string, options: TriggerOptions, surroundings: Surroundings): Promise<void> {
-  const image = parseImage(text);
-  const plans = plansToTrigger(configurationOf(options.config, surroundings), image, options.service);
-  const push = pushOf(image, surroundings.operator);
+  const configuration = readConfiguration(options.config, surroundings.env);
+  const wanted = readWanted(text, options.service, configuration);
+  const plans = plansToTrigger(configuration, wanted);
+  const push = pushOf(wanted, surroundings.operator);
   const started = await withClient(temporalPlace(options.config, surroundings), (client) =>
-    answeredInTime(client, startWithinMs, () => Promise.all(plans.map((plan) => start(client, plan, push)))),
+    Promise.all(plans.map((plan) => startRollouts(client, plan, push))),
   );
   if (options.json) return surroundings.print(JSON.stringify(started, null, 2));
-  for (const { service, workflow } of started) {
-    const what =
-      push.digest === undefined
-        ? `the registry is asked what ${push.tag} is now (${workflow})`
-        : `landfall show ${shortId(workflow)}`;
-    surroundings.print(`${service}: ${what}`);
-  }
+  for (const line of started.flatMap((entry) => describeStarted(entry, push.tag))) surroundings.print(line);
 }
 
-type Wanted = ImageReference & { readonly tag: Tag };
+interface Wanted {
+  readonly image: ImageReference;
+  /** Only for this one. */
+  readonly service: string | undefined;
+}
 
-function parseImage(text: string): Wanted {
+/** An image, or in its place the name of a service that follows one repository. Where it is both, it is the image. */
+function readWanted(text: string, service: string | undefined, configuration: Configuration): Wanted {
+  const [, name = '', rest = ''] = /^([^/:@]+)((?:[:@][^/]*)?)$/.exec(text) ?? [];
+  const named = planOf(configuration, name);
+  const isImage = plansOfRepository(configuration, `docker.io/library/${name}` as Repository).length > 0;
+  if (named === undefined || isImage) return { image: parseImage(text), service };
+  return { image: parseImage(`${named.repository}${rest}`), service: service ?? name };
+}
+
+function parseImage(text: string): ImageReference {
   try {
-    return { tag: 'latest' as Tag, ...parseReference(text) };
+    return parseReference(text);
   } catch (error) {
     if (error instanceof InvalidReference) throw new UsageFailure(error.message);
     throw error;
   }
 }
 
-/** The service's own secrets are no business of the operator's shell, so they need not exist here. */
-function configurationOf(file: string, { env }: Surroundings): Configuration {
-  const loaded = loadConfiguration(file, env, { checkSecrets: false });
-  if ('problems' in loaded) throw new CommandFailure(loaded.problems.map(formatProblem).join('\n'));
-  return loaded.configuration;
-}
+const defaultTag = 'latest' as Tag;
 
-function plansToTrigger(configuration: Configuration, image: Wanted, service: string | undefined): Plan[] {
-  const ofRepository = plansOfRepository(configuration, image.repository);
-  const followed = ofRepository.filter((plan) => follows(plan.tags, image.tag));
-  const plans = followed.filter((plan) => service === undefined || plan.service === service);
+function plansToTrigger(configuration: Configuration, { image, service }: Wanted): Plan[] {
+  const { repository, tag = defaultTag } = image;
+  const ofRepository = plansOfRepository(configuration, repository);
+  const candidates = ofRepository.filter((plan) => service === undefined || plan.service === service);
+  const plans = candidates.filter((plan) => follows(plan.tags, tag));
   if (plans.length > 0) return plans;
-  const what = formatReference({ repository: image.repository, tag: image.tag });
+  if (image.tag === undefined && candidates.length > 0) {
+    throw new UsageFailure(candidates.map((plan) => `${plan.service} follows ${describeTags(plan.tags)}: name a tag`).join('\n'));
+  }
+  const what = formatReference({ repository, tag });
+  const others = ofRepository.filter((plan) => follows(plan.tags, tag)).map((plan) => plan.service);
   const problem =
-    followed.length > 0
-      ? `service ${service} does not follow ${what}; ${followed.map((plan) => plan.service).join(', ')} does`
-      : `no service follows ${what}`;
+    others.length > 0 ? `service ${service} does not follow ${what}; ${others.join(', ')} does` : `no service follows ${what}`;
   const lines = describeFollowed(configuration).map((line) => `  ${line}`);
   const known = lines.length === 0 ? [`${configuration.file} follows nothing yet`] : [`${configuration.file} follows:`, ...lines];
   throw new CommandFailure([problem, ...known].join('\n'));
 }
 
-function pushOf({ repository, tag, digest }: Wanted, actor: string): ImagePush {
+function pushOf({ image }: Wanted, actor: string): ImagePush {
+  const { repository, tag = defaultTag, digest } = image;
   const push = { source: 'operator', deliveryId: `operator-${randomUUID()}`, repository, tag, actor };
   return { ...push, ...(digest === undefined ? {} : { digest }), receivedAt: new Date().toISOString() };
 }
 
-async function start(client: Client, plan: Plan, push: ImagePush): Promise<Started> {
-  if (push.digest === undefined) {
-    const options = resolveStartOptions({ asked: true, plan, push });
-    await client.workflow.signalWithStart('resolve', options);
-    return { service: plan.service, workflow: options.workflowId };
+function describeStarted({ service, workflow, rollouts, note }: Started, tag: Tag): string[] {
+  if (rollouts.length > 0) {
+    return rollouts.map(({ rollout, wasRunning }) => {
+      const what = wasRunning ? 'was running already, and goes on: ' : '';
+      return `${service}: ${what}landfall show ${shortId(rollout)}`;
+    });
   }
-  const options = rolloutStartOptions({ plan, image: imageOf(push, push.digest), push, asked: true });
-  await client.workflow.start('rollout', options);
-  return { service: plan.service, workflow: options.workflowId };
-}
-
-function imageOf({ repository, tag }: ImagePush, digest: Digest) {
-  return { repository, tag, digest };
+  if (note !== undefined) return [`${service}: nothing started yet: ${plain(note)} (${workflow})`];
+  return [`${service}: the registry is being asked what ${tag} is now (${workflow}): landfall list --service ${service}`];
 }

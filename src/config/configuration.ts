@@ -30,6 +30,10 @@ export interface Configuration {
   readonly services: readonly ServiceSettings[];
 }
 
+/** The parts of Landfall that may run apart: the ingress, and the workers. */
+export const roles = ['api', 'worker'] as const;
+export type Role = (typeof roles)[number];
+
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
 
 export interface ReceiverSettings {
@@ -57,6 +61,7 @@ export interface TrivySettings {
   /** Absolute. */
   readonly cacheDir?: string;
   readonly dbRepository?: string;
+  readonly javaDbRepository?: string;
   readonly offline: boolean;
   readonly server?: string;
 }

@@ -4,7 +4,7 @@ import { fileSchema } from './schema.ts';
 /** JSON Schema (draft 2020-12) of `landfall.yaml`, for editors. */
 export function configurationJsonSchema(): Record<string, unknown> {
   const schema = z.toJSONSchema(
-    fileSchema(() => undefined),
+    fileSchema(() => () => undefined),
     { target: 'draft-2020-12', io: 'input' },
   );
   const { $schema, ...rest } = schema;

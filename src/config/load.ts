@@ -1,14 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { Refusal } from '../domain/failures.ts';
-import type { Configuration, ServiceSettings } from './configuration.ts';
+import { type Configuration, type Role, roles, type ServiceSettings } from './configuration.ts';
 import { readDocument, type SourceDocument } from './document.ts';
 import type { Environment } from './environment.ts';
 import { complaintsOf } from './issues.ts';
 import { type Complaint, formatPath, type Problem } from './problem.ts';
 import { resolveService, type ServiceContext } from './resolve-services.ts';
 import type { SecretCheck } from './scalars.ts';
-import { type FileInput, fileSchema, temporal } from './schema.ts';
+import { type FileInput, fileSchema, type SecretCheckFor, temporal } from './schema.ts';
 import { createSecretResolver } from './secrets.ts';
 import { defaultsSchema, type ServiceInput, serviceSchema } from './service-schema.ts';
 import { serviceSetComplaints } from './service-set.ts';
@@ -16,23 +16,24 @@ import { type TemporalSettings, temporalComplaints, temporalSettings } from './t
 import { wordIssue } from './wording.ts';
 
 export interface LoadOptions {
-  /** Whether every secret that a reference names must exist; the default. An operator's command needs none of the service's. */
-  readonly checkSecrets?: boolean;
+  /** The parts of Landfall whose secrets must all be there. Default: all. An operator's command needs none of the service's. */
+  readonly secretsFor?: readonly Role[];
 }
 
 /** Reads and checks a configuration file; either it is right as a whole, or all that is wrong with it is said at once. */
 export function loadConfiguration(
   file: string,
   env: Environment,
-  { checkSecrets = true }: LoadOptions = {},
+  { secretsFor = roles }: LoadOptions = {},
 ): { readonly configuration: Configuration } | { readonly problems: readonly Problem[] } {
   const source = readSource(file);
   if ('problems' in source) return source;
   const directory = dirname(resolve(file));
-  const check = checkSecrets ? secretCheck(env, directory) : acceptEverySecret;
-  const parsed = fileSchema(check).safeParse(source.value, { error: wordIssue });
+  const check = secretCheck(env, directory);
+  const checkFor: SecretCheckFor = (...users) => (users.some((role) => secretsFor.includes(role)) ? check : acceptEverySecret);
+  const parsed = fileSchema(checkFor).safeParse(source.value, { error: wordIssue });
   const complaints = parsed.success ? [] : complaintsOf(parsed.error.issues);
-  const services = resolveServices(source.value, directory, check);
+  const services = resolveServices(source.value, directory, checkFor('worker'));
   complaints.push(...services.complaints, ...(parsed.success ? temporalComplaints(parsed.data.temporal ?? {}, env) : []));
   if (complaints.length > 0 || !parsed.success) return { problems: placed(file, source.document, complaints) };
   return { configuration: configurationOf(parsed.data, services.services, resolve(file), env) };

@@ -1,9 +1,10 @@
 import type { Repository, Tag } from '../domain/image-reference.ts';
 import { pathOf } from '../domain/image-reference.ts';
 import type { ChangePlan, ChangeTarget, Plan, StagePlan } from '../domain/plan.ts';
-import { follows } from '../domain/tag-policy.ts';
+import { follows, type TagPolicy } from '../domain/tag-policy.ts';
 import type { Configuration, ServiceSettings, StageSettings } from './configuration.ts';
 import { exactness, matchesPattern } from './image-pattern.ts';
+import { shortenedName } from './service-name.ts';
 
 /** The plans of the services that follow a pushed image; none: nobody wants it. */
 export function plansFor(configuration: Configuration, repository: Repository, tag: Tag): Plan[] {
@@ -37,8 +38,8 @@ function nameFromPattern(configuration: Configuration, { name }: ServiceSettings
     configuration.services.filter(({ image }) => image.repository !== undefined).map((service) => service.name),
   );
   const segments = pathOf(repository).split('/');
-  const names = segments.map((_, index) => name.replace('*', segments.slice(index).join('-'))).reverse();
-  return names.find((candidate) => !taken.has(candidate)) ?? name.replace('*', repository.replace(/[/:]/g, '-'));
+  const names = segments.map((_, index) => shortenedName(name.replace('*', segments.slice(index).join('-')))).reverse();
+  return names.find((candidate) => !taken.has(candidate)) ?? shortenedName(name.replace('*', repository.replace(/[/:]/g, '-')));
 }
 
 function planFrom(
@@ -74,9 +75,17 @@ function filledTarget(target: ChangeTarget, fill: (text: string) => string): Cha
 
 /** What is followed, in one line per service, for people. */
 export function describeFollowed(configuration: Configuration): string[] {
-  return configuration.services.map(({ name, image, tags }) => {
-    const wanted =
-      tags.kind === 'exact' ? tags.tags.join(', ') : tags.kind === 'semver' ? `semver ${tags.range}` : `pattern ${tags.pattern}`;
-    return `${name}: ${image.text} (${wanted})`;
-  });
+  return configuration.services.map(({ name, image, tags }) => `${name}: ${image.text} (${describeTags(tags)})`);
+}
+
+/** Which tags are followed, for people. */
+export function describeTags(tags: TagPolicy): string {
+  switch (tags.kind) {
+    case 'exact':
+      return tags.tags.join(', ');
+    case 'semver':
+      return `semver ${tags.range}`;
+    case 'pattern':
+      return `pattern ${tags.pattern}`;
+  }
 }

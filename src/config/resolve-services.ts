@@ -1,11 +1,12 @@
 import { resolve } from 'node:path';
+import { isGitHubRepository } from '../domain/github-repository.ts';
 import type { Tag } from '../domain/image-reference.ts';
 import type { ChangeTarget, DispatchPlan, ScanPlan, SmokePlan, StagePlan } from '../domain/plan.ts';
 import type { ServiceSettings, StageSettings } from './configuration.ts';
 import { lastSegment } from './image-pattern.ts';
 import { mergeSettings } from './merge.ts';
 import type { Complaint, Path } from './problem.ts';
-import { githubRepositoryPattern } from './scalars.ts';
+import { shortenedName } from './service-name.ts';
 import type { ServiceInput, Settings, StageInput } from './service-schema.ts';
 import { showValue } from './wording.ts';
 
@@ -64,7 +65,7 @@ function repeatedStage(input: ServiceInput, index: number): Complaint {
 
 function serviceName({ image, name }: ServiceInput, complain: Complain): string {
   const isPattern = image.repository === undefined;
-  if (name === undefined) return isPattern ? '*' : lastSegment(image.text);
+  if (name === undefined) return isPattern ? '*' : shortenedName(lastSegment(image.text));
   if (isPattern && !name.includes('*')) {
     complain(['name'], `expected a name with *, such as ${name}-*, because the pattern ${image.text} gives many services`);
   }
@@ -168,11 +169,6 @@ function resolveDispatch(
   else if (!context.hasGitHub) complain(['dispatch', 'repository'], needsGitHub(repository));
   if (event === '') complain(['dispatch', 'event'], 'expected an event type such as image_published, found nothing');
   return { repository, event };
-}
-
-/** `owner/name`; everything else (a URL, `git@host:path`, a path that begins with `/` or `.`) is a plain git remote. */
-export function isGitHubRepository(repository: string): boolean {
-  return githubRepositoryPattern.test(repository);
 }
 
 function needsGitHub(repository: string): string {

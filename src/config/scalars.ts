@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { githubRepositoryPattern } from '../domain/github-repository.ts';
 import { isTag, parseRepository } from '../domain/image-reference.ts';
 import { parseImagePattern } from './image-pattern.ts';
 import { parseSecretReference } from './secrets.ts';
@@ -56,7 +57,7 @@ export const memory = parsed('a size such as 512m or 2g, at least 6m', /^\d{1,9}
   return size !== undefined && size >= leastMemory ? size : undefined;
 });
 
-/** Names stand in workflow ids, branch and container names. */
+/** Names stand in workflow ids, branch and container names; at most `longestServiceName` characters. */
 export const namePattern = /^[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?!\.)){0,98}(?<!\.)$/;
 export const stageName = text('a name of letters, digits, - and _', /^[A-Za-z0-9][A-Za-z0-9_-]{0,48}$/);
 
@@ -74,7 +75,6 @@ export const tag = z.string({ error: (issue) => `expected a tag, found ${showInP
 export const platform = text('a platform such as linux/amd64 or linux/arm/v7', /^[a-z0-9]+\/[a-z0-9_]+(?:\/[a-z0-9.]+)?$/);
 
 /** `owner/name` at the configured GitHub. */
-export const githubRepositoryPattern = /^[A-Za-z0-9][A-Za-z0-9-]*\/(?!\.{1,2}$)[A-Za-z0-9._-]+$/;
 export const githubRepository = text('a GitHub repository as owner/name', githubRepositoryPattern);
 
 export const port = z

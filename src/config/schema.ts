@@ -1,25 +1,33 @@
 import { z } from 'zod';
+import type { Role } from './configuration.ts';
 import { port, registryHost, type SecretCheck, secret, text, textOrSecret } from './scalars.ts';
 import { defaultsSchema, serviceSchema } from './service-schema.ts';
 import { map, showValue } from './wording.ts';
 
-/** `landfall.yaml` as a user writes it. Secrets are checked by `check` while the file is read. */
-export function fileSchema(check: SecretCheck) {
+/** How secrets are checked that these parts of Landfall use. */
+export type SecretCheckFor = (...users: readonly Role[]) => SecretCheck;
+
+/** `landfall.yaml` as a user writes it. Secrets are checked while the file is read. */
+export function fileSchema(checkFor: SecretCheckFor) {
+  const check = checkFor('worker');
   return map(
     {
-      publicUrl: url('where people reach the operators’ page, for links').exactOptional(),
+      publicUrl: url('where the world reaches the webhooks, for what is printed at start').exactOptional(),
       listen: listen.exactOptional(),
-      receivers: receivers(check).exactOptional(),
+      receivers: receivers(checkFor('api')).exactOptional(),
       registries: registries(check).exactOptional(),
       forge: forge(check).exactOptional(),
-      temporal: temporal(check).exactOptional(),
+      temporal: temporal(checkFor('api', 'worker')).exactOptional(),
       artifacts: text('a folder')
         .meta({
           description: 'Folder for scan reports and SBOMs, shared by api and workers, relative to this file. Default: artifacts.',
         })
         .exactOptional(),
       data: text('a folder')
-        .meta({ description: "Folder for the embedded Temporal server's state, relative to this file. Default: data." })
+        .meta({
+          description:
+            "Folder for what Landfall keeps: the embedded Temporal server's state, Trivy's database, clones of deployment repositories; relative to this file. Default: data.",
+        })
         .exactOptional(),
       trivy: trivy.exactOptional(),
       docker: map(
@@ -165,7 +173,9 @@ export function temporal(check: SecretCheck) {
       address: text('an address as HOST:PORT', /^\S+:\d{1,5}$/)
         .meta({ description: 'HOST:PORT of a Temporal cluster. Without it an embedded server is started.' })
         .exactOptional(),
-      namespace: text('a namespace').meta({ description: 'Namespace of the cluster. Default: default.' }).exactOptional(),
+      namespace: text('a namespace')
+        .meta({ description: 'Namespace of the cluster. Default: default, the only one of the embedded server.' })
+        .exactOptional(),
       tls: z
         .union([z.boolean(), tls], { error: (issue) => `expected true, false or a map, found ${showValue(issue.input)}` })
         .meta({ description: 'true, or certificates. Default: true with apiKey, else false.' })
@@ -191,14 +201,17 @@ const trivy = map(
       .meta({ description: 'The Trivy command. Default: trivy on PATH, then the image aquasec/trivy.' })
       .exactOptional(),
     cacheDir: text('a folder')
-      .meta({ description: "Trivy's cache folder, relative to this file. Default: Trivy's own." })
+      .meta({ description: "Trivy's cache folder, relative to this file. Default: trivy in the folder data." })
       .exactOptional(),
     dbRepository: text('an OCI repository')
       .meta({ description: 'Where the vulnerability database is pulled from.' })
       .exactOptional(),
+    javaDbRepository: text('an OCI repository')
+      .meta({ description: 'Where the index of Java archives is pulled from, once an image has some.' })
+      .exactOptional(),
     offline: z
       .boolean()
-      .meta({ description: 'Use the database that is there, and the network for nothing. Default: false.' })
+      .meta({ description: 'Use the databases that are there, and the network for nothing. Default: false.' })
       .exactOptional(),
     server: url('a Trivy server that scans in place of this machine').exactOptional(),
   },

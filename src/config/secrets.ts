@@ -27,7 +27,8 @@ export function parseSecretReference(text: string): SecretReference | undefined 
 }
 
 /**
- * Files are read, and variables looked up, at each call, so that a rotated secret needs no restart.
+ * A file is read at each call, so whoever asks at each use (everything but the connection to Temporal) needs no restart after a
+ * `file:` secret was rotated. The variables of a running process do not change.
  * @param baseDir what relative paths are relative to: the folder of the configuration file
  * @throws Refusal `SecretMissing`, from the returned function; the message names the reference, never the secret
  */

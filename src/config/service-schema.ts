@@ -125,10 +125,16 @@ function smoke(check: SecretCheck) {
 
 const people = z.array(text('a name')).exactOptional();
 
+/** User and password of any URL; for http and https a user alone is too much, because tokens are given so. */
+const credentialsInUrl = /^(?:https?:\/\/[^/?#]*@|[a-z][a-z0-9+.-]*:\/\/[^/@]*:[^/@]*@)/i;
+
 /** A repository of a forge; credentials in the address would end in workflow histories. */
 const deploymentRepository = text('owner/name (GitHub), or the URL or path of a git repository').refine(
-  (value) => !/^[a-z+]+:\/\/[^/@]*:[^/@]*@/i.test(value),
-  { error: "expected a URL without password: use git's credential helper, or ssh" },
+  (value) => !credentialsInUrl.test(value),
+  {
+    error:
+      "expected a URL without user, password or token, which workflow histories would keep: give the worker's git a credential helper, or an ssh key for ssh://git@host/path",
+  },
 );
 
 const change = map(
@@ -139,7 +145,7 @@ const change = map(
       })
       .exactOptional(),
     base: text('a branch').meta({ description: 'The branch that is changed. Default: main.' }).exactOptional(),
-    file: text('a file of the repository, without leading / and without ..', /^(?!\/)(?!(?:.*\/)?\.\.(?:\/|$)).*\S/)
+    file: text('a file of the repository, from its root and without . or .. in between', /^(?!(?:.*\/)?\.{0,2}(?:\/|$)).*\S/)
       .meta({ description: 'The file that names the image; {service} and {stage} are filled in.' })
       .exactOptional(),
     services: z

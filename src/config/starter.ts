@@ -1,10 +1,11 @@
-/** The file that `npm start` writes where there is none: it loads as it is, follows nothing yet, and shows what to uncomment. */
+/** The file that `npm start` writes where there is none: it loads as it is, follows nothing yet, and names every section. */
 export function starterConfiguration(): string {
   return starter;
 }
 
-const starter = `# What Landfall follows, and what happens to a push. Check it with: npx landfall config check
-# Every key, with descriptions: npx landfall config schema
+const starter = `# What Landfall follows, and what happens to a push. Every section is here with its usual keys; what is commented out shows an
+# example, or the default. All keys, with descriptions: npx landfall config schema. Check the file with: npx landfall config check.
+# (npx landfall works in Landfall's clone; from anywhere else it is: node CLONE/bin/landfall.mjs)
 
 # Secrets are never written here: env:NAME or file:PATH stands for them (with ? at the end where one may be missing).
 
@@ -38,4 +39,15 @@ defaults:
 #     tags: [latest]                                    # or { semver: ">=1.2 <2" }
 #     smoke: { http: { port: 8080, path: /health } }
 services: []
+
+# Where Temporal is. Without an address Landfall runs a server of its own, which keeps its state in the folder data.
+# temporal: { address: "temporal.example.org:7233", namespace: landfall, tls: true, apiKey: env:TEMPORAL_API_KEY }
+
+# Folders, relative to this file.
+# data: data                    # Temporal's state, Trivy's database, clones of deployment repositories
+# artifacts: artifacts          # scan reports and SBOMs
+
+# trivy: { command: /usr/local/bin/trivy }              # default: trivy on PATH
+# docker: { host: "unix:///var/run/docker.sock" }       # default: DOCKER_HOST, then Docker's current context
+# log: { level: info }
 `;

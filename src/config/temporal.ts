@@ -5,6 +5,7 @@ import type { Environment } from './environment.ts';
 import type { Complaint } from './problem.ts';
 import type { temporal as temporalSchema } from './schema.ts';
 import type { SecretResolver } from './secrets.ts';
+import { showValue } from './wording.ts';
 
 /** Where Temporal is. The key is a reference to a secret. */
 export type TemporalSettings = EmbeddedTemporal | TemporalCluster;
@@ -37,8 +38,6 @@ export interface TemporalTls {
 export type TemporalInput = z.output<ReturnType<typeof temporalSchema>>;
 
 const defaultNamespace = 'default';
-/** The port that every Temporal tool tries by itself. */
-export const defaultTemporalPort = 7233;
 
 /**
  * Temporal's own variables (`TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, `TEMPORAL_API_KEY`) win over the file, as they do for Temporal's
@@ -56,9 +55,19 @@ export function temporalSettings(input: TemporalInput, env: Environment, directo
 /** What only makes sense for a cluster needs the address of one. */
 export function temporalComplaints(input: TemporalInput, env: Environment): Complaint[] {
   if (env.TEMPORAL_ADDRESS || input.address !== undefined) return [];
-  return (['tls', 'apiKey'] as const)
+  const unused = (['tls', 'apiKey'] as const)
     .filter((key) => input[key] !== undefined)
     .map((key) => ({ path: ['temporal', key], message: `expected address beside ${key}: the embedded server has no ${key}` }));
+  return [...unused, ...namespaceComplaints(input, env)];
+}
+
+/** The embedded server has one namespace, so whoever names another one means a cluster. */
+function namespaceComplaints(input: TemporalInput, env: Environment): Complaint[] {
+  const namespace = env.TEMPORAL_NAMESPACE || input.namespace || defaultNamespace;
+  if (namespace === defaultNamespace) return [];
+  const beside = env.TEMPORAL_NAMESPACE ? 'TEMPORAL_ADDRESS beside TEMPORAL_NAMESPACE' : 'address beside namespace';
+  const message = `expected ${beside} ${showValue(namespace)}: the embedded server has only the namespace ${defaultNamespace}`;
+  return [{ path: ['temporal', 'namespace'], message }];
 }
 
 /** What both `Connection.connect` and `NativeConnection.connect` of Temporal's SDK take. */

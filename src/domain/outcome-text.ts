@@ -32,14 +32,15 @@ export function sentenceOf(outcome: StepOutcome): string {
 }
 
 /** `3 high, 1 low (2 set aside by the policy)`, or `no findings`. */
-function scanSentence({ counts, ignored, reused }: ScanSummary): string {
-  const found = [...severities]
-    .reverse()
-    .filter((severity) => counts[severity] > 0)
-    .map((severity) => `${counts[severity]} ${severity}`)
-    .join(', ');
-  const aside = ignored === 0 ? '' : ` (${ignored} set aside by the policy)`;
-  return `${found === '' ? 'no findings' : found}${aside}${reused ? '; report of a moment ago' : ''}`;
+function scanSentence(scan: ScanSummary): string {
+  const aside = scan.ignored === 0 ? '' : ` (${scan.ignored} set aside by the policy)`;
+  return `${countsText(scan)}${aside}${scan.reused ? '; report of a moment ago' : ''}`;
+}
+
+/** `1 critical, 2 low`, worst first, or `no findings`. */
+export function countsText({ counts }: ScanSummary): string {
+  const found = severities.toReversed().filter((severity) => counts[severity] > 0);
+  return found.map((severity) => `${counts[severity]} ${severity}`).join(', ') || 'no findings';
 }
 
 function megabytes(bytes: number): string {

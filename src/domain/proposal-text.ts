@@ -1,7 +1,7 @@
 import type { ImagePush } from './image-push.ts';
 import { code, inert, prose, shortened } from './inert-text.ts';
+import { countsText } from './outcome-text.ts';
 import type { CheckResults, Finding, ScanSummary, Skipped, SmokeSummary, VerifiedImage } from './outcomes.ts';
-import { severities } from './plan.ts';
 
 /** What a proposal tells about. */
 export interface ProposalSubject {
@@ -117,12 +117,6 @@ function scanBox(scan: ScanSummary | Skipped): string[] {
     `- [${scan.failing === 0 ? 'x' : ' '}] **Scanned**: ${countsText(scan)}${ignored}`,
     ...scan.worst.map((finding) => `  - ${findingText(finding)}`),
   ];
-}
-
-/** `1 critical, 2 low`, worst first, or `no findings`. */
-export function countsText({ counts }: ScanSummary): string {
-  const found = severities.toReversed().filter((severity) => counts[severity] > 0);
-  return found.map((severity) => `${counts[severity]} ${severity}`).join(', ') || 'no findings';
 }
 
 function findingText({ severity, id, where, installed, fixed, title, kind }: Finding): string {

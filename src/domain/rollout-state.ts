@@ -22,6 +22,9 @@ export const checkNames = ['verify', 'scan', 'smoke'] as const;
 export const stageStepNames = ['confirm', 'dispatch', 'propose'] as const;
 export type StepName = (typeof checkNames)[number] | (typeof stageStepNames)[number];
 
+/** A waiver makes sense for these; without the others there would be nothing left to go on with. */
+export const skippableSteps: readonly StepName[] = ['scan', 'smoke', 'dispatch'];
+
 export type StepStatus = 'pending' | 'running' | 'waiting' | 'passed' | 'blocked' | 'skipped' | 'stopped';
 
 export interface StepState {

@@ -19,9 +19,22 @@ export interface TagPattern {
 }
 
 const longestPattern = 500;
+/** Compiling costs a hundred times what matching does, and whole lists of tags are matched: what was compiled is kept. */
+const compiledPatterns = new Map<string, TagPattern>();
+/** When this many are kept, all are forgotten: far above what configurations have, so that it happens to hardly anybody. */
+const mostKept = 200;
 
 /** @throws InvalidPattern */
 export function compilePattern(pattern: string): TagPattern {
+  const known = compiledPatterns.get(pattern);
+  if (known !== undefined) return known;
+  const compiled = compileAnew(pattern);
+  if (compiledPatterns.size >= mostKept) compiledPatterns.clear();
+  compiledPatterns.set(pattern, compiled);
+  return compiled;
+}
+
+function compileAnew(pattern: string): TagPattern {
   if (pattern.length > longestPattern) throw new InvalidPattern(pattern, `expected at most ${longestPattern} characters`);
   const compiled = compile(pattern);
   return {

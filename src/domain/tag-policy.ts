@@ -80,22 +80,35 @@ export function follows(policy: TagPolicy, tag: string): boolean {
  * Both are followed tags.
  */
 export function compareCandidates(policy: TagPolicy, a: Candidate, b: Candidate): number {
-  switch (policy.kind) {
-    case 'exact':
-      return 0;
-    case 'semver':
-      return semver.compare(a.tag, b.tag);
-    case 'pattern':
-      return comparePatternCandidates(policy, a, b);
-  }
+  return ordering(policy, (keyOf, compareKeys) => compareKeys(keyOf(a), keyOf(b)));
 }
 
-function comparePatternCandidates(policy: Extract<TagPolicy, { kind: 'pattern' }>, a: Candidate, b: Candidate): number {
-  if (policy.order === 'newest') return compare(creationTime(a), creationTime(b));
+/** The latest of followed tags; of those that the policy does not order, the first. Undefined where there are none. */
+export function latestOf<Followed extends Candidate>(policy: TagPolicy, candidates: readonly Followed[]): Followed | undefined {
+  return ordering(policy, (keyOf, compareKeys) => {
+    const [first, ...others] = candidates;
+    if (first === undefined) return undefined;
+    let latest = { candidate: first, key: keyOf(first) };
+    for (const candidate of others) {
+      const key = keyOf(candidate);
+      if (compareKeys(latest.key, key) < 0) latest = { candidate, key };
+    }
+    return latest.candidate;
+  });
+}
+
+/** Gives `use` what the policy compares candidates by. A key costs more than a comparison, so a list needs one for each tag only. */
+function ordering<Result>(
+  policy: TagPolicy,
+  use: <Key>(keyOf: (candidate: Candidate) => Key, compareKeys: (a: Key, b: Key) => number) => Result,
+): Result {
+  if (policy.kind === 'exact') return use(() => 0, compare);
+  if (policy.kind === 'semver') return use(({ tag }) => new semver.SemVer(tag), semver.compare);
+  if (policy.order === 'newest') return use(creationTime, compare);
   const pattern = compilePattern(policy.pattern);
-  const [left, right] = [pattern.match(a.tag) ?? '', pattern.match(b.tag) ?? ''];
+  const matched = ({ tag }: Candidate) => pattern.match(tag) ?? '';
   // Tags are ASCII, so that the order of UTF-16 units is the one of code points.
-  return policy.order === 'alphabetical' ? compare(left, right) : compare(wholeNumber(left), wholeNumber(right));
+  return policy.order === 'alphabetical' ? use(matched, compare) : use((candidate) => wholeNumber(matched(candidate)), compare);
 }
 
 function compare<T extends string | number | bigint>(a: T, b: T): number {

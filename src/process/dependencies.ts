@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
 import type Docker from 'dockerode';
@@ -11,16 +10,18 @@ import { createDockerCredentials } from '../adapters/docker-credentials.ts';
 import { createGitForge } from '../adapters/forge/git.ts';
 import { createGitHubForge } from '../adapters/forge/github.ts';
 import { createForges } from '../adapters/forge/index.ts';
-import { createGitHubClients, type GitHubClients } from '../adapters/github-client.ts';
 import { type CredentialsSource, firstCredentials } from '../adapters/registry/credentials.ts';
 import { createRegistry } from '../adapters/registry/registry.ts';
 import { findTool } from '../adapters/tools.mjs';
 import { createTrivy, trivyCommand } from '../adapters/trivy.ts';
-import type { Configuration, GitHubSettings } from '../config/configuration.ts';
+import type { Configuration } from '../config/configuration.ts';
 import type { Environment } from '../config/environment.ts';
 import { createSecretResolver, type SecretResolver } from '../config/secrets.ts';
 import { Refusal } from '../domain/failures.ts';
+import { connectGitHub } from './github.ts';
 import type { Temporal } from './temporal.ts';
+
+const describeWithinMs = 10_000;
 
 /** Everything that steps use of the outside world, built from the configuration. */
 export async function createDependencies(
@@ -34,7 +35,8 @@ export async function createDependencies(
   const plainHttp = (host: string): boolean => registries[host]?.plainHttp ?? false;
   const credentials = registryCredentials(configuration, secrets, env);
   const docker = connectDocker(dockerEnvironment(configuration, env));
-  const clients = gitHubClients(configuration.forge.github, secrets);
+  const { github } = configuration.forge;
+  const clients = github && connectGitHub(github, secrets);
   const git = createGitForge({ folder: join(data, 'git'), env });
   return {
     client: temporal.client,
@@ -53,7 +55,7 @@ export async function createDependencies(
     credentials,
     baseDir: directory,
     workerId: `${hostname()}-${process.pid}`,
-    installation: installationName(configuration, temporal),
+    installation: await installationName(temporal),
     ...(await workerReach(docker, readText)),
     forgeFor: createForges({
       git,
@@ -78,14 +80,6 @@ function dockerEnvironment({ docker }: Configuration, env: Environment): Environ
   return docker.host === undefined ? env : { ...env, DOCKER_HOST: docker.host };
 }
 
-function gitHubClients(settings: GitHubSettings | undefined, secrets: SecretResolver): GitHubClients | undefined {
-  if (settings === undefined) return undefined;
-  const { token, app, url } = settings;
-  if (app !== undefined)
-    return createGitHubClients({ app: { ...app, privateKey: secrets(app.privateKey) } }, { ...(url !== undefined && { url }) });
-  return createGitHubClients({ token: secrets(token ?? '') }, { ...(url !== undefined && { url }) });
-}
-
 async function refuseWithoutGitHub(repository: string): Promise<never> {
   throw new Refusal(
     'ForgeRefused',
@@ -93,8 +87,14 @@ async function refuseWithoutGitHub(repository: string): Promise<never> {
   );
 }
 
-/** The same at every start, and different for every Landfall that shares this Docker daemon. */
-function installationName({ temporal, data }: Configuration, { address, namespace }: Temporal): string {
-  const identity = temporal.kind === 'embedded' ? `${hostname()}:${data}` : `${address}/${namespace}`;
-  return createHash('sha256').update(identity).digest('hex').slice(0, 16);
+/**
+ * The same at every start, and different for every Landfall that shares this Docker daemon: the UUID of its Temporal namespace. Temporal
+ * chose it at random when the namespace was made (the embedded server's is in the data folder), while addresses and host names repeat.
+ */
+export async function installationName({ client, namespace }: Pick<Temporal, 'client' | 'namespace'>): Promise<string> {
+  const { namespaceInfo } = await client.withDeadline(Date.now() + describeWithinMs, () =>
+    client.workflowService.describeNamespace({ namespace }),
+  );
+  if (namespaceInfo?.id) return namespaceInfo.id;
+  throw new Error(`expected Temporal to tell the id of the namespace ${namespace}, found none`);
 }

@@ -5,64 +5,65 @@ import { createAudit } from '../api/audit.ts';
 import { createListeners } from '../api/listeners.ts';
 import { createMetrics } from '../api/metrics.ts';
 import { createReachTemporal } from '../api/reach-temporal.ts';
-import { createReceivers } from '../api/receivers/index.ts';
+import { createReceivers, type ReceiverSettings } from '../api/receivers/index.ts';
 import type { Configuration } from '../config/configuration.ts';
 import type { Environment } from '../config/environment.ts';
 import { plansFor, plansOfRepository } from '../config/plans.ts';
 import { createSecretResolver, presentSecrets } from '../config/secrets.ts';
-import type { Temporal } from './temporal.ts';
+import { missingAttributes, type Temporal } from './temporal.ts';
 
 export interface Ingress {
-  /** `HOST:PORT` of each listener. */
-  readonly webhooks: string;
+  /** `HOST:PORT`, and the paths that webhooks can be sent to; absent where this process takes none. */
+  readonly webhooks?: { readonly address: string; readonly paths: readonly string[] };
+  /** `HOST:PORT` */
   readonly operators: string;
-  /** Paths that webhooks can be sent to. */
-  readonly paths: readonly string[];
   stop(): Promise<void>;
 }
 
-/** The two listeners: webhooks, for the world, and operators, for those who run this. */
+/** The listeners: webhooks, for the world, and operators, for those who run this; a process that only works has just the second. */
 export async function startIngress(
   configuration: Configuration,
   temporal: Temporal,
   env: Environment,
   log: Logger,
+  { takesWebhooks }: { readonly takesWebhooks: boolean },
 ): Promise<Ingress> {
-  const secrets = createSecretResolver(env, configuration.directory);
-  const { github, distribution } = configuration.receivers;
-  const receivers = createReceivers({
-    ...(github !== undefined && { github: { secrets: presentSecrets(secrets, github.secrets) } }),
-    ...(distribution !== undefined && { distribution: { tokens: [secrets(distribution.token)] } }),
-  });
+  const { listen } = configuration;
   const metrics = createMetrics();
-  const acceptPushes = createAcceptPushes({
-    client: temporal.client,
-    plansFor: (repository, tag) => plansFor(configuration, repository, tag),
-    plansOfRepository: (repository) => plansOfRepository(configuration, repository),
-    log,
-  });
+  const receivers = takesWebhooks ? createReceivers(receiverSettings(configuration, env)) : [];
   const webhooks = createWebhookApp({
     receivers,
-    acceptPushes,
+    acceptPushes: createAcceptPushes({
+      client: temporal.client,
+      plansFor: (repository, tag) => plansFor(configuration, repository, tag),
+      plansOfRepository: (repository) => plansOfRepository(configuration, repository),
+      isNamespaceReady: async () => (await missingAttributes(temporal)).length === 0,
+      log,
+    }),
     audit: createAudit(process.stdout),
     metrics,
     log,
     now: () => new Date(),
   });
   const operators = createOperatorApp({ metrics, log, reachTemporal: createReachTemporal(temporal.client) });
-  const { listen } = configuration;
-  const listeners = createListeners(
-    [
-      { name: 'listen.webhooks', handler: webhooks.callback(), ...listen.webhooks },
-      { name: 'listen.operators', handler: operators.callback(), ...listen.operators },
-    ],
-    log,
-  );
-  const [webhooksAt, operatorsAt] = await listeners.start();
+  const forWebhooks = { name: 'listen.webhooks', handler: webhooks.callback(), ...listen.webhooks };
+  const forOperators = { name: 'listen.operators', handler: operators.callback(), ...listen.operators };
+  const listeners = createListeners([...(takesWebhooks ? [forWebhooks] : []), forOperators], log);
+  const ports = (await listeners.start()).map(({ port }) => port);
+  const address = ({ host }: { readonly host: string }, port: number | undefined) => `${host}:${port}`;
   return {
-    webhooks: `${listen.webhooks.host}:${webhooksAt?.port ?? listen.webhooks.port}`,
-    operators: `${listen.operators.host}:${operatorsAt?.port ?? listen.operators.port}`,
-    paths: receivers.map(({ path }) => path),
+    ...(takesWebhooks && { webhooks: { address: address(listen.webhooks, ports[0]), paths: receivers.map(({ path }) => path) } }),
+    operators: address(listen.operators, ports.at(-1)),
     stop: () => listeners.stop(),
+  };
+}
+
+/** Secrets are read at each request, so that one whose file was changed holds at once. */
+function receiverSettings({ receivers, directory }: Configuration, env: Environment): ReceiverSettings {
+  const secrets = createSecretResolver(env, directory);
+  const { github, distribution } = receivers;
+  return {
+    ...(github !== undefined && { github: { secrets: () => presentSecrets(secrets, github.secrets) } }),
+    ...(distribution !== undefined && { distribution: { tokens: () => [secrets(distribution.token)] } }),
   };
 }

@@ -1,12 +1,12 @@
 import { existsSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { access, constants, mkdir, writeFile } from 'node:fs/promises';
 import { pino } from 'pino';
-import type { Configuration } from '../config/configuration.ts';
+import { type Configuration, type Role, roles } from '../config/configuration.ts';
 import type { Environment } from '../config/environment.ts';
 import { loadConfiguration } from '../config/load.ts';
 import { formatProblem } from '../config/problem.ts';
 import { starterConfiguration } from '../config/starter.ts';
-import { startIngress } from './ingress.ts';
+import { type Ingress, startIngress } from './ingress.ts';
 import { reachTemporal, type Temporal } from './temporal.ts';
 import { installRuntime, startWorkers } from './workers.ts';
 
@@ -19,30 +19,28 @@ export interface Service {
   stop(): Promise<void>;
 }
 
-/** Thrown for what the person who started it has to mend; the message is all there is to say. */
+/** Thrown for what the person who started it has to mend. */
 export class CannotStart extends Error {}
-
-const roles = ['api', 'worker'] as const;
-type Role = (typeof roles)[number];
 
 /** @throws CannotStart */
 export async function startService(file: string, env: Environment): Promise<Service> {
   const isNew = !existsSync(file);
   if (isNew) await writeFile(file, starterConfiguration(), { flag: 'wx' });
-  const configuration = load(file, env);
   const wanted = rolesOf(env);
+  const configuration = load(file, env, wanted);
   const log = pino({ level: configuration.log.level });
   if (wanted.includes('worker')) installRuntime(log);
 
-  const stops: (() => Promise<void>)[] = [];
-  const stop = (): Promise<void> => stopAll(stops.splice(0).reverse());
+  await makeFolders(configuration, wanted);
+  const temporal = await reachTemporal(configuration, env, log);
+  const stops = [temporal.stop];
+  const stop = (): Promise<void> => stopAll(stops.splice(0));
   try {
-    const temporal = await reachTemporal(configuration, env, log);
-    stops.push(temporal.stop);
+    // The ports before the work: a second start by mistake must not take steps and drop them.
+    const ingress = await startIngress(configuration, temporal, env, log, { takesWebhooks: wanted.includes('api') });
+    stops.unshift(ingress.stop);
     const workers = wanted.includes('worker') ? await startWorkers(configuration, temporal, env, log) : undefined;
-    if (workers !== undefined) stops.push(workers.stop);
-    const ingress = wanted.includes('api') ? await startIngress(configuration, temporal, env, log) : undefined;
-    if (ingress !== undefined) stops.push(ingress.stop);
+    if (workers !== undefined) stops.splice(-1, 0, workers.stop);
     return { greeting: greet({ file, isNew, configuration, temporal, ingress }), running: workers?.running ?? never(), stop };
   } catch (error) {
     await stop();
@@ -50,15 +48,29 @@ export async function startService(file: string, env: Environment): Promise<Serv
   }
 }
 
-/** One after the other; one that fails does not keep the next from being stopped. */
+/** @throws CannotStart where one of them cannot be made or written to */
+async function makeFolders({ data, artifacts, temporal }: Configuration, wanted: readonly Role[]): Promise<void> {
+  const works = wanted.includes('worker');
+  const folders = { ...((works || temporal.kind === 'embedded') && { data }), ...(works && { artifacts }) };
+  for (const [key, folder] of Object.entries(folders)) {
+    try {
+      await mkdir(folder, { recursive: true });
+      await access(folder, constants.W_OK);
+    } catch (error) {
+      throw new CannotStart(`${key}: expected a folder that can be written to, found ${folder}`, { cause: error });
+    }
+  }
+}
+
+/** In this order: requests, work, Temporal. One that fails does not keep the next from being stopped. */
 async function stopAll(stops: readonly (() => Promise<void>)[]): Promise<void> {
   const errors: unknown[] = [];
   for (const stop of stops) await stop().catch((error: unknown) => errors.push(error));
   if (errors.length > 0) throw new AggregateError(errors, 'not everything could be stopped in order');
 }
 
-function load(file: string, env: Environment): Configuration {
-  const loaded = loadConfiguration(file, env);
+function load(file: string, env: Environment, secretsFor: readonly Role[]): Configuration {
+  const loaded = loadConfiguration(file, env, { secretsFor });
   if ('problems' in loaded) throw new CannotStart(loaded.problems.map(formatProblem).join('\n'));
   return loaded.configuration;
 }
@@ -81,25 +93,25 @@ interface Started {
   readonly isNew: boolean;
   readonly configuration: Configuration;
   readonly temporal: Temporal;
-  readonly ingress: { webhooks: string; operators: string; paths: readonly string[] } | undefined;
+  readonly ingress: Ingress;
 }
 
 function greet({ file, isNew, configuration, temporal, ingress }: Started): string {
   const { services } = configuration;
   const lines = [`Landfall serves ${services.length} ${services.length === 1 ? 'service' : 'services'} of ${file}.`];
-  if (ingress !== undefined) {
-    const paths = ingress.paths.length === 0 ? 'no receiver is configured' : ingress.paths.join(', ');
+  if (ingress.webhooks !== undefined) {
+    const { address, paths } = ingress.webhooks;
     lines.push(
-      `  webhooks   http://${ingress.webhooks} (${paths})`,
-      `  operators  http://${ingress.operators} (/readyz, /metrics)`,
+      `  webhooks   ${configuration.publicUrl ?? `http://${address}`} (${paths.length === 0 ? 'no receiver is configured' : paths.join(', ')})`,
     );
   }
   lines.push(
+    `  operators  http://${ingress.operators} (/readyz, /metrics)`,
     `  Temporal   ${temporal.address}, namespace ${temporal.namespace}${temporal.uiUrl ? `, page ${temporal.uiUrl}` : ''}`,
   );
   if (isNew || services.length === 0) {
     lines.push(
-      isNew ? `${file} is new, written just now with every setting explained.` : `${file} has no services yet.`,
+      isNew ? `${file} is new, written just now, with what each section is for.` : `${file} has no services yet.`,
       'Next: add a service and a receiver to it, look it over with `npx landfall config check`, and start again.',
     );
   } else {

@@ -2,7 +2,12 @@ import { Client, Connection } from '@temporalio/client';
 import { NativeConnection } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { startEmbeddedTemporal } from '../adapters/embedded-temporal.ts';
-import { describeProblem, missingSearchAttributes, searchAttributeCommand } from '../adapters/temporal-namespace.ts';
+import {
+  type AttributeProblem,
+  describeProblem,
+  missingSearchAttributes,
+  searchAttributeCommand,
+} from '../adapters/temporal-namespace.ts';
 import { findTool } from '../adapters/tools.mjs';
 import type { Configuration } from '../config/configuration.ts';
 import type { Environment } from '../config/environment.ts';
@@ -74,12 +79,20 @@ async function connect(options: TemporalConnectionOptions, namespace: string): P
 
 /** On somebody else's cluster nothing is changed: what is missing is said, with the command that adds it. */
 async function refuseIncomplete({ client, address, namespace }: Temporal): Promise<void> {
-  const { connection } = client;
-  if (!(connection instanceof Connection)) return;
-  const problems = await missingSearchAttributes(connection, namespace, wanted);
+  const problems = await missingAttributes({ client, namespace });
   if (problems.length === 0) return;
   throw new Error(
     `namespace ${namespace} at ${address} lacks search attributes that Landfall lists rollouts by: ${problems.map(describeProblem).join('; ')}. ` +
-      `Add them: ${searchAttributeCommand(problems, { address, namespace }) ?? 'their types differ, which only a new namespace mends'}`,
+      `Add them: ${searchAttributeCommand(problems, { address, namespace }) ?? 'their types differ, which only a new namespace mends'}\n` +
+      "On Temporal Cloud they are added in its UI, or by 'tcld namespace search-attributes add'.",
   );
+}
+
+/** What the namespace lacks of the columns that every rollout is started with. */
+export async function missingAttributes({
+  client,
+  namespace,
+}: Pick<Temporal, 'client' | 'namespace'>): Promise<AttributeProblem[]> {
+  const { connection } = client;
+  return connection instanceof Connection ? await missingSearchAttributes(connection, namespace, wanted) : [];
 }

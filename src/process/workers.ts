@@ -2,7 +2,14 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Client } from '@temporalio/client';
 import { WorkflowNotFoundError } from '@temporalio/client';
-import { bundleWorkflowCode, DefaultLogger, Runtime, Worker, type WorkflowBundleOption } from '@temporalio/worker';
+import {
+  bundleWorkflowCode,
+  DefaultLogger,
+  makeTelemetryFilterString,
+  Runtime,
+  Worker,
+  type WorkflowBundleOption,
+} from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { createActivities } from '../activities/index.ts';
 import { createSweep } from '../adapters/docker/sweep.ts';
@@ -43,6 +50,8 @@ export async function startWorkers(
       activities,
       shutdownGraceTime: graceMs,
       shutdownForceTime: graceMs * 3,
+      // Else the SDK holds heartbeats back for 0.8 of their timeout: one late answer, and a step that lives counts as dead.
+      maxHeartbeatThrottleInterval: '3s',
       // A killed worker's workflows go on elsewhere after this long.
       stickyQueueScheduleToStartTimeout: '5s',
       ...more,
@@ -79,8 +88,21 @@ export function installRuntime(log: Logger): void {
   const levels = { TRACE: 'trace', DEBUG: 'debug', INFO: 'info', WARN: 'warn', ERROR: 'error' } as const;
   Runtime.install({
     shutdownSignals: [],
-    logger: new DefaultLogger('WARN', ({ level, message, meta }) => log[levels[level]]({ ...meta }, message)),
+    logger: new DefaultLogger('WARN', ({ level, message, meta }) => log[levels[level]](readable(meta), message)),
+    telemetryOptions: { logging: { forward: {}, filter: makeTelemetryFilterString({ core: 'ERROR', other: 'ERROR' }) } },
   });
+}
+
+/** What somebody at 3 a.m. needs of Temporal's fields: of which rollout, and the error as its message. The rest is in Temporal. */
+function readable({
+  workflowId,
+  activityType,
+  attempt,
+  error,
+  taskQueue,
+}: Record<string, unknown> = {}): Record<string, unknown> {
+  const reason = error instanceof Error ? error.message : error;
+  return { workflow: workflowId, step: activityType, attempt, taskQueue, reason };
 }
 
 /** Bundled at build time where this runs from `dist`, else now, from the sources. */

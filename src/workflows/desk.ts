@@ -1,7 +1,7 @@
 import { ApplicationFailure, condition, setHandler } from '@temporalio/workflow';
 import type { Skipped } from '../domain/outcomes.ts';
 import type { Plan } from '../domain/plan.ts';
-import type { Decision, RolloutState, StepName, StepState } from '../domain/rollout-state.ts';
+import { type Decision, type RolloutState, type StepState, skippableSteps } from '../domain/rollout-state.ts';
 import { nameOf } from '../domain/rollout-text.ts';
 import { type Ending, endRollout } from './ending.ts';
 import type { LaneSide } from './lane-side.ts';
@@ -14,9 +14,6 @@ interface Made {
   readonly by: string;
   readonly reason: string;
 }
-
-/** A waiver makes sense for these; without the others there would be nothing left to go on with. */
-const skippable: readonly StepName[] = ['scan', 'smoke', 'dispatch'];
 
 /** Where a blocked step waits for an operator. */
 export class Desk {
@@ -41,7 +38,7 @@ export class Desk {
     setHandler(retryUpdate, retry, { validator: (decision?: Decision) => void this.#stepFor('retry', decision) });
     setHandler(skipUpdate, skip, { validator: (decision?: Decision) => void this.#stepFor('skip', decision) });
     setHandler(rejectUpdate, reject, { validator: (decision?: Decision) => void this.#stepFor('reject', decision) });
-    setHandler(abortUpdate, abort, { validator: (_decision?: Decision) => this.#refuseWhenAborted() });
+    setHandler(abortUpdate, abort, { validator: (_decision?: Decision) => this.#refuseWhenOver() });
   }
 
   /**
@@ -75,7 +72,7 @@ export class Desk {
 
   #take(verb: Verb, decision: Decision | undefined): RolloutState {
     const step = this.#stepFor(verb, decision);
-    this.#made.set(keyOf(step), { verb, by: nameOfPerson(decision), reason: decision?.reason?.trim() ?? '' });
+    this.#made.set(keyOf(step), { verb, by: nameOfPerson(decision), reason: reasonOf(decision) });
     return this.#record.state;
   }
 
@@ -89,14 +86,15 @@ export class Desk {
     if (step === undefined) return refuse(`cannot ${verb}: ${describeOpen(decision, open)}`);
     if (another !== undefined)
       return refuse(`cannot ${verb}: name the step (and stage), one of ${wanted.map(nameOf).join(', ')}`);
-    if (verb === 'skip' && !skippable.includes(step.step))
+    if (verb === 'skip' && !skippableSteps.includes(step.step))
       return refuse(`${step.step} cannot be skipped: retry, reject or abort`);
     if (verb === 'skip' && !decision?.reason?.trim()) return refuse('a skip is a waiver and needs a reason');
     return step;
   }
 
-  #refuseWhenAborted(): void {
+  #refuseWhenOver(): void {
     if (this.aborted !== undefined) refuse('this rollout is being aborted already');
+    if (this.#record.state.endedAt !== undefined) refuse(`this rollout has ended already: ${this.#record.state.status}`);
   }
 }
 
@@ -114,11 +112,16 @@ function keyOf({ step, stage }: StepAt): string {
 
 /** Whoever has Temporal access can type any name, so a name alone is unverified. */
 function nameOfPerson(decision: Decision | undefined): string {
-  return `${decision?.by?.trim() || 'somebody with Temporal access'} (unverified)`;
+  return `${decision?.by?.trim().slice(0, 100) || 'somebody with Temporal access'} (unverified)`;
 }
 
 function because(decision: Decision | undefined): string {
-  return decision?.reason?.trim() ? `: ${decision.reason.trim()}` : '';
+  return reasonOf(decision) && `: ${reasonOf(decision)}`;
+}
+
+/** Bounded, because it is kept in histories, memos and lanes. */
+function reasonOf(decision: Decision | undefined): string {
+  return decision?.reason?.trim().slice(0, 500) ?? '';
 }
 
 function refuse(message: string): never {

@@ -6,6 +6,8 @@ export interface Ending {
   readonly reason?: string;
   /** The operator who rejected the digest, which quarantines it. */
   readonly quarantinedBy?: string;
+  /** Superseded, because the registry says that the tag points elsewhere. */
+  readonly moved?: boolean;
 }
 
 const type = 'RolloutEnded';

@@ -10,18 +10,9 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.ts';
-import {
-  emptyLane,
-  enter,
-  forget,
-  type Grant,
-  type LaneState,
-  leave,
-  release,
-  request,
-  someoneWaits,
-  verified,
-} from '../domain/lane-state.ts';
+import { enter, forget, leave, verified } from '../domain/lane/members.ts';
+import { emptyLane, type LaneState } from '../domain/lane/state.ts';
+import { type Grant, release, request, someoneWaits } from '../domain/lane/turns.ts';
 import {
   enterUpdate,
   grantSignal,
@@ -48,7 +39,7 @@ type Letter = { readonly rollout: string; readonly runId: string } & (
 
 /**
  * The long-lived workflow of one service: who goes before whom, and what became of every image. It decides nothing by itself; its
- * rules are in `domain/lane-state.ts`.
+ * rules are in `domain/lane`.
  */
 export async function lane({ service, state, lookEveryMs = 60_000, longestHistory = 4_000 }: LaneStart): Promise<never> {
   const memory = state ?? emptyLane();
@@ -62,22 +53,29 @@ export async function lane({ service, state, lookEveryMs = 60_000, longestHistor
 async function freeTheDead(memory: LaneState, letters: Letter[], lookEveryMs: number): Promise<never> {
   for (;;) {
     await condition(() => someoneWaits(memory));
-    const members = Object.entries(memory.members).map(([rollout, { runId }]) => ({ rollout, runId }));
-    for (const ended of await findEnded({ members })) forgetRun(memory, letters, ended);
+    await forgetTheDead(memory, letters);
     await sleep(lookEveryMs);
   }
 }
 
-/** Before the lane continues as new, it lets all handlers finish and delivers what they wrote. */
+async function forgetTheDead(memory: LaneState, letters: Letter[]): Promise<void> {
+  const members = Object.entries(memory.members).map(([rollout, { runId }]) => ({ rollout, runId }));
+  for (const ended of await findEnded({ members })) forgetRun(memory, letters, ended);
+}
+
+/** Before the lane continues as new, it forgets the dead, lets all handlers finish and delivers what they wrote. */
 async function deliverLetters(
   memory: LaneState,
   letters: Letter[],
   next: LaneStart & { longestHistory: number },
 ): Promise<never> {
   for (;;) {
-    await condition(() => letters.length > 0 || (historyIsLong(next.longestHistory) && allHandlersFinished()));
-    if (letters.length === 0) await continueAsNew<typeof lane>(next);
+    await condition(() => letters.length > 0 || historyIsLong(next.longestHistory));
     await deliver(memory, letters);
+    if (!historyIsLong(next.longestHistory)) continue;
+    await forgetTheDead(memory, letters);
+    await condition(allHandlersFinished);
+    if (letters.length === 0) await continueAsNew<typeof lane>(next);
   }
 }
 
@@ -90,7 +88,7 @@ function answerRollouts(memory: LaneState, letters: Letter[]): void {
     const runId = memory.members[rollout]?.runId;
     if (runId !== undefined) letters.push({ rollout, runId, ...letter });
   };
-  const grantAll = (grants: Grant[]): void => {
+  const grantAll = (grants: readonly Grant[]): void => {
     for (const grant of grants) write(grant.rollout, { grant });
   };
   setHandler(laneQuery, () => memory);
@@ -100,11 +98,14 @@ function answerRollouts(memory: LaneState, letters: Letter[]): void {
     return answer;
   });
   setHandler(verifiedUpdate, (at) => {
-    for (const older of verified(memory, at.policy, at)) write(older, { superseding: { by: at.rollout, where: 'checks' } });
+    const { answer, superseded } = verified(memory, at);
+    for (const older of superseded) write(older, { superseding: { by: at.rollout, where: 'checks' } });
+    return answer;
   });
   setHandler(requestUpdate, (at) => {
-    const { answer, superseded } = request(memory, at.policy, at);
+    const { answer, superseded, grants } = request(memory, at);
     for (const older of superseded) write(older, { superseding: { by: at.rollout, where: { stage: at.stage } } });
+    grantAll(grants);
     return answer;
   });
   setHandler(releaseUpdate, (at) => grantAll(release(memory, at)));

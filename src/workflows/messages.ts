@@ -1,11 +1,11 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { ImagePush } from '../domain/image-push.ts';
-import type { Digest, Tag } from '../domain/image-reference.ts';
-import type { Entry, EntryAnswer, Grant, LaneState, Leave, TurnAnswer } from '../domain/lane-state.ts';
+import type { Entry, EntryAnswer, Leave, Verified } from '../domain/lane/members.ts';
+import type { LaneState, Run } from '../domain/lane/state.ts';
+import type { Grant, TurnAnswer, TurnRequest } from '../domain/lane/turns.ts';
 import type { ImageIdentity } from '../domain/outcomes.ts';
 import type { Plan } from '../domain/plan.ts';
 import type { Decision, RolloutState } from '../domain/rollout-state.ts';
-import type { TagPolicy } from '../domain/tag-policy.ts';
 
 /** What starts a rollout. The rollout's id is `rolloutId(plan.service, image)`. */
 export interface RolloutStart {
@@ -25,6 +25,10 @@ export const abortUpdate = defineUpdate<RolloutState, [Decision?]>('abort');
 
 /** What `resolve:SERVICE` is asked to look up: the followed tags of the plan, or (for a policy with an order) this tag too. */
 export interface LookUp {
+  /** The rollout that asks, because it was superseded: it has to be over before the same image can be taken up again. */
+  readonly after?: Run;
+  /** That rollout saw its tag point elsewhere. Where the look-up sees it point back, the registry contradicts itself. */
+  readonly moved?: boolean;
   /** An operator asked for `push.tag`: only that one is looked up. */
   readonly asked?: boolean;
   readonly plan: Plan;
@@ -44,31 +48,13 @@ export interface LaneStart {
 
 /** What a rollout asks of its lane. All of them are answered at once, and alike when they are repeated. */
 export const enterUpdate = defineUpdate<EntryAnswer, [Entry]>('enter');
-export const verifiedUpdate = defineUpdate<void, [VerifiedAt]>('verified');
-export const requestUpdate = defineUpdate<TurnAnswer, [RequestAt]>('request');
+export const verifiedUpdate = defineUpdate<EntryAnswer, [Verified]>('verified');
+export const requestUpdate = defineUpdate<TurnAnswer, [TurnRequest]>('request');
 export const releaseUpdate = defineUpdate<void, [ReleaseAt]>('release');
 export const leaveUpdate = defineUpdate<void, [Leave]>('leave');
 export const laneQuery = defineQuery<LaneState>('lane');
 
-export interface VerifiedAt {
-  readonly rollout: string;
-  readonly runId: string;
-  readonly policy: TagPolicy;
-  readonly tag: Tag;
-  readonly digest: Digest;
-  readonly created?: string;
-}
-
-export interface RequestAt {
-  readonly rollout: string;
-  readonly runId: string;
-  readonly policy: TagPolicy;
-  readonly stage: string;
-}
-
-export interface ReleaseAt {
-  readonly rollout: string;
-  readonly runId: string;
+export interface ReleaseAt extends Run {
   readonly stage: string;
   /** The stage has the rollout's image now. */
   readonly reached: boolean;

@@ -12,7 +12,9 @@ import {
 } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.ts';
 import { finalFailureTypes } from '../domain/failures.ts';
+import type { ImageIdentity } from '../domain/outcomes.ts';
 import { type LookUp, lookUpSignal } from './messages.ts';
+import { rolloutId } from './start-options.ts';
 
 const { lookUpTags, startRollouts } = proxyActivities<Pick<Activities, 'lookUpTags' | 'startRollouts'>>({
   startToCloseTimeout: '5m',
@@ -21,7 +23,10 @@ const { lookUpTags, startRollouts } = proxyActivities<Pick<Activities, 'lookUpTa
 });
 
 /** After a "no" of the registry (credentials, say) it is asked again this often, and at once when another push comes. */
-const refusedPause = '5m';
+const refusedPauseMs = 5 * 60_000;
+const longestPauseMs = 60 * 60_000;
+/** Between two answers of a registry that contradicts itself, so that nothing spins. */
+const contradictedPause = '30s';
 
 /**
  * Looks up what a service's followed tags point to now, and starts the rollouts. A push without a digest was acknowledged on the
@@ -33,12 +38,12 @@ export async function resolve(asked: LookUp[] = []): Promise<string[]> {
   setHandler(lookUpSignal, (lookUp) => void asked.push(lookUp));
   await condition(() => asked.length > 0);
   for (let lookUp = takeNext(asked); lookUp !== undefined; lookUp = takeNext(asked)) {
-    const again = await startWhatIsFound(lookUp, started);
-    if (!again) continue;
+    const pauseMs = await startWhatIsFound(lookUp, started);
+    if (pauseMs === 0) continue;
     asked.push(lookUp);
     if (workflowInfo().continueAsNewSuggested) await continueAsNew<typeof resolve>(asked);
     const known = asked.length;
-    await condition(() => asked.length > known, refusedPause);
+    await condition(() => asked.length > known, pauseMs);
   }
   return [...started];
 }
@@ -57,21 +62,24 @@ function keyOf({ plan, push, asked = false }: LookUp): string {
   return asked || plan.tags.kind !== 'exact' ? `${asked}:${push.tag}` : '';
 }
 
-/** Whether it has to be tried again. */
-async function startWhatIsFound(lookUp: LookUp, started: Set<string>): Promise<boolean> {
+/** After how long it has to be tried again, in milliseconds; 0: it is done. */
+async function startWhatIsFound(lookUp: LookUp, started: Set<string>): Promise<number> {
   const { plan, push } = lookUp;
   try {
     const found = await lookUpTags(lookUp);
-    if (found.kind === 'rate-limited') {
-      await sleep(Math.max(1_000, Date.parse(found.until) - Date.now()));
-      return await startWhatIsFound(lookUp, started);
-    }
+    if (found.kind === 'rate-limited') return Math.min(longestPauseMs, Math.max(1_000, Date.parse(found.until) - Date.now()));
+    if (contradicts(lookUp, found.images)) await sleep(contradictedPause);
     for (const rollout of await startRollouts({ lookUp, images: found.images })) started.add(rollout);
-    return false;
+    return 0;
   } catch (error) {
     if (isCancellation(error) || !(error instanceof ActivityFailure)) throw error;
     const failure = error.cause instanceof ApplicationFailure ? error.cause : undefined;
     setCurrentDetails(`${plan.repository}:${push.tag}: ${failure?.message ?? error.message}`);
-    return !(finalFailureTypes as readonly string[]).includes(failure?.type ?? '');
+    return (finalFailureTypes as readonly string[]).includes(failure?.type ?? '') ? 0 : refusedPauseMs;
   }
+}
+
+/** A rollout has just seen its tag point elsewhere, and now it points to that rollout's image: the registry answers one way and the other. */
+function contradicts({ plan, after, moved }: LookUp, images: readonly ImageIdentity[]): boolean {
+  return moved === true && images.some((image) => rolloutId(plan.service, image) === after?.rollout);
 }

@@ -110,8 +110,6 @@ export class RolloutRecord {
     );
     this.#waitingFor = undefined;
     this.#ended = { end, ...(reason !== undefined && { reason }) };
-    const proposal = Object.values(this.#proposals).at(-1);
-    upsertMemo({ ...(reason !== undefined && { reason }), ...(proposal !== undefined && { proposal: proposal.url }) });
     this.#publish();
   }
 
@@ -127,6 +125,7 @@ export class RolloutRecord {
     setCurrentDetails(rolloutInMarkdown(state));
     const stage = this.#steps.findLast(({ stage, status }) => stage !== undefined && status !== 'pending')?.stage;
     if (state.status === this.#published.status && stage === this.#published.stage) return;
+    this.#publishMemo(state);
     this.#published = { status: state.status, ...(stage !== undefined && { stage }) };
     const seconds = Math.round((Date.parse(this.#changedAt) - Date.parse(this.#start.push.receivedAt)) / 1000);
     upsertSearchAttributes([
@@ -136,5 +135,13 @@ export class RolloutRecord {
       ...(state.status === 'proposed' ? [{ key: searchAttributes.proposedSeconds, value: seconds }] : []),
       ...(this.#ended !== undefined ? [{ key: searchAttributes.neededPerson, value: this.#neededPerson }] : []),
     ]);
+  }
+
+  /** Lists show why a rollout is blocked or how it ended, and what it proposed. */
+  #publishMemo({ status, reason }: RolloutState): void {
+    const isTold = status === 'blocked' || this.#ended !== undefined;
+    if (!isTold && this.#published.status !== 'blocked') return;
+    const proposal = Object.values(this.#proposals).at(-1);
+    upsertMemo({ reason: isTold ? (reason ?? null) : null, ...(proposal !== undefined && { proposal: proposal.url }) });
   }
 }

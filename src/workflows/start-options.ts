@@ -19,6 +19,9 @@ export const searchAttributes = {
   neededPerson: defineSearchAttributeKey('LandfallNeededPerson', SearchAttributeType.BOOL),
 } as const;
 
+/** Temporal on PostgreSQL keeps a keyword in 255 characters; a repository and a tag may be longer together. */
+const longestKeyword = 255;
+
 /** `rollout:SERVICE:TAG:DIGEST12`: the business key, so that a push is one rollout however often it is delivered. */
 export function rolloutId(service: string, image: Pick<ImageIdentity, 'tag' | 'digest'>): string {
   return `rollout:${service}:${image.tag}:${image.digest.slice('sha256:'.length, 'sha256:'.length + 12)}`;
@@ -43,7 +46,7 @@ export function rolloutStartOptions(start: RolloutStart): WorkflowStartOptions &
     workflowIdReusePolicy: 'ALLOW_DUPLICATE',
     typedSearchAttributes: new TypedSearchAttributes([
       { key: searchAttributes.service, value: plan.service },
-      { key: searchAttributes.image, value: `${image.repository}:${image.tag}` },
+      { key: searchAttributes.image, value: `${image.repository}:${image.tag}`.slice(0, longestKeyword) },
       { key: searchAttributes.digest, value: image.digest },
       { key: searchAttributes.status, value: 'running' },
       { key: searchAttributes.changedAt, value: new Date(start.push.receivedAt) },

@@ -1,3 +1,4 @@
+import { TemporalFailure } from '@temporalio/common';
 import {
   ActivityFailure,
   ApplicationFailure,
@@ -29,9 +30,9 @@ import { taskQueues } from './start-options.ts';
 const heartbeatTimeout = '10s';
 const cancellationType = 'WAIT_CANCELLATION_COMPLETED';
 
-/** Registries and forges come back: about half an hour of trying before a person is asked. */
+/** Registries and forges come back: about half an hour of trying before a person is asked. A first clone may take minutes. */
 const network = proxyActivities<Pick<Activities, 'verify' | 'confirm' | 'dispatch' | 'propose'>>({
-  startToCloseTimeout: '3m',
+  startToCloseTimeout: '12m',
   heartbeatTimeout,
   cancellationType,
   retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '1m', maximumAttempts: 35 },
@@ -46,16 +47,35 @@ const { scan: scanImage } = proxyActivities<Pick<Activities, 'scan'>>({
   retry: { initialInterval: '2s', maximumInterval: '1m', maximumAttempts: 15 },
 });
 
+/** How often, and after which pause, a registry is asked again that still names an older image. */
+const staleLooks = 2;
+const staleLookPause = '4s';
+
+/** Whoever limits the rate for longer than a day says no. */
+const longestLimitMs = 24 * 60 * 60_000;
+/** Limits are asked about again at least so often: times far ahead are mistakes more often than not. */
+const longestWaitMs = 60 * 60_000;
+
 /** The slowest pull that is worth waiting for, beside the smoke test's own time-out. */
 const pullMs = 15 * 60_000;
 
 export async function verify(run: Rollout): Promise<VerifiedImage> {
   const { plan, image } = run.start;
-  const outcome = await takeStep(run, { step: 'verify' }, () => network.verify({ plan, image }));
-  if (outcome.kind === 'moved') return endRollout({ end: 'superseded', reason: `${image.tag} is ${outcome.digest} by now` });
-  if (outcome.kind === 'skipped') return endRollout({ end: 'rejected', reason: 'not verified' });
-  run.record.identify(outcome.image);
-  return outcome.image;
+  for (let looks = 1; ; looks += 1) {
+    const outcome = await takeStep(run, { step: 'verify' }, () => network.verify({ plan, image }));
+    if (outcome.kind === 'skipped') return endRollout({ end: 'rejected', reason: 'not verified' });
+    if (outcome.kind === 'verified') {
+      run.record.identify(outcome.image);
+      return outcome.image;
+    }
+    // A registry that is not consistent yet still names what was pushed before; one that has moved on names something new.
+    if (outcome.digest !== run.lane.newest || looks > staleLooks) return endMoved(image.tag, outcome.digest);
+    await sleep(staleLookPause);
+  }
+}
+
+function endMoved(tag: string, digest: string): never {
+  return endRollout({ end: 'superseded', reason: `${tag} is ${digest} by now`, moved: true });
 }
 
 export async function scan(run: Rollout, image: VerifiedImage): Promise<ScanSummary | Skipped | undefined> {
@@ -81,7 +101,7 @@ export async function smoke(run: Rollout, image: VerifiedImage): Promise<SmokeSu
 export async function confirm(run: Rollout, stage: StagePlan, image: VerifiedImage): Promise<void> {
   const { plan } = run.start;
   const outcome = await takeStep(run, { step: 'confirm', stage: stage.name }, () => network.confirm({ plan, image }));
-  if (outcome.kind === 'moved') endRollout({ end: 'superseded', reason: `${image.tag} is ${outcome.digest} by now` });
+  if (outcome.kind === 'moved') endMoved(image.tag, outcome.digest);
 }
 
 export async function dispatch(run: Rollout, stage: StagePlan, image: VerifiedImage): Promise<void> {
@@ -138,13 +158,25 @@ async function pastRateLimits<Outcome extends StepOutcome>(
   at: StepAt,
   act: () => Promise<Outcome>,
 ): Promise<Exclude<Outcome, RateLimited>> {
+  const started = Date.now();
   for (;;) {
     const outcome = await act();
     if (!isRateLimited(outcome)) return outcome as Exclude<Outcome, RateLimited>;
+    if (Date.now() - started > longestLimitMs) {
+      throw ApplicationFailure.create({
+        type: 'RateLimited',
+        message: 'the rate has been limited for a day',
+        nonRetryable: true,
+      });
+    }
     run.record.settle(at, 'waiting', `asked to wait until ${outcome.until}`);
-    await sleep(Math.max(1_000, Date.parse(outcome.until) - Date.now()));
+    await sleep(waitUntil(outcome.until));
     run.record.begin(at);
   }
+}
+
+function waitUntil(until: string): number {
+  return Math.min(longestWaitMs, Math.max(1_000, Date.parse(until) - Date.now()));
 }
 
 function isRateLimited(outcome: StepOutcome): outcome is RateLimited {
@@ -159,11 +191,12 @@ interface Failure {
 
 /** What a person has to know of a failed activity. Cancellations and the ends of rollouts are not failures and go on up. */
 function failureOf(error: unknown): Failure {
-  if (isCancellation(error) || !(error instanceof ActivityFailure)) throw error;
-  const { cause } = error;
+  if (isCancellation(error)) throw error;
+  const cause = error instanceof ActivityFailure ? error.cause : error;
+  if (!(cause instanceof TemporalFailure)) throw error;
   if (cause instanceof ApplicationFailure) {
     return { type: cause.type ?? 'Error', message: cause.message, details: cause.details?.[0] };
   }
   const type = cause instanceof TimeoutFailure ? 'Timeout' : 'Error';
-  return { type, message: cause?.message ?? error.message, details: undefined };
+  return { type, message: cause.message, details: undefined };
 }

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { createLookUp } from '../../src/activities/look-up.ts';
 import type { Digest } from '../../src/domain/image-reference.ts';
 import type { TagPolicy } from '../../src/domain/tag-policy.ts';
 import { failureOf, runActivity } from '../support/activity.ts';
 import { startFaultyProxy } from '../support/faulty-proxy.ts';
-import { deleteManifest, pushArtifact, pushImage, pushIndex } from '../support/images.ts';
+import { type HttpServer, startHttpServer } from '../support/http-server.ts';
+import { deleteManifest, pushArtifact, pushImage, pushIndex, sha256 } from '../support/images.ts';
 import { planOf, pushOf } from '../support/plans.ts';
 import { type Registry, startRegistry } from '../support/registry.ts';
 import { registryClient, repositoryAt, tagOf } from '../support/registry-client.ts';
@@ -87,6 +89,65 @@ describe('looking tags up', () => {
     assert.deepEqual(await find(inputOf('team/mixed', newest, 'main-1')), { 'main-2': digests['main-2'] });
     const failure = await failureOf(runActivity(lookUpTags, inputOf('team/mixed', newest, 'main-sparse')));
     assert.equal(failure.type, 'NotInRegistry', 'expected the pushed tag to be looked for again');
+  });
+
+  /** In front of the registry: one tag or digest gives no digest in a header, and something that is no manifest. */
+  async function startBreaking(broken: string): Promise<HttpServer> {
+    return startHttpServer(async (request, response) => {
+      if (request.url?.endsWith(`/manifests/${broken}`)) return response.end('junk');
+      const headers = { accept: request.headers.accept ?? '' };
+      const answer = await fetch(`${registry.url}${request.url}`, { method: request.method ?? 'GET', headers });
+      return response.writeHead(answer.status, Object.fromEntries(answer.headers)).end(Buffer.from(await answer.arrayBuffer()));
+    });
+  }
+
+  it('is not kept from the other tags by a broken one, and refuses only where there is no other', async () => {
+    const digests = await push('team/broken', 'latest', '1.0.0', '1.1.0', 'main-1', 'main-2');
+    for (const [broken, policy, pushed, found] of [
+      ['stable', exact('latest', 'stable'), 'latest', 'latest'],
+      ['stable', exact('latest', 'stable'), 'stable', 'latest'],
+      ['1.1.0', versions, '1.1.0', '1.0.0'],
+      ['main-2', newest, 'main-1', 'main-1'],
+    ] as const) {
+      const server = await startBreaking(broken);
+      try {
+        const input = inputOf('team/broken', policy, pushed, false, server);
+        assert.deepEqual(await find(input), { [found]: digests[found] }, broken);
+        const asked = inputOf('team/broken', policy, broken, true, server);
+        assert.equal((await failureOf(runActivity(lookUpTags, asked))).type, 'NotAnImage');
+      } finally {
+        await server.stop();
+      }
+    }
+  });
+
+  it('is not kept from the newest image by one whose manifest was changed', async () => {
+    const digests = await push('team/changed', 'main-1', 'main-2');
+    const server = await startBreaking(digests['main-2'] ?? '');
+    try {
+      const found = await find(inputOf('team/changed', newest, 'main-2', false, server));
+      assert.deepEqual(found, { 'main-1': digests['main-1'] });
+    } finally {
+      await server.stop();
+    }
+  });
+
+  it('lets others work while it looks through fifty thousand tags', async () => {
+    const tags = Array.from({ length: 50_000 }, (_, build) => `main-${build}`);
+    const server = await startHttpServer(({ url }, response) => {
+      if (url?.includes('/tags/')) response.end(JSON.stringify({ tags }));
+      else response.setHeader('docker-content-digest', sha256('image')).end();
+    });
+    const delays = monitorEventLoopDelay({ resolution: 10 });
+    try {
+      const input = inputOf('team/many', builds, 'main-7', false, server);
+      delays.enable();
+      assert.deepEqual(await find(input), { 'main-49999': sha256('image') });
+      delays.disable();
+      assert.ok(delays.max / 1e6 < 1_000, `the event loop stood still for ${delays.max / 1e6} ms`);
+    } finally {
+      await server.stop();
+    }
   });
 
   it('asks for the creation time of a digest only once', async () => {

@@ -149,6 +149,20 @@ describe('scan', function () {
     assert.equal(dependencies.scans.length, 2);
   });
 
+  for (const damaged of ['scan.json', 'trivy.json']) {
+    it(`scans anew where ${damaged} of the last scan is damaged`, async () => {
+      const image = await push(`team/damaged-${damaged}`, npmPackage('ms', '1.0.0'));
+      const dependencies = counting(scanner);
+      await scanned(dependencies, planWith(), image);
+      await writeFile(join(scanner.artifacts.folder, scanner.artifacts.pathOf(image.digest, damaged)), '{"scannedAt":');
+      for (const reused of [false, true]) {
+        const summary = await scanned(dependencies, planWith(), image);
+        assert.deepEqual([summary.reused, summary.counts.medium], [reused, 1]);
+      }
+      assert.equal(dependencies.scans.length, 2);
+    });
+  }
+
   it('scans anew once the database is another', async () => {
     const image = await push('team/renewed', npmPackage('ms', '1.0.0'));
     const dependencies = counting(scanner);

@@ -7,7 +7,7 @@ import { CancelledFailure } from '@temporalio/activity';
 import Docker from 'dockerode';
 import { createSmoke } from '../../src/activities/smoke.ts';
 import { createSweep } from '../../src/adapters/docker/sweep.ts';
-import { ensureDocker, expectEvent, hasImage, labelled, removeImagesOf } from '../support/docker.ts';
+import { ensureDocker, expectEvent, imageIsGone, labelled, removeImagesOf } from '../support/docker.ts';
 import { startDockerProxy } from '../support/docker-proxy.ts';
 import { type Fault, startFaultyProxy } from '../support/faulty-proxy.ts';
 import { type ImageOptions, pushImage } from '../support/images.ts';
@@ -50,7 +50,7 @@ describe('smoke, when something breaks', function () {
       await started.seen;
       running.environment.cancel();
       await endsCancelled(running);
-      assert.equal(await hasImage(docker, `${verified.repository}@${verified.digest}`), false);
+      await imageIsGone(docker, `${verified.repository}@${verified.digest}`);
     });
 
     it('makes nothing when it is cancelled while the container is being created', async () => {
@@ -205,7 +205,7 @@ describe('smoke, when something breaks', function () {
       const { outcome } = startSmoke({ docker: proxy.docker, image: verified, smoke: quick });
       assert.equal((await outcome).kind, 'smoked');
       assert.equal(removed, true);
-      assert.equal(await hasImage(docker, `${verified.repository}@${verified.digest}`), false);
+      await imageIsGone(docker, `${verified.repository}@${verified.digest}`);
     } finally {
       await proxy.stop();
     }

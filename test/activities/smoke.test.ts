@@ -6,7 +6,8 @@ import { ApplicationFailure } from '@temporalio/activity';
 import type Docker from 'dockerode';
 import type { SmokeFailure, SmokeSummary } from '../../src/domain/outcomes.ts';
 import type { SmokePlan } from '../../src/domain/plan.ts';
-import { ensureDocker, expectEvent, hasImage, labelled, removeImagesOf } from '../support/docker.ts';
+import { ensureDocker, expectEvent, hasImage, imageIsGone, labelled, removeImagesOf } from '../support/docker.ts';
+import { startDockerProxy } from '../support/docker-proxy.ts';
 import { hostPlatform, type ImageOptions, pushImage, pushIndex } from '../support/images.ts';
 import { type Registry, startRegistry } from '../support/registry.ts';
 import { imageToSmoke, type SmokeAttempt, smokePlan, startSmoke } from '../support/smoke.ts';
@@ -252,7 +253,7 @@ describe('smoke', function () {
       const verified = await image('no-file', { cmd: ['true'], env: { ONLY: 'here' } });
       const { outcome } = startSmoke({ docker, image: verified, smoke, dependencies: { baseDir: folder } });
       await assert.rejects(outcome, { type: 'FileNotFound', message: /missing\.env of smoke\.envFile/ });
-      assert.equal(await hasImage(docker, `${verified.repository}@${verified.digest}`), false);
+      await imageIsGone(docker, `${verified.repository}@${verified.digest}`);
     });
   });
 
@@ -284,7 +285,29 @@ describe('smoke', function () {
     it('is removed where it was not there before', async () => {
       const verified = await image('pulled', { cmd: ['sleep', '60'], env: { ONLY: 'pulled' } });
       await startSmoke({ docker, image: verified, smoke: smokePlan({ stayUpMs: 50 }) }).outcome;
-      assert.equal(await hasImage(docker, reference(verified)), false);
+      await imageIsGone(docker, reference(verified));
+    });
+
+    it('is removed without anybody waiting for it', async () => {
+      const verified = await image('slowly', { cmd: ['sleep', '60'], env: { ONLY: 'slowly' } });
+      let release = () => {};
+      const released = new Promise<void>((resolve) => {
+        release = resolve;
+      });
+      const proxy = await startDockerProxy(docker, async (line) => {
+        if (line.startsWith('DELETE') && line.includes('/images/')) await released;
+      });
+      try {
+        const running = startSmoke({ docker: proxy.docker, image: verified, smoke: smokePlan({ stayUpMs: 50 }) });
+        assert.equal((await running.outcome).kind, 'smoked');
+        assert.equal(await hasImage(docker, reference(verified)), true);
+        release();
+        await imageIsGone(docker, reference(verified));
+        assert.deepEqual(running.warnings, []);
+      } finally {
+        release();
+        await proxy.stop();
+      }
     });
 
     it('stays where it was there before', async () => {
@@ -322,7 +345,7 @@ describe('smoke', function () {
         type: 'PlatformMissing',
         message: new RegExp(`it is for ${other}.*push the image for that`),
       });
-      assert.equal(await hasImage(docker, `${verified.repository}@${digest}`), false);
+      await imageIsGone(docker, `${verified.repository}@${digest}`);
     }
   });
 });

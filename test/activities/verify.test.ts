@@ -214,6 +214,40 @@ describe('verify', () => {
     }
   });
 
+  it('refuses what would fill the history: an endless platform or media type, or an index without end', async () => {
+    const image = { digest: sha256('image'), size: 1, mediaType: 'application/vnd.oci.image.manifest.v1+json' };
+    const platform = { os: 'linux', architecture: 'amd64' };
+    const indexOf = (manifests: readonly object[], mediaType = 'application/vnd.oci.image.index.v1+json') =>
+      JSON.stringify({ schemaVersion: 2, mediaType, manifests });
+    const children = Array.from({ length: 65 }, (_, child) => ({ ...image, digest: sha256(`image ${child}`), platform }));
+    const hostile: readonly (readonly [string, RegExp])[] = [
+      [indexOf([{ ...image, platform: { ...platform, os: 'x'.repeat(33) } }]), /platform\.os: expected at most 32 letters/],
+      [indexOf([{ ...image, platform: { ...platform, variant: 'a/b' } }]), /platform\.variant: expected at most 32 letters/],
+      [indexOf([image], 'x'.repeat(129)), /mediaType: expected a media type of at most 128 characters/],
+      [indexOf(children), /is an index of 65 images, expected at most 64/],
+    ];
+    for (const [bytes, said] of hostile) {
+      const server = await startHttpServer((_, response) => response.end(bytes));
+      try {
+        const failure = await failureOf(runActivity(verify, inputOf(server, 'team/hostile', sha256(bytes))));
+        assert.equal(failure.type, 'NotAnImage');
+        assert.match(failure.message, said);
+        assert.equal(server.requests.length, 1);
+      } finally {
+        await server.stop();
+      }
+    }
+  });
+
+  it('leaves out labels that nobody would read and a creation time that is none', async () => {
+    const labels = { 'org.opencontainers.image.revision': 'a'.repeat(513), 'org.opencontainers.image.source': '' };
+    const digest = await pushImage(registry, 'team/odd', 'latest', { labels, created: 'x'.repeat(10_000) });
+    const outcome = await runActivity(verify, inputOf(registry, 'team/odd', digest));
+    assert.ok(outcome.kind === 'verified');
+    const { revision, source, created } = outcome.image;
+    assert.deepEqual({ revision, source, created }, { revision: undefined, source: undefined, created: undefined });
+  });
+
   it('is answered with a time to wait for where the registry limits us', async () => {
     const digest = await pushImage(registry, 'team/limited', 'latest');
     const limit = { kind: 'status', status: 429, headers: { 'retry-after': '30' } } as const;

@@ -123,6 +123,27 @@ describe('a registry with a token server', () => {
     }
   });
 
+  it('is asked for a new token after it denied access, because access may have been given', async () => {
+    let isDenied = true;
+    const client = registryClient({ credentials: async () => ({ username: 'ann', password: 'let-ann-in' }) });
+    const front = await startHttpServer(async (request, response) => {
+      const { accept = '', authorization } = request.headers;
+      if (isDenied && authorization !== undefined) return response.writeHead(403).end();
+      const headers = { accept, ...(authorization === undefined ? {} : { authorization }) };
+      const answer = await fetch(`${registry.url}${request.url}`, { method: request.method ?? 'GET', headers });
+      return response.writeHead(answer.status, Object.fromEntries(answer.headers)).end(await answer.text());
+    });
+    try {
+      const before = tokens.requests.length;
+      await refusal(client.manifest(repositoryAt(front), latest));
+      isDenied = false;
+      assert.equal((await client.manifest(repositoryAt(front), latest))?.kind, 'manifest');
+      assert.equal(tokens.requests.length, before + 2);
+    } finally {
+      await front.stop();
+    }
+  });
+
   it('refuses whom the token server refuses, and says which server that was', async () => {
     const client = registryClient({ credentials: async () => ({ username: 'ann', password: 'wrong' }) });
     const message = await refusal(client.resolve(repositoryAt(registry), latest));

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { gzipSync } from 'node:zlib';
+import { basename, join, relative } from 'node:path';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { createArtifacts } from '../../src/adapters/artifacts.ts';
 import { identityTokenUser } from '../../src/adapters/registry/credentials.ts';
 import { trivyCommand } from '../../src/adapters/trivy.ts';
@@ -43,19 +43,50 @@ function recordingCommand(log: string): readonly string[] {
   return ['/bin/sh', '-c', `echo "$@" >> '${log}'; env >> '${log}'; exec "$0" "$@"`, trivyProgram()];
 }
 
-/** The database as its publishers push it. */
-async function pushDatabase(registry: Registry, name: string): Promise<void> {
-  const paths = ['trivy.db', 'metadata.json'];
-  const entries = paths.map(async (path) => ({ path, content: await readFile(join(testDatabase, path)), mode: 0o644 }));
-  const tar = gzipSync(ustar(await Promise.all(entries)));
-  const layer = await pushBlob(registry, name, 'application/vnd.aquasec.trivy.db.layer.v1.tar+gzip', tar);
-  await pushManifest(registry, name, '2', {
+/** A database as its publishers push it. @param kind as in its media type */
+async function pushDatabase(
+  registry: Registry,
+  name: string,
+  kind: 'db' | 'javadb',
+  content: Readonly<Record<string, Buffer>>,
+): Promise<void> {
+  const entries = Object.entries(content).map(([path, bytes]) => ({ path, content: bytes, mode: 0o644 }));
+  const layer = await pushBlob(
+    registry,
+    name,
+    `application/vnd.aquasec.trivy.${kind}.layer.v1.tar+gzip`,
+    gzipSync(ustar(entries)),
+  );
+  await pushManifest(registry, name, kind === 'db' ? '2' : '1', {
     schemaVersion: 2,
     mediaType: 'application/vnd.oci.image.manifest.v1+json',
     config: await pushBlob(registry, name, 'application/vnd.aquasec.trivy.config.v1+json', Buffer.from('{}')),
-    layers: [{ ...layer, annotations: { 'org.opencontainers.image.title': 'db.tar.gz' } }],
+    layers: [{ ...layer, annotations: { 'org.opencontainers.image.title': `${kind}.tar.gz` } }],
   });
 }
+
+/** An SQLite database with Trivy's tables `artifacts` and `indices`, both empty, and compressed. */
+const javaTables = Buffer.from(
+  'H4sIAAAAAAACA+2RuwrCQBBFZxLBytrCwgELFYIg/oAP0tn46GUTR11MTNiMYkp/wS82CfFVWYse2N27d2HvwF3MplqYNpEJldAA' +
+    'LECEIREA2OW6k+vKyx3hMzb0fKxlwsIW4DXbvo/QqtYbDbz0RXkB68Na+5yUhz2Zu6OlS8vReOpSaXaUEb1Rvqz0OvOEt2ycE5tE' +
+    'RwcSPouT7FSfvCDyHGX8nT7xStKYi7dugNV6s4mXdhF3/yp5COst8mF3nlkUGx0qk9KeU2dromOcD1IEv05WpOXdZKX/+VH+/f82' +
+    'N8HOGmIABgAA',
+  'base64',
+);
+
+/** An index of Java archives that knows none. */
+function emptyJavaIndex(nextUpdate: Date): Readonly<Record<string, Buffer>> {
+  const metadata = { Version: 1, UpdatedAt: '2026-01-01T00:00:00Z', NextUpdate: nextUpdate.toISOString() };
+  return { 'trivy-java.db': gunzipSync(javaTables), 'metadata.json': Buffer.from(JSON.stringify(metadata)) };
+}
+
+/** A zip file with `META-INF/maven/a/b/pom.properties`: `groupId=a`, `artifactId=b`, `version=1`. */
+const javaArchive = Buffer.from(
+  'UEsDBBQAAAAAAAAAIQBlBmKJIAAAACAAAAAhAAAATUVUQS1JTkYvbWF2ZW4vYS9iL3BvbS5wcm9wZXJ0aWVzZ3JvdXBJZD1hCmFy' +
+    'dGlmYWN0SWQ9Ygp2ZXJzaW9uPTFQSwECFAMUAAAAAAAAACEAZQZiiSAAAAAgAAAAIQAAAAAAAAAAAAAAgAEAAAAATUVUQS1JTkYv' +
+    'bWF2ZW4vYS9iL3BvbS5wcm9wZXJ0aWVzUEsFBgAAAAABAAEATwAAAF8AAAAAAA==',
+  'base64',
+);
 
 describe('Trivy', function () {
   this.timeout(60_000);
@@ -76,7 +107,8 @@ describe('Trivy', function () {
   });
 
   it('downloads the database once for all scans that want it', async () => {
-    await pushDatabase(registry, 'mirror/trivy-db');
+    const content = ['trivy.db', 'metadata.json'].map(async (path) => [path, await readFile(join(testDatabase, path))] as const);
+    await pushDatabase(registry, 'mirror/trivy-db', 'db', Object.fromEntries(await Promise.all(content)));
     const { artifacts } = await scannerWith();
     await mkdir(artifacts.folder);
     const log = join(artifacts.folder, 'log');
@@ -97,6 +129,104 @@ describe('Trivy', function () {
     );
   });
 
+  describe('for an image with Java archives', () => {
+    const javaIndex = 'mirror/trivy-java-db';
+    const javaFiles = { ...files, 'app/lib/some.jar': javaArchive };
+    const logIn = async ({ artifacts }: TestScanner) => {
+      await mkdir(artifacts.folder);
+      return join(artifacts.folder, 'log');
+    };
+    /** What Trivy was started for, in order. */
+    const runsIn = async (log: string) => (await readFile(log, 'utf8')).match(/--download-java-db-only|--skip-java-db-update/g);
+
+    it('downloads their index once for all scans that want it, and only then', async () => {
+      await pushDatabase(registry, javaIndex, 'javadb', emptyJavaIndex(new Date(Date.now() + 3_600_000)));
+      const log = await logIn(await scannerWith());
+      const scanner = await scannerWith({
+        offline: false,
+        javaDbRepository: `${registry.host}/${javaIndex}`,
+        command: recordingCommand(log),
+      });
+      const plain = await pushImage(registry, 'team/plain', 'latest', { files });
+      await scan(scanner, registry.host, 'team/plain', plain);
+      assert.deepEqual(await runsIn(log), ['--skip-java-db-update']);
+      const digest = await pushImage(registry, 'team/java', 'latest', { files: javaFiles });
+      const found = await Promise.all([1, 2].map(() => scan(scanner, registry.host, 'team/java', digest)));
+      assert.deepEqual(
+        found.flat().map(({ id }) => id),
+        ['CVE-2017-20162', 'CVE-2017-20162'],
+      );
+      assert.equal((await runsIn(log))?.filter((run) => run.startsWith('--download')).length, 1);
+    });
+
+    it('renews an index that is due', async () => {
+      await pushDatabase(registry, javaIndex, 'javadb', emptyJavaIndex(new Date(Date.now() + 3_600_000)));
+      const log = await logIn(await scannerWith());
+      const scanner = await scannerWith({
+        offline: false,
+        javaDbRepository: `${registry.host}/${javaIndex}`,
+        command: recordingCommand(log),
+      });
+      const folder = join(scanner.cacheDir, 'java-db');
+      await mkdir(folder);
+      for (const [name, content] of Object.entries(emptyJavaIndex(new Date(0)))) await writeFile(join(folder, name), content);
+      const digest = await pushImage(registry, 'team/java', 'latest', { files: javaFiles });
+      for (const claim of ['due', 'new'])
+        assert.equal((await scan(scanner, registry.host, 'team/java', digest)).length, 1, claim);
+      const [once, download, again, next, ...more] = (await runsIn(log)) ?? [];
+      assert.deepEqual([download, more], ['--download-java-db-only', []]);
+      assert.deepEqual([once, again, next], Array(3).fill('--skip-java-db-update'));
+    });
+
+    it('says where their index belongs when it may not download any', async () => {
+      const digest = await pushImage(registry, 'team/java', 'latest', { files: javaFiles });
+      const offline = await scannerWith();
+      await assert.rejects(
+        scan(offline, registry.host, 'team/java', digest),
+        /has Java archives, .*java-db, .*put trivy-java\.db and metadata\.json there/,
+      );
+    });
+  });
+
+  it('is led by nothing that lies in a folder or in the environment, and sees no secret there', async () => {
+    const log = join((await scannerWith()).cacheDir, 'log');
+    const secrets = { GITHUB_TOKEN: 'a-secret', ANN_TOKEN_HASH: 'a-secret' };
+    const scanner = await scannerWith({
+      command: recordingCommand(log),
+      env: { PATH: process.env.PATH, HTTP_PROXY: '', TRIVY_SEVERITY: 'CRITICAL', ...secrets },
+    });
+    await writeFile(join(scanner.cacheDir, '.trivyignore'), 'CVE-2017-20162\n');
+    await writeFile(join(scanner.cacheDir, 'trivy.yaml'), 'severity: [CRITICAL]\n');
+    const digest = await pushImage(registry, 'team/led', 'latest', { files });
+    assert.equal((await scan(scanner, registry.host, 'team/led', digest)).length, 1);
+    const recorded = await readFile(log, 'utf8');
+    assert.doesNotMatch(recorded, /a-secret|TRIVY_SEVERITY/);
+    assert.match(recorded, /^HTTP_PROXY=$/m);
+    // As the shell that records it was started.
+    assert.match(recorded, new RegExp(`^PWD=${scanner.cacheDir}$`, 'm'));
+  });
+
+  it('may take longer than the five minutes of its default', async () => {
+    const log = join((await scannerWith()).cacheDir, 'log');
+    const scanner = await scannerWith({
+      database: false,
+      offline: false,
+      dbRepository: '127.0.0.1:9/x',
+      command: recordingCommand(log),
+    });
+    await assert.rejects(scanner.trivy.database(never()));
+    await assert.rejects(scan(scanner, '127.0.0.1:9', 'team/slow', someDigest));
+    assert.equal((await readFile(log, 'utf8')).match(/^image .*--timeout 1h/gm)?.length, 2);
+  });
+
+  it('is found by a path from where Landfall runs', async () => {
+    const here = process.cwd();
+    // By a way that no other folder has.
+    const scanner = await scannerWith({ command: [`../${basename(here)}/${relative(here, trivyProgram())}`] });
+    const digest = await pushImage(registry, 'team/near', 'latest', { files });
+    assert.equal((await scan(scanner, registry.host, 'team/near', digest)).length, 1);
+  });
+
   it('says what to do where there is no database', async () => {
     const offline = await scannerWith({ database: false });
     await assert.rejects(
@@ -109,7 +239,7 @@ describe('Trivy', function () {
       return (
         error instanceof Error &&
         !(error instanceof Refusal) &&
-        /let this machine reach 127\.0\.0\.1:9\/trivy-db/.test(error.message)
+        /let this machine reach 127\.0\.0\.1:9\/trivy-db, name a mirror/.test(error.message)
       );
     });
   });

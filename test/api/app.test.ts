@@ -234,7 +234,7 @@ describe('the webhook listener', () => {
 
 describe('the listeners of one configuration', () => {
   it('has no path for a receiver that is not configured', async () => {
-    const ingress = await startIngress({ receivers: { distribution: { tokens: [distributionToken] } } });
+    const ingress = await startIngress({ receivers: { distribution: { tokens: () => [distributionToken] } } });
     try {
       const answer = await ingress.post(github, '{}', {
         'Content-Type': 'application/json',

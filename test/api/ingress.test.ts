@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import type { Client } from '@temporalio/client';
-import { type AcceptPushes, createAcceptPushes, type PlanFinders } from '../../src/api/accept-pushes.ts';
+import { type AcceptDependencies, type AcceptPushes, createAcceptPushes } from '../../src/api/accept-pushes.ts';
 import type { Log } from '../../src/api/errors.ts';
+import type { PlanFinders } from '../../src/api/plan-starts.ts';
 import { createReachTemporal } from '../../src/api/reach-temporal.ts';
 import type { Plan } from '../../src/domain/plan.ts';
 import type { LookUp, RolloutStart } from '../../src/workflows/messages.ts';
@@ -36,10 +37,10 @@ describe('the ingress with Temporal', function () {
     await temporal.stop();
   });
 
-  const start = async (finders: PlanFinders, deadlineMs?: number): Promise<Ingress> => {
+  const start = async (finders: PlanFinders, others: Partial<AcceptDependencies> = {}): Promise<Ingress> => {
     const { client } = temporal;
     const acceptPushes = (log: Log): AcceptPushes =>
-      createAcceptPushes({ client, ...finders, log, ...(deadlineMs === undefined ? {} : { deadlineMs }) });
+      createAcceptPushes({ client, ...finders, isNamespaceReady: async () => true, log, ...others });
     const ingress = await startIngress({ acceptPushes, reachTemporal: createReachTemporal(client) });
     running.push(ingress);
     return ingress;
@@ -147,26 +148,50 @@ describe('the ingress with Temporal', function () {
   });
 
   it('says 503 when one event of several cannot be started, and nothing is lost when they are sent again', async () => {
-    const longest = 'x'.repeat(1_100);
-    const good = planOf('several-good', '127.0.0.1:5055/team/good', exactly('1'));
-    const unstartable: Plan = { ...planOf('bad', '127.0.0.1:5055/team/bad', exactly('1')), service: longest };
-    const event = (name: string) => ({
-      action: 'push',
-      target: { repository: `team/${name}`, tag: '1' },
-      request: { host: '127.0.0.1:5055' },
-    });
-    const raw = JSON.stringify({ events: [event('good'), event('bad')] });
-    const headers = { 'Content-Type': 'application/json', ...bearer(distributionToken) };
-    const broken = await start(findersOf([good, unstartable]));
-    assert.equal((await broken.post(distribution, raw, headers)).status, 503);
+    const raw = eventsOf('several-good', 'several-bad');
+    const isNamespaceReady = async (): Promise<boolean> => false;
+    const broken = await start(findersOf([planOfEvent('several-good'), unstartable('several-bad')]), { isNamespaceReady });
+    assert.equal((await sendEvents(broken, raw)).status, 503);
     assert.equal(broken.audited().at(-1)?.outcome, 'unavailable');
-    const mended = await start(findersOf([good, { ...unstartable, service: 'several-mended' }]));
-    const answer = await mended.post(distribution, raw, headers);
+    const mended = await start(findersOf([planOfEvent('several-good'), planOfEvent('several-bad')]));
+    const answer = await sendEvents(mended, raw);
     assert.equal(answer.status, 202);
     assert.deepEqual(
       ((await answer.json()) as Answer).resolving?.map(({ id }) => id),
-      ['resolve:several-good', 'resolve:several-mended'],
+      ['resolve:several-good', 'resolve:several-bad'],
     );
+  });
+
+  it('leaves out what can never be started, by no fault of the namespace, and says so in answer and log', async () => {
+    const ingress = await start(findersOf([planOfEvent('possible'), unstartable('impossible')]));
+    const some = await sendEvents(ingress, eventsOf('possible', 'impossible'));
+    assert.equal(some.status, 202);
+    const { resolving, refused } = (await some.json()) as Answer;
+    assert.deepEqual(
+      [resolving?.map(({ id }) => id), refused?.map(({ image }) => image)],
+      [['resolve:possible'], ['127.0.0.1:5055/team/impossible:1']],
+    );
+    const none = await sendEvents(ingress, eventsOf('impossible'));
+    assert.equal(none.status, 200);
+    assert.match(
+      ((await none.json()) as Answer).ignored ?? '',
+      /Temporal takes no workflow for 127\.0\.0\.1:5055\/team\/impossible:1/,
+    );
+    assert.match(ingress.written(), /can never take its workflow/);
+  });
+
+  it('takes 2,000 events of two services within the deadline, as a look-up of each', async () => {
+    const ordered = planOf('crowd-ordered', '127.0.0.1:5055/team/ordered', { kind: 'semver', range: '>=0' });
+    const ingress = await start(findersOf([planOfEvent('crowd'), ordered]));
+    const events = Array.from({ length: 1_000 }, (_, index) => {
+      const digest = `sha256:${index.toString(16).padStart(64, '0')}`;
+      return [eventOf('crowd', '1', digest), eventOf('ordered', `1.0.${index}`, digest)];
+    });
+    const answer = await sendEvents(ingress, JSON.stringify({ events: events.flat() }));
+    assert.equal(answer.status, 202);
+    const { rollouts, resolving } = (await answer.json()) as Answer;
+    assert.deepEqual([rollouts, resolving?.map(({ id }) => id)], [[], ['resolve:crowd', 'resolve:crowd-ordered']]);
+    assert.deepEqual((await askedLookUp(temporal.client, 'resolve:crowd-ordered')).push.tag, '1.0.999');
   });
 
   it('writes no secret down, nor anything that is made of one', async () => {
@@ -196,6 +221,7 @@ describe('the ingress with Temporal', function () {
 
 interface Answer {
   readonly ignored?: string;
+  readonly refused?: readonly { readonly image: string }[];
   readonly rollouts?: readonly { readonly id: string; readonly service: string; readonly image: string }[];
   readonly resolving?: readonly { readonly id: string; readonly service: string; readonly image: string }[];
 }
@@ -214,6 +240,27 @@ async function send(ingress: Ingress, source: 'github' | 'distribution', { raw, 
   return source === 'github'
     ? await ingress.post(github, raw, { ...headers, ...githubSignature(githubSecret, raw) })
     : await ingress.post(distribution, raw, { ...headers, ...bearer(distributionToken) });
+}
+
+function eventOf(name: string, tag: string, digest?: string): object {
+  return { action: 'push', target: { repository: `team/${name}`, tag, digest }, request: { host: '127.0.0.1:5055' } };
+}
+
+function eventsOf(...names: string[]): string {
+  return JSON.stringify({ events: names.map((name) => eventOf(name, '1')) });
+}
+
+function planOfEvent(name: string): Plan {
+  return planOf(name, `127.0.0.1:5055/team/${name}`, exactly('1'));
+}
+
+/** Temporal takes no workflow id of more than 1,000 characters. */
+function unstartable(name: string): Plan {
+  return { ...planOfEvent(name), service: 'x'.repeat(1_100) };
+}
+
+async function sendEvents(ingress: Ingress, raw: string): Promise<Response> {
+  return await ingress.post(distribution, raw, { 'Content-Type': 'application/json', ...bearer(distributionToken) });
 }
 
 async function sendGithub(ingress: Ingress, event: string, body: object): Promise<Response> {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { planStarts } from '../../src/api/accept-pushes.ts';
+import { planStarts } from '../../src/api/plan-starts.ts';
 import { isDigest, isTag, parseRepository } from '../../src/domain/image-reference.ts';
 import { distributionToken, exactly, findersOf, githubSecret, type Ingress, planOf, startIngress } from './support/ingress.ts';
 import { bearer, githubSignature, smallestGithubEvent, type Vector, vectorsOf } from './support/vectors.ts';

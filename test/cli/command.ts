@@ -1,4 +1,6 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 
 export interface Ran {
@@ -22,4 +24,13 @@ export async function landfall(
       else reject(error);
     });
   });
+}
+
+/** The same, in a pipe whose reader is gone. */
+export async function landfallUnread(words: readonly string[], { cwd }: { cwd: string }): Promise<Omit<Ran, 'stdout'>> {
+  const env = { PATH: process.env.PATH, HOME: process.env.HOME };
+  const child = spawn(process.execPath, [launcher, ...words], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  child.stdout.destroy();
+  const [stderr, [exitCode]] = await Promise.all([text(child.stderr), once(child, 'exit')]);
+  return { exitCode, stderr };
 }

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { configurationJsonSchema } from '../../src/config/json-schema.ts';
 import { starterConfiguration } from '../../src/config/starter.ts';
 import { freePort } from '../support/ports.ts';
-import { landfall } from './command.ts';
+import { landfall, landfallUnread } from './command.ts';
 
 describe('the landfall command', () => {
   let folder: string;
@@ -24,6 +25,18 @@ describe('the landfall command', () => {
     });
   });
 
+  it('the starter names every section of the schema, and what is commented out in it is right too', async () => {
+    const { properties } = configurationJsonSchema() as { properties: Record<string, unknown> };
+    for (const section of Object.keys(properties))
+      assert.match(starterConfiguration(), new RegExp(`^(?:# )?${section}:`, 'm'), section);
+    const uncommented = starterConfiguration()
+      .replace(/^services: \[\]\n/m, '')
+      .replace(/^( *)# ((?:\w+:| {2}\S).*)$/gm, '$1$2');
+    await writeFile(join(folder, 'uncommented.yaml'), uncommented);
+    const { stdout } = await landfall(['config', 'check', '--no-secrets', 'uncommented.yaml'], { cwd: folder });
+    assert.equal(stdout, 'uncommented.yaml: 1 service, fine\n');
+  });
+
   it('config check prints one line per problem, and exits 1', async () => {
     await writeFile(join(folder, 'wrong.yaml'), 'log: { level: loud }\nservices:\n  - image: a/b\n    merge: auto\n');
     const { exitCode, stdout } = await landfall(['config', 'check', 'wrong.yaml'], { cwd: folder });
@@ -41,6 +54,40 @@ describe('the landfall command', () => {
     await writeFile(join(folder, 'secret.yaml'), 'receivers: { distribution: { token: env:HOOK } }');
     assert.equal((await landfall(['config', 'check', 'secret.yaml'], { cwd: folder })).exitCode, 1);
     assert.equal((await landfall(['config', 'check', 'secret.yaml'], { cwd: folder, env: { HOOK: 'x' } })).exitCode, 0);
+  });
+
+  it('config check takes the file as every other command does: by --config, and from LANDFALL_CONFIG', async () => {
+    await writeFile(join(folder, 'other.yaml'), 'services: []\n');
+    const stdout = 'other.yaml: 0 services, fine\n';
+    assert.equal((await landfall(['config', 'check', '-c', 'other.yaml'], { cwd: folder })).stdout, stdout);
+    assert.equal((await landfall(['config', 'check'], { cwd: folder, env: { LANDFALL_CONFIG: 'other.yaml' } })).stdout, stdout);
+    const env = { LANDFALL_CONFIG: 'absent.yaml' };
+    assert.match((await landfall(['trigger', 'a/b'], { cwd: folder, env })).stderr, /^absent\.yaml:1: /);
+  });
+
+  it('config check --no-secrets asks for no secret, as CI has none', async () => {
+    await writeFile(join(folder, 'secret-ci.yaml'), 'receivers: { distribution: { token: env:HOOK } }');
+    assert.equal((await landfall(['config', 'check', '--no-secrets', 'secret-ci.yaml'], { cwd: folder })).exitCode, 0);
+  });
+
+  it('echoes nothing of a file that steers the terminal', async () => {
+    await writeFile(join(folder, 'steering.yaml'), 'log: { level: "\\e[2Jquiet\\u202e\\a" }\n');
+    const { stdout } = await landfall(['config', 'check', 'steering.yaml'], { cwd: folder });
+    assert.match(stdout, /found 'quiet/);
+    assert.doesNotMatch(stdout.trimEnd(), /[\p{Cc}\p{Cf}]/u);
+  });
+
+  it('ends quietly where its reader has read enough', async () => {
+    assert.deepEqual(await landfallUnread(['config', 'schema'], { cwd: folder }), { exitCode: 0, stderr: '' });
+  });
+
+  it('never asks a Temporal that it was not told about', async () => {
+    const { exitCode, stderr } = await landfall(['list'], { cwd: folder });
+    assert.equal(exitCode, 1);
+    assert.equal(
+      stderr,
+      `Landfall does not run from ${join(folder, 'data')}: start it (npm start), or say where Temporal is: TEMPORAL_ADDRESS=HOST:PORT\n`,
+    );
   });
 
   it('config schema prints the JSON Schema', async () => {

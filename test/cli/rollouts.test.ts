@@ -4,13 +4,14 @@ import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { NativeConnection, Worker } from '@temporalio/worker';
+import { run } from '../../src/cli/main.ts';
 import type { RolloutRow } from '../../src/cli/rollouts.ts';
 import type { Digest, Repository, Tag } from '../../src/domain/image-reference.ts';
 import type { Plan } from '../../src/domain/plan.ts';
 import type { RolloutState } from '../../src/domain/rollout-state.ts';
-import type { LookUp } from '../../src/workflows/messages.ts';
 import { rolloutId, rolloutStartOptions, taskQueues } from '../../src/workflows/start-options.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
+import { eventually } from '../support/wait.ts';
 import { landfall, type Ran } from './command.ts';
 
 const operator = userInfo().username;
@@ -32,6 +33,7 @@ describe('the landfall command with a running Temporal', function () {
       connection,
       taskQueue: taskQueues.main,
       workflowsPath: fileURLToPath(new URL('./stand-in-workflows.ts', import.meta.url)),
+      activities: { smoke: () => Promise.reject(new Error('the \u001b[31mdaemon is away')) },
     });
     running = worker.run();
   });
@@ -93,6 +95,20 @@ describe('the landfall command with a running Temporal', function () {
     assert.ok(!stdout.includes('\u001b'));
   });
 
+  it('lists the newest run of a rollout, and the earlier ones where asked', async () => {
+    const id = await blockedRollout('again');
+    await command(['reject', id, 'scan']);
+    await temporal.client.workflow.getHandle(id).result();
+    await listed(id, 'rejected');
+    await blockedRollout('again');
+    const statuses = async (...more: string[]) =>
+      (JSON.parse((await command(['list', '--service', 'again', '--json', ...more])).stdout) as RolloutRow[]).map(
+        ({ rollout, status }) => `${rollout} ${status}`,
+      );
+    assert.deepEqual(await statuses(), [`${id} blocked`]);
+    assert.deepEqual(await statuses('--all-runs'), [`${id} blocked`, `${id} rejected`]);
+  });
+
   it('lists no more than asked for', async () => {
     await blockedRollout('many', 'a');
     await blockedRollout('many', 'b');
@@ -148,6 +164,22 @@ describe('the landfall command with a running Temporal', function () {
     assert.equal(state.steps.length, 4);
   });
 
+  it('shows of a step that is tried again how often, and what went wrong', async () => {
+    const id = await blockedRollout('retried');
+    const handle = temporal.client.workflow.getHandle(id);
+    await eventually(
+      'the step to be tried again',
+      async () => (await handle.describe()).raw.pendingActivities?.[0]?.attempt === 2,
+    );
+    const { stdout } = await command(['show', id]);
+    assert.match(stdout, /^ +smoke +running .*attempt 2: the daemon is away$/m);
+    const { retries } = JSON.parse((await command(['show', id, '--json'])).stdout) as { retries: { step: string }[] };
+    assert.deepEqual(
+      retries.map(({ step }) => step),
+      ['smoke'],
+    );
+  });
+
   for (const [verb, status] of [
     ['retry', 'proposed'],
     ['skip', 'proposed'],
@@ -165,11 +197,42 @@ describe('the landfall command with a running Temporal', function () {
         'known',
       ]);
       assert.equal(exitCode, 0, stdout);
+      assert.match(stdout, new RegExp(`^decided-${verb}:\\S+: scan \\w+ by ${operator}\nnow ${status}: ${verb} staging`));
       const state = (await temporal.client.workflow.getHandle(id).result()) as RolloutState;
       assert.equal(state.reason, `${verb} staging scan known by ${operator}`);
       assert.equal(state.status, status);
     });
   }
+
+  it('a decision as JSON is the state that it led to, not the one before', async () => {
+    const id = await blockedRollout('decided-json');
+    const { stdout } = await command(['retry', id, 'scan', '--json']);
+    assert.equal((JSON.parse(stdout) as RolloutState).status, 'proposed');
+  });
+
+  it('abort asks first where somebody sits at the terminal, unless told not to', async () => {
+    const id = await blockedRollout('asked');
+    const asked: string[] = [];
+    const env = { TEMPORAL_ADDRESS: temporal.address };
+    const warned: string[] = [];
+    const abort = (answer: boolean, ...more: string[]) =>
+      run(['abort', id, ...more], {
+        env,
+        operator,
+        print: () => undefined,
+        warn: (line) => warned.push(line),
+        confirm: async (question) => {
+          asked.push(question);
+          return answer;
+        },
+      });
+    assert.equal(await abort(false), 1);
+    assert.match(asked[0] ?? '', /^Abort asked:latest:a+, wherever it is\?$/);
+    assert.match(warned[0] ?? '', /nothing was aborted/);
+    assert.equal((await temporal.client.workflow.getHandle(id).describe()).status.name, 'RUNNING');
+    assert.equal(await abort(false, '--yes'), 0);
+    assert.equal(asked.length, 1);
+  });
 
   it('abort ends the rollout, and show tells the end from the result', async () => {
     const id = await blockedRollout('aborted');
@@ -187,13 +250,13 @@ describe('the landfall command with a running Temporal', function () {
     assert.match(stderr, /refused: verify does not wait for a decision/);
   });
 
-  it('refuses a decision on a rollout that has ended', async () => {
+  it('says how a rollout ended that is decided about too late', async () => {
     const id = await blockedRollout('ended');
     await command(['abort', id]);
     await temporal.client.workflow.getHandle(id).result();
     const { exitCode, stderr } = await command(['retry', id]);
     assert.equal(exitCode, 1);
-    assert.match(stderr, /no such rollout, or it has ended/);
+    assert.equal(stderr, `${id.replace('rollout:', '')} has ended: aborted (abort by ${operator})\n`);
   });
 
   it('lists the candidates of an ambiguous prefix and exits 1', async () => {
@@ -216,6 +279,12 @@ describe('the landfall command with a running Temporal', function () {
     assert.match(stderr, /no rollout begins with 'under_score'/);
   });
 
+  it('says that there is no rollout of a whole id that never was', async () => {
+    const { exitCode, stderr } = await command(['retry', 'nobody:latest:aaaaaaaaaaaa']);
+    assert.equal(exitCode, 1);
+    assert.match(stderr, /there is no such rollout/);
+  });
+
   it('trigger with a digest starts the rollout, asked for by the operator', async () => {
     const digest = digestOf('c');
     const { exitCode, stdout, stderr } = await command(['trigger', `ghcr.io/team/app:latest@${digest}`]);
@@ -225,25 +294,8 @@ describe('the landfall command with a running Temporal', function () {
     const state = await temporal.client.workflow.getHandle(id).query<RolloutState>('state');
     assert.equal(state.reason, `asked: true, actor: ${operator}`);
     assert.deepEqual(state.image, { repository: 'ghcr.io/team/app', tag: 'latest', digest });
-  });
-
-  it('trigger without a digest has the registry asked, with tag latest where none is given', async () => {
-    const { exitCode, stderr } = await command(['trigger', 'ghcr.io/team/other']);
-    assert.equal(exitCode, 0, stderr);
-    const lookUp = (await temporal.client.workflow.getHandle('resolve:other').result()) as LookUp;
-    assert.equal(lookUp.asked, true);
-    assert.equal(lookUp.plan.service, 'other');
-    const { source, tag, actor, digest } = lookUp.push;
-    assert.deepEqual({ source, tag, actor, digest }, { source: 'operator', tag: 'latest', actor: operator, digest: undefined });
-  });
-
-  it('trigger says what is followed where nobody follows the image, the tag, or the service does not', async () => {
-    for (const words of [['ghcr.io/else/app'], ['ghcr.io/team/app:beta'], ['ghcr.io/team/app', '--service', 'other']]) {
-      const { exitCode, stderr } = await command(['trigger', ...words]);
-      assert.equal(exitCode, 1, words.join(' '));
-      assert.match(stderr, /follow/);
-      assert.match(stderr, /app: ghcr\.io\/team\/app \(latest\)/);
-    }
+    const again = await command(['trigger', `ghcr.io/team/app:latest@${digest}`]);
+    assert.equal(again.stdout, `app: was running already, and goes on: landfall show ${id.replace('rollout:', '')}\n`);
   });
 
   it('finds a running embedded server by the state file in the data folder', async () => {
@@ -264,7 +316,7 @@ describe('the landfall command with a running Temporal', function () {
     await writeFile(file, `temporal: { address: "${temporal.address}" }\nservices: [{ image: UPPER/case }]\n`);
     const { exitCode, stderr } = await command(['list', '--config', file, '--service', 'nobody'], {});
     assert.equal(exitCode, 0, stderr);
-    assert.equal(stderr, 'no rollouts\n');
+    assert.match(stderr, new RegExp(`^no such rollouts in Temporal at ${temporal.address}, .*landfall list shows all\n$`));
   });
 
   it('says what to do where a rollout exists and no worker answers', async () => {

@@ -2,16 +2,14 @@ import {
   ApplicationFailure,
   allHandlersFinished,
   condition,
+  proxyActivities,
   setHandler,
   upsertMemo,
   upsertSearchAttributes,
-  workflowInfo,
 } from '@temporalio/workflow';
 import type { Decision, RolloutState, StepState } from '../../src/domain/rollout-state.ts';
 import {
   abortUpdate,
-  type LookUp,
-  lookUpSignal,
   type RolloutStart,
   rejectUpdate,
   retryUpdate,
@@ -20,16 +18,29 @@ import {
 } from '../../src/workflows/messages.ts';
 import { searchAttributes } from '../../src/workflows/start-options.ts';
 
-/** Stand-ins for the real workflows: blocked at once, and ended by the first decision, whose words become the reason. */
+/** Fails, and is not tried again before the tests are over. */
+const { smoke } = proxyActivities<{ smoke(): Promise<void> }>({
+  startToCloseTimeout: '1m',
+  retry: { initialInterval: '1h' },
+});
+
+/**
+ * A stand-in for the real workflow: blocked at once, and ended by the first decision, whose words become the reason. Where the service
+ * is called `retried`, its smoke test is tried again and again.
+ */
 export async function rollout(start: RolloutStart): Promise<RolloutState> {
   const startedAt = start.push.receivedAt;
+  const { plan, image } = start;
+  const isRetried = plan.service === 'retried';
+  const smokeStep: StepState = isRetried
+    ? { step: 'smoke', status: 'running', startedAt }
+    : { step: 'smoke', status: 'blocked', startedAt, failure: 'SmokeFailed', reason: 'exited with 3', details: logs };
   const steps: StepState[] = [
     { step: 'verify', status: 'passed', startedAt, endedAt: new Date(Date.parse(startedAt) + 1_500).toISOString() },
     { step: 'scan', status: 'blocked', startedAt, failure: 'ScanRejected', reason: '1 critical finding', details: findings },
-    { step: 'smoke', status: 'blocked', startedAt, failure: 'SmokeFailed', reason: 'exited with 3', details: logs },
+    smokeStep,
     { step: 'propose', stage: 'staging', status: 'pending' },
   ];
-  const { plan, image } = start;
   let state: RolloutState = {
     service: plan.service,
     image,
@@ -48,8 +59,9 @@ export async function rollout(start: RolloutStart): Promise<RolloutState> {
     const words = [verb, decision?.stage, decision?.step, decision?.reason, `by ${decision?.by}`].filter(
       (word) => word !== undefined,
     );
+    const before = state;
     state = { ...state, status, reason: words.join(' '), endedAt: new Date().toISOString() };
-    return state;
+    return before;
   };
   setHandler(stateQuery, () => state);
   setHandler(retryUpdate, decide('retry', 'proposed'));
@@ -61,20 +73,10 @@ export async function rollout(start: RolloutStart): Promise<RolloutState> {
   });
   setHandler(abortUpdate, decide('abort', 'aborted'));
   tell();
+  if (isRetried) await smoke();
   await condition(() => state.endedAt !== undefined && allHandlersFinished());
   tell();
   return state;
-}
-
-/** Keeps what it was asked where a test can read it. */
-export async function resolve(): Promise<LookUp> {
-  let asked: LookUp | undefined;
-  setHandler(lookUpSignal, (lookUp) => {
-    asked = lookUp;
-  });
-  await condition(() => asked !== undefined);
-  if (asked === undefined) throw ApplicationFailure.nonRetryable(`${workflowInfo().workflowId} was asked nothing`);
-  return asked;
 }
 
 const findings = [

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
+import { PassThrough } from 'node:stream';
 import { stripVTControlCharacters } from 'node:util';
 import fc from 'fast-check';
-import { coloured, formatDuration, table } from '../../src/cli/terminal.ts';
+import { askYesOrNo, coloured, formatDuration, table } from '../../src/cli/terminal.ts';
 
 describe('what the command prints', () => {
   it('is aligned: each column begins at one place in every line', () => {
@@ -48,4 +49,21 @@ describe('what the command prints', () => {
       assert.equal(formatDuration(milliseconds), text);
     }
   });
+});
+
+describe('a question', () => {
+  for (const [typed, answer] of [
+    ['y\n', true],
+    ['Yes \n', true],
+    ['\n', false],
+    ['n\n', false],
+    ['yesterday\n', false],
+    ['', false],
+  ] as const) {
+    it(`is ${answer ? 'agreed to' : 'declined'} with ${JSON.stringify(typed)}`, async () => {
+      const input = new PassThrough();
+      input.end(typed);
+      assert.equal(await askYesOrNo('Really?', input, new PassThrough().resume()), answer);
+    });
+  }
 });

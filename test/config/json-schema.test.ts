@@ -10,7 +10,7 @@ import { formatProblem } from '../../src/config/problem.ts';
 import { starterConfiguration } from '../../src/config/starter.ts';
 
 const examples = fileURLToPath(new URL('../../examples/', import.meta.url));
-const files = readdirSync(examples).filter((name) => name.endsWith('.yaml'));
+const files = readdirSync(examples, { encoding: 'utf8', recursive: true }).filter((name) => name.endsWith('.yaml'));
 const secrets = [
   'WEBHOOK_SECRET',
   'REGISTRY_HOOK_TOKEN',

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Role } from '../../src/config/configuration.ts';
 import { loadConfiguration } from '../../src/config/load.ts';
 import { formatProblem } from '../../src/config/problem.ts';
 import { starterConfiguration } from '../../src/config/starter.ts';
@@ -44,7 +45,7 @@ temporal:
   apiKey: env:A
 artifacts: reports
 data: /var/lib/landfall
-trivy: { command: trivy, cacheDir: cache, dbRepository: mirror.example.org/trivy-db, offline: true, server: "http://trivy:4954" }
+trivy: { command: trivy, cacheDir: cache, dbRepository: mirror.example.org/trivy-db, javaDbRepository: mirror.example.org/java-db, offline: true, server: "http://trivy:4954" }
 docker: { host: unix:///run/docker.sock }
 log: { level: debug }
 services: []
@@ -73,6 +74,7 @@ services: []
         command: 'trivy',
         cacheDir: join(directory, 'cache'),
         dbRepository: 'mirror.example.org/trivy-db',
+        javaDbRepository: 'mirror.example.org/java-db',
         offline: true,
         server: 'http://trivy:4954',
       },
@@ -189,6 +191,11 @@ services:
     ['a forge without credentials', 'forge: { github: {} }', /forge\.github: expected either token or app/],
     ['a port beside an address', 'temporal: { address: "a:1", port: 2 }', /temporal\.port: expected no port beside address/],
     ['TLS for the embedded server', 'temporal: { tls: true }', /temporal\.tls: expected address beside tls/],
+    [
+      'a namespace for the embedded server',
+      'temporal: { namespace: ships }',
+      /temporal\.namespace: expected address beside namespace 'ships': the embedded server has only the namespace default/,
+    ],
     ['a port that is none', 'temporal: { port: 70000 }', /temporal\.port: expected a port from 1 to 65535, found 70000/],
     [
       'half a client certificate',
@@ -196,6 +203,7 @@ services:
       /temporal\.tls: expected certificate and key/,
     ],
     ['an address without port', 'listen: { operators: localhost }', /listen\.operators: expected an address as HOST:PORT/],
+    ['a URL that is none', 'trivy: { server: trivy:4954 }', /trivy\.server: expected a URL that begins with http/],
     ['a public URL that is none', 'publicUrl: landfall.example.org', /publicUrl: expected a URL that begins with http/],
     ['an unknown log level', 'log: { level: loud }', /log\.level: expected trace, .* or silent, found 'loud'/],
     ['a service without image', 'services: [{ name: a }]', /^1:12 services\[0\]\.image: expected an image .*found nothing/],
@@ -252,14 +260,30 @@ services:
       service('change: { repository: ./d, file: a/../../b }'),
       /change\.file: expected a file of the repository/,
     ],
-    [
-      'a password in a URL',
-      service('change: { repository: "https://me:pw@x/y", file: f }'),
-      /change\.repository: expected a URL without password/,
-    ],
+    ...['./a', 'a/../b', 'a/./b', 'a//b', 'a/', '..', '/a'].map(
+      (file) =>
+        [
+          `${file} as a file, which the forges would not find`,
+          service(`change: { repository: ./d, file: ${file} }`),
+          /change\.file: expected a file of the repository, from its root and without \. or \.\./,
+        ] as const,
+    ),
+    ...['https://me:pw@x/y', 'https://hunter2@x/y', 'HTTP://hunter2:@x/y', 'ssh://git:pw@x/y'].map(
+      (url) =>
+        [
+          `credentials in a URL: ${url}`,
+          service(`change: { repository: "${url}", file: f }`),
+          /change\.repository: expected a URL without user, password or token/,
+        ] as const,
+    ),
     [
       'a GitHub repository without forge.github',
       service('change: { repository: a/b, file: f }'),
+      /change\.repository: expected forge\.github with token or app/,
+    ],
+    [
+      'a repository of an Enterprise Managed User without forge.github',
+      service('change: { repository: short_name/b, file: f }'),
       /change\.repository: expected forge\.github with token or app/,
     ],
     [
@@ -339,7 +363,37 @@ services:
 
   it('asks for no secret where the caller needs none', () => {
     const text = 'receivers: { distribution: { token: env:NOT_SET }, github: { secrets: ["env:NOT_SET?"] } }';
-    assert.equal(load(text, {}, { checkSecrets: false }).receivers.distribution?.token, 'env:NOT_SET');
+    assert.equal(load(text, {}, { secretsFor: [] }).receivers.distribution?.token, 'env:NOT_SET');
+  });
+
+  it('asks each part of Landfall only for the secrets that it uses', () => {
+    const text = `
+receivers: { distribution: { token: env:HOOK } }
+registries: { ghcr.io: { username: env:GHCR, password: env:GHCR } }
+forge: { github: { token: env:GITHUB } }
+temporal: { address: "a:1", apiKey: env:TEMPORAL }
+services: [{ image: ghcr.io/team/app, smoke: { env: { P: env:TEST } } }]
+`;
+    load(text, { HOOK: 'h', TEMPORAL: 't' }, { secretsFor: ['api'] });
+    load(text, { GHCR: 'g', GITHUB: 'g', TEST: 't', TEMPORAL: 't' }, { secretsFor: ['worker'] });
+    const missing = (secretsFor: readonly Role[]) =>
+      problemsIn(text, {}, { secretsFor }).map((line) => /the environment variable (\w+)/.exec(line)?.[1]);
+    assert.deepEqual(missing(['api']), ['HOOK', 'TEMPORAL']);
+    assert.deepEqual(missing(['worker']), ['GHCR', 'GHCR', 'GITHUB', 'TEMPORAL', 'TEST']);
+  });
+
+  for (const repository of ['ssh://git@git.example.org/a.git', 'git@git.example.org:a.git', 'https://git.example.org/@a/b']) {
+    it(`takes ${repository}: no secret is in it`, () => {
+      const [stage] = load(service(`change: { repository: "${repository}", file: f }`)).services[0]?.stages ?? [];
+      assert.equal(stage?.change?.repository, repository);
+    });
+  }
+
+  it('refuses a namespace in the environment without the cluster that has it', () => {
+    const [problem, ...others] = problemsIn('services: []', { TEMPORAL_NAMESPACE: 'ships' });
+    assert.match(problem ?? '', /expected TEMPORAL_ADDRESS beside TEMPORAL_NAMESPACE 'ships'/);
+    assert.deepEqual(others, []);
+    load('temporal: { namespace: default }', { TEMPORAL_NAMESPACE: 'default' });
   });
 });
 

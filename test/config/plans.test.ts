@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describeFollowed, planOf, plansFor, plansOfRepository } from '../../src/config/plans.ts';
+import { namePattern } from '../../src/config/scalars.ts';
 import type { Repository, Tag } from '../../src/domain/image-reference.ts';
 import type { Plan } from '../../src/domain/plan.ts';
 import { load } from './support.ts';
@@ -287,6 +288,17 @@ services:
     assert.deepEqual(names(text, 'ghcr.io/a/app'), ['app']);
     assert.deepEqual(names(text, 'ghcr.io/b/app'), ['b-app']);
     assert.deepEqual(names(text, 'ghcr.io/b/web'), ['web']);
+  });
+
+  it('has a name that fits workflow ids, and is still its own, however long the path', () => {
+    const long = 'x'.repeat(120);
+    const [a, b] = ['a', 'b'].flatMap((end) =>
+      names('services: [{ image: ghcr.io/team/*, name: "n-*" }]', `ghcr.io/team/${long}${end}`),
+    );
+    assert.ok(a !== undefined && b !== undefined);
+    assert.notEqual(a, b);
+    const exact = names(`services: [{ image: ghcr.io/team/${long} }]`, `ghcr.io/team/${long}`);
+    for (const name of [a, b, ...exact]) assert.match(name, namePattern);
   });
 
   it('writes to the compose service of its own name where a pattern gave it', () => {

@@ -96,13 +96,13 @@ describe('image patterns', () => {
 });
 
 describe('the suggestion for an unknown key', () => {
-  const keys = ['publicUrl', 'listen', 'receivers', 'registries', 'services', 'defaults', 'data'];
+  const keys = ['artifacts', 'listen', 'receivers', 'registries', 'services', 'defaults', 'data'];
 
   it('is the key that was meant', () => {
     for (const [typed, meant] of [
       ['sevices', 'services'],
       ['lisetn', 'listen'],
-      ['publicURL', 'publicUrl'],
+      ['Artefacts', 'artifacts'],
       ['registrys', 'registries'],
     ] as const) {
       assert.equal(nearest(typed, keys), meant);

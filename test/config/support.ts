@@ -29,9 +29,9 @@ export function load(text: string, env: Environment = {}, options: LoadOptions =
 }
 
 /** The problems of a text that is expected to be wrong, as `LINE:COLUMN path: message`. */
-export function problemsIn(text: string, env: Environment = {}): string[] {
+export function problemsIn(text: string, env: Environment = {}, options: LoadOptions = {}): string[] {
   return withFile(text, (file) => {
-    const loaded = loadConfiguration(file, env);
+    const loaded = loadConfiguration(file, env, options);
     assert.ok('problems' in loaded, 'expected problems');
     return loaded.problems.map(({ line, column, path, message }) => `${line}:${column} ${path}: ${message}`);
   });

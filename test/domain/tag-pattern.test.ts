@@ -26,6 +26,14 @@ describe('a pattern over tags', () => {
     });
   }
 
+  it('is compiled once, however often it is asked for, and is still right after many others', () => {
+    const first = compilePattern('first-(\\d+)');
+    assert.equal(compilePattern('first-(\\d+)'), first);
+    for (let other = 0; other < 1_000; other++) compilePattern(`other-${other}-(\\d+)`);
+    assert.equal(compilePattern('first-(\\d+)').match('first-7'), '7');
+    assert.notEqual(compilePattern('first-(\\d+)'), first, 'expected it to be forgotten, as what is kept has a limit');
+  });
+
   it('takes linear time where backtracking would take for ever', () => {
     const started = performance.now();
     assert.equal(compilePattern('^(a+)+$').match(`${'a'.repeat(127)}!`), undefined);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { Tag } from '../../src/domain/image-reference.ts';
-import { type Candidate, compareCandidates, follows, problemOf, type TagPolicy } from '../../src/domain/tag-policy.ts';
+import { type Candidate, compareCandidates, follows, latestOf, problemOf, type TagPolicy } from '../../src/domain/tag-policy.ts';
 
 const exact = (...tags: string[]): TagPolicy => ({ kind: 'exact', tags: tags as Tag[] });
 const within = (range: string): TagPolicy => ({ kind: 'semver', range });
@@ -57,6 +57,19 @@ describe('a tag policy', () => {
           assert.equal(compareCandidates(policy, a, a), 0);
         }),
         { numRuns: 3000 },
+      );
+    });
+  }
+
+  for (const [name, policy, tag] of ordered) {
+    it(`has as its latest by ${name} the first that none is later than`, () => {
+      const any = fc.tuple(tag, moment).map(([text, created]) => candidate(text, created));
+      fc.assert(
+        fc.property(fc.array(any, { maxLength: 8 }), (candidates) => {
+          const [first] = candidates.toSorted((a, b) => compareCandidates(policy, b, a));
+          assert.equal(latestOf(policy, candidates), first);
+        }),
+        { numRuns: 1000 },
       );
     });
   }

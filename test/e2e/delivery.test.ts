@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { laneQuery } from '../../src/workflows/messages.ts';
 import { laneId } from '../../src/workflows/start-options.ts';
 import { tag as pushTag } from '../support/images.ts';
@@ -57,17 +59,24 @@ describe('deliveries', function () {
     assert.equal(await git.resolve('refs/heads/landfall/web-production', 'commit'), before.head);
   });
 
-  it('late, repeated and in any order, of A, B, A, end with what the registry says when the last has come', async () => {
-    world = await startWorld({ forge: 'git' });
-    await world.start();
-    const { push, deliver, registry, remote } = world;
-    const a = await push('latest');
-    await push('a', goodImage);
-    const b = await push('latest', { ...goodImage, labels: { version: 'b' } });
-    await pushTag(registry, 'team/web', 'a', 'latest');
-    for (const digest of [b, a, a, b, b, a, b]) await deliver('latest', digest);
-    await quiet(world);
-    assert.match(await remote.read('landfall/web-production', 'docker-compose.yml'), new RegExp(`latest@${a}`));
-    assert.equal((await remote.branches()).length, 2);
-  });
+  for (const forge of ['git', 'github'] as const) {
+    it(`late, repeated and in any order, of A, B, A, end in ${forge} with what the registry says when the last has come`, async () => {
+      world = await startWorld({ forge });
+      await world.start();
+      const { push, deliver, registry, remote, github } = world;
+      const a = await push('latest');
+      await push('a', goodImage);
+      const b = await push('latest', { ...goodImage, labels: { version: 'b' } });
+      await pushTag(registry, 'team/web', 'a', 'latest');
+      for (const digest of [b, a, a, b, b, a, b]) await deliver('latest', digest);
+      await quiet(world);
+      const folder = forge === 'git' ? remote.folder : github.folder('team/deployment');
+      const show = ['show', 'landfall/web-production:docker-compose.yml'];
+      assert.match((await promisify(execFile)('git', show, { cwd: folder })).stdout, new RegExp(`latest@${a}`));
+      if (forge === 'git') return assert.equal((await remote.branches()).length, 2);
+      const { pulls } = github.repository('team/deployment');
+      assert.equal(pulls.length, 1);
+      assert.match(pulls[0]?.body ?? '', new RegExp(a));
+    });
+  }
 });

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chooseCompose, chooseDocker, choosePackage, chooseTemporal, chooseTrivy } from '../../scripts/setup/choices.mjs';
 import { withLock } from '../../scripts/setup/lock.mjs';
-import { isDebianLike } from '../../scripts/setup/machine.mjs';
+import { essenceOf, isDebianLike, SetUpFailure } from '../../scripts/setup/machine.mjs';
 import { nodeModulesCurrent, samePackages } from '../../scripts/setup/node-modules.mjs';
 import { trivyImageScript } from '../../scripts/setup/obtain.mjs';
 import { isStatic } from '../../scripts/setup/tools.mjs';
@@ -113,6 +113,40 @@ describe('set-up', () => {
       missingText(missing),
       /^ {2}docker is missing: .+'docker version' must show a server\n {2}temporal is missing: /,
     );
+  });
+
+  it('says in one line, as a command, which variable names a tool that is none', () => {
+    const env = { PATH: process.env.PATH, HOME: folder, TEMPORAL_CLI: '/nowhere/temporal' };
+    const { status, stderr } = spawnSync(process.execPath, [join(root, 'scripts/start.mjs')], {
+      cwd: folder,
+      env,
+      encoding: 'utf8',
+    });
+    assert.equal(status, 1);
+    assert.match(stderr, /^TEMPORAL_CLI is '\/nowhere\/temporal', expected the path of an executable temporal: .*\n$/);
+  });
+
+  it('passes on what npm says is wrong, and not all else that it says', async () => {
+    await mkdir(join(folder, 'bin'));
+    const npm = join(folder, 'bin', 'npm');
+    const complaint = [
+      'npm warn old',
+      'npm error code EUSAGE',
+      'npm error in need of a lock file',
+      ...Array(50).fill('npm error and so on'),
+    ];
+    await writeFile(npm, `#!/bin/sh\ncat <<'END' >&2\n${complaint.join('\n')}\nEND\nexit 1\n`);
+    await chmod(npm, 0o755);
+    const env = { PATH: `${join(folder, 'bin')}:${process.env.PATH}`, HOME: folder, LANDFALL_CACHE: join(folder, 'cache') };
+    await assert.rejects(setUp('start', { root: folder, env, say: () => undefined }), (error) => {
+      assert.ok(error instanceof SetUpFailure);
+      assert.match(
+        error.message,
+        /\(npm ci\) failed: .* ended with 1:\nnpm error code EUSAGE\nnpm error in need of a lock file\n/,
+      );
+      return error.message.split('\n').length === 9;
+    });
+    assert.equal(essenceOf('of another\ncommand\n'), 'of another\ncommand\n');
   });
 
   it('does not ask for Temporal where a cluster is named', async () => {

@@ -2,6 +2,7 @@ import type Docker from 'dockerode';
 import { connectDocker } from '../../src/adapters/docker/connect.ts';
 import { messageOf } from '../../src/adapters/docker/errors.ts';
 import { jsonLines } from '../../src/adapters/docker/json-lines.ts';
+import { eventually } from './wait.ts';
 
 /** The real Docker daemon: a test that needs it fails where there is none. */
 export async function ensureDocker(): Promise<Docker> {
@@ -56,10 +57,18 @@ export async function expectEvent(docker: Docker, rollout: string, event: string
   return { seen };
 }
 
-/** Removes the images of a test's registry, such as killed workers leave them. */
+/** Waits until Docker has removed an image: no smoke test waits for that itself. */
+export async function imageIsGone(docker: Docker, reference: string): Promise<void> {
+  await eventually(`${reference} to be removed`, async () => !(await hasImage(docker, reference)));
+}
+
+/** Removes the images of a test's registry, such as killed workers leave them, and waits for those that are being removed. */
 export async function removeImagesOf(docker: Docker, registryHost: string): Promise<void> {
-  const references = (await docker.listImages()).flatMap(({ RepoDigests }) => RepoDigests ?? []);
-  for (const reference of references) {
-    if (reference.startsWith(`${registryHost}/`)) await docker.getImage(reference).remove();
-  }
+  await eventually(`the images of ${registryHost} to be removed`, async () => {
+    const all = (await docker.listImages()).flatMap(({ RepoDigests }) => RepoDigests ?? []);
+    const left = all.filter((reference) => reference.startsWith(`${registryHost}/`));
+    // Some are going this moment: whether any is left is what counts.
+    await Promise.allSettled(left.map((reference) => docker.getImage(reference).remove()));
+    return left.length === 0;
+  });
 }

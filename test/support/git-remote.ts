@@ -141,9 +141,27 @@ function runGit(args: readonly string[], { input, env }: GitOptions = {}): Promi
   });
 }
 
+export interface GitCredentials {
+  readonly username: string;
+  readonly password: string;
+}
+
+/** git's environment with a credential helper, as an operator gives one to the worker. */
+export function withCredentialHelper({ username, password }: GitCredentials): Record<string, string> {
+  const helper = '!f() { test "$1" = get && printf "username=%s\\npassword=%s\\n" "$GIT_TEST_USER" "$GIT_TEST_PASSWORD"; }; f';
+  return {
+    ...gitEnvironment(),
+    GIT_CONFIG_COUNT: '1',
+    GIT_CONFIG_KEY_0: 'credential.helper',
+    GIT_CONFIG_VALUE_0: helper,
+    GIT_TEST_USER: username,
+    GIT_TEST_PASSWORD: password,
+  };
+}
+
 export interface HttpRemote {
-  /** `http://127.0.0.1:PORT/`, with the credentials in it where there are some. */
-  url(credentials?: { readonly username: string; readonly password: string }): string;
+  /** `http://127.0.0.1:PORT/` */
+  readonly url: string;
   /** Answers every request with a status from now on; undefined: git answers again. */
   answerWith(status: number | undefined): void;
   readonly requests: readonly string[];
@@ -151,10 +169,7 @@ export interface HttpRemote {
 }
 
 /** The same repository over http, by `git http-backend`; with `credentials`, only for those who have them. */
-export async function serveOverHttp(
-  { folder }: GitRemote,
-  credentials?: { readonly username: string; readonly password: string },
-): Promise<HttpRemote> {
+export async function serveOverHttp({ folder }: GitRemote, credentials?: GitCredentials): Promise<HttpRemote> {
   await runGit([`--git-dir=${folder}`, 'config', 'http.receivepack', 'true']);
   const expected = credentials && `Basic ${Buffer.from(`${credentials.username}:${credentials.password}`).toString('base64')}`;
   const requests: string[] = [];
@@ -171,10 +186,7 @@ export async function serveOverHttp(
   if (address === null || typeof address === 'string') throw new Error('expected a port');
   const { port } = address;
   return {
-    url(given) {
-      const user = given === undefined ? '' : `${encodeURIComponent(given.username)}:${encodeURIComponent(given.password)}@`;
-      return `http://${user}127.0.0.1:${port}/`;
-    },
+    url: `http://127.0.0.1:${port}/`,
     answerWith(status) {
       fault = status;
     },

@@ -34,6 +34,7 @@ export async function startWorkers(
       connection,
       taskQueue,
       activities,
+      maxHeartbeatThrottleInterval: '3s',
       shutdownGraceTime: '1s',
       shutdownForceTime: '5s',
       ...options,

@@ -210,6 +210,70 @@ describe('a lane', function () {
     assert.equal(words.length, 1);
   });
 
+  it('ends the second as unchanged too when both tags are pushed together', async () => {
+    const first = door();
+    const { words, propose } = proposals();
+    await work({
+      propose: async (input) => {
+        await first.opened;
+        return propose(input);
+      },
+    });
+    const plan = aPlan({ tags: { kind: 'exact', tags: ['latest', 'stable'] as Tag[] } });
+    push(plan, 'one', 'latest');
+    push(plan, 'one', 'stable');
+    const both = await Promise.all([webhook(plan, 'one', 'latest'), webhook(plan, 'one', 'stable')]);
+    await eventually('one of them to wait for its turn', async () => {
+      const states = await Promise.all(both.map((handle) => handle.query(stateQuery)));
+      return states.some(({ status }) => status === 'waiting');
+    });
+    first.open();
+    const ends = await Promise.all(both.map(async (handle) => (await result(handle)).status));
+    assert.deepEqual(ends.sort(), ['proposed', 'unchanged']);
+    assert.equal(words.length, 1);
+  });
+
+  it('that was terminated is begun anew, and the rollouts under way introduce themselves again', async () => {
+    const checks = door();
+    await work({
+      scan: async (input) => {
+        await checks.opened;
+        return usual().scan(input);
+      },
+    });
+    const plan = aPlan();
+    push(plan, 'orphan');
+    const handle = await webhook(plan, 'orphan');
+    await eventually('it to be verified', async () => (await handle.query(stateQuery)).steps[0]?.status === 'passed');
+    await temporal.client.workflow.getHandle(laneId(plan.service)).terminate('by a test');
+    checks.open();
+    assert.equal((await result(handle)).status, 'proposed');
+    const memory = await temporal.client.workflow.getHandle(laneId(plan.service)).query(laneQuery);
+    assert.equal(memory.newest.latest, digestOf('orphan'));
+  });
+
+  it('does not spin when the registry answers one way and the other', async () => {
+    let verifies = 0;
+    await work({
+      verify: async () => {
+        verifies += 1;
+        return { kind: 'moved', digest: digestOf('elsewhere') };
+      },
+    });
+    const plan = aPlan();
+    push(plan, 'contradicted');
+    await result(await webhook(plan, 'contradicted'));
+    await eventually('the look-up to begin its pause', async () => {
+      const { raw } = await temporal.client.workflow.getHandle(resolveId(plan.service)).describe();
+      const history = await temporal.client.workflow.getHandle(resolveId(plan.service)).fetchHistory();
+      return (
+        raw.pendingActivities?.length === 0 &&
+        history.events?.some(({ timerStartedEventAttributes }) => timerStartedEventAttributes)
+      );
+    });
+    assert.equal(verifies, 1);
+  });
+
   it('gives the turn to the next when the rollout that held it was terminated', async () => {
     const { words, propose } = proposals();
     await work({ propose: async (input) => (input.image.digest === digestOf('dead') ? refuse() : propose(input)) });

@@ -1,5 +1,8 @@
-/** Arranges what is to be undone in the end. Called before the act that it undoes, which may be cut off half-way. */
-export type Later = (what: string, undo: () => Promise<void>) => void;
+/**
+ * Arranges what is to be undone in the end. Called before the act that it undoes, which may be cut off half-way.
+ * @param options `isAwaited: false`: it is begun in its turn, but nobody waits for it; for what takes long and keeps nobody from anything
+ */
+export type Later = (what: string, undo: () => Promise<void>, options?: { readonly isAwaited: boolean }) => void;
 
 /**
  * Runs `body`, then everything that it arranged, last first, however it ended. What fails while undoing is reported, never thrown: it
@@ -9,16 +12,23 @@ export async function withCleanUp<Result>(
   report: (what: string, error: unknown) => void,
   body: (later: Later) => Promise<Result>,
 ): Promise<Result> {
-  const arranged: { what: string; undo: () => Promise<void> }[] = [];
-  try {
-    return await body((what, undo) => arranged.push({ what, undo }));
-  } finally {
-    for (const { what, undo } of arranged.reverse()) {
+  const arranged: { undoOrReport: () => Promise<void>; isAwaited: boolean }[] = [];
+  const later: Later = (what, undo, { isAwaited } = { isAwaited: true }) => {
+    const undoOrReport = async (): Promise<void> => {
       try {
         await undo();
       } catch (error) {
         report(what, error);
       }
+    };
+    arranged.push({ undoOrReport, isAwaited });
+  };
+  try {
+    return await body(later);
+  } finally {
+    for (const { undoOrReport, isAwaited } of arranged.reverse()) {
+      const undone = undoOrReport();
+      if (isAwaited) await undone;
     }
   }
 }

@@ -28,11 +28,14 @@ export interface Images {
 
 export function createImages(docker: Docker): Images {
   const uses = new Map<string, { count: number; pulled: boolean }>();
+  const removals = new Map<string, Promise<void>>();
   return {
     async take(reference, options) {
       const use = uses.get(reference) ?? { count: 0, pulled: false };
       use.count += 1;
       uses.set(reference, use);
+      // Else it would find an image that is gone a moment later. Whoever gave it back hears how the removal went.
+      await Promise.allSettled([removals.get(reference)]);
       if (await isPresent(docker, reference, options.platform)) return;
       use.pulled = true;
       await pull(docker, reference, options);
@@ -43,7 +46,10 @@ export function createImages(docker: Docker): Images {
       use.count -= 1;
       if (use.count > 0) return;
       uses.delete(reference);
-      if (use.pulled) await removeUnused(docker, reference);
+      if (!use.pulled) return;
+      const removal = removeUnused(docker, reference).finally(() => removals.delete(reference));
+      removals.set(reference, removal);
+      await removal;
     },
   };
 }

@@ -100,7 +100,8 @@ function installationOf({ installation }: SmokeTest): { installation?: string } 
 async function takeImage(test: SmokeTest, { platform }: Daemon): Promise<void> {
   const reference = referenceOf(test.image);
   const registry = reference.slice(0, reference.indexOf('/'));
-  test.later(`remove image ${reference}`, () => test.images.giveBack(reference));
+  // Removing a large image takes Docker seconds, which no rollout has to wait for.
+  test.later(`remove image ${reference}`, () => test.images.giveBack(reference), { isAwaited: false });
   await test.images.take(reference, {
     platform,
     credentials: () => test.credentials(registry),

@@ -83,11 +83,10 @@ function createClone(parent: string, remote: GitRemote, run: RunGit): Clone {
   const folder = join(parent, `${remote.key}.git`);
   // A lock file is held for milliseconds. One from before this process began, or from before we killed a git of ours, is nobody's.
   let lockedUntil: number | undefined = performance.timeOrigin;
-  const onClone = [...remote.settings, `--git-dir=${folder}`];
 
   async function contact(args: readonly string[]): Promise<GitResult> {
     try {
-      return await run([...onClone, ...args], { env: remote.env, timeoutMs: remoteTimeoutMs });
+      return await run([`--git-dir=${folder}`, ...args], { timeoutMs: remoteTimeoutMs });
     } catch (error) {
       if (error instanceof GitTimeout && error.killed) lockedUntil = Date.now();
       throw error;

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { childEnvironment, cloudAccounts } from '../child-environment.ts';
 
 /** Runs one git command to its end, whatever its exit code. Throws only where git could not be run, or ran out of time. */
 export type RunGit = (args: readonly string[], options?: GitRunOptions) => Promise<GitResult>;
@@ -38,6 +39,18 @@ const cleanUpMs = 5_000;
 const longestOutput = 128 * 1024 * 1024;
 const longestErrorOutput = 64 * 1024;
 
+/** What git, ssh and credential helpers find their settings, agents and key rings by. */
+const passedVariables = [
+  'GIT_*',
+  'SSH_*',
+  'GCM_*',
+  'GNUPGHOME',
+  'DBUS_SESSION_BUS_ADDRESS',
+  'KRB5_CONFIG',
+  'KRB5CCNAME',
+  ...cloudAccounts,
+];
+
 /** What would point git at another repository than ours when Landfall itself is started from a hook or an alias of git. */
 const repositoryVariables = [
   'GIT_DIR',
@@ -76,8 +89,8 @@ const sshCommand = 'ssh -o BatchMode=yes -o ConnectTimeout=15 -o ServerAliveInte
 
 /**
  * @param git the git program, a path or a name on PATH
- * @param env the environment that git gets: `HOME` for the user's configuration, credential helpers and ssh keys; `GIT_SSH_COMMAND`,
- *   `GIT_ASKPASS` and `GIT_CONFIG_COUNT` are honoured
+ * @param env where the environment of git is taken from, without Landfall's secrets: `HOME` for the user's configuration, credential
+ *   helpers and ssh keys; `GIT_SSH_COMMAND`, `GIT_ASKPASS` and `GIT_CONFIG_COUNT` are honoured
  */
 export function createGitRunner(git: string, env: Readonly<Record<string, string | undefined>>): RunGit {
   const base = gitEnvironment(env);
@@ -85,7 +98,8 @@ export function createGitRunner(git: string, env: Readonly<Record<string, string
 }
 
 function gitEnvironment(env: Readonly<Record<string, string | undefined>>): Record<string, string | undefined> {
-  const own = Object.fromEntries(Object.entries(env).filter(([name]) => !repositoryVariables.includes(name)));
+  const passed = Object.entries(childEnvironment(env, passedVariables));
+  const own = Object.fromEntries(passed.filter(([name]) => !repositoryVariables.includes(name)));
   return {
     ...(own.GIT_SSH === undefined ? { GIT_SSH_COMMAND: sshCommand } : {}),
     ...own,

@@ -1,4 +1,5 @@
 import { Refusal } from '../../domain/failures.ts';
+import { isGitHubRepository } from '../../domain/github-repository.ts';
 import type { Forge } from './forge.ts';
 
 export interface Forges {
@@ -7,16 +8,14 @@ export interface Forges {
   readonly git: Forge;
 }
 
-/** `owner/name` in GitHub's grammar. A path of two components is written `./deployment/repository`. */
-const githubRepository = /^[A-Za-z0-9][\w-]*\/(?!\.{1,2}$)[\w.-]+$/;
-
 /**
- * Which forge a repository of the configuration lives on: `owner/name` is GitHub's, a URL or path is a plain git remote.
+ * Which forge a repository of the configuration lives on: `owner/name` is GitHub's, a URL or path is a plain git remote (a path of two
+ * components is written `./deployment/repository`).
  * @throws Refusal `ForgeRefused` for a repository on GitHub where GitHub is not configured
  */
 export function createForges({ github, git }: Forges): (repository: string) => Forge {
   return (repository) => {
-    if (!githubRepository.test(repository)) return git;
+    if (!isGitHubRepository(repository)) return git;
     if (github !== undefined) return github;
     throw new Refusal(
       'ForgeRefused',

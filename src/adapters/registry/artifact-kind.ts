@@ -1,9 +1,6 @@
+import { isImageConfig } from '../../domain/image-config.ts';
 import { type Descriptor, type Manifest, manifestTypes } from './manifest.ts';
 
-const imageConfigTypes: readonly string[] = [
-  'application/vnd.oci.image.config.v1+json',
-  'application/vnd.docker.container.image.v1+json',
-];
 /** Stands where an artifact has no configuration, so it says nothing. */
 const emptyType = 'application/vnd.oci.empty.v1+json';
 /** OCI and Docker layers, compressed or not, also those that may not be distributed. */
@@ -41,9 +38,9 @@ export function otherThanImage(manifest: Manifest): string | undefined {
   if (manifest.kind === 'index') return undefined;
   if (manifest.kind === 'other') return named([manifest.mediaType]);
   const { artifactType, config, layers } = manifest;
-  if (imageConfigTypes.includes(config.mediaType) && (layers.length === 0 || layers.some(isImageLayer))) return undefined;
+  if (isImageConfig(config.mediaType) && (layers.length === 0 || layers.some(isImageLayer))) return undefined;
   const types = [artifactType, config.mediaType, ...layers.map((layer) => layer.mediaType)];
-  const telling = types.filter((type) => type !== undefined && type !== emptyType && !imageConfigTypes.includes(type));
+  const telling = types.filter((type) => type !== undefined && type !== emptyType && !isImageConfig(type));
   return named(telling.length > 0 ? telling : [config.mediaType]);
 }
 

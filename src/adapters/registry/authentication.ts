@@ -23,7 +23,7 @@ export interface Authentication {
    * @throws Refusal `CredentialsRefused`
    */
   answer(target: Target, challenges: string, refused: string | undefined): Promise<string>;
-  /** The error for a registry that still says no. `said` is how it put that. */
+  /** The error for a registry that still says no. `said` is how it put that. What was remembered is forgotten: access may be given soon. */
   refused(target: Target, said: string): Promise<Refusal>;
 }
 
@@ -60,9 +60,9 @@ export function createAuthentication(credentials: CredentialsSource, settings: H
   // Promises are kept, not their values: requests that run side by side ask for one token.
   const authorizations = new Map<string, Promise<Authorization>>();
 
-  async function remembered({ host, path }: Target): Promise<string | undefined> {
+  async function remembered(target: Target): Promise<string | undefined> {
     // A failure was thrown to whoever asked first; whoever asks now asks anew.
-    const known = await authorizations.get(`${host}/${path}`)?.catch(() => undefined);
+    const known = await authorizations.get(keyOf(target))?.catch(() => undefined);
     return known !== undefined && known.expiresAt > settings.now() ? known.value : undefined;
   }
 
@@ -73,11 +73,18 @@ export function createAuthentication(credentials: CredentialsSource, settings: H
       if (known !== undefined && known !== refused) return known;
       if (authorizations.size >= mostRemembered) authorizations.clear();
       const pending = authorize(target, challenges, credentials, settings);
-      authorizations.set(`${target.host}/${target.path}`, pending);
+      authorizations.set(keyOf(target), pending);
       return (await pending).value;
     },
-    refused: async (target, said) => credentialsRefused(target, await credentials(target.host), said),
+    async refused(target, said) {
+      authorizations.delete(keyOf(target));
+      return credentialsRefused(target, await credentials(target.host), said);
+    },
   };
+}
+
+function keyOf({ host, path }: Target): string {
+  return `${host}/${path}`;
 }
 
 async function authorize(

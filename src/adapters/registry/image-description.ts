@@ -53,6 +53,8 @@ interface PlatformImage {
 }
 
 const requestsAtOnce = 4;
+/** Each is a request, a scan and a line of history; the largest official images have some twenty. */
+const mostImages = 64;
 /** A revision is 40 or 64 digits, a source a URL; what is longer is neither, and would only fill histories. */
 const longestLabel = 512;
 const imageManifestTypes: readonly string[] = [manifestTypes.ociImage, manifestTypes.dockerImage];
@@ -95,15 +97,19 @@ async function imagesOfIndex(
   index: IndexManifest,
   wanted: readonly string[],
 ): Promise<PlatformImage[]> {
+  const name = formatReference({ repository, digest: index.digest });
   const children = index.manifests.filter(isImageChild);
+  if (children.length > mostImages) {
+    throw new Refusal(
+      'NotAnImage',
+      `${name} is an index of ${children.length} images, expected at most ${mostImages}; push it for fewer platforms`,
+    );
+  }
   const images = await concurrently(children, requestsAtOnce, (child) => childImage(registry, repository, index, child, wanted));
   const found = images.filter((image) => image !== undefined);
   if (found.length > 0) return found;
   const types = [...new Set(index.manifests.map((child) => child.artifactType ?? child.mediaType))].join(', ').slice(0, 300);
-  throw new Refusal(
-    'NotAnImage',
-    `${formatReference({ repository, digest: index.digest })} is an index without a container image; it lists ${types || 'nothing'}`,
-  );
+  throw new Refusal('NotAnImage', `${name} is an index without a container image; it lists ${types || 'nothing'}`);
 }
 
 function isImageChild(child: Descriptor): boolean {

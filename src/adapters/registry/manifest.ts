@@ -25,28 +25,34 @@ const digestText = z.custom<Digest>(
   'expected sha256: and 64 lower-case hex digits',
 );
 
+/** Far above every type in use: it is kept in histories, and whoever pushes chooses it. */
+const longestMediaType = 128;
+const mediaType = z.string().max(longestMediaType, `expected a media type of at most ${longestMediaType} characters`);
+/** `linux`, `amd64`, `v8`; empty in the configuration of what is made for no platform. Kept in histories as well. */
+const platformPart = z.string().regex(/^[\w.-]{0,32}$/, 'expected at most 32 letters, digits, _, . and -');
+
 const descriptor = z.object({
-  mediaType: z.string(),
+  mediaType,
   digest: digestText,
   size: z.number().int().nonnegative(),
-  artifactType: z.string().optional(),
+  artifactType: mediaType.optional(),
   annotations: z.record(z.string(), z.string()).nullish(),
-  platform: z.object({ os: z.string(), architecture: z.string(), variant: z.string().nullish() }).nullish(),
+  platform: z.object({ os: platformPart, architecture: platformPart, variant: platformPart.nullish() }).nullish(),
 });
 
 const manifestBody = z.object({
   schemaVersion: z.number(),
-  mediaType: z.string().nullish(),
-  artifactType: z.string().nullish(),
+  mediaType: mediaType.nullish(),
+  artifactType: mediaType.nullish(),
   config: descriptor.nullish(),
   layers: z.array(descriptor).nullish(),
   manifests: z.array(descriptor).nullish(),
 });
 
 const imageConfig = z.object({
-  os: z.string().nullish(),
-  architecture: z.string().nullish(),
-  variant: z.string().nullish(),
+  os: platformPart.nullish(),
+  architecture: platformPart.nullish(),
+  variant: platformPart.nullish(),
   created: z.string().nullish(),
   config: z.object({ Labels: z.record(z.string(), z.string()).nullish() }).nullish(),
 });

@@ -1,16 +1,16 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { z } from 'zod';
+import { isImageConfig } from '../../domain/image-config.ts';
 import type { ImagePush } from '../../domain/image-push.ts';
 import { InvalidReference, isDigest, isTag, parseRepository, type Repository } from '../../domain/image-reference.ts';
 import { malformed } from '../problem.ts';
-import { isImageConfig } from './image-config.ts';
 import type { ParsedRequest, ReceivedRequest, Receiver } from './receiver.ts';
-import { isOneOf, requireSecrets } from './secrets.ts';
+import { isOneOf, type ReadSecrets, requireSecrets } from './secrets.ts';
 import { deliveryIdOf, printableLine } from './sender-text.ts';
 
 export interface DistributionSettings {
   /** Any of them will do, so that a token can be changed without losing a notification. */
-  readonly tokens: readonly string[];
+  readonly tokens: ReadSecrets;
 }
 
 const source = 'distribution';
@@ -36,7 +36,7 @@ export function createDistributionReceiver(settings: DistributionSettings): Rece
     challenge: 'Bearer realm="landfall"',
     authenticationAdvice:
       "Expected the header Authorization with a bearer token. Set the same token in the headers of the registry's notification endpoint and in receivers.distribution.token.",
-    authenticate: (headers, _body) => carriesToken(tokens, headers),
+    authenticate: (headers, _body) => carriesToken(tokens(), headers),
     parse,
   };
 }

@@ -1,9 +1,9 @@
 import { z } from 'zod';
+import { isImageConfig } from '../../domain/image-config.ts';
 import type { ImagePush } from '../../domain/image-push.ts';
 import { isDigest, isTag, type Tag } from '../../domain/image-reference.ts';
 import { malformed } from '../problem.ts';
 import { repositoryOf } from './github-repository.ts';
-import { isImageConfig } from './image-config.ts';
 import { commitHash, printableLine } from './sender-text.ts';
 
 /*

@@ -2,12 +2,12 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { malformed } from '../problem.ts';
 import { readPackageEvent } from './github-package.ts';
 import type { ParsedRequest, ReceivedRequest, Receiver } from './receiver.ts';
-import { requireSecrets, signedByOneOf } from './secrets.ts';
+import { type ReadSecrets, requireSecrets, signedByOneOf } from './secrets.ts';
 import { deliveryIdOf } from './sender-text.ts';
 
 export interface GithubSettings {
   /** Any of them verifies a request, so that a secret can be changed without losing one. */
-  readonly secrets: readonly string[];
+  readonly secrets: ReadSecrets;
 }
 
 const source = 'github';
@@ -30,7 +30,7 @@ export function createGithubReceiver(settings: GithubSettings): Receiver {
     challenge: 'HMAC-SHA256 header="X-Hub-Signature-256"',
     authenticationAdvice:
       'Expected the header X-Hub-Signature-256 with the signature of the body. Set the same secret in the settings of the webhook and in receivers.github.secrets.',
-    authenticate: (headers, body) => isSigned(secrets, headers, body),
+    authenticate: (headers, body) => isSigned(secrets(), headers, body),
     parse,
   };
 }

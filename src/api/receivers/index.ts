@@ -2,7 +2,7 @@ import { createDistributionReceiver, type DistributionSettings } from './distrib
 import { createGithubReceiver, type GithubSettings } from './github.ts';
 import type { Receiver } from './receiver.ts';
 
-/** What the configuration says about each source, with its secrets resolved. A source that is absent has no path. */
+/** What the configuration says about each source. A source that is absent has no path. */
 export interface ReceiverSettings {
   readonly github?: GithubSettings | undefined;
   readonly distribution?: DistributionSettings | undefined;

@@ -22,13 +22,20 @@ function sha256(text: string): Buffer {
   return createHash('sha256').update(text).digest();
 }
 
+/** Reads the secrets of a receiver, once a request: a file may have been given a new one meanwhile. */
+export type ReadSecrets = () => readonly string[];
+
 /**
  * @param setting where the secrets are configured, for the message
- * @throws Error where there is none, or an empty one: a receiver that anybody could use must not start
+ * @returns `read`, which now throws Error where there is none, or an empty one: nothing must ever be verified by an empty key
+ * @throws the same, at once: a receiver that anybody could use must not start
  */
-export function requireSecrets(secrets: readonly string[], setting: string): readonly string[] {
-  if (secrets.length === 0 || secrets.some((secret) => secret.trim() === '')) {
+export function requireSecrets(read: ReadSecrets, setting: string): ReadSecrets {
+  const readChecked = () => {
+    const secrets = read();
+    if (secrets.length > 0 && secrets.every((secret) => secret.trim() !== '')) return secrets;
     throw new Error(`${setting}: expected at least one secret and none that is empty; set it, or remove the receiver`);
-  }
-  return [...secrets];
+  };
+  readChecked();
+  return readChecked;
 }

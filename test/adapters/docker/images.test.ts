@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createImages, type PullOptions } from '../../../src/adapters/docker/images.ts';
 import { ensureDocker, hasImage } from '../../support/docker.ts';
+import { startDockerProxy } from '../../support/docker-proxy.ts';
 import { hostPlatform, pushImage, pushIndex } from '../../support/images.ts';
 import { startRegistry } from '../../support/registry.ts';
 
@@ -27,6 +28,37 @@ describe('images', function () {
       await images.giveBack(reference);
       assert.equal(await hasImage(docker, reference), false);
     } finally {
+      await registry.stop();
+    }
+  });
+
+  it('that are being removed are pulled again by whoever takes them then', async () => {
+    const docker = await ensureDocker();
+    const registry = await startRegistry();
+    let release = () => {};
+    const released = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const proxy = await startDockerProxy(docker, async (line) => {
+      if (line.startsWith('DELETE')) await released;
+    });
+    try {
+      const digest = await pushImage(registry, 'again', 'latest', { cmd: ['true'], env: { ONLY: 'again' } });
+      const reference = `${registry.host}/again@${digest}`;
+      const images = createImages(proxy.docker);
+      await images.take(reference, options());
+      const removing = images.giveBack(reference);
+      const taking = images.take(reference, options());
+      // By then it would have seen the image, too.
+      assert.equal(await hasImage(docker, reference), true);
+      release();
+      await Promise.all([removing, taking]);
+      assert.equal(await hasImage(docker, reference), true);
+      await images.giveBack(reference);
+      assert.equal(await hasImage(docker, reference), false);
+    } finally {
+      release();
+      await proxy.stop();
       await registry.stop();
     }
   });

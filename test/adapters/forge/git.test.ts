@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { BranchMoved, FileCommit, Forge } from '../../../src/adapters/forge/forge.ts';
 import { createGitForge } from '../../../src/adapters/forge/git.ts';
-import { createRemote, type GitRemote, gitEnvironment, serveOverHttp } from '../../support/git-remote.ts';
+import { createGitRunner } from '../../../src/adapters/forge/git-command.ts';
+import { createRemote, type GitRemote, gitEnvironment, serveOverHttp, withCredentialHelper } from '../../support/git-remote.ts';
 
 const compose = 'services:\n  web:\n    image: nginx:1 # keep\n';
 
@@ -265,15 +266,15 @@ describe('plain git as a forge', () => {
   describe('over http', () => {
     const credentials = { username: 'landfall', password: 'p@ss:w/ord' };
 
-    it('reads, commits and pushes with the credentials of the address, and never shows them', async () => {
+    it('reads, commits and pushes with what a credential helper says', async () => {
       const server = await serveOverHttp(remote, credentials);
       try {
-        const repository = server.url(credentials);
-        const commit = await proposal({ repository });
+        forge = createGitForge({ folder, env: withCredentialHelper(credentials) });
+        const commit = await proposal({ repository: server.url });
         const head = await forge.commitFile(commit);
         const change = { ...commit, base: 'main', head, title: '', body: '', labels: [], reviewers: [], assignees: [] };
         assert.deepEqual(await forge.openChange(change), {
-          url: `${server.url()}#landfall/web-production`,
+          url: `${server.url}#landfall/web-production`,
           branch: 'landfall/web-production',
           base: 'main',
           head,
@@ -287,8 +288,9 @@ describe('plain git as a forge', () => {
     it('is refused without credentials and with wrong ones, and the error holds no secret', async () => {
       const server = await serveOverHttp(remote, credentials);
       try {
-        for (const given of [undefined, { ...credentials, password: 'guessed-wrong' }]) {
-          await assert.rejects(forge.head(server.url(given), 'main'), (error: Error & { type?: string }) => {
+        for (const env of [gitEnvironment(), withCredentialHelper({ ...credentials, password: 'guessed-wrong' })]) {
+          forge = createGitForge({ folder, env });
+          await assert.rejects(forge.head(server.url, 'main'), (error: Error & { type?: string }) => {
             assert.equal(error.type, 'CredentialsRefused');
             assert.doesNotMatch(`${error.message} ${error.stack}`, /guessed-wrong|p@ss/);
             return true;
@@ -304,7 +306,7 @@ describe('plain git as a forge', () => {
       try {
         const failure = async (status: number) => {
           server.answerWith(status);
-          const error: unknown = await forge.head(server.url(), 'main').catch((caught: unknown) => caught);
+          const error: unknown = await forge.head(server.url, 'main').catch((caught: unknown) => caught);
           return error instanceof Error ? error.name : error;
         };
         assert.equal(await failure(404), 'ForgeRefused');
@@ -312,7 +314,7 @@ describe('plain git as a forge', () => {
         assert.equal(await failure(429), 'RateLimit');
         assert.equal(await failure(500), 'Error');
         server.answerWith(undefined);
-        assert.equal(await forge.head(server.url(), 'main'), (await remote.log('main'))[0]?.sha);
+        assert.equal(await forge.head(server.url, 'main'), (await remote.log('main'))[0]?.sha);
       } finally {
         await server.stop();
       }
@@ -350,6 +352,26 @@ describe('plain git as a forge', () => {
     });
   });
 
+  it('gives git what it needs to sign in, and none of our secrets', async () => {
+    const needed = {
+      SSH_AUTH_SOCK: '/run/agent',
+      GIT_AUTHOR_NAME: 'ann',
+      https_proxy: 'http://proxy:3128',
+      XDG_CONFIG_HOME: '/config',
+    };
+    const withheld = { GITHUB_TOKEN: 'a-secret', ANN_TOKEN_HASH: 'a-secret', GIT_DIR: '/elsewhere' };
+    const git = createGitRunner('git', { ...gitEnvironment(), ...needed, ...withheld });
+    const { stdout } = await git(['-c', 'alias.show-environment=!env', 'show-environment']);
+    const seen = new Map(
+      stdout
+        .toString()
+        .split('\n')
+        .map((line) => [line.slice(0, line.indexOf('=')), line]),
+    );
+    for (const [name, value] of Object.entries(needed)) assert.equal(seen.get(name), `${name}=${value}`);
+    for (const name of Object.keys(withheld)) assert.equal(seen.has(name), false, name);
+  });
+
   describe('remotes that cannot be', () => {
     it('refuses a folder that is no repository', async () => {
       await assert.rejects(forge.head(join(folder, 'nothing'), 'main'), { type: 'ForgeRefused', message: /no git repository/ });
@@ -363,7 +385,7 @@ describe('plain git as a forge', () => {
 
     it('tries again when nobody listens', async () => {
       const server = await serveOverHttp(remote);
-      const url = server.url();
+      const url = server.url;
       await server.stop();
       await assert.rejects(forge.head(url, 'main'), { name: 'Error', message: /git ls-remote with http.*failed/ });
     });

@@ -3,7 +3,7 @@ import { createDistributionReceiver } from '../../../src/api/receivers/distribut
 import type { ParsedRequest } from '../../../src/api/receivers/receiver.ts';
 import { vectorsOf } from '../support/vectors.ts';
 
-const receiver = createDistributionReceiver({ tokens: ['new', 'old'] });
+const receiver = createDistributionReceiver({ tokens: () => ['new', 'old'] });
 
 describe('the distribution receiver', () => {
   for (const { name, raw, images } of vectorsOf('distribution')) {
@@ -60,7 +60,7 @@ describe('the distribution receiver', () => {
   });
 
   it('does not start without a token', () => {
-    assert.throws(() => createDistributionReceiver({ tokens: [''] }), /receivers\.distribution\.token: expected/);
+    assert.throws(() => createDistributionReceiver({ tokens: () => [''] }), /receivers\.distribution\.token: expected/);
   });
 });
 

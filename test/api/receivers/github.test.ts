@@ -4,7 +4,7 @@ import { createGithubReceiver } from '../../../src/api/receivers/github.ts';
 import type { ParsedRequest } from '../../../src/api/receivers/receiver.ts';
 import { githubSignature, smallestGithubEvent, type Vector, vectorsOf } from '../support/vectors.ts';
 
-const receiver = createGithubReceiver({ secrets: ['new', 'old'] });
+const receiver = createGithubReceiver({ secrets: () => ['new', 'old'] });
 
 describe('the GitHub receiver', () => {
   for (const vector of vectorsOf('github')) {
@@ -95,9 +95,24 @@ describe('the GitHub receiver', () => {
     }
   });
 
+  it('verifies with a secret that was changed meanwhile, and with none that is empty by now', () => {
+    const body = '{"zen":"a"}';
+    let secrets = ['first'];
+    const rotated = createGithubReceiver({ secrets: () => secrets });
+    const signed = (secret: string): boolean => {
+      const value = githubSignature(secret, body)['X-Hub-Signature-256'];
+      return rotated.authenticate({ 'x-hub-signature-256': value }, Buffer.from(body));
+    };
+    assert.equal(signed('first'), true);
+    secrets = ['second'];
+    assert.deepEqual([signed('first'), signed('second')], [false, true]);
+    secrets = [''];
+    assert.throws(() => signed(''), /none that is empty/);
+  });
+
   it('does not start without a secret, or with an empty one', () => {
-    assert.throws(() => createGithubReceiver({ secrets: [] }), /receivers\.github\.secrets: expected at least one secret/);
-    assert.throws(() => createGithubReceiver({ secrets: ['good', ' '] }), /none that is empty/);
+    assert.throws(() => createGithubReceiver({ secrets: () => [] }), /receivers\.github\.secrets: expected at least one secret/);
+    assert.throws(() => createGithubReceiver({ secrets: () => ['good', ' '] }), /none that is empty/);
   });
 });
 

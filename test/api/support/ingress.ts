@@ -44,8 +44,8 @@ export async function startIngress(options: IngressOptions = {}): Promise<Ingres
   const webhooks = createWebhookApp({
     receivers: createReceivers(
       options.receivers ?? {
-        github: { secrets: [githubSecret, oldGithubSecret] },
-        distribution: { tokens: [distributionToken] },
+        github: { secrets: () => [githubSecret, oldGithubSecret] },
+        distribution: { tokens: () => [distributionToken] },
       },
     ),
     acceptPushes: options.acceptPushes?.(log) ?? (async () => ({ rollouts: [], resolving: [] })),

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { planStarts } from '../../src/api/accept-pushes.ts';
+import { planStarts } from '../../src/api/plan-starts.ts';
 import type { ImagePush } from '../../src/domain/image-push.ts';
 import { type Digest, parseRepository, type Tag } from '../../src/domain/image-reference.ts';
 import { exactly, findersOf, planOf } from './support/ingress.ts';
@@ -33,6 +33,19 @@ describe('the starts that pushes are worth', () => {
       rollouts: ['web latest', 'job latest'],
       lookUps: ['versions 1.0.0', 'versions 1.0.1'],
     });
+  });
+
+  it('are one look-up for a service that a request names more often than a handful', () => {
+    const digests = Array.from({ length: 9 }, (_, index) => `sha256:${String(index).repeat(64)}` as Digest);
+    const many = digests.map((each) => push('latest', each));
+    assert.deepEqual(startsOf([...many, push('2.0.0', digest)]), {
+      rollouts: ['versions 2.0.0'],
+      lookUps: ['web latest', 'job latest'],
+    });
+    assert.equal(planStarts({ pushes: many, namesOneOfSeveralTags: false }, finders).lookUps[0]?.push.digest, digests.at(-1));
+    assert.equal(startsOf(many.slice(1)).rollouts.length, 16);
+    const versions = Array.from({ length: 9 }, (_, index) => push(`1.0.${index}`, index % 2 === 0 ? digest : undefined));
+    assert.deepEqual(startsOf(versions), { rollouts: [], lookUps: ['versions 1.0.8'] });
   });
 
   it('are also a look-up for every service with an exact tag that was not named, where the source names one of several', () => {

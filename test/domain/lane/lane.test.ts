@@ -1,20 +1,12 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import type { Tag } from '../../src/domain/image-reference.ts';
-import {
-  emptyLane,
-  enter,
-  forget,
-  type LaneState,
-  leave,
-  release,
-  request,
-  someoneWaits,
-  verified,
-} from '../../src/domain/lane-state.ts';
-import type { End } from '../../src/domain/rollout-state.ts';
-import type { TagPolicy } from '../../src/domain/tag-policy.ts';
-import { digestOf } from '../support/plans.ts';
+import type { Tag } from '../../../src/domain/image-reference.ts';
+import { enter, forget, leave, verified } from '../../../src/domain/lane/members.ts';
+import { emptyLane, type LaneState } from '../../../src/domain/lane/state.ts';
+import { release, request, someoneWaits } from '../../../src/domain/lane/turns.ts';
+import type { End } from '../../../src/domain/rollout-state.ts';
+import type { TagPolicy } from '../../../src/domain/tag-policy.ts';
+import { digestOf } from '../../support/plans.ts';
 
 const exact: TagPolicy = { kind: 'exact', tags: ['latest'] as Tag[] };
 const semver: TagPolicy = { kind: 'semver', range: '*' };
@@ -34,8 +26,8 @@ function end(lane: LaneState, rollout: Rollout, how: End, quarantinedBy?: string
 /** Enters, is verified, and asks for its turn. */
 function come(lane: LaneState, policy: TagPolicy, rollout: Rollout) {
   assert.equal(enter(lane, rollout).answer.kind, 'admitted');
-  verified(lane, policy, rollout);
-  return request(lane, policy, rollout).answer;
+  verified(lane, { ...rollout, policy });
+  return request(lane, { ...rollout, policy }).answer;
 }
 
 describe('the rules of a lane', () => {
@@ -108,10 +100,73 @@ describe('the rules of a lane', () => {
     const lane = emptyLane();
     const child = of('child');
     enter(lane, child);
-    verified(lane, exact, { ...child, digest: digestOf('index') });
+    verified(lane, { ...child, policy: exact, digest: digestOf('index') });
     end(lane, child, 'rejected', 'ann');
     assert.equal(enter(lane, { ...child, asked: true }).answer.kind, 'quarantined');
     assert.equal(enter(lane, of('index')).answer.kind, 'quarantined');
+  });
+
+  it('quarantine an index for every child of it, however late that one comes', () => {
+    const lane = emptyLane();
+    const [first, sibling] = [of('first child'), of('second child')];
+    enter(lane, first);
+    verified(lane, { ...first, policy: exact, digest: digestOf('index') });
+    end(lane, first, 'rejected', 'ann');
+    assert.equal(enter(lane, sibling).answer.kind, 'admitted', 'nobody knows yet whose child it is');
+    assert.equal(verified(lane, { ...sibling, policy: exact, digest: digestOf('index') }).answer.kind, 'quarantined');
+  });
+
+  it('give no turn to a digest that was quarantined while it waited', () => {
+    const lane = emptyLane();
+    const [a, other] = [of('bad'), of('bad', 'stable')];
+    come(lane, exact, a);
+    assert.equal(come(lane, exact, other).kind, 'waiting');
+    end(lane, a, 'rejected', 'ann');
+    assert.equal(request(lane, { ...other, policy: exact }).answer.kind, 'quarantined');
+  });
+
+  it('tell a granted rollout that its digest went out under another tag in the meantime', () => {
+    const lane = emptyLane();
+    const [latest, stable] = [of('same'), of('same', 'stable')];
+    come(lane, exact, latest);
+    assert.equal(come(lane, exact, stable).kind, 'waiting');
+    end(lane, latest, 'proposed');
+    assert.deepEqual(request(lane, { ...stable, policy: exact }).answer, { kind: 'unchanged', by: latest.rollout });
+  });
+
+  it('say that they do not know a rollout that they forgot', () => {
+    assert.equal(request(emptyLane(), { ...of('a'), policy: exact }).answer.kind, 'unknown');
+  });
+
+  it('let a late release of an earlier holder change nothing', () => {
+    const lane = emptyLane();
+    const [a, b] = [of('a'), of('b')];
+    come(lane, exact, a);
+    come(lane, exact, b);
+    release(lane, { ...a, reached: true });
+    release(lane, { ...b, reached: true });
+    release(lane, { ...a, reached: true });
+    assert.equal(lane.stages[stage]?.current?.rollout, b.rollout);
+  });
+
+  it('stay far below the 2 MiB that a workflow can hand on, whatever comes', () => {
+    const lane = emptyLane();
+    const longReason = 'x'.repeat(100_000);
+    for (let number = 0; number < 3_000; number += 1) {
+      const one = of(`${number}`, `main-${'9'.repeat(100)}-${number}`);
+      enter(lane, one);
+      verified(lane, { ...one, policy: exact });
+      const leaving = {
+        ...one,
+        end: 'rejected' as const,
+        at: '2026-01-01T00:00:00Z',
+        reason: longReason,
+        quarantinedBy: longReason,
+      };
+      leave(lane, leaving);
+    }
+    const bytes = JSON.stringify(lane).length;
+    assert.ok(bytes < 1_500_000, `${bytes} bytes`);
   });
 
   it('remember at most 500 verdicts, the newest', () => {
@@ -152,8 +207,8 @@ describe('the rules of a lane', () => {
           const tag = policy === semver ? `1.${words.indexOf(word)}.0` : 'latest';
           const rollout = current.get(word) ?? { ...of(word, tag), runId: `run ${++runs}` };
           if (what === 'enter' && enter(lane, rollout).answer.kind === 'admitted') current.set(word, rollout);
-          if (what === 'verified') verified(lane, policy, rollout);
-          if (what === 'request') request(lane, policy, rollout);
+          if (what === 'verified') verified(lane, { ...rollout, policy });
+          if (what === 'request') request(lane, { ...rollout, policy });
           if (what === 'release') release(lane, { ...rollout, reached: true });
           if (what === 'leave') end(lane, rollout, how);
           if (what === 'die') forget(lane, rollout.rollout);

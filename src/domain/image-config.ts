@@ -1,9 +1,9 @@
-const imageConfigs = ['application/vnd.oci.image.config.v1+json', 'application/vnd.docker.container.image.v1+json'];
+const imageConfigTypes = ['application/vnd.oci.image.config.v1+json', 'application/vnd.docker.container.image.v1+json'];
 
 /**
  * Whether a manifest's config has the media type of a container image's. Helm charts, signatures, attestations and other artifacts
  * are manifests too, with a config of another type.
  */
 export function isImageConfig(mediaType: string): boolean {
-  return imageConfigs.includes(mediaType.toLowerCase());
+  return imageConfigTypes.includes(mediaType.toLowerCase());
 }

@@ -1,0 +1,32 @@
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** What any program needs to find its files, its language and the network. `*` stands for any end of a name. */
+const common = [
+  'PATH',
+  'HOME',
+  'USER',
+  'LOGNAME',
+  'LANG',
+  'LC_*',
+  'TZ',
+  'TMPDIR',
+  'XDG_*',
+  'SSL_CERT_FILE',
+  'SSL_CERT_DIR',
+  ...['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'ALL_PROXY'].flatMap((name) => [name, name.toLowerCase()]),
+];
+
+/** What credential helpers of clouds, and Trivy itself, sign in to the registries and repositories there with. */
+export const cloudAccounts = ['AWS_*', 'AZURE_*', 'GOOGLE_*'];
+
+/**
+ * The environment of a program that Landfall starts: Landfall's own holds secrets, and variables that would change what the program
+ * does, so only what is named is passed on.
+ * @param also further names, beside those that any program needs; `*` at the end stands for any end
+ */
+export function childEnvironment(env: Environment, also: readonly string[]): Record<string, string | undefined> {
+  const allowed = [...common, ...also];
+  const isAllowed = (name: string) =>
+    allowed.some((pattern) => (pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern));
+  return Object.fromEntries(Object.entries(env).filter(([name]) => isAllowed(name)));
+}

@@ -1,0 +1,22 @@
+import type { Configuration } from '../config/configuration.ts';
+import type { Environment } from '../config/environment.ts';
+import { loadConfiguration } from '../config/load.ts';
+import { formatProblem, type Problem } from '../config/problem.ts';
+import { CommandFailure } from './failure.ts';
+import { plain } from './terminal.ts';
+
+/**
+ * The configuration, as far as an operator's command needs it: the service's own secrets are no business of the operator's shell, so they
+ * need not exist here.
+ * @throws CommandFailure with one line per problem
+ */
+export function readConfiguration(file: string, env: Environment): Configuration {
+  const loaded = loadConfiguration(file, env, { secretsFor: [] });
+  if ('problems' in loaded) throw new CommandFailure(problemLines(loaded.problems).join('\n'));
+  return loaded.configuration;
+}
+
+/** Problems echo what they found, and a file from elsewhere may hold what steers a terminal. */
+export function problemLines(problems: readonly Problem[]): string[] {
+  return problems.map((problem) => plain(formatProblem(problem)));
+}

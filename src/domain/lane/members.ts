@@ -1,0 +1,159 @@
+import type { Digest, Tag } from '../image-reference.ts';
+import type { End } from '../rollout-state.ts';
+import type { TagPolicy } from '../tag-policy.ts';
+import { isLater, standingOf } from './order.ts';
+import { type LaneState, memberOf, type Quarantine, type Run, type Verdict } from './state.ts';
+import { type Grant, reach, withdraw } from './turns.ts';
+
+/** Who enters a lane, what is remembered of those who left, and what never enters again. All of it is answered alike when repeated. */
+
+export interface Entry extends Run {
+  readonly tag: Tag;
+  readonly digest: Digest;
+  readonly asked: boolean;
+  readonly stages: readonly string[];
+}
+
+export type EntryAnswer =
+  | {
+      readonly kind: 'admitted';
+      /** What the tag was when it was verified last. */
+      readonly newest?: Digest;
+    }
+  | { readonly kind: 'unchanged' | 'quarantined'; readonly reason: string };
+
+export interface Leave extends Run {
+  readonly end: End;
+  readonly reason?: string;
+  /** An operator rejected the digest: it is quarantined. */
+  readonly quarantinedBy?: string;
+  readonly at: string;
+}
+
+const mostVerdicts = 500;
+const mostQuarantined = 500;
+const longestReason = 500;
+const reached: readonly End[] = ['proposed', 'delivered', 'unchanged'];
+
+/**
+ * A rollout asks whether there is anything to do.
+ * @returns the answer, and the turns that an earlier run of it had left behind when it died
+ */
+export function enter(lane: LaneState, entry: Entry): { answer: EntryAnswer; grants: Grant[] } {
+  const refusal = refusalOf(lane, entry, entry.digest);
+  if (refusal !== undefined) return { answer: refusal, grants: [] };
+  const { rollout, runId, tag, digest, asked } = entry;
+  const newest = Object.hasOwn(lane.newest, tag) ? lane.newest[tag] : undefined;
+  const answer: EntryAnswer = { kind: 'admitted', ...(newest !== undefined && { newest }) };
+  if (memberOf(lane, entry) !== undefined) return { answer, grants: [] };
+  const grants = forget(lane, rollout);
+  lane.members[rollout] = { runId, tag, digest, asked };
+  return { answer, grants };
+}
+
+/** A digest that was pushed may be a child of the index that the tag points to, so this is asked of both. */
+function refusalOf(lane: LaneState, { tag, asked, stages }: Omit<Entry, 'digest'>, digest: Digest): EntryAnswer | undefined {
+  const quarantine = lane.quarantine[digest];
+  if (quarantine !== undefined) return { kind: 'quarantined', reason: quarantine.reason };
+  const reason = asked ? undefined : (verdictAgainst(lane, tag, digest) ?? sameUnderAnotherTag(lane, tag, digest, stages));
+  return reason === undefined ? undefined : { kind: 'unchanged', reason };
+}
+
+function verdictAgainst(lane: LaneState, tag: Tag, digest: Digest): string | undefined {
+  const verdict = lane.verdicts[`${tag}@${digest}`];
+  if (verdict === undefined || verdict.passing || lane.newest[tag] !== verdict.digest) return undefined;
+  const why = verdict.reason === undefined ? '' : ` (${verdict.reason})`;
+  return `this image already ended ${verdict.end} at ${verdict.at}${why}`;
+}
+
+function sameUnderAnotherTag(lane: LaneState, tag: Tag, digest: Digest, stages: readonly string[]): string | undefined {
+  const currents = stages.map((stage) => lane.stages[stage]?.current);
+  const [other] = currents;
+  if (other === undefined || other.tag === tag || !currents.every((current) => current?.digest === digest)) return undefined;
+  return `the same digest went out under the tag ${other.tag} (${other.rollout})`;
+}
+
+export interface Verified extends Run {
+  readonly policy: TagPolicy;
+  readonly tag: Tag;
+  readonly digest: Digest;
+  readonly created?: string;
+  readonly stages: readonly string[];
+}
+
+/**
+ * The registry says that this rollout's image is what its tag is now.
+ * @returns whether it may go on, and the rollouts that it supersedes as soon as they need a person in their checks
+ */
+export function verified(lane: LaneState, at: Verified): { answer: EntryAnswer; superseded: string[] } {
+  const member = memberOf(lane, at);
+  const { rollout, tag, digest, created, policy } = at;
+  if (member === undefined) return { answer: { kind: 'admitted' }, superseded: [] };
+  const refusal = digest === member.digest ? undefined : refusalOf(lane, { ...at, asked: member.asked }, digest);
+  if (refusal !== undefined) return { answer: refusal, superseded: [] };
+  if (member.standing === undefined) {
+    lane.clock += 1;
+    lane.newest[tag] = digest;
+    member.standing = { rollout, tag, digest, sequence: lane.clock, asked: member.asked, ...(created && { created }) };
+  }
+  const mine = member.standing;
+  const older = Object.entries(lane.members).filter(
+    ([other, theirs]) => other !== rollout && isLater(policy, mine, standingOf(other, theirs)),
+  );
+  for (const [, theirs] of older) theirs.supersededBy = mine;
+  return { answer: { kind: 'admitted' }, superseded: older.map(([other]) => other) };
+}
+
+/** A rollout has ended: its verdict is kept, and what it held goes to the next. */
+export function leave(lane: LaneState, leaving: Leave): Grant[] {
+  const member = memberOf(lane, leaving);
+  if (member === undefined) return [];
+  const { rollout, end, at, quarantinedBy } = leaving;
+  const { tag, digest, standing, supersededBy } = member;
+  const reason = leaving.reason?.slice(0, longestReason);
+  const passing = end === 'superseded' && (supersededBy === undefined || supersededBy.tag === tag);
+  const verdict: Verdict = { digest: standing?.digest ?? digest, end, at, passing, ...(reason !== undefined && { reason }) };
+  if (reached.includes(end)) reach(lane, rollout);
+  const grants = forget(lane, rollout);
+  const digests = [...new Set([digest, verdict.digest])];
+  remember(
+    lane,
+    digests.map((known) => `${tag}@${known}`),
+    verdict,
+  );
+  if (quarantinedBy !== undefined) {
+    quarantine(lane, digests, { reason: reason ?? 'rejected by an operator', by: quarantinedBy.slice(0, longestReason), at });
+  }
+  return grants;
+}
+
+/** Takes a rollout out of everything, as if it had never come: it has left, or it is dead. */
+export function forget(lane: LaneState, rollout: string): Grant[] {
+  delete lane.members[rollout];
+  return withdraw(lane, rollout);
+}
+
+function remember(lane: LaneState, keys: readonly string[], verdict: Verdict): void {
+  for (const key of keys) {
+    delete lane.verdicts[key];
+    lane.verdicts[key] = verdict;
+  }
+  keepNewest(lane.verdicts, mostVerdicts);
+  const tags = new Set([...Object.keys(lane.verdicts), ...Object.values(lane.members).map(({ tag }) => `${tag}@`)].map(tagOf));
+  for (const tag of Object.keys(lane.newest)) if (!tags.has(tag)) delete lane.newest[tag];
+}
+
+function tagOf(key: string): string {
+  return key.slice(0, key.indexOf('@'));
+}
+
+function quarantine(lane: LaneState, digests: readonly Digest[], entry: Quarantine): void {
+  for (const digest of digests) lane.quarantine[digest] = entry;
+  keepNewest(lane.quarantine, mostQuarantined);
+}
+
+/** Keys keep the order in which they came. */
+function keepNewest(entries: Record<string, unknown>, most: number): void {
+  const keys = Object.keys(entries);
+  for (const key of keys.slice(0, Math.max(0, keys.length - most))) delete entries[key];
+}

@@ -1,0 +1,94 @@
+import type { Digest, Tag } from '../image-reference.ts';
+import type { End } from '../rollout-state.ts';
+
+/**
+ * The memory of one service. Plain JSON, because it is handed from run to run of the lane's workflow, and bounded, because what is handed
+ * on may have 2 MiB. Times are ISO 8601, UTC.
+ */
+export interface LaneState {
+  /** Rises with every verified image and every turn, so that "later" is a comparison of numbers. */
+  clock: number;
+  /** By tag: the digest that was verified last. */
+  newest: Record<string, Digest>;
+  /** By `tag@digest`: how its last rollout ended. The oldest are forgotten first. */
+  verdicts: Record<string, Verdict>;
+  /** By digest. */
+  quarantine: Record<string, Quarantine>;
+  /** By rollout id: the rollouts that have entered and not left. */
+  members: Record<string, Member>;
+  stages: Record<string, StageLane>;
+}
+
+export interface Verdict {
+  /** What the tag pointed to: the index, where a child of it was pushed. */
+  readonly digest: Digest;
+  readonly end: End;
+  readonly reason?: string;
+  readonly at: string;
+  /** The same image is taken up again when it comes back: it was only superseded by another image of its own tag. */
+  readonly passing: boolean;
+}
+
+export interface Quarantine {
+  readonly reason: string;
+  readonly by?: string;
+  readonly at: string;
+}
+
+/** One image's place in the order of its service. */
+export interface Standing {
+  readonly rollout: string;
+  readonly tag: Tag;
+  readonly digest: Digest;
+  /** When the registry said so, on the lane's clock. */
+  readonly sequence: number;
+  readonly created?: string;
+  /** An operator asked for it: what was asked last goes first. */
+  readonly asked: boolean;
+}
+
+export interface Member {
+  readonly runId: string;
+  readonly tag: Tag;
+  readonly digest: Digest;
+  readonly asked: boolean;
+  /** Once it is verified. */
+  standing?: Standing;
+  supersededBy?: Standing;
+}
+
+export interface StageLane {
+  /** The turn that was given last. */
+  turn: number;
+  holder?: string;
+  /** Rollout ids, first come first served. */
+  waiters: string[];
+  /** The latest that asked for this stage. */
+  asked?: Standing;
+  /** What this stage was given last. */
+  current?: Standing;
+}
+
+/** One run of a rollout, as the lane knows it. */
+export interface Run {
+  readonly rollout: string;
+  readonly runId: string;
+}
+
+export function emptyLane(): LaneState {
+  return { clock: 0, newest: {}, verdicts: {}, quarantine: {}, members: {}, stages: {} };
+}
+
+/** The member of this very run; an earlier or later run of the rollout is somebody else. */
+export function memberOf(lane: LaneState, { rollout, runId }: Run): Member | undefined {
+  const member = lane.members[rollout];
+  return member?.runId === runId ? member : undefined;
+}
+
+export function stageOf(lane: LaneState, name: string): StageLane {
+  const known = Object.hasOwn(lane.stages, name) ? lane.stages[name] : undefined;
+  if (known !== undefined) return known;
+  const stage: StageLane = { turn: 0, waiters: [] };
+  lane.stages[name] = stage;
+  return stage;
+}

@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { plansOfRepository } from '../../src/config/plans.ts';
+import { parseRepository, type Tag } from '../../src/domain/image-reference.ts';
+import { reachTemporal, type Temporal } from '../../src/process/temporal.ts';
+import { startWorkers, type Workers } from '../../src/process/workers.ts';
+import { resolveStartOptions } from '../../src/workflows/start-options.ts';
+import { load } from '../config/support.ts';
+import { startTemporal, type TestTemporal } from '../support/temporal.ts';
+import { eventually } from '../support/wait.ts';
+// Says once for all tests of this process what Temporal's runtime logs.
+import '../support/worker.ts';
+
+const log = pino({ level: 'silent' });
+
+describe('the workers', function () {
+  this.timeout(60_000);
+  let server: TestTemporal;
+  let temporal: Temporal;
+  let workers: Workers;
+  let registry: Server;
+  let folder: string;
+
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'landfall-workers-'));
+    registry = createServer(() => undefined).listen(0, '127.0.0.1');
+    await once(registry, 'listening');
+    server = await startTemporal();
+  });
+  after(async () => {
+    registry.closeAllConnections();
+    registry.close();
+    await workers?.stop();
+    await temporal?.stop();
+    await server.stop();
+    await rm(folder, { recursive: true });
+  });
+
+  it('let a step be heard from every few seconds, so that the loss of one heartbeat does not end it', async () => {
+    const host = `127.0.0.1:${(registry.address() as AddressInfo).port}`;
+    const configuration = load(`
+temporal: { address: "${server.address}" }
+registries: { "${host}": { plainHttp: true } }
+data: ${folder}
+services: [{ image: "${host}/team/app" }]
+`);
+    temporal = await reachTemporal(configuration, {}, log);
+    workers = await startWorkers(configuration, temporal, process.env, log);
+    const repository = parseRepository(`${host}/team/app`);
+    const [plan] = plansOfRepository(configuration, repository);
+    assert.ok(plan);
+    const push = { source: 'test', deliveryId: 'd1', repository, tag: 'latest' as Tag, receivedAt: new Date().toISOString() };
+    const handle = await temporal.client.workflow.signalWithStart('resolve', resolveStartOptions({ plan, push }));
+    const heardFrom = (after: number) =>
+      eventually('a heartbeat', async () => {
+        const at = (await handle.describe()).raw.pendingActivities?.[0]?.lastHeartbeatTime;
+        const milliseconds = Number(at?.seconds ?? 0) * 1000 + (at?.nanos ?? 0) / 1e6;
+        return milliseconds > after ? milliseconds : undefined;
+      });
+    const started = await heardFrom(0);
+    const first = await heardFrom(started);
+    await handle.terminate();
+    assert.ok(first - started < 5_000, `${first - started} ms without a heartbeat`);
+  });
+});

@@ -1,0 +1,147 @@
+/**
+ * `npm run record`: runs each scenario on a real Temporal server and keeps its history here. Only for new scenarios: a history that is here
+ * was made by code that is in production somewhere, and every later version must be able to replay it (changes go through `patched`).
+ */
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import type { WorkflowHandle } from '@temporalio/client';
+import { ApplicationFailure } from '@temporalio/common';
+import type { Activities } from '../../src/activities/index.ts';
+import { findTool } from '../../src/adapters/tools.mjs';
+import type { Plan } from '../../src/domain/plan.ts';
+import { stateQuery } from '../../src/workflows/messages.ts';
+import { laneId, resolveId, resolveStartOptions, rolloutStartOptions } from '../../src/workflows/start-options.ts';
+import { fakeActivities, type TagTable } from '../support/fake-activities.ts';
+import { digestOf, imageOf, planOf, pushOf, stageOf } from '../support/plans.ts';
+import { startTemporal, type TestTemporal } from '../support/temporal.ts';
+import { eventually } from '../support/wait.ts';
+import { startWorkers } from '../support/worker.ts';
+
+interface Stage {
+  readonly temporal: TestTemporal;
+  readonly tags: TagTable;
+  begin(plan: Plan, word: string): Promise<WorkflowHandle>;
+  untilBlocked(handle: WorkflowHandle): Promise<unknown>;
+}
+
+interface Scenario {
+  readonly activities?: (usual: Activities) => Partial<Activities>;
+  /** Plays it, and names the workflow whose history is kept. */
+  play(stage: Stage): Promise<WorkflowHandle>;
+}
+
+const refuse = async (): Promise<never> => {
+  throw ApplicationFailure.create({ type: 'ScanRejected', message: 'no', nonRetryable: true });
+};
+
+const scenarios: Readonly<Record<string, Scenario>> = {
+  'rollout-proposed': {
+    async play({ begin }) {
+      const handle = await begin(planOf(), 'proposed');
+      await handle.result();
+      return handle;
+    },
+  },
+  'rollout-skipped-in-two-stages': {
+    activities: (usual) => ({
+      scan: refuse,
+      propose: async (input) =>
+        input.stage.name === 'staging' ? { kind: 'unchanged', base: 'main', head: 'a'.repeat(40) } : usual.propose(input),
+    }),
+    async play({ begin, untilBlocked }) {
+      const dispatch = { repository: 'team/deployment', event: 'image' };
+      const handle = await begin(planOf({ stages: [stageOf('staging'), stageOf('production', { dispatch })] }), 'skipped');
+      await untilBlocked(handle);
+      await handle.executeUpdate('skip', { args: [{ by: 'ann', reason: 'not reachable' }] });
+      await handle.result();
+      return handle;
+    },
+  },
+  'rollout-limited-then-aborted': {
+    activities: (usual) => {
+      let calls = 0;
+      return {
+        verify: async (input) =>
+          ++calls === 1 ? { kind: 'rate-limited', until: new Date(Date.now() + 1_000).toISOString() } : usual.verify(input),
+        scan: refuse,
+      };
+    },
+    async play({ begin, untilBlocked }) {
+      const handle = await begin(planOf(), 'aborted');
+      await untilBlocked(handle);
+      await handle.executeUpdate('abort', { args: [{ by: 'ann' }] });
+      await handle.result();
+      return handle;
+    },
+  },
+  'rollout-superseded': {
+    activities: (usual) => ({ scan: (input) => (input.image.digest === digestOf('older') ? refuse() : usual.scan(input)) }),
+    async play({ begin, untilBlocked, tags }) {
+      const plan = planOf();
+      tags.set(`${plan.repository}:latest`, digestOf('older'));
+      const older = await begin(plan, 'older');
+      await untilBlocked(older);
+      tags.set(`${plan.repository}:latest`, digestOf('newer'));
+      await (await begin(plan, 'newer')).result();
+      await older.result();
+      return older;
+    },
+  },
+  lane: {
+    async play({ begin, temporal }) {
+      for (const word of ['first', 'second', 'first']) await (await begin(planOf(), word)).result();
+      return temporal.client.workflow.getHandle(laneId('web'));
+    },
+  },
+  resolve: {
+    async play({ temporal, tags }) {
+      const plan = planOf();
+      tags.set(`${plan.repository}:latest`, digestOf('looked up'));
+      const { digest: _, ...push } = pushOf(imageOf(plan, 'looked up'));
+      await temporal.client.workflow.signalWithStart('resolve', resolveStartOptions({ plan, push }));
+      const handle = temporal.client.workflow.getHandle(resolveId('web'));
+      await handle.result();
+      return handle;
+    },
+  },
+};
+
+async function record(name: string, { activities, play }: Scenario): Promise<void> {
+  const file = fileURLToPath(new URL(`${name}.json`, import.meta.url));
+  if (existsSync(file)) return console.log(`${name}: kept as it is`);
+  const temporal = await startTemporal();
+  const tags: TagTable = new Map();
+  const usual = fakeActivities(temporal.client, tags);
+  const workers = await startWorkers(temporal, { ...usual, ...activities?.(usual) });
+  const handle = await play({
+    temporal,
+    tags,
+    begin: (plan, word) => {
+      const image = imageOf(plan, word);
+      return temporal.client.workflow.start('rollout', rolloutStartOptions({ plan, image, push: pushOf(image) }));
+    },
+    untilBlocked: (blocked) =>
+      eventually(`${blocked.workflowId} to be blocked`, async () => (await blocked.query(stateQuery)).status === 'blocked'),
+  });
+  await writeFile(file, await historyOf(temporal, handle.workflowId));
+  await workers.stop();
+  await temporal.stop();
+  console.log(`${name}: recorded`);
+}
+
+/** As `temporal workflow show` prints it: the form that replays take. */
+async function historyOf({ address }: TestTemporal, workflowId: string): Promise<string> {
+  const temporal = findTool('temporal', process.env) ?? 'temporal';
+  const { stdout } = await promisify(execFile)(
+    temporal,
+    ['workflow', 'show', '--address', address, '--workflow-id', workflowId, '--output', 'json'],
+    { maxBuffer: 16 * 1024 * 1024 },
+  );
+  // Stack traces name where this checkout lies, which is nobody's business.
+  return stdout.replaceAll(fileURLToPath(new URL('../../', import.meta.url)), '');
+}
+
+for (const [name, scenario] of Object.entries(scenarios)) await record(name, scenario);

@@ -1,0 +1,38 @@
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { Worker } from '@temporalio/worker';
+import { DeterminismViolationError } from '@temporalio/workflow';
+import { workflowBundle } from '../support/worker.ts';
+
+const folder = fileURLToPath(new URL('.', import.meta.url));
+const recorded = readdirSync(folder).filter((name) => name.endsWith('.json'));
+
+describe('recorded histories', function () {
+  this.timeout(60_000);
+
+  it('are there: of rollouts, lanes and look-ups', () => {
+    for (const type of ['rollout', 'lane', 'resolve'])
+      assert.ok(
+        recorded.some((name) => name.startsWith(type)),
+        `none of ${type}`,
+      );
+  });
+
+  for (const name of recorded) {
+    it(`${name} is replayed by the workflows of today`, async () => {
+      const history = JSON.parse(readFileSync(`${folder}${name}`, 'utf8'));
+      await Worker.runReplayHistory({ workflowBundle: await workflowBundle(), replayName: name }, history);
+    });
+  }
+
+  it('that tell another story are refused', async () => {
+    const history = JSON.parse(readFileSync(`${folder}rollout-proposed.json`, 'utf8'));
+    const scheduled = history.events.find(
+      (event: { eventType: string }) => event.eventType === 'EVENT_TYPE_ACTIVITY_TASK_SCHEDULED',
+    );
+    scheduled.activityTaskScheduledEventAttributes.activityType.name = 'deploy';
+    const replaying = Worker.runReplayHistory({ workflowBundle: await workflowBundle(), replayName: 'another story' }, history);
+    await assert.rejects(replaying, DeterminismViolationError);
+  });
+});

@@ -1,0 +1,156 @@
+import assert from 'node:assert/strict';
+import { msToTs } from '@temporalio/common/lib/time.js';
+import fc from 'fast-check';
+import { covered, type History, timesOf } from '../../scripts/bench/history.ts';
+import { freshImage, readServiceFiles } from '../../scripts/bench/image.ts';
+import { aimsOf, isMet, type Measured, median, reportText } from '../../scripts/bench/report.ts';
+
+type Event = NonNullable<History['events']>[number];
+
+/** Events at a millisecond after an arbitrary moment, numbered in the order given. */
+function history(...events: (Omit<Event, 'eventTime' | 'eventId'> & { at: number })[]): History {
+  return {
+    events: events.map(({ at, ...event }, index) => ({ ...event, eventId: long(index + 1), eventTime: timeAt(at) })),
+  };
+}
+
+const epochMs = 1_700_000_000_000;
+const timeAt = (ms: number) => msToTs(epochMs + ms);
+/** Numbers as they come from the server. */
+const long = (value: number): NonNullable<Event['eventId']> => {
+  const { seconds } = msToTs(value * 1_000);
+  assert.ok(seconds);
+  return seconds;
+};
+
+const started = (at: number) => ({ at, workflowExecutionStartedEventAttributes: {} });
+const completed = (at: number) => ({ at, workflowExecutionCompletedEventAttributes: {} });
+const scheduled = (at: number, name: string) => ({ at, activityTaskScheduledEventAttributes: { activityType: { name } } });
+const succeeded = (at: number, id: number) => ({ at, activityTaskCompletedEventAttributes: { scheduledEventId: long(id) } });
+const failed = (at: number, id: number) => ({ at, activityTaskFailedEventAttributes: { scheduledEventId: long(id) } });
+
+/** As the SDK writes it. */
+function laneCall(at: number, name: string, fromMs: number, toMs: number) {
+  const time = (ms: number) => ({ seconds: (epochMs + ms - (ms % 1_000)) / 1_000, nanos: (ms % 1_000) * 1e6 });
+  const record = { activity_type: name, original_schedule_time: time(fromMs), complete_time: time(toMs) };
+  const payloads = [{ data: Buffer.from(JSON.stringify(record)) }];
+  return { at, markerRecordedEventAttributes: { markerName: 'core_local_activity', details: { data: { payloads } } } };
+}
+
+describe("the benchmark's reading of a history", () => {
+  it('counts time in which two activities run side by side once', () => {
+    const times = timesOf(
+      history(started(0), scheduled(10, 'scan'), scheduled(10, 'smoke'), succeeded(500, 2), succeeded(900, 3), completed(1_000)),
+    );
+    assert.equal(times.wholeMs, 1_000);
+    assert.equal(times.ownMs, 110);
+    assert.deepEqual(
+      times.activities.map(({ name, fromMs, toMs }) => [name, toMs - fromMs]),
+      [
+        ['scan', 490],
+        ['smoke', 890],
+      ],
+    );
+  });
+
+  it('counts a failed activity up to its failure, and the pause before the next one as its own', () => {
+    const times = timesOf(
+      history(started(0), scheduled(0, 'scan'), failed(300, 2), scheduled(400, 'scan'), succeeded(1_000, 4), completed(1_000)),
+    );
+    assert.equal(times.ownMs, 100);
+  });
+
+  it('counts calls to the lane as activities, and says what comes out if they were not', () => {
+    const times = timesOf(
+      history(
+        started(0),
+        laneCall(50, 'enterLane', 20, 45),
+        scheduled(50, 'verify'),
+        succeeded(90, 3),
+        laneCall(100, 'x', 80, 95),
+        completed(100),
+      ),
+    );
+    assert.equal(times.ownMs, 100 - 25 - 40 - 5);
+    assert.equal(times.ownWithLaneMs, 60);
+  });
+
+  it('refuses a history that is not complete', () => {
+    assert.throws(() => timesOf(history(started(0), scheduled(1, 'scan'))), /completed workflow/);
+    assert.throws(() => timesOf({}), /completed workflow/);
+    assert.throws(() => timesOf(history(started(0), scheduled(1, 'scan'), completed(2))), /activity scan to have ended/);
+  });
+
+  it('covers exactly the milliseconds that lie in one of the spans', () => {
+    const bound = fc.integer({ min: -20, max: 120 });
+    const span = fc.tuple(bound, bound).map(([a, b]) => ({ fromMs: Math.min(a, b), toMs: Math.max(a, b) }));
+    fc.assert(
+      fc.property(fc.array(span), (spans) => {
+        const inSome = (ms: number) => spans.some(({ fromMs, toMs }) => fromMs <= ms && ms < toMs);
+        const expected = Array.from({ length: 100 }, (_, ms) => ms).filter(inSome).length;
+        assert.equal(covered(spans, { fromMs: 0, toMs: 100 }), expected);
+      }),
+    );
+  });
+});
+
+/** Rounds in which Landfall needs so long, and the script 10 s. */
+function measured(landfallMs: number, { events = 42, ownMs = 100 } = {}): Measured {
+  const activities = [{ name: 'scan', isLocal: false, fromMs: 0, toMs: 4_000 }];
+  const times = { wholeMs: 5_000, ownMs, ownWithLaneMs: ownMs + 20, activities };
+  return {
+    landfall: [{ proposedAfterMs: landfallMs, times, events, bytes: 17_000 }],
+    script: [{ proposedAfterMs: 10_000, steps: [{ name: 'pull', ms: 2_000 }] }],
+  };
+}
+
+describe("the benchmark's report", () => {
+  it('meets each aim at its limit, and misses it beyond', () => {
+    const met = (...args: Parameters<typeof measured>) => aimsOf(measured(...args)).map(isMet);
+    assert.deepEqual(met(8_000, { events: 60, ownMs: 500 }), [true, true, true]);
+    assert.deepEqual(met(8_001), [false, true, true]);
+    assert.deepEqual(met(8_000, { ownMs: 501 }), [true, false, true]);
+    assert.deepEqual(met(8_000, { events: 61 }), [true, true, false]);
+  });
+
+  it('takes the longest history, not the usual one', () => {
+    const rounds = [42, 61, 43].flatMap((events) => measured(5_000, { events }).landfall);
+    assert.deepEqual(aimsOf({ ...measured(5_000), landfall: rounds }).map(isMet), [true, true, false]);
+  });
+
+  it('says of each aim what was found, and where the time went', () => {
+    const text = reportText(measured(8_500), 'node');
+    assert.match(text, /^MISSED {2}Landfall's time .*: 0\.85 \(aim: at most 0\.80\)$/m);
+    assert.match(text, /^met {5}the rollout's own time .*: 0\.020 \(aim: at most 0\.10\)$/m);
+    assert.match(text, /^met {5}events .*: 42 \(aim: at most 60\)$/m);
+    assert.match(text, /laid out as node/);
+    assert.match(text, /Landfall {2}8\.5 s .*scan 4\.0 s/);
+    assert.match(text, /Script {4}10\.0 s .*pull 2\.0 s/);
+  });
+
+  it('has the middle value as median, or what lies between the two middle ones', () => {
+    assert.equal(median([9, 1, 5]), 5);
+    assert.equal(median([10, 1, 2, 4]), 3);
+    assert.throws(() => median([]), /nothing/);
+  });
+});
+
+describe("the benchmark's image", () => {
+  it('has packages that Trivy knows and secrets would be looked for in, and is another one each time', async function () {
+    this.timeout(60_000);
+    const files = await readServiceFiles(process.cwd(), 'python');
+    const paths = Object.keys(files);
+    assert.ok(paths.every((path) => !path.includes('node_modules/')));
+    assert.match(files['app/site-packages/koa.dist-info/METADATA']?.toString() ?? '', /^Name: koa\nVersion: \d/m);
+    assert.ok(paths.filter((path) => path.endsWith('.dist-info/METADATA')).length > 100);
+    const [one, other] = [freshImage(files), freshImage(files)];
+    assert.notEqual(one.files?.['www/health'], other.files?.['www/health']);
+  });
+
+  it('keeps packages where npm does in the layout of node', async function () {
+    this.timeout(60_000);
+    const paths = Object.keys(await readServiceFiles(process.cwd(), 'node'));
+    assert.ok(paths.includes('app/node_modules/koa/package.json'));
+    assert.ok(paths.every((path) => path === 'usr/bin/node' || path.startsWith('app/node_modules/')));
+  });
+});
