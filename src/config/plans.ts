@@ -30,15 +30,19 @@ export function planOf(configuration: Configuration, service: string): Plan | un
 }
 
 /**
- * The last path segment in place of `*`. Where a service of another repository has that very name, as much of the path is put before it
+ * What the pattern leaves open, in place of `*`: the path from its first `*` on, which is the last segment for most. Where a service of another repository has that very name, as much of the path is put before it
  * as it takes: two repositories never share a lane.
  */
-function nameFromPattern(configuration: Configuration, { name }: ServiceSettings, repository: Repository): string {
+function nameFromPattern(configuration: Configuration, { name, image }: ServiceSettings, repository: Repository): string {
   const taken = new Set(
     configuration.services.filter(({ image }) => image.repository !== undefined).map((service) => service.name),
   );
   const segments = pathOf(repository).split('/');
-  const names = segments.map((_, index) => shortenedName(name.replace('*', segments.slice(index).join('-')))).reverse();
+  const open = image.text.split('/').findIndex((component) => component.includes('*'));
+  const names = segments
+    .slice(0, open)
+    .map((_, index) => shortenedName(name.replace('*', segments.slice(index).join('-'))))
+    .reverse();
   return names.find((candidate) => !taken.has(candidate)) ?? shortenedName(name.replace('*', repository.replace(/[/:]/g, '-')));
 }
 

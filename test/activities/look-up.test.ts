@@ -25,12 +25,12 @@ describe('looking tags up', () => {
   });
   after(() => registry.stop());
 
-  /** Pushes one image for each tag, each different from the others, made one day after the one before it. */
+  /** Pushes one image for each tag, each different from all others, made one day after the one before it. */
   async function push(name: string, ...tags: string[]): Promise<Record<string, Digest>> {
     const digests: Record<string, Digest> = {};
     for (const [day, tag] of tags.entries()) {
       const created = new Date(Date.UTC(2026, 0, 1 + day)).toISOString();
-      digests[tag] = await pushImage(registry, name, tag, { labels: { tag }, created });
+      digests[tag] = await pushImage(registry, name, tag, { labels: { name, tag }, created });
     }
     return digests;
   }

@@ -290,6 +290,16 @@ services:
     assert.deepEqual(names(text, 'ghcr.io/b/web'), ['web']);
   });
 
+  it('is named by all that its pattern leaves open', () => {
+    const configuration = load('services: [{ image: "ghcr.io/*/app" }, { image: "quay.io/*/*", name: "quay-*" }]');
+    const nameOf = (repository: string) => plansOfRepository(configuration, repository as Repository)[0]?.service;
+    assert.deepEqual(['ghcr.io/red/app', 'ghcr.io/blue/app', 'quay.io/red/app'].map(nameOf), [
+      'red-app',
+      'blue-app',
+      'quay-red-app',
+    ]);
+  });
+
   it('has a name that fits workflow ids, and is still its own, however long the path', () => {
     const long = 'x'.repeat(120);
     const [a, b] = ['a', 'b'].flatMap((end) =>
