@@ -42,7 +42,7 @@ export interface GitHubClients {
 }
 
 /** The largest answer is a file of 100 MB in base64; everything else is there at once, or never. */
-const defaultTimeoutMs = 60_000;
+const defaultTimeoutMs = 30_000;
 /** What the answers look like is bound to a version: https://docs.github.com/rest/about-the-rest-api/api-versions */
 const apiVersion = '2022-11-28';
 

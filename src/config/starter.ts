@@ -9,6 +9,8 @@ const starter = `# What Landfall follows, and what happens to a push. Every sect
 
 # Secrets are never written here: env:NAME or file:PATH stands for them (with ? at the end where one may be missing).
 
+# publicUrl: https://landfall.example.org    # where the world reaches the webhooks, for what is printed at start
+
 listen:
   webhooks: 0.0.0.0:8080        # registries and CI report pushes here; to be exposed
   operators: 127.0.0.1:8081     # metrics and operators' pages

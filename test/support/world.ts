@@ -152,8 +152,15 @@ export async function startWorld(options: WorldOptions): Promise<World> {
       });
     },
     rollout: (tag, digest) => temporal.client.workflow.getHandle(idOf(tag, digest)),
-    until: (tag, digest, status, withinMs = 60_000) =>
-      eventually(`${idOf(tag, digest)} to be ${status}`, () => stateIs(world.rollout(tag, digest), status), withinMs),
+    until: async (tag, digest, status, withinMs = 110_000) => {
+      const rollout = world.rollout(tag, digest);
+      try {
+        return await eventually(`${idOf(tag, digest)} to be ${status}`, () => stateIs(rollout, status), withinMs);
+      } catch (error) {
+        const state = await rollout.query(stateQuery).catch(String);
+        throw new Error(`it is still ${JSON.stringify(state)}`, { cause: error });
+      }
+    },
     async stop() {
       const stopped = running?.stop();
       await stopped;
