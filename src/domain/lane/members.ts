@@ -139,7 +139,7 @@ function remember(lane: LaneState, keys: readonly string[], verdict: Verdict): v
     lane.verdicts[key] = verdict;
   }
   keepNewest(lane.verdicts, mostVerdicts);
-  const tags = new Set([...Object.keys(lane.verdicts), ...Object.values(lane.members).map(({ tag }) => `${tag}@`)].map(tagOf));
+  const tags = new Set<string>([...Object.keys(lane.verdicts).map(tagOf), ...Object.values(lane.members).map(({ tag }) => tag)]);
   for (const tag of Object.keys(lane.newest)) if (!tags.has(tag)) delete lane.newest[tag];
 }
 
