@@ -1,9 +1,13 @@
-/** The demo: three real images are pushed to a real registry, and Landfall proposes the good one and stops the other two. */
+/**
+ * The demo: real images are pushed to a real registry. Landfall delivers the good one, stops two bad ones, and takes a third one back that
+ * only turns out bad in production.
+ */
 import { Client, Connection } from '@temporalio/client';
 import type { RolloutState } from '../src/domain/rollout-state.ts';
 import { rolloutId } from '../src/workflows/start-options.ts';
-import { demoImages } from './demo/images.ts';
-import { evidence, problemsWith } from './demo/outcomes.ts';
+import { type DemoImage, demoImages, fadingImage } from './demo/images.ts';
+import { againProblems, evidence, problemsWith, rollbackProblems } from './demo/outcomes.ts';
+import type { Sight } from './demo/production.ts';
 import type { Environment } from './demo/run.ts';
 import { followRollouts } from './demo/timeline.ts';
 import { createWorld, type World } from './demo/world.ts';
@@ -19,7 +23,7 @@ export interface DemoOptions {
 
 const rolloutsDeadlineMs = 180_000;
 
-/** @returns the exit code: 0 only where all three outcomes are as they should be */
+/** @returns the exit code: 0 only where all outcomes are as they should be */
 export async function runDemo({ root, env, keep, print }: DemoOptions): Promise<number> {
   let asked = false;
   const interrupted = new Promise<'interrupted'>((resolve) => {
@@ -48,32 +52,67 @@ export async function runDemo({ root, env, keep, print }: DemoOptions): Promise<
 
 /** @returns what was not as expected */
 async function show(world: World, print: (line: string) => void): Promise<string[]> {
-  print('\nPushing with docker push:');
-  const followed = [];
-  for (const { name, about } of demoImages) {
-    const digest = await world.push(name);
-    print(`  ${world.repositories}/${name}:latest  ${digest.slice(0, 19)}…  (${about})`);
-    followed.push({ name, rollout: rolloutId(name, { tag: 'latest', digest } as RolloutState['image']) });
-  }
-  print('\nWhat Landfall does with them:');
   const connection = await Connection.connect({ address: world.temporal.address });
   try {
     const client = new Client({ connection, namespace: world.temporal.namespace });
-    const states = await followRollouts(client, followed, { deadlineMs: rolloutsDeadlineMs, print });
-    return await showOutcomes(world, states, print);
+    const before = (await world.deployment.git('rev-parse', 'main')).trim();
+    print('\nPushing with docker push:');
+    const states = await rollOut(world, client, demoImages, print);
+    const diff = await world.deployment.git('diff', before, 'main');
+    const branches = await world.deployment.branches();
+    showStates(states, print);
+    print('\nWhat it changed in the deployment repository (git diff):\n');
+    print(indent(diff, '  '));
+    const problems = problemsWith(states, diff, branches);
+    return problems.length > 0 ? problems : await showRollback(world, client, print);
   } finally {
     await connection.close();
   }
 }
 
-async function showOutcomes(
-  { deployment }: World,
-  states: readonly RolloutState[],
+/** A bad image reaches production, and leaves it again by itself. */
+async function showRollback(world: World, client: Client, print: (line: string) => void): Promise<string[]> {
+  const good = await sightOf(world);
+  print(`\nWhat runs now: ${good.image.slice(0, 60)}…, ${world.production.url}/health answers '${good.health}'.`);
+  print('\nPushing another image of web:');
+  const [state] = await rollOut(world, client, [fadingImage], print);
+  const back = await sightOf(world);
+  print(`\n  ${state?.service}: ${state?.status}, ${state?.reason}`);
+  print(`  It runs ${back.image.slice(0, 60)}… again, /health answers '${back.health}', and the repository says so, too.`);
+  const problems = rollbackProblems(state, good, back);
+  if (problems.length > 0) return problems;
+  print('\nPushing the same image once more:');
+  const [again] = await rollOut(world, client, [fadingImage], print, state);
+  return againProblems(again, back, await sightOf(world));
+}
+
+/** @param earlier its rollout's earlier run, which is not what is waited for */
+async function rollOut(
+  world: World,
+  client: Client,
+  images: readonly DemoImage[],
   print: (line: string) => void,
-): Promise<string[]> {
-  const branches = await deployment.branches();
-  const proposed = branches.find((branch) => branch.startsWith('landfall/'));
-  const diff = proposed === undefined ? '' : await deployment.git('diff', 'main', proposed);
+  earlier?: RolloutState,
+): Promise<RolloutState[]> {
+  const followed = [];
+  for (const image of images) {
+    const digest = await world.push(image);
+    const { name, about } = image;
+    print(`  ${world.repositories}/${name}:latest  ${digest.slice(0, 19)}…  (${about})`);
+    followed.push({ name, rollout: rolloutId(name, { tag: 'latest', digest } as RolloutState['image']) });
+  }
+  print('\nWhat Landfall does:');
+  const notBefore = earlier?.endedAt;
+  const options = { deadlineMs: rolloutsDeadlineMs, print, ...(notBefore !== undefined && { notBefore }) };
+  return await followRollouts(client, followed, options);
+}
+
+/** What runs, what it answers, and what the repository says: to be compared. */
+async function sightOf({ production, deployment }: World): Promise<Sight & { readonly file: string }> {
+  return { ...(await production.look()), file: await deployment.read('main', 'docker-compose.yml') };
+}
+
+function showStates(states: readonly RolloutState[], print: (line: string) => void): void {
   print('\nThe outcomes:');
   for (const state of states) {
     print(`  ${state.service}: ${state.status}${state.reason === undefined ? '' : `, ${state.reason}`}`);
@@ -81,12 +120,9 @@ async function showOutcomes(
       if (status === 'blocked') print(indent(evidence(details), `      ${step} | `));
     }
   }
-  print(`\nWhat it proposes to the deployment repository (git diff main ${proposed ?? ''}):\n`);
-  print(indent(diff, '  '));
-  return problemsWith(states, diff, branches);
 }
 
-function whereToLook({ temporal, folder, deployment }: World, keep: boolean, print: (line: string) => void): void {
+function whereToLook({ temporal, folder, deployment, production }: World, keep: boolean, print: (line: string) => void): void {
   if (!keep) {
     print('To look around in it, run it again with: npm run demo -- --keep');
     return;
@@ -95,6 +131,8 @@ function whereToLook({ temporal, folder, deployment }: World, keep: boolean, pri
   every step and its history   ${temporal.uiUrl}/namespaces/${temporal.namespace}/workflows
   the same in the terminal     TEMPORAL_ADDRESS=${temporal.address} npx landfall list
   what can be decided          TEMPORAL_ADDRESS=${temporal.address} npx landfall show shop
+  what a service runs          TEMPORAL_ADDRESS=${temporal.address} npx landfall lane web
+  what runs in production      docker ps --filter label=com.docker.compose.project=${production.project}
   the deployment repository    git --git-dir=${deployment.folder} log --all --oneline
   configuration, log, reports  ${folder}`);
 }

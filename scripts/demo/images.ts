@@ -5,7 +5,10 @@ import { type Environment, run } from './run.ts';
 
 /** An image of the demo: what it is for, what is in it, and what it runs. */
 export interface DemoImage {
+  /** Of the repository. */
   readonly name: string;
+  /** Of the folder that it is built in. */
+  readonly build: string;
   readonly about: string;
   /** Contents by path. */
   readonly files: Readonly<Record<string, string>>;
@@ -15,12 +18,14 @@ export interface DemoImage {
 export const demoImages: readonly DemoImage[] = [
   {
     name: 'web',
+    build: 'web',
     about: 'a good one',
     files: { 'www/health': 'well\n' },
     command: 'httpd -f -p 8080 -h /www',
   },
   {
     name: 'shop',
+    build: 'shop',
     about: 'one with a critical vulnerability: minimist 1.2.5',
     files: {
       'www/health': 'well\n',
@@ -30,15 +35,25 @@ export const demoImages: readonly DemoImage[] = [
   },
   {
     name: 'mailer',
+    build: 'mailer',
     about: 'one whose container exits at once',
     files: { 'etc/mailer.conf': 'host=\n' },
     command: "echo 'mailer 2.4.0 starting'; echo 'fatal: no host in /etc/mailer.conf'; exit 3",
   },
 ];
 
+/** Passes every check, and loses its health some seconds after its start: longer than a smoke test takes, shorter than it is watched. */
+export const fadingImage: DemoImage = {
+  name: 'web',
+  build: 'web-fading',
+  about: 'one that passes every check, and turns unhealthy when it is in production',
+  files: { 'www/health': 'well\n', 'www/version': '2\n' },
+  command: 'httpd -p 8080 -h /www; sleep 6; rm /www/health; echo "fatal: lost the database" >&2; exec sleep 100000',
+};
+
 /** Builds an image from busybox for this machine's own architecture. */
 export async function buildImage(image: DemoImage, reference: string, folder: string, env: Environment): Promise<void> {
-  const context = join(folder, image.name);
+  const context = join(folder, image.build);
   const files = join(context, 'files');
   await mkdir(files, { recursive: true });
   for (const [path, text] of Object.entries(image.files)) {

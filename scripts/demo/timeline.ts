@@ -18,12 +18,18 @@ const pollMs = 250;
 export async function followRollouts(
   client: Client,
   followed: readonly Followed[],
-  options: { readonly deadlineMs: number; readonly print: (line: string) => void },
+  options: {
+    readonly deadlineMs: number;
+    /** ISO 8601: a run that began before is an earlier one. */
+    readonly notBefore?: string;
+    readonly print: (line: string) => void;
+  },
 ): Promise<RolloutState[]> {
   const startedAt = Date.now();
   const shown = new Map<string, string>();
   for (;;) {
-    const states = await Promise.all(followed.map(({ rollout }) => stateOf(client, rollout)));
+    const found = await Promise.all(followed.map(({ rollout }) => stateOf(client, rollout)));
+    const states = found.map((state) => (state && state.startedAt < (options.notBefore ?? '') ? undefined : state));
     for (const [index, state] of states.entries()) {
       const name = followed[index]?.name ?? '';
       for (const line of state === undefined ? [] : news(name, state, shown)) options.print(`${elapsed(startedAt)}  ${line}`);

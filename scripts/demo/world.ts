@@ -9,7 +9,8 @@ import { freePort } from '../../src/adapters/ports.ts';
 import { findProcesses } from '../../src/adapters/process-identity.ts';
 import { findTool } from '../../src/adapters/tools.mjs';
 import { createRemote, type GitRemote } from '../../test/support/git-remote.ts';
-import { buildImage, demoImages } from './images.ts';
+import { buildImage, type DemoImage, demoImages, fadingImage } from './images.ts';
+import { createProduction, type Production } from './production.ts';
 import { startDemoRegistry } from './registry.ts';
 import { type Environment, run } from './run.ts';
 
@@ -19,9 +20,10 @@ export interface World {
   /** `HOST/demo`, where the images are pushed to. */
   readonly repositories: string;
   readonly deployment: GitRemote;
+  readonly production: Production;
   readonly temporal: { readonly address: string; readonly namespace: string; readonly uiUrl: string };
-  /** The digest that the registry has for an image's tag `latest`. */
-  push(name: string): Promise<string>;
+  /** Pushes an image as `latest`. @returns the digest that the registry has for that tag */
+  push(image: DemoImage): Promise<string>;
   destroy(): Promise<void>;
 }
 
@@ -59,15 +61,18 @@ async function build({ root, env, say }: Options, undo: (() => Promise<void>)[],
   const registry = await startDemoRegistry({ port: ports.webhooks, path: '/webhook/distribution', token }, env);
   undo.push(() => registry.stop());
   const repositories = `${registry.host}/demo`;
-  const deployment = await createRemote({ files: { 'docker-compose.yml': composeFile(repositories) } });
-  undo.push(() => deployment.destroy());
-
-  say('three images, built from busybox');
   const docker = findTool('docker', env) ?? 'docker';
-  for (const image of demoImages) {
-    const reference = `${repositories}/${image.name}:latest`;
-    undo.push(() => removeImage(docker, reference, env));
-    await buildImage(image, reference, join(folder, 'images'), env);
+  const port = await freePort(loopback);
+  const deployment = await createRemote({ files: { 'docker-compose.yml': composeFile(repositories, port) } });
+  undo.push(() => deployment.destroy());
+  const production = await createProduction({ folder, port, remote: deployment.folder, registry: registry.host, docker, env });
+  undo.push(() => production.destroy());
+
+  say('four images, built from busybox');
+  const localName = (image: DemoImage): string => `${repositories}/${image.name}:${image.build}`;
+  for (const image of [...demoImages, fadingImage]) {
+    undo.push(() => removeImage(docker, localName(image), env));
+    await buildImage(image, localName(image), join(folder, 'images'), env);
   }
 
   say('Landfall, with its own Temporal server');
@@ -75,25 +80,28 @@ async function build({ root, env, say }: Options, undo: (() => Promise<void>)[],
   await cp(join(root, 'test/support/trivy-db/db'), join(folder, 'trivy/db'), { recursive: true });
   await writeFile(
     join(folder, 'landfall.yaml'),
-    configuration({ registry: registry.host, deployment: deployment.folder, ...ports }),
+    configuration({ registry: registry.host, deployment: deployment.folder, production, ...ports }),
   );
   const service = await startService(root, folder, { ...env, DEMO_REGISTRY_TOKEN: token });
   undo.push(() => stopService(service, folder));
   const temporal = JSON.parse(await readFile(join(folder, 'data/temporal.json'), 'utf8'));
 
-  const push = async (name: string): Promise<string> => {
-    await run(docker, ['push', '--quiet', `${repositories}/${name}:latest`], { env });
-    return digestOf(`http://${registry.host}/v2/demo/${name}/manifests/latest`);
+  const push = async (image: DemoImage): Promise<string> => {
+    const latest = `${repositories}/${image.name}:latest`;
+    await run(docker, ['tag', localName(image), latest], { env });
+    await run(docker, ['push', '--quiet', latest], { env });
+    await run(docker, ['rmi', latest], { env });
+    return digestOf(`http://${registry.host}/v2/demo/${image.name}/manifests/latest`);
   };
-  return { folder, repositories, deployment, temporal, push, destroy };
+  return { folder, repositories, deployment, production, temporal, push, destroy };
 }
 
-function composeFile(repositories: string): string {
+function composeFile(repositories: string, port: number): string {
   return `# What runs in production. Landfall proposes changes to it.
 services:
   web:
     image: ${repositories}/web:1.0.0   # the shop window
-    ports: ["8080:8080"]
+    ports: ["127.0.0.1:${port}:8080"]
     restart: unless-stopped
 
   shop:
@@ -106,12 +114,13 @@ services:
 interface Places {
   readonly registry: string;
   readonly deployment: string;
+  readonly production: Production;
   readonly webhooks: number;
   readonly operators: number;
   readonly temporal: number;
 }
 
-function configuration({ registry, deployment, webhooks, operators, temporal }: Places): string {
+function configuration({ registry, deployment, production, webhooks, operators, temporal }: Places): string {
   return `listen: { webhooks: "0.0.0.0:${webhooks}", operators: "127.0.0.1:${operators}" }
 receivers:
   distribution: { token: env:DEMO_REGISTRY_TOKEN }
@@ -130,6 +139,10 @@ services:
   - image: "${registry}/demo/web"
     tags: [latest]
     smoke: { http: { port: 8080, path: /health } }
+    merge: auto
+    deploy: { compose: { directory: ${JSON.stringify(production.directory)}, project: ${production.project} } }
+    watch: { http: { url: "${production.url}/health" }, for: 10s, interval: 1s, failures: 1, startPeriod: 10s }
+    rollback: auto
 `;
 }
 

@@ -17,7 +17,7 @@ import { answerOf, dockerServerVersion, hasApt, isRoot, SetUpFailure } from './m
 export const toolsFor = Object.freeze({
   check: [],
   start: ['docker', 'temporal', 'git', 'trivy'],
-  demo: ['docker', 'git', 'busybox', 'docker-registry', 'trivy', 'temporal'],
+  demo: ['docker', 'git', 'busybox', 'docker-registry', 'trivy', 'docker-compose', 'temporal'],
   test: ['docker', 'git', 'busybox', 'docker-registry', 'skopeo', 'trivy', 'docker-compose', 'temporal'],
 });
 

@@ -5,19 +5,37 @@ import type { RateLimited } from '../domain/outcomes.ts';
 /** Well below the heartbeat time-out that workflows set (10 s), so that two may be lost. */
 const beatEveryMs = 3_000;
 
+/** What a step tells of itself while it is at work. */
+export interface Beat {
+  /** What the last attempt noted, before it was cut off; undefined at the first. */
+  readonly before: unknown;
+  /** Goes with every beat from now on, so that an attempt after this one finds it: small, and JSON-safe. */
+  note(details: unknown): void;
+}
+
 /**
  * The boundary between adapters and Temporal. While a step is at work it beats, so that Temporal notices a killed worker within
  * seconds. A `Refusal` becomes a non-retryable failure of the same type, a `RateLimit` becomes an outcome, and everything else stays what
  * it is: something broken, to be tried again.
  */
 export function answering<Input, Outcome>(
-  step: (input: Input) => Promise<Outcome>,
+  step: (input: Input, beat: Beat) => Promise<Outcome>,
 ): (input: Input) => Promise<Outcome | RateLimited> {
   return async (input) => {
     const context = Context.current();
-    const beat = setInterval(() => context.heartbeat(), beatEveryMs);
+    const before: unknown = context.info.heartbeatDetails;
+    // A beat without details would make Temporal forget the last ones.
+    let details = before;
+    const tell = () => (details === undefined ? context.heartbeat() : context.heartbeat(details));
+    const beat = setInterval(tell, beatEveryMs);
     try {
-      return await step(input);
+      return await step(input, {
+        before,
+        note(noted) {
+          details = noted;
+          tell();
+        },
+      });
     } catch (error) {
       if (error instanceof RateLimit) return { kind: 'rate-limited', until: error.until.toISOString() };
       if (error instanceof Refusal) throw failureOf(error);

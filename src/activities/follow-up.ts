@@ -1,9 +1,13 @@
+import { Context } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
 import { WorkflowNotFoundError } from '@temporalio/client';
 import type { Run } from '../domain/lane/state.ts';
 import type { ImageIdentity } from '../domain/outcomes.ts';
-import type { LookUp } from '../workflows/messages.ts';
-import { rolloutId, rolloutStartOptions } from '../workflows/start-options.ts';
+import { type LookUp, type Progress, progressSignal, type RollbackStart, type RolloutStart } from '../workflows/messages.ts';
+import { rollbackStartOptions, rolloutId, rolloutStartOptions, searchAttributes } from '../workflows/start-options.ts';
+
+const waitingRollouts = `WorkflowType = 'rollout' AND ExecutionStatus = 'Running' AND ${searchAttributes.status.name} = 'waiting'`;
+const nudgedAtOnce = 20;
 
 /** What workflows ask of Temporal itself. */
 export function createFollowUps({ client }: { client: Client }) {
@@ -18,6 +22,27 @@ export function createFollowUps({ client }: { client: Client }) {
         client.workflow.start('rollout', rolloutStartOptions({ plan, image, push, ...(asked && { asked }) })),
       );
       return (await Promise.all(started)).map(({ workflowId }) => workflowId);
+    },
+
+    /** A second try finds what the first one started, even where that has ended already. */
+    async startRollback(start: RollbackStart & { readonly workflow: string }): Promise<void> {
+      if (await wasStarted(client, start)) return;
+      await client.workflow.start('rollback', rollbackStartOptions(start));
+    },
+
+    async startPromotion(start: RolloutStart): Promise<void> {
+      await client.workflow.start('rollout', rolloutStartOptions(start));
+    },
+
+    /** Rollouts that end meanwhile, or that the list does not show yet, look by themselves. */
+    async nudgeWaiting(progress: Progress): Promise<void> {
+      const nudges: Promise<void>[] = [];
+      for await (const { workflowId, runId } of client.workflow.list({ query: waitingRollouts })) {
+        nudges.push(nudge(client, { rollout: workflowId, runId }, progress));
+        Context.current().heartbeat();
+        if (nudges.length >= nudgedAtOnce) await Promise.all(nudges.splice(0));
+      }
+      await Promise.all(nudges);
     },
 
     /** Which of these runs have ended, or are unknown to Temporal. */
@@ -35,5 +60,22 @@ async function isRunning(client: Client, { rollout, runId }: Run): Promise<boole
   } catch (error) {
     if (error instanceof WorkflowNotFoundError) return false;
     throw error;
+  }
+}
+
+async function wasStarted(client: Client, { workflow, at }: RollbackStart & { readonly workflow: string }): Promise<boolean> {
+  try {
+    return (await client.workflow.getHandle(workflow).describe()).memo?.at === at;
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return false;
+    throw error;
+  }
+}
+
+async function nudge(client: Client, { rollout, runId }: Run, progress: Progress): Promise<void> {
+  try {
+    await client.workflow.getHandle(rollout, runId).signal(progressSignal, progress);
+  } catch (error) {
+    if (!(error instanceof WorkflowNotFoundError)) throw error;
   }
 }

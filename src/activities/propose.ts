@@ -1,14 +1,16 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
-import { BranchMoved, type Comparison, type Forge } from '../adapters/forge/forge.ts';
+import type { Forge } from '../adapters/forge/forge.ts';
+import { branchOf } from '../domain/branch.ts';
 import { Refusal } from '../domain/failures.ts';
 import type { ImagePush } from '../domain/image-push.ts';
 import { editManifest, readReference } from '../domain/manifest-edit.ts';
-import type { CheckResults, ProposeOutcome, VerifiedImage } from '../domain/outcomes.ts';
+import type { CheckResults, Proposal, ProposeOutcome, VerifiedImage } from '../domain/outcomes.ts';
 import type { ChangePlan, Plan, StagePlan } from '../domain/plan.ts';
-import { commitMessage, isAboutTag, rolloutOfCommit, withdrawalMessage } from '../domain/proposal-commit.ts';
+import { commitMessage, isAboutTag, withdrawalMessage } from '../domain/proposal-commit.ts';
 import { checkTexts, type ProposalSubject, proposalBody, proposalTitle } from '../domain/proposal-text.ts';
 import { compareCandidates, follows, type TagPolicy } from '../domain/tag-policy.ts';
 import { answering } from './boundary.ts';
+import { baseOf, type FileAt, isForeign, shown, uncancelled, whileMoving, writeBranch } from './change-branch.ts';
 
 export interface ProposeInput {
   readonly plan: Plan;
@@ -26,9 +28,6 @@ export interface ProposeDependencies {
   readonly forgeFor: (repository: string) => Forge;
 }
 
-/** How often a branch that moves under our hands is looked at again, before Temporal waits a while. */
-const attempts = 3;
-
 /**
  * Proposes an image to one stage: the branch `landfall/SERVICE-STAGE`, and what the forge makes of it. Whatever an earlier try has
  * done already, it finds: there is one branch and one open change for each service and stage, however often it runs.
@@ -44,13 +43,7 @@ export function createPropose({ forgeFor }: ProposeDependencies) {
         );
       }
       const work = workOn(input, change, uncancelled(forgeFor(change.repository)));
-      for (let attempt = 1; ; attempt += 1) {
-        try {
-          return await proposeOnce(work);
-        } catch (error) {
-          if (!(error instanceof BranchMoved) || attempt === attempts) throw error;
-        }
-      }
+      return whileMoving(() => proposeOnce(work));
     }),
   };
 }
@@ -71,7 +64,7 @@ function workOn(input: ProposeInput, change: ChangePlan, forge: Forge): Work {
     change,
     forge,
     rollout: Context.current().info.workflowExecution?.workflowId ?? '',
-    branch: `landfall/${plan.service}-${stage.name}`,
+    branch: branchOf(plan.service, stage.name),
     subject: { service: plan.service, stage: stage.name, image, push, checks },
   };
 }
@@ -79,7 +72,7 @@ function workOn(input: ProposeInput, change: ChangePlan, forge: Forge): Work {
 async function proposeOnce(work: Work): Promise<ProposeOutcome> {
   const { input, change, forge, branch, subject } = work;
   const { image, plan } = input;
-  const base = await baseOf(work);
+  const base = await baseOf(forge, change);
   const edit = editManifest(base.text, change, image);
   if (edit.text === base.text) {
     await withdraw(work, base);
@@ -88,7 +81,15 @@ async function proposeOnce(work: Work): Promise<ProposeOutcome> {
   const later = input.asked === true ? undefined : laterTag(plan.tags, base.text, change, image);
   if (later !== undefined) return { kind: 'outdated', tag: later };
 
-  const head = await writeBranch(work, base, edit.text);
+  const { head, isTheirs } = await writeBranch({
+    forge,
+    change,
+    branch,
+    base,
+    edited: edit.text,
+    message: commitMessage(plan.service, image, work.rollout),
+    editForeign: (present) => editForeign(work, present),
+  });
   const proposal = await forge.openChange({
     repository: change.repository,
     base: change.base,
@@ -101,31 +102,19 @@ async function proposeOnce(work: Work): Promise<ProposeOutcome> {
     assignees: change.assignees,
   });
   await forge.reportChecks(change.repository, head, checkTexts(subject));
-  return { kind: 'proposed', proposal };
+  if (isTheirs && input.stage.merge === 'auto') await refuseUnlessMergeable(work, proposal);
+  const { text: _, ...values } = edit;
+  return { kind: 'proposed', proposal: { ...proposal, baseCommit: base.commit, ...values } };
 }
 
-interface FileAt {
-  readonly commit: string;
-  readonly text: string;
-}
-
-async function baseOf({ change, forge }: Work): Promise<FileAt> {
-  const { repository, base, file } = change;
-  const commit = await forge.head(repository, base);
-  if (commit === undefined) {
-    throw new Refusal(
-      'ForgeRefused',
-      `expected a branch ${base} in ${shown(repository)}, found none: create it, or set change.base`,
-    );
-  }
-  const text = await forge.readFile(repository, commit, file);
-  if (text === undefined) {
-    throw new Refusal(
-      'FileNotFound',
-      `expected the file ${file} on branch ${base} of ${shown(repository)}, found none: create it, or set change.file`,
-    );
-  }
-  return { commit, text };
+/** What a person committed to the branch is not brought together with the base by us, and without that nothing would ever be merged. */
+async function refuseUnlessMergeable({ change, forge, branch }: Work, proposal: Proposal): Promise<void> {
+  const standing = await forge.standing(change.repository, proposal);
+  if (standing.kind !== 'open' || (standing.mergeable !== 'behind' && standing.mergeable !== 'conflicting')) return;
+  throw new Refusal(
+    'BranchConflict',
+    `${branch} of ${shown(change.repository)} is ${standing.mergeable}, and somebody committed to it: merge ${change.base} into it, or delete the branch, then retry`,
+  );
 }
 
 /** A tag in the base branch that is later than the image's, by the service's own order. */
@@ -133,35 +122,6 @@ function laterTag(policy: TagPolicy, text: string, change: ChangePlan, image: Ve
   return readReference(text, change, image)
     .flatMap(({ reference }) => (reference?.tag === undefined || !follows(policy, reference.tag) ? [] : [reference.tag]))
     .find((tag) => compareCandidates(policy, { tag }, image) > 0);
-}
-
-/** @returns the commit that the branch has in the end */
-async function writeBranch(work: Work, base: FileAt, edited: string): Promise<string> {
-  const { change, forge, branch, input, rollout } = work;
-  const { repository, file } = change;
-  const message = commitMessage(input.plan.service, input.image, rollout);
-  const write = { repository, branch, path: file, message };
-  const head = await forge.head(repository, branch);
-  if (head === undefined) {
-    return forge.commitFile({ ...write, parents: [base.commit], treeOf: base.commit, text: edited });
-  }
-  const comparison = await forge.compare(repository, base.commit, head);
-  const present = await forge.readFile(repository, head, file);
-  if (isForeign(comparison)) {
-    const text = editForeign(work, present);
-    if (text === present) return head;
-    return forge.commitFile({ ...write, expectedHead: head, parents: [head], treeOf: head, text });
-  }
-  const isBehind = comparison.behindBy > 0;
-  if (present === edited && !isBehind) return head;
-  // With the base as second parent and its tree, the branch is up to date without a conflict, and without rewinding it.
-  const parents = isBehind ? [head, base.commit] : [head];
-  return forge.commitFile({ ...write, expectedHead: head, parents, treeOf: base.commit, text: edited });
-}
-
-/** Somebody else than Landfall has committed to the branch. */
-function isForeign({ commits }: Comparison): boolean {
-  return commits.some(({ message }) => rolloutOfCommit(message) === undefined);
 }
 
 /** The file as a person left it on the branch, with the image written into it. */
@@ -201,25 +161,4 @@ async function withdraw({ change, forge, branch, input, rollout }: Work, base: F
     text: base.text,
     message: withdrawalMessage(input.plan.service, input.image, rollout),
   });
-}
-
-/** Stops before the next call to the forge once the activity is cancelled: what was done so far, a retry finds. */
-function uncancelled(forge: Forge): Forge {
-  const guarded = <Result>(call: () => Promise<Result>): Promise<Result> => {
-    const { cancellationSignal } = Context.current();
-    return cancellationSignal.aborted ? Promise.reject(cancellationSignal.reason) : call();
-  };
-  return {
-    head: (...args) => guarded(() => forge.head(...args)),
-    readFile: (...args) => guarded(() => forge.readFile(...args)),
-    compare: (...args) => guarded(() => forge.compare(...args)),
-    commitFile: (...args) => guarded(() => forge.commitFile(...args)),
-    openChange: (...args) => guarded(() => forge.openChange(...args)),
-    reportChecks: (...args) => guarded(() => forge.reportChecks(...args)),
-  };
-}
-
-/** A remote's address without the credentials that somebody may have written into it. */
-function shown(repository: string): string {
-  return repository.replace(/^([a-z]+:\/\/)[^/@]*@/i, '$1');
 }

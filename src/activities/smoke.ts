@@ -2,7 +2,7 @@ import { CancelledFailure, Context } from '@temporalio/activity';
 import type Docker from 'dockerode';
 import { withCleanUp } from '../adapters/docker/clean-up.ts';
 import type { Credentials } from '../adapters/docker/images.ts';
-import { createImages } from '../adapters/docker/images.ts';
+import { sharedImages } from '../adapters/docker/images.ts';
 import type { SmokeRun } from '../adapters/docker/labels.ts';
 import type { HostReach } from '../adapters/docker/reach.ts';
 import { smokeTest } from '../adapters/docker/smoke-test.ts';
@@ -42,7 +42,7 @@ export function createSmoke(dependencies: SmokeDependencies): SmokeActivities {
   if (dependencies.hostReach === 'network' && dependencies.ownContainer === undefined) {
     throw new Error("a worker that reaches containers by network has to know its own container's id: see workerReach");
   }
-  const images = createImages(dependencies.docker);
+  const images = sharedImages(dependencies.docker);
   const now = dependencies.now ?? (() => new Date());
   return {
     smoke: answering(async (input: SmokeInput) => {

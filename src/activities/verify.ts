@@ -18,6 +18,8 @@ export interface VerifyDependencies {
 export interface VerifyInput {
   readonly plan: Plan;
   readonly image: ImageIdentity;
+  /** The digest itself is asked for, whatever the tag points to by now: an operator wants this very image. */
+  readonly byDigest?: boolean;
 }
 
 export interface Verify {
@@ -46,11 +48,11 @@ export function createVerify({
 async function verifyImage(
   registry: Registry,
   patience: Patience,
-  { plan, image }: VerifyInput,
+  { plan, image, byDigest }: VerifyInput,
 ): Promise<Exclude<VerifyOutcome, RateLimited>> {
-  const { repository, tag } = image;
-  const manifest = await registry.manifest(repository, tag);
-  if (manifest === undefined) throw notInRegistry(formatReference({ repository, tag }), patience);
+  const { repository, tag, digest } = image;
+  const manifest = await registry.manifest(repository, byDigest ? digest : tag);
+  if (manifest === undefined) throw notInRegistry(formatReference(byDigest ? image : { repository, tag }), patience);
   if (!belongsTo(image.digest, manifest)) return { kind: 'moved', digest: manifest.digest };
   try {
     const description = await describeImage(registry, repository, manifest, plan.platforms);

@@ -41,7 +41,8 @@ export async function ownFolder(folder: string): Promise<() => Promise<void>> {
   }
 }
 
-async function makeClaim(folder: string): Promise<{ readonly name: string; release(): Promise<void> }> {
+/** A claim of this process on an existing folder, which everybody can see when this ends. */
+export async function makeClaim(folder: string): Promise<{ readonly name: string; release(): Promise<void> }> {
   const name = `owner-${randomUUID().slice(0, 8)}.sock`;
   const server = createServer((socket) => {
     // Whoever asks may be gone before it has the answer.
@@ -65,7 +66,7 @@ async function makeClaim(folder: string): Promise<{ readonly name: string; relea
 }
 
 /** Who else has or wants the folder, in words. Claims of the dead are removed: their names are random, so nobody takes one up again. */
-async function otherClaim(folder: string, own: string): Promise<string | undefined> {
+export async function otherClaim(folder: string, own?: string): Promise<string | undefined> {
   const names = (await readdir(folder)).filter((name) => claimName.test(name) && name !== own);
   for (const name of names) {
     const said = await inShort(folder, (short) => ask(join(short, name)));

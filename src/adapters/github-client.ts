@@ -147,6 +147,8 @@ function wholeAnswers(timeoutMs: number): typeof fetch {
     const body = await answer.arrayBuffer();
     const { status, statusText, headers } = answer;
     // The answers without a body may not even be given an empty one.
-    return new Response(body.byteLength === 0 ? null : body, { status, statusText, headers });
+    const whole = new Response(body.byteLength === 0 ? null : body, { status, statusText, headers });
+    // One that is made by hand has none, and octokit's paginate reads it.
+    return Object.defineProperty(whole, 'url', { value: answer.url });
   };
 }

@@ -24,6 +24,25 @@ export function classify(error: unknown, nowMs: number): unknown {
   return new Refusal(type, `${explanation(error)} (${request(error)})`, [], { cause: error });
 }
 
+/**
+ * The same for an error of octokit's `graphql`, whose answers are 200 and say in their body what is wrong, by a `type` each.
+ * @see https://docs.github.com/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api
+ */
+export function classifyGraphql(error: unknown, nowMs: number): unknown {
+  const errors = error instanceof Error && error.name === 'GraphqlResponseError' ? property(error, 'errors') : undefined;
+  if (!Array.isArray(errors)) return error;
+  const types = errors.map((each: unknown) => property(each, 'type'));
+  if (types.includes('RATE_LIMITED')) {
+    const reset = Number(property(property(error, 'headers'), 'x-ratelimit-reset'));
+    const until = reset > 0 ? new Date(Math.max(reset * 1000, nowMs) + 1000) : retryAfter(null, nowMs);
+    return new RateLimit('GitHub asks us to wait', until);
+  }
+  // Without a type it is a mistake of GitHub's, or of ours: trying again may help with the one, and a person sees the other.
+  if (types.every((type) => type === undefined)) return error;
+  const said = errors.map((each: unknown) => String(property(each, 'message') ?? JSON.stringify(each))).join(': ');
+  return new Refusal('ForgeRefused', `GitHub refuses this: ${said.slice(0, 500)} (GraphQL)`, [], { cause: error });
+}
+
 /** Whether this is GitHub's answer with the status, classified or not. */
 export function answeredWith(error: unknown, status: number): boolean {
   const answer = error instanceof Refusal ? error.cause : error;

@@ -1,10 +1,11 @@
-import { type Client, isGrpcServiceError, ServiceError } from '@temporalio/client';
+import { type Client, isGrpcServiceError } from '@temporalio/client';
 import { formatReference } from '../domain/image-reference.ts';
 import type { LookUp, RolloutStart } from '../workflows/messages.ts';
 import { resolveStartOptions, rolloutStartOptions } from '../workflows/start-options.ts';
 import type { Log } from './errors.ts';
 import { type PlanFinders, planStarts, type ReceivedPushes } from './plan-starts.ts';
 import { Problem } from './problem.ts';
+import { causeOf, defaultDeadlineMs, inBatches, inTime, isTemporalFailure, reasonOf } from './temporal-in-time.ts';
 
 /** What Temporal has: a rollout (by its workflow id), or a look-up of what a service's tags point to now. */
 export interface AcceptedPush {
@@ -33,10 +34,6 @@ export interface AcceptDependencies extends PlanFinders {
 
 export type AcceptPushes = (received: ReceivedPushes) => Promise<AcceptedPushes>;
 
-/** The client's own default takes 20 s to fail; senders give up after 10 (GitHub). */
-const defaultDeadlineMs = 5_000;
-/** The client may sleep between two tries when the deadline passes. */
-const graceMs = 500;
 /** A request has one push, rarely a handful; this bounds what a huge one does to Temporal. */
 const startsAtOnce = 8;
 const retryAfterSeconds = 10;
@@ -55,10 +52,7 @@ export function createAcceptPushes(dependencies: AcceptDependencies): AcceptPush
       ...lookUps.map((lookUp) => lookUpStart(client, lookUp)),
     ].map((start) => () => tryStart(start, dependencies));
     try {
-      const tried = await within(deadlineMs + graceMs, () =>
-        client.withDeadline(Date.now() + deadlineMs, () => inBatches(starts, startsAtOnce)),
-      );
-      return sorted(tried);
+      return sorted(await inTime(client, deadlineMs, () => inBatches(starts, startsAtOnce)));
     } catch (error) {
       throw unavailable(error, log);
     }
@@ -115,33 +109,6 @@ function sorted(tried: readonly Tried[]): AcceptedPushes {
   return { rollouts: of('rollouts'), resolving: of('resolving'), ...(refused.length > 0 && { refused }) };
 }
 
-/** All of a batch are over before the next begins or an error is thrown, so nothing goes on behind an answer. */
-async function inBatches<Result>(tasks: readonly (() => Promise<Result>)[], size: number): Promise<Result[]> {
-  const results: Result[] = [];
-  for (let first = 0; first < tasks.length; first += size) {
-    const settled = await Promise.allSettled(tasks.slice(first, first + size).map((task) => task()));
-    for (const outcome of settled) {
-      if (outcome.status === 'rejected') throw outcome.reason;
-      results.push(outcome.value);
-    }
-  }
-  return results;
-}
-
-class DeadlinePassed extends Error {}
-
-async function within<Result>(milliseconds: number, work: () => Promise<Result>): Promise<Result> {
-  let timer: NodeJS.Timeout | undefined;
-  const deadline = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new DeadlinePassed(`no answer within ${milliseconds} ms`)), milliseconds);
-  });
-  try {
-    return await Promise.race([work(), deadline]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
 /** gRPC's INVALID_ARGUMENT: https://grpc.io/docs/guides/status-codes/ */
 const invalidArgument = 3;
 
@@ -150,21 +117,10 @@ function isCalledInvalid(error: unknown): boolean {
   return isGrpcServiceError(cause) && cause.code === invalidArgument;
 }
 
-/** What is no answer of Temporal's is a defect of ours, and stays one. */
 function unavailable(error: unknown, log: Log): unknown {
-  if (!(error instanceof ServiceError || error instanceof DeadlinePassed || isGrpcServiceError(error))) return error;
+  if (!isTemporalFailure(error)) return error;
   log.error({ reason: reasonOf(error) }, 'a push could not be stored: Temporal did not take its workflow');
   return new Problem(503, 'unavailable', 'The push could not be stored, so nothing was started. Send it again later.', {
     'Retry-After': String(retryAfterSeconds),
   });
-}
-
-function causeOf(error: unknown): unknown {
-  return error instanceof ServiceError ? (error.cause ?? error) : error;
-}
-
-function reasonOf(error: unknown): string {
-  const cause = causeOf(error);
-  if (isGrpcServiceError(cause)) return `${cause.code}: ${cause.details}`;
-  return cause instanceof Error ? cause.message : String(cause);
 }

@@ -4,6 +4,7 @@ import type { AcceptPushes } from './accept-pushes.ts';
 import type { Audit } from './audit.ts';
 import { type BodyLimits, discardRest } from './body.ts';
 import { answerErrors, type Log } from './errors.ts';
+import type { ForwardProgress } from './forward-progress.ts';
 import type { Metrics } from './metrics.ts';
 import { Problem } from './problem.ts';
 import { receive } from './receive.ts';
@@ -14,6 +15,7 @@ import type { RequestState } from './request-state.ts';
 export interface WebhookAppDependencies {
   readonly receivers: readonly Receiver[];
   readonly acceptPushes: AcceptPushes;
+  readonly forwardProgress: ForwardProgress;
   readonly audit: Audit;
   readonly metrics: Metrics;
   readonly log: Log;

@@ -18,6 +18,8 @@ export interface AuditEntry {
   /** Workflow ids. */
   readonly rollouts: readonly string[];
   readonly resolving: readonly string[];
+  /** Rollouts that were told to look again; absent where the request was about a push. */
+  readonly progress?: readonly string[];
   /** Why nothing was started. */
   readonly ignored?: string;
   readonly remote_address?: string;

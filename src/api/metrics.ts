@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client';
 import type { AcceptedPushes } from './accept-pushes.ts';
+import type { Nudged } from './forward-progress.ts';
 import type { RequestOutcome } from './problem.ts';
 
 /** Figures of one process, in a registry of its own. */
@@ -8,6 +9,7 @@ export interface Metrics {
   /** @param source a receiver's name, or `none` for a path that is nobody's */
   requestAnswered(source: string, outcome: RequestOutcome, seconds: number): void;
   pushesAccepted(accepted: AcceptedPushes): void;
+  progressForwarded(nudged: readonly Nudged[]): void;
 }
 
 export function createMetrics(): Metrics {
@@ -39,6 +41,12 @@ export function createMetrics(): Metrics {
     labelNames: ['service'],
     registers: [registry],
   });
+  const progress = new Counter({
+    name: 'landfall_progress_forwarded_total',
+    help: 'Rollouts that were told by a webhook that something at their forge has moved, by service.',
+    labelNames: ['service'],
+    registers: [registry],
+  });
   return {
     registry,
     requestAnswered: (source, outcome, seconds) => {
@@ -48,6 +56,9 @@ export function createMetrics(): Metrics {
     pushesAccepted: (accepted) => {
       for (const { service } of accepted.rollouts) rollouts.inc({ service });
       for (const { service } of accepted.resolving) lookUps.inc({ service });
+    },
+    progressForwarded: (nudged) => {
+      for (const { service } of nudged) progress.inc({ service });
     },
   };
 }

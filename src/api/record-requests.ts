@@ -18,9 +18,10 @@ export function recordRequests({ receivers, audit, metrics, now }: RecordDepende
     await next();
     const milliseconds = performance.now() - begun;
     const source = receivers.find(({ path }) => path === context.path)?.source ?? 'none';
-    const { outcome = 'failed', accepted } = context.state;
+    const { outcome = 'failed', accepted, nudged } = context.state;
     metrics.requestAnswered(source, outcome, milliseconds / 1000);
     if (accepted !== undefined) metrics.pushesAccepted(accepted);
+    if (nudged !== undefined) metrics.progressForwarded(nudged);
     audit({
       timestamp: now().toISOString(),
       event_type: 'webhook_received',
@@ -34,12 +35,13 @@ export function recordRequests({ receivers, audit, metrics, now }: RecordDepende
   };
 }
 
-type Said = Pick<AuditEntry, 'delivery' | 'event' | 'action' | 'repository' | 'service' | 'rollouts' | 'resolving' | 'ignored'>;
+type Said = Omit<AuditEntry, 'timestamp' | 'event_type' | 'source' | 'outcome' | 'status' | 'remote_address' | 'duration_ms'>;
 
-function whatItSaid({ parsed, accepted, ignored }: RequestContext['state']): Said {
+function whatItSaid({ parsed, accepted, nudged, ignored }: RequestContext['state']): Said {
   const { rollouts = [], resolving = [] } = accepted ?? {};
-  const services = joined([...rollouts, ...resolving].map(({ service }) => service));
-  const repositories = joined((parsed?.pushes ?? []).map(({ repository }) => repository));
+  const services = joined([...rollouts, ...resolving, ...(nudged ?? [])].map(({ service }) => service));
+  const about = [...(parsed?.pushes ?? []), ...(parsed?.progress === undefined ? [] : [parsed.progress])];
+  const repositories = joined(about.map(({ repository }) => repository));
   return {
     ...(parsed === undefined ? {} : { delivery: parsed.deliveryId, event: parsed.event }),
     ...(parsed?.action === undefined ? {} : { action: parsed.action }),
@@ -47,6 +49,7 @@ function whatItSaid({ parsed, accepted, ignored }: RequestContext['state']): Sai
     ...(services === '' ? {} : { service: services }),
     rollouts: rollouts.map(({ id }) => id),
     resolving: resolving.map(({ id }) => id),
+    ...(nudged === undefined ? {} : { progress: nudged.map(({ id }) => id) }),
     ...(ignored === undefined ? {} : { ignored }),
   };
 }

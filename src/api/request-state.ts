@@ -1,5 +1,6 @@
 import type { ParameterizedContext } from 'koa';
 import type { AcceptedPushes } from './accept-pushes.ts';
+import type { Nudged } from './forward-progress.ts';
 import type { RequestOutcome } from './problem.ts';
 import type { ParsedRequest } from './receivers/receiver.ts';
 
@@ -9,6 +10,8 @@ export interface RequestState {
   /** Set once the request is authentic and understood: nothing that anybody else says is written down. */
   parsed?: ParsedRequest;
   accepted?: AcceptedPushes;
+  /** The rollouts that were told to look again. */
+  nudged?: readonly Nudged[];
   /** Why nothing was started. */
   ignored?: string;
 }

@@ -1,15 +1,17 @@
 import { type Client, WorkflowNotFoundError, WorkflowUpdateRPCTimeoutOrCancelledError } from '@temporalio/client';
 import type { Decision, RolloutState } from '../domain/rollout-state.ts';
-import { abortUpdate, rejectUpdate, retryUpdate, skipUpdate } from '../workflows/messages.ts';
+import { abortUpdate, approveUpdate, rejectUpdate, retryUpdate, skipUpdate } from '../workflows/messages.ts';
 import { answeredInTime, temporalPlace, withClient } from './connection.ts';
+import { decisionMaker } from './decision-maker.ts';
 import { CommandFailure, UsageFailure } from './failure.ts';
 import { readRollout } from './rollout-now.ts';
 import { findRollout, parsePrefix, rolloutRow, shortId } from './rollouts.ts';
 import { noWorker } from './service-errors.ts';
 import { plain, type Surroundings } from './terminal.ts';
 
-export type Verb = 'retry' | 'skip' | 'reject' | 'abort';
+export type Verb = 'approve' | 'retry' | 'skip' | 'reject' | 'abort';
 const nameOf: Readonly<Record<Verb, string>> = {
+  approve: approveUpdate.name,
   retry: retryUpdate.name,
   skip: skipUpdate.name,
   reject: rejectUpdate.name,
@@ -20,6 +22,8 @@ export interface DecideOptions {
   readonly config: string;
   readonly stage?: string;
   readonly reason?: string;
+  /** Name of the operator, where it is not that of the surroundings. */
+  readonly as?: string;
   readonly json?: boolean;
   /** Aborts without asking whether that is meant. */
   readonly yes?: boolean;
@@ -27,9 +31,9 @@ export interface DecideOptions {
 
 /** Decisions are answered by a worker at once; this leaves it time to replay the rollout first. */
 const answerWithinMs = 15_000;
-const pastTense = { retry: 'retried', skip: 'skipped', reject: 'rejected', abort: 'being aborted' } as const;
+const pastTense = { approve: 'approved', retry: 'retried', skip: 'skipped', reject: 'rejected', abort: 'being aborted' } as const;
 
-/** `landfall retry|skip|reject ROLLOUT [STEP]` and `landfall abort ROLLOUT`. */
+/** `landfall retry|skip|reject ROLLOUT [STEP]`, `landfall approve ROLLOUT` and `landfall abort ROLLOUT`. */
 export async function decide(
   verb: Verb,
   { rollout: text, step }: { readonly rollout: string; readonly step?: string },
@@ -41,23 +45,45 @@ export async function decide(
   if (verb === 'skip' && !reason) {
     throw new UsageFailure('a skip is a waiver and needs a reason: landfall skip ROLLOUT STEP --reason TEXT');
   }
+  const maker = decisionMaker(options.as, surroundings);
   const decision: Decision = {
     ...(step === undefined ? {} : { step }),
     ...(options.stage === undefined ? {} : { stage: options.stage }),
     ...(reason ? { reason } : {}),
-    by: surroundings.operator,
   };
   await withClient(temporalPlace(options.config, surroundings), async (client) => {
     const rollout = await findRollout(client, prefix);
     if (verb === 'abort' && !options.yes) await confirmAbort(rollout, surroundings);
-    await send(client, rollout, verb, decision);
-    const decided = `${shortId(rollout)}: ${step === undefined ? '' : `${step} `}${pastTense[verb]} by ${surroundings.operator}`;
+    const about = await aboutRun(client, rollout, verb);
+    const signed = await maker.sign(verb, about.at, { ...decision, ...about.bound });
+    await send(client, about.at, verb, signed);
+    const what = about.bound.digest ?? step;
+    const decided = `${shortId(rollout)}: ${what === undefined ? '' : `${what} `}${pastTense[verb]} by ${maker.shown}`;
     if (!options.json) surroundings.print(decided);
     // The update itself answers with the state from before the rollout went on.
     const { state } = await readRollout(client, rollout);
     if (options.json) surroundings.print(JSON.stringify({ rollout, ...state }, null, 2));
     else surroundings.print(`now ${describeStatus(state)}`);
   });
+}
+
+interface RunAt {
+  readonly rollout: string;
+  readonly runId: string;
+}
+
+/** The very run that a decision is for, and what else it is bound to: an approval says which digest it approves. */
+async function aboutRun(
+  client: Client,
+  rollout: string,
+  verb: Verb,
+): Promise<{ readonly at: RunAt; readonly bound: Pick<Decision, 'digest'> }> {
+  if (verb !== 'approve') {
+    const { runId } = await answeredInTime(client, answerWithinMs, () => client.workflow.getHandle(rollout).describe());
+    return { at: { rollout, runId }, bound: {} };
+  }
+  const { runId, state } = await readRollout(client, rollout);
+  return { at: { rollout, runId }, bound: { digest: state.image.digest } };
 }
 
 async function confirmAbort(rollout: string, { confirm }: Surroundings): Promise<void> {
@@ -69,8 +95,8 @@ function describeStatus({ status, reason }: RolloutState): string {
   return reason === undefined ? status : `${status}: ${plain(reason)}`;
 }
 
-async function send(client: Client, rollout: string, verb: Verb, decision: Decision): Promise<void> {
-  const handle = client.workflow.getHandle(rollout);
+async function send(client: Client, { rollout, runId }: RunAt, verb: Verb, decision: Decision): Promise<void> {
+  const handle = client.workflow.getHandle(rollout, runId);
   try {
     await answeredInTime(client, answerWithinMs, () =>
       handle.executeUpdate<RolloutState, [Decision]>(nameOf[verb], { args: [decision] }),

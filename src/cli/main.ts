@@ -60,6 +60,7 @@ export function allowClosedPipes(...streams: readonly NodeJS.WriteStream[]): voi
 
 /** In a container the user id may have no name. */
 function operatorName(env: Environment): string {
+  if (env.LANDFALL_OPERATOR) return env.LANDFALL_OPERATOR;
   try {
     return userInfo().username;
   } catch (error) {

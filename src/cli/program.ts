@@ -1,8 +1,10 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { ends, type RolloutStatus } from '../domain/rollout-state.ts';
 import type { CheckOptions } from './config-command.ts';
-import type { DecideOptions, Verb } from './decide-command.ts';
+import { addDecisions, rolloutArgument } from './decision-program.ts';
+import { addLaneCommands } from './lane-program.ts';
 import type { ListOptions } from './list-command.ts';
+import { configOption, jsonOption } from './options.ts';
 import type { ShowOptions } from './show-command.ts';
 import type { Surroundings } from './terminal.ts';
 import type { TriggerOptions } from './trigger-command.ts';
@@ -20,17 +22,13 @@ export function createProgram(surroundings: Surroundings, setExitCode: (code: nu
   addConfig(program, surroundings, setExitCode);
   addList(program, surroundings);
   addShow(program, surroundings);
-  for (const verb of ['retry', 'skip', 'reject'] as const) addDecision(program, verb, surroundings);
-  addAbort(program, surroundings);
+  addDecisions(program, surroundings);
+  addLaneCommands(program, surroundings);
   addTrigger(program, surroundings);
   return program;
 }
 
 const statuses: readonly RolloutStatus[] = ['running', 'waiting', 'blocked', ...ends];
-/** The same default as the service's own. */
-const configOption = ({ env }: Surroundings) =>
-  new Option('-c, --config <file>', 'configuration file').default(env.LANDFALL_CONFIG ?? 'landfall.yaml');
-const jsonOption = () => new Option('--json', 'print JSON');
 
 function addConfig(program: Command, surroundings: Surroundings, setExitCode: (code: number) => void): void {
   const config = program.command('config').description('the configuration file');
@@ -53,14 +51,9 @@ function addConfig(program: Command, surroundings: Surroundings, setExitCode: (c
 function addList(program: Command, surroundings: Surroundings): void {
   program
     .command('list')
-    .description('list rollouts, the newest first')
+    .description('list rollouts and the roll-backs that operators asked for, the newest first')
     .option('-s, --service <name>', 'only those of this service')
-    .addOption(
-      new Option(
-        '--status <status>',
-        'only those with this status; no rollout of this version ends rolled-back or failed',
-      ).choices(statuses),
-    )
+    .addOption(new Option('--status <status>', 'only those with this status').choices(statuses))
     .option('-n, --limit <number>', 'at most so many', parseLimit, 20)
     .option('--all-runs', 'earlier runs of a rollout too, not only the newest')
     .addOption(jsonOption())
@@ -77,47 +70,6 @@ function addShow(program: Command, surroundings: Surroundings): void {
     .addOption(configOption(surroundings))
     .action(async (rollout: string, options: ShowOptions) =>
       (await import('./show-command.ts')).show(rollout, options, surroundings),
-    );
-}
-
-const rolloutArgument = 'id of the rollout, or any beginning of it that only one has';
-const decisions = {
-  retry: 'try a blocked step again',
-  skip: 'go on without a blocked step: a waiver, which needs a reason',
-  reject: 'end the rollout because of a blocked step, and quarantine its digest',
-} as const satisfies Partial<Record<Verb, string>>;
-
-function addDecision(program: Command, verb: keyof typeof decisions, surroundings: Surroundings): void {
-  program
-    .command(verb)
-    .description(decisions[verb])
-    .argument('<rollout>', rolloutArgument)
-    .argument('[step]', 'the step, where more than one is blocked')
-    .option('--stage <name>', 'the stage of the step')
-    .option('--reason <text>', 'why')
-    .addOption(jsonOption())
-    .addOption(configOption(surroundings))
-    .action(async (rollout: string, step: string | undefined, options: DecideOptions) =>
-      (await import('./decide-command.ts')).decide(
-        verb,
-        { rollout, ...(step === undefined ? {} : { step }) },
-        options,
-        surroundings,
-      ),
-    );
-}
-
-function addAbort(program: Command, surroundings: Surroundings): void {
-  program
-    .command('abort')
-    .description('stop a rollout, wherever it is')
-    .argument('<rollout>', rolloutArgument)
-    .option('--reason <text>', 'why')
-    .option('-y, --yes', 'do not ask whether it is meant')
-    .addOption(jsonOption())
-    .addOption(configOption(surroundings))
-    .action(async (rollout: string, options: DecideOptions) =>
-      (await import('./decide-command.ts')).decide('abort', { rollout }, options, surroundings),
     );
 }
 

@@ -8,6 +8,7 @@ import { noWorker } from './service-errors.ts';
 
 /** What is known of a rollout at this moment: what it says itself, and what only Temporal knows. */
 export interface RolloutNow {
+  readonly runId: string;
   /** `running`, `completed`, or how Temporal ended it from outside. */
   readonly execution: string;
   readonly state: RolloutState;
@@ -34,7 +35,8 @@ export async function readRollout(client: Client, rollout: string): Promise<Roll
   const handle = client.workflow.getHandle(rollout);
   const description = await answeredInTime(client, answerWithinMs, () => handle.describe());
   const { name } = description.status;
-  const known = { execution: statusOf(name, name.toLowerCase()), retries: retriesIn(description) };
+  const { runId } = description;
+  const known = { runId, execution: statusOf(name, name.toLowerCase()), retries: retriesIn(description) };
   if (name === 'COMPLETED') {
     return { ...known, state: (await answeredInTime(client, answerWithinMs, () => handle.result())) as RolloutState };
   }

@@ -1,7 +1,8 @@
-import type { SmokeFailure } from '../domain/outcomes.ts';
-import { ends, type RolloutState, type StepState, skippableSteps } from '../domain/rollout-state.ts';
+import { nameOfPerson } from '../domain/person.ts';
+import { type Approval, ends, type RolloutState, type StepState, skippableSteps } from '../domain/rollout-state.ts';
 import type { Retry, RolloutNow } from './rollout-now.ts';
 import { shortId } from './rollouts.ts';
+import { detailLines } from './step-details.ts';
 import { coloured, formatDuration, plain, type Surroundings, table } from './terminal.ts';
 
 /** A rollout as `landfall show` prints it: what it is, its steps, what blocks it, and what can be done. */
@@ -10,7 +11,7 @@ export function describeRollout(
   { execution, state, retries }: RolloutNow,
   surroundings: Pick<Surroundings, 'width' | 'env'>,
 ): string[] {
-  const { image, steps, proposals } = state;
+  const { image, steps, proposals, approvals = {} } = state;
   const isOutside = execution !== 'running' && execution !== 'completed';
   const took = Date.parse(state.endedAt ?? new Date().toISOString()) - Date.parse(state.startedAt);
   const head = [
@@ -25,6 +26,9 @@ export function describeRollout(
     ],
     ['started', `${state.startedAt} (${state.endedAt === undefined ? 'for' : 'took'} ${formatDuration(took)})`],
     ...Object.entries(proposals).map(([stage, { url }]) => [`proposal`, `${stage}: ${url}`]),
+    ...Object.entries(approvals).flatMap(([stage, given]) =>
+      given.map((approval) => ['approved', `${stage}: ${approvalText(approval)}`]),
+    ),
   ];
   const rows = steps.map((step) => [
     `  ${stepName(step)}`,
@@ -40,6 +44,11 @@ export function describeRollout(
     ...steps.filter(({ status }) => status === 'blocked').flatMap(describeBlock),
     ...(next.length === 0 ? [] : ['', 'what can be done:', ...next.map((command) => `  ${command}`)]),
   ];
+}
+
+function approvalText({ by, reason, at, verified, way }: Approval): string {
+  const how = way === 'review' ? ' by a review' : '';
+  return `${nameOfPerson({ by: plain(by), verified })}${how}, ${at}${reason === undefined ? '' : `: ${plain(reason)}`}`;
 }
 
 function stepName({ step, stage }: StepState): string {
@@ -59,60 +68,26 @@ function stepDuration({ startedAt, endedAt }: StepState): string {
 
 /** What a person should see of a blocked step: findings as a table, log lines as they are, anything else as JSON. */
 function describeBlock(step: StepState): string[] {
-  const details = detailsOf(step.details);
+  const details = detailLines(step.details);
   const title = `${stepName(step)} is blocked${step.failure === undefined ? '' : ` (${step.failure})`}${details.length === 0 ? '' : ':'}`;
   return ['', title, ...details.map((line) => `  ${line}`)];
-}
-
-function detailsOf(details: unknown): string[] {
-  // A failure's details are a list; nearly always of one.
-  if (Array.isArray(details)) return details.flatMap(detailsOf);
-  if (details === undefined || details === null) return [];
-  if (typeof details !== 'object') return String(details).split('\n');
-  if ('worst' in details && Array.isArray(details.worst)) return findingsTable(details.worst);
-  if ('log' in details && typeof details.log === 'string') return smokeLog({ platform: '', ...details, log: details.log });
-  return JSON.stringify(details, null, 2).split('\n');
-}
-
-function findingsTable(findings: readonly unknown[]): string[] {
-  const cell = (finding: unknown, key: string): string => {
-    const value =
-      typeof finding === 'object' && finding !== null ? Object.entries(finding).find(([name]) => name === key)?.[1] : undefined;
-    return value === undefined ? '' : String(value);
-  };
-  const fixed = (finding: unknown): string =>
-    cell(finding, 'fixed') === '' ? 'no fix yet' : `fixed in ${cell(finding, 'fixed')}`;
-  return table(
-    findings.map((finding) => [
-      cell(finding, 'severity'),
-      cell(finding, 'id'),
-      `${cell(finding, 'where')} ${cell(finding, 'installed')}`.trim(),
-      cell(finding, 'kind') === 'secret' ? 'secret' : fixed(finding),
-      cell(finding, 'platform'),
-      cell(finding, 'title'),
-    ]),
-  );
-}
-
-function smokeLog({ platform, exitCode, outOfMemory, log }: SmokeFailure): string[] {
-  const facts = [
-    ...(platform === '' ? [] : [`platform ${platform}`]),
-    ...(exitCode === undefined ? [] : [`exit code ${exitCode}`]),
-    ...(outOfMemory === true ? ['out of memory'] : []),
-  ];
-  const lines = log.trimEnd() === '' ? ['(no log lines)'] : log.trimEnd().split('\n');
-  return [...(facts.length === 0 ? [] : [facts.join(', ')]), ...lines.map((line) => `| ${line}`)];
 }
 
 function nextCommands(rollout: string, { status, steps }: RolloutState): string[] {
   if (ends.some((end) => end === status)) return [];
   const id = shortId(rollout);
-  const decisions = steps
-    .filter((step) => step.status === 'blocked')
-    .flatMap(({ step, stage }) => {
-      const at = `${id} ${step}${stage === undefined ? '' : ` --stage ${stage}`}`;
-      const skip = skippableSteps.includes(step) ? [`landfall skip ${at} --reason TEXT`] : [];
-      return [`landfall retry ${at}`, ...skip, `landfall reject ${at}`];
-    });
-  return [...decisions, `landfall abort ${id}`];
+  return [...steps.flatMap((step) => commandsFor(id, step)), `landfall abort ${id}`];
+}
+
+/** Blocked steps wait for a decision; a stage that waits for its approval, or for a person's merge, can be rejected. */
+function commandsFor(id: string, { step, stage, status }: StepState): string[] {
+  const stageOption = stage === undefined ? '' : ` --stage ${stage}`;
+  const at = `${id} ${step}${stageOption}`;
+  if (status === 'blocked') {
+    const skip = skippableSteps.includes(step) ? [`landfall skip ${at} --reason TEXT`] : [];
+    return [`landfall retry ${at}`, ...skip, `landfall reject ${at}`];
+  }
+  if (status !== 'waiting') return [];
+  if (step === 'approve') return [`landfall approve ${id}${stageOption}`, `landfall reject ${at}`];
+  return step === 'merge' ? [`landfall reject ${at}`] : [];
 }

@@ -28,12 +28,15 @@ export interface RolloutFilter {
   readonly allRuns?: boolean;
 }
 
+/** A roll-back that an operator asked for is shown, and decided about, as a rollout is. */
+const ofRollouts = "WorkflowType IN ('rollout', 'rollback')";
+
 /** The newest first. */
 export async function listRollouts(client: Client, filter: RolloutFilter): Promise<RolloutRow[]> {
   const { service, status } = filter;
   const isOpen = status !== undefined && !ends.some((end) => end === status);
   const conditions = [
-    "WorkflowType = 'rollout'",
+    ofRollouts,
     ...(service === undefined ? [] : [`${searchAttributes.service.name} = ${quoted(service)}`]),
     ...(status === undefined ? [] : [`${searchAttributes.status.name} = ${quoted(status)}`]),
     // What was terminated from outside never had the chance to change its own status.
@@ -42,7 +45,7 @@ export async function listRollouts(client: Client, filter: RolloutFilter): Promi
   return await firstRows(client, conditions.join(' AND '), filter);
 }
 
-const wholeId = /^rollout:[^:]+:[^:]+:[0-9a-f]{12}$/;
+const wholeId = /^(?:rollout:[^:]+:[^:]+:[0-9a-f]{12}|rollback:[^:]+:[^:]+:\d+)$/;
 const idText = /^[\w.:-]+$/;
 const mostCandidates = 20;
 
@@ -51,7 +54,7 @@ const mostCandidates = 20;
  * @throws UsageFailure
  */
 export function parsePrefix(text: string): string {
-  if (idText.test(text)) return text.startsWith('rollout:') ? text : `rollout:${text}`;
+  if (idText.test(text)) return /^(?:rollout|rollback):/.test(text) ? text : `rollout:${text}`;
   throw new UsageFailure(`expected the beginning of a rollout's id such as app:latest:9f86d081884c, found '${text}'`);
 }
 
@@ -62,7 +65,7 @@ export function parsePrefix(text: string): string {
 export async function findRollout(client: Client, prefix: string): Promise<string> {
   // Lists lag behind a little: who has the whole id need not wait for them.
   if (wholeId.test(prefix)) return prefix;
-  const query = `WorkflowType = 'rollout' AND WorkflowId STARTS_WITH ${quoted(prefix)}`;
+  const query = `${ofRollouts} AND WorkflowId STARTS_WITH ${quoted(prefix)}`;
   const found = new Set<string>();
   for await (const { workflowId } of client.workflow.list({ query, pageSize: 100 })) {
     // A closed rollout may have run again: the same id is the same rollout.
@@ -138,6 +141,6 @@ function textOf<Key extends string>(memo: Record<string, unknown> | undefined, k
   return typeof value === 'string' ? ({ [key]: value } as { [Name in Key]?: string }) : {};
 }
 
-function quoted(value: string): string {
+export function quoted(value: string): string {
   return `'${value.replaceAll("'", "''")}'`;
 }

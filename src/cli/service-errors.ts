@@ -24,4 +24,4 @@ export function explain(error: unknown): { message: string; exitCode: number } |
   return undefined;
 }
 
-export const noWorker = 'Temporal has the rollout, but no worker answered in time: start Landfall (npm start), then ask again';
+export const noWorker = 'Temporal has it, but no worker answered in time: start Landfall (npm start), then ask again';

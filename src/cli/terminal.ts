@@ -6,7 +6,7 @@ import type { Environment } from '../config/environment.ts';
 /** What a command is run with: everything that it reads of, and writes to, the machine. */
 export interface Surroundings {
   readonly env: Environment;
-  /** Who runs the command, for the record. */
+  /** Who runs the command, for the record: LANDFALL_OPERATOR, else the user of the machine. */
   readonly operator: string;
   /** Writes one line of result. */
   readonly print: (line: string) => void;
@@ -27,6 +27,7 @@ const tones: Readonly<Record<string, Tone>> = {
   passed: 'good',
   blocked: 'bad',
   failed: 'bad',
+  'rolled-back': 'bad',
   rejected: 'bad',
   terminated: 'bad',
   running: 'wait',

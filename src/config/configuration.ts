@@ -1,5 +1,7 @@
-import type { ChangePlan, Plan, StagePlan } from '../domain/plan.ts';
+import type { OperatorEntry } from '../domain/operator.ts';
+import type { ChangePlan, ComposeDeployPlan, DeployPlan, IntegrationPlan, Plan, StagePlan } from '../domain/plan.ts';
 import type { ImagePattern } from './image-pattern.ts';
+import type { NotifierSettings } from './people-schema.ts';
 import type { ListenAddress } from './schema.ts';
 import type { TemporalSettings } from './temporal.ts';
 
@@ -27,11 +29,13 @@ export interface Configuration {
   readonly trivy: TrivySettings;
   readonly docker: { readonly host?: string };
   readonly log: { readonly level: LogLevel };
+  readonly operators: readonly OperatorEntry[];
+  readonly notify: readonly NotifierSettings[];
   readonly services: readonly ServiceSettings[];
 }
 
-/** The parts of Landfall that may run apart: the ingress, and the workers. */
-export const roles = ['api', 'worker'] as const;
+/** The parts of Landfall that may run apart: the ingress, the workers, and the deploys of a host. */
+export const roles = ['api', 'worker', 'deploy'] as const;
 export type Role = (typeof roles)[number];
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
@@ -66,15 +70,28 @@ export interface TrivySettings {
   readonly server?: string;
 }
 
+/** Without what only the name of a service tells: it is filled in for each of those that a pattern gives. */
+type Open<Plan, Key extends keyof Plan> = Omit<Plan, Key> & Partial<Pick<Plan, Key>>;
+
 /** One entry of `services`, merged with the defaults: a plan but for what the pushed repository adds. */
-export interface ServiceSettings extends Omit<Plan, 'service' | 'repository' | 'stages'> {
+export interface ServiceSettings extends Omit<Plan, 'service' | 'repository' | 'stages' | 'integration' | 'notify'> {
   readonly image: ImagePattern;
   /** The service's name; with `*` for a pattern. */
   readonly name: string;
+  /** Without a candidate: the compose service that is named like the service. */
+  readonly integration?: IntegrationSettings;
   readonly stages: readonly StageSettings[];
 }
 
-export interface StageSettings extends Omit<StagePlan, 'change'> {
-  /** Without a target: the compose service that is named like the service. */
-  readonly change?: Omit<ChangePlan, 'target'> & Partial<Pick<ChangePlan, 'target'>>;
+export type IntegrationSettings = Open<IntegrationPlan, 'candidate'>;
+
+export interface StageSettings extends Omit<StagePlan, 'change' | 'deploy'> {
+  readonly change?: ChangeSettings;
+  readonly deploy?: DeploySettings;
 }
+
+/** Without a target: the compose service that is named like the service. */
+export type ChangeSettings = Open<ChangePlan, 'target'>;
+
+/** Without services: those of the change, else the one that is named like the service. */
+export type DeploySettings = Exclude<DeployPlan, ComposeDeployPlan> | Open<ComposeDeployPlan, 'services'>;

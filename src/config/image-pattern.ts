@@ -29,11 +29,11 @@ export function matchesPattern(pattern: ImagePattern, repository: Repository): b
   if (pattern.repository !== undefined) return pattern.repository === repository;
   const wanted = pattern.text.split('/');
   const found = repository.split('/');
-  return wanted.length === found.length && wanted.every((component, index) => matchesComponent(component, found[index] ?? ''));
+  return wanted.length === found.length && wanted.every((component, index) => matchesWildcard(component, found[index] ?? ''));
 }
 
-/** Without a regular expression: a component with many `*` must not make the matching explode. */
-function matchesComponent(wanted: string, found: string): boolean {
+/** Whether `*` in `wanted`, as any text, makes it `found`. Without a regular expression: many `*` must not make the matching explode. */
+export function matchesWildcard(wanted: string, found: string): boolean {
   const parts = wanted.split('*');
   const first = parts.shift() ?? '';
   const last = parts.pop();

@@ -5,11 +5,13 @@ import { type Configuration, type Role, roles, type ServiceSettings } from './co
 import { readDocument, type SourceDocument } from './document.ts';
 import type { Environment } from './environment.ts';
 import { complaintsOf } from './issues.ts';
+import { operators } from './people-schema.ts';
 import { type Complaint, formatPath, type Problem } from './problem.ts';
-import { resolveService, type ServiceContext } from './resolve-services.ts';
+import { resolveService } from './resolve-services.ts';
 import type { SecretCheck } from './scalars.ts';
 import { type FileInput, fileSchema, type SecretCheckFor, temporal } from './schema.ts';
 import { createSecretResolver } from './secrets.ts';
+import type { ServiceContext } from './service-context.ts';
 import { defaultsSchema, type ServiceInput, serviceSchema } from './service-schema.ts';
 import { serviceSetComplaints } from './service-set.ts';
 import { type TemporalSettings, temporalComplaints, temporalSettings } from './temporal.ts';
@@ -33,8 +35,9 @@ export function loadConfiguration(
   const checkFor: SecretCheckFor = (...users) => (users.some((role) => secretsFor.includes(role)) ? check : acceptEverySecret);
   const parsed = fileSchema(checkFor).safeParse(source.value, { error: wordIssue });
   const complaints = parsed.success ? [] : complaintsOf(parsed.error.issues);
-  const services = resolveServices(source.value, directory, checkFor('worker'));
-  complaints.push(...services.complaints, ...(parsed.success ? temporalComplaints(parsed.data.temporal ?? {}, env) : []));
+  const services = resolveServices(source.value, directory, checkFor);
+  complaints.push(...services.complaints);
+  if (parsed.success) complaints.push(...temporalComplaints(parsed.data.temporal ?? {}, env), ...notifyComplaints(parsed.data));
   if (complaints.length > 0 || !parsed.success) return { problems: placed(file, source.document, complaints) };
   return { configuration: configurationOf(parsed.data, services.services, resolve(file), env) };
 }
@@ -94,20 +97,26 @@ function section(value: unknown, key: string): unknown {
     : undefined;
 }
 
-/** Each service by itself, so that what is wrong elsewhere in the file hides nothing of what is wrong here. */
+/**
+ * Each service by itself, so that what is wrong elsewhere in the file hides nothing of what is wrong here; nor does a missing secret,
+ * which the file's own schema tells of.
+ */
 function resolveServices(
   value: unknown,
   directory: string,
-  check: SecretCheck,
+  checkFor: SecretCheckFor,
 ): { services: ServiceSettings[]; complaints: Complaint[] } {
-  const defaults = defaultsSchema(check).safeParse(section(value, 'defaults') ?? {});
+  const defaults = defaultsSchema(acceptEverySecret).safeParse(section(value, 'defaults') ?? {});
   const listed = section(value, 'services');
   const inputs: (ServiceInput | undefined)[] = Array.isArray(listed)
-    ? listed.map((item) => serviceSchema(check).safeParse(item).data)
+    ? listed.map((item) => serviceSchema(acceptEverySecret).safeParse(item).data)
     : [];
   if (!defaults.success) return { services: [], complaints: [] };
+  const named = operators(acceptEverySecret).safeParse(section(value, 'operators') ?? []).data;
   const context: ServiceContext = {
     defaults: defaults.data,
+    ...(named === undefined ? {} : { operators: named }),
+    checkFor,
     hasGitHub: section(section(value, 'forge'), 'github') !== undefined,
     directory,
   };
@@ -117,6 +126,20 @@ function resolveServices(
   );
   const set = serviceSetComplaints(resolved.map((entry) => entry?.service));
   return { services: resolved.flatMap((entry) => (entry === undefined ? [] : [entry.service])), complaints: [...own, ...set] };
+}
+
+function notifyComplaints({ notify = [], forge }: FileInput): Complaint[] {
+  if (forge?.github !== undefined) return [];
+  return notify.flatMap(({ notifier }, index) =>
+    notifier.kind === 'github'
+      ? [
+          {
+            path: ['notify', index, 'github'],
+            message: 'expected forge.github with token or app, because Deployments are made there',
+          },
+        ]
+      : [],
+  );
 }
 
 function configurationOf(input: FileInput, services: readonly ServiceSettings[], file: string, env: Environment): Configuration {
@@ -142,6 +165,8 @@ function configurationOf(input: FileInput, services: readonly ServiceSettings[],
     trivy: { offline: false, ...trivyRest, ...(cacheDir === undefined ? {} : { cacheDir: resolve(directory, cacheDir) }) },
     docker: input.docker ?? {},
     log: { level: input.log?.level ?? 'info' },
+    operators: input.operators ?? [],
+    notify: input.notify ?? [],
     services,
   };
 }

@@ -2,31 +2,43 @@ import type { Settings } from './service-schema.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** Of these keys a map has one at most, so a nearer level that names one displaces what a farther level chose. */
-const alternatives = [
-  ['services', 'path', 'marker', 'key'],
-  ['http', 'tcp', 'exec'],
-] as const;
+/** In the map at a path: of these keys it has one at most, so a nearer level that names one displaces what a farther one chose. */
+const alternatives: Readonly<Record<string, readonly string[]>> = {
+  change: ['services', 'path', 'marker', 'key'],
+  smoke: ['http', 'tcp', 'exec'],
+  deploy: ['compose', 'docker', 'workflow', 'deployment'],
+  'deploy.compose': ['file', 'files'],
+  'deploy.docker': ['container', 'containers', 'label'],
+  'watch.http.version': ['header', 'json'],
+  'integration.test': ['image', 'service'],
+};
 
 /** A tag policy is one value: two of them have no sensible mixture. */
 const wholeValues: readonly string[] = ['tags'] satisfies (keyof Settings)[];
 
 /**
  * Settings of a farther level (defaults, service) under those of a nearer one (service, stage): maps merge, everything else, lists
- * included, is replaced. Neither argument is changed.
+ * included, is replaced. What is undefined counts as absent. Neither argument is changed.
  */
 export function mergeSettings<Far extends object, Near extends object>(far: Far, near: Near): Far & Near {
   // What merges is what the same schema made of both, so the result has the type of both.
-  return mergeMaps(far as Json, near as Json) as unknown as Far & Near;
+  return mergeMaps(far as Json, near as Json, []) as unknown as Far & Near;
 }
 
-function mergeMaps(far: Json, near: Json): Json {
-  const displaced: readonly string[] = alternatives.filter((group) => group.some((key) => Object.hasOwn(near, key))).flat();
-  const kept = Object.entries(far).filter(([key]) => !displaced.includes(key) || Object.hasOwn(near, key));
+function mergeMaps(far: Json, near: Json, path: readonly string[]): Json {
+  const group = alternatives[path.join('.')] ?? [];
+  const displaced = group.some((key) => Object.hasOwn(near, key)) ? group : [];
+  const kept = Object.entries(far).filter(
+    ([key, value]) => value !== undefined && (!displaced.includes(key) || Object.hasOwn(near, key)),
+  );
   const merged = new Map<string, unknown>(kept);
   for (const [key, value] of Object.entries(near)) {
     const under = merged.get(key);
-    merged.set(key, !wholeValues.includes(key) && isMap(under) && isMap(value) ? mergeMaps(under, value) : value);
+    const inner = [...path, key];
+    merged.set(
+      key,
+      !wholeValues.includes(inner.join('.')) && isMap(under) && isMap(value) ? mergeMaps(under, value, inner) : value,
+    );
   }
   return Object.fromEntries(merged);
 }

@@ -1,9 +1,10 @@
 import type { Repository, Tag } from '../domain/image-reference.ts';
 import { pathOf } from '../domain/image-reference.ts';
-import type { ChangePlan, ChangeTarget, Plan, StagePlan } from '../domain/plan.ts';
+import type { Plan } from '../domain/plan.ts';
 import { follows, type TagPolicy } from '../domain/tag-policy.ts';
-import type { Configuration, ServiceSettings, StageSettings } from './configuration.ts';
-import { exactness, matchesPattern } from './image-pattern.ts';
+import type { Configuration, ServiceSettings } from './configuration.ts';
+import { integrationFrom, stageFrom } from './fill-in.ts';
+import { exactness, matchesPattern, matchesWildcard } from './image-pattern.ts';
 import { shortenedName } from './service-name.ts';
 
 /** The plans of the services that follow a pushed image; none: nobody wants it. */
@@ -18,15 +19,15 @@ export function plansFor(configuration: Configuration, repository: Repository, t
 export function plansOfRepository(configuration: Configuration, repository: Repository): Plan[] {
   const matching = configuration.services.filter(({ image }) => matchesPattern(image, repository));
   const exact = matching.filter(({ image }) => image.repository !== undefined);
-  if (exact.length > 0) return exact.map((service) => planFrom(service, repository, service.name));
+  if (exact.length > 0) return exact.map((service) => planFrom(configuration, service, repository, service.name));
   const [best] = matching.sort((a, b) => exactness(b.image) - exactness(a.image));
-  return best === undefined ? [] : [planFrom(best, repository, nameFromPattern(configuration, best, repository))];
+  return best === undefined ? [] : [planFrom(configuration, best, repository, nameFromPattern(configuration, best, repository))];
 }
 
 /** The plan of a service that names one repository; undefined where there is none of that name, or a pattern would have to tell. */
 export function planOf(configuration: Configuration, service: string): Plan | undefined {
   const found = configuration.services.find(({ name, image }) => name === service && image.repository !== undefined);
-  return found?.image.repository === undefined ? undefined : planFrom(found, found.image.repository, found.name);
+  return found?.image.repository === undefined ? undefined : planFrom(configuration, found, found.image.repository, found.name);
 }
 
 /**
@@ -47,34 +48,20 @@ function nameFromPattern(configuration: Configuration, { name, image }: ServiceS
 }
 
 function planFrom(
-  { image: _image, name: _name, stages, ...settings }: ServiceSettings,
+  { notify }: Configuration,
+  { image: _image, name: _name, integration, stages, ...settings }: ServiceSettings,
   repository: Repository,
   service: string,
 ): Plan {
-  return { ...settings, service, repository, stages: stages.map((stage) => stageFrom(stage, service)) };
-}
-
-function stageFrom({ change, ...stage }: StageSettings, service: string): StagePlan {
-  return change === undefined ? stage : { ...stage, change: changeFrom(change, service, stage.name) };
-}
-
-function changeFrom(change: NonNullable<StageSettings['change']>, service: string, stage: string): ChangePlan {
-  const fill = (text: string) => text.replaceAll('{service}', service).replaceAll('{stage}', stage);
-  const target = change.target ?? { kind: 'compose', services: [service] };
-  return { ...change, file: fill(change.file), target: filledTarget(target, fill) };
-}
-
-function filledTarget(target: ChangeTarget, fill: (text: string) => string): ChangeTarget {
-  switch (target.kind) {
-    case 'compose':
-      return { ...target, services: target.services.map(fill) };
-    case 'yaml':
-      return { ...target, path: fill(target.path) };
-    case 'marker':
-      return { ...target, name: fill(target.name) };
-    case 'env':
-      return { ...target, key: fill(target.key) };
-  }
+  const told = notify.filter(({ services }) => services.some((pattern) => matchesWildcard(pattern, service)));
+  return {
+    ...settings,
+    service,
+    repository,
+    ...(integration === undefined ? {} : { integration: integrationFrom(integration, service) }),
+    stages: stages.map((stage) => stageFrom(stage, service)),
+    ...(told.length === 0 ? {} : { notify: told.map(({ notifier }) => notifier) }),
+  };
 }
 
 /** What is followed, in one line per service, for people. */

@@ -20,6 +20,14 @@ export interface Complaint {
   readonly message: string;
 }
 
+/** Takes down what is wrong; paths count from what is being looked at. */
+export type Complain = (path: Path, message: string) => void;
+
+/** Complaints of a part, with the path to it put before theirs. */
+export function within(complain: Complain, ...part: Path): Complain {
+  return (path, message) => complain([...part, ...path], message);
+}
+
 export function formatPath(path: Path): string {
   return path.map((part, index) => (typeof part === 'number' ? `[${part}]` : `${index === 0 ? '' : '.'}${part}`)).join('');
 }

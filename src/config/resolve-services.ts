@@ -1,23 +1,13 @@
-import { resolve } from 'node:path';
-import { isGitHubRepository } from '../domain/github-repository.ts';
 import type { Tag } from '../domain/image-reference.ts';
-import type { ChangeTarget, DispatchPlan, ScanPlan, SmokePlan, StagePlan } from '../domain/plan.ts';
-import type { ServiceSettings, StageSettings } from './configuration.ts';
+import type { ScanPlan, SmokePlan } from '../domain/plan.ts';
+import type { IntegrationSettings, ServiceSettings } from './configuration.ts';
 import { lastSegment } from './image-pattern.ts';
 import { mergeSettings } from './merge.ts';
-import type { Complaint, Path } from './problem.ts';
+import { type Complain, type Complaint, type Path, within } from './problem.ts';
+import { resolveStage } from './resolve-stage.ts';
+import type { ServiceContext } from './service-context.ts';
 import { shortenedName } from './service-name.ts';
 import type { ServiceInput, Settings, StageInput } from './service-schema.ts';
-import { showValue } from './wording.ts';
-
-/** What services of one file share. */
-export interface ServiceContext {
-  readonly defaults: Settings;
-  /** Whether `forge.github` is configured. */
-  readonly hasGitHub: boolean;
-  /** Absolute folder of the file. */
-  readonly directory: string;
-}
 
 const day = 86_400_000;
 const latest = 'latest' as Tag;
@@ -41,8 +31,13 @@ export function resolveService(
     platforms: settings.platforms ?? [],
     ...(settings.scan === 'off' ? {} : { scan: scanPlan(settings.scan ?? {}) }),
     ...(settings.smoke === 'off' ? {} : { smoke: smokePlan(settings.smoke ?? {}, complain) }),
+    ...(settings.integration === undefined || settings.integration === 'off'
+      ? {}
+      : { integration: integrationPlan(settings.integration, within(complain, 'integration')) }),
     stages: stages.map((stage, index) =>
-      resolveStage(stage, settings, context, (path, message) => complain(stagePath(input, index, path), message)),
+      resolveStage(mergeSettings(forStages(settings), stage), context, (path, message) =>
+        complain(stagePath(input, index, path), message),
+      ),
     ),
     decideWithinMs: settings.decideWithin ?? day,
   };
@@ -51,8 +46,6 @@ export function resolveService(
   });
   return { service, complaints };
 }
-
-type Complain = (path: Path, message: string) => void;
 
 /** Stages that the service did not write itself have no place of their own in the file. */
 function stagePath(input: ServiceInput, index: number, path: Path): Path {
@@ -104,73 +97,36 @@ function smokePlan(smoke: Exclude<NonNullable<Settings['smoke']>, 'off'>, compla
   return plan;
 }
 
-function resolveStage(input: StageInput, settings: Settings, context: ServiceContext, complain: Complain): StageSettings {
-  const shared = { change: settings.change, dispatch: settings.dispatch };
-  const { change, dispatch } = mergeSettings(withoutUndefined(shared), input);
-  return {
-    name: input.name,
-    merge: 'off',
-    ...(change === undefined || change === 'off' ? {} : { change: resolveChange(change, context, complain) }),
-    ...(dispatch === undefined || dispatch === 'off' ? {} : { dispatch: resolveDispatch(dispatch, context, complain) }),
-  };
-}
-
-function withoutUndefined(shared: {
-  change: Settings['change'];
-  dispatch: Settings['dispatch'];
-}): Pick<Settings, 'change' | 'dispatch'> {
-  return {
-    ...(shared.change === undefined ? {} : { change: shared.change }),
-    ...(shared.dispatch === undefined ? {} : { dispatch: shared.dispatch }),
-  };
-}
-
-type ChangeInput = Exclude<NonNullable<Settings['change']>, 'off'>;
-
-function resolveChange(change: ChangeInput, context: ServiceContext, complain: Complain): NonNullable<StageSettings['change']> {
-  const { repository = '', file = '', title, body } = change;
-  if (repository === '')
-    complain(['change', 'repository'], 'expected the deployment repository, found nothing here and in defaults.change');
-  if (file === '')
-    complain(['change', 'file'], 'expected the file that names the image, found nothing here and in defaults.change');
-  if (isGitHubRepository(repository) && !context.hasGitHub) complain(['change', 'repository'], needsGitHub(repository));
-  const target = changeTarget(change, complain);
-  return {
-    repository: /^\.{1,2}(?:\/|$)/.test(repository) ? resolve(context.directory, repository) : repository,
-    base: change.base ?? 'main',
-    file,
-    ...(target === undefined ? {} : { target }),
-    pin: change.pin ?? 'tag@digest',
-    value: change.value ?? 'reference',
-    ...(title === undefined ? {} : { title }),
-    ...(body === undefined ? {} : { body }),
-    labels: change.labels ?? [],
-    reviewers: change.reviewers ?? [],
-    assignees: change.assignees ?? [],
-  };
-}
-
-function changeTarget({ services, path, marker, key }: ChangeInput, complain: Complain): ChangeTarget | undefined {
-  const named = Object.entries({ services, path, marker, key }).flatMap(([word, value]) => (value === undefined ? [] : [word]));
-  if (named.length > 1) complain(['change'], `expected only one of services, path, marker and key, found ${named.join(' and ')}`);
-  if (services !== undefined) return { kind: 'compose', services };
-  if (path !== undefined) return { kind: 'yaml', path };
-  if (marker !== undefined) return { kind: 'marker', name: marker };
-  return key === undefined ? undefined : { kind: 'env', key };
-}
-
-function resolveDispatch(
-  dispatch: Exclude<NonNullable<Settings['dispatch']>, 'off'>,
-  context: ServiceContext,
+function integrationPlan(
+  integration: Exclude<NonNullable<Settings['integration']>, 'off'>,
   complain: Complain,
-): DispatchPlan & NonNullable<StagePlan['dispatch']> {
-  const { repository = '', event = '' } = dispatch;
-  if (repository === '') complain(['dispatch', 'repository'], 'expected a GitHub repository as owner/name, found nothing');
-  else if (!context.hasGitHub) complain(['dispatch', 'repository'], needsGitHub(repository));
-  if (event === '') complain(['dispatch', 'event'], 'expected an event type such as image_published, found nothing');
-  return { repository, event };
+): IntegrationSettings {
+  const { compose = '', candidate, services, env, timeout } = integration;
+  if (compose === '') complain(['compose'], 'expected a compose file, found nothing here and in defaults.integration');
+  return {
+    compose,
+    ...(candidate === undefined ? {} : { candidate }),
+    services: services ?? [],
+    test: integrationTest(integration.test ?? {}, within(complain, 'test')),
+    env: env ?? {},
+    timeoutMs: timeout ?? 300_000,
+  };
 }
 
-function needsGitHub(repository: string): string {
-  return `expected forge.github with token or app, because ${showValue(repository)} is a repository at GitHub (begin a path with ./)`;
+type TestInput = NonNullable<Exclude<NonNullable<Settings['integration']>, 'off'>['test']>;
+
+function integrationTest({ image, service, command }: TestInput, complain: Complain): IntegrationSettings['test'] {
+  if ((image === undefined) === (service === undefined))
+    complain([], `expected either image, or service and command, found ${image === undefined ? 'none' : 'both'}`);
+  if (image !== undefined) return { kind: 'image', image, ...(command === undefined ? {} : { command }) };
+  if (service !== undefined && command === undefined)
+    complain(['command'], 'expected the command that is run in the service, found nothing');
+  return { kind: 'exec', service: service ?? '', command: command ?? [] };
+}
+
+/** What a service says for all of its stages. */
+function forStages(settings: Settings) {
+  const { tags: _tags, platforms: _platforms, scan: _scan, smoke: _smoke, integration: _integration, ...rest } = settings;
+  const { decideWithin: _decideWithin, stages: _stages, ...shared } = rest;
+  return shared;
 }

@@ -1,3 +1,4 @@
+import { RE2JS, RE2JSException } from 're2js';
 import { z } from 'zod';
 import { githubRepositoryPattern } from '../domain/github-repository.ts';
 import { isTag, parseRepository } from '../domain/image-reference.ts';
@@ -111,6 +112,46 @@ export const registryHost = text('a registry host such as ghcr.io or localhost:5
 
 /** Says what is wrong with a reference, or undefined. The file is checked with it while it is read. */
 export type SecretCheck = (reference: string) => string | undefined;
+
+export function url(what: string) {
+  const expected = 'a URL that begins with http:// or https://';
+  return text(expected, /^https?:\/\/[^\s/]+/)
+    .refine((value) => URL.canParse(value), { error: (issue) => `expected ${expected}, found ${showValue(issue.input)}` })
+    .transform((value) => value.replace(/\/+$/, ''))
+    .meta({ description: `A URL: ${what}.` });
+}
+
+/** User and password of any URL; for http and https a user alone is too much, because tokens are given so. */
+export const credentialsInUrl = /^(?:https?:\/\/[^/?#]*@|[a-z][a-z0-9+.-]*:\/\/[^/@]*:[^/@]*@)/i;
+
+/** Name of a host that deploys: part of a task queue's name. */
+export const hostName = text('the name of a host: letters, digits, ., - and _', /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/);
+
+/** A command without a shell: its words, or a text that is split at blanks. */
+export const command = z
+  .union([z.array(z.string()).min(1), text('a command')], {
+    error: (issue) => `expected a command as a list of words or as a text, found ${showValue(issue.input)}`,
+  })
+  .transform((value): readonly string[] => (typeof value === 'string' ? value.trim().split(/\s+/) : value));
+
+const longestExpression = 500;
+
+/** A regular expression of RE2, which takes linear time whatever text it meets. */
+export const expression = text('a regular expression').superRefine((value, context) => {
+  const problem = problemOfExpression(value);
+  if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });
+});
+
+function problemOfExpression(value: string): string | undefined {
+  if (value.length > longestExpression) return `expected a regular expression of at most ${longestExpression} characters`;
+  try {
+    RE2JS.compile(value);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof RE2JSException)) throw error;
+    return `expected a regular expression of RE2 (no look-around, no back-references), found ${showValue(value)}: ${error.message}`;
+  }
+}
 
 /** A secret: only a reference will do, and it is never shown. */
 export function secret(check: SecretCheck) {

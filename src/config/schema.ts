@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Role } from './configuration.ts';
-import { port, registryHost, type SecretCheck, secret, text, textOrSecret } from './scalars.ts';
+import { notify, operators } from './people-schema.ts';
+import { port, registryHost, type SecretCheck, secret, text, textOrSecret, url } from './scalars.ts';
 import { defaultsSchema, serviceSchema } from './service-schema.ts';
 import { map, showValue } from './wording.ts';
 
@@ -15,9 +16,11 @@ export function fileSchema(checkFor: SecretCheckFor) {
       publicUrl: url('where the world reaches the webhooks, for what is printed at start').exactOptional(),
       listen: listen.exactOptional(),
       receivers: receivers(checkFor('api')).exactOptional(),
-      registries: registries(check).exactOptional(),
+      registries: registries(checkFor('worker', 'deploy')).exactOptional(),
       forge: forge(check).exactOptional(),
-      temporal: temporal(checkFor('api', 'worker')).exactOptional(),
+      temporal: temporal(checkFor('api', 'worker', 'deploy')).exactOptional(),
+      operators: operators(check).exactOptional(),
+      notify: notify(check).exactOptional(),
       artifacts: text('a folder')
         .meta({
           description: 'Folder for scan reports and SBOMs, shared by api and workers, relative to this file. Default: artifacts.',
@@ -79,14 +82,6 @@ const listen = map(
   },
   'Where the two listeners listen, as HOST:PORT.',
 );
-
-function url(what: string) {
-  const expected = 'a URL that begins with http:// or https://';
-  return text(expected, /^https?:\/\/[^\s/]+/)
-    .refine((value) => URL.canParse(value), { error: (issue) => `expected ${expected}, found ${showValue(issue.input)}` })
-    .transform((value) => value.replace(/\/+$/, ''))
-    .meta({ description: `A URL: ${what}.` });
-}
 
 function receivers(check: SecretCheck) {
   return map(

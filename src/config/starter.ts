@@ -29,6 +29,10 @@ listen:
 # forge:
 #   github: { token: env:GITHUB_TOKEN }
 
+# Whose decisions count: approvals, retries, roll-backs. The token's hash (sha256:...), never the token.
+# operators:
+#   - { name: ann, github: ann-gh, token: env:ANN_TOKEN_HASH, roles: [operate, approve] }
+
 # What holds for every service: maps merge into each service, lists replace.
 defaults:
   scan: { failOn: critical, ignoreUnfixed: true }
@@ -40,7 +44,15 @@ defaults:
 #   - image: ghcr.io/your-team/your-app
 #     tags: [latest]                                    # or { semver: ">=1.2 <2" }
 #     smoke: { http: { port: 8080, path: /health } }
+# and where it is to be deployed too, as examples/two-stages.yaml and examples/docker-host.yaml show:
+#     merge: auto                                       # or manual; off (the default) ends with the proposal
+#     deploy: { compose: { directory: /srv/your-app } }
+#     watch: { http: { url: "http://127.0.0.1:8080/health" }, docker: true, for: 2m }
 services: []
+
+# Who is told: slack, discord, webhook, email, github. All of it: docs/configuration.md
+# notify:
+#   - { slack: env:SLACK_WEBHOOK_URL, events: [approval, blocked, delivered, rolled-back] }
 
 # Where Temporal is. Without an address Landfall runs a server of its own, which keeps its state in the folder data.
 # temporal: { address: "temporal.example.org:7233", namespace: landfall, tls: true, apiKey: env:TEMPORAL_API_KEY }

@@ -62,6 +62,25 @@ export function map<Shape extends z.core.$ZodLooseShape>(shape: Shape, descripti
     .meta({ description });
 }
 
+/** A map that can be switched off. */
+export function orOff<Schema extends z.core.$ZodType>(schema: Schema, what: string) {
+  return orWord('off', schema, what);
+}
+
+/** A map, or the one word in its place. */
+export function orWord<Word extends string, Schema extends z.core.$ZodType>(word: Word, schema: Schema, what: string) {
+  return z.union([z.literal(word), schema], {
+    error: (issue) => `expected ${word} or a map (${what}), found ${showValue(issue.input)}`,
+  });
+}
+
+/** One, or a list of them. */
+export function oneOrMany<Schema extends z.core.$ZodType>(schema: Schema, what: string) {
+  return z.union([schema, z.array(schema).min(1)], {
+    error: (issue) => `expected ${what} or a list of them, found ${showValue(issue.input)}`,
+  });
+}
+
 function wordUnknownKey(key: string, known: readonly string[]): string {
   const guess = nearest(key, known);
   const hint = guess === undefined ? '' : ` (did you mean ${guess}?)`;

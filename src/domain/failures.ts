@@ -16,6 +16,28 @@ export const failureTypes = [
   'EditRefused',
   'ForgeRefused',
   'BranchConflict',
+  'IntegrationFailed',
+  /** A required check of the proposal failed. */
+  'CheckFailed',
+  /** The forge does not let us merge. */
+  'MergeRefused',
+  /** Somebody pushed to our branch: its head is not what was checked and approved. */
+  'HeadMoved',
+  /** The base branch does not hold our image any more, so a roll-back has nothing to put back. */
+  'BaseMovedOn',
+  /** Nothing was changed: the target cannot be deployed like this. */
+  'DeployRefused',
+  /** Something was changed, and it did not work. */
+  'DeployFailed',
+  /** A later turn has been here already. */
+  'TurnPassed',
+  'Unhealthy',
+  /** It was unhealthy before the change already. */
+  'UnhealthyBefore',
+  /** There is nothing to go back to. */
+  'NothingBefore',
+  /** A target of notices does not take one, and will not take it later either. */
+  'NoticeRefused',
 ] as const;
 
 export type FailureType = (typeof failureTypes)[number];

@@ -10,13 +10,27 @@ import type { ChangePlan } from './plan.ts';
 
 export { problemOfPath } from './manifest-edit/yaml-path.ts';
 
-export interface ManifestEdit {
+export interface ManifestEdit extends ManifestValues {
   /** The file afterwards; the very text that was given where nothing had to change. */
   readonly text: string;
-  /** The values that stood there, one per place, as written in the file. */
+}
+
+/** What the places of a change said and say, one value per place. */
+export interface ManifestValues {
+  /** As written in the file, without quotes. */
   readonly before: readonly string[];
   readonly after: readonly string[];
+  /** The same with the quotes that they have in the file: what `restoreManifest` puts back byte for byte. Absent where they have none. */
+  readonly written?: { readonly before: readonly string[]; readonly after: readonly string[] };
 }
+
+/** What putting values back comes to. */
+export type ManifestRestored =
+  | ({ readonly kind: 'restored' } & ManifestEdit)
+  /** The places say it already. */
+  | { readonly kind: 'unchanged' }
+  /** Somebody wrote something else there since. */
+  | { readonly kind: 'changed'; readonly place: string; readonly says: string };
 
 /** What one place of a file says now. */
 export interface CurrentReference {
@@ -33,16 +47,73 @@ export interface CurrentReference {
 export function editManifest(text: string, change: ChangePlan, image: ImageIdentity): ManifestEdit {
   const places = placesOf(text, change, image);
   const after = places.map((place) => valueFor(place, change, image));
+  const before = places.map((place) => text.slice(place.start, place.end));
+  const written = places.map((place, index) => {
+    const value = after[index] ?? '';
+    return value === place.value ? (before[index] ?? '') : place.write(value);
+  });
+  return { text: withWritten(text, places, written), ...valuesOf(before, written) };
+}
+
+/**
+ * Puts back what the places said before an edit, byte for byte, and keeps every other byte of the file as it is by now.
+ * @param values of the edit: `after` is what the places have to say still, in whatever quotes
+ * @throws Refusal where the file has the places no more
+ */
+export function restoreManifest(
+  text: string,
+  change: ChangePlan,
+  image: Pick<ImageIdentity, 'repository'>,
+  values: ManifestValues,
+): ManifestRestored {
+  const { before, after } = values.written ?? values;
+  const places = placesOf(text, change, image);
+  const now = places.map((place) => text.slice(place.start, place.end));
+  const isOther = (index: number) => ![before[index], after[index]].some((raw) => isValue(places[index], raw));
+  const other = places.find((_, index) => isOther(index));
+  if (other !== undefined) return { kind: 'changed', place: other.name, says: other.value };
+  if (places.every((place, index) => isValue(place, before[index]))) return { kind: 'unchanged' };
+  const restored = places.map((place, index) => (isValue(place, before[index]) ? now[index] : before[index]) ?? '');
+  return { kind: 'restored', text: withWritten(text, places, restored), ...valuesOf(now, restored) };
+}
+
+/**
+ * Whether all places say these values, in whatever quotes.
+ * @throws Refusal where the file has the places no more
+ */
+export function manifestSays(
+  text: string,
+  change: ChangePlan,
+  image: Pick<ImageIdentity, 'repository'>,
+  values: readonly string[],
+): boolean {
+  return placesOf(text, change, image).every((place, index) => isValue(place, values[index]));
+}
+
+/** @param before with quotes @param after with quotes */
+function valuesOf(before: readonly string[], after: readonly string[]): ManifestValues {
+  const plain = { before: before.map(unquoted), after: after.map(unquoted) };
+  const isPlain = [...before, ...after].every((raw) => raw === unquoted(raw));
+  return isPlain ? plain : { ...plain, written: { before, after } };
+}
+
+function unquoted(raw: string): string {
+  return raw.replace(/^(["'])(.*)\1$/s, '$2');
+}
+
+/** @param written one per place, with its quotes */
+function withWritten(text: string, places: readonly Place[], written: readonly string[]): string {
   let edited = text;
   // From the last to the first, so that what is still to be edited has not moved.
   const fromTheEnd = places
-    .map((place, index) => ({ place, value: after[index] ?? '' }))
+    .map((place, index) => ({ place, raw: written[index] ?? '' }))
     .sort((a, b) => b.place.start - a.place.start);
-  for (const { place, value } of fromTheEnd) {
-    if (value === place.value) continue;
-    edited = edited.slice(0, place.start) + place.write(value) + edited.slice(place.end);
-  }
-  return { text: edited, before: places.map((place) => place.value), after };
+  for (const { place, raw } of fromTheEnd) edited = edited.slice(0, place.start) + raw + edited.slice(place.end);
+  return edited;
+}
+
+function isValue(place: Place | undefined, raw: string | undefined): boolean {
+  return place !== undefined && raw !== undefined && place.value === unquoted(raw);
 }
 
 /**

@@ -1,7 +1,34 @@
-import type { ConfirmOutcome, DispatchOutcome, ProposeOutcome, ScanSummary, SmokeSummary, VerifyOutcome } from './outcomes.ts';
+import type {
+  ConfirmOutcome,
+  Deployed,
+  DispatchOutcome,
+  IntegrationSummary,
+  MergeOutcome,
+  ProposeOutcome,
+  RevertOutcome,
+  ScanSummary,
+  SmokeSummary,
+  Survey,
+  VerifyOutcome,
+  Watched,
+} from './outcomes.ts';
 import { severities } from './plan.ts';
 
-export type StepOutcome = VerifyOutcome | ConfirmOutcome | ScanSummary | SmokeSummary | DispatchOutcome | ProposeOutcome;
+export type StepOutcome =
+  | VerifyOutcome
+  | ConfirmOutcome
+  | ScanSummary
+  | SmokeSummary
+  | IntegrationSummary
+  | DispatchOutcome
+  | ProposeOutcome
+  | MergeOutcome
+  | Survey
+  | Deployed
+  | Watched
+  | RevertOutcome
+  /** Nothing but the merge itself is missing. */
+  | { readonly kind: 'ready' };
 
 /** What came out of a step, in one sentence for people. */
 export function sentenceOf(outcome: StepOutcome): string {
@@ -26,9 +53,36 @@ export function sentenceOf(outcome: StepOutcome): string {
       return `${outcome.base} has it already`;
     case 'outdated':
       return `the base branch has the later ${outcome.tag}`;
+    case 'integrated':
+      return `passed after ${seconds(outcome.tookMs)}`;
+    case 'ready':
+      return 'nothing but the merge is missing';
+    case 'merged':
+      return `${outcome.commit.slice(0, 12)} is in the base branch${outcome.by === undefined ? '' : `, merged by ${outcome.by}`}`;
+    case 'not-yet':
+      return outcome.reason;
+    case 'queued':
+      return 'the merge queue has it';
+    case 'surveyed':
+      return `before: ${outcome.running.map(({ name, reference }) => `${name} runs ${reference}`).join(', ') || 'nothing ran'}`;
+    case 'deployed':
+      return outcome.text;
+    case 'watched':
+      return watchSentence(outcome);
     case 'rate-limited':
       return `asked to wait until ${outcome.until}`;
   }
+}
+
+/** `healthy after 2.1 s, 30 readings, 1 of them failed, slowest 0.2 s, digest proven by container` */
+function watchSentence({ healthyAfterMs, readings, failed, slowestMs, proof }: Watched): string {
+  const failures = failed === 0 ? '' : `, ${failed} of them failed`;
+  const proven = proof === 'none' ? '' : `, digest proven by the ${proof}`;
+  return `healthy after ${seconds(healthyAfterMs)}, ${readings} readings${failures}, slowest ${seconds(slowestMs)}${proven}`;
+}
+
+function seconds(milliseconds: number): string {
+  return `${(milliseconds / 1000).toFixed(1)} s`;
 }
 
 /** `3 high, 1 low (2 set aside by the policy)`, or `no findings`. */

@@ -103,6 +103,13 @@ export interface Proposal {
   readonly base: string;
   /** The commit that was proposed. */
   readonly head: string;
+  /** The commit of the base branch that it was made from. Absent in proposals of before. */
+  readonly baseCommit?: string;
+  /** What the places of the file said before, in their order, and what they say now. Absent in proposals of before. */
+  readonly before?: readonly string[];
+  readonly after?: readonly string[];
+  /** The same with the quotes that they have in the file; absent where they have none. */
+  readonly written?: { readonly before: readonly string[]; readonly after: readonly string[] };
 }
 
 export type ProposeOutcome =
@@ -117,6 +124,14 @@ export type ProposeOutcome =
 export interface CheckResults {
   readonly scan?: ScanSummary | Skipped;
   readonly smoke?: SmokeSummary | Skipped;
+  readonly integration?: IntegrationSummary | Skipped;
+}
+
+export interface IntegrationSummary {
+  readonly kind: 'integrated';
+  readonly tookMs: number;
+  /** Last 50 log lines of the test, at most 4 KiB. */
+  readonly log: string;
 }
 
 export interface Skipped {
@@ -127,3 +142,115 @@ export interface Skipped {
 
 /** What the followed tags point to now; a tag that the registry does not know is left out. */
 export type LookUpOutcome = { readonly kind: 'found'; readonly images: readonly ImageIdentity[] } | RateLimited;
+
+/** Where a proposal stands at its forge. */
+export type ChangeStanding =
+  | {
+      readonly kind: 'open';
+      /** What the branch has now: ours, unless somebody pushed to it. */
+      readonly head: string;
+      /** Required checks of that head, by name. GitHub without branch protection: every check that is there counts. */
+      readonly pending: readonly string[];
+      readonly failing: readonly string[];
+      readonly reviews: readonly Review[];
+      /**
+       * `ready`: can be merged now. `behind`: the base demands to be merged in first. `conflicting`: cannot be merged as it is. `waiting`:
+       * something that is required is missing (see `missing`). `unknown`: the forge is still working it out.
+       */
+      readonly mergeable: 'ready' | 'behind' | 'conflicting' | 'waiting' | 'unknown';
+      /** What is missing, for people: `review required`, `check build`. */
+      readonly missing?: string;
+      /** The base takes changes only by its merge queue. */
+      readonly queued: 'no' | 'required' | 'in-queue';
+    }
+  | { readonly kind: 'merged'; readonly commit: string; readonly by?: string; readonly at?: string }
+  | { readonly kind: 'closed'; readonly by?: string }
+  | RateLimited;
+
+/** The newest review of one person that approves or asks for changes. */
+export interface Review {
+  readonly by: string;
+  readonly state: 'approved' | 'changes-requested';
+  /** The commit that was reviewed. */
+  readonly commit: string;
+  readonly at: string;
+}
+
+export type MergeOutcome =
+  /** `commit` is what the base branch got. */
+  | { readonly kind: 'merged'; readonly commit: string; readonly by?: string }
+  /** Not now, for a reason that may pass: look again. */
+  | { readonly kind: 'not-yet'; readonly reason: string }
+  /** The merge queue has it. */
+  | { readonly kind: 'queued' }
+  | RateLimited;
+
+/** The repository says what it said before ours: proposed, found so, or impossible because somebody changed it since. */
+export type RevertOutcome =
+  | { readonly kind: 'proposed'; readonly proposal: Proposal }
+  | { readonly kind: 'unchanged'; readonly base: string; readonly head: string }
+  | RateLimited;
+
+/** One container or compose service, as it runs. */
+export interface RunningImage {
+  /** Container name, or name of the compose service. */
+  readonly name: string;
+  /** The image as its container was configured with: `repository:tag@digest`, `repository:tag`, ... */
+  readonly reference: string;
+  /** From the image's RepoDigests: that of the service's repository where it has one, else the only one. */
+  readonly digest?: Digest;
+  /** Local id of the image, `sha256:...`: enough to start it again on this host, and no proof of anything. */
+  readonly imageId?: string;
+}
+
+/** One look at whether something is healthy. */
+export interface Reading {
+  /** ISO 8601, UTC. */
+  readonly at: string;
+  readonly healthy: boolean;
+  /** For people: `http https://x/health answered 503`; at most 300 characters. */
+  readonly text: string;
+  readonly tookMs: number;
+}
+
+/** What ran before the change. Kept, because after a crash nobody could find out any more. */
+export interface Survey {
+  readonly kind: 'surveyed';
+  /** Empty where nothing runs yet, and where the stage does not deploy by itself. */
+  readonly running: readonly RunningImage[];
+  /** Absent where nothing is watched. */
+  readonly reading?: Reading;
+}
+
+export interface Deployed {
+  readonly kind: 'deployed';
+  /** False: the wanted digest ran already. */
+  readonly changed: boolean;
+  /** What runs now, of what this deploy was about. */
+  readonly running: readonly RunningImage[];
+  /** For people: `recreated web-1, web-2`. */
+  readonly text: string;
+}
+
+export interface Watched {
+  readonly kind: 'watched';
+  readonly readings: number;
+  readonly failed: number;
+  readonly slowestMs: number;
+  /** From the beginning of the watch to the first good reading. */
+  readonly healthyAfterMs: number;
+  /** What proved that it is this digest; `none` where nothing was there to prove it. */
+  readonly proof: 'container' | 'deployment' | 'probe' | 'none';
+  readonly last: Reading;
+}
+
+/** Detail of an `Unhealthy` failure. */
+export interface Unhealthy {
+  readonly readings: number;
+  readonly failed: number;
+  readonly slowestMs: number;
+  /** The failed readings that decided, oldest first, at most five. */
+  readonly failures: readonly Reading[];
+  /** Last 50 log lines of a container, at most 4 KiB. */
+  readonly log?: string;
+}

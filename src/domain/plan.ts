@@ -16,10 +16,14 @@ export interface Plan {
   readonly scan?: ScanPlan;
   /** Absent: images are not smoke-tested. */
   readonly smoke?: SmokePlan;
+  /** Absent: no integration check. */
+  readonly integration?: IntegrationPlan;
   /** In order; at least one. */
   readonly stages: readonly StagePlan[];
   /** How long a blocked step waits for a decision before the rollout ends `expired`. */
   readonly decideWithinMs: number;
+  /** Who is told of what; absent: nobody. */
+  readonly notify?: readonly NotifierPlan[];
 }
 
 export const severities = ['unknown', 'low', 'medium', 'high', 'critical'] as const;
@@ -62,13 +66,243 @@ export interface SmokePlan {
   readonly exec?: readonly string[];
 }
 
+/**
+ * One environment. Every part is optional: without a `change` the stage just deploys, without `deploy` something else does, without
+ * `watch` nobody looks.
+ */
 export interface StagePlan {
   readonly name: string;
   readonly change?: ChangePlan;
   readonly dispatch?: DispatchPlan;
-  /** `off`: the rollout ends `proposed` once the change is proposed. */
-  readonly merge: 'off';
+  /** Absent: nobody has to approve. */
+  readonly approval?: ApprovalPlan;
+  /** When the running system may be changed; absent or empty: always. */
+  readonly windows?: readonly WindowPlan[];
+  /** `off`: the rollout ends `proposed` once the change is proposed. `manual`: a person merges. `auto`: Landfall does. */
+  readonly merge: 'off' | 'manual' | 'auto';
+  /** Absent: the first of squash, merge and rebase that the repository allows. */
+  readonly mergeMethod?: MergeMethod;
+  /** Absent: something else deploys what was merged. */
+  readonly deploy?: DeployPlan;
+  /** Absent: the stage is done once it is deployed. */
+  readonly watch?: WatchPlan;
+  /** What happens when it turns out to be unhealthy. Absent (plans of before): `off`. */
+  readonly rollback?: 'auto' | 'manual' | 'off';
 }
+
+export type MergeMethod = 'squash' | 'merge' | 'rebase';
+
+export interface ApprovalPlan {
+  /** The operators who may approve. */
+  readonly from: readonly Approver[];
+  /** How many of them have to. */
+  readonly required: number;
+  /** Counted from when the approval is asked for; then the rollout ends `expired`. */
+  readonly withinMs: number;
+  /** False: who pushed the image may not approve it, and where nobody knows who pushed, nobody may. */
+  readonly selfApproval: boolean;
+  /** Only approvals count whose author is proven: by an operator's token, or by a review at GitHub. */
+  readonly verified: boolean;
+}
+
+export interface Approver {
+  readonly name: string;
+  /** Login at GitHub, for reviews of the pull request. */
+  readonly github?: string;
+}
+
+/**
+ * Outside of every `deny`, and inside of at least one `allow` where there is any, the running system may be changed. `timezone` is an
+ * IANA name.
+ */
+export type WindowPlan = { readonly kind: 'allow' | 'deny'; readonly timezone: string; readonly reason?: string } & (
+  | {
+      /** As it was written: `Fri 16:00 - Mon 08:00`, `Mon-Fri 09:00-17:00`, `Sat,Sun`. */
+      readonly weekly: string;
+    }
+  | {
+      /** iCalendar, RFC 5545: `DTSTART` (a local time in `timezone`), `RRULE` and the like, one per line. */
+      readonly recurrence: string;
+      /** How long each occurrence lasts. */
+      readonly durationMs: number;
+    }
+);
+
+/** Where and how the image comes to run. `on` names the host whose worker does it; absent: `default`. */
+export type DeployPlan = ComposeDeployPlan | DockerDeployPlan | WorkflowDeployPlan | DeploymentDeployPlan;
+
+export interface ComposeDeployPlan {
+  readonly kind: 'compose';
+  readonly on?: string;
+  /** Absolute, on the host: a folder with a compose file, in a checkout of the deployment repository where the stage has a `change`. */
+  readonly directory: string;
+  /** Compose files relative to `directory`; empty: what `docker compose` finds there by itself. */
+  readonly files: readonly string[];
+  /** Absent: what `docker compose` makes of the folder's name. */
+  readonly project?: string;
+  /** Services of the compose file that are recreated. At least one. */
+  readonly services: readonly string[];
+  /** Commands run in `directory` before and after, each as its words; a failure of one stops the deploy. */
+  readonly before: readonly (readonly string[])[];
+  readonly after: readonly (readonly string[])[];
+  /** Longest time of each command and of `docker compose up`. */
+  readonly timeoutMs: number;
+}
+
+export interface DockerDeployPlan {
+  readonly kind: 'docker';
+  readonly on?: string;
+  /** The containers by name, or all that have this label (`key` or `key=value`). */
+  readonly containers: { readonly names: readonly string[] } | { readonly label: string };
+  /** How many are done, and watched, before the rest; absent: all at once. */
+  readonly canary?: number;
+  /** How many of the rest are done at once; absent: all. */
+  readonly batch?: number;
+  /** Longest time from the start of a container to running (and healthy, where it has a HEALTHCHECK). */
+  readonly timeoutMs: number;
+}
+
+/** GitHub Actions, by `workflow_dispatch`; the run's conclusion is the result. */
+export interface WorkflowDeployPlan {
+  readonly kind: 'workflow';
+  /** `owner/name` */
+  readonly repository: string;
+  /** File name (`deploy.yml`) or id. */
+  readonly workflow: string;
+  readonly ref: string;
+  /** Templates with `{service}`, `{stage}`, `{image}`, `{tag}`, `{digest}`, `{commit}`, `{rollout}`. */
+  readonly inputs: Readonly<Record<string, string>>;
+  readonly timeoutMs: number;
+}
+
+/** A Deployment at GitHub; whoever listens to it reports its status. */
+export interface DeploymentDeployPlan {
+  readonly kind: 'deployment';
+  readonly repository: string;
+  readonly ref: string;
+  readonly environment: string;
+  readonly timeoutMs: number;
+}
+
+/** When is it healthy, and is it this digest? All probes have to agree. */
+export interface WatchPlan {
+  /** At least one. */
+  readonly probes: readonly ProbePlan[];
+  /** How long it has to stay healthy. */
+  readonly forMs: number;
+  readonly intervalMs: number;
+  /** How many failed readings in a row are borne. */
+  readonly failures: number;
+  /** Failed readings count only after so long, or after the first good one. */
+  readonly startPeriodMs: number;
+  /** Longest time until the verdict, start period included; not healthy for `forMs` by then is unhealthy. */
+  readonly withinMs: number;
+  /** A deployment at GitHub of this environment with a successful status proves the digest (`deploy: none`). */
+  readonly deployment?: { readonly repository: string; readonly environment: string };
+}
+
+export type ProbePlan = HttpProbePlan | TcpProbePlan | DockerProbePlan | CommandProbePlan;
+
+export interface HttpProbePlan {
+  readonly kind: 'http';
+  readonly url: string;
+  /** Values are plain text or secret references. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Single status codes or classes such as `2xx`; default `["2xx", "3xx"]` without following redirects. */
+  readonly status: readonly string[];
+  /** RE2 pattern that the body (its first MiB) must match somewhere. */
+  readonly body?: string;
+  /** A header that must be there, and match the RE2 pattern. */
+  readonly header?: { readonly name: string; readonly pattern: string };
+  readonly timeoutMs: number;
+  /** PEM file on the worker, relative to the configuration file; certificates are always verified. */
+  readonly ca?: string;
+  /** Where the answer says which image runs. */
+  readonly version?: {
+    /** Name of a header, or a JSON pointer (RFC 6901) into the body. */
+    readonly from: { readonly header: string } | { readonly json: string };
+    readonly equals: 'tag' | 'digest' | 'revision';
+  };
+}
+
+export interface TcpProbePlan {
+  readonly kind: 'tcp';
+  readonly host: string;
+  readonly port: number;
+  readonly timeoutMs: number;
+}
+
+/** The deployed containers themselves: running, `healthy` where they have a HEALTHCHECK, and not restarted too often. */
+export interface DockerProbePlan {
+  readonly kind: 'docker';
+  /** Restarts since the deploy that are borne. */
+  readonly restarts: number;
+  /** Containers by name; absent: those of the stage's deploy. */
+  readonly containers?: readonly string[];
+}
+
+/** Run on the host without a shell; exit code 0 is healthy. */
+export interface CommandProbePlan {
+  readonly kind: 'command';
+  readonly command: readonly string[];
+  readonly timeoutMs: number;
+}
+
+/** The candidate with the services that it needs, in a throw-away compose project, and a test that decides by its exit code. */
+export interface IntegrationPlan {
+  /** A compose file on the worker, relative to the configuration file. */
+  readonly compose: string;
+  /** The service of that file that gets the candidate. */
+  readonly candidate: string;
+  /** The other services to start; their `depends_on` come along. */
+  readonly services: readonly string[];
+  /** A test image, run in the project's network; or a command run in a service of the project. */
+  readonly test:
+    | { readonly kind: 'image'; readonly image: string; readonly command?: readonly string[] }
+    | { readonly kind: 'exec'; readonly service: string; readonly command: readonly string[] };
+  /** Values are plain text or secret references; for the test and for the compose file's variables. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly timeoutMs: number;
+}
+
+/** What people can be told of: what happens in a stage, a rollout that needs a person, and how it ends. */
+export const noticeEvents = [
+  'proposed',
+  'approval',
+  'blocked',
+  'deploying',
+  'healthy',
+  'unhealthy',
+  'delivered',
+  'unchanged',
+  'superseded',
+  'rejected',
+  'expired',
+  'rolled-back',
+  'aborted',
+  'failed',
+] as const;
+export type NoticeEvent = (typeof noticeEvents)[number];
+
+/** Secrets (addresses with tokens in them, passwords, keys) are references. */
+export type NotifierPlan = { readonly events: readonly NoticeEvent[] } & (
+  | { readonly kind: 'slack'; readonly target: SlackTarget }
+  | { readonly kind: 'discord'; readonly url: string }
+  | { readonly kind: 'webhook'; readonly url: string; readonly secret: string }
+  | { readonly kind: 'email'; readonly smtp: string; readonly from: string; readonly to: readonly string[] }
+  /** Deployments with their status, on the source commit in the source repository; `repository` where the push names none. */
+  | { readonly kind: 'github'; readonly repository?: string }
+);
+
+/** An incoming webhook can only add messages; a bot token can update and thread them. */
+export type SlackTarget =
+  | { readonly url: string }
+  | {
+      readonly token: string;
+      readonly channel: string;
+      /** Base of the Web API; absent: https://slack.com/api */
+      readonly api?: string;
+    };
 
 /** Where in the file the image reference stands. */
 export type ChangeTarget =

@@ -11,6 +11,38 @@ export function withdrawalMessage(service: string, image: ImageIdentity, rollout
   return messageOf(`chore: keep ${inert(service)} image`, service, image, rollout);
 }
 
+/** The message of the commit that puts back what stood there before an image that is rolled back. */
+export function rollbackMessage(service: string, image: ImageIdentity, rollout: string): string {
+  return messageOf(`revert: roll back ${inert(service)} image`, service, image, rollout);
+}
+
+/** The first line of the commit that merges a proposal. */
+export function mergeTitle(service: string, image: ImageIdentity, isRollback: boolean): string {
+  return isRollback
+    ? `revert: roll back ${inert(service)} from ${image.tag}`
+    : `chore: update ${inert(service)} image to ${image.tag}`;
+}
+
+/**
+ * What stands below it. The second trailer names the head that was merged: a rollout merges one proposal a stage, so its own name does not
+ * tell them apart.
+ */
+export function mergeMessage(service: string, image: ImageIdentity, rollout: string, head: string): string {
+  const message = messageOf('', service, image, rollout);
+  return `${message.trim()}\nLandfall-Head: ${head}\n`;
+}
+
+/** The head of the proposal that a commit has merged, where Landfall made it. */
+export function headMergedBy(message: string): string | undefined {
+  if (rolloutOfCommit(message) === undefined) return undefined;
+  return /^Landfall-Head: ([0-9a-f]{40,64})\s*$/m.exec(
+    message
+      .trimEnd()
+      .split(/\r?\n\s*\r?\n/)
+      .at(-1) ?? '',
+  )?.[1];
+}
+
 function messageOf(subject: string, service: string, { repository, tag, digest }: ImageIdentity, rollout: string): string {
   return [
     subject,

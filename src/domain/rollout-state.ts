@@ -17,13 +17,13 @@ export type End = (typeof ends)[number];
 /** `waiting`: for its turn, for a rate limit to pass. `blocked`: for an operator's decision. */
 export type RolloutStatus = 'running' | 'waiting' | 'blocked' | End;
 
-export const checkNames = ['verify', 'scan', 'smoke'] as const;
+export const checkNames = ['verify', 'scan', 'smoke', 'integration'] as const;
 /** `confirm`: is the image still what its tag is, now that the stage's turn has come? */
-export const stageStepNames = ['confirm', 'dispatch', 'propose'] as const;
+export const stageStepNames = ['confirm', 'dispatch', 'propose', 'approve', 'merge', 'deploy', 'watch', 'rollback'] as const;
 export type StepName = (typeof checkNames)[number] | (typeof stageStepNames)[number];
 
 /** A waiver makes sense for these; without the others there would be nothing left to go on with. */
-export const skippableSteps: readonly StepName[] = ['scan', 'smoke', 'dispatch'];
+export const skippableSteps: readonly StepName[] = ['scan', 'smoke', 'integration', 'dispatch', 'watch', 'rollback'];
 
 export type StepStatus = 'pending' | 'running' | 'waiting' | 'passed' | 'blocked' | 'skipped' | 'stopped';
 
@@ -50,10 +50,24 @@ export interface RolloutState {
   readonly status: RolloutStatus;
   readonly reason?: string;
   readonly steps: readonly StepState[];
+  /** By stage. */
   readonly proposals: Readonly<Record<string, Proposal>>;
+  /** By stage: who approved. Absent where nobody had to. */
+  readonly approvals?: Readonly<Record<string, readonly Approval[]>>;
   readonly startedAt: string;
   readonly changedAt: string;
   readonly endedAt?: string;
+}
+
+export interface Approval {
+  /** Name of the operator. */
+  readonly by: string;
+  readonly reason?: string;
+  /** ISO 8601, UTC. */
+  readonly at: string;
+  /** Proven by the operator's token or by a review at GitHub, not just typed by somebody with Temporal access. */
+  readonly verified: boolean;
+  readonly way: 'decision' | 'review';
 }
 
 /** What an operator says to a step (or, for `abort`, to the rollout). `step` may be left out where only one step is blocked. */
@@ -64,4 +78,8 @@ export interface Decision {
   readonly reason?: string;
   /** Who decided. Typed by whoever has Temporal access, so it counts as unverified unless the operators' API set `verified`. */
   readonly by?: string;
+  /** The digest that is approved. A decision about another one than the rollout's is refused. */
+  readonly digest?: string;
+  /** Shows that `by` is who it says: see `domain/decision-proof.ts`. */
+  readonly proof?: string;
 }

@@ -4,12 +4,19 @@ import type Docker from 'dockerode';
 import type { Logger } from 'pino';
 import type { Dependencies } from '../activities/index.ts';
 import { createArtifacts } from '../adapters/artifacts.ts';
+import { createComposeDeployer } from '../adapters/deploy/compose.ts';
+import { createDockerDeployer } from '../adapters/deploy/docker.ts';
+import { createDeploymentDeployer } from '../adapters/deploy/github-deployment.ts';
+import { createWorkflowDeployer } from '../adapters/deploy/github-workflow.ts';
+import { createHostLock } from '../adapters/deploy/host-lock.ts';
+import { createTurnGuard } from '../adapters/deploy/turn-guard.ts';
 import { connectDocker, readText } from '../adapters/docker/connect.ts';
 import { workerReach } from '../adapters/docker/reach.ts';
 import { createDockerCredentials } from '../adapters/docker-credentials.ts';
 import { createGitForge } from '../adapters/forge/git.ts';
 import { createGitHubForge } from '../adapters/forge/github.ts';
 import { createForges } from '../adapters/forge/index.ts';
+import { createProbes } from '../adapters/probe/probes.ts';
 import { type CredentialsSource, firstCredentials } from '../adapters/registry/credentials.ts';
 import { createRegistry } from '../adapters/registry/registry.ts';
 import { findTool } from '../adapters/tools.mjs';
@@ -34,10 +41,16 @@ export async function createDependencies(
   const secrets = createSecretResolver(env, directory);
   const plainHttp = (host: string): boolean => registries[host]?.plainHttp ?? false;
   const credentials = registryCredentials(configuration, secrets, env);
-  const docker = connectDocker(dockerEnvironment(configuration, env));
+  const dockerEnv = dockerEnvironment(configuration, env);
+  const docker = connectDocker(dockerEnv);
+  const reach = await workerReach(docker, readText);
   const { github } = configuration.forge;
   const clients = github && connectGitHub(github, secrets);
   const git = createGitForge({ folder: join(data, 'git'), env });
+  const clientFor = clients?.clientFor ?? refuseWithoutGitHub;
+  // A lane that begins anew in another namespace counts its turns from another start.
+  const installation = await installationName(temporal);
+  const locks = createHostLock(join(data, 'locks'));
   return {
     client: temporal.client,
     registry: createRegistry({ credentials, plainHttp }),
@@ -55,13 +68,24 @@ export async function createDependencies(
     credentials,
     baseDir: directory,
     workerId: `${hostname()}-${process.pid}`,
-    installation: await installationName(temporal),
-    ...(await workerReach(docker, readText)),
+    installation,
+    ...reach,
+    env: dockerEnv,
+    operators: configuration.operators,
+    locks,
+    turns: createTurnGuard(join(data, 'turns', installation)),
+    probes: createProbes({ docker, baseDir: directory, secrets, env: dockerEnv }),
+    deployers: {
+      compose: createComposeDeployer({ docker, env: dockerEnv, credentials, locks, folder: join(data, 'compose') }),
+      docker: createDockerDeployer({ ...reach, docker, credentials, log }),
+      workflow: createWorkflowDeployer({ clientFor }),
+      deployment: createDeploymentDeployer({ clientFor }),
+    },
     forgeFor: createForges({
       git,
       ...(clients !== undefined && { github: createGitHubForge({ clientFor: clients.clientFor, log }) }),
     }),
-    clientFor: clients?.clientFor ?? refuseWithoutGitHub,
+    clientFor,
   };
 }
 

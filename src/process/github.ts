@@ -3,20 +3,21 @@ import { createGitHubClients, type GitHubClients, type GitHubCredentials } from 
 import type { GitHubSettings } from '../config/configuration.ts';
 import type { SecretResolver } from '../config/secrets.ts';
 
-/** Clients by the configured credentials, made anew as soon as a secret's file holds another one. */
+/**
+ * Clients by the configured credentials, made when first asked for, and anew as soon as a secret's file holds another one. A host that
+ * only deploys has no need of them.
+ */
 export function connectGitHub(settings: GitHubSettings, secrets: SecretResolver): GitHubClients {
   const { url } = settings;
   const create = (credentials: GitHubCredentials) => createGitHubClients(credentials, { ...(url !== undefined && { url }) });
-  let known = gitHubCredentials(settings, secrets);
-  let clients = create(known);
+  let known: { readonly credentials: GitHubCredentials; readonly clients: GitHubClients } | undefined;
   return {
     async clientFor(repository) {
-      const current = gitHubCredentials(settings, secrets);
-      if (!isDeepStrictEqual(current, known)) {
-        clients = create(current);
-        known = current;
+      const credentials = gitHubCredentials(settings, secrets);
+      if (known === undefined || !isDeepStrictEqual(credentials, known.credentials)) {
+        known = { credentials, clients: create(credentials) };
       }
-      return await clients.clientFor(repository);
+      return await known.clients.clientFor(repository);
     },
   };
 }

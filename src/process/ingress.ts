@@ -2,11 +2,13 @@ import type { Logger } from 'pino';
 import { createAcceptPushes } from '../api/accept-pushes.ts';
 import { createOperatorApp, createWebhookApp } from '../api/app.ts';
 import { createAudit } from '../api/audit.ts';
+import { createForwardProgress } from '../api/forward-progress.ts';
 import { createListeners } from '../api/listeners.ts';
 import { createMetrics } from '../api/metrics.ts';
 import { createReachTemporal } from '../api/reach-temporal.ts';
 import { createReceivers, type ReceiverSettings } from '../api/receivers/index.ts';
 import type { Configuration } from '../config/configuration.ts';
+import { isDeploymentRepository } from '../config/deployment-repositories.ts';
 import type { Environment } from '../config/environment.ts';
 import { plansFor, plansOfRepository } from '../config/plans.ts';
 import { createSecretResolver, presentSecrets } from '../config/secrets.ts';
@@ -38,6 +40,11 @@ export async function startIngress(
       plansFor: (repository, tag) => plansFor(configuration, repository, tag),
       plansOfRepository: (repository) => plansOfRepository(configuration, repository),
       isNamespaceReady: async () => (await missingAttributes(temporal)).length === 0,
+      log,
+    }),
+    forwardProgress: createForwardProgress({
+      client: temporal.client,
+      isDeploymentRepository: (repository) => isDeploymentRepository(configuration, repository),
       log,
     }),
     audit: createAudit(process.stdout),

@@ -3,12 +3,13 @@ import { access, constants, mkdir, writeFile } from 'node:fs/promises';
 import { pino } from 'pino';
 import { type Configuration, type Role, roles } from '../config/configuration.ts';
 import type { Environment } from '../config/environment.ts';
+import { hostsToServe } from '../config/hosts.ts';
 import { loadConfiguration } from '../config/load.ts';
 import { formatProblem } from '../config/problem.ts';
 import { starterConfiguration } from '../config/starter.ts';
 import { type Ingress, startIngress } from './ingress.ts';
 import { reachTemporal, type Temporal } from './temporal.ts';
-import { installRuntime, startWorkers } from './workers.ts';
+import { installRuntime, type Serving, startWorkers } from './workers.ts';
 
 export interface Service {
   /** What a person who started it wants to know. */
@@ -29,7 +30,8 @@ export async function startService(file: string, env: Environment): Promise<Serv
   const wanted = rolesOf(env);
   const configuration = load(file, env, wanted);
   const log = pino({ level: configuration.log.level });
-  if (wanted.includes('worker')) installRuntime(log);
+  const serving = servingOf(configuration, wanted, env);
+  if (serving !== undefined) installRuntime(log);
 
   await makeFolders(configuration, wanted);
   const temporal = await reachTemporal(configuration, env, log);
@@ -39,7 +41,7 @@ export async function startService(file: string, env: Environment): Promise<Serv
     // The ports before the work: a second start by mistake must not take steps and drop them.
     const ingress = await startIngress(configuration, temporal, env, log, { takesWebhooks: wanted.includes('api') });
     stops.unshift(ingress.stop);
-    const workers = wanted.includes('worker') ? await startWorkers(configuration, temporal, env, log) : undefined;
+    const workers = serving && (await startWorkers(configuration, temporal, env, log, serving));
     if (workers !== undefined) stops.splice(-1, 0, workers.stop);
     return { greeting: greet({ file, isNew, configuration, temporal, ingress }), running: workers?.running ?? never(), stop };
   } catch (error) {
@@ -50,7 +52,7 @@ export async function startService(file: string, env: Environment): Promise<Serv
 
 /** @throws CannotStart where one of them cannot be made or written to */
 async function makeFolders({ data, artifacts, temporal }: Configuration, wanted: readonly Role[]): Promise<void> {
-  const works = wanted.includes('worker');
+  const works = wanted.includes('worker') || wanted.includes('deploy');
   const folders = { ...((works || temporal.kind === 'embedded') && { data }), ...(works && { artifacts }) };
   for (const [key, folder] of Object.entries(folders)) {
     try {
@@ -82,6 +84,14 @@ function rolesOf({ LANDFALL_ROLES }: Environment): Role[] {
     if (role === undefined) throw new CannotStart(`LANDFALL_ROLES: expected a list of ${roles.join(', ')}, found '${name}'`);
     return role;
   });
+}
+
+/** Undefined where this process serves no task queue. */
+function servingOf(configuration: Configuration, wanted: readonly Role[], env: Environment): Serving | undefined {
+  const served = wanted.includes('deploy') ? hostsToServe(configuration, env) : { hosts: [] };
+  if ('problem' in served) throw new CannotStart(served.problem);
+  const steps = wanted.includes('worker');
+  return steps || served.hosts.length > 0 ? { steps, hosts: served.hosts } : undefined;
 }
 
 function never(): Promise<void> {

@@ -15,7 +15,7 @@ import { createActivities } from '../activities/index.ts';
 import { createSweep } from '../adapters/docker/sweep.ts';
 import type { Configuration } from '../config/configuration.ts';
 import type { Environment } from '../config/environment.ts';
-import { taskQueues } from '../workflows/start-options.ts';
+import { deployQueue, taskQueues } from '../workflows/start-options.ts';
 import { createDependencies } from './dependencies.ts';
 import type { Temporal } from './temporal.ts';
 
@@ -28,12 +28,21 @@ export interface Workers {
 
 const graceMs = 10_000;
 
+/** Which task queues this process serves. */
+export interface Serving {
+  /** Workflows, and the steps that any machine with the network and Docker can take. */
+  readonly steps: boolean;
+  /** The hosts whose deploys are done here. */
+  readonly hosts: readonly string[];
+}
+
 /** One process serves all task queues; the lanes have workers of their own, see docs/decisions. */
 export async function startWorkers(
   configuration: Configuration,
   temporal: Temporal,
   env: Environment,
   log: Logger,
+  serving: Serving,
 ): Promise<Workers> {
   const dependencies = await createDependencies(configuration, temporal, env, log);
   const activities = createActivities(dependencies);
@@ -56,23 +65,28 @@ export async function startWorkers(
       stickyQueueScheduleToStartTimeout: '5s',
       ...more,
     });
-  const [main, lanes, docker] = await Promise.all([
-    create(taskQueues.main, { workflowBundle }),
-    create(taskQueues.lanes, { workflowBundle }),
+  const isServed = (taskQueue: string): boolean => serving.steps || !Object.values<string>(taskQueues).includes(taskQueue);
+  const createAll = (...queues: Parameters<typeof create>[]): Promise<Worker[]> =>
+    Promise.all(queues.filter(([taskQueue]) => isServed(taskQueue)).map((queue) => create(...queue)));
+  const lanes = await createAll([taskQueues.lanes, { workflowBundle }]);
+  const others = await createAll(
+    [taskQueues.main, { workflowBundle }],
     // Scans and smoke tests are what a host can stand only so many of.
-    create(taskQueues.docker, { maxConcurrentActivityTaskExecutions: 8 }),
-  ]);
+    [taskQueues.docker, { maxConcurrentActivityTaskExecutions: 8 }],
+    ...serving.hosts.map((host): Parameters<typeof create> => [deployQueue(host), {}]),
+  );
   const sweep = createSweep({ ...dependencies, isPending: createIsPending(temporal.client), now: () => new Date(), log });
   sweep.start();
-  const [mainRuns, lanesRun, dockerRuns] = [main.run(), lanes.run(), docker.run()];
+  const lanesRun = lanes.map((worker) => worker.run());
+  const othersRun = others.map((worker) => worker.run());
   return {
-    running: Promise.all([mainRuns, lanesRun, dockerRuns]).then(() => undefined),
+    running: Promise.all([...lanesRun, ...othersRun]).then(() => undefined),
     async stop() {
       // Rollouts that drain still ask their lanes, so these go last.
-      shutDown(main, docker);
-      await Promise.allSettled([mainRuns, dockerRuns]);
-      shutDown(lanes);
-      await Promise.all([mainRuns, lanesRun, dockerRuns]);
+      shutDown(...others);
+      await Promise.allSettled(othersRun);
+      shutDown(...lanes);
+      await Promise.all([...othersRun, ...lanesRun]);
       await sweep.stop();
       await connection.close();
     },

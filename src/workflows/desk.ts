@@ -1,5 +1,6 @@
 import { ApplicationFailure, condition, setHandler } from '@temporalio/workflow';
 import type { Skipped } from '../domain/outcomes.ts';
+import { nameOfPerson, typedName, typedReason } from '../domain/person.ts';
 import type { Plan } from '../domain/plan.ts';
 import { type Decision, type RolloutState, type StepState, skippableSteps } from '../domain/rollout-state.ts';
 import { nameOf } from '../domain/rollout-text.ts';
@@ -15,26 +16,41 @@ interface Made {
   readonly reason: string;
 }
 
+/** Asks who made a decision that carries a proof. */
+export type WhoDecided = (verb: string, decision: Decision) => Promise<string>;
+
+/** What is different about a step's decision. */
+export interface DecisionRules {
+  /** What an operator's `reject` does; else the rollout ends `rejected`. Throws. */
+  readonly rejected?: (by: string, reason: string) => never;
+  /** How the rollout ends where nobody decides. */
+  readonly undecided?: 'expired' | 'failed';
+}
+
 /** Where a blocked step waits for an operator. */
 export class Desk {
   readonly #plan: Plan;
   readonly #record: RolloutRecord;
   readonly #lane: LaneSide;
+  readonly #whoDecided: WhoDecided;
   readonly #made = new Map<string, Made>();
   aborted: Ending | undefined;
 
-  constructor(plan: Plan, record: RolloutRecord, lane: LaneSide, cancel: () => void) {
+  constructor(plan: Plan, record: RolloutRecord, lane: LaneSide, whoDecided: WhoDecided, cancel: () => void) {
     this.#plan = plan;
     this.#record = record;
     this.#lane = lane;
-    const retry = (decision?: Decision): RolloutState => this.#take('retry', decision);
-    const skip = (decision?: Decision): RolloutState => this.#take('skip', decision);
-    const reject = (decision?: Decision): RolloutState => this.#take('reject', decision);
-    const abort = (decision?: Decision): RolloutState => {
-      this.aborted = { end: 'aborted', reason: `aborted by ${nameOfPerson(decision)}${because(decision)}` };
-      cancel();
-      return record.state;
-    };
+    this.#whoDecided = whoDecided;
+    const retry = (decision?: Decision) => this.#take('retry', decision);
+    const skip = (decision?: Decision) => this.#take('skip', decision);
+    const reject = (decision?: Decision) => this.#take('reject', decision);
+    const abort = (decision?: Decision) =>
+      this.#byWhom('abort', decision, (by) => {
+        this.#refuseWhenOver();
+        this.aborted = { end: 'aborted', reason: `aborted by ${by}${because(decision)}` };
+        cancel();
+        return record.state;
+      });
     setHandler(retryUpdate, retry, { validator: (decision?: Decision) => void this.#stepFor('retry', decision) });
     setHandler(skipUpdate, skip, { validator: (decision?: Decision) => void this.#stepFor('skip', decision) });
     setHandler(rejectUpdate, reject, { validator: (decision?: Decision) => void this.#stepFor('reject', decision) });
@@ -45,7 +61,7 @@ export class Desk {
    * Waits until an operator has decided on a blocked step, and ends the rollout where that is what was decided, where nobody decides
    * in time, or where a newer image makes the question idle.
    */
-  async decide(at: StepAt): Promise<'retry' | Skipped> {
+  async decide(at: StepAt, { rejected, undecided = 'expired' }: DecisionRules = {}): Promise<'retry' | Skipped> {
     const { decideWithinMs } = this.#plan;
     const isOver = (): boolean => this.#made.has(keyOf(at)) || this.#lane.supersededIn(at.stage) !== undefined;
     const inTime = await condition(isOver, decideWithinMs);
@@ -57,28 +73,45 @@ export class Desk {
     }
     if (!inTime || made === undefined) {
       return endRollout({
-        end: 'expired',
+        end: undecided,
         reason: `${nameOf(at)} was blocked and nobody decided within ${Math.round(decideWithinMs / 60_000)} minutes`,
       });
     }
     if (made.verb === 'retry') return 'retry';
     if (made.verb === 'skip') return { kind: 'skipped', by: made.by, reason: made.reason };
-    return endRollout({
-      end: 'rejected',
-      reason: `${nameOf(at)}: rejected by ${made.by}${made.reason && `: ${made.reason}`}`,
-      quarantinedBy: made.by,
-    });
+    rejected?.(made.by, made.reason);
+    return endRejected(at, made);
   }
 
-  #take(verb: Verb, decision: Decision | undefined): RolloutState {
-    const step = this.#stepFor(verb, decision);
-    this.#made.set(keyOf(step), { verb, by: nameOfPerson(decision), reason: reasonOf(decision) });
-    return this.#record.state;
+  /** A step that is not blocked, but waits for people: has somebody rejected it? */
+  isRejected(at: StepAt): boolean {
+    return this.#made.get(keyOf(at))?.verb === 'reject';
+  }
+
+  /** Ends the rollout where somebody has rejected a step that waits for people. */
+  endIfRejected(at: StepAt): void {
+    const made = this.#made.get(keyOf(at));
+    if (made?.verb === 'reject') endRejected(at, made);
+  }
+
+  /** Without a proof it is answered at once; with one, the worker that knows the operators' hashes is asked first. */
+  #byWhom(verb: string, decision: Decision | undefined, act: (by: string) => RolloutState): RolloutState | Promise<RolloutState> {
+    if (decision?.proof === undefined) return act(nameOfPerson({ by: typedName(decision?.by), verified: false }));
+    return this.#whoDecided(verb, decision).then(act);
+  }
+
+  #take(verb: Verb, decision: Decision | undefined): RolloutState | Promise<RolloutState> {
+    return this.#byWhom(verb, decision, (by) => {
+      const step = this.#stepFor(verb, decision);
+      this.#made.set(keyOf(step), { verb, by, reason: typedReason(decision?.reason) });
+      return this.#record.state;
+    });
   }
 
   /** The one blocked step that a decision is about. Serves as the validator, so it changes nothing. */
   #stepFor(verb: Verb, decision: Decision | undefined): StepState {
-    const open = this.#record.blocked().filter((step) => !this.#made.has(keyOf(step)));
+    const deciding = verb === 'reject' ? this.#record.blockedOrAsking() : this.#record.blocked();
+    const open = deciding.filter((step) => !this.#made.has(keyOf(step)));
     const wanted = open.filter(
       ({ step, stage }) => (decision?.step ?? step) === step && (decision?.stage === undefined || decision.stage === stage),
     );
@@ -98,6 +131,14 @@ export class Desk {
   }
 }
 
+function endRejected(at: StepAt, { by, reason }: Made): never {
+  return endRollout({
+    end: 'rejected',
+    reason: `${nameOf(at)}: rejected by ${by}${reason && `: ${reason}`}`,
+    quarantinedBy: by,
+  });
+}
+
 function describeOpen(decision: Decision | undefined, open: readonly StepState[]): string {
   const what =
     decision?.step === undefined
@@ -110,18 +151,9 @@ function keyOf({ step, stage }: StepAt): string {
   return `${stage ?? ''}/${step}`;
 }
 
-/** Whoever has Temporal access can type any name, so a name alone is unverified. */
-function nameOfPerson(decision: Decision | undefined): string {
-  return `${decision?.by?.trim().slice(0, 100) || 'somebody with Temporal access'} (unverified)`;
-}
-
 function because(decision: Decision | undefined): string {
-  return reasonOf(decision) && `: ${reasonOf(decision)}`;
-}
-
-/** Bounded, because it is kept in histories, memos and lanes. */
-function reasonOf(decision: Decision | undefined): string {
-  return decision?.reason?.trim().slice(0, 500) ?? '';
+  const reason = typedReason(decision?.reason);
+  return reason && `: ${reason}`;
 }
 
 function refuse(message: string): never {

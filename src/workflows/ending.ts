@@ -4,6 +4,8 @@ import type { End } from '../domain/rollout-state.ts';
 export interface Ending {
   readonly end: End;
   readonly reason?: string;
+  /** Where it ended, where that was in one stage. */
+  readonly stage?: string;
   /** The operator who rejected the digest, which quarantines it. */
   readonly quarantinedBy?: string;
   /** Superseded, because the registry says that the tag points elsewhere. */

@@ -1,26 +1,54 @@
-import { condition, proxyLocalActivities, setHandler, workflowInfo } from '@temporalio/workflow';
+import { CancellationScope, condition, proxyLocalActivities, setHandler, workflowInfo } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.ts';
 import type { Digest } from '../domain/image-reference.ts';
 import type { EntryAnswer } from '../domain/lane/members.ts';
+import type { Before, BeginAnswer, RolledBackAt, Running } from '../domain/lane/running.ts';
 import type { Run } from '../domain/lane/state.ts';
+import type { TurnRequest } from '../domain/lane/turns.ts';
 import type { VerifiedImage } from '../domain/outcomes.ts';
+import type { StagePlan } from '../domain/plan.ts';
 import { type Ending, endRollout } from './ending.ts';
 import { grantSignal, type RolloutStart, supersedeSignal } from './messages.ts';
+import type { Wait } from './patience.ts';
 import type { RolloutRecord } from './rollout-record.ts';
 
 /** Local activities: a call to the lane is one event of history, and its answer is there within the same workflow task. */
 const calls = proxyLocalActivities<
-  Pick<Activities, 'enterLane' | 'tellVerified' | 'requestTurn' | 'releaseTurn' | 'leaveLane' | 'lookAgain'>
+  Pick<
+    Activities,
+    | 'enterLane'
+    | 'tellVerified'
+    | 'requestTurn'
+    | 'releaseTurn'
+    | 'leaveLane'
+    | 'lookAgain'
+    | 'beginChange'
+    | 'tellRunning'
+    | 'tellRolledBack'
+    | 'takeMergeTurn'
+    | 'giveMergeTurnBack'
+  >
 >({ startToCloseTimeout: '10s', retry: { initialInterval: '200ms', maximumInterval: '10s' } });
 
 /** A waiting rollout asks again after so long, because a lane that was terminated forgets who waited. */
 const askAgainAfter = '10m';
 
+/** What a roll-back asks its turn for. */
+export type RollbackTurn = NonNullable<TurnRequest['rollback']>;
+
+/** The turn that allows a change, and what the stage ran before it by Landfall's own doing. */
+export interface Allowed {
+  readonly turn: number;
+  readonly before?: Before['image'];
+}
+
 /** A rollout's side of its lane: it enters, waits for its turns, learns that a newer image goes first, and leaves. */
 export class LaneSide {
   readonly #start: RolloutStart;
   readonly #record: RolloutRecord;
+  readonly #rollback: RollbackTurn | undefined;
   readonly #granted = new Set<string>();
+  readonly #begun = new Set<string>();
   readonly #supersededInStage = new Map<string, string>();
   #supersededInChecks: string | undefined;
   #entered = false;
@@ -28,9 +56,10 @@ export class LaneSide {
   /** What the tag was when it was verified last, before this rollout. */
   newest: Digest | undefined;
 
-  constructor(start: RolloutStart, record: RolloutRecord) {
+  constructor(start: RolloutStart, record: RolloutRecord, rollback?: RollbackTurn) {
     this.#start = start;
     this.#record = record;
+    this.#rollback = rollback;
     setHandler(grantSignal, ({ stage }) => void this.#granted.add(stage));
     setHandler(supersedeSignal, ({ by, where }) => {
       if (where === 'checks') this.#supersededInChecks = by;
@@ -52,7 +81,14 @@ export class LaneSide {
 
   /** The rollout that makes waiting idle: in the checks (no stage) one that is verified, in a stage one that asks for its turn. */
   supersededIn(stage: string | undefined): string | undefined {
-    return stage === undefined ? this.#supersededInChecks : this.#supersededInStage.get(stage);
+    if (stage === undefined) return this.#supersededInChecks;
+    return this.#begun.has(stage) ? undefined : this.#supersededInStage.get(stage);
+  }
+
+  /** Ends the rollout where a newer image makes waiting in a stage idle. */
+  endIfSuperseded(stage: string, meanwhile: string): void {
+    const by = this.supersededIn(stage);
+    if (by !== undefined) endRollout({ end: 'superseded', reason: `by ${by}, while it waited for ${meanwhile}` });
   }
 
   /** Asks first, so that a redelivery of something known touches nothing. */
@@ -94,8 +130,14 @@ export class LaneSide {
     for (;;) {
       const answer = await calls.requestTurn({
         service: this.#service,
-        at: { ...this.#me, stage, policy: this.#start.plan.tags },
+        at: {
+          ...this.#me,
+          stage,
+          policy: this.#start.plan.tags,
+          ...(this.#rollback !== undefined && { rollback: this.#rollback }),
+        },
       });
+      if (this.#rollback !== undefined) this.#entered = true;
       switch (answer.kind) {
         case 'granted':
           return;
@@ -123,8 +165,71 @@ export class LaneSide {
     if (by !== undefined) endRollout({ end: 'superseded', reason: `by ${by}, while it waited for its turn` });
   }
 
+  /**
+   * Waits until the running system may be changed: not held, not pinned, not outside of the windows. From then on no newer image
+   * supersedes this one in the stage.
+   */
+  async begin({ name: stage, windows = [] }: StagePlan, wait: Wait): Promise<Allowed> {
+    for (;;) {
+      wait.look();
+      const answer = await calls.beginChange({ service: this.#service, at: { ...this.#me, stage, windows } });
+      switch (answer.kind) {
+        case 'go':
+          this.#begun.add(stage);
+          this.#record.waitFor(undefined);
+          return { turn: answer.turn, ...(answer.before !== undefined && { before: answer.before }) };
+        case 'superseded':
+          return endRollout({ end: 'superseded', reason: `by ${answer.by}` });
+        case 'quarantined':
+          return endRollout({ end: 'rejected', reason: `Quarantined: ${answer.reason}` });
+        case 'unknown':
+          await this.#introduceAgain();
+          await this.#takeTurn(stage);
+          break;
+        case 'wait':
+          await this.#waitToBegin(stage, answer, wait);
+      }
+    }
+  }
+
+  async #waitToBegin(stage: string, { reason, until }: Extract<BeginAnswer, { kind: 'wait' }>, wait: Wait): Promise<void> {
+    this.#record.waitFor(until === undefined ? reason : `${reason}, until ${until}`);
+    const forMs = until === undefined ? undefined : Math.max(1_000, Date.parse(until) - Date.now());
+    await wait.pause(() => this.supersededIn(stage) !== undefined, forMs);
+    this.endIfSuperseded(stage, reason);
+  }
+
+  /** Called before the first change of the running system, so that whatever happens then can be undone. */
+  async tellRunning(stage: string, running: Running): Promise<void> {
+    await calls.tellRunning({ service: this.#service, at: { ...this.#me, stage, running } });
+  }
+
+  async tellRolledBack(stage: string, back: Omit<RolledBackAt, keyof Run | 'stage'>): Promise<void> {
+    await calls.tellRolledBack({ service: this.#service, at: { ...this.#me, stage, ...back } });
+  }
+
+  /** Does something while nothing else of Landfall's merges into the base branch. */
+  async inMergeTurn<Result>(repository: string, base: string, wait: Wait, act: () => Promise<Result>): Promise<Result> {
+    const turn = { ...this.#me, repository, base };
+    try {
+      for (;;) {
+        wait.look();
+        const answer = await calls.takeMergeTurn(turn);
+        if (answer.kind === 'granted') break;
+        this.#record.waitFor(`its turn to merge into ${base}, behind ${answer.behind}`);
+        await wait.pause(() => false);
+      }
+      this.#record.waitFor(undefined);
+      return await act();
+    } finally {
+      await CancellationScope.nonCancellable(() => calls.giveMergeTurnBack(turn));
+    }
+  }
+
   /** The lane was terminated and begun anew. */
   async #introduceAgain(): Promise<void> {
+    // A roll-back introduces itself by asking for its turn.
+    if (this.#rollback !== undefined) return;
     await this.enter();
     if (this.#image !== undefined) await this.tellVerified(this.#image);
   }

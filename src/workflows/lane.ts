@@ -2,80 +2,76 @@ import {
   allHandlersFinished,
   condition,
   continueAsNew,
-  getExternalWorkflowHandle,
-  log,
   proxyActivities,
   setHandler,
   sleep,
   workflowInfo,
 } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.ts';
-import { enter, forget, leave, verified } from '../domain/lane/members.ts';
 import { emptyLane, type LaneState } from '../domain/lane/state.ts';
-import { type Grant, release, request, someoneWaits } from '../domain/lane/turns.ts';
-import {
-  enterUpdate,
-  grantSignal,
-  type LaneStart,
-  laneQuery,
-  leaveUpdate,
-  releaseUpdate,
-  requestUpdate,
-  type Superseding,
-  supersedeSignal,
-  verifiedUpdate,
-} from './messages.ts';
+import { someoneWaits } from '../domain/lane/turns.ts';
+import { answerOperators } from './lane-operators.ts';
+import { LanePost } from './lane-post.ts';
+import { answerRollouts } from './lane-rollouts.ts';
+import { type LaneStart, laneQuery } from './messages.ts';
 
 const { findEnded } = proxyActivities<Pick<Activities, 'findEnded'>>({
   startToCloseTimeout: '1 minute',
   summary: 'do the rollouts that hold or wait for a turn still run?',
 });
 
-/** One letter from the lane to a rollout. Handlers only write them, so that every update is answered at once. */
-type Letter = { readonly rollout: string; readonly runId: string } & (
-  | { readonly grant: Grant }
-  | { readonly superseding: Superseding }
-);
+/** An operator was told that it will be started: it is tried until it is. */
+const { startRollback, startPromotion } = proxyActivities<Pick<Activities, 'startRollback' | 'startPromotion'>>({
+  startToCloseTimeout: '1 minute',
+  retry: { initialInterval: '1s', maximumInterval: '1m' },
+});
 
 /**
- * The long-lived workflow of one service: who goes before whom, and what became of every image. It decides nothing by itself; its
- * rules are in `domain/lane`.
+ * The long-lived workflow of one service: who goes before whom, what its stages run, and what became of every image. It decides nothing
+ * by itself; its rules are in `domain/lane`.
  */
-export async function lane({ service, state, lookEveryMs = 60_000, longestHistory = 4_000 }: LaneStart): Promise<never> {
-  const memory = state ?? emptyLane();
-  const letters: Letter[] = [];
-  answerRollouts(memory, letters);
-  const next = { service, state: memory, lookEveryMs, longestHistory };
-  return await Promise.race([freeTheDead(memory, letters, lookEveryMs), deliverLetters(memory, letters, next)]);
+export async function lane(start: LaneStart): Promise<never> {
+  const { service, state, errands = [], lookEveryMs = 60_000, longestHistory = 4_000 } = start;
+  // Turn numbers rise also when a lane is terminated and begun anew: a host refuses a deploy by a lower one.
+  const memory = state ?? emptyLane(workflowInfo().startTime.getTime());
+  const post = new LanePost(memory, errands);
+  setHandler(laneQuery, () => memory);
+  answerRollouts(memory, post);
+  answerOperators({ service, memory, post });
+  return await Promise.race([
+    freeTheDead(memory, post, lookEveryMs),
+    deliverLetters(memory, post, { service, state: memory, lookEveryMs, longestHistory }),
+    runErrands(post),
+  ]);
 }
 
 /** A workflow that was terminated never blocks its service. */
-async function freeTheDead(memory: LaneState, letters: Letter[], lookEveryMs: number): Promise<never> {
+async function freeTheDead(memory: LaneState, post: LanePost, lookEveryMs: number): Promise<never> {
   for (;;) {
     await condition(() => someoneWaits(memory));
-    await forgetTheDead(memory, letters);
+    await forgetTheDead(memory, post);
     await sleep(lookEveryMs);
   }
 }
 
-async function forgetTheDead(memory: LaneState, letters: Letter[]): Promise<void> {
+async function forgetTheDead(memory: LaneState, post: LanePost): Promise<void> {
   const members = Object.entries(memory.members).map(([rollout, { runId }]) => ({ rollout, runId }));
-  for (const ended of await findEnded({ members })) forgetRun(memory, letters, ended);
+  for (const ended of await findEnded({ members })) post.forgetRun(ended);
 }
 
 /** Before the lane continues as new, it forgets the dead, lets all handlers finish and delivers what they wrote. */
 async function deliverLetters(
   memory: LaneState,
-  letters: Letter[],
-  next: LaneStart & { longestHistory: number },
+  post: LanePost,
+  next: LaneStart & { readonly longestHistory: number },
 ): Promise<never> {
   for (;;) {
-    await condition(() => letters.length > 0 || historyIsLong(next.longestHistory));
-    await deliver(memory, letters);
+    await condition(() => !post.isEmpty || historyIsLong(next.longestHistory));
+    await post.deliver();
     if (!historyIsLong(next.longestHistory)) continue;
-    await forgetTheDead(memory, letters);
+    await forgetTheDead(memory, post);
     await condition(allHandlersFinished);
-    if (letters.length === 0) await continueAsNew<typeof lane>(next);
+    if (post.isEmpty) await continueAsNew<typeof lane>({ ...next, errands: post.errands });
   }
 }
 
@@ -83,53 +79,13 @@ function historyIsLong(longestHistory: number): boolean {
   return workflowInfo().historyLength > longestHistory || workflowInfo().continueAsNewSuggested;
 }
 
-function answerRollouts(memory: LaneState, letters: Letter[]): void {
-  const write = (rollout: string, letter: { grant: Grant } | { superseding: Superseding }): void => {
-    const runId = memory.members[rollout]?.runId;
-    if (runId !== undefined) letters.push({ rollout, runId, ...letter });
-  };
-  const grantAll = (grants: readonly Grant[]): void => {
-    for (const grant of grants) write(grant.rollout, { grant });
-  };
-  setHandler(laneQuery, () => memory);
-  setHandler(enterUpdate, (entry) => {
-    const { answer, grants } = enter(memory, entry);
-    grantAll(grants);
-    return answer;
-  });
-  setHandler(verifiedUpdate, (at) => {
-    const { answer, superseded } = verified(memory, at);
-    for (const older of superseded) write(older, { superseding: { by: at.rollout, where: 'checks' } });
-    return answer;
-  });
-  setHandler(requestUpdate, (at) => {
-    const { answer, superseded, grants } = request(memory, at);
-    for (const older of superseded) write(older, { superseding: { by: at.rollout, where: { stage: at.stage } } });
-    grantAll(grants);
-    return answer;
-  });
-  setHandler(releaseUpdate, (at) => grantAll(release(memory, at)));
-  setHandler(leaveUpdate, (leaving) => grantAll(leave(memory, leaving)));
-}
-
-/** Sends what the handlers wrote. A rollout that is gone is forgotten, which may write further letters. */
-async function deliver(memory: LaneState, letters: Letter[]): Promise<void> {
-  for (let letter = letters.shift(); letter !== undefined; letter = letters.shift()) {
-    const rollout = getExternalWorkflowHandle(letter.rollout, letter.runId);
-    try {
-      if ('grant' in letter) await rollout.signal(grantSignal, letter.grant);
-      else await rollout.signal(supersedeSignal, letter.superseding);
-    } catch (error) {
-      log.warn('a rollout is gone without having left its lane', { rollout: letter.rollout, error });
-      forgetRun(memory, letters, letter);
-    }
-  }
-}
-
-function forgetRun(memory: LaneState, letters: Letter[], { rollout, runId }: { rollout: string; runId: string }): void {
-  if (memory.members[rollout]?.runId !== runId) return;
-  for (const grant of forget(memory, rollout)) {
-    const next = memory.members[grant.rollout];
-    if (next !== undefined) letters.push({ rollout: grant.rollout, runId: next.runId, grant });
+/** One after the other. One that is under way when the lane continues as new is run again, and finds what it did. */
+async function runErrands({ errands }: LanePost): Promise<never> {
+  for (;;) {
+    await condition(() => errands.length > 0);
+    const [errand] = errands;
+    if (errand?.kind === 'rollback') await startRollback(errand.start);
+    if (errand?.kind === 'promotion') await startPromotion(errand.start);
+    errands.shift();
   }
 }

@@ -1,6 +1,7 @@
 import { setCurrentDetails, upsertMemo, upsertSearchAttributes } from '@temporalio/workflow';
 import type { Proposal } from '../domain/outcomes.ts';
-import type { End, RolloutState, RolloutStatus, StepName, StepState, StepStatus } from '../domain/rollout-state.ts';
+import type { StagePlan } from '../domain/plan.ts';
+import type { Approval, End, RolloutState, RolloutStatus, StepName, StepState, StepStatus } from '../domain/rollout-state.ts';
 import { checkNames, stageStepNames } from '../domain/rollout-state.ts';
 import { rolloutInMarkdown } from '../domain/rollout-text.ts';
 import type { RolloutStart } from './messages.ts';
@@ -16,6 +17,7 @@ export class RolloutRecord {
   readonly #start: RolloutStart;
   readonly #startedAt = new Date().toISOString();
   readonly #proposals: Record<string, Proposal> = {};
+  readonly #approvals: Record<string, readonly Approval[]> = {};
   #steps: StepState[];
   #image: RolloutState['image'];
   #changedAt = this.#startedAt;
@@ -24,17 +26,17 @@ export class RolloutRecord {
   #published: { status: RolloutStatus; stage?: string } = { status: 'running' };
   #neededPerson = false;
 
-  constructor(start: RolloutStart) {
+  /** @param kind a roll-back has no other steps than that */
+  constructor(start: RolloutStart, kind: 'rollout' | 'rollback' = 'rollout') {
     this.#start = start;
     this.#image = start.image;
     const { plan } = start;
     const checks = checkNames.filter((step) => step === 'verify' || plan[step] !== undefined).map((step) => ({ step }));
     const ofStages = plan.stages.flatMap((stage) =>
-      stageStepNames
-        .filter((step) => step === 'confirm' || (step === 'dispatch' ? stage.dispatch : stage.change) !== undefined)
-        .map((step) => ({ step, stage: stage.name })),
+      stageStepNames.filter((step) => isPlanned(stage, step)).map((step) => ({ step, stage: stage.name })),
     );
-    this.#steps = [...checks, ...ofStages].map((at) => ({ ...at, status: 'pending' }));
+    const planned = kind === 'rollback' ? [] : [...checks, ...ofStages];
+    this.#steps = planned.map((at) => ({ ...at, status: 'pending' }));
   }
 
   get state(): RolloutState {
@@ -46,6 +48,7 @@ export class RolloutRecord {
       ...(reason !== undefined && { reason }),
       steps: this.#steps,
       proposals: this.#proposals,
+      ...(Object.keys(this.#approvals).length > 0 && { approvals: this.#approvals }),
       startedAt: this.#startedAt,
       changedAt: this.#changedAt,
       ...(this.#ended !== undefined && { endedAt: this.#changedAt }),
@@ -56,13 +59,32 @@ export class RolloutRecord {
   #status(): RolloutStatus {
     if (this.#ended !== undefined) return this.#ended.end;
     const has = (wanted: StepStatus): boolean => this.#steps.some(({ status }) => status === wanted);
+    if (this.#waitingFor !== undefined) return 'waiting';
     if (has('running')) return 'running';
     if (has('blocked')) return 'blocked';
-    return this.#waitingFor !== undefined || has('waiting') ? 'waiting' : 'running';
+    return has('waiting') ? 'waiting' : 'running';
   }
 
   blocked(): StepState[] {
     return this.#steps.filter(({ status }) => status === 'blocked');
+  }
+
+  /** Also those that wait for people, and can be rejected. */
+  blockedOrAsking(): StepState[] {
+    return this.#steps.filter(
+      ({ step, status }) => status === 'blocked' || (status === 'waiting' && (step === 'approve' || step === 'merge')),
+    );
+  }
+
+  /** Something that no plan foresees: a roll-back. */
+  add(at: StepAt): void {
+    if (!this.#steps.some(({ step, stage }) => step === at.step && stage === at.stage)) {
+      this.#steps = [...this.#steps, { ...at, status: 'pending' }];
+    }
+  }
+
+  approved(stage: string, approvals: readonly Approval[]): void {
+    this.#approvals[stage] = [...approvals];
   }
 
   begin(at: StepAt): void {
@@ -86,8 +108,17 @@ export class RolloutRecord {
     this.#change(at, (before) => ({ ...before, status, reason, ...more, ...endedAt }));
   }
 
+  /** What was going on in a stage is over, because the stage is being undone. */
+  stop(stage: string, reason: string): void {
+    for (const step of this.#steps) {
+      const isOpen = step.status === 'running' || step.status === 'waiting' || step.status === 'blocked';
+      if (step.stage === stage && isOpen) this.settle(step, 'stopped', reason);
+    }
+  }
+
   /** What the rollout as a whole waits for; undefined when it goes on. */
   waitFor(what: string | undefined): void {
+    if (what === this.#waitingFor) return;
     this.#waitingFor = what;
     this.#publish();
   }
@@ -133,6 +164,7 @@ export class RolloutRecord {
       { key: searchAttributes.changedAt, value: new Date(this.#changedAt) },
       ...(stage === undefined ? [] : [{ key: searchAttributes.stage, value: stage }]),
       ...(state.status === 'proposed' ? [{ key: searchAttributes.proposedSeconds, value: seconds }] : []),
+      ...(state.status === 'delivered' ? [{ key: searchAttributes.healthySeconds, value: seconds }] : []),
       ...(this.#ended !== undefined ? [{ key: searchAttributes.neededPerson, value: this.#neededPerson }] : []),
     ]);
   }
@@ -143,5 +175,24 @@ export class RolloutRecord {
     if (!isTold && this.#published.status !== 'blocked') return;
     const proposal = Object.values(this.#proposals).at(-1);
     upsertMemo({ reason: isTold ? (reason ?? null) : null, ...(proposal !== undefined && { proposal: proposal.url }) });
+  }
+}
+
+function isPlanned(stage: StagePlan, step: (typeof stageStepNames)[number]): boolean {
+  switch (step) {
+    case 'confirm':
+      return true;
+    case 'propose':
+      return stage.change !== undefined;
+    case 'approve':
+      return stage.approval !== undefined;
+    case 'merge':
+      return stage.change !== undefined && stage.merge !== 'off';
+    case 'rollback':
+      return false;
+    case 'dispatch':
+    case 'deploy':
+    case 'watch':
+      return stage[step] !== undefined;
   }
 }

@@ -3,42 +3,73 @@ import {
   CancellationScope,
   condition,
   isCancellation,
+  proxyLocalActivities,
   setHandler,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { RolloutState } from '../domain/rollout-state.ts';
+import type { Activities } from '../activities/index.ts';
+import type { Decision, RolloutState } from '../domain/rollout-state.ts';
+import { Approvals } from './approvals.ts';
 import { Desk } from './desk.ts';
 import { type Ending, endingIn } from './ending.ts';
-import { LaneSide } from './lane-side.ts';
+import { LaneSide, type RollbackTurn } from './lane-side.ts';
 import { type RolloutStart, stateQuery } from './messages.ts';
+import { Patience } from './patience.ts';
 import { RolloutRecord } from './rollout-record.ts';
+import { Tell } from './tell.ts';
 
 /** One run of a rollout: what is known of it, where operators decide, and its side of the lane. */
 export interface Rollout {
+  /** Workflow id. */
+  readonly id: string;
   readonly start: RolloutStart;
+  /** The stages that were changed, and are as they should be. */
+  readonly delivered: string[];
   readonly record: RolloutRecord;
   readonly desk: Desk;
+  readonly approvals: Approvals;
   readonly lane: LaneSide;
+  readonly patience: Patience;
+  readonly tell: Tell;
   /** Tells the story until it ends, however it ends, and says so to everybody who has to know. */
-  toItsEnd(story: () => Promise<Ending>): Promise<RolloutState>;
+  toItsEnd(happen: () => Promise<Ending>): Promise<RolloutState>;
 }
 
-export function beginRollout(start: RolloutStart): Rollout {
-  const record = new RolloutRecord(start);
+const { whoDecided } = proxyLocalActivities<Pick<Activities, 'whoDecided'>>({
+  startToCloseTimeout: '5s',
+  retry: { maximumAttempts: 3 },
+});
+
+export function beginRollout(start: RolloutStart, rollback?: RollbackTurn): Rollout {
+  const record = new RolloutRecord(start, rollback === undefined ? 'rollout' : 'rollback');
   const story = new CancellationScope();
-  const lane = new LaneSide(start, record);
-  const desk = new Desk(start.plan, record, lane, () => story.cancel());
+  const lane = new LaneSide(start, record, rollback);
+  const { workflowId: rollout, runId } = workflowInfo();
+  const prove = async (verb: string, decision: Decision): Promise<string> =>
+    (await whoDecided({ rollout, runId, verb, decision })).by;
+  const desk = new Desk(start.plan, record, lane, prove, () => story.cancel());
+  const tell = new Tell(start, record);
   setHandler(stateQuery, () => record.state);
   return {
+    id: rollout,
     start,
+    delivered: [],
     record,
     desk,
+    approvals: new Approvals(start, record, prove),
     lane,
-    async toItsEnd(tell) {
-      const ending = await story.run(tell).catch((error: unknown) => endingOf(error, desk));
+    patience: new Patience(),
+    tell,
+    async toItsEnd(happen) {
+      const ending = await story.run(happen).catch((error: unknown) => endingOf(error, desk));
       await CancellationScope.nonCancellable(async () => {
         record.end(ending.end, ending.reason);
+        tell.now(ending.end, {
+          ...(ending.reason !== undefined && { reason: ending.reason }),
+          ...(ending.stage !== undefined && { stage: ending.stage }),
+        });
         await lane.leave(ending);
+        await tell.done();
         await condition(allHandlersFinished);
       });
       return record.state;

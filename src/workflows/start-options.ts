@@ -1,10 +1,15 @@
 import type { WorkflowSignalWithStartOptions, WorkflowStartOptions } from '@temporalio/client';
 import { defineSearchAttributeKey, SearchAttributeType, TypedSearchAttributes } from '@temporalio/common';
 import type { ImageIdentity } from '../domain/outcomes.ts';
-import { type LookUp, lookUpSignal, type RolloutStart } from './messages.ts';
+import { type LookUp, lookUpSignal, type RollbackStart, type RolloutStart } from './messages.ts';
 
 /** Task queues. Lanes have workers of their own, so that rollouts which ask a lane never keep it from answering. */
 export const taskQueues = { main: 'landfall', lanes: 'landfall-lanes', docker: 'landfall-docker' } as const;
+
+/** The queue of one host's deploys. Without a name: the host that Landfall itself runs on. */
+export function deployQueue(host = 'default'): string {
+  return `landfall-deploy-${host}`;
+}
 
 /** The columns by which rollouts are listed and counted, without replay or queries. */
 export const searchAttributes = {
@@ -33,6 +38,21 @@ export function resolveId(service: string): string {
 
 export function laneId(service: string): string {
   return `lane:${service}`;
+}
+
+/** Merges into one base branch go one after the other. */
+export function mergeQueueId(repository: string, base: string): string {
+  return `merge:${repository}:${base}`;
+}
+
+export const lineId = 'line';
+
+export function notifyId(rollout: string): string {
+  return `notify:${rollout}`;
+}
+
+export function rollbackId(service: string, stage: string, number: number): string {
+  return `rollback:${service}:${stage}:${number}`;
 }
 
 /** How every rollout is started, wherever from. Starting one that runs already is no error and starts nothing. */
@@ -81,5 +101,60 @@ export function laneStartOptions(service: string): WorkflowStartOptions & {
     workflowIdConflictPolicy: 'USE_EXISTING',
     workflowIdReusePolicy: 'ALLOW_DUPLICATE',
     staticSummary: `${service}: turns and verdicts`,
+  };
+}
+
+/** How a base branch's merge queue is started by whoever needs it first. */
+export function mergeQueueStartOptions(
+  repository: string,
+  base: string,
+): WorkflowStartOptions & { workflowId: string; workflowIdConflictPolicy: 'USE_EXISTING' } {
+  return {
+    workflowId: mergeQueueId(repository, base),
+    taskQueue: taskQueues.lanes,
+    args: [{}],
+    workflowIdConflictPolicy: 'USE_EXISTING',
+    workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+    staticSummary: `who merges into ${base} next`,
+  };
+}
+
+/** How the line is started by whoever stops it first. Where it does not run, nothing is stopped. */
+export function lineStartOptions(): WorkflowStartOptions & {
+  workflowId: string;
+  workflowIdConflictPolicy: 'USE_EXISTING';
+} {
+  return {
+    workflowId: lineId,
+    taskQueue: taskQueues.lanes,
+    args: [{}],
+    workflowIdConflictPolicy: 'USE_EXISTING',
+    workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+    staticSummary: 'may anything go out at all?',
+  };
+}
+
+/** How an operator's roll-back is started. The memo tells it from one of the same name, of which a lane that lost its memory knows nothing. */
+export function rollbackStartOptions(
+  start: RollbackStart & { readonly workflow: string },
+): WorkflowStartOptions & { workflowId: string } {
+  const { workflow, service, stage, running } = start;
+  return {
+    workflowId: workflow,
+    taskQueue: taskQueues.main,
+    args: [start],
+    workflowIdConflictPolicy: 'USE_EXISTING',
+    workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+    typedSearchAttributes: new TypedSearchAttributes([
+      { key: searchAttributes.service, value: service },
+      { key: searchAttributes.image, value: `${running.repository}:${running.tag}`.slice(0, longestKeyword) },
+      { key: searchAttributes.digest, value: running.digest },
+      { key: searchAttributes.status, value: 'running' },
+      { key: searchAttributes.stage, value: stage },
+      { key: searchAttributes.changedAt, value: new Date(start.at) },
+    ]),
+    memo: { at: start.at },
+    staticSummary: `${service}: back from ${running.tag} in ${stage}`,
+    staticDetails: `\`${running.repository}:${running.tag}@${running.digest}\` is taken out of ${stage}`,
   };
 }

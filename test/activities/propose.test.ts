@@ -12,7 +12,7 @@ import { createGitForge } from '../../src/adapters/forge/git.ts';
 import { createForges } from '../../src/adapters/forge/index.ts';
 import type { Tag } from '../../src/domain/image-reference.ts';
 import type { ProposeOutcome } from '../../src/domain/outcomes.ts';
-import type { ChangePlan, Plan } from '../../src/domain/plan.ts';
+import type { ChangePlan, Plan, StagePlan } from '../../src/domain/plan.ts';
 import { createRemote, type GitRemote, gitEnvironment } from '../support/git-remote.ts';
 import { imageOf, planOf, pushOf, stageOf, verifiedOf } from '../support/plans.ts';
 
@@ -48,12 +48,20 @@ describe('propose', () => {
     readonly plan?: Partial<Plan>;
     readonly change?: Partial<ChangePlan>;
     readonly asked?: boolean;
+    readonly merge?: StagePlan['merge'];
   }
 
-  function inputOf({ word = 'A', tag = 'latest', plan: overrides = {}, change = {}, asked }: Wish = {}): ProposeInput {
+  function inputOf({
+    word = 'A',
+    tag = 'latest',
+    plan: overrides = {},
+    change = {},
+    asked,
+    merge = 'off',
+  }: Wish = {}): ProposeInput {
     const plain = stageOf('production');
     assert.ok(plain.change);
-    const stage = stageOf('production', { change: { ...plain.change, repository: remote.folder, ...change } });
+    const stage = stageOf('production', { merge, change: { ...plain.change, repository: remote.folder, ...change } });
     const plan = planOf({ ...overrides, stages: [stage] });
     const image = verifiedOf(imageOf(plan, word, tag));
     return { plan, stage, image, push: pushOf(image), checks: {}, ...(asked === undefined ? {} : { asked }) };
@@ -89,7 +97,15 @@ describe('propose', () => {
       const [newest] = await remote.log(branch);
       assert.deepEqual(outcome, {
         kind: 'proposed',
-        proposal: { url: `${remote.folder}#${branch}`, branch, base: 'main', head: newest?.sha },
+        proposal: {
+          url: `${remote.folder}#${branch}`,
+          branch,
+          base: 'main',
+          head: newest?.sha,
+          baseCommit: newest?.parents[0],
+          before: [`${repository}:latest`],
+          after: [`${repository}:latest@${imageOf(planOf(), 'A').digest}`],
+        },
       });
       assert.deepEqual(await changedLines(), [`-    image: ${repository}:latest # by Landfall`, `+${lineOf('A')}`]);
       assert.match(
@@ -243,6 +259,19 @@ describe('propose', () => {
       const person = await remote.commit(branch, { 'README.md': 'mine\n' }, 'prepare');
       await remote.commit('main', { new: '1' }, 'meanwhile');
       assert.equal(await proposedHead(), person);
+    });
+
+    it('is blocked where they conflict with the base, and Landfall is to merge it', async () => {
+      await proposedHead();
+      await remote.commit(branch, { 'README.md': 'mine\n' }, 'prepare');
+      await remote.commit('main', { 'README.md': 'theirs\n' }, 'meanwhile');
+      await proposedHead();
+      await assert.rejects(
+        propose({ merge: 'auto' }),
+        refused('BranchConflict', /is conflicting, and somebody committed to it: merge main into it/),
+      );
+      await remote.commit('main', { 'README.md': 'production\n' }, 'taken back');
+      await proposedHead({ merge: 'auto' });
     });
 
     it('is blocked where they took the image or the file away, and says what to do', async () => {

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { planStarts } from '../../src/api/plan-starts.ts';
+import { progressEvents } from '../../src/api/receivers/github-progress.ts';
 import { isDigest, isTag, parseRepository } from '../../src/domain/image-reference.ts';
+import { forgeEvents } from './support/forge-events.ts';
 import { distributionToken, exactly, findersOf, githubSecret, type Ingress, planOf, startIngress } from './support/ingress.ts';
 import { bearer, githubSignature, smallestGithubEvent, type Vector, vectorsOf } from './support/vectors.ts';
 
@@ -24,6 +26,14 @@ describe('whatever an authentic sender sends', function () {
         planStarts(received, findersOf([planOf('app', 'ghcr.io/team/app', exactly('latest'))]));
         return { rollouts: [], resolving: [] };
       },
+      forwardProgress: () => async (progress) => {
+        // All of this goes into a query of Temporal's, or into logs and histories.
+        assert.match(progress.repository, /^[\w.-]+\/[\w.-]+$/);
+        assert.match(progress.what, /^[a-z_]+ of [\w./-]+ [a-z_ ]+$/);
+        for (const branch of progress.branches) assert.match(branch, /^landfall\/[\w.-]+$/);
+        if (progress.rollout !== undefined) assert.match(progress.rollout, /^(?:rollout|rollback):[\w.:-]+$/);
+        return { ignored: 'nobody waits' };
+      },
     });
   });
   after(async () => {
@@ -36,8 +46,14 @@ describe('whatever an authentic sender sends', function () {
     raw: JSON.stringify(smallestGithubEvent),
     images: [],
   };
+  const ofForge: readonly Vector[] = forgeEvents(progressEvents, 'landfall/app-production').map(({ event, action, body }) => ({
+    name: `${event} ${action}`,
+    headers: { 'Content-Type': 'application/json', 'X-GitHub-Event': event },
+    raw: JSON.stringify(body),
+    images: [],
+  }));
   for (const [source, path, vectors] of [
-    ['github', '/webhook/image-published', [...vectorsOf('github'), smallest]],
+    ['github', '/webhook/image-published', [...vectorsOf('github'), smallest, ...ofForge]],
     ['distribution', '/webhook/distribution', vectorsOf('distribution')],
   ] as const) {
     const accepts = async (vector: Vector, body: Buffer): Promise<void> => {

@@ -1,7 +1,10 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { userInfo } from 'node:os';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
+import { run } from '../../src/cli/main.ts';
 
 export interface Ran {
   readonly exitCode: number;
@@ -26,7 +29,22 @@ export async function landfall(
   });
 }
 
-/** The same, in a pipe whose reader is gone. */
+/** The same in this process, which saves a second each time. Nobody sits at a terminal; the operator is the user of the machine. */
+export async function landfallHere(
+  words: readonly string[],
+  { cwd, env = {} }: { cwd: string; env?: Record<string, string> },
+): Promise<Ran> {
+  const [stdout, stderr]: [string[], string[]] = [[], []];
+  const exitCode = await run(words, {
+    env: { LANDFALL_CONFIG: join(cwd, 'landfall.yaml'), ...env },
+    operator: userInfo().username,
+    print: (line) => stdout.push(`${line}\n`),
+    warn: (line) => stderr.push(`${line}\n`),
+  });
+  return { exitCode, stdout: stdout.join(''), stderr: stderr.join('') };
+}
+
+/** As a process of its own, in a pipe whose reader is gone. */
 export async function landfallUnread(words: readonly string[], { cwd }: { cwd: string }): Promise<Omit<Ran, 'stdout'>> {
   const env = { PATH: process.env.PATH, HOME: process.env.HOME };
   const child = spawn(process.execPath, [launcher, ...words], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });

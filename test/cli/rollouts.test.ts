@@ -4,15 +4,18 @@ import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { NativeConnection, Worker } from '@temporalio/worker';
+import { createDecisions } from '../../src/activities/decisions.ts';
 import { run } from '../../src/cli/main.ts';
 import type { RolloutRow } from '../../src/cli/rollouts.ts';
+import { hashOfToken } from '../../src/domain/decision-proof.ts';
 import type { Digest, Repository, Tag } from '../../src/domain/image-reference.ts';
 import type { Plan } from '../../src/domain/plan.ts';
-import type { RolloutState } from '../../src/domain/rollout-state.ts';
+import type { Decision, RolloutState } from '../../src/domain/rollout-state.ts';
 import { rolloutId, rolloutStartOptions, taskQueues } from '../../src/workflows/start-options.ts';
+import { runActivity } from '../support/activity.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
-import { landfall, type Ran } from './command.ts';
+import { landfall, landfallHere, type Ran } from './command.ts';
 
 const operator = userInfo().username;
 
@@ -49,17 +52,17 @@ describe('the landfall command with a running Temporal', function () {
   const command = (
     words: readonly string[],
     env: Record<string, string> = { TEMPORAL_ADDRESS: temporal.address },
-  ): Promise<Ran> => landfall(words, { cwd: folder, env });
+  ): Promise<Ran> => landfallHere(words, { cwd: folder, env });
 
   /** A blocked rollout of its own, so that no test meets another's. */
-  async function blockedRollout(service: string, fill = 'a'): Promise<string> {
+  async function blockedRollout(service: string, fill = 'a', status = 'blocked'): Promise<string> {
     const image = { repository, tag: 'latest' as Tag, digest: digestOf(fill) };
     const push = { source: 'test', deliveryId: 'd1', repository, tag: image.tag, receivedAt: new Date().toISOString() };
     await temporal.client.workflow.start('rollout', rolloutStartOptions({ plan: planNamed(service), image, push }));
     const id = rolloutId(service, image);
     // The first answer comes from the worker, so the columns are on their way by then; lists may lag behind a little more.
     await temporal.client.workflow.getHandle(id).query<RolloutState>('state');
-    await listed(id);
+    await listed(id, status);
     return id;
   }
 
@@ -87,7 +90,8 @@ describe('the landfall command with a running Temporal', function () {
 
   it('prints a plain, aligned table where the output is no terminal', async () => {
     const id = await blockedRollout('tabled');
-    const { stdout } = await command(['list', '--service', 'tabled']);
+    const env = { TEMPORAL_ADDRESS: temporal.address };
+    const { stdout } = await landfall(['list', '--service', 'tabled'], { cwd: folder, env });
     const [header = '', row = '', ...rest] = stdout.trimEnd().split('\n');
     assert.deepEqual(rest, []);
     assert.equal(row.indexOf('blocked'), header.indexOf('STATUS'));
@@ -197,12 +201,119 @@ describe('the landfall command with a running Temporal', function () {
         'known',
       ]);
       assert.equal(exitCode, 0, stdout);
-      assert.match(stdout, new RegExp(`^decided-${verb}:\\S+: scan \\w+ by ${operator}\nnow ${status}: ${verb} staging`));
+      assert.match(
+        stdout,
+        new RegExp(`^decided-${verb}:\\S+: scan \\w+ by ${operator} \\(unverified\\)\nnow ${status}: ${verb} staging`),
+      );
       const state = (await temporal.client.workflow.getHandle(id).result()) as RolloutState;
       assert.equal(state.reason, `${verb} staging scan known by ${operator}`);
       assert.equal(state.status, status);
     });
   }
+
+  it('show says until when an approval is waited for, who has given one, and how to give one', async () => {
+    const id = await blockedRollout('asking-shown', 'a', 'waiting');
+    const { stdout } = await command(['show', id]);
+    assert.match(stdout, /^approved +production: ben by a review, 2026-01-02T03:04:05\.000Z$/m);
+    assert.match(stdout, /^ +production ▸ approve +waiting .* waits for 1 of ann, cleo to approve, until 2026-01-03/m);
+    const short = id.replace('rollout:', '');
+    assert.ok(stdout.includes(`\n  landfall approve ${short} --stage production\n`), stdout);
+    assert.ok(stdout.includes(`\n  landfall reject ${short} approve --stage production\n`), stdout);
+  });
+
+  it('show tells the readings of what is unhealthy, and lets a person’s merge be rejected', async () => {
+    const id = await blockedRollout('unhealthy');
+    const { stdout } = await command(['show', id]);
+    assert.match(stdout, /production ▸ rollback is blocked \(Unhealthy\):\n +3 of 9 readings failed, slowest 2s\n/);
+    assert.match(stdout, / 2026-01-02T03:04:05\.000Z +unhealthy +http https:\/\/x\/health answered 503\n +\| no database\n/);
+    assert.match(stdout, /UnhealthyBefore\):\n +before the change:\n .*answered 500\n +after it:\n +3 of 9/);
+    assert.ok(!stdout.includes('\u001b'));
+    const short = id.replace('rollout:', '');
+    for (const next of [`reject ${short} merge --stage staging`, `skip ${short} watch --stage production --reason TEXT`]) {
+      assert.ok(stdout.includes(`landfall ${next}\n`), `${next} in:\n${stdout}`);
+    }
+  });
+
+  describe('approve', () => {
+    const token = `the token of ann, ${'a'.repeat(32)}`;
+    /** What reached the rollout, and the run that it was said to. */
+    async function approved(service: string, words: readonly string[], env: Record<string, string>) {
+      const id = await blockedRollout(service, 'a', 'waiting');
+      const handle = temporal.client.workflow.getHandle(id);
+      const { runId } = await handle.describe();
+      const { exitCode, stdout, stderr } = await command(['approve', id, ...words], {
+        TEMPORAL_ADDRESS: temporal.address,
+        ...env,
+      });
+      assert.equal(exitCode, 0, stderr);
+      const { reason } = (await handle.result()) as RolloutState;
+      return { id, runId, stdout, decision: JSON.parse(reason ?? '') as Decision };
+    }
+
+    it('names the digest that is approved, and says that nothing proves who did', async () => {
+      const { id, stdout, decision } = await approved('asking-plain', ['--stage', 'production', '--reason', 'seen'], {});
+      assert.deepEqual(decision, { stage: 'production', reason: 'seen', digest: digestOf('a'), by: operator });
+      const said = `${id.replace('rollout:', '')}: ${digestOf('a')} approved by ${operator} (unverified)`;
+      assert.equal(stdout.split('\n')[0], said);
+    });
+
+    it('proves to the worker who approved this very run, with LANDFALL_TOKEN', async () => {
+      const words = ['--as', 'ann', '--reason', 'seen'];
+      const { id, runId, stdout, decision } = await approved('asking-ann', words, { LANDFALL_TOKEN: token });
+      const hash = await hashOfToken(token);
+      const operators = [{ name: 'ann', token: 'env:ANN_TOKEN_HASH', roles: ['approve'] }] as const;
+      const { whoDecided } = createDecisions({ operators, secrets: () => hash });
+      const input = { rollout: id, runId, verb: 'approve', decision };
+      assert.deepEqual(await runActivity(whoDecided, input), { by: 'ann', verified: true });
+      await assert.rejects(runActivity(whoDecided, { ...input, runId: 'another' }), { type: 'DecisionRefused' });
+      assert.match(stdout, / approved by ann\n/);
+      assert.ok(!JSON.stringify(decision).includes(token));
+      assert.ok(!JSON.stringify(decision).includes(hash.slice('sha256:'.length)));
+    });
+
+    it('takes the name of the operator from --as before any other', async () => {
+      const id = await blockedRollout('asking-as', 'a', 'waiting');
+      const env = { TEMPORAL_ADDRESS: temporal.address, LANDFALL_OPERATOR: 'ann' };
+      const { stdout } = await landfall(['approve', id, '--as', 'ben'], { cwd: folder, env });
+      assert.match(stdout, / approved by ben \(unverified\)\n/);
+      const { reason } = (await temporal.client.workflow.getHandle(id).result()) as RolloutState;
+      assert.equal((JSON.parse(reason ?? '') as Decision).by, 'ben');
+    });
+
+    it('refuses a token that is too short to be one, before it says anything to anybody', async () => {
+      const id = await blockedRollout('asking-short', 'a', 'waiting');
+      const { exitCode, stderr } = await command(['approve', id], {
+        TEMPORAL_ADDRESS: temporal.address,
+        LANDFALL_TOKEN: 'hunter2',
+      });
+      assert.equal(exitCode, 2);
+      assert.match(stderr, /at least 32 characters in LANDFALL_TOKEN .*, found 7/);
+      assert.ok(!stderr.includes('hunter2'));
+      assert.equal((await temporal.client.workflow.getHandle(id).describe()).status.name, 'RUNNING');
+    });
+
+    it('says how a rollout ended that is approved too late', async () => {
+      const id = await blockedRollout('asking-late', 'a', 'waiting');
+      await command(['abort', id]);
+      await temporal.client.workflow.getHandle(id).result();
+      const { exitCode, stderr } = await command(['approve', id]);
+      assert.equal(exitCode, 1);
+      assert.match(stderr, /has ended: aborted/);
+    });
+  });
+
+  it('shows, lists and decides about a roll-back that an operator asked for as about a rollout', async () => {
+    const image = { repository, tag: 'latest' as Tag, digest: digestOf('a') };
+    const push = { source: 'test', deliveryId: 'd1', repository, tag: image.tag, receivedAt: new Date().toISOString() };
+    const options = rolloutStartOptions({ plan: planNamed('undone'), image, push });
+    const id = 'rollback:undone:production:3';
+    await temporal.client.workflow.start('rollback', { ...options, workflowId: id });
+    await listed(id);
+    assert.match((await command(['show', id])).stdout, new RegExp(`^rollout +${id}$`, 'm'));
+    assert.match((await command(['list', '--service', 'undone'])).stdout, new RegExp(`^${id} +blocked`, 'm'));
+    assert.equal((await command(['retry', 'rollback:undone', 'scan'])).exitCode, 0);
+    assert.equal(((await temporal.client.workflow.getHandle(id).result()) as RolloutState).status, 'proposed');
+  });
 
   it('a decision as JSON is the state that it led to, not the one before', async () => {
     const id = await blockedRollout('decided-json');

@@ -7,9 +7,11 @@ import {
   upsertMemo,
   upsertSearchAttributes,
 } from '@temporalio/workflow';
-import type { Decision, RolloutState, StepState } from '../../src/domain/rollout-state.ts';
+import type { Reading, Unhealthy } from '../../src/domain/outcomes.ts';
+import type { Approval, Decision, RolloutState, StepState } from '../../src/domain/rollout-state.ts';
 import {
   abortUpdate,
+  approveUpdate,
   type RolloutStart,
   rejectUpdate,
   retryUpdate,
@@ -26,7 +28,8 @@ const { smoke } = proxyActivities<{ smoke(): Promise<void> }>({
 
 /**
  * A stand-in for the real workflow: blocked at once, and ended by the first decision, whose words become the reason. Where the service
- * is called `retried`, its smoke test is tried again and again.
+ * is called `retried`, its smoke test is tried again and again. Where its name begins with `asking`, it waits for an approval, and keeps
+ * the decision whole; where it begins with `unhealthy`, its roll-back failed.
  */
 export async function rollout(start: RolloutStart): Promise<RolloutState> {
   const startedAt = start.push.receivedAt;
@@ -35,7 +38,9 @@ export async function rollout(start: RolloutStart): Promise<RolloutState> {
   const smokeStep: StepState = isRetried
     ? { step: 'smoke', status: 'running', startedAt }
     : { step: 'smoke', status: 'blocked', startedAt, failure: 'SmokeFailed', reason: 'exited with 3', details: logs };
-  const steps: StepState[] = [
+  const isAsking = plan.service.startsWith('asking');
+  const ofStage = isAsking ? asking(startedAt) : plan.service.startsWith('unhealthy') ? unhealthy(startedAt) : undefined;
+  const steps: StepState[] = ofStage ?? [
     { step: 'verify', status: 'passed', startedAt, endedAt: new Date(Date.parse(startedAt) + 1_500).toISOString() },
     { step: 'scan', status: 'blocked', startedAt, failure: 'ScanRejected', reason: '1 critical finding', details: findings },
     smokeStep,
@@ -44,7 +49,8 @@ export async function rollout(start: RolloutStart): Promise<RolloutState> {
   let state: RolloutState = {
     service: plan.service,
     image,
-    status: 'blocked',
+    status: isAsking ? 'waiting' : 'blocked',
+    ...(isAsking && { approvals: { production: [review] } }),
     reason: `asked: ${start.asked === true}, actor: ${start.push.actor}`,
     steps,
     proposals: { staging: { url: 'https://forge.example/pull/7', branch: 'landfall/app-staging', base: 'main', head: 'abc' } },
@@ -72,11 +78,45 @@ export async function rollout(start: RolloutStart): Promise<RolloutState> {
     },
   });
   setHandler(abortUpdate, decide('abort', 'aborted'));
+  setHandler(approveUpdate, (decision?: Decision) => {
+    const before = state;
+    state = { ...state, status: 'delivered', reason: JSON.stringify(decision), endedAt: new Date().toISOString() };
+    return before;
+  });
   tell();
   if (isRetried) await smoke();
   await condition(() => state.endedAt !== undefined && allHandlersFinished());
   tell();
   return state;
+}
+
+/** A roll-back that an operator asked for tells its state as a rollout does. */
+export const rollback = rollout;
+
+const review: Approval = { by: 'ben', at: '2026-01-02T03:04:05.000Z', verified: true, way: 'review' };
+
+function asking(startedAt: string): StepState[] {
+  const reason = 'waits for 1 of ann, cleo to approve, until 2026-01-03T03:04:05.000Z';
+  return [
+    { step: 'propose', stage: 'production', status: 'passed', startedAt, endedAt: startedAt },
+    { step: 'approve', stage: 'production', status: 'waiting', startedAt, reason },
+    { step: 'merge', stage: 'production', status: 'pending' },
+    { step: 'deploy', stage: 'production', status: 'pending' },
+    { step: 'watch', stage: 'production', status: 'pending' },
+  ];
+}
+
+function unhealthy(startedAt: string): StepState[] {
+  const reading = (healthy: boolean, text: string): Reading => ({ at: '2026-01-02T03:04:05.000Z', healthy, text, tookMs: 5 });
+  const failures = [reading(false, 'http https://x/health answered \u001b[31m503')];
+  const now: Unhealthy = { readings: 9, failed: 3, slowestMs: 1_500, failures, log: 'no database' };
+  const before = reading(false, 'http https://x/health answered 500');
+  return [
+    { step: 'merge', stage: 'staging', status: 'waiting', startedAt, reason: 'waits for a person to merge' },
+    { step: 'deploy', stage: 'production', status: 'passed', startedAt, endedAt: startedAt, reason: 'recreated web-1' },
+    { step: 'watch', stage: 'production', status: 'blocked', startedAt, failure: 'UnhealthyBefore', details: { before, now } },
+    { step: 'rollback', stage: 'production', status: 'blocked', startedAt, failure: 'Unhealthy', details: [now] },
+  ];
 }
 
 const findings = [

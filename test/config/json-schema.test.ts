@@ -8,6 +8,7 @@ import { configurationJsonSchema } from '../../src/config/json-schema.ts';
 import { loadConfiguration } from '../../src/config/load.ts';
 import { formatProblem } from '../../src/config/problem.ts';
 import { starterConfiguration } from '../../src/config/starter.ts';
+import { noticeEvents } from '../../src/domain/plan.ts';
 
 const examples = fileURLToPath(new URL('../../examples/', import.meta.url));
 const files = readdirSync(examples, { encoding: 'utf8', recursive: true }).filter((name) => name.endsWith('.yaml'));
@@ -20,6 +21,10 @@ const secrets = [
   'GITHUB_APP_KEY',
   'TEMPORAL_API_KEY',
   'TEST_PASSWORD',
+  'ANN_TOKEN_HASH',
+  'BEN_TOKEN_HASH',
+  'DISCORD_WEBHOOK_URL',
+  'MAIL_URL',
 ];
 const env = Object.fromEntries(secrets.map((name) => [name, 'x']));
 
@@ -64,7 +69,13 @@ describe('the JSON Schema', () => {
     for (const text of [
       'sevices: []',
       'services: [{ name: a }]',
-      'services: [{ image: a, merge: auto }]',
+      'services: [{ image: a, merge: on }]',
+      'services: [{ image: a, deploy: off }]',
+      'services: [{ image: a, deploy: { compose: { directory: srv } } }]',
+      'services: [{ image: a, watch: { http: { url: "http://a", status: 2xxx } } }]',
+      'services: [{ image: a, windows: [{ deny: 5 }] }]',
+      'operators: [{ name: a, roles: [rule] }]',
+      'notify: [{ slack: { token: env:A } }]',
       'defaults: { smoke: { timeout: 5 } }',
       'defaults: { smoke: { timeout: 5x } }',
     ]) {
@@ -81,6 +92,35 @@ describe('the JSON Schema', () => {
     }
   });
 });
+
+describe('docs/configuration.md', () => {
+  it('names every key that there is', () => {
+    const text = readFileSync(new URL('../../docs/configuration.md', import.meta.url), 'utf8');
+    const code = [...text.matchAll(/`([^`]+)`/g)].map(([, words = '']) => words).join(' ');
+    const known = new Set(code.match(/[A-Za-z]+/g));
+    const keys = keysOf(configurationJsonSchema());
+    assert.ok(keys.length > 100);
+    assert.deepEqual(
+      keys.filter((key) => !known.has(key)),
+      [],
+    );
+  });
+
+  it('names every notice that there is', () => {
+    const text = readFileSync(new URL('../../docs/configuration.md', import.meta.url), 'utf8');
+    for (const event of noticeEvents) assert.ok(text.includes(`\`${event}\``), event);
+  });
+});
+
+/** Every name of a property, at any depth. */
+function keysOf(schema: unknown): string[] {
+  if (typeof schema !== 'object' || schema === null) return [];
+  if (Array.isArray(schema)) return schema.flatMap(keysOf);
+  return Object.entries(schema).flatMap(([key, value]) => [
+    ...(key === 'properties' ? Object.keys(value) : []),
+    ...keysOf(value),
+  ]);
+}
 
 interface Described {
   readonly description?: string;

@@ -22,6 +22,8 @@ describe('loading a configuration', () => {
       trivy: { offline: false },
       docker: {},
       log: { level: 'info' },
+      operators: [],
+      notify: [],
       services: [],
     });
   });
@@ -48,6 +50,8 @@ data: /var/lib/landfall
 trivy: { command: trivy, cacheDir: cache, dbRepository: mirror.example.org/trivy-db, javaDbRepository: mirror.example.org/java-db, offline: true, server: "http://trivy:4954" }
 docker: { host: unix:///run/docker.sock }
 log: { level: debug }
+operators: [{ name: Ann Lee, github: ann-gh, token: env:A, roles: [operate, approve] }, { name: bob, roles: [approve] }]
+notify: [{ discord: env:A, services: [web, api-*] }]
 services: []
 `;
     const { directory, file: _file, ...configuration } = load(text, { A: 'a' });
@@ -80,6 +84,20 @@ services: []
       },
       docker: { host: 'unix:///run/docker.sock' },
       log: { level: 'debug' },
+      operators: [
+        { name: 'Ann Lee', github: 'ann-gh', token: 'env:A', roles: ['operate', 'approve'] },
+        { name: 'bob', roles: ['approve'] },
+      ],
+      notify: [
+        {
+          notifier: {
+            kind: 'discord',
+            url: 'env:A',
+            events: ['approval', 'blocked', 'delivered', 'rolled-back', 'failed', 'expired'],
+          },
+          services: ['web', 'api-*'],
+        },
+      ],
       services: [],
     });
   });
@@ -102,10 +120,18 @@ services: []
   it('loads the starter with everything uncommented, too', () => {
     const uncommented = starterConfiguration()
       .replace('services: []', '')
-      .replace(/^( *)# (?=(receivers|registries|forge|services|change):| {2}\S)/gm, '$1')
+      .replace(/^( *)# (?=(receivers|registries|forge|operators|services|change|notify):| {2}\S)/gm, '$1')
       .replace('localhost:5001:', '"localhost:5001":');
     const env = Object.fromEntries(
-      ['WEBHOOK_SECRET', 'REGISTRY_HOOK_TOKEN', 'GHCR_USER', 'GHCR_TOKEN', 'GITHUB_TOKEN'].map((name) => [name, 'x']),
+      [
+        'WEBHOOK_SECRET',
+        'REGISTRY_HOOK_TOKEN',
+        'GHCR_USER',
+        'GHCR_TOKEN',
+        'GITHUB_TOKEN',
+        'ANN_TOKEN_HASH',
+        'SLACK_WEBHOOK_URL',
+      ].map((name) => [name, 'x']),
     );
     assert.deepEqual(
       load(uncommented, env).services.map(({ name }) => name),
@@ -136,7 +162,7 @@ services:
     assert.deepEqual(problemsIn(text), [
       '1:21 listen.webhooks: expected an address as HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080, found 8080',
       '4:15 receivers.github.secrets[0]: expected a secret in the environment variable NOT_SET, which is not set: set it',
-      "5:1 sevices: expected publicUrl, listen, receivers, registries, forge, temporal, artifacts, data, trivy, docker, log, defaults or services, found the unknown key 'sevices' (did you mean services?)",
+      "5:1 sevices: expected publicUrl, listen, receivers, registries, forge, temporal, operators, notify, artifacts, data, trivy, docker, log, defaults or services, found the unknown key 'sevices' (did you mean services?)",
       "7:12 services[0].image: 'ghcr.io/team/app:1' is not an image reference: expected no tag and no digest here; which tags are followed is said by `tags`",
       '8:12 services[0].tags[0]: expected a tag, found 1.1 (put it in quotes)',
       '11:16 services[1].smoke.timeout: expected a duration such as 60s, 10m or 24h (more than 0, at most 366d), found 5',
@@ -156,10 +182,8 @@ services:
     ['an alias that leads nowhere', 'data: *nowhere\n', /expected valid YAML/],
     ['two documents', '{}\n---\n{}\n', /expected valid YAML/],
     ['a list where the map should be', '- a\n', /^1:1 : expected a map, found a list/],
-    ['keys of a later version: approval', service('approval: {}'), /services\[0\]\.approval: expected .*unknown key 'approval'/],
-    ['keys of a later version: deploy', service('deploy: {}'), /unknown key 'deploy'/],
-    ['keys of a later version: operators', 'operators: []', /^1:1 operators: expected .*unknown key 'operators'/],
-    ['any merge but off', service('merge: auto'), /services\[0\]\.merge: expected off \(.*\), found 'auto'/],
+    ['a key of a later version', service('progress: {}'), /services\[0\]\.progress: expected .*unknown key 'progress'/],
+    ['a merge that there is not', service('merge: on'), /services\[0\]\.merge: expected off, manual or auto, found 'on'/],
     [
       'a secret in plain text, without showing it',
       'receivers: { distribution: { token: hunter2 } }',
@@ -372,14 +396,36 @@ receivers: { distribution: { token: env:HOOK } }
 registries: { ghcr.io: { username: env:GHCR, password: env:GHCR } }
 forge: { github: { token: env:GITHUB } }
 temporal: { address: "a:1", apiKey: env:TEMPORAL }
-services: [{ image: ghcr.io/team/app, smoke: { env: { P: env:TEST } } }]
+operators: [{ name: ann, token: env:ANN, roles: [operate] }]
+notify: [{ discord: env:DISCORD }]
+services:
+  - image: ghcr.io/team/app
+    smoke: { env: { P: env:TEST } }
+    integration: { compose: c.yml, test: { image: t }, env: { P: env:INTEGRATION } }
+    stages:
+      - { name: here, deploy: { docker: { container: a } }, watch: { http: { url: "http://a", headers: { A: env:HOST } } } }
+      - name: elsewhere
+        watch: { http: { url: "http://a", headers: { A: env:MAIN }, version: { header: V, equals: tag } } }
 `;
-    load(text, { HOOK: 'h', TEMPORAL: 't' }, { secretsFor: ['api'] });
-    load(text, { GHCR: 'g', GITHUB: 'g', TEST: 't', TEMPORAL: 't' }, { secretsFor: ['worker'] });
+    const all = (...names: string[]) => Object.fromEntries(names.map((name) => [name, 'x']));
+    load(text, all('HOOK', 'TEMPORAL'), { secretsFor: ['api'] });
+    load(text, all('GHCR', 'GITHUB', 'TEST', 'TEMPORAL', 'ANN', 'DISCORD', 'INTEGRATION', 'MAIN'), { secretsFor: ['worker'] });
+    load(text, all('GHCR', 'TEMPORAL', 'HOST'), { secretsFor: ['deploy'] });
     const missing = (secretsFor: readonly Role[]) =>
       problemsIn(text, {}, { secretsFor }).map((line) => /the environment variable (\w+)/.exec(line)?.[1]);
     assert.deepEqual(missing(['api']), ['HOOK', 'TEMPORAL']);
-    assert.deepEqual(missing(['worker']), ['GHCR', 'GHCR', 'GITHUB', 'TEMPORAL', 'TEST']);
+    assert.deepEqual(missing(['worker']), [
+      'GHCR',
+      'GHCR',
+      'GITHUB',
+      'TEMPORAL',
+      'ANN',
+      'DISCORD',
+      'TEST',
+      'INTEGRATION',
+      'MAIN',
+    ]);
+    assert.deepEqual(missing(['deploy']), ['GHCR', 'GHCR', 'TEMPORAL', 'HOST']);
   });
 
   for (const repository of ['ssh://git@git.example.org/a.git', 'git@git.example.org:a.git', 'https://git.example.org/@a/b']) {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { parseAllDocuments } from 'yaml';
 import type { Digest, Repository, Tag } from '../../src/domain/image-reference.ts';
-import { editManifest, readReference } from '../../src/domain/manifest-edit.ts';
+import { editManifest, manifestSays, readReference, restoreManifest } from '../../src/domain/manifest-edit.ts';
 import type { ImageIdentity } from '../../src/domain/outcomes.ts';
 import type { ChangePlan, ChangeTarget } from '../../src/domain/plan.ts';
 
@@ -512,5 +512,57 @@ describe('a look at a manifest', () => {
   it('reads a tag as written, not as the number that YAML makes of it', () => {
     const plan = change({ kind: 'yaml', path: 'tag' }, { value: 'bare' });
     assert.equal(readReference('tag: 1.10', plan, image)[0]?.text, '1.10');
+  });
+});
+
+describe('a roll-back of an edit', () => {
+  const marked = change({ kind: 'marker', name: 'app' }, { value: 'bare', file: 'values.yml' });
+
+  it('puts every byte back, whatever the quotes, and the number that an edit had made a text', () => {
+    fc.assert(
+      fc.property(quote, fc.constantFrom('1.25', '20240501', 'v1', 'latest'), lineEnd, comment, (around, tag, end, after) => {
+        const text = `a: 1${end}tag: ${around}${tag}${around}${after}${end}b: 2`;
+        const byPath = change({ kind: 'yaml', path: 'tag' }, { value: 'bare' });
+        const edit = editManifest(text, byPath, image);
+        assert.notEqual(edit.text, text);
+        assert.deepEqual([edit.before, edit.written?.before ?? edit.before], [[tag], [`${around}${tag}${around}`]]);
+        const { written, before, after: now } = edit;
+        assert.deepEqual(restoreManifest(edit.text, byPath, image, edit), {
+          kind: 'restored',
+          text,
+          before: now,
+          after: before,
+          ...(written && { written: { before: written.after, after: written.before } }),
+        });
+        assert.equal(manifestSays(text, byPath, image, before), true);
+        assert.equal(manifestSays(edit.text, byPath, image, before), false);
+      }),
+    );
+  });
+
+  it('keeps what others changed since, around it and in the quotes of the value', () => {
+    const text = 'services:\n  web:\n    image: ghcr.io/team/app:v1\n  db:\n    image: postgres:16\n';
+    const edit = editManifest(text, change(compose), image);
+    const later = edit.text.replace('postgres:16', 'postgres:17').replace(/image: (ghcr\S+)/, "image: '$1'");
+    const restored = restoreManifest(later, change(compose), image, edit);
+    assert.equal(restored.kind === 'restored' && restored.text, text.replace('postgres:16', 'postgres:17'));
+  });
+
+  it('writes nothing where the places say it already, and finishes what somebody began', () => {
+    const two = change({ kind: 'compose', services: ['web', 'worker'] });
+    const text = 'services:\n  web:\n    image: ghcr.io/team/app:v1\n  worker:\n    image: ghcr.io/team/app:v0\n';
+    const edit = editManifest(text, two, image);
+    assert.deepEqual(restoreManifest(text, two, image, edit), { kind: 'unchanged' });
+    const half = edit.text.replace(/(worker:\n {4}image: ).*/, '$1"ghcr.io/team/app:v0"');
+    const restored = restoreManifest(half, two, image, edit);
+    assert.equal(restored.kind === 'restored' && restored.text, text.replace('ghcr.io/team/app:v0', '"ghcr.io/team/app:v0"'));
+  });
+
+  it('names the place that says something else by now, and touches nothing', () => {
+    const text = 'tag: v1 # landfall: app\n';
+    const edit = editManifest(text, marked, image);
+    const later = 'tag: v3 # landfall: app\n';
+    assert.deepEqual(restoreManifest(later, marked, image, edit), { kind: 'changed', place: 'line 1', says: 'v3' });
+    assert.throws(() => restoreManifest('tag: v1\n', marked, image, edit), { type: 'TargetNotFound' });
   });
 });

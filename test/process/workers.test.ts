@@ -51,7 +51,7 @@ data: ${folder}
 services: [{ image: "${host}/team/app" }]
 `);
     temporal = await reachTemporal(configuration, {}, log);
-    workers = await startWorkers(configuration, temporal, process.env, log);
+    workers = await startWorkers(configuration, temporal, process.env, log, { steps: true, hosts: [] });
     const repository = parseRepository(`${host}/team/app`);
     const [plan] = plansOfRepository(configuration, repository);
     assert.ok(plan);

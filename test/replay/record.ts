@@ -45,6 +45,16 @@ const scenarios: Readonly<Record<string, Scenario>> = {
       return handle;
     },
   },
+  /** Recorded by 0.1, when a stage with a dispatch alone had no gate. */
+  'rollout-dispatched': {
+    async play({ begin }) {
+      const dispatch = { repository: 'team/deployment', event: 'image' };
+      const { change: _, ...stage } = stageOf('production', { dispatch });
+      const handle = await begin(planOf({ stages: [stage] }), 'dispatched');
+      await handle.result();
+      return handle;
+    },
+  },
   'rollout-skipped-in-two-stages': {
     activities: (usual) => ({
       scan: refuse,

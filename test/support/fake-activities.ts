@@ -1,9 +1,12 @@
 import type { Client } from '@temporalio/client';
+import { ApplicationFailure } from '@temporalio/common';
 import { createFollowUps } from '../../src/activities/follow-up.ts';
 import type { Activities } from '../../src/activities/index.ts';
 import { createLaneCalls } from '../../src/activities/lane.ts';
+import { branchOf } from '../../src/domain/branch.ts';
 import type { Digest } from '../../src/domain/image-reference.ts';
 import type { Plan } from '../../src/domain/plan.ts';
+import { fakeDelivery } from './fake-delivery.ts';
 import { verifiedOf } from './plans.ts';
 
 /** What the registry says, as far as a workflow test needs one. */
@@ -18,9 +21,10 @@ export function fakeActivities(client: Client, tags: TagTable, overrides: Partia
   return {
     ...createLaneCalls({ client }),
     ...createFollowUps({ client }),
-    async verify({ plan, image }) {
+    ...fakeDelivery().activities,
+    async verify({ plan, image, byDigest }) {
       const digest = current(plan, image.tag);
-      return digest === undefined || digest === image.digest
+      return byDigest || digest === undefined || digest === image.digest
         ? { kind: 'verified', image: verifiedOf(image) }
         : { kind: 'moved', digest };
     },
@@ -47,9 +51,31 @@ export function fakeActivities(client: Client, tags: TagTable, overrides: Partia
       return { kind: 'dispatched', repository: stage.dispatch?.repository ?? '', event: stage.dispatch?.event ?? '' };
     },
     async propose({ plan, stage, image }) {
-      const branch = `landfall/${plan.service}-${stage.name}`;
-      const proposal = { url: `https://forge.example.test/${branch}`, branch, base: 'main', head: image.digest.slice(7, 47) };
+      const branch = branchOf(plan.service, stage.name);
+      const proposal = {
+        url: `https://forge.example.test/${branch}`,
+        number: 1,
+        branch,
+        base: 'main',
+        head: image.digest.slice(7, 47),
+        before: ['registry.example.test/team/web:0.9'],
+        after: [`${image.repository}:${image.tag}@${image.digest}`],
+      };
       return { kind: 'proposed', proposal };
+    },
+    async integrate() {
+      return { kind: 'integrated', tookMs: 1, log: '' };
+    },
+    async whoDecided({ decision }) {
+      const by = decision.by ?? '';
+      if (decision.proof !== `proof of ${by}`) {
+        throw ApplicationFailure.create({ type: 'DecisionRefused', message: 'the proof is wrong', nonRetryable: true });
+      }
+      return { by, verified: true };
+    },
+    async tell() {},
+    async sendNotice() {
+      return { kind: 'sent' };
     },
     async lookUpTags({ plan }) {
       const followed = plan.tags.kind === 'exact' ? plan.tags.tags : [];

@@ -31,6 +31,19 @@ export interface GitRemote {
   destroy(): Promise<void>;
 }
 
+/** A `pre-receive` hook: before the first push is taken, somebody else commits to `main`. @param mark a file that does not exist yet */
+export function somebodyIsFaster(mark: string): string {
+  const person =
+    'GIT_AUTHOR_NAME=Ann GIT_AUTHOR_EMAIL=ann@example.org GIT_COMMITTER_NAME=Ann GIT_COMMITTER_EMAIL=ann@example.org';
+  return [
+    `test -e ${mark} && exit 0; touch ${mark}`,
+    // Or git would put the commit where it disappears again, should the push be refused.
+    'unset GIT_QUARANTINE_PATH GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES',
+    `new=$(${person} git commit-tree 'refs/heads/main^{tree}' -p refs/heads/main -m faster)`,
+    'git update-ref refs/heads/main "$new"',
+  ].join('\n');
+}
+
 /** The environment of git in tests: nothing of the configuration of whoever runs them. */
 export function gitEnvironment(): Record<string, string | undefined> {
   const own = Object.entries(process.env).filter(([name]) => !name.startsWith('GIT_'));

@@ -1,24 +1,31 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { connect } from 'node:net';
+import { createServer } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Octokit } from 'octokit';
+import type { NewRepository } from './github/people-at-work.ts';
 import { onRepository } from './github/routing.ts';
 import { type GitHub, type GitHubOptions, startGitHub, token } from './github/server.ts';
+import type { Protection } from './github/state.ts';
 
 const git = promisify(execFile);
 const named = { owner: 'team', repo: 'deployment' };
 const fullName = 'team/deployment';
 const started: GitHub[] = [];
 
-async function start(options: GitHubOptions = {}): Promise<GitHub> {
+async function start(options: GitHubOptions = {}, repository: NewRepository = {}): Promise<GitHub> {
   const github = await startGitHub(options);
   started.push(github);
-  await github.createRepository(fullName, { files: { 'docker-compose.yml': 'services: {}\n', 'scripts/run.sh': 'true\n' } });
+  await github.createRepository(fullName, {
+    ...repository,
+    files: { 'docker-compose.yml': 'services: {}\n', 'scripts/run.sh': 'true\n' },
+  });
   return github;
 }
 
@@ -203,6 +210,189 @@ describe('the GitHub emulator', function () {
     await assert.rejects(octokit.rest.pulls.checkIfMerged({ ...named, pull_number: 1 }), refused(404, /Not Found/));
     assert.deepEqual(github.repository(fullName).dispatches, [{ eventType: 'image_published', payload: { tag: 'latest' } }]);
     assert.deepEqual(github.violations, []);
+  });
+
+  describe('merges as the repository and its branches allow', () => {
+    async function opened(options?: NewRepository) {
+      const github = await start({}, options);
+      const octokit = client(github);
+      const made = await branchWithCommit(octokit, 'topic', 'one\n');
+      await octokit.rest.pulls.create({ ...named, head: 'topic', base: 'main', title: 'One' });
+      const look = async () => (await octokit.rest.pulls.get({ ...named, pull_number: 1 })).data;
+      const merge = (method?: 'merge' | 'squash' | 'rebase') =>
+        octokit.rest.pulls.merge({ ...named, pull_number: 1, ...(method === undefined ? {} : { merge_method: method }) });
+      const protect = (protection: Partial<Protection>) =>
+        github.repository(fullName).protections.set('main', { contexts: [], approvals: 0, ...protection });
+      return { github, octokit, look, merge, protect, ...made };
+    }
+
+    for (const [method, parents, message] of [
+      ['merge', 2, /^Merge pull request #1 from team\/topic/],
+      ['squash', 1, /^Merge pull request #1/],
+      ['rebase', 1, /^write one/],
+    ] as const) {
+      it(`by ${method}`, async () => {
+        const { github, merge, look, base } = await opened();
+        await github.pushCommit(fullName, { branch: 'main', files: { 'other.txt': 'x' } });
+        const { data } = await merge(method);
+        const { git } = github.repository(fullName);
+        const commit = await git.readCommit(data.sha);
+        assert.equal(commit.parents.length, parents);
+        assert.match(commit.message, message);
+        assert.equal(await git.countBetween(base, data.sha), method === 'merge' ? 3 : 2);
+        assert.deepEqual(
+          (await git.readTree(data.sha, false)).map(({ path }) => path),
+          ['docker-compose.yml', 'other.txt', 'scripts'],
+        );
+        assert.deepEqual(await look().then((pull) => [pull.merged, pull.merge_commit_sha]), [true, data.sha]);
+      });
+    }
+
+    it('only in ways that its settings and rules name, and deletes the branch where it should', async () => {
+      const { github, merge, protect } = await opened({ settings: { squash: false, deletesBranches: true } });
+      await assert.rejects(merge('squash'), refused(405, /^Squash merges are not allowed/));
+      protect({ ruleset: true, methods: ['rebase'] });
+      await assert.rejects(merge('merge'), refused(405, /^Merge commits are not allowed/));
+      await merge('rebase');
+      assert.equal(await github.repository(fullName).git.branchHead('topic'), undefined);
+    });
+
+    it("and says beforehand where it stands, in GitHub's words", async () => {
+      const { github, octokit, look, merge, protect, sha } = await opened();
+      const state = async () => (await look()).mergeable_state;
+      assert.equal(await state(), 'clean');
+      github.reportCheckRun(fullName, { sha, name: 'build', status: 'in_progress', conclusion: null });
+      assert.equal(await state(), 'unstable');
+      protect({ contexts: ['build'], strict: true });
+      assert.equal(await state(), 'blocked');
+      github.reportCheckRun(fullName, { sha, name: 'build', status: 'completed', conclusion: 'success' });
+      assert.equal(await state(), 'clean');
+      await github.pushCommit(fullName, { branch: 'main', files: { 'other.txt': 'x' } });
+      assert.equal(await state(), 'behind');
+      await assert.rejects(merge(), refused(405, /out of date/));
+      protect({ restricted: true });
+      await assert.rejects(merge(), refused(405, /not authorized to push/));
+      github.repository(fullName).protections.clear();
+      await github.pushCommit(fullName, { branch: 'main', files: { 'docker-compose.yml': 'other\n' } });
+      assert.deepEqual(await look().then((pull) => [pull.mergeable, pull.mergeable_state]), [false, 'dirty']);
+      await branchWithCommit(octokit, 'draft', 'two\n');
+      const { data: draft } = await octokit.rest.pulls.create({
+        ...named,
+        head: 'draft',
+        base: 'main',
+        title: 'Draft',
+        draft: true,
+      });
+      assert.deepEqual([draft.draft, draft.mergeable_state], [true, 'draft']);
+    });
+
+    it('with reviews of people, until they are dismissed', async () => {
+      const { github, look, protect } = await opened();
+      protect({ approvals: 1 });
+      const ann = github.person(fullName, 'ann');
+      const review = await ann.review(1, 'APPROVE');
+      assert.equal((await look()).mergeable_state, 'clean');
+      await github.person(fullName, 'bob').review(1, 'REQUEST_CHANGES');
+      assert.equal((await look()).mergeable_state, 'blocked');
+      await ann.dismiss(1, review);
+      await assert.rejects(ann.dismiss(1, review), /422/);
+      await assert.rejects(ann.merge(1), /405/);
+    });
+
+    it('by its queue alone where it has one, which a push leaves', async () => {
+      const { github, octokit, merge, protect, sha } = await opened();
+      protect({ queue: true, ruleset: true });
+      const rules = await octokit.rest.repos.getBranchRules({ ...named, branch: 'main' });
+      assert.ok(rules.data.some(({ type }) => type === 'merge_queue'));
+      await assert.rejects(merge(), refused(405, /merge queue/));
+      const look = `query { repository(owner: "team", name: "deployment") { pullRequest(number: 1) { id isInMergeQueue } } }`;
+      type Looked = { repository: { pullRequest: { id: string; isInMergeQueue: boolean } } };
+      const { id } = (await octokit.graphql<Looked>(look)).repository.pullRequest;
+      const enqueue = (head: string) =>
+        octokit.graphql(
+          'mutation ($id: ID!, $head: GitObjectID!) { enqueuePullRequest(input: { pullRequestId: $id, expectedHeadOid: $head }) { mergeQueueEntry { position } } }',
+          { id, head },
+        );
+      await assert.rejects(enqueue('0'.repeat(40)), /Head sha has changed/);
+      await enqueue(sha);
+      assert.equal((await octokit.graphql<Looked>(look)).repository.pullRequest.isInMergeQueue, true);
+      await github.pushCommit(fullName, { branch: 'topic', files: { 'more.txt': 'x' } });
+      assert.equal((await octokit.graphql<Looked>(look)).repository.pullRequest.isInMergeQueue, false);
+      await assert.rejects(octokit.graphql('query { nothing }'), /Cannot query field "nothing"/);
+      await assert.rejects(github.finishQueue(fullName, 1, 'merged'), /not in the merge queue/);
+    });
+
+    it('and tells who closed it, and which Actions ran', async () => {
+      const { github, octokit, sha } = await opened();
+      await github.person(fullName, 'bob').close(1);
+      assert.equal((await octokit.rest.issues.get({ ...named, issue_number: 1 })).data.closed_by?.login, 'bob');
+      github.reportActionsRun(fullName, { sha, name: 'ci', status: 'completed', conclusion: 'success' });
+      const { data } = await octokit.rest.actions.listWorkflowRunsForRepo({ ...named, head_sha: sha });
+      assert.deepEqual(
+        [data.total_count, data.workflow_runs[0]?.head_sha, data.workflow_runs[0]?.conclusion],
+        [1, sha, 'success'],
+      );
+      const commits = await octokit.rest.repos.listCommits({ ...named, sha, path: 'docker-compose.yml' });
+      assert.deepEqual(commits.data.map((commit) => commit.sha)[0], sha);
+    });
+  });
+
+  it('tells a webhook what happens, signed, in order, with the bodies that GitHub sends', async () => {
+    const received: { event: string; signed: boolean; body: Record<string, unknown> }[] = [];
+    const secret = 'shared';
+    const listener = createServer(async (request, response) => {
+      const text = Buffer.concat(await request.toArray()).toString('utf8');
+      const signature = `sha256=${createHmac('sha256', secret).update(text).digest('hex')}`;
+      received.push({
+        event: String(request.headers['x-github-event']),
+        signed: request.headers['x-hub-signature-256'] === signature,
+        body: JSON.parse(text),
+      });
+      response.writeHead(202).end();
+    });
+    listener.listen(0, '127.0.0.1');
+    await once(listener, 'listening');
+    try {
+      const { port } = listener.address() as AddressInfo;
+      const github = await start({ webhooks: { url: `http://127.0.0.1:${port}/`, secret } });
+      const octokit = client(github);
+      const { sha } = await branchWithCommit(octokit, 'topic', 'one\n');
+      await octokit.rest.pulls.create({ ...named, head: 'topic', base: 'main', title: 'One' });
+      await octokit.rest.repos.createCommitStatus({ ...named, sha, context: 'ci', state: 'success' });
+      github.reportCheckRun(fullName, { sha, name: 'build', status: 'in_progress', conclusion: null });
+      github.reportCheckRun(fullName, { sha, name: 'build', status: 'completed', conclusion: 'success' });
+      const review = await github.person(fullName, 'ann').review(1, 'APPROVE');
+      await github.person(fullName, 'ann').dismiss(1, review);
+      await github.pushCommit(fullName, { branch: 'topic', files: { 'more.txt': 'x' } });
+      await github.person(fullName, 'bob').merge(1);
+      const deliveries = await github.deliveries();
+      assert.ok(deliveries.every(({ status }) => status === 202));
+      assert.ok(received.every(({ signed }) => signed));
+      assert.deepEqual(
+        received.map(({ event, body }) => [event, body.action, (body.sender as { login: string }).login]),
+        [
+          ['pull_request', 'opened', 'landfall-bot'],
+          ['status', undefined, 'landfall-bot'],
+          ['check_suite', 'completed', 'octocat'],
+          ['pull_request_review', 'submitted', 'ann'],
+          ['pull_request_review', 'dismissed', 'ann'],
+          ['pull_request', 'synchronize', 'octocat'],
+          ['pull_request', 'closed', 'bob'],
+        ],
+      );
+      const member = (index: number, name: string) => (received.at(index)?.body[name] ?? {}) as Record<string, unknown>;
+      assert.ok(received.every(({ body }) => (body.repository as { full_name: string }).full_name === fullName));
+      assert.deepEqual(member(0, 'pull_request').head, { ...(member(0, 'pull_request').head as object), ref: 'topic', sha });
+      assert.deepEqual([received[1]?.body.sha, received[1]?.body.state], [sha, 'success']);
+      assert.deepEqual([member(2, 'check_suite').head_branch, member(2, 'check_suite').conclusion], ['topic', 'success']);
+      assert.deepEqual([member(3, 'review').state, member(3, 'review').commit_id], ['approved', sha]);
+      assert.equal(member(-1, 'pull_request').merged, true);
+      github.deliverTo(undefined);
+      await octokit.rest.repos.createCommitStatus({ ...named, sha, context: 'ci', state: 'pending' });
+      assert.equal((await github.deliveries()).length, 7);
+    } finally {
+      listener.close();
+    }
   });
 
   it('answers 401 to an unknown token, 403 where a permission is missing, and 404 for what a token cannot see', async () => {

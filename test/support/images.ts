@@ -51,6 +51,7 @@ const busyboxCommands = [
   'ls',
   'mkdir',
   'nc',
+  'rm',
   'test',
   'touch',
   'true',

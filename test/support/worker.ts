@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import type { Activities } from '../../src/activities/index.ts';
-import { taskQueues } from '../../src/workflows/start-options.ts';
+import { deployQueue, taskQueues } from '../../src/workflows/start-options.ts';
 import type { TestTemporal } from './temporal.ts';
 
 Runtime.install({ logger: new DefaultLogger('ERROR'), telemetryOptions: { logging: { forward: {}, filter: 'ERROR' } } });
@@ -44,6 +44,7 @@ export async function startWorkers(
     create(taskQueues.main, true),
     create(taskQueues.lanes, true),
     create(taskQueues.docker, false),
+    create(deployQueue(), false),
   ]);
   const running = workers.map((worker) => worker.run());
   return {

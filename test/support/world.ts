@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { WorkflowHandle } from '@temporalio/client';
+import type Docker from 'dockerode';
 import { stringify } from 'yaml';
 import type { Digest, Tag } from '../../src/domain/image-reference.ts';
 import type { RolloutState, RolloutStatus } from '../../src/domain/rollout-state.ts';
@@ -14,6 +15,7 @@ import { type GitHub, startGitHub, token } from './github/server.ts';
 import { type ImageOptions, pushImage } from './images.ts';
 import { type RunningLandfall, startLandfall } from './landfall.ts';
 import { freePort } from './ports.ts';
+import { createProduction, type Production, productionFile } from './production.ts';
 import { type Registry, startRegistry } from './registry.ts';
 import { startTemporal, type TestTemporal } from './temporal.ts';
 import { eventually } from './wait.ts';
@@ -32,6 +34,10 @@ export interface WorldOptions {
   readonly service?: Readonly<Record<string, unknown>>;
   /** The embedded server instead of one of the test's own. */
   readonly embedded?: boolean;
+  /** The service is merged, deployed with Docker Compose from a checkout, and watched. Docker: whose daemon. */
+  readonly production?: Docker;
+  /** What Landfall sees of the forge at GitHub: a gate in front of it. Given its URL, answers the URL to use. */
+  readonly inFrontOfForge?: (url: string) => Promise<string>;
 }
 
 /** Everything real: registry with notifications, Temporal, Docker, Trivy, git or the GitHub emulator, and Landfall as a process. */
@@ -43,6 +49,8 @@ export interface World {
   readonly temporal: TestTemporal;
   readonly github: GitHub;
   readonly remote: GitRemote;
+  /** Where `production` was asked for. */
+  readonly production: Production;
   readonly webhooks: string;
   readonly operators: string;
   landfall(): RunningLandfall;
@@ -81,9 +89,15 @@ export async function startWorld(options: WorldOptions): Promise<World> {
   const host = (await options.inFront?.(registry)) ?? registry.host;
   const temporal = await startTemporal({ databaseFile: join(folder, 'test-temporal.db') });
   const github = await startGitHub();
-  const files = { 'docker-compose.yml': composeFile.replace('HOST', host) };
+  const productionPort = await freePort();
+  const isDeployed = options.production !== undefined;
+  const files = { 'docker-compose.yml': isDeployed ? productionFile(host, productionPort) : composeFile.replace('HOST', host) };
   const remote = await createRemote({ files });
   await github.createRepository('team/deployment', { files });
+  const deploymentFolder = options.forge === 'git' ? remote.folder : github.folder('team/deployment');
+  const production =
+    options.production &&
+    (await createProduction(options.production, { folder, remote: deploymentFolder, port: productionPort, host }));
   await cp(join(offlineDatabase, 'db'), join(folder, 'trivy', 'db'), { recursive: true });
   await mkdir(join(folder, 'data'), { recursive: true });
   const configuration = {
@@ -91,7 +105,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
     receivers: { distribution: { token: 'env:REGISTRY_HOOK_TOKEN' }, github: { secrets: ['env:WEBHOOK_SECRET'] } },
     registries: { [host]: { plainHttp: true }, [registry.host]: { plainHttp: true } },
     trivy: { cacheDir: 'trivy', offline: true },
-    forge: { github: { token: 'env:GITHUB_TOKEN', url: github.url } },
+    forge: { github: { token: 'env:GITHUB_TOKEN', url: (await options.inFrontOfForge?.(github.url)) ?? github.url } },
     ...options.configuration,
     services: [
       {
@@ -104,6 +118,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
           base: 'main',
           file: 'docker-compose.yml',
         },
+        ...(production && deliveryTo(production)),
         ...options.service,
       },
     ],
@@ -125,6 +140,10 @@ export async function startWorld(options: WorldOptions): Promise<World> {
     temporal,
     github,
     remote,
+    get production() {
+      if (production === undefined) throw new Error('this world deploys nothing');
+      return production;
+    },
     webhooks,
     operators: `http://127.0.0.1:${operatorsPort}`,
     landfall() {
@@ -164,6 +183,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
     async stop() {
       const stopped = running?.stop();
       await stopped;
+      await production?.destroy();
       await temporal.stop();
       await registry.stop();
       await remote.destroy();
@@ -172,6 +192,16 @@ export async function startWorld(options: WorldOptions): Promise<World> {
     },
   };
   return world;
+}
+
+/** Merged by Landfall, deployed, watched for some seconds, and rolled back by itself. */
+function deliveryTo({ directory, project, url }: Production): Readonly<Record<string, unknown>> {
+  return {
+    merge: 'auto',
+    deploy: { compose: { directory, project } },
+    watch: { http: { url: `${url}/health` }, for: '4s', interval: '500ms', failures: 1, startPeriod: '10s' },
+    rollback: 'auto',
+  };
 }
 
 async function stateIs(handle: WorkflowHandle, status: RolloutStatus): Promise<RolloutState | undefined> {

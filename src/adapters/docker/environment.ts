@@ -31,8 +31,11 @@ export async function readEnvironment(
   };
 }
 
-/** A file does not say which of its values are secret; masking all of them would make logs unreadable (`PORT=80`, `DEBUG=true`). */
-function holdsSecret(name: string): boolean {
+/**
+ * Whether a variable is secret by its name. Neither a file nor a container says which of its values are secret; masking all of them would
+ * make logs unreadable (`PORT=80`, `DEBUG=true`).
+ */
+export function holdsSecret(name: string): boolean {
   return /pass|pwd|secret|token|credential|private|_key$|apikey/i.test(name);
 }
 

@@ -16,7 +16,7 @@ export interface PullOptions {
 }
 
 /**
- * The images that smoke tests of this worker use. One that was not there before is removed when its last user gives it back, so that
+ * The images that smoke tests and integration checks of this worker use. One that was not there before is removed when its last user gives it back, so that
  * the disk does not fill up; one that was there, or that anything else uses, stays.
  */
 export interface Images {
@@ -24,6 +24,15 @@ export interface Images {
   take(reference: string, options: PullOptions): Promise<void>;
   /** Once for each `take`, also for one that failed. */
   giveBack(reference: string): Promise<void>;
+}
+
+const shared = new WeakMap<Docker, Images>();
+
+/** The same for all checks that use this client: what one of them gives back, another may have taken. */
+export function sharedImages(docker: Docker): Images {
+  const images = shared.get(docker) ?? createImages(docker);
+  shared.set(docker, images);
+  return images;
 }
 
 export function createImages(docker: Docker): Images {
@@ -36,9 +45,7 @@ export function createImages(docker: Docker): Images {
       uses.set(reference, use);
       // Else it would find an image that is gone a moment later. Whoever gave it back hears how the removal went.
       await Promise.allSettled([removals.get(reference)]);
-      if (await isPresent(docker, reference, options.platform)) return;
-      use.pulled = true;
-      await pull(docker, reference, options);
+      await ensureImage(docker, reference, { ...options, onPull: () => (use.pulled = true) });
     },
     async giveBack(reference) {
       const use = uses.get(reference);
@@ -52,6 +59,22 @@ export function createImages(docker: Docker): Images {
       await removal;
     },
   };
+}
+
+/**
+ * Pulls an image unless it is there, for whoever wants it to stay.
+ * @param reference `repository@digest`
+ * @param options `onPull`: called before it is pulled
+ * @throws Refusal `PlatformMissing`, `CredentialsRefused`; RateLimit; an ordinary error where Docker or the registry is broken
+ */
+export async function ensureImage(
+  docker: Docker,
+  reference: string,
+  options: PullOptions & { readonly onPull?: () => void },
+): Promise<void> {
+  if (await isPresent(docker, reference, options.platform)) return;
+  options.onPull?.();
+  await pull(docker, reference, options);
 }
 
 /** An image by digest cannot have changed: what is there need not be pulled again. */

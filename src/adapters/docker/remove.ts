@@ -2,20 +2,21 @@ import type Docker from 'dockerode';
 import { isConflict, isMissing } from './errors.ts';
 import { type Ownership, readLabels, rolloutLabel } from './labels.ts';
 
-/** A container or network of ours. */
+/** A container, network or volume of ours. */
 export interface Found {
-  readonly kind: 'container' | 'network';
+  readonly kind: 'container' | 'network' | 'volume';
   readonly id: string;
   readonly name: string;
   readonly owner: Ownership;
 }
 
-/** What carries our labels, containers first: a network goes only once nothing is in it. */
+/** What carries our labels, containers first: a network or volume goes only once nothing uses it. */
 export async function findOurs(docker: Docker, rollout?: string): Promise<Found[]> {
   const filters = { label: [rollout === undefined ? rolloutLabel : `${rolloutLabel}=${rollout}`] };
-  const [containers, networks] = await Promise.all([
+  const [containers, networks, { Volumes: volumes }] = await Promise.all([
     docker.listContainers({ all: true, filters }),
     docker.listNetworks({ filters }),
+    docker.listVolumes({ filters }),
   ]);
   const found = [
     ...containers.map((each) => ({
@@ -25,6 +26,7 @@ export async function findOurs(docker: Docker, rollout?: string): Promise<Found[
       labels: each.Labels,
     })),
     ...networks.map((each) => ({ kind: 'network' as const, id: each.Id, name: each.Name, labels: each.Labels ?? {} })),
+    ...(volumes ?? []).map((each) => ({ kind: 'volume' as const, id: each.Name, name: each.Name, labels: each.Labels ?? {} })),
   ];
   return found.flatMap(({ labels, ...rest }) => {
     const owner = readLabels(labels);
@@ -33,7 +35,8 @@ export async function findOurs(docker: Docker, rollout?: string): Promise<Found[
 }
 
 export function remove(docker: Docker, found: Pick<Found, 'kind' | 'id'>): Promise<void> {
-  return found.kind === 'container' ? removeContainer(docker, found.id) : removeNetwork(docker, found.id);
+  if (found.kind === 'container') return removeContainer(docker, found.id);
+  return found.kind === 'network' ? removeNetwork(docker, found.id) : removeVolume(docker, found.id);
 }
 
 /** Kills and removes a container with its anonymous volumes. It is no error where it is gone, or going, already. */
@@ -56,6 +59,14 @@ export async function removeNetwork(docker: Docker, idOrName: string): Promise<v
     const inspected: Docker.NetworkInspectInfo = await network.inspect();
     for (const id of Object.keys(inspected.Containers ?? {})) await leaveNetwork(docker, idOrName, id);
     await network.remove();
+  } catch (error) {
+    unlessMissing(error);
+  }
+}
+
+async function removeVolume(docker: Docker, name: string): Promise<void> {
+  try {
+    await docker.getVolume(name).remove();
   } catch (error) {
     unlessMissing(error);
   }

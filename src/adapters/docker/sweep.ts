@@ -31,7 +31,7 @@ export interface Sweep {
 }
 
 /**
- * Removes what smoke tests of killed workers left in this daemon: containers and networks with our labels that are past their
+ * Removes what smoke tests and integration checks of killed workers left in this daemon: what has our labels and is past its
  * deadline, or whose activity is no longer pending. What another Landfall on the same daemon has before its deadline is left alone,
  * because only that one's Temporal knows whether it is pending.
  */
@@ -54,7 +54,7 @@ export function createSweep(options: SweepOptions): Sweep {
       const reason = await whyRemove(owner, options, now());
       if (reason === undefined) return false;
       await remove(docker, found);
-      log.info({ kind, name, rollout: owner.rollout, worker: owner.worker, reason }, 'removed what a smoke test left');
+      log.info({ kind, name, rollout: owner.rollout, worker: owner.worker, reason }, 'removed what a check left');
       return true;
     } catch (error) {
       log.warn({ kind, name, rollout: owner.rollout, error }, 'could not sweep; it is tried again in a minute');

@@ -1,7 +1,8 @@
-import type { Proposal } from '../../domain/outcomes.ts';
+import type { ChangeStanding, MergeOutcome, Proposal, RateLimited } from '../../domain/outcomes.ts';
+import type { MergeMethod } from '../../domain/plan.ts';
 
 /**
- * Where a deployment repository lives, as far as `propose` needs it. Two of them: GitHub, and any plain git remote. Every call may be
+ * Where a deployment repository lives, as far as steps need it. Two of them: GitHub, and any plain git remote. Every call may be
  * repeated: what it would do a second time, it finds done.
  *
  * Errors: `Refusal` where the answer is no (credentials, no such repository, protected branch), `RateLimit` where the forge asks us to
@@ -30,6 +31,38 @@ export interface Forge {
 
   /** Says on a commit what the checks said. Repeating the same says nothing new. */
   reportChecks(repository: string, head: string, checks: readonly CheckReport[]): Promise<void>;
+
+  /** Where a proposal stands now. */
+  standing(repository: string, proposal: Proposal): Promise<Exclude<ChangeStanding, RateLimited>>;
+
+  /**
+   * Merges the very head that the proposal names, or says why not now. A merge that an earlier try made is found.
+   * @throws Refusal `MergeRefused` where the forge does not let us, `HeadMoved` where the branch has another head
+   */
+  merge(merge: Merge): Promise<Exclude<MergeOutcome, RateLimited>>;
+
+  /** Deletes a branch of ours where it still is at `head`; gone already is as good. */
+  deleteBranch(repository: string, branch: string, head: string): Promise<void>;
+
+  /** Closes an open proposal without merging it. */
+  close(repository: string, proposal: Proposal): Promise<void>;
+
+  /** The newest commit of a branch that changed a file: to tell people who was there after us. */
+  lastChange(
+    repository: string,
+    commit: string,
+    path: string,
+  ): Promise<{ readonly sha: string; readonly author: string; readonly message: string } | undefined>;
+}
+
+export interface Merge {
+  readonly repository: string;
+  readonly proposal: Proposal;
+  /** Absent: the first of squash, merge and rebase that the repository allows. */
+  readonly method?: MergeMethod;
+  /** The commit's first line, and the rest: its trailers name the rollout and the head that is merged, by which a retry finds the merge. */
+  readonly title: string;
+  readonly message: string;
 }
 
 export interface Comparison {

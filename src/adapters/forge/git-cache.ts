@@ -12,6 +12,8 @@ export interface CachedRepository {
   readonly folder: string;
   /** A command on the clone alone; failing means that the clone is broken. */
   local(args: readonly string[], options?: GitRunOptions): Promise<GitResult>;
+  /** The same for a question: 0 and the given exit codes are answers. */
+  ask(args: readonly string[], answers: readonly number[]): Promise<GitResult>;
   /** A command that talks to the remote, with any exit code. */
   contact(args: readonly string[]): Promise<GitResult>;
   /** The same, where every exit code but 0 is a failure. @throws Refusal, RateLimit, or an ordinary error */
@@ -99,6 +101,11 @@ function createClone(parent: string, remote: GitRemote, run: RunGit): Clone {
     async local(args, options) {
       const result = await run([`--git-dir=${folder}`, ...args], options);
       if (result.exitCode !== 0) throw new CloneBroken(result);
+      return result;
+    },
+    async ask(args, answers) {
+      const result = await run([`--git-dir=${folder}`, ...args]);
+      if (![0, ...answers].includes(result.exitCode)) throw new CloneBroken(result);
       return result;
     },
     async remote(args) {

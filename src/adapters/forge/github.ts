@@ -1,10 +1,13 @@
 import type { Octokit } from 'octokit';
 import type { Forge } from './forge.ts';
+import { closePull, deleteBranch, lastChange } from './github/branches.ts';
 import { compareCommits } from './github/compare.ts';
 import { commitFile, readText } from './github/files.ts';
+import { mergePull } from './github/merge.ts';
 import type { Log } from './github/people.ts';
 import { openChange } from './github/pull-request.ts';
 import { headOf, openRepository } from './github/repository.ts';
+import { standingOf } from './github/standing.ts';
 import { reportChecks } from './github/statuses.ts';
 
 export interface GitHubForgeOptions {
@@ -24,5 +27,10 @@ export function createGitHubForge({ clientFor, log }: GitHubForgeOptions): Forge
     commitFile: async (commit) => commitFile(await open(commit.repository), commit),
     openChange: async (change) => openChange(await open(change.repository), change, log),
     reportChecks: async (repository, head, checks) => reportChecks(await open(repository), head, checks),
+    standing: async (repository, proposal) => standingOf(await open(repository), proposal),
+    merge: async (merge) => mergePull(await open(merge.repository), merge),
+    deleteBranch: async (repository, branch, head) => deleteBranch(await open(repository), branch, head),
+    close: async (repository, proposal) => closePull(await open(repository), proposal),
+    lastChange: async (repository, commit, path) => lastChange(await open(repository), commit, path),
   };
 }

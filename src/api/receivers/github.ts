@@ -1,6 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import type { ImagePush } from '../../domain/image-push.ts';
 import { malformed } from '../problem.ts';
 import { readPackageEvent } from './github-package.ts';
+import { progressEvents, readProgressEvent } from './github-progress.ts';
 import type { ParsedRequest, ReceivedRequest, Receiver } from './receiver.ts';
 import { type ReadSecrets, requireSecrets, signedByOneOf } from './secrets.ts';
 import { deliveryIdOf } from './sender-text.ts';
@@ -15,7 +17,7 @@ const source = 'github';
 const packageEvents = ['package', 'registry_package'];
 
 /**
- * Webhooks of GitHub for packages in its container registry.
+ * Webhooks of GitHub: packages in its container registry, and what moves in deployment repositories.
  * @throws Error without a secret
  * @see https://docs.github.com/webhooks/webhook-events-and-payloads#package
  */
@@ -49,13 +51,22 @@ function parse({ headers, body, receivedAt }: ReceivedRequest): ParsedRequest {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) throw malformed('Expected a JSON object.');
   const delivery = headers['x-github-delivery'];
   const deliveryId = deliveryIdOf(typeof delivery === 'string' ? delivery : undefined);
-  if (event === 'ping')
-    return { event, deliveryId, pushes: [], ignored: 'a ping: the webhook is set up and its secret is right' };
-  if (!packageEvents.includes(event)) {
-    return { event, deliveryId, pushes: [], ignored: `expected the events ${packageEvents.join(' or ')}` };
-  }
+  const about = { event, deliveryId };
+  if (event === 'ping') return { ...about, pushes: [], ignored: 'a ping: the webhook is set up and its secret is right' };
+  if (packageEvents.includes(event)) return { ...about, ...pushesOf(event, body, { deliveryId, receivedAt }) };
+  const progress = readProgressEvent(event, body);
+  if (progress !== undefined) return { ...about, pushes: [], ...progress };
+  const expected = `${packageEvents.join(' or ')}, and of deployment repositories ${progressEvents.join(', ')}`;
+  return { ...about, pushes: [], ignored: `expected the events ${expected}` };
+}
+
+function pushesOf(
+  event: string,
+  body: object,
+  delivery: Pick<ImagePush, 'deliveryId' | 'receivedAt'>,
+): Pick<ParsedRequest, 'action' | 'pushes' | 'ignored'> {
   const read = readPackageEvent(event, body);
   const action = read.action === undefined ? {} : { action: read.action };
-  if ('ignored' in read) return { event, ...action, deliveryId, pushes: [], ignored: read.ignored };
-  return { event, ...action, deliveryId, pushes: [{ source, deliveryId, ...read.image, receivedAt }] };
+  if ('ignored' in read) return { ...action, pushes: [], ignored: read.ignored };
+  return { ...action, pushes: [{ source, ...delivery, ...read.image }] };
 }

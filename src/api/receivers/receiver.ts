@@ -41,6 +41,20 @@ export interface ParsedRequest {
   readonly action?: string;
   readonly deliveryId: string;
   readonly pushes: readonly ImagePush[];
-  /** Why there are no pushes; absent where there are. */
+  /** What has moved at a forge, where the event is about that. */
+  readonly progress?: ForgeProgress;
+  /** Why there is neither a push nor progress; absent where there is. */
   readonly ignored?: string;
+}
+
+/** Something has moved in a deployment repository that somebody may be waiting for. Never the news itself: that is asked of the forge. */
+export interface ForgeProgress {
+  /** For people: `check_suite of team/deployment completed`. */
+  readonly what: string;
+  /** `owner/name`, as the forge writes it. */
+  readonly repository: string;
+  /** Of Landfall's branches, those that it is about. */
+  readonly branches: readonly string[];
+  /** The workflow id that Landfall itself put into the deployment that it is about. */
+  readonly rollout?: string;
 }

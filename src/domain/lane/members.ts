@@ -1,9 +1,11 @@
 import type { Digest, Tag } from '../image-reference.ts';
 import type { End } from '../rollout-state.ts';
 import type { TagPolicy } from '../tag-policy.ts';
+import { budgets, bytesOf, keepNewest } from './bounds.ts';
 import { isLater, standingOf } from './order.ts';
-import { type LaneState, memberOf, type Quarantine, type Run, type Verdict } from './state.ts';
-import { type Grant, reach, withdraw } from './turns.ts';
+import { quarantine } from './quarantine.ts';
+import { type LaneState, memberOf, type Run, stageOf, type Verdict } from './state.ts';
+import { type Grant, hasBegun, reach, withdraw } from './turns.ts';
 
 /** Who enters a lane, what is remembered of those who left, and what never enters again. All of it is answered alike when repeated. */
 
@@ -31,7 +33,6 @@ export interface Leave extends Run {
 }
 
 const mostVerdicts = 500;
-const mostQuarantined = 500;
 const longestReason = 500;
 const reached: readonly End[] = ['proposed', 'delivered', 'unchanged'];
 
@@ -48,6 +49,9 @@ export function enter(lane: LaneState, entry: Entry): { answer: EntryAnswer; gra
   if (memberOf(lane, entry) !== undefined) return { answer, grants: [] };
   const grants = forget(lane, rollout);
   lane.members[rollout] = { runId, tag, digest, asked };
+  // Operators name stages, which are known from here.
+  for (const stage of entry.stages) stageOf(lane, stage);
+  fitMembers(lane);
   return { answer, grants };
 }
 
@@ -93,12 +97,15 @@ export function verified(lane: LaneState, at: Verified): { answer: EntryAnswer; 
   if (refusal !== undefined) return { answer: refusal, superseded: [] };
   if (member.standing === undefined) {
     lane.clock += 1;
+    // Anew, because the keys' order says what was verified longest ago.
+    delete lane.newest[tag];
     lane.newest[tag] = digest;
     member.standing = { rollout, tag, digest, sequence: lane.clock, asked: member.asked, ...(created && { created }) };
   }
   const mine = member.standing;
   const older = Object.entries(lane.members).filter(
-    ([other, theirs]) => other !== rollout && isLater(policy, mine, standingOf(other, theirs)),
+    ([other, theirs]) =>
+      other !== rollout && !theirs.rollback && !hasBegun(lane, other) && isLater(policy, mine, standingOf(other, theirs)),
   );
   for (const [, theirs] of older) theirs.supersededBy = mine;
   return { answer: { kind: 'admitted' }, superseded: older.map(([other]) => other) };
@@ -111,20 +118,37 @@ export function leave(lane: LaneState, leaving: Leave): Grant[] {
   const { rollout, end, at, quarantinedBy } = leaving;
   const { tag, digest, standing, supersededBy } = member;
   const reason = leaving.reason?.slice(0, longestReason);
-  const passing = end === 'superseded' && (supersededBy === undefined || supersededBy.tag === tag);
+  const passing =
+    end === 'superseded' && (supersededBy === undefined || supersededBy.tag === tag || supersededBy.rollback === true);
   const verdict: Verdict = { digest: standing?.digest ?? digest, end, at, passing, ...(reason !== undefined && { reason }) };
   if (reached.includes(end)) reach(lane, rollout);
   const grants = forget(lane, rollout);
   const digests = [...new Set([digest, verdict.digest])];
-  remember(
-    lane,
-    digests.map((known) => `${tag}@${known}`),
-    verdict,
-  );
+  // That an operator's roll-back came to nothing says nothing about the image.
+  if (!member.rollback || end === 'rolled-back') {
+    remember(
+      lane,
+      digests.map((known) => `${tag}@${known}`),
+      verdict,
+    );
+  }
   if (quarantinedBy !== undefined) {
     quarantine(lane, digests, { reason: reason ?? 'rejected by an operator', by: quarantinedBy.slice(0, longestReason), at });
   }
   return grants;
+}
+
+/** A member that is forgotten learns it when it asks for something, and enters again; whoever holds a turn is never forgotten. */
+function fitMembers(lane: LaneState): void {
+  let excess = bytesOf(lane.members) - budgets.members;
+  if (excess <= 0) return;
+  const standing = new Set(Object.values(lane.stages).flatMap(({ holder, waiters }) => [holder, ...waiters]));
+  for (const rollout of Object.keys(lane.members)) {
+    if (excess <= 0) return;
+    if (standing.has(rollout)) continue;
+    excess -= bytesOf({ [rollout]: lane.members[rollout] });
+    forget(lane, rollout);
+  }
 }
 
 /** Takes a rollout out of everything, as if it had never come: it has left, or it is dead. */
@@ -138,22 +162,12 @@ function remember(lane: LaneState, keys: readonly string[], verdict: Verdict): v
     delete lane.verdicts[key];
     lane.verdicts[key] = verdict;
   }
-  keepNewest(lane.verdicts, mostVerdicts);
+  keepNewest(lane.verdicts, mostVerdicts, budgets.verdicts);
   const tags = new Set<string>([...Object.keys(lane.verdicts).map(tagOf), ...Object.values(lane.members).map(({ tag }) => tag)]);
   for (const tag of Object.keys(lane.newest)) if (!tags.has(tag)) delete lane.newest[tag];
+  keepNewest(lane.newest, Number.POSITIVE_INFINITY, budgets.newest);
 }
 
 function tagOf(key: string): string {
   return key.slice(0, key.indexOf('@'));
-}
-
-function quarantine(lane: LaneState, digests: readonly Digest[], entry: Quarantine): void {
-  for (const digest of digests) lane.quarantine[digest] = entry;
-  keepNewest(lane.quarantine, mostQuarantined);
-}
-
-/** Keys keep the order in which they came. */
-function keepNewest(entries: Record<string, unknown>, most: number): void {
-  const keys = Object.keys(entries);
-  for (const key of keys.slice(0, Math.max(0, keys.length - most))) delete entries[key];
 }

@@ -1,5 +1,6 @@
 import type { Digest, Tag } from '../image-reference.ts';
 import type { End } from '../rollout-state.ts';
+import type { Running } from './running.ts';
 
 /**
  * The memory of one service. Plain JSON, because it is handed from run to run of the lane's workflow, and bounded, because what is handed
@@ -17,6 +18,15 @@ export interface LaneState {
   /** By rollout id: the rollouts that have entered and not left. */
   members: Record<string, Member>;
   stages: Record<string, StageLane>;
+  /** Nothing of the whole service is changed. */
+  hold?: Word;
+}
+
+/** What an operator said: who, why and when. */
+export interface Word {
+  readonly by: string;
+  readonly reason?: string;
+  readonly at: string;
 }
 
 export interface Verdict {
@@ -33,6 +43,8 @@ export interface Quarantine {
   readonly reason: string;
   readonly by?: string;
   readonly at: string;
+  /** The index that this digest is part of: the two are in quarantine together. */
+  readonly of?: Digest;
 }
 
 /** One image's place in the order of its service. */
@@ -45,6 +57,8 @@ export interface Standing {
   readonly created?: string;
   /** An operator asked for it: what was asked last goes first. */
   readonly asked: boolean;
+  /** No image, but a roll-back of one. */
+  readonly rollback?: boolean;
 }
 
 export interface Member {
@@ -55,19 +69,44 @@ export interface Member {
   /** Once it is verified. */
   standing?: Standing;
   supersededBy?: Standing;
+  /** By stage: the rollout that asked for its turn later, before this one began to change anything there. */
+  supersededIn?: Record<string, string>;
+  /** It undoes what its stage runs, and is neither held back nor superseded. */
+  readonly rollback?: boolean;
 }
 
 export interface StageLane {
   /** The turn that was given last. */
   turn: number;
   holder?: string;
+  /** The holder changes the running system, or is about to: it is not superseded any more. */
+  begun?: boolean;
   /** Rollout ids, first come first served. */
   waiters: string[];
   /** The latest that asked for this stage. */
   asked?: Standing;
   /** What this stage was given last. */
   current?: Standing;
+  /** What it runs by Landfall's doing. Absent: nobody knows. */
+  running?: RunningNow;
+  /** What it ran before, newest first. */
+  earlier?: RunEarlier[];
+  hold?: Word;
+  /** It stays on this digest. */
+  pin?: Pin;
+  /** The number of the last roll-back that an operator asked for. */
+  rollbacks?: number;
 }
+
+export interface Pin extends Word {
+  readonly digest: Digest;
+}
+
+/** With its place in the order, so that it can be put back. */
+export type RunningNow = Running & { readonly standing?: Standing };
+
+/** Enough to go back to it, and to promote it; the plan is that of whoever does. */
+export type RunEarlier = Omit<RunningNow, 'plan'> & { readonly until: string };
 
 /** One run of a rollout, as the lane knows it. */
 export interface Run {
@@ -75,8 +114,9 @@ export interface Run {
   readonly runId: string;
 }
 
-export function emptyLane(): LaneState {
-  return { clock: 0, newest: {}, verdicts: {}, quarantine: {}, members: {}, stages: {} };
+/** @param clock where it starts: later than any number that an earlier life of the lane has given, where somebody may remember those */
+export function emptyLane(clock = 0): LaneState {
+  return { clock, newest: {}, verdicts: {}, quarantine: {}, members: {}, stages: {} };
 }
 
 /** The member of this very run; an earlier or later run of the rollout is somebody else. */

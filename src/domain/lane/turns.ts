@@ -1,12 +1,16 @@
+import type { Digest, Tag } from '../image-reference.ts';
 import type { TagPolicy } from '../tag-policy.ts';
 import { isLater } from './order.ts';
-import { type LaneState, memberOf, type Run, type StageLane, type Standing, stageOf } from './state.ts';
+import { type LaneState, type Member, memberOf, type Run, type StageLane, type Standing, stageOf } from './state.ts';
 
 /** Who may work in a stage, one at a time. All of it is answered alike when repeated. */
 
 export interface TurnRequest extends Run {
   readonly stage: string;
+  /** Says nothing where it is a roll-back. */
   readonly policy: TagPolicy;
+  /** A roll-back of this digest: it enters by asking, goes before everybody else, and supersedes whoever has not begun to change anything. */
+  readonly rollback?: { readonly tag: Tag; readonly digest: Digest };
 }
 
 export type TurnAnswer =
@@ -32,23 +36,74 @@ interface Requested {
 }
 
 /** A verified rollout asks for a stage's turn, and asks again when it was granted: much may have happened while it waited. */
-export function request(lane: LaneState, { rollout, runId, stage: name, policy }: TurnRequest): Requested {
+export function request(lane: LaneState, asking: TurnRequest): Requested {
+  if (asking.rollback !== undefined) return requestRollback(lane, asking, asking.rollback);
+  const { rollout, stage: name, policy } = asking;
   const stage = stageOf(lane, name);
-  const member = memberOf(lane, { rollout, runId });
+  const member = memberOf(lane, asking);
   const mine = member?.standing;
   if (member === undefined || mine === undefined) return { answer: { kind: 'unknown' }, superseded: [], grants: [] };
-  const refusal = refusalOf(lane, stage, policy, mine);
+  if (stage.holder === rollout && stage.begun)
+    return { answer: { kind: 'granted', turn: stage.turn }, superseded: [], grants: [] };
+  const refusal = undoneFirst(lane, member, name) ?? refusalOf(lane, stage, policy, mine);
   if (refusal !== undefined) {
-    if (refusal.kind === 'superseded' && stage.asked !== undefined) member.supersededBy = stage.asked;
+    if (refusal.kind === 'superseded') member.supersededBy = lane.members[refusal.by]?.standing ?? stage.asked ?? mine;
     return { answer: refusal, superseded: [], grants: vacate(lane, rollout, name) };
   }
   stage.asked = mine;
+  // What was superseded here before it left and came again, is not any more.
+  delete member.supersededIn?.[name];
   if (stage.holder === rollout) return { answer: { kind: 'granted', turn: stage.turn }, superseded: [], grants: [] };
-  const superseded = supersede(lane, stage, policy, mine);
+  const superseded = supersede(lane, name, mine, (theirs) => isLater(policy, mine, theirs));
   if (!stage.waiters.includes(rollout)) stage.waiters.push(rollout);
+  return takeOrWait(lane, name, rollout, superseded);
+}
+
+/** Who was superseded by a roll-back comes again when it has ended, as what its tag is by then. */
+function undoneFirst(lane: LaneState, { supersededIn }: Member, stage: string): TurnAnswer | undefined {
+  const by = supersededIn?.[stage];
+  return by !== undefined && lane.members[by]?.rollback ? { kind: 'superseded', by } : undefined;
+}
+
+/** Whatever undoes a stage goes before everybody else, and waits only for who has begun to change it. */
+function requestRollback(
+  lane: LaneState,
+  { rollout, runId, stage: name }: TurnRequest,
+  { tag, digest }: NonNullable<TurnRequest['rollback']>,
+): Requested {
+  const stage = stageOf(lane, name);
+  const known = memberOf(lane, { rollout, runId });
+  if (known !== undefined && stage.holder === rollout) {
+    return { answer: { kind: 'granted', turn: stage.turn }, superseded: [], grants: [] };
+  }
+  const earlier = known === undefined ? leaveBehind(lane, rollout) : [];
+  if (stage.running !== undefined && stage.running.digest !== digest) {
+    const grants = [...earlier, ...leaveBehind(lane, rollout)];
+    return { answer: { kind: 'unchanged', by: stage.running.rollout }, superseded: [], grants };
+  }
+  if (known === undefined) {
+    lane.clock += 1;
+    const standing: Standing = { rollout, tag, digest, sequence: lane.clock, asked: true, rollback: true };
+    lane.members[rollout] = { runId, tag, digest, asked: true, standing, rollback: true };
+  }
+  const mine = lane.members[rollout]?.standing;
+  const superseded = mine === undefined ? [] : supersede(lane, name, mine, ({ sequence }) => sequence < mine.sequence);
+  const rollbacks = stage.waiters.filter((waiter) => lane.members[waiter]?.rollback);
+  if (!rollbacks.includes(rollout)) stage.waiters.splice(rollbacks.length, 0, rollout);
+  const requested = takeOrWait(lane, name, rollout, superseded);
+  return { ...requested, grants: [...earlier, ...requested.grants] };
+}
+
+function leaveBehind(lane: LaneState, rollout: string): Grant[] {
+  delete lane.members[rollout];
+  return withdraw(lane, rollout);
+}
+
+function takeOrWait(lane: LaneState, name: string, rollout: string, superseded: readonly string[]): Requested {
   const grant = grantNext(lane, name);
   if (grant?.rollout === rollout) return { answer: { kind: 'granted', turn: grant.turn }, superseded, grants: [] };
-  return { answer: { kind: 'waiting', behind: stage.holder ?? '' }, superseded, grants: grant === undefined ? [] : [grant] };
+  const behind = stageOf(lane, name).holder ?? '';
+  return { answer: { kind: 'waiting', behind }, superseded, grants: grant === undefined ? [] : [grant] };
 }
 
 function refusalOf(lane: LaneState, stage: StageLane, policy: TagPolicy, mine: Standing): TurnAnswer | undefined {
@@ -63,30 +118,42 @@ function refusalOf(lane: LaneState, stage: StageLane, policy: TagPolicy, mine: S
   return undefined;
 }
 
-function supersede(lane: LaneState, stage: StageLane, policy: TagPolicy, mine: Standing): string[] {
-  const there = [...stage.waiters, ...(stage.holder === undefined ? [] : [stage.holder])];
+/** Those who stand in a stage, have not begun to change it, and go after `mine`. */
+function supersede(lane: LaneState, name: string, mine: Standing, goesAfter: (theirs: Standing) => boolean): string[] {
+  const stage = stageOf(lane, name);
+  const there = [...stage.waiters, ...(stage.holder === undefined || stage.begun ? [] : [stage.holder])];
   return there.filter((rollout) => {
     const member = lane.members[rollout];
-    if (rollout === mine.rollout || member?.standing === undefined || !isLater(policy, mine, member.standing)) return false;
+    if (rollout === mine.rollout || !canBeSuperseded(member) || !goesAfter(member.standing)) return false;
     member.supersededBy = mine;
+    member.supersededIn = { ...member.supersededIn, [name]: mine.rollout };
     return true;
   });
 }
 
+function canBeSuperseded(member: Member | undefined): member is Member & { readonly standing: Standing } {
+  return member?.standing !== undefined && !member.rollback;
+}
+
+/** Whether it changes a running system, or is about to. */
+export function hasBegun(lane: LaneState, rollout: string): boolean {
+  return Object.values(lane.stages).some(({ holder, begun }) => begun && holder === rollout);
+}
+
 /** A rollout is done with a stage. `reached`: the stage has its image now. */
 export function release(lane: LaneState, at: Run & { readonly stage: string; readonly reached: boolean }): Grant[] {
-  const standing = memberOf(lane, at)?.standing;
+  const member = memberOf(lane, at);
   const stage = stageOf(lane, at.stage);
-  if (stage.holder !== at.rollout || standing === undefined) return [];
-  if (at.reached) stage.current = standing;
+  if (stage.holder !== at.rollout || member?.standing === undefined) return [];
+  if (at.reached && !member.rollback) stage.current = member.standing;
   return vacate(lane, at.rollout, at.stage);
 }
 
 /** The stages that a rollout holds have its image now. */
 export function reach(lane: LaneState, rollout: string): void {
-  const standing = lane.members[rollout]?.standing;
-  if (standing === undefined) return;
-  for (const stage of Object.values(lane.stages)) if (stage.holder === rollout) stage.current = standing;
+  const member = lane.members[rollout];
+  if (member?.standing === undefined || member.rollback) return;
+  for (const stage of Object.values(lane.stages)) if (stage.holder === rollout) stage.current = member.standing;
 }
 
 /** Takes a rollout out of all stages. That it has asked counts no more, unless it got there. */
@@ -104,7 +171,10 @@ export function withdraw(lane: LaneState, rollout: string): Grant[] {
 function vacate(lane: LaneState, rollout: string, stageName: string): Grant[] {
   const stage = stageOf(lane, stageName);
   stage.waiters = stage.waiters.filter((waiter) => waiter !== rollout);
-  if (stage.holder === rollout) delete stage.holder;
+  if (stage.holder === rollout) {
+    delete stage.holder;
+    delete stage.begun;
+  }
   const grant = grantNext(lane, stageName);
   return grant === undefined ? [] : [grant];
 }

@@ -9,6 +9,11 @@ const forge = (url: string): Forge => ({
   commitFile: async () => '',
   openChange: async ({ branch, base, head }) => ({ url, branch, base, head }),
   reportChecks: async () => {},
+  standing: async () => ({ kind: 'closed' }),
+  merge: async () => ({ kind: 'queued' }),
+  deleteBranch: async () => {},
+  close: async () => {},
+  lastChange: async () => undefined,
 });
 
 describe('the forge of a repository', () => {

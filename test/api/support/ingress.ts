@@ -4,6 +4,7 @@ import { createOperatorApp, createWebhookApp } from '../../../src/api/app.ts';
 import { type AuditEntry, createAudit } from '../../../src/api/audit.ts';
 import type { BodyLimits } from '../../../src/api/body.ts';
 import type { Log } from '../../../src/api/errors.ts';
+import type { ForwardProgress } from '../../../src/api/forward-progress.ts';
 import { type ConnectionLimits, createListeners, type Listeners } from '../../../src/api/listeners.ts';
 import { createMetrics } from '../../../src/api/metrics.ts';
 import { createReceivers, type ReceiverSettings } from '../../../src/api/receivers/index.ts';
@@ -17,6 +18,7 @@ export const distributionToken = 'canary-token-e2d41b';
 
 export interface IngressOptions {
   readonly acceptPushes?: (log: Log) => AcceptPushes;
+  readonly forwardProgress?: (log: Log) => ForwardProgress;
   readonly receivers?: ReceiverSettings;
   readonly reachTemporal?: () => Promise<void>;
   readonly bodyLimits?: BodyLimits;
@@ -35,7 +37,7 @@ export interface Ingress {
   post(path: string, body: string | Buffer, headers: Record<string, string>): Promise<Response>;
 }
 
-/** Without `acceptPushes`, pushes are taken and nothing is started: for tests of what comes before. */
+/** Without `acceptPushes` and `forwardProgress`, requests are taken and nothing comes of them: for tests of what is before. */
 export async function startIngress(options: IngressOptions = {}): Promise<Ingress> {
   const auditLines: string[] = [];
   const logLines: string[] = [];
@@ -49,6 +51,7 @@ export async function startIngress(options: IngressOptions = {}): Promise<Ingres
       },
     ),
     acceptPushes: options.acceptPushes?.(log) ?? (async () => ({ rollouts: [], resolving: [] })),
+    forwardProgress: options.forwardProgress?.(log) ?? (async () => ({ ignored: 'nobody is told in this test' })),
     audit: createAudit({ write: (line: string) => auditLines.push(line) }),
     metrics,
     log,

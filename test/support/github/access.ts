@@ -4,9 +4,11 @@ import type { Account, Permissions, World } from './state.ts';
 
 /** Everything that a token of Landfall's could need. */
 export const allPermissions: Permissions = {
+  actions: 'write',
   administration: 'write',
   checks: 'write',
   contents: 'write',
+  deployments: 'write',
   issues: 'write',
   pull_requests: 'write',
   statuses: 'write',

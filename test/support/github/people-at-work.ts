@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { GitRepository, noCommit } from './git-repository.ts';
-import { now, type Repository, type World } from './state.ts';
+import { type MergeSettings, now, type Repository, type World } from './state.ts';
 
 /** What people do beside Landfall: repositories are made, and commits are pushed by git. */
 
@@ -14,6 +14,8 @@ export interface NewRepository {
   readonly collaborators?: readonly string[];
   /** Slugs of teams that can be asked for a review. */
   readonly teams?: readonly string[];
+  /** Which ways to merge are allowed, and whether merged branches are deleted; all of them, and not. */
+  readonly settings?: Partial<MergeSettings>;
 }
 
 export interface PersonsCommit {
@@ -50,8 +52,10 @@ export async function createRepository(
     pulls: [],
     statuses: [],
     checkRuns: [],
+    headRuns: [],
     protections: new Map(),
     dispatches: [],
+    settings: { squash: true, merge: true, rebase: true, deletesBranches: false, ...options.settings },
   };
   world.repositories.set(fullName.toLowerCase(), repository);
   await pushCommit(repository, {

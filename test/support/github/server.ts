@@ -6,26 +6,36 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { allPermissions, authenticate, authorize } from './access.ts';
 import { type Fault, Faults, happen } from './faults.ts';
+import { answerGraphql } from './graphql.ts';
 import { type Description, gitHubDescription, type Operation } from './openapi.ts';
 import { createRepository, type NewRepository, type PersonsCommit, pushCommit } from './people-at-work.ts';
+import { type Person, personOf } from './person.ts';
+import { actionsRoutes } from './routes/actions.ts';
 import { appRoutes } from './routes/apps.ts';
-import { checkRoutes } from './routes/checks.ts';
+import { checkRoutes, reportCheckRun } from './routes/checks.ts';
+import { deploymentRoutes } from './routes/deployments.ts';
 import { gitDatabaseRoutes } from './routes/git-database.ts';
-import { mergingRoutes } from './routes/merging.ts';
+import { headRunRoutes } from './routes/head-runs.ts';
+import { mergePull, mergingRoutes } from './routes/merging.ts';
 import { peopleRoutes } from './routes/people.ts';
 import { pullRoutes } from './routes/pulls.ts';
 import { repositoryRoutes } from './routes/repositories.ts';
+import { rulesRoutes } from './routes/rules.ts';
 import { type Call, ErrorReply, type Reply, type Routes, visibleRepository } from './routing.ts';
 import {
   type Account,
   type App,
   type CheckRun,
   findRepository,
+  type HeadRun,
+  leaveQueue,
   now,
+  type Pull,
   type Repository,
   refreshPulls,
   type World,
 } from './state.ts';
+import { type Delivery, Webhooks, type WebhookTarget } from './webhooks.ts';
 
 const allRoutes: Routes = {
   ...gitDatabaseRoutes,
@@ -34,6 +44,10 @@ const allRoutes: Routes = {
   ...mergingRoutes,
   ...peopleRoutes,
   ...checkRoutes,
+  ...rulesRoutes,
+  ...headRunRoutes,
+  ...actionsRoutes,
+  ...deploymentRoutes,
   ...appRoutes,
 };
 
@@ -41,6 +55,8 @@ export interface GitHubOptions {
   /** Which tokens are known besides `token` and `personToken`. */
   readonly tokens?: Readonly<Record<string, Account>>;
   readonly apps?: readonly App[];
+  /** Who is told what happens. Absent: nobody, until `deliverTo`. */
+  readonly webhooks?: WebhookTarget;
   /** How many requests are answered before the primary rate limit is reached; 5000 unless said otherwise. */
   readonly requestsPerHour?: number;
   /** To show that answers outside of GitHub's description are found: routes that replace those of the same operation. */
@@ -51,7 +67,7 @@ export interface RecordedRequest {
   readonly method: string;
   /** Without the query. */
   readonly path: string;
-  /** `pulls/create`; absent where GitHub has no such operation. */
+  /** `pulls/create`, or `graphql`; absent where GitHub has no such operation. */
   readonly operation?: string;
   readonly body?: unknown;
   /** 0 until it is answered, and where it never is. */
@@ -79,6 +95,16 @@ export interface GitHub {
   pushCommit(fullName: string, commit: PersonsCommit): Promise<string>;
   /** A CI job reports a check run. */
   reportCheckRun(fullName: string, run: Pick<CheckRun, 'sha' | 'name' | 'status' | 'conclusion'>): void;
+  /** A workflow of GitHub Actions runs for a commit; a later run of the same workflow has a higher number. */
+  reportActionsRun(fullName: string, run: Pick<HeadRun, 'sha' | 'name' | 'status' | 'conclusion'>): void;
+  /** Somebody beside Landfall, who may do everything. */
+  person(fullName: string, login: string): Person;
+  /** The merge queue is done with a pull request: it is merged, or put out again. @returns the commit of the base */
+  finishQueue(fullName: string, number: number, how: 'merged' | 'removed'): Promise<string | undefined>;
+  /** Whom to tell what happens from now on; undefined: nobody. */
+  deliverTo(target: WebhookTarget | undefined): void;
+  /** What was told so far, in order; waits for what is on its way. */
+  deliveries(): Promise<readonly Delivery[]>;
   addToken(token: string, account: Account): void;
   /** Asks the API as the person `octocat`. @returns status and body of the answer */
   ask(method: string, path: string, body?: unknown): Promise<{ status: number; body: unknown }>;
@@ -113,9 +139,24 @@ export async function startGitHub(options: GitHubOptions = {}): Promise<GitHub> 
     createRepository: (fullName, repository) => createRepository(world, folder, fullName, repository),
     repository: (fullName) => findRepository(world, fullName),
     folder: (fullName) => findRepository(world, fullName).git.folder,
-    pushCommit: (fullName, commit) => pushCommit(findRepository(world, fullName), commit),
-    reportCheckRun: (fullName, run) => {
-      findRepository(world, fullName).checkRuns.push({ id: world.nextId(), at: now(), ...run });
+    async pushCommit(fullName, commit) {
+      const repository = findRepository(world, fullName);
+      const sha = await pushCommit(repository, commit);
+      await refreshPulls(world, repository);
+      return sha;
+    },
+    reportCheckRun: (fullName, run) => reportCheckRun(world, findRepository(world, fullName), run),
+    reportActionsRun: (fullName, run) => {
+      const { headRuns } = findRepository(world, fullName);
+      const workflow = 1 + [...new Set([...headRuns.map(({ name }) => name), run.name])].indexOf(run.name);
+      headRuns.push({ id: world.nextId(), number: headRuns.length + 1, workflow, at: now(), ...run });
+    },
+    person: (fullName, login) => personOf(world, fullName, login),
+    finishQueue: (fullName, number, how) => finishQueue(world, findRepository(world, fullName), number, how),
+    deliverTo: (target) => server.webhooks.deliverTo(target),
+    async deliveries() {
+      await server.webhooks.settled();
+      return server.webhooks.deliveries;
     },
     addToken: (added, account) => world.tokens.set(added, account),
     ask: (method, path, body) => ask(`${url}${path}`, method, body),
@@ -125,10 +166,26 @@ export async function startGitHub(options: GitHubOptions = {}): Promise<GitHub> 
       http.close();
       http.closeAllConnections();
       await server.answered();
+      await server.webhooks.settled();
       await rm(folder, { recursive: true, force: true });
       if (violations.length > 0) throw new Error(`outside of GitHub's description of its API:\n${violations.join('\n')}`);
     },
   };
+}
+
+async function finishQueue(
+  world: World,
+  repository: Repository,
+  number: number,
+  how: 'merged' | 'removed',
+): Promise<string | undefined> {
+  const pull = repository.pulls.find((candidate: Pull) => candidate.number === number);
+  if (pull?.queue === undefined) throw new Error(`pull request ${number} is not in the merge queue`);
+  if (how === 'removed') {
+    leaveQueue(world, pull);
+    return undefined;
+  }
+  return mergePull(world, repository, pull, 'github-merge-queue[bot]', { merge_method: 'squash', commit_title: pull.title });
 }
 
 async function ask(url: string, method: string, body: unknown): Promise<{ status: number; body: unknown }> {
@@ -141,6 +198,7 @@ async function ask(url: string, method: string, body: unknown): Promise<{ status
 class GitHubServer {
   readonly world: World;
   readonly faults = new Faults();
+  readonly webhooks: Webhooks;
   readonly requests: RecordedRequest[] = [];
   readonly violations: string[] = [];
   /** What is done before the next request of an operation, by the operation. */
@@ -151,10 +209,15 @@ class GitHubServer {
   /** Requests are answered one after the other, so that looking and changing is one act, as in GitHub's own transactions. */
   #turn: Promise<unknown> = Promise.resolve();
 
-  constructor(description: Description, { tokens = {}, apps = [], routes = {}, requestsPerHour = 5000 }: GitHubOptions) {
+  constructor(
+    description: Description,
+    { tokens = {}, apps = [], routes = {}, requestsPerHour = 5000, webhooks }: GitHubOptions,
+  ) {
     this.#description = description;
     this.#routes = { ...allRoutes, ...routes };
     this.#limit = requestsPerHour;
+    const hooks = new Webhooks(webhooks);
+    this.webhooks = hooks;
     let id = 1000;
     this.world = {
       url: '',
@@ -169,6 +232,12 @@ class GitHubServer {
         id += 1;
         return id;
       },
+      announce(event, repository, sender, members) {
+        hooks.announce(this, event, repository, sender, members);
+      },
+      announcePull(action, repository, pull, sender) {
+        hooks.announcePull(this, action, repository, pull, sender);
+      },
     };
   }
 
@@ -177,11 +246,13 @@ class GitHubServer {
     const method = request.method ?? 'GET';
     const text = await bodyOf(request);
     const body: unknown = text === '' ? undefined : JSON.parse(text);
-    const operation = this.#description.find(method, url.pathname);
+    const isGraphql = method === 'POST' && url.pathname === '/graphql';
+    const operation = isGraphql ? undefined : this.#description.find(method, url.pathname);
     const recorded: RecordedRequest = {
       method,
       path: url.pathname,
       ...(operation ? { operation: operation.id } : {}),
+      ...(isGraphql ? { operation: 'graphql' } : {}),
       body,
       status: 0,
     };
@@ -192,7 +263,11 @@ class GitHubServer {
       recorded.status = happen(fault, response, '');
       return;
     }
-    const reply = await this.#inTurn(() => this.#reply(request, operation, url.searchParams, body));
+    const reply = await this.#inTurn(() =>
+      isGraphql
+        ? answerGraphql(this.world, request.headers.authorization, body)
+        : this.#reply(request, operation, url.searchParams, body),
+    );
     const answer = reply.body === undefined ? '' : JSON.stringify(reply.body);
     if (fault) {
       recorded.status = happen(fault, response, answer);

@@ -1,3 +1,4 @@
+import { mergeability } from './mergeability.ts';
 import * as shapes from './shapes.ts';
 import type { IssueEvent, Label, Pull, Repository, Review, World } from './state.ts';
 
@@ -39,7 +40,7 @@ export async function simplePull(world: World, repository: Repository, pull: Pul
     locked: false,
     title: pull.title,
     body: pull.body,
-    draft: false,
+    draft: pull.draft ?? false,
     user: shapes.user(world, pull.author),
     author_association: 'CONTRIBUTOR',
     created_at: pull.createdAt,
@@ -76,14 +77,14 @@ export async function fullPull(world: World, repository: Repository, pull: Pull)
   const base = await git.branchHead(pull.base);
   const known = base !== undefined && (await git.resolve(pull.head, 'commit')) !== undefined;
   const changes = known ? await git.changes(base, pull.head) : { files: 0, additions: 0, deletions: 0 };
-  const mergeable = known && pull.state === 'open' ? (await git.mergeTree(base, pull.head)) !== undefined : null;
+  const { mergeable, state } = await mergeability(repository, pull);
   return {
     ...(await simplePull(world, repository, pull)),
     merged: pull.merged !== undefined,
     merged_by: pull.merged === undefined ? null : shapes.user(world, pull.merged.by),
     mergeable,
     rebaseable: mergeable,
-    mergeable_state: mergeable === null ? 'unknown' : mergeable ? 'clean' : 'dirty',
+    mergeable_state: state,
     maintainer_can_modify: false,
     comments: 0,
     review_comments: 0,
@@ -118,6 +119,7 @@ export function issue(world: World, repository: Repository, pull: Pull): Shape {
     created_at: pull.createdAt,
     updated_at: pull.updatedAt,
     closed_at: pull.closedAt,
+    closed_by: pull.closedBy === undefined ? null : shapes.user(world, pull.closedBy),
     url,
     html_url: web,
     repository_url: api,
@@ -156,6 +158,9 @@ export function issueEvent(world: World, repository: Repository, shown: IssueEve
         ? { requested_team: shapes.team(world, shown.subject) }
         : { requested_reviewer: shapes.user(world, shown.subject) }),
     },
+    review_dismissed: {},
+    added_to_merge_queue: {},
+    removed_from_merge_queue: {},
     closed: {},
     merged: {},
     renamed: {},

@@ -128,7 +128,8 @@ export function minimalRepository(world: World, repository: Repository): Shape {
   };
 }
 
-export function fullRepository(world: World, repository: Repository): Shape {
+/** @param settingsAreShown to those who may write */
+export function fullRepository(world: World, repository: Repository, settingsAreShown = false): Shape {
   const web = webUrl(world, repository);
   const open = repository.pulls.filter((pull) => pull.state === 'open').length;
   const none = ['forks', 'forks_count', 'stargazers_count', 'watchers', 'watchers_count', 'size'];
@@ -148,6 +149,14 @@ export function fullRepository(world: World, repository: Repository): Shape {
     open_issues: open,
     open_issues_count: open,
     default_branch: repository.defaultBranch,
+    ...(settingsAreShown
+      ? {
+          allow_squash_merge: repository.settings.squash,
+          allow_merge_commit: repository.settings.merge,
+          allow_rebase_merge: repository.settings.rebase,
+          delete_branch_on_merge: repository.settings.deletesBranches,
+        }
+      : {}),
     clone_url: `${web}.git`,
     git_url: `git:${web.slice(web.indexOf('//'))}.git`,
     ssh_url: `git@127.0.0.1:${repository.fullName}.git`,

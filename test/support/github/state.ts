@@ -10,6 +10,15 @@ export interface World {
   readonly tokens: Map<string, Account>;
   readonly apps: Map<string, App>;
   nextId(): number;
+  /** Tells whoever listens to the webhook; `members` are what the event has besides repository and sender. */
+  announce(
+    event: string,
+    repository: Repository,
+    sender: string,
+    members: () => Promise<Readonly<Record<string, unknown>>>,
+  ): void;
+  /** The same for what happens to a pull request. */
+  announcePull(action: string, repository: Repository, pull: Pull, sender: string): void;
 }
 
 export type Permissions = Readonly<Record<string, 'read' | 'write'>>;
@@ -54,8 +63,31 @@ export interface Repository {
   readonly pulls: Pull[];
   readonly statuses: CommitStatus[];
   readonly checkRuns: CheckRun[];
+  /** Runs of GitHub Actions, as far as they are listed by commit. */
+  readonly headRuns: HeadRun[];
   readonly protections: Map<string, Protection>;
   readonly dispatches: Dispatch[];
+  readonly settings: MergeSettings;
+}
+
+/** What the page of a repository's settings says about pull requests. */
+export interface MergeSettings {
+  squash: boolean;
+  merge: boolean;
+  rebase: boolean;
+  /** The head branch is deleted when its pull request was merged. */
+  deletesBranches: boolean;
+}
+
+export interface HeadRun {
+  readonly id: number;
+  readonly number: number;
+  readonly workflow: number;
+  readonly name: string;
+  readonly sha: string;
+  status: 'queued' | 'in_progress' | 'completed';
+  conclusion: string | null;
+  readonly at: string;
 }
 
 export interface Label {
@@ -79,6 +111,12 @@ export interface Pull {
   updatedAt: string;
   closedAt: string | null;
   merged?: { readonly at: string; readonly by: string; readonly commit: string };
+  closedBy?: string;
+  draft?: boolean;
+  /** GitHub is still working out whether it can be merged: `mergeable` is null. */
+  computing?: boolean;
+  /** Its place in the merge queue of the base branch. */
+  queue?: { readonly id: string; readonly by: string; readonly at: string };
   readonly labels: string[];
   readonly assignees: string[];
   readonly reviewers: string[];
@@ -90,7 +128,7 @@ export interface Pull {
 export interface Review {
   readonly id: number;
   readonly user: string;
-  readonly state: 'APPROVED' | 'CHANGES_REQUESTED' | 'COMMENTED';
+  state: 'APPROVED' | 'CHANGES_REQUESTED' | 'COMMENTED' | 'DISMISSED';
   readonly body: string;
   readonly commit: string;
   readonly at: string;
@@ -98,7 +136,16 @@ export interface Review {
 
 export interface IssueEvent {
   readonly id: number;
-  readonly event: 'labeled' | 'assigned' | 'review_requested' | 'closed' | 'merged' | 'renamed';
+  readonly event:
+    | 'labeled'
+    | 'assigned'
+    | 'review_requested'
+    | 'review_dismissed'
+    | 'closed'
+    | 'merged'
+    | 'renamed'
+    | 'added_to_merge_queue'
+    | 'removed_from_merge_queue';
   readonly actor: string;
   /** Name of the label, login of the user, or slug of the team. */
   readonly subject: string;
@@ -130,6 +177,16 @@ export interface Protection {
   /** Contexts of commit statuses, or names of check runs, that must be successful. */
   readonly contexts: readonly string[];
   readonly approvals: number;
+  /** The head has to contain the base. */
+  readonly strict?: boolean;
+  /** Changes come in by the merge queue only. */
+  readonly queue?: boolean;
+  /** Only people who are named may push there; Landfall is none of them. */
+  readonly restricted?: boolean;
+  /** Absent: whatever the repository allows. */
+  readonly methods?: readonly ('merge' | 'squash' | 'rebase')[];
+  /** It comes from a ruleset, which every reader sees, and not from classic protection. */
+  readonly ruleset?: boolean;
 }
 
 export interface Dispatch {
@@ -157,24 +214,43 @@ export async function refreshPulls(world: World, repository: Repository): Promis
     if (pull.state === 'closed') continue;
     const head = await repository.git.branchHead(pull.branch);
     if (head === undefined) {
-      close(world, pull, 'octocat');
+      close(world, repository, pull, 'octocat');
       continue;
     }
-    if (head !== pull.head) pull.updatedAt = now();
-    pull.head = head;
+    if (head !== pull.head) {
+      pull.updatedAt = now();
+      // What was pushed has not been checked by the queue.
+      if (pull.queue !== undefined) leaveQueue(world, pull);
+      pull.head = head;
+      world.announcePull('synchronize', repository, pull, 'octocat');
+    }
     const base = (await repository.git.branchHead(pull.base)) ?? noCommit;
     if (base !== noCommit && (await repository.git.isAncestor(head, base))) {
       pull.merged = { at: now(), by: 'octocat', commit: base };
-      close(world, pull, 'octocat');
+      close(world, repository, pull, 'octocat');
     }
   }
 }
 
-export function close(world: World, pull: Pull, actor: string): void {
+export function close(world: World, repository: Repository, pull: Pull, actor: string): void {
   pull.state = 'closed';
   pull.closedAt = now();
   pull.updatedAt = pull.closedAt;
+  pull.closedBy = actor;
+  delete pull.queue;
   pull.events.push({ id: world.nextId(), event: 'closed', actor, subject: '', at: pull.closedAt });
+  world.announcePull('closed', repository, pull, actor);
+}
+
+export function leaveQueue(world: World, pull: Pull): void {
+  delete pull.queue;
+  pull.events.push({
+    id: world.nextId(),
+    event: 'removed_from_merge_queue',
+    actor: 'github-merge-queue[bot]',
+    subject: '',
+    at: now(),
+  });
 }
 
 /** The latest status of each context, as the combined status counts them. */
@@ -182,4 +258,9 @@ export function latestStatuses(repository: Repository, sha: string): CommitStatu
   const latest = new Map<string, CommitStatus>();
   for (const status of repository.statuses) if (status.sha === sha) latest.set(status.context.toLowerCase(), status);
   return [...latest.values()];
+}
+
+/** Of each name the newest one. */
+export function latestCheckRuns({ checkRuns }: Repository, sha: string): CheckRun[] {
+  return [...new Map(checkRuns.filter((run) => run.sha === sha).map((run) => [run.name, run])).values()];
 }

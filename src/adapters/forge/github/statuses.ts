@@ -19,13 +19,22 @@ export async function reportChecks(repository: GitHubRepository, head: string, c
 }
 
 /** State and description by context, in lower case: GitHub does not tell cases apart. */
-async function latestStatuses({ octokit, named }: GitHubRepository, head: string): Promise<Map<string, string>> {
-  const said = new Map<string, string>();
+async function latestStatuses(repository: GitHubRepository, head: string): Promise<Map<string, string>> {
+  const statuses = await statusesOf(repository, head);
+  return new Map(statuses.map(({ context, state, description }) => [context.toLowerCase(), `${state} ${description}`]));
+}
+
+/** The latest status of each context. */
+export async function statusesOf(
+  { octokit, named }: GitHubRepository,
+  commit: string,
+): Promise<{ context: string; state: string; description: string | null }[]> {
+  const statuses: { context: string; state: string; description: string | null }[] = [];
   // By hand: octokit's paginate does not know this answer's shape for a list.
   for (let page = 1; ; page += 1) {
-    const { data } = await octokit.rest.repos.getCombinedStatusForRef({ ...named, ref: head, per_page: pageSize, page });
-    for (const { context, state, description } of data.statuses) said.set(context.toLowerCase(), `${state} ${description}`);
-    if (data.statuses.length < pageSize) return said;
+    const { data } = await octokit.rest.repos.getCombinedStatusForRef({ ...named, ref: commit, per_page: pageSize, page });
+    statuses.push(...data.statuses);
+    if (data.statuses.length < pageSize) return statuses;
   }
 }
 

@@ -1,6 +1,6 @@
 import { ErrorReply, notFound, onRepository, page, type RepositoryCall, type Routes, validationFailed } from '../routing.ts';
 import * as shapes from '../shapes.ts';
-import { type CheckRun, type CommitStatus, latestStatuses, now } from '../state.ts';
+import { type CheckRun, type CommitStatus, latestCheckRuns, latestStatuses, now, type Repository, type World } from '../state.ts';
 
 /** Commit statuses (https://docs.github.com/rest/commits/statuses) and check runs (read only; tests put them there). */
 
@@ -34,7 +34,32 @@ async function createStatus(call: RepositoryCall) {
     at: now(),
   };
   repository.statuses.push(status);
+  announceStatus(call, status);
   return { status: 201, body: { ...statusShape(call, status), creator: shapes.user(world, account.login) } };
+}
+
+function announceStatus({ world, account, repository }: RepositoryCall, status: CommitStatus): void {
+  const { id, sha, context, state, description, targetUrl } = status;
+  world.announce('status', repository, account.login, async () => ({
+    id,
+    sha,
+    name: repository.fullName,
+    context,
+    state,
+    description,
+    target_url: targetUrl,
+    commit: shapes.commit(world, repository, await repository.git.readCommit(sha)),
+    branches: await branchesAt(repository, sha),
+    created_at: status.at,
+    updated_at: status.at,
+  }));
+}
+
+/** At most ten branches whose head it is. */
+async function branchesAt({ git }: Repository, sha: string) {
+  const refs = await git.refs('refs/heads/');
+  const at = refs.filter((ref) => ref.sha === sha).slice(0, 10);
+  return at.map(({ ref }) => ({ name: ref.slice('refs/heads/'.length), commit: { sha }, protected: false }));
 }
 
 function statusShape({ world, repository }: RepositoryCall, status: CommitStatus) {
@@ -110,22 +135,52 @@ function suiteOf(sha: string): number {
 
 async function listCheckRuns(call: RepositoryCall) {
   const sha = await commitOf(call);
-  const runs = call.repository.checkRuns.filter((run) => run.sha === sha);
+  const all = call.query.get('filter') === 'all';
+  const runs = all ? call.repository.checkRuns.filter((run) => run.sha === sha) : latestCheckRuns(call.repository, sha);
   const path = new URL(`${shapes.repositoryUrl(call.world, call.repository)}/commits/${sha}/check-runs`).pathname;
   const { items, headers } = page(call, runs, path);
   return { status: 200, body: { total_count: runs.length, check_runs: items.map((run) => checkRunShape(call, run)) }, headers };
 }
 
 async function listCheckSuites(call: RepositoryCall) {
-  const { world, repository } = call;
   const sha = await commitOf(call);
-  const runs = repository.checkRuns.filter((run) => run.sha === sha);
-  if (runs.length === 0) return { status: 200, body: { total_count: 0, check_suites: [] } };
+  const suite = await checkSuite(call.world, call.repository, sha);
+  return { status: 200, body: { total_count: suite ? 1 : 0, check_suites: suite ? [suite] : [] } };
+}
+
+/** A test reports a check run; once all of the commit are completed, so is their suite. */
+export function reportCheckRun(world: World, repository: Repository, run: Omit<CheckRun, 'id' | 'at'>): void {
+  repository.checkRuns.push({ id: world.nextId(), at: now(), ...run });
+  const runs = latestCheckRuns(repository, run.sha);
+  if (runs.some(({ status }) => status !== 'completed')) return;
+  world.announce('check_suite', repository, 'octocat', async () => {
+    const pulls = repository.pulls.filter(({ head, state }) => head === run.sha && state === 'open');
+    const suite = await checkSuite(world, repository, run.sha);
+    return {
+      action: 'completed',
+      check_suite: {
+        ...suite,
+        head_branch: pulls[0]?.branch ?? null,
+        pull_requests: pulls.map(({ id, number, branch, base, head }) => ({
+          id,
+          number,
+          url: `${shapes.repositoryUrl(world, repository)}/pulls/${number}`,
+          head: { ref: branch, sha: head, repo: { id: repository.id, name: repository.name } },
+          base: { ref: base, repo: { id: repository.id, name: repository.name } },
+        })),
+      },
+    };
+  });
+}
+
+async function checkSuite(world: World, repository: Repository, sha: string) {
+  const runs = latestCheckRuns(repository, sha);
+  if (runs.length === 0) return undefined;
   const url = `${shapes.repositoryUrl(world, repository)}/check-suites/${suiteOf(sha)}`;
   const { tree, message, author } = await repository.git.readCommit(sha);
   const person = { name: author.name, email: author.email };
   const done = runs.every((run) => run.status === 'completed');
-  const suite = {
+  return {
     id: suiteOf(sha),
     node_id: shapes.nodeId('CheckSuite', suiteOf(sha)),
     head_branch: null,
@@ -144,7 +199,6 @@ async function listCheckSuites(call: RepositoryCall) {
     latest_check_runs_count: runs.length,
     check_runs_url: `${url}/check-runs`,
   };
-  return { status: 200, body: { total_count: 1, check_suites: [suite] } };
 }
 
 export const checkRoutes: Routes = {

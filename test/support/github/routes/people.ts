@@ -1,4 +1,4 @@
-import { ErrorReply, onRepository, page, pullOf, type RepositoryCall, type Routes } from '../routing.ts';
+import { ErrorReply, notFound, onRepository, page, pullOf, type RepositoryCall, type Routes } from '../routing.ts';
 import * as shapes from '../shapes.ts';
 import * as pullShapes from '../shapes-of-pulls.ts';
 import { type IssueEvent, now, type Pull, type Review } from '../state.ts';
@@ -94,10 +94,33 @@ async function createReview(call: RepositoryCall) {
   const states = { APPROVE: 'APPROVED', REQUEST_CHANGES: 'CHANGES_REQUESTED', COMMENT: 'COMMENTED' } as const;
   const review: Review = { id: world.nextId(), user: account.login, state: states[event], body, commit, at: now() };
   pull.reviews.push(review);
+  announceReview(call, pull, review, 'submitted');
   // Whoever has reviewed is no longer asked to.
   const asked = pull.reviewers.indexOf(account.login);
   if (asked >= 0) pull.reviewers.splice(asked, 1);
   return { status: 200, body: pullShapes.review(world, repository, pull, review) };
+}
+
+async function dismissReview(call: RepositoryCall) {
+  const pull = pullOf(call);
+  const review = pull.reviews.find(({ id }) => id === Number(call.parameters.review_id));
+  if (review === undefined) throw notFound();
+  if (review.state !== 'APPROVED' && review.state !== 'CHANGES_REQUESTED') {
+    throw new ErrorReply(422, 'Unprocessable Entity', { errors: ['Can not dismiss a review that says neither yes nor no'] });
+  }
+  review.state = 'DISMISSED';
+  record(call, pull, 'review_dismissed', '');
+  announceReview(call, pull, review, 'dismissed');
+  return { status: 200, body: pullShapes.review(call.world, call.repository, pull, review) };
+}
+
+function announceReview({ world, account, repository }: RepositoryCall, pull: Pull, review: Review, action: string): void {
+  const state = review.state.toLowerCase();
+  world.announce('pull_request_review', repository, account.login, async () => ({
+    action,
+    review: { ...pullShapes.review(world, repository, pull, review), state },
+    pull_request: await pullShapes.simplePull(world, repository, pull),
+  }));
 }
 
 async function listReviews(call: RepositoryCall) {
@@ -127,5 +150,6 @@ export const peopleRoutes: Routes = {
   'pulls/request-reviewers': onRepository(['pull_requests=write'], requestReviewers),
   'pulls/list-requested-reviewers': onRepository(['pull_requests=read'], listRequestedReviewers),
   'pulls/create-review': onRepository(['pull_requests=write'], createReview),
+  'pulls/dismiss-review': onRepository(['pull_requests=write'], dismissReview),
   'pulls/list-reviews': onRepository(['pull_requests=read'], listReviews),
 };

@@ -28,10 +28,11 @@ interface NewPull {
   readonly head: string;
   readonly base: string;
   readonly body?: string;
+  readonly draft?: boolean;
 }
 
 async function create({ world, account, repository, body }: RepositoryCall) {
-  const { title, head, base, body: text } = body as NewPull;
+  const { title, head, base, body: text, draft = false } = body as NewPull;
   const { git, pulls } = repository;
   const branch = head.slice(head.indexOf(':') + 1);
   const [headSha, baseSha] = [await git.branchHead(branch), await git.branchHead(base)];
@@ -53,6 +54,7 @@ async function create({ world, account, repository, body }: RepositoryCall) {
     body: text ?? null,
     state: 'open',
     head: headSha,
+    draft,
     createdAt: at,
     updatedAt: at,
     closedAt: null,
@@ -64,6 +66,7 @@ async function create({ world, account, repository, body }: RepositoryCall) {
     events: [],
   };
   pulls.push(pull);
+  world.announcePull('opened', repository, pull, account.login);
   return { status: 201, body: await shapes.fullPull(world, repository, pull) };
 }
 
@@ -77,7 +80,7 @@ async function update(call: RepositoryCall) {
   if (title !== undefined) pull.title = title;
   if (body !== undefined) pull.body = body;
   if (base !== undefined) pull.base = base;
-  if (state === 'closed' && pull.state === 'open') close(call.world, pull, call.account.login);
+  if (state === 'closed' && pull.state === 'open') close(call.world, call.repository, pull, call.account.login);
   if (state === 'open' && pull.state === 'closed') reopen(call, pull);
   pull.updatedAt = now();
   return { status: 200, body: await shapes.fullPull(call.world, call.repository, pull) };
@@ -91,6 +94,12 @@ function reopen({ repository }: RepositoryCall, pull: Pull): void {
   if (other) throw validationFailed('PullRequest', `A pull request already exists for ${repository.owner}:${pull.branch}.`);
   pull.state = 'open';
   pull.closedAt = null;
+  delete pull.closedBy;
+}
+
+/** A pull request as the issue that it is, too: it tells who closed it. */
+async function getIssue(call: RepositoryCall) {
+  return { status: 200, body: shapes.issue(call.world, call.repository, pullOf(call)) };
 }
 
 export const pullRoutes: Routes = {
@@ -98,4 +107,5 @@ export const pullRoutes: Routes = {
   'pulls/create': onRepository(['pull_requests=write'], create),
   'pulls/get': onRepository(['pull_requests=read'], get),
   'pulls/update': onRepository(['pull_requests=write'], update),
+  'issues/get': onRepository(['issues=read', 'pull_requests=read'], getIssue),
 };

@@ -4,8 +4,28 @@ import { now, type Protection, refreshPulls } from '../state.ts';
 
 /** What is asked about a repository as a whole, its commits, its branches and its files: https://docs.github.com/rest/repos */
 
-async function get({ world, repository }: RepositoryCall) {
-  return { status: 200, body: { ...shapes.fullRepository(world, repository), network_count: 0, subscribers_count: 0 } };
+async function get({ world, account, repository }: RepositoryCall) {
+  // What may be merged how is told to those who administer the repository only.
+  const mayAdminister = account.permissions.administration !== undefined;
+  const shape = shapes.fullRepository(world, repository, mayAdminister);
+  return { status: 200, body: { ...shape, network_count: 0, subscribers_count: 0 } };
+}
+
+/** Newest first. */
+async function listCommits(call: RepositoryCall) {
+  const { world, repository, query } = call;
+  const { git } = repository;
+  const start = await git.resolve(query.get('sha') ?? repository.defaultBranch, 'commit');
+  if (start === undefined) throw notFound();
+  const path = query.get('path');
+  const listed = await git.git(['rev-list', start, '--', ...(path === null ? [] : [`:(literal)${path}`])]);
+  const { items, headers } = page(
+    call,
+    listed.split('\n').filter(Boolean),
+    new URL(`${shapes.repositoryUrl(world, repository)}/commits`).pathname,
+  );
+  const commits = await Promise.all(items.map((sha) => git.readCommit(sha)));
+  return { status: 200, body: commits.map((commit) => shapes.commit(world, repository, commit)), headers };
 }
 
 async function dispatch({ repository, body }: RepositoryCall) {
@@ -61,7 +81,8 @@ async function getBranch({ world, repository, parameters }: RepositoryCall) {
   const sha = await repository.git.branchHead(branch);
   if (sha === undefined) throw new ErrorReply(404, 'Branch not found');
   const url = `${shapes.repositoryUrl(world, repository)}/branches/${branch}`;
-  const protection = repository.protections.get(branch);
+  const found = repository.protections.get(branch);
+  const protection = found?.ruleset ? undefined : found;
   const contexts = protection?.contexts ?? [];
   const body = {
     name: branch,
@@ -81,13 +102,13 @@ function checksOf(contexts: readonly string[]) {
   return contexts.map((context) => ({ context, app_id: null }));
 }
 
-function protectionShape(url: string, protection: Protection, strict: boolean) {
+function protectionShape(url: string, protection: Protection) {
   const contexts = [...protection.contexts];
   return {
     url,
     required_status_checks: {
       url: `${url}/required_status_checks`,
-      strict,
+      strict: protection.strict ?? false,
       contexts,
       contexts_url: `${url}/required_status_checks/contexts`,
       checks: checksOf(contexts),
@@ -106,22 +127,26 @@ function protectionShape(url: string, protection: Protection, strict: boolean) {
 
 async function getProtection({ world, repository, parameters }: RepositoryCall) {
   const protection = repository.protections.get(parameters.branch ?? '');
-  if (protection === undefined) throw new ErrorReply(404, 'Branch not protected');
+  if (protection === undefined || protection.ruleset) throw new ErrorReply(404, 'Branch not protected');
   const url = `${shapes.repositoryUrl(world, repository)}/branches/${parameters.branch}/protection`;
-  return { status: 200, body: protectionShape(url, protection, true) };
+  return { status: 200, body: protectionShape(url, protection) };
 }
 
 async function protect({ world, repository, parameters, body }: RepositoryCall) {
   const { required_status_checks: checks, required_pull_request_reviews: reviews } = body as {
-    required_status_checks: { contexts: string[] } | null;
+    required_status_checks: { contexts: string[]; strict?: boolean } | null;
     required_pull_request_reviews: { required_approving_review_count?: number } | null;
   };
   const branch = parameters.branch ?? '';
   if ((await repository.git.branchHead(branch)) === undefined) throw new ErrorReply(404, 'Branch not found');
-  const protection = { contexts: checks?.contexts ?? [], approvals: reviews?.required_approving_review_count ?? 0 };
+  const protection: Protection = {
+    contexts: checks?.contexts ?? [],
+    approvals: reviews?.required_approving_review_count ?? 0,
+    strict: checks?.strict ?? false,
+  };
   repository.protections.set(branch, protection);
   const url = `${shapes.repositoryUrl(world, repository)}/branches/${branch}/protection`;
-  return { status: 200, body: protectionShape(url, protection, true) };
+  return { status: 200, body: protectionShape(url, protection) };
 }
 
 async function unprotect({ repository, parameters }: RepositoryCall) {
@@ -196,6 +221,7 @@ async function putContent(call: RepositoryCall) {
 
 export const repositoryRoutes: Routes = {
   'repos/get': onRepository([], get),
+  'repos/list-commits': onRepository(['contents=read'], listCommits),
   'repos/create-dispatch-event': onRepository(['contents=write'], dispatch),
   'repos/get-commit': onRepository(['contents=read'], getCommit),
   'repos/compare-commits-with-basehead': onRepository(['contents=read'], compare),

@@ -1,0 +1,105 @@
+import { ApplicationFailure } from '@temporalio/common';
+import { isProofOf, isTokenHash } from '../domain/decision-proof.ts';
+import { Refusal } from '../domain/failures.ts';
+import type { OperatorEntry, OperatorRole } from '../domain/operator.ts';
+import { type Person, typedName } from '../domain/person.ts';
+import type { Decision } from '../domain/rollout-state.ts';
+
+export interface ProofInput {
+  /** Workflow id and run that the decision is about. */
+  readonly rollout: string;
+  readonly runId: string;
+  readonly verb: string;
+  /** As it came in the update: the proof is about every word of it. */
+  readonly decision: Decision;
+}
+
+export interface DecisionActivities {
+  /**
+   * Who made a decision: the operator whose token made its proof, else the name as it was typed, unverified. Called as a local activity.
+   * @throws ApplicationFailure `DecisionRefused` where there is a proof and it is wrong
+   */
+  whoDecided(input: ProofInput): Promise<Person>;
+}
+
+export interface DecisionDependencies {
+  readonly operators: readonly OperatorEntry[];
+  readonly secrets: (reference: string) => string;
+}
+
+export function createDecisions({ operators, secrets }: DecisionDependencies): DecisionActivities {
+  return {
+    async whoDecided(input) {
+      const { proof } = input.decision;
+      // Whoever has Temporal access can send any JSON.
+      const by = typeof input.decision.by === 'string' ? input.decision.by : undefined;
+      if (proof === undefined) return { by: typedName(by), verified: false };
+      const operator = operators.find(({ name }) => name === by);
+      if (operator === undefined) return refuse(describeStranger(by, operators));
+      await checkProof(input, operator, proof, hashOf(operator, secrets));
+      checkRole(input.verb, operator);
+      return { by: operator.name, verified: true };
+    },
+  };
+}
+
+async function checkProof(input: ProofInput, { name }: OperatorEntry, proof: string, tokenHash: string): Promise<void> {
+  const { rollout, runId, verb, decision } = input;
+  const { stage, step, digest, reason } = decision;
+  const proven = {
+    ...{ verb, rollout, runId, by: name },
+    ...(stage !== undefined && { stage }),
+    ...(step !== undefined && { step }),
+    ...(digest !== undefined && { digest }),
+    ...(reason !== undefined && { reason }),
+  };
+  if (await isProofOf(tokenHash, proven, proof)) return;
+  refuse(
+    `the proof does not show that ${name} said '${verb}' to this run of ${rollout}: expected one made with ${name}'s token for exactly ` +
+      'this decision. Set LANDFALL_TOKEN to that token and decide again',
+  );
+}
+
+/** Told only to whoever has proven who they are. */
+function checkRole(verb: string, { name, roles }: OperatorEntry): void {
+  const needed: OperatorRole = verb === 'approve' ? 'approve' : 'operate';
+  if (roles.includes(needed)) return;
+  const has = roles.length === 0 ? 'none' : roles.join(', ');
+  refuse(
+    `'${verb}' needs the role ${needed}, and ${name} has ${has}: ask somebody who has it, or add it to operators in the configuration`,
+  );
+}
+
+/** The message names the reference, never what it stands for. */
+function hashOf({ name, token }: OperatorEntry, secrets: DecisionDependencies['secrets']): string {
+  if (token === undefined) {
+    return refuse(
+      `${name} has no token in the configuration: decide without LANDFALL_TOKEN (unverified), or add one: landfall operator token`,
+    );
+  }
+  const found = readSecret(token, name, secrets);
+  if (isTokenHash(found)) return found;
+  return refuse(
+    `Landfall cannot check what ${name} decides: expected sha256: and 64 hex digits in ${token}. landfall operator token makes one`,
+  );
+}
+
+/** A local activity that is tried again would keep whoever decides waiting: what is missing is said at once. */
+function readSecret(reference: string, name: string, secrets: DecisionDependencies['secrets']): string {
+  try {
+    return secrets(reference);
+  } catch (error) {
+    if (error instanceof Refusal) return refuse(`Landfall cannot check what ${name} decides: ${error.message}`);
+    throw error;
+  }
+}
+
+function describeStranger(by: string | undefined, operators: readonly OperatorEntry[]): string {
+  const found = by === undefined ? 'none' : `'${typedName(by)}'`;
+  const known = operators.length === 0 ? 'it has none' : operators.map(({ name }) => name).join(', ');
+  return `expected the name of an operator of the configuration (${known}), found ${found}: say --as NAME, or set LANDFALL_OPERATOR`;
+}
+
+function refuse(message: string): never {
+  throw ApplicationFailure.create({ type: 'DecisionRefused', message, nonRetryable: true });
+}

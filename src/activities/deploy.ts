@@ -1,0 +1,152 @@
+import { resolve } from 'node:path';
+import { CancelledFailure, Context } from '@temporalio/activity';
+import type { Deployer, Target, Work } from '../adapters/deploy/deployer.ts';
+import type { HostLock } from '../adapters/deploy/host-lock.ts';
+import type { TurnGuard } from '../adapters/deploy/turn-guard.ts';
+import type { Probes } from '../adapters/probe/probes.ts';
+import { Refusal } from '../domain/failures.ts';
+import type { Deployed, RateLimited, RunningImage, Survey, VerifiedImage } from '../domain/outcomes.ts';
+import type { DeployPlan, Plan, StagePlan } from '../domain/plan.ts';
+import { answering } from './boundary.ts';
+
+export interface DeployInput {
+  readonly plan: Plan;
+  readonly stage: StagePlan;
+  readonly image: VerifiedImage;
+  /** The turn that allows it: a lower one than the last that was seen here is refused. */
+  readonly turn: number;
+  /** Names of the containers (`docker`) that are meant; absent: all. */
+  readonly only?: readonly string[];
+}
+
+export interface RestoreInput extends DeployInput {
+  /** What is to run again: the survey's answer. */
+  readonly before: readonly RunningImage[];
+}
+
+/** Done on the queue of the stage's host. */
+export interface DeployActivities {
+  /** What runs now, and whether it is healthy: asked before anything changes. */
+  surveyStage(input: Omit<DeployInput, 'turn' | 'only'>): Promise<Survey | RateLimited>;
+  /**
+   * Brings the image there, unless it runs already.
+   * @throws ApplicationFailure `DeployRefused` (nothing was changed), `DeployFailed` (something was), `TurnPassed`
+   */
+  deployStage(input: DeployInput): Promise<Deployed | RateLimited>;
+  /** Brings back what ran before, from what is on the host: needs neither registry nor forge. */
+  restoreStage(input: RestoreInput): Promise<Deployed | RateLimited>;
+  /** Once it is healthy, or the repository agrees: removes what was kept to go back to (stopped containers, override files). */
+  settleStage(input: Omit<DeployInput, 'turn' | 'only'>): Promise<void>;
+}
+
+export interface DeployDependencies {
+  /** One for each way of deploying. */
+  readonly deployers: { readonly [Kind in DeployPlan['kind']]: Deployer<Extract<DeployPlan, { kind: Kind }>> };
+  readonly probes: Pick<Probes, 'read'>;
+  readonly turns: TurnGuard;
+  readonly locks: HostLock;
+}
+
+type SurveyInput = Omit<DeployInput, 'turn' | 'only'>;
+
+export function createDeploy({ deployers, probes, turns, locks }: DeployDependencies): DeployActivities {
+  /** One change at a time in a place, and none of a turn that is over. */
+  const inTurn = (input: DeployInput, change: (way: Way, work: Work) => Promise<Deployed>) =>
+    answering(() =>
+      orCancelled(async (signal) => {
+        const deploy = requireDeploy(input.stage);
+        return await locks.hold(lockOf(input, deploy), signal, async () => {
+          await turns.enter(input.plan.service, input.stage.name, input.turn);
+          return await change(wayOf(deployers, input, deploy), workOf(input, signal));
+        });
+      }),
+    )(input);
+
+  return {
+    surveyStage: answering((input: SurveyInput) => orCancelled((signal) => survey(input, signal))),
+    deployStage: (input) => inTurn(input, (way, work) => way.deploy(work)),
+    restoreStage: (input) => inTurn(input, (way, work) => way.restore(input.before, work)),
+    async settleStage(input) {
+      const settle = answering(() =>
+        orCancelled(async (signal) => {
+          const { deploy } = input.stage;
+          if (deploy !== undefined)
+            await locks.hold(lockOf(input, deploy), signal, () => wayOf(deployers, input, deploy).settle());
+        }),
+      );
+      // A forge that asks us to wait keeps nobody: what was kept stays until the next time.
+      await settle(input);
+    },
+  };
+
+  async function survey(input: SurveyInput, signal: AbortSignal): Promise<Survey> {
+    const { deploy, watch } = input.stage;
+    const running = deploy === undefined ? [] : await wayOf(deployers, input, deploy).running();
+    // Where nothing runs yet, there is nothing that could be healthy.
+    const isFirst = (deploy?.kind === 'compose' || deploy?.kind === 'docker') && running.length === 0;
+    if (watch === undefined || isFirst) return { kind: 'surveyed', running };
+    const { unanswered, ...reading } = await probes.read(watch, running, signal, deploy);
+    // Nobody could tell, so nothing is held against the time before.
+    return { kind: 'surveyed', running, ...(unanswered ? {} : { reading }) };
+  }
+}
+
+/** The deployer of the stage's kind, for this target. */
+interface Way {
+  running(): Promise<readonly RunningImage[]>;
+  deploy(work: Work): Promise<Deployed>;
+  restore(before: readonly RunningImage[], work: Work): Promise<Deployed>;
+  settle(): Promise<void>;
+}
+
+function wayOf(deployers: DeployDependencies['deployers'], { plan, stage, image }: SurveyInput, deploy: DeployPlan): Way {
+  const target = { plan, stage, image, rollout: rolloutId() };
+  if (deploy.kind === 'compose') return way(deployers.compose, { ...target, deploy });
+  if (deploy.kind === 'docker') return way(deployers.docker, { ...target, deploy });
+  if (deploy.kind === 'workflow') return way(deployers.workflow, { ...target, deploy });
+  return way(deployers.deployment, { ...target, deploy });
+}
+
+function way<Deploy extends DeployPlan>(deployer: Deployer<Deploy>, target: Target<Deploy>): Way {
+  return {
+    running: () => deployer.running(target),
+    deploy: (work) => deployer.deploy(target, work),
+    restore: (before, work) => deployer.restore(target, before, work),
+    settle: () => deployer.settle(target),
+  };
+}
+
+function rolloutId(): string {
+  const { workflowExecution } = Context.current().info;
+  if (workflowExecution === undefined) throw new Error('a deploy is an activity of a rollout, and is not started by itself');
+  return workflowExecution.workflowId;
+}
+
+function workOf({ turn, only }: DeployInput, signal: AbortSignal): Work {
+  const since = Context.current().info.scheduledTimestampMs;
+  return { turn, since, signal, ...(only !== undefined && { only }) };
+}
+
+function requireDeploy(stage: StagePlan): DeployPlan {
+  if (stage.deploy !== undefined) return stage.deploy;
+  throw new Refusal(
+    'DeployRefused',
+    `stage ${stage.name} has no deploy, so there is nothing to be done: something else deploys it`,
+  );
+}
+
+/** Whatever must not be done twice at once: in a directory with compose files, or to the containers of a stage. */
+function lockOf({ plan, stage }: SurveyInput, deploy: DeployPlan): string {
+  return deploy.kind === 'compose' ? `compose ${resolve(deploy.directory)}` : `${deploy.kind} ${plan.service} ${stage.name}`;
+}
+
+/** Ends as cancelled, whatever the cancellation broke. What must not be cut off half-way, the deployers finish before. */
+async function orCancelled<Result>(act: (signal: AbortSignal) => Promise<Result>): Promise<Result> {
+  const { cancellationSignal: signal } = Context.current();
+  try {
+    return await act(signal);
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    throw new CancelledFailure('the deploy was cancelled', [], error instanceof Error ? error : new Error(String(error)));
+  }
+}

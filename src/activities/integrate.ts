@@ -1,0 +1,66 @@
+import { CancelledFailure, Context } from '@temporalio/activity';
+import type Docker from 'dockerode';
+import { withCleanUp } from '../adapters/docker/clean-up.ts';
+import { type Credentials, sharedImages } from '../adapters/docker/images.ts';
+import type { SmokeRun } from '../adapters/docker/labels.ts';
+import { integrationCheck } from '../adapters/integration/check.ts';
+import type { IntegrationSummary, RateLimited, VerifiedImage } from '../domain/outcomes.ts';
+import type { Plan } from '../domain/plan.ts';
+import { answering } from './boundary.ts';
+
+export interface IntegrateInput {
+  /** One with an `integration`. */
+  readonly plan: Plan;
+  readonly image: VerifiedImage;
+}
+
+/** The step that runs the image together with what it needs, and a test against it. */
+export interface IntegrateActivities {
+  /** @throws ApplicationFailure `IntegrationFailed`, with `IntegrationFailure` as its detail */
+  integrate(input: IntegrateInput): Promise<IntegrationSummary | RateLimited>;
+}
+
+export interface IntegrateDependencies {
+  readonly docker: Docker;
+  /** Turns a secret reference into its secret; plain text stays what it is. */
+  readonly secrets: (value: string) => string;
+  /** Labels what this worker makes. */
+  readonly workerId: string;
+  readonly installation?: string;
+  /** What the compose file is relative to: the folder of the configuration file. */
+  readonly baseDir: string;
+  readonly credentials: (registry: string) => Promise<Credentials | undefined>;
+  /** Landfall's own environment, with the `DOCKER_HOST` that is configured: Compose gets what it needs of it. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly now?: () => Date;
+}
+
+export function createIntegrate(dependencies: IntegrateDependencies): IntegrateActivities {
+  const images = sharedImages(dependencies.docker);
+  const now = dependencies.now ?? (() => new Date());
+  return {
+    integrate: answering(async ({ plan, image }: IntegrateInput) => {
+      const { integration } = plan;
+      if (integration === undefined)
+        throw new Error(`the plan of ${plan.service} has no integration check, so it should not be asked for`);
+      const context = Context.current();
+      const { cancellationSignal: signal, log } = context;
+      const run = currentRun(context);
+      try {
+        return await withCleanUp(
+          (what, error) => log.warn(`could not ${what} after an integration check; the sweep removes it`, { error }),
+          (later) => integrationCheck({ ...dependencies, images, integration, image, run, now, later, signal }),
+        );
+      } catch (error) {
+        if (!signal.aborted) throw error;
+        throw new CancelledFailure('the integration check was cancelled', [], error instanceof Error ? error : undefined);
+      }
+    }),
+  };
+}
+
+function currentRun({ info }: Context): SmokeRun {
+  if (info.workflowExecution === undefined) throw new Error('an integration check is an activity of a rollout');
+  const { workflowId, runId } = info.workflowExecution;
+  return { rollout: workflowId, run: runId, activity: info.activityId, attempt: info.attempt };
+}

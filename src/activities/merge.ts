@@ -1,0 +1,134 @@
+import { ApplicationFailure, Context } from '@temporalio/activity';
+import type { Forge } from '../adapters/forge/forge.ts';
+import { rollbackBranchOf } from '../domain/branch.ts';
+import { editManifest, manifestSays } from '../domain/manifest-edit.ts';
+import type { ChangeStanding, MergeOutcome, Proposal, RateLimited, RevertOutcome, VerifiedImage } from '../domain/outcomes.ts';
+import type { ChangePlan, Plan, StagePlan } from '../domain/plan.ts';
+import { mergeMessage, mergeTitle } from '../domain/proposal-commit.ts';
+import { answering } from './boundary.ts';
+import { baseHead, uncancelled, whileMoving } from './change-branch.ts';
+import { revert } from './revert.ts';
+
+export interface ChangeInput {
+  readonly plan: Plan;
+  /** One with a `change`. */
+  readonly stage: StagePlan;
+  readonly image: VerifiedImage;
+  readonly proposal: Proposal;
+}
+
+export interface RevertInput extends ChangeInput {
+  /** Why it is rolled back, for people. */
+  readonly reason: string;
+}
+
+export interface BaseState {
+  readonly kind: 'looked';
+  /** The places of the change say what the proposal says, in whatever quotes. */
+  readonly holds: boolean;
+  /** The head of the base branch. */
+  readonly commit: string;
+}
+
+export interface MergeActivities {
+  /** Where the proposal stands, and who reviewed it. Cheap: rollouts ask it again and again. */
+  lookAtChange(input: ChangeInput): Promise<ChangeStanding>;
+  /**
+   * Merges the very head of the proposal, and deletes its branch. For the proposal of a roll-back, too.
+   * @throws ApplicationFailure `MergeRefused`, `HeadMoved`
+   */
+  mergeChange(input: ChangeInput): Promise<MergeOutcome>;
+  /** Deletes the branch of a proposal that was merged or closed by a person. */
+  tidyChange(input: ChangeInput): Promise<{ readonly kind: 'tidied' } | RateLimited>;
+  /** Whether the base branch holds the image now, at the places of the change; after a merge by a person nobody else knows. */
+  baseHolds(input: ChangeInput): Promise<BaseState | RateLimited>;
+  /**
+   * Proposes, on a branch of its own, what the places said before.
+   * @throws ApplicationFailure `BaseMovedOn` where the base does not hold ours any more; it names the later change. `NothingBefore` where
+   *   the proposal does not know what was before
+   */
+  revertChange(input: RevertInput): Promise<RevertOutcome>;
+}
+
+export interface MergeDependencies {
+  /** @throws Refusal where the repository's forge is not configured */
+  readonly forgeFor: (repository: string) => Forge;
+}
+
+export function createMerge({ forgeFor }: MergeDependencies): MergeActivities {
+  const open = ({ stage, plan }: ChangeInput): { change: ChangePlan; forge: Forge } => {
+    const { change } = stage;
+    if (change === undefined) {
+      throw ApplicationFailure.nonRetryable(`stage ${stage.name} of ${plan.service} has no change to merge`, 'NoChange');
+    }
+    return { change, forge: uncancelled(forgeFor(change.repository)) };
+  };
+
+  return {
+    lookAtChange: answering(async (input: ChangeInput): Promise<ChangeStanding> => {
+      const { change, forge } = open(input);
+      const standing = await forge.standing(change.repository, input.proposal);
+      const isTheirs = standing.kind === 'closed' || (standing.kind === 'open' && standing.head !== input.proposal.head);
+      if (input.proposal.number !== undefined || !isTheirs) return standing;
+      // Plain git has no pull requests: whoever squashed the branch into the base, or amended and merged it, has accepted the proposal.
+      const base = await lookAtBase(input, change, forge);
+      return base.holds ? { kind: 'merged', commit: base.commit } : standing;
+    }),
+
+    mergeChange: answering(async (input: ChangeInput): Promise<MergeOutcome> => {
+      const { change, forge } = open(input);
+      const { plan, stage, image, proposal } = input;
+      const outcome = await whileMoving(() =>
+        forge.merge({
+          repository: change.repository,
+          proposal,
+          ...(stage.mergeMethod === undefined ? {} : { method: stage.mergeMethod }),
+          title: mergeTitle(plan.service, image, proposal.branch === rollbackBranchOf(plan.service, stage.name)),
+          message: mergeMessage(plan.service, image, workflowId(), proposal.head),
+        }),
+      );
+      if (outcome.kind === 'merged') await deleteMerged(forge, change, proposal);
+      return outcome;
+    }),
+
+    tidyChange: answering(async (input: ChangeInput): Promise<{ kind: 'tidied' }> => {
+      const { change, forge } = open(input);
+      await forge.deleteBranch(change.repository, input.proposal.branch, input.proposal.head);
+      return { kind: 'tidied' };
+    }),
+
+    baseHolds: answering(async (input: ChangeInput): Promise<BaseState> => {
+      const { change, forge } = open(input);
+      return lookAtBase(input, change, forge);
+    }),
+
+    revertChange: answering(async (input: RevertInput): Promise<RevertOutcome> => {
+      const { change, forge } = open(input);
+      return whileMoving(() => revert({ ...input, change, forge, rollout: workflowId() }));
+    }),
+  };
+}
+
+function workflowId(): string {
+  return Context.current().info.workflowExecution?.workflowId ?? '';
+}
+
+async function lookAtBase({ image, proposal }: ChangeInput, change: ChangePlan, forge: Forge): Promise<BaseState> {
+  const commit = await baseHead(forge, change);
+  const text = await forge.readFile(change.repository, commit, change.file);
+  if (text === undefined) return { kind: 'looked', holds: false, commit };
+  const holds =
+    proposal.after === undefined
+      ? editManifest(text, change, image).text === text
+      : manifestSays(text, change, image, proposal.after);
+  return { kind: 'looked', holds, commit };
+}
+
+/** The merge counts: a branch that stays, for whatever reason, is no failure, and the next proposal goes on with it. */
+async function deleteMerged(forge: Forge, { repository }: ChangePlan, { branch, head }: Proposal): Promise<void> {
+  try {
+    await forge.deleteBranch(repository, branch, head);
+  } catch (error) {
+    Context.current().log.warn(`the branch ${branch} was merged and could not be deleted`, { error });
+  }
+}

@@ -1,0 +1,130 @@
+import type { Forge } from '../adapters/forge/forge.ts';
+import { rollbackBranchOf } from '../domain/branch.ts';
+import { Refusal } from '../domain/failures.ts';
+import { code, inert, prose } from '../domain/inert-text.ts';
+import { type ManifestRestored, type ManifestValues, restoreManifest } from '../domain/manifest-edit.ts';
+import type { Proposal, RevertOutcome, VerifiedImage } from '../domain/outcomes.ts';
+import type { ChangePlan, Plan, StagePlan } from '../domain/plan.ts';
+import { mergeTitle, rollbackMessage } from '../domain/proposal-commit.ts';
+import { baseOf, type FileAt, shown, writeBranch } from './change-branch.ts';
+
+export interface Reverting {
+  readonly plan: Plan;
+  readonly stage: StagePlan;
+  readonly image: VerifiedImage;
+  /** The one that is undone: it was merged. */
+  readonly proposal: Proposal;
+  readonly reason: string;
+  readonly change: ChangePlan;
+  readonly forge: Forge;
+  readonly rollout: string;
+}
+
+/** Proposes what the places of the change said before; everything else that people did since is kept. */
+export async function revert(work: Reverting): Promise<Exclude<RevertOutcome, { kind: 'rate-limited' }>> {
+  const { plan, stage, image, change, forge } = work;
+  const values = valuesOf(work);
+  const base = await baseOf(forge, change);
+  const restored = await restore(work, base, values);
+  if (restored.kind === 'unchanged') return { kind: 'unchanged', base: change.base, head: base.commit };
+  const branch = rollbackBranchOf(plan.service, stage.name);
+  const { head } = await writeBranch({
+    forge,
+    change,
+    branch,
+    base,
+    edited: restored.text,
+    message: rollbackMessage(plan.service, image, work.rollout),
+    editForeign: () => {
+      throw new Refusal(
+        'BranchConflict',
+        `somebody committed to ${branch} of ${shown(change.repository)}, where the roll-back would be proposed: merge or delete the branch, then retry`,
+      );
+    },
+  });
+  const proposal = await forge.openChange({
+    repository: change.repository,
+    base: change.base,
+    branch,
+    head,
+    title: mergeTitle(plan.service, image, true),
+    body: bodyOf(work, restored),
+    labels: change.labels,
+    // Nobody is asked: a roll-back waits for no approval.
+    reviewers: [],
+    assignees: [],
+  });
+  await forge.reportChecks(change.repository, head, checksOf(plan));
+  const { kind: _kind, text: _text, ...back } = restored;
+  return { kind: 'proposed', proposal: { ...proposal, baseCommit: base.commit, ...back } };
+}
+
+function valuesOf({ proposal: { before, after, written, url } }: Reverting): ManifestValues {
+  if (before !== undefined && after !== undefined) return { before, after, ...(written && { written }) };
+  throw new Refusal(
+    'NothingBefore',
+    `expected the proposal ${url} to know what stood there before, found one of an earlier version of Landfall: put the previous image back by hand`,
+  );
+}
+
+async function restore(
+  work: Reverting,
+  base: FileAt,
+  values: ManifestValues,
+): Promise<Exclude<ManifestRestored, { kind: 'changed' }>> {
+  const { change, image } = work;
+  let found: ManifestRestored;
+  try {
+    found = restoreManifest(base.text, change, image, values);
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    throw await movedOn(work, base, error.message, error);
+  }
+  if (found.kind !== 'changed') return found;
+  throw await movedOn(work, base, `${found.place} says '${found.says}'`);
+}
+
+/** Names who was there after us. */
+async function movedOn({ change, forge, proposal }: Reverting, base: FileAt, found: string, cause?: Error): Promise<Refusal> {
+  const { repository, file } = change;
+  const last = await forge.lastChange(repository, base.commit, file);
+  const later = last === undefined ? '' : `, since ${last.sha.slice(0, 12)} of ${inert(last.author)}: ${inert(last.message)}`;
+  return new Refusal(
+    'BaseMovedOn',
+    `expected ${file} on ${change.base} of ${shown(repository)} to say ${proposal.after?.join(', ') ?? 'ours'}, found that ${found}${later}; put the previous image back by hand, or leave it as it is now`,
+    last === undefined ? [] : [last],
+    cause === undefined ? {} : { cause },
+  );
+}
+
+function bodyOf({ plan, stage, image, reason, proposal }: Reverting, { before, after }: ManifestValues): string {
+  const lines = after.map((value, index) => `- ${code(before[index] ?? '', 400)} → ${code(value, 400)}`);
+  return [
+    `## Roll-back of ${code(plan.service)} in ${prose(stage.name)}`,
+    '',
+    `**Why:** ${prose(reason, 1_000)}`,
+    '',
+    `**Image that is undone:** ${code(`${image.repository}:${image.tag}`, 400)} ${code(image.digest)}, proposed in ${proposal.url}`,
+    '',
+    `**Puts back:**`,
+    '',
+    ...lines,
+    '',
+    '---',
+    '',
+    '_Proposed by Landfall. Only these values change: what else was committed since is kept._',
+    '',
+  ].join('\n');
+}
+
+/** What the base branch may demand of every proposal, or nothing could ever be undone there. */
+function checksOf(plan: Plan) {
+  const names = ['verify', plan.scan && 'scan', plan.smoke && 'smoke', plan.integration && 'integration'];
+  return names
+    .filter((name) => name !== undefined)
+    .map((name) => ({
+      context: `landfall/${name}`,
+      state: 'success' as const,
+      description: 'roll-back to what was there before',
+    }));
+}

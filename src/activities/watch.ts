@@ -1,0 +1,165 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { CancelledFailure, Context } from '@temporalio/activity';
+import type Docker from 'dockerode';
+import type { Octokit } from 'octokit';
+import { createDeploymentProof, type DeploymentProof } from '../adapters/probe/deployment.ts';
+import { readContainerLog } from '../adapters/probe/log.ts';
+import type { Looked, Probes } from '../adapters/probe/probes.ts';
+import { Refusal } from '../domain/failures.ts';
+import type { Digest } from '../domain/image-reference.ts';
+import type { RateLimited, Reading, RunningImage, Unhealthy, VerifiedImage, Watched } from '../domain/outcomes.ts';
+import type { Plan, StagePlan, WatchPlan } from '../domain/plan.ts';
+import {
+  beginWatch,
+  observe,
+  resumeWatch,
+  unhealthyDetails,
+  unhealthyText,
+  type WatchState,
+  watchVerdict,
+} from '../domain/watch.ts';
+import type { Restarts } from '../domain/watch-restarts.ts';
+import type { ExpectedImage } from '../domain/watch-version.ts';
+import { answering, type Beat } from './boundary.ts';
+
+export interface WatchInput {
+  readonly plan: Plan;
+  /** One with a `watch`. */
+  readonly stage: StagePlan;
+  readonly image: VerifiedImage;
+  /** What has to be proven to run. For a roll-back: what ran before; absent: nothing has to be proven. */
+  readonly expected?: ExpectedImage;
+  /** What was deployed: the containers that `docker` probes look at and that prove the digest. */
+  readonly running: readonly RunningImage[];
+  /** The stage is done once this is healthy: what was kept to go back to is removed then. */
+  readonly settles?: boolean;
+}
+
+export interface WatchActivities {
+  /**
+   * Watches until there is a verdict. An attempt that is cut off leaves in its heartbeats how far it was; the next goes on from there.
+   * @throws ApplicationFailure `Unhealthy`, with `Unhealthy` as its detail
+   */
+  watchStage(input: WatchInput): Promise<Watched | RateLimited>;
+}
+
+export interface WatchDependencies {
+  readonly docker: Docker;
+  readonly probes: Probes;
+  /** A client for `owner/name` whose errors are classified. @throws Refusal where GitHub is not configured */
+  readonly clientFor: (repository: string) => Promise<Octokit>;
+}
+
+/** What goes with the heartbeats. */
+interface Noted {
+  readonly watch: WatchState;
+  readonly restarts?: Restarts | undefined;
+  /** A deployment at GitHub that has succeeded need not be asked for again. */
+  readonly isDeployed: boolean;
+}
+
+const shortestPauseMs = 10;
+
+export function createWatch(dependencies: WatchDependencies): WatchActivities {
+  return {
+    watchStage: answering(async (input: WatchInput, beat) => {
+      const { plan, stage, expected } = input;
+      const { watch } = stage;
+      if (watch === undefined)
+        throw new Error(`stage ${stage.name} of ${plan.service} has no watch, so it should not be asked for`);
+      const { cancellationSignal: signal } = Context.current();
+      const deployment =
+        watch.deployment !== undefined && expected !== undefined
+          ? createDeploymentProof(dependencies.clientFor, watch.deployment, expected)
+          : undefined;
+      try {
+        return await watchUntilVerdict(dependencies, { ...input, watch, deployment, signal }, beat);
+      } catch (error) {
+        if (signal.aborted) throw new CancelledFailure('the watch was cancelled');
+        throw error;
+      }
+    }),
+  };
+}
+
+interface Watching extends WatchInput {
+  readonly watch: WatchPlan;
+  readonly deployment: DeploymentProof | undefined;
+  readonly signal: AbortSignal;
+}
+
+async function watchUntilVerdict(dependencies: WatchDependencies, watching: Watching, beat: Beat): Promise<Watched> {
+  const { watch, signal } = watching;
+  const left = readNoted(beat.before);
+  let noted: Noted =
+    left === undefined ? { watch: beginWatch(watch), isDeployed: false } : { ...left, watch: resumeWatch(left.watch) };
+  let since = performance.now();
+  for (;;) {
+    const begun = performance.now();
+    const { looked, isDeployed } = await lookOnce(dependencies, watching, noted);
+    const { kind, reading, restarts } = looked;
+    const state = observe(watch, noted.watch, { kind, reading, afterMs: performance.now() - since });
+    since = performance.now();
+    noted = { watch: state, restarts, isDeployed };
+    beat.note(noted);
+    const verdict = watchVerdict(watch, state);
+    if (verdict?.kind === 'healthy') return watched(state, reading, proofOf(watching, looked, isDeployed));
+    if (verdict?.kind === 'unhealthy') throw await unhealthy(dependencies, watch, state, verdict.because, looked);
+    const pauseMs = Math.min(begun + watch.intervalMs - since, watch.withinMs - state.watchedMs);
+    await delay(Math.max(pauseMs, shortestPauseMs), undefined, { signal });
+  }
+}
+
+async function lookOnce(
+  { probes }: WatchDependencies,
+  { stage, image, running, expected, watch, deployment, signal }: Watching,
+  { restarts, isDeployed }: Noted,
+): Promise<{ readonly looked: Looked; readonly isDeployed: boolean }> {
+  const answer = deployment === undefined || isDeployed ? undefined : await deployment.ask(signal);
+  const looked = await probes.look({
+    watch,
+    deploy: stage.deploy,
+    running,
+    ...(expected !== undefined && { expected: { ...expected, digests: digestsOf(image, expected) } }),
+    restarts,
+    ...(answer !== undefined && { also: [answer] }),
+    signal,
+  });
+  return { looked, isDeployed: isDeployed || answer?.kind === 'good' };
+}
+
+/** A deployment may pin the manifest of its platform instead of the index: it is the same image. */
+function digestsOf(image: VerifiedImage, { digest }: ExpectedImage): Digest[] {
+  return digest === image.digest ? [digest, ...image.platforms.map((each) => each.digest)] : [digest];
+}
+
+/** Container over probe over deployment: whichever of them there are, all have to agree. */
+function proofOf({ expected, stage }: Watching, looked: Looked, isDeployed: boolean): Watched['proof'] {
+  if (expected === undefined) return 'none';
+  if (looked.proof !== 'none') return looked.proof;
+  // A deploy by a deployment has waited for its success.
+  return isDeployed || stage.deploy?.kind === 'deployment' ? 'deployment' : 'none';
+}
+
+function watched({ readings, failed, slowestMs, firstGoodMs = 0 }: WatchState, last: Reading, proof: Watched['proof']): Watched {
+  return { kind: 'watched', readings, failed, slowestMs, healthyAfterMs: Math.round(firstGoodMs), proof, last };
+}
+
+async function unhealthy(
+  { docker }: WatchDependencies,
+  watch: WatchPlan,
+  state: WatchState,
+  because: 'failing' | 'refused' | 'undecided',
+  { containers }: Looked,
+): Promise<Refusal> {
+  const [sick] = containers;
+  const log = sick === undefined ? undefined : await readContainerLog(docker, sick);
+  const details: Unhealthy = { ...unhealthyDetails(state), ...(log && { log }) };
+  return new Refusal('Unhealthy', unhealthyText(watch, state, because), [details]);
+}
+
+/** What an earlier attempt noted; undefined where there is none, or it was cut off before it had anything to note. */
+function readNoted(before: unknown): Noted | undefined {
+  const isNoted = typeof before === 'object' && before !== null && 'watch' in before && 'isDeployed' in before;
+  return isNoted ? (before as Noted) : undefined;
+}

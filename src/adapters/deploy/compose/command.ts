@@ -1,0 +1,89 @@
+import { execFile } from 'node:child_process';
+import { childEnvironment } from '../../child-environment.ts';
+import { findOnPath, findTool } from '../../tools.mjs';
+import { refused } from './refusals.ts';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The first with `up --pull never`, as far as we have to care: older ones are out of support for years. */
+const oldest = { major: 2, minor: 20 };
+const answerWithinMs = 60_000;
+
+/** What a compose program is run with, and where. */
+export interface ComposeProgram {
+  /** `docker compose`, or the path of `docker-compose`. */
+  readonly words: readonly string[];
+  readonly env: Environment;
+}
+
+export interface Asked {
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/**
+ * Finds Docker Compose 2 as people start it: what `DOCKER_COMPOSE` names, `docker compose`, or `docker-compose`.
+ * @throws Refusal `DeployRefused` that says how to get it
+ */
+export async function findCompose(landfalls: Environment): Promise<ComposeProgram> {
+  const env = composeEnvironment(landfalls);
+  const found: string[] = [];
+  for (const words of candidates(landfalls)) {
+    const version = await versionOf({ words, env });
+    if (version === undefined) continue;
+    if (isNewEnough(version)) return { words, env };
+    found.push(`${words.join(' ')} ${version}`);
+  }
+  const instead = found.length === 0 ? 'none' : found.join(', ');
+  throw refused(
+    `expected Docker Compose ${oldest.major}.${oldest.minor} or later on this host, found ${instead}: install the Compose plugin of Docker ` +
+      '(package docker-compose-plugin, see https://docs.docker.com/compose/install/), or name the program in DOCKER_COMPOSE',
+  );
+}
+
+function candidates(env: Environment): string[][] {
+  const tool = findTool('docker-compose', env);
+  const standalone = tool === undefined ? [] : [[tool]];
+  const docker = findOnPath('docker', env);
+  return env.DOCKER_COMPOSE || docker === undefined ? standalone : [[docker, 'compose'], ...standalone];
+}
+
+/**
+ * Without Landfall's own variables: a compose file's variables come from its `.env`, as when a person runs it. `COMPOSE_*` of the worker
+ * would send every stage to the same files and project.
+ */
+function composeEnvironment(env: Environment): Environment {
+  return { ...childEnvironment(env, ['DOCKER_*']), COMPOSE_ANSI: 'never', COMPOSE_MENU: 'false' };
+}
+
+/** Undefined where it is no Compose. */
+async function versionOf(compose: ComposeProgram): Promise<string | undefined> {
+  const { exitCode, stdout } = await ask(compose, ['version', '--short']).catch(() => ({ exitCode: -1, stdout: '' }));
+  return exitCode === 0 ? stdout.trim() : undefined;
+}
+
+/** A build without a version (`dev`) is somebody's own, and taken. */
+function isNewEnough(version: string): boolean {
+  const [, major = '', minor = ''] = /^v?(\d+)\.(\d+)/.exec(version) ?? [];
+  if (major === '') return true;
+  return Number(major) > oldest.major || (Number(major) === oldest.major && Number(minor) >= oldest.minor);
+}
+
+/** Asks for something that changes nothing, and is there at once. @throws Error where it cannot be started, or does not answer */
+export function ask(compose: ComposeProgram, args: readonly string[], cwd?: string): Promise<Asked> {
+  const [program = '', ...words] = compose.words;
+  const options = {
+    env: { ...compose.env, ...(cwd && { PWD: cwd }) },
+    timeout: answerWithinMs,
+    maxBuffer: 64 * 1024 * 1024,
+    ...(cwd && { cwd }),
+  };
+  return new Promise((resolve, reject) => {
+    const child = execFile(program, [...words, ...args], options, (error, stdout, stderr) => {
+      const exitCode = error === null ? 0 : child.exitCode;
+      if (exitCode === null) reject(new Error(`${compose.words.join(' ')} did not answer`, { cause: error }));
+      else resolve({ exitCode, stdout, stderr });
+    });
+  });
+}

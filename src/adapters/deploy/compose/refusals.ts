@@ -1,0 +1,16 @@
+import { Refusal } from '../../../domain/failures.ts';
+
+/** Nothing was changed: the target cannot be deployed like this. */
+export function refused(message: string, cause?: unknown): Refusal {
+  return new Refusal('DeployRefused', message, [], cause === undefined ? {} : { cause });
+}
+
+/** Something was changed, or begun, and it did not work. @param details JSON-safe, a few KiB at most */
+export function failed(message: string, details: object): Refusal {
+  return new Refusal('DeployFailed', message, [details]);
+}
+
+/** The end of an output, fit for a message of one line. */
+export function inOneLine(output: string): string {
+  return output.split('\n').slice(-5).join(' | ').trim().slice(-800) || 'it printed nothing';
+}

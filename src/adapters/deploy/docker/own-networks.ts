@@ -1,0 +1,53 @@
+import type Docker from 'dockerode';
+import type { Container, Endpoint } from './container.ts';
+
+export interface OwnNetworks {
+  /** For the network that the container is made in; empty where Docker needs to be told nothing. */
+  readonly first: Docker.EndpointsConfig;
+  /** What it joins after: daemons before API 1.44 take one network only when they make a container. */
+  readonly joins: readonly { readonly network: string; readonly endpoint: Docker.EndpointSettings }[];
+  /** The network of its mode, where it has left it since. */
+  readonly leaves: readonly string[];
+}
+
+/** Where it is connected, with the aliases, addresses and links that were asked for, and none of those that Docker gave. */
+export function ownNetworks(container: Container): OwnNetworks {
+  const mode = container.HostConfig.NetworkMode || 'default';
+  if (isWithoutNetwork(mode)) return { first: {}, joins: [], leaves: [] };
+  const network = mode === 'default' ? 'bridge' : mode;
+  const endpoints = Object.entries(container.NetworkSettings.Networks ?? {});
+  // A mode may be the network's id.
+  const first = endpoints.find(([name, { NetworkID }]) => name === network || NetworkID === network);
+  const others = endpoints.filter((each) => each !== first);
+  const asked = first && ownEndpoint(first[1], container.Id);
+  return {
+    first: first && asked && Object.keys(asked).length > 0 ? { [first[0]]: asked } : {},
+    joins: others.map(([name, endpoint]) => ({ network: name, endpoint: ownEndpoint(endpoint, container.Id) })),
+    leaves: first === undefined && others.length > 0 ? [network] : [],
+  };
+}
+
+/** The networks that have to be there for it to start, by name or id. */
+export function networksOf(container: Container): readonly string[] {
+  const mode = container.HostConfig.NetworkMode || 'default';
+  if (isWithoutNetwork(mode)) return [];
+  const { joins } = ownNetworks(container);
+  return [...(mode === 'default' ? [] : [mode]), ...joins.map(({ network }) => network)];
+}
+
+function isWithoutNetwork(mode: string): boolean {
+  return ['host', 'none'].includes(mode) || mode.startsWith('container:');
+}
+
+function ownEndpoint(endpoint: Endpoint, id: string): Docker.EndpointSettings {
+  const { IPAMConfig, Links, DriverOpts, GwPriority } = endpoint;
+  // Docker adds the short id to the aliases.
+  const aliases = (endpoint.Aliases ?? []).filter((alias) => alias !== id.slice(0, 12));
+  return {
+    ...(IPAMConfig && Object.keys(IPAMConfig).length > 0 ? { IPAMConfig } : {}),
+    ...(Links && Links.length > 0 ? { Links } : {}),
+    ...(aliases.length > 0 ? { Aliases: aliases } : {}),
+    ...(DriverOpts && Object.keys(DriverOpts).length > 0 ? { DriverOpts } : {}),
+    ...(GwPriority ? { GwPriority } : {}),
+  };
+}

@@ -1,0 +1,129 @@
+import type { IntegrationPlan } from '../../domain/plan.ts';
+
+/** A compose file as `docker compose config --format json` writes it; of its members only those are named that matter here. */
+export interface ComposeProject {
+  readonly services: Readonly<Record<string, ComposeService>>;
+  readonly networks?: Readonly<Record<string, unknown>>;
+  readonly volumes?: Readonly<Record<string, unknown>>;
+  readonly [other: string]: unknown;
+}
+
+export interface ComposeService {
+  readonly image?: string;
+  readonly build?: unknown;
+  readonly platform?: string;
+  readonly network_mode?: string;
+  readonly networks?: Readonly<Record<string, unknown>> | null;
+  readonly [other: string]: unknown;
+}
+
+export interface ThrowAway {
+  /** Of the compose project. */
+  readonly name: string;
+  /** `repository@digest` */
+  readonly image: string;
+  /** On everything, so that the sweep finds what a killed worker left. */
+  readonly labels: Readonly<Record<string, string>>;
+  readonly integration: IntegrationPlan;
+  /** For the test image; secrets resolved. */
+  readonly variables: Readonly<Record<string, string>>;
+}
+
+/** The file cannot be run beside what is deployed on the same host; the message says which setting, and why. */
+export class NotIsolated extends Error {}
+
+/**
+ * The same services for one run that meets nothing else on this host: the candidate by its digest, no published ports, no fixed names,
+ * networks and volumes of its own (also where the file names external ones), nothing that starts again by itself. Bind mounts stay: they
+ * hold the files that services are configured with.
+ * @returns the project, and the name of the service that is the test image
+ * @throws NotIsolated
+ */
+export function throwAwayProject(file: ComposeProject, run: ThrowAway): { project: ComposeProject; test: string | undefined } {
+  const { integration, image, labels, name } = run;
+  const services = Object.fromEntries(
+    Object.entries(file.services).map(([key, service]) => {
+      const own = isolated(key, service, labels);
+      return [key, key === integration.candidate ? candidate(own, image) : own];
+    }),
+  );
+  const networks = renewed({ ...file.networks, default: {} }, run);
+  const { test } = integration;
+  const project = { ...file, name, networks, volumes: renewed(file.volumes ?? {}, run) };
+  if (test.kind === 'exec') return { project: { ...project, services }, test: undefined };
+  const testName = unusedName(services);
+  const testService = {
+    image: test.image,
+    ...(test.command !== undefined && { command: test.command.map(escaped) }),
+    environment: Object.fromEntries(Object.entries(run.variables).map(([key, value]) => [key, escaped(value)])),
+    // Wherever a service is, the test can reach it.
+    networks: Object.fromEntries(Object.keys(networks).map((network) => [network, null])),
+    labels: escapedLabels(labels),
+    pull_policy: 'never',
+    restart: 'no',
+  };
+  return { project: { ...project, services: { ...services, [testName]: testService } }, test: testName };
+}
+
+/** What `docker compose config` leaves of the file has to be taken as it is: a dollar sign would be a variable again. */
+function escaped(text: string): string {
+  return text.replaceAll('$', '$$$$');
+}
+
+function escapedLabels(labels: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(labels).map(([key, value]) => [key, escaped(value)]));
+}
+
+function isolated(name: string, service: ComposeService, labels: Readonly<Record<string, string>>): ComposeService {
+  const { network_mode: mode = '' } = service;
+  if (mode === 'host' || mode === 'bridge' || mode.startsWith('container:')) {
+    throw new NotIsolated(
+      `service ${name} has network_mode ${mode}, which would join it to what else runs on this host: take it out of the integration check's compose file`,
+    );
+  }
+  const { ports: _ports, container_name: _name, restart: _restart, external_links: _external, ...kept } = service;
+  const networks =
+    service.networks &&
+    Object.fromEntries(Object.entries(service.networks).map(([network, settings]) => [network, withoutAddresses(settings)]));
+  return {
+    ...kept,
+    ...(networks && { networks }),
+    labels: { ...record(service.labels), ...escapedLabels(labels) },
+    restart: 'no',
+    // Pulled before, with Landfall's own credentials.
+    ...(service.build === undefined && service.platform === undefined && { pull_policy: 'never' }),
+  };
+}
+
+function candidate(service: ComposeService, image: string): ComposeService {
+  const { build: _, ...kept } = service;
+  return { ...kept, image, pull_policy: 'never' };
+}
+
+/** A fixed address would be taken where the same file is deployed on this host. */
+function withoutAddresses(settings: unknown): unknown {
+  if (settings === null || settings === undefined) return null;
+  const { ipv4_address: _4, ipv6_address: _6, link_local_ips: _local, mac_address: _mac, ...kept } = record(settings);
+  return kept;
+}
+
+/** Networks or volumes: with Docker's own driver, and without the options that would make them somebody else's. */
+function renewed(all: Readonly<Record<string, unknown>>, { name, labels }: ThrowAway): Record<string, unknown> {
+  const own = (key: string, settings: unknown) => ({
+    name: `${name}_${key}`,
+    labels: escapedLabels(labels),
+    ...(record(settings).internal === true && { internal: true }),
+  });
+  return Object.fromEntries(Object.entries(all).map(([key, settings]) => [key, own(key, settings)]));
+}
+
+function unusedName(services: Readonly<Record<string, unknown>>): string {
+  for (let number = 0; ; number += 1) {
+    const name = `landfall-test${number === 0 ? '' : `-${number}`}`;
+    if (!Object.hasOwn(services, name)) return name;
+  }
+}
+
+function record(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null ? { ...value } : {};
+}

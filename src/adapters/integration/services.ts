@@ -1,0 +1,118 @@
+import { PassThrough } from 'node:stream';
+import { finished } from 'node:stream/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import type Docker from 'dockerode';
+import { readLog } from '../docker/log-lines.ts';
+import { healthOf } from '../docker/readiness.ts';
+
+const lookAgainMs = 250;
+const keptOutput = 64 * 1024;
+
+/** A service that is not fit for a test; the message says which, and what it did. */
+export class ServiceFailed extends Error {
+  readonly service: string;
+
+  constructor(service: string, what: string) {
+    super(`service ${service} ${what}`);
+    this.service = service;
+  }
+}
+
+/** Ids of the containers of one service in the project. */
+export async function containersOf(docker: Docker, project: string, service: string): Promise<string[]> {
+  const label = [`com.docker.compose.project=${project}`, `com.docker.compose.service=${service}`];
+  const listed = await docker.listContainers({ all: true, filters: { label } });
+  return listed.map(({ Id }) => Id);
+}
+
+/**
+ * Waits until these services run, and are healthy where they have a HEALTHCHECK. One that has done its work and exited with 0 is ready,
+ * unless it is the candidate.
+ * @throws ServiceFailed, and the signal's reason
+ */
+export async function waitUntilReady(
+  docker: Docker,
+  project: string,
+  services: readonly string[],
+  candidate: string,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const service of services) {
+    for (const id of await containersOf(docker, project, service)) {
+      while (!(await isReady(docker.getContainer(id), service, service === candidate, signal))) {
+        await delay(lookAgainMs, undefined, { signal });
+      }
+    }
+  }
+}
+
+async function isReady(container: Docker.Container, service: string, mustRun: boolean, signal: AbortSignal): Promise<boolean> {
+  const { State } = await container.inspect({ abortSignal: signal });
+  if (!State.Running) {
+    if (State.ExitCode === 0 && !mustRun) return true;
+    throw new ServiceFailed(
+      service,
+      `exited with ${State.ExitCode}${State.OOMKilled ? ' (out of memory)' : ''} before the test began`,
+    );
+  }
+  const health = healthOf(State);
+  if (health === 'unhealthy') throw new ServiceFailed(service, 'turned unhealthy before the test began');
+  return health === undefined || health === 'healthy';
+}
+
+export interface Tested {
+  readonly exitCode: number;
+}
+
+/** Waits for the end of a test that is a container. */
+export async function waitForTest(docker: Docker, id: string, signal: AbortSignal): Promise<Tested> {
+  const container = docker.getContainer(id);
+  await container.wait({ condition: 'not-running', abortSignal: signal });
+  const { State } = await container.inspect({ abortSignal: signal });
+  return { exitCode: State.ExitCode };
+}
+
+/**
+ * Runs a command in a container. Cut off, it goes on there until the container is removed.
+ * @param said gets the end of what it prints, as it comes
+ */
+export async function execTest(
+  docker: Docker,
+  id: string,
+  command: readonly string[],
+  variables: Readonly<Record<string, string>>,
+  said: (output: Buffer) => void,
+  signal: AbortSignal,
+): Promise<Tested> {
+  const exec = await docker.getContainer(id).exec({
+    Cmd: [...command],
+    Env: Object.entries(variables).map(([name, value]) => `${name}=${value}`),
+    AttachStdout: true,
+    AttachStderr: true,
+    abortSignal: signal,
+  });
+  const stream = await exec.start({ abortSignal: signal });
+  const output = new PassThrough();
+  let kept = Buffer.alloc(0);
+  output.on('data', (bytes: Buffer) => {
+    kept = Buffer.concat([kept, bytes]).subarray(-keptOutput);
+    said(kept);
+  });
+  docker.modem.demuxStream(stream, output, output);
+  await finished(stream, { signal, writable: false });
+  const { ExitCode } = await exec.inspect({ abortSignal: signal });
+  return { exitCode: ExitCode ?? -1 };
+}
+
+/** The end of what a service's containers printed; nothing where they cannot be read: it is advice only. */
+export async function logOf(docker: Docker, project: string, service: string): Promise<Buffer> {
+  try {
+    const logs = (await containersOf(docker, project, service)).map(async (id) => {
+      const { Config } = await docker.getContainer(id).inspect();
+      return readLog(docker, id, Config.Tty);
+    });
+    return Buffer.concat(await Promise.all(logs));
+  } catch {
+    return Buffer.alloc(0);
+  }
+}

@@ -1,0 +1,113 @@
+import { spawn } from 'node:child_process';
+import { resolve } from 'node:path';
+
+export interface ProgramRun {
+  /** The program and its arguments; no shell is asked. */
+  readonly command: readonly string[];
+  readonly directory?: string;
+  /** All that it gets: see childEnvironment. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** What it reads from standard input; absent: nothing. */
+  readonly input?: string;
+  /** Absent: as long as it likes. */
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface ProgramEnd {
+  /** Undefined where a signal ended it. */
+  readonly code: number | undefined;
+  readonly endedBy: 'itself' | 'time-out';
+  /** At most 8 MiB; what is longer loses its beginning. */
+  readonly stdout: string;
+  /** The end of what it printed on both, as it came; at most 64 KiB. */
+  readonly output: string;
+}
+
+/** How long it may take to end by itself when it is stopped. */
+const stopWithinMs = 2_000;
+const keptAnswer = 8 * 1024 * 1024;
+const keptOutput = 64 * 1024;
+
+/**
+ * Runs a program to its end, in a process group of its own. When its time is over or the signal aborts, the whole group is stopped, and
+ * when it ends by itself, so is whatever it left in the group.
+ * @throws Error where it cannot be started (`code` is that of the system: `ENOENT`), and the signal's reason once it is aborted
+ */
+export async function runProgram(run: ProgramRun): Promise<ProgramEnd> {
+  run.signal?.throwIfAborted();
+  const [program = '', ...words] = run.command;
+  // A path of ours would mean another file from where it starts.
+  const child = spawn(program.includes('/') ? resolve(run.directory ?? '.', program) : program, words, {
+    ...(run.directory !== undefined && { cwd: run.directory }),
+    env: { ...run.environment },
+    stdio: ['pipe', 'pipe', 'pipe'],
+    detached: true,
+  });
+  const stdout = keepEnd(keptAnswer);
+  const output = keepEnd(keptOutput);
+  child.stdout.on('data', (bytes: Buffer) => {
+    stdout.add(bytes);
+    output.add(bytes);
+  });
+  child.stderr.on('data', output.add);
+  // It may end before it has read anything; how it ended says why.
+  child.stdin.on('error', () => undefined);
+  child.stdin.end(run.input ?? '');
+
+  let endedBy: ProgramEnd['endedBy'] = 'itself';
+  let kill: NodeJS.Timeout | undefined;
+  const stop = () => {
+    killGroup(child.pid, 'SIGTERM');
+    kill ??= setTimeout(() => killGroup(child.pid, 'SIGKILL'), stopWithinMs);
+  };
+  const timer =
+    run.timeoutMs === undefined
+      ? undefined
+      : setTimeout(() => {
+          endedBy = 'time-out';
+          stop();
+        }, run.timeoutMs);
+  run.signal?.addEventListener('abort', stop, { once: true });
+  try {
+    const code = await new Promise<number | null>((settle, fail) => {
+      child.once('error', fail);
+      // What it left running would hold its output open for ever, and 'close' back.
+      child.once('exit', () => killGroup(child.pid, 'SIGKILL'));
+      child.once('close', settle);
+    });
+    run.signal?.throwIfAborted();
+    return { code: code ?? undefined, endedBy, stdout: stdout.text(), output: output.text() };
+  } finally {
+    clearTimeout(timer);
+    clearTimeout(kill);
+    run.signal?.removeEventListener('abort', stop);
+  }
+}
+
+function killGroup(pid: number | undefined, signal: NodeJS.Signals): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, signal);
+  } catch (error) {
+    // Nobody is left in the group, or nobody whom we may end.
+    if (!(error instanceof Error && 'code' in error && (error.code === 'ESRCH' || error.code === 'EPERM'))) throw error;
+  }
+}
+
+function keepEnd(limit: number): { add: (bytes: Buffer) => void; text: () => string } {
+  let chunks: Buffer[] = [];
+  let length = 0;
+  return {
+    add(bytes) {
+      chunks.push(bytes);
+      length += bytes.length;
+      // Joined now and then only: each time would take quadratic time.
+      if (length > 2 * limit) {
+        chunks = [Buffer.concat(chunks).subarray(-limit)];
+        length = limit;
+      }
+    },
+    text: () => Buffer.concat(chunks).subarray(-limit).toString('utf8'),
+  };
+}

@@ -1,0 +1,57 @@
+import { resolve } from 'node:path';
+import { isGitHubRepository } from '../domain/github-repository.ts';
+import type { ChangeTarget, DispatchPlan } from '../domain/plan.ts';
+import type { ChangeSettings } from './configuration.ts';
+import type { Complain } from './problem.ts';
+import type { ServiceContext } from './service-context.ts';
+import type { Settings } from './service-schema.ts';
+import { showValue } from './wording.ts';
+
+type ChangeInput = Exclude<NonNullable<Settings['change']>, 'off'>;
+
+export function resolveChange(change: ChangeInput, context: ServiceContext, complain: Complain): ChangeSettings {
+  const { repository = '', file = '', title, body } = change;
+  if (repository === '')
+    complain(['repository'], 'expected the deployment repository, found nothing here and in defaults.change');
+  if (file === '') complain(['file'], 'expected the file that names the image, found nothing here and in defaults.change');
+  if (isGitHubRepository(repository) && !context.hasGitHub) complain(['repository'], needsGitHub(repository));
+  const target = changeTarget(change, complain);
+  return {
+    repository: /^\.{1,2}(?:\/|$)/.test(repository) ? resolve(context.directory, repository) : repository,
+    base: change.base ?? 'main',
+    file,
+    ...(target === undefined ? {} : { target }),
+    pin: change.pin ?? 'tag@digest',
+    value: change.value ?? 'reference',
+    ...(title === undefined ? {} : { title }),
+    ...(body === undefined ? {} : { body }),
+    labels: change.labels ?? [],
+    reviewers: change.reviewers ?? [],
+    assignees: change.assignees ?? [],
+  };
+}
+
+function changeTarget({ services, path, marker, key }: ChangeInput, complain: Complain): ChangeTarget | undefined {
+  const named = Object.entries({ services, path, marker, key }).flatMap(([word, value]) => (value === undefined ? [] : [word]));
+  if (named.length > 1) complain([], `expected only one of services, path, marker and key, found ${named.join(' and ')}`);
+  if (services !== undefined) return { kind: 'compose', services };
+  if (path !== undefined) return { kind: 'yaml', path };
+  if (marker !== undefined) return { kind: 'marker', name: marker };
+  return key === undefined ? undefined : { kind: 'env', key };
+}
+
+export function resolveDispatch(
+  dispatch: Exclude<NonNullable<Settings['dispatch']>, 'off'>,
+  context: ServiceContext,
+  complain: Complain,
+): DispatchPlan {
+  const { repository = '', event = '' } = dispatch;
+  if (repository === '') complain(['repository'], 'expected a GitHub repository as owner/name, found nothing');
+  else if (!context.hasGitHub) complain(['repository'], needsGitHub(repository));
+  if (event === '') complain(['event'], 'expected an event type such as image_published, found nothing');
+  return { repository, event };
+}
+
+export function needsGitHub(repository: string): string {
+  return `expected forge.github with token or app, because ${showValue(repository)} is a repository at GitHub (begin a path with ./)`;
+}

@@ -1,0 +1,103 @@
+import type { ApprovalPlan, Approver, StagePlan } from '../domain/plan.ts';
+import type { ChangeSettings, StageSettings } from './configuration.ts';
+import { type Complain, within } from './problem.ts';
+import { resolveChange, resolveDispatch } from './resolve-change.ts';
+import { resolveDeploy } from './resolve-deploy.ts';
+import { resolveWatch } from './resolve-watch.ts';
+import type { ServiceContext } from './service-context.ts';
+import type { StageInput } from './service-schema.ts';
+
+const day = 86_400_000;
+
+/** What the parts of a stage have to know of each other. */
+export interface StageContext extends ServiceContext {
+  readonly stage: string;
+  readonly change?: ChangeSettings;
+}
+
+/** A stage with what its service and the defaults say for it. */
+export function resolveStage(input: StageInput, context: ServiceContext, complain: Complain): StageSettings {
+  const { name, windows = [], mergeMethod } = input;
+  const dispatch = on(input.dispatch);
+  const approval = on(input.approval);
+  const deploy = input.deploy === 'none' ? undefined : input.deploy;
+  const watch = on(input.watch);
+  const change = on(input.change);
+  const changed = change === undefined ? {} : { change: resolveChange(change, context, within(complain, 'change')) };
+  const inside: StageContext = { ...context, ...changed, stage: name };
+  mergeComplaints(input, complain);
+  const deployed = deploy === undefined ? undefined : resolveDeploy(deploy, inside, within(complain, 'deploy'));
+  const rollback = input.rollback ?? (watch === undefined && deploy === undefined ? 'off' : 'auto');
+  return {
+    name,
+    merge: input.merge ?? 'off',
+    ...changed,
+    ...(dispatch === undefined ? {} : { dispatch: resolveDispatch(dispatch, context, within(complain, 'dispatch')) }),
+    ...(approval === undefined ? {} : { approval: resolveApproval(approval, context, within(complain, 'approval')) }),
+    ...(windows.length === 0 ? {} : { windows }),
+    ...(mergeMethod === undefined ? {} : { mergeMethod }),
+    ...(deployed === undefined ? {} : { deploy: deployed }),
+    ...(watch === undefined ? {} : { watch: resolveWatch(watch, deploy, inside, within(complain, 'watch')) }),
+    ...(rollback === 'off' ? {} : { rollback }),
+  } satisfies Omit<StagePlan, 'change' | 'deploy'> & Pick<StageSettings, 'change' | 'deploy'>;
+}
+
+function on<Settings>(setting: Settings | 'off' | undefined): Settings | undefined {
+  return setting === 'off' ? undefined : setting;
+}
+
+function mergeComplaints({ merge, change, deploy, watch }: StageInput, complain: Complain): void {
+  const hasChange = change !== undefined && change !== 'off';
+  if (merge !== undefined && merge !== 'off' && !hasChange)
+    complain(['merge'], `expected a change beside merge: ${merge} (or merge: off), found none: there is nothing to merge`);
+  if (merge !== undefined || !hasChange) return;
+  const useless =
+    deploy !== undefined && deploy !== 'none' ? 'deploy' : watch !== undefined && watch !== 'off' ? 'watch' : undefined;
+  if (useless !== undefined)
+    complain(
+      [useless],
+      `expected merge: auto or manual beside change and ${useless}, found nothing: without it the rollout ends once the change is proposed (merge: off says that this is meant)`,
+    );
+}
+
+type ApprovalInput = Exclude<NonNullable<StageInput['approval']>, 'off'>;
+
+function resolveApproval(approval: ApprovalInput, context: ServiceContext, complain: Complain): ApprovalPlan {
+  const { from = [], required = 1, verified = false } = approval;
+  if (from.length === 0) complain(['from'], 'expected the names of operators who may approve, found nothing');
+  else if (required > from.length)
+    complain(['required'], `expected at most ${from.length}, as many as may approve (from), found ${required}`);
+  return {
+    from: from.map((name, index) =>
+      approver(name, from.indexOf(name) < index, verified, context, within(complain, 'from', index)),
+    ),
+    required,
+    withinMs: approval.within ?? day,
+    selfApproval: approval.selfApproval ?? true,
+    verified,
+  };
+}
+
+function approver(
+  name: string,
+  isRepeated: boolean,
+  verified: boolean,
+  { operators }: ServiceContext,
+  complain: Complain,
+): Approver {
+  const operator = operators?.find((entry) => entry.name === name);
+  if (operators !== undefined) {
+    if (isRepeated) complain([], `expected each name once, found '${name}' again`);
+    else if (operator === undefined)
+      complain([], `expected the name of one of the operators, found '${name}'${known(operators)}`);
+    else if (!operator.roles.includes('approve'))
+      complain([], `expected an operator with the role approve, found '${name}' without it`);
+    else if (verified && operator.token === undefined && operator.github === undefined)
+      complain([], `expected an operator with token or github, because verified is true, found '${name}' with neither of them`);
+  }
+  return { name, ...(operator?.github === undefined ? {} : { github: operator.github }) };
+}
+
+function known(operators: readonly { readonly name: string }[]): string {
+  return operators.length === 0 ? ', and no operators at all' : ` (there are ${operators.map(({ name }) => name).join(', ')})`;
+}

@@ -1,0 +1,69 @@
+/**
+ * Shows that a decision was made by the operator whose name it carries. The operator has a token, Landfall only its hash; the proof is an
+ * HMAC-SHA256 under that hash over everything that the decision says, and over the very run that it is about. So it tells nothing of
+ * the token, and is worth nothing for another decision, another digest, or another run.
+ *
+ * The hash is a secret too: whoever has it can make proofs. It is worth less than the token only in that it is in one place.
+ *
+ * Web Crypto computes and does no I/O; it is here, because those who make proofs (the command) and those who check them (the worker)
+ * have nothing else in common.
+ */
+
+/** What a proof is bound to. */
+export interface ProvenDecision {
+  readonly verb: string;
+  /** Workflow id and run id. */
+  readonly rollout: string;
+  readonly runId: string;
+  readonly stage?: string;
+  readonly step?: string;
+  readonly digest?: string;
+  readonly reason?: string;
+  /** Name of the operator. */
+  readonly by: string;
+}
+
+/** Shorter ones can be guessed by whoever sees a proof. In characters. */
+export const shortestToken = 32;
+
+const algorithm = { name: 'HMAC', hash: 'SHA-256' } as const;
+
+/** @returns `sha256:HEX`, as the configuration refers to it */
+export async function hashOfToken(token: string): Promise<string> {
+  return `sha256:${Buffer.from(await crypto.subtle.digest('SHA-256', utf8(token))).toString('hex')}`;
+}
+
+export function isTokenHash(text: string): boolean {
+  return /^sha256:[0-9a-f]{64}$/.test(text);
+}
+
+/**
+ * @param tokenHash `sha256:HEX`
+ * @returns 64 hex digits
+ */
+export async function proofOf(tokenHash: string, decision: ProvenDecision): Promise<string> {
+  const signature = await crypto.subtle.sign(algorithm.name, await keyFrom(tokenHash), messageOf(decision));
+  return Buffer.from(signature).toString('hex');
+}
+
+/** Takes the same time whatever the proof is. */
+export async function isProofOf(tokenHash: string, decision: ProvenDecision, proof: string): Promise<boolean> {
+  if (!/^[0-9a-f]{64}$/.test(proof)) return false;
+  return await crypto.subtle.verify(algorithm.name, await keyFrom(tokenHash), Buffer.from(proof, 'hex'), messageOf(decision));
+}
+
+async function keyFrom(tokenHash: string) {
+  if (!isTokenHash(tokenHash)) throw new TypeError('expected the hash of a token: sha256: and 64 hex digits');
+  const bytes = Buffer.from(tokenHash.slice('sha256:'.length), 'hex');
+  return await crypto.subtle.importKey('raw', bytes, algorithm, false, ['sign', 'verify']);
+}
+
+/** A list has one form in JSON, and no part of it can be mistaken for another. */
+function messageOf({ verb, rollout, runId, stage, step, digest, reason, by }: ProvenDecision): Uint8Array {
+  const parts = ['landfall decision 1', verb, rollout, runId, stage ?? null, step ?? null, digest ?? null, reason ?? null, by];
+  return utf8(JSON.stringify(parts));
+}
+
+function utf8(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}

@@ -1,0 +1,61 @@
+import type { Digest, Repository, Tag } from '../image-reference.ts';
+import type { Proposal, RunningImage, VerifiedImage } from '../outcomes.ts';
+import type { Plan, WindowPlan } from '../plan.ts';
+import type { Run } from './state.ts';
+
+/** What a stage runs, as far as Landfall brought it there, with all that it takes to undo it. */
+export interface Running {
+  readonly repository: Repository;
+  readonly tag: Tag;
+  readonly digest: Digest;
+  /** ISO 8601, UTC. */
+  readonly since: string;
+  /** The rollout that brought it. */
+  readonly rollout: string;
+  /** The plan that it was brought with, its `stages` only this one. */
+  readonly plan: Plan;
+  readonly image: VerifiedImage;
+  readonly before: Before;
+  /** What was merged; absent where nothing had to be. */
+  readonly proposal?: Proposal;
+  /** The commit that the base branch got by it. */
+  readonly commit?: string;
+}
+
+/** What a stage ran before. */
+export interface Before {
+  /** Containers or compose services, where the stage deploys them itself; empty: a first deployment. */
+  readonly running: readonly RunningImage[];
+  /** What Landfall had brought there before, where it had. */
+  readonly image?: { readonly repository: Repository; readonly tag: Tag; readonly digest: Digest };
+}
+
+export interface BeginChange extends Run {
+  readonly stage: string;
+  /** Answered for the time of the call, outside of the workflow. */
+  readonly windows: readonly WindowPlan[];
+}
+
+export type BeginAnswer =
+  /** `before`: what the stage runs by Landfall's own doing. */
+  | { readonly kind: 'go'; readonly turn: number; readonly before?: Before['image'] }
+  /** Held, pinned, or outside of the windows; `until` where somebody knows, ISO 8601. */
+  | { readonly kind: 'wait'; readonly reason: string; readonly until?: string }
+  | { readonly kind: 'superseded'; readonly by: string }
+  | { readonly kind: 'quarantined'; readonly reason: string }
+  /** The lane does not know this run, or its turn: enter and request again. */
+  | { readonly kind: 'unknown' };
+
+export interface RanAt extends Run {
+  readonly stage: string;
+  readonly running: Running;
+}
+
+export interface RolledBackAt extends Run {
+  readonly stage: string;
+  readonly digest: Digest;
+  readonly reason: string;
+  readonly by: string;
+  /** ISO 8601, UTC. */
+  readonly at: string;
+}

@@ -1,0 +1,70 @@
+import type { VerifiedImage } from '../outcomes.ts';
+import type { Plan } from '../plan.ts';
+import { mayName } from './decisions.ts';
+import { deliveredDigests, digestOf } from './known-digests.ts';
+import { Refused } from './refused.ts';
+import type { Running } from './running.ts';
+import { type LaneState, type RunningNow, stageOf } from './state.ts';
+
+/** What operators start from a lane's memory: going back to what ran before, and bringing an earlier digest to a stage. */
+
+/**
+ * @returns what would be undone
+ * @throws Refused where nothing is known that could be
+ */
+export function mayRollBack(lane: LaneState, name: string): Running {
+  mayName(lane, name);
+  const { running, holder, waiters = [] } = lane.stages[name] ?? {};
+  if (running === undefined) {
+    throw new Refused(`Landfall knows nothing that it brought to ${name}, so there is nothing that it could undo`);
+  }
+  const under = [holder, ...waiters].find((rollout) => rollout !== undefined && lane.members[rollout]?.rollback);
+  if (under !== undefined) throw new Refused(`${name} is being rolled back already, by ${under}`);
+  if (running.before.running.length === 0 && running.before.image === undefined) {
+    throw new Refused(
+      `${running.digest} is the first that Landfall brought to ${name}: it knows of nothing before it. Push or promote what should run`,
+    );
+  }
+  return withoutStanding(running);
+}
+
+function withoutStanding({ standing: _, ...running }: RunningNow): Running {
+  return running;
+}
+
+/** @returns the number of this roll-back of the stage, from 1 */
+export function countRollback(lane: LaneState, name: string): number {
+  const stage = stageOf(lane, name);
+  stage.rollbacks = (stage.rollbacks ?? 0) + 1;
+  return stage.rollbacks;
+}
+
+export interface Promotable {
+  readonly image: VerifiedImage;
+  /** By which the stage was served last, of this stage alone. */
+  readonly plan: Plan;
+}
+
+/** @throws Refused */
+export function mayPromote(lane: LaneState, name: string, typed: string): Promotable {
+  mayName(lane, name);
+  const digest = digestOf(typed, deliveredDigests(lane), 'known');
+  const quarantined = lane.quarantine[digest];
+  if (quarantined !== undefined) {
+    throw new Refused(`${digest} is in quarantine since ${quarantined.at} (${quarantined.reason}): unquarantine it first`);
+  }
+  const { running } = lane.stages[name] ?? {};
+  if (running === undefined) {
+    throw new Refused(`nothing has gone to ${name} yet, so nobody knows how: let a push go there first, or trigger one`);
+  }
+  if (running.digest === digest) throw new Refused(`${name} runs ${digest} already`);
+  const image = imageOf(lane, digest);
+  if (image === undefined) throw new Refused(`${digest} is not known any more: trigger its tag instead`);
+  return { image, plan: running.plan };
+}
+
+function imageOf(lane: LaneState, digest: string): VerifiedImage | undefined {
+  const stages = Object.values(lane.stages);
+  const ran = stages.flatMap(({ running, earlier = [] }) => (running === undefined ? earlier : [running, ...earlier]));
+  return ran.find((one) => one.digest === digest)?.image;
+}

@@ -1,0 +1,127 @@
+import type { Notice } from './notice.ts';
+import type { NotifierPlan } from './plan.ts';
+import { ends } from './rollout-state.ts';
+
+/**
+ * What is still to be told, and to whom: every target has a queue of its own, so that a broken one holds up nobody. JSON-safe, because
+ * it is handed from one run of the workflow `notify` to the next.
+ */
+export interface NoticeQueues {
+  /** By `targetKey`. */
+  readonly targets: Record<string, TargetQueue>;
+  /** `RUN:NUMBER` of the notices that came, newest last: one that comes again is told once. */
+  seen: string[];
+  /** Rises when a rollout that has ended runs again: that is a new story, with a message of its own. */
+  episode: number;
+  /** The run whose end has been told, or is about to be. */
+  ended?: string;
+}
+
+export interface TargetQueue {
+  readonly notifier: NotifierPlan;
+  readonly waiting: WaitingNotice[];
+  thread?: { readonly episode: number; readonly found: Readonly<Record<string, string>> };
+  /** What was told last. */
+  last?: Pick<Notice, 'runId' | 'number' | 'stage'>;
+}
+
+export interface WaitingNotice {
+  readonly notice: Notice;
+  readonly episode: number;
+  /** Milliseconds since 1970. */
+  readonly sinceMs: number;
+}
+
+/** More than any rollout has to tell. */
+const mostSeen = 500;
+
+export function noQueues(): NoticeQueues {
+  return { targets: {}, seen: [], episode: 0 };
+}
+
+/** Two entries of a plan are two targets, unless they are alike in everything. */
+export function targetKey(notifier: NotifierPlan): string {
+  return JSON.stringify(notifier);
+}
+
+/** Puts a notice into the queue of each of its targets. @returns the keys of the targets that have something new to be told */
+export function addNotice(
+  queues: NoticeQueues,
+  notice: Notice,
+  notifiers: readonly NotifierPlan[],
+  nowMs: number,
+): readonly string[] {
+  const id = `${notice.runId}:${notice.number}`;
+  if (queues.seen.includes(id)) return [];
+  queues.seen = [...queues.seen, id].slice(-mostSeen);
+  if (queues.ended !== undefined && queues.ended !== notice.runId) {
+    queues.episode += 1;
+    delete queues.ended;
+  }
+  if (endsStory(notice)) queues.ended = notice.runId;
+  const keys = new Set(notifiers.map(targetKey));
+  for (const notifier of notifiers) {
+    const key = targetKey(notifier);
+    if (!keys.delete(key)) continue;
+    queues.targets[key] ??= { notifier, waiting: [] };
+    insert(queues.targets[key].waiting, { notice, episode: queues.episode, sinceMs: nowMs });
+  }
+  return notifiers.map(targetKey);
+}
+
+/** Notices are handed over side by side, so that one may be there before another that is older. */
+function insert(waiting: WaitingNotice[], added: WaitingNotice): void {
+  const { runId, number } = added.notice;
+  const newer = waiting.findIndex(({ notice }) => notice.runId === runId && notice.number > number);
+  waiting.splice(newer < 0 ? waiting.length : newer, 0, added);
+}
+
+/**
+ * The notice to be told next, which stays in the queue until `settleNotice`. Where the target shows one message that is brought up to
+ * date, those that a newer one of the same story has overtaken are dropped.
+ */
+export function nextNotice(queue: TargetQueue): WaitingNotice | undefined {
+  const { waiting, notifier, last } = queue;
+  for (let [first, second] = waiting; first !== undefined; [first, second] = waiting) {
+    const isOvertaken =
+      (second?.episode === first.episode && updatesInPlace(notifier)) ||
+      (last !== undefined && isLate(notifier, first.notice, last));
+    if (!isOvertaken) return first;
+    waiting.shift();
+  }
+  return undefined;
+}
+
+/** A newer one is shown already, in the same place. */
+function isLate(notifier: NotifierPlan, { runId, number, stage }: Notice, last: NonNullable<TargetQueue['last']>): boolean {
+  const isSamePlace = updatesInPlace(notifier) || (notifier.kind === 'github' && stage === last.stage);
+  return isSamePlace && runId === last.runId && number < last.number;
+}
+
+/** It was told, or will never be. @param found by what later notices of the story find the message; absent: as before */
+export function settleNotice(queue: TargetQueue, told: WaitingNotice, found?: Readonly<Record<string, string>>): void {
+  const at = queue.waiting.indexOf(told);
+  if (at >= 0) queue.waiting.splice(at, 1);
+  const { runId, number, stage } = told.notice;
+  queue.last = { runId, number, ...(stage !== undefined && { stage }) };
+  if (found !== undefined) queue.thread = { episode: told.episode, found };
+}
+
+/** What an earlier notice of the same story left at the target. */
+export function threadFor(queue: TargetQueue, { episode }: WaitingNotice): Readonly<Record<string, string>> | undefined {
+  return queue.thread?.episode === episode ? queue.thread.found : undefined;
+}
+
+export function isAllTold({ targets }: NoticeQueues): boolean {
+  return Object.values(targets).every(({ waiting }) => waiting.length === 0);
+}
+
+/** No more notices of this run are to come. A stage's `proposed` is on the way; that of the whole rollout is its end. */
+export function endsStory({ event, stage }: Notice): boolean {
+  if (event === 'proposed' && stage !== undefined) return false;
+  return (ends as readonly string[]).includes(event);
+}
+
+function updatesInPlace(notifier: NotifierPlan): boolean {
+  return notifier.kind === 'discord' || (notifier.kind === 'slack' && 'token' in notifier.target);
+}

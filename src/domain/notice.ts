@@ -1,0 +1,28 @@
+import type { ImageIdentity } from './outcomes.ts';
+import type { NoticeEvent } from './plan.ts';
+
+/** One thing that people are told about a rollout. JSON-safe, at most a few KiB, without secrets. */
+export interface Notice {
+  readonly event: NoticeEvent;
+  /** Workflow id, and the run of it. */
+  readonly rollout: string;
+  readonly runId: string;
+  /** Rises within a run, so that a notice that is sent twice is one. */
+  readonly number: number;
+  /** ISO 8601, UTC. */
+  readonly at: string;
+  readonly service: string;
+  /** Absent for what is about the whole rollout. */
+  readonly stage?: string;
+  readonly image: ImageIdentity;
+  /** Why, or what came out, in a sentence. */
+  readonly reason?: string;
+  /** What somebody should do now, where somebody should. */
+  readonly advice?: string;
+  /** The newest pull request. */
+  readonly proposal?: string;
+  readonly commit?: string;
+  /** `owner/name` or URL of the source repository. */
+  readonly sourceRepository?: string;
+  readonly actor?: string;
+}

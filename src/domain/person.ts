@@ -1,0 +1,33 @@
+import { shortened } from './inert-text.ts';
+
+/** Who said something. */
+export interface Person {
+  readonly by: string;
+  /** Proven by a token, not just typed. */
+  readonly verified: boolean;
+}
+
+const longestName = 100;
+const longestReason = 500;
+/** Control, format, surrogate, private-use, line and paragraph separator characters: nobody's name. */
+const invisible = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]+/gu;
+
+/** A name as somebody typed it, in one bounded line. */
+export function typedName(typed: string | undefined): string {
+  const name = oneLine(typed ?? '', longestName);
+  return name === '' ? 'somebody with Temporal access' : name;
+}
+
+/** Whoever has Temporal access can type any name, so a name alone is unverified. */
+export function nameOfPerson({ by, verified }: Person): string {
+  return verified ? by : `${by} (unverified)`;
+}
+
+/** A reason as somebody typed it, in one line: bounded, because it is kept in histories, memos and lanes. Empty where there is none. */
+export function typedReason(typed: string | undefined): string {
+  return oneLine(typed ?? '', longestReason);
+}
+
+function oneLine(text: string, longest: number): string {
+  return shortened(text.replace(invisible, ' ').replace(/\s+/g, ' ').trim(), longest);
+}

@@ -1,0 +1,92 @@
+import type { WindowPlan } from './plan.ts';
+import { problemOfRecurrence, recurringTimes } from './windows/recurrence.ts';
+import type { Times } from './windows/times.ts';
+import { problemOfWeekly, weeklyTimes } from './windows/weekly.ts';
+import { isTimeZone } from './windows/zone.ts';
+
+export { isTimeZone };
+
+/**
+ * When the running system may be changed: outside of every `deny`, and inside of at least one `allow` where there is any. Whether a
+ * weekly window holds is read from the clocks of its zone, so an hour that the clocks show twice counts twice.
+ */
+export type WindowsAnswer =
+  | { readonly open: true }
+  | {
+      readonly open: false;
+      /** For people, one line. */
+      readonly reason: string;
+      /** The next moment at which it is open; absent where that is more than a year away, or never. */
+      readonly until?: Date;
+    };
+
+const farthest = 366 * 86_400_000;
+/** An hourly window and its opposite meet no more often than this within the year. */
+const mostSteps = 20_000;
+
+/** @throws Error for windows that have a problem (see `problemOfWindow`) */
+export function windowsAt(windows: readonly WindowPlan[], at: Date): WindowsAnswer {
+  const all = windows.map((plan) => ({ plan, times: timesOf(plan) }));
+  const closed = closedAt(all, at.getTime());
+  if (closed === undefined) return { open: true };
+  const until = firstOpen(all, at.getTime());
+  return { open: false, reason: reasonOf(closed), ...(until === undefined ? {} : { until: new Date(until) }) };
+}
+
+/** What is wrong with a window as somebody wrote it, or undefined. */
+export function problemOfWindow(window: WindowPlan): string | undefined {
+  if (!isTimeZone(window.timezone))
+    return `expected a time zone by its IANA name, such as Europe/Stockholm or UTC, found '${window.timezone}'`;
+  if ('weekly' in window) return problemOfWeekly(window.weekly);
+  if (!(window.durationMs > 0)) return 'expected a duration of more than nothing';
+  return problemOfRecurrence(window.recurrence, window.timezone);
+}
+
+interface Window {
+  readonly plan: WindowPlan;
+  readonly times: Times;
+}
+
+/** Why it is closed: the denying window, or the allowing ones of which none holds. */
+type Closed = { readonly denied: Window } | { readonly allowed: readonly Window[] };
+
+function timesOf(plan: WindowPlan): Times {
+  return 'weekly' in plan
+    ? weeklyTimes(plan.weekly, plan.timezone)
+    : recurringTimes(plan.recurrence, plan.timezone, plan.durationMs);
+}
+
+function closedAt(windows: readonly Window[], instant: number): Closed | undefined {
+  const denied = windows.find(({ plan, times }) => plan.kind === 'deny' && times.contains(instant));
+  if (denied !== undefined) return { denied };
+  const allowed = windows.filter(({ plan }) => plan.kind === 'allow');
+  return allowed.length === 0 || allowed.some(({ times }) => times.contains(instant)) ? undefined : { allowed };
+}
+
+/** From one obstacle's end to the next: nothing in between can be open. */
+function firstOpen(windows: readonly Window[], from: number): number | undefined {
+  const limit = from + farthest;
+  let instant: number | undefined = from;
+  for (let step = 0; step < mostSteps && instant !== undefined && instant <= limit; step++) {
+    const closed = closedAt(windows, instant);
+    if (closed === undefined) return instant;
+    instant = endOf(closed, instant, limit);
+  }
+  return undefined;
+}
+
+function endOf(closed: Closed, instant: number, limit: number): number | undefined {
+  if ('denied' in closed) return closed.denied.times.firstOutside(instant, limit);
+  const starts = closed.allowed.flatMap(({ times }) => times.firstInside(instant, limit) ?? []);
+  return starts.length === 0 ? undefined : Math.min(...starts);
+}
+
+function reasonOf(closed: Closed): string {
+  if ('denied' in closed) return `no changes ${describe(closed.denied.plan)}`;
+  return `changes only ${closed.allowed.map(({ plan }) => describe(plan)).join(' or ')}`;
+}
+
+function describe(window: WindowPlan): string {
+  const times = 'weekly' in window ? window.weekly : `by ${/RRULE:(\S+)/i.exec(window.recurrence)?.[1] ?? 'a recurrence'}`;
+  return `${times} (${window.timezone})${window.reason === undefined ? '' : `: ${window.reason}`}`;
+}

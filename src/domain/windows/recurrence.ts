@@ -1,0 +1,162 @@
+import { RRuleTemporal } from 'rrule-temporal';
+import type { Times } from './times.ts';
+import { instantOf } from './zone.ts';
+
+/**
+ * Times that come back by a rule of iCalendar (RFC 5545): `DTSTART` and `RRULE`, with `EXDATE` and `RDATE` where wanted. The library
+ * passes over what it does not know, a month 13 or a part `BYDAYS`, so a rule is read strictly here before it gets there.
+ */
+
+const localTime = /^\d{8}T\d{6}$/;
+const wholeNumbers = (least: number, most: number, signed = false) => {
+  return (value: string) =>
+    value.split(',').every((number) => {
+      if (!(signed ? /^[+-]?\d{1,4}$/ : /^\d{1,4}$/).test(number)) return false;
+      const amount = Math.abs(Number(number));
+      return amount >= least && amount <= most;
+    });
+};
+const daysOfWeek = /^(?:[+-]?\d{1,2})?(?:MO|TU|WE|TH|FR|SA|SU)$/;
+
+/** What each part of a rule may say. Finer than hourly makes no window that anybody could read. */
+const parts: Readonly<Record<string, (value: string) => boolean>> = {
+  FREQ: (value) => /^(?:YEARLY|MONTHLY|WEEKLY|DAILY|HOURLY)$/.test(value),
+  INTERVAL: wholeNumbers(1, 1000),
+  COUNT: wholeNumbers(1, 1000),
+  UNTIL: (value) => /^\d{8}(?:T\d{6}Z?)?$/.test(value),
+  BYHOUR: wholeNumbers(0, 23),
+  BYMINUTE: wholeNumbers(0, 59),
+  BYSECOND: wholeNumbers(0, 59),
+  BYDAY: (value) => value.split(',').every((day) => daysOfWeek.test(day)),
+  BYMONTH: wholeNumbers(1, 12),
+  BYMONTHDAY: wholeNumbers(1, 31, true),
+  BYYEARDAY: wholeNumbers(1, 366, true),
+  BYWEEKNO: wholeNumbers(1, 53, true),
+  BYSETPOS: wholeNumbers(1, 366, true),
+  WKST: (value) => /^(?:MO|TU|WE|TH|FR|SA|SU)$/.test(value),
+};
+
+/** A text whose rule cannot be used; the message says why. */
+class InvalidRecurrence extends Error {}
+
+/** Far beyond what anybody plans, and near enough that a rule which counts its occurrences is counted to the end. */
+const farFuture = new Date('2100-01-01T00:00:00Z');
+/** Of an hourly rule, more than a year's occurrences. */
+const mostOccurrences = 10_000;
+
+/** What is wrong with a text, or undefined. The zone is one that is known. */
+export function problemOfRecurrence(text: string, zone: string): string | undefined {
+  try {
+    const rule = ruleOf(text, zone);
+    // A rule that can never happen, or takes too long to count, shows itself by an error of the library's.
+    if (rule.next(new Date(0), true) === null)
+      return 'expected a rule by which something happens, found one by which nothing does';
+    rule.previous(farFuture, true);
+    return undefined;
+  } catch (error) {
+    if (error instanceof InvalidRecurrence) return error.message;
+    const why = error instanceof Error ? error.message : String(error);
+    return `expected a rule of iCalendar (RFC 5545) by which something happens, found: ${why}`;
+  }
+}
+
+/** @throws Error for a text that has a problem */
+export function recurringTimes(text: string, zone: string, durationMs: number): Times {
+  const rule = ruleOf(text, zone);
+  const lastStart = (instant: number) => rule.previous(new Date(instant), true)?.epochMilliseconds;
+  /** All last equally long, so the one that began last ends last. */
+  const endOf = (instant: number) => {
+    const start = lastStart(instant);
+    return start !== undefined && start + durationMs > instant ? start + durationMs : undefined;
+  };
+  return {
+    contains: (instant) => endOf(instant) !== undefined,
+    firstInside(from, limit) {
+      const next = endOf(from) === undefined ? rule.next(new Date(from), false)?.epochMilliseconds : from;
+      return next === undefined || next > limit ? undefined : next;
+    },
+    firstOutside(from, limit) {
+      let instant = from;
+      for (let count = 0; count < mostOccurrences && instant <= limit; count++) {
+        const end = endOf(instant);
+        if (end === undefined) return instant;
+        instant = end;
+      }
+      return undefined;
+    },
+  };
+}
+
+/** The library is given the zone on every line: its own idea of a time without one is UTC. */
+function ruleOf(text: string, zone: string): RRuleTemporal {
+  const lines = linesOf(text);
+  for (const name of ['DTSTART', 'RRULE']) {
+    const found = lines.filter((line) => line.name === name).length;
+    if (found !== 1) throw new InvalidRecurrence(`expected one line ${name}:…, found ${found === 0 ? 'none' : found}`);
+  }
+  const zoned = lines.map(({ name, value }) =>
+    name === 'RRULE' ? `RRULE:${ruleParts(value, zone)}` : `${name};TZID=${zone}:${localTimes(name, value)}`,
+  );
+  return new RRuleTemporal({ rruleString: zoned.join('\n'), cache: false });
+}
+
+function linesOf(text: string): { readonly name: string; readonly value: string }[] {
+  // A line that begins with a blank goes on with the one before (RFC 5545, 3.1).
+  const lines = text.replaceAll(/\r?\n[ \t]/g, '').split(/\r?\n/);
+  return lines
+    .filter((line) => line.trim() !== '')
+    .map((line) => {
+      const [, name = '', parameters = '', value = ''] = /^\s*([A-Za-z-]+)(;[^:]*)?:(.*?)\s*$/.exec(line) ?? [];
+      const known = ['DTSTART', 'RRULE', 'EXDATE', 'RDATE'].find((property) => property === name.toUpperCase());
+      if (known === undefined) throw new InvalidRecurrence(`expected lines DTSTART, RRULE, EXDATE and RDATE, found '${line}'`);
+      if (parameters !== '')
+        throw new InvalidRecurrence(`expected ${known}:… without '${parameters}': the zone is said by timezone, found '${line}'`);
+      return { name: known, value: value.toUpperCase() };
+    });
+}
+
+function localTimes(name: string, value: string): string {
+  const times = name === 'DTSTART' ? [value] : value.split(',');
+  for (const time of times) {
+    if (!localTime.test(time) || Number.isNaN(wallOf(time)))
+      throw new InvalidRecurrence(`expected ${name} as a local time such as 20260131T090000, found '${value}'`);
+  }
+  return value;
+}
+
+function ruleParts(value: string, zone: string): string {
+  const seen = new Set<string>();
+  const written = value.replace(/;$/, '').split(';');
+  const read = written.map((part) => {
+    const [name = '', ...rest] = part.split('=');
+    const text = rest.join('=');
+    const takes = Object.hasOwn(parts, name) ? parts[name] : undefined;
+    if (takes === undefined)
+      throw new InvalidRecurrence(`expected the parts ${Object.keys(parts).join(', ')} in RRULE, found '${part}'`);
+    if (seen.has(name) || !takes(text))
+      throw new InvalidRecurrence(`expected ${name} once and as in RFC 5545 (${hint(name)}), found '${part}'`);
+    seen.add(name);
+    return `${name}=${name === 'UNTIL' ? untilInUtc(text, zone) : text}`;
+  });
+  if (seen.has('COUNT') && seen.has('UNTIL')) throw new InvalidRecurrence('expected COUNT or UNTIL, not both');
+  return read.join(';');
+}
+
+function hint(name: string): string {
+  return name === 'FREQ' ? 'YEARLY, MONTHLY, WEEKLY, DAILY or HOURLY' : 'INTERVAL and COUNT are at most 1000';
+}
+
+/** With a zone, RFC 5545 wants the end in UTC; whoever writes local times means a local one. A day is left to the library. */
+function untilInUtc(until: string, zone: string): string {
+  if (!localTime.test(until)) return until;
+  const wall = wallOf(until);
+  if (Number.isNaN(wall)) throw new InvalidRecurrence(`expected UNTIL as a local time such as 20261231T235959, found '${until}'`);
+  return `${new Date(instantOf(zone, wall)).toISOString().replaceAll(/[-:]|\.\d{3}/g, '')}`;
+}
+
+/** `20260131T090000` as milliseconds, as if it were UTC; NaN for a day or an hour that does not exist. */
+function wallOf(time: string): number {
+  const iso = time.replace(/^(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})$/, '$1-$2-$3T$4:$5:$6.000Z');
+  const wall = Date.parse(iso);
+  return !Number.isNaN(wall) && new Date(wall).toISOString() === iso ? wall : Number.NaN;
+}

@@ -1,0 +1,125 @@
+import type { Times } from './times.ts';
+import { offsetAt, offsetChange } from './zone.ts';
+
+/** Times that come back every week, as people write them: `Fri 16:00 - Mon 08:00`, `Mon-Fri 09:00-17:00`, `Sat,Sun`, `22:00-06:00`. */
+
+/** Minutes since Monday 00:00 by the clocks of the zone: from 0 to 10080, `from` included, `to` not. */
+interface Span {
+  readonly from: number;
+  readonly to: number;
+}
+
+const minutesOfDay = 24 * 60;
+const minutesOfWeek = 7 * minutesOfDay;
+const minute = 60_000;
+const week = minutesOfWeek * minute;
+/** 1970 began on a Thursday. */
+const mondayMs = 4 * minutesOfDay * minute;
+
+const days = ['monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday'];
+const dayPattern = `(?:${days.map((name) => `${name.slice(0, 3)}(?:${name.slice(3)})?`).join('|')})`;
+const timePattern = String.raw`(?:[01]?\d|2[0-3]):[0-5]\d|24:00`;
+const acrossDays = new RegExp(
+  `^(?<firstDay>${dayPattern}) (?<from>${timePattern}) ?- ?(?<lastDay>${dayPattern}) (?<to>${timePattern})$`,
+  'i',
+);
+const withinDays = new RegExp(
+  `^(?<days>${dayPattern}(?: ?[-,] ?${dayPattern})*)?(?:(?:^| )(?<from>${timePattern}) ?- ?(?<to>${timePattern}))?$`,
+  'i',
+);
+
+/** What is wrong with a text, or undefined. */
+export function problemOfWeekly(text: string): string | undefined {
+  const read = readWeekly(text);
+  return 'problem' in read ? read.problem : undefined;
+}
+
+/** @throws Error for a text that has a problem */
+export function weeklyTimes(text: string, zone: string): Times {
+  const read = readWeekly(text);
+  if ('problem' in read) throw new Error(read.problem);
+  const { spans } = read;
+  const edges = spans.flatMap(({ from, to }) => [from * minute, to * minute]);
+  const timeOfWeek = (instant: number) => modulo(instant + offsetAt(zone, instant) - mondayMs, week);
+  const contains = (instant: number) => {
+    const time = timeOfWeek(instant);
+    return spans.some(({ from, to }) => time >= from * minute && time < to * minute);
+  };
+  const first = (wanted: boolean, start: number, limit: number): number | undefined => {
+    let instant = start;
+    while (instant <= limit) {
+      if (contains(instant) === wanted) return instant;
+      const time = timeOfWeek(instant);
+      const edge = instant + Math.min(...edges.map((at) => modulo(at - time, week) || week));
+      // Where the clocks are set before the edge is reached, it comes earlier or later than it seems.
+      instant = offsetChange(zone, instant, edge) ?? edge;
+    }
+    return undefined;
+  };
+  return {
+    contains,
+    firstInside: (from, limit) => first(true, from, limit),
+    firstOutside: (from, limit) => first(false, from, limit),
+  };
+}
+
+function readWeekly(written: string): { readonly spans: readonly Span[] } | { readonly problem: string } {
+  const text = written.trim().replaceAll(/\s+/g, ' ').replaceAll('–', '-');
+  const across = acrossDays.exec(text)?.groups;
+  if (across !== undefined) {
+    const from = dayNumber(across.firstDay) * minutesOfDay + minutesOf(across.from);
+    const to = dayNumber(across.lastDay) * minutesOfDay + minutesOf(across.to);
+    return from % minutesOfWeek === to % minutesOfWeek ? { problem: sameTwice(written) } : { spans: spanOf(from, to) };
+  }
+  const within = text === '' ? undefined : withinDays.exec(text)?.groups;
+  if (within === undefined) return { problem: notUnderstood(written) };
+  const from = within.from === undefined ? 0 : minutesOf(within.from);
+  const to = within.to === undefined ? minutesOfDay : minutesOf(within.to);
+  if (from === to) return { problem: sameTwice(written) };
+  if (from === minutesOfDay) return { problem: notUnderstood(written) };
+  const length = modulo(to - from, minutesOfDay) || minutesOfDay;
+  const starts = daysOf(within.days).map((day) => day * minutesOfDay + from);
+  return { spans: starts.flatMap((start) => spanOf(start, start + length)) };
+}
+
+/** One span, or two where it goes over the end of the week. */
+function spanOf(from: number, to: number): Span[] {
+  const start = from % minutesOfWeek;
+  const end = start + (modulo(to - from, minutesOfWeek) || minutesOfWeek);
+  if (end <= minutesOfWeek) return [{ from: start, to: end }];
+  return [
+    { from: start, to: minutesOfWeek },
+    { from: 0, to: end - minutesOfWeek },
+  ];
+}
+
+function daysOf(list: string | undefined): number[] {
+  if (list === undefined) return days.map((_, index) => index);
+  return list.split(',').flatMap((item) => {
+    const [first, last] = item.split('-').map(dayNumber);
+    if (first === undefined) return [];
+    const count = last === undefined ? 1 : modulo(last - first, 7) + 1;
+    return Array.from({ length: count }, (_, index) => (first + index) % 7);
+  });
+}
+
+function dayNumber(name = ''): number {
+  return days.findIndex((day) => day.startsWith(name.trim().toLowerCase().slice(0, 3)));
+}
+
+function minutesOf(time = ''): number {
+  const [hours, minutes] = time.split(':').map(Number);
+  return (hours ?? 0) * 60 + (minutes ?? 0);
+}
+
+function modulo(value: number, divisor: number): number {
+  return ((value % divisor) + divisor) % divisor;
+}
+
+function sameTwice(text: string): string {
+  return `expected two different times (00:00-24:00 is the whole day), found '${text}'`;
+}
+
+function notUnderstood(text: string): string {
+  return `expected times of the week such as 'Fri 16:00 - Mon 08:00', 'Mon-Fri 09:00-17:00', 'Sat,Sun' or '22:00-06:00', found '${text}'`;
+}

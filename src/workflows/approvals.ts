@@ -1,0 +1,153 @@
+import { ApplicationFailure, setHandler } from '@temporalio/workflow';
+import type { Review } from '../domain/outcomes.ts';
+import { typedReason } from '../domain/person.ts';
+import type { ApprovalPlan, Approver } from '../domain/plan.ts';
+import type { Approval, Decision, RolloutState } from '../domain/rollout-state.ts';
+import { approveUpdate, type RolloutStart } from './messages.ts';
+import type { RolloutRecord } from './rollout-record.ts';
+
+/** Who has proven to be who, by way of the operator's token. */
+export type Prove = (verb: 'approve', decision: Decision) => Promise<string>;
+
+/** A stage that waits for its approval. */
+interface Open {
+  readonly stage: string;
+  readonly plan: ApprovalPlan;
+  readonly given: Approval[];
+}
+
+/** Where operators approve a stage. Each approval is bound to this rollout, and with it to its digest. */
+export class Approvals {
+  readonly #start: RolloutStart;
+  readonly #record: RolloutRecord;
+  readonly #prove: Prove;
+  readonly #open = new Map<string, Open>();
+
+  constructor(start: RolloutStart, record: RolloutRecord, prove: Prove) {
+    this.#start = start;
+    this.#record = record;
+    this.#prove = prove;
+    setHandler(approveUpdate, (decision?: Decision) => this.#take(decision), {
+      validator: (decision?: Decision) => void this.#check(decision),
+    });
+  }
+
+  open(stage: string, plan: ApprovalPlan): void {
+    this.#open.set(stage, { stage, plan, given: [] });
+  }
+
+  close(stage: string): void {
+    this.#open.delete(stage);
+  }
+
+  given(stage: string): readonly Approval[] {
+    return this.#open.get(stage)?.given ?? [];
+  }
+
+  isEnough(stage: string): boolean {
+    const open = this.#open.get(stage);
+    return open !== undefined && open.given.length >= open.plan.required;
+  }
+
+  /**
+   * Counts the reviews of the proposal that approve its head and are by a named operator.
+   * @returns why the others do not count, for people
+   */
+  takeReviews(stage: string, head: string, reviews: readonly Review[]): string[] {
+    const open = this.#open.get(stage);
+    if (open === undefined) return [];
+    return reviews.flatMap(({ by, state, commit, at }) => {
+      if (state !== 'approved') return [`${by} asks for changes`];
+      const approver = open.plan.from.find(({ github }) => same(github, by));
+      if (approver === undefined) return [`the review of ${by} does not count: no operator who may approve has this login`];
+      if (commit !== head)
+        return [`the review of ${by} does not count: it is of ${short(commit)}, not of the head ${short(head)}`];
+      const problem = this.#problemOf(open, approver);
+      if (problem !== undefined) return isGiven(open, approver) ? [] : [`the review of ${by} does not count: ${problem}`];
+      this.#give(open, { by: approver.name, at, verified: true, way: 'review' });
+      return [];
+    });
+  }
+
+  #take(decision: Decision | undefined): RolloutState | Promise<RolloutState> {
+    const { open, approver } = this.#check(decision);
+    const reason = typedReason(decision?.reason);
+    const give = (verified: boolean): RolloutState => {
+      const approval = { by: approver.name, at: new Date().toISOString(), verified, way: 'decision' } as const;
+      this.#give(open, { ...approval, ...(reason && { reason }) });
+      return this.#record.state;
+    };
+    if (decision?.proof === undefined) return give(false);
+    // While the proof was looked at, the same person may have approved by another way, or time may have run out.
+    return this.#prove('approve', decision).then(() => {
+      this.#check(decision);
+      return give(true);
+    });
+  }
+
+  /** Serves as the validator, so it changes nothing. */
+  #check(decision: Decision | undefined): { open: Open; approver: Approver } {
+    const open = this.#openFor(decision);
+    const { digest } = this.#record.state.image;
+    if (decision?.digest !== undefined && decision.digest !== digest) {
+      refuse(`this rollout is about ${digest}, and the approval is for ${decision.digest}: approve the rollout of that digest`);
+    }
+    const by = decision?.by?.trim();
+    const names = open.plan.from.map(({ name }) => name).join(', ');
+    const approver = open.plan.from.find(({ name }) => name === by);
+    if (approver === undefined) return refuse(`${by || 'nobody'} may not approve ${open.stage}: expected one of ${names}`);
+    if (open.plan.verified && decision?.proof === undefined) {
+      refuse(
+        `${open.stage} takes verified approvals only: approve with the operator's token (LANDFALL_TOKEN), or by a review of the pull request`,
+      );
+    }
+    const problem = this.#problemOf(open, approver);
+    if (problem !== undefined) refuse(problem);
+    return { open, approver };
+  }
+
+  #openFor(decision: Decision | undefined): Open {
+    const all = [...this.#open.values()];
+    const wanted = all.filter(({ stage }) => decision?.stage === undefined || decision.stage === stage);
+    const [open] = wanted;
+    if (open !== undefined) return open;
+    const where = decision?.stage === undefined ? 'no stage of this rollout' : `the stage ${decision.stage}`;
+    const others = all.length === 0 ? '' : `; these do: ${all.map(({ stage }) => stage).join(', ')}`;
+    return refuse(`${where} waits for no approval now${others}`);
+  }
+
+  #problemOf(open: Open, approver: Approver): string | undefined {
+    if (isGiven(open, approver)) return `${approver.name} has approved ${open.stage} already: somebody else has to, too`;
+    if (open.plan.selfApproval) return undefined;
+    const { actor } = this.#start.push;
+    if (actor === undefined) {
+      return `${open.stage} may not be approved by who pushed the image, and nobody knows who did: set selfApproval, or trigger it as somebody`;
+    }
+    if (same(approver.github, actor) || same(approver.name, actor)) {
+      return `${approver.name} pushed this image (as ${actor}): somebody else has to approve ${open.stage}`;
+    }
+    return undefined;
+  }
+
+  #give(open: Open, approval: Approval): void {
+    open.given.push(approval);
+    this.#record.approved(open.stage, open.given);
+  }
+}
+
+function isGiven({ given }: Open, { name }: Approver): boolean {
+  return given.some(({ by }) => by === name);
+}
+
+/** GitHub does not tell cases apart. */
+function same(login: string | undefined, other: string): boolean {
+  return login?.toLowerCase() === other.toLowerCase();
+}
+
+function short(commit: string): string {
+  return commit.slice(0, 12);
+}
+
+function refuse(message: string): never {
+  throw ApplicationFailure.create({ type: 'DecisionRefused', message, nonRetryable: true });
+}

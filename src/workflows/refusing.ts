@@ -1,0 +1,17 @@
+import { ApplicationFailure } from '@temporalio/workflow';
+import { Refused } from '../domain/lane/refused.ts';
+
+/**
+ * What a rule refuses is an answer to whoever asked, for validators and handlers of updates alike: any other error of a handler would fail
+ * the workflow's task again and again.
+ */
+export function refusing<Args extends readonly unknown[], Answer>(rule: (...args: Args) => Answer): (...args: Args) => Answer {
+  return (...args) => {
+    try {
+      return rule(...args);
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      throw ApplicationFailure.create({ type: 'DecisionRefused', message: error.message, nonRetryable: true });
+    }
+  };
+}

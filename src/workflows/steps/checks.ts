@@ -1,0 +1,77 @@
+import { CancellationScope, sleep } from '@temporalio/workflow';
+import type {
+  CheckResults,
+  IntegrationSummary,
+  ScanSummary,
+  Skipped,
+  SmokeSummary,
+  VerifiedImage,
+} from '../../domain/outcomes.ts';
+import { endRollout } from '../ending.ts';
+import type { Rollout } from '../rollout-run.ts';
+import { containerTests, network, scanImage } from './proxies.ts';
+import { takeStep } from './take-step.ts';
+
+/** How often, and after which pause, a registry is asked again that still names an older image. */
+const staleLooks = 2;
+const staleLookPause = '4s';
+
+export async function verify(run: Rollout): Promise<VerifiedImage> {
+  const { plan, image, promotion } = run.start;
+  for (let looks = 1; ; looks += 1) {
+    const input = { plan, image, ...(promotion !== undefined && { byDigest: true }) };
+    const outcome = await takeStep(run, { step: 'verify' }, () => network.verify(input));
+    if (outcome.kind === 'skipped') return endRollout({ end: 'rejected', reason: 'not verified' });
+    if (outcome.kind === 'verified') {
+      run.record.identify(outcome.image);
+      return outcome.image;
+    }
+    // A registry that is not consistent yet still names what was pushed before; one that has moved on names something new.
+    if (outcome.digest !== run.lane.newest || looks > staleLooks) return endMoved(image.tag, outcome.digest);
+    await sleep(staleLookPause);
+  }
+}
+
+export function endMoved(tag: string, digest: string): never {
+  return endRollout({ end: 'superseded', reason: `${tag} is ${digest} by now`, moved: true });
+}
+
+/** Scan and smoke test side by side, and then, with what they let through, the integration check. */
+export async function check(run: Rollout, image: VerifiedImage): Promise<CheckResults> {
+  const [scanned, smoked] = await beside(scan(run, image), smoke(run, image));
+  const integrated = await integrate(run, image);
+  return {
+    ...(scanned && { scan: scanned }),
+    ...(smoked && { smoke: smoked }),
+    ...(integrated && { integration: integrated }),
+  };
+}
+
+async function scan(run: Rollout, image: VerifiedImage): Promise<ScanSummary | Skipped | undefined> {
+  const { plan } = run.start;
+  if (plan.scan === undefined) return undefined;
+  return await takeStep(run, { step: 'scan' }, () => scanImage({ plan, image }));
+}
+
+async function smoke(run: Rollout, image: VerifiedImage): Promise<SmokeSummary | Skipped | undefined> {
+  const { plan } = run.start;
+  if (plan.smoke === undefined) return undefined;
+  const tests = containerTests(plan.smoke.timeoutMs);
+  return await takeStep(run, { step: 'smoke' }, () => tests.smoke({ plan, image }));
+}
+
+async function integrate(run: Rollout, image: VerifiedImage): Promise<IntegrationSummary | Skipped | undefined> {
+  const { plan } = run.start;
+  if (plan.integration === undefined) return undefined;
+  const tests = containerTests(plan.integration.timeoutMs);
+  return await takeStep(run, { step: 'integration' }, () => tests.integrate({ plan, image }));
+}
+
+/** Both branches side by side. When one ends the rollout, the other is cancelled, and its clean-up is waited for. */
+async function beside<A, B>(a: Promise<A>, b: Promise<B>): Promise<[A, B]> {
+  const scope = CancellationScope.current();
+  const both = Promise.all([a, b]);
+  await both.catch(() => scope.cancel());
+  await Promise.allSettled([a, b]);
+  return await both;
+}

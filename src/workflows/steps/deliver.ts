@@ -1,0 +1,159 @@
+import { patched } from '@temporalio/workflow';
+import type { Running } from '../../domain/lane/running.ts';
+import type { CheckResults, Proposal, Survey, VerifiedImage } from '../../domain/outcomes.ts';
+import type { StagePlan } from '../../domain/plan.ts';
+import type { Ending } from '../ending.ts';
+import type { Allowed } from '../lane-side.ts';
+import type { Rollout } from '../rollout-run.ts';
+import { bring, NotHealthy, survey } from './deploy.ts';
+import { type Merged, type Merging, mergeInTurn, untilMergeable } from './merge.ts';
+import { dispatch } from './propose.ts';
+import { network } from './proxies.ts';
+import { takeStep, unlimited } from './take-step.ts';
+import { undo } from './undo.ts';
+
+/** What is to be brought to a stage, once everybody who has a say has said yes. */
+export interface Delivery {
+  readonly run: Rollout;
+  readonly stage: StagePlan;
+  readonly image: VerifiedImage;
+  readonly checks: CheckResults;
+  /** Absent where nothing is proposed, because the base branch has it or the stage has no change. */
+  readonly proposal: Proposal | undefined;
+}
+
+/** What was found just before the change, and what the merge came to. */
+interface Changed {
+  readonly allowed: Allowed;
+  readonly before: Survey;
+  readonly merged?: { readonly commit: string; readonly proposal: Proposal };
+}
+
+/**
+ * Merges, deploys and watches, or undoes what does not do.
+ * @returns an ending, where the rollout ends in this stage
+ */
+export async function deliver(delivery: Delivery): Promise<Ending | undefined> {
+  const { run, stage, image } = delivery;
+  if (isDispatchAlone(stage) && !patched('gated-dispatch')) {
+    // Up to 0.1 such a stage knew neither gate nor memory, and the last one ended the rollout.
+    await dispatch(run, stage, image);
+    return run.start.plan.stages.at(-1)?.name === stage.name ? { end: 'delivered', reason: 'dispatched' } : undefined;
+  }
+  const changed = await change(delivery);
+  const { allowed, before } = changed;
+  const running = runningOf(delivery, changed);
+  await run.lane.tellRunning(stage.name, running);
+  run.tell.now('deploying', { stage: stage.name });
+  try {
+    const commit = changed.merged?.commit;
+    await bring({ run, stage, image, turn: allowed.turn, survey: before, ...(commit !== undefined && { commit }) });
+  } catch (error) {
+    if (!(error instanceof NotHealthy)) throw error;
+    return await undo(run, stage, running, { reason: error.message, by: error.by ?? 'Landfall', turn: allowed.turn });
+  }
+  run.delivered.push(stage.name);
+  run.tell.now('healthy', { stage: stage.name });
+  return undefined;
+}
+
+function isDispatchAlone({ change, deploy, dispatch: sent }: StagePlan): boolean {
+  return sent !== undefined && change === undefined && deploy === undefined;
+}
+
+/** Whether there is nothing to do in a stage: the base branch has the image, and it runs. */
+export async function isThere({ run, stage, image, proposal }: Delivery): Promise<boolean> {
+  if (proposal !== undefined) return false;
+  if (stage.deploy === undefined) return stage.change !== undefined || stage.dispatch === undefined;
+  const { running } = await survey(run, stage, image, { step: 'deploy', stage: stage.name });
+  const isDone = running.length > 0 && running.every(({ digest }) => digest === image.digest);
+  if (isDone) run.record.settle({ step: 'deploy', stage: stage.name }, 'passed', 'it runs already');
+  return isDone;
+}
+
+/** Changes the repository, or whatever a stage without one has. */
+async function change(delivery: Delivery): Promise<Changed> {
+  const { run, stage, image, proposal } = delivery;
+  if (proposal === undefined) {
+    const allowed = await run.lane.begin(stage, run.patience.begin());
+    const before = await survey(run, stage, image, { step: stage.deploy === undefined ? 'watch' : 'deploy', stage: stage.name });
+    if (stage.change === undefined) await dispatch(run, stage, image);
+    return { allowed, before };
+  }
+  return stage.merge === 'manual' ? await mergedByHand(delivery, proposal) : await mergedByUs(delivery, proposal);
+}
+
+/** A person decides when, so what was before is looked at before they can. */
+async function mergedByHand(delivery: Delivery, proposal: Proposal): Promise<Changed> {
+  const { run, stage, image } = delivery;
+  const at = { step: 'merge', stage: stage.name } as const;
+  const before = await survey(run, stage, image, at);
+  const merging = mergingOf(delivery, proposal);
+  const merged = await untilMerged(merging, async () => (await untilMergeable(merging, 'person')) ?? { kind: 'ready' });
+  const allowed = await run.lane.begin(stage, run.patience.begin());
+  return { allowed, before, merged: { commit: merged?.commit ?? merging.proposal.head, proposal: merging.proposal } };
+}
+
+/** Everything that is slow or may be given up comes before the gate; from the gate on, this image is being delivered. */
+async function mergedByUs(delivery: Delivery, proposal: Proposal): Promise<Changed> {
+  const { run, stage, image } = delivery;
+  const at = { step: 'merge', stage: stage.name } as const;
+  const merging = mergingOf(delivery, proposal);
+  let merged = await untilMerged(merging, async () => (await untilMergeable(merging, 'landfall')) ?? { kind: 'ready' }, {
+    continues: true,
+  });
+  const allowed = await run.lane.begin(stage, run.patience.begin());
+  const before = await survey(run, stage, image, at);
+  const begun: Merging = { ...merging, mayEnd: false };
+  if (merged === undefined) merged = await untilMerged(begun, () => mergeInTurn(begun));
+  else run.record.settle(at, 'passed', `merged by ${merged.by ?? 'somebody'}`);
+  return { allowed, before, merged: { commit: merged?.commit ?? begun.proposal.head, proposal: begun.proposal } };
+}
+
+function mergingOf({ run, stage, image, checks }: Delivery, proposal: Proposal): Merging {
+  const { plan, push, asked } = run.start;
+  const at = { step: 'merge', stage: stage.name } as const;
+  const input = { plan, stage, image, push, checks, ...(asked && { asked }) };
+  const proposeAgain = async (): Promise<Proposal | undefined> => {
+    const outcome = await unlimited(() => network.propose(input));
+    if (outcome.kind !== 'proposed') return undefined;
+    run.record.proposed(stage.name, outcome.proposal);
+    return outcome.proposal;
+  };
+  return { run, stage, image, at, proposeAgain, mayEnd: true, proposal };
+}
+
+/** Takes the step `merge`, or a part of it; after a block, the image is proposed again first. */
+async function untilMerged(
+  merging: Merging,
+  act: () => Promise<Merged | { readonly kind: 'ready' }>,
+  handling: { continues?: boolean } = {},
+): Promise<Merged | undefined> {
+  let tries = 0;
+  const outcome = await takeStep(
+    merging.run,
+    merging.at,
+    async () => {
+      tries += 1;
+      if (tries > 1) merging.proposal = (await merging.proposeAgain()) ?? merging.proposal;
+      return await act();
+    },
+    handling,
+  );
+  return outcome.kind === 'merged' ? outcome : undefined;
+}
+
+function runningOf({ run, stage, image }: Delivery, { allowed, before, merged }: Changed): Running {
+  const { repository, tag, digest } = image;
+  return {
+    repository,
+    tag,
+    digest,
+    since: new Date().toISOString(),
+    rollout: run.id,
+    plan: { ...run.start.plan, stages: [stage] },
+    image,
+    before: { running: before.running, ...(allowed.before !== undefined && { image: allowed.before }) },
+    ...(merged !== undefined && { proposal: merged.proposal, commit: merged.commit }),
+  };
+}

@@ -1,0 +1,118 @@
+import type { Deployed, Survey, VerifiedImage } from '../../domain/outcomes.ts';
+import type { DeployPlan, StagePlan, WatchPlan } from '../../domain/plan.ts';
+import type { StepAt } from '../rollout-record.ts';
+import type { Rollout } from '../rollout-run.ts';
+import { onHost } from './proxies.ts';
+import { type Failure, type Handling, refusal, takeStep } from './take-step.ts';
+
+/** The new image does not do, and what ran before comes back. Never leaves the workflow: whoever delivers a stage catches it. */
+export class NotHealthy extends Error {
+  /** Who decided that: an operator, or nobody but the readings. */
+  readonly by: string | undefined;
+
+  constructor(reason: string, by?: string) {
+    super(reason);
+    this.name = 'NotHealthy';
+    this.by = by;
+  }
+}
+
+/** What a stage is being brought to. */
+export interface Bringing {
+  readonly run: Rollout;
+  readonly stage: StagePlan;
+  readonly image: VerifiedImage;
+  readonly turn: number;
+  readonly survey: Survey;
+  /** The commit that the base branch got, where something was merged. */
+  readonly commit?: string;
+}
+
+/** What runs, and whether it is healthy, before anything changes. @param at the step that people see blocked where nobody can tell */
+export async function survey(run: Rollout, stage: StagePlan, image: VerifiedImage, at: StepAt): Promise<Survey> {
+  if (stage.deploy === undefined && stage.watch === undefined) return { kind: 'surveyed', running: [] };
+  const input = { plan: run.start.plan, stage, image };
+  const outcome = await takeStep(run, at, () => onHost(stage).surveyStage(input), { continues: true });
+  if (outcome.kind === 'skipped') return { kind: 'surveyed', running: [] };
+  return outcome;
+}
+
+/** Deploys and watches, batch after batch. @throws NotHealthy */
+export async function bring(bringing: Bringing): Promise<void> {
+  const { run, stage, image } = bringing;
+  const batches = batchesOf(stage.deploy, bringing.survey);
+  for (const [index, only] of batches.entries()) {
+    const deployed = await deploy(bringing, only);
+    await watch(bringing, deployed, { settles: index === batches.length - 1 });
+  }
+  if (stage.watch === undefined && stage.deploy !== undefined) {
+    await onHost(stage).settleStage({ plan: run.start.plan, stage, image });
+  }
+}
+
+/** The first few first, where the plan says so; `undefined` is all that there is. */
+function batchesOf(deploy: DeployPlan | undefined, { running }: Survey): (readonly string[] | undefined)[] {
+  if (deploy?.kind !== 'docker' || (deploy.canary === undefined && deploy.batch === undefined)) return [undefined];
+  const names = running.map(({ name }) => name);
+  const first = deploy.canary ?? deploy.batch ?? names.length;
+  const batches = [names.slice(0, first)];
+  const size = deploy.batch ?? names.length;
+  for (let start = first; start < names.length; start += size) batches.push(names.slice(start, start + size));
+  return batches;
+}
+
+async function deploy({ run, stage, image, turn }: Bringing, only: readonly string[] | undefined): Promise<Deployed> {
+  if (stage.deploy === undefined) return { kind: 'deployed', changed: false, running: [], text: '' };
+  const input = { plan: run.start.plan, stage, image, turn, ...(only !== undefined && { only }) };
+  const handling = handlingOf(stage, ({ type, message }) => (type === 'DeployFailed' ? message : undefined));
+  const outcome = await takeStep(run, { step: 'deploy', stage: stage.name }, () => onHost(stage).deployStage(input), handling);
+  if (outcome.kind === 'skipped') throw refusal('DeployFailed', 'a deploy cannot be skipped');
+  return outcome;
+}
+
+async function watch(
+  { run, stage, image, survey: before, commit }: Bringing,
+  { running }: Deployed,
+  { settles }: { readonly settles: boolean },
+): Promise<void> {
+  if (stage.watch === undefined) return;
+  const { digest, tag, revision } = image;
+  const expected = { digest, tag, ...(revision !== undefined && { revision }), ...(commit !== undefined && { commit }) };
+  const input = { plan: run.start.plan, stage, image, expected, running, settles };
+  const wasHealthy = before.reading?.healthy ?? true;
+  const handling: Handling = wasHealthy
+    ? handlingOf(stage, ({ type, message }) => (type === 'Unhealthy' ? message : undefined))
+    : { ...handlingOf(stage, () => undefined), instead: (failure) => unhealthyBefore(failure, before) };
+  await takeStep(run, { step: 'watch', stage: stage.name }, () => onHost(stage).watchStage(input), handling);
+}
+
+/** By itself, or when an operator rejects it: what ran before comes back. Where nobody decides, it failed. */
+function handlingOf({ rollback }: StagePlan, verdictOf: (failure: Failure) => string | undefined): Handling {
+  return {
+    undecided: 'failed',
+    instead(failure) {
+      const verdict = verdictOf(failure);
+      if (verdict !== undefined && rollback === 'auto') throw new NotHealthy(verdict);
+      return failure;
+    },
+    rejected(by, reason) {
+      throw new NotHealthy(`rejected by ${by}${reason && `: ${reason}`}`, by);
+    },
+  };
+}
+
+/** What was unhealthy before is not blamed on the new image. */
+function unhealthyBefore(failure: Failure, { reading }: Survey): Failure {
+  if (failure.type !== 'Unhealthy' || reading === undefined) return failure;
+  return {
+    type: 'UnhealthyBefore',
+    message: `it was unhealthy before the change already (${reading.text}, at ${reading.at}), and still is: ${failure.message}`,
+    details: { before: reading, now: failure.details },
+  };
+}
+
+/** After a roll-back it is enough to see that it is back. */
+export function shortened(watch: WatchPlan): WatchPlan {
+  const forMs = Math.min(watch.forMs, 30_000);
+  return { ...watch, forMs, withinMs: Math.max(watch.withinMs - watch.forMs + forMs, forMs + 60_000) };
+}

@@ -1,0 +1,49 @@
+import type { CheckResults, DispatchOutcome, Proposal, VerifiedImage } from '../../domain/outcomes.ts';
+import type { StagePlan } from '../../domain/plan.ts';
+import { endRollout } from '../ending.ts';
+import type { Rollout } from '../rollout-run.ts';
+import { endMoved } from './checks.ts';
+import { network } from './proxies.ts';
+import { takeStep } from './take-step.ts';
+
+/** Is the image still what its tag is? Between the checks and the turn, hours may have gone by. */
+export async function confirm(run: Rollout, stage: StagePlan, image: VerifiedImage): Promise<void> {
+  const { plan, promotion } = run.start;
+  if (promotion !== undefined) return;
+  const outcome = await takeStep(run, { step: 'confirm', stage: stage.name }, () => network.confirm({ plan, image }));
+  if (outcome.kind === 'moved') endMoved(image.tag, outcome.digest);
+}
+
+export async function dispatch(run: Rollout, stage: StagePlan, image: VerifiedImage): Promise<void> {
+  const { plan, push } = run.start;
+  if (stage.dispatch === undefined) return;
+  await takeStep<DispatchOutcome>(run, { step: 'dispatch', stage: stage.name }, () =>
+    network.dispatch({ plan, stage, image, push }),
+  );
+}
+
+/** Proposes the change. @returns nothing where the stage has none, or where the base branch has it already */
+export async function propose(
+  run: Rollout,
+  stage: StagePlan,
+  image: VerifiedImage,
+  checks: CheckResults,
+): Promise<Proposal | undefined> {
+  const { plan, push, asked } = run.start;
+  if (stage.change === undefined) return undefined;
+  const input = { plan, stage, image, push, checks, ...(asked && { asked }) };
+  const outcome = await takeStep(run, { step: 'propose', stage: stage.name }, () => network.propose(input));
+  switch (outcome.kind) {
+    case 'skipped':
+      return endRollout({ end: 'rejected', reason: 'not proposed' });
+    case 'outdated':
+      return endRollout({ end: 'unchanged', reason: `the base branch has ${outcome.tag}, which is later than ${image.tag}` });
+    case 'unchanged':
+      return undefined;
+    case 'proposed':
+      run.record.proposed(stage.name, outcome.proposal);
+      // Where it is not merged, the rollout's end says so.
+      if (stage.merge !== 'off') run.tell.now('proposed', { stage: stage.name, reason: outcome.proposal.url });
+      return outcome.proposal;
+  }
+}

@@ -1,0 +1,73 @@
+import { type ActivityInterfaceFor, proxyActivities, proxyLocalActivities } from '@temporalio/workflow';
+import type { Activities } from '../../activities/index.ts';
+import type { StagePlan } from '../../domain/plan.ts';
+import { deployQueue, taskQueues } from '../start-options.ts';
+
+/** Activities beat every few seconds by themselves, so that a killed worker is noticed within seconds, not minutes. */
+const heartbeatTimeout = '10s';
+const cancellationType = 'WAIT_CANCELLATION_COMPLETED';
+const minute = 60_000;
+
+/** Registries and forges come back: about half an hour of trying before a person is asked. A first clone may take minutes. */
+export const network = proxyActivities<
+  Pick<Activities, 'verify' | 'confirm' | 'dispatch' | 'propose' | 'mergeChange' | 'tidyChange' | 'baseHolds' | 'revertChange'>
+>({
+  startToCloseTimeout: '12m',
+  heartbeatTimeout,
+  cancellationType,
+  retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '1m', maximumAttempts: 35 },
+});
+
+/** A scan of a large image, with a database that has to be fetched first, takes minutes. */
+export const { scan: scanImage } = proxyActivities<Pick<Activities, 'scan'>>({
+  taskQueue: taskQueues.docker,
+  startToCloseTimeout: '20m',
+  heartbeatTimeout,
+  cancellationType,
+  retry: { initialInterval: '2s', maximumInterval: '1m', maximumAttempts: 15 },
+});
+
+/** The slowest pull that is worth waiting for, beside a test's own time-out. */
+const pullMs = 15 * minute;
+
+/** Smoke tests and integration checks: any Docker host, for as long as the plan says. */
+export function containerTests(
+  timeoutMs: number,
+): Pick<ActivityInterfaceFor<Pick<Activities, 'smoke' | 'integrate'>>, 'smoke' | 'integrate'> {
+  return proxyActivities<Pick<Activities, 'smoke' | 'integrate'>>({
+    taskQueue: taskQueues.docker,
+    startToCloseTimeout: pullMs + timeoutMs,
+    heartbeatTimeout,
+    cancellationType,
+    retry: { initialInterval: '2s', maximumInterval: '1m', maximumAttempts: 15 },
+  });
+}
+
+type OnHost = Pick<Activities, 'surveyStage' | 'deployStage' | 'restoreStage' | 'settleStage' | 'watchStage'>;
+
+/**
+ * What is done on the host of a stage. A host that restarts its Docker daemon or its worker is waited for: about an hour of trying, and
+ * for ever until a worker takes it up.
+ */
+export function onHost(stage: StagePlan): ActivityInterfaceFor<OnHost> {
+  const { deploy, watch } = stage;
+  const isLocal = deploy?.kind === 'compose' || deploy?.kind === 'docker';
+  // Each command before and after, the start itself, and a wait for a lock that a cut-off try of it holds.
+  const parts = 2 + (deploy?.kind === 'compose' ? deploy.before.length + deploy.after.length : 0);
+  return proxyActivities<OnHost>({
+    ...(isLocal && { taskQueue: deployQueue(deploy.on) }),
+    startToCloseTimeout: pullMs + Math.max(parts * (deploy?.timeoutMs ?? 0), watch?.withinMs ?? 0),
+    heartbeatTimeout,
+    cancellationType,
+    retry: { initialInterval: '1s', maximumInterval: '30s', maximumAttempts: 120 },
+  });
+}
+
+/**
+ * Looks at a forge, again and again while a rollout waits: one event of history each. A forge that does not answer is asked again at the
+ * next look, so it is not tried here for long.
+ */
+export const looks = proxyLocalActivities<Pick<Activities, 'lookAtChange'>>({
+  startToCloseTimeout: '20s',
+  retry: { maximumAttempts: 1 },
+});

@@ -1,0 +1,172 @@
+import { parseReference } from '../../domain/image-reference.ts';
+import type { Running } from '../../domain/lane/running.ts';
+import type { Deployed, Proposal, RevertOutcome, RunningImage, Watched } from '../../domain/outcomes.ts';
+import type { StagePlan, WatchPlan } from '../../domain/plan.ts';
+import { type ExpectedImage, expectedVersion } from '../../domain/watch-version.ts';
+import type { Ending } from '../ending.ts';
+import { endRollout } from '../ending.ts';
+import type { Rollout } from '../rollout-run.ts';
+import { shortened } from './deploy.ts';
+import { type Merging, mergeInTurn } from './merge.ts';
+import { network, onHost } from './proxies.ts';
+import { type Handling, refusal, takeStep, unlimited } from './take-step.ts';
+
+/** Why, and by whose turn, something is undone. */
+export interface Verdict {
+  readonly reason: string;
+  readonly by: string;
+  readonly turn: number;
+}
+
+interface Undoing {
+  readonly run: Rollout;
+  readonly stage: StagePlan;
+  readonly running: Running;
+  readonly verdict: Verdict;
+  /** What comes back. */
+  readonly before: readonly RunningImage[];
+}
+
+/**
+ * Undoes what a stage runs: first the running system, then the repository, or the other way round where something else deploys what the
+ * repository says. Neither hold nor windows nor approvals keep it from that, and a roll-back is never rolled back.
+ */
+export async function undo(run: Rollout, stage: StagePlan, running: Running, verdict: Verdict): Promise<Ending> {
+  const at = { step: 'rollback', stage: stage.name } as const;
+  const startedAt = Date.now();
+  const undoing: Undoing = { run, stage, running, verdict, before: whatRanBefore(stage, running) };
+  run.record.stop(stage.name, verdict.reason);
+  run.record.add(at);
+  run.tell.now('unhealthy', {
+    stage: stage.name,
+    reason: verdict.reason,
+    advice: 'nothing: what ran before is being brought back',
+  });
+  await requireSomethingBefore(undoing);
+  const { digest } = running;
+  await run.lane.tellRolledBack(stage.name, { digest, reason: verdict.reason, by: verdict.by, at: new Date().toISOString() });
+  const healthyAt = stage.deploy === undefined ? await byRepository(undoing) : await bySystem(undoing);
+  const back = `${undoing.before.map(({ reference }) => reference).join(', ') || 'what was before'} is back`;
+  const after = healthyAt === undefined ? '' : `, healthy ${((healthyAt - startedAt) / 1000).toFixed(1)} s after the verdict`;
+  run.record.settle(at, 'passed', `${back}${after}`);
+  return { end: 'rolled-back', stage: stage.name, reason: `${stage.name}: ${verdict.reason}; ${back}${after}` };
+}
+
+/** The running system first: neither registry nor forge are needed for that. @returns when it was healthy again, in milliseconds */
+async function bySystem(undoing: Undoing): Promise<number | undefined> {
+  const { run, stage, running, verdict, before } = undoing;
+  const input = { plan: run.start.plan, stage, image: running.image, turn: verdict.turn, before };
+  const restored = await part(undoing, () => onHost(stage).restoreStage(input));
+  const healthyAt = await watchAgain(undoing, restored?.kind === 'deployed' ? restored.running : before);
+  await revertRepository(undoing);
+  await onHost(stage).settleStage({ plan: run.start.plan, stage, image: running.image });
+  return healthyAt;
+}
+
+async function byRepository(undoing: Undoing): Promise<number | undefined> {
+  await revertRepository(undoing);
+  return await watchAgain(undoing, []);
+}
+
+async function watchAgain(
+  { run, stage, running, before, verdict }: Undoing,
+  restored: readonly RunningImage[],
+): Promise<number | undefined> {
+  if (stage.watch === undefined) return undefined;
+  const expected = expectedOf(before, stage.watch);
+  const brief = { ...stage, watch: shortened(stage.watch) };
+  const input = {
+    plan: run.start.plan,
+    stage: brief,
+    image: running.image,
+    running: restored,
+    ...(expected !== undefined && { expected }),
+  };
+  const beganAt = Date.now();
+  const watched = await part({ run, stage, running, before, verdict }, () => onHost(stage).watchStage(input));
+  return watched?.kind === 'watched' ? beganAt + watched.healthyAfterMs : undefined;
+}
+
+/** Puts the previous image line back, where base still has ours. */
+async function revertRepository(undoing: Undoing): Promise<void> {
+  const { run, stage, running, verdict } = undoing;
+  const { proposal } = running;
+  if (proposal === undefined || stage.change === undefined) return;
+  const input = { plan: run.start.plan, stage, image: running.image, proposal, reason: verdict.reason };
+  const revert = (): Promise<RevertOutcome> => network.revertChange(input);
+  const reverted = await part(undoing, revert);
+  if (reverted?.kind !== 'proposed') return;
+  run.record.proposed(`${stage.name} roll-back`, reverted.proposal);
+  const proposeAgain = async (): Promise<Proposal | undefined> => {
+    const again = await unlimited(revert);
+    return again.kind === 'proposed' ? again.proposal : undefined;
+  };
+  const at = { step: 'rollback', stage: stage.name } as const;
+  const merging: Merging = { run, stage, image: running.image, at, proposeAgain, mayEnd: false, proposal: reverted.proposal };
+  await part(undoing, () => mergeInTurn(merging));
+}
+
+type Part = Deployed | Watched | RevertOutcome | { readonly kind: 'merged'; readonly commit: string };
+
+/** One part of the roll-back. A part that fails is blocked, loudly; where nobody decides, the rollout failed. */
+async function part<Outcome extends Part>({ run, stage }: Undoing, act: () => Promise<Outcome>) {
+  const handling: Handling = {
+    continues: true,
+    undecided: 'failed',
+    instead: (failure) => ({ ...failure, message: `the roll-back of ${stage.name} is not done: ${failure.message}` }),
+    rejected: (by, reason) =>
+      endRollout({ end: 'failed', reason: `the roll-back of ${stage.name} was given up by ${by}: ${reason}` }),
+  };
+  const outcome = await takeStep<Part>(run, { step: 'rollback', stage: stage.name }, act, handling);
+  return outcome.kind === 'skipped' ? undefined : outcome;
+}
+
+async function requireSomethingBefore(undoing: Undoing): Promise<void> {
+  const { before, running, verdict, stage } = undoing;
+  await part(undoing, async (): Promise<Deployed> => {
+    if (before.length > 0 || (stage.deploy === undefined && running.proposal?.before !== undefined)) {
+      return { kind: 'deployed', changed: false, running: before, text: '' };
+    }
+    throw refusal(
+      'NothingBefore',
+      `nothing ran in ${stage.name} before (a first deployment), so there is nothing to go back to: ${verdict.reason}; push a mended image and abort this rollout`,
+    );
+  });
+}
+
+/** What the host said, else what Landfall itself had brought there, else what the repository said. */
+function whatRanBefore(stage: StagePlan, { before, proposal, plan }: Running): readonly RunningImage[] {
+  const isLocal = stage.deploy?.kind === 'compose' || stage.deploy?.kind === 'docker';
+  if (before.running.length > 0 || isLocal) return before.running;
+  if (before.image !== undefined) {
+    const { repository, tag, digest } = before.image;
+    return [{ name: plan.service, reference: `${repository}:${tag}@${digest}`, digest }];
+  }
+  return [...new Set(proposal?.before ?? [])].flatMap((reference) => {
+    const parsed = parsedReference(reference);
+    if (parsed === undefined) return [];
+    return [{ name: plan.service, reference, ...(parsed.digest !== undefined && { digest: parsed.digest }) }];
+  });
+}
+
+/** What has to be proven to run again; undefined where not all that the probes compare is known of it, so that nothing is. */
+function expectedOf(before: readonly RunningImage[], { probes }: WatchPlan): ExpectedImage | undefined {
+  const [first, ...others] = before;
+  const digest = first?.digest;
+  if (first === undefined || digest === undefined || others.some((other) => other.digest !== digest)) return undefined;
+  const tag = parsedReference(first.reference)?.tag;
+  const expected = { digest, ...(tag !== undefined && { tag }) };
+  const compared = probes.flatMap((probe) =>
+    probe.kind === 'http' && probe.version !== undefined ? [probe.version.equals] : [],
+  );
+  return compared.every((equals) => expectedVersion(equals, expected) !== undefined) ? expected : undefined;
+}
+
+/** What stood in a file may be no reference at all, such as a bare tag. */
+function parsedReference(text: string): ReturnType<typeof parseReference> | undefined {
+  try {
+    return parseReference(text);
+  } catch {
+    return undefined;
+  }
+}

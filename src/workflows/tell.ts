@@ -1,0 +1,70 @@
+import { CancellationScope, log, proxyLocalActivities, workflowInfo } from '@temporalio/workflow';
+import type { Activities } from '../activities/index.ts';
+import type { Notice } from '../domain/notice.ts';
+import type { NoticeEvent, NotifierPlan } from '../domain/plan.ts';
+import type { RolloutStart } from './messages.ts';
+import type { RolloutRecord } from './rollout-record.ts';
+
+export type TellMore = Pick<Notice, 'stage' | 'reason' | 'advice'>;
+
+/** Handed over to a workflow that delivers it: one event of history, and nothing that a broken notifier could hold up. */
+const calls = proxyLocalActivities<Pick<Activities, 'tell'>>({
+  startToCloseTimeout: '10s',
+  retry: { initialInterval: '200ms', maximumInterval: '5s', maximumAttempts: 10 },
+});
+
+/** Tells people what happens to a rollout, where its plan names somebody who wants to know. */
+export class Tell {
+  readonly #start: RolloutStart;
+  readonly #record: RolloutRecord;
+  readonly #underWay: Promise<void>[] = [];
+  #number = 0;
+
+  constructor(start: RolloutStart, record: RolloutRecord) {
+    this.#start = start;
+    this.#record = record;
+  }
+
+  /** Never in the way of the rollout: it goes on at once. */
+  now(event: NoticeEvent, more: TellMore = {}): void {
+    const notifiers = (this.#start.plan.notify ?? []).filter(({ events }) => events.includes(event));
+    if (notifiers.length === 0) return;
+    const notice = this.#noticeOf(event, more);
+    this.#underWay.push(CancellationScope.nonCancellable(() => handOver(notice, notifiers)));
+  }
+
+  /** A rollout ends only when all of it is handed over. */
+  async done(): Promise<void> {
+    await Promise.all(this.#underWay);
+  }
+
+  #noticeOf(event: NoticeEvent, more: TellMore): Notice {
+    this.#number += 1;
+    const { workflowId: rollout, runId } = workflowInfo();
+    const { push, plan } = this.#start;
+    const { image, proposals } = this.#record.state;
+    const proposal = Object.values(proposals).at(-1)?.url;
+    return {
+      event,
+      rollout,
+      runId,
+      number: this.#number,
+      at: new Date().toISOString(),
+      service: plan.service,
+      image,
+      ...more,
+      ...(proposal !== undefined && { proposal }),
+      ...(push.commit !== undefined && { commit: push.commit }),
+      ...(push.sourceRepository !== undefined && { sourceRepository: push.sourceRepository }),
+      ...(push.actor !== undefined && { actor: push.actor }),
+    };
+  }
+}
+
+async function handOver(notice: Notice, notifiers: readonly NotifierPlan[]): Promise<void> {
+  try {
+    await calls.tell({ rollout: notice.rollout, notice, notifiers });
+  } catch (error) {
+    log.warn('people could not be told', { event: notice.event, error });
+  }
+}

@@ -1,0 +1,337 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { CancelledFailure } from '@temporalio/activity';
+import type Docker from 'dockerode';
+import { jsonLines } from '../../src/adapters/docker/json-lines.ts';
+import { createSweep } from '../../src/adapters/docker/sweep.ts';
+import type { IntegrationFailure } from '../../src/adapters/integration/check.ts';
+import type { Digest } from '../../src/domain/image-reference.ts';
+import type { IntegrationSummary, VerifiedImage } from '../../src/domain/outcomes.ts';
+import type { IntegrationPlan } from '../../src/domain/plan.ts';
+import { failureOf } from '../support/activity.ts';
+import { ensureDocker, expectEvent, hasImage, imageIsGone, labelled, removeImagesOf } from '../support/docker.ts';
+import { type ImageOptions, pushImage, tag } from '../support/images.ts';
+import { type RunningIntegration, startIntegration } from '../support/integration.ts';
+import { type Registry, startRegistry } from '../support/registry.ts';
+import { imageToSmoke } from '../support/smoke.ts';
+
+const serving = ['httpd', '-f', '-p', '8080', '-h', '/www'];
+
+describe('integrate', function () {
+  this.timeout(90_000);
+  let docker: Docker;
+  let registry: Registry;
+  let folder: string;
+  let tools: string;
+  let neighbour: Docker.Container;
+  const taken = `landfall-integrate-${randomUUID()}`;
+
+  before(async () => {
+    docker = await ensureDocker();
+    registry = await startRegistry();
+    await push('tools', { cmd: ['sleep', '600'] });
+    tools = `${registry.host}/tools:latest`;
+    // What is deployed on this host has the names and the volume that the compose file would take.
+    await docker.createVolume({ Name: `${taken}-data` });
+    await docker.createNetwork({ Name: `${taken}-net` });
+    const pulling = await docker.pull(tools);
+    await new Promise((resolve) => docker.modem.followProgress(pulling, resolve));
+    neighbour = await docker.createContainer({
+      name: taken,
+      Image: tools,
+      HostConfig: { NetworkMode: `${taken}-net` },
+      StopTimeout: 0,
+    });
+    await neighbour.start();
+  });
+  after(async () => {
+    await neighbour.remove({ force: true, v: true });
+    await docker.getNetwork(`${taken}-net`).remove();
+    await docker.getVolume(`${taken}-data`).remove();
+    await removeImagesOf(docker, registry.host);
+    await registry.stop();
+  });
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'landfall-integrate-'));
+  });
+  afterEach(async () => {
+    await rm(folder, { recursive: true });
+  });
+
+  function push(name: string, options: ImageOptions = {}): Promise<Digest> {
+    return pushImage(registry, name, 'latest', { busybox: true, env: { ONLY: name }, ...options });
+  }
+  async function candidate(name: string, options: ImageOptions = {}): Promise<VerifiedImage> {
+    const files = { 'www/version': `candidate ${name}` };
+    return imageToSmoke(`${registry.host}/${name}`, await push(name, { cmd: serving, files, ...options }));
+  }
+
+  const compose = (web: string, rest = '') => `
+services:
+  web:
+    image: ${web}
+${rest}`;
+
+  /** A test image's command, or what is told instead. */
+  async function start(
+    image: VerifiedImage,
+    script: string,
+    changes: Partial<IntegrationPlan> = {},
+    file?: string,
+  ): Promise<RunningIntegration> {
+    await writeFile(join(folder, 'it.yml'), file ?? compose(`${image.repository}:latest`));
+    return startIntegration({ docker, image, baseDir: folder, integration: planOf(script, changes) });
+  }
+  function planOf(script: string, changes: Partial<IntegrationPlan> = {}): IntegrationPlan {
+    return {
+      compose: 'it.yml',
+      candidate: 'web',
+      services: [],
+      test: { kind: 'image', image: tools, command: ['sh', '-c', script] },
+      env: {},
+      timeoutMs: 30_000,
+      ...changes,
+    };
+  }
+
+  const integrated = async ({ outcome }: RunningIntegration): Promise<IntegrationSummary> => {
+    const found = await outcome;
+    return found.kind === 'integrated' ? found : assert.fail(JSON.stringify(found));
+  };
+  const refused = async ({ outcome }: RunningIntegration) => {
+    const { type, message, nonRetryable, details } = await failureOf(outcome);
+    assert.deepEqual([type, nonRetryable], ['IntegrationFailed', true]);
+    return { message, details: details?.[0] as IntegrationFailure };
+  };
+  /** Containers, networks and volumes of the rollout, and of any project that a check made. */
+  async function isClean({ rollout, warnings }: RunningIntegration): Promise<void> {
+    assert.deepEqual(warnings, []);
+    assert.deepEqual(await labelled(docker, rollout), []);
+    const { Volumes } = await docker.listVolumes({ filters: { label: [`landfall.rollout=${rollout}`] } });
+    assert.deepEqual(Volumes ?? [], []);
+  }
+
+  it('passes when the test image exits with 0 against the candidate, and leaves nothing', async () => {
+    const image = await candidate('passing');
+    const running = await start(image, 'until wget -q -O - http://web:8080/version; do sleep 0.1; done');
+    const { log } = await integrated(running);
+    assert.match(log, /candidate passing$/);
+    await isClean(running);
+    await imageIsGone(docker, `${image.repository}@${image.digest}`);
+    assert.ok(await hasImage(docker, tools));
+  });
+
+  it('runs the digest, whatever the tag of the file means by now', async () => {
+    const image = await candidate('moved');
+    await pushImage(registry, 'moved', 'latest', { busybox: true, cmd: serving, files: { 'www/version': 'something newer' } });
+    const running = await start(image, 'until wget -q -O - http://web:8080/version; do sleep 0.1; done');
+    assert.match((await integrated(running)).log, /candidate moved$/);
+  });
+
+  it('fails when the test does, with its exit code, its log, and that of the candidate; secrets are masked', async () => {
+    const image = await candidate('failing', { cmd: ['sh', '-c', 'echo cannot reach the database; exec sleep 600'] });
+    const env = { API_KEY: 'env:API_KEY', PLAIN: 'plain $HOME' };
+    const running = await start(image, 'echo "using $API_KEY and $PLAIN"; exit 3', { env });
+    const { message, details } = await refused(running);
+    assert.match(message, /^expected the integration test to exit with 0, but it exited with 3: its log says why$/);
+    assert.deepEqual(details, { log: 'using *** and plain $HOME', candidateLog: 'cannot reach the database', exitCode: 3 });
+    await isClean(running);
+  });
+
+  it('runs a command in a service, as the other kind of test', async () => {
+    const image = await candidate('exec');
+    const exec = (command: string): Partial<IntegrationPlan> => ({
+      test: { kind: 'exec', service: 'client', command: ['sh', '-c', command] },
+    });
+    const file = compose(image.repository, `  client:\n    image: ${tools}\n    depends_on: [web]\n`);
+    const passing = await start(image, '', exec('wget -q -O - http://web:8080/version; echo; echo "$GREETING" >&2'), file);
+    assert.match((await integrated(passing)).log, /candidate exec$/);
+    const failing = await start(
+      image,
+      '',
+      { ...exec('echo "no such page: $GREETING"; exit 4'), env: { GREETING: 'hello' } },
+      file,
+    );
+    assert.deepEqual((await refused(failing)).details, { exitCode: 4, log: 'no such page: hello', candidateLog: '' });
+    await isClean(passing);
+    await isClean(failing);
+  });
+
+  it('meets nothing else on the host: names, ports, networks and volumes are its own', async () => {
+    const image = await candidate('isolated');
+    const file = compose(
+      image.repository,
+      `    container_name: ${taken}
+    ports: ["${registry.port}:8080"]
+    restart: always
+    networks: [shared]
+    volumes: ["data:/data"]
+    depends_on:
+      migrate: { condition: service_completed_successfully }
+  migrate:
+    image: ${tools}
+    command: ["sh", "-c", "echo migrated > /data/state"]
+    volumes: ["data:/data"]
+networks:
+  shared: { external: true, name: ${taken}-net }
+volumes:
+  data: { external: true, name: ${taken}-data }
+`,
+    );
+    const since = Math.floor(Date.now() / 1000);
+    const script = 'until wget -q -O - http://web:8080/version; do sleep 0.1; done';
+    const running = await start(image, script, { services: ['migrate'] }, file);
+    assert.match((await integrated(running)).log, /candidate isolated$/);
+    assert.deepEqual(await connections(`${taken}-net`, since), []);
+    await isClean(running);
+    assert.equal((await neighbour.inspect()).State.Running, true);
+    assert.ok(await docker.getVolume(`${taken}-data`).inspect());
+  });
+
+  /** Containers that joined the network since then, beside the neighbour. */
+  async function connections(network: string, since: number): Promise<unknown[]> {
+    const filters = { type: ['network' as const], network: [network], event: ['connect'] };
+    const events = await docker.getEvents({ since, until: Math.ceil(Date.now() / 1000), filters });
+    const joined: unknown[] = [];
+    for await (const event of jsonLines(events))
+      joined.push((event.Actor as { Attributes: { container: string } }).Attributes.container);
+    return joined.filter((id) => id !== neighbour.id);
+  }
+
+  it('refuses what cannot be run beside what is deployed here', async () => {
+    const image = await candidate('host');
+    const running = await start(image, 'true', {}, compose(image.repository, '    network_mode: host\n'));
+    assert.match((await refused(running)).message, /service web has network_mode host/);
+    await isClean(running);
+  });
+
+  it('waits until services are healthy before it tests', async () => {
+    const healthcheck = { test: ['CMD', 'test', '-e', '/tmp/ready'], intervalMs: 200, retries: 100 };
+    const image = await candidate('healthy', {
+      cmd: ['sh', '-c', 'sleep 1; touch /tmp/ready; exec httpd -f -p 8080 -h /www'],
+      healthcheck,
+    });
+    const running = await start(image, 'wget -q -O - http://web:8080/version');
+    assert.match((await integrated(running)).log, /candidate healthy/);
+  });
+
+  it('fails where the candidate does not come up, with its log', async () => {
+    const image = await candidate('crashing', { cmd: ['sh', '-c', 'echo no configuration; exit 9'] });
+    // It exits in its own time: the test would wait for ever.
+    const running = await start(
+      image,
+      'sleep 600',
+      { services: ['late'] },
+      compose(
+        image.repository,
+        `  late:\n    image: ${tools}\n    depends_on:\n      web: { condition: service_completed_successfully }\n`,
+      ),
+    );
+    const { message, details } = await refused(running);
+    assert.match(
+      message,
+      /expected all services to be ready for the integration test, but service .*(exited|could not be started)/,
+    );
+    assert.equal(details.candidateLog, 'no configuration');
+    await isClean(running);
+  });
+
+  it('fails where it takes too long, with what the test said so far', async () => {
+    const image = await candidate('endless');
+    const running = await start(image, 'echo still waiting; sleep 600', { timeoutMs: 6_000 });
+    const { message, details } = await refused(running);
+    assert.match(message, /to end within 6 s, but it did not/);
+    assert.equal(details.log, 'still waiting');
+    await isClean(running);
+  });
+
+  it('says what is wrong with the compose file, or that there is none', async () => {
+    const image = await candidate('files');
+    const without = startIntegration({ docker, image, baseDir: folder, integration: planOf('true') });
+    const { type, message } = await failureOf(without.outcome);
+    assert.equal(type, 'FileNotFound');
+    assert.match(message, /it\.yml of the integration check in .* found none/);
+    assert.match(
+      (await refused(await start(image, 'true', { candidate: 'api' }))).message,
+      /with api, but Compose says: .*no such service: api/,
+    );
+    assert.match((await refused(await start(image, 'true', {}, 'services: [')))?.message, /but Compose says: /);
+  });
+
+  it('pulls the images of other services too, and says so where there is none', async () => {
+    const image = await candidate('others');
+    await docker
+      .getImage(tools)
+      .remove({ force: true })
+      .catch(() => undefined);
+    const digest = await push('database', { cmd: ['sleep', '600'] });
+    await tag(registry, 'database', digest, '16');
+    const file = (name: string) =>
+      compose(image.repository, `    depends_on: [db]\n  db:\n    image: ${registry.host}/${name}\n`);
+    await integrated(await start(image, 'true', {}, file('database:16')));
+    assert.ok(await hasImage(docker, `${registry.host}/database:16`));
+    const missing = await start(image, 'true', {}, file('nowhere:16'));
+    await assert.rejects(missing.outcome, /Docker could not pull .*nowhere:16/);
+    await isClean(missing);
+  });
+
+  it('cleans up when it is cancelled, wherever that is', async () => {
+    const image = await candidate('cancelled');
+    for (const event of ['create', 'start']) {
+      const rollout = `rollout:cancelled:${randomUUID()}`;
+      await writeFile(join(folder, 'it.yml'), compose(image.repository));
+      const seen = await expectEvent(docker, rollout, event);
+      const running = startIntegration({ docker, image, baseDir: folder, integration: planOf('sleep 600'), rollout });
+      await seen.seen;
+      running.environment.cancel();
+      await assert.rejects(running.outcome, CancelledFailure);
+      await isClean(running);
+    }
+  });
+
+  describe('a killed worker', () => {
+    async function killWhileRunning(name: string) {
+      const ids = { rollout: `rollout:${name}:${randomUUID()}`, run: randomUUID() };
+      const image = await candidate(name);
+      await writeFile(join(folder, 'it.yml'), compose(image.repository, '    volumes: ["data:/data"]\nvolumes: { data: {} }\n'));
+      const started = await expectEvent(docker, ids.rollout, 'start');
+      const input = { image, baseDir: folder, integration: planOf('sleep 600'), ...ids };
+      const program = fileURLToPath(new URL('../support/integration-worker.ts', import.meta.url));
+      const worker: ChildProcess = spawn(process.execPath, ['--import', 'tsx', program, JSON.stringify(input)], {
+        stdio: ['ignore', 'ignore', 'inherit'],
+      });
+      await started.seen;
+      const exited = once(worker, 'exit');
+      worker.kill('SIGKILL');
+      await exited;
+      return { ...ids, image };
+    }
+
+    it('leaves what the next attempt removes', async () => {
+      const { rollout, run, image } = await killWhileRunning('killed');
+      const next = startIntegration({ docker, image, baseDir: folder, integration: planOf('true'), rollout, run, attempt: 2 });
+      await integrated(next);
+      await isClean(next);
+    });
+
+    it('leaves what the sweep removes, where no attempt follows', async () => {
+      const { rollout } = await killWhileRunning('killed-last');
+      const quiet = { info() {}, warn() {} };
+      const isPending = async (other: string) => other !== rollout;
+      const sweep = createSweep({ docker, workerId: 'worker-of-tests', isPending, now: () => new Date(), log: quiet });
+      const removed = await sweep.sweepOnce();
+      for (const ending of ['-web-1', '_default', '_data'])
+        assert.ok(
+          removed.some((name) => name.endsWith(ending)),
+          `${ending} of ${removed}`,
+        );
+      assert.deepEqual(await labelled(docker, rollout), []);
+    });
+  });
+});

@@ -1,0 +1,126 @@
+import assert from 'node:assert/strict';
+import Docker from 'dockerode';
+import type { VerifiedImage } from '../../../../src/domain/outcomes.ts';
+import { hasImage } from '../../../support/docker.ts';
+import { createDeployWorld, type DeployWorld, work } from '../../../support/docker-deploy.ts';
+
+describe('a docker deploy refuses', function () {
+  this.timeout(60_000);
+  let world: DeployWorld;
+  let old: VerifiedImage;
+  let next: VerifiedImage;
+  before(async () => {
+    world = await createDeployWorld();
+    [old, next] = [await world.push('1'), await world.push('2')];
+  });
+  after(() => world.stop());
+
+  /** Refused, and nothing changed: the same containers as before, and nothing pulled. */
+  const refuses = async (
+    containers: readonly string[] | string,
+    message: RegExp,
+    deployer = world.deployer(),
+    only?: string[],
+  ) => {
+    const ids = async () =>
+      (await world.docker.listContainers({ all: true, filters: { name: [world.prefix] } })).map(({ Id, State }) => Id + State);
+    const before = await ids();
+    const deploying = deployer.deploy(world.target(next, containers), work(only && { only }));
+    await assert.rejects(deploying, { name: 'DeployRefused', message });
+    assert.deepEqual(await ids(), before);
+    assert.equal(await hasImage(world.docker, `${next.repository}@${next.digest}`), false);
+  };
+
+  const managed = [
+    { label: 'com.docker.compose.project', who: /Docker Compose manages it .*deploy\.compose/ },
+    { label: 'com.docker.swarm.task.id', who: /Docker Swarm manages it/ },
+    { label: 'io.kubernetes.pod.name', who: /Kubernetes manages it/ },
+  ];
+  for (const { label, who } of managed) {
+    it(`what carries ${label}`, async () => {
+      const name = await world.run(old, { Labels: { [label]: 'x' }, starts: false });
+      await refuses([name], who);
+    });
+  }
+
+  it('a container made with --rm', async () => {
+    await refuses([await world.run(old, { HostConfig: { AutoRemove: true } })], /made with --rm/);
+  });
+
+  it('a paused container', async () => {
+    const name = await world.run(old);
+    await world.docker.getContainer(name).pause();
+    await refuses([name], new RegExp(`docker unpause ${name}`));
+    await world.docker.getContainer(name).unpause();
+  });
+
+  it('a container that does not exist, with how to make the first one, and any other with it', async () => {
+    const name = await world.run(old);
+    const missing = `${world.prefix}-missing`;
+    const advice = new RegExp(`docker run -d --name ${missing} \\.\\.\\. ${next.repository}:2@${next.digest}`);
+    await refuses([name, missing], advice);
+    await refuses(`${world.prefix}=missing`, new RegExp(`docker run -d --name NAME --label ${world.prefix}=missing`));
+  });
+
+  it('a name that is none of the containers of the stage', async () => {
+    const name = await world.run(old);
+    await refuses([name], new RegExp(`expected other among the containers of deploy.docker, found ${name}`), world.deployer(), [
+      'other',
+    ]);
+  });
+
+  it('an image for another platform', async () => {
+    const name = await world.run(old);
+    const other = { ...next, platforms: next.platforms.map((each) => ({ ...each, platform: 'plan9/mips' })) };
+    await assert.rejects(world.deployer().deploy(world.target(other, [name]), work()), {
+      name: 'DeployRefused',
+      message: /but it is for plan9\/mips/,
+    });
+  });
+
+  it('a container whose network another one uses, or that another one is linked to', async () => {
+    const shared = await world.run(old);
+    const sidecar = await world.run(old, { HostConfig: { NetworkMode: `container:${shared}` } });
+    await refuses([shared], new RegExp(`${sidecar} uses its network`));
+    const target = await world.run(old);
+    const linking = await world.run(old, { HostConfig: { Links: [`${target}:database`] } });
+    await refuses([target], new RegExp(`${linking} is linked to it`));
+  });
+
+  it('a container whose network, or whose lender of volumes, is gone', async () => {
+    const network = await world.network();
+    const name = await world.run(old, { HostConfig: { NetworkMode: network }, starts: false });
+    await world.docker.getNetwork(network).remove();
+    await refuses([name], new RegExp(`network ${network} of ${name}, which is gone`));
+    const lender = await world.run(old, { Volumes: { '/lent': {} }, starts: false });
+    const borrower = await world.run(old, { HostConfig: { VolumesFrom: [`${lender}:ro`] }, starts: false });
+    await world.remove(lender);
+    await refuses([borrower], new RegExp(`container ${lender}, whose .* is gone`));
+  });
+
+  it('the container that the worker itself runs in', async () => {
+    const name = await world.run(old);
+    const { Id } = await world.inspect(name);
+    await refuses([name], /container of this worker/, world.deployer({ ownContainer: Id }));
+  });
+
+  it('a label that only the old image has, because nobody would find the new container', async () => {
+    const label = `${world.prefix}-of-image`;
+    const labelled = await world.push('labelled', { labels: { [label]: 'yes' } });
+    const name = await world.run(labelled);
+    const deployer = world.deployer();
+    const refusing = deployer.deploy(world.target(next, label), work());
+    await assert.rejects(refusing, { name: 'DeployRefused', message: /comes from its image/ });
+    const both = await world.push('labelled-too', { labels: { [label]: 'yes', more: '1' } });
+    await deployer.deploy(world.target(both, label), work());
+    assert.equal((await world.inspect(name)).Config.Labels?.[label], 'yes');
+    await world.remove(name);
+    await world.docker.getImage(`${next.repository}@${next.digest}`).remove();
+  });
+
+  it('nothing where Docker is away: that is broken, and tried again', async () => {
+    const docker = new Docker({ socketPath: '/nowhere/docker.sock' });
+    const deploying = world.deployer({ docker }).deploy(world.target(next, ['web']), work());
+    await assert.rejects(deploying, { name: 'Error', message: /Docker does not answer/ });
+  });
+});

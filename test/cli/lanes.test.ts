@@ -1,0 +1,287 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { NativeConnection, Worker } from '@temporalio/worker';
+import type { Digest, Repository, Tag } from '../../src/domain/image-reference.ts';
+import { emptyLane, type LaneState } from '../../src/domain/lane/state.ts';
+import { type LineState, laneQuery, lineQuery } from '../../src/workflows/messages.ts';
+import { laneId, laneStartOptions, lineId, taskQueues } from '../../src/workflows/start-options.ts';
+import { startTemporal, type TestTemporal } from '../support/temporal.ts';
+import { landfall, landfallHere, type Ran } from './command.ts';
+import { runningOf } from './stand-in-lanes.ts';
+
+const operator = userInfo().username;
+
+describe('what operators say to lanes', function () {
+  this.timeout(60_000);
+  let temporal: TestTemporal;
+  let connection: NativeConnection;
+  let worker: Worker;
+  let running: Promise<void>;
+  let folder: string;
+
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'landfall-lanes-'));
+    await writeFile(join(folder, 'landfall.yaml'), configuration);
+    temporal = await startTemporal();
+    connection = await NativeConnection.connect({ address: temporal.address });
+    worker = await Worker.create({
+      connection,
+      taskQueue: taskQueues.lanes,
+      workflowsPath: fileURLToPath(new URL('./stand-in-lanes.ts', import.meta.url)),
+    });
+    running = worker.run();
+  });
+
+  after(async () => {
+    worker?.shutdown();
+    await running;
+    await connection?.close();
+    await temporal?.stop();
+    await rm(folder, { recursive: true });
+  });
+
+  const command = (...words: readonly string[]): Promise<Ran> =>
+    landfallHere(words, { cwd: folder, env: { TEMPORAL_ADDRESS: temporal.address } });
+
+  async function startLane(service: string, state: LaneState): Promise<void> {
+    await temporal.client.workflow.start('lane', { ...laneStartOptions(service), args: [{ service, state }] });
+  }
+
+  const laneOf = (service: string): Promise<LaneState> => temporal.client.workflow.getHandle(laneId(service)).query(laneQuery);
+
+  /** The command did what it was asked, and said so in one line. */
+  async function said(...words: readonly string[]): Promise<string> {
+    const { exitCode, stdout, stderr } = await command(...words);
+    assert.equal(exitCode, 0, stderr);
+    assert.equal(stderr, '');
+    assert.equal(stdout.split('\n').length, 2, stdout);
+    return stdout.trimEnd();
+  }
+
+  async function refused(exitCode: number, ...words: readonly string[]): Promise<string> {
+    const ran = await command(...words);
+    assert.deepEqual([ran.exitCode, ran.stdout], [exitCode, ''], ran.stderr);
+    return ran.stderr.trimEnd();
+  }
+
+  it('hold reaches a lane that runs, with stage, reason and name', async () => {
+    await startLane('held', laneWith('held'));
+    assert.equal(await said('hold', 'held', '--reason', ' a fair '), `held: all stages held by ${operator} (unverified)`);
+    await said('hold', 'held', '--stage', 'production', '--reason', 'friday', '--as', 'ann');
+    const { hold, stages } = await laneOf('held');
+    assert.deepEqual([hold?.by, hold?.reason], [operator, 'a fair']);
+    assert.deepEqual([stages.production?.hold?.by, stages.production?.hold?.reason], ['ann', 'friday']);
+  });
+
+  it('hold and quarantine start the lane of a service that was never rolled out', async () => {
+    await said('hold', 'app', '--reason', 'not yet');
+    assert.equal((await laneOf('app')).hold?.reason, 'not yet');
+    await said('quarantine', 'other', digestOf('9'), '--reason', 'stolen key');
+    assert.equal((await laneOf('other')).quarantine[digestOf('9')]?.reason, 'stolen key');
+    await said('hold', 'web-shop', '--stage', 'staging', '--reason', 'named by a pattern');
+    assert.equal((await laneOf('web-shop')).stages.staging?.hold?.reason, 'named by a pattern');
+  });
+
+  it('hold takes no service, and no stage, that neither lane nor configuration knows', async () => {
+    assert.match(await refused(1, 'hold', 'apq', '--reason', 'typo'), /no service 'apq'\n.*landfall\.yaml has:\n {2}app: /);
+    assert.equal((await temporal.client.workflow.count(`WorkflowId = '${laneId('apq')}'`)).count, 0);
+    await startLane('staged', laneWith('staged'));
+    const wrongStage = await refused(1, 'hold', 'staged', '--stage', 'prod', '--reason', 'typo');
+    assert.match(wrongStage, /staged has no stage 'prod': expected one of staging, production/);
+    const unknownStage = await refused(1, 'hold', 'other', '--stage', 'prod', '--reason', 'typo');
+    assert.match(unknownStage, /other has no stage 'prod': expected one of production$/);
+  });
+
+  it('hold and rollback need a reason, and hold a service or --all', async () => {
+    assert.match(await refused(2, 'hold', 'app'), /has to know why: landfall hold \.\.\. --reason TEXT/);
+    assert.match(await refused(2, 'rollback', 'app', 'production', '--reason', ' '), /landfall rollback \.\.\. --reason/);
+    for (const words of [['hold'], ['release'], ['hold', 'app', '--all'], ['hold', '--all', '--stage', 'production']]) {
+      assert.match(await refused(2, ...words, '--reason', 'x'), /expected a service .*, or --all/);
+    }
+  });
+
+  it('release ends a hold, of a service or a stage', async () => {
+    await startLane('released', laneWith('released'));
+    await command('hold', 'released', '--reason', 'x');
+    assert.equal(await said('release', 'released'), `released: all stages released by ${operator} (unverified)`);
+    assert.equal((await laneOf('released')).hold, undefined);
+    assert.match(await said('release', 'released', '--stage', 'production'), /^released: production released by/);
+  });
+
+  it('pin, quarantine and unquarantine complete a digest from what the lane knows', async () => {
+    await startLane('digests', laneWith('digests'));
+    const pinned = await said('pin', 'digests', 'production', 'bbbbbbbbbbbb', '--reason', 'known good');
+    assert.equal(pinned, `digests: production pinned to ${digestOf('b')} by ${operator} (unverified)`);
+    await said('quarantine', 'digests', `sha256:${'A'.repeat(12)}`);
+    await said('unquarantine', 'digests', 'dddddddddddd');
+    await said('quarantine', 'digests', 'e'.repeat(64));
+    const { stages, quarantine } = await laneOf('digests');
+    assert.deepEqual([stages.production?.pin?.digest, stages.production?.pin?.reason], [digestOf('b'), 'known good']);
+    assert.deepEqual(Object.keys(quarantine), [digestOf('a'), digestOf('e')]);
+  });
+
+  it('refuses the beginning of a digest that the lane does not know, or that several have', async () => {
+    const state = laneWith('several');
+    const [one, two] = [`sha256:${'c'.repeat(63)}0`, `sha256:${'c'.repeat(63)}1`] as Digest[];
+    assert.ok(one !== undefined && two !== undefined);
+    for (const digest of [one, two]) state.quarantine[digest] = { reason: 'x', at: '2026-01-02T03:04:05.000Z' };
+    await startLane('several', state);
+    assert.match(await refused(1, 'unquarantine', 'several', 'cccccccccccc'), /beginning of several digests/);
+    assert.match(await refused(1, 'pin', 'several', 'production', 'eeeeeeeeeeee'), /no digest that is known here/);
+    assert.match(await refused(1, 'pin', 'several', 'production', 'latest'), /no digest that is known here/);
+  });
+
+  it('rollback and promote name the workflow that does it', async () => {
+    await startLane('undone', laneWith('undone'));
+    assert.equal(
+      await said('rollback', 'undone', 'production', '--reason', 'slow', '--as', 'ann'),
+      'undone: production is being rolled back (landfall show rollback:production:ann:slow:1) by ann (unverified)',
+    );
+    assert.equal(
+      await said('promote', 'undone', 'production', 'bbbbbbbbbbbb', '--as', 'ann'),
+      `undone: ${digestOf('b')} is being promoted to production (landfall show production:ann:bbbbbbbbbbbb) by ann (unverified)`,
+    );
+  });
+
+  it('passes on why a lane refuses', async () => {
+    const state = laneWith('refusing');
+    state.stages.sealed = { turn: 0, waiters: [] };
+    await startLane('refusing', state);
+    const words = ['refusing', '--stage', 'sealed', '--reason', 'x'];
+    assert.equal(await refused(1, 'hold', ...words), 'refused: sealed stays as it is');
+  });
+
+  it('passes on why a lane refuses that is only started to be asked', async () => {
+    const words = ['sealed-app', '--stage', 'sealed', '--reason', 'x'];
+    assert.equal(await refused(1, 'hold', ...words), 'refused: sealed stays as it is');
+  });
+
+  it('says so where nothing of the service was ever rolled out', async () => {
+    for (const words of [
+      ['lane', 'nobody'],
+      ['release', 'nobody'],
+      ['pin', 'nobody', 'production', digestOf('a')],
+      ['unquarantine', 'nobody', digestOf('a')],
+      ['rollback', 'nobody', 'production', '--reason', 'x'],
+      ['promote', 'nobody', 'production', digestOf('a')],
+    ]) {
+      assert.match(await refused(1, ...words), /^nothing of a service 'nobody' has been rolled out yet/, words.join(' '));
+    }
+    assert.match(await refused(2, 'lane', 'no such name'), /expected the name of a service/);
+  });
+
+  it('takes a lane that was terminated for one that does not run', async () => {
+    await startLane('dead', laneWith('dead'));
+    await temporal.client.workflow.getHandle(laneId('dead')).terminate('test');
+    assert.match(await refused(1, 'lane', 'dead'), /^nothing of a service 'dead' has been rolled out yet/);
+  });
+
+  it('hold --all stops the line, which the lanes tell, and release --all lets it go on', async () => {
+    const line = () => temporal.client.workflow.getHandle(lineId).query<LineState>(lineQuery.name);
+    assert.match(
+      await said('hold', '--all', '--reason', 'incident'),
+      /^the line is stopped by \w+ \(unverified\): nothing but roll-backs/,
+    );
+    assert.equal((await line()).hold?.reason, 'incident');
+    await startLane('stopped', laneWith('stopped'));
+    assert.match((await command('lane', 'stopped')).stdout, /^the line is stopped by \w+ \d+\w* ago: incident$/m);
+    assert.match(await said('release', '--all'), /^the line goes on: released by/);
+    assert.deepEqual(await line(), {});
+    assert.doesNotMatch((await command('lane', 'stopped')).stdout, /the line/);
+  });
+
+  it('lane shows what each stage runs, by which rollout, and what it ran before', async () => {
+    await startLane('shown', laneWith('shown'));
+    const { exitCode, stdout } = await command('lane', 'shown');
+    assert.equal(exitCode, 0);
+    const lines = stdout.split('\n');
+    assert.match(lines.find((line) => line.startsWith('STAGE')) ?? '', /^STAGE +RUNS +SINCE +ROLLOUT +BEFORE$/);
+    assert.match(stdout, /^staging +2\.0\.0 aaaaaaaaaaaa +\S+ ago +shown:2\.0\.0:aaaaaaaaaaaa +1\.0\.0 bbbbbbbbbbbb$/m);
+    assert.match(
+      stdout,
+      /^production +1\.0\.0 bbbbbbbbbbbb +\S+ ago +shown:1\.0\.0:bbbbbbbbbbbb +ghcr\.io\/team\/app:old and 1 more$/m,
+    );
+    assert.ok(!stdout.includes('\u001b'), 'texts from elsewhere steer no terminal');
+  });
+
+  it('lane shows holds, pins, turns, what ran earlier, and the quarantine', async () => {
+    const state = laneWith('kept');
+    const word = { by: 'ann', at: '2026-01-02T03:04:05.000Z', reason: 'a \u001b[31mfair' };
+    const { production } = state.stages;
+    assert.ok(production?.running !== undefined);
+    state.hold = word;
+    production.pin = { ...word, digest: digestOf('b') };
+    production.holder = 'rollout:kept:2.0.0:aaaaaaaaaaaa';
+    production.waiters = ['rollout:kept:3.0.0:eeeeeeeeeeee'];
+    production.earlier = [{ ...production.running, digest: digestOf('f'), until: word.at }];
+    await startLane('kept', state);
+    const { stdout } = await command('lane', 'kept');
+    for (const expected of [
+      /^held by ann \S+ ago: a fair$/m,
+      /^production:\n {2}stays on sha256:b{64} by ann \S+ ago: a fair$/m,
+      /^ {2}kept:2\.0\.0:aaaaaaaaaaaa has its turn$/m,
+      /^ {2}waiting: kept:3\.0\.0:eeeeeeeeeeee$/m,
+      /^ {2}earlier: 1\.0\.0 ffffffffffff, until \S+ ago, by kept:1\.0\.0:bbbbbbbbbbbb$/m,
+      /^quarantine .*:\n {2}sha256:d{64} +\S+ ago +by ben +it was unhealthy$/m,
+    ]) {
+      assert.match(stdout, expected);
+    }
+  });
+
+  it('lane as JSON is all that the lane knows, and the line', async () => {
+    await startLane('json', laneWith('json'));
+    const { stdout } = await command('lane', 'json', '--json');
+    const { service, line, ...lane } = JSON.parse(stdout) as LaneState & { service: string; line: LineState };
+    assert.deepEqual([service, line], ['json', {}]);
+    assert.deepEqual(lane, JSON.parse(JSON.stringify(laneWith('json'))));
+  });
+
+  it('the command takes the name of the operator from LANDFALL_OPERATOR', async () => {
+    await startLane('named', laneWith('named'));
+    const env = { TEMPORAL_ADDRESS: temporal.address, LANDFALL_OPERATOR: 'ann' };
+    const { stdout } = await landfall(['hold', 'named', '--reason', 'x'], { cwd: folder, env });
+    assert.equal(stdout, 'named: all stages held by ann (unverified)\n');
+    assert.equal((await laneOf('named')).hold?.by, 'ann');
+  });
+
+  it('says what to do where the lane runs and no worker answers', async () => {
+    const options = { ...laneStartOptions('orphan'), taskQueue: 'nobody-works-here' };
+    await temporal.client.workflow.start('lane', options);
+    assert.match(await refused(1, 'lane', 'orphan'), /no worker answered in time: start Landfall/);
+  });
+});
+
+function digestOf(fill: string): Digest {
+  return `sha256:${fill.repeat(64)}` as Digest;
+}
+
+/** Staging runs `aaa…`, production `bbb…`; `ddd…` is in quarantine. */
+function laneWith(service: string): LaneState {
+  const repository = 'ghcr.io/team/app' as Repository;
+  const before = { running: [], image: { repository, tag: '1.0.0' as Tag, digest: digestOf('b') } };
+  const old = { name: 'web', reference: 'ghcr.io/team/app:old' };
+  const first = { running: [old, { ...old, name: 'worker' }] };
+  return {
+    ...emptyLane(),
+    quarantine: { [digestOf('d')]: { reason: 'it was\n\u001b[31munhealthy', by: 'ben', at: '2026-01-02T03:04:05.000Z' } },
+    stages: {
+      staging: { turn: 1, waiters: [], running: runningOf(service, '2.0.0', digestOf('a'), before) },
+      production: { turn: 2, waiters: [], running: runningOf(service, '1.0.0', digestOf('b'), first) },
+    },
+  };
+}
+
+const configuration = `
+services:
+  - image: ghcr.io/team/app
+  - image: ghcr.io/team/other
+  - image: ghcr.io/team/sealed-app
+    name: sealed-app
+    stages: [{ name: sealed }]
+  - image: ghcr.io/web/*
+    name: web-*
+    stages: [{ name: staging }, { name: production }]
+`;

@@ -1,0 +1,93 @@
+import { ApplicationFailure, condition, setHandler } from '@temporalio/workflow';
+import type { Digest, Repository, Tag } from '../../src/domain/image-reference.ts';
+import type { Running } from '../../src/domain/lane/running.ts';
+import { emptyLane, type LaneState, stageOf, type Word } from '../../src/domain/lane/state.ts';
+import {
+  holdUpdate,
+  type LaneDecision,
+  type LaneStart,
+  type LineState,
+  laneQuery,
+  lineQuery,
+  pinUpdate,
+  promoteUpdate,
+  quarantineUpdate,
+  releaseUpdate,
+  resumeLineUpdate,
+  rollbackUpdate,
+  stopLineUpdate,
+  unquarantineUpdate,
+} from '../../src/workflows/messages.ts';
+
+const at = '2026-01-02T03:04:05.000Z';
+
+/** A stand-in for the real lane: it takes every word, does nothing about it, and refuses what is about the stage `sealed`. */
+export async function lane({ state }: LaneStart): Promise<never> {
+  const memory: LaneState = state ?? emptyLane();
+  const wordOf = ({ by = 'nobody', reason }: LaneDecision = {}): Word => ({ by, at, ...(reason !== undefined && { reason }) });
+  const refuseSealed = (decision?: LaneDecision): void => {
+    if (decision?.stage === 'sealed') throw ApplicationFailure.nonRetryable('sealed stays as it is');
+  };
+  const validated = { validator: refuseSealed };
+  setHandler(laneQuery, () => memory);
+  setHandler(
+    holdUpdate,
+    (decision) => {
+      if (decision?.stage === undefined) memory.hold = wordOf(decision);
+      else stageOf(memory, decision.stage).hold = wordOf(decision);
+      return memory;
+    },
+    validated,
+  );
+  setHandler(releaseUpdate, (decision) => {
+    if (decision?.stage === undefined) delete memory.hold;
+    else delete stageOf(memory, decision.stage).hold;
+    return memory;
+  });
+  setHandler(pinUpdate, (decision) => {
+    stageOf(memory, decision.stage).pin = { ...wordOf(decision), digest: decision.digest as Digest };
+    return memory;
+  });
+  setHandler(quarantineUpdate, ({ digest, ...decision }) => {
+    memory.quarantine[digest] = { reason: decision.reason ?? 'none', by: decision.by ?? 'nobody', at };
+    return memory;
+  });
+  setHandler(unquarantineUpdate, ({ digest }) => {
+    delete memory.quarantine[digest];
+    return memory;
+  });
+  setHandler(rollbackUpdate, ({ stage, by, reason }) => ({ workflow: `rollback:${[stage, by, reason].join(':')}:1` }), validated);
+  setHandler(promoteUpdate, ({ stage, digest, by }) => ({ workflow: `rollout:${[stage, by].join(':')}:${digest.slice(7, 19)}` }));
+  await condition(() => false);
+  throw new Error('a lane never ends');
+}
+
+export async function line(): Promise<never> {
+  let state: LineState = {};
+  setHandler(lineQuery, () => state);
+  setHandler(stopLineUpdate, ({ by = 'nobody', reason } = {}) => {
+    state = { hold: { by, at, ...(reason !== undefined && { reason }) } };
+    return state;
+  });
+  setHandler(resumeLineUpdate, () => {
+    state = {};
+    return state;
+  });
+  await condition(() => false);
+  throw new Error('the line never ends');
+}
+
+const repository = 'ghcr.io/team/app' as Repository;
+
+/** What a stage runs, as a lane keeps it. */
+export function runningOf(service: string, tag: string, digest: Digest, before: Running['before']): Running {
+  const image = { repository, tag: tag as Tag, digest };
+  return {
+    ...image,
+    since: at,
+    rollout: `rollout:${service}:${tag}:${digest.slice(7, 19)}`,
+    plan: { service, repository, tags: { kind: 'exact', tags: [] }, platforms: [], stages: [], decideWithinMs: 1 },
+    image: { ...image, mediaType: 'application/vnd.oci.image.index.v1+json', platforms: [], size: 1 },
+    before,
+  };
+}

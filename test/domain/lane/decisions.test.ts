@@ -1,0 +1,190 @@
+import assert from 'node:assert/strict';
+import {
+  freeFromQuarantine,
+  hold,
+  mayHold,
+  mayPin,
+  mayQuarantine,
+  mayRelease,
+  mayUnquarantine,
+  pin,
+  putInQuarantine,
+  releaseHold,
+} from '../../../src/domain/lane/decisions.ts';
+import { enter, leave } from '../../../src/domain/lane/members.ts';
+import { Refused } from '../../../src/domain/lane/refused.ts';
+import { begin, ran } from '../../../src/domain/lane/stages.ts';
+import { emptyLane } from '../../../src/domain/lane/state.ts';
+import { request } from '../../../src/domain/lane/turns.ts';
+import { countRollback, mayPromote, mayRollBack } from '../../../src/domain/lane/undo.ts';
+import { come, deliver, end, exact, rolloutOf, runningOf, someTime, stage, undo } from '../../support/lane-moves.ts';
+import { digestOf } from '../../support/plans.ts';
+
+const word = { by: 'ann (unverified)', reason: 'audit', at: someTime };
+const bare = { by: 'ann (unverified)', at: someTime };
+
+describe('what operators say to a lane', () => {
+  it('holds one stage, or the whole service, until it is released', () => {
+    for (const named of [stage, undefined]) {
+      const lane = emptyLane();
+      const a = rolloutOf('a');
+      come(lane, a);
+      mayHold(lane, named);
+      hold(lane, named, word);
+      const answer = begin(lane, a);
+      assert.ok(answer.kind === 'wait');
+      assert.match(answer.reason, /held by ann \(unverified\): audit$/);
+      mayRelease(lane, named);
+      assert.deepEqual(releaseHold(lane, named), [a.rollout], 'the holder hears of it');
+      assert.equal(begin(lane, a).kind, 'go');
+    }
+  });
+
+  it('pins a stage to a digest: that one may go there, others wait', () => {
+    const lane = emptyLane();
+    const [a, b] = [rolloutOf('a'), rolloutOf('b')];
+    come(lane, a);
+    assert.deepEqual(pin(lane, stage, mayPin(lane, stage, digestOf('b')), bare), [a.rollout]);
+    const answer = begin(lane, a);
+    assert.ok(answer.kind === 'wait');
+    assert.equal(answer.reason, `production is pinned to ${digestOf('b')} by ann (unverified)`);
+    end(lane, a, 'aborted');
+    come(lane, b);
+    assert.equal(begin(lane, b).kind, 'go');
+  });
+
+  it('releases holds and pins of all stages at once', () => {
+    const lane = emptyLane();
+    enter(lane, { ...rolloutOf('a'), stages: ['staging', stage] });
+    hold(lane, undefined, word);
+    hold(lane, 'staging', word);
+    pin(lane, stage, digestOf('a'), word);
+    releaseHold(lane, undefined);
+    assert.equal(lane.hold, undefined);
+    assert.deepEqual(
+      Object.values(lane.stages).filter(({ hold, pin }) => hold ?? pin),
+      [],
+    );
+    assert.throws(
+      () => mayRelease(lane, undefined),
+      new Refused('nothing to release: neither the service nor a stage is held or pinned'),
+    );
+  });
+
+  it('is refused for stages that the lane does not know, naming those that it does', () => {
+    const lane = emptyLane();
+    mayHold(lane, 'anything');
+    enter(lane, { ...rolloutOf('a'), stages: ['staging', stage] });
+    for (const may of [mayHold, mayRelease, mayRollBack]) {
+      assert.throws(() => may(lane, 'prod'), /no stage 'prod' is known here: expected one of staging, production/);
+    }
+    assert.throws(() => mayHold(lane, 'constructor'), Refused);
+    assert.throws(() => mayHold(emptyLane(), 'x'.repeat(101)), Refused);
+  });
+
+  it('says that a stage is held with the whole service, where it is not held by itself', () => {
+    const lane = emptyLane();
+    enter(lane, rolloutOf('a'));
+    hold(lane, undefined, word);
+    assert.throws(() => mayRelease(lane, stage), /the whole service is held: release it without naming a stage/);
+  });
+
+  it('quarantines a digest and frees it again, with its index and what else was pushed of that', () => {
+    const lane = emptyLane();
+    const a = rolloutOf('a');
+    come(lane, a);
+    assert.deepEqual(putInQuarantine(lane, mayQuarantine(lane, digestOf('a')), bare), [a.rollout], 'its rollout hears of it');
+    assert.deepEqual(begin(lane, a), { kind: 'quarantined', reason: 'quarantined by ann (unverified)' });
+    assert.throws(() => mayQuarantine(lane, digestOf('a')), /in quarantine already/);
+    freeFromQuarantine(lane, mayUnquarantine(lane, digestOf('a')));
+    assert.equal(begin(lane, a).kind, 'go');
+    assert.throws(() => mayUnquarantine(lane, digestOf('a')), /Known?.*|None is known yet/);
+  });
+
+  it('lets a push of a freed digest be taken up again', () => {
+    for (const named of ['child', 'index']) {
+      const lane = emptyLane();
+      const child = rolloutOf('child');
+      enter(lane, child);
+      const standing = { rollout: child.rollout, tag: child.tag, digest: digestOf('index'), sequence: 1, asked: false };
+      Object.assign(lane.members[child.rollout] ?? {}, { standing });
+      lane.newest.latest = digestOf('index');
+      leave(lane, { ...child, end: 'rejected', quarantinedBy: 'ann', at: someTime });
+      assert.equal(enter(lane, child).answer.kind, 'quarantined');
+      freeFromQuarantine(lane, mayUnquarantine(lane, digestOf(named)));
+      assert.deepEqual(lane.quarantine, {});
+      assert.equal(enter(lane, child).answer.kind, 'admitted', `by the ${named}`);
+    }
+  });
+
+  it('may name a digest by its beginning, where only one begins so', () => {
+    const lane = emptyLane();
+    deliver(lane, 'a');
+    const short = digestOf('a').slice(7, 19);
+    for (const typed of [short, `sha256:${short}`, ` ${digestOf('a')} `]) assert.equal(mayQuarantine(lane, typed), digestOf('a'));
+    assert.equal(mayQuarantine(lane, digestOf('never seen')), digestOf('never seen'));
+    for (const typed of ['', 'abc', short.slice(0, 6), 'latest', `${digestOf('a')}0`, 'sha256:']) {
+      assert.throws(() => mayQuarantine(lane, typed), /expected sha256: and 64 hex digits.*latest, runs in production/);
+    }
+    lane.quarantine[`${digestOf('a').slice(0, -1)}x` as never] = { reason: '', at: someTime };
+    assert.throws(() => mayPin(lane, stage, short), /several digests/);
+  });
+
+  it('undoes what a stage runs, where that is known, with what ran before', () => {
+    const lane = emptyLane();
+    enter(lane, rolloutOf('x'));
+    assert.throws(() => mayRollBack(lane, stage), /knows nothing that it brought to production/);
+    deliver(lane, 'a');
+    assert.throws(() => mayRollBack(lane, stage), /the first that Landfall brought to production: it knows of nothing before it/);
+    deliver(lane, 'b');
+    const running = mayRollBack(lane, stage);
+    assert.equal(running.digest, digestOf('b'));
+    assert.ok(!('standing' in running));
+    assert.deepEqual([countRollback(lane, stage), countRollback(lane, stage)], [1, 2]);
+    request(lane, { rollout: 'rollback:web:production:2', runId: 'r', stage, policy: exact, rollback: running });
+    assert.throws(() => mayRollBack(lane, stage), /is being rolled back already, by rollback:web:production:2/);
+  });
+
+  it('undoes a first deployment over something that ran before Landfall came', () => {
+    const lane = emptyLane();
+    const a = rolloutOf('a');
+    come(lane, a);
+    const running = runningOf(a, 'a');
+    ran(lane, { ...a, running: { ...running, before: { running: [{ name: 'web', reference: 'web:1' }] } } });
+    assert.equal(mayRollBack(lane, stage).before.running[0]?.reference, 'web:1');
+  });
+
+  it('brings an earlier digest back, by the plan that served the stage last', () => {
+    const lane = emptyLane();
+    deliver(lane, 'a', '1.0.0');
+    deliver(lane, 'b', '1.1.0');
+    const { image, plan } = mayPromote(lane, stage, digestOf('a').slice(7, 19));
+    assert.deepEqual([image.digest, image.tag], [digestOf('a'), '1.0.0']);
+    assert.deepEqual(
+      plan.stages.map(({ name }) => name),
+      [stage],
+    );
+  });
+
+  it('brings no digest anywhere that no stage has run, that runs there, or that is in quarantine', () => {
+    const lane = emptyLane();
+    enter(lane, { ...rolloutOf('x'), stages: ['staging', stage] });
+    deliver(lane, 'a', '1.0.0');
+    const b = deliver(lane, 'b', '1.1.0');
+    assert.throws(
+      () => mayPromote(lane, stage, digestOf('x')),
+      /expected one of these. Known: .*1\.1\.0, runs in production.*1\.0\.0, ran in production/,
+    );
+    assert.throws(() => mayPromote(lane, stage, digestOf('b')), /runs sha256:\w+ already/);
+    assert.throws(() => mayPromote(lane, 'staging', digestOf('b')), /nothing has gone to staging yet.*trigger one/);
+    putInQuarantine(lane, digestOf('a'), bare);
+    assert.throws(() => mayPromote(lane, stage, digestOf('a')), /in quarantine.*unquarantine it first/);
+    freeFromQuarantine(lane, digestOf('a'));
+    undo(lane, { ...b, runId: 'a run that the lane forgot' });
+    assert.throws(
+      () => mayPromote(lane, stage, digestOf('b')),
+      /no digest that is known here/,
+      'what was undone is no earlier run',
+    );
+  });
+});

@@ -1,0 +1,181 @@
+import assert from 'node:assert/strict';
+import { WorkflowUpdateFailedError } from '@temporalio/client';
+import type Docker from 'dockerode';
+import type { Digest } from '../../src/domain/image-reference.ts';
+import type { RolloutState } from '../../src/domain/rollout-state.ts';
+import { stateQuery } from '../../src/workflows/messages.ts';
+import { ensureDocker } from '../support/docker.ts';
+import { fadingImage, healthyImage } from '../support/production.ts';
+import { eventually } from '../support/wait.ts';
+import { startWorld, type World } from '../support/world.ts';
+
+const deployment = 'team/deployment';
+const branch = 'landfall/web-production';
+
+/** Pull requests at GitHub, its webhooks, and people who do what people do. */
+describe('a delivery by pull request', function () {
+  this.timeout(180_000);
+  let world: World;
+  let docker: Docker;
+  let version = 0;
+
+  before(async () => {
+    docker = await ensureDocker();
+    world = await startWorld({
+      forge: 'github',
+      production: docker,
+      configuration: {
+        operators: [
+          { name: 'ann', github: 'ann-gh', roles: ['approve'] },
+          { name: 'bob', github: 'bob-gh', roles: ['approve'] },
+        ],
+      },
+      service: { scan: 'off', smoke: 'off', approval: { from: ['ann', 'bob'], required: 2, within: '10m' } },
+    });
+    world.github.deliverTo({ url: `${world.webhooks}/webhook/image-published`, secret: 'webhook-secret' });
+    await world.start();
+  });
+  afterEach(function () {
+    if (this.currentTest?.state === 'failed') console.error(world.lastWords());
+  });
+  after(() => world.stop());
+
+  const push = async (image = healthyImage): Promise<Digest> => {
+    version += 1;
+    const digest = await world.push('latest', image(`${version}`));
+    await world.deliver('latest', digest, { deliveryId: `delivery-${version}` });
+    return digest;
+  };
+  const pull = () => {
+    const { pulls } = world.github.repository(deployment);
+    const found = pulls.findLast((each) => each.branch === branch);
+    assert.ok(found, 'there is a pull request');
+    return found;
+  };
+  /** What the step says while it waits or is blocked. */
+  const saying = (digest: Digest, step: string, what: RegExp): Promise<RolloutState> =>
+    eventually(
+      `${step} to say ${what}`,
+      async () => {
+        const state = await world
+          .rollout('latest', digest)
+          .query(stateQuery)
+          .catch(() => undefined);
+        return state?.steps.some((each) => each.step === step && what.test(each.reason ?? '')) && state;
+      },
+      60_000,
+    );
+  const approve = (digest: Digest, by: string) =>
+    world.rollout('latest', digest).executeUpdate('approve', { args: [{ by, digest }] });
+  const file = (): Promise<string> => world.github.repository(deployment).git.git(['show', 'main:docker-compose.yml']);
+
+  let delivered: Digest;
+
+  it('waits for a review of its head and for the required check, and merges within seconds of the webhook', async () => {
+    world.github.repository(deployment).protections.set('main', { contexts: ['build'], approvals: 0 });
+    delivered = await push();
+    await saying(delivered, 'approve', /waits for 2 of ann, bob/);
+    const { number, head } = pull();
+    const stranger = world.github.person(deployment, 'mallory');
+    await stranger.review(number, 'APPROVE');
+    await saying(delivered, 'approve', /review of mallory does not count/);
+    await world.github.person(deployment, 'ann-gh').review(number, 'APPROVE');
+    await saying(delivered, 'approve', /waits for 1 of bob .*approved by ann/);
+    await assert.rejects(approve(delivered, 'ann'), (error: unknown) => {
+      assert.match(
+        String(error instanceof WorkflowUpdateFailedError && error.cause?.message),
+        /ann has approved production already/,
+      );
+      return true;
+    });
+    await approve(delivered, 'bob');
+    await saying(delivered, 'merge', /waits for build/);
+    world.github.reportCheckRun(deployment, { sha: head, name: 'build', status: 'completed', conclusion: 'success' });
+    const state = await world.until('latest', delivered, 'delivered');
+    assert.deepEqual(
+      state.approvals?.production?.map(({ by, way, verified }) => `${by} ${way} ${verified}`),
+      ['ann review true', 'bob decision false'],
+    );
+    assert.ok(await world.production.runs(delivered));
+    assert.equal(pull().merged?.by, 'landfall-bot');
+    assert.equal(await world.github.repository(deployment).git.branchHead(branch), undefined, 'the branch is deleted');
+    world.github.repository(deployment).protections.delete('main');
+  });
+
+  it('is blocked by a failing check, which it names, and by a commit that somebody pushed over ours', async () => {
+    world.github.repository(deployment).protections.set('main', { contexts: ['build'], approvals: 0 });
+    const digest = await push();
+    await saying(digest, 'approve', /waits for 2/);
+    await approve(digest, 'ann');
+    await approve(digest, 'bob');
+    await saying(digest, 'merge', /waits for build/);
+    world.github.reportCheckRun(deployment, { sha: pull().head, name: 'build', status: 'completed', conclusion: 'failure' });
+    const failed = await world.until('latest', digest, 'blocked');
+    assert.match(failed.reason ?? '', /build/);
+    world.github.repository(deployment).protections.delete('main');
+    await world.github.pushCommit(deployment, { branch, files: { 'notes.txt': 'mine' }, message: 'Take over' });
+    await world.rollout('latest', digest).executeUpdate('retry', { args: [{ by: 'ann', step: 'merge' }] });
+    // What the person did is kept, and the image is proposed on top of it: the head is ours again.
+    await world.until('latest', digest, 'delivered');
+    const { git } = world.github.repository(deployment);
+    assert.equal(await git.git(['show', 'main:notes.txt']), 'mine');
+    assert.ok((await file()).includes(digest));
+    delivered = digest;
+  });
+
+  it('does not revert what a person committed after it', async () => {
+    const digest = await push(fadingImage);
+    await saying(digest, 'approve', /waits for 2/);
+    await approve(digest, 'ann');
+    await approve(digest, 'bob');
+    await eventually('the image to run', () => world.production.runs(digest), 60_000);
+    const changed = (await file()).replace('restart: unless-stopped', 'restart: always # changed by a person');
+    await world.github.pushCommit(deployment, {
+      branch: 'main',
+      files: { 'docker-compose.yml': changed },
+      message: 'Restart always',
+    });
+    const state = await world.until('latest', digest, 'rolled-back');
+    assert.match(state.reason ?? '', /is back/);
+    const now = await file();
+    assert.match(now, /changed by a person/);
+    assert.ok(now.includes(delivered) && !now.includes(digest));
+    assert.ok(await world.production.runs(delivered));
+  });
+
+  it('leaves the repository alone, and says whose change it is, where somebody changed the image line since', async () => {
+    const digest = await push(fadingImage);
+    await saying(digest, 'approve', /waits for 2/);
+    await approve(digest, 'ann');
+    await approve(digest, 'bob');
+    await eventually('the image to run', () => world.production.runs(digest), 60_000);
+    const changed = (await file()).replace(/image: .*web:latest@\S+/, `image: ${world.host}/team/web:mended`);
+    await world.github.pushCommit(deployment, {
+      branch: 'main',
+      files: { 'docker-compose.yml': changed },
+      message: 'Use the mended one',
+    });
+    const state = await world.until('latest', digest, 'blocked');
+    assert.match(state.reason ?? '', /Use the mended one/);
+    assert.equal(state.steps.find(({ status }) => status === 'blocked')?.failure, 'BaseMovedOn');
+    assert.ok(await world.production.runs(delivered), 'the running system is back all the same');
+    await world
+      .rollout('latest', digest)
+      .executeUpdate('skip', { args: [{ by: 'ann', step: 'rollback', reason: 'it is mended' }] });
+    await world.until('latest', digest, 'rolled-back');
+    assert.match(await file(), /web:mended/);
+  });
+
+  it('ends rejected when a person closes the pull request, and does not open it again', async () => {
+    const digest = await push();
+    await saying(digest, 'approve', /waits for 2/);
+    await world.github.person(deployment, 'grace').close(pull().number);
+    const state = await world.until('latest', digest, 'rejected');
+    assert.match(state.reason ?? '', /closed by grace/);
+    assert.equal(await world.github.repository(deployment).git.branchHead(branch), undefined, 'the branch is deleted');
+    const before = world.github.repository(deployment).pulls.length;
+    await world.deliver('latest', digest, { deliveryId: 'once more' });
+    await world.until('latest', digest, 'unchanged');
+    assert.equal(world.github.repository(deployment).pulls.length, before);
+  });
+});

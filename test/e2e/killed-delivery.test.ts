@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import type Docker from 'dockerode';
+import type { Digest } from '../../src/domain/image-reference.ts';
+import type { RolloutState } from '../../src/domain/rollout-state.ts';
+import { ensureDocker } from '../support/docker.ts';
+import type { ImageOptions } from '../support/images.ts';
+import { fadingImage, healthyImage } from '../support/production.ts';
+import { eventually } from '../support/wait.ts';
+import { startWorld, type World } from '../support/world.ts';
+
+/** The worker dies by SIGKILL in every step of a delivery and of a roll-back, one after the other; each time the end is the same. */
+describe('a worker that is killed while it delivers', function () {
+  this.timeout(150_000);
+  let world: World;
+  let docker: Docker;
+  let version = 0;
+  let running: Digest;
+
+  before(async () => {
+    docker = await ensureDocker();
+    world = await startWorld({ forge: 'git', production: docker, service: { scan: 'off', smoke: 'off' } });
+    await world.start();
+  });
+  afterEach(function () {
+    if (this.currentTest?.state === 'failed') console.error(world.lastWords());
+  });
+  after(() => world.stop());
+
+  const push = async (image: (version: string) => ImageOptions): Promise<Digest> => {
+    version += 1;
+    return await world.push('latest', image(`${version}`));
+  };
+
+  /** Kills the worker in the n-th run of an activity, and starts another one. */
+  const killDuring = async (digest: Digest, activity: string, nth = 1): Promise<void> => {
+    const handle = world.rollout('latest', digest);
+    await eventually(
+      `${activity} to be started`,
+      async () => {
+        const history = await handle.fetchHistory().catch(() => undefined);
+        const begun = (history?.events ?? []).filter(
+          ({ activityTaskScheduledEventAttributes: scheduled }) => scheduled?.activityType?.name === activity,
+        );
+        return begun.length >= nth;
+      },
+      60_000,
+    );
+    await world.landfall().kill();
+    await world.start();
+  };
+
+  const commitsOf = async (digest: Digest): Promise<string[]> => {
+    const log = await world.remote.log('main');
+    return log.filter(({ message }) => message.includes(`${digest}`)).map(({ message }) => message.split('\n', 1)[0] ?? '');
+  };
+  const assertDelivered = async (digest: Digest): Promise<void> => {
+    assert.deepEqual(await world.remote.branches(), ['main'], 'the branch is deleted');
+    assert.ok((await world.remote.read('main', 'docker-compose.yml')).includes(`latest@${digest}`));
+    assert.ok(await world.production.runs(digest), JSON.stringify(await world.production.containers()));
+    assert.equal((await commitsOf(digest)).length, 1, 'one merge');
+  };
+
+  for (const activity of ['propose', 'surveyStage', 'mergeChange', 'deployStage', 'watchStage']) {
+    it(`in ${activity}, delivers all the same: one merge, one container`, async () => {
+      const digest = await push(healthyImage);
+      await killDuring(digest, activity);
+      const state = await world.until('latest', digest, 'delivered');
+      assert.ok(
+        state.steps.every(({ status }) => status === 'passed'),
+        JSON.stringify(state.steps),
+      );
+      await assertDelivered(digest);
+      running = digest;
+    });
+  }
+
+  const places: readonly (readonly [activity: string, nth: number])[] = [
+    ['restoreStage', 1],
+    ['watchStage', 2],
+    ['revertChange', 1],
+    ['mergeChange', 2],
+    ['settleStage', 1],
+  ];
+  for (const [activity, nth] of places) {
+    it(`in ${activity} of a roll-back, rolls back all the same: one revert, and what ran before`, async () => {
+      const before = await world.remote.read('main', 'docker-compose.yml');
+      const digest = await push(fadingImage);
+      await killDuring(digest, activity, nth);
+      const state: RolloutState = await world.until('latest', digest, 'rolled-back');
+      assert.match(state.reason ?? '', /is back/);
+      assert.equal(await world.remote.read('main', 'docker-compose.yml'), before);
+      assert.ok(await world.production.runs(running), JSON.stringify(await world.production.containers()));
+      assert.equal((await commitsOf(digest)).length, 2, `one merge and one revert: ${(await commitsOf(digest)).join(', ')}`);
+      assert.deepEqual(await world.remote.branches(), ['main']);
+    });
+  }
+});

@@ -1,0 +1,77 @@
+import { fileURLToPath } from 'node:url';
+import type { WorkflowHandle } from '@temporalio/client';
+import { bundleWorkflowCode, DefaultLogger, NativeConnection, Worker } from '@temporalio/worker';
+import { createFollowUps } from '../../src/activities/follow-up.ts';
+import { createLaneCalls } from '../../src/activities/lane.ts';
+import type { Run } from '../../src/domain/lane/state.ts';
+import { taskQueues } from '../../src/workflows/start-options.ts';
+import { runActivity } from './activity.ts';
+import { heardQuery } from './stand-in-workflows.ts';
+import type { TestTemporal } from './temporal.ts';
+import { eventually } from './wait.ts';
+// With its quiet runtime.
+import './worker.ts';
+import type { TestWorkers } from './worker.ts';
+
+type LaneActivities = ReturnType<typeof createLaneCalls> & ReturnType<typeof createFollowUps>;
+
+let bundle: ReturnType<typeof bundleWorkflowCode> | undefined;
+
+/** Workers of the two queues that lanes, lines, merge queues and rollouts use, with rollouts that only listen. */
+export async function startStandIns(temporal: TestTemporal, overrides: Partial<LaneActivities> = {}): Promise<TestWorkers> {
+  bundle ??= bundleWorkflowCode({
+    workflowsPath: fileURLToPath(new URL('stand-in-workflows.ts', import.meta.url)),
+    logger: new DefaultLogger('ERROR'),
+  });
+  const workflowBundle = await bundle;
+  const connection = await NativeConnection.connect({ address: temporal.address });
+  const activities = { ...laneActivities(temporal), ...overrides };
+  const create = (taskQueue: string): Promise<Worker> =>
+    Worker.create({ connection, taskQueue, activities, workflowBundle, shutdownGraceTime: '1s', shutdownForceTime: '5s' });
+  const workers = [await create(taskQueues.main), await create(taskQueues.lanes)];
+  const running = workers.map((worker) => worker.run());
+  return {
+    async stop() {
+      for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+      await Promise.all(running);
+      await connection.close();
+    },
+  };
+}
+
+export function laneActivities({ client }: TestTemporal): LaneActivities {
+  return { ...createLaneCalls({ client }), ...createFollowUps({ client }) };
+}
+
+let calls = 0;
+
+/** Calls an activity as a rollout does: every call has an id of its own. */
+export function callAs<Input, Answer>(
+  run: Run,
+  activity: (input: Input) => Promise<Answer>,
+  input: Input,
+  activityId = `${++calls}`,
+): Promise<Answer> {
+  return runActivity(activity, input, {
+    activityId,
+    workflowExecution: { workflowId: run.rollout, runId: run.runId },
+  });
+}
+
+export async function standIn(
+  temporal: TestTemporal,
+  workflowId: string,
+  input: unknown = {},
+): Promise<Run & { handle: WorkflowHandle }> {
+  const started = await temporal.client.workflow.start('rollout', { workflowId, taskQueue: taskQueues.main, args: [input] });
+  const runId = started.firstExecutionRunId;
+  return { rollout: workflowId, runId, handle: temporal.client.workflow.getHandle(workflowId, runId) };
+}
+
+/** Waits until a stand-in has heard something. */
+export function untilHeard(handle: WorkflowHandle, pattern: RegExp): Promise<true> {
+  return eventually(`${handle.workflowId} to hear ${pattern}`, async () => {
+    const heard = await handle.query(heardQuery);
+    return heard.some((line) => pattern.test(line));
+  });
+}

@@ -1,0 +1,391 @@
+import assert from 'node:assert/strict';
+import type { WorkflowHandle } from '@temporalio/client';
+import { WorkflowUpdateFailedError } from '@temporalio/client';
+import type { Activities } from '../../src/activities/index.ts';
+import type { LaneState } from '../../src/domain/lane/state.ts';
+import type { ApprovalPlan, Plan, StagePlan } from '../../src/domain/plan.ts';
+import type { Decision, RolloutState, RolloutStatus } from '../../src/domain/rollout-state.ts';
+import { approveUpdate, laneQuery, progressSignal, stateQuery } from '../../src/workflows/messages.ts';
+import { laneId, rolloutStartOptions } from '../../src/workflows/start-options.ts';
+import { fakeActivities, type TagTable } from '../support/fake-activities.ts';
+import { type FakeDelivery, fakeDelivery } from '../support/fake-delivery.ts';
+import { digestOf, imageOf, planOf, pushOf, stageOf } from '../support/plans.ts';
+import { startTemporal, type TestTemporal } from '../support/temporal.ts';
+import { eventually } from '../support/wait.ts';
+import { startWorkers, type TestWorkers } from '../support/worker.ts';
+
+/** Merged by Landfall, deployed with compose, watched, rolled back by itself. */
+const delivered: Partial<StagePlan> = {
+  merge: 'auto',
+  deploy: { kind: 'compose', directory: '/srv/web', files: [], services: ['web'], before: [], after: [], timeoutMs: 60_000 },
+  watch: {
+    probes: [{ kind: 'tcp', host: 'web', port: 80, timeoutMs: 1_000 }],
+    forMs: 1_000,
+    intervalMs: 500,
+    failures: 0,
+    startPeriodMs: 1_000,
+    withinMs: 10_000,
+  },
+  rollback: 'auto',
+};
+
+const approval = (overrides: Partial<ApprovalPlan> = {}): ApprovalPlan => ({
+  from: [{ name: 'ann', github: 'Ann-GH' }, { name: 'bob' }],
+  required: 1,
+  withinMs: 60_000,
+  selfApproval: true,
+  verified: false,
+  ...overrides,
+});
+
+describe('the delivery of a stage', function () {
+  this.timeout(60_000);
+  let temporal: TestTemporal;
+  let workers: TestWorkers | undefined;
+  let world: FakeDelivery;
+  const tags: TagTable = new Map();
+  let count = 0;
+
+  before(async () => {
+    temporal = await startTemporal();
+  });
+  beforeEach(() => {
+    world = fakeDelivery();
+  });
+  afterEach(async () => {
+    await workers?.stop();
+    workers = undefined;
+  });
+  after(() => temporal.stop());
+
+  const aPlan = (stages: StagePlan[], overrides: Partial<Plan> = {}): Plan =>
+    planOf({ service: `shop-${++count}`, stages, ...overrides });
+  const work = async (overrides: Partial<Activities> = {}, options = {}): Promise<void> => {
+    const activities = fakeActivities(temporal.client, tags, { ...world.activities, ...overrides });
+    workers = await startWorkers(temporal, activities, options);
+  };
+  const begin = (plan: Plan, word: string, push: { actor?: string } = {}): Promise<WorkflowHandle> => {
+    const image = imageOf(plan, word);
+    tags.set(`${plan.repository}:latest`, image.digest);
+    return temporal.client.workflow.start('rollout', rolloutStartOptions({ plan, image, push: { ...pushOf(image), ...push } }));
+  };
+  const result = (handle: WorkflowHandle): Promise<RolloutState> => handle.result();
+  const until = async (handle: WorkflowHandle, status: RolloutStatus): Promise<RolloutState> =>
+    await eventually(`${handle.workflowId} to be ${status}`, async () => {
+      const state = await handle.query(stateQuery);
+      return state.status === status && state;
+    });
+  const approve = (handle: WorkflowHandle, decision: Decision): Promise<RolloutState> =>
+    handle.executeUpdate<RolloutState, [Decision]>(approveUpdate.name, { args: [decision] });
+  const lane = (plan: Plan): Promise<LaneState> => temporal.client.workflow.getHandle(laneId(plan.service)).query(laneQuery);
+  const stepsOf = (state: RolloutState, stage: string): string[] =>
+    state.steps.filter((step) => step.stage === stage).map(({ step, status }) => `${step} ${status}`);
+  const short = (word: string): string => digestOf(word).slice(7, 19);
+
+  it('merges, deploys and watches, and adds at most 60 events for each further stage', async () => {
+    await work();
+    const plan = aPlan([stageOf('staging', delivered), stageOf('production', { ...delivered, approval: approval() })]);
+    const handle = await begin(plan, 'good');
+    await until(handle, 'waiting');
+    const before = (await handle.describe()).historyLength;
+    await approve(handle, { by: 'ann' });
+    const state = await result(handle);
+    assert.equal(state.status, 'delivered', state.reason);
+    assert.deepEqual(stepsOf(state, 'production'), [
+      'confirm passed',
+      'propose passed',
+      'approve passed',
+      'merge passed',
+      'deploy passed',
+      'watch passed',
+    ]);
+    assert.deepEqual(world.stage(plan, 'production').log, [`merge ${short('good')}`, `deploy web ${short('good')}`]);
+    const { historyLength } = await handle.describe();
+    // Before the approval was asked for, production had its turn (2), confirm (6), propose (6) and a look (1).
+    assert.ok(historyLength - before <= 60 - 15, `${historyLength - before} events after the approval was asked for`);
+    assert.equal((await lane(plan)).stages.production?.running?.digest, digestOf('good'));
+  });
+
+  it('begins production only once staging is healthy, and never when staging is rolled back', async () => {
+    await work();
+    const plan = aPlan([stageOf('staging', delivered), stageOf('production', delivered)]);
+    await result(await begin(plan, 'first'));
+    world.bad.add(digestOf('second'));
+    const state = await result(await begin(plan, 'second'));
+    assert.equal(state.status, 'rolled-back', state.reason);
+    assert.deepEqual(world.stage(plan, 'staging').log.slice(2), [
+      `merge ${short('second')}`,
+      `deploy web ${short('second')}`,
+      'restore',
+      `revert ${short('second')}`,
+      'merge of the revert',
+    ]);
+    assert.equal(world.stage(plan, 'staging').containers.get('web'), digestOf('first'));
+    assert.deepEqual(world.stage(plan, 'production').log, [`merge ${short('first')}`, `deploy web ${short('first')}`]);
+    const { quarantine, stages } = await lane(plan);
+    assert.ok(quarantine[digestOf('second')], 'the digest is quarantined');
+    assert.equal(stages.staging?.running?.digest, digestOf('first'));
+    const again = await result(await begin(plan, 'second'));
+    assert.equal(again.status, 'rejected');
+    assert.match(again.reason ?? '', /Quarantined/);
+  });
+
+  it('brings a bad image to the canary alone', async () => {
+    await work();
+    const deploy = { kind: 'docker', containers: { names: ['a', 'b', 'c'] }, canary: 1, timeoutMs: 60_000 } as const;
+    const plan = aPlan([stageOf('production', { ...delivered, deploy })]);
+    const stage = world.stage(plan, 'production');
+    for (const name of ['a', 'b', 'c']) stage.containers.set(name, digestOf('old'));
+    world.bad.add(digestOf('bad'));
+    const state = await result(await begin(plan, 'bad'));
+    assert.equal(state.status, 'rolled-back', state.reason);
+    assert.deepEqual(
+      stage.log.filter((line) => line.startsWith('deploy')),
+      [`deploy a ${short('bad')}`],
+    );
+    assert.deepEqual([...stage.containers.values()], [digestOf('old'), digestOf('old'), digestOf('old')]);
+  });
+
+  it('does not blame the new image for what was unhealthy before: it is blocked with both readings', async () => {
+    await work();
+    const plan = aPlan([stageOf('production', delivered)]);
+    world.stage(plan, 'production').containers.set('web', digestOf('old'));
+    world.bad.add(digestOf('old')).add(digestOf('new'));
+    const handle = await begin(plan, 'new');
+    const { steps } = await until(handle, 'blocked');
+    const watch = steps.find(({ step }) => step === 'watch');
+    assert.equal(watch?.failure, 'UnhealthyBefore');
+    assert.match(watch?.reason ?? '', /unhealthy before.*fake reading.*still is.*503/);
+    await handle.executeUpdate('reject', { args: [{ by: 'ann', reason: 'take it back' }] });
+    // What ran before is not healthy either, and nobody is asked to like that: the roll-back is blocked, loudly.
+    const blocked = await eventually('the roll-back to be blocked', async () => {
+      const state = await handle.query(stateQuery);
+      return state.steps.some(({ step, status }) => step === 'rollback' && status === 'blocked') && state;
+    });
+    assert.match(blocked.reason ?? '', /roll-back of production is not done/);
+    await handle.executeUpdate('skip', { args: [{ by: 'ann', step: 'rollback', reason: 'known' }] });
+    assert.equal((await result(handle)).status, 'rolled-back');
+  });
+
+  it('that is the first of its kind has nothing to go back to: blocked, and failed when nobody decides', async () => {
+    await work();
+    const plan = aPlan([stageOf('production', delivered)], { decideWithinMs: 500 });
+    world.bad.add(digestOf('first of all'));
+    const state = await result(await begin(plan, 'first of all'));
+    assert.equal(state.status, 'failed', state.reason);
+    assert.match(state.steps.find(({ step }) => step === 'rollback')?.reason ?? '', /nothing ran in production before/);
+  });
+
+  it('waits where it may not roll back by itself, and does when an operator rejects', async () => {
+    await work();
+    const plan = aPlan([stageOf('production', { ...delivered, rollback: 'manual' })]);
+    await result(await begin(plan, 'well'));
+    world.bad.add(digestOf('ill'));
+    const handle = await begin(plan, 'ill');
+    await until(handle, 'blocked');
+    assert.equal(world.stage(plan, 'production').containers.get('web'), digestOf('ill'));
+    await handle.executeUpdate('reject', { args: [{ by: 'ann', step: 'watch' }] });
+    const state = await result(handle);
+    assert.equal(state.status, 'rolled-back', state.reason);
+    assert.match(state.reason ?? '', /rejected by ann/);
+    assert.equal(world.stage(plan, 'production').containers.get('web'), digestOf('well'));
+  });
+
+  it('counts approvals of named operators only, each once, in time, and of this digest', async () => {
+    await work();
+    const plan = aPlan([stageOf('production', { ...delivered, approval: approval({ required: 2 }) })]);
+    const handle = await begin(plan, 'approved');
+    await until(handle, 'waiting');
+    const refused = async (decision: Decision, why: RegExp): Promise<void> => {
+      await assert.rejects(approve(handle, decision), (error: unknown) => {
+        assert.ok(error instanceof WorkflowUpdateFailedError);
+        assert.match(String(error.cause?.message), why);
+        return true;
+      });
+    };
+    await refused({ by: 'mallory' }, /mallory may not approve production: expected one of ann, bob/);
+    await refused({}, /nobody may not approve|expected one of ann, bob/);
+    await refused({ by: 'ann', digest: digestOf('another') }, /approval is for sha256/);
+    await refused({ by: 'ann', stage: 'staging' }, /the stage staging waits for no approval now; these do: production/);
+    await refused({ by: 'ann', proof: 'made up' }, /the proof is wrong/);
+    await approve(handle, { by: 'ann', digest: digestOf('approved'), reason: 'looks good' });
+    await refused({ by: 'ann' }, /ann has approved production already/);
+    await approve(handle, { by: 'bob', proof: 'proof of bob' });
+    const state = await result(handle);
+    assert.equal(state.status, 'delivered', state.reason);
+    assert.deepEqual(
+      state.approvals?.production?.map(({ by, reason, verified, way }) => ({ by, reason, verified, way })),
+      [
+        { by: 'ann', reason: 'looks good', verified: false, way: 'decision' },
+        { by: 'bob', reason: undefined, verified: true, way: 'decision' },
+      ],
+    );
+    assert.match(state.steps.find(({ step }) => step === 'approve')?.reason ?? '', /approved by ann \(unverified\), bob/);
+  });
+
+  it('counts reviews only of the head, by a named operator', async () => {
+    await work();
+    const plan = aPlan([stageOf('production', { ...delivered, approval: approval({ verified: true }) })]);
+    const image = imageOf(plan, 'reviewed');
+    const branch = `landfall/${plan.service}-production`;
+    const review = { state: 'approved', at: new Date().toISOString() } as const;
+    const head = image.digest.slice(7, 47);
+    world.reviews.set(branch, [
+      { ...review, by: 'stranger', commit: head },
+      { ...review, by: 'ann-gh', commit: 'e'.repeat(40) },
+    ]);
+    const handle = await begin(plan, 'reviewed');
+    const waiting = await until(handle, 'waiting');
+    const reason = waiting.steps.find(({ step }) => step === 'approve')?.reason ?? '';
+    assert.match(reason, /review of stranger does not count: no operator/);
+    assert.match(reason, /review of ann-gh does not count: it is of eeeeeeeeeeee, not of the head/);
+    await assert.rejects(approve(handle, { by: 'bob' }), (error: unknown) => {
+      assert.match(String(error instanceof WorkflowUpdateFailedError && error.cause?.message), /verified approvals only/);
+      return true;
+    });
+    world.reviews.set(branch, [{ ...review, by: 'ANN-gh', commit: head }]);
+    await handle.signal(progressSignal, { what: 'pull_request_review submitted' });
+    const state = await result(handle);
+    assert.equal(state.status, 'delivered', state.reason);
+    assert.deepEqual(state.approvals?.production?.[0]?.way, 'review');
+  });
+
+  it('is not approved by who pushed it, nor by anybody where nobody knows who did', async () => {
+    await work();
+    const plan = aPlan([stageOf('production', { ...delivered, approval: approval({ selfApproval: false, withinMs: 3_000 }) })]);
+    const handle = await begin(plan, 'mine', { actor: 'ann-gh' });
+    await until(handle, 'waiting');
+    await assert.rejects(approve(handle, { by: 'ann' }), (error: unknown) => {
+      assert.match(String(error instanceof WorkflowUpdateFailedError && error.cause?.message), /ann pushed this image/);
+      return true;
+    });
+    await approve(handle, { by: 'bob' });
+    assert.equal((await result(handle)).status, 'delivered');
+    const unknown = await begin(plan, 'nobody’s');
+    await until(unknown, 'waiting');
+    await assert.rejects(approve(unknown, { by: 'bob' }), (error: unknown) => {
+      assert.match(String(error instanceof WorkflowUpdateFailedError && error.cause?.message), /nobody knows who did/);
+      return true;
+    });
+    const state = await result(unknown);
+    assert.equal(state.status, 'expired');
+    assert.match(state.reason ?? '', /production got 0 of 1 approvals within 3 seconds/);
+  });
+
+  it('goes on when a person merges, and ends rejected, naming them, when a person closes the pull request', async () => {
+    await work();
+    const plan = aPlan([stageOf('production', { ...delivered, merge: 'manual' })]);
+    const branch = `landfall/${plan.service}-production`;
+    const handle = await begin(plan, 'by hand');
+    await until(handle, 'waiting');
+    assert.deepEqual(world.stage(plan, 'production').log, []);
+    world.mergedByHand.set(branch, 'octocat');
+    await handle.signal(progressSignal, { what: 'pull_request closed' });
+    const state = await result(handle);
+    assert.equal(state.status, 'delivered', state.reason);
+    assert.match(state.steps.find(({ step }) => step === 'merge')?.reason ?? '', /merged by octocat/);
+    world.mergedByHand.clear();
+    world.closed.set(branch, 'grace');
+    const closed = await result(await begin(plan, 'closed'));
+    assert.equal(closed.status, 'rejected');
+    assert.match(closed.reason ?? '', /was closed by grace/);
+  });
+
+  it('is blocked by a failing required check, which it names, and goes on after a retry', async () => {
+    await work();
+    const plan = aPlan([stageOf('production', delivered)]);
+    const branch = `landfall/${plan.service}-production`;
+    world.failing.set(branch, ['build / test']);
+    const handle = await begin(plan, 'failing');
+    const state = await until(handle, 'blocked');
+    assert.match(state.reason ?? '', /build \/ test/);
+    assert.equal(state.steps.find(({ step }) => step === 'merge')?.failure, 'CheckFailed');
+    world.failing.clear();
+    await handle.executeUpdate('retry', { args: [{ by: 'ann', step: 'merge' }] });
+    assert.equal((await result(handle)).status, 'delivered');
+  });
+
+  it('delivers the last of ten pushes and never changes a stage twice at once', async () => {
+    await work();
+    const plan = aPlan([stageOf('production', delivered)]);
+    const words = Array.from({ length: 10 }, (_, index) => `push ${index}`);
+    const handles = [];
+    for (const word of words) handles.push(await begin(plan, word));
+    const states = await Promise.all(handles.map(result));
+    assert.equal(states.at(-1)?.status, 'delivered', states.at(-1)?.reason);
+    const stage = world.stage(plan, 'production');
+    assert.equal(stage.mostAtOnce, 1);
+    assert.equal(stage.containers.get('web'), digestOf('push 9'));
+    for (const state of states.slice(0, -1)) assert.ok(['superseded', 'delivered'].includes(state.status), state.status);
+  });
+
+  it('is held back by the lane, shows by whom, and goes on when it is released', async () => {
+    await work();
+    const plan = aPlan([stageOf('production', delivered)]);
+    await result(await begin(plan, 'before the hold'));
+    const service = temporal.client.workflow.getHandle(laneId(plan.service));
+    await service.executeUpdate('hold', { args: [{ by: 'ann', reason: 'we are being audited' }] });
+    const handle = await begin(plan, 'held');
+    const state = await until(handle, 'waiting');
+    assert.match(state.reason ?? '', /held.*ann.*we are being audited/);
+    assert.equal(world.stage(plan, 'production').containers.get('web'), digestOf('before the hold'));
+    await service.executeUpdate('release', { args: [{ by: 'ann' }] });
+    assert.equal((await result(handle)).status, 'delivered');
+  });
+
+  it('can be undone at any time by the lane’s rollback, even while the lane is held', async () => {
+    await work();
+    const plan = aPlan([stageOf('production', delivered)]);
+    await result(await begin(plan, 'one'));
+    await result(await begin(plan, 'two'));
+    const service = temporal.client.workflow.getHandle(laneId(plan.service));
+    await service.executeUpdate('hold', { args: [{ by: 'ann' }] });
+    const { workflow } = await service.executeUpdate<{ workflow: string }, [object]>('rollback', {
+      args: [{ stage: 'production', by: 'ann', reason: 'customers complain' }],
+    });
+    assert.equal(workflow, `rollback:${plan.service}:production:1`);
+    const state = await eventually('the roll-back to end', async () => {
+      const description = await temporal.client.workflow
+        .getHandle(workflow)
+        .describe()
+        .catch(() => undefined);
+      if (description?.status.name !== 'COMPLETED') return undefined;
+      return (await temporal.client.workflow.getHandle(workflow).result()) as RolloutState;
+    });
+    assert.equal(state.status, 'rolled-back', state.reason);
+    assert.equal(world.stage(plan, 'production').containers.get('web'), digestOf('one'));
+    const { quarantine, stages } = await lane(plan);
+    assert.ok(quarantine[digestOf('two')]);
+    assert.equal(stages.production?.running?.digest, digestOf('one'));
+  });
+
+  it('brings an earlier digest back when it is promoted', async () => {
+    await work();
+    const plan = aPlan([stageOf('production', delivered)]);
+    await result(await begin(plan, 'early'));
+    await result(await begin(plan, 'late'));
+    const service = temporal.client.workflow.getHandle(laneId(plan.service));
+    const { workflow } = await service.executeUpdate<{ workflow: string }, [object]>('promote', {
+      args: [{ stage: 'production', digest: digestOf('early'), by: 'ann' }],
+    });
+    const state = await eventually('the promotion to end', async () => {
+      const now = await lane(plan);
+      return (
+        now.stages.production?.running?.digest === digestOf('early') && temporal.client.workflow.getHandle(workflow).result()
+      );
+    });
+    assert.equal((state as RolloutState).status, 'delivered', (state as RolloutState).reason);
+    assert.equal(world.stage(plan, 'production').containers.get('web'), digestOf('early'));
+  });
+
+  it('replays every step with the workflow cache off', async () => {
+    await work({}, { maxCachedWorkflows: 0 });
+    const plan = aPlan([stageOf('production', { ...delivered, approval: approval() })]);
+    world.stage(plan, 'production').containers.set('web', digestOf('old'));
+    world.bad.add(digestOf('uncached'));
+    const handle = await begin(plan, 'uncached');
+    await until(handle, 'waiting');
+    await approve(handle, { by: 'ann' });
+    assert.equal((await result(handle)).status, 'rolled-back');
+  });
+});
