@@ -91,7 +91,7 @@ export function chooseTrivy({ platform, pipFound, aptAllowed, dockerReachable })
 
 /**
  * What comes from Debian's own packages. Elsewhere an image does the same for two of them.
- * @param {'docker-registry' | 'skopeo' | 'git' | 'busybox'} tool
+ * @param {'docker-registry' | 'skopeo' | 'git' | 'busybox' | 'openssl'} tool
  * @param {Pick<Facts, 'aptAllowed' | 'platform' | 'dockerReachable'>} facts
  * @returns {Choice}
  */

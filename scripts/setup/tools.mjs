@@ -5,7 +5,7 @@ import { chooseCompose, chooseDocker, choosePackage, chooseTemporal, chooseTrivy
 import { answerOf, dockerServerVersion, hasApt, isRoot, SetUpFailure } from './machine.mjs';
 
 /**
- * @typedef {'temporal' | 'docker' | 'docker-compose' | 'trivy' | 'git' | 'docker-registry' | 'skopeo' | 'busybox'} SetUpTool
+ * @typedef {'temporal' | 'docker' | 'docker-compose' | 'trivy' | 'git' | 'docker-registry' | 'skopeo' | 'busybox' | 'openssl'} SetUpTool
  * @typedef {'check' | 'start' | 'demo' | 'test'} Purpose
  * @typedef {Record<string, string | undefined>} Environment
  */
@@ -18,7 +18,7 @@ export const toolsFor = Object.freeze({
   check: [],
   start: ['docker', 'temporal', 'git', 'trivy'],
   demo: ['docker', 'git', 'busybox', 'docker-registry', 'trivy', 'docker-compose', 'temporal'],
-  test: ['docker', 'git', 'busybox', 'docker-registry', 'skopeo', 'trivy', 'docker-compose', 'temporal'],
+  test: ['docker', 'git', 'openssl', 'busybox', 'docker-registry', 'skopeo', 'trivy', 'docker-compose', 'temporal'],
 });
 
 /**

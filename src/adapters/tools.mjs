@@ -7,7 +7,7 @@ import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 
 /**
- * @typedef {'temporal'|'trivy'|'docker'|'dockerd'|'docker-compose'|'docker-registry'|'skopeo'|'git'|'busybox'} ToolName
+ * @typedef {'temporal'|'trivy'|'docker'|'dockerd'|'docker-compose'|'docker-registry'|'skopeo'|'git'|'busybox'|'openssl'} ToolName
  * @typedef {Record<string, string | undefined>} Environment
  */
 
@@ -25,6 +25,7 @@ const overrides = Object.freeze({
   skopeo: 'SKOPEO',
   git: 'GIT',
   busybox: 'BUSYBOX',
+  openssl: 'OPENSSL',
 });
 
 /**

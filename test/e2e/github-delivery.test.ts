@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { WorkflowUpdateFailedError } from '@temporalio/client';
 import type Docker from 'dockerode';
+import { hashOfToken } from '../../src/domain/decision-proof.ts';
 import type { Digest } from '../../src/domain/image-reference.ts';
 import type { RolloutState } from '../../src/domain/rollout-state.ts';
 import { stateQuery } from '../../src/workflows/messages.ts';
+import { landfallHere } from '../cli/command.ts';
 import { ensureDocker } from '../support/docker.ts';
 import { fadingImage, healthyImage } from '../support/production.ts';
 import { eventually } from '../support/wait.ts';
@@ -11,6 +14,7 @@ import { startWorld, type World } from '../support/world.ts';
 
 const deployment = 'team/deployment';
 const branch = 'landfall/web-production';
+const bobsToken = `landfall_${randomBytes(32).toString('base64url')}`;
 
 /** Pull requests at GitHub, its webhooks, and people who do what people do. */
 describe('a delivery by pull request', function () {
@@ -27,10 +31,11 @@ describe('a delivery by pull request', function () {
       configuration: {
         operators: [
           { name: 'ann', github: 'ann-gh', roles: ['approve'] },
-          { name: 'bob', github: 'bob-gh', roles: ['approve'] },
+          { name: 'bob', token: 'env:BOB_TOKEN_HASH', roles: ['approve'] },
         ],
       },
-      service: { scan: 'off', smoke: 'off', approval: { from: ['ann', 'bob'], required: 2, within: '10m' } },
+      env: { BOB_TOKEN_HASH: await hashOfToken(bobsToken) },
+      service: { scan: 'off', smoke: 'off', approval: { from: ['ann', 'bob'], required: 2, within: '10m', verified: true } },
     });
     world.github.deliverTo({ url: `${world.webhooks}/webhook/image-published`, secret: 'webhook-secret' });
     await world.start();
@@ -65,8 +70,18 @@ describe('a delivery by pull request', function () {
       },
       60_000,
     );
-  const approve = (digest: Digest, by: string) =>
-    world.rollout('latest', digest).executeUpdate('approve', { args: [{ by, digest }] });
+  /** By the command, as an operator does it. */
+  const approveAsBob = async (digest: Digest): Promise<void> => {
+    const env = { TEMPORAL_ADDRESS: world.temporal.address, LANDFALL_TOKEN: bobsToken };
+    const rollout = world.rollout('latest', digest).workflowId;
+    const { exitCode, stderr } = await landfallHere(['approve', rollout, '--as', 'bob'], { cwd: world.folder, env });
+    assert.equal(exitCode, 0, stderr);
+  };
+  const approveBoth = async (digest: Digest): Promise<void> => {
+    await saying(digest, 'approve', /waits for 2/);
+    await world.github.person(deployment, 'ann-gh').review(pull().number, 'APPROVE');
+    await approveAsBob(digest);
+  };
   const file = (): Promise<string> => world.github.repository(deployment).git.git(['show', 'main:docker-compose.yml']);
 
   let delivered: Digest;
@@ -81,20 +96,18 @@ describe('a delivery by pull request', function () {
     await saying(delivered, 'approve', /review of mallory does not count/);
     await world.github.person(deployment, 'ann-gh').review(number, 'APPROVE');
     await saying(delivered, 'approve', /waits for 1 of bob .*approved by ann/);
-    await assert.rejects(approve(delivered, 'ann'), (error: unknown) => {
-      assert.match(
-        String(error instanceof WorkflowUpdateFailedError && error.cause?.message),
-        /ann has approved production already/,
-      );
+    const unproven = world.rollout('latest', delivered).executeUpdate('approve', { args: [{ by: 'bob', digest: delivered }] });
+    await assert.rejects(unproven, (error: unknown) => {
+      assert.match(String(error instanceof WorkflowUpdateFailedError && error.cause?.message), /takes verified approvals only/);
       return true;
     });
-    await approve(delivered, 'bob');
+    await approveAsBob(delivered);
     await saying(delivered, 'merge', /waits for build/);
     world.github.reportCheckRun(deployment, { sha: head, name: 'build', status: 'completed', conclusion: 'success' });
     const state = await world.until('latest', delivered, 'delivered');
     assert.deepEqual(
       state.approvals?.production?.map(({ by, way, verified }) => `${by} ${way} ${verified}`),
-      ['ann review true', 'bob decision false'],
+      ['ann review true', 'bob decision true'],
     );
     assert.ok(await world.production.runs(delivered));
     assert.equal(pull().merged?.by, 'landfall-bot');
@@ -105,9 +118,7 @@ describe('a delivery by pull request', function () {
   it('is blocked by a failing check, which it names, and by a commit that somebody pushed over ours', async () => {
     world.github.repository(deployment).protections.set('main', { contexts: ['build'], approvals: 0 });
     const digest = await push();
-    await saying(digest, 'approve', /waits for 2/);
-    await approve(digest, 'ann');
-    await approve(digest, 'bob');
+    await approveBoth(digest);
     await saying(digest, 'merge', /waits for build/);
     world.github.reportCheckRun(deployment, { sha: pull().head, name: 'build', status: 'completed', conclusion: 'failure' });
     const failed = await world.until('latest', digest, 'blocked');
@@ -125,9 +136,7 @@ describe('a delivery by pull request', function () {
 
   it('does not revert what a person committed after it', async () => {
     const digest = await push(fadingImage);
-    await saying(digest, 'approve', /waits for 2/);
-    await approve(digest, 'ann');
-    await approve(digest, 'bob');
+    await approveBoth(digest);
     await eventually('the image to run', () => world.production.runs(digest), 60_000);
     const changed = (await file()).replace('restart: unless-stopped', 'restart: always # changed by a person');
     await world.github.pushCommit(deployment, {
@@ -145,9 +154,7 @@ describe('a delivery by pull request', function () {
 
   it('leaves the repository alone, and says whose change it is, where somebody changed the image line since', async () => {
     const digest = await push(fadingImage);
-    await saying(digest, 'approve', /waits for 2/);
-    await approve(digest, 'ann');
-    await approve(digest, 'bob');
+    await approveBoth(digest);
     await eventually('the image to run', () => world.production.runs(digest), 60_000);
     const changed = (await file()).replace(/image: .*web:latest@\S+/, `image: ${world.host}/team/web:mended`);
     await world.github.pushCommit(deployment, {

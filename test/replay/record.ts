@@ -7,14 +7,25 @@ import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import type { WorkflowHandle } from '@temporalio/client';
+import { WithStartWorkflowOperation, type WorkflowHandle } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import type { Activities } from '../../src/activities/index.ts';
+import { createNotify, type NotifyDependencies } from '../../src/activities/notify.ts';
 import { findTool } from '../../src/adapters/tools.mjs';
-import type { Plan } from '../../src/domain/plan.ts';
+import type { NotifierPlan, Plan, StagePlan } from '../../src/domain/plan.ts';
 import { stateQuery } from '../../src/workflows/messages.ts';
-import { laneId, resolveId, resolveStartOptions, rolloutStartOptions } from '../../src/workflows/start-options.ts';
+import {
+  laneId,
+  lineId,
+  lineStartOptions,
+  mergeQueueId,
+  notifyId,
+  resolveId,
+  resolveStartOptions,
+  rolloutStartOptions,
+} from '../../src/workflows/start-options.ts';
 import { fakeActivities, type TagTable } from '../support/fake-activities.ts';
+import { type FakeDelivery, fakeDelivery } from '../support/fake-delivery.ts';
 import { digestOf, imageOf, planOf, pushOf, stageOf } from '../support/plans.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
@@ -28,7 +39,9 @@ interface Stage {
 }
 
 interface Scenario {
-  readonly activities?: (usual: Activities) => Partial<Activities>;
+  readonly activities?: (usual: Activities, temporal: TestTemporal) => Partial<Activities>;
+  /** Changes what the stages of the scenario meet. */
+  readonly world?: (world: FakeDelivery) => unknown;
   /** Plays it, and names the workflow whose history is kept. */
   play(stage: Stage): Promise<WorkflowHandle>;
 }
@@ -36,6 +49,27 @@ interface Scenario {
 const refuse = async (): Promise<never> => {
   throw ApplicationFailure.create({ type: 'ScanRejected', message: 'no', nonRetryable: true });
 };
+
+/** Merged by Landfall, deployed, watched, rolled back by itself. */
+const delivered: Partial<StagePlan> = {
+  merge: 'auto',
+  deploy: { kind: 'compose', directory: '/srv/web', files: [], services: ['web'], before: [], after: [], timeoutMs: 60_000 },
+  watch: {
+    probes: [{ kind: 'tcp', host: 'web', port: 80, timeoutMs: 1_000 }],
+    forMs: 1_000,
+    intervalMs: 500,
+    failures: 0,
+    startPeriodMs: 1_000,
+    withinMs: 10_000,
+  },
+  rollback: 'auto',
+};
+const approval = { from: [{ name: 'ann' }], required: 1, withinMs: 3_600_000, selfApproval: true, verified: false };
+const told: NotifierPlan = { kind: 'discord', url: 'env:DISCORD_URL', events: ['proposed', 'approval', 'healthy', 'delivered'] };
+
+async function until(handle: WorkflowHandle, status: string): Promise<void> {
+  await eventually(`${handle.workflowId} to be ${status}`, async () => (await handle.query(stateQuery)).status === status);
+}
 
 const scenarios: Readonly<Record<string, Scenario>> = {
   'rollout-proposed': {
@@ -100,6 +134,96 @@ const scenarios: Readonly<Record<string, Scenario>> = {
       return older;
     },
   },
+  'rollout-delivered': {
+    async play({ begin }) {
+      const stages = [stageOf('staging', delivered), stageOf('production', { ...delivered, approval })];
+      const handle = await begin(planOf({ stages, notify: [told] }), 'delivered');
+      await until(handle, 'waiting');
+      await handle.executeUpdate('approve', { args: [{ by: 'ann', reason: 'looks good' }] });
+      await handle.result();
+      return handle;
+    },
+  },
+  'rollout-rolled-back': {
+    world: (world) => world.bad.add(digestOf('bad')),
+    async play({ begin }) {
+      const plan = planOf({ stages: [stageOf('production', delivered)] });
+      await (await begin(plan, 'good')).result();
+      const handle = await begin(plan, 'bad');
+      await handle.result();
+      return handle;
+    },
+  },
+  'rollout-superseded-at-its-approval': {
+    async play({ begin, tags }) {
+      const plan = planOf({ stages: [stageOf('production', { ...delivered, approval })] });
+      tags.set(`${plan.repository}:latest`, digestOf('older'));
+      const older = await begin(plan, 'older');
+      await until(older, 'waiting');
+      tags.set(`${plan.repository}:latest`, digestOf('newer'));
+      const newer = await begin(plan, 'newer');
+      await older.result();
+      await until(newer, 'waiting');
+      await newer.executeUpdate('reject', { args: [{ by: 'ann', step: 'approve' }] });
+      return older;
+    },
+  },
+  rollback: {
+    async play({ begin, temporal }) {
+      const plan = planOf({ stages: [stageOf('production', delivered)] });
+      for (const word of ['one', 'two']) await (await begin(plan, word)).result();
+      const lane = temporal.client.workflow.getHandle(laneId('web'));
+      const decision = { stage: 'production', by: 'ann', reason: 'customers complain' };
+      const { workflow } = await lane.executeUpdate<{ workflow: string }, [object]>('rollback', { args: [decision] });
+      const handle = temporal.client.workflow.getHandle(workflow);
+      await eventually('the roll-back to end', () => handle.result().catch(() => undefined));
+      return handle;
+    },
+  },
+  'lane-steered': {
+    async play({ begin, temporal }) {
+      const plan = planOf({ stages: [stageOf('production', delivered)] });
+      const lane = temporal.client.workflow.getHandle(laneId('web'));
+      await (await begin(plan, 'one')).result();
+      await lane.executeUpdate('hold', { args: [{ by: 'ann', reason: 'a fair' }] });
+      const held = await begin(plan, 'two');
+      await until(held, 'waiting');
+      await lane.executeUpdate('release', { args: [{ by: 'ann' }] });
+      await held.result();
+      await lane.executeUpdate('pin', { args: [{ stage: 'production', digest: digestOf('two'), by: 'ann' }] });
+      await lane.executeUpdate('quarantine', { args: [{ digest: digestOf('three'), by: 'ann' }] });
+      await lane.executeUpdate('unquarantine', { args: [{ digest: digestOf('three'), by: 'ann' }] });
+      await lane.executeUpdate('promote', { args: [{ stage: 'production', digest: digestOf('one'), by: 'ann' }] });
+      return lane;
+    },
+  },
+  line: {
+    async play({ temporal }) {
+      const startWorkflowOperation = () => new WithStartWorkflowOperation('line', lineStartOptions());
+      for (const update of ['stop', 'resume']) {
+        const options = { args: [{ by: 'ann' }], startWorkflowOperation: startWorkflowOperation() };
+        await temporal.client.workflow.executeUpdateWithStart(update, options);
+      }
+      return temporal.client.workflow.getHandle(lineId);
+    },
+  },
+  mergeQueue: {
+    async play({ begin, temporal }) {
+      await (await begin(planOf({ stages: [stageOf('production', delivered)] }), 'merged')).result();
+      return temporal.client.workflow.getHandle(mergeQueueId('team/deployment', 'main'));
+    },
+  },
+  notify: {
+    activities: (_usual, { client }) => ({ tell: createNotify({ client } as NotifyDependencies).tell }),
+    async play({ begin, temporal }) {
+      const plan = planOf({ stages: [stageOf('production', delivered)], notify: [told] });
+      const rollout = await begin(plan, 'told');
+      await rollout.result();
+      const handle = temporal.client.workflow.getHandle(notifyId(rollout.workflowId));
+      await handle.result();
+      return handle;
+    },
+  },
   lane: {
     async play({ begin, temporal }) {
       for (const word of ['first', 'second', 'first']) await (await begin(planOf(), word)).result();
@@ -119,13 +243,15 @@ const scenarios: Readonly<Record<string, Scenario>> = {
   },
 };
 
-async function record(name: string, { activities, play }: Scenario): Promise<void> {
+async function record(name: string, { activities, world, play }: Scenario): Promise<void> {
   const file = fileURLToPath(new URL(`${name}.json`, import.meta.url));
   if (existsSync(file)) return console.log(`${name}: kept as it is`);
   const temporal = await startTemporal();
   const tags: TagTable = new Map();
-  const usual = fakeActivities(temporal.client, tags);
-  const workers = await startWorkers(temporal, { ...usual, ...activities?.(usual) });
+  const delivery = fakeDelivery();
+  world?.(delivery);
+  const usual = { ...fakeActivities(temporal.client, tags), ...delivery.activities };
+  const workers = await startWorkers(temporal, { ...usual, ...activities?.(usual, temporal) });
   const handle = await play({
     temporal,
     tags,

@@ -11,8 +11,8 @@ const recorded = readdirSync(folder).filter((name) => name.endsWith('.json'));
 describe('recorded histories', function () {
   this.timeout(60_000);
 
-  it('are there: of rollouts, lanes and look-ups', () => {
-    for (const type of ['rollout', 'lane', 'resolve'])
+  it('are there: of every workflow', () => {
+    for (const type of ['rollout', 'lane', 'resolve', 'rollback', 'line', 'mergeQueue', 'notify'])
       assert.ok(
         recorded.some((name) => name.startsWith(type)),
         `none of ${type}`,

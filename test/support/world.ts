@@ -34,6 +34,8 @@ export interface WorldOptions {
   readonly service?: Readonly<Record<string, unknown>>;
   /** The embedded server instead of one of the test's own. */
   readonly embedded?: boolean;
+  /** Secrets beside the world's own. */
+  readonly env?: Readonly<Record<string, string>>;
   /** The service is merged, deployed with Docker Compose from a checkout, and watched. Docker: whose daemon. */
   readonly production?: Docker;
   /** What Landfall sees of the forge at GitHub: a gate in front of it. Given its URL, answers the URL to use. */
@@ -128,6 +130,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
     REGISTRY_HOOK_TOKEN: hookToken,
     WEBHOOK_SECRET: webhookSecret,
     GITHUB_TOKEN: token,
+    ...options.env,
     ...(options.embedded ? { TEMPORAL_ADDRESS: '' } : { TEMPORAL_ADDRESS: temporal.address }),
   };
   let running: RunningLandfall | undefined;
