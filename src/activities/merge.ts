@@ -17,6 +17,10 @@ export interface ChangeInput {
   readonly proposal: Proposal;
 }
 
+export interface TidyInput extends ChangeInput {
+  readonly close?: boolean;
+}
+
 export interface RevertInput extends ChangeInput {
   /** Why it is rolled back, for people. */
   readonly reason: string;
@@ -38,8 +42,8 @@ export interface MergeActivities {
    * @throws ApplicationFailure `MergeRefused`, `HeadMoved`
    */
   mergeChange(input: ChangeInput): Promise<MergeOutcome>;
-  /** Deletes the branch of a proposal that was merged or closed by a person. */
-  tidyChange(input: ChangeInput): Promise<{ readonly kind: 'tidied' } | RateLimited>;
+  /** Deletes the branch of a proposal that is not open any more. `close`: closes it first, where it still is, and still is ours. */
+  tidyChange(input: TidyInput): Promise<{ readonly kind: 'tidied' } | RateLimited>;
   /** Whether the base branch holds the image now, at the places of the change; after a merge by a person nobody else knows. */
   baseHolds(input: ChangeInput): Promise<BaseState | RateLimited>;
   /**
@@ -91,8 +95,11 @@ export function createMerge({ forgeFor }: MergeDependencies): MergeActivities {
       return outcome;
     }),
 
-    tidyChange: answering(async (input: ChangeInput): Promise<{ kind: 'tidied' }> => {
+    tidyChange: answering(async (input: TidyInput): Promise<{ kind: 'tidied' }> => {
       const { change, forge } = open(input);
+      const standing = input.close ? await forge.standing(change.repository, input.proposal) : undefined;
+      if (standing?.kind === 'open' && standing.head === input.proposal.head)
+        await forge.close(change.repository, input.proposal);
       await forge.deleteBranch(change.repository, input.proposal.branch, input.proposal.head);
       return { kind: 'tidied' };
     }),

@@ -1,6 +1,6 @@
 import { nameOfPerson } from '../domain/person.ts';
 import { type Approval, ends, type RolloutState, type StepState, skippableSteps } from '../domain/rollout-state.ts';
-import type { Retry, RolloutNow } from './rollout-now.ts';
+import { isTryOf, type Retry, type RolloutNow } from './rollout-now.ts';
 import { shortId } from './rollouts.ts';
 import { detailLines } from './step-details.ts';
 import { coloured, formatDuration, plain, type Surroundings, table } from './terminal.ts';
@@ -57,8 +57,8 @@ function stepName({ step, stage }: StepState): string {
 
 /** What came out; of a step that is tried again, what went wrong the last time. */
 function reasonOf({ step, status, reason = '' }: StepState, retries: readonly Retry[]): string {
-  const retry = status === 'running' ? retries.find((candidate) => candidate.step === step) : undefined;
-  return plain(retry === undefined ? reason : `attempt ${retry.attempt}: ${retry.lastFailure}`);
+  const retry = status === 'running' ? retries.find((candidate) => isTryOf(candidate, step)) : undefined;
+  return plain(retry === undefined ? reason : `${retry.attempt > 1 ? `attempt ${retry.attempt}: ` : ''}${retry.lastFailure}`);
 }
 
 function stepDuration({ startedAt, endedAt }: StepState): string {

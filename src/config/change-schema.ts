@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { credentialsInUrl, githubRepository, text } from './scalars.ts';
+import { composeService, credentialsInUrl, githubRepository, text } from './scalars.ts';
 import { map } from './wording.ts';
 
 /** What a stage may say of its deployment repository. */
@@ -27,7 +27,7 @@ export const change = map(
       .meta({ description: 'The file that names the image; {service} and {stage} are filled in.' })
       .exactOptional(),
     services: z
-      .array(text('the name of a compose service'))
+      .array(composeService)
       .min(1)
       .meta({ description: "Services of a compose file whose image is set. The default, with the service's own name." })
       .exactOptional(),

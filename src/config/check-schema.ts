@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { severities } from '../domain/plan.ts';
-import { command, duration, memory, port, type SecretCheck, text, textOrSecret } from './scalars.ts';
+import { command, composeService, duration, memory, port, type SecretCheck, text, textOrSecret } from './scalars.ts';
 import { map, showValue } from './wording.ts';
 
 /** What the configuration may say of the checks of an image, before any stage. */
@@ -75,8 +75,6 @@ export function smoke(check: SecretCheck) {
     'A trial start of the container. Ready by http, tcp or exec (at most one), else by its HEALTHCHECK, else by staying up.',
   );
 }
-
-const composeService = text('the name of a compose service');
 
 export function integration(check: SecretCheck) {
   return map(

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { command, duration, githubRepository, hostName, text } from './scalars.ts';
+import { command, composeService, duration, githubRepository, hostName, text } from './scalars.ts';
 import { map } from './wording.ts';
 
 /** How a stage may say that the image comes to run. All of it may come from a level above, so nothing is required here. */
@@ -22,11 +22,14 @@ const compose = map(
       .min(1)
       .meta({ description: `Compose files, relative to directory; ${filledIn}. Default: what docker compose finds.` })
       .exactOptional(),
-    project: text('a project name')
+    project: text(
+      'a project name of small letters, digits, - and _',
+      /^(?:[a-z0-9]|\{service\}|\{stage\})(?:[a-z0-9_-]|\{service\}|\{stage\})*$/,
+    )
       .meta({ description: `Default: as docker compose names it; ${filledIn}.` })
       .exactOptional(),
     services: z
-      .array(text('the name of a compose service'))
+      .array(composeService)
       .min(1)
       .meta({ description: `What is recreated; ${filledIn}. Default: change.services, else the service's own name.` })
       .exactOptional(),
@@ -41,7 +44,10 @@ const compose = map(
   'docker compose up of the services, in a folder of the host.',
 );
 
-const container = text('the name of a container');
+const container = text(
+  'the name of a container',
+  /^(?:[A-Za-z0-9]|\{service\}|\{stage\})(?:[A-Za-z0-9_.-]|\{service\}|\{stage\})*$/,
+);
 const count = z.int().min(1);
 
 const docker = map(

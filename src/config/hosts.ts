@@ -1,4 +1,4 @@
-import type { Configuration } from './configuration.ts';
+import type { Configuration, DeploySettings } from './configuration.ts';
 import type { Environment } from './environment.ts';
 
 /** The host of deploys that name none: the one that Landfall itself runs on. */
@@ -7,9 +7,14 @@ export const defaultHost = 'default';
 /** The hosts that deploys of the configuration name with `on`, each once, in the order of the file. */
 export function deployHosts({ services }: Configuration): string[] {
   const hosts = services.flatMap(({ stages }) =>
-    stages.flatMap(({ deploy }) => (deploy?.kind === 'compose' || deploy?.kind === 'docker' ? [deploy.on ?? defaultHost] : [])),
+    stages.flatMap(({ deploy }) => (isOnHost(deploy) ? [deploy.on ?? defaultHost] : [])),
   );
   return [...new Set(hosts)];
+}
+
+/** Whether it is done by a worker on a host, and not by somebody who is asked. */
+export function isOnHost(deploy: DeploySettings | undefined): deploy is Extract<DeploySettings, { kind: 'compose' | 'docker' }> {
+  return deploy?.kind === 'compose' || deploy?.kind === 'docker';
 }
 
 /**

@@ -4,6 +4,7 @@ import { Refusal } from '../domain/failures.ts';
 import { type Configuration, type Role, roles, type ServiceSettings } from './configuration.ts';
 import { readDocument, type SourceDocument } from './document.ts';
 import type { Environment } from './environment.ts';
+import { isOnHost } from './hosts.ts';
 import { complaintsOf } from './issues.ts';
 import { operators } from './people-schema.ts';
 import { type Complaint, formatPath, type Problem } from './problem.ts';
@@ -38,6 +39,8 @@ export function loadConfiguration(
   const services = resolveServices(source.value, directory, checkFor);
   complaints.push(...services.complaints);
   if (parsed.success) complaints.push(...temporalComplaints(parsed.data.temporal ?? {}, env), ...notifyComplaints(parsed.data));
+  const deploysOnly = secretsFor.includes('deploy') && !secretsFor.includes('worker');
+  if (parsed.success && deploysOnly) complaints.push(...watchComplaints(parsed.data, services.services, check));
   if (complaints.length > 0 || !parsed.success) return { problems: placed(file, source.document, complaints) };
   return { configuration: configurationOf(parsed.data, services.services, resolve(file), env) };
 }
@@ -140,6 +143,23 @@ function notifyComplaints({ notify = [], forge }: FileInput): Complaint[] {
         ]
       : [],
   );
+}
+
+/** The watch of a stage runs where its deploy does, and so needs the forge's secrets there where a Deployment is its proof. */
+function watchComplaints({ forge }: FileInput, services: readonly ServiceSettings[], check: SecretCheck): Complaint[] {
+  const asks = services.some(({ stages }) =>
+    stages.some(({ deploy, watch }) => isOnHost(deploy) && watch?.deployment !== undefined),
+  );
+  const { token, app } = forge?.github ?? {};
+  const secrets = [
+    { path: ['token'], reference: token },
+    { path: ['app', 'id'], reference: app?.id },
+    { path: ['app', 'privateKey'], reference: app?.privateKey },
+  ];
+  return secrets.flatMap(({ path, reference }) => {
+    const message = !asks || reference === undefined ? undefined : check(reference);
+    return message === undefined ? [] : [{ path: ['forge', 'github', ...path], message }];
+  });
 }
 
 function configurationOf(input: FileInput, services: readonly ServiceSettings[], file: string, env: Environment): Configuration {

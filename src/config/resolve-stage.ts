@@ -1,3 +1,4 @@
+import { isGitHubRepository } from '../domain/github-repository.ts';
 import type { ApprovalPlan, Approver, StagePlan } from '../domain/plan.ts';
 import type { ChangeSettings, StageSettings } from './configuration.ts';
 import { type Complain, within } from './problem.ts';
@@ -30,10 +31,10 @@ export function resolveStage(input: StageInput, context: ServiceContext, complai
   const rollback = input.rollback ?? (watch === undefined && deploy === undefined ? 'off' : 'auto');
   return {
     name,
-    merge: input.merge ?? 'off',
+    merge: change === undefined ? 'off' : (input.merge ?? 'off'),
     ...changed,
     ...(dispatch === undefined ? {} : { dispatch: resolveDispatch(dispatch, context, within(complain, 'dispatch')) }),
-    ...(approval === undefined ? {} : { approval: resolveApproval(approval, context, within(complain, 'approval')) }),
+    ...(approval === undefined ? {} : { approval: resolveApproval(approval, inside, within(complain, 'approval')) }),
     ...(windows.length === 0 ? {} : { windows }),
     ...(mergeMethod === undefined ? {} : { mergeMethod }),
     ...(deployed === undefined ? {} : { deploy: deployed }),
@@ -48,7 +49,8 @@ function on<Settings>(setting: Settings | 'off' | undefined): Settings | undefin
 
 function mergeComplaints({ merge, change, deploy, watch }: StageInput, complain: Complain): void {
   const hasChange = change !== undefined && change !== 'off';
-  if (merge !== undefined && merge !== 'off' && !hasChange)
+  // `change: off` says it all, also beside a `merge` that holds for the other services.
+  if (merge !== undefined && merge !== 'off' && change === undefined)
     complain(['merge'], `expected a change beside merge: ${merge} (or merge: off), found none: there is nothing to merge`);
   if (merge !== undefined || !hasChange) return;
   const useless =
@@ -62,7 +64,7 @@ function mergeComplaints({ merge, change, deploy, watch }: StageInput, complain:
 
 type ApprovalInput = Exclude<NonNullable<StageInput['approval']>, 'off'>;
 
-function resolveApproval(approval: ApprovalInput, context: ServiceContext, complain: Complain): ApprovalPlan {
+function resolveApproval(approval: ApprovalInput, context: StageContext, complain: Complain): ApprovalPlan {
   const { from = [], required = 1, verified = false } = approval;
   if (from.length === 0) complain(['from'], 'expected the names of operators who may approve, found nothing');
   else if (required > from.length)
@@ -82,9 +84,10 @@ function approver(
   name: string,
   isRepeated: boolean,
   verified: boolean,
-  { operators }: ServiceContext,
+  { operators, change }: StageContext,
   complain: Complain,
 ): Approver {
+  const isReviewed = change !== undefined && isGitHubRepository(change.repository);
   const operator = operators?.find((entry) => entry.name === name);
   if (operators !== undefined) {
     if (isRepeated) complain([], `expected each name once, found '${name}' again`);
@@ -94,6 +97,11 @@ function approver(
       complain([], `expected an operator with the role approve, found '${name}' without it`);
     else if (verified && operator.token === undefined && operator.github === undefined)
       complain([], `expected an operator with token or github, because verified is true, found '${name}' with neither of them`);
+    else if (verified && operator.token === undefined && !isReviewed)
+      complain(
+        [],
+        `expected an operator with token, because verified is true and this stage has no pull request to review, found '${name}' without it`,
+      );
   }
   return { name, ...(operator?.github === undefined ? {} : { github: operator.github }) };
 }

@@ -124,6 +124,9 @@ export function url(what: string) {
 /** User and password of any URL; for http and https a user alone is too much, because tokens are given so. */
 export const credentialsInUrl = /^(?:https?:\/\/[^/?#]*@|[a-z][a-z0-9+.-]*:\/\/[^/@]*:[^/@]*@)/i;
 
+/** Compose's own grammar, without what its command would take for an option; `{service}` and `{stage}` may be filled in. */
+export const composeService = text('the name of a compose service', /^(?!-)(?:[A-Za-z0-9._-]|\{service\}|\{stage\})+$/);
+
 /** Name of a host that deploys: part of a task queue's name. */
 export const hostName = text('the name of a host: letters, digits, ., - and _', /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/);
 

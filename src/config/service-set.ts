@@ -1,3 +1,4 @@
+import { branchOf, rollbackBranchOf } from '../domain/branch.ts';
 import type { ServiceSettings } from './configuration.ts';
 import type { Complaint } from './problem.ts';
 
@@ -44,19 +45,31 @@ function folderOf({ image }: ServiceSettings): string {
   return image.text.slice(0, image.text.lastIndexOf('/'));
 }
 
-/** `a-b` in stage `c` and `a` in stage `b-c` would share the branch `landfall/a-b-c`. */
+/** `a-b` in stage `c` and `a` in stage `b-c` would share the branch `landfall/a-b-c`; stage `c-rollback` is the roll-back of `c`. */
 function branchComplaints(service: ServiceSettings, index: number, earlier: Services): Complaint[] {
-  const taken = new Set(
-    earlier.flatMap((other) => (other === undefined || other.name === service.name ? [] : branchesOf(other))),
-  );
-  return branchesOf(service)
-    .filter((branch) => taken.has(branch))
-    .map((branch) => ({
-      path: ['services', index, 'name'],
-      message: `expected a name that makes no branch twice, found landfall/${branch} for two services: rename this one or a stage`,
-    }));
+  const others = earlier.flatMap((other) => (other === undefined || other.name === service.name ? [] : [branchesOf(other)]));
+  const [taken, takenByRollbacks] = [others.flatMap(({ own }) => own), others.flatMap(({ rollbacks }) => rollbacks)];
+  const { own, rollbacks } = branchesOf(service);
+  const shared = [
+    ...own.filter((branch) => taken.includes(branch) || takenByRollbacks.includes(branch)),
+    ...rollbacks.filter((branch) => taken.includes(branch)),
+  ];
+  const complaint = (branch: string, whose: string): Complaint => ({
+    path: ['services', index, 'name'],
+    message: `expected a name that makes no branch twice, found ${branch} for ${whose}: rename this one or a stage`,
+  });
+  return [
+    ...shared.map((branch) => complaint(branch, 'two services')),
+    ...own
+      .filter((branch) => rollbacks.includes(branch))
+      .map((branch) => complaint(branch, 'a stage and for the roll-back of another')),
+  ];
 }
 
-function branchesOf({ name, stages }: ServiceSettings): string[] {
-  return stages.filter(({ change }) => change !== undefined).map((stage) => `${name}-${stage.name}`);
+function branchesOf({ name, stages }: ServiceSettings): { readonly own: string[]; readonly rollbacks: string[] } {
+  const changed = stages.filter(({ change }) => change !== undefined).map((stage) => stage.name);
+  return {
+    own: changed.map((stage) => branchOf(name, stage)),
+    rollbacks: changed.map((stage) => rollbackBranchOf(name, stage)),
+  };
 }

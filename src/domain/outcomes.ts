@@ -163,7 +163,14 @@ export type ChangeStanding =
       /** The base takes changes only by its merge queue. */
       readonly queued: 'no' | 'required' | 'in-queue';
     }
-  | { readonly kind: 'merged'; readonly commit: string; readonly by?: string; readonly at?: string }
+  | {
+      readonly kind: 'merged';
+      readonly commit: string;
+      readonly by?: string;
+      readonly at?: string;
+      /** An approval may come after somebody has merged. */
+      readonly reviews?: readonly Review[];
+    }
   | { readonly kind: 'closed'; readonly by?: string }
   | RateLimited;
 

@@ -12,9 +12,9 @@ const longestReason = 500;
 /** Control, format, surrogate, private-use, line and paragraph separator characters: nobody's name. */
 const invisible = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]+/gu;
 
-/** A name as somebody typed it, in one bounded line. */
+/** A name as somebody typed it, in one bounded line. Whoever has Temporal access can send any JSON: what is no text counts as nothing. */
 export function typedName(typed: string | undefined): string {
-  const name = oneLine(typed ?? '', longestName);
+  const name = oneLine(typed, longestName);
   return name === '' ? 'somebody with Temporal access' : name;
 }
 
@@ -25,9 +25,10 @@ export function nameOfPerson({ by, verified }: Person): string {
 
 /** A reason as somebody typed it, in one line: bounded, because it is kept in histories, memos and lanes. Empty where there is none. */
 export function typedReason(typed: string | undefined): string {
-  return oneLine(typed ?? '', longestReason);
+  return oneLine(typed, longestReason);
 }
 
-function oneLine(text: string, longest: number): string {
+function oneLine(typed: unknown, longest: number): string {
+  const text = typeof typed === 'string' ? typed : '';
   return shortened(text.replace(invisible, ' ').replace(/\s+/g, ' ').trim(), longest);
 }

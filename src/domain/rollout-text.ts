@@ -12,6 +12,8 @@ export function rolloutInMarkdown(state: RolloutState): string {
     ...steps.map((step) => `- ${marks[step.status]} ${nameOf(step)}${step.reason === undefined ? '' : `: ${step.reason}`}`),
     ...Object.entries(proposals).map(([stage, { url }]) => `- ${stage}: ${url}`),
   ];
+  const asking = steps.find(({ step, status }) => step === 'approve' && status === 'waiting');
+  if (asking !== undefined) lines.push('', `Waiting for an approval of ${asking.stage}: \`approve\` or \`reject\`.`);
   if (status === 'blocked') lines.push('', 'Waiting for a decision: `retry`, `skip` (needs a reason), `reject` or `abort`.');
   return lines.join('\n');
 }

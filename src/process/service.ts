@@ -31,6 +31,12 @@ export async function startService(file: string, env: Environment): Promise<Serv
   const configuration = load(file, env, wanted);
   const log = pino({ level: configuration.log.level });
   const serving = servingOf(configuration, wanted, env);
+  if (configuration.temporal.kind === 'embedded' && !wanted.includes('api') && !wanted.includes('worker')) {
+    throw new CannotStart(
+      'LANDFALL_ROLES: expected api or worker beside deploy, or the Temporal of those that are (temporal.address, TEMPORAL_ADDRESS), found ' +
+        'neither: a server of its own would never be asked to deploy anything',
+    );
+  }
   if (serving !== undefined) installRuntime(log);
 
   await makeFolders(configuration, wanted);
@@ -43,7 +49,11 @@ export async function startService(file: string, env: Environment): Promise<Serv
     stops.unshift(ingress.stop);
     const workers = serving && (await startWorkers(configuration, temporal, env, log, serving));
     if (workers !== undefined) stops.splice(-1, 0, workers.stop);
-    return { greeting: greet({ file, isNew, configuration, temporal, ingress }), running: workers?.running ?? never(), stop };
+    return {
+      greeting: greet({ file, isNew, configuration, temporal, ingress, hosts: serving?.hosts ?? [] }),
+      running: workers?.running ?? never(),
+      stop,
+    };
   } catch (error) {
     await stop();
     throw error;
@@ -53,7 +63,11 @@ export async function startService(file: string, env: Environment): Promise<Serv
 /** @throws CannotStart where one of them cannot be made or written to */
 async function makeFolders({ data, artifacts, temporal }: Configuration, wanted: readonly Role[]): Promise<void> {
   const works = wanted.includes('worker') || wanted.includes('deploy');
-  const folders = { ...((works || temporal.kind === 'embedded') && { data }), ...(works && { artifacts }) };
+  // Reports come from scans, and whoever only deploys makes none.
+  const folders = {
+    ...((works || temporal.kind === 'embedded') && { data }),
+    ...(wanted.includes('worker') && { artifacts }),
+  };
   for (const [key, folder] of Object.entries(folders)) {
     try {
       await mkdir(folder, { recursive: true });
@@ -104,9 +118,11 @@ interface Started {
   readonly configuration: Configuration;
   readonly temporal: Temporal;
   readonly ingress: Ingress;
+  /** Whose deploys are done here. */
+  readonly hosts: readonly string[];
 }
 
-function greet({ file, isNew, configuration, temporal, ingress }: Started): string {
+function greet({ file, isNew, configuration, temporal, ingress, hosts }: Started): string {
   const { services } = configuration;
   const lines = [`Landfall serves ${services.length} ${services.length === 1 ? 'service' : 'services'} of ${file}.`];
   if (ingress.webhooks !== undefined) {
@@ -115,6 +131,8 @@ function greet({ file, isNew, configuration, temporal, ingress }: Started): stri
       `  webhooks   ${configuration.publicUrl ?? `http://${address}`} (${paths.length === 0 ? 'no receiver is configured' : paths.join(', ')})`,
     );
   }
+  // Two processes that take the deploys of one host by mistake are found here first.
+  if (hosts.length > 0) lines.push(`  deploys    of ${hosts.map((host) => `on: ${host}`).join(', ')}`);
   lines.push(
     `  operators  http://${ingress.operators} (/readyz, /metrics)`,
     `  Temporal   ${temporal.address}, namespace ${temporal.namespace}${temporal.uiUrl ? `, page ${temporal.uiUrl}` : ''}`,

@@ -13,6 +13,8 @@ export type Prove = (verb: 'approve', decision: Decision) => Promise<string>;
 interface Open {
   readonly stage: string;
   readonly plan: ApprovalPlan;
+  /** Milliseconds since 1970. */
+  readonly deadline: number;
   readonly given: Approval[];
 }
 
@@ -32,8 +34,9 @@ export class Approvals {
     });
   }
 
-  open(stage: string, plan: ApprovalPlan): void {
-    this.#open.set(stage, { stage, plan, given: [] });
+  /** @param deadline milliseconds since 1970: what comes later does not count, whenever it is seen */
+  open(stage: string, plan: ApprovalPlan, deadline: number): void {
+    this.#open.set(stage, { stage, plan, deadline, given: [] });
   }
 
   close(stage: string): void {
@@ -62,6 +65,7 @@ export class Approvals {
       if (approver === undefined) return [`the review of ${by} does not count: no operator who may approve has this login`];
       if (commit !== head)
         return [`the review of ${by} does not count: it is of ${short(commit)}, not of the head ${short(head)}`];
+      if (Date.parse(at) >= open.deadline) return [`the review of ${by} does not count: it came at ${at}, which is too late`];
       const problem = this.#problemOf(open, approver);
       if (problem !== undefined) return isGiven(open, approver) ? [] : [`the review of ${by} does not count: ${problem}`];
       this.#give(open, { by: approver.name, at, verified: true, way: 'review' });
@@ -87,8 +91,13 @@ export class Approvals {
 
   /** Serves as the validator, so it changes nothing. */
   #check(decision: Decision | undefined): { open: Open; approver: Approver } {
+    const { status, endedAt, image } = this.#record.state;
+    if (endedAt !== undefined) refuse(`this rollout has ended already: ${status}`);
     const open = this.#openFor(decision);
-    const { digest } = this.#record.state.image;
+    if (Date.now() >= open.deadline) {
+      refuse(`${open.stage} could be approved until ${new Date(open.deadline).toISOString()}: that was too late`);
+    }
+    const { digest } = image;
     if (decision?.digest !== undefined && decision.digest !== digest) {
       refuse(`this rollout is about ${digest}, and the approval is for ${decision.digest}: approve the rollout of that digest`);
     }
@@ -111,7 +120,7 @@ export class Approvals {
     const wanted = all.filter(({ stage }) => decision?.stage === undefined || decision.stage === stage);
     const [open] = wanted;
     if (open !== undefined) return open;
-    const where = decision?.stage === undefined ? 'no stage of this rollout' : `the stage ${decision.stage}`;
+    const where = decision?.stage === undefined ? 'this rollout' : `the stage ${decision.stage}`;
     const others = all.length === 0 ? '' : `; these do: ${all.map(({ stage }) => stage).join(', ')}`;
     return refuse(`${where} waits for no approval now${others}`);
   }

@@ -2,7 +2,7 @@ import { CancellationScope, condition, proxyLocalActivities, setHandler, workflo
 import type { Activities } from '../activities/index.ts';
 import type { Digest } from '../domain/image-reference.ts';
 import type { EntryAnswer } from '../domain/lane/members.ts';
-import type { Before, BeginAnswer, RolledBackAt, Running } from '../domain/lane/running.ts';
+import type { Before, BeginAnswer, RolledBackAt, Running, Undoable } from '../domain/lane/running.ts';
 import type { Run } from '../domain/lane/state.ts';
 import type { TurnRequest } from '../domain/lane/turns.ts';
 import type { VerifiedImage } from '../domain/outcomes.ts';
@@ -40,7 +40,18 @@ export type RollbackTurn = NonNullable<TurnRequest['rollback']>;
 export interface Allowed {
   readonly turn: number;
   readonly before?: Before['image'];
+  /** The stage was brought to this very digest before. */
+  readonly again?: Undoable;
 }
+
+/** What somebody may say while a rollout waits. */
+export interface GivenUp {
+  isAsked(): boolean;
+  /** Throws where it is. */
+  end(): void;
+}
+
+const notGivenUp: GivenUp = { isAsked: () => false, end: () => undefined };
 
 /** A rollout's side of its lane: it enters, waits for its turns, learns that a newer image goes first, and leaves. */
 export class LaneSide {
@@ -79,6 +90,11 @@ export class LaneSide {
     return this.#start.plan.stages.map(({ name }) => name);
   }
 
+  /** What was verified; absent before that. */
+  get image(): VerifiedImage | undefined {
+    return this.#image;
+  }
+
   /** The rollout that makes waiting idle: in the checks (no stage) one that is verified, in a stage one that asks for its turn. */
   supersededIn(stage: string | undefined): string | undefined {
     if (stage === undefined) return this.#supersededInChecks;
@@ -106,7 +122,11 @@ export class LaneSide {
     const { tag, digest, created } = image;
     this.#image = image;
     const policy = this.#start.plan.tags;
-    const at = { ...this.#me, policy, tag, digest, stages: this.#stages, ...(created !== undefined && { created }) };
+    const at = {
+      ...{ ...this.#me, policy, tag, digest, stages: this.#stages },
+      ...(created !== undefined && { created }),
+      ...(this.#start.promotion !== undefined && { promotion: true }),
+    };
     this.#endUnlessAdmitted(await calls.tellVerified({ service: this.#service, at }));
   }
 
@@ -127,6 +147,8 @@ export class LaneSide {
 
   /** A grant is an invitation to ask again: what went out in the meantime may have made the question idle. */
   async #takeTurn(stage: string): Promise<void> {
+    // A roll-back enters by asking, and has to leave whatever comes of that.
+    if (this.#rollback !== undefined) this.#entered = true;
     for (;;) {
       const answer = await calls.requestTurn({
         service: this.#service,
@@ -137,14 +159,13 @@ export class LaneSide {
           ...(this.#rollback !== undefined && { rollback: this.#rollback }),
         },
       });
-      if (this.#rollback !== undefined) this.#entered = true;
       switch (answer.kind) {
         case 'granted':
           return;
         case 'superseded':
           return endRollout({ end: 'superseded', reason: `by ${answer.by}` });
         case 'unchanged':
-          return endRollout({ end: 'unchanged', reason: `the same digest went out with ${answer.by}` });
+          return endRollout({ end: 'unchanged', reason: this.#unchanged(stage, answer.by) });
         case 'quarantined':
           return endRollout({ end: 'rejected', reason: `Quarantined: ${answer.reason}` });
         case 'unknown':
@@ -154,6 +175,10 @@ export class LaneSide {
           await this.#waitForTurn(stage, answer.behind);
       }
     }
+  }
+
+  #unchanged(stage: string, by: string): string {
+    return this.#rollback === undefined ? `the same digest went out with ${by}` : `${stage} runs what ${by} brought there by now`;
   }
 
   async #waitForTurn(stage: string, behind: string): Promise<void> {
@@ -169,15 +194,20 @@ export class LaneSide {
    * Waits until the running system may be changed: not held, not pinned, not outside of the windows. From then on no newer image
    * supersedes this one in the stage.
    */
-  async begin({ name: stage, windows = [] }: StagePlan, wait: Wait): Promise<Allowed> {
+  async begin({ name: stage, windows = [] }: StagePlan, wait: Wait, givenUp = notGivenUp): Promise<Allowed> {
     for (;;) {
+      givenUp.end();
       wait.look();
       const answer = await calls.beginChange({ service: this.#service, at: { ...this.#me, stage, windows } });
       switch (answer.kind) {
         case 'go':
           this.#begun.add(stage);
           this.#record.waitFor(undefined);
-          return { turn: answer.turn, ...(answer.before !== undefined && { before: answer.before }) };
+          return {
+            turn: answer.turn,
+            ...(answer.before !== undefined && { before: answer.before }),
+            ...(answer.again !== undefined && { again: answer.again }),
+          };
         case 'superseded':
           return endRollout({ end: 'superseded', reason: `by ${answer.by}` });
         case 'quarantined':
@@ -187,15 +217,20 @@ export class LaneSide {
           await this.#takeTurn(stage);
           break;
         case 'wait':
-          await this.#waitToBegin(stage, answer, wait);
+          await this.#waitToBegin(stage, answer, wait, givenUp);
       }
     }
   }
 
-  async #waitToBegin(stage: string, { reason, until }: Extract<BeginAnswer, { kind: 'wait' }>, wait: Wait): Promise<void> {
+  async #waitToBegin(
+    stage: string,
+    { reason, until }: Extract<BeginAnswer, { kind: 'wait' }>,
+    wait: Wait,
+    givenUp: GivenUp,
+  ): Promise<void> {
     this.#record.waitFor(until === undefined ? reason : `${reason}, until ${until}`);
     const forMs = until === undefined ? undefined : Math.max(1_000, Date.parse(until) - Date.now());
-    await wait.pause(() => this.supersededIn(stage) !== undefined, forMs);
+    await wait.pause(() => this.supersededIn(stage) !== undefined || givenUp.isAsked(), forMs);
     this.endIfSuperseded(stage, reason);
   }
 
@@ -209,15 +244,21 @@ export class LaneSide {
   }
 
   /** Does something while nothing else of Landfall's merges into the base branch. */
-  async inMergeTurn<Result>(repository: string, base: string, wait: Wait, act: () => Promise<Result>): Promise<Result> {
+  async inMergeTurn<Result>(
+    { repository, base }: { readonly repository: string; readonly base: string },
+    wait: Wait,
+    act: () => Promise<Result>,
+    givenUp = notGivenUp,
+  ): Promise<Result> {
     const turn = { ...this.#me, repository, base };
     try {
       for (;;) {
+        givenUp.end();
         wait.look();
         const answer = await calls.takeMergeTurn(turn);
         if (answer.kind === 'granted') break;
         this.#record.waitFor(`its turn to merge into ${base}, behind ${answer.behind}`);
-        await wait.pause(() => false);
+        await wait.pause(givenUp.isAsked);
       }
       this.#record.waitFor(undefined);
       return await act();

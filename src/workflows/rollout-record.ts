@@ -69,11 +69,12 @@ export class RolloutRecord {
     return this.#steps.filter(({ status }) => status === 'blocked');
   }
 
-  /** Also those that wait for people, and can be rejected. */
+  /** Also those that wait for people, for a release or for their turn, and can be rejected. */
   blockedOrAsking(): StepState[] {
-    return this.#steps.filter(
-      ({ step, status }) => status === 'blocked' || (status === 'waiting' && (step === 'approve' || step === 'merge')),
-    );
+    return this.#steps.filter(({ step, status }) => {
+      const isWaiting = status === 'waiting' || (status === 'running' && this.#waitingFor !== undefined);
+      return status === 'blocked' || (isWaiting && (step === 'approve' || step === 'merge'));
+    });
   }
 
   /** Something that no plan foresees: a roll-back. */

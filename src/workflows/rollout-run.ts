@@ -16,6 +16,8 @@ import { LaneSide, type RollbackTurn } from './lane-side.ts';
 import { type RolloutStart, stateQuery } from './messages.ts';
 import { Patience } from './patience.ts';
 import { RolloutRecord } from './rollout-record.ts';
+import { closeRejected } from './steps/closed.ts';
+import { failureOf } from './steps/take-step.ts';
 import { Tell } from './tell.ts';
 
 /** One run of a rollout: what is known of it, where operators decide, and its side of the lane. */
@@ -50,7 +52,7 @@ export function beginRollout(start: RolloutStart, rollback?: RollbackTurn): Roll
   const desk = new Desk(start.plan, record, lane, prove, () => story.cancel());
   const tell = new Tell(start, record);
   setHandler(stateQuery, () => record.state);
-  return {
+  const run: Rollout = {
     id: rollout,
     start,
     delivered: [],
@@ -68,6 +70,7 @@ export function beginRollout(start: RolloutStart, rollback?: RollbackTurn): Roll
           ...(ending.reason !== undefined && { reason: ending.reason }),
           ...(ending.stage !== undefined && { stage: ending.stage }),
         });
+        await closeRejected(run, ending);
         await lane.leave(ending);
         await tell.done();
         await condition(allHandlersFinished);
@@ -75,11 +78,13 @@ export function beginRollout(start: RolloutStart, rollback?: RollbackTurn): Roll
       return record.state;
     },
   };
+  return run;
 }
 
 function endingOf(error: unknown, desk: Desk): Ending {
   const ending = endingIn(error);
   if (ending !== undefined) return ending;
-  if (!isCancellation(error)) throw error;
+  // Whatever no step has made a question of: a workflow that failed would never leave its lane.
+  if (!isCancellation(error)) return { end: 'failed', reason: failureOf(error).message };
   return desk.aborted ?? { end: 'aborted', reason: `workflow ${workflowInfo().workflowId} was cancelled in Temporal` };
 }

@@ -6,7 +6,7 @@ import type { RolloutStart } from './messages.ts';
 import { beginRollout, type Rollout } from './rollout-run.ts';
 import { approve } from './steps/approve.ts';
 import { check, verify } from './steps/checks.ts';
-import { deliver, isThere } from './steps/deliver.ts';
+import { deliver, needOf } from './steps/deliver.ts';
 import { confirm, dispatch, propose } from './steps/propose.ts';
 
 /**
@@ -42,7 +42,8 @@ async function deliverTo(
   const proposal = await propose(run, stage, image, checks);
   if (proposal !== undefined && stage.merge === 'off') return { end: 'proposed', reason: proposal.url };
   const delivery = { run, stage, image, checks, proposal };
-  if (await isThere(delivery)) return undefined;
-  await approve(run, stage, image, proposal);
-  return await deliver(delivery);
+  const need = await needOf(delivery);
+  if (need === 'nothing') return undefined;
+  if (need === 'change') await approve(run, stage, image, proposal);
+  return await deliver(delivery, need);
 }

@@ -161,6 +161,26 @@ for (const place of [git, onGitHub]) {
       assert.equal(await place.head(branch), undefined);
     });
 
+    it('is closed and its branch deleted where it is given up; again, and after a merge, that changes nothing', async () => {
+      const input = await proposed();
+      await run(on().tidyChange, { ...input, close: true });
+      assert.equal(await place.head(branch), undefined);
+      assert.equal((await run(on().lookAtChange, input)).kind, 'closed');
+      assert.deepEqual(await run(on().tidyChange, { ...input, close: true }), { kind: 'tidied' });
+      const second = await proposed('B');
+      await run(on().mergeChange, second);
+      await run(on().tidyChange, { ...second, close: true });
+      assert.equal((await run(on().lookAtChange, second)).kind, 'merged');
+    });
+
+    it('is not closed where somebody pushed to it since', async () => {
+      const input = await proposed();
+      await place.commit(branch, { 'notes.txt': 'x' }, 'theirs');
+      await run(on().tidyChange, { ...input, close: true });
+      assert.equal((await run(on().lookAtChange, input)).kind, 'open');
+      assert.ok(await place.head(branch));
+    });
+
     it('is not merged where somebody pushed to it', async () => {
       const input = await proposed();
       await place.commit(branch, { 'notes.txt': 'x' }, 'theirs');

@@ -197,6 +197,18 @@ describe('watch', function () {
       );
     });
 
+    it('knows it still where somebody removed that name of its image', async () => {
+      const good = await image('good');
+      const running = [await run(good)];
+      const reference = `${good.repository}@${good.digest}`;
+      await docker.getImage(reference).tag({ repo: good.repository, tag: 'kept' });
+      await docker.getImage(reference).remove({ force: true });
+      const outcome = await watched(
+        startWatch({ docker, watch: watchPlan([probe]), deploy: dockerDeploy, image: good, expected: good, running }),
+      );
+      assert.equal(outcome.proof, 'container');
+    });
+
     it('is unhealthy where somebody takes it away', async () => {
       const good = await image('good');
       const running = [{ name: `landfall-watch-${randomUUID()}`, reference: 'gone' }];
@@ -227,10 +239,12 @@ describe('watch', function () {
         },
       });
       await run(good, labels('web'));
-      await run(good, labels('web'));
+      // Compose names the folder of its file, which may lie below the directory.
+      await run(good, labels('web', `${directory}/staging`));
       // Not looked at: another service, another directory, a command that somebody runs once.
       await run(other, labels('db'));
       await run(other, labels('web', '/srv/elsewhere'));
+      await run(other, labels('web', `${directory}-2`));
       await run(other, labels('web', directory, 'True'));
       const compose = {
         kind: 'compose',
@@ -301,6 +315,47 @@ describe('watch', function () {
       );
       isUp = true;
       assert.equal((await watched(watch)).proof, 'container');
+    });
+
+    it('holds nothing against containers that it stops on its way down, whatever their restart policy is', async () => {
+      const proxy = await startDockerProxy(docker);
+      stops.push(() => proxy.stop());
+      const good = await image('good');
+      const container = await run(good);
+      const watch = startWatch({
+        docker: proxy.docker,
+        watch: watchPlan([probe], { failures: 0, forMs: 2_000 }),
+        deploy: dockerDeploy,
+        image: good,
+        expected: good,
+        running: [container],
+      });
+      await hasRead(watch, 'runs');
+      proxy.goDown();
+      await docker.getContainer(container.name).stop();
+      await hasRead(watch, 'being stopped or restarted');
+      assert.equal(readings(watch).filter(({ text }) => text.includes('exited')).length, 0);
+      watch.environment.cancel();
+      await assert.rejects(watch.outcome, CancelledFailure);
+    });
+
+    it('ends as cancelled at once, also while it does not answer', async () => {
+      const never = new Promise<void>(() => undefined);
+      const proxy = await startDockerProxy(docker, (line) => (line.includes('/images/') ? never : Promise.resolve()));
+      stops.push(() => proxy.stop());
+      const good = await image('good');
+      const running = [await run(good)];
+      const watch = startWatch({
+        docker: proxy.docker,
+        watch: watchPlan([probe]),
+        deploy: dockerDeploy,
+        image: good,
+        expected: good,
+        running,
+      });
+      await eventually('a question', async () => proxy.requests.some((line) => line.includes('/images/')));
+      watch.environment.cancel();
+      await assert.rejects(watch.outcome, CancelledFailure);
     });
 
     it('says so in the end, where it never comes back', async () => {

@@ -184,6 +184,13 @@ describe('the landfall command with a running Temporal', function () {
     );
   });
 
+  it('shows of a step that no worker takes what it waits for', async () => {
+    const id = await blockedRollout('stranded');
+    const show = async () => (await command(['show', id])).stdout;
+    await eventually('it to be said', async () => (await show()).includes('no worker'));
+    assert.match(await show(), /^ +production ▸ deploy +running .*no worker has taken it yet: .*LANDFALL_HOSTS/m);
+  });
+
   for (const [verb, status] of [
     ['retry', 'proposed'],
     ['skip', 'proposed'],

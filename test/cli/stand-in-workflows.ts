@@ -26,10 +26,16 @@ const { smoke } = proxyActivities<{ smoke(): Promise<void> }>({
   retry: { initialInterval: '1h' },
 });
 
+/** On a host that nobody serves. */
+const { surveyStage } = proxyActivities<{ surveyStage(): Promise<void> }>({
+  taskQueue: 'landfall-deploy-nowhere',
+  startToCloseTimeout: '1m',
+});
+
 /**
  * A stand-in for the real workflow: blocked at once, and ended by the first decision, whose words become the reason. Where the service
  * is called `retried`, its smoke test is tried again and again. Where its name begins with `asking`, it waits for an approval, and keeps
- * the decision whole; where it begins with `unhealthy`, its roll-back failed.
+ * the decision whole; where it begins with `unhealthy`, its roll-back failed; where it is called `stranded`, nobody takes its deploy.
  */
 export async function rollout(start: RolloutStart): Promise<RolloutState> {
   const startedAt = start.push.receivedAt;
@@ -39,7 +45,14 @@ export async function rollout(start: RolloutStart): Promise<RolloutState> {
     ? { step: 'smoke', status: 'running', startedAt }
     : { step: 'smoke', status: 'blocked', startedAt, failure: 'SmokeFailed', reason: 'exited with 3', details: logs };
   const isAsking = plan.service.startsWith('asking');
-  const ofStage = isAsking ? asking(startedAt) : plan.service.startsWith('unhealthy') ? unhealthy(startedAt) : undefined;
+  const isStranded = plan.service === 'stranded';
+  const ofStage = isStranded
+    ? [{ step: 'deploy', stage: 'production', status: 'running', startedAt } as const]
+    : isAsking
+      ? asking(startedAt)
+      : plan.service.startsWith('unhealthy')
+        ? unhealthy(startedAt)
+        : undefined;
   const steps: StepState[] = ofStage ?? [
     { step: 'verify', status: 'passed', startedAt, endedAt: new Date(Date.parse(startedAt) + 1_500).toISOString() },
     { step: 'scan', status: 'blocked', startedAt, failure: 'ScanRejected', reason: '1 critical finding', details: findings },
@@ -85,6 +98,7 @@ export async function rollout(start: RolloutStart): Promise<RolloutState> {
   });
   tell();
   if (isRetried) await smoke();
+  if (isStranded) await surveyStage();
   await condition(() => state.endedAt !== undefined && allHandlersFinished());
   tell();
   return state;

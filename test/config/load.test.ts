@@ -340,6 +340,16 @@ services:
       'defaults: { change: { repository: ./d, file: f } }\nservices: [{ image: a/x-y, stages: [{ name: z }] }, { image: a/x, stages: [{ name: y-z }] }]',
       /services\[1\]\.name: expected a name that makes no branch twice, found landfall\/x-y-z/,
     ],
+    [
+      "a service with the branch of another one's roll-back",
+      'defaults: { change: { repository: ./d, file: f } }\nservices: [{ image: a/x, stages: [{ name: y }] }, { image: a/x-y, stages: [{ name: rollback }] }]',
+      /services\[1\]\.name: .*found landfall\/x-y-rollback for two services/,
+    ],
+    [
+      "a stage with the branch of another one's roll-back",
+      'services: [{ image: a/x, change: { repository: ./d, file: f }, stages: [{ name: y }, { name: y-rollback }] }]',
+      /services\[0\]\.name: .*found landfall\/x-y-rollback for a stage and for the roll-back of another/,
+    ],
   ];
 
   for (const [claim, text, ...expected] of refused) {
@@ -411,6 +421,14 @@ services:
     load(text, all('HOOK', 'TEMPORAL'), { secretsFor: ['api'] });
     load(text, all('GHCR', 'GITHUB', 'TEST', 'TEMPORAL', 'ANN', 'DISCORD', 'INTEGRATION', 'MAIN'), { secretsFor: ['worker'] });
     load(text, all('GHCR', 'TEMPORAL', 'HOST'), { secretsFor: ['deploy'] });
+    const watched = text.replace(
+      /services:/,
+      'services:\n  - { image: a/watched, deploy: { docker: { container: w } }, watch: { http: { url: "http://w" }, deployment: { repository: a/w } } }',
+    );
+    assert.match(
+      problemsIn(watched, all('GHCR', 'TEMPORAL', 'HOST'), { secretsFor: ['deploy'] }).join(),
+      /forge\.github\.token: .*the environment variable GITHUB, which is not set/,
+    );
     const missing = (secretsFor: readonly Role[]) =>
       problemsIn(text, {}, { secretsFor }).map((line) => /the environment variable (\w+)/.exec(line)?.[1]);
     assert.deepEqual(missing(['api']), ['HOOK', 'TEMPORAL']);

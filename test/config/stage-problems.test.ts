@@ -53,8 +53,13 @@ describe('the problems of a stage', () => {
     ['no approvals', ['approval: { from: [ann], required: 0 }'], /^approval\.required: expected at least 1, found 0/],
     [
       'a verified approval by who can prove nothing',
-      ['approval: { from: [ann, bob], verified: true }'],
+      [change, 'approval: { from: [ann, bob], verified: true }'],
       /^approval\.from\[1\]: expected an operator with token or github, because verified is true, found 'bob'/,
+    ],
+    [
+      'a verified approval by who could only review, and there is no pull request',
+      ['change: { repository: ./deployment, file: f }', 'approval: { from: [ann], verified: true }'],
+      /^approval\.from\[0\]: expected an operator with token, .* no pull request to review, found 'ann'/,
     ],
     // windows
     [
@@ -196,6 +201,21 @@ describe('the problems of a stage', () => {
       'a watch of containers that a workflow deploys',
       ['deploy: { workflow: { repository: a/b, workflow: w } }', 'watch: { docker: {} }'],
       /^watch\.docker: expected docker with containers/,
+    ],
+    [
+      'a compose service that Compose would take for an option',
+      ['deploy: { compose: { directory: /srv, services: ["--remove-orphans"] } }'],
+      /^deploy\.compose\.services\[0\]: expected the name of a compose service, found '--remove-orphans'/,
+    ],
+    [
+      'a compose project that Compose refuses',
+      ['deploy: { compose: { directory: /srv, project: Shop } }'],
+      /^deploy\.compose\.project: expected a project name/,
+    ],
+    [
+      'a container name that Docker refuses',
+      ['deploy: { docker: { containers: [web, "-f"] } }'],
+      /^deploy\.docker\.containers\[1\]: expected the name of a container, found '-f'/,
     ],
     ['a probe without URL', [docker, 'watch: { http: {} }'], /^watch\.http\.url: expected a URL/],
     [

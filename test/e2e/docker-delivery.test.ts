@@ -4,21 +4,10 @@ import type Docker from 'dockerode';
 import type { Digest } from '../../src/domain/image-reference.ts';
 import { laneQuery } from '../../src/workflows/messages.ts';
 import { laneId } from '../../src/workflows/start-options.ts';
+import { runContainer } from '../support/containers.ts';
 import { ensureDocker } from '../support/docker.ts';
-import type { ImageOptions } from '../support/images.ts';
-import { fadingImage, healthyImage } from '../support/production.ts';
+import { fadingImage, healthyImage, lookedAt } from '../support/production.ts';
 import { startWorld, type World } from '../support/world.ts';
-
-/** Looked at by Docker itself, every half second. */
-const looked = (image: ImageOptions): ImageOptions => ({
-  ...image,
-  healthcheck: {
-    test: ['CMD-SHELL', 'wget -q -O /dev/null http://127.0.0.1:8080/health'],
-    intervalMs: 500,
-    timeoutMs: 2_000,
-    retries: 2,
-  },
-});
 
 /** A host without a deployment repository: three containers that somebody once started by hand. */
 describe('three containers on a host', function () {
@@ -41,17 +30,9 @@ describe('three containers on a host', function () {
         rollback: 'auto',
       },
     });
-    const first = await world.push('first', looked(healthyImage('first')));
-    await pull(`${world.host}/team/web@${first}`);
+    const first = await world.push('first', lookedAt(healthyImage('first')));
     for (const name of names) {
-      const container = await docker.createContainer({
-        name,
-        Image: `${world.host}/team/web@${first}`,
-        Env: [`ONLY_HERE=${name}`],
-        HostConfig: { RestartPolicy: { Name: 'unless-stopped' } },
-        StopTimeout: 1,
-      });
-      await container.start();
+      await runContainer(docker, name, `${world.host}/team/web@${first}`, { Env: [`ONLY_HERE=${name}`] });
     }
     await world.start();
   });
@@ -63,12 +44,6 @@ describe('three containers on a host', function () {
     for (const { Id } of await all()) await docker.getContainer(Id).remove({ force: true, v: true });
   });
 
-  const pull = async (reference: string): Promise<void> => {
-    const stream = await docker.pull(reference);
-    await new Promise<void>((resolve, reject) => {
-      docker.modem.followProgress(stream, (error) => (error ? reject(error) : resolve()));
-    });
-  };
   /** Those that were kept to go back to, too. */
   const all = async (): Promise<Docker.ContainerInfo[]> => {
     const listed = await docker.listContainers({ all: true });
@@ -86,7 +61,7 @@ describe('three containers on a host', function () {
     );
 
   it('all get a good image, keep what was set on them, and leave nothing behind', async () => {
-    good = await world.push('latest', looked(healthyImage('good')));
+    good = await world.push('latest', lookedAt(healthyImage('good')));
     await world.until('latest', good, 'delivered');
     const now = await describeAll();
     assert.deepEqual(
@@ -99,7 +74,7 @@ describe('three containers on a host', function () {
 
   it('get a bad one no further than to the first, which is back within seconds', async () => {
     const before = await describeAll();
-    const bad = await world.push('latest', looked(fadingImage('bad', 2)));
+    const bad = await world.push('latest', lookedAt(fadingImage('bad', 2)));
     const state = await world.until('latest', bad, 'rolled-back');
     const after = await describeAll();
     assert.deepEqual(

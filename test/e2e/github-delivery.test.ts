@@ -134,6 +134,37 @@ describe('a delivery by pull request', function () {
     delivered = digest;
   });
 
+  it('goes on when a person merges, once it is approved all the same', async () => {
+    const digest = await push();
+    await saying(digest, 'approve', /waits for 2/);
+    await world.github.person(deployment, 'grace').merge(pull().number);
+    assert.equal(await world.production.runs(digest), false);
+    await approveAsBob(digest);
+    await world.github.person(deployment, 'ann-gh').review(pull().number, 'APPROVE', pull().head);
+    const state = await world.until('latest', digest, 'delivered');
+    assert.match(state.steps.find(({ step }) => step === 'merge')?.reason ?? '', /merged by grace/);
+    assert.ok(await world.production.runs(digest));
+    delivered = digest;
+  });
+
+  it('is blocked by a branch that somebody rewound, and proposes the image again on a retry', async () => {
+    world.github.repository(deployment).protections.set('main', { contexts: ['build'], approvals: 0 });
+    const digest = await push();
+    await approveBoth(digest);
+    await saying(digest, 'merge', /waits for build/);
+    const { git } = world.github.repository(deployment);
+    const theirs = await world.github.pushCommit(deployment, { branch: 'theirs', files: { 'notes.txt': 'again' } });
+    await world.github.person(deployment, 'grace').forcePush(branch, theirs);
+    const blocked = await world.until('latest', digest, 'blocked');
+    assert.match(blocked.reason ?? '', /somebody pushed to the branch/);
+    world.github.repository(deployment).protections.delete('main');
+    await world.github.person(deployment, 'grace').forcePush(branch, undefined);
+    await world.rollout('latest', digest).executeUpdate('retry', { args: [{ by: 'ann', step: 'merge' }] });
+    await world.until('latest', digest, 'delivered');
+    assert.ok((await git.git(['show', 'main:docker-compose.yml'])).includes(digest));
+    delivered = digest;
+  });
+
   it('does not revert what a person committed after it', async () => {
     const digest = await push(fadingImage);
     await approveBoth(digest);

@@ -104,6 +104,27 @@ services: [{ image: ghcr.io/team/app, smoke: { env: { PASSWORD: env:TEST_PASSWOR
     });
   }
 
+  it('only deploys without a folder for reports, and says for which hosts', async () => {
+    const [webhooks, operators] = [await freePort(), await freePort()];
+    const text = `
+listen: { webhooks: "127.0.0.1:${webhooks}", operators: "127.0.0.1:${operators}" }
+artifacts: /etc/hostname
+services: [{ image: ghcr.io/team/app, deploy: { on: web-1, docker: { container: app } } }]
+`;
+    await writeFile(join(folder, 'landfall.yaml'), text);
+    const landfall = await startLandfall(folder, { TEMPORAL_ADDRESS: temporal.address, LANDFALL_ROLES: 'deploy' });
+    assert.match(landfall.output(), /deploys +of on: web-1/);
+    assert.equal(await landfall.stop(), 0);
+  });
+
+  it('refuses to deploy for a Temporal of its own, which nobody else asks anything', async () => {
+    const said = await refused('services: [{ image: ghcr.io/team/app, deploy: { docker: { container: app } } }]\n', {
+      TEMPORAL_ADDRESS: '',
+      LANDFALL_ROLES: 'deploy',
+    });
+    assert.match(said, /LANDFALL_ROLES: expected api or worker beside deploy/);
+  });
+
   it('says where Temporal was expected when it does not answer', async () => {
     const said = await refused('services: []\n', { TEMPORAL_ADDRESS: `127.0.0.1:${await freePort()}` });
     assert.match(said, /does not answer/);

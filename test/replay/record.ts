@@ -12,7 +12,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import type { Activities } from '../../src/activities/index.ts';
 import { createNotify, type NotifyDependencies } from '../../src/activities/notify.ts';
 import { findTool } from '../../src/adapters/tools.mjs';
-import type { NotifierPlan, Plan, StagePlan } from '../../src/domain/plan.ts';
+import type { NotifierPlan, Plan } from '../../src/domain/plan.ts';
 import { stateQuery } from '../../src/workflows/messages.ts';
 import {
   laneId,
@@ -26,7 +26,7 @@ import {
 } from '../../src/workflows/start-options.ts';
 import { fakeActivities, type TagTable } from '../support/fake-activities.ts';
 import { type FakeDelivery, fakeDelivery } from '../support/fake-delivery.ts';
-import { digestOf, imageOf, planOf, pushOf, stageOf } from '../support/plans.ts';
+import { delivered, digestOf, imageOf, planOf, pushOf, stageOf } from '../support/plans.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
 import { startWorkers } from '../support/worker.ts';
@@ -50,20 +50,6 @@ const refuse = async (): Promise<never> => {
   throw ApplicationFailure.create({ type: 'ScanRejected', message: 'no', nonRetryable: true });
 };
 
-/** Merged by Landfall, deployed, watched, rolled back by itself. */
-const delivered: Partial<StagePlan> = {
-  merge: 'auto',
-  deploy: { kind: 'compose', directory: '/srv/web', files: [], services: ['web'], before: [], after: [], timeoutMs: 60_000 },
-  watch: {
-    probes: [{ kind: 'tcp', host: 'web', port: 80, timeoutMs: 1_000 }],
-    forMs: 1_000,
-    intervalMs: 500,
-    failures: 0,
-    startPeriodMs: 1_000,
-    withinMs: 10_000,
-  },
-  rollback: 'auto',
-};
 const approval = { from: [{ name: 'ann' }], required: 1, withinMs: 3_600_000, selfApproval: true, verified: false };
 const told: NotifierPlan = { kind: 'discord', url: 'env:DISCORD_URL', events: ['proposed', 'approval', 'healthy', 'delivered'] };
 

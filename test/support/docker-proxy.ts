@@ -9,6 +9,8 @@ export interface DockerProxy {
   readonly requests: readonly string[];
   /** Cuts every connection over which a request with this in its first line went last. @returns how many */
   cut(part: string): number;
+  /** Takes no new connection any more, as a daemon that shuts down; those that it has go on. */
+  goDown(): void;
   stop(): Promise<void>;
 }
 
@@ -58,6 +60,7 @@ export async function startDockerProxy(
       for (const [client] of found) client.destroy();
       return found.length;
     },
+    goDown: () => void server.close(),
     async stop() {
       for (const client of connections.keys()) client.destroy();
       server.close();

@@ -65,7 +65,8 @@ export async function imageIsGone(docker: Docker, reference: string): Promise<vo
 /** Removes the images of a test's registry, such as killed workers leave them, and waits for those that are being removed. */
 export async function removeImagesOf(docker: Docker, registryHost: string): Promise<void> {
   await eventually(`the images of ${registryHost} to be removed`, async () => {
-    const all = (await docker.listImages()).flatMap(({ RepoDigests }) => RepoDigests ?? []);
+    // One that was tagged here stays by that name when its digest is removed.
+    const all = (await docker.listImages()).flatMap(({ RepoDigests, RepoTags }) => [...(RepoDigests ?? []), ...(RepoTags ?? [])]);
     const left = all.filter((reference) => reference.startsWith(`${registryHost}/`));
     // Some are going this moment: whether any is left is what counts.
     await Promise.allSettled(left.map((reference) => docker.getImage(reference).remove()));

@@ -46,6 +46,21 @@ export function stageOf(name: string, overrides: Partial<StagePlan> = {}): Stage
   };
 }
 
+/** For `stageOf`: merged by Landfall, deployed with Compose, watched, rolled back by itself. */
+export const delivered: Partial<StagePlan> = {
+  merge: 'auto',
+  deploy: { kind: 'compose', directory: '/srv/web', files: [], services: ['web'], before: [], after: [], timeoutMs: 60_000 },
+  watch: {
+    probes: [{ kind: 'tcp', host: 'web', port: 80, timeoutMs: 1_000 }],
+    forMs: 1_000,
+    intervalMs: 500,
+    failures: 0,
+    startPeriodMs: 1_000,
+    withinMs: 10_000,
+  },
+  rollback: 'auto',
+};
+
 /** A digest that differs for every word. */
 export function digestOf(word: string): Digest {
   return `sha256:${createHash('sha256').update(word).digest('hex')}` as Digest;

@@ -47,6 +47,12 @@ interface Site {
   readonly host: string;
 }
 
+/** The same, looked at by Docker itself every half second. */
+export function lookedAt(image: ImageOptions): ImageOptions {
+  const test = ['CMD-SHELL', 'wget -q -O /dev/null http://127.0.0.1:8080/health'];
+  return { ...image, healthcheck: { test, intervalMs: 500, timeoutMs: 2_000, retries: 2 } };
+}
+
 /** Clones the deployment repository; nothing runs yet. */
 export async function createProduction(docker: Docker, { folder, remote, port, host }: Site): Promise<Production> {
   const directory = join(folder, 'production');

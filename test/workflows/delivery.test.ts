@@ -9,25 +9,10 @@ import { approveUpdate, laneQuery, progressSignal, stateQuery } from '../../src/
 import { laneId, rolloutStartOptions } from '../../src/workflows/start-options.ts';
 import { fakeActivities, type TagTable } from '../support/fake-activities.ts';
 import { type FakeDelivery, fakeDelivery } from '../support/fake-delivery.ts';
-import { digestOf, imageOf, planOf, pushOf, stageOf } from '../support/plans.ts';
+import { delivered, digestOf, imageOf, planOf, pushOf, stageOf } from '../support/plans.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
 import { startWorkers, type TestWorkers } from '../support/worker.ts';
-
-/** Merged by Landfall, deployed with compose, watched, rolled back by itself. */
-const delivered: Partial<StagePlan> = {
-  merge: 'auto',
-  deploy: { kind: 'compose', directory: '/srv/web', files: [], services: ['web'], before: [], after: [], timeoutMs: 60_000 },
-  watch: {
-    probes: [{ kind: 'tcp', host: 'web', port: 80, timeoutMs: 1_000 }],
-    forMs: 1_000,
-    intervalMs: 500,
-    failures: 0,
-    startPeriodMs: 1_000,
-    withinMs: 10_000,
-  },
-  rollback: 'auto',
-};
 
 const approval = (overrides: Partial<ApprovalPlan> = {}): ApprovalPlan => ({
   from: [{ name: 'ann', github: 'Ann-GH' }, { name: 'bob' }],
@@ -64,10 +49,13 @@ describe('the delivery of a stage', function () {
     const activities = fakeActivities(temporal.client, tags, { ...world.activities, ...overrides });
     workers = await startWorkers(temporal, activities, options);
   };
-  const begin = (plan: Plan, word: string, push: { actor?: string } = {}): Promise<WorkflowHandle> => {
+  const begin = (plan: Plan, word: string, push: { actor?: string } = {}, asked = false): Promise<WorkflowHandle> => {
     const image = imageOf(plan, word);
     tags.set(`${plan.repository}:latest`, image.digest);
-    return temporal.client.workflow.start('rollout', rolloutStartOptions({ plan, image, push: { ...pushOf(image), ...push } }));
+    return temporal.client.workflow.start(
+      'rollout',
+      rolloutStartOptions({ plan, image, push: { ...pushOf(image), ...push }, asked }),
+    );
   };
   const result = (handle: WorkflowHandle): Promise<RolloutState> => handle.result();
   const until = async (handle: WorkflowHandle, status: RolloutStatus): Promise<RolloutState> =>
@@ -174,6 +162,36 @@ describe('the delivery of a stage', function () {
     const state = await result(await begin(plan, 'first of all'));
     assert.equal(state.status, 'failed', state.reason);
     assert.match(state.steps.find(({ step }) => step === 'rollback')?.reason ?? '', /nothing ran in production before/);
+  });
+
+  it('watches what runs already, so that nothing gets past a stage that an aborted rollout left unhealthy', async () => {
+    const proposes = fakeActivities(temporal.client, tags).propose;
+    const held = new Set<string>();
+    await work({
+      // What was merged once is in the base branch.
+      propose: async (input) =>
+        held.has(`${input.stage.name} ${input.image.digest}`)
+          ? { kind: 'unchanged', base: 'main', head: 'a' }
+          : await proposes(input),
+    });
+    const plan = aPlan([stageOf('staging', { ...delivered, rollback: 'manual' }), stageOf('production', delivered)]);
+    await result(await begin(plan, 'sound'));
+    world.bad.add(digestOf('rotten'));
+    const first = await begin(plan, 'rotten');
+    await until(first, 'blocked');
+    held.add(`staging ${digestOf('rotten')}`);
+    await first.executeUpdate('abort', { args: [{ by: 'ann' }] });
+    await first.result();
+    const again = await begin(plan, 'rotten', {}, true);
+    const state = await until(again, 'blocked');
+    assert.deepEqual(stepsOf(state, 'staging').slice(-3), ['merge pending', 'deploy passed', 'watch blocked']);
+    assert.ok(stepsOf(state, 'production').every((step) => step.endsWith('pending')));
+    // It can be undone as a whole, although this run has merged nothing.
+    await again.executeUpdate('reject', { args: [{ by: 'ann' }] });
+    assert.equal((await result(again)).status, 'rolled-back');
+    assert.deepEqual(world.stage(plan, 'staging').log.slice(-3), ['restore', `revert ${short('rotten')}`, 'merge of the revert']);
+    assert.equal(world.stage(plan, 'staging').containers.get('web'), digestOf('sound'));
+    assert.equal(world.stage(plan, 'production').containers.get('web'), digestOf('sound'));
   });
 
   it('waits where it may not roll back by itself, and does when an operator rejects', async () => {
@@ -331,6 +349,21 @@ describe('the delivery of a stage', function () {
     assert.equal(world.stage(plan, 'production').containers.get('web'), digestOf('before the hold'));
     await service.executeUpdate('release', { args: [{ by: 'ann' }] });
     assert.equal((await result(handle)).status, 'delivered');
+  });
+
+  it('waits outside of its windows, says until when, and goes on when one opens', async () => {
+    await work();
+    const opensAt = new Date(Date.now() + 4_000);
+    const start = `${opensAt.toISOString().replace(/[-:]|\.\d+Z$/g, '')}`;
+    const recurrence = `DTSTART:${start}\nRRULE:FREQ=DAILY`;
+    const windows = [{ kind: 'allow', timezone: 'UTC', reason: 'at night only', recurrence, durationMs: 3_600_000 }] as const;
+    const plan = aPlan([stageOf('production', { ...delivered, windows })]);
+    const handle = await begin(plan, 'windowed');
+    const state = await until(handle, 'waiting');
+    assert.match(state.reason ?? '', new RegExp(`until ${opensAt.toISOString().slice(0, 19)}`));
+    assert.deepEqual(world.stage(plan, 'production').log, []);
+    assert.equal((await result(handle)).status, 'delivered');
+    assert.ok(Date.now() >= Math.floor(opensAt.getTime() / 1000) * 1000);
   });
 
   it('can be undone at any time by the lane’s rollback, even while the lane is held', async () => {

@@ -194,7 +194,8 @@ async function settle(deploying: Deploying, target: ComposeTarget): Promise<void
 
 async function findSite(deploying: Deploying, target: ComposeTarget): Promise<Site | undefined> {
   const { directory, files, project } = target.deploy;
-  const found = await composeFiles(directory, files);
+  const { change } = target.stage;
+  const found = await composeFiles(directory, files, change?.target.kind === 'compose' ? change.file : undefined);
   if (found === undefined) return undefined;
   return {
     compose: await findCompose(deploying.env),

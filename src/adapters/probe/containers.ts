@@ -1,5 +1,8 @@
+import { resolve, sep } from 'node:path';
 import type Docker from 'dockerode';
 import type { DeployPlan } from '../../domain/plan.ts';
+import { requireAlive } from '../deploy/docker/alive.ts';
+import { findImage } from '../deploy/docker/container.ts';
 import { isMissing, messageOf, statusOf } from '../docker/errors.ts';
 
 export interface SeenContainer {
@@ -9,7 +12,7 @@ export interface SeenContainer {
   readonly restartCount: number;
   /** Docker itself starts it again, whatever it exited with. */
   readonly comesBack: boolean;
-  /** Of its image's RepoDigests; empty where the image has none, or is gone. */
+  /** Of its image's RepoDigests, and the one that it was made by; empty where there is none. */
   readonly digests: readonly string[];
 }
 
@@ -42,13 +45,24 @@ export async function findContainers(
 ): Promise<Seen> {
   const asking = AbortSignal.any([signal, AbortSignal.timeout(answerWithinMs)]);
   try {
-    const found = await Promise.all(names.map((name) => findByName(docker, name, deploy, asking)));
+    const found = await inTime(Promise.all(names.map((name) => findByName(docker, name, deploy, asking))), asking);
     const containers = new Map(found.flat().map((each) => [each.id, each]));
+    // A daemon that shuts down stops them all, and goes on to answer for a while.
+    if (found.flat().some(({ state }) => !state.Running)) await requireAlive(docker);
     return { containers: [...containers.values()], missing: names.filter((_, index) => found[index]?.length === 0) };
   } catch (error) {
     signal.throwIfAborted();
     throw new DaemonAway(error);
   }
+}
+
+/** Not every request of dockerode's can be aborted. */
+async function inTime<Result>(asked: Promise<Result>, signal: AbortSignal): Promise<Result> {
+  signal.throwIfAborted();
+  const over = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
+  return await Promise.race([asked, over]);
 }
 
 async function findByName(
@@ -63,23 +77,31 @@ async function findByName(
     if (seen?.name === name) return [seen];
     if (deploy !== undefined) return [];
   }
-  const place =
-    deploy?.kind !== 'compose'
-      ? []
-      : deploy.project === undefined
-        ? [`com.docker.compose.project.working_dir=${deploy.directory.replace(/(.)\/+$/, '$1')}`]
-        : [`com.docker.compose.project=${deploy.project}`];
-  const label = [`com.docker.compose.service=${name}`, 'com.docker.compose.oneoff=False', ...place];
+  const project = deploy?.kind === 'compose' && deploy.project !== undefined ? deploy.project : undefined;
+  const label = [
+    `com.docker.compose.service=${name}`,
+    'com.docker.compose.oneoff=False',
+    ...(project === undefined ? [] : [`com.docker.compose.project=${project}`]),
+  ];
   const listed = await docker.listContainers({ all: true, filters: { label }, abortSignal: signal });
-  const seen = await Promise.all(listed.map(({ Id }) => inspect(docker, Id, signal)));
+  const within = deploy?.kind === 'compose' && project === undefined ? deploy.directory : undefined;
+  const ours = listed.filter(({ Labels }) => within === undefined || isWithin(within, Labels[workingDirectory] ?? ''));
+  const seen = await Promise.all(ours.map(({ Id }) => inspect(docker, Id, signal)));
   return seen.flatMap((each) => each ?? []);
+}
+
+/** Compose calls the folder of the first compose file so, which may lie below the directory of the deploy. */
+const workingDirectory = 'com.docker.compose.project.working_dir';
+
+function isWithin(directory: string, folder: string): boolean {
+  return folder === resolve(directory) || folder.startsWith(`${resolve(directory)}${sep}`);
 }
 
 async function inspect(docker: Docker, idOrName: string, signal: AbortSignal): Promise<SeenContainer | undefined> {
   try {
     const inspected = await docker.getContainer(idOrName).inspect({ abortSignal: signal });
-    const { Id, Name, State, RestartCount, Image, HostConfig } = inspected;
-    const digests = await digestsOf(docker, Image);
+    const { Id, Name, State, RestartCount, Image, HostConfig, Config } = inspected;
+    const digests = await digestsOf(docker, Image, Config.Image);
     const comesBack = ['always', 'unless-stopped'].includes(HostConfig.RestartPolicy?.Name ?? '');
     return { id: Id, name: Name.slice(1), state: State, restartCount: RestartCount, comesBack, digests };
   } catch (error) {
@@ -89,12 +111,12 @@ async function inspect(docker: Docker, idOrName: string, signal: AbortSignal): P
   }
 }
 
-async function digestsOf(docker: Docker, imageId: string): Promise<string[]> {
-  try {
-    const { RepoDigests } = await docker.getImage(imageId).inspect();
-    return (RepoDigests ?? []).map((reference) => reference.slice(reference.indexOf('@') + 1));
-  } catch (error) {
-    if (isMissing(error)) return [];
-    throw error;
-  }
+/** Docker forgets a digest when somebody removes that name of the image, although the container still runs it. */
+async function digestsOf(docker: Docker, imageId: string, madeBy: string): Promise<string[]> {
+  const image = await findImage(docker, imageId);
+  const digests = [...(image?.RepoDigests ?? []), madeBy].flatMap((reference) => {
+    const at = reference.indexOf('@');
+    return at < 0 ? [] : [reference.slice(at + 1)];
+  });
+  return [...new Set(digests)];
 }

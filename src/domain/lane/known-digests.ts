@@ -43,7 +43,10 @@ export function digestOf(typed: string, known: Digests, which: 'anything' | 'kno
   const found = `'${text.slice(0, 80)}'`;
   if (meant.length > 1)
     throw new Refused(`${found} is the beginning of several digests: write one of them out. ${list(known, meant)}`);
-  const expected = which === 'anything' ? 'sha256: and 64 hex digits, or the beginning of one of these' : 'one of these';
+  const expected =
+    which === 'anything'
+      ? 'sha256: and 64 hex digits, or the first 7 or more of one of these'
+      : 'one of these, or its first 7 or more hex digits';
   throw new Refused(`${found} is no digest that is known here: expected ${expected}. ${list(known, [...known.keys()])}`);
 }
 

@@ -4,7 +4,7 @@ import type { TagPolicy } from '../tag-policy.ts';
 import { budgets, bytesOf, keepNewest } from './bounds.ts';
 import { isLater, standingOf } from './order.ts';
 import { quarantine } from './quarantine.ts';
-import { type LaneState, memberOf, type Run, stageOf, type Verdict } from './state.ts';
+import { type LaneState, memberOf, type Run, type Standing, stageOf, type Verdict } from './state.ts';
 import { type Grant, hasBegun, reach, withdraw } from './turns.ts';
 
 /** Who enters a lane, what is remembered of those who left, and what never enters again. All of it is answered alike when repeated. */
@@ -83,6 +83,8 @@ export interface Verified extends Run {
   readonly digest: Digest;
   readonly created?: string;
   readonly stages: readonly string[];
+  /** An operator brings it to one stage, whatever its tag is by now: that says nothing about the tag, and nothing against other checks. */
+  readonly promotion?: boolean;
 }
 
 /**
@@ -91,17 +93,21 @@ export interface Verified extends Run {
  */
 export function verified(lane: LaneState, at: Verified): { answer: EntryAnswer; superseded: string[] } {
   const member = memberOf(lane, at);
-  const { rollout, tag, digest, created, policy } = at;
+  const { rollout, tag, digest, created, policy, promotion = false } = at;
   if (member === undefined) return { answer: { kind: 'admitted' }, superseded: [] };
   const refusal = digest === member.digest ? undefined : refusalOf(lane, { ...at, asked: member.asked }, digest);
   if (refusal !== undefined) return { answer: refusal, superseded: [] };
   if (member.standing === undefined) {
     lane.clock += 1;
-    // Anew, because the keys' order says what was verified longest ago.
-    delete lane.newest[tag];
-    lane.newest[tag] = digest;
-    member.standing = { rollout, tag, digest, sequence: lane.clock, asked: member.asked, ...(created && { created }) };
+    if (!promotion) {
+      // Anew, because the keys' order says what was verified longest ago.
+      delete lane.newest[tag];
+      lane.newest[tag] = digest;
+    }
+    const standing = { rollout, tag, digest, sequence: lane.clock, asked: member.asked };
+    member.standing = { ...standing, ...(created && { created }), ...(promotion && { promotion }) };
   }
+  if (promotion) return { answer: { kind: 'admitted' }, superseded: [] };
   const mine = member.standing;
   const older = Object.entries(lane.members).filter(
     ([other, theirs]) =>
@@ -118,8 +124,7 @@ export function leave(lane: LaneState, leaving: Leave): Grant[] {
   const { rollout, end, at, quarantinedBy } = leaving;
   const { tag, digest, standing, supersededBy } = member;
   const reason = leaving.reason?.slice(0, longestReason);
-  const passing =
-    end === 'superseded' && (supersededBy === undefined || supersededBy.tag === tag || supersededBy.rollback === true);
+  const passing = end === 'superseded' && isPassing(tag, supersededBy);
   const verdict: Verdict = { digest: standing?.digest ?? digest, end, at, passing, ...(reason !== undefined && { reason }) };
   if (reached.includes(end)) reach(lane, rollout);
   const grants = forget(lane, rollout);
@@ -136,6 +141,12 @@ export function leave(lane: LaneState, leaving: Leave): Grant[] {
     quarantine(lane, digests, { reason: reason ?? 'rejected by an operator', by: quarantinedBy.slice(0, longestReason), at });
   }
   return grants;
+}
+
+/** What was superseded comes again by itself, unless an operator or the order of tags has preferred another image to it. */
+function isPassing(tag: Tag, by: Standing | undefined): boolean {
+  if (by === undefined || by.rollback) return true;
+  return by.tag === tag && !by.promotion;
 }
 
 /** A member that is forgotten learns it when it asks for something, and enters again; whoever holds a turn is never forgotten. */

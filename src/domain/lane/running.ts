@@ -22,6 +22,9 @@ export interface Running {
   readonly commit?: string;
 }
 
+/** What a roll-back goes back to. */
+export type Undoable = Pick<Running, 'before' | 'proposal' | 'commit'>;
+
 /** What a stage ran before. */
 export interface Before {
   /** Containers or compose services, where the stage deploys them itself; empty: a first deployment. */
@@ -37,8 +40,11 @@ export interface BeginChange extends Run {
 }
 
 export type BeginAnswer =
-  /** `before`: what the stage runs by Landfall's own doing. */
-  | { readonly kind: 'go'; readonly turn: number; readonly before?: Before['image'] }
+  /**
+   * `before`: what the stage runs by Landfall's own doing. `again`: the stage was brought to this very digest before, and that is what it
+   * takes to undo it.
+   */
+  | { readonly kind: 'go'; readonly turn: number; readonly before?: Before['image']; readonly again?: Undoable }
   /** Held, pinned, or outside of the windows; `until` where somebody knows, ISO 8601. */
   | { readonly kind: 'wait'; readonly reason: string; readonly until?: string }
   | { readonly kind: 'superseded'; readonly by: string }

@@ -1,7 +1,7 @@
 import type { Digest } from '../image-reference.ts';
 import { fitStages } from './bounds.ts';
 import { quarantine } from './quarantine.ts';
-import type { Before, BeginAnswer, BeginChange, RanAt, RolledBackAt } from './running.ts';
+import type { Before, BeginAnswer, BeginChange, RanAt, RolledBackAt, Undoable } from './running.ts';
 import { type LaneState, type Member, memberOf, type RunEarlier, type RunningNow, type StageLane, stageOf } from './state.ts';
 
 /** What each stage runs, and whether it may be changed now. All of it is answered alike when repeated. */
@@ -31,7 +31,12 @@ export function begin(lane: LaneState, at: Omit<BeginChange, 'windows'>, shut?: 
   }
   stage.begun = true;
   const before = beforeOf(stage, digest);
-  return { kind: 'go', turn: stage.turn, ...(before !== undefined && { before }) };
+  const again = stage.running?.digest === digest ? undoable(stage.running) : undefined;
+  return { kind: 'go', turn: stage.turn, ...(before !== undefined && { before }), ...(again !== undefined && { again }) };
+}
+
+function undoable({ before, ...running }: RunningNow): Undoable {
+  return { before, ...mergedOf(running) };
 }
 
 function refusalOf(lane: LaneState, name: string, member: Member, digest: Digest, shut?: Shut): BeginAnswer | undefined {
@@ -74,8 +79,14 @@ export function ran(lane: LaneState, at: RanAt): void {
   if (former !== undefined && again === undefined) remember(stage, { ...withoutPlan(former), until: running.since });
   // What ran before this digest, and not what ran before it was brought there once more.
   const before = again?.before ?? running.before;
-  stage.running = { ...running, plan, before, ...(standing !== undefined && !standing.rollback && { standing }) };
+  // Deployed once more, it may have had nothing to merge: what was merged for it is still there.
+  const merged = again !== undefined && running.proposal === undefined ? mergedOf(again) : {};
+  stage.running = { ...running, ...merged, plan, before, ...(standing !== undefined && !standing.rollback && { standing }) };
   fitStages(lane);
+}
+
+function mergedOf({ proposal, commit }: Pick<RunningNow, 'proposal' | 'commit'>): Pick<RunningNow, 'proposal' | 'commit'> {
+  return { ...(proposal !== undefined && { proposal }), ...(commit !== undefined && { commit }) };
 }
 
 /** Whoever was forgotten may tell what it did, but not against somebody who works there now. */

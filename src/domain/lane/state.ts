@@ -59,6 +59,8 @@ export interface Standing {
   readonly asked: boolean;
   /** No image, but a roll-back of one. */
   readonly rollback?: boolean;
+  /** An operator brings it to one stage, whatever its tag is. */
+  readonly promotion?: boolean;
 }
 
 export interface Member {

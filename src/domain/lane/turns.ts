@@ -73,14 +73,15 @@ function requestRollback(
 ): Requested {
   const stage = stageOf(lane, name);
   const known = memberOf(lane, { rollout, runId });
-  if (known !== undefined && stage.holder === rollout) {
-    return { answer: { kind: 'granted', turn: stage.turn }, superseded: [], grants: [] };
-  }
+  const isMine = known !== undefined && stage.holder === rollout;
+  const granted: Requested = { answer: { kind: 'granted', turn: stage.turn }, superseded: [], grants: [] };
+  if (isMine && stage.begun) return granted;
   const earlier = known === undefined ? leaveBehind(lane, rollout) : [];
-  if (stage.running !== undefined && stage.running.digest !== digest) {
-    const grants = [...earlier, ...leaveBehind(lane, rollout)];
-    return { answer: { kind: 'unchanged', by: stage.running.rollout }, superseded: [], grants };
+  const by = instead(lane, stage, digest);
+  if (by !== undefined) {
+    return { answer: { kind: 'unchanged', by }, superseded: [], grants: [...earlier, ...leaveBehind(lane, rollout)] };
   }
+  if (isMine) return granted;
   if (known === undefined) {
     lane.clock += 1;
     const standing: Standing = { rollout, tag, digest, sequence: lane.clock, asked: true, rollback: true };
@@ -92,6 +93,12 @@ function requestRollback(
   if (!rollbacks.includes(rollout)) stage.waiters.splice(rollbacks.length, 0, rollout);
   const requested = takeOrWait(lane, name, rollout, superseded);
   return { ...requested, grants: [...earlier, ...requested.grants] };
+}
+
+/** Who made it idle to undo a digest, where the stage does not run it any more: that may be so only once the turn has come. */
+function instead(lane: LaneState, { running }: StageLane, digest: Digest): string | undefined {
+  if (running === undefined) return lane.quarantine[digest] && (lane.quarantine[digest].by ?? 'a roll-back');
+  return running.digest === digest ? undefined : running.rollout;
 }
 
 function leaveBehind(lane: LaneState, rollout: string): Grant[] {

@@ -20,12 +20,19 @@ export function mayRollBack(lane: LaneState, name: string): Running {
   }
   const under = [holder, ...waiters].find((rollout) => rollout !== undefined && lane.members[rollout]?.rollback);
   if (under !== undefined) throw new Refused(`${name} is being rolled back already, by ${under}`);
-  if (running.before.running.length === 0 && running.before.image === undefined) {
+  if (!isSomethingBefore(running)) {
     throw new Refused(
       `${running.digest} is the first that Landfall brought to ${name}: it knows of nothing before it. Push or promote what should run`,
     );
   }
   return withoutStanding(running);
+}
+
+/** What something else deploys is put back by the repository alone. */
+function isSomethingBefore({ before, proposal, plan }: Running): boolean {
+  if (before.running.length > 0 || before.image !== undefined) return true;
+  const isLocal = plan.stages.some(({ deploy }) => deploy?.kind === 'compose' || deploy?.kind === 'docker');
+  return !isLocal && (proposal?.before ?? []).length > 0;
 }
 
 function withoutStanding({ standing: _, ...running }: RunningNow): Running {

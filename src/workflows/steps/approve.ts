@@ -6,6 +6,7 @@ import type { Wait } from '../patience.ts';
 import type { Rollout } from '../rollout-run.ts';
 import { closedBy } from './closed.ts';
 import { look } from './look.ts';
+import { takeStep } from './take-step.ts';
 
 /**
  * Waits until enough operators have approved: by the update `approve`, or by a review of the proposal's head. What they approve is this
@@ -20,42 +21,59 @@ export async function approve(
   const { approval, name } = stage;
   if (approval === undefined) return;
   const at = { step: 'approve', stage: name } as const;
-  run.record.begin(at);
-  run.approvals.open(name, approval);
-  const wait = run.patience.begin();
-  const deadline = wait.sinceMs + approval.withinMs;
-  let told = false;
-  for (;;) {
-    const remarks = proposal === undefined ? [] : await takeReviews(run, stage, image, proposal, wait);
-    if (run.approvals.isEnough(name)) break;
-    run.record.settle(at, 'waiting', [missing(run, stage, approval, deadline), ...remarks].join('; ').slice(0, 1_000));
-    if (!told) run.tell.now('approval', { stage: name, reason: missing(run, stage, approval, deadline), advice: advice(stage) });
-    told = true;
-    const givenBefore = run.approvals.given(name).length;
-    const isOver = (): boolean =>
-      run.approvals.given(name).length > givenBefore || run.lane.supersededIn(name) !== undefined || run.desk.isRejected(at);
-    await wait.pause(isOver, deadline - Date.now());
-    run.desk.endIfRejected(at);
-    if (run.approvals.isEnough(name)) break;
-    run.lane.endIfSuperseded(name, 'its approval');
-    if (Date.now() >= deadline) endExpired(run, stage, approval);
-  }
+  const deadline = Date.now() + approval.withinMs;
+  run.approvals.open(name, approval, deadline);
+  const asking: Asking = { run, stage, image, proposal, approval, deadline, told: false };
+  await takeStep(run, at, () => untilApproved(asking), { continues: true });
   const given = run.approvals.given(name);
   run.approvals.close(name);
   run.record.settle(at, 'passed', `approved by ${given.map(nameOfPerson).join(', ')}`);
 }
 
+interface Asking {
+  readonly run: Rollout;
+  readonly stage: StagePlan;
+  readonly image: VerifiedImage;
+  readonly proposal: Proposal | undefined;
+  readonly approval: ApprovalPlan;
+  readonly deadline: number;
+  /** People were told that they are asked. */
+  told: boolean;
+}
+
+/** @throws ApplicationFailure where the forge refuses to be looked at */
+async function untilApproved(asking: Asking): Promise<{ readonly kind: 'ready' }> {
+  const { run, stage, approval, deadline } = asking;
+  const { name } = stage;
+  const at = { step: 'approve', stage: name } as const;
+  const wait = run.patience.begin();
+  for (;;) {
+    const remarks = await takeReviews(asking, wait);
+    if (run.approvals.isEnough(name)) return { kind: 'ready' };
+    // After the look: whoever reviewed in time is counted, also where no webhook told of it.
+    if (Date.now() >= deadline) endExpired(run, stage, approval);
+    run.record.settle(at, 'waiting', [missing(run, stage, approval, deadline), ...remarks].join('; ').slice(0, 1_000));
+    if (!asking.told)
+      run.tell.now('approval', { stage: name, reason: missing(run, stage, approval, deadline), advice: advice(stage) });
+    asking.told = true;
+    const givenBefore = run.approvals.given(name).length;
+    const isOver = (): boolean =>
+      run.approvals.given(name).length > givenBefore || run.lane.supersededIn(name) !== undefined || run.desk.isRejected(at);
+    await wait.pause(isOver, deadline - Date.now());
+    run.desk.endIfRejected(at);
+    if (run.approvals.isEnough(name)) return { kind: 'ready' };
+    run.lane.endIfSuperseded(name, 'its approval');
+  }
+}
+
 /** @returns what people should know about reviews that do not count */
-async function takeReviews(
-  run: Rollout,
-  stage: StagePlan,
-  image: VerifiedImage,
-  proposal: Proposal,
-  wait: Wait,
-): Promise<string[]> {
+async function takeReviews({ run, stage, image, proposal }: Asking, wait: Wait): Promise<string[]> {
+  if (proposal === undefined) return [];
   const standing = await look(run, stage, image, proposal, wait);
   if (standing.kind === 'closed') return await closedBy(run, stage, image, proposal, standing.by);
-  return standing.kind === 'open' ? run.approvals.takeReviews(stage.name, proposal.head, standing.reviews) : [];
+  // Somebody may have merged before it was approved; what is deployed still waits for that.
+  const reviews = standing.kind === 'silent' ? [] : (standing.reviews ?? []);
+  return run.approvals.takeReviews(stage.name, proposal.head, reviews);
 }
 
 function missing(run: Rollout, { name }: StagePlan, { from, required }: ApprovalPlan, deadline: number): string {

@@ -1,4 +1,4 @@
-import { patched } from '@temporalio/workflow';
+import { CancellationScope, patched } from '@temporalio/workflow';
 import type { Running } from '../../domain/lane/running.ts';
 import type { CheckResults, Proposal, Survey, VerifiedImage } from '../../domain/outcomes.ts';
 import type { StagePlan } from '../../domain/plan.ts';
@@ -6,8 +6,8 @@ import type { Ending } from '../ending.ts';
 import type { Allowed } from '../lane-side.ts';
 import type { Rollout } from '../rollout-run.ts';
 import { bring, NotHealthy, survey } from './deploy.ts';
-import { type Merged, type Merging, mergeInTurn, untilMergeable } from './merge.ts';
-import { dispatch } from './propose.ts';
+import { type Merged, type Merging, mergeInTurn, rejectionOf, untilMergeable } from './merge.ts';
+import { dispatch, endOutdated } from './propose.ts';
 import { network } from './proxies.ts';
 import { takeStep, unlimited } from './take-step.ts';
 import { undo } from './undo.ts';
@@ -22,6 +22,12 @@ export interface Delivery {
   readonly proposal: Proposal | undefined;
 }
 
+/**
+ * What is left to do in a stage. `nothing`: it has the image. `watch`: it has, and whether it is healthy is seen before the next stage
+ * begins, because an earlier run of the rollout may have ended before it knew.
+ */
+export type Need = 'nothing' | 'watch' | 'change';
+
 /** What was found just before the change, and what the merge came to. */
 interface Changed {
   readonly allowed: Allowed;
@@ -33,17 +39,18 @@ interface Changed {
  * Merges, deploys and watches, or undoes what does not do.
  * @returns an ending, where the rollout ends in this stage
  */
-export async function deliver(delivery: Delivery): Promise<Ending | undefined> {
+export async function deliver(delivery: Delivery, need: Need): Promise<Ending | undefined> {
   const { run, stage, image } = delivery;
   if (isDispatchAlone(stage) && !patched('gated-dispatch')) {
     // Up to 0.1 such a stage knew neither gate nor memory, and the last one ended the rollout.
     await dispatch(run, stage, image);
     return run.start.plan.stages.at(-1)?.name === stage.name ? { end: 'delivered', reason: 'dispatched' } : undefined;
   }
-  const changed = await change(delivery);
+  const changed = await change(delivery, need);
   const { allowed, before } = changed;
   const running = runningOf(delivery, changed);
-  await run.lane.tellRunning(stage.name, running);
+  // A merge that went through although the rollout was aborted meanwhile has to be known, or nobody could undo it.
+  await CancellationScope.nonCancellable(() => run.lane.tellRunning(stage.name, running));
   run.tell.now('deploying', { stage: stage.name });
   try {
     const commit = changed.merged?.commit;
@@ -61,23 +68,26 @@ function isDispatchAlone({ change, deploy, dispatch: sent }: StagePlan): boolean
   return sent !== undefined && change === undefined && deploy === undefined;
 }
 
-/** Whether there is nothing to do in a stage: the base branch has the image, and it runs. */
-export async function isThere({ run, stage, image, proposal }: Delivery): Promise<boolean> {
-  if (proposal !== undefined) return false;
-  if (stage.deploy === undefined) return stage.change !== undefined || stage.dispatch === undefined;
-  const { running } = await survey(run, stage, image, { step: 'deploy', stage: stage.name });
-  const isDone = running.length > 0 && running.every(({ digest }) => digest === image.digest);
-  if (isDone) run.record.settle({ step: 'deploy', stage: stage.name }, 'passed', 'it runs already');
-  return isDone;
+export async function needOf({ run, stage, image, proposal }: Delivery): Promise<Need> {
+  if (proposal !== undefined) return 'change';
+  const once = stage.watch === undefined ? 'nothing' : 'watch';
+  if (stage.deploy === undefined) return stage.change === undefined && stage.dispatch !== undefined ? 'change' : once;
+  const at = { step: 'deploy', stage: stage.name } as const;
+  const { running } = await survey(run, stage, image, at);
+  if (running.length === 0 || running.some(({ digest }) => digest !== image.digest)) return 'change';
+  run.record.settle(at, 'passed', 'it runs already');
+  return once;
 }
 
 /** Changes the repository, or whatever a stage without one has. */
-async function change(delivery: Delivery): Promise<Changed> {
+async function change(delivery: Delivery, need: Need): Promise<Changed> {
   const { run, stage, image, proposal } = delivery;
   if (proposal === undefined) {
-    const allowed = await run.lane.begin(stage, run.patience.begin());
+    // Windows are for changes, and there may be none.
+    const gate = need === 'watch' ? { ...stage, windows: [] } : stage;
+    const allowed = await run.lane.begin(gate, run.patience.begin());
     const before = await survey(run, stage, image, { step: stage.deploy === undefined ? 'watch' : 'deploy', stage: stage.name });
-    if (stage.change === undefined) await dispatch(run, stage, image);
+    if (stage.change === undefined && need === 'change') await dispatch(run, stage, image);
     return { allowed, before };
   }
   return stage.merge === 'manual' ? await mergedByHand(delivery, proposal) : await mergedByUs(delivery, proposal);
@@ -102,7 +112,7 @@ async function mergedByUs(delivery: Delivery, proposal: Proposal): Promise<Chang
   let merged = await untilMerged(merging, async () => (await untilMergeable(merging, 'landfall')) ?? { kind: 'ready' }, {
     continues: true,
   });
-  const allowed = await run.lane.begin(stage, run.patience.begin());
+  const allowed = await run.lane.begin(stage, run.patience.begin(), rejectionOf(merging));
   const before = await survey(run, stage, image, at);
   const begun: Merging = { ...merging, mayEnd: false };
   if (merged === undefined) merged = await untilMerged(begun, () => mergeInTurn(begun));
@@ -116,6 +126,7 @@ function mergingOf({ run, stage, image, checks }: Delivery, proposal: Proposal):
   const input = { plan, stage, image, push, checks, ...(asked && { asked }) };
   const proposeAgain = async (): Promise<Proposal | undefined> => {
     const outcome = await unlimited(() => network.propose(input));
+    if (outcome.kind === 'outdated') return endOutdated(image, outcome.tag);
     if (outcome.kind !== 'proposed') return undefined;
     run.record.proposed(stage.name, outcome.proposal);
     return outcome.proposal;
@@ -145,6 +156,8 @@ async function untilMerged(
 
 function runningOf({ run, stage, image }: Delivery, { allowed, before, merged }: Changed): Running {
   const { repository, tag, digest } = image;
+  const { again } = allowed;
+  const { proposal, commit } = merged ?? again ?? {};
   return {
     repository,
     tag,
@@ -153,7 +166,12 @@ function runningOf({ run, stage, image }: Delivery, { allowed, before, merged }:
     rollout: run.id,
     plan: { ...run.start.plan, stages: [stage] },
     image,
-    before: { running: before.running, ...(allowed.before !== undefined && { image: allowed.before }) },
-    ...(merged !== undefined && { proposal: merged.proposal, commit: merged.commit }),
+    before: again?.before ?? {
+      // What runs this digest already is nothing to go back to.
+      running: before.running.filter((running) => running.digest !== digest),
+      ...(allowed.before !== undefined && { image: allowed.before }),
+    },
+    ...(proposal !== undefined && { proposal }),
+    ...(commit !== undefined && { commit }),
   };
 }

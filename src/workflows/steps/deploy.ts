@@ -1,9 +1,10 @@
+import { log } from '@temporalio/workflow';
 import type { Deployed, Survey, VerifiedImage } from '../../domain/outcomes.ts';
 import type { DeployPlan, StagePlan, WatchPlan } from '../../domain/plan.ts';
 import type { StepAt } from '../rollout-record.ts';
 import type { Rollout } from '../rollout-run.ts';
 import { onHost } from './proxies.ts';
-import { type Failure, type Handling, refusal, takeStep } from './take-step.ts';
+import { type Failure, failureOf, type Handling, refusal, takeStep } from './take-step.ts';
 
 /** The new image does not do, and what ran before comes back. Never leaves the workflow: whoever delivers a stage catches it. */
 export class NotHealthy extends Error {
@@ -41,12 +42,25 @@ export async function survey(run: Rollout, stage: StagePlan, image: VerifiedImag
 export async function bring(bringing: Bringing): Promise<void> {
   const { run, stage, image } = bringing;
   const batches = batchesOf(stage.deploy, bringing.survey);
+  const told: string[] = [];
   for (const [index, only] of batches.entries()) {
     const deployed = await deploy(bringing, only);
+    told.push(deployed.text);
+    const at = { step: 'deploy', stage: stage.name } as const;
+    if (told.length > 1) run.record.settle(at, 'passed', told.join('; then, once that was healthy, '));
     await watch(bringing, deployed, { settles: index === batches.length - 1 });
   }
   if (stage.watch === undefined && stage.deploy !== undefined) {
+    await settle(run, stage, image);
+  }
+}
+
+/** What was kept for going back is given up. Where that fails, it is kept a while longer, and nothing else is wrong. */
+export async function settle(run: Rollout, stage: StagePlan, image: VerifiedImage): Promise<void> {
+  try {
     await onHost(stage).settleStage({ plan: run.start.plan, stage, image });
+  } catch (error) {
+    log.warn('what was kept for going back could not be given up', { stage: stage.name, message: failureOf(error).message });
   }
 }
 

@@ -1,9 +1,10 @@
 import type { MergeOutcome, Proposal, VerifiedImage } from '../../domain/outcomes.ts';
 import type { StagePlan } from '../../domain/plan.ts';
+import type { GivenUp } from '../lane-side.ts';
 import type { Wait } from '../patience.ts';
 import type { StepAt } from '../rollout-record.ts';
 import type { Rollout } from '../rollout-run.ts';
-import { closedBy } from './closed.ts';
+import { closedBy, tidy } from './closed.ts';
 import { look, type Standing } from './look.ts';
 import { network } from './proxies.ts';
 import { refusal, unlimited } from './take-step.ts';
@@ -17,7 +18,7 @@ export interface Merging {
   readonly at: StepAt;
   /** Proposes again, where the base has to be merged in first, or somebody pushed to the branch and an operator said `retry`. */
   readonly proposeAgain: () => Promise<Proposal | undefined>;
-  /** May be given up for a newer image, or by a person who rejects or closes it. */
+  /** May be given up for a newer image, or by a person who closes it. An operator's rejection is heard as long as nothing is merged. */
   readonly mayEnd: boolean;
   /** What is proposed now; changes when it has to be proposed again. */
   proposal: Proposal;
@@ -62,7 +63,8 @@ export async function mergeInTurn(merging: Merging): Promise<Merged> {
   const change = stage.change;
   if (change === undefined) throw refusal('MergeRefused', `stage ${stage.name} has no change to merge`);
   for (;;) {
-    const merged = await run.lane.inMergeTurn(change.repository, change.base, run.patience.begin(), () => tryToMerge(merging));
+    const turn = { repository: change.repository, base: change.base };
+    const merged = await run.lane.inMergeTurn(turn, run.patience.begin(), () => tryToMerge(merging), rejectionOf(merging));
     if (merged !== undefined) return merged;
   }
 }
@@ -74,6 +76,7 @@ async function tryToMerge(merging: Merging): Promise<Merged | undefined> {
   while (Date.now() - wait.sinceMs < longestTurnMs) {
     const standing = await lookOnce(merging, wait);
     if (standing.kind === 'merged') return await mergedByPerson(merging, standing);
+    giveUpIfAsked(merging, 'its merge');
     let reason = reasonOf(standing);
     if (standing.kind === 'open') {
       requireOurs(merging, standing);
@@ -91,7 +94,7 @@ async function tryToMerge(merging: Merging): Promise<Merged | undefined> {
       }
     }
     waitingFor(merging, reason);
-    await wait.pause(() => false);
+    await wait.pause(() => isGivenUp(merging));
   }
   return undefined;
 }
@@ -145,7 +148,7 @@ async function mergedByPerson(
       `${proposal.url} was merged by ${by ?? 'somebody'} as ${commit.slice(0, 12)}, but ${proposal.base} does not have this image: somebody changed it; retry looks again`,
     );
   }
-  await unlimited(() => network.tidyChange(input));
+  await tidy(input);
   return { kind: 'merged', commit, ...(by !== undefined && { by }) };
 }
 
@@ -175,11 +178,15 @@ function requirePatience(
 }
 
 function isGivenUp({ run, stage, at, mayEnd }: Merging): boolean {
-  return mayEnd && (run.lane.supersededIn(stage.name) !== undefined || run.desk.isRejected(at));
+  return run.desk.isRejected(at) || (mayEnd && run.lane.supersededIn(stage.name) !== undefined);
 }
 
 function giveUpIfAsked({ run, stage, at, mayEnd }: Merging, meanwhile: string): void {
-  if (!mayEnd) return;
   run.desk.endIfRejected(at);
-  run.lane.endIfSuperseded(stage.name, meanwhile);
+  if (mayEnd) run.lane.endIfSuperseded(stage.name, meanwhile);
+}
+
+/** An operator may reject while nothing is merged yet, whatever that waits for. */
+export function rejectionOf({ run, at }: Pick<Merging, 'run' | 'at'>): GivenUp {
+  return { isAsked: () => run.desk.isRejected(at), end: () => run.desk.endIfRejected(at) };
 }

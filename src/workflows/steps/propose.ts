@@ -22,6 +22,11 @@ export async function dispatch(run: Rollout, stage: StagePlan, image: VerifiedIm
   );
 }
 
+/** Somebody brought the base branch to a later image, which is never undone. */
+export function endOutdated(image: VerifiedImage, tag: string): never {
+  return endRollout({ end: 'unchanged', reason: `the base branch has ${tag}, which is later than ${image.tag}` });
+}
+
 /** Proposes the change. @returns nothing where the stage has none, or where the base branch has it already */
 export async function propose(
   run: Rollout,
@@ -37,7 +42,7 @@ export async function propose(
     case 'skipped':
       return endRollout({ end: 'rejected', reason: 'not proposed' });
     case 'outdated':
-      return endRollout({ end: 'unchanged', reason: `the base branch has ${outcome.tag}, which is later than ${image.tag}` });
+      return endOutdated(image, outcome.tag);
     case 'unchanged':
       return undefined;
     case 'proposed':

@@ -10,12 +10,20 @@ const minute = 60_000;
 
 /** Registries and forges come back: about half an hour of trying before a person is asked. A first clone may take minutes. */
 export const network = proxyActivities<
-  Pick<Activities, 'verify' | 'confirm' | 'dispatch' | 'propose' | 'mergeChange' | 'tidyChange' | 'baseHolds' | 'revertChange'>
+  Pick<Activities, 'verify' | 'confirm' | 'dispatch' | 'propose' | 'mergeChange' | 'baseHolds' | 'revertChange'>
 >({
   startToCloseTimeout: '12m',
   heartbeatTimeout,
   cancellationType,
   retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '1m', maximumAttempts: 35 },
+});
+
+/** What is nice to have done, and what nobody waits for for long. */
+export const courtesy = proxyActivities<Pick<Activities, 'tidyChange'>>({
+  startToCloseTimeout: '1m',
+  heartbeatTimeout,
+  cancellationType,
+  retry: { initialInterval: '1s', backoffCoefficient: 2, maximumAttempts: 4 },
 });
 
 /** A scan of a large image, with a database that has to be fetched first, takes minutes. */

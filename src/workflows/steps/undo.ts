@@ -6,8 +6,8 @@ import { type ExpectedImage, expectedVersion } from '../../domain/watch-version.
 import type { Ending } from '../ending.ts';
 import { endRollout } from '../ending.ts';
 import type { Rollout } from '../rollout-run.ts';
-import { shortened } from './deploy.ts';
-import { type Merging, mergeInTurn } from './merge.ts';
+import { settle, shortened } from './deploy.ts';
+import { type Merged, type Merging, mergeInTurn } from './merge.ts';
 import { network, onHost } from './proxies.ts';
 import { type Handling, refusal, takeStep, unlimited } from './take-step.ts';
 
@@ -42,11 +42,14 @@ export async function undo(run: Rollout, stage: StagePlan, running: Running, ver
     reason: verdict.reason,
     advice: 'nothing: what ran before is being brought back',
   });
-  await requireSomethingBefore(undoing);
+  if ((await requireSomethingBefore(undoing)) === undefined) {
+    return { end: 'failed', stage: stage.name, reason: `${stage.name}: ${verdict.reason}; nothing was rolled back` };
+  }
   const { digest } = running;
   await run.lane.tellRolledBack(stage.name, { digest, reason: verdict.reason, by: verdict.by, at: new Date().toISOString() });
   const healthyAt = stage.deploy === undefined ? await byRepository(undoing) : await bySystem(undoing);
-  const back = `${undoing.before.map(({ reference }) => reference).join(', ') || 'what was before'} is back`;
+  const references = new Set(undoing.before.map(({ reference }) => reference));
+  const back = `${[...references].join(', ') || 'what was before'} is back`;
   const after = healthyAt === undefined ? '' : `, healthy ${((healthyAt - startedAt) / 1000).toFixed(1)} s after the verdict`;
   run.record.settle(at, 'passed', `${back}${after}`);
   return { end: 'rolled-back', stage: stage.name, reason: `${stage.name}: ${verdict.reason}; ${back}${after}` };
@@ -59,7 +62,7 @@ async function bySystem(undoing: Undoing): Promise<number | undefined> {
   const restored = await part(undoing, () => onHost(stage).restoreStage(input));
   const healthyAt = await watchAgain(undoing, restored?.kind === 'deployed' ? restored.running : before);
   await revertRepository(undoing);
-  await onHost(stage).settleStage({ plan: run.start.plan, stage, image: running.image });
+  await settle(run, stage, running.image);
   return healthyAt;
 }
 
@@ -103,10 +106,18 @@ async function revertRepository(undoing: Undoing): Promise<void> {
   };
   const at = { step: 'rollback', stage: stage.name } as const;
   const merging: Merging = { run, stage, image: running.image, at, proposeAgain, mayEnd: false, proposal: reverted.proposal };
-  await part(undoing, () => mergeInTurn(merging));
+  let tries = 0;
+  await part(undoing, async (): Promise<RevertOutcome | Merged> => {
+    tries += 1;
+    if (tries === 1) return await mergeInTurn(merging);
+    const again = await unlimited(revert);
+    if (again.kind !== 'proposed') return again;
+    merging.proposal = again.proposal;
+    return await mergeInTurn(merging);
+  });
 }
 
-type Part = Deployed | Watched | RevertOutcome | { readonly kind: 'merged'; readonly commit: string };
+type Part = Deployed | Watched | RevertOutcome | Merged;
 
 /** One part of the roll-back. A part that fails is blocked, loudly; where nobody decides, the rollout failed. */
 async function part<Outcome extends Part>({ run, stage }: Undoing, act: () => Promise<Outcome>) {
@@ -121,9 +132,10 @@ async function part<Outcome extends Part>({ run, stage }: Undoing, act: () => Pr
   return outcome.kind === 'skipped' ? undefined : outcome;
 }
 
-async function requireSomethingBefore(undoing: Undoing): Promise<void> {
+/** @returns nothing where there is nothing to go back to, and an operator said to leave it at that */
+async function requireSomethingBefore(undoing: Undoing) {
   const { before, running, verdict, stage } = undoing;
-  await part(undoing, async (): Promise<Deployed> => {
+  return await part(undoing, async (): Promise<Deployed> => {
     if (before.length > 0 || (stage.deploy === undefined && running.proposal?.before !== undefined)) {
       return { kind: 'deployed', changed: false, running: before, text: '' };
     }

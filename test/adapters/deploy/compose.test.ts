@@ -166,6 +166,26 @@ describe('deploy: compose', function () {
       assert.equal(Config.Image, pinned(next));
     });
 
+    it('takes the file that the stage changes, where the directory is the root of the checkout and has none itself', async () => {
+      const below = { 'docker-compose.yml': undefined, 'staging/compose.yml': composeText({ web: pinned(first) }) };
+      await site.remote.commit('main', below, 'move');
+      const project = `${site.project}-below`;
+      const change = { file: 'staging/compose.yml' };
+      const target = site.target(first, { change, deploy: { project } });
+      const { running } = await site.deployer.deploy(target, site.work());
+      assert.deepEqual(
+        running.map(({ name, digest }) => ({ name, digest })),
+        [{ name: 'web', digest: first.digest }],
+      );
+      for (const { Id } of await docker.listContainers({
+        all: true,
+        filters: { label: [`com.docker.compose.project=${project}`] },
+      })) {
+        await docker.getContainer(Id).remove({ force: true });
+      }
+      await docker.getNetwork(`${project}_default`).remove();
+    });
+
     it('takes the override file that Compose finds by itself, and the image of a service behind a profile', async () => {
       const override = '{"services":{"web":{"environment":{"MORE":"yes"},"profiles":["later"]}}}';
       await site.remote.commit('main', { 'compose.override.yaml': override }, 'override');

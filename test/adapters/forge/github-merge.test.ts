@@ -217,6 +217,12 @@ describe('a merge at GitHub', function () {
       assert.equal((await merge()).kind, 'merged');
     });
 
+    it('by a page in its place is found by the next try', async () => {
+      github.failNext({ status: 200, matching: (_, path) => path.endsWith('/pulls/1/merge'), afterwards: true });
+      await assert.rejects(merge(), broken);
+      assert.deepEqual(await merge(), { kind: 'merged', commit: (await newest()).sha, by: 'landfall-bot' });
+    });
+
     it('waits as long as GitHub asks for', async () => {
       for (const rateLimit of ['primary', 'secondary'] as const) {
         github.failNext({ rateLimit, matching: (method) => method === 'PUT' });

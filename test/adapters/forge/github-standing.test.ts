@@ -65,11 +65,17 @@ describe('where a proposal stands at GitHub', function () {
     });
   });
 
+  it('is nothing that a page in its place could tell', async () => {
+    github.failNext({ status: 200, matching: (method, path) => method === 'GET' && path.endsWith('/pulls/1') });
+    await assert.rejects(forge.standing(fullName, proposal), broken);
+    assert.equal((await open()).mergeable, 'ready');
+  });
+
   describe('when it is over', () => {
     it('says who merged it, when, and to which commit', async () => {
       const commit = await github.person(fullName, 'ann').merge(1, 'squash');
       const standing = await forge.standing(fullName, proposal);
-      assert.deepEqual({ ...standing, at: undefined }, { kind: 'merged', commit, by: 'ann', at: undefined });
+      assert.deepEqual({ ...standing, at: undefined }, { kind: 'merged', commit, by: 'ann', at: undefined, reviews: [] });
       assert.ok(standing.kind === 'merged' && Date.parse(standing.at ?? '') > 0);
       assert.equal(await forge.head(fullName, 'main'), commit);
     });

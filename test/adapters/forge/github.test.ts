@@ -249,6 +249,16 @@ describe('the forge github', function () {
       assert.deepEqual([pulls(github)[0]?.labels, pulls(github)[0]?.reviewers], [['image'], ['ann']]);
     });
 
+    it('is found under the old name of a repository that was renamed', async () => {
+      const setting = await setUp();
+      const { github, forge } = setting;
+      const proposal = await forge.openChange(change(await proposed(setting)));
+      // The old name goes on to lead there, and answers say the new one.
+      Object.assign(github.repository(fullName), { name: 'renamed', fullName: 'Team/renamed' });
+      assert.equal((await forge.openChange(change(proposal.head))).number, proposal.number);
+      assert.equal(pulls(github).length, 1);
+    });
+
     it('is one, however many open it at once', async () => {
       const setting = await setUp();
       const head = await proposed(setting);

@@ -154,6 +154,21 @@ describe('what operators say to a lane', () => {
     assert.equal(mayRollBack(lane, stage).before.running[0]?.reference, 'web:1');
   });
 
+  it('undoes a first deployment by something else, where the repository knows what was before', () => {
+    const lane = emptyLane();
+    const a = rolloutOf('a');
+    come(lane, a);
+    const proposal = { url: 'https://forge.example.test/1', branch: 'landfall/web', base: 'main', head: 'a'.repeat(40) };
+    const running = { ...runningOf(a, 'a'), proposal: { ...proposal, before: ['web:1'], after: ['web:2'] } };
+    ran(lane, { ...a, running });
+    assert.equal(mayRollBack(lane, stage).digest, digestOf('a'));
+    const [production] = running.plan.stages;
+    const deploy = { kind: 'docker', containers: { names: ['web'] }, timeoutMs: 1_000 } as const;
+    const plan = { ...running.plan, stages: production === undefined ? [] : [{ ...production, deploy }] };
+    ran(lane, { ...a, running: { ...running, plan } });
+    assert.throws(() => mayRollBack(lane, stage), /knows of nothing before it/, 'containers are not known by a repository');
+  });
+
   it('brings an earlier digest back, by the plan that served the stage last', () => {
     const lane = emptyLane();
     deliver(lane, 'a', '1.0.0');
@@ -173,7 +188,7 @@ describe('what operators say to a lane', () => {
     const b = deliver(lane, 'b', '1.1.0');
     assert.throws(
       () => mayPromote(lane, stage, digestOf('x')),
-      /expected one of these. Known: .*1\.1\.0, runs in production.*1\.0\.0, ran in production/,
+      /expected one of these, or its first 7 or more hex digits. Known: .*1\.1\.0, runs in production.*1\.0\.0, ran in production/,
     );
     assert.throws(() => mayPromote(lane, stage, digestOf('b')), /runs sha256:\w+ already/);
     assert.throws(() => mayPromote(lane, 'staging', digestOf('b')), /nothing has gone to staging yet.*trigger one/);

@@ -96,6 +96,38 @@ describe('the rules of a lane', () => {
     assert.equal(come(lane, semver, lesser).kind, 'granted');
   });
 
+  it('let a promotion say nothing about its tag: what the tag is stays known, and no check is given up for it', () => {
+    const lane = emptyLane();
+    const [early, late, checked] = [of('early'), of('late'), of('checked')];
+    for (const one of [early, late]) {
+      come(lane, exact, one);
+      end(lane, one, 'delivered');
+    }
+    enter(lane, checked);
+    const promotion = { ...early, runId: 'promotion', asked: true };
+    enter(lane, promotion);
+    assert.deepEqual(verified(lane, { ...promotion, policy: exact, promotion: true }).superseded, []);
+    assert.equal(lane.newest.latest, late.digest);
+    request(lane, { ...promotion, policy: exact });
+    end(lane, promotion, 'delivered');
+    assert.equal(enter(lane, { ...late, runId: 'redelivered' }).answer.kind, 'unchanged');
+  });
+
+  it('do not let a push come again that a promotion superseded in its stage', () => {
+    const lane = emptyLane();
+    const [early, late] = [of('early'), of('late')];
+    come(lane, exact, early);
+    end(lane, early, 'delivered');
+    come(lane, exact, late);
+    const promotion = { ...early, runId: 'promotion', asked: true };
+    enter(lane, promotion);
+    verified(lane, { ...promotion, policy: exact, promotion: true });
+    assert.deepEqual(request(lane, { ...promotion, policy: exact }).superseded, [late.rollout]);
+    end(lane, late, 'superseded');
+    assert.equal(enter(lane, { ...late, runId: 'again' }).answer.kind, 'unchanged');
+    assert.equal(come(lane, exact, of('newer')).kind, 'waiting');
+  });
+
   it('quarantine both digests of a rejected index, also for operators', () => {
     const lane = emptyLane();
     const child = of('child');

@@ -143,6 +143,17 @@ describe('the stages of a lane', () => {
     assert.equal(lane.stages[stage]?.running?.digest, digestOf('a'));
   });
 
+  it('know what was merged for a digest also after it was deployed once more', () => {
+    const lane = emptyLane();
+    const one = { ...rolloutOf('a') };
+    come(lane, one);
+    const proposal = { url: 'https://forge.example.test/1', branch: 'landfall/web', base: 'main', head: 'a'.repeat(40) };
+    ran(lane, { ...one, running: { ...runningOf(one, 'a'), proposal, commit: 'c'.repeat(40) } });
+    ran(lane, { ...one, running: runningOf(one, 'a') });
+    assert.deepEqual(lane.stages[stage]?.running?.proposal, proposal);
+    assert.equal(lane.stages[stage]?.running?.commit, 'c'.repeat(40));
+  });
+
   it('believe no earlier run, and nobody who tells of a stage that another one works in', () => {
     const lane = emptyLane();
     const [a, b] = [rolloutOf('a'), rolloutOf('b')];
@@ -255,6 +266,31 @@ describe('the stages of a lane', () => {
       ran(lane, { ...b, running: runningOf(b, 'b', runningOf(rolloutOf('a'), 'a')) });
       assert.equal(request(lane, asking('a')).answer.kind, 'unchanged', 'the stage runs something else by now');
       assert.deepEqual(end(lane, b, 'delivered'), []);
+    });
+
+    it('undo nothing where the stage runs something else once their turn has come', () => {
+      const lane = emptyLane();
+      deliver(lane, 'a');
+      const b = rolloutOf('b');
+      come(lane, b);
+      const answer = begin(lane, b);
+      assert.equal(request(lane, asking('a')).answer.kind, 'waiting');
+      ran(lane, { ...b, running: runningOf(b, 'b', answer.kind === 'go' ? answer.before : undefined) });
+      assert.deepEqual(end(lane, b, 'delivered'), [back.rollout]);
+      assert.deepEqual(request(lane, asking('a')).answer, { kind: 'unchanged', by: b.rollout });
+      assert.equal(lane.stages[stage]?.holder, undefined);
+    });
+
+    it('undo nothing where that was done while they waited', () => {
+      const lane = emptyLane();
+      const a = rolloutOf('a');
+      come(lane, a);
+      begin(lane, a);
+      ran(lane, { ...a, running: runningOf(a, 'a') });
+      assert.equal(request(lane, asking('a')).answer.kind, 'waiting');
+      undo(lane, a);
+      assert.deepEqual(end(lane, a, 'rolled-back'), [back.rollout]);
+      assert.equal(request(lane, asking('a')).answer.kind, 'unchanged');
     });
 
     it('answer a repeated question alike', () => {

@@ -15,15 +15,20 @@ const defaultOverrides = [
 /**
  * The compose files of a directory by name: an override of ours can only be added where all of them are named.
  * @param configured what the plan names; empty: what Compose finds by itself, in `.env` or by the usual names
+ * @param changed the file that the stage changes, from the root of its repository: taken where Compose finds none and the directory is that root
  * @returns undefined where there are none
  * @throws Refusal `DeployRefused` where the directory is none, or nobody but Compose could tell the files
  */
-export async function composeFiles(directory: string, configured: readonly string[]): Promise<readonly string[] | undefined> {
+export async function composeFiles(
+  directory: string,
+  configured: readonly string[],
+  changed?: string,
+): Promise<readonly string[] | undefined> {
   await requireDirectory(directory);
   const named = configured.length > 0 ? configured : await filesOfEnvironment(directory);
   if (named !== undefined) return (await missing(directory, named)).length === named.length ? undefined : named;
   const file = await firstThere(directory, defaultFiles);
-  if (file === undefined) return undefined;
+  if (file === undefined) return changed !== undefined && (await isFile(join(directory, changed))) ? [changed] : undefined;
   const override = await firstThere(directory, defaultOverrides);
   return override === undefined ? [file] : [file, override];
 }

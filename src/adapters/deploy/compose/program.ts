@@ -65,6 +65,8 @@ export async function runToEnd(folder: string, { command, cwd, env, timeoutMs }:
       return { ...how, isLate: timer.fired(), output: lastLines(await readTail(output), noMask) };
     } finally {
       timer.clear();
+      // One that could not be remembered is never told to begin, and ends.
+      child.stdin?.destroy();
     }
   } finally {
     await output.close();

@@ -19,11 +19,8 @@ export async function requireAlive(docker: Docker): Promise<void> {
   try {
     await anew.ping();
   } catch (error) {
-    throw new Error(
-      'Docker is being stopped or restarted, and its containers with it: it is deployed again once Docker is back',
-      {
-        cause: error,
-      },
-    );
+    throw new Error('Docker is being stopped or restarted, and its containers with it: it is tried again once Docker is back', {
+      cause: error,
+    });
   }
 }

@@ -31,7 +31,7 @@ export async function bring(options: DockerDeployerOptions, target: Target<Docke
   const { docker } = options;
   const { deploy, image } = target;
   const places = await findPlaces(docker, deploy, work.only);
-  if (places.length === 0 && 'label' in deploy.containers) throw noContainer(deploy.containers, image);
+  await requireAll(docker, target, places);
   const daemon = await describeDaemon(docker);
   requirePlatform(image, daemon);
   const exchange = exchangeOf(options, target, work, daemon);
@@ -51,6 +51,22 @@ export async function bring(options: DockerDeployerOptions, target: Target<Docke
   );
   const changed = tasks.some((task) => task.kind !== 'there' || task.starts || task.waits);
   return { kind: 'deployed', changed, running: running.flat(), text: texts.join('; ') };
+}
+
+/** One that nobody has found before is in no batch, and would be missed by none of them. */
+async function requireAll(
+  docker: Docker,
+  { deploy: { containers }, image }: Target<DockerDeployPlan>,
+  meant: readonly Place[],
+): Promise<void> {
+  if ('label' in containers) {
+    if (meant.length === 0) throw noContainer(containers, image);
+    return;
+  }
+  const others = containers.names.filter((name) => meant.every((place) => place.name !== name));
+  const places = await Promise.all(others.map((name) => lookAt(docker, name)));
+  const missing = places.find(({ current, kept }) => current === undefined && kept === undefined);
+  if (missing !== undefined) throw noContainer(missing, image);
 }
 
 export function exchangeOf(options: DockerDeployerOptions, target: Target, work: Work, daemon: Daemon): Exchange {

@@ -49,6 +49,8 @@ async function mergeBy(
     commit_title: `${title} (#${number})`,
     commit_message: message,
   });
+  if (data?.merged !== true)
+    throw new Error(`expected GitHub to merge ${proposal.url} or to say why not, found neither: it is looked at again`);
   return { kind: 'merged', commit: data.sha };
 }
 

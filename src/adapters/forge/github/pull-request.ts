@@ -24,8 +24,7 @@ export async function openChange(repository: GitHubRepository, change: Change, l
   return { url: pull.html_url, number: pull.number, branch: change.branch, base: change.base, head: change.head };
 }
 
-async function findOpen(repository: GitHubRepository, { branch, base }: Change): Promise<PullRequest | undefined> {
-  const { octokit, named, fullName } = repository;
+async function findOpen({ octokit, named }: GitHubRepository, { branch, base }: Change): Promise<PullRequest | undefined> {
   const { data } = await octokit.rest.pulls.list({
     ...named,
     state: 'open',
@@ -36,7 +35,8 @@ async function findOpen(repository: GitHubRepository, { branch, base }: Change):
   // GitHub leaves a filter out where it does not understand it, and then lists what is not ours.
   return data.find(
     (pull) =>
-      pull.base.ref === base && pull.head.ref === branch && pull.head.repo?.full_name.toLowerCase() === fullName.toLowerCase(),
+      // By id: a repository that was renamed answers by its old name, too, and says the new one.
+      pull.base.ref === base && pull.head.ref === branch && pull.head.repo?.id === pull.base.repo.id,
   );
 }
 

@@ -19,15 +19,22 @@ export function numberOf({ number, url }: Proposal): number {
   throw new Refusal('ForgeRefused', `expected the number of a pull request at GitHub, found a proposal without one: ${url}`);
 }
 
-export async function readPull({ octokit, named }: GitHubRepository, number: number) {
-  return (await octokit.rest.pulls.get({ ...named, pull_number: number })).data;
+/** @throws Error for an answer that is none: a proxy's page would otherwise be taken for a pull request that is not open any more */
+export async function readPull({ octokit, named, fullName }: GitHubRepository, number: number) {
+  const { data } = await octokit.rest.pulls.get({ ...named, pull_number: number });
+  if (data?.number === number && ['open', 'closed'].includes(data.state)) return data;
+  throw new Error(
+    `expected GitHub to answer with pull request ${number} of ${fullName}, found something else: it is asked again`,
+  );
 }
 
 /** Where a pull request stands. */
 export async function standingOf(repository: GitHubRepository, proposal: Proposal): Promise<Standing> {
   const number = numberOf(proposal);
   const pull = await readPull(repository, number);
-  return pull.state === 'open' ? openStanding(repository, pull) : endedStanding(repository, pull);
+  if (pull.state === 'open') return openStanding(repository, pull);
+  const ended = await endedStanding(repository, pull);
+  return ended.kind === 'merged' ? { ...ended, reviews: await readReviews(repository, number) } : ended;
 }
 
 /** Merged or closed, and by whom. */

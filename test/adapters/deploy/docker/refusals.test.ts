@@ -62,6 +62,14 @@ describe('a docker deploy refuses', function () {
     await refuses(`${world.prefix}=missing`, new RegExp(`docker run -d --name NAME --label ${world.prefix}=missing`));
   });
 
+  it('a first batch where one of the stage is missing that is in none of them, as nobody found it before', async () => {
+    const name = await world.run(old);
+    const missing = `${world.prefix}-missing`;
+    const advice = new RegExp(`expected a container named ${missing}`);
+    await refuses([name, missing], advice, world.deployer(), [name]);
+    await refuses([missing], advice, world.deployer(), []);
+  });
+
   it('a name that is none of the containers of the stage', async () => {
     const name = await world.run(old);
     await refuses([name], new RegExp(`expected other among the containers of deploy.docker, found ${name}`), world.deployer(), [

@@ -1,0 +1,547 @@
+import assert from 'node:assert/strict';
+import { type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
+import { ApplicationFailure } from '@temporalio/common';
+import type { Activities } from '../../src/activities/index.ts';
+import type { LaneState } from '../../src/domain/lane/state.ts';
+import type { ApprovalPlan, Plan, StagePlan } from '../../src/domain/plan.ts';
+import type { RolloutState, RolloutStatus } from '../../src/domain/rollout-state.ts';
+import { laneQuery, progressSignal, stateQuery } from '../../src/workflows/messages.ts';
+import { laneId, mergeQueueId, mergeQueueStartOptions, rolloutStartOptions } from '../../src/workflows/start-options.ts';
+import { fakeActivities, type TagTable } from '../support/fake-activities.ts';
+import { type FakeDelivery, fakeDelivery } from '../support/fake-delivery.ts';
+import { delivered, digestOf, imageOf, planOf, pushOf, stageOf } from '../support/plans.ts';
+import { startTemporal, type TestTemporal } from '../support/temporal.ts';
+import { eventually } from '../support/wait.ts';
+import { startWorkers, type TestWorkers } from '../support/worker.ts';
+
+const approval = (overrides: Partial<ApprovalPlan> = {}): ApprovalPlan => ({
+  from: [{ name: 'ann' }, { name: 'bob' }],
+  ...{ required: 1, withinMs: 60_000, selfApproval: true, verified: false },
+  ...overrides,
+});
+
+const refuse = (type: string, message: string): never => {
+  throw ApplicationFailure.create({ type, message, nonRetryable: true });
+};
+
+describe('people and a delivery', function () {
+  this.timeout(60_000);
+  let temporal: TestTemporal;
+  let workers: TestWorkers | undefined;
+  let world: FakeDelivery;
+  const tags: TagTable = new Map();
+  let count = 0;
+
+  before(async () => {
+    temporal = await startTemporal();
+  });
+  beforeEach(() => {
+    world = fakeDelivery();
+  });
+  afterEach(async () => {
+    await workers?.stop();
+    workers = undefined;
+  });
+  after(() => temporal.stop());
+
+  const aPlan = (stages: StagePlan[], overrides: Partial<Plan> = {}): Plan =>
+    planOf({ service: `step-in-${++count}`, stages, ...overrides });
+  const work = async (overrides: Partial<Activities> = {}, options = {}): Promise<void> => {
+    const activities = fakeActivities(temporal.client, tags, { ...world.activities, ...overrides });
+    workers = await startWorkers(temporal, activities, options);
+  };
+  const push = (plan: Plan, word: string): Promise<WorkflowHandle> => {
+    const image = imageOf(plan, word);
+    tags.set(`${plan.repository}:latest`, image.digest);
+    return temporal.client.workflow.start('rollout', rolloutStartOptions({ plan, image, push: pushOf(image) }));
+  };
+  const result = (handle: WorkflowHandle): Promise<RolloutState> => handle.result();
+  const when = (handle: WorkflowHandle, what: string, holds: (state: RolloutState) => boolean): Promise<RolloutState> =>
+    eventually(`${handle.workflowId} ${what}`, async () => {
+      const state: RolloutState = await handle.query(stateQuery);
+      return holds(state) && state;
+    });
+  const until = (handle: WorkflowHandle, wanted: RolloutStatus): Promise<RolloutState> =>
+    when(handle, `to be ${wanted}`, ({ status }) => status === wanted);
+  const say = (handle: WorkflowHandle, verb: string, decision: object): Promise<unknown> =>
+    handle.executeUpdate(verb, { args: [decision] });
+  const refused = (saying: Promise<unknown>, why: RegExp): Promise<void> =>
+    assert.rejects(saying, (error: unknown) => {
+      assert.ok(error instanceof WorkflowUpdateFailedError, String(error));
+      assert.match(String(error.cause?.message), why);
+      return true;
+    });
+  const laneOf = (plan: Plan): WorkflowHandle => temporal.client.workflow.getHandle(laneId(plan.service));
+  const laneState = (plan: Plan): Promise<LaneState> => laneOf(plan).query(laneQuery);
+  const status = (state: RolloutState, wanted: string): string | undefined =>
+    state.steps.find(({ step }) => step === wanted)?.status;
+
+  it('a proposal that is rejected is closed, at its approval, blocked, and in quarantine, and nothing waits for that', async () => {
+    const closed: string[] = [];
+    await work({
+      async tidyChange({ proposal, close }) {
+        if (close) closed.push(proposal.head);
+        if (proposal.head === digestOf('forge is away').slice(7, 47)) throw new Error('the forge is away');
+        return { kind: 'tidied' };
+      },
+    });
+    const plan = aPlan([stageOf('production', { ...delivered, approval: approval() })]);
+    const headOf = (word: string): string => digestOf(word).slice(7, 47);
+    const asked = await push(plan, 'asked');
+    await until(asked, 'waiting');
+    await say(asked, 'reject', { by: 'ann', step: 'approve' });
+    assert.equal((await result(asked)).status, 'rejected');
+    assert.deepEqual(closed, [headOf('asked')]);
+
+    const quarantined = await push(plan, 'quarantined');
+    await until(quarantined, 'waiting');
+    await say(laneOf(plan), 'quarantine', { digest: digestOf('quarantined'), by: 'ann' });
+    await say(quarantined, 'approve', { by: 'ann' });
+    assert.match((await result(quarantined)).reason ?? '', /Quarantined/);
+    assert.deepEqual(closed.slice(1), [headOf('quarantined')]);
+
+    const away = await push(plan, 'forge is away');
+    await until(away, 'waiting');
+    await say(away, 'reject', { by: 'ann', step: 'approve' });
+    assert.equal((await result(away)).status, 'rejected');
+    assert.ok(closed.slice(2).length > 1, 'it was tried again');
+  });
+
+  it('a rejection is heard while the merge is held back, and nothing is merged', async () => {
+    await work();
+    const plan = aPlan([stageOf('production', delivered)]);
+    await result(await push(plan, 'before'));
+    await say(laneOf(plan), 'hold', { by: 'ann' });
+    const handle = await push(plan, 'held');
+    await when(handle, 'to be held', ({ reason }) => /held by ann/.test(reason ?? ''));
+    await say(handle, 'reject', { by: 'ann', step: 'merge', reason: 'not this one' });
+    const state = await result(handle);
+    assert.equal(state.status, 'rejected', state.reason);
+    assert.match(state.reason ?? '', /merge \(production\): rejected by ann.*not this one/);
+    assert.equal(world.stage(plan, 'production').log.length, 2);
+    assert.ok((await laneState(plan)).quarantine[digestOf('held')]);
+  });
+
+  it('a rejection is heard while somebody else merges into the same base', async () => {
+    await work();
+    const change = { ...stageOf('x').change, repository: 'team/busy' } as NonNullable<StagePlan['change']>;
+    const plan = aPlan([stageOf('production', { ...delivered, change })]);
+    const other = await push(aPlan([stageOf('production', { ...delivered, change, approval: approval() })]), 'another');
+    await until(other, 'waiting');
+    const { workflowId, ...queueing } = mergeQueueStartOptions('team/busy', 'main');
+    const queue = await temporal.client.workflow.start('mergeQueue', { workflowId, ...queueing });
+    const runId = (await other.describe()).runId;
+    await queue.executeUpdate('take', { args: [{ rollout: other.workflowId, runId }] });
+    const handle = await push(plan, 'behind');
+    const waiting = await when(handle, 'to wait for its merge turn', ({ reason }) => /turn to merge/.test(reason ?? ''));
+    assert.equal(waiting.status, 'waiting');
+    await say(handle, 'reject', { by: 'ann', step: 'merge' });
+    assert.equal((await result(handle)).status, 'rejected');
+    assert.deepEqual(world.stage(plan, 'production').log, []);
+    const { waiting: behind } = await temporal.client.workflow.getHandle(mergeQueueId('team/busy', 'main')).query<{
+      waiting: unknown[];
+    }>('queue');
+    assert.deepEqual(behind, []);
+    await say(other, 'abort', { by: 'ann' });
+    await result(other);
+  });
+
+  it('an approval whose proof is looked at while time runs out does not count, and says so', async () => {
+    let prove = (): void => undefined;
+    const looked = new Promise<void>((resolve) => {
+      prove = resolve;
+    });
+    await work({
+      whoDecided: async ({ decision }) => {
+        await looked;
+        return { by: decision.by ?? '', verified: true };
+      },
+    });
+    const plan = aPlan([stageOf('production', { ...delivered, approval: approval({ withinMs: 2_000 }) })]);
+    const handle = await push(plan, 'too late');
+    await until(handle, 'waiting');
+    const approving = refused(say(handle, 'approve', { by: 'ann', proof: 'slow' }), /production.*approv.*until|has ended/);
+    await until(handle, 'expired');
+    prove();
+    await approving;
+    const state = await result(handle);
+    assert.equal(state.status, 'expired');
+    assert.equal(state.approvals, undefined);
+  });
+
+  it('an approval that comes after the deadline does not count, even where no worker was there to see the deadline pass', async () => {
+    await work();
+    const plan = aPlan([stageOf('production', { ...delivered, approval: approval({ withinMs: 2_000 }) })]);
+    const handle = await push(plan, 'nobody there');
+    await until(handle, 'waiting');
+    await workers?.stop();
+    workers = undefined;
+    await new Promise((resolve) => setTimeout(resolve, 3_000));
+    const approving = say(handle, 'approve', { by: 'ann' });
+    approving.catch(() => undefined);
+    // The update has to be there before the worker is.
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    await work();
+    assert.equal((await result(handle)).status, 'expired');
+    await assert.rejects(approving);
+  });
+
+  it('a forge that refuses to be looked at blocks the approval, which goes on after a retry', async () => {
+    let refuses = true;
+    await work({
+      lookAtChange: async (input) =>
+        refuses ? refuse('CredentialsRefused', 'the token was revoked') : await world.activities.lookAtChange(input),
+    });
+    const plan = aPlan([stageOf('production', { ...delivered, approval: approval() })]);
+    const handle = await push(plan, 'refused look');
+    const state = await until(handle, 'blocked');
+    assert.match(state.reason ?? '', /token was revoked/);
+    await say(handle, 'approve', { by: 'ann' });
+    refuses = false;
+    await say(handle, 'retry', { by: 'ann', step: 'approve' });
+    assert.equal((await result(handle)).status, 'delivered');
+  });
+
+  it('a branch that cannot be deleted changes nothing: not after a person’s merge, not after a close', async () => {
+    await work({ tidyChange: async () => refuse('Forbidden', 'the branch is protected') });
+    const plan = aPlan([stageOf('production', { ...delivered, merge: 'manual' })]);
+    const branch = `landfall/${plan.service}-production`;
+    world.mergedByHand.set(branch, 'octocat');
+    const merged = await result(await push(plan, 'merged by hand'));
+    assert.equal(merged.status, 'delivered', merged.reason);
+    world.mergedByHand.clear();
+    world.closed.set(branch, 'grace');
+    const closed = await result(await push(plan, 'closed'));
+    assert.equal(closed.status, 'rejected');
+    assert.match(closed.reason ?? '', /was closed by grace/);
+  });
+
+  it('what a host keeps for later being kept a while longer ends no rollout', async () => {
+    await work({ settleStage: async () => refuse('DeployRefused', 'the old container is stuck') });
+    const { watch: _watch, ...unwatched } = delivered;
+    const plan = aPlan([stageOf('production', unwatched)]);
+    const state = await result(await push(plan, 'unsettled'));
+    assert.equal(state.status, 'delivered', state.reason);
+  });
+
+  it('a roll-back whose proposal a person closed, or pushed to, is proposed again by a retry', async () => {
+    await work();
+    const plan = aPlan([stageOf('production', delivered)]);
+    await result(await push(plan, 'good'));
+    world.bad.add(digestOf('bad'));
+    const branch = `landfall/${plan.service}-production-rollback`;
+    world.closed.set(branch, 'grace');
+    const handle = await push(plan, 'bad');
+    const state = await until(handle, 'blocked');
+    assert.match(state.reason ?? '', /closed by grace: retry proposes it again/);
+    assert.equal(world.stage(plan, 'production').containers.get('web'), digestOf('good'), 'the system is back all the same');
+    world.closed.clear();
+    await say(handle, 'retry', { by: 'ann', step: 'rollback' });
+    assert.equal((await result(handle)).status, 'rolled-back');
+    const { log } = world.stage(plan, 'production');
+    assert.deepEqual(
+      log.slice(4).map((line) => line.replace(/ [0-9a-f]{12}$/, '')),
+      ['restore', 'revert', 'revert', 'merge of the revert'],
+    );
+  });
+
+  it('a first deployment that is not undone, as an operator says, ends failed and touches nothing', async () => {
+    await work();
+    const plan = aPlan([stageOf('production', delivered)]);
+    world.bad.add(digestOf('first'));
+    const handle = await push(plan, 'first');
+    await until(handle, 'blocked');
+    await say(handle, 'skip', { by: 'ann', step: 'rollback', reason: 'it stays' });
+    const state = await result(handle);
+    assert.equal(state.status, 'failed', state.reason);
+    assert.match(state.reason ?? '', /503; nothing was rolled back/);
+    assert.equal(world.stage(plan, 'production').log.length, 2);
+    assert.equal((await laneState(plan)).quarantine[digestOf('first')], undefined);
+  });
+
+  it('a base branch that got a later image while this one was merged ends it, and deploys nothing', async () => {
+    let proposals = 0;
+    const usual = fakeActivities(temporal.client, tags);
+    await work({
+      propose: async (input) => {
+        proposals += 1;
+        return proposals === 1 ? await usual.propose(input) : { kind: 'outdated', tag: '2.0.0' };
+      },
+      lookAtChange: async (input) => {
+        const standing = await world.activities.lookAtChange(input);
+        return standing.kind === 'open' ? { ...standing, mergeable: 'conflicting' } : standing;
+      },
+    });
+    const plan = aPlan([stageOf('production', delivered)]);
+    const state = await result(await push(plan, 'overtaken'));
+    assert.equal(state.status, 'unchanged', state.reason);
+    assert.match(state.reason ?? '', /2\.0\.0, which is later/);
+    assert.deepEqual(world.stage(plan, 'production').log, []);
+  });
+
+  it('a promotion is not undone by a redelivery of the newest push', async () => {
+    await work();
+    const plan = aPlan([stageOf('production', delivered)]);
+    await result(await push(plan, 'early'));
+    await result(await push(plan, 'late'));
+    const { workflow } = (await say(laneOf(plan), 'promote', {
+      ...{ stage: 'production', digest: digestOf('early'), by: 'ann' },
+    })) as { workflow: string };
+    const promoted = await eventually('the promotion to end', async () => {
+      const { stages } = await laneState(plan);
+      return stages.production?.running?.digest === digestOf('early') && temporal.client.workflow.getHandle(workflow).result();
+    });
+    assert.equal((promoted as RolloutState).status, 'delivered');
+    const again = await result(await push(plan, 'late'));
+    assert.equal(again.status, 'unchanged', again.reason);
+    assert.equal(world.stage(plan, 'production').containers.get('web'), digestOf('early'));
+    assert.equal((await result(await push(plan, 'latest of all'))).status, 'delivered');
+  });
+
+  it('decisions of any shape are answered, and never stop the workflow', async () => {
+    await work();
+    const plan = aPlan([stageOf('production', { ...delivered, approval: approval() })]);
+    const handle = await push(plan, 'shapes');
+    await until(handle, 'waiting');
+    for (const decision of [5, 'ann', null, [], { by: 5 }, { by: 'ann', reason: {} }, { stage: 5 }, { step: [] }]) {
+      for (const verb of ['retry', 'skip']) await assert.rejects(handle.executeUpdate(verb, { args: [decision] }));
+    }
+    await say(laneOf(plan), 'hold', { by: 5, reason: ['x'] });
+    await say(laneOf(plan), 'release', { by: {}, reason: 7 });
+    await say(handle, 'approve', { by: 'ann', reason: { not: 'a text' } });
+    assert.equal((await result(handle)).status, 'delivered');
+    const other = await push(plan, 'other shapes');
+    await until(other, 'waiting');
+    await say(other, 'abort', { by: 5, reason: 7 });
+    assert.equal((await result(other)).status, 'aborted');
+  });
+
+  it('an abort during a merge that goes through all the same leaves a lane that can undo it', async () => {
+    let goOn = (): void => undefined;
+    const allowed = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    let begun = false;
+    await work({
+      mergeChange: async (input) => {
+        begun = true;
+        await allowed;
+        return await world.activities.mergeChange(input);
+      },
+    });
+    const plan = aPlan([stageOf('production', delivered)]);
+    world.stage(plan, 'production').containers.set('web', digestOf('old'));
+    const handle = await push(plan, 'aborted');
+    await eventually('the merge to begin', async () => begun);
+    await say(handle, 'abort', { by: 'ann' });
+    goOn();
+    assert.equal((await result(handle)).status, 'aborted');
+    const { running, holder } = (await laneState(plan)).stages.production ?? {};
+    assert.equal(running?.digest, digestOf('aborted'));
+    assert.ok(running?.proposal, 'what was merged is known');
+    assert.equal(holder, undefined);
+  });
+
+  it('a roll-back goes before a rollout that waits for its approval, which comes again afterwards', async () => {
+    await work();
+    const plan = aPlan([stageOf('production', { ...delivered, approval: approval() })]);
+    for (const word of ['one', 'two']) {
+      const handle = await push(plan, word);
+      await until(handle, 'waiting');
+      await say(handle, 'approve', { by: 'ann' });
+      await result(handle);
+    }
+    const three = await push(plan, 'three');
+    const { runId } = await three.describe();
+    await until(three, 'waiting');
+    const { workflow } = (await say(laneOf(plan), 'rollback', { stage: 'production', by: 'ann' })) as { workflow: string };
+    const undone = await eventually('the roll-back to end', () =>
+      temporal.client.workflow
+        .getHandle(workflow)
+        .result()
+        .catch(() => undefined),
+    );
+    assert.equal((undone as RolloutState).status, 'rolled-back');
+    assert.equal(world.stage(plan, 'production').containers.get('web'), digestOf('one'));
+    const again = await eventually('it to come again', async () => {
+      const handle = temporal.client.workflow.getHandle(three.workflowId);
+      const { runId: now, status: running } = await handle.describe();
+      return now !== runId && running.name === 'RUNNING' && handle;
+    });
+    await when(again, 'to ask for its approval', (state) => status(state, 'approve') === 'waiting');
+    await say(again, 'approve', { by: 'ann' });
+    assert.equal((await result(again)).status, 'delivered');
+  });
+
+  it('a roll-back that is cancelled in Temporal gives back its turns', async () => {
+    let restoring = false;
+    await work({
+      restoreStage: async () => {
+        restoring = true;
+        throw new Error('the docker daemon is away');
+      },
+    });
+    const plan = aPlan([stageOf('production', delivered)]);
+    world.stage(plan, 'production').containers.set('web', digestOf('old'));
+    world.bad.add(digestOf('ill'));
+    const handle = await push(plan, 'ill');
+    await eventually('the roll-back to begin', async () => restoring);
+    await handle.cancel();
+    const state = await result(handle);
+    assert.equal(state.status, 'aborted');
+    assert.match(state.reason ?? '', /was cancelled in Temporal/);
+    const { stages, members, quarantine } = await laneState(plan);
+    assert.equal(stages.production?.holder, undefined);
+    assert.deepEqual(members, {});
+    assert.ok(quarantine[digestOf('ill')]);
+  });
+
+  it('a lane that is terminated while a rollout waits to be approved is told of it again, with the cache off', async () => {
+    await work({}, { maxCachedWorkflows: 0 });
+    const plan = aPlan([stageOf('production', { ...delivered, approval: approval() })]);
+    const handle = await push(plan, 'orphan');
+    await until(handle, 'waiting');
+    await laneOf(plan).terminate('by mistake');
+    await say(handle, 'approve', { by: 'ann' });
+    const state = await result(handle);
+    assert.equal(state.status, 'delivered', state.reason);
+    assert.equal((await laneState(plan)).stages.production?.running?.digest, digestOf('orphan'));
+  });
+
+  it('a manual merge before the approval still needs the approval', async () => {
+    await work();
+    const plan = aPlan([stageOf('production', { ...delivered, merge: 'manual', approval: approval() })]);
+    const handle = await push(plan, 'merged early');
+    await until(handle, 'waiting');
+    world.mergedByHand.set(`landfall/${plan.service}-production`, 'octocat');
+    await handle.signal(progressSignal, { what: 'pull_request closed' });
+    assert.equal(status(await until(handle, 'waiting'), 'approve'), 'waiting');
+    assert.deepEqual(world.stage(plan, 'production').log, []);
+    await say(handle, 'approve', { by: 'ann' });
+    assert.equal((await result(handle)).status, 'delivered');
+  });
+
+  it('a roll-back asked for while a newer image is merged waits for that, and then leaves it alone', async () => {
+    let goOn = (): void => undefined;
+    const allowed = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    let merges = 0;
+    await work({
+      mergeChange: async (input) => {
+        merges += 1;
+        if (merges === 3) await allowed;
+        return await world.activities.mergeChange(input);
+      },
+    });
+    const plan = aPlan([stageOf('production', delivered)]);
+    for (const word of ['one', 'two']) await result(await push(plan, word));
+    const three = await push(plan, 'three');
+    await eventually('the third merge to begin', async () => merges === 3);
+    const { workflow } = (await say(laneOf(plan), 'rollback', { stage: 'production', by: 'ann' })) as { workflow: string };
+    const undoing = await eventually('the roll-back to be there', async () => {
+      const handle = temporal.client.workflow.getHandle(workflow);
+      return (await handle.describe().catch(() => undefined)) && handle;
+    });
+    assert.match((await until(undoing, 'waiting')).reason ?? '', new RegExp(`turn of production, behind ${three.workflowId}`));
+    await refused(
+      say(laneOf(plan), 'rollback', { stage: 'production', by: 'bob' }),
+      /is being rolled back already, by rollback:/,
+    );
+    goOn();
+    assert.equal((await result(three)).status, 'delivered');
+    const state = await result(undoing);
+    assert.equal(state.status, 'unchanged');
+    assert.match(state.reason ?? '', new RegExp(`production runs what ${three.workflowId} brought there`));
+    assert.equal(world.stage(plan, 'production').containers.get('web'), digestOf('three'));
+    assert.deepEqual((await laneState(plan)).quarantine, {});
+  });
+
+  it('a roll-back asked for while the same image is rolled back by itself does not do it again', async () => {
+    let goOn = (): void => undefined;
+    const allowed = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    let restores = 0;
+    let watches = 0;
+    await work(
+      {
+        watchStage: async (input) => {
+          watches += 1;
+          if (watches === 2) await allowed;
+          return await world.activities.watchStage(input);
+        },
+        restoreStage: async (input) => {
+          restores += 1;
+          return await world.activities.restoreStage(input);
+        },
+      },
+      { maxCachedWorkflows: 0 },
+    );
+    const plan = aPlan([stageOf('production', delivered)]);
+    await result(await push(plan, 'fine'));
+    world.bad.add(digestOf('ill again'));
+    const handle = await push(plan, 'ill again');
+    await eventually('it to be watched', async () => watches === 2);
+    const { workflow } = (await say(laneOf(plan), 'rollback', { stage: 'production', by: 'ann' })) as { workflow: string };
+    goOn();
+    assert.equal((await result(handle)).status, 'rolled-back');
+    const state = await eventually('the other roll-back to end', () =>
+      temporal.client.workflow
+        .getHandle(workflow)
+        .result()
+        .catch(() => undefined),
+    );
+    assert.equal((state as RolloutState).status, 'unchanged');
+    assert.equal(restores, 1);
+    assert.equal((await laneState(plan)).stages.production?.running?.digest, digestOf('fine'));
+  });
+
+  it('a roll-back that is blocked takes up again where it was refused, and what is done stays done', async () => {
+    let refuses = true;
+    await work({
+      revertChange: async (input) =>
+        refuses ? refuse('BaseMovedOn', 'somebody changed it') : await world.activities.revertChange(input),
+    });
+    const plan = aPlan([stageOf('production', delivered)]);
+    await result(await push(plan, 'fine'));
+    world.bad.add(digestOf('ill'));
+    const handle = await push(plan, 'ill');
+    assert.match((await until(handle, 'blocked')).reason ?? '', /not done: somebody changed it/);
+    refuses = false;
+    await say(handle, 'retry', { by: 'ann', step: 'rollback' });
+    assert.equal((await result(handle)).status, 'rolled-back');
+    const done = world.stage(plan, 'production').log.slice(4);
+    assert.deepEqual(
+      done.map((line) => line.replace(/ [0-9a-f]{12}$/, '')),
+      ['restore', 'revert', 'merge of the revert'],
+    );
+  });
+
+  it('a decision with a proof about a step that is no longer blocked is refused', async () => {
+    let refuses = true;
+    let goOn = (): void => undefined;
+    const looked = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    await work({
+      scan: async (input) => {
+        if (refuses) refuse('ScanRejected', 'no');
+        return await fakeActivities(temporal.client, tags).scan(input);
+      },
+      whoDecided: async ({ verb, decision }) => {
+        if (verb === 'reject') await looked;
+        return { by: decision.by ?? '', verified: true };
+      },
+    });
+    const plan = aPlan([stageOf('production')]);
+    const handle = await push(plan, 'decided twice');
+    await until(handle, 'blocked');
+    const late = refused(say(handle, 'reject', { by: 'ann', step: 'scan', proof: 'slow' }), /scan is not blocked|has ended/);
+    refuses = false;
+    await say(handle, 'retry', { by: 'bob', step: 'scan' });
+    goOn();
+    await late;
+    assert.equal((await result(handle)).status, 'proposed');
+  });
+});
