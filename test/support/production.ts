@@ -3,6 +3,7 @@ import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import type Docker from 'dockerode';
 import type { Digest } from '../../src/domain/image-reference.ts';
+import { removeImagesOf } from './docker.ts';
 import type { ImageOptions } from './images.ts';
 
 const run = promisify(execFile);
@@ -105,9 +106,12 @@ services:
 `;
 }
 
-/** What was deployed, and what was kept of it under a tag of Landfall's own. */
+/** What was deployed, and what was kept of it under a tag of Landfall's own: by name, because others may run the same image. */
 async function removeImages(docker: Docker, host: string): Promise<void> {
-  for (const { Id, RepoDigests } of await docker.listImages()) {
-    if (RepoDigests?.some((reference) => reference.startsWith(`${host}/`))) await docker.getImage(Id).remove({ force: true });
+  for (const { RepoTags, RepoDigests } of await docker.listImages()) {
+    const isOurs = RepoDigests?.some((reference) => reference.startsWith(`${host}/`));
+    const kept = (RepoTags ?? []).filter((tag) => tag.startsWith('landfall/keep:'));
+    if (isOurs) await Promise.allSettled(kept.map((tag) => docker.getImage(tag).remove()));
   }
+  await removeImagesOf(docker, host);
 }
