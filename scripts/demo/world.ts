@@ -102,6 +102,7 @@ services:
   web:
     image: ${repositories}/web:1.0.0   # the shop window
     ports: ["127.0.0.1:${port}:8080"]
+    stop_grace_period: 1s
     restart: unless-stopped
 
   shop:

@@ -172,7 +172,8 @@ async function restore(
   await site.files.writeProgress(undefined);
   await site.files.writePins(pins);
   const up = upOf(deploying, target, site, project, { services: names, pinned: meant.length > 0 });
-  if (toDo.length > 0) await bringUp({ ...up, services: toDo });
+  // Nobody is served by waiting for what is unhealthy.
+  if (toDo.length > 0) await bringUp({ ...up, services: toDo, stopWithin: 2 });
   if (names.length > 0) await waitForServices(up, signal);
   const now = await findServices(docker, project.name, names);
   const text = toDo.length > 0 ? recreated(now.filter(({ name }) => toDo.includes(name))) : 'what ran before runs';

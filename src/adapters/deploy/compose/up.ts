@@ -20,6 +20,8 @@ export interface Up {
   readonly services: readonly string[];
   readonly override?: string;
   readonly timeoutMs: number;
+  /** How long a container that is replaced may take to stop, whatever its own grace period; in seconds. */
+  readonly stopWithin?: number;
   /** For what runs: see `runToEnd`. */
   readonly folder: string;
 }
@@ -40,8 +42,9 @@ export async function waitForServices(up: Up, signal: AbortSignal): Promise<void
   await whileDaemonStays(up.docker, () => allReady(up, signal));
 }
 
-async function composeUp({ compose, place, override, services, timeoutMs, folder }: Up): Promise<void> {
-  const args = ['up', '--detach', '--no-deps', '--no-build', '--pull', 'never', ...services];
+async function composeUp({ compose, place, override, services, timeoutMs, folder, stopWithin }: Up): Promise<void> {
+  const stop = stopWithin === undefined ? [] : ['--timeout', String(stopWithin)];
+  const args = ['up', '--detach', '--no-deps', '--no-build', '--pull', 'never', ...stop, ...services];
   const command = [...compose.words, ...placeArguments(place, override), ...args];
   const ended = await runToEnd(folder, { command, cwd: place.directory, env: compose.env, timeoutMs });
   const { exitCode, isLate, output } = ended;
