@@ -2,6 +2,8 @@
 # Landfall with all that it runs beside itself: git, Docker's client with Compose, Trivy, Temporal's CLI. For linux/amd64 and linux/arm64.
 # Alone, with the Docker socket and a volume, it starts everything embedded:
 #   docker run -v /var/run/docker.sock:/var/run/docker.sock -v landfall:/landfall -p 8080:8080 landfall
+# In place of quay-github-actions-dispatch, with nothing but a certificate and a token (src/config/drop-in.ts):
+#   docker run -v /certs:/certs -e GH_TOKEN -p 443:443 landfall
 ARG NODE_VERSION=20-bookworm-slim
 ARG GO_VERSION=1.26-bookworm
 ARG DOCKER_VERSION=28.2.2
@@ -60,9 +62,10 @@ RUN ln -s /app/bin/landfall.mjs /usr/local/bin/landfall \
 WORKDIR /landfall
 VOLUME /landfall
 ENV NODE_ENV=production HOME=/landfall
-EXPOSE 8080 8081
+EXPOSE 443 8080 8081
 STOPSIGNAL SIGTERM
+# Over TLS, port 8080 has no plain HTTP, or nothing: then the operators' listener is asked.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=6 \
-  CMD ["node", "-e", "fetch('http://127.0.0.1:8080/healthz').then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
+  CMD ["node", "-e", "Promise.any([8080, 8081].map((port) => fetch(`http://127.0.0.1:${port}/healthz`).then((answer) => answer.ok || Promise.reject()))).then(() => process.exit(0), () => process.exit(1))"]
 ENTRYPOINT ["/usr/bin/tini", "--", "/app/entrypoint.sh"]
 CMD ["node", "--enable-source-maps", "/app/dist/worker.js"]

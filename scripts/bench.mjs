@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** `npm run bench [-- --rounds N --layout python|node --check]`: sets up what is missing, and measures. */
+/** `npm run bench [-- --rounds N --layout python|node --only rollout|ingress --check]`: sets up what is missing, and measures. */
 import { parseArgs } from 'node:util';
 import { leaveStartedEngine } from './setup/docker-engine.mjs';
 import { missingText, root, setUpOrExit } from './setup.mjs';
@@ -7,6 +7,7 @@ import { missingText, root, setUpOrExit } from './setup.mjs';
 const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
+    only: { type: 'string' },
     layout: { type: 'string', default: 'python' },
     check: { type: 'boolean', default: false },
   },
@@ -22,12 +23,14 @@ if (missing.length > 0) {
 } else {
   const { register } = await import('tsx/esm/api');
   register();
-  const { runBench } = await import('./bench.ts');
+  const { benchParts, runBench } = await import('./bench.ts');
   const { layouts } = await import('./bench/image.ts');
   const layout = layouts.find((known) => known === values.layout);
   if (layout === undefined) throw new Error(`--layout: expected ${layouts.join(' or ')}, found '${values.layout}'`);
+  const parts = benchParts.filter((part) => values.only === undefined || values.only === part);
+  if (parts.length === 0) throw new Error(`--only: expected ${benchParts.join(' or ')}, found '${values.only}'`);
   try {
-    process.exitCode = await runBench({ root, rounds, layout, check: values.check, print: console.log });
+    process.exitCode = await runBench({ root, rounds, layout, parts, check: values.check, print: console.log });
   } finally {
     await leaveStartedEngine(process.env);
   }

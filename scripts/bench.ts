@@ -3,7 +3,12 @@ import { once } from 'node:events';
 import { startWorld, type World } from '../test/support/world.ts';
 import { type LandfallRound, measureLandfall, measureScript, type ScriptRound } from './bench/contestants.ts';
 import { type Layout, readServiceFiles, type ServiceFiles, service } from './bench/image.ts';
-import { aimsOf, isMet, type Measured, reportText } from './bench/report.ts';
+import { measureIngress } from './bench/ingress.ts';
+import { ingressAims, ingressText } from './bench/ingress-report.ts';
+import { type Aim, aimsOf, aimText, isMet, type Measured, reportText } from './bench/report.ts';
+
+export const benchParts = ['rollout', 'ingress'] as const;
+export type BenchPart = (typeof benchParts)[number];
 
 export interface BenchOptions {
   /** The checkout. */
@@ -12,13 +17,25 @@ export interface BenchOptions {
   readonly rounds: number;
   /** What the pushed images look like. */
   readonly layout: Layout;
+  /** What is measured. */
+  readonly parts: readonly BenchPart[];
   /** A missed aim is a failure. */
   readonly check: boolean;
   readonly print: (line: string) => void;
 }
 
 /** @returns the exit code: 0, or 1 where an aim is missed and `check` is asked for */
-export async function runBench({ root, rounds, layout, check, print }: BenchOptions): Promise<number> {
+export async function runBench(options: BenchOptions): Promise<number> {
+  const { rounds, parts, check, print } = options;
+  const rolloutAims = parts.includes('rollout') ? await benchRollout(options) : [];
+  if (rolloutAims === undefined) return 130;
+  const aims = [...rolloutAims, ...(parts.includes('ingress') ? await benchIngress(rounds, print) : [])];
+  print(`\n${aims.map(aimText).join('\n')}`);
+  return check && !aims.every(isMet) ? 1 : 0;
+}
+
+/** @returns undefined where somebody stopped it */
+async function benchRollout({ root, rounds, layout, print }: BenchOptions): Promise<Aim[] | undefined> {
   const stop = new AbortController();
   const stopped = Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]).then(() => stop.abort());
   print('Starting a registry, a deployment repository, Temporal and Landfall.');
@@ -29,12 +46,19 @@ export async function runBench({ root, rounds, layout, check, print }: BenchOpti
     await world.start();
     const files = await readServiceFiles(root, layout);
     const measured = await Promise.race([measureRounds(world, files, rounds, print, stop.signal), stopped]);
-    if (measured === undefined) return 130;
+    if (measured === undefined) return undefined;
     print(`\n${reportText(measured, layout)}`);
-    return check && !aimsOf(measured).every(isMet) ? 1 : 0;
+    return aimsOf(measured);
   } finally {
     await world.stop();
   }
+}
+
+async function benchIngress(rounds: number, print: (line: string) => void): Promise<Aim[]> {
+  print('\nStarting an ingress and a Temporal server for it.');
+  const measured = await measureIngress(rounds, { starts: 1_000, refusals: 5_000, atOnce: 32 }, print);
+  print(`\n${ingressText(measured)}`);
+  return ingressAims(measured);
 }
 
 /** The sides take turns at being first, so that neither always has the machine that the other has warmed up. */

@@ -19,7 +19,8 @@ const messages = ['workflows/messages.ts', 'workflows/start-options.ts'];
 export const rules = Object.freeze({
   // Pure: no I/O, no Temporal.
   domain: { imports: [], packages: /^(?!node:|@temporalio\/)/ },
-  config: { imports: ['domain'] },
+  // Each source brings its own settings: docs/decisions/0010-sources-bring-their-settings.md.
+  config: { imports: ['domain', 'api/receivers'] },
   adapters: { imports: ['domain'] },
   activities: { imports: ['adapters', 'domain', ...messages] },
   // Deterministic: nothing of Node's may get into the bundle.

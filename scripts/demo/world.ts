@@ -129,6 +129,7 @@ registries:
   "${registry}": { plainHttp: true }
 temporal: { port: ${temporal} }
 trivy: { cacheDir: trivy, offline: true }
+search: off
 log: { level: warn }
 defaults:
   change: { repository: ${JSON.stringify(deployment)}, base: main, file: docker-compose.yml }

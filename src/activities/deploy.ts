@@ -6,7 +6,7 @@ import type { TurnGuard } from '../adapters/deploy/turn-guard.ts';
 import type { Probes } from '../adapters/probe/probes.ts';
 import { Refusal } from '../domain/failures.ts';
 import type { Deployed, RateLimited, RunningImage, Survey, VerifiedImage } from '../domain/outcomes.ts';
-import type { DeployPlan, Plan, StagePlan } from '../domain/plan.ts';
+import { type DeployPlan, isOnHost, type Plan, type StagePlan } from '../domain/plan.ts';
 import { answering } from './boundary.ts';
 
 export interface DeployInput {
@@ -83,7 +83,7 @@ export function createDeploy({ deployers, probes, turns, locks }: DeployDependen
     const { deploy, watch } = input.stage;
     const running = deploy === undefined ? [] : await wayOf(deployers, input, deploy).running();
     // Where nothing runs yet, there is nothing that could be healthy.
-    const isFirst = (deploy?.kind === 'compose' || deploy?.kind === 'docker') && running.length === 0;
+    const isFirst = isOnHost(deploy) && running.length === 0;
     if (watch === undefined || isFirst) return { kind: 'surveyed', running };
     const { unanswered, ...reading } = await probes.read(watch, running, signal, deploy);
     // Nobody could tell, so nothing is held against the time before.

@@ -1,9 +1,11 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import type { Octokit } from 'octokit';
 import { openRepository } from '../adapters/forge/github/repository.ts';
+import { type DispatchSubject, payloadOf } from '../domain/dispatch-payload.ts';
 import type { ImagePush } from '../domain/image-push.ts';
+import { pathOf } from '../domain/image-reference.ts';
 import type { DispatchOutcome, VerifiedImage } from '../domain/outcomes.ts';
-import type { Plan, StagePlan } from '../domain/plan.ts';
+import { type DispatchPlan, dispatchOfPush, type Plan, type StagePlan } from '../domain/plan.ts';
 import { answering } from './boundary.ts';
 
 export interface DispatchInput {
@@ -14,43 +16,60 @@ export interface DispatchInput {
   readonly push: ImagePush;
 }
 
+export interface ForwardInput {
+  /** One that has its pushes passed on as they come. */
+  readonly plan: Plan;
+  /** The tags of one image that were pushed together. */
+  readonly pushes: readonly [ImagePush, ...ImagePush[]];
+}
+
 export interface DispatchDependencies {
   /** A client for `owner/name` whose errors are classified. @throws Refusal where GitHub is not configured */
   readonly clientFor: (repository: string) => Promise<Octokit>;
 }
 
+export interface DispatchActivities {
+  /** A step of a rollout. */
+  dispatch(input: DispatchInput): Promise<DispatchOutcome>;
+  /** A push that is passed on in place of a rollout. */
+  forward(input: ForwardInput): Promise<DispatchOutcome>;
+}
+
 /**
- * Tells a repository at GitHub about the image, by a `repository_dispatch` that its workflows listen to. GitHub keeps no list of them, so
- * a retry whose first try was taken, but not answered, sends it again: `rollout_id` is the same in both.
+ * Tells a repository at GitHub about an image, by a `repository_dispatch` that its workflows listen to. GitHub keeps no list of them, so
+ * a retry whose first try was taken, but not answered, sends it again: `rollout_id` of Landfall's own payload is the same in both.
  */
-export function createDispatch({ clientFor }: DispatchDependencies) {
+export function createDispatch({ clientFor }: DispatchDependencies): DispatchActivities {
+  const send = async (dispatch: DispatchPlan, subject: Omit<DispatchSubject, 'now' | 'rollout'>): Promise<DispatchOutcome> => {
+    const [push] = subject.pushes;
+    const repository = dispatch.repository ?? pathOf(push.repository);
+    const rollout = Context.current().info.workflowExecution?.workflowId ?? '';
+    const made = payloadOf(dispatch.payload, { ...subject, rollout, now: new Date() });
+    if ('problem' in made) throw ApplicationFailure.nonRetryable(made.problem, 'NoCommit');
+    const { octokit, named } = await openRepository(clientFor, repository);
+    await octokit.rest.repos.createDispatchEvent({ ...named, event_type: dispatch.event, client_payload: { ...made.payload } });
+    return { kind: 'dispatched', repository, event: dispatch.event };
+  };
   return {
-    dispatch: answering(async (input: DispatchInput): Promise<DispatchOutcome> => {
-      const { dispatch, name } = input.stage;
-      if (dispatch === undefined) {
-        throw ApplicationFailure.nonRetryable(`stage ${name} of ${input.plan.service} has nothing to dispatch`, 'NoDispatch');
-      }
-      const { octokit, named } = await openRepository(clientFor, dispatch.repository);
-      const rollout = Context.current().info.workflowExecution?.workflowId ?? '';
-      const client_payload = payloadOf(input, rollout, new Date());
-      await octokit.rest.repos.createDispatchEvent({ ...named, event_type: dispatch.event, client_payload });
-      return { kind: 'dispatched', repository: dispatch.repository, event: dispatch.event };
+    dispatch: answering(async ({ plan, stage, image, push }: DispatchInput) => {
+      if (stage.dispatch === undefined) throw nothingToDispatch(`stage ${stage.name} of ${plan.service}`);
+      // The rollout's own tag and digest: a push may have been superseded by what its tag points to now.
+      const { repository, tag } = image;
+      return await send(stage.dispatch, {
+        service: plan.service,
+        pushes: [{ ...push, repository, tag }],
+        image,
+        per: 'tag',
+      });
+    }),
+    forward: answering(async ({ plan, pushes }: ForwardInput) => {
+      const dispatch = dispatchOfPush(plan);
+      if (dispatch === undefined) throw nothingToDispatch(plan.service);
+      return await send(dispatch, { service: plan.service, pushes, per: 'push' });
     }),
   };
 }
 
-/** At most ten members, by GitHub's rules. What is not known is empty, so that a workflow can name every member. */
-function payloadOf({ plan, image, push }: DispatchInput, rollout: string, now: Date) {
-  const commit = push.commit ?? image.revision ?? '';
-  return {
-    service: plan.service,
-    image: image.repository,
-    tag: image.tag,
-    digest: image.digest,
-    sha: commit,
-    commit,
-    repository: push.sourceRepository ?? image.source ?? '',
-    rollout_id: rollout,
-    timestamp: now.toISOString(),
-  };
+function nothingToDispatch(who: string): ApplicationFailure {
+  return ApplicationFailure.nonRetryable(`${who} has nothing to dispatch`, 'NoDispatch');
 }

@@ -6,7 +6,6 @@ import type { TurnAnswer, TurnRequest } from '../domain/lane/turns.ts';
 import type {
   CheckResults,
   ConfirmOutcome,
-  DispatchOutcome,
   ImageIdentity,
   LookUpOutcome,
   ProposeOutcome,
@@ -28,7 +27,7 @@ import type {
 } from '../workflows/messages.ts';
 import { createDecisions, type DecisionActivities } from './decisions.ts';
 import { createDeploy, type DeployActivities } from './deploy.ts';
-import { createDispatch } from './dispatch.ts';
+import { createDispatch, type DispatchActivities } from './dispatch.ts';
 import { createFollowUps } from './follow-up.ts';
 import { createIntegrate, type IntegrateActivities } from './integrate.ts';
 import { createLaneCalls, type LaneCall } from './lane.ts';
@@ -36,7 +35,9 @@ import { createLookUp } from './look-up.ts';
 import { createMerge, type MergeActivities } from './merge.ts';
 import { createNotify, type NotifyActivities } from './notify.ts';
 import { createPropose } from './propose.ts';
+import { createRedeliver, type RedeliverActivities } from './redeliver.ts';
 import { createScan } from './scan.ts';
+import { createSearch, type SearchActivities } from './search.ts';
 import { createSmoke } from './smoke.ts';
 import { createVerify } from './verify.ts';
 import { createWatch, type WatchActivities } from './watch.ts';
@@ -48,13 +49,15 @@ export interface Activities
     WatchActivities,
     IntegrateActivities,
     NotifyActivities,
-    DecisionActivities {
+    DecisionActivities,
+    SearchActivities,
+    DispatchActivities,
+    RedeliverActivities {
   /** `byDigest`: the digest itself is asked for, whatever the tag points to by now. */
   verify(input: { plan: Plan; image: ImageIdentity; byDigest?: boolean }): Promise<VerifyOutcome>;
   confirm(input: { plan: Plan; image: ImageIdentity }): Promise<ConfirmOutcome>;
   scan(input: { plan: Plan; image: VerifiedImage }): Promise<ScanSummary | RateLimited>;
   smoke(input: { plan: Plan; image: VerifiedImage }): Promise<SmokeSummary | RateLimited>;
-  dispatch(input: { plan: Plan; stage: StagePlan; image: VerifiedImage; push: ImagePush }): Promise<DispatchOutcome>;
   propose(input: {
     plan: Plan;
     stage: StagePlan;
@@ -99,7 +102,9 @@ export type Dependencies = Parameters<typeof createVerify>[0] &
   Parameters<typeof createWatch>[0] &
   Parameters<typeof createIntegrate>[0] &
   Parameters<typeof createNotify>[0] &
-  Parameters<typeof createDecisions>[0];
+  Parameters<typeof createDecisions>[0] &
+  Parameters<typeof createRedeliver>[0] &
+  Parameters<typeof createSearch>[0];
 
 export function createActivities(dependencies: Dependencies): Activities {
   const deploys = createDeploy(dependencies);
@@ -124,5 +129,7 @@ export function createActivities(dependencies: Dependencies): Activities {
     ...createIntegrate(dependencies),
     ...createNotify(dependencies),
     ...createDecisions(dependencies),
+    ...createRedeliver(dependencies),
+    ...createSearch(dependencies),
   };
 }

@@ -2,11 +2,11 @@ import { CancelledFailure, Context } from '@temporalio/activity';
 import type Docker from 'dockerode';
 import { withCleanUp } from '../adapters/docker/clean-up.ts';
 import { type Credentials, sharedImages } from '../adapters/docker/images.ts';
-import type { SmokeRun } from '../adapters/docker/labels.ts';
 import { integrationCheck } from '../adapters/integration/check.ts';
 import type { IntegrationSummary, RateLimited, VerifiedImage } from '../domain/outcomes.ts';
 import type { Plan } from '../domain/plan.ts';
 import { answering } from './boundary.ts';
+import { currentRun } from './current-run.ts';
 
 export interface IntegrateInput {
   /** One with an `integration`. */
@@ -57,10 +57,4 @@ export function createIntegrate(dependencies: IntegrateDependencies): IntegrateA
       }
     }),
   };
-}
-
-function currentRun({ info }: Context): SmokeRun {
-  if (info.workflowExecution === undefined) throw new Error('an integration check is an activity of a rollout');
-  const { workflowId, runId } = info.workflowExecution;
-  return { rollout: workflowId, run: runId, activity: info.activityId, attempt: info.attempt };
 }

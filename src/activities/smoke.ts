@@ -3,12 +3,12 @@ import type Docker from 'dockerode';
 import { withCleanUp } from '../adapters/docker/clean-up.ts';
 import type { Credentials } from '../adapters/docker/images.ts';
 import { sharedImages } from '../adapters/docker/images.ts';
-import type { SmokeRun } from '../adapters/docker/labels.ts';
 import type { HostReach } from '../adapters/docker/reach.ts';
 import { smokeTest } from '../adapters/docker/smoke-test.ts';
 import type { RateLimited, SmokeSummary, VerifiedImage } from '../domain/outcomes.ts';
 import type { Plan } from '../domain/plan.ts';
 import { answering } from './boundary.ts';
+import { currentRun } from './current-run.ts';
 
 export interface SmokeDependencies {
   readonly docker: Docker;
@@ -78,11 +78,4 @@ async function cancellable<Result>(signal: AbortSignal, act: () => Promise<Resul
 
 function asError(error: unknown): Error {
   return error instanceof Error ? error : new Error(String(error));
-}
-
-function currentRun({ info }: Context): SmokeRun {
-  if (info.workflowExecution === undefined)
-    throw new Error('a smoke test is an activity of a rollout, and is not started by itself');
-  const { workflowId, runId } = info.workflowExecution;
-  return { rollout: workflowId, run: runId, activity: info.activityId, attempt: info.attempt };
 }

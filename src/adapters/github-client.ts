@@ -35,10 +35,10 @@ export interface GitHubClientLog {
 
 export interface GitHubClients {
   /**
-   * A client for one repository, `owner/name`. What it throws is classified: `RateLimit`, `Refusal` (the cause is octokit's
+   * A client for one repository, `owner/name`, or for an organization by its name. What it throws is classified: `RateLimit`, `Refusal` (the cause is octokit's
    * `RequestError`), or an ordinary error for what is broken.
    */
-  clientFor(repository: string): Promise<Octokit>;
+  clientFor(named: string): Promise<Octokit>;
 }
 
 /** The largest answer is a file of 100 MB in base64; everything else is there at once, or never. */
@@ -75,19 +75,19 @@ function createAppClients(
   };
   const Client = clientClass(options, forget);
 
-  async function installationClient(repository: string): Promise<Octokit> {
+  async function installationClient(named: string): Promise<Octokit> {
     app ??= new App({ appId: id, privateKey: pem, Octokit: Client, ...(options.log ? { log: options.log } : {}) });
     const current = app;
-    return current.getInstallationOctokit(installationId ?? (await findInstallation(current, repository)));
+    return current.getInstallationOctokit(installationId ?? (await findInstallation(current, named)));
   }
 
   return {
-    clientFor(repository) {
+    clientFor(named) {
       // An app is installed once an owner, for some or all of its repositories.
-      const owner = repository.slice(0, repository.indexOf('/')).toLowerCase();
+      const owner = (named.split('/')[0] ?? named).toLowerCase();
       const known = clients.get(owner);
       if (known !== undefined) return known;
-      const client = installationClient(repository);
+      const client = installationClient(named);
       clients.set(owner, client);
       client.catch(() => clients.delete(owner));
       return client;
@@ -95,10 +95,21 @@ function createAppClients(
   };
 }
 
-async function findInstallation(app: App, repository: string): Promise<number> {
-  const [owner = '', repo = ''] = repository.split('/');
+async function findInstallation(app: App, named: string): Promise<number> {
+  const [owner = '', repo] = named.split('/');
+  if (repo === undefined) return await findInstallationOf(app, owner);
   const { data } = await app.octokit.request('GET /repos/{owner}/{repo}/installation', { owner, repo });
   return data.id;
+}
+
+async function findInstallationOf(app: App, org: string): Promise<number> {
+  try {
+    return (await app.octokit.request('GET /orgs/{org}/installation', { org })).data.id;
+  } catch (error) {
+    if (!answeredWith(error, 404)) throw error;
+    const message = `the GitHub App is not installed on ${org}, or there is no such organization: install the app there`;
+    throw new Refusal('ForgeRefused', message, [], { cause: error });
+  }
 }
 
 function checkKey(pem: string): void {

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { resolve } from 'node:path';
+import { killGroup } from './ending.ts';
 
 export interface ProgramRun {
   /** The program and its arguments; no shell is asked. */
@@ -82,16 +83,6 @@ export async function runProgram(run: ProgramRun): Promise<ProgramEnd> {
     clearTimeout(timer);
     clearTimeout(kill);
     run.signal?.removeEventListener('abort', stop);
-  }
-}
-
-function killGroup(pid: number | undefined, signal: NodeJS.Signals): void {
-  if (pid === undefined) return;
-  try {
-    process.kill(-pid, signal);
-  } catch (error) {
-    // Nobody is left in the group, or nobody whom we may end.
-    if (!(error instanceof Error && 'code' in error && (error.code === 'ESRCH' || error.code === 'EPERM'))) throw error;
   }
 }
 

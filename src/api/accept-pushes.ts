@@ -1,7 +1,7 @@
-import { type Client, isGrpcServiceError } from '@temporalio/client';
+import { type Client, isGrpcServiceError, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import { formatReference } from '../domain/image-reference.ts';
-import type { LookUp, RolloutStart } from '../workflows/messages.ts';
-import { resolveStartOptions, rolloutStartOptions } from '../workflows/start-options.ts';
+import type { ForwardStart, LookUp, RolloutStart } from '../workflows/messages.ts';
+import { forwardStartOptions, imageOfForward, resolveStartOptions, rolloutStartOptions } from '../workflows/start-options.ts';
 import type { Log } from './errors.ts';
 import { type PlanFinders, planStarts, type ReceivedPushes } from './plan-starts.ts';
 import { Problem } from './problem.ts';
@@ -13,12 +13,16 @@ export interface AcceptedPush {
   readonly service: string;
   /** `repository:tag`, with `@digest` where it is known. */
   readonly image: string;
+  /** Where people see how it goes; absent where nobody said. */
+  readonly link?: string;
 }
 
 /** All empty where no service follows any of the pushes. */
 export interface AcceptedPushes {
   readonly rollouts: readonly AcceptedPush[];
   readonly resolving: readonly AcceptedPush[];
+  /** Whole pushes that are dispatched as they are; absent where there is nothing of the kind. */
+  readonly forwarding?: readonly AcceptedPush[];
   /** What Temporal calls invalid, and always will; absent where there is nothing of the kind. Why is in the log. */
   readonly refused?: readonly AcceptedPush[];
 }
@@ -28,6 +32,8 @@ export interface AcceptDependencies extends PlanFinders {
   /** Whether the namespace has all that starts need. Where it has, a start that Temporal calls invalid is so by its own fault. */
   readonly isNamespaceReady: () => Promise<boolean>;
   readonly log: Log;
+  /** Where people see a workflow. */
+  readonly linkTo?: (id: string) => string;
   /** How long all starts of one request may take together. */
   readonly deadlineMs?: number;
 }
@@ -46,10 +52,11 @@ const retryAfterSeconds = 10;
 export function createAcceptPushes(dependencies: AcceptDependencies): AcceptPushes {
   const { client, log, deadlineMs = defaultDeadlineMs } = dependencies;
   return async (received) => {
-    const { rollouts, lookUps } = planStarts(received, dependencies);
+    const { rollouts, lookUps, forwards } = planStarts(received, dependencies);
     const starts = [
       ...rollouts.map((start) => rolloutStart(client, start)),
       ...lookUps.map((lookUp) => lookUpStart(client, lookUp)),
+      ...forwards.map((forward) => forwardStart(client, forward)),
     ].map((start) => () => tryStart(start, dependencies));
     try {
       return sorted(await inTime(client, deadlineMs, () => inBatches(starts, startsAtOnce)));
@@ -86,16 +93,35 @@ function lookUpStart(client: Client, lookUp: LookUp): Start {
   };
 }
 
+function forwardStart(client: Client, start: ForwardStart): Start {
+  const { workflowId: id, ...options } = forwardStartOptions(start);
+  return {
+    kind: 'forwarding',
+    push: { id, service: start.plan.service, image: imageOfForward(start) },
+    begin: () => startOnce(client, { ...options, workflowId: id }),
+  };
+}
+
+/** A delivery that was passed on already is not passed on again. */
+async function startOnce(client: Client, options: ReturnType<typeof forwardStartOptions>): Promise<void> {
+  try {
+    await client.workflow.start('forward', options);
+  } catch (error) {
+    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+  }
+}
+
 interface Tried {
   readonly kind: Kind;
   readonly push: AcceptedPush;
 }
 
 /** A registry sends again for ever what is not acknowledged, so what can never be started must not be answered with 503. */
-async function tryStart({ kind, push, begin }: Start, { isNamespaceReady, log }: AcceptDependencies): Promise<Tried> {
+async function tryStart({ kind, push, begin }: Start, dependencies: AcceptDependencies): Promise<Tried> {
+  const { isNamespaceReady, linkTo, log } = dependencies;
   try {
     await begin();
-    return { kind, push };
+    return { kind, push: linkTo === undefined ? push : { ...push, link: linkTo(push.id) } };
   } catch (error) {
     if (!isCalledInvalid(error) || !(await isNamespaceReady())) throw error;
     log.error({ ...push, reason: reasonOf(error) }, 'a push is left out: Temporal can never take its workflow');
@@ -105,8 +131,13 @@ async function tryStart({ kind, push, begin }: Start, { isNamespaceReady, log }:
 
 function sorted(tried: readonly Tried[]): AcceptedPushes {
   const of = (wanted: Kind) => tried.filter(({ kind }) => kind === wanted).map(({ push }) => push);
-  const refused = of('refused');
-  return { rollouts: of('rollouts'), resolving: of('resolving'), ...(refused.length > 0 && { refused }) };
+  const [refused, forwarding] = [of('refused'), of('forwarding')];
+  return {
+    rollouts: of('rollouts'),
+    resolving: of('resolving'),
+    ...(forwarding.length > 0 && { forwarding }),
+    ...(refused.length > 0 && { refused }),
+  };
 }
 
 /** gRPC's INVALID_ARGUMENT: https://grpc.io/docs/guides/status-codes/ */

@@ -1,16 +1,19 @@
 import Router from '@koa/router';
 import Koa, { type Middleware } from 'koa';
+import type { Audit } from '../domain/audit.ts';
 import type { AcceptPushes } from './accept-pushes.ts';
-import type { Audit } from './audit.ts';
 import { type BodyLimits, discardRest } from './body.ts';
+import { debugRequests } from './debug-requests.ts';
 import { answerErrors, type Log } from './errors.ts';
 import type { ForwardProgress } from './forward-progress.ts';
+import { type GuardLimits, guard } from './guard.ts';
 import type { Metrics } from './metrics.ts';
 import { Problem } from './problem.ts';
 import { receive } from './receive.ts';
 import type { Receiver } from './receivers/receiver.ts';
 import { recordRequests } from './record-requests.ts';
 import type { RequestState } from './request-state.ts';
+import type { Senders } from './senders.ts';
 
 export interface WebhookAppDependencies {
   readonly receivers: readonly Receiver[];
@@ -19,22 +22,31 @@ export interface WebhookAppDependencies {
   readonly audit: Audit;
   readonly metrics: Metrics;
   readonly log: Log;
+  readonly senders: Senders;
   readonly now: () => Date;
+  readonly limits?: GuardLimits;
   readonly bodyLimits?: BodyLimits;
 }
 
 /** Payloads of registries are a few KiB; GitHub's longest are some 100. */
 const defaultBodyLimits: BodyLimits = { bytes: 1024 * 1024, timeoutMs: 10_000 };
 
+const defaultLimits: GuardLimits = { perMinute: 1_200, inWork: 128 };
+
 /** What the world may reach: one path for each receiver, and `/healthz`. */
 export function createWebhookApp(dependencies: WebhookAppDependencies): Koa<RequestState> {
-  const { receivers, log, bodyLimits = defaultBodyLimits } = dependencies;
+  const { receivers, log, bodyLimits = defaultBodyLimits, limits = defaultLimits } = dependencies;
   const router = new Router<RequestState>({ sensitive: true, strict: true });
-  for (const receiver of receivers) router.post(receiver.path, receive(receiver, { ...dependencies, bodyLimits }));
+  for (const receiver of receivers) {
+    const paths = receiver.secretInPath ? [receiver.path, `${receiver.path}/:secret`] : [receiver.path];
+    router.post(paths, receive(receiver, { ...dependencies, bodyLimits }));
+  }
   const app = createApp(log);
   app.use(healthz);
+  app.use(debugRequests(dependencies));
   app.use(recordRequests(dependencies));
   app.use(answerErrors(log));
+  app.use(guard({ ...dependencies, limits }));
   app.use(router.routes()).use(router.allowedMethods());
   return app;
 }

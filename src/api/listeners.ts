@@ -7,10 +7,13 @@ import {
   type ServerResponse,
   STATUS_CODES,
 } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { TLSSocket } from 'node:tls';
 import type { Log } from './errors.ts';
 import { problemDocument, problemMediaType } from './problem.ts';
+import { keepTls, type TlsKeeper, type TlsSettings } from './tls.ts';
 
 export interface ListenerSettings {
   /** For messages, and the name of the setting: `listen.webhooks`, `listen.operators`. */
@@ -20,10 +23,13 @@ export interface ListenerSettings {
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
+  /** Absent: plain HTTP. */
+  readonly tls?: TlsSettings;
 }
 
 /** Times in milliseconds. They hold for slow and idle senders; whoever sends steadily never meets them. */
 export interface ConnectionLimits {
+  /** The TLS handshake, and then the headers of a request. */
   readonly headersTimeoutMs: number;
   /** The whole request, body included. Longer than the body's own limit, which gets to answer first. */
   readonly requestTimeoutMs: number;
@@ -57,17 +63,18 @@ export function createListeners(
   limits: Partial<ConnectionLimits> = {},
 ): Listeners {
   const all = { ...defaultLimits, ...limits };
-  const listeners = settings.map((setting) => ({ setting, server: createListener(setting, all, log) }));
+  const listeners = settings.map((setting) => createListener(setting, all, log));
   const stop = async (): Promise<void> => {
-    for (const { setting, server } of listeners) {
-      if (server.listening) await close(server, setting.name, all.graceMs, log);
-    }
+    for (const listener of listeners) await close(listener, all.graceMs, log);
   };
   return {
     start: async () => {
       try {
         const addresses: AddressInfo[] = [];
-        for (const { setting, server } of listeners) addresses.push(await listen(server, setting));
+        for (const { keeper, server, setting } of listeners) {
+          await keeper?.start();
+          addresses.push(await listen(server, setting));
+        }
         return addresses;
       } catch (error) {
         await stop();
@@ -78,33 +85,71 @@ export function createListeners(
   };
 }
 
-function createListener({ handler, name }: ListenerSettings, limits: ConnectionLimits, log: Log): Server {
-  const server = createServer({
+interface Listener {
+  readonly setting: ListenerSettings;
+  readonly server: Server | TlsServer;
+  readonly keeper?: TlsKeeper;
+  /** Connections whose handshake is not over. They are no requests yet, so the HTTP server does not know them. */
+  readonly handshakes: ReadonlyMap<string, Socket>;
+}
+
+function createListener(setting: ListenerSettings, limits: ConnectionLimits, log: Log): Listener {
+  const { handler, name, tls } = setting;
+  const options = {
     headersTimeout: limits.headersTimeoutMs,
     requestTimeout: limits.requestTimeoutMs,
     keepAliveTimeout: 5_000,
     maxHeaderSize: limits.headerBytes,
     // Node looks for timed-out connections only every 30 s otherwise.
     connectionsCheckingInterval: Math.max(50, Math.min(1_000, limits.headersTimeoutMs / 4)),
-  });
+  };
+  const server =
+    tls === undefined
+      ? createServer(options)
+      : createTlsServer({
+          ...options,
+          handshakeTimeout: limits.headersTimeoutMs,
+          // Whoever shows none may still have another proof; receivers judge what was shown.
+          requestCert: tls.trust !== undefined,
+          rejectUnauthorized: false,
+        });
   server.maxConnections = limits.connections;
   server.setTimeout(limits.idleTimeoutMs);
   const handle = (request: IncomingMessage, response: ServerResponse): void => {
-    response.on('finish', () => {
-      if (!server.listening) setImmediate(() => server.closeIdleConnections());
-    });
     if (!server.listening) response.setHeader('Connection', 'close');
     handler(request, response);
   };
   server.on('request', handle);
   // Without this Node would ask for the body at once, however large it is said to be; whoever reads the body asks.
   server.on('checkContinue', handle);
-  server.on('clientError', (error: NodeJS.ErrnoException, socket) => refuse(error, socket, name, log));
+  const handshakes = tls === undefined ? new Map<string, Socket>() : followHandshakes(server);
+  const secured = new WeakSet<Duplex>();
+  server.on('secureConnection', (socket: Duplex) => secured.add(socket));
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    // Without a finished handshake there is nobody who could read an answer.
+    refuse(error, socket, socket instanceof TLSSocket && !secured.has(socket), name, log);
+  });
   server.on('drop', () => log.warn({ listener: name, connections: limits.connections }, 'too many connections: one was refused'));
-  return server;
+  return { setting, server, handshakes, ...('setSecureContext' in server && tls && { keeper: keepTls(server, tls, log) }) };
 }
 
-async function listen(server: Server, { name, host, port }: ListenerSettings): Promise<AddressInfo> {
+/** By the other end's address and port, which are the same for a connection and for what TLS makes of it. */
+function followHandshakes(server: Server | TlsServer): ReadonlyMap<string, Socket> {
+  const handshakes = new Map<string, Socket>();
+  const keyOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress} ${remotePort}`;
+  server.on('connection', (socket: Socket) => {
+    if (socket instanceof TLSSocket) return;
+    const key = keyOf(socket);
+    handshakes.set(key, socket);
+    socket.once('close', () => {
+      if (handshakes.get(key) === socket) handshakes.delete(key);
+    });
+  });
+  server.on('secureConnection', (socket: Socket) => handshakes.delete(keyOf(socket)));
+  return handshakes;
+}
+
+async function listen(server: Server | TlsServer, { name, host, port }: ListenerSettings): Promise<AddressInfo> {
   try {
     server.listen(port, host);
     await once(server, 'listening');
@@ -117,21 +162,27 @@ async function listen(server: Server, { name, host, port }: ListenerSettings): P
   return address;
 }
 
-async function close(server: Server, name: string, graceMs: number, log: Log): Promise<void> {
+async function close({ keeper, server, setting, handshakes }: Listener, graceMs: number, log: Log): Promise<void> {
+  keeper?.stop();
+  if (!server.listening) return;
   const closed = once(server, 'close');
   server.close();
+  for (const socket of handshakes.values()) socket.destroy();
+  // A connection whose request is answered only now would be kept alive for another one.
+  const idle = setInterval(() => server.closeIdleConnections(), 50);
   const timer = setTimeout(() => {
-    log.warn({ listener: name, graceMs }, 'requests were cut off: they did not finish in time');
+    log.warn({ listener: setting.name, graceMs }, 'requests were cut off: they did not finish in time');
     server.closeAllConnections();
   }, graceMs);
   await closed;
+  clearInterval(idle);
   clearTimeout(timer);
 }
 
-/** What never becomes a request: no HTTP, headers that are too long, or a sender who is too slow. */
-function refuse(error: NodeJS.ErrnoException, socket: Duplex, name: string, log: Log): void {
+/** What never becomes a request: no TLS, no HTTP, headers that are too long, or a sender who is too slow. */
+function refuse(error: NodeJS.ErrnoException, socket: Duplex, isUnsecured: boolean, name: string, log: Log): void {
   log.info({ listener: name, code: error.code }, 'a connection was refused');
-  if (!socket.writable || error.code === 'ECONNRESET') {
+  if (isUnsecured || !socket.writable || error.code === 'ECONNRESET') {
     socket.destroy();
     return;
   }

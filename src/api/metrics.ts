@@ -1,7 +1,7 @@
 import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client';
+import type { AuditEntry, RequestOutcome } from '../domain/audit.ts';
 import type { AcceptedPushes } from './accept-pushes.ts';
 import type { Nudged } from './forward-progress.ts';
-import type { RequestOutcome } from './problem.ts';
 
 /** Figures of one process, in a registry of its own. */
 export interface Metrics {
@@ -10,6 +10,8 @@ export interface Metrics {
   requestAnswered(source: string, outcome: RequestOutcome, seconds: number): void;
   pushesAccepted(accepted: AcceptedPushes): void;
   progressForwarded(nudged: readonly Nudged[]): void;
+  /** What was found without a webhook: by searches of registries, and by looks for failed deliveries. */
+  found(entry: AuditEntry): void;
 }
 
 export function createMetrics(): Metrics {
@@ -47,6 +49,24 @@ export function createMetrics(): Metrics {
     labelNames: ['service'],
     registers: [registry],
   });
+  const searches = new Counter({
+    name: 'landfall_searches_total',
+    help: 'Searches of a registry for pushes that no webhook told of, by outcome.',
+    labelNames: ['registry', 'outcome'],
+    registers: [registry],
+  });
+  const found = new Counter({
+    name: 'landfall_search_found_total',
+    help: 'Searches that found a push which no webhook told of, by service.',
+    labelNames: ['service'],
+    registers: [registry],
+  });
+  const redeliveries = new Counter({
+    name: 'landfall_redeliveries_total',
+    help: 'Failed deliveries of webhooks that GitHub was asked to send again, by outcome of the look.',
+    labelNames: ['outcome'],
+    registers: [registry],
+  });
   return {
     registry,
     requestAnswered: (source, outcome, seconds) => {
@@ -59,6 +79,13 @@ export function createMetrics(): Metrics {
     },
     progressForwarded: (nudged) => {
       for (const { service } of nudged) progress.inc({ service });
+    },
+    found: (entry) => {
+      if (entry.event_type === 'registry_searched') {
+        searches.inc({ registry: entry.registry, outcome: entry.outcome });
+        for (const service of entry.service?.split(',') ?? []) found.inc({ service });
+      }
+      if (entry.event_type === 'deliveries_checked') redeliveries.inc({ outcome: entry.outcome }, entry.redelivered.length);
     },
   };
 }

@@ -1,11 +1,12 @@
 import type { ImagePush } from '../domain/image-push.ts';
 import type { Repository, Tag } from '../domain/image-reference.ts';
-import type { Plan } from '../domain/plan.ts';
-import type { LookUp, RolloutStart } from '../workflows/messages.ts';
+import { dispatchOfPush, type Plan } from '../domain/plan.ts';
+import type { ForwardStart, LookUp, RolloutStart } from '../workflows/messages.ts';
+import type { ReceivedPush } from './receivers/receiver.ts';
 
 /** What one request brought. */
 export interface ReceivedPushes {
-  readonly pushes: readonly ImagePush[];
+  readonly pushes: readonly ReceivedPush[];
   /** The source may name only one of several tags that were pushed together. */
   readonly namesOneOfSeveralTags: boolean;
 }
@@ -21,6 +22,7 @@ export interface PlanFinders {
 export interface Starts {
   readonly rollouts: readonly RolloutStart[];
   readonly lookUps: readonly LookUp[];
+  readonly forwards: readonly ForwardStart[];
 }
 
 /** A request with more for one service gets one look-up of what its tags are now: that converges as well, in one start and not in thousands. */
@@ -31,25 +33,52 @@ export function planStarts({ pushes, namesOneOfSeveralTags }: ReceivedPushes, fi
   const { plansFor, plansOfRepository } = finders;
   const rollouts = new Map<string, RolloutStart>();
   const lookUps = new Map<string, LookUp>();
-  for (const push of pushes) {
-    const { repository, tag, digest } = push;
+  const forwards = new Map<string, ForwardStart & { readonly pushes: ImagePush[] }>();
+  for (const received of pushes) {
+    const { repository } = received;
+    if (!isTagged(received)) {
+      // Which of its tags was pushed is for the registry to say.
+      for (const plan of plansOfRepository(repository).filter(isRolledOut)) {
+        lookUps.set(`${plan.service} ${received.deliveryId}`, { plan, push: { ...received, tag: anyTagOf(plan) } });
+      }
+      continue;
+    }
+    const { tag, digest } = received;
     for (const plan of plansFor(repository, tag)) {
-      if (digest === undefined) lookUps.set(`${plan.service} ${tag}`, { plan, push });
-      else rollouts.set(`${plan.service} ${tag} ${digest}`, { plan, image: { repository, tag, digest }, push });
+      if (!isRolledOut(plan)) {
+        const forward = forwards.get(plan.service) ?? { plan, pushes: [] };
+        forward.pushes.push(received);
+        forwards.set(plan.service, forward);
+      } else if (digest === undefined) lookUps.set(`${plan.service} ${tag}`, { plan, push: received });
+      else rollouts.set(`${plan.service} ${tag} ${digest}`, { plan, image: { repository, tag, digest }, push: received });
     }
     if (!namesOneOfSeveralTags) continue;
-    for (const plan of plansOfRepository(repository)) {
-      if (followsOtherExactTag(plan, push)) lookUps.set(`${plan.service} ${tag}`, { plan, push });
+    for (const plan of plansOfRepository(repository).filter(isRolledOut)) {
+      if (followsOtherExactTag(plan, received)) lookUps.set(`${plan.service} ${tag}`, { plan, push: received });
     }
   }
-  return bounded({ rollouts: [...rollouts.values()], lookUps: [...lookUps.values()] });
+  return { ...bounded({ rollouts: [...rollouts.values()], lookUps: [...lookUps.values()] }), forwards: [...forwards.values()] };
+}
+
+function isTagged(push: ReceivedPush): push is ImagePush {
+  return push.tag !== undefined;
+}
+
+/** Others have their pushes passed on as they come, whatever tags they name. */
+function isRolledOut(plan: Plan): boolean {
+  return dispatchOfPush(plan) === undefined;
+}
+
+/** A look-up looks at all that the policy names anyway; it has to name one. */
+function anyTagOf({ tags }: Plan): Tag {
+  return (tags.kind === 'exact' ? tags.tags[0] : undefined) ?? ('latest' as Tag);
 }
 
 function followsOtherExactTag({ tags }: Plan, { tag }: ImagePush): boolean {
   return tags.kind === 'exact' && tags.tags.some((followed) => followed !== tag);
 }
 
-function bounded({ rollouts, lookUps }: Starts): Starts {
+function bounded({ rollouts, lookUps }: Omit<Starts, 'forwards'>): Omit<Starts, 'forwards'> {
   const counts = new Map<string, number>();
   const last = new Map<string, LookUp>();
   for (const { plan, push } of [...lookUps, ...rollouts]) {

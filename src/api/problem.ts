@@ -1,19 +1,5 @@
 import { STATUS_CODES } from 'node:http';
-
-/** What became of a request, as the audit log and the metrics name it. */
-export type RequestOutcome =
-  | 'accepted'
-  | 'ignored'
-  | 'malformed'
-  | 'unauthenticated'
-  | 'not-found'
-  | 'method-not-allowed'
-  | 'timed-out'
-  | 'too-large'
-  | 'unsupported-media-type'
-  | 'aborted'
-  | 'failed'
-  | 'unavailable';
+import type { RequestOutcome } from '../domain/audit.ts';
 
 /**
  * A request that cannot be answered as its sender hoped. Thrown wherever that is learned; `answerErrors` turns it into a response.
@@ -30,6 +16,11 @@ export class Problem extends Error {
     this.status = status;
     this.outcome = outcome;
     this.headers = headers;
+  }
+
+  /** The same with the code that this sender expects, where it expects another one. */
+  withStatus(status: number | undefined): Problem {
+    return status === undefined ? this : new Problem(status, this.outcome, this.message, this.headers);
   }
 }
 

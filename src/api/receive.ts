@@ -1,34 +1,85 @@
-import type { Middleware } from 'koa';
+import type { RouterContext, RouterMiddleware } from '@koa/router';
 import { formatReference } from '../domain/image-reference.ts';
 import type { AcceptedPushes, AcceptPushes } from './accept-pushes.ts';
 import { type BodyLimits, readBody } from './body.ts';
+import type { Log } from './errors.ts';
 import type { ForwardProgress } from './forward-progress.ts';
 import { parseJson } from './json.ts';
 import { requireMediaType } from './media-type.ts';
 import { Problem } from './problem.ts';
-import type { ForgeProgress, ParsedRequest, Receiver } from './receivers/receiver.ts';
+import type { ForgeProgress, ParsedRequest, Receiver, RequestHead, Verdict } from './receivers/receiver.ts';
 import type { RequestContext, RequestState } from './request-state.ts';
+import type { Senders } from './senders.ts';
 
 export interface ReceiveDependencies {
   readonly acceptPushes: AcceptPushes;
   readonly forwardProgress: ForwardProgress;
+  readonly senders: Senders;
+  readonly log: Log;
   readonly now: () => Date;
   readonly bodyLimits: BodyLimits;
 }
 
 /** The way of one request: what its headers rule out, its bytes, whether they are authentic, what they say, and what comes of that. */
-export function receive(receiver: Receiver, dependencies: ReceiveDependencies): Middleware<RequestState> {
-  const { now, bodyLimits, forwardProgress, acceptPushes } = dependencies;
+export function receive(receiver: Receiver, dependencies: ReceiveDependencies): RouterMiddleware<RequestState> {
+  const answered = createReceive(receiver, dependencies);
+  const { statuses = {} } = receiver;
   return async (context) => {
-    const { headers } = context.req;
-    requireMediaType(headers, receiver);
-    const raw = await readBody(context.req, context.res, bodyLimits);
-    if (!receiver.authenticate(headers, raw)) throw unauthenticated(receiver);
-    const parsed = receiver.parse({ headers, body: parseJson(raw), receivedAt: now().toISOString() });
+    try {
+      await answered(context);
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      throw error.withStatus(statuses[error.outcome]);
+    }
+    if (context.state.outcome === 'ignored' && statuses.ignored !== undefined) {
+      // Whoever is told that it is accepted is told what came of it as well.
+      context.body = { rollouts: [], resolving: [], ignored: context.state.ignored };
+      context.status = statuses.ignored;
+    }
+  };
+}
+
+function createReceive(receiver: Receiver, dependencies: ReceiveDependencies) {
+  const { now, bodyLimits, forwardProgress, acceptPushes, senders, log } = dependencies;
+  return async (context: RouterContext<RequestState>): Promise<void> => {
+    requireMediaType(context.req.headers, receiver);
+    const head = headOf(context, senders);
+    const { raw, verdict } = await authenticate(receiver, head, () => readBody(context.req, context.res, bodyLimits));
+    if (!verdict.authentic) {
+      const { source, refusedInLog = 'a request was refused: it is not authentic' } = receiver;
+      log.warn({ source, reason: verdict.reason, address: head.address }, refusedInLog);
+      throw unauthenticated(receiver);
+    }
+    const { headers, query } = head;
+    const { identity = {} } = verdict;
+    const parsed = receiver.parse({ headers, query, identity, body: parseJson(raw), receivedAt: now().toISOString() });
     context.state.parsed = parsed;
     if (parsed.progress !== undefined) return await passOn(context, parsed.progress, forwardProgress);
     if (parsed.pushes.length === 0) return ignore(context, parsed.ignored ?? 'no image was pushed');
     await start(context, receiver, parsed, acceptPushes);
+  };
+}
+
+/** What can be refused by its head alone is refused before its body is read. */
+async function authenticate(
+  { authentication }: Receiver,
+  head: RequestHead,
+  read: () => Promise<Buffer>,
+): Promise<{ readonly raw: Buffer; readonly verdict: Verdict }> {
+  const early = authentication.covers === 'head' ? await authentication.verify(head) : authentication.precheck(head);
+  if (!early.authentic) return { raw: Buffer.alloc(0), verdict: early };
+  const raw = await read();
+  return { raw, verdict: authentication.covers === 'head' ? early : await authentication.verify(head, raw) };
+}
+
+function headOf({ req, params, querystring }: RouterContext<RequestState>, senders: Senders): RequestHead {
+  const certificate = senders.certificateOf(req);
+  return {
+    headers: req.headers,
+    ...(params.secret !== undefined && { pathSecret: params.secret }),
+    query: new URLSearchParams(querystring),
+    address: senders.addressOf(req),
+    ...(certificate !== undefined && { certificate }),
   };
 }
 
@@ -39,7 +90,8 @@ async function start(
   acceptPushes: AcceptPushes,
 ): Promise<void> {
   const accepted = await acceptPushes({ pushes: parsed.pushes, namesOneOfSeveralTags });
-  if (accepted.rollouts.length + accepted.resolving.length === 0) return ignore(context, whyNothing(accepted, parsed));
+  if (accepted.rollouts.length + accepted.resolving.length + (accepted.forwarding ?? []).length === 0)
+    return ignore(context, whyNothing(accepted, parsed));
   context.state.accepted = accepted;
   accept(context, accepted);
 }
@@ -61,7 +113,7 @@ function whyNothing({ refused }: AcceptedPushes, { pushes }: ParsedRequest): str
   if (refused !== undefined) {
     return `Temporal takes no workflow for ${listed(refused.map(({ image }) => image))}; the log of the server says why`;
   }
-  return `no service follows ${listed(pushes.map(({ repository, tag }) => formatReference({ repository, tag })))}`;
+  return `no service follows ${listed(pushes.map(({ repository, tag }) => formatReference({ repository, ...(tag !== undefined && { tag }) })))}`;
 }
 
 function listed(images: readonly string[]): string {

@@ -1,7 +1,7 @@
 import type { ParameterizedContext } from 'koa';
+import type { RequestOutcome } from '../domain/audit.ts';
 import type { AcceptedPushes } from './accept-pushes.ts';
 import type { Nudged } from './forward-progress.ts';
-import type { RequestOutcome } from './problem.ts';
 import type { ParsedRequest } from './receivers/receiver.ts';
 
 /** What the middlewares of one request learn and leave for the audit line. */

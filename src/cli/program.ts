@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { ends, type RolloutStatus } from '../domain/rollout-state.ts';
+import { addAudit } from './audit-program.ts';
 import type { CheckOptions } from './config-command.ts';
 import { addDecisions, rolloutArgument } from './decision-program.ts';
 import { addLaneCommands } from './lane-program.ts';
@@ -25,6 +26,7 @@ export function createProgram(surroundings: Surroundings, setExitCode: (code: nu
   addDecisions(program, surroundings);
   addLaneCommands(program, surroundings);
   addTrigger(program, surroundings);
+  addAudit(program, surroundings);
   return program;
 }
 

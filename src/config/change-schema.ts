@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { dispatchPayloads } from '../domain/plan.ts';
 import { composeService, credentialsInUrl, githubRepository, text } from './scalars.ts';
 import { map } from './wording.ts';
 
@@ -60,6 +61,21 @@ export const change = map(
 );
 
 export const dispatch = map(
-  { repository: githubRepository.exactOptional(), event: text('an event type such as image_published').exactOptional() },
-  'A repository_dispatch event, sent before the change is proposed.',
+  {
+    repository: githubRepository
+      .meta({ description: "Default: the image's repository without its registry, as owner/name." })
+      .exactOptional(),
+    event: text('an event type such as image_published').exactOptional(),
+    payload: z
+      .enum(dispatchPayloads)
+      .meta({ description: 'What the event carries. quay and image-push: fixed shapes. Default: landfall.' })
+      .exactOptional(),
+    per: z
+      .enum(['tag', 'push'])
+      .meta({
+        description: 'push: once for all tags that were pushed together, without checks. Default: push for quay, else tag.',
+      })
+      .exactOptional(),
+  },
+  'A repository_dispatch event, sent before the change is proposed, or in place of everything else.',
 );

@@ -1,3 +1,5 @@
+import type { CertificateHeader } from '../api/receivers/certificate-headers.ts';
+import type { ReceiverSettings } from '../api/receivers/index.ts';
 import type { OperatorEntry } from '../domain/operator.ts';
 import type { ChangePlan, ComposeDeployPlan, DeployPlan, IntegrationPlan, Plan, StagePlan } from '../domain/plan.ts';
 import type { ImagePattern } from './image-pattern.ts';
@@ -16,7 +18,7 @@ export interface Configuration {
   readonly directory: string;
   /** Without a slash at the end. */
   readonly publicUrl?: string;
-  readonly listen: { readonly webhooks: ListenAddress; readonly operators: ListenAddress };
+  readonly listen: ListenSettings;
   readonly receivers: ReceiverSettings;
   /** By registry host, as it stands in a canonical image reference. */
   readonly registries: Readonly<Record<string, RegistrySettings>>;
@@ -28,6 +30,9 @@ export interface Configuration {
   readonly data: string;
   readonly trivy: TrivySettings;
   readonly docker: { readonly host?: string };
+  /** Milliseconds between two searches for missed pushes, where a registry has no time of its own; absent: none. */
+  readonly searchEveryMs?: number;
+  readonly audit: AuditSettings;
   readonly log: { readonly level: LogLevel };
   readonly operators: readonly OperatorEntry[];
   readonly notify: readonly NotifierSettings[];
@@ -40,16 +45,33 @@ export type Role = (typeof roles)[number];
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
 
-export interface ReceiverSettings {
-  /** References; those that may be missing are still among them, see `presentSecrets`. */
-  readonly github?: { readonly secrets: readonly string[] };
-  readonly distribution?: { readonly token: string };
+export interface ListenSettings {
+  readonly webhooks: ListenAddress;
+  readonly operators: ListenAddress;
+  /** Absolute paths; a folder has one `.pem` and one `.key`. Absent: plain HTTP. */
+  readonly tls?: { readonly cert: string; readonly key: string } | { readonly folder: string };
+  /** Addresses, and networks in CIDR notation. */
+  readonly trustedProxies: readonly string[];
+  /** In which the proxies pass client certificates on; absent: they do not. */
+  readonly certificateHeader?: CertificateHeader;
+  readonly limits: { readonly perMinute: number; readonly inWork: number };
+}
+
+export interface AuditSettings {
+  /** Absolute. */
+  readonly file: string;
+  readonly bytes: number;
+  readonly keep: number;
+  /** A URL, or a reference. */
+  readonly endpoint?: string;
 }
 
 export interface RegistrySettings {
   readonly username?: string;
   readonly password?: string;
   readonly plainHttp: boolean;
+  /** Absent: as `searchEveryMs` says; `off`: this registry is not searched. */
+  readonly searchEveryMs?: number | 'off';
 }
 
 /** Exactly one of `token` and `app`. */
@@ -58,7 +80,12 @@ export interface GitHubSettings {
   readonly app?: { readonly id: string; readonly privateKey: string; readonly installationId?: number };
   /** Base of the REST API, without a slash at the end; absent: github.com's. */
   readonly url?: string;
+  /** Whose webhooks are asked for failed deliveries. */
+  readonly hooks?: readonly GitHubHook[];
 }
+
+/** All webhooks of a repository (`owner/name`) or an organization that lead to Landfall. */
+export type GitHubHook = { readonly repository: string } | { readonly organization: string };
 
 export interface TrivySettings {
   readonly command?: string;

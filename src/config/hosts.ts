@@ -1,4 +1,5 @@
-import type { Configuration, DeploySettings } from './configuration.ts';
+import { isOnHost } from '../domain/plan.ts';
+import type { Configuration } from './configuration.ts';
 import type { Environment } from './environment.ts';
 
 /** The host of deploys that name none: the one that Landfall itself runs on. */
@@ -10,11 +11,6 @@ export function deployHosts({ services }: Configuration): string[] {
     stages.flatMap(({ deploy }) => (isOnHost(deploy) ? [deploy.on ?? defaultHost] : [])),
   );
   return [...new Set(hosts)];
-}
-
-/** Whether it is done by a worker on a host, and not by somebody who is asked. */
-export function isOnHost(deploy: DeploySettings | undefined): deploy is Extract<DeploySettings, { kind: 'compose' | 'docker' }> {
-  return deploy?.kind === 'compose' || deploy?.kind === 'docker';
 }
 
 /**

@@ -1,10 +1,18 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import { eventFromEnvironment } from '../api/receivers/event.ts';
 import { Refusal } from '../domain/failures.ts';
-import { type Configuration, type Role, roles, type ServiceSettings } from './configuration.ts';
+import { isOnHost } from '../domain/plan.ts';
+import {
+  type AuditSettings,
+  type Configuration,
+  type ListenSettings,
+  type Role,
+  roles,
+  type ServiceSettings,
+} from './configuration.ts';
 import { readDocument, type SourceDocument } from './document.ts';
 import type { Environment } from './environment.ts';
-import { isOnHost } from './hosts.ts';
 import { complaintsOf } from './issues.ts';
 import { operators } from './people-schema.ts';
 import { type Complaint, formatPath, type Problem } from './problem.ts';
@@ -23,14 +31,26 @@ export interface LoadOptions {
   readonly secretsFor?: readonly Role[];
 }
 
+export type Loaded = { readonly configuration: Configuration } | { readonly problems: readonly Problem[] };
+
 /** Reads and checks a configuration file; either it is right as a whole, or all that is wrong with it is said at once. */
-export function loadConfiguration(
+export function loadConfiguration(file: string, env: Environment, options: LoadOptions = {}): Loaded {
+  const source = readSource(file);
+  return 'problems' in source ? source : loadSource(source, file, env, options);
+}
+
+/** The same for a text that is in no file. @param file where it would be: relative paths are relative to its folder */
+export function loadText(text: string, file: string, env: Environment, options: LoadOptions = {}): Loaded {
+  const source = sourceOf(text, file);
+  return 'problems' in source ? source : loadSource(source, file, env, options);
+}
+
+function loadSource(
+  source: { readonly document: SourceDocument; readonly value: unknown },
   file: string,
   env: Environment,
-  { secretsFor = roles }: LoadOptions = {},
-): { readonly configuration: Configuration } | { readonly problems: readonly Problem[] } {
-  const source = readSource(file);
-  if ('problems' in source) return source;
+  { secretsFor = roles }: LoadOptions,
+): Loaded {
   const directory = dirname(resolve(file));
   const check = secretCheck(env, directory);
   const checkFor: SecretCheckFor = (...users) => (users.some((role) => secretsFor.includes(role)) ? check : acceptEverySecret);
@@ -38,7 +58,12 @@ export function loadConfiguration(
   const complaints = parsed.success ? [] : complaintsOf(parsed.error.issues);
   const services = resolveServices(source.value, directory, checkFor);
   complaints.push(...services.complaints);
-  if (parsed.success) complaints.push(...temporalComplaints(parsed.data.temporal ?? {}, env), ...notifyComplaints(parsed.data));
+  if (parsed.success)
+    complaints.push(
+      ...temporalComplaints(parsed.data.temporal ?? {}, env),
+      ...notifyComplaints(parsed.data),
+      ...environmentComplaints(parsed.data, env),
+    );
   const deploysOnly = secretsFor.includes('deploy') && !secretsFor.includes('worker');
   if (parsed.success && deploysOnly) complaints.push(...watchComplaints(parsed.data, services.services, check));
   if (complaints.length > 0 || !parsed.success) return { problems: placed(file, source.document, complaints) };
@@ -82,6 +107,10 @@ function readSource(file: string): Source {
     const message = `expected a readable file, found ${code}: \`npm start\` writes a commented starter`;
     return { problems: [{ file, line: 1, column: 1, path: '', message }], missing: code === 'ENOENT' };
   }
+  return sourceOf(text, file);
+}
+
+function sourceOf(text: string, file: string): Source {
   const read = readDocument(text);
   if ('problems' in read) return { problems: read.problems.map((problem) => ({ file, path: '', ...problem })), missing: false };
   return { document: read.document, value: withoutEmptySections(read.document.value) };
@@ -173,10 +202,17 @@ function configurationOf(input: FileInput, services: readonly ServiceSettings[],
     listen: {
       webhooks: listen?.webhooks ?? { host: '0.0.0.0', port: 8080 },
       operators: listen?.operators ?? { host: '127.0.0.1', port: 8081 },
+      ...(listen?.tls !== undefined && { tls: tlsSettings(listen.tls, directory) }),
+      trustedProxies: listen?.trustedProxies ?? [],
+      ...(listen?.certificateHeader !== undefined && { certificateHeader: listen.certificateHeader }),
+      limits: { perMinute: 1_200, inWork: 128, ...listen?.limits },
     },
-    receivers: input.receivers ?? {},
+    receivers: receiversOf(input, env),
     registries: Object.fromEntries(
-      Object.entries(registries).map(([host, registry]) => [host, { plainHttp: false, ...registry }]),
+      Object.entries(registries).map(([host, { search, ...registry }]) => [
+        host,
+        { plainHttp: false, ...registry, ...(search !== undefined && { searchEveryMs: search }) },
+      ]),
     ),
     forge: input.forge ?? {},
     temporal: temporalSettings(input.temporal ?? {}, env, directory),
@@ -184,11 +220,51 @@ function configurationOf(input: FileInput, services: readonly ServiceSettings[],
     data: resolve(directory, input.data ?? 'data'),
     trivy: { offline: false, ...trivyRest, ...(cacheDir === undefined ? {} : { cacheDir: resolve(directory, cacheDir) }) },
     docker: input.docker ?? {},
-    log: { level: input.log?.level ?? 'info' },
+    ...(input.search !== 'off' && { searchEveryMs: input.search ?? 300_000 }),
+    audit: auditSettings(input.audit ?? {}, directory, resolve(directory, input.data ?? 'data'), env),
+    log: { level: input.log?.level ?? (isDebug(env) ? 'debug' : 'info') },
     operators: input.operators ?? [],
     notify: input.notify ?? [],
     services,
   };
+}
+
+/** What the environment says counts where the file is silent. */
+function receiversOf({ receivers = {} }: FileInput, env: Environment): Configuration['receivers'] {
+  const event = eventFromEnvironment(env);
+  return event === undefined || 'problem' in event ? receivers : { event: event.settings, ...receivers };
+}
+
+function environmentComplaints({ receivers = {} }: FileInput, env: Environment): Complaint[] {
+  const event = receivers.event === undefined ? eventFromEnvironment(env) : undefined;
+  return event === undefined || !('problem' in event) ? [] : [{ path: ['receivers', 'event'], message: event.problem }];
+}
+
+function tlsSettings(
+  tls: NonNullable<NonNullable<FileInput['listen']>['tls']>,
+  directory: string,
+): NonNullable<ListenSettings['tls']> {
+  if (typeof tls === 'string') return { folder: resolve(directory, tls) };
+  return { cert: resolve(directory, tls.cert), key: resolve(directory, tls.key) };
+}
+
+function auditSettings(
+  { file, size = 20 * 1024 ** 2, keep = 5, endpoint }: NonNullable<FileInput['audit']>,
+  directory: string,
+  data: string,
+  env: Environment,
+): AuditSettings {
+  const posted = endpoint ?? (env.LOGGING_ENDPOINT || undefined);
+  return {
+    file: file === undefined ? resolve(data, 'audit.jsonl') : resolve(directory, file),
+    bytes: size,
+    keep,
+    ...(posted !== undefined && { endpoint: posted }),
+  };
+}
+
+function isDebug({ DEBUG }: Environment): boolean {
+  return DEBUG !== undefined && /^(?:1|true|yes|on)$/i.test(DEBUG);
 }
 
 const acceptEverySecret: SecretCheck = () => undefined;

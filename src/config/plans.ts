@@ -1,6 +1,6 @@
 import type { Repository, Tag } from '../domain/image-reference.ts';
-import { pathOf } from '../domain/image-reference.ts';
-import type { Plan } from '../domain/plan.ts';
+import { pathOf, registryOf } from '../domain/image-reference.ts';
+import { dispatchOfPush, type Plan } from '../domain/plan.ts';
 import { follows, type TagPolicy } from '../domain/tag-policy.ts';
 import type { Configuration, ServiceSettings } from './configuration.ts';
 import { integrationFrom, stageFrom } from './fill-in.ts';
@@ -28,6 +28,33 @@ export function plansOfRepository(configuration: Configuration, repository: Repo
 export function planOf(configuration: Configuration, service: string): Plan | undefined {
   const found = configuration.services.find(({ name, image }) => name === service && image.repository !== undefined);
   return found?.image.repository === undefined ? undefined : planFrom(configuration, found, found.image.repository, found.name);
+}
+
+/** The plans of the services that name one repository of a registry (`ghcr.io`): which others there are, a pattern does not tell. */
+export function plansOfHost(configuration: Configuration, host: string): Plan[] {
+  return searchedServices(configuration).flatMap(({ service, repository }) =>
+    registryOf(repository) === host ? [planFrom(configuration, service, repository, service.name)] : [],
+  );
+}
+
+/** Whose pushes can be missed: what is passed on push by push is gone when it was not told of. */
+function searchedServices({ services }: Configuration): { readonly service: ServiceSettings; readonly repository: Repository }[] {
+  return services.flatMap((service) => {
+    const { repository } = service.image;
+    return repository === undefined || dispatchOfPush(service) !== undefined ? [] : [{ service, repository }];
+  });
+}
+
+/** The registries that are searched for missed pushes, each with its milliseconds from one search to the next. */
+export function searchedRegistries(configuration: Configuration): Map<string, number> {
+  const { registries, searchEveryMs } = configuration;
+  const hosts = new Set(searchedServices(configuration).map(({ repository }) => registryOf(repository)));
+  const searched = new Map<string, number>();
+  for (const host of hosts) {
+    const everyMs = registries[host]?.searchEveryMs ?? searchEveryMs;
+    if (everyMs !== undefined && everyMs !== 'off') searched.set(host, everyMs);
+  }
+  return searched;
 }
 
 /**

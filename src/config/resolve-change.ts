@@ -3,6 +3,7 @@ import { isGitHubRepository } from '../domain/github-repository.ts';
 import type { ChangeTarget, DispatchPlan } from '../domain/plan.ts';
 import type { ChangeSettings } from './configuration.ts';
 import type { Complain } from './problem.ts';
+import { perOf } from './resolve-forward.ts';
 import type { ServiceContext } from './service-context.ts';
 import type { Settings } from './service-schema.ts';
 import { showValue } from './wording.ts';
@@ -45,12 +46,22 @@ export function resolveDispatch(
   context: ServiceContext,
   complain: Complain,
 ): DispatchPlan {
-  const { repository = '', event = '' } = dispatch;
-  if (repository === '') complain(['repository'], 'expected a GitHub repository as owner/name, found nothing');
-  else if (!context.hasGitHub) complain(['repository'], needsGitHub(repository));
+  const { repository, payload = 'landfall' } = dispatch;
+  const event = dispatch.event ?? (payload === 'quay' ? 'QUAY_BUILD_SUCCESS' : '');
+  const per = perOf(dispatch);
+  if (repository === undefined && payload === 'landfall')
+    complain(['repository'], 'expected a GitHub repository as owner/name, found nothing');
+  else if (!context.hasGitHub) complain(['repository'], repository === undefined ? neededByDispatch : needsGitHub(repository));
   if (event === '') complain(['event'], 'expected an event type such as image_published, found nothing');
-  return { repository, event };
+  return {
+    ...(repository !== undefined && { repository }),
+    event,
+    ...(payload !== 'landfall' && { payload }),
+    ...(per === 'push' && { per }),
+  };
 }
+
+const neededByDispatch = 'expected forge.github with token or app, because a dispatch goes to a repository at GitHub';
 
 export function needsGitHub(repository: string): string {
   return `expected forge.github with token or app, because ${showValue(repository)} is a repository at GitHub (begin a path with ./)`;

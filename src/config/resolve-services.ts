@@ -4,6 +4,7 @@ import type { IntegrationSettings, ServiceSettings } from './configuration.ts';
 import { lastSegment } from './image-pattern.ts';
 import { mergeSettings } from './merge.ts';
 import { type Complain, type Complaint, type Path, within } from './problem.ts';
+import { forwardingComplaints, forwardingStage, isForwarding, unnamedRepositoryComplaint } from './resolve-forward.ts';
 import { resolveStage } from './resolve-stage.ts';
 import type { ServiceContext } from './service-context.ts';
 import { shortenedName } from './service-name.ts';
@@ -23,28 +24,43 @@ export function resolveService(
   const { image, name, stages: _own, ...own } = input;
   const { stages: _shared, ...shared } = context.defaults;
   const settings = mergeSettings(shared, own);
-  const stages = input.stages ?? context.defaults.stages ?? [onlyStage];
+  const listed = input.stages ?? context.defaults.stages ?? [onlyStage];
+  const merged = listed.map((stage) => mergeSettings(forStages(settings), stage));
+  const forwards = merged.some(isForwarding);
+  if (forwards) forwardingComplaints(input, listed, complain);
+  const stages = forwards ? merged.map(forwardingStage) : merged;
   const service: ServiceSettings = {
     image,
     name: serviceName(input, complain),
     tags: settings.tags ?? { kind: 'exact', tags: [latest] },
-    platforms: settings.platforms ?? [],
-    ...(settings.scan === 'off' ? {} : { scan: scanPlan(settings.scan ?? {}) }),
-    ...(settings.smoke === 'off' ? {} : { smoke: smokePlan(settings.smoke ?? {}, complain) }),
-    ...(settings.integration === undefined || settings.integration === 'off'
-      ? {}
-      : { integration: integrationPlan(settings.integration, within(complain, 'integration')) }),
-    stages: stages.map((stage, index) =>
-      resolveStage(mergeSettings(forStages(settings), stage), context, (path, message) =>
-        complain(stagePath(input, index, path), message),
-      ),
-    ),
+    ...(forwards ? { platforms: [] } : checks(settings, complain)),
+    stages: stages.map((stage, index) => {
+      const complainInside: Complain = (path, message) => complain(stagePath(input, index, path), message);
+      const resolved = resolveStage(stage, context, complainInside);
+      unnamedRepositoryComplaint(image.text, resolved, complainInside);
+      return resolved;
+    }),
     decideWithinMs: settings.decideWithin ?? day,
   };
-  stages.forEach((stage, index) => {
-    if (stages.slice(0, index).some((other) => other.name === stage.name)) complaints.push(repeatedStage(input, index));
+  listed.forEach((stage, index) => {
+    if (listed.slice(0, index).some((other) => other.name === stage.name)) complaints.push(repeatedStage(input, index));
   });
   return { service, complaints };
+}
+
+/** What an image has to pass before any stage. */
+function checks(
+  { platforms, scan, smoke, integration }: Settings,
+  complain: Complain,
+): Pick<ServiceSettings, 'platforms' | 'scan' | 'smoke' | 'integration'> {
+  return {
+    platforms: platforms ?? [],
+    ...(scan === 'off' ? {} : { scan: scanPlan(scan ?? {}) }),
+    ...(smoke === 'off' ? {} : { smoke: smokePlan(smoke ?? {}, complain) }),
+    ...(integration === undefined || integration === 'off'
+      ? {}
+      : { integration: integrationPlan(integration, within(complain, 'integration')) }),
+  };
 }
 
 /** Stages that the service did not write itself have no place of their own in the file. */

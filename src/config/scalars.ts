@@ -51,6 +51,8 @@ export function text(expected = 'text', pattern: RegExp = /\S/) {
 
 export const duration = parsed('a duration such as 60s, 10m or 24h (more than 0, at most 366d)', durationPattern, parseDuration);
 
+export const size = parsed('a size such as 512k or 20m', /^\d{1,9}[bkmgBKMG]$/, (value) => parseSize(value) || undefined);
+
 /** Docker refuses containers with less memory. */
 const leastMemory = 6 * bytes.m;
 export const memory = parsed('a size such as 512m or 2g, at least 6m', /^\d{1,9}[bkmgBKMG]$/, (value) => {

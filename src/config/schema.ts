@@ -1,9 +1,23 @@
 import { z } from 'zod';
+import { certificateHeaders } from '../api/receivers/certificate-headers.ts';
+import { receiverSettings } from '../api/receivers/index.ts';
+import { networks } from '../api/receivers/settings.ts';
 import type { Role } from './configuration.ts';
 import { notify, operators } from './people-schema.ts';
-import { port, registryHost, type SecretCheck, secret, text, textOrSecret, url } from './scalars.ts';
+import {
+  duration,
+  githubRepository,
+  port,
+  registryHost,
+  type SecretCheck,
+  secret,
+  size,
+  text,
+  textOrSecret,
+  url,
+} from './scalars.ts';
 import { defaultsSchema, serviceSchema } from './service-schema.ts';
-import { map, showValue } from './wording.ts';
+import { map, orOff, showValue } from './wording.ts';
 
 /** How secrets are checked that these parts of Landfall use. */
 export type SecretCheckFor = (...users: readonly Role[]) => SecretCheck;
@@ -39,6 +53,12 @@ export function fileSchema(checkFor: SecretCheckFor) {
         },
         "The Docker daemon of smoke tests. Default: DOCKER_HOST, then Docker's current context.",
       ).exactOptional(),
+      search: search
+        .meta({
+          description: 'How often registries are asked for pushes that no webhook told of; off: never. Default: 5m.',
+        })
+        .exactOptional(),
+      audit: audit(checkFor('api', 'worker')).exactOptional(),
       log: map(
         { level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).exactOptional() },
         'What is logged. Default level: info.',
@@ -51,6 +71,24 @@ export function fileSchema(checkFor: SecretCheckFor) {
 }
 
 export type FileInput = z.output<ReturnType<typeof fileSchema>>;
+
+const search = orOff(duration, 'a duration such as 5m');
+
+function audit(check: SecretCheck) {
+  return map(
+    {
+      file: text('a file')
+        .meta({ description: 'Relative to this file. Default: audit.jsonl in the folder data.' })
+        .exactOptional(),
+      size: size.meta({ description: 'The file begins anew when it is this large. Default: 20m.' }).exactOptional(),
+      keep: z.int().min(0).meta({ description: 'How many earlier files are kept. Default: 5.' }).exactOptional(),
+      endpoint: textOrSecret(check)
+        .meta({ description: 'A URL that every line is posted to. Default: LOGGING_ENDPOINT, where that is set.' })
+        .exactOptional(),
+    },
+    'Where the audit log goes, besides the standard output.',
+  );
+}
 
 const addressPattern = /^(?:\[([0-9a-fA-F:]+)\]|([^\s:/]+)):(\d{1,5})$/;
 
@@ -75,40 +113,62 @@ function address(expected: string) {
 
 const listenAddress = address('an address as HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080');
 
+const tls = z
+  .union(
+    [
+      text('a folder'),
+      map(
+        {
+          cert: text('a file').meta({ description: 'Certificate chain (PEM).' }),
+          key: text('a file').meta({ description: 'Its private key (PEM).' }),
+        },
+        'Certificate and key.',
+      ),
+    ],
+    { error: (issue) => `expected {cert, key}, or a folder with a .pem and a .key, found ${showValue(issue.input)}` },
+  )
+  .meta({
+    description:
+      'TLS of the webhook listener, ended by Landfall itself: files relative to this one, or a folder. Read again when they change.',
+  });
+
+const limits = map(
+  {
+    perMinute: z
+      .int()
+      .min(1)
+      .meta({ description: 'Requests that one source may send from one address in a minute. Default: 1200.' })
+      .exactOptional(),
+    inWork: z
+      .int()
+      .min(1)
+      .meta({ description: 'Requests that are worked on at once; more are told to come back. Default: 128.' })
+      .exactOptional(),
+  },
+  'What webhooks may ask of this process.',
+);
+
 const listen = map(
   {
     webhooks: listenAddress.meta({ description: 'For registries and CI; to be exposed. Default: 0.0.0.0:8080.' }).exactOptional(),
     operators: listenAddress.meta({ description: 'Page, API, metrics. Default: 127.0.0.1:8081.' }).exactOptional(),
+    tls: tls.exactOptional(),
+    trustedProxies: networks
+      .meta({ description: "Addresses and networks of proxies, whose word about a sender's address and certificate is taken." })
+      .exactOptional(),
+    certificateHeader: z
+      .enum(certificateHeaders)
+      .meta({
+        description: 'The header in which the proxies pass client certificates on, and which they take off what senders send.',
+      })
+      .exactOptional(),
+    limits: limits.exactOptional(),
   },
-  'Where the two listeners listen, as HOST:PORT.',
+  'Where the two listeners listen, as HOST:PORT, and how.',
 );
 
 function receivers(check: SecretCheck) {
-  return map(
-    {
-      github: map(
-        {
-          secrets: z
-            .array(secret(check))
-            .min(1)
-            .refine(
-              (references) =>
-                references.some((reference) => !reference.endsWith('?') || check(reference.slice(0, -1)) === undefined),
-              {
-                error: 'expected at least one secret that is there, but every one of these may be missing, and is',
-              },
-            )
-            .meta({ description: 'Webhook secrets; any of them verifies, so that they can be rotated.' }),
-        },
-        'GitHub webhooks on POST /webhook/image-published.',
-      ).exactOptional(),
-      distribution: map(
-        { token: secret(check).meta({ description: 'Bearer token that the registry sends.' }) },
-        'Notifications of a distribution registry on POST /webhook/distribution.',
-      ).exactOptional(),
-    },
-    'Who may report pushes. A receiver that is not named here is closed.',
-  );
+  return map(receiverSettings(check), 'Who may report pushes. A receiver that is not named here is closed.');
 }
 
 function registries(check: SecretCheck) {
@@ -117,6 +177,7 @@ function registries(check: SecretCheck) {
       username: textOrSecret(check).exactOptional(),
       password: secret(check).exactOptional(),
       plainHttp: z.boolean().meta({ description: 'Speak HTTP without TLS to this registry. Default: false.' }).exactOptional(),
+      search: search.meta({ description: 'As the key search of the file, for this registry.' }).exactOptional(),
     },
     "Credentials of one registry; without them Docker's own config.json is asked.",
   ).refine((value) => (value.username === undefined) === (value.password === undefined), {
@@ -124,6 +185,14 @@ function registries(check: SecretCheck) {
   });
   return z.record(registryHost, registry).meta({ description: 'Registries by host, such as ghcr.io or localhost:5001.' });
 }
+
+const hook = z.union(
+  [
+    githubRepository.transform((repository) => ({ repository })),
+    text('a GitHub organization', /^[A-Za-z0-9][A-Za-z0-9-]{0,38}$/).transform((organization) => ({ organization })),
+  ],
+  { error: (issue) => `expected owner/name or an organization, whose webhooks are meant, found ${showValue(issue.input)}` },
+);
 
 function forge(check: SecretCheck) {
   const app = map(
@@ -142,6 +211,11 @@ function forge(check: SecretCheck) {
       token: secret(check).meta({ description: 'A token that may write contents and pull requests.' }).exactOptional(),
       app: app.exactOptional(),
       url: url("the base of GitHub's REST API; for GitHub Enterprise Server https://HOST/api/v3").exactOptional(),
+      hooks: z
+        .array(hook)
+        .min(1)
+        .meta({ description: 'Webhooks of Landfall whose failed deliveries GitHub is asked to send again.' })
+        .exactOptional(),
     },
     'GitHub, by token or as an App.',
   ).refine((value) => (value.token === undefined) !== (value.app === undefined), { error: 'expected either token or app' });
@@ -177,6 +251,7 @@ export function temporal(check: SecretCheck) {
         .exactOptional(),
       apiKey: secret(check).meta({ description: 'API key, as for Temporal Cloud.' }).exactOptional(),
       port: port.meta({ description: 'Port of the embedded server. Default: 7233.' }).exactOptional(),
+      ui: url("where people reach Temporal's page, for links to rollouts; default: that of the embedded server").exactOptional(),
     },
     'Where Temporal is: a cluster by address, or (the default) an embedded server.',
   ).superRefine((value, context) => {

@@ -30,14 +30,22 @@ export function parseSecretReference(text: string): SecretReference | undefined 
  * A file is read at each call, so whoever asks at each use (everything but the connection to Temporal) needs no restart after a
  * `file:` secret was rotated. The variables of a running process do not change.
  * @param baseDir what relative paths are relative to: the folder of the configuration file
+ * @param observe is told of every secret that is found, with its reference, before anybody can use it: for the mask of the log
  * @throws Refusal `SecretMissing`, from the returned function; the message names the reference, never the secret
  */
-export function createSecretResolver(env: Environment, baseDir: string): SecretResolver {
+export function createSecretResolver(
+  env: Environment,
+  baseDir: string,
+  observe: (secret: string, reference: string) => void = () => undefined,
+): SecretResolver {
   return (value) => {
     const reference = parseSecretReference(value);
     if (reference === undefined) return value;
     const found = reference.kind === 'env' ? readVariable(env, reference.name) : readSecretFile(resolve(baseDir, reference.path));
-    if ('secret' in found) return found.secret;
+    if ('secret' in found) {
+      observe(found.secret, value);
+      return found.secret;
+    }
     if (reference.optional && found.absent) return '';
     throw new Refusal('SecretMissing', found.problem);
   };

@@ -14,11 +14,19 @@ const starter = `# What Landfall follows, and what happens to a push. Every sect
 listen:
   webhooks: 0.0.0.0:8080        # registries and CI report pushes here; to be exposed
   operators: 127.0.0.1:8081     # metrics and operators' pages
+  # tls: { cert: tls.pem, key: tls.key }                # where Landfall ends TLS itself, as POST /incoming needs it
+  # trustedProxies: [127.0.0.1]                         # whose X-Forwarded-For is believed
+  # limits: { perMinute: 1200, inWork: 128 }
 
 # Who may report pushes. Uncomment what you use; everything else stays closed.
 # receivers:
 #   github: { secrets: [env:WEBHOOK_SECRET] }           # POST /webhook/image-published
 #   distribution: { token: env:REGISTRY_HOOK_TOKEN }    # POST /webhook/distribution
+#   quay: { secrets: env:QUAY_SECRET }                  # POST /webhook/quay/SECRET
+# and dockerhub, acr, aliyun, harbor, ecr, gar, jfrog, nexus, gitea, cloudevents, event (CI jobs), generic: docs/webhooks.md
+
+# Pushes that no webhook told of are looked for at the registries this often; or off.
+# search: 5m
 
 # Credentials of registries; without them Docker's own config.json is used.
 # registries:
@@ -63,5 +71,6 @@ services: []
 
 # trivy: { command: /usr/local/bin/trivy }              # default: trivy on PATH
 # docker: { host: "unix:///var/run/docker.sock" }       # default: DOCKER_HOST, then Docker's current context
+# audit: { file: data/audit.jsonl, size: 20m, keep: 5 } # one JSON line per request and decision; endpoint: URL posts it, too
 # log: { level: info }
 `;

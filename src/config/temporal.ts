@@ -15,6 +15,7 @@ export interface EmbeddedTemporal {
   /** Absent: Temporal's usual port where that is free, else any. */
   readonly port?: number;
   readonly namespace: string;
+  readonly uiUrl?: string;
 }
 
 export interface TemporalCluster {
@@ -24,6 +25,8 @@ export interface TemporalCluster {
   readonly namespace: string;
   readonly tls: boolean | TemporalTls;
   readonly apiKey?: string;
+  /** Where people look at it. */
+  readonly uiUrl?: string;
 }
 
 export interface TemporalTls {
@@ -46,10 +49,12 @@ const defaultNamespace = 'default';
 export function temporalSettings(input: TemporalInput, env: Environment, directory: string): TemporalSettings {
   const address = env.TEMPORAL_ADDRESS || input.address;
   const namespace = env.TEMPORAL_NAMESPACE || input.namespace || defaultNamespace;
-  if (address === undefined) return { kind: 'embedded', namespace, ...(input.port === undefined ? {} : { port: input.port }) };
+  const ui = input.ui === undefined ? {} : { uiUrl: input.ui };
+  if (address === undefined)
+    return { kind: 'embedded', namespace, ...ui, ...(input.port === undefined ? {} : { port: input.port }) };
   const apiKey = env.TEMPORAL_API_KEY ? 'env:TEMPORAL_API_KEY' : input.apiKey;
   const tls = typeof input.tls === 'object' ? absoluteFiles(input.tls, directory) : (input.tls ?? apiKey !== undefined);
-  return { kind: 'cluster', address, namespace, tls, ...(apiKey === undefined ? {} : { apiKey }) };
+  return { kind: 'cluster', address, namespace, tls, ...ui, ...(apiKey === undefined ? {} : { apiKey }) };
 }
 
 /** What only makes sense for a cluster needs the address of one. */

@@ -5,7 +5,7 @@ import type { Digest, Repository, Tag } from './image-reference.ts';
  * JSON-safe: it travels in workflow inputs and in memos.
  */
 export interface ImagePush {
-  /** The receiver that it came through: `github`, `distribution`, or `operator` for a trigger by hand. */
+  /** The receiver that it came through: its source's name, `operator` for a trigger by hand, `search` for what was found without any. */
   readonly source: string;
   /** The sender's own id of the delivery, for the audit log; one is made up where the sender has none. */
   readonly deliveryId: string;
@@ -17,6 +17,8 @@ export interface ImagePush {
   readonly commit?: string;
   /** The source repository as `owner/name` or URL, where the source says. */
   readonly sourceRepository?: string;
+  /** The run of CI, or the build, that made it, where the source says. */
+  readonly buildId?: string;
   /** Who pushed, as the source names them. */
   readonly actor?: string;
   /** ISO 8601, UTC. */

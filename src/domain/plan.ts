@@ -131,6 +131,13 @@ export type WindowPlan = { readonly kind: 'allow' | 'deny'; readonly timezone: s
 /** Where and how the image comes to run. `on` names the host whose worker does it; absent: `default`. */
 export type DeployPlan = ComposeDeployPlan | DockerDeployPlan | WorkflowDeployPlan | DeploymentDeployPlan;
 
+/** Whether it is done by a worker on a host, and not by somebody who is asked. */
+export function isOnHost<Deploy extends { readonly kind: string }>(
+  deploy: Deploy | undefined,
+): deploy is Extract<Deploy, { readonly kind: 'compose' | 'docker' }> {
+  return deploy?.kind === 'compose' || deploy?.kind === 'docker';
+}
+
 export interface ComposeDeployPlan {
   readonly kind: 'compose';
   readonly on?: string;
@@ -329,8 +336,25 @@ export interface ChangePlan {
   readonly assignees: readonly string[];
 }
 
+/** What a `repository_dispatch` carries: ours, or a shape that existing workflows listen to. */
+export const dispatchPayloads = ['landfall', 'quay', 'image-push'] as const;
+export type DispatchPayload = (typeof dispatchPayloads)[number];
+
 export interface DispatchPlan {
-  /** `owner/name` at the configured GitHub. */
-  readonly repository: string;
+  /** `owner/name` at the configured GitHub; absent: the one that is named like the image's repository, without its registry. */
+  readonly repository?: string;
   readonly event: string;
+  /** Absent: `landfall`. */
+  readonly payload?: DispatchPayload;
+  /** `push`: a service that only dispatches, once for a push with all its tags, without checks. Absent: `tag`, as a step of the rollout. */
+  readonly per?: 'tag' | 'push';
+}
+
+/** The dispatch of a service that has its pushes passed on as they come, in place of rollouts. */
+export function dispatchOfPush({
+  stages,
+}: {
+  readonly stages: readonly Pick<StagePlan, 'dispatch'>[];
+}): DispatchPlan | undefined {
+  return stages.map(({ dispatch }) => dispatch).find((dispatch) => dispatch?.per === 'push');
 }

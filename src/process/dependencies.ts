@@ -1,8 +1,8 @@
 import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
 import type Docker from 'dockerode';
-import type { Logger } from 'pino';
 import type { Dependencies } from '../activities/index.ts';
+import type { RedeliverDependencies } from '../activities/redeliver.ts';
 import { createArtifacts } from '../adapters/artifacts.ts';
 import { createComposeDeployer } from '../adapters/deploy/compose.ts';
 import { createDockerDeployer } from '../adapters/deploy/docker.ts';
@@ -21,11 +21,14 @@ import { type CredentialsSource, firstCredentials } from '../adapters/registry/c
 import { createRegistry } from '../adapters/registry/registry.ts';
 import { findTool } from '../adapters/tools.mjs';
 import { createTrivy, trivyCommand } from '../adapters/trivy.ts';
+import { githubEvents, githubPath } from '../api/receivers/github.ts';
 import type { Configuration } from '../config/configuration.ts';
 import type { Environment } from '../config/environment.ts';
-import { createSecretResolver, type SecretResolver } from '../config/secrets.ts';
+import { plansOfHost } from '../config/plans.ts';
+import type { SecretResolver } from '../config/secrets.ts';
 import { Refusal } from '../domain/failures.ts';
 import { connectGitHub } from './github.ts';
+import type { Journal } from './journal.ts';
 import type { Temporal } from './temporal.ts';
 
 const describeWithinMs = 10_000;
@@ -35,10 +38,9 @@ export async function createDependencies(
   configuration: Configuration,
   temporal: Temporal,
   env: Environment,
-  log: Logger,
+  { log, audit, secrets }: Journal,
 ): Promise<Dependencies & { readonly docker: Docker; readonly workerId: string; readonly installation: string }> {
   const { directory, data, registries } = configuration;
-  const secrets = createSecretResolver(env, directory);
   const plainHttp = (host: string): boolean => registries[host]?.plainHttp ?? false;
   const credentials = registryCredentials(configuration, secrets, env);
   const dockerEnv = dockerEnvironment(configuration, env);
@@ -86,7 +88,17 @@ export async function createDependencies(
       ...(clients !== undefined && { github: createGitHubForge({ clientFor: clients.clientFor, log }) }),
     }),
     clientFor,
+    plansOfHost: (host) => plansOfHost(configuration, host),
+    report: audit,
+    ...redeliveryOf(configuration, audit),
   };
+}
+
+function redeliveryOf({ forge, publicUrl }: Configuration, report: Journal['audit']): Pick<RedeliverDependencies, 'redelivery'> {
+  const owners = forge.github?.hooks;
+  if (owners === undefined) return {};
+  const where = { path: githubPath, ...(publicUrl !== undefined && { publicUrl }) };
+  return { redelivery: { owners, ...where, events: githubEvents, report } };
 }
 
 function registryCredentials({ registries }: Configuration, secrets: SecretResolver, env: Environment): CredentialsSource {

@@ -1,22 +1,21 @@
-import type { Logger } from 'pino';
 import { createAcceptPushes } from '../api/accept-pushes.ts';
 import { createOperatorApp, createWebhookApp } from '../api/app.ts';
-import { createAudit } from '../api/audit.ts';
+import { type ClientTrust, createClientTrust } from '../api/client-trust.ts';
 import { createForwardProgress } from '../api/forward-progress.ts';
 import { createListeners } from '../api/listeners.ts';
-import { createMetrics } from '../api/metrics.ts';
+import type { Metrics } from '../api/metrics.ts';
 import { createReachTemporal } from '../api/reach-temporal.ts';
-import { createReceivers, type ReceiverSettings } from '../api/receivers/index.ts';
-import type { Configuration } from '../config/configuration.ts';
+import { createReceivers } from '../api/receivers/index.ts';
+import { createSenders } from '../api/senders.ts';
+import type { Configuration, ListenSettings } from '../config/configuration.ts';
 import { isDeploymentRepository } from '../config/deployment-repositories.ts';
-import type { Environment } from '../config/environment.ts';
 import { plansFor, plansOfRepository } from '../config/plans.ts';
-import { createSecretResolver, presentSecrets } from '../config/secrets.ts';
-import { missingAttributes, type Temporal } from './temporal.ts';
+import type { Journal } from './journal.ts';
+import { linkTo, missingAttributes, type Temporal } from './temporal.ts';
 
 export interface Ingress {
-  /** `HOST:PORT`, and the paths that webhooks can be sent to; absent where this process takes none. */
-  readonly webhooks?: { readonly address: string; readonly paths: readonly string[] };
+  /** `HOST:PORT`, its URL, and the paths that webhooks can be sent to; absent where this process takes none. */
+  readonly webhooks?: { readonly address: string; readonly url: string; readonly paths: readonly string[] };
   /** `HOST:PORT` */
   readonly operators: string;
   stop(): Promise<void>;
@@ -26,13 +25,15 @@ export interface Ingress {
 export async function startIngress(
   configuration: Configuration,
   temporal: Temporal,
-  env: Environment,
-  log: Logger,
+  { log, audit, secrets }: Journal,
+  metrics: Metrics,
   { takesWebhooks }: { readonly takesWebhooks: boolean },
 ): Promise<Ingress> {
   const { listen } = configuration;
-  const metrics = createMetrics();
-  const receivers = takesWebhooks ? createReceivers(receiverSettings(configuration, env)) : [];
+  const context = { secrets, directory: configuration.directory, log };
+  const receivers = takesWebhooks ? createReceivers(configuration.receivers, context) : [];
+  const trust = createClientTrust(receivers, log);
+  requireWayIn(trust, listen);
   const webhooks = createWebhookApp({
     receivers,
     acceptPushes: createAcceptPushes({
@@ -40,6 +41,7 @@ export async function startIngress(
       plansFor: (repository, tag) => plansFor(configuration, repository, tag),
       plansOfRepository: (repository) => plansOfRepository(configuration, repository),
       isNamespaceReady: async () => (await missingAttributes(temporal)).length === 0,
+      ...(temporal.uiUrl !== undefined && { linkTo: (id: string) => linkTo(temporal, id) }),
       log,
     }),
     forwardProgress: createForwardProgress({
@@ -47,30 +49,40 @@ export async function startIngress(
       isDeploymentRepository: (repository) => isDeploymentRepository(configuration, repository),
       log,
     }),
-    audit: createAudit(process.stdout),
+    audit,
     metrics,
+    senders: createSenders({
+      trustedProxies: listen.trustedProxies,
+      trust,
+      // A certificate is public, so only a header that the proxy is known to set is believed.
+      certificateHeaders: listen.certificateHeader === undefined ? [] : [listen.certificateHeader],
+    }),
+    limits: listen.limits,
     log,
     now: () => new Date(),
   });
   const operators = createOperatorApp({ metrics, log, reachTemporal: createReachTemporal(temporal.client) });
-  const forWebhooks = { name: 'listen.webhooks', handler: webhooks.callback(), ...listen.webhooks };
+  const tls = listen.tls && { files: listen.tls, ...(trust && { trust }) };
+  const forWebhooks = { name: 'listen.webhooks', handler: webhooks.callback(), ...listen.webhooks, ...(tls && { tls }) };
   const forOperators = { name: 'listen.operators', handler: operators.callback(), ...listen.operators };
   const listeners = createListeners([...(takesWebhooks ? [forWebhooks] : []), forOperators], log);
   const ports = (await listeners.start()).map(({ port }) => port);
-  const address = ({ host }: { readonly host: string }, port: number | undefined) => `${host}:${port}`;
+  const addressOf = ({ host }: { readonly host: string }, port: number | undefined) => `${host}:${port}`;
+  const address = addressOf(listen.webhooks, ports[0]);
+  const url = `${tls === undefined ? 'http' : 'https'}://${address}`;
   return {
-    ...(takesWebhooks && { webhooks: { address: address(listen.webhooks, ports[0]), paths: receivers.map(({ path }) => path) } }),
-    operators: address(listen.operators, ports.at(-1)),
+    ...(takesWebhooks && { webhooks: { address, url, paths: receivers.map(({ path }) => path) } }),
+    operators: addressOf(listen.operators, ports.at(-1)),
     stop: () => listeners.stop(),
   };
 }
 
-/** Secrets are read at each request, so that one whose file was changed holds at once. */
-function receiverSettings({ receivers, directory }: Configuration, env: Environment): ReceiverSettings {
-  const secrets = createSecretResolver(env, directory);
-  const { github, distribution } = receivers;
-  return {
-    ...(github !== undefined && { github: { secrets: () => presentSecrets(secrets, github.secrets) } }),
-    ...(distribution !== undefined && { distribution: { tokens: () => [secrets(distribution.token)] } }),
-  };
+/** @throws Error where client certificates are asked for, and none could ever come */
+function requireWayIn(trust: ClientTrust | undefined, { tls, trustedProxies, certificateHeader }: ListenSettings): void {
+  const isPassedOn = trustedProxies.length > 0 && certificateHeader !== undefined;
+  if (trust === undefined || tls !== undefined || isPassedOn) return;
+  throw new Error(
+    'listen.tls: expected a certificate and its key, as a receiver asks its senders for certificates; set it, or name ' +
+      'the proxy that passes them on in listen.trustedProxies, and its header in listen.certificateHeader',
+  );
 }

@@ -1,13 +1,17 @@
 import { existsSync } from 'node:fs';
 import { access, constants, mkdir, writeFile } from 'node:fs/promises';
-import { pino } from 'pino';
+import type { Logger } from 'pino';
+import { createMetrics } from '../api/metrics.ts';
 import { type Configuration, type Role, roles } from '../config/configuration.ts';
+import { dropInConfiguration } from '../config/drop-in.ts';
 import type { Environment } from '../config/environment.ts';
 import { hostsToServe } from '../config/hosts.ts';
-import { loadConfiguration } from '../config/load.ts';
+import { loadConfiguration, loadText } from '../config/load.ts';
 import { formatProblem } from '../config/problem.ts';
 import { starterConfiguration } from '../config/starter.ts';
 import { type Ingress, startIngress } from './ingress.ts';
+import { openJournal } from './journal.ts';
+import { ensureSchedules } from './schedules.ts';
 import { reachTemporal, type Temporal } from './temporal.ts';
 import { installRuntime, type Serving, startWorkers } from './workers.ts';
 
@@ -25,11 +29,12 @@ export class CannotStart extends Error {}
 
 /** @throws CannotStart */
 export async function startService(file: string, env: Environment): Promise<Service> {
-  const isNew = !existsSync(file);
+  const isThere = existsSync(file);
+  const dropIn = isThere ? undefined : dropInConfiguration(env);
+  const isNew = !isThere && dropIn === undefined;
   if (isNew) await writeFile(file, starterConfiguration(), { flag: 'wx' });
   const wanted = rolesOf(env);
-  const configuration = load(file, env, wanted);
-  const log = pino({ level: configuration.log.level });
+  const configuration = load(file, env, wanted, dropIn);
   const serving = servingOf(configuration, wanted, env);
   if (configuration.temporal.kind === 'embedded' && !wanted.includes('api') && !wanted.includes('worker')) {
     throw new CannotStart(
@@ -37,26 +42,47 @@ export async function startService(file: string, env: Environment): Promise<Serv
         'neither: a server of its own would never be asked to deploy anything',
     );
   }
-  if (serving !== undefined) installRuntime(log);
-
   await makeFolders(configuration, wanted);
-  const temporal = await reachTemporal(configuration, env, log);
-  const stops = [temporal.stop];
+  const metrics = createMetrics();
+  const journal = openJournal(configuration, env, { alsoTell: metrics.found });
+  if (serving !== undefined) installRuntime(journal.log);
+  const stops: (() => Promise<void>)[] = [journal.close];
   const stop = (): Promise<void> => stopAll(stops.splice(0));
   try {
+    const temporal = await reachTemporal(configuration, journal, env);
+    stops.push(temporal.stop);
     // The ports before the work: a second start by mistake must not take steps and drop them.
-    const ingress = await startIngress(configuration, temporal, env, log, { takesWebhooks: wanted.includes('api') });
+    const ingress = await startIngress(configuration, temporal, journal, metrics, { takesWebhooks: wanted.includes('api') });
     stops.unshift(ingress.stop);
-    const workers = serving && (await startWorkers(configuration, temporal, env, log, serving));
-    if (workers !== undefined) stops.splice(-1, 0, workers.stop);
+    const workers = serving && (await startWorkers(configuration, temporal, env, journal, serving));
+    if (workers !== undefined) stops.splice(1, 0, workers.stop);
+    if (serving?.steps) await beginSchedules(configuration, temporal, journal.log);
     return {
-      greeting: greet({ file, isNew, configuration, temporal, ingress, hosts: serving?.hosts ?? [] }),
+      greeting: greet({
+        file,
+        isNew,
+        isDropIn: dropIn !== undefined,
+        configuration,
+        temporal,
+        ingress,
+        hosts: serving?.hosts ?? [],
+      }),
       running: workers?.running ?? never(),
       stop,
     };
   } catch (error) {
     await stop();
     throw error;
+  }
+}
+
+/** Webhooks are taken and steps are done without them, too. */
+async function beginSchedules(configuration: Configuration, { client }: Temporal, log: Logger): Promise<void> {
+  try {
+    await ensureSchedules(client, configuration, log);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    log.error({ reason }, 'schedules could not be set up: pushes that no webhook tells of are not found until the next start');
   }
 }
 
@@ -85,8 +111,9 @@ async function stopAll(stops: readonly (() => Promise<void>)[]): Promise<void> {
   if (errors.length > 0) throw new AggregateError(errors, 'not everything could be stopped in order');
 }
 
-function load(file: string, env: Environment, secretsFor: readonly Role[]): Configuration {
-  const loaded = loadConfiguration(file, env, { secretsFor });
+/** @param text in place of the file */
+function load(file: string, env: Environment, secretsFor: readonly Role[], text?: string): Configuration {
+  const loaded = text === undefined ? loadConfiguration(file, env, { secretsFor }) : loadText(text, file, env, { secretsFor });
   if ('problems' in loaded) throw new CannotStart(loaded.problems.map(formatProblem).join('\n'));
   return loaded.configuration;
 }
@@ -115,6 +142,8 @@ function never(): Promise<void> {
 interface Started {
   readonly file: string;
   readonly isNew: boolean;
+  /** There is no file, and it takes the place of quay-github-actions-dispatch. */
+  readonly isDropIn: boolean;
   readonly configuration: Configuration;
   readonly temporal: Temporal;
   readonly ingress: Ingress;
@@ -122,13 +151,13 @@ interface Started {
   readonly hosts: readonly string[];
 }
 
-function greet({ file, isNew, configuration, temporal, ingress, hosts }: Started): string {
-  const { services } = configuration;
-  const lines = [`Landfall serves ${services.length} ${services.length === 1 ? 'service' : 'services'} of ${file}.`];
+function greet(started: Started): string {
+  const { configuration, temporal, ingress, hosts } = started;
+  const lines = [whatIsServed(started)];
   if (ingress.webhooks !== undefined) {
-    const { address, paths } = ingress.webhooks;
+    const { url, paths } = ingress.webhooks;
     lines.push(
-      `  webhooks   ${configuration.publicUrl ?? `http://${address}`} (${paths.length === 0 ? 'no receiver is configured' : paths.join(', ')})`,
+      `  webhooks   ${configuration.publicUrl ?? url} (${paths.length === 0 ? 'no receiver is configured' : paths.join(', ')})`,
     );
   }
   // Two processes that take the deploys of one host by mistake are found here first.
@@ -137,13 +166,21 @@ function greet({ file, isNew, configuration, temporal, ingress, hosts }: Started
     `  operators  http://${ingress.operators} (/readyz, /metrics)`,
     `  Temporal   ${temporal.address}, namespace ${temporal.namespace}${temporal.uiUrl ? `, page ${temporal.uiUrl}` : ''}`,
   );
-  if (isNew || services.length === 0) {
-    lines.push(
-      isNew ? `${file} is new, written just now, with what each section is for.` : `${file} has no services yet.`,
-      'Next: add a service and a receiver to it, look it over with `npx landfall config check`, and start again.',
-    );
-  } else {
-    lines.push('See what it does with `npx landfall list`.');
-  }
+  lines.push(...whatNext(started));
   return lines.join('\n');
+}
+
+function whatIsServed({ file, isDropIn, configuration: { services } }: Started): string {
+  if (!isDropIn) return `Landfall serves ${services.length} ${services.length === 1 ? 'service' : 'services'} of ${file}.`;
+  return 'Landfall serves in place of quay-github-actions-dispatch: each build that Quay reports is passed on to the GitHub repository of its name.';
+}
+
+function whatNext({ file, isNew, isDropIn, configuration: { services } }: Started): string[] {
+  if (isDropIn)
+    return [`So it is because there is GH_TOKEN and a certificate, and no ${file}: with one, that says what is done.`];
+  if (services.length > 0) return ['See what it does with `npx landfall list`.'];
+  return [
+    isNew ? `${file} is new, written just now, with what each section is for.` : `${file} has no services yet.`,
+    'Next: add a service and a receiver to it, look it over with `npx landfall config check`, and start again.',
+  ];
 }

@@ -11,15 +11,15 @@ import {
 import { findTool } from '../adapters/tools.mjs';
 import type { Configuration } from '../config/configuration.ts';
 import type { Environment } from '../config/environment.ts';
-import { createSecretResolver } from '../config/secrets.ts';
 import { connectionOptions, type TemporalConnectionOptions } from '../config/temporal.ts';
 import { searchAttributes } from '../workflows/start-options.ts';
+import type { Journal } from './journal.ts';
 
 /** The Temporal that this process works with: its own embedded server, or somebody's cluster. */
 export interface Temporal {
   readonly address: string;
   readonly namespace: string;
-  /** Where people look at it; absent for a cluster, which has its own. */
+  /** Where people look at it; absent for a cluster where the configuration does not say. */
   readonly uiUrl?: string;
   readonly client: Client;
   /** A connection for workers. */
@@ -31,13 +31,17 @@ export interface Temporal {
 const wanted = Object.values(searchAttributes);
 
 /** @throws where Temporal does not answer, with what to do */
-export async function reachTemporal(configuration: Configuration, env: Environment, log: Logger): Promise<Temporal> {
+export async function reachTemporal(
+  configuration: Configuration,
+  { log, secrets }: Pick<Journal, 'log' | 'secrets'>,
+  env: Environment,
+): Promise<Temporal> {
   const { temporal } = configuration;
   if (temporal.kind === 'embedded') return await embed(configuration, env, log);
-  const options = connectionOptions(temporal, createSecretResolver(env, configuration.directory));
+  const options = connectionOptions(temporal, secrets);
   const reached = await connect(options, temporal.namespace);
   await refuseIncomplete(reached);
-  return reached;
+  return { ...reached, ...(temporal.uiUrl !== undefined && { uiUrl: temporal.uiUrl }) };
 }
 
 async function embed(configuration: Configuration, env: Environment, log: Logger): Promise<Temporal> {
@@ -54,7 +58,7 @@ async function embed(configuration: Configuration, env: Environment, log: Logger
   const reached = await connect({ address: server.address }, server.namespace);
   return {
     ...reached,
-    uiUrl: server.uiUrl,
+    uiUrl: temporal.uiUrl ?? server.uiUrl,
     stop: async () => {
       await reached.stop();
       await server.stop();
@@ -75,6 +79,11 @@ async function connect(options: TemporalConnectionOptions, namespace: string): P
     connectWorkers: () => NativeConnection.connect(options),
     stop: () => connection.close(),
   };
+}
+
+/** The page of a workflow. */
+export function linkTo({ uiUrl = '', namespace }: Pick<Temporal, 'uiUrl' | 'namespace'>, workflow: string): string {
+  return `${uiUrl}/namespaces/${encodeURIComponent(namespace)}/workflows/${encodeURIComponent(workflow)}`;
 }
 
 /** On somebody else's cluster nothing is changed: what is missing is said, with the command that adds it. */

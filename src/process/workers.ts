@@ -5,6 +5,7 @@ import { WorkflowNotFoundError } from '@temporalio/client';
 import {
   bundleWorkflowCode,
   DefaultLogger,
+  type InjectedSinks,
   makeTelemetryFilterString,
   Runtime,
   Worker,
@@ -15,8 +16,11 @@ import { createActivities } from '../activities/index.ts';
 import { createSweep } from '../adapters/docker/sweep.ts';
 import type { Configuration } from '../config/configuration.ts';
 import type { Environment } from '../config/environment.ts';
+import type { Audit } from '../domain/audit.ts';
+import type { AuditSinks } from '../workflows/audit.ts';
 import { deployQueue, taskQueues } from '../workflows/start-options.ts';
 import { createDependencies } from './dependencies.ts';
+import type { Journal } from './journal.ts';
 import type { Temporal } from './temporal.ts';
 
 export interface Workers {
@@ -41,10 +45,11 @@ export async function startWorkers(
   configuration: Configuration,
   temporal: Temporal,
   env: Environment,
-  log: Logger,
+  journal: Journal,
   serving: Serving,
 ): Promise<Workers> {
-  const dependencies = await createDependencies(configuration, temporal, env, log);
+  const dependencies = await createDependencies(configuration, temporal, env, journal);
+  const { log, audit } = journal;
   const activities = createActivities(dependencies);
   const connection = await temporal.connectWorkers();
   const workflowBundle = await bundleWorkflows();
@@ -57,6 +62,7 @@ export async function startWorkers(
       namespace: temporal.namespace,
       taskQueue,
       activities,
+      sinks: auditSinks(audit),
       shutdownGraceTime: graceMs,
       shutdownForceTime: graceMs * 3,
       // Else the SDK holds heartbeats back for 0.8 of their timeout: one late answer, and a step that lives counts as dead.
@@ -91,6 +97,11 @@ export async function startWorkers(
       await connection.close();
     },
   };
+}
+
+/** What workflows say to the audit log. Not while a history is replayed: it was said when it happened. */
+export function auditSinks(audit: Audit): InjectedSinks<AuditSinks> {
+  return { audit: { decided: { fn: (_info, entry) => audit(entry), callDuringReplay: false } } };
 }
 
 function shutDown(...workers: Worker[]): void {

@@ -1,8 +1,9 @@
 import { ApplicationFailure, setHandler } from '@temporalio/workflow';
 import type { Review } from '../domain/outcomes.ts';
-import { typedReason } from '../domain/person.ts';
+import { nameOfPerson, typedReason } from '../domain/person.ts';
 import type { ApprovalPlan, Approver } from '../domain/plan.ts';
 import type { Approval, Decision, RolloutState } from '../domain/rollout-state.ts';
+import { recordDecision } from './audit.ts';
 import { approveUpdate, type RolloutStart } from './messages.ts';
 import type { RolloutRecord } from './rollout-record.ts';
 
@@ -141,6 +142,13 @@ export class Approvals {
   #give(open: Open, approval: Approval): void {
     open.given.push(approval);
     this.#record.approved(open.stage, open.given);
+    const { service, image } = this.#record.state;
+    const { repository, digest } = image;
+    recordDecision(
+      'approve',
+      { by: nameOfPerson(approval), reason: approval.reason },
+      { service, repository, digest, stage: open.stage, step: 'approve', ...(approval.way === 'review' && { source: 'github' }) },
+    );
   }
 }
 

@@ -4,6 +4,7 @@ import { nameOfPerson, typedName, typedReason } from '../domain/person.ts';
 import type { Plan } from '../domain/plan.ts';
 import { type Decision, type RolloutState, type StepState, skippableSteps } from '../domain/rollout-state.ts';
 import { nameOf } from '../domain/rollout-text.ts';
+import { recordDecision } from './audit.ts';
 import { type Ending, endRollout } from './ending.ts';
 import type { LaneSide } from './lane-side.ts';
 import { abortUpdate, rejectUpdate, retryUpdate, skipUpdate } from './messages.ts';
@@ -48,6 +49,7 @@ export class Desk {
       this.#byWhom('abort', decision, (by) => {
         this.#refuseWhenOver();
         this.aborted = { end: 'aborted', reason: `aborted by ${by}${because(decision)}` };
+        this.#audit('abort', by, decision);
         cancel();
         return record.state;
       });
@@ -104,7 +106,18 @@ export class Desk {
     return this.#byWhom(verb, decision, (by) => {
       const step = this.#stepFor(verb, decision);
       this.#made.set(keyOf(step), { verb, by, reason: typedReason(decision?.reason) });
+      this.#audit(verb, by, decision, step);
       return this.#record.state;
+    });
+  }
+
+  #audit(action: string, by: string, decision: Decision | undefined, at?: StepAt): void {
+    const { service, image } = this.#record.state;
+    const said = { by, reason: typedReason(decision?.reason) };
+    recordDecision(action, said, {
+      ...{ service, repository: image.repository, digest: image.digest },
+      ...(at !== undefined && { step: at.step }),
+      ...(at?.stage !== undefined && { stage: at.stage }),
     });
   }
 

@@ -17,6 +17,7 @@ import type { LaneState, Word } from '../domain/lane/state.ts';
 import { release } from '../domain/lane/turns.ts';
 import { countRollback, mayPromote, mayRollBack } from '../domain/lane/undo.ts';
 import { nameOfPerson, typedName, typedReason } from '../domain/person.ts';
+import { recordDecision } from './audit.ts';
 import type { LanePost } from './lane-post.ts';
 import {
   holdUpdate,
@@ -45,11 +46,14 @@ interface Lane {
 /** What a lane answers to operators. They may type anything, or nothing. */
 export function answerOperators(lane: Lane): void {
   const { memory, post } = lane;
+  const record = recordsOf(lane);
   handle(
     holdUpdate,
     (said) => mayHold(memory, said?.stage),
     (said) => {
-      hold(memory, said?.stage, wordOf(said));
+      const word = wordOf(said);
+      hold(memory, said?.stage, word);
+      record('hold', word, { stage: said?.stage });
       return memory;
     },
   );
@@ -57,8 +61,13 @@ export function answerOperators(lane: Lane): void {
     releaseUpdate,
     (said) => (isReturn(said) ? undefined : mayRelease(memory, said?.stage)),
     (said) => {
-      if (isReturn(said)) post.grantAll(release(memory, said));
-      else post.nudge(releaseHold(memory, said?.stage), `${said?.stage ?? 'everything'} was released by ${wordOf(said).by}`);
+      if (isReturn(said)) {
+        post.grantAll(release(memory, said));
+        return memory;
+      }
+      const word = wordOf(said);
+      post.nudge(releaseHold(memory, said?.stage), `${said?.stage ?? 'everything'} was released by ${word.by}`);
+      record('release', word, { stage: said?.stage });
       return memory;
     },
   );
@@ -68,6 +77,7 @@ export function answerOperators(lane: Lane): void {
     (said, digest) => {
       const word = wordOf(said);
       post.nudge(pin(memory, said.stage, digest, word), `${said.stage} was pinned to ${digest} by ${word.by}`);
+      record('pin', word, { stage: said.stage, digest });
       return memory;
     },
   );
@@ -85,27 +95,34 @@ export function answerOperators(lane: Lane): void {
       const { service } = lane;
       const { stage } = said;
       const workflow = rollbackId(service, stage, countRollback(memory, stage));
-      post.errands.push({ kind: 'rollback', start: { service, stage, running, ...wordOf(said), workflow } });
+      const word = wordOf(said);
+      post.errands.push({ kind: 'rollback', start: { service, stage, running, ...word, workflow } });
+      record('rollback', word, { stage, started: workflow });
       return { workflow };
     },
   );
   handle(
     promoteUpdate,
     (said) => promotionOf(lane, required(said, 'stage'), required(said, 'digest'), said),
-    (_, start) => {
+    (said, start) => {
       post.errands.push({ kind: 'promotion', start });
-      return { workflow: rolloutId(start.plan.service, start.image) };
+      const workflow = rolloutId(start.plan.service, start.image);
+      record('promote', wordOf(said), { stage: said.stage, digest: start.image.digest, started: workflow });
+      return { workflow };
     },
   );
 }
 
-function answerQuarantine({ memory, post }: Lane): void {
+function answerQuarantine(lane: Lane): void {
+  const { memory, post } = lane;
+  const record = recordsOf(lane);
   handle(
     quarantineUpdate,
     (said) => mayQuarantine(memory, required(said, 'digest')),
     (said, digest) => {
       const word = wordOf(said);
       post.nudge(putInQuarantine(memory, digest, word), `${digest} was put in quarantine by ${word.by}`);
+      record('quarantine', word, { digest });
       return memory;
     },
   );
@@ -113,10 +130,26 @@ function answerQuarantine({ memory, post }: Lane): void {
     unquarantineUpdate,
     (said) => mayUnquarantine(memory, required(said, 'digest')),
     (said, digest) => {
-      post.nudge(freeFromQuarantine(memory, digest), `${digest} was taken out of quarantine by ${wordOf(said).by}`);
+      const word = wordOf(said);
+      post.nudge(freeFromQuarantine(memory, digest), `${digest} was taken out of quarantine by ${word.by}`);
+      record('unquarantine', word, { digest });
       return memory;
     },
   );
+}
+
+interface Where {
+  readonly stage?: string | undefined;
+  readonly digest?: string;
+  readonly started?: string;
+}
+
+/** Of one lane. It learns its repository from the rollouts that enter, and may not know one yet. */
+function recordsOf({ service, memory }: Lane): (action: string, word: Word, where: Where) => void {
+  return (action, word, { stage, ...where }) => {
+    const repository = Object.values(memory.stages).find(({ running }) => running !== undefined)?.running?.image.repository;
+    recordDecision(action, word, { service, repository: repository ?? null, ...where, ...(stage !== undefined && { stage }) });
+  };
 }
 
 /** @throws Refused */

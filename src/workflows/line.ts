@@ -10,6 +10,7 @@ import {
 import type { Activities } from '../activities/index.ts';
 import { Refused } from '../domain/lane/refused.ts';
 import { nameOfPerson, typedName, typedReason } from '../domain/person.ts';
+import { recordDecision } from './audit.ts';
 import {
   type LaneDecision,
   type LineStart,
@@ -28,6 +29,8 @@ const { nudgeWaiting } = proxyActivities<Pick<Activities, 'nudgeWaiting'>>({
   retry: { initialInterval: '1s', maximumAttempts: 10 },
 });
 
+const everyService = { service: null, repository: null };
+
 /**
  * Whether anything may go out at all, of any service. What was said stands in the memo, so that whoever is about to change something
  * learns it without a worker of ours. Where this workflow does not run, nothing is stopped.
@@ -43,6 +46,7 @@ export async function line({ state = {}, untold, longestHistory = 1_000 }: LineS
   setHandler(lineQuery, () => now.state);
   setHandler(stopLineUpdate, (said) => {
     const hold = holdOf(said);
+    recordDecision('stop', hold, everyService);
     return say({ hold }, `the line was stopped by ${hold.by}`);
   });
   const mayResume = refusing(() => {
@@ -52,7 +56,9 @@ export async function line({ state = {}, untold, longestHistory = 1_000 }: LineS
     resumeLineUpdate,
     (said: LaneDecision) => {
       mayResume();
-      return say({}, `the line was resumed by ${holdOf(said).by}`);
+      const word = holdOf(said);
+      recordDecision('resume', word, everyService);
+      return say({}, `the line was resumed by ${word.by}`);
     },
     { validator: (_said: LaneDecision) => mayResume() },
   );

@@ -169,6 +169,13 @@ export const giveMergeTurnBackUpdate = defineUpdate<void, [Run]>('giveBack');
 /** Whoever waits gets the signal `progress` when its turn has come, and asks again. */
 export type MergeTurnAnswer = { readonly kind: 'granted' } | { readonly kind: 'waiting'; readonly behind: string };
 
+/** What starts `forward:SERVICE:DELIVERY`: one push, with each of its tags, is passed on to the dispatch of a service. */
+export interface ForwardStart {
+  readonly plan: Plan;
+  /** Of one delivery and one repository; at least one. */
+  readonly pushes: readonly ImagePush[];
+}
+
 /** What starts `rollback:SERVICE:STAGE:N`: an operator undoes what a stage runs. */
 export interface RollbackStart {
   readonly service: string;

@@ -1,7 +1,8 @@
 import type { WorkflowSignalWithStartOptions, WorkflowStartOptions } from '@temporalio/client';
 import { defineSearchAttributeKey, SearchAttributeType, TypedSearchAttributes } from '@temporalio/common';
 import type { ImageIdentity } from '../domain/outcomes.ts';
-import { type LookUp, lookUpSignal, type RollbackStart, type RolloutStart } from './messages.ts';
+import type { SearchStart } from '../domain/search.ts';
+import { type ForwardStart, type LookUp, lookUpSignal, type RollbackStart, type RolloutStart } from './messages.ts';
 
 /** Task queues. Lanes have workers of their own, so that rollouts which ask a lane never keep it from answering. */
 export const taskQueues = { main: 'landfall', lanes: 'landfall-lanes', docker: 'landfall-docker' } as const;
@@ -157,4 +158,65 @@ export function rollbackStartOptions(
     staticSummary: `${service}: back from ${running.tag} in ${stage}`,
     staticDetails: `\`${running.repository}:${running.tag}@${running.digest}\` is taken out of ${stage}`,
   };
+}
+
+export function forwardId({ plan, pushes }: ForwardStart): string {
+  return `forward:${plan.service}:${pushes[0]?.deliveryId ?? ''}`;
+}
+
+/** `repository:tag` of the first tag, for people. */
+export function imageOfForward({ plan, pushes }: ForwardStart): string {
+  return `${plan.repository}:${pushes[0]?.tag ?? ''}`;
+}
+
+/** How a push is passed on: once per delivery, and again where that failed. */
+export function forwardStartOptions(start: ForwardStart): WorkflowStartOptions & { workflowId: string } {
+  const { plan, pushes } = start;
+  const image = imageOfForward(start);
+  return {
+    workflowId: forwardId(start),
+    taskQueue: taskQueues.main,
+    args: [start],
+    workflowIdConflictPolicy: 'USE_EXISTING',
+    workflowIdReusePolicy: 'ALLOW_DUPLICATE_FAILED_ONLY',
+    typedSearchAttributes: new TypedSearchAttributes([
+      { key: searchAttributes.service, value: plan.service },
+      { key: searchAttributes.image, value: image.slice(0, longestKeyword) },
+      { key: searchAttributes.status, value: 'running' },
+      { key: searchAttributes.changedAt, value: new Date(pushes[0]?.receivedAt ?? 0) },
+    ]),
+    staticSummary: `${plan.service}: ${pushes.map(({ tag }) => tag).join(', ')}`.slice(0, 200),
+    staticDetails: `\`${image}\`, passed on by way of ${pushes[0]?.source} (${pushes[0]?.deliveryId})`,
+  };
+}
+
+/** A schedule's id, and what the ids of its runs begin with. */
+export function searchId(registry: string): string {
+  return `search:${registry}`;
+}
+
+/** What the schedule of a registry's searches starts. */
+export function searchAction(start: SearchStart) {
+  return {
+    type: 'startWorkflow',
+    workflowType: 'search',
+    workflowId: searchId(start.registry),
+    taskQueue: taskQueues.main,
+    args: [start],
+    staticSummary: `${start.registry}: pushes that no webhook told of`,
+  } as const;
+}
+
+/** Of the schedule, and of what it starts. */
+export const redeliverId = 'redeliver';
+
+/** What the schedule of looks for failed deliveries of webhooks starts. */
+export function redeliverAction() {
+  return {
+    type: 'startWorkflow',
+    workflowType: 'redeliver',
+    workflowId: redeliverId,
+    taskQueue: taskQueues.main,
+    staticSummary: 'which deliveries of webhooks failed at GitHub?',
+  } as const;
 }

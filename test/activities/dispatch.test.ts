@@ -5,6 +5,7 @@ import { DefaultLogger } from '@temporalio/worker';
 import { createDispatch, type DispatchInput } from '../../src/activities/dispatch.ts';
 import { createGitHubClients } from '../../src/adapters/github-client.ts';
 import type { ImagePush } from '../../src/domain/image-push.ts';
+import type { Repository } from '../../src/domain/image-reference.ts';
 import type { DispatchOutcome, VerifiedImage } from '../../src/domain/outcomes.ts';
 import type { DispatchPlan } from '../../src/domain/plan.ts';
 import { type GitHub, startGitHub, token } from '../support/github/server.ts';
@@ -87,6 +88,56 @@ describe('dispatch', function () {
     await dispatch(inputOf());
     const { sha, commit, repository: source } = payload();
     assert.deepEqual([sha, commit, source], ['', '', '']);
+  });
+
+  describe('in the shape of quay-github-actions-dispatch', () => {
+    const quay: DispatchPlan = { event: 'QUAY_BUILD_SUCCESS', payload: 'quay', per: 'push' };
+
+    it('carries the first seven characters of the commit, to the repository that is named like the image', async () => {
+      await github.createRepository('team/web');
+      const wish = { dispatch: quay, push: { commit: '42d4a62c53350993ea41069e9f2cfdefb0df097d' } };
+      assert.deepEqual(await dispatch(inputOf(wish)), { kind: 'dispatched', repository: 'team/web', event: quay.event });
+      assert.deepEqual(github.repository('team/web').dispatches, [{ eventType: quay.event, payload: { text: '42d4a62' } }]);
+    });
+
+    it('takes the commit from the label of the image where the push names none', async () => {
+      await dispatch(inputOf({ dispatch: { ...quay, repository }, image: { revision: 'beefbeefbeef' } }));
+      assert.deepEqual(github.repository(repository).dispatches, [{ eventType: quay.event, payload: { text: 'beefbee' } }]);
+    });
+
+    for (const commit of [undefined, '', '      ', '42d4a6']) {
+      it(`is refused for good with the commit ${JSON.stringify(commit)}`, async () => {
+        const wish = { dispatch: { ...quay, repository }, ...(commit !== undefined && { push: { commit } }) };
+        await assert.rejects(dispatch(inputOf(wish)), (error: unknown) => {
+          assert.ok(error instanceof ApplicationFailure, String(error));
+          assert.deepEqual([error.type, error.nonRetryable], ['NoCommit', true]);
+          assert.match(error.message, /expected the commit of the build/);
+          return true;
+        });
+        assert.deepEqual(github.requests, []);
+      });
+    }
+
+    it('is refused for good where the name of the image is none of GitHub', async () => {
+      const nested = 'quay.io/team/deep/web' as Repository;
+      const wish = { dispatch: quay, image: { repository: nested }, push: { commit: '42d4a62c' } };
+      await assert.rejects(dispatch(inputOf(wish)), /expected a repository at GitHub as owner\/name, found 'team\/deep\/web'/);
+    });
+  });
+
+  it('carries tag, digest, commit and run where the shape is image-push, the tags as a JSON text', async () => {
+    const push = { commit: 'c0ffee', sourceRepository: 'team/source', buildId: '4711' };
+    const input = inputOf({ dispatch: { repository, event: 'image_published', payload: 'image-push' }, push });
+    await dispatch(input);
+    const { timestamp, ...others } = payload();
+    assert.match(String(timestamp), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
+    assert.deepEqual(others, {
+      repository: 'team/source',
+      tags: '["latest"]',
+      digest: input.image.digest,
+      commit: 'c0ffee',
+      run_id: '4711',
+    });
   });
 
   it('is refused for good where there is no such repository, or the token may not write to it', async () => {

@@ -4,11 +4,14 @@ import { type ClientRequest, request as httpRequest, type IncomingMessage } from
 import { connect } from 'node:net';
 import { parseJson } from '../../src/api/json.ts';
 import { distributionToken, githubSecret, type Ingress, oldGithubSecret, startIngress } from './support/ingress.ts';
+import { converse } from './support/raw-http.ts';
 import { bearer, githubSignature, smallestGithubEvent, vectorsOf } from './support/vectors.ts';
 
 const github = '/webhook/image-published';
 const distribution = '/webhook/distribution';
 const mebibyte = 1024 * 1024;
+/** Without one, the head alone is refused, and no byte of the body counts. */
+const plausible = `X-Hub-Signature-256: ${githubSignature(githubSecret, '')['X-Hub-Signature-256']}`;
 
 describe('the webhook listener', () => {
   let ingress: Ingress;
@@ -85,9 +88,8 @@ describe('the webhook listener', () => {
 
   it('cuts off who goes on sending after the 413', async () => {
     const socket = connect(ingress.port, '127.0.0.1');
-    socket.write(
-      `POST ${github} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${200 * mebibyte}\r\n\r\n`,
-    );
+    const head = `POST ${github} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n${plausible}\r\n`;
+    socket.write(`${head}Content-Length: ${200 * mebibyte}\r\n\r\n`);
     const [answer] = (await once(socket, 'data')) as [Buffer];
     assert.match(answer.toString(), /^HTTP\/1\.1 413 /);
     let closed = false;
@@ -112,7 +114,11 @@ describe('the webhook listener', () => {
   });
 
   it('does not ask for a body that is announced as too large', async () => {
-    const { request, response } = openRequest(ingress, { 'Content-Length': String(2 * mebibyte), Expect: '100-continue' });
+    const { request, response } = openRequest(ingress, {
+      ...githubSignature(githubSecret, ''),
+      'Content-Length': String(2 * mebibyte),
+      Expect: '100-continue',
+    });
     let asked = false;
     request.on('continue', () => {
       asked = true;
@@ -233,8 +239,23 @@ describe('the webhook listener', () => {
 });
 
 describe('the listeners of one configuration', () => {
+  it('counts the bytes of a small body that has come with its head as well', async () => {
+    const ingress = await startIngress({ bodyLimits: { bytes: 10, timeoutMs: 1_000 } });
+    const inOne = async (chunk: string): Promise<string> => {
+      const head = `POST ${github} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\n${plausible}\r\n`;
+      return await converse(ingress.port, `${head}Transfer-Encoding: chunked\r\n\r\n${chunk}\r\n0\r\n\r\n`);
+    };
+    try {
+      // Read whole, and not what was signed.
+      assert.match(await inOne('a\r\n1234567890'), /^HTTP\/1\.1 401 /);
+      assert.match(await inOne('b\r\n12345678901'), /^HTTP\/1\.1 413 /);
+    } finally {
+      await ingress.listeners.stop();
+    }
+  });
+
   it('has no path for a receiver that is not configured', async () => {
-    const ingress = await startIngress({ receivers: { distribution: { tokens: () => [distributionToken] } } });
+    const ingress = await startIngress({ receivers: { distribution: { token: ['env:DISTRIBUTION_TOKEN'] } } });
     try {
       const answer = await ingress.post(github, '{}', {
         'Content-Type': 'application/json',
@@ -314,7 +335,10 @@ function openRequest(
 }
 
 async function streamed(ingress: Ingress, bytes: number): Promise<IncomingMessage> {
-  const { request, response } = openRequest(ingress, { 'Transfer-Encoding': 'chunked' });
+  const { request, response } = openRequest(ingress, {
+    ...githubSignature(githubSecret, ''),
+    'Transfer-Encoding': 'chunked',
+  });
   request.end(Buffer.alloc(bytes, 0x20));
   return await response;
 }

@@ -10,7 +10,11 @@ import { converse } from './support/raw-http.ts';
 import { githubSignature } from './support/vectors.ts';
 
 const silent = pino({ level: 'silent' });
-const head = 'POST /webhook/image-published HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n';
+const { 'X-Hub-Signature-256': ofNothing } = githubSignature(githubSecret, '');
+/** With a signature, so that the body is read at all. */
+const head =
+  'POST /webhook/image-published HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n' +
+  `X-Hub-Signature-256: ${ofNothing}\r\n`;
 
 describe('a connection', () => {
   it('is cut off with 408 when the headers do not come', async () => {
@@ -85,11 +89,41 @@ describe('a connection', () => {
     }
   });
 
+  for (const [what, framing] of [
+    ['two lengths that differ', 'Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}'],
+    ['one length twice', 'Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}'],
+    ['a list of lengths', 'Content-Length: 2, 2\r\n\r\n{}'],
+    ['a length and chunks', 'Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'],
+    ['a length with a sign', 'Content-Length: +2\r\n\r\n{}'],
+    ['a length below zero', 'Content-Length: -2\r\n\r\n{}'],
+    ['a length beyond all bounds', `Content-Length: ${'9'.repeat(30)}\r\n\r\n{}`],
+    ['chunks that are not last', 'Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n'],
+    ['an encoding that is not known', 'Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n'],
+    ['a blank before the colon', 'Content-Length : 2\r\n\r\n{}'],
+    ['a folded header', 'X-Folded: a\r\n Content-Length: 2\r\nTransfer-Encoding:\r\n chunked\r\n\r\nz'],
+    ['a line end of one byte', 'X-A: b\nContent-Length: 2\r\n\r\n{}'],
+    ['a zero byte in a header', 'X-A: b\0c\r\nContent-Length: 2\r\n\r\n{}'],
+    ['a chunk of no length', 'Transfer-Encoding: chunked\r\n\r\nz\r\n'],
+  ] as const) {
+    it(`whose request has ${what} is refused with 400, and nothing after it is taken for a request`, async () => {
+      const ingress = await startIngress();
+      try {
+        const smuggled = 'GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n';
+        const heard = await converse(ingress.port, `${head}${framing}${smuggled}`);
+        assert.deepEqual(heard.match(/HTTP\/1\.1 \d+/g), ['HTTP/1.1 400']);
+        assert.ok(ingress.audited().every(({ outcome }) => outcome !== 'accepted'));
+      } finally {
+        await ingress.listeners.stop();
+      }
+    });
+  }
+
   it('that sends more than it announced ends with 400', async () => {
     const ingress = await startIngress();
     try {
       const { 'X-Hub-Signature-256': signature } = githubSignature(githubSecret, '{}');
-      const headers = `${head}X-GitHub-Event: ping\r\nX-Hub-Signature-256: ${signature}\r\nContent-Length: 2\r\n\r\n`;
+      const signed = head.replace(ofNothing ?? '', signature ?? '');
+      const headers = `${signed}X-GitHub-Event: ping\r\nContent-Length: 2\r\n\r\n`;
       const heard = await converse(ingress.port, `${headers}{}{"more": "than announced"}\r\n\r\n`);
       assert.equal(heard.match(/HTTP\/1\.1 \d+/g)?.at(-1), 'HTTP/1.1 400');
     } finally {
@@ -115,9 +149,12 @@ describe('the listeners', () => {
     const refused = connect(port, '127.0.0.1');
     const [error] = (await once(refused, 'error')) as [NodeJS.ErrnoException];
     assert.equal(error.code, 'ECONNREFUSED');
+    const begun = Date.now();
     answer();
     assert.equal(await (await pending).text(), 'done');
     await stopped;
+    // Its connection is not kept alive for another request, which would take 5 s.
+    assert.ok(Date.now() - begun < 3_000);
   });
 
   it('cut off what does not finish within the grace time', async () => {

@@ -19,7 +19,7 @@ describe('whatever an authentic sender sends', function () {
       acceptPushes: () => async (received) => {
         for (const push of received.pushes) {
           assert.equal(parseRepository(push.repository), push.repository);
-          assert.ok(isTag(push.tag));
+          assert.ok(push.tag !== undefined && isTag(push.tag));
           assert.ok(push.digest === undefined || isDigest(push.digest));
           assert.doesNotMatch(JSON.stringify([push.actor, push.commit, push.sourceRepository]), /\\[nrtu]/);
         }

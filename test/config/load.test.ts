@@ -14,7 +14,14 @@ describe('loading a configuration', () => {
     assert.equal(artifacts, join(directory, 'artifacts'));
     assert.equal(data, join(directory, 'data'));
     assert.deepEqual(rest, {
-      listen: { webhooks: { host: '0.0.0.0', port: 8080 }, operators: { host: '127.0.0.1', port: 8081 } },
+      listen: {
+        webhooks: { host: '0.0.0.0', port: 8080 },
+        operators: { host: '127.0.0.1', port: 8081 },
+        trustedProxies: [],
+        limits: { perMinute: 1_200, inWork: 128 },
+      },
+      searchEveryMs: 300_000,
+      audit: { file: join(data, 'audit.jsonl'), bytes: 20 * 1024 ** 2, keep: 5 },
       receivers: {},
       registries: {},
       forge: {},
@@ -31,20 +38,32 @@ describe('loading a configuration', () => {
   it('reads every key beside the services', () => {
     const text = `
 publicUrl: https://landfall.example.org/
-listen: { webhooks: "[::1]:0", operators: localhost:9000 }
+listen:
+  webhooks: "[::1]:0"
+  operators: localhost:9000
+  tls: { cert: tls.pem, key: /etc/tls.key }
+  trustedProxies: [10.0.0.0/8, "::1"]
+  limits: { perMinute: 60 }
 receivers:
   github: { secrets: [env:A, "env:B?"] }
   distribution: { token: env:A }
 registries:
-  ghcr.io: { username: env:A, password: env:A }
+  ghcr.io: { username: env:A, password: env:A, search: 10m }
   index.docker.io: { username: ann, password: env:A }
-  localhost:5001: { plainHttp: true }
-forge: { github: { app: { id: 7, privateKey: env:A, installationId: 8 }, url: https://github.example.org/api/v3 } }
+  localhost:5001: { plainHttp: true, search: off }
+forge:
+  github:
+    app: { id: 7, privateKey: env:A, installationId: 8 }
+    url: https://github.example.org/api/v3
+    hooks: [team/app, team]
+search: off
+audit: { file: log/audit.jsonl, size: 1m, keep: 2, endpoint: env:A }
 temporal:
   address: temporal.example.org:7233
   namespace: ships
   tls: { serverName: temporal, ca: ca.pem, certificate: /etc/client.pem, key: env:A }
   apiKey: env:A
+  ui: https://temporal.example.org/
 artifacts: reports
 data: /var/lib/landfall
 trivy: { command: trivy, cacheDir: cache, dbRepository: mirror.example.org/trivy-db, javaDbRepository: mirror.example.org/java-db, offline: true, server: "http://trivy:4954" }
@@ -57,20 +76,34 @@ services: []
     const { directory, file: _file, ...configuration } = load(text, { A: 'a' });
     assert.deepEqual(configuration, {
       publicUrl: 'https://landfall.example.org',
-      listen: { webhooks: { host: '::1', port: 0 }, operators: { host: 'localhost', port: 9000 } },
-      receivers: { github: { secrets: ['env:A', 'env:B?'] }, distribution: { token: 'env:A' } },
-      registries: {
-        'ghcr.io': { username: 'env:A', password: 'env:A', plainHttp: false },
-        'docker.io': { username: 'ann', password: 'env:A', plainHttp: false },
-        'localhost:5001': { plainHttp: true },
+      listen: {
+        webhooks: { host: '::1', port: 0 },
+        operators: { host: 'localhost', port: 9000 },
+        tls: { cert: join(directory, 'tls.pem'), key: '/etc/tls.key' },
+        trustedProxies: ['10.0.0.0/8', '::1'],
+        limits: { perMinute: 60, inWork: 128 },
       },
-      forge: { github: { app: { id: '7', privateKey: 'env:A', installationId: 8 }, url: 'https://github.example.org/api/v3' } },
+      audit: { file: join(directory, 'log/audit.jsonl'), bytes: 1024 ** 2, keep: 2, endpoint: 'env:A' },
+      receivers: { github: { secrets: ['env:A', 'env:B?'] }, distribution: { token: ['env:A'] } },
+      registries: {
+        'ghcr.io': { username: 'env:A', password: 'env:A', plainHttp: false, searchEveryMs: 600_000 },
+        'docker.io': { username: 'ann', password: 'env:A', plainHttp: false },
+        'localhost:5001': { plainHttp: true, searchEveryMs: 'off' },
+      },
+      forge: {
+        github: {
+          app: { id: '7', privateKey: 'env:A', installationId: 8 },
+          url: 'https://github.example.org/api/v3',
+          hooks: [{ repository: 'team/app' }, { organization: 'team' }],
+        },
+      },
       temporal: {
         kind: 'cluster',
         address: 'temporal.example.org:7233',
         namespace: 'ships',
         tls: { serverName: 'temporal', ca: join(directory, 'ca.pem'), certificate: '/etc/client.pem', key: 'env:A' },
         apiKey: 'env:A',
+        uiUrl: 'https://temporal.example.org',
       },
       artifacts: join(directory, 'reports'),
       data: '/var/lib/landfall',
@@ -131,6 +164,7 @@ services: []
         'GITHUB_TOKEN',
         'ANN_TOKEN_HASH',
         'SLACK_WEBHOOK_URL',
+        'QUAY_SECRET',
       ].map((name) => [name, 'x']),
     );
     assert.deepEqual(
@@ -141,6 +175,26 @@ services: []
 
   it('counts a section whose every line is commented out as absent', () => {
     assert.deepEqual(load('receivers:\n  # github: {}\nservices:\n').receivers, {});
+  });
+
+  it('takes the receiver of CI jobs from the environment alone, where the file has none of its own', () => {
+    const env = { GITHUB_OIDC_AUDIENCE: 'a', GITHUB_ALLOWED_ORG: 'team', ALLOWED_IMAGE_PREFIX: 'ghcr.io/team/' };
+    assert.deepEqual(load('', env).receivers.event?.owners, ['team']);
+    const own = 'receivers: { event: { audience: b, owners: other, imagePrefix: ghcr.io/other/ } }';
+    assert.deepEqual(load(own, env).receivers.event?.owners, ['other']);
+    assert.deepEqual(problemsIn('', { GITHUB_ALLOWED_ORG: 'team' }), [
+      '1:1 receivers.event: expected GITHUB_OIDC_AUDIENCE, GITHUB_ALLOWED_ORG, ALLOWED_IMAGE_PREFIX together, but GITHUB_OIDC_AUDIENCE and ALLOWED_IMAGE_PREFIX are not set: set all of them, or none',
+    ]);
+  });
+
+  it('takes the endpoint of the audit log, and how much is logged, from the environment where the file is silent', () => {
+    const env = { LOGGING_ENDPOINT: 'https://logs.example.org/in', DEBUG: 'true' };
+    const { audit, log } = load('', env);
+    assert.deepEqual([audit.endpoint, log.level], [env.LOGGING_ENDPOINT, 'debug']);
+    assert.equal(load('', { LOGGING_ENDPOINT: '', DEBUG: 'false' }).audit.endpoint, undefined);
+    const said = load('audit: { endpoint: "https://other.example.org" }\nlog: { level: warn }', env);
+    assert.deepEqual([said.audit.endpoint, said.log.level], ['https://other.example.org', 'warn']);
+    assert.equal(load('', { DEBUG: '0' }).log.level, 'info');
   });
 });
 
@@ -162,7 +216,7 @@ services:
     assert.deepEqual(problemsIn(text), [
       '1:21 listen.webhooks: expected an address as HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080, found 8080',
       '4:15 receivers.github.secrets[0]: expected a secret in the environment variable NOT_SET, which is not set: set it',
-      "5:1 sevices: expected publicUrl, listen, receivers, registries, forge, temporal, operators, notify, artifacts, data, trivy, docker, log, defaults or services, found the unknown key 'sevices' (did you mean services?)",
+      "5:1 sevices: expected publicUrl, listen, receivers, registries, forge, temporal, operators, notify, artifacts, data, trivy, docker, search, audit, log, defaults or services, found the unknown key 'sevices' (did you mean services?)",
       "7:12 services[0].image: 'ghcr.io/team/app:1' is not an image reference: expected no tag and no digest here; which tags are followed is said by `tags`",
       '8:12 services[0].tags[0]: expected a tag, found 1.1 (put it in quotes)',
       '11:16 services[1].smoke.timeout: expected a duration such as 60s, 10m or 24h (more than 0, at most 366d), found 5',
@@ -397,7 +451,7 @@ services:
 
   it('asks for no secret where the caller needs none', () => {
     const text = 'receivers: { distribution: { token: env:NOT_SET }, github: { secrets: ["env:NOT_SET?"] } }';
-    assert.equal(load(text, {}, { secretsFor: [] }).receivers.distribution?.token, 'env:NOT_SET');
+    assert.deepEqual(load(text, {}, { secretsFor: [] }).receivers.distribution?.token, ['env:NOT_SET']);
   });
 
   it('asks each part of Landfall only for the secrets that it uses', () => {

@@ -5,19 +5,17 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pino } from 'pino';
 import { plansOfRepository } from '../../src/config/plans.ts';
 import { parseRepository, type Tag } from '../../src/domain/image-reference.ts';
 import { reachTemporal, type Temporal } from '../../src/process/temporal.ts';
 import { startWorkers, type Workers } from '../../src/process/workers.ts';
 import { resolveStartOptions } from '../../src/workflows/start-options.ts';
 import { load } from '../config/support.ts';
+import { silentJournal } from '../support/journal.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
 // Says once for all tests of this process what Temporal's runtime logs.
 import '../support/worker.ts';
-
-const log = pino({ level: 'silent' });
 
 describe('the workers', function () {
   this.timeout(60_000);
@@ -50,8 +48,8 @@ registries: { "${host}": { plainHttp: true } }
 data: ${folder}
 services: [{ image: "${host}/team/app" }]
 `);
-    temporal = await reachTemporal(configuration, {}, log);
-    workers = await startWorkers(configuration, temporal, process.env, log, { steps: true, hosts: [] });
+    temporal = await reachTemporal(configuration, silentJournal(), {});
+    workers = await startWorkers(configuration, temporal, process.env, silentJournal(), { steps: true, hosts: [] });
     const repository = parseRepository(`${host}/team/app`);
     const [plan] = plansOfRepository(configuration, repository);
     assert.ok(plan);

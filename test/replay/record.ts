@@ -13,6 +13,7 @@ import type { Activities } from '../../src/activities/index.ts';
 import { createNotify, type NotifyDependencies } from '../../src/activities/notify.ts';
 import { findTool } from '../../src/adapters/tools.mjs';
 import type { NotifierPlan, Plan } from '../../src/domain/plan.ts';
+import type { SearchStart } from '../../src/domain/search.ts';
 import { stateQuery } from '../../src/workflows/messages.ts';
 import {
   laneId,
@@ -23,6 +24,8 @@ import {
   resolveId,
   resolveStartOptions,
   rolloutStartOptions,
+  searchId,
+  taskQueues,
 } from '../../src/workflows/start-options.ts';
 import { fakeActivities, type TagTable } from '../support/fake-activities.ts';
 import { type FakeDelivery, fakeDelivery } from '../support/fake-delivery.ts';
@@ -214,6 +217,27 @@ const scenarios: Readonly<Record<string, Scenario>> = {
     async play({ begin, temporal }) {
       for (const word of ['first', 'second', 'first']) await (await begin(planOf(), word)).result();
       return temporal.client.workflow.getHandle(laneId('web'));
+    },
+  },
+  /** One that is limited at first, and knows nothing of a run before. */
+  search: {
+    activities: () => {
+      let calls = 0;
+      const known = { service: 'web', follows: 'x', tags: [[imageOf(planOf(), 'found').tag, 'A'.repeat(43)]] as const };
+      return {
+        searchRegistry: async () => {
+          const limitedUntil = new Date(Date.now() + 1_000).toISOString();
+          const memory = { services: [known], ...(++calls === 1 && { limitedUntil }) };
+          return { memory, found: ['registry.example.test/team/web:latest'], failed: ['registry.example.test/team/other: no'] };
+        },
+      };
+    },
+    async play({ temporal }) {
+      const start: SearchStart = { registry: 'registry.example.test', everyMs: 60_000 };
+      const options = { workflowId: searchId(start.registry), taskQueue: taskQueues.main, args: [start] };
+      const handle = await temporal.client.workflow.start('search', options);
+      await handle.result();
+      return handle;
     },
   },
   resolve: {

@@ -3,7 +3,9 @@ import { msToTs } from '@temporalio/common/lib/time.js';
 import fc from 'fast-check';
 import { covered, type History, timesOf } from '../../scripts/bench/history.ts';
 import { freshImage, readServiceFiles } from '../../scripts/bench/image.ts';
-import { aimsOf, isMet, type Measured, median, reportText } from '../../scripts/bench/report.ts';
+import { ingressAims, ingressText } from '../../scripts/bench/ingress-report.ts';
+import { type Pace, paceOf, percentile } from '../../scripts/bench/pace.ts';
+import { aimsOf, aimText, isMet, type Measured, median, reportText } from '../../scripts/bench/report.ts';
 
 type Event = NonNullable<History['events']>[number];
 
@@ -119,7 +121,8 @@ describe("the benchmark's report", () => {
   });
 
   it('says of each aim what was found, and where the time went', () => {
-    const text = reportText(measured(8_500), 'node');
+    const found = measured(8_500);
+    const text = [reportText(found, 'node'), ...aimsOf(found).map(aimText)].join('\n');
     assert.match(text, /^MISSED {2}Landfall's time .*: 0\.85 \(aim: at most 0\.80\)$/m);
     assert.match(text, /^met {5}the rollout's own time .*: 0\.020 \(aim: at most 0\.10\)$/m);
     assert.match(text, /^met {5}events .*: 42 \(aim: at most 60\)$/m);
@@ -132,6 +135,50 @@ describe("the benchmark's report", () => {
     assert.equal(median([9, 1, 5]), 5);
     assert.equal(median([10, 1, 2, 4]), 3);
     assert.throws(() => median([]), /nothing/);
+  });
+});
+
+describe('the benchmark of the ingress', () => {
+  const pace = (perSecond: number): Pace => ({ perSecond, p50Ms: 1_000 / perSecond, p99Ms: 20 });
+  const round = (accepted: number, refused: number) => ({
+    accepted: pace(accepted),
+    bare: pace(100),
+    refused: pace(refused),
+    koa: pace(1_000),
+  });
+
+  it('meets each aim at its limit, and misses it below, by medians of the rounds', () => {
+    assert.deepEqual(ingressAims([round(90, 500)]).map(isMet), [true, true]);
+    assert.deepEqual(ingressAims([round(89, 499)]).map(isMet), [false, false]);
+    assert.deepEqual(ingressAims([round(10, 100), round(95, 600), round(96, 700)]).map(isMet), [true, true]);
+  });
+
+  it('says of each how fast it went', () => {
+    const text = [ingressText([round(90, 400)]), ...ingressAims([round(90, 400)]).map(aimText)].join('\n');
+    assert.match(text, /accepted .* 90\/s .*p50 11\.1 ms, p99 20\.0 ms/);
+    assert.match(text, /bare Koa .* 1000\/s/);
+    assert.match(text, /^MISSED {2}deliveries refused .*: 0\.40 \(aim: at least 0\.50\)$/m);
+  });
+
+  it('measures what was really done, so many at once, and takes no failure for a success', async () => {
+    let now = 0;
+    let most = 0;
+    const done: number[] = [];
+    const measured = await paceOf(20, 4, async (index) => {
+      now += 1;
+      most = Math.max(most, now);
+      await new Promise((resolve) => setImmediate(resolve));
+      now -= 1;
+      done.push(index);
+    });
+    assert.deepEqual([most, [...done].sort((a, b) => a - b)], [4, Array.from({ length: 20 }, (_, index) => index)]);
+    assert.ok(measured.perSecond > 0 && measured.p50Ms <= measured.p99Ms);
+    await assert.rejects(
+      paceOf(2, 1, async () => Promise.reject(new Error('answered with 500'))),
+      /answered with 500/,
+    );
+    assert.equal(percentile([1, 2, 3, 4], 0.5), 2);
+    assert.equal(percentile([1, 2, 3, 4], 0.99), 4);
   });
 });
 

@@ -85,6 +85,15 @@ export function fakeActivities(client: Client, tags: TagTable, overrides: Partia
       });
       return { kind: 'found', images };
     },
+    async forward() {
+      return { kind: 'dispatched', repository: '', event: '' };
+    },
+    async redeliverWebhooks() {
+      return { kind: 'checked', redelivered: 0, problems: [] };
+    },
+    async searchRegistry({ known }) {
+      return { memory: known, found: [], failed: [] };
+    },
     ...overrides,
   };
 }

@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import type { Activities } from '../../src/activities/index.ts';
+import { auditSinks } from '../../src/process/workers.ts';
 import { deployQueue, taskQueues } from '../../src/workflows/start-options.ts';
 import type { TestTemporal } from './temporal.ts';
 
@@ -34,6 +35,7 @@ export async function startWorkers(
       connection,
       taskQueue,
       activities,
+      sinks: auditSinks(() => undefined),
       maxHeartbeatThrottleInterval: '3s',
       shutdownGraceTime: '1s',
       shutdownForceTime: '5s',

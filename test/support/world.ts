@@ -107,6 +107,8 @@ export async function startWorld(options: WorldOptions): Promise<World> {
     receivers: { distribution: { token: 'env:REGISTRY_HOOK_TOKEN' }, github: { secrets: ['env:WEBHOOK_SECRET'] } },
     registries: { [host]: { plainHttp: true }, [registry.host]: { plainHttp: true } },
     trivy: { cacheDir: 'trivy', offline: true },
+    // What is pushed in a test is to come by its webhook alone.
+    search: 'off',
     forge: { github: { token: 'env:GITHUB_TOKEN', url: (await options.inFrontOfForge?.(github.url)) ?? github.url } },
     ...options.configuration,
     services: [

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { childEnvironment, cloudAccounts } from '../child-environment.ts';
+import { stopAfter } from '../ending.ts';
 
 /** Runs one git command to its end, whatever its exit code. Throws only where git could not be run, or ran out of time. */
 export type RunGit = (args: readonly string[], options?: GitRunOptions) => Promise<GitResult>;
@@ -122,7 +123,7 @@ function run(
     const stdout = gather();
     let stderr = '';
     let inputError: Error | undefined;
-    const timer = stopAfter(timeoutMs, (signal) => child.kill(signal));
+    const timer = stopAfter(timeoutMs, cleanUpMs, (signal) => child.kill(signal));
     child.stdout?.on('data', (chunk: Buffer) => {
       if (!stdout.add(chunk)) child.kill('SIGTERM');
     });
@@ -147,16 +148,6 @@ function run(
       else resolve({ command, exitCode, stdout: stdout.whole(), stderr });
     });
   });
-}
-
-function stopAfter(milliseconds: number, stop: (signal: NodeJS.Signals) => void) {
-  let fired = false;
-  let timer = setTimeout(() => {
-    fired = true;
-    stop('SIGTERM');
-    timer = setTimeout(() => stop('SIGKILL'), cleanUpMs);
-  }, milliseconds);
-  return { clear: () => clearTimeout(timer), fired: () => fired };
 }
 
 function gather() {

@@ -1,7 +1,7 @@
 import type Docker from 'dockerode';
 import type { Digest } from '../../domain/image-reference.ts';
 import type { Reading, RunningImage, Watched } from '../../domain/outcomes.ts';
-import type { DeployPlan, ProbePlan, WatchPlan } from '../../domain/plan.ts';
+import { type DeployPlan, isOnHost, type ProbePlan, type WatchPlan } from '../../domain/plan.ts';
 import type { Observation } from '../../domain/watch.ts';
 import { countRestarts, type Restarts } from '../../domain/watch-restarts.ts';
 import { type ExpectedImage, expectedVersion } from '../../domain/watch-version.ts';
@@ -124,8 +124,7 @@ async function askContainers(docker: Docker, at: Look): Promise<Contained> {
   const nothing: Seen = { containers: [], missing: [] };
   const probes = watch.probes.filter((probe): probe is Extract<ProbePlan, { kind: 'docker' }> => probe.kind === 'docker');
   // Where GitHub deploys, what runs has the name of an environment.
-  const isOnHost = at.deploy === undefined || at.deploy.kind === 'compose' || at.deploy.kind === 'docker';
-  const deployed = isOnHost ? at.running.map(({ name }) => name) : [];
+  const deployed = at.deploy === undefined || isOnHost(at.deploy) ? at.running.map(({ name }) => name) : [];
   // Where something else deploys, the containers that a probe names are the proof; beside our own deploy they are any neighbours.
   const isProof = expected !== undefined && (deployed.length > 0 || probes.some(({ containers }) => containers !== undefined));
   try {

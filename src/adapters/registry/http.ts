@@ -68,7 +68,26 @@ export async function unexpectedAnswer(what: string, answer: Response, settings:
   const said = await errorText(answer, settings);
   const message = `${what} was answered with ${answer.status}${said === '' ? '' : `: ${said}`}`;
   if (answer.status !== 429) return new Error(message);
-  return new RateLimit(message, retryAfter(answer.headers.get('retry-after'), settings.now()));
+  return new RateLimit(message, limitEnd(answer.headers, settings.now()));
+}
+
+/** A count of hours comes back little by little: asking again after so much of it costs nothing, as a refused request is not counted. */
+const partOfWindow = 1 / 24;
+const windowPattern = /^\s*0+\s*;\s*w\s*=\s*(\d{1,6})\s*$/;
+
+/**
+ * When a 429 may be followed by the next request: by `Retry-After`; else by when the count begins anew (`RateLimit-Reset` in seconds,
+ * `X-RateLimit-Reset` in seconds since 1970); else by a part of the window that is used up, as Docker Hub says it
+ * (`ratelimit-remaining: 0;w=21600`, https://docs.docker.com/docker-hub/usage/pulls/); else in a minute.
+ */
+function limitEnd(headers: Headers, nowMs: number): Date {
+  const after = headers.get('retry-after');
+  if (after !== null) return retryAfter(after, nowMs);
+  const [reset, resetAt] = [headers.get('ratelimit-reset'), Number(headers.get('x-ratelimit-reset') ?? Number.NaN)];
+  if (reset !== null && /^\s*\d+\s*$/.test(reset)) return retryAfter(reset, nowMs);
+  if (resetAt * 1_000 > nowMs) return retryAfter(String(Math.ceil(resetAt - nowMs / 1_000)), nowMs);
+  const windowSeconds = windowPattern.exec(headers.get('ratelimit-remaining') ?? '')?.[1];
+  return retryAfter(windowSeconds === undefined ? null : String(Math.ceil(Number(windowSeconds) * partOfWindow)), nowMs);
 }
 
 /** What the server says of an error, on one line of at most 300 characters. The status counts, so a body that breaks off is no error. */

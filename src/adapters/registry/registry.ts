@@ -16,14 +16,28 @@ import { createSession, type Session } from './session.ts';
  * read); `RateLimit` where the registry asks us to wait; anything else is something broken, to be tried again.
  */
 export interface Registry {
-  /** The digest of what a tag points to. Cheap: no body is sent where the registry can do without. */
-  resolve(repository: Repository, tag: Tag): Promise<Digest | undefined>;
+  /**
+   * The digest of what a tag points to. Cheap: no body is sent where the registry can do without.
+   * @param known what it was the last time: a registry may then answer that nothing has changed
+   */
+  resolve(repository: Repository, tag: Tag, known?: Digest): Promise<Digest | undefined>;
   /** What a tag points to, or the manifest of a digest; its bytes are hashed. */
   manifest(repository: Repository, reference: Tag | Digest): Promise<Manifest | undefined>;
   /** An image's configuration; its bytes are hashed. */
   config(repository: Repository, digest: Digest): Promise<ImageConfig | undefined>;
   /** Every tag, in the registry's order; none where there is no such repository. */
   tags(repository: Repository): Promise<Tag[]>;
+  /**
+   * The same, with what the registry calls this list.
+   * @param etag of an earlier list: `unchanged` where that is still the list
+   */
+  tagList(repository: Repository, etag?: string): Promise<TagList | 'unchanged'>;
+}
+
+export interface TagList {
+  readonly tags: Tag[];
+  /** Absent where the registry gives none, or gave the list in several pages: the first page does not speak for the others. */
+  readonly etag?: string;
 }
 
 export interface RegistryOptions {
@@ -43,6 +57,7 @@ const tagPageLimit = 8 * 1024 * 1024;
 /** Elastic Container Registry takes no more in one page. */
 const tagsPerPage = 1_000;
 const mostTagPages = 1_000;
+const longestEtag = 100;
 
 const tagPage = z.object({ tags: z.array(z.string()).nullish() });
 
@@ -58,12 +73,16 @@ export function createRegistry({
 
   return {
     manifest,
-    resolve: async (repository, tag) => {
-      const headed = await headManifest(session, settings, repository, tag);
+    resolve: async (repository, tag, known) => {
+      const headed = await headManifest(session, settings, repository, tag, known);
       return headed === 'unknown' ? (await manifest(repository, tag))?.digest : headed;
     },
     config: (repository, digest) => fetchConfig(session, settings, repository, digest),
-    tags: (repository) => listTags(session, settings, repository),
+    tags: async (repository) => {
+      const list = await listTags(session, settings, repository);
+      return list === 'unchanged' ? [] : list.tags;
+    },
+    tagList: (repository, etag) => listTags(session, settings, repository, etag),
   };
 }
 
@@ -73,9 +92,13 @@ async function headManifest(
   settings: HttpSettings,
   repository: Repository,
   tag: Tag,
+  known: Digest | undefined,
 ): Promise<Digest | 'unknown' | undefined> {
   const path = `manifests/${tag}`;
-  const answer = await session.request(repository, 'HEAD', path, { accept: acceptManifests });
+  // Distribution and those made from it use the digest as the manifest's ETag.
+  const condition = known === undefined ? {} : { 'if-none-match': `"${known}"` };
+  const answer = await session.request(repository, 'HEAD', path, { accept: acceptManifests, ...condition });
+  if (answer.status === 304 && known !== undefined) return known;
   if (answer.status === 404) return undefined;
   if (answer.status === 405) return 'unknown';
   if (!answer.ok) throw await unexpectedAnswer(`HEAD ${repository}/${path}`, answer, settings);
@@ -135,26 +158,43 @@ async function fetchBytes(
   }
 }
 
-async function listTags(session: Session, settings: HttpSettings, repository: Repository): Promise<Tag[]> {
+async function listTags(
+  session: Session,
+  settings: HttpSettings,
+  repository: Repository,
+  etag?: string,
+): Promise<TagList | 'unchanged'> {
   const what = `the list of tags of ${repository}`;
   const tags = new Set<Tag>();
   let path = `tags/list?n=${tagsPerPage}`;
   for (let page = 0; page < mostTagPages; page++) {
-    const answer = await session.request(repository, 'GET', path, { accept: 'application/json' });
+    const condition = page === 0 && etag !== undefined ? { 'if-none-match': etag } : {};
+    const answer = await session.request(repository, 'GET', path, { accept: 'application/json', ...condition });
+    if (answer.status === 304 && 'if-none-match' in condition) return 'unchanged';
     if (answer.status === 404) {
       await answer.body?.cancel();
-      return [...tags];
+      return { tags: [...tags] };
     }
     if (!answer.ok) throw await unexpectedAnswer(what, answer, settings);
-    const body = await readBody(answer, tagPageLimit, what, settings.timeoutMs);
-    const parsed = tagPage.safeParse(parseJson(body.toString(), what));
-    if (!parsed.success) throw new Error(`${what} is not of the form {"tags": ["…"]}`, { cause: parsed.error });
-    for (const tag of parsed.data.tags ?? []) if (isTag(tag)) tags.add(tag);
+    for (const tag of await tagsOfPage(answer, what, settings)) tags.add(tag);
     const query = nextPage(answer.headers.get('link'));
-    if (query === undefined) return [...tags];
+    if (query === undefined) return { tags: [...tags], ...(page === 0 ? etagOf(answer) : {}) };
     path = `tags/list${query}`;
   }
   throw new Error(`${what} has more than ${mostTagPages} pages`);
+}
+
+async function tagsOfPage(answer: Response, what: string, settings: HttpSettings): Promise<Tag[]> {
+  const body = await readBody(answer, tagPageLimit, what, settings.timeoutMs);
+  const parsed = tagPage.safeParse(parseJson(body.toString(), what));
+  if (!parsed.success) throw new Error(`${what} is not of the form {"tags": ["…"]}`, { cause: parsed.error });
+  return (parsed.data.tags ?? []).filter(isTag);
+}
+
+/** One of unusual length is not worth being remembered. */
+function etagOf(answer: Response): Pick<TagList, 'etag'> {
+  const etag = answer.headers.get('etag') ?? '';
+  return etag === '' || etag.length > longestEtag ? {} : { etag };
 }
 
 function digestMismatch(what: string, expected: Digest, found: Digest): Refusal {

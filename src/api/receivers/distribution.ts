@@ -1,17 +1,16 @@
-import type { IncomingHttpHeaders } from 'node:http';
 import { z } from 'zod';
+import { map } from '../../config/wording.ts';
 import { isImageConfig } from '../../domain/image-config.ts';
 import type { ImagePush } from '../../domain/image-push.ts';
 import { InvalidReference, isDigest, isTag, parseRepository, type Repository } from '../../domain/image-reference.ts';
 import { malformed } from '../problem.ts';
+import { byBearer } from './authentication.ts';
+import { text } from './loose.ts';
 import type { ParsedRequest, ReceivedRequest, Receiver } from './receiver.ts';
-import { isOneOf, type ReadSecrets, requireSecrets } from './secrets.ts';
+import type { ReadSecrets } from './secrets.ts';
 import { deliveryIdOf, printableLine } from './sender-text.ts';
-
-export interface DistributionSettings {
-  /** Any of them will do, so that a token can be changed without losing a notification. */
-  readonly tokens: ReadSecrets;
-}
+import { readSecrets, secretList } from './settings.ts';
+import { defineSource } from './source.ts';
 
 const source = 'distribution';
 const mediaType = 'application/vnd.docker.distribution.events.v1+json';
@@ -22,11 +21,21 @@ const manifests = ['application/vnd.docker.distribution.manifest.v2+json', 'appl
  * Notifications of the CNCF distribution registry (`registry:2`) and of what is built on it: GitLab, Harbor's core. It sends
  * whatever is not answered with 2xx or 3xx again without end, and everything after it waits: so what is not wanted is ignored, not
  * refused.
- * @throws Error without a token
  * @see https://distribution.github.io/distribution/about/notifications/
  */
-export function createDistributionReceiver(settings: DistributionSettings): Receiver {
-  const tokens = requireSecrets(settings.tokens, 'receivers.distribution.token');
+export const distributionSource = defineSource({
+  name: source,
+  settings: (check) =>
+    map(
+      { token: secretList(check, 'Bearer token that the registry sends.') },
+      'Notifications of a distribution registry on POST /webhook/distribution.',
+    ),
+  create({ token }, context) {
+    return [createDistributionReceiver(readSecrets(token, context.secrets, 'receivers.distribution.token'))];
+  },
+});
+
+export function createDistributionReceiver(tokens: ReadSecrets): Receiver {
   return {
     source,
     path: '/webhook/distribution',
@@ -36,17 +45,11 @@ export function createDistributionReceiver(settings: DistributionSettings): Rece
     challenge: 'Bearer realm="landfall"',
     authenticationAdvice:
       "Expected the header Authorization with a bearer token. Set the same token in the headers of the registry's notification endpoint and in receivers.distribution.token.",
-    authenticate: (headers, _body) => carriesToken(tokens(), headers),
+    authentication: byBearer(tokens),
     parse,
   };
 }
 
-function carriesToken(tokens: readonly string[], headers: IncomingHttpHeaders): boolean {
-  const [, token] = /^bearer +(\S+)$/i.exec(headers.authorization?.trim() ?? '') ?? [];
-  return token !== undefined && isOneOf(tokens, token);
-}
-
-const text = z.string().optional().catch(undefined);
 const eventSchema = z.object({
   id: text,
   action: text,

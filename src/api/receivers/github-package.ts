@@ -4,16 +4,13 @@ import type { ImagePush } from '../../domain/image-push.ts';
 import { isDigest, isTag, type Tag } from '../../domain/image-reference.ts';
 import { malformed } from '../problem.ts';
 import { repositoryOf } from './github-repository.ts';
+import { part, text } from './loose.ts';
 import { commitHash, printableLine } from './sender-text.ts';
 
 /*
  * Fields are read for what they are worth: GitHub leaves them out, empties them and nulls them from one kind of webhook to the next,
  * so a field of an unexpected type counts as absent, and only a missing package is an error.
  */
-const text = z.string().optional().catch(undefined);
-function part<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
-  return z.object(shape).optional().catch(undefined);
-}
 const login = part({ login: text });
 
 const packageSchema = z.object({

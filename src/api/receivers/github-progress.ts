@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { isGitHubRepository } from '../../domain/github-repository.ts';
+import { listOf, part, text } from './loose.ts';
 import type { ForgeProgress, ParsedRequest } from './receiver.ts';
 import { printableLine } from './sender-text.ts';
 
@@ -8,13 +9,6 @@ import { printableLine } from './sender-text.ts';
  * something to begin. As with packages, a field of an unexpected type counts as absent, and nothing here is an error.
  * https://docs.github.com/webhooks/webhook-events-and-payloads
  */
-const text = z.string().optional().catch(undefined);
-function part<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
-  return z.object(shape).optional().catch(undefined);
-}
-function listOf<Item extends z.ZodType>(item: Item) {
-  return z.array(item).catch([]);
-}
 const branchEnd = part({ ref: text, repo: part({ full_name: text }) });
 const suite = { head_branch: text, pull_requests: listOf(part({ head: branchEnd })) };
 
@@ -28,7 +22,7 @@ const eventSchema = z.object({
   branches: listOf(part({ name: text })),
   pull_request: part({ head: branchEnd }),
   review: part({ state: text }),
-  deployment: part({ ref: text, payload: z.unknown() }),
+  deployment: part({ ref: text, payload: z.unknown().optional() }),
   deployment_status: part({ state: text }),
 });
 type EventBody = z.infer<typeof eventSchema>;

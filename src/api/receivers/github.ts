@@ -1,49 +1,74 @@
-import type { IncomingHttpHeaders } from 'node:http';
-import type { ImagePush } from '../../domain/image-push.ts';
+import { z } from 'zod';
+import { text } from '../../config/scalars.ts';
+import { map } from '../../config/wording.ts';
 import { malformed } from '../problem.ts';
+import { bySignature } from './authentication.ts';
+import { readDispatchEvent, usualDispatch } from './github-dispatch.ts';
 import { readPackageEvent } from './github-package.ts';
 import { progressEvents, readProgressEvent } from './github-progress.ts';
-import type { ParsedRequest, ReceivedRequest, Receiver } from './receiver.ts';
-import { type ReadSecrets, requireSecrets, signedByOneOf } from './secrets.ts';
+import { type PushingWorkflow, pushingWorkflows, readWorkflowRunEvent } from './github-workflow-run.ts';
+import type { ParsedRequest, ReceivedPush, ReceivedRequest, Receiver } from './receiver.ts';
+import type { ReadSecrets } from './secrets.ts';
 import { deliveryIdOf } from './sender-text.ts';
-
-export interface GithubSettings {
-  /** Any of them verifies a request, so that a secret can be changed without losing one. */
-  readonly secrets: ReadSecrets;
-}
+import { readSecrets, secretList } from './settings.ts';
+import { defineSource } from './source.ts';
 
 const source = 'github';
 /** Repository and organization webhooks send `package`, those of GitHub Apps `registry_package`; the content is the same. */
 const packageEvents = ['package', 'registry_package'];
+/** Every event that something can follow from. */
+export const githubEvents: readonly string[] = [...packageEvents, 'repository_dispatch', 'workflow_run', ...progressEvents];
+export const githubPath = '/webhook/image-published';
+
+export interface GithubReading {
+  /** Names of the dispatches that tell of images; absent: `image_published`. */
+  readonly dispatches?: readonly string[];
+  /** The workflows that push images; absent: runs of workflows say nothing. */
+  readonly workflows?: readonly PushingWorkflow[];
+}
 
 /**
  * Webhooks of GitHub: packages in its container registry, and what moves in deployment repositories.
- * @throws Error without a secret
  * @see https://docs.github.com/webhooks/webhook-events-and-payloads#package
  */
-export function createGithubReceiver(settings: GithubSettings): Receiver {
-  const secrets = requireSecrets(settings.secrets, 'receivers.github.secrets');
+export const githubSource = defineSource({
+  name: source,
+  settings: (check) =>
+    map(
+      {
+        secrets: secretList(check, 'The secret of the webhook.'),
+        dispatches: z
+          .array(text('the name of a dispatch, such as image_published'))
+          .min(1)
+          .meta({ description: 'Which repository_dispatch events tell of images. Default: [image_published].' })
+          .exactOptional(),
+        workflows: pushingWorkflows
+          .meta({ description: 'Workflows after whose success the followed tags of the image are looked up.' })
+          .exactOptional(),
+      },
+      `GitHub webhooks on POST ${githubPath}.`,
+    ),
+  create({ secrets, ...reading }, context) {
+    return [createGithubReceiver(readSecrets(secrets, context.secrets, 'receivers.github.secrets'), reading)];
+  },
+});
+
+export function createGithubReceiver(secrets: ReadSecrets, reading: GithubReading = {}): Receiver {
   return {
     source,
-    path: '/webhook/image-published',
+    path: githubPath,
     mediaTypes: ['application/json'],
     mediaTypeAdvice: 'Choose the content type application/json in the settings of the webhook.',
     namesOneOfSeveralTags: true,
     challenge: 'HMAC-SHA256 header="X-Hub-Signature-256"',
     authenticationAdvice:
       'Expected the header X-Hub-Signature-256 with the signature of the body. Set the same secret in the settings of the webhook and in receivers.github.secrets.',
-    authenticate: (headers, body) => isSigned(secrets(), headers, body),
-    parse,
+    authentication: bySignature(secrets, { header: 'X-Hub-Signature-256', prefix: 'sha256=' }),
+    parse: (request) => parse(request, reading),
   };
 }
 
-function isSigned(secrets: readonly string[], headers: IncomingHttpHeaders, body: Buffer): boolean {
-  const header = headers['x-hub-signature-256'];
-  if (typeof header !== 'string' || !header.startsWith('sha256=')) return false;
-  return signedByOneOf(secrets, body, header.slice('sha256='.length));
-}
-
-function parse({ headers, body, receivedAt }: ReceivedRequest): ParsedRequest {
+function parse({ headers, body, receivedAt }: ReceivedRequest, reading: GithubReading): ParsedRequest {
   const event = headers['x-github-event'];
   if (typeof event !== 'string' || !/^[a-z_]{1,60}$/.test(event)) {
     throw malformed('Expected the header X-GitHub-Event with the name of the event.');
@@ -53,20 +78,30 @@ function parse({ headers, body, receivedAt }: ReceivedRequest): ParsedRequest {
   const deliveryId = deliveryIdOf(typeof delivery === 'string' ? delivery : undefined);
   const about = { event, deliveryId };
   if (event === 'ping') return { ...about, pushes: [], ignored: 'a ping: the webhook is set up and its secret is right' };
-  if (packageEvents.includes(event)) return { ...about, ...pushesOf(event, body, { deliveryId, receivedAt }) };
+  const read = readPush(event, body, reading);
+  if (read !== undefined) {
+    const { action, ignored, images = [] } = read;
+    const pushes = images.map((image) => ({ source, deliveryId, receivedAt, ...image }));
+    return { ...about, ...(action !== undefined && { action }), pushes, ...(ignored !== undefined && { ignored }) };
+  }
   const progress = readProgressEvent(event, body);
   if (progress !== undefined) return { ...about, pushes: [], ...progress };
-  const expected = `${packageEvents.join(' or ')}, and of deployment repositories ${progressEvents.join(', ')}`;
-  return { ...about, pushes: [], ignored: `expected the events ${expected}` };
+  return { ...about, pushes: [], ignored: `expected the events ${expectedEvents}` };
 }
 
-function pushesOf(
-  event: string,
-  body: object,
-  delivery: Pick<ImagePush, 'deliveryId' | 'receivedAt'>,
-): Pick<ParsedRequest, 'action' | 'pushes' | 'ignored'> {
-  const read = readPackageEvent(event, body);
-  const action = read.action === undefined ? {} : { action: read.action };
-  if ('ignored' in read) return { ...action, pushes: [], ignored: read.ignored };
-  return { ...action, pushes: [{ source, ...delivery, ...read.image }] };
+const expectedEvents = `${packageEvents.join(' or ')}, repository_dispatch, workflow_run, and of deployment repositories ${progressEvents.join(', ')}`;
+
+interface ReadPush {
+  readonly action?: string;
+  readonly images?: readonly Omit<ReceivedPush, 'source' | 'deliveryId' | 'receivedAt'>[];
+  readonly ignored?: string;
+}
+
+/** Undefined for events that never tell of a push. */
+function readPush(event: string, body: object, reading: GithubReading): ReadPush | undefined {
+  if (event === 'repository_dispatch') return readDispatchEvent(body, reading.dispatches ?? [usualDispatch]);
+  if (event === 'workflow_run') return readWorkflowRunEvent(body, reading.workflows ?? []);
+  if (!packageEvents.includes(event)) return undefined;
+  const { action, ...read } = readPackageEvent(event, body);
+  return { ...(action !== undefined && { action }), ...('image' in read ? { images: [read.image] } : read) };
 }

@@ -1,13 +1,22 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 
+export type HmacAlgorithm = 'sha256' | 'sha1';
+
+const hexDigits = { sha256: 64, sha1: 40 } as const;
+
 /**
- * Whether the signature is the HMAC-SHA256 (64 hex digits) of the body under one of the secrets. All of them are tried whatever comes
- * out, so the time taken tells nothing about which one it was.
+ * Whether the signature is the HMAC (in hex) of the body under one of the secrets. All of them are tried whatever comes out, so the
+ * time taken tells nothing about which one it was.
  */
-export function signedByOneOf(secrets: readonly string[], body: Buffer, signature: string): boolean {
-  if (!/^[0-9a-f]{64}$/i.test(signature)) return false;
+export function signedByOneOf(
+  secrets: readonly string[],
+  body: Buffer,
+  signature: string,
+  algorithm: HmacAlgorithm = 'sha256',
+): boolean {
+  if (signature.length !== hexDigits[algorithm] || !/^[0-9a-f]+$/i.test(signature)) return false;
   const given = Buffer.from(signature, 'hex');
-  const verdicts = secrets.map((secret) => timingSafeEqual(createHmac('sha256', secret).update(body).digest(), given));
+  const verdicts = secrets.map((secret) => timingSafeEqual(createHmac(algorithm, secret).update(body).digest(), given));
   return verdicts.includes(true);
 }
 

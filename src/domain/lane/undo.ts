@@ -1,5 +1,5 @@
 import type { VerifiedImage } from '../outcomes.ts';
-import type { Plan } from '../plan.ts';
+import { isOnHost, type Plan } from '../plan.ts';
 import { mayName } from './decisions.ts';
 import { deliveredDigests, digestOf } from './known-digests.ts';
 import { Refused } from './refused.ts';
@@ -31,7 +31,7 @@ export function mayRollBack(lane: LaneState, name: string): Running {
 /** What something else deploys is put back by the repository alone. */
 function isSomethingBefore({ before, proposal, plan }: Running): boolean {
   if (before.running.length > 0 || before.image !== undefined) return true;
-  const isLocal = plan.stages.some(({ deploy }) => deploy?.kind === 'compose' || deploy?.kind === 'docker');
+  const isLocal = plan.stages.some(({ deploy }) => isOnHost(deploy));
   return !isLocal && (proposal?.before ?? []).length > 0;
 }
 

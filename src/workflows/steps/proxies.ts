@@ -1,6 +1,6 @@
 import { type ActivityInterfaceFor, proxyActivities, proxyLocalActivities } from '@temporalio/workflow';
 import type { Activities } from '../../activities/index.ts';
-import type { StagePlan } from '../../domain/plan.ts';
+import { isOnHost, type StagePlan } from '../../domain/plan.ts';
 import { deployQueue, taskQueues } from '../start-options.ts';
 
 /** Activities beat every few seconds by themselves, so that a killed worker is noticed within seconds, not minutes. */
@@ -59,11 +59,10 @@ type OnHost = Pick<Activities, 'surveyStage' | 'deployStage' | 'restoreStage' | 
  */
 export function onHost(stage: StagePlan): ActivityInterfaceFor<OnHost> {
   const { deploy, watch } = stage;
-  const isLocal = deploy?.kind === 'compose' || deploy?.kind === 'docker';
   // Each command before and after, the start itself, and a wait for a lock that a cut-off try of it holds.
   const parts = 2 + (deploy?.kind === 'compose' ? deploy.before.length + deploy.after.length : 0);
   return proxyActivities<OnHost>({
-    ...(isLocal && { taskQueue: deployQueue(deploy.on) }),
+    ...(isOnHost(deploy) && { taskQueue: deployQueue(deploy.on) }),
     startToCloseTimeout: pullMs + Math.max(parts * (deploy?.timeoutMs ?? 0), watch?.withinMs ?? 0),
     heartbeatTimeout,
     cancellationType,

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { createDistributionReceiver } from '../../../src/api/receivers/distribution.ts';
+import { createDistributionReceiver, distributionSource } from '../../../src/api/receivers/distribution.ts';
 import type { ParsedRequest } from '../../../src/api/receivers/receiver.ts';
+import { contextOf, imagesOf, isAuthentic, parseWith } from '../support/receivers.ts';
 import { vectorsOf } from '../support/vectors.ts';
 
-const receiver = createDistributionReceiver({ tokens: () => ['new', 'old'] });
+const receiver = createDistributionReceiver(() => ['new', 'old']);
 
 describe('the distribution receiver', () => {
   for (const { name, raw, images } of vectorsOf('distribution')) {
@@ -49,23 +50,24 @@ describe('the distribution receiver', () => {
     }
   });
 
-  it('accepts any of its tokens as a bearer token, and nothing else', () => {
-    const verdict = (authorization?: string): boolean =>
-      receiver.authenticate(authorization === undefined ? {} : { authorization }, Buffer.alloc(0));
-    assert.equal(verdict('Bearer new'), true);
-    assert.equal(verdict('bearer old'), true);
+  it('accepts any of its tokens as a bearer token, and nothing else', async () => {
+    const verdict = (authorization?: string): Promise<boolean> =>
+      isAuthentic(receiver, { headers: authorization === undefined ? {} : { authorization } });
+    assert.equal(await verdict('Bearer new'), true);
+    assert.equal(await verdict('bearer old'), true);
     for (const wrong of [undefined, '', 'Bearer', 'Bearer ', 'Bearer other', 'Bearer new old', 'Basic new', 'new', 'Bearer ne']) {
-      assert.equal(verdict(wrong), false, wrong);
+      assert.equal(await verdict(wrong), false, wrong);
     }
   });
 
   it('does not start without a token', () => {
-    assert.throws(() => createDistributionReceiver({ tokens: () => [''] }), /receivers\.distribution\.token: expected/);
+    const open = () => distributionSource.open({ distribution: { token: ['env:EMPTY?'] } }, contextOf({ EMPTY: '' }));
+    assert.throws(open, /receivers\.distribution\.token: expected/);
   });
 });
 
 function parse(body: unknown): ParsedRequest {
-  return receiver.parse({ headers: {}, body, receivedAt: '2026-01-02T03:04:05.000Z' });
+  return parseWith(receiver, body);
 }
 
 function pushed(tag: string, url = ''): object {
@@ -81,8 +83,4 @@ function pushed(tag: string, url = ''): object {
     },
     request: { host: 'registry.example' },
   };
-}
-
-function imagesOf({ pushes }: ParsedRequest): unknown {
-  return pushes.map(({ repository, tag, digest }) => ({ repository, tag, digest: digest ?? null }));
 }

@@ -3,13 +3,14 @@ import { createGithubReceiver } from '../../../src/api/receivers/github.ts';
 import { progressEvents } from '../../../src/api/receivers/github-progress.ts';
 import type { ParsedRequest } from '../../../src/api/receivers/receiver.ts';
 import { type ForgeEvent, forgeEvents, withValue } from '../support/forge-events.ts';
+import { parseWith } from '../support/receivers.ts';
 
 const branch = 'landfall/app-production';
 const repository = 'Codertocat/Hello-World';
-const receiver = createGithubReceiver({ secrets: () => ['secret'] });
+const receiver = createGithubReceiver(() => ['secret']);
 
 function parse(event: string, body: object): ParsedRequest {
-  return receiver.parse({ headers: { 'x-github-event': event }, body, receivedAt: '2026-01-02T03:04:05.000Z' });
+  return parseWith(receiver, body, { headers: { 'x-github-event': event } });
 }
 
 /** What comes of all recorded events of one kind and action: how many say that something moved on our branch, and in which words. */

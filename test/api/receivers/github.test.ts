@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { Problem } from '../../../src/api/problem.ts';
-import { createGithubReceiver } from '../../../src/api/receivers/github.ts';
-import type { ParsedRequest } from '../../../src/api/receivers/receiver.ts';
+import { createGithubReceiver, githubSource } from '../../../src/api/receivers/github.ts';
+import type { ParsedRequest, Receiver } from '../../../src/api/receivers/receiver.ts';
+import { contextOf, isAuthentic, parseWith } from '../support/receivers.ts';
 import { githubSignature, smallestGithubEvent, type Vector, vectorsOf } from '../support/vectors.ts';
 
-const receiver = createGithubReceiver({ secrets: () => ['new', 'old'] });
+const receiver = createGithubReceiver(() => ['new', 'old']);
 
 describe('the GitHub receiver', () => {
   for (const vector of vectorsOf('github')) {
@@ -69,58 +70,61 @@ describe('the GitHub receiver', () => {
   it('refuses a body that is no object, and a request without an event', () => {
     assert.throws(() => parse('package', [1]), { name: 'Problem', status: 400 });
     assert.throws(() => parse('package', null), { name: 'Problem', status: 400 });
-    assert.throws(() => receiver.parse({ headers: {}, body: {}, receivedAt }), Problem);
+    assert.throws(() => parseWith(receiver, {}), Problem);
   });
 
   it('makes up a delivery id where the header is no GUID', () => {
     const headers = { 'x-github-event': 'package', 'x-github-delivery': '"},{"forged":"line' };
-    const { deliveryId } = receiver.parse({ headers, body: published({}), receivedAt });
+    const { deliveryId } = parseWith(receiver, published({}), { headers });
     assert.match(deliveryId, /^[0-9a-f-]{36}$/);
   });
 
-  it('accepts a signature by any of its secrets, and nothing else', () => {
+  it('accepts a signature by any of its secrets, and nothing else', async () => {
     const body = Buffer.from('{"zen":"å"}');
-    const verdict = (headers: Record<string, string>): boolean =>
-      receiver.authenticate(
-        Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value])),
-        body,
-      );
-    assert.equal(verdict(githubSignature('new', body)), true);
-    assert.equal(verdict(githubSignature('old', body)), true);
-    assert.equal(verdict(githubSignature('other', body)), false);
-    assert.equal(verdict(githubSignature('new', '{"zen":"a"}')), false);
-    assert.equal(verdict({}), false);
+    const verdict = (given: Record<string, string>): Promise<boolean> => {
+      const headers = Object.fromEntries(Object.entries(given).map(([name, value]) => [name.toLowerCase(), value]));
+      return isAuthentic(receiver, { headers }, body);
+    };
+    assert.equal(await verdict(githubSignature('new', body)), true);
+    assert.equal(await verdict(githubSignature('old', body)), true);
+    assert.equal(await verdict(githubSignature('other', body)), false);
+    assert.equal(await verdict(githubSignature('new', '{"zen":"a"}')), false);
+    assert.equal(await verdict({}), false);
     for (const value of ['', 'sha256=', 'sha256=zz', `sha1=${'0'.repeat(40)}`, `sha256=${'0'.repeat(64)}`, `${'0'.repeat(64)}`]) {
-      assert.equal(verdict({ 'X-Hub-Signature-256': value }), false, value);
+      assert.equal(await verdict({ 'X-Hub-Signature-256': value }), false, value);
     }
   });
 
-  it('verifies with a secret that was changed meanwhile, and with none that is empty by now', () => {
+  it('verifies with a secret that was changed meanwhile, and with none that is empty by now', async () => {
     const body = '{"zen":"a"}';
-    let secrets = ['first'];
-    const rotated = createGithubReceiver({ secrets: () => secrets });
-    const signed = (secret: string): boolean => {
+    const env: Record<string, string> = { SECRET: 'first' };
+    const [rotated] = openGithub(['env:SECRET'], env);
+    assert.ok(rotated !== undefined);
+    const signed = (secret: string): Promise<boolean> => {
       const value = githubSignature(secret, body)['X-Hub-Signature-256'];
-      return rotated.authenticate({ 'x-hub-signature-256': value }, Buffer.from(body));
+      return isAuthentic(rotated, { headers: { 'x-hub-signature-256': value } }, body);
     };
-    assert.equal(signed('first'), true);
-    secrets = ['second'];
-    assert.deepEqual([signed('first'), signed('second')], [false, true]);
-    secrets = [''];
-    assert.throws(() => signed(''), /none that is empty/);
+    assert.equal(await signed('first'), true);
+    env.SECRET = 'second';
+    assert.deepEqual([await signed('first'), await signed('second')], [false, true]);
+    env.SECRET = ' ';
+    await assert.rejects(signed(' '), /none that is empty/);
   });
 
   it('does not start without a secret, or with an empty one', () => {
-    assert.throws(() => createGithubReceiver({ secrets: () => [] }), /receivers\.github\.secrets: expected at least one secret/);
-    assert.throws(() => createGithubReceiver({ secrets: () => ['good', ' '] }), /none that is empty/);
+    const none = /receivers\.github\.secrets: expected at least one secret/;
+    assert.throws(() => openGithub(['env:NOT_SET?'], {}), none);
+    assert.throws(() => openGithub(['env:GOOD', 'env:BLANK'], { GOOD: 'good', BLANK: ' ' }), /none that is empty/);
   });
 });
 
-const receivedAt = '2026-01-02T03:04:05.000Z';
+function openGithub(secrets: readonly string[], env: Record<string, string>): readonly Receiver[] {
+  return githubSource.open({ github: { secrets } }, contextOf(env));
+}
 
 function parse(event: string, body: unknown): ParsedRequest {
   const headers = { 'x-github-event': event, 'x-github-delivery': '72d3162e-cc78-11e3-81ab-4c9367dc0958' };
-  return receiver.parse({ headers, body, receivedAt });
+  return parseWith(receiver, body, { headers });
 }
 
 function parseVector({ headers, raw }: Vector): ParsedRequest {

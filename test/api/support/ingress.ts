@@ -1,13 +1,21 @@
 import { pino } from 'pino';
 import type { AcceptPushes } from '../../../src/api/accept-pushes.ts';
 import { createOperatorApp, createWebhookApp } from '../../../src/api/app.ts';
-import { type AuditEntry, createAudit } from '../../../src/api/audit.ts';
+import { createAudit } from '../../../src/api/audit.ts';
 import type { BodyLimits } from '../../../src/api/body.ts';
+import { createClientTrust } from '../../../src/api/client-trust.ts';
 import type { Log } from '../../../src/api/errors.ts';
 import type { ForwardProgress } from '../../../src/api/forward-progress.ts';
+import type { GuardLimits } from '../../../src/api/guard.ts';
 import { type ConnectionLimits, createListeners, type Listeners } from '../../../src/api/listeners.ts';
 import { createMetrics } from '../../../src/api/metrics.ts';
 import { createReceivers, type ReceiverSettings } from '../../../src/api/receivers/index.ts';
+import type { Receiver } from '../../../src/api/receivers/receiver.ts';
+import { createSenders } from '../../../src/api/senders.ts';
+import type { TlsSettings } from '../../../src/api/tls.ts';
+import type { Environment } from '../../../src/config/environment.ts';
+import { createSecretResolver } from '../../../src/config/secrets.ts';
+import type { RequestEntry } from '../../../src/domain/audit.ts';
 import { parseRepository, type Repository, type Tag } from '../../../src/domain/image-reference.ts';
 import type { Plan } from '../../../src/domain/plan.ts';
 import { follows, type TagPolicy } from '../../../src/domain/tag-policy.ts';
@@ -16,13 +24,33 @@ export const githubSecret = 'canary-github-7f3a9c';
 export const oldGithubSecret = 'canary-github-old-51be20';
 export const distributionToken = 'canary-token-e2d41b';
 
+/** What the references of the tests stand for. */
+export const testSecrets: Record<string, string> = {
+  GITHUB_SECRET: githubSecret,
+  GITHUB_SECRET_OLD: oldGithubSecret,
+  DISTRIBUTION_TOKEN: distributionToken,
+};
+
+const twoReceivers: ReceiverSettings = {
+  github: { secrets: ['env:GITHUB_SECRET', 'env:GITHUB_SECRET_OLD?'] },
+  distribution: { token: ['env:DISTRIBUTION_TOKEN'] },
+};
+
 export interface IngressOptions {
   readonly acceptPushes?: (log: Log) => AcceptPushes;
   readonly forwardProgress?: (log: Log) => ForwardProgress;
   readonly receivers?: ReceiverSettings;
+  /** What references of the receivers stand for; read at each request. Default: `testSecrets`. */
+  readonly env?: Environment;
+  readonly trustedProxies?: readonly string[];
   readonly reachTemporal?: () => Promise<void>;
   readonly bodyLimits?: BodyLimits;
-  readonly limits?: Partial<ConnectionLimits>;
+  /** Of connections as in production; requests are not limited unless it is said. */
+  readonly limits?: Partial<ConnectionLimits & GuardLimits>;
+  /** Absent: plain HTTP. */
+  readonly tls?: Pick<TlsSettings, 'files' | 'lookEveryMs'>;
+  /** Receivers of the test's own, beside those of the settings. */
+  readonly ownReceivers?: readonly Receiver[];
 }
 
 /** The ingress as it runs in production, on free loopback ports, with everything that it wrote. */
@@ -31,7 +59,7 @@ export interface Ingress {
   readonly url: string;
   readonly operatorsUrl: string;
   readonly listeners: Listeners;
-  readonly audited: () => readonly AuditEntry[];
+  readonly audited: () => readonly RequestEntry[];
   /** Every byte of the logs and of the audit. */
   readonly written: () => string;
   post(path: string, body: string | Buffer, headers: Record<string, string>): Promise<Response>;
@@ -41,15 +69,15 @@ export interface Ingress {
 export async function startIngress(options: IngressOptions = {}): Promise<Ingress> {
   const auditLines: string[] = [];
   const logLines: string[] = [];
-  const log = pino({ level: 'trace' }, { write: (line: string) => void logLines.push(line) });
+  const log = pino({ level: 'info' }, { write: (line: string) => void logLines.push(line) });
   const metrics = createMetrics();
+  const context = { secrets: createSecretResolver(options.env ?? testSecrets, process.cwd()), directory: process.cwd(), log };
+  const receivers = [...createReceivers(options.receivers ?? twoReceivers, context), ...(options.ownReceivers ?? [])];
+  const trust = createClientTrust(receivers, log);
   const webhooks = createWebhookApp({
-    receivers: createReceivers(
-      options.receivers ?? {
-        github: { secrets: () => [githubSecret, oldGithubSecret] },
-        distribution: { tokens: () => [distributionToken] },
-      },
-    ),
+    receivers,
+    senders: createSenders({ trustedProxies: options.trustedProxies ?? [], trust }),
+    limits: { perMinute: 1_000_000, inWork: 1_000, ...options.limits },
     acceptPushes: options.acceptPushes?.(log) ?? (async () => ({ rollouts: [], resolving: [] })),
     forwardProgress: options.forwardProgress?.(log) ?? (async () => ({ ignored: 'nobody is told in this test' })),
     audit: createAudit({ write: (line: string) => auditLines.push(line) }),
@@ -59,20 +87,21 @@ export async function startIngress(options: IngressOptions = {}): Promise<Ingres
     ...(options.bodyLimits === undefined ? {} : { bodyLimits: options.bodyLimits }),
   });
   const operators = createOperatorApp({ metrics, log, reachTemporal: options.reachTemporal ?? (async () => {}) });
+  const tls = options.tls && { ...options.tls, ...(trust && { trust }) };
   const settings = [
-    { name: 'listen.webhooks', handler: webhooks.callback(), host: '127.0.0.1', port: 0 },
+    { name: 'listen.webhooks', handler: webhooks.callback(), host: '127.0.0.1', port: 0, ...(tls && { tls }) },
     { name: 'listen.operators', handler: operators.callback(), host: '127.0.0.1', port: 0 },
   ];
   const listeners = createListeners(settings, log, options.limits);
   const [first, second] = await listeners.start();
   if (first === undefined || second === undefined) throw new Error('expected two listeners');
-  const url = `http://127.0.0.1:${first.port}`;
+  const url = `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${first.port}`;
   return {
     port: first.port,
     url,
     operatorsUrl: `http://127.0.0.1:${second.port}`,
     listeners,
-    audited: () => auditLines.map((line) => JSON.parse(line) as AuditEntry),
+    audited: () => auditLines.map((line) => JSON.parse(line) as RequestEntry),
     written: () => [...auditLines, ...logLines].join(''),
     post: (path, body, headers) => fetch(`${url}${path}`, { method: 'POST', body, headers }),
   };

@@ -9,7 +9,27 @@ export interface Vector {
   readonly raw: string;
   readonly images: readonly ExpectedImage[];
   readonly status?: number;
+  /** What the expectation depends on: query parameters of the webhook's URL, the prefix of allowed images. */
+  readonly query?: Readonly<Record<string, string>>;
+  readonly allowedImagePrefix?: string;
 }
+
+/** Folders of test/payloads. */
+export const vectorSources = [
+  'acr',
+  'aliyun',
+  'cloudevents',
+  'distribution',
+  'dockerhub',
+  'event',
+  'gar',
+  'github',
+  'harbor',
+  'jfrog',
+  'nexus',
+  'quay',
+] as const;
+export type VectorSource = (typeof vectorSources)[number];
 
 export interface ExpectedImage {
   readonly repository: string;
@@ -21,6 +41,7 @@ export interface ExpectedImage {
 interface VectorFile {
   readonly headers: Record<string, string>;
   readonly body: unknown;
+  readonly config?: { readonly query?: Record<string, string>; readonly allowedImagePrefix?: string };
   readonly expect: { readonly images: readonly ExpectedImage[]; readonly status?: number };
 }
 
@@ -35,14 +56,14 @@ const slips: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'registry-package-published-legacy-2019': { 'ghcr.io/dinggu/utaitebox': 'ghcr.io/dingggu/utaitebox' },
 };
 
-export function vectorsOf(source: 'github' | 'distribution'): readonly Vector[] {
+export function vectorsOf(source: VectorSource): readonly Vector[] {
   const folder = new URL(`../../payloads/${source}/`, import.meta.url);
   return readdirSync(folder)
     .filter((file) => file.endsWith('.json'))
     .sort()
     .map((file) => {
       const name = file.slice(0, -'.json'.length);
-      const { headers, body, expect } = JSON.parse(readFileSync(new URL(file, folder), 'utf8')) as VectorFile;
+      const { headers, body, expect, config = {} } = JSON.parse(readFileSync(new URL(file, folder), 'utf8')) as VectorFile;
       return {
         name,
         headers: Object.fromEntries(Object.entries(headers).filter(([header]) => !connectionHeaders.includes(header))),
@@ -50,6 +71,8 @@ export function vectorsOf(source: 'github' | 'distribution'): readonly Vector[] 
         raw: typeof body === 'string' ? body : JSON.stringify(body, undefined, source === 'distribution' ? 3 : 0),
         images: expect.images.map((image) => ({ ...image, repository: slips[name]?.[image.repository] ?? image.repository })),
         ...(expect.status === undefined ? {} : { status: expect.status }),
+        ...(config.query === undefined ? {} : { query: config.query }),
+        ...(config.allowedImagePrefix === undefined ? {} : { allowedImagePrefix: config.allowedImagePrefix }),
       };
     });
 }

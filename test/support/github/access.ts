@@ -10,7 +10,9 @@ export const allPermissions: Permissions = {
   contents: 'write',
   deployments: 'write',
   issues: 'write',
+  organization_hooks: 'write',
   pull_requests: 'write',
+  repository_hooks: 'write',
   statuses: 'write',
 };
 
@@ -44,7 +46,8 @@ export function authorize(account: Account, route: Route, repository: string | u
   if (account.app !== undefined) throw new ErrorReply(403, 'Resource not accessible by integration');
   const needs = route.needs ?? [];
   if (needs.length === 0) return;
-  const mayWrite = account.repositories?.some((name) => name.toLowerCase() === repository?.toLowerCase()) ?? true;
+  const mayWrite =
+    account.repositories?.some((name) => [undefined, name.toLowerCase()].includes(repository?.toLowerCase())) ?? true;
   const allowed = needs.some((need) => {
     const [permission = '', level] = need.split('=');
     const granted = account.permissions[permission];

@@ -16,6 +16,7 @@ import { checkRoutes, reportCheckRun } from './routes/checks.ts';
 import { deploymentRoutes } from './routes/deployments.ts';
 import { gitDatabaseRoutes } from './routes/git-database.ts';
 import { headRunRoutes } from './routes/head-runs.ts';
+import { hookRoutes } from './routes/hooks.ts';
 import { mergePull, mergingRoutes } from './routes/merging.ts';
 import { peopleRoutes } from './routes/people.ts';
 import { pullRoutes } from './routes/pulls.ts';
@@ -48,6 +49,7 @@ const allRoutes: Routes = {
   ...headRunRoutes,
   ...actionsRoutes,
   ...deploymentRoutes,
+  ...hookRoutes,
   ...appRoutes,
 };
 
@@ -103,6 +105,8 @@ export interface GitHub {
   finishQueue(fullName: string, number: number, how: 'merged' | 'removed'): Promise<string | undefined>;
   /** Whom to tell what happens from now on; undefined: nobody. */
   deliverTo(target: WebhookTarget | undefined): void;
+  /** Something happens that the emulator has no part in, and the webhook is told. @param members besides repository and sender */
+  announce(fullName: string, event: string, members: object): void;
   /** What was told so far, in order; waits for what is on its way. */
   deliveries(): Promise<readonly Delivery[]>;
   addToken(token: string, account: Account): void;
@@ -154,6 +158,8 @@ export async function startGitHub(options: GitHubOptions = {}): Promise<GitHub> 
     person: (fullName, login) => personOf(world, fullName, login),
     finishQueue: (fullName, number, how) => finishQueue(world, findRepository(world, fullName), number, how),
     deliverTo: (target) => server.webhooks.deliverTo(target),
+    announce: (fullName, event, members) =>
+      world.announce(event, findRepository(world, fullName), 'octocat', async () => ({ ...members })),
     async deliveries() {
       await server.webhooks.settled();
       return server.webhooks.deliveries;
@@ -228,6 +234,7 @@ class GitHubServer {
         ...Object.entries(tokens),
       ]),
       apps: new Map(apps.map((app) => [app.id, app])),
+      webhooks: hooks,
       nextId: () => {
         id += 1;
         return id;

@@ -1,4 +1,5 @@
 import { type GitRepository, noCommit } from './git-repository.ts';
+import type { Webhooks } from './webhooks.ts';
 
 /** What the emulator knows beside git, shared by its routes. */
 export interface World {
@@ -9,6 +10,7 @@ export interface World {
   /** By the token itself. */
   readonly tokens: Map<string, Account>;
   readonly apps: Map<string, App>;
+  readonly webhooks: Webhooks;
   nextId(): number;
   /** Tells whoever listens to the webhook; `members` are what the event has besides repository and sender. */
   announce(

@@ -1,28 +1,41 @@
 import { createHmac, randomUUID } from 'node:crypto';
 import * as shapes from './shapes.ts';
 import { fullPull } from './shapes-of-pulls.ts';
-import type { Pull, Repository, World } from './state.ts';
+import { now, type Pull, type Repository, type World } from './state.ts';
 
 /** Where events are told, as a webhook of every repository. */
 export interface WebhookTarget {
   readonly url: string;
   readonly secret: string;
+  /** It is a webhook of the organizations that own the repositories, and not of each repository. */
+  readonly organization?: true;
 }
 
+/** One attempt to deliver an event. */
 export interface Delivery {
-  /** `x-github-delivery` */
+  /** `x-github-delivery`: the attempts to deliver it again share it. */
   readonly id: string;
+  /** Of this attempt. */
+  readonly attempt: number;
   readonly event: string;
+  /** `owner/name` */
+  readonly repository: string;
   readonly body: Readonly<Record<string, unknown>>;
   /** Of the answer; 0 where there was none. */
   readonly status: number;
+  readonly redelivery: boolean;
+  /** ISO 8601 */
+  at: string;
 }
+
+type Event = Pick<Delivery, 'id' | 'event' | 'repository' | 'body' | 'redelivery'>;
 
 /** Signed deliveries, one after the other: https://docs.github.com/webhooks/webhook-events-and-payloads. GitHub never repeats one by itself. */
 export class Webhooks {
   readonly deliveries: Delivery[] = [];
   #target: WebhookTarget | undefined;
   #tail: Promise<unknown> = Promise.resolve();
+  #attempts = 0;
 
   constructor(target?: WebhookTarget) {
     this.#target = target;
@@ -30,6 +43,17 @@ export class Webhooks {
 
   deliverTo(target: WebhookTarget | undefined): void {
     this.#target = target;
+  }
+
+  get target(): WebhookTarget | undefined {
+    return this.#target;
+  }
+
+  /** The same once more, as somebody asked for it. */
+  redeliver({ id, event, repository, body }: Delivery): void {
+    const target = this.#target;
+    if (target === undefined) throw new Error('the webhook is gone');
+    this.#tail = this.#tail.then(() => this.#deliver(target, { id, event, repository, body, redelivery: true }));
   }
 
   /** @param members built at once, so that the body says what was when it happened */
@@ -41,7 +65,9 @@ export class Webhooks {
       repository: shapes.fullRepository(world, repository),
       sender: shapes.user(world, sender),
     }));
-    this.#tail = Promise.all([this.#tail, body]).then(([, built]) => this.#deliver(target, event, built));
+    this.#tail = Promise.all([this.#tail, body]).then(([, built]) =>
+      this.#deliver(target, { id: randomUUID(), event, repository: repository.fullName, body: built, redelivery: false }),
+    );
   }
 
   announcePull(world: World, action: string, repository: Repository, pull: Pull, sender: string): void {
@@ -54,9 +80,9 @@ export class Webhooks {
     await this.#tail;
   }
 
-  async #deliver({ url, secret }: WebhookTarget, event: string, body: Record<string, unknown>): Promise<void> {
+  async #deliver({ url, secret }: WebhookTarget, delivered: Event): Promise<void> {
+    const { id, event, body } = delivered;
     const text = JSON.stringify(body);
-    const id = randomUUID();
     const headers = {
       'content-type': 'application/json',
       'user-agent': 'GitHub-Hookshot/emulator',
@@ -72,6 +98,7 @@ export class Webhooks {
     } catch {
       // Nobody listens: GitHub notes it, and goes on.
     }
-    this.deliveries.push({ id, event, body, status });
+    this.#attempts += 1;
+    this.deliveries.push({ ...delivered, attempt: this.#attempts, status, at: now() });
   }
 }

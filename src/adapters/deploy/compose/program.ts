@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
 import { createMask, lastLines } from '../../docker/log-lines.ts';
+import { killGroup, stopAfter } from '../../ending.ts';
 import { identify } from '../../process-identity.ts';
 import { readTextIfThere, writeDurably } from '../durable-file.ts';
 
@@ -55,7 +56,7 @@ export async function runToEnd(folder: string, { command, cwd, env, timeoutMs }:
     // Heard of below, wherever it fails in between.
     ended.catch(() => undefined);
     child.stdin?.on('error', () => undefined);
-    const timer = stopAfter(timeoutMs, (signal) => killGroup(child.pid, signal));
+    const timer = stopAfter(timeoutMs, endWithinMs, (signal) => killGroup(child.pid, signal));
     try {
       if (child.pid !== undefined) await remember(folder, child.pid, Date.now() + timeoutMs + endWithinMs);
       child.stdin?.end('go\n');
@@ -105,24 +106,4 @@ async function readTail(output: Awaited<ReturnType<typeof open>>): Promise<Buffe
   const length = Math.min(size, keptOutput);
   const { buffer, bytesRead } = await output.read(Buffer.alloc(length), 0, length, size - length);
   return buffer.subarray(0, bytesRead);
-}
-
-function stopAfter(milliseconds: number, stop: (signal: NodeJS.Signals) => void) {
-  let fired = false;
-  let timer = setTimeout(() => {
-    fired = true;
-    stop('SIGTERM');
-    timer = setTimeout(() => stop('SIGKILL'), endWithinMs);
-  }, milliseconds);
-  return { clear: () => clearTimeout(timer), fired: () => fired };
-}
-
-function killGroup(pid: number | undefined, signal: NodeJS.Signals): void {
-  if (pid === undefined) return;
-  try {
-    process.kill(-pid, signal);
-  } catch (error) {
-    // It has ended this moment.
-    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
-  }
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type Call, ErrorReply, notFound, type Routes, visibleRepository } from '../routing.ts';
 import * as shapes from '../shapes.ts';
-import type { App } from '../state.ts';
+import { type App, now } from '../state.ts';
 
 /** What a GitHub App asks for with its JSON Web Token: https://docs.github.com/rest/apps/apps */
 
@@ -15,8 +15,18 @@ async function repositoryInstallation(call: Call) {
   const app = appOf(call);
   const repository = visibleRepository(call);
   if (repository.owner.toLowerCase() !== app.owner.toLowerCase()) throw notFound();
+  return { status: 200, body: installationShape(call, app, repository.createdAt) };
+}
+
+async function organizationInstallation(call: Call) {
+  const app = appOf(call);
+  if (call.parameters.org?.toLowerCase() !== app.owner.toLowerCase()) throw notFound();
+  return { status: 200, body: installationShape(call, app, now()) };
+}
+
+function installationShape(call: Call, app: App, createdAt: string) {
   const url = `${call.world.url}/app/installations/${app.installation}`;
-  const body = {
+  return {
     id: app.installation,
     app_id: Number(app.id),
     app_slug: 'landfall',
@@ -30,12 +40,11 @@ async function repositoryInstallation(call: Call) {
     access_tokens_url: `${url}/access_tokens`,
     html_url: url,
     repositories_url: `${call.world.url}/installation/repositories`,
-    created_at: repository.createdAt,
-    updated_at: repository.createdAt,
+    created_at: createdAt,
+    updated_at: createdAt,
     suspended_at: null,
     suspended_by: null,
   };
-  return { status: 200, body };
 }
 
 async function createInstallationToken(call: Call) {
@@ -57,5 +66,6 @@ async function createInstallationToken(call: Call) {
 
 export const appRoutes: Routes = {
   'apps/get-repo-installation': { forApp: true, answer: repositoryInstallation },
+  'apps/get-org-installation': { forApp: true, answer: organizationInstallation },
   'apps/create-installation-access-token': { forApp: true, answer: createInstallationToken },
 };

@@ -1,0 +1,90 @@
+export interface Inputs {
+  /** Where to post to. */
+  readonly url: string;
+  readonly audience: string;
+  readonly image: string;
+  readonly tags: readonly string[];
+  readonly timeoutMs: number;
+}
+
+const longestSeconds = 6 * 60 * 60;
+const defaultSeconds = 120;
+
+/**
+ * @param read an input of the action by its name; the empty text where there is none
+ * @throws Error that names the input, what was expected and what was found
+ */
+export function readInputs(read: (name: string) => string): Inputs {
+  const value = (name: string): string => read(name).trim();
+  const image = readImage(value('image'));
+  return {
+    url: readUrl(value('url') || value('webhook-url')),
+    audience: required(
+      'audience',
+      value('audience'),
+      'what the token is requested for, as in receivers.event.audience of Landfall',
+    ),
+    image,
+    tags: readTags([value('tags'), value('tag')], image),
+    timeoutMs: readTimeout(value('timeout-seconds')),
+  };
+}
+
+function required(name: string, value: string, expected: string): string {
+  if (value === '') throw new Error(`${name}: expected ${expected}; found nothing`);
+  return value;
+}
+
+function readUrl(value: string): string {
+  const expected = 'the URL of Landfall, such as https://landfall.example.org';
+  required('url', value, expected);
+  if (!URL.canParse(value) || !/^https?:$/.test(new URL(value).protocol)) throw new Error(`url: expected ${expected}`);
+  const url = new URL(value);
+  if (url.pathname === '/') url.pathname = '/event';
+  return url.href;
+}
+
+/** Repositories are written with capitals at GitHub, as in `ghcr.io/${{ github.repository }}`, and with small letters in registries. */
+function readImage(value: string): string {
+  const image = required('image', value, 'an image such as ghcr.io/team/app').toLowerCase();
+  if (!image.includes('/'))
+    throw new Error(`image: expected an image with registry and path, such as ghcr.io/team/app; found '${value}'`);
+  if (image.includes('@') || image.lastIndexOf(':') > image.lastIndexOf('/')) {
+    throw new Error(`image: expected an image without tag and digest; found '${value}'. Put the tag into tags`);
+  }
+  return image;
+}
+
+function readTags(values: readonly string[], image: string): readonly string[] {
+  const tags = values.flatMap(listOf).map((tag) => withoutImage(tag, image));
+  if (tags.length === 0) throw new Error('tags: expected at least one tag; found nothing');
+  const wrong = tags.find((tag) => !/^\w[\w.-]{0,127}$/.test(tag));
+  if (wrong === undefined) return [...new Set(tags)];
+  throw new Error(
+    `tags: expected tags of ${image}, each of at most 128 letters, digits, _, . and -; found '${wrong.slice(0, 200)}'`,
+  );
+}
+
+function listOf(value: string): readonly string[] {
+  if (!value.startsWith('[')) return value.split(/[\s,]+/).filter((tag) => tag !== '');
+  const wrong = new Error('tags: expected a JSON array of texts, such as ["v1.0", "latest"]');
+  let list: unknown;
+  try {
+    list = JSON.parse(value);
+  } catch {
+    throw wrong;
+  }
+  if (!Array.isArray(list) || !list.every((tag): tag is string => typeof tag === 'string')) throw wrong;
+  return list.map((tag) => tag.trim());
+}
+
+/** docker/metadata-action lists whole references. */
+function withoutImage(tag: string, image: string): string {
+  return tag.toLowerCase().startsWith(`${image}:`) ? tag.slice(image.length + 1) : tag;
+}
+
+function readTimeout(value: string): number {
+  const seconds = value === '' ? defaultSeconds : Number(value);
+  if (seconds > 0 && seconds <= longestSeconds) return seconds * 1000;
+  throw new Error(`timeout-seconds: expected a number of seconds above 0 and up to ${longestSeconds}; found '${value}'`);
+}

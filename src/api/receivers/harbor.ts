@@ -1,0 +1,87 @@
+import { z } from 'zod';
+import { map } from '../../config/wording.ts';
+import { malformed } from '../problem.ts';
+import { byHeader } from './authentication.ts';
+import { isCdEvent, readCdEvent } from './cdevents.ts';
+import { type CloudEvent, cloudEventsIn, type EnvelopeReading } from './cloudevents-envelope.ts';
+import { isHarborPush, readHarborData } from './harbor-event.ts';
+import { text } from './loose.ts';
+import { parsedFrom, type Reading, withDetails } from './readings.ts';
+import type { ParsedRequest, ReceivedRequest, Receiver } from './receiver.ts';
+import type { ReadSecrets } from './secrets.ts';
+import { deliveryIdOf, printableLine } from './sender-text.ts';
+import { readSecrets, secretList } from './settings.ts';
+import { defineSource } from './source.ts';
+
+const source = 'harbor';
+const notAPush: Reading = { ignored: 'expected the event PUSH_ARTIFACT (Artifact pushed)' };
+
+/**
+ * Webhooks of Harbor, in its own format and as CloudEvents, and those of version 1.
+ * @see https://goharbor.io/docs/main/working-with-projects/project-configuration/configure-webhooks/
+ */
+export const harborSource = defineSource({
+  name: source,
+  settings: (check) =>
+    map(
+      { secrets: secretList(check, "The Auth Header of the project's webhook, as it is.") },
+      'Harbor webhooks on POST /webhook/harbor.',
+    ),
+  create({ secrets }, context) {
+    return [createHarborReceiver(readSecrets(secrets, context.secrets, 'receivers.harbor.secrets'))];
+  },
+});
+
+export function createHarborReceiver(secrets: ReadSecrets): Receiver {
+  return {
+    source,
+    path: '/webhook/harbor',
+    mediaTypes: ['application/json', 'application/cloudevents+json'],
+    mediaTypeAdvice: 'Choose the notify type http in the webhook of the project.',
+    namesOneOfSeveralTags: false,
+    challenge: 'Harbor realm="landfall"',
+    authenticationAdvice:
+      'Expected the header Authorization with the secret and nothing else. Set the same text as the Auth Header of the webhook and in receivers.harbor.secrets.',
+    authentication: byHeader(secrets),
+    parse,
+  };
+}
+
+const eventSchema = z.object({ type: text, operator: text, event_data: z.unknown().optional() });
+
+function parse(request: ReceivedRequest): ParsedRequest {
+  const { body, receivedAt } = request;
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw malformed('Expected a JSON object.');
+  const [envelope] = cloudEventsIn(request) ?? [];
+  if (envelope !== undefined) return parseCloudEvent(envelope, receivedAt);
+  const { type, operator, event_data: data } = eventSchema.parse(body);
+  if (!type) throw malformed('Expected an event of Harbor with its type.');
+  const readings = isHarborPush(type) ? readHarborData(data) : [notAPush];
+  return parsedFrom(byOperator(readings, operator), {
+    source,
+    receivedAt,
+    event: printableLine(type, 60) ?? 'unknown',
+    deliveryId: deliveryIdOf(undefined),
+  });
+}
+
+function parseCloudEvent(envelope: EnvelopeReading, receivedAt: string): ParsedRequest {
+  if ('malformed' in envelope) throw malformed(envelope.malformed);
+  const { event } = envelope;
+  return parsedFrom(byOperator(readCloudEvent(event), event.operator), {
+    source,
+    receivedAt,
+    event: printableLine(event.type, 60) ?? 'unknown',
+    deliveryId: deliveryIdOf(event.id),
+  });
+}
+
+function readCloudEvent(event: CloudEvent): readonly Reading[] {
+  if (isCdEvent(event)) return readCdEvent(event);
+  return isHarborPush(event.type) ? readHarborData(event.data) : [notAPush];
+}
+
+function byOperator(readings: readonly Reading[], operator: string | undefined): readonly Reading[] {
+  const actor = printableLine(operator, 100);
+  return actor === undefined ? readings : readings.map((reading) => withDetails(reading, { actor }));
+}

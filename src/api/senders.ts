@@ -1,0 +1,68 @@
+import type { IncomingMessage } from 'node:http';
+import { canonicalAddress, forwarded, forwardedFor } from './addresses.ts';
+import { certificateFromProxy, certificateOfHandshake } from './client-certificates.ts';
+import type { ClientTrust } from './client-trust.ts';
+import { type CertificateHeader, certificateHeaders } from './receivers/certificate-headers.ts';
+import type { ClientCertificate } from './receivers/receiver.ts';
+import { createIsWithin } from './receivers/settings.ts';
+
+/** Who is at the other end of a request, as far as proxies are trusted. */
+export interface Senders {
+  addressOf(request: IncomingMessage): string;
+  /** Undefined where the sender showed none. */
+  certificateOf(request: IncomingMessage): ClientCertificate | undefined;
+}
+
+export interface SenderSettings {
+  /** Addresses and networks of proxies whose word about their senders is taken. */
+  readonly trustedProxies: readonly string[];
+  /** The headers in which those pass client certificates on. Default: any of the known ones, but one at a time. */
+  readonly certificateHeaders?: readonly CertificateHeader[];
+  /** By whom client certificates are judged; absent: nobody asks for them. */
+  readonly trust?: ClientTrust | undefined;
+  readonly now?: () => Date;
+}
+
+export function createSenders(settings: SenderSettings): Senders {
+  const { trust, certificateHeaders: allowed = certificateHeaders, now = () => new Date() } = settings;
+  const isProxy = settings.trustedProxies.length === 0 ? () => false : createIsWithin(settings.trustedProxies);
+  // Asked several times in the course of a request; a broken connection may not know any more.
+  const known = new WeakMap<IncomingMessage, string>();
+  const connectionOf = ({ socket }: IncomingMessage): string | undefined => canonicalAddress(socket.remoteAddress ?? '');
+  return {
+    addressOf: (request) => {
+      const address = known.get(request) ?? senderOf(request, connectionOf(request), isProxy) ?? 'unknown';
+      known.set(request, address);
+      return address;
+    },
+    certificateOf: (request) => {
+      if (trust === undefined) return undefined;
+      const passedOn = isProxy(connectionOf(request) ?? '') ? certificateFromProxy(request, trust, allowed, now()) : undefined;
+      return passedOn ?? certificateOfHandshake(request, now());
+    },
+  };
+}
+
+/**
+ * Each proxy adds the address that it was reached from at the end, and passes on what stood there before, whoever wrote that. So the
+ * last address that is not a proxy's is the first that cannot be made up. What is no address is nobody's: then it is the connection's.
+ */
+function senderOf(
+  request: IncomingMessage,
+  connection: string | undefined,
+  isProxy: (address: string) => boolean,
+): string | undefined {
+  if (connection === undefined || !isProxy(connection)) return connection;
+  const addresses = saidBy(request);
+  const last = addresses.findLastIndex((address) => address === undefined || !isProxy(address));
+  // Nothing but proxies: the request is of the outermost one itself.
+  return (last === -1 ? addresses[0] : addresses[last]) ?? connection;
+}
+
+/** Proxies that know only `X-Forwarded-For` pass a sender's own `Forwarded` on, so that counts only where the other is missing. */
+function saidBy({ headersDistinct }: IncomingMessage): readonly (string | undefined)[] {
+  const usual = headersDistinct['x-forwarded-for'];
+  if (usual !== undefined) return forwardedFor(usual.join(','));
+  const standard = headersDistinct.forwarded;
+  return standard === undefined ? [] : forwarded(standard.join(','));
+}

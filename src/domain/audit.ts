@@ -1,0 +1,102 @@
+/**
+ * One line of the audit log, as JSON: what was asked of Landfall, by whom, and what came of it. Lists of names are joined by commas.
+ * The first six keys are always there; what is not known is null.
+ */
+interface AuditLine {
+  /** ISO 8601, UTC. */
+  readonly timestamp: string;
+  readonly service: string | null;
+  readonly action: string | null;
+  /** The code of an HTTP answer, or a word. */
+  readonly status: number | string;
+  readonly repository: string | null;
+}
+
+export type AuditEntry = RequestEntry | DecisionEntry | SearchEntry | RedeliveryEntry;
+
+/** What became of a request, as the audit log and the metrics name it. */
+export type RequestOutcome =
+  | 'accepted'
+  | 'ignored'
+  | 'malformed'
+  | 'unauthenticated'
+  | 'not-found'
+  | 'method-not-allowed'
+  | 'timed-out'
+  | 'too-large'
+  | 'unsupported-media-type'
+  | 'aborted'
+  | 'limited'
+  | 'failed'
+  | 'unavailable';
+
+export interface RequestEntry extends AuditLine {
+  readonly event_type: 'webhook_received';
+  /** A receiver's name, or `none` for a path that is nobody's. */
+  readonly source: string;
+  readonly outcome: RequestOutcome;
+  readonly status: number;
+  /** The sender's id of the delivery; of several events in a request, the first that counts. */
+  readonly delivery?: string;
+  readonly event?: string;
+  /** Workflow ids. */
+  readonly rollouts: readonly string[];
+  readonly resolving: readonly string[];
+  /** Workflow ids of dispatches of a whole push; absent where there are none. */
+  readonly forwarding?: readonly string[];
+  /** Rollouts that were told to look again; absent where the request was about a push. */
+  readonly progress?: readonly string[];
+  /** Why nothing was started. */
+  readonly ignored?: string;
+  /** So many more of the same source and outcome came within the same second and have no line of their own. */
+  readonly omitted?: number;
+  readonly remote_address: string;
+  readonly duration_ms: number;
+}
+
+/** Somebody decided: on a step, a rollout, a lane or the line. */
+export interface DecisionEntry extends AuditLine {
+  readonly event_type: 'decision_made';
+  /** `operator`; `github` for a review of a pull request. */
+  readonly source: string;
+  readonly outcome: 'accepted';
+  /** `retry`, `skip`, `approve`, `hold`, … */
+  readonly action: string;
+  /** As the rollout names them: `ann`, or `ann (unverified)`. */
+  readonly by: string;
+  readonly reason?: string;
+  readonly stage?: string;
+  readonly step?: string;
+  readonly digest?: string;
+  /** Workflow id of what was decided on. */
+  readonly workflow: string;
+  /** Workflow id of what is started for it: of a roll-back, of a promotion. */
+  readonly started?: string;
+}
+
+/** A registry was searched for pushes that no webhook told of. `status`: `searched`, `rate-limited` or `failed`. */
+export interface SearchEntry extends AuditLine {
+  readonly event_type: 'registry_searched';
+  /** `search` */
+  readonly source: string;
+  /** `found`, `nothing-new`, `baseline` (the first look) or `failed`. */
+  readonly outcome: string;
+  readonly registry: string;
+  /** `repository:tag@digest` of what was found. */
+  readonly found: readonly string[];
+  readonly reason?: string;
+}
+
+/** GitHub was asked for failed webhook deliveries. */
+export interface RedeliveryEntry extends AuditLine {
+  readonly event_type: 'deliveries_checked';
+  /** `github` */
+  readonly source: string;
+  /** `redelivered`, `nothing-failed` or `failed`. */
+  readonly outcome: string;
+  /** Delivery ids (GUID) that were asked for again. */
+  readonly redelivered: readonly string[];
+  readonly reason?: string;
+}
+
+export type Audit = (entry: AuditEntry) => void;

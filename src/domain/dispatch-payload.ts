@@ -1,0 +1,101 @@
+import type { ImagePush } from './image-push.ts';
+import { pathOf } from './image-reference.ts';
+import type { DispatchPayload } from './plan.ts';
+
+/** What a `repository_dispatch` tells of. */
+export interface DispatchSubject {
+  readonly service: string;
+  /** At least one: with a tag each, of one image. */
+  readonly pushes: readonly [ImagePush, ...ImagePush[]];
+  /** What the image itself says, where it was looked at: its digest, and its labels `revision` and `source`. */
+  readonly image?: { readonly digest: string; readonly revision?: string; readonly source?: string };
+  /** All tags are told at once; otherwise only the one of the rollout. */
+  readonly per: 'tag' | 'push';
+  /** Workflow id of what sends it. */
+  readonly rollout: string;
+  readonly now: Date;
+}
+
+/** GitHub takes at most ten members. */
+export type ClientPayload = Readonly<Record<string, string | readonly string[]>>;
+
+/** `problem`: what was expected of the push and is not there. */
+export type PayloadOf = { readonly payload: ClientPayload } | { readonly problem: string };
+
+/** Workflows compare it with the beginning of `github.sha`. */
+const shortCommit = 7;
+
+const shapes: Readonly<Record<DispatchPayload, (subject: DispatchSubject) => PayloadOf>> = {
+  landfall,
+  quay,
+  'image-push': imagePush,
+};
+
+/** What the event carries. What is not known is empty, so that a workflow can name every member. */
+export function payloadOf(shape: DispatchPayload | undefined, subject: DispatchSubject): PayloadOf {
+  return shapes[shape ?? 'landfall'](subject);
+}
+
+/**
+ * What was pushed together, as one event each: the tags of one image, or of one build where the shape names nothing else. A request
+ * may hold several images, of which one event would name only the first.
+ */
+export function eventsOf(
+  shape: DispatchPayload | undefined,
+  pushes: readonly ImagePush[],
+): (readonly [ImagePush, ...ImagePush[]])[] {
+  const groups = new Map<string, [ImagePush, ...ImagePush[]]>();
+  for (const push of pushes) {
+    const key = JSON.stringify([push.commit, shape === 'quay' ? undefined : push.digest]);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [push]);
+    else if (!group.some(({ tag }) => tag === push.tag)) group.push(push);
+  }
+  return [...groups.values()];
+}
+
+function landfall({ service, pushes, image, per, rollout, now }: DispatchSubject): PayloadOf {
+  const [push] = pushes;
+  const commit = push.commit ?? image?.revision ?? '';
+  const payload = {
+    service,
+    image: push.repository,
+    tag: push.tag,
+    digest: digestOf(push, image),
+    sha: commit,
+    commit,
+    repository: push.sourceRepository ?? image?.source ?? '',
+    rollout_id: rollout,
+    timestamp: now.toISOString(),
+  };
+  return { payload: per === 'push' ? { ...payload, tags: pushes.map(({ tag }) => tag) } : payload };
+}
+
+/** What lewagon/quay-github-actions-dispatch sends for a build of Quay's. */
+function quay({ pushes, image }: DispatchSubject): PayloadOf {
+  const [push] = pushes;
+  const commit = (push.commit ?? image?.revision ?? '').trim();
+  if (commit.length >= shortCommit) return { payload: { text: commit.slice(0, shortCommit) } };
+  return {
+    problem: `expected the commit of the build, because the payload quay is its first ${shortCommit} characters, found ${commit === '' ? 'none' : `'${commit}'`} in the push by way of ${push.source}: build by a trigger that names its commit, or choose another payload`,
+  };
+}
+
+/** What the action `dispatch_on_image_push_success` sends, with `tags` as a JSON text: `fromJSON` reads it in a workflow. */
+function imagePush({ pushes, image, now }: DispatchSubject): PayloadOf {
+  const [push] = pushes;
+  return {
+    payload: {
+      repository: push.sourceRepository ?? image?.source ?? pathOf(push.repository),
+      tags: JSON.stringify(pushes.map(({ tag }) => tag)),
+      digest: digestOf(push, image),
+      commit: push.commit ?? image?.revision ?? '',
+      run_id: push.buildId ?? '',
+      timestamp: now.toISOString().replace(/\.\d{3}Z$/, 'Z'),
+    },
+  };
+}
+
+function digestOf(push: ImagePush, image: DispatchSubject['image']): string {
+  return image?.digest ?? push.digest ?? '';
+}

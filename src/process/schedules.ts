@@ -1,0 +1,113 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import {
+  type Client,
+  ScheduleAlreadyRunning,
+  ScheduleNotFoundError,
+  ScheduleOverlapPolicy,
+  ServiceError,
+} from '@temporalio/client';
+import type { Configuration } from '../config/configuration.ts';
+import { searchedRegistries } from '../config/plans.ts';
+import { redeliverAction, redeliverId, searchAction, searchId } from '../workflows/start-options.ts';
+
+/** What it tells of what it did. */
+interface Log {
+  info(fields: Record<string, unknown>, message: string): void;
+}
+
+/** Searches of several registries, and of several Landfalls, do not all begin in one second. */
+const jitterPart = 1 / 10;
+const longestJitterMs = 30_000;
+/** Temporal's own least: https://docs.temporal.io/schedule#catchup-window */
+const shortestCatchUpMs = 10_000;
+/** Temporal counts in whole seconds. */
+const shortestIntervalMs = 1_000;
+const redeliverEveryMs = 5 * 60_000;
+const mostAttempts = 4;
+const pauseMs = 500;
+
+/** What is to be done again and again. */
+interface Wanted {
+  /** Of the schedule, and of the workflow that it starts. */
+  readonly id: string;
+  readonly everyMs: number;
+  readonly action: ReturnType<typeof searchAction> | ReturnType<typeof redeliverAction>;
+}
+
+/**
+ * Makes sure that each registry that is to be searched has its schedule, `search:HOST`, that GitHub is asked for failed deliveries where
+ * it has webhooks to ask for (`redeliver`), and that there is no other schedule of the kind. It may be called by several processes at once, and at
+ * every start: what is right already stays, a pause by an operator included.
+ */
+export async function ensureSchedules(client: Client, configuration: Configuration, log: Log): Promise<void> {
+  const wanted = wantedBy(configuration);
+  for (const one of wanted) await patiently(() => ensureSchedule(client, one, log));
+  const ids = new Set(wanted.map(({ id }) => id));
+  for await (const { scheduleId, action } of client.schedule.list()) {
+    const type = scheduleId.startsWith(searchId('')) ? 'search' : scheduleId === redeliverId ? 'redeliver' : undefined;
+    const isOurs = type !== undefined && (action === undefined || action.workflowType === type);
+    if (!isOurs || ids.has(scheduleId)) continue;
+    await client.schedule.getHandle(scheduleId).delete().catch(unlessGone);
+    log.info({ schedule: scheduleId }, 'a schedule is over: the configuration does not ask for it any more');
+  }
+}
+
+function wantedBy(configuration: Configuration): readonly Wanted[] {
+  const searches = [...searchedRegistries(configuration)].map(([registry, wantedMs]): Wanted => {
+    const everyMs = Math.max(shortestIntervalMs, Math.round(wantedMs / 1_000) * 1_000);
+    return { id: searchId(registry), everyMs, action: searchAction({ registry, everyMs }) };
+  });
+  const hasHooks = configuration.forge.github?.hooks !== undefined;
+  return hasHooks ? [...searches, { id: redeliverId, everyMs: redeliverEveryMs, action: redeliverAction() }] : searches;
+}
+
+async function ensureSchedule(client: Client, wanted: Wanted, log: Log): Promise<void> {
+  const { id, everyMs } = wanted;
+  const options = optionsOf(wanted);
+  try {
+    // At once, so that as little as possible is pushed before the first look, which takes whatever it sees for old.
+    await client.schedule.create({ scheduleId: id, ...options, state: { triggerImmediately: true } });
+    log.info({ schedule: id, everyMs }, 'a schedule begins, to find pushes that no webhook tells of');
+  } catch (error) {
+    if (!(error instanceof ScheduleAlreadyRunning)) throw error;
+    const schedule = client.schedule.getHandle(id);
+    const { spec, policies } = await schedule.describe();
+    const [interval] = spec.intervals ?? [];
+    const isSame =
+      interval?.every === options.spec.intervals[0]?.every &&
+      spec.jitter === options.spec.jitter &&
+      policies.catchupWindow === options.policies.catchupWindow;
+    if (isSame) return;
+    // Searches that ran so far stay known: their last result goes on to the next.
+    await schedule.update(({ state }) => ({ ...options, state: withoutHistory(state) }));
+    log.info({ schedule: id, everyMs }, 'a schedule has another interval from now on');
+  }
+}
+
+function withoutHistory({ paused, note }: { readonly paused: boolean; readonly note?: string | undefined }) {
+  return { paused, ...(note !== undefined && { note }) };
+}
+
+function optionsOf({ everyMs, action }: Wanted) {
+  return {
+    spec: { intervals: [{ every: everyMs }], jitter: Math.min(longestJitterMs, Math.round(everyMs * jitterPart)) },
+    policies: { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: Math.max(shortestCatchUpMs, everyMs), pauseOnFailure: false },
+    action,
+  };
+}
+
+/** A schedule that was made a moment ago cannot always be described yet. */
+async function patiently(act: () => Promise<void>): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await act();
+    } catch (error) {
+      if (!(error instanceof ServiceError) || attempt === mostAttempts) throw error;
+      await pause(attempt * pauseMs);
+    }
+  }
+}
+
+function unlessGone(error: unknown): void {
+  if (!(error instanceof ScheduleNotFoundError)) throw error;
+}

@@ -1,0 +1,38 @@
+import { proxySinks, type Sinks, workflowInfo } from '@temporalio/workflow';
+import type { DecisionEntry } from '../domain/audit.ts';
+
+/**
+ * Where workflows say what people decided. A sink leaves nothing in the history and is not called when a history is replayed, so a worker
+ * that has none decides alike. A worker that dies within the same workflow task may say a decision twice.
+ */
+export interface AuditSinks extends Sinks {
+  readonly audit: { decided(entry: DecisionEntry): void };
+}
+
+const { audit } = proxySinks<AuditSinks>();
+
+/** Who, by the name that the workflow uses (`ann`, or `ann (unverified)`), and why; the reason is empty where none was given. */
+interface Said {
+  readonly by: string;
+  readonly reason?: string | undefined;
+}
+
+/** On what. Of the line, both are null. */
+type On = Pick<DecisionEntry, 'service' | 'repository'> &
+  Partial<Pick<DecisionEntry, 'source' | 'stage' | 'step' | 'digest' | 'started'>>;
+
+/** To be called once a decision is taken, behind everything that may refuse it. */
+export function recordDecision(action: string, { by, reason }: Said, on: On): void {
+  audit.decided({
+    timestamp: new Date().toISOString(),
+    event_type: 'decision_made',
+    source: 'operator',
+    outcome: 'accepted',
+    status: 'accepted',
+    workflow: workflowInfo().workflowId,
+    action,
+    by,
+    ...on,
+    ...(reason && { reason }),
+  });
+}

@@ -1,0 +1,57 @@
+import { isCancellation, proxyActivities, setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
+import type { DispatchActivities } from '../activities/dispatch.ts';
+import { eventsOf } from '../domain/dispatch-payload.ts';
+import type { DispatchOutcome, RateLimited } from '../domain/outcomes.ts';
+import { dispatchOfPush } from '../domain/plan.ts';
+import type { End } from '../domain/rollout-state.ts';
+import type { ForwardStart } from './messages.ts';
+import { searchAttributes } from './start-options.ts';
+import { failureOf, refusal, unlimited } from './steps/take-step.ts';
+
+/** Outages of GitHub last hours; an event of the day before is of no use to anybody. */
+const longestMs = 24 * 60 * 60_000;
+
+type Dispatched = Exclude<DispatchOutcome, RateLimited>;
+
+/**
+ * Passes one push on to GitHub, once for all of its tags (once per image, where it brought several), and does nothing else with it.
+ * GitHub is tried for a day, and waited for when it asks for that.
+ * @returns what was sent
+ * @throws ApplicationFailure of the type of GitHub's "no", or `NoCommit` where the payload needs a commit that the push does not name
+ */
+export async function forward({ plan, pushes }: ForwardStart): Promise<Dispatched[]> {
+  const deadline = Date.now() + longestMs;
+  const sent: Dispatched[] = [];
+  try {
+    for (const event of eventsOf(dispatchOfPush(plan)?.payload, pushes)) {
+      const outcome = await unlimited(() => sender(deadline - Date.now()).forward({ plan, pushes: event }));
+      sent.push(outcome);
+      setCurrentDetails(sent.map((done) => `sent ${done.event} to ${done.repository}`).join('\n\n'));
+    }
+  } catch (error) {
+    settle(isCancellation(error) ? 'aborted' : 'failed');
+    const { type, message, details } = failureOf(error);
+    setCurrentDetails(`not sent: ${message}`);
+    throw refusal(type, message, details);
+  }
+  settle('delivered');
+  return sent;
+}
+
+function sender(leftMs: number) {
+  if (leftMs <= 0)
+    throw refusal('RateLimited', 'expected GitHub to take the event within a day, found its rate limited for so long');
+  return proxyActivities<Pick<DispatchActivities, 'forward'>>({
+    startToCloseTimeout: '2m',
+    heartbeatTimeout: '10s',
+    scheduleToCloseTimeout: leftMs,
+    retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '10m' },
+  });
+}
+
+function settle(status: End): void {
+  upsertSearchAttributes([
+    { key: searchAttributes.status, value: status },
+    { key: searchAttributes.changedAt, value: new Date() },
+  ]);
+}

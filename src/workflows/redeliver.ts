@@ -1,0 +1,26 @@
+import { proxyActivities, setCurrentDetails, sleep } from '@temporalio/workflow';
+import type { RedeliverActivities, RedeliverySummary } from '../activities/redeliver.ts';
+import type { RateLimited } from '../domain/outcomes.ts';
+
+const { redeliverWebhooks } = proxyActivities<RedeliverActivities>({
+  startToCloseTimeout: '10m',
+  heartbeatTimeout: '10s',
+  // The schedule asks again soon; what is worth another try is a worker that was killed.
+  retry: { initialInterval: '1s', maximumAttempts: 3 },
+  summary: 'failed deliveries of webhooks at GitHub',
+});
+
+const longestPauseMs = 60 * 60_000;
+
+/**
+ * One look for failed deliveries of webhooks. While it waits for a rate limit to end, its schedule starts no other one, and the next
+ * look is the schedule's.
+ */
+export async function redeliver(): Promise<RedeliverySummary | RateLimited> {
+  const outcome = await redeliverWebhooks({});
+  if (outcome.kind === 'rate-limited') {
+    setCurrentDetails(`GitHub asks us to wait until ${outcome.until}`);
+    await sleep(Math.min(longestPauseMs, Math.max(1_000, Date.parse(outcome.until) - Date.now())));
+  }
+  return outcome;
+}

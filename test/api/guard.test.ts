@@ -1,0 +1,185 @@
+import assert from 'node:assert/strict';
+import { IncomingMessage, ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import Koa from 'koa';
+import { guard } from '../../src/api/guard.ts';
+import type { RequestState } from '../../src/api/request-state.ts';
+import { distributionToken, type Ingress, type IngressOptions, startIngress } from './support/ingress.ts';
+import { converse } from './support/raw-http.ts';
+import { bearer } from './support/vectors.ts';
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
+
+const github = '/webhook/image-published';
+const distribution = '/webhook/distribution';
+const onePush = JSON.stringify({
+  events: [{ action: 'push', target: { repository: 'a/b', tag: '1' }, request: { host: 'r.example' } }],
+});
+const json = { 'Content-Type': 'application/json' };
+
+describe('the guard', () => {
+  it('answers whoever sends too often with 429 and when to come back, before anything else is looked at', async () => {
+    await withIngress({ limits: { perMinute: 3 } }, async ({ post, audited, operatorsUrl }) => {
+      for (let sent = 0; sent < 3; sent += 1) assert.equal((await post(github, '{}', json)).status, 401);
+      const answer = await post(github, '{}', { 'Content-Type': 'text/plain' });
+      const wait = Number(answer.headers.get('Retry-After'));
+      assert.ok(wait >= 1 && wait <= 60, `Retry-After: ${wait}`);
+      await expectProblem(answer, 429, /at most 3 requests a minute from one address/);
+      assert.deepEqual(
+        [audited().at(-1)?.source, audited().at(-1)?.outcome, audited().at(-1)?.status],
+        ['github', 'limited', 429],
+      );
+      const figures = await (await fetch(`${operatorsUrl}/metrics`)).text();
+      assert.match(figures, /landfall_webhook_requests_total\{source="github",outcome="limited"\} 1/);
+    });
+  });
+
+  it('counts each source by itself, paths that are nobody’s as one, and never looks at /healthz', async () => {
+    await withIngress({ limits: { perMinute: 1 } }, async ({ post, url, audited }) => {
+      assert.equal((await post(github, '{}', json)).status, 401);
+      assert.equal((await post(github, '{}', json)).status, 429);
+      assert.equal((await post(distribution, '{}', json)).status, 401);
+      assert.equal((await post('/one', '{}', json)).status, 404);
+      assert.equal((await post('/another', '{}', json)).status, 429);
+      assert.equal((await fetch(`${url}${github}`)).status, 429);
+      for (let asked = 0; asked < 5; asked += 1) assert.equal((await fetch(`${url}/healthz`)).status, 200);
+      assert.deepEqual(
+        audited().map(({ source, status }) => [source, status]),
+        [
+          ['github', 401],
+          ['github', 429],
+          ['distribution', 401],
+          ['none', 404],
+          ['none', 429],
+          ['github', 429],
+        ],
+      );
+    });
+  });
+
+  it('counts each sender behind a trusted proxy by itself, IPv6 by its /64', async () => {
+    await withIngress({ limits: { perMinute: 1 }, trustedProxies: ['127.0.0.1'] }, async ({ post }) => {
+      const from = async (address: string): Promise<number> =>
+        (await post(github, '{}', { ...json, 'X-Forwarded-For': `198.51.100.1, ${address}` })).status;
+      assert.equal(await from('192.0.2.1'), 401);
+      assert.equal(await from('192.0.2.2'), 401);
+      assert.equal(await from('192.0.2.1'), 429);
+      assert.equal(await from('::ffff:192.0.2.2'), 429);
+      assert.equal(await from('2001:db8:1:2::1'), 401);
+      assert.equal(await from('2001:db8:1:2:ffff::2'), 429);
+      assert.equal(await from('2001:db8:1:3::1'), 401);
+    });
+  });
+
+  it('does not let a sender choose its address where no proxy is trusted', async () => {
+    await withIngress({ limits: { perMinute: 1 } }, async ({ post }) => {
+      assert.equal((await post(github, '{}', { ...json, 'X-Forwarded-For': '192.0.2.1' })).status, 401);
+      assert.equal((await post(github, '{}', { ...json, 'X-Forwarded-For': '192.0.2.2' })).status, 429);
+    });
+  });
+
+  it('does not read the body of a request that it refuses', async () => {
+    await withIngress({ limits: { perMinute: 1 } }, async ({ port }) => {
+      const announce = `POST ${github} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\nConnection: close\r\n`;
+      assert.match(await converse(port, `${announce}\r\n`), /^HTTP\/1\.1 401 /);
+      const heard = await converse(port, `${announce}Expect: 100-continue\r\n\r\n`);
+      assert.match(heard, /^HTTP\/1\.1 429 /);
+    });
+  });
+
+  it('tells more than so many requests at once to come back with 503, and takes more once one is done', async () => {
+    const waiting: (() => void)[] = [];
+    const acceptPushes: IngressOptions['acceptPushes'] = () => async () => {
+      await new Promise<void>((resolve) => waiting.push(resolve));
+      return { rollouts: [], resolving: [] };
+    };
+    const inWork = async (count: number): Promise<void> => {
+      while (waiting.length < count) await new Promise(setImmediate);
+    };
+    await withIngress({ limits: { inWork: 2 }, acceptPushes }, async ({ post, audited, url }) => {
+      const send = (): Promise<Response> => post(distribution, onePush, { ...json, ...bearer(distributionToken) });
+      const taken = [send(), send()];
+      await inWork(2);
+      const refused = await send();
+      assert.match(refused.headers.get('Retry-After') ?? '', /^[1-9]\d*$/);
+      await expectProblem(refused, 503, /Too many requests are in work/);
+      assert.equal(audited().at(-1)?.outcome, 'limited');
+      assert.equal((await fetch(`${url}/healthz`)).status, 200);
+      for (const finish of waiting.splice(0)) finish();
+      for (const answer of await Promise.all(taken)) assert.equal(answer.status, 200);
+      const next = send();
+      await inWork(1);
+      for (const finish of waiting) finish();
+      assert.equal((await next).status, 200);
+    });
+  });
+
+  it('frees the place of a request that fails or whose sender goes away', async () => {
+    const acceptPushes: IngressOptions['acceptPushes'] = () => async () => {
+      throw new TypeError('a defect');
+    };
+    await withIngress(
+      { limits: { inWork: 1 }, acceptPushes, bodyLimits: { bytes: 1024, timeoutMs: 100 } },
+      async ({ post, port }) => {
+        const proof = bearer(distributionToken);
+        for (let sent = 0; sent < 3; sent += 1)
+          assert.equal((await post(distribution, onePush, { ...json, ...proof })).status, 500);
+        const head = `POST ${distribution} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: ${proof.Authorization}\r\n`;
+        for (let sent = 0; sent < 2; sent += 1)
+          assert.match(await converse(port, `${head}Content-Length: 9\r\n\r\n{`), /^HTTP\/1\.1 408 /);
+      },
+    );
+  });
+
+  it('refuses more headers than anybody needs with 431, in place of passing over some', async () => {
+    await withIngress({}, async ({ port, url }) => {
+      const head = `POST ${github} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 0\r\nConnection: close\r\n`;
+      assert.match(await converse(port, `${head}${'A: b\r\n'.repeat(90)}\r\n`), /^HTTP\/1\.1 401 /);
+      assert.match(await converse(port, `${head}${'A: b\r\n'.repeat(100)}\r\n`), /^HTTP\/1\.1 431 .*at most 100 headers/s);
+      assert.equal((await fetch(`${url}/healthz`)).status, 200);
+    });
+  });
+});
+
+describe('the memory of the guard', () => {
+  it('stays within its bounds, however many addresses there are', async () => {
+    let address = 0;
+    const senders = {
+      addressOf: () => `2001:db8:${(address >>> 16).toString(16)}:${(address & 0xffff).toString(16)}::1`,
+      certificateOf: () => undefined,
+    };
+    const app = new Koa<RequestState>().use(guard({ receivers: [], senders, limits: { perMinute: 1_000_000, inWork: 1 } }));
+    const [middleware] = app.middleware;
+    assert.ok(middleware !== undefined);
+    const context = app.createContext(new IncomingMessage(new Socket()), new ServerResponse(new IncomingMessage(new Socket())));
+    const send = async (times: number): Promise<number> => {
+      for (let sent = 0; sent < times; sent += 1) {
+        address += 1;
+        await middleware(context, async () => undefined);
+      }
+      collectGarbage();
+      return process.memoryUsage().heapUsed;
+    };
+    const before = await send(1_000);
+    const after = await send(200_000);
+    assert.ok(after - before < 25 * 1024 * 1024, `${Math.round((after - before) / 1024 / 1024)} MB more`);
+  });
+});
+
+async function withIngress(options: IngressOptions, use: (ingress: Ingress) => Promise<void>): Promise<void> {
+  const ingress = await startIngress(options);
+  try {
+    await use(ingress);
+  } finally {
+    await ingress.listeners.stop();
+  }
+}
+
+async function expectProblem(answer: Response, status: number, detail: RegExp): Promise<void> {
+  assert.equal(answer.status, status);
+  assert.equal(answer.headers.get('Content-Type'), 'application/problem+json');
+  assert.match(((await answer.json()) as { detail: string }).detail, detail);
+}

@@ -1,0 +1,196 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { request } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { dropInConfiguration } from '../../src/config/drop-in.ts';
+import type { Environment } from '../../src/config/environment.ts';
+import { type Authority, createAuthority } from '../support/certificates.ts';
+import { type GitHub, startGitHub, token } from '../support/github/server.ts';
+import { type RunningLandfall, startLandfall } from '../support/landfall.ts';
+import { freePort } from '../support/ports.ts';
+import { startTemporal, type TestTemporal } from '../support/temporal.ts';
+import { eventually } from '../support/wait.ts';
+
+interface Certificate {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** The example of quay-github-actions-dispatch, as it stands among the payloads. */
+async function exampleBuild(): Promise<Record<string, unknown>> {
+  const vector = new URL('../payloads/quay/build-success.json', import.meta.url);
+  return JSON.parse(await readFile(vector, 'utf8')).body;
+}
+
+describe('in place of quay-github-actions-dispatch', function () {
+  this.timeout(60_000);
+  let temporal: TestTemporal;
+  let github: GitHub;
+  let authority: Authority;
+  let folder: string;
+  let landfall: RunningLandfall;
+  let port: number;
+  let quay: Certificate;
+
+  before(async () => {
+    [temporal, github, authority] = await Promise.all([startTemporal(), startGitHub(), createAuthority()]);
+    await github.createRepository('your_github/your_repo_name');
+    folder = await mkdtemp(join(tmpdir(), 'landfall-drop-in-'));
+    const certs = join(folder, 'certs');
+    await mkdir(certs);
+    const server = await authority.issue();
+    await writeFile(join(certs, 'server.pem'), server.cert);
+    await writeFile(join(certs, 'server.key'), server.key);
+    quay = await authority.issue({ name: '*.quay.io' });
+    port = await freePort();
+    landfall = await startLandfall(folder, {
+      GH_TOKEN: token,
+      DEBUG: 'true',
+      GITHUB_API_URL: github.url,
+      LANDFALL_CERTS: certs,
+      LANDFALL_CLIENT_CA: authority.ca,
+      LANDFALL_WEBHOOKS: `127.0.0.1:${port}`,
+      LANDFALL_OPERATORS: `127.0.0.1:${await freePort()}`,
+      TEMPORAL_ADDRESS: temporal.address,
+    });
+  });
+  after(async () => {
+    await landfall?.stop();
+    await Promise.all([temporal.stop(), github.stop()]);
+    for (const each of [folder, authority.folder]) await rm(each, { recursive: true, force: true });
+  });
+
+  /** What Quay sends, with a real handshake. @returns the status; undefined where the handshake itself failed */
+  async function send(build: Record<string, unknown>, certificate: Certificate | undefined): Promise<number | undefined> {
+    const sent = request(`https://127.0.0.1:${port}/incoming`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      ca: await readFile(authority.ca),
+      agent: false,
+      ...certificate,
+    });
+    sent.end(JSON.stringify(build));
+    try {
+      const [response] = await once(sent, 'response');
+      await text(response);
+      return response.statusCode;
+    } catch {
+      return undefined;
+    }
+  }
+  const dispatched = () => github.repository('your_github/your_repo_name').dispatches;
+  const untilEnded = (build: string) =>
+    eventually(`the end of ${build}`, async () => {
+      for await (const { status, workflowId } of temporal.client.workflow.list({ query: 'WorkflowType = "forward"' })) {
+        if (workflowId.endsWith(build)) return status.name !== 'RUNNING';
+      }
+      return false;
+    });
+  const event = { eventType: 'QUAY_BUILD_SUCCESS', payload: { text: '42d4a62' } };
+
+  it('passes a build of three tags on once, and once again for the next build', async () => {
+    const build = await exampleBuild();
+    assert.equal(await send(build, quay), 202);
+    await eventually('the event', async () => dispatched().length > 0);
+    // Quay sends again what it has no answer to.
+    assert.equal(await send(build, quay), 202);
+    assert.equal(await send({ ...build, build_id: 'second' }, quay), 202);
+    await untilEnded('second');
+    assert.deepEqual(dispatched(), [event, event]);
+    assert.equal(github.requests.length, 2);
+  });
+
+  it('follows every tag', async () => {
+    const before = dispatched().length;
+    assert.equal(await send({ ...(await exampleBuild()), build_id: 'branch', docker_tags: ['feature_x-1'] }, quay), 202);
+    await untilEnded('branch');
+    assert.equal(dispatched().length, before + 1);
+  });
+
+  it('takes a build without a commit, sends nothing, and goes on', async () => {
+    const before = dispatched().length;
+    const build = { ...(await exampleBuild()), build_id: 'no-commit', trigger_metadata: {} };
+    assert.equal(await send(build, quay), 202);
+    await untilEnded('no-commit');
+    assert.equal(dispatched().length, before);
+  });
+
+  it('refuses a sender without certificate, with another name, and with the right name and a chain of its own', async () => {
+    const before = dispatched().length;
+    const forged = await selfSigned(folder, '*.quay.io');
+    const other = await authority.issue({ name: 'evil.example.org' });
+    const build = { ...(await exampleBuild()), build_id: 'forged' };
+    for (const certificate of [undefined, other, forged]) {
+      const status = await send(build, certificate);
+      assert.ok(status === 401 || status === undefined, `${status}`);
+    }
+    assert.equal(dispatched().length, before);
+    assert.ok(await notStarted('forged'));
+  });
+
+  async function notStarted(build: string): Promise<boolean> {
+    for await (const { workflowId } of temporal.client.workflow.list()) if (workflowId.includes(build)) return false;
+    return true;
+  }
+
+  it('says what it does, writes no configuration, and never shows the token', () => {
+    assert.match(landfall.output(), /in place of quay-github-actions-dispatch/);
+    assert.match(landfall.output(), new RegExp(`webhooks +https://127\\.0\\.0\\.1:${port} \\(/incoming\\)`));
+    assert.ok(!existsSync(join(folder, 'landfall.yaml')));
+    assert.ok(!landfall.output().includes(token));
+  });
+});
+
+async function selfSigned(folder: string, name: string): Promise<Certificate> {
+  const [key, cert] = [join(folder, 'forged.key'), join(folder, 'forged.pem')];
+  const words = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '1'];
+  const names = ['-subj', `/CN=${name}`, '-addext', `subjectAltName=DNS:${name}`];
+  execFileSync('openssl', [...words, '-keyout', key, '-out', cert, ...names], { stdio: ['ignore', 'ignore', 'pipe'] });
+  return { key: await readFile(key, 'utf8'), cert: await readFile(cert, 'utf8') };
+}
+
+describe('the configuration in place of a file', () => {
+  let folder: string;
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'landfall-certs-'));
+  });
+  after(() => rm(folder, { recursive: true, force: true }));
+
+  const made = (env: Environment): { listen: Record<string, unknown>; [section: string]: unknown } | undefined => {
+    const found = dropInConfiguration(env);
+    return found === undefined ? undefined : JSON.parse(found);
+  };
+
+  it('is made only where there is a token and a certificate', () => {
+    const missing = join(folder, 'missing');
+    assert.equal(made({ LANDFALL_CERTS: folder }), undefined);
+    assert.equal(made({ LANDFALL_CERTS: folder, GH_TOKEN: '' }), undefined);
+    assert.equal(made({ LANDFALL_CERTS: missing, GH_TOKEN: 't' }), undefined);
+    assert.equal(made({ LANDFALL_CERTS: missing, GH_TOKEN: 't', CRT: 'a.pem' }), undefined);
+    assert.ok(made({ LANDFALL_CERTS: folder, GH_TOKEN: 't' }));
+  });
+
+  it('listens on port 443 of every address, with the certificate of the folder, and takes the token by reference', () => {
+    const { listen, ...others } = made({ LANDFALL_CERTS: folder, GH_TOKEN: 'canary' }) ?? { listen: {} };
+    assert.deepEqual(listen, { webhooks: '0.0.0.0:443', tls: folder });
+    assert.deepEqual(others.forge, { github: { token: 'env:GH_TOKEN' } });
+    assert.deepEqual(others.receivers, { quay: { certificate: {} } });
+    assert.equal(others.search, 'off');
+    assert.ok(!JSON.stringify(others).includes('canary'));
+  });
+
+  it('takes the files CRT and KEY, and those that Let’s Encrypt names', async () => {
+    assert.deepEqual(made({ GH_TOKEN: 't', CRT: '/a/b.crt', KEY: '/a/b.key' })?.listen.tls, {
+      cert: '/a/b.crt',
+      key: '/a/b.key',
+    });
+    const [cert, key] = [join(folder, 'fullchain.pem'), join(folder, 'privkey.pem')];
+    for (const file of [cert, key]) await writeFile(file, '');
+    assert.deepEqual(made({ GH_TOKEN: 't', LANDFALL_CERTS: folder })?.listen.tls, { cert, key });
+  });
+});

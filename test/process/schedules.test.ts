@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import { type ScheduleDescription, ScheduleNotFoundError, ScheduleOverlapPolicy } from '@temporalio/client';
+import { ensureSchedules } from '../../src/process/schedules.ts';
+import { searchId, taskQueues } from '../../src/workflows/start-options.ts';
+import { load } from '../config/support.ts';
+import { startTemporal, type TestTemporal } from '../support/temporal.ts';
+import { eventually } from '../support/wait.ts';
+
+const services = (...images: string[]) => `services: [${images.map((image) => `{ image: "${image}" }`).join(', ')}]\n`;
+
+describe('the schedules of searches', function () {
+  this.timeout(60_000);
+  let temporal: TestTemporal;
+  let said: string[];
+
+  before(async () => {
+    temporal = await startTemporal();
+  });
+  beforeEach(() => {
+    said = [];
+  });
+  after(() => temporal.stop());
+
+  const ensure = (text: string) =>
+    ensureSchedules(temporal.client, load(text), { info: ({ schedule }, message) => void said.push(`${schedule} ${message}`) });
+
+  const describeOf = async (host: string): Promise<ScheduleDescription | undefined> => {
+    try {
+      return await temporal.client.schedule.getHandle(searchId(host)).describe();
+    } catch (error) {
+      if (error instanceof ScheduleNotFoundError) return undefined;
+      throw error;
+    }
+  };
+  const everyOf = async (host: string) => (await describeOf(host))?.spec.intervals?.[0]?.every;
+  const listed = async () => {
+    const ids: string[] = [];
+    for await (const { scheduleId } of temporal.client.schedule.list()) ids.push(scheduleId);
+    return ids.sort();
+  };
+  const untilListed = (...hosts: string[]) =>
+    eventually(`schedules of ${hosts}`, async () => `${await listed()}` === `${hosts.map(searchId).sort()}`);
+
+  it('are one for each registry that a service names a repository of, every five minutes unless said otherwise', async () => {
+    await ensure(services('ghcr.io/team/app', 'ghcr.io/team/web', 'nginx', 'quay.io/team/*', 'localhost:5000/local'));
+    await untilListed('ghcr.io', 'docker.io', 'localhost:5000');
+    const described = await describeOf('ghcr.io');
+    assert.equal(described?.spec.intervals?.[0]?.every, 300_000);
+    assert.equal(described?.spec.jitter, 30_000);
+    assert.deepEqual(described?.policies, {
+      overlap: ScheduleOverlapPolicy.SKIP,
+      catchupWindow: 300_000,
+      pauseOnFailure: false,
+    });
+    assert.equal(described?.action.workflowType, 'search');
+    assert.equal(described?.action.taskQueue, taskQueues.main);
+    assert.deepEqual(described?.action.args, [{ registry: 'ghcr.io', everyMs: 300_000 }]);
+  });
+
+  it('look for the first time at once', async () => {
+    const run = await eventually(
+      'a first run',
+      async () => (await describeOf('ghcr.io').catch(() => undefined))?.info.recentActions[0],
+    );
+    assert.match(run.action.workflow.workflowId, /^search:ghcr\.io-/);
+  });
+
+  it('stay as they are when it is done again, a pause by an operator included', async () => {
+    await temporal.client.schedule.getHandle(searchId('ghcr.io')).pause('the registry is moved');
+    const before = await describeOf('ghcr.io');
+    await Promise.all([1, 2, 3].map(() => ensure(services('ghcr.io/team/app', 'nginx', 'localhost:5000/local'))));
+    const after = await describeOf('ghcr.io');
+    assert.deepEqual([after?.info.lastUpdatedAt, after?.state], [before?.info.lastUpdatedAt, before?.state]);
+    assert.deepEqual(said, []);
+  });
+
+  it('take another interval, and stay paused', async () => {
+    const text = 'search: 1m\nregistries: { "ghcr.io": { search: 10s } }\n';
+    await ensure(text + services('ghcr.io/team/app', 'nginx', 'localhost:5000/local'));
+    assert.deepEqual(
+      [await everyOf('ghcr.io'), await everyOf('docker.io'), await everyOf('localhost:5000')],
+      [10_000, 60_000, 60_000],
+    );
+    const described = await describeOf('ghcr.io');
+    assert.deepEqual([described?.state.paused, described?.state.note], [true, 'the registry is moved']);
+    assert.deepEqual(described?.action.args, [{ registry: 'ghcr.io', everyMs: 10_000 }]);
+    assert.equal(said.length, 3);
+  });
+
+  it('end where a registry is followed no more, or its search is off; those of others stay', async () => {
+    await temporal.client.schedule.create({
+      scheduleId: 'search:of-somebody-else',
+      spec: { intervals: [{ every: '1d' }] },
+      action: { type: 'startWorkflow', workflowType: 'theirs', taskQueue: 'theirs' },
+    });
+    await untilListed('ghcr.io', 'docker.io', 'localhost:5000', 'of-somebody-else');
+    await ensure(`search: 1m\nregistries: { "docker.io": { search: off } }\n${services('nginx', 'localhost:5000/local')}`);
+    await untilListed('localhost:5000', 'of-somebody-else');
+    await ensure(`search: off\n${services('nginx', 'localhost:5000/local')}`);
+    await untilListed('of-somebody-else');
+    await ensure(`search: off\nregistries: { "docker.io": { search: 30s } }\n${services('nginx', 'localhost:5000/local')}`);
+    await untilListed('docker.io', 'of-somebody-else');
+    assert.equal(await everyOf('docker.io'), 30_000);
+  });
+
+  it('made by several workers at once are one for each registry', async () => {
+    await Promise.all([1, 2, 3, 4].map(() => ensure(services('registry.example.org/app'))));
+    await untilListed('registry.example.org', 'of-somebody-else');
+  });
+});
