@@ -2,15 +2,20 @@ import type { X509Certificate } from 'node:crypto';
 import { type CertificateExtensions, extensionIds, extensionsOf } from './certificate-extensions.ts';
 
 /*
- * The verdict on a client certificate that a proxy has passed on. OpenSSL judges only what comes in a handshake, so the rules that it
- * applies there (RFC 5280, chapter 6, for the purpose of a TLS client) are applied here, on what Node can check of a certificate.
+ * The verdict on a client certificate that a proxy has passed on, or that was issued for servers only. OpenSSL judges only what comes
+ * in a handshake, and for the purpose of a client, so the rules that it applies there (RFC 5280, chapter 6) are applied here, on what Node
+ * can check of a certificate.
  * Neither asks whether a certificate was revoked.
  */
 
 /** OpenSSL goes down to 100; no public chain has more than four. */
 const longestChain = 8;
 
-const clientAuth = '1.3.6.1.5.5.7.3.2';
+/**
+ * clientAuth, and serverAuth: public authorities issue for servers alone since 2026, and quay.io shows the very certificate that its
+ * site has. Whoever has its key is still the one that it names.
+ */
+const purposes: readonly string[] = ['1.3.6.1.5.5.7.3.2', '1.3.6.1.5.5.7.3.1'];
 const digitalSignature = 0x80;
 const keyAgreement = 0x08;
 
@@ -83,21 +88,24 @@ function unfitAuthority(issuer: X509Certificate, below: number, now: Date): stri
   const { pathLength, ...extensions } = extensionsOf(issuer.raw);
   if (pathLength !== undefined && below > pathLength) return 'its chain is longer than an authority in it allows';
   if (setsUnknownConditions(extensions)) return 'an authority in its chain sets conditions that are not known here';
-  if (issuer.keyUsage !== undefined && !issuer.keyUsage.includes(clientAuth))
-    return 'an authority in its chain is not for clients';
+  if (isForOthers(issuer)) return 'an authority in its chain is neither for clients nor for servers';
   const dated = outOfDate(issuer, now);
   return dated === undefined ? undefined : `an authority in its chain: ${dated}`;
 }
 
 /** Node calls the extended key usage just `keyUsage`. */
+function isForOthers({ keyUsage }: X509Certificate): boolean {
+  return keyUsage !== undefined && !keyUsage.some((use) => purposes.includes(use));
+}
+
 function unfitForClients(leaf: X509Certificate): string | undefined {
   const extensions = extensionsOf(leaf.raw);
-  if (leaf.keyUsage !== undefined && !leaf.keyUsage.includes(clientAuth)) return notForClients;
+  if (isForOthers(leaf)) return notForClients;
   if (extensions.keyUsage !== undefined && (extensions.keyUsage & (digitalSignature | keyAgreement)) === 0) return notForClients;
   return setsUnknownConditions(extensions) ? 'it sets conditions that are not known here' : undefined;
 }
 
-export const notForClients = 'it was not issued for clients (clientAuth is not among its extended key usages)';
+export const notForClients = 'it was issued neither for clients nor for servers (by its key usages)';
 export const expired = 'it has expired';
 export const notYetValid = 'it is not valid yet';
 

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { TLSSocket } from 'node:tls';
-import { distrustOf, expired, notForClients, notYetValid, outOfDate } from './certificate-chain.ts';
+import { type DetailedPeerCertificate, TLSSocket } from 'node:tls';
+import { distrustOf, expired, notYetValid, outOfDate } from './certificate-chain.ts';
 import type { ClientTrust } from './client-trust.ts';
 import type { CertificateHeader } from './receivers/certificate-headers.ts';
 import type { ClientCertificate } from './receivers/receiver.ts';
@@ -9,18 +9,35 @@ import type { ClientCertificate } from './receivers/receiver.ts';
 /** Client certificates of requests: from the handshake with the sender itself, or from what a proxy says about its own. */
 
 /** @returns undefined where the sender showed none */
-export function certificateOfHandshake(request: IncomingMessage, now: Date): ClientCertificate | undefined {
+export function certificateOfHandshake(request: IncomingMessage, trust: ClientTrust, now: Date): ClientCertificate | undefined {
   const { socket } = request;
-  const certificate = socket instanceof TLSSocket ? socket.getPeerX509Certificate() : undefined;
+  const [certificate, ...others] = socket instanceof TLSSocket ? shownIn(socket) : [];
   if (certificate === undefined || !(socket instanceof TLSSocket)) return undefined;
   // OpenSSL's verdict is that of the handshake, and a connection (or a resumed session) may outlive what it was about.
-  const distrust = socket.authorized ? outOfDate(certificate, now) : verdictOf(socket);
+  const judge = () => distrustOf(certificate, others, trust.authorities(), now);
+  const distrust = socket.authorized ? outOfDate(certificate, now) : verdictOf(socket, judge);
   return { names: namesOf(certificate), ...(distrust !== undefined && { distrust }) };
 }
 
+/**
+ * The certificate, and what came along with it; of a resumed session only the first is left. (Node's `getPeerX509Certificate` takes them
+ * out of the chain that it reads them from, so it must not be used beside this.)
+ */
+function shownIn(socket: TLSSocket): readonly X509Certificate[] {
+  const chain: X509Certificate[] = [];
+  let next: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true);
+  while (next?.raw !== undefined && chain.every(({ fingerprint256 }) => fingerprint256 !== next?.fingerprint256)) {
+    chain.push(new X509Certificate(next.raw));
+    next = next.issuerCertificate;
+  }
+  return chain;
+}
+
 /** Declared an Error; it is the name of OpenSSL's verdict (X509_V_ERR_*, without that beginning). */
-function verdictOf({ authorizationError }: TLSSocket): string {
+function verdictOf({ authorizationError }: TLSSocket, judge: () => string | undefined): string | undefined {
   const verdict = String(authorizationError ?? 'UNKNOWN');
+  // It is for servers alone, or worse: OpenSSL says no more, so all of it is judged once more.
+  if (verdict === 'INVALID_PURPOSE') return judge();
   return (
     verdicts[verdict] ??
     `its chain could not be verified (${/^[A-Z_]+$/.test(verdict) ? verdict : 'for a reason that is not known'})`
@@ -36,7 +53,6 @@ const verdicts: Readonly<Record<string, string>> = {
   UNABLE_TO_GET_ISSUER_CERT: notIssued,
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: notIssued,
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: notIssued,
-  INVALID_PURPOSE: notForClients,
   INVALID_CA: 'its issuer is no authority',
   PATH_LENGTH_EXCEEDED: 'its chain is longer than an authority in it allows',
 };

@@ -38,7 +38,7 @@ export function createSenders(settings: SenderSettings): Senders {
     certificateOf: (request) => {
       if (trust === undefined) return undefined;
       const passedOn = isProxy(connectionOf(request) ?? '') ? certificateFromProxy(request, trust, allowed, now()) : undefined;
-      return passedOn ?? certificateOfHandshake(request, now());
+      return passedOn ?? certificateOfHandshake(request, trust, now());
     },
   };
 }

@@ -239,9 +239,24 @@ describe('a Quay build over mutual TLS', () => {
       );
       await expectRefused(
         ingress,
-        await authority.issue({ ...client, extensions: ['extendedKeyUsage=serverAuth'] }),
-        /not trusted: it was not issued for clients/,
+        await authority.issue({ ...client, extensions: ['extendedKeyUsage=codeSigning'] }),
+        /not trusted: it was issued neither for clients nor for servers/,
       );
+    });
+  });
+
+  it('is taken with what was issued for servers only, as public authorities do it, and judged as strictly', async () => {
+    const forServers = { ...client, extensions: ['extendedKeyUsage=serverAuth'] };
+    await withIngress(options, async (ingress) => {
+      assert.equal((await post(ingress, await authority.issue(forServers))).statusCode, 200);
+      const between = await authority.issueAuthority();
+      const { cert, key } = await between.issue(forServers);
+      assert.equal((await post(ingress, { cert: `${cert}${await readFile(between.ca, 'utf8')}`, key })).statusCode, 200);
+      await expectRefused(ingress, { cert, key }, /not trusted: no trusted authority has issued it/);
+      await expectRefused(ingress, await authority.issue({ ...forServers, expired: true }), /not trusted: it has expired/);
+      const stranger = await createAuthority();
+      await expectRefused(ingress, await stranger.issue(forServers), /not trusted: no trusted authority has issued it/);
+      await rm(stranger.folder, { recursive: true });
     });
   });
 
