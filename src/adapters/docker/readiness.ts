@@ -1,9 +1,14 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import type { SmokePlan } from '../../domain/plan.ts';
 import { isMissing } from './errors.ts';
 import { keepAsking, type Probe } from './probe.ts';
 
 export type State = Docker.ContainerInspectInfo['State'];
+
+/** SIGKILL. */
+const killedBySignal = 137;
+const causeWithinMs = 2_000;
 
 /** What is known beside the container's own state. */
 export interface Observed {
@@ -91,7 +96,10 @@ export async function waitUntilOver(waiting: Waiting): Promise<Judgement> {
       const state = await look(container, signal);
       const afterMs = Math.round(performance.now() - startedAt);
       const verdict = judge(state, observed);
-      if (verdict) return { verdict, state, afterMs, ...(lastFound === undefined ? {} : { lastFound }) };
+      if (verdict) {
+        const known = verdict.kind === 'exited' ? await withCause(container, state, signal) : state;
+        return { verdict, state: known, afterMs, ...(lastFound === undefined ? {} : { lastFound }) };
+      }
       await bell.rung();
       signal.throwIfAborted();
     }
@@ -101,6 +109,18 @@ export async function waitUntilOver(waiting: Waiting): Promise<Judgement> {
     ended.abort();
     await asking;
   }
+}
+
+/** Docker hears that the kernel killed for want of memory by another way than of the exit, and sometimes a moment later. */
+async function withCause(container: Docker.Container, exited: State, signal: AbortSignal): Promise<State> {
+  if (exited.ExitCode !== killedBySignal) return exited;
+  const deadline = performance.now() + causeWithinMs;
+  let state: State | undefined = exited;
+  while (state !== undefined && !state.OOMKilled && performance.now() < deadline) {
+    await pause(100, undefined, { signal });
+    state = await inspectState(container, signal);
+  }
+  return state?.OOMKilled ? state : exited;
 }
 
 /** A container that is being removed has been killed by whoever removes it: its exit code says nothing about the image. */
