@@ -1,10 +1,11 @@
-import { ApplicationFailure, setHandler } from '@temporalio/workflow';
+import { setHandler } from '@temporalio/workflow';
 import type { Review } from '../domain/outcomes.ts';
 import { nameOfPerson, typedReason } from '../domain/person.ts';
 import type { ApprovalPlan, Approver } from '../domain/plan.ts';
 import type { Approval, Decision, RolloutState } from '../domain/rollout-state.ts';
 import { recordDecision } from './audit.ts';
 import { approveUpdate, type RolloutStart } from './messages.ts';
+import { refuse } from './refusing.ts';
 import type { RolloutRecord } from './rollout-record.ts';
 
 /** Who has proven to be who, by way of the operator's token. */
@@ -163,8 +164,4 @@ function same(login: string | undefined, other: string): boolean {
 
 function short(commit: string): string {
   return commit.slice(0, 12);
-}
-
-function refuse(message: string): never {
-  throw ApplicationFailure.create({ type: 'DecisionRefused', message, nonRetryable: true });
 }

@@ -1,4 +1,4 @@
-import { ApplicationFailure, condition, setHandler } from '@temporalio/workflow';
+import { condition, setHandler } from '@temporalio/workflow';
 import type { Skipped } from '../domain/outcomes.ts';
 import { nameOfPerson, typedName, typedReason } from '../domain/person.ts';
 import type { Plan } from '../domain/plan.ts';
@@ -8,6 +8,7 @@ import { recordDecision } from './audit.ts';
 import { type Ending, endRollout } from './ending.ts';
 import type { LaneSide } from './lane-side.ts';
 import { abortUpdate, rejectUpdate, retryUpdate, skipUpdate } from './messages.ts';
+import { refuse } from './refusing.ts';
 import type { RolloutRecord, StepAt } from './rollout-record.ts';
 
 type Verb = 'retry' | 'skip' | 'reject';
@@ -167,8 +168,4 @@ function keyOf({ step, stage }: StepAt): string {
 function because(decision: Decision | undefined): string {
   const reason = typedReason(decision?.reason);
   return reason && `: ${reason}`;
-}
-
-function refuse(message: string): never {
-  throw ApplicationFailure.create({ type: 'DecisionRefused', message, nonRetryable: true });
 }

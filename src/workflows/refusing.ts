@@ -11,7 +11,12 @@ export function refusing<Args extends readonly unknown[], Answer>(rule: (...args
       return rule(...args);
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
-      throw ApplicationFailure.create({ type: 'DecisionRefused', message: error.message, nonRetryable: true });
+      return refuse(error.message);
     }
   };
+}
+
+/** The answer to whoever decides: this cannot be decided. */
+export function refuse(message: string): never {
+  throw ApplicationFailure.create({ type: 'DecisionRefused', message, nonRetryable: true });
 }
