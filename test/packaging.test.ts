@@ -129,8 +129,10 @@ describe('docker-compose.yml', function () {
     );
     assert.ok(api.healthcheck?.test.some((word) => word.includes(`:${listen.webhooks.port}/healthz`)));
     assert.ok(worker.healthcheck?.test.some((word) => word.includes(`:${listen.operators.port}/readyz`)));
-    const kept = worker.volumes.filter(({ type }) => type === 'volume').map(({ target }) => target);
-    assert.deepEqual(kept.sort(), [artifacts, data]);
+    for (const { volumes } of [api, worker]) {
+      const kept = volumes.filter(({ type }) => type === 'volume').map(({ target }) => target);
+      assert.deepEqual(kept.sort(), [artifacts, data]);
+    }
   });
 
   it('leaves the time that the longest stop takes', () => {

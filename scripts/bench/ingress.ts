@@ -6,13 +6,14 @@ import { loadConfiguration } from '../../src/config/load.ts';
 import { plansFor } from '../../src/config/plans.ts';
 import { type Digest, parseRepository, type Repository, type Tag } from '../../src/domain/image-reference.ts';
 import { rolloutStartOptions } from '../../src/workflows/start-options.ts';
-import { startLandfall } from '../../test/support/landfall.ts';
 import { freePort } from '../../test/support/ports.ts';
 import { startTemporal, type TestTemporal } from '../../test/support/temporal.ts';
 import { startBareKoa } from './bare-koa.ts';
-import { type Pace, type Poster, paceOf, startPoster } from './pace.ts';
+import { startIngressProcess } from './ingress-process.ts';
+import { type Contest, type Pace, pacesOf } from './pace.ts';
+import { requestBytes, startPoster } from './poster.ts';
 
-/** What the ingress does beside what it cannot do without: each round measures all four, one after the other. */
+/** What the ingress does beside what it cannot do without: each round measures all four, two and two in turns. */
 export interface IngressRound {
   /** Authentic pushes that are answered with 202, and so are workflows in Temporal. */
   readonly accepted: Pace;
@@ -35,6 +36,8 @@ export interface IngressSizes {
 
 const secret = 'bench-secret-4e0c1d';
 const path = '/webhook/image-published';
+/** How often each side has its turn in a round. */
+const turns = 5;
 
 /** An ingress as a process of its own, with a Temporal server that keeps its state in a file, as the embedded one does. */
 export async function measureIngress(
@@ -48,22 +51,27 @@ export async function measureIngress(
   const port = await freePort();
   const file = await writeConfiguration(folder, port, temporal.address);
   const env = { BENCH_SECRET: secret, LANDFALL_ROLES: 'api' };
-  const landfall = await startLandfall(folder, env);
-  const poster = startPoster(atOnce);
+  const landfall = await startIngressProcess(folder, port, env);
+  const poster = startPoster();
   try {
     const event = await readEvent();
     const start = bareStarter(temporal, file, env);
     const measured: IngressRound[] = [];
     for (let round = 0; round <= rounds; round += 1) {
-      const push = (index: number) => signed(event, nameOf(`landfall-${round}`, index), secret);
+      const prepared = (kind: string, count: number, key: string): Buffer[] =>
+        Array.from({ length: count }, (_, index) => signed(event, nameOf(`${kind}-${round}`, index), key));
       const bareStart = (index: number) => start(nameOf(`bare-${round}`, index));
-      const wrong = (index: number) => signed(event, nameOf(`wrong-${round}`, index), 'not-the-secret');
-      const one = {
-        accepted: await paceOf(starts, atOnce, (index) => poster.post(port, path, push(index), 202)),
-        bare: await paceOf(starts, atOnce, bareStart),
-        refused: await paceOf(refusals, atOnce, (index) => poster.post(port, path, wrong(index), 401)),
-        koa: await paceOf(refusals, atOnce, (index) => poster.post(koa.port, path, wrong(index), 401)),
-      };
+      const pushes = prepared('landfall', starts, secret);
+      const wrong = prepared('wrong', refusals, 'not-the-secret');
+      const posts = (to: number, requests: readonly Buffer[], expected: number): Contest => ({
+        count: requests.length,
+        act: (index) => poster.post(to, requests[index] ?? Buffer.alloc(0), expected),
+      });
+      const starting = [posts(port, pushes, 202), { count: starts, act: bareStart }] as const;
+      const refusing = [posts(port, wrong, 401), posts(koa.port, wrong, 401)] as const;
+      const [accepted, bare] = await pacesOf(starting, atOnce, turns);
+      const [refused, answered] = await pacesOf(refusing, atOnce, turns);
+      const one = { accepted, bare, refused, koa: answered };
       print(`  ${round === 0 ? 'warm-up, not counted' : `round ${round} of ${rounds}`}: ${roundText(one)}`);
       if (round > 0) measured.push(one);
     }
@@ -114,7 +122,8 @@ async function readEvent(): Promise<string> {
   return JSON.stringify(body);
 }
 
-function signed(event: string, { tag, digest }: Named, key: string): Parameters<Poster['post']>[2] {
+/** The bytes of a delivery of GitHub's. */
+function signed(event: string, { tag, digest }: Named, key: string): Buffer {
   const about = JSON.parse(event) as { package: { package_version: object } };
   const version = {
     ...about.package.package_version,
@@ -128,7 +137,7 @@ function signed(event: string, { tag, digest }: Named, key: string): Parameters<
     'X-GitHub-Event': 'package',
     'X-Hub-Signature-256': `sha256=${signature}`,
   };
-  return { body, headers };
+  return requestBytes(path, { body, headers });
 }
 
 /** Starts the very workflow that the ingress starts, and nothing else. */

@@ -1,5 +1,3 @@
-import { Agent, request } from 'node:http';
-
 /** How fast something went that was done many times, several at once. */
 export interface Pace {
   readonly perSecond: number;
@@ -7,13 +5,44 @@ export interface Pace {
   readonly p99Ms: number;
 }
 
+/** Something that is done many times, and measured. */
+export interface Contest {
+  readonly count: number;
+  readonly act: (index: number) => Promise<void>;
+}
+
 /** Does something `count` times, `atOnce` of them at any time. Whatever fails ends it. */
-export async function paceOf(count: number, atOnce: number, act: (index: number) => Promise<void>): Promise<Pace> {
+export async function paceOf(count: number, atOnce: number, act: Contest['act']): Promise<Pace> {
+  const [pace] = await pacesOf([{ count, act }] as const, atOnce);
+  return pace;
+}
+
+/**
+ * The paces of several that do the same work. They take turns, a part each, so that what else the machine does meets all of them alike.
+ */
+export async function pacesOf<Contests extends readonly Contest[]>(
+  contests: Contests,
+  atOnce: number,
+  parts = 1,
+): Promise<{ readonly [Key in keyof Contests]: Pace }> {
+  const taken = contests.map(() => ({ ms: 0, times: [] as number[] }));
+  for (let part = 0; part < parts; part += 1) {
+    for (const [index, { count, act }] of contests.entries()) {
+      const range = [Math.round((count * part) / parts), Math.round((count * (part + 1)) / parts)] as const;
+      const { ms, times } = await timesOf(range, atOnce, act);
+      const sum = taken[index];
+      if (sum !== undefined) taken[index] = { ms: sum.ms + ms, times: sum.times.concat(times) };
+    }
+  }
+  return taken.map(paceFrom) as { readonly [Key in keyof Contests]: Pace };
+}
+
+async function timesOf([first, end]: readonly [number, number], atOnce: number, act: Contest['act']) {
   const times: number[] = [];
-  let next = 0;
+  let next = first;
   const begun = performance.now();
   const lane = async (): Promise<void> => {
-    while (next < count) {
+    while (next < end) {
       const index = next;
       next += 1;
       const from = performance.now();
@@ -22,39 +51,15 @@ export async function paceOf(count: number, atOnce: number, act: (index: number)
     }
   };
   await Promise.all(Array.from({ length: atOnce }, lane));
-  const seconds = (performance.now() - begun) / 1_000;
-  times.sort((a, b) => a - b);
-  return { perSecond: count / seconds, p50Ms: percentile(times, 0.5), p99Ms: percentile(times, 0.99) };
+  return { ms: performance.now() - begun, times };
+}
+
+function paceFrom({ ms, times }: { readonly ms: number; readonly times: readonly number[] }): Pace {
+  const sorted = [...times].sort((a, b) => a - b);
+  return { perSecond: sorted.length / (ms / 1_000), p50Ms: percentile(sorted, 0.5), p99Ms: percentile(sorted, 0.99) };
 }
 
 /** @param sorted in rising order; at least one */
 export function percentile(sorted: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN;
-}
-
-export interface Poster {
-  /** @throws Error where the answer has another status */
-  post(port: number, path: string, sent: { body: string; headers: Record<string, string> }, expected: number): Promise<void>;
-  stop(): void;
-}
-
-/** Posts over connections that stay open, as a proxy's do. */
-export function startPoster(connections: number): Poster {
-  const agent = new Agent({ keepAlive: true, maxSockets: connections });
-  return {
-    post: (port, path, { body, headers }, expected) =>
-      new Promise((resolve, reject) => {
-        const length = { 'Content-Length': Buffer.byteLength(body) };
-        const sent = request({ agent, host: '127.0.0.1', port, path, method: 'POST', headers: { ...headers, ...length } });
-        sent.on('error', reject).on('response', (answer) => {
-          answer.resume().on('error', reject);
-          answer.on('end', () => {
-            if (answer.statusCode === expected) resolve();
-            else reject(new Error(`expected the status ${expected}, found ${answer.statusCode}`));
-          });
-        });
-        sent.end(body);
-      }),
-    stop: () => agent.destroy(),
-  };
 }

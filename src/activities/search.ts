@@ -160,7 +160,7 @@ async function settle(search: Search, seen: Seen): Promise<void> {
   const { plan, chosen } = seen;
   const before = search.notes.of(plan);
   const { pushed, first } = compareSight(plan, before && beforeOf(before), chosen);
-  const { lacking, unsure } = await compareWithBase(search, plan, first);
+  const { lacking, unsure } = await compareWithBase(search, plan, first, before === undefined);
   await takeUp(search, plan, { pushed, first: lacking }, before);
   // What the base branch could not be asked about is seen for the first time once more.
   if (unsure.length > 0 && (before === undefined || plan.tags.kind !== 'exact')) return;
@@ -175,22 +175,26 @@ interface Compared {
   readonly unsure: readonly Tag[];
 }
 
-/** Without a base branch nothing tells a push from what has been there for a year, and nothing is started. */
-async function compareWithBase(search: Search, plan: Plan, first: readonly Sighted[]): Promise<Compared> {
+/**
+ * Without a base branch nothing tells a push from what has been there for a year, and nothing is started. Nor where it holds one of several
+ * exact tags at the first look: nobody knows whether the others came later, and taking them up may be a step back.
+ */
+async function compareWithBase(search: Search, plan: Plan, first: readonly Sighted[], isBaseline: boolean): Promise<Compared> {
   const change = changeToAsk(plan);
   if (change === undefined) return { lacking: [], unsure: [] };
   const { repository } = plan;
+  const held: Sighted[] = [];
   const lacking: Sighted[] = [];
   const unsure: Tag[] = [];
   for (const image of first) {
     try {
-      if (!(await search.baseHolds(change, { repository, ...image }))) lacking.push(image);
+      ((await search.baseHolds(change, { repository, ...image })) ? held : lacking).push(image);
     } catch (error) {
       unsure.push(image.tag);
       search.failed.push(`${plan.service}: ${messageOf(error)}`);
     }
   }
-  return { lacking, unsure };
+  return { lacking: isBaseline && held.length > 0 ? [] : lacking, unsure };
 }
 
 /** One signal for all tags of a service: the look-up looks at all of them anyway. */

@@ -137,7 +137,7 @@ class AuditFile implements AuditWriter {
     const stream = createStream(file, { size: `${bytes}B`, rotate: Math.max(keep, 1), mode });
     // An error that comes between two writes is met by the next one.
     stream.on('error', () => undefined);
-    if (keep === 0) stream.on('rotated', (rotated) => void rm(rotated, { force: true }));
+    if (keep === 0) stream.on('rotated', (rotated) => void rm(rotated, { force: true }).catch(() => undefined));
     this.#stream = stream;
     return stream;
   }

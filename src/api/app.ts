@@ -12,7 +12,7 @@ import { Problem } from './problem.ts';
 import { receive } from './receive.ts';
 import type { Receiver } from './receivers/receiver.ts';
 import { recordRequests } from './record-requests.ts';
-import type { RequestState } from './request-state.ts';
+import type { RequestContext, RequestState } from './request-state.ts';
 import type { Senders } from './senders.ts';
 
 export interface WebhookAppDependencies {
@@ -37,16 +37,22 @@ const defaultLimits: GuardLimits = { perMinute: 1_200, inWork: 128 };
 export function createWebhookApp(dependencies: WebhookAppDependencies): Koa<RequestState> {
   const { receivers, log, bodyLimits = defaultBodyLimits, limits = defaultLimits } = dependencies;
   const router = new Router<RequestState>({ sensitive: true, strict: true });
+  const posts = new Map<string, (context: RequestContext) => Promise<void>>();
   for (const receiver of receivers) {
-    const paths = receiver.secretInPath ? [receiver.path, `${receiver.path}/:secret`] : [receiver.path];
-    router.post(paths, receive(receiver, { ...dependencies, bodyLimits }));
+    const answer = receive(receiver, { ...dependencies, bodyLimits });
+    posts.set(receiver.path, (context) => answer(context));
+    router.post(receiver.path, (context) => answer(context));
+    if (receiver.secretInPath) router.post(`${receiver.path}/:secret`, (context) => answer(context, context.params.secret));
   }
   const app = createApp(log);
   app.use(healthz);
   app.use(debugRequests(dependencies));
   app.use(recordRequests(dependencies));
   app.use(answerErrors(log));
-  app.use(guard({ ...dependencies, limits }));
+  app.use(guard({ receivers, senders: dependencies.senders, limits }));
+  // Nearly all requests are for just these. The router, which costs as much as all else of a refusal, has the rest: secrets in paths,
+  // and what is not found or not allowed.
+  app.use((context, next) => (context.method === 'POST' ? posts.get(context.path)?.(context) : undefined) ?? next());
   app.use(router.routes()).use(router.allowedMethods());
   return app;
 }
@@ -96,7 +102,8 @@ function createApp(log: Log): Koa<RequestState> {
 }
 
 /** The process is alive; nothing else is asked. Not recorded: it is asked every few seconds. */
-const healthz: Middleware<RequestState> = async (context, next) => {
-  if (context.path !== '/healthz' || (context.method !== 'GET' && context.method !== 'HEAD')) return await next();
+const healthz: Middleware<RequestState> = (context, next) => {
+  if (context.path !== '/healthz' || (context.method !== 'GET' && context.method !== 'HEAD')) return next();
   context.body = { alive: true };
+  return undefined;
 };

@@ -15,27 +15,34 @@ const discardedBytes = 4 * 1024 * 1024;
  * announced as too large is refused without asking for it.
  * @throws Problem 413, 408, or (nobody is left to read it) `aborted`
  */
-export async function readBody(request: IncomingMessage, response: ServerResponse, limits: BodyLimits): Promise<Buffer> {
-  if (Number(request.headers['content-length'] ?? 0) > limits.bytes) throw tooLarge(limits, expectsContinue(request));
+export function readBody(request: IncomingMessage, response: ServerResponse, limits: BodyLimits): Promise<Buffer> {
+  if (Number(request.headers['content-length'] ?? 0) > limits.bytes)
+    return Promise.reject(tooLarge(limits, expectsContinue(request)));
   if (expectsContinue(request)) response.writeContinue();
-  return await new Promise<Buffer>((resolve, reject) => {
+  return new Promise<Buffer>((resolve, reject) => {
     const chunks: Buffer[] = [];
     let length = 0;
-    const settle = (finish: () => void): void => {
-      clearTimeout(timer);
-      request.off('data', collect).off('end', end).off('close', cut);
-      finish();
-    };
-    const collect = (chunk: Buffer): void => {
+    let isRefused = false;
+    const timer = setTimeout(() => {
+      isRefused = true;
+      reject(tooSlow(limits));
+    }, limits.timeoutMs);
+    // The listeners stay: taking them off costs more than what they do once this is settled, which is nothing.
+    request.on('data', (chunk: Buffer) => {
+      if (isRefused) return;
       length += chunk.length;
-      if (length > limits.bytes) settle(() => reject(tooLarge(limits, false)));
-      else chunks.push(chunk);
-    };
-    const end = (): void => settle(() => resolve(Buffer.concat(chunks, length)));
-    const cut = (): void =>
-      settle(() => reject(new Problem(400, 'aborted', 'The connection ended before the body was complete.')));
-    const timer = setTimeout(() => settle(() => reject(tooSlow(limits))), limits.timeoutMs);
-    request.on('data', collect).on('end', end).on('close', cut);
+      isRefused = length > limits.bytes;
+      if (!isRefused) chunks.push(chunk);
+      else reject(tooLarge(limits, false));
+    });
+    request.on('end', () => {
+      clearTimeout(timer);
+      if (!isRefused) resolve(joined(chunks, length));
+    });
+    request.on('close', () => {
+      clearTimeout(timer);
+      if (!request.readableEnded) reject(new Problem(400, 'aborted', 'The connection ended before the body was complete.'));
+    });
   });
 }
 
@@ -51,6 +58,12 @@ export function discardRest(request: IncomingMessage): void {
     length += chunk.length;
     if (length > discardedBytes) request.destroy();
   });
+}
+
+/** Most bodies come in one piece, which need not be copied. */
+function joined(chunks: readonly Buffer[], length: number): Buffer {
+  const [only] = chunks;
+  return only !== undefined && chunks.length === 1 ? only : Buffer.concat(chunks, length);
 }
 
 function expectsContinue(request: IncomingMessage): boolean {

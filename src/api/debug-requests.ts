@@ -2,8 +2,8 @@ import type { Middleware } from 'koa';
 import type { Logger } from 'pino';
 import type { Log } from './errors.ts';
 import type { Receiver } from './receivers/receiver.ts';
-import { receiverAt } from './record-requests.ts';
-import type { RequestState } from './request-state.ts';
+import { findReceivers } from './record-requests.ts';
+import type { RequestContext, RequestState } from './request-state.ts';
 
 export interface DebugDependencies {
   readonly receivers: readonly Receiver[];
@@ -24,9 +24,9 @@ const shownHeaders =
  * its body, the values that may be secret are masked by where they stand, before anybody knows whether they are.
  */
 export function debugRequests({ receivers, log }: DebugDependencies): Middleware<RequestState> {
+  const receiverAt = findReceivers(receivers);
   let count = 0;
-  return async (context, next) => {
-    if (log.isLevelEnabled?.('debug') === false) return await next();
+  const logged = async (context: RequestContext, next: () => Promise<unknown>): Promise<void> => {
     count += 1;
     const request = count;
     const begun = performance.now();
@@ -34,7 +34,7 @@ export function debugRequests({ receivers, log }: DebugDependencies): Middleware
       {
         request,
         method: context.method,
-        path: shownPath(receivers, context.path),
+        path: shownPath(receiverAt(context.path), context.path),
         ...(context.querystring !== '' && { query: namesOnly(context.querystring) }),
         headers: shownOf(context.headers),
         address: context.req.socket.remoteAddress,
@@ -53,11 +53,12 @@ export function debugRequests({ receivers, log }: DebugDependencies): Middleware
       );
     }
   };
+  return (context, next) => (log.isLevelEnabled?.('debug') === false ? next() : logged(context, next));
 }
 
 /** What follows a receiver's path is its secret; what follows a path that is nobody's may be a secret that was sent amiss. */
-function shownPath(receivers: readonly Receiver[], path: string): string {
-  const own = receiverAt(receivers, path)?.path;
+function shownPath(receiver: Receiver | undefined, path: string): string {
+  const own = receiver?.path;
   if (own !== undefined) return path === own ? path : `${own}/${masked}`;
   const [, first = '', second = '', ...others] = path.split('/');
   const segments = [first, second].map((segment) => (/^[a-z-]{0,20}$/.test(segment) ? segment : masked));

@@ -1,6 +1,6 @@
 import type { Context, Middleware } from 'koa';
 import type { Logger } from 'pino';
-import { Problem, problemDocument, problemMediaType } from './problem.ts';
+import { Problem, problemMediaType } from './problem.ts';
 
 /** What the API needs of a logger. */
 export type Log = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
@@ -46,8 +46,10 @@ function defect(error: unknown, log: Log): Problem {
 
 function answer(ctx: Context, problem: Problem): void {
   ctx.status = problem.status;
-  ctx.set({ ...problem.headers });
-  ctx.body = JSON.stringify(problemDocument(problem));
-  ctx.type = problemMediaType;
+  ctx.set(problem.headers);
+  // Before the body, for which Koa would guess another one.
+  ctx.set('Content-Type', problemMediaType);
+  ctx.body = problem.body;
   ctx.state.outcome = problem.outcome;
+  ctx.state.reason ??= problem.message;
 }

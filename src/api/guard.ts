@@ -1,10 +1,9 @@
 import { randomInt } from 'node:crypto';
 import type { Middleware } from 'koa';
-import { RateLimiterMemory, type RateLimiterRes } from 'rate-limiter-flexible';
 import { networkOfOneSender } from './addresses.ts';
 import { Problem } from './problem.ts';
 import type { Receiver } from './receivers/receiver.ts';
-import { receiverAt } from './record-requests.ts';
+import { findReceivers } from './record-requests.ts';
 import type { RequestState } from './request-state.ts';
 import type { Senders } from './senders.ts';
 
@@ -19,23 +18,32 @@ export interface GuardDependencies {
   readonly receivers: readonly Receiver[];
   readonly senders: Senders;
   readonly limits: GuardLimits;
+  /** Milliseconds, of any clock that never goes back. */
+  readonly now?: () => number;
 }
 
 /** GitHub sends some 15, and each proxy adds a handful. */
 const mostHeaders = 100;
-/** Counters at most, so that many addresses cannot fill the memory (some 10 MB); those who share one by chance share its limit. */
+/** A fixed number, so that many addresses cannot fill the memory; those who share one by chance share its limit. */
 const counters = 32_768;
+const minuteMs = 60_000;
 
 /**
  * Refuses, before anything of a body is read, whoever sends too often (429), and everybody while too much is in work (503). Both are
  * told when to come back, and the outcome is `limited`. To be used inside of what answers errors and records requests.
  */
-export function guard({ receivers, senders, limits }: GuardDependencies): Middleware<RequestState> {
-  const count = createCounter(limits.perMinute);
+export function guard({
+  receivers,
+  senders,
+  limits,
+  now = () => performance.now(),
+}: GuardDependencies): Middleware<RequestState> {
+  const count = createCounter(limits.perMinute, now);
+  const receiverAt = findReceivers(receivers);
   let inWork = 0;
   return async (context, next) => {
-    const source = receiverAt(receivers, context.path)?.source ?? 'none';
-    await count(`${source} ${networkOfOneSender(senders.addressOf(context.req))}`);
+    const source = receiverAt(context.path)?.source ?? 'none';
+    count(`${source} ${networkOfOneSender(senders.addressOf(context.req))}`);
     if (context.req.rawHeaders.length > 2 * mostHeaders) throw tooManyHeaders();
     if (inWork >= limits.inWork) throw busy();
     inWork += 1;
@@ -48,23 +56,27 @@ export function guard({ receivers, senders, limits }: GuardDependencies): Middle
 }
 
 /** @returns a function that counts one request of a sender. It throws Problem 429 where there were too many within a minute */
-function createCounter(perMinute: number): (sender: string) => Promise<void> {
-  const limiter = new RateLimiterMemory({ points: perMinute, duration: 60 });
+function createCounter(perMinute: number, clock: () => number): (sender: string) => void {
+  const counts = new Uint32Array(counters);
+  /** When each minute is over, which begins with its first request. */
+  const ends = new Float64Array(counters).fill(Number.NEGATIVE_INFINITY);
   // Nobody outside can work out who shares a counter with whom.
   const seed = randomInt(2 ** 32);
   // Made once for each wait: a flood must cost as little as can be.
   const refusals = new Map<number, Problem>();
-  return async (sender) => {
+  return (sender) => {
     const counter = hash(sender, seed) % counters;
-    try {
-      await limiter.consume(String(counter));
-    } catch (error) {
-      if (error instanceof Error) throw error;
-      const seconds = Math.max(1, Math.ceil((error as RateLimiterRes).msBeforeNext / 1000));
-      const refusal = refusals.get(seconds) ?? tooMany(perMinute, seconds);
-      refusals.set(seconds, refusal);
-      throw refusal;
-    }
+    const now = clock();
+    const end = ends[counter] ?? 0;
+    const isOver = now >= end;
+    if (isOver) ends[counter] = now + minuteMs;
+    const count = isOver ? 1 : (counts[counter] ?? 0) + 1;
+    counts[counter] = count;
+    if (count <= perMinute) return;
+    const seconds = Math.max(1, Math.ceil(((ends[counter] ?? 0) - now) / 1000));
+    const refusal = refusals.get(seconds) ?? tooMany(perMinute, seconds);
+    refusals.set(seconds, refusal);
+    throw refusal;
   };
 }
 

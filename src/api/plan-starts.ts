@@ -46,9 +46,11 @@ export function planStarts({ pushes, namesOneOfSeveralTags }: ReceivedPushes, fi
     const { tag, digest } = received;
     for (const plan of plansFor(repository, tag)) {
       if (!isRolledOut(plan)) {
-        const forward = forwards.get(plan.service) ?? { plan, pushes: [] };
+        // A delivery of before that comes again beside a new one must not take that with it.
+        const key = `${plan.service} ${received.deliveryId}`;
+        const forward = forwards.get(key) ?? { plan, pushes: [] };
         forward.pushes.push(received);
-        forwards.set(plan.service, forward);
+        forwards.set(key, forward);
       } else if (digest === undefined) lookUps.set(`${plan.service} ${tag}`, { plan, push: received });
       else rollouts.set(`${plan.service} ${tag} ${digest}`, { plan, image: { repository, tag, digest }, push: received });
     }

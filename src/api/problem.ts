@@ -9,13 +9,24 @@ export class Problem extends Error {
   readonly status: number;
   readonly outcome: RequestOutcome;
   readonly headers: Readonly<Record<string, string>>;
+  #body: string | undefined;
 
   constructor(status: number, outcome: RequestOutcome, detail: string, headers: Readonly<Record<string, string>> = {}) {
+    // Strangers can make thousands a second, and nobody reads where: a stack would cost more than the rest of the answer.
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
     super(detail);
+    Error.stackTraceLimit = stackTraceLimit;
     this.name = 'Problem';
     this.status = status;
     this.outcome = outcome;
     this.headers = headers;
+  }
+
+  /** What its sender is shown; written once, however many are shown it. */
+  get body(): string {
+    this.#body ??= JSON.stringify(problemDocument(this));
+    return this.#body;
   }
 
   /** The same with the code that this sender expects, where it expects another one. */

@@ -1,4 +1,3 @@
-import type { RouterContext, RouterMiddleware } from '@koa/router';
 import { formatReference } from '../domain/image-reference.ts';
 import type { AcceptedPushes, AcceptPushes } from './accept-pushes.ts';
 import { type BodyLimits, readBody } from './body.ts';
@@ -8,8 +7,9 @@ import { parseJson } from './json.ts';
 import { requireMediaType } from './media-type.ts';
 import { Problem } from './problem.ts';
 import type { ForgeProgress, ParsedRequest, Receiver, RequestHead, Verdict } from './receivers/receiver.ts';
-import type { RequestContext, RequestState } from './request-state.ts';
+import type { RequestContext } from './request-state.ts';
 import type { Senders } from './senders.ts';
+import { thinRefusals } from './thin-refusals.ts';
 
 export interface ReceiveDependencies {
   readonly acceptPushes: AcceptPushes;
@@ -20,13 +20,16 @@ export interface ReceiveDependencies {
   readonly bodyLimits: BodyLimits;
 }
 
+/** @param pathSecret what follows the receiver's path, where it takes that */
+export type AnswerRequest = (context: RequestContext, pathSecret?: string) => Promise<void>;
+
 /** The way of one request: what its headers rule out, its bytes, whether they are authentic, what they say, and what comes of that. */
-export function receive(receiver: Receiver, dependencies: ReceiveDependencies): RouterMiddleware<RequestState> {
+export function receive(receiver: Receiver, dependencies: ReceiveDependencies): AnswerRequest {
   const answered = createReceive(receiver, dependencies);
   const { statuses = {} } = receiver;
-  return async (context) => {
+  return async (context, pathSecret) => {
     try {
-      await answered(context);
+      await answered(context, pathSecret);
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       throw error.withStatus(statuses[error.outcome]);
@@ -39,16 +42,18 @@ export function receive(receiver: Receiver, dependencies: ReceiveDependencies): 
   };
 }
 
-function createReceive(receiver: Receiver, dependencies: ReceiveDependencies) {
+function createReceive(receiver: Receiver, dependencies: ReceiveDependencies): AnswerRequest {
   const { now, bodyLimits, forwardProgress, acceptPushes, senders, log } = dependencies;
-  return async (context: RouterContext<RequestState>): Promise<void> => {
+  const logRefusal = thinRefusals(log, receiver);
+  const refusal = unauthenticated(receiver);
+  return async (context, pathSecret) => {
     requireMediaType(context.req.headers, receiver);
-    const head = headOf(context, senders);
+    const head = headOf(context, pathSecret, senders);
     const { raw, verdict } = await authenticate(receiver, head, () => readBody(context.req, context.res, bodyLimits));
     if (!verdict.authentic) {
-      const { source, refusedInLog = 'a request was refused: it is not authentic' } = receiver;
-      log.warn({ source, reason: verdict.reason, address: head.address }, refusedInLog);
-      throw unauthenticated(receiver);
+      context.state.reason = verdict.reason;
+      logRefusal(verdict.reason, head.address);
+      throw refusal;
     }
     const { headers, query } = head;
     const { identity = {} } = verdict;
@@ -72,11 +77,11 @@ async function authenticate(
   return { raw, verdict: authentication.covers === 'head' ? early : await authentication.verify(head, raw) };
 }
 
-function headOf({ req, params, querystring }: RouterContext<RequestState>, senders: Senders): RequestHead {
+function headOf({ req, querystring }: RequestContext, pathSecret: string | undefined, senders: Senders): RequestHead {
   const certificate = senders.certificateOf(req);
   return {
     headers: req.headers,
-    ...(params.secret !== undefined && { pathSecret: params.secret }),
+    ...(pathSecret !== undefined && { pathSecret }),
     query: new URLSearchParams(querystring),
     address: senders.addressOf(req),
     ...(certificate !== undefined && { certificate }),

@@ -14,6 +14,8 @@ export interface RequestState {
   nudged?: readonly Nudged[];
   /** Why nothing was started. */
   ignored?: string;
+  /** Why it was refused, in our own words. */
+  reason?: string;
 }
 
 export type RequestContext = ParameterizedContext<RequestState>;

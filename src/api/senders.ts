@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import { canonicalAddress, forwarded, forwardedFor } from './addresses.ts';
 import { certificateFromProxy, certificateOfHandshake } from './client-certificates.ts';
 import type { ClientTrust } from './client-trust.ts';
@@ -25,14 +26,24 @@ export interface SenderSettings {
 
 export function createSenders(settings: SenderSettings): Senders {
   const { trust, certificateHeaders: allowed = certificateHeaders, now = () => new Date() } = settings;
-  const isProxy = settings.trustedProxies.length === 0 ? () => false : createIsWithin(settings.trustedProxies);
+  const hasProxies = settings.trustedProxies.length > 0;
+  const isProxy = hasProxies ? createIsWithin(settings.trustedProxies) : () => false;
   // Asked several times in the course of a request; a broken connection may not know any more.
   const known = new WeakMap<IncomingMessage, string>();
-  const connectionOf = ({ socket }: IncomingMessage): string | undefined => canonicalAddress(socket.remoteAddress ?? '');
+  const connections = new WeakMap<Socket, string>();
+  const connectionOf = ({ socket }: IncomingMessage): string | undefined => {
+    const before = connections.get(socket);
+    if (before !== undefined) return before;
+    const address = canonicalAddress(socket.remoteAddress ?? '');
+    if (address !== undefined) connections.set(socket, address);
+    return address;
+  };
   return {
     addressOf: (request) => {
-      const address = known.get(request) ?? senderOf(request, connectionOf(request), isProxy) ?? 'unknown';
-      known.set(request, address);
+      const before = hasProxies ? known.get(request) : connections.get(request.socket);
+      if (before !== undefined) return before;
+      const address = senderOf(request, connectionOf(request), isProxy) ?? 'unknown';
+      if (hasProxies) known.set(request, address);
       return address;
     },
     certificateOf: (request) => {

@@ -1,3 +1,4 @@
+import { auditFilesOf } from '../config/audit-files.ts';
 import type { AuditEntry } from '../domain/audit.ts';
 import { readAuditLog } from './audit-log.ts';
 import { auditJson, auditLine } from './audit-text.ts';
@@ -19,7 +20,7 @@ export async function printAudit(options: AuditOptions, { env, print, warn }: Su
   const isWanted = filterOf(options, Date.now());
   const { file } = readConfiguration(options.config, env).audit;
   let shown = 0;
-  const { read, skipped } = await readAuditLog(file, (entry) => {
+  const { read, skipped } = await readAuditLog(auditFilesOf(file), (entry) => {
     if (!isWanted(entry)) return;
     shown += 1;
     print(options.json ? auditJson(entry) : auditLine(entry));

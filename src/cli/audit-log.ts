@@ -21,27 +21,60 @@ interface OpenFile {
 /**
  * Hands over every entry of the log and of its rotated predecessors (`FILE.1`, `FILE.2.gz`, …), the oldest first. The log may be written
  * to and rotate meanwhile.
+ * @param logs the files of one log: one for each process that writes to it
  * @throws CommandFailure where it cannot be read
  */
-export async function readAuditLog(file: string, take: (entry: AuditEntry) => void): Promise<AuditReading> {
-  const files = await openAll(file);
-  let [skipped, read] = [0, 0];
+export async function readAuditLog(logs: readonly string[], take: (entry: AuditEntry) => void): Promise<AuditReading> {
+  const reading = { skipped: 0, read: 0 };
+  const opened: OpenFile[][] = [];
   try {
-    for (const { name, handle } of files.reverse()) {
-      for await (const line of linesOf(name, handle)) {
-        if (line.trim() === '') continue;
-        const entry = entryIn(line);
-        if (entry === undefined) skipped += 1;
-        else {
-          read += 1;
-          take(entry);
-        }
+    for (const log of logs) opened.push(await openAll(log));
+    if (opened.every((files) => files.length === 0)) throw noLogAt(logs[0] ?? '');
+    for await (const entry of inOrderOfTime(opened.map((files) => entriesOf(files, reading)))) take(entry);
+  } finally {
+    await Promise.all(opened.flat().map(({ handle }) => handle.close().catch(() => undefined)));
+  }
+  return reading;
+}
+
+function noLogAt(file: string): CommandFailure {
+  return new CommandFailure(
+    `there is no audit log at ${file}: nothing was recorded yet, or audit.file of the configuration is another one`,
+  );
+}
+
+/** The oldest first. */
+async function* entriesOf(files: readonly OpenFile[], reading: { skipped: number; read: number }): AsyncGenerator<AuditEntry> {
+  for (const { name, handle } of [...files].reverse()) {
+    for await (const line of linesOf(name, handle)) {
+      if (line.trim() === '') continue;
+      const entry = entryIn(line);
+      if (entry === undefined) reading.skipped += 1;
+      else {
+        reading.read += 1;
+        yield entry;
       }
     }
-  } finally {
-    await Promise.all(files.map(({ handle }) => handle.close().catch(() => undefined)));
   }
-  return { skipped, read };
+}
+
+/** Of several logs, each in order by itself. What has no readable time comes where it stands. */
+async function* inOrderOfTime(logs: readonly AsyncGenerator<AuditEntry>[]): AsyncGenerator<AuditEntry> {
+  const heads: { entry: AuditEntry; readonly log: AsyncGenerator<AuditEntry> }[] = [];
+  for (const log of logs) {
+    const { value: entry, done } = await log.next();
+    if (!done) heads.push({ entry, log });
+  }
+  const timeOf = ({ entry }: { readonly entry: AuditEntry }) => Date.parse(entry.timestamp) || 0;
+  for (;;) {
+    const [first, ...others] = heads;
+    if (first === undefined) return;
+    const oldest = others.reduce((one, other) => (timeOf(other) < timeOf(one) ? other : one), first);
+    yield oldest.entry;
+    const { value: entry, done } = await oldest.log.next();
+    if (done) heads.splice(heads.indexOf(oldest), 1);
+    else oldest.entry = entry;
+  }
 }
 
 /** The newest first: whatever rotates meanwhile moves to where it is looked for next, and is known by its inode. */
@@ -58,11 +91,6 @@ async function openAll(file: string): Promise<OpenFile[]> {
     if (seen.has(`${dev} ${ino}`)) await handle.close();
     else files.push({ name, handle });
     seen.add(`${dev} ${ino}`);
-  }
-  if (files.length === 0) {
-    throw new CommandFailure(
-      `there is no audit log at ${file}: nothing was recorded yet, or audit.file of the configuration is another one`,
-    );
   }
   return files;
 }

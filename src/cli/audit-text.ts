@@ -5,7 +5,8 @@ import { plain } from './terminal.ts';
 export function auditLine(entry: AuditEntry): string {
   const { timestamp, source, outcome, status, repository, service } = entry;
   const cells = [word(timestamp).padEnd(24), word(source).padEnd(12), word(outcome).padEnd(15), word(status).padEnd(8)];
-  return [...cells, word(repository), word(service), plain(whatCame(entry))].join('  ').trimEnd();
+  const where = repository ?? (entry.event_type === 'registry_searched' ? entry.registry : null);
+  return [...cells, word(where), word(service), plain(whatCame(entry))].join('  ').trimEnd();
 }
 
 /** As JSON in one line that steers no terminal; what is escaped means the same. */
@@ -37,12 +38,12 @@ function whatCame(entry: AuditEntry): string {
   return found || textOf(entry.reason);
 }
 
-function whatStarted({ rollouts, resolving, forwarding, progress, ignored, omitted }: RequestEntry): string {
+function whatStarted({ rollouts, resolving, forwarding, progress, ignored, reason, omitted }: RequestEntry): string {
   const started = [
     listOf(rollouts),
     ...[resolving, forwarding].map(listOf),
     listOf(progress) && `told ${listOf(progress)} to look again`,
-    textOf(ignored),
+    textOf(ignored) || textOf(reason),
     omitted === undefined ? '' : `and ${textOf(omitted)} more like it`,
   ];
   return started.filter((part) => part !== '').join(', ');

@@ -1,6 +1,8 @@
-import type { Configuration } from '../config/configuration.ts';
+import { existsSync } from 'node:fs';
+import type { Configuration, Role } from '../config/configuration.ts';
+import { dropInConfiguration } from '../config/drop-in.ts';
 import type { Environment } from '../config/environment.ts';
-import { loadConfiguration } from '../config/load.ts';
+import { loadConfiguration, loadText } from '../config/load.ts';
 import { formatProblem, type Problem } from '../config/problem.ts';
 import { CommandFailure } from './failure.ts';
 import { plain } from './terminal.ts';
@@ -11,7 +13,10 @@ import { plain } from './terminal.ts';
  * @throws CommandFailure with one line per problem
  */
 export function readConfiguration(file: string, env: Environment): Configuration {
-  const loaded = loadConfiguration(file, env, { secretsFor: [] });
+  const dropIn = existsSync(file) ? undefined : dropInConfiguration(env);
+  const secretsFor: readonly Role[] = [];
+  const loaded =
+    dropIn === undefined ? loadConfiguration(file, env, { secretsFor }) : loadText(dropIn, file, env, { secretsFor });
   if ('problems' in loaded) throw new CommandFailure(problemLines(loaded.problems).join('\n'));
   return loaded.configuration;
 }

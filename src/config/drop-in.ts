@@ -40,7 +40,8 @@ export function dropInConfiguration(env: Environment): string | undefined {
 function certificateOf({ CRT, KEY, LANDFALL_CERTS }: Environment): string | { cert: string; key: string } | undefined {
   if (CRT && KEY) return { cert: CRT, key: KEY };
   const folder = LANDFALL_CERTS || '/certs';
-  if (!existsSync(folder)) return undefined;
+  // Of one that is named and not there, the listener says so.
+  if (!LANDFALL_CERTS && !existsSync(folder)) return undefined;
   const usual = { cert: join(folder, usualNames.cert), key: join(folder, usualNames.key) };
   return existsSync(usual.cert) && existsSync(usual.key) ? usual : folder;
 }

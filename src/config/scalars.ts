@@ -180,6 +180,14 @@ export function textOrSecret(check: SecretCheck) {
     });
 }
 
+/** A URL, or a reference to one that may hold a secret. What it is instead is not shown, for the same reason. */
+export function urlOrSecret(check: SecretCheck) {
+  return textOrSecret(check).refine(
+    (value) => parseSecretReference(value) !== undefined || (/^https?:/i.test(value) && URL.canParse(value)),
+    { error: 'expected a URL that begins with http:// or https://, or env:NAME or file:PATH, found something else' },
+  );
+}
+
 function reason(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

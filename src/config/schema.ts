@@ -15,9 +15,10 @@ import {
   text,
   textOrSecret,
   url,
+  urlOrSecret,
 } from './scalars.ts';
 import { defaultsSchema, serviceSchema } from './service-schema.ts';
-import { map, orOff, showValue } from './wording.ts';
+import { map, showValue } from './wording.ts';
 
 /** How secrets are checked that these parts of Landfall use. */
 export type SecretCheckFor = (...users: readonly Role[]) => SecretCheck;
@@ -72,7 +73,9 @@ export function fileSchema(checkFor: SecretCheckFor) {
 
 export type FileInput = z.output<ReturnType<typeof fileSchema>>;
 
-const search = orOff(duration, 'a duration such as 5m');
+const search = z.union([z.literal('off'), duration], {
+  error: (issue) => `expected off or a duration such as 5m, found ${showValue(issue.input)}`,
+});
 
 function audit(check: SecretCheck) {
   return map(
@@ -82,7 +85,7 @@ function audit(check: SecretCheck) {
         .exactOptional(),
       size: size.meta({ description: 'The file begins anew when it is this large. Default: 20m.' }).exactOptional(),
       keep: z.int().min(0).meta({ description: 'How many earlier files are kept. Default: 5.' }).exactOptional(),
-      endpoint: textOrSecret(check)
+      endpoint: urlOrSecret(check)
         .meta({ description: 'A URL that every line is posted to. Default: LOGGING_ENDPOINT, where that is set.' })
         .exactOptional(),
     },
@@ -165,7 +168,14 @@ const listen = map(
     limits: limits.exactOptional(),
   },
   'Where the two listeners listen, as HOST:PORT, and how.',
-);
+).superRefine(({ certificateHeader, trustedProxies = [] }, context) => {
+  if (certificateHeader === undefined || trustedProxies.length > 0) return;
+  context.addIssue({
+    code: 'custom',
+    path: ['certificateHeader'],
+    message: 'expected trustedProxies beside it: the header of anybody else counts for nothing',
+  });
+});
 
 function receivers(check: SecretCheck) {
   return map(receiverSettings(check), 'Who may report pushes. A receiver that is not named here is closed.');

@@ -48,6 +48,8 @@ export interface RequestEntry extends AuditLine {
   readonly progress?: readonly string[];
   /** Why nothing was started. */
   readonly ignored?: string;
+  /** Why the request was refused, in our own words. */
+  readonly reason?: string;
   /** So many more of the same source and outcome came within the same second and have no line of their own. */
   readonly omitted?: number;
   readonly remote_address: string;

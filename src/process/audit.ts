@@ -28,18 +28,42 @@ export function createProcessAudit({ settings, secrets, log, stdout, mask }: Aud
     createAuditFile({ ...settings, log }),
     ...(endpoint === undefined ? [] : [createAuditPost({ endpoint: () => secrets(endpoint), log })]),
   ];
-  const all = {
-    write(line: string) {
-      const shown = mask(line);
-      for (const writer of [stdout, ...writers]) writer.write(shown);
-    },
-  };
+  const all = together((lines) => {
+    const shown = mask(lines);
+    stdout.write(shown);
+    for (const line of shown.split(/(?<=\n)/)) for (const writer of writers) writer.write(line);
+  });
   const { audit, flush } = thinFloods(createAudit(all));
   return {
     audit,
     async close() {
       flush();
+      all.close();
       await Promise.all(writers.map((writer) => writer.close()));
+    },
+  };
+}
+
+/** Hands on what is written in one turn of the event loop at its end, or when the process exits: a write to standard output is dear. */
+function together(put: (lines: string) => void): LineDestination & { close(): void } {
+  let lines = '';
+  let turn: NodeJS.Immediate | undefined;
+  const flush = (): void => {
+    const waiting = lines;
+    [lines, turn] = ['', undefined];
+    if (waiting !== '') put(waiting);
+  };
+  // Before the file's own handler, which writes what it was given.
+  process.prependListener('exit', flush);
+  return {
+    write(line) {
+      lines += line;
+      turn ??= setImmediate(flush);
+    },
+    close() {
+      process.off('exit', flush);
+      clearImmediate(turn);
+      flush();
     },
   };
 }

@@ -1,6 +1,7 @@
 import { type Logger, pino } from 'pino';
 import type { LineDestination } from '../api/audit.ts';
-import type { Configuration } from '../config/configuration.ts';
+import { auditFileOf } from '../config/audit-files.ts';
+import { type Configuration, type Role, roles } from '../config/configuration.ts';
 import type { Environment } from '../config/environment.ts';
 import { createSecretResolver, parseSecretReference, type SecretResolver } from '../config/secrets.ts';
 import type { Audit } from '../domain/audit.ts';
@@ -23,12 +24,14 @@ export interface JournalOptions {
   readonly stdout?: LineDestination;
   /** Is told of every line of the audit log as well. */
   readonly alsoTell?: Audit;
+  /** The parts of Landfall that this process is; default: all. */
+  readonly own?: readonly Role[];
 }
 
 export function openJournal(
   configuration: Configuration,
   env: Environment,
-  { stdout = pino.destination({ fd: 1, sync: true }), alsoTell = () => undefined }: JournalOptions = {},
+  { stdout = standardOutput(), alsoTell = () => undefined, own = roles }: JournalOptions = {},
 ): Journal {
   const mask = createMask();
   const open = openReferences(configuration);
@@ -37,7 +40,8 @@ export function openJournal(
   });
   learn(configuration, env, secrets, mask.add);
   const log = pino({ level: configuration.log.level }, { write: (line: string) => void stdout.write(mask(line)) });
-  const { audit, close } = createProcessAudit({ settings: configuration.audit, secrets, log, stdout, mask });
+  const settings = { ...configuration.audit, file: auditFileOf(configuration.audit.file, own) };
+  const { audit, close } = createProcessAudit({ settings, secrets, log, stdout, mask });
   const stopLogging = log.isLevelEnabled('debug') ? logOutgoing(log) : () => undefined;
   return {
     log,
@@ -51,6 +55,14 @@ export function openJournal(
       stopLogging();
     },
   };
+}
+
+/** Bytes that wait for a standard output which takes nothing; lines beyond that are lost. */
+const mostWaiting = 4 * 1024 ** 2;
+
+/** A disk that is full, or a reader that has gone, costs lines of the log and not the process. */
+function standardOutput(): LineDestination {
+  return pino.destination({ fd: 1, sync: true, maxLength: mostWaiting }).on('error', () => undefined);
 }
 
 /** User names and ids are no secrets, and part of what a log has to say: an owner's name is in every repository. */

@@ -15,6 +15,11 @@ interface Log {
   info(fields: Record<string, unknown>, message: string): void;
 }
 
+/** What it tells of what it could not do as well. */
+interface BeginLog extends Log {
+  error(fields: Record<string, unknown>, message: string): void;
+}
+
 /** Searches of several registries, and of several Landfalls, do not all begin in one second. */
 const jitterPart = 1 / 10;
 const longestJitterMs = 30_000;
@@ -25,6 +30,7 @@ const shortestIntervalMs = 1_000;
 const redeliverEveryMs = 5 * 60_000;
 const mostAttempts = 4;
 const pauseMs = 500;
+const againMs = 60_000;
 
 /** What is to be done again and again. */
 interface Wanted {
@@ -52,6 +58,40 @@ export async function ensureSchedules(client: Client, configuration: Configurati
   }
 }
 
+/**
+ * Makes sure of them, and goes on trying where Temporal cannot do it now: webhooks are taken and steps are done without them, too.
+ * @returns ends that, once the first try is over; nobody waits for a try that is under way
+ */
+export async function beginSchedules(
+  ensure: () => Promise<void>,
+  log: BeginLog,
+  everyMs = againMs,
+): Promise<() => Promise<void>> {
+  const over = new AbortController();
+  const { signal } = over;
+  const attempt = async (): Promise<boolean> => {
+    try {
+      await ensure();
+      return true;
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      if (!signal.aborted) log.error({ reason }, couldNot);
+      return false;
+    }
+  };
+  const goOn = async (): Promise<void> => {
+    while (!signal.aborted) {
+      await pause(everyMs, undefined, { signal, ref: false }).catch(() => undefined);
+      if (!signal.aborted && (await attempt())) return log.info({}, 'schedules are set up now');
+    }
+  };
+  if (!(await attempt())) void goOn();
+  return async () => over.abort();
+}
+
+const couldNot =
+  'schedules could not be set up, which is tried again: pushes that no webhook tells of may not be found meanwhile';
+
 function wantedBy(configuration: Configuration): readonly Wanted[] {
   const searches = [...searchedRegistries(configuration)].map(([registry, wantedMs]): Wanted => {
     const everyMs = Math.max(shortestIntervalMs, Math.round(wantedMs / 1_000) * 1_000);
@@ -65,8 +105,10 @@ async function ensureSchedule(client: Client, wanted: Wanted, log: Log): Promise
   const { id, everyMs } = wanted;
   const options = optionsOf(wanted);
   try {
-    // At once, so that as little as possible is pushed before the first look, which takes whatever it sees for old.
-    await client.schedule.create({ scheduleId: id, ...options, state: { triggerImmediately: true } });
+    const schedule = await client.schedule.create({ scheduleId: id, ...options });
+    // At once, so that as little as possible is pushed before the first look, which takes whatever it sees for old. Not by the option
+    // triggerImmediately: such a run may overlap others, and so its result is not the next one's last result.
+    await schedule.trigger(options.policies.overlap);
     log.info({ schedule: id, everyMs }, 'a schedule begins, to find pushes that no webhook tells of');
   } catch (error) {
     if (!(error instanceof ScheduleAlreadyRunning)) throw error;

@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs';
 import { access, constants, mkdir, writeFile } from 'node:fs/promises';
-import type { Logger } from 'pino';
 import { createMetrics } from '../api/metrics.ts';
 import { type Configuration, type Role, roles } from '../config/configuration.ts';
 import { dropInConfiguration } from '../config/drop-in.ts';
@@ -11,7 +10,7 @@ import { formatProblem } from '../config/problem.ts';
 import { starterConfiguration } from '../config/starter.ts';
 import { type Ingress, startIngress } from './ingress.ts';
 import { openJournal } from './journal.ts';
-import { ensureSchedules } from './schedules.ts';
+import { beginSchedules, ensureSchedules } from './schedules.ts';
 import { reachTemporal, type Temporal } from './temporal.ts';
 import { installRuntime, type Serving, startWorkers } from './workers.ts';
 
@@ -44,8 +43,9 @@ export async function startService(file: string, env: Environment): Promise<Serv
   }
   await makeFolders(configuration, wanted);
   const metrics = createMetrics();
-  const journal = openJournal(configuration, env, { alsoTell: metrics.found });
-  if (serving !== undefined) installRuntime(journal.log);
+  const journal = openJournal(configuration, env, { alsoTell: metrics.found, own: wanted });
+  const { log } = journal;
+  if (serving !== undefined) installRuntime(log);
   const stops: (() => Promise<void>)[] = [journal.close];
   const stop = (): Promise<void> => stopAll(stops.splice(0));
   try {
@@ -56,7 +56,7 @@ export async function startService(file: string, env: Environment): Promise<Serv
     stops.unshift(ingress.stop);
     const workers = serving && (await startWorkers(configuration, temporal, env, journal, serving));
     if (workers !== undefined) stops.splice(1, 0, workers.stop);
-    if (serving?.steps) await beginSchedules(configuration, temporal, journal.log);
+    if (serving?.steps) stops.unshift(await beginSchedules(() => ensureSchedules(temporal.client, configuration, log), log));
     return {
       greeting: greet({
         file,
@@ -73,16 +73,6 @@ export async function startService(file: string, env: Environment): Promise<Serv
   } catch (error) {
     await stop();
     throw error;
-  }
-}
-
-/** Webhooks are taken and steps are done without them, too. */
-async function beginSchedules(configuration: Configuration, { client }: Temporal, log: Logger): Promise<void> {
-  try {
-    await ensureSchedules(client, configuration, log);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    log.error({ reason }, 'schedules could not be set up: pushes that no webhook tells of are not found until the next start');
   }
 }
 

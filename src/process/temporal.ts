@@ -55,7 +55,10 @@ async function embed(configuration: Configuration, env: Environment, log: Logger
   const { temporal, data } = configuration;
   const port = temporal.kind === 'embedded' && temporal.port !== undefined ? { port: temporal.port } : {};
   const server = await startEmbeddedTemporal({ folder: data, command, ...port, searchAttributes: wanted, log });
-  const reached = await connect({ address: server.address }, server.namespace);
+  const reached = await connect({ address: server.address }, server.namespace).catch(async (error: unknown) => {
+    await server.stop();
+    throw error;
+  });
   return {
     ...reached,
     uiUrl: temporal.uiUrl ?? server.uiUrl,

@@ -6,7 +6,7 @@ import { dispatchOfPush } from '../domain/plan.ts';
 import type { End } from '../domain/rollout-state.ts';
 import type { ForwardStart } from './messages.ts';
 import { searchAttributes } from './start-options.ts';
-import { failureOf, refusal, unlimited } from './steps/take-step.ts';
+import { type Failure, failureOf, refusal, unlimited } from './steps/take-step.ts';
 
 /** Outages of GitHub last hours; an event of the day before is of no use to anybody. */
 const longestMs = 24 * 60 * 60_000;
@@ -15,26 +15,32 @@ type Dispatched = Exclude<DispatchOutcome, RateLimited>;
 
 /**
  * Passes one push on to GitHub, once for all of its tags (once per image, where it brought several), and does nothing else with it.
- * GitHub is tried for a day, and waited for when it asks for that.
+ * GitHub is tried for a day, and waited for when it asks for that. An image that cannot be told of keeps no other from being told of.
  * @returns what was sent
- * @throws ApplicationFailure of the type of GitHub's "no", or `NoCommit` where the payload needs a commit that the push does not name
+ * @throws ApplicationFailure of the type of GitHub's "no", or `NoCommit` where the payload needs a commit that the push does not name:
+ *   the first of them
  */
 export async function forward({ plan, pushes }: ForwardStart): Promise<Dispatched[]> {
   const deadline = Date.now() + longestMs;
   const sent: Dispatched[] = [];
-  try {
-    for (const event of eventsOf(dispatchOfPush(plan)?.payload, pushes)) {
-      const outcome = await unlimited(() => sender(deadline - Date.now()).forward({ plan, pushes: event }));
-      sent.push(outcome);
-      setCurrentDetails(sent.map((done) => `sent ${done.event} to ${done.repository}`).join('\n\n'));
+  const failures: Failure[] = [];
+  for (const event of eventsOf(dispatchOfPush(plan)?.payload, pushes)) {
+    try {
+      sent.push(await unlimited(() => sender(deadline - Date.now()).forward({ plan, pushes: event })));
+    } catch (error) {
+      if (isCancellation(error)) settle('aborted');
+      failures.push(failureOf(error));
     }
-  } catch (error) {
-    settle(isCancellation(error) ? 'aborted' : 'failed');
-    const { type, message, details } = failureOf(error);
-    setCurrentDetails(`not sent: ${message}`);
-    throw refusal(type, message, details);
+    setCurrentDetails(
+      [
+        ...sent.map((done) => `sent ${done.event} to ${done.repository}`),
+        ...failures.map(({ message }) => `not sent: ${message}`),
+      ].join('\n\n'),
+    );
   }
-  settle('delivered');
+  const [failure] = failures;
+  settle(failure === undefined ? 'delivered' : 'failed');
+  if (failure !== undefined) throw refusal(failure.type, failure.message, failure.details);
   return sent;
 }
 

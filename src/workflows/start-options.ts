@@ -161,7 +161,10 @@ export function rollbackStartOptions(
 }
 
 export function forwardId({ plan, pushes }: ForwardStart): string {
-  return `forward:${plan.service}:${pushes[0]?.deliveryId ?? ''}`;
+  const delivery = pushes[0]?.deliveryId ?? '';
+  // Temporal on PostgreSQL keeps an id in 255 characters, and of a long one the ends tell most.
+  const short = delivery.length <= 140 ? delivery : `${delivery.slice(0, 70)}${delivery.slice(-70)}`;
+  return `forward:${plan.service}:${short}`;
 }
 
 /** `repository:tag` of the first tag, for people. */

@@ -133,6 +133,8 @@ describe('the action notify', function () {
       [{ tags: 'v1.0\r\nv1, latest,,' }, three],
       [{ tags: '["v1.0", "v1", "latest", "v1"]' }, three],
       [{ tags: `${image}:v1.0\n${image}:v1\nghcr.io/Test-Org/App:latest` }, three],
+      // Of a job that pushes to several registries.
+      [{ tags: `docker.io/test-org/app:v1.0\n${image}:v1.0\nlocalhost:5000/app:v2\n${image}:v1` }, ['v1.0', 'v1']],
       [{ tags: 'v1.0', tag: 'v1' }, ['v1.0', 'v1']],
     ];
     for (const [given, tags] of spellings) {
@@ -157,6 +159,7 @@ describe('the action notify', function () {
       [{ tags: '["a", 1]' }, /::error::tags: expected a JSON array of texts/],
       [{ tags: '["a"' }, /::error::tags: expected a JSON array of texts/],
       [{ tags: 'a b:c' }, /::error::tags: expected tags of .*found 'b:c'/],
+      [{ tags: 'dev\nghcr.io/other/app' }, /::error::tags: expected tags of .*found 'ghcr.io\/other\/app'/],
       [{ tags: 'ghcr.io/other/app:v1' }, /::error::tags: expected tags of/],
       [{ 'timeout-seconds': 'soon' }, /::error::timeout-seconds: expected a number/],
       [{ 'timeout-seconds': '0' }, /::error::timeout-seconds: expected a number/],

@@ -238,6 +238,23 @@ describe('searching a registry for missed pushes', function () {
     assert.deepEqual([(await search(first.memory)).found, await askedFor(lacks)], [[], 1]);
   });
 
+  it('starts no other tag at first sight where the base branch has one of them as it is', async () => {
+    const [same, other, added] = [1, 2, 3].map(() => withChange(service(exact('latest', 'stable'))));
+    assert.ok(same && other && added);
+    const digests = await Promise.all([same, other, added].map((plan) => push(plan, 'latest')));
+    await retag(registry, pathOf(same), 'latest', 'stable');
+    await push(other, 'stable');
+    const lines = [same, other, added].map(
+      (plan, index) => `  ${plan.service}: {image: "${plan.repository}:latest@${digests[index]}"}`,
+    );
+    await remote.commit('main', { 'docker-compose.yml': `services:\n${lines.join('\n')}\n` }, 'deploy');
+    const { search } = searcher([same, other, added]);
+    const { memory, found } = await search(nothing);
+    assert.deepEqual(found, []);
+    const pushed = await push(added, 'stable');
+    assert.deepEqual((await search(memory)).found, [named(added, 'stable', pushed)], 'what was not there before is no old image');
+  });
+
   it('sees a service for the first time again where its forge could not be asked, and says so', async () => {
     const plan = withChange(service(exact('latest')), join(folder, 'not-there'));
     const other = service(exact('latest'));

@@ -3,8 +3,9 @@ import { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import Koa from 'koa';
+import Koa, { type Middleware } from 'koa';
 import { guard } from '../../src/api/guard.ts';
+import { Problem } from '../../src/api/problem.ts';
 import type { RequestState } from '../../src/api/request-state.ts';
 import { distributionToken, type Ingress, type IngressOptions, startIngress } from './support/ingress.ts';
 import { converse } from './support/raw-http.ts';
@@ -144,6 +145,31 @@ describe('the guard', () => {
   });
 });
 
+describe('the minute of the guard', () => {
+  it('begins with the first request, and its end is in Retry-After', async () => {
+    let seconds = 1_000;
+    const senders = { addressOf: () => '192.0.2.1', certificateOf: () => undefined };
+    const limits = { perMinute: 2, inWork: 1 };
+    const send = sender(guard({ receivers: [], senders, limits, now: () => seconds * 1_000 }));
+    const waits = async (): Promise<string | undefined> => {
+      try {
+        await send();
+        return undefined;
+      } catch (error) {
+        assert.ok(error instanceof Problem);
+        return error.headers['Retry-After'];
+      }
+    };
+    assert.deepEqual([await waits(), await waits(), await waits()], [undefined, undefined, '60']);
+    seconds += 20.5;
+    assert.equal(await waits(), '40');
+    seconds += 39.4;
+    assert.equal(await waits(), '1');
+    seconds += 0.1;
+    assert.deepEqual([await waits(), await waits(), await waits()], [undefined, undefined, '60']);
+  });
+});
+
 describe('the memory of the guard', () => {
   it('stays within its bounds, however many addresses there are', async () => {
     let address = 0;
@@ -151,14 +177,11 @@ describe('the memory of the guard', () => {
       addressOf: () => `2001:db8:${(address >>> 16).toString(16)}:${(address & 0xffff).toString(16)}::1`,
       certificateOf: () => undefined,
     };
-    const app = new Koa<RequestState>().use(guard({ receivers: [], senders, limits: { perMinute: 1_000_000, inWork: 1 } }));
-    const [middleware] = app.middleware;
-    assert.ok(middleware !== undefined);
-    const context = app.createContext(new IncomingMessage(new Socket()), new ServerResponse(new IncomingMessage(new Socket())));
+    const one = sender(guard({ receivers: [], senders, limits: { perMinute: 1_000_000, inWork: 1 } }));
     const send = async (times: number): Promise<number> => {
       for (let sent = 0; sent < times; sent += 1) {
         address += 1;
-        await middleware(context, async () => undefined);
+        await one();
       }
       collectGarbage();
       return process.memoryUsage().heapUsed;
@@ -168,6 +191,16 @@ describe('the memory of the guard', () => {
     assert.ok(after - before < 25 * 1024 * 1024, `${Math.round((after - before) / 1024 / 1024)} MB more`);
   });
 });
+
+/** @returns sends one request through it, which nothing answers */
+function sender(guarded: Middleware<RequestState>): () => Promise<void> {
+  const app = new Koa<RequestState>().use(guarded);
+  const [middleware] = app.middleware;
+  assert.ok(middleware !== undefined);
+  const request = new IncomingMessage(new Socket());
+  const context = app.createContext(request, new ServerResponse(request));
+  return async () => void (await middleware(context, async () => undefined));
+}
 
 async function withIngress(options: IngressOptions, use: (ingress: Ingress) => Promise<void>): Promise<void> {
   const ingress = await startIngress(options);

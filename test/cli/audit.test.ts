@@ -152,6 +152,17 @@ describe('landfall audit', () => {
     assert.deepEqual(JSON.parse(asJson.stdout), evil);
   });
 
+  it('reads what processes with other roles wrote beside it, all in the order of time', async () => {
+    const at = (second: number, source: string) => request({ timestamp: `2026-01-02T03:04:0${second}.000Z`, source });
+    await writeFile(file, lines(at(1, 'one'), at(4, 'four'), at(6, 'six')));
+    await writeFile(join(cwd, 'log-worker.jsonl.1'), lines(at(2, 'two')));
+    await writeFile(join(cwd, 'log-worker.jsonl'), lines(at(3, 'three'), at(5, 'five')));
+    await writeFile(join(cwd, 'log-deploy.jsonl'), lines(at(0, 'zero')));
+    assert.deepEqual(sources((await audit()).stdout), ['zero', 'one', 'two', 'three', 'four', 'five', 'six']);
+    await rm(file);
+    assert.deepEqual(sources((await audit('--source', 'two')).stdout), ['two']);
+  });
+
   it('says where it looked when there is no log, or one that cannot be read', async () => {
     const missing = await audit();
     assert.equal(missing.exitCode, 1);

@@ -187,6 +187,24 @@ services: []
     ]);
   });
 
+  it('refuses an endpoint of the audit log that is no URL, without showing it, and a certificate header that nobody is believed in', () => {
+    const canary = 'canary:secret@logs.example.org';
+    const text = `listen:\n  certificateHeader: client-cert\naudit:\n  endpoint: ${canary}\n`;
+    const problems = problemsIn(text);
+    assert.deepEqual(problems, [
+      '2:22 listen.certificateHeader: expected trustedProxies beside it: the header of anybody else counts for nothing',
+      '4:13 audit.endpoint: expected a URL that begins with http:// or https://, or env:NAME or file:PATH, found something else',
+    ]);
+    assert.equal(
+      load('audit: { endpoint: "https://u:p@logs.example.org/in" }').audit.endpoint,
+      'https://u:p@logs.example.org/in',
+    );
+    assert.equal(
+      load('listen: { certificateHeader: client-cert, trustedProxies: ["::1"] }').listen.certificateHeader,
+      'client-cert',
+    );
+  });
+
   it('takes the endpoint of the audit log, and how much is logged, from the environment where the file is silent', () => {
     const env = { LOGGING_ENDPOINT: 'https://logs.example.org/in', DEBUG: 'true' };
     const { audit, log } = load('', env);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -13,6 +13,8 @@ import { type AuditLog, createAuditFile } from '../../src/adapters/audit-file.ts
 import { createAuditPost } from '../../src/adapters/audit-post.ts';
 import type { DecisionEntry } from '../../src/domain/audit.ts';
 import { createProcessAudit } from '../../src/process/audit.ts';
+import { openJournal } from '../../src/process/journal.ts';
+import { load } from '../config/support.ts';
 import { eventually } from '../support/wait.ts';
 
 const lineOf = (number: number): string => `${JSON.stringify({ number, padding: 'x'.repeat(80) })}\n`;
@@ -302,6 +304,76 @@ describe('the audit log of a process', () => {
     const wanted = `${JSON.stringify({ ...entry, reason: '[masked]' })}\n`;
     assert.deepEqual([printed, posted, await readFile(file, 'utf8')], [[wanted], [wanted], wanted]);
     server.close();
+    await rm(folder, { recursive: true });
+  });
+});
+
+describe('the audit logs of processes that share a configuration', function () {
+  this.timeout(30_000);
+  let folder: string;
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'landfall-audit-'));
+  });
+  afterEach(() => rm(folder, { recursive: true }));
+
+  const decision = (action: string): DecisionEntry => ({
+    timestamp: '2026-01-02T03:04:05.678Z',
+    ...{ event_type: 'decision_made', source: 'operator', outcome: 'accepted', status: 'accepted', action },
+    ...{ service: 'web', repository: null, by: 'ann', workflow: 'lane:web' },
+  });
+
+  it('are files of their own, as none may be rotated under the hands of another', async () => {
+    const configuration = load(`audit: { file: ${folder}/audit.jsonl, size: 2k, keep: 50 }\n`);
+    const [api, worker] = [['api'] as const, ['worker', 'deploy'] as const].map((own) =>
+      openJournal(configuration, {}, { own, stdout: { write: () => true } }),
+    );
+    assert.ok(api && worker);
+    for (let count = 0; count < 200; count += 1) {
+      api.audit(decision(`api-${count}`));
+      worker.audit(decision(`worker-${count}`));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await Promise.all([api.close(), worker.close()]);
+    const actionsIn = async (first: string) => {
+      const names = (await readdir(folder)).filter((name) => name === first || name.startsWith(`${first}.`));
+      const texts = await Promise.all(names.map((name) => readFile(join(folder, name), 'utf8')));
+      const read = texts
+        .join('')
+        .split('\n')
+        .filter((line) => line !== '');
+      return read.map((line) => (JSON.parse(line) as DecisionEntry).action).sort();
+    };
+    const wanted = (of: string) => Array.from({ length: 200 }, (_, count) => `${of}-${count}`).sort();
+    assert.deepEqual(await actionsIn('audit.jsonl'), wanted('api'));
+    assert.deepEqual(await actionsIn('audit-worker-deploy.jsonl'), wanted('worker'));
+  });
+});
+
+describe('the standard output of a process', function () {
+  this.timeout(30_000);
+
+  it('may be a disk that is full: lines are lost, and the work goes on', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'landfall-stdout-'));
+    const module = (path: string) => JSON.stringify(new URL(`../../${path}`, import.meta.url).href);
+    await writeFile(join(folder, 'landfall.yaml'), 'data: data\n');
+    const source = `
+      import { openJournal } from ${module('src/process/journal.ts')};
+      import { loadConfiguration } from ${module('src/config/load.ts')};
+      const { configuration } = loadConfiguration('landfall.yaml', {});
+      const journal = openJournal(configuration, {});
+      for (let count = 0; count < 3; count += 1) {
+        journal.log.warn('a line');
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      await journal.close();
+      process.exitCode = 7;`;
+    await writeFile(join(folder, 'logs.mts'), source);
+    const tsx = fileURLToPath(new URL('../../node_modules/tsx/dist/cli.mjs', import.meta.url));
+    const full = await open('/dev/full', 'w');
+    const child = spawn(process.execPath, [tsx, 'logs.mts'], { cwd: folder, stdio: ['ignore', full.fd, 'pipe'] });
+    const [stderr, [code]] = await Promise.all([child.stderr && text(child.stderr), once(child, 'exit')]);
+    assert.deepEqual({ stderr, code }, { stderr: '', code: 7 });
+    await full.close();
     await rm(folder, { recursive: true });
   });
 });

@@ -339,7 +339,7 @@ log: { level: trace }
     await eventually('the file of the audit log', async () => (await output()).includes('"reason":"[masked]"'));
     await assertNoCanary();
     assert.ok(written.join('').includes('ghcr.io/pitchconnect/app'), 'a user name is no secret');
-    for (const line of written) JSON.parse(line);
+    for (const line of written.join('').trimEnd().split('\n')) JSON.parse(line);
   });
 
   it('has none of it at level info', async () => {

@@ -167,12 +167,14 @@ describe('the configuration in place of a file', () => {
   };
 
   it('is made only where there is a token and a certificate', () => {
-    const missing = join(folder, 'missing');
     assert.equal(made({ LANDFALL_CERTS: folder }), undefined);
     assert.equal(made({ LANDFALL_CERTS: folder, GH_TOKEN: '' }), undefined);
-    assert.equal(made({ LANDFALL_CERTS: missing, GH_TOKEN: 't' }), undefined);
-    assert.equal(made({ LANDFALL_CERTS: missing, GH_TOKEN: 't', CRT: 'a.pem' }), undefined);
     assert.ok(made({ LANDFALL_CERTS: folder, GH_TOKEN: 't' }));
+  });
+
+  it('is made for a folder that is named and not there, so that this is said, and no file is written in its place', () => {
+    const missing = join(folder, 'missing');
+    assert.equal(made({ LANDFALL_CERTS: missing, GH_TOKEN: 't', CRT: 'a.pem' })?.listen.tls, missing);
   });
 
   it('listens on port 443 of every address, with the certificate of the folder, and takes the token by reference', () => {

@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
 import { type ScheduleDescription, ScheduleNotFoundError, ScheduleOverlapPolicy } from '@temporalio/client';
-import { ensureSchedules } from '../../src/process/schedules.ts';
+import { NativeConnection, Worker } from '@temporalio/worker';
+import type { SearchInput } from '../../src/activities/search.ts';
+import type { SearchMemory, SearchOutcome } from '../../src/domain/search.ts';
+import { beginSchedules, ensureSchedules } from '../../src/process/schedules.ts';
 import { searchId, taskQueues } from '../../src/workflows/start-options.ts';
 import { load } from '../config/support.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
+import { workflowBundle } from '../support/worker.ts';
 
 const services = (...images: string[]) => `services: [${images.map((image) => `{ image: "${image}" }`).join(', ')}]\n`;
 
@@ -106,5 +110,56 @@ describe('the schedules of searches', function () {
   it('made by several workers at once are one for each registry', async () => {
     await Promise.all([1, 2, 3, 4].map(() => ensure(services('registry.example.org/app'))));
     await untilListed('registry.example.org', 'of-somebody-else');
+  });
+
+  it('let the second look know what the first one saw', async () => {
+    const host = 'registry.example.org';
+    const saw = { service: 'web', follows: 'x', tags: [] };
+    const knew: SearchMemory[] = [];
+    const connection = await NativeConnection.connect({ address: temporal.address });
+    const searchRegistry = async ({ registry, known }: SearchInput): Promise<SearchOutcome> => {
+      // Runs of earlier schedules wait for a worker, too.
+      if (registry === host) knew.push(known);
+      return { memory: { services: [saw], at: knew.length }, found: [], failed: [] };
+    };
+    const worker = await Worker.create({
+      connection,
+      taskQueue: taskQueues.main,
+      workflowBundle: await workflowBundle(),
+      activities: { searchRegistry },
+    });
+    await worker.runUntil(async () => {
+      await ensure(`search: 1s\n${services(`${host}/team/app`)}`);
+      await eventually('two looks', async () => knew.length >= 2);
+    });
+    await connection.close();
+    assert.deepEqual(knew.slice(0, 2), [{ services: [] }, { services: [saw], at: 1 }]);
+  });
+});
+
+describe('a Temporal that cannot set schedules up', () => {
+  it('is asked again until it can, and not once more than that', async () => {
+    const said: string[] = [];
+    const say = (_: unknown, message: string) => void said.push(message);
+    let tries = 0;
+    const stop = await beginSchedules(
+      async () => {
+        tries += 1;
+        if (tries < 3) throw new Error('unavailable');
+      },
+      { info: say, error: say },
+      5,
+    );
+    assert.equal(tries, 1, 'whoever starts waits for the first try only');
+    await eventually('the schedules', async () => said.length === 3);
+    await stop();
+    assert.equal(tries, 3);
+    assert.match(said[0] ?? '', /tried again/);
+    assert.equal(said[2], 'schedules are set up now');
+  });
+
+  it('keeps nothing from stopping', async () => {
+    const stop = await beginSchedules(() => Promise.reject(new Error('unavailable')), { info() {}, error() {} });
+    await stop();
   });
 });

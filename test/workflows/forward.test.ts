@@ -134,6 +134,16 @@ describe('passing pushes on', function () {
     assert.deepEqual([await statusOf(handle), github.requests.length], ['failed', 0]);
   });
 
+  it('sends what it can of several builds, and fails for the one that it cannot', async () => {
+    const [lacking] = build({}).args?.[0].pushes ?? [];
+    const options = build();
+    const [first] = options.args ?? [];
+    assert.ok(first && lacking);
+    const handle = await start({ ...options, args: [{ ...first, pushes: [lacking, ...first.pushes] }] });
+    assert.equal((await failureOf(handle)).type, 'NoCommit');
+    assert.deepEqual([await statusOf(handle), sent()], ['failed', [event]]);
+  });
+
   it('ends as aborted when somebody cancels it', async () => {
     github.failNext({ rateLimit: 'secondary', seconds: 600 });
     const handle = await start(build());

@@ -20464,13 +20464,18 @@ function readImage(value) {
   return image;
 }
 function readTags(values, image) {
-  const tags = values.flatMap(listOf).map((tag) => withoutImage(tag, image));
-  if (tags.length === 0) throw new Error("tags: expected at least one tag; found nothing");
+  const listed = values.flatMap(listOf).map((tag) => withoutImage(tag, image));
+  if (listed.length === 0) throw new Error("tags: expected at least one tag; found nothing");
+  const own = listed.filter((tag) => !isReference(tag));
+  const tags = own.length === 0 ? listed : own;
   const wrong = tags.find((tag) => !/^\w[\w.-]{0,127}$/.test(tag));
   if (wrong === void 0) return [...new Set(tags)];
   throw new Error(
     `tags: expected tags of ${image}, each of at most 128 letters, digits, _, . and -; found '${wrong.slice(0, 200)}'`
   );
+}
+function isReference(text) {
+  return /^[\w.:-]+\/[\w./-]+:\w[\w.-]{0,127}$/.test(text);
 }
 function listOf(value) {
   if (!value.startsWith("[")) return value.split(/[\s,]+/).filter((tag) => tag !== "");

@@ -56,13 +56,21 @@ function readImage(value: string): string {
 }
 
 function readTags(values: readonly string[], image: string): readonly string[] {
-  const tags = values.flatMap(listOf).map((tag) => withoutImage(tag, image));
-  if (tags.length === 0) throw new Error('tags: expected at least one tag; found nothing');
+  const listed = values.flatMap(listOf).map((tag) => withoutImage(tag, image));
+  if (listed.length === 0) throw new Error('tags: expected at least one tag; found nothing');
+  // docker/metadata-action lists those of every registry that a job pushes to.
+  const own = listed.filter((tag) => !isReference(tag));
+  const tags = own.length === 0 ? listed : own;
   const wrong = tags.find((tag) => !/^\w[\w.-]{0,127}$/.test(tag));
   if (wrong === undefined) return [...new Set(tags)];
   throw new Error(
     `tags: expected tags of ${image}, each of at most 128 letters, digits, _, . and -; found '${wrong.slice(0, 200)}'`,
   );
+}
+
+/** `registry/path:tag` */
+function isReference(text: string): boolean {
+  return /^[\w.:-]+\/[\w./-]+:\w[\w.-]{0,127}$/.test(text);
 }
 
 function listOf(value: string): readonly string[] {

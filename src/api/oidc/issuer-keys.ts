@@ -108,7 +108,10 @@ async function fetchKeys(issuer: string, limits: FetchLimits): Promise<KeySet> {
   if (named !== issuer && named !== `${issuer}/`)
     throw new Error(`expected ${discoveryUrl} to name the issuer ${issuer}, found another`);
   if (!isTrustworthy(keysUrl, issuer)) throw new Error(`expected jwks_uri of ${discoveryUrl} to begin with https://`);
-  return createLocalJWKSet((await fetchJson(keysUrl, limits)) as JSONWebKeySet);
+  const keys = createLocalJWKSet((await fetchJson(keysUrl, limits)) as JSONWebKeySet);
+  // By none could anything be verified, and in place of good ones it would turn every job away.
+  if (keys.jwks().keys.length === 0) throw new Error(`expected keys at ${keysUrl}, found an empty list`);
+  return keys;
 }
 
 function isTrustworthy(keysUrl: string, issuer: string): boolean {

@@ -1,10 +1,10 @@
 import { z } from 'zod';
-import type { Repository } from '../../domain/image-reference.ts';
 import { malformed } from '../problem.ts';
-import { repositoryIn, tagAndDigest } from './image.ts';
-import { part, text } from './loose.ts';
+import { readAcrEvent } from './acr-event.ts';
+import { requireObject } from './json-object.ts';
+import { text } from './loose.ts';
 import { openPathSecret, pathSecretSettings } from './path-secret.ts';
-import { isObject, isOtherArtifact } from './pushed-artifact.ts';
+import { parsedFrom } from './readings.ts';
 import type { ParsedRequest, ReceivedRequest } from './receiver.ts';
 import { deliveryIdOf, printableLine } from './sender-text.ts';
 import { defineSource } from './source.ts';
@@ -27,40 +27,11 @@ export const acrSource = defineSource({
   },
 });
 
-const bodySchema = z.object({
-  id: text,
-  action: text,
-  target: part({ mediaType: text, repository: text, tag: text, digest: text }),
-  request: part({ host: text }),
-});
-type Body = z.infer<typeof bodySchema>;
+const bodySchema = z.object({ id: text, action: text });
 
 function parse({ body, receivedAt }: ReceivedRequest): ParsedRequest {
-  if (!isObject(body)) throw malformed('Expected a JSON object.');
-  const event = bodySchema.parse(body);
-  const { id, target } = event;
-  const action = printableLine(event.action, 40)?.toLowerCase();
+  const { id, action: written } = bodySchema.parse(requireObject(body));
+  const action = printableLine(written, 40)?.toLowerCase();
   if (action === undefined) throw malformed('Expected the action of the event as text.');
-  const deliveryId = deliveryIdOf(id);
-  const seen = { event: 'webhook', action, deliveryId };
-  const ignored = whyNot(action, event);
-  if (ignored !== undefined) return { ...seen, pushes: [], ignored };
-  const repository = repositoryOf(event);
-  if (repository === undefined) throw malformed('Expected the image in target.repository and its registry in request.host.');
-  const image = tagAndDigest(target?.tag, target?.digest);
-  if (image === undefined) return { ...seen, pushes: [], ignored: 'no tag was pushed' };
-  return { ...seen, pushes: [{ source, deliveryId, repository, ...image, receivedAt }] };
-}
-
-function whyNot(action: string, { target }: Body): string | undefined {
-  if (action === 'ping') return 'a ping: the webhook is set up and its secret is right';
-  if (action === 'chart_push') return 'a chart was pushed, which is not a container image';
-  if (action !== 'push') return 'expected the action push';
-  return isOtherArtifact(target?.mediaType) ? 'an artifact that is not a container image' : undefined;
-}
-
-/** The host that the pusher used. */
-function repositoryOf({ target, request }: Body): Repository | undefined {
-  const [host, name] = [request?.host?.trim(), target?.repository?.trim()];
-  return host && name && !host.includes('/') ? repositoryIn(`${host}/${name}`) : undefined;
+  return parsedFrom([readAcrEvent(body)], { source, receivedAt, event: 'webhook', action, deliveryId: deliveryIdOf(id) });
 }

@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { malformed } from '../problem.ts';
 import { repositoryIn, tagAndDigest } from './image.ts';
+import { requireObject } from './json-object.ts';
 import { part, text } from './loose.ts';
 import { openPathSecret, pathSecretSettings } from './path-secret.ts';
-import { fullNameIn, isObject } from './pushed-artifact.ts';
+import { fullNameIn } from './pushed-artifact.ts';
 import type { ParsedRequest, ReceivedRequest } from './receiver.ts';
 import { deliveryIdOf } from './sender-text.ts';
 import { defineSource } from './source.ts';
@@ -30,8 +31,7 @@ const bodySchema = z.object({
 });
 
 function parse({ body, query, receivedAt }: ReceivedRequest): ParsedRequest {
-  if (!isObject(body)) throw malformed('Expected a JSON object.');
-  const { push_data: push, repository: described } = bodySchema.parse(body);
+  const { push_data: push, repository: described } = bodySchema.parse(requireObject(body));
   const deliveryId = deliveryIdOf(undefined);
   const seen = { event: 'push', deliveryId };
   const name = fullNameIn(described?.repo_full_name, described?.namespace, described?.name);

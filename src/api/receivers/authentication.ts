@@ -6,7 +6,7 @@ import { createIsWithin } from './settings.ts';
 
 const authentic: Verdict = { authentic: true };
 
-function refused(reason: string): Verdict {
+export function refused(reason: string): Verdict {
   return { authentic: false, reason };
 }
 
@@ -14,11 +14,11 @@ function refused(reason: string): Verdict {
 export function bySignature(
   secrets: ReadSecrets,
   { header, prefix = '', algorithm = 'sha256' }: { header: string; prefix?: string; algorithm?: HmacAlgorithm },
-): Authentication {
+): Extract<Authentication, { covers: 'body' }> {
   const name = header.toLowerCase();
-  const signatureIn = ({ headers }: RequestHead): string | undefined => {
-    const value = headers[name];
-    return typeof value === 'string' && value.startsWith(prefix) ? value.slice(prefix.length) : undefined;
+  const signatureIn = (head: RequestHead): string | undefined => {
+    const value = textOf(head, name);
+    return value?.startsWith(prefix) ? value.slice(prefix.length) : undefined;
   };
   return {
     covers: 'body',
@@ -37,9 +37,20 @@ export function byBearer(secrets: ReadSecrets): Authentication {
 
 /** `Authorization: SECRET` just as it is configured, or any other header. */
 export function byHeader(secrets: ReadSecrets, header = 'Authorization'): Authentication {
-  return byHead(({ headers }) => {
-    const value = headers[header.toLowerCase()];
-    return secretVerdict(secrets, typeof value === 'string' ? value : undefined, `no ${header}`);
+  const name = header.toLowerCase();
+  return byHead((head) => secretVerdict(secrets, textOf(head, name), `no ${header}`));
+}
+
+/** The secret in one header or another, as it is; in `Authorization` also after `Bearer`. */
+export function byHeaders(secrets: ReadSecrets, headers: readonly string[]): Authentication {
+  const names = headers.map((header) => header.toLowerCase());
+  const whyNone = `no ${headers.join(' and no ')}`;
+  return byHead((head) => {
+    const given = names
+      .flatMap((name) => (name === 'authorization' ? [bearerIn(head), textOf(head, name)] : [textOf(head, name)]))
+      .filter((each) => each !== undefined && each !== '');
+    const verdicts = given.map((each) => secretVerdict(secrets, each, whyNone));
+    return verdicts.find(({ authentic }) => authentic) ?? verdicts[0] ?? refused(whyNone);
   });
 }
 
@@ -59,6 +70,12 @@ export function fromNetworks(networks: readonly string[] | undefined, inner: Aut
     isWithin(address) ? undefined : refused('the address of the sender is in none of its networks');
   if (inner.covers === 'head') return { covers: 'head', verify: (head) => outside(head) ?? inner.verify(head) };
   return { ...inner, precheck: (head) => outside(head) ?? inner.precheck(head) };
+}
+
+/** @param name of the header, in lower case */
+function textOf({ headers }: RequestHead, name: string): string | undefined {
+  const value = headers[name];
+  return typeof value === 'string' ? value : undefined;
 }
 
 function byHead(verify: (head: RequestHead) => Verdict): Authentication {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { showValue } from '../../config/wording.ts';
+import { refused } from './authentication.ts';
 import type { Authentication, Verdict } from './receiver.ts';
 
 /** A TLS client certificate as the proof of who sends: its chain is verified by the listener, its name here. */
@@ -47,8 +48,4 @@ function createFits(subject: string): (name: string) => boolean {
     const labels = name.toLowerCase().split('.');
     return labels.length === wanted.length && wanted.every((expected, at) => expected === '*' || expected === labels[at]);
   };
-}
-
-function refused(reason: string): Verdict {
-  return { authentic: false, reason };
 }

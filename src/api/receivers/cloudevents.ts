@@ -2,18 +2,18 @@ import { z } from 'zod';
 import { text } from '../../config/scalars.ts';
 import { map } from '../../config/wording.ts';
 import { malformed } from '../problem.ts';
-import { bySignature } from './authentication.ts';
+import { isAcrCloudEvent, readAcrEvent } from './acr-event.ts';
+import { byHeaders, bySignature } from './authentication.ts';
 import { isCdEvent, readCdEvent } from './cdevents.ts';
 import { type CloudEvent, cloudEventMediaTypes, cloudEventsIn, type EnvelopeReading } from './cloudevents-envelope.ts';
 import { isContainerEvent, readContainerEvent } from './container-event.ts';
 import { isEcrCloudEvent, readEcrCloudEvent } from './ecr-event.ts';
 import { isHarborPush, readHarborData } from './harbor-event.ts';
-import { byHeaders, headerName } from './header-secret.ts';
 import { parsedFrom, type Reading, withDetails } from './readings.ts';
 import type { Authentication, ParsedRequest, ReceivedRequest, Receiver } from './receiver.ts';
 import type { ReadSecrets } from './secrets.ts';
 import { deliveryIdOf, looksLikeDeliveryId, printableLine } from './sender-text.ts';
-import { readSecrets, secretList } from './settings.ts';
+import { headerName, readSecrets, secretList } from './settings.ts';
 import { defineSource } from './source.ts';
 
 const source = 'cloudevents';
@@ -34,14 +34,9 @@ export const cloudeventsSource = defineSource({
     ).refine(({ header, signature: signed }) => header === undefined || signed === undefined, {
       error: 'expected either header (of a token) or signature, found both',
     }),
-  create({ secrets, header, signature: signed }, context) {
+  create({ secrets, ...options }, context) {
     const read = readSecrets(secrets, context.secrets, 'receivers.cloudevents.secrets');
-    return [
-      createCloudEventsReceiver(read, {
-        ...(header !== undefined && { header }),
-        ...(signed !== undefined && { signature: signed }),
-      }),
-    ];
+    return [createCloudEventsReceiver(read, options)];
   },
 });
 
@@ -124,6 +119,7 @@ function readEnvelope(envelope: EnvelopeReading): readonly Reading[] {
 function readEvent(event: CloudEvent): readonly Reading[] {
   if (isCdEvent(event)) return readCdEvent(event);
   if (isEcrCloudEvent(event)) return [readEcrCloudEvent(event)];
+  if (isAcrCloudEvent(event)) return [readAcrEvent(event.data)];
   if (isHarborPush(event.type)) return readHarborData(event.data);
   return isContainerEvent(event) ? [readContainerEvent(event)] : [{ ignored: 'the event is not about a container image' }];
 }

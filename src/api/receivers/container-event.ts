@@ -1,6 +1,7 @@
 import type { CloudEvent } from './cloudevents-envelope.ts';
 import { part, text } from './loose.ts';
-import { type Reading, type ReadingDetails, readImage, splitReference, withDetails } from './readings.ts';
+import { type Reading, type ReadingDetails, readImage, withDetails } from './readings.ts';
+import { splitReference } from './reference-text.ts';
 import { registryOfUrl } from './registry-host.ts';
 import { commitHash } from './sender-text.ts';
 

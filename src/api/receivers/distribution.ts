@@ -2,18 +2,26 @@ import { z } from 'zod';
 import { map } from '../../config/wording.ts';
 import { isImageConfig } from '../../domain/image-config.ts';
 import type { ImagePush } from '../../domain/image-push.ts';
-import { InvalidReference, isDigest, isTag, parseRepository, type Repository } from '../../domain/image-reference.ts';
+import { isDigest, isTag, type Repository } from '../../domain/image-reference.ts';
 import { malformed } from '../problem.ts';
 import { byBearer } from './authentication.ts';
+import { repositoryIn } from './image.ts';
 import { text } from './loose.ts';
+import { bounded } from './readings.ts';
 import type { ParsedRequest, ReceivedRequest, Receiver } from './receiver.ts';
+import { registryAt } from './registry-host.ts';
 import type { ReadSecrets } from './secrets.ts';
 import { deliveryIdOf, printableLine } from './sender-text.ts';
 import { readSecrets, secretList } from './settings.ts';
 import { defineSource } from './source.ts';
 
 const source = 'distribution';
-const mediaType = 'application/vnd.docker.distribution.events.v1+json';
+/** Version 3 of the registry calls the same content v2. */
+const mediaTypes = [
+  'application/vnd.docker.distribution.events.v1+json',
+  'application/vnd.docker.distribution.events.v2+json',
+  'application/json',
+];
 /** What lists its config among its references; an index refers to manifests instead. */
 const manifests = ['application/vnd.docker.distribution.manifest.v2+json', 'application/vnd.oci.image.manifest.v1+json'];
 
@@ -39,7 +47,7 @@ export function createDistributionReceiver(tokens: ReadSecrets): Receiver {
   return {
     source,
     path: '/webhook/distribution',
-    mediaTypes: [mediaType, 'application/json'],
+    mediaTypes,
     mediaTypeAdvice: 'Point an endpoint of the section notifications of the registry here.',
     namesOneOfSeveralTags: false,
     challenge: 'Bearer realm="landfall"',
@@ -69,12 +77,15 @@ const eventSchema = z.object({
 });
 type Notification = z.infer<typeof eventSchema>;
 
+/** A registry sends one, and a proxy of its own perhaps some more; what is refused comes again without end, so this is generous. */
+const mostEvents = 10_000;
+
 const envelopeSchema = z.object({ events: z.array(z.unknown()) });
 
 function parse({ body, receivedAt }: ReceivedRequest): ParsedRequest {
   const envelope = envelopeSchema.safeParse(body);
   if (!envelope.success) throw malformed('Expected a JSON object with the list events.');
-  const notifications = envelope.data.events.map((event) => eventSchema.safeParse(event));
+  const notifications = bounded(envelope.data.events, mostEvents).map((event) => eventSchema.safeParse(event));
   const known = notifications.flatMap(({ data }) => (data === undefined ? [] : [data]));
   const pushes = known.flatMap((event) => pushOf(event, receivedAt) ?? []);
   const deliveryId = pushes[0]?.deliveryId ?? deliveryIdOf(known[0]?.id);
@@ -112,14 +123,5 @@ function repositoryOf({ target, request }: Notification): Repository | undefined
   if (target.repository === undefined) return undefined;
   const url = target.url !== undefined && URL.canParse(target.url) ? new URL(target.url) : undefined;
   const host = request?.host || url?.host;
-  if (!host) return undefined;
-  // A bare host name is no registry in an image reference (it would be a path of Docker Hub), so the port is written out.
-  const bare = !/[.:]/.test(host) && host !== 'localhost';
-  const port = url?.protocol === 'https:' ? 443 : 80;
-  try {
-    return parseRepository(`${host}${bare ? `:${port}` : ''}/${target.repository}`);
-  } catch (error) {
-    if (error instanceof InvalidReference) return undefined;
-    throw error;
-  }
+  return host ? repositoryIn(`${registryAt(host, url?.protocol)}/${target.repository}`) : undefined;
 }

@@ -2,9 +2,10 @@ import { z } from 'zod';
 import { isTag } from '../../domain/image-reference.ts';
 import { malformed } from '../problem.ts';
 import { repositoryIn } from './image.ts';
+import { requireObject } from './json-object.ts';
 import { part, text } from './loose.ts';
 import { openPathSecret, pathSecretSettings } from './path-secret.ts';
-import { fullNameIn, isObject, isOtherArtifact } from './pushed-artifact.ts';
+import { fullNameIn, isOtherArtifact } from './pushed-artifact.ts';
 import type { ParsedRequest, ReceivedRequest } from './receiver.ts';
 import { deliveryIdOf, printableLine } from './sender-text.ts';
 import { defineSource } from './source.ts';
@@ -31,8 +32,7 @@ const bodySchema = z.object({
 });
 
 function parse({ body, receivedAt }: ReceivedRequest): ParsedRequest {
-  if (!isObject(body)) throw malformed('Expected a JSON object.');
-  const { push_data: push, repository: described } = bodySchema.parse(body);
+  const { push_data: push, repository: described } = bodySchema.parse(requireObject(body));
   const seen = { event: 'push', deliveryId: deliveryIdOf(undefined) };
   if (isOtherArtifact(push?.media_type)) return { ...seen, pushes: [], ignored: 'an artifact that is not a container image' };
   // A name alone is that of an official image.

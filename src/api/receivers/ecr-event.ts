@@ -1,7 +1,8 @@
 import { isImageConfig } from '../../domain/image-config.ts';
 import type { CloudEvent } from './cloudevents-envelope.ts';
 import { part, text } from './loose.ts';
-import { type Reading, readImage, splitReference, withDetails } from './readings.ts';
+import { type Reading, readImage, withDetails } from './readings.ts';
+import { splitReference } from './reference-text.ts';
 import { looksLikeDeliveryId } from './sender-text.ts';
 
 const eventSchema = part({
@@ -92,6 +93,8 @@ const suffixes: readonly (readonly [prefix: string, suffix: string])[] = [
   ['eusc-', 'amazonaws.eu'],
   ['us-iso-', 'c2s.ic.gov'],
   ['us-isob-', 'sc2s.sgov.gov'],
+  ['us-isof-', 'csp.hci.ic.gov'],
+  ['eu-isoe-', 'cloud.adc-e.uk'],
 ];
 
 function nameOf(account: string | undefined, region: string | undefined, repository: string | undefined): string | undefined {

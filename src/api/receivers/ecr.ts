@@ -1,14 +1,14 @@
 import { map } from '../../config/wording.ts';
 import { malformed } from '../problem.ts';
+import { byHeaders } from './authentication.ts';
 import { cloudEventMediaTypes, cloudEventsIn, type EnvelopeReading } from './cloudevents-envelope.ts';
 import { isEcrCloudEvent, readEcrCloudEvent, readEventBridgeEvent } from './ecr-event.ts';
-import { byHeaders, headerName } from './header-secret.ts';
 import { part, text } from './loose.ts';
 import { parsedFrom, type Reading } from './readings.ts';
 import type { ParsedRequest, ReceivedRequest, Receiver } from './receiver.ts';
 import type { ReadSecrets } from './secrets.ts';
 import { deliveryIdOf, printableLine } from './sender-text.ts';
-import { readSecrets, secretList } from './settings.ts';
+import { headerName, readSecrets, secretList } from './settings.ts';
 import { defineSource } from './source.ts';
 
 const source = 'ecr';

@@ -59,11 +59,13 @@ function githubJob(claims: JWTPayload): Job {
 /** @see https://docs.gitlab.com/ci/secrets/id_token_authentication/#token-payload */
 function gitlabJob({ issuer, claims }: VerifiedToken): Job {
   const repository = textOf(claims.project_path);
+  const isOfRef = !mayBeOfMergeRequest(claims);
+  const configuration = textOf(claims.ci_config_ref_uri);
   return {
     owner: textOf(claims.namespace_path),
     repository,
-    ref: textOf(claims.ref_path) ?? refOf(textOf(claims.ref_type), textOf(claims.ref)),
-    workflow: textOf(claims.ci_config_ref_uri),
+    ref: isOfRef ? (textOf(claims.ref_path) ?? refOf(textOf(claims.ref_type), textOf(claims.ref))) : undefined,
+    workflow: isOfRef ? configuration : configuration && fileOf(configuration),
     identity: identityOf(
       claims.sha,
       repository && `${issuer}/${repository}`,
@@ -71,6 +73,15 @@ function gitlabJob({ issuer, claims }: VerifiedToken): Job {
       claims.job_id ?? claims.pipeline_id,
     ),
   };
+}
+
+/**
+ * GitLab says of the pipeline of a merge request that its ref is the branch that it comes from, and that may be the `main` of a fork.
+ * Pipelines that such a one starts look the same, but for the source; only in a protected branch there are none.
+ * @see https://gitlab.com/gitlab-org/gitlab/-/blob/master/app/models/ci/pipeline.rb (source_ref_path)
+ */
+function mayBeOfMergeRequest({ pipeline_source: source, ref_type: type, ref_protected: isProtected }: JWTPayload): boolean {
+  return source === 'merge_request_event' || (source === 'parent_pipeline' && type !== 'tag' && isProtected !== 'true');
 }
 
 /** Older versions of GitLab have only the short name. */
@@ -99,9 +110,15 @@ function isOwnedByOneOf(owner: string | undefined, { kind, owners }: AllowedJobs
 
 /** As the whole, and as `.github/workflows/release.yml` and `release.yml`. Its name is not looked at: any file can claim any name. */
 function spellingsOfWorkflow(workflow: string | undefined): readonly (string | undefined)[] {
-  const [file] = workflow?.split('@') ?? [];
+  const file = workflow && fileOf(workflow);
   const path = file?.includes('//') ? file.slice(file.indexOf('//') + 2) : file?.split('/').slice(2).join('/');
   return [workflow, path, path?.slice(path.lastIndexOf('/') + 1)];
+}
+
+/** Names of files may have an @ as well. */
+function fileOf(workflow: string): string {
+  const [file = ''] = workflow.split('@refs/', 1);
+  return file;
 }
 
 function matchesOneOf(patterns: readonly string[] | undefined, values: readonly (string | undefined)[]): boolean {

@@ -8,6 +8,7 @@ import { createTokenVerifier } from '../oidc/token-verifier.ts';
 import { malformed } from '../problem.ts';
 import { type AllowedJobs, judgeJob } from './event-claims.ts';
 import { eventSettings, githubIssuer } from './event-settings.ts';
+import { isObject } from './json-object.ts';
 import type { ParsedRequest, ReceivedRequest, Receiver } from './receiver.ts';
 import { defineSource, type SourceContext } from './source.ts';
 
@@ -84,8 +85,7 @@ function parse({ body, identity, receivedAt }: ReceivedRequest, prefixes: readon
 
 /** Names in any case, and the last of several wins, as the JSON decoder of Go has it. */
 function fieldsOf(body: unknown): { readonly image?: unknown; readonly tags?: unknown } {
-  if (typeof body !== 'object' || body === null || Array.isArray(body))
-    throw malformed('Expected a JSON object with image and tags.');
+  if (!isObject(body)) throw malformed('Expected a JSON object with image and tags.');
   const fields: { image?: unknown; tags?: unknown } = {};
   for (const [key, value] of Object.entries(body)) {
     const name = key.toLowerCase();
@@ -123,8 +123,12 @@ function inLowerCase(name: string): string {
   return /[.:]|^localhost$/i.test(host) ? name.replace(/[A-Z]+/g, (capitals) => capitals.toLowerCase()) : name;
 }
 
+/** Nobody pushes more at once; each is looked up. */
+const mostTags = 1000;
+
 function tagsOf(tags: unknown): readonly Tag[] {
   if (!Array.isArray(tags) || tags.length === 0) throw malformed('Expected tags with a list of at least one tag.');
+  if (tags.length > mostTags) throw malformed(`Expected tags with a list of at most ${mostTags} tags.`);
   return [...new Set(tags)].map((tag: unknown) => {
     if (typeof tag !== 'string' || tag === '') throw malformed('Expected tags with a list of tags, none of which is empty.');
     if (!isTag(tag)) throw malformed('Expected tags of at most 128 letters, digits, _, . and -, not beginning with . or -.');

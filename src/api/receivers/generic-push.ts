@@ -3,8 +3,8 @@ import { malformed, Problem } from '../problem.ts';
 import type { Conditions, GenericSender } from './generic-settings.ts';
 import { type JsonPointer, parseJsonPointer, valueAt } from './json-pointer.ts';
 import type { ReceivedPush } from './receiver.ts';
-import { referenceIn, sourceRepositoryIn, type WrittenReference } from './reference-text.ts';
-import { commitHash, looksLikeDeliveryId, printableLine } from './sender-text.ts';
+import { referenceIn, type WrittenReference } from './reference-text.ts';
+import { commitHash, looksLikeDeliveryId, printableLine, sourceRepositoryIn } from './sender-text.ts';
 
 /** How a sender's JSON is read, by the pointers of the configuration. */
 

@@ -3,7 +3,7 @@ import { registryHost, type SecretCheck, text } from '../../config/scalars.ts';
 import { map, showValue } from '../../config/wording.ts';
 import { parseJsonPointer } from './json-pointer.ts';
 import { referenceIn } from './reference-text.ts';
-import { networks, secretList } from './settings.ts';
+import { headerName, networks, secretList } from './settings.ts';
 
 /** What is said of a sender that no receiver of its own exists for: how it authenticates, and where in its JSON the push is. */
 
@@ -52,8 +52,6 @@ const push = map(
   },
   'Where a push is found, as JSON pointers (RFC 6901).',
 );
-
-const headerName = text('the name of a header', /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/);
 
 const signature = map(
   {

@@ -48,14 +48,10 @@ function byAnySignature(secrets: ReadSecrets): Authentication {
     bySignature(secrets, { header: 'X-Forgejo-Signature' }),
     bySignature(secrets, { header: 'X-Hub-Signature-256', prefix: 'sha256=' }),
   ];
-  const present = (head: RequestHead) =>
-    [gitea, ...others].find((way) => way.covers === 'body' && way.precheck(head).authentic) ?? gitea;
+  const present = (head: RequestHead) => [gitea, ...others].find((way) => way.precheck(head).authentic) ?? gitea;
   return {
     covers: 'body',
-    precheck: (head) => {
-      const way = present(head);
-      return way.covers === 'body' ? way.precheck(head) : { authentic: false, reason: 'no signature' };
-    },
+    precheck: (head) => present(head).precheck(head),
     verify: (head, body) => present(head).verify(head, body),
   };
 }

@@ -2,9 +2,10 @@ import { z } from 'zod';
 import type { ImagePush } from '../../domain/image-push.ts';
 import { isDigest, isTag, type Tag } from '../../domain/image-reference.ts';
 import { malformed } from '../problem.ts';
+import { isObject, jsonIn } from './json-object.ts';
 import { part, text } from './loose.ts';
-import { referenceIn, sourceRepositoryIn } from './reference-text.ts';
-import { commitHash, printableLine } from './sender-text.ts';
+import { referenceIn } from './reference-text.ts';
+import { commitHash, printableLine, sourceRepositoryIn } from './sender-text.ts';
 
 /** What a dispatch is called unless the configuration says otherwise; Landfall's own are called so too. */
 export const usualDispatch = 'image_published';
@@ -37,9 +38,7 @@ export function readDispatchEvent(body: object, names: readonly string[]): Dispa
   const action = printableLine(name, 100);
   const seen = action === undefined ? {} : { action };
   if (action === undefined || !names.includes(action)) return { ...seen, ignored: `expected the action ${names.join(' or ')}` };
-  if (typeof payload !== 'object' || payload === null || Array.isArray(payload)) {
-    throw malformed('Expected client_payload as an object with image and tag.');
-  }
+  if (!isObject(payload)) throw malformed('Expected client_payload as an object with image and tag.');
   const fields = new Map<string, unknown>(Object.entries(payload));
   // Landfall tells other repositories in this very form, and would start what it has just done.
   if (!isAbsent(fields.get('rollout_id'))) return { ...seen, ignored: 'Landfall itself sent this dispatch: it has a rollout_id' };
@@ -78,18 +77,9 @@ function tagsIn(fields: Fields, ofImage: string | undefined): readonly Tag[] {
 
 function tagListIn(value: unknown): readonly string[] {
   if (isAbsent(value)) return [];
-  const listed = typeof value === 'string' ? parsedOrNothing(value) : value;
+  const listed = typeof value === 'string' ? jsonIn(value) : value;
   if (Array.isArray(listed) && listed.length <= mostTags && listed.every((tag) => typeof tag === 'string')) return listed;
   throw malformed(`Expected client_payload.tags as a JSON list of at most ${mostTags} tags.`);
-}
-
-function parsedOrNothing(json: string): unknown {
-  try {
-    return JSON.parse(json) as unknown;
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
 }
 
 function originIn(fields: Fields): Pick<DispatchedImage, 'commit' | 'sourceRepository' | 'buildId'> {

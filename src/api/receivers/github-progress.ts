@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { isGitHubRepository } from '../../domain/github-repository.ts';
+import { isObject, jsonIn } from './json-object.ts';
 import { listOf, part, text } from './loose.ts';
 import type { ForgeProgress, ParsedRequest } from './receiver.ts';
 import { printableLine } from './sender-text.ts';
@@ -119,20 +120,10 @@ function isOurBranch(name: string | undefined): name is string {
 
 /** GitHub hands a payload on as it was given: as an object, or as JSON text. */
 function rolloutIn(payload: unknown): string | undefined {
-  if (typeof payload === 'string') return rolloutIn(parsedOrNothing(payload));
-  if (typeof payload !== 'object' || payload === null || !('rollout' in payload)) return undefined;
-  const { rollout } = payload;
+  const given = typeof payload === 'string' ? jsonIn(payload) : payload;
+  if (!isObject(given) || !('rollout' in given)) return undefined;
+  const { rollout } = given;
   return typeof rollout === 'string' && /^(?:rollout|rollback):[\w.:-]{1,240}$/.test(rollout) ? rollout : undefined;
-}
-
-function parsedOrNothing(json: string): object | undefined {
-  try {
-    const value: unknown = JSON.parse(json);
-    return typeof value === 'object' && value !== null ? value : undefined;
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
 }
 
 /** A fork may have a branch of the same name. */

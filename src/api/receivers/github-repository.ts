@@ -1,4 +1,5 @@
-import { InvalidReference, parseRepository, type Repository } from '../../domain/image-reference.ts';
+import { type Repository, writtenRepository } from '../../domain/image-reference.ts';
+import { repositoryIn } from './image.ts';
 
 /** The fields of a package by which its place in a registry can be told. */
 export interface PlacedPackage {
@@ -18,31 +19,14 @@ export interface PlacedPackage {
  */
 export function repositoryOf(placed: PlacedPackage, sourceRepository: string | undefined): Repository | undefined {
   const url = placed.package_version?.package_url;
-  if (url) return parsed(withoutTag(withoutScheme(url)));
+  if (url) return repositoryIn(writtenRepository(url));
   const registry = withoutScheme(placed.registry?.url ?? '').replace(/\/+$/, '');
   const [host = '', ...path] = registry.split('/');
-  if (path.length >= 2 && !host.toLowerCase().endsWith('.pkg.github.com')) return parsed(registry);
+  if (path.length >= 2 && !host.toLowerCase().endsWith('.pkg.github.com')) return repositoryIn(registry);
   const owner = placed.owner?.login || placed.namespace || sourceRepository?.split('/')[0];
-  return owner && placed.name ? parsed(`ghcr.io/${owner}/${placed.name}`) : undefined;
+  return owner && placed.name ? repositoryIn(`ghcr.io/${owner}/${placed.name}`) : undefined;
 }
 
 function withoutScheme(url: string): string {
   return url.replace(/^https?:\/\//i, '');
-}
-
-function withoutTag(reference: string): string {
-  const [named = ''] = reference.split('@');
-  const colon = named.indexOf(':', named.lastIndexOf('/') + 1);
-  return colon < 0 ? named : named.slice(0, colon);
-}
-
-function parsed(name: string): Repository | undefined {
-  // Without a host it would be taken for an image of Docker Hub.
-  if (!name.split('/')[0]?.includes('.')) return undefined;
-  try {
-    return parseRepository(name.toLowerCase());
-  } catch (error) {
-    if (error instanceof InvalidReference) return undefined;
-    throw error;
-  }
 }

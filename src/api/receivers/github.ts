@@ -7,6 +7,7 @@ import { readDispatchEvent, usualDispatch } from './github-dispatch.ts';
 import { readPackageEvent } from './github-package.ts';
 import { progressEvents, readProgressEvent } from './github-progress.ts';
 import { type PushingWorkflow, pushingWorkflows, readWorkflowRunEvent } from './github-workflow-run.ts';
+import { requireObject } from './json-object.ts';
 import type { ParsedRequest, ReceivedPush, ReceivedRequest, Receiver } from './receiver.ts';
 import type { ReadSecrets } from './secrets.ts';
 import { deliveryIdOf } from './sender-text.ts';
@@ -73,18 +74,18 @@ function parse({ headers, body, receivedAt }: ReceivedRequest, reading: GithubRe
   if (typeof event !== 'string' || !/^[a-z_]{1,60}$/.test(event)) {
     throw malformed('Expected the header X-GitHub-Event with the name of the event.');
   }
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw malformed('Expected a JSON object.');
+  const payload = requireObject(body);
   const delivery = headers['x-github-delivery'];
   const deliveryId = deliveryIdOf(typeof delivery === 'string' ? delivery : undefined);
   const about = { event, deliveryId };
   if (event === 'ping') return { ...about, pushes: [], ignored: 'a ping: the webhook is set up and its secret is right' };
-  const read = readPush(event, body, reading);
+  const read = readPush(event, payload, reading);
   if (read !== undefined) {
     const { action, ignored, images = [] } = read;
     const pushes = images.map((image) => ({ source, deliveryId, receivedAt, ...image }));
     return { ...about, ...(action !== undefined && { action }), pushes, ...(ignored !== undefined && { ignored }) };
   }
-  const progress = readProgressEvent(event, body);
+  const progress = readProgressEvent(event, payload);
   if (progress !== undefined) return { ...about, pushes: [], ...progress };
   return { ...about, pushes: [], ignored: `expected the events ${expectedEvents}` };
 }

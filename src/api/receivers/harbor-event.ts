@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { listOf, part, text } from './loose.ts';
-import { bounded, type Reading, readImage, splitReference } from './readings.ts';
+import { bounded, type Reading, readImage } from './readings.ts';
+import { splitReference } from './reference-text.ts';
 
 /** The two names of the event since version 2, and the one of version 1. */
 const pushed = ['push_artifact', 'harbor.artifact.pushed', 'pushimage'];

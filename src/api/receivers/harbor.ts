@@ -5,6 +5,7 @@ import { byHeader } from './authentication.ts';
 import { isCdEvent, readCdEvent } from './cdevents.ts';
 import { type CloudEvent, cloudEventsIn, type EnvelopeReading } from './cloudevents-envelope.ts';
 import { isHarborPush, readHarborData } from './harbor-event.ts';
+import { requireObject } from './json-object.ts';
 import { text } from './loose.ts';
 import { parsedFrom, type Reading, withDetails } from './readings.ts';
 import type { ParsedRequest, ReceivedRequest, Receiver } from './receiver.ts';
@@ -50,8 +51,8 @@ export function createHarborReceiver(secrets: ReadSecrets): Receiver {
 const eventSchema = z.object({ type: text, operator: text, event_data: z.unknown().optional() });
 
 function parse(request: ReceivedRequest): ParsedRequest {
-  const { body, receivedAt } = request;
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw malformed('Expected a JSON object.');
+  const { receivedAt } = request;
+  const body = requireObject(request.body);
   const [envelope] = cloudEventsIn(request) ?? [];
   if (envelope !== undefined) return parseCloudEvent(envelope, receivedAt);
   const { type, operator, event_data: data } = eventSchema.parse(body);

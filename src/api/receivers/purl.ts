@@ -1,5 +1,6 @@
 import { PackageURL } from 'packageurl-js';
-import { type Reading, readImage, splitReference, type WrittenImage } from './readings.ts';
+import { type Reading, readImage } from './readings.ts';
+import { splitReference, type WrittenImage } from './reference-text.ts';
 
 const longestPurl = 4096;
 const expected = 'Expected a package URL such as pkg:oci/app@sha256%3A...?repository_url=registry.example.org/team/app&tag=1.0.';

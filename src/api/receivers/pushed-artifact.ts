@@ -27,8 +27,3 @@ export function isOtherArtifact(mediaType: string | undefined): boolean {
   const type = mediaType?.slice(0, longestType).split(';')[0]?.trim().toLowerCase() ?? '';
   return type.startsWith('application/vnd.') && !imageManifest.test(type) && !isImageConfig(type);
 }
-
-/** A JSON object, which every one of these payloads is. */
-export function isObject(body: unknown): body is object {
-  return typeof body === 'object' && body !== null && !Array.isArray(body);
-}

@@ -3,8 +3,9 @@ import type { ImagePush } from '../../domain/image-push.ts';
 import { isTag, type Repository, type Tag } from '../../domain/image-reference.ts';
 import { malformed } from '../problem.ts';
 import { repositoryIn } from './image.ts';
+import { requireObject } from './json-object.ts';
 import { part, text } from './loose.ts';
-import { fullNameIn, isObject } from './pushed-artifact.ts';
+import { fullNameIn } from './pushed-artifact.ts';
 import { sourceRepositoryOf } from './quay-git-url.ts';
 import type { ParsedRequest, ReceivedRequest } from './receiver.ts';
 import { commitHash, deliveryIdOf } from './sender-text.ts';
@@ -56,8 +57,7 @@ type Event = 'repo_push' | 'build_success' | keyof typeof unwanted;
  * @throws Problem 400
  */
 export function parseQuayNotification({ body, receivedAt }: ReceivedRequest): ParsedRequest {
-  if (!isObject(body)) throw malformed('Expected a JSON object.');
-  const notification = notificationSchema.parse(body);
+  const notification = notificationSchema.parse(requireObject(body));
   const { repository: name, namespace, docker_url: url } = notification;
   if (!name && !namespace && !url) throw malformed('Expected a notification with docker_url or repository.');
   const event = eventOf(notification);

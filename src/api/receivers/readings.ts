@@ -1,8 +1,8 @@
 import type { ImagePush } from '../../domain/image-push.ts';
-import { writtenRepository } from '../../domain/image-reference.ts';
 import { malformed } from '../problem.ts';
 import { repositoryIn, tagAndDigest } from './image.ts';
 import type { ParsedRequest } from './receiver.ts';
+import type { WrittenImage } from './reference-text.ts';
 
 export type PushedImage = Pick<ImagePush, 'repository' | 'tag' | 'digest' | 'commit' | 'actor'>;
 
@@ -11,14 +11,6 @@ export type Reading =
   | { readonly image: PushedImage; readonly deliveryId?: string }
   | { readonly ignored: string }
   | { readonly malformed: string };
-
-/** A reference that a sender took apart, or did not; nothing of it is known to be valid. */
-export interface WrittenImage {
-  /** `registry/path`; a scheme before it and slashes after it do not matter. */
-  readonly name: string | undefined;
-  readonly tag: string | undefined;
-  readonly digest?: string | undefined;
-}
 
 /** @param expected what the sender should have said in place of a name that is none: a sentence */
 export function readImage({ name, tag, digest }: WrittenImage, expected: string): Reading {
@@ -36,15 +28,6 @@ export function withDetails(reading: Reading, { deliveryId, ...details }: Readin
 
 export type ReadingDetails = Partial<Pick<ImagePush, 'commit' | 'actor' | 'deliveryId'>>;
 
-/** Takes `name[:tag][@digest]` apart. A colon after the last slash begins the tag; one before it belongs to the registry's port. */
-export function splitReference(written: string | undefined): WrittenImage {
-  if (written === undefined) return { name: undefined, tag: undefined };
-  const name = writtenRepository(written);
-  const at = written.indexOf('@');
-  const tag = written.slice(name.length, at < 0 ? undefined : at).replace(/^:/, '');
-  return { name, tag: tag === '' ? undefined : tag, digest: at < 0 ? undefined : written.slice(at + 1) };
-}
-
 /** Far more than any sender puts together; each takes time in which nobody else is answered. */
 const mostAtOnce = 1000;
 
@@ -52,8 +35,8 @@ const mostAtOnce = 1000;
  * A list of a request, before any of its entries is looked at.
  * @throws Problem 400 where it is longer than any sender's
  */
-export function bounded<Entry>(entries: readonly Entry[]): readonly Entry[] {
-  if (entries.length > mostAtOnce) throw malformed(`Expected at most ${mostAtOnce} events in one request. Send them in several.`);
+export function bounded<Entry>(entries: readonly Entry[], most = mostAtOnce): readonly Entry[] {
+  if (entries.length > most) throw malformed(`Expected at most ${most} events in one request. Send them in several.`);
   return entries;
 }
 

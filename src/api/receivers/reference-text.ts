@@ -1,6 +1,22 @@
-import type { Repository } from '../../domain/image-reference.ts';
+import { type Repository, writtenRepository } from '../../domain/image-reference.ts';
 import { repositoryIn } from './image.ts';
-import { printableLine } from './sender-text.ts';
+
+/** A reference that a sender took apart, or did not; nothing of it is known to be valid. */
+export interface WrittenImage {
+  /** `registry/path`; a scheme before it and slashes after it do not matter. */
+  readonly name: string | undefined;
+  readonly tag: string | undefined;
+  readonly digest?: string | undefined;
+}
+
+/** Takes `name[:tag][@digest]` apart. A colon after the last slash begins the tag; one before it belongs to the registry's port. */
+export function splitReference(written: string | undefined): WrittenImage {
+  if (written === undefined) return { name: undefined, tag: undefined };
+  const name = writtenRepository(written);
+  const [tagged = ''] = written.split('@', 1);
+  const tag = tagged === name ? undefined : tagged.slice(name.length + ':'.length);
+  return tagged === written ? { name, tag } : { name, tag, digest: written.slice(tagged.length + '@'.length) };
+}
 
 export interface WrittenReference {
   readonly repository: Repository;
@@ -14,23 +30,8 @@ export interface WrittenReference {
  * @returns undefined where there is no repository in it
  */
 export function referenceIn(text: string): WrittenReference | undefined {
-  const at = text.indexOf('@');
-  const named = at < 0 ? text : text.slice(0, at);
-  // A colon after the last slash begins the tag; one before it belongs to the registry's port.
-  const colon = named.indexOf(':', named.lastIndexOf('/') + 1);
-  const repository = repositoryIn(colon < 0 ? named : named.slice(0, colon));
+  const { name, tag, digest } = splitReference(text.trimEnd());
+  const repository = repositoryIn(name);
   if (repository === undefined) return undefined;
-  return {
-    repository,
-    ...(colon >= 0 && { tag: named.slice(colon + 1).trimEnd() }),
-    ...(at >= 0 && { digest: text.slice(at + 1).trimEnd() }),
-  };
-}
-
-/** `owner/name` (at GitLab with groups between), or a URL without credentials; undefined for anything else. */
-export function sourceRepositoryIn(text: string | undefined): string | undefined {
-  const line = printableLine(text);
-  if (line === undefined || /^[\w.-]+(?:\/[\w.-]+){1,8}$/.test(line)) return line;
-  if (!/^[a-z][a-z0-9+.-]*:\/\/[^\s@]+$/i.test(line) || !URL.canParse(line)) return undefined;
-  return line;
+  return { repository, ...(tag !== undefined && { tag }), ...(digest !== undefined && { digest }) };
 }

@@ -4,17 +4,21 @@ import { repositoryIn } from './image.ts';
 
 const longestUrl = 2048;
 
+/** A bare host name is no registry in an image reference (it would be a path of Docker Hub), so its port is written out. */
+export function registryAt(host: string, protocol: string | undefined): string {
+  const bare = !/[.:]/.test(host) && host !== 'localhost';
+  return bare ? `${host}:${protocol === 'https:' ? 443 : 80}` : host;
+}
+
 /**
- * The registry at a URL of a server that is its own registry, as image references name it. A bare host name is no registry in one (it
- * would be a path of Docker Hub), so its port is written out.
+ * The registry at a URL of a server that is its own registry, as image references name it.
  * @returns undefined where it is no URL of HTTP
  */
 export function registryOfUrl(url: string | undefined): string | undefined {
   if (url === undefined || url.length > longestUrl || !URL.canParse(url)) return undefined;
   const { protocol, host } = new URL(url);
   if ((protocol !== 'https:' && protocol !== 'http:') || host === '') return undefined;
-  const bare = !/[.:]/.test(host) && host !== 'localhost';
-  return bare ? `${host}:${protocol === 'https:' ? 443 : 80}` : host;
+  return registryAt(host, protocol);
 }
 
 const expected = 'a registry such as registry.example.org:5000, or one with a path such as nexus.example.org/docker';

@@ -29,6 +29,8 @@ export function readSecrets(references: readonly string[], secrets: SecretResolv
   return requireSecrets(() => presentSecrets(secrets, references), setting);
 }
 
+export const headerName = text('the name of a header', /^[A-Za-z0-9_-]{1,100}$/);
+
 /** Networks in CIDR notation, or single addresses. */
 export const networks = z
   .array(

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import type { IncomingHttpHeaders } from 'node:http';
 import { cloudeventsSource, createCloudEventsReceiver } from '../../../src/api/receivers/cloudevents.ts';
-import { imagesOf, isAuthentic, parseWith } from '../support/receivers.ts';
+import { imagesOf, isAuthentic, parseWith, verdictOf } from '../support/receivers.ts';
 import { hmac, itRotatesItsSecret, itSurvivesOddBodies, itTakesVectors } from '../support/source-claims.ts';
 
 const receiver = createCloudEventsReceiver(() => ['secret']);
@@ -132,6 +133,33 @@ describe('the cloudevents receiver', () => {
     assert.equal(parseWith(receiver, pushed({ commit: 'deadbeef1234567' }), json).pushes[0]?.commit, 'deadbeef1234567');
   });
 
+  it('takes what Event Grid says of Azure Container Registry', () => {
+    const target = { mediaType: 'application/vnd.oci.image.index.v1+json', repository: 'team/app', tag: '2.0.0', digest };
+    const ofAzure = (data: object = {}, type = 'Microsoft.ContainerRegistry.ImagePushed') => ({
+      specversion: '1.0',
+      id: '831e1650-001e-001b-66ab-eeb76e069631',
+      type,
+      source: '/subscriptions/1/resourceGroups/g/providers/Microsoft.ContainerRegistry/registries/demo',
+      subject: 'team/app:2.0.0',
+      data: { action: 'push', target, request: { host: 'demo.azurecr.io', method: 'PUT' }, ...data },
+    });
+    const parsed = parseWith(receiver, [ofAzure()], batch);
+    assert.deepEqual(imagesOf(parsed), [{ ...image, repository: 'demo.azurecr.io/team/app' }]);
+    assert.equal(parsed.deliveryId, '831e1650-001e-001b-66ab-eeb76e069631');
+    for (const other of [
+      ofAzure({ action: 'delete' }, 'Microsoft.ContainerRegistry.ImageDeleted'),
+      ofAzure({ action: 'chart_push' }, 'Microsoft.ContainerRegistry.ChartPushed'),
+      ofAzure({ target: { ...target, tag: undefined } }),
+      ofAzure({ target: { ...target, mediaType: 'application/vnd.cncf.helm.config.v1+json' } }),
+    ]) {
+      const { pushes, ignored } = parseWith(receiver, other, json);
+      assert.deepEqual([pushes, typeof ignored], [[], 'string']);
+    }
+    for (const request of [{}, { host: 'demo' }, { host: 'evil.example/x' }, null]) {
+      assert.throws(() => parseWith(receiver, ofAzure({ request }), json), { name: 'Problem', status: 400 });
+    }
+  });
+
   it('refuses an image without a registry', () => {
     for (const source of ['urn:ci:build', '/builds/7', 'build', '', null, 'ftp://ghcr.io/x']) {
       const event = pushed({ registryUrl: undefined }, { source });
@@ -207,6 +235,17 @@ describe('the cloudevents receiver', () => {
     const signed = createCloudEventsReceiver(() => ['secret'], { signature: { header: 'X-Signature', algorithm: 'sha1' } });
     assert.equal(await isAuthentic(signed, { headers: { 'x-signature': hmac('secret', 'body', 'sha1') } }, 'body'), true);
     assert.equal(await isAuthentic(signed, { headers: { 'x-signature': hmac('secret', 'body') } }, 'body'), false);
+  });
+
+  it('says in the log whether there was a token at all', async () => {
+    const reasonOf = async (headers: IncomingHttpHeaders) => {
+      const verdict = await verdictOf(receiver, { headers });
+      return verdict.authentic ? undefined : verdict.reason;
+    };
+    assert.equal(await reasonOf({}), 'no Authorization and no X-Webhook-Secret');
+    for (const headers of [{ authorization: 'Bearer canary' }, { 'x-webhook-secret': 'canary' }]) {
+      assert.equal(await reasonOf(headers), 'the secret is none of those that are configured');
+    }
   });
 
   it('takes a token or a signature in its settings, not both', () => {

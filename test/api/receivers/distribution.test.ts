@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { requireMediaType } from '../../../src/api/media-type.ts';
 import { createDistributionReceiver, distributionSource } from '../../../src/api/receivers/distribution.ts';
 import type { ParsedRequest } from '../../../src/api/receivers/receiver.ts';
 import { contextOf, imagesOf, isAuthentic, parseWith } from '../support/receivers.ts';
@@ -23,6 +24,20 @@ describe('the distribution receiver', () => {
     );
     assert.equal(parsed.pushes[1]?.deliveryId, 'dddddddd-0000-4000-8000-000000000200');
     assert.equal(parsed.ignored, undefined);
+  });
+
+  // What it answers with 415, it gets again without end.
+  it('takes the media types of version 2 and of version 3 of the registry', () => {
+    for (const version of ['v1', 'v2']) {
+      requireMediaType({ 'content-type': `application/vnd.docker.distribution.events.${version}+json` }, receiver);
+    }
+    requireMediaType({ 'content-type': 'application/json' }, receiver);
+    assert.throws(() => requireMediaType({ 'content-type': 'text/plain' }, receiver), { status: 415 });
+  });
+
+  it('refuses more events than anybody sends at once, before it looks at them', () => {
+    assert.ok(parse({ events: Array(1000).fill({}) }).ignored);
+    assert.throws(() => parse({ events: Array(1001).fill({}) }), { name: 'Problem', status: 400, message: /at most 1000/ });
   });
 
   it('says why it starts nothing', () => {

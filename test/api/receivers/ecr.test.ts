@@ -49,6 +49,9 @@ describe('the ecr receiver', () => {
     assert.equal(at('cn-northwest-1'), '123456789012.dkr.ecr.cn-northwest-1.amazonaws.com.cn/team/app');
     assert.equal(at('eusc-de-east-1'), '123456789012.dkr.ecr.eusc-de-east-1.amazonaws.eu/team/app');
     assert.equal(at('us-iso-east-1'), '123456789012.dkr.ecr.us-iso-east-1.c2s.ic.gov/team/app');
+    assert.equal(at('us-isob-east-1'), '123456789012.dkr.ecr.us-isob-east-1.sc2s.sgov.gov/team/app');
+    assert.equal(at('us-isof-south-1'), '123456789012.dkr.ecr.us-isof-south-1.csp.hci.ic.gov/team/app');
+    assert.equal(at('eu-isoe-west-1'), '123456789012.dkr.ecr.eu-isoe-west-1.cloud.adc-e.uk/team/app');
   });
 
   it('refuses accounts and regions that are none: the host would be somebody else', () => {
