@@ -8,7 +8,7 @@ import {
   STATUS_CODES,
 } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
+import { type AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import type { Log } from './errors.ts';
@@ -179,9 +179,14 @@ async function close({ keeper, server, setting, handshakes }: Listener, graceMs:
   clearTimeout(timer);
 }
 
+function addressOf(socket: Duplex): string | undefined {
+  return socket instanceof Socket ? socket.remoteAddress : undefined;
+}
+
 /** What never becomes a request: no TLS, no HTTP, headers that are too long, or a sender who is too slow. */
 function refuse(error: NodeJS.ErrnoException, socket: Duplex, isUnsecured: boolean, name: string, log: Log): void {
-  log.info({ listener: name, code: error.code }, 'a connection was refused');
+  const spoken = error.code === 'ERR_SSL_HTTP_REQUEST' ? ': expected TLS, found plain HTTP (https:// in the URL helps)' : '';
+  log.info({ listener: name, code: error.code, address: addressOf(socket) }, `a connection was refused${spoken}`);
   if (isUnsecured || !socket.writable || error.code === 'ECONNRESET') {
     socket.destroy();
     return;

@@ -62,6 +62,7 @@ function loadSource(
     complaints.push(
       ...temporalComplaints(parsed.data.temporal ?? {}, env),
       ...notifyComplaints(parsed.data),
+      ...certificateComplaints(parsed.data),
       ...environmentComplaints(parsed.data, env),
     );
   const deploysOnly = secretsFor.includes('deploy') && !secretsFor.includes('worker');
@@ -172,6 +173,15 @@ function notifyComplaints({ notify = [], forge }: FileInput): Complaint[] {
         ]
       : [],
   );
+}
+
+/** Client certificates come in the handshake, or from a proxy that has them from there. */
+function certificateComplaints({ receivers, listen = {} }: FileInput): Complaint[] {
+  const canCome = listen.tls !== undefined || listen.certificateHeader !== undefined;
+  if (receivers?.quay?.certificate === undefined || canCome) return [];
+  const message =
+    'expected listen.tls beside it, or listen.certificateHeader with the proxies in listen.trustedProxies: without them no certificate ever comes';
+  return [{ path: ['receivers', 'quay', 'certificate'], message }];
 }
 
 /** The watch of a stage runs where its deploy does, and so needs the forge's secrets there where a Deployment is its proof. */

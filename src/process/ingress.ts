@@ -1,13 +1,13 @@
 import { createAcceptPushes } from '../api/accept-pushes.ts';
 import { createOperatorApp, createWebhookApp } from '../api/app.ts';
-import { type ClientTrust, createClientTrust } from '../api/client-trust.ts';
+import { createClientTrust } from '../api/client-trust.ts';
 import { createForwardProgress } from '../api/forward-progress.ts';
 import { createListeners } from '../api/listeners.ts';
 import type { Metrics } from '../api/metrics.ts';
 import { createReachTemporal } from '../api/reach-temporal.ts';
 import { createReceivers } from '../api/receivers/index.ts';
 import { createSenders } from '../api/senders.ts';
-import type { Configuration, ListenSettings } from '../config/configuration.ts';
+import type { Configuration } from '../config/configuration.ts';
 import { isDeploymentRepository } from '../config/deployment-repositories.ts';
 import { plansFor, plansOfRepository } from '../config/plans.ts';
 import type { Journal } from './journal.ts';
@@ -33,7 +33,6 @@ export async function startIngress(
   const context = { secrets, directory: configuration.directory, log };
   const receivers = takesWebhooks ? createReceivers(configuration.receivers, context) : [];
   const trust = createClientTrust(receivers, log);
-  requireWayIn(trust, listen);
   const webhooks = createWebhookApp({
     receivers,
     acceptPushes: createAcceptPushes({
@@ -75,14 +74,4 @@ export async function startIngress(
     operators: addressOf(listen.operators, ports.at(-1)),
     stop: () => listeners.stop(),
   };
-}
-
-/** @throws Error where client certificates are asked for, and none could ever come */
-function requireWayIn(trust: ClientTrust | undefined, { tls, trustedProxies, certificateHeader }: ListenSettings): void {
-  const isPassedOn = trustedProxies.length > 0 && certificateHeader !== undefined;
-  if (trust === undefined || tls !== undefined || isPassedOn) return;
-  throw new Error(
-    'listen.tls: expected a certificate and its key, as a receiver asks its senders for certificates; set it, or name ' +
-      'the proxy that passes them on in listen.trustedProxies, and its header in listen.certificateHeader',
-  );
 }

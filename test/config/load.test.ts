@@ -205,6 +205,15 @@ services: []
     );
   });
 
+  it('asks for a way in which client certificates can come', () => {
+    const quay = 'receivers: { quay: { certificate: {} } }\n';
+    assert.deepEqual(problemsIn(quay), [
+      '1:22 receivers.quay.certificate: expected listen.tls beside it, or listen.certificateHeader with the proxies in listen.trustedProxies: without them no certificate ever comes',
+    ]);
+    assert.deepEqual(load(`${quay}listen: { tls: certs }`).receivers, { quay: { certificate: {} } });
+    assert.ok(load(`${quay}listen: { trustedProxies: [10.0.0.1], certificateHeader: client-cert }`));
+  });
+
   it('takes the endpoint of the audit log, and how much is logged, from the environment where the file is silent', () => {
     const env = { LOGGING_ENDPOINT: 'https://logs.example.org/in', DEBUG: 'true' };
     const { audit, log } = load('', env);
