@@ -17,12 +17,14 @@ export interface Metrics {
 export function createMetrics(): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
-  const requests = new Counter({
-    name: 'landfall_webhook_requests_total',
-    help: 'Requests to the webhook listener, by source and outcome.',
-    labelNames: ['source', 'outcome'],
-    registers: [registry],
-  });
+  const counter = <Label extends string>(name: string, help: string, ...labelNames: Label[]): Counter<Label> =>
+    new Counter({ name, help, labelNames, registers: [registry] });
+  const requests = counter(
+    'landfall_webhook_requests_total',
+    'Requests to the webhook listener, by source and outcome.',
+    'source',
+    'outcome',
+  );
   const duration = new Histogram({
     name: 'landfall_webhook_duration_seconds',
     help: 'Time from the headers of a request to its answer.',
@@ -31,42 +33,42 @@ export function createMetrics(): Metrics {
     buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
     registers: [registry],
   });
-  const rollouts = new Counter({
-    name: 'landfall_rollouts_started_total',
-    help: 'Starts of rollouts that Temporal took, by service. A start of one that runs already counts too.',
-    labelNames: ['service'],
-    registers: [registry],
-  });
-  const lookUps = new Counter({
-    name: 'landfall_look_ups_started_total',
-    help: 'Look-ups of what a service follows that Temporal took, by service.',
-    labelNames: ['service'],
-    registers: [registry],
-  });
-  const progress = new Counter({
-    name: 'landfall_progress_forwarded_total',
-    help: 'Rollouts that were told by a webhook that something at their forge has moved, by service.',
-    labelNames: ['service'],
-    registers: [registry],
-  });
-  const searches = new Counter({
-    name: 'landfall_searches_total',
-    help: 'Searches of a registry for pushes that no webhook told of, by outcome.',
-    labelNames: ['registry', 'outcome'],
-    registers: [registry],
-  });
-  const found = new Counter({
-    name: 'landfall_search_found_total',
-    help: 'Searches that found a push which no webhook told of, by service.',
-    labelNames: ['service'],
-    registers: [registry],
-  });
-  const redeliveries = new Counter({
-    name: 'landfall_redeliveries_total',
-    help: 'Failed deliveries of webhooks that GitHub was asked to send again, by outcome of the look.',
-    labelNames: ['outcome'],
-    registers: [registry],
-  });
+  const rollouts = counter(
+    'landfall_rollouts_started_total',
+    'Starts of rollouts that Temporal took, by service. A start of one that runs already counts too.',
+    'service',
+  );
+  const lookUps = counter(
+    'landfall_look_ups_started_total',
+    'Look-ups of what a service follows that Temporal took, by service.',
+    'service',
+  );
+  const forwards = counter(
+    'landfall_forwards_started_total',
+    'Pushes that are passed on whole, by service. One that is delivered again counts too.',
+    'service',
+  );
+  const progress = counter(
+    'landfall_progress_forwarded_total',
+    'Rollouts that were told by a webhook that something at their forge has moved, by service.',
+    'service',
+  );
+  const searches = counter(
+    'landfall_searches_total',
+    'Searches of a registry for pushes that no webhook told of, by outcome.',
+    'registry',
+    'outcome',
+  );
+  const found = counter(
+    'landfall_search_found_total',
+    'Searches that found a push which no webhook told of, by service.',
+    'service',
+  );
+  const redeliveries = counter(
+    'landfall_redeliveries_total',
+    'Failed deliveries of webhooks that GitHub was asked to send again, by outcome of the look.',
+    'outcome',
+  );
   return {
     registry,
     requestAnswered: (source, outcome, seconds) => {
@@ -76,6 +78,7 @@ export function createMetrics(): Metrics {
     pushesAccepted: (accepted) => {
       for (const { service } of accepted.rollouts) rollouts.inc({ service });
       for (const { service } of accepted.resolving) lookUps.inc({ service });
+      for (const { service } of accepted.forwarding ?? []) forwards.inc({ service });
     },
     progressForwarded: (nudged) => {
       for (const { service } of nudged) progress.inc({ service });

@@ -4,8 +4,9 @@ import { type AcceptDependencies, type AcceptPushes, createAcceptPushes } from '
 import type { Log } from '../../src/api/errors.ts';
 import type { PlanFinders } from '../../src/api/plan-starts.ts';
 import { createReachTemporal } from '../../src/api/reach-temporal.ts';
+import { createReceivers } from '../../src/api/receivers/index.ts';
 import type { Plan } from '../../src/domain/plan.ts';
-import type { LookUp, RolloutStart } from '../../src/workflows/messages.ts';
+import type { ForwardStart, LookUp, RolloutStart } from '../../src/workflows/messages.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
 import {
   distributionToken,
@@ -17,6 +18,7 @@ import {
   planOf,
   startIngress,
 } from './support/ingress.ts';
+import { contextOf } from './support/receivers.ts';
 import { bearer, githubSignature, smallestGithubEvent, type Vector, vectorsOf } from './support/vectors.ts';
 
 const github = '/webhook/image-published';
@@ -108,6 +110,53 @@ describe('the ingress with Temporal', function () {
       [['several-named'], ['several-named', 'several-unnamed']],
     );
     assert.deepEqual((await askedLookUp(temporal.client, 'resolve:several-unnamed')).plan.tags, exactly('stable'));
+  });
+
+  it('passes a push on whole, once for all of its tags and once for its delivery', async () => {
+    const followed = planOf('passed', 'quay.io/mynamespace/repository', { kind: 'pattern', pattern: '.*', order: 'newest' });
+    const dispatch = { event: 'pushed', payload: 'image-push', per: 'push' } as const;
+    const plan: Plan = { ...followed, stages: [{ name: 'production', merge: 'off', dispatch }] };
+    const [quay] = createReceivers({ quay: { secrets: ['env:QUAY'] } }, contextOf({ QUAY: 'secret-of-quay' }));
+    assert.ok(quay);
+    const { client } = temporal;
+    const acceptPushes = (log: Log) =>
+      createAcceptPushes({ client, ...findersOf([plan]), isNamespaceReady: async () => true, log, linkTo: (id) => `see:${id}` });
+    const ingress = await startIngress({ receivers: {}, ownReceivers: [quay], acceptPushes });
+    running.push(ingress);
+    const build = {
+      build_id: 'b-1',
+      docker_url: 'quay.io/mynamespace/repository',
+      docker_tags: ['v1', 'latest', 'v1.0'],
+      image_id: 'i',
+    };
+    const send = async () => {
+      const headers = { 'Content-Type': 'application/json' };
+      const answer = await ingress.post('/webhook/quay/secret-of-quay', JSON.stringify(build), headers);
+      return { status: answer.status, body: (await answer.json()) as object };
+    };
+    const id = 'forward:passed:b-1';
+    const forwarding = [{ id, service: 'passed', image: 'quay.io/mynamespace/repository:v1', link: `see:${id}` }];
+    assert.deepEqual(await send(), { status: 202, body: { rollouts: [], resolving: [], forwarding } });
+    const handle = client.workflow.getHandle(id);
+    const { runId } = await handle.describe();
+    await handle.terminate();
+    // What has failed is passed on again, and what goes on is not.
+    assert.equal((await send()).status, 202);
+    const again = (await handle.describe()).runId;
+    assert.notEqual(again, runId);
+    assert.equal((await send()).status, 202);
+    assert.equal((await handle.describe()).runId, again);
+    const event = (await handle.fetchHistory()).events?.[0]?.workflowExecutionStartedEventAttributes;
+    const { pushes } = decode(event?.input?.payloads?.[0]?.data) as ForwardStart;
+    assert.deepEqual(
+      pushes.map(({ tag }) => tag),
+      ['v1', 'latest', 'v1.0'],
+    );
+    assert.deepEqual(ingress.audited().at(-1)?.forwarding, [id]);
+    assert.match(
+      await (await fetch(`${ingress.operatorsUrl}/metrics`)).text(),
+      /landfall_forwards_started_total\{service="passed"\} 3/,
+    );
   });
 
   it('starts one rollout for the same delivery 50 times at once', async () => {
