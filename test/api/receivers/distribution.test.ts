@@ -36,8 +36,8 @@ describe('the distribution receiver', () => {
   });
 
   it('refuses more events than anybody sends at once, before it looks at them', () => {
-    assert.ok(parse({ events: Array(1000).fill({}) }).ignored);
-    assert.throws(() => parse({ events: Array(1001).fill({}) }), { name: 'Problem', status: 400, message: /at most 1000/ });
+    assert.ok(parse({ events: Array(10_000).fill({}) }).ignored);
+    assert.throws(() => parse({ events: Array(10_001).fill({}) }), { name: 'Problem', status: 400, message: /at most 10000/ });
   });
 
   it('says why it starts nothing', () => {
