@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
-import type { Configuration, Role } from '../config/configuration.ts';
+import type { Configuration } from '../config/configuration.ts';
 import { dropInConfiguration } from '../config/drop-in.ts';
 import type { Environment } from '../config/environment.ts';
-import { loadConfiguration, loadText } from '../config/load.ts';
+import { loadText } from '../config/load.ts';
 import { formatProblem, type Problem } from '../config/problem.ts';
 import { CommandFailure } from './failure.ts';
 import { plain } from './terminal.ts';
@@ -13,10 +13,8 @@ import { plain } from './terminal.ts';
  * @throws CommandFailure with one line per problem
  */
 export function readConfiguration(file: string, env: Environment): Configuration {
-  const dropIn = existsSync(file) ? undefined : dropInConfiguration(env);
-  const secretsFor: readonly Role[] = [];
-  const loaded =
-    dropIn === undefined ? loadConfiguration(file, env, { secretsFor }) : loadText(dropIn, file, env, { secretsFor });
+  const text = existsSync(file) ? undefined : dropInConfiguration(env);
+  const loaded = loadText(text, file, env, { secretsFor: [] });
   if ('problems' in loaded) throw new CommandFailure(problemLines(loaded.problems).join('\n'));
   return loaded.configuration;
 }

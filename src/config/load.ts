@@ -35,13 +35,12 @@ export type Loaded = { readonly configuration: Configuration } | { readonly prob
 
 /** Reads and checks a configuration file; either it is right as a whole, or all that is wrong with it is said at once. */
 export function loadConfiguration(file: string, env: Environment, options: LoadOptions = {}): Loaded {
-  const source = readSource(file);
-  return 'problems' in source ? source : loadSource(source, file, env, options);
+  return loadText(undefined, file, env, options);
 }
 
-/** The same for a text that is in no file. @param file where it would be: relative paths are relative to its folder */
-export function loadText(text: string, file: string, env: Environment, options: LoadOptions = {}): Loaded {
-  const source = sourceOf(text, file);
+/** The same for a text in place of the file, where there is one. @param file relative paths are relative to its folder all the same */
+export function loadText(text: string | undefined, file: string, env: Environment, options: LoadOptions = {}): Loaded {
+  const source = text === undefined ? readSource(file) : sourceOf(text, file);
   return 'problems' in source ? source : loadSource(source, file, env, options);
 }
 

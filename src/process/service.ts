@@ -5,7 +5,7 @@ import { type Configuration, type Role, roles } from '../config/configuration.ts
 import { dropInConfiguration } from '../config/drop-in.ts';
 import type { Environment } from '../config/environment.ts';
 import { hostsToServe } from '../config/hosts.ts';
-import { loadConfiguration, loadText } from '../config/load.ts';
+import { loadText } from '../config/load.ts';
 import { formatProblem } from '../config/problem.ts';
 import { starterConfiguration } from '../config/starter.ts';
 import { type Ingress, startIngress } from './ingress.ts';
@@ -103,7 +103,7 @@ async function stopAll(stops: readonly (() => Promise<void>)[]): Promise<void> {
 
 /** @param text in place of the file */
 function load(file: string, env: Environment, secretsFor: readonly Role[], text?: string): Configuration {
-  const loaded = text === undefined ? loadConfiguration(file, env, { secretsFor }) : loadText(text, file, env, { secretsFor });
+  const loaded = loadText(text, file, env, { secretsFor });
   if ('problems' in loaded) throw new CannotStart(loaded.problems.map(formatProblem).join('\n'));
   return loaded.configuration;
 }
