@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { buildService } from './setup/build.mjs';
 import { leaveStartedEngine } from './setup/docker-engine.mjs';
 import { missingText, root, setUpOrExit } from './setup.mjs';
 
@@ -29,6 +30,7 @@ async function run(args) {
     if (process.env.CI === 'true') return 1;
     console.error('Running what can run; the tests that need it will fail.');
   }
+  await buildService(root, { env: process.env, say: (line) => console.error(`set-up: ${line}`) });
   const mocha = spawn(process.execPath, [join(root, 'node_modules/mocha/bin/mocha.js'), ...mochaArguments(args)], {
     cwd: root,
     stdio: 'inherit',

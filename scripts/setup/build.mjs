@@ -1,0 +1,55 @@
+/**
+ * The service as it ships (plain JavaScript and the workflow bundle), built once for all the tests that start it: ready in 1.5 s instead of
+ * 8 s from the sources. It lies in node_modules, because `npm start` and the command prefer a `dist` where there is one.
+ */
+import { existsSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { withLock } from './lock.mjs';
+import { runSlowly } from './machine.mjs';
+
+/** @param {string} root the checkout */
+const folderOf = (root) => join(root, 'node_modules', '.cache', 'landfall-build');
+/** Written last, with the time at which the build began. @param {string} root */
+const stampOf = (root) => join(folderOf(root), 'complete');
+
+/**
+ * @param {string} root the checkout
+ * @returns {string | undefined} the program, where a build is there and no source is newer
+ */
+export function builtService(root) {
+  if (!existsSync(stampOf(root))) return undefined;
+  return newestSource(root) < statSync(stampOf(root)).mtimeMs ? join(folderOf(root), 'worker.js') : undefined;
+}
+
+/**
+ * @param {string} root the checkout
+ * @param {{ env: Record<string, string | undefined>, say: (line: string) => void }} context
+ * @throws Error where it cannot be built, with what the compiler said
+ */
+export async function buildService(root, { env, say }) {
+  if (builtService(root) !== undefined) return;
+  await withLock(join(root, 'node_modules'), say, async () => {
+    if (builtService(root) !== undefined) return;
+    const begunAt = new Date();
+    const folder = folderOf(root);
+    rmSync(folder, { recursive: true, force: true });
+    const context = { env, say, cwd: root };
+    const compile = ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--outDir', folder];
+    await runSlowly('building the service for the tests', process.execPath, compile, context);
+    const bundle = ['--import', 'tsx', 'scripts/bundle-workflows.ts', join(folder, 'workflow-bundle.js')];
+    await runSlowly('bundling the workflows for the tests', process.execPath, bundle, context);
+    writeFileSync(stampOf(root), '');
+    utimesSync(stampOf(root), begunAt, begunAt);
+  });
+}
+
+/**
+ * @param {string} root
+ * @returns {number} in ms; folders count too, as a removed file changes only its folder
+ */
+function newestSource(root) {
+  const sources = join(root, 'src');
+  const inside = readdirSync(sources, { recursive: true, encoding: 'utf8' }).map((name) => join(sources, name));
+  const others = ['worker.ts', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json'].map((name) => join(root, name));
+  return Math.max(...[sources, ...inside, ...others].map((path) => statSync(path).mtimeMs));
+}
