@@ -1,24 +1,28 @@
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { Connection } from '@temporalio/client';
 import { ownFolder } from './folder-owner.ts';
-import { choosePort } from './ports.ts';
+import { freePort } from './ports.ts';
 import { findProcesses, identify, type ProcessIdentity } from './process-identity.ts';
+import { openRelay, type Relay } from './relay.ts';
 import { type Supervised, type SupervisorLog, superviseProcess } from './supervised-process.ts';
-import { prepareNamespace, type WantedAttribute } from './temporal-namespace.ts';
+import { prepareNamespace, requireNamespace, type WantedAttribute } from './temporal-namespace.ts';
+import { type DatabaseNote, databaseFile, newMark, readNote, writeAtomically, writeNote } from './temporal-note.ts';
+import { goBack, guardDatabase, versionOf } from './temporal-version.ts';
 
 export interface EmbeddedTemporalOptions {
-  /** The data folder; it keeps `temporal.db`, `temporal.json`, `temporal.log`. Created where it is missing. */
+  /** The data folder; it keeps `temporal.db`, `temporal.db.json`, `temporal.json`, `temporal.log`. Created where it is missing. */
   readonly folder: string;
   /** Path of the `temporal` command. */
   readonly command: string;
-  /** Used as given, or refused where it is taken. Absent: 7233 where that is free, else any free one. */
+  /** Used as given, or refused where it is taken. Absent: that of the last time, 7233, or any, whichever is free first. */
   readonly port?: number;
-  /** The same for the web UI; absent: 8233 where that is free, else any free one. */
+  /** The same for the web UI; absent: that of the last time, 8233, or any. */
   readonly uiPort?: number;
   readonly searchAttributes: readonly WantedAttribute[];
   readonly log: SupervisorLog;
-  /** The server ended without being asked to. It is started again by itself, on the same ports. */
+  /** The server ended without being asked to. It is started again by itself, and is reached at the same ports. */
   readonly onExit?: (exit: { readonly code: number | null; readonly signal: NodeJS.Signals | null }) => void;
 }
 
@@ -36,11 +40,19 @@ const namespace = 'default';
 const ip = '127.0.0.1';
 /** A cold start takes a second or two; a loaded machine, or a large file after a crash, much longer. */
 const startDeadlineMs = 60_000;
+/** A server that ends while it starts may have lost a port to somebody; one that does so again and again has another reason. */
+const mostStarts = 5;
+const tellEveryMs = 10_000;
+
+/** For connections to our own server: gRPC would send them through a proxy that `http_proxy` names, loopback or not. */
+const directly = { 'grpc.enable_http_proxy': 0 } as const;
 
 /**
  * Runs the Temporal dev server on a SQLite file: all that a single host needs. It has a process group of its own, so that Ctrl-C on a
  * terminal reaches only us and the server can stop last; what a killed parent left running is stopped first, by its command line.
- * @throws where another Landfall has the folder, a configured port is taken, or the server does not serve within a minute
+ * Whoever connects to `address` or `uiUrl` reaches this server or none, see docs/decisions/0015-own-temporal-behind-a-relay.md.
+ * @throws where another Landfall has the folder, a configured port is taken, the database is of a later Temporal, or the server does not
+ * serve within a minute
  */
 export async function startEmbeddedTemporal(options: EmbeddedTemporalOptions): Promise<EmbeddedTemporal> {
   const folder = resolve(options.folder);
@@ -55,45 +67,176 @@ export async function startEmbeddedTemporal(options: EmbeddedTemporalOptions): P
 }
 
 async function startOwned(options: EmbeddedTemporalOptions, giveBack: () => Promise<void>): Promise<EmbeddedTemporal> {
-  const { folder, log } = options;
-  const database = join(folder, 'temporal.db');
-  await stopLeftovers(database, log);
-  const port = await choosePort({ ip, configured: options.port, preferred: 7233, setting: 'temporal.port' });
-  const uiPort = await choosePort({ ip, configured: options.uiPort, preferred: 8233, setting: 'temporal.uiPort' });
-  const address = `${ip}:${port}`;
-  const uiUrl = `http://${ip}:${uiPort}`;
-  const stateFile = join(folder, 'temporal.json');
-  const server = await superviseProcess({
-    name: 'Temporal server',
-    command: options.command,
-    arguments: serverArguments(database, port, uiPort),
-    // A clean environment: TEMPORAL_* variables and files in a home folder would change what the server does.
-    env: { HOME: folder },
-    logFile: join(folder, 'temporal.log'),
-    log,
-    onStart: (pid) => writeAtomically(stateFile, `${JSON.stringify({ address, namespace, uiUrl, pid })}\n`),
-    ...(options.onExit === undefined ? {} : { onExit: options.onExit }),
-  });
-  const stop = async () => {
-    await server.stop();
-    await rm(stateFile, { force: true });
-    await giveBack();
-  };
+  const { folder, command, log } = options;
+  await stopLeftovers(join(folder, databaseFile), log);
+  const last = await readNote(folder);
+  const version = await versionOf(command, folder);
+  const copy = await guardDatabase(folder, { command, version, last, log });
+  const relays = await openRelays(options, last);
+  const note = { mark: last?.mark ?? newMark(), ...version, port: relays.frontend.port, uiPort: relays.ui.port };
+  const server = new OwnServer(options, relays, note.mark);
   try {
-    await untilPrepared(address, options.searchAttributes, server);
+    await writeNote(folder, note);
+    await server.start();
   } catch (error) {
-    await stop();
+    await server.stop();
+    if (copy === undefined) throw error;
+    throw new Error(
+      `this Temporal could not go on with the database that another one wrote: name that one in TEMPORAL_CLI, and go back by ${goBack(folder, copy)}`,
+      { cause: error },
+    );
+  }
+  log.info({ address: server.address, uiUrl: server.uiUrl, serverPid: server.pid() }, 'embedded Temporal serves');
+  const { address, uiUrl } = server;
+  return { address, namespace, uiUrl, pid: () => server.pid(), stop: () => server.stop().finally(giveBack) };
+}
+
+interface Relays {
+  readonly frontend: Relay;
+  readonly ui: Relay;
+}
+
+/** Bookmarks and scripts know the ports of the last time. */
+async function openRelays({ port, uiPort, log }: EmbeddedTemporalOptions, last?: DatabaseNote): Promise<Relays> {
+  const open = async (setting: string, configured: number | undefined, before: number | undefined, usual: number) => {
+    const relay = await openRelay({ ip, configured, setting, preferred: before === undefined ? [usual] : [before, usual] });
+    if (configured === undefined && before !== undefined && relay.port !== before)
+      log.warn(
+        { before, port: relay.port },
+        `something else listens at port ${before}, so ${setting} is ${relay.port} from now on`,
+      );
+    return relay;
+  };
+  const frontend = await open('temporal.port', port, last?.port, 7233);
+  try {
+    return { frontend, ui: await open('temporal.uiPort', uiPort, last?.uiPort, 8233) };
+  } catch (error) {
+    await frontend.close();
     throw error;
   }
-  log.info({ address, uiUrl, serverPid: server.pid() }, 'embedded Temporal serves');
-  return { address, namespace, uiUrl, pid: () => server.pid(), stop };
+}
+
+/** A server process of ours, from its start to its end. */
+interface ServerRun {
+  readonly pid: number;
+  readonly port: number;
+  readonly uiPort: number;
+}
+
+/** The server behind its relays: each process that runs it is reached once it has shown the mark, until it ends. */
+class OwnServer {
+  readonly address: string;
+  readonly uiUrl: string;
+  readonly #options: EmbeddedTemporalOptions;
+  readonly #relays: Relays;
+  readonly #mark: string;
+  readonly #stateFile: string;
+  #ports = { port: 0, uiPort: 0 };
+  #process: Supervised | undefined;
+  #run: ServerRun | undefined;
+  #failure: unknown;
+  #starting: { served(): void; gaveUp(): void } | undefined;
+
+  constructor(options: EmbeddedTemporalOptions, relays: Relays, mark: string) {
+    this.#options = options;
+    this.#relays = relays;
+    this.#mark = mark;
+    this.#stateFile = join(options.folder, 'temporal.json');
+    this.address = `${ip}:${relays.frontend.port}`;
+    this.uiUrl = `http://${ip}:${relays.ui.port}`;
+  }
+
+  pid(): number | undefined {
+    return this.#process?.pid();
+  }
+
+  /** Returns once it serves. */
+  async start(): Promise<void> {
+    const served = new Promise<boolean>((settle) => {
+      this.#starting = { served: () => settle(true), gaveUp: () => settle(false) };
+    });
+    this.#process = await superviseProcess({
+      name: 'Temporal server',
+      command: this.#options.command,
+      arguments: () => this.#arguments(),
+      // A clean environment: TEMPORAL_* variables and files in a home folder would change what the server does.
+      env: { HOME: this.#options.folder },
+      logFile: join(this.#options.folder, 'temporal.log'),
+      log: this.#options.log,
+      onStart: (pid) => this.#started(pid),
+      onExit: (exit) => this.#ended(exit),
+    });
+    const deadline = setTimeout(() => this.#starting?.gaveUp(), startDeadlineMs);
+    const serves = await served;
+    clearTimeout(deadline);
+    this.#starting = undefined;
+    if (serves) return;
+    const printed = await this.#process.lastLines();
+    throw new Error(`expected the Temporal server to serve at ${this.address}, but it did not. Its last lines:\n${printed}`, {
+      cause: this.#failure,
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#run = undefined;
+    await this.#process?.stop();
+    await Promise.all([this.#relays.frontend.close(), this.#relays.ui.close()]);
+    await rm(this.#stateFile, { force: true });
+  }
+
+  /** Other ports at each start: nobody knows them, and those of the last time may be what it failed for. */
+  async #arguments(): Promise<string[]> {
+    this.#ports = { port: await freePort(ip), uiPort: await freePort(ip) };
+    return serverArguments(join(this.#options.folder, databaseFile), this.#mark, this.#ports);
+  }
+
+  async #started(pid: number): Promise<void> {
+    const { address, uiUrl } = this;
+    await writeAtomically(this.#stateFile, `${JSON.stringify({ address, namespace, uiUrl, pid, mark: this.#mark })}\n`);
+    // It may have ended meanwhile.
+    if (this.#process !== undefined && this.#process.pid() !== pid) return;
+    const run = { pid, ...this.#ports };
+    this.#run = run;
+    void this.#admit(run);
+  }
+
+  #ended(exit: Parameters<NonNullable<EmbeddedTemporalOptions['onExit']>>[0]): void {
+    this.#run = undefined;
+    this.#relays.frontend.shut();
+    this.#relays.ui.shut();
+    if ((this.#process?.exits() ?? 1) >= mostStarts) this.#starting?.gaveUp();
+    this.#options.onExit?.(exit);
+  }
+
+  /** Lets connections through to it as soon as it has shown that it is ours, and can be worked with. */
+  async #admit(run: ServerRun): Promise<void> {
+    const target = { isAlive: async () => this.#run === run && (await identify(run.pid)) !== undefined };
+    let toldAt = Date.now();
+    while (this.#run === run) {
+      try {
+        await prepareAt(`${ip}:${run.port}`, this.#mark, this.#options.searchAttributes);
+        if (this.#run !== run) return;
+        this.#relays.frontend.passTo({ port: run.port, ...target });
+        this.#relays.ui.passTo({ port: run.uiPort, ...target });
+        this.#starting?.served();
+        return;
+      } catch (error) {
+        this.#failure = error;
+        if (Date.now() - toldAt > tellEveryMs) {
+          toldAt = Date.now();
+          this.#options.log.warn({ serverPid: run.pid, error: String(error) }, 'the Temporal server does not serve yet');
+        }
+        await pause(100);
+      }
+    }
+  }
 }
 
 /** WAL with synchronous FULL: what was acknowledged survives a power cut, at 2.8 times the workflow starts of the default journal. */
-function serverArguments(database: string, port: number, uiPort: number): string[] {
+function serverArguments(database: string, mark: string, { port, uiPort }: Omit<ServerRun, 'pid'>): string[] {
   return [
     ...['server', 'start-dev', '--db-filename', database],
-    ...['--sqlite-pragma', 'journal_mode=WAL', '--sqlite-pragma', 'synchronous=FULL'],
+    ...['--sqlite-pragma', 'journal_mode=WAL', '--sqlite-pragma', 'synchronous=FULL', '--namespace', mark],
     ...['--ip', ip, '--port', String(port), '--ui-port', String(uiPort), '--log-level', 'warn', '--log-format', 'json'],
   ];
 }
@@ -115,7 +258,7 @@ async function stopProcess(target: ProcessIdentity): Promise<void> {
     process.kill(target.pid, signal);
     for (let waited = 0; waited < graceMs && (await isRunning(target)); waited += 50) {
       // Not our child: no event tells of its end.
-      await new Promise((passed) => setTimeout(passed, 50));
+      await pause(50);
     }
   }
   if (await isRunning(target))
@@ -126,34 +269,14 @@ async function isRunning(target: ProcessIdentity): Promise<boolean> {
   return (await identify(target.pid))?.started === target.started;
 }
 
-/** Returns once the namespace answers and is ready; gives up early where the server ended by itself. */
-async function untilPrepared(address: string, wanted: readonly WantedAttribute[], server: Supervised): Promise<void> {
-  const giveUpAt = Date.now() + startDeadlineMs;
-  for (;;) {
-    try {
-      return await prepareAt(address, wanted);
-    } catch (error) {
-      if (server.exits() > 0 || Date.now() > giveUpAt) {
-        const log = await server.lastLines();
-        throw new Error(`expected the Temporal server to serve at ${address}, but it did not. Its last lines:\n${log}`, {
-          cause: error,
-        });
-      }
-      await new Promise((passed) => setTimeout(passed, 100));
-    }
-  }
-}
-
-async function prepareAt(address: string, wanted: readonly WantedAttribute[]): Promise<void> {
-  const connection = await Connection.connect({ address, connectTimeout: 2000 });
+/** @throws where what answers is not the server with the mark, or cannot be worked with (yet) */
+async function prepareAt(address: string, mark: string, wanted: readonly WantedAttribute[]): Promise<void> {
+  const connection = await Connection.connect({ address, connectTimeout: 2000, channelArgs: directly });
   try {
+    // Before anything is changed there: it may be somebody else's.
+    await requireNamespace(connection, mark);
     await prepareNamespace(connection, namespace, wanted);
   } finally {
     await connection.close();
   }
-}
-
-async function writeAtomically(file: string, text: string): Promise<void> {
-  await writeFile(`${file}.new`, text);
-  await rename(`${file}.new`, file);
 }

@@ -1,29 +1,38 @@
 import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { createServer, type Server } from 'node:net';
 
 export interface PortChoice {
   readonly ip: string;
   /** A port that somebody asked for is used as it is, or refused: never silently another. */
   readonly configured: number | undefined;
-  readonly preferred: number;
+  /** Else the first of these that is free, else any. */
+  readonly preferred: readonly number[];
   /** The setting's name, for the error. */
   readonly setting: string;
 }
 
-/** @throws where the configured port is taken */
-export async function choosePort({ ip, configured, preferred, setting }: PortChoice): Promise<number> {
+/**
+ * Has a server listen, which is the only way to find out that a port is free and to have it at the same time.
+ * @returns its port
+ * @throws where the configured port is taken
+ */
+export async function listenAt(server: Server, { ip, configured, preferred, setting }: PortChoice): Promise<number> {
   if (configured !== undefined) {
-    if (await isFree(ip, configured)) return configured;
+    if (await listens(server, ip, configured)) return configured;
     throw new Error(
       `${setting} is ${configured}, but something else listens at ${ip}:${configured}: stop that, or choose another port (without the setting, a free one is taken)`,
     );
   }
-  return (await isFree(ip, preferred)) ? preferred : freePort(ip);
+  for (const port of preferred) if (await listens(server, ip, port)) return port;
+  await listens(server, ip, 0);
+  return portOf(server);
 }
 
-async function isFree(ip: string, port: number): Promise<boolean> {
+/** False where something else listens there. */
+async function listens(server: Server, ip: string, port: number): Promise<boolean> {
   try {
-    await listenOnce(ip, port);
+    server.listen(port, ip);
+    await once(server, 'listening');
     return true;
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') return false;
@@ -31,19 +40,18 @@ async function isFree(ip: string, port: number): Promise<boolean> {
   }
 }
 
-/** A port that was free a moment ago. */
-export function freePort(ip: string): Promise<number> {
-  return listenOnce(ip, 0);
-}
-
-async function listenOnce(ip: string, port: number): Promise<number> {
+/** A port that was free a moment ago: whoever takes it for a server has to make sure that it is the server's. */
+export async function freePort(ip: string): Promise<number> {
   const server = createServer();
-  server.listen(port, ip);
-  await once(server, 'listening');
-  const address = server.address();
+  await listens(server, ip, 0);
+  const port = portOf(server);
   server.close();
   await once(server, 'close');
-  if (address === null || typeof address === 'string')
-    throw new Error(`expected a TCP address of ${ip}:${port}, found ${address}`);
+  return port;
+}
+
+function portOf(server: Server): number {
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error(`expected a TCP address, found ${address}`);
   return address.port;
 }

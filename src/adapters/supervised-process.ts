@@ -13,7 +13,8 @@ export interface SupervisedOptions {
   /** For log lines and errors. */
   readonly name: string;
   readonly command: string;
-  readonly arguments: readonly string[];
+  /** Asked for before each start: a port that was free for the last one may be taken by now. */
+  readonly arguments: () => Promise<readonly string[]>;
   readonly env: Readonly<Record<string, string>>;
   /** Takes what the process prints. Replaced at the first start, extended at restarts. */
   readonly logFile: string;
@@ -40,12 +41,15 @@ const stopGraceMs = 15_000;
 
 /**
  * Keeps a program running in a process group of its own: whenever it ends unasked, it is started again, faster or slower by how long it
- * lived. It prints into a file rather than a pipe, so that it survives our own death without losing its footing.
+ * lived. It prints into a file rather than a pipe, so that it survives our own death by SIGKILL; every other end of ours takes it along.
  * @throws where the command cannot be started at all
  */
 export async function superviseProcess(options: SupervisedOptions): Promise<Supervised> {
   const supervisor = new Supervisor(options);
-  await supervisor.start('w');
+  await supervisor.start('w').catch(async (error: unknown) => {
+    await supervisor.stop();
+    throw error;
+  });
   return supervisor;
 }
 
@@ -56,9 +60,11 @@ class Supervisor implements Supervised {
   #stopping = false;
   #restart: NodeJS.Timeout | undefined;
   #restartMs = firstRestartMs;
+  readonly #takeAlong = (): void => void this.#child?.kill('SIGKILL');
 
   constructor(options: SupervisedOptions) {
     this.#options = options;
+    process.once('exit', this.#takeAlong);
   }
 
   pid(): number | undefined {
@@ -78,8 +84,9 @@ class Supervisor implements Supervised {
     const { command, env, logFile, onStart } = this.#options;
     const output = await open(logFile, logMode);
     try {
+      const args = await this.#options.arguments();
       if (this.#stopping) return;
-      const child = spawn(command, this.#options.arguments, { detached: true, env, stdio: ['ignore', output.fd, output.fd] });
+      const child = spawn(command, args, { detached: true, env, stdio: ['ignore', output.fd, output.fd] });
       const startedAt = Date.now();
       this.#child = child;
       child.once('exit', (code, signal) => this.#ended(child, { code, signal }, Date.now() - startedAt));
@@ -87,6 +94,8 @@ class Supervisor implements Supervised {
       if (child.pid !== undefined) await onStart(child.pid);
     } catch (error) {
       if (this.#child?.pid === undefined) this.#child = undefined;
+      // Whoever started it does not reckon with it, so it must not run on beside the next one.
+      else this.#child.kill('SIGKILL');
       throw error;
     } finally {
       await output.close();
@@ -104,10 +113,12 @@ class Supervisor implements Supervised {
   }
 
   #restartLater(): void {
+    clearTimeout(this.#restart);
     this.#restart = setTimeout(() => {
       this.start('a').catch((error: unknown) => {
         this.#options.log.error({ error: String(error) }, `${this.#options.name} could not be started again`);
-        if (!this.#stopping) this.#restartLater();
+        // One that did start is followed by the next when it has ended.
+        if (!this.#stopping && this.#child === undefined) this.#restartLater();
       });
     }, this.#restartMs);
     this.#restartMs = Math.min(this.#restartMs * 2, longestRestartMs);
@@ -117,11 +128,13 @@ class Supervisor implements Supervised {
     this.#stopping = true;
     clearTimeout(this.#restart);
     const child = this.#child;
-    if (child === undefined) return;
-    const ended = once(child, 'exit');
-    child.kill('SIGTERM');
-    const kill = setTimeout(() => child.kill('SIGKILL'), stopGraceMs);
-    await ended;
-    clearTimeout(kill);
+    if (child !== undefined) {
+      const ended = once(child, 'exit');
+      child.kill('SIGTERM');
+      const kill = setTimeout(() => child.kill('SIGKILL'), stopGraceMs);
+      await ended;
+      clearTimeout(kill);
+    }
+    process.off('exit', this.#takeAlong);
   }
 }

@@ -62,6 +62,13 @@ export async function prepareNamespace(
   });
 }
 
+/** @throws where the server does not have the namespace, or cannot read what happens in it from its database */
+export async function requireNamespace(connection: Connection, namespace: string): Promise<void> {
+  await connection.withDeadline(Date.now() + deadlineMs, () =>
+    connection.workflowService.listWorkflowExecutions({ namespace, pageSize: 1 }),
+  );
+}
+
 /** The wanted search attributes that a namespace lacks, or has with another type. For somebody else's cluster: it is only read. */
 export async function missingSearchAttributes(
   connection: Connection,

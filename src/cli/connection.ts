@@ -4,7 +4,7 @@ import { Client, Connection, isGrpcCancelledError, isGrpcDeadlineError, ServiceE
 import { z } from 'zod';
 import { loadTemporalSettings } from '../config/load.ts';
 import { createSecretResolver } from '../config/secrets.ts';
-import { connectionOptions, type TemporalConnectionOptions } from '../config/temporal.ts';
+import { connectionOptions, embeddedConnection, type TemporalConnectionOptions } from '../config/temporal.ts';
 import { problemLines } from './configuration.ts';
 import { CommandFailure } from './failure.ts';
 import type { Surroundings } from './terminal.ts';
@@ -16,10 +16,12 @@ export interface TemporalPlace extends TemporalConnectionOptions {
   readonly namespace: string;
   /** Where the address comes from, for people. */
   readonly from: string;
+  /** A namespace that only the server of this data folder has; absent for a cluster. */
+  readonly mark?: string;
 }
 
 /** What a running `npm start` leaves in its data folder. */
-const runningServer = z.object({ address: z.string(), namespace: z.string() });
+const runningServer = z.object({ address: z.string(), namespace: z.string(), mark: z.string() });
 
 /**
  * TEMPORAL_ADDRESS, else the `temporal:` section, else the embedded server that runs from the data folder. Never Temporal's usual port by
@@ -36,7 +38,10 @@ export function temporalPlace(file: string, { env }: Pick<Surroundings, 'env'>):
   }
   const stateFile = join(data, 'temporal.json');
   const running = readRunningServer(stateFile);
-  if (running !== undefined) return { ...running, from: stateFile };
+  if (running !== undefined) {
+    const { namespace, mark, address } = running;
+    return { ...embeddedConnection(address), namespace, mark, from: stateFile };
+  }
   throw new CommandFailure(
     `Landfall does not run from ${data}: start it (npm start), or say where Temporal is: TEMPORAL_ADDRESS=HOST:PORT`,
   );
@@ -53,7 +58,7 @@ function readRunningServer(stateFile: string): z.output<typeof runningServer> | 
   try {
     return runningServer.parse(JSON.parse(text));
   } catch (error) {
-    throw new CommandFailure(`expected {address, namespace} in ${stateFile}: remove the file and start Landfall again`, 1, {
+    throw new CommandFailure(`expected {address, namespace, mark} in ${stateFile}: remove the file and start Landfall again`, 1, {
       cause: error,
     });
   }
@@ -61,9 +66,10 @@ function readRunningServer(stateFile: string): z.output<typeof runningServer> | 
 
 /** Connects, does the work, disconnects. */
 export async function withClient<Result>(place: TemporalPlace, work: (client: Client) => Promise<Result>): Promise<Result> {
-  const { namespace, from, ...options } = place;
+  const { namespace, from, mark, ...options } = place;
   const connection = await connect(options, place);
   try {
+    if (mark !== undefined) await requireMark(connection, mark, place);
     return await work(new Client({ connection, namespace }));
   } finally {
     await connection.close();
@@ -77,6 +83,22 @@ async function connect(options: TemporalConnectionOptions, { address, from }: Te
     throw new CommandFailure(
       `Temporal at ${address} (${from}) did not answer within ${answerWithinMs / 1000} s. ` +
         'Start Landfall (npm start), or say where Temporal is: TEMPORAL_ADDRESS=HOST:PORT, or temporal.address in landfall.yaml',
+      1,
+      { cause: error },
+    );
+  }
+}
+
+/** A Landfall that was killed leaves its address behind, where by now another's server may answer, to whom nothing may be said. */
+async function requireMark(connection: Connection, mark: string, { address, from }: TemporalPlace): Promise<void> {
+  try {
+    await connection.withDeadline(Date.now() + answerWithinMs, () =>
+      connection.workflowService.describeNamespace({ namespace: mark }),
+    );
+  } catch (error) {
+    throw new CommandFailure(
+      `expected the Temporal server of ${from} at ${address}, found another one there, or one that does not answer: ` +
+        'start Landfall of that data folder (npm start)',
       1,
       { cause: error },
     );

@@ -80,12 +80,19 @@ export interface TemporalConnectionOptions {
   readonly address: string;
   readonly tls?: boolean | TemporalTlsOptions;
   readonly apiKey?: string;
+  /** For `Connection` only: the workers' connection knows no proxy but one that it is given. */
+  readonly channelArgs?: Readonly<Record<string, number>>;
 }
 
 export interface TemporalTlsOptions {
   serverNameOverride?: string;
   serverRootCACertificate?: Buffer;
   clientCertPair?: { crt: Buffer; key: Buffer };
+}
+
+/** Of the embedded server: gRPC would send it through a proxy that `http_proxy` names, loopback or not. */
+export function embeddedConnection(address: string): TemporalConnectionOptions {
+  return { address, channelArgs: { 'grpc.enable_http_proxy': 0 } };
 }
 
 /** @throws Refusal `SecretMissing`, and the file system's errors for certificates */

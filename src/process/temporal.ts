@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
 import { NativeConnection } from '@temporalio/worker';
 import type { Logger } from 'pino';
@@ -11,7 +12,7 @@ import {
 import { findTool } from '../adapters/tools.mjs';
 import type { Configuration } from '../config/configuration.ts';
 import type { Environment } from '../config/environment.ts';
-import { connectionOptions, type TemporalConnectionOptions } from '../config/temporal.ts';
+import { connectionOptions, embeddedConnection, type TemporalConnectionOptions } from '../config/temporal.ts';
 import { searchAttributes } from '../workflows/start-options.ts';
 import type { Journal } from './journal.ts';
 
@@ -29,6 +30,7 @@ export interface Temporal {
 }
 
 const wanted = Object.values(searchAttributes);
+const restartWithinMs = 60_000;
 
 /** @throws where Temporal does not answer, with what to do */
 export async function reachTemporal(
@@ -55,18 +57,33 @@ async function embed(configuration: Configuration, env: Environment, log: Logger
   const { temporal, data } = configuration;
   const port = temporal.kind === 'embedded' && temporal.port !== undefined ? { port: temporal.port } : {};
   const server = await startEmbeddedTemporal({ folder: data, command, ...port, searchAttributes: wanted, log });
-  const reached = await connect({ address: server.address }, server.namespace).catch(async (error: unknown) => {
+  const options = embeddedConnection(server.address);
+  const reached = await connect(options, server.namespace).catch(async (error: unknown) => {
     await server.stop();
     throw error;
   });
   return {
     ...reached,
+    connectWorkers: () => throughRestart(() => NativeConnection.connect(options)),
     uiUrl: temporal.uiUrl ?? server.uiUrl,
     stop: async () => {
       await reached.stop();
       await server.stop();
     },
   };
+}
+
+/** Our own server may die while we start: it is started again, and the workers' first connection, which waits for nothing, with it. */
+async function throughRestart<Result>(connectOnce: () => Promise<Result>): Promise<Result> {
+  const giveUpAt = Date.now() + restartWithinMs;
+  for (;;) {
+    try {
+      return await connectOnce();
+    } catch (error) {
+      if (Date.now() > giveUpAt) throw error;
+      await pause(200);
+    }
+  }
 }
 
 async function connect(options: TemporalConnectionOptions, namespace: string): Promise<Temporal> {
