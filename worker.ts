@@ -2,16 +2,22 @@
  * Landfall's process: worker and ingress, and Temporal where no cluster is configured. It reads `landfall.yaml` of the current folder
  * (or LANDFALL_CONFIG), serves until SIGTERM or SIGINT, drains, and exits 0.
  */
-import { once } from 'node:events';
 import { processEnvironment } from './src/config/environment.ts';
 import { explain } from './src/process/explain.ts';
 import { startService } from './src/process/service.ts';
 
 const env = processEnvironment();
-const stopAsked = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')]);
-// Whoever asks twice does not want to wait for the drain.
-void stopAsked.then(() => {
-  for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => process.exit(1));
+const stopAsked = new Promise<void>((asked) => {
+  let isAsked = false;
+  // Listened to without a gap: a signal that nobody listens to ends the process at once, and leaves what it started running.
+  for (const signal of ['SIGTERM', 'SIGINT']) {
+    process.on(signal, () => {
+      // Whoever asks twice does not want to wait for the drain.
+      if (isAsked) process.exit(1);
+      isAsked = true;
+      asked();
+    });
+  }
 });
 
 try {

@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { msToTs } from '@temporalio/common/lib/time.js';
 import { NativeConnection, Worker } from '@temporalio/worker';
 import { createDecisions } from '../../src/activities/decisions.ts';
 import { run } from '../../src/cli/main.ts';
@@ -64,6 +65,13 @@ describe('the landfall command with a running Temporal', function () {
     await temporal.client.workflow.getHandle(id).query<RolloutState>('state');
     await listed(id, status);
     return id;
+  }
+
+  /** What Landfall leaves in its data folder for whoever looks for its server, which is the one with the mark. */
+  async function writeState(mark: string): Promise<void> {
+    const { address, namespace } = temporal;
+    const state = { address, namespace, uiUrl: 'http://127.0.0.1:1', pid: 1, mark };
+    await writeFile(join(folder, 'data', 'temporal.json'), JSON.stringify(state));
   }
 
   async function listed(id: string, status = 'blocked'): Promise<void> {
@@ -418,15 +426,32 @@ describe('the landfall command with a running Temporal', function () {
 
   it('finds a running embedded server by the state file in the data folder', async () => {
     await mkdir(join(folder, 'data'), { recursive: true });
-    const state = { address: temporal.address, namespace: temporal.namespace, uiUrl: 'http://127.0.0.1:1', pid: 1 };
-    await writeFile(join(folder, 'data', 'temporal.json'), JSON.stringify(state));
+    await temporal.client.workflowService.registerNamespace({
+      namespace: 'landfall-folder-own',
+      workflowExecutionRetentionPeriod: msToTs('24h'),
+    });
+    await writeState('landfall-folder-own');
     const id = await blockedRollout('embedded');
-    const { exitCode, stdout } = await command(['list', '--service', 'embedded', '--json'], {});
+    const { exitCode, stdout } = await eventually('the namespace to be known', async () => {
+      const ran = await command(['list', '--service', 'embedded', '--json'], {});
+      return ran.exitCode === 0 && ran;
+    });
     assert.equal(exitCode, 0);
     assert.deepEqual(
       (JSON.parse(stdout) as RolloutRow[]).map(({ rollout }) => rollout),
       [id],
     );
+  });
+
+  it('says nothing to a server that answers in the place of that of the data folder', async () => {
+    await mkdir(join(folder, 'data'), { recursive: true });
+    await writeState('landfall-folder-another');
+    const id = await blockedRollout('elsewhere');
+    const { exitCode, stderr } = await command(['abort', id, '--reason', 'not ours'], {});
+    assert.equal(exitCode, 1);
+    assert.match(stderr, /expected the Temporal server of .*temporal\.json at 127\.0\.0\.1:\d+, found another one there/);
+    const { status } = await temporal.client.workflow.getHandle(id).query<RolloutState>('state');
+    assert.equal(status, 'blocked');
   });
 
   it('finds a cluster by the temporal: section, also of a file that is wrong elsewhere', async () => {

@@ -1,0 +1,158 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:net';
+import { hostname, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client, Connection } from '@temporalio/client';
+import { identify } from '../../src/adapters/process-identity.ts';
+import { startLandfall } from '../support/landfall.ts';
+import { freePort } from '../support/ports.ts';
+import { eventually } from '../support/wait.ts';
+
+const digest = `sha256:${'a'.repeat(64)}`;
+
+describe('Landfall with a Temporal of its own', function () {
+  this.timeout(120_000);
+  let home: string;
+  let both: readonly Awaited<ReturnType<typeof start>>[];
+  let proxy: Server;
+  let proxied = 0;
+  const killed = new Set<number>();
+
+  before(async () => {
+    home = await mkdtemp(join(tmpdir(), 'landfall-embedded-'));
+    proxy = createServer((socket) => {
+      proxied += 1;
+      socket.destroy();
+    }).listen(0, '127.0.0.1');
+    await once(proxy, 'listening');
+    const address = proxy.address();
+    assert.ok(address !== null && typeof address === 'object');
+    const env = { http_proxy: `http://127.0.0.1:${address.port}` };
+    const starting = Promise.all(['one', 'two'].map((name) => start(name, env)));
+    [both] = await Promise.all([starting, killServersOf('two', 2)]);
+  });
+  after(async () => {
+    await Promise.all((both ?? []).map(({ landfall }) => landfall.stop()));
+    proxy.close();
+    await rm(home, { recursive: true, force: true });
+  });
+
+  /** As soon as they run, which is before they serve. */
+  async function killServersOf(name: string, times: number): Promise<void> {
+    while (killed.size < times) {
+      const { pid } = await eventually('the next server', async () => {
+        const found = await stateOf(name).catch(() => undefined);
+        return found !== undefined && !killed.has(found.pid) && found;
+      });
+      killed.add(pid);
+      process.kill(pid, 'SIGKILL');
+    }
+  }
+
+  /** Starts one with a data folder of its own and one service, named as the folder, whose registry never answers. */
+  async function start(name: string, env: Readonly<Record<string, string>> = {}) {
+    const folder = join(home, name);
+    const ports = { webhooks: await freePort(), operators: await freePort() };
+    await mkdir(folder, { recursive: true });
+    await writeFile(
+      join(folder, 'landfall.yaml'),
+      `
+listen: { webhooks: "127.0.0.1:${ports.webhooks}", operators: "127.0.0.1:${ports.operators}" }
+receivers: { distribution: { token: env:HOOK_TOKEN } }
+search: off
+services: [{ name: ${name}, image: "127.0.0.1:1/team/app", tags: [latest], smoke: off, scan: off }]
+`,
+    );
+    const landfall = await startLandfall(folder, { TEMPORAL_ADDRESS: '', HOOK_TOKEN: 'token', ...env });
+    const push = () =>
+      fetch(`http://127.0.0.1:${ports.webhooks}/webhook/distribution`, {
+        method: 'POST',
+        headers: { authorization: 'Bearer token', 'content-type': 'application/json' },
+        body: JSON.stringify({ events: [pushed] }),
+      });
+    return { name, landfall, push };
+  }
+
+  async function stateOf(name: string): Promise<{ address: string; pid: number }> {
+    return JSON.parse(await readFile(join(home, name, 'data', 'temporal.json'), 'utf8'));
+  }
+
+  /** The rollouts that the Temporal of a folder has, and the processes that worked on them. */
+  async function workOf(name: string): Promise<{ rollouts: string[]; workers: string[] }> {
+    const { address } = await stateOf(name);
+    const connection = await Connection.connect({ address, connectTimeout: '20s' });
+    try {
+      const client = new Client({ connection });
+      const rollouts: string[] = [];
+      const workers = new Set<string>();
+      for await (const { workflowId } of client.workflow.list({ query: "WorkflowType = 'rollout'" })) {
+        rollouts.push(workflowId);
+        const { events } = await client.workflow.getHandle(workflowId).fetchHistory();
+        for (const event of events ?? [])
+          if (event.workflowTaskCompletedEventAttributes) workers.add(event.workflowTaskCompletedEventAttributes.identity ?? '');
+      }
+      return { rollouts: rollouts.map((id) => id.split(':')[1] ?? ''), workers: [...workers] };
+    } finally {
+      await connection.close();
+    }
+  }
+
+  /** A push to each has its rollout there alone, done by the one whose it is. */
+  async function eachDoesItsOwn(): Promise<void> {
+    for (const { push } of both) await eventually('a push to be accepted', async () => (await push()).status === 202);
+    for (const { name, landfall } of both) {
+      const work = await eventually('work to be done', async () => {
+        const seen = await workOf(name).catch(() => undefined);
+        return seen !== undefined && seen.workers.length > 0 && seen;
+      });
+      assert.deepEqual(work, { rollouts: [name], workers: [`${landfall.pid}@${hostname()}`] });
+    }
+  }
+
+  it('does its own rollouts only, where two start at the same moment and the server of one is killed meanwhile', async () => {
+    await eachDoesItsOwn();
+    assert.equal(proxied, 0, 'what is on this host was asked for through a proxy');
+  });
+
+  it('goes on at the same address when the servers of both are killed at the same moment', async () => {
+    const before = await Promise.all(both.map(({ name }) => stateOf(name)));
+    for (const { pid } of before) process.kill(pid, 'SIGKILL');
+    await eachDoesItsOwn();
+    const after = await Promise.all(both.map(({ name }) => stateOf(name)));
+    for (const [at, { address, pid }] of after.entries()) {
+      assert.equal(address, before[at]?.address);
+      assert.notEqual(pid, before[at]?.pid);
+    }
+  });
+
+  it('takes its server along when it is told twice to end', async () => {
+    const one = both[0];
+    assert.ok(one);
+    const { pid } = await stateOf(one.name);
+    const stopped = one.landfall.stop();
+    process.kill(one.landfall.pid, 'SIGINT');
+    assert.equal(await stopped, 1);
+    await eventually('the end of its server', async () => (await identify(pid)) === undefined);
+  });
+});
+
+/** As registry:2 reports it. */
+const pushed = {
+  id: '227c0887-aa47-46d2-81f8-6b2ac7e0df35',
+  timestamp: '2026-11-21T03:45:27.289840642Z',
+  action: 'push',
+  target: {
+    mediaType: 'application/vnd.oci.image.manifest.v1+json',
+    size: 427,
+    digest,
+    length: 427,
+    repository: 'team/app',
+    url: `http://127.0.0.1:1/v2/team/app/manifests/${digest}`,
+    tag: 'latest',
+  },
+  request: { id: '3e2d4891-1d47-49d6-b258-bb28f9202be9', addr: '127.0.0.1:56194', host: '127.0.0.1:1', method: 'PUT' },
+  actor: {},
+  source: { addr: 'registry.example.test:5055', instanceID: '363486ff-b963-46d1-9017-a46f4335e292' },
+};
