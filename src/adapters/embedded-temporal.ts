@@ -71,18 +71,21 @@ async function startOwned(options: EmbeddedTemporalOptions, giveBack: () => Prom
   await stopLeftovers(join(folder, databaseFile), log);
   const last = await readNote(folder);
   const version = await versionOf(command, folder);
-  const copy = await guardDatabase(folder, { command, version, last, log });
+  const made = await guardDatabase(folder, { command, version, last, log });
+  const copy = last?.untriedSince ?? made;
   const relays = await openRelays(options, last);
   const note = { mark: last?.mark ?? newMark(), ...version, port: relays.frontend.port, uiPort: relays.ui.port };
   const server = new OwnServer(options, relays, note.mark);
   try {
-    await writeNote(folder, note);
+    await writeNote(folder, { ...note, untriedSince: copy });
     await server.start();
+    if (copy !== undefined) await writeNote(folder, note);
   } catch (error) {
     await server.stop();
     if (copy === undefined) throw error;
     throw new Error(
-      `this Temporal could not go on with the database that another one wrote: name that one in TEMPORAL_CLI, and go back by ${goBack(folder, copy)}`,
+      'this Temporal could not go on with the database that another one wrote: choose another data folder, or name the CLI that wrote it in ' +
+        `TEMPORAL_CLI and go back by ${goBack(folder, copy)}`,
       { cause: error },
     );
   }

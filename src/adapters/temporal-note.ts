@@ -13,6 +13,8 @@ const databaseNote = z.object({
   /** Where Temporal was reached last, and is to be reached again. */
   port: z.number(),
   uiPort: z.number(),
+  /** The copy from before this server first used the database, for as long as it is not known that it can. */
+  untriedSince: z.string().optional(),
 });
 
 /** What has to be known of `temporal.db`, kept beside it in `temporal.db.json`. */

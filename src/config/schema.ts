@@ -260,7 +260,9 @@ export function temporal(check: SecretCheck) {
         .meta({ description: 'true, or certificates. Default: true with apiKey, else false.' })
         .exactOptional(),
       apiKey: secret(check).meta({ description: 'API key, as for Temporal Cloud.' }).exactOptional(),
-      port: port.meta({ description: 'Port of the embedded server. Default: 7233.' }).exactOptional(),
+      port: port
+        .meta({ description: 'Port of the embedded server. Default: that of the last start, 7233, or a free one.' })
+        .exactOptional(),
       ui: url("where people reach Temporal's page, for links to rollouts; default: that of the embedded server").exactOptional(),
     },
     'Where Temporal is: a cluster by address, or (the default) an embedded server.',

@@ -12,7 +12,7 @@ export type TemporalSettings = EmbeddedTemporal | TemporalCluster;
 
 export interface EmbeddedTemporal {
   readonly kind: 'embedded';
-  /** Absent: Temporal's usual port where that is free, else any. */
+  /** Absent: that of the last start, or Temporal's usual port, where that is free, else any. */
   readonly port?: number;
   readonly namespace: string;
   readonly uiUrl?: string;
