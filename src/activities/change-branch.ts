@@ -1,9 +1,11 @@
 import { Context } from '@temporalio/activity';
-import type { Comparison, Forge } from '../adapters/forge/forge.ts';
+import type { Forge } from '../adapters/forge/forge.ts';
 import { BranchMoved } from '../adapters/forge/forge.ts';
+import { type Foreign, foreignIn, foreignRefusal, type Reading } from '../adapters/forge/own-change.ts';
 import { Refusal } from '../domain/failures.ts';
+import type { ImageIdentity } from '../domain/outcomes.ts';
 import type { ChangePlan } from '../domain/plan.ts';
-import { rolloutOfCommit } from '../domain/proposal-commit.ts';
+import { anyImageIn } from './own-change.ts';
 
 /** How steps write to a branch of ours: found before it is made, never rewound, and what people committed to it is kept. */
 
@@ -52,51 +54,67 @@ export async function baseHead(forge: Forge, { repository, base }: ChangePlan): 
 export interface BranchWrite {
   readonly forge: Forge;
   readonly change: ChangePlan;
+  readonly image: ImageIdentity;
   readonly branch: string;
   readonly base: FileAt;
   /** The file of the base as it is to be. */
   readonly edited: string;
   readonly message: string;
   /** The file as a person left it on the branch, with the change in it. */
-  readonly editForeign: (present: string | undefined) => string;
+  readonly editForeign: (present: string | undefined, refusal: () => Promise<Refusal>) => Promise<string>;
 }
 
 export interface Written {
   /** The commit that the branch has in the end. */
   readonly head: string;
-  /** It has commits of a person and lacks some of the base: bringing the two together is theirs to do. */
-  readonly isTheirs: boolean;
+  /** The branch brings more than our change: merging it is for people to do. Makes the refusal that says what. */
+  readonly foreign?: () => Promise<Refusal>;
 }
 
-export async function writeBranch({ forge, change, branch, base, edited, message, editForeign }: BranchWrite): Promise<Written> {
+export async function writeBranch(writing: BranchWrite): Promise<Written> {
+  const { forge, change, image, branch, base, edited, message, editForeign } = writing;
   const { repository, file } = change;
   const write = { repository, branch, path: file, message };
   const head = await forge.head(repository, branch);
   if (head === undefined) {
-    return ours(forge.commitFile({ ...write, parents: [base.commit], treeOf: base.commit, text: edited }));
+    return { head: await forge.commitFile({ ...write, parents: [base.commit], treeOf: base.commit, text: edited }) };
   }
-  const comparison = await forge.compare(repository, base.commit, head);
+  const foreign = await foreignOn(forge, change, image, base, head);
   const present = await forge.readFile(repository, head, file);
-  const isBehind = comparison.behindBy > 0;
-  if (isForeign(comparison)) {
-    const text = editForeign(present);
-    if (text === present) return { head, isTheirs: isBehind };
-    const made = await forge.commitFile({ ...write, expectedHead: head, parents: [head], treeOf: head, text });
-    return { head: made, isTheirs: isBehind };
+  if (foreign !== undefined) {
+    const place = { repository: shown(repository), branch, base: change.base, baseCommit: base.commit, head, path: file };
+    const refusal = () => foreignRefusal(readingOf(forge, repository), place, foreign);
+    const text = await editForeign(present, refusal);
+    if (text === present) return { head, foreign: refusal };
+    return {
+      head: await forge.commitFile({ ...write, expectedHead: head, parents: [head], treeOf: head, text }),
+      foreign: refusal,
+    };
   }
-  if (present === edited && !isBehind) return { head, isTheirs: false };
+  const isBehind = (await forge.compare(repository, base.commit, head)).behindBy > 0;
+  if (present === edited && !isBehind) return { head };
   // With the base as second parent and its tree, the branch is up to date without a conflict, and without rewinding it.
   const parents = isBehind ? [head, base.commit] : [head];
-  return ours(forge.commitFile({ ...write, expectedHead: head, parents, treeOf: base.commit, text: edited }));
+  return { head: await forge.commitFile({ ...write, expectedHead: head, parents, treeOf: base.commit, text: edited }) };
 }
 
-async function ours(commit: Promise<string>): Promise<Written> {
-  return { head: await commit, isTheirs: false };
+/** What the branch brings beside an image at the places of the change. Who made its commits, and what these say, tells nothing. */
+export function foreignOn(
+  forge: Forge,
+  change: ChangePlan,
+  image: ImageIdentity,
+  base: FileAt,
+  head: string,
+): Promise<Foreign | undefined> {
+  return foreignIn(readingOf(forge, change.repository), anyImageIn(change, image), base.commit, head);
 }
 
-/** Somebody else than Landfall has committed to the branch. */
-export function isForeign({ commits }: Comparison): boolean {
-  return commits.some(({ message }) => rolloutOfCommit(message) === undefined);
+function readingOf(forge: Forge, repository: string): Reading {
+  return {
+    changes: (base, head) => forge.changes(repository, base, head),
+    readFile: (commit, path) => forge.readFile(repository, commit, path),
+    compare: (base, head) => forge.compare(repository, base, head),
+  };
 }
 
 /** Stops before the next call to the forge once the activity is cancelled: what was done so far, a retry finds. */
@@ -111,6 +129,7 @@ export function uncancelled(forge: Forge): Forge {
     head: guarded(forge.head),
     readFile: guarded(forge.readFile),
     compare: guarded(forge.compare),
+    changes: guarded(forge.changes),
     commitFile: guarded(forge.commitFile),
     openChange: guarded(forge.openChange),
     reportChecks: guarded(forge.reportChecks),

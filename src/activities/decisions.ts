@@ -45,12 +45,13 @@ export function createDecisions({ operators, secrets }: DecisionDependencies): D
 
 async function checkProof(input: ProofInput, { name }: OperatorEntry, proof: string, tokenHash: string): Promise<void> {
   const { rollout, runId, verb, decision } = input;
-  const { stage, step, digest, reason } = decision;
+  const { stage, step, digest, head, reason } = decision;
   const proven = {
     ...{ verb, rollout, runId, by: name },
     ...(stage !== undefined && { stage }),
     ...(step !== undefined && { step }),
     ...(digest !== undefined && { digest }),
+    ...(head !== undefined && { head }),
     ...(reason !== undefined && { reason }),
   };
   if (await isProofOf(tokenHash, proven, proof)) return;

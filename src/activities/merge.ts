@@ -1,12 +1,14 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
-import type { Forge } from '../adapters/forge/forge.ts';
+import type { Forge, OwnChange } from '../adapters/forge/forge.ts';
 import { rollbackBranchOf } from '../domain/branch.ts';
+import { Refusal } from '../domain/failures.ts';
 import { editManifest, manifestSays } from '../domain/manifest-edit.ts';
 import type { ChangeStanding, MergeOutcome, Proposal, RateLimited, RevertOutcome, VerifiedImage } from '../domain/outcomes.ts';
 import type { ChangePlan, Plan, StagePlan } from '../domain/plan.ts';
 import { mergeMessage, mergeTitle } from '../domain/proposal-commit.ts';
 import { answering } from './boundary.ts';
-import { baseHead, uncancelled, whileMoving } from './change-branch.ts';
+import { baseHead, shown, uncancelled, whileMoving } from './change-branch.ts';
+import { imageIn, previousIn } from './own-change.ts';
 import { revert } from './revert.ts';
 
 export interface ChangeInput {
@@ -38,8 +40,10 @@ export interface MergeActivities {
   /** Where the proposal stands, and who reviewed it. Cheap: rollouts ask it again and again. */
   lookAtChange(input: ChangeInput): Promise<ChangeStanding>;
   /**
-   * Merges the very head of the proposal, and deletes its branch. For the proposal of a roll-back, too.
-   * @throws ApplicationFailure `MergeRefused`, `HeadMoved`
+   * Merges the very head of the proposal, where it brings the change of ours and nothing else, and deletes its branch. For the proposal of a
+   * roll-back, too.
+   * @throws ApplicationFailure `BranchConflict` with the files that are not ours, `MergeRefused`, `HeadMoved`, `BaseMovedOn` where it was
+   *   merged already and the base does not hold it
    */
   mergeChange(input: ChangeInput): Promise<MergeOutcome>;
   /** Deletes the branch of a proposal that is not open any more. `close`: closes it first, where it still is, and still is ours. */
@@ -71,7 +75,7 @@ export function createMerge({ forgeFor }: MergeDependencies): MergeActivities {
   return {
     lookAtChange: answering(async (input: ChangeInput): Promise<ChangeStanding> => {
       const { change, forge } = open(input);
-      const standing = await forge.standing(change.repository, input.proposal);
+      const standing = await forge.standing(change.repository, input.proposal, ownChangeOf(input, change));
       const isTheirs = standing.kind === 'closed' || (standing.kind === 'open' && standing.head !== input.proposal.head);
       if (input.proposal.number !== undefined || !isTheirs) return standing;
       // Plain git has no pull requests: whoever squashed the branch into the base, or amended and merged it, has accepted the proposal.
@@ -86,18 +90,24 @@ export function createMerge({ forgeFor }: MergeDependencies): MergeActivities {
         forge.merge({
           repository: change.repository,
           proposal,
+          own: ownChangeOf(input, change),
           ...(stage.mergeMethod === undefined ? {} : { method: stage.mergeMethod }),
-          title: mergeTitle(plan.service, image, proposal.branch === rollbackBranchOf(plan.service, stage.name)),
+          title: mergeTitle(plan.service, image, isRollback(input)),
           message: mergeMessage(plan.service, image, workflowId(), proposal.head),
         }),
       );
-      if (outcome.kind === 'merged') await deleteMerged(forge, change, proposal);
-      return outcome;
+      if (outcome.kind !== 'merged') return outcome;
+      const { found, ...merged } = outcome;
+      if (found) await refuseUnlessHeld(input, change, forge, merged.commit);
+      await deleteMerged(forge, change, proposal);
+      return merged;
     }),
 
     tidyChange: answering(async (input: TidyInput): Promise<{ kind: 'tidied' }> => {
       const { change, forge } = open(input);
-      const standing = input.close ? await forge.standing(change.repository, input.proposal) : undefined;
+      const standing = input.close
+        ? await forge.standing(change.repository, input.proposal, ownChangeOf(input, change))
+        : undefined;
       if (standing?.kind === 'open' && standing.head === input.proposal.head)
         await forge.close(change.repository, input.proposal);
       await forge.deleteBranch(change.repository, input.proposal.branch, input.proposal.head);
@@ -129,6 +139,24 @@ async function lookAtBase({ image, proposal }: ChangeInput, change: ChangePlan, 
       ? editManifest(text, change, image).text === text
       : manifestSays(text, change, image, proposal.after);
   return { kind: 'looked', holds, commit };
+}
+
+function isRollback({ plan, stage, proposal }: ChangeInput): boolean {
+  return proposal.branch === rollbackBranchOf(plan.service, stage.name);
+}
+
+function ownChangeOf(input: ChangeInput, change: ChangePlan): OwnChange {
+  const { image, proposal } = input;
+  return isRollback(input) ? previousIn(change, image, proposal) : imageIn(change, image);
+}
+
+/** What others merged, or say that they did, counts where the base branch has it. */
+async function refuseUnlessHeld(input: ChangeInput, change: ChangePlan, forge: Forge, commit: string): Promise<void> {
+  if ((await lookAtBase(input, change, forge)).holds) return;
+  throw new Refusal(
+    'BaseMovedOn',
+    `${input.proposal.url} was merged as ${commit.slice(0, 12)}, but ${change.base} of ${shown(change.repository)} does not have what it proposed: somebody changed it since; put it right there, then retry`,
+  );
 }
 
 /** The merge counts: a branch that stays, for whatever reason, is no failure, and the next proposal goes on with it. */

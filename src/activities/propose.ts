@@ -4,13 +4,13 @@ import { branchOf } from '../domain/branch.ts';
 import { Refusal } from '../domain/failures.ts';
 import type { ImagePush } from '../domain/image-push.ts';
 import { editManifest, readReference } from '../domain/manifest-edit.ts';
-import type { CheckResults, Proposal, ProposeOutcome, VerifiedImage } from '../domain/outcomes.ts';
+import type { CheckResults, ProposeOutcome, VerifiedImage } from '../domain/outcomes.ts';
 import type { ChangePlan, Plan, StagePlan } from '../domain/plan.ts';
 import { commitMessage, isAboutTag, withdrawalMessage } from '../domain/proposal-commit.ts';
 import { checkTexts, type ProposalSubject, proposalBody, proposalTitle } from '../domain/proposal-text.ts';
 import { compareCandidates, follows, type TagPolicy } from '../domain/tag-policy.ts';
 import { answering } from './boundary.ts';
-import { baseOf, type FileAt, isForeign, shown, uncancelled, whileMoving, writeBranch } from './change-branch.ts';
+import { baseOf, type FileAt, foreignOn, shown, uncancelled, whileMoving, writeBranch } from './change-branch.ts';
 
 export interface ProposeInput {
   readonly plan: Plan;
@@ -81,14 +81,15 @@ async function proposeOnce(work: Work): Promise<ProposeOutcome> {
   const later = input.asked === true ? undefined : laterTag(plan.tags, base.text, change, image);
   if (later !== undefined) return { kind: 'outdated', tag: later };
 
-  const { head, isTheirs } = await writeBranch({
+  const { head, foreign } = await writeBranch({
     forge,
     change,
+    image,
     branch,
     base,
     edited: edit.text,
     message: commitMessage(plan.service, image, work.rollout),
-    editForeign: (present) => editForeign(work, present),
+    editForeign: async (present) => editForeign(work, present),
   });
   const proposal = await forge.openChange({
     repository: change.repository,
@@ -102,19 +103,10 @@ async function proposeOnce(work: Work): Promise<ProposeOutcome> {
     assignees: change.assignees,
   });
   await forge.reportChecks(change.repository, head, checkTexts(subject));
-  if (isTheirs && input.stage.merge === 'auto') await refuseUnlessMergeable(work, proposal);
+  // Landfall would not merge it. Said now, nobody approves in vain; the proposal is there for a person to merge.
+  if (foreign !== undefined && input.stage.merge === 'auto') throw await foreign();
   const { text: _, ...values } = edit;
-  return { kind: 'proposed', proposal: { ...proposal, baseCommit: base.commit, ...values } };
-}
-
-/** What a person committed to the branch is not brought together with the base by us, and without that nothing would ever be merged. */
-async function refuseUnlessMergeable({ change, forge, branch }: Work, proposal: Proposal): Promise<void> {
-  const standing = await forge.standing(change.repository, proposal);
-  if (standing.kind !== 'open' || (standing.mergeable !== 'behind' && standing.mergeable !== 'conflicting')) return;
-  throw new Refusal(
-    'BranchConflict',
-    `${branch} of ${shown(change.repository)} is ${standing.mergeable}, and somebody committed to it: merge ${change.base} into it, or delete the branch, then retry`,
-  );
+  return { kind: 'proposed', proposal: { ...proposal, baseCommit: base.commit, ...values, ...(foreign && { foreign: true }) } };
 }
 
 /** A tag in the base branch that is later than the image's, by the service's own order. */
@@ -147,10 +139,10 @@ async function withdraw({ change, forge, branch, input, rollout }: Work, base: F
   const head = await forge.head(repository, branch);
   if (head === undefined) return;
   const comparison = await forge.compare(repository, base.commit, head);
-  const present = await forge.readFile(repository, head, file);
   const newest = comparison.commits.at(-1);
-  if (newest === undefined || isForeign(comparison) || present === base.text) return;
-  if (!isAboutTag(newest.message, input.image)) return;
+  if (newest === undefined || !isAboutTag(newest.message, input.image)) return;
+  const present = await forge.readFile(repository, head, file);
+  if (present === base.text || (await foreignOn(forge, change, input.image, base, head)) !== undefined) return;
   await forge.commitFile({
     repository,
     branch,

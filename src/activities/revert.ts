@@ -31,15 +31,13 @@ export async function revert(work: Reverting): Promise<Exclude<RevertOutcome, { 
   const { head } = await writeBranch({
     forge,
     change,
+    image,
     branch,
     base,
     edited: restored.text,
     message: rollbackMessage(plan.service, image, work.rollout),
-    editForeign: () => {
-      throw new Refusal(
-        'BranchConflict',
-        `somebody committed to ${branch} of ${shown(change.repository)}, where the roll-back would be proposed: merge or delete the branch, then retry`,
-      );
+    editForeign: async (_, refusal) => {
+      throw await refusal();
     },
   });
   const proposal = await forge.openChange({

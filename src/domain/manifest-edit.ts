@@ -90,6 +90,24 @@ export function manifestSays(
   return placesOf(text, change, image).every((place, index) => isValue(place, values[index]));
 }
 
+/**
+ * Whether two texts are the same but for what stands at the places of the change, in whatever quotes.
+ * @throws Refusal where one of them has the places not
+ */
+export function sameBesidePlaces(
+  one: string,
+  other: string,
+  change: ChangePlan,
+  image: Pick<ImageIdentity, 'repository'>,
+): boolean {
+  const [rest, otherRest] = [one, other].map((text) => {
+    const places = placesOf(text, change, image);
+    const none = places.map(() => '');
+    return withWritten(text, places, none);
+  });
+  return rest === otherRest;
+}
+
 /** @param before with quotes @param after with quotes */
 function valuesOf(before: readonly string[], after: readonly string[]): ManifestValues {
   const plain = { before: before.map(unquoted), after: after.map(unquoted) };

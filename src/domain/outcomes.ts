@@ -110,6 +110,8 @@ export interface Proposal {
   readonly after?: readonly string[];
   /** The same with the quotes that they have in the file; absent where they have none. */
   readonly written?: { readonly before: readonly string[]; readonly after: readonly string[] };
+  /** The head brings more than the change that Landfall has computed: people committed to the branch. */
+  readonly foreign?: true;
 }
 
 export type ProposeOutcome =

@@ -41,7 +41,13 @@ interface Place {
   readonly forge: () => Forge;
   readonly repository: () => string;
   /** A person commits to a branch. */
-  commit(on: string, files: Record<string, string>, message: string): Promise<string>;
+  commit(on: string, files: Record<string, string | undefined>, message: string): Promise<string>;
+  /** A person gives a file another mode. */
+  changeMode(on: string, path: string, mode: string): Promise<string>;
+  /** A person moves a branch. */
+  move(on: string, commit: string): Promise<unknown>;
+  /** Any git command on the repository. */
+  raw(...args: string[]): Promise<string>;
   read(on: string): Promise<string>;
   head(on: string): Promise<string | undefined>;
 }
@@ -54,7 +60,7 @@ let forge: Forge;
 const git: Place = {
   name: 'git',
   async start() {
-    remote = await createRemote({ files: { [file]: compose } });
+    remote = await createRemote({ files: { [file]: compose, 'README.md': 'production\n' } });
     folder = await mkdtemp(join(tmpdir(), 'landfall-clones-'));
     forge = createGitForge({ folder, env: gitEnvironment() });
   },
@@ -65,6 +71,9 @@ const git: Place = {
   forge: () => forge,
   repository: () => remote.folder,
   commit: (on, files, message) => remote.commit(on, files, message, 'Ann Person'),
+  changeMode: (on, path, mode) => remote.changeMode(on, path, mode),
+  move: (on, commit) => remote.git('update-ref', `refs/heads/${on}`, commit),
+  raw: (...args) => remote.git(...args),
   read: (on) => remote.read(on, file),
   head: (on) => forge.head(remote.folder, on),
 };
@@ -73,13 +82,27 @@ const onGitHub: Place = {
   name: 'GitHub',
   async start() {
     github = await startGitHub();
-    await github.createRepository('team/deployment', { files: { [file]: compose } });
+    await github.createRepository('team/deployment', { files: { [file]: compose, 'README.md': 'production\n' } });
     forge = forgeOf(github, { token });
   },
   stop: () => github.stop(),
   forge: () => forge,
   repository: () => 'team/deployment',
-  commit: (on, files, message) => github.pushCommit('team/deployment', { branch: on, files, message, author: 'Ann Person' }),
+  commit(on, changed, message) {
+    const files = Object.fromEntries(Object.entries(changed).map(([path, text]) => [path, text ?? null]));
+    return github.pushCommit('team/deployment', { branch: on, files, message, author: 'Ann Person' });
+  },
+  async changeMode(on, path, mode) {
+    const text = await this.raw('cat-file', 'blob', `${on}:${path}`);
+    return github.pushCommit('team/deployment', {
+      branch: on,
+      files: { [path]: text },
+      modes: { [path]: mode },
+      author: 'Ann Person',
+    });
+  },
+  move: (on, commit) => github.person('team/deployment', 'ann').forcePush(on, commit),
+  raw: (...args) => github.repository('team/deployment').git.git(args),
   async read(on) {
     const text = await forge.readFile('team/deployment', (await forge.head('team/deployment', on)) ?? '', file);
     return text ?? assert.fail(`no ${file} on ${on}`);
@@ -109,8 +132,12 @@ for (const place of [git, onGitHub]) {
       assert.ok(plain.change);
       return stageOf('production', { ...more, change: { ...plain.change, repository: place.repository(), ...change } });
     };
-    async function proposed(word = 'A', change: Partial<ChangePlan> = {}): Promise<ChangeInput> {
-      const stage = stageWith(change);
+    async function proposed(
+      word = 'A',
+      change: Partial<ChangePlan> = {},
+      merge: StagePlan['merge'] = 'off',
+    ): Promise<ChangeInput> {
+      const stage = stageWith(change, { merge });
       const plan = planOf({ stages: [stage] });
       const image = verifiedOf(imageOf(plan, word));
       const { propose } = createPropose({ forgeFor: () => place.forge() });
@@ -187,6 +214,129 @@ for (const place of [git, onGitHub]) {
       await assert.rejects(run(on().mergeChange, input), refused('HeadMoved', /somebody pushed/));
       await run(on().tidyChange, input);
       assert.ok(await place.head(branch), 'the branch with the work of a person was deleted');
+    });
+
+    describe('with what somebody else committed to its branch', () => {
+      const elsewhere = () => place.read(branch).then((text) => text.replace('postgres:16', 'postgres:15'));
+      const message = 'chore: update web image\n\nService: web\n\nLandfall-Rollout: rollout:web:latest:0123456789ab\n';
+      const foreign: Record<string, { commit: () => Promise<string>; files: RegExp }> = {
+        'a file': {
+          commit: () => place.commit(branch, { 'docker-compose.override.yml': 'services: {}\n' }, 'wip'),
+          files: /found docker-compose\.override\.yml \(new\), in commits of .*Ann.Person/,
+        },
+        "a file, under the name of Landfall's own commits": {
+          commit: () => place.commit(branch, { 'folder/below/evil.sh': 'x\n' }, message),
+          files: /found folder\/below\/evil\.sh \(new\),/,
+        },
+        'another line of the same file': {
+          commit: async () => place.commit(branch, { [file]: await elsewhere() }, message),
+          files: /found docker-compose\.yml \(beside the image\),/,
+        },
+        'another image in its place': {
+          commit: async () => place.commit(branch, { [file]: compose.replace(':latest"', ':evil"') }, message),
+          files: /found docker-compose\.yml \(beside the image\),/,
+        },
+        'the mode of the file': {
+          commit: () => place.changeMode(branch, file, '100755'),
+          files: /found docker-compose\.yml \(mode 100644 → 100755\),/,
+        },
+        'a symbolic link in its place': {
+          commit: () => place.changeMode(branch, file, '120000'),
+          files: /found docker-compose\.yml \(mode 100644 → 120000\),/,
+        },
+        'a submodule': {
+          commit: () => place.changeMode(branch, 'README.md', '160000'),
+          files: /found README\.md \(mode 100644 → 160000\),/,
+        },
+        'a file that is gone': {
+          commit: () => place.commit(branch, { 'README.md': undefined }, message),
+          files: /found README\.md \(gone\),/,
+        },
+        'the file under another name': {
+          commit: async () => place.commit(branch, { [file]: undefined, 'compose.yml': await place.read(branch) }, message),
+          files: /found docker-compose\.yml \(gone\), compose\.yml \(new\),/,
+        },
+      };
+      for (const [what, { commit, files }] of Object.entries(foreign)) {
+        it(`is never merged: ${what}`, async () => {
+          const input = await proposed();
+          const before = await place.head('main');
+          const head = await commit();
+          await assert.rejects(run(on().mergeChange, input), refused('HeadMoved', /somebody pushed/));
+          const theirs = { ...input, proposal: { ...input.proposal, head } };
+          await assert.rejects(run(on().mergeChange, theirs), refused('BranchConflict', files));
+          assert.equal(await place.head('main'), before);
+          assert.equal(await place.head(branch), head);
+        });
+      }
+
+      it('is never merged by proposing it again, until it is taken out', async () => {
+        const input = await proposed('A', {}, 'auto');
+        await place.commit(branch, { 'evil.sh': 'x\n' }, message);
+        for (let retry = 1; retry <= 2; retry += 1)
+          await assert.rejects(proposed('A', {}, 'auto'), refused('BranchConflict', /found evil\.sh \(new\),/));
+        await place.commit(branch, { 'evil.sh': undefined }, 'taken out');
+        const again = await proposed('A', {}, 'auto');
+        assert.notEqual(again.proposal.head, input.proposal.head);
+        assert.equal((await run(on().mergeChange, again)).kind, 'merged');
+        assert.equal(await place.read('main'), ours);
+      });
+
+      it('is never merged where it undoes what the base has got from two sides', async () => {
+        const identity = ['-c', 'user.name=Mallory', '-c', 'user.email=mallory@example.org'];
+        const commitTree = async (tree: string, ...parents: string[]) => {
+          const args = parents.flatMap((parent) => ['-p', parent]);
+          return (await place.raw(...identity, 'commit-tree', tree, ...args, '-m', message)).trim();
+        };
+        const first = await place.head('main');
+        const fix = await place.commit('fix', { 'fix.txt': 'mended\n' }, 'mend a hole');
+        const main = await place.commit('main', { 'other.txt': 'x\n' }, 'other');
+        const both = (await place.raw('merge-tree', '--write-tree', main, fix)).trim();
+        const merged = await commitTree(both, main, fix);
+        await place.move('main', merged);
+        const input = await proposed();
+        // The tree of one side with the image: seen from there, the image is all that it changes.
+        await place.move('scratch', first ?? '');
+        await place.commit('scratch', { [file]: ours, 'other.txt': 'x\n' }, 'tree');
+        const head = await commitTree((await place.raw('rev-parse', 'scratch^{tree}')).trim(), main, fix);
+        await place.move(branch, head);
+        const theirs = { ...input, proposal: { ...input.proposal, head } };
+        await assert.rejects(run(on().mergeChange, theirs), refused('BranchConflict', /nobody can tell/));
+        assert.equal(await place.head('main'), merged);
+      });
+
+      it('is never merged in a roll-back', async () => {
+        const input = await merged();
+        const outcome = await run(on().revertChange, input);
+        assert.ok(outcome.kind === 'proposed');
+        const before = await place.head('main');
+        const head = await place.commit(rollback, { 'evil.sh': 'x\n' }, message);
+        const theirs = { ...input, proposal: { ...outcome.proposal, head } };
+        const found = refused('BranchConflict', /-rollback of .* found evil\.sh \(new\),/);
+        await assert.rejects(run(on().mergeChange, theirs), found);
+        await assert.rejects(run(on().revertChange, input), found);
+        assert.equal(await place.head('main'), before);
+      });
+
+      it('is not merged where a roll-back puts back something else', async () => {
+        const input = await merged();
+        const outcome = await run(on().revertChange, input);
+        assert.ok(outcome.kind === 'proposed');
+        const head = await place.commit(rollback, { [file]: compose.replace(':latest"', ':evil"') }, message);
+        const theirs = { ...input, proposal: { ...outcome.proposal, head } };
+        await assert.rejects(run(on().mergeChange, theirs), refused('BranchConflict', /beside the image/));
+      });
+    });
+
+    it('is not taken for merged where somebody only says so', async () => {
+      const input = await proposed();
+      const main = (await place.head('main')) ?? '';
+      const identity = ['-c', 'user.name=Ann', '-c', 'user.email=ann@example.org'];
+      const parents = ['-p', main, '-p', input.proposal.head];
+      // As `git merge --strategy ours` does it: the base stays as it is.
+      const args = [...identity, 'commit-tree', `${main}^{tree}`, ...parents, '-m', 'Merge'];
+      await place.move('main', (await place.raw(...args)).trim());
+      await assert.rejects(run(on().mergeChange, input), refused('BaseMovedOn', /does not have what it proposed/));
     });
 
     it('is looked at for whether the base holds it: not before, after, in other quotes, and not once it is gone', async () => {
@@ -284,7 +434,10 @@ for (const place of [git, onGitHub]) {
       it('is not written over what a person committed to its branch', async () => {
         const input = await merged();
         await place.commit(rollback, { 'notes.txt': 'x' }, 'mine');
-        await assert.rejects(run(on().revertChange, input), refused('BranchConflict', /somebody committed to .*-rollback/));
+        await assert.rejects(
+          run(on().revertChange, input),
+          refused('BranchConflict', /-rollback of .* found notes\.txt \(new\)/),
+        );
       });
 
       it('can happen again with the next image, although an old roll-back was never merged', async () => {

@@ -261,17 +261,51 @@ describe('propose', () => {
       assert.equal(await proposedHead(), person);
     });
 
-    it('is blocked where they conflict with the base, and Landfall is to merge it', async () => {
-      await proposedHead();
-      await remote.commit(branch, { 'README.md': 'mine\n' }, 'prepare');
-      await remote.commit('main', { 'README.md': 'theirs\n' }, 'meanwhile');
-      await proposedHead();
+    it('is blocked where Landfall is to merge it, with the files and whom they are by, until they are taken out', async () => {
+      await proposedHead({ word: 'A' });
+      const files = Object.fromEntries(Array.from({ length: 12 }, (_, index) => [`folder/${index}.sh`, 'x\n']));
+      const person = await remote.commit(branch, { ...files, 'README.md': undefined }, 'prepare', 'Mallory');
       await assert.rejects(
-        propose({ merge: 'auto' }),
-        refused('BranchConflict', /is conflicting, and somebody committed to it: merge main into it/),
+        propose({ word: 'B', merge: 'auto' }),
+        refused(
+          'BranchConflict',
+          /^expected landfall\/web-production .* found README\.md \(gone\), folder\/0\.sh \(new\), .*, 3 more, in commits of Landfall, Mallory\. .*revert the others or delete the branch, then retry; or merge it by hand/,
+        ),
       );
-      await remote.commit('main', { 'README.md': 'production\n' }, 'taken back');
-      await proposedHead({ merge: 'auto' });
+      // A person can merge it: the image is there, on top of what they did.
+      assert.deepEqual(await changedLines(person), [`-${lineOf('A')}`, `+${lineOf('B')}`]);
+      const none = Object.fromEntries(Object.keys(files).map((path) => [path, undefined]));
+      const cleared = await remote.commit(branch, { ...none, 'README.md': 'production\n' }, 'taken out', 'Mallory');
+      assert.equal(await proposedHead({ word: 'B', merge: 'auto' }), cleared);
+    });
+
+    it('says so where a person may merge it, and only then', async () => {
+      const first = await propose({ word: 'A' });
+      assert.equal(first.kind === 'proposed' && 'foreign' in first.proposal, false);
+      await remote.commit(branch, { 'README.md': 'mine\n' }, 'prepare');
+      const second = await propose({ word: 'B', merge: 'manual' });
+      assert.equal(second.kind === 'proposed' && second.proposal.foreign, true);
+    });
+
+    it("takes no commit for Landfall's by what it says of itself", async () => {
+      const [, { message } = { message: '' }] = [await proposedHead({ word: 'A' }), (await remote.log(branch))[0]];
+      await remote.commit(branch, { 'evil.sh': 'x\n' }, message, 'Landfall');
+      await remote.commit('main', { new: '1' }, 'meanwhile');
+      await proposedHead({ word: 'B' });
+      assert.equal(await remote.read(branch, 'evil.sh'), 'x\n', 'what a person committed is kept');
+      await assert.rejects(propose({ word: 'B', merge: 'auto' }), refused('BranchConflict', /evil\.sh \(new\)/));
+    });
+
+    it("takes a person's commit for no harm where it brings what Landfall would, such as the base", async () => {
+      await proposedHead({ word: 'A' });
+      await remote.commit('main', { new: '1' }, 'meanwhile');
+      const tree = (await remote.git('merge-tree', '--write-tree', 'main', branch)).trim();
+      const identity = ['-c', 'user.name=Ann', '-c', 'user.email=ann@example.org'];
+      const update = ['commit-tree', tree, '-p', branch, '-p', 'main', '-m', 'Merge main'];
+      await remote.git('update-ref', `refs/heads/${branch}`, (await remote.git(...identity, ...update)).trim());
+      const head = await proposedHead({ word: 'B', merge: 'auto' });
+      assert.deepEqual(await changedLines(), [`-    image: ${repository}:latest # by Landfall`, `+${lineOf('B')}`]);
+      assert.equal((await remote.log(branch))[0]?.sha, head);
     });
 
     it('is blocked where they took the image or the file away, and says what to do', async () => {

@@ -18,6 +18,9 @@ export interface Forge {
   /** What `head` has that `base` has not, and how far it is behind. Both are commits. */
   compare(repository: string, base: string, head: string): Promise<Comparison>;
 
+  /** Every file that `head` has changed since it parted from `base`: all that merging it would bring. Both are commits. */
+  changes(repository: string, base: string, head: string): Promise<Changes>;
+
   /**
    * A commit with the tree of another commit but for one file, and the branch moved (or, where `expectedHead` is absent, created) to
    * it: never by force, and only from `expectedHead`.
@@ -32,14 +35,19 @@ export interface Forge {
   /** Says on a commit what the checks said. Repeating the same says nothing new. */
   reportChecks(repository: string, head: string, checks: readonly CheckReport[]): Promise<void>;
 
-  /** Where a proposal stands now. */
-  standing(repository: string, proposal: Proposal): Promise<Exclude<ChangeStanding, RateLimited>>;
+  /**
+   * Where a proposal stands now.
+   * @param own what it changes: on plain git, a commit of the base whose message says that it merged the proposal is believed only where it
+   *   brings this. Absent: no such commit is
+   */
+  standing(repository: string, proposal: Proposal, own?: OwnChange): Promise<Exclude<ChangeStanding, RateLimited>>;
 
   /**
    * Merges the very head that the proposal names, or says why not now. A merge that an earlier try made is found.
-   * @throws Refusal `MergeRefused` where the forge does not let us, `HeadMoved` where the branch has another head
+   * @throws Refusal `BranchConflict` where it would bring anything but the change of ours, `MergeRefused` where the forge does not let us,
+   *   `HeadMoved` where the branch has another head
    */
-  merge(merge: Merge): Promise<Exclude<MergeOutcome, RateLimited>>;
+  merge(merge: Merge): Promise<MergeAnswer>;
 
   /** Deletes a branch of ours where it still is at `head`; gone already is as good. */
   deleteBranch(repository: string, branch: string, head: string): Promise<void>;
@@ -58,6 +66,8 @@ export interface Forge {
 export interface Merge {
   readonly repository: string;
   readonly proposal: Proposal;
+  /** All that it may bring to the base. */
+  readonly own: OwnChange;
   /** Absent: the first of squash, merge and rebase that the repository allows. */
   readonly method?: MergeMethod;
   /** The commit's first line, and the rest: its trailers name the rollout and the head that is merged, by which a retry finds the merge. */
@@ -65,11 +75,42 @@ export interface Merge {
   readonly message: string;
 }
 
+/** `found`: it was merged when we came, by an earlier try or by a person. */
+export type MergeAnswer = Exclude<MergeOutcome, RateLimited> & { readonly found?: true };
+
 export interface Comparison {
   /** Oldest first. */
   readonly commits: readonly { readonly sha: string; readonly author: string; readonly message: string }[];
   /** How many commits `base` has that `head` has not. */
   readonly behindBy: number;
+}
+
+export interface Changes {
+  /**
+   * The commit that the two have in common. Absent where there is none, or more than one: then a merge may bring what no comparison of two
+   * trees shows, and no file is listed.
+   */
+  readonly since?: string;
+  /** By whole path. A renamed file is one that is gone and one that is new. */
+  readonly files: readonly FileChange[];
+  /** There is more than what is listed. */
+  readonly more: boolean;
+}
+
+/** What stands at a path has another content, mode or kind. */
+export interface FileChange {
+  readonly path: string;
+  /** git's mode: `100644`, `100755` (can be run), `120000` (a symbolic link), `160000` (a submodule). Absent where there was nothing. */
+  readonly before?: string;
+  /** The same afterwards. */
+  readonly after?: string;
+}
+
+/** The one change that Landfall makes: of one file, whose mode stays. */
+export interface OwnChange {
+  readonly path: string;
+  /** Whether it makes the second text of the first. */
+  makes(before: string, after: string): Promise<boolean>;
 }
 
 export interface FileCommit {

@@ -1,12 +1,14 @@
 import { Refusal } from '../../domain/failures.ts';
-import type { ChangeStanding, MergeOutcome, Proposal, RateLimited } from '../../domain/outcomes.ts';
+import type { ChangeStanding, Proposal, RateLimited } from '../../domain/outcomes.ts';
 import type { MergeMethod } from '../../domain/plan.ts';
 import { headMergedBy } from '../../domain/proposal-commit.ts';
-import { BranchMoved, type Merge } from './forge.ts';
+import { BranchMoved, type Merge, type MergeAnswer, type OwnChange } from './forge.ts';
 import type { CachedRepository } from './git-cache.ts';
-import { type Author, fetchHead, writeCommit } from './git-objects.ts';
+import { changesBetween, changesOf } from './git-changes.ts';
+import { type Author, compareCommits, fetchHead, readText, writeCommit } from './git-objects.ts';
 import { branchRefused, PushRefused, push } from './git-push.ts';
 import type { GitRemote } from './git-remote.ts';
+import { foreignAmong, foreignIn, foreignRefusal, type Reading } from './own-change.ts';
 
 /** Where a proposal stands on a plain git remote, and its merge: everything is read from the two branches. */
 
@@ -16,11 +18,12 @@ export async function standingOf(
   clone: CachedRepository,
   remote: GitRemote,
   proposal: Proposal,
+  own: OwnChange | undefined,
 ): Promise<Exclude<ChangeStanding, RateLimited>> {
   // The branch first: whoever merges it deletes it afterwards, so that the base seen then has the merge.
   const head = await fetchHead(clone, remote, proposal.branch);
   const base = await baseHead(clone, remote, proposal.base);
-  const merged = await findMerge(clone, proposal, base);
+  const merged = await findMerge(clone, remote, proposal, base, own);
   if (merged !== undefined) return merged;
   if (head === undefined) return { kind: 'closed' };
   const tree = await mergedTree(clone, base, head);
@@ -28,24 +31,28 @@ export async function standingOf(
   return { kind: 'open', head, pending: [], failing: [], reviews: [], mergeable, queued: 'no' };
 }
 
-/** @throws Refusal, or BranchMoved where somebody pushed to the base in between */
+/**
+ * What is looked at is what is merged: commits never change, and the base has to be where it was.
+ * @throws Refusal, or BranchMoved where somebody pushed to the base in between
+ */
 export async function mergeProposal(
   clone: CachedRepository,
   remote: GitRemote,
-  { proposal, method = 'squash', title, message }: Merge,
+  { proposal, own, method = 'squash', title, message }: Merge,
   author: Author,
-): Promise<Exclude<MergeOutcome, RateLimited>> {
+): Promise<MergeAnswer> {
   const head = await fetchHead(clone, remote, proposal.branch);
   const base = await baseHead(clone, remote, proposal.base);
-  const merged = await findMerge(clone, proposal, base);
+  const merged = await findMerge(clone, remote, proposal, base, own);
   if (merged !== undefined) return outcomeOf(merged);
   refuseUnlessThere(remote, proposal, head);
+  await refuseForeign(clone, remote, proposal, own, base);
   const tree = await mergedTree(clone, base, proposal.head);
   if (tree === undefined) {
     return { kind: 'not-yet', reason: `${proposal.branch} conflicts with what ${proposal.base} has by now` };
   }
   // Somebody wrote the same by hand: there is nothing left to merge.
-  if (tree === (await treeOf(clone, base))) return { kind: 'merged', commit: base };
+  if (tree === (await treeOf(clone, base))) return { kind: 'merged', commit: base, found: true };
   const commit = await writeCommit(clone, author, {
     tree,
     parents: parentsOf(method, base, proposal.head),
@@ -58,8 +65,8 @@ export async function mergeProposal(
   throw rejection instanceof PushRefused ? mergeRefused(remote, proposal, rejection) : rejection;
 }
 
-function outcomeOf({ commit, by }: Merged): Exclude<MergeOutcome, RateLimited> {
-  return { kind: 'merged', commit, ...(by === undefined ? {} : { by }) };
+function outcomeOf({ commit, by }: Merged): MergeAnswer {
+  return { kind: 'merged', commit, ...(by === undefined ? {} : { by }), found: true };
 }
 
 /** There is one commit to rebase, in all but the rarest cases: it is squashed. */
@@ -76,6 +83,27 @@ function refuseUnlessThere({ url }: GitRemote, { branch, head: expected }: Propo
     'HeadMoved',
     `expected ${branch} of ${url} at ${expected.slice(0, 12)}, which was checked and approved, found ${head.slice(0, 12)}: somebody pushed to it; retry to propose the image again`,
   );
+}
+
+async function refuseForeign(
+  clone: CachedRepository,
+  remote: GitRemote,
+  { branch, base, head }: Proposal,
+  own: OwnChange,
+  baseCommit: string,
+): Promise<void> {
+  const reading = readingOf(clone, remote);
+  const foreign = await foreignIn(reading, own, baseCommit, head);
+  if (foreign === undefined) return;
+  throw await foreignRefusal(reading, { repository: remote.url, branch, base, baseCommit, head, path: own.path }, foreign);
+}
+
+function readingOf(clone: CachedRepository, remote: GitRemote): Reading {
+  return {
+    changes: (base, head) => changesBetween(clone, base, head),
+    readFile: (commit, path) => readText(clone, remote, commit, path),
+    compare: (base, head) => compareCommits(clone, base, head),
+  };
 }
 
 function mergeRefused({ url }: GitRemote, { base }: Proposal, { reason, said }: PushRefused): Refusal {
@@ -104,9 +132,15 @@ async function treeOf(clone: CachedRepository, commit: string): Promise<string> 
 }
 
 /** The commit by which the base got the proposal, whoever made it. */
-async function findMerge(clone: CachedRepository, proposal: Proposal, base: string): Promise<Merged | undefined> {
-  const own = await findByTrailer(clone, proposal, base);
-  if (own !== undefined) return own;
+async function findMerge(
+  clone: CachedRepository,
+  remote: GitRemote,
+  proposal: Proposal,
+  base: string,
+  own: OwnChange | undefined,
+): Promise<Merged | undefined> {
+  const ours = own === undefined ? undefined : await findByTrailer(clone, remote, proposal, base, own);
+  if (ours !== undefined) return ours;
   const { head } = proposal;
   return (await clone.has(head)) && (await isAncestor(clone, head, base)) ? mergeOf(clone, head, base) : undefined;
 }
@@ -117,7 +151,14 @@ async function isAncestor(clone: CachedRepository, ancestor: string, of: string)
 
 const mergeFormat = '--format=%H%n%cn%n%cI%n%B';
 
-async function findByTrailer(clone: CachedRepository, proposal: Proposal, base: string): Promise<Merged | undefined> {
+/** Anybody can write the trailer of a merge of ours; only a commit that brings what the proposal does is one. */
+async function findByTrailer(
+  clone: CachedRepository,
+  remote: GitRemote,
+  proposal: Proposal,
+  base: string,
+  own: OwnChange,
+): Promise<Merged | undefined> {
   const { baseCommit, head } = proposal;
   const since = baseCommit !== undefined && (await clone.has(baseCommit)) ? [`${baseCommit}..${base}`] : [base];
   const { stdout } = await clone.local([
@@ -130,7 +171,16 @@ async function findByTrailer(clone: CachedRepository, proposal: Proposal, base: 
     ...since,
     '--',
   ]);
-  return mergesIn(stdout).find(({ message }) => headMergedBy(message) === head)?.merged;
+  const claimed = mergesIn(stdout).filter(({ message }) => headMergedBy(message) === head);
+  for (const { merged } of claimed) if (await bringsJust(clone, remote, own, merged.commit)) return merged;
+  return undefined;
+}
+
+async function bringsJust(clone: CachedRepository, remote: GitRemote, own: OwnChange, commit: string): Promise<boolean> {
+  const parent = await clone.ask(['rev-parse', '--verify', '--quiet', `${commit}^1`], [1]);
+  if (parent.exitCode === 1) return false;
+  const changes = await changesOf(clone, parent.stdout.toString('utf8').trim(), commit);
+  return changes.files.length === 1 && (await foreignAmong(readingOf(clone, remote), own, changes, commit)) === undefined;
 }
 
 /** The first commit of the base's own line that has the commit: its merge, or (fast forward) the commit itself. */

@@ -1,5 +1,6 @@
 import { BranchMoved, type FileCommit, type Forge } from './forge.ts';
 import { type CachedRepository, createGitCache } from './git-cache.ts';
+import { changesBetween } from './git-changes.ts';
 import { createGitRunner } from './git-command.ts';
 import { deleteBranch, mergeProposal, standingOf } from './git-merge.ts';
 import {
@@ -56,6 +57,12 @@ export function createGitForge({ folder, env, git = 'git', author = landfall }: 
         return compareCommits(clone, base, head);
       }),
 
+    changes: async (repository, base, head) =>
+      using(repository, async (clone, remote) => {
+        await ensureCommits(clone, remote, [base, head]);
+        return changesBetween(clone, base, head);
+      }),
+
     commitFile: async (commit) => {
       if (commit.expectedHead !== undefined && !commit.parents.includes(commit.expectedHead)) {
         throw new Error(
@@ -75,7 +82,7 @@ export function createGitForge({ folder, env, git = 'git', author = landfall }: 
     // Plain git has no place for them: what the checks said stands in the rollout, and nothing is proposed before they passed.
     reportChecks: async () => {},
 
-    standing: async (repository, proposal) => using(repository, (clone, remote) => standingOf(clone, remote, proposal)),
+    standing: async (repository, proposal, own) => using(repository, (clone, remote) => standingOf(clone, remote, proposal, own)),
 
     merge: async (merge) => using(merge.repository, (clone, remote) => mergeProposal(clone, remote, merge, author)),
 

@@ -1,6 +1,7 @@
 import type { Octokit } from 'octokit';
 import type { Forge } from './forge.ts';
 import { closePull, deleteBranch, lastChange } from './github/branches.ts';
+import { changesBetween } from './github/changes.ts';
 import { compareCommits } from './github/compare.ts';
 import { commitFile, readText } from './github/files.ts';
 import { mergePull } from './github/merge.ts';
@@ -24,6 +25,7 @@ export function createGitHubForge({ clientFor, log }: GitHubForgeOptions): Forge
     head: async (repository, branch) => headOf(await open(repository), branch),
     readFile: async (repository, commit, path) => readText(await open(repository), commit, path),
     compare: async (repository, base, head) => compareCommits(await open(repository), base, head),
+    changes: async (repository, base, head) => changesBetween(await open(repository), base, head),
     commitFile: async (commit) => commitFile(await open(commit.repository), commit),
     openChange: async (change) => openChange(await open(change.repository), change, log),
     reportChecks: async (repository, head, checks) => reportChecks(await open(repository), head, checks),

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { BranchMoved, type Forge, type Merge } from '../../../src/adapters/forge/forge.ts';
+import { BranchMoved, type Forge, type Merge, type OwnChange } from '../../../src/adapters/forge/forge.ts';
 import { createGitForge } from '../../../src/adapters/forge/git.ts';
 import type { Proposal } from '../../../src/domain/outcomes.ts';
 import { createRemote, type GitRemote, gitEnvironment, somebodyIsFaster } from '../../support/git-remote.ts';
@@ -20,6 +20,10 @@ const compose = `services:
 const proposedText = compose.replace('nginx:1', 'nginx:2');
 const branch = 'landfall/web-production';
 const file = 'docker-compose.yml';
+const own: OwnChange = {
+  path: file,
+  makes: async (before, after) => after === before.replace('nginx:1', 'nginx:2'),
+};
 
 describe('a merge on a plain git remote', () => {
   let remote: GitRemote;
@@ -56,12 +60,13 @@ describe('a merge on a plain git remote', () => {
   const mergeOf = (more: Partial<Merge> = {}): Merge => ({
     repository: remote.folder,
     proposal,
+    own,
     title: 'chore: update web',
     message: `Service: web\n\nLandfall-Rollout: rollout:web:2:abc\nLandfall-Head: ${proposal.head}\n`,
     ...more,
   });
   const merge = (more: Partial<Merge> = {}, with_: Forge = forge) => with_.merge(mergeOf(more));
-  const standing = () => forge.standing(remote.folder, proposal);
+  const standing = () => forge.standing(remote.folder, proposal, own);
   const refused = (type: string, message: RegExp) => ({ type, message });
   /** A person at their own clone, where anything can be merged. */
   const personMerges = async (...options: string[]) => {
@@ -125,7 +130,7 @@ describe('a merge on a plain git remote', () => {
         assert.equal(first.kind, 'merged');
         for (const each of [forge, elsewhere]) {
           const again = await merge({ method }, each);
-          assert.deepEqual({ ...again, by: undefined }, { ...first, by: undefined });
+          assert.deepEqual(again, { ...first, by: 'Landfall', found: true });
         }
         assert.equal((await remote.log('main')).filter(({ message }) => message.includes('Landfall-Head')).length, 1);
         const stands = await standing();
@@ -148,19 +153,36 @@ describe('a merge on a plain git remote', () => {
         branch: 'landfall/web-staging',
         parents: [proposal.baseCommit ?? ''],
         treeOf: proposal.baseCommit ?? '',
-        path: 'staging.yml',
-        text: compose,
+        path: 'notes.txt',
+        text: 'staging\n',
         message: 'chore: update web image\n\nLandfall-Rollout: rollout:web:2:abc',
       });
       const staging = { ...proposal, branch: 'landfall/web-staging', head: other };
       const message = mergeOf().message.replace(proposal.head, other);
-      assert.equal((await merge({ proposal: staging, message })).kind, 'merged');
+      assert.equal(
+        (await merge({ proposal: staging, message, own: { path: 'notes.txt', makes: async () => true } })).kind,
+        'merged',
+      );
       assert.equal((await standing()).kind, 'open');
     });
 
+    for (const [what, files] of [
+      ['brings nothing', {}],
+      ['brings something else', { 'notes.txt': 'forged\n' }],
+      ['brings more', { [file]: proposedText, 'notes.txt': 'forged\n' }],
+    ] as const) {
+      it(`is not believed of a commit that says so and ${what}`, async () => {
+        await remote.commit('main', files, `chore: update web\n\n${mergeOf().message}`, 'Mallory');
+        assert.equal((await standing()).kind, 'open');
+        const outcome = await merge();
+        assert.equal(outcome.kind, 'merged');
+        assert.equal(await remote.read('main', file), proposedText);
+      });
+    }
+
     it('by a commit that says the same is nothing left to do', async () => {
       const theirs = await remote.commit('main', { [file]: proposedText }, 'by hand');
-      assert.deepEqual(await merge(), { kind: 'merged', commit: theirs });
+      assert.deepEqual(await merge(), { kind: 'merged', commit: theirs, found: true });
       assert.equal(await headOf('main'), theirs);
     });
   });
@@ -186,11 +208,11 @@ describe('a merge on a plain git remote', () => {
       assert.equal(await headOf('main'), theirs);
     });
 
-    it('is not yet possible where they began a new history', async () => {
+    it('is refused where they began a new history', async () => {
       const tree = (await remote.git('rev-parse', 'main^{tree}')).trim();
       const root = (await remote.git('-c', 'user.name=A', '-c', 'user.email=a@b.c', 'commit-tree', tree, '-m', 'new')).trim();
       await remote.git('update-ref', 'refs/heads/main', root);
-      assert.equal((await merge()).kind, 'not-yet');
+      await assert.rejects(merge(), refused('BranchConflict', /found what nobody can tell from the two branches/));
     });
 
     it('tells what the remote says where it refuses the push', async () => {
@@ -225,7 +247,7 @@ describe('a merge on a plain git remote', () => {
       await remote.commit('main', { 'notes.txt': 'later\n' }, 'later');
       const stands = await standing();
       assert.deepEqual({ ...stands, at: undefined }, { kind: 'merged', commit, by: 'Ann Person', at: undefined });
-      assert.deepEqual(await merge(), { kind: 'merged', commit, by: 'Ann Person' });
+      assert.deepEqual(await merge(), { kind: 'merged', commit, by: 'Ann Person', found: true });
     });
 
     it('is done where they merged it fast forward', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { validate } from '@octokit/graphql-schema';
-import type { Forge, Merge } from '../../../src/adapters/forge/forge.ts';
+import type { Forge, Merge, OwnChange } from '../../../src/adapters/forge/forge.ts';
 import { enqueueMutation, queueQuery } from '../../../src/adapters/forge/github/queue.ts';
 import { RateLimit } from '../../../src/domain/failures.ts';
 import type { Proposal } from '../../../src/domain/outcomes.ts';
@@ -9,6 +9,7 @@ import type { GitHub } from '../../support/github/server.ts';
 import type { Protection } from '../../support/github/state.ts';
 import {
   after,
+  before,
   branch,
   broken,
   change,
@@ -24,6 +25,7 @@ import {
   startDeployment,
 } from '../../support/github-forge.ts';
 
+const own: OwnChange = { path: file, makes: async (from, to) => from === before && to === after };
 const message = 'Service: web\n\nLandfall-Rollout: rollout:web:1.1:abc';
 
 describe('a merge at GitHub', function () {
@@ -43,7 +45,7 @@ describe('a merge at GitHub', function () {
   afterEach(() => github.stop());
 
   const merge = (more: Partial<Merge> = {}, with_: Forge = forge) =>
-    with_.merge({ repository: fullName, proposal, title: 'chore: update web', message, ...more });
+    with_.merge({ repository: fullName, proposal, own, title: 'chore: update web', message, ...more });
   const repository = () => github.repository(fullName);
   const mergeCalls = () => github.requests.filter(({ operation }) => operation === 'pulls/merge');
   const methodsTried = () => mergeCalls().map(({ body }) => (body as { merge_method: string }).merge_method);
@@ -113,7 +115,7 @@ describe('a merge at GitHub', function () {
 
   describe('with somebody else at it', () => {
     it('is not done where they pushed to the branch, before or in between', async () => {
-      const pushed = await github.pushCommit(fullName, { branch, files: { 'x.txt': 'x' } });
+      const pushed = await github.pushCommit(fullName, { branch, files: { [file]: after } });
       await assert.rejects(merge(), refused('HeadMoved', new RegExp(pushed.slice(0, 12))));
       assert.equal(mergeCalls().length, 0);
       proposal = { ...proposal, head: pushed };
@@ -121,6 +123,15 @@ describe('a merge at GitHub', function () {
       github.beforeNext('pulls/merge', () => github.pushCommit(fullName, { branch, files: { 'y.txt': 'y' } }));
       await assert.rejects(merge(), refused('HeadMoved', /somebody pushed to landfall\/web-production/));
       assert.equal(pulls(github)[0]?.merged, undefined);
+    });
+
+    it('is not done where they let it go into another branch, where it would bring more', async () => {
+      await github.pushCommit(fullName, { branch: 'other', files: { 'x.txt': 'x' } });
+      const [pull] = pulls(github);
+      assert.ok(pull);
+      pull.base = 'other';
+      await assert.rejects(merge(), refused('MergeRefused', /to go into main, found that it goes into other/));
+      assert.equal(mergeCalls().length, 0);
     });
 
     it('is not done where they pushed by force', async () => {
@@ -131,7 +142,7 @@ describe('a merge at GitHub', function () {
 
     it('is done where they merged it, and says who', async () => {
       const commit = await github.person(fullName, 'ann').merge(1);
-      assert.deepEqual(await merge(), { kind: 'merged', commit, by: 'ann' });
+      assert.deepEqual(await merge(), { kind: 'merged', commit, by: 'ann', found: true });
       assert.equal(count(github, 'pulls/merge', 200), 1);
     });
 
@@ -206,7 +217,7 @@ describe('a merge at GitHub', function () {
         github.failNext({ ...fault, matching: (method, path) => method === 'PUT' && path.endsWith('/merge') });
         await assert.rejects(merge(), broken);
         const commit = await forge.head(fullName, 'main');
-        assert.deepEqual(await merge(), { kind: 'merged', commit, by: 'landfall-bot' });
+        assert.deepEqual(await merge(), { kind: 'merged', commit, by: 'landfall-bot', found: true });
         assert.equal(mergeCalls().length, 1);
       });
     }
@@ -220,7 +231,7 @@ describe('a merge at GitHub', function () {
     it('by a page in its place is found by the next try', async () => {
       github.failNext({ status: 200, matching: (_, path) => path.endsWith('/pulls/1/merge'), afterwards: true });
       await assert.rejects(merge(), broken);
-      assert.deepEqual(await merge(), { kind: 'merged', commit: (await newest()).sha, by: 'landfall-bot' });
+      assert.deepEqual(await merge(), { kind: 'merged', commit: (await newest()).sha, by: 'landfall-bot', found: true });
     });
 
     it('waits as long as GitHub asks for', async () => {
@@ -243,7 +254,7 @@ describe('a merge at GitHub', function () {
         const events = pulls(github)[0]?.events.filter(({ event }) => event === 'added_to_merge_queue');
         assert.equal(events?.length, 1);
         const commit = await github.finishQueue(fullName, 1, 'merged');
-        assert.deepEqual(await merge(), { kind: 'merged', commit, by: 'github-merge-queue[bot]' });
+        assert.deepEqual(await merge(), { kind: 'merged', commit, by: 'github-merge-queue[bot]', found: true });
       });
     }
 

@@ -5,6 +5,7 @@ import { createForges } from '../../../src/adapters/forge/index.ts';
 const forge = (url: string): Forge => ({
   head: async () => undefined,
   readFile: async () => undefined,
+  changes: async () => ({ files: [], more: false }),
   compare: async () => ({ commits: [], behindBy: 0 }),
   commitFile: async () => '',
   openChange: async ({ branch, base, head }) => ({ url, branch, base, head }),

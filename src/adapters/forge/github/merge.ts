@@ -1,24 +1,27 @@
 import { Refusal } from '../../../domain/failures.ts';
-import type { MergeOutcome, RateLimited } from '../../../domain/outcomes.ts';
 import type { MergeMethod } from '../../../domain/plan.ts';
 import { answeredWith } from '../../github-errors.ts';
-import type { Merge } from '../forge.ts';
+import type { Merge, MergeAnswer } from '../forge.ts';
+import { foreignIn, foreignRefusal } from '../own-change.ts';
 import { type BranchRules, readBranchRules } from './branch-rules.ts';
+import { changesBetween } from './changes.ts';
+import { compareCommits } from './compare.ts';
+import { readText } from './files.ts';
 import { enqueue, type QueueState, readQueue } from './queue.ts';
 import { type GitHubRepository, headOf } from './repository.ts';
 import { endedStanding, numberOf, openStanding, type Pull, readPull } from './standing.ts';
 
-type Outcome = Exclude<MergeOutcome, RateLimited>;
-
 /** Merges the very head that was proposed, by REST; by the queue only where the base branch demands it. */
-export async function mergePull(repository: GitHubRepository, merge: Merge): Promise<Outcome> {
+export async function mergePull(repository: GitHubRepository, merge: Merge): Promise<MergeAnswer> {
   const pull = await readPull(repository, numberOf(merge.proposal));
   const ended = await endOf(repository, pull);
   if (ended !== undefined) return ended;
   refuseUnlessHead(pull, merge);
+  refuseUnlessBase(pull, merge);
   const rules = await readBranchRules(repository, pull.base.ref);
-  if (rules.hasQueue) return enqueuePull(repository, merge);
   const baseBefore = await headOf(repository, pull.base.ref);
+  await refuseForeign(repository, merge, baseBefore);
+  if (rules.hasQueue) return enqueuePull(repository, merge);
   let refusal: unknown;
   for (const method of await methodsFor(repository, rules, merge.method)) {
     try {
@@ -38,7 +41,7 @@ async function mergeBy(
   { octokit, named }: GitHubRepository,
   { proposal, title, message }: Merge,
   method: MergeMethod,
-): Promise<Outcome> {
+): Promise<MergeAnswer> {
   const number = numberOf(proposal);
   const { data } = await octokit.rest.pulls.merge({
     ...named,
@@ -55,7 +58,7 @@ async function mergeBy(
 }
 
 /** Where it stands after GitHub did not merge it; undefined: as ready as before. @throws Refusal, or what was thrown where it is broken */
-async function lookAfter(repository: GitHubRepository, merge: Merge, refusal: unknown): Promise<Outcome | undefined> {
+async function lookAfter(repository: GitHubRepository, merge: Merge, refusal: unknown): Promise<MergeAnswer | undefined> {
   const forbidden = answeredWith(refusal, 403) || answeredWith(refusal, 422);
   if (!forbidden && !answeredWith(refusal, 405) && !answeredWith(refusal, 409)) throw refusal;
   const pull = await readPull(repository, numberOf(merge.proposal));
@@ -80,7 +83,7 @@ async function lookAfter(repository: GitHubRepository, merge: Merge, refusal: un
   }
 }
 
-async function enqueuePull(repository: GitHubRepository, merge: Merge): Promise<Outcome> {
+async function enqueuePull(repository: GitHubRepository, merge: Merge): Promise<MergeAnswer> {
   const number = numberOf(merge.proposal);
   const queue = await readQueue(repository, number);
   if (queue === undefined) throw mergeRefused(merge, new Error('the merge queue knows no such pull request'));
@@ -112,11 +115,11 @@ function refuseIfPutOut({ putOut }: QueueState, { proposal }: Merge): void {
 }
 
 /** Merged, by an earlier try of ours or by somebody. @throws Refusal where it was closed */
-async function endOf(repository: GitHubRepository, pull: Pull): Promise<Outcome | undefined> {
+async function endOf(repository: GitHubRepository, pull: Pull): Promise<MergeAnswer | undefined> {
   if (pull.state === 'open') return undefined;
   const ended = await endedStanding(repository, pull);
   if (ended.kind === 'merged') {
-    return { kind: 'merged', commit: ended.commit, ...(ended.by === undefined ? {} : { by: ended.by }) };
+    return { kind: 'merged', commit: ended.commit, ...(ended.by === undefined ? {} : { by: ended.by }), found: true };
   }
   throw new Refusal('MergeRefused', `expected ${pull.html_url} to be open, found it closed by ${ended.by ?? 'somebody'}`);
 }
@@ -127,6 +130,39 @@ function refuseUnlessHead({ head, html_url: url }: Pull, { proposal }: Merge): v
     'HeadMoved',
     `expected ${url} at ${proposal.head.slice(0, 12)}, which was checked and approved, found ${head.sha.slice(0, 12)}: somebody pushed to ${proposal.branch}; retry to propose the image again`,
   );
+}
+
+/** Whoever may edit a pull request may let it go into another branch, where it brings more than into its own. */
+function refuseUnlessBase({ base, html_url: url }: Pull, { proposal }: Merge): void {
+  if (base.ref === proposal.base) return;
+  throw new Refusal(
+    'MergeRefused',
+    `expected ${url} to go into ${proposal.base}, found that it goes into ${base.ref}: somebody changed that; change it back, then retry`,
+  );
+}
+
+/**
+ * The pull request is merged with this very head, so it brings what is seen here. By rebase, too: GitHub refuses one whose result would not
+ * be that of a merge. https://docs.github.com/pull-requests/collaborating-with-pull-requests/incorporating-changes-from-a-pull-request/about-pull-request-merges
+ */
+async function refuseForeign(
+  repository: GitHubRepository,
+  { proposal, own }: Merge,
+  baseCommit: string | undefined,
+): Promise<void> {
+  const { branch, base, head } = proposal;
+  if (baseCommit === undefined) {
+    throw new Refusal('MergeRefused', `expected a branch ${base} in ${repository.fullName}, found none: create it, then retry`);
+  }
+  const reading = {
+    changes: (base: string, head: string) => changesBetween(repository, base, head),
+    readFile: (commit: string, path: string) => readText(repository, commit, path),
+    compare: (base: string, head: string) => compareCommits(repository, base, head),
+  };
+  const foreign = await foreignIn(reading, own, baseCommit, head);
+  if (foreign === undefined) return;
+  const place = { repository: repository.fullName, branch, base, baseCommit, head, path: own.path };
+  throw await foreignRefusal(reading, place, foreign);
 }
 
 /** Which methods to try, in this order. A weak token is not told what the repository allows, and has to find out. */
@@ -158,6 +194,6 @@ function mergeRefused({ proposal, method }: Merge, cause: unknown): Refusal {
   );
 }
 
-function notYet(reason: string): Outcome {
+function notYet(reason: string): MergeAnswer {
   return { kind: 'not-yet', reason };
 }
