@@ -54,7 +54,7 @@ export async function decide(
   await withClient(temporalPlace(options.config, surroundings), async (client) => {
     const rollout = await findRollout(client, prefix);
     if (verb === 'abort' && !options.yes) await confirmAbort(rollout, surroundings);
-    const about = await aboutRun(client, rollout, verb);
+    const about = await aboutRun(client, rollout, verb, options.stage);
     const signed = await maker.sign(verb, about.at, { ...decision, ...about.bound });
     await send(client, about.at, verb, signed);
     const what = about.bound.digest ?? step;
@@ -72,18 +72,26 @@ interface RunAt {
   readonly runId: string;
 }
 
-/** The very run that a decision is for, and what else it is bound to: an approval says which digest it approves. */
+/** The very run that a decision is for, and what else it is bound to: an approval says which digest it approves, in which proposal. */
 async function aboutRun(
   client: Client,
   rollout: string,
   verb: Verb,
-): Promise<{ readonly at: RunAt; readonly bound: Pick<Decision, 'digest'> }> {
+  stage: string | undefined,
+): Promise<{ readonly at: RunAt; readonly bound: Pick<Decision, 'digest' | 'head'> }> {
   if (verb !== 'approve') {
     const { runId } = await answeredInTime(client, answerWithinMs, () => client.workflow.getHandle(rollout).describe());
     return { at: { rollout, runId }, bound: {} };
   }
   const { runId, state } = await readRollout(client, rollout);
-  return { at: { rollout, runId }, bound: { digest: state.image.digest } };
+  const head = headToApprove(state, stage);
+  return { at: { rollout, runId }, bound: { digest: state.image.digest, ...(head !== undefined && { head }) } };
+}
+
+/** Of the stage that is named, or of the one that waits for its approval. */
+function headToApprove({ steps, proposals }: RolloutState, stage: string | undefined): string | undefined {
+  const asking = stage ?? steps.find(({ step, status }) => step === 'approve' && status === 'waiting')?.stage;
+  return asking === undefined ? undefined : proposals[asking]?.head;
 }
 
 async function confirmAbort(rollout: string, { confirm }: Surroundings): Promise<void> {

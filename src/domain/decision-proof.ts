@@ -18,6 +18,8 @@ export interface ProvenDecision {
   readonly stage?: string;
   readonly step?: string;
   readonly digest?: string;
+  /** The head of the proposal. */
+  readonly head?: string;
   readonly reason?: string;
   /** Name of the operator. */
   readonly by: string;
@@ -59,9 +61,10 @@ async function keyFrom(tokenHash: string) {
 }
 
 /** A list has one form in JSON, and no part of it can be mistaken for another. */
-function messageOf({ verb, rollout, runId, stage, step, digest, reason, by }: ProvenDecision): Uint8Array {
-  const parts = ['landfall decision 1', verb, rollout, runId, stage ?? null, step ?? null, digest ?? null, reason ?? null, by];
-  return utf8(JSON.stringify(parts));
+function messageOf({ verb, rollout, runId, stage, step, digest, head, reason, by }: ProvenDecision): Uint8Array {
+  const said = [verb, rollout, runId, stage ?? null, step ?? null, digest ?? null, reason ?? null, by];
+  // What names no head is proven as it always was.
+  return utf8(JSON.stringify(head === undefined ? ['landfall decision 1', ...said] : ['landfall decision 2', ...said, head]));
 }
 
 function utf8(text: string): Uint8Array {

@@ -68,6 +68,8 @@ export interface Approval {
   /** Proven by the operator's token or by a review at GitHub, not just typed by somebody with Temporal access. */
   readonly verified: boolean;
   readonly way: 'decision' | 'review';
+  /** The head of the proposal that was approved; absent where the stage proposes nothing. */
+  readonly head?: string;
 }
 
 /** What an operator says to a step (or, for `abort`, to the rollout). `step` may be left out where only one step is blocked. */
@@ -80,6 +82,8 @@ export interface Decision {
   readonly by?: string;
   /** The digest that is approved. A decision about another one than the rollout's is refused. */
   readonly digest?: string;
+  /** The head of the proposal that is approved. A decision about another one than the stage's is refused. */
+  readonly head?: string;
   /** Shows that `by` is who it says: see `domain/decision-proof.ts`. */
   readonly proof?: string;
 }

@@ -17,10 +17,12 @@ interface Open {
   readonly plan: ApprovalPlan;
   /** Milliseconds since 1970. */
   readonly deadline: number;
+  /** The head of the proposal that is to be approved; absent where there is none. */
+  readonly head: string | undefined;
   readonly given: Approval[];
 }
 
-/** Where operators approve a stage. Each approval is bound to this rollout, and with it to its digest. */
+/** Where operators approve a stage. Each approval is bound to this rollout, and with it to its digest, and to the head that is proposed. */
 export class Approvals {
   readonly #start: RolloutStart;
   readonly #record: RolloutRecord;
@@ -32,13 +34,13 @@ export class Approvals {
     this.#record = record;
     this.#prove = prove;
     setHandler(approveUpdate, (decision?: Decision) => this.#take(decision), {
-      validator: (decision?: Decision) => void this.#check(decision),
+      validator: (decision?: Decision) => this.#validate(decision),
     });
   }
 
   /** @param deadline milliseconds since 1970: what comes later does not count, whenever it is seen */
-  open(stage: string, plan: ApprovalPlan, deadline: number): void {
-    this.#open.set(stage, { stage, plan, deadline, given: [] });
+  open(stage: string, plan: ApprovalPlan, deadline: number, head: string | undefined): void {
+    this.#open.set(stage, { stage, plan, deadline, head, given: [] });
   }
 
   close(stage: string): void {
@@ -58,9 +60,10 @@ export class Approvals {
    * Counts the reviews of the proposal that approve its head and are by a named operator.
    * @returns why the others do not count, for people
    */
-  takeReviews(stage: string, head: string, reviews: readonly Review[]): string[] {
+  takeReviews(stage: string, reviews: readonly Review[]): string[] {
     const open = this.#open.get(stage);
-    if (open === undefined) return [];
+    if (open?.head === undefined) return [];
+    const { head } = open;
     return reviews.flatMap(({ by, state, commit, at }) => {
       if (state !== 'approved') return [`${by} asks for changes`];
       const approver = open.plan.from.find(({ github }) => same(github, by));
@@ -91,7 +94,16 @@ export class Approvals {
     });
   }
 
-  /** Serves as the validator, so it changes nothing. */
+  /** Decisions of before named no head, and histories still have them; what comes now with a proof has to. */
+  #validate(decision: Decision | undefined): void {
+    const { open } = this.#check(decision);
+    if (open.head === undefined || decision?.proof === undefined || decision.head !== undefined) return;
+    refuse(
+      `the proof has to be for the proposal of ${open.stage}, whose head is ${short(open.head)}, and names none: approve with the command landfall of this version`,
+    );
+  }
+
+  /** Serves the validator, so it changes nothing. */
   #check(decision: Decision | undefined): { open: Open; approver: Approver } {
     const { status, endedAt, image } = this.#record.state;
     if (endedAt !== undefined) refuse(`this rollout has ended already: ${status}`);
@@ -102,6 +114,12 @@ export class Approvals {
     const { digest } = image;
     if (decision?.digest !== undefined && decision.digest !== digest) {
       refuse(`this rollout is about ${digest}, and the approval is for ${decision.digest}: approve the rollout of that digest`);
+    }
+    if (decision?.head !== undefined && decision.head !== open.head) {
+      const found = open.head === undefined ? 'no proposal' : `its proposal at ${short(open.head)}`;
+      refuse(
+        `${open.stage} has ${found}, and the approval is for ${short(decision.head)}: look at what it is now, and approve that`,
+      );
     }
     const by = decision?.by?.trim();
     const names = open.plan.from.map(({ name }) => name).join(', ');
@@ -141,7 +159,7 @@ export class Approvals {
   }
 
   #give(open: Open, approval: Approval): void {
-    open.given.push(approval);
+    open.given.push({ ...approval, ...(open.head !== undefined && { head: open.head }) });
     this.#record.approved(open.stage, open.given);
     const { service, image } = this.#record.state;
     const { repository, digest } = image;

@@ -265,9 +265,9 @@ describe('the landfall command with a running Temporal', function () {
       return { id, runId, stdout, decision: JSON.parse(reason ?? '') as Decision };
     }
 
-    it('names the digest that is approved, and says that nothing proves who did', async () => {
+    it('names the digest and the head that are approved, and says that nothing proves who did', async () => {
       const { id, stdout, decision } = await approved('asking-plain', ['--stage', 'production', '--reason', 'seen'], {});
-      assert.deepEqual(decision, { stage: 'production', reason: 'seen', digest: digestOf('a'), by: operator });
+      assert.deepEqual(decision, { stage: 'production', reason: 'seen', digest: digestOf('a'), head: 'def', by: operator });
       const said = `${id.replace('rollout:', '')}: ${digestOf('a')} approved by ${operator} (unverified)`;
       assert.equal(stdout.split('\n')[0], said);
     });
@@ -275,12 +275,15 @@ describe('the landfall command with a running Temporal', function () {
     it('proves to the worker who approved this very run, with LANDFALL_TOKEN', async () => {
       const words = ['--as', 'ann', '--reason', 'seen'];
       const { id, runId, stdout, decision } = await approved('asking-ann', words, { LANDFALL_TOKEN: token });
+      assert.equal(decision.head, 'def');
       const hash = await hashOfToken(token);
       const operators = [{ name: 'ann', token: 'env:ANN_TOKEN_HASH', roles: ['approve'] }] as const;
       const { whoDecided } = createDecisions({ operators, secrets: () => hash });
       const input = { rollout: id, runId, verb: 'approve', decision };
       assert.deepEqual(await runActivity(whoDecided, input), { by: 'ann', verified: true });
       await assert.rejects(runActivity(whoDecided, { ...input, runId: 'another' }), { type: 'DecisionRefused' });
+      const elsewhere = { ...input, decision: { ...decision, head: 'abc' } };
+      await assert.rejects(runActivity(whoDecided, elsewhere), { type: 'DecisionRefused' });
       assert.match(stdout, / approved by ann\n/);
       assert.ok(!JSON.stringify(decision).includes(token));
       assert.ok(!JSON.stringify(decision).includes(hash.slice('sha256:'.length)));

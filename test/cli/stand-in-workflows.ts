@@ -66,7 +66,12 @@ export async function rollout(start: RolloutStart): Promise<RolloutState> {
     ...(isAsking && { approvals: { production: [review] } }),
     reason: `asked: ${start.asked === true}, actor: ${start.push.actor}`,
     steps,
-    proposals: { staging: { url: 'https://forge.example/pull/7', branch: 'landfall/app-staging', base: 'main', head: 'abc' } },
+    proposals: {
+      staging: { url: 'https://forge.example/pull/7', branch: 'landfall/app-staging', base: 'main', head: 'abc' },
+      ...(isAsking && {
+        production: { url: 'https://forge.example/pull/8', branch: 'landfall/app-production', base: 'main', head: 'def' },
+      }),
+    },
     startedAt,
     changedAt: startedAt,
   };

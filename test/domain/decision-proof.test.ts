@@ -12,6 +12,7 @@ const decision: ProvenDecision = {
   stage: 'production',
   step: 'approve',
   digest: `sha256:${'5'.repeat(64)}`,
+  head: '5'.repeat(40),
   reason: 'looked at it',
   by: 'ann',
 };
@@ -20,11 +21,14 @@ describe('the proof of a decision', () => {
   it('is the HMAC-SHA256 of all that the decision says, under the hash of the token', async () => {
     const hash = createHash('sha256').update(token).digest();
     assert.equal(await hashOfToken(token), `sha256:${hash.toString('hex')}`);
-    const { verb, rollout, runId, stage, step, digest, reason, by } = decision;
-    const said = JSON.stringify(['landfall decision 1', verb, rollout, runId, stage, step, digest, reason, by]);
-    const expected = createHmac('sha256', hash).update(said).digest('hex');
+    const { verb, rollout, runId, stage, step, digest, head, reason, by } = decision;
+    const said = [verb, rollout, runId, stage, step, digest, reason, by];
+    const macOf = (parts: unknown) => createHmac('sha256', hash).update(JSON.stringify(parts)).digest('hex');
+    const expected = macOf(['landfall decision 2', ...said, head]);
     assert.equal(await proofOf(await hashOfToken(token), decision), expected);
     assert.equal(await isProofOf(await hashOfToken(token), decision, expected), true);
+    const { head: _, ...headless } = decision;
+    assert.equal(await proofOf(await hashOfToken(token), headless), macOf(['landfall decision 1', ...said]));
   });
 
   for (const field of Object.keys(decision) as (keyof ProvenDecision)[]) {
@@ -46,7 +50,7 @@ describe('the proof of a decision', () => {
     const word = fc.option(fc.string({ unit: fc.constantFrom('a', '"', ',', '\\', 'null', '\u0000', '\ud800'), maxLength: 4 }), {
       nil: undefined,
     });
-    const words = fc.record({ stage: word, step: word, digest: word, reason: word });
+    const words = fc.record({ stage: word, step: word, digest: word, head: word, reason: word });
     await fc.assert(
       fc.asyncProperty(words, words, async (some, others) => {
         const proof = await proofOf(hash, provenWith(some));

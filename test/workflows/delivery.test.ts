@@ -225,20 +225,69 @@ describe('the delivery of a stage', function () {
     await refused({}, /nobody may not approve|expected one of ann, bob/);
     await refused({ by: 'ann', digest: digestOf('another') }, /approval is for sha256/);
     await refused({ by: 'ann', stage: 'staging' }, /the stage staging waits for no approval now; these do: production/);
-    await refused({ by: 'ann', proof: 'made up' }, /the proof is wrong/);
-    await approve(handle, { by: 'ann', digest: digestOf('approved'), reason: 'looks good' });
+    const head = digestOf('approved').slice(7, 47);
+    await refused({ by: 'ann', head: 'e'.repeat(40) }, /proposal at .*, and the approval is for eeeeeeeeeeee/);
+    await refused({ by: 'ann', proof: 'proof of ann' }, /has to be for the proposal of production, whose head is/);
+    await refused({ by: 'ann', head, proof: 'made up' }, /the proof is wrong/);
+    await approve(handle, { by: 'ann', digest: digestOf('approved'), head, reason: 'looks good' });
     await refused({ by: 'ann' }, /ann has approved production already/);
-    await approve(handle, { by: 'bob', proof: 'proof of bob' });
+    await approve(handle, { by: 'bob', head, proof: 'proof of bob' });
     const state = await result(handle);
     assert.equal(state.status, 'delivered', state.reason);
     assert.deepEqual(
-      state.approvals?.production?.map(({ by, reason, verified, way }) => ({ by, reason, verified, way })),
+      state.approvals?.production?.map(({ at: _, ...given }) => given),
       [
-        { by: 'ann', reason: 'looks good', verified: false, way: 'decision' },
-        { by: 'bob', reason: undefined, verified: true, way: 'decision' },
+        { by: 'ann', reason: 'looks good', verified: false, way: 'decision', head },
+        { by: 'bob', verified: true, way: 'decision', head },
       ],
     );
     assert.match(state.steps.find(({ step }) => step === 'approve')?.reason ?? '', /approved by ann \(unverified\), bob/);
+  });
+
+  it('asks again for the approval of what people committed since, and not for the same change on a later base', async () => {
+    const proposes = fakeActivities(temporal.client, tags).propose;
+    let proposals = 0;
+    // By the third, somebody has committed to the branch.
+    const more = [{}, { head: '1'.repeat(40) }, { head: '2'.repeat(40), foreign: true as const }];
+    await work({
+      async propose(input) {
+        const outcome = await proposes(input);
+        if (outcome.kind !== 'proposed') return outcome;
+        const proposal = { ...outcome.proposal, ...more[Math.min(proposals, 2)] };
+        proposals += 1;
+        return { ...outcome, proposal };
+      },
+    });
+    const plan = aPlan([stageOf('production', { ...delivered, merge: 'manual', approval: approval() })]);
+    const branch = `landfall/${plan.service}-production`;
+    const handle = await begin(plan, 'changing');
+    const waitsFor = (step: string): Promise<RolloutState> =>
+      eventually(`${step} to wait`, async () => {
+        const state = await handle.query(stateQuery);
+        return state.steps.some((each) => each.step === step && each.status === 'waiting') && state;
+      });
+    await waitsFor('approve');
+    await approve(handle, { by: 'ann' });
+    for (const expected of ['merge', 'approve']) {
+      await waitsFor('merge');
+      world.failing.set(branch, ['build']);
+      await handle.signal(progressSignal, { what: 'check_run completed' });
+      await until(handle, 'blocked');
+      world.failing.clear();
+      await handle.executeUpdate('retry', { args: [{ by: 'ann', step: 'merge' }] });
+      const state = await waitsFor(expected);
+      if (expected === 'merge') assert.equal(state.approvals?.production?.[0]?.head, digestOf('changing').slice(7, 47));
+    }
+    await approve(handle, { by: 'bob', head: '2'.repeat(40) });
+    await waitsFor('merge');
+    world.mergedByHand.set(branch, 'octocat');
+    await handle.signal(progressSignal, { what: 'pull_request closed' });
+    const state = await result(handle);
+    assert.equal(state.status, 'delivered', state.reason);
+    assert.deepEqual(
+      state.approvals?.production?.map(({ by, head }) => [by, head]),
+      [['bob', '2'.repeat(40)]],
+    );
   });
 
   it('counts reviews only of the head, by a named operator', async () => {

@@ -159,8 +159,9 @@ describe('people and a delivery', function () {
     });
     const plan = aPlan([stageOf('production', { ...delivered, approval: approval({ withinMs: 2_000 }) })]);
     const handle = await push(plan, 'too late');
+    const head = digestOf('too late').slice(7, 47);
     await until(handle, 'waiting');
-    const approving = refused(say(handle, 'approve', { by: 'ann', proof: 'slow' }), /production.*approv.*until|has ended/);
+    const approving = refused(say(handle, 'approve', { by: 'ann', head, proof: 'slow' }), /production.*approv.*until|has ended/);
     await until(handle, 'expired');
     prove();
     await approving;

@@ -10,7 +10,7 @@ import { takeStep } from './take-step.ts';
 
 /**
  * Waits until enough operators have approved: by the update `approve`, or by a review of the proposal's head. What they approve is this
- * rollout, which has one digest.
+ * rollout, which has one digest, and the change that this head brings. Landfall may bring the same change to a base that has moved on.
  */
 export async function approve(
   run: Rollout,
@@ -22,7 +22,7 @@ export async function approve(
   if (approval === undefined) return;
   const at = { step: 'approve', stage: name } as const;
   const deadline = Date.now() + approval.withinMs;
-  run.approvals.open(name, approval, deadline);
+  run.approvals.open(name, approval, deadline, proposal?.head);
   const asking: Asking = { run, stage, image, proposal, approval, deadline, told: false };
   await takeStep(run, at, () => untilApproved(asking), { continues: true });
   const given = run.approvals.given(name);
@@ -73,7 +73,7 @@ async function takeReviews({ run, stage, image, proposal }: Asking, wait: Wait):
   if (standing.kind === 'closed') return await closedBy(run, stage, image, proposal, standing.by);
   // Somebody may have merged before it was approved; what is deployed still waits for that.
   const reviews = standing.kind === 'silent' ? [] : (standing.reviews ?? []);
-  return run.approvals.takeReviews(stage.name, proposal.head, reviews);
+  return run.approvals.takeReviews(stage.name, reviews);
 }
 
 function missing(run: Rollout, { name }: StagePlan, { from, required }: ApprovalPlan, deadline: number): string {

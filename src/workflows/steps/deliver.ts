@@ -5,6 +5,7 @@ import type { StagePlan } from '../../domain/plan.ts';
 import type { Ending } from '../ending.ts';
 import type { Allowed } from '../lane-side.ts';
 import type { Rollout } from '../rollout-run.ts';
+import { approve } from './approve.ts';
 import { bring, NotHealthy, survey } from './deploy.ts';
 import { type Merged, type Merging, mergeInTurn, rejectionOf, untilMergeable } from './merge.ts';
 import { dispatch, endOutdated } from './propose.ts';
@@ -124,11 +125,16 @@ function mergingOf({ run, stage, image, checks }: Delivery, proposal: Proposal):
   const { plan, push, asked } = run.start;
   const at = { step: 'merge', stage: stage.name } as const;
   const input = { plan, stage, image, push, checks, ...(asked && { asked }) };
+  let approved = proposal.head;
   const proposeAgain = async (): Promise<Proposal | undefined> => {
     const outcome = await unlimited(() => network.propose(input));
     if (outcome.kind === 'outdated') return endOutdated(image, outcome.tag);
     if (outcome.kind !== 'proposed') return undefined;
     run.record.proposed(stage.name, outcome.proposal);
+    const { foreign, head } = outcome.proposal;
+    // Nobody has approved what people committed since. What Landfall computes is what was approved, whatever the base has by now.
+    if (foreign && head !== approved) await approve(run, stage, image, outcome.proposal);
+    approved = head;
     return outcome.proposal;
   };
   return { run, stage, image, at, proposeAgain, mayEnd: true, proposal };
