@@ -3,6 +3,7 @@ const importOnly = process.features.require_module ? ['no-experimental-require-m
 
 module.exports = {
   extension: ['ts'],
+  require: './test/support/rejections.cjs',
   'node-option': ['import=tsx', ...importOnly],
   reporter: 'test/support/reporter.cjs',
   timeout: 20000,

@@ -18,10 +18,9 @@ export function createFollowUps({ client }: { client: Client }) {
       if (after !== undefined && images.some((image) => rolloutId(plan.service, image) === after.rollout)) {
         if (await isRunning(client, after)) throw new Error(`${after.rollout} asked for this look-up and has not ended yet`);
       }
-      const started = images.map((image) =>
-        client.workflow.start('rollout', rolloutStartOptions({ plan, image, push, ...(asked && { asked }) })),
-      );
-      return (await Promise.all(started)).map(({ workflowId }) => workflowId);
+      const start = async (image: ImageIdentity) =>
+        client.workflow.start('rollout', rolloutStartOptions({ plan, image, push, ...(asked && { asked }) }));
+      return (await Promise.all(images.map(start))).map(({ workflowId }) => workflowId);
     },
 
     /** A second try finds what the first one started, even where that has ended already. */
@@ -36,13 +35,15 @@ export function createFollowUps({ client }: { client: Client }) {
 
     /** Rollouts that end meanwhile, or that the list does not show yet, look by themselves. */
     async nudgeWaiting(progress: Progress): Promise<void> {
-      const nudges: Promise<void>[] = [];
+      const waiting: Run[] = [];
+      // None is begun before all of a batch are waited for: one that fails while the list goes on would fail with nobody listening.
+      const nudgeAll = (runs: readonly Run[]) => Promise.all(runs.map((run) => nudge(client, run, progress)));
       for await (const { workflowId, runId } of client.workflow.list({ query: waitingRollouts })) {
-        nudges.push(nudge(client, { rollout: workflowId, runId }, progress));
+        waiting.push({ rollout: workflowId, runId });
         Context.current().heartbeat();
-        if (nudges.length >= nudgedAtOnce) await Promise.all(nudges.splice(0));
+        if (waiting.length >= nudgedAtOnce) await nudgeAll(waiting.splice(0));
       }
-      await Promise.all(nudges);
+      await nudgeAll(waiting);
     },
 
     /** Which of these runs have ended, or are unknown to Temporal. */

@@ -85,8 +85,11 @@ export async function startWorkers(
   sweep.start();
   const lanesRun = lanes.map((worker) => worker.run());
   const othersRun = others.map((worker) => worker.run());
+  const running = Promise.all([...lanesRun, ...othersRun]).then(() => undefined);
+  // Whoever waits for it hears of it, and may begin to only after one has failed.
+  running.catch(() => undefined);
   return {
-    running: Promise.all([...lanesRun, ...othersRun]).then(() => undefined),
+    running,
     async stop() {
       // Rollouts that drain still ask their lanes, so these go last.
       shutDown(...others);

@@ -77,6 +77,21 @@ describe('the deploy activities', function () {
     assert.deepEqual([found.running, found.reading?.healthy], [[], true]);
   });
 
+  it('survey, cancelled while Compose still reads its files, and nothing is left that fails with nobody listening', async () => {
+    await deploy(inputOf(first, 1));
+    const slowly = await site.composeThat('config', 'echo asked >> asked.txt; while ! test -e go.txt; do sleep 0.05; done');
+    const slow = createDeploy(deployDependencies(docker, { data: site.data, env: { ...site.options.env, DOCKER_COMPOSE: slowly } }));
+    const logger = new DefaultLogger('ERROR');
+    const environment = new MockActivityEnvironment({ workflowExecution, scheduledTimestampMs: Date.now() }, { logger });
+    const outcome = environment.run(slow.surveyStage, inputOf(first, 1, { watch }));
+    await eventually('Compose to be asked', () => site.read('asked.txt').catch(() => undefined));
+    environment.cancel();
+    await site.write({ 'go.txt': '' });
+    await assert.rejects(outcome, CancelledFailure);
+    // What was asked meanwhile has failed by the time that this is answered.
+    await docker.ping();
+  });
+
   it('deploy for a rollout, go back with a later turn, and refuse the earlier one from then on', async () => {
     const after = [['sh', '-c', 'echo $LANDFALL_ROLLOUT > rollout.txt']];
     const { deploy: plan } = site.stage();

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createFollowUps } from '../../src/activities/follow-up.ts';
 import type { RolloutStart } from '../../src/workflows/messages.ts';
 import { rolloutId } from '../../src/workflows/start-options.ts';
 import { runActivity } from '../support/activity.ts';
@@ -90,5 +91,18 @@ describe('what a lane starts', function () {
     await runActivity(nudgeWaiting, { what: 'the line was resumed' });
     for (const { handle } of waiting) await untilHeard(handle, /^the line was resumed$/);
     assert.deepEqual(await blocked.handle.query(heardQuery), []);
+  });
+
+  it('leaves nothing that fails with nobody listening, where the list of those that wait breaks off', async () => {
+    const { client } = temporal;
+    async function* list() {
+      yield { workflowId: 'rollout:web:latest:abc', runId: 'Temporal knows no run by such an id' };
+      // By the time that this is answered, a signal to that run has failed.
+      await client.workflow.count();
+      throw new Error('the list broke off');
+    }
+    const workflow = Object.create(client.workflow, { list: { value: list } });
+    const { nudgeWaiting } = createFollowUps({ client: Object.create(client, { workflow: { value: workflow } }) });
+    await assert.rejects(runActivity(nudgeWaiting, { what: 'the line was resumed' }), /the list broke off/);
   });
 });

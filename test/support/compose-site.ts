@@ -54,6 +54,8 @@ export interface ComposeSite {
   compose(...args: string[]): Promise<string>;
   /** The same, killed by the signal. */
   composeUntil(signal: AbortSignal, ...args: string[]): Promise<string>;
+  /** A Docker Compose that runs a shell script in the folder before each of these commands. @returns its path */
+  composeThat(command: string, first: string): Promise<string>;
   git(...args: string[]): Promise<string>;
   /** Ids of the service's containers, also of those that do not run. */
   containers(service: string): Promise<string[]>;
@@ -156,6 +158,12 @@ export async function createComposeSite(
     work: (signal = new AbortController().signal) => ({ turn: 1, signal }),
     compose: (...args) => runCompose(args),
     composeUntil: (signal, ...args) => runCompose(args, { signal, killSignal: 'SIGKILL' }),
+    async composeThat(command, first) {
+      const path = join(base, `compose-${command}`);
+      const script = `case " $* " in *" ${command} "*) (cd '${directory}' && ${first}) ;; esac\nexec '${compose}' "$@"`;
+      await writeFile(path, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+      return path;
+    },
     async git(...args) {
       return (
         await run('git', ['-C', directory, '-c', 'user.name=Ann', '-c', 'user.email=ann@example.org', ...args], { env })

@@ -54,7 +54,8 @@ export async function keepAsking(
   missed: (found: string) => void,
 ): Promise<void> {
   while (!signal.aborted) {
-    const found = await probe.ask(signal);
+    // Whoever began this waits for other things meanwhile.
+    const found = await probe.ask(signal).catch(messageOf);
     if (signal.aborted) return;
     if (found === undefined) return answered();
     missed(found);

@@ -48,7 +48,7 @@ export function createGitCache(folder: string, run: RunGit) {
     const result = before.then(() => perform(remote, act));
     const tail = result.then(ended, ended);
     tails.set(remote.key, tail);
-    tail.then(() => tails.get(remote.key) === tail && tails.delete(remote.key));
+    void tail.then(() => tails.get(remote.key) === tail && tails.delete(remote.key));
     return result;
   }
 

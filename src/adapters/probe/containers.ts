@@ -45,7 +45,8 @@ export async function findContainers(
 ): Promise<Seen> {
   const asking = AbortSignal.any([signal, AbortSignal.timeout(answerWithinMs)]);
   try {
-    const found = await inTime(Promise.all(names.map((name) => findByName(docker, name, deploy, asking))), asking);
+    const find = (name: string) => findByName(docker, name, deploy, asking);
+    const found = await inTime(() => Promise.all(names.map(find)), asking);
     const containers = new Map(found.flat().map((each) => [each.id, each]));
     // A daemon that shuts down stops them all, and goes on to answer for a while.
     if (found.flat().some(({ state }) => !state.Running)) await requireAlive(docker);
@@ -56,13 +57,13 @@ export async function findContainers(
   }
 }
 
-/** Not every request of dockerode's can be aborted. */
-async function inTime<Result>(asked: Promise<Result>, signal: AbortSignal): Promise<Result> {
+/** Not every request of dockerode's can be aborted. Nothing is asked once the signal is aborted: nobody would hear how that fails. */
+async function inTime<Result>(ask: () => Promise<Result>, signal: AbortSignal): Promise<Result> {
   signal.throwIfAborted();
   const over = new Promise<never>((_, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason), { once: true });
   });
-  return await Promise.race([asked, over]);
+  return await Promise.race([ask(), over]);
 }
 
 async function findByName(

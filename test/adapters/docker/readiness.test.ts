@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import Docker from 'dockerode';
+import { createProbe, keepAsking } from '../../../src/adapters/docker/probe.ts';
 import { createBell, judge, type Observed, type State } from '../../../src/adapters/docker/readiness.ts';
+import { smokePlan } from '../../support/smoke.ts';
 
 describe('judge', () => {
   const nothing: Observed = { proven: false, stayedUp: false, timedOut: false, probe: undefined };
@@ -53,5 +56,22 @@ describe('a bell', () => {
     assert.equal(await Promise.race([third, new Promise((resolve) => setImmediate(resolve, 'waits'))]), 'waits');
     bell.ring();
     assert.equal(await third, 'woken');
+  });
+});
+
+describe('asking whether a container is ready', () => {
+  it('takes a question that cannot even be asked for no answer, and fails nobody who does not listen', async () => {
+    const smoke = smokePlan({ http: { port: 80, path: '/a path with spaces' } });
+    const address = { host: '127.0.0.1', port: 1, proxied: false };
+    const probe = createProbe(smoke, new Docker().getContainer('any'), address);
+    assert.ok(probe);
+    const over = new AbortController();
+    let found = '';
+    const missed = (what: string) => {
+      found = what;
+      over.abort();
+    };
+    await keepAsking(probe, over.signal, () => assert.fail('it was answered'), missed);
+    assert.match(found, /path contains unescaped characters/);
   });
 });
