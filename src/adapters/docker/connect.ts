@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { inspect } from 'node:util';
 import Docker from 'dockerode';
 import { type DockerEndpoint, dockerEndpoint, type Environment } from './endpoint.ts';
 
@@ -8,7 +9,28 @@ import { type DockerEndpoint, dockerEndpoint, type Environment } from './endpoin
  * @throws Error where the settings name something unusable
  */
 export function connectDocker(env: Environment): Docker {
-  return new Docker(clientOptions(dockerEndpoint(env, readText)));
+  const docker = new Docker(clientOptions(dockerEndpoint(env, readText)));
+  describeBriefly(docker);
+  return docker;
+}
+
+/**
+ * docker-modem describes for its debug output what goes with a request, each time and whether or not anybody reads it: all of it and all
+ * that it leads to (`util.inspect` with `depth: null` in its `buildRequest`). An agent leads by its sockets to everything that the process
+ * has, which took seconds, and meanwhile nothing else was done. Here it gets one line, and no key of a client's certificate.
+ */
+function describeBriefly({ modem }: { readonly modem: object }): void {
+  const original: unknown = Reflect.get(modem, 'buildRequest');
+  if (typeof original !== 'function') throw new Error('expected docker-modem to have buildRequest, found another version of it');
+  const buildRequest = function (
+    this: unknown,
+    options: { readonly method?: string; readonly path?: string },
+    ...more: unknown[]
+  ) {
+    Object.defineProperty(options, inspect.custom, { value: () => `${options.method} ${options.path}` });
+    Reflect.apply(original, this, [options, ...more]);
+  };
+  Object.assign(modem, { buildRequest });
 }
 
 /**
