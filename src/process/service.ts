@@ -10,8 +10,10 @@ import { formatProblem } from '../config/problem.ts';
 import { starterConfiguration } from '../config/starter.ts';
 import { type Ingress, startIngress } from './ingress.ts';
 import { openJournal } from './journal.ts';
+import { watchPauses } from './pauses.ts';
 import { beginSchedules, ensureSchedules } from './schedules.ts';
 import { reachTemporal, type Temporal } from './temporal.ts';
+import { reportUncaught } from './uncaught.ts';
 import { installRuntime, type Serving, startWorkers } from './workers.ts';
 
 export interface Service {
@@ -45,8 +47,10 @@ export async function startService(file: string, env: Environment): Promise<Serv
   const metrics = createMetrics();
   const journal = openJournal(configuration, env, { alsoTell: metrics.found, own: wanted });
   const { log } = journal;
+  reportUncaught(log);
+  const pauses = watchPauses(log);
   if (serving !== undefined) installRuntime(log);
-  const stops: (() => Promise<void>)[] = [journal.close];
+  const stops: (() => Promise<void>)[] = [async () => pauses.stop(), journal.close];
   const stop = (): Promise<void> => stopAll(stops.splice(0));
   try {
     const temporal = await reachTemporal(configuration, journal, env);
@@ -54,9 +58,10 @@ export async function startService(file: string, env: Environment): Promise<Serv
     // The ports before the work: a second start by mistake must not take steps and drop them.
     const ingress = await startIngress(configuration, temporal, journal, metrics, { takesWebhooks: wanted.includes('api') });
     stops.unshift(ingress.stop);
-    const workers = serving && (await startWorkers(configuration, temporal, env, journal, serving));
+    const workers = serving && (await startWorkers(configuration, temporal, env, journal, serving, [pauses.interceptor]));
     if (workers !== undefined) stops.splice(1, 0, workers.stop);
     if (serving?.steps) stops.unshift(await beginSchedules(() => ensureSchedules(temporal.client, configuration, log), log));
+    pauses.start();
     return {
       greeting: greet({
         file,

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { Client } from '@temporalio/client';
 import { WorkflowNotFoundError } from '@temporalio/client';
 import {
+  type ActivityInterceptorsFactory,
   bundleWorkflowCode,
   DefaultLogger,
   type InjectedSinks,
@@ -47,6 +48,7 @@ export async function startWorkers(
   env: Environment,
   journal: Journal,
   serving: Serving,
+  interceptors: ActivityInterceptorsFactory[] = [],
 ): Promise<Workers> {
   const dependencies = await createDependencies(configuration, temporal, env, journal);
   const { log, audit } = journal;
@@ -63,6 +65,7 @@ export async function startWorkers(
       taskQueue,
       activities,
       sinks: auditSinks(audit),
+      interceptors: { activity: interceptors },
       shutdownGraceTime: graceMs,
       shutdownForceTime: graceMs * 3,
       // Else the SDK holds heartbeats back for 0.8 of their timeout: one late answer, and a step that lives counts as dead.

@@ -80,7 +80,9 @@ describe('the deploy activities', function () {
   it('survey, cancelled while Compose still reads its files, and nothing is left that fails with nobody listening', async () => {
     await deploy(inputOf(first, 1));
     const slowly = await site.composeThat('config', 'echo asked >> asked.txt; while ! test -e go.txt; do sleep 0.05; done');
-    const slow = createDeploy(deployDependencies(docker, { data: site.data, env: { ...site.options.env, DOCKER_COMPOSE: slowly } }));
+    const slow = createDeploy(
+      deployDependencies(docker, { data: site.data, env: { ...site.options.env, DOCKER_COMPOSE: slowly } }),
+    );
     const logger = new DefaultLogger('ERROR');
     const environment = new MockActivityEnvironment({ workflowExecution, scheduledTimestampMs: Date.now() }, { logger });
     const outcome = environment.run(slow.surveyStage, inputOf(first, 1, { watch }));

@@ -1,0 +1,60 @@
+import { inspect } from 'node:util';
+
+/** As much of a pino logger as is used. */
+export interface UncaughtLog {
+  error(fields: object, message: string): void;
+  fatal(fields: object, message: string): void;
+}
+
+/**
+ * For all of the process, as long as it lives: says what no code has caught. A rejection that nobody handles ends nothing: what asked for
+ * it goes on waiting, or has gone on without it. An exception that nobody catches ends the process with code 1, because what it was thrown
+ * through is half done; whoever supervises it starts it again, and Temporal has what was under way. See
+ * docs/decisions/0014-faults-that-nobody-caught.md.
+ */
+export function reportUncaught(log: UncaughtLog): void {
+  process.on('unhandledRejection', (reason) => {
+    log.error({ reason: tracesOf(reason) }, `nobody listened for a failure, which is a defect of Landfall: ${goesOn}`);
+  });
+  process.on('uncaughtException', (error) => {
+    const reason = tracesOf(error);
+    if (isBrokenConnection(error)) {
+      log.error({ reason }, `nobody listened for a connection that broke, which is a defect of Landfall: ${goesOn}`);
+      return;
+    }
+    log.fatal(
+      { reason },
+      'an error that nobody caught ends Landfall, which is a defect of it: report this line, and start it again',
+    );
+    process.exit(1);
+  });
+}
+
+const goesOn = 'it goes on; report this line, and look whether the rollout of that moment goes on too';
+
+/** What sockets, pipes and requests emit when the other end is gone or they are aborted; code that throws in its middle never has these. */
+const brokenConnections = new Set([
+  'ABORT_ERR',
+  'ECONNABORTED',
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EPIPE',
+  'ERR_STREAM_PREMATURE_CLOSE',
+  'ETIMEDOUT',
+]);
+
+function isBrokenConnection(error: Error): boolean {
+  return 'code' in error && typeof error.code === 'string' && brokenConnections.has(error.code);
+}
+
+const mostCauses = 5;
+
+/** Stacks, and no other properties: an error may lead to everything that the process has. */
+function tracesOf(reason: unknown, causes = mostCauses): string {
+  if (!(reason instanceof Error)) return inspect(reason, { depth: 1, breakLength: Number.POSITIVE_INFINITY }).slice(0, 2_000);
+  const own = reason.stack ?? `${reason.name}: ${reason.message}`;
+  return reason.cause === undefined || causes === 0 ? own : `${own}\nbecause: ${tracesOf(reason.cause, causes - 1)}`;
+}
