@@ -152,11 +152,12 @@ describe('posting the audit log', function () {
   beforeEach(async () => {
     taken = [];
     answer = (_request, response) => void response.end();
-    server = createServer(async (request, response) => {
+    const take = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
       const { number } = JSON.parse(await text(request)) as { number: number };
       taken.push({ number, request });
       answer(request, response, number);
-    }).listen(0, '127.0.0.1');
+    };
+    server = createServer((request, response) => void take(request, response)).listen(0, '127.0.0.1');
     await once(server, 'listening');
     endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}/in?key=canary-key`;
   });
@@ -281,10 +282,11 @@ describe('the audit log of a process', () => {
     const folder = await mkdtemp(join(tmpdir(), 'landfall-audit-'));
     const file = join(folder, 'audit.jsonl');
     const posted: string[] = [];
-    const server = createServer(async (request, response) => {
+    const take = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
       posted.push(await text(request));
       response.end();
-    }).listen(0, '127.0.0.1');
+    };
+    const server = createServer((request, response) => void take(request, response)).listen(0, '127.0.0.1');
     await once(server, 'listening');
     const printed: string[] = [];
     const { audit, close } = createProcessAudit({

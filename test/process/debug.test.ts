@@ -224,7 +224,8 @@ log: { level: trace }
       acceptPushes: async () => ({ rollouts: [], resolving: [] }),
       forwardProgress: async () => ({ ignored: 'nobody waits' }),
     });
-    const server = createServer(app.callback()).listen(0, '127.0.0.1');
+    const handle = app.callback();
+    const server = createServer((request, response) => void handle(request, response)).listen(0, '127.0.0.1');
     await once(server, 'listening');
     const { port } = server.address() as AddressInfo;
     const ask = (path: string, headers: Record<string, string>, body = '{}', method = 'POST'): Promise<number> =>

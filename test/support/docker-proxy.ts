@@ -27,7 +27,7 @@ export async function startDockerProxy(
   const server = createServer((client) => {
     connections.set(client, '');
     const daemon = openDaemon(real);
-    client.on('data', async (bytes) => {
+    const pass = async (bytes: Buffer): Promise<void> => {
       const [line = ''] = bytes.toString('latin1').split('\r\n', 1);
       client.pause();
       if (line.endsWith('HTTP/1.1')) {
@@ -37,7 +37,8 @@ export async function startDockerProxy(
       }
       daemon.write(bytes);
       client.resume();
-    });
+    };
+    client.on('data', (bytes) => void pass(bytes));
     daemon.pipe(client);
     for (const [one, other] of [
       [client, daemon],

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -340,7 +340,7 @@ describe('the GitHub emulator', function () {
   it('tells a webhook what happens, signed, in order, with the bodies that GitHub sends', async () => {
     const received: { event: string; signed: boolean; body: Record<string, unknown> }[] = [];
     const secret = 'shared';
-    const listener = createServer(async (request, response) => {
+    const receive = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
       const text = Buffer.concat(await request.toArray()).toString('utf8');
       const signature = `sha256=${createHmac('sha256', secret).update(text).digest('hex')}`;
       received.push({
@@ -349,7 +349,8 @@ describe('the GitHub emulator', function () {
         body: JSON.parse(text),
       });
       response.writeHead(202).end();
-    });
+    };
+    const listener = createServer((request, response) => void receive(request, response));
     listener.listen(0, '127.0.0.1');
     await once(listener, 'listening');
     try {

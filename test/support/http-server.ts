@@ -9,12 +9,15 @@ export interface HttpServer {
   stop(): Promise<void>;
 }
 
+type Answer = (request: IncomingMessage, response: ServerResponse) => unknown;
+
 /** A server that answers as told: for what no real server does, such as sending bytes that are not what was asked for. */
-export async function startHttpServer(answer: (request: IncomingMessage, response: ServerResponse) => void): Promise<HttpServer> {
+export async function startHttpServer(answer: Answer): Promise<HttpServer> {
   const requests: IncomingMessage[] = [];
   const server = createServer((request, response) => {
     requests.push(request);
-    answer(request, response);
+    // Where what it asks itself is stopped already, so is it.
+    void Promise.resolve(answer(request, response)).catch(() => response.destroy());
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();

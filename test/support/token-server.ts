@@ -1,6 +1,6 @@
 import { createHash, createSign, generateKeyPairSync, type KeyObject, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer, type IncomingMessage } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { text } from 'node:stream/consumers';
 import type { TokenAuth } from './registry.ts';
 
@@ -30,7 +30,7 @@ export async function startTokenServer(options: TokenServerOptions = {}): Promis
   const expiresIn = options.expiresInSeconds ?? 300;
   const requests: string[] = [];
   const issue = (scope: string) => signToken(scope, privateKey, publicKey, expiresIn);
-  const server = createServer(async (incoming, outgoing) => {
+  const answer = async (incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> => {
     const asked = await readRequest(incoming);
     requests.push(`${asked.scope} by ${asked.user}`);
     const { account } = options;
@@ -41,7 +41,8 @@ export async function startTokenServer(options: TokenServerOptions = {}): Promis
     outgoing.end(
       JSON.stringify(isAllowed ? { [name]: issue(asked.scope), expires_in: expiresIn } : { details: 'incorrect password' }),
     );
-  }).listen(0, '127.0.0.1');
+  };
+  const server = createServer((incoming, outgoing) => void answer(incoming, outgoing)).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('expected a TCP address');

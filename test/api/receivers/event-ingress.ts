@@ -33,7 +33,8 @@ export async function serveReceiver(open: (log: Log) => Receiver, acceptPushes: 
     now: () => new Date(),
     limits: { perMinute: 1_000_000, inWork: 1_000 },
   });
-  const server = createServer(app.callback()).listen(0, '127.0.0.1');
+  const handle = app.callback();
+  const server = createServer((request, response) => void handle(request, response)).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('expected a TCP address');
