@@ -1,19 +1,34 @@
 #!/usr/bin/env node
+/**
+ * `npm run demo [-- [--engine NAME] [--keep]]`: sets up what is missing, shows Landfall at work on real images, and cleans up. Which engines
+ * there are is said in setup/engine-choice.mjs.
+ */
+import { fileURLToPath } from 'node:url';
 import { leaveStartedEngine } from './setup/docker-engine.mjs';
-/** `npm run demo [-- --keep]`: sets up what is missing, shows Landfall at work on real images, and cleans up. */
-import { missingText, root, setUpOrExit } from './setup.mjs';
+import { takeEngine } from './setup/engine-choice.mjs';
+import { runOnCurrentEngine } from './setup/engine-run.mjs';
+import { missingText, orReport, root, say, setUpOrExit } from './setup.mjs';
 
-const missing = await setUpOrExit('demo');
-if (missing.length > 0) {
-  console.error(`The demo needs more than is here:\n${missingText(missing)}`);
-  process.exitCode = 1;
-} else {
+/**
+ * @param {readonly string[]} args
+ * @returns {Promise<number>} the exit code
+ */
+async function run(args) {
+  const { engine, rest } = takeEngine(args);
+  const missing = await setUpOrExit('demo');
+  if (missing.length > 0) {
+    console.error(`The demo needs more than is here:\n${missingText(missing)}`);
+    return 1;
+  }
+  if (engine === '29') return runOnCurrentEngine([fileURLToPath(import.meta.url), ...rest], { env: process.env, say });
   const { register } = await import('tsx/esm/api');
   register();
   const { runDemo } = await import('./demo.ts');
-  try {
-    process.exitCode = await runDemo({ root, env: process.env, keep: process.argv.includes('--keep'), print: console.log });
-  } finally {
-    await leaveStartedEngine(process.env);
-  }
+  return runDemo({ root, env: process.env, keep: rest.includes('--keep'), print: console.log });
+}
+
+try {
+  process.exitCode = await orReport(() => run(process.argv.slice(2)));
+} finally {
+  await leaveStartedEngine(process.env);
 }

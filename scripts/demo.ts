@@ -81,7 +81,7 @@ async function showRollback(world: World, client: Client, print: (line: string) 
   print(`  It runs ${back.image.slice(0, 60)}… again, /health answers '${back.health}', and the repository says so, too.`);
   const problems = rollbackProblems(state, good, back);
   if (problems.length > 0) return problems;
-  print('\nPushing the same image once more:');
+  print('\nPushing the same image once more (its manifest alone: Docker 29 sends nothing that a registry has):');
   const [again] = await rollOut(world, client, [fadingImage], print, state);
   return againProblems(again, back, await sightOf(world));
 }
@@ -96,7 +96,7 @@ async function rollOut(
 ): Promise<RolloutState[]> {
   const followed = [];
   for (const image of images) {
-    const digest = await world.push(image);
+    const digest = earlier === undefined ? await world.push(image) : await world.pushAgain(image);
     const { name, about } = image;
     print(`  ${world.repositories}/${name}:latest  ${digest.slice(0, 19)}…  (${about})`);
     followed.push({ name, rollout: rolloutId(name, { tag: 'latest', digest } as RolloutState['image']) });

@@ -19,6 +19,9 @@ import { choose, isPresent, toolsFor } from './setup/tools.mjs';
  * @typedef {{ env: Record<string, string | undefined>, say: (line: string) => void, root: string }} Context
  */
 
+/** Tells what set-up does, on the standard error output. */
+export const say = (/** @type {string} */ line) => console.error(`set-up: ${line}`);
+
 /** The checkout. */
 export const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -29,7 +32,7 @@ export const root = fileURLToPath(new URL('..', import.meta.url));
  * @throws {SetUpFailure} where the npm packages cannot be installed, or the environment names a tool that is none
  */
 export async function setUp(purpose, context = {}) {
-  const full = { env: process.env, say: (/** @type {string} */ line) => console.error(`set-up: ${line}`), root, ...context };
+  const full = { env: process.env, say, root, ...context };
   if (!isComplete(purpose, full)) {
     await withLock(cacheFolder(full.env), full.say, () => complete(purpose, full));
   }
@@ -50,6 +53,21 @@ export async function setUpOrExit(purpose) {
     if (!(error instanceof SetUpFailure)) throw error;
     console.error(error.message);
     process.exit(1);
+  }
+}
+
+/**
+ * For a command that has something to put away: what set-up could not do is said, and is exit code 1.
+ * @param {() => Promise<number>} command
+ * @returns {Promise<number>} the exit code
+ */
+export async function orReport(command) {
+  try {
+    return await command();
+  } catch (error) {
+    if (!(error instanceof SetUpFailure)) throw error;
+    console.error(error.message);
+    return 1;
   }
 }
 

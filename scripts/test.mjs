@@ -1,12 +1,17 @@
 #!/usr/bin/env node
-/** `npm test [-- FILES AND MOCHA OPTIONS]`: sets up what is missing, runs the tests, and stops the Docker engine if set-up started it. */
+/**
+ * `npm test [-- [--engine NAME] FILES AND MOCHA OPTIONS]`: sets up what is missing, runs the tests, and stops the Docker engine if set-up
+ * started it. Which engines there are is said in setup/engine-choice.mjs.
+ */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { buildService } from './setup/build.mjs';
 import { leaveStartedEngine } from './setup/docker-engine.mjs';
-import { missingText, root, setUpOrExit } from './setup.mjs';
+import { takeEngine } from './setup/engine-choice.mjs';
+import { runOnCurrentEngine } from './setup/engine-run.mjs';
+import { missingText, orReport, root, say, setUpOrExit } from './setup.mjs';
 
 const allTests = 'test/**/*.test.ts';
 
@@ -24,14 +29,16 @@ export function mochaArguments(args) {
  * @returns {Promise<number>} the exit code
  */
 async function run(args) {
+  const { engine, rest } = takeEngine(args);
   const missing = await setUpOrExit('test');
   if (missing.length > 0) {
     console.error(`Not everything that the tests need is here:\n${missingText(missing)}`);
     if (process.env.CI === 'true') return 1;
     console.error('Running what can run; the tests that need it will fail.');
   }
-  await buildService(root, { env: process.env, say: (line) => console.error(`set-up: ${line}`) });
-  const mocha = spawn(process.execPath, [join(root, 'node_modules/mocha/bin/mocha.js'), ...mochaArguments(args)], {
+  if (engine === '29') return runOnCurrentEngine([fileURLToPath(import.meta.url), ...rest], { env: process.env, say });
+  await buildService(root, { env: process.env, say });
+  const mocha = spawn(process.execPath, [join(root, 'node_modules/mocha/bin/mocha.js'), ...mochaArguments(rest)], {
     cwd: root,
     stdio: 'inherit',
   });
@@ -45,7 +52,7 @@ async function run(args) {
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
   try {
-    process.exitCode = await run(process.argv.slice(2));
+    process.exitCode = await orReport(() => run(process.argv.slice(2)));
   } finally {
     await leaveStartedEngine(process.env);
   }

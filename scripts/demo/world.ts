@@ -9,6 +9,7 @@ import { freePort } from '../../src/adapters/ports.ts';
 import { findProcesses } from '../../src/adapters/process-identity.ts';
 import { findTool } from '../../src/adapters/tools.mjs';
 import { createRemote, type GitRemote } from '../../test/support/git-remote.ts';
+import { tag } from '../../test/support/registry-upload.ts';
 import { buildImage, type DemoImage, demoImages, fadingImage } from './images.ts';
 import { createProduction, type Production } from './production.ts';
 import { startDemoRegistry } from './registry.ts';
@@ -24,6 +25,11 @@ export interface World {
   readonly temporal: { readonly address: string; readonly namespace: string; readonly uiUrl: string };
   /** Pushes an image as `latest`. @returns the digest that the registry has for that tag */
   push(image: DemoImage): Promise<string>;
+  /**
+   * Puts the manifest of `latest` once more, of which every registry tells. `docker push` would not do: Docker 29 sends nothing that the
+   * registry has. @returns its digest
+   */
+  pushAgain(image: DemoImage): Promise<string>;
   destroy(): Promise<void>;
 }
 
@@ -86,14 +92,16 @@ async function build({ root, env, say }: Options, undo: (() => Promise<void>)[],
   undo.push(() => stopService(service, folder));
   const temporal = JSON.parse(await readFile(join(folder, 'data/temporal.json'), 'utf8'));
 
+  const endpoint = { host: registry.host, url: `http://${registry.host}` };
   const push = async (image: DemoImage): Promise<string> => {
     const latest = `${repositories}/${image.name}:latest`;
     await run(docker, ['tag', localName(image), latest], { env });
     await run(docker, ['push', '--quiet', latest], { env });
     await run(docker, ['rmi', latest], { env });
-    return digestOf(`http://${registry.host}/v2/demo/${image.name}/manifests/latest`);
+    return digestOf(`${endpoint.url}/v2/demo/${image.name}/manifests/latest`);
   };
-  return { folder, repositories, deployment, production, temporal, push, destroy };
+  const pushAgain = (image: DemoImage): Promise<string> => tag(endpoint, `demo/${image.name}`, 'latest', 'latest');
+  return { folder, repositories, deployment, production, temporal, push, pushAgain, destroy };
 }
 
 function composeFile(repositories: string, port: number): string {

@@ -3,6 +3,7 @@
  * id, and nobody stops an engine that was there before.
  */
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cacheFolder, findTool } from '../../src/adapters/tools.mjs';
@@ -22,8 +23,22 @@ const usersFolder = (env) => join(cacheFolder(env), 'dockerd-users');
 export async function startDockerd({ env, say }) {
   const logFile = join(cacheFolder(env), 'dockerd.log');
   say('starting the Docker engine (dockerd) ...');
+  const { pid } = await untilAnswering(findTool('dockerd', env) ?? 'dockerd', [], logFile, env);
+  writeFileSync(pidFile(env), String(pid));
+  say('  done');
+}
+
+/**
+ * Starts a dockerd, and waits until it answers. It has a process group of its own, so that Ctrl-C does not reach it.
+ * @param {string} dockerd
+ * @param {readonly string[]} args
+ * @param {string} logFile
+ * @param {Record<string, string | undefined>} env
+ * @returns {Promise<import('node:child_process').ChildProcess>}
+ */
+export async function untilAnswering(dockerd, args, logFile, env) {
   const output = openSync(logFile, 'w');
-  const child = spawn(findTool('dockerd', env) ?? 'dockerd', [], { env, detached: true, stdio: ['ignore', output, output] });
+  const child = spawn(dockerd, args, { env, detached: true, stdio: ['ignore', output, output] });
   closeSync(output);
   child.unref();
   let failure = '';
@@ -35,12 +50,28 @@ export async function startDockerd({ env, say }) {
   });
   const giveUpAt = Date.now() + startDeadlineMs;
   while (dockerServerVersion(findTool('docker', env), env) === undefined) {
-    if (failure === '' && Date.now() > giveUpAt) failure = `it did not answer within ${startDeadlineMs / 1000} s`;
+    if (failure === '' && Date.now() > giveUpAt) {
+      failure = `it did not answer within ${startDeadlineMs / 1000} s`;
+      child.kill('SIGKILL');
+    }
     if (failure !== '') throw new Error(`dockerd did not start: ${failure}. Its last lines (${logFile}):\n${lastLines(logFile)}`);
     await new Promise((passed) => setTimeout(passed, 200));
   }
-  writeFileSync(pidFile(env), String(child.pid));
-  say('  done');
+  return child;
+}
+
+/**
+ * Stops a dockerd of ours, which stops its containers first.
+ * @param {import('node:child_process').ChildProcess} dockerd
+ */
+export async function stopDaemon(dockerd) {
+  if (dockerd.exitCode !== null || dockerd.signalCode !== null) return;
+  const exited = once(dockerd, 'exit');
+  dockerd.ref();
+  dockerd.kill('SIGTERM');
+  const kill = setTimeout(() => dockerd.kill('SIGKILL'), stopDeadlineMs);
+  await exited;
+  clearTimeout(kill);
 }
 
 /** Says that this process uses the engine, if it is one that set-up started. */
@@ -77,7 +108,8 @@ export async function leaveStartedEngine(env) {
  * @param {Record<string, string | undefined>} env
  */
 function startedEngine(env) {
-  if (!existsSync(pidFile(env))) return undefined;
+  // On the current engine (see engine-run.mjs) process ids are others, and the engine is nobody's but that run's.
+  if (env.LANDFALL_ENGINE === '29' || !existsSync(pidFile(env))) return undefined;
   const pid = Number(readFileSync(pidFile(env), 'utf8'));
   const commandLine = `/proc/${pid}/cmdline`;
   return existsSync(commandLine) && readFileSync(commandLine, 'utf8').includes('dockerd') ? pid : undefined;

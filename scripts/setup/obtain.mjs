@@ -159,7 +159,7 @@ async function pullImage(image, { env, say }) {
  * @param {readonly string[]} packages
  * @param {Context} context
  */
-async function installPackages(packages, { env, say }) {
+export async function installPackages(packages, { env, say }) {
   const quiet = { env: { ...env, DEBIAN_FRONTEND: 'noninteractive' }, say };
   const install = ['install', '--yes', '--no-install-recommends', ...packages];
   await runSlowly('reading the package lists (apt-get update)', 'apt-get', ['update'], quiet);

@@ -1,0 +1,111 @@
+/**
+ * Runs a command of ours on the current engine, apart from everything else on the machine: network, mounts and processes have namespaces of
+ * their own, so the kernel itself ends and unmounts whatever is left when the first process in there ends, however that came about.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { obtainCurrentEngine } from './current-engine.mjs';
+import { isAlive } from './machine.mjs';
+
+/** @typedef {Record<string, string | undefined>} Environment */
+
+const prefix = 'landfall-engine-';
+const inside = fileURLToPath(new URL('engine-inside.mjs', import.meta.url));
+
+/**
+ * @param {readonly string[]} command a script for Node, and its arguments
+ * @param {{ env: Environment, say: (line: string) => void }} context
+ * @returns {Promise<number>} its exit code
+ * @throws {SetUpFailure} where the engine cannot be had on this machine
+ */
+export async function runOnCurrentEngine(command, { env, say }) {
+  const programs = await obtainCurrentEngine({ env, say });
+  removeLeftEngines();
+  const folder = mkdtempSync(join(tmpdir(), prefix));
+  writeFileSync(join(folder, 'pid'), String(process.pid));
+  try {
+    return await runApart([inside, folder, programs, ...command], engineEnvironment(programs, env));
+  } finally {
+    removeEngine(folder);
+  }
+}
+
+/**
+ * What programs find the engine by, whatever the caller has set.
+ * @param {string} programs
+ * @param {Environment} env
+ */
+function engineEnvironment(programs, env) {
+  const { DOCKER_CONTEXT: _context, DOCKER_TLS_VERIFY: _verify, DOCKER_TLS: _tls, ...own } = env;
+  return {
+    ...own,
+    PATH: `${programs}:${env.PATH ?? ''}`,
+    // The usual place: what goes there without being told meets this engine too, because /run is the namespace's own.
+    DOCKER_HOST: 'unix:///var/run/docker.sock',
+    DOCKER_COMPOSE: join(programs, 'docker-compose'),
+    LANDFALL_ENGINE: '29',
+  };
+}
+
+/**
+ * Runs Node in new namespaces. A shell is their first process, because that one has to take care of orphans, which Node does not. Signals go
+ * over a channel to the script (`process.on('message')`), which also hears when this process is gone.
+ * @param {readonly string[]} script
+ * @param {Environment} env
+ * @returns {Promise<number>} its exit code
+ */
+export async function runApart(script, env) {
+  const namespaces = ['--net', '--mount', '--pid', '--mount-proc', '--fork', '--kill-child'];
+  const child = spawn('unshare', [...namespaces, 'sh', '-c', '"$@"; exit $?', 'sh', process.execPath, ...script], {
+    env,
+    stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
+  });
+  const passOn = (/** @type {NodeJS.Signals} */ signal) => void (child.connected && child.send(signal));
+  // A terminal sends SIGINT to the command as well; we only stay to clean up.
+  const stay = () => undefined;
+  process.on('SIGTERM', passOn).on('SIGINT', stay);
+  try {
+    const [code] = await once(child, 'exit');
+    return code ?? 1;
+  } finally {
+    process.off('SIGTERM', passOn).off('SIGINT', stay);
+  }
+}
+
+/** What a run that was killed could not remove itself. */
+function removeLeftEngines() {
+  for (const name of readdirSync(tmpdir()).filter((each) => each.startsWith(prefix))) {
+    const folder = join(tmpdir(), name);
+    const owner = join(folder, 'pid');
+    if (existsSync(owner) && !isAlive(Number(readFileSync(owner, 'utf8')))) removeEngine(folder);
+  }
+}
+
+/** @param {string} folder */
+export function removeEngine(folder) {
+  rmSync(folder, { recursive: true, force: true });
+  // One for each controller with cgroup 1, one for all with cgroup 2.
+  const root = '/sys/fs/cgroup';
+  const parents = existsSync(root) ? [root, ...readdirSync(root).map((controller) => join(root, controller))] : [];
+  for (const parent of parents) removeCgroup(join(parent, cgroupOf(folder)));
+}
+
+/**
+ * The control group that all of its containers are in.
+ * @param {string} folder
+ */
+export function cgroupOf(folder) {
+  return folder.slice(folder.lastIndexOf(prefix));
+}
+
+/** @param {string} folder */
+function removeCgroup(folder) {
+  if (!existsSync(folder)) return;
+  for (const entry of readdirSync(folder, { withFileTypes: true }))
+    if (entry.isDirectory()) removeCgroup(join(folder, entry.name));
+  rmdirSync(folder);
+}
