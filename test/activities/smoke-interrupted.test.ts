@@ -262,7 +262,7 @@ describe('smoke, when something breaks', function () {
     const answers = [
       { status: 401, code: 'UNAUTHORIZED', outcome: { type: 'CredentialsRefused', message: /set registries\.127/ } },
       { status: 403, code: 'DENIED', outcome: { type: 'CredentialsRefused', message: /does not let Docker pull/ } },
-      { status: 404, code: 'MANIFEST_UNKNOWN', outcome: { message: /Docker could not pull .*manifest unknown/ } },
+      { status: 404, code: 'MANIFEST_UNKNOWN', outcome: { message: /Docker could not pull .*(manifest unknown|not found)/ } },
       { status: 500, code: 'UNKNOWN', outcome: { message: /Docker could not pull .*500/ } },
     ];
     for (const { status, code, outcome: expected } of answers) {

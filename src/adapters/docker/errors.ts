@@ -45,11 +45,13 @@ export function pullError(reference: string, platform: string, error: unknown, n
     .replaceAll(reference, 'the image')
     .replaceAll(reference.slice(0, reference.indexOf('@')), 'it');
   const cause = { cause: error };
-  if (/toomanyrequests|too many requests|rate limit/i.test(text)) {
+  // So may its address, which Docker 29 names as well.
+  const said = text.replace(/\bhttps?:\/\/\S+/g, 'the registry');
+  if (/toomanyrequests|too many requests|rate limit/i.test(said)) {
     return new RateLimit(`the registry limits pulls of ${reference}: ${text}`, new Date(now.getTime() + rateLimitMs));
   }
-  if (/no matching manifest|no match for platform/i.test(text)) return platformMissing(reference, platform, []);
-  if (/\b(unauthorized|denied|forbidden|authentication required|no basic auth credentials)\b/i.test(text)) {
+  if (/no matching manifest|no match for platform/i.test(said)) return platformMissing(reference, platform, []);
+  if (/\b(unauthorized|denied|forbidden|authentication required|no basic auth credentials)\b/i.test(said)) {
     const registry = reference.slice(0, reference.indexOf('/'));
     const advice = `set registries.${registry} in the configuration, or log the worker's Docker in`;
     return new Refusal('CredentialsRefused', `${registry} does not let Docker pull ${reference} (${text}): ${advice}`, [], cause);
