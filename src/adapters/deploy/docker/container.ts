@@ -1,5 +1,6 @@
 import type Docker from 'dockerode';
 import { isMissing } from '../../docker/errors.ts';
+import { digestsOfOrigin, type Origin, tellsOrigin } from './origin.ts';
 
 /** As much of what Docker says about a container as is needed to make it again. Docker says null for much that is empty. */
 export interface Container {
@@ -59,15 +60,25 @@ export async function findContainer(docker: Docker, idOrName: string): Promise<C
 
 export interface Image {
   readonly Id: string;
+  /** Of registries only: see `findImage`. */
   readonly RepoDigests?: readonly string[] | Empty;
   readonly Config?: Settings | Empty;
 }
 
-/** Undefined where Docker has no such image. @param reference an id too */
+/**
+ * Undefined where Docker has no such image. Its digests are those that a registry is known to have: with containerd's image store, Docker
+ * makes one up for every tag, also of an image that was built here and never pushed.
+ * @param reference an id too
+ */
 export async function findImage(docker: Docker, reference: string): Promise<Image | undefined> {
   try {
-    const found: unknown = await docker.getImage(reference).inspect();
-    return found as Image;
+    const inspected: unknown = await docker.getImage(reference).inspect();
+    const found = inspected as Image & Origin;
+    // Said of every image in that store, and of no other.
+    if (!found.Descriptor) return found;
+    // Not said of an image that was neither pulled nor pushed, nor by Docker before API 1.53, where nobody can tell.
+    if (!found.Identity && !(await tellsOrigin(docker))) return found;
+    return { ...found, RepoDigests: digestsOfOrigin(found) };
   } catch (error) {
     if (isMissing(error)) return undefined;
     throw error;
