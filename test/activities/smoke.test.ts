@@ -162,7 +162,9 @@ describe('smoke', function () {
 
     it('when it runs out of memory, naming the setting', async () => {
       const script = 'x=0123456789abcdef; while true; do x="$x$x"; done';
-      const { message, failure } = await fails('memory', { cmd: shell(script) }, smokePlan({ memoryBytes: 16 * 1024 * 1024 }));
+      // It takes a moment to fill its memory, and longer on a busy machine.
+      const smoke = smokePlan({ memoryBytes: 16 * 1024 * 1024, stayUpMs: 10_000 });
+      const { message, failure } = await fails('memory', { cmd: shell(script) }, smoke);
       assert.match(message, /ran out of memory .*raise smoke.memory, now 16 MiB/);
       assert.equal(failure.outOfMemory, true);
     });

@@ -47,9 +47,10 @@ export async function expectEvent(docker: Docker, rollout: string, event: string
   const abortSignal = AbortSignal.any([stop.signal, AbortSignal.timeout(30_000)]);
   const stream = await docker.getEvents({ filters, abortSignal });
   const seen = (async () => {
-    for await (const { id } of jsonLines(stream)) {
+    for await (const { Actor } of jsonLines(stream)) {
       stop.abort();
-      return String(id);
+      // Since API 1.52 there is no `id` beside it.
+      return (Actor as { readonly ID: string }).ID;
     }
     throw new Error(`Docker's events ended before '${event}' of ${rollout}`);
   })();
