@@ -128,8 +128,11 @@ function fatalPart(log: string): string {
   return log.slice(Math.max(0, log.lastIndexOf('FATAL'))).replace(/^FATAL\s+(?:Fatal error\s+)?/, '');
 }
 
+/** Of what Trivy says, more than is shown: spaces go, and URLs are shortened. */
+const longestShown = 4096;
+
 /** For people, on one line, and without the queries of URLs, which may be signed. */
 function shown(text: string): string {
-  const unsigned = text.replaceAll(/(https?:\/\/[^\s?"]+)\?[^\s"]*?(?=:?(?:[\s"]|$))/g, '$1?…');
+  const unsigned = text.slice(0, longestShown).replaceAll(/(https?:\/\/[^\s?"]+)\?[^\s"]*?(?=:?(?:[\s"]|$))/g, '$1?…');
   return unsigned.replaceAll(/\s+/g, ' ').trim().slice(0, 600);
 }

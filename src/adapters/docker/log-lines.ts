@@ -2,14 +2,25 @@ import type Docker from 'dockerode';
 
 const keptLines = 50;
 const keptBytes = 4096;
+/** More than 50 long lines. */
+const readBytes = 64 * 1024;
+const longestSecret = 8 * 1024;
 
 /** Replaces every secret in a text. */
 export type Mask = (text: string) => string;
 
+/** An image says what variables its container has: with too many of them to be masked in good time, nothing is shown. */
+const mostSecrets = 2000;
+const mostSecretText = 256 * 1024;
+const notShown = '(not shown: there are too many secrets in the environment to hide them all)';
+
 /** @param secrets of several lines are masked line by line too, because a log may hold only the end of one */
 export function createMask(secrets: readonly string[]): Mask {
+  if (secrets.reduce((sum, secret) => sum + secret.length, 0) > mostSecretText) return () => notShown;
   const parts = secrets.flatMap((secret) => [secret, ...secret.split(/\r?\n/).map((line) => line.trim())]);
-  const longestFirst = [...new Set(parts)].filter((part) => part !== '').sort((a, b) => b.length - a.length);
+  const distinct = [...new Set(parts)].filter((part) => part !== '');
+  if (distinct.length > mostSecrets) return () => notShown;
+  const longestFirst = distinct.sort((a, b) => b.length - a.length);
   return (text) => longestFirst.reduce((masked, secret) => masked.replaceAll(secret, '***'), text);
 }
 
@@ -50,18 +61,29 @@ export function demultiplex(bytes: Buffer): Buffer {
   return Buffer.concat(contents);
 }
 
-/** The last 50 lines, at most 4 KiB of UTF-8, with secrets masked and without what would steer a terminal that shows them. */
+/**
+ * The last 50 lines, at most 4 KiB of UTF-8, with secrets masked and without what would steer a terminal that shows them. Of what the
+ * log's author wrote, only the last 64 KiB are looked at, so that no log takes long.
+ */
 export function lastLines(bytes: Buffer, mask: Mask): string {
-  const lines = mask(plainText(bytes.toString('utf8')))
-    .replace(/\n+$/, '')
-    .split('\n');
+  const isCut = bytes.length > readBytes;
+  const masked = mask(plainText(bytes.subarray(-readBytes).toString('utf8')));
+  if (masked === notShown) return notShown;
+  const lines = (isCut ? withoutBeginning(masked) : masked).split('\n');
+  while (lines.length > 1 && lines.at(-1) === '') lines.pop();
   return lastBytes(lines.slice(-keptLines).join('\n'), keptBytes);
 }
 
+/** What is cut may begin in the middle of a secret, which nothing masks then: its first line goes, or a part that is longer than secrets. */
+function withoutBeginning(text: string): string {
+  const end = text.indexOf('\n');
+  return end < 0 ? text.slice(longestSecret) : text.slice(end + 1);
+}
+
+/** Without escape sequences and control characters, but for line breaks and tabs. Each pattern takes time by the length of the text only. */
 function plainText(text: string): string {
   return (
     text
-      .replace(/\r+\n/g, '\n')
       // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters and escape sequences are what is taken out
       .replace(/\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|[ -/]*[0-~])?/g, '')
       // biome-ignore lint/suspicious/noControlCharactersInRegex: as above

@@ -6,7 +6,7 @@ const anyBase = 'http://registry.invalid';
  * taken: registries behind a proxy often name a host or a path in it under which nobody reaches them.
  */
 export function nextPage(header: string | null): string | undefined {
-  for (const [, address, parameters] of (header ?? '').matchAll(/<([^>]*)>([^<]*)/g)) {
+  for (const [, address, parameters] of (header ?? '').matchAll(/<([^<>]*)>([^<]*)/g)) {
     if (!/;\s*rel\s*=\s*"?next"?/i.test(parameters ?? '') || !URL.canParse(address ?? '', anyBase)) continue;
     const { search } = new URL(address ?? '', anyBase);
     return search === '' ? undefined : search;

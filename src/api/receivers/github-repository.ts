@@ -1,6 +1,9 @@
 import { type Repository, writtenRepository } from '../../domain/image-reference.ts';
 import { repositoryIn } from './image.ts';
 
+/** Longer is no image's, and would take a pattern long. */
+const longestUrl = 500;
+
 /** The fields of a package by which its place in a registry can be told. */
 export interface PlacedPackage {
   readonly name?: string | undefined;
@@ -20,7 +23,7 @@ export interface PlacedPackage {
 export function repositoryOf(placed: PlacedPackage, sourceRepository: string | undefined): Repository | undefined {
   const url = placed.package_version?.package_url;
   if (url) return repositoryIn(writtenRepository(url));
-  const registry = withoutScheme(placed.registry?.url ?? '').replace(/\/+$/, '');
+  const registry = withoutScheme((placed.registry?.url ?? '').slice(0, longestUrl)).replace(/\/+$/, '');
   const [host = '', ...path] = registry.split('/');
   if (path.length >= 2 && !host.toLowerCase().endsWith('.pkg.github.com')) return repositoryIn(registry);
   const owner = placed.owner?.login || placed.namespace || sourceRepository?.split('/')[0];

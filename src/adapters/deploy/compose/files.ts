@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { isAbsolute, join, resolve } from 'node:path';
+import { shortened } from '../../../domain/inert-text.ts';
 import { readTextIfThere } from '../durable-file.ts';
 import { refused } from './refusals.ts';
 
@@ -43,14 +44,17 @@ async function requireDirectory(directory: string): Promise<void> {
   }
 }
 
+/** Each file is looked for, and whoever may push to the repository can write the list. */
+const longestList = 4096;
+
 /** `COMPOSE_FILE` of the directory's `.env`. */
 async function filesOfEnvironment(directory: string): Promise<string[] | undefined> {
   const text = (await readTextIfThere(join(directory, '.env'))) ?? '';
   const files = variableOf(text, 'COMPOSE_FILE');
   if (!files) return undefined;
-  if (files.includes('$')) {
+  if (files.includes('$') || files.length > longestList) {
     throw refused(
-      `expected plain names in COMPOSE_FILE of ${join(directory, '.env')}, found '${files}': list deploy.compose.files`,
+      `expected plain names, of ${longestList} characters at most, in COMPOSE_FILE of ${join(directory, '.env')}, found '${shortened(files, 200)}': list deploy.compose.files`,
     );
   }
   return files.split(variableOf(text, 'COMPOSE_PATH_SEPARATOR') || ':').filter((file) => file !== '');
@@ -58,10 +62,10 @@ async function filesOfEnvironment(directory: string): Promise<string[] | undefin
 
 /** The last assignment counts. */
 function variableOf(text: string, name: string): string | undefined {
-  const lines = text.split(/\r?\n/).map((line) => /^\s*(?:export\s+)?([A-Z_]+)\s*[=:]\s*(.*?)\s*$/.exec(line));
-  const value = lines.findLast((line) => line?.[1] === name)?.[2];
+  const lines = text.split(/\r?\n/).map((line) => /^\s*(?:export\s+)?([A-Z_]+)\s*[=:]\s*(.*)$/.exec(line));
+  const value = lines.findLast((line) => line?.[1] === name)?.[2]?.trimEnd();
   const [, , quoted] = /^(["'])(.*?)\1/.exec(value ?? '') ?? [];
-  return quoted ?? value?.replace(/\s+#.*$/, '');
+  return quoted ?? value?.replace(/\s#.*$/, '').trimEnd();
 }
 
 async function missing(directory: string, files: readonly string[]): Promise<string[]> {
