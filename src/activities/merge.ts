@@ -1,8 +1,8 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import type { Forge, OwnChange } from '../adapters/forge/forge.ts';
+import { editManifest, manifestSays } from '../adapters/manifest-editor.ts';
 import { rollbackBranchOf } from '../domain/branch.ts';
 import { Refusal } from '../domain/failures.ts';
-import { editManifest, manifestSays } from '../domain/manifest-edit.ts';
 import type { ChangeStanding, MergeOutcome, Proposal, RateLimited, RevertOutcome, VerifiedImage } from '../domain/outcomes.ts';
 import type { ChangePlan, Plan, StagePlan } from '../domain/plan.ts';
 import { mergeMessage, mergeTitle } from '../domain/proposal-commit.ts';
@@ -136,8 +136,8 @@ async function lookAtBase({ image, proposal }: ChangeInput, change: ChangePlan, 
   if (text === undefined) return { kind: 'looked', holds: false, commit };
   const holds =
     proposal.after === undefined
-      ? editManifest(text, change, image).text === text
-      : manifestSays(text, change, image, proposal.after);
+      ? (await editManifest(text, change, image)).text === text
+      : await manifestSays(text, change, image, proposal.after);
   return { kind: 'looked', holds, commit };
 }
 

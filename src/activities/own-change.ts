@@ -1,6 +1,6 @@
 import type { OwnChange } from '../adapters/forge/forge.ts';
+import { editManifest, restoreManifest, sameBesidePlaces } from '../adapters/manifest-editor.ts';
 import { Refusal } from '../domain/failures.ts';
-import { editManifest, restoreManifest, sameBesidePlaces } from '../domain/manifest-edit.ts';
 import type { ImageIdentity, Proposal } from '../domain/outcomes.ts';
 import type { ChangePlan } from '../domain/plan.ts';
 
@@ -8,31 +8,31 @@ import type { ChangePlan } from '../domain/plan.ts';
 
 /** The image is written at the places of the change. */
 export function imageIn(change: ChangePlan, image: ImageIdentity): OwnChange {
-  return ownChange(change, (before, after) => editManifest(before, change, image).text === after);
+  return ownChange(change, async (before, after) => (await editManifest(before, change, image)).text === after);
 }
 
 /** Something else stands at the places of the change: a proposal or a roll-back of Landfall's, of whichever image. */
 export function anyImageIn(change: ChangePlan, image: ImageIdentity): OwnChange {
-  return ownChange(change, (before, after) => sameBesidePlaces(before, after, change, image));
+  return ownChange(change, (before, after) => sameBesidePlaces(before, change, image, after));
 }
 
 /** A roll-back: at the places of the change stands again what its proposal says. */
 export function previousIn(change: ChangePlan, image: ImageIdentity, { before, after, written }: Proposal): OwnChange {
-  return ownChange(change, (text, wanted) => {
+  return ownChange(change, async (text, wanted) => {
     if (before === undefined || after === undefined) return false;
     // What puts it there is the way back from the roll-back, backwards.
     const back = { before: after, after: before, ...(written && { written: { before: written.after, after: written.before } }) };
-    const restored = restoreManifest(text, change, image, back);
+    const restored = await restoreManifest(text, change, image, back);
     return restored.kind === 'restored' && restored.text === wanted;
   });
 }
 
-function ownChange({ file }: ChangePlan, makes: (before: string, after: string) => boolean): OwnChange {
+function ownChange({ file }: ChangePlan, makes: (before: string, after: string) => Promise<boolean>): OwnChange {
   return {
     path: file,
     async makes(before, after) {
       try {
-        return makes(before, after);
+        return await makes(before, after);
       } catch (error) {
         // The places of the change are not there.
         if (error instanceof Refusal) return false;

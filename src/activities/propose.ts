@@ -1,9 +1,9 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import type { Forge } from '../adapters/forge/forge.ts';
+import { editManifest, readReference } from '../adapters/manifest-editor.ts';
 import { branchOf } from '../domain/branch.ts';
 import { Refusal } from '../domain/failures.ts';
 import type { ImagePush } from '../domain/image-push.ts';
-import { editManifest, readReference } from '../domain/manifest-edit.ts';
 import type { CheckResults, ProposeOutcome, VerifiedImage } from '../domain/outcomes.ts';
 import type { ChangePlan, Plan, StagePlan } from '../domain/plan.ts';
 import { commitMessage, isAboutTag, withdrawalMessage } from '../domain/proposal-commit.ts';
@@ -73,12 +73,12 @@ async function proposeOnce(work: Work): Promise<ProposeOutcome> {
   const { input, change, forge, branch, subject } = work;
   const { image, plan } = input;
   const base = await baseOf(forge, change);
-  const edit = editManifest(base.text, change, image);
+  const edit = await editManifest(base.text, change, image);
   if (edit.text === base.text) {
     await withdraw(work, base);
     return { kind: 'unchanged', base: change.base, head: base.commit };
   }
-  const later = input.asked === true ? undefined : laterTag(plan.tags, base.text, change, image);
+  const later = input.asked === true ? undefined : await laterTag(plan.tags, base.text, change, image);
   if (later !== undefined) return { kind: 'outdated', tag: later };
 
   const { head, foreign } = await writeBranch({
@@ -110,20 +110,20 @@ async function proposeOnce(work: Work): Promise<ProposeOutcome> {
 }
 
 /** A tag in the base branch that is later than the image's, by the service's own order. */
-function laterTag(policy: TagPolicy, text: string, change: ChangePlan, image: VerifiedImage): string | undefined {
-  return readReference(text, change, image)
+async function laterTag(policy: TagPolicy, text: string, change: ChangePlan, image: VerifiedImage): Promise<string | undefined> {
+  return (await readReference(text, change, image))
     .flatMap(({ reference }) => (reference?.tag === undefined || !follows(policy, reference.tag) ? [] : [reference.tag]))
     .find((tag) => compareCandidates(policy, { tag }, image) > 0);
 }
 
 /** The file as a person left it on the branch, with the image written into it. */
-function editForeign({ change, branch, input }: Work, present: string | undefined): string {
+async function editForeign({ change, branch, input }: Work, present: string | undefined): Promise<string> {
   const advice = `somebody committed to ${branch} of ${shown(change.repository)}, and what they did is kept: merge or revert it, or delete the branch, then retry`;
   if (present === undefined) {
     throw new Refusal('BranchConflict', `expected the file ${change.file} on the branch, found none; ${advice}`);
   }
   try {
-    return editManifest(present, change, input.image).text;
+    return (await editManifest(present, change, input.image)).text;
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     throw new Refusal('BranchConflict', `${error.message}; ${advice}`, error.details, { cause: error });

@@ -1,8 +1,9 @@
 import type { Forge } from '../adapters/forge/forge.ts';
+import { restoreManifest } from '../adapters/manifest-editor.ts';
 import { rollbackBranchOf } from '../domain/branch.ts';
 import { Refusal } from '../domain/failures.ts';
 import { code, inert, prose } from '../domain/inert-text.ts';
-import { type ManifestRestored, type ManifestValues, restoreManifest } from '../domain/manifest-edit.ts';
+import type { ManifestRestored, ManifestValues } from '../domain/manifest-edit.ts';
 import type { Proposal, RevertOutcome, VerifiedImage } from '../domain/outcomes.ts';
 import type { ChangePlan, Plan, StagePlan } from '../domain/plan.ts';
 import { mergeTitle, rollbackMessage } from '../domain/proposal-commit.ts';
@@ -73,7 +74,7 @@ async function restore(
   const { change, image } = work;
   let found: ManifestRestored;
   try {
-    found = restoreManifest(base.text, change, image, values);
+    found = await restoreManifest(base.text, change, image, values);
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     throw await movedOn(work, base, error.message, error);

@@ -1,5 +1,5 @@
 import type { Forge } from '../adapters/forge/forge.ts';
-import { editManifest } from '../domain/manifest-edit.ts';
+import { editManifest } from '../adapters/manifest-editor.ts';
 import type { ImageIdentity } from '../domain/outcomes.ts';
 import type { ChangePlan } from '../domain/plan.ts';
 import { baseOf, type FileAt } from './change-branch.ts';
@@ -16,6 +16,6 @@ export function createBaseHolds(forgeFor: (repository: string) => Forge): BaseHo
     const file = files.get(key) ?? baseOf(forgeFor(change.repository), change);
     files.set(key, file);
     const { text } = await file;
-    return editManifest(text, change, image).text === text;
+    return (await editManifest(text, change, image)).text === text;
   };
 }

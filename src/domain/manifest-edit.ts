@@ -3,12 +3,17 @@ import { findInCompose } from './manifest-edit/compose.ts';
 import { findInEnvFile } from './manifest-edit/env-file.ts';
 import { referenceOf, valueFor } from './manifest-edit/image-value.ts';
 import { findByMarker } from './manifest-edit/marker.ts';
-import type { Place } from './manifest-edit/place.ts';
+import { editRefused, type Place } from './manifest-edit/place.ts';
 import { findByPath } from './manifest-edit/yaml-path.ts';
 import type { ImageIdentity } from './outcomes.ts';
 import type { ChangePlan } from './plan.ts';
 
 export { problemOfPath } from './manifest-edit/yaml-path.ts';
+
+/** Whoever may push to the deployment repository can write any file there: a larger one would take long, and nobody's manifest is. */
+export const longestFile = 1024 * 1024;
+/** What each place says is kept in the rollout's history, which takes so much and no more. */
+const mostPlaces = 500;
 
 export interface ManifestEdit extends ManifestValues {
   /** The file afterwards; the very text that was given where nothing had to change. */
@@ -96,9 +101,9 @@ export function manifestSays(
  */
 export function sameBesidePlaces(
   one: string,
-  other: string,
   change: ChangePlan,
   image: Pick<ImageIdentity, 'repository'>,
+  other: string,
 ): boolean {
   const [rest, otherRest] = [one, other].map((text) => {
     const places = placesOf(text, change, image);
@@ -121,13 +126,16 @@ function unquoted(raw: string): string {
 
 /** @param written one per place, with its quotes */
 function withWritten(text: string, places: readonly Place[], written: readonly string[]): string {
-  let edited = text;
-  // From the last to the first, so that what is still to be edited has not moved.
-  const fromTheEnd = places
+  const inOrder = places
     .map((place, index) => ({ place, raw: written[index] ?? '' }))
-    .sort((a, b) => b.place.start - a.place.start);
-  for (const { place, raw } of fromTheEnd) edited = edited.slice(0, place.start) + raw + edited.slice(place.end);
-  return edited;
+    .sort((a, b) => a.place.start - b.place.start);
+  const parts: string[] = [];
+  let end = 0;
+  for (const { place, raw } of inOrder) {
+    parts.push(text.slice(end, place.start), raw);
+    end = place.end;
+  }
+  return [...parts, text.slice(end)].join('');
 }
 
 function isValue(place: Place | undefined, raw: string | undefined): boolean {
@@ -150,6 +158,19 @@ export function readReference(
 }
 
 function placesOf(text: string, change: ChangePlan, image: Pick<ImageIdentity, 'repository'>): readonly Place[] {
+  const { file } = change;
+  if (text.length > longestFile) {
+    throw editRefused(
+      file,
+      `it has ${text.length} characters, expected at most ${longestFile} (1 MiB); move what the change is about into a file of its own, and let change.file name that`,
+    );
+  }
+  const places = findPlaces(text, change, image);
+  if (places.length <= mostPlaces) return places;
+  throw editRefused(file, `the change has ${places.length} places there, expected at most ${mostPlaces}; split the file`);
+}
+
+function findPlaces(text: string, change: ChangePlan, image: Pick<ImageIdentity, 'repository'>): readonly Place[] {
   const { file, target } = change;
   switch (target.kind) {
     case 'compose':

@@ -1,5 +1,8 @@
 import { editRefused, lineAt, listed, type Place, quotedLike, targetNotFound } from './place.ts';
 
+/** How many lines an error names. */
+const mostShown = 5;
+
 interface Assignment {
   readonly key: string;
   readonly start: number;
@@ -15,7 +18,10 @@ export function findInEnvFile(text: string, file: string, key: string): Place[] 
   const [one, another] = found;
   if (one === undefined) throw targetNotFound(file, `key ${key}`, `its keys are: ${listed(assignments.map((each) => each.key))}`);
   if (another !== undefined) {
-    const lines = found.map(({ start }) => lineAt(text, start)).join(' and ');
+    const lines = found
+      .slice(0, mostShown)
+      .map(({ start }) => lineAt(text, start))
+      .join(' and ');
     throw editRefused(file, `${key} is set on lines ${lines}, expected once; remove all but one`);
   }
   return [{ name: key, start: one.start, end: one.end, value: one.value, write: quotedLike(one.quote) }];
@@ -28,7 +34,7 @@ function assignmentsOf(text: string): Assignment[] {
     const [, before = '', key = '', raw = ''] = found;
     const start = found.index + before.length;
     const quote = /^(["']).*\1$/s.exec(raw)?.[1] ?? '';
-    const written = quote === '' ? raw.replace(/(?:^|[ \t]+)#.*$/, '').trimEnd() : raw;
+    const written = quote === '' ? raw.replace(/(?:^|[ \t])#.*$/, '').trimEnd() : raw;
     return { key, start, end: start + written.length, quote, value: quote === '' ? written : raw.slice(1, -1) };
   });
 }

@@ -5,11 +5,18 @@ import type { ChangePlan } from '../plan.ts';
 import { editRefused, listed, type Place, targetNotFound } from './place.ts';
 
 interface MarkedLine {
+  /** The name in the comment. */
+  readonly marker: string;
   readonly number: number;
   readonly start: number;
   /** What stands before the comment. */
   readonly content: string;
 }
+
+/** Names are bounded, because a line may have thousands of comment signs from each of which one could begin. */
+const comment = /^(.*?)(?:#|\/\/)[ \t]*landfall:[ \t]*([^\s#]{1,200})[ \t]*\r?$/gm;
+/** A longer one is no line that a person marked. */
+const longestLine = 4096;
 
 interface Word {
   readonly text: string;
@@ -23,10 +30,10 @@ interface Word {
  */
 export function findByMarker(text: string, change: ChangePlan, name: string, image: Pick<ImageIdentity, 'repository'>): Place[] {
   const markers = new Map<string, MarkedLine[]>();
-  const comment = /^(.*?)(?:#|\/\/)[ \t]*landfall:[ \t]*([^\s#]+)[ \t]*\r?$/gm;
-  for (const { index, 1: content = '', 2: marked = '' } of text.matchAll(comment)) {
-    const number = text.slice(0, index).split('\n').length;
-    markers.set(marked, [...(markers.get(marked) ?? []), { number, start: index, content }]);
+  for (const line of markedLines(text)) {
+    const lines = markers.get(line.marker);
+    if (lines === undefined) markers.set(line.marker, [line]);
+    else lines.push(line);
   }
   const lines = markers.get(name);
   if (lines === undefined) {
@@ -39,7 +46,26 @@ export function findByMarker(text: string, change: ChangePlan, name: string, ima
   return lines.map((line) => placeOn(line, change, image));
 }
 
+function* markedLines(text: string): Generator<MarkedLine> {
+  let number = 1;
+  let counted = 0;
+  for (const { index, 1: content = '', 2: marker = '' } of text.matchAll(comment)) {
+    for (let at = text.indexOf('\n', counted); at >= 0 && at < index; at = text.indexOf('\n', counted)) {
+      number += 1;
+      counted = at + 1;
+    }
+    yield { marker, number, start: index, content };
+  }
+}
+
 function placeOn(line: MarkedLine, change: ChangePlan, image: Pick<ImageIdentity, 'repository'>): Place {
+  const where = `line ${line.number}`;
+  if (line.content.length > longestLine) {
+    throw editRefused(
+      change.file,
+      `${where} has ${line.content.length} characters before its comment, expected at most ${longestLine}; put the image on a line of its own`,
+    );
+  }
   const words = Array.from(line.content.matchAll(/[\w.:/@[\]-]+/g), (found) => wordOf(line, found[0], found.index));
   const values = words.filter((word) => !isKey(line, word));
   const found =
@@ -47,7 +73,6 @@ function placeOn(line: MarkedLine, change: ChangePlan, image: Pick<ImageIdentity
       ? values.filter(({ text }) => text.split('@').every((part) => isTag(part) || isDigest(part))).slice(-1)
       : values.filter(({ text }) => repositoryOf(text) === image.repository);
   const [word, another] = found;
-  const where = `line ${line.number}`;
   if (word === undefined || another !== undefined) {
     const expected = change.value === 'bare' ? 'a tag or a digest' : `one reference to ${image.repository}`;
     throw editRefused(
@@ -67,7 +92,7 @@ function placeOn(line: MarkedLine, change: ChangePlan, image: Pick<ImageIdentity
 /** Brackets belong to a word only around the address of a registry, `[::1]:5000/app`; elsewhere they are the file's own. */
 function wordOf(line: MarkedLine, found: string, at: number): Word {
   const leading = /^\[(?![a-fA-F0-9:]+\])/.exec(found)?.[0].length ?? 0;
-  const text = found.slice(leading).replace(/\]+$/, '');
+  const text = found.slice(leading).replace(/(?<!\])\]+$/, '');
   const start = line.start + at + leading;
   return { text, start, end: start + text.length };
 }

@@ -1,4 +1,5 @@
 import {
+  type Alias,
   Composer,
   type Document,
   isAlias,
@@ -11,6 +12,7 @@ import {
   type ParsedNode,
   Parser,
   parse,
+  visit,
   type YAMLMap,
 } from 'yaml';
 import { editRefused, type Place, quotedLike } from './place.ts';
@@ -36,7 +38,8 @@ const deepestNesting = 200;
 export function parseYaml(text: string, file: string): Document.Parsed[] {
   const parser = new Parser();
   const documents: Document.Parsed[] = [];
-  const composer = new Composer<ParsedNode, true>({ keepSourceTokens: true, prettyErrors: false });
+  // The composer compares each key of a map with each other one, see refuseRepeatedKeys.
+  const composer = new Composer<ParsedNode, true>({ keepSourceTokens: true, prettyErrors: false, uniqueKeys: false });
   let line = 1;
   for (const lexeme of new Lexer().lex(text)) {
     for (const token of parser.next(lexeme)) documents.push(...composer.next(token));
@@ -47,14 +50,35 @@ export function parseYaml(text: string, file: string): Document.Parsed[] {
   }
   for (const token of parser.end()) documents.push(...composer.next(token));
   documents.push(...composer.end(false, text.length));
-  for (const { errors } of documents) {
+  for (const { errors, contents } of documents) {
     const [error] = errors;
-    if (error)
-      throw editRefused(file, `line ${text.slice(0, error.pos[0]).split('\n').length}: invalid YAML: ${error.message}`, {
-        cause: error,
-      });
+    if (error) throw invalid(file, text, error.pos[0], error.message, { cause: error });
+    const repeated = repeatedKey(contents);
+    if (repeated !== undefined) throw invalid(file, text, repeated, 'Map keys must be unique');
   }
   return documents;
+}
+
+function invalid(file: string, text: string, offset: number, why: string, options?: ErrorOptions): Error {
+  return editRefused(file, `line ${text.slice(0, offset).split('\n').length}: invalid YAML: ${why}`, options);
+}
+
+/** Where the first key stands that its map has twice. Keys that are maps or lists are not compared, as in the `yaml` package. */
+function repeatedKey(top: Node | null): number | undefined {
+  const repeated: number[] = [];
+  const toDo: unknown[] = [top];
+  for (let node = toDo.pop(); node !== undefined; node = toDo.pop()) {
+    if (isSeq(node)) for (const item of node.items) toDo.push(item ?? null);
+    if (!isMap(node)) continue;
+    const values = new Set<unknown>();
+    for (const { key, value } of node.items) {
+      toDo.push(key, value ?? null);
+      if (!isScalar(key) || Number.isNaN(key.value)) continue;
+      if (values.has(key.value)) repeated.push(key.range?.[0] ?? 0);
+      values.add(key.value);
+    }
+  }
+  return repeated.length === 0 ? undefined : repeated.reduce((a, b) => Math.min(a, b));
 }
 
 /** Follows the steps from the top of a document to one scalar. */
@@ -144,15 +168,32 @@ function childrenOf(node: Node | null, step: YamlStep): string[] {
   return items.flatMap((item) => (isMap(item) ? [`[${step.key}=${scalarText(pairOf(item, step.key)?.value) ?? ''}]`] : []));
 }
 
-/** @param depth merges may be nested, and even name themselves */
-function comesByMerge(document: Document.Parsed, map: YAMLMap, key: string, depth = 0): boolean {
-  if (depth > deepestNesting) return false;
-  const merge = pairOf(map, '<<')?.value;
-  const sources = isSeq(merge) ? merge.items : [merge];
-  return sources.some((source) => {
-    const resolved = isAlias(source) ? source.resolve(document) : source;
-    return isMap(resolved) && (pairOf(resolved, key) !== undefined || comesByMerge(document, resolved, key, depth + 1));
+/** Merges may be nested, name the same map again and again, and even name themselves: each map is looked at once. */
+function comesByMerge(document: Document.Parsed, map: YAMLMap, key: string): boolean {
+  const resolve = aliasesOf(document);
+  const maps = new Set([map]);
+  for (const each of maps) {
+    if (each !== map && pairOf(each, key) !== undefined) return true;
+    const merge = pairOf(each, '<<')?.value;
+    for (const source of isSeq(merge) ? merge.items : [merge]) {
+      const resolved = isAlias(source) ? resolve(source) : source;
+      if (isMap(resolved)) maps.add(resolved);
+    }
+  }
+  return false;
+}
+
+/** What an alias stands for: the last node before it that has its anchor. The package's own `resolve` goes through the document each time. */
+function aliasesOf(document: Document.Parsed): (alias: Alias) => Node | undefined {
+  const anchors = new Map<string, Node>();
+  const meant = new Map<Alias, Node | undefined>();
+  visit(document, {
+    Node: (_key, node) => {
+      if (isAlias(node)) meant.set(node, anchors.get(node.source));
+      else if (node.anchor !== undefined) anchors.set(node.anchor, node);
+    },
   });
+  return (alias) => meant.get(alias);
 }
 
 function refusedAlias(name: string, anchor: string): YamlFound {

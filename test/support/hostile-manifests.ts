@@ -1,0 +1,75 @@
+/** Files of a deployment repository that somebody wrote to keep whoever reads them busy, each of about as many characters as asked. */
+export interface HostileManifest {
+  readonly what: string;
+  readonly file: 'compose' | 'marker' | 'bare marker' | 'env' | 'path';
+  readonly text: string;
+}
+
+const web = 'services:\n  web:\n    image: ghcr.io/team/app:v1\n';
+
+/** Maps that are merged from maps, `<<: [*x, *x]`, so that each level doubles the ways down. */
+export function nestedMerges(levels: number): string {
+  const maps = Array.from({ length: levels }, (_, level) => `x${level + 1}: &x${level + 1}\n  <<: [*x${level}, *x${level}]\n`);
+  return `x0: &x0 { k: v }\n${maps.join('')}services:\n  web:\n    <<: *x${levels}\n    restart: always\n`;
+}
+
+export function manyKeys(count: number): string {
+  return `${web}x:\n${Array.from({ length: count }, (_, index) => `  k${index}: 1\n`).join('')}`;
+}
+
+export function hostileManifests(length: number): HostileManifest[] {
+  const full = (unit: string) => unit.repeat(Math.floor(length / unit.length));
+  const under = (value: string) => `${web}x: ${value}\n`;
+  const compose = {
+    'nested merges': nestedMerges(Math.floor(length / 32)),
+    'a long list of merges': `a: &a {k: v}\nservices:\n  web:\n    <<: [${full('*a,')}*a]\n`,
+    'many keys': manyKeys(Math.floor(length / 11)),
+    'many keys on a line': under(`{${Array.from({ length: length / 9 }, (_, index) => `k${index}: 1`).join(',')}}`),
+    'a list': `${web}x:\n${full('  - a\n')}`,
+    'lists in a list': under(`[${full('[a],')}]`),
+    'pairs in a list': under(`[${full('a: b,')}]`),
+    documents: full('---\n') + web,
+    comments: full('#\n') + web,
+    'empty lines': full('\n') + web,
+    'carriage returns': full('\r') + web,
+    spaces: under(`${full(' ')}y`),
+    directives: `${full('%A B\n')}---\n${web}`,
+    tags: under(full('!a ')),
+    anchors: under(full('&a ')),
+    aliases: `${web}x: &a b\ny: [${full('*a,')}]\n`,
+    'a quoted text without end': under(`"${full('a\n')}`),
+    'a quoted text of many lines': under(`"${full('a\n   ')}"`),
+    'a plain text of many lines': under(full('a\n   ')),
+    'a folded text': `${web}x: >\n${full('  a\n\n')}`,
+    colons: under(full(': ')),
+    'keys that are repeated': `${web}x:\n${full('  k: a\n')}`,
+    'question marks': web + full('? a\n'),
+    errors: full('}\n'),
+    tabs: full('\t- a\n'),
+    digits: under(full('9')),
+  };
+  const markers = {
+    'marked lines': full('# landfall: a\n'),
+    'comments in a comment': `${full('//landfall:')} x`,
+    'number signs': full('# '),
+    slashes: full('/'),
+    'a marked line without end': `${full('a ')}# landfall: web`,
+    'the same mark again and again': full('ghcr.io/team/app:1 # landfall: web\n'),
+  };
+  const env = {
+    'spaces in a value': `WEB=x${full(' ')}y`,
+    'a value without end': `WEB="${full('a')}`,
+    backslashes: `WEB="${full('\\')}`,
+    quotes: full('A="\n'),
+    'the same key again and again': full('WEB=a\n'),
+    'number signs': `WEB=a${full(' #')}`,
+  };
+  const brackets = `${']'.repeat(Math.min(length, 4000))}x 1 # landfall: web\n`;
+  return [
+    ...Object.entries(compose).map(([what, text]) => ({ what, file: 'compose' as const, text })),
+    ...Object.entries(markers).map(([what, text]) => ({ what, file: 'marker' as const, text })),
+    { what: 'brackets', file: 'bare marker', text: full(brackets) },
+    ...Object.entries(env).map(([what, text]) => ({ what, file: 'env' as const, text })),
+    { what: 'items', file: 'path', text: `a:\n${full('  - {k: w}\n')}` },
+  ];
+}
