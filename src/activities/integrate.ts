@@ -27,6 +27,8 @@ export interface IntegrateDependencies {
   /** Labels what this worker makes. */
   readonly workerId: string;
   readonly installation?: string;
+  /** By which this installation knows what it made in Docker: see ownershipKey. */
+  readonly ownershipKey: string;
   /** What the compose file is relative to: the folder of the configuration file. */
   readonly baseDir: string;
   readonly credentials: (registry: string) => Promise<Credentials | undefined>;

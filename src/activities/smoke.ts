@@ -18,6 +18,8 @@ export interface SmokeDependencies {
   readonly workerId: string;
   /** Names this Landfall where several share one Docker daemon, and stays the same when it is started again: see createSweep. */
   readonly installation?: string;
+  /** By which this installation knows what it made in Docker: see ownershipKey. */
+  readonly ownershipKey: string;
   /** What `smoke.envFile` is relative to: the folder of the configuration file. */
   readonly baseDir: string;
   readonly credentials: (registry: string) => Promise<Credentials | undefined>;

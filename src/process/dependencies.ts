@@ -11,6 +11,7 @@ import { createWorkflowDeployer } from '../adapters/deploy/github-workflow.ts';
 import { createHostLock } from '../adapters/deploy/host-lock.ts';
 import { createTurnGuard } from '../adapters/deploy/turn-guard.ts';
 import { connectDocker, readText } from '../adapters/docker/connect.ts';
+import { ownershipKey } from '../adapters/docker/ownership-key.ts';
 import { workerReach } from '../adapters/docker/reach.ts';
 import { createDockerCredentials } from '../adapters/docker-credentials.ts';
 import { createGitForge } from '../adapters/forge/git.ts';
@@ -71,6 +72,7 @@ export async function createDependencies(
     baseDir: directory,
     workerId: `${hostname()}-${process.pid}`,
     installation,
+    ownershipKey: await ownershipKey(data),
     ...reach,
     env: dockerEnv,
     operators: configuration.operators,

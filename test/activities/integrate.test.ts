@@ -19,7 +19,7 @@ import { ensureDocker, expectEvent, hasImage, imageIsGone, labelled, removeImage
 import { type ImageOptions, pushImage, tag } from '../support/images.ts';
 import { type RunningIntegration, startIntegration } from '../support/integration.ts';
 import { type Registry, startRegistry } from '../support/registry.ts';
-import { imageToSmoke } from '../support/smoke.ts';
+import { imageToSmoke, keyOfTests } from '../support/smoke.ts';
 
 const serving = ['httpd', '-f', '-p', '8080', '-h', '/www'];
 
@@ -324,7 +324,14 @@ volumes:
       const { rollout } = await killWhileRunning('killed-last');
       const quiet = { info() {}, warn() {} };
       const isPending = async (other: string) => other !== rollout;
-      const sweep = createSweep({ docker, workerId: 'worker-of-tests', isPending, now: () => new Date(), log: quiet });
+      const sweep = createSweep({
+        docker,
+        workerId: 'worker-of-tests',
+        ownershipKey: keyOfTests,
+        isPending,
+        now: () => new Date(),
+        log: quiet,
+      });
       const removed = await sweep.sweepOnce();
       for (const ending of ['-web-1', '_default', '_data'])
         assert.ok(

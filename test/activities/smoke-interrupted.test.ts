@@ -12,7 +12,7 @@ import { startDockerProxy } from '../support/docker-proxy.ts';
 import { type Fault, startFaultyProxy } from '../support/faulty-proxy.ts';
 import { type ImageOptions, pushImage } from '../support/images.ts';
 import { type Registry, startRegistry } from '../support/registry.ts';
-import { imageToSmoke, type RunningSmoke, smokePlan, startSmoke } from '../support/smoke.ts';
+import { imageToSmoke, keyOfTests, type RunningSmoke, smokePlan, startSmoke } from '../support/smoke.ts';
 
 describe('smoke, when something breaks', function () {
   this.timeout(60_000);
@@ -144,7 +144,14 @@ describe('smoke, when something breaks', function () {
       const { rollout } = await killWhileRunning('killed-last');
       const quiet = { info() {}, warn() {} };
       const isPending = async (other: string) => other !== rollout;
-      const sweep = createSweep({ docker, workerId: 'worker-of-tests', isPending, now: () => new Date(), log: quiet });
+      const sweep = createSweep({
+        docker,
+        workerId: 'worker-of-tests',
+        ownershipKey: keyOfTests,
+        isPending,
+        now: () => new Date(),
+        log: quiet,
+      });
       assert.ok((await sweep.sweepOnce()).some((name) => name.includes('killed-last')));
       assert.deepEqual(await labelled(docker, rollout), []);
     });
@@ -240,6 +247,7 @@ describe('smoke, when something breaks', function () {
       const past = createSweep({
         docker,
         workerId: 'worker-of-tests',
+        ownershipKey: keyOfTests,
         isPending: async (other) => other !== rollout,
         now: () => new Date(),
         log: { info() {}, warn() {} },
@@ -374,7 +382,16 @@ describe('smoke, when something breaks', function () {
       const secrets = (value: string) => value;
       const credentials = async () => undefined;
       assert.throws(
-        () => createSmoke({ docker, secrets, workerId: 'w', baseDir: '/', credentials, hostReach: 'network' }),
+        () =>
+          createSmoke({
+            docker,
+            secrets,
+            workerId: 'w',
+            ownershipKey: keyOfTests,
+            baseDir: '/',
+            credentials,
+            hostReach: 'network',
+          }),
         /its own container's id/,
       );
     });

@@ -6,6 +6,7 @@ import { createIntegrate } from '../../src/activities/integrate.ts';
 import type { IntegrationSummary, RateLimited, VerifiedImage } from '../../src/domain/outcomes.ts';
 import type { IntegrationPlan } from '../../src/domain/plan.ts';
 import { planOf } from './plans.ts';
+import { keyOfTests } from './smoke.ts';
 
 export interface IntegrationAttempt {
   readonly docker: Docker;
@@ -47,6 +48,7 @@ export function startIntegration({
     docker,
     secrets: (value) => (value === 'env:API_KEY' ? 'hunter2' : value),
     workerId: 'worker-of-tests',
+    ownershipKey: keyOfTests,
     baseDir,
     credentials: async () => undefined,
     env: process.env,

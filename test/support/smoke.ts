@@ -9,6 +9,9 @@ import type { RateLimited, SmokeSummary, VerifiedImage } from '../../src/domain/
 import type { Plan, SmokePlan } from '../../src/domain/plan.ts';
 import { hostPlatform } from './images.ts';
 
+/** Of all workers that tests start: what one leaves, another finds. */
+export const keyOfTests = '0f'.repeat(32);
+
 /** A smoke plan that is quick to say no. */
 export function smokePlan(changes: Partial<SmokePlan> = {}): SmokePlan {
   return {
@@ -82,6 +85,7 @@ export function startSmoke({
     docker,
     secrets: (value) => value,
     workerId: 'worker-of-tests',
+    ownershipKey: keyOfTests,
     baseDir: tmpdir(),
     credentials: async () => undefined,
     hostReach: 'loopback',

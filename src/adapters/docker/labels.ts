@@ -1,3 +1,5 @@
+import { createHmac, timingSafeEqual } from 'node:crypto';
+
 /** Which execution of the smoke activity something in Docker belongs to. */
 export interface SmokeRun {
   /** Workflow id of the rollout. */
@@ -20,8 +22,30 @@ export interface Ownership extends SmokeRun {
 
 export const rolloutLabel = 'landfall.rollout';
 export const runLabel = 'landfall.run';
+const proofLabel = 'landfall.proof';
 
-export function labelsOf(owner: Ownership): Record<string, string> {
+/** How a compose project of ours is named, which tells its containers from those of a smoke test of the same rollout. */
+export const projectPrefix = 'landfall-it-';
+const projectPattern = /^(?:[0-9a-f]{12}_)?(landfall-it-[0-9a-f]{16})[-_]/;
+
+/**
+ * Docker gives a container the labels of its image, so labels alone prove nothing. The proof among these is an HMAC over the others and
+ * over the name, which no image can know: with it, nothing but what this installation made is ever taken for its own.
+ * @param name of what is made, see `nameOf`; for a compose project, the project's
+ * @param key see `ownershipKey`
+ */
+export function labelsOf(owner: Ownership, name: string, key: string): Record<string, string> {
+  return { ...plainLabels(owner), [proofLabel]: proofOf(owner, name, key) };
+}
+
+function proofOf(owner: Ownership, name: string, key: string): string {
+  const labels = Object.entries(plainLabels(owner)).sort(([a], [b]) => (a < b ? -1 : 1));
+  return createHmac('sha256', Buffer.from(key, 'hex'))
+    .update(JSON.stringify([name, labels]))
+    .digest('hex');
+}
+
+function plainLabels(owner: Ownership): Record<string, string> {
   return {
     [rolloutLabel]: owner.rollout,
     [runLabel]: owner.run,
@@ -33,8 +57,21 @@ export function labelsOf(owner: Ownership): Record<string, string> {
   };
 }
 
-/** Undefined where the labels are not (all) ours: what we cannot read, we never remove. */
-export function readLabels(labels: Readonly<Record<string, string>>): Ownership | undefined {
+/**
+ * Undefined where the labels are not (all) ours, or do not prove it: what we cannot read, we never remove.
+ * @param name of what has them
+ */
+export function readLabels(name: string, labels: Readonly<Record<string, string>>, key: string): Ownership | undefined {
+  const owner = parseLabels(labels);
+  if (owner === undefined) return undefined;
+  const [, project] = projectPattern.exec(name) ?? [];
+  if (project === undefined && name !== nameOf(owner)) return undefined;
+  const given = Buffer.from(labels[proofLabel] ?? '');
+  const expected = Buffer.from(proofOf(owner, project ?? name, key));
+  return given.length === expected.length && timingSafeEqual(given, expected) ? owner : undefined;
+}
+
+function parseLabels(labels: Readonly<Record<string, string>>): Ownership | undefined {
   const rollout = labels[rolloutLabel];
   const run = labels[runLabel];
   const activity = labels['landfall.activity'];

@@ -1,4 +1,5 @@
 import type Docker from 'dockerode';
+import { ownName } from '../deploy/docker/place.ts';
 import { isConflict, isMissing } from './errors.ts';
 import { type Ownership, readLabels, rolloutLabel } from './labels.ts';
 
@@ -10,8 +11,20 @@ export interface Found {
   readonly owner: Ownership;
 }
 
-/** What carries our labels, containers first: a network or volume goes only once nothing uses it. */
-export async function findOurs(docker: Docker, rollout?: string): Promise<Found[]> {
+/** What carries our labels, and what of it proves by them that it is ours. */
+export interface Labelled {
+  /** Containers first: a network or volume goes only once nothing uses it. */
+  readonly ours: readonly Found[];
+  readonly unproven: readonly Omit<Found, 'owner'>[];
+}
+
+/** What this installation made for checks, containers first. @param key see `ownershipKey` */
+export async function findOurs(docker: Docker, key: string, rollout?: string): Promise<readonly Found[]> {
+  return (await findLabelled(docker, key, rollout)).ours;
+}
+
+/** Everything that has the label of a rollout, whoever put it there. */
+export async function findLabelled(docker: Docker, key: string, rollout?: string): Promise<Labelled> {
   const filters = { label: [rollout === undefined ? rolloutLabel : `${rolloutLabel}=${rollout}`] };
   const [containers, networks, { Volumes: volumes }] = await Promise.all([
     docker.listContainers({ all: true, filters }),
@@ -22,16 +35,20 @@ export async function findOurs(docker: Docker, rollout?: string): Promise<Found[
     ...containers.map((each) => ({
       kind: 'container' as const,
       id: each.Id,
-      name: each.Names[0]?.slice(1) ?? each.Id,
+      name: ownName(each.Names) ?? each.Id,
       labels: each.Labels,
     })),
     ...networks.map((each) => ({ kind: 'network' as const, id: each.Id, name: each.Name, labels: each.Labels ?? {} })),
     ...(volumes ?? []).map((each) => ({ kind: 'volume' as const, id: each.Name, name: each.Name, labels: each.Labels ?? {} })),
   ];
-  return found.flatMap(({ labels, ...rest }) => {
-    const owner = readLabels(labels);
-    return owner === undefined ? [] : [{ ...rest, owner }];
-  });
+  const ours: Found[] = [];
+  const unproven: Omit<Found, 'owner'>[] = [];
+  for (const { labels, ...rest } of found) {
+    const owner = readLabels(rest.name, labels, key);
+    if (owner === undefined) unproven.push(rest);
+    else ours.push({ ...rest, owner });
+  }
+  return { ours, unproven };
 }
 
 export function remove(docker: Docker, found: Pick<Found, 'kind' | 'id'>): Promise<void> {

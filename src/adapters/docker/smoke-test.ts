@@ -29,6 +29,8 @@ export interface SmokeTest {
   readonly run: SmokeRun;
   readonly workerId: string;
   readonly installation?: string;
+  /** See ownershipKey. */
+  readonly ownershipKey: string;
   readonly baseDir: string;
   readonly secrets: (value: string) => string;
   readonly credentials: (registry: string) => Promise<Credentials | undefined>;
@@ -57,10 +59,12 @@ export async function smokeTest(test: SmokeTest): Promise<SmokeSummary> {
   const daemon = await describeDaemon(docker);
   requirePlatform(test.image, daemon.platform);
   const environment = await readEnvironment(smoke, test.baseDir, test.secrets);
-  for (const left of await findOurs(docker, run.rollout)) if (isEarlier(left.owner, run)) await remove(docker, left);
+  for (const left of await findOurs(docker, test.ownershipKey, run.rollout))
+    if (isEarlier(left.owner, run)) await remove(docker, left);
 
   await takeImage(test, daemon);
-  const labels = labelsOf({ ...run, worker: test.workerId, deadline: deadlineOf(test, smoke), ...installationOf(test) });
+  const owner = { ...run, worker: test.workerId, deadline: deadlineOf(test, smoke), ...installationOf(test) };
+  const labels = labelsOf(owner, nameOf(run), test.ownershipKey);
   signal.throwIfAborted();
   await createSmokeNetwork(docker, nameOf(run), labels, later);
   signal.throwIfAborted();

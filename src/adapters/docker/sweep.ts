@@ -1,8 +1,10 @@
 import type Docker from 'dockerode';
 import type { Ownership } from './labels.ts';
-import { type Found, findOurs, remove } from './remove.ts';
+import { type Found, findLabelled, type Labelled, remove } from './remove.ts';
 
 const everyMs = 60_000;
+const unprovenText =
+  'has the labels of a check, but they do not prove that this Landfall made it, so it is left alone: if nobody needs it, remove it yourself';
 
 /** As much of a pino logger as a sweep needs. */
 export interface SweepLog {
@@ -15,6 +17,8 @@ export interface SweepOptions {
   readonly workerId: string;
   /** As given to `createSmoke`: only what carries it (or this worker's id) is looked up in this Landfall's Temporal. */
   readonly installation?: string;
+  /** What this installation made is known by it: see ownershipKey. */
+  readonly ownershipKey: string;
   /** Whether Temporal still has that activity to do or doing. Throws where Temporal cannot tell: then nothing is removed. */
   readonly isPending: (rollout: string, run: string, activity: string) => Promise<boolean>;
   readonly now: () => Date;
@@ -33,7 +37,8 @@ export interface Sweep {
 /**
  * Removes what smoke tests and integration checks of killed workers left in this daemon: what has our labels and is past its
  * deadline, or whose activity is no longer pending. What another Landfall on the same daemon has before its deadline is left alone,
- * because only that one's Temporal knows whether it is pending.
+ * because only that one's Temporal knows whether it is pending. What has our labels and does not prove to be ours is never touched: an
+ * image can say them.
  */
 export function createSweep(options: SweepOptions): Sweep {
   const { docker, log, now } = options;
@@ -41,10 +46,22 @@ export function createSweep(options: SweepOptions): Sweep {
   let running: Promise<unknown> = Promise.resolve();
   let stopped = false;
 
+  let told: ReadonlySet<string> = new Set();
+
   async function sweepOnce(): Promise<string[]> {
     const removed: string[] = [];
-    for (const found of await findOurs(docker)) if (await sweepUp(found)) removed.push(found.name);
+    const { ours, unproven } = await findLabelled(docker, options.ownershipKey);
+    tell(unproven);
+    for (const found of ours) if (await sweepUp(found)) removed.push(found.name);
     return removed;
+  }
+
+  /** Once for each. */
+  function tell(unproven: Labelled['unproven']): void {
+    for (const { kind, id, name } of unproven) {
+      if (!told.has(id)) log.warn({ kind, name }, unprovenText);
+    }
+    told = new Set(unproven.map(({ id }) => id));
   }
 
   /** One that cannot be removed does not keep the others. */

@@ -8,7 +8,7 @@ import type { IntegrationPlan } from '../../domain/plan.ts';
 import type { Later } from '../docker/clean-up.ts';
 import { explainUnreachable, isMissing } from '../docker/errors.ts';
 import type { Credentials, Images } from '../docker/images.ts';
-import { isEarlier, labelsOf, type SmokeRun } from '../docker/labels.ts';
+import { isEarlier, labelsOf, projectPrefix, type SmokeRun } from '../docker/labels.ts';
 import { createMask, lastLines, type Mask } from '../docker/log-lines.ts';
 import { findOurs, remove } from '../docker/remove.ts';
 import { runCompose } from '../docker-compose.ts';
@@ -24,6 +24,8 @@ export interface IntegrationCheck {
   readonly run: SmokeRun;
   readonly workerId: string;
   readonly installation?: string;
+  /** See ownershipKey. */
+  readonly ownershipKey: string;
   /** What the compose file is relative to. */
   readonly baseDir: string;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -44,8 +46,6 @@ export interface IntegrationFailure {
   readonly candidateLog: string;
 }
 
-/** Every project of ours is named so, which tells it from a smoke test of the same rollout. */
-const projectPrefix = 'landfall-it-';
 /** Reading a file and taking a project down take seconds, unless Docker is in trouble. */
 const readWithinMs = 60_000;
 const downWithinMs = 60_000;
@@ -67,8 +67,8 @@ interface Project {
  *   error where Docker or the registry is broken; the signal's reason once it is aborted
  */
 export async function integrationCheck(check: IntegrationCheck): Promise<IntegrationSummary> {
-  const { docker, integration, image, run } = check;
-  await removeEarlier(docker, run);
+  const { integration, image, run } = check;
+  await removeEarlier(check);
   const variables = Object.fromEntries(Object.entries(integration.env).map(([name, value]) => [name, check.secrets(value)]));
   const mask = createMask(Object.entries(variables).flatMap(([name, value]) => (value === integration.env[name] ? [] : [value])));
   const name = `${projectPrefix}${randomBytes(8).toString('hex')}`;
@@ -78,7 +78,8 @@ export async function integrationCheck(check: IntegrationCheck): Promise<Integra
   const candidate = `${image.repository}@${image.digest}`;
   const deadline = new Date(check.now().getTime() + integration.timeoutMs + pullGraceMs + deadlineGraceMs);
   const { workerId: worker, installation } = check;
-  const labels = labelsOf({ ...run, worker, deadline, ...(installation !== undefined && { installation }) });
+  const owner = { ...run, worker, deadline, ...(installation !== undefined && { installation }) };
+  const labels = labelsOf(owner, name, check.ownershipKey);
   const { project, test } = isolate(read, { name, image: candidate, labels, integration, variables });
   await takeImages(check, candidate, project);
   check.signal.throwIfAborted();
@@ -91,9 +92,9 @@ export async function integrationCheck(check: IntegrationCheck): Promise<Integra
 const pullGraceMs = 15 * 60_000;
 
 /** What earlier attempts of this check left: they cannot be at work any more. */
-async function removeEarlier(docker: Docker, run: SmokeRun): Promise<void> {
+async function removeEarlier({ docker, run, ownershipKey }: IntegrationCheck): Promise<void> {
   try {
-    for (const left of await findOurs(docker, run.rollout)) {
+    for (const left of await findOurs(docker, ownershipKey, run.rollout)) {
       if (left.name.startsWith(projectPrefix) && isEarlier(left.owner, run)) await remove(docker, left);
     }
   } catch (error) {
@@ -235,7 +236,7 @@ async function takeDown(check: IntegrationCheck, project: Project): Promise<void
   const { docker, run } = check;
   const words = ['down', '--volumes', '--remove-orphans', '--timeout', '0', '--rmi', 'local'];
   const end = await compose(check, project, words, { timeoutMs: downWithinMs }).catch((error: unknown) => error);
-  const left = (await findOurs(docker, run.rollout)).filter(({ name }) => name.startsWith(project.name));
+  const left = (await findOurs(docker, check.ownershipKey, run.rollout)).filter(({ name }) => name.startsWith(project.name));
   for (const each of left) await remove(docker, each);
   if (end instanceof Error) throw end;
 }
