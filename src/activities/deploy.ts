@@ -1,11 +1,11 @@
 import { resolve } from 'node:path';
 import { CancelledFailure, Context } from '@temporalio/activity';
-import type { Deployer, Target, Work } from '../adapters/deploy/deployer.ts';
+import type { Deployer, Foreseeing, Target, Work } from '../adapters/deploy/deployer.ts';
 import type { HostLock } from '../adapters/deploy/host-lock.ts';
 import type { TurnGuard } from '../adapters/deploy/turn-guard.ts';
 import type { Probes } from '../adapters/probe/probes.ts';
 import { Refusal } from '../domain/failures.ts';
-import type { Deployed, RateLimited, RunningImage, Survey, VerifiedImage } from '../domain/outcomes.ts';
+import type { Deployed, OtherChanges, RateLimited, RunningImage, Survey, VerifiedImage } from '../domain/outcomes.ts';
 import { type DeployPlan, isOnHost, type Plan, type StagePlan } from '../domain/plan.ts';
 import { answering } from './boundary.ts';
 
@@ -17,6 +17,13 @@ export interface DeployInput {
   readonly turn: number;
   /** Names of the containers (`docker`) that are meant; absent: all. */
   readonly only?: readonly string[];
+  /** Fingerprint of the changes besides the image that a person said yes to. */
+  readonly accepted?: string;
+}
+
+export interface SurveyInput extends Omit<DeployInput, 'turn' | 'only'> {
+  /** A change is to come: what would be refused then is refused now, and what comes along besides the image is told. */
+  readonly foresee?: boolean;
 }
 
 export interface RestoreInput extends DeployInput {
@@ -26,8 +33,11 @@ export interface RestoreInput extends DeployInput {
 
 /** Done on the queue of the stage's host. */
 export interface DeployActivities {
-  /** What runs now, and whether it is healthy: asked before anything changes. */
-  surveyStage(input: Omit<DeployInput, 'turn' | 'only'>): Promise<Survey | RateLimited>;
+  /**
+   * What runs now, and whether it is healthy: asked before anything changes.
+   * @throws ApplicationFailure `DeployRefused`, `OtherChanges`
+   */
+  surveyStage(input: SurveyInput): Promise<Survey | RateLimited>;
   /**
    * Brings the image there, unless it runs already.
    * @throws ApplicationFailure `DeployRefused` (nothing was changed), `DeployFailed` (something was), `TurnPassed`
@@ -46,8 +56,6 @@ export interface DeployDependencies {
   readonly turns: TurnGuard;
   readonly locks: HostLock;
 }
-
-type SurveyInput = Omit<DeployInput, 'turn' | 'only'>;
 
 export function createDeploy({ deployers, probes, turns, locks }: DeployDependencies): DeployActivities {
   /** One change at a time in a place, and none of a turn that is over. */
@@ -81,25 +89,31 @@ export function createDeploy({ deployers, probes, turns, locks }: DeployDependen
 
   async function survey(input: SurveyInput, signal: AbortSignal): Promise<Survey> {
     const { deploy, watch } = input.stage;
-    const running = deploy === undefined ? [] : await wayOf(deployers, input, deploy).running();
+    const way = deploy && wayOf(deployers, input, deploy);
+    const running = (await way?.running()) ?? [];
+    const others = input.foresee ? await way?.foresee({ signal, ...acceptedOf(input) }) : undefined;
+    const surveyed = { kind: 'surveyed', running, ...(others !== undefined && { others }) } as const;
     // Where nothing runs yet, there is nothing that could be healthy.
     const isFirst = isOnHost(deploy) && running.length === 0;
-    if (watch === undefined || isFirst) return { kind: 'surveyed', running };
+    if (watch === undefined || isFirst) return surveyed;
     const { unanswered, ...reading } = await probes.read(watch, running, signal, deploy);
     // Nobody could tell, so nothing is held against the time before.
-    return { kind: 'surveyed', running, ...(unanswered ? {} : { reading }) };
+    return { ...surveyed, ...(unanswered ? {} : { reading }) };
   }
 }
 
 /** The deployer of the stage's kind, for this target. */
 interface Way {
   running(): Promise<readonly RunningImage[]>;
+  foresee(foreseeing: Foreseeing): Promise<OtherChanges | undefined>;
   deploy(work: Work): Promise<Deployed>;
   restore(before: readonly RunningImage[], work: Work): Promise<Deployed>;
   settle(): Promise<void>;
 }
 
-function wayOf(deployers: DeployDependencies['deployers'], { plan, stage, image }: SurveyInput, deploy: DeployPlan): Way {
+type StageInput = Pick<DeployInput, 'plan' | 'stage' | 'image'>;
+
+function wayOf(deployers: DeployDependencies['deployers'], { plan, stage, image }: StageInput, deploy: DeployPlan): Way {
   const target = { plan, stage, image, rollout: rolloutId() };
   if (deploy.kind === 'compose') return way(deployers.compose, { ...target, deploy });
   if (deploy.kind === 'docker') return way(deployers.docker, { ...target, deploy });
@@ -110,6 +124,7 @@ function wayOf(deployers: DeployDependencies['deployers'], { plan, stage, image 
 function way<Deploy extends DeployPlan>(deployer: Deployer<Deploy>, target: Target<Deploy>): Way {
   return {
     running: () => deployer.running(target),
+    foresee: async (foreseeing) => await deployer.foresee?.(target, foreseeing),
     deploy: (work) => deployer.deploy(target, work),
     restore: (before, work) => deployer.restore(target, before, work),
     settle: () => deployer.settle(target),
@@ -122,9 +137,14 @@ function rolloutId(): string {
   return workflowExecution.workflowId;
 }
 
-function workOf({ turn, only }: DeployInput, signal: AbortSignal): Work {
+function workOf(input: DeployInput, signal: AbortSignal): Work {
+  const { turn, only } = input;
   const since = Context.current().info.scheduledTimestampMs;
-  return { turn, since, signal, ...(only !== undefined && { only }) };
+  return { turn, since, signal, ...(only !== undefined && { only }), ...acceptedOf(input) };
+}
+
+function acceptedOf({ accepted }: Pick<DeployInput, 'accepted'>): Pick<Foreseeing, 'accepted'> {
+  return accepted === undefined ? {} : { accepted };
 }
 
 function requireDeploy(stage: StagePlan): DeployPlan {
@@ -136,7 +156,7 @@ function requireDeploy(stage: StagePlan): DeployPlan {
 }
 
 /** Whatever must not be done twice at once: in a directory with compose files, or to the containers of a stage. */
-function lockOf({ plan, stage }: SurveyInput, deploy: DeployPlan): string {
+function lockOf({ plan, stage }: StageInput, deploy: DeployPlan): string {
   return deploy.kind === 'compose' ? `compose ${resolve(deploy.directory)}` : `${deploy.kind} ${plan.service} ${stage.name}`;
 }
 

@@ -1,5 +1,5 @@
 import { nameOfPerson } from '../domain/person.ts';
-import { type Approval, ends, type RolloutState, type StepState, skippableSteps } from '../domain/rollout-state.ts';
+import { type Approval, ends, maySkip, type RolloutState, type StepState } from '../domain/rollout-state.ts';
 import { isTryOf, type Retry, type RolloutNow } from './rollout-now.ts';
 import { shortId } from './rollouts.ts';
 import { detailLines } from './step-details.ts';
@@ -80,11 +80,11 @@ function nextCommands(rollout: string, { status, steps }: RolloutState): string[
 }
 
 /** Blocked steps wait for a decision; a stage that waits for its approval, or for a person's merge, can be rejected. */
-function commandsFor(id: string, { step, stage, status }: StepState): string[] {
+function commandsFor(id: string, { step, stage, status, failure }: StepState): string[] {
   const stageOption = stage === undefined ? '' : ` --stage ${stage}`;
   const at = `${id} ${step}${stageOption}`;
   if (status === 'blocked') {
-    const skip = skippableSteps.includes(step) ? [`landfall skip ${at} --reason TEXT`] : [];
+    const skip = maySkip({ step, ...(failure !== undefined && { failure }) }) ? [`landfall skip ${at} --reason TEXT`] : [];
     return [`landfall retry ${at}`, ...skip, `landfall reject ${at}`];
   }
   if (status !== 'waiting') return [];

@@ -40,6 +40,14 @@ const compose = map(
     timeout: duration
       .meta({ description: 'Longest time of each command and of docker compose up. Default: 5m.' })
       .exactOptional(),
+    others: z
+      .enum(['ask', 'apply', 'refuse'])
+      .meta({
+        description:
+          'What becomes of changes that come along besides the image, such as another command or port: ask waits for a decision, ' +
+          'apply makes and names them, refuse blocks until the repository is mended. Default: ask.',
+      })
+      .exactOptional(),
   },
   'docker compose up of the services, in a folder of the host.',
 );

@@ -27,7 +27,7 @@ export function resolveDeploy(deploy: DeployInput, context: StageContext, compla
 }
 
 function resolveCompose(compose: NonNullable<DeployInput['compose']>, complain: Complain) {
-  const { directory = '', file, files, project, services, before, after, timeout } = compose;
+  const { directory = '', file, files, project, services, before, after, timeout, others } = compose;
   if (directory === '') complain(['directory'], 'expected an absolute path on the host, found nothing');
   if (file !== undefined && files !== undefined) complain([], 'expected only one of file and files, found both');
   return {
@@ -38,6 +38,7 @@ function resolveCompose(compose: NonNullable<DeployInput['compose']>, complain: 
     before: before ?? [],
     after: after ?? [],
     timeoutMs: timeout ?? 5 * minute,
+    others: others ?? ('ask' as const),
   };
 }
 

@@ -27,6 +27,8 @@ export const failureTypes = [
   'BaseMovedOn',
   /** Nothing was changed: the target cannot be deployed like this. */
   'DeployRefused',
+  /** A deploy would change more than the image, and a person has to say whether it may. Nothing was changed. */
+  'OtherChanges',
   /** Something was changed, and it did not work. */
   'DeployFailed',
   /** A later turn has been here already. */

@@ -222,6 +222,18 @@ export interface Reading {
   readonly tookMs: number;
 }
 
+/** What a deploy changes besides the image. It names no values but harmless ones: what is rendered may hold secrets. */
+export interface OtherChanges {
+  /** `web: command changed`, `web: environment.DB_URL added`, `volume data: driver changed`; at most 20. */
+  readonly changes: readonly string[];
+  /** How many are left out. */
+  readonly more?: number;
+  /** Who brought them, newest first; at most 10. Empty where nobody knows, such as without a repository. */
+  readonly commits: readonly { readonly commit: string; readonly author: string; readonly subject: string }[];
+  /** The same for the same changes: what a person said yes to. */
+  readonly fingerprint: string;
+}
+
 /** What ran before the change. Kept, because after a crash nobody could find out any more. */
 export interface Survey {
   readonly kind: 'surveyed';
@@ -229,6 +241,8 @@ export interface Survey {
   readonly running: readonly RunningImage[];
   /** Absent where nothing is watched. */
   readonly reading?: Reading;
+  /** What the deploy would change besides the image; absent where that is nothing, or where nobody asked. */
+  readonly others?: OtherChanges;
 }
 
 export interface Deployed {
@@ -239,6 +253,8 @@ export interface Deployed {
   readonly running: readonly RunningImage[];
   /** For people: `recreated web-1, web-2`. */
   readonly text: string;
+  /** What people have to know besides: such as that a roll-back could put back the image only. */
+  readonly note?: string;
 }
 
 export interface Watched {

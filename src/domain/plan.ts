@@ -154,6 +154,11 @@ export interface ComposeDeployPlan {
   readonly after: readonly (readonly string[])[];
   /** Longest time of each command and of `docker compose up`. */
   readonly timeoutMs: number;
+  /**
+   * What becomes of changes that a deploy would bring along besides the image. `ask`: an operator decides. `apply`: they are made, and
+   * named. `refuse`: only a mended repository helps. Absent (plans of before): they are made, and nobody looks.
+   */
+  readonly others?: 'ask' | 'apply' | 'refuse';
 }
 
 export interface DockerDeployPlan {

@@ -25,6 +25,11 @@ export type StepName = (typeof checkNames)[number] | (typeof stageStepNames)[num
 /** A waiver makes sense for these; without the others there would be nothing left to go on with. */
 export const skippableSteps: readonly StepName[] = ['scan', 'smoke', 'integration', 'dispatch', 'watch', 'rollback'];
 
+/** Changes that come along with an image may be let through knowingly, wherever they were found. */
+export function maySkip({ step, failure }: Pick<StepState, 'step' | 'failure'>): boolean {
+  return skippableSteps.includes(step) || failure === 'OtherChanges';
+}
+
 export type StepStatus = 'pending' | 'running' | 'waiting' | 'passed' | 'blocked' | 'skipped' | 'stopped';
 
 export interface StepState {

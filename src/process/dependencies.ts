@@ -80,7 +80,14 @@ export async function createDependencies(
     turns: createTurnGuard(join(data, 'turns', installation)),
     probes: createProbes({ docker, baseDir: directory, secrets, env: dockerEnv }),
     deployers: {
-      compose: createComposeDeployer({ docker, env: dockerEnv, credentials, locks, folder: join(data, 'compose') }),
+      compose: createComposeDeployer({
+        docker,
+        env: dockerEnv,
+        credentials,
+        locks,
+        folder: join(data, 'compose'),
+        isOnHost: reach.hostReach === 'loopback' && !/^(?:tcp|ssh|https?):/.test(dockerEnv.DOCKER_HOST ?? ''),
+      }),
       docker: createDockerDeployer({ ...reach, docker, credentials, log }),
       workflow: createWorkflowDeployer({ clientFor }),
       deployment: createDeploymentDeployer({ clientFor }),

@@ -2,7 +2,7 @@ import { condition, setHandler } from '@temporalio/workflow';
 import type { Skipped } from '../domain/outcomes.ts';
 import { nameOfPerson, typedName, typedReason } from '../domain/person.ts';
 import type { Plan } from '../domain/plan.ts';
-import { type Decision, type RolloutState, type StepState, skippableSteps } from '../domain/rollout-state.ts';
+import { type Decision, maySkip, type RolloutState, type StepState } from '../domain/rollout-state.ts';
 import { nameOf } from '../domain/rollout-text.ts';
 import { recordDecision } from './audit.ts';
 import { type Ending, endRollout } from './ending.ts';
@@ -133,8 +133,7 @@ export class Desk {
     if (step === undefined) return refuse(`cannot ${verb}: ${describeOpen(decision, open)}`);
     if (another !== undefined)
       return refuse(`cannot ${verb}: name the step (and stage), one of ${wanted.map(nameOf).join(', ')}`);
-    if (verb === 'skip' && !skippableSteps.includes(step.step))
-      return refuse(`${step.step} cannot be skipped: retry, reject or abort`);
+    if (verb === 'skip' && !maySkip(step)) return refuse(`${step.step} cannot be skipped: retry, reject or abort`);
     if (verb === 'skip' && !decision?.reason?.trim()) return refuse('a skip is a waiver and needs a reason');
     return step;
   }

@@ -120,6 +120,7 @@ export async function createComposeSite(
     credentials: async () => undefined,
     locks: createHostLock(join(data, 'locks')),
     folder: join(data, 'deploy'),
+    isOnHost: true,
     ...options,
   };
 

@@ -1,56 +1,41 @@
-import { join, resolve } from 'node:path';
-import type Docker from 'dockerode';
-import { RateLimit, Refusal } from '../../domain/failures.ts';
-import type { Deployed, RunningImage } from '../../domain/outcomes.ts';
+import { RateLimit } from '../../domain/failures.ts';
+import { toldChanges } from '../../domain/other-changes.ts';
+import type { Deployed, OtherChanges, RunningImage } from '../../domain/outcomes.ts';
 import type { ComposeDeployPlan } from '../../domain/plan.ts';
 import { explainUnreachable } from '../docker/errors.ts';
-import type { Credentials } from '../docker/images.ts';
-import { createGitRunner, type RunGit } from '../forge/git-command.ts';
-import { updateCheckout } from './compose/checkout.ts';
-import { type ComposeProgram, findCompose } from './compose/command.ts';
+import { createGitRunner } from '../forge/git-command.ts';
+import { goForward, lookAhead } from './compose/checkout.ts';
 import { runCommands } from './compose/commands.ts';
-import { composeFiles } from './compose/files.ts';
-import { keepImages, keepTag, nameOfBefore, pullImage } from './compose/images.ts';
+import { withImages } from './compose/definition.ts';
+import { keepImages, keepTag, pullImage } from './compose/images.ts';
+import { type History, historyOf, type Next, withNext } from './compose/next.ts';
+import { othersOf, requireAccepted } from './compose/others.ts';
 import { awaitLeftBehind } from './compose/program.ts';
-import { agrees, type Place, type Project, pinsFor, readProject } from './compose/project.ts';
-import { refused } from './compose/refusals.ts';
-import { findServices, isBack, isDeployed, runningImages, type Service } from './compose/services.ts';
-import { type Progress, type StageFiles, stageFiles } from './compose/stage-files.ts';
-import { bringUp, type Up, waitForServices } from './compose/up.ts';
-import type { Deployer, Target, Work } from './deployer.ts';
-import type { HostLock } from './host-lock.ts';
-import { placeName } from './place-name.ts';
+import { agrees, type Project, pinsFor, readProject } from './compose/project.ts';
+import { bringUpOrPutBack } from './compose/put-back.ts';
+import { definitionOfRunning, keepCurrent } from './compose/ran.ts';
+import { isRefusal } from './compose/refusals.ts';
+import { restore } from './compose/restore.ts';
+import { findServices, isDeployed, recreated, runningImages } from './compose/services.ts';
+import {
+  type ComposeDeployerOptions,
+  type ComposeTarget,
+  type Deploying,
+  directoryFolder,
+  filesOf,
+  findSite,
+  lookAtPresent,
+  type Present,
+  requireSite,
+  type Site,
+  upOf,
+} from './compose/site.ts';
+import type { Kept, Progress, StageFiles } from './compose/stage-files.ts';
+import { requireSurroundings } from './compose/surroundings.ts';
+import { waitForServices } from './compose/up.ts';
+import type { Deployer, Foreseeing, Work } from './deployer.ts';
 
-export interface ComposeDeployerOptions {
-  readonly docker: Docker;
-  /** Landfall's own, with `DOCKER_HOST` where the configuration names it. Of it, programs get what they need. */
-  readonly env: Readonly<Record<string, string | undefined>>;
-  /** The registry's, for pulls. */
-  readonly credentials: (registry: string) => Promise<Credentials | undefined>;
-  /** For checkouts that several stages share; the directory itself is locked by whoever calls. */
-  readonly locks: HostLock;
-  /** In the worker's data folder: override files, and how far a deploy is. */
-  readonly folder: string;
-  /** The git program; default: `git` on PATH. */
-  readonly git?: string;
-  readonly now?: () => Date;
-}
-
-interface Deploying extends ComposeDeployerOptions {
-  readonly run: RunGit;
-  readonly now: () => Date;
-}
-
-type ComposeTarget = Target<ComposeDeployPlan>;
-
-/** What a deploy works with. */
-interface Site {
-  readonly compose: ComposeProgram;
-  readonly place: Place;
-  readonly files: StageFiles;
-  /** For what runs in the directory: see `runToEnd`. */
-  readonly folder: string;
-}
+export type { ComposeDeployerOptions } from './compose/site.ts';
 
 /**
  * `deploy: compose`: `docker compose up` of some services of a directory, with the checkout that the directory is in brought forward
@@ -68,6 +53,7 @@ export function createComposeDeployer(options: ComposeDeployerOptions): Deployer
   const deploying: Deploying = { ...options, run, now: options.now ?? (() => new Date()) };
   return {
     running: (target) => explained(() => running(deploying, target)),
+    foresee: (target, work) => explained(() => foresee(deploying, target, work)),
     deploy: (target, work) => explained(() => deploy(deploying, target, work)),
     restore: (target, before, work) => explained(() => restore(deploying, target, before, work)),
     settle: (target) => explained(() => settle(deploying, target)),
@@ -83,18 +69,44 @@ async function running(deploying: Deploying, target: ComposeTarget): Promise<rea
   return runningImages(await findServices(deploying.docker, name, target.deploy.services), target.image);
 }
 
+/** Whatever can be refused is, before anything is merged; and what comes along besides the image is found. */
+async function foresee(
+  deploying: Deploying,
+  target: ComposeTarget,
+  { signal, accepted }: Foreseeing,
+): Promise<OtherChanges | undefined> {
+  const { docker, isOnHost = false } = deploying;
+  const { services: names, directory } = target.deploy;
+  const present = await lookAtPresent(deploying, target);
+  return await withNext(deploying, target, signal, async (next) => {
+    const { project } = next;
+    pinsFor(target, project, directory);
+    const services = present?.services ?? (await findServices(docker, project.name, names));
+    await requireSurroundings({ docker, definition: project.definition, services, isOnHost });
+    const ran = present && (await definitionOfRunning(deploying, target, present));
+    const others = await othersFor(target, filesOf(deploying, target), ran, next);
+    requireAccepted(target, others, accepted);
+    return others;
+  });
+}
+
 async function deploy(deploying: Deploying, target: ComposeTarget, work: Work): Promise<Deployed> {
-  const { docker } = deploying;
+  const { docker, isOnHost = false } = deploying;
   const { image, deploy: plan } = target;
   await awaitLeftBehind(directoryFolder(deploying, target), work.signal);
   const before = await progressOf(deploying, target);
-  const found = before === undefined ? await findDeployed(deploying, target) : undefined;
-  if (found !== undefined) return { kind: 'deployed', changed: false, running: found, text: 'it runs already' };
+  const present = await lookAtPresent(deploying, target);
+  const found = before === undefined && present !== undefined && runsAlready(present, image);
+  if (found)
+    return { kind: 'deployed', changed: false, running: runningImages(present.services, image), text: 'it runs already' };
+  const ran = await keepBefore(deploying, target, present, before);
 
-  const { site, project } = await update(deploying, target, work.signal);
+  const { site, project, others } = await update(deploying, target, work.signal, ran);
+  requireAccepted(target, others, work.accepted);
   const pins = pinsFor(target, project, plan.directory);
-  await pullImage(deploying, image, work.signal);
   const services = await findServices(docker, project.name, plan.services);
+  if (before === undefined) await requireSurroundings({ docker, definition: project.definition, services, isOnHost });
+  await pullImage(deploying, image, work.signal);
   await keepImages(docker, services, image, (name) => keepTag(target.plan.service, target.stage.name, name));
 
   let progress: Progress = before ?? { rollout: target.rollout, digest: image.digest, prepared: false, up: false };
@@ -108,134 +120,91 @@ async function deploy(deploying: Deploying, target: ComposeTarget, work: Work): 
   await advance({ prepared: true });
   work.signal.throwIfAborted();
   await site.files.writePins(pins);
-  const up = upOf(deploying, target, site, project, { services: plan.services, pinned: Object.keys(pins).length > 0 });
-  if (!progress.up || !services.every((service) => isDeployed(service, image))) await bringUp(up);
+  const up = upOf(deploying, target, site, project.name, { services: plan.services, pinned: Object.keys(pins).length > 0 });
+  const isUp = progress.up && services.every((service) => isDeployed(service, image));
+  if (!isUp) await bringUpOrPutBack(deploying, target, { up, site, ran, services });
   await advance({ up: true });
   await waitForServices(up, work.signal);
   await runCommands({ ...commands, which: 'after' }, work.signal);
   const now = await findServices(docker, project.name, plan.services);
+  await keepCurrent(deploying, target, site, withImages(project.definition, pins), now);
   await site.files.writeProgress(undefined);
-  return { kind: 'deployed', changed: true, running: runningImages(now, image), text: recreated(now) };
+  const along = others === undefined ? '' : `; came along: ${toldChanges(others)}`;
+  return { kind: 'deployed', changed: true, running: runningImages(now, image), text: `${recreated(now)}${along}` };
 }
 
 /** Where an earlier try of the same deploy was cut off. */
-async function progressOf(deploying: Deploying, { plan, stage, rollout, image }: ComposeTarget): Promise<Progress | undefined> {
-  const before = await filesOf(deploying, plan.service, stage.name).readProgress();
-  return before?.rollout === rollout && before.digest === image.digest ? before : undefined;
+async function progressOf(deploying: Deploying, target: ComposeTarget): Promise<Progress | undefined> {
+  const before = await filesOf(deploying, target).readProgress();
+  return before?.rollout === target.rollout && before.digest === target.image.digest ? before : undefined;
 }
 
-/** What runs, where the wanted image runs already: then neither checkout nor registry are asked. */
-async function findDeployed(deploying: Deploying, target: ComposeTarget): Promise<RunningImage[] | undefined> {
-  const site = await findSite(deploying, target);
-  if (site === undefined) return undefined;
-  const project = await readProject(site.compose, site.place, []).catch((error: unknown) => {
-    // The change may put right what Compose cannot read now.
-    if (error instanceof Refusal && target.stage.change !== undefined) return undefined;
-    throw error;
-  });
-  if (project === undefined) return undefined;
-  const services = await findServices(deploying.docker, project.name, target.deploy.services);
-  return services.every((service) => isDeployed(service, target.image)) ? runningImages(services, target.image) : undefined;
+/** Then neither checkout nor registry are asked. */
+function runsAlready({ services }: Present, image: ComposeTarget['image']): boolean {
+  return services.every((service) => isDeployed(service, image));
 }
 
-/** The checkout brought forward, and what Compose makes of it. */
-async function update(
+/**
+ * What runs, kept before anything is touched: the files, the checkout, the containers. A try after one that was cut off finds it kept, and
+ * keeps nothing anew: what runs by then may be the new one already.
+ */
+async function keepBefore(
   deploying: Deploying,
   target: ComposeTarget,
-  signal: AbortSignal,
-): Promise<{ readonly site: Site; readonly project: Project }> {
+  present: Present | undefined,
+  progress: Progress | undefined,
+): Promise<Kept | undefined> {
+  const files = filesOf(deploying, target);
+  if (progress !== undefined) return await files.readBefore(target.image.digest);
+  const ran = present && (await definitionOfRunning(deploying, target, present));
+  if (ran !== undefined) await files.writeBefore(target.image.digest, ran);
+  return ran;
+}
+
+interface Updated {
+  readonly site: Site;
+  readonly project: Project;
+  readonly others?: OtherChanges | undefined;
+}
+
+/** The checkout brought forward, what Compose makes of it, and what of that is another than what ran. */
+async function update(deploying: Deploying, target: ComposeTarget, signal: AbortSignal, ran?: Kept): Promise<Updated> {
   const { change } = target.stage;
   const { directory, services } = target.deploy;
-  if (change !== undefined) await updateCheckout(deploying.run, deploying.locks, directory, change, signal);
-  const site = requireSite(await findSite(deploying, target), target);
-  return { site, project: await readProject(site.compose, site.place, services) };
+  const read = async (history?: History): Promise<Updated> => {
+    const site = requireSite(await findSite(deploying, target), target);
+    const project = await readProject(site.compose, site.place, services);
+    const others = await othersFor(target, site.files, ran, { project, ...(history && { history }) });
+    return { site, project, others };
+  };
+  if (change === undefined) return await read();
+  return await lookAhead(deploying.run, deploying.locks, directory, change, signal, async (ahead) => {
+    await goForward(ahead);
+    return await read(historyOf(ahead));
+  });
 }
 
-async function restore(
-  deploying: Deploying,
-  target: ComposeTarget,
-  before: readonly RunningImage[],
-  { signal }: Work,
-): Promise<Deployed> {
-  const { docker } = deploying;
-  await awaitLeftBehind(directoryFolder(deploying, target), signal);
-  const site = requireSite(await findSite(deploying, target), target);
-  const meant = before.filter(({ name }) => target.deploy.services.includes(name));
-  const names = meant.map(({ name }) => name);
-  const project = await readProject(site.compose, site.place, names);
-  const pins: Record<string, string> = {};
-  for (const each of meant) pins[each.name] = await nameOfBefore(deploying, each, target.image, signal);
-  const services = await findServices(docker, project.name, names);
-  const isThere = (service: Service) => meant.some((each) => each.name === service.name && isBack(service, each));
-  const toDo = services.filter((service) => !isThere(service)).map(({ name }) => name);
-  signal.throwIfAborted();
-  await site.files.writeProgress(undefined);
-  await site.files.writePins(pins);
-  const up = upOf(deploying, target, site, project, { services: names, pinned: meant.length > 0 });
-  // Nobody is served by waiting for what is unhealthy.
-  if (toDo.length > 0) await bringUp({ ...up, services: toDo, stopWithin: 2 });
-  if (names.length > 0) await waitForServices(up, signal);
-  const now = await findServices(docker, project.name, names);
-  const text = toDo.length > 0 ? recreated(now.filter(({ name }) => toDo.includes(name))) : 'what ran before runs';
-  return { kind: 'deployed', changed: toDo.length > 0, running: runningImages(now, target.image), text };
+/** Undefined where nobody wants to know, nothing ran, or nothing else changes. */
+async function othersFor(
+  { deploy }: ComposeTarget,
+  files: StageFiles,
+  ran: Kept | undefined,
+  next: Next,
+): Promise<OtherChanges | undefined> {
+  return deploy.others === undefined || ran === undefined ? undefined : await othersOf(files, ran, next);
 }
 
 /** The override goes once the files say the same. After a roll-back that comes with the checkout, which is brought forward for it. */
 async function settle(deploying: Deploying, target: ComposeTarget): Promise<void> {
-  const pins = await filesOf(deploying, target.plan.service, target.stage.name).readPins();
+  const pins = await filesOf(deploying, target).readPins();
   if (pins === undefined || target.stage.change === undefined) return;
   try {
     const { site, project } = await update(deploying, target, new AbortController().signal);
     if (agrees(project, pins)) await site.files.writePins({});
   } catch (error) {
     // Nothing depends on it: the next deploy looks again, and says what a person has to do.
-    if (!(error instanceof Refusal) && !(error instanceof RateLimit)) throw error;
+    if (!isRefusal(error) && !(error instanceof RateLimit)) throw error;
   }
-}
-
-async function findSite(deploying: Deploying, target: ComposeTarget): Promise<Site | undefined> {
-  const { directory, files, project } = target.deploy;
-  const { change } = target.stage;
-  const found = await composeFiles(directory, files, change?.target.kind === 'compose' ? change.file : undefined);
-  if (found === undefined) return undefined;
-  return {
-    compose: await findCompose(deploying.env),
-    place: { directory, files: found, ...(project !== undefined && { project }) },
-    files: filesOf(deploying, target.plan.service, target.stage.name),
-    folder: directoryFolder(deploying, target),
-  };
-}
-
-function requireSite(site: Site | undefined, { deploy: { directory, files } }: ComposeTarget): Site {
-  if (site !== undefined) return site;
-  const expected = files.length > 0 ? files.join(', ') : 'a compose file (compose.yaml, docker-compose.yml, ...)';
-  throw refused(`expected ${expected} in ${directory}, found none: put it there, or correct deploy.compose`);
-}
-
-function filesOf({ folder }: Deploying, service: string, stage: string): StageFiles {
-  return stageFiles(join(folder, 'stages', placeName(service, stage)));
-}
-
-/** Two stages of one directory must not meet there either. */
-function directoryFolder({ folder }: Deploying, { deploy }: ComposeTarget): string {
-  return join(folder, 'directories', placeName(resolve(deploy.directory)));
-}
-
-function upOf(
-  { docker }: Deploying,
-  { deploy: { timeoutMs } }: ComposeTarget,
-  { compose, place, files, folder }: Site,
-  project: Project,
-  { services, pinned }: { readonly services: readonly string[]; readonly pinned: boolean },
-): Up {
-  const override = pinned ? { override: files.override } : {};
-  return { docker, compose, place, project: project.name, services, timeoutMs, folder, ...override };
-}
-
-/** `recreated shop-web-1, shop-web-2` */
-function recreated(services: readonly Service[]): string {
-  const names = services.flatMap(({ containers }) => containers.map(({ container }) => container.Name.slice(1)));
-  return `recreated ${names.sort().join(', ')}`;
 }
 
 async function explained<Result>(act: () => Promise<Result>): Promise<Result> {

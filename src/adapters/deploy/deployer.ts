@@ -1,4 +1,4 @@
-import type { Deployed, RunningImage, VerifiedImage } from '../../domain/outcomes.ts';
+import type { Deployed, OtherChanges, RunningImage, VerifiedImage } from '../../domain/outcomes.ts';
 import type { DeployPlan, Plan, StagePlan } from '../../domain/plan.ts';
 
 /**
@@ -11,6 +11,14 @@ import type { DeployPlan, Plan, StagePlan } from '../../domain/plan.ts';
 export interface Deployer<Deploy extends DeployPlan = DeployPlan> {
   /** What runs now; empty where nothing does yet. */
   running(target: Target<Deploy>): Promise<readonly RunningImage[]>;
+
+  /**
+   * Looks, before anything is merged, whether a deploy would be refused, and what it would change besides the image. Changes nothing.
+   * Absent: nobody can tell.
+   * @returns undefined where it would change nothing else
+   * @throws Refusal `DeployRefused`; `OtherChanges` where a person has to decide
+   */
+  foresee?(target: Target<Deploy>, foreseeing: Foreseeing): Promise<OtherChanges | undefined>;
 
   /** Brings the image there, unless its digest runs already. */
   deploy(target: Target<Deploy>, work: Work): Promise<Deployed>;
@@ -31,12 +39,17 @@ export interface Target<Deploy extends DeployPlan = DeployPlan> {
   readonly rollout: string;
 }
 
-export interface Work {
+export interface Foreseeing {
+  /** Fingerprint of the other changes that a person has said yes to; absent: nobody did. */
+  readonly accepted?: string;
+  readonly signal: AbortSignal;
+}
+
+export interface Work extends Foreseeing {
   /** Names of the containers that are meant; absent: all. */
   readonly only?: readonly string[];
   /** The turn that allows it, for labels and logs; that it is not a passed one was checked before. */
   readonly turn: number;
   /** When the step was first asked for, in milliseconds since 1970: what an earlier try of it did is not older. Absent: unknown. */
   readonly since?: number;
-  readonly signal: AbortSignal;
 }

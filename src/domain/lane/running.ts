@@ -20,6 +20,8 @@ export interface Running {
   readonly proposal?: Proposal;
   /** The commit that the base branch got by it. */
   readonly commit?: string;
+  /** What was changed besides the image, and by whom; for people. */
+  readonly cameAlong?: string;
 }
 
 /** What a roll-back goes back to. */

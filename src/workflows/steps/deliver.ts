@@ -6,7 +6,7 @@ import type { Ending } from '../ending.ts';
 import type { Allowed } from '../lane-side.ts';
 import type { Rollout } from '../rollout-run.ts';
 import { approve } from './approve.ts';
-import { bring, NotHealthy, survey } from './deploy.ts';
+import { type Agreed, alongOf, bring, NotHealthy, survey, surveyChange } from './deploy.ts';
 import { type Merged, type Merging, mergeInTurn, rejectionOf, untilMergeable } from './merge.ts';
 import { dispatch, endOutdated } from './propose.ts';
 import { network } from './proxies.ts';
@@ -34,6 +34,7 @@ interface Changed {
   readonly allowed: Allowed;
   readonly before: Survey;
   readonly merged?: { readonly commit: string; readonly proposal: Proposal };
+  readonly agreed: Agreed;
 }
 
 /**
@@ -48,17 +49,21 @@ export async function deliver(delivery: Delivery, need: Need): Promise<Ending | 
     return run.start.plan.stages.at(-1)?.name === stage.name ? { end: 'delivered', reason: 'dispatched' } : undefined;
   }
   const changed = await change(delivery, need);
-  const { allowed, before } = changed;
+  const { allowed, before, agreed } = changed;
   const running = runningOf(delivery, changed);
   // A merge that went through although the rollout was aborted meanwhile has to be known, or nobody could undo it.
   await CancellationScope.nonCancellable(() => run.lane.tellRunning(stage.name, running));
-  run.tell.now('deploying', { stage: stage.name });
+  run.tell.now('deploying', {
+    stage: stage.name,
+    ...(running.cameAlong !== undefined && { reason: `besides the image: ${running.cameAlong}` }),
+  });
   try {
     const commit = changed.merged?.commit;
-    await bring({ run, stage, image, turn: allowed.turn, survey: before, ...(commit !== undefined && { commit }) });
+    await bring({ run, stage, image, turn: allowed.turn, survey: before, agreed, ...(commit !== undefined && { commit }) });
   } catch (error) {
     if (!(error instanceof NotHealthy)) throw error;
-    return await undo(run, stage, running, { reason: error.message, by: error.by ?? 'Landfall', turn: allowed.turn });
+    const verdict = { reason: error.message, by: error.by ?? 'Landfall', turn: allowed.turn };
+    return await undo(run, stage, { ...running, ...cameAlong(agreed) }, verdict);
   }
   run.delivered.push(stage.name);
   run.tell.now('healthy', { stage: stage.name });
@@ -84,12 +89,16 @@ export async function needOf({ run, stage, image, proposal }: Delivery): Promise
 async function change(delivery: Delivery, need: Need): Promise<Changed> {
   const { run, stage, image, proposal } = delivery;
   if (proposal === undefined) {
+    const agreed: Agreed = {};
     // Windows are for changes, and there may be none.
     const gate = need === 'watch' ? { ...stage, windows: [] } : stage;
+    const at = { step: stage.deploy === undefined ? 'watch' : 'deploy', stage: stage.name } as const;
+    const look = () => (need === 'change' ? surveyChange(run, stage, image, at, agreed) : survey(run, stage, image, at));
+    if (asksFirst(stage) && need === 'change') await look();
     const allowed = await run.lane.begin(gate, run.patience.begin());
-    const before = await survey(run, stage, image, { step: stage.deploy === undefined ? 'watch' : 'deploy', stage: stage.name });
+    const before = await look();
     if (stage.change === undefined && need === 'change') await dispatch(run, stage, image);
-    return { allowed, before };
+    return { allowed, before, agreed };
   }
   return stage.merge === 'manual' ? await mergedByHand(delivery, proposal) : await mergedByUs(delivery, proposal);
 }
@@ -98,14 +107,15 @@ async function change(delivery: Delivery, need: Need): Promise<Changed> {
 async function mergedByHand(delivery: Delivery, proposal: Proposal): Promise<Changed> {
   const { run, stage, image } = delivery;
   const at = { step: 'merge', stage: stage.name } as const;
-  const before = await survey(run, stage, image, at);
+  const agreed: Agreed = {};
+  const before = await surveyChange(run, stage, image, at, agreed);
   const merging = mergingOf(delivery, proposal);
   const merged = await untilMerged(merging, async () => (await untilMergeable(merging, 'person')) ?? { kind: 'ready' });
   const allowed = await run.lane.begin(stage, run.patience.begin());
-  return { allowed, before, merged: { commit: merged?.commit ?? merging.proposal.head, proposal: merging.proposal } };
+  return { allowed, before, agreed, merged: { commit: merged?.commit ?? merging.proposal.head, proposal: merging.proposal } };
 }
 
-/** Everything that is slow or may be given up comes before the gate; from the gate on, this image is being delivered. */
+/** Everything that is slow, may be given up or needs a person comes before the gate; from the gate on, this image is being delivered. */
 async function mergedByUs(delivery: Delivery, proposal: Proposal): Promise<Changed> {
   const { run, stage, image } = delivery;
   const at = { step: 'merge', stage: stage.name } as const;
@@ -113,12 +123,24 @@ async function mergedByUs(delivery: Delivery, proposal: Proposal): Promise<Chang
   let merged = await untilMerged(merging, async () => (await untilMergeable(merging, 'landfall')) ?? { kind: 'ready' }, {
     continues: true,
   });
+  const agreed: Agreed = {};
+  if (asksFirst(stage)) await surveyChange(run, stage, image, at, agreed);
   const allowed = await run.lane.begin(stage, run.patience.begin(), rejectionOf(merging));
-  const before = await survey(run, stage, image, at);
+  const before = await surveyChange(run, stage, image, at, agreed);
   const begun: Merging = { ...merging, mayEnd: false };
   if (merged === undefined) merged = await untilMerged(begun, () => mergeInTurn(begun));
   else run.record.settle(at, 'passed', `merged by ${merged.by ?? 'somebody'}`);
-  return { allowed, before, merged: { commit: merged?.commit ?? begun.proposal.head, proposal: begun.proposal } };
+  return { allowed, before, agreed, merged: { commit: merged?.commit ?? begun.proposal.head, proposal: begun.proposal } };
+}
+
+/** Plans of before say nothing of it, and their rollouts go on as they began. */
+function asksFirst({ deploy }: StagePlan): boolean {
+  return deploy?.kind === 'compose' && deploy.others !== undefined;
+}
+
+function cameAlong(agreed: Agreed): Pick<Running, 'cameAlong'> {
+  const along = alongOf(agreed);
+  return along === undefined ? {} : { cameAlong: along };
 }
 
 function mergingOf({ run, stage, image, checks }: Delivery, proposal: Proposal): Merging {
@@ -160,7 +182,7 @@ async function untilMerged(
   return outcome.kind === 'merged' ? outcome : undefined;
 }
 
-function runningOf({ run, stage, image }: Delivery, { allowed, before, merged }: Changed): Running {
+function runningOf({ run, stage, image }: Delivery, { allowed, before, merged, agreed }: Changed): Running {
   const { repository, tag, digest } = image;
   const { again } = allowed;
   const { proposal, commit } = merged ?? again ?? {};
@@ -179,5 +201,6 @@ function runningOf({ run, stage, image }: Delivery, { allowed, before, merged }:
     },
     ...(proposal !== undefined && { proposal }),
     ...(commit !== undefined && { commit }),
+    ...cameAlong(agreed),
   };
 }

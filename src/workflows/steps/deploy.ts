@@ -1,5 +1,6 @@
 import { log } from '@temporalio/workflow';
-import type { Deployed, Survey, VerifiedImage } from '../../domain/outcomes.ts';
+import { toldChanges } from '../../domain/other-changes.ts';
+import type { Deployed, OtherChanges, Skipped, Survey, VerifiedImage } from '../../domain/outcomes.ts';
 import type { DeployPlan, StagePlan, WatchPlan } from '../../domain/plan.ts';
 import type { StepAt } from '../rollout-record.ts';
 import type { Rollout } from '../rollout-run.ts';
@@ -27,15 +28,81 @@ export interface Bringing {
   readonly survey: Survey;
   /** The commit that the base branch got, where something was merged. */
   readonly commit?: string;
+  /** What besides the image was agreed to; may become more while it is brought. */
+  readonly agreed: Agreed;
+}
+
+/** What a stage may change besides the image, by what an operator said. */
+export interface Agreed {
+  /** Fingerprint of the changes. */
+  accepted?: string;
+  /** Who accepted them, and why: `ann: it is meant`. */
+  by?: string;
+  /** What comes along, as far as anybody saw. */
+  others?: OtherChanges;
+}
+
+/** `web: command changed (1a2b3c4d5e6f by Bob: ...), let through by ann: it is meant`; undefined where nothing comes along. */
+export function alongOf({ others, accepted, by }: Agreed): string | undefined {
+  if (others === undefined) return undefined;
+  return `${toldChanges(others)}${others.fingerprint === accepted ? `, let through by ${by}` : ''}`;
+}
+
+function accept(agreed: Agreed, others: OtherChanges, { by, reason }: Skipped): void {
+  agreed.accepted = others.fingerprint;
+  agreed.by = `${by}: ${reason}`;
 }
 
 /** What runs, and whether it is healthy, before anything changes. @param at the step that people see blocked where nobody can tell */
 export async function survey(run: Rollout, stage: StagePlan, image: VerifiedImage, at: StepAt): Promise<Survey> {
+  return await surveyed(run, stage, image, at, undefined);
+}
+
+/**
+ * The same, where a change is to come: what would be refused is, and an operator decides on what comes along besides the image.
+ * @param agreed gets what was found and said
+ */
+export async function surveyChange(
+  run: Rollout,
+  stage: StagePlan,
+  image: VerifiedImage,
+  at: StepAt,
+  agreed: Agreed,
+): Promise<Survey> {
+  const survey = await surveyed(run, stage, image, at, agreed);
+  if (survey.others !== undefined) agreed.others = survey.others;
+  return survey;
+}
+
+async function surveyed(
+  run: Rollout,
+  stage: StagePlan,
+  image: VerifiedImage,
+  at: StepAt,
+  agreed: Agreed | undefined,
+): Promise<Survey> {
   if (stage.deploy === undefined && stage.watch === undefined) return { kind: 'surveyed', running: [] };
-  const input = { plan: run.start.plan, stage, image };
-  const outcome = await takeStep(run, at, () => onHost(stage).surveyStage(input), { continues: true });
-  if (outcome.kind === 'skipped') return { kind: 'surveyed', running: [] };
-  return outcome;
+  const look = () =>
+    onHost(stage).surveyStage({ plan: run.start.plan, stage, image, ...(agreed !== undefined && foreseeing(agreed)) });
+  const handling: Handling = { continues: true, ...(agreed !== undefined && { instead: (failure) => noted(failure, agreed) }) };
+  for (;;) {
+    const outcome = await takeStep(run, at, look, handling);
+    if (outcome.kind !== 'skipped') return outcome;
+    // Only what comes along can be let through here: it is looked at once more, so that nothing else came meanwhile.
+    if (agreed?.others === undefined) return { kind: 'surveyed', running: [] };
+    accept(agreed, agreed.others, outcome);
+  }
+}
+
+function foreseeing({ accepted }: Agreed) {
+  return { foresee: true, ...(accepted !== undefined && { accepted }) };
+}
+
+/** An operator who skips it says yes to these very changes. */
+function noted(failure: Failure, agreed: Agreed): Failure {
+  const found = failure.type === 'OtherChanges' ? (failure.details as OtherChanges | undefined) : undefined;
+  if (found !== undefined) agreed.others = found;
+  return failure;
 }
 
 /** Deploys and watches, batch after batch. @throws NotHealthy */
@@ -75,13 +142,21 @@ function batchesOf(deploy: DeployPlan | undefined, { running }: Survey): (readon
   return batches;
 }
 
-async function deploy({ run, stage, image, turn }: Bringing, only: readonly string[] | undefined): Promise<Deployed> {
+async function deploy({ run, stage, image, turn, agreed }: Bringing, only: readonly string[] | undefined): Promise<Deployed> {
   if (stage.deploy === undefined) return { kind: 'deployed', changed: false, running: [], text: '' };
   const input = { plan: run.start.plan, stage, image, turn, ...(only !== undefined && { only }) };
-  const handling = handlingOf(stage, ({ type, message }) => (type === 'DeployFailed' ? message : undefined));
-  const outcome = await takeStep(run, { step: 'deploy', stage: stage.name }, () => onHost(stage).deployStage(input), handling);
-  if (outcome.kind === 'skipped') throw refusal('DeployFailed', 'a deploy cannot be skipped');
-  return outcome;
+  const { instead, ...rules } = handlingOf(stage, ({ type, message }) => (type === 'DeployFailed' ? message : undefined));
+  const handling: Handling = { ...rules, instead: (failure) => noted(instead?.(failure) ?? failure, agreed) };
+  for (;;) {
+    const { accepted } = agreed;
+    const act = () => onHost(stage).deployStage({ ...input, ...(accepted !== undefined && { accepted }) });
+    const outcome = await takeStep(run, { step: 'deploy', stage: stage.name }, act, handling);
+    if (outcome.kind !== 'skipped') return outcome;
+    // Only what came along since the last look can be let through here.
+    if (agreed.others === undefined || agreed.others.fingerprint === accepted)
+      throw refusal('DeployFailed', 'a deploy cannot be skipped');
+    accept(agreed, agreed.others, outcome);
+  }
 }
 
 async function watch(

@@ -3,7 +3,7 @@ import { ActivityFailure, ApplicationFailure, isCancellation, sleep, TimeoutFail
 import { finalFailureTypes } from '../../domain/failures.ts';
 import { type StepOutcome, sentenceOf } from '../../domain/outcome-text.ts';
 import type { RateLimited, Skipped } from '../../domain/outcomes.ts';
-import { skippableSteps } from '../../domain/rollout-state.ts';
+import { maySkip } from '../../domain/rollout-state.ts';
 import { nameOf } from '../../domain/rollout-text.ts';
 import type { DecisionRules } from '../desk.ts';
 import { endingIn, endRollout } from '../ending.ts';
@@ -63,7 +63,7 @@ function block(run: Rollout, at: StepAt, failure: Failure, { instead }: Handling
   run.tell.now('blocked', {
     ...(at.stage !== undefined && { stage: at.stage }),
     reason: `${nameOf(at)}: ${shown.message}`,
-    advice: `decide: retry, ${skippableSteps.includes(at.step) ? 'skip (needs a reason), ' : ''}reject or abort`,
+    advice: `decide: retry, ${maySkip({ step: at.step, failure: shown.type }) ? 'skip (needs a reason), ' : ''}reject or abort`,
   });
 }
 

@@ -25,16 +25,19 @@ interface Undoing {
   readonly verdict: Verdict;
   /** What comes back. */
   readonly before: readonly RunningImage[];
+  /** What people have to know of how it came back. */
+  readonly notes: string[];
 }
 
 /**
  * Undoes what a stage runs: first the running system, then the repository, or the other way round where something else deploys what the
  * repository says. Neither hold nor windows nor approvals keep it from that, and a roll-back is never rolled back.
  */
-export async function undo(run: Rollout, stage: StagePlan, running: Running, verdict: Verdict): Promise<Ending> {
+export async function undo(run: Rollout, stage: StagePlan, running: Running, found: Verdict): Promise<Ending> {
+  const verdict = { ...found, reason: blaming(found.reason, running) };
   const at = { step: 'rollback', stage: stage.name } as const;
   const startedAt = Date.now();
-  const undoing: Undoing = { run, stage, running, verdict, before: whatRanBefore(stage, running) };
+  const undoing: Undoing = { run, stage, running, verdict, before: whatRanBefore(stage, running), notes: [] };
   run.record.stop(stage.name, verdict.reason);
   run.record.add(at);
   run.tell.now('unhealthy', {
@@ -49,10 +52,16 @@ export async function undo(run: Rollout, stage: StagePlan, running: Running, ver
   await run.lane.tellRolledBack(stage.name, { digest, reason: verdict.reason, by: verdict.by, at: new Date().toISOString() });
   const healthyAt = stage.deploy === undefined ? await byRepository(undoing) : await bySystem(undoing);
   const references = new Set(undoing.before.map(({ reference }) => reference));
-  const back = `${[...references].join(', ') || 'what was before'} is back`;
+  const back = [`${[...references].join(', ') || 'what was before'} is back`, ...undoing.notes].join('; ');
   const after = healthyAt === undefined ? '' : `, healthy ${((healthyAt - startedAt) / 1000).toFixed(1)} s after the verdict`;
   run.record.settle(at, 'passed', `${back}${after}`);
   return { end: 'rolled-back', stage: stage.name, reason: `${stage.name}: ${verdict.reason}; ${back}${after}` };
+}
+
+/** The image need not be to blame: what came along with it is undone in the running system too, and stays in the repository. */
+function blaming(reason: string, { cameAlong }: Running): string {
+  if (cameAlong === undefined) return reason;
+  return `${reason}; besides the image, this came along, and stays in the repository: ${cameAlong}`;
 }
 
 /** The running system first: neither registry nor forge are needed for that. @returns when it was healthy again, in milliseconds */
@@ -60,6 +69,7 @@ async function bySystem(undoing: Undoing): Promise<number | undefined> {
   const { run, stage, running, verdict, before } = undoing;
   const input = { plan: run.start.plan, stage, image: running.image, turn: verdict.turn, before };
   const restored = await part(undoing, () => onHost(stage).restoreStage(input));
+  if (restored?.kind === 'deployed' && restored.note !== undefined) undoing.notes.push(restored.note);
   const healthyAt = await watchAgain(undoing, restored?.kind === 'deployed' ? restored.running : before);
   await revertRepository(undoing);
   await settle(run, stage, running.image);
@@ -71,10 +81,8 @@ async function byRepository(undoing: Undoing): Promise<number | undefined> {
   return await watchAgain(undoing, []);
 }
 
-async function watchAgain(
-  { run, stage, running, before, verdict }: Undoing,
-  restored: readonly RunningImage[],
-): Promise<number | undefined> {
+async function watchAgain(undoing: Undoing, restored: readonly RunningImage[]): Promise<number | undefined> {
+  const { run, stage, running, before } = undoing;
   if (stage.watch === undefined) return undefined;
   const expected = expectedOf(before, stage.watch);
   const brief = { ...stage, watch: shortened(stage.watch) };
@@ -86,7 +94,7 @@ async function watchAgain(
     ...(expected !== undefined && { expected }),
   };
   const beganAt = Date.now();
-  const watched = await part({ run, stage, running, before, verdict }, () => onHost(stage).watchStage(input));
+  const watched = await part(undoing, () => onHost(stage).watchStage(input));
   return watched?.kind === 'watched' ? beganAt + watched.healthyAfterMs : undefined;
 }
 

@@ -1,47 +1,65 @@
 import type { ChangePlan } from '../../../domain/plan.ts';
-import type { GitResult, RunGit } from '../../forge/git-command.ts';
+import type { GitResult, GitRunOptions, RunGit } from '../../forge/git-command.ts';
 import { lastLines, remoteFailure } from '../../forge/git-errors.ts';
 import type { HostLock } from '../host-lock.ts';
 import { refused } from './refusals.ts';
 
 /** A work tree with a directory of a deploy in it. */
-interface Checkout {
+export interface Checkout {
+  /** Absolute, without symbolic links. */
   readonly root: string;
   readonly base: string;
-  git(args: readonly string[]): Promise<GitResult>;
+  git(args: readonly string[], options?: GitRunOptions): Promise<GitResult>;
   /** @throws Error where it fails */
-  read(args: readonly string[]): Promise<string>;
+  read(args: readonly string[], options?: GitRunOptions): Promise<string>;
+}
+
+/** A checkout that can simply go forward. */
+export interface Ahead {
+  readonly checkout: Checkout;
+  /** What it has. */
+  readonly head: string;
+  /** What the base branch has at its remote. */
+  readonly target: string;
+  /** Files that are not as `head` has them, but as `target` does: what a try left that was cut off. */
+  readonly changed: readonly string[];
 }
 
 const fetchWithinMs = 5 * 60_000;
 const shownFiles = 5;
 
 /**
- * Brings the checkout that a directory is in to where its base branch is at its remote, and only forward: whatever a person has there is
- * never touched. The base may be ahead of what we merged.
- * @returns the commit that is there now
+ * Fetches the base branch and looks whether the checkout can go forward to it. Nothing in the work tree is touched.
+ * @param act what is done with it while nobody else changes the checkout
  * @throws Refusal `DeployRefused` where it is no checkout, or not one that can simply go forward; `CredentialsRefused`, `ForgeRefused`,
  *   RateLimit
  */
-export async function updateCheckout(
+export async function lookAhead<Result>(
   run: RunGit,
   locks: HostLock,
   directory: string,
   { base, repository }: Pick<ChangePlan, 'base' | 'repository'>,
   signal: AbortSignal,
-): Promise<string> {
+  act: (ahead: Ahead) => Promise<Result>,
+): Promise<Result> {
   const { root, gitDir } = await findWorkTree(run, directory, repository);
   // Several stages may be deployed from one checkout.
   return await locks.hold(`checkout ${root}`, signal, async () => {
-    const env = { GIT_DIR: gitDir, GIT_WORK_TREE: root };
-    const git: Checkout['git'] = async (args) => withoutCredentials(await run(args, { env, timeoutMs: fetchWithinMs }));
-    const read: Checkout['read'] = async (args) => {
-      const result = await git(args);
-      if (result.exitCode !== 0) throw new Error(`git ${result.command} failed in ${root}: ${lastLines(result.stderr)}`);
-      return result.stdout.toString('utf8').trim();
-    };
-    return await goForward({ root, base, git, read });
+    const checkout = openCheckout(run, root, gitDir, base);
+    return await act(await requireForward(checkout));
   });
+}
+
+function openCheckout(run: RunGit, root: string, gitDir: string, base: string): Checkout {
+  const own = { GIT_DIR: gitDir, GIT_WORK_TREE: root };
+  const git: Checkout['git'] = async (args, options) =>
+    withoutCredentials(await run(args, { ...options, env: { ...own, ...options?.env }, timeoutMs: fetchWithinMs }));
+  const read: Checkout['read'] = async (args, options) => {
+    const result = await git(args, options);
+    if (result.exitCode !== 0) throw new Error(`git ${result.command} failed in ${root}: ${lastLines(result.stderr)}`);
+    return result.stdout.toString('utf8').trim();
+  };
+  return { root, base, git, read };
 }
 
 async function findWorkTree(run: RunGit, directory: string, repository: string): Promise<{ root: string; gitDir: string }> {
@@ -54,7 +72,7 @@ async function findWorkTree(run: RunGit, directory: string, repository: string):
   );
 }
 
-async function goForward(checkout: Checkout): Promise<string> {
+async function requireForward(checkout: Checkout): Promise<Ahead> {
   const { base, git, read, root } = checkout;
   await requireBranch(checkout);
   const target = await fetchBase(checkout);
@@ -63,7 +81,6 @@ async function goForward(checkout: Checkout): Promise<string> {
   // A try that was cut off in the middle of going forward leaves files as the base has them.
   const foreign = changed.length === 0 ? [] : await changedFiles(checkout, target, changed);
   if (foreign.length > 0) throw dirty(root, foreign);
-  if (head === target && changed.length === 0) return head;
   const isBehind = await git(['merge-base', '--is-ancestor', head, target]);
   if (isBehind.exitCode !== 0) {
     throw refused(
@@ -71,6 +88,16 @@ async function goForward(checkout: Checkout): Promise<string> {
         `${head.slice(0, 12)}, ${base} is ${target.slice(0, 12)}): push them, or put the checkout back with 'git reset --hard @{upstream}'`,
     );
   }
+  return { checkout, head, target, changed };
+}
+
+/**
+ * Brings the checkout to where its base branch is at its remote, and only forward: whatever a person has there is never touched. The base
+ * may be ahead of what we merged.
+ * @throws Refusal `DeployRefused`
+ */
+export async function goForward({ checkout: { git, root }, head, target, changed }: Ahead): Promise<void> {
+  if (head === target && changed.length === 0) return;
   const moved = await git(
     changed.length === 0 ? ['merge', '--ff-only', '--quiet', target] : ['reset', '--hard', '--quiet', target],
   );
@@ -79,7 +106,6 @@ async function goForward(checkout: Checkout): Promise<string> {
       `expected the checkout ${root} to go forward to ${target.slice(0, 12)}, but git says: ${lastLines(moved.stderr)}`,
     );
   }
-  return target;
 }
 
 async function requireBranch({ root, base, git }: Checkout): Promise<void> {

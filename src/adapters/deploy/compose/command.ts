@@ -14,6 +14,8 @@ export interface ComposeProgram {
   /** `docker compose`, or the path of `docker-compose`. */
   readonly words: readonly string[];
   readonly env: Environment;
+  /** `2.28.1`; of somebody's own build, whatever that says. */
+  readonly version: string;
 }
 
 export interface Asked {
@@ -32,7 +34,7 @@ export async function findCompose(landfalls: Environment): Promise<ComposeProgra
   for (const words of candidates(landfalls)) {
     const version = await versionOf({ words, env });
     if (version === undefined) continue;
-    if (isNewEnough(version)) return { words, env };
+    if (isNewEnough(version)) return { words, env, version: version.replace(/^v/, '') };
     found.push(`${words.join(' ')} ${version}`);
   }
   const instead = found.length === 0 ? 'none' : found.join(', ');
@@ -58,7 +60,7 @@ function composeEnvironment(env: Environment): Environment {
 }
 
 /** Undefined where it is no Compose. */
-async function versionOf(compose: ComposeProgram): Promise<string | undefined> {
+async function versionOf(compose: Pick<ComposeProgram, 'words' | 'env'>): Promise<string | undefined> {
   const { exitCode, stdout } = await ask(compose, ['version', '--short']).catch(() => ({ exitCode: -1, stdout: '' }));
   return exitCode === 0 ? stdout.trim() : undefined;
 }
@@ -71,7 +73,7 @@ function isNewEnough(version: string): boolean {
 }
 
 /** Asks for something that changes nothing, and is there at once. @throws Error where it cannot be started, or does not answer */
-export function ask(compose: ComposeProgram, args: readonly string[], cwd?: string): Promise<Asked> {
+export function ask(compose: Pick<ComposeProgram, 'words' | 'env'>, args: readonly string[], cwd?: string): Promise<Asked> {
   const [program = '', ...words] = compose.words;
   const options = {
     env: { ...compose.env, ...(cwd && { PWD: cwd }) },

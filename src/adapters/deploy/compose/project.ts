@@ -1,9 +1,9 @@
-import { z } from 'zod';
 import { formatReference } from '../../../domain/image-reference.ts';
 import type { ComposeDeployPlan } from '../../../domain/plan.ts';
 import type { Target } from '../deployer.ts';
 import { tryParse } from '../docker/digests.ts';
 import { ask, type ComposeProgram } from './command.ts';
+import { type Definition, definition } from './definition.ts';
 import { inOneLine, refused } from './refusals.ts';
 
 /** Which compose files, and which project. */
@@ -12,6 +12,8 @@ export interface Place {
   readonly files: readonly string[];
   /** Absent: what Compose makes of it. */
   readonly project?: string;
+  /** The files lie elsewhere, and mean paths from `directory` all the same. */
+  readonly apart?: boolean;
 }
 
 /** What Compose makes of the files. */
@@ -19,17 +21,14 @@ export interface Project {
   readonly name: string;
   /** As the files name it, variables filled in; undefined for a service that is only built. */
   readonly images: ReadonlyMap<string, string | undefined>;
+  readonly definition: Definition;
 }
 
-const rendered = z.object({
-  name: z.string(),
-  services: z.record(z.string(), z.object({ image: z.string().optional() })).nullish(),
-});
-
 /** Arguments before the subcommand. */
-export function placeArguments({ files, project }: Place, override?: string): string[] {
+export function placeArguments({ directory, files, project, apart }: Place, override?: string): string[] {
   const all = override === undefined ? files : [...files, override];
-  return [...(project === undefined ? [] : ['-p', project]), ...all.flatMap((file) => ['-f', file])];
+  const where = apart ? ['--project-directory', directory] : [];
+  return [...(project === undefined ? [] : ['-p', project]), ...where, ...all.flatMap((file) => ['-f', file])];
 }
 
 /**
@@ -45,8 +44,12 @@ export async function readProject(compose: ComposeProgram, place: Place, service
         `${inOneLine(stderr)}; try '${compose.words.join(' ')} config' there, and correct deploy.compose or the files`,
     );
   }
-  const { name, services: found } = rendered.parse(JSON.parse(stdout));
-  return { name, images: new Map(Object.entries(found ?? {}).map(([service, { image }]) => [service, image])) };
+  return projectOf(definition.parse(JSON.parse(stdout)));
+}
+
+export function projectOf(whole: Definition): Project {
+  const images = Object.entries(whole.services ?? {}).map(([service, { image }]) => [service, image] as const);
+  return { name: whole.name, images: new Map(images), definition: whole };
 }
 
 /**

@@ -1,8 +1,12 @@
 import { Refusal } from '../../../domain/failures.ts';
 
-/** Nothing was changed: the target cannot be deployed like this. */
-export function refused(message: string, cause?: unknown): Refusal {
-  return new Refusal('DeployRefused', message, [], cause === undefined ? {} : { cause });
+/** Nothing was changed: the target cannot be deployed like this. @param details JSON-safe, a few KiB at most */
+export function refused(message: string, cause?: unknown, details: readonly object[] = []): Refusal {
+  return new Refusal('DeployRefused', message, details, cause === undefined ? {} : { cause });
+}
+
+export function isRefusal(error: unknown): error is Refusal {
+  return error instanceof Refusal;
 }
 
 /** Something was changed, or begun, and it did not work. @param details JSON-safe, a few KiB at most */

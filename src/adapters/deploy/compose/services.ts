@@ -85,3 +85,9 @@ export async function removeHalfWay(docker: Docker, services: readonly Service[]
 function unlessMissing(error: unknown): void {
   if (!isMissing(error)) throw error;
 }
+
+/** `recreated shop-web-1, shop-web-2` */
+export function recreated(services: readonly Service[]): string {
+  const names = services.flatMap(({ containers }) => containers.map(({ container }) => container.Name.slice(1)));
+  return `recreated ${names.sort().join(', ')}`;
+}

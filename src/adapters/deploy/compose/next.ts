@@ -1,0 +1,130 @@
+import { relative } from 'node:path';
+import { type Ahead, type Checkout, lookAhead } from './checkout.ts';
+import { type ComposeProgram, findCompose } from './command.ts';
+import { type Definition, definition } from './definition.ts';
+import { composeFiles } from './files.ts';
+import { nextName, withNextFiles } from './next-files.ts';
+import { type Project, projectOf, readProject } from './project.ts';
+import { isRefusal, refused } from './refusals.ts';
+import { type ComposeTarget, changedComposeFile, type Deploying, findSite, noFiles, requireSite } from './site.ts';
+
+/** A commit that came along. */
+export interface Commit {
+  readonly commit: string;
+  readonly author: string;
+  readonly subject: string;
+}
+
+/** What a deploy would bring, before it does. */
+export interface Next {
+  readonly project: Project;
+  /** Absent without a repository. */
+  readonly history?: History;
+}
+
+/** What leads from a commit to the next. */
+export interface History {
+  readonly head: string;
+  readonly target: string;
+  /** Absolute paths of files that differ. */
+  changedSince(commit: string): Promise<readonly string[]>;
+  /**
+   * Those that are not Landfall's own, newest first: of what Compose may read, and of these files; where there are none, of anything.
+   * @param files absolute
+   */
+  commitsSince(commit: string, files: readonly string[]): Promise<readonly Commit[]>;
+}
+
+const mostCommits = 10;
+/** As git knows them: compose files, what they include, and env files. */
+const readByCompose = ['yml', 'yaml', 'json', 'env', 'env.*'].map((ending) => `:(top,glob)**/*.${ending}`);
+/** Short hash, author, subject, and the rollout of a commit of ours, each ended by NUL. */
+const commitFormat = '--format=%h%x00%an%x00%s%x00%(trailers:key=Landfall-Rollout,valueonly,separator=%x2C)%x00';
+
+/**
+ * What Compose would make of the files once the image is merged. Nothing is touched but what git knows of the remote.
+ * @throws Refusal as the deploy itself: for a checkout that cannot go forward, or files that Compose cannot read
+ */
+export async function withNext<Result>(
+  deploying: Deploying,
+  target: ComposeTarget,
+  signal: AbortSignal,
+  act: (next: Next) => Promise<Result>,
+): Promise<Result> {
+  const { change } = target.stage;
+  const { directory, services } = target.deploy;
+  if (change === undefined) {
+    const { compose, place } = requireSite(await findSite(deploying, target), target);
+    return await act({ project: await readProject(compose, place, services) });
+  }
+  const compose = await findCompose(deploying.env);
+  return await lookAhead(deploying.run, deploying.locks, directory, change, signal, async (ahead) => {
+    const project = await withNextFiles(ahead, directory, change, target.image, async (files) => {
+      const rendered = await render(compose, target, ahead, files.directory).catch((error: unknown) => {
+        if (!isRefusal(error)) throw error;
+        throw refused(
+          `${files.real(error.message)} (as they are at ${ahead.target.slice(0, 12)}, which is not deployed yet)`,
+          error,
+        );
+      });
+      return projectOf(definition.parse(mapStrings(rendered, files.real)));
+    });
+    return await act({ project, history: historyOf(ahead) });
+  });
+}
+
+async function render(
+  compose: ComposeProgram,
+  target: ComposeTarget,
+  { checkout }: Ahead,
+  directory: string,
+): Promise<Definition> {
+  const { files, project, services, directory: real } = target.deploy;
+  const names = files.map((file) => nextName(file, real, checkout.root));
+  const found = await composeFiles(directory, names, changedComposeFile(target));
+  if (found === undefined) throw noFiles(directory, files);
+  const place = { directory, files: found, ...(project !== undefined && { project }) };
+  return (await readProject(compose, place, services)).definition;
+}
+
+export function historyOf({ checkout, head, target }: Ahead): History {
+  return {
+    head,
+    target,
+    async changedSince(commit) {
+      if (!(await leadsTo(checkout, commit, target))) return [];
+      const names = await checkout.read(['diff', '--name-only', '-z', '--no-ext-diff', commit, target]);
+      return names.split('\0').flatMap((name) => (name === '' ? [] : [`${checkout.root}/${name}`]));
+    },
+    async commitsSince(commit, files) {
+      if (!(await leadsTo(checkout, commit, target))) return [];
+      const own = files.map((file) => `:(top,literal)${relative(checkout.root, file)}`);
+      const range = ['log', '--no-merges', '--max-count=200', '--abbrev=12', commitFormat, `${commit}..${target}`];
+      const found = commitsIn(await checkout.read([...range, '--', ...readByCompose, ...own]));
+      const all = found.length > 0 ? found : commitsIn(await checkout.read(range));
+      return all.slice(0, mostCommits);
+    },
+  };
+}
+
+function commitsIn(text: string): Commit[] {
+  const fields = text.split('\0').map((field) => field.replace(/^\n/, ''));
+  const commits: Commit[] = [];
+  for (let at = 0; at + 3 < fields.length; at += 4) {
+    const [commit = '', author = '', subject = '', rollout = ''] = fields.slice(at, at + 4);
+    if (rollout.trim() === '') commits.push({ commit, author: author.slice(0, 80), subject: subject.slice(0, 120) });
+  }
+  return commits;
+}
+
+/** A history that somebody wrote anew, or a commit that is gone, tells nothing. */
+async function leadsTo({ git }: Checkout, commit: string, target: string): Promise<boolean> {
+  return (await git(['merge-base', '--is-ancestor', commit, target])).exitCode === 0;
+}
+
+function mapStrings(value: unknown, map: (text: string) => string): unknown {
+  if (typeof value === 'string') return map(value);
+  if (Array.isArray(value)) return value.map((one) => mapStrings(one, map));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, mapStrings(one, map)]));
+}
