@@ -127,6 +127,20 @@ describe('a deploy whose worker is killed', function () {
     assert.equal((await site.containers('web')).length, 1);
   });
 
+  it('in docker compose up: what ran is kept as it ran, whatever the next try finds, and comes back', async () => {
+    const bad = { web: { command: ['sh', '-c', 'exit 2'] } };
+    await site.remote.commit('main', { 'compose.yaml': composeText({ web: pinned(next) }, bad) }, 'web 2 and an option');
+    const { plan, stage } = site.target(next, { change: { file: 'compose.yaml' }, deploy: { others: 'apply' } });
+    const input: Input = { plan, stage, image: next, turn: 1 };
+    const before = await site.deployer.running(site.target(next));
+    await killOnce(input, 'ups.txt');
+    await site.write({ 'go.txt': '' });
+    await assert.rejects(tryAgain(input), /exited with code 2/);
+    await tryAgain({ ...input, before });
+    const { Config } = await docker.getContainer((await site.containers('web'))[0] ?? '').inspect();
+    assert.deepEqual([Config.Image, Config.Cmd], [pinned(first), ['sleep', '600']]);
+  });
+
   it('while it waits for health: the next try waits on, for the same container', async () => {
     const healthy = await site.image('healthy', {
       healthcheck: { test: ['CMD', 'test', '-e', '/tmp/well'], intervalMs: 200, retries: 200 },

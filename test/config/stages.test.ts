@@ -94,6 +94,7 @@ describe('a deploy', () => {
       before: [],
       after: [],
       timeoutMs: 300_000,
+      others: 'ask',
     });
   });
 
@@ -109,6 +110,7 @@ describe('a deploy', () => {
       '    before: [docker compose  run migrate, [sh, -c, "a b"]]',
       '    after: [done]',
       '    timeout: 1m',
+      '    others: refuse',
     ];
     assert.deepEqual(stage(...lines).deploy, {
       kind: 'compose',
@@ -123,6 +125,7 @@ describe('a deploy', () => {
       ],
       after: [['done']],
       timeoutMs: 60_000,
+      others: 'refuse',
     });
   });
 
