@@ -91,7 +91,14 @@ async function startOwned(options: EmbeddedTemporalOptions, giveBack: () => Prom
   }
   log.info({ address: server.address, uiUrl: server.uiUrl, serverPid: server.pid() }, 'embedded Temporal serves');
   const { address, uiUrl } = server;
-  return { address, namespace, uiUrl, pid: () => server.pid(), stop: () => server.stop().finally(giveBack) };
+  const stop = async (): Promise<void> => {
+    try {
+      await server.stop();
+    } finally {
+      await giveBack();
+    }
+  };
+  return { address, namespace, uiUrl, pid: () => server.pid(), stop };
 }
 
 interface Relays {
