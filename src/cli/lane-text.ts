@@ -1,5 +1,5 @@
 import type { Running } from '../domain/lane/running.ts';
-import type { LaneState, RunEarlier, StageLane, Word } from '../domain/lane/state.ts';
+import type { Delivered, LaneState, RunEarlier, StageLane, Word } from '../domain/lane/state.ts';
 import type { LineState } from '../workflows/messages.ts';
 import { shortId } from './rollouts.ts';
 import { formatDuration, plain, type Surroundings, table } from './terminal.ts';
@@ -23,7 +23,7 @@ export function describeLane(
     ...(lane.hold === undefined ? [] : [`held ${saidBy(lane.hold)}`]),
     '',
     ...(stages.length === 0 ? ['no stage has been reached yet'] : table([header, ...stages.map(stageCells)], width)),
-    ...stages.flatMap(([name, stage]) => describeStage(name, stage)),
+    ...stages.flatMap(([name, stage]) => describeStage(name, stage, deliveredBefore(lane, name))),
     ...(quarantined.length === 0 ? [] : ['', 'quarantine (landfall unquarantine lets one out):']),
     ...table(
       quarantined
@@ -57,7 +57,14 @@ function beforeText({ before }: Running): string {
   return `${plain(first.reference)}${others.length === 0 ? '' : ` and ${others.length} more`}`;
 }
 
-function describeStage(name: string, stage: StageLane): string[] {
+/** What went out once, and is neither what the stage runs nor an earlier run of it: what was rolled back. */
+function deliveredBefore({ delivered = {}, stages }: LaneState, name: string): Delivered[] {
+  const { running, earlier = [] } = stages[name] ?? {};
+  const others = Object.hasOwn(delivered, name) ? (delivered[name] ?? []) : [];
+  return others.filter(({ digest }) => ![running, ...earlier].some((run) => run?.digest === digest));
+}
+
+function describeStage(name: string, stage: StageLane, others: readonly Delivered[]): string[] {
   const { hold, pin, holder, begun, waiters, earlier = [] } = stage;
   const lines = [
     ...(hold === undefined ? [] : [`held ${saidBy(hold)}`]),
@@ -66,6 +73,8 @@ function describeStage(name: string, stage: StageLane): string[] {
     ...(waiters.length === 0 ? [] : [`waiting: ${waiters.map(shortId).join(', ')}`]),
     ...earlier.slice(0, mostEarlier).map((run) => `earlier: ${earlierText(run)}`),
     ...more(earlier.length - mostEarlier),
+    ...others.slice(0, mostEarlier).map((image) => `once: ${imageText(image)}, ${ago(image.at)}`),
+    ...more(others.length - mostEarlier),
   ];
   return lines.length === 0 ? [] : ['', `${name}:`, ...lines.map((line) => `  ${line}`)];
 }

@@ -10,6 +10,7 @@ export const budgets = {
   quarantine: 120 * 1024,
   members: 180 * 1024,
   stages: 300 * 1024,
+  delivered: 60 * 1024,
 } as const;
 
 const encoder = new TextEncoder();
@@ -34,6 +35,7 @@ export function keepNewest(entries: Record<string, unknown>, most: number, mostB
 export function fitStages(lane: LaneState): void {
   while (bytesOf(lane.stages) > budgets.stages) {
     const stages = Object.values(lane.stages);
+    for (const stage of stages) delete stage.lastPlan;
     if (!dropOldest(stages, ({ earlier }) => earlier?.at(-1)?.until, dropEarliest) && !dropOldest(stages, since, dropRunning))
       return;
   }

@@ -63,7 +63,12 @@ export function releaseHold(lane: LaneState, name: string | undefined): string[]
 /** @returns the digest that is meant */
 export function mayPin(lane: LaneState, stage: string, typed: string): Digest {
   mayName(lane, stage);
-  return digestOf(typed, knownDigests(lane), 'anything');
+  const digest = digestOf(typed, knownDigests(lane), 'anything');
+  const quarantined = lane.quarantine[digest];
+  if (quarantined === undefined) return digest;
+  throw new Refused(
+    `${digest} is in quarantine since ${quarantined.at} (${quarantined.reason}), so that nothing at all could enter ${stage}: unquarantine it first`,
+  );
 }
 
 export function pin(lane: LaneState, stage: string, digest: Digest, word: Word): string[] {

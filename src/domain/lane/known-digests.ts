@@ -16,7 +16,7 @@ export function knownDigests(lane: LaneState): Digests {
   return known;
 }
 
-/** Digests that a stage runs or ran by Landfall's doing, newest first. */
+/** Digests that a stage runs or ran by Landfall's doing, newest first: also those that were rolled back. */
 export function deliveredDigests(lane: LaneState): Digests {
   const known = new Map<Digest, string>();
   const stages = Object.entries(lane.stages);
@@ -24,6 +24,9 @@ export function deliveredDigests(lane: LaneState): Digests {
     if (running !== undefined) known.set(running.digest, `${running.tag}, runs in ${name}`);
   for (const [name, { earlier = [] }] of stages) {
     for (const { digest, tag } of earlier) if (!known.has(digest)) known.set(digest, `${tag}, ran in ${name}`);
+  }
+  for (const [name, delivered] of Object.entries(lane.delivered ?? {})) {
+    for (const { digest, tag } of delivered) if (!known.has(digest)) known.set(digest, `${tag}, went to ${name}`);
   }
   return known;
 }

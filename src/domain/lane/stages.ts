@@ -1,5 +1,6 @@
 import type { Digest } from '../image-reference.ts';
 import { fitStages } from './bounds.ts';
+import { isNotedDelivered, noteDelivered } from './delivered.ts';
 import { quarantine } from './quarantine.ts';
 import type { Before, BeginAnswer, BeginChange, RanAt, RolledBackAt, Undoable } from './running.ts';
 import { type LaneState, type Member, memberOf, type RunEarlier, type RunningNow, type StageLane, stageOf } from './state.ts';
@@ -82,6 +83,9 @@ export function ran(lane: LaneState, at: RanAt): void {
   // Deployed once more, it may have had nothing to merge: what was merged for it is still there.
   const merged = again !== undefined && running.proposal === undefined ? mergedOf(again) : {};
   stage.running = { ...running, ...merged, plan, before, ...(standing !== undefined && !standing.rollback && { standing }) };
+  delete stage.lastPlan;
+  delete stage.unpinned;
+  noteDelivered(lane, at.stage, running, running.since);
   fitStages(lane);
 }
 
@@ -113,6 +117,8 @@ export function rolledBack(lane: LaneState, at: RolledBackAt): Digest[] {
   const digests = [...(member === undefined ? [] : [member.digest]), at.digest];
   quarantine(lane, digests, { reason: at.reason.slice(0, longestReason), by: at.by.slice(0, longestReason), at: at.at });
   if (stage.running?.digest !== at.digest || !mayTell(lane, stage, at)) return digests;
+  if (!isNotedDelivered(lane, at.stage, at.digest)) noteDelivered(lane, at.stage, stage.running, stage.running.since);
+  unpin(stage, at.digest);
   const restored = putBack(stage, stage.running, at.at);
   if (restored === undefined) {
     delete stage.current;
@@ -125,6 +131,13 @@ export function rolledBack(lane: LaneState, at: RolledBackAt): Digest[] {
   return digests;
 }
 
+/** Pinned and in quarantine, it would keep everything out of the stage, and not come in itself. */
+function unpin(stage: StageLane, digest: Digest): void {
+  if (stage.pin?.digest !== digest) return;
+  stage.unpinned = stage.pin;
+  delete stage.pin;
+}
+
 function askedIs(stage: StageLane, standing: StageLane['current']): void {
   if (standing === undefined) delete stage.asked;
   else stage.asked = standing;
@@ -134,7 +147,10 @@ function putBack(stage: StageLane, undone: RunningNow, since: string): RunningNo
   const before = undone.before.image?.digest;
   const entry = stage.earlier?.find(({ digest }) => digest === before);
   delete stage.running;
-  if (entry === undefined) return undefined;
+  if (entry === undefined) {
+    stage.lastPlan = undone.plan;
+    return undefined;
+  }
   const { until: _, ...rest } = entry;
   stage.earlier = stage.earlier?.filter((other) => other !== entry) ?? [];
   stage.running = { ...rest, since, plan: undone.plan };

@@ -1,4 +1,6 @@
 import type { Digest, Tag } from '../image-reference.ts';
+import type { ImageIdentity } from '../outcomes.ts';
+import type { Plan } from '../plan.ts';
 import type { End } from '../rollout-state.ts';
 import type { Running } from './running.ts';
 
@@ -18,8 +20,15 @@ export interface LaneState {
   /** By rollout id: the rollouts that have entered and not left. */
   members: Record<string, Member>;
   stages: Record<string, StageLane>;
+  /** By stage: what has gone out to it, newest first. Absent in a lane of before. */
+  delivered?: Record<string, Delivered[]>;
   /** Nothing of the whole service is changed. */
   hold?: Word;
+}
+
+/** Enough to promote it. `at`: when it went out last. */
+export interface Delivered extends ImageIdentity {
+  readonly at: string;
 }
 
 /** What an operator said: who, why and when. */
@@ -37,6 +46,8 @@ export interface Verdict {
   readonly at: string;
   /** The same image is taken up again when it comes back: it was only superseded by another image of its own tag. */
   readonly passing: boolean;
+  /** The rollout of another digest of its tag, which an operator named in its place. */
+  readonly by?: string;
 }
 
 export interface Quarantine {
@@ -61,6 +72,8 @@ export interface Standing {
   readonly rollback?: boolean;
   /** An operator brings it to one stage, whatever its tag is. */
   readonly promotion?: boolean;
+  /** An operator named this digest while its tag pointed to that one, which therefore goes after it. */
+  readonly instead?: Digest;
 }
 
 export interface Member {
@@ -96,6 +109,10 @@ export interface StageLane {
   hold?: Word;
   /** It stays on this digest. */
   pin?: Pin;
+  /** The pin of a digest that was rolled back, which ended it. */
+  unpinned?: Pin;
+  /** By which it was served last, where a roll-back left nothing that Landfall knows of. */
+  lastPlan?: Plan;
   /** The number of the last roll-back that an operator asked for. */
   rollbacks?: number;
 }

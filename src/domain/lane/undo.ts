@@ -1,4 +1,5 @@
-import type { VerifiedImage } from '../outcomes.ts';
+import { formatReference } from '../image-reference.ts';
+import type { ImageIdentity } from '../outcomes.ts';
 import { isOnHost, type Plan } from '../plan.ts';
 import { mayName } from './decisions.ts';
 import { deliveredDigests, digestOf } from './known-digests.ts';
@@ -35,6 +36,33 @@ function isSomethingBefore({ before, proposal, plan }: Running): boolean {
   return !isLocal && (proposal?.before ?? []).length > 0;
 }
 
+/** What an operator is told before it happens. References are as they will run. */
+export interface RollbackTerms {
+  readonly from: string;
+  readonly to: string;
+  /** The rollout that changes the stage now, and is waited for. */
+  readonly behind?: string;
+  /** The pin of what is undone ends. */
+  readonly unpins?: true;
+}
+
+export function rollbackTerms(
+  lane: LaneState,
+  name: string,
+  { repository, tag, digest, before, proposal }: Running,
+): RollbackTerms {
+  const { holder, begun, pin } = stageOf(lane, name);
+  const image = before.image === undefined ? [] : [formatReference(before.image)];
+  const ran = before.running.length > 0 ? before.running.map(({ reference }) => reference) : image;
+  const references = ran.length > 0 ? ran : (proposal?.before ?? []);
+  return {
+    from: formatReference({ repository, tag, digest }),
+    to: [...new Set(references)].slice(0, 5).join(', ').slice(0, 1_000),
+    ...(holder !== undefined && begun && { behind: holder }),
+    ...(pin?.digest === digest && { unpins: true }),
+  };
+}
+
 function withoutStanding({ standing: _, ...running }: RunningNow): Running {
   return running;
 }
@@ -47,7 +75,7 @@ export function countRollback(lane: LaneState, name: string): number {
 }
 
 export interface Promotable {
-  readonly image: VerifiedImage;
+  readonly image: ImageIdentity;
   /** By which the stage was served last, of this stage alone. */
   readonly plan: Plan;
 }
@@ -60,18 +88,19 @@ export function mayPromote(lane: LaneState, name: string, typed: string): Promot
   if (quarantined !== undefined) {
     throw new Refused(`${digest} is in quarantine since ${quarantined.at} (${quarantined.reason}): unquarantine it first`);
   }
-  const { running } = lane.stages[name] ?? {};
-  if (running === undefined) {
+  const { running, lastPlan } = lane.stages[name] ?? {};
+  const plan = running?.plan ?? lastPlan;
+  if (plan === undefined) {
     throw new Refused(`nothing has gone to ${name} yet, so nobody knows how: let a push go there first, or trigger one`);
   }
-  if (running.digest === digest) throw new Refused(`${name} runs ${digest} already`);
+  if (running?.digest === digest) throw new Refused(`${name} runs ${digest} already`);
   const image = imageOf(lane, digest);
   if (image === undefined) throw new Refused(`${digest} is not known any more: trigger its tag instead`);
-  return { image, plan: running.plan };
+  return { image, plan };
 }
 
-function imageOf(lane: LaneState, digest: string): VerifiedImage | undefined {
+function imageOf(lane: LaneState, digest: string): ImageIdentity | undefined {
   const stages = Object.values(lane.stages);
   const ran = stages.flatMap(({ running, earlier = [] }) => (running === undefined ? earlier : [running, ...earlier]));
-  return ran.find((one) => one.digest === digest)?.image;
+  return [...ran, ...Object.values(lane.delivered ?? {}).flat()].find((one) => one.digest === digest);
 }

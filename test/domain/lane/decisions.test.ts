@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import type { Tag } from '../../../src/domain/image-reference.ts';
+import { budgets, bytesOf } from '../../../src/domain/lane/bounds.ts';
 import {
   freeFromQuarantine,
   hold,
@@ -11,10 +13,11 @@ import {
   putInQuarantine,
   releaseHold,
 } from '../../../src/domain/lane/decisions.ts';
+import { noteDelivered } from '../../../src/domain/lane/delivered.ts';
 import { enter, leave } from '../../../src/domain/lane/members.ts';
 import { Refused } from '../../../src/domain/lane/refused.ts';
 import { begin, ran } from '../../../src/domain/lane/stages.ts';
-import { emptyLane } from '../../../src/domain/lane/state.ts';
+import { emptyLane, type LaneState } from '../../../src/domain/lane/state.ts';
 import { request } from '../../../src/domain/lane/turns.ts';
 import { countRollback, mayPromote, mayRollBack } from '../../../src/domain/lane/undo.ts';
 import { come, deliver, end, exact, rolloutOf, runningOf, someTime, stage, undo } from '../../support/lane-moves.ts';
@@ -22,6 +25,8 @@ import { digestOf } from '../../support/plans.ts';
 
 const word = { by: 'ann (unverified)', reason: 'audit', at: someTime };
 const bare = { by: 'ann (unverified)', at: someTime };
+
+const pinOf = (lane: LaneState) => lane.stages[stage]?.pin;
 
 describe('what operators say to a lane', () => {
   it('holds one stage, or the whole service, until it is released', () => {
@@ -196,10 +201,69 @@ describe('what operators say to a lane', () => {
     assert.throws(() => mayPromote(lane, stage, digestOf('a')), /in quarantine.*unquarantine it first/);
     freeFromQuarantine(lane, digestOf('a'));
     undo(lane, { ...b, runId: 'a run that the lane forgot' });
-    assert.throws(
-      () => mayPromote(lane, stage, digestOf('b')),
-      /no digest that is known here/,
-      'what was undone is no earlier run',
-    );
+    assert.throws(() => mayPromote(lane, stage, digestOf('b')), /in quarantine.*unquarantine it first/);
+  });
+
+  it('brings back what was rolled back, once it is out of quarantine, also to a stage of which nothing else is known', () => {
+    const lane = emptyLane();
+    deliver(lane, 'a', '1.0.0');
+    for (const [word, known] of [
+      ['b', true],
+      ['c', false],
+    ] as const) {
+      const undone = deliver(lane, word, '1.2.0');
+      if (!known) delete lane.stages[stage]?.earlier;
+      undo(lane, undone);
+      assert.equal(lane.stages[stage]?.running?.digest, known ? digestOf('a') : undefined);
+      freeFromQuarantine(lane, digestOf(word));
+      const { image, plan } = mayPromote(lane, stage, digestOf(word).slice(7, 19));
+      assert.deepEqual([image.digest, image.tag], [digestOf(word), '1.2.0']);
+      assert.deepEqual(
+        plan.stages.map(({ name }) => name),
+        [stage],
+      );
+    }
+  });
+
+  it('brings back any of the last fifty that went to a stage, and of more stages as many as a lane has room for', () => {
+    const lane = emptyLane();
+    const since = (number: number): string => new Date(Date.parse(someTime) + number * 1_000).toISOString();
+    for (let number = 0; number < 60; number += 1) deliver(lane, `${number}`, 'latest', since(number));
+    assert.equal(mayPromote(lane, stage, digestOf('10')).image.digest, digestOf('10'));
+    assert.throws(() => mayPromote(lane, stage, digestOf('9')), /no digest that is known here/);
+    const handedOn = JSON.parse(JSON.stringify(lane));
+    assert.equal(mayPromote(handedOn, stage, digestOf('10')).image.digest, digestOf('10'));
+    for (let number = 0; number < 20 * 50; number += 1) {
+      const image = { repository: 'r'.repeat(200) as never, tag: 't'.repeat(100) as Tag, digest: digestOf(`other ${number}`) };
+      noteDelivered(lane, ['constructor', '__proto__'][number] ?? `stage ${number % 20}`, image, since(100 + number));
+    }
+    assert.ok(bytesOf(lane.delivered) <= budgets.delivered, `${bytesOf(lane.delivered)} bytes`);
+    assert.ok(lane.delivered?.['stage 19']?.some(({ digest }) => digest === digestOf('other 999')));
+    assert.equal(lane.delivered?.[stage]?.length, 1, 'what a stage got last is kept');
+  });
+
+  it('lets a lane of before promote what it still knows', () => {
+    const lane = emptyLane();
+    deliver(lane, 'a', '1.0.0');
+    deliver(lane, 'b', '1.1.0');
+    delete lane.delivered;
+    assert.equal(mayPromote(lane, stage, digestOf('a')).image.digest, digestOf('a'));
+    undo(lane, { ...rolloutOf('b', '1.1.0'), runId: 'a run that the lane forgot' });
+    freeFromQuarantine(lane, digestOf('b'));
+    assert.equal(mayPromote(lane, stage, digestOf('b')).image.tag, '1.1.0');
+  });
+
+  it('ends the pin of a digest that is rolled back, and pins none that is in quarantine', () => {
+    const lane = emptyLane();
+    deliver(lane, 'a');
+    const b = deliver(lane, 'b');
+    pin(lane, stage, mayPin(lane, stage, digestOf('b')), word);
+    undo(lane, b);
+    assert.equal(pinOf(lane), undefined, 'nothing could enter the stage any more');
+    assert.throws(() => mayPin(lane, stage, digestOf('b')), /in quarantine.*unquarantine it first/);
+    pin(lane, stage, mayPin(lane, stage, digestOf('a')), word);
+    const c = rolloutOf('c');
+    undo(lane, { ...c, digest: digestOf('c') });
+    assert.equal(pinOf(lane)?.digest, digestOf('a'), 'another pin stays');
   });
 });
