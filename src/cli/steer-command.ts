@@ -1,6 +1,7 @@
 import { type Client, WithStartWorkflowOperation, WorkflowUpdateRPCTimeoutOrCancelledError } from '@temporalio/client';
 import type { Workflow } from '@temporalio/common';
 import type { LaneState } from '../domain/lane/state.ts';
+import type { RollbackTerms } from '../domain/lane/undo.ts';
 import { nameOfPerson } from '../domain/person.ts';
 import {
   holdUpdate,
@@ -22,7 +23,7 @@ import { requireKnownService, requireKnownStage } from './known-services.ts';
 import { completeDigest, noLane, parseService, readLane } from './lanes.ts';
 import { shortId } from './rollouts.ts';
 import { noWorker } from './service-errors.ts';
-import type { Surroundings } from './terminal.ts';
+import { plain, type Surroundings } from './terminal.ts';
 
 export interface SteerOptions {
   readonly config: string;
@@ -48,14 +49,14 @@ const updates: Readonly<Record<Order['verb'], { readonly name: string }>> = {
   promote: promoteUpdate,
 };
 
-type Answer = LaneState | { readonly workflow: string };
+type Answer = LaneState | ({ readonly workflow: string } & Partial<RollbackTerms>);
 
 /** A lane answers at once; this leaves a worker time to replay it first. */
 const answerWithinMs = 15_000;
 
 /** These make sense before anything of the service was ever rolled out. */
 const startingVerbs: readonly Order['verb'][] = ['hold', 'quarantine'];
-const reasonedVerbs: readonly Order['verb'][] = ['hold', 'rollback'];
+const reasonedVerbs: readonly Order['verb'][] = ['hold', 'pin', 'rollback'];
 
 /** `landfall hold|release|pin|quarantine|unquarantine|rollback|promote SERVICE ...` */
 export async function steer(text: string, order: Order, options: SteerOptions, surroundings: Surroundings): Promise<void> {
@@ -73,6 +74,7 @@ export async function steer(text: string, order: Order, options: SteerOptions, s
     const answer = await inTime(client, () => send(client, service, complete, said, starts));
     if (options.json) return surroundings.print(JSON.stringify({ service, ...answer }, null, 2));
     surroundings.print(`${service}: ${describe(complete, answer)} by ${nameOfPerson({ by: said.by, verified: false })}`);
+    for (const line of 'workflow' in answer ? describeTerms(answer) : []) surroundings.print(line);
   });
 }
 
@@ -122,6 +124,18 @@ async function inTime<Result>(client: Client, call: () => Promise<Result>): Prom
     if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError) throw new CommandFailure(noWorker, 1, { cause: error });
     throw error;
   }
+}
+
+/** What a roll-back comes to, and what it waits for. A lane of before says nothing of it. */
+function describeTerms({ from, to, behind, unpins }: Partial<RollbackTerms>): string[] {
+  return [
+    ...(from === undefined ? [] : [`  from ${plain(from)}`]),
+    ...(to ? [`  to ${plain(to)}`] : []),
+    ...(behind === undefined
+      ? []
+      : [`  it waits for ${shortId(behind)}, which is changing the stage: landfall show ${shortId(behind)}`]),
+    ...(unpins ? ['  the pin of what is rolled back is released'] : []),
+  ];
 }
 
 function describe(order: Order, answer: Answer): string {

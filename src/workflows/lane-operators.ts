@@ -15,7 +15,7 @@ import {
 import { Refused } from '../domain/lane/refused.ts';
 import type { LaneState, Word } from '../domain/lane/state.ts';
 import { release } from '../domain/lane/turns.ts';
-import { countRollback, mayPromote, mayRollBack } from '../domain/lane/undo.ts';
+import { countRollback, mayPromote, mayRollBack, rollbackTerms } from '../domain/lane/undo.ts';
 import { nameOfPerson, typedName, typedReason } from '../domain/person.ts';
 import { recordDecision } from './audit.ts';
 import type { LanePost } from './lane-post.ts';
@@ -98,7 +98,7 @@ export function answerOperators(lane: Lane): void {
       const word = wordOf(said);
       post.errands.push({ kind: 'rollback', start: { service, stage, running, ...word, workflow } });
       record('rollback', word, { stage, started: workflow });
-      return { workflow };
+      return { workflow, ...rollbackTerms(memory, stage, running) };
     },
   );
   handle(

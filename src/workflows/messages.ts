@@ -5,6 +5,7 @@ import type { BeginAnswer, BeginChange, RanAt, RolledBackAt, Running } from '../
 import type { Shut } from '../domain/lane/stages.ts';
 import type { LaneState, Run } from '../domain/lane/state.ts';
 import type { Grant, TurnAnswer, TurnRequest } from '../domain/lane/turns.ts';
+import type { RollbackTerms } from '../domain/lane/undo.ts';
 import type { Notice } from '../domain/notice.ts';
 import type { ImageIdentity } from '../domain/outcomes.ts';
 import type { NotifierPlan, Plan } from '../domain/plan.ts';
@@ -17,11 +18,18 @@ export interface RolloutStart {
   readonly push: ImagePush;
   /** An operator asked: starts anew whatever the last verdict was, but never a quarantined digest. */
   readonly asked?: boolean;
+  /** An operator named the digest, and not just the tag: it goes on also where the tag points to something else. */
+  readonly named?: boolean;
   /**
    * An operator brings an earlier digest to one stage. The plan has that stage alone; the image is taken by its digest, whatever the
    * tag points to by now.
    */
   readonly promotion?: { readonly by: string; readonly reason?: string };
+}
+
+/** Whether an operator means this digest, whatever its tag points to by now. */
+export function isByDigest({ named = false, promotion }: Pick<RolloutStart, 'named' | 'promotion'>): boolean {
+  return named || promotion !== undefined;
 }
 
 export const stateQuery = defineQuery<RolloutState>('state');
@@ -109,10 +117,9 @@ export const releaseUpdate = defineUpdate<LaneState, [LaneDecision | ReleaseAt]>
 export const pinUpdate = defineUpdate<LaneState, [LaneDecision & { readonly stage: string; readonly digest: string }]>('pin');
 export const quarantineUpdate = defineUpdate<LaneState, [LaneDecision & { readonly digest: string }]>('quarantine');
 export const unquarantineUpdate = defineUpdate<LaneState, [LaneDecision & { readonly digest: string }]>('unquarantine');
-/** @returns the id of the workflow that does it */
-export const rollbackUpdate = defineUpdate<{ readonly workflow: string }, [LaneDecision & { readonly stage: string }]>(
-  'rollback',
-);
+/** @returns the id of the workflow that does it, and what it does */
+export const rollbackUpdate = defineUpdate<RollbackAnswer, [LaneDecision & { readonly stage: string }]>('rollback');
+export type RollbackAnswer = { readonly workflow: string } & RollbackTerms;
 export const promoteUpdate = defineUpdate<
   { readonly workflow: string },
   [LaneDecision & { readonly stage: string; readonly digest: string }]

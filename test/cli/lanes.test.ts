@@ -98,6 +98,7 @@ describe('what operators say to lanes', function () {
   it('hold and rollback need a reason, and hold a service or --all', async () => {
     assert.match(await refused(2, 'hold', 'app'), /has to know why: landfall hold \.\.\. --reason TEXT/);
     assert.match(await refused(2, 'rollback', 'app', 'production', '--reason', ' '), /landfall rollback \.\.\. --reason/);
+    assert.match(await refused(2, 'pin', 'app', 'production', digestOf('a')), /landfall pin \.\.\. --reason/);
     for (const words of [['hold'], ['release'], ['hold', 'app', '--all'], ['hold', '--all', '--stage', 'production']]) {
       assert.match(await refused(2, ...words, '--reason', 'x'), /expected a service .*, or --all/);
     }
@@ -130,16 +131,28 @@ describe('what operators say to lanes', function () {
     for (const digest of [one, two]) state.quarantine[digest] = { reason: 'x', at: '2026-01-02T03:04:05.000Z' };
     await startLane('several', state);
     assert.match(await refused(1, 'unquarantine', 'several', 'cccccccccccc'), /beginning of several digests/);
-    assert.match(await refused(1, 'pin', 'several', 'production', 'eeeeeeeeeeee'), /no digest that is known here/);
-    assert.match(await refused(1, 'pin', 'several', 'production', 'latest'), /no digest that is known here/);
+    assert.match(
+      await refused(1, 'pin', 'several', 'production', 'eeeeeeeeeeee', '--reason', 'x'),
+      /no digest that is known here/,
+    );
+    assert.match(await refused(1, 'pin', 'several', 'production', 'latest', '--reason', 'x'), /no digest that is known here/);
   });
 
-  it('rollback and promote name the workflow that does it', async () => {
-    await startLane('undone', laneWith('undone'));
-    assert.equal(
-      await said('rollback', 'undone', 'production', '--reason', 'slow', '--as', 'ann'),
+  it('rollback and promote name the workflow that does it, and rollback what it goes back to and what it waits for', async () => {
+    const state = laneWith('undone');
+    const { production } = state.stages;
+    assert.ok(production !== undefined);
+    Object.assign(production, { holder: 'rollout:undone:2.0.0:aaaaaaaaaaaa', begun: true });
+    production.pin = { by: 'ann', at: '2026-01-02T03:04:05.000Z', digest: digestOf('b') };
+    await startLane('undone', state);
+    const { stdout } = await command('rollback', 'undone', 'production', '--reason', 'slow', '--as', 'ann');
+    assert.deepEqual(stdout.trimEnd().split('\n'), [
       'undone: production is being rolled back (landfall show rollback:production:ann:slow:1) by ann (unverified)',
-    );
+      `  from ghcr.io/team/app:1.0.0@${digestOf('b')}`,
+      '  to ghcr.io/team/app:old',
+      '  it waits for undone:2.0.0:aaaaaaaaaaaa, which is changing the stage: landfall show undone:2.0.0:aaaaaaaaaaaa',
+      '  the pin of what is rolled back is released',
+    ]);
     assert.equal(
       await said('promote', 'undone', 'production', 'bbbbbbbbbbbb', '--as', 'ann'),
       `undone: ${digestOf('b')} is being promoted to production (landfall show production:ann:bbbbbbbbbbbb) by ann (unverified)`,
@@ -163,7 +176,7 @@ describe('what operators say to lanes', function () {
     for (const words of [
       ['lane', 'nobody'],
       ['release', 'nobody'],
-      ['pin', 'nobody', 'production', digestOf('a')],
+      ['pin', 'nobody', 'production', digestOf('a'), '--reason', 'x'],
       ['unquarantine', 'nobody', digestOf('a')],
       ['rollback', 'nobody', 'production', '--reason', 'x'],
       ['promote', 'nobody', 'production', digestOf('a')],
@@ -217,6 +230,7 @@ describe('what operators say to lanes', function () {
     production.holder = 'rollout:kept:2.0.0:aaaaaaaaaaaa';
     production.waiters = ['rollout:kept:3.0.0:eeeeeeeeeeee'];
     production.earlier = [{ ...production.running, digest: digestOf('f'), until: word.at }];
+    state.delivered = { production: [{ ...production.running, digest: digestOf('e'), at: word.at }] };
     await startLane('kept', state);
     const { stdout } = await command('lane', 'kept');
     for (const expected of [
@@ -225,6 +239,7 @@ describe('what operators say to lanes', function () {
       /^ {2}kept:2\.0\.0:aaaaaaaaaaaa has its turn$/m,
       /^ {2}waiting: kept:3\.0\.0:eeeeeeeeeeee$/m,
       /^ {2}earlier: 1\.0\.0 ffffffffffff, until \S+ ago, by kept:1\.0\.0:bbbbbbbbbbbb$/m,
+      /^ {2}once: 1\.0\.0 eeeeeeeeeeee, \S+ ago$/m,
       /^quarantine .*:\n {2}sha256:d{64} +\S+ ago +by ben +it was unhealthy$/m,
     ]) {
       assert.match(stdout, expected);

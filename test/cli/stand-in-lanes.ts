@@ -2,6 +2,7 @@ import { ApplicationFailure, condition, setHandler } from '@temporalio/workflow'
 import type { Digest, Repository, Tag } from '../../src/domain/image-reference.ts';
 import type { Running } from '../../src/domain/lane/running.ts';
 import { emptyLane, type LaneState, stageOf, type Word } from '../../src/domain/lane/state.ts';
+import { rollbackTerms } from '../../src/domain/lane/undo.ts';
 import {
   holdUpdate,
   type LaneDecision,
@@ -56,7 +57,15 @@ export async function lane({ state }: LaneStart): Promise<never> {
     delete memory.quarantine[digest];
     return memory;
   });
-  setHandler(rollbackUpdate, ({ stage, by, reason }) => ({ workflow: `rollback:${[stage, by, reason].join(':')}:1` }), validated);
+  setHandler(
+    rollbackUpdate,
+    ({ stage, by, reason }) => {
+      const workflow = `rollback:${[stage, by, reason].join(':')}:1`;
+      const { running } = memory.stages[stage] ?? {};
+      return running === undefined ? { workflow, from: '', to: '' } : { workflow, ...rollbackTerms(memory, stage, running) };
+    },
+    validated,
+  );
   setHandler(promoteUpdate, ({ stage, digest, by }) => ({ workflow: `rollout:${[stage, by].join(':')}:${digest.slice(7, 19)}` }));
   await condition(() => false);
   throw new Error('a lane never ends');
