@@ -53,8 +53,8 @@ export interface Activities
     SearchActivities,
     DispatchActivities,
     RedeliverActivities {
-  /** `byDigest`: the digest itself is asked for, whatever the tag points to by now. */
-  verify(input: { plan: Plan; image: ImageIdentity; byDigest?: boolean }): Promise<VerifyOutcome>;
+  /** `byDigest`: the digest itself is asked for, whatever the tag points to by now; `named`: where the tag points to something else. */
+  verify(input: { plan: Plan; image: ImageIdentity; byDigest?: boolean; named?: boolean }): Promise<VerifyOutcome>;
   confirm(input: { plan: Plan; image: ImageIdentity }): Promise<ConfirmOutcome>;
   scan(input: { plan: Plan; image: VerifiedImage }): Promise<ScanSummary | RateLimited>;
   smoke(input: { plan: Plan; image: VerifiedImage }): Promise<SmokeSummary | RateLimited>;

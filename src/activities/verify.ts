@@ -20,6 +20,8 @@ export interface VerifyInput {
   readonly image: ImageIdentity;
   /** The digest itself is asked for, whatever the tag points to by now: an operator wants this very image. */
   readonly byDigest?: boolean;
+  /** An operator named the digest: where the tag points to something else, or to nothing, the digest itself is asked for. */
+  readonly named?: boolean;
 }
 
 export interface Verify {
@@ -48,15 +50,18 @@ export function createVerify({
 async function verifyImage(
   registry: Registry,
   patience: Patience,
-  { plan, image, byDigest }: VerifyInput,
+  { plan, image, byDigest, named }: VerifyInput,
 ): Promise<Exclude<VerifyOutcome, RateLimited>> {
   const { repository, tag, digest } = image;
-  const manifest = await registry.manifest(repository, byDigest ? digest : tag);
-  if (manifest === undefined) throw notInRegistry(formatReference(byDigest ? image : { repository, tag }), patience);
-  if (!belongsTo(image.digest, manifest)) return { kind: 'moved', digest: manifest.digest };
+  const tagged = byDigest ? undefined : await registry.manifest(repository, tag);
+  const isTagged = tagged !== undefined && belongsTo(digest, tagged);
+  const manifest = byDigest || (named && !isTagged) ? await registry.manifest(repository, digest) : tagged;
+  if (manifest === undefined) throw notInRegistry(formatReference(byDigest || named ? image : { repository, tag }), patience);
+  if (!belongsTo(digest, manifest)) return { kind: 'moved', digest: manifest.digest };
+  const tagIs = tagged !== undefined && !isTagged ? { tagIs: tagged.digest } : {};
   try {
     const description = await describeImage(registry, repository, manifest, plan.platforms);
-    return { kind: 'verified', image: { repository, tag, digest: manifest.digest, ...description } };
+    return { kind: 'verified', image: { repository, tag, digest: manifest.digest, ...description }, ...tagIs };
   } catch (error) {
     throw error instanceof MissingPart ? notInRegistry(error.part, patience) : error;
   }

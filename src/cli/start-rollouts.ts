@@ -4,6 +4,9 @@ import type { Digest } from '../domain/image-reference.ts';
 import type { Plan } from '../domain/plan.ts';
 import { resolveStartOptions, rolloutStartOptions } from '../workflows/start-options.ts';
 import { answeredInTime, isUnanswered } from './connection.ts';
+import { CommandFailure } from './failure.ts';
+import { readLane } from './lanes.ts';
+import { plain } from './terminal.ts';
 
 /** What came of a trigger for one service, as far as it is known by now. */
 export interface Started {
@@ -32,12 +35,26 @@ export async function startRollouts(client: Client, plan: Plan, push: ImagePush)
 }
 
 async function startRollout(client: Client, plan: Plan, push: ImagePush, digest: Digest): Promise<Started> {
+  await refuseQuarantined(client, plan.service, digest);
   const image = { repository: push.repository, tag: push.tag, digest };
-  const options = rolloutStartOptions({ plan, image, push, asked: true });
+  const options = rolloutStartOptions({ plan, image, push, asked: true, named: true });
   await answeredInTime(client, startWithinMs, () => client.workflow.start('rollout', options));
   const { service } = plan;
   const workflow = options.workflowId;
   return { service, workflow, rollouts: [await startedFor(client, workflow, push)] };
+}
+
+/** The rollout would end at once, and say so only to whoever looks. Where no lane answers, it is left to the rollout. */
+async function refuseQuarantined(client: Client, service: string, digest: Digest): Promise<void> {
+  const lane = await readLane(client, service).catch((error: unknown) => {
+    if (error instanceof CommandFailure) return undefined;
+    throw error;
+  });
+  const quarantined = lane?.quarantine[digest];
+  if (quarantined === undefined) return;
+  throw new CommandFailure(
+    `${digest} is in quarantine since ${quarantined.at} (${plain(quarantined.reason)}): landfall unquarantine ${service} ${digest} lets it out, then trigger it`,
+  );
 }
 
 /** The memo names the delivery that started a run. */

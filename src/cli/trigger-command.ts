@@ -29,13 +29,13 @@ export interface TriggerOptions {
 export async function trigger(text: string, options: TriggerOptions, surroundings: Surroundings): Promise<void> {
   const configuration = readConfiguration(options.config, surroundings.env);
   const wanted = readWanted(text, options.service, configuration);
-  const plans = plansToTrigger(configuration, wanted);
-  const push = pushOf(wanted, surroundings.operator);
+  const triggers = triggersOf(configuration, wanted);
   const started = await withClient(temporalPlace(options.config, surroundings), (client) =>
-    Promise.all(plans.map((plan) => startRollouts(client, plan, push))),
+    Promise.all(triggers.map(({ plan, tag }) => startRollouts(client, plan, pushOf(wanted.image, tag, surroundings.operator)))),
   );
   if (options.json) return surroundings.print(JSON.stringify(started, null, 2));
-  for (const line of started.flatMap((entry) => describeStarted(entry, push.tag))) surroundings.print(line);
+  const lines = started.flatMap((entry, index) => describeStarted(entry, triggers[index]?.tag ?? defaultTag));
+  for (const line of lines) surroundings.print(line);
 }
 
 interface Wanted {
@@ -64,12 +64,19 @@ function parseImage(text: string): ImageReference {
 
 const defaultTag = 'latest' as Tag;
 
-function plansToTrigger(configuration: Configuration, { image, service }: Wanted): Plan[] {
+interface Trigger {
+  readonly plan: Plan;
+  readonly tag: Tag;
+}
+
+function triggersOf(configuration: Configuration, { image, service }: Wanted): Trigger[] {
   const { repository, tag = defaultTag } = image;
   const ofRepository = plansOfRepository(configuration, repository);
   const candidates = ofRepository.filter((plan) => service === undefined || plan.service === service);
-  const plans = candidates.filter((plan) => follows(plan.tags, tag));
-  if (plans.length > 0) return plans;
+  const triggers = candidates.filter((plan) => follows(plan.tags, tag)).map((plan) => ({ plan, tag }));
+  if (triggers.length > 0) return triggers;
+  const only = image.tag === undefined ? candidates.flatMap(withOnlyTag) : [];
+  if (only.length > 0) return only;
   if (image.tag === undefined && candidates.length > 0) {
     throw new UsageFailure(candidates.map((plan) => `${plan.service} follows ${describeTags(plan.tags)}: name a tag`).join('\n'));
   }
@@ -82,8 +89,13 @@ function plansToTrigger(configuration: Configuration, { image, service }: Wanted
   throw new CommandFailure([problem, ...known].join('\n'));
 }
 
-function pushOf({ image }: Wanted, actor: string): ImagePush {
-  const { repository, tag = defaultTag, digest } = image;
+/** Whoever follows one tag alone can mean no other. */
+function withOnlyTag(plan: Plan): Trigger[] {
+  const [tag, ...others] = plan.tags.kind === 'exact' ? plan.tags.tags : [];
+  return tag === undefined || others.length > 0 ? [] : [{ plan, tag }];
+}
+
+function pushOf({ repository, digest }: ImageReference, tag: Tag, actor: string): ImagePush {
   const push = { source: 'operator', deliveryId: `operator-${randomUUID()}`, repository, tag, actor };
   return { ...push, ...(digest === undefined ? {} : { digest }), receivedAt: new Date().toISOString() };
 }

@@ -35,7 +35,8 @@ export function sentenceOf(outcome: StepOutcome): string {
   switch (outcome.kind) {
     case 'verified': {
       const { platforms, size } = outcome.image;
-      return `the registry has it for ${platforms.map(({ platform }) => platform).join(', ')} (${megabytes(size)} MB)`;
+      const elsewhere = outcome.tagIs === undefined ? '' : `; the tag points to ${outcome.tagIs}`;
+      return `the registry has it for ${platforms.map(({ platform }) => platform).join(', ')} (${megabytes(size)} MB)${elsewhere}`;
     }
     case 'confirmed':
       return 'the tag still points to it';

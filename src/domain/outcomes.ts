@@ -35,7 +35,8 @@ export interface VerifiedImage extends ImageIdentity {
 }
 
 export type VerifyOutcome =
-  | { readonly kind: 'verified'; readonly image: VerifiedImage }
+  /** `tagIs`: what the tag points to, where an operator named another digest. */
+  | { readonly kind: 'verified'; readonly image: VerifiedImage; readonly tagIs?: Digest }
   /** The tag points to something else by now. */
   | { readonly kind: 'moved'; readonly digest: Digest }
   | RateLimited;

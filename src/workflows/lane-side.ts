@@ -66,6 +66,8 @@ export class LaneSide {
   #image: VerifiedImage | undefined;
   /** What the tag was when it was verified last, before this rollout. */
   newest: Digest | undefined;
+  /** What the tag points to, where that is not what this rollout is about. */
+  tagIs: Digest | undefined;
 
   constructor(start: RolloutStart, record: RolloutRecord, rollback?: RollbackTurn) {
     this.#start = start;
@@ -126,13 +128,17 @@ export class LaneSide {
       ...{ ...this.#me, policy, tag, digest, stages: this.#stages },
       ...(created !== undefined && { created }),
       ...(this.#start.promotion !== undefined && { promotion: true }),
+      ...(this.tagIs !== undefined && { instead: this.tagIs }),
     };
     this.#endUnlessAdmitted(await calls.tellVerified({ service: this.#service, at }));
   }
 
   #endUnlessAdmitted(answer: EntryAnswer): void {
     if (answer.kind === 'unchanged') endRollout({ end: 'unchanged', reason: answer.reason });
-    if (answer.kind === 'quarantined') endRollout({ end: 'rejected', reason: `Quarantined: ${answer.reason}` });
+    if (answer.kind !== 'quarantined') return;
+    const { digest } = this.#start.image;
+    const advice = this.#start.asked ? `; landfall unquarantine ${this.#service} ${digest} lets it out` : '';
+    endRollout({ end: 'rejected', reason: `Quarantined: ${answer.reason}${advice}` });
   }
 
   /** Does something in a stage while no other rollout of the service does. The turn is kept when that ends the rollout. */
@@ -276,7 +282,9 @@ export class LaneSide {
   }
 
   async leave({ end, reason, quarantinedBy, moved }: Ending): Promise<void> {
-    const { plan, push, asked } = this.#start;
+    const { plan, push } = this.#start;
+    // Of the tag nothing was asked where the digest was named.
+    const asked = this.#start.asked && !this.#start.named;
     const at = new Date().toISOString();
     if (this.#entered) {
       const leaving = {

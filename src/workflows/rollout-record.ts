@@ -4,7 +4,7 @@ import type { StagePlan } from '../domain/plan.ts';
 import type { Approval, End, RolloutState, RolloutStatus, StepName, StepState, StepStatus } from '../domain/rollout-state.ts';
 import { checkNames, stageStepNames } from '../domain/rollout-state.ts';
 import { rolloutInMarkdown } from '../domain/rollout-text.ts';
-import type { RolloutStart } from './messages.ts';
+import { isByDigest, type RolloutStart } from './messages.ts';
 import { searchAttributes } from './start-options.ts';
 
 export interface StepAt {
@@ -33,7 +33,7 @@ export class RolloutRecord {
     const { plan } = start;
     const checks = checkNames.filter((step) => step === 'verify' || plan[step] !== undefined).map((step) => ({ step }));
     const ofStages = plan.stages.flatMap((stage) =>
-      stageStepNames.filter((step) => isPlanned(stage, step)).map((step) => ({ step, stage: stage.name })),
+      stageStepNames.filter((step) => isPlanned(stage, step, start)).map((step) => ({ step, stage: stage.name })),
     );
     const planned = kind === 'rollback' ? [] : [...checks, ...ofStages];
     this.#steps = planned.map((at) => ({ ...at, status: 'pending' }));
@@ -179,10 +179,10 @@ export class RolloutRecord {
   }
 }
 
-function isPlanned(stage: StagePlan, step: (typeof stageStepNames)[number]): boolean {
+function isPlanned(stage: StagePlan, step: (typeof stageStepNames)[number], start: RolloutStart): boolean {
   switch (step) {
     case 'confirm':
-      return true;
+      return !isByDigest(start);
     case 'propose':
       return stage.change !== undefined;
     case 'approve':

@@ -70,6 +70,23 @@ describe('verify', () => {
     assert.deepEqual(await runActivity(verify, inputOf(registry, 'team/moved', old)), { kind: 'moved', digest: current });
   });
 
+  it('takes a digest that an operator named, wherever its tag points to, and says where that is', async () => {
+    const old = await pushImage(registry, 'team/named', 'latest', { labels: { version: '1' } });
+    const current = await pushImage(registry, 'team/named', 'latest', { labels: { version: '2' } });
+    for (const [digest, tag, tagIs] of [
+      [old, 'latest', current],
+      [current, 'latest', undefined],
+      [old, 'gone', undefined],
+    ] as const) {
+      const outcome = await runActivity(verify, { ...inputOf(registry, 'team/named', digest, tag), named: true });
+      assert.ok(outcome.kind === 'verified', JSON.stringify(outcome));
+      assert.deepEqual([outcome.image.digest, outcome.image.tag, outcome.tagIs], [digest, tag, tagIs]);
+    }
+    const unknown = { ...inputOf(registry, 'team/named', sha256('never pushed')), named: true };
+    const failure = await failureOf(runActivity(verify, unknown));
+    assert.match(failure.message, /team\/named:latest@sha256:/, 'it is the digest that is missing, and not the tag');
+  });
+
   it('looks again in five seconds for what is not found, and gives up after two minutes', async () => {
     const input = inputOf(registry, 'team/nowhere', sha256('x'));
     for (const [waitedMs, isFinal] of [

@@ -2,11 +2,14 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
+import { WithStartWorkflowOperation } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import type { LookUpInput } from '../../src/activities/look-up.ts';
 import type { RolloutRow } from '../../src/cli/rollouts.ts';
 import type { Started } from '../../src/cli/start-rollouts.ts';
 import type { LookUpOutcome } from '../../src/domain/outcomes.ts';
+import { quarantineUpdate, type RolloutStart } from '../../src/workflows/messages.ts';
+import { laneStartOptions } from '../../src/workflows/start-options.ts';
 import { fakeActivities } from '../support/fake-activities.ts';
 import { digestOf } from '../support/plans.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
@@ -84,6 +87,30 @@ describe('landfall trigger', function () {
     }
   });
 
+  it('has a digest rolled out that is named, and takes the only tag that a service follows', async () => {
+    const digest = digestOf('named');
+    const { exitCode, stdout, stderr } = await command('trigger', `only@${digest}`);
+    assert.equal(exitCode, 0, stderr);
+    assert.equal(stdout, `only: landfall show only:stable:${digest.slice(7, 19)}\n`);
+    const handle = temporal.client.workflow.getHandle(`rollout:only:stable:${digest.slice(7, 19)}`);
+    const history = await handle.fetchHistory();
+    const input = history.events?.[0]?.workflowExecutionStartedEventAttributes?.input?.payloads?.[0]?.data;
+    const { asked, named } = JSON.parse(Buffer.from(input ?? []).toString()) as RolloutStart;
+    assert.deepEqual([asked, named], [true, true]);
+  });
+
+  it('starts no digest that is in quarantine, and says what lets it out', async () => {
+    const digest = digestOf('bad');
+    const startWorkflowOperation = new WithStartWorkflowOperation('lane', laneStartOptions('only'));
+    await temporal.client.workflow.executeUpdateWithStart(quarantineUpdate, {
+      args: [{ digest, by: 'ann', reason: 'it leaks' }],
+      startWorkflowOperation,
+    });
+    const { exitCode, stderr } = await command('trigger', `only@${digest}`);
+    assert.equal(exitCode, 1);
+    assert.match(stderr, new RegExp(`^${digest} is in quarantine since .*it leaks.*landfall unquarantine only ${digest}`));
+  });
+
   for (const [tag, why] of [
     ['absent', 'absent is not in the registry yet'],
     ['secret', 'the registry refused the credentials'],
@@ -136,6 +163,7 @@ services:
   - image: ghcr.io/team/other
   - image: ghcr.io/team/late
   - { image: ghcr.io/team/frontend, name: web, tags: { semver: ">=1.0 <2" } }
+  - { image: ghcr.io/team/only, tags: [stable] }
   - { image: ghcr.io/team/absent, tags: [absent] }
   - { image: ghcr.io/team/secret, tags: [secret] }
 `;

@@ -4,7 +4,7 @@ import type { TagPolicy } from '../tag-policy.ts';
 import { budgets, bytesOf, keepNewest } from './bounds.ts';
 import { isLater, standingOf } from './order.ts';
 import { quarantine } from './quarantine.ts';
-import { type LaneState, memberOf, type Run, type Standing, stageOf, type Verdict } from './state.ts';
+import { type LaneState, type Member, memberOf, type Run, type Standing, stageOf, type Verdict } from './state.ts';
 import { type Grant, hasBegun, reach, withdraw } from './turns.ts';
 
 /** Who enters a lane, what is remembered of those who left, and what never enters again. All of it is answered alike when repeated. */
@@ -85,15 +85,17 @@ export interface Verified extends Run {
   readonly stages: readonly string[];
   /** An operator brings it to one stage, whatever its tag is by now: that says nothing about the tag, and nothing against other checks. */
   readonly promotion?: boolean;
+  /** What the tag points to, where an operator named another digest. */
+  readonly instead?: Digest;
 }
 
 /**
- * The registry says that this rollout's image is what its tag is now.
+ * The registry says that this rollout's image is what its tag is now, or that it has the digest that an operator named.
  * @returns whether it may go on, and the rollouts that it supersedes as soon as they need a person in their checks
  */
 export function verified(lane: LaneState, at: Verified): { answer: EntryAnswer; superseded: string[] } {
   const member = memberOf(lane, at);
-  const { rollout, tag, digest, created, policy, promotion = false } = at;
+  const { rollout, tag, digest, created, policy, promotion = false, instead } = at;
   if (member === undefined) return { answer: { kind: 'admitted' }, superseded: [] };
   const refusal = digest === member.digest ? undefined : refusalOf(lane, { ...at, asked: member.asked }, digest);
   if (refusal !== undefined) return { answer: refusal, superseded: [] };
@@ -102,10 +104,10 @@ export function verified(lane: LaneState, at: Verified): { answer: EntryAnswer; 
     if (!promotion) {
       // Anew, because the keys' order says what was verified longest ago.
       delete lane.newest[tag];
-      lane.newest[tag] = digest;
+      lane.newest[tag] = instead ?? digest;
     }
     const standing = { rollout, tag, digest, sequence: lane.clock, asked: member.asked };
-    member.standing = { ...standing, ...(created && { created }), ...(promotion && { promotion }) };
+    member.standing = { ...standing, ...(created && { created }), ...(promotion && { promotion }), ...(instead && { instead }) };
   }
   if (promotion) return { answer: { kind: 'admitted' }, superseded: [] };
   const mine = member.standing;
@@ -124,8 +126,10 @@ export function leave(lane: LaneState, leaving: Leave): Grant[] {
   const { rollout, end, at, quarantinedBy } = leaving;
   const { tag, digest, standing, supersededBy } = member;
   const reason = leaving.reason?.slice(0, longestReason);
-  const passing = end === 'superseded' && isPassing(tag, supersededBy);
-  const verdict: Verdict = { digest: standing?.digest ?? digest, end, at, passing, ...(reason !== undefined && { reason }) };
+  const passing = end === 'superseded' && isPassing(member);
+  const by = end === 'superseded' && isNamedInstead(supersededBy, member) ? supersededBy?.rollout : undefined;
+  const about = { digest: standing?.digest ?? digest, end, at, passing };
+  const verdict: Verdict = { ...about, ...(reason !== undefined && { reason }), ...(by !== undefined && { by }) };
   if (reached.includes(end)) reach(lane, rollout);
   const grants = forget(lane, rollout);
   const digests = [...new Set([digest, verdict.digest])];
@@ -137,6 +141,7 @@ export function leave(lane: LaneState, leaving: Leave): Grant[] {
       verdict,
     );
   }
+  if (standing?.instead !== undefined) passOver(lane, standing, standing.instead, leaving);
   if (quarantinedBy !== undefined) {
     quarantine(lane, digests, { reason: reason ?? 'rejected by an operator', by: quarantinedBy.slice(0, longestReason), at });
   }
@@ -144,9 +149,30 @@ export function leave(lane: LaneState, leaving: Leave): Grant[] {
 }
 
 /** What was superseded comes again by itself, unless an operator or the order of tags has preferred another image to it. */
-function isPassing(tag: Tag, by: Standing | undefined): boolean {
+function isPassing(member: Member): boolean {
+  const { tag, supersededBy: by } = member;
   if (by === undefined || by.rollback) return true;
-  return by.tag === tag && !by.promotion;
+  return by.tag === tag && !by.promotion && !isNamedInstead(by, member);
+}
+
+function isNamedInstead(by: Standing | undefined, { tag, digest, standing }: Member): boolean {
+  return by !== undefined && by.tag === tag && by.instead === (standing?.digest ?? digest);
+}
+
+/**
+ * Once the digest that an operator named has gone out, what its tag pointed to then is settled, so that no redelivery and no search undoes
+ * the order. Where nothing came of the order, whoever went after it comes again.
+ */
+function passOver(lane: LaneState, { rollout, tag, digest }: Standing, instead: Digest, { end, at }: Leave): void {
+  if (!reached.includes(end)) {
+    for (const [key, verdict] of Object.entries(lane.verdicts))
+      if (verdict.by === rollout) lane.verdicts[key] = { ...verdict, passing: true };
+    return;
+  }
+  const key = `${tag}@${instead}`;
+  if (lane.verdicts[key]?.passing === false) return;
+  const reason = `an operator named ${digest} in its place`;
+  remember(lane, [key], { digest: instead, end: 'superseded', at, passing: false, reason, by: rollout });
 }
 
 /** A member that is forgotten learns it when it asks for something, and enters again; whoever holds a turn is never forgotten. */

@@ -17,13 +17,14 @@ const staleLooks = 2;
 const staleLookPause = '4s';
 
 export async function verify(run: Rollout): Promise<VerifiedImage> {
-  const { plan, image, promotion } = run.start;
+  const { plan, image, promotion, named } = run.start;
   for (let looks = 1; ; looks += 1) {
-    const input = { plan, image, ...(promotion !== undefined && { byDigest: true }) };
+    const input = { plan, image, ...(promotion !== undefined && { byDigest: true }), ...(named && { named }) };
     const outcome = await takeStep(run, { step: 'verify' }, () => network.verify(input));
     if (outcome.kind === 'skipped') return endRollout({ end: 'rejected', reason: 'not verified' });
     if (outcome.kind === 'verified') {
       run.record.identify(outcome.image);
+      run.lane.tagIs = outcome.tagIs;
       return outcome.image;
     }
     // A registry that is not consistent yet still names what was pushed before; one that has moved on names something new.

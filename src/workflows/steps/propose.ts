@@ -1,6 +1,7 @@
 import type { CheckResults, DispatchOutcome, Proposal, VerifiedImage } from '../../domain/outcomes.ts';
 import type { StagePlan } from '../../domain/plan.ts';
 import { endRollout } from '../ending.ts';
+import { isByDigest } from '../messages.ts';
 import type { Rollout } from '../rollout-run.ts';
 import { endMoved } from './checks.ts';
 import { network } from './proxies.ts';
@@ -8,8 +9,8 @@ import { takeStep } from './take-step.ts';
 
 /** Is the image still what its tag is? Between the checks and the turn, hours may have gone by. */
 export async function confirm(run: Rollout, stage: StagePlan, image: VerifiedImage): Promise<void> {
-  const { plan, promotion } = run.start;
-  if (promotion !== undefined) return;
+  const { plan } = run.start;
+  if (isByDigest(run.start)) return;
   const outcome = await takeStep(run, { step: 'confirm', stage: stage.name }, () => network.confirm({ plan, image }));
   if (outcome.kind === 'moved') endMoved(image.tag, outcome.digest);
 }

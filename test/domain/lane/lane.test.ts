@@ -128,6 +128,55 @@ describe('the rules of a lane', () => {
     assert.equal(come(lane, exact, of('newer')).kind, 'waiting');
   });
 
+  describe('where an operator names a digest', () => {
+    const named = { ...of('named'), asked: true };
+    /** The tag points to `current`, and the operator names `named`. */
+    const order = (lane: LaneState): void => {
+      enter(lane, named);
+      verified(lane, { ...named, policy: exact, instead: digestOf('current') });
+    };
+
+    it('let what its tag points to be settled once it has gone out, until something else is pushed', () => {
+      const lane = emptyLane();
+      order(lane);
+      assert.equal(request(lane, { ...named, policy: exact }).answer.kind, 'granted');
+      end(lane, named, 'delivered');
+      const { answer } = enter(lane, of('current'));
+      assert.ok(answer.kind === 'unchanged', JSON.stringify(answer));
+      assert.match(answer.reason, /an operator named sha256:\w+ in its place/);
+      assert.equal(enter(lane, { ...of('current'), asked: true }).answer.kind, 'admitted', 'whoever asks gets it');
+      assert.equal(come(lane, exact, of('pushed later')).kind, 'granted');
+    });
+
+    it('let it go before what its tag points to, whichever is verified first', () => {
+      for (const first of ['current', 'named']) {
+        const lane = emptyLane();
+        const current = of('current');
+        enter(lane, current);
+        if (first === 'current') verified(lane, { ...current, policy: exact });
+        order(lane);
+        if (first === 'named') verified(lane, { ...current, policy: exact });
+        assert.equal(request(lane, { ...named, policy: exact }).answer.kind, 'granted');
+        assert.deepEqual(request(lane, { ...current, policy: exact }).answer, { kind: 'superseded', by: named.rollout });
+        end(lane, current, 'superseded');
+        assert.equal(enter(lane, current).answer.kind, 'unchanged', 'it does not come again');
+        end(lane, named, 'delivered');
+        assert.equal(enter(lane, current).answer.kind, 'unchanged');
+      }
+    });
+
+    it('let what went after it come again where nothing came of the order', () => {
+      const lane = emptyLane();
+      const current = of('current');
+      come(lane, exact, current);
+      order(lane);
+      request(lane, { ...named, policy: exact });
+      end(lane, current, 'superseded');
+      end(lane, named, 'aborted');
+      assert.equal(enter(lane, current).answer.kind, 'admitted');
+    });
+  });
+
   it('quarantine both digests of a rejected index, also for operators', () => {
     const lane = emptyLane();
     const child = of('child');
