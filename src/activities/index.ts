@@ -1,6 +1,6 @@
 import type { ImagePush } from '../domain/image-push.ts';
 import type { Entry, EntryAnswer, Leave, Verified } from '../domain/lane/members.ts';
-import type { BeginAnswer, BeginChange, RanAt, RolledBackAt } from '../domain/lane/running.ts';
+import type { BeginAnswer, BeginChange, NotRolledBackAt, RanAt, RolledBackAt } from '../domain/lane/running.ts';
 import type { Run } from '../domain/lane/state.ts';
 import type { TurnAnswer, TurnRequest } from '../domain/lane/turns.ts';
 import type {
@@ -79,6 +79,7 @@ export interface Activities
   beginChange(call: LaneCall<BeginChange>): Promise<BeginAnswer>;
   tellRunning(call: LaneCall<RanAt>): Promise<void>;
   tellRolledBack(call: LaneCall<RolledBackAt>): Promise<void>;
+  tellNotRolledBack(call: LaneCall<NotRolledBackAt>): Promise<void>;
   takeMergeTurn(turn: MergeTurn): Promise<MergeTurnAnswer>;
   giveMergeTurnBack(turn: MergeTurn): Promise<void>;
   lookAgain(lookUp: LookUp): Promise<void>;

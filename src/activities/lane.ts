@@ -2,7 +2,7 @@ import { Context } from '@temporalio/activity';
 import { type Client, WithStartWorkflowOperation, WorkflowNotFoundError } from '@temporalio/client';
 import type { UpdateDefinition } from '@temporalio/common';
 import type { Entry, EntryAnswer, Leave, Verified } from '../domain/lane/members.ts';
-import type { BeginAnswer, BeginChange, RanAt, RolledBackAt } from '../domain/lane/running.ts';
+import type { BeginAnswer, BeginChange, NotRolledBackAt, RanAt, RolledBackAt } from '../domain/lane/running.ts';
 import type { Shut } from '../domain/lane/stages.ts';
 import type { Run } from '../domain/lane/state.ts';
 import type { TurnAnswer, TurnRequest } from '../domain/lane/turns.ts';
@@ -18,6 +18,7 @@ import {
   leaveUpdate,
   type MergeTurn,
   type MergeTurnAnswer,
+  notRolledBackUpdate,
   type ReleaseAt,
   ranUpdate,
   requestUpdate,
@@ -68,6 +69,7 @@ export function createLaneCalls({ client }: { client: Client }) {
     },
     tellRunning: call<void, RanAt>(ranUpdate),
     tellRolledBack: call<void, RolledBackAt>(rolledBackUpdate),
+    tellNotRolledBack: call<void, NotRolledBackAt>(notRolledBackUpdate),
 
     takeMergeTurn: (turn: MergeTurn): Promise<MergeTurnAnswer> => tellMergeQueue(takeMergeTurnUpdate, turn),
     giveMergeTurnBack: (turn: MergeTurn): Promise<void> => tellMergeQueue(giveMergeTurnBackUpdate, turn),

@@ -8,6 +8,7 @@ import type { CheckResults, ProposeOutcome, VerifiedImage } from '../domain/outc
 import type { ChangePlan, Plan, StagePlan } from '../domain/plan.ts';
 import { commitMessage, isAboutTag, withdrawalMessage } from '../domain/proposal-commit.ts';
 import { checkTexts, type ProposalSubject, proposalBody, proposalTitle } from '../domain/proposal-text.ts';
+import type { Waiver } from '../domain/rollout-state.ts';
 import { compareCandidates, follows, type TagPolicy } from '../domain/tag-policy.ts';
 import { answering } from './boundary.ts';
 import { baseOf, type FileAt, foreignOn, shown, uncancelled, whileMoving, writeBranch } from './change-branch.ts';
@@ -19,6 +20,10 @@ export interface ProposeInput {
   readonly image: VerifiedImage;
   readonly push: ImagePush;
   readonly checks: CheckResults;
+  /** What was skipped so far. Absent in histories of before, and where nothing was. */
+  readonly skipped?: readonly Waiver[];
+  /** It was taken by its digest, whatever its tag points to. */
+  readonly named?: boolean;
   /** An operator asked for this very image: an earlier tag than the one in the base branch is then no reason to stop. */
   readonly asked?: boolean;
 }
@@ -58,14 +63,14 @@ interface Work {
 }
 
 function workOn(input: ProposeInput, change: ChangePlan, forge: Forge): Work {
-  const { plan, stage, image, push, checks } = input;
+  const { plan, stage, image, push, checks, skipped = [], named = false } = input;
   return {
     input,
     change,
     forge,
     rollout: Context.current().info.workflowExecution?.workflowId ?? '',
     branch: branchOf(plan.service, stage.name),
-    subject: { service: plan.service, stage: stage.name, image, push, checks },
+    subject: { service: plan.service, stage: stage.name, image, push, checks, skipped, named },
   };
 }
 
@@ -88,7 +93,7 @@ async function proposeOnce(work: Work): Promise<ProposeOutcome> {
     branch,
     base,
     edited: edit.text,
-    message: commitMessage(plan.service, image, work.rollout),
+    message: commitMessage(plan.service, image, work.rollout, input.skipped),
     editForeign: async (present) => editForeign(work, present),
   });
   const proposal = await forge.openChange({

@@ -1,5 +1,6 @@
 import { type Client, WorkflowNotFoundError, WorkflowUpdateRPCTimeoutOrCancelledError } from '@temporalio/client';
 import type { Decision, RolloutState } from '../domain/rollout-state.ts';
+import { waiverText } from '../domain/rollout-text.ts';
 import { abortUpdate, approveUpdate, rejectUpdate, retryUpdate, skipUpdate } from '../workflows/messages.ts';
 import { answeredInTime, temporalPlace, withClient } from './connection.ts';
 import { decisionMaker } from './decision-maker.ts';
@@ -63,7 +64,12 @@ export async function decide(
     // The update itself answers with the state from before the rollout went on.
     const { state } = await readRollout(client, rollout);
     if (options.json) surroundings.print(JSON.stringify({ rollout, ...state }, null, 2));
-    else surroundings.print(`now ${describeStatus(state)}`);
+    else {
+      // Whoever approves has to know what was not checked.
+      const waivers = verb === 'approve' ? (state.waivers ?? []) : [];
+      for (const waiver of waivers) surroundings.print(`  ${plain(waiverText(waiver))}`);
+      surroundings.print(`now ${describeStatus(state)}`);
+    }
   });
 }
 

@@ -1,5 +1,6 @@
 import { nameOfPerson } from '../domain/person.ts';
 import { type Approval, ends, maySkip, type RolloutState, type StepState } from '../domain/rollout-state.ts';
+import { waiverText } from '../domain/rollout-text.ts';
 import { isTryOf, type Retry, type RolloutNow } from './rollout-now.ts';
 import { shortId } from './rollouts.ts';
 import { detailLines } from './step-details.ts';
@@ -11,7 +12,7 @@ export function describeRollout(
   { execution, state, retries }: RolloutNow,
   surroundings: Pick<Surroundings, 'width' | 'env'>,
 ): string[] {
-  const { image, steps, proposals, approvals = {} } = state;
+  const { image, steps, proposals, approvals = {}, waivers = [] } = state;
   const isOutside = execution !== 'running' && execution !== 'completed';
   const took = Date.parse(state.endedAt ?? new Date().toISOString()) - Date.parse(state.startedAt);
   const head = [
@@ -26,6 +27,7 @@ export function describeRollout(
     ],
     ['started', `${state.startedAt} (${state.endedAt === undefined ? 'for' : 'took'} ${formatDuration(took)})`],
     ...Object.entries(proposals).map(([stage, { url }]) => [`proposal`, `${stage}: ${url}`]),
+    ...waivers.map((waiver) => ['skipped', `${waiver.at}: ${plain(waiverText(waiver))}`]),
     ...Object.entries(approvals).flatMap(([stage, given]) =>
       given.map((approval) => ['approved', `${stage}: ${approvalText(approval)}`]),
     ),

@@ -1,5 +1,6 @@
 import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
 import { ends, type RolloutStatus } from '../domain/rollout-state.ts';
+import { shortRollout } from '../domain/rollout-text.ts';
 import { searchAttributes } from '../workflows/start-options.ts';
 import { CommandFailure, UsageFailure } from './failure.ts';
 
@@ -85,7 +86,7 @@ export async function findRollout(client: Client, prefix: string): Promise<strin
 
 /** Without `rollout:`, which says nothing where everything is a rollout. */
 export function shortId(rollout: string): string {
-  return rollout.replace(/^rollout:/, '');
+  return shortRollout(rollout);
 }
 
 /** Temporal lists what runs first, and then what ended last: the first of an id is its newest run. */

@@ -117,11 +117,12 @@ export function isAllTold({ targets }: NoticeQueues): boolean {
 }
 
 /** No more notices of this run are to come. A stage's `proposed` is on the way; that of the whole rollout is its end. */
-export function endsStory({ event, stage }: Notice): boolean {
+export function endsStory({ event, stage }: Pick<Notice, 'event' | 'stage'>): boolean {
   if (event === 'proposed' && stage !== undefined) return false;
   return (ends as readonly string[]).includes(event);
 }
 
-function updatesInPlace(notifier: NotifierPlan): boolean {
+/** Whether it shows one message for a rollout, which is brought up to date. */
+export function updatesInPlace(notifier: NotifierPlan): boolean {
   return notifier.kind === 'discord' || (notifier.kind === 'slack' && 'token' in notifier.target);
 }

@@ -1,6 +1,7 @@
 import { inert, shortened } from './inert-text.ts';
 import type { Notice } from './notice.ts';
 import type { NoticeEvent } from './plan.ts';
+import { shortRollout, waiverText } from './rollout-text.ts';
 
 /** How it looks from afar. `attention`: somebody has to do something. `progress`: it goes on by itself. */
 export type NoticeLevel = 'success' | 'failure' | 'attention' | 'progress' | 'neutral';
@@ -27,9 +28,9 @@ export interface NoticeText {
   /** One line: what happened to which service, and where. */
   readonly title: string;
   readonly level: NoticeLevel;
-  /** What it is about: service, stage, image, digest, commit, who pushed. */
+  /** What it is about: service, stage, image, digest, rollout, commit, who pushed. */
   readonly subject: readonly NoticeLine[];
-  /** Why, and what to do next; may be empty. */
+  /** Why, what was skipped, and what to do next; may be empty. */
   readonly story: readonly NoticeLine[];
   /** Where to look. */
   readonly links: readonly NoticeLine[];
@@ -58,12 +59,16 @@ const eventTexts: Readonly<Record<NoticeEvent, EventText>> = {
   failed: { level: 'failure', title: '{service}: the image is unhealthy and was not rolled back{at}' },
 };
 
+/** Of a stage that is done without anybody having looked. */
+const unwatched: EventText = { level: 'neutral', title: '{service}: the new image went out{at}, and nobody watched its health' };
+
 /** Where somebody has to look even though nobody asked for it. */
 const callingEvents: ReadonlySet<NoticeEvent> = new Set(['approval', 'blocked', 'unhealthy', 'rolled-back', 'failed']);
 
 /** Longest reason that is shown; the whole of it is in the rollout. */
 const longestReason = 1000;
 const longestName = 100;
+const mostSkipped = 5;
 const longestIdentifier = 512;
 
 /** Whether a person is needed, or at least has to know at once. */
@@ -74,13 +79,17 @@ export function callsPerson({ event }: Pick<Notice, 'event'>): boolean {
 /** What a notice says to people. Everything in it that came from outside is inert, on one line and of bounded length. */
 export function noticeText(notice: Notice): NoticeText {
   const { event, service, stage } = notice;
-  const { level, title } = eventTexts[event];
+  const { level, title } = event === 'healthy' && notice.watched === false ? unwatched : eventTexts[event];
   const at = stage === undefined ? '' : ` in ${inert(stage, longestName)}`;
   return {
     title: title.replace('{at}', () => at).replace('{service}', () => inert(service, longestName)),
     level,
     subject: subjectOf(notice),
-    story: [...textLine('Why', notice.reason), ...textLine('What to do', notice.advice)],
+    story: [
+      ...textLine('Why', notice.reason),
+      ...(notice.skipped ?? []).slice(-mostSkipped).flatMap((waiver) => textLine('Skipped', waiverText(waiver))),
+      ...textLine('What to do', notice.advice),
+    ],
     links: linkLine('Proposal', notice.proposal),
   };
 }
@@ -98,6 +107,7 @@ function subjectOf(notice: Notice): NoticeLine[] {
     ...textLine('Stage', stage, longestName),
     identifierLine('Image', imageName(notice)),
     identifierLine('Digest', image.digest),
+    identifierLine('Rollout', shortRollout(notice.rollout)),
     ...(commit === undefined ? [] : [identifierLine('Commit', commit)]),
     ...textLine('Source', sourceRepository, 2 * longestName),
     ...textLine('Pushed by', actor, longestName),

@@ -1,5 +1,6 @@
 import type { ImageIdentity } from './outcomes.ts';
 import type { NoticeEvent } from './plan.ts';
+import type { Waiver } from './rollout-state.ts';
 
 /** One thing that people are told about a rollout. JSON-safe, at most a few KiB, without secrets. */
 export interface Notice {
@@ -19,6 +20,10 @@ export interface Notice {
   readonly reason?: string;
   /** What somebody should do now, where somebody should. */
   readonly advice?: string;
+  /** What an operator skipped of this rollout so far. Absent: nothing. */
+  readonly skipped?: readonly Waiver[];
+  /** Of `healthy`: nobody looked, because the stage has no watch or because it was skipped. */
+  readonly watched?: false;
   /** The newest pull request. */
   readonly proposal?: string;
   readonly commit?: string;

@@ -1,9 +1,11 @@
 import { inert } from './inert-text.ts';
 import type { ImageIdentity } from './outcomes.ts';
+import type { Waiver } from './rollout-state.ts';
+import { waiverText } from './rollout-text.ts';
 
-/** The message of every commit that Landfall makes; the trailer tells it from a person's. */
-export function commitMessage(service: string, image: ImageIdentity, rollout: string): string {
-  return messageOf(`chore: update ${inert(service)} image`, service, image, rollout);
+/** The message of every commit that Landfall makes; the trailer tells it from a person's. @param skipped what was skipped so far */
+export function commitMessage(service: string, image: ImageIdentity, rollout: string, skipped: readonly Waiver[] = []): string {
+  return messageOf(`chore: update ${inert(service)} image`, service, image, rollout, skipped);
 }
 
 /** The message of the commit that takes an outdated proposal back: the base branch has the image already. */
@@ -43,13 +45,20 @@ export function headMergedBy(message: string): string | undefined {
   )?.[1];
 }
 
-function messageOf(subject: string, service: string, { repository, tag, digest }: ImageIdentity, rollout: string): string {
+function messageOf(
+  subject: string,
+  service: string,
+  { repository, tag, digest }: ImageIdentity,
+  rollout: string,
+  skipped: readonly Waiver[] = [],
+): string {
   return [
     subject,
     '',
     `Service: ${inert(service)}`,
     `Image: ${repository}:${tag}`,
     `Digest: ${digest}`,
+    ...skipped.map((waiver) => `Skipped: ${inert(waiverText(waiver), 700)}`),
     '',
     `Landfall-Rollout: ${inert(rollout, 1_000)}`,
     '',

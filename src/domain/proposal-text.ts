@@ -1,7 +1,9 @@
 import type { ImagePush } from './image-push.ts';
 import { code, inert, prose, shortened } from './inert-text.ts';
 import { countsText } from './outcome-text.ts';
-import type { CheckResults, Finding, ScanSummary, Skipped, SmokeSummary, VerifiedImage } from './outcomes.ts';
+import type { CheckResults, Finding, IntegrationSummary, ScanSummary, Skipped, SmokeSummary, VerifiedImage } from './outcomes.ts';
+import { checkNames, type Waiver } from './rollout-state.ts';
+import { nameOf } from './rollout-text.ts';
 
 /** What a proposal tells about. */
 export interface ProposalSubject {
@@ -10,6 +12,10 @@ export interface ProposalSubject {
   readonly image: VerifiedImage;
   readonly push: ImagePush;
   readonly checks: CheckResults;
+  /** What was skipped so far, in the checks and in earlier stages. */
+  readonly skipped?: readonly Waiver[];
+  /** An operator wants this very digest, whatever its tag points to. */
+  readonly named?: boolean;
 }
 
 /** GitHub's limit for the body of a pull request, in characters. */
@@ -101,12 +107,17 @@ function imageDetails(subject: ProposalSubject): string[] {
   ];
 }
 
-function checkBoxes({ image, checks }: ProposalSubject): string[] {
+function checkBoxes({ image, checks, skipped = [], named }: ProposalSubject): string[] {
   const platforms = image.platforms.length === 1 ? 'one platform' : `${image.platforms.length} platforms`;
+  const found = named
+    ? 'the registry has this digest, which an operator named'
+    : `the registry says that ${code(image.tag)} is this digest`;
   return [
-    `- [x] **Pulled and verified**: the registry says that ${code(image.tag)} is this digest, ${platforms}`,
+    `- [x] **Pulled and verified**: ${found}, ${platforms}`,
     ...(checks.scan === undefined ? [] : scanBox(checks.scan)),
     ...(checks.smoke === undefined ? [] : smokeBox(checks.smoke)),
+    ...(checks.integration === undefined ? [] : integrationBox(checks.integration)),
+    ...skipped.filter(isOfStage).map((waiver) => skippedBox(prose(nameOf(waiver)), waiver)),
   ];
 }
 
@@ -132,7 +143,17 @@ function smokeBox(smoke: SmokeSummary | Skipped): string[] {
   return [`- [x] **Smoke-tested**: ready after ${seconds} s (${code(smoke.readyBy)}) on ${code(smoke.platform)}`];
 }
 
-function skippedBox(check: string, { by, reason }: Skipped): string {
+function integrationBox(integration: IntegrationSummary | Skipped): string[] {
+  if (integration.kind === 'skipped') return [skippedBox('Integration check', integration)];
+  return [`- [x] **Integration check**: passed after ${(integration.tookMs / 1000).toFixed(1)} s`];
+}
+
+/** Those of checks are told with their check. */
+function isOfStage({ step }: Waiver): boolean {
+  return !(checkNames as readonly string[]).includes(step);
+}
+
+function skippedBox(check: string, { by, reason }: Pick<Skipped, 'by' | 'reason'>): string {
   return `- [ ] **${check}**: skipped by ${prose(by)}: ${prose(reason, 500)}`;
 }
 
@@ -145,12 +166,12 @@ export interface CheckText {
   readonly description: string;
 }
 
-/** One for each check that is configured; a skipped one counts as passed, and says who passed it. */
-export function checkTexts({ image, checks }: ProposalSubject): CheckText[] {
-  const texts: CheckText[] = [
-    { context: 'landfall/verify', state: 'success', description: `${image.tag} is ${image.digest.slice(0, 19)}` },
-  ];
-  const { scan, smoke } = checks;
+/** One for each check that is configured; a skipped one keeps nobody from merging, and says who skipped it. */
+export function checkTexts({ image, checks, named }: ProposalSubject): CheckText[] {
+  const digest = image.digest.slice(0, 19);
+  const found = named ? `${digest} is in the registry` : `${image.tag} is ${digest}`;
+  const texts: CheckText[] = [{ context: 'landfall/verify', state: 'success', description: found }];
+  const { scan, smoke, integration } = checks;
   if (scan?.kind === 'skipped') texts.push(skippedText('landfall/scan', scan));
   if (scan?.kind === 'scanned') {
     const passed = scan.failing === 0;
@@ -162,6 +183,11 @@ export function checkTexts({ image, checks }: ProposalSubject): CheckText[] {
   if (smoke?.kind === 'smoked') {
     const description = `ready after ${(smoke.readyAfterMs / 1000).toFixed(1)} s (${inert(smoke.readyBy)}) on ${inert(smoke.platform)}`;
     texts.push({ context: 'landfall/smoke', state: 'success', description });
+  }
+  if (integration?.kind === 'skipped') texts.push(skippedText('landfall/integration', integration));
+  if (integration?.kind === 'integrated') {
+    const description = `passed after ${(integration.tookMs / 1000).toFixed(1)} s`;
+    texts.push({ context: 'landfall/integration', state: 'success', description });
   }
   return texts.map((text) => ({ ...text, description: shortened(text.description, 140) }));
 }

@@ -30,6 +30,19 @@ export function maySkip({ step, failure }: Pick<StepState, 'step' | 'failure'>):
   return skippableSteps.includes(step) || failure === 'OtherChanges';
 }
 
+/** A step, or a part of it, that an operator said to go on without. */
+export interface Waiver {
+  readonly step: StepName;
+  /** Absent for checks. */
+  readonly stage?: string;
+  /** Only the changes that come along with the image were let through; the step itself is taken. Absent: the step was skipped. */
+  readonly of?: 'other-changes';
+  readonly by: string;
+  readonly reason: string;
+  /** ISO 8601, UTC. */
+  readonly at: string;
+}
+
 export type StepStatus = 'pending' | 'running' | 'waiting' | 'passed' | 'blocked' | 'skipped' | 'stopped';
 
 export interface StepState {
@@ -59,6 +72,8 @@ export interface RolloutState {
   readonly proposals: Readonly<Record<string, Proposal>>;
   /** By stage: who approved. Absent where nobody had to. */
   readonly approvals?: Readonly<Record<string, readonly Approval[]>>;
+  /** What was skipped, by whom and why, in order. Absent where nothing was. */
+  readonly waivers?: readonly Waiver[];
   readonly startedAt: string;
   readonly changedAt: string;
   readonly endedAt?: string;

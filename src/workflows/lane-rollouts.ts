@@ -1,7 +1,7 @@
 import { setHandler } from '@temporalio/workflow';
 import { membersOf } from '../domain/lane/decisions.ts';
 import { enter, leave, verified } from '../domain/lane/members.ts';
-import { begin, ran, rolledBack } from '../domain/lane/stages.ts';
+import { begin, notRolledBack, ran, rolledBack } from '../domain/lane/stages.ts';
 import type { LaneState } from '../domain/lane/state.ts';
 import { release, request } from '../domain/lane/turns.ts';
 import type { LanePost } from './lane-post.ts';
@@ -10,6 +10,7 @@ import {
   enterUpdate,
   giveBackUpdate,
   leaveUpdate,
+  notRolledBackUpdate,
   ranUpdate,
   requestUpdate,
   rolledBackUpdate,
@@ -40,6 +41,7 @@ export function answerRollouts(memory: LaneState, post: LanePost): void {
     const others = membersOf(memory, rolledBack(memory, at)).filter((rollout) => rollout !== at.rollout);
     post.nudge(others, `${at.digest} was rolled back and is in quarantine`);
   });
+  setHandler(notRolledBackUpdate, (at) => notRolledBack(memory, at));
   setHandler(giveBackUpdate, (at) => post.grantAll(release(memory, at)));
   setHandler(leaveUpdate, (leaving) => post.grantAll(leave(memory, leaving)));
 }

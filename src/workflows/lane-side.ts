@@ -25,6 +25,7 @@ const calls = proxyLocalActivities<
     | 'beginChange'
     | 'tellRunning'
     | 'tellRolledBack'
+    | 'tellNotRolledBack'
     | 'takeMergeTurn'
     | 'giveMergeTurnBack'
   >
@@ -142,13 +143,12 @@ export class LaneSide {
   }
 
   /** Does something in a stage while no other rollout of the service does. The turn is kept when that ends the rollout. */
-  async inTurn(stage: string, act: () => Promise<Ending | undefined>): Promise<Ending | undefined> {
+  async inTurn(stage: string, act: () => Promise<Ending | 'passed-by' | undefined>): Promise<Ending | undefined> {
     await this.#takeTurn(stage);
     const ending = await act();
-    if (ending === undefined) {
-      await calls.releaseTurn({ service: this.#service, at: { ...this.#me, stage, reached: true } });
-    }
-    return ending;
+    if (ending !== undefined && ending !== 'passed-by') return ending;
+    await calls.releaseTurn({ service: this.#service, at: { ...this.#me, stage, reached: ending === undefined } });
+    return undefined;
   }
 
   /** A grant is an invitation to ask again: what went out in the meantime may have made the question idle. */
@@ -247,6 +247,12 @@ export class LaneSide {
 
   async tellRolledBack(stage: string, back: Omit<RolledBackAt, keyof Run | 'stage'>): Promise<void> {
     await calls.tellRolledBack({ service: this.#service, at: { ...this.#me, stage, ...back } });
+  }
+
+  /** The roll-back that was told of did not take place after all. @param toldAt when it was told of; absent: the digest stays in quarantine */
+  async tellNotRolledBack(stage: string, running: Running, toldAt?: string): Promise<void> {
+    const at = { ...this.#me, stage, running, ...(toldAt !== undefined && { toldAt }) };
+    await calls.tellNotRolledBack({ service: this.#service, at });
   }
 
   /** Does something while nothing else of Landfall's merges into the base branch. */

@@ -1,7 +1,7 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { ImagePush } from '../domain/image-push.ts';
 import type { Entry, EntryAnswer, Leave, Verified } from '../domain/lane/members.ts';
-import type { BeginAnswer, BeginChange, RanAt, RolledBackAt, Running } from '../domain/lane/running.ts';
+import type { BeginAnswer, BeginChange, NotRolledBackAt, RanAt, RolledBackAt, Running } from '../domain/lane/running.ts';
 import type { Shut } from '../domain/lane/stages.ts';
 import type { LaneState, Run } from '../domain/lane/state.ts';
 import type { Grant, TurnAnswer, TurnRequest } from '../domain/lane/turns.ts';
@@ -88,6 +88,8 @@ export const beginUpdate = defineUpdate<BeginAnswer, [BeginAsked]>('begin');
 export const ranUpdate = defineUpdate<void, [RanAt]>('ran');
 /** The stage runs again what it ran before; the digest is quarantined. */
 export const rolledBackUpdate = defineUpdate<void, [RolledBackAt]>('rolledBack');
+/** It does not, because an operator said to leave it as it is. */
+export const notRolledBackUpdate = defineUpdate<void, [NotRolledBackAt]>('notRolledBack');
 export const laneQuery = defineQuery<LaneState>('lane');
 
 /** Windows and line were looked at before the lane is asked: `shut` says what came out. */

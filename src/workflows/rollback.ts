@@ -21,7 +21,9 @@ export async function rollback({ stage: name, running, by, reason }: RollbackSta
     if (stage === undefined) return { end: 'failed', reason: `the plan that brought ${digest} has no stage ${name}` };
     const ending = await run.lane.inTurn(name, async () => {
       const { turn } = await run.lane.begin({ ...stage, windows: [] }, run.patience.begin());
-      return await undo(run, stage, running, { reason: `rolled back by ${by}${reason ? `: ${reason}` : ''}`, by, turn });
+      const why = reason ? `: ${reason}` : '';
+      const undoneReason = `a roll-back was asked for by ${by}${why}`;
+      return await undo(run, stage, running, { reason: `rolled back by ${by}${why}`, undoneReason, by, turn });
     });
     return ending ?? { end: 'unchanged', reason: 'nothing was rolled back' };
   });

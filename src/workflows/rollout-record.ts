@@ -1,9 +1,18 @@
 import { setCurrentDetails, upsertMemo, upsertSearchAttributes } from '@temporalio/workflow';
 import type { Proposal } from '../domain/outcomes.ts';
 import type { StagePlan } from '../domain/plan.ts';
-import type { Approval, End, RolloutState, RolloutStatus, StepName, StepState, StepStatus } from '../domain/rollout-state.ts';
+import type {
+  Approval,
+  End,
+  RolloutState,
+  RolloutStatus,
+  StepName,
+  StepState,
+  StepStatus,
+  Waiver,
+} from '../domain/rollout-state.ts';
 import { checkNames, stageStepNames } from '../domain/rollout-state.ts';
-import { rolloutInMarkdown } from '../domain/rollout-text.ts';
+import { rolloutInMarkdown, waiverText } from '../domain/rollout-text.ts';
 import { isByDigest, type RolloutStart } from './messages.ts';
 import { searchAttributes } from './start-options.ts';
 
@@ -12,12 +21,18 @@ export interface StepAt {
   readonly stage?: string;
 }
 
+/** More of them than any rollout has, unless an operator skips one part after the other. */
+const mostWaivers = 20;
+/** Of a reason that is kept in lists, and in the lane. */
+const longestReason = 4_000;
+
 /** What is known of a rollout, for whoever asks: the `state` query, Temporal's lists and its page. */
 export class RolloutRecord {
   readonly #start: RolloutStart;
   readonly #startedAt = new Date().toISOString();
   readonly #proposals: Record<string, Proposal> = {};
   readonly #approvals: Record<string, readonly Approval[]> = {};
+  #waivers: readonly Waiver[] = [];
   #steps: StepState[];
   #image: RolloutState['image'];
   #changedAt = this.#startedAt;
@@ -49,6 +64,7 @@ export class RolloutRecord {
       steps: this.#steps,
       proposals: this.#proposals,
       ...(Object.keys(this.#approvals).length > 0 && { approvals: this.#approvals }),
+      ...(this.#waivers.length > 0 && { waivers: this.#waivers }),
       startedAt: this.#startedAt,
       changedAt: this.#changedAt,
       ...(this.#ended !== undefined && { endedAt: this.#changedAt }),
@@ -79,7 +95,7 @@ export class RolloutRecord {
 
   /** Something that no plan foresees: a roll-back. */
   add(at: StepAt): void {
-    if (!this.#steps.some(({ step, stage }) => step === at.step && stage === at.stage)) {
+    if (!this.#steps.some((known) => isSame(known, at))) {
       this.#steps = [...this.#steps, { ...at, status: 'pending' }];
     }
   }
@@ -105,8 +121,35 @@ export class RolloutRecord {
     more: Pick<StepState, 'failure' | 'details'> = {},
   ): void {
     if (status === 'blocked') this.#neededPerson = true;
+    // What a part of was skipped has not passed.
+    const waived = status === 'passed' ? this.#waivers.filter((waiver) => skips(waiver, at)).map(skippedBy) : [];
+    const told = waived.length > 0 ? [...new Set(waived), reason].join('; ') : reason;
     const endedAt = status === 'waiting' ? {} : { endedAt: new Date().toISOString() };
-    this.#change(at, (before) => ({ ...before, status, reason, ...more, ...endedAt }));
+    const become: StepStatus = waived.length > 0 ? 'skipped' : status;
+    this.#change(at, (before) => ({ ...before, status: become, reason: told, ...more, ...endedAt }));
+  }
+
+  /** An operator said to go on without the step, or without the part of it that was under way, or to let through what comes along. */
+  waive(at: StepAt, { by, reason, of }: Pick<Waiver, 'by' | 'reason' | 'of'>): void {
+    const { step, stage } = at;
+    const said = { by, reason, at: new Date().toISOString() };
+    const waiver: Waiver = { step, ...(stage !== undefined && { stage }), ...(of !== undefined && { of }), ...said };
+    this.#waivers = [...this.#waivers, waiver].slice(-mostWaivers);
+    if (of === undefined) this.settle(at, 'skipped', skippedBy(waiver));
+  }
+
+  get waivers(): readonly Waiver[] {
+    return this.#waivers;
+  }
+
+  isWaived(at: StepAt): boolean {
+    return this.#waivers.some((waiver) => skips(waiver, at));
+  }
+
+  /** What is said of the end, and all that was skipped on the way there. */
+  withWaivers(reason: string | undefined): string | undefined {
+    const texts = [...(reason === undefined ? [] : [reason]), ...new Set(this.#waivers.map(waiverText))];
+    return texts.length === 0 ? undefined : texts.join('; ').slice(0, Math.max(longestReason, reason?.length ?? 0));
   }
 
   /** What was going on in a stage is over, because the stage is being undone. */
@@ -145,8 +188,8 @@ export class RolloutRecord {
     this.#publish();
   }
 
-  #change({ step, stage }: StepAt, change: (before: StepState) => StepState): void {
-    this.#steps = this.#steps.map((known) => (known.step === step && known.stage === stage ? change(known) : known));
+  #change(at: StepAt, change: (before: StepState) => StepState): void {
+    this.#steps = this.#steps.map((known) => (isSame(known, at) ? change(known) : known));
     this.#publish();
   }
 
@@ -177,6 +220,18 @@ export class RolloutRecord {
     const proposal = Object.values(this.#proposals).at(-1);
     upsertMemo({ reason: isTold ? (reason ?? null) : null, ...(proposal !== undefined && { proposal: proposal.url }) });
   }
+}
+
+function skippedBy({ by, reason }: Waiver): string {
+  return `skipped by ${by}: ${reason}`;
+}
+
+function skips(waiver: Waiver, at: StepAt): boolean {
+  return waiver.of === undefined && isSame(waiver, at);
+}
+
+function isSame(a: StepAt, b: StepAt): boolean {
+  return a.step === b.step && a.stage === b.stage;
 }
 
 function isPlanned(stage: StagePlan, step: (typeof stageStepNames)[number], start: RolloutStart): boolean {

@@ -63,7 +63,9 @@ export function beginRollout(start: RolloutStart, rollback?: RollbackTurn): Roll
     patience: new Patience(),
     tell,
     async toItsEnd(happen) {
-      const ending = await story.run(happen).catch((error: unknown) => endingOf(error, desk));
+      const { reason: said, ...end } = await story.run(happen).catch((error: unknown) => endingOf(error, desk));
+      const reason = record.withWaivers(said);
+      const ending: Ending = { ...end, ...(reason !== undefined && { reason }) };
       await CancellationScope.nonCancellable(async () => {
         record.end(ending.end, ending.reason);
         tell.now(ending.end, {

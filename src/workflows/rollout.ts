@@ -26,7 +26,8 @@ export async function rollout(start: RolloutStart): Promise<RolloutState> {
       if (ending !== undefined) return ending;
     }
     if (run.delivered.length > 0) return { end: 'delivered', reason: run.delivered.join(', ') };
-    return { end: 'unchanged', reason: 'the base branch has this image already' };
+    const isDispatchAlone = start.plan.stages.every(({ change, deploy }) => change === undefined && deploy === undefined);
+    return { end: 'unchanged', reason: isDispatchAlone ? 'nothing was sent' : 'the base branch has this image already' };
   });
 }
 
@@ -36,7 +37,7 @@ async function deliverTo(
   stage: StagePlan,
   image: VerifiedImage,
   checks: CheckResults,
-): Promise<Ending | undefined> {
+): Promise<Ending | 'passed-by' | undefined> {
   await confirm(run, stage, image);
   if (stage.change !== undefined) await dispatch(run, stage, image);
   const proposal = await propose(run, stage, image, checks);

@@ -1,11 +1,12 @@
-import { CancellationScope, log, proxyLocalActivities, workflowInfo } from '@temporalio/workflow';
+import { CancellationScope, log, patched, proxyLocalActivities, workflowInfo } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.ts';
 import type { Notice } from '../domain/notice.ts';
+import { endsStory, targetKey, updatesInPlace } from '../domain/notice-queue.ts';
 import type { NoticeEvent, NotifierPlan } from '../domain/plan.ts';
 import type { RolloutStart } from './messages.ts';
 import type { RolloutRecord } from './rollout-record.ts';
 
-export type TellMore = Pick<Notice, 'stage' | 'reason' | 'advice'>;
+export type TellMore = Pick<Notice, 'stage' | 'reason' | 'advice' | 'watched'>;
 
 /** Handed over to a workflow that delivers it: one event of history, and nothing that a broken notifier could hold up. */
 const calls = proxyLocalActivities<Pick<Activities, 'tell'>>({
@@ -18,6 +19,8 @@ export class Tell {
   readonly #start: RolloutStart;
   readonly #record: RolloutRecord;
   readonly #underWay: Promise<void>[] = [];
+  /** By key: the targets that were told something. */
+  readonly #told = new Set<string>();
   #number = 0;
 
   constructor(start: RolloutStart, record: RolloutRecord) {
@@ -27,10 +30,23 @@ export class Tell {
 
   /** Never in the way of the rollout: it goes on at once. */
   now(event: NoticeEvent, more: TellMore = {}): void {
-    const notifiers = (this.#start.plan.notify ?? []).filter(({ events }) => events.includes(event));
+    const notifiers = [
+      ...(this.#start.plan.notify ?? []).filter(({ events }) => events.includes(event)),
+      ...this.#leftOpen(event, more),
+    ];
     if (notifiers.length === 0) return;
+    for (const notifier of notifiers) this.#told.add(targetKey(notifier));
     const notice = this.#noticeOf(event, more);
     this.#underWay.push(CancellationScope.nonCancellable(() => handOver(notice, notifiers)));
+  }
+
+  /** Those that show a message of this rollout, which would say for ever what it said last, and did not ask for its end. */
+  #leftOpen(event: NoticeEvent, { stage }: TellMore): NotifierPlan[] {
+    if (!endsStory({ event, ...(stage !== undefined && { stage }) }) || event === 'proposed') return [];
+    const open = (this.#start.plan.notify ?? []).filter(
+      (notifier) => !notifier.events.includes(event) && updatesInPlace(notifier) && this.#told.has(targetKey(notifier)),
+    );
+    return open.length > 0 && patched('told-to-the-end') ? open : [];
   }
 
   /** A rollout ends only when all of it is handed over. */
@@ -42,7 +58,7 @@ export class Tell {
     this.#number += 1;
     const { workflowId: rollout, runId } = workflowInfo();
     const { push, plan } = this.#start;
-    const { image, proposals } = this.#record.state;
+    const { image, proposals, waivers } = this.#record.state;
     const proposal = Object.values(proposals).at(-1)?.url;
     return {
       event,
@@ -53,6 +69,7 @@ export class Tell {
       service: plan.service,
       image,
       ...more,
+      ...(waivers !== undefined && { skipped: waivers }),
       ...(proposal !== undefined && { proposal }),
       ...(push.commit !== undefined && { commit: push.commit }),
       ...(push.sourceRepository !== undefined && { sourceRepository: push.sourceRepository }),

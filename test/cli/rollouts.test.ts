@@ -226,10 +226,11 @@ describe('the landfall command with a running Temporal', function () {
     });
   }
 
-  it('show says until when an approval is waited for, who has given one, and how to give one', async () => {
+  it('show says until when an approval is waited for, who has given one, what was skipped, and how to give one', async () => {
     const id = await blockedRollout('asking-shown', 'a', 'waiting');
     const { stdout } = await command(['show', id]);
     assert.match(stdout, /^approved +production: ben by a review, 2026-01-02T03:04:05\.000Z$/m);
+    assert.match(stdout, /^skipped +2026-01-02T03:04:05\.000Z: scan skipped by ben: not reachable$/m);
     assert.match(stdout, /^ +production ▸ approve +waiting .* waits for 1 of ann, cleo to approve, until 2026-01-03/m);
     const short = id.replace('rollout:', '');
     assert.ok(stdout.includes(`\n  landfall approve ${short} --stage production\n`), stdout);
@@ -269,7 +270,7 @@ describe('the landfall command with a running Temporal', function () {
       const { id, stdout, decision } = await approved('asking-plain', ['--stage', 'production', '--reason', 'seen'], {});
       assert.deepEqual(decision, { stage: 'production', reason: 'seen', digest: digestOf('a'), head: 'def', by: operator });
       const said = `${id.replace('rollout:', '')}: ${digestOf('a')} approved by ${operator} (unverified)`;
-      assert.equal(stdout.split('\n')[0], said);
+      assert.deepEqual(stdout.split('\n').slice(0, 2), [said, '  scan skipped by ben: not reachable']);
     });
 
     it('proves to the worker who approved this very run, with LANDFALL_TOKEN', async () => {

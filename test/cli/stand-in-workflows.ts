@@ -8,7 +8,7 @@ import {
   upsertSearchAttributes,
 } from '@temporalio/workflow';
 import type { Reading, Unhealthy } from '../../src/domain/outcomes.ts';
-import type { Approval, Decision, RolloutState, StepState } from '../../src/domain/rollout-state.ts';
+import type { Approval, Decision, RolloutState, StepState, Waiver } from '../../src/domain/rollout-state.ts';
 import {
   abortUpdate,
   approveUpdate,
@@ -63,7 +63,7 @@ export async function rollout(start: RolloutStart): Promise<RolloutState> {
     service: plan.service,
     image,
     status: isAsking ? 'waiting' : 'blocked',
-    ...(isAsking && { approvals: { production: [review] } }),
+    ...(isAsking && { approvals: { production: [review] }, waivers: [waiver] }),
     reason: `asked: ${start.asked === true}, actor: ${start.push.actor}`,
     steps,
     proposals: {
@@ -113,6 +113,8 @@ export async function rollout(start: RolloutStart): Promise<RolloutState> {
 export const rollback = rollout;
 
 const review: Approval = { by: 'ben', at: '2026-01-02T03:04:05.000Z', verified: true, way: 'review' };
+
+const waiver: Waiver = { step: 'scan', by: 'ben', reason: 'not \u001b[31mreachable', at: '2026-01-02T03:04:05.000Z' };
 
 function asking(startedAt: string): StepState[] {
   const reason = 'waits for 1 of ann, cleo to approve, until 2026-01-03T03:04:05.000Z';

@@ -26,6 +26,7 @@ describe('the text of a notice', () => {
         'Stage: production',
         'Image: registry.example.test/team/web:latest',
         `Digest: ${notice.image.digest}`,
+        'Rollout: web:latest:559aead08264',
         'Commit: c0ffee1',
         'Pushed by: ann',
       ],
@@ -35,6 +36,22 @@ describe('the text of a notice', () => {
       ['Why: deploy: compose exited 1', 'What to do: decide'],
     );
     assert.deepEqual(links, [{ name: 'Proposal', value: 'https://github.com/team/deployment/pull/7', kind: 'link' }]);
+  });
+
+  it('says what was skipped, by whom and why, and calls nothing healthy that nobody watched', () => {
+    const at = '2026-01-01T00:00:00.000Z';
+    const skipped = [
+      { step: 'scan', by: 'ann', reason: 'not reachable', at },
+      { step: 'watch', stage: 'production', by: 'bob', reason: 'it is slow to start', at },
+    ] as const;
+    const unwatched = noticeText(noticeOf({ event: 'healthy', stage: 'production', watched: false, skipped }));
+    assert.equal(unwatched.title, 'web: the new image went out in production, and nobody watched its health');
+    assert.equal(unwatched.level, 'neutral');
+    assert.deepEqual(
+      unwatched.story.map(({ name, value }) => `${name}: ${value}`),
+      ['Skipped: scan skipped by ann: not reachable', 'Skipped: watch (production) skipped by bob: it is slow to start'],
+    );
+    assert.match(noticeText(noticeOf({ event: 'healthy', stage: 'production' })).title, /is healthy in production/);
   });
 
   it('has words and a colour for every event, and calls a person where one is needed', () => {

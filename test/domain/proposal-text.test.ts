@@ -171,6 +171,37 @@ describe('the body of a proposal', () => {
     assert.match(body, /^- \[ \] \*\*Smoke-tested\*\*: skipped by ann: no fix exists yet$/m);
   });
 
+  it('does not say that the tag is a digest that an operator named', () => {
+    const named = subject({ named: true });
+    assert.match(
+      proposalBody(named),
+      /^- \[x\] \*\*Pulled and verified\*\*: the registry has this digest, which an operator named, 2 platforms$/m,
+    );
+    assert.equal(checkTexts(named)[0]?.description, 'sha256:abababababab is in the registry');
+  });
+
+  it('tells of the integration check, and of what was skipped in an earlier stage', () => {
+    const at = '2026-01-01T00:00:00.000Z';
+    const skipped = [
+      { step: 'integration', by: 'ann', reason: 'the test is broken', at },
+      { step: 'watch', stage: 'staging', by: 'bob', reason: 'it is slow', at },
+    ] as const;
+    const integration = { kind: 'skipped', by: 'ann', reason: 'the test is broken' } as const;
+    const body = proposalBody(subject({ checks: { integration }, skipped }));
+    assert.match(body, /^- \[ \] \*\*Integration check\*\*: skipped by ann: the test is broken$/m);
+    assert.match(body, /^- \[ \] \*\*watch \\\(staging\\\)\*\*: skipped by bob: it is slow$/m);
+    assert.equal(body.match(/skipped by/g)?.length, 2, 'each is told once');
+    const passed = subject({ checks: { integration: { kind: 'integrated', tookMs: 2_100, log: '' } } });
+    assert.match(proposalBody(passed), /^- \[x\] \*\*Integration check\*\*: passed after 2\.1 s$/m);
+    assert.deepEqual(
+      [passed, subject({ checks: { integration } })].map((told) => checkTexts(told).at(-1)),
+      [
+        { context: 'landfall/integration', state: 'success', description: 'passed after 2.1 s' },
+        { context: 'landfall/integration', state: 'success', description: 'skipped by ann: the test is broken' },
+      ],
+    );
+  });
+
   it('does not speak of checks that are not configured', () => {
     assert.doesNotMatch(proposalBody(subject({ checks: {} })), /Scanned|Smoke/);
   });

@@ -57,7 +57,7 @@ function judgedAnswer(what: string, answer: NoticeAnswer): Error {
 /** @see https://discord.com/developers/docs/resources/webhook#execute-webhook */
 function messageOf(notice: Notice) {
   const { title, level, subject, story, links } = noticeText(notice);
-  const status = notice.event;
+  const status = notice.event === 'healthy' && notice.watched === false ? 'not watched' : notice.event;
   const shown = (wanted: string) => subject.find(({ name }) => name === wanted)?.value;
   const [service, stage] = [shown('Service') ?? '', shown('Stage')];
   const inline = [

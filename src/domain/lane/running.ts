@@ -59,6 +59,12 @@ export interface RanAt extends Run {
   readonly running: Running;
 }
 
+/** A stage stays as it is, after it was told that it is rolled back. */
+export interface NotRolledBackAt extends RanAt {
+  /** `at` of `RolledBackAt`: what was put in quarantine then comes out again. Absent: it stays there. */
+  readonly toldAt?: string;
+}
+
 export interface RolledBackAt extends Run {
   readonly stage: string;
   readonly digest: Digest;

@@ -2,8 +2,17 @@ import type { Digest } from '../image-reference.ts';
 import { fitStages } from './bounds.ts';
 import { isNotedDelivered, noteDelivered } from './delivered.ts';
 import { quarantine } from './quarantine.ts';
-import type { Before, BeginAnswer, BeginChange, RanAt, RolledBackAt, Undoable } from './running.ts';
-import { type LaneState, type Member, memberOf, type RunEarlier, type RunningNow, type StageLane, stageOf } from './state.ts';
+import type { Before, BeginAnswer, BeginChange, NotRolledBackAt, RanAt, RolledBackAt, Undoable } from './running.ts';
+import {
+  type LaneState,
+  type Member,
+  memberOf,
+  type Run,
+  type RunEarlier,
+  type RunningNow,
+  type StageLane,
+  stageOf,
+} from './state.ts';
 
 /** What each stage runs, and whether it may be changed now. All of it is answered alike when repeated. */
 
@@ -94,7 +103,7 @@ function mergedOf({ proposal, commit }: Pick<RunningNow, 'proposal' | 'commit'>)
 }
 
 /** Whoever was forgotten may tell what it did, but not against somebody who works there now. */
-function mayTell(lane: LaneState, { holder }: StageLane, at: RanAt | RolledBackAt): boolean {
+function mayTell(lane: LaneState, { holder }: StageLane, at: Run): boolean {
   if (memberOf(lane, at) !== undefined) return true;
   return lane.members[at.rollout] === undefined && holder === undefined;
 }
@@ -129,6 +138,22 @@ export function rolledBack(lane: LaneState, at: RolledBackAt): Digest[] {
   }
   if (stage.asked?.digest === at.digest) askedIs(stage, stage.current);
   return digests;
+}
+
+/** The stage runs what was to be undone. Where an operator left it so, it is not in quarantine: only what was rolled back or rejected is. */
+export function notRolledBack(lane: LaneState, at: NotRolledBackAt): void {
+  const { running } = at;
+  const stage = stageOf(lane, at.stage);
+  const member = memberOf(lane, at);
+  for (const digest of [running.digest, ...(member === undefined ? [] : [member.digest])])
+    if (at.toldAt !== undefined && lane.quarantine[digest]?.at === at.toldAt) delete lane.quarantine[digest];
+  if (stage.running?.digest === running.digest || !mayTell(lane, stage, at)) return;
+  const { pin, unpinned } = stage;
+  // Whoever goes back stands there as if it had gone back.
+  if (stage.current?.rollout === at.rollout) delete stage.current;
+  if (stage.asked?.rollout === at.rollout) delete stage.asked;
+  ran(lane, at);
+  if (pin === undefined && unpinned?.digest === running.digest) stage.pin = unpinned;
 }
 
 /** Pinned and in quarantine, it would keep everything out of the stage, and not come in itself. */

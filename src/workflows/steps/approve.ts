@@ -1,6 +1,7 @@
 import type { Proposal, VerifiedImage } from '../../domain/outcomes.ts';
 import { nameOfPerson } from '../../domain/person.ts';
 import type { ApprovalPlan, StagePlan } from '../../domain/plan.ts';
+import { shortRollout, waiverText } from '../../domain/rollout-text.ts';
 import { endRollout } from '../ending.ts';
 import type { Wait } from '../patience.ts';
 import type { Rollout } from '../rollout-run.ts';
@@ -52,9 +53,10 @@ async function untilApproved(asking: Asking): Promise<{ readonly kind: 'ready' }
     if (run.approvals.isEnough(name)) return { kind: 'ready' };
     // After the look: whoever reviewed in time is counted, also where no webhook told of it.
     if (Date.now() >= deadline) endExpired(run, stage, approval);
-    run.record.settle(at, 'waiting', [missing(run, stage, approval, deadline), ...remarks].join('; ').slice(0, 1_000));
+    const waived = run.record.waivers.map(waiverText);
+    run.record.settle(at, 'waiting', [missing(run, stage, approval, deadline), ...waived, ...remarks].join('; ').slice(0, 2_000));
     if (!asking.told)
-      run.tell.now('approval', { stage: name, reason: missing(run, stage, approval, deadline), advice: advice(stage) });
+      run.tell.now('approval', { stage: name, reason: missing(run, stage, approval, deadline), advice: advice(asking) });
     asking.told = true;
     const givenBefore = run.approvals.given(name).length;
     const isOver = (): boolean =>
@@ -83,8 +85,11 @@ function missing(run: Rollout, { name }: StagePlan, { from, required }: Approval
   return `waits for ${required - given.length} of ${open.join(', ')} to approve, until ${new Date(deadline).toISOString()}${sofar}`;
 }
 
-function advice({ name }: StagePlan): string {
-  return `approve or reject the stage ${name}: landfall approve, or a review of the pull request`;
+function advice({ run, stage: { name }, proposal }: Asking): string {
+  const id = shortRollout(run.id);
+  // Plain git has no pull request that could be reviewed.
+  const review = proposal?.number === undefined ? '' : ', or a review of the pull request';
+  return `landfall approve ${id} --stage ${name}, or landfall reject ${id} approve --stage ${name}${review}`;
 }
 
 function endExpired(run: Rollout, { name }: StagePlan, { withinMs, required }: ApprovalPlan): never {

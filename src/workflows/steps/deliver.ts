@@ -4,6 +4,7 @@ import type { CheckResults, Proposal, Survey, VerifiedImage } from '../../domain
 import type { StagePlan } from '../../domain/plan.ts';
 import type { Ending } from '../ending.ts';
 import type { Allowed } from '../lane-side.ts';
+import { isByDigest } from '../messages.ts';
 import type { Rollout } from '../rollout-run.ts';
 import { approve } from './approve.ts';
 import { type Agreed, alongOf, bring, NotHealthy, survey, surveyChange } from './deploy.ts';
@@ -35,13 +36,15 @@ interface Changed {
   readonly before: Survey;
   readonly merged?: { readonly commit: string; readonly proposal: Proposal };
   readonly agreed: Agreed;
+  /** The stage is nothing but a dispatch, and an operator said to go on without it. */
+  readonly isPassedBy?: boolean;
 }
 
 /**
  * Merges, deploys and watches, or undoes what does not do.
- * @returns an ending, where the rollout ends in this stage
+ * @returns an ending, where the rollout ends in this stage; `passed-by`, where nothing was brought to it and the next may begin
  */
-export async function deliver(delivery: Delivery, need: Need): Promise<Ending | undefined> {
+export async function deliver(delivery: Delivery, need: Need): Promise<Ending | 'passed-by' | undefined> {
   const { run, stage, image } = delivery;
   if (isDispatchAlone(stage) && !patched('gated-dispatch')) {
     // Up to 0.1 such a stage knew neither gate nor memory, and the last one ended the rollout.
@@ -50,6 +53,7 @@ export async function deliver(delivery: Delivery, need: Need): Promise<Ending | 
   }
   const changed = await change(delivery, need);
   const { allowed, before, agreed } = changed;
+  if (changed.isPassedBy && patched('skipped-dispatch')) return 'passed-by';
   const running = runningOf(delivery, changed);
   // A merge that went through although the rollout was aborted meanwhile has to be known, or nobody could undo it.
   await CancellationScope.nonCancellable(() => run.lane.tellRunning(stage.name, running));
@@ -66,7 +70,8 @@ export async function deliver(delivery: Delivery, need: Need): Promise<Ending | 
     return await undo(run, stage, { ...running, ...cameAlong(agreed) }, verdict);
   }
   run.delivered.push(stage.name);
-  run.tell.now('healthy', { stage: stage.name });
+  const isWatched = stage.watch !== undefined && !run.record.isWaived({ step: 'watch', stage: stage.name });
+  run.tell.now('healthy', { stage: stage.name, ...(!isWatched && { watched: false as const }) });
   return undefined;
 }
 
@@ -97,8 +102,8 @@ async function change(delivery: Delivery, need: Need): Promise<Changed> {
     if (asksFirst(stage) && need === 'change') await look();
     const allowed = await run.lane.begin(gate, run.patience.begin());
     const before = await look();
-    if (stage.change === undefined && need === 'change') await dispatch(run, stage, image);
-    return { allowed, before, agreed };
+    const isSent = stage.change !== undefined || need !== 'change' || (await dispatch(run, stage, image));
+    return { allowed, before, agreed, ...(!isSent && isDispatchAlone(stage) && { isPassedBy: true }) };
   }
   return stage.merge === 'manual' ? await mergedByHand(delivery, proposal) : await mergedByUs(delivery, proposal);
 }
@@ -146,7 +151,13 @@ function cameAlong(agreed: Agreed): Pick<Running, 'cameAlong'> {
 function mergingOf({ run, stage, image, checks }: Delivery, proposal: Proposal): Merging {
   const { plan, push, asked } = run.start;
   const at = { step: 'merge', stage: stage.name } as const;
-  const input = { plan, stage, image, push, checks, ...(asked && { asked }) };
+  const skipped = run.record.waivers;
+  const input = {
+    ...{ plan, stage, image, push, checks },
+    ...(skipped.length > 0 && { skipped }),
+    ...(isByDigest(run.start) && { named: true }),
+    ...(asked && { asked }),
+  };
   let approved = proposal.head;
   const proposeAgain = async (): Promise<Proposal | undefined> => {
     const outcome = await unlimited(() => network.propose(input));

@@ -15,12 +15,14 @@ export async function confirm(run: Rollout, stage: StagePlan, image: VerifiedIma
   if (outcome.kind === 'moved') endMoved(image.tag, outcome.digest);
 }
 
-export async function dispatch(run: Rollout, stage: StagePlan, image: VerifiedImage): Promise<void> {
+/** @returns false where an operator said to go on without it */
+export async function dispatch(run: Rollout, stage: StagePlan, image: VerifiedImage): Promise<boolean> {
   const { plan, push } = run.start;
-  if (stage.dispatch === undefined) return;
-  await takeStep<DispatchOutcome>(run, { step: 'dispatch', stage: stage.name }, () =>
+  if (stage.dispatch === undefined) return true;
+  const outcome = await takeStep<DispatchOutcome>(run, { step: 'dispatch', stage: stage.name }, () =>
     network.dispatch({ plan, stage, image, push }),
   );
+  return outcome.kind !== 'skipped';
 }
 
 /** Somebody brought the base branch to a later image, which is never undone. */
@@ -37,7 +39,13 @@ export async function propose(
 ): Promise<Proposal | undefined> {
   const { plan, push, asked } = run.start;
   if (stage.change === undefined) return undefined;
-  const input = { plan, stage, image, push, checks, ...(asked && { asked }) };
+  const skipped = run.record.waivers;
+  const input = {
+    ...{ plan, stage, image, push, checks },
+    ...(skipped.length > 0 && { skipped }),
+    ...(isByDigest(run.start) && { named: true }),
+    ...(asked && { asked }),
+  };
   const outcome = await takeStep(run, { step: 'propose', stage: stage.name }, () => network.propose(input));
   switch (outcome.kind) {
     case 'skipped':

@@ -3,8 +3,7 @@ import { ActivityFailure, ApplicationFailure, isCancellation, sleep, TimeoutFail
 import { finalFailureTypes } from '../../domain/failures.ts';
 import { type StepOutcome, sentenceOf } from '../../domain/outcome-text.ts';
 import type { RateLimited, Skipped } from '../../domain/outcomes.ts';
-import { maySkip } from '../../domain/rollout-state.ts';
-import { nameOf } from '../../domain/rollout-text.ts';
+import { decisionAdvice, nameOf } from '../../domain/rollout-text.ts';
 import type { DecisionRules } from '../desk.ts';
 import { endingIn, endRollout } from '../ending.ts';
 import type { StepAt } from '../rollout-record.ts';
@@ -37,22 +36,24 @@ export async function takeStep<Outcome extends StepOutcome>(
 ): Promise<Exclude<Outcome, RateLimited> | Skipped> {
   for (;;) {
     run.record.begin(at);
+    let blocked: Failure;
     try {
       const outcome = await pastRateLimits(run, at, act);
       if (!handling.continues) run.record.settle(at, 'passed', sentenceOf(outcome));
       return outcome;
     } catch (error) {
-      block(run, at, failureOf(error), handling);
+      blocked = block(run, at, failureOf(error), handling);
     }
     const decision = await run.desk.decide(at, handling);
     if (decision !== 'retry') {
-      run.record.settle(at, 'skipped', `skipped by ${decision.by}: ${decision.reason}`);
+      run.record.waive(at, { ...decision, ...(blocked.type === 'OtherChanges' && { of: 'other-changes' as const }) });
       return decision;
     }
   }
 }
 
-function block(run: Rollout, at: StepAt, failure: Failure, { instead }: Handling): void {
+/** @returns what people are shown */
+function block(run: Rollout, at: StepAt, failure: Failure, { instead }: Handling): Failure {
   const { type, message, details } = failure;
   if ((finalFailureTypes as readonly string[]).includes(type)) {
     run.record.settle(at, 'stopped', message, { failure: type });
@@ -63,8 +64,9 @@ function block(run: Rollout, at: StepAt, failure: Failure, { instead }: Handling
   run.tell.now('blocked', {
     ...(at.stage !== undefined && { stage: at.stage }),
     reason: `${nameOf(at)}: ${shown.message}`,
-    advice: `decide: retry, ${maySkip({ step: at.step, failure: shown.type }) ? 'skip (needs a reason), ' : ''}reject or abort`,
+    advice: decisionAdvice(run.id, { ...at, failure: shown.type }),
   });
+  return shown;
 }
 
 async function pastRateLimits<Outcome extends StepOutcome>(

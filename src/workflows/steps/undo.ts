@@ -1,10 +1,11 @@
+import { patched } from '@temporalio/workflow';
 import { parseReference } from '../../domain/image-reference.ts';
 import type { Running } from '../../domain/lane/running.ts';
 import type { Deployed, Proposal, RevertOutcome, RunningImage, Watched } from '../../domain/outcomes.ts';
 import { isOnHost, type StagePlan, type WatchPlan } from '../../domain/plan.ts';
 import { type ExpectedImage, expectedVersion } from '../../domain/watch-version.ts';
 import type { Ending } from '../ending.ts';
-import { endRollout } from '../ending.ts';
+import { endingIn, endRollout } from '../ending.ts';
 import type { Rollout } from '../rollout-run.ts';
 import { settle, shortened } from './deploy.ts';
 import { type Merged, type Merging, mergeInTurn } from './merge.ts';
@@ -16,6 +17,8 @@ export interface Verdict {
   readonly reason: string;
   readonly by: string;
   readonly turn: number;
+  /** How the reason is told where nothing is undone. */
+  readonly undoneReason?: string;
 }
 
 interface Undoing {
@@ -27,6 +30,8 @@ interface Undoing {
   readonly before: readonly RunningImage[];
   /** What people have to know of how it came back. */
   readonly notes: string[];
+  /** It is back, as far as Landfall brings it back by itself; health and all else may be missing. */
+  isBack: boolean;
 }
 
 /**
@@ -37,7 +42,7 @@ export async function undo(run: Rollout, stage: StagePlan, running: Running, fou
   const verdict = { ...found, reason: blaming(found.reason, running) };
   const at = { step: 'rollback', stage: stage.name } as const;
   const startedAt = Date.now();
-  const undoing: Undoing = { run, stage, running, verdict, before: whatRanBefore(stage, running), notes: [] };
+  const undoing: Undoing = { run, stage, running, verdict, before: whatRanBefore(stage, running), notes: [], isBack: false };
   run.record.stop(stage.name, verdict.reason);
   run.record.add(at);
   run.tell.now('unhealthy', {
@@ -45,17 +50,57 @@ export async function undo(run: Rollout, stage: StagePlan, running: Running, fou
     reason: verdict.reason,
     advice: 'nothing: what ran before is being brought back',
   });
-  if ((await requireSomethingBefore(undoing)) === undefined) {
-    return { end: 'failed', stage: stage.name, reason: `${stage.name}: ${verdict.reason}; nothing was rolled back` };
-  }
+  if ((await requireSomethingBefore(undoing)).kind === 'skipped') return notUndone(undoing);
   const { digest } = running;
-  await run.lane.tellRolledBack(stage.name, { digest, reason: verdict.reason, by: verdict.by, at: new Date().toISOString() });
-  const healthyAt = stage.deploy === undefined ? await byRepository(undoing) : await bySystem(undoing);
-  const references = new Set(undoing.before.map(({ reference }) => reference));
-  const back = [`${[...references].join(', ') || 'what was before'} is back`, ...undoing.notes].join('; ');
+  const toldAt = new Date().toISOString();
+  await run.lane.tellRolledBack(stage.name, { digest, reason: verdict.reason, by: verdict.by, at: toldAt });
+  const undone = await unlessGivenUp(undoing, stage.deploy === undefined ? byRepository : bySystem);
+  if (undone === undefined) {
+    await run.lane.tellNotRolledBack(stage.name, running, toldAt);
+    return notUndone(undoing);
+  }
+  const back = backText(undoing, undone, startedAt);
+  run.record.settle(at, 'passed', back);
+  return { end: 'rolled-back', stage: stage.name, reason: `${stage.name}: ${verdict.reason}; ${back}` };
+}
+
+/** Where a roll-back ends before anything is back, the lane has to know what runs; the digest stays in quarantine. */
+async function unlessGivenUp(
+  undoing: Undoing,
+  bringBack: (undoing: Undoing) => Promise<Undone | undefined>,
+): Promise<Undone | undefined> {
+  const { run, stage, running } = undoing;
+  try {
+    return await bringBack(undoing);
+  } catch (error) {
+    const isGivenUp = endingIn(error)?.end === 'failed' && !undoing.isBack;
+    if (isGivenUp && patched('given-up-rollback')) await run.lane.tellNotRolledBack(stage.name, running);
+    throw error;
+  }
+}
+
+/** An operator said to leave the stage as it is: it still runs what does not do. */
+function notUndone({ stage, verdict }: Undoing): Ending {
+  const { reason, undoneReason = reason } = verdict;
+  return { end: 'failed', stage: stage.name, reason: `${stage.name}: ${undoneReason}; nothing was rolled back` };
+}
+
+/** What came of it, where what was before is back. */
+interface Undone {
+  /** When it was seen to be healthy, in milliseconds; `skipped`: an operator said to go on without that. */
+  readonly healthyAt: number | 'skipped' | undefined;
+  /** An operator said to leave the repository as it is. */
+  readonly isRepositoryLeft: boolean;
+}
+
+function backText({ before, notes }: Undoing, { healthyAt, isRepositoryLeft }: Undone, startedAt: number): string {
+  const references = new Set(before.map(({ reference }) => reference));
+  const what = [...references].join(', ') || 'what was before';
+  const all = [...notes, ...(isRepositoryLeft ? ['the repository was left as it is'] : [])];
+  const rest = all.map((note) => `; ${note}`).join('');
+  if (healthyAt === 'skipped') return `${what} was brought back, and was not seen to be healthy${rest}`;
   const after = healthyAt === undefined ? '' : `, healthy ${((healthyAt - startedAt) / 1000).toFixed(1)} s after the verdict`;
-  run.record.settle(at, 'passed', `${back}${after}`);
-  return { end: 'rolled-back', stage: stage.name, reason: `${stage.name}: ${verdict.reason}; ${back}${after}` };
+  return `${what} is back${after}${rest}`;
 }
 
 /** The image need not be to blame: what came along with it is undone in the running system too, and stays in the repository. */
@@ -64,24 +109,29 @@ function blaming(reason: string, { cameAlong }: Running): string {
   return `${reason}; besides the image, this came along, and stays in the repository: ${cameAlong}`;
 }
 
-/** The running system first: neither registry nor forge are needed for that. @returns when it was healthy again, in milliseconds */
-async function bySystem(undoing: Undoing): Promise<number | undefined> {
+/** The running system first: neither registry nor forge are needed for that. @returns nothing where it was left as it is */
+async function bySystem(undoing: Undoing): Promise<Undone | undefined> {
   const { run, stage, running, verdict, before } = undoing;
   const input = { plan: run.start.plan, stage, image: running.image, turn: verdict.turn, before };
   const restored = await part(undoing, () => onHost(stage).restoreStage(input));
-  if (restored?.kind === 'deployed' && restored.note !== undefined) undoing.notes.push(restored.note);
-  const healthyAt = await watchAgain(undoing, restored?.kind === 'deployed' ? restored.running : before);
-  await revertRepository(undoing);
+  if (restored.kind === 'skipped' && patched('skipped-rollback')) return undefined;
+  undoing.isBack = true;
+  if (restored.kind === 'deployed' && restored.note !== undefined) undoing.notes.push(restored.note);
+  const healthyAt = await watchAgain(undoing, restored.kind === 'deployed' ? restored.running : before);
+  const isRepositoryLeft = !(await revertRepository(undoing));
   await settle(run, stage, running.image);
-  return healthyAt;
+  return { healthyAt, isRepositoryLeft };
 }
 
-async function byRepository(undoing: Undoing): Promise<number | undefined> {
-  await revertRepository(undoing);
-  return await watchAgain(undoing, []);
+/** @returns nothing where the repository, and with it the stage, was left as it is */
+async function byRepository(undoing: Undoing): Promise<Undone | undefined> {
+  const isReverted = await revertRepository(undoing);
+  if (!isReverted && patched('skipped-rollback')) return undefined;
+  undoing.isBack = true;
+  return { healthyAt: await watchAgain(undoing, []), isRepositoryLeft: !isReverted };
 }
 
-async function watchAgain(undoing: Undoing, restored: readonly RunningImage[]): Promise<number | undefined> {
+async function watchAgain(undoing: Undoing, restored: readonly RunningImage[]): Promise<Undone['healthyAt']> {
   const { run, stage, running, before } = undoing;
   if (stage.watch === undefined) return undefined;
   const expected = expectedOf(before, stage.watch);
@@ -95,18 +145,19 @@ async function watchAgain(undoing: Undoing, restored: readonly RunningImage[]): 
   };
   const beganAt = Date.now();
   const watched = await part(undoing, () => onHost(stage).watchStage(input));
-  return watched?.kind === 'watched' ? beganAt + watched.healthyAfterMs : undefined;
+  if (watched.kind === 'skipped') return 'skipped';
+  return watched.kind === 'watched' ? beganAt + watched.healthyAfterMs : undefined;
 }
 
-/** Puts the previous image line back, where base still has ours. */
-async function revertRepository(undoing: Undoing): Promise<void> {
+/** Puts the previous image line back, where base still has ours. @returns false where an operator said to leave it as it is */
+async function revertRepository(undoing: Undoing): Promise<boolean> {
   const { run, stage, running, verdict } = undoing;
   const { proposal } = running;
-  if (proposal === undefined || stage.change === undefined) return;
+  if (proposal === undefined || stage.change === undefined) return true;
   const input = { plan: run.start.plan, stage, image: running.image, proposal, reason: verdict.reason };
   const revert = (): Promise<RevertOutcome> => network.revertChange(input);
   const reverted = await part(undoing, revert);
-  if (reverted?.kind !== 'proposed') return;
+  if (reverted.kind !== 'proposed') return reverted.kind !== 'skipped';
   run.record.proposed(`${stage.name} roll-back`, reverted.proposal);
   const proposeAgain = async (): Promise<Proposal | undefined> => {
     const again = await unlimited(revert);
@@ -115,7 +166,7 @@ async function revertRepository(undoing: Undoing): Promise<void> {
   const at = { step: 'rollback', stage: stage.name } as const;
   const merging: Merging = { run, stage, image: running.image, at, proposeAgain, mayEnd: false, proposal: reverted.proposal };
   let tries = 0;
-  await part(undoing, async (): Promise<RevertOutcome | Merged> => {
+  const merged = await part(undoing, async (): Promise<RevertOutcome | Merged> => {
     tries += 1;
     if (tries === 1) return await mergeInTurn(merging);
     const again = await unlimited(revert);
@@ -123,6 +174,7 @@ async function revertRepository(undoing: Undoing): Promise<void> {
     merging.proposal = again.proposal;
     return await mergeInTurn(merging);
   });
+  return merged.kind !== 'skipped';
 }
 
 type Part = Deployed | Watched | RevertOutcome | Merged;
@@ -136,11 +188,10 @@ async function part<Outcome extends Part>({ run, stage }: Undoing, act: () => Pr
     rejected: (by, reason) =>
       endRollout({ end: 'failed', reason: `the roll-back of ${stage.name} was given up by ${by}: ${reason}` }),
   };
-  const outcome = await takeStep<Part>(run, { step: 'rollback', stage: stage.name }, act, handling);
-  return outcome.kind === 'skipped' ? undefined : outcome;
+  return await takeStep<Part>(run, { step: 'rollback', stage: stage.name }, act, handling);
 }
 
-/** @returns nothing where there is nothing to go back to, and an operator said to leave it at that */
+/** Where there is nothing to go back to, an operator may say to leave it at that. */
 async function requireSomethingBefore(undoing: Undoing) {
   const { before, running, verdict, stage } = undoing;
   return await part(undoing, async (): Promise<Deployed> => {
