@@ -134,7 +134,10 @@ describe('going back with compose to a service as it ran', function () {
     const inContainer = createComposeDeployer({ ...site.options, isOnHost: false });
     const refusal = await refusalOf(inContainer.deploy(target(), site.work()));
     assert.equal(refusal.type, 'DeployRefused', refusal.message);
-    assert.match(refusal.message, /the host kept web from starting, and not the image: .*address already in use.*what ran before runs again/);
+    assert.match(
+      refusal.message,
+      /the host kept web from starting, and not the image: .*address already in use.*what ran before runs again/,
+    );
     assert.deepEqual(settingsOf(await web()), ran);
     assert.equal((await web()).State.Running, true);
     await new Promise((resolve) => server.close(resolve));
