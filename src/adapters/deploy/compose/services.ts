@@ -1,6 +1,7 @@
 import type Docker from 'dockerode';
 import type { ImageIdentity, RunningImage } from '../../../domain/outcomes.ts';
 import { isMissing } from '../../docker/errors.ts';
+import { isMadeByCompose } from '../../docker/own-labels.ts';
 import { type Container, findContainer, findImage, type Image } from '../docker/container.ts';
 import { isWhatRan, runningImage, runs } from '../docker/digests.ts';
 
@@ -29,7 +30,7 @@ export async function findServices(docker: Docker, project: string, names: reado
       ];
       const listed = await docker.listContainers({ all: true, filters: { label } });
       const members = await Promise.all(listed.map(({ Id }) => memberOf(docker, Id)));
-      const containers = members.flatMap((member) => member ?? []);
+      const containers = members.flatMap((member) => member ?? []).filter(isOfCompose);
       return { name, containers: containers.sort((a, b) => Number(isUp(b)) - Number(isUp(a))) };
     }),
   );
@@ -38,6 +39,11 @@ export async function findServices(docker: Docker, project: string, names: reado
 async function memberOf(docker: Docker, id: string): Promise<Member | undefined> {
   const container = await findContainer(docker, id);
   return container && { container, image: await findImage(docker, container.Image) };
+}
+
+/** A container of another image that only says so must not pass for one of the service. */
+function isOfCompose({ container, image }: Member): boolean {
+  return isMadeByCompose(container.Config.Labels, image?.Config?.Labels);
 }
 
 function isUp({ container: { State } }: Member): boolean {

@@ -1,5 +1,6 @@
 import type Docker from 'dockerode';
 import { isMissing } from '../../docker/errors.ts';
+import { isOwnMark, readMark, withoutMark } from './marks.ts';
 import { digestsOfOrigin, type Origin, tellsOrigin } from './origin.ts';
 
 /** As much of what Docker says about a container as is needed to make it again. Docker says null for much that is empty. */
@@ -51,11 +52,19 @@ export interface Endpoint extends Omit<Docker.EndpointSettings, 'IPAMConfig' | '
 export async function findContainer(docker: Docker, idOrName: string): Promise<Container | undefined> {
   try {
     const found: unknown = await docker.getContainer(idOrName).inspect();
-    return found as Container;
+    return await withOwnMark(docker, found as Container);
   } catch (error) {
     if (isMissing(error)) return undefined;
     throw error;
   }
+}
+
+/** Marks that the container has from its image are none of the deployer's, and left out: nobody else is to say how a deploy goes on. */
+async function withOwnMark(docker: Docker, container: Container): Promise<Container> {
+  const { Labels } = container.Config;
+  if (readMark(Labels) === undefined || isOwnMark(Labels, (await findImage(docker, container.Image))?.Config?.Labels))
+    return container;
+  return { ...container, Config: { ...container.Config, Labels: withoutMark(Labels) } };
 }
 
 export interface Image {

@@ -1,4 +1,5 @@
 import type Docker from 'dockerode';
+import { isOwnLabel, type Labels } from '../../docker/own-labels.ts';
 import type { Container } from './container.ts';
 
 /**
@@ -34,12 +35,24 @@ export function markLabels(mark: Mark): Record<string, string> {
 }
 
 /** Undefined where it is not a container that the deployer made. */
-export function readMark(labels: Readonly<Record<string, string>> | null | undefined): Mark | undefined {
+export function readMark(labels: Labels): Mark | undefined {
   const read = (name: string) => labels?.[`${prefix}${name}`];
   const [rollout, insteadOf, at] = [read('rollout'), read('instead-of'), read('at')];
   if (rollout === undefined || insteadOf === undefined || at === undefined) return undefined;
   const restart = read('restart') ?? 'no';
   return { rollout, insteadOf, at, turn: Number(read('turn')), starts: read('starts') === 'true', restart };
+}
+
+/**
+ * Whether the deployer has put a mark on the container, and not its image: the mark says when it was made and instead of which container,
+ * which nobody knows before. All of it is set together.
+ */
+export function isOwnMark(container: Labels, image: Labels): boolean {
+  return ['at', 'instead-of'].some((name) => isOwnLabel(`${prefix}${name}`, container, image));
+}
+
+export function withoutMark(labels: Labels): Record<string, string> {
+  return Object.fromEntries(Object.entries(labels ?? {}).filter(([label]) => !isMarkLabel(label)));
 }
 
 export function isMarkLabel(label: string): boolean {

@@ -1,7 +1,8 @@
 import type Docker from 'dockerode';
 import { Refusal } from '../../../domain/failures.ts';
 import type { DockerDeployPlan } from '../../../domain/plan.ts';
-import { type Container, findContainer } from './container.ts';
+import { isOwnLabel } from '../../docker/own-labels.ts';
+import { type Container, findContainer, findImage } from './container.ts';
 import { keptName, nextName, placeName, readMark } from './marks.ts';
 
 /** The container of a name, and those that the deployer has beside it under names of its own. */
@@ -44,11 +45,24 @@ export async function findPlaces(
   return Promise.all([...new Set(meant)].map((name) => lookAt(docker, name)));
 }
 
-/** What is half-way has its name only in those of its container before and next, which have the label too. */
+/**
+ * What is half-way has its name only in those of its container before and next, which have the label too. A container that has it from
+ * its image alone is not meant, because anybody's image can say it; unless it is one that the deployer has made in the place of one.
+ */
 async function namesWithLabel(docker: Docker, label: string): Promise<readonly string[]> {
-  const found = await docker.listContainers({ all: true, filters: { label: [label] } });
-  const names = found.flatMap(({ Names }) => ownName(Names) ?? []);
-  return [...new Set(names.map(placeName))].sort();
+  const [key = ''] = label.split('=', 1);
+  const listed = await docker.listContainers({ all: true, filters: { label: [label] } });
+  const found = await Promise.all(listed.map(({ Id }) => findContainer(docker, Id)));
+  const meant = await Promise.all(
+    found.map(async (container) => {
+      if (container === undefined) return [];
+      const { Labels } = container.Config;
+      const isMeant =
+        readMark(Labels) !== undefined || isOwnLabel(key, Labels, (await findImage(docker, container.Image))?.Config?.Labels);
+      return isMeant ? [placeName(container.Name.slice(1))] : [];
+    }),
+  );
+  return [...new Set(meant.flat())].sort();
 }
 
 /** Docker lists the names that links give to a container, `/web/database`, beside its own, `/database`. */

@@ -3,7 +3,8 @@ import { Refusal } from '../../../domain/failures.ts';
 import { formatReference } from '../../../domain/image-reference.ts';
 import type { VerifiedImage } from '../../../domain/outcomes.ts';
 import { isMissing } from '../../docker/errors.ts';
-import { type Container, findContainer, type Image } from './container.ts';
+import { isMadeByCompose, isOwnLabel } from '../../docker/own-labels.ts';
+import { type Container, findContainer, findImage, type Image } from './container.ts';
 import { networksOf } from './own-networks.ts';
 import { ownName } from './place.ts';
 
@@ -34,13 +35,14 @@ export function requirePlatform(image: VerifiedImage, { platform }: Daemon): voi
 /** Nothing to recreate: says how the first one is made, because nobody but its owner knows its settings. */
 export function noContainer(what: { readonly name: string } | { readonly label: string }, image: VerifiedImage): Refusal {
   const { repository, tag, digest } = image;
+  const hint = 'label' in what ? '; a label that a container has from its image does not count' : '';
   const [found, options] =
     'name' in what
       ? [`a container named ${what.name}`, `--name ${what.name}`]
       : [`a container with the label ${what.label}`, `--name NAME --label ${what.label}`];
   return refused(
     `expected ${found}, whose settings the new one is to have, found none on this host: make the first one yourself ` +
-      `(docker run -d ${options} ... ${formatReference({ repository, tag, digest })}), or correct deploy.docker`,
+      `(docker run -d ${options} ... ${formatReference({ repository, tag, digest })}), or correct deploy.docker${hint}`,
   );
 }
 
@@ -57,6 +59,17 @@ const keepers = [
   { label: 'io.kubernetes.container.name', who: 'Kubernetes', advice: "change its manifest, with 'deploy: none'" },
 ] as const;
 
+/** What only its image says is no matter: one that Compose has built names a project, wherever it runs. */
+async function keeperOf(docker: Docker, { Image, Config: { Labels } }: Container): Promise<(typeof keepers)[number] | undefined> {
+  if (!keepers.some(({ label }) => Labels?.[label] !== undefined)) return undefined;
+  const ofImage = (await findImage(docker, Image))?.Config?.Labels;
+  return keepers.find(({ label, who }) =>
+    who === 'Docker Compose'
+      ? Labels?.[label] !== undefined && isMadeByCompose(Labels, ofImage)
+      : isOwnLabel(label, Labels, ofImage),
+  );
+}
+
 /**
  * Refuses what would be lost, fought over or broken by making the container anew.
  * @param own id of the container that this worker runs in
@@ -64,7 +77,7 @@ const keepers = [
  */
 export async function requireReplaceable(docker: Docker, container: Container, daemon: Daemon, own?: string): Promise<void> {
   const name = container.Name.slice(1);
-  const keeper = keepers.find(({ label }) => container.Config.Labels?.[label] !== undefined);
+  const keeper = await keeperOf(docker, container);
   if (keeper !== undefined) {
     throw refused(
       `expected ${name} to be a container of its own, but ${keeper.who} manages it (label ${keeper.label}) and would undo ` +

@@ -121,6 +121,30 @@ describe('a docker deploy', function () {
     assert.deepEqual(await world.all(), [...names.map((name) => `${name}*`), `${world.prefix}-web-4*`]);
   });
 
+  it('goes by no mark that the image has: it does not say how a deploy went on, or is to', async () => {
+    const labels = Object.fromEntries(
+      Object.entries({
+        rollout: 'rollout:web:1',
+        turn: '1',
+        at: '2024-05-01T12:00:00.000Z',
+        'instead-of': 'x',
+        starts: 'true',
+      }).map(([key, value]) => [`landfall.deployed.${key}`, value]),
+    );
+    const [marked, next] = [
+      await world.push('marked', { labels }),
+      await world.push('marked-too', { labels: { ...labels, more: '1' } }),
+    ];
+    const created = await world.run(marked, { starts: false });
+    const running = await world.run(marked);
+    const deployed = await world.deployer().deploy(world.target(next, [created, running]), work());
+    assert.equal(deployed.text, `recreated ${created}, and left it stopped as it was; recreated ${running}`);
+    assert.deepEqual(
+      (await world.all()).filter((name) => !name.includes('landfall')),
+      [created, `${running}*`],
+    );
+  });
+
   it('leaves a container stopped that its owner stopped, and starts one that fell over', async () => {
     const [old, next] = [await world.push('1'), await world.push('2')];
     const stopped = await world.run(old, { HostConfig: { RestartPolicy: { Name: 'always' } } });

@@ -43,6 +43,17 @@ describe('a docker deploy refuses', function () {
     });
   }
 
+  it('nothing where only the image says that somebody else manages it, as those that Compose has built do', async () => {
+    const labels = Object.fromEntries(managed.map(({ label }) => [label, 'x']));
+    const name = await world.run(await world.push('built-by-compose', { labels }), { starts: false });
+    const { running } = await world.deployer().deploy(world.target(old, [name]), work());
+    assert.deepEqual(
+      running.map(({ digest }) => digest),
+      [old.digest],
+    );
+    await world.remove(name);
+  });
+
   it('a container made with --rm', async () => {
     await refuses([await world.run(old, { HostConfig: { AutoRemove: true } })], /made with --rm/);
   });
@@ -112,16 +123,22 @@ describe('a docker deploy refuses', function () {
     await refuses([name], /container of this worker/, world.deployer({ ownContainer: Id }));
   });
 
-  it('a label that only the old image has, because nobody would find the new container', async () => {
+  it('a label that a container has from its image alone, which anybody can write there', async () => {
     const label = `${world.prefix}-of-image`;
-    const labelled = await world.push('labelled', { labels: { [label]: 'yes' } });
-    const name = await world.run(labelled);
+    const name = await world.run(await world.push('labelled', { labels: { [label]: 'yes' } }));
+    await refuses(label, /a label that a container has from its image does not count/);
+    await world.remove(name);
+  });
+
+  it('a label that only the old image has, because nobody would find the new container', async () => {
+    const label = `${world.prefix}-of-both`;
+    const name = await world.run(old, { Labels: { [label]: 'yes' } });
     const deployer = world.deployer();
-    const refusing = deployer.deploy(world.target(next, label), work());
-    await assert.rejects(refusing, { name: 'DeployRefused', message: /comes from its image/ });
     const both = await world.push('labelled-too', { labels: { [label]: 'yes', more: '1' } });
     await deployer.deploy(world.target(both, label), work());
     assert.equal((await world.inspect(name)).Config.Labels?.[label], 'yes');
+    const refusing = deployer.deploy(world.target(next, label), work());
+    await assert.rejects(refusing, { name: 'DeployRefused', message: /comes from its image/ });
     await world.remove(name);
     await world.docker.getImage(`${next.repository}@${next.digest}`).remove();
   });
