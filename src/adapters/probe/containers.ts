@@ -1,9 +1,10 @@
 import { resolve, sep } from 'node:path';
 import type Docker from 'dockerode';
-import type { DeployPlan } from '../../domain/plan.ts';
+import type { ComposeDeployPlan, DeployPlan } from '../../domain/plan.ts';
 import { requireAlive } from '../deploy/docker/alive.ts';
-import { findImage } from '../deploy/docker/container.ts';
+import { findImage, type Image } from '../deploy/docker/container.ts';
 import { isMissing, messageOf, statusOf } from '../docker/errors.ts';
+import { isMadeByCompose } from '../docker/own-labels.ts';
 
 export interface SeenContainer {
   readonly id: string;
@@ -18,8 +19,14 @@ export interface SeenContainer {
 
 export interface Seen {
   readonly containers: readonly SeenContainer[];
-  /** Names that no container has. */
-  readonly missing: readonly string[];
+  /** Names that no container has, or nobody can tell which. */
+  readonly missing: readonly Missing[];
+}
+
+export interface Missing {
+  readonly name: string;
+  /** Where it is not just that there is none. */
+  readonly why?: string;
 }
 
 /** The daemon did not answer: that says nothing about its containers. */
@@ -32,25 +39,53 @@ export class DaemonAway extends Error {
 
 const answerWithinMs = 10_000;
 
+/** How to find the containers of one name. */
+type Find = (docker: Docker, name: string, deploy: DeployPlan | undefined, signal: AbortSignal) => Promise<FoundByName>;
+
+interface FoundByName {
+  readonly containers: readonly SeenContainer[];
+  readonly why?: string;
+}
+
 /**
- * The containers with these names. With a `compose` deploy they are names of services in its directory (or project), else names of
- * containers; where the deploy is not known, a container by that name, else the services by that name of whatever project.
+ * The containers that a deploy brought. With `compose`, names are those of services in its directory (or project), else those of
+ * containers; where the deploy is not known, as a person would write them.
  * @throws DaemonAway, and the signal's reason once it is aborted
  */
-export async function findContainers(
+export const findContainers = finding((docker, name, deploy, signal) =>
+  deploy === undefined ? findWritten(docker, name, deploy, signal) : findDeployed(docker, name, deploy, signal),
+);
+
+/**
+ * The containers that a person names beside a stage: `project/service`, a service of the stage's own compose project, a container by its
+ * name, or a service that one project alone has. A service of somebody else's project has to be named with it: two projects on a host
+ * have services of the same names.
+ * @throws as `findContainers`
+ */
+export const findNamed = finding(findWritten);
+
+function finding(find: Find) {
+  return (docker: Docker, names: readonly string[], deploy: DeployPlan | undefined, signal: AbortSignal): Promise<Seen> =>
+    look(docker, names, (name, asking) => find(docker, name, deploy, asking), signal);
+}
+
+async function look(
   docker: Docker,
   names: readonly string[],
-  deploy: DeployPlan | undefined,
+  find: (name: string, signal: AbortSignal) => Promise<FoundByName>,
   signal: AbortSignal,
 ): Promise<Seen> {
   const asking = AbortSignal.any([signal, AbortSignal.timeout(answerWithinMs)]);
   try {
-    const find = (name: string) => findByName(docker, name, deploy, asking);
-    const found = await inTime(() => Promise.all(names.map(find)), asking);
-    const containers = new Map(found.flat().map((each) => [each.id, each]));
+    const findEach = async (name: string) => ({ name, ...(await find(name, asking)) });
+    const found = await inTime(() => Promise.all(names.map(findEach)), asking);
+    const all = found.flatMap(({ containers }) => containers);
     // A daemon that shuts down stops them all, and goes on to answer for a while.
-    if (found.flat().some(({ state }) => !state.Running)) await requireAlive(docker);
-    return { containers: [...containers.values()], missing: names.filter((_, index) => found[index]?.length === 0) };
+    if (all.some(({ state }) => !state.Running)) await requireAlive(docker);
+    return {
+      containers: [...new Map(all.map((each) => [each.id, each])).values()],
+      missing: found.flatMap(({ name, containers, why }) => (containers.length > 0 ? [] : [{ name, ...(why && { why }) }])),
+    };
   } catch (error) {
     signal.throwIfAborted();
     throw new DaemonAway(error);
@@ -66,45 +101,96 @@ async function inTime<Result>(ask: () => Promise<Result>, signal: AbortSignal): 
   return await Promise.race([ask(), over]);
 }
 
-async function findByName(
+async function findDeployed(docker: Docker, name: string, deploy: DeployPlan, signal: AbortSignal): Promise<FoundByName> {
+  return deploy.kind === 'compose' ? findOwnService(docker, name, deploy, signal) : findContainer(docker, name, signal);
+}
+
+async function findWritten(
   docker: Docker,
   name: string,
   deploy: DeployPlan | undefined,
   signal: AbortSignal,
-): Promise<SeenContainer[]> {
-  if (deploy?.kind !== 'compose') {
-    const seen = await inspect(docker, name, signal);
-    // Docker takes an id, or the beginning of one, for a name too.
-    if (seen?.name === name) return [seen];
-    if (deploy !== undefined) return [];
+): Promise<FoundByName> {
+  const [project = '', service] = name.split('/', 2);
+  if (service !== undefined) return { containers: await servicesOf(docker, service, signal, project) };
+  if (deploy?.kind === 'compose') {
+    const own = await findOwnService(docker, name, deploy, signal);
+    return own.containers.length > 0 ? own : findContainer(docker, name, signal);
   }
-  const project = deploy?.kind === 'compose' && deploy.project !== undefined ? deploy.project : undefined;
+  const byName = await findContainer(docker, name, signal);
+  return byName.containers.length > 0 ? byName : findOnlyService(docker, name, signal);
+}
+
+/** Docker takes an id, or the beginning of one, for a name too. */
+async function findContainer(docker: Docker, name: string, signal: AbortSignal): Promise<FoundByName> {
+  const seen = await inspect(docker, name, signal);
+  return { containers: seen?.name === name ? [seen] : [] };
+}
+
+async function findOwnService(
+  docker: Docker,
+  name: string,
+  { project, directory }: ComposeDeployPlan,
+  signal: AbortSignal,
+): Promise<FoundByName> {
+  const found = await servicesOf(docker, name, signal, project);
+  return { containers: found.filter(({ folder }) => project !== undefined || isWithin(directory, folder)) };
+}
+
+async function findOnlyService(docker: Docker, name: string, signal: AbortSignal): Promise<FoundByName> {
+  const containers = await servicesOf(docker, name, signal);
+  const written = [...new Set(containers.map(({ project }) => `${project}/${name}`))].sort();
+  if (written.length <= 1) return { containers };
+  return { containers: [], why: `several projects have a service of this name: write which is meant, ${listed(written)}` };
+}
+
+const mostListed = 5;
+
+/** `a/db or b/db` */
+function listed(written: readonly string[]): string {
+  const more = written.length > mostListed ? ' or another one' : '';
+  return written.slice(0, mostListed).join(' or ') + more;
+}
+
+/** The containers of a service, in whichever project unless one is named, that Compose made. */
+async function servicesOf(docker: Docker, service: string, signal: AbortSignal, project?: string): Promise<Inspected[]> {
   const label = [
-    `com.docker.compose.service=${name}`,
+    `com.docker.compose.service=${service}`,
     'com.docker.compose.oneoff=False',
     ...(project === undefined ? [] : [`com.docker.compose.project=${project}`]),
   ];
   const listed = await docker.listContainers({ all: true, filters: { label }, abortSignal: signal });
-  const within = deploy?.kind === 'compose' && project === undefined ? deploy.directory : undefined;
-  const ours = listed.filter(({ Labels }) => within === undefined || isWithin(within, Labels[workingDirectory] ?? ''));
-  const seen = await Promise.all(ours.map(({ Id }) => inspect(docker, Id, signal)));
-  return seen.flatMap((each) => each ?? []);
+  const seen = await Promise.all(listed.map(({ Id }) => inspect(docker, Id, signal)));
+  return seen.flatMap((each) => (each?.isOfCompose ? [each] : []));
 }
 
+const projectLabel = 'com.docker.compose.project';
 /** Compose calls the folder of the first compose file so, which may lie below the directory of the deploy. */
-const workingDirectory = 'com.docker.compose.project.working_dir';
+const folderLabel = 'com.docker.compose.project.working_dir';
 
 function isWithin(directory: string, folder: string): boolean {
   return folder === resolve(directory) || folder.startsWith(`${resolve(directory)}${sep}`);
 }
 
-async function inspect(docker: Docker, idOrName: string, signal: AbortSignal): Promise<SeenContainer | undefined> {
+interface Inspected extends SeenContainer {
+  readonly isOfCompose: boolean;
+  /** Compose's project, and its folder; empty for any other container. */
+  readonly project: string;
+  readonly folder: string;
+}
+
+async function inspect(docker: Docker, idOrName: string, signal: AbortSignal): Promise<Inspected | undefined> {
   try {
     const inspected = await docker.getContainer(idOrName).inspect({ abortSignal: signal });
     const { Id, Name, State, RestartCount, Image, HostConfig, Config } = inspected;
-    const digests = await digestsOf(docker, Image, Config.Image);
+    const image = await findImage(docker, Image);
     const comesBack = ['always', 'unless-stopped'].includes(HostConfig.RestartPolicy?.Name ?? '');
-    return { id: Id, name: Name.slice(1), state: State, restartCount: RestartCount, comesBack, digests };
+    const { [projectLabel]: project = '', [folderLabel]: folder = '' } = Config.Labels ?? {};
+    return {
+      ...{ id: Id, name: Name.slice(1), state: State, restartCount: RestartCount, comesBack },
+      digests: digestsOf(image, Config.Image),
+      ...{ isOfCompose: isMadeByCompose(Config.Labels, image?.Config?.Labels), project, folder },
+    };
   } catch (error) {
     // 400: no name that a container could have.
     if (isMissing(error) || statusOf(error) === 400) return undefined;
@@ -113,8 +199,7 @@ async function inspect(docker: Docker, idOrName: string, signal: AbortSignal): P
 }
 
 /** Docker forgets a digest when somebody removes that name of the image, although the container still runs it. */
-async function digestsOf(docker: Docker, imageId: string, madeBy: string): Promise<string[]> {
-  const image = await findImage(docker, imageId);
+function digestsOf(image: Image | undefined, madeBy: string): string[] {
   const digests = [...(image?.RepoDigests ?? []), madeBy].flatMap((reference) => {
     const at = reference.indexOf('@');
     return at < 0 ? [] : [reference.slice(at + 1)];

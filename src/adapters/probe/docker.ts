@@ -48,7 +48,7 @@ export function proveDigest(seen: Seen, digests: readonly Digest[]): Answer[] {
 }
 
 function missing(seen: Seen): Answer[] {
-  return seen.missing.map((name) => ({ kind: 'bad', text: `docker ${name}: there is no such container` }));
+  return seen.missing.map(({ name, why }) => ({ kind: 'bad', text: `docker ${name}: ${why ?? 'there is no such container'}` }));
 }
 
 function notRunning(container: SeenContainer): Answer | undefined {

@@ -7,7 +7,7 @@ import { countRestarts, type Restarts } from '../../domain/watch-restarts.ts';
 import { type ExpectedImage, expectedVersion } from '../../domain/watch-version.ts';
 import { type Answer, together } from './answer.ts';
 import { askCommand } from './command.ts';
-import { DaemonAway, findContainers, type Seen } from './containers.ts';
+import { DaemonAway, findContainers, findNamed, type Seen } from './containers.ts';
 import { judgeContainers, proveDigest } from './docker.ts';
 import { askHttp } from './http.ts';
 import { askTcp } from './tcp.ts';
@@ -131,7 +131,7 @@ async function askContainers(docker: Docker, at: Look): Promise<Contained> {
     const ours =
       probes.length > 0 || expected !== undefined ? await findContainers(docker, deployed, at.deploy, signal) : nothing;
     const named = await Promise.all(
-      probes.map(({ containers }) => (containers === undefined ? ours : findContainers(docker, containers, undefined, signal))),
+      probes.map(({ containers }) => (containers === undefined ? ours : findNamed(docker, containers, at.deploy, signal))),
     );
     const proving = deployed.length > 0 ? [ours] : named.filter((_, index) => probes[index]?.containers !== undefined);
     const all = [ours, ...named].flatMap(({ containers }) => containers);
