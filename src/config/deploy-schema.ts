@@ -67,7 +67,7 @@ const docker = map(
       .meta({ description: `Several by name, in order; ${filledIn}.` })
       .exactOptional(),
     label: text('a label as KEY or KEY=VALUE', /^[^\s=]+(?:=.*)?$/)
-      .meta({ description: `All that have this label; ${filledIn}.` })
+      .meta({ description: `All that have this label of their own, not from their image; ${filledIn}.` })
       .exactOptional(),
     canary: count.meta({ description: 'How many are done, and watched, before the rest. Default: all at once.' }).exactOptional(),
     batch: count.meta({ description: 'How many of the rest are done at once. Default: all.' }).exactOptional(),

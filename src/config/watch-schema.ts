@@ -82,9 +82,12 @@ const docker = z.union(
       {
         restarts: z.int().min(0).meta({ description: 'Restarts since the deploy that are borne. Default: 0.' }).exactOptional(),
         containers: z
-          .array(text('the name of a container'))
+          .array(text('the name of a service or container'))
           .min(1)
-          .meta({ description: 'Containers by name; {service} and {stage} are filled in. Default: those of the deploy.' })
+          .meta({
+            description:
+              "Services of the stage's compose project, PROJECT/SERVICE, or containers; {service} and {stage} are filled in. Default: those of the deploy.",
+          })
           .exactOptional(),
       },
       'The containers themselves: running, healthy by their HEALTHCHECK, not restarted.',

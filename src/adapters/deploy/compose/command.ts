@@ -8,6 +8,8 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /** The first with `up --pull never`, as far as we have to care: older ones are out of support for years. */
 const oldest = { major: 2, minor: 20 };
 const answerWithinMs = 60_000;
+/** What Compose makes of files of a repository, anchors and aliases written out, is read at once; no project has so much. */
+const longestAnswer = 4 * 1024 * 1024;
 
 /** What a compose program is run with, and where. */
 export interface ComposeProgram {
@@ -78,11 +80,20 @@ export function ask(compose: Pick<ComposeProgram, 'words' | 'env'>, args: readon
   const options = {
     env: { ...compose.env, ...(cwd && { PWD: cwd }) },
     timeout: answerWithinMs,
-    maxBuffer: 64 * 1024 * 1024,
+    maxBuffer: longestAnswer,
     ...(cwd && { cwd }),
   };
   return new Promise((resolve, reject) => {
     const child = execFile(program, [...words, ...args], options, (error, stdout, stderr) => {
+      if (error?.code === 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER') {
+        const command = [...compose.words, ...args].join(' ');
+        reject(
+          refused(
+            `expected '${command}' to print at most ${longestAnswer} bytes, but it prints more: make the compose files smaller`,
+          ),
+        );
+        return;
+      }
       const exitCode = error === null ? 0 : child.exitCode;
       if (exitCode === null) reject(new Error(`${compose.words.join(' ')} did not answer`, { cause: error }));
       else resolve({ exitCode, stdout, stderr });
