@@ -3,7 +3,10 @@ import type { ImageIdentity } from './outcomes.ts';
 import type { Waiver } from './rollout-state.ts';
 import { waiverText } from './rollout-text.ts';
 
-/** The message of every commit that Landfall makes; the trailer tells it from a person's. @param skipped what was skipped so far */
+/**
+ * The message of every commit that Landfall makes. The trailer is for people, who may write it as well: it proves nothing.
+ * @param skipped what was skipped so far
+ */
 export function commitMessage(service: string, image: ImageIdentity, rollout: string, skipped: readonly Waiver[] = []): string {
   return messageOf(`chore: update ${inert(service)} image`, service, image, rollout, skipped);
 }
@@ -34,7 +37,7 @@ export function mergeMessage(service: string, image: ImageIdentity, rollout: str
   return `${message.trim()}\nLandfall-Head: ${head}\n`;
 }
 
-/** The head of the proposal that a commit has merged, where Landfall made it. */
+/** The head of the proposal that a commit says it has merged. */
 export function headMergedBy(message: string): string | undefined {
   if (rolloutOfCommit(message) === undefined) return undefined;
   return /^Landfall-Head: ([0-9a-f]{40,64})\s*$/m.exec(
@@ -65,7 +68,7 @@ function messageOf(
   ].join('\n');
 }
 
-/** The rollout that made a commit, or undefined where a person did: git reads trailers from the last paragraph only. */
+/** The rollout that a commit says it was made by: git reads trailers from the last paragraph only. */
 export function rolloutOfCommit(message: string): string | undefined {
   const paragraphs = message
     .replaceAll('\r\n', '\n')
