@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { WorkflowHandle } from '@temporalio/client';
 import { WorkflowUpdateFailedError } from '@temporalio/client';
+import { ApplicationFailure } from '@temporalio/common';
 import type { Activities } from '../../src/activities/index.ts';
 import type { LaneState } from '../../src/domain/lane/state.ts';
 import type { ApprovalPlan, Plan, StagePlan } from '../../src/domain/plan.ts';
@@ -288,6 +289,39 @@ describe('the delivery of a stage', function () {
       state.approvals?.production?.map(({ by, head }) => [by, head]),
       [['bob', '2'.repeat(40)]],
     );
+  });
+
+  it('is never merged on an approval with what somebody pushed meanwhile: a retry is blocked until that is gone', async () => {
+    const proposes = fakeActivities(temporal.client, tags).propose;
+    let pushed = false;
+    await work({
+      async propose(input) {
+        const conflict = { type: 'BranchConflict', message: 'found evil.sh (new)', nonRetryable: true };
+        if (pushed) throw ApplicationFailure.create(conflict);
+        return await proposes(input);
+      },
+      async lookAtChange(input) {
+        const standing = await world.activities.lookAtChange(input);
+        return pushed && standing.kind === 'open' ? { ...standing, head: 'e'.repeat(40) } : standing;
+      },
+    });
+    const plan = aPlan([stageOf('production', { ...delivered, approval: approval() })]);
+    const handle = await begin(plan, 'pushed to');
+    await until(handle, 'waiting');
+    pushed = true;
+    await approve(handle, { by: 'ann' });
+    const retry = () => handle.executeUpdate('retry', { args: [{ by: 'ann', step: 'merge' }] });
+    for (const failure of ['HeadMoved', 'BranchConflict']) {
+      await eventually(`the merge to be blocked by ${failure}`, async () => {
+        const { steps } = await handle.query(stateQuery);
+        return steps.some((step) => step.step === 'merge' && step.status === 'blocked' && step.failure === failure);
+      });
+      assert.deepEqual(world.stage(plan, 'production').log, []);
+      pushed = failure === 'HeadMoved';
+      await retry();
+    }
+    const state = await result(handle);
+    assert.equal(state.status, 'delivered', state.reason);
   });
 
   it('counts reviews only of the head, by a named operator', async () => {

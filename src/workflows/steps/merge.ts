@@ -38,7 +38,7 @@ const longestTurnMs = 30 * 60_000;
 /**
  * Waits until nothing but the merge itself is missing, or until a person has merged.
  * @returns the merge, where a person made it
- * @throws ApplicationFailure `CheckFailed`, `HeadMoved`, `MergeRefused`
+ * @throws ApplicationFailure `CheckFailed`, `HeadMoved`, `MergeRefused`; `BranchConflict` where it is proposed again
  */
 export async function untilMergeable(merging: Merging, who: 'person' | 'landfall'): Promise<Merged | undefined> {
   const { run, stage } = merging;
@@ -111,13 +111,13 @@ async function lookOnce(merging: Merging, wait: Wait): Promise<Exclude<Awaited<R
   throw refusal('MergeRefused', `${proposal.url} was closed by ${standing.by ?? 'somebody'}: retry proposes it again`);
 }
 
-/** Nobody else's commits are merged by us, and a failing check is a no. */
+/** What is merged is what was proposed (the activity sees to it that this is ours alone), and a failing check is a no. */
 function requireOurs({ proposal }: Merging, { head, failing }: Open): void {
   if (head !== proposal.head) {
     const what = `${proposal.branch} is at ${head.slice(0, 12)}, and not at ${proposal.head.slice(0, 12)}, which was checked`;
     throw refusal(
       'HeadMoved',
-      `somebody pushed to the branch: ${what}; merge it by hand, or retry, which proposes the image again`,
+      `somebody pushed to the branch: ${what}; merge it by hand, or take back what they pushed, then retry, which proposes the image again`,
     );
   }
   if (failing.length > 0) throw refusal('CheckFailed', `failed on ${proposal.url}: ${failing.join(', ')}`, { failing });
