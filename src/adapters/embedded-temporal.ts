@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Connection } from '@temporalio/client';
 import { ownFolder } from './folder-owner.ts';
-import { freePort } from './ports.ts';
+import { freePort, type PortChoice } from './ports.ts';
 import { findProcesses, identify, type ProcessIdentity } from './process-identity.ts';
 import { openRelay, type Relay } from './relay.ts';
 import { type Supervised, type SupervisorLog, superviseProcess } from './supervised-process.ts';
@@ -41,7 +41,7 @@ const ip = '127.0.0.1';
 /** A cold start takes a second or two; a loaded machine, or a large file after a crash, much longer. */
 const startDeadlineMs = 60_000;
 /** A server that ends while it starts may have lost a port to somebody; one that does so again and again has another reason. */
-const mostStarts = 5;
+const mostStarts = 4;
 const tellEveryMs = 10_000;
 
 /** For connections to our own server: gRPC would send them through a proxy that `http_proxy` names, loopback or not. */
@@ -108,18 +108,16 @@ interface Relays {
 
 /** Bookmarks and scripts know the ports of the last time. */
 async function openRelays({ port, uiPort, log }: EmbeddedTemporalOptions, last?: DatabaseNote): Promise<Relays> {
-  const open = async (setting: string, configured: number | undefined, before: number | undefined, usual: number) => {
-    const relay = await openRelay({ ip, configured, setting, preferred: before === undefined ? [usual] : [before, usual] });
-    if (configured === undefined && before !== undefined && relay.port !== before)
-      log.warn(
-        { before, port: relay.port },
-        `something else listens at port ${before}, so ${setting} is ${relay.port} from now on`,
-      );
+  const open = async (what: string, choice: Pick<PortChoice, 'setting' | 'configured'>, usual: number, before = usual) => {
+    const relay = await openRelay({ ...choice, ip, preferred: [before, usual] });
+    if (last !== undefined && choice.configured === undefined && relay.port !== before)
+      log.warn({ before, port: relay.port }, `something else listens at port ${before}: ${what} is at ${relay.port} from now on`);
     return relay;
   };
-  const frontend = await open('temporal.port', port, last?.port, 7233);
+  const frontend = await open('Temporal', { setting: 'temporal.port', configured: port }, 7233, last?.port);
   try {
-    return { frontend, ui: await open('temporal.uiPort', uiPort, last?.uiPort, 8233) };
+    const ui = await open("Temporal's page", { setting: 'temporal.uiPort', configured: uiPort }, 8233, last?.uiPort);
+    return { frontend, ui };
   } catch (error) {
     await frontend.close();
     throw error;

@@ -170,7 +170,7 @@ describe('an embedded Temporal server among others', function () {
     const third = await start('own');
     assert.notEqual(third.address, first.address);
     assert.equal(third.uiUrl, first.uiUrl);
-    assert.match(warnings.join(), /something else listens at port \d+, so temporal\.port is \d+ from now on/);
+    assert.match(warnings.join(), /something else listens at port \d+: Temporal is at \d+ from now on/);
   });
 
   it('is reached past a proxy that http_proxy names', async () => {
