@@ -123,16 +123,29 @@ describe('an embedded Temporal server among others', function () {
     assert.notEqual((await stateOf('first')).pid, pid);
   });
 
-  it('is not reached where another one answers in its place', async () => {
-    // From its second start on this command runs a server on a database of somebody else's.
+  /** A `temporal` with something to do before it starts a server: `$real`, `$port`, and `$strange`, the arguments for another database. */
+  async function commandThat(does: string): Promise<string> {
     const command = join(home, 'temporal');
-    const elsewhere = 'set -- $(echo "$@" | sed -e "s|temporal.db |strange.db |" -e "s|--namespace [^ ]*||")';
-    const counted = `[ "$1" = --version ] || { [ -e "${home}/started" ] && ${elsewhere}; touch "${home}/started"; }`;
-    await writeFile(command, `#!/bin/sh\n${counted}\nexec "${findTool('temporal')}" "$@"\n`, { mode: 0o755 });
-    const server = await start('own', { command });
+    const lines = [
+      '#!/bin/sh',
+      `real="${findTool('temporal')}"`,
+      'strange=$(echo "$@" | sed -e "s|temporal.db |strange.db |" -e "s|--namespace [^ ]*||" -e "s|--ui-port.*|--headless|")',
+      'port=$(echo "$@" | sed -e "s|.* --port ||" -e "s| .*||")',
+      `started() { [ -e "${home}/started" ] || { touch "${home}/started"; false; }; }`,
+      `if [ "$1" = server ]; then ${does}; fi`,
+      'exec "$real" "$@"',
+    ];
+    await writeFile(command, `${lines.join('\n')}\n`, { mode: 0o755 });
+    return command;
+  }
+
+  const strangers = () => findProcesses(join(home, 'own', 'strange.db'));
+
+  it('is not reached where another one answers in its place', async () => {
+    const server = await start('own', { command: await commandThat('started && exec "$real" $strange') });
     const { pid } = await stateOf('own');
     process.kill(pid, 'SIGKILL');
-    const stranger = await eventually('the stranger', async () => (await findProcesses(join(home, 'own', 'strange.db')))[0]);
+    const stranger = await eventually('the stranger', async () => (await strangers())[0]);
     const port = / --port (\d+)/.exec(stranger.command)?.[1];
     await withClient({ ...server, address: `127.0.0.1:${port}` }, async ({ workflowService }) => {
       await eventually('the stranger to serve', () =>
@@ -142,13 +155,23 @@ describe('an embedded Temporal server among others', function () {
     await assert.rejects(Connection.connect({ address: server.address, connectTimeout: 500 }));
   });
 
+  it('that loses its port to another one while it starts is started again, at another port', async () => {
+    const lose = '"$real" $strange & until "$real" operator namespace describe --address 127.0.0.1:$port default; do :; done';
+    try {
+      const server = await start('own', { command: await commandThat(`started || { ${lose}; }`) });
+      await startNamed(server, 'own');
+      const [stranger] = await strangers();
+      assert.ok(stranger);
+      const port = / --port (\d+)/.exec(stranger.command)?.[1];
+      assert.deepEqual(await foundAt({ ...server, address: `127.0.0.1:${port}` }, ['own']), []);
+    } finally {
+      for (const { pid } of await strangers()) process.kill(pid, 'SIGKILL');
+    }
+  });
+
   it('that is killed while it starts is started again', async () => {
     const starting = start('own');
-    const [found] = await eventually('its process', async () => {
-      const processes = await findProcesses(join(home, 'own', 'temporal.db'));
-      return processes.length > 0 && processes;
-    });
-    assert.ok(found);
+    const found = await eventually('its process', async () => (await findProcesses(join(home, 'own', 'temporal.db')))[0]);
     process.kill(found.pid, 'SIGKILL');
     const server = await starting;
     assert.notEqual(server.pid(), found.pid);
