@@ -30,8 +30,8 @@ const mostSteps = 20;
 
 /**
  * Watches whether the one thread of this process that does everything stands still: meanwhile no heartbeat is sent, no request answered. A
- * pause beyond 200 ms is a line in the log, with the steps that were under way, and with how much of it the thread was at work: as good as
- * all, and something here takes too long; hardly any, and the machine did not let it.
+ * pause beyond 200 ms is a line in the log, with the steps that were under way, and with how much of it the thread was at work: for that
+ * alone too long, and something here takes too long; else the machine did not let it.
  */
 export function watchPauses(log: PauseLog): Pauses {
   const underWay = new Set<Step>();
@@ -86,8 +86,8 @@ export function watchPauses(log: PauseLog): Pauses {
 
 function messageOf(pauseMs: number, processorMs: number): string {
   const what = `Landfall stood still for ${pauseMs} ms, ${processorMs} ms of it on the processor`;
-  return processorMs * 2 >= pauseMs
-    ? `${what}: something in it took that long; please report this line`
+  return processorMs > longestMs
+    ? `${what}: something in it took too long; please report this line`
     : `${what}: the machine let it wait, for a processor or a disk, or had suspended it`;
 }
 

@@ -62,11 +62,7 @@ describe('a pause of the process', function () {
       child.signal('SIGCONT');
       assert.match((await paused(({ processorMs }) => processorMs <= 200)).msg, /the machine let it wait/);
       child.signal('SIGUSR2');
-      // Where many share the processors, it may have waited for one besides.
-      assert.match(
-        (await paused(({ processorMs }) => processorMs >= 500)).msg,
-        /something in it took that long|the machine let it wait/,
-      );
+      assert.match((await paused(({ processorMs }) => processorMs >= 500)).msg, /something in it took too long/);
     } finally {
       await child.kill();
     }
