@@ -40,6 +40,7 @@ async function run() {
   const engine = await startEngine();
   try {
     requireVersions();
+    if (process.connected) process.send?.('ready');
     if (isAsked) return 130;
     running = spawn(process.execPath, command, { stdio: 'inherit' });
     const [code] = await once(running, 'exit');

@@ -28,7 +28,8 @@ export async function runOnCurrentEngine(command, { env, say }) {
   const folder = mkdtempSync(join(tmpdir(), prefix));
   writeFileSync(join(folder, 'pid'), String(process.pid));
   try {
-    return await runApart([inside, folder, programs, ...command], engineEnvironment(programs, env));
+    const tell = (/** @type {string} */ pid) => say(`a shell beside the engine: nsenter --target ${pid} --net --mount --pid`);
+    return await runApart([inside, folder, programs, ...command], engineEnvironment(programs, env), tell);
   } finally {
     removeEngine(folder);
   }
@@ -56,14 +57,16 @@ function engineEnvironment(programs, env) {
  * over a channel to the script (`process.on('message')`), which also hears when this process is gone.
  * @param {readonly string[]} script
  * @param {Environment} env
+ * @param {(pid: string) => void} [ready] told the first process in there once the script has sent a message
  * @returns {Promise<number>} its exit code
  */
-export async function runApart(script, env) {
+export async function runApart(script, env, ready) {
   const namespaces = ['--net', '--mount', '--pid', '--mount-proc', '--fork', '--kill-child'];
   const child = spawn('unshare', [...namespaces, 'sh', '-c', '"$@"; exit $?', 'sh', process.execPath, ...script], {
     env,
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
   });
+  child.once('message', () => ready?.(readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim()));
   const passOn = (/** @type {NodeJS.Signals} */ signal) => void (child.connected && child.send(signal));
   // A terminal sends SIGINT to the command as well; we only stay to clean up.
   const stay = () => undefined;
