@@ -1,4 +1,5 @@
 import type Docker from 'dockerode';
+import { InvalidReference, parseReference, type Repository } from '../../domain/image-reference.ts';
 import { isConflict, isMissing, platformMissing, pullError } from './errors.ts';
 import { jsonLines } from './json-lines.ts';
 
@@ -117,10 +118,25 @@ function serverAddress(reference: string): string {
 }
 
 async function removeUnused(docker: Docker, reference: string): Promise<void> {
+  const image = docker.getImage(reference);
   try {
+    const { RepoTags } = await image.inspect();
+    // Somebody pulled it by tag since. With containerd's image store, Docker would take the tag along with the digest.
+    if ((RepoTags ?? []).some((name) => isTagIn(name, parseReference(reference).repository))) return;
     // Never by force: Docker refuses with 409 while a container of anybody uses the image.
-    await docker.getImage(reference).remove({ force: false });
+    await image.remove({ force: false });
   } catch (error) {
     if (!isMissing(error) && !isConflict(error)) throw error;
+  }
+}
+
+/** That store counts names by digest among the tags. */
+function isTagIn(name: string, repository: Repository): boolean {
+  try {
+    const found = parseReference(name);
+    return found.tag !== undefined && found.digest === undefined && found.repository === repository;
+  } catch (error) {
+    if (error instanceof InvalidReference) return false;
+    throw error;
   }
 }

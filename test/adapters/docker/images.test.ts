@@ -32,6 +32,25 @@ describe('images', function () {
     }
   });
 
+  it('that somebody has pulled by tag meanwhile stay with that tag', async () => {
+    const docker = await ensureDocker();
+    const registry = await startRegistry();
+    try {
+      const digest = await pushImage(registry, 'tagged', 'latest', { cmd: ['true'], env: { ONLY: 'tagged' } });
+      const [reference, tagged] = [`${registry.host}/tagged@${digest}`, `${registry.host}/tagged:latest`];
+      const images = createImages(docker);
+      await images.take(reference, options());
+      const pulling = await docker.pull(tagged);
+      await new Promise((resolve) => docker.modem.followProgress(pulling, resolve));
+      await images.giveBack(reference);
+      assert.equal(await hasImage(docker, tagged), true);
+      await docker.getImage(tagged).remove();
+      assert.equal(await hasImage(docker, reference), false);
+    } finally {
+      await registry.stop();
+    }
+  });
+
   it('that are being removed are pulled again by whoever takes them then', async () => {
     const docker = await ensureDocker();
     const registry = await startRegistry();
