@@ -207,7 +207,7 @@ export interface RunningImage {
   readonly name: string;
   /** The image as its container was configured with: `repository:tag@digest`, `repository:tag`, ... */
   readonly reference: string;
-  /** From the image's RepoDigests: that of the service's repository where it has one, else the only one. */
+  /** A registry's, from the image's RepoDigests: that of the service's repository where it has one, else the only one. */
   readonly digest?: Digest;
   /** Local id of the image, `sha256:...`: enough to start it again on this host, and no proof of anything. */
   readonly imageId?: string;
