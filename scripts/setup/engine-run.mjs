@@ -90,7 +90,8 @@ function removeLeftEngines() {
 
 /** @param {string} folder */
 export function removeEngine(folder) {
-  rmSync(folder, { recursive: true, force: true });
+  // The last mounts may be going this moment.
+  rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });
   // One for each controller with cgroup 1, one for all with cgroup 2.
   const root = '/sys/fs/cgroup';
   const parents = existsSync(root) ? [root, ...readdirSync(root).map((controller) => join(root, controller))] : [];
