@@ -32,6 +32,8 @@ export async function hasImage(docker: Docker, reference: string): Promise<boole
     return true;
   } catch (error) {
     if (messageOf(error).includes('404')) return false;
+    // What Docker 29 answers while it is being removed.
+    if (messageOf(error).includes('data changed during operation, retry')) return hasImage(docker, reference);
     throw error;
   }
 }
