@@ -134,7 +134,7 @@ describe('smoke', function () {
     });
 
     it('when it exits with 0 before it was ready', async () => {
-      const { message, failure } = await fails('done', { cmd: ['true'] }, smokePlan());
+      const { message, failure } = await fails('done', { cmd: ['true'] }, smokePlan({ stayUpMs: 10_000 }));
       assert.match(message, /with code 0: a service has to keep running; set smoke.command/);
       assert.equal(failure.exitCode, 0);
     });
