@@ -209,6 +209,52 @@ describe('credentials', () => {
     }
   });
 
+  it('do not go where storage would have them, to which the registry redirects', async () => {
+    const thief = await startHttpServer((_, response) => response.end('{"token":"stolen"}'));
+    for (const challenge of [`Bearer realm="http://${thief.host}/token",service="s"`, 'Basic realm="s"']) {
+      for (const status of [401, 403]) {
+        const storage = await startHttpServer((_, response) =>
+          response.writeHead(status, { 'www-authenticate': challenge }).end(),
+        );
+        const registry = await startHttpServer((_, response) =>
+          response.writeHead(307, { location: `http://${storage.host}/bucket/x` }).end(),
+        );
+        try {
+          const client = registryClient({ credentials: secret });
+          await assert.rejects(client.manifest(repositoryAt(registry), latest), (error) => {
+            assert.ok(error instanceof Error && !(error instanceof Refusal), String(error));
+            assert.match(error.message, /is redirected to http:\S+, which answered with 40[13]: expected storage that needs no/);
+            return true;
+          });
+          assert.deepEqual([registry.requests.length, storage.requests.length, thief.requests.length], [1, 1, 0]);
+          assert.equal(storage.requests[0]?.headers.authorization, undefined);
+        } finally {
+          await registry.stop();
+          await storage.stop();
+        }
+      }
+    }
+    await thief.stop();
+  });
+
+  it('are sent with the name of the registry as the service, where it names none and its token server insists', async () => {
+    const server = await startHttpServer((request, response) => {
+      const { pathname, searchParams } = new URL(request.url ?? '', 'http://any');
+      if (pathname === '/token') {
+        if (!searchParams.has('service')) return response.writeHead(400).end('service is required');
+        return response.end(JSON.stringify({ token: `for ${searchParams.get('service')}` }));
+      }
+      if (request.headers.authorization === `Bearer for ${request.headers.host}`) return response.end('{"tags":["latest"]}');
+      const challenge = `Bearer realm="http://${request.headers.host}/token"`;
+      return response.writeHead(401, { 'www-authenticate': challenge }).end();
+    });
+    try {
+      assert.deepEqual(await registryClient({ credentials: secret }).tags(repositoryAt(server)), ['latest']);
+    } finally {
+      await server.stop();
+    }
+  });
+
   it('are refused to a registry that asks for a kind of authentication that nobody here speaks', async () => {
     const registry = await startHttpServer((_, response) => response.writeHead(401, { 'www-authenticate': 'Negotiate' }).end());
     try {

@@ -133,11 +133,16 @@ async function fetchToken(
   settings: HttpSettings,
 ): Promise<Authorization> {
   const what = `the token server ${request.realm.host} of ${target.host}`;
-  const answer = await send(tokenHttpRequest(request, known), settings);
+  let answer = await send(tokenHttpRequest(request, known), settings);
+  if (answer.status === 400 && request.service === undefined) {
+    // A challenge may leave the service out, and yet the server insists on one.
+    await answer.body?.cancel();
+    answer = await send(tokenHttpRequest({ ...request, service: target.host }, known), settings);
+  }
   if (answer.status === 401 || answer.status === 403) {
     throw credentialsRefused(target, known, `${answer.status} from ${request.realm.host}: ${await errorText(answer, settings)}`);
   }
-  if (!answer.ok) throw await unexpectedAnswer(what, answer, settings);
+  if (answer.status !== 200) throw await unexpectedAnswer(what, answer, settings);
   const body = await readBody(answer, tokenLimit, what, settings.timeoutMs);
   const parsed = tokenAnswer.safeParse(parseJson(body.toString(), what));
   const token = parsed.data?.token ?? parsed.data?.access_token;

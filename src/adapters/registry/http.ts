@@ -28,7 +28,8 @@ const errorBodyLimit = 64 * 1024;
 /**
  * Sends a request and follows redirects. The Authorization header goes to the origin that it was made for and no further: registries
  * redirect to storage on other hosts, which must not see it (and some of which refuse a request that has one).
- * @throws Error where the server cannot be reached or does not answer in time: to be tried again
+ * @throws Error where the server cannot be reached or does not answer in time, and where it is another one that does not let us in: to
+ *   be tried again
  */
 export async function send(request: HttpRequest, { timeoutMs, plainHttp }: HttpSettings): Promise<Response> {
   const signal = AbortSignal.timeout(timeoutMs);
@@ -37,7 +38,10 @@ export async function send(request: HttpRequest, { timeoutMs, plainHttp }: HttpS
     const answer = await sendOnce({ ...request, url }, request.url.origin, signal, timeoutMs);
     const location = answer.headers.get('location');
     // A POST carries an identity token in its body, so it is never sent on.
-    if (![301, 302, 303, 307, 308].includes(answer.status) || location === null || request.method === 'POST') return answer;
+    if (![301, 302, 303, 307, 308].includes(answer.status) || location === null || request.method === 'POST') {
+      if (url.origin !== request.url.origin) await refuseForeign(request, url, answer);
+      return answer;
+    }
     await answer.body?.cancel();
     const next = new URL(location, url);
     if (next.protocol !== 'https:' && !(next.protocol === 'http:' && (plainHttp(next.host) || plainHttp(request.url.host)))) {
@@ -46,6 +50,19 @@ export async function send(request: HttpRequest, { timeoutMs, plainHttp }: HttpS
     url = next;
   }
   throw new Error(`${request.url.host} redirects more than ${mostRedirects} times`);
+}
+
+/**
+ * Storage that a registry redirects to has nothing to say about who may pull. Above all, a challenge of it would have us take the
+ * registry's credentials to wherever it names.
+ */
+async function refuseForeign({ method, url: asked }: HttpRequest, url: URL, answer: Response): Promise<void> {
+  if (answer.status !== 401 && answer.status !== 403) return;
+  await answer.body?.cancel();
+  throw new Error(
+    `${method} ${asked.origin}${asked.pathname} is redirected to ${url.origin}, which answered with ${answer.status}: expected ` +
+      'storage that needs no credentials; it is asked again',
+  );
 }
 
 async function sendOnce(request: HttpRequest, origin: string, signal: AbortSignal, timeoutMs: number): Promise<Response> {
