@@ -1,7 +1,8 @@
 import { setImmediate } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import { concurrently } from '../adapters/registry/concurrently.ts';
-import { creationTime, MissingPart } from '../adapters/registry/image-description.ts';
+import { creationTime } from '../adapters/registry/image-description.ts';
+import { MissingPart } from '../adapters/registry/platform-image.ts';
 import type { Registry } from '../adapters/registry/registry.ts';
 import { Refusal } from '../domain/failures.ts';
 import { type Digest, formatReference, type Repository, type Tag } from '../domain/image-reference.ts';

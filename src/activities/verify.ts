@@ -1,5 +1,6 @@
-import { describeImage, MissingPart } from '../adapters/registry/image-description.ts';
+import { describeImage } from '../adapters/registry/image-description.ts';
 import type { Manifest } from '../adapters/registry/manifest.ts';
+import { MissingPart } from '../adapters/registry/platform-image.ts';
 import type { Registry } from '../adapters/registry/registry.ts';
 import { type Digest, formatReference } from '../domain/image-reference.ts';
 import type { ConfirmOutcome, ImageIdentity, RateLimited, VerifyOutcome } from '../domain/outcomes.ts';

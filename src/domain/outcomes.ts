@@ -22,8 +22,8 @@ export interface ImageIdentity {
 
 export interface VerifiedImage extends ImageIdentity {
   readonly mediaType: string;
-  /** The image manifest of each platform; attestations are left out. One entry for an image without an index. */
-  readonly platforms: readonly { readonly platform: string; readonly digest: Digest }[];
+  /** Each platform's image; attestations are left out. One entry for an image without an index. */
+  readonly platforms: readonly PlatformDigests[];
   /** Compressed bytes (config and layers) of all platforms listed above. */
   readonly size: number;
   /** ISO 8601; from the image configuration of the first platform. */
@@ -32,6 +32,14 @@ export interface VerifiedImage extends ImageIdentity {
   readonly revision?: string;
   /** Label `org.opencontainers.image.source`. */
   readonly source?: string;
+}
+
+export interface PlatformDigests {
+  readonly platform: string;
+  /** Of the image manifest. */
+  readonly digest: Digest;
+  /** Of the image configuration. Absent in images that were verified before it was kept. */
+  readonly config?: Digest;
 }
 
 export type VerifyOutcome =

@@ -54,14 +54,18 @@ describe('a registry', () => {
       const manifest = await client.manifest(repository, latest);
       assert.ok(manifest);
       assert.equal(manifest.digest, digest);
-      const { size, ...description } = await describeImage(client, repository, manifest, ['linux/arm64', 'linux/arm']);
+      const { size, platforms, ...description } = await describeImage(client, repository, manifest, []);
+      assert.deepEqual(
+        platforms.map(({ platform, digest }) => [platform, digest]),
+        [
+          ['linux/amd64', children[0]],
+          ['linux/arm64', children[1]],
+          ['linux/arm/v7', children[2]],
+        ],
+      );
+      assert.deepEqual((await describeImage(client, repository, manifest, ['linux/arm64', 'linux/arm'])).platforms, platforms);
       assert.deepEqual(description, {
         mediaType: manifest.mediaType,
-        platforms: [
-          { platform: 'linux/amd64', digest: children[0] },
-          { platform: 'linux/arm64', digest: children[1] },
-          { platform: 'linux/arm/v7', digest: children[2] },
-        ],
         created: '2024-05-01T12:00:00.000Z',
         revision: 'abc',
         source: 'https://git.example/app',
@@ -76,7 +80,9 @@ describe('a registry', () => {
     const manifest = await client.manifest(repository, latest);
     assert.ok(manifest);
     const { platforms } = await describeImage(client, repository, manifest, [hostPlatform()]);
-    assert.deepEqual(platforms, [{ platform: hostPlatform(), digest: manifest.digest }]);
+    assert.ok(manifest.kind === 'manifest');
+    const { digest, config } = manifest;
+    assert.deepEqual(platforms, [{ platform: hostPlatform(), digest, config: config.digest }]);
   });
 
   it('leaves the attestations of BuildKit out of the platforms, and does not miss them where they were not copied', async () => {

@@ -38,9 +38,12 @@ export function otherThanImage(manifest: Manifest): string | undefined {
   if (manifest.kind === 'index') return undefined;
   if (manifest.kind === 'other') return named([manifest.mediaType]);
   const { artifactType, config, layers } = manifest;
-  if (isImageConfig(config.mediaType) && (layers.length === 0 || layers.some(isImageLayer))) return undefined;
+  // Docker unpacks every layer, whatever its type; a scanner may not.
+  if (isImageConfig(config.mediaType) && layers.every(isImageLayer)) return undefined;
   const types = [artifactType, config.mediaType, ...layers.map((layer) => layer.mediaType)];
-  const telling = types.filter((type) => type !== undefined && type !== emptyType && !isImageConfig(type));
+  const telling = types.filter(
+    (type) => type !== undefined && type !== emptyType && !isImageConfig(type) && !imageLayerType.test(type),
+  );
   return named(telling.length > 0 ? telling : [config.mediaType]);
 }
 
@@ -49,12 +52,12 @@ export function isSchema1({ mediaType }: Manifest): boolean {
   return mediaType === manifestTypes.dockerSchema1 || mediaType === manifestTypes.dockerSchema1Signed;
 }
 
-/** BuildKit puts provenance and SBOM beside the images of an index, as manifests for no platform. */
-export function isAttestation({ annotations, platform }: Descriptor): boolean {
-  return (
-    annotations?.['vnd.docker.reference.type'] !== undefined ||
-    (platform?.os === 'unknown' && platform.architecture === 'unknown')
-  );
+/**
+ * No runtime chooses such an entry of an index for a host, because no host is of that platform. BuildKit puts provenance and SBOM beside
+ * the images so, and others their own data.
+ */
+export function isForNoPlatform({ platform }: Descriptor): boolean {
+  return platform?.os.toLowerCase() === 'unknown' && platform.architecture.toLowerCase() === 'unknown';
 }
 
 function isImageLayer({ mediaType }: Descriptor): boolean {

@@ -1,17 +1,11 @@
 import { Refusal } from '../../domain/failures.ts';
-import { type Digest, formatReference, type Repository } from '../../domain/image-reference.ts';
+import { formatReference, type Repository } from '../../domain/image-reference.ts';
 import type { VerifiedImage } from '../../domain/outcomes.ts';
-import { isAttestation, isSchema1, otherThanImage } from './artifact-kind.ts';
-import { concurrently } from './concurrently.ts';
-import {
-  type Descriptor,
-  type ImageConfig,
-  type IndexManifest,
-  type Manifest,
-  manifestTypes,
-  type SingleManifest,
-} from './manifest.ts';
-import { normalPlatform, platformName } from './platform.ts';
+import { isSchema1, otherThanImage } from './artifact-kind.ts';
+import { imagesOfIndex, isImageEntry } from './image-index.ts';
+import type { Manifest, SingleManifest } from './manifest.ts';
+import { meantPlatforms, normalPlatform } from './platform.ts';
+import { configOf, MissingPart, ownImage, type PlatformImage } from './platform-image.ts';
 import type { Registry } from './registry.ts';
 
 /** What an image is, beyond its name. */
@@ -24,7 +18,7 @@ export type ImageDescription = Pick<VerifiedImage, 'mediaType' | 'platforms' | '
  */
 export async function creationTime(registry: Registry, repository: Repository, manifest: Manifest): Promise<string | undefined> {
   if (manifest.kind === 'index') {
-    const first = manifest.manifests.find(isImageChild);
+    const first = manifest.manifests.find(isImageEntry);
     const child = first && (await registry.manifest(repository, first.digest));
     if (first && child === undefined) throw new MissingPart(repository, first.digest, manifest.digest);
     return child?.kind === 'manifest' ? creationTime(registry, repository, child) : undefined;
@@ -33,31 +27,8 @@ export async function creationTime(registry: Registry, repository: Repository, m
   return isoTime((await configOf(registry, repository, manifest)).created);
 }
 
-/** Something that a manifest names is not there (yet): registries are not always consistent at once. */
-export class MissingPart extends Error {
-  /** What is missing, and what names it; for messages. */
-  readonly part: string;
-
-  constructor(repository: Repository, digest: Digest, namedBy: Digest) {
-    const part = `${formatReference({ repository, digest })}, which ${namedBy} names,`;
-    super(`${part} is not in the registry`);
-    this.name = 'MissingPart';
-    this.part = part;
-  }
-}
-
-interface PlatformImage {
-  readonly platform: string;
-  readonly manifest: SingleManifest;
-  readonly config?: ImageConfig;
-}
-
-const requestsAtOnce = 4;
-/** Each is a request, a scan and a line of history; the largest official images have some twenty. */
-const mostImages = 64;
 /** A revision is 40 or 64 digits, a source a URL; what is longer is neither, and would only fill histories. */
 const longestLabel = 512;
-const imageManifestTypes: readonly string[] = [manifestTypes.ociImage, manifestTypes.dockerImage];
 
 /**
  * Looks at every platform of an image.
@@ -84,66 +55,10 @@ export async function describeImage(
   }
   const images =
     manifest.kind === 'index'
-      ? await imagesOfIndex(registry, repository, manifest, wanted)
-      : [await onlyImage(registry, repository, manifest)];
+      ? await imagesOfIndex({ registry, repository, index: manifest, wanted })
+      : [await ownImage(registry, repository, manifest)];
   refuseMissingPlatforms(name, images, wanted);
-  return summarise(registry, repository, manifest, images);
-}
-
-/** A platform is said by the index, or else by the image's own configuration. */
-async function imagesOfIndex(
-  registry: Registry,
-  repository: Repository,
-  index: IndexManifest,
-  wanted: readonly string[],
-): Promise<PlatformImage[]> {
-  const name = formatReference({ repository, digest: index.digest });
-  const children = index.manifests.filter(isImageChild);
-  if (children.length > mostImages) {
-    throw new Refusal(
-      'NotAnImage',
-      `${name} is an index of ${children.length} images, expected at most ${mostImages}; push it for fewer platforms`,
-    );
-  }
-  const images = await concurrently(children, requestsAtOnce, (child) => childImage(registry, repository, index, child, wanted));
-  const found = images.filter((image) => image !== undefined);
-  if (found.length > 0) return found;
-  const types = [...new Set(index.manifests.map((child) => child.artifactType ?? child.mediaType))].join(', ').slice(0, 300);
-  throw new Refusal('NotAnImage', `${name} is an index without a container image; it lists ${types || 'nothing'}`);
-}
-
-function isImageChild(child: Descriptor): boolean {
-  return imageManifestTypes.includes(child.mediaType) && !isAttestation(child);
-}
-
-/** @returns undefined for what is no image, and for a platform that nobody wants and that was not copied with the others */
-async function childImage(
-  registry: Registry,
-  repository: Repository,
-  index: IndexManifest,
-  child: Descriptor,
-  wanted: readonly string[],
-): Promise<PlatformImage | undefined> {
-  const platform = child.platform ? platformName(child.platform) : undefined;
-  const manifest = await registry.manifest(repository, child.digest);
-  if (manifest === undefined) {
-    const isWanted = wanted.length === 0 || platform === undefined || wanted.map(normalPlatform).includes(platform);
-    if (isWanted) throw new MissingPart(repository, child.digest, index.digest);
-    return undefined;
-  }
-  if (manifest.kind !== 'manifest' || otherThanImage(manifest) !== undefined) return undefined;
-  return platform === undefined ? onlyImage(registry, repository, manifest) : { platform, manifest };
-}
-
-async function onlyImage(registry: Registry, repository: Repository, manifest: SingleManifest): Promise<PlatformImage> {
-  const config = await configOf(registry, repository, manifest);
-  return { platform: platformName(config), manifest, config };
-}
-
-async function configOf(registry: Registry, repository: Repository, { config, digest }: SingleManifest): Promise<ImageConfig> {
-  const found = await registry.config(repository, config.digest);
-  if (found === undefined) throw new MissingPart(repository, config.digest, digest);
-  return found;
+  return summarise(registry, repository, manifest, images, wanted);
 }
 
 function refuseMissingPlatforms(name: string, images: readonly PlatformImage[], wanted: readonly string[]): void {
@@ -163,8 +78,9 @@ async function summarise(
   repository: Repository,
   manifest: Manifest,
   images: readonly PlatformImage[],
+  wanted: readonly string[],
 ): Promise<ImageDescription> {
-  const [first] = images;
+  const [first] = meantPlatforms(wanted, images);
   const config = first && (first.config ?? (await configOf(registry, repository, first.manifest)));
   const labels = config?.config?.Labels ?? {};
   const created = isoTime(config?.created);
@@ -172,7 +88,7 @@ async function summarise(
   const source = shortLabel(labels['org.opencontainers.image.source']);
   return {
     mediaType: manifest.mediaType,
-    platforms: images.map((image) => ({ platform: image.platform, digest: image.manifest.digest })),
+    platforms: images.map(({ platform, manifest: { digest, config } }) => ({ platform, digest, config: config.digest })),
     size: images.reduce((sum, image) => sum + compressedSize(image.manifest), 0),
     ...(created === undefined ? {} : { created }),
     ...(revision === undefined ? {} : { revision }),

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { Refusal } from '../../domain/failures.ts';
 import { type Digest, isDigest } from '../../domain/image-reference.ts';
+import { ambiguousKey } from './ambiguous-key.ts';
 
 /** Every kind of manifest that we ask for; a registry that has another kind may still send it. */
 export const manifestTypes = {
@@ -37,7 +38,15 @@ const descriptor = z.object({
   size: z.number().int().nonnegative(),
   artifactType: mediaType.optional(),
   annotations: z.record(z.string(), z.string()).nullish(),
-  platform: z.object({ os: platformPart, architecture: platformPart, variant: platformPart.nullish() }).nullish(),
+  platform: z
+    .object({
+      os: platformPart,
+      architecture: platformPart,
+      variant: platformPart.nullish(),
+      'os.version': z.string().max(64).nullish(),
+      'os.features': z.array(z.string().max(64)).nullish(),
+    })
+    .nullish(),
 });
 
 const manifestBody = z.object({
@@ -47,6 +56,8 @@ const manifestBody = z.object({
   config: descriptor.nullish(),
   layers: z.array(descriptor).nullish(),
   manifests: z.array(descriptor).nullish(),
+  /** Layers of Docker's schema 1. */
+  fsLayers: z.array(z.unknown()).nullish(),
 });
 
 const imageConfig = z.object({
@@ -99,11 +110,13 @@ export function digestOf(bytes: Buffer): Digest {
  */
 export function parseManifest(bytes: Buffer, contentType: string | null, what: string): Manifest {
   const body = parseAs(manifestBody, bytes, what);
-  const { config, layers, manifests } = body;
+  const { config, layers, manifests, fsLayers } = body;
   // Whoever reads it as one kind would see another image than who reads it as the other: CVE-2021-41190.
-  if ((config || layers) && manifests) {
-    throw new Refusal('NotAnImage', `${what} has both layers and manifests, so it is ambiguous which image it is; push it again`);
-  }
+  if ((config || layers) && manifests) throw ambiguous(what, 'has both layers and manifests');
+  if (fsLayers && (config || layers || manifests)) throw ambiguous(what, 'is of schema 1 and 2 at once');
+  const key = ambiguousKey(bytes.toString('utf8'));
+  if (key !== undefined)
+    throw ambiguous(what, `has the key '${key.slice(0, 50)}' twice, or in another case than it is defined in`);
   const base = {
     digest: digestOf(bytes),
     mediaType: body.mediaType ?? impliedType(body) ?? contentType?.split(';')[0]?.trim() ?? 'unknown',
@@ -116,7 +129,34 @@ export function parseManifest(bytes: Buffer, contentType: string | null, what: s
 
 /** @throws Refusal `NotAnImage` for bytes that are no image configuration */
 export function parseImageConfig(bytes: Buffer, what: string): ImageConfig {
-  return parseAs(imageConfig, bytes, what);
+  const config = parseAs(imageConfig, bytes, what);
+  const key = ambiguousKey(bytes.toString('utf8'), 1);
+  if (key !== undefined)
+    throw ambiguous(what, `has the key '${key.slice(0, 50)}' twice, or in another case than it is defined in`);
+  return config;
+}
+
+function ambiguous(what: string, why: string): Refusal {
+  return new Refusal('NotAnImage', `${what} ${why}, so it is ambiguous which image it is; push it again`);
+}
+
+/** Whether it is at all of the form of a manifest, however wrong it may be otherwise. */
+export function resemblesManifest(bytes: Buffer): boolean {
+  return typeof membersOf(bytes).schemaVersion === 'number';
+}
+
+/** Whether it is at all of the form of an image configuration. */
+export function resemblesConfig(bytes: Buffer): boolean {
+  return ['rootfs', 'architecture', 'os', 'config'].some((name) => name in membersOf(bytes));
+}
+
+function membersOf(bytes: Buffer): Readonly<Record<string, unknown>> {
+  try {
+    const json: unknown = JSON.parse(bytes.toString('utf8'));
+    return typeof json === 'object' && json !== null ? { ...json } : {};
+  } catch {
+    return {};
+  }
 }
 
 /** OCI manifests need not say what they are, and the oldest of Docker's do not. */
