@@ -51,7 +51,7 @@ export function createIntegrate(dependencies: IntegrateDependencies): IntegrateA
       try {
         return await withCleanUp(
           (what, error) => log.warn(`could not ${what} after an integration check; the sweep removes it`, { error }),
-          (later) => integrationCheck({ ...dependencies, images, integration, image, run, now, later, signal }),
+          (later) => integrationCheck({ ...dependencies, images, plan, integration, image, run, now, later, signal }),
         );
       } catch (error) {
         if (!signal.aborted) throw error;

@@ -2,11 +2,12 @@ import { join } from 'node:path';
 import { Context } from '@temporalio/activity';
 import { z } from 'zod';
 import type { Artifacts } from '../adapters/artifacts.ts';
+import { meantPlatforms } from '../adapters/registry/platform.ts';
 import { SharedRuns } from '../adapters/shared-runs.ts';
 import { scanners, type Trivy } from '../adapters/trivy.ts';
 import { parseReport } from '../adapters/trivy-report.ts';
 import { Refusal } from '../domain/failures.ts';
-import type { Finding, RateLimited, ScanSummary, VerifiedImage } from '../domain/outcomes.ts';
+import type { Finding, PlatformDigests, RateLimited, ScanSummary, VerifiedImage } from '../domain/outcomes.ts';
 import type { Plan } from '../domain/plan.ts';
 import { judgeFindings, rejectionOf } from '../domain/scan-policy.ts';
 import { answering } from './boundary.ts';
@@ -37,8 +38,6 @@ interface PlatformScan {
   readonly artifacts: readonly string[];
 }
 
-type VerifiedPlatform = VerifiedImage['platforms'][number];
-
 const files = { report: 'trivy.json', sbom: 'sbom.cdx.json', record: 'scan.json' } as const;
 /** A report is used again for as long, where nothing that it depends on has changed. */
 const reuseWithinMs = 24 * 60 * 60 * 1000;
@@ -65,23 +64,21 @@ export function createScan({ trivy, artifacts, now = () => new Date() }: ScanDep
   };
 }
 
-/** `linux/arm64` asks for `linux/arm64/v8` too, where the image names the variant. */
-function wantedPlatforms(plan: Plan, image: VerifiedImage): readonly VerifiedPlatform[] {
-  if (plan.platforms.length === 0) return image.platforms;
-  return plan.platforms.map((wanted) => {
-    const found =
-      image.platforms.find(({ platform }) => platform === wanted) ??
-      image.platforms.find(({ platform }) => platform.startsWith(`${wanted}/`));
-    if (found !== undefined) return found;
-    const there = image.platforms.map(({ platform }) => platform).join(', ');
-    throw new Refusal('PlatformMissing', `${image.repository}@${image.digest} is not there for ${wanted}; it is for: ${there}`);
-  });
+/** All that a runtime of a wanted platform may choose. */
+function wantedPlatforms(plan: Plan, image: VerifiedImage): readonly PlatformDigests[] {
+  const missing = plan.platforms.filter((wanted) => meantPlatforms([wanted], image.platforms).length === 0);
+  if (missing.length === 0) return meantPlatforms(plan.platforms, image.platforms);
+  const there = image.platforms.map(({ platform }) => platform).join(', ');
+  throw new Refusal(
+    'PlatformMissing',
+    `${image.repository}@${image.digest} is not there for ${missing.join(', ')}; it is for: ${there}`,
+  );
 }
 
 async function scanPlatform(
   { trivy, artifacts, now }: Required<ScanDependencies>,
   { repository }: VerifiedImage,
-  { platform, digest }: VerifiedPlatform,
+  { platform, digest }: PlatformDigests,
   signal: AbortSignal,
 ): Promise<PlatformScan> {
   const database = await trivy.database(signal);
@@ -106,7 +103,7 @@ const recordSchema = z.object({ scannedAt: z.iso.datetime(), database: z.string(
 /** The findings of a moment ago, where the same database and scanners made them. What cannot be read counts as unknown. */
 async function knownFindings(
   artifacts: Artifacts,
-  { platform, digest }: VerifiedPlatform,
+  { platform, digest }: PlatformDigests,
   database: string | undefined,
   now: Date,
 ): Promise<Finding[] | undefined> {
@@ -131,7 +128,7 @@ function isCurrent(record: z.infer<typeof recordSchema>, database: string, now: 
 function summaryOf(
   scans: readonly PlatformScan[],
   verdict: ReturnType<typeof judgeFindings>,
-  platforms: readonly VerifiedPlatform[],
+  platforms: readonly PlatformDigests[],
 ): ScanSummary {
   const database = scans[0]?.database;
   return {

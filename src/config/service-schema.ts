@@ -42,7 +42,10 @@ function serviceSettings(check: SecretCheck) {
     tags: tagPolicy.exactOptional(),
     platforms: z
       .array(platform)
-      .meta({ description: 'Platforms that the image must have. Default: whatever it has.' })
+      .meta({
+        description:
+          'Platforms that the image must have, and the only ones that are scanned and may run. Default: whatever it has.',
+      })
       .exactOptional(),
     scan: orOff(scan, 'failOn, ignoreUnfixed, ignore').exactOptional(),
     smoke: orOff(smoke(check), 'timeout, env, http, …').exactOptional(),

@@ -4,12 +4,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ApplicationFailure } from '@temporalio/activity';
 import type Docker from 'dockerode';
+import { createVerify } from '../../src/activities/verify.ts';
 import type { SmokeFailure, SmokeSummary } from '../../src/domain/outcomes.ts';
 import type { SmokePlan } from '../../src/domain/plan.ts';
+import { failureOf, runActivity } from '../support/activity.ts';
 import { ensureDocker, expectEvent, hasImage, imageIsGone, labelled, removeImagesOf } from '../support/docker.ts';
 import { startDockerProxy } from '../support/docker-proxy.ts';
 import { hostPlatform, type ImageOptions, pushImage, pushIndex } from '../support/images.ts';
+import { planOf } from '../support/plans.ts';
 import { type Registry, startRegistry } from '../support/registry.ts';
+import { registryClient, repositoryAt, tagOf } from '../support/registry-client.ts';
+import { pushRivals } from '../support/rival-images.ts';
 import { imageToSmoke, type SmokeAttempt, smokePlan, startSmoke } from '../support/smoke.ts';
 
 describe('smoke', function () {
@@ -111,6 +116,38 @@ describe('smoke', function () {
       const outcome = await startSmoke({ docker, image: verified, smoke: smokePlan({ stayUpMs: 50 }) }).outcome;
       assert.equal(outcome.kind === 'smoked' && outcome.platform, hostPlatform());
     });
+  });
+
+  it('starts nothing that is not what was scanned, whatever Docker chooses from the index', async () => {
+    const { digest, platforms } = await pushRivals(registry, 'rivals', { busybox: true, cmd: ['sleep', '60'] });
+    const verified = { ...imageToSmoke(`${registry.host}/rivals`, digest), platforms };
+    const { outcome, rollout } = startSmoke({ docker, image: verified, smoke: smokePlan({ stayUpMs: 50 }) });
+    const failure = await failureOf(outcome);
+    assert.deepEqual([failure.type, failure.nonRetryable], ['PlatformMissing', true]);
+    assert.match(failure.message, /expected Docker to run one of the images .* that were scanned .* so nothing is started/);
+    assert.deepEqual(await labelled(docker, rollout), []);
+    await imageIsGone(docker, `${registry.host}/rivals@${digest}`);
+  });
+
+  it('runs the scanned image of a host whose platform is meant, and no other', async () => {
+    const other = hostPlatform() === 'linux/amd64' ? 'linux/arm64' : 'linux/amd64';
+    const cmd = ['sleep', '60'];
+    const { digest } = await pushIndex(registry, 'meant', 'latest', [
+      { busybox: true, cmd, platform: other },
+      { busybox: true, cmd },
+    ]);
+    const repository = repositoryAt(registry, 'meant');
+    const { verify } = createVerify({ registry: registryClient() });
+    const smokeOf = async (...meant: string[]) => {
+      const plan = planOf({ repository, platforms: meant });
+      const verified = await runActivity(verify, { plan, image: { repository, tag: tagOf('latest'), digest } });
+      assert.ok(verified.kind === 'verified');
+      return startSmoke({ docker, image: verified.image, smoke: smokePlan({ stayUpMs: 50 }), platforms: meant }).outcome;
+    };
+    assert.equal((await smokeOf(hostPlatform())).kind, 'smoked');
+    const failure = await failureOf(smokeOf(other));
+    assert.equal(failure.type, 'PlatformMissing');
+    assert.match(failure.message, /add the platform of this host to platforms of the service/);
   });
 
   describe('says that a container failed', () => {

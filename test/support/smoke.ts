@@ -45,6 +45,8 @@ export interface SmokeAttempt {
   readonly rollout?: string;
   readonly run?: string;
   readonly attempt?: number;
+  /** Of the plan. */
+  readonly platforms?: readonly string[];
   readonly dependencies?: Partial<SmokeDependencies>;
 }
 
@@ -95,7 +97,7 @@ export function startSmoke({
     service: 'app',
     repository: image.repository,
     tags: { kind: 'exact', tags: [image.tag] },
-    platforms: [],
+    platforms: rest.platforms ?? [],
     smoke,
     stages: [],
     decideWithinMs: 1000,

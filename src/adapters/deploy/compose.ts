@@ -3,6 +3,7 @@ import { toldChanges } from '../../domain/other-changes.ts';
 import type { Deployed, OtherChanges, RunningImage } from '../../domain/outcomes.ts';
 import type { ComposeDeployPlan } from '../../domain/plan.ts';
 import { explainUnreachable } from '../docker/errors.ts';
+import { requireScanned } from '../docker/scanned.ts';
 import { createGitRunner } from '../forge/git-command.ts';
 import { goForward, lookAhead } from './compose/checkout.ts';
 import { runCommands } from './compose/commands.ts';
@@ -107,6 +108,7 @@ async function deploy(deploying: Deploying, target: ComposeTarget, work: Work): 
   const services = await findServices(docker, project.name, plan.services);
   if (before === undefined) await requireSurroundings({ docker, definition: project.definition, services, isOnHost });
   await pullImage(deploying, image, work.signal);
+  await requireScanned(docker, target.plan, image);
   await keepImages(docker, services, image, (name) => keepTag(target.plan.service, target.stage.name, name));
 
   let progress: Progress = before ?? { rollout: target.rollout, digest: image.digest, prepared: false, up: false };

@@ -13,6 +13,7 @@ import { type Address, createProbe } from './probe.ts';
 import type { HostReach } from './reach.ts';
 import { createBell, waitUntilOver } from './readiness.ts';
 import { findOurs, remove, removeContainer } from './remove.ts';
+import { type MadeOf, requireMadeOfScanned, requireScanned } from './scanned.ts';
 import { type FailureContext, smokeRefusal, startRefusal } from './smoke-failure.ts';
 import { createSmokeNetwork } from './smoke-network.ts';
 
@@ -63,6 +64,7 @@ export async function smokeTest(test: SmokeTest): Promise<SmokeSummary> {
     if (isEarlier(left.owner, run)) await remove(docker, left);
 
   await takeImage(test, daemon);
+  await requireScanned(docker, plan, test.image);
   const owner = { ...run, worker: test.workerId, deadline: deadlineOf(test, smoke), ...installationOf(test) };
   const labels = labelsOf(owner, nameOf(run), test.ownershipKey);
   signal.throwIfAborted();
@@ -151,7 +153,8 @@ async function watchOver(
   const bell = createBell();
   const watch = new AbortController();
   test.later('end the watch', async () => watch.abort());
-  const created = await container.inspect({ abortSignal: signal });
+  const created: Docker.ContainerInspectInfo & MadeOf = await container.inspect({ abortSignal: signal });
+  requireMadeOfScanned(created, test.plan, test.image);
   await watchContainer(docker, container.id, created.Created, bell.ring, AbortSignal.any([watch.signal, signal]));
 
   const readTail = async () => lastLines(await readLog(docker, container.id, created.Config.Tty), mask);

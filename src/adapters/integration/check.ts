@@ -4,13 +4,14 @@ import { dirname, resolve } from 'node:path';
 import type Docker from 'dockerode';
 import { Refusal } from '../../domain/failures.ts';
 import type { IntegrationSummary, VerifiedImage } from '../../domain/outcomes.ts';
-import type { IntegrationPlan } from '../../domain/plan.ts';
+import type { IntegrationPlan, Plan } from '../../domain/plan.ts';
 import type { Later } from '../docker/clean-up.ts';
 import { explainUnreachable, isMissing } from '../docker/errors.ts';
 import type { Credentials, Images } from '../docker/images.ts';
 import { isEarlier, labelsOf, projectPrefix, type SmokeRun } from '../docker/labels.ts';
 import { createMask, lastLines, type Mask } from '../docker/log-lines.ts';
 import { findOurs, remove } from '../docker/remove.ts';
+import { requireScanned } from '../docker/scanned.ts';
 import { runCompose } from '../docker-compose.ts';
 import { takeImages } from './images.ts';
 import { type ComposeProject, NotIsolated, throwAwayProject } from './project.ts';
@@ -19,6 +20,7 @@ import { containersOf, execTest, logOf, ServiceFailed, type Tested, waitForTest,
 export interface IntegrationCheck {
   readonly docker: Docker;
   readonly images: Images;
+  readonly plan: Pick<Plan, 'platforms'>;
   readonly integration: IntegrationPlan;
   readonly image: VerifiedImage;
   readonly run: SmokeRun;
@@ -82,6 +84,7 @@ export async function integrationCheck(check: IntegrationCheck): Promise<Integra
   const labels = labelsOf(owner, name, check.ownershipKey);
   const { project, test } = isolate(read, { name, image: candidate, labels, integration, variables });
   await takeImages(check, candidate, project);
+  await requireScanned(check.docker, check.plan, check.image);
   check.signal.throwIfAborted();
   const running = { name, file: JSON.stringify(project), folder: dirname(path), variables, test, mask };
   check.later(`remove the compose project ${name}`, () => takeDown(check, running));

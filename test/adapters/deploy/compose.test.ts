@@ -14,6 +14,8 @@ import {
 } from '../../support/compose-site.ts';
 import { ensureDocker } from '../../support/docker.ts';
 import { type Registry, registryAccount, startRegistry } from '../../support/registry.ts';
+import { repositoryAt } from '../../support/registry-client.ts';
+import { pushRivals } from '../../support/rival-images.ts';
 
 describe('deploy: compose', function () {
   this.timeout(60_000);
@@ -76,6 +78,16 @@ describe('deploy: compose', function () {
       assert.equal(await site.git('rev-parse', 'HEAD'), commit);
       assert.notDeepEqual(await site.containers('web'), web);
       assert.deepEqual(await site.containers('other'), other);
+    });
+
+    it('starts nothing where Docker chooses another image from an index than the one that was scanned', async () => {
+      await startFirst();
+      const web = await site.containers('web');
+      const rivals = { ...first, ...(await pushRivals(registry, 'team/rivals', { busybox: true, cmd: ['sleep', '60'] })) };
+      const image = { ...rivals, repository: repositoryAt(registry, 'team/rivals') };
+      await merge(image);
+      await assert.rejects(deploy(image), { name: 'PlatformMissing', message: /expected Docker to run one of the images/ });
+      assert.deepEqual(await site.containers('web'), web);
     });
 
     it('changes nothing where the digest runs already, and asks neither registry nor forge', async () => {

@@ -4,6 +4,7 @@ import { formatReference, type Repository, registryOf } from '../../../domain/im
 import type { Deployed } from '../../../domain/outcomes.ts';
 import type { DockerDeployPlan } from '../../../domain/plan.ts';
 import { ensureImage } from '../../docker/images.ts';
+import { requireScanned } from '../../docker/scanned.ts';
 import type { Target, Work } from '../deployer.ts';
 import type { DockerDeployerOptions } from '../docker.ts';
 import { type Container, findImage } from './container.ts';
@@ -38,7 +39,10 @@ export async function bring(options: DockerDeployerOptions, target: Target<Docke
   const wanted = wantedOf(options, image, daemon, work.signal);
 
   const tasks = await Promise.all(places.map((place) => assess(exchange, target, place, wanted, options.ownContainer)));
-  if (tasks.some(({ kind }) => kind !== 'there')) await wanted.ensure();
+  if (tasks.some(({ kind }) => kind !== 'there')) {
+    await wanted.ensure();
+    await requireScanned(docker, target.plan, image);
+  }
   await requireLabels(docker, target, tasks);
   await prepareAll(exchange, tasks, wanted, work.signal);
 

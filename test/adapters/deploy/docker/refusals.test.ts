@@ -3,6 +3,7 @@ import Docker from 'dockerode';
 import type { VerifiedImage } from '../../../../src/domain/outcomes.ts';
 import { hasImage } from '../../../support/docker.ts';
 import { createDeployWorld, type DeployWorld, work } from '../../../support/docker-deploy.ts';
+import { pushRivals } from '../../../support/rival-images.ts';
 
 describe('a docker deploy refuses', function () {
   this.timeout(60_000);
@@ -95,6 +96,17 @@ describe('a docker deploy refuses', function () {
       name: 'DeployRefused',
       message: /but it is for plan9\/mips/,
     });
+  });
+
+  it('an index from which Docker chooses another image than the one that was scanned', async () => {
+    const name = await world.run(old);
+    const rivals = { ...next, ...(await pushRivals(world.registry, 'team/web', { busybox: true, cmd: ['sleep', '3600'] })) };
+    const { Id } = await world.inspect(name);
+    await assert.rejects(world.deployer().deploy(world.target(rivals, [name]), work()), {
+      name: 'PlatformMissing',
+      message: /expected Docker to run one of the images .* that were scanned/,
+    });
+    assert.equal((await world.inspect(name)).Id, Id);
   });
 
   it('a container whose network another one uses, or that another one is linked to', async () => {

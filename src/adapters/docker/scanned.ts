@@ -1,0 +1,104 @@
+import type Docker from 'dockerode';
+import { Refusal } from '../../domain/failures.ts';
+import { formatReference } from '../../domain/image-reference.ts';
+import type { PlatformDigests, VerifiedImage } from '../../domain/outcomes.ts';
+import type { Plan } from '../../domain/plan.ts';
+import { meantPlatforms, platformName } from '../registry/platform.ts';
+
+/** What a daemon says of an image that it has. */
+export interface LocalImage {
+  /**
+   * With Docker's own image store, the digest of the image's configuration; with containerd's (the default since Docker 29), that of
+   * what was pulled: an index, or the image manifest.
+   */
+  readonly Id: string;
+  readonly Os: string;
+  readonly Architecture: string;
+  readonly Variant?: string;
+  /** What is there of an index, attestations included. Only with containerd's image store, since Docker 28. */
+  readonly Manifests?: readonly {
+    /** Digest of the manifest. */
+    readonly ID: string;
+    readonly Kind: string;
+    readonly Available: boolean;
+    readonly ImageData?: { readonly Platform: Parameters<typeof platformName>[0] };
+  }[];
+}
+
+/** What a daemon says of a container, as far as it tells what it was made of. */
+export interface MadeOf {
+  readonly Image: string;
+  /** The image manifest that was chosen from the index. Only with containerd's image store, since Docker 28. */
+  readonly ImageManifestDescriptor?: { readonly digest?: string };
+}
+
+/** Of an image, what was scanned. */
+export function scannedOf(plan: Pick<Plan, 'platforms'>, image: VerifiedImage): readonly PlatformDigests[] {
+  return meantPlatforms(plan.platforms, image.platforms);
+}
+
+/**
+ * Checks that what Docker chose from the image is what was scanned, before it is started.
+ * @param image is on the host already
+ * @throws Refusal `PlatformMissing`
+ */
+export async function requireScanned(docker: Docker, plan: Pick<Plan, 'platforms'>, image: VerifiedImage): Promise<void> {
+  const found = await inspect(docker, formatReference({ repository: image.repository, digest: image.digest }));
+  if (!isScanned(found, plan, image)) throw notScanned(plan, image, `${found.Id} for ${found.Os}/${found.Architecture}`);
+}
+
+/** Not dockerode's `inspect`, which cannot ask for the manifests; Docker before 28 does not know that question, and leaves it out. */
+function inspect(docker: Docker, reference: string): Promise<LocalImage> {
+  const request = {
+    path: `/images/${reference}/json?`,
+    method: 'GET',
+    statusCodes: { 200: true, 404: 'no such image', 500: 'server error' },
+    options: { manifests: true },
+  };
+  return new Promise((resolve, reject) => {
+    docker.modem.dial(request, (error: Error | null, image: unknown) => {
+      if (error !== null) reject(error);
+      else resolve(image as LocalImage);
+    });
+  });
+}
+
+/** The same for a container that was made and not started yet: it cannot have become another one meanwhile. @throws Refusal `PlatformMissing` */
+export function requireMadeOfScanned(made: MadeOf, plan: Pick<Plan, 'platforms'>, image: VerifiedImage): void {
+  const chosen = made.ImageManifestDescriptor?.digest;
+  if (chosen === undefined || scannedOf(plan, image).some(({ digest }) => digest === chosen)) return;
+  throw notScanned(plan, image, chosen);
+}
+
+export function isScanned(local: LocalImage, plan: Pick<Plan, 'platforms'>, image: VerifiedImage): boolean {
+  // Podman leaves the algorithm out.
+  const id = local.Id.replace(/^(?=[0-9a-f]{64}$)/, 'sha256:');
+  const scanned = scannedOf(plan, image);
+  if (image.platforms.length === 0 || scanned.some(({ digest, config }) => id === config || id === digest)) return true;
+  const platform = platformName({ os: local.Os, architecture: local.Architecture, variant: local.Variant });
+  const ofPlatform = meantPlatforms([platform], scanned);
+  if (id === image.digest) return ofPlatform.length > 0 && hasOnlyScanned(local, platform, scanned);
+  // Verified before configurations were kept.
+  return ofPlatform.some(({ config }) => config === undefined);
+}
+
+/** The index was verified to have one image for each platform; where the daemon tells what it has of it, that is believed more. */
+function hasOnlyScanned({ Manifests = [] }: LocalImage, platform: string, scanned: readonly PlatformDigests[]): boolean {
+  return Manifests.every(
+    ({ ID, Kind, Available, ImageData }) =>
+      Kind !== 'image' ||
+      !Available ||
+      platformName(ImageData?.Platform ?? {}) !== platform ||
+      scanned.some(({ digest }) => digest === ID),
+  );
+}
+
+function notScanned(plan: Pick<Plan, 'platforms'>, image: VerifiedImage, found: string): Refusal {
+  const { repository, digest } = image;
+  const scanned = scannedOf(plan, image).map((each) => `${each.digest} for ${each.platform}`);
+  return new Refusal(
+    'PlatformMissing',
+    `expected Docker to run one of the images of ${formatReference({ repository, digest })} that were scanned (${scanned.join(', ')}), but ` +
+      `it chose ${found}, so nothing is started: add the platform of this host to platforms of the service, or leave platforms out`,
+  );
+}

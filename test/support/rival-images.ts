@@ -1,0 +1,31 @@
+import type { Digest } from '../../src/domain/image-reference.ts';
+import type { PlatformDigests } from '../../src/domain/outcomes.ts';
+import { hostPlatform, type ImageOptions, pushImage, pushManifest } from './images.ts';
+import type { Registry } from './registry.ts';
+import { registryClient, repositoryAt } from './registry-client.ts';
+import { mediaTypes } from './registry-upload.ts';
+
+/**
+ * Pushes an index with two images for this host, of which Docker chooses the first: the second is the one that somebody took for the
+ * image. Verify refuses such an index; a host that meets one all the same has to notice.
+ * @returns the index, and what was scanned of it
+ */
+export async function pushRivals(
+  registry: Registry,
+  name: string,
+  options: ImageOptions,
+): Promise<{ digest: Digest; platforms: readonly PlatformDigests[] }> {
+  const push = (which: string) => pushImage(registry, name, undefined, { ...options, labels: { ...options.labels, which } });
+  const [chosen, scanned] = [await push('chosen'), await push('scanned')];
+  const [os, architecture] = hostPlatform().split('/');
+  const manifests = [chosen, scanned].map((digest) => ({
+    mediaType: mediaTypes.oci.manifest,
+    digest,
+    size: 1,
+    platform: { os, architecture },
+  }));
+  const digest = await pushManifest(registry, name, 'latest', { schemaVersion: 2, mediaType: mediaTypes.oci.index, manifests });
+  const manifest = await registryClient().manifest(repositoryAt(registry, name), scanned);
+  if (manifest?.kind !== 'manifest') throw new Error(`expected an image manifest, found ${manifest?.kind}`);
+  return { digest, platforms: [{ platform: hostPlatform(), digest: scanned, config: manifest.config.digest }] };
+}
