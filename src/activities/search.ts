@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Context } from '@temporalio/activity';
-import { type Client, WorkflowNotFoundError } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import type { Forge } from '../adapters/forge/forge.ts';
 import { concurrently } from '../adapters/registry/concurrently.ts';
 import type { Registry } from '../adapters/registry/registry.ts';
@@ -17,6 +17,7 @@ import { leaveWhenCancelled } from './leave-when-cancelled.ts';
 import { type BaseHolds, createBaseHolds } from './search-baseline.ts';
 import { lookAtRepository, type Seen } from './search-look.ts';
 import { beforeOf, knownNow, type Notes, notesOn } from './search-memory.ts';
+import { standingOf } from './search-standing.ts';
 
 export interface SearchDependencies {
   readonly registry: Registry;
@@ -161,11 +162,14 @@ async function settle(search: Search, seen: Seen): Promise<void> {
   const before = search.notes.of(plan);
   const { pushed, first } = compareSight(plan, before && beforeOf(before), chosen);
   const { lacking, unsure } = await compareWithBase(search, plan, first, before === undefined);
-  await takeUp(search, plan, { pushed, first: lacking }, before);
+  const running = await takeUp(search, plan, { pushed, first: lacking }, before);
   // What the base branch could not be asked about is seen for the first time once more.
   if (unsure.length > 0 && (before === undefined || plan.tags.kind !== 'exact')) return;
+  // How it ends is not known yet: what is rejected for a reason of the moment is taken up by a later look.
+  if (running.length > 0 && plan.tags.kind !== 'exact') return;
   const { plan: _plan, chosen: _chosen, ...more } = seen;
-  const known = knownNow(plan, before, chosen, more);
+  const settled = chosen.filter(({ tag }) => !running.includes(tag));
+  const known = knownNow(plan, before, settled, more);
   search.notes.note({ ...known, tags: known.tags.filter(([tag]) => !unsure.includes(tag)) });
 }
 
@@ -197,14 +201,23 @@ async function compareWithBase(search: Search, plan: Plan, first: readonly Sight
   return { lacking: isBaseline && held.length > 0 ? [] : lacking, unsure };
 }
 
-/** One signal for all tags of a service: the look-up looks at all of them anyway. */
-async function takeUp(search: Search, plan: Plan, { pushed, first }: Sight, before: Known | undefined): Promise<void> {
+/**
+ * One signal for all tags of a service: the look-up looks at all of them anyway.
+ * @returns the tags whose rollouts are under way
+ */
+async function takeUp(search: Search, plan: Plan, { pushed, first }: Sight, before: Known | undefined): Promise<Tag[]> {
   const { repository, service } = plan;
   // A rollout that was over before the last look is not the one of what was pushed after it.
   const since = before === undefined ? 0 : search.notes.lookedAt(before) - clockSkewMs;
   const missed: Sighted[] = [];
-  for (const image of first) if (!(await wasStarted(search, service, image, 0))) missed.push(image);
-  for (const image of pushed) if (!(await wasStarted(search, service, image, since))) missed.push(image);
+  const running: Tag[] = [];
+  for (const [image, from] of [...first.map((one) => [one, 0] as const), ...pushed.map((one) => [one, since] as const)]) {
+    const id = rolloutId(service, image);
+    // What an earlier try of this search asked for may run by now, and was found by it nevertheless.
+    const standing = search.asked.has(id) ? 'missed' : await standingOf(search.client, id, from);
+    if (standing === 'missed') missed.push(image);
+    if (standing === 'running') running.push(image.tag);
+  }
   const ids = missed.map((image) => rolloutId(service, image));
   const [unasked] = missed.filter((_, index) => !search.asked.has(ids[index] ?? ''));
   if (unasked !== undefined) {
@@ -220,20 +233,7 @@ async function takeUp(search: Search, plan: Plan, { pushed, first }: Sight, befo
     search.beat.note([...search.asked].slice(-mostToldFound));
   }
   for (const { tag, digest } of missed) search.found.push({ service, image: formatReference({ repository, tag, digest }) });
-}
-
-/** @param since milliseconds since 1970: what ended before that does not count */
-async function wasStarted({ client, asked }: Search, service: string, image: Sighted, since: number): Promise<boolean> {
-  const id = rolloutId(service, image);
-  // What an earlier try of this search asked for may run by now, and was found by it nevertheless.
-  if (asked.has(id)) return false;
-  try {
-    const { closeTime } = await client.workflow.getHandle(id).describe();
-    return closeTime === undefined || closeTime.getTime() >= since;
-  } catch (error) {
-    if (error instanceof WorkflowNotFoundError) return false;
-    throw error;
-  }
+  return running;
 }
 
 function outcomeOf(search: Search, plans: readonly Plan[]): SearchOutcome {

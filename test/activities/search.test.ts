@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { WorkflowHandle } from '@temporalio/client';
+import { defaultPayloadConverter } from '@temporalio/common';
 import { createSearch, type SearchActivities } from '../../src/activities/search.ts';
 import { createGitForge } from '../../src/adapters/forge/git.ts';
 import { concurrently } from '../../src/adapters/registry/concurrently.ts';
@@ -14,7 +15,7 @@ import { memoryOf, type SearchMemory, type SearchOutcome } from '../../src/domai
 import type { TagPolicy } from '../../src/domain/tag-policy.ts';
 import { resolveId, rolloutId, taskQueues } from '../../src/workflows/start-options.ts';
 import { runActivity } from '../support/activity.ts';
-import { type FaultyProxy, startFaultyProxy } from '../support/faulty-proxy.ts';
+import { type FaultyProxy, type SeenRequest, startFaultyProxy } from '../support/faulty-proxy.ts';
 import { createRemote, type GitRemote, gitEnvironment } from '../support/git-remote.ts';
 import { type HttpServer, startHttpServer } from '../support/http-server.ts';
 import { deleteManifest, pushImage, tag as retag, sha256 } from '../support/images.ts';
@@ -34,6 +35,7 @@ describe('searching a registry for missed pushes', function () {
   let registry: Registry;
   /** In front of the registry: counts, and fails where it is told to. */
   let proxy: FaultyProxy;
+  let isAffected = (_: SeenRequest): boolean => true;
   let temporal: TestTemporal;
   let remote: GitRemote;
   let folder: string;
@@ -42,7 +44,7 @@ describe('searching a registry for missed pushes', function () {
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'landfall-search-'));
     registry = await startRegistry();
-    proxy = await startFaultyProxy(registry.url);
+    proxy = await startFaultyProxy(registry.url, { applies: (request) => isAffected(request) });
     temporal = await startTemporal();
     remote = await createRemote({ files: { 'docker-compose.yml': 'services: {}\n' } });
   });
@@ -169,13 +171,87 @@ describe('searching a registry for missed pushes', function () {
     await retag(registry, pathOf(named), 'latest', 'keep');
     let { memory } = await search(nothing);
     await deleteManifest(registry, pathOf(ordered), greatest);
-    proxy.next(...Array.from({ length: 3 }, () => ({ kind: 'status', status: 404 }) as const));
+    // HEAD and GET of the one tag, before and after the list.
+    const gone = { kind: 'status', status: 404, body: '{"errors":[{"code":"MANIFEST_UNKNOWN"}]}' } as const;
+    isAffected = ({ path }) => path.endsWith('/manifests/latest');
+    proxy.next(gone, gone);
     ({ memory } = await search(memory));
+    assert.equal(proxy.remaining(), 0);
+    isAffected = () => true;
     const after = await search(memory);
     assert.deepEqual(after.found, []);
     const again = await search(after.memory);
     assert.deepEqual([again.found, await askedFor(ordered), await askedFor(named)], [[], 0, 0]);
     assert.ok(JSON.stringify(again.memory).includes(Buffer.from(latest.slice(7), 'hex').toString('base64url')));
+  });
+
+  /** Has a rollout end as one that a worker ran. */
+  async function endWith(plan: Plan, digest: Digest, state: object): Promise<void> {
+    const { workflow } = temporal.client;
+    const taskQueue = `ended-${plan.service}`;
+    await workflow.start('rollout', { workflowId: rolloutId(plan.service, { tag: tagOf('latest'), digest }), taskQueue });
+    const { namespace } = temporal;
+    const { taskToken } = await temporal.client.connection.withDeadline(Date.now() + 20_000, () =>
+      workflow.workflowService.pollWorkflowTaskQueue({ namespace, taskQueue: { name: taskQueue } }),
+    );
+    const payloads = [defaultPayloadConverter.toPayload(state)];
+    await workflow.workflowService.respondWorkflowTaskCompleted({
+      namespace,
+      taskToken,
+      commands: [
+        {
+          // COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION
+          commandType: 4,
+          completeWorkflowExecutionCommandAttributes: { result: { payloads } },
+        },
+      ],
+    });
+  }
+
+  it('takes up again, once, what was rejected because the registry did not have it for a while', async () => {
+    const verify = { step: 'verify', status: 'stopped' };
+    const ends = [
+      [{ status: 'rejected', steps: [{ ...verify, failure: 'NotInRegistry' }] }, true],
+      [{ status: 'rejected', steps: [{ ...verify, failure: 'NotAnImage' }] }, false],
+      [{ status: 'rejected', reason: 'by ann', steps: [{ step: 'scan', status: 'stopped', failure: 'ScanRejected' }] }, false],
+      [{ status: 'delivered', steps: [] }, false],
+    ] as const;
+    await concurrently(ends, 4, async ([state, isTakenUp]) => {
+      const plan = service(exact('latest'));
+      const { activity } = searcher([plan]);
+      const search = async (known: SearchMemory) => {
+        const outcome = await runActivity(activity, { registry: proxy.host, known });
+        assert.ok('memory' in outcome);
+        return outcome;
+      };
+      await push(plan, 'latest');
+      const { memory } = await search(nothing);
+      const digest = await push(plan, 'latest');
+      await endWith(plan, digest, state);
+      const after = await search(memory);
+      assert.deepEqual(after.found, isTakenUp ? [named(plan, 'latest', digest)] : [], JSON.stringify(state));
+      assert.deepEqual((await search(after.memory)).found, []);
+      assert.equal(await askedFor(plan), isTakenUp ? 1 : 0);
+    });
+  });
+
+  it('does not lose sight of a rollout that a webhook started, until that is over', async () => {
+    for (const tags of [exact('latest'), { kind: 'pattern', pattern: '^latest$', order: 'alphabetical' } as const]) {
+      const plan = service(tags);
+      const { search } = searcher([plan]);
+      await push(plan, 'latest');
+      const first = await search(nothing);
+      const digest = await push(plan, 'latest');
+      const workflowId = rolloutId(plan.service, { tag: tagOf('latest'), digest });
+      const handle = await temporal.client.workflow.start('rollout', { workflowId, taskQueue: taskQueues.main });
+      const running = await search(first.memory);
+      assert.deepEqual(running.found, []);
+      await handle.terminate();
+      await endWith(plan, digest, { status: 'rejected', steps: [{ step: 'verify', failure: 'NotInRegistry' }] });
+      const after = await search(running.memory);
+      assert.deepEqual(after.found, [named(plan, 'latest', digest)]);
+      assert.deepEqual((await search(after.memory)).found, []);
+    }
   });
 
   it('does not start again what a webhook started, running or over', async () => {
