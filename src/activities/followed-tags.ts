@@ -19,6 +19,8 @@ export interface Look {
   readonly repository: Repository;
   /** What tags pointed to the last time, which spares the registry work. */
   readonly known?: ReadonlyMap<Tag, Digest>;
+  /** Manifests are fetched and hashed, instead of asking for their digests. */
+  readonly byContent?: boolean;
   /** A digest's creation time never changes, so each is asked for once. */
   readonly creationTimes: Map<Digest, string | undefined>;
   /** What is not there, or not completely; filled as the look goes on. */
@@ -63,9 +65,12 @@ export async function findAll(look: Look, tags: readonly Tag[]): Promise<Found[]
 }
 
 /** @returns undefined for what is missing or broken: one such tag must not hide the others */
-async function find({ registry, repository, known, missing, broken }: Look, tag: Tag): Promise<Found | undefined> {
+async function find(look: Look, tag: Tag): Promise<Found | undefined> {
+  const { registry, repository, known, byContent, missing, broken } = look;
   try {
-    const digest = await registry.resolve(repository, tag, known?.get(tag));
+    const digest = byContent
+      ? (await registry.manifest(repository, tag))?.digest
+      : await registry.resolve(repository, tag, known?.get(tag));
     if (digest !== undefined) return { tag, digest };
     missing.add(tag);
   } catch (error) {
@@ -83,7 +88,7 @@ function isBroken(error: unknown): error is Refusal {
 
 /** What cannot be dated, because it is broken or a part of it is gone, stays without a time: one such tag must not hide the others. */
 async function dateOf(look: Look, found: Found, pushed: Tag | undefined): Promise<Found> {
-  const { registry, repository, creationTimes, missing } = look;
+  const { registry, repository, creationTimes, missing, broken } = look;
   try {
     if (!creationTimes.has(found.digest)) {
       const manifest = await registry.manifest(repository, found.digest);
@@ -95,6 +100,7 @@ async function dateOf(look: Look, found: Found, pushed: Tag | undefined): Promis
     if (!(error instanceof MissingPart) && !isBroken(error)) throw error;
     // The pushed image may not be there completely yet.
     if (error instanceof MissingPart && found.tag === pushed) missing.add(pushed);
+    if (isBroken(error) && found.tag === pushed) broken.set(pushed, error);
     return found;
   }
 }

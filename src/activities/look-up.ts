@@ -7,7 +7,7 @@ import { latestOf, type TagPolicy } from '../domain/tag-policy.ts';
 import { answering } from './boundary.ts';
 import { type Found, findAll, findDated, findLatest, followedOf, type Look } from './followed-tags.ts';
 import { leaveWhenCancelled } from './leave-when-cancelled.ts';
-import { defaultNotFoundForMs, isPatienceOver, notInRegistry, type Patience } from './not-in-registry.ts';
+import { defaultNotFoundForMs, isPatienceOver, notInRegistry, type Patience, whilePatient } from './not-in-registry.ts';
 
 export interface LookUpDependencies {
   readonly registry: Registry;
@@ -21,6 +21,8 @@ export interface LookUpInput {
   readonly push: ImagePush;
   /** An operator asked for `push.tag`: only that one is looked up. */
   readonly asked?: boolean;
+  /** A rollout has just seen that a tag points elsewhere than this look-up's predecessor found. */
+  readonly moved?: boolean;
 }
 
 /** Creation times that are kept; beyond that they are all asked for anew. */
@@ -44,7 +46,15 @@ export function createLookUp({ registry, notFoundForMs = defaultNotFoundForMs, n
       leaveWhenCancelled(async () => {
         if (creationTimes.size > mostRemembered) creationTimes.clear();
         return lookUp(
-          { registry, repository: input.plan.repository, creationTimes, missing: new Set(), broken: new Map() },
+          {
+            registry,
+            repository: input.plan.repository,
+            creationTimes,
+            missing: new Set(),
+            broken: new Map(),
+            // Where HEAD and GET contradict each other, they would go on to.
+            ...(input.moved && { byContent: true }),
+          },
           patience,
           input,
         );
@@ -64,7 +74,10 @@ async function lookUp(
     throw notInRegistry(formatReference({ repository, tag: push.tag }), patience);
   }
   const refusal = broken.get(push.tag);
-  if (found.length === 0 && refusal !== undefined) throw refusal;
+  if (refusal !== undefined) {
+    const error = whilePatient(refusal, patience);
+    if (error !== refusal || found.length === 0) throw error;
+  }
   return { kind: 'found', images: found.map(({ tag, digest }): ImageIdentity => ({ repository, tag, digest })) };
 }
 

@@ -33,3 +33,19 @@ export function notInRegistry(what: string, patience: Patience): Error {
   const message = `${what} is not in the registry yet; looked for again every ${lookAgainAfter}, for ${seconds} s in all`;
   return ApplicationFailure.create({ type, message, nonRetryable: false, nextRetryDelay: lookAgainAfter });
 }
+
+/**
+ * Bytes that do not have their digest may be of a moment (a cache half-way, an answer that was cut on its way): to be tried again while
+ * there is patience. Any other error stays what it is.
+ */
+export function whilePatient(error: unknown, patience: Patience): unknown {
+  if (!(error instanceof Refusal) || error.type !== 'DigestMismatch' || isPatienceOver(patience)) return error;
+  const message = `${error.message} (asked again every ${lookAgainAfter}, for ${patience.notFoundForMs / 1_000} s in all)`;
+  return ApplicationFailure.create({
+    type: error.type,
+    message,
+    nonRetryable: false,
+    nextRetryDelay: lookAgainAfter,
+    cause: error,
+  });
+}

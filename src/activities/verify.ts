@@ -7,7 +7,7 @@ import type { ConfirmOutcome, ImageIdentity, RateLimited, VerifyOutcome } from '
 import type { Plan } from '../domain/plan.ts';
 import { answering } from './boundary.ts';
 import { leaveWhenCancelled } from './leave-when-cancelled.ts';
-import { defaultNotFoundForMs, notInRegistry, type Patience } from './not-in-registry.ts';
+import { defaultNotFoundForMs, notInRegistry, type Patience, whilePatient } from './not-in-registry.ts';
 
 export interface VerifyDependencies {
   readonly registry: Registry;
@@ -42,9 +42,17 @@ export function createVerify({
   now = () => new Date(),
 }: VerifyDependencies): Verify {
   const patience: Patience = { notFoundForMs, now };
+  const patiently = <Outcome>(act: () => Promise<Outcome>) =>
+    leaveWhenCancelled(async () => {
+      try {
+        return await act();
+      } catch (error) {
+        throw whilePatient(error, patience);
+      }
+    });
   return {
-    verify: answering((input: VerifyInput) => leaveWhenCancelled(() => verifyImage(registry, patience, input))),
-    confirm: answering((input: VerifyInput) => leaveWhenCancelled(() => confirmImage(registry, patience, input))),
+    verify: answering((input: VerifyInput) => patiently(() => verifyImage(registry, patience, input))),
+    confirm: answering((input: VerifyInput) => patiently(() => confirmImage(registry, patience, input))),
   };
 }
 
@@ -79,7 +87,9 @@ async function confirmImage(
   patience: Patience,
   { image: { repository, tag, digest } }: VerifyInput,
 ): Promise<Exclude<ConfirmOutcome, RateLimited>> {
-  const current = await registry.resolve(repository, tag);
+  if ((await registry.resolve(repository, tag)) === digest) return { kind: 'confirmed' };
+  // Some registries name another digest for HEAD than what they give: the content counts.
+  const current = await registry.manifest(repository, tag);
   if (current === undefined) throw notInRegistry(formatReference({ repository, tag }), patience);
-  return current === digest ? { kind: 'confirmed' } : { kind: 'moved', digest: current };
+  return current.digest === digest ? { kind: 'confirmed' } : { kind: 'moved', digest: current.digest };
 }

@@ -42,7 +42,10 @@ describe('looking tags up', () => {
   }
 
   /** What is found, by tag. */
-  async function find(input: ReturnType<typeof inputOf>, info = {}): Promise<Record<string, Digest>> {
+  async function find(
+    input: ReturnType<typeof inputOf> & { readonly moved?: boolean },
+    info = {},
+  ): Promise<Record<string, Digest>> {
     const outcome = await runActivity(lookUpTags, input, info);
     assert.ok(outcome.kind === 'found', JSON.stringify(outcome));
     for (const image of outcome.images) assert.equal(image.repository, input.plan.repository);
@@ -91,10 +94,12 @@ describe('looking tags up', () => {
     assert.equal(failure.type, 'NotInRegistry', 'expected the pushed tag to be looked for again');
   });
 
-  /** In front of the registry: one tag or digest gives no digest in a header, and something that is no manifest. */
-  async function startBreaking(broken: string): Promise<HttpServer> {
+  /** In front of the registry: what one tag or digest points to was changed, and the digest is named for GET alone. */
+  async function startBreaking(broken: string, content = 'junk', digest = sha256(content)): Promise<HttpServer> {
     return startHttpServer(async (request, response) => {
-      if (request.url?.endsWith(`/manifests/${broken}`)) return response.end('junk');
+      if (request.url?.endsWith(`/manifests/${broken}`)) {
+        return response.writeHead(200, request.method === 'GET' ? { 'docker-content-digest': digest } : {}).end(content);
+      }
       const headers = { accept: request.headers.accept ?? '' };
       const answer = await fetch(`${registry.url}${request.url}`, { method: request.method ?? 'GET', headers });
       return response.writeHead(answer.status, Object.fromEntries(answer.headers)).end(Buffer.from(await answer.arrayBuffer()));
@@ -123,12 +128,31 @@ describe('looking tags up', () => {
 
   it('is not kept from the newest image by one whose manifest was changed', async () => {
     const digests = await push('team/changed', 'main-1', 'main-2');
-    const server = await startBreaking(digests['main-2'] ?? '');
+    const server = await startBreaking(digests['main-2'] ?? '', '{"schemaVersion":2}');
     try {
-      const found = await find(inputOf('team/changed', newest, 'main-2', false, server));
-      assert.deepEqual(found, { 'main-1': digests['main-1'] });
+      const input = inputOf('team/changed', newest, 'main-2', false, server);
+      const failure = await failureOf(runActivity(lookUpTags, input));
+      assert.deepEqual([failure.type, failure.nonRetryable, failure.nextRetryDelay], ['DigestMismatch', false, '5 seconds']);
+      assert.deepEqual(await find(input, longAgo), { 'main-1': digests['main-1'] });
+      const other = inputOf('team/changed', newest, 'main-1', false, server);
+      assert.deepEqual(await find(other), { 'main-1': digests['main-1'] });
     } finally {
       await server.stop();
+    }
+  });
+
+  it('goes by the content once a rollout has seen that the registry names another digest for HEAD', async () => {
+    const { latest } = await push('team/head', 'latest');
+    const proxy = await startFaultyProxy(registry.url, {
+      faults: [1, 2].map(() => ({ kind: 'status', status: 200, headers: { 'docker-content-digest': sha256('stale') } }) as const),
+      applies: ({ method }) => method === 'HEAD',
+    });
+    try {
+      const input = inputOf('team/head', exact('latest'), 'latest', false, proxy);
+      assert.deepEqual(await find(input), { latest: sha256('stale') });
+      assert.deepEqual(await find({ ...input, moved: true }), { latest });
+    } finally {
+      await proxy.stop();
     }
   });
 

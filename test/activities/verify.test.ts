@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { CancelledFailure } from '@temporalio/activity';
+import { ApplicationFailure, CancelledFailure } from '@temporalio/activity';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { createVerify } from '../../src/activities/verify.ts';
 import type { Digest } from '../../src/domain/image-reference.ts';
@@ -42,10 +42,13 @@ describe('verify', () => {
     const input = inputOf(registry, 'team/app', digest);
     const outcome = await runActivity(verify, input);
     assert.equal(outcome.kind, 'verified');
-    const { size, mediaType, ...image } = outcome.image;
+    const { size, mediaType, platforms, ...image } = outcome.image;
+    assert.deepEqual(
+      platforms.map(({ platform, digest }) => [platform, digest]),
+      [[hostPlatform(), digest]],
+    );
     assert.deepEqual(image, {
       ...input.image,
-      platforms: [{ platform: hostPlatform(), digest }],
       created: '2026-02-03T04:05:06.789Z',
       revision: 'abc',
       source: 'https://git.example/app',
@@ -120,7 +123,10 @@ describe('verify', () => {
     await deleteManifest(registry, 'team/sparse', children[1] ?? digest);
     const outcome = await runActivity(verify, inputOf(registry, 'team/sparse', digest, 'latest', ['linux/amd64']));
     assert.ok(outcome.kind === 'verified');
-    assert.deepEqual(outcome.image.platforms, [{ platform: 'linux/amd64', digest: children[0] }]);
+    assert.deepEqual(
+      outcome.image.platforms.map(({ digest }) => digest),
+      [children[0]],
+    );
   });
 
   it('refuses an image without a wanted platform, and names what is there', async () => {
@@ -281,6 +287,41 @@ describe('verify', () => {
     }
   });
 
+  it('is tried again while a page about maintenance answers instead of the registry, however long that is', async () => {
+    const digest = await pushImage(registry, 'team/maintained', 'latest');
+    const page = { kind: 'status', status: 200, headers: { 'content-type': 'text/html' }, body: '<html>' } as const;
+    const proxy = await startFaultyProxy(registry.url, { faults: [page, { ...page, status: 404 }] });
+    try {
+      const longAgo = { scheduledTimestampMs: Date.now() - 3_600_000 };
+      for (const _ of ['with 200', 'with 404']) {
+        // Temporal tries again whatever is not said to be final.
+        const error = await runActivity(verify, inputOf(proxy, 'team/maintained', digest), longAgo).catch((thrown) => thrown);
+        assert.ok(error instanceof Error && !(error instanceof ApplicationFailure), String(error));
+      }
+      assert.equal((await runActivity(verify, inputOf(proxy, 'team/maintained', digest))).kind, 'verified');
+    } finally {
+      await proxy.stop();
+    }
+  });
+
+  it('asks again for bytes that do not have their digest, and says no only after two minutes', async () => {
+    const server = await startHttpServer((_, response) => {
+      response.setHeader('docker-content-digest', sha256('another')).end('{"schemaVersion":2}');
+    });
+    try {
+      const asked = inputOf(server, 'team/halfway', sha256('x'));
+      for (const [waitedMs, isFinal] of [
+        [0, false],
+        [121_000, true],
+      ] as const) {
+        const failure = await failureOf(runActivity(verify, asked, { scheduledTimestampMs: Date.now() - waitedMs }));
+        assert.deepEqual([failure.type, failure.nonRetryable], ['DigestMismatch', isFinal]);
+      }
+    } finally {
+      await server.stop();
+    }
+  });
+
   it('is left at once, while the registry does not answer, when it is cancelled', async () => {
     const proxy = await startFaultyProxy(registry.url, { faults: [{ kind: 'hang' }] });
     try {
@@ -301,7 +342,7 @@ describe('confirm', () => {
   });
   after(() => registry.stop());
 
-  it('says whether the tag still points to the digest, with one request and no body', async () => {
+  it('says whether the tag still points to the digest: with one request and no body where it does, by the content where not', async () => {
     const old = await pushImage(registry, 'team/app', 'latest', { labels: { version: '1' } });
     const proxy = await startFaultyProxy(registry.url);
     try {
@@ -310,8 +351,22 @@ describe('confirm', () => {
       assert.deepEqual(await runActivity(confirm, inputOf(proxy, 'team/app', old)), { kind: 'moved', digest: current });
       assert.deepEqual(
         proxy.requests.map(({ method, path }) => `${method} ${path}`),
-        Array(2).fill('HEAD /v2/team/app/manifests/latest'),
+        ['HEAD', 'HEAD', 'GET'].map((method) => `${method} /v2/team/app/manifests/latest`),
       );
+    } finally {
+      await proxy.stop();
+    }
+  });
+
+  it('goes by the content where the registry names another digest for HEAD', async () => {
+    const { digest, children } = await pushIndex(registry, 'team/head', 'latest', [{ platform: 'linux/amd64' }]);
+    const lie = { kind: 'status', status: 200, headers: { 'docker-content-digest': children[0] ?? '' } } as const;
+    const proxy = await startFaultyProxy(registry.url, { faults: [lie, lie], applies: ({ method }) => method === 'HEAD' });
+    try {
+      assert.deepEqual(await runActivity(confirm, inputOf(proxy, 'team/head', digest)), { kind: 'confirmed' });
+      const old = inputOf(proxy, 'team/head', sha256('old'));
+      assert.deepEqual(await runActivity(confirm, old), { kind: 'moved', digest });
+      assert.equal(proxy.remaining(), 0);
     } finally {
       await proxy.stop();
     }

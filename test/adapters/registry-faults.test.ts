@@ -79,7 +79,7 @@ describe('a registry in trouble', () => {
   }
 
   it('that denies access answers no', async () => {
-    const error = await meet({ kind: 'status', status: 403, body: '{"errors":[{"code":"DENIED"}]}' }, resolve);
+    const error = await meet({ kind: 'status', status: 403, body: '{"errors":[{"code":"DENIED"}]}' }, manifest);
     assert.ok(error instanceof Refusal);
     assert.equal(error.type, 'CredentialsRefused');
   });
@@ -142,7 +142,8 @@ describe('a registry that lies', () => {
   });
 
   it('cannot make us hold a manifest of more than 4 MiB', async () => {
-    const answer = (response: ServerResponse) => response.end(Buffer.alloc(4 * 1024 * 1024 + 1, ' '));
+    const answer = (response: ServerResponse) =>
+      response.setHeader('content-type', 'application/json').end(Buffer.alloc(4 * 1024 * 1024 + 1, ' '));
     await assert.rejects(ask(answer, byTag), refuses('NotAnImage', /larger than 4194304 bytes/));
   });
 
@@ -160,10 +161,8 @@ describe('a registry that lies', () => {
       ask((response) => response.end(odd), byTag),
       refuses('NotAnImage', /: config\.\w+: /),
     );
-    await assert.rejects(
-      ask((response) => response.end('<html>'), byTag),
-      refuses('NotAnImage', /is not JSON/),
-    );
+    const junk = (response: ServerResponse) => response.setHeader('docker-content-digest', sha256('junk')).end('junk');
+    await assert.rejects(ask(junk, byTag), refuses('NotAnImage', /is not JSON/));
   });
 
   it('is broken when its list of tags is none', async () => {

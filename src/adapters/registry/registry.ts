@@ -6,11 +6,22 @@ import { BodyTooLarge, readBody } from './body.ts';
 import type { CredentialsSource } from './credentials.ts';
 import { type HttpSettings, parseJson, unexpectedAnswer } from './http.ts';
 import { nextPage } from './link.ts';
-import { acceptManifests, digestOf, type ImageConfig, type Manifest, parseImageConfig, parseManifest } from './manifest.ts';
+import {
+  acceptManifests,
+  digestOf,
+  type ImageConfig,
+  type Manifest,
+  parseImageConfig,
+  parseManifest,
+  resemblesConfig,
+  resemblesManifest,
+} from './manifest.ts';
+import { isNotThere, isPage, oddAnswer } from './odd-answer.ts';
 import { createSession, type Session } from './session.ts';
 
 /**
- * What an OCI registry knows of images, read-only. "Not there" is an answer, `undefined`.
+ * What an OCI registry knows of images, read-only. "Not there" is an answer, `undefined`. Only a complete and well-formed answer of the
+ * registry itself counts: pages of proxies and logins, and answers that were cut, are something broken, whatever their status is.
  *
  * Errors: `Refusal` `CredentialsRefused`, `DigestMismatch` (the bytes are not what their digest says) or `NotAnImage` (they cannot be
  * read); `RateLimit` where the registry asks us to wait; anything else is something broken, to be tried again.
@@ -59,7 +70,11 @@ const tagsPerPage = 1_000;
 const mostTagPages = 1_000;
 const longestEtag = 100;
 
-const tagPage = z.object({ tags: z.array(z.string()).nullish() });
+/** A repository without tags has null, or leaves the key out beside its name. */
+const tagPage = z.union([
+  z.object({ tags: z.array(z.string()).nullable() }),
+  z.object({ name: z.string(), tags: z.array(z.string()).nullish() }),
+]);
 
 export function createRegistry({
   credentials,
@@ -86,24 +101,25 @@ export function createRegistry({
   };
 }
 
-/** @returns `unknown` where the registry does not say the digest: then the manifest has to be fetched and hashed */
+/**
+ * @returns `unknown` where the registry does not say the digest: then the manifest has to be fetched and hashed. Some registries, and
+ *   proxies before them, answer HEAD with 400, 403, 404, 405 or 501 although GET is right, so none of these is believed.
+ */
 async function headManifest(
   session: Session,
   settings: HttpSettings,
   repository: Repository,
   tag: Tag,
   known: Digest | undefined,
-): Promise<Digest | 'unknown' | undefined> {
+): Promise<Digest | 'unknown'> {
   const path = `manifests/${tag}`;
   // Distribution and those made from it use the digest as the manifest's ETag.
   const condition = known === undefined ? {} : { 'if-none-match': `"${known}"` };
   const answer = await session.request(repository, 'HEAD', path, { accept: acceptManifests, ...condition });
   if (answer.status === 304 && known !== undefined) return known;
-  if (answer.status === 404) return undefined;
-  if (answer.status === 405) return 'unknown';
-  if (!answer.ok) throw await unexpectedAnswer(`HEAD ${repository}/${path}`, answer, settings);
+  if (answer.status === 429) throw await unexpectedAnswer(`HEAD ${repository}/${path}`, answer, settings);
   const digest = answer.headers.get('docker-content-digest') ?? '';
-  return isDigest(digest) ? digest : 'unknown';
+  return answer.status === 200 && isDigest(digest) ? digest : 'unknown';
 }
 
 async function fetchManifest(
@@ -115,10 +131,14 @@ async function fetchManifest(
   const fetched = await fetchBytes(session, settings, repository, `manifests/${reference}`, manifestLimit);
   if (fetched === undefined) return undefined;
   const what = `the manifest ${repository}${isDigest(reference) ? '@' : ':'}${reference}`;
-  const digest = digestOf(fetched.bytes);
-  const promised = isDigest(reference) ? reference : fetched.answer.headers.get('docker-content-digest');
-  if (promised !== null && isDigest(promised) && promised !== digest) throw digestMismatch(what, promised, digest);
-  return parseManifest(fetched.bytes, fetched.answer.headers.get('content-type'), what);
+  const { answer, bytes } = fetched;
+  const digest = digestOf(bytes);
+  const header = answer.headers.get('docker-content-digest') ?? '';
+  const promised = isDigest(reference) ? reference : isDigest(header) ? header : undefined;
+  // What has the promised digest is what was pushed, whatever it is. Anything else has to look like a manifest at least.
+  if (promised !== digest && !resemblesManifest(bytes)) throw oddAnswer(what, answer, 'a manifest');
+  if (promised !== undefined && promised !== digest) throw digestMismatch(what, promised, digest);
+  return parseManifest(bytes, answer.headers.get('content-type'), what);
 }
 
 async function fetchConfig(
@@ -131,6 +151,7 @@ async function fetchConfig(
   if (fetched === undefined) return undefined;
   const what = `the image configuration ${repository}@${digest}`;
   const found = digestOf(fetched.bytes);
+  if (found !== digest && !resemblesConfig(fetched.bytes)) throw oddAnswer(what, fetched.answer, 'an image configuration');
   if (found !== digest) throw digestMismatch(what, digest, found);
   return parseImageConfig(fetched.bytes, what);
 }
@@ -145,15 +166,13 @@ async function fetchBytes(
   const what = `GET ${repository}/${path}`;
   const headers = path.startsWith('manifests/') ? { accept: acceptManifests } : {};
   const answer = await session.request(repository, 'GET', path, headers);
-  if (answer.status === 404) {
-    await answer.body?.cancel();
-    return undefined;
-  }
-  if (!answer.ok) throw await unexpectedAnswer(what, answer, settings);
+  if (answer.status === 404 && (await isNotThere(what, answer, settings))) return undefined;
+  if (answer.status !== 200) throw await unexpectedAnswer(what, answer, settings);
   try {
     return { answer, bytes: await readBody(answer, limit, what, settings.timeoutMs) };
   } catch (error) {
     if (!(error instanceof BodyTooLarge)) throw error;
+    if (isPage(answer)) throw oddAnswer(what, answer, 'a part of an image');
     throw new Refusal('NotAnImage', `${error.message}, which no image needs; push a smaller one`, [], { cause: error });
   }
 }
@@ -171,11 +190,8 @@ async function listTags(
     const condition = page === 0 && etag !== undefined ? { 'if-none-match': etag } : {};
     const answer = await session.request(repository, 'GET', path, { accept: 'application/json', ...condition });
     if (answer.status === 304 && 'if-none-match' in condition) return 'unchanged';
-    if (answer.status === 404) {
-      await answer.body?.cancel();
-      return { tags: [...tags] };
-    }
-    if (!answer.ok) throw await unexpectedAnswer(what, answer, settings);
+    if (answer.status === 404 && (await isNotThere(what, answer, settings))) return { tags: [...tags] };
+    if (answer.status !== 200) throw await unexpectedAnswer(what, answer, settings);
     for (const tag of await tagsOfPage(answer, what, settings)) tags.add(tag);
     const query = nextPage(answer.headers.get('link'));
     if (query === undefined) return { tags: [...tags], ...(page === 0 ? etagOf(answer) : {}) };
@@ -187,7 +203,8 @@ async function listTags(
 async function tagsOfPage(answer: Response, what: string, settings: HttpSettings): Promise<Tag[]> {
   const body = await readBody(answer, tagPageLimit, what, settings.timeoutMs);
   const parsed = tagPage.safeParse(parseJson(body.toString(), what));
-  if (!parsed.success) throw new Error(`${what} is not of the form {"tags": ["…"]}`, { cause: parsed.error });
+  if (!parsed.success)
+    throw new Error(`${what} is not of the form {"tags": ["…"]}, and is asked for again`, { cause: parsed.error });
   return (parsed.data.tags ?? []).filter(isTag);
 }
 

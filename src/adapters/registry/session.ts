@@ -1,12 +1,12 @@
 import { pathOf, type Repository, registryOf } from '../../domain/image-reference.ts';
 import type { Authentication, Target } from './authentication.ts';
-import { errorText, type HttpSettings, send } from './http.ts';
+import { errorText, type HttpSettings, send, unexpectedAnswer } from './http.ts';
 
 /** Requests to the registry's API, authenticated as the registry asks. */
 export interface Session {
   /**
    * @param path below `/v2/NAME/`, with the query
-   * @returns any answer but 401 and 403
+   * @returns any answer but 401 and 403; for HEAD these too, where they are not sure to be meant
    * @throws Refusal `CredentialsRefused`
    */
   request(
@@ -27,10 +27,13 @@ export function createSession(authentication: Authentication, settings: HttpSett
 
       const remembered = await authentication.remembered(target);
       let answer = await ask(remembered);
-      if (answer.status === 401) {
+      const challenges = answer.headers.get('www-authenticate');
+      if (answer.status === 401 && challenges !== null) {
         await answer.body?.cancel();
-        answer = await ask(await authentication.answer(target, answer.headers.get('www-authenticate') ?? '', remembered));
+        answer = await ask(await authentication.answer(target, challenges, remembered));
       }
+      if (method === 'HEAD') return answer;
+      if (answer.status === 401 && challenges === null) throw await unexpectedAnswer(`${method} ${url}`, answer, settings);
       if (answer.status === 401 || answer.status === 403) {
         throw await authentication.refused(target, `${answer.status} ${await errorText(answer, settings)}`.trim());
       }
