@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { ambiguousKey } from '../../src/adapters/registry/ambiguous-key.ts';
 import { parseChallenges } from '../../src/adapters/registry/challenge.ts';
 import { concurrently } from '../../src/adapters/registry/concurrently.ts';
 import { nextPage } from '../../src/adapters/registry/link.ts';
@@ -63,6 +64,40 @@ describe('WWW-Authenticate', () => {
   });
 });
 
+describe('keys that programs read differently', () => {
+  it('are found wherever they are, however they are written', () => {
+    const ambiguous: readonly (readonly [text: string, key: string])[] = [
+      ['{"manifests":[],"Manifests":[]}', 'Manifests'],
+      ['{"Manifests":[]}', 'Manifests'],
+      ['{"manifests":[],"manifests":[]}', 'manifests'],
+      ['{"manifests":[],"\\u006danifests":[]}', 'manifests'],
+      ['{"manife\u017fts":[]}', 'manife\u017fts'],
+      ['{"manifests":[{"platform":{"os":"linux","OS":"linux"}}]}', 'OS'],
+      ['{"annotations":{"a":"1","a":"2"}}', 'a'],
+    ];
+    for (const [text, key] of ambiguous) assert.equal(ambiguousKey(text), key, text);
+  });
+
+  it('are none of what people write into annotations, nor of what is further in where that does not count', () => {
+    assert.equal(
+      ambiguousKey('{"annotations":{"Config":"{\\"OS\\":1,","config":"2"},"layers":[{"size":1},{"size":2}]}'),
+      undefined,
+    );
+    assert.equal(ambiguousKey('{"os":"linux","config":{"Labels":{"Version":"1","version":"1"}}}', 1), undefined);
+  });
+
+  it('are none of those of any JSON whose keys differ in more than case', () => {
+    fc.assert(fc.property(fc.json(), (text) => typeof (ambiguousKey(text) ?? '') === 'string'));
+    const key = fc.stringMatching(/^[a-z"\\ ]{0,4}$/).filter((name) => !['os', 'size'].includes(name));
+    fc.assert(
+      fc.property(fc.dictionary(key, fc.jsonValue({ maxDepth: 0 }), { noNullPrototype: true }), (value) => {
+        assert.equal(ambiguousKey(JSON.stringify(value)), undefined);
+        assert.equal(ambiguousKey(JSON.stringify({ ...value, config: value, Config: 1 })), 'Config');
+      }),
+    );
+  });
+});
+
 describe('Link', () => {
   it('names the next page, or none', () => {
     assert.equal(nextPage('</v2/a/tags/list?last=b&n=2>; rel="next"'), '?last=b&n=2');
@@ -98,6 +133,7 @@ describe('platforms', () => {
       ['linux/arm/v7', 'linux/arm', 'linux/armhf', 'linux/arm/7'],
       ['linux/arm/v6', 'linux/armel', 'linux/arm/v6'],
       ['linux/amd64/v3', 'linux/x86-64/v3'],
+      ['darwin/arm64', 'macos/arm64/v8.0'],
       ['linux/s390x'],
       ['wasi/wasm'],
     ];

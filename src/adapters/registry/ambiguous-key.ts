@@ -19,9 +19,12 @@ const memberNames = [
 ];
 const members: ReadonlyMap<string, string> = new Map(memberNames.map((name) => [folded(name), name]));
 
+const [openObject, closeObject, openArray, closeArray, comma, quote, backslash] = [0x7b, 0x7d, 0x5b, 0x5d, 0x2c, 0x22, 0x5c];
+
 interface Frame {
-  /** Undefined for an array. */
-  readonly keys: Set<string> | undefined;
+  readonly isObject: boolean;
+  /** Made for the first key: hostile manifests have a million empty objects. */
+  keys?: Set<string>;
   /** Its keys are whatever somebody chose, so their case counts. */
   readonly isMap: boolean;
   expectsKey: boolean;
@@ -35,18 +38,22 @@ interface Frame {
  * @param depth how deep to look: 1 is the outermost object
  */
 export function ambiguousKey(text: string, depth: number = Number.POSITIVE_INFINITY): string | undefined {
-  const frames: Frame[] = [];
+  const outer: Frame[] = [];
+  let frame: Frame = { isObject: false, isMap: false, expectsKey: false, lastKey: '' };
   for (let at = 0; at < text.length; at += 1) {
-    const character = text[at];
-    const frame = frames.at(-1);
-    if (character === '{' || character === '[') frames.push(frameIn(frame, character === '{'));
-    else if (character === '}' || character === ']') frames.pop();
-    else if (character === ',' && frame?.keys !== undefined) frame.expectsKey = true;
-    else if (character === '"') {
+    const character = text.charCodeAt(at);
+    if (character === openObject || character === openArray) {
+      outer.push(frame);
+      frame = frameIn(frame, character === openObject);
+    } else if (character === closeObject || character === closeArray) {
+      frame = outer.pop() ?? frame;
+    } else if (character === comma) {
+      frame.expectsKey = frame.isObject;
+    } else if (character === quote) {
       const end = endOfString(text, at);
-      if (frame?.expectsKey) {
-        const key = String(JSON.parse(text.slice(at, end + 1)));
-        if (frames.length <= depth && isAmbiguous(frame, key)) return key;
+      if (frame.expectsKey) {
+        const key = keyOf(text.slice(at, end + 1));
+        if (outer.length <= depth && isAmbiguous(frame, key)) return key;
         frame.expectsKey = false;
         frame.lastKey = key;
       }
@@ -56,23 +63,27 @@ export function ambiguousKey(text: string, depth: number = Number.POSITIVE_INFIN
   return undefined;
 }
 
-function frameIn(parent: Frame | undefined, isObject: boolean): Frame {
-  const keys = isObject ? new Set<string>() : undefined;
-  return { keys, isMap: parent?.lastKey === 'annotations', expectsKey: isObject, lastKey: '' };
+function keyOf(quoted: string): string {
+  return quoted.includes('\\') ? String(JSON.parse(quoted)) : quoted.slice(1, -1);
+}
+
+function frameIn(parent: Frame, isObject: boolean): Frame {
+  return { isObject, isMap: parent.lastKey === 'annotations', expectsKey: isObject, lastKey: '' };
 }
 
 /** Also takes note of the key. */
-function isAmbiguous({ keys, isMap }: Frame, key: string): boolean {
-  const name = isMap ? key : folded(key);
-  const isRepeated = keys?.has(name) === true;
-  keys?.add(name);
-  return isRepeated || (!isMap && (members.get(name) ?? key) !== key);
+function isAmbiguous(frame: Frame, key: string): boolean {
+  const name = frame.isMap ? key : folded(key);
+  frame.keys ??= new Set();
+  const isRepeated = frame.keys.has(name);
+  frame.keys.add(name);
+  return isRepeated || (!frame.isMap && (members.get(name) ?? key) !== key);
 }
 
 /** Where the string that begins at `start` has its closing quote. */
 function endOfString(text: string, start: number): number {
   let at = start + 1;
-  while (at < text.length && text[at] !== '"') at += text[at] === '\\' ? 2 : 1;
+  while (at < text.length && text.charCodeAt(at) !== quote) at += text.charCodeAt(at) === backslash ? 2 : 1;
   return at;
 }
 
