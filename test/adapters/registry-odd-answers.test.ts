@@ -36,6 +36,7 @@ describe('an answer that is not the registry itself gives', () => {
     ['a page with 404', status(404, page, html)],
     ['the 404 of a proxy without its registry', status(404, '404 page not found\n', { 'content-type': 'text/plain' })],
     ['a 404 in JSON that is no registry gives', status(404, '{"message":"no route"}', json)],
+    ['a page with 403', status(403, page, html)],
     ['a redirect to a login', status(302, '', { location: '/login' }), status(200, page, html)],
     ['nothing, with 200', status(200)],
     ['nothing, with 204', status(204)],
@@ -112,6 +113,7 @@ describe('an answer that is not the registry itself gives', () => {
       [200, page],
       [200, '{}'],
       [204, ''],
+      [403, page],
       [404, page],
     ] as const) {
       const server = await startHttpServer((request, response) => {

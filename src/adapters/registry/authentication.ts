@@ -4,6 +4,7 @@ import { readBody } from './body.ts';
 import { parseChallenges } from './challenge.ts';
 import { basicAuthorization, type CredentialsSource, identityTokenUser, type RegistryCredentials } from './credentials.ts';
 import { errorText, type HttpRequest, type HttpSettings, parseJson, send, unexpectedAnswer } from './http.ts';
+import { isPage } from './odd-answer.ts';
 
 /** Where a request goes: the registry's host as users write it, and the repository's path there. */
 export interface Target {
@@ -139,7 +140,7 @@ async function fetchToken(
     await answer.body?.cancel();
     answer = await send(tokenHttpRequest({ ...request, service: target.host }, known), settings);
   }
-  if (answer.status === 401 || answer.status === 403) {
+  if (answer.status === 401 || (answer.status === 403 && !isPage(answer))) {
     throw credentialsRefused(target, known, `${answer.status} from ${request.realm.host}: ${await errorText(answer, settings)}`);
   }
   if (answer.status !== 200) throw await unexpectedAnswer(what, answer, settings);

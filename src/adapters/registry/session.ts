@@ -1,6 +1,7 @@
 import { pathOf, type Repository, registryOf } from '../../domain/image-reference.ts';
 import type { Authentication, Target } from './authentication.ts';
 import { errorText, type HttpSettings, send, unexpectedAnswer } from './http.ts';
+import { isPage } from './odd-answer.ts';
 
 /** Requests to the registry's API, authenticated as the registry asks. */
 export interface Session {
@@ -33,7 +34,9 @@ export function createSession(authentication: Authentication, settings: HttpSett
         answer = await ask(await authentication.answer(target, challenges, remembered));
       }
       if (method === 'HEAD') return answer;
-      if (answer.status === 401 && challenges === null) throw await unexpectedAnswer(`${method} ${url}`, answer, settings);
+      // A registry says how to come in, and says no in JSON; this is a proxy before it, or a login.
+      const isOdd = (answer.status === 401 && challenges === null) || (answer.status === 403 && isPage(answer));
+      if (isOdd) throw await unexpectedAnswer(`${method} ${url}`, answer, settings);
       if (answer.status === 401 || answer.status === 403) {
         throw await authentication.refused(target, `${answer.status} ${await errorText(answer, settings)}`.trim());
       }
