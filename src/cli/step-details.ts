@@ -14,10 +14,23 @@ export function detailLines(details: unknown): string[] {
   if ('before' in details && 'now' in details && isReading(details.before)) {
     return ['before the change:', ...readingsTable([details.before]), 'after it:', ...detailLines(details.now)];
   }
+  if ('changes' in details && Array.isArray(details.changes)) return otherChanges(details, details.changes);
   if (isReading(details)) return readingsTable([details]);
   if ('failures' in details && Array.isArray(details.failures)) return healthLines(details, details.failures);
   if ('log' in details && typeof details.log === 'string') return logLines({ platform: '', ...details, log: details.log });
   return JSON.stringify(details, null, 2).split('\n');
+}
+
+/** What comes along besides the image, and who brought it. */
+function otherChanges(details: object, changes: readonly unknown[]): string[] {
+  const commits = 'commits' in details && Array.isArray(details.commits) ? details.commits : [];
+  const more = cell(details, 'more');
+  return [
+    ...changes.map((change) => plain(String(change))),
+    ...(more === '' ? [] : [`and ${more} more`]),
+    ...(commits.length === 0 ? [] : ['brought by:']),
+    ...table(commits.map((commit) => [cell(commit, 'commit'), plain(cell(commit, 'author')), plain(cell(commit, 'subject'))])),
+  ];
 }
 
 function findingsTable(findings: readonly unknown[]): string[] {

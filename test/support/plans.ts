@@ -49,7 +49,16 @@ export function stageOf(name: string, overrides: Partial<StagePlan> = {}): Stage
 /** For `stageOf`: merged by Landfall, deployed with Compose, watched, rolled back by itself. */
 export const delivered: Partial<StagePlan> = {
   merge: 'auto',
-  deploy: { kind: 'compose', directory: '/srv/web', files: [], services: ['web'], before: [], after: [], timeoutMs: 60_000 },
+  deploy: {
+    kind: 'compose',
+    directory: '/srv/web',
+    files: [],
+    services: ['web'],
+    before: [],
+    after: [],
+    timeoutMs: 60_000,
+    others: 'ask',
+  },
   watch: {
     probes: [{ kind: 'tcp', host: 'web', port: 80, timeoutMs: 1_000 }],
     forMs: 1_000,

@@ -3,6 +3,7 @@ import { type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/clie
 import { ApplicationFailure } from '@temporalio/common';
 import type { Activities } from '../../src/activities/index.ts';
 import type { LaneState } from '../../src/domain/lane/state.ts';
+import type { OtherChanges } from '../../src/domain/outcomes.ts';
 import type { ApprovalPlan, Plan, StagePlan } from '../../src/domain/plan.ts';
 import type { RolloutState, RolloutStatus } from '../../src/domain/rollout-state.ts';
 import { laneQuery, progressSignal, stateQuery } from '../../src/workflows/messages.ts';
@@ -544,5 +545,97 @@ describe('people and a delivery', function () {
     goOn();
     await late;
     assert.equal((await result(handle)).status, 'proposed');
+  });
+
+  describe('changes that come along with an image', () => {
+    const others = (fingerprint: string): OtherChanges => ({
+      changes: ['web: command changed'],
+      commits: [{ commit: '1a2b3c4d5e6f', author: 'Bob', subject: 'try an option' }],
+      fingerprint,
+    });
+    const ask = (found: OtherChanges): never => {
+      const message = 'it would bring along: web: command changed (1a2b3c4d5e6f by Bob: try an option)';
+      throw ApplicationFailure.create({ type: 'OtherChanges', message, nonRetryable: true, details: [found] });
+    };
+
+    it('block before the merge and the gate, are let through knowingly, and named in the state, the notice and a roll-back', async () => {
+      const told: string[] = [];
+      let found = others('one');
+      await work({
+        async surveyStage(input) {
+          if (input.foresee && input.accepted !== found.fingerprint) ask(found);
+          return { ...(await world.activities.surveyStage(input)), ...(input.foresee && { others: found }) };
+        },
+        async deployStage(input) {
+          const outcome = await world.activities.deployStage(input);
+          assert.equal(input.accepted, found.fingerprint);
+          return outcome;
+        },
+        async tell({ notice }) {
+          told.push(`${notice.event}: ${notice.reason ?? ''} ${notice.advice ?? ''}`);
+        },
+      });
+      const notify = [{ kind: 'discord', url: 'env:URL', events: ['blocked', 'deploying', 'unhealthy'] }] as const;
+      const plan = aPlan([stageOf('production', delivered)], { notify });
+      world.stage(plan, 'production').containers.set('web', digestOf('old'));
+      world.bad.add(digestOf('new'));
+      const handle = await push(plan, 'new');
+      const blocked = await until(handle, 'blocked');
+      const step = blocked.steps.find((each) => each.status === 'blocked');
+      assert.deepEqual([step?.step, step?.failure], ['merge', 'OtherChanges']);
+      assert.deepEqual(world.stage(plan, 'production').log, []);
+      // A newer image may still go first: it has not begun.
+      assert.equal((await laneState(plan)).stages.production?.running, undefined);
+      assert.match(told.join('\n'), /blocked: .*command changed.* decide: retry, skip \(needs a reason\), reject or abort/);
+      // Something else comes in before the answer: it is asked again.
+      found = others('two');
+      await refused(say(handle, 'skip', { by: 'ann' }), /needs a reason/);
+      await say(handle, 'skip', { by: 'ann', reason: 'it is meant' });
+      await when(handle, 'to be asked again', ({ steps }) =>
+        steps.some(({ details }) => (details as OtherChanges | undefined)?.fingerprint === 'two'),
+      );
+      await say(handle, 'skip', { by: 'ann', reason: 'that too' });
+      const state = await result(handle);
+      assert.equal(state.status, 'rolled-back', state.reason);
+      const named = /web: command changed \(1a2b3c4d5e6f by Bob: try an option\), let through by ann.*that too/;
+      assert.match(state.reason ?? '', named);
+      assert.match(told.find((line) => line.startsWith('deploying')) ?? '', named);
+      assert.match(told.find((line) => line.startsWith('unhealthy')) ?? '', /this came along, and stays in the repository/);
+      assert.match((await laneState(plan)).quarantine[digestOf('new')]?.reason ?? '', named);
+    });
+
+    it('that come in between the merge and the deploy are asked about there', async () => {
+      await work({
+        async deployStage(input) {
+          if (input.accepted !== 'late') ask(others('late'));
+          return await world.activities.deployStage(input);
+        },
+      });
+      const plan = aPlan([stageOf('production', delivered)]);
+      const handle = await push(plan, 'new');
+      const blocked = await until(handle, 'blocked');
+      assert.equal(blocked.steps.find((each) => each.status === 'blocked')?.step, 'deploy');
+      await say(handle, 'skip', { by: 'ann', reason: 'it is meant' });
+      assert.equal((await result(handle)).status, 'delivered');
+    });
+
+    it('are no matter of host trouble, which neither rolls back nor quarantines and cannot be skipped', async () => {
+      let isMended = false;
+      await work({
+        async deployStage(input) {
+          if (!isMended) refuse('DeployRefused', 'the host kept web from starting');
+          return await world.activities.deployStage(input);
+        },
+      });
+      const plan = aPlan([stageOf('production', delivered)]);
+      const handle = await push(plan, 'new');
+      const blocked = await until(handle, 'blocked');
+      assert.equal(blocked.steps.find((each) => each.status === 'blocked')?.step, 'deploy');
+      assert.deepEqual((await laneState(plan)).quarantine, {});
+      await refused(say(handle, 'skip', { by: 'ann', reason: 'no' }), /deploy cannot be skipped/);
+      isMended = true;
+      await say(handle, 'retry', { by: 'ann' });
+      assert.equal((await result(handle)).status, 'delivered');
+    });
   });
 });

@@ -4,7 +4,7 @@ import type { DockerDeployPlan } from '../../domain/plan.ts';
 import { explainUnreachable } from '../docker/errors.ts';
 import type { Credentials } from '../docker/images.ts';
 import type { Deployer, Target } from './deployer.ts';
-import { bring } from './docker/bring.ts';
+import { bring, foresee } from './docker/bring.ts';
 import { findImage } from './docker/container.ts';
 import { runningImage } from './docker/digests.ts';
 import { type DeployLog, removeContainer } from './docker/exchange.ts';
@@ -33,6 +33,8 @@ export function createDockerDeployer(options: DockerDeployerOptions): Deployer<D
         const places = await findPlaces(docker, target.deploy);
         return (await Promise.all(places.map((place) => runningAt(docker, place, target)))).flat();
       }),
+    // A container keeps the settings that it has, so nothing but the image changes.
+    foresee: (target, { signal }) => explained(() => foresee(options, target, signal).then(() => undefined)),
     deploy: (target, work) => explained(() => bring(options, target, work)),
     restore: (target, before, work) => explained(() => bringBack(options, target, before, work)),
     settle: (target) =>

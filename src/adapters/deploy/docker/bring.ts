@@ -9,7 +9,7 @@ import type { Target, Work } from '../deployer.ts';
 import type { DockerDeployerOptions } from '../docker.ts';
 import { type Container, findImage } from './container.ts';
 import { runningImage, runs } from './digests.ts';
-import { canContinue, type Exchange, exchangeNow, prepare, putBack, removeContainer, type Wanted } from './exchange.ts';
+import { canContinue, type Exchange, exchangeNow, makeWay, prepare, putBack, removeContainer, type Wanted } from './exchange.ts';
 import { isWantedRunning, readMark } from './marks.ts';
 import { findPlaces, isHalfWay, lookAt, type Place } from './place.ts';
 import { start, waitUntilReady } from './readiness.ts';
@@ -55,6 +55,22 @@ export async function bring(options: DockerDeployerOptions, target: Target<Docke
   );
   const changed = tasks.some((task) => task.kind !== 'there' || task.starts || task.waits);
   return { kind: 'deployed', changed, running: running.flat(), text: texts.join('; ') };
+}
+
+/** Refuses what `bring` would, as far as it can be told without the image, and changes nothing. */
+export async function foresee(
+  options: DockerDeployerOptions,
+  target: Target<DockerDeployPlan>,
+  signal: AbortSignal,
+): Promise<void> {
+  const { docker } = options;
+  const places = await findPlaces(docker, target.deploy);
+  await requireAll(docker, target, places);
+  const daemon = await describeDaemon(docker);
+  requirePlatform(target.image, daemon);
+  const exchange = exchangeOf(options, target, { turn: 0, signal }, daemon);
+  const wanted = wantedOf(options, target.image, daemon, signal);
+  await Promise.all(places.map((place) => assess(exchange, target, place, wanted, options.ownContainer)));
 }
 
 /** One that nobody has found before is in no batch, and would be missed by none of them. */
@@ -171,7 +187,7 @@ async function finish(exchange: Exchange, task: Task, { deploy, image }: Target<
     if (task.starts) await start(docker, task.current.Id, name);
     if (!task.starts && !task.waits)
       return `${name} ${task.current.State.Running ? 'runs it already' : 'has it already, and is left stopped'}`;
-  } else await exchangeNow(exchange, name);
+  } else await exchangeOrPutBack(exchange, name);
   const { current } = await lookAt(docker, name);
   if (current === undefined) throw new Error(`somebody removed ${name} while it was deployed; it is deployed again`);
   log.info({ container: name, rollout, turn, image: current.Config.Image, digest: image.digest }, 'a container was deployed');
@@ -180,6 +196,29 @@ async function finish(exchange: Exchange, task: Task, { deploy, image }: Target<
   const restarts = task.kind === 'there' ? task.current.RestartCount : 0;
   await waitUntilReady({ docker, id: current.Id, name, timeoutMs: deploy.timeoutMs, restarts, signal: work.signal });
   return `recreated ${name}`;
+}
+
+/** Where the host is to blame that the new one does not start, the old one does again, and the image is not blamed. */
+async function exchangeOrPutBack(exchange: Exchange, name: string): Promise<void> {
+  try {
+    await exchangeNow(exchange, name);
+  } catch (error) {
+    const place = await lookAt(exchange.docker, name);
+    if (!(error instanceof Refusal) || error.type !== 'DeployRefused' || place.kept === undefined) throw error;
+    throw new Refusal('DeployRefused', `${error.message}; ${await backAgain(exchange, place)}`, error.details, { cause: error });
+  }
+}
+
+/** @returns what came of it, for people */
+async function backAgain(exchange: Exchange, place: Place): Promise<string> {
+  try {
+    await makeWay(exchange, place);
+    await putBack(exchange, await lookAt(exchange.docker, place.name));
+    return 'what ran before runs again';
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    return `what ran before could NOT be brought back, so the service may be down: ${error.message}`;
+  }
 }
 
 /** Waits for all, then fails for all that failed: none is left running without anybody knowing. */

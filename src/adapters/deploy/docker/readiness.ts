@@ -6,6 +6,7 @@ import { explainUnreachable, messageOf, statusOf } from '../../docker/errors.ts'
 import { watchContainer } from '../../docker/events.ts';
 import { createMask, lastLines, type Mask, readLog } from '../../docker/log-lines.ts';
 import { createBell, healthOf } from '../../docker/readiness.ts';
+import { hostTrouble } from '../host-trouble.ts';
 import { requireAlive } from './alive.ts';
 import { type Container, findContainer } from './container.ts';
 import { isWantedRunning } from './marks.ts';
@@ -28,7 +29,8 @@ export interface Waiting {
 
 /**
  * Starts a container.
- * @throws Refusal `DeployFailed` where Docker says that it cannot be started; an ordinary error where Docker does not answer
+ * @throws Refusal `DeployFailed` where Docker says that it cannot be started, `DeployRefused` where that is the host's trouble; an ordinary
+ *   error where Docker does not answer
  */
 export async function start(docker: Docker, id: string, name: string): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
@@ -49,7 +51,11 @@ async function startFailure(docker: Docker, id: string, name: string, error: unk
   await requireAlive(docker);
   const container = await look(docker, id, name);
   const why = maskOf(container)(messageOf(error).replace(/^\(HTTP code \d+\) [^-]*- /, ''));
-  return new Refusal('DeployFailed', `expected ${name} to start, but Docker could not start it: ${why}`, [], { cause: error });
+  const text = `expected ${name} to start, but Docker could not start it: ${why}`;
+  if (hostTrouble(messageOf(error)) === undefined) return new Refusal('DeployFailed', text, [], { cause: error });
+  return new Refusal('DeployRefused', `${text}; that is this host's trouble and not the image's: mend it, then retry`, [], {
+    cause: error,
+  });
 }
 
 /**

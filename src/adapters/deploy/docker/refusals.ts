@@ -4,9 +4,9 @@ import { formatReference } from '../../../domain/image-reference.ts';
 import type { VerifiedImage } from '../../../domain/outcomes.ts';
 import { isMissing } from '../../docker/errors.ts';
 import { isMadeByCompose, isOwnLabel } from '../../docker/own-labels.ts';
+import { findSharers } from '../sharers.ts';
 import { type Container, findContainer, findImage, type Image } from './container.ts';
 import { networksOf } from './own-networks.ts';
-import { ownName } from './place.ts';
 
 /** What is known of the daemon, asked once. */
 export interface Daemon {
@@ -95,7 +95,7 @@ export async function requireReplaceable(docker: Docker, container: Container, d
   if (own !== undefined && container.Id === own) {
     throw refused(`${name} is the container of this worker, which cannot replace itself: let a worker on another host do it`);
   }
-  requireIndependent(container, daemon);
+  await requireIndependent(docker, container, daemon);
   await requireSurroundings(docker, container);
 }
 
@@ -114,15 +114,15 @@ export function requireLabel(label: string, container: Container, image: Image |
 }
 
 /** Docker ties some containers to the very container, not to its name: they would hold on to the old one. */
-function requireIndependent(container: Container, { containers }: Daemon): void {
+async function requireIndependent(docker: Docker, container: Container, { containers }: Daemon): Promise<void> {
   const name = container.Name.slice(1);
-  const shared = [`container:${container.Id}`, `container:${name}`];
-  const sharing = containers.find(({ HostConfig, State }) => State === 'running' && shared.includes(HostConfig.NetworkMode));
-  if (sharing !== undefined) {
-    const other = ownName(sharing.Names) ?? sharing.Id;
+  const sharers = await findSharers(docker, [container]);
+  if (sharers.length > 0) {
+    const who = sharers.map((sharer) => `${sharer.name} (its ${sharer.what})`).join(', ');
     throw refused(
-      `expected nobody to depend on the very container ${name}, but ${other} uses its network (--network container:${name}) and would ` +
-        `lose it: let both join a network of their own, or deploy them with deploy.compose`,
+      `expected nobody to depend on the very container ${name}, but others share what they would lose with it, running or not: ${who} ` +
+        `(--network, --pid or --ipc container:${name}), and could not be started again: let both join a network of their own, or remove ` +
+        'them before the deploy',
     );
   }
   const linked = containers.find(({ Id }) => Id === container.Id)?.Names.find((each) => each.lastIndexOf('/') > 0);

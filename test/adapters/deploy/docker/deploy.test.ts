@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import type { RunningImage } from '../../../../src/domain/outcomes.ts';
 import { createDeployWorld, type DeployWorld, work } from '../../../support/docker-deploy.ts';
+import { startDockerProxy } from '../../../support/docker-proxy.ts';
+import { freePort } from '../../../support/ports.ts';
 
 describe('a docker deploy', function () {
   this.timeout(60_000);
@@ -256,6 +260,36 @@ describe('a docker deploy', function () {
       assert.deepEqual(await world.all(), [`${name}*`]);
     });
   }
+
+  it('blames the host for a port that somebody else took meanwhile, and has the old one run again', async () => {
+    const [old, next] = [await world.push('1'), await world.push('2')];
+    const port = await freePort();
+    const name = await world.run(old, {
+      ExposedPorts: { '80/tcp': {} },
+      HostConfig: { PortBindings: { '80/tcp': [{ HostIp: '127.0.0.1', HostPort: String(port) }] } },
+    });
+    const { Id } = await world.inspect(name);
+    const thief = createServer();
+    const proxy = await startDockerProxy(world.docker, async (line) => {
+      if (!/POST \/\S*containers\/\w+\/start/.test(line)) return;
+      if (line.includes(Id)) thief.close();
+      else if (!thief.listening) await once(thief.listen(port, '127.0.0.1'), 'listening');
+    });
+    try {
+      const deploying = world.deployer({ docker: proxy.docker }).deploy(world.target(next, [name]), work());
+      const message = /address already in use.*this host's trouble.*what ran before runs again/;
+      await assert.rejects(deploying, { name: 'DeployRefused', message });
+      assert.equal((await world.inspect(name)).Id, Id);
+      assert.deepEqual(
+        (await world.all()).filter((each) => each.startsWith(name)),
+        [`${name}*`],
+      );
+    } finally {
+      thief.close();
+      await proxy.stop();
+    }
+    assert.equal((await world.deployer().deploy(world.target(next, [name]), work())).changed, true);
+  });
 
   it('of several fails for the bad one only after the others are done', async () => {
     const old = await world.push('1');

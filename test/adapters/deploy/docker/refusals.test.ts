@@ -112,10 +112,29 @@ describe('a docker deploy refuses', function () {
   it('a container whose network another one uses, or that another one is linked to', async () => {
     const shared = await world.run(old);
     const sidecar = await world.run(old, { HostConfig: { NetworkMode: `container:${shared}` } });
-    await refuses([shared], new RegExp(`${sidecar} uses its network`));
+    await refuses([shared], new RegExp(`share what they would lose.*${sidecar} \\(its network\\)`));
+    await world.docker.getContainer(sidecar).stop();
+    await refuses([shared], new RegExp(`${sidecar} \\(its network\\)`));
     const target = await world.run(old);
     const linking = await world.run(old, { HostConfig: { Links: [`${target}:database`] } });
     await refuses([target], new RegExp(`${linking} is linked to it`));
+  });
+
+  it('a container whose processes or IPC another one shares, running or not, already when it looks before a merge', async () => {
+    for (const [mode, what] of [
+      ['PidMode', 'processes'],
+      ['IpcMode', 'IPC'],
+    ] as const) {
+      const lent = await world.run(old, { HostConfig: { IpcMode: 'shareable' } });
+      const sidecar = await world.run(old, { HostConfig: { [mode]: `container:${lent}` } });
+      const pattern = new RegExp(`${sidecar} \\(its ${what}\\)`);
+      await refuses([lent], pattern);
+      await world.docker.getContainer(sidecar).stop();
+      await refuses([lent], pattern);
+      const { signal } = work();
+      const looking = world.deployer().foresee?.(world.target(next, [lent]), { signal }) ?? Promise.resolve();
+      await assert.rejects(looking, { name: 'DeployRefused', message: pattern });
+    }
   });
 
   it('a container whose network, or whose lender of volumes, is gone', async () => {
