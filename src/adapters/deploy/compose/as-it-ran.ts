@@ -38,16 +38,16 @@ export async function bringAsItRan(
   const { directory } = target.deploy;
   const files = filesOf(deploying, target);
   const compose = await findCompose(deploying.env);
-  const whole = withImages(kept, await pinsOf(deploying, target, before, signal));
+  const whole: Kept = withImages(kept, await pinsOf(deploying, target, before, signal));
   const names = before.map(({ name }) => name);
-  await files.withRendered(whole, async (path) => {
-    const place = { directory, files: [path], project: kept.name, apart: true };
-    const site = { compose, place, files, folder: directoryFolder(deploying, target) };
-    const up = upOf(deploying, target, site, kept.name, { services: names, pinned: false });
-    // Nobody is served by waiting for what is unhealthy.
-    if (toDo.length > 0) await bringUp({ ...up, services: toDo, stopWithin: 2 });
-    await waitForServices(up, signal);
-  });
+  // Where Compose writes on the containers that their definition is, so it stays. It is no container's yet.
+  await files.writeCurrent({ ...whole, 'x-landfall': { ...kept['x-landfall'], containers: {} } });
+  const place = { directory, files: [files.current], project: kept.name, apart: true };
+  const site = { compose, place, files, folder: directoryFolder(deploying, target) };
+  const up = upOf(deploying, target, site, kept.name, { services: names, pinned: false });
+  // Nobody is served by waiting for what is unhealthy.
+  if (toDo.length > 0) await bringUp({ ...up, services: toDo, stopWithin: 2 });
+  await waitForServices(up, signal);
   const { commit, exact } = kept['x-landfall'];
   await keepCurrent(deploying, target, { files, compose }, whole, await findServices(deploying.docker, kept.name, names), {
     commit,

@@ -47,7 +47,7 @@ export function filesOf(whole: Definition, one: ServiceDefinition): string[] {
 }
 
 /** The same with other images, and nothing to build: what comes back is on the host. */
-export function withImages(whole: Definition, images: Readonly<Record<string, string>>): Definition {
+export function withImages<Whole extends Definition>(whole: Whole, images: Readonly<Record<string, string>>): Whole {
   const services = Object.entries(whole.services ?? {}).map(([name, one]) => {
     const image = images[name];
     if (image === undefined) return [name, one] as const;

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -23,8 +23,8 @@ export type Kept = z.infer<typeof kept>;
 export interface StageFiles {
   /** Where the override is, whether it is there or not. */
   readonly override: string;
-  /** Where a definition is put for Compose to read it. */
-  readonly rendered: string;
+  /** Where the definition of what runs is, for Compose to read it. */
+  readonly current: string;
   /** Image by service; undefined where there is no override. */
   readPins(): Promise<Readonly<Record<string, string>> | undefined>;
   /** Nothing to pin: no override. */
@@ -37,8 +37,8 @@ export interface StageFiles {
   /** All that is known of what runs or ran. */
   readKept(): Promise<readonly Kept[]>;
   /** What runs, as far as a deploy or a roll-back of ours made it. */
-  writeCurrent(current: Kept): Promise<void>;
-  /** A definition for Compose, until `act` is over. */
+  writeCurrent(now: Kept): Promise<void>;
+  /** A definition that Compose is asked about, until `act` is over. */
   withRendered<Result>(whole: Kept | z.infer<typeof definition>, act: (path: string) => Promise<Result>): Promise<Result>;
   /** Known to this host alone: fingerprints of secrets made with it tell nothing. */
   secret(): Promise<string>;
@@ -63,17 +63,19 @@ const kept = definition.extend({
 
 /** Whoever rolls back goes back from what runs now; the others are for those who go back twice. */
 const keptBefore = 5;
+/** Compose answers within a minute. */
+const abandonedMs = 60 * 60_000;
 
 export function stageFiles(folder: string): StageFiles {
   const override = join(folder, 'landfall.override.yml');
-  const rendered = join(folder, 'landfall.rendered.yml');
   const progressFile = join(folder, 'progress.json');
-  const currentFile = join(folder, 'current.yml');
+  const current = join(folder, 'current.yml');
+  const asked = join(folder, 'asked');
   const befores = join(folder, 'before');
   const beforeFile = (image: Digest) => join(befores, `${image.slice('sha256:'.length, 32)}.yml`);
   return {
     override,
-    rendered,
+    current,
     async readPins() {
       const found = await read(override, overrideFile);
       return found && Object.fromEntries(Object.entries(found.services).map(([service, { image }]) => [service, image]));
@@ -96,16 +98,19 @@ export function stageFiles(folder: string): StageFiles {
     },
     async readKept() {
       const names = (await readdir(befores).catch(() => [])).filter((name) => name.endsWith('.yml'));
-      const paths = [currentFile, ...names.map((name) => join(befores, name))];
+      const paths = [current, ...names.map((name) => join(befores, name))];
       return (await Promise.all(paths.map((path) => read(path, kept)))).flatMap((found) => found ?? []);
     },
-    writeCurrent: (current) => writeDurably(currentFile, text(current)),
+    writeCurrent: (now) => writeDurably(current, text(now)),
     async withRendered(whole, act) {
-      await writeDurably(rendered, text(whole));
+      // An earlier try may still be asking, or was killed while it did.
+      await removeAbandoned(asked);
+      const path = join(asked, `${randomUUID()}.yml`);
+      await writeDurably(path, text(whole));
       try {
-        return await act(rendered);
+        return await act(path);
       } finally {
-        await rm(rendered, { force: true });
+        await rm(path, { force: true });
       }
     },
     async secret() {
@@ -121,6 +126,14 @@ export function stageFiles(folder: string): StageFiles {
 
 function text(value: object): string {
   return `${JSON.stringify(value, undefined, 2)}\n`;
+}
+
+async function removeAbandoned(folder: string): Promise<void> {
+  for (const name of await readdir(folder).catch(() => [])) {
+    const path = join(folder, name);
+    const found = await stat(path).catch(() => undefined);
+    if (found !== undefined && Date.now() - found.mtimeMs > abandonedMs) await rm(path, { force: true });
+  }
 }
 
 async function removeOldest(folder: string): Promise<void> {
