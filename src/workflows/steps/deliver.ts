@@ -30,6 +30,9 @@ export interface Delivery {
  */
 export type Need = 'nothing' | 'watch' | 'change';
 
+/** A look of so long ago still tells what runs. */
+const freshForMs = 60_000;
+
 /** What was found just before the change, and what the merge came to. */
 interface Changed {
   readonly allowed: Allowed;
@@ -99,9 +102,8 @@ async function change(delivery: Delivery, need: Need): Promise<Changed> {
     const gate = need === 'watch' ? { ...stage, windows: [] } : stage;
     const at = { step: stage.deploy === undefined ? 'watch' : 'deploy', stage: stage.name } as const;
     const look = () => (need === 'change' ? surveyChange(run, stage, image, at, agreed) : survey(run, stage, image, at));
-    if (asksFirst(stage) && need === 'change') await look();
-    const allowed = await run.lane.begin(gate, run.patience.begin());
-    const before = await look();
+    const asks = asksFirst(stage) && need === 'change';
+    const { allowed, before } = await lookAndBegin(asks, look, () => run.lane.begin(gate, run.patience.begin()));
     const isSent = stage.change !== undefined || need !== 'change' || (await dispatch(run, stage, image));
     return { allowed, before, agreed, ...(!isSent && isDispatchAlone(stage) && { isPassedBy: true }) };
   }
@@ -129,13 +131,29 @@ async function mergedByUs(delivery: Delivery, proposal: Proposal): Promise<Chang
     continues: true,
   });
   const agreed: Agreed = {};
-  if (asksFirst(stage)) await surveyChange(run, stage, image, at, agreed);
-  const allowed = await run.lane.begin(stage, run.patience.begin(), rejectionOf(merging));
-  const before = await surveyChange(run, stage, image, at, agreed);
+  const look = () => surveyChange(run, stage, image, at, agreed);
+  const begin = () => run.lane.begin(stage, run.patience.begin(), rejectionOf(merging));
+  const { allowed, before } = await lookAndBegin(asksFirst(stage), look, begin);
   const begun: Merging = { ...merging, mayEnd: false };
   if (merged === undefined) merged = await untilMerged(begun, () => mergeInTurn(begun));
   else run.record.settle(at, 'passed', `merged by ${merged.by ?? 'somebody'}`);
   return { allowed, before, agreed, merged: { commit: merged?.commit ?? begun.proposal.head, proposal: begun.proposal } };
+}
+
+/**
+ * What runs, as it is once the gate is open. Where a person may have to decide, it is looked at before, and once more only where the gate
+ * kept us: each look costs six events of history.
+ */
+async function lookAndBegin(
+  asks: boolean,
+  look: () => Promise<Survey>,
+  begin: () => Promise<Allowed>,
+): Promise<Pick<Changed, 'allowed' | 'before'>> {
+  const early = asks ? await look() : undefined;
+  const lookedAt = Date.now();
+  const allowed = await begin();
+  const isFresh = Date.now() - lookedAt < freshForMs;
+  return { allowed, before: early !== undefined && isFresh ? early : await look() };
 }
 
 /** Plans of before say nothing of it, and their rollouts go on as they began. */
