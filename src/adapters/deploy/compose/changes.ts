@@ -160,8 +160,10 @@ function isNothing(value: unknown): boolean {
   return isMap(value) && Object.values(value).every((inner) => inner !== null && isNothing(inner));
 }
 
+/** One that is there without settings is not the same as none. */
 function sameEntry(one: unknown, other: unknown): boolean {
-  return (one === undefined) === (other === undefined) || (one ?? other) !== null ? same(one, other) : false;
+  const isOnlyInOne = (one === undefined) !== (other === undefined);
+  return isOnlyInOne && (one === null || other === null) ? false : same(one, other);
 }
 
 function same(one: unknown, other: unknown): boolean {
