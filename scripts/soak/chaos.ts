@@ -11,8 +11,8 @@ export interface Chaos {
   readonly pushes: readonly Push[];
   /** How often what was killed, redelivered or committed. */
   readonly deeds: Readonly<Record<string, number>>;
-  /** Landfall ended without being killed: each time with its last words. */
-  readonly deaths: readonly string[];
+  /** Landfall ended without being killed, with its last words, or answered as it never should. */
+  readonly failures: readonly string[];
 }
 
 /**
@@ -22,23 +22,30 @@ export interface Chaos {
 export async function makeChaos(site: Site, random: Random, minutes: number, say: (line: string) => void): Promise<Chaos> {
   const until = Date.now() + minutes * 60_000;
   const pushes: Push[] = [];
-  const deaths: string[] = [];
+  const failures: string[] = [];
   const deeds: Record<string, number> = {};
   const did = (deed: string): void => {
     deeds[deed] = (deeds[deed] ?? 0) + 1;
     say(deed);
   };
 
+  const deliver = async (push: Push): Promise<void> => {
+    const status = await site.deliver(push.service, push.digest);
+    if (status === 202) push.acknowledged = true;
+    if (status !== undefined && status >= 500 && status !== 503) failures.push(`a delivery was answered with ${status}`);
+  };
   const pushAgain = async (): Promise<void> => {
     const service = random.pick(services);
     const kind = random.pick(kinds);
     const digest = await site.push(service, imageOf(kind, `${pushes.length}`));
-    pushes.push({ service, kind, digest });
+    const push = { service, kind, digest, acknowledged: false };
+    pushes.push(push);
     say(`${service}: pushed ${kind} ${digest.slice(7, 19)}`);
+    await deliver(push);
   };
   const repeatDelivery = async (): Promise<void> => {
     const old = pushes[random.between(0, pushes.length)];
-    if (old !== undefined) await site.deliver(old.service, old.digest);
+    if (old !== undefined) await deliver(old);
     did('an old delivery repeated');
   };
   // Whether the branch is there yet or not.
@@ -53,7 +60,7 @@ export async function makeChaos(site: Site, random: Random, minutes: number, say
     did('somebody committed to the base branch');
   };
   const killLandfall = async (): Promise<void> => {
-    if (!isAlive(site.landfall.pid)) deaths.push(site.landfall.output().slice(-4_000));
+    failures.push(...failuresOf(site));
     await site.landfall.kill();
     await site.start();
     did('Landfall killed');
@@ -90,7 +97,14 @@ export async function makeChaos(site: Site, random: Random, minutes: number, say
     random.pick([pushAgain, pushAgain, pushAgain, pushAgain, repeatDelivery, repeatDelivery, takeRegistryAway] as const)();
   const commit = () => random.pick([commitToOurs, commitToOurs, commitToBase] as const)();
   await Promise.all([every(4_000, 15_000, kill), every(500, 6_000, use), every(2_000, 12_000, commit)]);
-  return { pushes, deeds, deaths };
+  return { pushes, deeds, failures };
+}
+
+/** What Landfall itself has done wrong since it was started last, as far as its output tells. */
+export function failuresOf({ landfall }: Site): string[] {
+  const output = landfall.output();
+  const defects = output.split('\n').filter((line) => line.includes('a defect of'));
+  return isAlive(landfall.pid) ? defects : [...defects, `Landfall ended by itself:\n${output.slice(-4_000)}`];
 }
 
 /** Pushes a good image to every service. */

@@ -4,7 +4,7 @@ import type { RolloutState } from '../../src/domain/rollout-state.ts';
 import { laneQuery } from '../../src/workflows/messages.ts';
 import { laneId } from '../../src/workflows/start-options.ts';
 import { eventually } from '../../test/support/wait.ts';
-import type { Chaos } from './chaos.ts';
+import { type Chaos, failuresOf } from './chaos.ts';
 import { foreignFile, type Push } from './history.ts';
 import { composeFile, type Service, type Site, services } from './site.ts';
 
@@ -60,12 +60,13 @@ export interface Verdict {
 }
 
 /** What has to hold after everything has settled. */
-export async function judge(site: Site, { pushes, deaths }: Chaos, last: ReadonlyMap<Service, Digest>): Promise<Verdict> {
+export async function judge(site: Site, { pushes, failures }: Chaos, last: ReadonlyMap<Service, Digest>): Promise<Verdict> {
   const states = await statesOf(site);
   const ends: Record<string, number> = {};
   for (const { status } of states) ends[status] = (ends[status] ?? 0) + 1;
   const faults = [
-    ...deaths.map((words) => `Landfall ended by itself:\n${words}`),
+    ...failures,
+    ...failuresOf(site),
     ...lostPushes(pushes, states),
     ...(await repositoryFaults(site, pushes, last)),
     ...(await laneFaults(site, pushes, states)),
@@ -85,14 +86,14 @@ async function statesOf({ temporal }: Site): Promise<RolloutState[]> {
   return states;
 }
 
-/** Each push has a rollout, unless a later one of its service took the tag before anybody had looked. */
+/** What was acknowledged has a rollout. */
 function lostPushes(pushes: readonly Push[], states: readonly RolloutState[]): string[] {
   const known = new Set<string>(states.map(({ image }) => image.digest));
-  return pushes.flatMap(({ service, digest }, index) => {
-    const isOvertaken = pushes.slice(index + 1).some((later) => later.service === service);
-    // What is pushed last comes to production: that is looked at by itself.
-    return known.has(digest) || isOvertaken ? [] : [`${service} ${digest.slice(7, 19)} may be lost: it has no rollout`];
-  });
+  return pushes.flatMap(({ service, digest, acknowledged }) =>
+    acknowledged && !known.has(digest)
+      ? [`${service} ${digest.slice(7, 19)} is lost: it was acknowledged, and has no rollout`]
+      : [],
+  );
 }
 
 async function repositoryFaults(
