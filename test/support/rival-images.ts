@@ -1,9 +1,8 @@
 import type { Digest } from '../../src/domain/image-reference.ts';
 import type { PlatformDigests } from '../../src/domain/outcomes.ts';
-import { hostPlatform, type ImageOptions, pushImage, pushManifest } from './images.ts';
+import { hostPlatform, type ImageOptions, pushIndex } from './images.ts';
 import type { Registry } from './registry.ts';
 import { registryClient, repositoryAt } from './registry-client.ts';
-import { mediaTypes } from './registry-upload.ts';
 
 /**
  * Pushes an index with two images for this host, of which Docker chooses the first: the second is the one that somebody took for the
@@ -15,16 +14,10 @@ export async function pushRivals(
   name: string,
   options: ImageOptions,
 ): Promise<{ digest: Digest; platforms: readonly PlatformDigests[] }> {
-  const push = (which: string) => pushImage(registry, name, undefined, { ...options, labels: { ...options.labels, which } });
-  const [chosen, scanned] = [await push('chosen'), await push('scanned')];
-  const [os, architecture] = hostPlatform().split('/');
-  const manifests = [chosen, scanned].map((digest) => ({
-    mediaType: mediaTypes.oci.manifest,
-    digest,
-    size: 1,
-    platform: { os, architecture },
-  }));
-  const digest = await pushManifest(registry, name, 'latest', { schemaVersion: 2, mediaType: mediaTypes.oci.index, manifests });
+  const images = ['chosen', 'scanned'].map((which) => ({ ...options, labels: { ...options.labels, which } }));
+  const { digest, children } = await pushIndex(registry, name, 'latest', images);
+  const scanned = children[1];
+  if (scanned === undefined) throw new Error('expected two images');
   const manifest = await registryClient().manifest(repositoryAt(registry, name), scanned);
   if (manifest?.kind !== 'manifest') throw new Error(`expected an image manifest, found ${manifest?.kind}`);
   return { digest, platforms: [{ platform: hostPlatform(), digest: scanned, config: manifest.config.digest }] };
