@@ -108,11 +108,11 @@ describe('smoke', function () {
     it('when it is of the platform of the host in an index of several', async () => {
       const other = hostPlatform() === 'linux/amd64' ? 'linux/arm64' : 'linux/amd64';
       const cmd = ['sleep', '60'];
-      const { digest } = await pushIndex(registry, 'multi', 'latest', [
-        { busybox: true, cmd, platform: other },
-        { busybox: true, cmd, platform: hostPlatform() },
-      ]);
-      const verified = imageToSmoke(`${registry.host}/multi`, digest, [other, hostPlatform()]);
+      const platforms = [other, hostPlatform()];
+      const images = platforms.map((platform) => ({ busybox: true, cmd, platform }));
+      const { digest, children } = await pushIndex(registry, 'multi', 'latest', images);
+      const ofPlatforms = platforms.map((platform, index) => ({ platform, digest: children[index] ?? digest }));
+      const verified = { ...imageToSmoke(`${registry.host}/multi`, digest), platforms: ofPlatforms };
       const outcome = await startSmoke({ docker, image: verified, smoke: smokePlan({ stayUpMs: 50 }) }).outcome;
       assert.equal(outcome.kind === 'smoked' && outcome.platform, hostPlatform());
     });

@@ -13,7 +13,7 @@ export interface GitRemote {
   readonly folder: string;
   /** The same as a `file:` URL. */
   readonly url: string;
-  /** Commits on a branch (made from `main` where there is none) and answers the new commit. */
+  /** Commits on a branch (made from `main` where there is none) and answers the new commit; fails where somebody pushed to it meanwhile. */
   commit(branch: string, files: Files, message: string, author?: string): Promise<string>;
   /** The text of a file on a branch or at a commit; fails where there is none. */
   read(branch: string, path: string): Promise<string>;
@@ -58,9 +58,11 @@ export async function createRemote({ files }: { readonly files: Files }): Promis
   async function commit(branch: string, changed: Files, message: string, author = 'Ann Person'): Promise<string> {
     const ref = `refs/heads/${branch}`;
     const known = await branches();
-    const parent = [branch, 'main'].find((name) => known.includes(name));
+    const from = [branch, 'main'].find((name) => known.includes(name));
+    // Asked once: Landfall may push meanwhile, and what it has pushed must neither be undone nor lost.
+    const parent = from === undefined ? undefined : (await git(['rev-parse', `refs/heads/${from}`])).trim();
     const env = { GIT_INDEX_FILE: join(folder, `index-${randomUUID()}`), ...identity(author) };
-    if (parent !== undefined) await git(['read-tree', `refs/heads/${parent}`], { env });
+    if (parent !== undefined) await git(['read-tree', parent], { env });
     for (const [path, content] of Object.entries(changed)) {
       if (content === undefined) {
         await git(['update-index', '--index-info'], { env, input: `0 ${'0'.repeat(40)}\t${path}\n` });
@@ -70,9 +72,9 @@ export async function createRemote({ files }: { readonly files: Files }): Promis
       await git(['update-index', '--add', '--cacheinfo', `100644,${blob},${path}`], { env });
     }
     const tree = (await git(['write-tree'], { env })).trim();
-    const parents = parent === undefined ? [] : ['-p', `refs/heads/${parent}`];
+    const parents = parent === undefined ? [] : ['-p', parent];
     const sha = (await git(['commit-tree', tree, ...parents, '-F', '-'], { env, input: message })).trim();
-    await git(['update-ref', ref, sha]);
+    await git(['update-ref', ref, sha, from === branch && parent !== undefined ? parent : '0'.repeat(40)]);
     await rm(env.GIT_INDEX_FILE, { force: true });
     return sha;
   }

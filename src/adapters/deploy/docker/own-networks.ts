@@ -1,5 +1,5 @@
 import type Docker from 'dockerode';
-import type { Container, Endpoint } from './container.ts';
+import { type Container, type Endpoint, findContainer } from './container.ts';
 
 export interface OwnNetworks {
   /** For the network that the container is made in; empty where Docker needs to be told nothing. */
@@ -33,6 +33,22 @@ export function networksOf(container: Container): readonly string[] {
   if (isWithoutNetwork(mode)) return [];
   const { joins } = ownNetworks(container);
   return [...(mode === 'default' ? [] : [mode]), ...joins.map(({ network }) => network)];
+}
+
+/**
+ * Docker 29 takes a container whose start has failed over a port out of its networks, and starts it without any the next time. So it is
+ * put back into them. @param known as it was before; where it was in none already, it gets the one of its mode
+ */
+export async function rejoinNetworks(docker: Docker, known: Container): Promise<void> {
+  const mode = known.HostConfig.NetworkMode || 'default';
+  if (isWithoutNetwork(mode)) return;
+  const present = await findContainer(docker, known.Id);
+  if (present === undefined || Object.keys(present.NetworkSettings.Networks ?? {}).length > 0) return;
+  const endpoints = Object.entries(known.NetworkSettings.Networks ?? {});
+  const wanted = endpoints.length > 0 ? endpoints : [[mode === 'default' ? 'bridge' : mode, {}] as const];
+  for (const [network, endpoint] of wanted) {
+    await docker.getNetwork(network).connect({ Container: known.Id, EndpointConfig: ownEndpoint(endpoint, known.Id) });
+  }
 }
 
 function isWithoutNetwork(mode: string): boolean {

@@ -10,6 +10,7 @@ import { hostTrouble } from '../host-trouble.ts';
 import { requireAlive } from './alive.ts';
 import { type Container, findContainer } from './container.ts';
 import { isWantedRunning } from './marks.ts';
+import { rejoinNetworks } from './own-networks.ts';
 
 /** Without a HEALTHCHECK, a container that is up for so long did not fall over its own start. */
 const stayUpMs = 2_000;
@@ -33,15 +34,21 @@ export interface Waiting {
  *   error where Docker does not answer
  */
 export async function start(docker: Docker, id: string, name: string): Promise<void> {
+  const made = await look(docker, id, name);
   for (let attempt = 1; ; attempt += 1) {
     try {
+      await rejoinNetworks(docker, made);
       await docker.getContainer(id).start();
       return;
     } catch (error) {
       const status = statusOf(error);
       if (status === 304) return;
       if (status === undefined) throw explainUnreachable(error);
-      if (status < 500 || attempt === startsAtMost) throw await startFailure(docker, id, name, error);
+      if (status < 500 || attempt === startsAtMost) {
+        const failure = await startFailure(docker, id, name, error);
+        await rejoinNetworks(docker, made);
+        throw failure;
+      }
       await delay(startAgainMs * attempt);
     }
   }
