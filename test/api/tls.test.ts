@@ -97,10 +97,10 @@ describe('the webhook listener with TLS', () => {
       const before = await serialOf(port);
       const next = await authority.issue();
       const states: (readonly [() => Promise<void>, RegExp])[] = [
-        [() => writeFile(files.cert, next.cert), /expected the private key of the certificate, found another one/],
-        [() => writeFile(files.cert, next.cert.slice(0, 200)), /expected a certificate in PEM, found none/],
-        [() => writeFile(files.cert, next.cert.replace(/[A-Za-z]{40}/, 'x'.repeat(40))), /one that is damaged|cannot use/],
-        [() => writeFile(files.key, ''), /./],
+        [() => put(files.cert, next.cert), /expected the private key of the certificate, found another one/],
+        [() => put(files.cert, next.cert.slice(0, 200)), /expected a certificate in PEM, found none/],
+        [() => put(files.cert, next.cert.replace(/\n[^\n]{40}/, `\n${'x'.repeat(40)}`)), /one that is damaged|cannot use/],
+        [() => put(files.key, ''), /./],
         [() => rm(files.cert), /cannot read .*ENOENT/],
       ];
       for (const [change, reason] of states) {
@@ -114,8 +114,8 @@ describe('the webhook listener with TLS', () => {
       await eventually('another complaint', async () => all().length > heard);
       assert.equal(all().match(/certificate \(PEM\), cannot read/g)?.length, 1);
       assert.ok(!all().includes('PRIVATE KEY'));
-      await writeFile(files.cert, next.cert);
-      await writeFile(files.key, next.key);
+      await put(files.cert, next.cert);
+      await put(files.key, next.key);
       await changed(port, before);
     });
   });
@@ -324,6 +324,12 @@ function quayTrusting(ca: string): readonly Receiver[] {
 }
 
 type TlsFiles = NonNullable<IngressOptions['tls']>['files'];
+
+/** In one go: who looks every 10 ms would also see the moment in which a file that is being written is empty. */
+async function put(path: string, text: string): Promise<void> {
+  await writeFile(`${path}.new`, text);
+  await rename(`${path}.new`, path);
+}
 
 async function withIngress(options: IngressOptions, use: (ingress: Ingress) => Promise<void>): Promise<void> {
   const ingress = await startIngress(options);
