@@ -4,12 +4,11 @@ import type { CheckResults, Proposal, Survey, VerifiedImage } from '../../domain
 import type { StagePlan } from '../../domain/plan.ts';
 import type { Ending } from '../ending.ts';
 import type { Allowed } from '../lane-side.ts';
-import { isByDigest } from '../messages.ts';
 import type { Rollout } from '../rollout-run.ts';
 import { approve } from './approve.ts';
 import { type Agreed, alongOf, bring, NotHealthy, survey, surveyChange } from './deploy.ts';
 import { type Merged, type Merging, mergeInTurn, rejectionOf, untilMergeable } from './merge.ts';
-import { dispatch, endOutdated } from './propose.ts';
+import { dispatch, endOutdated, proposalInput } from './propose.ts';
 import { network } from './proxies.ts';
 import { takeStep, unlimited } from './take-step.ts';
 import { undo } from './undo.ts';
@@ -167,15 +166,8 @@ function cameAlong(agreed: Agreed): Pick<Running, 'cameAlong'> {
 }
 
 function mergingOf({ run, stage, image, checks }: Delivery, proposal: Proposal): Merging {
-  const { plan, push, asked } = run.start;
   const at = { step: 'merge', stage: stage.name } as const;
-  const skipped = run.record.waivers;
-  const input = {
-    ...{ plan, stage, image, push, checks },
-    ...(skipped.length > 0 && { skipped }),
-    ...(isByDigest(run.start) && { named: true }),
-    ...(asked && { asked }),
-  };
+  const input = proposalInput(run, stage, image, checks);
   let approved = proposal.head;
   const proposeAgain = async (): Promise<Proposal | undefined> => {
     const outcome = await unlimited(() => network.propose(input));

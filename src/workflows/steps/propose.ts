@@ -1,3 +1,4 @@
+import type { ProposeInput } from '../../activities/propose.ts';
 import type { CheckResults, DispatchOutcome, Proposal, VerifiedImage } from '../../domain/outcomes.ts';
 import type { StagePlan } from '../../domain/plan.ts';
 import { endRollout } from '../ending.ts';
@@ -30,6 +31,18 @@ export function endOutdated(image: VerifiedImage, tag: string): never {
   return endRollout({ end: 'unchanged', reason: `the base branch has ${tag}, which is later than ${image.tag}` });
 }
 
+/** What a proposal is made of, as far as is known by now. */
+export function proposalInput(run: Rollout, stage: StagePlan, image: VerifiedImage, checks: CheckResults): ProposeInput {
+  const { plan, push, asked } = run.start;
+  const skipped = run.record.waivers;
+  return {
+    ...{ plan, stage, image, push, checks },
+    ...(skipped.length > 0 && { skipped }),
+    ...(isByDigest(run.start) && { named: true }),
+    ...(asked && { asked }),
+  };
+}
+
 /** Proposes the change. @returns nothing where the stage has none, or where the base branch has it already */
 export async function propose(
   run: Rollout,
@@ -37,15 +50,8 @@ export async function propose(
   image: VerifiedImage,
   checks: CheckResults,
 ): Promise<Proposal | undefined> {
-  const { plan, push, asked } = run.start;
   if (stage.change === undefined) return undefined;
-  const skipped = run.record.waivers;
-  const input = {
-    ...{ plan, stage, image, push, checks },
-    ...(skipped.length > 0 && { skipped }),
-    ...(isByDigest(run.start) && { named: true }),
-    ...(asked && { asked }),
-  };
+  const input = proposalInput(run, stage, image, checks);
   const outcome = await takeStep(run, { step: 'propose', stage: stage.name }, () => network.propose(input));
   switch (outcome.kind) {
     case 'skipped':
