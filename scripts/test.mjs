@@ -5,6 +5,7 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { buildService } from './setup/build.mjs';
@@ -17,11 +18,17 @@ const allTests = 'test/**/*.test.ts';
 
 /**
  * @param {readonly string[]} args what was given on the command line
- * @returns {string[]} mocha's arguments: every test where no file is named
+ * @returns {string[]} mocha's arguments: of a folder all its tests, and every test where neither file nor folder is named
  */
 export function mochaArguments(args) {
-  const named = args.some((argument) => /\.ts$|\*/.test(argument));
-  return [...args, ...(named ? [] : [allTests])];
+  const given = args.map((argument) => (isTestFolder(argument) ? `${argument.replace(/\/$/, '')}/**/*.test.ts` : argument));
+  const named = given.some((argument) => /\.ts$|\*/.test(argument));
+  return [...given, ...(named ? [] : [allTests])];
+}
+
+/** @param {string} argument */
+function isTestFolder(argument) {
+  return /^(?:\.\/)?test\b/.test(argument) && (statSync(join(root, argument), { throwIfNoEntry: false })?.isDirectory() ?? false);
 }
 
 /**

@@ -44,5 +44,6 @@ describe('the report of the tests', () => {
   it('is about every test where no file is named, and only about the named ones else', () => {
     assert.equal(mochaArguments(['--grep', 'lane']).at(-1), 'test/**/*.test.ts');
     assert.equal(mochaArguments(['test/a.test.ts']).at(-1), 'test/a.test.ts');
+    assert.deepEqual(mochaArguments(['test/replay/']), ['test/replay/**/*.test.ts']);
   });
 });
