@@ -124,12 +124,18 @@ describe('a delivery by pull request', function () {
     const failed = await world.until('latest', digest, 'blocked');
     assert.match(failed.reason ?? '', /build/);
     world.github.repository(deployment).protections.delete('main');
+    const ours = pull().head;
     await world.github.pushCommit(deployment, { branch, files: { 'notes.txt': 'mine' }, message: 'Take over' });
-    await world.rollout('latest', digest).executeUpdate('retry', { args: [{ by: 'ann', step: 'merge' }] });
-    // What the person did is kept, and the image is proposed on top of it: the head is ours again.
+    const retry = () => world.rollout('latest', digest).executeUpdate('retry', { args: [{ by: 'ann', step: 'merge' }] });
+    await retry();
+    // What the person did is never merged by us, however often it is tried.
+    await saying(digest, 'merge', /notes\.txt/);
+    await world.github.person(deployment, 'grace').forcePush(branch, ours);
+    world.github.reportCheckRun(deployment, { sha: ours, name: 'build', status: 'completed', conclusion: 'success' });
+    await retry();
     await world.until('latest', digest, 'delivered');
     const { git } = world.github.repository(deployment);
-    assert.equal(await git.git(['show', 'main:notes.txt']), 'mine');
+    await assert.rejects(git.git(['show', 'main:notes.txt']));
     assert.ok((await file()).includes(digest));
     delivered = digest;
   });
@@ -186,6 +192,10 @@ describe('a delivery by pull request', function () {
   it('leaves the repository alone, and says whose change it is, where somebody changed the image line since', async () => {
     const digest = await push(fadingImage);
     await approveBoth(digest);
+    // What a person committed above would come along, and waits for a yes.
+    await saying(digest, 'merge', /restart.*Restart always/);
+    const meant = { by: 'ann', step: 'merge', reason: 'it is meant' };
+    await world.rollout('latest', digest).executeUpdate('skip', { args: [meant] });
     await eventually('the image to run', () => world.production.runs(digest), 60_000);
     const changed = (await file()).replace(/image: .*web:latest@\S+/, `image: ${world.host}/team/web:mended`);
     await world.github.pushCommit(deployment, {

@@ -151,7 +151,8 @@ describe('what a process writes at level debug', function () {
       seen.push(`${request.url} ${request.headers.authorization ?? ''}`);
       if (request.url?.startsWith('/token')) return void response.end(JSON.stringify({ token: 'canary-issued-token' }));
       if (request.url?.startsWith('/api/')) return void response.writeHead(404, { 'content-type': 'application/json' }).end('{}');
-      if (request.headers.authorization === 'Bearer canary-issued-token') return void response.writeHead(404).end();
+      if (request.headers.authorization === 'Bearer canary-issued-token')
+        return void response.writeHead(404, { 'docker-distribution-api-version': 'registry/2.0' }).end();
       const challenge = `Bearer realm="http://${host}/token",service="registry"`;
       response.writeHead(401, { 'www-authenticate': challenge }).end();
     }).listen(0, '127.0.0.1');
