@@ -239,7 +239,7 @@ describe('smoke, when something breaks', function () {
     const rollout = `rollout:unclean:${randomUUID()}`;
     try {
       const verified = await image('unclean', { cmd: ['false'] });
-      const running = startSmoke({ docker: proxy.docker, image: verified, smoke: quick, rollout });
+      const running = startSmoke({ docker: proxy.docker, image: verified, smoke: { ...quick, stayUpMs: 10_000 }, rollout });
       await assert.rejects(running.outcome, { type: 'SmokeFailed' });
       assert.match(running.warnings[0] ?? '', /could not remove container landfall-rollout-unclean/);
     } finally {

@@ -586,7 +586,10 @@ describe('people and a delivery', function () {
       assert.deepEqual(world.stage(plan, 'production').log, []);
       // A newer image may still go first: it has not begun.
       assert.equal((await laneState(plan)).stages.production?.running, undefined);
-      assert.match(told.join('\n'), /blocked: .*command changed.* decide: retry, skip \(needs a reason\), reject or abort/);
+      assert.match(
+        told.join('\n'),
+        /blocked: .*command changed.* decide: landfall retry \S+ merge .*, skip \S+ merge .* --reason TEXT, reject \S+ merge .*, or abort /,
+      );
       // Something else comes in before the answer: it is asked again.
       found = others('two');
       await refused(say(handle, 'skip', { by: 'ann' }), /needs a reason/);
