@@ -2,13 +2,14 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Connection } from '@temporalio/client';
+import { writeDurably } from './deploy/durable-file.ts';
 import { ownFolder } from './folder-owner.ts';
 import { freePort, type PortChoice } from './ports.ts';
 import { findProcesses, identify, type ProcessIdentity } from './process-identity.ts';
 import { openRelay, type Relay } from './relay.ts';
 import { type Supervised, type SupervisorLog, superviseProcess } from './supervised-process.ts';
 import { prepareNamespace, requireNamespace, type WantedAttribute } from './temporal-namespace.ts';
-import { type DatabaseNote, databaseFile, newMark, readNote, writeAtomically, writeNote } from './temporal-note.ts';
+import { type DatabaseNote, databaseFile, everybody, newMark, readNote, writeNote } from './temporal-note.ts';
 import { goBack, guardDatabase, versionOf } from './temporal-version.ts';
 
 export interface EmbeddedTemporalOptions {
@@ -200,7 +201,7 @@ class OwnServer {
 
   async #started(pid: number): Promise<void> {
     const { address, uiUrl } = this;
-    await writeAtomically(this.#stateFile, `${JSON.stringify({ address, namespace, uiUrl, pid, mark: this.#mark })}\n`);
+    await writeDurably(this.#stateFile, `${JSON.stringify({ address, namespace, uiUrl, pid, mark: this.#mark })}\n`, everybody);
     // It may have ended meanwhile.
     if (this.#process !== undefined && this.#process.pid() !== pid) return;
     const run = { pid, ...this.#ports };

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { open, readFile, rename } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { writeDurably } from './deploy/durable-file.ts';
 
 const databaseNote = z.object({
   /** The name of a namespace that this database has, and that of no other data folder: it tells our server from any other. */
@@ -22,6 +23,8 @@ export type DatabaseNote = z.output<typeof databaseNote>;
 
 export const databaseFile = 'temporal.db';
 export const noteFile = 'temporal.db.json';
+/** The command may run as another user than the service. */
+export const everybody = 0o666;
 
 export function newMark(): string {
   return `landfall-folder-${randomUUID().slice(-12)}`;
@@ -43,17 +46,5 @@ export async function readNote(folder: string): Promise<DatabaseNote | undefined
 }
 
 export async function writeNote(folder: string, note: DatabaseNote): Promise<void> {
-  await writeAtomically(join(folder, noteFile), `${JSON.stringify(note)}\n`);
-}
-
-/** The file holds the old text or the new one, also after a power cut. */
-export async function writeAtomically(file: string, text: string): Promise<void> {
-  const handle = await open(`${file}.new`, 'w');
-  try {
-    await handle.writeFile(text);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  await rename(`${file}.new`, file);
+  await writeDurably(join(folder, noteFile), `${JSON.stringify(note)}\n`, everybody);
 }

@@ -2,13 +2,16 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
-/** Writes a file as a whole or not at all, and returns once it would survive a power failure. Folders are made where they are missing. */
-export async function writeDurably(path: string, text: string): Promise<void> {
+/**
+ * Writes a file as a whole or not at all, and returns once it would survive a power failure. Folders are made where they are missing.
+ * @param mode who may read it, before the umask; the owner alone, where nothing is said
+ */
+export async function writeDurably(path: string, text: string, mode = 0o600): Promise<void> {
   const folder = dirname(path);
   await mkdir(folder, { recursive: true });
   const part = `${path}.${randomUUID().slice(0, 8)}.part`;
   try {
-    const file = await open(part, 'w', 0o600);
+    const file = await open(part, 'w', mode);
     try {
       await file.writeFile(text);
       await file.sync();
