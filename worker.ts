@@ -2,9 +2,10 @@
  * Landfall's process: worker and ingress, and Temporal where no cluster is configured. It reads `landfall.yaml` of the current folder
  * (or LANDFALL_CONFIG), serves until SIGTERM or SIGINT, drains, and exits 0.
  */
-import { processEnvironment } from './src/config/environment.ts';
+
 import { explain } from './src/process/explain.ts';
 import { startService } from './src/process/service.ts';
+import { processEnvironment } from './src/settings/environment.ts';
 
 const env = processEnvironment();
 const stopAsked = new Promise<void>((asked) => {

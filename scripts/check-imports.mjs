@@ -13,27 +13,56 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
  * @typedef {{ file: string, line: number, message: string }} Problem
  */
 
-const messages = ['workflows/messages.ts', 'workflows/start-options.ts'];
+const world = ['domain', 'platform'];
 
 /** @type {Readonly<Record<string, Rule>>} */
 export const rules = Object.freeze({
   // Pure: no I/O, no Temporal.
   domain: { imports: [], packages: /^(?!node:|@temporalio\/)/ },
+  // What workflows, activities, the API and the command agree on.
+  contracts: { imports: ['domain'] },
   // Each source brings its own settings: docs/decisions/0010-sources-bring-their-settings.md.
-  config: { imports: ['domain', 'api/receivers'] },
-  adapters: { imports: ['domain'] },
-  activities: { imports: ['adapters', 'domain', ...messages] },
+  config: { imports: ['domain', 'settings', 'sources'] },
+  // What a setting is made of: durations, sizes, references to secrets, wording of problems.
+  settings: { imports: ['domain'] },
+  http: { imports: ['domain', 'config', 'settings', 'sources'] },
+  sources: { imports: ['domain', 'settings', 'http'] },
+  platform: { imports: ['domain', 'deploys'] },
+  checks: { imports: world },
+  probes: { imports: [...world, 'deploys'] },
+  deploys: { imports: [...world, 'probes'] },
+  forges: { imports: world },
+  notifiers: { imports: world },
+  telemetry: { imports: [...world, 'api'] },
+  activities: { imports: [...world, 'contracts', 'checks', 'deploys', 'forges', 'notifiers', 'probes'] },
   // Deterministic: nothing of Node's may get into the bundle.
-  workflows: { imports: ['domain'], types: ['activities'], packages: /^@temporalio\/(?:workflow|common)$/ },
-  api: { imports: ['domain', 'config', ...messages] },
-  cli: { imports: ['domain', 'config', ...messages] },
-  dashboard: { imports: [] },
+  workflows: { imports: ['domain', 'contracts'], types: ['activities'], packages: /^@temporalio\/(?:workflow|common)$/ },
+  api: { imports: ['domain', 'config', 'settings', 'contracts', 'http', 'sources', 'telemetry'] },
+  cli: { imports: ['domain', 'config', 'settings', 'contracts'] },
   // Where everything is put together; nothing but worker.ts imports it.
-  process: { imports: ['domain', 'config', 'adapters', 'activities', 'api', 'workflows'] },
+  process: {
+    imports: [
+      ...world,
+      'contracts',
+      'config',
+      'settings',
+      'http',
+      'sources',
+      'checks',
+      'deploys',
+      'forges',
+      'notifiers',
+      'probes',
+      'telemetry',
+      'activities',
+      'api',
+      'workflows',
+    ],
+  },
 });
 
 /** The composition roots hand the environment in; tools.mjs is what set-up begins with, before there is anything to hand it in. */
-const environmentReaders = ['src/config/', 'src/cli/main.ts', 'src/adapters/tools.mjs', 'worker.ts'];
+const environmentReaders = ['src/config/', 'src/settings/', 'src/cli/main.ts', 'src/platform/tools.mjs', 'worker.ts'];
 
 /**
  * @param {string} text a source file

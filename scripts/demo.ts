@@ -3,8 +3,8 @@
  * only turns out bad in production.
  */
 import { Client, Connection } from '@temporalio/client';
+import { rolloutId } from '../src/contracts/start-options.ts';
 import type { RolloutState } from '../src/domain/rollout-state.ts';
-import { rolloutId } from '../src/workflows/start-options.ts';
 import { type DemoImage, demoImages, fadingImage } from './demo/images.ts';
 import { againProblems, evidence, problemsWith, rollbackProblems } from './demo/outcomes.ts';
 import type { Sight } from './demo/production.ts';

@@ -4,7 +4,7 @@
  * is done in under 2 s where nothing is missing, and may be run by several processes at once.
  */
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { cacheFolder } from '../src/adapters/tools.mjs';
+import { cacheFolder } from '../src/platform/tools.mjs';
 import { useStartedEngine } from './setup/docker-engine.mjs';
 import { withLock } from './setup/lock.mjs';
 import { SetUpFailure } from './setup/machine.mjs';

@@ -7,10 +7,10 @@ import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Connection } from '@temporalio/client';
 import { z } from 'zod';
-import { missingSearchAttributes } from '../src/adapters/temporal-namespace.ts';
-import { findTool } from '../src/adapters/tools.mjs';
 import { loadConfiguration } from '../src/config/load.ts';
-import { searchAttributes } from '../src/workflows/start-options.ts';
+import { searchAttributes } from '../src/contracts/start-options.ts';
+import { missingSearchAttributes } from '../src/platform/temporal/namespace.ts';
+import { findTool } from '../src/platform/tools.mjs';
 import { startTemporal, type TestTemporal } from './support/temporal.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));

@@ -1,6 +1,6 @@
 import { cp, mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { findTool } from '../../src/adapters/tools.mjs';
+import { findTool } from '../../src/platform/tools.mjs';
 import { type Environment, run } from './run.ts';
 
 /** An image of the demo: what it is for, what is in it, and what it runs. */

@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { findTool } from '../../src/adapters/tools.mjs';
+import { findTool } from '../../src/platform/tools.mjs';
 import { startRegistry } from '../../test/support/registry.ts';
 import { type Environment, run } from './run.ts';
 

@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
+import { stateQuery } from '../../src/contracts/messages.ts';
 import { ends, type RolloutState, type StepState } from '../../src/domain/rollout-state.ts';
-import { stateQuery } from '../../src/workflows/messages.ts';
 
 export interface Followed {
   readonly name: string;

@@ -5,9 +5,9 @@ import { cp, mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promi
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { freePort } from '../../src/adapters/ports.ts';
-import { findProcesses } from '../../src/adapters/process-identity.ts';
-import { findTool } from '../../src/adapters/tools.mjs';
+import { freePort } from '../../src/platform/ports.ts';
+import { findProcesses } from '../../src/platform/processes/identity.ts';
+import { findTool } from '../../src/platform/tools.mjs';
 import { createRemote, type GitRemote } from '../../test/support/git-remote.ts';
 import { tag } from '../../test/support/registry-upload.ts';
 import { buildImage, type DemoImage, demoImages, fadingImage } from './images.ts';

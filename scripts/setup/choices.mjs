@@ -2,7 +2,7 @@
  * How each tool is had, as pure choices: from facts about the machine to the ways that are tried in turn, and the advice for a person
  * where none of them leads anywhere. Nothing here touches the machine.
  */
-import { cachedVersions, olderTemporal } from '../../src/adapters/tools.mjs';
+import { cachedVersions, olderTemporal } from '../../src/platform/tools.mjs';
 
 /**
  * @typedef {{ how: 'apt', packages: readonly string[] }

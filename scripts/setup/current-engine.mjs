@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { cacheFolder, findOnPath } from '../../src/adapters/tools.mjs';
+import { cacheFolder, findOnPath } from '../../src/platform/tools.mjs';
 import { withLock } from './lock.mjs';
 import { hasApt, isRoot, runSlowly, SetUpFailure } from './machine.mjs';
 import { installPackages } from './obtain.mjs';

@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { cacheFolder, findTool } from '../../src/adapters/tools.mjs';
+import { cacheFolder, findTool } from '../../src/platform/tools.mjs';
 import { dockerServerVersion, isAlive } from './machine.mjs';
 
 /** @typedef {{ env: Record<string, string | undefined>, say: (line: string) => void }} Context */

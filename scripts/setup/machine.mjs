@@ -1,7 +1,7 @@
 /** What set-up learns about the machine, and how it runs programs on it. */
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { findOnPath } from '../../src/adapters/tools.mjs';
+import { findOnPath } from '../../src/platform/tools.mjs';
 
 /** @typedef {Record<string, string | undefined>} Environment */
 /** @typedef {(line: string) => void} Say */

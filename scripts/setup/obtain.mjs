@@ -2,7 +2,7 @@
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { cachedTool, cachedVersions, cacheFolder, findTool, isExecutable } from '../../src/adapters/tools.mjs';
+import { cachedTool, cachedVersions, cacheFolder, findTool, isExecutable } from '../../src/platform/tools.mjs';
 import { startDockerd } from './docker-engine.mjs';
 import { runSlowly } from './machine.mjs';
 

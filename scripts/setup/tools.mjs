@@ -1,6 +1,6 @@
 /** Which tools a purpose needs, which of them are missing, and what is chosen for each. */
 import { readFileSync } from 'node:fs';
-import { cachedTool, cachedVersions, findOnPath, findTool, isExecutable, olderTemporal } from '../../src/adapters/tools.mjs';
+import { cachedTool, cachedVersions, findOnPath, findTool, isExecutable, olderTemporal } from '../../src/platform/tools.mjs';
 import {
   chooseCompose,
   chooseDocker,

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
+import { rejectUpdate, retryUpdate, stateQuery } from '../../src/contracts/messages.ts';
 import type { RolloutState } from '../../src/domain/rollout-state.ts';
-import { rejectUpdate, retryUpdate, stateQuery } from '../../src/workflows/messages.ts';
 import { foreignFile } from './history.ts';
 import type { Site } from './site.ts';
 

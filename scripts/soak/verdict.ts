@@ -1,8 +1,8 @@
+import { laneQuery } from '../../src/contracts/messages.ts';
+import { laneId } from '../../src/contracts/start-options.ts';
 import type { Digest } from '../../src/domain/image-reference.ts';
 import type { LaneState } from '../../src/domain/lane/state.ts';
 import type { RolloutState } from '../../src/domain/rollout-state.ts';
-import { laneQuery } from '../../src/workflows/messages.ts';
-import { laneId } from '../../src/workflows/start-options.ts';
 import { eventually } from '../../test/support/wait.ts';
 import { type Chaos, failuresOf } from './chaos.ts';
 import { foreignFile, type Push } from './history.ts';

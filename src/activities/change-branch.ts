@@ -1,10 +1,10 @@
 import { Context } from '@temporalio/activity';
-import type { Forge } from '../adapters/forge/forge.ts';
-import { BranchMoved } from '../adapters/forge/forge.ts';
-import { type Foreign, foreignIn, foreignRefusal, type Reading } from '../adapters/forge/own-change.ts';
 import { Refusal } from '../domain/failures.ts';
 import type { ImageIdentity } from '../domain/outcomes.ts';
 import type { ChangePlan } from '../domain/plan.ts';
+import type { Forge } from '../forges/forge.ts';
+import { BranchMoved } from '../forges/forge.ts';
+import { type Foreign, foreignIn, foreignRefusal, type Reading } from '../forges/own-change.ts';
 import { anyImageIn } from './own-change.ts';
 
 /** How steps write to a branch of ours: found before it is made, never rewound, and what people committed to it is kept. */

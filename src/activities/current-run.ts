@@ -1,5 +1,5 @@
 import type { Context } from '@temporalio/activity';
-import type { SmokeRun } from '../adapters/docker/labels.ts';
+import type { SmokeRun } from '../platform/docker/labels.ts';
 
 /** Whose containers and networks an activity starts. @throws Error outside of a workflow */
 export function currentRun({ info }: Context): SmokeRun {

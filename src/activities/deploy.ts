@@ -1,12 +1,12 @@
 import { resolve } from 'node:path';
 import { CancelledFailure, Context } from '@temporalio/activity';
-import type { Deployer, Foreseeing, Target, Work } from '../adapters/deploy/deployer.ts';
-import type { HostLock } from '../adapters/deploy/host-lock.ts';
-import type { TurnGuard } from '../adapters/deploy/turn-guard.ts';
-import type { Probes } from '../adapters/probe/probes.ts';
+import type { Deployer, Foreseeing, Target, Work } from '../deploys/deployer.ts';
+import type { TurnGuard } from '../deploys/kit/turn-guard.ts';
 import { Refusal } from '../domain/failures.ts';
 import type { Deployed, OtherChanges, RateLimited, RunningImage, Survey, VerifiedImage } from '../domain/outcomes.ts';
 import { type DeployPlan, isOnHost, type Plan, type StagePlan } from '../domain/plan.ts';
+import type { HostLock } from '../platform/files/host-lock.ts';
+import type { Probes } from '../probes/index.ts';
 import { answering } from './boundary.ts';
 
 export interface DeployInput {

@@ -1,11 +1,11 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import type { Octokit } from 'octokit';
-import { openRepository } from '../adapters/forge/github/repository.ts';
 import { type DispatchSubject, payloadOf } from '../domain/dispatch-payload.ts';
 import type { ImagePush } from '../domain/image-push.ts';
 import { pathOf } from '../domain/image-reference.ts';
 import type { DispatchOutcome, VerifiedImage } from '../domain/outcomes.ts';
 import { type DispatchPlan, dispatchOfPush, type Plan, type StagePlan } from '../domain/plan.ts';
+import { openRepository } from '../platform/github/repository.ts';
 import { answering } from './boundary.ts';
 
 export interface DispatchInput {

@@ -1,10 +1,10 @@
 import { Context } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
 import { WorkflowNotFoundError } from '@temporalio/client';
+import { type LookUp, type Progress, progressSignal, type RollbackStart, type RolloutStart } from '../contracts/messages.ts';
+import { rollbackStartOptions, rolloutId, rolloutStartOptions, searchAttributes } from '../contracts/start-options.ts';
 import type { Run } from '../domain/lane/state.ts';
 import type { ImageIdentity } from '../domain/outcomes.ts';
-import { type LookUp, type Progress, progressSignal, type RollbackStart, type RolloutStart } from '../workflows/messages.ts';
-import { rollbackStartOptions, rolloutId, rolloutStartOptions, searchAttributes } from '../workflows/start-options.ts';
 
 const waitingRollouts = `WorkflowType = 'rollout' AND ExecutionStatus = 'Running' AND ${searchAttributes.status.name} = 'waiting'`;
 const nudgedAtOnce = 20;

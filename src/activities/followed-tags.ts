@@ -1,12 +1,12 @@
 import { setImmediate } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
-import { concurrently } from '../adapters/registry/concurrently.ts';
-import { creationTime } from '../adapters/registry/image-description.ts';
-import { MissingPart } from '../adapters/registry/platform-image.ts';
-import type { Registry } from '../adapters/registry/registry.ts';
 import { Refusal } from '../domain/failures.ts';
 import { type Digest, formatReference, type Repository, type Tag } from '../domain/image-reference.ts';
 import { type Candidate, follows, latestOf, type TagPolicy } from '../domain/tag-policy.ts';
+import { concurrently } from '../platform/registry/concurrently.ts';
+import { creationTime } from '../platform/registry/image-description.ts';
+import { MissingPart } from '../platform/registry/platform-image.ts';
+import type { Registry } from '../platform/registry/registry.ts';
 
 /** A tag, and what it points to. */
 export interface Found extends Candidate {

@@ -1,3 +1,12 @@
+import type {
+  LookUp,
+  MergeTurn,
+  MergeTurnAnswer,
+  Progress,
+  ReleaseAt,
+  RollbackStart,
+  RolloutStart,
+} from '../contracts/messages.ts';
 import type { ImagePush } from '../domain/image-push.ts';
 import type { Entry, EntryAnswer, Leave, Verified } from '../domain/lane/members.ts';
 import type { BeginAnswer, BeginChange, NotRolledBackAt, RanAt, RolledBackAt } from '../domain/lane/running.ts';
@@ -16,15 +25,6 @@ import type {
   VerifyOutcome,
 } from '../domain/outcomes.ts';
 import type { Plan, StagePlan } from '../domain/plan.ts';
-import type {
-  LookUp,
-  MergeTurn,
-  MergeTurnAnswer,
-  Progress,
-  ReleaseAt,
-  RollbackStart,
-  RolloutStart,
-} from '../workflows/messages.ts';
 import { createDecisions, type DecisionActivities } from './decisions.ts';
 import { createDeploy, type DeployActivities } from './deploy.ts';
 import { createDispatch, type DispatchActivities } from './dispatch.ts';

@@ -1,10 +1,10 @@
 import { CancelledFailure, Context } from '@temporalio/activity';
 import type Docker from 'dockerode';
-import { withCleanUp } from '../adapters/docker/clean-up.ts';
-import { type Credentials, sharedImages } from '../adapters/docker/images.ts';
-import { integrationCheck } from '../adapters/integration/check.ts';
+import { integrationCheck } from '../checks/integration/check.ts';
 import type { IntegrationSummary, RateLimited, VerifiedImage } from '../domain/outcomes.ts';
 import type { Plan } from '../domain/plan.ts';
+import { withCleanUp } from '../platform/docker/clean-up.ts';
+import { type Credentials, sharedImages } from '../platform/docker/images.ts';
 import { answering } from './boundary.ts';
 import { currentRun } from './current-run.ts';
 

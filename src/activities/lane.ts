@@ -1,13 +1,6 @@
 import { Context } from '@temporalio/activity';
 import { type Client, WithStartWorkflowOperation, WorkflowNotFoundError } from '@temporalio/client';
 import type { UpdateDefinition } from '@temporalio/common';
-import type { Entry, EntryAnswer, Leave, Verified } from '../domain/lane/members.ts';
-import type { BeginAnswer, BeginChange, NotRolledBackAt, RanAt, RolledBackAt } from '../domain/lane/running.ts';
-import type { Shut } from '../domain/lane/stages.ts';
-import type { Run } from '../domain/lane/state.ts';
-import type { TurnAnswer, TurnRequest } from '../domain/lane/turns.ts';
-import type { WindowPlan } from '../domain/plan.ts';
-import { windowsAt } from '../domain/windows.ts';
 import {
   beginUpdate,
   enterUpdate,
@@ -25,8 +18,15 @@ import {
   rolledBackUpdate,
   takeMergeTurnUpdate,
   verifiedUpdate,
-} from '../workflows/messages.ts';
-import { laneStartOptions, lineId, mergeQueueStartOptions, resolveStartOptions } from '../workflows/start-options.ts';
+} from '../contracts/messages.ts';
+import { laneStartOptions, lineId, mergeQueueStartOptions, resolveStartOptions } from '../contracts/start-options.ts';
+import type { Entry, EntryAnswer, Leave, Verified } from '../domain/lane/members.ts';
+import type { BeginAnswer, BeginChange, NotRolledBackAt, RanAt, RolledBackAt } from '../domain/lane/running.ts';
+import type { Shut } from '../domain/lane/stages.ts';
+import type { Run } from '../domain/lane/state.ts';
+import type { TurnAnswer, TurnRequest } from '../domain/lane/turns.ts';
+import type { WindowPlan } from '../domain/plan.ts';
+import { windowsAt } from '../domain/windows.ts';
 
 export interface LaneCall<At> {
   readonly service: string;

@@ -1,9 +1,9 @@
-import type { Registry } from '../adapters/registry/registry.ts';
 import type { ImagePush } from '../domain/image-push.ts';
 import { type Digest, formatReference, type Tag } from '../domain/image-reference.ts';
 import type { ImageIdentity, LookUpOutcome, RateLimited } from '../domain/outcomes.ts';
 import type { Plan } from '../domain/plan.ts';
 import { latestOf, type TagPolicy } from '../domain/tag-policy.ts';
+import type { Registry } from '../platform/registry/registry.ts';
 import { answering } from './boundary.ts';
 import { type Found, findAll, findDated, findLatest, followedOf, type Look } from './followed-tags.ts';
 import { leaveWhenCancelled } from './leave-when-cancelled.ts';

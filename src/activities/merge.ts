@@ -1,11 +1,11 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
-import type { Forge, OwnChange } from '../adapters/forge/forge.ts';
-import { editManifest, manifestSays } from '../adapters/manifest-editor.ts';
 import { rollbackBranchOf } from '../domain/branch.ts';
 import { Refusal } from '../domain/failures.ts';
 import type { ChangeStanding, MergeOutcome, Proposal, RateLimited, RevertOutcome, VerifiedImage } from '../domain/outcomes.ts';
 import type { ChangePlan, Plan, StagePlan } from '../domain/plan.ts';
 import { mergeMessage, mergeTitle } from '../domain/proposal-commit.ts';
+import type { Forge, OwnChange } from '../forges/forge.ts';
+import { editManifest, manifestSays } from '../platform/manifest-editor/index.ts';
 import { answering } from './boundary.ts';
 import { baseHead, shown, uncancelled, whileMoving } from './change-branch.ts';
 import { imageIn, previousIn } from './own-change.ts';

@@ -1,11 +1,11 @@
 import { Context } from '@temporalio/activity';
 import type { Client, WorkflowSignalWithStartOptions } from '@temporalio/client';
-import { createSender, type NotifierDependencies } from '../adapters/notify/index.ts';
+import { type Telling, tellSignal } from '../contracts/messages.ts';
+import { notifyId, taskQueues } from '../contracts/start-options.ts';
 import type { Notice } from '../domain/notice.ts';
 import type { RateLimited } from '../domain/outcomes.ts';
 import type { NotifierPlan } from '../domain/plan.ts';
-import { type Telling, tellSignal } from '../workflows/messages.ts';
-import { notifyId, taskQueues } from '../workflows/start-options.ts';
+import { createSender, type NotifierDependencies } from '../notifiers/index.ts';
 import { answering } from './boundary.ts';
 
 export interface SendInput {

@@ -1,8 +1,8 @@
-import type { OwnChange } from '../adapters/forge/forge.ts';
-import { editManifest, restoreManifest, sameBesidePlaces } from '../adapters/manifest-editor.ts';
 import { Refusal } from '../domain/failures.ts';
 import type { ImageIdentity, Proposal } from '../domain/outcomes.ts';
 import type { ChangePlan } from '../domain/plan.ts';
+import type { OwnChange } from '../forges/forge.ts';
+import { editManifest, restoreManifest, sameBesidePlaces } from '../platform/manifest-editor/index.ts';
 
 /** What Landfall may bring to a base branch, computed anew from the file as it stands there. */
 

@@ -1,6 +1,4 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
-import type { Forge } from '../adapters/forge/forge.ts';
-import { editManifest, readReference } from '../adapters/manifest-editor.ts';
 import { branchOf } from '../domain/branch.ts';
 import { Refusal } from '../domain/failures.ts';
 import type { ImagePush } from '../domain/image-push.ts';
@@ -10,6 +8,8 @@ import { commitMessage, isAboutTag, withdrawalMessage } from '../domain/proposal
 import { checkTexts, type ProposalSubject, proposalBody, proposalTitle } from '../domain/proposal-text.ts';
 import type { Waiver } from '../domain/rollout-state.ts';
 import { compareCandidates, follows, type TagPolicy } from '../domain/tag-policy.ts';
+import type { Forge } from '../forges/forge.ts';
+import { editManifest, readReference } from '../platform/manifest-editor/index.ts';
 import { answering } from './boundary.ts';
 import { baseOf, type FileAt, foreignOn, shown, uncancelled, whileMoving, writeBranch } from './change-branch.ts';
 

@@ -1,13 +1,13 @@
 import type { Octokit } from 'octokit';
+import type { RedeliveryEntry } from '../domain/audit.ts';
+import { RateLimit, Refusal } from '../domain/failures.ts';
+import type { RateLimited } from '../domain/outcomes.ts';
 import {
   createGitHubDeliveries,
   type GitHubDeliveries,
   type HookOwner,
   type LostDelivery,
-} from '../adapters/github-deliveries.ts';
-import type { RedeliveryEntry } from '../domain/audit.ts';
-import { RateLimit, Refusal } from '../domain/failures.ts';
-import type { RateLimited } from '../domain/outcomes.ts';
+} from '../platform/github/deliveries.ts';
 import { answering, type Beat } from './boundary.ts';
 
 /** Whose webhooks, and which of their deliveries, Landfall asks for again. */

@@ -1,5 +1,3 @@
-import type { Forge } from '../adapters/forge/forge.ts';
-import { restoreManifest } from '../adapters/manifest-editor.ts';
 import { rollbackBranchOf } from '../domain/branch.ts';
 import { Refusal } from '../domain/failures.ts';
 import { code, inert, prose } from '../domain/inert-text.ts';
@@ -7,6 +5,8 @@ import type { ManifestRestored, ManifestValues } from '../domain/manifest-edit.t
 import type { Proposal, RevertOutcome, VerifiedImage } from '../domain/outcomes.ts';
 import type { ChangePlan, Plan, StagePlan } from '../domain/plan.ts';
 import { mergeTitle, rollbackMessage } from '../domain/proposal-commit.ts';
+import type { Forge } from '../forges/forge.ts';
+import { restoreManifest } from '../platform/manifest-editor/index.ts';
 import { baseOf, type FileAt, shown, writeBranch } from './change-branch.ts';
 
 export interface Reverting {

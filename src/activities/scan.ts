@@ -1,15 +1,15 @@
 import { join } from 'node:path';
 import { Context } from '@temporalio/activity';
 import { z } from 'zod';
-import type { Artifacts } from '../adapters/artifacts.ts';
-import { meantPlatforms } from '../adapters/registry/platform.ts';
-import { SharedRuns } from '../adapters/shared-runs.ts';
-import { scanners, type Trivy } from '../adapters/trivy.ts';
-import { parseReport } from '../adapters/trivy-report.ts';
+import { judgeFindings, rejectionOf } from '../checks/scan/policy.ts';
+import { scanners, type Trivy } from '../checks/scan/trivy.ts';
+import { parseReport } from '../checks/scan/trivy-report.ts';
 import { Refusal } from '../domain/failures.ts';
 import type { Finding, PlatformDigests, RateLimited, ScanSummary, VerifiedImage } from '../domain/outcomes.ts';
 import type { Plan } from '../domain/plan.ts';
-import { judgeFindings, rejectionOf } from '../domain/scan-policy.ts';
+import type { Artifacts } from '../platform/artifacts.ts';
+import { meantPlatforms } from '../platform/registry/platform.ts';
+import { SharedRuns } from '../platform/shared-runs.ts';
 import { answering } from './boundary.ts';
 
 export interface ScanInput {

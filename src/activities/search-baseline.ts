@@ -1,7 +1,7 @@
-import type { Forge } from '../adapters/forge/forge.ts';
-import { editManifest } from '../adapters/manifest-editor.ts';
 import type { ImageIdentity } from '../domain/outcomes.ts';
 import type { ChangePlan } from '../domain/plan.ts';
+import type { Forge } from '../forges/forge.ts';
+import { editManifest } from '../platform/manifest-editor/index.ts';
 import { baseOf, type FileAt } from './change-branch.ts';
 
 /** Whether the base branch of a change has the image already. Services of one deployment repository share what is read of it. */

@@ -1,9 +1,9 @@
-import type { Registry } from '../adapters/registry/registry.ts';
 import type { Digest, Repository, Tag } from '../domain/image-reference.ts';
 import type { Plan } from '../domain/plan.ts';
 import { type Known, shortHash } from '../domain/search.ts';
 import type { Sighted } from '../domain/search-sight.ts';
 import { latestOf, type TagPolicy } from '../domain/tag-policy.ts';
+import type { Registry } from '../platform/registry/registry.ts';
 import { findAll, findDated, findLatest, followedOf, type Look } from './followed-tags.ts';
 import { beforeOf, type Notes, packedTags, seenTags } from './search-memory.ts';
 

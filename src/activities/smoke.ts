@@ -1,12 +1,12 @@
 import { CancelledFailure, Context } from '@temporalio/activity';
 import type Docker from 'dockerode';
-import { withCleanUp } from '../adapters/docker/clean-up.ts';
-import type { Credentials } from '../adapters/docker/images.ts';
-import { sharedImages } from '../adapters/docker/images.ts';
-import type { HostReach } from '../adapters/docker/reach.ts';
-import { smokeTest } from '../adapters/docker/smoke-test.ts';
+import { smokeTest } from '../checks/smoke/smoke-test.ts';
 import type { RateLimited, SmokeSummary, VerifiedImage } from '../domain/outcomes.ts';
 import type { Plan } from '../domain/plan.ts';
+import { withCleanUp } from '../platform/docker/clean-up.ts';
+import type { Credentials } from '../platform/docker/images.ts';
+import { sharedImages } from '../platform/docker/images.ts';
+import type { HostReach } from '../platform/docker/reach.ts';
 import { answering } from './boundary.ts';
 import { currentRun } from './current-run.ts';
 

@@ -1,10 +1,10 @@
-import { describeImage } from '../adapters/registry/image-description.ts';
-import type { Manifest } from '../adapters/registry/manifest.ts';
-import { MissingPart } from '../adapters/registry/platform-image.ts';
-import type { Registry } from '../adapters/registry/registry.ts';
 import { type Digest, formatReference } from '../domain/image-reference.ts';
 import type { ConfirmOutcome, ImageIdentity, RateLimited, VerifyOutcome } from '../domain/outcomes.ts';
 import type { Plan } from '../domain/plan.ts';
+import { describeImage } from '../platform/registry/image-description.ts';
+import type { Manifest } from '../platform/registry/manifest.ts';
+import { MissingPart } from '../platform/registry/platform-image.ts';
+import type { Registry } from '../platform/registry/registry.ts';
 import { answering } from './boundary.ts';
 import { leaveWhenCancelled } from './leave-when-cancelled.ts';
 import { defaultNotFoundForMs, notInRegistry, type Patience, whilePatient } from './not-in-registry.ts';

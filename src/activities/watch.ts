@@ -2,9 +2,6 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { CancelledFailure, Context } from '@temporalio/activity';
 import type Docker from 'dockerode';
 import type { Octokit } from 'octokit';
-import { createDeploymentProof, type DeploymentProof } from '../adapters/probe/deployment.ts';
-import { readContainerLog } from '../adapters/probe/log.ts';
-import type { Looked, Probes } from '../adapters/probe/probes.ts';
 import { Refusal } from '../domain/failures.ts';
 import type { Digest } from '../domain/image-reference.ts';
 import type { RateLimited, Reading, RunningImage, Unhealthy, VerifiedImage, Watched } from '../domain/outcomes.ts';
@@ -20,6 +17,9 @@ import {
 } from '../domain/watch.ts';
 import type { Restarts } from '../domain/watch-restarts.ts';
 import type { ExpectedImage } from '../domain/watch-version.ts';
+import { createDeploymentProof, type DeploymentProof } from '../probes/deployment.ts';
+import type { Looked, Probes } from '../probes/index.ts';
+import { readContainerLog } from '../probes/log.ts';
 import { answering, type Beat } from './boundary.ts';
 
 export interface WatchInput {

@@ -1,19 +1,19 @@
 import Router from '@koa/router';
 import Koa, { type Middleware } from 'koa';
 import type { Audit } from '../domain/audit.ts';
-import type { AcceptPushes } from './accept-pushes.ts';
-import { type BodyLimits, discardRest } from './body.ts';
-import { debugRequests } from './debug-requests.ts';
-import { answerErrors, type Log } from './errors.ts';
-import type { ForwardProgress } from './forward-progress.ts';
-import { type GuardLimits, guard } from './guard.ts';
-import type { Metrics } from './metrics.ts';
-import { Problem } from './problem.ts';
-import { receive } from './receive.ts';
-import type { Receiver } from './receivers/receiver.ts';
-import { recordRequests } from './record-requests.ts';
-import type { RequestContext, RequestState } from './request-state.ts';
-import type { Senders } from './senders.ts';
+import { type BodyLimits, discardRest } from '../http/body.ts';
+import { answerErrors, type Log } from '../http/errors.ts';
+import { Problem } from '../http/problem.ts';
+import type { Receiver } from '../sources/kit/receiver.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { AcceptPushes } from './webhooks/accept-pushes.ts';
+import { debugRequests } from './webhooks/debug-requests.ts';
+import type { ForwardProgress } from './webhooks/forward-progress.ts';
+import { type GuardLimits, guard } from './webhooks/guard.ts';
+import { receive } from './webhooks/receive.ts';
+import { recordRequests } from './webhooks/record-requests.ts';
+import type { RequestContext, RequestState } from './webhooks/request-state.ts';
+import type { Senders } from './webhooks/senders.ts';
 
 export interface WebhookAppDependencies {
   readonly receivers: readonly Receiver[];

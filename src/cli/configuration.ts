@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import type { Configuration } from '../config/configuration.ts';
 import { dropInConfiguration } from '../config/drop-in.ts';
-import type { Environment } from '../config/environment.ts';
 import { loadText } from '../config/load.ts';
 import { formatProblem, type Problem } from '../config/problem.ts';
+import type { Environment } from '../settings/environment.ts';
 import { CommandFailure } from './failure.ts';
 import { plain } from './terminal.ts';
 

@@ -1,7 +1,7 @@
 import { type Client, WorkflowNotFoundError, WorkflowUpdateRPCTimeoutOrCancelledError } from '@temporalio/client';
+import { abortUpdate, approveUpdate, rejectUpdate, retryUpdate, skipUpdate } from '../contracts/messages.ts';
 import type { Decision, RolloutState } from '../domain/rollout-state.ts';
 import { waiverText } from '../domain/rollout-text.ts';
-import { abortUpdate, approveUpdate, rejectUpdate, retryUpdate, skipUpdate } from '../workflows/messages.ts';
 import { answeredInTime, temporalPlace, withClient } from './connection.ts';
 import { decisionMaker } from './decision-maker.ts';
 import { CommandFailure, UsageFailure } from './failure.ts';

@@ -1,6 +1,6 @@
+import type { LineState } from '../contracts/messages.ts';
 import type { Running } from '../domain/lane/running.ts';
 import type { Delivered, LaneState, RunEarlier, StageLane, Word } from '../domain/lane/state.ts';
-import type { LineState } from '../workflows/messages.ts';
 import { shortId } from './rollouts.ts';
 import { formatDuration, plain, type Surroundings, table } from './terminal.ts';
 

@@ -1,11 +1,11 @@
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
-import { namePattern } from '../config/scalars.ts';
+import { type LineState, laneQuery, lineQuery } from '../contracts/messages.ts';
+import { laneId, lineId } from '../contracts/start-options.ts';
 import type { Digest } from '../domain/image-reference.ts';
 import { digestOf, knownDigests } from '../domain/lane/known-digests.ts';
 import { Refused } from '../domain/lane/refused.ts';
 import type { LaneState } from '../domain/lane/state.ts';
-import { type LineState, laneQuery, lineQuery } from '../workflows/messages.ts';
-import { laneId, lineId } from '../workflows/start-options.ts';
+import { namePattern } from '../settings/scalars.ts';
 import { answeredInTime, isUnanswered } from './connection.ts';
 import { CommandFailure, exitCodes, UsageFailure } from './failure.ts';
 import { noWorker } from './service-errors.ts';

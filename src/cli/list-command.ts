@@ -1,5 +1,5 @@
-import { namePattern } from '../config/scalars.ts';
 import type { RolloutStatus } from '../domain/rollout-state.ts';
+import { namePattern } from '../settings/scalars.ts';
 import { answeredInTime, type TemporalPlace, temporalPlace, withClient } from './connection.ts';
 import { UsageFailure } from './failure.ts';
 import { listRollouts, type RolloutRow, shortId } from './rollouts.ts';

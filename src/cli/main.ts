@@ -1,6 +1,6 @@
 import { userInfo } from 'node:os';
 import { CommanderError } from 'commander';
-import { type Environment, processEnvironment } from '../config/environment.ts';
+import { type Environment, processEnvironment } from '../settings/environment.ts';
 import { CommandFailure, exitCodes } from './failure.ts';
 import { createProgram } from './program.ts';
 import { askYesOrNo, type Surroundings } from './terminal.ts';

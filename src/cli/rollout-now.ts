@@ -1,6 +1,6 @@
 import { type Client, QueryNotRegisteredError, type WorkflowExecutionDescription } from '@temporalio/client';
+import { stateQuery } from '../contracts/messages.ts';
 import type { RolloutState } from '../domain/rollout-state.ts';
-import { stateQuery } from '../workflows/messages.ts';
 import { answeredInTime, isUnanswered } from './connection.ts';
 import { CommandFailure } from './failure.ts';
 import { statusOf } from './rollouts.ts';

@@ -1,7 +1,7 @@
 import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
+import { searchAttributes } from '../contracts/start-options.ts';
 import { ends, type RolloutStatus } from '../domain/rollout-state.ts';
 import { shortRollout } from '../domain/rollout-text.ts';
-import { searchAttributes } from '../workflows/start-options.ts';
 import { CommandFailure, UsageFailure } from './failure.ts';
 
 /** One row of a list of rollouts: what Temporal's columns say, without asking any worker. */

@@ -1,8 +1,8 @@
 import type { Client, WorkflowHandle } from '@temporalio/client';
+import { resolveStartOptions, rolloutStartOptions } from '../contracts/start-options.ts';
 import type { ImagePush } from '../domain/image-push.ts';
 import type { Digest } from '../domain/image-reference.ts';
 import type { Plan } from '../domain/plan.ts';
-import { resolveStartOptions, rolloutStartOptions } from '../workflows/start-options.ts';
 import { answeredInTime, isUnanswered } from './connection.ts';
 import { CommandFailure } from './failure.ts';
 import { readLane } from './lanes.ts';

@@ -1,8 +1,5 @@
 import { type Client, WithStartWorkflowOperation, WorkflowUpdateRPCTimeoutOrCancelledError } from '@temporalio/client';
 import type { Workflow } from '@temporalio/common';
-import type { LaneState } from '../domain/lane/state.ts';
-import type { RollbackTerms } from '../domain/lane/undo.ts';
-import { nameOfPerson } from '../domain/person.ts';
 import {
   holdUpdate,
   type LaneDecision,
@@ -15,8 +12,11 @@ import {
   rollbackUpdate,
   stopLineUpdate,
   unquarantineUpdate,
-} from '../workflows/messages.ts';
-import { laneId, laneStartOptions, lineStartOptions } from '../workflows/start-options.ts';
+} from '../contracts/messages.ts';
+import { laneId, laneStartOptions, lineStartOptions } from '../contracts/start-options.ts';
+import type { LaneState } from '../domain/lane/state.ts';
+import type { RollbackTerms } from '../domain/lane/undo.ts';
+import { nameOfPerson } from '../domain/person.ts';
 import { answeredInTime, temporalPlace, withClient } from './connection.ts';
 import { CommandFailure, UsageFailure } from './failure.ts';
 import { requireKnownService, requireKnownStage } from './known-services.ts';

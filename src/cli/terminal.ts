@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createInterface } from 'node:readline/promises';
 import { stripVTControlCharacters } from 'node:util';
-import type { Environment } from '../config/environment.ts';
+import type { Environment } from '../settings/environment.ts';
 
 /** What a command is run with: everything that it reads of, and writes to, the machine. */
 export interface Surroundings {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { dispatchPayloads } from '../domain/plan.ts';
-import { composeService, credentialsInUrl, githubRepository, text } from './scalars.ts';
-import { map } from './wording.ts';
+import { composeService, credentialsInUrl, githubRepository, text } from '../settings/scalars.ts';
+import { map } from '../settings/wording.ts';
 
 /** What a stage may say of its deployment repository. */
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { severities } from '../domain/plan.ts';
-import { command, composeService, duration, memory, port, type SecretCheck, text, textOrSecret } from './scalars.ts';
-import { map, showValue } from './wording.ts';
+import { command, composeService, duration, memory, port, type SecretCheck, text, textOrSecret } from '../settings/scalars.ts';
+import { map, showValue } from '../settings/wording.ts';
 
 /** What the configuration may say of the checks of an image, before any stage. */
 

@@ -1,8 +1,8 @@
-import type { CertificateHeader } from '../api/receivers/certificate-headers.ts';
-import type { ReceiverSettings } from '../api/receivers/index.ts';
 import type { OperatorEntry } from '../domain/operator.ts';
 import type { ChangePlan, ComposeDeployPlan, DeployPlan, IntegrationPlan, Plan, StagePlan } from '../domain/plan.ts';
-import type { ImagePattern } from './image-pattern.ts';
+import type { ImagePattern } from '../settings/image-pattern.ts';
+import type { ReceiverSettings } from '../sources/index.ts';
+import type { CertificateHeader } from '../sources/kit/certificate-headers.ts';
 import type { NotifierSettings } from './people-schema.ts';
 import type { ListenAddress } from './schema.ts';
 import type { TemporalSettings } from './temporal.ts';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { command, composeService, duration, githubRepository, hostName, text } from './scalars.ts';
-import { map } from './wording.ts';
+import { command, composeService, duration, githubRepository, hostName, text } from '../settings/scalars.ts';
+import { map } from '../settings/wording.ts';
 
 /** How a stage may say that the image comes to run. All of it may come from a level above, so nothing is required here. */
 

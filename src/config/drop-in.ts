@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Environment } from './environment.ts';
+import type { Environment } from '../settings/environment.ts';
 
 /** What Let's Encrypt names its files, and what quay-github-actions-dispatch expects unless it is told otherwise. */
 const usualNames = { cert: 'fullchain.pem', key: 'privkey.pem' };

@@ -1,6 +1,6 @@
 import { isOnHost } from '../domain/plan.ts';
+import type { Environment } from '../settings/environment.ts';
 import type { Configuration } from './configuration.ts';
-import type { Environment } from './environment.ts';
 
 /** The host of deploys that name none: the one that Landfall itself runs on. */
 export const defaultHost = 'default';

@@ -1,8 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { eventFromEnvironment } from '../api/receivers/event.ts';
 import { Refusal } from '../domain/failures.ts';
 import { isOnHost } from '../domain/plan.ts';
+import type { Environment } from '../settings/environment.ts';
+import type { SecretCheck } from '../settings/scalars.ts';
+import { createSecretResolver } from '../settings/secrets.ts';
+import { wordIssue } from '../settings/wording.ts';
+import { eventFromEnvironment } from '../sources/event/index.ts';
 import {
   type AuditSettings,
   type Configuration,
@@ -12,19 +16,15 @@ import {
   type ServiceSettings,
 } from './configuration.ts';
 import { readDocument, type SourceDocument } from './document.ts';
-import type { Environment } from './environment.ts';
 import { complaintsOf } from './issues.ts';
 import { operators } from './people-schema.ts';
 import { type Complaint, formatPath, type Problem } from './problem.ts';
 import { resolveService } from './resolve-services.ts';
-import type { SecretCheck } from './scalars.ts';
 import { type FileInput, fileSchema, type SecretCheckFor, temporal } from './schema.ts';
-import { createSecretResolver } from './secrets.ts';
 import type { ServiceContext } from './service-context.ts';
 import { defaultsSchema, type ServiceInput, serviceSchema } from './service-schema.ts';
 import { serviceSetComplaints } from './service-set.ts';
 import { type TemporalSettings, temporalComplaints, temporalSettings } from './temporal.ts';
-import { wordIssue } from './wording.ts';
 
 export interface LoadOptions {
   /** The parts of Landfall whose secrets must all be there. Default: all. An operator's command needs none of the service's. */

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import type { OperatorEntry } from '../domain/operator.ts';
 import { type NoticeEvent, type NotifierPlan, noticeEvents, type SlackTarget } from '../domain/plan.ts';
-import { credentialsInUrl, githubRepository, type SecretCheck, secret, text, url } from './scalars.ts';
-import { parseSecretReference } from './secrets.ts';
-import { map, oneOrMany, showValue } from './wording.ts';
+import { credentialsInUrl, githubRepository, type SecretCheck, secret, text, url } from '../settings/scalars.ts';
+import { parseSecretReference } from '../settings/secrets.ts';
+import { map, oneOrMany, showValue } from '../settings/wording.ts';
 
 /** The people of the configuration: who may decide, and who is told. */
 

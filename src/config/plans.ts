@@ -2,9 +2,9 @@ import type { Repository, Tag } from '../domain/image-reference.ts';
 import { pathOf, registryOf } from '../domain/image-reference.ts';
 import { dispatchOfPush, type Plan } from '../domain/plan.ts';
 import { follows, type TagPolicy } from '../domain/tag-policy.ts';
+import { exactness, matchesPattern, matchesWildcard } from '../settings/image-pattern.ts';
 import type { Configuration, ServiceSettings } from './configuration.ts';
 import { integrationFrom, stageFrom } from './fill-in.ts';
-import { exactness, matchesPattern, matchesWildcard } from './image-pattern.ts';
 import { shortenedName } from './service-name.ts';
 
 /** The plans of the services that follow a pushed image; none: nobody wants it. */

@@ -1,8 +1,8 @@
 import type { DispatchPlan } from '../domain/plan.ts';
+import { showValue } from '../settings/wording.ts';
 import type { StageSettings } from './configuration.ts';
 import type { Complain, Path } from './problem.ts';
 import type { ServiceInput, Settings, StageInput } from './service-schema.ts';
-import { showValue } from './wording.ts';
 
 type DispatchInput = Exclude<NonNullable<Settings['dispatch']>, 'off'>;
 

@@ -1,7 +1,7 @@
 import type { Tag } from '../domain/image-reference.ts';
 import type { ScanPlan, SmokePlan } from '../domain/plan.ts';
+import { lastSegment } from '../settings/image-pattern.ts';
 import type { IntegrationSettings, ServiceSettings } from './configuration.ts';
-import { lastSegment } from './image-pattern.ts';
 import { mergeSettings } from './merge.ts';
 import { type Complain, type Complaint, type Path, within } from './problem.ts';
 import { forwardingComplaints, forwardingStage, isForwarding, unnamedRepositoryComplaint } from './resolve-forward.ts';

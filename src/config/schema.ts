@@ -1,9 +1,4 @@
 import { z } from 'zod';
-import { certificateHeaders } from '../api/receivers/certificate-headers.ts';
-import { receiverSettings } from '../api/receivers/index.ts';
-import { networks } from '../api/receivers/settings.ts';
-import type { Role } from './configuration.ts';
-import { notify, operators } from './people-schema.ts';
 import {
   duration,
   githubRepository,
@@ -16,9 +11,14 @@ import {
   textOrSecret,
   url,
   urlOrSecret,
-} from './scalars.ts';
+} from '../settings/scalars.ts';
+import { map, showValue } from '../settings/wording.ts';
+import { receiverSettings } from '../sources/index.ts';
+import { certificateHeaders } from '../sources/kit/certificate-headers.ts';
+import { networks } from '../sources/kit/settings.ts';
+import type { Role } from './configuration.ts';
+import { notify, operators } from './people-schema.ts';
 import { defaultsSchema, serviceSchema } from './service-schema.ts';
-import { map, showValue } from './wording.ts';
 
 /** How secrets are checked that these parts of Landfall use. */
 export type SecretCheckFor = (...users: readonly Role[]) => SecretCheck;

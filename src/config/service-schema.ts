@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { problemOf, type TagPolicy } from '../domain/tag-policy.ts';
+import { duration, imagePattern, platform, type SecretCheck, serviceName, stageName, tag, text } from '../settings/scalars.ts';
+import { map, orOff, showValue } from '../settings/wording.ts';
 import { integration, scan, smoke } from './check-schema.ts';
-import { duration, imagePattern, platform, type SecretCheck, serviceName, stageName, tag, text } from './scalars.ts';
 import { stageSettings } from './stage-schema.ts';
-import { map, orOff, showValue } from './wording.ts';
 
 /** What `defaults`, a service and a stage may say. Everything is optional, because each may come from a level above. */
 

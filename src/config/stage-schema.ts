@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import type { WindowPlan } from '../domain/plan.ts';
 import { isTimeZone, problemOfWindow } from '../domain/windows.ts';
+import { duration, text } from '../settings/scalars.ts';
+import { map, orOff, orWord, showValue } from '../settings/wording.ts';
 import { change, dispatch } from './change-schema.ts';
 import { deploy } from './deploy-schema.ts';
-import { duration, text } from './scalars.ts';
 import { watch } from './watch-schema.ts';
-import { map, orOff, orWord, showValue } from './wording.ts';
 
 const approval = map(
   {

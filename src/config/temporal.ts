@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { z } from 'zod';
-import type { Environment } from './environment.ts';
+import type { Environment } from '../settings/environment.ts';
+import type { SecretResolver } from '../settings/secrets.ts';
+import { showValue } from '../settings/wording.ts';
 import type { Complaint } from './problem.ts';
 import type { temporal as temporalSchema } from './schema.ts';
-import type { SecretResolver } from './secrets.ts';
-import { showValue } from './wording.ts';
 
 /** Where Temporal is. The key is a reference to a secret. */
 export type TemporalSettings = EmbeddedTemporal | TemporalCluster;

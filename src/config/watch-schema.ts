@@ -1,6 +1,15 @@
 import { z } from 'zod';
-import { command, credentialsInUrl, duration, expression, githubRepository, port, text, textOrSecret } from './scalars.ts';
-import { map, oneOrMany, showValue } from './wording.ts';
+import {
+  command,
+  credentialsInUrl,
+  duration,
+  expression,
+  githubRepository,
+  port,
+  text,
+  textOrSecret,
+} from '../settings/scalars.ts';
+import { map, oneOrMany, showValue } from '../settings/wording.ts';
 
 /** How a stage may say when it is healthy. All of it may come from a level above, so little is required here. */
 

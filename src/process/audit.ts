@@ -1,9 +1,9 @@
-import { type AuditLog, createAuditFile } from '../adapters/audit-file.ts';
-import { createAuditPost } from '../adapters/audit-post.ts';
-import { createAudit, type LineDestination, thinFloods } from '../api/audit.ts';
+import { createAudit, type LineDestination, thinFloods } from '../api/webhooks/audit.ts';
 import type { AuditSettings } from '../config/configuration.ts';
-import type { SecretResolver } from '../config/secrets.ts';
 import type { Audit } from '../domain/audit.ts';
+import type { SecretResolver } from '../settings/secrets.ts';
+import { type AuditLog, createAuditFile } from '../telemetry/audit-file.ts';
+import { createAuditPost } from '../telemetry/audit-post.ts';
 
 export interface AuditDependencies {
   readonly settings: AuditSettings;

@@ -1,5 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import type { Log } from '../api/errors.ts';
+import type { Log } from '../http/errors.ts';
 
 /** Undici's own request object, as far as it is documented: https://github.com/nodejs/undici/blob/main/docs/docs/api/DiagnosticsChannel.md */
 interface Outgoing {

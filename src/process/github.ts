@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
-import { createGitHubClients, type GitHubClients, type GitHubCredentials } from '../adapters/github-client.ts';
 import type { GitHubSettings } from '../config/configuration.ts';
-import type { SecretResolver } from '../config/secrets.ts';
+import { createGitHubClients, type GitHubClients, type GitHubCredentials } from '../platform/github/client.ts';
+import type { SecretResolver } from '../settings/secrets.ts';
 
 /**
  * Clients by the configured credentials, made when first asked for, and anew as soon as a secret's file holds another one. A host that

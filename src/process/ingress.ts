@@ -1,16 +1,16 @@
-import { createAcceptPushes } from '../api/accept-pushes.ts';
 import { createOperatorApp, createWebhookApp } from '../api/app.ts';
-import { createClientTrust } from '../api/client-trust.ts';
-import { createForwardProgress } from '../api/forward-progress.ts';
-import { createListeners } from '../api/listeners.ts';
-import type { Metrics } from '../api/metrics.ts';
-import { createReachTemporal } from '../api/reach-temporal.ts';
-import { createReceivers } from '../api/receivers/index.ts';
-import { createSenders } from '../api/senders.ts';
+import { createAcceptPushes } from '../api/webhooks/accept-pushes.ts';
+import { createForwardProgress } from '../api/webhooks/forward-progress.ts';
+import { createReachTemporal } from '../api/webhooks/reach-temporal.ts';
+import { createSenders } from '../api/webhooks/senders.ts';
 import type { Configuration } from '../config/configuration.ts';
 import { isDeploymentRepository } from '../config/deployment-repositories.ts';
 import { plansFor, plansOfRepository } from '../config/plans.ts';
-import type { Journal } from './journal.ts';
+import { createClientTrust } from '../http/client-trust.ts';
+import { createListeners } from '../http/listeners.ts';
+import { createReceivers } from '../sources/index.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { Journal } from './logging.ts';
 import { linkTo, missingAttributes, type Temporal } from './temporal.ts';
 
 export interface Ingress {

@@ -8,7 +8,7 @@ import {
 } from '@temporalio/client';
 import type { Configuration } from '../config/configuration.ts';
 import { searchedRegistries } from '../config/plans.ts';
-import { redeliverAction, redeliverId, searchAction, searchId } from '../workflows/start-options.ts';
+import { redeliverAction, redeliverId, searchAction, searchId } from '../contracts/start-options.ts';
 
 /** What it tells of what it did. */
 interface Log {

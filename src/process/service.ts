@@ -1,15 +1,15 @@
 import { existsSync } from 'node:fs';
 import { access, constants, mkdir, writeFile } from 'node:fs/promises';
-import { createMetrics } from '../api/metrics.ts';
 import { type Configuration, type Role, roles } from '../config/configuration.ts';
 import { dropInConfiguration } from '../config/drop-in.ts';
-import type { Environment } from '../config/environment.ts';
 import { hostsToServe } from '../config/hosts.ts';
 import { loadText } from '../config/load.ts';
 import { formatProblem } from '../config/problem.ts';
 import { starterConfiguration } from '../config/starter.ts';
+import type { Environment } from '../settings/environment.ts';
+import { createMetrics } from '../telemetry/metrics.ts';
 import { type Ingress, startIngress } from './ingress.ts';
-import { openJournal } from './journal.ts';
+import { openJournal } from './logging.ts';
 import { watchPauses } from './pauses.ts';
 import { beginSchedules, ensureSchedules } from './schedules.ts';
 import { reachTemporal, type Temporal } from './temporal.ts';

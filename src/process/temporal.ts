@@ -2,19 +2,19 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
 import { NativeConnection } from '@temporalio/worker';
 import type { Logger } from 'pino';
-import { startEmbeddedTemporal } from '../adapters/embedded-temporal.ts';
+import type { Configuration } from '../config/configuration.ts';
+import { connectionOptions, embeddedConnection, type TemporalConnectionOptions } from '../config/temporal.ts';
+import { searchAttributes } from '../contracts/start-options.ts';
+import { startEmbeddedTemporal } from '../platform/temporal/embedded.ts';
 import {
   type AttributeProblem,
   describeProblem,
   missingSearchAttributes,
   searchAttributeCommand,
-} from '../adapters/temporal-namespace.ts';
-import { findTool } from '../adapters/tools.mjs';
-import type { Configuration } from '../config/configuration.ts';
-import type { Environment } from '../config/environment.ts';
-import { connectionOptions, embeddedConnection, type TemporalConnectionOptions } from '../config/temporal.ts';
-import { searchAttributes } from '../workflows/start-options.ts';
-import type { Journal } from './journal.ts';
+} from '../platform/temporal/namespace.ts';
+import { findTool } from '../platform/tools.mjs';
+import type { Environment } from '../settings/environment.ts';
+import type { Journal } from './logging.ts';
 
 /** The Temporal that this process works with: its own embedded server, or somebody's cluster. */
 export interface Temporal {

@@ -14,14 +14,14 @@ import {
 } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { createActivities } from '../activities/index.ts';
-import { createSweep } from '../adapters/docker/sweep.ts';
 import type { Configuration } from '../config/configuration.ts';
-import type { Environment } from '../config/environment.ts';
+import { deployQueue, taskQueues } from '../contracts/start-options.ts';
 import type { Audit } from '../domain/audit.ts';
+import { createSweep } from '../platform/docker/sweep.ts';
+import type { Environment } from '../settings/environment.ts';
 import type { AuditSinks } from '../workflows/audit.ts';
-import { deployQueue, taskQueues } from '../workflows/start-options.ts';
 import { createDependencies } from './dependencies.ts';
-import type { Journal } from './journal.ts';
+import type { Journal } from './logging.ts';
 import type { Temporal } from './temporal.ts';
 
 export interface Workers {

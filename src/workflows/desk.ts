@@ -1,4 +1,5 @@
 import { condition, setHandler } from '@temporalio/workflow';
+import { abortUpdate, rejectUpdate, retryUpdate, skipUpdate } from '../contracts/messages.ts';
 import type { Skipped } from '../domain/outcomes.ts';
 import { nameOfPerson, typedName, typedReason } from '../domain/person.ts';
 import type { Plan } from '../domain/plan.ts';
@@ -7,7 +8,6 @@ import { nameOf } from '../domain/rollout-text.ts';
 import { recordDecision } from './audit.ts';
 import { type Ending, endRollout } from './ending.ts';
 import type { LaneSide } from './lane-side.ts';
-import { abortUpdate, rejectUpdate, retryUpdate, skipUpdate } from './messages.ts';
 import { refuse } from './refusing.ts';
 import type { RolloutRecord, StepAt } from './rollout-record.ts';
 

@@ -1,11 +1,11 @@
 import { isCancellation, proxyActivities, setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
 import type { DispatchActivities } from '../activities/dispatch.ts';
+import type { ForwardStart } from '../contracts/messages.ts';
+import { searchAttributes } from '../contracts/start-options.ts';
 import { eventsOf } from '../domain/dispatch-payload.ts';
 import type { DispatchOutcome, RateLimited } from '../domain/outcomes.ts';
 import { dispatchOfPush } from '../domain/plan.ts';
 import type { End } from '../domain/rollout-state.ts';
-import type { ForwardStart } from './messages.ts';
-import { searchAttributes } from './start-options.ts';
 import { type Failure, failureOf, refusal, unlimited } from './steps/take-step.ts';
 
 /** Outages of GitHub last hours; an event of the day before is of no use to anybody. */

@@ -1,6 +1,19 @@
 import type { UpdateDefinition } from '@temporalio/common';
 import { setHandler } from '@temporalio/workflow';
 import {
+  holdUpdate,
+  type LaneDecision,
+  pinUpdate,
+  promoteUpdate,
+  quarantineUpdate,
+  type ReleaseAt,
+  type RolloutStart,
+  releaseUpdate,
+  rollbackUpdate,
+  unquarantineUpdate,
+} from '../contracts/messages.ts';
+import { rollbackId, rolloutId } from '../contracts/start-options.ts';
+import {
   freeFromQuarantine,
   hold,
   mayHold,
@@ -19,20 +32,7 @@ import { countRollback, mayPromote, mayRollBack, rollbackTerms } from '../domain
 import { nameOfPerson, typedName, typedReason } from '../domain/person.ts';
 import { recordDecision } from './audit.ts';
 import type { LanePost } from './lane-post.ts';
-import {
-  holdUpdate,
-  type LaneDecision,
-  pinUpdate,
-  promoteUpdate,
-  quarantineUpdate,
-  type ReleaseAt,
-  type RolloutStart,
-  releaseUpdate,
-  rollbackUpdate,
-  unquarantineUpdate,
-} from './messages.ts';
 import { refusing } from './refusing.ts';
-import { rollbackId, rolloutId } from './start-options.ts';
 
 /** More than these wait for Temporal only where it takes nothing that the lane starts. */
 const mostErrands = 5;

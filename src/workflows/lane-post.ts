@@ -1,8 +1,15 @@
 import { getExternalWorkflowHandle, log } from '@temporalio/workflow';
+import {
+  grantSignal,
+  type LaneErrand,
+  type Progress,
+  progressSignal,
+  type Superseding,
+  supersedeSignal,
+} from '../contracts/messages.ts';
 import { forget } from '../domain/lane/members.ts';
 import type { LaneState, Run } from '../domain/lane/state.ts';
 import type { Grant } from '../domain/lane/turns.ts';
-import { grantSignal, type LaneErrand, type Progress, progressSignal, type Superseding, supersedeSignal } from './messages.ts';
 
 /** What a letter says. */
 export type Contents = { readonly grant: Grant } | { readonly superseding: Superseding } | { readonly progress: Progress };

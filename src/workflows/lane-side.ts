@@ -1,5 +1,6 @@
 import { CancellationScope, condition, proxyLocalActivities, setHandler, workflowInfo } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.ts';
+import { grantSignal, type RolloutStart, supersedeSignal } from '../contracts/messages.ts';
 import type { Digest } from '../domain/image-reference.ts';
 import type { EntryAnswer } from '../domain/lane/members.ts';
 import type { Before, BeginAnswer, RolledBackAt, Running, Undoable } from '../domain/lane/running.ts';
@@ -8,7 +9,6 @@ import type { TurnRequest } from '../domain/lane/turns.ts';
 import type { VerifiedImage } from '../domain/outcomes.ts';
 import type { StagePlan } from '../domain/plan.ts';
 import { type Ending, endRollout } from './ending.ts';
-import { grantSignal, type RolloutStart, supersedeSignal } from './messages.ts';
 import type { Wait } from './patience.ts';
 import type { RolloutRecord } from './rollout-record.ts';
 

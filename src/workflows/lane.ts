@@ -8,12 +8,12 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.ts';
+import { type LaneStart, laneQuery } from '../contracts/messages.ts';
 import { emptyLane, type LaneState } from '../domain/lane/state.ts';
 import { someoneWaits } from '../domain/lane/turns.ts';
 import { answerOperators } from './lane-operators.ts';
 import { LanePost } from './lane-post.ts';
 import { answerRollouts } from './lane-rollouts.ts';
-import { type LaneStart, laneQuery } from './messages.ts';
 
 const { findEnded } = proxyActivities<Pick<Activities, 'findEnded'>>({
   startToCloseTimeout: '1 minute',

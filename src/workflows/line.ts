@@ -8,9 +8,6 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.ts';
-import { Refused } from '../domain/lane/refused.ts';
-import { nameOfPerson, typedName, typedReason } from '../domain/person.ts';
-import { recordDecision } from './audit.ts';
 import {
   type LaneDecision,
   type LineStart,
@@ -19,7 +16,10 @@ import {
   type Progress,
   resumeLineUpdate,
   stopLineUpdate,
-} from './messages.ts';
+} from '../contracts/messages.ts';
+import { Refused } from '../domain/lane/refused.ts';
+import { nameOfPerson, typedName, typedReason } from '../domain/person.ts';
+import { recordDecision } from './audit.ts';
 import { refusing } from './refusing.ts';
 
 const { nudgeWaiting } = proxyActivities<Pick<Activities, 'nudgeWaiting'>>({

@@ -10,15 +10,15 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.ts';
-import { leaveMergeTurns, type MergeTurns, takeMergeTurn } from '../domain/lane/merge-turns.ts';
-import type { Run } from '../domain/lane/state.ts';
 import {
   giveMergeTurnBackUpdate,
   type MergeQueueStart,
   mergeQueueQuery,
   progressSignal,
   takeMergeTurnUpdate,
-} from './messages.ts';
+} from '../contracts/messages.ts';
+import { leaveMergeTurns, type MergeTurns, takeMergeTurn } from '../domain/lane/merge-turns.ts';
+import type { Run } from '../domain/lane/state.ts';
 
 const { findEnded } = proxyActivities<Pick<Activities, 'findEnded'>>({
   startToCloseTimeout: '1 minute',

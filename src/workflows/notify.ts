@@ -12,6 +12,7 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.ts';
+import { type Telling, tellSignal } from '../contracts/messages.ts';
 import {
   addNotice,
   isAllTold,
@@ -24,7 +25,6 @@ import {
   type WaitingNotice,
 } from '../domain/notice-queue.ts';
 import type { RateLimited } from '../domain/outcomes.ts';
-import { type Telling, tellSignal } from './messages.ts';
 
 /** How the telling begins, and what one run hands to the next. Times are milliseconds. */
 export interface NotifyStart {

@@ -11,10 +11,10 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.ts';
+import { type LookUp, lookUpSignal } from '../contracts/messages.ts';
+import { rolloutId } from '../contracts/start-options.ts';
 import { finalFailureTypes } from '../domain/failures.ts';
 import type { ImageIdentity } from '../domain/outcomes.ts';
-import { type LookUp, lookUpSignal } from './messages.ts';
-import { rolloutId } from './start-options.ts';
 
 const { lookUpTags, startRollouts } = proxyActivities<Pick<Activities, 'lookUpTags' | 'startRollouts'>>({
   startToCloseTimeout: '5m',

@@ -1,5 +1,5 @@
+import type { RollbackStart } from '../contracts/messages.ts';
 import type { RolloutState } from '../domain/rollout-state.ts';
-import type { RollbackStart } from './messages.ts';
 import { beginRollout } from './rollout-run.ts';
 import { undo } from './steps/undo.ts';
 

@@ -1,4 +1,6 @@
 import { setCurrentDetails, upsertMemo, upsertSearchAttributes } from '@temporalio/workflow';
+import { isByDigest, type RolloutStart } from '../contracts/messages.ts';
+import { searchAttributes } from '../contracts/start-options.ts';
 import type { Proposal } from '../domain/outcomes.ts';
 import type { StagePlan } from '../domain/plan.ts';
 import type {
@@ -13,8 +15,6 @@ import type {
 } from '../domain/rollout-state.ts';
 import { checkNames, stageStepNames } from '../domain/rollout-state.ts';
 import { rolloutInMarkdown, waiverText } from '../domain/rollout-text.ts';
-import { isByDigest, type RolloutStart } from './messages.ts';
-import { searchAttributes } from './start-options.ts';
 
 export interface StepAt {
   readonly step: StepName;

@@ -8,12 +8,12 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.ts';
+import { type RolloutStart, stateQuery } from '../contracts/messages.ts';
 import type { Decision, RolloutState } from '../domain/rollout-state.ts';
 import { Approvals } from './approvals.ts';
 import { Desk } from './desk.ts';
 import { type Ending, endingIn } from './ending.ts';
 import { LaneSide, type RollbackTurn } from './lane-side.ts';
-import { type RolloutStart, stateQuery } from './messages.ts';
 import { Patience } from './patience.ts';
 import { RolloutRecord } from './rollout-record.ts';
 import { closeRejected } from './steps/closed.ts';

@@ -1,8 +1,8 @@
+import type { RolloutStart } from '../contracts/messages.ts';
 import type { CheckResults, VerifiedImage } from '../domain/outcomes.ts';
 import type { StagePlan } from '../domain/plan.ts';
 import type { RolloutState } from '../domain/rollout-state.ts';
 import type { Ending } from './ending.ts';
-import type { RolloutStart } from './messages.ts';
 import { beginRollout, type Rollout } from './rollout-run.ts';
 import { approve } from './steps/approve.ts';
 import { check, verify } from './steps/checks.ts';

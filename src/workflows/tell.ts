@@ -1,9 +1,9 @@
 import { CancellationScope, log, patched, proxyLocalActivities, workflowInfo } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.ts';
+import type { RolloutStart } from '../contracts/messages.ts';
 import type { Notice } from '../domain/notice.ts';
 import { endsStory, targetKey, updatesInPlace } from '../domain/notice-queue.ts';
 import type { NoticeEvent, NotifierPlan } from '../domain/plan.ts';
-import type { RolloutStart } from './messages.ts';
 import type { RolloutRecord } from './rollout-record.ts';
 
 export type TellMore = Pick<Notice, 'stage' | 'reason' | 'advice' | 'watched'>;

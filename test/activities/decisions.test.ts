@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { createDecisions, type ProofInput } from '../../src/activities/decisions.ts';
-import { createSecretResolver } from '../../src/config/secrets.ts';
 import { hashOfToken, proofOf } from '../../src/domain/decision-proof.ts';
 import type { OperatorEntry } from '../../src/domain/operator.ts';
 import type { Decision } from '../../src/domain/rollout-state.ts';
+import { createSecretResolver } from '../../src/settings/secrets.ts';
 import { failureOf, runActivity } from '../support/activity.ts';
 
 const tokens = { ann: `ann's ${'a'.repeat(32)}`, ben: `ben's ${'b'.repeat(32)}` };

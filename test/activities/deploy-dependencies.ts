@@ -2,12 +2,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type Docker from 'dockerode';
 import type { DeployDependencies } from '../../src/activities/deploy.ts';
-import { createComposeDeployer } from '../../src/adapters/deploy/compose.ts';
-import type { Deployer } from '../../src/adapters/deploy/deployer.ts';
-import { createHostLock } from '../../src/adapters/deploy/host-lock.ts';
-import { createTurnGuard } from '../../src/adapters/deploy/turn-guard.ts';
-import { createProbes } from '../../src/adapters/probe/probes.ts';
+import { createComposeDeployer } from '../../src/deploys/compose/deployer.ts';
+import type { Deployer } from '../../src/deploys/deployer.ts';
+import { createTurnGuard } from '../../src/deploys/kit/turn-guard.ts';
 import type { DeployPlan } from '../../src/domain/plan.ts';
+import { createHostLock } from '../../src/platform/files/host-lock.ts';
+import { createProbes } from '../../src/probes/index.ts';
 
 export interface DeployFolders {
   readonly data: string;

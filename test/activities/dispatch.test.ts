@@ -3,11 +3,11 @@ import { ApplicationFailure } from '@temporalio/activity';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import { createDispatch, type DispatchInput } from '../../src/activities/dispatch.ts';
-import { createGitHubClients } from '../../src/adapters/github-client.ts';
 import type { ImagePush } from '../../src/domain/image-push.ts';
 import type { Repository } from '../../src/domain/image-reference.ts';
 import type { DispatchOutcome, VerifiedImage } from '../../src/domain/outcomes.ts';
 import type { DispatchPlan } from '../../src/domain/plan.ts';
+import { createGitHubClients } from '../../src/platform/github/client.ts';
 import { type GitHub, startGitHub, token } from '../support/github/server.ts';
 import { imageOf, planOf, pushOf, stageOf, verifiedOf } from '../support/plans.ts';
 

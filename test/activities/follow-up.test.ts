@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createFollowUps } from '../../src/activities/follow-up.ts';
-import type { RolloutStart } from '../../src/workflows/messages.ts';
-import { rolloutId } from '../../src/workflows/start-options.ts';
+import type { RolloutStart } from '../../src/contracts/messages.ts';
+import { rolloutId } from '../../src/contracts/start-options.ts';
 import { runActivity } from '../support/activity.ts';
 import { rolloutOf, runningOf } from '../support/lane-moves.ts';
 import { imageOf, planOf, pushOf } from '../support/plans.ts';

@@ -3,12 +3,12 @@ import { ApplicationFailure } from '@temporalio/activity';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import { createDispatch, type ForwardInput } from '../../src/activities/dispatch.ts';
-import { createGitHubClients } from '../../src/adapters/github-client.ts';
 import { eventsOf } from '../../src/domain/dispatch-payload.ts';
 import type { ImagePush } from '../../src/domain/image-push.ts';
 import type { Tag } from '../../src/domain/image-reference.ts';
 import type { DispatchOutcome } from '../../src/domain/outcomes.ts';
 import type { DispatchPlan } from '../../src/domain/plan.ts';
+import { createGitHubClients } from '../../src/platform/github/client.ts';
 import { type GitHub, startGitHub, token } from '../support/github/server.ts';
 import { digestOf, imageOf, planOf, pushOf, stageOf } from '../support/plans.ts';
 

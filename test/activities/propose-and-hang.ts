@@ -1,7 +1,7 @@
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { createPropose, type ProposeInput } from '../../src/activities/propose.ts';
-import type { Forge } from '../../src/adapters/forge/forge.ts';
-import { createGitForge } from '../../src/adapters/forge/git.ts';
+import type { Forge } from '../../src/forges/forge.ts';
+import { createGitForge } from '../../src/forges/git/forge.ts';
 import { gitEnvironment } from '../support/git-remote.ts';
 
 /**

@@ -7,12 +7,12 @@ import { fileURLToPath } from 'node:url';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import { createPropose, type ProposeInput } from '../../src/activities/propose.ts';
-import type { Change, CheckReport, Forge } from '../../src/adapters/forge/forge.ts';
-import { createGitForge } from '../../src/adapters/forge/git.ts';
-import { createForges } from '../../src/adapters/forge/index.ts';
 import type { Tag } from '../../src/domain/image-reference.ts';
 import type { ProposeOutcome } from '../../src/domain/outcomes.ts';
 import type { ChangePlan, Plan, StagePlan } from '../../src/domain/plan.ts';
+import type { Change, CheckReport, Forge } from '../../src/forges/forge.ts';
+import { createGitForge } from '../../src/forges/git/forge.ts';
+import { createForges } from '../../src/forges/index.ts';
 import { createRemote, type GitRemote, gitEnvironment } from '../support/git-remote.ts';
 import { imageOf, planOf, pushOf, stageOf, verifiedOf } from '../support/plans.ts';
 

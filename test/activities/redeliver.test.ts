@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { createRedeliver, type Redelivery } from '../../src/activities/redeliver.ts';
-import { createGitHubClients } from '../../src/adapters/github-client.ts';
-import { githubEvents, githubPath } from '../../src/api/receivers/github.ts';
-import type { ReceivedPush } from '../../src/api/receivers/receiver.ts';
 import type { RedeliveryEntry } from '../../src/domain/audit.ts';
+import { createGitHubClients } from '../../src/platform/github/client.ts';
+import { githubEvents, githubPath } from '../../src/sources/github/index.ts';
+import type { ReceivedPush } from '../../src/sources/kit/receiver.ts';
 import { githubSecret, type Ingress, startIngress } from '../api/support/ingress.ts';
 import { smallestGithubEvent } from '../api/support/vectors.ts';
 import { runActivity } from '../support/activity.ts';

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { CancelledFailure } from '@temporalio/activity';
 import Docker from 'dockerode';
 import { createSmoke } from '../../src/activities/smoke.ts';
-import { createSweep } from '../../src/adapters/docker/sweep.ts';
+import { createSweep } from '../../src/platform/docker/sweep.ts';
 import { ensureDocker, expectEvent, imageIsGone, labelled, removeImagesOf } from '../support/docker.ts';
 import { startDockerProxy } from '../support/docker-proxy.ts';
 import { type Fault, startFaultyProxy } from '../support/faulty-proxy.ts';

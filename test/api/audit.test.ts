@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createAudit, thinFloods } from '../../src/api/audit.ts';
+import { createAudit, thinFloods } from '../../src/api/webhooks/audit.ts';
 import type { AuditEntry, RequestEntry } from '../../src/domain/audit.ts';
 import { eventually } from '../support/wait.ts';
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { TypedSearchAttributes } from '@temporalio/common';
-import { createForwardProgress, type ForwardProgress } from '../../src/api/forward-progress.ts';
+import { createForwardProgress, type ForwardProgress } from '../../src/api/webhooks/forward-progress.ts';
+import { rolloutId, rolloutStartOptions, searchAttributes } from '../../src/contracts/start-options.ts';
 import type { Digest, Tag } from '../../src/domain/image-reference.ts';
 import { parseRepository } from '../../src/domain/image-reference.ts';
-import { rolloutId, rolloutStartOptions, searchAttributes } from '../../src/workflows/start-options.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
 import { forgeEvents, withValue } from './support/forge-events.ts';

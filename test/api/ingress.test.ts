@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import type { Client } from '@temporalio/client';
-import { type AcceptDependencies, type AcceptPushes, createAcceptPushes } from '../../src/api/accept-pushes.ts';
-import type { Log } from '../../src/api/errors.ts';
-import type { PlanFinders } from '../../src/api/plan-starts.ts';
-import { createReachTemporal } from '../../src/api/reach-temporal.ts';
-import { createReceivers } from '../../src/api/receivers/index.ts';
+import { type AcceptDependencies, type AcceptPushes, createAcceptPushes } from '../../src/api/webhooks/accept-pushes.ts';
+import type { PlanFinders } from '../../src/api/webhooks/plan-starts.ts';
+import { createReachTemporal } from '../../src/api/webhooks/reach-temporal.ts';
+import type { ForwardStart, LookUp, RolloutStart } from '../../src/contracts/messages.ts';
 import type { Plan } from '../../src/domain/plan.ts';
-import type { ForwardStart, LookUp, RolloutStart } from '../../src/workflows/messages.ts';
+import type { Log } from '../../src/http/errors.ts';
+import { createReceivers } from '../../src/sources/index.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
 import {
   distributionToken,

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { planStarts } from '../../src/api/plan-starts.ts';
-import { progressEvents } from '../../src/api/receivers/github-progress.ts';
+import { planStarts } from '../../src/api/webhooks/plan-starts.ts';
 import { isDigest, isTag, parseRepository } from '../../src/domain/image-reference.ts';
+import { progressEvents } from '../../src/sources/github/progress.ts';
 import { forgeEvents } from './support/forge-events.ts';
 import { distributionToken, exactly, findersOf, githubSecret, type Ingress, planOf, startIngress } from './support/ingress.ts';
 import { bearer, githubSignature, smallestGithubEvent, type Vector, vectorsOf } from './support/vectors.ts';

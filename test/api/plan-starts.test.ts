@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { planStarts } from '../../src/api/plan-starts.ts';
+import { planStarts } from '../../src/api/webhooks/plan-starts.ts';
 import type { ImagePush } from '../../src/domain/image-push.ts';
 import { type Digest, parseRepository, type Tag } from '../../src/domain/image-reference.ts';
 import { exactly, findersOf, planOf } from './support/ingress.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type Docker from 'dockerode';
-import { jsonLines } from '../../src/adapters/docker/json-lines.ts';
-import { createAcceptPushes } from '../../src/api/accept-pushes.ts';
+import { createAcceptPushes } from '../../src/api/webhooks/accept-pushes.ts';
+import { jsonLines } from '../../src/platform/docker/json-lines.ts';
 import { ensureDocker, removeImagesOf } from '../support/docker.ts';
 import { pushImage, pushIndex } from '../support/images.ts';
 import { type Registry, startRegistry } from '../support/registry.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { pino } from 'pino';
-import { malformed, Problem } from '../../src/api/problem.ts';
-import { thinRefusals } from '../../src/api/thin-refusals.ts';
+import { thinRefusals } from '../../src/api/webhooks/thin-refusals.ts';
+import { malformed, Problem } from '../../src/http/problem.ts';
 import { eventually } from '../support/wait.ts';
 import { startIngress } from './support/ingress.ts';
 

@@ -4,11 +4,11 @@ import { readFile, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, request, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { pino } from 'pino';
-import { networkOfOneSender } from '../../src/api/addresses.ts';
-import { createClientTrust } from '../../src/api/client-trust.ts';
-import { quaySource } from '../../src/api/receivers/quay.ts';
-import type { ClientCertificate, Receiver } from '../../src/api/receivers/receiver.ts';
-import { createSenders, type SenderSettings } from '../../src/api/senders.ts';
+import { createSenders, type SenderSettings } from '../../src/api/webhooks/senders.ts';
+import { networkOfOneSender } from '../../src/http/addresses.ts';
+import { createClientTrust } from '../../src/http/client-trust.ts';
+import type { ClientCertificate, Receiver } from '../../src/sources/kit/receiver.ts';
+import { quaySource } from '../../src/sources/quay/index.ts';
 import { type Authority, alikeTo, createAuthority, type Issued, selfSigned } from '../support/certificates.ts';
 import { contextOf } from './support/receivers.ts';
 

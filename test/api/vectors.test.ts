@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { AcceptPushes } from '../../src/api/accept-pushes.ts';
+import type { AcceptPushes } from '../../src/api/webhooks/accept-pushes.ts';
 import { type Ingress, startIngress } from './support/ingress.ts';
 import { type Age, type Authenticated, type Senders, startSenders } from './support/senders.ts';
 import { type ExpectedImage, type Vector, type VectorSource, vectorSources, vectorsOf } from './support/vectors.ts';

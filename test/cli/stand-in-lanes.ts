@@ -1,8 +1,4 @@
 import { ApplicationFailure, condition, setHandler } from '@temporalio/workflow';
-import type { Digest, Repository, Tag } from '../../src/domain/image-reference.ts';
-import type { Running } from '../../src/domain/lane/running.ts';
-import { emptyLane, type LaneState, stageOf, type Word } from '../../src/domain/lane/state.ts';
-import { rollbackTerms } from '../../src/domain/lane/undo.ts';
 import {
   holdUpdate,
   type LaneDecision,
@@ -18,7 +14,11 @@ import {
   rollbackUpdate,
   stopLineUpdate,
   unquarantineUpdate,
-} from '../../src/workflows/messages.ts';
+} from '../../src/contracts/messages.ts';
+import type { Digest, Repository, Tag } from '../../src/domain/image-reference.ts';
+import type { Running } from '../../src/domain/lane/running.ts';
+import { emptyLane, type LaneState, stageOf, type Word } from '../../src/domain/lane/state.ts';
+import { rollbackTerms } from '../../src/domain/lane/undo.ts';
 
 const at = '2026-01-02T03:04:05.000Z';
 

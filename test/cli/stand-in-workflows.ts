@@ -7,8 +7,6 @@ import {
   upsertMemo,
   upsertSearchAttributes,
 } from '@temporalio/workflow';
-import type { Reading, Unhealthy } from '../../src/domain/outcomes.ts';
-import type { Approval, Decision, RolloutState, StepState, Waiver } from '../../src/domain/rollout-state.ts';
 import {
   abortUpdate,
   approveUpdate,
@@ -17,8 +15,10 @@ import {
   retryUpdate,
   skipUpdate,
   stateQuery,
-} from '../../src/workflows/messages.ts';
-import { searchAttributes } from '../../src/workflows/start-options.ts';
+} from '../../src/contracts/messages.ts';
+import { searchAttributes } from '../../src/contracts/start-options.ts';
+import type { Reading, Unhealthy } from '../../src/domain/outcomes.ts';
+import type { Approval, Decision, RolloutState, StepState, Waiver } from '../../src/domain/rollout-state.ts';
 
 /** Fails, and is not tried again before the tests are over. */
 const { smoke } = proxyActivities<{ smoke(): Promise<void> }>({

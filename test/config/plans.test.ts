@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describeFollowed, planOf, plansFor, plansOfRepository } from '../../src/config/plans.ts';
-import { namePattern } from '../../src/config/scalars.ts';
 import type { Repository, Tag } from '../../src/domain/image-reference.ts';
 import type { Plan } from '../../src/domain/plan.ts';
+import { namePattern } from '../../src/settings/scalars.ts';
 import { load } from './support.ts';
 
 const env = { TOKEN: 't' };

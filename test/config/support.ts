@@ -3,9 +3,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Configuration } from '../../src/config/configuration.ts';
-import type { Environment } from '../../src/config/environment.ts';
 import { type LoadOptions, loadConfiguration } from '../../src/config/load.ts';
 import { formatProblem } from '../../src/config/problem.ts';
+import type { Environment } from '../../src/settings/environment.ts';
 
 /** A folder with a landfall.yaml that exists as long as `work` runs. */
 export function withFile<Result>(text: string, work: (file: string, folder: string) => Result): Result {

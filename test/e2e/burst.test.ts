@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
+import { stateQuery } from '../../src/contracts/messages.ts';
 import type { Digest } from '../../src/domain/image-reference.ts';
 import type { RolloutState } from '../../src/domain/rollout-state.ts';
-import { stateQuery } from '../../src/workflows/messages.ts';
 import { ensureDocker } from '../support/docker.ts';
 import { healthyImage } from '../support/production.ts';
 import { eventually } from '../support/wait.ts';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { laneQuery } from '../../src/workflows/messages.ts';
-import { laneId } from '../../src/workflows/start-options.ts';
+import { laneQuery } from '../../src/contracts/messages.ts';
+import { laneId } from '../../src/contracts/start-options.ts';
 import { tag as pushTag } from '../support/images.ts';
 import { eventually } from '../support/wait.ts';
 import { goodImage, startWorld, type World } from '../support/world.ts';

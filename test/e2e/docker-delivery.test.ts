@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import type Docker from 'dockerode';
+import { laneQuery } from '../../src/contracts/messages.ts';
+import { laneId } from '../../src/contracts/start-options.ts';
 import type { Digest } from '../../src/domain/image-reference.ts';
-import { laneQuery } from '../../src/workflows/messages.ts';
-import { laneId } from '../../src/workflows/start-options.ts';
 import { runContainer } from '../support/containers.ts';
 import { ensureDocker } from '../support/docker.ts';
 import { fadingImage, healthyImage, lookedAt } from '../support/production.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
+import { stateQuery } from '../../src/contracts/messages.ts';
 import type { Digest } from '../../src/domain/image-reference.ts';
-import { stateQuery } from '../../src/workflows/messages.ts';
 import { type PrivateDocker, startPrivateDocker } from '../support/private-docker.ts';
 import { healthyImage } from '../support/production.ts';
 import { eventually } from '../support/wait.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { findTool } from '../../src/adapters/tools.mjs';
+import { findTool } from '../../src/platform/tools.mjs';
 import { ensureDocker, labelled } from '../support/docker.ts';
 import { goodImage, startWorld, type World } from '../support/world.ts';
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { setTimeout as pause } from 'node:timers/promises';
 import type Docker from 'dockerode';
+import { stateQuery } from '../../src/contracts/messages.ts';
 import type { Digest } from '../../src/domain/image-reference.ts';
-import { stateQuery } from '../../src/workflows/messages.ts';
 import { ensureDocker } from '../support/docker.ts';
 import { fadingImage, healthyImage } from '../support/production.ts';
 import { startTcpGate, type TcpGate } from '../support/tcp-gate.ts';

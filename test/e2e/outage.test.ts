@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
+import { stateQuery } from '../../src/contracts/messages.ts';
+import { rolloutId } from '../../src/contracts/start-options.ts';
 import type { Tag } from '../../src/domain/image-reference.ts';
 import type { RolloutState } from '../../src/domain/rollout-state.ts';
-import { stateQuery } from '../../src/workflows/messages.ts';
-import { rolloutId } from '../../src/workflows/start-options.ts';
 import { eventually } from '../support/wait.ts';
 import { goodImage, startWorld, type World } from '../support/world.ts';
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { pino } from 'pino';
+import { resolveId, searchId } from '../../src/contracts/start-options.ts';
 import type { Digest } from '../../src/domain/image-reference.ts';
 import { ensureSchedules } from '../../src/process/schedules.ts';
-import { resolveId, searchId } from '../../src/workflows/start-options.ts';
 import { load } from '../config/support.ts';
 import { type FaultyProxy, startFaultyProxy } from '../support/faulty-proxy.ts';
 import { eventually } from '../support/wait.ts';

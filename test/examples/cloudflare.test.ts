@@ -3,7 +3,7 @@ import { createHmac } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import worker from '../../examples/cloudflare/src/index.js';
-import type { ReceivedPushes } from '../../src/api/plan-starts.ts';
+import type { ReceivedPushes } from '../../src/api/webhooks/plan-starts.ts';
 import { githubSecret, type Ingress, startIngress } from '../api/support/ingress.ts';
 import { vectorsOf } from '../api/support/vectors.ts';
 import { type HttpServer, startHttpServer } from '../support/http-server.ts';

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { dropInConfiguration } from '../../src/config/drop-in.ts';
-import type { Environment } from '../../src/config/environment.ts';
+import type { Environment } from '../../src/settings/environment.ts';
 import { type Authority, createAuthority } from '../support/certificates.ts';
 import { type GitHub, startGitHub, token } from '../support/github/server.ts';
 import { type RunningLandfall, startLandfall } from '../support/landfall.ts';

@@ -5,7 +5,7 @@ import { createServer, type Server } from 'node:net';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
-import { identify } from '../../src/adapters/process-identity.ts';
+import { identify } from '../../src/platform/processes/identity.ts';
 import { startLandfall } from '../support/landfall.ts';
 import { freePort } from '../support/ports.ts';
 import { eventually } from '../support/wait.ts';

@@ -11,10 +11,7 @@ import { WithStartWorkflowOperation, type WorkflowHandle } from '@temporalio/cli
 import { ApplicationFailure } from '@temporalio/common';
 import type { Activities } from '../../src/activities/index.ts';
 import { createNotify, type NotifyDependencies } from '../../src/activities/notify.ts';
-import { findTool } from '../../src/adapters/tools.mjs';
-import type { NotifierPlan, Plan } from '../../src/domain/plan.ts';
-import type { SearchStart } from '../../src/domain/search.ts';
-import { stateQuery } from '../../src/workflows/messages.ts';
+import { stateQuery } from '../../src/contracts/messages.ts';
 import {
   laneId,
   lineId,
@@ -26,7 +23,10 @@ import {
   rolloutStartOptions,
   searchId,
   taskQueues,
-} from '../../src/workflows/start-options.ts';
+} from '../../src/contracts/start-options.ts';
+import type { NotifierPlan, Plan } from '../../src/domain/plan.ts';
+import type { SearchStart } from '../../src/domain/search.ts';
+import { findTool } from '../../src/platform/tools.mjs';
 import { fakeActivities, type TagTable } from '../support/fake-activities.ts';
 import { type FakeDelivery, fakeDelivery } from '../support/fake-delivery.ts';
 import { delivered, digestOf, imageOf, planOf, pushOf, stageOf } from '../support/plans.ts';

@@ -12,14 +12,18 @@ describe('the dependency rules', () => {
   const refused: [file: string, text: string, message: RegExp][] = [
     ['src/domain/plan.ts', "import { a } from '../config/load.ts';", /src\/domain may import nothing of ours/],
     ['src/domain/plan.ts', "import { readFile } from 'node:fs';", /may not import 'node:fs' at run time/],
-    ['src/config/load.ts', "import type { A } from '../adapters/a.ts';", /src\/config may import domain, api\/receivers; found/],
-    ['src/config/load.ts', "import { a } from '../api/app.ts';", /src\/config may import domain, api\/receivers; found/],
-    ['src/adapters/a.ts', "export { a } from '../workflows/messages.ts';", /src\/adapters may import domain; found/],
-    ['src/activities/scan.ts', "import '../workflows/rollout.ts';", /src\/activities may import adapters, domain/],
+    [
+      'src/config/load.ts',
+      "import type { A } from '../platform/a.ts';",
+      /src\/config may import domain, settings, sources; found/,
+    ],
+    ['src/config/load.ts', "import { a } from '../api/app.ts';", /src\/config may import domain, settings, sources; found/],
+    ['src/platform/a.ts', "export { a } from '../contracts/messages.ts';", /src\/platform may import domain, deploys; found/],
+    ['src/activities/scan.ts', "import '../workflows/rollout.ts';", /src\/activities may import domain, platform/],
     [
       'src/workflows/rollout.ts',
       "import { scan } from '../activities/scan.ts';",
-      /workflows may import domain, and types of activities/,
+      /workflows may import domain, contracts, and types of activities/,
     ],
     ['src/workflows/rollout.ts', "import { hostname } from 'node:os';", /src\/workflows may not import 'node:os'/],
     ['src/api/app.ts', "import { rollout } from '../workflows/rollout.ts';", /src\/api may import domain, config/],
@@ -46,10 +50,10 @@ describe('the dependency rules', () => {
       'src/workflows/rollout.ts',
       "import type { Client } from '@temporalio/client';\nimport { sleep } from '@temporalio/workflow';",
     ],
-    ['src/api/app.ts', "import {\n  stateQuery,\n} from '../workflows/messages.ts';"],
-    ['src/config/environment.ts', 'const all = process.env;'],
+    ['src/api/app.ts', "import {\n  stateQuery,\n} from '../contracts/messages.ts';"],
+    ['src/settings/environment.ts', 'const all = process.env;'],
     ['src/api/app.ts', '  // process.env is read elsewhere'],
-    ['worker.ts', "import { a } from './src/adapters/a.ts';\nprocess.env.A;"],
+    ['worker.ts', "import { a } from './src/platform/a.ts';\nprocess.env.A;"],
   ];
   for (const [file, text] of allowed) {
     it(`allow in ${file}: ${text.split('\n')[0]}`, () => {

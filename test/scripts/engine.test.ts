@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { currentVersions, engineModule, programs } from '../../scripts/setup/current-engine.mjs';
 import { takeEngine } from '../../scripts/setup/engine-choice.mjs';
 import { SetUpFailure } from '../../scripts/setup/machine.mjs';
-import { findProcesses, identify } from '../../src/adapters/process-identity.ts';
+import { findProcesses, identify } from '../../src/platform/processes/identity.ts';
 import { ensureDocker } from '../support/docker.ts';
 import { eventually } from '../support/wait.ts';
 

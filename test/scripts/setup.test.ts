@@ -20,7 +20,7 @@ import { nodeModulesCurrent, samePackages } from '../../scripts/setup/node-modul
 import { trivyImageScript } from '../../scripts/setup/obtain.mjs';
 import { isStatic } from '../../scripts/setup/tools.mjs';
 import { missingText, setUp } from '../../scripts/setup.mjs';
-import { cachedVersions, findTool, olderTemporal } from '../../src/adapters/tools.mjs';
+import { cachedVersions, findTool, olderTemporal } from '../../src/platform/tools.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const bare = { root: false, aptAllowed: false, goFound: false, pipFound: false, dockerdFound: false, dockerReachable: false };

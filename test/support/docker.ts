@@ -1,7 +1,7 @@
 import type Docker from 'dockerode';
-import { connectDocker } from '../../src/adapters/docker/connect.ts';
-import { messageOf } from '../../src/adapters/docker/errors.ts';
-import { jsonLines } from '../../src/adapters/docker/json-lines.ts';
+import { connectDocker } from '../../src/platform/docker/connect.ts';
+import { messageOf } from '../../src/platform/docker/errors.ts';
+import { jsonLines } from '../../src/platform/docker/json-lines.ts';
 import { eventually } from './wait.ts';
 
 /** The real Docker daemon: a test that needs it fails where there is none. */

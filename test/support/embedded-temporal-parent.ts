@@ -3,8 +3,8 @@
  * then waits to be killed.
  */
 import { Client, Connection } from '@temporalio/client';
-import { startEmbeddedTemporal } from '../../src/adapters/embedded-temporal.ts';
-import { findTool } from '../../src/adapters/tools.mjs';
+import { startEmbeddedTemporal } from '../../src/platform/temporal/embedded.ts';
+import { findTool } from '../../src/platform/tools.mjs';
 
 const [folder] = process.argv.slice(2);
 const command = findTool('temporal');

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import type { Change, FileCommit, Forge } from '../../src/adapters/forge/forge.ts';
-import { createGitHubForge } from '../../src/adapters/forge/github.ts';
-import { createGitHubClients, type GitHubCredentials } from '../../src/adapters/github-client.ts';
 import { type FailureType, RateLimit, Refusal } from '../../src/domain/failures.ts';
+import type { Change, FileCommit, Forge } from '../../src/forges/forge.ts';
+import { createGitHubForge } from '../../src/forges/github/forge.ts';
+import { createGitHubClients, type GitHubCredentials } from '../../src/platform/github/client.ts';
 import { type GitHub, type GitHubOptions, startGitHub, token } from './github/server.ts';
 
 /** A deployment repository on the GitHub emulator, the forge that works on it, and what tests of the two say again and again. */

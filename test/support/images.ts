@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { gzipSync } from 'node:zlib';
-import { findTool } from '../../src/adapters/tools.mjs';
 import type { Digest } from '../../src/domain/image-reference.ts';
+import { findTool } from '../../src/platform/tools.mjs';
 import type { RegistryEndpoint } from './registry.ts';
 import { type Descriptor, pushBlob, pushManifest, sha256, mediaTypes as types } from './registry-upload.ts';
 import { type TarEntry, ustar } from './ustar.ts';

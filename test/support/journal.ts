@@ -1,7 +1,7 @@
 import { pino } from 'pino';
-import { createSecretResolver } from '../../src/config/secrets.ts';
 import type { Audit } from '../../src/domain/audit.ts';
-import type { Journal } from '../../src/process/journal.ts';
+import type { Journal } from '../../src/process/logging.ts';
+import { createSecretResolver } from '../../src/settings/secrets.ts';
 
 /** A journal that nobody reads. */
 export function silentJournal(audit: Audit = () => undefined): Journal {

@@ -24,7 +24,7 @@ export async function startLogging(imports: string, act: string): Promise<Loggin
   await writeFile(join(folder, 'landfall.yaml'), 'data: data\n');
   const source = `
     import { loadConfiguration } from 'src/config/load.ts';
-    import { openJournal } from 'src/process/journal.ts';
+    import { openJournal } from 'src/process/logging.ts';
     ${imports}
     const { configuration } = loadConfiguration('landfall.yaml', {});
     const journal = openJournal(configuration, {});

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import Docker from 'dockerode';
-import { findTool } from '../../src/adapters/tools.mjs';
+import { findTool } from '../../src/platform/tools.mjs';
 import { eventually } from './wait.ts';
 
 /** A Docker daemon of a test's own, beside the machine's, so that it can be restarted without taking it from anybody. */

@@ -1,5 +1,5 @@
-import { createRegistry, type Registry as RegistryClient, type RegistryOptions } from '../../src/adapters/registry/registry.ts';
 import type { Digest, Repository, Tag } from '../../src/domain/image-reference.ts';
+import { createRegistry, type Registry as RegistryClient, type RegistryOptions } from '../../src/platform/registry/registry.ts';
 
 export type { RegistryClient };
 

@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { findTool } from '../../src/adapters/tools.mjs';
+import { findTool } from '../../src/platform/tools.mjs';
 import { freePort } from './ports.ts';
 
 /** The one account of a registry that is started with `basicAuth`. */

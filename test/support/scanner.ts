@@ -2,9 +2,9 @@ import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Artifacts, createArtifacts } from '../../src/adapters/artifacts.ts';
-import { findTool } from '../../src/adapters/tools.mjs';
-import { createTrivy, type Trivy, type TrivyOptions } from '../../src/adapters/trivy.ts';
+import { createTrivy, type Trivy, type TrivyOptions } from '../../src/checks/scan/trivy.ts';
+import { type Artifacts, createArtifacts } from '../../src/platform/artifacts.ts';
+import { findTool } from '../../src/platform/tools.mjs';
 
 /** The database of five advisories: see advisories.json there. */
 export const testDatabase = fileURLToPath(new URL('./trivy-db/db', import.meta.url));

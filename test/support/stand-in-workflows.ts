@@ -1,6 +1,6 @@
 import { condition, defineQuery, defineSignal, setHandler, upsertSearchAttributes } from '@temporalio/workflow';
-import { grantSignal, progressSignal, supersedeSignal } from '../../src/workflows/messages.ts';
-import { searchAttributes } from '../../src/workflows/start-options.ts';
+import { grantSignal, progressSignal, supersedeSignal } from '../../src/contracts/messages.ts';
+import { searchAttributes } from '../../src/contracts/start-options.ts';
 
 /** Lanes, line and merge queues as they are, with rollouts and roll-backs that only listen: tests speak for them. */
 export { lane } from '../../src/workflows/lane.ts';

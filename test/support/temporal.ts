@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { Client, Connection } from '@temporalio/client';
-import { findTool } from '../../src/adapters/tools.mjs';
-import { searchAttributes } from '../../src/workflows/start-options.ts';
+import { searchAttributes } from '../../src/contracts/start-options.ts';
+import { findTool } from '../../src/platform/tools.mjs';
 import { freePort } from './ports.ts';
 
 export interface TestTemporal {

@@ -2,9 +2,9 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import type Docker from 'dockerode';
 import { createWatch, type WatchDependencies, type WatchInput } from '../../src/activities/watch.ts';
-import { createProbes } from '../../src/adapters/probe/probes.ts';
 import type { RateLimited, RunningImage, VerifiedImage, Watched } from '../../src/domain/outcomes.ts';
 import type { ProbePlan, StagePlan, WatchPlan } from '../../src/domain/plan.ts';
+import { createProbes } from '../../src/probes/index.ts';
 import { imageOf, planOf, stageOf, verifiedOf } from './plans.ts';
 
 /** A watch that is quick to say yes or no. */

@@ -1,8 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import type { Activities } from '../../src/activities/index.ts';
+import { deployQueue, taskQueues } from '../../src/contracts/start-options.ts';
 import { auditSinks } from '../../src/process/workers.ts';
-import { deployQueue, taskQueues } from '../../src/workflows/start-options.ts';
 import type { TestTemporal } from './temporal.ts';
 
 Runtime.install({ logger: new DefaultLogger('ERROR'), telemetryOptions: { logging: { forward: {}, filter: 'ERROR' } } });

@@ -4,12 +4,12 @@ import { WithStartWorkflowOperation, type WorkflowHandle } from '@temporalio/cli
 import { ApplicationFailure } from '@temporalio/common';
 import { Worker } from '@temporalio/worker';
 import type { Activities } from '../../src/activities/index.ts';
+import { resumeLineUpdate, stateQuery, stopLineUpdate } from '../../src/contracts/messages.ts';
+import { laneId, lineId, lineStartOptions, rolloutStartOptions } from '../../src/contracts/start-options.ts';
 import type { AuditEntry, DecisionEntry } from '../../src/domain/audit.ts';
 import type { Plan } from '../../src/domain/plan.ts';
 import type { RolloutState, RolloutStatus } from '../../src/domain/rollout-state.ts';
 import { auditSinks } from '../../src/process/workers.ts';
-import { resumeLineUpdate, stateQuery, stopLineUpdate } from '../../src/workflows/messages.ts';
-import { laneId, lineId, lineStartOptions, rolloutStartOptions } from '../../src/workflows/start-options.ts';
 import { fakeActivities, type TagTable } from '../support/fake-activities.ts';
 import { type FakeDelivery, fakeDelivery } from '../support/fake-delivery.ts';
 import { delivered, digestOf, imageOf, planOf, pushOf, stageOf } from '../support/plans.ts';

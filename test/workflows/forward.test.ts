@@ -3,11 +3,11 @@ import { WorkflowExecutionAlreadyStartedError, WorkflowFailedError, type Workflo
 import { ApplicationFailure } from '@temporalio/common';
 import { NativeConnection, Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker';
 import { createDispatch } from '../../src/activities/dispatch.ts';
-import { createGitHubClients } from '../../src/adapters/github-client.ts';
+import { forwardStartOptions, searchAttributes, taskQueues } from '../../src/contracts/start-options.ts';
 import type { ImagePush } from '../../src/domain/image-push.ts';
 import type { Tag } from '../../src/domain/image-reference.ts';
 import type { DispatchPlan } from '../../src/domain/plan.ts';
-import { forwardStartOptions, searchAttributes, taskQueues } from '../../src/workflows/start-options.ts';
+import { createGitHubClients } from '../../src/platform/github/client.ts';
 import { type GitHub, startGitHub, token } from '../support/github/server.ts';
 import { imageOf, planOf, pushOf, stageOf } from '../support/plans.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';

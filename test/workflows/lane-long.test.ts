@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import type { WorkflowHandle } from '@temporalio/client';
 import { defaultPayloadConverter } from '@temporalio/common';
-import type { Run } from '../../src/domain/lane/state.ts';
 import {
   beginUpdate,
   enterUpdate,
@@ -12,8 +11,9 @@ import {
   ranUpdate,
   requestUpdate,
   verifiedUpdate,
-} from '../../src/workflows/messages.ts';
-import { laneId, laneStartOptions } from '../../src/workflows/start-options.ts';
+} from '../../src/contracts/messages.ts';
+import { laneId, laneStartOptions } from '../../src/contracts/start-options.ts';
+import type { Run } from '../../src/domain/lane/state.ts';
 import { exact, rolloutOf, runningOf, someTime } from '../support/lane-moves.ts';
 import { digestOf } from '../support/plans.ts';
 import { standIn, startStandIns } from '../support/stand-ins.ts';

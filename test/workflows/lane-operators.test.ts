@@ -1,10 +1,7 @@
 import assert from 'node:assert/strict';
 import { type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
-import type { Tag } from '../../src/domain/image-reference.ts';
-import type { LaneState, Run } from '../../src/domain/lane/state.ts';
-import type { WindowPlan } from '../../src/domain/plan.ts';
-import type { RollbackStart, RolloutStart } from '../../src/workflows/messages.ts';
+import type { RollbackStart, RolloutStart } from '../../src/contracts/messages.ts';
 import {
   holdUpdate,
   laneQuery,
@@ -14,8 +11,11 @@ import {
   releaseUpdate,
   rollbackUpdate,
   unquarantineUpdate,
-} from '../../src/workflows/messages.ts';
-import { laneId, laneStartOptions } from '../../src/workflows/start-options.ts';
+} from '../../src/contracts/messages.ts';
+import { laneId, laneStartOptions } from '../../src/contracts/start-options.ts';
+import type { Tag } from '../../src/domain/image-reference.ts';
+import type { LaneState, Run } from '../../src/domain/lane/state.ts';
+import type { WindowPlan } from '../../src/domain/plan.ts';
 import { exact, runningOf, stage } from '../support/lane-moves.ts';
 import { digestOf } from '../support/plans.ts';
 import { endSignal, heardQuery, inputQuery } from '../support/stand-in-workflows.ts';

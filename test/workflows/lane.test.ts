@@ -2,10 +2,7 @@ import assert from 'node:assert/strict';
 import type { WorkflowHandle } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import type { Activities } from '../../src/activities/index.ts';
-import type { Tag } from '../../src/domain/image-reference.ts';
-import type { Plan } from '../../src/domain/plan.ts';
-import type { RolloutState } from '../../src/domain/rollout-state.ts';
-import { laneQuery, stateQuery } from '../../src/workflows/messages.ts';
+import { laneQuery, stateQuery } from '../../src/contracts/messages.ts';
 import {
   laneId,
   resolveId,
@@ -13,7 +10,10 @@ import {
   rolloutId,
   rolloutStartOptions,
   taskQueues,
-} from '../../src/workflows/start-options.ts';
+} from '../../src/contracts/start-options.ts';
+import type { Tag } from '../../src/domain/image-reference.ts';
+import type { Plan } from '../../src/domain/plan.ts';
+import type { RolloutState } from '../../src/domain/rollout-state.ts';
 import { fakeActivities, type TagTable } from '../support/fake-activities.ts';
 import { digestOf, imageOf, planOf, pushOf } from '../support/plans.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { WithStartWorkflowOperation, WorkflowUpdateFailedError } from '@temporalio/client';
+import { lineQuery, resumeLineUpdate, stopLineUpdate } from '../../src/contracts/messages.ts';
+import { lineId, lineStartOptions } from '../../src/contracts/start-options.ts';
 import type { Tag } from '../../src/domain/image-reference.ts';
-import { lineQuery, resumeLineUpdate, stopLineUpdate } from '../../src/workflows/messages.ts';
-import { lineId, lineStartOptions } from '../../src/workflows/start-options.ts';
 import { exact, stage } from '../support/lane-moves.ts';
 import { digestOf } from '../support/plans.ts';
 import { heardQuery } from '../support/stand-in-workflows.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
+import { mergeQueueQuery } from '../../src/contracts/messages.ts';
+import { mergeQueueId, mergeQueueStartOptions } from '../../src/contracts/start-options.ts';
 import type { Run } from '../../src/domain/lane/state.ts';
-import { mergeQueueQuery } from '../../src/workflows/messages.ts';
-import { mergeQueueId, mergeQueueStartOptions } from '../../src/workflows/start-options.ts';
 import { callAs, laneActivities, standIn, startStandIns, untilHeard } from '../support/stand-ins.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { ScheduleOverlapPolicy } from '@temporalio/client';
 import type { SearchInput } from '../../src/activities/search.ts';
+import { searchId, taskQueues } from '../../src/contracts/start-options.ts';
 import type { Repository } from '../../src/domain/image-reference.ts';
 import type { SearchMemory, SearchOutcome, SearchStart } from '../../src/domain/search.ts';
-import { searchId, taskQueues } from '../../src/workflows/start-options.ts';
 import { fakeActivities } from '../support/fake-activities.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';

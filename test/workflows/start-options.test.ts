@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
+import { rolloutStartOptions, searchAttributes } from '../../src/contracts/start-options.ts';
 import { type Digest, parseRepository, type Tag } from '../../src/domain/image-reference.ts';
-import { rolloutStartOptions, searchAttributes } from '../../src/workflows/start-options.ts';
 
 /** What Temporal on PostgreSQL has for a workflow id, and for each keyword. */
 const longest = 255;

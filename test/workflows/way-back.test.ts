@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import type { WorkflowHandle } from '@temporalio/client';
+import type { RolloutStart } from '../../src/contracts/messages.ts';
+import { laneQuery, pinUpdate, promoteUpdate, rollbackUpdate, unquarantineUpdate } from '../../src/contracts/messages.ts';
+import { laneId, rolloutStartOptions } from '../../src/contracts/start-options.ts';
 import type { LaneState } from '../../src/domain/lane/state.ts';
 import type { Plan } from '../../src/domain/plan.ts';
 import type { RolloutState } from '../../src/domain/rollout-state.ts';
-import type { RolloutStart } from '../../src/workflows/messages.ts';
-import { laneQuery, pinUpdate, promoteUpdate, rollbackUpdate, unquarantineUpdate } from '../../src/workflows/messages.ts';
-import { laneId, rolloutStartOptions } from '../../src/workflows/start-options.ts';
 import { fakeActivities, type TagTable } from '../support/fake-activities.ts';
 import { type FakeDelivery, fakeDelivery } from '../support/fake-delivery.ts';
 import { delivered, digestOf, imageOf, planOf, pushOf, stageOf } from '../support/plans.ts';

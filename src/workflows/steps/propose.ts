@@ -1,8 +1,8 @@
 import type { ProposeInput } from '../../activities/propose.ts';
+import { isByDigest } from '../../contracts/messages.ts';
 import type { CheckResults, DispatchOutcome, Proposal, VerifiedImage } from '../../domain/outcomes.ts';
 import type { StagePlan } from '../../domain/plan.ts';
 import { endRollout } from '../ending.ts';
-import { isByDigest } from '../messages.ts';
 import type { Rollout } from '../rollout-run.ts';
 import { endMoved } from './checks.ts';
 import { network } from './proxies.ts';

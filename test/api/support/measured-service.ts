@@ -1,6 +1,7 @@
 /** Landfall's process as worker.ts runs it, and on request it says how much memory it still needs after everything unneeded is gone. */
-import { processEnvironment } from '../../../src/config/environment.ts';
+
 import { startService } from '../../../src/process/service.ts';
+import { processEnvironment } from '../../../src/settings/environment.ts';
 
 const service = await startService('landfall.yaml', processEnvironment());
 process.on('message', (message) => {

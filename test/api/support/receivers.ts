@@ -1,9 +1,9 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { pino } from 'pino';
-import type { ParsedRequest, Receiver, RequestHead, Verdict } from '../../../src/api/receivers/receiver.ts';
-import type { SourceContext } from '../../../src/api/receivers/source.ts';
-import type { Environment } from '../../../src/config/environment.ts';
-import { createSecretResolver } from '../../../src/config/secrets.ts';
+import type { Environment } from '../../../src/settings/environment.ts';
+import { createSecretResolver } from '../../../src/settings/secrets.ts';
+import type { ParsedRequest, Receiver, RequestHead, Verdict } from '../../../src/sources/kit/receiver.ts';
+import type { SourceContext } from '../../../src/sources/kit/source.ts';
 
 export const receivedAt = '2026-01-02T03:04:05.000Z';
 

@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto';
-import type { ReceiverSettings } from '../../../src/api/receivers/index.ts';
+import type { ReceiverSettings } from '../../../src/sources/index.ts';
 import type { Authenticated, Senders } from './senders.ts';
 import { vectorSources, vectorsOf } from './vectors.ts';
 

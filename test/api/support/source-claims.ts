@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
-import { requireMediaType } from '../../../src/api/media-type.ts';
-import type { Receiver } from '../../../src/api/receivers/receiver.ts';
-import type { SourceContext } from '../../../src/api/receivers/source.ts';
+import { requireMediaType } from '../../../src/http/media-type.ts';
+import type { Receiver } from '../../../src/sources/kit/receiver.ts';
+import type { SourceContext } from '../../../src/sources/kit/source.ts';
 import { contextOf, imagesOf, isAuthentic, parseWith } from './receivers.ts';
 import { type VectorSource, vectorsOf } from './vectors.ts';
 

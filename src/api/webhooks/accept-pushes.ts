@@ -1,0 +1,157 @@
+import { type Client, isGrpcServiceError, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
+import type { ForwardStart, LookUp, RolloutStart } from '../../contracts/messages.ts';
+import { forwardStartOptions, imageOfForward, resolveStartOptions, rolloutStartOptions } from '../../contracts/start-options.ts';
+import { formatReference } from '../../domain/image-reference.ts';
+import type { Log } from '../../http/errors.ts';
+import { Problem } from '../../http/problem.ts';
+import { type PlanFinders, planStarts, type ReceivedPushes } from './plan-starts.ts';
+import { causeOf, defaultDeadlineMs, inBatches, inTime, isTemporalFailure, reasonOf } from './temporal-in-time.ts';
+
+/** What Temporal has: a rollout (by its workflow id), or a look-up of what a service's tags point to now. */
+export interface AcceptedPush {
+  readonly id: string;
+  readonly service: string;
+  /** `repository:tag`, with `@digest` where it is known. */
+  readonly image: string;
+  /** Where people see how it goes; absent where nobody said. */
+  readonly link?: string;
+}
+
+/** All empty where no service follows any of the pushes. */
+export interface AcceptedPushes {
+  readonly rollouts: readonly AcceptedPush[];
+  readonly resolving: readonly AcceptedPush[];
+  /** Whole pushes that are dispatched as they are; absent where there is nothing of the kind. */
+  readonly forwarding?: readonly AcceptedPush[];
+  /** What Temporal calls invalid, and always will; absent where there is nothing of the kind. Why is in the log. */
+  readonly refused?: readonly AcceptedPush[];
+}
+
+export interface AcceptDependencies extends PlanFinders {
+  readonly client: Client;
+  /** Whether the namespace has all that starts need. Where it has, a start that Temporal calls invalid is so by its own fault. */
+  readonly isNamespaceReady: () => Promise<boolean>;
+  readonly log: Log;
+  /** Where people see a workflow. */
+  readonly linkTo?: (id: string) => string;
+  /** How long all starts of one request may take together. */
+  readonly deadlineMs?: number;
+}
+
+export type AcceptPushes = (received: ReceivedPushes) => Promise<AcceptedPushes>;
+
+/** A request has one push, rarely a handful; this bounds what a huge one does to Temporal. */
+const startsAtOnce = 8;
+const retryAfterSeconds = 10;
+
+/**
+ * From image pushes to workflows. It returns only when Temporal has all of them but those that it can never have; where it does not have
+ * one, the whole request is refused, and sending it again is safe because every start carries its business key.
+ * @returns a function that throws Problem 503 where Temporal does not answer in time or refuses
+ */
+export function createAcceptPushes(dependencies: AcceptDependencies): AcceptPushes {
+  const { client, log, deadlineMs = defaultDeadlineMs } = dependencies;
+  return async (received) => {
+    const { rollouts, lookUps, forwards } = planStarts(received, dependencies);
+    const starts = [
+      ...rollouts.map((start) => rolloutStart(client, start)),
+      ...lookUps.map((lookUp) => lookUpStart(client, lookUp)),
+      ...forwards.map((forward) => forwardStart(client, forward)),
+    ].map((start) => () => tryStart(start, dependencies));
+    try {
+      return sorted(await inTime(client, deadlineMs, () => inBatches(starts, startsAtOnce)));
+    } catch (error) {
+      throw unavailable(error, log);
+    }
+  };
+}
+
+type Kind = keyof Required<AcceptedPushes>;
+
+interface Start {
+  readonly kind: Kind;
+  readonly push: AcceptedPush;
+  begin(): Promise<unknown>;
+}
+
+function rolloutStart(client: Client, start: RolloutStart): Start {
+  const { workflowId: id, ...options } = rolloutStartOptions(start);
+  return {
+    kind: 'rollouts',
+    push: { id, service: start.plan.service, image: formatReference(start.image) },
+    begin: () => client.workflow.start('rollout', { ...options, workflowId: id }),
+  };
+}
+
+function lookUpStart(client: Client, lookUp: LookUp): Start {
+  const options = resolveStartOptions(lookUp);
+  const { repository, tag } = lookUp.push;
+  return {
+    kind: 'resolving',
+    push: { id: options.workflowId, service: lookUp.plan.service, image: formatReference({ repository, tag }) },
+    begin: () => client.workflow.signalWithStart('resolve', options),
+  };
+}
+
+function forwardStart(client: Client, start: ForwardStart): Start {
+  const { workflowId: id, ...options } = forwardStartOptions(start);
+  return {
+    kind: 'forwarding',
+    push: { id, service: start.plan.service, image: imageOfForward(start) },
+    begin: () => startOnce(client, { ...options, workflowId: id }),
+  };
+}
+
+/** A delivery that was passed on already is not passed on again. */
+async function startOnce(client: Client, options: ReturnType<typeof forwardStartOptions>): Promise<void> {
+  try {
+    await client.workflow.start('forward', options);
+  } catch (error) {
+    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+  }
+}
+
+interface Tried {
+  readonly kind: Kind;
+  readonly push: AcceptedPush;
+}
+
+/** A registry sends again for ever what is not acknowledged, so what can never be started must not be answered with 503. */
+async function tryStart({ kind, push, begin }: Start, dependencies: AcceptDependencies): Promise<Tried> {
+  const { isNamespaceReady, linkTo, log } = dependencies;
+  try {
+    await begin();
+    return { kind, push: linkTo === undefined ? push : { ...push, link: linkTo(push.id) } };
+  } catch (error) {
+    if (!isCalledInvalid(error) || !(await isNamespaceReady())) throw error;
+    log.error({ ...push, reason: reasonOf(error) }, 'a push is left out: Temporal can never take its workflow');
+    return { kind: 'refused', push };
+  }
+}
+
+function sorted(tried: readonly Tried[]): AcceptedPushes {
+  const of = (wanted: Kind) => tried.filter(({ kind }) => kind === wanted).map(({ push }) => push);
+  const [refused, forwarding] = [of('refused'), of('forwarding')];
+  return {
+    rollouts: of('rollouts'),
+    resolving: of('resolving'),
+    ...(forwarding.length > 0 && { forwarding }),
+    ...(refused.length > 0 && { refused }),
+  };
+}
+
+/** gRPC's INVALID_ARGUMENT: https://grpc.io/docs/guides/status-codes/ */
+const invalidArgument = 3;
+
+function isCalledInvalid(error: unknown): boolean {
+  const cause = causeOf(error);
+  return isGrpcServiceError(cause) && cause.code === invalidArgument;
+}
+
+function unavailable(error: unknown, log: Log): unknown {
+  if (!isTemporalFailure(error)) return error;
+  log.error({ reason: reasonOf(error) }, 'a push could not be stored: Temporal did not take its workflow');
+  return new Problem(503, 'unavailable', 'The push could not be stored, so nothing was started. Send it again later.', {
+    'Retry-After': String(retryAfterSeconds),
+  });
+}

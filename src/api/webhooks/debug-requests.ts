@@ -1,0 +1,88 @@
+import type { Middleware } from 'koa';
+import type { Logger } from 'pino';
+import type { Log } from '../../http/errors.ts';
+import type { Receiver } from '../../sources/kit/receiver.ts';
+import { findReceivers } from './record-requests.ts';
+import type { RequestContext, RequestState } from './request-state.ts';
+
+export interface DebugDependencies {
+  readonly receivers: readonly Receiver[];
+  /** A logger that cannot tell its level is taken to log everything. */
+  readonly log: Log & Partial<Pick<Logger, 'isLevelEnabled'>>;
+}
+
+const masked = '[masked]';
+const longestValue = 200;
+const mostNames = 50;
+
+/** Only these are shown: the name of a header with a secret in it is for its sender, and for the configuration, to choose. */
+const shownHeaders =
+  /^(?:host|user-agent|date|content-(?:type|length|encoding)|accept(?:-encoding|-language)?|connection|transfer-encoding|expect|via|forwarded|x-forwarded-(?:for|proto|host)|x-real-ip|x-request-id|traceparent|ce-(?:id|type|source|specversion|subject|time)|x-(?:github|gitea|forgejo|gogs|gitlab|nexus|jfrog|harbor|docker|quay)-(?:event|event-type|delivery|event-uuid|hook-id|hook-installation-target-type|webhook-id|webhook-delivery))$/;
+
+/**
+ * Logs every request and its answer at level debug, and costs nothing at any other. Bodies are not shown; of what a request carries beside
+ * its body, the values that may be secret are masked by where they stand, before anybody knows whether they are.
+ */
+export function debugRequests({ receivers, log }: DebugDependencies): Middleware<RequestState> {
+  const receiverAt = findReceivers(receivers);
+  let count = 0;
+  const logged = async (context: RequestContext, next: () => Promise<unknown>): Promise<void> => {
+    count += 1;
+    const request = count;
+    const begun = performance.now();
+    log.debug(
+      {
+        request,
+        method: context.method,
+        path: shownPath(receiverAt(context.path), context.path),
+        ...(context.querystring !== '' && { query: namesOnly(context.querystring) }),
+        headers: shownOf(context.headers),
+        address: context.req.socket.remoteAddress,
+      },
+      'a request comes in',
+    );
+    try {
+      await next();
+    } finally {
+      const { status, state } = context;
+      const duration_ms = Math.round(performance.now() - begun);
+      const type = context.response.get('content-type') || undefined;
+      log.debug(
+        { request, status, type, length: context.response.length, outcome: state.outcome, duration_ms },
+        'it is answered',
+      );
+    }
+  };
+  return (context, next) => (log.isLevelEnabled?.('debug') === false ? next() : logged(context, next));
+}
+
+/** What follows a receiver's path is its secret; what follows a path that is nobody's may be a secret that was sent amiss. */
+function shownPath(receiver: Receiver | undefined, path: string): string {
+  const own = receiver?.path;
+  if (own !== undefined) return path === own ? path : `${own}/${masked}`;
+  const [, first = '', second = '', ...others] = path.split('/');
+  const segments = [first, second].map((segment) => (/^[a-z-]{0,20}$/.test(segment) ? segment : masked));
+  return ['', ...segments.filter((segment, index) => segment !== '' || index === 0), ...(others.length > 0 ? [masked] : [])].join(
+    '/',
+  );
+}
+
+function namesOnly(querystring: string): string {
+  const names = [...new URLSearchParams(querystring).keys()].slice(0, mostNames);
+  return names.map((name) => `${isWord(name) ? name : masked}=${masked}`).join('&');
+}
+
+/** A secret may stand where a name is expected. */
+function isWord(name: string): boolean {
+  return /^[a-z_]{1,16}$/i.test(name);
+}
+
+function shownOf(headers: NodeJS.Dict<string | string[]>): Record<string, string> {
+  const shown = Object.entries(headers).slice(0, mostNames);
+  return Object.fromEntries(
+    shown.map(([name, value]) => [
+      name.slice(0, longestValue),
+      shownHeaders.test(name) ? String(value).slice(0, longestValue) : masked,
+    ]),
+  );
+}

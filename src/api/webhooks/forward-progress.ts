@@ -1,0 +1,117 @@
+import { type Client, WorkflowNotFoundError } from '@temporalio/client';
+import { progressSignal } from '../../contracts/messages.ts';
+import { searchAttributes } from '../../contracts/start-options.ts';
+import { branchOf, rollbackBranchOf } from '../../domain/branch.ts';
+import type { Log } from '../../http/errors.ts';
+import { Problem } from '../../http/problem.ts';
+import { namePattern } from '../../settings/scalars.ts';
+import type { ForgeProgress } from '../../sources/kit/receiver.ts';
+import { defaultDeadlineMs, inBatches, inTime, isTemporalFailure, reasonOf } from './temporal-in-time.ts';
+
+/** A rollout that was told to look again. */
+export interface Nudged {
+  /** Workflow id. */
+  readonly id: string;
+  readonly service: string;
+}
+
+export type ForwardedProgress = { readonly nudged: readonly Nudged[] } | { readonly ignored: string };
+export type ForwardProgress = (progress: ForgeProgress) => Promise<ForwardedProgress>;
+
+export interface ForwardDependencies {
+  readonly client: Client;
+  /** Whether a service's change, deploy or watch is about this repository (`owner/name`). */
+  readonly isDeploymentRepository: (repository: string) => boolean;
+  readonly log: Log;
+  readonly deadlineMs?: number;
+}
+
+const signalsAtOnce = 8;
+/** A service has one rollout at a time in a stage, and perhaps one roll-back. */
+const mostNudged = 50;
+const retryAfterSeconds = 10;
+/** The name of a stage has at most 49 characters, and `-rollback` may follow it. */
+const longestRest = 58;
+
+/**
+ * Tells the rollouts that may be waiting for something at the forge to look again, by one search and a signal each. What moved they ask
+ * the forge itself; so a signal too many changes nothing, and one that is lost only makes them look later.
+ * @returns a function that throws Problem 503 where Temporal does not answer in time
+ */
+export function createForwardProgress(dependencies: ForwardDependencies): ForwardProgress {
+  const { client, isDeploymentRepository, log, deadlineMs = defaultDeadlineMs } = dependencies;
+  return async (progress) => {
+    const { repository, what } = progress;
+    if (!isDeploymentRepository(repository)) return { ignored: `no service is deployed from ${repository}` };
+    try {
+      return await inTime(client, deadlineMs, async () => {
+        const concerned = await findConcerned(client, progress);
+        const told = await inBatches(
+          concerned.map((rollout) => async () => ((await nudge(client, rollout.id, what)) ? [rollout] : [])),
+          signalsAtOnce,
+        );
+        const nudged = told.flat();
+        return nudged.length > 0 ? { nudged } : { ignored: `no rollout waits for ${describe(progress)}` };
+      });
+    } catch (error) {
+      throw unavailable(error, log);
+    }
+  };
+}
+
+/** One list: rollouts of the services that the branches may be of, of which those stay whose stage has such a branch. */
+async function findConcerned(client: Client, { branches, rollout }: ForgeProgress): Promise<Nudged[]> {
+  const services = [...new Set(branches.flatMap(servicesOf))];
+  const { service, stage, status } = searchAttributes;
+  const whose = [
+    ...(services.length === 0 ? [] : [`${service.name} IN (${services.map(quoted).join(', ')})`]),
+    ...(rollout === undefined ? [] : [`WorkflowId = ${quoted(rollout)}`]),
+  ];
+  if (whose.length === 0) return [];
+  const query = `ExecutionStatus = 'Running' AND ${status.name} IN ('running', 'waiting') AND (${whose.join(' OR ')})`;
+  const found: Nudged[] = [];
+  for await (const { workflowId: id, typedSearchAttributes: columns } of client.workflow.list({ query, pageSize: 200 })) {
+    const of = columns.get(service) ?? '';
+    const at = columns.get(stage) ?? '';
+    const isAbout = branches.some((branch) => branch === branchOf(of, at) || branch === rollbackBranchOf(of, at));
+    if (id === rollout || isAbout) found.push({ id, service: of });
+    if (found.length >= mostNudged) break;
+  }
+  return found;
+}
+
+/** `landfall/a-b-c` may be of service `a` and stage `b-c`, or of service `a-b` and stage `c`. */
+function servicesOf(branch: string): string[] {
+  const words = branch.slice('landfall/'.length).split('-');
+  const possible = words.slice(1).map((_, index) => ({
+    service: words.slice(0, index + 1).join('-'),
+    rest: words.slice(index + 1).join('-'),
+  }));
+  return possible.flatMap(({ service, rest }) => (namePattern.test(service) && rest.length <= longestRest ? [service] : []));
+}
+
+function quoted(value: string): string {
+  return `'${value.replaceAll("'", "''")}'`;
+}
+
+/** Lists lag behind a little: what has ended meanwhile waits for nothing. */
+async function nudge(client: Client, id: string, what: string): Promise<boolean> {
+  try {
+    await client.workflow.getHandle(id).signal(progressSignal, { what });
+    return true;
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return false;
+    throw error;
+  }
+}
+
+function describe({ branches, rollout }: ForgeProgress): string {
+  return [...branches, ...(rollout === undefined ? [] : [rollout])].join(', ');
+}
+
+function unavailable(error: unknown, log: Log): unknown {
+  if (!isTemporalFailure(error)) return error;
+  log.error({ reason: reasonOf(error) }, 'progress at a forge could not be passed on: Temporal did not answer');
+  const detail = 'Temporal did not answer, so no rollout was told. Nothing is lost: rollouts look by themselves, only later.';
+  return new Problem(503, 'unavailable', detail, { 'Retry-After': String(retryAfterSeconds) });
+}

@@ -1,0 +1,103 @@
+import { randomInt } from 'node:crypto';
+import type { Middleware } from 'koa';
+import { networkOfOneSender } from '../../http/addresses.ts';
+import { Problem } from '../../http/problem.ts';
+import type { Receiver } from '../../sources/kit/receiver.ts';
+import { findReceivers } from './record-requests.ts';
+import type { RequestState } from './request-state.ts';
+import type { Senders } from './senders.ts';
+
+export interface GuardLimits {
+  /** Requests that one source may send from one address in a minute. */
+  readonly perMinute: number;
+  /** Requests that are worked on at once. */
+  readonly inWork: number;
+}
+
+export interface GuardDependencies {
+  readonly receivers: readonly Receiver[];
+  readonly senders: Senders;
+  readonly limits: GuardLimits;
+  /** Milliseconds, of any clock that never goes back. */
+  readonly now?: () => number;
+}
+
+/** GitHub sends some 15, and each proxy adds a handful. */
+const mostHeaders = 100;
+/** A fixed number, so that many addresses cannot fill the memory; those who share one by chance share its limit. */
+const counters = 32_768;
+const minuteMs = 60_000;
+
+/**
+ * Refuses, before anything of a body is read, whoever sends too often (429), and everybody while too much is in work (503). Both are
+ * told when to come back, and the outcome is `limited`. To be used inside of what answers errors and records requests.
+ */
+export function guard({
+  receivers,
+  senders,
+  limits,
+  now = () => performance.now(),
+}: GuardDependencies): Middleware<RequestState> {
+  const count = createCounter(limits.perMinute, now);
+  const receiverAt = findReceivers(receivers);
+  let inWork = 0;
+  return async (context, next) => {
+    const source = receiverAt(context.path)?.source ?? 'none';
+    count(`${source} ${networkOfOneSender(senders.addressOf(context.req))}`);
+    if (context.req.rawHeaders.length > 2 * mostHeaders) throw tooManyHeaders();
+    if (inWork >= limits.inWork) throw busy();
+    inWork += 1;
+    try {
+      await next();
+    } finally {
+      inWork -= 1;
+    }
+  };
+}
+
+/** @returns a function that counts one request of a sender. It throws Problem 429 where there were too many within a minute */
+function createCounter(perMinute: number, clock: () => number): (sender: string) => void {
+  const counts = new Uint32Array(counters);
+  /** When each minute is over, which begins with its first request. */
+  const ends = new Float64Array(counters).fill(Number.NEGATIVE_INFINITY);
+  // Nobody outside can work out who shares a counter with whom.
+  const seed = randomInt(2 ** 32);
+  // Made once for each wait: a flood must cost as little as can be.
+  const refusals = new Map<number, Problem>();
+  return (sender) => {
+    const counter = hash(sender, seed) % counters;
+    const now = clock();
+    const end = ends[counter] ?? 0;
+    const isOver = now >= end;
+    if (isOver) ends[counter] = now + minuteMs;
+    const count = isOver ? 1 : (counts[counter] ?? 0) + 1;
+    counts[counter] = count;
+    if (count <= perMinute) return;
+    const seconds = Math.max(1, Math.ceil(((ends[counter] ?? 0) - now) / 1000));
+    const refusal = refusals.get(seconds) ?? tooMany(perMinute, seconds);
+    refusals.set(seconds, refusal);
+    throw refusal;
+  };
+}
+
+/** FNV-1a */
+function hash(text: string, seed: number): number {
+  let value = seed;
+  for (let at = 0; at < text.length; at += 1) value = Math.imul(value ^ text.charCodeAt(at), 0x01000193);
+  return value >>> 0;
+}
+
+function tooMany(perMinute: number, seconds: number): Problem {
+  const detail = `Expected at most ${perMinute} requests a minute from one address. Send the rest after the time in Retry-After.`;
+  return new Problem(429, 'limited', detail, { 'Retry-After': String(seconds) });
+}
+
+function busy(): Problem {
+  return new Problem(503, 'limited', 'Too many requests are in work. Send this one again after the time in Retry-After.', {
+    'Retry-After': '2',
+  });
+}
+
+function tooManyHeaders(): Problem {
+  return new Problem(431, 'malformed', `Expected at most ${mostHeaders} headers.`, { Connection: 'close' });
+}

@@ -1,0 +1,93 @@
+import type { ForwardStart, LookUp, RolloutStart } from '../../contracts/messages.ts';
+import type { ImagePush } from '../../domain/image-push.ts';
+import type { Repository, Tag } from '../../domain/image-reference.ts';
+import { dispatchOfPush, type Plan } from '../../domain/plan.ts';
+import type { ReceivedPush } from '../../sources/kit/receiver.ts';
+
+/** What one request brought. */
+export interface ReceivedPushes {
+  readonly pushes: readonly ReceivedPush[];
+  /** The source may name only one of several tags that were pushed together. */
+  readonly namesOneOfSeveralTags: boolean;
+}
+
+/** The two questions that the configuration answers. */
+export interface PlanFinders {
+  /** The plans of the services that follow this tag of the repository. */
+  readonly plansFor: (repository: Repository, tag: Tag) => readonly Plan[];
+  /** The plans of all services of the repository, whichever tags they follow. */
+  readonly plansOfRepository: (repository: Repository) => readonly Plan[];
+}
+
+export interface Starts {
+  readonly rollouts: readonly RolloutStart[];
+  readonly lookUps: readonly LookUp[];
+  readonly forwards: readonly ForwardStart[];
+}
+
+/** A request with more for one service gets one look-up of what its tags are now: that converges as well, in one start and not in thousands. */
+const mostStartsOfService = 8;
+
+/** Which workflows a request is worth. Starts are dear: each once, and none for what nobody follows. */
+export function planStarts({ pushes, namesOneOfSeveralTags }: ReceivedPushes, finders: PlanFinders): Starts {
+  const { plansFor, plansOfRepository } = finders;
+  const rollouts = new Map<string, RolloutStart>();
+  const lookUps = new Map<string, LookUp>();
+  const forwards = new Map<string, ForwardStart & { readonly pushes: ImagePush[] }>();
+  for (const received of pushes) {
+    const { repository } = received;
+    if (!isTagged(received)) {
+      // Which of its tags was pushed is for the registry to say.
+      for (const plan of plansOfRepository(repository).filter(isRolledOut)) {
+        lookUps.set(`${plan.service} ${received.deliveryId}`, { plan, push: { ...received, tag: anyTagOf(plan) } });
+      }
+      continue;
+    }
+    const { tag, digest } = received;
+    for (const plan of plansFor(repository, tag)) {
+      if (!isRolledOut(plan)) {
+        // A delivery of before that comes again beside a new one must not take that with it.
+        const key = `${plan.service} ${received.deliveryId}`;
+        const forward = forwards.get(key) ?? { plan, pushes: [] };
+        forward.pushes.push(received);
+        forwards.set(key, forward);
+      } else if (digest === undefined) lookUps.set(`${plan.service} ${tag}`, { plan, push: received });
+      else rollouts.set(`${plan.service} ${tag} ${digest}`, { plan, image: { repository, tag, digest }, push: received });
+    }
+    if (!namesOneOfSeveralTags) continue;
+    for (const plan of plansOfRepository(repository).filter(isRolledOut)) {
+      if (followsOtherExactTag(plan, received)) lookUps.set(`${plan.service} ${tag}`, { plan, push: received });
+    }
+  }
+  return { ...bounded({ rollouts: [...rollouts.values()], lookUps: [...lookUps.values()] }), forwards: [...forwards.values()] };
+}
+
+function isTagged(push: ReceivedPush): push is ImagePush {
+  return push.tag !== undefined;
+}
+
+/** Others have their pushes passed on as they come, whatever tags they name. */
+function isRolledOut(plan: Plan): boolean {
+  return dispatchOfPush(plan) === undefined;
+}
+
+/** A look-up looks at all that the policy names anyway; it has to name one. */
+function anyTagOf({ tags }: Plan): Tag {
+  return (tags.kind === 'exact' ? tags.tags[0] : undefined) ?? ('latest' as Tag);
+}
+
+function followsOtherExactTag({ tags }: Plan, { tag }: ImagePush): boolean {
+  return tags.kind === 'exact' && tags.tags.some((followed) => followed !== tag);
+}
+
+function bounded({ rollouts, lookUps }: Omit<Starts, 'forwards'>): Omit<Starts, 'forwards'> {
+  const counts = new Map<string, number>();
+  const last = new Map<string, LookUp>();
+  for (const { plan, push } of [...lookUps, ...rollouts]) {
+    counts.set(plan.service, (counts.get(plan.service) ?? 0) + 1);
+    last.set(plan.service, { plan, push });
+  }
+  const isFew = ({ plan }: { readonly plan: Plan }) => (counts.get(plan.service) ?? 0) <= mostStartsOfService;
+  const instead = [...last.values()].filter((lookUp) => !isFew(lookUp));
+  return { rollouts: rollouts.filter(isFew), lookUps: [...lookUps.filter(isFew), ...instead] };
+}

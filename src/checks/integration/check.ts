@@ -1,0 +1,265 @@
+import { randomBytes } from 'node:crypto';
+import { access } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import type Docker from 'dockerode';
+import { Refusal } from '../../domain/failures.ts';
+import type { IntegrationSummary, VerifiedImage } from '../../domain/outcomes.ts';
+import type { IntegrationPlan, Plan } from '../../domain/plan.ts';
+import { runCompose } from '../../platform/compose/find-compose.ts';
+import { takeImages } from '../../platform/compose/images.ts';
+import { type ComposeProject, NotIsolated, throwAwayProject } from '../../platform/compose/project.ts';
+import {
+  containersOf,
+  execTest,
+  logOf,
+  ServiceFailed,
+  type Tested,
+  waitForTest,
+  waitUntilReady,
+} from '../../platform/compose/services.ts';
+import type { Later } from '../../platform/docker/clean-up.ts';
+import { explainUnreachable, isMissing } from '../../platform/docker/errors.ts';
+import type { Credentials, Images } from '../../platform/docker/images.ts';
+import { isEarlier, labelsOf, projectPrefix, type SmokeRun } from '../../platform/docker/labels.ts';
+import { createMask, lastLines, type Mask } from '../../platform/docker/log-lines.ts';
+import { findOurs, remove } from '../../platform/docker/remove.ts';
+import { requireScanned } from '../../platform/docker/scanned.ts';
+
+export interface IntegrationCheck {
+  readonly docker: Docker;
+  readonly images: Images;
+  readonly plan: Pick<Plan, 'platforms'>;
+  readonly integration: IntegrationPlan;
+  readonly image: VerifiedImage;
+  readonly run: SmokeRun;
+  readonly workerId: string;
+  readonly installation?: string;
+  /** See ownershipKey. */
+  readonly ownershipKey: string;
+  /** What the compose file is relative to. */
+  readonly baseDir: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly secrets: (value: string) => string;
+  readonly credentials: (registry: string) => Promise<Credentials | undefined>;
+  readonly now: () => Date;
+  readonly later: Later;
+  readonly signal: AbortSignal;
+}
+
+/** Detail of an `IntegrationFailed` failure. */
+export interface IntegrationFailure {
+  /** Of the test; absent where it did not end, or did not begin. */
+  readonly exitCode?: number;
+  /** Last 50 lines of the test's log, at most 4 KiB. */
+  readonly log: string;
+  /** The same of the candidate. */
+  readonly candidateLog: string;
+}
+
+/** Reading a file and taking a project down take seconds, unless Docker is in trouble. */
+const readWithinMs = 60_000;
+const downWithinMs = 60_000;
+const deadlineGraceMs = 3 * 60_000;
+
+interface Project {
+  readonly name: string;
+  /** The compose file as JSON, for Compose to read again. */
+  readonly file: string;
+  readonly folder: string;
+  readonly variables: Readonly<Record<string, string>>;
+  readonly test: string | undefined;
+  readonly mask: Mask;
+}
+
+/**
+ * Runs the candidate with the services that it needs in a compose project of its own, and the test against it.
+ * @throws Refusal `IntegrationFailed`, `FileNotFound`, `PlatformMissing`, `CredentialsRefused` or `SecretMissing`; RateLimit; an ordinary
+ *   error where Docker or the registry is broken; the signal's reason once it is aborted
+ */
+export async function integrationCheck(check: IntegrationCheck): Promise<IntegrationSummary> {
+  const { integration, image, run } = check;
+  await removeEarlier(check);
+  const variables = Object.fromEntries(Object.entries(integration.env).map(([name, value]) => [name, check.secrets(value)]));
+  const mask = createMask(Object.entries(variables).flatMap(([name, value]) => (value === integration.env[name] ? [] : [value])));
+  const name = `${projectPrefix}${randomBytes(8).toString('hex')}`;
+  const path = resolve(check.baseDir, integration.compose);
+  const read = await readComposeFile(check, path, name, variables, mask);
+
+  const candidate = `${image.repository}@${image.digest}`;
+  const deadline = new Date(check.now().getTime() + integration.timeoutMs + pullGraceMs + deadlineGraceMs);
+  const { workerId: worker, installation } = check;
+  const owner = { ...run, worker, deadline, ...(installation !== undefined && { installation }) };
+  const labels = labelsOf(owner, name, check.ownershipKey);
+  const { project, test } = isolate(read, { name, image: candidate, labels, integration, variables });
+  await takeImages(check, candidate, project);
+  await requireScanned(check.docker, check.plan, check.image);
+  check.signal.throwIfAborted();
+  const running = { name, file: JSON.stringify(project), folder: dirname(path), variables, test, mask };
+  check.later(`remove the compose project ${name}`, () => takeDown(check, running));
+  return await testWithin(check, running);
+}
+
+/** Images are pulled before the time of the test begins, but the labels are made before that. */
+const pullGraceMs = 15 * 60_000;
+
+/** What earlier attempts of this check left: they cannot be at work any more. */
+async function removeEarlier({ docker, run, ownershipKey }: IntegrationCheck): Promise<void> {
+  try {
+    for (const left of await findOurs(docker, ownershipKey, run.rollout)) {
+      if (left.name.startsWith(projectPrefix) && isEarlier(left.owner, run)) await remove(docker, left);
+    }
+  } catch (error) {
+    throw explainUnreachable(error);
+  }
+}
+
+/** The file as Compose understands it: variables filled in, `extends` and `include` followed, with what the services depend on. */
+async function readComposeFile(
+  { integration, env, signal, baseDir }: IntegrationCheck,
+  path: string,
+  name: string,
+  variables: Readonly<Record<string, string>>,
+  mask: Mask,
+): Promise<ComposeProject> {
+  try {
+    await access(path);
+  } catch (error) {
+    const message = `expected the compose file ${integration.compose} of the integration check in ${baseDir} on the worker, found none: put it there, or correct integration.compose`;
+    throw new Refusal('FileNotFound', message, [], { cause: error });
+  }
+  const words = ['-p', name, '-f', path, 'config', '--format', 'json', ...servicesOf(integration)];
+  const end = await runCompose({ arguments: words, directory: dirname(path), env, variables, timeoutMs: readWithinMs, signal });
+  if (end.code === 0) return JSON.parse(end.stdout) as ComposeProject;
+  throw new Refusal(
+    'IntegrationFailed',
+    `expected ${integration.compose} to be a compose file with ${servicesOf(integration).join(', ')}, but Compose says: ${lastWords(end.output, mask)}`,
+  );
+}
+
+/** Whatever has to run; what they depend on comes along. */
+function servicesOf({ candidate, services, test }: IntegrationPlan): string[] {
+  return [...new Set([candidate, ...services, ...(test.kind === 'exec' ? [test.service] : [])])];
+}
+
+function isolate(...[file, run]: Parameters<typeof throwAwayProject>): ReturnType<typeof throwAwayProject> {
+  try {
+    return throwAwayProject(file, run);
+  } catch (error) {
+    if (error instanceof NotIsolated) throw new Refusal('IntegrationFailed', error.message, [], { cause: error });
+    throw error;
+  }
+}
+
+async function testWithin(check: IntegrationCheck, project: Project): Promise<IntegrationSummary> {
+  const { docker, integration } = check;
+  const { mask } = project;
+  const startedAt = performance.now();
+  const limit = AbortSignal.timeout(integration.timeoutMs);
+  const signal = AbortSignal.any([check.signal, limit]);
+  let said = Buffer.alloc(0);
+  const readTest = async () =>
+    lastLines(project.test === undefined ? said : await logOf(docker, project.name, project.test), mask);
+  const refuse = async (what: string, exitCode?: number) => {
+    const candidateLog = lastLines(await logOf(docker, project.name, integration.candidate), mask);
+    const details: IntegrationFailure = { log: await readTest(), candidateLog, ...(exitCode !== undefined && { exitCode }) };
+    return new Refusal('IntegrationFailed', mask(what), [details]);
+  };
+  try {
+    await start(check, project, servicesOf(integration), [], signal);
+    await waitUntilReady(docker, project.name, servicesOf(integration), integration.candidate, signal);
+    const { exitCode } = await runTest(check, project, (output) => (said = Buffer.from(output)), signal);
+    if (exitCode !== 0)
+      throw await refuse(
+        `expected the integration test to exit with 0, but it exited with ${exitCode}: its log says why`,
+        exitCode,
+      );
+    return { kind: 'integrated', tookMs: Math.round(performance.now() - startedAt), log: await readTest() };
+  } catch (error) {
+    check.signal.throwIfAborted();
+    if (error instanceof ServiceFailed)
+      throw await refuse(`expected all services to be ready for the integration test, but ${error.message}`);
+    if (!limit.aborted || error instanceof Refusal) throw error;
+    throw await refuse(
+      `expected the integration test to end within ${integration.timeoutMs / 1000} s, but it did not: see what holds it up, or raise integration.timeout`,
+    );
+  }
+}
+
+async function runTest(
+  check: IntegrationCheck,
+  project: Project,
+  said: (output: Buffer) => void,
+  signal: AbortSignal,
+): Promise<Tested> {
+  const { docker, integration } = check;
+  const { test } = integration;
+  const service = test.kind === 'exec' ? test.service : (project.test ?? '');
+  if (test.kind === 'image') await start(check, project, [service], ['--no-deps'], signal);
+  const [id] = await containersOf(docker, project.name, service);
+  if (id === undefined)
+    throw new Error(`Compose started service ${service}, but Docker has no container of it: it is tried again`);
+  return test.kind === 'exec'
+    ? await execTest(docker, id, test.command, project.variables, said, signal)
+    : await waitForTest(docker, id, signal);
+}
+
+async function start(
+  check: IntegrationCheck,
+  project: Project,
+  services: readonly string[],
+  options: readonly string[],
+  signal: AbortSignal,
+): Promise<void> {
+  const end = await compose(check, project, ['up', '--detach', '--quiet-pull', ...options, ...services], { signal });
+  if (end.code === 0) return;
+  // A daemon that is away is no answer about the image.
+  await check.docker.ping().catch((error: unknown) => {
+    throw explainUnreachable(error);
+  });
+  const missing = await isGone(check);
+  if (missing)
+    throw new Error(`somebody removed ${check.image.repository}@${check.image.digest} before it was started; it is pulled again`);
+  throw new ServiceFailed(services.join(', '), `could not be started: ${lastWords(end.output, project.mask)}`);
+}
+
+async function isGone({ docker, image }: IntegrationCheck): Promise<boolean> {
+  try {
+    await docker.getImage(`${image.repository}@${image.digest}`).inspect();
+    return false;
+  } catch (error) {
+    if (isMissing(error)) return true;
+    throw error;
+  }
+}
+
+function compose(
+  { env }: IntegrationCheck,
+  { name, file, folder, variables }: Project,
+  words: readonly string[],
+  more: { readonly signal?: AbortSignal; readonly timeoutMs?: number },
+): ReturnType<typeof runCompose> {
+  const where = ['-p', name, '--project-directory', folder, '-f', '-'];
+  return runCompose({ arguments: [...where, ...words], directory: folder, env, variables, input: file, ...more });
+}
+
+/** By Compose, and then whatever carries our labels still: also what was being created while it was cut off. */
+async function takeDown(check: IntegrationCheck, project: Project): Promise<void> {
+  const { docker, run } = check;
+  const words = ['down', '--volumes', '--remove-orphans', '--timeout', '0', '--rmi', 'local'];
+  const end = await compose(check, project, words, { timeoutMs: downWithinMs }).catch((error: unknown) => error);
+  const left = (await findOurs(docker, check.ownershipKey, run.rollout)).filter(({ name }) => name.startsWith(project.name));
+  for (const each of left) await remove(docker, each);
+  if (end instanceof Error) throw end;
+}
+
+/** On one line. */
+function lastWords(output: string, mask: Mask): string {
+  const lines = mask(output)
+    .split('\n')
+    .map((line) => line.trim());
+  return lines
+    .filter((line) => line !== '')
+    .slice(-3)
+    .join(' / ')
+    .slice(-500);
+}

@@ -1,0 +1,84 @@
+import type { Finding, ScanSummary } from '../../domain/outcomes.ts';
+import { type IgnoredFinding, type ScanPlan, type Severity, severities } from '../../domain/plan.ts';
+
+export type ScanVerdict = Pick<ScanSummary, 'counts' | 'worst' | 'failing' | 'ignored'>;
+
+/** How many findings the summary names. */
+const worstShown = 10;
+
+/**
+ * What a policy says to the findings of an image.
+ * @param findings of all platforms; what several platforms have counts once
+ * @param today decides which `ignore` entries still hold
+ */
+export function judgeFindings(findings: readonly Finding[], plan: ScanPlan, today: Date): ScanVerdict {
+  const distinct = distinctFindings(findings);
+  const counted = distinct.filter((finding) => !isIgnored(finding, plan, today)).sort(worstFirst);
+  const counts: Record<Severity, number> = { unknown: 0, low: 0, medium: 0, high: 0, critical: 0 };
+  for (const { severity } of distinct) counts[severity] += 1;
+  return {
+    counts,
+    worst: counted.slice(0, worstShown),
+    failing: counted.filter((finding) => fails(finding, plan)).length,
+    ignored: distinct.length - counted.length,
+  };
+}
+
+/**
+ * Why a scan failed and what to do, in one sentence: `2 critical findings: CVE-2021-44906 in minimist 1.2.5 (fixed in 1.2.6), ...`.
+ * @param verdict one with failing findings
+ */
+export function rejectionOf(verdict: ScanVerdict, plan: ScanPlan): string {
+  const shown = verdict.worst.filter((finding) => fails(finding, plan));
+  const more = verdict.failing > shown.length ? [`${verdict.failing - shown.length} more`] : [];
+  const noun = verdict.failing === 1 ? 'finding' : 'findings';
+  const what = plan.failOn === 'critical' ? `critical ${noun}` : `${noun} of severity ${plan.failOn} or worse`;
+  const named = [...shown.map(describe), ...more].join(', ');
+  return `${verdict.failing} ${what}: ${named}; update them, or add an ignore entry with a reason`;
+}
+
+/** The entry holds to the end of its day, UTC. */
+export function stillHolds(entry: IgnoredFinding, today: Date): boolean {
+  return entry.until === undefined || today.toISOString().slice(0, 10) <= entry.until.slice(0, 10);
+}
+
+function describe({ id, where, installed, fixed }: Finding): string {
+  return `${id} in ${where}${installed === undefined ? '' : ` ${installed}`}${fixed === undefined ? '' : ` (fixed in ${fixed})`}`;
+}
+
+/** The same finding may be rated differently on two platforms: the worst counts, and it is fixed where any has a fix. */
+function distinctFindings(findings: readonly Finding[]): Finding[] {
+  const distinct = new Map<string, Finding>();
+  for (const finding of findings) {
+    const key = JSON.stringify([finding.kind, finding.id, finding.where, finding.installed]);
+    const known = distinct.get(key);
+    const worse = known === undefined || rank(finding) > rank(known) ? finding : known;
+    const fixed = known?.fixed ?? finding.fixed;
+    distinct.set(key, fixed === undefined ? worse : { ...worse, fixed });
+  }
+  return [...distinct.values()];
+}
+
+function isIgnored(finding: Finding, plan: ScanPlan, today: Date): boolean {
+  // A secret is never fixed by a newer version, so `ignoreUnfixed` says nothing about it.
+  if (plan.ignoreUnfixed && finding.kind === 'vulnerability' && finding.fixed === undefined) return true;
+  return plan.ignore.some((entry) => entry.id.toLowerCase() === finding.id.toLowerCase() && stillHolds(entry, today));
+}
+
+function fails(finding: Finding, plan: ScanPlan): boolean {
+  return plan.failOn !== 'none' && rank(finding) >= severities.indexOf(plan.failOn);
+}
+
+/** By severity, what can be fixed first, then by name, so that two scans show the same. */
+function worstFirst(a: Finding, b: Finding): number {
+  const byFix = Number(b.fixed !== undefined) - Number(a.fixed !== undefined);
+  return rank(b) - rank(a) || byFix || compareText(a.id, b.id) || compareText(a.where, b.where);
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function rank({ severity }: Finding): number {
+  return severities.indexOf(severity);
+}

@@ -1,0 +1,246 @@
+import { mkdir, readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { z } from 'zod';
+import { RateLimit, Refusal } from '../../domain/failures.ts';
+import { type Digest, type Repository, registryOf } from '../../domain/image-reference.ts';
+import { childEnvironment, cloudAccounts } from '../../platform/processes/environment.ts';
+import { identityTokenUser } from '../../platform/registry/credentials.ts';
+import { createDatabase, type Database } from './trivy-database.ts';
+import { runTrivy, type TrivyCommand, TrivyFailed, type TrivyRun } from './trivy-process.ts';
+import { hasJavaArchives } from './trivy-report.ts';
+
+export { type TrivyCommand, trivyCommand } from './trivy-process.ts';
+
+export interface TrivyOptions {
+  /** See `trivyCommand`. */
+  readonly command: TrivyCommand;
+  /** Absolute: where Trivy keeps its databases. */
+  readonly cacheDir: string;
+  /** An OCI repository that has the database; absent: Trivy's own. */
+  readonly dbRepository?: string;
+  /** The same for the index of Java archives, which is downloaded only once an image has some. */
+  readonly javaDbRepository?: string;
+  /** Nothing is ever downloaded: somebody else puts the databases into the cache folder. */
+  readonly offline: boolean;
+  /** URL of a Trivy server, which has the database then. */
+  readonly server?: string;
+  /** Whether a registry (host and port) is spoken to over plain HTTP. */
+  readonly plainHttp: (registry: string) => boolean;
+  /** Undefined: anonymous, or what Trivy finds in Docker's own configuration. */
+  readonly credentials: (registry: string) => Promise<{ readonly username: string; readonly password: string } | undefined>;
+  /** Where Trivy's environment is taken from, without Landfall's secrets and Trivy's own settings: PATH, HOME, proxies. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+export interface Trivy {
+  /**
+   * Sees to a current vulnerability database.
+   * @returns when it was made (ISO 8601), which identifies it; undefined where a server does not say
+   * @throws Error where it cannot be had, saying what to do
+   */
+  database(signal: AbortSignal): Promise<string | undefined>;
+
+  /**
+   * Scans one image manifest for vulnerabilities and secrets. `database` comes first.
+   * @param files absolute paths of what is written: Trivy's full JSON report, and an SBOM in CycloneDX's JSON
+   * @throws Refusal `CredentialsRefused`; RateLimit
+   */
+  scan(
+    image: { readonly repository: Repository; readonly digest: Digest },
+    files: { readonly report: string; readonly sbom: string },
+    signal: AbortSignal,
+  ): Promise<void>;
+}
+
+export const scanners = 'vuln,secret';
+
+/** Registries that limit their rate do not tell Trivy's callers for how long. */
+const waitWhenLimitedMs = 60_000;
+const quiet = ['--no-progress', '--skip-version-check', '--disable-telemetry'];
+/** Trivy's own limit is five minutes. The step has one, so this is only never to be shorter than that. */
+const patient = ['--timeout', '1h'];
+/** What lies about in a folder or a home decides nothing. An empty file, because older Trivys take no empty name here. */
+const ownSettings = ['--config', '/dev/null', '--ignorefile', '/dev/null'];
+/** How the client finds Docker's daemon, where Trivy runs as an image, and the credentials. */
+const dockerVariables = [
+  'DOCKER_CONFIG',
+  'DOCKER_HOST',
+  'DOCKER_CONTEXT',
+  'DOCKER_TLS_VERIFY',
+  'DOCKER_CERT_PATH',
+  'DOCKER_API_VERSION',
+  'SSH_AUTH_SOCK',
+];
+
+export function createTrivy(options: TrivyOptions): Trivy {
+  const database = createDatabase(join(options.cacheDir, 'db'), (signal) =>
+    download(options, { what: 'the vulnerability database', flag: 'db', from: options.dbRepository }, signal),
+  );
+  const javaIndex = createDatabase(join(options.cacheDir, 'java-db'), (signal) =>
+    download(options, { what: 'the index of Java archives', flag: 'java-db', from: options.javaDbRepository }, signal),
+  );
+  return {
+    async database(signal) {
+      if (options.server !== undefined) return databaseOfServer(options.server, signal);
+      const known = await database.state();
+      if (known !== undefined && (options.offline || !known.isDue)) return known.updatedAt;
+      if (!options.offline) await database.download(signal);
+      const updated = await database.state();
+      if (updated !== undefined) return updated.updatedAt;
+      throw new Error(
+        `no vulnerability database in ${database.folder}, and it is not downloaded (offline); put trivy.db and metadata.json there`,
+      );
+    },
+    async scan(image, files, signal) {
+      const scanOnce = () => writeReport(options, image, files.report, signal);
+      if (await wantsJavaIndex(options, javaIndex, scanOnce, files.report)) {
+        await javaIndex.download(signal);
+        await scanOnce();
+      }
+      await run(options, {
+        folders: [dirname(files.report), dirname(files.sbom)],
+        arguments: ['convert', '--format', 'cyclonedx', '--output', files.sbom, files.report],
+        signal,
+      });
+    },
+  };
+}
+
+/** Runs Trivy where no file and no variable but ours changes what it does. */
+async function run(
+  { command, cacheDir, env }: TrivyOptions,
+  { environment, ...rest }: Omit<TrivyRun, 'command' | 'directory' | 'environment'> & Partial<Pick<TrivyRun, 'environment'>>,
+): Promise<void> {
+  await mkdir(cacheDir, { recursive: true });
+  await runTrivy({
+    ...rest,
+    command,
+    directory: cacheDir,
+    arguments: [...rest.arguments, ...ownSettings, ...patient],
+    environment: { ...childEnvironment(env, [...dockerVariables, ...cloudAccounts]), ...environment },
+  });
+}
+
+/**
+ * Scans, and says whether a scan with a newer index of Java archives would see more. Only a scan shows whether an image has such
+ * archives, and the index takes a gigabyte: whoever has no Java image never downloads it.
+ */
+async function wantsJavaIndex(
+  { offline }: TrivyOptions,
+  javaIndex: Database,
+  scanOnce: () => Promise<void>,
+  report: string,
+): Promise<boolean> {
+  try {
+    await scanOnce();
+  } catch (error) {
+    if (!(error instanceof TrivyFailed) || !error.lacksJavaIndex) throw error;
+    if (!offline) return true;
+    throw new Error(
+      `the image has Java archives, and there is no index of them in ${javaIndex.folder}, nor is it downloaded (offline); put trivy-java.db and metadata.json there`,
+      { cause: error },
+    );
+  }
+  const isDue = !offline && (await javaIndex.state())?.isDue;
+  return isDue === true && hasJavaArchives(await readFile(report, 'utf8'));
+}
+
+async function writeReport(
+  options: TrivyOptions,
+  image: { readonly repository: Repository; readonly digest: Digest },
+  report: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const registry = registryOf(image.repository);
+  const credentials = await loginFor(registry, options);
+  const database =
+    options.server === undefined
+      ? // In memory, because Trivy locks a cache on disk: scans at the same time would wait for each other and fail.
+        ['--cache-backend', 'memory', '--skip-db-update']
+      : ['--server', options.server];
+  // Databases are downloaded by us: scans at the same time would write over each other.
+  const scan = ['image', ...quiet, '--cache-dir', options.cacheDir, ...database, '--skip-java-db-update'];
+  const offline = options.offline ? ['--offline-scan'] : [];
+  const login = credentials === undefined ? [] : ['--password-stdin'];
+  const what = ['--scanners', scanners, '--secret-config', '', '--image-src', 'remote', '--format', 'json', '--output', report];
+  try {
+    await run(options, {
+      folders: [options.cacheDir, dirname(report)],
+      arguments: [...scan, ...offline, ...login, ...what, `${image.repository}@${image.digest}`],
+      environment: {
+        // Unpacked layers go where they are removed with the report, also when Trivy is killed.
+        TMPDIR: dirname(report),
+        ...(credentials === undefined ? {} : { TRIVY_USERNAME: credentials.username }),
+        ...(options.plainHttp(registry) ? { TRIVY_INSECURE: 'true' } : {}),
+      },
+      ...(credentials === undefined ? {} : { input: credentials.password }),
+      signal,
+    });
+  } catch (error) {
+    throw error instanceof TrivyFailed ? classified(error, image.repository) : error;
+  }
+}
+
+/** An identity token comes from Docker's own configuration, where Trivy finds it by itself; as a password it would be refused. */
+async function loginFor(registry: string, options: TrivyOptions): ReturnType<TrivyOptions['credentials']> {
+  const credentials = await options.credentials(registry);
+  if (credentials === undefined || credentials.username === identityTokenUser) return undefined;
+  if (!/[\s,]/.test(credentials.username)) return credentials;
+  throw new Refusal(
+    'CredentialsRefused',
+    `Trivy takes no user name with a comma or white space, as ${registry} has one; use another account for it under registries`,
+  );
+}
+
+/** Trivy has one exit code for everything, so what its registry client printed has to tell. */
+function classified(error: TrivyFailed, repository: Repository): Error {
+  if (isRateLimited(error)) return rateLimit(registryOf(repository));
+  if (!['401', '403', 'UNAUTHORIZED', 'DENIED'].includes(error.answer ?? '')) return error;
+  return new Refusal(
+    'CredentialsRefused',
+    `${registryOf(repository)} does not let Trivy read ${repository}; check the credentials under registries. ${error.message}`,
+    [],
+    { cause: error },
+  );
+}
+
+function isRateLimited({ answer }: TrivyFailed): boolean {
+  return answer === '429' || answer === 'TOOMANYREQUESTS';
+}
+
+function rateLimit(host: string): RateLimit {
+  return new RateLimit(`${host} asks Trivy to come back later`, new Date(Date.now() + waitWhenLimitedMs));
+}
+
+interface Download {
+  /** For people. */
+  readonly what: string;
+  /** What Trivy's flags call it, and its cache folder as well. */
+  readonly flag: 'db' | 'java-db';
+  /** Undefined: Trivy's own registries. */
+  readonly from: string | undefined;
+}
+
+async function download(options: TrivyOptions, { what, flag, from }: Download, signal: AbortSignal): Promise<void> {
+  const { cacheDir } = options;
+  const repository = from === undefined ? [] : [`--${flag}-repository`, from];
+  const only = ['image', `--download-${flag}-only`, '--cache-dir', cacheDir, ...quiet, ...repository];
+  try {
+    await run(options, { folders: [cacheDir], arguments: only, signal });
+  } catch (error) {
+    if (!(error instanceof TrivyFailed)) throw error;
+    if (isRateLimited(error)) throw rateLimit(`the registry of ${what}`);
+    throw new Error(
+      `${what} cannot be downloaded; let this machine reach ${from ?? "Trivy's registries"}, name a mirror under trivy, or put it into ${join(cacheDir, flag)} and scan offline. ${error.message}`,
+      { cause: error },
+    );
+  }
+}
+
+const serverSchema = z.object({ VulnerabilityDB: z.object({ UpdatedAt: z.string() }).nullish() });
+
+async function databaseOfServer(server: string, signal: AbortSignal): Promise<string | undefined> {
+  const answer = await fetch(new URL('/version', server), { signal });
+  if (!answer.ok) throw new Error(`the Trivy server ${server} answered /version with ${answer.status}, expected 200`);
+  return serverSchema.parse(await answer.json()).VulnerabilityDB?.UpdatedAt;
+}

@@ -1,0 +1,123 @@
+import { Refusal } from '../../domain/failures.ts';
+import type { SmokeFailure } from '../../domain/outcomes.ts';
+import type { SmokePlan } from '../../domain/plan.ts';
+import type { Mask } from '../../platform/docker/log-lines.ts';
+import type { Probe } from '../../platform/docker/probe.ts';
+import { healthOf, type Judgement, type State } from '../../platform/docker/readiness.ts';
+
+export interface FailureContext {
+  readonly smoke: SmokePlan;
+  readonly platform: string;
+  readonly probe: Pick<Probe, 'kind' | 'what'> | undefined;
+  /** Last lines of the log, masked. */
+  readonly log: string;
+  readonly mask: Mask;
+}
+
+/** The answer is no: what was expected, what the container did instead, and what can be done. */
+export function smokeRefusal(judgement: Judgement, context: FailureContext): Refusal {
+  const { state } = judgement;
+  const details: SmokeFailure = {
+    platform: context.platform,
+    // A container that still runs has exit code 0 in Docker's answer, which would mislead.
+    ...(state.Running ? {} : { exitCode: state.ExitCode }),
+    ...(state.OOMKilled ? { outOfMemory: true } : {}),
+    log: context.log,
+  };
+  return new Refusal('SmokeFailed', context.mask(describe(judgement, context)), [details]);
+}
+
+function describe(judgement: Judgement, context: FailureContext): string {
+  const { smoke, probe } = context;
+  const expected = expectation(smoke, probe, judgement.state);
+  const hint = capabilityHint(smoke, `${judgement.state.Error}\n${context.log}`, judgement.state);
+  if (judgement.verdict.kind === 'unhealthy') {
+    return `expected ${expected}, but its HEALTHCHECK turned unhealthy after ${seconds(judgement.afterMs)}${lastHealth(judgement.state)}${hint}`;
+  }
+  if (judgement.verdict.kind === 'timed-out') return `expected ${expected}, but ${whatWasMissing(judgement, context)}${hint}`;
+  return `expected ${expected}, but ${howItExited(judgement, smoke)}${hint}`;
+}
+
+function expectation(smoke: SmokePlan, probe: FailureContext['probe'], state: State): string {
+  const within = `within ${seconds(smoke.timeoutMs)}`;
+  if (probe !== undefined) return `the container to be ready ${within} (${probe.what})`;
+  if (healthOf(state) !== undefined) return `the container to be healthy ${within} (its HEALTHCHECK)`;
+  return `the container to stay up for ${seconds(smoke.stayUpMs)}`;
+}
+
+function howItExited({ state, afterMs }: Judgement, smoke: SmokePlan): string {
+  const ran = ranFor(state) ?? afterMs;
+  const when = ran < 100 ? 'at once' : `after ${seconds(ran)}`;
+  if (state.OOMKilled) {
+    return `it ran out of memory ${when} (exit code ${state.ExitCode}): raise smoke.memory, now ${mebibytes(smoke.memoryBytes)}, or make the image need less`;
+  }
+  const code = `it exited ${when} with code ${state.ExitCode}`;
+  if (state.ExitCode === 0) {
+    return `${code}: a service has to keep running; set smoke.command if it is started in another way, or take smoke out of this service if it is a job that ends`;
+  }
+  return `${code}: its last log lines say why; correct the image, or what it is given by smoke.env, smoke.envFile or smoke.command`;
+}
+
+function whatWasMissing(judgement: Judgement, { smoke, probe }: FailureContext): string {
+  const raise = 'raise smoke.timeout, or see the log lines for what holds it up';
+  if (probe !== undefined) {
+    return `${probe.what} was not answered (last: ${judgement.lastFound ?? 'no answer'}): correct the probe if it asks for the wrong thing, ${raise}`;
+  }
+  const health = healthOf(judgement.state);
+  if (health !== undefined) return `its HEALTHCHECK is still ${health}${lastHealth(judgement.state)}: ${raise}`;
+  return `smoke.timeout is over after ${seconds(smoke.timeoutMs)}: set smoke.stayUp below smoke.timeout`;
+}
+
+function lastHealth(state: State): string {
+  const output = state.Health?.Log?.at(-1)?.Output.replace(/\s+/g, ' ').trim().slice(0, 200);
+  return output ? ` (it said: ${output})` : '';
+}
+
+/** How long the container's process ran, by the daemon's clock; undefined where it never started. */
+function ranFor(state: State): number | undefined {
+  const ms = Date.parse(state.FinishedAt) - Date.parse(state.StartedAt);
+  return Date.parse(state.StartedAt) > 0 && ms >= 0 ? ms : undefined;
+}
+
+/** What a log says, and which capability is then the likely one. Only for advice: a wrong guess costs a reader a moment. */
+const symptoms: readonly (readonly [RegExp, string])[] = [
+  [/chown|fchown|change owner/i, 'CHOWN'],
+  [/set(re|res|e)?[ug]id|setgroups|initgroups|su-exec|gosu|switch(ing|ed)? (user|to)/i, 'SETUID and SETGID'],
+  [/(bind|listen)\b.*(permission denied|not permitted|EACCES)/i, 'NET_BIND_SERVICE'],
+  [/chmod|utime/i, 'FOWNER'],
+  [/raw socket|ping:/i, 'NET_RAW'],
+  [/permission denied|EACCES/i, 'DAC_OVERRIDE'],
+];
+
+/** Advice where the container seems to want a capability: it has none but the configured ones. */
+export function capabilityHint(smoke: Pick<SmokePlan, 'capabilities'>, text: string, state: Pick<State, 'Running'>): string {
+  if (state.Running || !/operation not permitted|permission denied|EPERM|EACCES|not permitted/i.test(text)) return '';
+  const likely = symptoms.find(([symptom]) => symptom.test(text))?.[1];
+  const has = smoke.capabilities.length === 0 ? 'no Linux capabilities' : `only ${smoke.capabilities.join(', ')}`;
+  const guess = likely === undefined ? '' : ` (here perhaps ${likely})`;
+  return `. It was refused an operation, and has ${has}: if it needs one, add it to smoke.capabilities${guess}`;
+}
+
+/** `0.4 s`, `12 s` */
+function seconds(ms: number): string {
+  return `${ms < 10_000 ? Math.round(ms / 100) / 10 : Math.round(ms / 1000)} s`;
+}
+
+function mebibytes(bytes: number): string {
+  return `${Math.round(bytes / 1024 / 1024)} MiB`;
+}
+
+/**
+ * A container that Docker could not start. Exit codes 126 and 127 are Docker's words for a command that cannot be run or is not there;
+ * a refused operation is the image's or the plan's too. Anything else (no port, no disk) is Docker's own trouble.
+ */
+export function startRefusal(error: Error, state: State, context: FailureContext): Refusal | undefined {
+  const refused = /operation not permitted/i.test(error.message);
+  if (![126, 127].includes(state.ExitCode) && !refused) return undefined;
+  const { smoke, platform, log, mask } = context;
+  const why = error.message.replace(/^\(HTTP code \d+\) [^-]*- /, '').trim();
+  const hint = capabilityHint(smoke, why, state);
+  const message = `expected the container to start, but its command cannot be run (${why}): correct the image or smoke.command${hint}`;
+  const details: SmokeFailure = { platform, exitCode: state.ExitCode, log };
+  return new Refusal('SmokeFailed', mask(message), [details], { cause: error });
+}

@@ -1,0 +1,83 @@
+import { stat } from 'node:fs/promises';
+import { isAbsolute, join, resolve } from 'node:path';
+import { shortened } from '../../domain/inert-text.ts';
+import { readTextIfThere } from '../../platform/files/durable-file.ts';
+import { refused } from './refusals.ts';
+
+/** As Compose looks for them: the first of these, and the first override beside it (compose-go, `cli.DefaultFileNames`). */
+const defaultFiles = ['compose.yaml', 'compose.yml', 'docker-compose.yml', 'docker-compose.yaml'];
+const defaultOverrides = [
+  'compose.override.yml',
+  'compose.override.yaml',
+  'docker-compose.override.yml',
+  'docker-compose.override.yaml',
+];
+
+/**
+ * The compose files of a directory by name: an override of ours can only be added where all of them are named.
+ * @param configured what the plan names; empty: what Compose finds by itself, in `.env` or by the usual names
+ * @param changed the file that the stage changes, from the root of its repository: taken where Compose finds none and the directory is that root
+ * @returns undefined where there are none
+ * @throws Refusal `DeployRefused` where the directory is none, or nobody but Compose could tell the files
+ */
+export async function composeFiles(
+  directory: string,
+  configured: readonly string[],
+  changed?: string,
+): Promise<readonly string[] | undefined> {
+  await requireDirectory(directory);
+  const named = configured.length > 0 ? configured : await filesOfEnvironment(directory);
+  if (named !== undefined) return (await missing(directory, named)).length === named.length ? undefined : named;
+  const file = await firstThere(directory, defaultFiles);
+  if (file === undefined) return changed !== undefined && (await isFile(join(directory, changed))) ? [changed] : undefined;
+  const override = await firstThere(directory, defaultOverrides);
+  return override === undefined ? [file] : [file, override];
+}
+
+async function requireDirectory(directory: string): Promise<void> {
+  const is = isAbsolute(directory) && (await stat(directory).catch(() => undefined))?.isDirectory();
+  if (!is) {
+    throw refused(
+      `expected the directory ${directory} of deploy.compose on this host, found none that this worker may read: make it, or correct ` +
+        'deploy.compose.directory (and deploy.on, where it is on another host)',
+    );
+  }
+}
+
+/** Each file is looked for, and whoever may push to the repository can write the list. */
+const longestList = 4096;
+
+/** `COMPOSE_FILE` of the directory's `.env`. */
+async function filesOfEnvironment(directory: string): Promise<string[] | undefined> {
+  const text = (await readTextIfThere(join(directory, '.env'))) ?? '';
+  const files = variableOf(text, 'COMPOSE_FILE');
+  if (!files) return undefined;
+  if (files.includes('$') || files.length > longestList) {
+    throw refused(
+      `expected plain names, of ${longestList} characters at most, in COMPOSE_FILE of ${join(directory, '.env')}, found '${shortened(files, 200)}': list deploy.compose.files`,
+    );
+  }
+  return files.split(variableOf(text, 'COMPOSE_PATH_SEPARATOR') || ':').filter((file) => file !== '');
+}
+
+/** The last assignment counts. */
+function variableOf(text: string, name: string): string | undefined {
+  const lines = text.split(/\r?\n/).map((line) => /^\s*(?:export\s+)?([A-Z_]+)\s*[=:]\s*(.*)$/.exec(line));
+  const value = lines.findLast((line) => line?.[1] === name)?.[2]?.trimEnd();
+  const [, , quoted] = /^(["'])(.*?)\1/.exec(value ?? '') ?? [];
+  return quoted ?? value?.replace(/\s#.*$/, '').trimEnd();
+}
+
+async function missing(directory: string, files: readonly string[]): Promise<string[]> {
+  const found = await Promise.all(files.map(async (file) => ((await isFile(resolve(directory, file))) ? [] : [file])));
+  return found.flat();
+}
+
+async function firstThere(directory: string, names: readonly string[]): Promise<string | undefined> {
+  for (const name of names) if (await isFile(join(directory, name))) return name;
+  return undefined;
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isFile() ?? false;
+}

@@ -1,0 +1,85 @@
+import { formatReference } from '../../domain/image-reference.ts';
+import type { ComposeDeployPlan } from '../../domain/plan.ts';
+import type { Target } from '../deployer.ts';
+import { tryParse } from '../docker/digests.ts';
+import { ask, type ComposeProgram } from './command.ts';
+import { type Definition, definition } from './definition.ts';
+import { inOneLine, refused } from './refusals.ts';
+
+/** Which compose files, and which project. */
+export interface Place {
+  readonly directory: string;
+  readonly files: readonly string[];
+  /** Absent: what Compose makes of it. */
+  readonly project?: string;
+  /** The files lie elsewhere, and mean paths from `directory` all the same. */
+  readonly apart?: boolean;
+}
+
+/** What Compose makes of the files. */
+export interface Project {
+  readonly name: string;
+  /** As the files name it, variables filled in; undefined for a service that is only built. */
+  readonly images: ReadonlyMap<string, string | undefined>;
+  readonly definition: Definition;
+}
+
+/** Arguments before the subcommand. */
+export function placeArguments({ directory, files, project, apart }: Place, override?: string): string[] {
+  const all = override === undefined ? files : [...files, override];
+  const where = apart ? ['--project-directory', directory] : [];
+  return [...(project === undefined ? [] : ['-p', project]), ...where, ...all.flatMap((file) => ['-f', file])];
+}
+
+/**
+ * @param services which have to be there, whatever their profiles are; empty: any
+ * @throws Refusal `DeployRefused` where Compose cannot make anything of the files
+ */
+export async function readProject(compose: ComposeProgram, place: Place, services: readonly string[]): Promise<Project> {
+  const args = [...placeArguments(place), 'config', '--format', 'json', ...services];
+  const { exitCode, stdout, stderr } = await ask(compose, args, place.directory);
+  if (exitCode !== 0) {
+    throw refused(
+      `expected compose files with ${services.join(', ') || 'services'} in ${place.directory}, but Docker Compose says: ` +
+        `${inOneLine(stderr)}; try '${compose.words.join(' ')} config' there, and correct deploy.compose or the files`,
+    );
+  }
+  return projectOf(definition.parse(JSON.parse(stdout)));
+}
+
+export function projectOf(whole: Definition): Project {
+  const images = Object.entries(whole.services ?? {}).map(([service, { image }]) => [service, image] as const);
+  return { name: whole.name, images: new Map(images), definition: whole };
+}
+
+/**
+ * What an override has to say, by service: nothing where the files name the wanted image by its digest.
+ * @throws Refusal `DeployRefused` where the repository is said to decide what runs, and names something else
+ */
+export function pinsFor({ stage, deploy, image }: Target<ComposeDeployPlan>, { images }: Project, directory: string) {
+  const { repository, tag, digest } = image;
+  const pinned = formatReference({ repository, tag, digest });
+  const pins: Record<string, string> = {};
+  for (const service of deploy.services) {
+    const named = images.get(service);
+    const found = tryParse(named ?? '');
+    if (found?.repository === repository && found.digest === digest) continue;
+    const isByTag = found?.repository === repository && found.digest === undefined && found.tag === tag;
+    if (stage.change !== undefined && !(stage.change.pin === 'tag' && isByTag)) {
+      throw refused(
+        `expected ${service} in ${directory} to be ${pinned} after the change, but there it is ${named ?? 'without an image'}: ` +
+          'somebody changed it since, or deploy.compose (directory, files) reads another file than change.file',
+      );
+    }
+    pins[service] = pinned;
+  }
+  return pins;
+}
+
+/** Whether the files say by themselves what an override of ours pins. */
+export function agrees({ images }: Project, pins: Readonly<Record<string, string>>): boolean {
+  return Object.entries(pins).every(([service, pinned]) => {
+    const [ours, theirs] = [tryParse(pinned), tryParse(images.get(service) ?? '')];
+    return ours?.digest !== undefined && theirs?.digest === ours.digest && theirs.repository === ours.repository;
+  });
+}

@@ -1,0 +1,174 @@
+import type Docker from 'dockerode';
+import { Refusal } from '../../domain/failures.ts';
+import { formatReference } from '../../domain/image-reference.ts';
+import type { VerifiedImage } from '../../domain/outcomes.ts';
+import { isMissing } from '../../platform/docker/errors.ts';
+import { isMadeByCompose, isOwnLabel } from '../../platform/docker/own-labels.ts';
+import { findSharers } from '../kit/sharers.ts';
+import { type Container, findContainer, findImage, type Image } from './container.ts';
+import { networksOf } from './own-networks.ts';
+
+/** What is known of the daemon, asked once. */
+export interface Daemon {
+  /** `os/arch`, as image indexes say it. */
+  readonly platform: string;
+  readonly hostName: string;
+  readonly containers: readonly Docker.ContainerInfo[];
+}
+
+export function refused(message: string, cause?: unknown): Refusal {
+  return new Refusal('DeployRefused', message, [], cause === undefined ? {} : { cause });
+}
+
+export function requirePlatform(image: VerifiedImage, { platform }: Daemon): void {
+  const has = image.platforms.map((each) => each.platform);
+  // A variant (linux/arm/v7) is for Docker to choose.
+  const isThere = has.some((each) => each === platform || each.startsWith(`${platform}/`));
+  if (has.length === 0 || isThere) return;
+  const { repository, digest } = image;
+  throw refused(
+    `expected ${formatReference({ repository, digest })} for ${platform}, the platform of this host's Docker, but it is for ` +
+      `${has.join(', ')}: push the image for that platform too`,
+  );
+}
+
+/** Nothing to recreate: says how the first one is made, because nobody but its owner knows its settings. */
+export function noContainer(what: { readonly name: string } | { readonly label: string }, image: VerifiedImage): Refusal {
+  const { repository, tag, digest } = image;
+  const hint = 'label' in what ? '; a label that a container has from its image does not count' : '';
+  const [found, options] =
+    'name' in what
+      ? [`a container named ${what.name}`, `--name ${what.name}`]
+      : [`a container with the label ${what.label}`, `--name NAME --label ${what.label}`];
+  return refused(
+    `expected ${found}, whose settings the new one is to have, found none on this host: make the first one yourself ` +
+      `(docker run -d ${options} ... ${formatReference({ repository, tag, digest })}), or correct deploy.docker${hint}`,
+  );
+}
+
+/** Who else looks after containers, by the labels that they put on theirs. */
+const keepers = [
+  { label: 'com.docker.compose.project', who: 'Docker Compose', advice: 'deploy it with deploy.compose' },
+  {
+    label: 'com.docker.swarm.service.name',
+    who: 'Docker Swarm',
+    advice: "update its service, with 'deploy: none' or a workflow",
+  },
+  { label: 'com.docker.swarm.task.id', who: 'Docker Swarm', advice: "update its service, with 'deploy: none' or a workflow" },
+  { label: 'io.kubernetes.pod.name', who: 'Kubernetes', advice: "change its manifest, with 'deploy: none'" },
+  { label: 'io.kubernetes.container.name', who: 'Kubernetes', advice: "change its manifest, with 'deploy: none'" },
+] as const;
+
+/** What only its image says is no matter: one that Compose has built names a project, wherever it runs. */
+async function keeperOf(docker: Docker, { Image, Config: { Labels } }: Container): Promise<(typeof keepers)[number] | undefined> {
+  if (!keepers.some(({ label }) => Labels?.[label] !== undefined)) return undefined;
+  const ofImage = (await findImage(docker, Image))?.Config?.Labels;
+  return keepers.find(({ label, who }) =>
+    who === 'Docker Compose'
+      ? Labels?.[label] !== undefined && isMadeByCompose(Labels, ofImage)
+      : isOwnLabel(label, Labels, ofImage),
+  );
+}
+
+/**
+ * Refuses what would be lost, fought over or broken by making the container anew.
+ * @param own id of the container that this worker runs in
+ * @throws Refusal `DeployRefused`
+ */
+export async function requireReplaceable(docker: Docker, container: Container, daemon: Daemon, own?: string): Promise<void> {
+  const name = container.Name.slice(1);
+  const keeper = await keeperOf(docker, container);
+  if (keeper !== undefined) {
+    throw refused(
+      `expected ${name} to be a container of its own, but ${keeper.who} manages it (label ${keeper.label}) and would undo ` +
+        `what happens beside it: ${keeper.advice}`,
+    );
+  }
+  if (container.HostConfig.AutoRemove) {
+    throw refused(
+      `expected ${name} to stay when it stops, but it was made with --rm, so it could not be kept to go back to: make it again without`,
+    );
+  }
+  if (container.State.Paused) {
+    throw refused(`expected ${name} to run or to be stopped, but somebody has paused it: 'docker unpause ${name}', or stop it`);
+  }
+  if (own !== undefined && container.Id === own) {
+    throw refused(`${name} is the container of this worker, which cannot replace itself: let a worker on another host do it`);
+  }
+  await requireIndependent(docker, container, daemon);
+  await requireSurroundings(docker, container);
+}
+
+/** @throws Refusal `DeployRefused` where the next container would not be found by the stage's label any more */
+export function requireLabel(label: string, container: Container, image: Image | undefined, next: Image | undefined): void {
+  const equals = label.indexOf('=');
+  const key = equals < 0 ? label : label.slice(0, equals);
+  const value = container.Config.Labels?.[key];
+  const isOwn = value !== image?.Config?.Labels?.[key];
+  const nextValue = isOwn ? value : next?.Config?.Labels?.[key];
+  if (nextValue !== undefined && (equals < 0 || nextValue === label.slice(equals + 1))) return;
+  throw refused(
+    `expected ${container.Name.slice(1)} to keep the label ${label} that deploy.docker finds it by, but it comes from its image, and the ` +
+      'new image does not have it: add it to the image, or name the containers',
+  );
+}
+
+/** Docker ties some containers to the very container, not to its name: they would hold on to the old one. */
+async function requireIndependent(docker: Docker, container: Container, { containers }: Daemon): Promise<void> {
+  const name = container.Name.slice(1);
+  const sharers = await findSharers(docker, [container]);
+  if (sharers.length > 0) {
+    const who = sharers.map((sharer) => `${sharer.name} (its ${sharer.what})`).join(', ');
+    throw refused(
+      `expected nobody to depend on the very container ${name}, but others share what they would lose with it, running or not: ${who} ` +
+        `(--network, --pid or --ipc container:${name}), and could not be started again: let both join a network of their own, or remove ` +
+        'them before the deploy',
+    );
+  }
+  const linked = containers.find(({ Id }) => Id === container.Id)?.Names.find((each) => each.lastIndexOf('/') > 0);
+  if (linked !== undefined) {
+    throw refused(
+      `expected nobody to depend on the very container ${name}, but ${linked.slice(1, linked.lastIndexOf('/'))} is linked to it ` +
+        '(--link) and would lose it: let both join a network of their own, where names are enough',
+    );
+  }
+}
+
+/** What the new container needs as the old one did. Without it, it could be made but not started. */
+async function requireSurroundings(docker: Docker, container: Container): Promise<void> {
+  const name = container.Name.slice(1);
+  for (const network of networksOf(container)) {
+    if (await hasNetwork(docker, network)) continue;
+    throw refused(`expected the network ${network} of ${name}, which is gone: make it again, or disconnect ${name} from it`);
+  }
+  const { NetworkMode, IpcMode, PidMode } = container.HostConfig;
+  const shared = [NetworkMode, IpcMode, PidMode].flatMap((mode) => (mode?.startsWith('container:') ? [mode.slice(10)] : []));
+  for (const other of [...shared, ...lendersTo(container)]) {
+    if ((await findContainer(docker, other)) !== undefined) continue;
+    throw refused(
+      `expected the container ${other}, whose network, processes or volumes ${name} shares, which is gone: make ${name} again with the ` +
+        'one that came instead',
+    );
+  }
+}
+
+async function hasNetwork(docker: Docker, network: string): Promise<boolean> {
+  try {
+    await docker.getNetwork(network).inspect();
+    return true;
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw error;
+  }
+}
+
+/** Names or ids of the containers whose volumes it has: `--volumes-from NAME[:MODE]`. */
+function lendersTo({ HostConfig }: Container): readonly string[] {
+  return Array.isArray(HostConfig.VolumesFrom) ? HostConfig.VolumesFrom.map((each) => String(each).split(':')[0] ?? '') : [];
+}
+
+/** Where a container has the volumes of others. */
+export async function borrowedPaths(docker: Docker, container: Container): Promise<ReadonlySet<string>> {
+  const lenders = await Promise.all(lendersTo(container).map((lender) => findContainer(docker, lender)));
+  return new Set(lenders.flatMap((lender) => lender?.Mounts ?? []).map(({ Destination }) => Destination));
+}

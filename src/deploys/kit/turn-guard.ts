@@ -1,0 +1,45 @@
+import { join } from 'node:path';
+import { z } from 'zod';
+import { Refusal } from '../../domain/failures.ts';
+import { readTextIfThere, writeDurably } from '../../platform/files/durable-file.ts';
+import { placeName } from '../../platform/files/place-name.ts';
+
+/** Remembers the highest turn that was seen in each stage, so that whoever lost its turn long ago changes nothing any more. */
+export interface TurnGuard {
+  /**
+   * Called with the stage's lock held, before anything is changed. The same turn may come again: tries of one step, and batches.
+   * @throws Refusal `TurnPassed` where a higher turn was here already
+   */
+  enter(service: string, stage: string, turn: number): Promise<void>;
+}
+
+const record = z.object({ turn: z.number().int() });
+
+/** @param folder one for each Temporal namespace: another one counts its turns anew, from one */
+export function createTurnGuard(folder: string): TurnGuard {
+  return {
+    async enter(service, stage, turn) {
+      const path = join(folder, `${placeName(service, stage)}.json`);
+      const seen = parse(path, await readTextIfThere(path));
+      if (seen !== undefined && turn < seen) {
+        throw new Refusal(
+          'TurnPassed',
+          `expected turn ${seen} of ${service} in ${stage} or a later one, found turn ${turn}: a later change has begun here, and nothing ` +
+            `was changed by this one. Where Temporal was set up anew and counts from one again, remove ${path}`,
+        );
+      }
+      if (turn !== seen) await writeDurably(path, `${JSON.stringify({ turn })}\n`);
+    },
+  };
+}
+
+function parse(path: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  try {
+    return record.parse(JSON.parse(text)).turn;
+  } catch (cause) {
+    throw new Error(`expected {"turn": NUMBER} in ${path}, found something else: remove it if no other deploy is under way`, {
+      cause,
+    });
+  }
+}

@@ -1,0 +1,44 @@
+import { bearerIn } from '../../sources/kit/authentication.ts';
+import type { Authentication, RequestHead, Verdict } from '../../sources/kit/receiver.ts';
+import type { Log } from '../errors.ts';
+import { Problem } from '../problem.ts';
+import { KeysUnavailable } from './issuer-keys.ts';
+import { TokenRefused, type VerifiedToken, type VerifyToken } from './token-verifier.ts';
+
+/** What the log says of a token that is not taken. */
+export const refusedTokenInLog = 'OIDC token validation failed';
+
+export interface TokenAuthentication {
+  readonly verify: VerifyToken;
+  /** Whether the owner of a good token may do this. */
+  readonly judge: (token: VerifiedToken) => Verdict;
+  readonly source: string;
+  readonly log: Log;
+}
+
+/**
+ * `Authorization: Bearer TOKEN`, a token of OpenID Connect.
+ * @returns an authentication that throws Problem 503 where the issuer's keys are not to be had: sending it again may help then
+ */
+export function byToken({ verify, judge, source, log }: TokenAuthentication): Authentication {
+  const verdictOf = async (head: RequestHead): Promise<Verdict> => {
+    const token = bearerIn(head);
+    if (token === undefined) return { authentic: false, reason: 'Authorization has no bearer token' };
+    try {
+      return judge(await verify(token));
+    } catch (error) {
+      if (error instanceof TokenRefused) return { authentic: false, reason: `the token is refused: ${error.message}` };
+      if (!(error instanceof KeysUnavailable)) throw error;
+      log.warn({ source, reason: error.message, address: head.address }, refusedTokenInLog);
+      throw new Problem(
+        503,
+        'unavailable',
+        'The token cannot be verified now: its issuer does not answer. Send it again later.',
+        {
+          'Retry-After': '5',
+        },
+      );
+    }
+  };
+  return { covers: 'head', verify: verdictOf };
+}

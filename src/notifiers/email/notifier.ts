@@ -1,0 +1,122 @@
+import type { ConnectionOptions } from 'node:tls';
+import nodemailer from 'nodemailer';
+import { Refusal } from '../../domain/failures.ts';
+import { inert, shortened } from '../../domain/inert-text.ts';
+import { noticeText } from '../../domain/notice-text.ts';
+import { named } from '../http.ts';
+import type { Delivery, Found, Notifier, NotifierOf, Secrets } from '../notifier.ts';
+import { mailHtml, mailText, messageIds } from './text.ts';
+
+export interface EmailDependencies {
+  readonly secrets: Secrets;
+  /** What is trusted besides the certificates that Node trusts. */
+  readonly smtpTls?: Pick<ConnectionOptions, 'ca'>;
+}
+
+/** A line of a header is folded by mail programs; what is longer is cut by some. */
+const longestSubject = 200;
+/** For the whole conversation with the server, below the time that the workflow gives one try. */
+const timeoutMs = 45_000;
+const stepTimeoutMs = 20_000;
+const ports = { 'smtp:': 587, 'smtps:': 465 } as const;
+
+/** A message for each notice, threaded under the first one of its rollout. */
+export function createEmail(dependencies: EmailDependencies): Notifier<'email'> {
+  return {
+    async send({ notifier, notice, thread, signal, warn }: Delivery<'email'>): Promise<Found | undefined> {
+      const what = named('mail server', notifier.smtp);
+      const transport = nodemailer.createTransport(transportOf(notifier, what, dependencies));
+      const text = noticeText(notice);
+      const { id, references } = messageIds(notice, notifier.from, thread?.first);
+      const from = addressLine(notifier.from, what);
+      const to = notifier.to.map((address) => addressLine(address, what));
+      const timeout = AbortSignal.timeout(timeoutMs);
+      try {
+        const { rejected } = await transport.sendMail({
+          from,
+          to,
+          subject: shortened(text.title, longestSubject),
+          text: mailText(text),
+          html: mailHtml(text),
+          messageId: id,
+          ...(references !== undefined && { inReplyTo: references, references }),
+          date: new Date(notice.at),
+          headers: { 'Auto-Submitted': 'auto-generated', 'X-Landfall-Event': notice.event },
+          disableFileAccess: true,
+          disableUrlAccess: true,
+          signal: AbortSignal.any([signal, timeout]),
+        });
+        // Those who got it must not get it again.
+        if (rejected.length > 0)
+          warn?.(`${what} refused ${rejected.map((address) => inert(address)).join(', ')}, and took the rest`);
+      } catch (error) {
+        if (signal.aborted) throw signal.reason;
+        if (timeout.aborted) throw new Error(`${what} did not take the message within ${timeoutMs / 1000} s`);
+        throw judgedMail(what, error);
+      } finally {
+        transport.close();
+      }
+      return thread?.first === undefined ? { first: id } : undefined;
+    },
+  };
+}
+
+/** `smtp://` begins in the clear and goes on by STARTTLS wherever the server offers it, and in any case where there is a password. */
+function transportOf(notifier: NotifierOf<'email'>, what: string, { secrets, smtpTls }: EmailDependencies) {
+  const secret = secrets(notifier.smtp);
+  const url = URL.canParse(secret) ? new URL(secret) : undefined;
+  if (url === undefined || (url.protocol !== 'smtp:' && url.protocol !== 'smtps:') || url.hostname === '') {
+    throw new Refusal(
+      'NoticeRefused',
+      `expected ${what} as smtp://[USER:PASSWORD@]HOST[:PORT] or smtps://..., found something else: correct it`,
+    );
+  }
+  const withPassword = url.username !== '';
+  return {
+    host: url.hostname.replace(/^\[|\]$/g, ''),
+    port: url.port === '' ? ports[url.protocol] : Number(url.port),
+    secure: url.protocol === 'smtps:',
+    requireTLS: withPassword,
+    ...(withPassword && { auth: { user: decoded(url.username), pass: decoded(url.password) } }),
+    connectionTimeout: stepTimeoutMs,
+    greetingTimeout: stepTimeoutMs,
+    socketTimeout: stepTimeoutMs,
+    dnsTimeout: stepTimeoutMs,
+    logger: false,
+    ...(smtpTls !== undefined && { tls: smtpTls }),
+  };
+}
+
+/** A `%` that is no escape stands for itself. */
+function decoded(text: string): string {
+  return text.replace(/(?:%[0-9a-f]{2})+/gi, (escapes) => {
+    try {
+      return decodeURIComponent(escapes);
+    } catch {
+      return escapes;
+    }
+  });
+}
+
+function addressLine(address: string, what: string): string {
+  if (!/[\p{Cc}\p{Zl}\p{Zp}]/u.test(address)) return address;
+  throw new Refusal(
+    'NoticeRefused',
+    `expected addresses on one line for ${what}, found a control character: correct from and to`,
+  );
+}
+
+/** Without a cause: what servers and libraries say may hold the password. */
+function judgedMail(what: string, error: unknown): Error {
+  const [code, status, command, response] = ['code', 'responseCode', 'command', 'response'].map((name) =>
+    error instanceof Error ? Reflect.get(error, name) : undefined,
+  );
+  const login = code === 'EAUTH' || String(command ?? '').startsWith('AUTH');
+  const said = typeof response === 'string' && !login ? `: ${inert(response, 200)}` : '';
+  const found = `${what} failed: ${typeof status === 'number' ? `${status} ` : ''}${typeof code === 'string' ? code : 'unknown'}${said}`;
+  // A 503 speaks of the conversation, not of the message: RFC 5321, section 4.2.
+  const isFinal = typeof status === 'number' && status >= 500 && status !== 503;
+  if (!isFinal) return new Error(found);
+  if (login) return new Refusal('CredentialsRefused', `${found}: renew user and password`);
+  return new Refusal('NoticeRefused', `${found}: correct sender, receivers or server`);
+}

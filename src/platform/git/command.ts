@@ -1,0 +1,165 @@
+import { spawn } from 'node:child_process';
+import { stopAfter } from '../processes/ending.ts';
+import { childEnvironment, cloudAccounts } from '../processes/environment.ts';
+
+/** Runs one git command to its end, whatever its exit code. Throws only where git could not be run, or ran out of time. */
+export type RunGit = (args: readonly string[], options?: GitRunOptions) => Promise<GitResult>;
+
+export interface GitRunOptions {
+  readonly input?: string | Uint8Array;
+  /** Added to the environment that every command gets. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Default: one minute. */
+  readonly timeoutMs?: number;
+}
+
+export interface GitResult {
+  /** The git subcommand, for messages. */
+  readonly command: string;
+  readonly exitCode: number;
+  readonly stdout: Buffer;
+  /** In English (`LC_ALL=C`); the last 64 KiB. */
+  readonly stderr: string;
+}
+
+/** git was stopped because it took too long: something hangs, and trying again may help. `killed`: it had no time to clean up. */
+export class GitTimeout extends Error {
+  readonly killed: boolean;
+
+  constructor(command: string, timeoutMs: number, killed: boolean) {
+    super(`git ${command} did not end within ${timeoutMs / 1000} s and was stopped; it is tried again`);
+    this.name = 'GitTimeout';
+    this.killed = killed;
+  }
+}
+
+const defaultTimeoutMs = 60_000;
+/** git removes its lock files on SIGTERM; what does not end by then hangs. */
+const cleanUpMs = 5_000;
+/** GitHub's own limit for one file is 100 MiB; more than that is no text that we edit. */
+const longestOutput = 128 * 1024 * 1024;
+const longestErrorOutput = 64 * 1024;
+
+/** What git, ssh and credential helpers find their settings, agents and key rings by. */
+const passedVariables = [
+  'GIT_*',
+  'SSH_*',
+  'GCM_*',
+  'GNUPGHOME',
+  'DBUS_SESSION_BUS_ADDRESS',
+  'KRB5_CONFIG',
+  'KRB5CCNAME',
+  ...cloudAccounts,
+];
+
+/** What would point git at another repository than ours when Landfall itself is started from a hook or an alias of git. */
+const repositoryVariables = [
+  'GIT_DIR',
+  'GIT_COMMON_DIR',
+  'GIT_WORK_TREE',
+  'GIT_INDEX_FILE',
+  'GIT_OBJECT_DIRECTORY',
+  'GIT_ALTERNATE_OBJECT_DIRECTORIES',
+  'GIT_NAMESPACE',
+  'GIT_PREFIX',
+  'GIT_QUARANTINE_PATH',
+  'GIT_SHALLOW_FILE',
+  // Opens a window on a desktop, and waits for a person.
+  'SSH_ASKPASS',
+];
+
+/** Settings of every command. None of them holds a secret: arguments can be read by every user of the machine. */
+const settings = [
+  // Global hooks of the user are not meant for us.
+  'core.hooksPath=/dev/null',
+  'core.filesRefLockTimeout=5000',
+  'core.packedRefsTimeout=5000',
+  'gc.autoDetach=false',
+  'maintenance.autoDetach=false',
+  'i18n.commitEncoding=UTF-8',
+  'log.showSignature=false',
+  'protocol.version=2',
+  'push.gpgSign=false',
+  'credential.interactive=never',
+  // Less than 1,000 bytes a second for 30 s: the connection is dead.
+  'http.lowSpeedLimit=1000',
+  'http.lowSpeedTime=30',
+].flatMap((setting) => ['-c', setting]);
+
+const sshCommand = 'ssh -o BatchMode=yes -o ConnectTimeout=15 -o ServerAliveInterval=15 -o ServerAliveCountMax=4';
+
+/**
+ * @param git the git program, a path or a name on PATH
+ * @param env where the environment of git is taken from, without Landfall's secrets: `HOME` for the user's configuration, credential
+ *   helpers and ssh keys; `GIT_SSH_COMMAND`, `GIT_ASKPASS` and `GIT_CONFIG_COUNT` are honoured
+ */
+export function createGitRunner(git: string, env: Readonly<Record<string, string | undefined>>): RunGit {
+  const base = gitEnvironment(env);
+  return (args, options = {}) => run(git, args, options, { ...base, ...options.env });
+}
+
+function gitEnvironment(env: Readonly<Record<string, string | undefined>>): Record<string, string | undefined> {
+  const passed = Object.entries(childEnvironment(env, passedVariables));
+  const own = Object.fromEntries(passed.filter(([name]) => !repositoryVariables.includes(name)));
+  return {
+    ...(own.GIT_SSH === undefined ? { GIT_SSH_COMMAND: sshCommand } : {}),
+    ...own,
+    LC_ALL: 'C',
+    LANGUAGE: 'C',
+    GIT_TERMINAL_PROMPT: '0',
+    GIT_ALLOW_PROTOCOL: 'file:git:http:https:ssh',
+  };
+}
+
+function run(
+  git: string,
+  args: readonly string[],
+  { input, timeoutMs = defaultTimeoutMs }: GitRunOptions,
+  env: Record<string, string | undefined>,
+): Promise<GitResult> {
+  const command = args.find((arg) => !arg.startsWith('-')) ?? '';
+  return new Promise((resolve, reject) => {
+    const child = spawn(git, [...settings, ...args], { env, stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'] });
+    const stdout = gather();
+    let stderr = '';
+    let inputError: Error | undefined;
+    const timer = stopAfter(timeoutMs, cleanUpMs, (signal) => child.kill(signal));
+    child.stdout?.on('data', (chunk: Buffer) => {
+      if (!stdout.add(chunk)) child.kill('SIGTERM');
+    });
+    child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
+      stderr = (stderr + chunk).slice(-longestErrorOutput);
+    });
+    // A git that ends before it has read its input breaks the pipe; its exit code then tells the reason.
+    child.stdin?.on('error', (error) => {
+      inputError = error;
+    });
+    child.stdin?.end(input);
+    child.on('error', (error) => {
+      timer.clear();
+      reject(new Error(`could not run '${git}': ${error.message}; install git, or name its path`, { cause: error }));
+    });
+    child.on('close', (exitCode, signal) => {
+      timer.clear();
+      if (timer.fired()) reject(new GitTimeout(command, timeoutMs, signal === 'SIGKILL'));
+      else if (stdout.full()) reject(new Error(`git ${command} printed more than ${longestOutput} bytes`));
+      else if (exitCode === null) reject(new Error(`git ${command} was ended by ${signal ?? 'a signal'}; it is tried again`));
+      else if (exitCode === 0 && inputError !== undefined) reject(inputError);
+      else resolve({ command, exitCode, stdout: stdout.whole(), stderr });
+    });
+  });
+}
+
+function gather() {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  return {
+    add(chunk: Buffer): boolean {
+      length += chunk.length;
+      if (length <= longestOutput) chunks.push(chunk);
+      return length <= longestOutput;
+    },
+    full: () => length > longestOutput,
+    whole: () => Buffer.concat(chunks),
+  };
+}

@@ -1,0 +1,165 @@
+import { createPrivateKey } from 'node:crypto';
+import { App, Octokit } from 'octokit';
+import { Refusal } from '../../domain/failures.ts';
+import { answeredWith, classify } from './errors.ts';
+
+/** How Landfall proves to GitHub who it is. */
+export type GitHubCredentials =
+  | { readonly token: string }
+  | {
+      readonly app: {
+        readonly id: string | number;
+        /** PEM. */
+        readonly privateKey: string;
+        /** Absent: the app's installation is looked up for each owner. */
+        readonly installationId?: number;
+      };
+    };
+
+export interface GitHubClientOptions {
+  /** Base of the REST API, without a slash at the end: `https://github.example.org/api/v3`. Absent: github.com's. */
+  readonly url?: string;
+  /** For a whole request and its answer. */
+  readonly timeoutMs?: number;
+  readonly userAgent?: string;
+  /** Octokit says here when something that it uses is deprecated, or its clock is wrong. */
+  readonly log?: GitHubClientLog;
+}
+
+export interface GitHubClientLog {
+  debug(message: string): void;
+  info(message: string): void;
+  warn(message: string): void;
+  error(message: string): void;
+}
+
+export interface GitHubClients {
+  /**
+   * A client for one repository, `owner/name`, or for an organization by its name. What it throws is classified: `RateLimit`, `Refusal` (the cause is octokit's
+   * `RequestError`), or an ordinary error for what is broken.
+   */
+  clientFor(named: string): Promise<Octokit>;
+}
+
+/** The largest answer is a file of 100 MB in base64; everything else is there at once, or never. */
+const defaultTimeoutMs = 30_000;
+/** What the answers look like is bound to a version: https://docs.github.com/rest/about-the-rest-api/api-versions */
+const apiVersion = '2022-11-28';
+
+/**
+ * Clients for GitHub's REST API. They neither wait nor try again by themselves: the workflow does, durably.
+ * @throws Refusal `CredentialsRefused` where the app's key is no private key
+ */
+export function createGitHubClients(credentials: GitHubCredentials, options: GitHubClientOptions = {}): GitHubClients {
+  if ('token' in credentials) {
+    const client = new (clientClass(options))({ auth: credentials.token });
+    return { clientFor: async () => client };
+  }
+  return createAppClients(credentials.app, options);
+}
+
+function createAppClients(
+  { id, privateKey, installationId }: Extract<GitHubCredentials, { app: unknown }>['app'],
+  options: GitHubClientOptions,
+): GitHubClients {
+  // A key in an environment variable often has `\n` for its line ends.
+  const pem = privateKey.replaceAll('\\n', '\n');
+  checkKey(pem);
+  let app: App | undefined;
+  const clients = new Map<string, Promise<Octokit>>();
+  // Tokens live for an hour and keep the permissions that they were made with: after a refusal the next request gets a new one, or what
+  // an operator has granted meanwhile would go unseen.
+  const forget = () => {
+    app = undefined;
+    clients.clear();
+  };
+  const Client = clientClass(options, forget);
+
+  async function installationClient(named: string): Promise<Octokit> {
+    app ??= new App({ appId: id, privateKey: pem, Octokit: Client, ...(options.log ? { log: options.log } : {}) });
+    const current = app;
+    return current.getInstallationOctokit(installationId ?? (await findInstallation(current, named)));
+  }
+
+  return {
+    clientFor(named) {
+      // An app is installed once an owner, for some or all of its repositories.
+      const owner = (named.split('/')[0] ?? named).toLowerCase();
+      const known = clients.get(owner);
+      if (known !== undefined) return known;
+      const client = installationClient(named);
+      clients.set(owner, client);
+      client.catch(() => clients.delete(owner));
+      return client;
+    },
+  };
+}
+
+async function findInstallation(app: App, named: string): Promise<number> {
+  const [owner = '', repo] = named.split('/');
+  if (repo === undefined) return await findInstallationOf(app, owner);
+  const { data } = await app.octokit.request('GET /repos/{owner}/{repo}/installation', { owner, repo });
+  return data.id;
+}
+
+async function findInstallationOf(app: App, org: string): Promise<number> {
+  try {
+    return (await app.octokit.request('GET /orgs/{org}/installation', { org })).data.id;
+  } catch (error) {
+    if (!answeredWith(error, 404)) throw error;
+    const message = `the GitHub App is not installed on ${org}, or there is no such organization: install the app there`;
+    throw new Refusal('ForgeRefused', message, [], { cause: error });
+  }
+}
+
+function checkKey(pem: string): void {
+  try {
+    createPrivateKey(pem);
+  } catch (cause) {
+    throw new Refusal(
+      'CredentialsRefused',
+      "expected a private key in PEM form, found something else; set forge.github.app.privateKey to the key that GitHub's page of the app made",
+      [],
+      { cause },
+    );
+  }
+}
+
+/** @param refused told when GitHub refuses a credential, or what it may do */
+function clientClass(options: GitHubClientOptions, refused: () => void = () => {}) {
+  const { url, timeoutMs = defaultTimeoutMs, userAgent = 'landfall', log } = options;
+  return Octokit.plugin((octokit) => {
+    octokit.hook.before('request', (request) => {
+      request.headers['x-github-api-version'] = apiVersion;
+    });
+    octokit.hook.error('request', (error) => {
+      if (answeredWith(error, 401) || answeredWith(error, 403)) refused();
+      throw classify(error, Date.now());
+    });
+  }).defaults({
+    ...(url === undefined ? {} : { baseUrl: url }),
+    userAgent,
+    throttle: { enabled: false },
+    retry: { enabled: false },
+    request: { fetch: wholeAnswers(timeoutMs), ...(log ? { log } : {}) },
+    ...(log ? { log } : {}),
+  });
+}
+
+/**
+ * `fetch` that ends within a time, and fails unless the whole answer has come: octokit takes what has arrived of a body that was cut off for
+ * the body, and says nothing.
+ */
+function wholeAnswers(timeoutMs: number): typeof fetch {
+  return async (input, init) => {
+    const timeout = AbortSignal.timeout(timeoutMs);
+    const signal = init?.signal ? AbortSignal.any([init.signal, timeout]) : timeout;
+    const answer = await fetch(input, { ...init, signal });
+    const body = await answer.arrayBuffer();
+    const { status, statusText, headers } = answer;
+    // The answers without a body may not even be given an empty one.
+    const whole = new Response(body.byteLength === 0 ? null : body, { status, statusText, headers });
+    // One that is made by hand has none, and octokit's paginate reads it.
+    return Object.defineProperty(whole, 'url', { value: answer.url });
+  };
+}

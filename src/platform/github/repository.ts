@@ -1,0 +1,53 @@
+import type { Octokit } from 'octokit';
+import { Refusal } from '../../domain/failures.ts';
+import { answeredWith } from './errors.ts';
+
+/** One repository at GitHub, and the client to ask about it. */
+export interface GitHubRepository {
+  readonly octokit: Octokit;
+  /** `owner/name` */
+  readonly fullName: string;
+  /** What every request names. */
+  readonly named: { readonly owner: string; readonly repo: string };
+}
+
+/** @param repository `owner/name` */
+export async function openRepository(
+  clientFor: (repository: string) => Promise<Octokit>,
+  repository: string,
+): Promise<GitHubRepository> {
+  const [owner, repo, ...more] = repository.split('/');
+  if (!owner || !repo || more.length > 0) {
+    throw new Refusal('ForgeRefused', `expected a repository at GitHub as owner/name, found '${repository}'`);
+  }
+  return { octokit: await clientFor(repository), fullName: repository, named: { owner, repo } };
+}
+
+/**
+ * What was asked for, or undefined where it does not exist. GitHub answers 404 for a repository that the token cannot see, too.
+ * @throws Refusal where it is the repository that does not exist
+ */
+export async function ifExists<Answer>(
+  { octokit, named }: GitHubRepository,
+  ask: () => Promise<Answer>,
+): Promise<Answer | undefined> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (!answeredWith(error, 404)) throw error;
+    await octokit.rest.repos.get(named);
+    return undefined;
+  }
+}
+
+export async function headOf(repository: GitHubRepository, branch: string): Promise<string | undefined> {
+  const { octokit, named } = repository;
+  try {
+    const found = await ifExists(repository, () => octokit.rest.git.getRef({ ...named, ref: `heads/${branch}` }));
+    return found?.data.object.sha;
+  } catch (error) {
+    // A repository without any commit.
+    if (answeredWith(error, 409)) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,75 @@
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
+import { type FailureType, Refusal } from '../../domain/failures.ts';
+import * as rules from '../../domain/manifest-edit.ts';
+import type { ChangePlan } from '../../domain/plan.ts';
+
+/**
+ * The rules of `domain/manifest-edit` on files of any size, without standing in the way of everything else in this process: whoever may
+ * push to a deployment repository can write a file that takes seconds to read. Up to so many characters even the worst file takes a tenth
+ * of a second; a larger one is read in a thread.
+ */
+const longestHere = 16 * 1024;
+/** The worst file of 1 MiB takes 7 seconds of an idle processor. */
+const withinMs = 60_000;
+/** The worst file of 1 MiB takes half of it. */
+const memoryMb = 768;
+
+type Answer =
+  | { readonly kind: 'done'; readonly result: unknown }
+  | { readonly kind: 'refused'; readonly type: FailureType; readonly message: string; readonly details: readonly unknown[] }
+  | { readonly kind: 'failed'; readonly message: string };
+
+type Rules = Pick<typeof rules, 'editManifest' | 'restoreManifest' | 'manifestSays' | 'readReference' | 'sameBesidePlaces'>;
+
+export const editManifest = inThread('editManifest', rules.editManifest);
+export const restoreManifest = inThread('restoreManifest', rules.restoreManifest);
+export const manifestSays = inThread('manifestSays', rules.manifestSays);
+export const readReference = inThread('readReference', rules.readReference);
+export const sameBesidePlaces = inThread('sameBesidePlaces', rules.sameBesidePlaces);
+
+/** One thread at a time: they take memory, and as much of a processor as there is. */
+let last: Promise<unknown> = Promise.resolve();
+
+/** @returns the same function; it also throws a Refusal `EditRefused` for a file that takes too long, or too much memory */
+function inThread<Others extends readonly unknown[], Result>(
+  name: keyof Rules,
+  act: (text: string, change: ChangePlan, ...others: Others) => Result,
+): (text: string, change: ChangePlan, ...others: Others) => Promise<Result> {
+  return async (text, change, ...others) => {
+    if (text.length <= longestHere || text.length > rules.longestFile) return act(text, change, ...others);
+    const mine = last.then(() => ask(name, text, change, others));
+    last = mine.catch(() => undefined);
+    // What comes out of the thread is a copy of what the same function gives here.
+    return (await mine) as Result;
+  };
+}
+
+async function ask(name: keyof Rules, text: string, change: ChangePlan, others: readonly unknown[]): Promise<unknown> {
+  const thread = new Worker(new URL('./thread.mjs', import.meta.url), {
+    workerData: { name, args: [text, change, ...others] },
+    // Not those of this process, which may be about its own entry point.
+    execArgv: [],
+    resourceLimits: { maxOldGenerationSizeMb: memoryMb },
+  });
+  const tooLong = AbortSignal.timeout(withinMs);
+  try {
+    const [answer]: Answer[] = await once(thread, 'message', { signal: tooLong });
+    if (answer?.kind === 'done') return answer.result;
+    if (answer?.kind === 'refused') throw new Refusal(answer.type, answer.message, answer.details);
+    throw new Error(`the thread that reads ${change.file} failed: ${answer?.message}`);
+  } catch (error) {
+    if (tooLong.aborted) throw tooMuch(change, `more than ${withinMs / 1000} s`);
+    const isOutOfMemory = error instanceof Error && 'code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY';
+    throw isOutOfMemory ? tooMuch(change, `more than ${memoryMb} MiB of memory`) : error;
+  } finally {
+    await thread.terminate();
+  }
+}
+
+function tooMuch({ file, base, repository }: ChangePlan, what: string): Refusal {
+  return new Refusal(
+    'EditRefused',
+    `expected ${file} of ${repository} (base ${base}) to be read at once, but it takes ${what}: see what is in it, and make it simpler or smaller`,
+  );
+}

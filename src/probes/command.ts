@@ -1,0 +1,32 @@
+import { shortened } from '../domain/inert-text.ts';
+import type { CommandProbePlan } from '../domain/plan.ts';
+import { messageOf } from '../platform/docker/errors.ts';
+import { childEnvironment } from '../platform/processes/environment.ts';
+import { runProgram } from '../platform/processes/program.ts';
+import type { Answer } from './answer.ts';
+
+export interface CommandProbeContext {
+  /** Where it starts. */
+  readonly baseDir: string;
+  /** Landfall's own environment: the command gets what any program needs, and no secrets. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly signal: AbortSignal;
+}
+
+/** Runs it once; its process group ends with it. Never throws but for the signal. */
+export async function askCommand({ command, timeoutMs }: CommandProbePlan, context: CommandProbeContext): Promise<Answer> {
+  const name = `command ${shortened(command.join(' '), 80)}`;
+  const environment = childEnvironment(context.env, ['DOCKER_*']);
+  try {
+    const { signal, baseDir } = context;
+    const { code, endedBy, output } = await runProgram({ command, directory: baseDir, environment, timeoutMs, signal });
+    if (endedBy === 'time-out') return { kind: 'bad', text: `${name} did not end within ${timeoutMs / 1000} s` };
+    if (code === 0) return { kind: 'good', text: `${name} exited with 0` };
+    const said = output.trim().split('\n').at(-1)?.trim();
+    const end = code === undefined ? 'was killed' : `exited with ${code}`;
+    return { kind: 'bad', text: `${name} ${end}${said ? `: ${shortened(said, 120)}` : ''}` };
+  } catch (error) {
+    context.signal.throwIfAborted();
+    return { kind: 'bad', text: `${name} could not be started: ${messageOf(error)}` };
+  }
+}

@@ -1,0 +1,162 @@
+import { readFile } from 'node:fs/promises';
+import { type IncomingMessage, request as requestPlain } from 'node:http';
+import { request as requestSecure } from 'node:https';
+import { resolve } from 'node:path';
+import { RE2JS, RE2JSException } from 're2js';
+import { shortened } from '../domain/inert-text.ts';
+import type { HttpProbePlan } from '../domain/plan.ts';
+import { type ExpectedImage, expectedVersion, isVersion, valueAt } from '../domain/watch-version.ts';
+import { messageOf } from '../platform/docker/errors.ts';
+import type { Answer } from './answer.ts';
+
+export interface HttpProbeContext {
+  /** What `ca` is relative to. */
+  readonly baseDir: string;
+  readonly secrets: (value: string) => string;
+  /** Absent: which version answers does not matter. */
+  readonly expected?: ExpectedImage;
+  readonly signal: AbortSignal;
+}
+
+interface Exchange {
+  readonly status: number;
+  readonly headers: IncomingMessage['headers'];
+  readonly body: string;
+}
+
+const longestBody = 1024 * 1024;
+
+/**
+ * Asks once, over a connection of its own, directly: no proxy, no redirect, certificates always verified. Never throws but for the signal
+ * and what `secrets` throws.
+ */
+export async function askHttp(probe: HttpProbePlan, context: HttpProbeContext): Promise<Answer> {
+  const name = `http ${shownUrl(probe.url)}`;
+  const headers = Object.fromEntries(Object.entries(probe.headers).map(([key, value]) => [key, context.secrets(value)]));
+  try {
+    const found = await exchange(probe, headers, context);
+    const wrong = judge(probe, found, context.expected);
+    return wrong === undefined
+      ? { kind: 'good', text: `${name} answered ${found.status}` }
+      : { kind: 'bad', text: `${name} ${wrong}` };
+  } catch (error) {
+    context.signal.throwIfAborted();
+    return { kind: 'bad', text: `${name} ${failure(error, probe)}` };
+  }
+}
+
+/** Without user, password and query, which may be secret. */
+function shownUrl(url: string): string {
+  if (!URL.canParse(url)) return 'with an unusable url';
+  const { origin, pathname, search } = new URL(url);
+  return `${origin}${pathname}${search === '' ? '' : '?…'}`;
+}
+
+async function exchange(
+  probe: HttpProbePlan,
+  headers: Readonly<Record<string, string>>,
+  context: HttpProbeContext,
+): Promise<Exchange> {
+  const url = new URL(probe.url);
+  const ca = probe.ca === undefined ? undefined : await readFile(resolve(context.baseDir, probe.ca));
+  const deadline = AbortSignal.timeout(probe.timeoutMs);
+  const signal = AbortSignal.any([deadline, context.signal]);
+  const options = {
+    // With an agent a connection would be kept, and a service that takes no new ones would look healthy.
+    agent: false as const,
+    signal,
+    headers: { 'user-agent': 'landfall-watch', accept: '*/*', 'accept-encoding': 'identity', ...headers, connection: 'close' },
+  };
+  return await new Promise<Exchange>((answered, fail) => {
+    const request =
+      url.protocol === 'https:'
+        ? requestSecure(url, { ...options, ...(ca !== undefined && { ca }), rejectUnauthorized: true })
+        : requestPlain(url, options);
+    // Looking a name up cannot be aborted, and must not keep us.
+    signal.addEventListener('abort', () => fail(signal.reason), { once: true });
+    request.on('error', fail);
+    request.on('response', (response) => {
+      readBody(response).then((body) => {
+        answered({ status: response.statusCode ?? 0, headers: response.headers, body });
+        request.destroy();
+      }, fail);
+    });
+    request.end();
+  });
+}
+
+async function readBody(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of response) {
+    chunks.push(Buffer.from(chunk));
+    length += chunk.length;
+    if (length >= longestBody) break;
+  }
+  return Buffer.concat(chunks).subarray(0, longestBody).toString('utf8');
+}
+
+/** What is wrong with it; undefined: nothing. */
+function judge(probe: HttpProbePlan, found: Exchange, expected: ExpectedImage | undefined): string | undefined {
+  const allowed = probe.status.length === 0 ? ['2xx', '3xx'] : probe.status;
+  const isAllowed = allowed.some((each) =>
+    /^\dxx$/i.test(each) ? each[0] === String(found.status)[0] : each === String(found.status),
+  );
+  if (!isAllowed) return `answered ${found.status}, expected ${allowed.join(' or ')}`;
+  if (probe.header !== undefined) {
+    const value = headerOf(found, probe.header.name);
+    if (value === undefined) return `answered ${found.status} without the header ${probe.header.name}`;
+    if (!matches(probe.header.pattern, value))
+      return `answered with a header ${probe.header.name} that does not match ${probe.header.pattern}`;
+  }
+  if (probe.body !== undefined && !matches(probe.body, found.body)) {
+    return `answered ${found.status} with a body that does not match ${probe.body}`;
+  }
+  return probe.version === undefined || expected === undefined ? undefined : judgeVersion(probe.version, found, expected);
+}
+
+function judgeVersion(
+  { from, equals }: NonNullable<HttpProbePlan['version']>,
+  found: Exchange,
+  expected: ExpectedImage,
+): string | undefined {
+  const where = 'header' in from ? `the header ${from.header}` : `${from.json || 'the document'} of its answer`;
+  const value = 'header' in from ? headerOf(found, from.header) : valueAt(parsed(found.body), from.json);
+  const wanted = expectedVersion(equals, expected);
+  if (wanted === undefined) return `cannot be compared: the ${equals} of the image is not known`;
+  if (value === undefined) return `answered without a version in ${where}`;
+  if (isVersion(equals, value, wanted)) return undefined;
+  return `is still another version: ${where} says ${shortened(value, 80)}, expected ${equals} ${shortened(wanted, 80)}`;
+}
+
+function headerOf({ headers }: Exchange, name: string): string | undefined {
+  const value = headers[name.toLowerCase()];
+  return Array.isArray(value) ? value.join(', ') : value;
+}
+
+function parsed(body: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch {
+    return undefined;
+  }
+}
+
+const compiled = new Map<string, RE2JS>();
+
+/** Somewhere in the text, in linear time: the text is from strangers. */
+function matches(pattern: string, text: string): boolean {
+  const known = compiled.get(pattern) ?? RE2JS.compile(pattern);
+  if (compiled.size > 200) compiled.clear();
+  compiled.set(pattern, known);
+  return known.matcher(text).find();
+}
+
+function failure(error: unknown, probe: HttpProbePlan): string {
+  if (error instanceof Error && error.name === 'TimeoutError') return `did not answer within ${probe.timeoutMs / 1000} s`;
+  if (error instanceof RE2JSException) return `cannot be judged: a pattern is not in RE2's syntax (${error.message})`;
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const message = error instanceof AggregateError ? error.errors.map(messageOf).join(', ') : messageOf(error);
+  if (code === 'ERR_INVALID_URL') return 'cannot be asked: expected http://HOST/PATH or https://HOST/PATH';
+  return `failed: ${message || code}`;
+}

@@ -1,0 +1,127 @@
+import { z } from 'zod';
+import { isImageConfig } from '../../domain/image-config.ts';
+import type { ImagePush } from '../../domain/image-push.ts';
+import { isDigest, isTag, type Repository } from '../../domain/image-reference.ts';
+import { malformed } from '../../http/problem.ts';
+import { map } from '../../settings/wording.ts';
+import { byBearer } from '../kit/authentication.ts';
+import { repositoryIn } from '../kit/image.ts';
+import { text } from '../kit/loose.ts';
+import { bounded } from '../kit/readings.ts';
+import type { ParsedRequest, ReceivedRequest, Receiver } from '../kit/receiver.ts';
+import { registryAt } from '../kit/registry-host.ts';
+import type { ReadSecrets } from '../kit/secrets.ts';
+import { deliveryIdOf, printableLine } from '../kit/sender-text.ts';
+import { readSecrets, secretList } from '../kit/settings.ts';
+import { defineSource } from '../kit/source.ts';
+
+const source = 'distribution';
+/** Version 3 of the registry calls the same content v2. */
+const mediaTypes = [
+  'application/vnd.docker.distribution.events.v1+json',
+  'application/vnd.docker.distribution.events.v2+json',
+  'application/json',
+];
+/** What lists its config among its references; an index refers to manifests instead. */
+const manifests = ['application/vnd.docker.distribution.manifest.v2+json', 'application/vnd.oci.image.manifest.v1+json'];
+
+/**
+ * Notifications of the CNCF distribution registry (`registry:2`) and of what is built on it: GitLab, Harbor's core. It sends
+ * whatever is not answered with 2xx or 3xx again without end, and everything after it waits: so what is not wanted is ignored, not
+ * refused.
+ * @see https://distribution.github.io/distribution/about/notifications/
+ */
+export const distributionSource = defineSource({
+  name: source,
+  settings: (check) =>
+    map(
+      { token: secretList(check, 'Bearer token that the registry sends.') },
+      'Notifications of a distribution registry on POST /webhook/distribution.',
+    ),
+  create({ token }, context) {
+    return [createDistributionReceiver(readSecrets(token, context.secrets, 'receivers.distribution.token'))];
+  },
+});
+
+export function createDistributionReceiver(tokens: ReadSecrets): Receiver {
+  return {
+    source,
+    path: '/webhook/distribution',
+    mediaTypes,
+    mediaTypeAdvice: 'Point an endpoint of the section notifications of the registry here.',
+    namesOneOfSeveralTags: false,
+    challenge: 'Bearer realm="landfall"',
+    authenticationAdvice:
+      "Expected the header Authorization with a bearer token. Set the same token in the headers of the registry's notification endpoint and in receivers.distribution.token.",
+    authentication: byBearer(tokens),
+    parse,
+  };
+}
+
+const eventSchema = z.object({
+  id: text,
+  action: text,
+  target: z.object({
+    mediaType: text,
+    repository: text,
+    tag: text,
+    digest: text,
+    url: text,
+    references: z
+      .array(z.object({ mediaType: text }))
+      .optional()
+      .catch(undefined),
+  }),
+  request: z.object({ host: text }).optional().catch(undefined),
+  actor: z.object({ name: text }).optional().catch(undefined),
+});
+type Notification = z.infer<typeof eventSchema>;
+
+/** A registry sends one, and a proxy of its own perhaps some more; what is refused comes again without end, so this is generous. */
+const mostEvents = 10_000;
+
+const envelopeSchema = z.object({ events: z.array(z.unknown()) });
+
+function parse({ body, receivedAt }: ReceivedRequest): ParsedRequest {
+  const envelope = envelopeSchema.safeParse(body);
+  if (!envelope.success) throw malformed('Expected a JSON object with the list events.');
+  const notifications = bounded(envelope.data.events, mostEvents).map((event) => eventSchema.safeParse(event));
+  const known = notifications.flatMap(({ data }) => (data === undefined ? [] : [data]));
+  const pushes = known.flatMap((event) => pushOf(event, receivedAt) ?? []);
+  const deliveryId = pushes[0]?.deliveryId ?? deliveryIdOf(known[0]?.id);
+  const action = [...new Set(known.map((event) => printableLine(event.action, 20) ?? 'unknown'))].slice(0, 5).join(',');
+  const seen = { event: 'notification', ...(action === '' ? {} : { action }), deliveryId, pushes };
+  return pushes.length > 0 ? seen : { ...seen, ignored: 'none of the events is the push of a tagged image' };
+}
+
+/** Blobs and the platform manifests of an index are pushed without a tag; a deleted or pulled tag is told by its action alone. */
+function pushOf(event: Notification, receivedAt: string): ImagePush | undefined {
+  const { target } = event;
+  if (event.action !== 'push' || target.tag === undefined || !isTag(target.tag) || isOtherArtifact(target)) return undefined;
+  const repository = repositoryOf(event);
+  if (repository === undefined) return undefined;
+  const actor = printableLine(event.actor?.name, 100);
+  return {
+    source,
+    deliveryId: deliveryIdOf(event.id),
+    repository,
+    tag: target.tag,
+    ...(target.digest !== undefined && isDigest(target.digest) ? { digest: target.digest } : {}),
+    ...(actor === undefined ? {} : { actor }),
+    receivedAt,
+  };
+}
+
+/** A chart has the media type of any OCI manifest; where the registry lists its references, the config among them tells. */
+function isOtherArtifact({ mediaType, references = [] }: Notification['target']): boolean {
+  const listed = references.flatMap((reference) => reference.mediaType ?? []);
+  return mediaType !== undefined && manifests.includes(mediaType) && listed.length > 0 && !listed.some(isImageConfig);
+}
+
+/** The host that the pusher used, which is the one that images are named after; `source.addr` is the registry's own idea of itself. */
+function repositoryOf({ target, request }: Notification): Repository | undefined {
+  if (target.repository === undefined) return undefined;
+  const url = target.url !== undefined && URL.canParse(target.url) ? new URL(target.url) : undefined;
+  const host = request?.host || url?.host;
+  return host ? repositoryIn(`${registryAt(host, url?.protocol)}/${target.repository}`) : undefined;
+}

@@ -1,0 +1,152 @@
+import type { JWTPayload } from 'jose';
+import type { VerifiedToken } from '../../http/oidc/token-verifier.ts';
+import type { Identity, Verdict } from '../kit/receiver.ts';
+import { commitHash, printableLine } from '../kit/sender-text.ts';
+
+export type IssuerKind = 'github' | 'gitlab';
+
+/** Which jobs of an issuer may tell of pushes. What is absent is not asked for. */
+export interface AllowedJobs {
+  readonly kind: IssuerKind;
+  /** Compared whole, without regard to case. A group of GitLab stands for its subgroups too. */
+  readonly owners: readonly string[];
+  /** Patterns, in which `*` is any text. */
+  readonly repositories?: readonly string[] | undefined;
+  readonly refs?: readonly string[] | undefined;
+  readonly workflows?: readonly string[] | undefined;
+}
+
+/** What the claims of both kinds have in common, under one name. */
+interface Job {
+  readonly owner: string | undefined;
+  readonly repository: string | undefined;
+  readonly ref: string | undefined;
+  /** `owner/name/.github/workflows/release.yml@refs/heads/main`, or GitLab's `host/group/name//.gitlab-ci.yml@refs/heads/main` */
+  readonly workflow: string | undefined;
+  readonly identity: Identity;
+}
+
+/** Whether the job that a token was made for may tell of pushes. */
+export function judgeJob(token: VerifiedToken, allowed: AllowedJobs): Verdict {
+  const job = allowed.kind === 'github' ? githubJob(token.claims) : gitlabJob(token);
+  const wrong = (what: string): Verdict => ({
+    authentic: false,
+    reason: `the token is refused: ${what} is none of those allowed`,
+  });
+  if (!isOwnedByOneOf(job.owner, allowed)) {
+    return wrong(`its owner (${allowed.kind === 'github' ? 'repository_owner' : 'namespace_path'})`);
+  }
+  const { repositories, refs, workflows } = allowed;
+  if (!matchesOneOf(repositories?.map(lowerAscii), [job.repository && lowerAscii(job.repository)]))
+    return wrong('its repository');
+  if (!matchesOneOf(refs, [job.ref])) return wrong('its ref');
+  if (!matchesOneOf(workflows, spellingsOfWorkflow(job.workflow))) return wrong('its workflow');
+  return { authentic: true, identity: job.identity };
+}
+
+/** @see https://docs.github.com/actions/reference/security/oidc */
+function githubJob(claims: JWTPayload): Job {
+  const repository = textOf(claims.repository);
+  return {
+    owner: textOf(claims.repository_owner),
+    repository,
+    ref: textOf(claims.ref),
+    workflow: textOf(claims.workflow_ref),
+    identity: identityOf(claims.sha, repository, claims.actor, claims.run_id),
+  };
+}
+
+/** @see https://docs.gitlab.com/ci/secrets/id_token_authentication/#token-payload */
+function gitlabJob({ issuer, claims }: VerifiedToken): Job {
+  const repository = textOf(claims.project_path);
+  const isOfRef = !mayBeOfMergeRequest(claims);
+  const configuration = textOf(claims.ci_config_ref_uri);
+  return {
+    owner: textOf(claims.namespace_path),
+    repository,
+    ref: isOfRef ? (textOf(claims.ref_path) ?? refOf(textOf(claims.ref_type), textOf(claims.ref))) : undefined,
+    workflow: isOfRef ? configuration : configuration && fileOf(configuration),
+    identity: identityOf(
+      claims.sha,
+      repository && `${issuer}/${repository}`,
+      claims.user_login,
+      claims.job_id ?? claims.pipeline_id,
+    ),
+  };
+}
+
+/**
+ * GitLab says of the pipeline of a merge request that its ref is the branch that it comes from, and that may be the `main` of a fork.
+ * Pipelines that such a one starts look the same, but for the source; only in a protected branch there are none.
+ * @see https://gitlab.com/gitlab-org/gitlab/-/blob/master/app/models/ci/pipeline.rb (source_ref_path)
+ */
+function mayBeOfMergeRequest({ pipeline_source: source, ref_type: type, ref_protected: isProtected }: JWTPayload): boolean {
+  return source === 'merge_request_event' || (source === 'parent_pipeline' && type !== 'tag' && isProtected !== 'true');
+}
+
+/** Older versions of GitLab have only the short name. */
+function refOf(type: string | undefined, name: string | undefined): string | undefined {
+  return name && `refs/${type === 'tag' ? 'tags' : 'heads'}/${name}`;
+}
+
+function identityOf(sha: unknown, repository: string | undefined, actor: unknown, build: unknown): Identity {
+  const commit = commitHash(textOf(sha));
+  const sourceRepository = printableLine(repository);
+  const who = printableLine(textOf(actor), 100);
+  const buildId = textOf(typeof build === 'number' ? String(build) : build);
+  return {
+    ...(commit !== undefined && { commit }),
+    ...(sourceRepository !== undefined && /^\S+\/\S+$/.test(sourceRepository) && { sourceRepository }),
+    ...(who !== undefined && { actor: who }),
+    ...(buildId !== undefined && /^\d{1,30}$/.test(buildId) && { buildId }),
+  };
+}
+
+function isOwnedByOneOf(owner: string | undefined, { kind, owners }: AllowedJobs): boolean {
+  if (owner === undefined) return false;
+  const given = lowerAscii(owner);
+  return owners.map(lowerAscii).some((known) => given === known || (kind === 'gitlab' && given.startsWith(`${known}/`)));
+}
+
+/** As the whole, and as `.github/workflows/release.yml` and `release.yml`. Its name is not looked at: any file can claim any name. */
+function spellingsOfWorkflow(workflow: string | undefined): readonly (string | undefined)[] {
+  const file = workflow && fileOf(workflow);
+  const path = file?.includes('//') ? file.slice(file.indexOf('//') + 2) : file?.split('/').slice(2).join('/');
+  return [workflow, path, path?.slice(path.lastIndexOf('/') + 1)];
+}
+
+/** Names of files may have an @ as well. */
+function fileOf(workflow: string): string {
+  const [file = ''] = workflow.split('@refs/', 1);
+  return file;
+}
+
+function matchesOneOf(patterns: readonly string[] | undefined, values: readonly (string | undefined)[]): boolean {
+  if (patterns === undefined) return true;
+  return values.some((value) => value !== undefined && value !== '' && patterns.some((pattern) => matches(pattern, value)));
+}
+
+/** Part by part, so that no pattern takes long. */
+function matches(pattern: string, value: string): boolean {
+  const [first = '', ...others] = pattern.split('*');
+  const last = others.pop();
+  if (last === undefined) return value === pattern;
+  if (value.length < first.length + last.length || !value.startsWith(first) || !value.endsWith(last)) return false;
+  const end = value.length - last.length;
+  let at = first.length;
+  for (const part of others) {
+    const found = value.indexOf(part, at);
+    if (found < 0 || found + part.length > end) return false;
+    at = found + part.length;
+  }
+  return true;
+}
+
+/** Owners are ASCII: some letters beyond it become ASCII ones in lower case, so that they would pass for somebody else. */
+function lowerAscii(text: string): string {
+  return text.replace(/[A-Z]+/g, (capitals) => capitals.toLowerCase());
+}
+
+function textOf(claim: unknown): string | undefined {
+  return typeof claim === 'string' && claim !== '' ? claim : undefined;
+}

@@ -1,0 +1,143 @@
+import { isDigest, isTag, type Tag } from '../../domain/image-reference.ts';
+import { malformed, Problem } from '../../http/problem.ts';
+import { type JsonPointer, parseJsonPointer, valueAt } from '../kit/json-pointer.ts';
+import type { ReceivedPush } from '../kit/receiver.ts';
+import { referenceIn, type WrittenReference } from '../kit/reference-text.ts';
+import { commitHash, looksLikeDeliveryId, printableLine, sourceRepositoryIn } from '../kit/sender-text.ts';
+import type { Conditions, GenericSender } from './settings.ts';
+
+/** How a sender's JSON is read, by the pointers of the configuration. */
+
+const mostItems = 100;
+
+type FoundPush = Omit<ReceivedPush, 'source' | 'deliveryId' | 'receivedAt'> & { readonly deliveryId?: string };
+
+export interface ReadPushes {
+  readonly pushes: readonly FoundPush[];
+  /** Why there is none. */
+  readonly ignored?: string;
+}
+
+/**
+ * @param name of the sender; ids of deliveries are its own, so they stand behind it
+ * @returns a function that throws Problem 400 where nothing can be read: of several items, one that can be read is enough
+ */
+export function createReadPushes({ when = {}, push }: Pick<GenericSender, 'when' | 'push'>, name: string) {
+  const { list } = push;
+  return (body: unknown): ReadPushes => {
+    const unwanted = whyNot(body, when);
+    if (unwanted !== undefined) return { pushes: [], ignored: unwanted };
+    if (list === undefined) return readItem(body, push, name);
+    const items = valueAt(body, pointerOf(list));
+    if (!Array.isArray(items) || items.length > mostItems) throw malformed(`Expected at ${list} a list of at most ${mostItems}.`);
+    return joined(items.map((item: unknown) => readOrProblem(item, push, name)));
+  };
+}
+
+function joined(read: readonly (ReadPushes | Problem)[]): ReadPushes {
+  const readable = read.flatMap((each) => (each instanceof Problem ? [] : [each]));
+  const pushes = readable.flatMap((each) => each.pushes);
+  if (pushes.length > 0) return { pushes };
+  const ignored = readable.find((each) => each.ignored !== undefined)?.ignored;
+  const problem = read.find((each) => each instanceof Problem);
+  if (ignored === undefined && problem !== undefined) throw problem;
+  return { pushes, ignored: ignored ?? 'the list is empty' };
+}
+
+function readOrProblem(item: unknown, push: GenericSender['push'], name: string): ReadPushes | Problem {
+  try {
+    return readItem(item, push, name);
+  } catch (error) {
+    if (error instanceof Problem) return error;
+    throw error;
+  }
+}
+
+function readItem(item: unknown, push: GenericSender['push'], name: string): ReadPushes {
+  const unwanted = whyNot(item, push.when ?? {});
+  if (unwanted !== undefined) return { pushes: [], ignored: unwanted };
+  const reference = imageOf(item, push);
+  const { repository } = reference;
+  const about = { repository, ...digestOf(item, push, reference), ...originOf(item, push), ...deliveryOf(item, push, name) };
+  // A sender that never names a tag says that something was pushed; one that leaves it out has pushed none.
+  if (push.tag === undefined && reference.tag === undefined) {
+    const { digest: _ofNoTag, ...untagged } = about;
+    return { pushes: [untagged] };
+  }
+  const tags = push.tag === undefined ? tagsAmong([reference.tag]) : tagsAt(item, push.tag);
+  return tags.length === 0 ? { pushes: [], ignored: 'no tag was pushed' } : { pushes: tags.map((tag) => ({ ...about, tag })) };
+}
+
+/** The first condition that does not hold, in words. */
+function whyNot(value: unknown, conditions: Conditions): string | undefined {
+  const failed = Object.entries(conditions).find(([at, values]) => {
+    const found = valueAt(value, pointerOf(at)) ?? null;
+    return !values.some((expected) => expected === found);
+  });
+  return failed && `expected at ${failed[0]} ${failed[1].slice(0, 5).map(String).join(' or ')}`;
+}
+
+function imageOf(item: unknown, { repository: at, registry }: GenericSender['push']): WrittenReference {
+  const pointer = parseJsonPointer(at);
+  const written = pointer === undefined ? at : valueAt(item, pointer);
+  const reference = typeof written === 'string' ? referenceIn(withRegistry(written, registry)) : undefined;
+  if (reference !== undefined) return reference;
+  const advice =
+    registry === undefined ? 'its registry (or set push.registry), such as ghcr.io/team/app' : 'or without its registry';
+  throw malformed(`Expected at ${at} the repository of an image, with ${advice}.`);
+}
+
+function withRegistry(written: string, registry: string | undefined): string {
+  if (registry === undefined) return written;
+  const bare = written.trim().replace(/^(?:[a-z]+:)?\/+/i, '');
+  return bare.toLowerCase().startsWith(`${registry}/`) ? bare : `${registry}/${bare}`;
+}
+
+function tagsAt(item: unknown, at: string): readonly Tag[] {
+  const found = valueAt(item, pointerOf(at)) ?? [];
+  const listed: readonly unknown[] = Array.isArray(found) ? found : [found];
+  if (listed.length > mostItems || listed.some((tag) => typeof tag !== 'string')) {
+    throw malformed(`Expected at ${at} a tag as text, or a list of at most ${mostItems} tags.`);
+  }
+  return tagsAmong(listed);
+}
+
+function tagsAmong(values: readonly unknown[]): readonly Tag[] {
+  return [...new Set(values.filter((tag): tag is Tag => typeof tag === 'string' && isTag(tag)))];
+}
+
+function digestOf(item: unknown, { digest: at }: GenericSender['push'], reference: WrittenReference): Pick<FoundPush, 'digest'> {
+  const digest = textAt(item, at) ?? reference.digest;
+  return digest !== undefined && isDigest(digest) ? { digest } : {};
+}
+
+function originOf(item: unknown, push: GenericSender['push']): Pick<FoundPush, 'commit' | 'sourceRepository' | 'actor'> {
+  const commit = commitHash(textAt(item, push.commit));
+  const sourceRepository = sourceRepositoryIn(textAt(item, push.sourceRepository));
+  const actor = printableLine(textAt(item, push.actor), 100);
+  return {
+    ...(commit !== undefined && { commit }),
+    ...(sourceRepository !== undefined && { sourceRepository }),
+    ...(actor !== undefined && { actor }),
+  };
+}
+
+/** Two senders may both count from one. */
+function deliveryOf(item: unknown, { delivery: at }: GenericSender['push'], name: string): Pick<FoundPush, 'deliveryId'> {
+  const found = at === undefined ? undefined : valueAt(item, pointerOf(at));
+  const id = Number.isSafeInteger(found) ? String(found) : found;
+  if (typeof id !== 'string' || !/^[\w.:-]{1,100}$/.test(id)) return {};
+  return { deliveryId: looksLikeDeliveryId(id) ? id : `${name}:${id}` };
+}
+
+function textAt(item: unknown, at: string | undefined): string | undefined {
+  const found = at === undefined ? undefined : valueAt(item, pointerOf(at));
+  return typeof found === 'string' ? found : undefined;
+}
+
+/** The configuration was refused where one of them is none. */
+function pointerOf(text: string): JsonPointer {
+  const pointer = parseJsonPointer(text);
+  if (pointer === undefined) throw new Error(`expected a JSON pointer, found ${text}`);
+  return pointer;
+}

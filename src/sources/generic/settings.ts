@@ -1,0 +1,93 @@
+import { z } from 'zod';
+import { registryHost, type SecretCheck, text } from '../../settings/scalars.ts';
+import { map, showValue } from '../../settings/wording.ts';
+import { parseJsonPointer } from '../kit/json-pointer.ts';
+import { referenceIn } from '../kit/reference-text.ts';
+import { headerName, networks, secretList } from '../kit/settings.ts';
+
+/** What is said of a sender that no receiver of its own exists for: how it authenticates, and where in its JSON the push is. */
+
+const pointerExpected = 'a JSON pointer such as /target/repository';
+
+const pointer = z
+  .string({ error: (issue) => `expected ${pointerExpected}, found ${showValue(issue.input)}` })
+  .refine((value) => parseJsonPointer(value) !== undefined, {
+    error: (issue) => `expected ${pointerExpected}, found ${showValue(issue.input)}`,
+  });
+
+const repositoryExpected = `${pointerExpected}, or an image with its registry such as ghcr.io/team/app`;
+
+const repository = z
+  .string({ error: (issue) => `expected ${repositoryExpected}, found ${showValue(issue.input)}` })
+  .refine((value) => parseJsonPointer(value) !== undefined || (!value.startsWith('/') && referenceIn(value) !== undefined), {
+    error: (issue) => `expected ${repositoryExpected}, found ${showValue(issue.input)}`,
+  });
+
+const scalar = z.union([z.string(), z.number(), z.boolean(), z.null()], {
+  error: (issue) => `expected a value or a list of them, found ${showValue(issue.input)}`,
+});
+
+const conditions = z
+  .record(pointer, z.union([scalar.transform((value) => [value]), z.array(scalar).min(1)]))
+  .meta({ description: 'JSON pointers, and the values that are expected there; null also where nothing is.' });
+
+const push = map(
+  {
+    list: pointer
+      .meta({ description: 'Where several pushes are listed; the other pointers begin at each item.' })
+      .exactOptional(),
+    when: conditions.exactOptional(),
+    registry: registryHost.meta({ description: 'Put before the repository, where the sender leaves it out.' }).exactOptional(),
+    repository: repository.meta({ description: 'The image, with or without tag and digest; or always the same one.' }),
+    tag: pointer
+      .meta({
+        description: 'A tag, or a list of tags. Default: that of the repository, or else every followed tag is looked up.',
+      })
+      .exactOptional(),
+    digest: pointer.meta({ description: 'The digest of its manifest.' }).exactOptional(),
+    commit: pointer.meta({ description: 'The source commit.' }).exactOptional(),
+    sourceRepository: pointer.meta({ description: 'The source repository, as owner/name or a URL.' }).exactOptional(),
+    actor: pointer.meta({ description: 'Who pushed.' }).exactOptional(),
+    delivery: pointer.meta({ description: 'The id of the delivery.' }).exactOptional(),
+  },
+  'Where a push is found, as JSON pointers (RFC 6901).',
+);
+
+const signature = map(
+  {
+    header: headerName.meta({ description: 'The header with the signature, in hex.' }),
+    prefix: z.string().max(30).meta({ description: 'What stands before it, such as sha256=.' }).exactOptional(),
+    algorithm: z.enum(['sha256', 'sha1']).meta({ description: 'Default: sha256.' }).exactOptional(),
+  },
+  'An HMAC of the body in a header.',
+);
+
+function sender(check: SecretCheck) {
+  return map(
+    {
+      secrets: secretList(check, 'Bearer token of the sender, or what signature and header say.'),
+      signature: signature.exactOptional(),
+      header: headerName.meta({ description: 'The secret comes in this header, as it is.' }).exactOptional(),
+      networks: networks.meta({ description: 'Where the sender may send from. Default: anywhere.' }).exactOptional(),
+      mediaTypes: z
+        .array(text('a JSON media type such as application/json', /^(?:application\/json|[a-z]+\/[a-z0-9.!#$&^_-]+\+json)$/))
+        .min(1)
+        .meta({ description: 'Default: [application/json].' })
+        .exactOptional(),
+      when: conditions.exactOptional(),
+      push,
+    },
+    'A sender of JSON on POST /webhook/generic/NAME.',
+  ).refine((value) => value.signature === undefined || value.header === undefined, {
+    error: 'expected either signature or header: how the sender proves who it is',
+  });
+}
+
+export function genericSettings(check: SecretCheck) {
+  return z
+    .record(text('a name of small letters, digits and -', /^[a-z0-9-]{1,50}$/), sender(check))
+    .meta({ description: 'Senders of any JSON by name, on POST /webhook/generic/NAME.' });
+}
+
+export type GenericSender = z.output<ReturnType<typeof sender>>;
+export type Conditions = z.output<typeof conditions>;

@@ -1,0 +1,113 @@
+import { z } from 'zod';
+import type { ImagePush } from '../../domain/image-push.ts';
+import { isDigest, isTag, type Tag } from '../../domain/image-reference.ts';
+import { malformed } from '../../http/problem.ts';
+import { isObject, jsonIn } from '../kit/json-object.ts';
+import { part, text } from '../kit/loose.ts';
+import { referenceIn } from '../kit/reference-text.ts';
+import { commitHash, printableLine, sourceRepositoryIn } from '../kit/sender-text.ts';
+
+/** What a dispatch is called unless the configuration says otherwise; Landfall's own are called so too. */
+export const usualDispatch = 'image_published';
+
+const eventSchema = z.object({ action: text, client_payload: z.unknown().optional(), sender: part({ login: text }) });
+
+/** Nobody pushes more tags of one image together. */
+const mostTags = 100;
+
+type Fields = ReadonlyMap<string, unknown>;
+
+type DispatchedImage = Omit<ImagePush, 'source' | 'deliveryId' | 'receivedAt'>;
+
+export type DispatchEvent = { readonly action?: string } & (
+  | { readonly images: readonly DispatchedImage[] }
+  | { readonly ignored: string }
+);
+
+/**
+ * What a `repository_dispatch` event says, whose sender chose its name and wrote its payload: `{service, image, tag, digest?, sha,
+ * repository}`, or with the JSON text `tags` as the action dispatch_on_image_push_success sends it. Unlike GitHub's own events it is
+ * made for us, so what is wrong with it is said.
+ * @param body a JSON object
+ * @param names of the dispatches that tell of images
+ * @throws Problem 400 where the payload is not of this form
+ * @see https://docs.github.com/webhooks/webhook-events-and-payloads#repository_dispatch
+ */
+export function readDispatchEvent(body: object, names: readonly string[]): DispatchEvent {
+  const { action: name, client_payload: payload, sender } = eventSchema.parse(body);
+  const action = printableLine(name, 100);
+  const seen = action === undefined ? {} : { action };
+  if (action === undefined || !names.includes(action)) return { ...seen, ignored: `expected the action ${names.join(' or ')}` };
+  if (!isObject(payload)) throw malformed('Expected client_payload as an object with image and tag.');
+  const fields = new Map<string, unknown>(Object.entries(payload));
+  // Landfall tells other repositories in this very form, and would start what it has just done.
+  if (!isAbsent(fields.get('rollout_id'))) return { ...seen, ignored: 'Landfall itself sent this dispatch: it has a rollout_id' };
+  // That action need not name the image, and Landfall passes pushes on in its form.
+  if (isAbsent(fields.get('image')) && !isAbsent(fields.get('tags'))) return { ...seen, ignored: 'its payload names no image' };
+  const actor = printableLine(sender?.login, 100);
+  const origin = { ...originIn(fields), ...(actor !== undefined && { actor }) };
+  return { ...seen, images: imagesIn(fields).map((image) => ({ ...image, ...origin })) };
+}
+
+function imagesIn(fields: Fields): readonly Pick<DispatchedImage, 'repository' | 'tag' | 'digest'>[] {
+  textIn(fields, 'service', 'the name of the service');
+  const expected = 'an image with its registry, such as ghcr.io/team/app';
+  const written = textIn(fields, 'image', expected);
+  const reference = written === undefined ? undefined : referenceIn(written);
+  if (reference === undefined) throw malformed(`Expected client_payload.image as ${expected}.`);
+  const { repository } = reference;
+  const ofField = textIn(fields, 'digest', 'a digest');
+  requireAgreement('digest', reference.digest, ofField === undefined ? [] : [ofField]);
+  const digest = ofField ?? reference.digest;
+  if (digest !== undefined && !isDigest(digest)) {
+    throw malformed('Expected client_payload.digest as sha256: and 64 lower-case hex digits, or none.');
+  }
+  return tagsIn(fields, reference.tag).map((tag) => ({ repository, tag, ...(digest !== undefined && { digest }) }));
+}
+
+function tagsIn(fields: Fields, ofImage: string | undefined): readonly Tag[] {
+  const tag = textIn(fields, 'tag', 'a tag');
+  const ofFields = tag === undefined ? tagListIn(fields.get('tags')) : [tag];
+  requireAgreement('tag', ofImage, ofFields);
+  const written = [...new Set(ofFields.length === 0 && ofImage !== undefined ? [ofImage] : ofFields)];
+  const tags = written.filter((each) => isTag(each));
+  if (tags.length > 0 && tags.length === written.length) return tags;
+  throw malformed('Expected client_payload.tag as a tag: at most 128 letters, digits, _, . and -.');
+}
+
+function tagListIn(value: unknown): readonly string[] {
+  if (isAbsent(value)) return [];
+  const listed = typeof value === 'string' ? jsonIn(value) : value;
+  if (Array.isArray(listed) && listed.length <= mostTags && listed.every((tag) => typeof tag === 'string')) return listed;
+  throw malformed(`Expected client_payload.tags as a JSON list of at most ${mostTags} tags.`);
+}
+
+function originIn(fields: Fields): Pick<DispatchedImage, 'commit' | 'sourceRepository' | 'buildId'> {
+  const commit = commitHash(textIn(fields, 'sha', 'a commit') ?? textIn(fields, 'commit', 'a commit'));
+  const run = fields.get('run_id');
+  const buildId = typeof run === 'string' && /^\d{1,20}$/.test(run) ? run : undefined;
+  const sourceRepository = sourceRepositoryIn(textIn(fields, 'repository', 'owner/name'));
+  return {
+    ...(commit !== undefined && { commit }),
+    ...(buildId !== undefined && { buildId }),
+    ...(sourceRepository !== undefined && { sourceRepository }),
+  };
+}
+
+function textIn(fields: Fields, name: string, expected: string): string | undefined {
+  const value = fields.get(name);
+  if (isAbsent(value)) return undefined;
+  if (typeof value !== 'string') throw malformed(`Expected client_payload.${name} as text: ${expected}.`);
+  return value;
+}
+
+function requireAgreement(field: string, ofImage: string | undefined, ofFields: readonly string[]): void {
+  if (ofImage !== undefined && ofFields.some((each) => each !== ofImage)) {
+    throw malformed(`Expected client_payload.image without a ${field}, or with the one of client_payload.${field}.`);
+  }
+}
+
+/** Senders empty and null what they do not know. */
+function isAbsent(value: unknown): boolean {
+  return value === undefined || value === null || value === '';
+}

@@ -1,0 +1,143 @@
+import { z } from 'zod';
+import { isGitHubRepository } from '../../domain/github-repository.ts';
+import { isObject, jsonIn } from '../kit/json-object.ts';
+import { listOf, part, text } from '../kit/loose.ts';
+import type { ForgeProgress, ParsedRequest } from '../kit/receiver.ts';
+import { printableLine } from '../kit/sender-text.ts';
+
+/*
+ * Events of a deployment repository that say that a change or a deployment has moved. Only what is over is passed on: nobody waits for
+ * something to begin. As with packages, a field of an unexpected type counts as absent, and nothing here is an error.
+ * https://docs.github.com/webhooks/webhook-events-and-payloads
+ */
+const branchEnd = part({ ref: text, repo: part({ full_name: text }) });
+const suite = { head_branch: text, pull_requests: listOf(part({ head: branchEnd })) };
+
+const eventSchema = z.object({
+  action: text,
+  repository: part({ full_name: text }),
+  check_suite: part(suite),
+  check_run: part({ check_suite: part({ head_branch: text }), pull_requests: suite.pull_requests }),
+  context: text,
+  state: text,
+  branches: listOf(part({ name: text })),
+  pull_request: part({ head: branchEnd }),
+  review: part({ state: text }),
+  deployment: part({ ref: text, payload: z.unknown().optional() }),
+  deployment_status: part({ state: text }),
+});
+type EventBody = z.infer<typeof eventSchema>;
+
+/** How one kind of event is read. */
+interface Reading {
+  /** Why nothing can have moved; undefined where something may have. */
+  whyNot(body: EventBody): string | undefined;
+  /** What happened, in a word that is known beforehand. */
+  word(body: EventBody): string;
+  branches(body: EventBody): readonly (string | undefined)[];
+}
+
+const completed: Pick<Reading, 'whyNot' | 'word'> = {
+  whyNot: ({ action }) => (action === 'completed' ? undefined : 'expected the action completed'),
+  word: () => 'completed',
+};
+
+/** A draft that is ready, and one that fell out of a merge queue, can be merged again; titles and labels change nothing. */
+const movingActions = ['closed', 'reopened', 'synchronize', 'ready_for_review', 'dequeued'];
+const finalStates = ['success', 'failure', 'error'];
+const decidingReviews = ['approved', 'changes_requested', 'dismissed'];
+
+const readings: Readonly<Record<string, Reading>> = {
+  check_suite: { ...completed, branches: ({ check_suite: at }) => [at?.head_branch, ...headsOf(at?.pull_requests)] },
+  check_run: { ...completed, branches: ({ check_run: at }) => [at?.check_suite?.head_branch, ...headsOf(at?.pull_requests)] },
+  status: {
+    whyNot: ({ context, state }) => {
+      // What Landfall says about its own proposals comes back to it.
+      if (context?.startsWith('landfall/')) return 'Landfall itself set this status';
+      return whyNotOneOf('state', state, finalStates);
+    },
+    word: ({ state }) => `became ${state}`,
+    branches: ({ branches }) => branches.map((branch) => branch?.name),
+  },
+  pull_request: {
+    whyNot: (body) => whyNotOneOf('action', body.action, movingActions) ?? whyNotOurs(body),
+    word: ({ action }) => String(action),
+    branches: ({ pull_request: at }) => [at?.head?.ref],
+  },
+  pull_request_review: {
+    whyNot: (body) =>
+      whyNotOneOf('action', body.action, ['submitted', 'dismissed']) ??
+      whyNotOneOf('review', body.review?.state?.toLowerCase(), decidingReviews) ??
+      whyNotOurs(body),
+    word: ({ action }) => String(action),
+    branches: ({ pull_request: at }) => [at?.head?.ref],
+  },
+  deployment_status: {
+    whyNot: ({ deployment_status: status }) => whyNotOneOf('state', status?.state, finalStates),
+    word: ({ deployment_status: status }) => `became ${status?.state}`,
+    branches: ({ deployment }) => [deployment?.ref],
+  },
+};
+
+export const progressEvents: readonly string[] = Object.keys(readings);
+
+/**
+ * What an event of a deployment repository says.
+ * @param body a JSON object
+ * @returns undefined for events that never say that something moved
+ */
+export function readProgressEvent(
+  event: string,
+  body: object,
+): Pick<ParsedRequest, 'action' | 'progress' | 'ignored'> | undefined {
+  const reading = Object.hasOwn(readings, event) ? readings[event] : undefined;
+  if (reading === undefined) return undefined;
+  const parsed = eventSchema.parse(body);
+  const action = printableLine(parsed.action, 40);
+  return { ...(action === undefined ? {} : { action }), ...movedOrNot(event, reading, parsed) };
+}
+
+function movedOrNot(event: string, reading: Reading, body: EventBody): Pick<ParsedRequest, 'progress' | 'ignored'> {
+  const reason = reading.whyNot(body);
+  if (reason !== undefined) return { ignored: reason };
+  const repository = body.repository?.full_name;
+  if (repository === undefined || !isGitHubRepository(repository)) return { ignored: 'it names no repository' };
+  const branches = [...new Set(reading.branches(body).filter(isOurBranch))].slice(0, mostBranches);
+  const rollout = rolloutIn(body.deployment?.payload);
+  if (branches.length === 0 && rollout === undefined) return { ignored: 'it is about no branch of Landfall’s' };
+  const what = `${event} of ${repository} ${reading.word(body)}`;
+  const progress: ForgeProgress = { what, repository, branches, ...(rollout !== undefined && { rollout }) };
+  return { progress };
+}
+
+/** GitHub names at most ten branches of a status. */
+const mostBranches = 10;
+
+/** Service and stage have at most 99 and 49 characters, in this alphabet. */
+function isOurBranch(name: string | undefined): name is string {
+  return name !== undefined && /^landfall\/[A-Za-z0-9._-]{1,200}$/.test(name);
+}
+
+/** GitHub hands a payload on as it was given: as an object, or as JSON text. */
+function rolloutIn(payload: unknown): string | undefined {
+  const given = typeof payload === 'string' ? jsonIn(payload) : payload;
+  if (!isObject(given) || !('rollout' in given)) return undefined;
+  const { rollout } = given;
+  return typeof rollout === 'string' && /^(?:rollout|rollback):[\w.:-]{1,240}$/.test(rollout) ? rollout : undefined;
+}
+
+/** A fork may have a branch of the same name. */
+function whyNotOurs({ pull_request: at, repository }: EventBody): string | undefined {
+  const from = at?.head?.repo?.full_name?.toLowerCase();
+  return from !== undefined && from === repository?.full_name?.toLowerCase() ? undefined : 'the pull request comes from a fork';
+}
+
+function headsOf(
+  pulls: readonly ({ head?: { ref?: string | undefined } | undefined } | undefined)[] = [],
+): (string | undefined)[] {
+  return pulls.map((pull) => pull?.head?.ref);
+}
+
+function whyNotOneOf(field: string, found: string | undefined, expected: readonly string[]): string | undefined {
+  return found !== undefined && expected.includes(found) ? undefined : `expected the ${field} ${expected.join(' or ')}`;
+}

@@ -1,0 +1,137 @@
+import { z } from 'zod';
+import { isGitHubRepository } from '../../domain/github-repository.ts';
+import type { ImagePush } from '../../domain/image-push.ts';
+import { InvalidReference, parseRepository, type Repository } from '../../domain/image-reference.ts';
+import { malformed } from '../../http/problem.ts';
+import { githubRepository, text as settingText } from '../../settings/scalars.ts';
+import { map, showValue } from '../../settings/wording.ts';
+import { repositoryIn } from '../kit/image.ts';
+import { part, text } from '../kit/loose.ts';
+import { commitHash, printableLine } from '../kit/sender-text.ts';
+
+/** A workflow that pushes images. */
+export interface PushingWorkflow {
+  /** As its file says it (`name:`), or the name of the file. */
+  readonly name: string;
+  /** `owner/name`; absent: in any repository. */
+  readonly repository?: string;
+  /** Absent: `ghcr.io/OWNER/NAME` of the repository that it ran in. */
+  readonly image?: Repository;
+}
+
+const imageOfWorkflow = settingText('an image such as ghcr.io/team/app').transform((value, context): Repository => {
+  try {
+    return parseRepository(value);
+  } catch (error) {
+    if (!(error instanceof InvalidReference)) throw error;
+    context.addIssue({ code: 'custom', message: `expected an image such as ghcr.io/team/app, found ${showValue(value)}` });
+    return z.NEVER;
+  }
+});
+
+const detailed = map(
+  {
+    name: settingText('the name of a workflow').meta({
+      description: 'As the workflow says it (name:), or the name of its file.',
+    }),
+    repository: githubRepository.meta({ description: 'Default: any repository whose events come here.' }).exactOptional(),
+    image: imageOfWorkflow
+      .meta({ description: 'The image that it pushes. Default: ghcr.io/OWNER/NAME of its repository.' })
+      .exactOptional(),
+  },
+  'A workflow that pushes images.',
+);
+
+/** The setting `workflows`. */
+export const pushingWorkflows = z
+  .array(
+    z.union([settingText('the name of a workflow').transform((name): PushingWorkflow => ({ name })), detailed], {
+      error: (issue) => `expected the name of a workflow or a map (name, repository, image), found ${showValue(issue.input)}`,
+    }),
+  )
+  .min(1);
+
+const run = part({
+  id: z
+    .union([z.int().nonnegative(), z.string().regex(/^\d{1,20}$/)])
+    .optional()
+    .catch(undefined),
+  name: text,
+  path: text,
+  event: text,
+  conclusion: text,
+  head_sha: text,
+  actor: part({ login: text }),
+  triggering_actor: part({ login: text }),
+  head_repository: part({ full_name: text }),
+});
+
+const eventSchema = z.object({
+  action: text,
+  workflow_run: run,
+  workflow: part({ name: text, path: text }),
+  repository: part({ full_name: text }),
+});
+type EventBody = z.infer<typeof eventSchema>;
+type Run = NonNullable<EventBody['workflow_run']>;
+
+/** Something was pushed, and the registry is asked what. */
+type PushedSomething = Omit<ImagePush, 'source' | 'deliveryId' | 'receivedAt' | 'tag' | 'digest'>;
+
+export type WorkflowRunEvent = { readonly action?: string } & (
+  | { readonly images: readonly PushedSomething[] }
+  | { readonly ignored: string }
+);
+
+/**
+ * What a `workflow_run` event says. Any branch and tag will do: what follows is a look at the tags in the registry, and nothing is believed.
+ * @param body a JSON object
+ * @throws Problem 400 where a completed run is not described
+ * @see https://docs.github.com/webhooks/webhook-events-and-payloads#workflow_run
+ */
+export function readWorkflowRunEvent(body: object, workflows: readonly PushingWorkflow[]): WorkflowRunEvent {
+  const parsed = eventSchema.parse(body);
+  const action = printableLine(parsed.action, 40);
+  const seen = action === undefined ? {} : { action };
+  if (action !== 'completed') return { ...seen, ignored: 'expected the action completed' };
+  const { workflow_run: completed, repository } = parsed;
+  if (completed === undefined) throw malformed('Expected the run as the object workflow_run.');
+  if (completed.conclusion !== 'success') return { ...seen, ignored: 'expected the conclusion success' };
+  const fullName = repository?.full_name;
+  if (fullName === undefined || fullName.length > 200 || !isGitHubRepository(fullName)) {
+    throw malformed('Expected the repository as repository.full_name: owner/name.');
+  }
+  const reason = whyNotOurs(completed, fullName);
+  if (reason !== undefined) return { ...seen, ignored: reason };
+  const matching = workflows.filter((workflow) => isRunOf(workflow, parsed, fullName));
+  if (matching.length === 0) return { ...seen, ignored: 'expected a workflow that receivers.github.workflows names' };
+  const repositories = new Set(matching.flatMap(({ image }) => image ?? repositoryIn(`ghcr.io/${fullName}`) ?? []));
+  if (repositories.size === 0) {
+    return { ...seen, ignored: 'the name of its repository is not that of an image: set image in receivers.github.workflows' };
+  }
+  return { ...seen, images: [...repositories].map((image) => ({ repository: image, ...aboutRun(completed, fullName) })) };
+}
+
+/** Whoever may open a pull request may have its workflows run, under any name; what they push is no release. */
+function whyNotOurs({ event, head_repository: head }: Run, fullName: string): string | undefined {
+  if (event?.startsWith('pull_request') || event === 'merge_group') return 'it ran for a pull request';
+  return head?.full_name?.toLowerCase() === fullName.toLowerCase() ? undefined : 'it ran for a fork';
+}
+
+function isRunOf(wanted: PushingWorkflow, { workflow, workflow_run: completed }: EventBody, fullName: string): boolean {
+  if (wanted.repository !== undefined && wanted.repository.toLowerCase() !== fullName.toLowerCase()) return false;
+  // Of a reusable or required workflow the path goes on with `@` and the ref.
+  const file = (workflow?.path ?? completed?.path)?.split('@')[0]?.split('/').at(-1);
+  return [workflow?.name ?? completed?.name, file].includes(wanted.name);
+}
+
+function aboutRun({ id, head_sha, actor, triggering_actor }: Run, sourceRepository: string): Omit<PushedSomething, 'repository'> {
+  const commit = commitHash(head_sha);
+  const person = printableLine(actor?.login ?? triggering_actor?.login, 100);
+  return {
+    ...(commit !== undefined && { commit }),
+    ...(id !== undefined && { buildId: String(id) }),
+    ...(person !== undefined && { actor: person }),
+    sourceRepository,
+  };
+}

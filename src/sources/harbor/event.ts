@@ -1,0 +1,30 @@
+import { z } from 'zod';
+import { listOf, part, text } from '../kit/loose.ts';
+import { bounded, type Reading, readImage } from '../kit/readings.ts';
+import { splitReference } from '../kit/reference-text.ts';
+
+/** The two names of the event since version 2, and the one of version 1. */
+const pushed = ['push_artifact', 'harbor.artifact.pushed', 'pushimage'];
+
+export function isHarborPush(type: string): boolean {
+  return pushed.includes(type.toLowerCase());
+}
+
+const dataSchema = part({ resources: listOf(z.unknown()) });
+const resourceSchema = part({ digest: text, tag: text, resource_url: text });
+
+/**
+ * What Harbor says of what was pushed, in `event_data` of its own format and in `data` of a CloudEvent: several resources, each with the
+ * reference that it is pulled by. A push by digest has the digest as its tag.
+ * @throws Problem 400 where they are too many
+ * @see https://goharbor.io/docs/main/working-with-projects/project-configuration/configure-webhooks/
+ */
+export function readHarborData(data: unknown): readonly Reading[] {
+  return bounded(dataSchema.parse(data)?.resources ?? []).map((value) => {
+    const resource = resourceSchema.parse(value);
+    return readImage(
+      { name: splitReference(resource?.resource_url).name, tag: resource?.tag, digest: resource?.digest },
+      'Expected the image in resource_url of each resource, as registry/project/repository:tag.',
+    );
+  });
+}

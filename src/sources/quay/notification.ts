@@ -1,0 +1,123 @@
+import { z } from 'zod';
+import type { ImagePush } from '../../domain/image-push.ts';
+import { isTag, type Repository, type Tag } from '../../domain/image-reference.ts';
+import { malformed } from '../../http/problem.ts';
+import { repositoryIn } from '../kit/image.ts';
+import { requireObject } from '../kit/json-object.ts';
+import { part, text } from '../kit/loose.ts';
+import { fullNameIn } from '../kit/pushed-artifact.ts';
+import type { ParsedRequest, ReceivedRequest } from '../kit/receiver.ts';
+import { commitHash, deliveryIdOf } from '../kit/sender-text.ts';
+import { sourceRepositoryOf } from './git-url.ts';
+
+const source = 'quay';
+
+/** Old versions of Quay send a map from tags to ids. */
+const tags = z
+  .union([z.array(z.unknown()), z.record(z.string(), z.unknown()).transform((ids) => Object.keys(ids))])
+  .optional()
+  .catch(undefined);
+
+const notificationSchema = z.object({
+  repository: text,
+  namespace: text,
+  name: text,
+  docker_url: text,
+  updated_tags: tags,
+  docker_tags: tags,
+  build_id: text,
+  build_name: text,
+  image_id: text,
+  manifest_digests: z.array(z.unknown()).optional().catch(undefined),
+  is_manual: z.boolean().optional().catch(undefined),
+  error_message: text,
+  trigger_metadata: part({ commit: text, commit_sha: text, git_url: text }),
+  vulnerability: z.unknown().optional(),
+  vulnerabilities: z.unknown().optional(),
+});
+type Notification = z.infer<typeof notificationSchema>;
+
+/** Far more than anybody gives an image at once. */
+const mostTags = 1000;
+
+/** Why a notification starts nothing, by Quay's own name of its event. */
+const unwanted = {
+  build_queued: 'a build was queued: expected a pushed tag or a successful build',
+  build_start: 'a build was started or cancelled: expected a pushed tag or a successful build',
+  build_failure: 'a build has failed: expected a pushed tag or a successful build',
+  vulnerability_found: 'a vulnerability was found: expected a pushed tag or a successful build',
+  notification: 'expected a pushed tag or a successful build',
+} as const;
+type Event = 'repo_push' | 'build_success' | keyof typeof unwanted;
+
+/**
+ * A notification of Quay about a repository. No field names the event, and no tag comes with its digest.
+ * @see https://docs.redhat.com/en/documentation/red_hat_quay/3/html/use_red_hat_quay/repository-events
+ * @see https://github.com/quay/quay/blob/master/notifications/notificationevent.py
+ * @throws Problem 400
+ */
+export function parseQuayNotification({ body, receivedAt }: ReceivedRequest): ParsedRequest {
+  const notification = notificationSchema.parse(requireObject(body));
+  const { repository: name, namespace, docker_url: url } = notification;
+  if (!name && !namespace && !url) throw malformed('Expected a notification with docker_url or repository.');
+  const event = eventOf(notification);
+  const buildId = harmlessWord(notification.build_id);
+  const deliveryId = buildId ?? deliveryIdOf(undefined);
+  const seen = { event, deliveryId };
+  if (event !== 'repo_push' && event !== 'build_success') return { ...seen, pushes: [], ignored: unwanted[event] };
+  const repository = repositoryOf(notification);
+  const about = { source, deliveryId, repository, ...(buildId !== undefined && { buildId }), ...aboutBuild(notification) };
+  const pushes = tagsOf(event, notification).map((tag) => ({ ...about, tag, receivedAt }));
+  return pushes.length > 0 ? { ...seen, pushes } : { ...seen, pushes, ignored: 'no tag was pushed' };
+}
+
+/**
+ * Told by the shape. Every build comes with its tags and what triggered it; only one that is queued says whether by hand, and only a
+ * successful one has an image. Quays that are old enough to send no image with a success (nor a name with any build) send the same for a
+ * build that is started: it is taken for a success, because what is in the registry is looked up anyway.
+ */
+function eventOf(notification: Notification): Event {
+  const { updated_tags, docker_tags, build_id, trigger_metadata } = notification;
+  if (updated_tags !== undefined) return 'repo_push';
+  if (docker_tags === undefined && build_id === undefined && trigger_metadata === undefined) {
+    const { vulnerability, vulnerabilities } = notification;
+    return (vulnerability ?? vulnerabilities) ? 'vulnerability_found' : 'notification';
+  }
+  if (notification.error_message !== undefined) return 'build_failure';
+  if (notification.image_id || notification.manifest_digests !== undefined) return 'build_success';
+  if (notification.is_manual !== undefined) return 'build_queued';
+  return notification.build_name === undefined ? 'build_success' : 'build_start';
+}
+
+/**
+ * `docker_url` has no scheme, and its host is the registry's.
+ * @throws Problem 400 where there is none
+ */
+function repositoryOf({ docker_url, repository, namespace, name }: Notification): Repository {
+  const url = docker_url?.trim();
+  const path = fullNameIn(repository, namespace, name);
+  const written = url || (path === undefined ? '' : `quay.io/${path}`);
+  const found = repositoryIn(written);
+  if (found === undefined)
+    throw malformed('Expected the image with its registry in docker_url, or NAMESPACE/NAME in repository.');
+  return found;
+}
+
+/** Without any list of tags, Quay gives what it has built the tag `latest`. */
+function tagsOf(event: 'repo_push' | 'build_success', { updated_tags, docker_tags }: Notification): readonly Tag[] {
+  const named = (event === 'repo_push' ? updated_tags : docker_tags) ?? ['latest'];
+  if (named.length > mostTags) throw malformed(`Expected at most ${mostTags} tags.`);
+  return [...new Set(named.filter((tag): tag is Tag => typeof tag === 'string' && isTag(tag)))];
+}
+
+/** The commit had another name in old triggers; a build by hand of an uploaded Dockerfile has none. */
+function aboutBuild({ trigger_metadata: trigger }: Notification): Pick<ImagePush, 'commit' | 'sourceRepository'> {
+  const commit = commitHash(trigger?.commit) ?? commitHash(trigger?.commit_sha);
+  const sourceRepository = sourceRepositoryOf(trigger?.git_url);
+  return { ...(commit !== undefined && { commit }), ...(sourceRepository !== undefined && { sourceRepository }) };
+}
+
+/** What may stand in the id of a workflow and in a log. Quay's ids of builds are GUIDs, but its test notification has `fake-build-id`. */
+function harmlessWord(value: string | undefined): string | undefined {
+  return value !== undefined && /^[A-Za-z0-9][\w.-]{0,99}$/.test(value) ? value : undefined;
+}
