@@ -7,8 +7,8 @@ import { dirname, join, relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 /**
- * @typedef {{ imports: readonly string[], types?: readonly string[], packages?: RegExp }} Rule
- * `imports` and `types` are folders or files under src; `packages` is what a file may import from outside at run time.
+ * @typedef {{ imports: readonly string[], packages?: RegExp }} Rule
+ * `imports` are folders or files under src; `packages` is what a file may import from outside at run time.
  * @typedef {{ specifier: string, typeOnly: boolean, line: number }} Import
  * @typedef {{ file: string, line: number, message: string }} Problem
  */
@@ -36,7 +36,7 @@ export const rules = Object.freeze({
   telemetry: { imports: [...world, 'api'] },
   activities: { imports: [...world, 'contracts', 'checks', 'deploys', 'forges', 'notifiers', 'probes'] },
   // Deterministic: nothing of Node's may get into the bundle.
-  workflows: { imports: ['domain', 'contracts'], types: ['activities'], packages: /^@temporalio\/(?:workflow|common)$/ },
+  workflows: { imports: ['domain', 'contracts'], packages: /^@temporalio\/(?:workflow|common)$/ },
   api: { imports: ['domain', 'config', 'settings', 'contracts', 'http', 'sources', 'telemetry'] },
   cli: { imports: ['domain', 'config', 'settings', 'contracts'] },
   // Where everything is put together; nothing but worker.ts imports it.
@@ -114,10 +114,9 @@ function importProblem(file, layer, rule, { specifier, typeOnly }) {
   if (rule === undefined) return `src/${layer} has no rule in scripts/check-imports.mjs: add what it may import`;
   if (!target.startsWith('src/')) return `src may not import '${target}', which is outside of it`;
   const within = target.slice('src/'.length);
-  const allowed = [layer, ...rule.imports, ...(typeOnly ? (rule.types ?? []) : [])];
+  const allowed = [layer, ...rule.imports];
   if (allowed.some((place) => within === place || within.startsWith(`${place}/`))) return undefined;
-  const types = rule.types === undefined ? '' : `, and types of ${rule.types.join(', ')}`;
-  return `src/${layer} may import ${rule.imports.join(', ') || 'nothing of ours'}${types}; found '${specifier}'`;
+  return `src/${layer} may import ${rule.imports.join(', ') || 'nothing of ours'}; found '${specifier}'`;
 }
 
 /**

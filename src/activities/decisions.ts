@@ -1,26 +1,9 @@
 import { ApplicationFailure } from '@temporalio/common';
+import type { DecisionActivities, ProofInput } from '../contracts/activities/people.ts';
 import { isProofOf, isTokenHash } from '../domain/decision-proof.ts';
 import { Refusal } from '../domain/failures.ts';
 import type { OperatorEntry, OperatorRole } from '../domain/operator.ts';
-import { type Person, typedName } from '../domain/person.ts';
-import type { Decision } from '../domain/rollout-state.ts';
-
-export interface ProofInput {
-  /** Workflow id and run that the decision is about. */
-  readonly rollout: string;
-  readonly runId: string;
-  readonly verb: string;
-  /** As it came in the update: the proof is about every word of it. */
-  readonly decision: Decision;
-}
-
-export interface DecisionActivities {
-  /**
-   * Who made a decision: the operator whose token made its proof, else the name as it was typed, unverified. Called as a local activity.
-   * @throws ApplicationFailure `DecisionRefused` where there is a proof and it is wrong
-   */
-  whoDecided(input: ProofInput): Promise<Person>;
-}
+import { typedName } from '../domain/person.ts';
 
 export interface DecisionDependencies {
   readonly operators: readonly OperatorEntry[];

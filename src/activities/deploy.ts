@@ -1,53 +1,14 @@
 import { resolve } from 'node:path';
 import { CancelledFailure, Context } from '@temporalio/activity';
+import type { DeployActivities, DeployInput, SurveyInput } from '../contracts/activities/delivery.ts';
 import type { Deployer, Foreseeing, Target, Work } from '../deploys/deployer.ts';
 import type { TurnGuard } from '../deploys/kit/turn-guard.ts';
 import { Refusal } from '../domain/failures.ts';
-import type { Deployed, OtherChanges, RateLimited, RunningImage, Survey, VerifiedImage } from '../domain/outcomes.ts';
-import { type DeployPlan, isOnHost, type Plan, type StagePlan } from '../domain/plan.ts';
+import type { Deployed, OtherChanges, RunningImage, Survey } from '../domain/outcomes.ts';
+import { type DeployPlan, isOnHost, type StagePlan } from '../domain/plan.ts';
 import type { HostLock } from '../platform/files/host-lock.ts';
 import type { Probes } from '../probes/index.ts';
 import { answering } from './boundary.ts';
-
-export interface DeployInput {
-  readonly plan: Plan;
-  readonly stage: StagePlan;
-  readonly image: VerifiedImage;
-  /** The turn that allows it: a lower one than the last that was seen here is refused. */
-  readonly turn: number;
-  /** Names of the containers (`docker`) that are meant; absent: all. */
-  readonly only?: readonly string[];
-  /** Fingerprint of the changes besides the image that a person said yes to. */
-  readonly accepted?: string;
-}
-
-export interface SurveyInput extends Omit<DeployInput, 'turn' | 'only'> {
-  /** A change is to come: what would be refused then is refused now, and what comes along besides the image is told. */
-  readonly foresee?: boolean;
-}
-
-export interface RestoreInput extends DeployInput {
-  /** What is to run again: the survey's answer. */
-  readonly before: readonly RunningImage[];
-}
-
-/** Done on the queue of the stage's host. */
-export interface DeployActivities {
-  /**
-   * What runs now, and whether it is healthy: asked before anything changes.
-   * @throws ApplicationFailure `DeployRefused`, `OtherChanges`
-   */
-  surveyStage(input: SurveyInput): Promise<Survey | RateLimited>;
-  /**
-   * Brings the image there, unless it runs already.
-   * @throws ApplicationFailure `DeployRefused` (nothing was changed), `DeployFailed` (something was), `TurnPassed`
-   */
-  deployStage(input: DeployInput): Promise<Deployed | RateLimited>;
-  /** Brings back what ran before, from what is on the host: needs neither registry nor forge. */
-  restoreStage(input: RestoreInput): Promise<Deployed | RateLimited>;
-  /** Once it is healthy, or the repository agrees: removes what was kept to go back to (stopped containers, override files). */
-  settleStage(input: Omit<DeployInput, 'turn' | 'only'>): Promise<void>;
-}
 
 export interface DeployDependencies {
   /** One for each way of deploying. */

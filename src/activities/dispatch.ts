@@ -1,38 +1,16 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import type { Octokit } from 'octokit';
+import type { DispatchActivities, DispatchInput, ForwardInput } from '../contracts/activities/delivery.ts';
 import { type DispatchSubject, payloadOf } from '../domain/dispatch-payload.ts';
-import type { ImagePush } from '../domain/image-push.ts';
 import { pathOf } from '../domain/image-reference.ts';
-import type { DispatchOutcome, VerifiedImage } from '../domain/outcomes.ts';
-import { type DispatchPlan, dispatchOfPush, type Plan, type StagePlan } from '../domain/plan.ts';
+import type { DispatchOutcome } from '../domain/outcomes.ts';
+import { type DispatchPlan, dispatchOfPush } from '../domain/plan.ts';
 import { openRepository } from '../platform/github/repository.ts';
 import { answering } from './boundary.ts';
-
-export interface DispatchInput {
-  readonly plan: Plan;
-  /** One with a `dispatch`. */
-  readonly stage: StagePlan;
-  readonly image: VerifiedImage;
-  readonly push: ImagePush;
-}
-
-export interface ForwardInput {
-  /** One that has its pushes passed on as they come. */
-  readonly plan: Plan;
-  /** The tags of one image that were pushed together. */
-  readonly pushes: readonly [ImagePush, ...ImagePush[]];
-}
 
 export interface DispatchDependencies {
   /** A client for `owner/name` whose errors are classified. @throws Refusal where GitHub is not configured */
   readonly clientFor: (repository: string) => Promise<Octokit>;
-}
-
-export interface DispatchActivities {
-  /** A step of a rollout. */
-  dispatch(input: DispatchInput): Promise<DispatchOutcome>;
-  /** A push that is passed on in place of a rollout. */
-  forward(input: ForwardInput): Promise<DispatchOutcome>;
 }
 
 /**

@@ -1,6 +1,8 @@
 import { Context } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
 import { WorkflowNotFoundError } from '@temporalio/client';
+import type { FollowUpActivities } from '../contracts/activities/lane.ts';
+import type { LookUpActivities } from '../contracts/activities/pushes.ts';
 import { type LookUp, type Progress, progressSignal, type RollbackStart, type RolloutStart } from '../contracts/messages.ts';
 import { rollbackStartOptions, rolloutId, rolloutStartOptions, searchAttributes } from '../contracts/start-options.ts';
 import type { Run } from '../domain/lane/state.ts';
@@ -10,7 +12,7 @@ const waitingRollouts = `WorkflowType = 'rollout' AND ExecutionStatus = 'Running
 const nudgedAtOnce = 20;
 
 /** What workflows ask of Temporal itself. */
-export function createFollowUps({ client }: { client: Client }) {
+export function createFollowUps({ client }: { client: Client }): FollowUpActivities & Pick<LookUpActivities, 'startRollouts'> {
   return {
     /** Starts the rollouts of what a look-up found; those that run already go on, but for the one that asked and is about to end. */
     async startRollouts({ lookUp, images }: { lookUp: LookUp; images: readonly ImageIdentity[] }): Promise<string[]> {

@@ -1,94 +1,20 @@
-import type {
-  LookUp,
-  MergeTurn,
-  MergeTurnAnswer,
-  Progress,
-  ReleaseAt,
-  RollbackStart,
-  RolloutStart,
-} from '../contracts/messages.ts';
-import type { ImagePush } from '../domain/image-push.ts';
-import type { Entry, EntryAnswer, Leave, Verified } from '../domain/lane/members.ts';
-import type { BeginAnswer, BeginChange, NotRolledBackAt, RanAt, RolledBackAt } from '../domain/lane/running.ts';
-import type { Run } from '../domain/lane/state.ts';
-import type { TurnAnswer, TurnRequest } from '../domain/lane/turns.ts';
-import type {
-  CheckResults,
-  ConfirmOutcome,
-  ImageIdentity,
-  LookUpOutcome,
-  ProposeOutcome,
-  RateLimited,
-  ScanSummary,
-  SmokeSummary,
-  VerifiedImage,
-  VerifyOutcome,
-} from '../domain/outcomes.ts';
-import type { Plan, StagePlan } from '../domain/plan.ts';
-import { createDecisions, type DecisionActivities } from './decisions.ts';
-import { createDeploy, type DeployActivities } from './deploy.ts';
-import { createDispatch, type DispatchActivities } from './dispatch.ts';
+import type { Activities } from '../contracts/activities/index.ts';
+import { createDecisions } from './decisions.ts';
+import { createDeploy } from './deploy.ts';
+import { createDispatch } from './dispatch.ts';
 import { createFollowUps } from './follow-up.ts';
-import { createIntegrate, type IntegrateActivities } from './integrate.ts';
-import { createLaneCalls, type LaneCall } from './lane.ts';
+import { createIntegrate } from './integrate.ts';
+import { createLaneCalls } from './lane.ts';
 import { createLookUp } from './look-up.ts';
-import { createMerge, type MergeActivities } from './merge.ts';
-import { createNotify, type NotifyActivities } from './notify.ts';
+import { createMerge } from './merge.ts';
+import { createNotify } from './notify.ts';
 import { createPropose } from './propose.ts';
-import { createRedeliver, type RedeliverActivities } from './redeliver.ts';
+import { createRedeliver } from './redeliver.ts';
 import { createScan } from './scan.ts';
-import { createSearch, type SearchActivities } from './search.ts';
+import { createSearch } from './search.ts';
 import { createSmoke } from './smoke.ts';
 import { createVerify } from './verify.ts';
-import { createWatch, type WatchActivities } from './watch.ts';
-
-/** Everything that workflows ask of the outside world. Workflows import this type and nothing else of this folder. */
-export interface Activities
-  extends MergeActivities,
-    DeployActivities,
-    WatchActivities,
-    IntegrateActivities,
-    NotifyActivities,
-    DecisionActivities,
-    SearchActivities,
-    DispatchActivities,
-    RedeliverActivities {
-  /** `byDigest`: the digest itself is asked for, whatever the tag points to by now; `named`: where the tag points to something else. */
-  verify(input: { plan: Plan; image: ImageIdentity; byDigest?: boolean; named?: boolean }): Promise<VerifyOutcome>;
-  confirm(input: { plan: Plan; image: ImageIdentity }): Promise<ConfirmOutcome>;
-  scan(input: { plan: Plan; image: VerifiedImage }): Promise<ScanSummary | RateLimited>;
-  smoke(input: { plan: Plan; image: VerifiedImage }): Promise<SmokeSummary | RateLimited>;
-  propose(input: {
-    plan: Plan;
-    stage: StagePlan;
-    image: VerifiedImage;
-    push: ImagePush;
-    checks: CheckResults;
-    asked?: boolean;
-  }): Promise<ProposeOutcome>;
-
-  lookUpTags(input: LookUp): Promise<LookUpOutcome>;
-  startRollouts(input: { lookUp: LookUp; images: readonly ImageIdentity[] }): Promise<string[]>;
-
-  enterLane(call: LaneCall<Entry>): Promise<EntryAnswer>;
-  tellVerified(call: LaneCall<Verified>): Promise<EntryAnswer>;
-  requestTurn(call: LaneCall<TurnRequest>): Promise<TurnAnswer>;
-  releaseTurn(call: LaneCall<ReleaseAt>): Promise<void>;
-  leaveLane(call: LaneCall<Leave>): Promise<void>;
-  /** Windows, the line and the lane: may the running system be changed now? */
-  beginChange(call: LaneCall<BeginChange>): Promise<BeginAnswer>;
-  tellRunning(call: LaneCall<RanAt>): Promise<void>;
-  tellRolledBack(call: LaneCall<RolledBackAt>): Promise<void>;
-  tellNotRolledBack(call: LaneCall<NotRolledBackAt>): Promise<void>;
-  takeMergeTurn(turn: MergeTurn): Promise<MergeTurnAnswer>;
-  giveMergeTurnBack(turn: MergeTurn): Promise<void>;
-  lookAgain(lookUp: LookUp): Promise<void>;
-  findEnded(input: { members: readonly Run[] }): Promise<Run[]>;
-  startRollback(start: RollbackStart & { readonly workflow: string }): Promise<void>;
-  startPromotion(start: RolloutStart): Promise<void>;
-  /** Signals `progress` to every rollout that waits. */
-  nudgeWaiting(progress: Progress): Promise<void>;
-}
+import { createWatch } from './watch.ts';
 
 /** What each step needs of the outside world, and no more. */
 export type Dependencies = Parameters<typeof createVerify>[0] &

@@ -1,24 +1,11 @@
 import { CancelledFailure, Context } from '@temporalio/activity';
 import type Docker from 'dockerode';
 import { integrationCheck } from '../checks/integration/check.ts';
-import type { IntegrationSummary, RateLimited, VerifiedImage } from '../domain/outcomes.ts';
-import type { Plan } from '../domain/plan.ts';
+import type { IntegrateActivities, IntegrateInput } from '../contracts/activities/checks.ts';
 import { withCleanUp } from '../platform/docker/clean-up.ts';
 import { type Credentials, sharedImages } from '../platform/docker/images.ts';
 import { answering } from './boundary.ts';
 import { currentRun } from './current-run.ts';
-
-export interface IntegrateInput {
-  /** One with an `integration`. */
-  readonly plan: Plan;
-  readonly image: VerifiedImage;
-}
-
-/** The step that runs the image together with what it needs, and a test against it. */
-export interface IntegrateActivities {
-  /** @throws ApplicationFailure `IntegrationFailed`, with `IntegrationFailure` as its detail */
-  integrate(input: IntegrateInput): Promise<IntegrationSummary | RateLimited>;
-}
 
 export interface IntegrateDependencies {
   readonly docker: Docker;

@@ -1,6 +1,7 @@
 import { Context } from '@temporalio/activity';
 import { type Client, WithStartWorkflowOperation, WorkflowNotFoundError } from '@temporalio/client';
 import type { UpdateDefinition } from '@temporalio/common';
+import type { LaneActivities, LaneCall } from '../contracts/activities/lane.ts';
 import {
   beginUpdate,
   enterUpdate,
@@ -28,16 +29,12 @@ import type { TurnAnswer, TurnRequest } from '../domain/lane/turns.ts';
 import type { WindowPlan } from '../domain/plan.ts';
 import { windowsAt } from '../domain/windows.ts';
 
-export interface LaneCall<At> {
-  readonly service: string;
-  readonly at: At;
-}
-
 /**
- * How rollouts talk to their lane: each an update that starts the lane where it does not run yet. They are local activities, one event
- * of history each; whatever one of them does is found done when it is repeated.
+ * How a rollout talks to its lane. A workflow cannot send an update to another workflow in Temporal, so each call is a local activity that
+ * sends the update with a client, and starts the lane if it does not run yet. A local activity is one event of the rollout's history. Every
+ * call can be repeated: the update id is the same for each attempt, so the lane answers what it answered first.
  */
-export function createLaneCalls({ client }: { client: Client }) {
+export function createLaneCalls({ client }: { client: Client }): LaneActivities {
   const tellLane = <Answer, Said>(update: UpdateDefinition<Answer, [Said]>, service: string, said: Said): Promise<Answer> =>
     client.workflow.executeUpdateWithStart(update, {
       args: [said],

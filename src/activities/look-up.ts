@@ -1,7 +1,7 @@
-import type { ImagePush } from '../domain/image-push.ts';
+import type { LookUpActivities } from '../contracts/activities/pushes.ts';
+import type { LookUp } from '../contracts/messages.ts';
 import { type Digest, formatReference, type Tag } from '../domain/image-reference.ts';
 import type { ImageIdentity, LookUpOutcome, RateLimited } from '../domain/outcomes.ts';
-import type { Plan } from '../domain/plan.ts';
 import { latestOf, type TagPolicy } from '../domain/tag-policy.ts';
 import type { Registry } from '../platform/registry/registry.ts';
 import { answering } from './boundary.ts';
@@ -16,15 +16,6 @@ export interface LookUpDependencies {
   readonly now?: () => Date;
 }
 
-export interface LookUpInput {
-  readonly plan: Plan;
-  readonly push: ImagePush;
-  /** An operator asked for `push.tag`: only that one is looked up. */
-  readonly asked?: boolean;
-  /** A rollout has just seen that a tag points elsewhere than this look-up's predecessor found. */
-  readonly moved?: boolean;
-}
-
 /** Creation times that are kept; beyond that they are all asked for anew. */
 const mostRemembered = 10_000;
 
@@ -32,17 +23,15 @@ const mostRemembered = 10_000;
  * What the followed tags of a service point to now: all of them where the policy names them, the latest one where it orders them. A tag
  * that the registry does not know, or that is broken there, is left out; but the pushed one is looked for again first, because its push said that it is there.
  */
-export function createLookUp({ registry, notFoundForMs = defaultNotFoundForMs, now = () => new Date() }: LookUpDependencies): {
-  /**
-   * @throws ApplicationFailure `CredentialsRefused`; where there is no other tag than the pushed one, `NotInRegistry` if that stays away,
-   *   and `NotAnImage` or `DigestMismatch` if it is broken
-   */
-  lookUpTags(input: LookUpInput): Promise<LookUpOutcome>;
-} {
+export function createLookUp({
+  registry,
+  notFoundForMs = defaultNotFoundForMs,
+  now = () => new Date(),
+}: LookUpDependencies): Pick<LookUpActivities, 'lookUpTags'> {
   const patience: Patience = { notFoundForMs, now };
   const creationTimes = new Map<Digest, string | undefined>();
   return {
-    lookUpTags: answering((input: LookUpInput) =>
+    lookUpTags: answering((input: LookUp) =>
       leaveWhenCancelled(async () => {
         if (creationTimes.size > mostRemembered) creationTimes.clear();
         return lookUp(
@@ -66,7 +55,7 @@ export function createLookUp({ registry, notFoundForMs = defaultNotFoundForMs, n
 async function lookUp(
   look: Look,
   patience: Patience,
-  { plan, push, asked }: LookUpInput,
+  { plan, push, asked }: LookUp,
 ): Promise<Exclude<LookUpOutcome, RateLimited>> {
   const { repository, missing, broken } = look;
   const found = asked ? await findAll(look, [push.tag]) : await findFollowed(look, plan.tags, push.tag);

@@ -1,8 +1,9 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
+import type { BaseState, ChangeInput, MergeActivities, RevertInput, TidyInput } from '../contracts/activities/delivery.ts';
 import { rollbackBranchOf } from '../domain/branch.ts';
 import { Refusal } from '../domain/failures.ts';
-import type { ChangeStanding, MergeOutcome, Proposal, RateLimited, RevertOutcome, VerifiedImage } from '../domain/outcomes.ts';
-import type { ChangePlan, Plan, StagePlan } from '../domain/plan.ts';
+import type { ChangeStanding, MergeOutcome, Proposal, RevertOutcome } from '../domain/outcomes.ts';
+import type { ChangePlan } from '../domain/plan.ts';
 import { mergeMessage, mergeTitle } from '../domain/proposal-commit.ts';
 import type { Forge, OwnChange } from '../forges/forge.ts';
 import { editManifest, manifestSays } from '../platform/manifest-editor/index.ts';
@@ -10,53 +11,6 @@ import { answering } from './boundary.ts';
 import { baseHead, shown, uncancelled, whileMoving } from './change-branch.ts';
 import { imageIn, previousIn } from './own-change.ts';
 import { revert } from './revert.ts';
-
-export interface ChangeInput {
-  readonly plan: Plan;
-  /** One with a `change`. */
-  readonly stage: StagePlan;
-  readonly image: VerifiedImage;
-  readonly proposal: Proposal;
-}
-
-export interface TidyInput extends ChangeInput {
-  readonly close?: boolean;
-}
-
-export interface RevertInput extends ChangeInput {
-  /** Why it is rolled back, for people. */
-  readonly reason: string;
-}
-
-export interface BaseState {
-  readonly kind: 'looked';
-  /** The places of the change say what the proposal says, in whatever quotes. */
-  readonly holds: boolean;
-  /** The head of the base branch. */
-  readonly commit: string;
-}
-
-export interface MergeActivities {
-  /** Where the proposal stands, and who reviewed it. Cheap: rollouts ask it again and again. */
-  lookAtChange(input: ChangeInput): Promise<ChangeStanding>;
-  /**
-   * Merges the very head of the proposal, where it brings the change of ours and nothing else, and deletes its branch. For the proposal of a
-   * roll-back, too.
-   * @throws ApplicationFailure `BranchConflict` with the files that are not ours, `MergeRefused`, `HeadMoved`, `BaseMovedOn` where it was
-   *   merged already and the base does not hold it
-   */
-  mergeChange(input: ChangeInput): Promise<MergeOutcome>;
-  /** Deletes the branch of a proposal that is not open any more. `close`: closes it first, where it still is, and still is ours. */
-  tidyChange(input: TidyInput): Promise<{ readonly kind: 'tidied' } | RateLimited>;
-  /** Whether the base branch holds the image now, at the places of the change; after a merge by a person nobody else knows. */
-  baseHolds(input: ChangeInput): Promise<BaseState | RateLimited>;
-  /**
-   * Proposes, on a branch of its own, what the places said before.
-   * @throws ApplicationFailure `BaseMovedOn` where the base does not hold ours any more; it names the later change. `NothingBefore` where
-   *   the proposal does not know what was before
-   */
-  revertChange(input: RevertInput): Promise<RevertOutcome>;
-}
 
 export interface MergeDependencies {
   /** @throws Refusal where the repository's forge is not configured */

@@ -1,32 +1,16 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
+import type { ProposeActivities, ProposeInput } from '../contracts/activities/delivery.ts';
 import { branchOf } from '../domain/branch.ts';
 import { Refusal } from '../domain/failures.ts';
-import type { ImagePush } from '../domain/image-push.ts';
-import type { CheckResults, ProposeOutcome, VerifiedImage } from '../domain/outcomes.ts';
-import type { ChangePlan, Plan, StagePlan } from '../domain/plan.ts';
+import type { ProposeOutcome, VerifiedImage } from '../domain/outcomes.ts';
+import type { ChangePlan } from '../domain/plan.ts';
 import { commitMessage, isAboutTag, withdrawalMessage } from '../domain/proposal-commit.ts';
 import { checkTexts, type ProposalSubject, proposalBody, proposalTitle } from '../domain/proposal-text.ts';
-import type { Waiver } from '../domain/rollout-state.ts';
 import { compareCandidates, follows, type TagPolicy } from '../domain/tag-policy.ts';
 import type { Forge } from '../forges/forge.ts';
 import { editManifest, readReference } from '../platform/manifest-editor/index.ts';
 import { answering } from './boundary.ts';
 import { baseOf, type FileAt, foreignOn, shown, uncancelled, whileMoving, writeBranch } from './change-branch.ts';
-
-export interface ProposeInput {
-  readonly plan: Plan;
-  /** One with a `change`. */
-  readonly stage: StagePlan;
-  readonly image: VerifiedImage;
-  readonly push: ImagePush;
-  readonly checks: CheckResults;
-  /** What was skipped so far. Absent in histories of before, and where nothing was. */
-  readonly skipped?: readonly Waiver[];
-  /** It was taken by its digest, whatever its tag points to. */
-  readonly named?: boolean;
-  /** An operator asked for this very image: an earlier tag than the one in the base branch is then no reason to stop. */
-  readonly asked?: boolean;
-}
 
 export interface ProposeDependencies {
   /** @throws Refusal where the repository's forge is not configured */
@@ -37,7 +21,7 @@ export interface ProposeDependencies {
  * Proposes an image to one stage: the branch `landfall/SERVICE-STAGE`, and what the forge makes of it. Whatever an earlier try has
  * done already, it finds: there is one branch and one open change for each service and stage, however often it runs.
  */
-export function createPropose({ forgeFor }: ProposeDependencies) {
+export function createPropose({ forgeFor }: ProposeDependencies): ProposeActivities {
   return {
     propose: answering(async (input: ProposeInput): Promise<ProposeOutcome> => {
       const { change } = input.stage;

@@ -1,7 +1,7 @@
 import type { Octokit } from 'octokit';
+import type { RedeliverActivities, RedeliverySummary } from '../contracts/activities/pushes.ts';
 import type { RedeliveryEntry } from '../domain/audit.ts';
 import { RateLimit, Refusal } from '../domain/failures.ts';
-import type { RateLimited } from '../domain/outcomes.ts';
 import {
   createGitHubDeliveries,
   type GitHubDeliveries,
@@ -27,19 +27,6 @@ export interface RedeliverDependencies {
   readonly clientFor: (named: string) => Promise<Octokit>;
   /** Absent: no webhooks are configured to be asked for. */
   readonly redelivery?: Redelivery;
-}
-
-/** What one look at all owners came to. */
-export interface RedeliverySummary {
-  readonly kind: 'checked';
-  /** How many deliveries were asked for again. */
-  readonly redelivered: number;
-  /** `OWNER: why`, for those that could not be asked. */
-  readonly problems: readonly string[];
-}
-
-export interface RedeliverActivities {
-  redeliverWebhooks(input: Readonly<Record<string, never>>): Promise<RedeliverySummary | RateLimited>;
 }
 
 /** GitHub takes some 80 writes a minute; what is left over is asked for at the next look. */

@@ -4,31 +4,19 @@ import { z } from 'zod';
 import { judgeFindings, rejectionOf } from '../checks/scan/policy.ts';
 import { scanners, type Trivy } from '../checks/scan/trivy.ts';
 import { parseReport } from '../checks/scan/trivy-report.ts';
+import type { ScanActivities } from '../contracts/activities/checks.ts';
 import { Refusal } from '../domain/failures.ts';
-import type { Finding, PlatformDigests, RateLimited, ScanSummary, VerifiedImage } from '../domain/outcomes.ts';
+import type { Finding, PlatformDigests, ScanSummary, VerifiedImage } from '../domain/outcomes.ts';
 import type { Plan } from '../domain/plan.ts';
 import type { Artifacts } from '../platform/artifacts.ts';
 import { meantPlatforms } from '../platform/registry/platform.ts';
 import { SharedRuns } from '../platform/shared-runs.ts';
 import { answering } from './boundary.ts';
 
-export interface ScanInput {
-  readonly plan: Plan;
-  readonly image: VerifiedImage;
-}
-
 export interface ScanDependencies {
   readonly trivy: Trivy;
   readonly artifacts: Artifacts;
   readonly now?: () => Date;
-}
-
-export interface ScanActivities {
-  /**
-   * Scans every wanted platform of an image, keeps reports and SBOMs as artifacts, and judges the findings by the plan.
-   * @throws ApplicationFailure `ScanRejected` with the ScanSummary as its detail, `PlatformMissing`, `CredentialsRefused`
-   */
-  scan(input: ScanInput): Promise<ScanSummary | RateLimited>;
 }
 
 interface PlatformScan {

@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { Context } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
+import type { SearchActivities, SearchInput } from '../contracts/activities/pushes.ts';
 import { resolveStartOptions, rolloutId } from '../contracts/start-options.ts';
 import type { SearchEntry } from '../domain/audit.ts';
 import { RateLimit, Refusal } from '../domain/failures.ts';
 import { type Digest, formatReference, type Repository, type Tag } from '../domain/image-reference.ts';
-import type { RateLimited } from '../domain/outcomes.ts';
 import { dispatchOfPush, type Plan } from '../domain/plan.ts';
-import type { Known, SearchMemory, SearchOutcome, SearchStart } from '../domain/search.ts';
+import type { Known, SearchMemory, SearchOutcome } from '../domain/search.ts';
 import { changeToAsk, compareSight, type Sight, type Sighted } from '../domain/search-sight.ts';
 import type { Forge } from '../forges/forge.ts';
 import { concurrently } from '../platform/registry/concurrently.ts';
@@ -29,15 +29,6 @@ export interface SearchDependencies {
   /** Says in metrics and audit what was found. Called once at the end of each search. */
   readonly report: (entry: SearchEntry) => void;
   readonly now?: () => Date;
-}
-
-export interface SearchInput extends Pick<SearchStart, 'registry'> {
-  readonly known: SearchMemory;
-}
-
-export interface SearchActivities {
-  /** Looks at what the services of a registry follow, and has looked up what was pushed without anybody telling. */
-  searchRegistry(input: SearchInput): Promise<SearchOutcome | RateLimited>;
 }
 
 const repositoriesAtOnce = 4;

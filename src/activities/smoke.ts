@@ -1,8 +1,7 @@
 import { CancelledFailure, Context } from '@temporalio/activity';
 import type Docker from 'dockerode';
 import { smokeTest } from '../checks/smoke/smoke-test.ts';
-import type { RateLimited, SmokeSummary, VerifiedImage } from '../domain/outcomes.ts';
-import type { Plan } from '../domain/plan.ts';
+import type { SmokeActivities, SmokeInput } from '../contracts/activities/checks.ts';
 import { withCleanUp } from '../platform/docker/clean-up.ts';
 import type { Credentials } from '../platform/docker/images.ts';
 import { sharedImages } from '../platform/docker/images.ts';
@@ -27,16 +26,6 @@ export interface SmokeDependencies {
   /** The container that this worker runs in: needed where `hostReach` is `network`. See workerReach. */
   readonly ownContainer?: string;
   readonly now?: () => Date;
-}
-
-export interface SmokeInput {
-  readonly plan: Plan;
-  readonly image: VerifiedImage;
-}
-
-/** The step that runs the image once, and says whether it came up. */
-export interface SmokeActivities {
-  smoke(input: SmokeInput): Promise<SmokeSummary | RateLimited>;
 }
 
 /** @throws Error where `hostReach` is `network` and there is no `ownContainer` */

@@ -1,6 +1,6 @@
+import type { Verify, VerifyInput } from '../contracts/activities/checks.ts';
 import { type Digest, formatReference } from '../domain/image-reference.ts';
-import type { ConfirmOutcome, ImageIdentity, RateLimited, VerifyOutcome } from '../domain/outcomes.ts';
-import type { Plan } from '../domain/plan.ts';
+import type { ConfirmOutcome, RateLimited, VerifyOutcome } from '../domain/outcomes.ts';
 import { describeImage } from '../platform/registry/image-description.ts';
 import type { Manifest } from '../platform/registry/manifest.ts';
 import { MissingPart } from '../platform/registry/platform-image.ts';
@@ -14,26 +14,6 @@ export interface VerifyDependencies {
   /** How long "not found" is tried again, from the first attempt on; two minutes. */
   readonly notFoundForMs?: number;
   readonly now?: () => Date;
-}
-
-export interface VerifyInput {
-  readonly plan: Plan;
-  readonly image: ImageIdentity;
-  /** The digest itself is asked for, whatever the tag points to by now: an operator wants this very image. */
-  readonly byDigest?: boolean;
-  /** An operator named the digest: where the tag points to something else, or to nothing, the digest itself is asked for. */
-  readonly named?: boolean;
-}
-
-export interface Verify {
-  /**
-   * What the registry says of the image: truth is the registry, not the webhook. Where the digest is one child of the index that the tag
-   * points to, the image goes on as that index.
-   * @throws ApplicationFailure `NotInRegistry`, `NotAnImage`, `PlatformMissing`, `DigestMismatch` or `CredentialsRefused`
-   */
-  verify(input: VerifyInput): Promise<VerifyOutcome>;
-  /** Whether the tag still points to the digest, cheaply: asked again before something is done that cannot be undone. */
-  confirm(input: VerifyInput): Promise<ConfirmOutcome>;
 }
 
 export function createVerify({

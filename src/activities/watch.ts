@@ -2,10 +2,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { CancelledFailure, Context } from '@temporalio/activity';
 import type Docker from 'dockerode';
 import type { Octokit } from 'octokit';
+import type { WatchActivities, WatchInput } from '../contracts/activities/delivery.ts';
 import { Refusal } from '../domain/failures.ts';
 import type { Digest } from '../domain/image-reference.ts';
-import type { RateLimited, Reading, RunningImage, Unhealthy, VerifiedImage, Watched } from '../domain/outcomes.ts';
-import type { Plan, StagePlan, WatchPlan } from '../domain/plan.ts';
+import type { Reading, Unhealthy, VerifiedImage, Watched } from '../domain/outcomes.ts';
+import type { WatchPlan } from '../domain/plan.ts';
 import {
   beginWatch,
   observe,
@@ -21,27 +22,6 @@ import { createDeploymentProof, type DeploymentProof } from '../probes/deploymen
 import type { Looked, Probes } from '../probes/index.ts';
 import { readContainerLog } from '../probes/log.ts';
 import { answering, type Beat } from './boundary.ts';
-
-export interface WatchInput {
-  readonly plan: Plan;
-  /** One with a `watch`. */
-  readonly stage: StagePlan;
-  readonly image: VerifiedImage;
-  /** What has to be proven to run. For a roll-back: what ran before; absent: nothing has to be proven. */
-  readonly expected?: ExpectedImage;
-  /** What was deployed: the containers that `docker` probes look at and that prove the digest. */
-  readonly running: readonly RunningImage[];
-  /** The stage is done once this is healthy: what was kept to go back to is removed then. */
-  readonly settles?: boolean;
-}
-
-export interface WatchActivities {
-  /**
-   * Watches until there is a verdict. An attempt that is cut off leaves in its heartbeats how far it was; the next goes on from there.
-   * @throws ApplicationFailure `Unhealthy`, with `Unhealthy` as its detail
-   */
-  watchStage(input: WatchInput): Promise<Watched | RateLimited>;
-}
 
 export interface WatchDependencies {
   readonly docker: Docker;

@@ -1,5 +1,5 @@
 import { isCancellation, proxyActivities, setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
-import type { DispatchActivities } from '../activities/dispatch.ts';
+import type { DispatchActivities } from '../contracts/activities/delivery.ts';
 import type { ForwardStart } from '../contracts/messages.ts';
 import { searchAttributes } from '../contracts/start-options.ts';
 import { eventsOf } from '../domain/dispatch-payload.ts';

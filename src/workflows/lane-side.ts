@@ -1,5 +1,5 @@
 import { CancellationScope, condition, proxyLocalActivities, setHandler, workflowInfo } from '@temporalio/workflow';
-import type { Activities } from '../activities/index.ts';
+import type { Activities } from '../contracts/activities/index.ts';
 import { grantSignal, type RolloutStart, supersedeSignal } from '../contracts/messages.ts';
 import type { Digest } from '../domain/image-reference.ts';
 import type { EntryAnswer } from '../domain/lane/members.ts';

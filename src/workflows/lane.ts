@@ -7,7 +7,7 @@ import {
   sleep,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { Activities } from '../activities/index.ts';
+import type { Activities } from '../contracts/activities/index.ts';
 import { type LaneStart, laneQuery } from '../contracts/messages.ts';
 import { emptyLane, type LaneState } from '../domain/lane/state.ts';
 import { someoneWaits } from '../domain/lane/turns.ts';

@@ -1,5 +1,5 @@
 import { proxyActivities, setCurrentDetails, sleep } from '@temporalio/workflow';
-import type { RedeliverActivities, RedeliverySummary } from '../activities/redeliver.ts';
+import type { RedeliverActivities, RedeliverySummary } from '../contracts/activities/pushes.ts';
 import type { RateLimited } from '../domain/outcomes.ts';
 
 const { redeliverWebhooks } = proxyActivities<RedeliverActivities>({

@@ -10,7 +10,7 @@ import {
   sleep,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { Activities } from '../activities/index.ts';
+import type { Activities } from '../contracts/activities/index.ts';
 import { type LookUp, lookUpSignal } from '../contracts/messages.ts';
 import { rolloutId } from '../contracts/start-options.ts';
 import { finalFailureTypes } from '../domain/failures.ts';

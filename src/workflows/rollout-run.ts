@@ -7,7 +7,7 @@ import {
   setHandler,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { Activities } from '../activities/index.ts';
+import type { Activities } from '../contracts/activities/index.ts';
 import { type RolloutStart, stateQuery } from '../contracts/messages.ts';
 import type { Decision, RolloutState } from '../domain/rollout-state.ts';
 import { Approvals } from './approvals.ts';

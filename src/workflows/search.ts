@@ -1,5 +1,5 @@
 import { ActivityFailure, isCancellation, proxyActivities, setCurrentDetails, sleep, workflowInfo } from '@temporalio/workflow';
-import type { Activities } from '../activities/index.ts';
+import type { Activities } from '../contracts/activities/index.ts';
 import { memoryOf, type SearchMemory, type SearchStart } from '../domain/search.ts';
 
 const { searchRegistry } = proxyActivities<Pick<Activities, 'searchRegistry'>>({

@@ -1,5 +1,5 @@
 import { CancellationScope, log, patched, proxyLocalActivities, workflowInfo } from '@temporalio/workflow';
-import type { Activities } from '../activities/index.ts';
+import type { Activities } from '../contracts/activities/index.ts';
 import type { RolloutStart } from '../contracts/messages.ts';
 import type { Notice } from '../domain/notice.ts';
 import { endsStory, targetKey, updatesInPlace } from '../domain/notice-queue.ts';

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { createDecisions, type ProofInput } from '../../src/activities/decisions.ts';
+import { createDecisions } from '../../src/activities/decisions.ts';
+import type { ProofInput } from '../../src/contracts/activities/people.ts';
 import { hashOfToken, proofOf } from '../../src/domain/decision-proof.ts';
 import type { OperatorEntry } from '../../src/domain/operator.ts';
 import type { Decision } from '../../src/domain/rollout-state.ts';

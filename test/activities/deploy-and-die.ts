@@ -1,5 +1,6 @@
 import { MockActivityEnvironment } from '@temporalio/testing';
-import { createDeploy, type RestoreInput } from '../../src/activities/deploy.ts';
+import { createDeploy } from '../../src/activities/deploy.ts';
+import type { RestoreInput } from '../../src/contracts/activities/delivery.ts';
 import { ensureDocker } from '../support/docker.ts';
 import { type DeployFolders, deployDependencies } from './deploy-dependencies.ts';
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { Client } from '@temporalio/client';
-import { createNotify, type SendInput } from '../../src/activities/notify.ts';
+import { createNotify } from '../../src/activities/notify.ts';
+import type { SendInput } from '../../src/contracts/activities/people.ts';
 import { Refusal } from '../../src/domain/failures.ts';
 import { failureOf, runActivity } from '../support/activity.ts';
 import { type Discord, startDiscord } from '../support/discord-server.ts';

@@ -1,5 +1,6 @@
 import { MockActivityEnvironment } from '@temporalio/testing';
-import { createPropose, type ProposeInput } from '../../src/activities/propose.ts';
+import { createPropose } from '../../src/activities/propose.ts';
+import type { ProposeInput } from '../../src/contracts/activities/delivery.ts';
 import type { Forge } from '../../src/forges/forge.ts';
 import { createGitForge } from '../../src/forges/git/forge.ts';
 import { gitEnvironment } from '../support/git-remote.ts';

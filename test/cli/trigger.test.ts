@@ -4,9 +4,9 @@ import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { WithStartWorkflowOperation } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
-import type { LookUpInput } from '../../src/activities/look-up.ts';
 import type { RolloutRow } from '../../src/cli/rollouts.ts';
 import type { Started } from '../../src/cli/start-rollouts.ts';
+import type { LookUp } from '../../src/contracts/messages.ts';
 import { quarantineUpdate, type RolloutStart } from '../../src/contracts/messages.ts';
 import { laneStartOptions } from '../../src/contracts/start-options.ts';
 import type { LookUpOutcome } from '../../src/domain/outcomes.ts';
@@ -25,7 +25,7 @@ describe('landfall trigger', function () {
   let temporal: TestTemporal;
   let workers: TestWorkers;
   let folder: string;
-  const lookUps: LookUpInput[] = [];
+  const lookUps: LookUp[] = [];
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'landfall-trigger-'));
@@ -41,7 +41,7 @@ describe('landfall trigger', function () {
   });
 
   /** A registry that has every tag but `absent`, and shows nobody the tag `secret`. */
-  async function lookUpTags(input: LookUpInput): Promise<LookUpOutcome> {
+  async function lookUpTags(input: LookUp): Promise<LookUpOutcome> {
     lookUps.push(input);
     const { repository, tag } = input.push;
     if (tag === 'absent') {

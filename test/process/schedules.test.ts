@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ScheduleDescription, ScheduleNotFoundError, ScheduleOverlapPolicy } from '@temporalio/client';
 import { NativeConnection, Worker } from '@temporalio/worker';
-import type { SearchInput } from '../../src/activities/search.ts';
+import type { SearchInput } from '../../src/contracts/activities/pushes.ts';
 import { searchId, taskQueues } from '../../src/contracts/start-options.ts';
 import type { SearchMemory, SearchOutcome } from '../../src/domain/search.ts';
 import { beginSchedules, ensureSchedules } from '../../src/process/schedules.ts';

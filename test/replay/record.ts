@@ -9,8 +9,8 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { WithStartWorkflowOperation, type WorkflowHandle } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
-import type { Activities } from '../../src/activities/index.ts';
 import { createNotify, type NotifyDependencies } from '../../src/activities/notify.ts';
+import type { Activities } from '../../src/contracts/activities/index.ts';
 import { stateQuery } from '../../src/contracts/messages.ts';
 import {
   laneId,

@@ -1,8 +1,8 @@
 import type { Client } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { createFollowUps } from '../../src/activities/follow-up.ts';
-import type { Activities } from '../../src/activities/index.ts';
 import { createLaneCalls } from '../../src/activities/lane.ts';
+import type { Activities } from '../../src/contracts/activities/index.ts';
 import { branchOf } from '../../src/domain/branch.ts';
 import type { Digest } from '../../src/domain/image-reference.ts';
 import type { Plan } from '../../src/domain/plan.ts';

@@ -1,5 +1,5 @@
 import { ApplicationFailure } from '@temporalio/common';
-import type { Activities } from '../../src/activities/index.ts';
+import type { Activities } from '../../src/contracts/activities/index.ts';
 import type { Digest } from '../../src/domain/image-reference.ts';
 import type { Proposal, Review, RunningImage } from '../../src/domain/outcomes.ts';
 import type { Plan, StagePlan } from '../../src/domain/plan.ts';

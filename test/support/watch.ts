@@ -1,7 +1,8 @@
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import type Docker from 'dockerode';
-import { createWatch, type WatchDependencies, type WatchInput } from '../../src/activities/watch.ts';
+import { createWatch, type WatchDependencies } from '../../src/activities/watch.ts';
+import type { WatchInput } from '../../src/contracts/activities/delivery.ts';
 import type { RateLimited, RunningImage, VerifiedImage, Watched } from '../../src/domain/outcomes.ts';
 import type { ProbePlan, StagePlan, WatchPlan } from '../../src/domain/plan.ts';
 import { createProbes } from '../../src/probes/index.ts';

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
-import type { Activities } from '../../src/activities/index.ts';
+import type { Activities } from '../../src/contracts/activities/index.ts';
 import { deployQueue, taskQueues } from '../../src/contracts/start-options.ts';
 import { auditSinks } from '../../src/process/workers.ts';
 import type { TestTemporal } from './temporal.ts';

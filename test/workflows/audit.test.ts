@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { WithStartWorkflowOperation, type WorkflowHandle } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { Worker } from '@temporalio/worker';
-import type { Activities } from '../../src/activities/index.ts';
+import type { Activities } from '../../src/contracts/activities/index.ts';
 import { resumeLineUpdate, stateQuery, stopLineUpdate } from '../../src/contracts/messages.ts';
 import { laneId, lineId, lineStartOptions, rolloutStartOptions } from '../../src/contracts/start-options.ts';
 import type { AuditEntry, DecisionEntry } from '../../src/domain/audit.ts';

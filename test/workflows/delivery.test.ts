@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { WorkflowHandle } from '@temporalio/client';
 import { WorkflowUpdateFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
-import type { Activities } from '../../src/activities/index.ts';
+import type { Activities } from '../../src/contracts/activities/index.ts';
 import { approveUpdate, laneQuery, progressSignal, stateQuery } from '../../src/contracts/messages.ts';
 import { laneId, rolloutStartOptions } from '../../src/contracts/start-options.ts';
 import type { LaneState } from '../../src/domain/lane/state.ts';

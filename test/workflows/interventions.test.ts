@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
-import type { Activities } from '../../src/activities/index.ts';
+import type { Activities } from '../../src/contracts/activities/index.ts';
 import { laneQuery, progressSignal, stateQuery } from '../../src/contracts/messages.ts';
 import { laneId, mergeQueueId, mergeQueueStartOptions, rolloutStartOptions } from '../../src/contracts/start-options.ts';
 import type { LaneState } from '../../src/domain/lane/state.ts';

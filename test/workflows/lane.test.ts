@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { WorkflowHandle } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
-import type { Activities } from '../../src/activities/index.ts';
+import type { Activities } from '../../src/contracts/activities/index.ts';
 import { laneQuery, stateQuery } from '../../src/contracts/messages.ts';
 import {
   laneId,

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { ScheduleOverlapPolicy } from '@temporalio/client';
 import { NativeConnection, Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker';
-import { createRedeliver, type RedeliverActivities, type RedeliverySummary } from '../../src/activities/redeliver.ts';
+import { createRedeliver } from '../../src/activities/redeliver.ts';
+import type { RedeliverActivities, RedeliverySummary } from '../../src/contracts/activities/pushes.ts';
 import { redeliverAction, redeliverId, taskQueues } from '../../src/contracts/start-options.ts';
 import type { RedeliveryEntry } from '../../src/domain/audit.ts';
 import type { RateLimited } from '../../src/domain/outcomes.ts';

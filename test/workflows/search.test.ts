@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { ScheduleOverlapPolicy } from '@temporalio/client';
-import type { SearchInput } from '../../src/activities/search.ts';
+import type { SearchInput } from '../../src/contracts/activities/pushes.ts';
 import { searchId, taskQueues } from '../../src/contracts/start-options.ts';
 import type { Repository } from '../../src/domain/image-reference.ts';
 import type { SearchMemory, SearchOutcome, SearchStart } from '../../src/domain/search.ts';

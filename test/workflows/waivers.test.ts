@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import type { WorkflowHandle } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
-import type { Activities } from '../../src/activities/index.ts';
-import type { ProposeInput } from '../../src/activities/propose.ts';
+import type { ProposeInput } from '../../src/contracts/activities/delivery.ts';
+import type { Activities } from '../../src/contracts/activities/index.ts';
 import { laneQuery, rollbackUpdate, stateQuery } from '../../src/contracts/messages.ts';
 import { laneId, rolloutStartOptions } from '../../src/contracts/start-options.ts';
 import type { LaneState } from '../../src/domain/lane/state.ts';

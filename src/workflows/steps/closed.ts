@@ -1,5 +1,5 @@
 import { log, patched } from '@temporalio/workflow';
-import type { TidyInput } from '../../activities/merge.ts';
+import type { TidyInput } from '../../contracts/activities/delivery.ts';
 import type { Proposal, VerifiedImage } from '../../domain/outcomes.ts';
 import type { StagePlan } from '../../domain/plan.ts';
 import { type Ending, endRollout } from '../ending.ts';

@@ -1,4 +1,4 @@
-import type { ProposeInput } from '../../activities/propose.ts';
+import type { ProposeInput } from '../../contracts/activities/delivery.ts';
 import { isByDigest } from '../../contracts/messages.ts';
 import type { CheckResults, DispatchOutcome, Proposal, VerifiedImage } from '../../domain/outcomes.ts';
 import type { StagePlan } from '../../domain/plan.ts';

@@ -1,5 +1,5 @@
 import { type ActivityInterfaceFor, proxyActivities, proxyLocalActivities } from '@temporalio/workflow';
-import type { Activities } from '../../activities/index.ts';
+import type { Activities } from '../../contracts/activities/index.ts';
 import { deployQueue, taskQueues } from '../../contracts/start-options.ts';
 import { isOnHost, type StagePlan } from '../../domain/plan.ts';
 

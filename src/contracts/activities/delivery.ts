@@ -1,0 +1,168 @@
+import type { ImagePush } from '../../domain/image-push.ts';
+import type {
+  ChangeStanding,
+  CheckResults,
+  Deployed,
+  DispatchOutcome,
+  MergeOutcome,
+  Proposal,
+  ProposeOutcome,
+  RateLimited,
+  RevertOutcome,
+  RunningImage,
+  Survey,
+  VerifiedImage,
+  Watched,
+} from '../../domain/outcomes.ts';
+import type { Plan, StagePlan } from '../../domain/plan.ts';
+import type { Waiver } from '../../domain/rollout-state.ts';
+import type { ExpectedImage } from '../../domain/watch-version.ts';
+
+export interface DispatchInput {
+  readonly plan: Plan;
+  /** One with a `dispatch`. */
+  readonly stage: StagePlan;
+  readonly image: VerifiedImage;
+  readonly push: ImagePush;
+}
+
+export interface ForwardInput {
+  /** One that has its pushes passed on as they come. */
+  readonly plan: Plan;
+  /** The tags of one image that were pushed together. */
+  readonly pushes: readonly [ImagePush, ...ImagePush[]];
+}
+
+export interface DispatchActivities {
+  /** A step of a rollout. */
+  dispatch(input: DispatchInput): Promise<DispatchOutcome>;
+  /** A push that is passed on in place of a rollout. */
+  forward(input: ForwardInput): Promise<DispatchOutcome>;
+}
+
+export interface ProposeInput {
+  readonly plan: Plan;
+  /** One with a `change`. */
+  readonly stage: StagePlan;
+  readonly image: VerifiedImage;
+  readonly push: ImagePush;
+  readonly checks: CheckResults;
+  /** What was skipped so far. Absent in histories of before, and where nothing was. */
+  readonly skipped?: readonly Waiver[];
+  /** It was taken by its digest, whatever its tag points to. */
+  readonly named?: boolean;
+  /** An operator asked for this very image: an earlier tag than the one in the base branch is then no reason to stop. */
+  readonly asked?: boolean;
+}
+
+export interface ProposeActivities {
+  propose(input: ProposeInput): Promise<ProposeOutcome>;
+}
+
+export interface ChangeInput {
+  readonly plan: Plan;
+  /** One with a `change`. */
+  readonly stage: StagePlan;
+  readonly image: VerifiedImage;
+  readonly proposal: Proposal;
+}
+
+export interface TidyInput extends ChangeInput {
+  readonly close?: boolean;
+}
+
+export interface RevertInput extends ChangeInput {
+  /** Why it is rolled back, for people. */
+  readonly reason: string;
+}
+
+export interface BaseState {
+  readonly kind: 'looked';
+  /** The places of the change say what the proposal says, in whatever quotes. */
+  readonly holds: boolean;
+  /** The head of the base branch. */
+  readonly commit: string;
+}
+
+export interface MergeActivities {
+  /** Where the proposal stands, and who reviewed it. Cheap: rollouts ask it again and again. */
+  lookAtChange(input: ChangeInput): Promise<ChangeStanding>;
+  /**
+   * Merges the very head of the proposal, where it brings the change of ours and nothing else, and deletes its branch. For the proposal of a
+   * roll-back, too.
+   * @throws ApplicationFailure `BranchConflict` with the files that are not ours, `MergeRefused`, `HeadMoved`, `BaseMovedOn` where it was
+   *   merged already and the base does not hold it
+   */
+  mergeChange(input: ChangeInput): Promise<MergeOutcome>;
+  /** Deletes the branch of a proposal that is not open any more. `close`: closes it first, where it still is, and still is ours. */
+  tidyChange(input: TidyInput): Promise<{ readonly kind: 'tidied' } | RateLimited>;
+  /** Whether the base branch holds the image now, at the places of the change; after a merge by a person nobody else knows. */
+  baseHolds(input: ChangeInput): Promise<BaseState | RateLimited>;
+  /**
+   * Proposes, on a branch of its own, what the places said before.
+   * @throws ApplicationFailure `BaseMovedOn` where the base does not hold ours any more; it names the later change. `NothingBefore` where
+   *   the proposal does not know what was before
+   */
+  revertChange(input: RevertInput): Promise<RevertOutcome>;
+}
+
+export interface DeployInput {
+  readonly plan: Plan;
+  readonly stage: StagePlan;
+  readonly image: VerifiedImage;
+  /** The turn that allows it: a lower one than the last that was seen here is refused. */
+  readonly turn: number;
+  /** Names of the containers (`docker`) that are meant; absent: all. */
+  readonly only?: readonly string[];
+  /** Fingerprint of the changes besides the image that a person said yes to. */
+  readonly accepted?: string;
+}
+
+export interface SurveyInput extends Omit<DeployInput, 'turn' | 'only'> {
+  /** A change is to come: what would be refused then is refused now, and what comes along besides the image is told. */
+  readonly foresee?: boolean;
+}
+
+export interface RestoreInput extends DeployInput {
+  /** What is to run again: the survey's answer. */
+  readonly before: readonly RunningImage[];
+}
+
+/** Done on the queue of the stage's host. */
+export interface DeployActivities {
+  /**
+   * What runs now, and whether it is healthy: asked before anything changes.
+   * @throws ApplicationFailure `DeployRefused`, `OtherChanges`
+   */
+  surveyStage(input: SurveyInput): Promise<Survey | RateLimited>;
+  /**
+   * Brings the image there, unless it runs already.
+   * @throws ApplicationFailure `DeployRefused` (nothing was changed), `DeployFailed` (something was), `TurnPassed`
+   */
+  deployStage(input: DeployInput): Promise<Deployed | RateLimited>;
+  /** Brings back what ran before, from what is on the host: needs neither registry nor forge. */
+  restoreStage(input: RestoreInput): Promise<Deployed | RateLimited>;
+  /** Once it is healthy, or the repository agrees: removes what was kept to go back to (stopped containers, override files). */
+  settleStage(input: Omit<DeployInput, 'turn' | 'only'>): Promise<void>;
+}
+
+export interface WatchInput {
+  readonly plan: Plan;
+  /** One with a `watch`. */
+  readonly stage: StagePlan;
+  readonly image: VerifiedImage;
+  /** What has to be proven to run. For a roll-back: what ran before; absent: nothing has to be proven. */
+  readonly expected?: ExpectedImage;
+  /** What was deployed: the containers that `docker` probes look at and that prove the digest. */
+  readonly running: readonly RunningImage[];
+  /** The stage is done once this is healthy: what was kept to go back to is removed then. */
+  readonly settles?: boolean;
+}
+
+export interface WatchActivities {
+  /**
+   * Watches until there is a verdict. An attempt that is cut off leaves in its heartbeats how far it was; the next goes on from there.
+   * @throws ApplicationFailure `Unhealthy`, with `Unhealthy` as its detail
+   */
+  watchStage(input: WatchInput): Promise<Watched | RateLimited>;
+}

@@ -1,0 +1,24 @@
+import type { IntegrateActivities, ScanActivities, SmokeActivities, Verify } from './checks.ts';
+import type { DeployActivities, DispatchActivities, MergeActivities, ProposeActivities, WatchActivities } from './delivery.ts';
+import type { FollowUpActivities, LaneActivities } from './lane.ts';
+import type { DecisionActivities, NotifyActivities } from './people.ts';
+import type { LookUpActivities, RedeliverActivities, SearchActivities } from './pushes.ts';
+
+/** Everything that workflows ask of the outside world. `src/activities` implements it. */
+export interface Activities
+  extends Verify,
+    ScanActivities,
+    SmokeActivities,
+    IntegrateActivities,
+    DispatchActivities,
+    ProposeActivities,
+    MergeActivities,
+    DeployActivities,
+    WatchActivities,
+    LookUpActivities,
+    SearchActivities,
+    RedeliverActivities,
+    LaneActivities,
+    FollowUpActivities,
+    DecisionActivities,
+    NotifyActivities {}

@@ -1,0 +1,43 @@
+import type { Notice } from '../../domain/notice.ts';
+import type { RateLimited } from '../../domain/outcomes.ts';
+import type { Person } from '../../domain/person.ts';
+import type { NotifierPlan } from '../../domain/plan.ts';
+import type { Decision } from '../../domain/rollout-state.ts';
+import type { Telling } from '../messages.ts';
+
+export interface ProofInput {
+  /** Workflow id and run that the decision is about. */
+  readonly rollout: string;
+  readonly runId: string;
+  readonly verb: string;
+  /** As it came in the update: the proof is about every word of it. */
+  readonly decision: Decision;
+}
+
+export interface DecisionActivities {
+  /**
+   * Who made a decision: the operator whose token made its proof, else the name as it was typed, unverified. Called as a local activity.
+   * @throws ApplicationFailure `DecisionRefused` where there is a proof and it is wrong
+   */
+  whoDecided(input: ProofInput): Promise<Person>;
+}
+
+export interface SendInput {
+  readonly notifier: NotifierPlan;
+  readonly notice: Notice;
+  /** What an earlier notice of the same rollout to the same notifier answered. */
+  readonly thread?: Thread;
+}
+
+/** By what a later notice finds the earlier message. JSON-safe, small. */
+export type Thread = Readonly<Record<string, string>>;
+
+export interface NotifyActivities {
+  /** Hands a notice to `notify:ROLLOUT`, which is started where it does not run; called as a local activity. */
+  tell(telling: Telling & { readonly rollout: string }): Promise<void>;
+  /**
+   * Sends one notice to one target. @returns the thread for later ones, where it is another than before
+   * @throws ApplicationFailure `NoticeRefused` and the like, where the target will never take it
+   */
+  sendNotice(input: SendInput): Promise<{ readonly kind: 'sent'; readonly thread?: Thread } | RateLimited>;
+}
