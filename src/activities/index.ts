@@ -5,7 +5,7 @@ import { createDispatch } from './dispatch.ts';
 import { createFollowUps } from './follow-up.ts';
 import { createIntegrate } from './integrate.ts';
 import { createLaneCalls } from './lane.ts';
-import { createLookUp } from './look-up.ts';
+import { createLookUp } from './resolve.ts';
 import { createMerge } from './merge.ts';
 import { createNotify } from './notify.ts';
 import { createPropose } from './propose.ts';

@@ -5,7 +5,7 @@ import type { BeginAnswer, BeginChange, NotRolledBackAt, RanAt, RolledBackAt, Ru
 import type { Shut } from '../domain/lane/stages.ts';
 import type { LaneState, Run } from '../domain/lane/state.ts';
 import type { Grant, TurnAnswer, TurnRequest } from '../domain/lane/turns.ts';
-import type { RollbackTerms } from '../domain/lane/undo.ts';
+import type { RollbackTerms } from '../domain/lane/rollback.ts';
 import type { Notice } from '../domain/notice.ts';
 import type { ImageIdentity } from '../domain/outcomes.ts';
 import type { NotifierPlan, Plan } from '../domain/plan.ts';

@@ -1,11 +1,11 @@
 /** What a worker runs: the names of these functions are the workflow types. */
-export { forward } from './forward.ts';
-export { lane } from './lane.ts';
-export { line } from './line.ts';
+export { forward } from './pass-through.ts';
+export { lane } from './lane/lane.ts';
+export { line } from './global-hold.ts';
 export { mergeQueue } from './merge-queue.ts';
 export { notify } from './notify.ts';
 export { redeliver } from './redeliver.ts';
 export { resolve } from './resolve.ts';
 export { rollback } from './rollback.ts';
-export { rollout } from './rollout.ts';
+export { rollout } from './rollout/rollout.ts';
 export { search } from './search.ts';

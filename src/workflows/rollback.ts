@@ -1,7 +1,7 @@
 import type { RollbackStart } from '../contracts/messages.ts';
 import type { RolloutState } from '../domain/rollout-state.ts';
-import { beginRollout } from './rollout-run.ts';
-import { undo } from './steps/undo.ts';
+import { beginRollout } from './rollout/context.ts';
+import { undo } from './rollout/delivery/rollback.ts';
 
 /** An operator undoes what a stage runs, whenever that is: the same roll-back as a rollout's own. */
 export async function rollback({ stage: name, running, by, reason }: RollbackStart): Promise<RolloutState> {

@@ -21,16 +21,16 @@ describe('the dependency rules', () => {
     ['src/platform/a.ts', "export { a } from '../contracts/messages.ts';", /src\/platform may import domain, deploys; found/],
     ['src/activities/scan.ts', "import '../workflows/rollout.ts';", /src\/activities may import domain, platform/],
     [
-      'src/workflows/rollout.ts',
+      'src/workflows/rollout/rollout.ts',
       "import { scan } from '../activities/scan.ts';",
       /workflows may import domain, contracts; found/,
     ],
     [
-      'src/workflows/rollout.ts',
+      'src/workflows/rollout/rollout.ts',
       "import type { A } from '../activities/scan.ts';",
       /workflows may import domain, contracts; found/,
     ],
-    ['src/workflows/rollout.ts', "import { hostname } from 'node:os';", /src\/workflows may not import 'node:os'/],
+    ['src/workflows/rollout/rollout.ts', "import { hostname } from 'node:os';", /src\/workflows may not import 'node:os'/],
     ['src/api/app.ts', "import { rollout } from '../workflows/rollout.ts';", /src\/api may import domain, config/],
     ['src/cli/main.ts', "const a = await import('../../worker.ts');", /nothing may import worker\.ts/],
     ['src/api/app.ts', "import { startService } from '../process/service.ts';", /src\/api may import domain, config/],
@@ -50,9 +50,9 @@ describe('the dependency rules', () => {
 
   const allowed: [file: string, text: string][] = [
     ['src/domain/plan.ts', "import type { A } from './a.ts';\nimport { parse } from 'yaml';"],
-    ['src/workflows/rollout.ts', "import type { Activities } from '../contracts/activities/index.ts';"],
+    ['src/workflows/rollout/rollout.ts', "import type { Activities } from '../contracts/activities/index.ts';"],
     [
-      'src/workflows/rollout.ts',
+      'src/workflows/rollout/rollout.ts',
       "import type { Client } from '@temporalio/client';\nimport { sleep } from '@temporalio/workflow';",
     ],
     ['src/api/app.ts', "import {\n  stateQuery,\n} from '../contracts/messages.ts';"],

@@ -3,8 +3,8 @@ import { grantSignal, progressSignal, supersedeSignal } from '../../src/contract
 import { searchAttributes } from '../../src/contracts/start-options.ts';
 
 /** Lanes, line and merge queues as they are, with rollouts and roll-backs that only listen: tests speak for them. */
-export { lane } from '../../src/workflows/lane.ts';
-export { line } from '../../src/workflows/line.ts';
+export { lane } from '../../src/workflows/lane/lane.ts';
+export { line } from '../../src/workflows/global-hold.ts';
 export { mergeQueue } from '../../src/workflows/merge-queue.ts';
 
 /** What was heard, one line each. */

@@ -6,7 +6,7 @@ import { eventsOf } from '../domain/dispatch-payload.ts';
 import type { DispatchOutcome, RateLimited } from '../domain/outcomes.ts';
 import { dispatchOfPush } from '../domain/plan.ts';
 import type { End } from '../domain/rollout-state.ts';
-import { type Failure, failureOf, refusal, unlimited } from './steps/take-step.ts';
+import { type Failure, failureOf, refusal, unlimited } from './rollout/steps/take-step.ts';
 
 /** Outages of GitHub last hours; an event of the day before is of no use to anybody. */
 const longestMs = 24 * 60 * 60_000;

@@ -1,10 +1,10 @@
 import { CancellationScope, log, patched, proxyLocalActivities, workflowInfo } from '@temporalio/workflow';
-import type { Activities } from '../contracts/activities/index.ts';
-import type { RolloutStart } from '../contracts/messages.ts';
-import type { Notice } from '../domain/notice.ts';
-import { endsStory, targetKey, updatesInPlace } from '../domain/notice-queue.ts';
-import type { NoticeEvent, NotifierPlan } from '../domain/plan.ts';
-import type { RolloutRecord } from './rollout-record.ts';
+import type { Activities } from '../../contracts/activities/index.ts';
+import type { RolloutStart } from '../../contracts/messages.ts';
+import type { Notice } from '../../domain/notice.ts';
+import { endsStory, targetKey, updatesInPlace } from '../../domain/notice-queue.ts';
+import type { NoticeEvent, NotifierPlan } from '../../domain/plan.ts';
+import type { RolloutRecord } from './record.ts';
 
 export type TellMore = Pick<Notice, 'stage' | 'reason' | 'advice' | 'watched'>;
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { createLookUp } from '../../src/activities/look-up.ts';
+import { createLookUp } from '../../src/activities/resolve.ts';
 import type { Digest } from '../../src/domain/image-reference.ts';
 import type { TagPolicy } from '../../src/domain/tag-policy.ts';
 import { failureOf, runActivity } from '../support/activity.ts';

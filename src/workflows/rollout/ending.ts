@@ -1,5 +1,5 @@
 import { ApplicationFailure } from '@temporalio/workflow';
-import type { End } from '../domain/rollout-state.ts';
+import type { End } from '../../domain/rollout-state.ts';
 
 export interface Ending {
   readonly end: End;

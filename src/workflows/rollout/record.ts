@@ -1,8 +1,8 @@
 import { setCurrentDetails, upsertMemo, upsertSearchAttributes } from '@temporalio/workflow';
-import { isByDigest, type RolloutStart } from '../contracts/messages.ts';
-import { searchAttributes } from '../contracts/start-options.ts';
-import type { Proposal } from '../domain/outcomes.ts';
-import type { StagePlan } from '../domain/plan.ts';
+import { isByDigest, type RolloutStart } from '../../contracts/messages.ts';
+import { searchAttributes } from '../../contracts/start-options.ts';
+import type { Proposal } from '../../domain/outcomes.ts';
+import type { StagePlan } from '../../domain/plan.ts';
 import type {
   Approval,
   End,
@@ -12,9 +12,9 @@ import type {
   StepState,
   StepStatus,
   Waiver,
-} from '../domain/rollout-state.ts';
-import { checkNames, stageStepNames } from '../domain/rollout-state.ts';
-import { rolloutInMarkdown, waiverText } from '../domain/rollout-text.ts';
+} from '../../domain/rollout-state.ts';
+import { checkNames, stageStepNames } from '../../domain/rollout-state.ts';
+import { rolloutInMarkdown, waiverText } from '../../domain/rollout-text.ts';
 
 export interface StepAt {
   readonly step: StepName;

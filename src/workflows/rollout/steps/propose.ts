@@ -1,9 +1,9 @@
-import type { ProposeInput } from '../../contracts/activities/delivery.ts';
-import { isByDigest } from '../../contracts/messages.ts';
-import type { CheckResults, DispatchOutcome, Proposal, VerifiedImage } from '../../domain/outcomes.ts';
-import type { StagePlan } from '../../domain/plan.ts';
+import type { ProposeInput } from '../../../contracts/activities/delivery.ts';
+import { isByDigest } from '../../../contracts/messages.ts';
+import type { CheckResults, DispatchOutcome, Proposal, VerifiedImage } from '../../../domain/outcomes.ts';
+import type { StagePlan } from '../../../domain/plan.ts';
 import { endRollout } from '../ending.ts';
-import type { Rollout } from '../rollout-run.ts';
+import type { Rollout } from '../context.ts';
 import { endMoved } from './checks.ts';
 import { network } from './proxies.ts';
 import { takeStep } from './take-step.ts';

@@ -1,10 +1,10 @@
-import type { Proposal, VerifiedImage } from '../../domain/outcomes.ts';
-import { nameOfPerson } from '../../domain/person.ts';
-import type { ApprovalPlan, StagePlan } from '../../domain/plan.ts';
-import { shortRollout, waiverText } from '../../domain/rollout-text.ts';
+import type { Proposal, VerifiedImage } from '../../../domain/outcomes.ts';
+import { nameOfPerson } from '../../../domain/person.ts';
+import type { ApprovalPlan, StagePlan } from '../../../domain/plan.ts';
+import { shortRollout, waiverText } from '../../../domain/rollout-text.ts';
 import { endRollout } from '../ending.ts';
-import type { Wait } from '../patience.ts';
-import type { Rollout } from '../rollout-run.ts';
+import type { Wait } from '../poller.ts';
+import type { Rollout } from '../context.ts';
 import { closedBy } from './closed.ts';
 import { look } from './look.ts';
 import { takeStep } from './take-step.ts';

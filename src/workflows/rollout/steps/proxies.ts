@@ -1,7 +1,7 @@
 import { type ActivityInterfaceFor, proxyActivities, proxyLocalActivities } from '@temporalio/workflow';
-import type { Activities } from '../../contracts/activities/index.ts';
-import { deployQueue, taskQueues } from '../../contracts/start-options.ts';
-import { isOnHost, type StagePlan } from '../../domain/plan.ts';
+import type { Activities } from '../../../contracts/activities/index.ts';
+import { deployQueue, taskQueues } from '../../../contracts/start-options.ts';
+import { isOnHost, type StagePlan } from '../../../domain/plan.ts';
 
 /** Activities beat every few seconds by themselves, so that a killed worker is noticed within seconds, not minutes. */
 const heartbeatTimeout = '10s';

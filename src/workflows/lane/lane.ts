@@ -7,13 +7,13 @@ import {
   sleep,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { Activities } from '../contracts/activities/index.ts';
-import { type LaneStart, laneQuery } from '../contracts/messages.ts';
-import { emptyLane, type LaneState } from '../domain/lane/state.ts';
-import { someoneWaits } from '../domain/lane/turns.ts';
-import { answerOperators } from './lane-operators.ts';
-import { LanePost } from './lane-post.ts';
-import { answerRollouts } from './lane-rollouts.ts';
+import type { Activities } from '../../contracts/activities/index.ts';
+import { type LaneStart, laneQuery } from '../../contracts/messages.ts';
+import { emptyLane, type LaneState } from '../../domain/lane/state.ts';
+import { someoneWaits } from '../../domain/lane/turns.ts';
+import { answerOperators } from './operators.ts';
+import { LanePost } from './outbox.ts';
+import { answerRollouts } from './rollouts.ts';
 
 const { findEnded } = proxyActivities<Pick<Activities, 'findEnded'>>({
   startToCloseTimeout: '1 minute',

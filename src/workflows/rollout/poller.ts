@@ -1,5 +1,5 @@
 import { condition, setHandler } from '@temporalio/workflow';
-import { progressSignal } from '../contracts/messages.ts';
+import { progressSignal } from '../../contracts/messages.ts';
 
 const shortestPauseMs = 5_000;
 const longestPauseMs = 15 * 60_000;

@@ -1,13 +1,13 @@
-import type { MergeOutcome, Proposal, VerifiedImage } from '../../domain/outcomes.ts';
-import type { StagePlan } from '../../domain/plan.ts';
-import type { GivenUp } from '../lane-side.ts';
-import type { Wait } from '../patience.ts';
-import type { StepAt } from '../rollout-record.ts';
-import type { Rollout } from '../rollout-run.ts';
-import { closedBy, tidy } from './closed.ts';
-import { look, type Standing } from './look.ts';
-import { network } from './proxies.ts';
-import { refusal, unlimited } from './take-step.ts';
+import type { MergeOutcome, Proposal, VerifiedImage } from '../../../domain/outcomes.ts';
+import type { StagePlan } from '../../../domain/plan.ts';
+import type { GivenUp } from '../lane-client.ts';
+import type { Wait } from '../poller.ts';
+import type { StepAt } from '../record.ts';
+import type { Rollout } from '../context.ts';
+import { closedBy, tidy } from '../steps/closed.ts';
+import { look, type Standing } from '../steps/look.ts';
+import { network } from '../steps/proxies.ts';
+import { refusal, unlimited } from '../steps/take-step.ts';
 
 /** A proposal on its way into the base branch. */
 export interface Merging {

@@ -1,11 +1,11 @@
 import { log } from '@temporalio/workflow';
-import { toldChanges } from '../../domain/other-changes.ts';
-import type { Deployed, OtherChanges, Skipped, Survey, VerifiedImage } from '../../domain/outcomes.ts';
-import type { DeployPlan, StagePlan, WatchPlan } from '../../domain/plan.ts';
-import type { StepAt } from '../rollout-record.ts';
-import type { Rollout } from '../rollout-run.ts';
-import { onHost } from './proxies.ts';
-import { type Failure, failureOf, type Handling, refusal, takeStep } from './take-step.ts';
+import { toldChanges } from '../../../domain/other-changes.ts';
+import type { Deployed, OtherChanges, Skipped, Survey, VerifiedImage } from '../../../domain/outcomes.ts';
+import type { DeployPlan, StagePlan, WatchPlan } from '../../../domain/plan.ts';
+import type { StepAt } from '../record.ts';
+import type { Rollout } from '../context.ts';
+import { onHost } from '../steps/proxies.ts';
+import { type Failure, failureOf, type Handling, refusal, takeStep } from '../steps/take-step.ts';
 
 /** The new image does not do, and what ran before comes back. Never leaves the workflow: whoever delivers a stage catches it. */
 export class NotHealthy extends Error {

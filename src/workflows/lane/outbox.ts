@@ -6,10 +6,10 @@ import {
   progressSignal,
   type Superseding,
   supersedeSignal,
-} from '../contracts/messages.ts';
-import { forget } from '../domain/lane/members.ts';
-import type { LaneState, Run } from '../domain/lane/state.ts';
-import type { Grant } from '../domain/lane/turns.ts';
+} from '../../contracts/messages.ts';
+import { forget } from '../../domain/lane/members.ts';
+import type { LaneState, Run } from '../../domain/lane/state.ts';
+import type { Grant } from '../../domain/lane/turns.ts';
 
 /** What a letter says. */
 export type Contents = { readonly grant: Grant } | { readonly superseding: Superseding } | { readonly progress: Progress };

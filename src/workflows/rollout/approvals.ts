@@ -1,12 +1,12 @@
 import { setHandler } from '@temporalio/workflow';
-import { approveUpdate, type RolloutStart } from '../contracts/messages.ts';
-import type { Review } from '../domain/outcomes.ts';
-import { nameOfPerson, typedReason } from '../domain/person.ts';
-import type { ApprovalPlan, Approver } from '../domain/plan.ts';
-import type { Approval, Decision, RolloutState } from '../domain/rollout-state.ts';
-import { recordDecision } from './audit.ts';
-import { refuse } from './refusing.ts';
-import type { RolloutRecord } from './rollout-record.ts';
+import { approveUpdate, type RolloutStart } from '../../contracts/messages.ts';
+import type { Review } from '../../domain/outcomes.ts';
+import { nameOfPerson, typedReason } from '../../domain/person.ts';
+import type { ApprovalPlan, Approver } from '../../domain/plan.ts';
+import type { Approval, Decision, RolloutState } from '../../domain/rollout-state.ts';
+import { recordDecision } from '../audit.ts';
+import { refuse } from '../refusing.ts';
+import type { RolloutRecord } from './record.ts';
 
 /** Who has proven to be who, by way of the operator's token. */
 export type Prove = (verb: 'approve', decision: Decision) => Promise<string>;

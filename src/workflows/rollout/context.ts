@@ -7,18 +7,18 @@ import {
   setHandler,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { Activities } from '../contracts/activities/index.ts';
-import { type RolloutStart, stateQuery } from '../contracts/messages.ts';
-import type { Decision, RolloutState } from '../domain/rollout-state.ts';
+import type { Activities } from '../../contracts/activities/index.ts';
+import { type RolloutStart, stateQuery } from '../../contracts/messages.ts';
+import type { Decision, RolloutState } from '../../domain/rollout-state.ts';
 import { Approvals } from './approvals.ts';
-import { Desk } from './desk.ts';
+import { Desk } from './decisions.ts';
 import { type Ending, endingIn } from './ending.ts';
-import { LaneSide, type RollbackTurn } from './lane-side.ts';
-import { Patience } from './patience.ts';
-import { RolloutRecord } from './rollout-record.ts';
+import { LaneSide, type RollbackTurn } from './lane-client.ts';
+import { Patience } from './poller.ts';
+import { RolloutRecord } from './record.ts';
 import { closeRejected } from './steps/closed.ts';
 import { failureOf } from './steps/take-step.ts';
-import { Tell } from './tell.ts';
+import { Tell } from './notifier.ts';
 
 /** One run of a rollout: what is known of it, where operators decide, and its side of the lane. */
 export interface Rollout {

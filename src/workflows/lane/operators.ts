@@ -11,8 +11,8 @@ import {
   releaseUpdate,
   rollbackUpdate,
   unquarantineUpdate,
-} from '../contracts/messages.ts';
-import { rollbackId, rolloutId } from '../contracts/start-options.ts';
+} from '../../contracts/messages.ts';
+import { rollbackId, rolloutId } from '../../contracts/start-options.ts';
 import {
   freeFromQuarantine,
   hold,
@@ -24,15 +24,15 @@ import {
   pin,
   putInQuarantine,
   releaseHold,
-} from '../domain/lane/decisions.ts';
-import { Refused } from '../domain/lane/refused.ts';
-import type { LaneState, Word } from '../domain/lane/state.ts';
-import { release } from '../domain/lane/turns.ts';
-import { countRollback, mayPromote, mayRollBack, rollbackTerms } from '../domain/lane/undo.ts';
-import { nameOfPerson, typedName, typedReason } from '../domain/person.ts';
-import { recordDecision } from './audit.ts';
-import type { LanePost } from './lane-post.ts';
-import { refusing } from './refusing.ts';
+} from '../../domain/lane/decisions.ts';
+import { Refused } from '../../domain/lane/refused.ts';
+import type { LaneState, Word } from '../../domain/lane/state.ts';
+import { release } from '../../domain/lane/turns.ts';
+import { countRollback, mayPromote, mayRollBack, rollbackTerms } from '../../domain/lane/rollback.ts';
+import { nameOfPerson, typedName, typedReason } from '../../domain/person.ts';
+import { recordDecision } from '../audit.ts';
+import type { LanePost } from './outbox.ts';
+import { refusing } from '../refusing.ts';
 
 /** More than these wait for Temporal only where it takes nothing that the lane starts. */
 const mostErrands = 5;

@@ -1,13 +1,13 @@
 import { TemporalFailure } from '@temporalio/common';
 import { ActivityFailure, ApplicationFailure, isCancellation, sleep, TimeoutFailure } from '@temporalio/workflow';
-import { finalFailureTypes } from '../../domain/failures.ts';
-import { type StepOutcome, sentenceOf } from '../../domain/outcome-text.ts';
-import type { RateLimited, Skipped } from '../../domain/outcomes.ts';
-import { decisionAdvice, nameOf } from '../../domain/rollout-text.ts';
-import type { DecisionRules } from '../desk.ts';
+import { finalFailureTypes } from '../../../domain/failures.ts';
+import { type StepOutcome, sentenceOf } from '../../../domain/outcome-text.ts';
+import type { RateLimited, Skipped } from '../../../domain/outcomes.ts';
+import { decisionAdvice, nameOf } from '../../../domain/rollout-text.ts';
+import type { DecisionRules } from '../decisions.ts';
 import { endingIn, endRollout } from '../ending.ts';
-import type { StepAt } from '../rollout-record.ts';
-import type { Rollout } from '../rollout-run.ts';
+import type { StepAt } from '../record.ts';
+import type { Rollout } from '../context.ts';
 
 /** Whoever limits the rate for longer than a day says no. */
 const longestLimitMs = 24 * 60 * 60_000;

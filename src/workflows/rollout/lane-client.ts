@@ -1,16 +1,16 @@
 import { CancellationScope, condition, proxyLocalActivities, setHandler, workflowInfo } from '@temporalio/workflow';
-import type { Activities } from '../contracts/activities/index.ts';
-import { grantSignal, type RolloutStart, supersedeSignal } from '../contracts/messages.ts';
-import type { Digest } from '../domain/image-reference.ts';
-import type { EntryAnswer } from '../domain/lane/members.ts';
-import type { Before, BeginAnswer, RolledBackAt, Running, Undoable } from '../domain/lane/running.ts';
-import type { Run } from '../domain/lane/state.ts';
-import type { TurnRequest } from '../domain/lane/turns.ts';
-import type { VerifiedImage } from '../domain/outcomes.ts';
-import type { StagePlan } from '../domain/plan.ts';
+import type { Activities } from '../../contracts/activities/index.ts';
+import { grantSignal, type RolloutStart, supersedeSignal } from '../../contracts/messages.ts';
+import type { Digest } from '../../domain/image-reference.ts';
+import type { EntryAnswer } from '../../domain/lane/members.ts';
+import type { Before, BeginAnswer, RolledBackAt, Running, Undoable } from '../../domain/lane/running.ts';
+import type { Run } from '../../domain/lane/state.ts';
+import type { TurnRequest } from '../../domain/lane/turns.ts';
+import type { VerifiedImage } from '../../domain/outcomes.ts';
+import type { StagePlan } from '../../domain/plan.ts';
 import { type Ending, endRollout } from './ending.ts';
-import type { Wait } from './patience.ts';
-import type { RolloutRecord } from './rollout-record.ts';
+import type { Wait } from './poller.ts';
+import type { RolloutRecord } from './record.ts';
 
 /** Local activities: a call to the lane is one event of history, and its answer is there within the same workflow task. */
 const calls = proxyLocalActivities<

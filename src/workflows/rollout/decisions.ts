@@ -1,15 +1,15 @@
 import { condition, setHandler } from '@temporalio/workflow';
-import { abortUpdate, rejectUpdate, retryUpdate, skipUpdate } from '../contracts/messages.ts';
-import type { Skipped } from '../domain/outcomes.ts';
-import { nameOfPerson, typedName, typedReason } from '../domain/person.ts';
-import type { Plan } from '../domain/plan.ts';
-import { type Decision, maySkip, type RolloutState, type StepState } from '../domain/rollout-state.ts';
-import { nameOf } from '../domain/rollout-text.ts';
-import { recordDecision } from './audit.ts';
+import { abortUpdate, rejectUpdate, retryUpdate, skipUpdate } from '../../contracts/messages.ts';
+import type { Skipped } from '../../domain/outcomes.ts';
+import { nameOfPerson, typedName, typedReason } from '../../domain/person.ts';
+import type { Plan } from '../../domain/plan.ts';
+import { type Decision, maySkip, type RolloutState, type StepState } from '../../domain/rollout-state.ts';
+import { nameOf } from '../../domain/rollout-text.ts';
+import { recordDecision } from '../audit.ts';
 import { type Ending, endRollout } from './ending.ts';
-import type { LaneSide } from './lane-side.ts';
-import { refuse } from './refusing.ts';
-import type { RolloutRecord, StepAt } from './rollout-record.ts';
+import type { LaneSide } from './lane-client.ts';
+import { refuse } from '../refusing.ts';
+import type { RolloutRecord, StepAt } from './record.ts';
 
 type Verb = 'retry' | 'skip' | 'reject';
 interface Made {

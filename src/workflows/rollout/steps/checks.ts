@@ -6,9 +6,9 @@ import type {
   Skipped,
   SmokeSummary,
   VerifiedImage,
-} from '../../domain/outcomes.ts';
+} from '../../../domain/outcomes.ts';
 import { endRollout } from '../ending.ts';
-import type { Rollout } from '../rollout-run.ts';
+import type { Rollout } from '../context.ts';
 import { containerTests, network, scanImage } from './proxies.ts';
 import { takeStep } from './take-step.ts';
 

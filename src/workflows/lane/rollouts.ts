@@ -9,13 +9,13 @@ import {
   requestUpdate,
   rolledBackUpdate,
   verifiedUpdate,
-} from '../contracts/messages.ts';
-import { membersOf } from '../domain/lane/decisions.ts';
-import { enter, leave, verified } from '../domain/lane/members.ts';
-import { begin, notRolledBack, ran, rolledBack } from '../domain/lane/stages.ts';
-import type { LaneState } from '../domain/lane/state.ts';
-import { release, request } from '../domain/lane/turns.ts';
-import type { LanePost } from './lane-post.ts';
+} from '../../contracts/messages.ts';
+import { membersOf } from '../../domain/lane/decisions.ts';
+import { enter, leave, verified } from '../../domain/lane/members.ts';
+import { begin, notRolledBack, ran, rolledBack } from '../../domain/lane/stages.ts';
+import type { LaneState } from '../../domain/lane/state.ts';
+import { release, request } from '../../domain/lane/turns.ts';
+import type { LanePost } from './outbox.ts';
 
 /** What a lane answers to rollouts: the rules of `domain/lane`, and who has to hear of it. */
 export function answerRollouts(memory: LaneState, post: LanePost): void {

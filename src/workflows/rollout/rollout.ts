@@ -1,12 +1,12 @@
-import type { RolloutStart } from '../contracts/messages.ts';
-import type { CheckResults, VerifiedImage } from '../domain/outcomes.ts';
-import type { StagePlan } from '../domain/plan.ts';
-import type { RolloutState } from '../domain/rollout-state.ts';
+import type { RolloutStart } from '../../contracts/messages.ts';
+import type { CheckResults, VerifiedImage } from '../../domain/outcomes.ts';
+import type { StagePlan } from '../../domain/plan.ts';
+import type { RolloutState } from '../../domain/rollout-state.ts';
 import type { Ending } from './ending.ts';
-import { beginRollout, type Rollout } from './rollout-run.ts';
+import { beginRollout, type Rollout } from './context.ts';
 import { approve } from './steps/approve.ts';
 import { check, verify } from './steps/checks.ts';
-import { deliver, needOf } from './steps/deliver.ts';
+import { deliver, needOf } from './delivery/deliver.ts';
 import { confirm, dispatch, propose } from './steps/propose.ts';
 
 /**
