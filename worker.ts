@@ -5,6 +5,7 @@
 
 import { explain } from './src/process/explain.ts';
 import { startService } from './src/process/service.ts';
+import { product } from './src/product.ts';
 import { processEnvironment } from './src/settings/environment.ts';
 
 const env = processEnvironment();
@@ -22,7 +23,7 @@ const stopAsked = new Promise<void>((asked) => {
 });
 
 try {
-  const service = await startService(env.LANDFALL_CONFIG ?? 'landfall.yaml', env);
+  const service = await startService(env.LANDFALL_CONFIG ?? 'landfall.yaml', env, product);
   console.log(service.greeting);
   try {
     await Promise.race([service.running, stopAsked]);

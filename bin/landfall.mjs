@@ -4,10 +4,14 @@ import { existsSync } from 'node:fs';
 
 const built = new URL('../dist/src/cli/main.js', import.meta.url);
 if (!existsSync(built)) (await import('tsx/esm/api')).register();
-const { allowClosedPipes, processSurroundings, run } = await import(
-  existsSync(built) ? built.href : new URL('../src/cli/main.ts', import.meta.url).href
-);
+/** @param {string} name */
+const module = (name) =>
+  existsSync(built)
+    ? new URL(`../dist/src/${name}.js`, import.meta.url).href
+    : new URL(`../src/${name}.ts`, import.meta.url).href;
+const { allowClosedPipes, processSurroundings, run } = await import(module('cli/main'));
+const { product } = await import(module('product'));
 
 allowClosedPipes(process.stdout, process.stderr);
 // Not process.exit(): what was printed into a pipe must arrive whole.
-process.exitCode = await run(process.argv.slice(2), processSurroundings());
+process.exitCode = await run(process.argv.slice(2), processSurroundings(product));

@@ -39,6 +39,8 @@ export const rules = Object.freeze({
   workflows: { imports: ['domain', 'contracts'], packages: /^@temporalio\/(?:workflow|common)$/ },
   api: { imports: ['domain', 'config', 'settings', 'contracts', 'http', 'sources', 'telemetry'] },
   cli: { imports: ['domain', 'config', 'settings', 'contracts'] },
+  // Which kinds of each room the product has; nothing but worker.ts and the command's launcher imports it.
+  'product.ts': { imports: ['config', 'sources', 'checks', 'deploys', 'forges', 'notifiers'] },
   // Where everything is put together; nothing but worker.ts imports it.
   process: {
     imports: [

@@ -11,6 +11,7 @@ import { loadConfiguration } from '../src/config/load.ts';
 import { searchAttributes } from '../src/contracts/start-options.ts';
 import { missingSearchAttributes } from '../src/platform/temporal/namespace.ts';
 import { findTool } from '../src/platform/tools.mjs';
+import { product } from '../src/product.ts';
 import { startTemporal, type TestTemporal } from './support/temporal.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -117,7 +118,7 @@ describe('docker-compose.yml', function () {
 
   it('publishes the ports, checks those, and keeps the folders that the configuration beside it names', () => {
     const file = join(root, 'examples/compose/landfall.yaml');
-    const loaded = loadConfiguration(file, {}, { secretsFor: [] });
+    const loaded = loadConfiguration(file, {}, product, { secretsFor: [] });
     assert.ok('configuration' in loaded);
     const { listen, data, artifacts } = loaded.configuration;
     const { 'landfall-api': api, 'landfall-worker': worker } = services();

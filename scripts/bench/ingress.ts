@@ -6,6 +6,7 @@ import { loadConfiguration } from '../../src/config/load.ts';
 import { plansFor } from '../../src/config/plans.ts';
 import { rolloutStartOptions } from '../../src/contracts/start-options.ts';
 import { type Digest, parseRepository, type Repository, type Tag } from '../../src/domain/image-reference.ts';
+import { product } from '../../src/product.ts';
 import { freePort } from '../../test/support/ports.ts';
 import { startTemporal, type TestTemporal } from '../../test/support/temporal.ts';
 import { startBareKoa } from './bare-koa.ts';
@@ -142,7 +143,7 @@ function signed(event: string, { tag, digest }: Named, key: string): Buffer {
 
 /** Starts the very workflow that the ingress starts, and nothing else. */
 function bareStarter({ client }: TestTemporal, file: string, env: Record<string, string>): (named: Named) => Promise<void> {
-  const loaded = loadConfiguration(file, env);
+  const loaded = loadConfiguration(file, env, product);
   if ('problems' in loaded) throw new Error('expected the configuration of the benchmark to be right');
   const repository: Repository = parseRepository('ghcr.io/team/app');
   return async ({ tag, digest }) => {

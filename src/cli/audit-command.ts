@@ -16,9 +16,9 @@ export interface AuditOptions {
 }
 
 /** `landfall audit` */
-export async function printAudit(options: AuditOptions, { env, print, warn }: Surroundings): Promise<void> {
+export async function printAudit(options: AuditOptions, { env, kinds, print, warn }: Surroundings): Promise<void> {
   const isWanted = filterOf(options, Date.now());
-  const { file } = readConfiguration(options.config, env).audit;
+  const { file } = readConfiguration(options.config, { env, kinds }).audit;
   let shown = 0;
   const { read, skipped } = await readAuditLog(auditFilesOf(file), (entry) => {
     if (!isWanted(entry)) return;

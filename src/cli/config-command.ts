@@ -11,17 +11,17 @@ export interface CheckOptions {
 }
 
 /** `landfall config schema` */
-export function printSchema({ print }: Pick<Surroundings, 'print'>): number {
-  print(JSON.stringify(configurationJsonSchema(), null, 2));
+export function printSchema({ kinds, print }: Pick<Surroundings, 'kinds' | 'print'>): number {
+  print(JSON.stringify(configurationJsonSchema(kinds), null, 2));
   return exitCodes.fine;
 }
 
 /** `landfall config check [FILE]`: one line per problem. */
 export function checkConfiguration(
   { config: file, secrets }: CheckOptions,
-  { env, print }: Pick<Surroundings, 'env' | 'print'>,
+  { env, kinds, print }: Pick<Surroundings, 'env' | 'kinds' | 'print'>,
 ): number {
-  const loaded = loadConfiguration(file, env, secrets ? {} : { secretsFor: [] });
+  const loaded = loadConfiguration(file, env, kinds, secrets ? {} : { secretsFor: [] });
   if ('problems' in loaded) {
     for (const line of problemLines(loaded.problems)) print(line);
     return exitCodes.refused;

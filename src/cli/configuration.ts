@@ -2,19 +2,18 @@ import { existsSync } from 'node:fs';
 import type { Configuration } from '../config/configuration.ts';
 import { dropInConfiguration } from '../config/drop-in.ts';
 import { loadText } from '../config/load.ts';
-import { formatProblem, type Problem } from '../config/problem.ts';
-import type { Environment } from '../settings/environment.ts';
+import { formatProblem, type Problem } from '../settings/problem.ts';
 import { CommandFailure } from './failure.ts';
-import { plain } from './terminal.ts';
+import { plain, type Surroundings } from './terminal.ts';
 
 /**
  * The configuration, as far as an operator's command needs it: the service's own secrets are no business of the operator's shell, so they
  * need not exist here.
  * @throws CommandFailure with one line per problem
  */
-export function readConfiguration(file: string, env: Environment): Configuration {
+export function readConfiguration(file: string, { env, kinds }: Pick<Surroundings, 'env' | 'kinds'>): Configuration {
   const text = existsSync(file) ? undefined : dropInConfiguration(env);
-  const loaded = loadText(text, file, env, { secretsFor: [] });
+  const loaded = loadText(text, file, env, kinds, { secretsFor: [] });
   if ('problems' in loaded) throw new CommandFailure(problemLines(loaded.problems).join('\n'));
   return loaded.configuration;
 }

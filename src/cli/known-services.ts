@@ -10,8 +10,8 @@ import type { Surroundings } from './terminal.ts';
  */
 
 /** @throws CommandFailure where the configuration has no such service */
-export function requireKnownService(service: string, file: string, { env }: Pick<Surroundings, 'env'>): void {
-  const configuration = readConfiguration(file, env);
+export function requireKnownService(service: string, file: string, surroundings: Pick<Surroundings, 'env' | 'kinds'>): void {
+  const configuration = readConfiguration(file, surroundings);
   if (settingsOf(configuration, service).length > 0) return;
   const lines = describeFollowed(configuration).map((line) => `  ${line}`);
   const known = lines.length === 0 ? [`${file} has none yet`] : [`${file} has:`, ...lines];
@@ -24,10 +24,10 @@ export function requireKnownStage(
   service: string,
   lane: LaneState | undefined,
   file: string,
-  { env }: Pick<Surroundings, 'env'>,
+  surroundings: Pick<Surroundings, 'env' | 'kinds'>,
 ): void {
   if (lane !== undefined && Object.hasOwn(lane.stages, stage)) return;
-  const configured = stagesOf(service, file, env);
+  const configured = stagesOf(service, file, surroundings);
   if (configured.includes(stage)) return;
   const known = [...new Set([...Object.keys(lane?.stages ?? {}), ...configured])];
   const stages = known.length === 0 ? 'none is known yet' : `expected one of ${known.join(', ')}`;
@@ -35,10 +35,10 @@ export function requireKnownStage(
 }
 
 /** Where the file cannot be used, the lane alone has to know. */
-function stagesOf(service: string, file: string, env: Surroundings['env']): string[] {
+function stagesOf(service: string, file: string, surroundings: Pick<Surroundings, 'env' | 'kinds'>): string[] {
   let configuration: Configuration;
   try {
-    configuration = readConfiguration(file, env);
+    configuration = readConfiguration(file, surroundings);
   } catch (error) {
     if (error instanceof CommandFailure) return [];
     throw error;

@@ -1,5 +1,6 @@
 import { userInfo } from 'node:os';
 import { CommanderError } from 'commander';
+import type { Kinds } from '../config/kinds.ts';
 import { type Environment, processEnvironment } from '../settings/environment.ts';
 import { CommandFailure, exitCodes } from './failure.ts';
 import { createProgram } from './program.ts';
@@ -35,9 +36,10 @@ async function report(error: unknown, { warn }: Surroundings): Promise<number> {
 }
 
 /** The process's own surroundings. */
-export function processSurroundings(): Surroundings {
+export function processSurroundings(kinds: Kinds): Surroundings {
   const env = processEnvironment();
   return {
+    kinds,
     env,
     operator: operatorName(env),
     print: (line) => void process.stdout.write(`${line}\n`),

@@ -1,10 +1,13 @@
 import { once } from 'node:events';
 import { createInterface } from 'node:readline/promises';
 import { stripVTControlCharacters } from 'node:util';
+import type { Kinds } from '../config/kinds.ts';
 import type { Environment } from '../settings/environment.ts';
 
 /** What a command is run with: everything that it reads of, and writes to, the machine. */
 export interface Surroundings {
+  /** What may stand in the configuration. */
+  readonly kinds: Kinds;
   readonly env: Environment;
   /** Who runs the command, for the record: LANDFALL_OPERATOR, else the user of the machine. */
   readonly operator: string;

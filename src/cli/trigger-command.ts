@@ -27,7 +27,7 @@ export interface TriggerOptions {
 
 /** `landfall trigger IMAGE[:TAG][@DIGEST]`: as if the image had just been pushed, and whatever the last verdict was. */
 export async function trigger(text: string, options: TriggerOptions, surroundings: Surroundings): Promise<void> {
-  const configuration = readConfiguration(options.config, surroundings.env);
+  const configuration = readConfiguration(options.config, surroundings);
   const wanted = readWanted(text, options.service, configuration);
   const triggers = triggersOf(configuration, wanted);
   const started = await withClient(temporalPlace(options.config, surroundings), (client) =>

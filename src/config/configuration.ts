@@ -1,7 +1,6 @@
 import type { OperatorEntry } from '../domain/operator.ts';
 import type { ChangePlan, ComposeDeployPlan, DeployPlan, IntegrationPlan, Plan, StagePlan } from '../domain/plan.ts';
 import type { ImagePattern } from '../settings/image-pattern.ts';
-import type { ReceiverSettings } from '../sources/index.ts';
 import type { CertificateHeader } from '../sources/kit/certificate-headers.ts';
 import type { NotifierSettings } from './people-schema.ts';
 import type { ListenAddress } from './schema.ts';
@@ -19,7 +18,8 @@ export interface Configuration {
   /** Without a slash at the end. */
   readonly publicUrl?: string;
   readonly listen: ListenSettings;
-  readonly receivers: ReceiverSettings;
+  /** By the name of the source, as its own schema read it. A source that is absent has no path. */
+  readonly receivers: Readonly<Record<string, unknown>>;
   /** By registry host, as it stands in a canonical image reference. */
   readonly registries: Readonly<Record<string, RegistrySettings>>;
   readonly forge: { readonly github?: GitHubSettings };

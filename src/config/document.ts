@@ -1,5 +1,5 @@
 import { type Document, isAlias, isMap, isNode, isPair, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
-import type { Path } from './problem.ts';
+import type { Path } from '../settings/problem.ts';
 
 /** A parsed YAML file that still knows where everything stands. */
 export interface SourceDocument {

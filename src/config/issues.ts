@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { Complaint, Path } from './problem.ts';
+import type { Complaint, Path } from '../settings/problem.ts';
 
 type Issue = z.core.$ZodIssue;
 

@@ -1,10 +1,11 @@
 import { z } from 'zod';
+import type { Kinds } from './kinds.ts';
 import { fileSchema } from './schema.ts';
 
 /** JSON Schema (draft 2020-12) of `landfall.yaml`, for editors. */
-export function configurationJsonSchema(): Record<string, unknown> {
+export function configurationJsonSchema(kinds: Kinds): Record<string, unknown> {
   const schema = z.toJSONSchema(
-    fileSchema(() => () => undefined),
+    fileSchema(() => () => undefined, kinds),
     { target: 'draft-2020-12', io: 'input' },
   );
   const { $schema, ...rest } = schema;

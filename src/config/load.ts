@@ -3,10 +3,10 @@ import { dirname, resolve } from 'node:path';
 import { Refusal } from '../domain/failures.ts';
 import { isOnHost } from '../domain/plan.ts';
 import type { Environment } from '../settings/environment.ts';
+import { type Complaint, formatPath, type Problem } from '../settings/problem.ts';
 import type { SecretCheck } from '../settings/scalars.ts';
 import { createSecretResolver } from '../settings/secrets.ts';
 import { wordIssue } from '../settings/wording.ts';
-import { eventFromEnvironment } from '../sources/event/index.ts';
 import {
   type AuditSettings,
   type Configuration,
@@ -17,8 +17,8 @@ import {
 } from './configuration.ts';
 import { readDocument, type SourceDocument } from './document.ts';
 import { complaintsOf } from './issues.ts';
+import type { Kinds } from './kinds.ts';
 import { operators } from './people-schema.ts';
-import { type Complaint, formatPath, type Problem } from './problem.ts';
 import { resolveService } from './resolve-services.ts';
 import { type FileInput, fileSchema, type SecretCheckFor, temporal } from './schema.ts';
 import type { ServiceContext } from './service-context.ts';
@@ -34,26 +34,33 @@ export interface LoadOptions {
 export type Loaded = { readonly configuration: Configuration } | { readonly problems: readonly Problem[] };
 
 /** Reads and checks a configuration file; either it is right as a whole, or all that is wrong with it is said at once. */
-export function loadConfiguration(file: string, env: Environment, options: LoadOptions = {}): Loaded {
-  return loadText(undefined, file, env, options);
+export function loadConfiguration(file: string, env: Environment, kinds: Kinds, options: LoadOptions = {}): Loaded {
+  return loadText(undefined, file, env, kinds, options);
 }
 
 /** The same for a text in place of the file, where there is one. @param file relative paths are relative to its folder all the same */
-export function loadText(text: string | undefined, file: string, env: Environment, options: LoadOptions = {}): Loaded {
+export function loadText(
+  text: string | undefined,
+  file: string,
+  env: Environment,
+  kinds: Kinds,
+  options: LoadOptions = {},
+): Loaded {
   const source = text === undefined ? readSource(file) : sourceOf(text, file);
-  return 'problems' in source ? source : loadSource(source, file, env, options);
+  return 'problems' in source ? source : loadSource(source, file, env, kinds, options);
 }
 
 function loadSource(
   source: { readonly document: SourceDocument; readonly value: unknown },
   file: string,
   env: Environment,
+  kinds: Kinds,
   { secretsFor = roles }: LoadOptions,
 ): Loaded {
   const directory = dirname(resolve(file));
   const check = secretCheck(env, directory);
   const checkFor: SecretCheckFor = (...users) => (users.some((role) => secretsFor.includes(role)) ? check : acceptEverySecret);
-  const parsed = fileSchema(checkFor).safeParse(source.value, { error: wordIssue });
+  const parsed = fileSchema(checkFor, kinds).safeParse(source.value, { error: wordIssue });
   const complaints = parsed.success ? [] : complaintsOf(parsed.error.issues);
   const services = resolveServices(source.value, directory, checkFor);
   complaints.push(...services.complaints);
@@ -61,13 +68,13 @@ function loadSource(
     complaints.push(
       ...temporalComplaints(parsed.data.temporal ?? {}, env),
       ...notifyComplaints(parsed.data),
-      ...certificateComplaints(parsed.data),
-      ...environmentComplaints(parsed.data, env),
+      ...certificateComplaints(parsed.data, kinds),
+      ...environmentComplaints(parsed.data, env, kinds),
     );
   const deploysOnly = secretsFor.includes('deploy') && !secretsFor.includes('worker');
   if (parsed.success && deploysOnly) complaints.push(...watchComplaints(parsed.data, services.services, check));
   if (complaints.length > 0 || !parsed.success) return { problems: placed(file, source.document, complaints) };
-  return { configuration: configurationOf(parsed.data, services.services, resolve(file), env) };
+  return { configuration: configurationOf(parsed.data, services.services, resolve(file), env, kinds) };
 }
 
 /** What is needed to reach a running Landfall's Temporal; the rest of the file may be wrong, or the whole file missing. */
@@ -175,12 +182,16 @@ function notifyComplaints({ notify = [], forge }: FileInput): Complaint[] {
 }
 
 /** Client certificates come in the handshake, or from a proxy that has them from there. */
-function certificateComplaints({ receivers, listen = {} }: FileInput): Complaint[] {
+function certificateComplaints({ receivers = {}, listen = {} }: FileInput, { sources }: Kinds): Complaint[] {
   const canCome = listen.tls !== undefined || listen.certificateHeader !== undefined;
-  if (receivers?.quay?.certificate === undefined || canCome) return [];
+  if (canCome) return [];
   const message =
     'expected listen.tls beside it, or listen.certificateHeader with the proxies in listen.trustedProxies: without them no certificate ever comes';
-  return [{ path: ['receivers', 'quay', 'certificate'], message }];
+  return sources.flatMap(({ name, clientCertificateAt }) => {
+    const settings = receivers[name];
+    const path = settings === undefined ? undefined : clientCertificateAt?.(settings);
+    return path === undefined ? [] : [{ path: ['receivers', name, ...path], message }];
+  });
 }
 
 /** The watch of a stage runs where its deploy does, and so needs the forge's secrets there where a Deployment is its proof. */
@@ -200,7 +211,13 @@ function watchComplaints({ forge }: FileInput, services: readonly ServiceSetting
   });
 }
 
-function configurationOf(input: FileInput, services: readonly ServiceSettings[], file: string, env: Environment): Configuration {
+function configurationOf(
+  input: FileInput,
+  services: readonly ServiceSettings[],
+  file: string,
+  env: Environment,
+  kinds: Kinds,
+): Configuration {
   const directory = dirname(file);
   const { publicUrl, listen, trivy = {}, registries = {} } = input;
   const { cacheDir, ...trivyRest } = trivy;
@@ -216,7 +233,7 @@ function configurationOf(input: FileInput, services: readonly ServiceSettings[],
       ...(listen?.certificateHeader !== undefined && { certificateHeader: listen.certificateHeader }),
       limits: { perMinute: 1_200, inWork: 128, ...listen?.limits },
     },
-    receivers: receiversOf(input, env),
+    receivers: receiversOf(input, env, kinds),
     registries: Object.fromEntries(
       Object.entries(registries).map(([host, { search, ...registry }]) => [
         host,
@@ -239,14 +256,19 @@ function configurationOf(input: FileInput, services: readonly ServiceSettings[],
 }
 
 /** What the environment says counts where the file is silent. */
-function receiversOf({ receivers = {} }: FileInput, env: Environment): Configuration['receivers'] {
-  const event = eventFromEnvironment(env);
-  return event === undefined || 'problem' in event ? receivers : { event: event.settings, ...receivers };
+function receiversOf({ receivers = {} }: FileInput, env: Environment, { sources }: Kinds): Configuration['receivers'] {
+  const found = sources.flatMap(({ name, fromEnvironment }) => {
+    const said = fromEnvironment?.(env);
+    return said !== undefined && 'settings' in said ? [[name, said.settings]] : [];
+  });
+  return { ...Object.fromEntries(found), ...receivers };
 }
 
-function environmentComplaints({ receivers = {} }: FileInput, env: Environment): Complaint[] {
-  const event = receivers.event === undefined ? eventFromEnvironment(env) : undefined;
-  return event === undefined || !('problem' in event) ? [] : [{ path: ['receivers', 'event'], message: event.problem }];
+function environmentComplaints({ receivers = {} }: FileInput, env: Environment, { sources }: Kinds): Complaint[] {
+  return sources.flatMap(({ name, fromEnvironment }) => {
+    const said = receivers[name] === undefined ? fromEnvironment?.(env) : undefined;
+    return said !== undefined && 'problem' in said ? [{ path: ['receivers', name], message: said.problem }] : [];
+  });
 }
 
 function tlsSettings(

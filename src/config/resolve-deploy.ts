@@ -1,8 +1,8 @@
 import { isGitHubRepository } from '../domain/github-repository.ts';
 import type { DockerDeployPlan } from '../domain/plan.ts';
+import { type Complain, within } from '../settings/problem.ts';
 import type { DeploySettings } from './configuration.ts';
 import type { DeployInput } from './deploy-schema.ts';
-import { type Complain, within } from './problem.ts';
 import { needsGitHub } from './resolve-change.ts';
 import type { StageContext } from './resolve-stage.ts';
 

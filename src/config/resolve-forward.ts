@@ -1,7 +1,7 @@
 import type { DispatchPlan } from '../domain/plan.ts';
+import type { Complain, Path } from '../settings/problem.ts';
 import { showValue } from '../settings/wording.ts';
 import type { StageSettings } from './configuration.ts';
-import type { Complain, Path } from './problem.ts';
 import type { ServiceInput, Settings, StageInput } from './service-schema.ts';
 
 type DispatchInput = Exclude<NonNullable<Settings['dispatch']>, 'off'>;

@@ -1,9 +1,9 @@
 import type { Tag } from '../domain/image-reference.ts';
 import type { ScanPlan, SmokePlan } from '../domain/plan.ts';
 import { lastSegment } from '../settings/image-pattern.ts';
+import { type Complain, type Complaint, type Path, within } from '../settings/problem.ts';
 import type { IntegrationSettings, ServiceSettings } from './configuration.ts';
 import { mergeSettings } from './merge.ts';
-import { type Complain, type Complaint, type Path, within } from './problem.ts';
 import { forwardingComplaints, forwardingStage, isForwarding, unnamedRepositoryComplaint } from './resolve-forward.ts';
 import { resolveStage } from './resolve-stage.ts';
 import type { ServiceContext } from './service-context.ts';

@@ -1,6 +1,6 @@
 import type { CommandProbePlan, DockerProbePlan, HttpProbePlan, ProbePlan, TcpProbePlan, WatchPlan } from '../domain/plan.ts';
+import { type Complain, within } from '../settings/problem.ts';
 import type { DeployInput } from './deploy-schema.ts';
-import { type Complain, within } from './problem.ts';
 import { repositoryOf } from './resolve-deploy.ts';
 import type { StageContext } from './resolve-stage.ts';
 import type { WatchInput } from './watch-schema.ts';

@@ -13,10 +13,10 @@ import {
   urlOrSecret,
 } from '../settings/scalars.ts';
 import { map, showValue } from '../settings/wording.ts';
-import { receiverSettings } from '../sources/index.ts';
 import { certificateHeaders } from '../sources/kit/certificate-headers.ts';
 import { networks } from '../sources/kit/settings.ts';
 import type { Role } from './configuration.ts';
+import type { Kinds } from './kinds.ts';
 import { notify, operators } from './people-schema.ts';
 import { defaultsSchema, serviceSchema } from './service-schema.ts';
 
@@ -24,13 +24,13 @@ import { defaultsSchema, serviceSchema } from './service-schema.ts';
 export type SecretCheckFor = (...users: readonly Role[]) => SecretCheck;
 
 /** `landfall.yaml` as a user writes it. Secrets are checked while the file is read. */
-export function fileSchema(checkFor: SecretCheckFor) {
+export function fileSchema(checkFor: SecretCheckFor, { sources }: Kinds) {
   const check = checkFor('worker');
   return map(
     {
       publicUrl: url('where the world reaches the webhooks, for what is printed at start').exactOptional(),
       listen: listen.exactOptional(),
-      receivers: receivers(checkFor('api')).exactOptional(),
+      receivers: receivers(sources, checkFor('api')).exactOptional(),
       registries: registries(checkFor('worker', 'deploy')).exactOptional(),
       forge: forge(check).exactOptional(),
       temporal: temporal(checkFor('api', 'worker', 'deploy')).exactOptional(),
@@ -177,8 +177,12 @@ const listen = map(
   });
 });
 
-function receivers(check: SecretCheck) {
-  return map(receiverSettings(check), 'Who may report pushes. A receiver that is not named here is closed.');
+function receivers(sources: Kinds['sources'], check: SecretCheck) {
+  const settings = sources.map((source) => [source.name, source.settings(check).exactOptional()]);
+  return map<Record<string, z.ZodType>>(
+    Object.fromEntries(settings),
+    'Who may report pushes. A receiver that is not named here is closed.',
+  );
 }
 
 function registries(check: SecretCheck) {

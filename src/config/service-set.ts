@@ -1,6 +1,6 @@
 import { branchOf, rollbackBranchOf } from '../domain/branch.ts';
+import type { Complaint } from '../settings/problem.ts';
 import type { ServiceSettings } from './configuration.ts';
-import type { Complaint } from './problem.ts';
 
 type Services = readonly (ServiceSettings | undefined)[];
 

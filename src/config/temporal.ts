@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { z } from 'zod';
 import type { Environment } from '../settings/environment.ts';
+import type { Complaint } from '../settings/problem.ts';
 import type { SecretResolver } from '../settings/secrets.ts';
 import { showValue } from '../settings/wording.ts';
-import type { Complaint } from './problem.ts';
 import type { temporal as temporalSchema } from './schema.ts';
 
 /** Where Temporal is. The key is a reference to a secret. */

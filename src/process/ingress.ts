@@ -5,10 +5,11 @@ import { createReachTemporal } from '../api/webhooks/reach-temporal.ts';
 import { createSenders } from '../api/webhooks/senders.ts';
 import type { Configuration } from '../config/configuration.ts';
 import { isDeploymentRepository } from '../config/deployment-repositories.ts';
+import type { Kinds } from '../config/kinds.ts';
 import { plansFor, plansOfRepository } from '../config/plans.ts';
 import { createClientTrust } from '../http/client-trust.ts';
 import { createListeners } from '../http/listeners.ts';
-import { createReceivers } from '../sources/index.ts';
+import { createReceivers } from '../sources/kit/source.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Journal } from './logging.ts';
 import { linkTo, missingAttributes, type Temporal } from './temporal.ts';
@@ -27,11 +28,12 @@ export async function startIngress(
   temporal: Temporal,
   { log, audit, secrets }: Journal,
   metrics: Metrics,
+  { sources }: Kinds,
   { takesWebhooks }: { readonly takesWebhooks: boolean },
 ): Promise<Ingress> {
   const { listen } = configuration;
   const context = { secrets, directory: configuration.directory, log };
-  const receivers = takesWebhooks ? createReceivers(configuration.receivers, context) : [];
+  const receivers = takesWebhooks ? createReceivers(sources, configuration.receivers, context) : [];
   const trust = createClientTrust(receivers, log);
   const webhooks = createWebhookApp({
     receivers,

@@ -3,10 +3,11 @@ import { access, constants, mkdir, writeFile } from 'node:fs/promises';
 import { type Configuration, type Role, roles } from '../config/configuration.ts';
 import { dropInConfiguration } from '../config/drop-in.ts';
 import { hostsToServe } from '../config/hosts.ts';
+import type { Kinds } from '../config/kinds.ts';
 import { loadText } from '../config/load.ts';
-import { formatProblem } from '../config/problem.ts';
 import { starterConfiguration } from '../config/starter.ts';
 import type { Environment } from '../settings/environment.ts';
+import { formatProblem } from '../settings/problem.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { type Ingress, startIngress } from './ingress.ts';
 import { openJournal } from './logging.ts';
@@ -29,13 +30,13 @@ export interface Service {
 export class CannotStart extends Error {}
 
 /** @throws CannotStart */
-export async function startService(file: string, env: Environment): Promise<Service> {
+export async function startService(file: string, env: Environment, kinds: Kinds): Promise<Service> {
   const isThere = existsSync(file);
   const dropIn = isThere ? undefined : dropInConfiguration(env);
   const isNew = !isThere && dropIn === undefined;
   if (isNew) await writeFile(file, starterConfiguration(), { flag: 'wx' });
   const wanted = rolesOf(env);
-  const configuration = load(file, env, wanted, dropIn);
+  const configuration = load(file, env, kinds, wanted, dropIn);
   const serving = servingOf(configuration, wanted, env);
   if (configuration.temporal.kind === 'embedded' && !wanted.includes('api') && !wanted.includes('worker')) {
     throw new CannotStart(
@@ -56,7 +57,9 @@ export async function startService(file: string, env: Environment): Promise<Serv
     const temporal = await reachTemporal(configuration, journal, env);
     stops.push(temporal.stop);
     // The ports before the work: a second start by mistake must not take steps and drop them.
-    const ingress = await startIngress(configuration, temporal, journal, metrics, { takesWebhooks: wanted.includes('api') });
+    const ingress = await startIngress(configuration, temporal, journal, metrics, kinds, {
+      takesWebhooks: wanted.includes('api'),
+    });
     stops.unshift(ingress.stop);
     const workers = serving && (await startWorkers(configuration, temporal, env, journal, serving, [pauses.interceptor]));
     if (workers !== undefined) stops.splice(1, 0, workers.stop);
@@ -107,8 +110,8 @@ async function stopAll(stops: readonly (() => Promise<void>)[]): Promise<void> {
 }
 
 /** @param text in place of the file */
-function load(file: string, env: Environment, secretsFor: readonly Role[], text?: string): Configuration {
-  const loaded = loadText(text, file, env, { secretsFor });
+function load(file: string, env: Environment, kinds: Kinds, secretsFor: readonly Role[], text?: string): Configuration {
+  const loaded = loadText(text, file, env, kinds, { secretsFor });
   if ('problems' in loaded) throw new CannotStart(loaded.problems.map(formatProblem).join('\n'));
   return loaded.configuration;
 }

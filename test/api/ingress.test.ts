@@ -6,7 +6,8 @@ import { createReachTemporal } from '../../src/api/webhooks/reach-temporal.ts';
 import type { ForwardStart, LookUp, RolloutStart } from '../../src/contracts/messages.ts';
 import type { Plan } from '../../src/domain/plan.ts';
 import type { Log } from '../../src/http/errors.ts';
-import { createReceivers } from '../../src/sources/index.ts';
+import { sources } from '../../src/sources/index.ts';
+import { createReceivers } from '../../src/sources/kit/source.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
 import {
   distributionToken,
@@ -116,7 +117,7 @@ describe('the ingress with Temporal', function () {
     const followed = planOf('passed', 'quay.io/mynamespace/repository', { kind: 'pattern', pattern: '.*', order: 'newest' });
     const dispatch = { event: 'pushed', payload: 'image-push', per: 'push' } as const;
     const plan: Plan = { ...followed, stages: [{ name: 'production', merge: 'off', dispatch }] };
-    const [quay] = createReceivers({ quay: { secrets: ['env:QUAY'] } }, contextOf({ QUAY: 'secret-of-quay' }));
+    const [quay] = createReceivers(sources, { quay: { secrets: ['env:QUAY'] } }, contextOf({ QUAY: 'secret-of-quay' }));
     assert.ok(quay);
     const { client } = temporal;
     const acceptPushes = (log: Log) =>

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { run } from '../../src/cli/main.ts';
+import { product } from '../../src/product.ts';
 
 export interface Ran {
   readonly exitCode: number;
@@ -36,6 +37,7 @@ export async function landfallHere(
 ): Promise<Ran> {
   const [stdout, stderr]: [string[], string[]] = [[], []];
   const exitCode = await run(words, {
+    kinds: product,
     env: { LANDFALL_CONFIG: join(cwd, 'landfall.yaml'), ...env },
     operator: userInfo().username,
     print: (line) => stdout.push(`${line}\n`),

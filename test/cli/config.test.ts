@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { configurationJsonSchema } from '../../src/config/json-schema.ts';
 import { starterConfiguration } from '../../src/config/starter.ts';
+import { product } from '../../src/product.ts';
 import { freePort } from '../support/ports.ts';
 import { landfall, landfallUnread } from './command.ts';
 
@@ -26,7 +27,7 @@ describe('the landfall command', () => {
   });
 
   it('the starter names every section of the schema, and what is commented out in it is right too', async () => {
-    const { properties } = configurationJsonSchema() as { properties: Record<string, unknown> };
+    const { properties } = configurationJsonSchema(product) as { properties: Record<string, unknown> };
     for (const section of Object.keys(properties))
       assert.match(starterConfiguration(), new RegExp(`^(?:# )?${section}:`, 'm'), section);
     const uncommented = starterConfiguration()

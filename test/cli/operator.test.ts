@@ -2,11 +2,13 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { run } from '../../src/cli/main.ts';
 import { shortestToken } from '../../src/domain/decision-proof.ts';
+import { product } from '../../src/product.ts';
 
 describe('landfall operator token', () => {
   async function operator(...words: readonly string[]) {
     const [out, err]: [string[], string[]] = [[], []];
     const exitCode = await run(['operator', ...words], {
+      kinds: product,
       env: {},
       operator: 'nobody',
       print: (line) => out.push(line),

@@ -13,6 +13,7 @@ import { hashOfToken } from '../../src/domain/decision-proof.ts';
 import type { Digest, Repository, Tag } from '../../src/domain/image-reference.ts';
 import type { Plan } from '../../src/domain/plan.ts';
 import type { Decision, RolloutState } from '../../src/domain/rollout-state.ts';
+import { product } from '../../src/product.ts';
 import { runActivity } from '../support/activity.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
@@ -347,6 +348,7 @@ describe('the landfall command with a running Temporal', function () {
     const warned: string[] = [];
     const abort = (answer: boolean, ...more: string[]) =>
       run(['abort', id, ...more], {
+        kinds: product,
         env,
         operator,
         print: () => undefined,

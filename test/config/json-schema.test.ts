@@ -6,9 +6,10 @@ import addFormats from 'ajv-formats';
 import { parse } from 'yaml';
 import { configurationJsonSchema } from '../../src/config/json-schema.ts';
 import { loadConfiguration } from '../../src/config/load.ts';
-import { formatProblem } from '../../src/config/problem.ts';
 import { starterConfiguration } from '../../src/config/starter.ts';
 import { noticeEvents } from '../../src/domain/plan.ts';
+import { product } from '../../src/product.ts';
+import { formatProblem } from '../../src/settings/problem.ts';
 
 const examples = fileURLToPath(new URL('../../examples/', import.meta.url));
 const files = readdirSync(examples, { encoding: 'utf8', recursive: true }).filter((name) => name.endsWith('.yaml'));
@@ -30,7 +31,7 @@ const env = Object.fromEntries(secrets.map((name) => [name, 'x']));
 
 const ajv = new Ajv2020({ allErrors: true });
 addFormats.default(ajv);
-const validate = ajv.compile(configurationJsonSchema());
+const validate = ajv.compile(configurationJsonSchema(product));
 
 describe('the examples', () => {
   it('are there', () => {
@@ -39,7 +40,7 @@ describe('the examples', () => {
 
   for (const name of files) {
     it(`${name} loads, and names each secret that it needs`, () => {
-      const loaded = loadConfiguration(`${examples}${name}`, env);
+      const loaded = loadConfiguration(`${examples}${name}`, env, product);
       assert.ok('configuration' in loaded, 'problems' in loaded ? loaded.problems.map(formatProblem).join('\n') : '');
       const text = readFileSync(`${examples}${name}`, 'utf8');
       const comment = text
@@ -58,7 +59,7 @@ describe('the examples', () => {
 
 describe('the JSON Schema', () => {
   it('is draft 2020-12', () => {
-    assert.equal(configurationJsonSchema().$schema, 'https://json-schema.org/draft/2020-12/schema');
+    assert.equal(configurationJsonSchema(product).$schema, 'https://json-schema.org/draft/2020-12/schema');
   });
 
   it('takes the starter', () => {
@@ -84,7 +85,7 @@ describe('the JSON Schema', () => {
   });
 
   it('describes every section, and every key of a service', () => {
-    const { properties } = configurationJsonSchema() as { properties: Record<string, Described> };
+    const { properties } = configurationJsonSchema(product) as { properties: Record<string, Described> };
     const service = properties.services?.items?.properties ?? {};
     for (const [key, value] of [...Object.entries(properties), ...Object.entries(service)]) {
       const described = value.description ?? value.anyOf?.some(({ description }) => description !== undefined);
@@ -98,7 +99,7 @@ describe('docs/configuration.md', () => {
     const text = readFileSync(new URL('../../docs/configuration.md', import.meta.url), 'utf8');
     const code = [...text.matchAll(/`([^`]+)`/g)].map(([, words = '']) => words).join(' ');
     const known = new Set(code.match(/[A-Za-z]+/g));
-    const keys = keysOf(configurationJsonSchema());
+    const keys = keysOf(configurationJsonSchema(product));
     assert.ok(keys.length > 100);
     assert.deepEqual(
       keys.filter((key) => !known.has(key)),

@@ -1,11 +1,16 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Role } from '../../src/config/configuration.ts';
+import type { Configuration, Role } from '../../src/config/configuration.ts';
 import { loadConfiguration } from '../../src/config/load.ts';
-import { formatProblem } from '../../src/config/problem.ts';
 import { starterConfiguration } from '../../src/config/starter.ts';
+import { product } from '../../src/product.ts';
+import { formatProblem } from '../../src/settings/problem.ts';
+import type { ReceiverSettings } from '../../src/sources/index.ts';
 import { load, problemsIn, withFile } from './support.ts';
+
+/** As their sources read them. */
+const receiversOf = ({ receivers }: Configuration) => receivers as ReceiverSettings;
 
 describe('loading a configuration', () => {
   it('fills in every default of an empty file', () => {
@@ -179,9 +184,9 @@ services: []
 
   it('takes the receiver of CI jobs from the environment alone, where the file has none of its own', () => {
     const env = { GITHUB_OIDC_AUDIENCE: 'a', GITHUB_ALLOWED_ORG: 'team', ALLOWED_IMAGE_PREFIX: 'ghcr.io/team/' };
-    assert.deepEqual(load('', env).receivers.event?.owners, ['team']);
+    assert.deepEqual(receiversOf(load('', env)).event?.owners, ['team']);
     const own = 'receivers: { event: { audience: b, owners: other, imagePrefix: ghcr.io/other/ } }';
-    assert.deepEqual(load(own, env).receivers.event?.owners, ['other']);
+    assert.deepEqual(receiversOf(load(own, env)).event?.owners, ['other']);
     assert.deepEqual(problemsIn('', { GITHUB_ALLOWED_ORG: 'team' }), [
       '1:1 receivers.event: expected GITHUB_OIDC_AUDIENCE, GITHUB_ALLOWED_ORG, ALLOWED_IMAGE_PREFIX together, but GITHUB_OIDC_AUDIENCE and ALLOWED_IMAGE_PREFIX are not set: set all of them, or none',
     ]);
@@ -462,7 +467,7 @@ services:
   it('names the file where there is none', () => {
     withFile('', (_file, folder) => {
       const missing = join(folder, 'missing.yaml');
-      const loaded = loadConfiguration(missing, {});
+      const loaded = loadConfiguration(missing, {}, product);
       assert.ok('problems' in loaded);
       assert.match(formatProblem(loaded.problems[0] ?? assert.fail()), /missing\.yaml:1: expected a readable file, found ENOENT/);
     });
@@ -470,15 +475,15 @@ services:
 
   it('checks secrets in files, relative to the configuration', () => {
     withFile('receivers: { distribution: { token: file:token.txt } }', (file, folder) => {
-      assert.ok('problems' in loadConfiguration(file, {}));
+      assert.ok('problems' in loadConfiguration(file, {}, product));
       writeFileSync(join(folder, 'token.txt'), 's3cret\n');
-      assert.ok('configuration' in loadConfiguration(file, {}));
+      assert.ok('configuration' in loadConfiguration(file, {}, product));
     });
   });
 
   it('asks for no secret where the caller needs none', () => {
     const text = 'receivers: { distribution: { token: env:NOT_SET }, github: { secrets: ["env:NOT_SET?"] } }';
-    assert.deepEqual(load(text, {}, { secretsFor: [] }).receivers.distribution?.token, ['env:NOT_SET']);
+    assert.deepEqual(receiversOf(load(text, {}, { secretsFor: [] })).distribution?.token, ['env:NOT_SET']);
   });
 
   it('asks each part of Landfall only for the secrets that it uses', () => {

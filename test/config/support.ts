@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Configuration } from '../../src/config/configuration.ts';
 import { type LoadOptions, loadConfiguration } from '../../src/config/load.ts';
-import { formatProblem } from '../../src/config/problem.ts';
+import { product } from '../../src/product.ts';
 import type { Environment } from '../../src/settings/environment.ts';
+import { formatProblem } from '../../src/settings/problem.ts';
 
 /** A folder with a landfall.yaml that exists as long as `work` runs. */
 export function withFile<Result>(text: string, work: (file: string, folder: string) => Result): Result {
@@ -22,7 +23,7 @@ export function withFile<Result>(text: string, work: (file: string, folder: stri
 /** The configuration of a text that is expected to be right. */
 export function load(text: string, env: Environment = {}, options: LoadOptions = {}): Configuration {
   return withFile(text, (file) => {
-    const loaded = loadConfiguration(file, env, options);
+    const loaded = loadConfiguration(file, env, product, options);
     if ('configuration' in loaded) return loaded.configuration;
     assert.fail(loaded.problems.map(formatProblem).join('\n'));
   });
@@ -31,7 +32,7 @@ export function load(text: string, env: Environment = {}, options: LoadOptions =
 /** The problems of a text that is expected to be wrong, as `LINE:COLUMN path: message`. */
 export function problemsIn(text: string, env: Environment = {}, options: LoadOptions = {}): string[] {
   return withFile(text, (file) => {
-    const loaded = loadConfiguration(file, env, options);
+    const loaded = loadConfiguration(file, env, product, options);
     assert.ok('problems' in loaded, 'expected problems');
     return loaded.problems.map(({ line, column, path, message }) => `${line}:${column} ${path}: ${message}`);
   });

@@ -13,9 +13,10 @@ import { parseRepository, type Tag } from '../../src/domain/image-reference.ts';
 import { createRegistry } from '../../src/platform/registry/registry.ts';
 import { connectGitHub } from '../../src/process/github.ts';
 import { type Journal, openJournal } from '../../src/process/logging.ts';
-import { createReceivers } from '../../src/sources/index.ts';
+import { sources } from '../../src/sources/index.ts';
 import { byPathOrHeader } from '../../src/sources/kit/authentication.ts';
 import type { Receiver } from '../../src/sources/kit/receiver.ts';
+import { createReceivers } from '../../src/sources/kit/source.ts';
 import { createMask, masked } from '../../src/telemetry/mask.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 import { load } from '../config/support.ts';
@@ -201,7 +202,7 @@ log: { level: trace }
   /** The ingress, and a source whose secret is in its path. */
   const startIngress = async () => {
     const { log, audit, secrets } = journal;
-    const [one] = createReceivers(configuration.receivers, { secrets, directory: folder, log });
+    const [one] = createReceivers(sources, configuration.receivers, { secrets, directory: folder, log });
     assert.ok(one);
     const byPath: Receiver = {
       ...one,
@@ -212,7 +213,7 @@ log: { level: trace }
         authentication: byPathOrHeader(() => [canaries.PATH_TOKEN]),
       },
     };
-    const receivers = [...createReceivers(configuration.receivers, { secrets, directory: folder, log }), byPath];
+    const receivers = [...createReceivers(sources, configuration.receivers, { secrets, directory: folder, log }), byPath];
     const app = createWebhookApp({
       ...{
         receivers,

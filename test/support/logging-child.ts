@@ -24,9 +24,10 @@ export async function startLogging(imports: string, act: string): Promise<Loggin
   await writeFile(join(folder, 'landfall.yaml'), 'data: data\n');
   const source = `
     import { loadConfiguration } from 'src/config/load.ts';
+    import { product } from 'src/product.ts';
     import { openJournal } from 'src/process/logging.ts';
     ${imports}
-    const { configuration } = loadConfiguration('landfall.yaml', {});
+    const { configuration } = loadConfiguration('landfall.yaml', {}, product);
     const journal = openJournal(configuration, {});
     ${act}
     console.log('{"ready":true}');`;

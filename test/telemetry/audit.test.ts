@@ -361,7 +361,8 @@ describe('the standard output of a process', function () {
     const source = `
       import { openJournal } from ${module('src/process/logging.ts')};
       import { loadConfiguration } from ${module('src/config/load.ts')};
-      const { configuration } = loadConfiguration('landfall.yaml', {});
+      import { product } from ${module('src/product.ts')};
+      const { configuration } = loadConfiguration('landfall.yaml', {}, product);
       const journal = openJournal(configuration, {});
       for (let count = 0; count < 3; count += 1) {
         journal.log.warn('a line');

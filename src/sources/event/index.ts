@@ -8,7 +8,7 @@ import { malformed } from '../../http/problem.ts';
 import type { Environment } from '../../settings/environment.ts';
 import { isObject } from '../kit/json-object.ts';
 import type { ParsedRequest, ReceivedRequest, Receiver } from '../kit/receiver.ts';
-import { defineSource, type SourceContext } from '../kit/source.ts';
+import { defineSource, type FromEnvironment, type SourceContext } from '../kit/source.ts';
 import { type AllowedJobs, judgeJob } from './claims.ts';
 import { eventSettings, githubIssuer } from './settings.ts';
 
@@ -25,6 +25,7 @@ export type EventSettings = z.output<ReturnType<typeof eventSettings>>;
 export const eventSource = defineSource({
   name: source,
   settings: () => eventSettings(),
+  fromEnvironment: eventFromEnvironment,
   create: (settings, context) => [createEventReceiver(settings, context)],
 });
 
@@ -136,16 +137,13 @@ function tagsOf(tags: unknown): readonly Tag[] {
   });
 }
 
-/** `undefined`: the environment says nothing of it. */
-export type EventFromEnvironment = { readonly settings: EventSettings } | { readonly problem: string } | undefined;
-
 const required = ['GITHUB_OIDC_AUDIENCE', 'GITHUB_ALLOWED_ORG', 'ALLOWED_IMAGE_PREFIX'] as const;
 
 /**
  * The variables that configure kuberollouttrigger configure this receiver as well, without any file. `GITHUB_OIDC_ISSUER` names another
  * issuer than github.com's, such as that of a GitHub Enterprise Server.
  */
-export function eventFromEnvironment(env: Environment): EventFromEnvironment {
+export function eventFromEnvironment(env: Environment): FromEnvironment<EventSettings> {
   const missing = required.filter((name) => !env[name]?.trim());
   if (missing.length === required.length) return undefined;
   if (missing.length > 0) {

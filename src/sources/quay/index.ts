@@ -52,6 +52,7 @@ export const quaySource = defineSource({
       })
       .meta({ description });
   },
+  clientCertificateAt: ({ certificate: asked }) => (asked === undefined ? undefined : ['certificate']),
   create({ secrets, networks, certificate }, context) {
     const receivers: Receiver[] = [];
     if (secrets !== undefined) {

@@ -16,8 +16,9 @@ import { type ConnectionLimits, createListeners, type Listeners } from '../../..
 import type { TlsSettings } from '../../../src/http/tls.ts';
 import type { Environment } from '../../../src/settings/environment.ts';
 import { createSecretResolver } from '../../../src/settings/secrets.ts';
-import { createReceivers, type ReceiverSettings } from '../../../src/sources/index.ts';
+import { type ReceiverSettings, sources } from '../../../src/sources/index.ts';
 import type { Receiver } from '../../../src/sources/kit/receiver.ts';
+import { createReceivers } from '../../../src/sources/kit/source.ts';
 import { createMetrics } from '../../../src/telemetry/metrics.ts';
 
 export const githubSecret = 'canary-github-7f3a9c';
@@ -72,7 +73,7 @@ export async function startIngress(options: IngressOptions = {}): Promise<Ingres
   const log = pino({ level: 'info' }, { write: (line: string) => void logLines.push(line) });
   const metrics = createMetrics();
   const context = { secrets: createSecretResolver(options.env ?? testSecrets, process.cwd()), directory: process.cwd(), log };
-  const receivers = [...createReceivers(options.receivers ?? twoReceivers, context), ...(options.ownReceivers ?? [])];
+  const receivers = [...createReceivers(sources, options.receivers ?? twoReceivers, context), ...(options.ownReceivers ?? [])];
   const trust = createClientTrust(receivers, log);
   const webhooks = createWebhookApp({
     receivers,
