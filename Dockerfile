@@ -4,7 +4,7 @@
 #   docker run -v /var/run/docker.sock:/var/run/docker.sock -v landfall:/landfall -p 8080:8080 landfall
 # In place of quay-github-actions-dispatch, with nothing but a certificate and a token (src/config/drop-in.ts):
 #   docker run -v /certs:/certs -e GH_TOKEN -p 443:443 landfall
-ARG NODE_VERSION=20-bookworm-slim
+ARG NODE_VERSION=24-bookworm-slim
 ARG GO_VERSION=1.26-bookworm
 ARG PYTHON_VERSION=3.13-slim-bookworm
 ARG DOCKER_VERSION=28.2.2

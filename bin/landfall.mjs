@@ -1,17 +1,37 @@
 #!/usr/bin/env node
-// Runs the built command where there is one, and the sources (by tsx) in a clone that was never built.
+// Runs the built command where there is one, and the sources in a clone that was never built; with another Node where this one is too old.
+import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { SetUpFailure, say } from '../scripts/setup/machine.mjs';
+import { isNodeNewEnough, obtainNode } from '../scripts/setup/node.mjs';
 
-const built = new URL('../dist/src/cli/main.js', import.meta.url);
-if (!existsSync(built)) (await import('tsx/esm/api')).register();
-/** @param {string} name */
-const module = (name) =>
-  existsSync(built)
-    ? new URL(`../dist/src/${name}.js`, import.meta.url).href
-    : new URL(`../src/${name}.ts`, import.meta.url).href;
-const { allowClosedPipes, processSurroundings, run } = await import(module('cli/main'));
-const { product } = await import(module('product'));
+async function run() {
+  const built = new URL('../dist/src/cli/main.js', import.meta.url);
+  if (!existsSync(built)) (await import('tsx/esm/api')).register();
+  const module = (/** @type {string} */ name) =>
+    existsSync(built)
+      ? new URL(`../dist/src/${name}.js`, import.meta.url).href
+      : new URL(`../src/${name}.ts`, import.meta.url).href;
+  const { allowClosedPipes, processSurroundings, run } = await import(module('cli/main'));
+  const { product } = await import(module('product'));
+  allowClosedPipes(process.stdout, process.stderr);
+  return await run(process.argv.slice(2), processSurroundings(product));
+}
 
-allowClosedPipes(process.stdout, process.stderr);
+async function runOnAnotherNode() {
+  try {
+    const folder = await obtainNode({ env: process.env, say });
+    const env = { ...process.env, PATH: [folder, process.env.PATH].join(delimiter) };
+    const words = [fileURLToPath(import.meta.url), ...process.argv.slice(2)];
+    return spawnSync(join(folder, 'node'), words, { stdio: 'inherit', env }).status ?? 1;
+  } catch (error) {
+    if (!(error instanceof SetUpFailure)) throw error;
+    console.error(error.message);
+    return 1;
+  }
+}
+
 // Not process.exit(): what was printed into a pipe must arrive whole.
-process.exitCode = await run(process.argv.slice(2), processSurroundings(product));
+process.exitCode = isNodeNewEnough() ? await run() : await runOnAnotherNode();

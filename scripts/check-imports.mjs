@@ -149,7 +149,7 @@ function lineOf(text, offset) {
 export function checkTree(root) {
   const sources = readdirSync(join(root, 'src'), { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && /\.m?[jt]s$/.test(entry.name))
-    .map((entry) => relative(root, join(entry.parentPath ?? entry.path, entry.name)));
+    .map((entry) => relative(root, join(entry.parentPath, entry.name)));
   return sources.sort().flatMap((file) => problemsOf(file, readFileSync(join(root, file), 'utf8')));
 }
 

@@ -7,7 +7,8 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { cacheFolder } from '../src/platform/tools.mjs';
 import { useStartedEngine } from './setup/docker-engine.mjs';
 import { withLock } from './setup/lock.mjs';
-import { SetUpFailure } from './setup/machine.mjs';
+import { SetUpFailure, say } from './setup/machine.mjs';
+import { requireNode } from './setup/node.mjs';
 import { installNodeModules, nodeModulesCurrent } from './setup/node-modules.mjs';
 import { obtain } from './setup/obtain.mjs';
 import { choose, isPresent, toolsFor } from './setup/tools.mjs';
@@ -19,8 +20,7 @@ import { choose, isPresent, toolsFor } from './setup/tools.mjs';
  * @typedef {{ env: Record<string, string | undefined>, say: (line: string) => void, root: string }} Context
  */
 
-/** Tells what set-up does, on the standard error output. */
-export const say = (/** @type {string} */ line) => console.error(`set-up: ${line}`);
+export { say };
 
 /** The checkout. */
 export const root = fileURLToPath(new URL('..', import.meta.url));
@@ -47,6 +47,7 @@ export async function setUp(purpose, context = {}) {
  * @returns {Promise<Missing[]>}
  */
 export async function setUpOrExit(purpose) {
+  requireNode();
   try {
     return await setUp(purpose);
   } catch (error) {

@@ -6,7 +6,10 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { requireNode } from './setup/node.mjs';
 import { missingText, root, setUpOrExit } from './setup.mjs';
+
+requireNode();
 
 const built = join(root, 'dist', 'worker.js');
 const source = join(root, 'worker.ts');

@@ -3,13 +3,13 @@
  * that engine/go.mod pins and engine/go.sum verifies.
  */
 import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { cacheFolder, findOnPath } from '../../src/platform/tools.mjs';
 import { withLock } from './lock.mjs';
 import { hasApt, isRoot, runSlowly, SetUpFailure } from './machine.mjs';
-import { installPackages } from './obtain.mjs';
+import { installPackages, intoCache } from './obtain.mjs';
 
 /** @typedef {{ env: Record<string, string | undefined>, say: (line: string) => void }} Context */
 /** @typedef {{ name: string, from: string, version?: string, cgo?: true, tags?: string }} Program */
@@ -118,19 +118,13 @@ async function ensureSeccomp(context) {
  * @param {Context} context
  */
 async function build({ name, from, version, cgo, tags }, folder, { env, say }) {
-  mkdirSync(cacheFolder(env), { recursive: true });
-  const temporary = mkdtempSync(join(cacheFolder(env), '.fetch-'));
-  try {
+  await intoCache(join(folder, name), { env, say }, async (temporary) => {
     const built = join(temporary, name);
     const linked = `-s -w${version === undefined ? '' : ` -X ${version}`}`;
     const options = ['-mod=readonly', '-trimpath', '-buildvcs=false', '-ldflags', linked, ...(tags ? ['-tags', tags] : [])];
     const own = { ...env, CGO_ENABLED: cgo ? '1' : '0', GOWORK: 'off' };
     const how = { env: own, say, cwd: engineModule };
     await runSlowly(`building ${name} with Go`, 'go', ['build', ...options, '-o', built, from], how);
-    chmodSync(built, 0o755);
-    mkdirSync(folder, { recursive: true });
-    renameSync(built, join(folder, name));
-  } finally {
-    rmSync(temporary, { recursive: true, force: true });
-  }
+    return built;
+  });
 }

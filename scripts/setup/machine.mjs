@@ -9,6 +9,9 @@ import { findOnPath } from '../../src/platform/tools.mjs';
 /** Set-up cannot go on, and the message is all there is to say: a stack would add nothing. */
 export class SetUpFailure extends Error {}
 
+/** Tells what set-up does, on the standard error output. */
+export const say = (/** @type {string} */ line) => console.error(`set-up: ${line}`);
+
 /** @returns {boolean} */
 export function isRoot() {
   return process.getuid?.() === 0;

