@@ -9,7 +9,6 @@ import { isNodeNewEnough, obtainNode } from '../scripts/setup/node.mjs';
 
 async function run() {
   const built = new URL('../dist/src/cli/main.js', import.meta.url);
-  if (!existsSync(built)) (await import('tsx/esm/api')).register();
   const module = (/** @type {string} */ name) =>
     existsSync(built)
       ? new URL(`../dist/src/${name}.js`, import.meta.url).href

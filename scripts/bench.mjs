@@ -21,8 +21,6 @@ if (missing.length > 0) {
   console.error(`The benchmark needs more than is here:\n${missingText(missing)}`);
   process.exitCode = 1;
 } else {
-  const { register } = await import('tsx/esm/api');
-  register();
   const { benchParts, runBench } = await import('./bench.ts');
   const { layouts } = await import('./bench/image.ts');
   const layout = layouts.find((known) => known === values.layout);

@@ -1,5 +1,5 @@
 /**
- * `tsx scripts/bundle-workflows.ts [FILE]`: bundles the workflows as a worker does, which fails where one of them reaches for something
+ * `node scripts/bundle-workflows.ts [FILE]`: bundles the workflows as a worker does, which fails where one of them reaches for something
  * that is not deterministic. With a file, the bundle is kept there, and workers start faster.
  */
 import { writeFile } from 'node:fs/promises';

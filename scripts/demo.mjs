@@ -21,8 +21,6 @@ async function run(args) {
     return 1;
   }
   if (engine === '29') return runOnCurrentEngine([fileURLToPath(import.meta.url), ...rest], { env: process.env, say });
-  const { register } = await import('tsx/esm/api');
-  register();
   const { runDemo } = await import('./demo.ts');
   return runDemo({ root, env: process.env, keep: rest.includes('--keep'), print: console.log });
 }

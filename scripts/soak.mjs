@@ -18,8 +18,6 @@ if (missing.length > 0) {
   process.exitCode = 1;
 } else {
   await buildService(root, { env: process.env, say: (line) => console.error(`set-up: ${line}`) });
-  const { register } = await import('tsx/esm/api');
-  register();
   const { runSoak } = await import('./soak.ts');
   try {
     const faults = await runSoak({ root, minutes, seed, print: console.log });

@@ -18,8 +18,6 @@ const worker = existsSync(built) ? built : source;
 if (worker === source) {
   const missing = await setUpOrExit('start');
   if (missing.length > 0) console.error(`Not everything that Landfall uses is here:\n${missingText(missing)}`);
-  const { register } = await import('tsx/esm/api');
-  register();
 }
 // In this very process, so that signals reach the service and nothing stands between.
 process.argv[1] = worker;

@@ -16,7 +16,7 @@ export async function startIngressProcess(
 ): Promise<{ stop(): Promise<void> }> {
   const printed = join(folder, 'output.log');
   const output = await open(printed, 'w');
-  const child = spawn(process.execPath, ['--import', `${checkout}node_modules/tsx/dist/loader.mjs`, `${checkout}worker.ts`], {
+  const child = spawn(process.execPath, [`${checkout}worker.ts`], {
     cwd: folder,
     env: { ...process.env, ...env },
     stdio: ['ignore', output.fd, output.fd],

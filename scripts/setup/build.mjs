@@ -36,7 +36,7 @@ export async function buildService(root, { env, say }) {
     const context = { env, say, cwd: root };
     const compile = ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--outDir', folder];
     await runSlowly('building the service for the tests', process.execPath, compile, context);
-    const bundle = ['--import', 'tsx', 'scripts/bundle-workflows.ts', join(folder, 'workflow-bundle.js')];
+    const bundle = ['scripts/bundle-workflows.ts', join(folder, 'workflow-bundle.js')];
     await runSlowly('bundling the workflows for the tests', process.execPath, bundle, context);
     writeFileSync(stampOf(root), '');
     utimesSync(stampOf(root), begunAt, begunAt);

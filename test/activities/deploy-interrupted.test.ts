@@ -78,7 +78,7 @@ describe('a deploy whose worker is killed', function () {
   async function killOnce(input: Input, until: string) {
     const order = { input, workflowId, folders: { data: site.data, env } };
     const script = fileURLToPath(new URL('./deploy-and-die.ts', import.meta.url));
-    const worker = spawn(process.execPath, ['--import', 'tsx', script, JSON.stringify(order)], {
+    const worker = spawn(process.execPath, [script, JSON.stringify(order)], {
       stdio: ['ignore', 'ignore', 'inherit'],
     });
     workers.push(worker);

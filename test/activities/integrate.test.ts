@@ -303,7 +303,7 @@ volumes:
       const started = await expectEvent(docker, ids.rollout, 'start');
       const input = { image, baseDir: folder, integration: planOf('sleep 600'), ...ids };
       const program = fileURLToPath(new URL('../support/integration-worker.ts', import.meta.url));
-      const worker: ChildProcess = spawn(process.execPath, ['--import', 'tsx', program, JSON.stringify(input)], {
+      const worker: ChildProcess = spawn(process.execPath, [program, JSON.stringify(input)], {
         stdio: ['ignore', 'ignore', 'inherit'],
       });
       await started.seen;

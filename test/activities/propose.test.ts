@@ -448,7 +448,7 @@ describe('propose', () => {
 /** Runs `propose` in a process of its own, and ends that with SIGKILL where it is told to hang. */
 async function killWhenHanging(order: { input: ProposeInput; folder: string; workflowId: string; at: string }): Promise<void> {
   const script = fileURLToPath(new URL('propose-and-hang.ts', import.meta.url));
-  const child = spawn(process.execPath, ['--import', 'tsx', script, JSON.stringify(order)], {
+  const child = spawn(process.execPath, [script, JSON.stringify(order)], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const ended = new Promise<NodeJS.Signals | null>((resolve) => child.once('exit', (_, signal) => resolve(signal)));

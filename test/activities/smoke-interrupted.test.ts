@@ -114,7 +114,7 @@ describe('smoke, when something breaks', function () {
     function startWorker(input: object): ChildProcess {
       const script = fileURLToPath(new URL('../support/smoke-worker.ts', import.meta.url));
       const stdio: ['ignore', 'ignore', 'inherit'] = ['ignore', 'ignore', 'inherit'];
-      return spawn(process.execPath, ['--import', 'tsx', script, JSON.stringify(input)], { stdio });
+      return spawn(process.execPath, [script, JSON.stringify(input)], { stdio });
     }
     async function kill(worker: ChildProcess) {
       assert.equal(worker.exitCode, null, 'the worker ended before it was killed');

@@ -210,10 +210,9 @@ async function configuration(senders: Senders, { ca }: Authority, temporal: stri
 async function startService(folder: string, settings: object, secrets: Record<string, string>): Promise<Service> {
   // JSON is YAML.
   await writeFile(join(folder, 'landfall.yaml'), JSON.stringify(settings));
-  const loader = fileURLToPath(new URL('../../node_modules/tsx/dist/loader.mjs', import.meta.url));
   const program = fileURLToPath(new URL('./support/measured-service.ts', import.meta.url));
   const env = { ...process.env, ...secrets, LANDFALL_ROLES: 'api' };
-  const child = spawn(process.execPath, ['--expose-gc', '--import', loader, program], {
+  const child = spawn(process.execPath, ['--expose-gc', program], {
     cwd: folder,
     env,
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],

@@ -84,10 +84,10 @@ describe('containers that a watch names', function () {
   });
 
   it('are of another project where they are written so, or by the name of the container', async () => {
-    for (const of of [deploy, undefined]) {
-      assert.deepEqual(await names(`${theirs}/db`, of), [`${theirs}-db-1`]);
-      assert.deepEqual(await names(`${theirs}-db-1`, of), [`${theirs}-db-1`]);
-      assert.deepEqual(await names(`${theirs}/web`, of), [`${theirs}/web`]);
+    for (const plan of [deploy, undefined]) {
+      assert.deepEqual(await names(`${theirs}/db`, plan), [`${theirs}-db-1`]);
+      assert.deepEqual(await names(`${theirs}-db-1`, plan), [`${theirs}-db-1`]);
+      assert.deepEqual(await names(`${theirs}/web`, plan), [`${theirs}/web`]);
     }
   });
 

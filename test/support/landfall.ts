@@ -19,7 +19,7 @@ const checkout = fileURLToPath(new URL('../../', import.meta.url));
 function program(): readonly string[] {
   const built = builtService(checkout);
   if (built !== undefined) return ['--enable-source-maps', built];
-  return ['--import', `${checkout}node_modules/tsx/dist/loader.mjs`, `${checkout}worker.ts`];
+  return [`${checkout}worker.ts`];
 }
 
 /** The service as `npm start` runs it, in a folder with a `landfall.yaml`. Returns once it serves. */

@@ -32,8 +32,7 @@ export async function startLogging(imports: string, act: string): Promise<Loggin
     ${act}
     console.log('{"ready":true}');`;
   await writeFile(join(folder, 'logs.mts'), source.replaceAll("'src/", `'${checkout}src/`));
-  const tsx = join(checkout, 'node_modules/tsx/dist/loader.mjs');
-  const child = spawn(process.execPath, ['--import', tsx, 'logs.mts'], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, ['logs.mts'], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   const read = (chunk: Buffer): void => {
     output += chunk.toString();

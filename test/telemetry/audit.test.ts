@@ -8,7 +8,6 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
 import type { DecisionEntry } from '../../src/domain/audit.ts';
 import { createProcessAudit } from '../../src/process/audit.ts';
 import { openJournal } from '../../src/process/logging.ts';
@@ -132,8 +131,7 @@ describe('the file of the audit log', function () {
       process.exit(1);`;
     const script = join(folder, 'exits.mts');
     await writeFile(script, source);
-    const tsx = fileURLToPath(new URL('../../node_modules/tsx/dist/cli.mjs', import.meta.url));
-    const child = spawn(process.execPath, [tsx, script], { stdio: ['ignore', 'ignore', 'pipe'] });
+    const child = spawn(process.execPath, [script], { stdio: ['ignore', 'ignore', 'pipe'] });
     const [stderr] = await Promise.all([text(child.stderr), once(child, 'exit')]);
     assert.equal(stderr, '');
     assert.deepEqual(
@@ -371,9 +369,8 @@ describe('the standard output of a process', function () {
       await journal.close();
       process.exitCode = 7;`;
     await writeFile(join(folder, 'logs.mts'), source);
-    const tsx = fileURLToPath(new URL('../../node_modules/tsx/dist/cli.mjs', import.meta.url));
     const full = await open('/dev/full', 'w');
-    const child = spawn(process.execPath, [tsx, 'logs.mts'], { cwd: folder, stdio: ['ignore', full.fd, 'pipe'] });
+    const child = spawn(process.execPath, ['logs.mts'], { cwd: folder, stdio: ['ignore', full.fd, 'pipe'] });
     const [stderr, [code]] = await Promise.all([child.stderr && text(child.stderr), once(child, 'exit')]);
     assert.deepEqual({ stderr, code }, { stderr: '', code: 7 });
     await full.close();

@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import { type FailureType, Refusal } from '../../domain/failures.ts';
+import { Refusal } from '../../domain/failures.ts';
 import * as rules from '../../domain/manifest-edit.ts';
 import type { ChangePlan } from '../../domain/plan.ts';
+import type { Answer, Question } from './thread.ts';
 
 /**
  * The rules of `domain/manifest-edit` on files of any size, without standing in the way of everything else in this process: whoever may
@@ -15,13 +16,6 @@ const withinMs = 60_000;
 /** The worst file of 1 MiB takes half of it. */
 const memoryMb = 768;
 
-type Answer =
-  | { readonly kind: 'done'; readonly result: unknown }
-  | { readonly kind: 'refused'; readonly type: FailureType; readonly message: string; readonly details: readonly unknown[] }
-  | { readonly kind: 'failed'; readonly message: string };
-
-type Rules = Pick<typeof rules, 'editManifest' | 'restoreManifest' | 'manifestSays' | 'readReference' | 'sameBesidePlaces'>;
-
 export const editManifest = inThread('editManifest', rules.editManifest);
 export const restoreManifest = inThread('restoreManifest', rules.restoreManifest);
 export const manifestSays = inThread('manifestSays', rules.manifestSays);
@@ -33,7 +27,7 @@ let last: Promise<unknown> = Promise.resolve();
 
 /** @returns the same function; it also throws a Refusal `EditRefused` for a file that takes too long, or too much memory */
 function inThread<Others extends readonly unknown[], Result>(
-  name: keyof Rules,
+  name: Question['name'],
   act: (text: string, change: ChangePlan, ...others: Others) => Result,
 ): (text: string, change: ChangePlan, ...others: Others) => Promise<Result> {
   return async (text, change, ...others) => {
@@ -45,9 +39,10 @@ function inThread<Others extends readonly unknown[], Result>(
   };
 }
 
-async function ask(name: keyof Rules, text: string, change: ChangePlan, others: readonly unknown[]): Promise<unknown> {
-  const thread = new Worker(new URL('./thread.mjs', import.meta.url), {
-    workerData: { name, args: [text, change, ...others] },
+async function ask(name: Question['name'], text: string, change: ChangePlan, others: readonly unknown[]): Promise<unknown> {
+  const question: Question = { name, args: [text, change, ...others] };
+  const thread = new Worker(new URL(import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.js', import.meta.url), {
+    workerData: question,
     // Not those of this process, which may be about its own entry point.
     execArgv: [],
     resourceLimits: { maxOldGenerationSizeMb: memoryMb },

@@ -62,7 +62,7 @@ describe('the lock of a host', () => {
 
   it('is held against other processes, and freed when its holder is killed', async () => {
     const script = fileURLToPath(new URL('./hold-lock.ts', import.meta.url));
-    const holder = spawn(process.execPath, ['--import', 'tsx', script, folder, '/srv/shop'], {
+    const holder = spawn(process.execPath, [script, folder, '/srv/shop'], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     const exited = once(holder, 'exit');

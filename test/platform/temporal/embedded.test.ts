@@ -194,7 +194,7 @@ describe('the embedded Temporal server', function () {
 /** A parent in a process of its own, killed as soon as its server has a workflow. */
 async function startAndKillParent(folder: string): Promise<{ pid: number; workflowId: string }> {
   const script = fileURLToPath(new URL('../../support/embedded-temporal-parent.ts', import.meta.url));
-  const parent = spawn(process.execPath, ['--import', 'tsx', script, folder], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const parent = spawn(process.execPath, [script, folder], { stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = once(parent, 'exit');
   try {
     const [line] = await Promise.race([
