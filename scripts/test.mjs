@@ -1,34 +1,65 @@
 #!/usr/bin/env node
 /**
- * `npm test [-- [--engine NAME] FILES AND MOCHA OPTIONS]`: sets up what is missing, runs the tests, and stops the Docker engine if set-up
- * started it. Which engines there are is said in setup/engine-choice.mjs.
+ * `npm test [-- [--engine NAME] [--lanes N] [--unit] FILES AND MOCHA OPTIONS]`: sets up what is missing, runs the tests, and stops the Docker
+ * engine if set-up started it. Which engines there are is said in setup/engine-choice.mjs. With `--lanes 1` all of it is one process of
+ * mocha; `--unit` takes of the files those that start nothing. `--write-times` keeps how long each file took, for the order of later runs.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { statSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { pathToFileURL } from 'node:url';
 import { buildService } from './setup/build.mjs';
 import { leaveStartedEngine } from './setup/docker-engine.mjs';
 import { takeEngine } from './setup/engine-choice.mjs';
-import { runOnCurrentEngine } from './setup/engine-run.mjs';
+import { withCurrentEngine } from './setup/engine-run.mjs';
+import { isRoot } from './setup/machine.mjs';
 import { missingText, orReport, root, say, setUpOrExit } from './setup.mjs';
-
-const allTests = 'test/**/*.test.ts';
+import {
+  isUnit,
+  knownTimes,
+  mochaArguments,
+  needsBothEngines,
+  readArguments,
+  runsAlone,
+  timesFile,
+  usesDocker,
+} from './test/files.mjs';
+import { runLanes } from './test/lanes.mjs';
 
 /**
- * @param {readonly string[]} args what was given on the command line
- * @returns {string[]} mocha's arguments: of a folder all its tests, and every test where neither file nor folder is named
+ * @typedef {import('./test/lanes.mjs').Ground} Ground
+ * @typedef {import('./test/lanes.mjs').Work} Work
+ * @typedef {import('./test/lanes.mjs').Done} Done
+ * @typedef {Awaited<ReturnType<typeof takeOptions>>} Options
  */
-export function mochaArguments(args) {
-  const given = args.map((argument) => (isTestFolder(argument) ? `${argument.replace(/\/$/, '')}/**/*.test.ts` : argument));
-  const named = given.some((argument) => /\.ts$|\*/.test(argument));
-  return [...given, ...(named ? [] : [allTests])];
-}
 
-/** @param {string} argument */
-function isTestFolder(argument) {
-  return /^(?:\.\/)?test\b/.test(argument) && (statSync(join(root, argument), { throwIfNoEntry: false })?.isDirectory() ?? false);
+/** Half of the time is waiting. */
+const lanesOfTwoCores = 4;
+
+/**
+ * What is said to this script, and not to mocha.
+ * @param {readonly string[]} args
+ */
+export async function takeOptions(args) {
+  const { engine, rest } = takeEngine(args);
+  const at = rest.indexOf('--lanes');
+  const lanes = at < 0 ? lanesOfTwoCores * Math.ceil(availableParallelism() / 2) : Number(rest.splice(at, 2)[1]);
+  if (!(lanes >= 1)) throw new Error('--lanes expects a number of at least 1');
+  const own = ['--unit', '--write-times'];
+  const mocha = mochaArguments(rest.filter((argument) => !own.includes(argument)));
+  const { files, nodeOptions } = await readArguments(mocha);
+  return {
+    engine,
+    lanes,
+    mocha,
+    nodeOptions,
+    files: rest.includes('--unit') ? files.filter(isUnit) : files,
+    isUnit: rest.includes('--unit'),
+    isWhole: mocha.includes('test/**/*.test.ts') && !rest.includes('--unit'),
+    writesTimes: rest.includes('--write-times'),
+  };
 }
 
 /**
@@ -36,25 +67,126 @@ function isTestFolder(argument) {
  * @returns {Promise<number>} the exit code
  */
 async function run(args) {
-  const { engine, rest } = takeEngine(args);
-  const missing = await setUpOrExit('test');
+  takeEngine(args);
+  const missing = await setUpOrExit(args.includes('--unit') ? 'check' : 'test');
   if (missing.length > 0) {
     console.error(`Not everything that the tests need is here:\n${missingText(missing)}`);
     if (process.env.CI === 'true') return 1;
     console.error('Running what can run; the tests that need it will fail.');
   }
-  if (engine === '29') return runOnCurrentEngine([fileURLToPath(import.meta.url), ...rest], { env: process.env, say });
-  await buildService(root, { env: process.env, say });
-  const mocha = spawn(process.execPath, [join(root, 'node_modules/mocha/bin/mocha.js'), ...mochaArguments(rest)], {
-    cwd: root,
-    stdio: 'inherit',
-  });
+  const options = await takeOptions(args);
+  if (!options.isUnit) await buildService(root, { env: process.env, say });
+  const isCurrent = options.engine === '29' || (options.isWhole && options.engine === undefined && canRunCurrentEngine());
+  if (!isCurrent) return runOn({ here: process.env }, options);
+  return withCurrentEngine({ env: process.env, say }, (current) => runOn({ current, here: process.env }, options));
+}
+
+/** Namespaces need Linux, and root. */
+function canRunCurrentEngine() {
+  if (process.platform === 'linux' && isRoot()) return true;
+  say('the tests run on the Docker engine that answers: Docker 29 beside it needs Linux and root');
+  return false;
+}
+
+/**
+ * @param {{ current?: { enter: readonly string[], env: Ground['env'] }, here: Ground['env'] }} engines
+ * @param {Options} options
+ * @returns {Promise<number>} the exit code
+ */
+async function runOn({ current, here }, options) {
+  const inside = current && { name: 'Docker 29', enter: [...current.enter, 'env', `--chdir=${root}`], env: current.env };
+  const outside = { name: 'the engine that answers', enter: [], env: here };
+  if (options.lanes === 1 || options.files.length === 1) return runMocha(inside ?? outside, options);
+  if (inside === undefined) return runInLanes([{ ...outside, lanes: options.lanes }], options);
+  if (!options.isWhole) return runInLanes([{ ...inside, lanes: options.lanes }], options);
+  return runInLanes(
+    [
+      { ...inside, lanes: options.lanes - 1 },
+      { ...outside, lanes: 1 },
+    ],
+    options,
+  );
+}
+
+/**
+ * @param {Omit<Ground, 'lanes'>} ground
+ * @param {Options} options
+ * @returns {Promise<number>} the exit code
+ */
+async function runMocha({ enter, env }, options) {
+  const [command = '', ...args] = [...enter, process.execPath, join(root, 'node_modules/mocha/bin/mocha.js'), ...options.mocha];
+  const mocha = spawn(command, args, { cwd: root, env, stdio: 'inherit' });
   const passOn = (/** @type {NodeJS.Signals} */ signal) => mocha.kill(signal);
   process.on('SIGTERM', passOn);
   // A terminal sends SIGINT to mocha as well; we only stay to clean up.
   process.on('SIGINT', () => undefined);
   const [code] = await once(mocha, 'exit');
   return code ?? 1;
+}
+
+/**
+ * @param {readonly Ground[]} grounds
+ * @param {Options} options
+ * @returns {Promise<number>} the exit code
+ */
+async function runInLanes(grounds, { files, nodeOptions, mocha, isWhole, writesTimes }) {
+  const stop = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => stop.abort());
+  const colour = process.stdout.isTTY && !process.env.NO_COLOR ? ['--color'] : [];
+  const context = { cwd: root, nodeOptions, mochaOptions: [...mocha, ...colour], stop: stop.signal, told: tell };
+  const works = worksOf(files, grounds);
+  const done = await runLanes(works, grounds, context);
+  if (writesTimes && isWhole) writeTimes(done);
+  return report(done, works);
+}
+
+/**
+ * Every file once, on the current engine where there are both and it uses one; some also on the other.
+ * @param {readonly string[]} files
+ * @param {readonly Ground[]} grounds the current engine is the first
+ * @returns {Work[]}
+ */
+export function worksOf(files, grounds) {
+  const times = knownTimes();
+  const [first, second] = grounds.map(({ name }) => name);
+  return files.flatMap((file) => {
+    const work = { file, label: file, seconds: times[file] ?? 1, alone: runsAlone(file) };
+    if (first === undefined || second === undefined || !usesDocker(file))
+      return [{ ...work, grounds: grounds.map(({ name }) => name) }];
+    const again = needsBothEngines(file) ? [{ ...work, label: `${file} (${second})`, grounds: [second] }] : [];
+    return [{ ...work, grounds: [first] }, ...again];
+  });
+}
+
+/** @param {Done} done */
+function tell({ work, seconds, output, failed }) {
+  console.log(
+    `\n${work.label}: ${failed > 0 ? `${failed} failed, ` : ''}${seconds.toFixed(1)} s\n${output.replace(/^\n+|\s+$/g, '')}`,
+  );
+}
+
+/**
+ * @param {readonly Done[]} done
+ * @param {readonly Work[]} works
+ * @returns {Promise<number>} the exit code
+ */
+async function report(done, works) {
+  const { default: reporter } = await import('../test/support/reporter.cjs');
+  for (const { work, failures } of done) if (failures !== '') console.log(`\n${work.label}\n${failures}`);
+  const sum = (/** @type {'passed' | 'failed' | 'skipped'} */ what) => done.reduce((total, each) => total + each[what], 0);
+  const seconds = new Map(done.map((each) => [each.work.label, each.seconds]));
+  const left = works.length - done.length;
+  if (left > 0) console.log(`\n  stopped: ${left} of ${works.length} files were not run`);
+  const result = { passed: sum('passed'), failed: sum('failed') + (left > 0 ? 1 : 0), skipped: sum('skipped'), seconds };
+  console.log(`\n${reporter.reportText(result)}`);
+  return Math.min(result.failed + reporter.refusedSkips(result), 255);
+}
+
+/** @param {readonly Done[]} done */
+function writeTimes(done) {
+  const slow = done.filter(({ work, seconds }) => work.label === work.file && seconds >= 2);
+  const entries = slow.map(({ work, seconds }) => [work.file, Math.round(seconds)]).sort();
+  writeFileSync(join(root, timesFile), `${JSON.stringify(Object.fromEntries(entries), undefined, 2)}\n`);
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {

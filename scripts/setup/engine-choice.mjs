@@ -2,7 +2,7 @@
 import { SetUpFailure } from './machine.mjs';
 
 /** What there is to choose from, as a person is told. */
-const choices = `  --engine debian  the engine that answers already, else the package docker.io of Debian or Ubuntu; the default
+const choices = `  --engine debian  the engine that answers already, else the package docker.io of Debian or Ubuntu
   --engine 29      Docker 29 with containerd's image store, and Compose 5: built once, and run apart from every other engine`;
 
 /** @typedef {'debian' | '29'} Engine */
@@ -10,12 +10,12 @@ const choices = `  --engine debian  the engine that answers already, else the pa
 /**
  * Takes `--engine NAME` (or `--engine=NAME`) out of the arguments of a command.
  * @param {readonly string[]} args
- * @returns {{ engine: Engine, rest: string[] }} `rest`: the other arguments, as they were
+ * @returns {{ engine?: Engine, rest: string[] }} `rest`: the other arguments, as they were
  * @throws {SetUpFailure} where no engine, or none that there is, is named
  */
 export function takeEngine(args) {
   const at = args.findIndex((argument) => argument === '--engine' || argument.startsWith('--engine='));
-  if (at < 0) return { engine: 'debian', rest: [...args] };
+  if (at < 0) return { rest: [...args] };
   const isOneWord = args[at] !== '--engine';
   const name = isOneWord ? args[at]?.slice('--engine='.length) : args[at + 1];
   const rest = [...args.slice(0, at), ...args.slice(at + (isOneWord ? 1 : 2))];

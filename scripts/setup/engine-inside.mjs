@@ -1,6 +1,6 @@
 /**
- * Inside the namespaces: starts the engine, runs the command on it, and stops it: `node engine-inside.mjs FOLDER PROGRAMS SCRIPT [ARGUMENT...]`.
- * See engine-run.mjs.
+ * Inside the namespaces: starts the engine, runs the command on it, and stops it: `node engine-inside.mjs FOLDER PROGRAMS [SCRIPT [ARGUMENT...]]`.
+ * Without a command the engine runs until a signal comes. See engine-run.mjs.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -17,11 +17,12 @@ const commandEndsWithinMs = 120_000;
 
 /** @type {import('node:child_process').ChildProcess | undefined} */
 let running;
-let isAsked = false;
+/** Aborted when somebody wants this to end. */
+const asked = new AbortController();
 
 /** @param {NodeJS.Signals} signal */
 function end(signal) {
-  isAsked = true;
+  asked.abort();
   running?.kill(signal);
   setTimeout(() => running?.kill('SIGKILL'), commandEndsWithinMs).unref();
 }
@@ -31,7 +32,7 @@ process.on('message', (signal) => end(/** @type {NodeJS.Signals} */ (signal)));
 process.on('disconnect', () => end('SIGTERM'));
 // A terminal sends it to the command as well.
 process.on('SIGINT', () => {
-  isAsked = true;
+  if (command.length > 0) asked.abort();
 });
 
 /** @returns {Promise<number>} the command's exit code */
@@ -41,7 +42,11 @@ async function run() {
   try {
     requireVersions();
     if (process.connected) process.send?.('ready');
-    if (isAsked) return 130;
+    if (asked.signal.aborted) return 130;
+    if (command.length === 0) {
+      await once(asked.signal, 'abort');
+      return 0;
+    }
     running = spawn(process.execPath, command, { stdio: 'inherit' });
     const [code] = await once(running, 'exit');
     return code ?? 1;

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { obtainCurrentEngine } from './current-engine.mjs';
-import { isAlive } from './machine.mjs';
+import { isAlive, SetUpFailure } from './machine.mjs';
 
 /** @typedef {Record<string, string | undefined>} Environment */
 
@@ -23,13 +23,53 @@ const inside = fileURLToPath(new URL('engine-inside.mjs', import.meta.url));
  * @throws {SetUpFailure} where the engine cannot be had on this machine
  */
 export async function runOnCurrentEngine(command, { env, say }) {
+  const tell = (/** @type {string} */ pid) => say(`a shell beside the engine: ${shellBeside(pid).join(' ')}`);
+  return await runInside(command, { env, say }, tell);
+}
+
+/**
+ * Runs the current engine for as long as `use` takes.
+ * @template T
+ * @param {{ env: Environment, say: (line: string) => void }} context
+ * @param {(engine: { enter: readonly string[], env: Environment }) => Promise<T>} use `enter` comes before a command that is to run beside
+ *   the engine, with `env` as its environment
+ * @returns {Promise<T>}
+ * @throws {SetUpFailure} where the engine cannot be had on this machine
+ */
+export async function withCurrentEngine(context, use) {
+  const stop = new AbortController();
+  /** @type {Promise<number>} */
+  let run = Promise.resolve(1);
+  const ready = new Promise((resolve, reject) => {
+    run = runInside([], context, resolve, stop.signal);
+    run.then(resolve, reject);
+  });
+  const pid = await ready;
+  if (typeof pid !== 'string') throw new SetUpFailure(`the engine ended with ${pid}, before anything could run on it`);
+  try {
+    return await use({ enter: shellBeside(pid), env: engineEnvironment(await obtainCurrentEngine(context), context.env) });
+  } finally {
+    stop.abort();
+    await run;
+  }
+}
+
+/** @param {string} pid of the first process in there */
+const shellBeside = (pid) => ['nsenter', '--target', pid, '--net', '--mount', '--pid'];
+
+/**
+ * @param {readonly string[]} command
+ * @param {{ env: Environment, say: (line: string) => void }} context
+ * @param {(pid: string) => void} ready told the first process in there once the engine answers
+ * @param {AbortSignal} [stop]
+ */
+async function runInside(command, { env, say }, ready, stop) {
   const programs = await obtainCurrentEngine({ env, say });
   removeLeftEngines();
   const folder = mkdtempSync(join(tmpdir(), prefix));
   writeFileSync(join(folder, 'pid'), String(process.pid));
   try {
-    const tell = (/** @type {string} */ pid) => say(`a shell beside the engine: nsenter --target ${pid} --net --mount --pid`);
-    return await runApart([inside, folder, programs, ...command], engineEnvironment(programs, env), tell);
+    return await runApart([inside, folder, programs, ...command], engineEnvironment(programs, env), ready, stop);
   } finally {
     removeEngine(folder);
   }
@@ -58,9 +98,10 @@ function engineEnvironment(programs, env) {
  * @param {readonly string[]} script
  * @param {Environment} env
  * @param {(pid: string) => void} [ready] told the first process in there once the script has sent a message
+ * @param {AbortSignal} [stop] sends a SIGTERM; where it is given, the signals of this process are the caller's to handle
  * @returns {Promise<number>} its exit code
  */
-export async function runApart(script, env, ready) {
+export async function runApart(script, env, ready, stop) {
   const namespaces = ['--net', '--mount', '--pid', '--mount-proc', '--fork', '--kill-child'];
   const child = spawn('unshare', [...namespaces, 'sh', '-c', '"$@"; exit $?', 'sh', process.execPath, ...script], {
     env,
@@ -70,7 +111,8 @@ export async function runApart(script, env, ready) {
   const passOn = (/** @type {NodeJS.Signals} */ signal) => void (child.connected && child.send(signal));
   // A terminal sends SIGINT to the command as well; we only stay to clean up.
   const stay = () => undefined;
-  process.on('SIGTERM', passOn).on('SIGINT', stay);
+  if (stop === undefined) process.on('SIGTERM', passOn).on('SIGINT', stay);
+  stop?.addEventListener('abort', () => passOn('SIGTERM'));
   try {
     const [code] = await once(child, 'exit');
     return code ?? 1;

@@ -1,3 +1,4 @@
+// Runs alone: its ten pushes have to come within two seconds.
 import assert from 'node:assert/strict';
 import { stateQuery } from '../../src/contracts/messages.ts';
 import type { Digest } from '../../src/domain/image-reference.ts';

@@ -14,8 +14,8 @@ import { eventually } from '../support/wait.ts';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
 describe('--engine', () => {
-  it('is taken out of the arguments, wherever it stands, and is Debian by default', () => {
-    assert.deepEqual(takeEngine(['--grep', 'a b', 'x.test.ts']), { engine: 'debian', rest: ['--grep', 'a b', 'x.test.ts'] });
+  it('is taken out of the arguments, wherever it stands', () => {
+    assert.deepEqual(takeEngine(['--grep', 'a b', 'x.test.ts']), { rest: ['--grep', 'a b', 'x.test.ts'] });
     assert.deepEqual(takeEngine(['--engine', '29', 'x.test.ts']), { engine: '29', rest: ['x.test.ts'] });
     assert.deepEqual(takeEngine(['x.test.ts', '--engine=29', '--bail']), { engine: '29', rest: ['x.test.ts', '--bail'] });
     assert.deepEqual(takeEngine(['--engine', 'debian']), { engine: 'debian', rest: [] });

@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { mochaArguments } from '../../scripts/test.mjs';
+import { mochaArguments } from '../../scripts/test/files.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 

@@ -1,3 +1,4 @@
+// Runs alone: set-up with nothing to do has two seconds, most of them the start of programs.
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';

@@ -44,31 +44,29 @@ class CountingReporter extends reporters.Spec {
    */
   done(failures, end) {
     const result = this.result();
-    console.log(reportText(result));
-    end?.(failures + refusedSkips(result));
+    console.log(CountingReporter.reportText(result));
+    end?.(failures + CountingReporter.refusedSkips(result));
+  }
+
+  /**
+   * How many skipped tests count as failures.
+   * @param {Pick<Result, 'skipped'>} result
+   */
+  static refusedSkips({ skipped }) {
+    return process.env.CI === 'true' ? skipped : 0;
+  }
+
+  /**
+   * The end of a report.
+   * @param {Result} result
+   */
+  static reportText(result) {
+    const { passed, failed, skipped, seconds } = result;
+    const slowest = [...seconds].sort(([, one], [, other]) => other - one);
+    const lines = slowest.map(([file, taken]) => `  ${taken.toFixed(1).padStart(7)} s  ${file}`);
+    if (CountingReporter.refusedSkips(result) > 0) lines.push(`  CI=true: ${skipped} skipped, expected every test to run`);
+    return [...lines, `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`].join('\n');
   }
 }
 
-/**
- * How many skipped tests count as failures.
- * @param {Result} result
- */
-function refusedSkips({ skipped }) {
-  return process.env.CI === 'true' ? skipped : 0;
-}
-
-/**
- * The end of a report.
- * @param {Result} result
- */
-function reportText(result) {
-  const { passed, failed, skipped, seconds } = result;
-  const slowest = [...seconds].sort(([, one], [, other]) => other - one);
-  const lines = slowest.map(([file, taken]) => `  ${taken.toFixed(1).padStart(7)} s  ${file}`);
-  if (refusedSkips(result) > 0) lines.push(`  CI=true: ${skipped} skipped, expected every test to run`);
-  return [...lines, `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`].join('\n');
-}
-
 module.exports = CountingReporter;
-module.exports.reportText = reportText;
-module.exports.refusedSkips = refusedSkips;

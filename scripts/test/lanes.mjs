@@ -1,0 +1,170 @@
+/**
+ * Runs test files side by side, in a few processes of mocha ("lanes") that take one file after the other, the slowest first. Each file's
+ * output comes in one piece when the file has ended, the details of failures at the end of all. Files that say so run alone, at the end.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/**
+ * @typedef {import('./lane.mjs').FileResult} FileResult
+ * @typedef {object} Ground where lanes can run
+ * @property {string} name
+ * @property {number} lanes how many
+ * @property {readonly string[]} enter what comes before the command of a process there
+ * @property {Record<string, string | undefined>} env
+ *
+ * @typedef {object} Work one file, to be run once
+ * @property {string} file
+ * @property {string} label how the file, and what it runs on, is named in what is said
+ * @property {number} seconds it took before, about
+ * @property {boolean} alone
+ * @property {readonly string[]} grounds the names of those where it can run
+ *
+ * @typedef {FileResult & { work: Work, seconds: number, output: string }} Done
+ */
+
+const laneScript = fileURLToPath(new URL('lane.mjs', import.meta.url));
+/** After-hooks put away what tests started. */
+const stopsWithinMs = 30_000;
+
+/**
+ * @param {readonly Work[]} works
+ * @param {readonly Ground[]} grounds
+ * @param {{ cwd: string, nodeOptions: readonly string[], mochaOptions: readonly string[], stop: AbortSignal, told: (done: Done) => void }} context
+ *   `told` is called when a file has ended
+ * @returns {Promise<Done[]>} in the order of ending; those that `stop` left out are missing
+ */
+export async function runLanes(works, grounds, context) {
+  const folder = mkdtempSync(join(tmpdir(), 'landfall-lanes-'));
+  const lanes = grounds.flatMap((ground) =>
+    Array.from({ length: ground.lanes }, (_, index) => new Lane(ground, join(folder, `${ground.name}-${index}`), context)),
+  );
+  /** @type {Done[]} */
+  const done = [];
+  const work = async (/** @type {Lane} */ lane, /** @type {Work[]} */ queue) => {
+    for (let next = take(queue, lane.ground.name); next && !context.stop.aborted; next = take(queue, lane.ground.name)) {
+      const ended = await lane.run(next);
+      done.push(ended);
+      context.told(ended);
+    }
+  };
+  try {
+    const together = works.filter(({ alone }) => !alone);
+    await Promise.all(lanes.map((lane) => work(lane, together)));
+    const alone = works.filter((each) => each.alone);
+    for (const lane of lanes) await work(lane, alone);
+    return done;
+  } finally {
+    await Promise.all(lanes.map((lane) => lane.end()));
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/**
+ * Takes the slowest out of the queue, and of two rather what can run nowhere else.
+ * @param {Work[]} queue
+ * @param {string} ground
+ */
+export function take(queue, ground) {
+  const possible = queue.filter(({ grounds }) => grounds.includes(ground));
+  const [next] = possible.sort((one, other) => one.grounds.length - other.grounds.length || other.seconds - one.seconds);
+  if (next !== undefined) queue.splice(queue.indexOf(next), 1);
+  return next;
+}
+
+class Lane {
+  /**
+   * @param {Ground} ground
+   * @param {string} outputFile
+   * @param {{ cwd: string, nodeOptions: readonly string[], mochaOptions: readonly string[], stop: AbortSignal }} context
+   */
+  constructor(ground, outputFile, context) {
+    this.ground = ground;
+    this.outputFile = outputFile;
+    this.context = context;
+    /** @type {Promise<import('node:child_process').ChildProcess> | undefined} */
+    this.process = undefined;
+    this.read = 0;
+  }
+
+  /**
+   * @param {Work} work
+   * @returns {Promise<Done>}
+   */
+  async run(work) {
+    const begunAt = performance.now();
+    const result = await this.resultOf(work);
+    return { ...result, work, seconds: (performance.now() - begunAt) / 1000, output: this.newOutput() };
+  }
+
+  /**
+   * @param {Work} work
+   * @returns {Promise<FileResult>}
+   */
+  async resultOf(work) {
+    this.process ??= this.start();
+    const process = await this.process;
+    const answer = process.exitCode === null && process.signalCode === null ? answerOf(process) : Promise.resolve(undefined);
+    process.send(work.file, () => undefined);
+    const stop = () => {
+      process.send('stop', () => undefined);
+      setTimeout(() => process.kill('SIGKILL'), stopsWithinMs).unref();
+    };
+    this.context.stop.addEventListener('abort', stop, { once: true });
+    const result = await answer;
+    this.context.stop.removeEventListener('abort', stop);
+    if (result !== undefined) return result;
+    // The next file gets a new process.
+    this.process = undefined;
+    const how = process.signalCode ?? `exit code ${process.exitCode}`;
+    return { passed: 0, failed: 1, skipped: 0, failures: `  its process ended with ${how}, before the tests in it had\n` };
+  }
+
+  async start() {
+    const { cwd, nodeOptions, mochaOptions } = this.context;
+    const output = openSync(this.outputFile, 'a');
+    const [command = '', ...args] = [...this.ground.enter, process.execPath, ...nodeOptions, laneScript, ...mochaOptions];
+    const stdio = /** @type {const} */ (['ignore', output, output, 'ipc']);
+    const child = spawn(command, args, { cwd, env: this.ground.env, stdio: [...stdio] });
+    closeSync(output);
+    if ((await answerOf(child)) === undefined)
+      throw new Error(`a lane of the tests did not start: ${[command, ...args].join(' ')}\n${this.newOutput()}`);
+    return child;
+  }
+
+  /** What was printed since this was last asked. */
+  newOutput() {
+    const bytes = readFileSync(this.outputFile).subarray(this.read);
+    this.read += bytes.length;
+    return bytes.toString();
+  }
+
+  async end() {
+    const child = await this.process?.catch(() => undefined);
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const exited = once(child, 'exit');
+    if (child.connected) child.disconnect();
+    const kill = setTimeout(() => child.kill('SIGKILL'), stopsWithinMs);
+    await exited;
+    clearTimeout(kill);
+  }
+}
+
+/**
+ * The next message, or undefined where the process ends before it.
+ * @param {import('node:child_process').ChildProcess} child
+ */
+async function answerOf(child) {
+  const over = new AbortController();
+  try {
+    const message = once(child, 'message', { signal: over.signal }).then(([value]) => value);
+    const end = once(child, 'exit', { signal: over.signal }).then(() => undefined);
+    return await Promise.race([message, end]);
+  } finally {
+    over.abort();
+  }
+}

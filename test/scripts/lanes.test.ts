@@ -1,0 +1,185 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { isUnit, mochaArguments, needsBothEngines, readArguments, runsAlone, usesDocker } from '../../scripts/test/files.mjs';
+import { type Done, runLanes, take, type Work } from '../../scripts/test/lanes.mjs';
+import { takeOptions, worksOf } from '../../scripts/test.mjs';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+describe('the lanes of the tests', () => {
+  let folder: string;
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'landfall-lanes-test-'));
+  });
+  afterEach(() => rm(folder, { recursive: true }));
+
+  async function fileOf(name: string, tests: string): Promise<string> {
+    const file = join(folder, `${name}.test.cjs`);
+    await writeFile(file, tests);
+    return file;
+  }
+
+  const workOf = (file: string, more: Partial<Work> = {}): Work => ({
+    file,
+    label: file.slice(folder.length + 1),
+    seconds: 1,
+    alone: false,
+    grounds: ['here'],
+    ...more,
+  });
+
+  function run(works: Work[], lanes: number, { stop = new AbortController().signal, told = (_done: Done): void => {} } = {}) {
+    const grounds = [{ name: 'here', lanes, enter: [], env: process.env }];
+    return runLanes(works, grounds, { cwd: root, nodeOptions: [], mochaOptions: ['--no-config'], stop, told });
+  }
+
+  it('run side by side, the slowest first, and give the output of each file in one piece', async () => {
+    const meet = (own: string, other: string) => `
+      it('meets ${other}', async () => {
+        const { existsSync, writeFileSync } = require('node:fs');
+        console.log('${own} begins');
+        writeFileSync('${folder}/${own}', '');
+        while (!existsSync('${folder}/${other}')) await new Promise(setImmediate);
+        console.log('${own} ends');
+      });`;
+    const works = [
+      workOf(await fileOf('quick', "it('is quick', () => undefined);")),
+      workOf(await fileOf('a', meet('a', 'b')), { seconds: 7 }),
+      workOf(await fileOf('b', meet('b', 'a')), { seconds: 8 }),
+    ];
+    const done = await run(works, 2);
+    assert.equal(done.at(-1)?.work.label, 'quick.test.cjs');
+    for (const { work, output, passed, failed } of done) {
+      const [name = ''] = work.label.split('.');
+      assert.deepEqual([passed, failed], [1, 0]);
+      if (name !== 'quick') assert.match(output, new RegExp(`^\\s*${name} begins\\n${name} ends\\n[^\\n]*meets .\\b.*\\s*$`));
+    }
+  });
+
+  it('run what has to be alone one after the other, when everything else has ended', async () => {
+    const noted = (name: string) => `
+      const { appendFileSync } = require('node:fs');
+      const note = (word) => appendFileSync('${folder}/notes', '${name} ' + word + '\\n');
+      it('takes a while', async () => { note('begins'); await new Promise((passed) => setTimeout(passed, 100)); note('ends'); });`;
+    const names = ['together', 'x', 'y'];
+    const works = await Promise.all(
+      names.map(async (name) => workOf(await fileOf(name, noted(name)), { alone: name !== 'together', seconds: 9 })),
+    );
+    await run(works.reverse(), 3);
+    const notes = (await readFile(join(folder, 'notes'), 'utf8')).trim().split('\n');
+    assert.deepEqual(notes.slice(0, 2), ['together begins', 'together ends']);
+    assert.deepEqual(notes.slice(2), ['y begins', 'y ends', 'x begins', 'x ends']);
+  });
+
+  it('keep the details of failures, and of a file that cannot be loaded or has no tests', async () => {
+    const works = [
+      workOf(await fileOf('fails', "it('adds', () => require('node:assert').equal(1, 2)); it('is well', () => undefined);")),
+      workOf(await fileOf('broken', 'require("nowhere-to-be-found");')),
+      workOf(await fileOf('empty', '')),
+    ];
+    const done = new Map((await run(works, 1)).map((each) => [each.work.label, each]));
+    const fails = done.get('fails.test.cjs');
+    assert.deepEqual([fails?.passed, fails?.failed], [1, 1]);
+    assert.match(fails?.failures ?? '', /1\) adds:\n\n[\s\S]*1 == 2[\s\S]*fails\.test\.cjs:1/);
+    assert.equal(done.get('broken.test.cjs')?.failed, 1);
+    assert.match(done.get('broken.test.cjs')?.failures ?? '', /nowhere-to-be-found/);
+    assert.equal(done.get('empty.test.cjs')?.failed, 1);
+  });
+
+  it('count a file whose process ended before it as failed, and go on with the others', async () => {
+    const works = [
+      workOf(await fileOf('exits', "it('exits', () => { console.log('last words'); process.exit(3); });"), { seconds: 9 }),
+      workOf(await fileOf('killed', "it('is killed', () => process.kill(process.pid, 'SIGKILL'));"), { seconds: 8 }),
+      workOf(await fileOf('well', "it('is well', () => undefined);")),
+    ];
+    const [exits, killed, well] = await run(works, 1);
+    assert.equal(exits?.failed, 1);
+    assert.match(exits?.failures ?? '', /ended with exit code 3, before/);
+    assert.match(exits?.output ?? '', /last words/);
+    assert.match(killed?.failures ?? '', /ended with SIGKILL, before/);
+    assert.deepEqual([well?.passed, well?.failed], [1, 0]);
+  });
+
+  it('stop at once when told so: the test that runs is cut off, its hooks put away what it started, and nothing more begins', async () => {
+    const stop = new AbortController();
+    const endless = `
+      const { writeFileSync } = require('node:fs');
+      after(() => writeFileSync('${folder}/put-away', ''));
+      it('waits', function () { this.timeout(0); writeFileSync('${folder}/waits', ''); return new Promise((passed) => setTimeout(passed, 600_000)); });`;
+    const works = [
+      workOf(await fileOf('endless', endless), { seconds: 9 }),
+      workOf(await fileOf('never', "it('never', () => undefined);")),
+    ];
+    const running = run(works, 1, { stop: stop.signal });
+    while ((await readFile(join(folder, 'waits'), 'utf8').catch(() => undefined)) === undefined) await new Promise(setImmediate);
+    stop.abort();
+    const done = await running;
+    assert.deepEqual(
+      done.map(({ work, failed }) => [work.label, failed]),
+      [['endless.test.cjs', 1]],
+    );
+    assert.equal(await readFile(join(folder, 'put-away'), 'utf8'), '');
+  });
+
+  it('take first what can run nowhere else, then the slowest', () => {
+    const works = [
+      workOf('any', { seconds: 50, grounds: ['here', 'there'] }),
+      workOf('quick', { seconds: 1 }),
+      workOf('slow', { seconds: 9 }),
+      workOf('elsewhere', { seconds: 99, grounds: ['there'] }),
+    ];
+    const queue = [...works];
+    const taken = works.map(() => take(queue, 'here')?.file);
+    assert.deepEqual(taken, ['slow', 'quick', 'any', undefined]);
+  });
+});
+
+describe('what a run of the tests is made of', () => {
+  it('every test where nothing is named, of which those of the engines run on both', async () => {
+    const { files, isWhole } = await takeOptions([]);
+    assert.ok(isWhole);
+    const grounds = [
+      { name: 'current', lanes: 3, enter: [], env: {} },
+      { name: 'debian', lanes: 1, enter: [], env: {} },
+    ];
+    const works = worksOf(files, grounds);
+    assert.deepEqual([...new Set(works.map(({ file }) => file))], files);
+    const groundsOf = (file: string) => works.filter((work) => work.file === file).map((work) => work.grounds);
+    for (const file of ['test/adapters/deploy/compose.test.ts', 'test/activities/smoke.test.ts', 'test/activities/watch.test.ts'])
+      assert.deepEqual(groundsOf(file), [['current'], ['debian']], file);
+    assert.deepEqual(groundsOf('test/scripts/demo.test.ts'), [['current'], ['debian']]);
+    assert.deepEqual(groundsOf('test/e2e/killed-delivery.test.ts'), [['current']]);
+    assert.deepEqual(groundsOf('test/domain/windows.test.ts'), [['current', 'debian']]);
+    assert.ok(files.filter(needsBothEngines).length >= 15);
+    assert.ok(files.filter(usesDocker).length >= 40);
+  });
+
+  it('the files, folders and options that are given, as mocha takes them', async () => {
+    const named = await takeOptions(['--lanes', '2', '--grep', 'a b', 'test/domain/lane/', 'test/packaging.test.ts']);
+    assert.equal(named.lanes, 2);
+    assert.equal(named.isWhole, false);
+    assert.ok(named.files.includes('test/packaging.test.ts') && named.files.includes('test/domain/lane/lane.test.ts'));
+    assert.ok(named.files.every((file) => file.startsWith('test/domain/lane/') || file === 'test/packaging.test.ts'));
+    assert.deepEqual(named.mocha.slice(0, 2), ['--grep', 'a b']);
+    assert.ok((await takeOptions(['--grep', 'a'])).isWhole);
+    await assert.rejects(takeOptions(['--lanes', 'many']), /--lanes expects a number/);
+  });
+
+  it('with --unit the tests that start nothing, and with them most of the pure ones', async () => {
+    const { files } = await readArguments(mochaArguments([]));
+    const unit = new Set(files.filter(isUnit));
+    for (const file of files) {
+      if (/^test\/(?:domain|config)\//.test(file)) assert.ok(unit.has(file), file);
+      if (/^test\/(?:e2e|replay)\//.test(file)) assert.ok(!unit.has(file), file);
+    }
+    assert.deepEqual((await takeOptions(['--unit'])).files, [...unit]);
+  });
+
+  it('alone those whose first comment says so', async () => {
+    assert.ok(runsAlone('test/e2e/burst.test.ts'));
+    assert.ok(!runsAlone('test/domain/windows.test.ts'));
+  });
+});
