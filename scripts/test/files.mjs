@@ -49,7 +49,8 @@ export function runsAlone(file) {
  * @param {string} file
  */
 export function needsBothEngines(file) {
-  const isNamed = /^test\/(?:adapters\/(?:docker|deploy)\/|activities\/(?:smoke|watch|deploy)|scripts\/demo\.)/.test(file);
+  const isNamed =
+    /^test\/(?:platform\/docker\/|deploys\/(?:compose|docker)\/|activities\/(?:smoke|watch|deploy)|scripts\/demo\.)/.test(file);
   return isNamed && usesDocker(file);
 }
 

@@ -2,8 +2,10 @@ import { ApplicationFailure, Context } from '@temporalio/activity';
 import { RateLimit, Refusal } from '../domain/failures.ts';
 import type { RateLimited } from '../domain/outcomes.ts';
 
-/** Well below the heartbeat time-out that workflows set (10 s), so that two may be lost. */
-const beatEveryMs = 3_000;
+/** How often a step beats, as a part of its heartbeat time-out: two may be lost. */
+const beatEvery = 0.3;
+/** Where no time-out is set. */
+const defaultTimeoutMs = 10_000;
 
 /** What a step tells of itself while it is at work. */
 export interface Beat {
@@ -27,7 +29,7 @@ export function answering<Input, Outcome>(
     // A beat without details would make Temporal forget the last ones.
     let details = before;
     const tell = () => (details === undefined ? context.heartbeat() : context.heartbeat(details));
-    const beat = setInterval(tell, beatEveryMs);
+    const beat = setInterval(tell, beatEvery * (context.info.heartbeatTimeoutMs ?? defaultTimeoutMs));
     try {
       return await step(input, {
         before,

@@ -16,6 +16,7 @@ import type { Logger } from 'pino';
 import { createActivities } from '../activities/index.ts';
 import type { Configuration } from '../config/configuration.ts';
 import { deployQueue, taskQueues } from '../contracts/start-options.ts';
+import { heartbeatThrottle, stickyTimeout } from '../contracts/timing.ts';
 import type { Audit } from '../domain/audit.ts';
 import { createSweep } from '../platform/docker/sweep.ts';
 import type { Environment } from '../settings/environment.ts';
@@ -68,10 +69,8 @@ export async function startWorkers(
       interceptors: { activity: interceptors },
       shutdownGraceTime: graceMs,
       shutdownForceTime: graceMs * 3,
-      // Else the SDK holds heartbeats back for 0.8 of their timeout: one late answer, and a step that lives counts as dead.
-      maxHeartbeatThrottleInterval: '3s',
-      // A killed worker's workflows go on elsewhere after this long.
-      stickyQueueScheduleToStartTimeout: '5s',
+      maxHeartbeatThrottleInterval: heartbeatThrottle,
+      stickyQueueScheduleToStartTimeout: stickyTimeout,
       ...more,
     });
   const isServed = (taskQueue: string): boolean => serving.steps || !Object.values<string>(taskQueues).includes(taskQueue);

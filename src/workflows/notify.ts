@@ -13,6 +13,7 @@ import {
 } from '@temporalio/workflow';
 import type { Activities } from '../contracts/activities/index.ts';
 import { type Telling, tellSignal } from '../contracts/messages.ts';
+import { heartbeatTimeout } from '../contracts/timing.ts';
 import {
   addNotice,
   isAllTold,
@@ -141,7 +142,7 @@ async function sendOnce(queue: TargetQueue, next: WaitingNotice, withinMs: numbe
 function sender(withinMs: number) {
   return proxyActivities<Pick<Activities, 'sendNotice'>>({
     startToCloseTimeout: '1m',
-    heartbeatTimeout: '10s',
+    heartbeatTimeout,
     scheduleToCloseTimeout: withinMs,
     retry: { initialInterval: '1s', maximumInterval: '5m' },
     summary: 'one notice to one target',

@@ -2,6 +2,7 @@ import { isCancellation, proxyActivities, setCurrentDetails, upsertSearchAttribu
 import type { DispatchActivities } from '../contracts/activities/delivery.ts';
 import type { ForwardStart } from '../contracts/messages.ts';
 import { searchAttributes } from '../contracts/start-options.ts';
+import { heartbeatTimeout } from '../contracts/timing.ts';
 import { eventsOf } from '../domain/dispatch-payload.ts';
 import type { DispatchOutcome, RateLimited } from '../domain/outcomes.ts';
 import { dispatchOfPush } from '../domain/plan.ts';
@@ -49,7 +50,7 @@ function sender(leftMs: number) {
     throw refusal('RateLimited', 'expected GitHub to take the event within a day, found its rate limited for so long');
   return proxyActivities<Pick<DispatchActivities, 'forward'>>({
     startToCloseTimeout: '2m',
-    heartbeatTimeout: '10s',
+    heartbeatTimeout,
     scheduleToCloseTimeout: leftMs,
     retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '10m' },
   });

@@ -1,10 +1,11 @@
 import { proxyActivities, setCurrentDetails, sleep } from '@temporalio/workflow';
 import type { RedeliverActivities, RedeliverySummary } from '../contracts/activities/pushes.ts';
+import { heartbeatTimeout } from '../contracts/timing.ts';
 import type { RateLimited } from '../domain/outcomes.ts';
 
 const { redeliverWebhooks } = proxyActivities<RedeliverActivities>({
   startToCloseTimeout: '10m',
-  heartbeatTimeout: '10s',
+  heartbeatTimeout,
   // The schedule asks again soon; what is worth another try is a worker that was killed.
   retry: { initialInterval: '1s', maximumAttempts: 3 },
   summary: 'failed deliveries of webhooks at GitHub',

@@ -13,12 +13,13 @@ import {
 import type { Activities } from '../contracts/activities/index.ts';
 import { type LookUp, lookUpSignal } from '../contracts/messages.ts';
 import { rolloutId } from '../contracts/start-options.ts';
+import { heartbeatTimeout } from '../contracts/timing.ts';
 import { finalFailureTypes } from '../domain/failures.ts';
 import type { ImageIdentity } from '../domain/outcomes.ts';
 
 const { lookUpTags, startRollouts } = proxyActivities<Pick<Activities, 'lookUpTags' | 'startRollouts'>>({
   startToCloseTimeout: '5m',
-  heartbeatTimeout: '10s',
+  heartbeatTimeout,
   retry: { initialInterval: '1s', maximumInterval: '1m' },
 });
 

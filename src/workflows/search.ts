@@ -1,10 +1,11 @@
 import { ActivityFailure, isCancellation, proxyActivities, setCurrentDetails, sleep, workflowInfo } from '@temporalio/workflow';
 import type { Activities } from '../contracts/activities/index.ts';
+import { heartbeatTimeout } from '../contracts/timing.ts';
 import { memoryOf, type SearchMemory, type SearchStart } from '../domain/search.ts';
 
 const { searchRegistry } = proxyActivities<Pick<Activities, 'searchRegistry'>>({
   startToCloseTimeout: '10m',
-  heartbeatTimeout: '10s',
+  heartbeatTimeout,
   // What fails as a whole is Temporal itself, or the worker. The next search has the same memory, so nothing is lost by giving up.
   retry: { initialInterval: '1s', maximumInterval: '1m', maximumAttempts: 10 },
   summary: 'is there anything that no webhook told of?',

@@ -31,7 +31,7 @@ describe('a worker that is killed', function () {
       configuration: { trivy: { command: './held-trivy', cacheDir: 'trivy', offline: true } },
     });
     await writeHeldTrivy(world);
-    await world.start();
+    await world.start('quick');
   });
   afterEach(function () {
     if (this.currentTest?.state === 'failed') console.error(world.lastWords());
@@ -50,7 +50,7 @@ describe('a worker that is killed', function () {
   };
   const killAndStart = async (): Promise<void> => {
     await world.landfall().kill();
-    await world.start();
+    await world.start('quick');
   };
   const rolloutName = (digest: Digest): string => `rollout:web:latest:${digest.slice(7, 19)}`;
   const assertOnePullRequest = async (digest: Digest): Promise<void> => {
@@ -89,7 +89,7 @@ describe('a worker that is killed', function () {
     await eventually('Trivy to run', async () => existsSync(`${hold}ing`));
     await world.landfall().kill();
     await rm(hold);
-    await world.start();
+    await world.start('quick');
     await world.until('latest', digest, 'proposed');
     await assertOnePullRequest(digest);
   });

@@ -31,7 +31,7 @@ describe('a worker that is killed while it delivers', function () {
     return await world.push('latest', image(`${version}`));
   };
 
-  /** Kills the worker in the n-th run of an activity, and starts another one. */
+  /** Kills the worker in the n-th run of an activity, and starts another one. The first kill is noticed as by what ships. */
   const killDuring = async (digest: Digest, activity: string, nth = 1): Promise<void> => {
     const handle = world.rollout('latest', digest);
     await eventually(
@@ -46,8 +46,20 @@ describe('a worker that is killed while it delivers', function () {
       60_000,
     );
     await world.landfall().kill();
-    await world.start();
+    await world.start('quick');
   };
+
+  it('is noticed within ten seconds by what ships: what a step asks of Temporal is a constant', async () => {
+    const digest = await push(healthyImage);
+    await killDuring(digest, 'propose');
+    await world.until('latest', digest, 'delivered');
+    const { events } = await world.rollout('latest', digest).fetchHistory();
+    const timeouts = (events ?? []).flatMap(({ activityTaskScheduledEventAttributes: scheduled }) =>
+      scheduled?.activityType?.name === 'propose' ? [Number(scheduled.heartbeatTimeout?.seconds)] : [],
+    );
+    assert.deepEqual(timeouts, [10]);
+    await assertDelivered(digest);
+  });
 
   const commitsOf = async (digest: Digest): Promise<string[]> => {
     const log = await world.remote.log('main');

@@ -148,7 +148,7 @@ describe('what a run of the tests is made of', () => {
     const works = worksOf(files, grounds);
     assert.deepEqual([...new Set(works.map(({ file }) => file))], files);
     const groundsOf = (file: string) => works.filter((work) => work.file === file).map((work) => work.grounds);
-    for (const file of ['test/adapters/deploy/compose.test.ts', 'test/activities/smoke.test.ts', 'test/activities/watch.test.ts'])
+    for (const file of ['test/deploys/compose/compose.test.ts', 'test/activities/smoke.test.ts', 'test/activities/watch.test.ts'])
       assert.deepEqual(groundsOf(file), [['current'], ['debian']], file);
     assert.deepEqual(groundsOf('test/scripts/demo.test.ts'), [['current'], ['debian']]);
     assert.deepEqual(groundsOf('test/e2e/killed-delivery.test.ts'), [['current']]);

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { builtService } from '../../scripts/setup/build.mjs';
+import { builtService, type Timing } from '../../scripts/setup/build.mjs';
 
 export interface RunningLandfall {
   readonly pid: number;
@@ -16,15 +16,22 @@ export interface RunningLandfall {
 const checkout = fileURLToPath(new URL('../../', import.meta.url));
 
 /** The service as it ships where `npm test` has built it, and from the sources where these are newer, as in a run of mocha alone. */
-function program(): readonly string[] {
-  const built = builtService(checkout);
+function program(timing: Timing): readonly string[] {
+  const built = builtService(checkout, timing);
   if (built !== undefined) return ['--enable-source-maps', built];
   return [`${checkout}worker.ts`];
 }
 
-/** The service as `npm start` runs it, in a folder with a `landfall.yaml`. Returns once it serves. */
-export async function startLandfall(folder: string, env: Readonly<Record<string, string>> = {}): Promise<RunningLandfall> {
-  const child = spawn(process.execPath, program(), {
+/**
+ * The service as `npm start` runs it, in a folder with a `landfall.yaml`. Returns once it serves.
+ * @param timing `quick`: a kill is noticed in 3 s, where what ships takes 10 s
+ */
+export async function startLandfall(
+  folder: string,
+  env: Readonly<Record<string, string>> = {},
+  timing: Timing = 'shipped',
+): Promise<RunningLandfall> {
+  const child = spawn(process.execPath, program(timing), {
     cwd: folder,
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import type { WorkflowHandle } from '@temporalio/client';
 import type Docker from 'dockerode';
 import { stringify } from 'yaml';
+import type { Timing } from '../../scripts/setup/build.mjs';
 import { stateQuery } from '../../src/contracts/messages.ts';
 import { rolloutId } from '../../src/contracts/start-options.ts';
 import type { Digest, Tag } from '../../src/domain/image-reference.ts';
@@ -58,8 +59,8 @@ export interface World {
   landfall(): RunningLandfall;
   /** The end of what Landfall has printed, for a test that failed. */
   lastWords(): string;
-  /** Starts Landfall (again). */
-  start(): Promise<RunningLandfall>;
+  /** Starts Landfall (again); `quick`: with a build that notices in 3 s that it was killed. */
+  start(timing?: Timing): Promise<RunningLandfall>;
   push(tag: string, image?: ImageOptions): Promise<Digest>;
   /** The delivery that GitHub sends for a push. */
   deliver(tag: string, digest: Digest, options?: { deliveryId?: string }): Promise<Response>;
@@ -156,8 +157,8 @@ export async function startWorld(options: WorldOptions): Promise<World> {
       return running;
     },
     lastWords: () => running?.output().slice(-6_000) ?? 'Landfall did not start',
-    async start() {
-      running = await startLandfall(folder, env);
+    async start(timing) {
+      running = await startLandfall(folder, env, timing);
       return running;
     },
     push: (tag, image = goodImage) => pushImage(registry, 'team/web', tag, image),

@@ -1,10 +1,9 @@
 import { type ActivityInterfaceFor, proxyActivities, proxyLocalActivities } from '@temporalio/workflow';
 import type { Activities } from '../../../contracts/activities/index.ts';
 import { deployQueue, taskQueues } from '../../../contracts/start-options.ts';
+import { heartbeatTimeout } from '../../../contracts/timing.ts';
 import { isOnHost, type StagePlan } from '../../../domain/plan.ts';
 
-/** Activities beat every few seconds by themselves, so that a killed worker is noticed within seconds, not minutes. */
-const heartbeatTimeout = '10s';
 const cancellationType = 'WAIT_CANCELLATION_COMPLETED';
 const minute = 60_000;
 
