@@ -14,8 +14,8 @@ import {
   unquarantineUpdate,
 } from '../contracts/messages.ts';
 import { laneId, laneStartOptions, lineStartOptions } from '../contracts/start-options.ts';
-import type { LaneState } from '../domain/lane/state.ts';
 import type { RollbackTerms } from '../domain/lane/rollback.ts';
+import type { LaneState } from '../domain/lane/state.ts';
 import { nameOfPerson } from '../domain/person.ts';
 import { answeredInTime, temporalPlace, withClient } from './connection.ts';
 import { CommandFailure, UsageFailure } from './failure.ts';

@@ -1,11 +1,11 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { ImagePush } from '../domain/image-push.ts';
 import type { Entry, EntryAnswer, Leave, Verified } from '../domain/lane/members.ts';
+import type { RollbackTerms } from '../domain/lane/rollback.ts';
 import type { BeginAnswer, BeginChange, NotRolledBackAt, RanAt, RolledBackAt, Running } from '../domain/lane/running.ts';
 import type { Shut } from '../domain/lane/stages.ts';
 import type { LaneState, Run } from '../domain/lane/state.ts';
 import type { Grant, TurnAnswer, TurnRequest } from '../domain/lane/turns.ts';
-import type { RollbackTerms } from '../domain/lane/rollback.ts';
 import type { Notice } from '../domain/notice.ts';
 import type { ImageIdentity } from '../domain/outcomes.ts';
 import type { NotifierPlan, Plan } from '../domain/plan.ts';

@@ -2,9 +2,9 @@ import { condition, defineQuery, defineSignal, setHandler, upsertSearchAttribute
 import { grantSignal, progressSignal, supersedeSignal } from '../../src/contracts/messages.ts';
 import { searchAttributes } from '../../src/contracts/start-options.ts';
 
+export { line } from '../../src/workflows/global-hold.ts';
 /** Lanes, line and merge queues as they are, with rollouts and roll-backs that only listen: tests speak for them. */
 export { lane } from '../../src/workflows/lane/lane.ts';
-export { line } from '../../src/workflows/global-hold.ts';
 export { mergeQueue } from '../../src/workflows/merge-queue.ts';
 
 /** What was heard, one line each. */

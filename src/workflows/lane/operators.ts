@@ -26,13 +26,13 @@ import {
   releaseHold,
 } from '../../domain/lane/decisions.ts';
 import { Refused } from '../../domain/lane/refused.ts';
+import { countRollback, mayPromote, mayRollBack, rollbackTerms } from '../../domain/lane/rollback.ts';
 import type { LaneState, Word } from '../../domain/lane/state.ts';
 import { release } from '../../domain/lane/turns.ts';
-import { countRollback, mayPromote, mayRollBack, rollbackTerms } from '../../domain/lane/rollback.ts';
 import { nameOfPerson, typedName, typedReason } from '../../domain/person.ts';
 import { recordDecision } from '../audit.ts';
-import type { LanePost } from './outbox.ts';
 import { refusing } from '../refusing.ts';
+import type { LanePost } from './outbox.ts';
 
 /** More than these wait for Temporal only where it takes nothing that the lane starts. */
 const mostErrands = 5;

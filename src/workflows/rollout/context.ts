@@ -14,11 +14,11 @@ import { Approvals } from './approvals.ts';
 import { Desk } from './decisions.ts';
 import { type Ending, endingIn } from './ending.ts';
 import { LaneSide, type RollbackTurn } from './lane-client.ts';
+import { Tell } from './notifier.ts';
 import { Patience } from './poller.ts';
 import { RolloutRecord } from './record.ts';
 import { closeRejected } from './steps/closed.ts';
 import { failureOf } from './steps/take-step.ts';
-import { Tell } from './notifier.ts';
 
 /** One run of a rollout: what is known of it, where operators decide, and its side of the lane. */
 export interface Rollout {

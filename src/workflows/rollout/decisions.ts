@@ -6,9 +6,9 @@ import type { Plan } from '../../domain/plan.ts';
 import { type Decision, maySkip, type RolloutState, type StepState } from '../../domain/rollout-state.ts';
 import { nameOf } from '../../domain/rollout-text.ts';
 import { recordDecision } from '../audit.ts';
+import { refuse } from '../refusing.ts';
 import { type Ending, endRollout } from './ending.ts';
 import type { LaneSide } from './lane-client.ts';
-import { refuse } from '../refusing.ts';
 import type { RolloutRecord, StepAt } from './record.ts';
 
 type Verb = 'retry' | 'skip' | 'reject';

@@ -2,11 +2,11 @@ import type { RolloutStart } from '../../contracts/messages.ts';
 import type { CheckResults, VerifiedImage } from '../../domain/outcomes.ts';
 import type { StagePlan } from '../../domain/plan.ts';
 import type { RolloutState } from '../../domain/rollout-state.ts';
-import type { Ending } from './ending.ts';
 import { beginRollout, type Rollout } from './context.ts';
+import { deliver, needOf } from './delivery/deliver.ts';
+import type { Ending } from './ending.ts';
 import { approve } from './steps/approve.ts';
 import { check, verify } from './steps/checks.ts';
-import { deliver, needOf } from './delivery/deliver.ts';
 import { confirm, dispatch, propose } from './steps/propose.ts';
 
 /**

@@ -16,10 +16,10 @@ import {
 import { noteDelivered } from '../../../src/domain/lane/delivered.ts';
 import { enter, leave } from '../../../src/domain/lane/members.ts';
 import { Refused } from '../../../src/domain/lane/refused.ts';
+import { countRollback, mayPromote, mayRollBack } from '../../../src/domain/lane/rollback.ts';
 import { begin, ran } from '../../../src/domain/lane/stages.ts';
 import { emptyLane, type LaneState } from '../../../src/domain/lane/state.ts';
 import { request } from '../../../src/domain/lane/turns.ts';
-import { countRollback, mayPromote, mayRollBack } from '../../../src/domain/lane/rollback.ts';
 import { come, deliver, end, exact, rolloutOf, runningOf, someTime, stage, undo } from '../../support/lane-moves.ts';
 import { digestOf } from '../../support/plans.ts';
 

@@ -2,15 +2,15 @@ import { CancellationScope, patched } from '@temporalio/workflow';
 import type { Running } from '../../../domain/lane/running.ts';
 import type { CheckResults, Proposal, Survey, VerifiedImage } from '../../../domain/outcomes.ts';
 import type { StagePlan } from '../../../domain/plan.ts';
+import type { Rollout } from '../context.ts';
 import type { Ending } from '../ending.ts';
 import type { Allowed } from '../lane-client.ts';
-import type { Rollout } from '../context.ts';
 import { approve } from '../steps/approve.ts';
-import { type Agreed, alongOf, bring, NotHealthy, survey, surveyChange } from './deploy.ts';
-import { type Merged, type Merging, mergeInTurn, rejectionOf, untilMergeable } from './merge.ts';
 import { dispatch, endOutdated, proposalInput } from '../steps/propose.ts';
 import { network } from '../steps/proxies.ts';
 import { takeStep, unlimited } from '../steps/take-step.ts';
+import { type Agreed, alongOf, bring, NotHealthy, survey, surveyChange } from './deploy.ts';
+import { type Merged, type Merging, mergeInTurn, rejectionOf, untilMergeable } from './merge.ts';
 import { undo } from './rollback.ts';
 
 /** What is to be brought to a stage, once everybody who has a say has said yes. */

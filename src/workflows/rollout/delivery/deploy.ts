@@ -2,8 +2,8 @@ import { log } from '@temporalio/workflow';
 import { toldChanges } from '../../../domain/other-changes.ts';
 import type { Deployed, OtherChanges, Skipped, Survey, VerifiedImage } from '../../../domain/outcomes.ts';
 import type { DeployPlan, StagePlan, WatchPlan } from '../../../domain/plan.ts';
-import type { StepAt } from '../record.ts';
 import type { Rollout } from '../context.ts';
+import type { StepAt } from '../record.ts';
 import { onHost } from '../steps/proxies.ts';
 import { type Failure, failureOf, type Handling, refusal, takeStep } from '../steps/take-step.ts';
 

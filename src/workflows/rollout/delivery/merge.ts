@@ -1,9 +1,9 @@
 import type { MergeOutcome, Proposal, VerifiedImage } from '../../../domain/outcomes.ts';
 import type { StagePlan } from '../../../domain/plan.ts';
+import type { Rollout } from '../context.ts';
 import type { GivenUp } from '../lane-client.ts';
 import type { Wait } from '../poller.ts';
 import type { StepAt } from '../record.ts';
-import type { Rollout } from '../context.ts';
 import { closedBy, tidy } from '../steps/closed.ts';
 import { look, type Standing } from '../steps/look.ts';
 import { network } from '../steps/proxies.ts';

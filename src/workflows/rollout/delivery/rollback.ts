@@ -4,13 +4,13 @@ import type { Running } from '../../../domain/lane/running.ts';
 import type { Deployed, Proposal, RevertOutcome, RunningImage, Watched } from '../../../domain/outcomes.ts';
 import { isOnHost, type StagePlan, type WatchPlan } from '../../../domain/plan.ts';
 import { type ExpectedImage, expectedVersion } from '../../../domain/watch-version.ts';
+import type { Rollout } from '../context.ts';
 import type { Ending } from '../ending.ts';
 import { endingIn, endRollout } from '../ending.ts';
-import type { Rollout } from '../context.ts';
-import { settle, shortened } from './deploy.ts';
-import { type Merged, type Merging, mergeInTurn } from './merge.ts';
 import { network, onHost } from '../steps/proxies.ts';
 import { type Handling, refusal, takeStep, unlimited } from '../steps/take-step.ts';
+import { settle, shortened } from './deploy.ts';
+import { type Merged, type Merging, mergeInTurn } from './merge.ts';
 
 /** Why, and by whose turn, something is undone. */
 export interface Verdict {

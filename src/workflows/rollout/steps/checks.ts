@@ -7,8 +7,8 @@ import type {
   SmokeSummary,
   VerifiedImage,
 } from '../../../domain/outcomes.ts';
-import { endRollout } from '../ending.ts';
 import type { Rollout } from '../context.ts';
+import { endRollout } from '../ending.ts';
 import { containerTests, network, scanImage } from './proxies.ts';
 import { takeStep } from './take-step.ts';
 

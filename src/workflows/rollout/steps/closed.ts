@@ -2,8 +2,8 @@ import { log, patched } from '@temporalio/workflow';
 import type { TidyInput } from '../../../contracts/activities/delivery.ts';
 import type { Proposal, VerifiedImage } from '../../../domain/outcomes.ts';
 import type { StagePlan } from '../../../domain/plan.ts';
-import { type Ending, endRollout } from '../ending.ts';
 import type { Rollout } from '../context.ts';
+import { type Ending, endRollout } from '../ending.ts';
 import { courtesy } from './proxies.ts';
 import { failureOf, unlimited } from './take-step.ts';
 

@@ -1,8 +1,8 @@
 import { failureTypes } from '../../../domain/failures.ts';
 import type { ChangeStanding, Proposal, RateLimited, VerifiedImage } from '../../../domain/outcomes.ts';
 import type { StagePlan } from '../../../domain/plan.ts';
-import type { Wait } from '../poller.ts';
 import type { Rollout } from '../context.ts';
+import type { Wait } from '../poller.ts';
 import { looks } from './proxies.ts';
 import { failureOf } from './take-step.ts';
 

@@ -4,10 +4,10 @@ import { finalFailureTypes } from '../../../domain/failures.ts';
 import { type StepOutcome, sentenceOf } from '../../../domain/outcome-text.ts';
 import type { RateLimited, Skipped } from '../../../domain/outcomes.ts';
 import { decisionAdvice, nameOf } from '../../../domain/rollout-text.ts';
+import type { Rollout } from '../context.ts';
 import type { DecisionRules } from '../decisions.ts';
 import { endingIn, endRollout } from '../ending.ts';
 import type { StepAt } from '../record.ts';
-import type { Rollout } from '../context.ts';
 
 /** Whoever limits the rate for longer than a day says no. */
 const longestLimitMs = 24 * 60 * 60_000;
