@@ -22,7 +22,7 @@ describe('the dependency rules', () => {
     ['src/activities/scan.ts', "import '../workflows/rollout.ts';", /src\/activities may import domain, platform/],
     [
       'src/workflows/rollout/rollout.ts',
-      "import { scan } from '../activities/scan.ts';",
+      "import { scan } from '../../activities/scan.ts';",
       /workflows may import domain, contracts; found/,
     ],
     [
