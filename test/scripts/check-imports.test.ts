@@ -27,7 +27,7 @@ describe('the dependency rules', () => {
     ],
     [
       'src/workflows/rollout/rollout.ts',
-      "import type { A } from '../activities/scan.ts';",
+      "import type { A } from '../../activities/scan.ts';",
       /workflows may import domain, contracts; found/,
     ],
     ['src/workflows/rollout/rollout.ts', "import { hostname } from 'node:os';", /src\/workflows may not import 'node:os'/],
