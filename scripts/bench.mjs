@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** `npm run bench [-- --rounds N --layout python|node --only rollout|ingress --check]`: sets up what is missing, and measures. */
+/** `npm run bench [-- --rounds N --layout python|node --only start|rollout|ingress --check]`: sets up what is missing, and measures. */
 import { parseArgs } from 'node:util';
 import { leaveStartedEngine } from './setup/docker-engine.mjs';
 import { missingText, root, setUpOrExit } from './setup.mjs';

@@ -6,8 +6,10 @@ import { type Layout, readServiceFiles, type ServiceFiles, service } from './ben
 import { measureIngress } from './bench/ingress.ts';
 import { ingressAims, ingressText } from './bench/ingress-report.ts';
 import { type Aim, aimsOf, aimText, isMet, type Measured, reportText } from './bench/report.ts';
+import { measureStarts, startAims } from './bench/start.ts';
+import { buildService } from './setup/build.mjs';
 
-export const benchParts = ['rollout', 'ingress'] as const;
+export const benchParts = ['start', 'rollout', 'ingress'] as const;
 export type BenchPart = (typeof benchParts)[number];
 
 export interface BenchOptions {
@@ -27,11 +29,18 @@ export interface BenchOptions {
 /** @returns the exit code: 0, or 1 where an aim is missed and `check` is asked for */
 export async function runBench(options: BenchOptions): Promise<number> {
   const { rounds, parts, check, print } = options;
+  const startsAims = parts.includes('start') ? await benchStart(options) : [];
   const rolloutAims = parts.includes('rollout') ? await benchRollout(options) : [];
   if (rolloutAims === undefined) return 130;
-  const aims = [...rolloutAims, ...(parts.includes('ingress') ? await benchIngress(rounds, print) : [])];
+  const aims = [...startsAims, ...rolloutAims, ...(parts.includes('ingress') ? await benchIngress(rounds, print) : [])];
   print(`\n${aims.map(aimText).join('\n')}`);
   return check && !aims.every(isMet) ? 1 : 0;
+}
+
+async function benchStart({ root, rounds, print }: BenchOptions): Promise<Aim[]> {
+  print(`Starting the service ${rounds} times from the sources and from the build.`);
+  await buildService(root, { env: process.env, say: print });
+  return startAims(await measureStarts(root, rounds));
 }
 
 /** @returns undefined where somebody stopped it */

@@ -1,10 +1,7 @@
-import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import type { Client } from '@temporalio/client';
 import { WorkflowNotFoundError } from '@temporalio/client';
 import {
   type ActivityInterceptorsFactory,
-  bundleWorkflowCode,
   DefaultLogger,
   type InjectedSinks,
   makeTelemetryFilterString,
@@ -24,6 +21,7 @@ import type { AuditSinks } from '../workflows/audit.ts';
 import { createDependencies } from './dependencies.ts';
 import type { Journal } from './logging.ts';
 import type { Temporal } from './temporal.ts';
+import { workflowBundle } from './workflow-bundle.ts';
 
 export interface Workers {
   /** Resolves when they have stopped, rejects when one of them cannot go on. */
@@ -55,7 +53,7 @@ export async function startWorkers(
   const { log, audit } = journal;
   const activities = createActivities(dependencies);
   const connection = await temporal.connectWorkers();
-  const workflowBundle = await bundleWorkflows();
+  const bundle = await workflowBundle();
   const create = (
     taskQueue: string,
     more: { workflowBundle?: WorkflowBundleOption; maxConcurrentActivityTaskExecutions?: number },
@@ -76,13 +74,15 @@ export async function startWorkers(
   const isServed = (taskQueue: string): boolean => serving.steps || !Object.values<string>(taskQueues).includes(taskQueue);
   const createAll = (...queues: Parameters<typeof create>[]): Promise<Worker[]> =>
     Promise.all(queues.filter(([taskQueue]) => isServed(taskQueue)).map((queue) => create(...queue)));
-  const lanes = await createAll([taskQueues.lanes, { workflowBundle }]);
-  const others = await createAll(
-    [taskQueues.main, { workflowBundle }],
-    // Scans and smoke tests are what a host can stand only so many of.
-    [taskQueues.docker, { maxConcurrentActivityTaskExecutions: 8 }],
-    ...serving.hosts.map((host): Parameters<typeof create> => [deployQueue(host), {}]),
-  );
+  const [lanes, others] = await Promise.all([
+    createAll([taskQueues.lanes, { workflowBundle: bundle }]),
+    createAll(
+      [taskQueues.main, { workflowBundle: bundle }],
+      // Scans and smoke tests are what a host can stand only so many of.
+      [taskQueues.docker, { maxConcurrentActivityTaskExecutions: 8 }],
+      ...serving.hosts.map((host): Parameters<typeof create> => [deployQueue(host), {}]),
+    ),
+  ]);
   const sweep = createSweep({ ...dependencies, isPending: createIsPending(temporal.client), now: () => new Date(), log });
   sweep.start();
   const lanesRun = lanes.map((worker) => worker.run());
@@ -133,14 +133,6 @@ function readable({
 }: Record<string, unknown> = {}): Record<string, unknown> {
   const reason = error instanceof Error ? error.message : error;
   return { workflow: workflowId, step: activityType, attempt, taskQueue, reason };
-}
-
-/** Bundled at build time where this runs from `dist`, else now, from the sources. */
-async function bundleWorkflows(): Promise<WorkflowBundleOption> {
-  const built = fileURLToPath(new URL('../../workflow-bundle.js', import.meta.url));
-  if (existsSync(built)) return { codePath: built };
-  const workflowsPath = fileURLToPath(new URL('../workflows/index.ts', import.meta.url));
-  return await bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('WARN') });
 }
 
 /** Whether Temporal still has an activity of a rollout to do or doing. */
