@@ -7,7 +7,7 @@ import { plansFor } from '../../src/config/plans.ts';
 import { rolloutStartOptions } from '../../src/contracts/start-options.ts';
 import { type Digest, parseRepository, type Repository, type Tag } from '../../src/domain/image-reference.ts';
 import { product } from '../../src/product.ts';
-import { freePort } from '../../test/support/ports.ts';
+import { reservePort } from '../../src/platform/ports.ts';
 import { startTemporal, type TestTemporal } from '../../test/support/temporal.ts';
 import { startBareKoa } from './bare-koa.ts';
 import { startIngressProcess } from './ingress-process.ts';
@@ -49,7 +49,7 @@ export async function measureIngress(
   const folder = await mkdtemp(join(tmpdir(), 'landfall-bench-'));
   const temporal = await startTemporal({ databaseFile: join(folder, 'temporal.db') });
   const koa = await startBareKoa();
-  const port = await freePort();
+  const port = await reservePort();
   const file = await writeConfiguration(folder, port, temporal.address);
   const env = { BENCH_SECRET: secret, LANDFALL_ROLES: 'api' };
   const landfall = await startIngressProcess(folder, port, env);

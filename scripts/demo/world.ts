@@ -5,7 +5,7 @@ import { cp, mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promi
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { freePort } from '../../src/platform/ports.ts';
+import { reservePort } from '../../src/platform/ports.ts';
 import { findProcesses } from '../../src/platform/processes/identity.ts';
 import { findTool } from '../../src/platform/tools.mjs';
 import { createRemote, type GitRemote } from '../../test/support/git-remote.ts';
@@ -39,7 +39,6 @@ interface Options {
   readonly say: (line: string) => void;
 }
 
-const loopback = '127.0.0.1';
 const startDeadlineMs = 90_000;
 const stopDeadlineMs = 90_000;
 
@@ -61,14 +60,14 @@ async function build({ root, env, say }: Options, undo: (() => Promise<void>)[],
   const folder = await mkdtemp(join(tmpdir(), 'landfall-demo-'));
   undo.push(() => rm(folder, { recursive: true, force: true }));
   const token = randomBytes(24).toString('hex');
-  const ports = { webhooks: await freePort(loopback), operators: await freePort(loopback), temporal: await freePort(loopback) };
+  const ports = { webhooks: await reservePort(), operators: await reservePort(), temporal: await reservePort() };
 
   say('a registry that reports every push, and a deployment repository');
   const registry = await startDemoRegistry({ port: ports.webhooks, path: '/webhook/distribution', token }, env);
   undo.push(() => registry.stop());
   const repositories = `${registry.host}/demo`;
   const docker = findTool('docker', env) ?? 'docker';
-  const port = await freePort(loopback);
+  const port = await reservePort();
   const deployment = await createRemote({ files: { 'docker-compose.yml': composeFile(repositories, port) } });
   undo.push(() => deployment.destroy());
   const production = await createProduction({ folder, port, remote: deployment.folder, registry: registry.host, docker, env });

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:net';
+import { connect, createServer, type Server } from 'node:net';
 
 export interface PortChoice {
   readonly ip: string;
@@ -40,11 +40,18 @@ async function listens(server: Server, ip: string, port: number): Promise<boolea
   }
 }
 
-/** A port that was free a moment ago: whoever takes it for a server has to make sure that it is the server's. */
-export async function freePort(ip: string): Promise<number> {
-  const server = createServer();
+/**
+ * A port for a server that has to be told where to listen, or to come back to the same place. Nobody else gets it meanwhile: a connection to
+ * it has been closed from its own end, and for the minute that the kernel remembers that (TIME_WAIT), it hands the port out to nobody who
+ * asks for any, though whoever names it can listen there.
+ */
+export async function reservePort(ip = '127.0.0.1'): Promise<number> {
+  const server = createServer((accepted) => accepted.end());
   await listens(server, ip, 0);
   const port = portOf(server);
+  const client = connect(port, ip);
+  client.resume();
+  await once(client, 'close');
   server.close();
   await once(server, 'close');
   return port;

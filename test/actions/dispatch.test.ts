@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
+import { reservePort } from '../../src/platform/ports.ts';
 import { type GitHub, startGitHub, token } from '../support/github/server.ts';
 import { digestOf } from '../support/plans.ts';
-import { freePort } from '../support/ports.ts';
 
 const action = fileURLToPath(new URL('../../actions/dispatch_on_image_push_success/', import.meta.url));
 const target = 'team/deployment';
@@ -169,7 +169,7 @@ describe('the action dispatch_on_image_push_success', function () {
   }
 
   it('fails where nobody answers, and names the URL', async () => {
-    const { exitCode, result } = await step({ api_url: `http://127.0.0.1:${await freePort()}` });
+    const { exitCode, result } = await step({ api_url: `http://127.0.0.1:${await reservePort()}` });
     assert.equal(exitCode, 1);
     assert.match(
       result ?? '',

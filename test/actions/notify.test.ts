@@ -7,10 +7,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { isStale } from '../../scripts/build-actions.mjs';
+import { reservePort } from '../../src/platform/ports.ts';
 import { createEventReceiver } from '../../src/sources/event/index.ts';
 import { acceptAll, type ReceiverIngress, serveReceiver } from '../sources/event-ingress.ts';
 import { githubJobClaims, type OidcIssuer, startOidcIssuer } from '../support/oidc-issuer.ts';
-import { freePort } from '../support/ports.ts';
 import { startTargetServer, type TargetServer } from '../support/target-server.ts';
 
 const action = fileURLToPath(new URL('../../actions/notify/', import.meta.url));
@@ -202,7 +202,7 @@ describe('the action notify', function () {
     assert.equal(failing.exitCode, 1);
     assert.match(failing.printed, /::error::Landfall answered 502.*timeout-seconds.*attempts/);
     assert.ok(landfall.requests.length > 1);
-    const away = await step({ url: `http://127.0.0.1:${await freePort()}`, 'timeout-seconds': '1' });
+    const away = await step({ url: `http://127.0.0.1:${await reservePort()}`, 'timeout-seconds': '1' });
     assert.equal(away.exitCode, 1);
     assert.match(away.printed, /::error::Landfall cannot be reached: .*ECONNREFUSED/);
   });

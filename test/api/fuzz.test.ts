@@ -7,8 +7,8 @@ import { Agent, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { reservePort } from '../../src/platform/ports.ts';
 import { type Authority, createAuthority } from '../support/certificates.ts';
-import { freePort } from '../support/ports.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
 import { below, mutatedBytes, mutatedHeaders, mutatedJson, pick, type Random, seeded } from './support/mutate.ts';
 import { createSeeds, otherReceivers, type Seed } from './support/seeds.ts';
@@ -187,7 +187,7 @@ function printable(headers: Readonly<Record<string, string>>): Record<string, st
 }
 
 async function configuration(senders: Senders, { ca }: Authority, temporal: string): Promise<object> {
-  const port = await freePort();
+  const port = await reservePort();
   const quay = { ...senders.settings().quay, certificate: { ca } };
   const workflows = ['build'];
   const github = { ...senders.settings().github, workflows };

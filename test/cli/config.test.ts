@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { configurationJsonSchema } from '../../src/config/json-schema.ts';
 import { starterConfiguration } from '../../src/config/starter.ts';
 import { product } from '../../src/product.ts';
-import { freePort } from '../support/ports.ts';
+import { reservePort } from '../../src/platform/ports.ts';
 import { landfall, landfallUnread } from './command.ts';
 
 describe('the landfall command', () => {
@@ -109,7 +109,7 @@ describe('the landfall command', () => {
   ]) {
     it(`exits 2 and says what was wrong for: landfall ${words.join(' ')}`, async () => {
       // An address where nothing listens: what is only wrong usage must be found out before, or fail otherwise.
-      const env = { TEMPORAL_ADDRESS: `127.0.0.1:${await freePort()}` };
+      const env = { TEMPORAL_ADDRESS: `127.0.0.1:${await reservePort()}` };
       const { exitCode, stderr } = await landfall(words, { cwd: folder, env });
       assert.equal(exitCode, 2);
       assert.notEqual(stderr, '');
@@ -123,7 +123,7 @@ describe('the landfall command', () => {
   });
 
   it('says where it looked and what to do when Temporal does not answer, within 10 s', async () => {
-    const env = { TEMPORAL_ADDRESS: `127.0.0.1:${await freePort()}` };
+    const env = { TEMPORAL_ADDRESS: `127.0.0.1:${await reservePort()}` };
     const began = Date.now();
     const { exitCode, stderr } = await landfall(['list'], { cwd: folder, env });
     assert.equal(exitCode, 1);

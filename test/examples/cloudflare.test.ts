@@ -4,10 +4,10 @@ import { existsSync, readFileSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import worker from '../../examples/cloudflare/src/index.js';
 import type { ReceivedPushes } from '../../src/api/webhooks/plan-starts.ts';
+import { reservePort } from '../../src/platform/ports.ts';
 import { githubSecret, type Ingress, startIngress } from '../api/support/ingress.ts';
 import { vectorsOf } from '../api/support/vectors.ts';
 import { type HttpServer, startHttpServer } from '../support/http-server.ts';
-import { freePort } from '../support/ports.ts';
 
 const relay = 'https://landfall-relay.team.workers.dev';
 const access = { CF_ACCESS_CLIENT_ID: 'id.access', CF_ACCESS_CLIENT_SECRET: 'canary-access' };
@@ -138,7 +138,7 @@ describe('the relay of examples/cloudflare', () => {
   });
 
   it('asks for a repetition where Landfall is away, and shows nothing of what is behind it', async () => {
-    const LANDFALL_URL = `http://127.0.0.1:${await freePort()}`;
+    const LANDFALL_URL = `http://127.0.0.1:${await reservePort()}`;
     const answer = await worker.fetch(post('/webhook/harbor', '{}'), { LANDFALL_URL, ...access });
     assert.deepEqual([answer.status, answer.headers.get('retry-after')], [502, '10']);
     assert.doesNotMatch(await answer.text(), /127\.0\.0\.1|canary/);

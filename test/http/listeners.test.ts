@@ -4,10 +4,10 @@ import { createServer, type RequestListener } from 'node:http';
 import { connect } from 'node:net';
 import { pino } from 'pino';
 import { type ConnectionLimits, createListeners, type Listeners } from '../../src/http/listeners.ts';
+import { reservePort } from '../../src/platform/ports.ts';
 import { githubSecret, startIngress } from '../api/support/ingress.ts';
 import { converse } from '../api/support/raw-http.ts';
 import { githubSignature } from '../api/support/vectors.ts';
-import { freePort } from '../support/ports.ts';
 
 const silent = pino({ level: 'silent' });
 const { 'X-Hub-Signature-256': ofNothing } = githubSignature(githubSecret, '');
@@ -183,7 +183,7 @@ describe('the listeners', () => {
     const address = other.address();
     assert.ok(address !== null && typeof address !== 'string');
     const handler: RequestListener = (_request, response) => response.end();
-    const first = await freePort();
+    const first = await reservePort();
     const listeners = createListeners(
       [
         { name: 'listen.webhooks', handler, host: '127.0.0.1', port: first },

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import type { Notice } from '../../src/domain/notice.ts';
 import { createEmail } from '../../src/notifiers/email/notifier.ts';
 import type { Found, NotifierOf } from '../../src/notifiers/notifier.ts';
+import { reservePort } from '../../src/platform/ports.ts';
 import { errorOf, hostile, noticeOf, passing, refused, shownBy } from '../support/notices.ts';
-import { freePort } from '../support/ports.ts';
 import { type MailServer, type MailServerOptions, startMailServer } from '../support/smtp-server.ts';
 
 describe('e-mail', () => {
@@ -164,7 +164,7 @@ describe('e-mail', () => {
 
   it('is tried again while the server is away', async () => {
     await start();
-    const port = await freePort();
+    const port = await reservePort();
     const error = await errorOf(send({}, { url: `smtp://ann:hidden@localhost:${port}` }));
     passing(/mail server of env:SMTP_URL failed: \w+/)(error);
     assert.doesNotMatch(shownBy(error), /hidden/);

@@ -6,11 +6,11 @@ import { createServer as createSecureServer } from 'node:https';
 import { join } from 'node:path';
 import { Refusal } from '../../src/domain/failures.ts';
 import type { HttpProbePlan } from '../../src/domain/plan.ts';
+import { reservePort } from '../../src/platform/ports.ts';
 import { askHttp } from '../../src/probes/http.ts';
 import { type Authority, createAuthority } from '../support/certificates.ts';
 import { type HttpServer, startHttpServer } from '../support/http-server.ts';
 import { digestOf } from '../support/plans.ts';
-import { freePort } from '../support/ports.ts';
 
 type Answering = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -140,7 +140,7 @@ describe('the http probe', () => {
   });
 
   it('does not use the proxy of the environment', async () => {
-    process.env.http_proxy = `http://127.0.0.1:${await freePort()}`;
+    process.env.http_proxy = `http://127.0.0.1:${await reservePort()}`;
     try {
       assert.match(await asked((_, response) => response.end()), /^good/);
     } finally {
@@ -167,7 +167,7 @@ describe('the http probe', () => {
   });
 
   it('says what went wrong where nobody answers, or what answers is no HTTP', async () => {
-    const port = await freePort();
+    const port = await reservePort();
     assert.match((await ask(plan(`http://127.0.0.1:${port}/`))).text, /failed: .*ECONNREFUSED/);
     assert.match((await ask(plan('http://no-such-host.invalid/'))).text, /failed: .*(ENOTFOUND|EAI_AGAIN)/);
     assert.match((await ask(plan('nonsense'))).text, /cannot be asked/);

@@ -4,9 +4,9 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { reservePort } from '../../src/platform/ports.ts';
 import { askCommand } from '../../src/probes/command.ts';
 import { askTcp } from '../../src/probes/tcp.ts';
-import { freePort } from '../support/ports.ts';
 import { eventually } from '../support/wait.ts';
 
 const never = new AbortController().signal;
@@ -35,7 +35,7 @@ describe('the tcp probe', () => {
   });
 
   it('says that nobody listens, and ends with the signal', async () => {
-    const port = await freePort();
+    const port = await reservePort();
     const answer = await askTcp({ kind: 'tcp', host: '127.0.0.1', port, timeoutMs: 2_000 }, never);
     assert.match(answer.text, /^tcp 127\.0\.0\.1:\d+ failed: .*ECONNREFUSED/);
     const stop = new AbortController();

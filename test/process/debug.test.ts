@@ -10,6 +10,7 @@ import { createWebhookApp } from '../../src/api/app.ts';
 import { createSenders } from '../../src/api/webhooks/senders.ts';
 import type { Configuration } from '../../src/config/configuration.ts';
 import { parseRepository, type Tag } from '../../src/domain/image-reference.ts';
+import { reservePort } from '../../src/platform/ports.ts';
 import { createRegistry } from '../../src/platform/registry/registry.ts';
 import { connectGitHub } from '../../src/process/github.ts';
 import { type Journal, openJournal } from '../../src/process/logging.ts';
@@ -20,7 +21,6 @@ import { createReceivers } from '../../src/sources/kit/source.ts';
 import { createMask, masked } from '../../src/telemetry/mask.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 import { load } from '../config/support.ts';
-import { freePort } from '../support/ports.ts';
 import { eventually } from '../support/wait.ts';
 
 describe('the mask of secrets', () => {
@@ -288,7 +288,7 @@ log: { level: trace }
     const octokit = await connectGitHub(configuration.forge.github, secrets).clientFor('pitchconnect/app');
     await assert.rejects(octokit.request('GET /rate_limit?x=canary-in-a-query'));
     await fetch(`http://${host}/api/webhooks/123456789/CanaryAbcdefGhijkl0123456789?wait=canary`).catch(() => undefined);
-    await assert.rejects(fetch(`http://127.0.0.1:${await freePort()}/gone`));
+    await assert.rejects(fetch(`http://127.0.0.1:${await reservePort()}/gone`));
     assert.ok(
       seen.some((line) => line.endsWith(` Basic ${Buffer.from(`pitchconnect:${env.REGISTRY_PASSWORD}`).toString('base64')}`)),
       seen.join(),

@@ -8,11 +8,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { dropInConfiguration } from '../../src/config/drop-in.ts';
+import { reservePort } from '../../src/platform/ports.ts';
 import type { Environment } from '../../src/settings/environment.ts';
 import { type Authority, createAuthority } from '../support/certificates.ts';
 import { type GitHub, startGitHub, token } from '../support/github/server.ts';
 import { type RunningLandfall, startLandfall } from '../support/landfall.ts';
-import { freePort } from '../support/ports.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -47,7 +47,7 @@ describe('in place of quay-github-actions-dispatch', function () {
     await writeFile(join(certs, 'server.pem'), server.cert);
     await writeFile(join(certs, 'server.key'), server.key);
     quay = await authority.issue({ name: '*.quay.io' });
-    port = await freePort();
+    port = await reservePort();
     landfall = await startLandfall(folder, {
       GH_TOKEN: token,
       DEBUG: 'true',
@@ -55,7 +55,7 @@ describe('in place of quay-github-actions-dispatch', function () {
       LANDFALL_CERTS: certs,
       LANDFALL_CLIENT_CA: authority.ca,
       LANDFALL_WEBHOOKS: `127.0.0.1:${port}`,
-      LANDFALL_OPERATORS: `127.0.0.1:${await freePort()}`,
+      LANDFALL_OPERATORS: `127.0.0.1:${await reservePort()}`,
       TEMPORAL_ADDRESS: temporal.address,
     });
   });

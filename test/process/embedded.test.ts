@@ -5,9 +5,9 @@ import { createServer, type Server } from 'node:net';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
+import { reservePort } from '../../src/platform/ports.ts';
 import { identify } from '../../src/platform/processes/identity.ts';
 import { startLandfall } from '../support/landfall.ts';
-import { freePort } from '../support/ports.ts';
 import { eventually } from '../support/wait.ts';
 
 const digest = `sha256:${'a'.repeat(64)}`;
@@ -54,7 +54,7 @@ describe('Landfall with a Temporal of its own', function () {
   /** Starts one with a data folder of its own and one service, named as the folder, whose registry never answers. */
   async function start(name: string, env: Readonly<Record<string, string>> = {}) {
     const folder = join(home, name);
-    const ports = { webhooks: await freePort(), operators: await freePort() };
+    const ports = { webhooks: await reservePort(), operators: await reservePort() };
     await mkdir(folder, { recursive: true });
     await writeFile(
       join(folder, 'landfall.yaml'),

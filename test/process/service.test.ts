@@ -4,9 +4,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { reservePort } from '../../src/platform/ports.ts';
 import { explain } from '../../src/process/explain.ts';
 import { startLandfall } from '../support/landfall.ts';
-import { freePort } from '../support/ports.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
 
 describe('the service', function () {
@@ -43,7 +43,7 @@ describe('the service', function () {
   it('refuses a port that somebody else has, names the setting, and shows no stack', async () => {
     const address = taken.address();
     assert.ok(address !== null && typeof address === 'object');
-    const operators = `127.0.0.1:${await freePort()}`;
+    const operators = `127.0.0.1:${await reservePort()}`;
     const said = await refused(`listen: { webhooks: "127.0.0.1:${address.port}", operators: "${operators}" }\nservices: []\n`);
     assert.match(said, /listen\.webhooks/);
     assert.doesNotMatch(said, /\n\s+at /);
@@ -55,7 +55,7 @@ describe('the service', function () {
   });
 
   it('says where the world sends webhooks, and stops when it is asked to', async () => {
-    const [webhooks, operators] = [await freePort(), await freePort()];
+    const [webhooks, operators] = [await reservePort(), await reservePort()];
     await writeFile(
       join(folder, 'landfall.yaml'),
       `publicUrl: https://landfall.example.org\nlisten: { webhooks: "127.0.0.1:${webhooks}", operators: "127.0.0.1:${operators}" }\nservices: []\n`,
@@ -76,7 +76,7 @@ describe('the service', function () {
     ['api', 'HOOK_TOKEN'],
   ] as const) {
     it(`serves operators as ${role} alone, and asks only for the secrets of that part`, async () => {
-      const ports = { webhooks: await freePort(), operators: await freePort() };
+      const ports = { webhooks: await reservePort(), operators: await reservePort() };
       const text = `
 listen: { webhooks: "127.0.0.1:${ports.webhooks}", operators: "127.0.0.1:${ports.operators}" }
 receivers: { distribution: { token: env:HOOK_TOKEN } }
@@ -105,7 +105,7 @@ services: [{ image: ghcr.io/team/app, smoke: { env: { PASSWORD: env:TEST_PASSWOR
   }
 
   it('only deploys without a folder for reports, and says for which hosts', async () => {
-    const [webhooks, operators] = [await freePort(), await freePort()];
+    const [webhooks, operators] = [await reservePort(), await reservePort()];
     const text = `
 listen: { webhooks: "127.0.0.1:${webhooks}", operators: "127.0.0.1:${operators}" }
 artifacts: /etc/hostname
@@ -126,7 +126,7 @@ services: [{ image: ghcr.io/team/app, deploy: { on: web-1, docker: { container: 
   });
 
   it('says where Temporal was expected when it does not answer', async () => {
-    const said = await refused('services: []\n', { TEMPORAL_ADDRESS: `127.0.0.1:${await freePort()}` });
+    const said = await refused('services: []\n', { TEMPORAL_ADDRESS: `127.0.0.1:${await reservePort()}` });
     assert.match(said, /does not answer/);
   });
 });

@@ -4,8 +4,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { reservePort } from '../../src/platform/ports.ts';
 import { findTool } from '../../src/platform/tools.mjs';
-import { freePort } from './ports.ts';
 
 /** The one account of a registry that is started with `basicAuth`. */
 export const registryAccount = { user: 'landfall', password: 'let-me-in' } as const;
@@ -93,7 +93,7 @@ async function findPlace(port: number | undefined): Promise<Place> {
   const path = findTool('docker-registry');
   if (path !== undefined) return { kind: 'program', path, port: port ?? 0 };
   const docker = findTool('docker');
-  if (docker !== undefined) return { kind: 'container', docker, port: port ?? (await freePort()) };
+  if (docker !== undefined) return { kind: 'container', docker, port: port ?? (await reservePort()) };
   throw new Error(
     'expected docker-registry (Debian package docker-registry) or docker on PATH, found neither; npm test installs them',
   );

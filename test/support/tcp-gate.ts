@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { freePort } from './ports.ts';
+import { reservePort } from '../../src/platform/ports.ts';
 
 /** A server's address that can be taken away and given back: while it is shut, connections are refused. */
 export interface TcpGate {
@@ -13,7 +13,7 @@ export interface TcpGate {
 /** @param target `http://127.0.0.1:PORT` */
 export async function startTcpGate(target: string): Promise<TcpGate> {
   const { hostname, port: targetPort } = new URL(target);
-  const port = await freePort();
+  const port = await reservePort();
   const sockets = new Set<Socket>();
   let server: Server | undefined;
 

@@ -2,8 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { Client, Connection } from '@temporalio/client';
 import { searchAttributes } from '../../src/contracts/start-options.ts';
+import { reservePort } from '../../src/platform/ports.ts';
 import { findTool } from '../../src/platform/tools.mjs';
-import { freePort } from './ports.ts';
 
 export interface TestTemporal {
   readonly address: string;
@@ -21,7 +21,7 @@ export interface TestTemporal {
 
 /** A real Temporal dev server on a chosen-free port, with Landfall's search attributes. */
 export async function startTemporal(options: { databaseFile?: string } = {}): Promise<TestTemporal> {
-  const port = await freePort();
+  const port = await reservePort();
   const address = `127.0.0.1:${port}`;
   let server: ChildProcess | undefined;
   const start = async (): Promise<void> => {

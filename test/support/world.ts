@@ -11,11 +11,11 @@ import { stateQuery } from '../../src/contracts/messages.ts';
 import { rolloutId } from '../../src/contracts/start-options.ts';
 import type { Digest, Tag } from '../../src/domain/image-reference.ts';
 import type { RolloutState, RolloutStatus } from '../../src/domain/rollout-state.ts';
+import { reservePort } from '../../src/platform/ports.ts';
 import { createRemote, type GitRemote } from './git-remote.ts';
 import { type GitHub, startGitHub, token } from './github/server.ts';
 import { type ImageOptions, pushImage } from './images.ts';
 import { type RunningLandfall, startLandfall } from './landfall.ts';
-import { freePort } from './ports.ts';
 import { createProduction, type Production, productionFile } from './production.ts';
 import { type Registry, startRegistry } from './registry.ts';
 import { startTemporal, type TestTemporal } from './temporal.ts';
@@ -84,7 +84,7 @@ export const goodImage: ImageOptions = { busybox: true, cmd: ['sleep', '3600'] }
 
 export async function startWorld(options: WorldOptions): Promise<World> {
   const folder = await mkdtemp(join(tmpdir(), 'landfall-world-'));
-  const [port, operatorsPort] = [await freePort(), await freePort()];
+  const [port, operatorsPort] = [await reservePort(), await reservePort()];
   const webhooks = `http://127.0.0.1:${port}`;
   const registry = await startRegistry({
     notifications: { url: `${webhooks}/webhook/distribution`, headers: { Authorization: [`Bearer ${hookToken}`] } },
@@ -92,7 +92,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
   const host = (await options.inFront?.(registry)) ?? registry.host;
   const temporal = await startTemporal({ databaseFile: join(folder, 'test-temporal.db') });
   const github = await startGitHub();
-  const productionPort = await freePort();
+  const productionPort = await reservePort();
   const isDeployed = options.production !== undefined;
   const files = { 'docker-compose.yml': isDeployed ? productionFile(host, productionPort) : composeFile.replace('HOST', host) };
   const remote = await createRemote({ files });

@@ -4,7 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Connection } from '@temporalio/client';
 import { writeDurably } from '../files/durable-file.ts';
 import { ownFolder } from '../files/folder-owner.ts';
-import { freePort, type PortChoice } from '../ports.ts';
+import { type PortChoice, reservePort } from '../ports.ts';
 import { findProcesses, identify, type ProcessIdentity } from '../processes/identity.ts';
 import { type Supervised, type SupervisorLog, superviseProcess } from '../processes/supervised.ts';
 import { prepareNamespace, requireNamespace, type WantedAttribute } from './namespace.ts';
@@ -195,7 +195,7 @@ class OwnServer {
 
   /** Other ports at each start: nobody knows them, and those of the last time may be what it failed for. */
   async #arguments(): Promise<string[]> {
-    this.#ports = { port: await freePort(ip), uiPort: await freePort(ip) };
+    this.#ports = { port: await reservePort(ip), uiPort: await reservePort(ip) };
     return serverArguments(join(this.#options.folder, databaseFile), this.#mark, this.#ports);
   }
 

@@ -11,10 +11,10 @@ import { RateLimit, Refusal } from '../../../src/domain/failures.ts';
 import type { Digest, Repository } from '../../../src/domain/image-reference.ts';
 import type { Finding } from '../../../src/domain/outcomes.ts';
 import { createArtifacts } from '../../../src/platform/artifacts.ts';
+import { reservePort } from '../../../src/platform/ports.ts';
 import { identityTokenUser } from '../../../src/platform/registry/credentials.ts';
 import { startHttpServer } from '../../support/http-server.ts';
 import { pushImage } from '../../support/images.ts';
-import { freePort } from '../../support/ports.ts';
 import { type Registry, registryAccount, startRegistry } from '../../support/registry.ts';
 import { pushBlob, pushManifest } from '../../support/registry-upload.ts';
 import { createScanner, type TestScanner, testDatabase, trivyProgram } from '../../support/scanner.ts';
@@ -252,7 +252,7 @@ describe('Trivy', function () {
 
   it('scans with the database of a Trivy server', async () => {
     const { cacheDir } = await scannerWith();
-    const port = await freePort();
+    const port = await reservePort();
     const server: ChildProcess = spawn(
       trivyProgram(),
       ['server', '--listen', `127.0.0.1:${port}`, '--cache-dir', cacheDir, '--skip-db-update', '--quiet'],

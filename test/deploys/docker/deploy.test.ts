@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { RunningImage } from '../../../src/domain/outcomes.ts';
+import { reservePort } from '../../../src/platform/ports.ts';
 import { createDeployWorld, type DeployWorld, work } from '../../support/docker-deploy.ts';
 import { startDockerProxy } from '../../support/docker-proxy.ts';
-import { freePort } from '../../support/ports.ts';
 
 describe('a docker deploy', function () {
   this.timeout(60_000);
@@ -263,7 +263,7 @@ describe('a docker deploy', function () {
 
   it('blames the host for a port that somebody else took meanwhile, and has the old one run again', async () => {
     const [old, next] = [await world.push('1'), await world.push('2')];
-    const port = await freePort();
+    const port = await reservePort();
     const name = await world.run(old, {
       ExposedPorts: { '80/tcp': {} },
       HostConfig: { PortBindings: { '80/tcp': [{ HostIp: '127.0.0.1', HostPort: String(port) }] } },

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { Client, Connection } from '@temporalio/client';
 import { TypedSearchAttributes } from '@temporalio/common';
 import { searchAttributes } from '../../../src/contracts/start-options.ts';
-import { freePort } from '../../../src/platform/ports.ts';
+import { reservePort } from '../../../src/platform/ports.ts';
 import { identify } from '../../../src/platform/processes/identity.ts';
 import {
   type EmbeddedTemporal,
@@ -163,7 +163,7 @@ describe('the embedded Temporal server', function () {
   });
 
   it('serves at a configured port', async () => {
-    const port = await freePort('127.0.0.1');
+    const port = await reservePort();
     assert.equal((await start({ port })).address, `127.0.0.1:${port}`);
   });
 
