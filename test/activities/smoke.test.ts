@@ -298,7 +298,8 @@ describe('smoke', function () {
 
   it('keeps a log that is JSON as it was written', async () => {
     const cmd = shell('echo "{\\"level\\":\\"info\\"}"; exec sleep 60');
-    const summary = await passes('json', { cmd }, smokePlan());
+    // A busy machine may need more than the usual half second to start the shell.
+    const summary = await passes('json', { cmd }, smokePlan({ stayUpMs: 2_000 }));
     assert.equal(summary.log, '{"level":"info"}');
   });
 

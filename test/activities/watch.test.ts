@@ -92,7 +92,14 @@ describe('watch', function () {
       const good = await image('good');
       const running = [await run(good), await run(good)];
       const outcome = await watched(
-        startWatch({ docker, watch: watchPlan([probe]), deploy: dockerDeploy, image: good, expected: good, running }),
+        startWatch({
+          docker,
+          watch: watchPlan([probe], { forMs: 2_000 }),
+          deploy: dockerDeploy,
+          image: good,
+          expected: good,
+          running,
+        }),
       );
       assert.equal(outcome.proof, 'container');
       assert.ok(outcome.readings >= 4 && outcome.failed === 0, JSON.stringify(outcome));
