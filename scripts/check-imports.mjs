@@ -25,7 +25,7 @@ export const rules = Object.freeze({
   config: { imports: ['domain', 'settings', 'sources'] },
   // What a setting is made of: durations, sizes, references to secrets, wording of problems.
   settings: { imports: ['domain'] },
-  http: { imports: ['domain', 'config', 'settings', 'sources'] },
+  http: { imports: ['domain', 'platform', 'config', 'settings', 'sources'] },
   sources: { imports: ['domain', 'settings', 'http'] },
   platform: { imports: ['domain', 'deploys'] },
   checks: { imports: world },

@@ -1,23 +1,6 @@
 import { RateLimit, Refusal } from '../domain/failures.ts';
-import { readBody } from '../platform/registry/body.ts';
-import { retryAfter } from '../platform/registry/retry-after.ts';
-
-export interface NoticeRequest {
-  /** What is asked, for errors: `the Discord webhook of env:DISCORD_URL`. Never its address, which is a secret. */
-  readonly what: string;
-  readonly method: 'POST' | 'PATCH';
-  readonly url: URL;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: string;
-  readonly signal: AbortSignal;
-}
-
-export interface NoticeAnswer {
-  readonly status: number;
-  readonly headers: Headers;
-  /** At most 64 KiB. */
-  readonly text: string;
-}
+import { type HttpAnswer, type HttpRequest, request } from '../platform/http/client.ts';
+import { retryAfter } from '../platform/http/headers.ts';
 
 /** From the request to the last byte of its answer. */
 const timeoutMs = 15_000;
@@ -26,53 +9,18 @@ const longestAnswer = 64 * 1024;
 /** Statuses that say something about the moment. */
 const passing = new Set([408, 409, 423, 425]);
 
-/**
- * Sends a request and reads its whole answer. Redirects are not followed: who signs for one address has not signed for another.
- * @throws Error where the server cannot be reached, or does not answer in time
- */
-export async function ask(request: NoticeRequest): Promise<NoticeAnswer> {
-  const { what, method, url, headers, body } = request;
-  const timeout = AbortSignal.timeout(timeoutMs);
-  const signal = AbortSignal.any([request.signal, timeout]);
-  const sent = { ...withoutCredentials(url), method, body, signal };
-  try {
-    const answer = await fetch(sent.url, {
-      ...sent,
-      headers: { 'user-agent': 'landfall', ...sent.headers, ...headers },
-      redirect: 'manual',
-    });
-    const text = (await readBody(answer, longestAnswer, `the answer of ${what}`, timeoutMs)).toString('utf8');
-    return { status: answer.status, headers: answer.headers, text };
-  } catch (error) {
-    if (request.signal.aborted) throw request.signal.reason;
-    // Without a cause: messages of fetch show addresses.
-    throw new Error(`${what} ${timeout.aborted ? `did not answer within ${timeoutMs / 1000} s` : `failed: ${reasonOf(error)}`}`);
-  }
-}
-
-/** What went wrong as a code or a kind, in words that hold no address. */
-function reasonOf(error: unknown): string {
-  for (let at: unknown = error; at instanceof Error; at = at.cause) {
-    if ('code' in at && typeof at.code === 'string') return at.code;
-  }
-  return error instanceof Error ? error.name : 'unknown error';
-}
-
-/** `fetch` refuses `https://user:password@host/`, in a message that shows it. */
-function withoutCredentials(url: URL): { url: URL; headers: Record<string, string> } {
-  if (url.username === '' && url.password === '') return { url, headers: {} };
-  const bare = new URL(url);
-  bare.username = '';
-  bare.password = '';
-  const pair = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
-  return { url: bare, headers: { authorization: `Basic ${Buffer.from(pair).toString('base64')}` } };
+/** Sends a request and reads its whole answer. Errors: see `request`. */
+export async function ask(
+  sent: Pick<HttpRequest, 'what' | 'method' | 'url' | 'headers' | 'body' | 'signal'>,
+): Promise<HttpAnswer> {
+  return await request({ ...sent, timeoutMs, longestAnswer });
 }
 
 /**
  * What an answer means that is not the expected one. @param said what the target said itself, where that holds nothing secret
  * @returns the error to be thrown
  */
-export function judged(what: string, answer: NoticeAnswer, said = '', nowMs: number = Date.now()): Error {
+export function judged(what: string, answer: HttpAnswer, said = '', nowMs: number = Date.now()): Error {
   const { status, headers } = answer;
   const found = `${what} answered ${status}${said === '' ? '' : ` (${said})`}`;
   if (status === 429) return new RateLimit(`${found}: it asks us to wait`, retryAfter(headers.get('retry-after'), nowMs));

@@ -1,12 +1,12 @@
 import { readFile } from 'node:fs/promises';
-import { type IncomingMessage, request as requestPlain } from 'node:http';
-import { request as requestSecure } from 'node:https';
 import { resolve } from 'node:path';
 import { RE2JS, RE2JSException } from 're2js';
+import type { Dispatcher } from 'undici';
+import { codeOf, messageOf } from '../domain/errors.ts';
 import { shortened } from '../domain/inert-text.ts';
 import type { HttpProbePlan } from '../domain/plan.ts';
 import { type ExpectedImage, expectedVersion, isVersion, valueAt } from '../domain/watch-version.ts';
-import { messageOf } from '../platform/docker/errors.ts';
+import { ownConnection } from '../platform/http/client.ts';
 import type { Answer } from './answer.ts';
 
 export interface HttpProbeContext {
@@ -20,14 +20,15 @@ export interface HttpProbeContext {
 
 interface Exchange {
   readonly status: number;
-  readonly headers: IncomingMessage['headers'];
+  readonly headers: Dispatcher.ResponseData['headers'];
   readonly body: string;
 }
 
 const longestBody = 1024 * 1024;
 
 /**
- * Asks once, over a connection of its own, directly: no proxy, no redirect, certificates always verified. Never throws but for the signal
+ * Asks once, over a connection of its own: kept open, a service that takes no new ones would look healthy. No redirect is followed,
+ * certificates are always verified. Never throws but for the signal
  * and what `secrets` throws.
  */
 export async function askHttp(probe: HttpProbePlan, context: HttpProbeContext): Promise<Answer> {
@@ -59,37 +60,31 @@ async function exchange(
 ): Promise<Exchange> {
   const url = new URL(probe.url);
   const ca = probe.ca === undefined ? undefined : await readFile(resolve(context.baseDir, probe.ca));
-  const deadline = AbortSignal.timeout(probe.timeoutMs);
-  const signal = AbortSignal.any([deadline, context.signal]);
-  const options = {
-    // With an agent a connection would be kept, and a service that takes no new ones would look healthy.
-    agent: false as const,
-    signal,
-    headers: { 'user-agent': 'landfall-watch', accept: '*/*', 'accept-encoding': 'identity', ...headers, connection: 'close' },
-  };
-  return await new Promise<Exchange>((answered, fail) => {
-    const request =
-      url.protocol === 'https:'
-        ? requestSecure(url, { ...options, ...(ca !== undefined && { ca }), rejectUnauthorized: true })
-        : requestPlain(url, options);
-    // Looking a name up cannot be aborted, and must not keep us.
-    signal.addEventListener('abort', () => fail(signal.reason), { once: true });
-    request.on('error', fail);
-    request.on('response', (response) => {
-      readBody(response).then((body) => {
-        answered({ status: response.statusCode ?? 0, headers: response.headers, body });
-        request.destroy();
-      }, fail);
+  const signal = AbortSignal.any([AbortSignal.timeout(probe.timeoutMs), context.signal]);
+  const connection = ownConnection(url, probe.timeoutMs, ca);
+  try {
+    const {
+      statusCode,
+      headers: answered,
+      body,
+    } = await connection.request({
+      origin: url.origin,
+      path: `${url.pathname}${url.search}`,
+      method: 'GET',
+      signal,
+      headers: { 'user-agent': 'landfall-watch', accept: '*/*', 'accept-encoding': 'identity', ...headers, connection: 'close' },
     });
-    request.end();
-  });
+    return { status: statusCode, headers: answered, body: await readBeginning(body) };
+  } finally {
+    await connection.destroy();
+  }
 }
 
-async function readBody(response: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
+async function readBeginning(body: AsyncIterable<Uint8Array>): Promise<string> {
+  const chunks: Uint8Array[] = [];
   let length = 0;
-  for await (const chunk of response) {
-    chunks.push(Buffer.from(chunk));
+  for await (const chunk of body) {
+    chunks.push(chunk);
     length += chunk.length;
     if (length >= longestBody) break;
   }
@@ -155,7 +150,7 @@ function matches(pattern: string, text: string): boolean {
 function failure(error: unknown, probe: HttpProbePlan): string {
   if (error instanceof Error && error.name === 'TimeoutError') return `did not answer within ${probe.timeoutMs / 1000} s`;
   if (error instanceof RE2JSException) return `cannot be judged: a pattern is not in RE2's syntax (${error.message})`;
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const code = String(codeOf(error) ?? '');
   const message = error instanceof AggregateError ? error.errors.map(messageOf).join(', ') : messageOf(error);
   if (code === 'ERR_INVALID_URL') return 'cannot be asked: expected http://HOST/PATH or https://HOST/PATH';
   return `failed: ${message || code}`;

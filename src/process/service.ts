@@ -6,6 +6,8 @@ import { hostsToServe } from '../config/hosts.ts';
 import type { Kinds } from '../config/kinds.ts';
 import { loadText } from '../config/load.ts';
 import { starterConfiguration } from '../config/starter.ts';
+import { messageOf } from '../domain/errors.ts';
+import { useProxies } from '../platform/http/client.ts';
 import type { Environment } from '../settings/environment.ts';
 import { formatProblem } from '../settings/problem.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
@@ -45,6 +47,7 @@ export async function startService(file: string, env: Environment, kinds: Kinds)
     );
   }
   await makeFolders(configuration, wanted);
+  routeRequests(env);
   const metrics = createMetrics();
   const journal = openJournal(configuration, env, { alsoTell: metrics.found, own: wanted });
   const { log } = journal;
@@ -81,6 +84,15 @@ export async function startService(file: string, env: Environment, kinds: Kinds)
   } catch (error) {
     await stop();
     throw error;
+  }
+}
+
+/** @throws CannotStart where a proxy of the environment has no address */
+function routeRequests(env: Environment): void {
+  try {
+    useProxies(env);
+  } catch (cause) {
+    throw new CannotStart(messageOf(cause), { cause });
   }
 }
 

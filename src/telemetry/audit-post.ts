@@ -1,3 +1,5 @@
+import { codeOf } from '../domain/errors.ts';
+import { HttpFailure, request } from '../platform/http/client.ts';
 import type { AuditLog, AuditWriter } from './audit-file.ts';
 
 export interface AuditPostSettings {
@@ -90,14 +92,18 @@ class AuditPost implements AuditWriter {
   /** @returns what went wrong and may go right later; nothing secret, so no URL */
   async #send(line: string): Promise<string | undefined> {
     try {
-      const { url, headers } = target(this.#settings.endpoint());
-      const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(attemptMs)]);
-      // A redirect would turn the POST into a GET, or carry the line to whoever knows where.
-      const answer = await fetch(url, { method: 'POST', headers, body: line, signal, redirect: 'manual' });
-      await answer.body?.cancel();
-      if (answer.ok) return undefined;
-      if (!refusals.includes(answer.status)) return `it answers ${answer.status}`;
-      this.#refuse(answer.status);
+      const { status } = await request({
+        what: 'audit.endpoint',
+        method: 'POST',
+        url: new URL(this.#settings.endpoint()),
+        headers: { 'content-type': 'application/json' },
+        body: line,
+        signal: this.#stop.signal,
+        timeoutMs: attemptMs,
+      });
+      if (status >= 200 && status < 300) return undefined;
+      if (!refusals.includes(status)) return `it answers ${status}`;
+      this.#refuse(status);
       return undefined;
     } catch (error) {
       return reasonOf(error);
@@ -159,27 +165,8 @@ class AuditPost implements AuditWriter {
   }
 }
 
-/** `fetch` takes no URL with credentials in it. */
-function target(endpoint: string): { readonly url: string; readonly headers: Readonly<Record<string, string>> } {
-  const url = new URL(endpoint);
-  const { username, password } = url;
-  url.username = '';
-  url.password = '';
-  const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
-  return {
-    url: url.href,
-    headers: {
-      'content-type': 'application/json',
-      ...(username !== '' && { authorization: `Basic ${Buffer.from(credentials).toString('base64')}` }),
-    },
-  };
-}
-
 function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return 'the request failed';
-  const { cause } = error;
-  if (cause instanceof Error && 'code' in cause) return String(cause.code);
+  if (error instanceof HttpFailure) return `it ${error.reason}`;
   // The words of a bad URL repeat it.
-  if ('code' in error && error.code === 'ERR_INVALID_URL') return 'expected a URL such as https://logs.example.org/in';
-  return error.name === 'Error' || error.name === 'TypeError' ? 'the request failed' : error.name;
+  return codeOf(error) === 'ERR_INVALID_URL' ? 'expected a URL such as https://logs.example.org/in' : 'the request failed';
 }

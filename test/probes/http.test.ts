@@ -172,7 +172,7 @@ describe('the http probe', () => {
     assert.match((await ask(plan('http://no-such-host.invalid/'))).text, /failed: .*(ENOTFOUND|EAI_AGAIN)/);
     assert.match((await ask(plan('nonsense'))).text, /cannot be asked/);
     const hangsUp = await serve((request) => request.socket.end('SSH-2.0-OpenSSH\r\n\r\n'));
-    assert.match((await ask(plan(`http://${hangsUp.host}/`))).text, /failed: Parse Error/);
+    assert.match((await ask(plan(`http://${hangsUp.host}/`))).text, /failed: Response does not match the HTTP\/1.1 protocol/);
     const cutOff = await serve((_, response) => {
       response.writeHead(200, { 'content-length': '100' });
       response.write('half', () => response.destroy());

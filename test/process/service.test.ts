@@ -54,6 +54,12 @@ describe('the service', function () {
     assert.match(said, /artifacts: expected a folder that can be written to, found \/etc\/hostname/);
   });
 
+  it('refuses a proxy that has no address, without repeating it', async () => {
+    const said = await refused('services: []\n', { HTTPS_PROXY: 'socks5://ann:canary@proxy.test:1080' });
+    assert.match(said, /HTTPS_PROXY: expected the address of a proxy, as http:\/\/proxy\.example\.org:3128/);
+    assert.doesNotMatch(said, /canary|\n\s+at /);
+  });
+
   it('says where the world sends webhooks, and stops when it is asked to', async () => {
     const [webhooks, operators] = [await reservePort(), await reservePort()];
     await writeFile(

@@ -26,7 +26,13 @@ export function trivyCommand({
 }
 
 /** Without a value: Docker passes on what the client's own environment has, so that no value is ever an argument. */
-const passedVariables = ['TRIVY_USERNAME', 'TRIVY_INSECURE', 'HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY'] as const;
+const proxyVariables = ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY'];
+const passedVariables = [
+  'TRIVY_USERNAME',
+  'TRIVY_INSECURE',
+  ...proxyVariables,
+  ...proxyVariables.map((name) => name.toLowerCase()),
+];
 
 /**
  * Program and arguments that start Trivy.

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { RateLimit, Refusal } from '../../domain/failures.ts';
 import { type Digest, type Repository, registryOf } from '../../domain/image-reference.ts';
+import { request } from '../../platform/http/client.ts';
 import { childEnvironment, cloudAccounts } from '../../platform/processes/environment.ts';
 import { identityTokenUser } from '../../platform/registry/credentials.ts';
 import { createDatabase, type Database } from './trivy-database.ts';
@@ -237,10 +238,20 @@ async function download(options: TrivyOptions, { what, flag, from }: Download, s
   }
 }
 
+const serverWithinMs = 30_000;
+const longestVersion = 1024 * 1024;
 const serverSchema = z.object({ VulnerabilityDB: z.object({ UpdatedAt: z.string() }).nullish() });
 
 async function databaseOfServer(server: string, signal: AbortSignal): Promise<string | undefined> {
-  const answer = await fetch(new URL('/version', server), { signal });
-  if (!answer.ok) throw new Error(`the Trivy server ${server} answered /version with ${answer.status}, expected 200`);
-  return serverSchema.parse(await answer.json()).VulnerabilityDB?.UpdatedAt;
+  const url = new URL('/version', server);
+  const { status, text } = await request({
+    what: `the Trivy server ${url.host}`,
+    method: 'GET',
+    url,
+    signal,
+    timeoutMs: serverWithinMs,
+    longestAnswer: longestVersion,
+  });
+  if (status !== 200) throw new Error(`the Trivy server ${url.host} answered /version with ${status}, expected 200`);
+  return serverSchema.parse(JSON.parse(text)).VulnerabilityDB?.UpdatedAt;
 }

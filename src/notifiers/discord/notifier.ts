@@ -2,7 +2,8 @@ import { RateLimit } from '../../domain/failures.ts';
 import { shortened } from '../../domain/inert-text.ts';
 import type { Notice } from '../../domain/notice.ts';
 import { imageName, levelColours, type NoticeLine, noticeText } from '../../domain/notice-text.ts';
-import { addressOf, ask, judged, memberOf, type NoticeAnswer, named } from '../http.ts';
+import type { HttpAnswer } from '../../platform/http/client.ts';
+import { addressOf, ask, judged, memberOf, named } from '../http.ts';
 import type { Delivery, Found, Notifier, Secrets } from '../notifier.ts';
 
 /** Discord's limits, in characters: https://discord.com/developers/docs/resources/message#embed-object-embed-limits */
@@ -46,7 +47,7 @@ function below(webhook: URL, path: string): URL {
 }
 
 /** Discord names the wait in its body to the millisecond, and in a header rounded up. */
-function judgedAnswer(what: string, answer: NoticeAnswer): Error {
+function judgedAnswer(what: string, answer: HttpAnswer): Error {
   const code = memberOf(answer.text, 'code');
   const error = judged(what, answer, typeof code === 'number' && code > 0 ? `code ${code}` : '');
   const seconds = memberOf(answer.text, 'retry_after');

@@ -2,7 +2,7 @@ import { RateLimit, Refusal } from '../../domain/failures.ts';
 import { shortened } from '../../domain/inert-text.ts';
 import { callsPerson, noticeSentence } from '../../domain/notice-text.ts';
 import type { SlackTarget } from '../../domain/plan.ts';
-import { retryAfter } from '../../platform/registry/retry-after.ts';
+import { retryAfter } from '../../platform/http/headers.ts';
 import { addressOf, ask, judged, memberOf, named } from '../http.ts';
 import type { Delivery, Found, Notifier, Secrets } from '../notifier.ts';
 import { escapedForSlack, slackBlocks } from './blocks.ts';

@@ -1,6 +1,7 @@
 import { createPrivateKey } from 'node:crypto';
 import { App, Octokit } from 'octokit';
 import { Refusal } from '../../domain/failures.ts';
+import { type HttpInit, httpFetch } from '../http/client.ts';
 import { answeredWith, classify } from './errors.ts';
 
 /** How Landfall proves to GitHub who it is. */
@@ -150,11 +151,11 @@ function clientClass(options: GitHubClientOptions, refused: () => void = () => {
  * `fetch` that ends within a time, and fails unless the whole answer has come: octokit takes what has arrived of a body that was cut off for
  * the body, and says nothing.
  */
-function wholeAnswers(timeoutMs: number): typeof fetch {
-  return async (input, init) => {
+function wholeAnswers(timeoutMs: number) {
+  return async (url: string, init?: HttpInit): Promise<Response> => {
     const timeout = AbortSignal.timeout(timeoutMs);
     const signal = init?.signal ? AbortSignal.any([init.signal, timeout]) : timeout;
-    const answer = await fetch(input, { ...init, signal });
+    const answer = await httpFetch(url, { ...init, signal });
     const body = await answer.arrayBuffer();
     const { status, statusText, headers } = answer;
     // The answers without a body may not even be given an empty one.

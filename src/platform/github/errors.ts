@@ -1,6 +1,6 @@
 import { RequestError } from 'octokit';
 import { RateLimit, Refusal } from '../../domain/failures.ts';
-import { retryAfter } from '../registry/retry-after.ts';
+import { retryAfter } from '../http/headers.ts';
 
 /** Statuses that say something about the moment: asking again helps. 409: a conflict with another write, or with a merge going on. */
 const passing = new Set([408, 409, 423, 425]);

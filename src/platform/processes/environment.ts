@@ -28,5 +28,7 @@ export function childEnvironment(env: Environment, also: readonly string[]): Rec
   const allowed = [...common, ...also];
   const isAllowed = (name: string) =>
     allowed.some((pattern) => (pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern));
-  return Object.fromEntries(Object.entries(env).filter(([name]) => isAllowed(name)));
+  // Curl, and with it git, reads this one in lower case only.
+  const proxy = env.http_proxy ?? env.HTTP_PROXY;
+  return { ...Object.fromEntries(Object.entries(env).filter(([name]) => isAllowed(name))), ...(proxy && { http_proxy: proxy }) };
 }

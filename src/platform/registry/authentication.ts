@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { Refusal } from '../../domain/failures.ts';
-import { readBody } from './body.ts';
-import { parseChallenges } from './challenge.ts';
+import { readBody } from '../http/client.ts';
+import { parseChallenges } from '../http/headers.ts';
 import { basicAuthorization, type CredentialsSource, identityTokenUser, type RegistryCredentials } from './credentials.ts';
-import { errorText, type HttpRequest, type HttpSettings, parseJson, send, unexpectedAnswer } from './http.ts';
+import { errorText, type HttpSettings, parseJson, type RegistryRequest, send, unexpectedAnswer } from './http.ts';
 import { isPage } from './odd-answer.ts';
 
 /** Where a request goes: the registry's host as users write it, and the repository's path there. */
@@ -153,7 +153,7 @@ async function fetchToken(
 }
 
 /** An identity token is posted, as OAuth 2 has it; a password goes as Basic; without either we ask as anybody. */
-function tokenHttpRequest({ realm, service, scope }: TokenRequest, known: RegistryCredentials | undefined): HttpRequest {
+function tokenHttpRequest({ realm, service, scope }: TokenRequest, known: RegistryCredentials | undefined): RegistryRequest {
   const parameters = new URLSearchParams({ scope, ...(service === undefined ? {} : { service }) });
   if (known?.username === identityTokenUser) {
     parameters.set('grant_type', 'refresh_token');

@@ -1,7 +1,7 @@
+import { messageOf } from '../../domain/errors.ts';
 import { RateLimit } from '../../domain/failures.ts';
-import { readBody } from './body.ts';
-import { brokenConnection } from './connection.ts';
-import { retryAfter } from './retry-after.ts';
+import { HttpFailure, httpFetch, readBody } from '../http/client.ts';
+import { retryAfter } from '../http/headers.ts';
 
 /** What every request of the registry client needs. */
 export interface HttpSettings {
@@ -13,7 +13,7 @@ export interface HttpSettings {
   readonly now: () => number;
 }
 
-export interface HttpRequest {
+export interface RegistryRequest {
   readonly method: 'GET' | 'HEAD' | 'POST';
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
@@ -31,7 +31,7 @@ const errorBodyLimit = 64 * 1024;
  * @throws Error where the server cannot be reached or does not answer in time, and where it is another one that does not let us in: to
  *   be tried again
  */
-export async function send(request: HttpRequest, { timeoutMs, plainHttp }: HttpSettings): Promise<Response> {
+export async function send(request: RegistryRequest, { timeoutMs, plainHttp }: HttpSettings): Promise<Response> {
   const signal = AbortSignal.timeout(timeoutMs);
   let { url } = request;
   for (let redirects = 0; redirects <= mostRedirects; redirects++) {
@@ -56,7 +56,7 @@ export async function send(request: HttpRequest, { timeoutMs, plainHttp }: HttpS
  * Storage that a registry redirects to has nothing to say about who may pull. Above all, a challenge of it would have us take the
  * registry's credentials to wherever it names.
  */
-async function refuseForeign({ method, url: asked }: HttpRequest, url: URL, answer: Response): Promise<void> {
+async function refuseForeign({ method, url: asked }: RegistryRequest, url: URL, answer: Response): Promise<void> {
   if (answer.status !== 401 && answer.status !== 403) return;
   await answer.body?.cancel();
   throw new Error(
@@ -65,15 +65,15 @@ async function refuseForeign({ method, url: asked }: HttpRequest, url: URL, answ
   );
 }
 
-async function sendOnce(request: HttpRequest, origin: string, signal: AbortSignal, timeoutMs: number): Promise<Response> {
+async function sendOnce(request: RegistryRequest, origin: string, signal: AbortSignal, timeoutMs: number): Promise<Response> {
   const { method, url, body } = request;
   const headers = new Headers({ 'user-agent': userAgent, ...request.headers });
   if (url.origin !== origin) headers.delete('authorization');
   try {
-    return await fetch(url, { method, headers, redirect: 'manual', signal, ...(body === undefined ? {} : { body }) });
+    return await httpFetch(url, { method, headers, redirect: 'manual', signal, ...(body === undefined ? {} : { body }) });
   } catch (error) {
     // Without the query: links to storage carry signatures there, and token requests name scopes.
-    throw brokenConnection(`${method} ${url.origin}${url.pathname}`, error, timeoutMs);
+    throw new HttpFailure(`${method} ${url.origin}${url.pathname}`, error, timeoutMs);
   }
 }
 
@@ -113,7 +113,7 @@ export async function errorText(answer: Response, { timeoutMs }: HttpSettings): 
     const body = await readBody(answer, errorBodyLimit, 'the text of the error', timeoutMs);
     return body.toString().replace(/\s+/g, ' ').trim().slice(0, 300);
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return messageOf(error);
   }
 }
 

@@ -1,4 +1,4 @@
-import { readBody } from './body.ts';
+import { readBody } from '../http/client.ts';
 import { type HttpSettings, unexpectedAnswer } from './http.ts';
 
 /** Registries' errors are short. */

@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import { Refusal } from '../../domain/failures.ts';
 import { type Digest, isDigest, isTag, type Repository, type Tag } from '../../domain/image-reference.ts';
+import { BodyTooLarge, readBody } from '../http/client.ts';
+import { nextPage } from '../http/headers.ts';
 import { createAuthentication } from './authentication.ts';
-import { BodyTooLarge, readBody } from './body.ts';
 import type { CredentialsSource } from './credentials.ts';
 import { type HttpSettings, parseJson, unexpectedAnswer } from './http.ts';
-import { nextPage } from './link.ts';
 import {
   acceptManifests,
   digestOf,

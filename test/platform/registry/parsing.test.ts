@@ -1,11 +1,9 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { nextPage, parseChallenges, retryAfter } from '../../../src/platform/http/headers.ts';
 import { ambiguousKey } from '../../../src/platform/registry/ambiguous-key.ts';
-import { parseChallenges } from '../../../src/platform/registry/challenge.ts';
 import { concurrently } from '../../../src/platform/registry/concurrently.ts';
-import { nextPage } from '../../../src/platform/registry/link.ts';
 import { normalPlatform } from '../../../src/platform/registry/platform.ts';
-import { retryAfter } from '../../../src/platform/registry/retry-after.ts';
 
 describe('WWW-Authenticate', () => {
   it('is read as registries write it', () => {

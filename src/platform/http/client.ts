@@ -1,0 +1,226 @@
+import { Agent, type buildConnector, Dispatcher, ProxyAgent, fetch as undiciFetch } from 'undici';
+import { codeOf } from '../../domain/errors.ts';
+import { noProxies, type ProxyRules, proxyFor, proxyRules } from './proxies.ts';
+
+/*
+ * Every HTTP request that Landfall itself makes goes out here: one place for proxies, limits, and the reasons of failures. Why there is
+ * one for the whole process: docs/decisions/0026-one-http-client.md.
+ */
+
+/** Sends each request directly, or through the proxy that the rules name for its address. */
+class Route extends Dispatcher {
+  readonly rules: ProxyRules;
+  readonly #direct = new Agent();
+  readonly #proxies = new Map<string, ProxyAgent>();
+
+  constructor(rules: ProxyRules) {
+    super();
+    this.rules = rules;
+  }
+
+  override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
+    const proxy = options.origin === undefined ? undefined : proxyFor(new URL(options.origin), this.rules);
+    return proxy === undefined ? this.#direct.dispatch(options, handler) : this.#through(proxy).dispatch({ ...options }, handler);
+  }
+
+  #through(proxy: URL): Dispatcher {
+    const agent = this.#proxies.get(proxy.href) ?? new ProxyAgent(proxyOptions(proxy));
+    this.#proxies.set(proxy.href, agent);
+    return agent;
+  }
+}
+
+/** Only TLS is tunnelled (CONNECT): many proxies refuse tunnels to the port of plain HTTP, and forward such requests instead. */
+function proxyOptions(proxy: URL): ProxyAgent.Options {
+  const authorization = credentialsOf(proxy);
+  return {
+    uri: withoutCredentials(proxy).href,
+    proxyTunnel: false,
+    ...(authorization !== undefined && { token: authorization }),
+  };
+}
+
+let route = new Route(noProxies);
+
+/**
+ * From now on requests go through the proxies that the environment names: see `proxyRules`. Called once, before the first request.
+ * @throws Error where one of them is no address of a proxy
+ */
+export function useProxies(env: Readonly<Record<string, string | undefined>>): void {
+  route = new Route(proxyRules(env));
+}
+
+/** What requests of ours, of octokit and of jose are made of. */
+export interface HttpInit extends Pick<RequestInit, 'method' | 'redirect' | 'signal'> {
+  readonly headers?: Headers | Readonly<Record<string, string>>;
+  readonly body?: string;
+}
+
+/**
+ * The standard's `fetch`, for libraries that take one and for answers that are read as a stream.
+ * @throws TypeError with the reason as its cause, and the signal's reason once it is aborted
+ */
+export async function httpFetch(url: string | URL, init: HttpInit = {}): Promise<Response> {
+  // Pairs, because to undici the Headers of Node are none.
+  return await undiciFetch(url, { ...init, headers: [...new Headers(init.headers)], dispatcher: route });
+}
+
+/**
+ * A connection for one request, to be destroyed after it. Certificates are verified, whatever NODE_TLS_REJECT_UNAUTHORIZED says.
+ * @param timeoutMs for connecting
+ * @param ca certificates in PEM to trust in place of the usual ones
+ */
+export function ownConnection(url: URL, timeoutMs: number, ca?: Buffer): Dispatcher {
+  const tls: buildConnector.BuildOptions = { timeout: timeoutMs, rejectUnauthorized: true, ...(ca !== undefined && { ca }) };
+  const proxy = proxyFor(url, route.rules);
+  if (proxy === undefined) return new Agent({ connect: tls, pipelining: 0 });
+  return new ProxyAgent({ ...proxyOptions(proxy), requestTls: tls, proxyTls: { timeout: timeoutMs } });
+}
+
+export interface HttpRequest {
+  /** What is asked, for errors. Not its address where that is a secret. */
+  readonly what: string;
+  readonly method: 'GET' | 'POST' | 'PATCH';
+  /** May carry `user:password@`: it becomes an Authorization header. */
+  readonly url: URL;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  readonly signal?: AbortSignal;
+  /** Milliseconds from the request to the last byte of its answer. */
+  readonly timeoutMs: number;
+  /** Bytes of the answer's body that are read at most; absent: it is not read. */
+  readonly longestAnswer?: number;
+}
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+}
+
+/**
+ * Sends a request and reads its whole answer, whatever its status. Redirects are not followed: who may be asked at one address has not
+ * allowed another, and a POST would become a GET.
+ * @throws BodyTooLarge, HttpFailure, and the signal's reason once it is aborted
+ */
+export async function request({
+  what,
+  method,
+  url,
+  headers,
+  body,
+  signal,
+  timeoutMs,
+  longestAnswer,
+}: HttpRequest): Promise<HttpAnswer> {
+  const deadline = AbortSignal.timeout(timeoutMs);
+  try {
+    const authorization = credentialsOf(url);
+    const answer = await httpFetch(withoutCredentials(url), {
+      method,
+      headers: { 'user-agent': 'landfall', ...(authorization !== undefined && { authorization }), ...headers },
+      ...(body !== undefined && { body }),
+      signal: signal === undefined ? deadline : AbortSignal.any([signal, deadline]),
+      redirect: 'manual',
+    });
+    const { status, headers: answered } = answer;
+    if (longestAnswer === undefined) {
+      await answer.body?.cancel();
+      return { status, headers: answered, text: '' };
+    }
+    const bytes = await readBody(answer, longestAnswer, `the answer of ${what}`, timeoutMs);
+    return { status, headers: answered, text: bytes.toString('utf8') };
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw error instanceof BodyTooLarge || error instanceof HttpFailure ? error : new HttpFailure(what, error, timeoutMs);
+  }
+}
+
+/** Thrown for a body that is larger than we are willing to hold in memory. */
+export class BodyTooLarge extends Error {
+  constructor(what: string, limit: number) {
+    super(`${what} is larger than ${limit} bytes`);
+    this.name = 'BodyTooLarge';
+  }
+}
+
+/**
+ * Reads a whole body, of at most `limit` bytes after any content encoding is undone.
+ * @param what what it is, for the error
+ * @param timeoutMs what the request was given, for the error
+ * @throws BodyTooLarge, or HttpFailure where the connection breaks
+ */
+export async function readBody(answer: Response, limit: number, what: string, timeoutMs: number): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  try {
+    // Leaving the loop by an error cancels the stream, so nothing more is received.
+    for await (const chunk of answer.body ?? []) {
+      size += chunk.length;
+      if (size > limit) throw new BodyTooLarge(what, limit);
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    throw error instanceof BodyTooLarge ? error : new HttpFailure(what, error, timeoutMs);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** A request that got no answer, or not all of it, or not in time. Without a cause: messages of `fetch` show addresses, which may be secret. */
+export class HttpFailure extends Error {
+  /** `was not answered within 30 s`, `failed: ECONNREFUSED`: what comes after the name of what was asked. */
+  readonly reason: string;
+
+  /** @param error what `fetch` threw, which says no more than "fetch failed" or "terminated": what happened is in its cause */
+  constructor(what: string, error: unknown, timeoutMs: number) {
+    const isLate = error instanceof DOMException && error.name === 'TimeoutError';
+    const reason = isLate ? `was not answered within ${timeoutMs / 1_000} s` : `failed: ${reasonOf(error)}`;
+    super(`${what} ${reason}`);
+    this.name = 'HttpFailure';
+    this.reason = reason;
+  }
+}
+
+const refusalOfProxy = /^Proxy (?:response|Authentication Required) \((\d+)\)/;
+
+/** Why it failed, with what to do about it where that is known; never an address. */
+function reasonOf(error: unknown): string {
+  const chain: Error[] = [];
+  for (let at = error; at instanceof Error; at = at.cause) chain.push(at);
+  const status = chain.map(({ message }) => refusalOfProxy.exec(message)?.[1]).find((found) => found !== undefined);
+  if (status !== undefined) return `the proxy answered ${status} (see HTTP_PROXY, HTTPS_PROXY and NO_PROXY)`;
+  const code = chain.map(codeOf).find((found) => typeof found === 'string');
+  // Of what has no code, fetch's own message may show the address; that of its cause does not.
+  const reason = String(code ?? chain[1]?.message ?? chain[0]?.name ?? 'unknown error');
+  const advice = adviceFor(reason);
+  return `${reason}${advice === undefined ? '' : ` (${advice})`}`;
+}
+
+/** What to do about TLS. OpenSSL's own words say it to nobody. */
+function adviceFor(code: string): string | undefined {
+  if (/^ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG)$/.test(code) || /wrong version number/.test(code)) {
+    return 'no TLS is spoken there: correct the address, or set plainHttp: true for the host under registries';
+  }
+  if (code === 'CERT_HAS_EXPIRED') return "the server's certificate has expired: renew it there";
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
+    return "the server's certificate is for another host name: correct the address, or the certificate";
+  if (/SELF_SIGNED|UNABLE_TO_(VERIFY|GET_ISSUER)/.test(code)) {
+    return "nobody here knows who issued the server's certificate: let NODE_EXTRA_CA_CERTS name a file with that authority's certificate";
+  }
+  return undefined;
+}
+
+/** What HTTP Basic authentication (RFC 7617) makes of `user:password@` in an address. */
+function credentialsOf({ username, password }: URL): string | undefined {
+  if (username === '' && password === '') return undefined;
+  const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  return `Basic ${Buffer.from(pair).toString('base64')}`;
+}
+
+/** `fetch` refuses an address with credentials, in a message that shows it. */
+function withoutCredentials(url: URL): URL {
+  const bare = new URL(url);
+  bare.username = '';
+  bare.password = '';
+  return bare;
+}

@@ -1,0 +1,57 @@
+/** One way to authenticate that a server offers, from its `WWW-Authenticate` header (RFC 9110, section 11.6.1). */
+export interface Challenge {
+  /** Lower case: `bearer`, `basic`. */
+  readonly scheme: string;
+  /** Names in lower case. */
+  readonly parameters: Readonly<Record<string, string>>;
+}
+
+/** A scheme of its own, or one with its first parameter, or a further parameter; values are tokens or quoted strings. */
+const partPattern =
+  /[\s,]*(?:(?<scheme>[\w!#$%&'*+.^`|~-]+)(?=\s+[\w-]|\s*,|\s*$)(?!\s*=)\s*)?(?:(?<name>[\w-]+)\s*=\s*(?:"(?<quoted>(?:[^"\\]|\\.)*)"|(?<token>[^\s,"]*)))?/gy;
+
+/** The challenges in the order of the header; what cannot be read ends the list, because nothing after it can be trusted. */
+export function parseChallenges(header: string): Challenge[] {
+  const challenges: { scheme: string; parameters: Record<string, string> }[] = [];
+  for (const match of header.matchAll(partPattern)) {
+    const { scheme, name, quoted, token } = match.groups ?? {};
+    if (scheme === undefined && name === undefined) break;
+    if (scheme !== undefined) challenges.push({ scheme: scheme.toLowerCase(), parameters: {} });
+    const current = challenges.at(-1);
+    if (name === undefined || current === undefined) continue;
+    current.parameters[name.toLowerCase()] = quoted === undefined ? (token ?? '') : quoted.replace(/\\(.)/g, '$1');
+  }
+  return challenges;
+}
+
+/** A base for addresses that come without one; never asked. */
+const anyBase = 'http://registry.invalid';
+
+/**
+ * The query (`?n=…&last=…`) of the next page from a `Link` header (RFC 8288), or undefined where this is the last one. Only the query is
+ * taken: registries behind a proxy often name a host or a path in it under which nobody reaches them.
+ */
+export function nextPage(header: string | null): string | undefined {
+  for (const [, address, parameters] of (header ?? '').matchAll(/<([^<>]*)>([^<]*)/g)) {
+    if (!/;\s*rel\s*=\s*"?next"?/i.test(parameters ?? '') || !URL.canParse(address ?? '', anyBase)) continue;
+    const { search } = new URL(address ?? '', anyBase);
+    return search === '' ? undefined : search;
+  }
+  return undefined;
+}
+
+/** How long to wait where a server limits us without saying for how long. */
+const defaultWaitMs = 60_000;
+/** Docker Hub counts in windows of six hours; longer than a day is nobody's limit but a mistake. */
+const longestWaitMs = 24 * 3_600_000;
+
+/**
+ * The time that a `Retry-After` header names, in seconds or as a date (RFC 9110, section 10.2.3): at least a second, at most a day from
+ * now, and a minute where it is missing or unreadable.
+ */
+export function retryAfter(header: string | null, nowMs: number): Date {
+  const text = header?.trim() ?? '';
+  const waitMs = /^\d+$/.test(text) ? Number(text) * 1_000 : Date.parse(text) - nowMs;
+  const bounded = Number.isNaN(waitMs) ? defaultWaitMs : Math.min(Math.max(waitMs, 1_000), longestWaitMs);
+  return new Date(nowMs + bounded);
+}
