@@ -22,10 +22,11 @@ export const rules = Object.freeze({
   // What workflows, activities, the API and the command agree on.
   contracts: { imports: ['domain'] },
   // Each source brings its own settings: docs/decisions/0010-sources-bring-their-settings.md.
-  config: { imports: ['domain', 'settings', 'sources'] },
+  config: { imports: ['domain', 'settings', 'http', 'sources'] },
   // What a setting is made of: durations, sizes, references to secrets, wording of problems.
   settings: { imports: ['domain'] },
-  http: { imports: ['domain', 'platform', 'config', 'settings', 'sources'] },
+  // A kit for whoever listens: nothing of sources, services or workflows.
+  http: { imports: ['domain', 'settings', 'platform'] },
   sources: { imports: ['domain', 'settings', 'http'] },
   platform: { imports: ['domain', 'deploys'] },
   checks: { imports: world },
@@ -33,7 +34,7 @@ export const rules = Object.freeze({
   deploys: { imports: [...world, 'probes'] },
   forges: { imports: world },
   notifiers: { imports: world },
-  telemetry: { imports: [...world, 'api'] },
+  telemetry: { imports: [...world, 'settings'] },
   activities: { imports: [...world, 'contracts', 'checks', 'deploys', 'forges', 'notifiers', 'probes'] },
   // Deterministic: nothing of Node's may get into the bundle.
   workflows: { imports: ['domain', 'contracts'], packages: /^@temporalio\/(?:workflow|common)$/ },

@@ -140,10 +140,10 @@ function entryOf(owner: string, status: LookStatus, redelivered: readonly string
     event_type: 'deliveries_checked',
     source: 'github',
     outcome: status === 'checked' ? found : 'failed',
-    service: null,
+    services: [],
     action: 'redeliver',
     status,
-    repository: owner,
+    repositories: [owner],
     redelivered: [...redelivered],
     ...(reason !== undefined && { reason }),
   };

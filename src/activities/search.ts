@@ -255,17 +255,16 @@ function entryOf(search: Search, known: SearchMemory): SearchEntry {
   const isFirst = known.services.length === 0;
   const told = toldFailures(search);
   const reason = [...(limitedUntil ? [`${host} asks not to be asked until ${limitedUntil.toISOString()}`] : []), ...told];
-  const joined = (names: readonly string[]) => (names.length === 0 ? null : [...new Set(names)].join(','));
   Context.current().log.debug(`${host} was searched`, { found: found.length, failed: failed.length });
   return {
     timestamp: now().toISOString(),
     event_type: 'registry_searched',
     source: 'search',
     registry: host,
-    service: joined(found.map(({ service }) => service)),
+    services: [...new Set(found.map(({ service }) => service))],
     action: 'search',
     status: limitedUntil !== undefined ? 'rate-limited' : failed.length > 0 ? 'failed' : 'searched',
-    repository: joined(found.map(({ image }) => image.slice(0, image.lastIndexOf(':', image.indexOf('@'))))),
+    repositories: [...new Set(found.map(({ image }) => image.slice(0, image.lastIndexOf(':', image.indexOf('@')))))],
     outcome: found.length > 0 ? 'found' : failed.length > 0 ? 'failed' : isFirst ? 'baseline' : 'nothing-new',
     found: found.slice(0, mostToldFound).map(({ image }) => image),
     ...(reason.length > 0 && { reason: reason.join('; ').slice(0, 2_000) }),

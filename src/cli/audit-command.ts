@@ -1,5 +1,5 @@
 import { auditFilesOf } from '../config/audit-files.ts';
-import type { AuditEntry } from '../domain/audit.ts';
+import { type AuditLine, servicesIn } from '../domain/audit.ts';
 import { readAuditLog } from './audit-log.ts';
 import { auditJson, auditLine } from './audit-text.ts';
 import { readConfiguration } from './configuration.ts';
@@ -30,7 +30,7 @@ export async function printAudit(options: AuditOptions, { env, kinds, print, war
   if (shown === 0) warn(`no such entries among the ${read} of ${file}`);
 }
 
-function filterOf({ since, source, outcome, service }: AuditOptions, now: number): (entry: AuditEntry) => boolean {
+function filterOf({ since, source, outcome, service }: AuditOptions, now: number): (entry: AuditLine) => boolean {
   const from = since === undefined ? Number.NEGATIVE_INFINITY : timeOf(since, now);
   return (entry) => {
     const at = Date.parse(entry.timestamp);
@@ -39,7 +39,7 @@ function filterOf({ since, source, outcome, service }: AuditOptions, now: number
       !(at < from) &&
       (source === undefined || entry.source === source) &&
       (outcome === undefined || entry.outcome === outcome) &&
-      (service === undefined || (typeof entry.service === 'string' && entry.service.split(',').includes(service)))
+      (service === undefined || servicesIn(entry).includes(service))
     );
   };
 }

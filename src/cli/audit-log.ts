@@ -2,7 +2,7 @@ import { type FileHandle, open, readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
-import type { AuditEntry } from '../domain/audit.ts';
+import type { AuditLine } from '../domain/audit.ts';
 import { CommandFailure } from './failure.ts';
 
 /** What is read of the audit log. */
@@ -24,7 +24,7 @@ interface OpenFile {
  * @param logs the files of one log: one for each process that writes to it
  * @throws CommandFailure where it cannot be read
  */
-export async function readAuditLog(logs: readonly string[], take: (entry: AuditEntry) => void): Promise<AuditReading> {
+export async function readAuditLog(logs: readonly string[], take: (entry: AuditLine) => void): Promise<AuditReading> {
   const reading = { skipped: 0, read: 0 };
   const opened: OpenFile[][] = [];
   try {
@@ -44,7 +44,7 @@ function noLogAt(file: string): CommandFailure {
 }
 
 /** The oldest first. */
-async function* entriesOf(files: readonly OpenFile[], reading: { skipped: number; read: number }): AsyncGenerator<AuditEntry> {
+async function* entriesOf(files: readonly OpenFile[], reading: { skipped: number; read: number }): AsyncGenerator<AuditLine> {
   for (const { name, handle } of [...files].reverse()) {
     for await (const line of linesOf(name, handle)) {
       if (line.trim() === '') continue;
@@ -59,13 +59,13 @@ async function* entriesOf(files: readonly OpenFile[], reading: { skipped: number
 }
 
 /** Of several logs, each in order by itself. What has no readable time comes where it stands. */
-async function* inOrderOfTime(logs: readonly AsyncGenerator<AuditEntry>[]): AsyncGenerator<AuditEntry> {
-  const heads: { entry: AuditEntry; readonly log: AsyncGenerator<AuditEntry> }[] = [];
+async function* inOrderOfTime(logs: readonly AsyncGenerator<AuditLine>[]): AsyncGenerator<AuditLine> {
+  const heads: { entry: AuditLine; readonly log: AsyncGenerator<AuditLine> }[] = [];
   for (const log of logs) {
     const { value: entry, done } = await log.next();
     if (!done) heads.push({ entry, log });
   }
-  const timeOf = ({ entry }: { readonly entry: AuditEntry }) => Date.parse(entry.timestamp) || 0;
+  const timeOf = ({ entry }: { readonly entry: AuditLine }) => Date.parse(entry.timestamp) || 0;
   for (;;) {
     const [first, ...others] = heads;
     if (first === undefined) return;
@@ -130,12 +130,12 @@ async function* linesOf(name: string, handle: FileHandle): AsyncGenerator<string
 
 const keys = ['timestamp', 'event_type', 'source', 'outcome'];
 
-function entryIn(line: string): AuditEntry | undefined {
+function entryIn(line: string): AuditLine | undefined {
   try {
     const entry: unknown = JSON.parse(line);
     if (typeof entry !== 'object' || entry === null) return undefined;
     const fields = entry as Record<string, unknown>;
-    return keys.every((key) => typeof fields[key] === 'string') ? (entry as AuditEntry) : undefined;
+    return keys.every((key) => typeof fields[key] === 'string') ? (entry as AuditLine) : undefined;
   } catch {
     return undefined;
   }

@@ -1,8 +1,8 @@
-import type { AuditEntry, DecisionEntry, RequestEntry } from '../domain/audit.ts';
+import type { AuditLine, DecisionEntry, RequestLine } from '../domain/audit.ts';
 import { plain } from './terminal.ts';
 
 /** One line for people: when, source, outcome, status, repository, service, and what came of it. Files from elsewhere may hold anything. */
-export function auditLine(entry: AuditEntry): string {
+export function auditLine(entry: AuditLine): string {
   const { timestamp, source, outcome, status, repository, service } = entry;
   const cells = [word(timestamp).padEnd(24), word(source).padEnd(12), word(outcome).padEnd(15), word(status).padEnd(8)];
   const where = repository ?? (entry.event_type === 'registry_searched' ? entry.registry : null);
@@ -10,7 +10,7 @@ export function auditLine(entry: AuditEntry): string {
 }
 
 /** As JSON in one line that steers no terminal; what is escaped means the same. */
-export function auditJson(entry: AuditEntry): string {
+export function auditJson(entry: AuditLine): string {
   return JSON.stringify(entry).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
     [...Array(character.length).keys()]
       .map((index) => `\\u${character.charCodeAt(index).toString(16).padStart(4, '0')}`)
@@ -30,7 +30,7 @@ function listOf(value: unknown): string {
   return Array.isArray(value) ? value.map(textOf).join(', ') : '';
 }
 
-function whatCame(entry: AuditEntry): string {
+function whatCame(entry: AuditLine): string {
   if (entry.event_type === 'webhook_received') return whatStarted(entry);
   if (entry.event_type === 'decision_made') return whatWasDecided(entry);
   const found =
@@ -38,7 +38,7 @@ function whatCame(entry: AuditEntry): string {
   return found || textOf(entry.reason);
 }
 
-function whatStarted({ rollouts, resolving, forwarding, progress, ignored, reason, omitted }: RequestEntry): string {
+function whatStarted({ rollouts, resolving, forwarding, progress, ignored, reason, omitted }: RequestLine): string {
   const started = [
     listOf(rollouts),
     ...[resolving, forwarding].map(listOf),
@@ -49,7 +49,16 @@ function whatStarted({ rollouts, resolving, forwarding, progress, ignored, reaso
   return started.filter((part) => part !== '').join(', ');
 }
 
-function whatWasDecided({ action, by, reason, stage, step, digest, workflow, started }: DecisionEntry): string {
+function whatWasDecided({
+  action,
+  by,
+  reason,
+  stage,
+  step,
+  digest,
+  workflow,
+  started,
+}: Omit<DecisionEntry, 'services' | 'repositories'>): string {
   const at = [stage, step === action ? undefined : step].map(textOf).filter((part) => part !== '');
   const what = [textOf(action), ...at, `by ${textOf(by)}`].join(' ');
   const on = [textOf(workflow), textOf(started) && `starts ${textOf(started)}`, textOf(digest)].filter((part) => part !== '');

@@ -1,7 +1,8 @@
 import type { OperatorEntry } from '../domain/operator.ts';
 import type { ChangePlan, ComposeDeployPlan, DeployPlan, IntegrationPlan, Plan, StagePlan } from '../domain/plan.ts';
+import type { CertificateHeader } from '../http/authentication.ts';
+import type { TlsFiles } from '../http/tls.ts';
 import type { ImagePattern } from '../settings/image-pattern.ts';
-import type { CertificateHeader } from '../sources/kit/certificate-headers.ts';
 import type { NotifierSettings } from './people-schema.ts';
 import type { ListenAddress } from './schema.ts';
 import type { TemporalSettings } from './temporal.ts';
@@ -48,8 +49,8 @@ export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' |
 export interface ListenSettings {
   readonly webhooks: ListenAddress;
   readonly operators: ListenAddress;
-  /** Absolute paths; a folder has one `.pem` and one `.key`. Absent: plain HTTP. */
-  readonly tls?: { readonly cert: string; readonly key: string } | { readonly folder: string };
+  /** Absent: plain HTTP. */
+  readonly tls?: TlsFiles;
   /** Addresses, and networks in CIDR notation. */
   readonly trustedProxies: readonly string[];
   /** In which the proxies pass client certificates on; absent: they do not. */

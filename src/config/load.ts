@@ -2,19 +2,13 @@ import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { Refusal } from '../domain/failures.ts';
 import { isOnHost } from '../domain/plan.ts';
+import type { TlsFiles } from '../http/tls.ts';
 import type { Environment } from '../settings/environment.ts';
 import { type Complaint, formatPath, type Problem } from '../settings/problem.ts';
 import type { SecretCheck } from '../settings/scalars.ts';
 import { createSecretResolver } from '../settings/secrets.ts';
 import { wordIssue } from '../settings/wording.ts';
-import {
-  type AuditSettings,
-  type Configuration,
-  type ListenSettings,
-  type Role,
-  roles,
-  type ServiceSettings,
-} from './configuration.ts';
+import { type AuditSettings, type Configuration, type Role, roles, type ServiceSettings } from './configuration.ts';
 import { readDocument, type SourceDocument } from './document.ts';
 import { complaintsOf } from './issues.ts';
 import type { Kinds } from './kinds.ts';
@@ -271,10 +265,7 @@ function environmentComplaints({ receivers = {} }: FileInput, env: Environment, 
   });
 }
 
-function tlsSettings(
-  tls: NonNullable<NonNullable<FileInput['listen']>['tls']>,
-  directory: string,
-): NonNullable<ListenSettings['tls']> {
+function tlsSettings(tls: NonNullable<NonNullable<FileInput['listen']>['tls']>, directory: string): TlsFiles {
   if (typeof tls === 'string') return { folder: resolve(directory, tls) };
   return { cert: resolve(directory, tls.cert), key: resolve(directory, tls.key) };
 }

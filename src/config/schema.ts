@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { certificateHeaders } from '../http/authentication.ts';
+import { networks } from '../settings/networks.ts';
 import {
   duration,
   githubRepository,
@@ -13,8 +15,6 @@ import {
   urlOrSecret,
 } from '../settings/scalars.ts';
 import { map, showValue } from '../settings/wording.ts';
-import { certificateHeaders } from '../sources/kit/certificate-headers.ts';
-import { networks } from '../sources/kit/settings.ts';
 import type { Role } from './configuration.ts';
 import type { Kinds } from './kinds.ts';
 import { notify, operators } from './people-schema.ts';

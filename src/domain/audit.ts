@@ -1,15 +1,14 @@
-/**
- * One line of the audit log, as JSON: what was asked of Landfall, by whom, and what came of it. Lists of names are joined by commas.
- * The first six keys are always there; what is not known is null.
- */
-interface AuditLine {
+/** Who asked Landfall for what, and what came of it. */
+interface EntryBase {
   /** ISO 8601, UTC. */
   readonly timestamp: string;
-  readonly service: string | null;
+  /** Whom it is about, each once; empty if that is nobody, everybody or not known. */
+  readonly services: readonly string[];
   readonly action: string | null;
   /** The code of an HTTP answer, or a word. */
   readonly status: number | string;
-  readonly repository: string | null;
+  /** Each once; empty if not known. */
+  readonly repositories: readonly string[];
 }
 
 export type AuditEntry = RequestEntry | DecisionEntry | SearchEntry | RedeliveryEntry;
@@ -30,7 +29,7 @@ export type RequestOutcome =
   | 'failed'
   | 'unavailable';
 
-export interface RequestEntry extends AuditLine {
+export interface RequestEntry extends EntryBase {
   readonly event_type: 'webhook_received';
   /** A receiver's name, or `none` for a path that is nobody's. */
   readonly source: string;
@@ -56,8 +55,8 @@ export interface RequestEntry extends AuditLine {
   readonly duration_ms: number;
 }
 
-/** Somebody decided: on a step, a rollout, a lane or the line. */
-export interface DecisionEntry extends AuditLine {
+/** Somebody decided: on a step, a rollout, a lane or all lanes. */
+export interface DecisionEntry extends EntryBase {
   readonly event_type: 'decision_made';
   /** `operator`; `github` for a review of a pull request. */
   readonly source: string;
@@ -72,12 +71,12 @@ export interface DecisionEntry extends AuditLine {
   readonly digest?: string;
   /** Workflow id of what was decided on. */
   readonly workflow: string;
-  /** Workflow id of what is started for it: of a roll-back, of a promotion. */
+  /** Workflow id of what is started for it: of a rollback, of a promotion. */
   readonly started?: string;
 }
 
 /** A registry was searched for pushes that no webhook told of. `status`: `searched`, `rate-limited` or `failed`. */
-export interface SearchEntry extends AuditLine {
+export interface SearchEntry extends EntryBase {
   readonly event_type: 'registry_searched';
   /** `search` */
   readonly source: string;
@@ -90,7 +89,7 @@ export interface SearchEntry extends AuditLine {
 }
 
 /** GitHub was asked for failed webhook deliveries. */
-export interface RedeliveryEntry extends AuditLine {
+export interface RedeliveryEntry extends EntryBase {
   readonly event_type: 'deliveries_checked';
   /** `github` */
   readonly source: string;
@@ -102,3 +101,38 @@ export interface RedeliveryEntry extends AuditLine {
 }
 
 export type Audit = (entry: AuditEntry) => void;
+
+/**
+ * An entry as the audit log has it, one line of JSON: `service` and `repository` hold one name, several joined by commas, or null.
+ */
+export type AuditLine = LineOf<AuditEntry>;
+export type RequestLine = LineOf<RequestEntry>;
+
+/** For each type of a union. */
+type LineOf<Entry extends AuditEntry> = Entry extends AuditEntry
+  ? Omit<Entry, 'services' | 'repositories'> & { readonly service: string | null; readonly repository: string | null }
+  : never;
+
+const separator = ',';
+
+/** The text of an entry's line, without a line break. */
+export function auditText(entry: AuditEntry): string {
+  const joined = (names: readonly string[]) => (names.length === 0 ? null : names.join(separator));
+  const { timestamp, event_type, source, outcome, services, action, status, repositories, ...rest } = entry;
+  return JSON.stringify({
+    timestamp,
+    event_type,
+    source,
+    outcome,
+    service: joined(services),
+    action,
+    status,
+    repository: joined(repositories),
+    ...rest,
+  });
+}
+
+/** The services of a line. */
+export function servicesIn({ service }: Pick<AuditLine, 'service'>): readonly string[] {
+  return typeof service === 'string' ? service.split(separator) : [];
+}

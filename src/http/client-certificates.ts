@@ -1,8 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { type DetailedPeerCertificate, TLSSocket } from 'node:tls';
-import type { CertificateHeader } from '../sources/kit/certificate-headers.ts';
-import type { ClientCertificate } from '../sources/kit/receiver.ts';
+import type { CertificateHeader, ClientCertificate } from './authentication.ts';
 import { distrustOf, expired, notYetValid, outOfDate } from './certificate-chain.ts';
 import type { ClientTrust } from './client-trust.ts';
 

@@ -1,8 +1,12 @@
 import { X509Certificate } from 'node:crypto';
 import { rootCertificates } from 'node:tls';
-import type { Receiver } from '../sources/kit/receiver.ts';
 import type { Log } from './errors.ts';
 import { certificatesIn } from './pem.ts';
+
+/** Asks for client certificates, and judges them by this authority (PEM); absent: by those that Node trusts. */
+export interface AsksForCertificates {
+  readonly clientCertificates?: { readonly ca?: () => string };
+}
 
 /** The authorities by which client certificates are judged. A file is read again at each call: it may have been replaced. */
 export interface ClientTrust {
@@ -17,7 +21,7 @@ export interface ClientTrust {
  * @returns undefined where no receiver asks for one
  * @throws Error where an authority cannot be read, or two receivers trust different ones: a handshake is judged before the path is known
  */
-export function createClientTrust(receivers: readonly Receiver[], log: Log): ClientTrust | undefined {
+export function createClientTrust(receivers: readonly AsksForCertificates[], log: Log): ClientTrust | undefined {
   const asking = receivers.flatMap(({ clientCertificates }) => clientCertificates ?? []);
   const [first] = asking;
   if (first === undefined) return undefined;

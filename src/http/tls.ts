@@ -3,14 +3,15 @@ import { readdir, readFile } from 'node:fs/promises';
 import type { Server } from 'node:https';
 import { join } from 'node:path';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
-import type { ListenSettings } from '../config/configuration.ts';
 import type { ClientTrust } from './client-trust.ts';
 import type { Log } from './errors.ts';
 import { certificatesIn } from './pem.ts';
 
+/** Absolute paths; a folder has one `.pem` and one `.key`. */
+export type TlsFiles = { readonly cert: string; readonly key: string } | { readonly folder: string };
+
 export interface TlsSettings {
-  /** Absolute paths. */
-  readonly files: NonNullable<ListenSettings['tls']>;
+  readonly files: TlsFiles;
   /** Whose client certificates are trusted; absent: none is asked for. */
   readonly trust?: ClientTrust;
   /** How often the files are looked at, in milliseconds. */

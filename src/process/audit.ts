@@ -1,7 +1,7 @@
-import { createAudit, type LineDestination, thinFloods } from '../api/webhooks/audit.ts';
 import type { AuditSettings } from '../config/configuration.ts';
 import type { Audit } from '../domain/audit.ts';
 import type { SecretResolver } from '../settings/secrets.ts';
+import { createAudit, type LineDestination, thinFloods } from '../telemetry/audit.ts';
 import { type AuditLog, createAuditFile } from '../telemetry/audit-file.ts';
 import { createAuditPost } from '../telemetry/audit-post.ts';
 

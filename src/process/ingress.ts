@@ -1,8 +1,11 @@
-import { createOperatorApp, createWebhookApp } from '../api/app.ts';
-import { createAcceptPushes } from '../api/webhooks/accept-pushes.ts';
-import { createForwardProgress } from '../api/webhooks/forward-progress.ts';
-import { createReachTemporal } from '../api/webhooks/reach-temporal.ts';
-import { createSenders } from '../api/webhooks/senders.ts';
+import {
+  createAcceptPushes,
+  createForwardProgress,
+  createOperatorApp,
+  createReachTemporal,
+  createSenders,
+  createWebhookApp,
+} from '../api/index.ts';
 import type { Configuration } from '../config/configuration.ts';
 import { isDeploymentRepository } from '../config/deployment-repositories.ts';
 import type { Kinds } from '../config/kinds.ts';

@@ -1,10 +1,10 @@
 import { type Logger, pino } from 'pino';
-import type { LineDestination } from '../api/webhooks/audit.ts';
 import { auditFileOf } from '../config/audit-files.ts';
 import { type Configuration, type Role, roles } from '../config/configuration.ts';
 import type { Audit } from '../domain/audit.ts';
 import type { Environment } from '../settings/environment.ts';
 import { createSecretResolver, parseSecretReference, type SecretResolver } from '../settings/secrets.ts';
+import type { LineDestination } from '../telemetry/audit.ts';
 import { createMask } from '../telemetry/mask.ts';
 import { createProcessAudit } from './audit.ts';
 import { logOutgoing } from './debug.ts';

@@ -17,12 +17,13 @@ interface Said {
   readonly reason?: string | undefined;
 }
 
-/** On what. Of the line, both are null. */
-type On = Pick<DecisionEntry, 'service' | 'repository'> &
-  Partial<Pick<DecisionEntry, 'source' | 'stage' | 'step' | 'digest' | 'started'>>;
+/** On what. Both are null if the decision is about every service. */
+type On = { readonly service: string | null; readonly repository: string | null } & Partial<
+  Pick<DecisionEntry, 'source' | 'stage' | 'step' | 'digest' | 'started'>
+>;
 
 /** To be called once a decision is taken, behind everything that may refuse it. */
-export function recordDecision(action: string, { by, reason }: Said, on: On): void {
+export function recordDecision(action: string, { by, reason }: Said, { service, repository, ...on }: On): void {
   audit.decided({
     timestamp: new Date().toISOString(),
     event_type: 'decision_made',
@@ -32,6 +33,8 @@ export function recordDecision(action: string, { by, reason }: Said, on: On): vo
     workflow: workflowInfo().workflowId,
     action,
     by,
+    services: service === null ? [] : [service],
+    repositories: repository === null ? [] : [repository],
     ...on,
     ...(reason && { reason }),
   });

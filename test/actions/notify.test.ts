@@ -99,7 +99,7 @@ describe('the action notify', function () {
       const taken = await step({ url, image: 'ghcr.io/Test-Org/App', tags: 'v1, dev' });
       assert.deepEqual([taken.exitCode, taken.outputs.rollouts], [0, ['resolve:app:v1', 'resolve:app:dev']], taken.printed);
       const [entry] = served[0]?.audited ?? [];
-      assert.equal(entry?.repository, 'ghcr.io/test-org/app');
+      assert.deepEqual(entry?.repositories, ['ghcr.io/test-org/app']);
       const outside = await step({ url, image: 'ghcr.io/other/app' });
       assert.equal(outside.exitCode, 1);
       assert.match(outside.printed, /::error::Landfall answered 400: Expected an image that begins with the prefix/);

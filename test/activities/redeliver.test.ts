@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { createRedeliver, type Redelivery } from '../../src/activities/redeliver.ts';
+import type { ReceivedPush } from '../../src/api/webhooks/plan-starts.ts';
 import type { RedeliveryEntry } from '../../src/domain/audit.ts';
 import { createGitHubClients } from '../../src/platform/github/client.ts';
 import { githubEvents, githubPath } from '../../src/sources/github/index.ts';
-import type { ReceivedPush } from '../../src/sources/kit/receiver.ts';
 import { githubSecret, type Ingress, startIngress } from '../api/support/ingress.ts';
 import { smallestGithubEvent } from '../api/support/vectors.ts';
 import { runActivity } from '../support/activity.ts';
@@ -134,7 +134,7 @@ describe('failed deliveries of webhooks', function () {
     const outcome = await redeliver({ owners: [{ repository: 'team/none' }, { organization: 'none' }, { repository }] });
     assert.equal(outcome.kind === 'checked' && outcome.redelivered, 1);
     assert.deepEqual(
-      entries.map(({ repository: owner, outcome: found }) => [owner, found]),
+      entries.map(({ repositories, outcome: found }) => [...repositories, found]),
       [
         ['team/none', 'failed'],
         ['none', 'failed'],

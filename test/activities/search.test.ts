@@ -128,8 +128,8 @@ describe('searching a registry for missed pushes', function () {
     const second = await search(first.memory);
     assert.deepEqual(second.found, [named(plan, 'latest', digest), named(plan, 'next', created)]);
     assert.deepEqual(
-      [second.entry.outcome, second.entry.service, second.entry.repository, second.entry.registry],
-      ['found', plan.service, plan.repository, proxy.host],
+      [second.entry.outcome, second.entry.services, second.entry.repositories, second.entry.registry],
+      ['found', [plan.service], [plan.repository], proxy.host],
     );
     assert.equal(await askedFor(plan), 1, 'one look-up looks at all tags of a service');
     const third = await search(second.memory);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { createAudit, thinFloods } from '../../src/api/webhooks/audit.ts';
-import type { AuditEntry, RequestEntry } from '../../src/domain/audit.ts';
+import { type AuditEntry, type RequestEntry, type RequestLine, servicesIn } from '../../src/domain/audit.ts';
+import { createAudit, thinFloods } from '../../src/telemetry/audit.ts';
 import { eventually } from '../support/wait.ts';
 
 const request = (overrides: Partial<RequestEntry> = {}): RequestEntry => ({
@@ -9,9 +9,9 @@ const request = (overrides: Partial<RequestEntry> = {}): RequestEntry => ({
   source: 'quay',
   outcome: 'limited',
   status: 429,
-  service: null,
+  services: [],
   action: null,
-  repository: null,
+  repositories: [],
   rollouts: [],
   resolving: [],
   remote_address: '192.0.2.7',
@@ -29,8 +29,20 @@ describe('the audit of requests', () => {
     assert.equal(written.length, 2);
     for (const line of written) {
       assert.equal(line.indexOf('\n'), line.length - 1);
-      assert.deepEqual(JSON.parse(line), entry);
+      const { services: _services, repositories: _repositories, ...same } = entry;
+      assert.deepEqual(JSON.parse(line), { ...same, service: null, repository: null });
     }
+  });
+
+  it('joins names by commas in its line alone, in which they are found again', () => {
+    const written: string[] = [];
+    const audit = createAudit({ write: (line: string) => written.push(line) });
+    audit(request({ services: ['web', 'api'], repositories: ['ghcr.io/team/web', 'ghcr.io/team/api'] }));
+    const [line = ''] = written;
+    const { service, repository } = JSON.parse(line) as RequestLine;
+    assert.deepEqual([service, repository], ['web,api', 'ghcr.io/team/web,ghcr.io/team/api']);
+    assert.deepEqual([servicesIn({ service }), servicesIn({ service: null })], [['web', 'api'], []]);
+    assert.match(line, /^\{"timestamp":"[^"]+","event_type":"webhook_received","source":"quay",/);
   });
 
   /** What reaches the log, and how many requests that stands for. */

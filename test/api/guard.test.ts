@@ -5,7 +5,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import Koa, { type Middleware } from 'koa';
 import { guard } from '../../src/api/webhooks/guard.ts';
-import type { RequestState } from '../../src/api/webhooks/request-state.ts';
+import { identify, type RequestState } from '../../src/api/webhooks/request.ts';
 import { Problem } from '../../src/http/problem.ts';
 import { distributionToken, type Ingress, type IngressOptions, startIngress } from './support/ingress.ts';
 import { converse } from './support/raw-http.ts';
@@ -148,9 +148,11 @@ describe('the guard', () => {
 describe('the minute of the guard', () => {
   it('begins with the first request, and its end is in Retry-After', async () => {
     let seconds = 1_000;
-    const senders = { addressOf: () => '192.0.2.1', certificateOf: () => undefined };
     const limits = { perMinute: 2, inWork: 1 };
-    const send = sender(guard({ receivers: [], senders, limits, now: () => seconds * 1_000 }));
+    const send = sender(
+      guard(limits, () => seconds * 1_000),
+      () => '192.0.2.1',
+    );
     const waits = async (): Promise<string | undefined> => {
       try {
         await send();
@@ -173,11 +175,8 @@ describe('the minute of the guard', () => {
 describe('the memory of the guard', () => {
   it('stays within its bounds, however many addresses there are', async () => {
     let address = 0;
-    const senders = {
-      addressOf: () => `2001:db8:${(address >>> 16).toString(16)}:${(address & 0xffff).toString(16)}::1`,
-      certificateOf: () => undefined,
-    };
-    const one = sender(guard({ receivers: [], senders, limits: { perMinute: 1_000_000, inWork: 1 } }));
+    const addressOf = () => `2001:db8:${(address >>> 16).toString(16)}:${(address & 0xffff).toString(16)}::1`;
+    const one = sender(guard({ perMinute: 1_000_000, inWork: 1 }), addressOf);
     const send = async (times: number): Promise<number> => {
       for (let sent = 0; sent < times; sent += 1) {
         address += 1;
@@ -193,13 +192,13 @@ describe('the memory of the guard', () => {
 });
 
 /** @returns sends one request through it, which nothing answers */
-function sender(guarded: Middleware<RequestState>): () => Promise<void> {
-  const app = new Koa<RequestState>().use(guarded);
-  const [middleware] = app.middleware;
-  assert.ok(middleware !== undefined);
+function sender(guarded: Middleware<RequestState>, addressOf: () => string): () => Promise<void> {
+  const app = new Koa<RequestState>().use(identify([], { addressOf })).use(guarded);
+  const [first, second] = app.middleware;
+  assert.ok(first !== undefined && second !== undefined);
   const request = new IncomingMessage(new Socket());
   const context = app.createContext(request, new ServerResponse(request));
-  return async () => void (await middleware(context, async () => undefined));
+  return async () => void (await first(context, async () => void (await second(context, async () => undefined))));
 }
 
 async function withIngress(options: IngressOptions, use: (ingress: Ingress) => Promise<void>): Promise<void> {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import type { Client } from '@temporalio/client';
+import { createReachTemporal } from '../../src/api/operators/reach-temporal.ts';
 import { type AcceptDependencies, type AcceptPushes, createAcceptPushes } from '../../src/api/webhooks/accept-pushes.ts';
 import type { PlanFinders } from '../../src/api/webhooks/plan-starts.ts';
-import { createReachTemporal } from '../../src/api/webhooks/reach-temporal.ts';
 import type { ForwardStart, LookUp, RolloutStart } from '../../src/contracts/messages.ts';
 import type { Plan } from '../../src/domain/plan.ts';
 import type { Log } from '../../src/http/errors.ts';

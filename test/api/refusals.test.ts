@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { pino } from 'pino';
-import { thinRefusals } from '../../src/api/webhooks/thin-refusals.ts';
+import { thinRefusals } from '../../src/api/webhooks/receive.ts';
 import { malformed, Problem } from '../../src/http/problem.ts';
 import { eventually } from '../support/wait.ts';
 import { startIngress } from './support/ingress.ts';

@@ -3,10 +3,10 @@ import { appendFile, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import type { AuditEntry } from '../../src/domain/audit.ts';
+import type { AuditLine } from '../../src/domain/audit.ts';
 import { landfall, landfallHere } from './command.ts';
 
-const request = (overrides: object = {}): AuditEntry => ({
+const request = (overrides: object = {}): AuditLine => ({
   timestamp: '2026-01-02T03:04:05.678Z',
   event_type: 'webhook_received',
   source: 'github',
@@ -22,7 +22,7 @@ const request = (overrides: object = {}): AuditEntry => ({
   ...overrides,
 });
 
-const decision = (overrides: object = {}): AuditEntry => ({
+const decision = (overrides: object = {}): AuditLine => ({
   timestamp: '2026-01-02T03:05:00.000Z',
   event_type: 'decision_made',
   source: 'operator',

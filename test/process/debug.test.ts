@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { createWebhookApp } from '../../src/api/app.ts';
+import { createWebhookApp } from '../../src/api/index.ts';
 import { createSenders } from '../../src/api/webhooks/senders.ts';
 import type { Configuration } from '../../src/config/configuration.ts';
 import { parseRepository, type Tag } from '../../src/domain/image-reference.ts';
@@ -210,7 +210,7 @@ log: { level: trace }
         source: 'quay',
         path: '/webhook/quay',
         secretInPath: true,
-        authentication: byPathOrHeader(() => [canaries.PATH_TOKEN]),
+        authenticate: byPathOrHeader(() => [canaries.PATH_TOKEN]),
       },
     };
     const receivers = [...createReceivers(sources, configuration.receivers, { secrets, directory: folder, log }), byPath];
@@ -221,6 +221,7 @@ log: { level: trace }
         log,
         metrics: createMetrics(),
         senders: createSenders({ trustedProxies: [] }),
+        limits: { perMinute: 1_200, inWork: 128 },
         now: () => new Date(),
       },
       acceptPushes: async () => ({ rollouts: [], resolving: [] }),
@@ -325,8 +326,8 @@ log: { level: trace }
         ...{ timestamp: new Date().toISOString(), event_type: 'decision_made', source: 'operator', outcome: 'accepted' },
         ...{
           status: 'accepted',
-          service: 'web',
-          repository: null,
+          services: ['web'],
+          repositories: [],
           action: 'hold',
           by: 'ann',
           reason: secret,

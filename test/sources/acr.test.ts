@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { acrSource } from '../../src/sources/acr/index.ts';
-import type { ParsedRequest, Receiver } from '../../src/sources/kit/receiver.ts';
-import { contextOf, imagesOf, parseWith, receivedAt } from '../api/support/receivers.ts';
+import type { Receiver } from '../../src/sources/kit/receiver.ts';
+import { contextOf, imagesOf, type ParsedPushes, parseWith, receivedAt } from '../api/support/receivers.ts';
 import { vectorsOf } from '../api/support/vectors.ts';
 
 const [receiver] = acrSource.open({ acr: { secrets: ['env:SECRET'] } }, contextOf({ SECRET: 'x' })) as [Receiver];
@@ -93,7 +93,7 @@ describe('the Azure Container Registry receiver', () => {
   });
 });
 
-function parse(body: unknown): ParsedRequest {
+function parse(body: unknown): ParsedPushes {
   return parseWith(receiver, body);
 }
 

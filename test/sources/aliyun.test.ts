@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { aliyunSource } from '../../src/sources/aliyun/index.ts';
-import type { ParsedRequest, Receiver } from '../../src/sources/kit/receiver.ts';
-import { contextOf, imagesOf, parseWith, receivedAt } from '../api/support/receivers.ts';
+import type { Receiver } from '../../src/sources/kit/receiver.ts';
+import { contextOf, imagesOf, type ParsedPushes, parseWith, receivedAt } from '../api/support/receivers.ts';
 import { vectorsOf } from '../api/support/vectors.ts';
 
 const [receiver] = aliyunSource.open({ aliyun: { secrets: ['env:SECRET'] } }, contextOf({ SECRET: 'x' })) as [Receiver];
@@ -73,7 +73,7 @@ describe('the Alibaba Cloud receiver', () => {
   });
 });
 
-function parse(body: unknown, query: Record<string, string> = {}): ParsedRequest {
+function parse(body: unknown, query: Record<string, string> = {}): ParsedPushes {
   return parseWith(receiver, body, { query });
 }
 

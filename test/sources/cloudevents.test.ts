@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { IncomingHttpHeaders } from 'node:http';
 import { cloudeventsSource, createCloudEventsReceiver } from '../../src/sources/cloudevents/index.ts';
-import { imagesOf, isAuthentic, parseWith, verdictOf } from '../api/support/receivers.ts';
+import { authenticityOf, imagesOf, isAuthentic, parseWith } from '../api/support/receivers.ts';
 import { hmac, itRotatesItsSecret, itSurvivesOddBodies, itTakesVectors } from '../api/support/source-claims.ts';
 
 const receiver = createCloudEventsReceiver(() => ['secret']);
@@ -239,7 +239,7 @@ describe('the cloudevents receiver', () => {
 
   it('says in the log whether there was a token at all', async () => {
     const reasonOf = async (headers: IncomingHttpHeaders) => {
-      const verdict = await verdictOf(receiver, { headers });
+      const verdict = await authenticityOf(receiver, { headers });
       return verdict.authentic ? undefined : verdict.reason;
     };
     assert.equal(await reasonOf({}), 'no Authorization and no X-Webhook-Secret');

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { requireMediaType } from '../../src/http/media-type.ts';
 import { createDistributionReceiver, distributionSource } from '../../src/sources/distribution/index.ts';
-import type { ParsedRequest } from '../../src/sources/kit/receiver.ts';
-import { contextOf, imagesOf, isAuthentic, parseWith } from '../api/support/receivers.ts';
+import { contextOf, imagesOf, isAuthentic, type ParsedPushes, parseWith } from '../api/support/receivers.ts';
 import { vectorsOf } from '../api/support/vectors.ts';
 
 const receiver = createDistributionReceiver(() => ['new', 'old']);
@@ -81,7 +80,7 @@ describe('the distribution receiver', () => {
   });
 });
 
-function parse(body: unknown): ParsedRequest {
+function parse(body: unknown): ParsedPushes {
   return parseWith(receiver, body);
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { dockerhubSource } from '../../src/sources/dockerhub/index.ts';
-import type { ParsedRequest, Receiver } from '../../src/sources/kit/receiver.ts';
-import { contextOf, imagesOf, parseWith, receivedAt } from '../api/support/receivers.ts';
+import type { Receiver } from '../../src/sources/kit/receiver.ts';
+import { contextOf, imagesOf, type ParsedPushes, parseWith, receivedAt } from '../api/support/receivers.ts';
 import { vectorsOf } from '../api/support/vectors.ts';
 
 const [receiver] = dockerhubSource.open({ dockerhub: { secrets: ['env:SECRET'] } }, contextOf({ SECRET: 'x' })) as [Receiver];
@@ -91,7 +91,7 @@ function assertRefused(body: unknown): void {
   assert.throws(() => parse(body), { name: 'Problem', status: 400, message: /^Expected/ }, shown);
 }
 
-function parse(body: unknown): ParsedRequest {
+function parse(body: unknown): ParsedPushes {
   return parseWith(receiver, body);
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
+import type { RequestHead } from '../../src/http/authentication.ts';
 import { createEventReceiver, type EventSettings } from '../../src/sources/event/index.ts';
-import type { RequestHead } from '../../src/sources/kit/receiver.ts';
-import { contextOf, isAuthentic, verdictOf } from '../api/support/receivers.ts';
+import { authenticityOf, contextOf, isAuthentic } from '../api/support/receivers.ts';
 import { githubJobClaims, type OidcIssuer, startOidcIssuer } from '../support/oidc-issuer.ts';
 
 const audience = 'https://landfall.example.org';
@@ -38,7 +38,7 @@ describe('the jobs whose events are taken', () => {
   it('knows the job of GitLab by its token, and takes a group for its subgroups', async () => {
     const receiver = createEventReceiver(settings({ issuers: [{ gitlab: issuer.url }], owners: ['group'] }), contextOf({}));
     const gitlab = async (claims: object) =>
-      verdictOf(receiver, bearing(await issuer.sign({ aud: audience, ...gitlabClaims, ...claims })));
+      authenticityOf(receiver, bearing(await issuer.sign({ aud: audience, ...gitlabClaims, ...claims })));
     assert.deepEqual(await gitlab({}), {
       authentic: true,
       identity: { commit: githubJobClaims.sha, sourceRepository: `${issuer.url}/group/sub/app`, actor: 'ann', buildId: '78' },

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { pino } from 'pino';
-import { createWebhookApp } from '../../src/api/app.ts';
+import { createWebhookApp } from '../../src/api/index.ts';
 import type { AcceptPushes } from '../../src/api/webhooks/accept-pushes.ts';
 import { createSenders } from '../../src/api/webhooks/senders.ts';
 import type { AuditEntry } from '../../src/domain/audit.ts';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import type { AcceptPushes } from '../../src/api/webhooks/accept-pushes.ts';
+import type { ReceivedPush } from '../../src/api/webhooks/plan-starts.ts';
 import { Problem } from '../../src/http/problem.ts';
 import { createEventReceiver, type EventSettings } from '../../src/sources/event/index.ts';
-import type { ReceivedPush } from '../../src/sources/kit/receiver.ts';
 import { contextOf, imagesOf, parseWith } from '../api/support/receivers.ts';
 import { bearer, vectorsOf } from '../api/support/vectors.ts';
 import { githubJobClaims, type OidcIssuer, startOidcIssuer } from '../support/oidc-issuer.ts';
@@ -64,7 +64,7 @@ describe('the receiver of events of CI jobs', () => {
       await serveAnew({ imagePrefix: [vector.allowedImagePrefix ?? ''] });
       const answer = await post(vector.raw, vector.headers);
       assert.equal(answer.status, vector.status ?? 202);
-      assert.deepEqual(imagesOf({ event: '', deliveryId: '', pushes: pushes.map(withoutCommit) }), vector.images);
+      assert.deepEqual(imagesOf({ pushes: pushes.map(withoutCommit) }), vector.images);
     });
   }
 

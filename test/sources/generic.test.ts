@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import fc from 'fast-check';
+import type { ReceivedPush } from '../../src/api/webhooks/plan-starts.ts';
 import { genericSource } from '../../src/sources/generic/index.ts';
-import type { ParsedRequest, ReceivedPush, Receiver } from '../../src/sources/kit/receiver.ts';
+import type { Receiver } from '../../src/sources/kit/receiver.ts';
 import { startIngress } from '../api/support/ingress.ts';
-import { contextOf, imagesOf, isAuthentic, parseWith, receivedAt } from '../api/support/receivers.ts';
+import { contextOf, imagesOf, isAuthentic, type ParsedPushes, parseWith, receivedAt } from '../api/support/receivers.ts';
 
 const schema = genericSource.settings(() => undefined);
 const digest = `sha256:${'b'.repeat(64)}`;
@@ -20,7 +21,7 @@ function receiverOf(sender: object, env: Record<string, string> = { SECRET: 'new
 
 const plain = { repository: '/image/name', tag: '/image/tag' };
 
-function parse(push: object, body: unknown, more: object = {}): ParsedRequest {
+function parse(push: object, body: unknown, more: object = {}): ParsedPushes {
   return parseWith(receiverOf({ push, ...more }), body);
 }
 

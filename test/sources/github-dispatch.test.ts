@@ -2,8 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { isDigest, isTag, parseRepository } from '../../src/domain/image-reference.ts';
 import { createGithubReceiver, type GithubReading } from '../../src/sources/github/index.ts';
-import type { ParsedRequest } from '../../src/sources/kit/receiver.ts';
-import { parseWith, receivedAt } from '../api/support/receivers.ts';
+import { type ParsedPushes, parseWith, receivedAt } from '../api/support/receivers.ts';
 
 const deliveryId = '72d3162e-cc78-11e3-81ab-4c9367dc0958';
 const headers = { 'x-github-event': 'repository_dispatch', 'x-github-delivery': deliveryId };
@@ -17,7 +16,7 @@ function dispatched(payload: object = {}, action: unknown = 'image_published'): 
   return { action, branch: 'main', client_payload, repository: { full_name: 'Team/deployment' }, sender: { login: 'ci-bot' } };
 }
 
-function parse(body: unknown, reading: GithubReading = {}): ParsedRequest {
+function parse(body: unknown, reading: GithubReading = {}): ParsedPushes {
   return parseWith(
     createGithubReceiver(() => ['secret'], reading),
     body,

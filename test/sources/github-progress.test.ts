@@ -1,15 +1,14 @@
 import assert from 'node:assert/strict';
 import { createGithubReceiver } from '../../src/sources/github/index.ts';
 import { progressEvents } from '../../src/sources/github/progress.ts';
-import type { ParsedRequest } from '../../src/sources/kit/receiver.ts';
 import { type ForgeEvent, forgeEvents, withValue } from '../api/support/forge-events.ts';
-import { parseWith } from '../api/support/receivers.ts';
+import { type ParsedPushes, parseWith } from '../api/support/receivers.ts';
 
 const branch = 'landfall/app-production';
 const repository = 'Codertocat/Hello-World';
 const receiver = createGithubReceiver(() => ['secret']);
 
-function parse(event: string, body: object): ParsedRequest {
+function parse(event: string, body: object): ParsedPushes {
   return parseWith(receiver, body, { headers: { 'x-github-event': event } });
 }
 

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
-import { planStarts, type Starts } from '../../src/api/webhooks/plan-starts.ts';
+import { type PlannedStarts, planStarts } from '../../src/api/webhooks/plan-starts.ts';
 import { createGithubReceiver, type GithubReading, githubSource } from '../../src/sources/github/index.ts';
-import type { ParsedRequest } from '../../src/sources/kit/receiver.ts';
 import { forgeEvents } from '../api/support/forge-events.ts';
 import { exactly, findersOf, githubSecret, planOf, startIngress } from '../api/support/ingress.ts';
-import { contextOf, parseWith, receivedAt } from '../api/support/receivers.ts';
+import { contextOf, type ParsedPushes, parseWith, receivedAt } from '../api/support/receivers.ts';
 import { githubSignature } from '../api/support/vectors.ts';
 
 const deliveryId = '72d3162e-cc78-11e3-81ab-4c9367dc0958';
@@ -32,7 +31,7 @@ function completed(run: object = {}, more: object = {}): object {
 }
 
 /** By the configuration, as a user writes it. */
-function parse(body: unknown, workflows: unknown[] | 'none' = ['Build']): ParsedRequest {
+function parse(body: unknown, workflows: unknown[] | 'none' = ['Build']): ParsedPushes {
   const schema = githubSource.settings(() => undefined);
   const github = schema.parse({ secrets: 'env:SECRET', ...(workflows !== 'none' && { workflows }) });
   const [receiver] = githubSource.open({ github }, contextOf({ SECRET: 'secret' }));
@@ -40,7 +39,7 @@ function parse(body: unknown, workflows: unknown[] | 'none' = ['Build']): Parsed
   return parseWith(receiver, body, { headers });
 }
 
-const imagesOf = ({ pushes }: ParsedRequest) => pushes.map(({ repository }) => repository as string);
+const imagesOf = ({ pushes }: ParsedPushes) => pushes.map(({ repository }) => repository as string);
 
 describe('a workflow_run at the GitHub receiver', () => {
   it('says that something was pushed to the image of its repository, and not which tag', () => {
@@ -64,7 +63,7 @@ describe('a workflow_run at the GitHub receiver', () => {
   });
 
   it('makes the ingress look up every followed tag of the image, and nothing of other images', async () => {
-    const planned: Starts[] = [];
+    const planned: PlannedStarts[] = [];
     const plans = [
       planOf('app', 'ghcr.io/team/app', exactly('v1', 'latest')),
       planOf('other', 'ghcr.io/team/other', exactly('latest')),

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { Problem } from '../../src/http/problem.ts';
 import { createGithubReceiver, githubSource } from '../../src/sources/github/index.ts';
-import type { ParsedRequest, Receiver } from '../../src/sources/kit/receiver.ts';
-import { contextOf, isAuthentic, parseWith } from '../api/support/receivers.ts';
+import type { Receiver } from '../../src/sources/kit/receiver.ts';
+import { contextOf, isAuthentic, type ParsedPushes, parseWith } from '../api/support/receivers.ts';
 import { githubSignature, smallestGithubEvent, type Vector, vectorsOf } from '../api/support/vectors.ts';
 
 const receiver = createGithubReceiver(() => ['new', 'old']);
@@ -122,12 +122,12 @@ function openGithub(secrets: readonly string[], env: Record<string, string>): re
   return githubSource.open({ github: { secrets } }, contextOf(env));
 }
 
-function parse(event: string, body: unknown): ParsedRequest {
+function parse(event: string, body: unknown): ParsedPushes {
   const headers = { 'x-github-event': event, 'x-github-delivery': '72d3162e-cc78-11e3-81ab-4c9367dc0958' };
   return parseWith(receiver, body, { headers });
 }
 
-function parseVector({ headers, raw }: Vector): ParsedRequest {
+function parseVector({ headers, raw }: Vector): ParsedPushes {
   return parse(headers['X-GitHub-Event'] ?? '', JSON.parse(raw));
 }
 
@@ -143,6 +143,6 @@ function published(version: object): object {
   };
 }
 
-function imagesOf({ pushes }: ParsedRequest): unknown {
+function imagesOf({ pushes }: ParsedPushes): unknown {
   return pushes.map(({ repository, tag, digest }) => ({ repository, tag, digest: digest ?? null }));
 }

@@ -3,14 +3,15 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { z } from 'zod';
+import type { RequestHead } from '../../src/http/authentication.ts';
 import type { Environment } from '../../src/settings/environment.ts';
 import { acrSource } from '../../src/sources/acr/index.ts';
 import { aliyunSource } from '../../src/sources/aliyun/index.ts';
 import { dockerhubSource } from '../../src/sources/dockerhub/index.ts';
 import type { PathSecretSettings } from '../../src/sources/kit/path-secret.ts';
-import type { Receiver, RequestHead } from '../../src/sources/kit/receiver.ts';
+import type { Receiver } from '../../src/sources/kit/receiver.ts';
 import { quaySource } from '../../src/sources/quay/index.ts';
-import { contextOf, isAuthentic, verdictOf } from '../api/support/receivers.ts';
+import { authenticityOf, contextOf, isAuthentic } from '../api/support/receivers.ts';
 
 const env: Environment = { SECRET: 'canary-new', SECRET_OLD: 'canary-old', EMPTY: '' };
 
@@ -115,7 +116,7 @@ describe('the sources whose secret stands in the path', () => {
           { address: '203.0.113.9' },
           { address: '203.0.113.9', pathSecret: 'guess-4711' },
         ]) {
-          const verdict = await verdictOf(receiver, head);
+          const verdict = await authenticityOf(receiver, head);
           assert.equal(verdict.authentic, false);
           assert.doesNotMatch(verdict.authentic ? '' : verdict.reason, /guess|canary|192\.0/);
         }

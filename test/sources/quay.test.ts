@@ -2,9 +2,8 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { ParsedRequest } from '../../src/sources/kit/receiver.ts';
 import { createQuayBuildReceiver, createQuayReceiver, quaySource } from '../../src/sources/quay/index.ts';
-import { contextOf, imagesOf, isAuthentic, parseWith, receivedAt } from '../api/support/receivers.ts';
+import { contextOf, imagesOf, isAuthentic, type ParsedPushes, parseWith, receivedAt } from '../api/support/receivers.ts';
 import { vectorsOf } from '../api/support/vectors.ts';
 
 const pushReceiver = createQuayReceiver(() => ['secret']);
@@ -259,7 +258,7 @@ function tagsOf(body: object): readonly unknown[] {
   return parse(body).pushes.map(({ tag }) => tag);
 }
 
-function parse(body: unknown): ParsedRequest {
+function parse(body: unknown): ParsedPushes {
   return parseWith(buildReceiver, body);
 }
 

@@ -297,11 +297,17 @@ describe('the audit log of a process', () => {
     const entry: DecisionEntry = {
       timestamp: '2026-01-02T03:04:05.678Z',
       ...{ event_type: 'decision_made', source: 'operator', outcome: 'accepted', status: 'accepted', action: 'hold' },
-      ...{ service: 'web', repository: null, by: 'ann (unverified)', reason: 'canary', workflow: 'lane:web' },
+      ...{ services: ['web'], repositories: [], by: 'ann (unverified)', reason: 'canary', workflow: 'lane:web' },
     };
     audit(entry);
     await close();
-    const wanted = `${JSON.stringify({ ...entry, reason: '[masked]' })}\n`;
+    const line = {
+      timestamp: '2026-01-02T03:04:05.678Z',
+      ...{ event_type: 'decision_made', source: 'operator', outcome: 'accepted' },
+      ...{ service: 'web', action: 'hold', status: 'accepted', repository: null },
+      ...{ by: 'ann (unverified)', reason: '[masked]', workflow: 'lane:web' },
+    };
+    const wanted = `${JSON.stringify(line)}\n`;
     assert.deepEqual([printed, posted, await readFile(file, 'utf8')], [[wanted], [wanted], wanted]);
     server.close();
     await rm(folder, { recursive: true });
@@ -319,7 +325,7 @@ describe('the audit logs of processes that share a configuration', function () {
   const decision = (action: string): DecisionEntry => ({
     timestamp: '2026-01-02T03:04:05.678Z',
     ...{ event_type: 'decision_made', source: 'operator', outcome: 'accepted', status: 'accepted', action },
-    ...{ service: 'web', repository: null, by: 'ann', workflow: 'lane:web' },
+    ...{ services: ['web'], repositories: [], by: 'ann', workflow: 'lane:web' },
   });
 
   it('are files of their own, as none may be rotated under the hands of another', async () => {

@@ -105,7 +105,7 @@ describe('decisions in the audit log', function () {
     await handle.signal('progress', { what: 'a review' });
     assert.equal(((await handle.result()) as RolloutState).status, 'delivered');
     const about = {
-      ...{ service: plan.service, repository: plan.repository, digest: image.digest, workflow: handle.workflowId },
+      ...{ services: [plan.service], repositories: [plan.repository], digest: image.digest, workflow: handle.workflowId },
     };
     assert.deepEqual(await decisions(4), [
       { source: 'operator', action: 'retry', by: 'ann (unverified)', step: 'scan', ...about },
@@ -165,7 +165,7 @@ describe('decisions in the audit log', function () {
     );
     const about = {
       ...{ source: 'operator', by: 'ann (unverified)', workflow: lane.workflowId },
-      ...{ service: plan.service, repository: plan.repository },
+      ...{ services: [plan.service], repositories: [plan.repository] },
     };
     assert.deepEqual(await decisions(9), [
       { action: 'hold', reason: 'audit', ...about },
@@ -191,7 +191,7 @@ describe('decisions in the audit log', function () {
     const line = temporal.client.workflow.getHandle(lineId);
     await line.executeUpdate(resumeLineUpdate, { args: [{ by: 'bob' }] });
     await assert.rejects(line.executeUpdate(resumeLineUpdate, { args: [{ by: 'bob' }] }));
-    const about = { source: 'operator', service: null, repository: null, workflow: lineId };
+    const about = { source: 'operator', services: [], repositories: [], workflow: lineId };
     assert.deepEqual(await decisions(2), [
       { action: 'stop', by: 'ann (unverified)', reason: 'an incident', ...about },
       { action: 'resume', by: 'bob (unverified)', ...about },

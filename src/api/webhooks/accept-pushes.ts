@@ -13,23 +13,23 @@ export interface AcceptedPush {
   readonly service: string;
   /** `repository:tag`, with `@digest` where it is known. */
   readonly image: string;
-  /** Where people see how it goes; absent where nobody said. */
+  /** Where people see how it goes; absent if Temporal's page is not known. */
   readonly link?: string;
 }
 
-/** All empty where no service follows any of the pushes. */
+/** All empty if no service follows any of the pushes. */
 export interface AcceptedPushes {
   readonly rollouts: readonly AcceptedPush[];
   readonly resolving: readonly AcceptedPush[];
-  /** Whole pushes that are dispatched as they are; absent where there is nothing of the kind. */
+  /** Whole pushes that are dispatched as they are; absent if there are none. */
   readonly forwarding?: readonly AcceptedPush[];
-  /** What Temporal calls invalid, and always will; absent where there is nothing of the kind. Why is in the log. */
+  /** What Temporal calls invalid, and always will; absent if there are none. Why is in the log. */
   readonly refused?: readonly AcceptedPush[];
 }
 
 export interface AcceptDependencies extends PlanFinders {
   readonly client: Client;
-  /** Whether the namespace has all that starts need. Where it has, a start that Temporal calls invalid is so by its own fault. */
+  /** Whether the namespace has all that starts need. If so, a start that Temporal calls invalid is invalid for ever. */
   readonly isNamespaceReady: () => Promise<boolean>;
   readonly log: Log;
   /** Where people see a workflow. */
@@ -45,9 +45,9 @@ const startsAtOnce = 8;
 const retryAfterSeconds = 10;
 
 /**
- * From image pushes to workflows. It returns only when Temporal has all of them but those that it can never have; where it does not have
- * one, the whole request is refused, and sending it again is safe because every start carries its business key.
- * @returns a function that throws Problem 503 where Temporal does not answer in time or refuses
+ * From image pushes to workflows. It returns only when Temporal has all of them but those that it can never take; if one is missing, the
+ * whole request is refused, and sending it again is safe because every start carries its business key.
+ * @returns a function that throws Problem 503 if Temporal does not answer in time or refuses
  */
 export function createAcceptPushes(dependencies: AcceptDependencies): AcceptPushes {
   const { client, log, deadlineMs = defaultDeadlineMs } = dependencies;
@@ -66,15 +66,15 @@ export function createAcceptPushes(dependencies: AcceptDependencies): AcceptPush
   };
 }
 
-type Kind = keyof Required<AcceptedPushes>;
-
-interface Start {
-  readonly kind: Kind;
+interface PushStart {
+  readonly kind: keyof Required<AcceptedPushes>;
   readonly push: AcceptedPush;
   begin(): Promise<unknown>;
 }
 
-function rolloutStart(client: Client, start: RolloutStart): Start {
+type TriedStart = Omit<PushStart, 'begin'>;
+
+function rolloutStart(client: Client, start: RolloutStart): PushStart {
   const { workflowId: id, ...options } = rolloutStartOptions(start);
   return {
     kind: 'rollouts',
@@ -83,7 +83,7 @@ function rolloutStart(client: Client, start: RolloutStart): Start {
   };
 }
 
-function lookUpStart(client: Client, lookUp: LookUp): Start {
+function lookUpStart(client: Client, lookUp: LookUp): PushStart {
   const options = resolveStartOptions(lookUp);
   const { repository, tag } = lookUp.push;
   return {
@@ -93,7 +93,7 @@ function lookUpStart(client: Client, lookUp: LookUp): Start {
   };
 }
 
-function forwardStart(client: Client, start: ForwardStart): Start {
+function forwardStart(client: Client, start: ForwardStart): PushStart {
   const { workflowId: id, ...options } = forwardStartOptions(start);
   return {
     kind: 'forwarding',
@@ -111,13 +111,8 @@ async function startOnce(client: Client, options: ReturnType<typeof forwardStart
   }
 }
 
-interface Tried {
-  readonly kind: Kind;
-  readonly push: AcceptedPush;
-}
-
-/** A registry sends again for ever what is not acknowledged, so what can never be started must not be answered with 503. */
-async function tryStart({ kind, push, begin }: Start, dependencies: AcceptDependencies): Promise<Tried> {
+/** A registry repeats a request for ever until it is acknowledged, so a push that can never be started must not be answered with 503. */
+async function tryStart({ kind, push, begin }: PushStart, dependencies: AcceptDependencies): Promise<TriedStart> {
   const { isNamespaceReady, linkTo, log } = dependencies;
   try {
     await begin();
@@ -129,8 +124,8 @@ async function tryStart({ kind, push, begin }: Start, dependencies: AcceptDepend
   }
 }
 
-function sorted(tried: readonly Tried[]): AcceptedPushes {
-  const of = (wanted: Kind) => tried.filter(({ kind }) => kind === wanted).map(({ push }) => push);
+function sorted(tried: readonly TriedStart[]): AcceptedPushes {
+  const of = (wanted: PushStart['kind']) => tried.filter(({ kind }) => kind === wanted).map(({ push }) => push);
   const [refused, forwarding] = [of('refused'), of('forwarding')];
   return {
     rollouts: of('rollouts'),

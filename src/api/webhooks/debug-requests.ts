@@ -2,14 +2,7 @@ import type { Middleware } from 'koa';
 import type { Logger } from 'pino';
 import type { Log } from '../../http/errors.ts';
 import type { Receiver } from '../../sources/kit/receiver.ts';
-import { findReceivers } from './record-requests.ts';
-import type { RequestContext, RequestState } from './request-state.ts';
-
-export interface DebugDependencies {
-  readonly receivers: readonly Receiver[];
-  /** A logger that cannot tell its level is taken to log everything. */
-  readonly log: Log & Partial<Pick<Logger, 'isLevelEnabled'>>;
-}
+import type { RequestContext, RequestState } from './request.ts';
 
 const masked = '[masked]';
 const longestValue = 200;
@@ -22,9 +15,9 @@ const shownHeaders =
 /**
  * Logs every request and its answer at level debug, and costs nothing at any other. Bodies are not shown; of what a request carries beside
  * its body, the values that may be secret are masked by where they stand, before anybody knows whether they are.
+ * @param log one that cannot tell its level is taken to log everything
  */
-export function debugRequests({ receivers, log }: DebugDependencies): Middleware<RequestState> {
-  const receiverAt = findReceivers(receivers);
+export function debugRequests(log: Log & Partial<Pick<Logger, 'isLevelEnabled'>>): Middleware<RequestState> {
   let count = 0;
   const logged = async (context: RequestContext, next: () => Promise<unknown>): Promise<void> => {
     count += 1;
@@ -34,7 +27,7 @@ export function debugRequests({ receivers, log }: DebugDependencies): Middleware
       {
         request,
         method: context.method,
-        path: shownPath(receiverAt(context.path), context.path),
+        path: shownPath(context.state.receiver, context.path),
         ...(context.querystring !== '' && { query: namesOnly(context.querystring) }),
         headers: shownOf(context.headers),
         address: context.req.socket.remoteAddress,

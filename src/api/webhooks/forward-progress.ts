@@ -8,14 +8,14 @@ import { namePattern } from '../../settings/scalars.ts';
 import type { ForgeProgress } from '../../sources/kit/receiver.ts';
 import { defaultDeadlineMs, inBatches, inTime, isTemporalFailure, reasonOf } from './temporal-in-time.ts';
 
-/** A rollout that was told to look again. */
-export interface Nudged {
+/** A rollout that was signalled to ask its forge again. */
+export interface SignalledRollout {
   /** Workflow id. */
   readonly id: string;
   readonly service: string;
 }
 
-export type ForwardedProgress = { readonly nudged: readonly Nudged[] } | { readonly ignored: string };
+export type ForwardedProgress = { readonly signalled: readonly SignalledRollout[] } | { readonly ignored: string };
 export type ForwardProgress = (progress: ForgeProgress) => Promise<ForwardedProgress>;
 
 export interface ForwardDependencies {
@@ -27,16 +27,16 @@ export interface ForwardDependencies {
 }
 
 const signalsAtOnce = 8;
-/** A service has one rollout at a time in a stage, and perhaps one roll-back. */
-const mostNudged = 50;
+/** A service has one rollout at a time in a stage, and perhaps one rollback. */
+const mostSignalled = 50;
 const retryAfterSeconds = 10;
 /** The name of a stage has at most 49 characters, and `-rollback` may follow it. */
 const longestRest = 58;
 
 /**
- * Tells the rollouts that may be waiting for something at the forge to look again, by one search and a signal each. What moved they ask
- * the forge itself; so a signal too many changes nothing, and one that is lost only makes them look later.
- * @returns a function that throws Problem 503 where Temporal does not answer in time
+ * Signals the rollouts that may be waiting for something at the forge, found by one search. They ask the forge itself what has moved; so
+ * a signal too many changes nothing, and after a lost one they only ask later.
+ * @returns a function that throws Problem 503 if Temporal does not answer in time
  */
 export function createForwardProgress(dependencies: ForwardDependencies): ForwardProgress {
   const { client, isDeploymentRepository, log, deadlineMs = defaultDeadlineMs } = dependencies;
@@ -46,12 +46,9 @@ export function createForwardProgress(dependencies: ForwardDependencies): Forwar
     try {
       return await inTime(client, deadlineMs, async () => {
         const concerned = await findConcerned(client, progress);
-        const told = await inBatches(
-          concerned.map((rollout) => async () => ((await nudge(client, rollout.id, what)) ? [rollout] : [])),
-          signalsAtOnce,
-        );
-        const nudged = told.flat();
-        return nudged.length > 0 ? { nudged } : { ignored: `no rollout waits for ${describe(progress)}` };
+        const signals = concerned.map((rollout) => async () => ((await signal(client, rollout.id, what)) ? [rollout] : []));
+        const signalled = (await inBatches(signals, signalsAtOnce)).flat();
+        return signalled.length > 0 ? { signalled } : { ignored: `no rollout waits for ${describe(progress)}` };
       });
     } catch (error) {
       throw unavailable(error, log);
@@ -60,7 +57,7 @@ export function createForwardProgress(dependencies: ForwardDependencies): Forwar
 }
 
 /** One list: rollouts of the services that the branches may be of, of which those stay whose stage has such a branch. */
-async function findConcerned(client: Client, { branches, rollout }: ForgeProgress): Promise<Nudged[]> {
+async function findConcerned(client: Client, { branches, rollout }: ForgeProgress): Promise<SignalledRollout[]> {
   const services = [...new Set(branches.flatMap(servicesOf))];
   const { service, stage, status } = searchAttributes;
   const whose = [
@@ -69,13 +66,13 @@ async function findConcerned(client: Client, { branches, rollout }: ForgeProgres
   ];
   if (whose.length === 0) return [];
   const query = `ExecutionStatus = 'Running' AND ${status.name} IN ('running', 'waiting') AND (${whose.join(' OR ')})`;
-  const found: Nudged[] = [];
+  const found: SignalledRollout[] = [];
   for await (const { workflowId: id, typedSearchAttributes: columns } of client.workflow.list({ query, pageSize: 200 })) {
     const of = columns.get(service) ?? '';
     const at = columns.get(stage) ?? '';
     const isAbout = branches.some((branch) => branch === branchOf(of, at) || branch === rollbackBranchOf(of, at));
     if (id === rollout || isAbout) found.push({ id, service: of });
-    if (found.length >= mostNudged) break;
+    if (found.length >= mostSignalled) break;
   }
   return found;
 }
@@ -94,8 +91,8 @@ function quoted(value: string): string {
   return `'${value.replaceAll("'", "''")}'`;
 }
 
-/** Lists lag behind a little: what has ended meanwhile waits for nothing. */
-async function nudge(client: Client, id: string, what: string): Promise<boolean> {
+/** Lists lag behind a little: a rollout that has ended meanwhile waits for nothing. */
+async function signal(client: Client, id: string, what: string): Promise<boolean> {
   try {
     await client.workflow.getHandle(id).signal(progressSignal, { what });
     return true;

@@ -2,24 +2,13 @@ import { randomInt } from 'node:crypto';
 import type { Middleware } from 'koa';
 import { networkOfOneSender } from '../../http/addresses.ts';
 import { Problem } from '../../http/problem.ts';
-import type { Receiver } from '../../sources/kit/receiver.ts';
-import { findReceivers } from './record-requests.ts';
-import type { RequestState } from './request-state.ts';
-import type { Senders } from './senders.ts';
+import { type RequestState, sourceOf } from './request.ts';
 
 export interface GuardLimits {
   /** Requests that one source may send from one address in a minute. */
   readonly perMinute: number;
   /** Requests that are worked on at once. */
   readonly inWork: number;
-}
-
-export interface GuardDependencies {
-  readonly receivers: readonly Receiver[];
-  readonly senders: Senders;
-  readonly limits: GuardLimits;
-  /** Milliseconds, of any clock that never goes back. */
-  readonly now?: () => number;
 }
 
 /** GitHub sends some 15, and each proxy adds a handful. */
@@ -31,19 +20,13 @@ const minuteMs = 60_000;
 /**
  * Refuses, before anything of a body is read, whoever sends too often (429), and everybody while too much is in work (503). Both are
  * told when to come back, and the outcome is `limited`. To be used inside of what answers errors and records requests.
+ * @param now milliseconds, of any clock that never goes back
  */
-export function guard({
-  receivers,
-  senders,
-  limits,
-  now = () => performance.now(),
-}: GuardDependencies): Middleware<RequestState> {
+export function guard(limits: GuardLimits, now: () => number = () => performance.now()): Middleware<RequestState> {
   const count = createCounter(limits.perMinute, now);
-  const receiverAt = findReceivers(receivers);
   let inWork = 0;
   return async (context, next) => {
-    const source = receiverAt(context.path)?.source ?? 'none';
-    count(`${source} ${networkOfOneSender(senders.addressOf(context.req))}`);
+    count(`${sourceOf(context.state)} ${networkOfOneSender(context.state.address)}`);
     if (context.req.rawHeaders.length > 2 * mostHeaders) throw tooManyHeaders();
     if (inWork >= limits.inWork) throw busy();
     inWork += 1;

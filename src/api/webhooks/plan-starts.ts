@@ -2,7 +2,20 @@ import type { ForwardStart, LookUp, RolloutStart } from '../../contracts/message
 import type { ImagePush } from '../../domain/image-push.ts';
 import type { Repository, Tag } from '../../domain/image-reference.ts';
 import { dispatchOfPush, type Plan } from '../../domain/plan.ts';
-import type { ReceivedPush } from '../../sources/kit/receiver.ts';
+import type { SenderIdentity } from '../../http/authentication.ts';
+import type { ParsedRequest, PushedImage } from '../../sources/kit/receiver.ts';
+
+/** A pushed image, with who told of it and when. */
+export type ReceivedPush = PushedImage & Pick<ImagePush, 'source' | 'deliveryId' | 'receivedAt'>;
+
+/** @param about who told of the images, when, and what that sender has proven about their build */
+export function pushesOf(
+  { images, deliveryId }: ParsedRequest,
+  about: Pick<ImagePush, 'source' | 'receivedAt'> & SenderIdentity,
+): readonly ReceivedPush[] {
+  const { source, receivedAt, ...identity } = about;
+  return images.map((image) => ({ source, deliveryId, receivedAt, ...image, ...identity }));
+}
 
 /** What one request brought. */
 export interface ReceivedPushes {
@@ -19,17 +32,17 @@ export interface PlanFinders {
   readonly plansOfRepository: (repository: Repository) => readonly Plan[];
 }
 
-export interface Starts {
+export interface PlannedStarts {
   readonly rollouts: readonly RolloutStart[];
   readonly lookUps: readonly LookUp[];
   readonly forwards: readonly ForwardStart[];
 }
 
-/** A request with more for one service gets one look-up of what its tags are now: that converges as well, in one start and not in thousands. */
+/** A request with more for one service gets one look-up of what its tags are now: the result is the same, in one start instead of thousands. */
 const mostStartsOfService = 8;
 
-/** Which workflows a request is worth. Starts are dear: each once, and none for what nobody follows. */
-export function planStarts({ pushes, namesOneOfSeveralTags }: ReceivedPushes, finders: PlanFinders): Starts {
+/** Which workflows a request starts. Starts are dear: each once, and none for an image that no service follows. */
+export function planStarts({ pushes, namesOneOfSeveralTags }: ReceivedPushes, finders: PlanFinders): PlannedStarts {
   const { plansFor, plansOfRepository } = finders;
   const rollouts = new Map<string, RolloutStart>();
   const lookUps = new Map<string, LookUp>();
@@ -46,7 +59,7 @@ export function planStarts({ pushes, namesOneOfSeveralTags }: ReceivedPushes, fi
     const { tag, digest } = received;
     for (const plan of plansFor(repository, tag)) {
       if (!isRolledOut(plan)) {
-        // A delivery of before that comes again beside a new one must not take that with it.
+        // One request may carry a redelivery and a new push; key by delivery, so that ignoring the first does not drop the second.
         const key = `${plan.service} ${received.deliveryId}`;
         const forward = forwards.get(key) ?? { plan, pushes: [] };
         forward.pushes.push(received);
@@ -66,12 +79,12 @@ function isTagged(push: ReceivedPush): push is ImagePush {
   return push.tag !== undefined;
 }
 
-/** Others have their pushes passed on as they come, whatever tags they name. */
+/** Other services have their pushes passed on as they come, whatever tags they name. */
 function isRolledOut(plan: Plan): boolean {
   return dispatchOfPush(plan) === undefined;
 }
 
-/** A look-up looks at all that the policy names anyway; it has to name one. */
+/** A look-up has to name one tag, and asks for all that the policy follows anyway. */
 function anyTagOf({ tags }: Plan): Tag {
   return (tags.kind === 'exact' ? tags.tags[0] : undefined) ?? ('latest' as Tag);
 }
@@ -80,7 +93,7 @@ function followsOtherExactTag({ tags }: Plan, { tag }: ImagePush): boolean {
   return tags.kind === 'exact' && tags.tags.some((followed) => followed !== tag);
 }
 
-function bounded({ rollouts, lookUps }: Omit<Starts, 'forwards'>): Omit<Starts, 'forwards'> {
+function bounded({ rollouts, lookUps }: Omit<PlannedStarts, 'forwards'>): Omit<PlannedStarts, 'forwards'> {
   const counts = new Map<string, number>();
   const last = new Map<string, LookUp>();
   for (const { plan, push } of [...lookUps, ...rollouts]) {

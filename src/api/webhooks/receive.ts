@@ -1,15 +1,16 @@
 import { formatReference } from '../../domain/image-reference.ts';
+import type { RequestHead } from '../../http/authentication.ts';
 import { type BodyLimits, readBody } from '../../http/body.ts';
 import type { Log } from '../../http/errors.ts';
 import { parseJson } from '../../http/json.ts';
 import { requireMediaType } from '../../http/media-type.ts';
 import { Problem } from '../../http/problem.ts';
-import type { ForgeProgress, ParsedRequest, Receiver, RequestHead, Verdict } from '../../sources/kit/receiver.ts';
+import type { ForgeProgress, Receiver } from '../../sources/kit/receiver.ts';
 import type { AcceptedPushes, AcceptPushes } from './accept-pushes.ts';
 import type { ForwardProgress } from './forward-progress.ts';
-import type { RequestContext } from './request-state.ts';
+import { pushesOf, type ReceivedPushes } from './plan-starts.ts';
+import type { RequestContext } from './request.ts';
 import type { Senders } from './senders.ts';
-import { thinRefusals } from './thin-refusals.ts';
 
 export interface ReceiveDependencies {
   readonly acceptPushes: AcceptPushes;
@@ -20,83 +21,74 @@ export interface ReceiveDependencies {
   readonly bodyLimits: BodyLimits;
 }
 
-/** @param pathSecret what follows the receiver's path, where it takes that */
+/** @param pathSecret what follows the receiver's path, if it takes that */
 export type AnswerRequest = (context: RequestContext, pathSecret?: string) => Promise<void>;
 
-/** The way of one request: what its headers rule out, its bytes, whether they are authentic, what they say, and what comes of that. */
+/** Answers the requests of one receiver, with the status codes that its senders expect. */
 export function receive(receiver: Receiver, dependencies: ReceiveDependencies): AnswerRequest {
-  const answered = createReceive(receiver, dependencies);
+  const answer = createAnswer(receiver, dependencies);
   const { statuses = {} } = receiver;
   return async (context, pathSecret) => {
     try {
-      await answered(context, pathSecret);
+      await answer(context, pathSecret);
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       throw error.withStatus(statuses[error.outcome]);
     }
     if (context.state.outcome === 'ignored' && statuses.ignored !== undefined) {
-      // Whoever is told that it is accepted is told what came of it as well.
+      // A sender that reads 202 as accepted is told what came of it as well.
       context.body = { rollouts: [], resolving: [], ignored: context.state.ignored };
       context.status = statuses.ignored;
     }
   };
 }
 
-function createReceive(receiver: Receiver, dependencies: ReceiveDependencies): AnswerRequest {
+/** The way of one request: what its headers rule out, its bytes, whether they are authentic, what they say, and what comes of that. */
+function createAnswer(receiver: Receiver, dependencies: ReceiveDependencies): AnswerRequest {
   const { now, bodyLimits, forwardProgress, acceptPushes, senders, log } = dependencies;
+  const { source, namesOneOfSeveralTags } = receiver;
   const logRefusal = thinRefusals(log, receiver);
   const refusal = unauthenticated(receiver);
   return async (context, pathSecret) => {
-    requireMediaType(context.req.headers, receiver);
+    const { req, res, state } = context;
+    requireMediaType(req.headers, receiver);
     const head = headOf(context, pathSecret, senders);
-    const { raw, verdict } = await authenticate(receiver, head, () => readBody(context.req, context.res, bodyLimits));
-    if (!verdict.authentic) {
-      context.state.reason = verdict.reason;
-      logRefusal(verdict.reason, head.address);
+    let reading: Promise<Buffer> | undefined;
+    const body = (): Promise<Buffer> => {
+      reading ??= readBody(req, res, bodyLimits);
+      return reading;
+    };
+    const authenticity = await receiver.authenticate(head, body);
+    if (!authenticity.authentic) {
+      state.reason = authenticity.reason;
+      logRefusal(authenticity.reason, state.address);
       throw refusal;
     }
-    const { headers, query } = head;
-    const { identity = {} } = verdict;
-    const parsed = receiver.parse({ headers, query, identity, body: parseJson(raw), receivedAt: now().toISOString() });
-    context.state.parsed = parsed;
-    if (parsed.progress !== undefined) return await passOn(context, parsed.progress, forwardProgress);
-    if (parsed.pushes.length === 0) return ignore(context, parsed.ignored ?? 'no image was pushed');
-    await start(context, receiver, parsed, acceptPushes);
+    const parsed = receiver.parse({ headers: req.headers, query: head.query, body: parseJson(await body()) });
+    state.parsed = parsed;
+    const { images, progress, ignored } = parsed;
+    if (progress !== undefined) return await passOn(context, progress, forwardProgress);
+    if (images.length === 0) return ignore(context, ignored ?? 'no image was pushed');
+    const pushes = pushesOf(parsed, { source, receivedAt: now().toISOString(), ...authenticity.identity });
+    await start(context, { pushes, namesOneOfSeveralTags }, acceptPushes);
   };
 }
 
-/** What can be refused by its head alone is refused before its body is read. */
-async function authenticate(
-  { authentication }: Receiver,
-  head: RequestHead,
-  read: () => Promise<Buffer>,
-): Promise<{ readonly raw: Buffer; readonly verdict: Verdict }> {
-  const early = authentication.covers === 'head' ? await authentication.verify(head) : authentication.precheck(head);
-  if (!early.authentic) return { raw: Buffer.alloc(0), verdict: early };
-  const raw = await read();
-  return { raw, verdict: authentication.covers === 'head' ? early : await authentication.verify(head, raw) };
-}
-
-function headOf({ req, querystring }: RequestContext, pathSecret: string | undefined, senders: Senders): RequestHead {
+function headOf({ req, querystring, state }: RequestContext, pathSecret: string | undefined, senders: Senders): RequestHead {
   const certificate = senders.certificateOf(req);
   return {
     headers: req.headers,
     ...(pathSecret !== undefined && { pathSecret }),
     query: new URLSearchParams(querystring),
-    address: senders.addressOf(req),
+    address: state.address,
     ...(certificate !== undefined && { certificate }),
   };
 }
 
-async function start(
-  context: RequestContext,
-  { namesOneOfSeveralTags }: Receiver,
-  parsed: ParsedRequest,
-  acceptPushes: AcceptPushes,
-): Promise<void> {
-  const accepted = await acceptPushes({ pushes: parsed.pushes, namesOneOfSeveralTags });
+async function start(context: RequestContext, received: ReceivedPushes, acceptPushes: AcceptPushes): Promise<void> {
+  const accepted = await acceptPushes(received);
   if (accepted.rollouts.length + accepted.resolving.length + (accepted.forwarding ?? []).length === 0)
-    return ignore(context, whyNothing(accepted, parsed));
+    return ignore(context, whyNothing(accepted, received));
   context.state.accepted = accepted;
   accept(context, accepted);
 }
@@ -104,8 +96,8 @@ async function start(
 async function passOn(context: RequestContext, progress: ForgeProgress, forwardProgress: ForwardProgress): Promise<void> {
   const forwarded = await forwardProgress(progress);
   if ('ignored' in forwarded) return ignore(context, forwarded.ignored);
-  context.state.nudged = forwarded.nudged;
-  accept(context, { progress: forwarded.nudged.map(({ id }) => id) });
+  context.state.signalled = forwarded.signalled;
+  accept(context, { progress: forwarded.signalled.map(({ id }) => id) });
 }
 
 function accept(context: RequestContext, body: object): void {
@@ -114,7 +106,7 @@ function accept(context: RequestContext, body: object): void {
   context.body = body;
 }
 
-function whyNothing({ refused }: AcceptedPushes, { pushes }: ParsedRequest): string {
+function whyNothing({ refused }: AcceptedPushes, { pushes }: ReceivedPushes): string {
   if (refused !== undefined) {
     return `Temporal takes no workflow for ${listed(refused.map(({ image }) => image))}; the log of the server says why`;
   }
@@ -134,4 +126,32 @@ function ignore(context: RequestContext, reason: string): void {
 
 function unauthenticated({ authenticationAdvice, challenge }: Receiver): Problem {
   return new Problem(401, 'unauthenticated', authenticationAdvice, { 'WWW-Authenticate': challenge });
+}
+
+/** What one address alone may send by default; so only a flood from many addresses is thinned, or one that the limits allow. */
+const mostInASecond = 20;
+
+/**
+ * Logs why requests of a receiver are not authentic. Of a flood the log has the first of each second and the number of the others: it
+ * must not fill a disk, nor cost more than the refusals themselves. The audit log has a line for each.
+ */
+export function thinRefusals(
+  log: Pick<Log, 'warn'>,
+  { source, refusedInLog = 'a request was refused: it is not authentic' }: Pick<Receiver, 'source' | 'refusedInLog'>,
+  everyMs = 1_000,
+): (reason: string, address: string) => void {
+  let [logged, omitted] = [0, 0];
+  const settle = (): void => {
+    if (omitted > 0) log.warn({ source, omitted }, `${refusedInLog}; so were others in the same second`);
+    [logged, omitted] = [0, 0];
+  };
+  return (reason, address) => {
+    if (logged === mostInASecond) {
+      omitted += 1;
+      return;
+    }
+    if (logged === 0) setTimeout(settle, everyMs).unref();
+    logged += 1;
+    log.warn({ source, reason, address }, refusedInLog);
+  };
 }

@@ -1,11 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { canonicalAddress, forwarded, forwardedFor } from '../../http/addresses.ts';
+import { type CertificateHeader, type ClientCertificate, certificateHeaders } from '../../http/authentication.ts';
 import { certificateFromProxy, certificateOfHandshake } from '../../http/client-certificates.ts';
 import type { ClientTrust } from '../../http/client-trust.ts';
-import { type CertificateHeader, certificateHeaders } from '../../sources/kit/certificate-headers.ts';
-import type { ClientCertificate } from '../../sources/kit/receiver.ts';
-import { createIsWithin } from '../../sources/kit/settings.ts';
+import { createIsWithin } from '../../settings/networks.ts';
 
 /** Who is at the other end of a request, as far as proxies are trusted. */
 export interface Senders {
@@ -26,26 +25,18 @@ export interface SenderSettings {
 
 export function createSenders(settings: SenderSettings): Senders {
   const { trust, certificateHeaders: allowed = certificateHeaders, now = () => new Date() } = settings;
-  const hasProxies = settings.trustedProxies.length > 0;
-  const isProxy = hasProxies ? createIsWithin(settings.trustedProxies) : () => false;
-  // Asked several times in the course of a request; a broken connection may not know any more.
-  const known = new WeakMap<IncomingMessage, string>();
+  const isProxy = settings.trustedProxies.length > 0 ? createIsWithin(settings.trustedProxies) : () => false;
+  // IPv6 addresses are dear to read, and a connection may bring many requests.
   const connections = new WeakMap<Socket, string>();
   const connectionOf = ({ socket }: IncomingMessage): string | undefined => {
-    const before = connections.get(socket);
-    if (before !== undefined) return before;
+    const known = connections.get(socket);
+    if (known !== undefined) return known;
     const address = canonicalAddress(socket.remoteAddress ?? '');
     if (address !== undefined) connections.set(socket, address);
     return address;
   };
   return {
-    addressOf: (request) => {
-      const before = hasProxies ? known.get(request) : connections.get(request.socket);
-      if (before !== undefined) return before;
-      const address = senderOf(request, connectionOf(request), isProxy) ?? 'unknown';
-      if (hasProxies) known.set(request, address);
-      return address;
-    },
+    addressOf: (request) => senderOf(request, connectionOf(request), isProxy) ?? 'unknown',
     certificateOf: (request) => {
       if (trust === undefined) return undefined;
       const passedOn = isProxy(connectionOf(request) ?? '') ? certificateFromProxy(request, trust, allowed, now()) : undefined;
@@ -64,14 +55,14 @@ function senderOf(
   isProxy: (address: string) => boolean,
 ): string | undefined {
   if (connection === undefined || !isProxy(connection)) return connection;
-  const addresses = saidBy(request);
+  const addresses = forwardedAddresses(request);
   const last = addresses.findLastIndex((address) => address === undefined || !isProxy(address));
   // Nothing but proxies: the request is of the outermost one itself.
   return (last === -1 ? addresses[0] : addresses[last]) ?? connection;
 }
 
 /** Proxies that know only `X-Forwarded-For` pass a sender's own `Forwarded` on, so that counts only where the other is missing. */
-function saidBy({ headersDistinct }: IncomingMessage): readonly (string | undefined)[] {
+function forwardedAddresses({ headersDistinct }: IncomingMessage): readonly (string | undefined)[] {
   const usual = headersDistinct['x-forwarded-for'];
   if (usual !== undefined) return forwardedFor(usual.join(','));
   const standard = headersDistinct.forwarded;

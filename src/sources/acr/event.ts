@@ -2,7 +2,7 @@ import type { CloudEvent } from '../cloudevents/envelope.ts';
 import { repositoryIn } from '../kit/image.ts';
 import { part, text } from '../kit/loose.ts';
 import { isOtherArtifact } from '../kit/pushed-artifact.ts';
-import { type Reading, readImage } from '../kit/readings.ts';
+import { type EventReading, readImage } from '../kit/readings.ts';
 
 const eventSchema = part({
   action: text,
@@ -23,7 +23,7 @@ export function isAcrCloudEvent({ type }: CloudEvent): boolean {
  * @see https://learn.microsoft.com/azure/container-registry/container-registry-webhook-reference
  * @see https://learn.microsoft.com/azure/event-grid/event-schema-container-registry
  */
-export function readAcrEvent(value: unknown): Reading {
+export function readAcrEvent(value: unknown): EventReading {
   const event = eventSchema.parse(value) ?? {};
   const ignored = whyNot(event);
   if (ignored !== undefined) return { ignored };

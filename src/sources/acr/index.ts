@@ -4,7 +4,7 @@ import { requireObject } from '../kit/json-object.ts';
 import { text } from '../kit/loose.ts';
 import { openPathSecret, pathSecretSettings } from '../kit/path-secret.ts';
 import { parsedFrom } from '../kit/readings.ts';
-import type { ParsedRequest, ReceivedRequest } from '../kit/receiver.ts';
+import type { AuthenticRequest, ParsedRequest } from '../kit/receiver.ts';
 import { deliveryIdOf, printableLine } from '../kit/sender-text.ts';
 import { defineSource } from '../kit/source.ts';
 import { readAcrEvent } from './event.ts';
@@ -29,9 +29,9 @@ export const acrSource = defineSource({
 
 const bodySchema = z.object({ id: text, action: text });
 
-function parse({ body, receivedAt }: ReceivedRequest): ParsedRequest {
+function parse({ body }: AuthenticRequest): ParsedRequest {
   const { id, action: written } = bodySchema.parse(requireObject(body));
   const action = printableLine(written, 40)?.toLowerCase();
   if (action === undefined) throw malformed('Expected the action of the event as text.');
-  return parsedFrom([readAcrEvent(body)], { source, receivedAt, event: 'webhook', action, deliveryId: deliveryIdOf(id) });
+  return parsedFrom([readAcrEvent(body)], { event: 'webhook', action, deliveryId: deliveryIdOf(id) });
 }

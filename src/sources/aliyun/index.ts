@@ -5,7 +5,7 @@ import { requireObject } from '../kit/json-object.ts';
 import { part, text } from '../kit/loose.ts';
 import { openPathSecret, pathSecretSettings } from '../kit/path-secret.ts';
 import { fullNameIn } from '../kit/pushed-artifact.ts';
-import type { ParsedRequest, ReceivedRequest } from '../kit/receiver.ts';
+import type { AuthenticRequest, ParsedRequest } from '../kit/receiver.ts';
 import { deliveryIdOf } from '../kit/sender-text.ts';
 import { defineSource } from '../kit/source.ts';
 
@@ -30,10 +30,9 @@ const bodySchema = z.object({
   repository: part({ repo_full_name: text, namespace: text, name: text, region: text }),
 });
 
-function parse({ body, query, receivedAt }: ReceivedRequest): ParsedRequest {
+function parse({ body, query }: AuthenticRequest): ParsedRequest {
   const { push_data: push, repository: described } = bodySchema.parse(requireObject(body));
-  const deliveryId = deliveryIdOf(undefined);
-  const seen = { event: 'push', deliveryId };
+  const seen = { event: 'push', deliveryId: deliveryIdOf(undefined) };
   const name = fullNameIn(described?.repo_full_name, described?.namespace, described?.name);
   if (name === undefined)
     throw malformed('Expected the image in repository.repo_full_name, or in repository.namespace and name.');
@@ -41,14 +40,14 @@ function parse({ body, query, receivedAt }: ReceivedRequest): ParsedRequest {
   if (host === undefined) {
     const ignored =
       'the registry is unknown: expected its region in repository.region, or ?registry_url=HOST in the URL of the webhook';
-    return { ...seen, pushes: [], ignored };
+    return { ...seen, images: [], ignored };
   }
   const repository = repositoryIn(`${host}/${name}`);
   if (repository === undefined) throw malformed('Expected the name of an image in repository.repo_full_name.');
   if (push?.tag === undefined) throw malformed('Expected the tag in push_data.tag.');
   const image = tagAndDigest(push.tag, push.digest);
-  if (image === undefined) return { ...seen, pushes: [], ignored: 'no tag was pushed' };
-  return { ...seen, pushes: [{ source, deliveryId, repository, ...image, receivedAt }] };
+  if (image === undefined) return { ...seen, images: [], ignored: 'no tag was pushed' };
+  return { ...seen, images: [{ repository, ...image }] };
 }
 
 /** @throws Problem 400 where it is not a host: the webhook would never start anything */

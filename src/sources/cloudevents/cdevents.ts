@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { readHarborData } from '../harbor/event.ts';
 import { listOf, part, text } from '../kit/loose.ts';
 import { readPurl } from '../kit/purl.ts';
-import { type Reading, type ReadingDetails, withDetails } from '../kit/readings.ts';
+import { type EventReading, type PushDetails, withDetails } from '../kit/readings.ts';
 import { commitHash, printableLine } from '../kit/sender-text.ts';
 import { type CloudEvent, typeOfCdEvent } from './envelope.ts';
 
@@ -25,7 +25,7 @@ export function isCdEvent({ type, data }: CloudEvent): boolean {
  * same push in `customData`.
  * @see https://github.com/cdevents/spec/blob/main/continuous-integration.md#artifact-published
  */
-export function readCdEvent({ type, subject: envelopeSubject, data }: CloudEvent): readonly Reading[] {
+export function readCdEvent({ type, subject: envelopeSubject, data }: CloudEvent): readonly EventReading[] {
   if (!published.test(typeOfCdEvent(data) ?? type)) return [{ ignored: 'expected the event artifact.published' }];
   const { subject, customData } = dataSchema.parse(data) ?? {};
   const details = detailsOf(subject?.content);
@@ -36,7 +36,7 @@ export function readCdEvent({ type, subject: envelopeSubject, data }: CloudEvent
 
 function detailsOf(
   content: { change?: { id?: string | undefined } | undefined; user?: string | undefined } | undefined,
-): ReadingDetails {
+): PushDetails {
   const commit = commitHash(content?.change?.id);
   const actor = printableLine(content?.user, 100);
   return { ...(commit !== undefined && { commit }), ...(actor !== undefined && { actor }) };

@@ -4,7 +4,7 @@ import { parseJson } from '../../http/json.ts';
 import { Problem } from '../../http/problem.ts';
 import { part, text } from '../kit/loose.ts';
 import { bounded } from '../kit/readings.ts';
-import type { ReceivedRequest } from '../kit/receiver.ts';
+import type { AuthenticRequest } from '../kit/receiver.ts';
 
 /** A CloudEvent, whichever way it came. */
 export interface CloudEvent {
@@ -47,7 +47,7 @@ const envelopeSchema = z.object({
 export function cloudEventsIn({
   headers,
   body,
-}: Pick<ReceivedRequest, 'headers' | 'body'>): readonly EnvelopeReading[] | undefined {
+}: Pick<AuthenticRequest, 'headers' | 'body'>): readonly EnvelopeReading[] | undefined {
   const media = (headers['content-type'] ?? '').toLowerCase();
   if (Array.isArray(body)) {
     const values = bounded<unknown>(body);

@@ -7,8 +7,8 @@ import { isEcrCloudEvent, readEcrCloudEvent } from '../ecr/event.ts';
 import { isHarborPush, readHarborData } from '../harbor/event.ts';
 import { byHeaders, bySignature } from '../kit/authentication.ts';
 import { isContainerEvent, readContainerEvent } from '../kit/container-event.ts';
-import { parsedFrom, type Reading, withDetails } from '../kit/readings.ts';
-import type { Authentication, ParsedRequest, ReceivedRequest, Receiver } from '../kit/receiver.ts';
+import { type EventReading, parsedFrom, withDetails } from '../kit/readings.ts';
+import type { AuthenticRequest, ParsedRequest, Receiver } from '../kit/receiver.ts';
 import type { ReadSecrets } from '../kit/secrets.ts';
 import { deliveryIdOf, looksLikeDeliveryId, printableLine } from '../kit/sender-text.ts';
 import { headerName, readSecrets, secretList } from '../kit/settings.ts';
@@ -71,26 +71,24 @@ export function createCloudEventsReceiver(secrets: ReadSecrets, options: CloudEv
 function authenticationBy(
   secrets: ReadSecrets,
   { header, signature: signed }: CloudEventsOptions,
-): Pick<Receiver, 'challenge' | 'authenticationAdvice' | 'authentication'> {
+): Pick<Receiver, 'challenge' | 'authenticationAdvice' | 'authenticate'> {
   const setUp = 'Set the same secret at the sender and in receivers.cloudevents.secrets.';
   if (signed !== undefined) {
-    const authentication: Authentication = bySignature(secrets, signed);
-    const challenge = `HMAC header="${signed.header}"`;
     return {
-      challenge,
-      authentication,
+      challenge: `HMAC header="${signed.header}"`,
+      authenticate: bySignature(secrets, signed),
       authenticationAdvice: `Expected the header ${signed.header} with the signature of the body. ${setUp}`,
     };
   }
   const headers = header === undefined ? ['Authorization', 'X-Webhook-Secret'] : [header];
   return {
     challenge: 'Bearer realm="landfall"',
-    authentication: byHeaders(secrets, headers),
+    authenticate: byHeaders(secrets, headers),
     authenticationAdvice: `Expected the token in the header ${headers.join(' or ')}. ${setUp}`,
   };
 }
 
-function parse(request: ReceivedRequest): ParsedRequest {
+function parse(request: AuthenticRequest): ParsedRequest {
   const envelopes = cloudEventsIn(request);
   if (envelopes === undefined) {
     throw malformed(
@@ -99,14 +97,12 @@ function parse(request: ReceivedRequest): ParsedRequest {
   }
   const first = envelopes.flatMap((envelope) => ('event' in envelope ? [envelope.event] : []))[0];
   return parsedFrom(envelopes.flatMap(readEnvelope), {
-    source,
-    receivedAt: request.receivedAt,
     event: printableLine(first?.type, 100) ?? 'unknown',
     deliveryId: deliveryIdOf(first?.id),
   });
 }
 
-function readEnvelope(envelope: EnvelopeReading): readonly Reading[] {
+function readEnvelope(envelope: EnvelopeReading): readonly EventReading[] {
   if ('malformed' in envelope) return [envelope];
   const { event } = envelope;
   const readings = readEvent(event);
@@ -116,7 +112,7 @@ function readEnvelope(envelope: EnvelopeReading): readonly Reading[] {
 }
 
 /** A format that has a specification goes before the words of its type. */
-function readEvent(event: CloudEvent): readonly Reading[] {
+function readEvent(event: CloudEvent): readonly EventReading[] {
   if (isCdEvent(event)) return readCdEvent(event);
   if (isEcrCloudEvent(event)) return [readEcrCloudEvent(event)];
   if (isAcrCloudEvent(event)) return [readAcrEvent(event.data)];

@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import { isImageConfig } from '../../domain/image-config.ts';
-import type { ImagePush } from '../../domain/image-push.ts';
 import { isDigest, isTag, type Repository } from '../../domain/image-reference.ts';
 import { malformed } from '../../http/problem.ts';
 import { map } from '../../settings/wording.ts';
@@ -8,7 +7,7 @@ import { byBearer } from '../kit/authentication.ts';
 import { repositoryIn } from '../kit/image.ts';
 import { text } from '../kit/loose.ts';
 import { bounded } from '../kit/readings.ts';
-import type { ParsedRequest, ReceivedRequest, Receiver } from '../kit/receiver.ts';
+import type { AuthenticRequest, ParsedRequest, PushedImage, Receiver } from '../kit/receiver.ts';
 import { registryAt } from '../kit/registry-host.ts';
 import type { ReadSecrets } from '../kit/secrets.ts';
 import { deliveryIdOf, printableLine } from '../kit/sender-text.ts';
@@ -53,7 +52,7 @@ export function createDistributionReceiver(tokens: ReadSecrets): Receiver {
     challenge: 'Bearer realm="landfall"',
     authenticationAdvice:
       "Expected the header Authorization with a bearer token. Set the same token in the headers of the registry's notification endpoint and in receivers.distribution.token.",
-    authentication: byBearer(tokens),
+    authenticate: byBearer(tokens),
     parse,
   };
 }
@@ -82,33 +81,31 @@ const mostEvents = 10_000;
 
 const envelopeSchema = z.object({ events: z.array(z.unknown()) });
 
-function parse({ body, receivedAt }: ReceivedRequest): ParsedRequest {
+function parse({ body }: AuthenticRequest): ParsedRequest {
   const envelope = envelopeSchema.safeParse(body);
   if (!envelope.success) throw malformed('Expected a JSON object with the list events.');
   const notifications = bounded(envelope.data.events, mostEvents).map((event) => eventSchema.safeParse(event));
   const known = notifications.flatMap(({ data }) => (data === undefined ? [] : [data]));
-  const pushes = known.flatMap((event) => pushOf(event, receivedAt) ?? []);
-  const deliveryId = pushes[0]?.deliveryId ?? deliveryIdOf(known[0]?.id);
+  const images = known.flatMap((event) => imageOf(event) ?? []);
+  const deliveryId = images[0]?.deliveryId ?? deliveryIdOf(known[0]?.id);
   const action = [...new Set(known.map((event) => printableLine(event.action, 20) ?? 'unknown'))].slice(0, 5).join(',');
-  const seen = { event: 'notification', ...(action === '' ? {} : { action }), deliveryId, pushes };
-  return pushes.length > 0 ? seen : { ...seen, ignored: 'none of the events is the push of a tagged image' };
+  const seen = { event: 'notification', ...(action === '' ? {} : { action }), deliveryId, images };
+  return images.length > 0 ? seen : { ...seen, ignored: 'none of the events is the push of a tagged image' };
 }
 
 /** Blobs and the platform manifests of an index are pushed without a tag; a deleted or pulled tag is told by its action alone. */
-function pushOf(event: Notification, receivedAt: string): ImagePush | undefined {
+function imageOf(event: Notification): PushedImage | undefined {
   const { target } = event;
   if (event.action !== 'push' || target.tag === undefined || !isTag(target.tag) || isOtherArtifact(target)) return undefined;
   const repository = repositoryOf(event);
   if (repository === undefined) return undefined;
   const actor = printableLine(event.actor?.name, 100);
   return {
-    source,
     deliveryId: deliveryIdOf(event.id),
     repository,
     tag: target.tag,
     ...(target.digest !== undefined && isDigest(target.digest) ? { digest: target.digest } : {}),
     ...(actor === undefined ? {} : { actor }),
-    receivedAt,
   };
 }
 

@@ -6,7 +6,7 @@ import { requireObject } from '../kit/json-object.ts';
 import { part, text } from '../kit/loose.ts';
 import { openPathSecret, pathSecretSettings } from '../kit/path-secret.ts';
 import { fullNameIn, isOtherArtifact } from '../kit/pushed-artifact.ts';
-import type { ParsedRequest, ReceivedRequest } from '../kit/receiver.ts';
+import type { AuthenticRequest, ParsedRequest } from '../kit/receiver.ts';
 import { deliveryIdOf, printableLine } from '../kit/sender-text.ts';
 import { defineSource } from '../kit/source.ts';
 
@@ -31,10 +31,10 @@ const bodySchema = z.object({
   repository: part({ repo_name: text, namespace: text, name: text }),
 });
 
-function parse({ body, receivedAt }: ReceivedRequest): ParsedRequest {
+function parse({ body }: AuthenticRequest): ParsedRequest {
   const { push_data: push, repository: described } = bodySchema.parse(requireObject(body));
   const seen = { event: 'push', deliveryId: deliveryIdOf(undefined) };
-  if (isOtherArtifact(push?.media_type)) return { ...seen, pushes: [], ignored: 'an artifact that is not a container image' };
+  if (isOtherArtifact(push?.media_type)) return { ...seen, images: [], ignored: 'an artifact that is not a container image' };
   // A name alone is that of an official image.
   const name = fullNameIn(described?.repo_name, described?.namespace, described?.name);
   const repository = name === undefined ? undefined : repositoryIn(`docker.io/${name}`);
@@ -42,8 +42,7 @@ function parse({ body, receivedAt }: ReceivedRequest): ParsedRequest {
     throw malformed('Expected the image in repository.repo_name, or in repository.namespace and name.');
   const tag = push?.tag;
   if (tag === undefined) throw malformed('Expected the tag in push_data.tag.');
-  if (!isTag(tag)) return { ...seen, pushes: [], ignored: 'no tag was pushed' };
+  if (!isTag(tag)) return { ...seen, images: [], ignored: 'no tag was pushed' };
   const actor = printableLine(push?.pusher, 100);
-  const { deliveryId } = seen;
-  return { ...seen, pushes: [{ source, deliveryId, repository, tag, ...(actor !== undefined && { actor }), receivedAt }] };
+  return { ...seen, images: [{ repository, tag, ...(actor !== undefined && { actor }) }] };
 }

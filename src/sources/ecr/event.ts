@@ -1,7 +1,7 @@
 import { isImageConfig } from '../../domain/image-config.ts';
 import type { CloudEvent } from '../cloudevents/envelope.ts';
 import { part, text } from '../kit/loose.ts';
-import { type Reading, readImage, withDetails } from '../kit/readings.ts';
+import { type EventReading, readImage, withDetails } from '../kit/readings.ts';
 import { splitReference } from '../kit/reference-text.ts';
 import { looksLikeDeliveryId } from '../kit/sender-text.ts';
 
@@ -35,7 +35,7 @@ export function isEventBridgeEvent(value: unknown): boolean {
  * An event of EventBridge as it is.
  * @see https://docs.aws.amazon.com/AmazonECR/latest/userguide/ecr-eventbridge.html
  */
-export function readEventBridgeEvent(value: unknown): Reading {
+export function readEventBridgeEvent(value: unknown): EventReading {
   const event = eventSchema.parse(value);
   if (event?.['detail-type'] === undefined || event.source === undefined) {
     return { malformed: 'Expected an event of EventBridge with source and detail-type. Do not transform it in the rule.' };
@@ -71,7 +71,7 @@ export function isEcrCloudEvent({ type, data }: CloudEvent): boolean {
  * A push that an input transformer of EventBridge turned into a CloudEvent: account and region stand in its source, repository and tag in
  * its data or else in its subject.
  */
-export function readEcrCloudEvent({ type, source, subject, data }: CloudEvent): Reading {
+export function readEcrCloudEvent({ type, source, subject, data }: CloudEvent): EventReading {
   if (isEventBridgeEvent(data)) return readEventBridgeEvent(data);
   if (!/\.push(?:ed)?$/i.test(type)) return { ignored: 'expected the event com.amazon.ecr.image.push' };
   const { repositoryName, imageTag, imageDigest, registryId } = dataSchema.parse(data) ?? {};

@@ -3,8 +3,8 @@ import { map } from '../../settings/wording.ts';
 import { cloudEventMediaTypes, cloudEventsIn, type EnvelopeReading } from '../cloudevents/envelope.ts';
 import { byHeaders } from '../kit/authentication.ts';
 import { part, text } from '../kit/loose.ts';
-import { parsedFrom, type Reading } from '../kit/readings.ts';
-import type { ParsedRequest, ReceivedRequest, Receiver } from '../kit/receiver.ts';
+import { type EventReading, parsedFrom } from '../kit/readings.ts';
+import type { AuthenticRequest, ParsedRequest, Receiver } from '../kit/receiver.ts';
 import type { ReadSecrets } from '../kit/secrets.ts';
 import { deliveryIdOf, printableLine } from '../kit/sender-text.ts';
 import { headerName, readSecrets, secretList } from '../kit/settings.ts';
@@ -43,30 +43,30 @@ export function createEcrReceiver(secrets: ReadSecrets, header = 'Authorization'
     namesOneOfSeveralTags: false,
     challenge: 'Bearer realm="landfall"',
     authenticationAdvice: `Expected the secret in the header ${header}. Set it as the API key of the connection in EventBridge and in receivers.ecr.secrets.`,
-    authentication: byHeaders(secrets, [header]),
+    authenticate: byHeaders(secrets, [header]),
     parse,
   };
 }
 
 const idSchema = part({ id: text, 'detail-type': text });
 
-function parse(request: ReceivedRequest): ParsedRequest {
-  const { body, receivedAt } = request;
+function parse(request: AuthenticRequest): ParsedRequest {
+  const { body } = request;
   if (typeof body !== 'object' || body === null) throw malformed('Expected a JSON object, or a list of them.');
   const envelopes = cloudEventsIn(request);
   const [first] = envelopes ?? [];
   if (first !== undefined && envelopes !== undefined) {
     const event = 'event' in first ? first.event : undefined;
     const about = { event: printableLine(event?.type, 60) ?? 'unknown', deliveryId: deliveryIdOf(event?.id) };
-    return parsedFrom(envelopes.map(readEnvelope), { source, receivedAt, ...about });
+    return parsedFrom(envelopes.map(readEnvelope), about);
   }
   const events: readonly unknown[] = Array.isArray(body) ? body : [body];
   const { id, 'detail-type': type } = idSchema.parse(events[0]) ?? {};
   const about = { event: printableLine(type, 60) ?? 'unknown', deliveryId: deliveryIdOf(id) };
-  return parsedFrom(events.map(readEventBridgeEvent), { source, receivedAt, ...about });
+  return parsedFrom(events.map(readEventBridgeEvent), about);
 }
 
-function readEnvelope(envelope: EnvelopeReading): Reading {
+function readEnvelope(envelope: EnvelopeReading): EventReading {
   if ('malformed' in envelope) return envelope;
   const { event } = envelope;
   return isEcrCloudEvent(event) ? readEcrCloudEvent(event) : { ignored: 'expected an event of Amazon ECR' };

@@ -1,6 +1,6 @@
 import type { JWTPayload } from 'jose';
+import { type Authenticity, refused, type SenderIdentity } from '../../http/authentication.ts';
 import type { VerifiedToken } from '../../http/oidc/token-verifier.ts';
-import type { Identity, Verdict } from '../kit/receiver.ts';
 import { commitHash, printableLine } from '../kit/sender-text.ts';
 
 export type IssuerKind = 'github' | 'gitlab';
@@ -23,16 +23,13 @@ interface Job {
   readonly ref: string | undefined;
   /** `owner/name/.github/workflows/release.yml@refs/heads/main`, or GitLab's `host/group/name//.gitlab-ci.yml@refs/heads/main` */
   readonly workflow: string | undefined;
-  readonly identity: Identity;
+  readonly identity: SenderIdentity;
 }
 
 /** Whether the job that a token was made for may tell of pushes. */
-export function judgeJob(token: VerifiedToken, allowed: AllowedJobs): Verdict {
+export function judgeJob(token: VerifiedToken, allowed: AllowedJobs): Authenticity {
   const job = allowed.kind === 'github' ? githubJob(token.claims) : gitlabJob(token);
-  const wrong = (what: string): Verdict => ({
-    authentic: false,
-    reason: `the token is refused: ${what} is none of those allowed`,
-  });
+  const wrong = (what: string) => refused(`the token is refused: ${what} is none of those allowed`);
   if (!isOwnedByOneOf(job.owner, allowed)) {
     return wrong(`its owner (${allowed.kind === 'github' ? 'repository_owner' : 'namespace_path'})`);
   }
@@ -89,7 +86,7 @@ function refOf(type: string | undefined, name: string | undefined): string | und
   return name && `refs/${type === 'tag' ? 'tags' : 'heads'}/${name}`;
 }
 
-function identityOf(sha: unknown, repository: string | undefined, actor: unknown, build: unknown): Identity {
+function identityOf(sha: unknown, repository: string | undefined, actor: unknown, build: unknown): SenderIdentity {
   const commit = commitHash(textOf(sha));
   const sourceRepository = printableLine(repository);
   const who = printableLine(textOf(actor), 100);

@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import type { z } from 'zod';
 import { InvalidReference, isTag, parseRepository, type Repository, type Tag } from '../../domain/image-reference.ts';
-import { byToken, refusedTokenInLog } from '../../http/oidc/authentication.ts';
 import { isIssuerUrl } from '../../http/oidc/issuer-url.ts';
+import { byToken, refusedTokenInLog } from '../../http/oidc/token-authentication.ts';
 import { createTokenVerifier } from '../../http/oidc/token-verifier.ts';
 import { malformed } from '../../http/problem.ts';
 import type { Environment } from '../../settings/environment.ts';
 import { isObject } from '../kit/json-object.ts';
-import type { ParsedRequest, ReceivedRequest, Receiver } from '../kit/receiver.ts';
+import type { AuthenticRequest, ParsedRequest, Receiver } from '../kit/receiver.ts';
 import { defineSource, type FromEnvironment, type SourceContext } from '../kit/source.ts';
 import { type AllowedJobs, judgeJob } from './claims.ts';
 import { eventSettings, githubIssuer } from './settings.ts';
@@ -50,7 +50,7 @@ export function createEventReceiver(
     challenge: 'Bearer realm="landfall"',
     authenticationAdvice:
       'Expected the header Authorization with the OIDC token of the job, as a bearer token. Request it for the audience of receivers.event, and allow the owner of the repository there; the log of the server says what is wrong.',
-    authentication: byToken({
+    authenticate: byToken({
       verify,
       judge: (token) => {
         const jobs = issuers.find(({ url }) => url === token.issuer);
@@ -76,12 +76,10 @@ function issuersOf(settings: EventSettings): readonly (AllowedJobs & { readonly 
   });
 }
 
-function parse({ body, identity, receivedAt }: ReceivedRequest, prefixes: readonly string[]): ParsedRequest {
+function parse({ body }: AuthenticRequest, prefixes: readonly string[]): ParsedRequest {
   const { image, tags } = fieldsOf(body);
   const repository = allowedRepository(image, prefixes);
-  const deliveryId = randomUUID();
-  const about = { source, deliveryId, repository, ...identity, receivedAt };
-  return { event: 'event', deliveryId, pushes: tagsOf(tags).map((tag) => ({ ...about, tag })) };
+  return { event: 'event', deliveryId: randomUUID(), images: tagsOf(tags).map((tag) => ({ repository, tag })) };
 }
 
 /** Names in any case, and the last of several wins, as the JSON decoder of Go has it. */

@@ -1,14 +1,14 @@
 import { z } from 'zod';
-import type { ImagePush } from '../../domain/image-push.ts';
 import { InvalidReference, isDigest, parseReference, writtenRepository } from '../../domain/image-reference.ts';
+import { type Authenticity, authentic, refused } from '../../http/authentication.ts';
 import { parseJson } from '../../http/json.ts';
-import { byToken, refusedTokenInLog } from '../../http/oidc/authentication.ts';
+import { byToken, refusedTokenInLog } from '../../http/oidc/token-authentication.ts';
 import { createTokenVerifier, type VerifiedToken } from '../../http/oidc/token-verifier.ts';
 import { malformed } from '../../http/problem.ts';
 import { map } from '../../settings/wording.ts';
 import { issuerUrl, textList } from '../event/settings.ts';
 import { text } from '../kit/loose.ts';
-import type { ParsedRequest, ReceivedRequest, Receiver, Verdict } from '../kit/receiver.ts';
+import type { AuthenticRequest, ParsedRequest, PushedImage, Receiver } from '../kit/receiver.ts';
 import { deliveryIdOf, printableLine } from '../kit/sender-text.ts';
 import { defineSource, type SourceContext } from '../kit/source.ts';
 
@@ -60,33 +60,32 @@ export function createGarReceiver(
     challenge: 'Bearer realm="landfall"',
     authenticationAdvice:
       'Expected the header Authorization with a token of Google. Enable authentication of the push subscription, with the service account and the audience of receivers.gar.',
-    authentication: byToken({ verify, judge: (token) => judge(token, email), source, log }),
+    authenticate: byToken({ verify, judge: (token) => judge(token, email), source, log }),
     refusedInLog: refusedTokenInLog,
     parse,
   };
 }
 
 /** Anybody with an account at Google can have a token for any audience: only the e-mail tells whose it is. */
-function judge({ claims }: VerifiedToken, emails: readonly string[]): Verdict {
-  const refused = (why: string): Verdict => ({ authentic: false, reason: `the token is refused: ${why}` });
+function judge({ claims }: VerifiedToken, emails: readonly string[]): Authenticity {
   if (typeof claims.email !== 'string' || !emails.includes(claims.email))
-    return refused('its e-mail is none of receivers.gar.email');
-  return claims.email_verified === true ? { authentic: true } : refused('its e-mail is not verified');
+    return refused('the token is refused: its e-mail is none of receivers.gar.email');
+  return claims.email_verified === true ? authentic : refused('the token is refused: its e-mail is not verified');
 }
 
 const notificationSchema = z.object({ action: text, digest: text, tag: text });
 const envelopeSchema = z.object({ message: z.object({ data: z.string(), messageId: text, message_id: text }) });
 const unwrappedSchema = z.object({ action: z.string(), message: z.undefined().optional() });
 
-function parse({ headers, body, receivedAt }: ReceivedRequest): ParsedRequest {
+function parse({ headers, body }: AuthenticRequest): ParsedRequest {
   const { notification, messageId } = unwrap(body, headers['x-goog-pubsub-message-id']);
   const deliveryId = messageId !== undefined && /^\d{1,40}$/.test(messageId) ? messageId : deliveryIdOf(messageId);
   const action = printableLine(notification.action, 20);
   const about = { event: 'notification', ...(action !== undefined && { action }), deliveryId };
-  if (notification.action !== 'INSERT') return { ...about, pushes: [], ignored: 'expected the action INSERT' };
+  if (notification.action !== 'INSERT') return { ...about, images: [], ignored: 'expected the action INSERT' };
   const image = imageOf(notification);
-  if (image === undefined) return { ...about, pushes: [], ignored: 'no tag was pushed' };
-  return { ...about, pushes: [{ source, deliveryId, ...image, receivedAt }] };
+  if (image === undefined) return { ...about, images: [], ignored: 'no tag was pushed' };
+  return { ...about, images: [image] };
 }
 
 interface Unwrapped {
@@ -119,10 +118,7 @@ function readNotification(value: unknown): Unwrapped['notification'] {
 }
 
 /** `tag` and `digest` are both whole references, such as `us-docker.pkg.dev/project/repository/app:1.0`. */
-function imageOf({
-  tag: reference = '',
-  digest: byDigest = '',
-}: Unwrapped['notification']): Pick<ImagePush, 'repository' | 'tag' | 'digest'> | undefined {
+function imageOf({ tag: reference = '', digest: byDigest = '' }: Unwrapped['notification']): PushedImage | undefined {
   if (reference === '') return undefined;
   try {
     const { repository, tag } = parseReference(reference);

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { byBearer, byHeader, bySignature, fromNetworks } from '../kit/authentication.ts';
-import type { Authentication, Receiver } from '../kit/receiver.ts';
+import type { Receiver } from '../kit/receiver.ts';
 import type { ReadSecrets } from '../kit/secrets.ts';
 import { readSecrets } from '../kit/settings.ts';
 import { defineSource } from '../kit/source.ts';
@@ -20,7 +20,7 @@ export const genericSource = defineSource({
 export function createGenericReceiver(name: string, sender: Omit<GenericSender, 'secrets'>, secrets: ReadSecrets): Receiver {
   const source = `generic/${name}`;
   const readPushes = createReadPushes(sender, name);
-  const { authentication, challenge, carries } = proofOf(sender, secrets);
+  const { authenticate, challenge, carries } = proofOf(sender, secrets);
   return {
     source,
     path: `/webhook/${source}`,
@@ -29,42 +29,38 @@ export function createGenericReceiver(name: string, sender: Omit<GenericSender, 
     namesOneOfSeveralTags: false,
     challenge,
     authenticationAdvice: `Expected ${carries}. Set the same secret at the sender and in receivers.generic.${name}.secrets.`,
-    authentication: fromNetworks(sender.networks, authentication),
-    parse({ body, receivedAt }) {
-      const { pushes: found, ignored } = readPushes(body);
+    authenticate: fromNetworks(sender.networks, authenticate),
+    parse({ body }) {
+      const found = readPushes(body);
       // What comes in one request is one delivery.
       const made = randomUUID();
-      const pushes = found.map(({ deliveryId = made, ...push }) => ({ source, deliveryId, receivedAt, ...push }));
-      return { event: 'push', deliveryId: pushes[0]?.deliveryId ?? made, pushes, ...(ignored !== undefined && { ignored }) };
+      const images = found.images.map((image) => ({ deliveryId: made, ...image }));
+      return { event: 'push', ...found, deliveryId: images[0]?.deliveryId ?? made, images };
     },
   };
 }
 
-interface Proof {
-  readonly authentication: Authentication;
-  /** `WWW-Authenticate` */
-  readonly challenge: string;
-  /** In words, for the person who set the sender up. */
-  readonly carries: string;
-}
-
-function proofOf({ signature, header }: Pick<GenericSender, 'signature' | 'header'>, secrets: ReadSecrets): Proof {
+/** `carries`: what authenticates a request in words, for the person who sets the sender up. */
+function proofOf(
+  { signature, header }: Pick<GenericSender, 'signature' | 'header'>,
+  secrets: ReadSecrets,
+): Pick<Receiver, 'authenticate' | 'challenge'> & { readonly carries: string } {
   if (signature !== undefined) {
     const { algorithm = 'sha256', prefix = '' } = signature;
     const method = `HMAC-${algorithm.toUpperCase()}`;
     const before = prefix === '' ? '' : ` after ${prefix}`;
     return {
-      authentication: bySignature(secrets, { ...signature, algorithm }),
+      authenticate: bySignature(secrets, { ...signature, algorithm }),
       challenge: `${method} header="${signature.header}"`,
       carries: `the header ${signature.header} with the ${method} of the body, in hex${before}`,
     };
   }
   if (header !== undefined) {
     const carries = `the header ${header} with the secret`;
-    return { authentication: byHeader(secrets, header), challenge: `Secret header="${header}"`, carries };
+    return { authenticate: byHeader(secrets, header), challenge: `Secret header="${header}"`, carries };
   }
   return {
-    authentication: byBearer(secrets),
+    authenticate: byBearer(secrets),
     challenge: 'Bearer realm="landfall"',
     carries: 'the header Authorization with a bearer token',
   };

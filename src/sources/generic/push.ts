@@ -1,7 +1,7 @@
 import { isDigest, isTag, type Tag } from '../../domain/image-reference.ts';
 import { malformed, Problem } from '../../http/problem.ts';
 import { type JsonPointer, parseJsonPointer, valueAt } from '../kit/json-pointer.ts';
-import type { ReceivedPush } from '../kit/receiver.ts';
+import type { ParsedRequest, PushedImage } from '../kit/receiver.ts';
 import { referenceIn, type WrittenReference } from '../kit/reference-text.ts';
 import { commitHash, looksLikeDeliveryId, printableLine, sourceRepositoryIn } from '../kit/sender-text.ts';
 import type { Conditions, GenericSender } from './settings.ts';
@@ -10,13 +10,7 @@ import type { Conditions, GenericSender } from './settings.ts';
 
 const mostItems = 100;
 
-type FoundPush = Omit<ReceivedPush, 'source' | 'deliveryId' | 'receivedAt'> & { readonly deliveryId?: string };
-
-export interface ReadPushes {
-  readonly pushes: readonly FoundPush[];
-  /** Why there is none. */
-  readonly ignored?: string;
-}
+type Pushes = Pick<ParsedRequest, 'images' | 'ignored'>;
 
 /**
  * @param name of the sender; ids of deliveries are its own, so they stand behind it
@@ -24,9 +18,9 @@ export interface ReadPushes {
  */
 export function createReadPushes({ when = {}, push }: Pick<GenericSender, 'when' | 'push'>, name: string) {
   const { list } = push;
-  return (body: unknown): ReadPushes => {
+  return (body: unknown): Pushes => {
     const unwanted = whyNot(body, when);
-    if (unwanted !== undefined) return { pushes: [], ignored: unwanted };
+    if (unwanted !== undefined) return { images: [], ignored: unwanted };
     if (list === undefined) return readItem(body, push, name);
     const items = valueAt(body, pointerOf(list));
     if (!Array.isArray(items) || items.length > mostItems) throw malformed(`Expected at ${list} a list of at most ${mostItems}.`);
@@ -34,17 +28,17 @@ export function createReadPushes({ when = {}, push }: Pick<GenericSender, 'when'
   };
 }
 
-function joined(read: readonly (ReadPushes | Problem)[]): ReadPushes {
+function joined(read: readonly (Pushes | Problem)[]): Pushes {
   const readable = read.flatMap((each) => (each instanceof Problem ? [] : [each]));
-  const pushes = readable.flatMap((each) => each.pushes);
-  if (pushes.length > 0) return { pushes };
+  const images = readable.flatMap((each) => each.images);
+  if (images.length > 0) return { images };
   const ignored = readable.find((each) => each.ignored !== undefined)?.ignored;
   const problem = read.find((each) => each instanceof Problem);
   if (ignored === undefined && problem !== undefined) throw problem;
-  return { pushes, ignored: ignored ?? 'the list is empty' };
+  return { images, ignored: ignored ?? 'the list is empty' };
 }
 
-function readOrProblem(item: unknown, push: GenericSender['push'], name: string): ReadPushes | Problem {
+function readOrProblem(item: unknown, push: GenericSender['push'], name: string): Pushes | Problem {
   try {
     return readItem(item, push, name);
   } catch (error) {
@@ -53,19 +47,19 @@ function readOrProblem(item: unknown, push: GenericSender['push'], name: string)
   }
 }
 
-function readItem(item: unknown, push: GenericSender['push'], name: string): ReadPushes {
+function readItem(item: unknown, push: GenericSender['push'], name: string): Pushes {
   const unwanted = whyNot(item, push.when ?? {});
-  if (unwanted !== undefined) return { pushes: [], ignored: unwanted };
+  if (unwanted !== undefined) return { images: [], ignored: unwanted };
   const reference = imageOf(item, push);
   const { repository } = reference;
   const about = { repository, ...digestOf(item, push, reference), ...originOf(item, push), ...deliveryOf(item, push, name) };
   // A sender that never names a tag says that something was pushed; one that leaves it out has pushed none.
   if (push.tag === undefined && reference.tag === undefined) {
     const { digest: _ofNoTag, ...untagged } = about;
-    return { pushes: [untagged] };
+    return { images: [untagged] };
   }
   const tags = push.tag === undefined ? tagsAmong([reference.tag]) : tagsAt(item, push.tag);
-  return tags.length === 0 ? { pushes: [], ignored: 'no tag was pushed' } : { pushes: tags.map((tag) => ({ ...about, tag })) };
+  return tags.length === 0 ? { images: [], ignored: 'no tag was pushed' } : { images: tags.map((tag) => ({ ...about, tag })) };
 }
 
 /** The first condition that does not hold, in words. */
@@ -106,12 +100,16 @@ function tagsAmong(values: readonly unknown[]): readonly Tag[] {
   return [...new Set(values.filter((tag): tag is Tag => typeof tag === 'string' && isTag(tag)))];
 }
 
-function digestOf(item: unknown, { digest: at }: GenericSender['push'], reference: WrittenReference): Pick<FoundPush, 'digest'> {
+function digestOf(
+  item: unknown,
+  { digest: at }: GenericSender['push'],
+  reference: WrittenReference,
+): Pick<PushedImage, 'digest'> {
   const digest = textAt(item, at) ?? reference.digest;
   return digest !== undefined && isDigest(digest) ? { digest } : {};
 }
 
-function originOf(item: unknown, push: GenericSender['push']): Pick<FoundPush, 'commit' | 'sourceRepository' | 'actor'> {
+function originOf(item: unknown, push: GenericSender['push']): Pick<PushedImage, 'commit' | 'sourceRepository' | 'actor'> {
   const commit = commitHash(textAt(item, push.commit));
   const sourceRepository = sourceRepositoryIn(textAt(item, push.sourceRepository));
   const actor = printableLine(textAt(item, push.actor), 100);
@@ -123,7 +121,7 @@ function originOf(item: unknown, push: GenericSender['push']): Pick<FoundPush, '
 }
 
 /** Two senders may both count from one. */
-function deliveryOf(item: unknown, { delivery: at }: GenericSender['push'], name: string): Pick<FoundPush, 'deliveryId'> {
+function deliveryOf(item: unknown, { delivery: at }: GenericSender['push'], name: string): Pick<PushedImage, 'deliveryId'> {
   const found = at === undefined ? undefined : valueAt(item, pointerOf(at));
   const id = Number.isSafeInteger(found) ? String(found) : found;
   if (typeof id !== 'string' || !/^[\w.:-]{1,100}$/.test(id)) return {};

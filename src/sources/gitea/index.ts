@@ -3,8 +3,8 @@ import { malformed } from '../../http/problem.ts';
 import { map } from '../../settings/wording.ts';
 import { bySignature } from '../kit/authentication.ts';
 import { part, text } from '../kit/loose.ts';
-import { parsedFrom, type Reading, readImage, withDetails } from '../kit/readings.ts';
-import type { Authentication, ParsedRequest, ReceivedRequest, Receiver, RequestHead } from '../kit/receiver.ts';
+import { type EventReading, parsedFrom, readImage, withDetails } from '../kit/readings.ts';
+import type { AuthenticRequest, ParsedRequest, Receiver } from '../kit/receiver.ts';
 import { registryOfUrl } from '../kit/registry-host.ts';
 import type { ReadSecrets } from '../kit/secrets.ts';
 import { deliveryIdOf, printableLine } from '../kit/sender-text.ts';
@@ -36,23 +36,14 @@ export function createGiteaReceiver(secrets: ReadSecrets): Receiver {
     challenge: 'HMAC-SHA256 header="X-Gitea-Signature"',
     authenticationAdvice:
       'Expected the header X-Gitea-Signature with the signature of the body. Set the same secret in the settings of the webhook and in receivers.gitea.secrets.',
-    authentication: byAnySignature(secrets),
+    // All carry the same signature; which ones come depends on the product and its version.
+    authenticate: bySignature(
+      secrets,
+      { header: 'X-Gitea-Signature' },
+      { header: 'X-Forgejo-Signature' },
+      { header: 'X-Hub-Signature-256', prefix: 'sha256=' },
+    ),
     parse,
-  };
-}
-
-/** All carry the same signature; which ones come depends on the product and its version. */
-function byAnySignature(secrets: ReadSecrets): Authentication {
-  const gitea = bySignature(secrets, { header: 'X-Gitea-Signature' });
-  const others = [
-    bySignature(secrets, { header: 'X-Forgejo-Signature' }),
-    bySignature(secrets, { header: 'X-Hub-Signature-256', prefix: 'sha256=' }),
-  ];
-  const present = (head: RequestHead) => [gitea, ...others].find((way) => way.precheck(head).authentic) ?? gitea;
-  return {
-    covers: 'body',
-    precheck: (head) => present(head).precheck(head),
-    verify: (head, body) => present(head).verify(head, body),
   };
 }
 
@@ -69,15 +60,13 @@ const eventSchema = part({
 });
 type GiteaEvent = NonNullable<ReturnType<typeof eventSchema.parse>>;
 
-function parse({ headers, body, receivedAt }: ReceivedRequest): ParsedRequest {
+function parse({ headers, body }: AuthenticRequest): ParsedRequest {
   const event = eventSchema.parse(body);
   if (event === undefined) throw malformed('Expected a JSON object.');
   const name = headerOf(headers, 'event') ?? (event.package === undefined ? undefined : 'package');
   if (name === undefined) throw malformed('Expected the header X-Gitea-Event with the name of the event.');
   const action = printableLine(event.action, 40);
   return parsedFrom([name === 'package' ? readPackage(event) : { ignored: 'expected the event package' }], {
-    source,
-    receivedAt,
     event: printableLine(name, 60) ?? 'unknown',
     ...(action !== undefined && { action }),
     deliveryId: deliveryIdOf(headerOf(headers, 'delivery')),
@@ -91,7 +80,7 @@ function headerOf(headers: IncomingHttpHeaders, name: string): string | undefine
 }
 
 /** The registry is the server itself, at its root even where its pages are not. A push by digest has the digest as its version. */
-function readPackage({ action, package: pushed, sender }: GiteaEvent): Reading {
+function readPackage({ action, package: pushed, sender }: GiteaEvent): EventReading {
   if (action !== 'created') return { ignored: 'expected the action created' };
   if (pushed === undefined) return { malformed: 'Expected the package that was created.' };
   if (pushed.type?.toLowerCase() !== 'container') return { ignored: 'the package is not a container image' };

@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import type { ImagePush } from '../../domain/image-push.ts';
 import { isDigest, isTag, type Tag } from '../../domain/image-reference.ts';
 import { malformed } from '../../http/problem.ts';
 import { isObject, jsonIn } from '../kit/json-object.ts';
 import { part, text } from '../kit/loose.ts';
+import type { ParsedRequest, PushedImage } from '../kit/receiver.ts';
 import { referenceIn } from '../kit/reference-text.ts';
 import { commitHash, printableLine, sourceRepositoryIn } from '../kit/sender-text.ts';
 
@@ -17,13 +17,6 @@ const mostTags = 100;
 
 type Fields = ReadonlyMap<string, unknown>;
 
-type DispatchedImage = Omit<ImagePush, 'source' | 'deliveryId' | 'receivedAt'>;
-
-export type DispatchEvent = { readonly action?: string } & (
-  | { readonly images: readonly DispatchedImage[] }
-  | { readonly ignored: string }
-);
-
 /**
  * What a `repository_dispatch` event says, whose sender chose its name and wrote its payload: `{service, image, tag, digest?, sha,
  * repository}`, or with the JSON text `tags` as the action dispatch_on_image_push_success sends it. Unlike GitHub's own events it is
@@ -33,7 +26,7 @@ export type DispatchEvent = { readonly action?: string } & (
  * @throws Problem 400 where the payload is not of this form
  * @see https://docs.github.com/webhooks/webhook-events-and-payloads#repository_dispatch
  */
-export function readDispatchEvent(body: object, names: readonly string[]): DispatchEvent {
+export function readDispatchEvent(body: object, names: readonly string[]): Partial<ParsedRequest> {
   const { action: name, client_payload: payload, sender } = eventSchema.parse(body);
   const action = printableLine(name, 100);
   const seen = action === undefined ? {} : { action };
@@ -49,7 +42,7 @@ export function readDispatchEvent(body: object, names: readonly string[]): Dispa
   return { ...seen, images: imagesIn(fields).map((image) => ({ ...image, ...origin })) };
 }
 
-function imagesIn(fields: Fields): readonly Pick<DispatchedImage, 'repository' | 'tag' | 'digest'>[] {
+function imagesIn(fields: Fields): readonly Pick<PushedImage, 'repository' | 'tag' | 'digest'>[] {
   textIn(fields, 'service', 'the name of the service');
   const expected = 'an image with its registry, such as ghcr.io/team/app';
   const written = textIn(fields, 'image', expected);
@@ -82,7 +75,7 @@ function tagListIn(value: unknown): readonly string[] {
   throw malformed(`Expected client_payload.tags as a JSON list of at most ${mostTags} tags.`);
 }
 
-function originIn(fields: Fields): Pick<DispatchedImage, 'commit' | 'sourceRepository' | 'buildId'> {
+function originIn(fields: Fields): Pick<PushedImage, 'commit' | 'sourceRepository' | 'buildId'> {
   const commit = commitHash(textIn(fields, 'sha', 'a commit') ?? textIn(fields, 'commit', 'a commit'));
   const run = fields.get('run_id');
   const buildId = typeof run === 'string' && /^\d{1,20}$/.test(run) ? run : undefined;

@@ -4,7 +4,7 @@ import { text } from '../../settings/scalars.ts';
 import { map } from '../../settings/wording.ts';
 import { bySignature } from '../kit/authentication.ts';
 import { requireObject } from '../kit/json-object.ts';
-import type { ParsedRequest, ReceivedPush, ReceivedRequest, Receiver } from '../kit/receiver.ts';
+import type { AuthenticRequest, ParsedRequest, Receiver } from '../kit/receiver.ts';
 import type { ReadSecrets } from '../kit/secrets.ts';
 import { deliveryIdOf } from '../kit/sender-text.ts';
 import { readSecrets, secretList } from '../kit/settings.ts';
@@ -64,12 +64,12 @@ export function createGithubReceiver(secrets: ReadSecrets, reading: GithubReadin
     challenge: 'HMAC-SHA256 header="X-Hub-Signature-256"',
     authenticationAdvice:
       'Expected the header X-Hub-Signature-256 with the signature of the body. Set the same secret in the settings of the webhook and in receivers.github.secrets.',
-    authentication: bySignature(secrets, { header: 'X-Hub-Signature-256', prefix: 'sha256=' }),
+    authenticate: bySignature(secrets, { header: 'X-Hub-Signature-256', prefix: 'sha256=' }),
     parse: (request) => parse(request, reading),
   };
 }
 
-function parse({ headers, body, receivedAt }: ReceivedRequest, reading: GithubReading): ParsedRequest {
+function parse({ headers, body }: AuthenticRequest, reading: GithubReading): ParsedRequest {
   const event = headers['x-github-event'];
   if (typeof event !== 'string' || !/^[a-z_]{1,60}$/.test(event)) {
     throw malformed('Expected the header X-GitHub-Event with the name of the event.');
@@ -77,32 +77,15 @@ function parse({ headers, body, receivedAt }: ReceivedRequest, reading: GithubRe
   const payload = requireObject(body);
   const delivery = headers['x-github-delivery'];
   const deliveryId = deliveryIdOf(typeof delivery === 'string' ? delivery : undefined);
-  const about = { event, deliveryId };
-  if (event === 'ping') return { ...about, pushes: [], ignored: 'a ping: the webhook is set up and its secret is right' };
-  const read = readPush(event, payload, reading);
-  if (read !== undefined) {
-    const { action, ignored, images = [] } = read;
-    const pushes = images.map((image) => ({ source, deliveryId, receivedAt, ...image }));
-    return { ...about, ...(action !== undefined && { action }), pushes, ...(ignored !== undefined && { ignored }) };
-  }
-  const progress = readProgressEvent(event, payload);
-  if (progress !== undefined) return { ...about, pushes: [], ...progress };
-  return { ...about, pushes: [], ignored: `expected the events ${expectedEvents}` };
+  return { event, deliveryId, images: [], ...readEvent(event, payload, reading) };
 }
 
 const expectedEvents = `${packageEvents.join(' or ')}, repository_dispatch, workflow_run, and of deployment repositories ${progressEvents.join(', ')}`;
 
-interface ReadPush {
-  readonly action?: string;
-  readonly images?: readonly Omit<ReceivedPush, 'source' | 'deliveryId' | 'receivedAt'>[];
-  readonly ignored?: string;
-}
-
-/** Undefined for events that never tell of a push. */
-function readPush(event: string, body: object, reading: GithubReading): ReadPush | undefined {
+function readEvent(event: string, body: object, reading: GithubReading): Partial<ParsedRequest> {
+  if (event === 'ping') return { ignored: 'a ping: the webhook is set up and its secret is right' };
   if (event === 'repository_dispatch') return readDispatchEvent(body, reading.dispatches ?? [usualDispatch]);
   if (event === 'workflow_run') return readWorkflowRunEvent(body, reading.workflows ?? []);
-  if (!packageEvents.includes(event)) return undefined;
-  const { action, ...read } = readPackageEvent(event, body);
-  return { ...(action !== undefined && { action }), ...('image' in read ? { images: [read.image] } : read) };
+  if (packageEvents.includes(event)) return readPackageEvent(event, body);
+  return readProgressEvent(event, body) ?? { ignored: `expected the events ${expectedEvents}` };
 }

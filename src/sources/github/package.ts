@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { isImageConfig } from '../../domain/image-config.ts';
-import type { ImagePush } from '../../domain/image-push.ts';
 import { isDigest, isTag, type Tag } from '../../domain/image-reference.ts';
 import { malformed } from '../../http/problem.ts';
 import { part, text } from '../kit/loose.ts';
+import type { ParsedRequest, PushedImage } from '../kit/receiver.ts';
 import { commitHash, printableLine } from '../kit/sender-text.ts';
 import { repositoryOf } from './repository.ts';
 
@@ -48,16 +48,12 @@ const eventSchema = z.object({
 
 type PackageEventBody = z.infer<typeof eventSchema>;
 
-type PushedImage = Pick<ImagePush, 'repository' | 'tag' | 'digest' | 'commit' | 'sourceRepository' | 'actor'>;
-
-export type PackageEvent = { readonly action?: string } & ({ readonly image: PushedImage } | { readonly ignored: string });
-
 /**
  * What a `package` or `registry_package` event says.
  * @param body a JSON object
  * @throws Problem 400 where a published package is not described
  */
-export function readPackageEvent(event: string, body: object): PackageEvent {
+export function readPackageEvent(event: string, body: object): Partial<ParsedRequest> {
   const parsed = eventSchema.parse(body);
   const action = printableLine(parsed.action, 40);
   // `create` is what the beta of the container registry called it; `updated` comes when a tag moves to a version that is there already.
@@ -74,7 +70,7 @@ export function readPackageEvent(event: string, body: object): PackageEvent {
   if (repository === undefined) {
     throw malformed('Expected the image in package_version.package_url, or the name and the owner of the package.');
   }
-  return { action, image: { repository, tag, ...aboutImage(published), ...aboutPush(parsed) } };
+  return { action, images: [{ repository, tag, ...aboutImage(published), ...aboutPush(parsed) }] };
 }
 
 function whyNotAnImage({ package_type, ecosystem, registry, package_version }: Package): string | undefined {

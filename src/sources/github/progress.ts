@@ -29,7 +29,7 @@ const eventSchema = z.object({
 type EventBody = z.infer<typeof eventSchema>;
 
 /** How one kind of event is read. */
-interface Reading {
+interface ProgressEvent {
   /** Why nothing can have moved; undefined where something may have. */
   whyNot(body: EventBody): string | undefined;
   /** What happened, in a word that is known beforehand. */
@@ -37,7 +37,7 @@ interface Reading {
   branches(body: EventBody): readonly (string | undefined)[];
 }
 
-const completed: Pick<Reading, 'whyNot' | 'word'> = {
+const completed: Pick<ProgressEvent, 'whyNot' | 'word'> = {
   whyNot: ({ action }) => (action === 'completed' ? undefined : 'expected the action completed'),
   word: () => 'completed',
 };
@@ -47,7 +47,7 @@ const movingActions = ['closed', 'reopened', 'synchronize', 'ready_for_review', 
 const finalStates = ['success', 'failure', 'error'];
 const decidingReviews = ['approved', 'changes_requested', 'dismissed'];
 
-const readings: Readonly<Record<string, Reading>> = {
+const readings: Readonly<Record<string, ProgressEvent>> = {
   check_suite: { ...completed, branches: ({ check_suite: at }) => [at?.head_branch, ...headsOf(at?.pull_requests)] },
   check_run: { ...completed, branches: ({ check_run: at }) => [at?.check_suite?.head_branch, ...headsOf(at?.pull_requests)] },
   status: {
@@ -86,10 +86,7 @@ export const progressEvents: readonly string[] = Object.keys(readings);
  * @param body a JSON object
  * @returns undefined for events that never say that something moved
  */
-export function readProgressEvent(
-  event: string,
-  body: object,
-): Pick<ParsedRequest, 'action' | 'progress' | 'ignored'> | undefined {
+export function readProgressEvent(event: string, body: object): Partial<ParsedRequest> | undefined {
   const reading = Object.hasOwn(readings, event) ? readings[event] : undefined;
   if (reading === undefined) return undefined;
   const parsed = eventSchema.parse(body);
@@ -97,7 +94,7 @@ export function readProgressEvent(
   return { ...(action === undefined ? {} : { action }), ...movedOrNot(event, reading, parsed) };
 }
 
-function movedOrNot(event: string, reading: Reading, body: EventBody): Pick<ParsedRequest, 'progress' | 'ignored'> {
+function movedOrNot(event: string, reading: ProgressEvent, body: EventBody): Partial<ParsedRequest> {
   const reason = reading.whyNot(body);
   if (reason !== undefined) return { ignored: reason };
   const repository = body.repository?.full_name;

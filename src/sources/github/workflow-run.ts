@@ -1,12 +1,12 @@
 import { z } from 'zod';
 import { isGitHubRepository } from '../../domain/github-repository.ts';
-import type { ImagePush } from '../../domain/image-push.ts';
 import { InvalidReference, parseRepository, type Repository } from '../../domain/image-reference.ts';
 import { malformed } from '../../http/problem.ts';
 import { githubRepository, text as settingText } from '../../settings/scalars.ts';
 import { map, showValue } from '../../settings/wording.ts';
 import { repositoryIn } from '../kit/image.ts';
 import { part, text } from '../kit/loose.ts';
+import type { ParsedRequest, PushedImage } from '../kit/receiver.ts';
 import { commitHash, printableLine } from '../kit/sender-text.ts';
 
 /** A workflow that pushes images. */
@@ -75,21 +75,13 @@ const eventSchema = z.object({
 type EventBody = z.infer<typeof eventSchema>;
 type Run = NonNullable<EventBody['workflow_run']>;
 
-/** Something was pushed, and the registry is asked what. */
-type PushedSomething = Omit<ImagePush, 'source' | 'deliveryId' | 'receivedAt' | 'tag' | 'digest'>;
-
-export type WorkflowRunEvent = { readonly action?: string } & (
-  | { readonly images: readonly PushedSomething[] }
-  | { readonly ignored: string }
-);
-
 /**
- * What a `workflow_run` event says. Any branch and tag will do: what follows is a look at the tags in the registry, and nothing is believed.
+ * What a `workflow_run` event says. Its images have no tag: the registry is asked what was pushed, so any branch will do.
  * @param body a JSON object
  * @throws Problem 400 where a completed run is not described
  * @see https://docs.github.com/webhooks/webhook-events-and-payloads#workflow_run
  */
-export function readWorkflowRunEvent(body: object, workflows: readonly PushingWorkflow[]): WorkflowRunEvent {
+export function readWorkflowRunEvent(body: object, workflows: readonly PushingWorkflow[]): Partial<ParsedRequest> {
   const parsed = eventSchema.parse(body);
   const action = printableLine(parsed.action, 40);
   const seen = action === undefined ? {} : { action };
@@ -125,7 +117,7 @@ function isRunOf(wanted: PushingWorkflow, { workflow, workflow_run: completed }:
   return [workflow?.name ?? completed?.name, file].includes(wanted.name);
 }
 
-function aboutRun({ id, head_sha, actor, triggering_actor }: Run, sourceRepository: string): Omit<PushedSomething, 'repository'> {
+function aboutRun({ id, head_sha, actor, triggering_actor }: Run, sourceRepository: string): Omit<PushedImage, 'repository'> {
   const commit = commitHash(head_sha);
   const person = printableLine(actor?.login ?? triggering_actor?.login, 100);
   return {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { listOf, part, text } from '../kit/loose.ts';
-import { bounded, type Reading, readImage } from '../kit/readings.ts';
+import { bounded, type EventReading, readImage } from '../kit/readings.ts';
 import { splitReference } from '../kit/reference-text.ts';
 
 /** The two names of the event since version 2, and the one of version 1. */
@@ -19,7 +19,7 @@ const resourceSchema = part({ digest: text, tag: text, resource_url: text });
  * @throws Problem 400 where they are too many
  * @see https://goharbor.io/docs/main/working-with-projects/project-configuration/configure-webhooks/
  */
-export function readHarborData(data: unknown): readonly Reading[] {
+export function readHarborData(data: unknown): readonly EventReading[] {
   return bounded(dataSchema.parse(data)?.resources ?? []).map((value) => {
     const resource = resourceSchema.parse(value);
     return readImage(

@@ -6,8 +6,8 @@ import { type CloudEvent, cloudEventsIn, type EnvelopeReading } from '../cloudev
 import { byHeader } from '../kit/authentication.ts';
 import { requireObject } from '../kit/json-object.ts';
 import { text } from '../kit/loose.ts';
-import { parsedFrom, type Reading, withDetails } from '../kit/readings.ts';
-import type { ParsedRequest, ReceivedRequest, Receiver } from '../kit/receiver.ts';
+import { type EventReading, parsedFrom, withDetails } from '../kit/readings.ts';
+import type { AuthenticRequest, ParsedRequest, Receiver } from '../kit/receiver.ts';
 import type { ReadSecrets } from '../kit/secrets.ts';
 import { deliveryIdOf, printableLine } from '../kit/sender-text.ts';
 import { readSecrets, secretList } from '../kit/settings.ts';
@@ -15,7 +15,7 @@ import { defineSource } from '../kit/source.ts';
 import { isHarborPush, readHarborData } from './event.ts';
 
 const source = 'harbor';
-const notAPush: Reading = { ignored: 'expected the event PUSH_ARTIFACT (Artifact pushed)' };
+const notAPush: EventReading = { ignored: 'expected the event PUSH_ARTIFACT (Artifact pushed)' };
 
 /**
  * Webhooks of Harbor, in its own format and as CloudEvents, and those of version 1.
@@ -43,46 +43,41 @@ export function createHarborReceiver(secrets: ReadSecrets): Receiver {
     challenge: 'Harbor realm="landfall"',
     authenticationAdvice:
       'Expected the header Authorization with the secret and nothing else. Set the same text as the Auth Header of the webhook and in receivers.harbor.secrets.',
-    authentication: byHeader(secrets),
+    authenticate: byHeader(secrets),
     parse,
   };
 }
 
 const eventSchema = z.object({ type: text, operator: text, event_data: z.unknown().optional() });
 
-function parse(request: ReceivedRequest): ParsedRequest {
-  const { receivedAt } = request;
+function parse(request: AuthenticRequest): ParsedRequest {
   const body = requireObject(request.body);
   const [envelope] = cloudEventsIn(request) ?? [];
-  if (envelope !== undefined) return parseCloudEvent(envelope, receivedAt);
+  if (envelope !== undefined) return parseCloudEvent(envelope);
   const { type, operator, event_data: data } = eventSchema.parse(body);
   if (!type) throw malformed('Expected an event of Harbor with its type.');
   const readings = isHarborPush(type) ? readHarborData(data) : [notAPush];
   return parsedFrom(byOperator(readings, operator), {
-    source,
-    receivedAt,
     event: printableLine(type, 60) ?? 'unknown',
     deliveryId: deliveryIdOf(undefined),
   });
 }
 
-function parseCloudEvent(envelope: EnvelopeReading, receivedAt: string): ParsedRequest {
+function parseCloudEvent(envelope: EnvelopeReading): ParsedRequest {
   if ('malformed' in envelope) throw malformed(envelope.malformed);
   const { event } = envelope;
   return parsedFrom(byOperator(readCloudEvent(event), event.operator), {
-    source,
-    receivedAt,
     event: printableLine(event.type, 60) ?? 'unknown',
     deliveryId: deliveryIdOf(event.id),
   });
 }
 
-function readCloudEvent(event: CloudEvent): readonly Reading[] {
+function readCloudEvent(event: CloudEvent): readonly EventReading[] {
   if (isCdEvent(event)) return readCdEvent(event);
   return isHarborPush(event.type) ? readHarborData(event.data) : [notAPush];
 }
 
-function byOperator(readings: readonly Reading[], operator: string | undefined): readonly Reading[] {
+function byOperator(readings: readonly EventReading[], operator: string | undefined): readonly EventReading[] {
   const actor = printableLine(operator, 100);
   return actor === undefined ? readings : readings.map((reading) => withDetails(reading, { actor }));
 }

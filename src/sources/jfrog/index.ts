@@ -3,8 +3,8 @@ import { text as settingText } from '../../settings/scalars.ts';
 import { map } from '../../settings/wording.ts';
 import { bySignature } from '../kit/authentication.ts';
 import { part, text } from '../kit/loose.ts';
-import { parsedFrom, type Reading, type ReadingDetails, readImage, withDetails } from '../kit/readings.ts';
-import type { ParsedRequest, ReceivedRequest, Receiver } from '../kit/receiver.ts';
+import { type EventReading, type PushDetails, parsedFrom, readImage, withDetails } from '../kit/readings.ts';
+import type { AuthenticRequest, ParsedRequest, Receiver } from '../kit/receiver.ts';
 import { byRepository, entryOf, imagePrefix, registryOfUrl } from '../kit/registry-host.ts';
 import type { ReadSecrets } from '../kit/secrets.ts';
 import { deliveryIdOf, printableLine } from '../kit/sender-text.ts';
@@ -62,15 +62,13 @@ export function createJfrogReceiver(secrets: ReadSecrets, names: ArtifactoryName
     challenge: 'HMAC-SHA256 header="X-Jfrog-Event-Auth"',
     authenticationAdvice:
       'Expected the header X-Jfrog-Event-Auth with the signature of the payload. In the webhook, set the secret token of receivers.jfrog.secrets and tick that it signs the payload.',
-    authentication: bySignature(secrets, { header: 'X-Jfrog-Event-Auth' }),
-    parse: ({ body, receivedAt }: ReceivedRequest): ParsedRequest => {
+    authenticate: bySignature(secrets, { header: 'X-Jfrog-Event-Auth' }),
+    parse: ({ body }: AuthenticRequest): ParsedRequest => {
       const event = eventSchema.parse(body);
       if (event === undefined) throw malformed('Expected a JSON object.');
       const { event_type: action, domain } = event;
       if (!action) throw malformed('Expected an event of Artifactory with its domain and event_type.');
       return parsedFrom([readEvent(event, names)], {
-        source,
-        receivedAt,
         event: printableLine(domain, 40) ?? 'unknown',
         action: printableLine(action, 40) ?? 'unknown',
         deliveryId: deliveryIdOf(undefined),
@@ -91,7 +89,7 @@ type ArtifactoryEvent = NonNullable<ReturnType<typeof eventSchema.parse>>;
 function readEvent(
   { domain, event_type: action, jpd_origin: origin, data = {}, source: user }: ArtifactoryEvent,
   names: ArtifactoryNames,
-): Reading {
+): EventReading {
   if (domain !== 'docker' || action !== 'pushed') return { ignored: 'expected the event pushed of the domain docker' };
   // Charts are in OCI repositories; what such a repository else holds cannot be told by the event.
   if (data.image_type && data.image_type.toLowerCase() !== 'docker') return { ignored: 'the artifact is not a Docker image' };
@@ -132,7 +130,7 @@ function prefixOf(key: string | undefined, origin: string | undefined, names: Ar
 }
 
 /** `jfrog/USER` */
-function pushedBy(user: string | undefined): ReadingDetails {
+function pushedBy(user: string | undefined): PushDetails {
   const actor = printableLine(user?.slice(0, 200).replace(/^jfrog\//, ''), 100);
   return actor === undefined ? {} : { actor };
 }

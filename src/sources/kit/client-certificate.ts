@@ -1,7 +1,6 @@
 import { z } from 'zod';
+import { type Authenticate, authentic, refused } from '../../http/authentication.ts';
 import { showValue } from '../../settings/wording.ts';
-import { refused } from './authentication.ts';
-import type { Authentication, Verdict } from './receiver.ts';
 
 /** A TLS client certificate as the proof of who sends: its chain is verified by the listener, its name here. */
 
@@ -22,20 +21,15 @@ export const certificateSubject = z
  * The sender showed a certificate in its TLS handshake, or to a trusted proxy, whose chain is trusted and one of whose names (common name
  * and DNS names) is the subject. A certificate that merely carries the name is refused: anybody can write one.
  */
-export function byClientCertificate({ subject }: { readonly subject: string }): Authentication {
+export function byClientCertificate({ subject }: { readonly subject: string }): Authenticate {
   const fits = createFits(subject);
-  return {
-    covers: 'head',
-    verify: ({ certificate }): Verdict => {
-      if (certificate === undefined) return refused('no client certificate');
-      // Before the name: what an untrusted certificate says of itself is worth nothing, not even a hint.
-      if (certificate.distrust !== undefined) {
-        return refused(`the chain of the client certificate is not trusted: ${certificate.distrust}`);
-      }
-      return certificate.names.some(fits)
-        ? { authentic: true }
-        : refused(`none of the names of the client certificate is ${subject}`);
-    },
+  return ({ certificate }) => {
+    if (certificate === undefined) return refused('no client certificate');
+    // Before the name: what an untrusted certificate says of itself is worth nothing, not even a hint.
+    if (certificate.distrust !== undefined) {
+      return refused(`the chain of the client certificate is not trusted: ${certificate.distrust}`);
+    }
+    return certificate.names.some(fits) ? authentic : refused(`none of the names of the client certificate is ${subject}`);
   };
 }
 

@@ -1,6 +1,6 @@
 import type { CloudEvent } from '../cloudevents/envelope.ts';
 import { part, text } from './loose.ts';
-import { type Reading, type ReadingDetails, readImage, withDetails } from './readings.ts';
+import { type EventReading, type PushDetails, readImage, withDetails } from './readings.ts';
 import { splitReference } from './reference-text.ts';
 import { registryOfUrl } from './registry-host.ts';
 import { commitHash } from './sender-text.ts';
@@ -23,7 +23,7 @@ export function isContainerEvent({ type }: CloudEvent): boolean {
 }
 
 /** A CloudEvent about an image, from a sender that has no format of its own. What its data leaves out is taken from subject and source. */
-export function readContainerEvent({ type, source, subject, data }: CloudEvent): Reading {
+export function readContainerEvent({ type, source, subject, data }: CloudEvent): EventReading {
   if (!/push|publish|upload|creat|updat|releas|built/i.test(type))
     return { ignored: 'expected an event about an image that was pushed' };
   const said = dataSchema.parse(data) ?? {};
@@ -35,7 +35,7 @@ export function readContainerEvent({ type, source, subject, data }: CloudEvent):
     digest: said.imageDigest || said.digest || named.digest || fallback.digest,
   };
   const commit = commitHash(said.commit);
-  const details: ReadingDetails = commit === undefined ? {} : { commit };
+  const details: PushDetails = commit === undefined ? {} : { commit };
   const expected =
     'Expected repository, tag and registryUrl in data, or REPOSITORY:TAG as the subject and the URL of the registry as the source.';
   return withDetails(readImage(image, expected), details);

@@ -1,10 +1,11 @@
 import type { z } from 'zod';
+import { networks } from '../../settings/networks.ts';
 import type { SecretCheck } from '../../settings/scalars.ts';
 import { map } from '../../settings/wording.ts';
 import { byPathOrHeader, fromNetworks } from './authentication.ts';
 import type { Receiver } from './receiver.ts';
 import type { ReadSecrets } from './secrets.ts';
-import { networks, readSecrets, secretList } from './settings.ts';
+import { readSecrets, secretList } from './settings.ts';
 import type { SourceContext } from './source.ts';
 
 /**
@@ -58,6 +59,6 @@ export function createPathSecretReceiver(
     namesOneOfSeveralTags: false,
     challenge: 'Bearer realm="landfall"',
     authenticationAdvice: `Expected one of the secrets of receivers.${source}.secrets after ${path}/ in the URL, or in the header Authorization${networks === undefined ? '' : `, from one of the networks of receivers.${source}.networks`}. Set the URL up in the settings of the webhook at ${setUpAt}.`,
-    authentication: fromNetworks(networks, byPathOrHeader(secrets)),
+    authenticate: fromNetworks(networks, byPathOrHeader(secrets)),
   };
 }

@@ -1,5 +1,5 @@
 import { PackageURL } from 'packageurl-js';
-import { type Reading, readImage } from './readings.ts';
+import { type EventReading, readImage } from './readings.ts';
 import { splitReference, type WrittenImage } from './reference-text.ts';
 
 const longestPurl = 4096;
@@ -9,7 +9,7 @@ const expected = 'Expected a package URL such as pkg:oci/app@sha256%3A...?reposi
  * The image that a package URL of the type oci (or docker, which older tools write) names.
  * @see https://github.com/package-url/purl-spec/blob/main/types-doc/oci-definition.md
  */
-export function readPurl(written: string | undefined): Reading {
+export function readPurl(written: string | undefined): EventReading {
   const purl = parsePurl(written);
   if (purl === undefined) return { malformed: expected };
   if (purl.type === 'oci') return readOci(purl);
@@ -27,7 +27,7 @@ function parsePurl(written: string | undefined): PackageURL | undefined {
 }
 
 /** Registry and path stand in `repository_url` alone; without it nobody knows where the image is. */
-function readOci(purl: PackageURL): Reading {
+function readOci(purl: PackageURL): EventReading {
   const { repository_url: url, tag } = purl.qualifiers ?? {};
   if (tag === undefined) return { ignored: 'no tag was pushed' };
   if (url === undefined) return { ignored: 'the package URL has no repository_url, so its registry is unknown' };
@@ -35,7 +35,7 @@ function readOci(purl: PackageURL): Reading {
 }
 
 /** The version is a tag or a digest; without `repository_url`, the registry is Docker Hub. */
-function readDocker(purl: PackageURL): Reading {
+function readDocker(purl: PackageURL): EventReading {
   const { repository_url: url = 'docker.io', tag } = purl.qualifiers ?? {};
   const path = [purl.namespace, purl.name].filter((segment) => segment).join('/');
   const isDigest = purl.version?.includes(':') ?? false;

@@ -1,13 +1,15 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { RequestOutcome } from '../../domain/audit.ts';
 import type { ImagePush } from '../../domain/image-push.ts';
+import type { Authenticate } from '../../http/authentication.ts';
+import type { AsksForCertificates } from '../../http/client-trust.ts';
 import type { ExpectedMediaType } from '../../http/media-type.ts';
 
 /**
- * The part of the ingress that authenticates one source's requests and turns them into image pushes. It knows nothing of services,
+ * The part of the ingress that authenticates one source's requests and reads the pushed images in them. It knows nothing of services,
  * steps or workflows.
  */
-export interface Receiver extends ExpectedMediaType {
+export interface Receiver extends ExpectedMediaType, AsksForCertificates {
   /** Name in audit log, metrics and image pushes. */
   readonly source: string;
   /** Where the source posts to. */
@@ -20,83 +22,43 @@ export interface Receiver extends ExpectedMediaType {
   readonly challenge: string;
   /** What an authentic request carries, and where to set that up: a sentence or two for the 401. */
   readonly authenticationAdvice: string;
-  readonly authentication: Authentication;
+  readonly authenticate: Authenticate;
   /** The log's words for a request that is not authentic; default: `a request was refused: it is not authentic`. */
   readonly refusedInLog?: string;
   /** Status codes that senders of this source expect in place of ours. */
   readonly statuses?: Partial<Readonly<Record<RequestOutcome, number>>>;
-  /** The listener has to ask for client certificates, and judges them by this authority (PEM); absent: by those that Node trusts. */
-  readonly clientCertificates?: { readonly ca?: () => string };
 
   /**
    * @param request an authentic one; `body` is JSON of any shape
-   * @throws Problem 400 where it is not what the source sends
+   * @throws Problem 400 if it is not what the source sends
    */
-  parse(request: ReceivedRequest): ParsedRequest;
+  parse(request: AuthenticRequest): ParsedRequest;
 }
 
-/** What is known of a request before its body is read. */
-export interface RequestHead {
-  readonly headers: IncomingHttpHeaders;
-  /** What follows the receiver's path, decoded; only with `secretInPath`. */
-  readonly pathSecret?: string;
-  readonly query: URLSearchParams;
-  /** The sender's address, as far as proxies are trusted. */
-  readonly address: string;
-  /** What the sender showed in its TLS handshake, or to a trusted proxy. */
-  readonly certificate?: ClientCertificate;
-}
-
-export interface ClientCertificate {
-  /** Common name and DNS names. */
-  readonly names: readonly string[];
-  /** Why its chain is not to be trusted; absent: it is. */
-  readonly distrust?: string;
-}
-
-/** Whether a request is the source's own: by what its head carries, or by its bytes. Takes the same time for every secret. */
-export type Authentication =
-  | { readonly covers: 'head'; verify(head: RequestHead): Verdict | Promise<Verdict> }
-  | {
-      readonly covers: 'body';
-      /** What the head already rules out, so that the body need not be read. */
-      precheck(head: RequestHead): Verdict;
-      verify(head: RequestHead, body: Buffer): Verdict | Promise<Verdict>;
-    };
-
-export type Verdict =
-  | { readonly authentic: true; readonly identity?: Identity }
-  /** `reason` is for the log; it repeats nothing secret. */
-  | { readonly authentic: false; readonly reason: string };
-
-/** What the sender has proven about itself. */
-export type Identity = Pick<ImagePush, 'commit' | 'sourceRepository' | 'actor' | 'buildId'>;
-
-export interface ReceivedRequest {
+export interface AuthenticRequest {
   readonly headers: IncomingHttpHeaders;
   readonly query: URLSearchParams;
   readonly body: unknown;
-  readonly identity: Identity;
-  /** ISO 8601, UTC. */
-  readonly receivedAt: string;
 }
 
-/** Without a tag, something was pushed to the repository, and every followed tag of it has to be looked up. */
-export type ReceivedPush = Omit<ImagePush, 'tag'> & Partial<Pick<ImagePush, 'tag'>>;
+/** What a source says of one push. Without a tag, the registry has to be asked for every followed tag of the repository. */
+export type PushedImage = Pick<ImagePush, 'repository' | 'digest' | 'commit' | 'sourceRepository' | 'actor' | 'buildId'> &
+  /** `deliveryId`: the event's own, in a request of several events. */
+  Partial<Pick<ImagePush, 'tag' | 'deliveryId'>>;
 
 export interface ParsedRequest {
   /** The source's name of the event, as far as it is known to be harmless in a log. */
   readonly event: string;
   readonly action?: string;
   readonly deliveryId: string;
-  readonly pushes: readonly ReceivedPush[];
-  /** What has moved at a forge, where the event is about that. */
+  readonly images: readonly PushedImage[];
+  /** What has moved at a forge, if the event is about that. */
   readonly progress?: ForgeProgress;
-  /** Why there is neither a push nor progress; absent where there is. */
+  /** Why there is neither an image nor progress; absent if there is. */
   readonly ignored?: string;
 }
 
-/** Something has moved in a deployment repository that somebody may be waiting for. Never the news itself: that is asked of the forge. */
+/** Something has moved in a deployment repository that a rollout may wait for. Only a hint: the rollout asks the forge itself. */
 export interface ForgeProgress {
   /** For people: `check_suite of team/deployment completed`. */
   readonly what: string;

@@ -2,8 +2,8 @@ import { malformed } from '../../http/problem.ts';
 import { map } from '../../settings/wording.ts';
 import { bySignature } from '../kit/authentication.ts';
 import { part, text } from '../kit/loose.ts';
-import { parsedFrom, type Reading, type ReadingDetails, readImage, withDetails } from '../kit/readings.ts';
-import type { ParsedRequest, ReceivedRequest, Receiver } from '../kit/receiver.ts';
+import { type EventReading, type PushDetails, parsedFrom, readImage, withDetails } from '../kit/readings.ts';
+import type { AuthenticRequest, ParsedRequest, Receiver } from '../kit/receiver.ts';
 import { byRepository, entryOf, imagePrefix } from '../kit/registry-host.ts';
 import type { ReadSecrets } from '../kit/secrets.ts';
 import { deliveryIdOf, printableLine } from '../kit/sender-text.ts';
@@ -53,15 +53,13 @@ export function createNexusReceiver(secrets: ReadSecrets, names: NexusNames): Re
     challenge: 'HMAC-SHA1 header="X-Nexus-Webhook-Signature"',
     authenticationAdvice:
       'Expected the header X-Nexus-Webhook-Signature with the signature of the body. Set the same secret key in the capability of Nexus and in receivers.nexus.secrets.',
-    authentication: bySignature(secrets, { header: 'X-Nexus-Webhook-Signature', algorithm: 'sha1' }),
-    parse: ({ headers, body, receivedAt }: ReceivedRequest): ParsedRequest => {
+    authenticate: bySignature(secrets, { header: 'X-Nexus-Webhook-Signature', algorithm: 'sha1' }),
+    parse: ({ headers, body }: AuthenticRequest): ParsedRequest => {
       const event = eventSchema.parse(body);
       if (event === undefined) throw malformed('Expected a JSON object.');
       const id = headers['x-nexus-webhook-id'];
       const delivery = headers['x-nexus-webhook-delivery'];
       return parsedFrom([readEvent(event, names)], {
-        source,
-        receivedAt,
         event: printableLine(typeof id === 'string' ? id : undefined, 60) ?? 'unknown',
         action: printableLine(event.action, 40) ?? 'unknown',
         deliveryId: deliveryIdOf(typeof delivery === 'string' ? delivery : undefined),
@@ -79,7 +77,7 @@ const eventSchema = part({
 });
 type NexusEvent = NonNullable<ReturnType<typeof eventSchema.parse>>;
 
-function readEvent(event: NexusEvent, names: NexusNames): Reading {
+function readEvent(event: NexusEvent, names: NexusNames): EventReading {
   const { component, asset, repositoryName } = event;
   const format = (component ?? asset)?.format;
   if (format?.toLowerCase() !== 'docker') return { ignored: 'expected a component or an asset of the format docker' };
@@ -98,7 +96,7 @@ function nameOfAsset(path: string | undefined): { readonly name: string; readonl
 }
 
 /** `USER/ADDRESS` */
-function pushedBy(initiator: string | undefined): ReadingDetails {
+function pushedBy(initiator: string | undefined): PushDetails {
   const [user] = (initiator ?? '').slice(0, 200).split('/');
   const actor = printableLine(user, 100);
   return actor === undefined ? {} : { actor };

@@ -89,7 +89,7 @@ export function createQuayBuildReceiver({ subject, ca }: QuayCertificate, networ
     challenge: 'ClientCertificate realm="landfall"',
     authenticationAdvice:
       "Expected the TLS client certificate of Quay, with a trusted chain and the name of receivers.quay.certificate.subject. Send webhooks to this listener's HTTPS URL, or let the proxy in front of it pass the certificate on.",
-    authentication: fromNetworks(networks, byClientCertificate({ subject })),
+    authenticate: fromNetworks(networks, byClientCertificate({ subject })),
     clientCertificates: ca === undefined ? {} : { ca },
     parse,
   };

@@ -1,16 +1,13 @@
 import { z } from 'zod';
-import type { ImagePush } from '../../domain/image-push.ts';
 import { isTag, type Repository, type Tag } from '../../domain/image-reference.ts';
 import { malformed } from '../../http/problem.ts';
 import { repositoryIn } from '../kit/image.ts';
 import { requireObject } from '../kit/json-object.ts';
 import { part, text } from '../kit/loose.ts';
 import { fullNameIn } from '../kit/pushed-artifact.ts';
-import type { ParsedRequest, ReceivedRequest } from '../kit/receiver.ts';
+import type { AuthenticRequest, ParsedRequest, PushedImage } from '../kit/receiver.ts';
 import { commitHash, deliveryIdOf } from '../kit/sender-text.ts';
 import { sourceRepositoryOf } from './git-url.ts';
-
-const source = 'quay';
 
 /** Old versions of Quay send a map from tags to ids. */
 const tags = z
@@ -56,19 +53,18 @@ type Event = 'repo_push' | 'build_success' | keyof typeof unwanted;
  * @see https://github.com/quay/quay/blob/master/notifications/notificationevent.py
  * @throws Problem 400
  */
-export function parseQuayNotification({ body, receivedAt }: ReceivedRequest): ParsedRequest {
+export function parseQuayNotification({ body }: AuthenticRequest): ParsedRequest {
   const notification = notificationSchema.parse(requireObject(body));
   const { repository: name, namespace, docker_url: url } = notification;
   if (!name && !namespace && !url) throw malformed('Expected a notification with docker_url or repository.');
   const event = eventOf(notification);
   const buildId = harmlessWord(notification.build_id);
-  const deliveryId = buildId ?? deliveryIdOf(undefined);
-  const seen = { event, deliveryId };
-  if (event !== 'repo_push' && event !== 'build_success') return { ...seen, pushes: [], ignored: unwanted[event] };
+  const seen = { event, deliveryId: buildId ?? deliveryIdOf(undefined) };
+  if (event !== 'repo_push' && event !== 'build_success') return { ...seen, images: [], ignored: unwanted[event] };
   const repository = repositoryOf(notification);
-  const about = { source, deliveryId, repository, ...(buildId !== undefined && { buildId }), ...aboutBuild(notification) };
-  const pushes = tagsOf(event, notification).map((tag) => ({ ...about, tag, receivedAt }));
-  return pushes.length > 0 ? { ...seen, pushes } : { ...seen, pushes, ignored: 'no tag was pushed' };
+  const about = { repository, ...(buildId !== undefined && { buildId }), ...aboutBuild(notification) };
+  const images = tagsOf(event, notification).map((tag) => ({ ...about, tag }));
+  return images.length > 0 ? { ...seen, images } : { ...seen, images, ignored: 'no tag was pushed' };
 }
 
 /**
@@ -111,7 +107,7 @@ function tagsOf(event: 'repo_push' | 'build_success', { updated_tags, docker_tag
 }
 
 /** The commit had another name in old triggers; a build by hand of an uploaded Dockerfile has none. */
-function aboutBuild({ trigger_metadata: trigger }: Notification): Pick<ImagePush, 'commit' | 'sourceRepository'> {
+function aboutBuild({ trigger_metadata: trigger }: Notification): Pick<PushedImage, 'commit' | 'sourceRepository'> {
   const commit = commitHash(trigger?.commit) ?? commitHash(trigger?.commit_sha);
   const sourceRepository = sourceRepositoryOf(trigger?.git_url);
   return { ...(commit !== undefined && { commit }), ...(sourceRepository !== undefined && { sourceRepository }) };

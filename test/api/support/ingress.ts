@@ -1,11 +1,10 @@
 import { pino } from 'pino';
-import { createOperatorApp, createWebhookApp } from '../../../src/api/app.ts';
+import { createOperatorApp, createWebhookApp } from '../../../src/api/index.ts';
 import type { AcceptPushes } from '../../../src/api/webhooks/accept-pushes.ts';
-import { createAudit } from '../../../src/api/webhooks/audit.ts';
 import type { ForwardProgress } from '../../../src/api/webhooks/forward-progress.ts';
 import type { GuardLimits } from '../../../src/api/webhooks/guard.ts';
 import { createSenders } from '../../../src/api/webhooks/senders.ts';
-import type { RequestEntry } from '../../../src/domain/audit.ts';
+import type { RequestLine } from '../../../src/domain/audit.ts';
 import { parseRepository, type Repository, type Tag } from '../../../src/domain/image-reference.ts';
 import type { Plan } from '../../../src/domain/plan.ts';
 import { follows, type TagPolicy } from '../../../src/domain/tag-policy.ts';
@@ -19,6 +18,7 @@ import { createSecretResolver } from '../../../src/settings/secrets.ts';
 import { type ReceiverSettings, sources } from '../../../src/sources/index.ts';
 import type { Receiver } from '../../../src/sources/kit/receiver.ts';
 import { createReceivers } from '../../../src/sources/kit/source.ts';
+import { createAudit } from '../../../src/telemetry/audit.ts';
 import { createMetrics } from '../../../src/telemetry/metrics.ts';
 
 export const githubSecret = 'canary-github-7f3a9c';
@@ -60,7 +60,7 @@ export interface Ingress {
   readonly url: string;
   readonly operatorsUrl: string;
   readonly listeners: Listeners;
-  readonly audited: () => readonly RequestEntry[];
+  readonly audited: () => readonly RequestLine[];
   /** Every byte of the logs and of the audit. */
   readonly written: () => string;
   post(path: string, body: string | Buffer, headers: Record<string, string>): Promise<Response>;
@@ -102,7 +102,7 @@ export async function startIngress(options: IngressOptions = {}): Promise<Ingres
     url,
     operatorsUrl: `http://127.0.0.1:${second.port}`,
     listeners,
-    audited: () => auditLines.map((line) => JSON.parse(line) as RequestEntry),
+    audited: () => auditLines.map((line) => JSON.parse(line) as RequestLine),
     written: () => [...auditLines, ...logLines].join(''),
     post: (path, body, headers) => fetch(`${url}${path}`, { method: 'POST', body, headers }),
   };

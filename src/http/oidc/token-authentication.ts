@@ -1,5 +1,4 @@
-import { bearerIn } from '../../sources/kit/authentication.ts';
-import type { Authentication, RequestHead, Verdict } from '../../sources/kit/receiver.ts';
+import { type Authenticate, type Authenticity, bearerIn, refused } from '../authentication.ts';
 import type { Log } from '../errors.ts';
 import { Problem } from '../problem.ts';
 import { KeysUnavailable } from './issuer-keys.ts';
@@ -11,7 +10,7 @@ export const refusedTokenInLog = 'OIDC token validation failed';
 export interface TokenAuthentication {
   readonly verify: VerifyToken;
   /** Whether the owner of a good token may do this. */
-  readonly judge: (token: VerifiedToken) => Verdict;
+  readonly judge: (token: VerifiedToken) => Authenticity;
   readonly source: string;
   readonly log: Log;
 }
@@ -20,14 +19,14 @@ export interface TokenAuthentication {
  * `Authorization: Bearer TOKEN`, a token of OpenID Connect.
  * @returns an authentication that throws Problem 503 where the issuer's keys are not to be had: sending it again may help then
  */
-export function byToken({ verify, judge, source, log }: TokenAuthentication): Authentication {
-  const verdictOf = async (head: RequestHead): Promise<Verdict> => {
+export function byToken({ verify, judge, source, log }: TokenAuthentication): Authenticate {
+  return async (head) => {
     const token = bearerIn(head);
-    if (token === undefined) return { authentic: false, reason: 'Authorization has no bearer token' };
+    if (token === undefined) return refused('Authorization has no bearer token');
     try {
       return judge(await verify(token));
     } catch (error) {
-      if (error instanceof TokenRefused) return { authentic: false, reason: `the token is refused: ${error.message}` };
+      if (error instanceof TokenRefused) return refused(`the token is refused: ${error.message}`);
       if (!(error instanceof KeysUnavailable)) throw error;
       log.warn({ source, reason: error.message, address: head.address }, refusedTokenInLog);
       throw new Problem(
@@ -40,5 +39,4 @@ export function byToken({ verify, judge, source, log }: TokenAuthentication): Au
       );
     }
   };
-  return { covers: 'head', verify: verdictOf };
 }

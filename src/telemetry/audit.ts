@@ -1,4 +1,4 @@
-import type { Audit, AuditEntry, RequestEntry } from '../../domain/audit.ts';
+import { type Audit, type AuditEntry, auditText, type RequestEntry } from '../domain/audit.ts';
 
 /** Anything that takes lines of text: a stream, or one of pino's destinations. */
 export interface LineDestination {
@@ -7,7 +7,7 @@ export interface LineDestination {
 
 export function createAudit(destination: LineDestination): Audit {
   return (entry) => {
-    destination.write(`${JSON.stringify(entry)}\n`);
+    destination.write(`${auditText(entry)}\n`);
   };
 }
 

@@ -1,0 +1,37 @@
+import Router from '@koa/router';
+import type Koa from 'koa';
+import { createApp } from '../../http/app.ts';
+import { answerErrors, type Log } from '../../http/errors.ts';
+import { Problem } from '../../http/problem.ts';
+import type { Metrics } from '../../telemetry/metrics.ts';
+
+export interface OperatorAppDependencies {
+  readonly metrics: Metrics;
+  readonly log: Log;
+  /** Rejects while Temporal cannot be reached. */
+  readonly reachTemporal: () => Promise<void>;
+}
+
+/** What operators and their tools reach: `/readyz`, `/metrics`, `/healthz`. */
+export function createOperatorApp({ metrics, log, reachTemporal }: OperatorAppDependencies): Koa {
+  const router = new Router({ sensitive: true, strict: true });
+  router.get('/readyz', async (context) => {
+    try {
+      await reachTemporal();
+    } catch (error) {
+      log.warn({ reason: error instanceof Error ? error.message : String(error) }, 'not ready: Temporal does not answer');
+      throw new Problem(503, 'unavailable', 'Temporal does not answer. Check its address and whether it runs.', {
+        'Retry-After': '5',
+      });
+    }
+    context.body = { ready: true };
+  });
+  router.get('/metrics', async (context) => {
+    context.body = await metrics.registry.metrics();
+    context.set('Content-Type', metrics.registry.contentType);
+  });
+  const app = createApp(log);
+  app.use(answerErrors(log));
+  app.use(router.routes()).use(router.allowedMethods());
+  return app;
+}

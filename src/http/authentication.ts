@@ -1,0 +1,51 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { ImagePush } from '../domain/image-push.ts';
+
+/** What is known of a request before its body is read. */
+export interface RequestHead {
+  readonly headers: IncomingHttpHeaders;
+  /** What follows the receiver's path, decoded; only with `secretInPath`. */
+  readonly pathSecret?: string;
+  readonly query: URLSearchParams;
+  /** The sender's address, as far as proxies are trusted. */
+  readonly address: string;
+  /** What the sender showed in its TLS handshake, or to a trusted proxy. */
+  readonly certificate?: ClientCertificate;
+}
+
+export interface ClientCertificate {
+  /** Common name and DNS names. */
+  readonly names: readonly string[];
+  /** Why its chain is not to be trusted; absent: it is. */
+  readonly distrust?: string;
+}
+
+/** Headers in which proxies pass a client certificate on: RFC 9440's own; those of nginx, ingress-nginx, Apache, HAProxy; Traefik's. */
+export const certificateHeaders = ['client-cert', 'x-ssl-client-cert', 'ssl-client-cert', 'x-forwarded-tls-client-cert'] as const;
+export type CertificateHeader = (typeof certificateHeaders)[number];
+
+/**
+ * Tells whether a request is from whom it claims to be. It reads the body only if it needs it and the head rules nothing out, and takes
+ * the same time for every secret.
+ * @param body reads the body, once however often it is called
+ */
+export type Authenticate = (head: RequestHead, body: () => Promise<Buffer>) => Authenticity | Promise<Authenticity>;
+
+export type Authenticity =
+  | { readonly authentic: true; readonly identity?: SenderIdentity }
+  /** `reason` is for the log; it repeats nothing secret. */
+  | { readonly authentic: false; readonly reason: string };
+
+/** What the sender has proven about itself and its build. */
+export type SenderIdentity = Pick<ImagePush, 'commit' | 'sourceRepository' | 'actor' | 'buildId'>;
+
+export const authentic: Authenticity = { authentic: true };
+
+export function refused(reason: string): Authenticity {
+  return { authentic: false, reason };
+}
+
+/** The token of `Authorization: Bearer TOKEN`. */
+export function bearerIn({ headers }: Pick<RequestHead, 'headers'>): string | undefined {
+  return /^bearer +(\S+)$/i.exec(headers.authorization?.trim() ?? '')?.[1];
+}
