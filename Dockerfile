@@ -2,7 +2,7 @@
 # Landfall with all that it runs beside itself: git, Docker's client with Compose, Trivy, Temporal's CLI. For linux/amd64 and linux/arm64.
 # Alone, with the Docker socket and a volume, it starts everything embedded:
 #   docker run -v /var/run/docker.sock:/var/run/docker.sock -v landfall:/landfall -p 8080:8080 landfall
-# In place of quay-github-actions-dispatch, with nothing but a certificate and a token (src/config/drop-in.ts):
+# In place of quay-github-actions-dispatch, with nothing but a certificate and a token (src/sources/quay/drop-in.ts):
 #   docker run -v /certs:/certs -e GH_TOKEN -p 443:443 landfall
 ARG NODE_VERSION=24-bookworm-slim
 ARG GO_VERSION=1.26-bookworm

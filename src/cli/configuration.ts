@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import type { Configuration } from '../config/configuration.ts';
-import { dropInConfiguration } from '../config/drop-in.ts';
+import { dropInOf } from '../config/kinds.ts';
 import { loadText } from '../config/load.ts';
 import { formatProblem, type Problem } from '../settings/problem.ts';
 import { CommandFailure } from './failure.ts';
@@ -12,7 +12,7 @@ import { plain, type Surroundings } from './terminal.ts';
  * @throws CommandFailure with one line per problem
  */
 export function readConfiguration(file: string, { env, kinds }: Pick<Surroundings, 'env' | 'kinds'>): Configuration {
-  const text = existsSync(file) ? undefined : dropInConfiguration(env);
+  const text = existsSync(file) ? undefined : dropInOf(kinds, env)?.text;
   const loaded = loadText(text, file, env, kinds, { secretsFor: [] });
   if ('problems' in loaded) throw new CommandFailure(problemLines(loaded.problems).join('\n'));
   return loaded.configuration;

@@ -1,4 +1,5 @@
-import type { AnySource } from '../sources/kit/source.ts';
+import type { Environment } from '../settings/environment.ts';
+import type { AnySource, DropIn } from '../sources/kit/source.ts';
 
 /**
  * Every kind of thing that a Landfall knows: what may stand in its configuration, and what its rollouts can do. `src/product.ts` has
@@ -7,4 +8,9 @@ import type { AnySource } from '../sources/kit/source.ts';
 export interface Kinds {
   /** Who may report pushes, by the keys of `receivers`. */
   readonly sources: readonly AnySource[];
+}
+
+/** The configuration that the environment stands for if there is no file; undefined unless it asks for one. */
+export function dropInOf({ sources }: Pick<Kinds, 'sources'>, env: Environment): DropIn | undefined {
+  return sources.map((source) => source.dropIn?.(env)).find((found) => found !== undefined);
 }

@@ -1,9 +1,18 @@
-/** The file that `npm start` writes where there is none: it loads as it is, follows nothing yet, and names every section. */
-export function starterConfiguration(): string {
-  return starter;
+import type { Kinds } from './kinds.ts';
+
+/** The file that `npm start` writes if there is none: it loads as it is, follows nothing yet, and names every section. */
+export function starterConfiguration({ sources }: Pick<Kinds, 'sources'>): string {
+  const lines = sources.flatMap(({ name, example, settings }) => {
+    const what = settings(() => undefined).description ?? '';
+    return example === undefined ? [] : [`#   ${`${name}: ${example}`.padEnd(48)}  # ${what}`];
+  });
+  const others = sources.flatMap(({ name, example }) => (example === undefined ? [name] : []));
+  return starter([...lines, `# and ${others.join(', ')}: docs/webhooks.md`].join('\n'));
 }
 
-const starter = `# What Landfall follows, and what happens to a push. Every section is here with its usual keys; what is commented out shows an
+const starter = (
+  receivers: string,
+): string => `# What Landfall follows, and what happens to a push. Every section is here with its usual keys; what is commented out shows an
 # example, or the default. All keys, with descriptions: npx landfall config schema. Check the file with: npx landfall config check.
 # (npx landfall works in Landfall's clone; from anywhere else it is: node CLONE/bin/landfall.mjs)
 
@@ -20,10 +29,7 @@ listen:
 
 # Who may report pushes. Uncomment what you use; everything else stays closed.
 # receivers:
-#   github: { secrets: [env:WEBHOOK_SECRET] }           # POST /webhook/image-published
-#   distribution: { token: env:REGISTRY_HOOK_TOKEN }    # POST /webhook/distribution
-#   quay: { secrets: env:QUAY_SECRET }                  # POST /webhook/quay/SECRET
-# and dockerhub, acr, aliyun, harbor, ecr, gar, jfrog, nexus, gitea, cloudevents, event (CI jobs), generic: docs/webhooks.md
+${receivers}
 
 # Pushes that no webhook told of are looked for at the registries this often; or off.
 # search: 5m
@@ -37,7 +43,7 @@ listen:
 # forge:
 #   github: { token: env:GITHUB_TOKEN }
 
-# Whose decisions count: approvals, retries, roll-backs. The token's hash (sha256:...), never the token.
+# Whose decisions count: approvals, retries, rollbacks. The token's hash (sha256:...), never the token.
 # operators:
 #   - { name: ann, github: ann-gh, token: env:ANN_TOKEN_HASH, roles: [operate, approve] }
 

@@ -5,6 +5,7 @@ import type { Dependencies } from '../activities/index.ts';
 import type { RedeliverDependencies } from '../activities/redeliver.ts';
 import { createTrivy, trivyCommand } from '../checks/scan/trivy.ts';
 import type { Configuration } from '../config/configuration.ts';
+import type { Kinds } from '../config/kinds.ts';
 import { plansOfHost } from '../config/plans.ts';
 import { createComposeDeployer } from '../deploys/compose/deployer.ts';
 import { createDockerDeployer } from '../deploys/docker/deployer.ts';
@@ -27,7 +28,6 @@ import { findTool } from '../platform/tools.mjs';
 import { createProbes } from '../probes/index.ts';
 import type { Environment } from '../settings/environment.ts';
 import type { SecretResolver } from '../settings/secrets.ts';
-import { githubEvents, githubPath } from '../sources/github/index.ts';
 import { connectGitHub } from './github.ts';
 import type { Journal } from './logging.ts';
 import type { Temporal } from './temporal.ts';
@@ -40,6 +40,7 @@ export async function createDependencies(
   temporal: Temporal,
   env: Environment,
   { log, audit, secrets }: Journal,
+  { sources }: Kinds,
 ): Promise<Dependencies & { readonly docker: Docker; readonly workerId: string; readonly installation: string }> {
   const { directory, data, registries } = configuration;
   const plainHttp = (host: string): boolean => registries[host]?.plainHttp ?? false;
@@ -99,15 +100,19 @@ export async function createDependencies(
     clientFor,
     plansOfHost: (host) => plansOfHost(configuration, host),
     report: audit,
-    ...redeliveryOf(configuration, audit),
+    ...redeliveryOf(configuration, sources, audit),
   };
 }
 
-function redeliveryOf({ forge, publicUrl }: Configuration, report: Journal['audit']): Pick<RedeliverDependencies, 'redelivery'> {
+function redeliveryOf(
+  { forge, publicUrl }: Configuration,
+  sources: Kinds['sources'],
+  report: Journal['audit'],
+): Pick<RedeliverDependencies, 'redelivery'> {
   const owners = forge.github?.hooks;
-  if (owners === undefined) return {};
-  const where = { path: githubPath, ...(publicUrl !== undefined && { publicUrl }) };
-  return { redelivery: { owners, ...where, events: githubEvents, report } };
+  const received = sources.find(({ gitHubWebhooks }) => gitHubWebhooks !== undefined)?.gitHubWebhooks;
+  if (owners === undefined || received === undefined) return {};
+  return { redelivery: { owners, ...received, ...(publicUrl !== undefined && { publicUrl }), report } };
 }
 
 function registryCredentials({ registries }: Configuration, secrets: SecretResolver, env: Environment): CredentialsSource {

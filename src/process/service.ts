@@ -1,15 +1,15 @@
 import { existsSync } from 'node:fs';
 import { access, constants, mkdir, writeFile } from 'node:fs/promises';
 import { type Configuration, type Role, roles } from '../config/configuration.ts';
-import { dropInConfiguration } from '../config/drop-in.ts';
 import { hostsToServe } from '../config/hosts.ts';
-import type { Kinds } from '../config/kinds.ts';
+import { dropInOf, type Kinds } from '../config/kinds.ts';
 import { loadText } from '../config/load.ts';
 import { starterConfiguration } from '../config/starter.ts';
 import { messageOf } from '../domain/errors.ts';
 import { useProxies } from '../platform/http/client.ts';
 import type { Environment } from '../settings/environment.ts';
 import { formatProblem } from '../settings/problem.ts';
+import type { DropIn } from '../sources/kit/source.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { type Ingress, startIngress } from './ingress.ts';
 import { openJournal } from './logging.ts';
@@ -34,11 +34,11 @@ export class CannotStart extends Error {}
 /** @throws CannotStart */
 export async function startService(file: string, env: Environment, kinds: Kinds): Promise<Service> {
   const isThere = existsSync(file);
-  const dropIn = isThere ? undefined : dropInConfiguration(env);
+  const dropIn = isThere ? undefined : dropInOf(kinds, env);
   const isNew = !isThere && dropIn === undefined;
-  if (isNew) await writeFile(file, starterConfiguration(), { flag: 'wx' });
+  if (isNew) await writeFile(file, starterConfiguration(kinds), { flag: 'wx' });
   const wanted = rolesOf(env);
-  const configuration = load(file, env, kinds, wanted, dropIn);
+  const configuration = load(file, env, kinds, wanted, dropIn?.text);
   const serving = servingOf(configuration, wanted, env);
   if (configuration.temporal.kind === 'embedded' && !wanted.includes('api') && !wanted.includes('worker')) {
     throw new CannotStart(
@@ -64,7 +64,7 @@ export async function startService(file: string, env: Environment, kinds: Kinds)
       takesWebhooks: wanted.includes('api'),
     });
     stops.unshift(ingress.stop);
-    const workers = serving && (await startWorkers(configuration, temporal, env, journal, serving, [pauses.interceptor]));
+    const workers = serving && (await startWorkers(configuration, temporal, env, journal, kinds, serving, [pauses.interceptor]));
     if (workers !== undefined) stops.splice(1, 0, workers.stop);
     if (serving?.steps) stops.unshift(await beginSchedules(() => ensureSchedules(temporal.client, configuration, log), log));
     pauses.start();
@@ -72,7 +72,7 @@ export async function startService(file: string, env: Environment, kinds: Kinds)
       greeting: greet({
         file,
         isNew,
-        isDropIn: dropIn !== undefined,
+        dropIn,
         configuration,
         temporal,
         ingress,
@@ -152,8 +152,8 @@ function never(): Promise<void> {
 interface Started {
   readonly file: string;
   readonly isNew: boolean;
-  /** There is no file, and it takes the place of quay-github-actions-dispatch. */
-  readonly isDropIn: boolean;
+  /** In place of a file. */
+  readonly dropIn: DropIn | undefined;
   readonly configuration: Configuration;
   readonly temporal: Temporal;
   readonly ingress: Ingress;
@@ -180,14 +180,14 @@ function greet(started: Started): string {
   return lines.join('\n');
 }
 
-function whatIsServed({ file, isDropIn, configuration: { services } }: Started): string {
-  if (!isDropIn) return `Landfall serves ${services.length} ${services.length === 1 ? 'service' : 'services'} of ${file}.`;
-  return 'Landfall serves in place of quay-github-actions-dispatch: each build that Quay reports is passed on to the GitHub repository of its name.';
+function whatIsServed({ file, dropIn, configuration: { services } }: Started): string {
+  if (dropIn !== undefined) return `Landfall serves ${dropIn.serves}.`;
+  return `Landfall serves ${services.length} ${services.length === 1 ? 'service' : 'services'} of ${file}.`;
 }
 
-function whatNext({ file, isNew, isDropIn, configuration: { services } }: Started): string[] {
-  if (isDropIn)
-    return [`So it is because there is GH_TOKEN and a certificate, and no ${file}: with one, that says what is done.`];
+function whatNext({ file, isNew, dropIn, configuration: { services } }: Started): string[] {
+  if (dropIn !== undefined)
+    return [`So it is because there is ${dropIn.because}, and no ${file}: with one, that says what is done.`];
   if (services.length > 0) return ['See what it does with `npx landfall list`.'];
   return [
     isNew ? `${file} is new, written just now, with what each section is for.` : `${file} has no services yet.`,

@@ -12,6 +12,7 @@ import {
 import type { Logger } from 'pino';
 import { createActivities } from '../activities/index.ts';
 import type { Configuration } from '../config/configuration.ts';
+import type { Kinds } from '../config/kinds.ts';
 import { deployQueue, taskQueues } from '../contracts/start-options.ts';
 import { heartbeatThrottle, stickyTimeout } from '../contracts/timing.ts';
 import type { Audit } from '../domain/audit.ts';
@@ -46,10 +47,11 @@ export async function startWorkers(
   temporal: Temporal,
   env: Environment,
   journal: Journal,
+  kinds: Kinds,
   serving: Serving,
   interceptors: ActivityInterceptorsFactory[] = [],
 ): Promise<Workers> {
-  const dependencies = await createDependencies(configuration, temporal, env, journal);
+  const dependencies = await createDependencies(configuration, temporal, env, journal, kinds);
   const { log, audit } = journal;
   const activities = createActivities(dependencies);
   const connection = await temporal.connectWorkers();

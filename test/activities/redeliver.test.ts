@@ -3,7 +3,7 @@ import { createRedeliver, type Redelivery } from '../../src/activities/redeliver
 import type { ReceivedPush } from '../../src/api/webhooks/plan-starts.ts';
 import type { RedeliveryEntry } from '../../src/domain/audit.ts';
 import { createGitHubClients } from '../../src/platform/github/client.ts';
-import { githubEvents, githubPath } from '../../src/sources/github/index.ts';
+import { githubSource } from '../../src/sources/github/index.ts';
 import { githubSecret, type Ingress, startIngress } from '../api/support/ingress.ts';
 import { smallestGithubEvent } from '../api/support/vectors.ts';
 import { runActivity } from '../support/activity.ts';
@@ -11,6 +11,8 @@ import { type GitHub, startGitHub, token } from '../support/github/server.ts';
 import { startTcpGate, type TcpGate } from '../support/tcp-gate.ts';
 
 const repository = 'Team/app';
+
+const { path = '', events = [] } = githubSource.gitHubWebhooks ?? {};
 
 describe('failed deliveries of webhooks', function () {
   // The emulator reads GitHub's description once (13 MB).
@@ -31,7 +33,7 @@ describe('failed deliveries of webhooks', function () {
       },
     });
     gate = await startTcpGate(ingress.url);
-    github = await startGitHub({ webhooks: { url: `http://${gate.host}${githubPath}`, secret: githubSecret } });
+    github = await startGitHub({ webhooks: { url: `http://${gate.host}${path}`, secret: githubSecret } });
     await github.createRepository(repository);
   });
   afterEach(async () => {
@@ -42,9 +44,9 @@ describe('failed deliveries of webhooks', function () {
     const { clientFor } = createGitHubClients({ token }, { url: github.url });
     const redelivery: Redelivery = {
       owners: [{ repository }],
-      path: githubPath,
+      path,
       publicUrl: `http://${gate.host}`,
-      events: githubEvents,
+      events,
       report: (entry) => entries.push(entry),
       ...more,
     };
@@ -77,7 +79,7 @@ describe('failed deliveries of webhooks', function () {
       event_type: 'deliveries_checked',
       source: 'github',
       outcome: 'redelivered',
-      service: null,
+      services: [],
       action: 'redeliver',
       status: 'checked',
       repository,
@@ -120,7 +122,7 @@ describe('failed deliveries of webhooks', function () {
     assert.equal(asked(), 0);
     assert.deepEqual([entries[0]?.status, entries[0]?.outcome], ['failed', 'failed']);
     // Where nobody has said how the world reaches us, the path tells.
-    const { publicUrl: _, ...byPath } = { publicUrl: '', owners: [{ repository }], path: githubPath, events: githubEvents };
+    const { publicUrl: _, ...byPath } = { publicUrl: '', owners: [{ repository }], path, events };
     const { clientFor } = createGitHubClients({ token }, { url: github.url });
     const activity = createRedeliver({ clientFor, redelivery: { ...byPath, report: () => {} } }).redeliverWebhooks;
     assert.deepEqual(await runActivity(activity, {}), { kind: 'checked', redelivered: 1, problems: [] });

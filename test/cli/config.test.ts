@@ -18,7 +18,7 @@ describe('the landfall command', () => {
   });
 
   it('config check says how many services are fine, and exits 0', async () => {
-    await writeFile(join(folder, 'landfall.yaml'), starterConfiguration());
+    await writeFile(join(folder, 'landfall.yaml'), starterConfiguration(product));
     assert.deepEqual(await landfall(['config', 'check'], { cwd: folder }), {
       exitCode: 0,
       stdout: 'landfall.yaml: 0 services, fine\n',
@@ -29,8 +29,8 @@ describe('the landfall command', () => {
   it('the starter names every section of the schema, and what is commented out in it is right too', async () => {
     const { properties } = configurationJsonSchema(product) as { properties: Record<string, unknown> };
     for (const section of Object.keys(properties))
-      assert.match(starterConfiguration(), new RegExp(`^(?:# )?${section}:`, 'm'), section);
-    const uncommented = starterConfiguration()
+      assert.match(starterConfiguration(product), new RegExp(`^(?:# )?${section}:`, 'm'), section);
+    const uncommented = starterConfiguration(product)
       .replace(/^services: \[\]\n/m, '')
       .replace(/^( *)# ((?:\w+:| {2}\S).*)$/gm, '$1$2');
     await writeFile(join(folder, 'uncommented.yaml'), uncommented);

@@ -63,7 +63,7 @@ describe('the JSON Schema', () => {
   });
 
   it('takes the starter', () => {
-    assert.ok(validate(parse(starterConfiguration())), JSON.stringify(validate.errors));
+    assert.ok(validate(parse(starterConfiguration(product))), JSON.stringify(validate.errors));
   });
 
   it('refuses what the loader refuses by shape', () => {

@@ -152,11 +152,11 @@ services: []
   });
 
   it('loads the starter without a problem, with nothing set in the environment', () => {
-    assert.deepEqual(load(starterConfiguration()).services, []);
+    assert.deepEqual(load(starterConfiguration(product)).services, []);
   });
 
   it('loads the starter with everything uncommented, too', () => {
-    const uncommented = starterConfiguration()
+    const uncommented = starterConfiguration(product)
       .replace('services: []', '')
       .replace(/^( *)# (?=(receivers|registries|forge|operators|services|change|notify):| {2}\S)/gm, '$1')
       .replace('localhost:5001:', '"localhost:5001":');

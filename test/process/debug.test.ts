@@ -258,6 +258,7 @@ log: { level: trace }
       ],
       ['/webhook/image-published', { ...json, 'x-hub-signature-256': 'sha256=canary-signature', cookie: 'a=canary-cookie' }],
       ['/webhook/image-published', { ...json, 'x-anything': 'canary-in-a-header', 'user-agent': canaries.GH_PAT }],
+      ['/webhook/image-published', { ...json, 'x-github-delivery': 'shown', 'x-gitea-event': 'canary-of-another-source' }],
       ['/webhook/image-published', json, `{"secret":${JSON.stringify(canaries.WEBHOOK_SECRET)}`],
       ['/webhook/image-published', { 'content-type': canaries.PATH_TOKEN }],
       [`/${canaries.GH_PAT}`, {}, undefined, 'PUT'],
@@ -275,7 +276,9 @@ log: { level: trace }
     assert.equal(headersOf(came[0])?.['content-type'], 'application/json');
     assert.equal(came[4]?.query, 'token=[masked]&[masked]=[masked]');
     assert.equal(headersOf(came[7])?.cookie, masked);
-    assert.equal(came[11]?.path, '/[masked]');
+    const ofSource = headersOf(came[9]);
+    assert.deepEqual([ofSource?.['x-github-delivery'], ofSource?.['x-gitea-event']], ['shown', masked]);
+    assert.equal(came[12]?.path, '/[masked]');
     await assertNoCanary();
   });
 

@@ -7,9 +7,9 @@ import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { dropInConfiguration } from '../../src/config/drop-in.ts';
 import { reservePort } from '../../src/platform/ports.ts';
 import type { Environment } from '../../src/settings/environment.ts';
+import { quayDropIn } from '../../src/sources/quay/drop-in.ts';
 import { type Authority, createAuthority } from '../support/certificates.ts';
 import { type GitHub, startGitHub, token } from '../support/github/server.ts';
 import { type RunningLandfall, startLandfall } from '../support/landfall.ts';
@@ -162,7 +162,7 @@ describe('the configuration in place of a file', () => {
   after(() => rm(folder, { recursive: true, force: true }));
 
   const made = (env: Environment): { listen: Record<string, unknown>; [section: string]: unknown } | undefined => {
-    const found = dropInConfiguration(env);
+    const found = quayDropIn(env)?.text;
     return found === undefined ? undefined : JSON.parse(found);
   };
 

@@ -10,6 +10,7 @@ import { resolveStartOptions } from '../../src/contracts/start-options.ts';
 import { parseRepository, type Tag } from '../../src/domain/image-reference.ts';
 import { reachTemporal, type Temporal } from '../../src/process/temporal.ts';
 import { startWorkers, type Workers } from '../../src/process/workers.ts';
+import { product } from '../../src/product.ts';
 import { load } from '../config/support.ts';
 import { silentJournal } from '../support/journal.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
@@ -49,7 +50,7 @@ data: ${folder}
 services: [{ image: "${host}/team/app" }]
 `);
     temporal = await reachTemporal(configuration, silentJournal(), {});
-    workers = await startWorkers(configuration, temporal, process.env, silentJournal(), { steps: true, hosts: [] });
+    workers = await startWorkers(configuration, temporal, process.env, silentJournal(), product, { steps: true, hosts: [] });
     const repository = parseRepository(`${host}/team/app`);
     const [plan] = plansOfRepository(configuration, repository);
     assert.ok(plan);

@@ -7,7 +7,7 @@ import { redeliverAction, redeliverId, taskQueues } from '../../src/contracts/st
 import type { RedeliveryEntry } from '../../src/domain/audit.ts';
 import type { RateLimited } from '../../src/domain/outcomes.ts';
 import { createGitHubClients } from '../../src/platform/github/client.ts';
-import { githubEvents, githubPath } from '../../src/sources/github/index.ts';
+import { githubSource } from '../../src/sources/github/index.ts';
 import { githubSecret, type Ingress, startIngress } from '../api/support/ingress.ts';
 import { smallestGithubEvent } from '../api/support/vectors.ts';
 import { startGitHub, token } from '../support/github/server.ts';
@@ -15,6 +15,8 @@ import { startTcpGate } from '../support/tcp-gate.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
 import { workflowBundle } from '../support/worker.ts';
+
+const { path = '', events = [] } = githubSource.gitHubWebhooks ?? {};
 
 describe('the look for failed deliveries', function () {
   this.timeout(60_000);
@@ -54,7 +56,7 @@ describe('the look for failed deliveries', function () {
     });
     const gate = await startTcpGate(ingress.url);
     const publicUrl = `http://${gate.host}`;
-    const github = await startGitHub({ webhooks: { url: `${publicUrl}${githubPath}`, secret: githubSecret } });
+    const github = await startGitHub({ webhooks: { url: `${publicUrl}${path}`, secret: githubSecret } });
     undo.push(
       () => github.stop(),
       gate.shut,
@@ -69,7 +71,7 @@ describe('the look for failed deliveries', function () {
 
     const entries: RedeliveryEntry[] = [];
     const { clientFor } = createGitHubClients({ token }, { url: github.url });
-    const redelivery = { owners: [{ repository: 'team/app' }], path: githubPath, publicUrl, events: githubEvents };
+    const redelivery = { owners: [{ repository: 'team/app' }], path, publicUrl, events };
     await work(createRedeliver({ clientFor, redelivery: { ...redelivery, report: (entry) => entries.push(entry) } }));
     const schedule = await temporal.client.schedule.create({
       scheduleId: redeliverId,

@@ -8,9 +8,9 @@ const masked = '[masked]';
 const longestValue = 200;
 const mostNames = 50;
 
-/** Only these are shown: the name of a header with a secret in it is for its sender, and for the configuration, to choose. */
+/** Only these are shown, and those that the source says: the name of a header with a secret in it is for its sender, and for the configuration, to choose. */
 const shownHeaders =
-  /^(?:host|user-agent|date|content-(?:type|length|encoding)|accept(?:-encoding|-language)?|connection|transfer-encoding|expect|via|forwarded|x-forwarded-(?:for|proto|host)|x-real-ip|x-request-id|traceparent|ce-(?:id|type|source|specversion|subject|time)|x-(?:github|gitea|forgejo|gogs|gitlab|nexus|jfrog|harbor|docker|quay)-(?:event|event-type|delivery|event-uuid|hook-id|hook-installation-target-type|webhook-id|webhook-delivery))$/;
+  /^(?:host|user-agent|date|content-(?:type|length|encoding)|accept(?:-encoding|-language)?|connection|transfer-encoding|expect|via|forwarded|x-forwarded-(?:for|proto|host)|x-real-ip|x-request-id|traceparent|ce-(?:id|type|source|specversion|subject|time))$/;
 
 /**
  * Logs every request and its answer at level debug, and costs nothing at any other. Bodies are not shown; of what a request carries beside
@@ -29,7 +29,7 @@ export function debugRequests(log: Log & Partial<Pick<Logger, 'isLevelEnabled'>>
         method: context.method,
         path: shownPath(context.state.receiver, context.path),
         ...(context.querystring !== '' && { query: namesOnly(context.querystring) }),
-        headers: shownOf(context.headers),
+        headers: shownOf(context.headers, context.state.receiver?.shownHeaders),
         address: context.req.socket.remoteAddress,
       },
       'a request comes in',
@@ -70,12 +70,12 @@ function isWord(name: string): boolean {
   return /^[a-z_]{1,16}$/i.test(name);
 }
 
-function shownOf(headers: NodeJS.Dict<string | string[]>): Record<string, string> {
+function shownOf(headers: NodeJS.Dict<string | string[]>, ofSource: readonly string[] = []): Record<string, string> {
   const shown = Object.entries(headers).slice(0, mostNames);
   return Object.fromEntries(
     shown.map(([name, value]) => [
       name.slice(0, longestValue),
-      shownHeaders.test(name) ? String(value).slice(0, longestValue) : masked,
+      shownHeaders.test(name) || ofSource.includes(name) ? String(value).slice(0, longestValue) : masked,
     ]),
   );
 }

@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { readHarborData } from '../harbor/event.ts';
 import { listOf, part, text } from '../kit/loose.ts';
-import { readPurl } from '../kit/purl.ts';
 import { type EventReading, type PushDetails, withDetails } from '../kit/readings.ts';
 import { commitHash, printableLine } from '../kit/sender-text.ts';
 import { type CloudEvent, typeOfCdEvent } from './envelope.ts';
+import { readPurl } from './purl.ts';
 
 /** `cd.` is what drafts before version 0.1 began with. */
 const anyType = /^(?:dev\.cdevents|cd)\./i;

@@ -6,7 +6,6 @@ import { isAcrCloudEvent, readAcrEvent } from '../acr/event.ts';
 import { isEcrCloudEvent, readEcrCloudEvent } from '../ecr/event.ts';
 import { isHarborPush, readHarborData } from '../harbor/event.ts';
 import { byHeaders, bySignature } from '../kit/authentication.ts';
-import { isContainerEvent, readContainerEvent } from '../kit/container-event.ts';
 import { type EventReading, parsedFrom, withDetails } from '../kit/readings.ts';
 import type { AuthenticRequest, ParsedRequest, Receiver } from '../kit/receiver.ts';
 import type { ReadSecrets } from '../kit/secrets.ts';
@@ -14,6 +13,7 @@ import { deliveryIdOf, looksLikeDeliveryId, printableLine } from '../kit/sender-
 import { headerName, readSecrets, secretList } from '../kit/settings.ts';
 import { defineSource } from '../kit/source.ts';
 import { isCdEvent, readCdEvent } from './cdevents.ts';
+import { isContainerEvent, readContainerEvent } from './container-event.ts';
 import { type CloudEvent, cloudEventMediaTypes, cloudEventsIn, type EnvelopeReading } from './envelope.ts';
 
 const source = 'cloudevents';

@@ -37,6 +37,7 @@ export const distributionSource = defineSource({
       { token: secretList(check, 'Bearer token that the registry sends.') },
       'Notifications of a distribution registry on POST /webhook/distribution.',
     ),
+  example: '{ token: env:REGISTRY_HOOK_TOKEN }',
   create({ token }, context) {
     return [createDistributionReceiver(readSecrets(token, context.secrets, 'receivers.distribution.token'))];
   },
@@ -52,6 +53,7 @@ export function createDistributionReceiver(tokens: ReadSecrets): Receiver {
     challenge: 'Bearer realm="landfall"',
     authenticationAdvice:
       "Expected the header Authorization with a bearer token. Set the same token in the headers of the registry's notification endpoint and in receivers.distribution.token.",
+    shownHeaders: ['x-gitlab-event', 'x-gitlab-event-uuid'],
     authenticate: byBearer(tokens),
     parse,
   };

@@ -1,9 +1,9 @@
 import { isDigest, isTag, type Tag } from '../../domain/image-reference.ts';
 import { malformed, Problem } from '../../http/problem.ts';
-import { type JsonPointer, parseJsonPointer, valueAt } from '../kit/json-pointer.ts';
 import type { ParsedRequest, PushedImage } from '../kit/receiver.ts';
 import { referenceIn, type WrittenReference } from '../kit/reference-text.ts';
 import { commitHash, looksLikeDeliveryId, printableLine, sourceRepositoryIn } from '../kit/sender-text.ts';
+import { type JsonPointer, parseJsonPointer, valueAt } from './json-pointer.ts';
 import type { Conditions, GenericSender } from './settings.ts';
 
 /** How a sender's JSON is read, by the pointers of the configuration. */

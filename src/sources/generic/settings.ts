@@ -2,9 +2,9 @@ import { z } from 'zod';
 import { networks } from '../../settings/networks.ts';
 import { registryHost, type SecretCheck, text } from '../../settings/scalars.ts';
 import { map, showValue } from '../../settings/wording.ts';
-import { parseJsonPointer } from '../kit/json-pointer.ts';
 import { referenceIn } from '../kit/reference-text.ts';
 import { headerName, secretList } from '../kit/settings.ts';
+import { parseJsonPointer } from './json-pointer.ts';
 
 /** What is said of a sender that no receiver of its own exists for: how it authenticates, and where in its JSON the push is. */
 

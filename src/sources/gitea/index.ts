@@ -12,6 +12,8 @@ import { readSecrets, secretList } from '../kit/settings.ts';
 import { defineSource } from '../kit/source.ts';
 
 const source = 'gitea';
+/** Who has headers of its own, in the order in which they count. */
+const products = ['gitea', 'forgejo', 'gogs', 'github'];
 
 /**
  * Webhooks of Gitea and Forgejo about packages of their container registry.
@@ -36,6 +38,7 @@ export function createGiteaReceiver(secrets: ReadSecrets): Receiver {
     challenge: 'HMAC-SHA256 header="X-Gitea-Signature"',
     authenticationAdvice:
       'Expected the header X-Gitea-Signature with the signature of the body. Set the same secret in the settings of the webhook and in receivers.gitea.secrets.',
+    shownHeaders: products.flatMap((product) => ['event', 'event-type', 'delivery'].map((name) => `x-${product}-${name}`)),
     // All carry the same signature; which ones come depends on the product and its version.
     authenticate: bySignature(
       secrets,
@@ -74,7 +77,7 @@ function parse({ headers, body }: AuthenticRequest): ParsedRequest {
 }
 
 function headerOf(headers: IncomingHttpHeaders, name: string): string | undefined {
-  return ['gitea', 'forgejo', 'gogs', 'github']
+  return products
     .map((product) => headers[`x-${product}-${name}`])
     .find((value): value is string => typeof value === 'string' && value !== '');
 }

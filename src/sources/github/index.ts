@@ -18,8 +18,8 @@ const source = 'github';
 /** Repository and organization webhooks send `package`, those of GitHub Apps `registry_package`; the content is the same. */
 const packageEvents = ['package', 'registry_package'];
 /** Every event that something can follow from. */
-export const githubEvents: readonly string[] = [...packageEvents, 'repository_dispatch', 'workflow_run', ...progressEvents];
-export const githubPath = '/webhook/image-published';
+const events: readonly string[] = [...packageEvents, 'repository_dispatch', 'workflow_run', ...progressEvents];
+const path = '/webhook/image-published';
 
 export interface GithubReading {
   /** Names of the dispatches that tell of images; absent: `image_published`. */
@@ -47,8 +47,10 @@ export const githubSource = defineSource({
           .meta({ description: 'Workflows after whose success the followed tags of the image are looked up.' })
           .exactOptional(),
       },
-      `GitHub webhooks on POST ${githubPath}.`,
+      `GitHub webhooks on POST ${path}.`,
     ),
+  example: '{ secrets: [env:WEBHOOK_SECRET] }',
+  gitHubWebhooks: { path, events },
   create({ secrets, ...reading }, context) {
     return [createGithubReceiver(readSecrets(secrets, context.secrets, 'receivers.github.secrets'), reading)];
   },
@@ -57,13 +59,14 @@ export const githubSource = defineSource({
 export function createGithubReceiver(secrets: ReadSecrets, reading: GithubReading = {}): Receiver {
   return {
     source,
-    path: githubPath,
+    path,
     mediaTypes: ['application/json'],
     mediaTypeAdvice: 'Choose the content type application/json in the settings of the webhook.',
     namesOneOfSeveralTags: true,
     challenge: 'HMAC-SHA256 header="X-Hub-Signature-256"',
     authenticationAdvice:
       'Expected the header X-Hub-Signature-256 with the signature of the body. Set the same secret in the settings of the webhook and in receivers.github.secrets.',
+    shownHeaders: ['event', 'delivery', 'hook-id', 'hook-installation-target-type'].map((name) => `x-github-${name}`),
     authenticate: bySignature(secrets, { header: 'X-Hub-Signature-256', prefix: 'sha256=' }),
     parse: (request) => parse(request, reading),
   };

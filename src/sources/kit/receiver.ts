@@ -23,6 +23,8 @@ export interface Receiver extends ExpectedMediaType, AsksForCertificates {
   /** What an authentic request carries, and where to set that up: a sentence or two for the 401. */
   readonly authenticationAdvice: string;
   readonly authenticate: Authenticate;
+  /** Headers of the source that hold no secret, in lower case: the log of requests (level debug) shows them. */
+  readonly shownHeaders?: readonly string[];
   /** The log's words for a request that is not authentic; default: `a request was refused: it is not authentic`. */
   readonly refusedInLog?: string;
   /** Status codes that senders of this source expect in place of ours. */

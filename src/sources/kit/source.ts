@@ -15,25 +15,41 @@ export interface SourceContext {
   readonly log: Log;
 }
 
-/** Settings that the environment gives where the file says nothing; `problem`: it says only half of what is needed. */
+/** Settings that the environment gives if the file says nothing; `problem`: it says only half of what is needed. */
 export type FromEnvironment<Settings> = { readonly settings: Settings } | { readonly problem: string } | undefined;
+
+/** A whole configuration that the environment stands for, if there is no file: for programs in whose place Landfall can be started. */
+export interface DropIn {
+  /** As in `landfall.yaml`. */
+  readonly text: string;
+  /** What Landfall does then, for people: a sentence. */
+  readonly serves: string;
+  /** What of the environment asks for it: `GH_TOKEN and a certificate`. */
+  readonly because: string;
+}
 
 /** One source of pushes: how it is configured, and what receives it. */
 export interface Source<Name extends string, Schema extends z.ZodType> {
   /** Its key in the configuration's `receivers`. */
   readonly name: Name;
+  /** What a user may say of it. The description begins with the path. */
   settings(check: SecretCheck): Schema;
+  /** Settings in one line, for the commented starter file. */
+  readonly example?: string;
   fromEnvironment?(env: Environment): FromEnvironment<z.output<Schema>>;
-  /** Where its settings ask for client certificates, which only a handshake or a proxy can bring; undefined where they do not. */
+  /** The path of the setting that asks for client certificates, which only a handshake or a proxy can bring; undefined if none does. */
   clientCertificateAt?(settings: z.output<Schema>): Path | undefined;
-  /** The receivers that the configuration asks for; none where it does not name this source. @throws Error where a secret is missing */
+  dropIn?(env: Environment): DropIn | undefined;
+  /** Webhooks of GitHub repositories and organizations that come to this path: GitHub is asked to send their failed deliveries again. */
+  readonly gitHubWebhooks?: { readonly path: string; readonly events: readonly string[] };
+  /** The receivers that the configuration asks for; none if it does not name this source. @throws Error if a secret is missing */
   open(settings: { readonly [Key in Name]?: z.output<Schema> | undefined }, context: SourceContext): readonly Receiver[];
 }
 
-/** Any of the sources: what it was configured with, only its own methods know. */
+/** Any of the sources; only its own methods know the type of its settings. */
 export type AnySource = Source<string, z.ZodType>;
 
-/** The receivers that the configuration asks for. @throws Error where one of them has no secret */
+/** The receivers that the configuration asks for. @throws Error if one of them has no secret */
 export function createReceivers(
   sources: readonly AnySource[],
   settings: Readonly<Record<string, unknown>>,
@@ -42,8 +58,7 @@ export function createReceivers(
   return sources.flatMap((source) => source.open(settings, context));
 }
 
-export interface SourceDefinition<Name extends string, Schema extends z.ZodType>
-  extends Pick<Source<Name, Schema>, 'name' | 'settings' | 'fromEnvironment' | 'clientCertificateAt'> {
+export interface SourceDefinition<Name extends string, Schema extends z.ZodType> extends Omit<Source<Name, Schema>, 'open'> {
   create(settings: z.output<Schema>, context: SourceContext): readonly Receiver[];
 }
 

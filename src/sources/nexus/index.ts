@@ -53,6 +53,7 @@ export function createNexusReceiver(secrets: ReadSecrets, names: NexusNames): Re
     challenge: 'HMAC-SHA1 header="X-Nexus-Webhook-Signature"',
     authenticationAdvice:
       'Expected the header X-Nexus-Webhook-Signature with the signature of the body. Set the same secret key in the capability of Nexus and in receivers.nexus.secrets.',
+    shownHeaders: ['x-nexus-webhook-id', 'x-nexus-webhook-delivery'],
     authenticate: bySignature(secrets, { header: 'X-Nexus-Webhook-Signature', algorithm: 'sha1' }),
     parse: ({ headers, body }: AuthenticRequest): ParsedRequest => {
       const event = eventSchema.parse(body);

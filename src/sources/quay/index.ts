@@ -8,6 +8,7 @@ import { createPathSecretReceiver, secretOfPath, senderNetworks } from '../kit/p
 import type { Receiver } from '../kit/receiver.ts';
 import { readSecrets } from '../kit/settings.ts';
 import { defineSource } from '../kit/source.ts';
+import { quayDropIn } from './drop-in.ts';
 import { parseQuayNotification as parse } from './notification.ts';
 
 const source = 'quay';
@@ -52,6 +53,8 @@ export const quaySource = defineSource({
       })
       .meta({ description });
   },
+  example: '{ secrets: env:QUAY_SECRET }',
+  dropIn: quayDropIn,
   clientCertificateAt: ({ certificate: asked }) => (asked === undefined ? undefined : ['certificate']),
   create({ secrets, networks, certificate }, context) {
     const receivers: Receiver[] = [];

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Environment } from '../settings/environment.ts';
+import type { Environment } from '../../settings/environment.ts';
+import type { DropIn } from '../kit/source.ts';
 
 /** What Let's Encrypt names its files, and what quay-github-actions-dispatch expects unless it is told otherwise. */
 const usualNames = { cert: 'fullchain.pem', key: 'privkey.pem' };
@@ -10,10 +11,10 @@ const usualNames = { cert: 'fullchain.pem', key: 'privkey.pem' };
  * passes every build that Quay reports on to GitHub. It understands the same environment: `GH_TOKEN`, `DEBUG`, and the folder `/certs` or
  * the files `CRT` and `KEY`. Beside them, `LANDFALL_CERTS` names another folder, `LANDFALL_CLIENT_CA` (a file) the authorities of the
  * client certificate, `LANDFALL_WEBHOOKS` and `LANDFALL_OPERATORS` (HOST:PORT) where it listens, `GITHUB_API_URL` another GitHub.
- * @returns the text of a configuration file; undefined where the environment does not ask for it
+ * @returns undefined unless the environment asks for it
  * @see https://github.com/lewagon/quay-github-actions-dispatch
  */
-export function dropInConfiguration(env: Environment): string | undefined {
+export function quayDropIn(env: Environment): DropIn | undefined {
   const tls = certificateOf(env);
   if (!env.GH_TOKEN || tls === undefined) return undefined;
   const { LANDFALL_CLIENT_CA: ca, LANDFALL_OPERATORS: operators, GITHUB_API_URL: url } = env;
@@ -33,7 +34,12 @@ export function dropInConfiguration(env: Environment): string | undefined {
     ],
   };
   // JSON is YAML, and quotes whatever the environment may hold.
-  return JSON.stringify(configuration, undefined, 2);
+  return {
+    text: JSON.stringify(configuration, undefined, 2),
+    serves:
+      'in place of quay-github-actions-dispatch: each build that Quay reports is passed on to the GitHub repository of its name',
+    because: 'GH_TOKEN and a certificate',
+  };
 }
 
 /** As `listen.tls` takes it. */

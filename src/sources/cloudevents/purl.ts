@@ -1,6 +1,6 @@
 import { PackageURL } from 'packageurl-js';
-import { type EventReading, readImage } from './readings.ts';
-import { splitReference, type WrittenImage } from './reference-text.ts';
+import { type EventReading, readImage } from '../kit/readings.ts';
+import { splitReference, type WrittenImage } from '../kit/reference-text.ts';
 
 const longestPurl = 4096;
 const expected = 'Expected a package URL such as pkg:oci/app@sha256%3A...?repository_url=registry.example.org/team/app&tag=1.0.';

@@ -1,9 +1,9 @@
-import type { CloudEvent } from '../cloudevents/envelope.ts';
-import { part, text } from './loose.ts';
-import { type EventReading, type PushDetails, readImage, withDetails } from './readings.ts';
-import { splitReference } from './reference-text.ts';
-import { registryOfUrl } from './registry-host.ts';
-import { commitHash } from './sender-text.ts';
+import { part, text } from '../kit/loose.ts';
+import { type EventReading, type PushDetails, readImage, withDetails } from '../kit/readings.ts';
+import { splitReference } from '../kit/reference-text.ts';
+import { registryOfUrl } from '../kit/registry-host.ts';
+import { commitHash } from '../kit/sender-text.ts';
+import type { CloudEvent } from './envelope.ts';
 
 const dataSchema = part({
   repository: text,
