@@ -82,7 +82,7 @@ describe('failed deliveries of webhooks', function () {
       services: [],
       action: 'redeliver',
       status: 'checked',
-      repository,
+      repositories: [repository],
       redelivered: [missed.id],
     });
     assert.deepEqual([second?.outcome, second?.redelivered], ['nothing-failed', []]);
