@@ -37,6 +37,8 @@ export interface FakeDelivery {
   readonly mergedByHand: Map<string, string>;
   readonly reviews: Map<string, Review[]>;
   readonly failing: Map<string, string[]>;
+  /** Everything is as if nothing had been deployed, merged or said yet. */
+  forget(): void;
 }
 
 /** Typed stand-ins for merge, deploy, watch and roll-back, with a memory: what was deployed runs, what was merged is merged. */
@@ -64,7 +66,7 @@ export function fakeDelivery(): FakeDelivery {
       atWork.set(key, (atWork.get(key) ?? 1) - 1);
     }
   };
-  const fakes: Omit<FakeDelivery, 'activities' | 'stage'> = {
+  const fakes: Omit<FakeDelivery, 'activities' | 'stage' | 'forget'> = {
     bad: new Set(),
     closed: new Map(),
     mergedByHand: new Map(),
@@ -136,7 +138,10 @@ export function fakeDelivery(): FakeDelivery {
       return { kind: 'watched', readings: 3, failed: 0, slowestMs: 1, healthyAfterMs: 1, proof, last };
     },
   };
-  return { ...fakes, activities, stage: of };
+  const forget = (): void => {
+    for (const memory of [stages, merged, atWork, ...Object.values(fakes)]) memory.clear();
+  };
+  return { ...fakes, activities, stage: of, forget };
 }
 
 function keyOf({ branch, head }: Proposal): string {

@@ -1,33 +1,32 @@
-import { fileURLToPath } from 'node:url';
 import type { WorkflowHandle } from '@temporalio/client';
-import { bundleWorkflowCode, DefaultLogger, NativeConnection, Worker } from '@temporalio/worker';
+import { NativeConnection, Worker } from '@temporalio/worker';
 import { createFollowUps } from '../../src/activities/follow-up.ts';
 import { createLaneCalls } from '../../src/activities/lane.ts';
 import { taskQueues } from '../../src/contracts/start-options.ts';
 import type { Run } from '../../src/domain/lane/state.ts';
 import { runActivity } from './activity.ts';
 import { heardQuery } from './stand-in-workflows.ts';
-import type { TestTemporal } from './temporal.ts';
+import type { TestNamespace } from './temporal.ts';
 import { eventually } from './wait.ts';
-// With its quiet runtime.
-import './worker.ts';
-import type { TestWorkers } from './worker.ts';
+import { workflowBundle as bundleOf, type TestWorkers } from './worker.ts';
 
 type LaneActivities = ReturnType<typeof createLaneCalls> & ReturnType<typeof createFollowUps>;
 
-let bundle: ReturnType<typeof bundleWorkflowCode> | undefined;
-
 /** Workers of the two queues that lanes, lines, merge queues and rollouts use, with rollouts that only listen. */
-export async function startStandIns(temporal: TestTemporal, overrides: Partial<LaneActivities> = {}): Promise<TestWorkers> {
-  bundle ??= bundleWorkflowCode({
-    workflowsPath: fileURLToPath(new URL('stand-in-workflows.ts', import.meta.url)),
-    logger: new DefaultLogger('ERROR'),
-  });
-  const workflowBundle = await bundle;
+export async function startStandIns(temporal: TestNamespace, overrides: Partial<LaneActivities> = {}): Promise<TestWorkers> {
+  const workflowBundle = await bundleOf('test/support/stand-in-workflows.ts');
   const connection = await NativeConnection.connect({ address: temporal.address });
   const activities = { ...laneActivities(temporal), ...overrides };
   const create = (taskQueue: string): Promise<Worker> =>
-    Worker.create({ connection, taskQueue, activities, workflowBundle, shutdownGraceTime: '1s', shutdownForceTime: '5s' });
+    Worker.create({
+      connection,
+      namespace: temporal.namespace,
+      taskQueue,
+      activities,
+      workflowBundle,
+      shutdownGraceTime: '1s',
+      shutdownForceTime: '5s',
+    });
   const workers = [await create(taskQueues.main), await create(taskQueues.lanes)];
   const running = workers.map((worker) => worker.run());
   return {
@@ -39,7 +38,7 @@ export async function startStandIns(temporal: TestTemporal, overrides: Partial<L
   };
 }
 
-export function laneActivities({ client }: TestTemporal): LaneActivities {
+export function laneActivities({ client }: TestNamespace): LaneActivities {
   return { ...createLaneCalls({ client }), ...createFollowUps({ client }) };
 }
 
@@ -59,7 +58,7 @@ export function callAs<Input, Answer>(
 }
 
 export async function standIn(
-  temporal: TestTemporal,
+  temporal: TestNamespace,
   workflowId: string,
   input: unknown = {},
 ): Promise<Run & { handle: WorkflowHandle }> {

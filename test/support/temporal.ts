@@ -5,10 +5,16 @@ import { searchAttributes } from '../../src/contracts/start-options.ts';
 import { reservePort } from '../../src/platform/ports.ts';
 import { findTool } from '../../src/platform/tools.mjs';
 
-export interface TestTemporal {
+/** One namespace of a server that other test files may use as well. */
+export interface TestNamespace {
   readonly address: string;
   readonly namespace: string;
   readonly client: Client;
+  stop(): Promise<void>;
+}
+
+/** A server of one's own. */
+export interface TestTemporal extends TestNamespace {
   /** Starts the server again after `kill`, on the same port; state is kept where a `databaseFile` was given. */
   start(): Promise<void>;
   /** SIGKILL, as an outage would. */
@@ -16,7 +22,36 @@ export interface TestTemporal {
   /** Freezes and thaws the server: connections stay open and nothing answers. */
   freeze(): void;
   thaw(): void;
-  stop(): Promise<void>;
+}
+
+/** More than the files that one process of mocha runs; a namespace costs the server nothing until it is used. */
+const namespaces = Array.from({ length: 24 }, (_, index) => `tests-${index + 1}`);
+let shared: { readonly address: Promise<string>; readonly free: string[] } | undefined;
+
+/**
+ * An empty namespace, with Landfall's search attributes, of a server that runs until this process ends: for whoever neither stops nor
+ * freezes the server. Workflow ids, task queues and schedules of other test files are not seen in it.
+ */
+export async function startNamespace(): Promise<TestNamespace> {
+  if (shared === undefined || shared.free.length === 0) shared = { address: startSharedServer(), free: [...namespaces] };
+  const namespace = shared.free.shift() ?? 'default';
+  const address = await shared.address;
+  const connection = await Connection.connect({ address });
+  return { address, namespace, client: new Client({ connection, namespace }), stop: () => connection.close() };
+}
+
+async function startSharedServer(): Promise<string> {
+  const port = await freePort();
+  const address = `127.0.0.1:${port}`;
+  const server = spawnServer(
+    port,
+    namespaces.flatMap((name) => ['--namespace', name]),
+  );
+  process.once('exit', () => server.kill('SIGKILL'));
+  // It keeps nobody from ending.
+  server.unref();
+  await untilServing(address, server, namespaces.at(-1));
+  return address;
 }
 
 /** A real Temporal dev server on a chosen-free port, with Landfall's search attributes. */
@@ -25,7 +60,7 @@ export async function startTemporal(options: { databaseFile?: string } = {}): Pr
   const address = `127.0.0.1:${port}`;
   let server: ChildProcess | undefined;
   const start = async (): Promise<void> => {
-    server = spawnServer(port, options.databaseFile);
+    server = spawnServer(port, storageFlags(options.databaseFile));
     await untilServing(address, server);
   };
   const kill = async (signal: NodeJS.Signals = 'SIGKILL'): Promise<void> => {
@@ -53,19 +88,20 @@ export async function startTemporal(options: { databaseFile?: string } = {}): Pr
   };
 }
 
-function spawnServer(port: number, databaseFile: string | undefined): ChildProcess {
+function spawnServer(port: number, more: readonly string[]): ChildProcess {
   const command = process.env.TEMPORAL_CLI ?? findTool('temporal', process.env);
   if (command === undefined) throw new Error('the temporal command is missing: run `node scripts/setup.mjs`');
   const columns = Object.values(searchAttributes).flatMap(({ name, type }) => [
     '--search-attribute',
     `${name}=${columnType[type]}`,
   ]);
-  const storage =
-    databaseFile === undefined
-      ? []
-      : ['--db-filename', databaseFile, '--sqlite-pragma', 'journal_mode=WAL', '--sqlite-pragma', 'synchronous=FULL'];
-  const flags = ['--headless', '--ip', '127.0.0.1', '--port', String(port), '--log-level', 'never', ...storage, ...columns];
+  const flags = ['--headless', '--ip', '127.0.0.1', '--port', String(port), '--log-level', 'never', ...more, ...columns];
   return spawn(command, ['server', 'start-dev', ...flags], { stdio: 'ignore' });
+}
+
+function storageFlags(databaseFile: string | undefined): string[] {
+  if (databaseFile === undefined) return [];
+  return ['--db-filename', databaseFile, '--sqlite-pragma', 'journal_mode=WAL', '--sqlite-pragma', 'synchronous=FULL'];
 }
 
 const columnType = {
@@ -78,13 +114,13 @@ const columnType = {
   KEYWORD_LIST: 'KeywordList',
 } as const;
 
-async function untilServing(address: string, server: ChildProcess): Promise<void> {
+async function untilServing(address: string, server: ChildProcess, namespace = 'default'): Promise<void> {
   const deadline = Date.now() + 30_000;
   for (;;) {
     if (server.exitCode !== null) throw new Error(`the Temporal server ended with exit code ${server.exitCode}`);
     try {
       const connection = await Connection.connect({ address, connectTimeout: 1_000 });
-      await connection.workflowService.describeNamespace({ namespace: 'default' });
+      await connection.workflowService.describeNamespace({ namespace });
       await connection.close();
       return;
     } catch (error) {

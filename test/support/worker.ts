@@ -1,21 +1,65 @@
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import {
+  bundleWorkflowCode,
+  DefaultLogger,
+  NativeConnection,
+  Runtime,
+  Worker,
+  type WorkerOptions,
+  type WorkflowBundlePath,
+} from '@temporalio/worker';
+import { builtService } from '../../scripts/setup/build.mjs';
+import { withLock } from '../../scripts/setup/lock.mjs';
 import type { Activities } from '../../src/contracts/activities/index.ts';
 import { deployQueue, taskQueues } from '../../src/contracts/start-options.ts';
 import { auditSinks } from '../../src/process/workers.ts';
-import type { TestTemporal } from './temporal.ts';
+import type { TestNamespace } from './temporal.ts';
 
 Runtime.install({ logger: new DefaultLogger('ERROR'), telemetryOptions: { logging: { forward: {}, filter: 'ERROR' } } });
 
-let bundle: ReturnType<typeof bundleWorkflowCode> | undefined;
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const theService = 'src/workflows/index.ts';
+const bundles = new Map<string, Promise<WorkflowBundlePath>>();
 
-/** The workflow bundle is made once for all tests of a process. */
-export function workflowBundle(): ReturnType<typeof bundleWorkflowCode> {
-  bundle ??= bundleWorkflowCode({
-    workflowsPath: fileURLToPath(new URL('../../src/workflows/index.ts', import.meta.url)),
-    logger: new DefaultLogger('ERROR'),
-  });
+/**
+ * Made once for all processes and runs, until a source changes: it is kept by the hash of the sources, and of several processes that
+ * need it one makes it and the others wait. The service's own is the one that was built, where it is there.
+ * @param entry where the workflows are exported, below the checkout
+ */
+export function workflowBundle(entry = theService): Promise<WorkflowBundlePath> {
+  const bundle = bundles.get(entry) ?? keptBundle(entry);
+  bundles.set(entry, bundle);
   return bundle;
+}
+
+async function keptBundle(entry: string): Promise<WorkflowBundlePath> {
+  const built = builtService(root);
+  if (built !== undefined && entry === theService) return { codePath: join(dirname(built), 'workflow-bundle.js') };
+  const folder = join(root, 'node_modules/.cache/landfall-test-bundles', entry.replaceAll('/', '-'));
+  const codePath = join(folder, `${hashOfSources(entry)}.js`);
+  if (existsSync(codePath)) return { codePath };
+  mkdirSync(folder, { recursive: true });
+  await withLock(folder, console.log, async () => {
+    if (existsSync(codePath)) return;
+    const { code } = await bundleWorkflowCode({ workflowsPath: join(root, entry), logger: new DefaultLogger('ERROR') });
+    for (const name of readdirSync(folder).filter((each) => each.endsWith('.js'))) rmSync(join(folder, name));
+    writeFileSync(`${codePath}.new`, code);
+    renameSync(`${codePath}.new`, codePath);
+  });
+  return { codePath };
+}
+
+/** Of everything that a bundle can be made of, and some more: reading it takes some ms. */
+function hashOfSources(entry: string): string {
+  const sources = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => /\.m?ts$|\.mjs$/.test(name))
+    .map((name) => join('src', name));
+  const hash = createHash('sha256');
+  for (const name of [...sources.sort(), entry, 'package-lock.json']) hash.update(name).update(readFileSync(join(root, name)));
+  return hash.digest('hex').slice(0, 32);
 }
 
 export interface TestWorkers {
@@ -24,15 +68,16 @@ export interface TestWorkers {
 
 /** Workers for all task queues, as worker.ts runs them, with these activities. */
 export async function startWorkers(
-  temporal: TestTemporal,
-  activities: Activities,
-  options: { maxCachedWorkflows?: number } = {},
+  temporal: TestNamespace,
+  activities: Activities | Record<string, (input: unknown) => Promise<unknown>>,
+  options: Pick<WorkerOptions, 'maxCachedWorkflows' | 'sinks'> = {},
 ): Promise<TestWorkers> {
   const connection = await NativeConnection.connect({ address: temporal.address });
   const workflowBundleCode = await workflowBundle();
   const create = (taskQueue: string, workflows: boolean): Promise<Worker> =>
     Worker.create({
       connection,
+      namespace: temporal.namespace,
       taskQueue,
       activities,
       sinks: auditSinks(() => undefined),

@@ -1,72 +1,36 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { WithStartWorkflowOperation, type WorkflowHandle } from '@temporalio/client';
+import { WithStartWorkflowOperation } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { Worker } from '@temporalio/worker';
-import type { Activities } from '../../src/contracts/activities/index.ts';
 import { resumeLineUpdate, stateQuery, stopLineUpdate } from '../../src/contracts/messages.ts';
-import { laneId, lineId, lineStartOptions, rolloutStartOptions } from '../../src/contracts/start-options.ts';
+import { lineId, lineStartOptions } from '../../src/contracts/start-options.ts';
 import type { AuditEntry, DecisionEntry } from '../../src/domain/audit.ts';
 import type { Plan } from '../../src/domain/plan.ts';
-import type { RolloutState, RolloutStatus } from '../../src/domain/rollout-state.ts';
+import type { RolloutState } from '../../src/domain/rollout-state.ts';
 import { auditSinks } from '../../src/process/workers.ts';
-import { fakeActivities, type TagTable } from '../support/fake-activities.ts';
-import { type FakeDelivery, fakeDelivery } from '../support/fake-delivery.ts';
-import { delivered, digestOf, imageOf, planOf, pushOf, stageOf } from '../support/plans.ts';
-import { startTemporal, type TestTemporal } from '../support/temporal.ts';
+import { delivered, digestOf, stageOf } from '../support/plans.ts';
 import { eventually } from '../support/wait.ts';
-import { startWorkers, type TestWorkers, workflowBundle } from '../support/worker.ts';
+import { workflowBundle } from '../support/worker.ts';
+import { workflowTests } from '../support/workflow-tests.ts';
 
 const stage = 'production';
 
 describe('decisions in the audit log', function () {
   this.timeout(90_000);
-  let temporal: TestTemporal;
-  let workers: TestWorkers | undefined;
-  let world: FakeDelivery;
   let entries: AuditEntry[];
-  const tags: TagTable = new Map();
-  let count = 0;
-
-  before(async () => {
-    temporal = await startTemporal();
-  });
+  // Without a cache every task replays the whole history: what was said before must not be said again.
+  const audited = { maxCachedWorkflows: 0, sinks: auditSinks((entry) => entries.push(entry)) };
+  const { temporal, world, work, push, until, say, laneOf, ...tests } = workflowTests('audited', audited);
   beforeEach(() => {
-    world = fakeDelivery();
     entries = [];
   });
-  afterEach(async () => {
-    await workers?.stop();
-    workers = undefined;
-  });
-  after(() => temporal.stop());
 
   const findings = async (): Promise<never> => {
     throw ApplicationFailure.create({ type: 'Vulnerable', message: 'one critical finding', nonRetryable: true });
   };
-  // Without a cache every task replays the whole history: what was said before must not be said again.
-  const work = async (
-    overrides: Partial<Activities> = {},
-    more: object = { sinks: auditSinks((entry) => entries.push(entry)) },
-  ) => {
-    const activities = fakeActivities(temporal.client, tags, { ...world.activities, ...overrides });
-    workers = await startWorkers(temporal, activities, { maxCachedWorkflows: 0, ...more });
-  };
   const aPlan = (overrides: Partial<Plan['stages'][number]> = {}): Plan =>
-    planOf({ service: `audited-${++count}`, stages: [stageOf(stage, { ...delivered, ...overrides })] });
-  const push = (plan: Plan, word: string): Promise<WorkflowHandle> => {
-    const image = imageOf(plan, word);
-    tags.set(`${plan.repository}:latest`, image.digest);
-    return temporal.client.workflow.start('rollout', rolloutStartOptions({ plan, image, push: pushOf(image) }));
-  };
-  const until = (handle: WorkflowHandle, wanted: RolloutStatus): Promise<RolloutState> =>
-    eventually(`${handle.workflowId} to be ${wanted}`, async () => {
-      const state: RolloutState = await handle.query(stateQuery);
-      return state.status === wanted && state;
-    });
-  const say = <Answer>(handle: WorkflowHandle, verb: string, decision: object): Promise<Answer> =>
-    handle.executeUpdate<Answer, [object]>(verb, { args: [decision] });
-  const laneOf = (plan: Plan): WorkflowHandle => temporal.client.workflow.getHandle(laneId(plan.service));
+    tests.aPlan({ stages: [stageOf(stage, { ...delivered, ...overrides })] });
   /** What differs, once so many are there; the rest is looked at here. */
   const decisions = async (wanted: number) => {
     await eventually(`${wanted} decisions`, async () => entries.length >= wanted);
@@ -216,7 +180,7 @@ describe('decisions in the audit log', function () {
   });
 
   it('are taken by a worker that has nowhere to say them', async () => {
-    await work({ scan: findings }, {});
+    await work({ scan: findings }, { maxCachedWorkflows: 0 });
     const handle = await push(aPlan(), 'silent');
     await until(handle, 'blocked');
     await say(handle, 'skip', { by: 'ann', reason: 'known' });

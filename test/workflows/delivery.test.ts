@@ -2,18 +2,13 @@ import assert from 'node:assert/strict';
 import type { WorkflowHandle } from '@temporalio/client';
 import { WorkflowUpdateFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
-import type { Activities } from '../../src/contracts/activities/index.ts';
-import { approveUpdate, laneQuery, progressSignal, stateQuery } from '../../src/contracts/messages.ts';
-import { laneId, rolloutStartOptions } from '../../src/contracts/start-options.ts';
-import type { LaneState } from '../../src/domain/lane/state.ts';
+import { approveUpdate, progressSignal, stateQuery } from '../../src/contracts/messages.ts';
+import { laneId } from '../../src/contracts/start-options.ts';
 import type { ApprovalPlan, Plan, StagePlan } from '../../src/domain/plan.ts';
-import type { Decision, RolloutState, RolloutStatus } from '../../src/domain/rollout-state.ts';
-import { fakeActivities, type TagTable } from '../support/fake-activities.ts';
-import { type FakeDelivery, fakeDelivery } from '../support/fake-delivery.ts';
-import { delivered, digestOf, imageOf, planOf, pushOf, stageOf } from '../support/plans.ts';
-import { startTemporal, type TestTemporal } from '../support/temporal.ts';
+import type { Decision, RolloutState } from '../../src/domain/rollout-state.ts';
+import { delivered, digestOf, imageOf, pushOf, stageOf } from '../support/plans.ts';
 import { eventually } from '../support/wait.ts';
-import { startWorkers, type TestWorkers } from '../support/worker.ts';
+import { workflowTests } from '../support/workflow-tests.ts';
 
 const approval = (overrides: Partial<ApprovalPlan> = {}): ApprovalPlan => ({
   from: [{ name: 'ann', github: 'Ann-GH' }, { name: 'bob' }],
@@ -26,47 +21,12 @@ const approval = (overrides: Partial<ApprovalPlan> = {}): ApprovalPlan => ({
 
 describe('the delivery of a stage', function () {
   this.timeout(60_000);
-  let temporal: TestTemporal;
-  let workers: TestWorkers | undefined;
-  let world: FakeDelivery;
-  const tags: TagTable = new Map();
-  let count = 0;
-
-  before(async () => {
-    temporal = await startTemporal();
-  });
-  beforeEach(() => {
-    world = fakeDelivery();
-  });
-  afterEach(async () => {
-    await workers?.stop();
-    workers = undefined;
-  });
-  after(() => temporal.stop());
-
-  const aPlan = (stages: StagePlan[], overrides: Partial<Plan> = {}): Plan =>
-    planOf({ service: `shop-${++count}`, stages, ...overrides });
-  const work = async (overrides: Partial<Activities> = {}, options = {}): Promise<void> => {
-    const activities = fakeActivities(temporal.client, tags, { ...world.activities, ...overrides });
-    workers = await startWorkers(temporal, activities, options);
-  };
-  const begin = (plan: Plan, word: string, push: { actor?: string } = {}, asked = false): Promise<WorkflowHandle> => {
-    const image = imageOf(plan, word);
-    tags.set(`${plan.repository}:latest`, image.digest);
-    return temporal.client.workflow.start(
-      'rollout',
-      rolloutStartOptions({ plan, image, push: { ...pushOf(image), ...push }, asked }),
-    );
-  };
-  const result = (handle: WorkflowHandle): Promise<RolloutState> => handle.result();
-  const until = async (handle: WorkflowHandle, status: RolloutStatus): Promise<RolloutState> =>
-    await eventually(`${handle.workflowId} to be ${status}`, async () => {
-      const state = await handle.query(stateQuery);
-      return state.status === status && state;
-    });
+  const { temporal, world, activities, work, push, result, until, laneState: lane, ...tests } = workflowTests('shop');
+  const aPlan = (stages: StagePlan[], overrides: Partial<Plan> = {}): Plan => tests.aPlan({ stages, ...overrides });
+  const begin = (plan: Plan, word: string, by: { actor?: string } = {}, asked = false): Promise<WorkflowHandle> =>
+    push(plan, word, { push: { ...pushOf(imageOf(plan, word)), ...by }, asked });
   const approve = (handle: WorkflowHandle, decision: Decision): Promise<RolloutState> =>
     handle.executeUpdate<RolloutState, [Decision]>(approveUpdate.name, { args: [decision] });
-  const lane = (plan: Plan): Promise<LaneState> => temporal.client.workflow.getHandle(laneId(plan.service)).query(laneQuery);
   const stepsOf = (state: RolloutState, stage: string): string[] =>
     state.steps.filter((step) => step.stage === stage).map(({ step, status }) => `${step} ${status}`);
   const short = (word: string): string => digestOf(word).slice(7, 19);
@@ -166,7 +126,7 @@ describe('the delivery of a stage', function () {
   });
 
   it('watches what runs already, so that nothing gets past a stage that an aborted rollout left unhealthy', async () => {
-    const proposes = fakeActivities(temporal.client, tags).propose;
+    const proposes = activities().propose;
     const held = new Set<string>();
     await work({
       // What was merged once is in the base branch.
@@ -246,7 +206,7 @@ describe('the delivery of a stage', function () {
   });
 
   it('asks again for the approval of what people committed since, and not for the same change on a later base', async () => {
-    const proposes = fakeActivities(temporal.client, tags).propose;
+    const proposes = activities().propose;
     let proposals = 0;
     // By the third, somebody has committed to the branch.
     const more = [{}, { head: '1'.repeat(40) }, { head: '2'.repeat(40), foreign: true as const }];
@@ -292,7 +252,7 @@ describe('the delivery of a stage', function () {
   });
 
   it('is never merged on an approval with what somebody pushed meanwhile: a retry is blocked until that is gone', async () => {
-    const proposes = fakeActivities(temporal.client, tags).propose;
+    const proposes = activities().propose;
     let pushed = false;
     await work({
       async propose(input) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { WorkflowExecutionAlreadyStartedError, WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
-import { NativeConnection, Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker';
+import { NativeConnection, Worker, type WorkflowBundlePath } from '@temporalio/worker';
 import { createDispatch } from '../../src/activities/dispatch.ts';
 import { forwardStartOptions, searchAttributes, taskQueues } from '../../src/contracts/start-options.ts';
 import type { ImagePush } from '../../src/domain/image-push.ts';
@@ -10,7 +10,7 @@ import type { DispatchPlan } from '../../src/domain/plan.ts';
 import { createGitHubClients } from '../../src/platform/github/client.ts';
 import { type GitHub, startGitHub, token } from '../support/github/server.ts';
 import { imageOf, planOf, pushOf, stageOf } from '../support/plans.ts';
-import { startTemporal, type TestTemporal } from '../support/temporal.ts';
+import { startNamespace, type TestNamespace } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
 import { workflowBundle } from '../support/worker.ts';
 
@@ -21,14 +21,14 @@ const event = { eventType: 'QUAY_BUILD_SUCCESS', payload: { text: '42d4a62' } };
 
 describe('passing pushes on', function () {
   this.timeout(60_000);
-  let temporal: TestTemporal;
-  let bundle: WorkflowBundleWithSourceMap;
+  let temporal: TestNamespace;
+  let bundle: WorkflowBundlePath;
   let github: GitHub;
   let stopWorker: () => Promise<void>;
   let deliveries = 0;
 
   before(async () => {
-    [temporal, bundle] = await Promise.all([startTemporal(), workflowBundle()]);
+    [temporal, bundle] = await Promise.all([startNamespace(), workflowBundle()]);
   });
   after(() => temporal.stop());
   beforeEach(async () => {
@@ -46,6 +46,7 @@ describe('passing pushes on', function () {
     const connection = await NativeConnection.connect({ address: temporal.address });
     const worker = await Worker.create({
       connection,
+      namespace: temporal.namespace,
       taskQueue: taskQueues.main,
       workflowBundle: bundle,
       activities: createDispatch({ clientFor }),

@@ -1,19 +1,13 @@
 import assert from 'node:assert/strict';
-import { type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
-import type { Activities } from '../../src/contracts/activities/index.ts';
-import { laneQuery, progressSignal, stateQuery } from '../../src/contracts/messages.ts';
-import { laneId, mergeQueueId, mergeQueueStartOptions, rolloutStartOptions } from '../../src/contracts/start-options.ts';
-import type { LaneState } from '../../src/domain/lane/state.ts';
+import { progressSignal } from '../../src/contracts/messages.ts';
+import { mergeQueueId, mergeQueueStartOptions } from '../../src/contracts/start-options.ts';
 import type { OtherChanges } from '../../src/domain/outcomes.ts';
 import type { ApprovalPlan, Plan, StagePlan } from '../../src/domain/plan.ts';
-import type { RolloutState, RolloutStatus } from '../../src/domain/rollout-state.ts';
-import { fakeActivities, type TagTable } from '../support/fake-activities.ts';
-import { type FakeDelivery, fakeDelivery } from '../support/fake-delivery.ts';
-import { delivered, digestOf, imageOf, planOf, pushOf, stageOf } from '../support/plans.ts';
-import { startTemporal, type TestTemporal } from '../support/temporal.ts';
+import type { RolloutState } from '../../src/domain/rollout-state.ts';
+import { delivered, digestOf, stageOf } from '../support/plans.ts';
 import { eventually } from '../support/wait.ts';
-import { startWorkers, type TestWorkers } from '../support/worker.ts';
+import { workflowTests } from '../support/workflow-tests.ts';
 
 const approval = (overrides: Partial<ApprovalPlan> = {}): ApprovalPlan => ({
   from: [{ name: 'ann' }, { name: 'bob' }],
@@ -27,53 +21,9 @@ const refuse = (type: string, message: string): never => {
 
 describe('people and a delivery', function () {
   this.timeout(60_000);
-  let temporal: TestTemporal;
-  let workers: TestWorkers | undefined;
-  let world: FakeDelivery;
-  const tags: TagTable = new Map();
-  let count = 0;
-
-  before(async () => {
-    temporal = await startTemporal();
-  });
-  beforeEach(() => {
-    world = fakeDelivery();
-  });
-  afterEach(async () => {
-    await workers?.stop();
-    workers = undefined;
-  });
-  after(() => temporal.stop());
-
-  const aPlan = (stages: StagePlan[], overrides: Partial<Plan> = {}): Plan =>
-    planOf({ service: `step-in-${++count}`, stages, ...overrides });
-  const work = async (overrides: Partial<Activities> = {}, options = {}): Promise<void> => {
-    const activities = fakeActivities(temporal.client, tags, { ...world.activities, ...overrides });
-    workers = await startWorkers(temporal, activities, options);
-  };
-  const push = (plan: Plan, word: string): Promise<WorkflowHandle> => {
-    const image = imageOf(plan, word);
-    tags.set(`${plan.repository}:latest`, image.digest);
-    return temporal.client.workflow.start('rollout', rolloutStartOptions({ plan, image, push: pushOf(image) }));
-  };
-  const result = (handle: WorkflowHandle): Promise<RolloutState> => handle.result();
-  const when = (handle: WorkflowHandle, what: string, holds: (state: RolloutState) => boolean): Promise<RolloutState> =>
-    eventually(`${handle.workflowId} ${what}`, async () => {
-      const state: RolloutState = await handle.query(stateQuery);
-      return holds(state) && state;
-    });
-  const until = (handle: WorkflowHandle, wanted: RolloutStatus): Promise<RolloutState> =>
-    when(handle, `to be ${wanted}`, ({ status }) => status === wanted);
-  const say = (handle: WorkflowHandle, verb: string, decision: object): Promise<unknown> =>
-    handle.executeUpdate(verb, { args: [decision] });
-  const refused = (saying: Promise<unknown>, why: RegExp): Promise<void> =>
-    assert.rejects(saying, (error: unknown) => {
-      assert.ok(error instanceof WorkflowUpdateFailedError, String(error));
-      assert.match(String(error.cause?.message), why);
-      return true;
-    });
-  const laneOf = (plan: Plan): WorkflowHandle => temporal.client.workflow.getHandle(laneId(plan.service));
-  const laneState = (plan: Plan): Promise<LaneState> => laneOf(plan).query(laneQuery);
+  const { temporal, world, activities, work, stopWorkers, push, result, when, until, say, refused, laneOf, laneState, ...tests } =
+    workflowTests('step-in');
+  const aPlan = (stages: StagePlan[], overrides: Partial<Plan> = {}): Plan => tests.aPlan({ stages, ...overrides });
   const status = (state: RolloutState, wanted: string): string | undefined =>
     state.steps.find(({ step }) => step === wanted)?.status;
 
@@ -176,8 +126,7 @@ describe('people and a delivery', function () {
     const plan = aPlan([stageOf('production', { ...delivered, approval: approval({ withinMs: 2_000 }) })]);
     const handle = await push(plan, 'nobody there');
     await until(handle, 'waiting');
-    await workers?.stop();
-    workers = undefined;
+    await stopWorkers();
     await new Promise((resolve) => setTimeout(resolve, 3_000));
     const approving = say(handle, 'approve', { by: 'ann' });
     approving.catch(() => undefined);
@@ -263,7 +212,7 @@ describe('people and a delivery', function () {
 
   it('a base branch that got a later image while this one was merged ends it, and deploys nothing', async () => {
     let proposals = 0;
-    const usual = fakeActivities(temporal.client, tags);
+    const usual = activities();
     await work({
       propose: async (input) => {
         proposals += 1;
@@ -529,7 +478,7 @@ describe('people and a delivery', function () {
     await work({
       scan: async (input) => {
         if (refuses) refuse('ScanRejected', 'no');
-        return await fakeActivities(temporal.client, tags).scan(input);
+        return await activities().scan(input);
       },
       whoDecided: async ({ verb, decision }) => {
         if (verb === 'reject') await looked;

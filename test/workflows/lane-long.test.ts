@@ -17,7 +17,7 @@ import type { Run } from '../../src/domain/lane/state.ts';
 import { exact, rolloutOf, runningOf, someTime } from '../support/lane-moves.ts';
 import { digestOf } from '../support/plans.ts';
 import { standIn, startStandIns } from '../support/stand-ins.ts';
-import { startTemporal, type TestTemporal } from '../support/temporal.ts';
+import { startNamespace, type TestNamespace } from '../support/temporal.ts';
 import type { TestWorkers } from '../support/worker.ts';
 
 const pushes = 2_000;
@@ -27,10 +27,10 @@ const service = 'busy';
 
 describe('a lane with 2,000 pushes behind it', function () {
   this.timeout(600_000);
-  let temporal: TestTemporal;
+  let temporal: TestNamespace;
   let workers: TestWorkers;
   before(async () => {
-    temporal = await startTemporal();
+    temporal = await startNamespace();
     workers = await startStandIns(temporal);
   });
   after(async () => {
@@ -105,7 +105,7 @@ describe('a lane with 2,000 pushes behind it', function () {
 });
 
 /** The runs of a lane, oldest first: what each began with, and what it handed on. */
-async function runsOf({ client }: TestTemporal, lane: WorkflowHandle) {
+async function runsOf({ client }: TestNamespace, lane: WorkflowHandle) {
   const runs: { runId: string; events: number; began?: LaneStart; handedOn?: LaneStart }[] = [];
   let runId: string | undefined = (await lane.describe()).runId;
   while (runId) {

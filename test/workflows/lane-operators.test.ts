@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
+import type { Activities } from '../../src/contracts/activities/index.ts';
 import type { RollbackStart, RolloutStart } from '../../src/contracts/messages.ts';
 import {
   holdUpdate,
@@ -20,28 +21,31 @@ import { exact, runningOf, stage } from '../support/lane-moves.ts';
 import { digestOf } from '../support/plans.ts';
 import { endSignal, heardQuery, inputQuery } from '../support/stand-in-workflows.ts';
 import { callAs, laneActivities, standIn, startStandIns, untilHeard } from '../support/stand-ins.ts';
-import { startTemporal, type TestTemporal } from '../support/temporal.ts';
+import { startNamespace, type TestNamespace } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
 import type { TestWorkers } from '../support/worker.ts';
+import { terminateAll } from '../support/workflow-tests.ts';
 
 const tag = 'latest' as Tag;
 const never: WindowPlan = { kind: 'deny', timezone: 'UTC', weekly: 'Mon-Sun', reason: 'holidays' };
 
 describe('a lane and its operators', function () {
   this.timeout(60_000);
-  let temporal: TestTemporal;
-  let workers: TestWorkers | undefined;
+  let temporal: TestNamespace;
+  let workers: TestWorkers;
+  let startRollback: Activities['startRollback'];
   before(async () => {
-    temporal = await startTemporal();
+    temporal = await startNamespace();
+    workers = await startStandIns(temporal, { startRollback: (start) => startRollback(start) });
   });
-  beforeEach(async () => {
-    workers = await startStandIns(temporal);
+  beforeEach(() => {
+    startRollback = laneActivities(temporal).startRollback;
   });
-  afterEach(async () => {
-    await workers?.stop();
-    workers = undefined;
+  afterEach(() => terminateAll(temporal.client));
+  after(async () => {
+    await workers.stop();
+    await temporal.stop();
   });
-  after(() => temporal.stop());
 
   let count = 0;
   /** A service, its lane, and rollouts that do as they are told. */
@@ -240,16 +244,13 @@ describe('a lane and its operators', function () {
   });
 
   it('starts what it was asked for once, however often it has to try, and although it continues as new meanwhile', async () => {
-    await workers?.stop();
     let tries = 0;
-    const { startRollback } = laneActivities(temporal);
-    workers = await startStandIns(temporal, {
-      async startRollback(start) {
-        tries += 1;
-        if (tries < 3) throw new Error('Temporal is away');
-        await startRollback(start);
-      },
-    });
+    const starts = startRollback;
+    startRollback = async (start) => {
+      tries += 1;
+      if (tries < 3) throw new Error('Temporal is away');
+      await starts(start);
+    };
     const { service, lane, come, deliver } = aService();
     await temporal.client.workflow.start('lane', { ...laneStartOptions(service), args: [{ service, longestHistory: 50 }] });
     await deliver(await come('a'));

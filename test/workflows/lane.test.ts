@@ -14,11 +14,9 @@ import {
 import type { Tag } from '../../src/domain/image-reference.ts';
 import type { Plan } from '../../src/domain/plan.ts';
 import type { RolloutState } from '../../src/domain/rollout-state.ts';
-import { fakeActivities, type TagTable } from '../support/fake-activities.ts';
-import { digestOf, imageOf, planOf, pushOf } from '../support/plans.ts';
-import { startTemporal, type TestTemporal } from '../support/temporal.ts';
+import { digestOf, imageOf, pushOf } from '../support/plans.ts';
 import { eventually } from '../support/wait.ts';
-import { startWorkers, type TestWorkers } from '../support/worker.ts';
+import { workflowTests } from '../support/workflow-tests.ts';
 
 /** A door that activities wait at until the test opens it. */
 function door(): { open(): void; opened: Promise<void> } {
@@ -31,41 +29,14 @@ function door(): { open(): void; opened: Promise<void> } {
 
 describe('a lane', function () {
   this.timeout(60_000);
-  let temporal: TestTemporal;
-  let workers: TestWorkers | undefined;
-  before(async () => {
-    temporal = await startTemporal();
-  });
-  afterEach(async () => {
-    await workers?.stop();
-    workers = undefined;
-  });
-  after(() => temporal.stop());
-
-  const tags: TagTable = new Map();
+  const { temporal, tags, activities: usual, work, stopWorkers, start, result, until, ...tests } = workflowTests('lane');
   let count = 0;
   const aPlan = (overrides: Partial<Plan> = {}): Plan =>
-    planOf({
-      service: `lane-${++count}`,
-      repository: `registry.example.test/team/lane-${count}` as Plan['repository'],
-      ...overrides,
-    });
-  const usual = (): Activities => fakeActivities(temporal.client, tags);
-  const work = async (overrides: Partial<Activities> = {}): Promise<void> => {
-    workers = await startWorkers(temporal, fakeActivities(temporal.client, tags, overrides));
-  };
+    tests.aPlan({ repository: `registry.example.test/team/lane-${++count}` as Plan['repository'], ...overrides });
   /** What a push does to the registry, and what its webhook does to us. */
   const push = (plan: Plan, word: string, tag = 'latest'): void => void tags.set(`${plan.repository}:${tag}`, digestOf(word));
-  const webhook = (plan: Plan, word: string, tag = 'latest'): Promise<WorkflowHandle> => {
-    const image = imageOf(plan, word, tag);
-    return temporal.client.workflow.start('rollout', rolloutStartOptions({ plan, image, push: pushOf(image) }));
-  };
-  const result = (handle: WorkflowHandle): Promise<RolloutState> => handle.result();
-  const untilBlocked = (handle: WorkflowHandle): Promise<RolloutState> =>
-    eventually(`${handle.workflowId} to be blocked`, async () => {
-      const state = await handle.query(stateQuery);
-      return state.status === 'blocked' && state;
-    });
+  const webhook = (plan: Plan, word: string, tag = 'latest'): Promise<WorkflowHandle> => start(plan, word, { tag });
+  const untilBlocked = (handle: WorkflowHandle): Promise<RolloutState> => until(handle, 'blocked');
   const refuse = (): never => {
     throw ApplicationFailure.create({ type: 'ScanRejected', message: 'no', nonRetryable: true });
   };
@@ -342,7 +313,7 @@ describe('a lane', function () {
     const plan = aPlan();
     push(plan, 'named');
     const { digest: _, ...withoutDigest } = pushOf(imageOf(plan, 'named'));
-    await workers?.stop();
+    await stopWorkers();
     const asking = Array.from({ length: 20 }, () =>
       temporal.client.workflow.signalWithStart('resolve', resolveStartOptions({ plan, push: withoutDigest })),
     );

@@ -7,19 +7,22 @@ import { exact, stage } from '../support/lane-moves.ts';
 import { digestOf } from '../support/plans.ts';
 import { heardQuery } from '../support/stand-in-workflows.ts';
 import { callAs, laneActivities, standIn, startStandIns, untilHeard } from '../support/stand-ins.ts';
-import { startTemporal, type TestTemporal } from '../support/temporal.ts';
+import { startNamespace, type TestNamespace } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
 import type { TestWorkers } from '../support/worker.ts';
+import { terminateAll } from '../support/workflow-tests.ts';
 
 describe('the line', function () {
   this.timeout(60_000);
-  let temporal: TestTemporal;
+  let temporal: TestNamespace;
   let workers: TestWorkers;
-  beforeEach(async () => {
-    temporal = await startTemporal();
+  before(async () => {
+    temporal = await startNamespace();
     workers = await startStandIns(temporal);
   });
-  afterEach(async () => {
+  // There is one line for all services.
+  afterEach(() => terminateAll(temporal.client));
+  after(async () => {
     await workers.stop();
     await temporal.stop();
   });
@@ -53,7 +56,7 @@ describe('the line', function () {
     const waiting = await standIn(temporal, 'rollout:other:latest:a', { status: 'waiting' });
     const busy = await standIn(temporal, 'rollout:other:latest:b', { status: 'blocked' });
     await eventually('them to be listed', async () => {
-      const query = `LandfallStatus = 'waiting' OR LandfallStatus = 'blocked'`;
+      const query = `ExecutionStatus = 'Running' AND (LandfallStatus = 'waiting' OR LandfallStatus = 'blocked')`;
       return (await temporal.client.workflow.count(query)).count === 3;
     });
     assert.equal((await stop()).hold?.by, 'ann (unverified)');

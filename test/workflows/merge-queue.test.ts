@@ -3,7 +3,7 @@ import { mergeQueueQuery } from '../../src/contracts/messages.ts';
 import { mergeQueueId, mergeQueueStartOptions } from '../../src/contracts/start-options.ts';
 import type { Run } from '../../src/domain/lane/state.ts';
 import { callAs, laneActivities, standIn, startStandIns, untilHeard } from '../support/stand-ins.ts';
-import { startTemporal, type TestTemporal } from '../support/temporal.ts';
+import { startNamespace, type TestNamespace } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
 import type { TestWorkers } from '../support/worker.ts';
 
@@ -11,10 +11,10 @@ const itsTurn = /^its turn to merge has come$/;
 
 describe('a merge queue', function () {
   this.timeout(60_000);
-  let temporal: TestTemporal;
+  let temporal: TestNamespace;
   let workers: TestWorkers;
   before(async () => {
-    temporal = await startTemporal();
+    temporal = await startNamespace();
     workers = await startStandIns(temporal);
   });
   after(async () => {

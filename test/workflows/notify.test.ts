@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { WorkflowHandle } from '@temporalio/client';
-import { NativeConnection, Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker';
+import { NativeConnection, Worker, type WorkflowBundlePath } from '@temporalio/worker';
 import { createNotify } from '../../src/activities/notify.ts';
 import { tellSignal } from '../../src/contracts/messages.ts';
 import { notifyId, taskQueues } from '../../src/contracts/start-options.ts';
@@ -9,7 +9,7 @@ import type { NotifierPlan } from '../../src/domain/plan.ts';
 import type { NotifyStart } from '../../src/workflows/notify.ts';
 import { type Discord, startDiscord } from '../support/discord-server.ts';
 import { noticeOf } from '../support/notices.ts';
-import { startTemporal, type TestTemporal } from '../support/temporal.ts';
+import { startNamespace, type TestNamespace } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
 import { startWebhookReceiver, type WebhookReceiver } from '../support/webhook-server.ts';
 import { workflowBundle } from '../support/worker.ts';
@@ -20,8 +20,8 @@ const both = [discordTarget, webhookTarget];
 
 describe('telling people', function () {
   this.timeout(60_000);
-  let temporal: TestTemporal;
-  let bundle: WorkflowBundleWithSourceMap;
+  let temporal: TestNamespace;
+  let bundle: WorkflowBundlePath;
   let discord: Discord;
   let receiver: WebhookReceiver;
   let stopWorker: (() => Promise<void>) | undefined;
@@ -29,7 +29,7 @@ describe('telling people', function () {
   let rollout = '';
 
   before(async () => {
-    [temporal, bundle] = await Promise.all([startTemporal(), workflowBundle()]);
+    [temporal, bundle] = await Promise.all([startNamespace(), workflowBundle()]);
   });
   after(() => temporal.stop());
   beforeEach(async () => {
@@ -57,6 +57,7 @@ describe('telling people', function () {
     const connection = await NativeConnection.connect({ address: temporal.address });
     const worker = await Worker.create({
       connection,
+      namespace: temporal.namespace,
       taskQueue: taskQueues.main,
       workflowBundle: bundle,
       activities: activities(),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { ScheduleOverlapPolicy } from '@temporalio/client';
-import { NativeConnection, Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker';
+import { NativeConnection, Worker, type WorkflowBundlePath } from '@temporalio/worker';
 import { createRedeliver } from '../../src/activities/redeliver.ts';
 import type { RedeliverActivities, RedeliverySummary } from '../../src/contracts/activities/pushes.ts';
 import { redeliverAction, redeliverId, taskQueues } from '../../src/contracts/start-options.ts';
@@ -12,7 +12,7 @@ import { githubSecret, type Ingress, startIngress } from '../api/support/ingress
 import { smallestGithubEvent } from '../api/support/vectors.ts';
 import { startGitHub, token } from '../support/github/server.ts';
 import { startTcpGate } from '../support/tcp-gate.ts';
-import { startTemporal, type TestTemporal } from '../support/temporal.ts';
+import { startNamespace, type TestNamespace } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
 import { workflowBundle } from '../support/worker.ts';
 
@@ -20,12 +20,12 @@ const { path = '', events = [] } = githubSource.gitHubWebhooks ?? {};
 
 describe('the look for failed deliveries', function () {
   this.timeout(60_000);
-  let temporal: TestTemporal;
-  let bundle: WorkflowBundleWithSourceMap;
+  let temporal: TestNamespace;
+  let bundle: WorkflowBundlePath;
   const undo: (() => Promise<unknown>)[] = [];
 
   before(async () => {
-    [temporal, bundle] = await Promise.all([startTemporal(), workflowBundle()]);
+    [temporal, bundle] = await Promise.all([startNamespace(), workflowBundle()]);
   });
   after(() => temporal.stop());
   afterEach(async () => {
@@ -34,8 +34,16 @@ describe('the look for failed deliveries', function () {
 
   async function work(activities: RedeliverActivities): Promise<void> {
     const connection = await NativeConnection.connect({ address: temporal.address });
+    const { namespace } = temporal;
     const taskQueue = taskQueues.main;
-    const worker = await Worker.create({ connection, taskQueue, workflowBundle: bundle, activities, shutdownGraceTime: '1s' });
+    const worker = await Worker.create({
+      connection,
+      namespace,
+      taskQueue,
+      workflowBundle: bundle,
+      activities,
+      shutdownGraceTime: '1s',
+    });
     const running = worker.run();
     undo.push(async () => {
       worker.shutdown();

@@ -1,48 +1,15 @@
 import assert from 'node:assert/strict';
-import type { WorkflowHandle } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
-import type { Activities } from '../../src/contracts/activities/index.ts';
 import { stateQuery } from '../../src/contracts/messages.ts';
 import { rolloutStartOptions } from '../../src/contracts/start-options.ts';
-import type { Plan } from '../../src/domain/plan.ts';
-import type { Decision, RolloutState, RolloutStatus } from '../../src/domain/rollout-state.ts';
-import { fakeActivities, type TagTable } from '../support/fake-activities.ts';
-import { digestOf, imageOf, planOf, pushOf, stageOf } from '../support/plans.ts';
-import { startTemporal, type TestTemporal } from '../support/temporal.ts';
+import type { Decision, RolloutState } from '../../src/domain/rollout-state.ts';
+import { digestOf, imageOf, pushOf, stageOf } from '../support/plans.ts';
 import { eventually } from '../support/wait.ts';
-import { startWorkers, type TestWorkers } from '../support/worker.ts';
+import { workflowTests } from '../support/workflow-tests.ts';
 
 describe('a rollout', function () {
   this.timeout(60_000);
-  let temporal: TestTemporal;
-  let workers: TestWorkers | undefined;
-
-  before(async () => {
-    temporal = await startTemporal();
-  });
-  afterEach(async () => {
-    await workers?.stop();
-    workers = undefined;
-  });
-  after(() => temporal.stop());
-
-  const tags: TagTable = new Map();
-  let count = 0;
-  const aPlan = (overrides: Partial<Plan> = {}): Plan => planOf({ service: `web-${++count}`, ...overrides });
-  const work = async (overrides: Partial<Activities> = {}, options = {}): Promise<void> => {
-    workers = await startWorkers(temporal, fakeActivities(temporal.client, tags, overrides), options);
-  };
-  const begin = (plan: Plan, word: string, tag = 'latest'): Promise<WorkflowHandle> => {
-    const image = imageOf(plan, word, tag);
-    return temporal.client.workflow.start('rollout', rolloutStartOptions({ plan, image, push: pushOf(image) }));
-  };
-  const result = (handle: WorkflowHandle): Promise<RolloutState> => handle.result();
-  const until = async (handle: WorkflowHandle, status: RolloutStatus): Promise<RolloutState> => {
-    return await eventually(`${handle.workflowId} to be ${status}`, async () => {
-      const state = await handle.query(stateQuery);
-      return state.status === status && state;
-    });
-  };
+  const { temporal, activities, aPlan, work, start: begin, result, until } = workflowTests('web');
   const refuses = (type: string, message = 'no'): never => {
     throw ApplicationFailure.create({ type, message, nonRetryable: true, details: [{ hint: message }] });
   };
@@ -75,8 +42,7 @@ describe('a rollout', function () {
   it('goes on after a retry of the blocked step', async () => {
     let tries = 0;
     await work({
-      scan: async (input) =>
-        ++tries === 1 ? refuses('ScanRejected', '1 critical finding') : fakeActivities(temporal.client, tags).scan(input),
+      scan: async (input) => (++tries === 1 ? refuses('ScanRejected', '1 critical finding') : activities().scan(input)),
     });
     const handle = await begin(aPlan(), 'retried');
     const blocked = await until(handle, 'blocked');
@@ -88,7 +54,7 @@ describe('a rollout', function () {
 
   it('goes on after a skip, and tells the proposal who waived what and why', async () => {
     let waived: unknown;
-    const usual = fakeActivities(temporal.client, tags);
+    const usual = activities();
     await work({
       scan: async () => refuses('ScanRejected'),
       propose: async (input) => {
@@ -176,7 +142,7 @@ describe('a rollout', function () {
   });
 
   it('lets the step beside a failed one finish before it is blocked', async () => {
-    const usual = fakeActivities(temporal.client, tags);
+    const usual = activities();
     let smoked = (): void => assert.fail('not started');
     const started = new Promise<void>((resolve) => {
       smoked = resolve;
@@ -204,7 +170,7 @@ describe('a rollout', function () {
   });
 
   it('sleeps through a rate limit and goes on', async () => {
-    const usual = fakeActivities(temporal.client, tags);
+    const usual = activities();
     let calls = 0;
     await work({
       propose: async (input) =>
@@ -218,7 +184,7 @@ describe('a rollout', function () {
 
   it('replays every step with the workflow cache off', async () => {
     let scans = 0;
-    const usual = fakeActivities(temporal.client, tags);
+    const usual = activities();
     await work(
       { scan: async (input) => (++scans === 1 ? refuses('ScanRejected') : usual.scan(input)) },
       { maxCachedWorkflows: 0 },
@@ -232,7 +198,7 @@ describe('a rollout', function () {
   });
 
   it('goes stage by stage: a stage whose base has the image already is passed by', async () => {
-    const usual = fakeActivities(temporal.client, tags);
+    const usual = activities();
     await work({
       propose: async (input) =>
         input.stage.name === 'staging' ? { kind: 'unchanged', base: 'main', head: 'a'.repeat(40) } : usual.propose(input),
@@ -250,7 +216,7 @@ describe('a rollout', function () {
 
   it('that was redelivered after its end is unchanged and touches nothing', async () => {
     let verifies = 0;
-    const usual = fakeActivities(temporal.client, tags);
+    const usual = activities();
     await work({
       verify: async (input) => {
         verifies += 1;

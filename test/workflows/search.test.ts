@@ -5,7 +5,7 @@ import { searchId, taskQueues } from '../../src/contracts/start-options.ts';
 import type { Repository } from '../../src/domain/image-reference.ts';
 import type { SearchMemory, SearchOutcome, SearchStart } from '../../src/domain/search.ts';
 import { fakeActivities } from '../support/fake-activities.ts';
-import { startTemporal, type TestTemporal } from '../support/temporal.ts';
+import { startNamespace, type TestNamespace } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
 import { startWorkers, type TestWorkers } from '../support/worker.ts';
 
@@ -16,7 +16,7 @@ function memoryNumber(number: number): SearchMemory {
 
 describe('the search of a registry', function () {
   this.timeout(60_000);
-  let temporal: TestTemporal;
+  let temporal: TestNamespace;
   let workers: TestWorkers;
   const calls: { input: SearchInput; at: number }[] = [];
   const hanging: (() => void)[] = [];
@@ -29,7 +29,7 @@ describe('the search of a registry', function () {
   };
 
   before(async () => {
-    temporal = await startTemporal();
+    temporal = await startNamespace();
     const searchRegistry = (input: SearchInput) => {
       calls.push({ input, at: Date.now() });
       return answer(input, calls.length);

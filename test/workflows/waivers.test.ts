@@ -3,18 +3,13 @@ import type { WorkflowHandle } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import type { ProposeInput } from '../../src/contracts/activities/delivery.ts';
 import type { Activities } from '../../src/contracts/activities/index.ts';
-import { laneQuery, rollbackUpdate, stateQuery } from '../../src/contracts/messages.ts';
-import { laneId, rolloutStartOptions } from '../../src/contracts/start-options.ts';
-import type { LaneState } from '../../src/domain/lane/state.ts';
+import { rollbackUpdate } from '../../src/contracts/messages.ts';
 import type { Notice } from '../../src/domain/notice.ts';
 import type { NotifierPlan, Plan, StagePlan } from '../../src/domain/plan.ts';
-import type { RolloutState, RolloutStatus, StepState } from '../../src/domain/rollout-state.ts';
-import { fakeActivities, type TagTable } from '../support/fake-activities.ts';
-import { type FakeDelivery, fakeDelivery } from '../support/fake-delivery.ts';
-import { delivered, digestOf, imageOf, planOf, pushOf, stageOf } from '../support/plans.ts';
-import { startTemporal, type TestTemporal } from '../support/temporal.ts';
+import type { RolloutState, StepState } from '../../src/domain/rollout-state.ts';
+import { delivered, digestOf, stageOf } from '../support/plans.ts';
 import { eventually } from '../support/wait.ts';
-import { startWorkers, type TestWorkers } from '../support/worker.ts';
+import { workflowTests } from '../support/workflow-tests.ts';
 
 const approval = {
   from: [{ name: 'ann' }, { name: 'bob' }],
@@ -31,31 +26,27 @@ const notify: NotifierPlan[] = [
 
 describe('what an operator skips', function () {
   this.timeout(60_000);
-  let temporal: TestTemporal;
-  let workers: TestWorkers;
-  let world: FakeDelivery;
-  const tags: TagTable = new Map();
+  const { temporal, world, activities, work, push, result, until, laneOf, laneState, ...tests } = workflowTests('skipped');
   const told: { readonly notice: Notice; readonly notifiers: readonly NotifierPlan[] }[] = [];
   const proposed: ProposeInput[] = [];
   let refuses: readonly string[] = [];
-  let count = 0;
 
   const refuse = (what: string): void => {
     if (refuses.includes(what)) throw ApplicationFailure.nonRetryable(`no to ${what}`, 'DeployRefused');
   };
 
-  before(async () => {
-    temporal = await startTemporal();
-    world = fakeDelivery();
-    const usual = fakeActivities(temporal.client, tags, world.activities);
+  beforeEach(async () => {
+    refuses = [];
+    told.splice(0);
+    proposed.splice(0);
+    const usual = activities();
     const refusing = (what: keyof Activities & ('scan' | 'dispatch' | 'restoreStage' | 'revertChange' | 'watchStage')) => ({
       async [what](input: never) {
         refuse(what);
         return await usual[what](input);
       },
     });
-    workers = await startWorkers(temporal, {
-      ...usual,
+    await work({
       ...refusing('scan'),
       ...refusing('dispatch'),
       ...refusing('restoreStage'),
@@ -75,35 +66,13 @@ describe('what an operator skips', function () {
       },
     });
   });
-  beforeEach(() => {
-    refuses = [];
-    told.splice(0);
-    proposed.splice(0);
-  });
-  after(async () => {
-    await workers?.stop();
-    await temporal?.stop();
-  });
 
   const aPlan = (stage: Partial<StagePlan> = {}, overrides: Partial<Plan> = {}): Plan =>
-    planOf({ service: `skipped-${++count}`, stages: [stageOf('production', { ...delivered, ...stage })], notify, ...overrides });
-  const push = (plan: Plan, word: string): Promise<WorkflowHandle> => {
-    const image = imageOf(plan, word);
-    tags.set(`${plan.repository}:latest`, image.digest);
-    return temporal.client.workflow.start('rollout', rolloutStartOptions({ plan, image, push: pushOf(image) }));
-  };
-  const result = (handle: WorkflowHandle): Promise<RolloutState> => handle.result();
-  const until = (handle: WorkflowHandle, wanted: RolloutStatus): Promise<RolloutState> =>
-    eventually(`${handle.workflowId} to be ${wanted}`, async () => {
-      const state: RolloutState = await handle.query(stateQuery);
-      return state.status === wanted && state;
-    });
+    tests.aPlan({ stages: [stageOf('production', { ...delivered, ...stage })], notify, ...overrides });
   const skip = async (handle: WorkflowHandle, step: string, reason: string): Promise<void> => {
     await until(handle, 'blocked');
     await handle.executeUpdate('skip', { args: [{ by: 'ann', step, reason }] });
   };
-  const laneOf = (plan: Plan): WorkflowHandle => temporal.client.workflow.getHandle(laneId(plan.service));
-  const laneState = (plan: Plan): Promise<LaneState> => laneOf(plan).query(laneQuery);
   const step = (state: RolloutState, wanted: string): StepState | undefined =>
     state.steps.find((candidate) => candidate.step === wanted);
   const noticesOf = (event: string): Notice[] => told.map(({ notice }) => notice).filter((notice) => notice.event === event);
@@ -158,7 +127,7 @@ describe('what an operator skips', function () {
 
   it('a stage that nobody watches is not told to be healthy', async () => {
     const { watch: _watch, ...unwatched } = delivered;
-    const plan = planOf({ service: `skipped-${++count}`, stages: [stageOf('production', unwatched)], notify });
+    const plan = tests.aPlan({ stages: [stageOf('production', unwatched)], notify });
     await result(await push(plan, 'nobody looks'));
     assert.equal(noticesOf('healthy')[0]?.watched, false);
   });

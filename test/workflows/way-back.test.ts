@@ -1,51 +1,21 @@
 import assert from 'node:assert/strict';
-import type { WorkflowHandle } from '@temporalio/client';
-import type { RolloutStart } from '../../src/contracts/messages.ts';
-import { laneQuery, pinUpdate, promoteUpdate, rollbackUpdate, unquarantineUpdate } from '../../src/contracts/messages.ts';
-import { laneId, rolloutStartOptions } from '../../src/contracts/start-options.ts';
-import type { LaneState } from '../../src/domain/lane/state.ts';
+import { pinUpdate, promoteUpdate, rollbackUpdate, unquarantineUpdate } from '../../src/contracts/messages.ts';
 import type { Plan } from '../../src/domain/plan.ts';
 import type { RolloutState } from '../../src/domain/rollout-state.ts';
-import { fakeActivities, type TagTable } from '../support/fake-activities.ts';
-import { type FakeDelivery, fakeDelivery } from '../support/fake-delivery.ts';
-import { delivered, digestOf, imageOf, planOf, pushOf, stageOf } from '../support/plans.ts';
-import { startTemporal, type TestTemporal } from '../support/temporal.ts';
+import { delivered, digestOf, stageOf } from '../support/plans.ts';
 import { eventually } from '../support/wait.ts';
-import { startWorkers, type TestWorkers } from '../support/worker.ts';
+import { workflowTests } from '../support/workflow-tests.ts';
 
 describe('the way back to an earlier image', function () {
   this.timeout(60_000);
-  let temporal: TestTemporal;
-  let workers: TestWorkers;
-  let world: FakeDelivery;
-  const tags: TagTable = new Map();
-  let count = 0;
+  const { temporal, tags, world, work, start, push: pushed, result, laneOf, laneState: memory, ...tests } = workflowTests('back');
+  beforeEach(() => work());
 
-  before(async () => {
-    temporal = await startTemporal();
-    world = fakeDelivery();
-    workers = await startWorkers(temporal, fakeActivities(temporal.client, tags, world.activities));
-  });
-  after(async () => {
-    await workers?.stop();
-    await temporal?.stop();
-  });
-
-  const aPlan = (): Plan => planOf({ service: `back-${++count}`, stages: [stageOf('production', delivered)] });
-  const start = (plan: Plan, word: string, how: Partial<RolloutStart> = {}): Promise<WorkflowHandle> => {
-    const image = imageOf(plan, word);
-    return temporal.client.workflow.start('rollout', rolloutStartOptions({ plan, image, push: pushOf(image), ...how }));
-  };
-  const result = (handle: WorkflowHandle): Promise<RolloutState> => handle.result();
-  const push = async (plan: Plan, word: string): Promise<RolloutState> => {
-    tags.set(`${plan.repository}:latest`, digestOf(word));
-    return await result(await start(plan, word));
-  };
+  const aPlan = (): Plan => tests.aPlan({ stages: [stageOf('production', delivered)] });
+  const push = async (plan: Plan, word: string): Promise<RolloutState> => await result(await pushed(plan, word));
   /** As `landfall trigger IMAGE:TAG@DIGEST` does. */
   const name = async (plan: Plan, word: string): Promise<RolloutState> =>
     await result(await start(plan, word, { asked: true, named: true }));
-  const laneOf = (plan: Plan): WorkflowHandle => temporal.client.workflow.getHandle(laneId(plan.service));
-  const memory = (plan: Plan): Promise<LaneState> => laneOf(plan).query(laneQuery);
   const runs = (plan: Plan): string | undefined => world.stage(plan, 'production').containers.get('web');
   const ended = (workflow: string): Promise<RolloutState> =>
     eventually(`${workflow} to end`, async () => {
