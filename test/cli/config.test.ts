@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { configurationJsonSchema } from '../../src/config/json-schema.ts';
 import { starterConfiguration } from '../../src/config/starter.ts';
-import { product } from '../../src/product.ts';
 import { reservePort } from '../../src/platform/ports.ts';
+import { product } from '../../src/product.ts';
 import { landfall, landfallUnread } from './command.ts';
 
 describe('the landfall command', () => {

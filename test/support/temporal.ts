@@ -41,7 +41,7 @@ export async function startNamespace(): Promise<TestNamespace> {
 }
 
 async function startSharedServer(): Promise<string> {
-  const port = await freePort();
+  const port = await reservePort();
   const address = `127.0.0.1:${port}`;
   const server = spawnServer(
     port,
