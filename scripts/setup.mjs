@@ -5,12 +5,13 @@
  */
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { cacheFolder } from '../src/platform/tools.mjs';
+import { packagesOf } from './setup/choices.mjs';
 import { useStartedEngine } from './setup/docker-engine.mjs';
 import { withLock } from './setup/lock.mjs';
 import { SetUpFailure, say } from './setup/machine.mjs';
 import { requireNode } from './setup/node.mjs';
 import { installNodeModules, nodeModulesCurrent } from './setup/node-modules.mjs';
-import { obtain } from './setup/obtain.mjs';
+import { installPackages, obtain } from './setup/obtain.mjs';
 import { choose, isPresent, toolsFor } from './setup/tools.mjs';
 
 /**
@@ -88,11 +89,36 @@ async function complete(purpose, context) {
   if (!nodeModulesCurrent(context.root)) await installNodeModules(context.root, context);
   // Whoever starts the service is told what is missing, but nothing is fetched for them.
   if (purpose === 'start') return;
+  await completePackages(purpose, context);
   for (const tool of toolsFor[purpose]) await completeTool(tool, purpose, context);
 }
 
 /**
- * Tries one way after the other until the tool is there; one tool may need several, as Docker its package and then its daemon.
+ * What Debian has of all that is missing.
+ * @param {Purpose} purpose
+ * @param {Context} context
+ */
+async function completePackages(purpose, context) {
+  const missing = toolsFor[purpose].filter((tool) => !isPresent(tool, context.env));
+  const wanted = packagesOf(await Promise.all(missing.map((tool) => choose(tool, purpose, context.env))));
+  if (wanted.packages.length > 0) await orSay(() => installPackages(wanted, context), context);
+}
+
+/**
+ * The next way may do; where none does, the advice follows what is said here.
+ * @param {() => Promise<void>} act
+ * @param {Context} context
+ */
+async function orSay(act, { say }) {
+  try {
+    await act();
+  } catch (error) {
+    say(error instanceof Error ? error.message : String(error));
+  }
+}
+
+/**
+ * Tries one way after the other until the tool is there; the packages of Debian are there by now.
  * @param {SetUpTool} tool
  * @param {Purpose} purpose
  * @param {Context} context
@@ -100,14 +126,9 @@ async function complete(purpose, context) {
 async function completeTool(tool, purpose, context) {
   if (isPresent(tool, context.env)) return;
   const { ways } = await choose(tool, purpose, context.env);
-  for (const way of ways) {
+  for (const way of ways.filter(({ how }) => how !== 'apt')) {
     if (isPresent(tool, context.env)) return;
-    try {
-      await obtain(tool, way, context);
-    } catch (error) {
-      // The next way may do; where none does, the advice follows what is said here.
-      context.say(error instanceof Error ? error.message : String(error));
-    }
+    await orSay(() => obtain(tool, way, context), context);
   }
 }
 

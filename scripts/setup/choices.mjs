@@ -5,7 +5,8 @@
 import { cachedVersions, olderTemporal } from '../../src/platform/tools.mjs';
 
 /**
- * @typedef {{ how: 'apt', packages: readonly string[] }
+ * @typedef {{ packages: readonly string[], whereKnown?: readonly string[] }} Packages `whereKnown`: left out where Debian has none of that name
+ * @typedef {{ how: 'apt' } & Packages
  *   | { how: 'go', module: string, version: string }
  *   | { how: 'sdk-download' }
  *   | { how: 'wheel', version: string }
@@ -78,10 +79,7 @@ export function chooseDocker({ platform, aptAllowed, dockerdFound, root }) {
   const advice = `install and start Docker Engine (https://docs.docker.com/engine/install/)${member}: 'docker version' must show a server`;
   if (!aptAllowed) return { ways: [], advice };
   // Since Debian 13 the client is a package of its own, which older releases do not have.
-  const packages = /** @type {const} */ ([
-    { how: 'apt', packages: ['docker.io', 'docker-cli'] },
-    { how: 'apt', packages: ['docker.io'] },
-  ]);
+  const packages = /** @type {const} */ ([{ how: 'apt', packages: ['docker.io'], whereKnown: ['docker-cli'] }]);
   return { ways: [...(dockerdFound ? [] : packages), { how: 'start-dockerd' }], advice };
 }
 
@@ -129,6 +127,19 @@ export function choosePackage(tool, { aptAllowed, platform, dockerReachable }) {
   return {
     ways,
     advice: image === undefined ? installed : `'docker pull ${image}' must work (or, on Debian and Ubuntu, ${installed})`,
+  };
+}
+
+/**
+ * What several tools want of Debian, to be asked for at once.
+ * @param {readonly Choice[]} choices
+ * @returns {Required<Packages>} each package once
+ */
+export function packagesOf(choices) {
+  const wanted = choices.flatMap(({ ways }) => ways.flatMap((way) => (way.how === 'apt' ? [way] : [])));
+  return {
+    packages: [...new Set(wanted.flatMap(({ packages }) => packages))],
+    whereKnown: [...new Set(wanted.flatMap(({ whereKnown = [] }) => whereKnown))],
   };
 }
 

@@ -109,7 +109,7 @@ async function ensureSeccomp(context) {
   const packages = ['gcc', 'libc6-dev', 'libseccomp-dev', 'pkg-config'];
   if (existsSync('/usr/include/seccomp.h') && ['gcc', 'pkg-config'].every((name) => findOnPath(name, context.env))) return;
   if (!hasApt(context.env)) throw new SetUpFailure(`--engine 29 is built with ${packages.join(', ')}: install them`);
-  await installPackages(packages, context);
+  await installPackages({ packages }, context);
 }
 
 /**

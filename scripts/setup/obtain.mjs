@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { cachedTool, cachedVersions, cacheFolder, findTool, isExecutable } from '../../src/platform/tools.mjs';
 import { startDockerd } from './docker-engine.mjs';
-import { runSlowly } from './machine.mjs';
+import { answerOf, runSlowly } from './machine.mjs';
 
 /**
  * @typedef {{ env: Record<string, string | undefined>, say: (line: string) => void }} Context
@@ -26,7 +26,6 @@ const wheels = Object.freeze({
  * @param {Context} context
  */
 export async function obtain(tool, way, context) {
-  if (way.how === 'apt') return installPackages(way.packages, context);
   if (way.how === 'start-dockerd') return startDockerd(context);
   if (way.how === 'image') return pullImage(way.image, context);
   const program = tool === 'temporal-versions' ? 'temporal' : tool;
@@ -152,14 +151,17 @@ async function pullImage(image, { env, say }) {
 }
 
 /**
- * @param {readonly string[]} packages
+ * All at once: one reading of the lists, and apt decides about everything together.
+ * @param {import('./choices.mjs').Packages} wanted
  * @param {Context} context
  */
-export async function installPackages(packages, { env, say }) {
+export async function installPackages({ packages, whereKnown = [] }, { env, say }) {
   const quiet = { env: { ...env, DEBIAN_FRONTEND: 'noninteractive' }, say };
-  const install = ['install', '--yes', '--no-install-recommends', ...packages];
   await runSlowly('reading the package lists (apt-get update)', 'apt-get', ['update'], quiet);
-  await runSlowly(`installing ${packages.join(', ')} (apt-get)`, 'apt-get', install, quiet);
+  const known = whereKnown.filter((name) => answerOf('apt-cache', ['show', name], env, 30_000) !== undefined);
+  const all = [...packages, ...known];
+  const install = ['install', '--yes', '--no-install-recommends', ...all];
+  await runSlowly(`installing ${all.join(', ')} (apt-get)`, 'apt-get', install, quiet);
 }
 
 /** @param {string} folder */

@@ -14,11 +14,12 @@ import {
   chooseTemporal,
   chooseTemporalVersions,
   chooseTrivy,
+  packagesOf,
 } from '../../scripts/setup/choices.mjs';
 import { withLock } from '../../scripts/setup/lock.mjs';
 import { essenceOf, isDebianLike, SetUpFailure } from '../../scripts/setup/machine.mjs';
 import { nodeModulesCurrent, samePackages } from '../../scripts/setup/node-modules.mjs';
-import { trivyImageScript } from '../../scripts/setup/obtain.mjs';
+import { installPackages, trivyImageScript } from '../../scripts/setup/obtain.mjs';
 import { isStatic } from '../../scripts/setup/tools.mjs';
 import { missingText, setUp } from '../../scripts/setup.mjs';
 import { cachedVersions, findTool, olderTemporal } from '../../src/platform/tools.mjs';
@@ -43,7 +44,7 @@ describe('set-up chooses', () => {
   });
 
   it('to install and start Docker only as root on Debian, and never on macOS', () => {
-    assert.deepEqual(hows(chooseDocker(debianRoot)), ['apt', 'apt', 'start-dockerd']);
+    assert.deepEqual(hows(chooseDocker(debianRoot)), ['apt', 'start-dockerd']);
     assert.deepEqual(hows(chooseDocker({ ...debianRoot, dockerdFound: true })), ['start-dockerd']);
     assert.deepEqual(hows(chooseDocker({ ...linux, dockerdFound: true })), []);
     assert.match(chooseDocker(linux).advice, /group docker/);
@@ -77,6 +78,21 @@ describe('set-up chooses', () => {
     ]);
     assert.deepEqual(choosePackage('skopeo', { ...mac, dockerReachable: true }), { ways: [], advice: "'brew install skopeo'" });
     assert.match(choosePackage('docker-registry', mac).advice, /docker pull registry:2/);
+  });
+
+  it('each Debian package once, for all tools together', () => {
+    const choices = [
+      chooseDocker(debianRoot),
+      chooseTemporal(debianRoot),
+      chooseTrivy(debianRoot),
+      choosePackage('git', debianRoot),
+    ];
+    const expected = { packages: ['docker.io', 'python3-pip', 'git'], whereKnown: ['docker-cli'] };
+    assert.deepEqual(packagesOf(choices), expected);
+    assert.deepEqual(packagesOf([chooseTemporal({ ...debianRoot, pipFound: true }), chooseDocker(linux)]), {
+      packages: [],
+      whereKnown: [],
+    });
   });
 
   it('by what /etc/os-release says of the family', () => {
@@ -165,6 +181,25 @@ describe('set-up', () => {
       return error.message.split('\n').length === 9;
     });
     assert.equal(essenceOf('of another\ncommand\n'), 'of another\ncommand\n');
+  });
+
+  it('asks apt once for all packages, and for none that this Debian does not know', async () => {
+    const calls = join(folder, 'calls');
+    for (const [name, does] of [
+      ['apt-get', ''],
+      ['apt-cache', 'test "$2" = known && echo "Package: known"'],
+    ] as const) {
+      await writeFile(join(folder, name), `#!/bin/sh\necho "${name} $*" >> ${calls}\n${does}\n`);
+      await chmod(join(folder, name), 0o755);
+    }
+    const env = { PATH: `${folder}:${process.env.PATH}`, HOME: folder };
+    await installPackages({ packages: ['one', 'two'], whereKnown: ['known', 'unknown'] }, { env, say: () => undefined });
+    assert.deepEqual((await readFile(calls, 'utf8')).trimEnd().split('\n'), [
+      'apt-get update',
+      'apt-cache show known',
+      'apt-cache show unknown',
+      'apt-get install --yes --no-install-recommends one two known',
+    ]);
   });
 
   it('does not ask for Temporal where a cluster is named', async () => {
