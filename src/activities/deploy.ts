@@ -1,10 +1,10 @@
 import { resolve } from 'node:path';
 import { CancelledFailure, Context } from '@temporalio/activity';
-import type { DeployActivities, DeployInput, SurveyInput } from '../contracts/activities/delivery.ts';
+import type { DeployActivities, DeployStageInput, SnapshotInput } from '../contracts/activities/delivery.ts';
 import type { Deployer, Foreseeing, Target, Work } from '../deploys/deployer.ts';
 import type { TurnGuard } from '../deploys/kit/turn-guard.ts';
 import { Refusal } from '../domain/failures.ts';
-import type { Deployed, OtherChanges, RunningImage, Survey } from '../domain/outcomes.ts';
+import type { Deployed, OtherChanges, RunningImage, StageSnapshot } from '../domain/outcomes.ts';
 import { type DeployPlan, isOnHost, type StagePlan } from '../domain/plan.ts';
 import type { HostLock } from '../platform/files/host-lock.ts';
 import type { Probes } from '../probes/index.ts';
@@ -20,7 +20,7 @@ export interface DeployDependencies {
 
 export function createDeploy({ deployers, probes, turns, locks }: DeployDependencies): DeployActivities {
   /** One change at a time in a place, and none of a turn that is over. */
-  const inTurn = (input: DeployInput, change: (way: Way, work: Work) => Promise<Deployed>) =>
+  const inTurn = (input: DeployStageInput, change: (way: Way, work: Work) => Promise<Deployed>) =>
     answering(() =>
       orCancelled(async (signal) => {
         const deploy = requireDeploy(input.stage);
@@ -32,10 +32,10 @@ export function createDeploy({ deployers, probes, turns, locks }: DeployDependen
     )(input);
 
   return {
-    surveyStage: answering((input: SurveyInput) => orCancelled((signal) => survey(input, signal))),
+    snapshotStage: answering((input: SnapshotInput) => orCancelled((signal) => survey(input, signal))),
     deployStage: (input) => inTurn(input, (way, work) => way.deploy(work)),
-    restoreStage: (input) => inTurn(input, (way, work) => way.restore(input.before, work)),
-    async settleStage(input) {
+    rollBackStage: (input) => inTurn(input, (way, work) => way.restore(input.before, work)),
+    async discardPrevious(input) {
       const settle = answering(() =>
         orCancelled(async (signal) => {
           const { deploy } = input.stage;
@@ -48,12 +48,12 @@ export function createDeploy({ deployers, probes, turns, locks }: DeployDependen
     },
   };
 
-  async function survey(input: SurveyInput, signal: AbortSignal): Promise<Survey> {
+  async function survey(input: SnapshotInput, signal: AbortSignal): Promise<StageSnapshot> {
     const { deploy, watch } = input.stage;
     const way = deploy && wayOf(deployers, input, deploy);
     const running = (await way?.running()) ?? [];
     const others = input.foresee ? await way?.foresee({ signal, ...acceptedOf(input) }) : undefined;
-    const surveyed = { kind: 'surveyed', running, ...(others !== undefined && { others }) } as const;
+    const surveyed = { kind: 'snapshot', running, ...(others !== undefined && { others }) } as const;
     // Where nothing runs yet, there is nothing that could be healthy.
     const isFirst = isOnHost(deploy) && running.length === 0;
     if (watch === undefined || isFirst) return surveyed;
@@ -72,7 +72,7 @@ interface Way {
   settle(): Promise<void>;
 }
 
-type StageInput = Pick<DeployInput, 'plan' | 'stage' | 'image'>;
+type StageInput = Pick<DeployStageInput, 'plan' | 'stage' | 'image'>;
 
 function wayOf(deployers: DeployDependencies['deployers'], { plan, stage, image }: StageInput, deploy: DeployPlan): Way {
   const target = { plan, stage, image, rollout: rolloutId() };
@@ -98,13 +98,13 @@ function rolloutId(): string {
   return workflowExecution.workflowId;
 }
 
-function workOf(input: DeployInput, signal: AbortSignal): Work {
+function workOf(input: DeployStageInput, signal: AbortSignal): Work {
   const { turn, only } = input;
   const since = Context.current().info.scheduledTimestampMs;
   return { turn, since, signal, ...(only !== undefined && { only }), ...acceptedOf(input) };
 }
 
-function acceptedOf({ accepted }: Pick<DeployInput, 'accepted'>): Pick<Foreseeing, 'accepted'> {
+function acceptedOf({ accepted }: Pick<DeployStageInput, 'accepted'>): Pick<Foreseeing, 'accepted'> {
   return accepted === undefined ? {} : { accepted };
 }
 

@@ -1,6 +1,6 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import type { Octokit } from 'octokit';
-import type { DispatchActivities, DispatchInput, ForwardInput } from '../contracts/activities/delivery.ts';
+import type { DispatchActivities, DispatchStageInput, PassThroughInput } from '../contracts/activities/delivery.ts';
 import { type DispatchSubject, payloadOf } from '../domain/dispatch-payload.ts';
 import { pathOf } from '../domain/image-reference.ts';
 import type { DispatchOutcome } from '../domain/outcomes.ts';
@@ -29,7 +29,7 @@ export function createDispatch({ clientFor }: DispatchDependencies): DispatchAct
     return { kind: 'dispatched', repository, event: dispatch.event };
   };
   return {
-    dispatch: answering(async ({ plan, stage, image, push }: DispatchInput) => {
+    dispatch: answering(async ({ plan, stage, image, push }: DispatchStageInput) => {
       if (stage.dispatch === undefined) throw nothingToDispatch(`stage ${stage.name} of ${plan.service}`);
       // The rollout's own tag and digest: a push may have been superseded by what its tag points to now.
       const { repository, tag } = image;
@@ -40,7 +40,7 @@ export function createDispatch({ clientFor }: DispatchDependencies): DispatchAct
         per: 'tag',
       });
     }),
-    forward: answering(async ({ plan, pushes }: ForwardInput) => {
+    passThrough: answering(async ({ plan, pushes }: PassThroughInput) => {
       const dispatch = dispatchOfPush(plan);
       if (dispatch === undefined) throw nothingToDispatch(plan.service);
       return await send(dispatch, { service: plan.service, pushes, per: 'push' });

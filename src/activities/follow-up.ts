@@ -2,26 +2,32 @@ import { Context } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
 import { WorkflowNotFoundError } from '@temporalio/client';
 import type { FollowUpActivities } from '../contracts/activities/lane.ts';
-import type { LookUpActivities } from '../contracts/activities/pushes.ts';
-import { type LookUp, type Progress, progressSignal, type RollbackStart, type RolloutStart } from '../contracts/messages.ts';
+import type { ResolveActivities } from '../contracts/activities/pushes.ts';
+import {
+  type ProgressNote,
+  progressSignal,
+  type ResolveRequest,
+  type RollbackStart,
+  type RolloutStart,
+} from '../contracts/messages.ts';
 import { rollbackStartOptions, rolloutId, rolloutStartOptions, searchAttributes } from '../contracts/start-options.ts';
-import type { Run } from '../domain/lane/state.ts';
+import type { RolloutRun } from '../domain/lane/state.ts';
 import type { ImageIdentity } from '../domain/outcomes.ts';
 
 const waitingRollouts = `WorkflowType = 'rollout' AND ExecutionStatus = 'Running' AND ${searchAttributes.status.name} = 'waiting'`;
 const nudgedAtOnce = 20;
 
 /** What workflows ask of Temporal itself. */
-export function createFollowUps({ client }: { client: Client }): FollowUpActivities & Pick<LookUpActivities, 'startRollouts'> {
+export function createFollowUps({ client }: { client: Client }): FollowUpActivities & Pick<ResolveActivities, 'startRollouts'> {
   return {
     /** Starts the rollouts of what a look-up found; those that run already go on, but for the one that asked and is about to end. */
-    async startRollouts({ lookUp, images }: { lookUp: LookUp; images: readonly ImageIdentity[] }): Promise<string[]> {
-      const { plan, push, after, asked = false } = lookUp;
+    async startRollouts({ request, images }: { request: ResolveRequest; images: readonly ImageIdentity[] }): Promise<string[]> {
+      const { plan, push, after, manual = false } = request;
       if (after !== undefined && images.some((image) => rolloutId(plan.service, image) === after.rollout)) {
         if (await isRunning(client, after)) throw new Error(`${after.rollout} asked for this look-up and has not ended yet`);
       }
       const start = async (image: ImageIdentity) =>
-        client.workflow.start('rollout', rolloutStartOptions({ plan, image, push, ...(asked && { asked }) }));
+        client.workflow.start('rollout', rolloutStartOptions({ plan, image, push, ...(manual && { manual }) }));
       return (await Promise.all(images.map(start))).map(({ workflowId }) => workflowId);
     },
 
@@ -36,10 +42,10 @@ export function createFollowUps({ client }: { client: Client }): FollowUpActivit
     },
 
     /** Rollouts that end meanwhile, or that the list does not show yet, look by themselves. */
-    async nudgeWaiting(progress: Progress): Promise<void> {
-      const waiting: Run[] = [];
+    async nudgeWaiting(progress: ProgressNote): Promise<void> {
+      const waiting: RolloutRun[] = [];
       // None is begun before all of a batch are waited for: one that fails while the list goes on would fail with nobody listening.
-      const nudgeAll = (runs: readonly Run[]) => Promise.all(runs.map((run) => nudge(client, run, progress)));
+      const nudgeAll = (runs: readonly RolloutRun[]) => Promise.all(runs.map((run) => nudge(client, run, progress)));
       for await (const { workflowId, runId } of client.workflow.list({ query: waitingRollouts })) {
         waiting.push({ rollout: workflowId, runId });
         Context.current().heartbeat();
@@ -49,14 +55,14 @@ export function createFollowUps({ client }: { client: Client }): FollowUpActivit
     },
 
     /** Which of these runs have ended, or are unknown to Temporal. */
-    async findEnded({ members }: { members: readonly Run[] }): Promise<Run[]> {
+    async findEnded({ members }: { members: readonly RolloutRun[] }): Promise<RolloutRun[]> {
       const running = await Promise.all(members.map((member) => isRunning(client, member)));
       return members.filter((_, index) => running[index] === false);
     },
   };
 }
 
-async function isRunning(client: Client, { rollout, runId }: Run): Promise<boolean> {
+async function isRunning(client: Client, { rollout, runId }: RolloutRun): Promise<boolean> {
   try {
     const { status } = await client.workflow.getHandle(rollout, runId).describe();
     return status.name === 'RUNNING' || status.name === 'PAUSED';
@@ -75,7 +81,7 @@ async function wasStarted(client: Client, { workflow, at }: RollbackStart & { re
   }
 }
 
-async function nudge(client: Client, { rollout, runId }: Run, progress: Progress): Promise<void> {
+async function nudge(client: Client, { rollout, runId }: RolloutRun, progress: ProgressNote): Promise<void> {
   try {
     await client.workflow.getHandle(rollout, runId).signal(progressSignal, progress);
   } catch (error) {

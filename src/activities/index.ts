@@ -9,7 +9,7 @@ import { createMerge } from './merge.ts';
 import { createNotify } from './notify.ts';
 import { createPropose } from './propose.ts';
 import { createRedeliver } from './redeliver.ts';
-import { createLookUp } from './resolve.ts';
+import { createResolve } from './resolve.ts';
 import { createScan } from './scan.ts';
 import { createSearch } from './search.ts';
 import { createSmoke } from './smoke.ts';
@@ -18,7 +18,7 @@ import { createWatch } from './watch.ts';
 
 /** What each step needs of the outside world, and no more. */
 export type Dependencies = Parameters<typeof createVerify>[0] &
-  Parameters<typeof createLookUp>[0] &
+  Parameters<typeof createResolve>[0] &
   Parameters<typeof createScan>[0] &
   Parameters<typeof createSmoke>[0] &
   Parameters<typeof createDispatch>[0] &
@@ -42,7 +42,7 @@ export function createActivities(dependencies: Dependencies): Activities {
     ...createSmoke(dependencies),
     ...createDispatch(dependencies),
     ...createPropose(dependencies),
-    ...createLookUp(dependencies),
+    ...createResolve(dependencies),
     ...createLaneCalls(dependencies),
     ...createFollowUps(dependencies),
     ...createMerge(dependencies),
@@ -50,7 +50,7 @@ export function createActivities(dependencies: Dependencies): Activities {
     async watchStage(input) {
       const outcome = await watches.watchStage(input);
       // On the same host and right away: a step of its own would add as many events to the history as a deploy.
-      if (input.settles && outcome.kind === 'watched') await deploys.settleStage(input);
+      if (input.discardsPrevious && outcome.kind === 'watched') await deploys.discardPrevious(input);
       return outcome;
     },
     ...createIntegrate(dependencies),

@@ -3,28 +3,28 @@ import { type Client, WithStartWorkflowOperation, WorkflowNotFoundError } from '
 import type { UpdateDefinition } from '@temporalio/common';
 import type { LaneActivities, LaneCall } from '../contracts/activities/lane.ts';
 import {
-  beginUpdate,
+  beginChangeUpdate,
   enterUpdate,
-  giveBackUpdate,
-  giveMergeTurnBackUpdate,
-  type LineState,
-  type LookUp,
+  type GlobalHoldState,
   leaveUpdate,
   type MergeTurn,
   type MergeTurnAnswer,
   notRolledBackUpdate,
-  type ReleaseAt,
-  ranUpdate,
-  requestUpdate,
+  type ResolveRequest,
+  releaseMergeTurnUpdate,
+  releaseTurnUpdate,
+  requestMergeTurnUpdate,
+  requestTurnUpdate,
   rolledBackUpdate,
-  takeMergeTurnUpdate,
+  runningUpdate,
+  type TurnRelease,
   verifiedUpdate,
 } from '../contracts/messages.ts';
-import { laneStartOptions, lineId, mergeQueueStartOptions, resolveStartOptions } from '../contracts/start-options.ts';
-import type { Entry, EntryAnswer, Leave, Verified } from '../domain/lane/members.ts';
-import type { BeginAnswer, BeginChange, NotRolledBackAt, RanAt, RolledBackAt } from '../domain/lane/running.ts';
-import type { Shut } from '../domain/lane/stages.ts';
-import type { Run } from '../domain/lane/state.ts';
+import { globalHoldId, laneStartOptions, mergeQueueStartOptions, resolveStartOptions } from '../contracts/start-options.ts';
+import type { EntryAnswer, LaneEntry, LaneExit, VerifiedReport } from '../domain/lane/members.ts';
+import type { BeginAnswer, BeginChange, NotRolledBackReport, RolledBackReport, RunningReport } from '../domain/lane/running.ts';
+import type { ExternalHold } from '../domain/lane/stages.ts';
+import type { RolloutRun } from '../domain/lane/state.ts';
 import type { TurnAnswer, TurnRequest } from '../domain/lane/turns.ts';
 import type { WindowPlan } from '../domain/plan.ts';
 import { windowsAt } from '../domain/windows.ts';
@@ -43,9 +43,9 @@ export function createLaneCalls({ client }: { client: Client }): LaneActivities 
     });
   const call =
     <Answer, At>(update: UpdateDefinition<Answer, [At]>) =>
-    ({ service, at }: LaneCall<At>): Promise<Answer> =>
-      tellLane(update, service, at);
-  const tellMergeQueue = <Answer>(update: UpdateDefinition<Answer, [Run]>, turn: MergeTurn): Promise<Answer> => {
+    ({ service, request }: LaneCall<At>): Promise<Answer> =>
+      tellLane(update, service, request);
+  const tellMergeQueue = <Answer>(update: UpdateDefinition<Answer, [RolloutRun]>, turn: MergeTurn): Promise<Answer> => {
     const { repository, base, rollout, runId } = turn;
     return client.workflow.executeUpdateWithStart(update, {
       args: [{ rollout, runId }],
@@ -54,25 +54,25 @@ export function createLaneCalls({ client }: { client: Client }): LaneActivities 
     });
   };
   return {
-    enterLane: call<EntryAnswer, Entry>(enterUpdate),
-    tellVerified: call<EntryAnswer, Verified>(verifiedUpdate),
-    requestTurn: call<TurnAnswer, TurnRequest>(requestUpdate),
-    releaseTurn: call<void, ReleaseAt>(giveBackUpdate),
-    leaveLane: call<void, Leave>(leaveUpdate),
-    /** Windows and line are looked at here, where there are a clock and a way to Temporal; what follows from them the lane knows. */
-    async beginChange({ service, at: { windows, ...at } }: LaneCall<BeginChange>): Promise<BeginAnswer> {
-      const shut = closedAt(windows, new Date()) ?? (await stoppedLine(client));
-      return await tellLane(beginUpdate, service, { ...at, ...(shut !== undefined && { shut }) });
+    enterLane: call<EntryAnswer, LaneEntry>(enterUpdate),
+    reportVerified: call<EntryAnswer, VerifiedReport>(verifiedUpdate),
+    requestTurn: call<TurnAnswer, TurnRequest>(requestTurnUpdate),
+    releaseTurn: call<void, TurnRelease>(releaseTurnUpdate),
+    leaveLane: call<void, LaneExit>(leaveUpdate),
+    /** Windows and the global hold are read here, where there are a clock and a client; the lane decides what follows from them. */
+    async beginChange({ service, request: { windows, ...change } }: LaneCall<BeginChange>): Promise<BeginAnswer> {
+      const externalHold = closedAt(windows, new Date()) ?? (await readGlobalHold(client));
+      return await tellLane(beginChangeUpdate, service, { ...change, ...(externalHold !== undefined && { externalHold }) });
     },
-    tellRunning: call<void, RanAt>(ranUpdate),
-    tellRolledBack: call<void, RolledBackAt>(rolledBackUpdate),
-    tellNotRolledBack: call<void, NotRolledBackAt>(notRolledBackUpdate),
+    reportRunning: call<void, RunningReport>(runningUpdate),
+    reportRolledBack: call<void, RolledBackReport>(rolledBackUpdate),
+    reportNotRolledBack: call<void, NotRolledBackReport>(notRolledBackUpdate),
 
-    takeMergeTurn: (turn: MergeTurn): Promise<MergeTurnAnswer> => tellMergeQueue(takeMergeTurnUpdate, turn),
-    giveMergeTurnBack: (turn: MergeTurn): Promise<void> => tellMergeQueue(giveMergeTurnBackUpdate, turn),
+    requestMergeTurn: (turn: MergeTurn): Promise<MergeTurnAnswer> => tellMergeQueue(requestMergeTurnUpdate, turn),
+    releaseMergeTurn: (turn: MergeTurn): Promise<void> => tellMergeQueue(releaseMergeTurnUpdate, turn),
 
     /** Has the followed tags looked up again, because what this rollout was about is not what the registry says any more. */
-    async lookAgain(lookUp: LookUp): Promise<void> {
+    async resolveAgain(lookUp: ResolveRequest): Promise<void> {
       await client.workflow.signalWithStart('resolve', resolveStartOptions(lookUp));
     },
   };
@@ -84,20 +84,20 @@ function updateId(name: string): string {
   return `${workflowExecution?.runId}:${name}:${activityId}`;
 }
 
-function closedAt(windows: readonly WindowPlan[], at: Date): Shut | undefined {
+function closedAt(windows: readonly WindowPlan[], at: Date): ExternalHold | undefined {
   const answer = windowsAt(windows, at);
   if (answer.open) return undefined;
   const { reason, until } = answer;
   return { reason, ...(until !== undefined && { until: until.toISOString() }) };
 }
 
-/** Read from the memo, which Temporal answers without a worker. A line that does not run stops nothing. */
-async function stoppedLine(client: Client): Promise<Shut | undefined> {
+/** Read from the memo, which Temporal answers without a worker. A workflow that does not run holds nothing. */
+async function readGlobalHold(client: Client): Promise<ExternalHold | undefined> {
   try {
-    const { memo, status } = await client.workflow.getHandle(lineId).describe();
-    const hold = memo?.hold as LineState['hold'] | null | undefined;
+    const { memo, status } = await client.workflow.getHandle(globalHoldId).describe();
+    const hold = memo?.hold as GlobalHoldState['hold'] | null | undefined;
     if (hold == null || status.name !== 'RUNNING') return undefined;
-    return { reason: `the line was stopped by ${hold.by}${hold.reason === undefined ? '' : `: ${hold.reason}`}` };
+    return { reason: `everything is held by ${hold.by}${hold.reason === undefined ? '' : `: ${hold.reason}`}` };
   } catch (error) {
     if (error instanceof WorkflowNotFoundError) return undefined;
     throw error;

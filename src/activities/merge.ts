@@ -1,8 +1,8 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
-import type { BaseState, ChangeInput, MergeActivities, RevertInput, TidyInput } from '../contracts/activities/delivery.ts';
+import type { BaseState, MergeActivities, ProposalInput, RevertInput, TidyInput } from '../contracts/activities/delivery.ts';
 import { rollbackBranchOf } from '../domain/branch.ts';
 import { Refusal } from '../domain/failures.ts';
-import type { ChangeStanding, MergeOutcome, Proposal, RevertOutcome } from '../domain/outcomes.ts';
+import type { MergeOutcome, Proposal, ProposalState, RevertOutcome } from '../domain/outcomes.ts';
 import type { ChangePlan } from '../domain/plan.ts';
 import { mergeMessage, mergeTitle } from '../domain/proposal-commit.ts';
 import type { Forge, OwnChange } from '../forges/forge.ts';
@@ -18,7 +18,7 @@ export interface MergeDependencies {
 }
 
 export function createMerge({ forgeFor }: MergeDependencies): MergeActivities {
-  const open = ({ stage, plan }: ChangeInput): { change: ChangePlan; forge: Forge } => {
+  const open = ({ stage, plan }: ProposalInput): { change: ChangePlan; forge: Forge } => {
     const { change } = stage;
     if (change === undefined) {
       throw ApplicationFailure.nonRetryable(`stage ${stage.name} of ${plan.service} has no change to merge`, 'NoChange');
@@ -27,25 +27,25 @@ export function createMerge({ forgeFor }: MergeDependencies): MergeActivities {
   };
 
   return {
-    lookAtChange: answering(async (input: ChangeInput): Promise<ChangeStanding> => {
+    proposalState: answering(async (input: ProposalInput): Promise<ProposalState> => {
       const { change, forge } = open(input);
       const standing = await forge.standing(change.repository, input.proposal, ownChangeOf(input, change));
       const isTheirs = standing.kind === 'closed' || (standing.kind === 'open' && standing.head !== input.proposal.head);
-      if (input.proposal.number !== undefined || !isTheirs) return standing;
+      if (input.proposal.kind === 'pull-request' || !isTheirs) return standing;
       // Plain git has no pull requests: whoever squashed the branch into the base, or amended and merged it, has accepted the proposal.
       const base = await lookAtBase(input, change, forge);
       return base.holds ? { kind: 'merged', commit: base.commit } : standing;
     }),
 
-    mergeChange: answering(async (input: ChangeInput): Promise<MergeOutcome> => {
+    mergeChange: answering(async (input: ProposalInput): Promise<MergeOutcome> => {
       const { change, forge } = open(input);
-      const { plan, stage, image, proposal } = input;
+      const { plan, image, proposal } = input;
       const outcome = await whileMoving(() =>
         forge.merge({
           repository: change.repository,
           proposal,
           own: ownChangeOf(input, change),
-          ...(stage.mergeMethod === undefined ? {} : { method: stage.mergeMethod }),
+          ...(change.mergeMethod === undefined ? {} : { method: change.mergeMethod }),
           title: mergeTitle(plan.service, image, isRollback(input)),
           message: mergeMessage(plan.service, image, workflowId(), proposal.head),
         }),
@@ -68,7 +68,7 @@ export function createMerge({ forgeFor }: MergeDependencies): MergeActivities {
       return { kind: 'tidied' };
     }),
 
-    baseHolds: answering(async (input: ChangeInput): Promise<BaseState> => {
+    baseHolds: answering(async (input: ProposalInput): Promise<BaseState> => {
       const { change, forge } = open(input);
       return lookAtBase(input, change, forge);
     }),
@@ -84,7 +84,7 @@ function workflowId(): string {
   return Context.current().info.workflowExecution?.workflowId ?? '';
 }
 
-async function lookAtBase({ image, proposal }: ChangeInput, change: ChangePlan, forge: Forge): Promise<BaseState> {
+async function lookAtBase({ image, proposal }: ProposalInput, change: ChangePlan, forge: Forge): Promise<BaseState> {
   const commit = await baseHead(forge, change);
   const text = await forge.readFile(change.repository, commit, change.file);
   if (text === undefined) return { kind: 'looked', holds: false, commit };
@@ -95,17 +95,17 @@ async function lookAtBase({ image, proposal }: ChangeInput, change: ChangePlan, 
   return { kind: 'looked', holds, commit };
 }
 
-function isRollback({ plan, stage, proposal }: ChangeInput): boolean {
+function isRollback({ plan, stage, proposal }: ProposalInput): boolean {
   return proposal.branch === rollbackBranchOf(plan.service, stage.name);
 }
 
-function ownChangeOf(input: ChangeInput, change: ChangePlan): OwnChange {
+function ownChangeOf(input: ProposalInput, change: ChangePlan): OwnChange {
   const { image, proposal } = input;
   return isRollback(input) ? previousIn(change, image, proposal) : imageIn(change, image);
 }
 
 /** What others merged, or say that they did, counts where the base branch has it. */
-async function refuseUnlessHeld(input: ChangeInput, change: ChangePlan, forge: Forge, commit: string): Promise<void> {
+async function refuseUnlessHeld(input: ProposalInput, change: ChangePlan, forge: Forge, commit: string): Promise<void> {
   if ((await lookAtBase(input, change, forge)).holds) return;
   throw new Refusal(
     'BaseMovedOn',

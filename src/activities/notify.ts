@@ -1,7 +1,7 @@
 import { Context } from '@temporalio/activity';
 import type { Client, WorkflowSignalWithStartOptions } from '@temporalio/client';
 import type { NotifyActivities, SendInput } from '../contracts/activities/people.ts';
-import { type Telling, tellSignal } from '../contracts/messages.ts';
+import { type NoticeRequest, noticeSignal } from '../contracts/messages.ts';
 import { notifyId, taskQueues } from '../contracts/start-options.ts';
 import { createSender, type NotifierDependencies } from '../notifiers/index.ts';
 import { answering } from './boundary.ts';
@@ -16,7 +16,7 @@ const tellWithinMs = 5_000;
 export function createNotify({ client, ...dependencies }: NotifyDependencies): NotifyActivities {
   const send = createSender(dependencies);
   return {
-    async tell({ rollout, ...telling }) {
+    async queueNotice({ rollout, ...telling }) {
       await client.withDeadline(Date.now() + tellWithinMs, () =>
         client.workflow.signalWithStart('notify', notifyStartOptions(rollout, telling)),
       );
@@ -31,12 +31,12 @@ export function createNotify({ client, ...dependencies }: NotifyDependencies): N
 
 function notifyStartOptions(
   rollout: string,
-  telling: Telling,
-): WorkflowSignalWithStartOptions<[Telling]> & { workflowId: string } {
+  telling: NoticeRequest,
+): WorkflowSignalWithStartOptions<[NoticeRequest]> & { workflowId: string } {
   return {
     workflowId: notifyId(rollout),
     taskQueue: taskQueues.main,
-    signal: tellSignal,
+    signal: noticeSignal,
     signalArgs: [telling],
     workflowIdReusePolicy: 'ALLOW_DUPLICATE',
     workflowIdConflictPolicy: 'USE_EXISTING',

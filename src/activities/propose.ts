@@ -67,7 +67,7 @@ async function proposeOnce(work: Work): Promise<ProposeOutcome> {
     await withdraw(work, base);
     return { kind: 'unchanged', base: change.base, head: base.commit };
   }
-  const later = input.asked === true ? undefined : await laterTag(plan.tags, base.text, change, image);
+  const later = input.manual === true ? undefined : await laterTag(plan.tags, base.text, change, image);
   if (later !== undefined) return { kind: 'outdated', tag: later };
 
   const { head, foreign } = await writeBranch({
@@ -93,7 +93,7 @@ async function proposeOnce(work: Work): Promise<ProposeOutcome> {
   });
   await forge.reportChecks(change.repository, head, checkTexts(subject));
   // Landfall would not merge it. Said now, nobody approves in vain; the proposal is there for a person to merge.
-  if (foreign !== undefined && input.stage.merge === 'auto') throw await foreign();
+  if (foreign !== undefined && change.merge === 'auto') throw await foreign();
   const { text: _, ...values } = edit;
   return { kind: 'proposed', proposal: { ...proposal, baseCommit: base.commit, ...values, ...(foreign && { foreign: true }) } };
 }

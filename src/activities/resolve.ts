@@ -1,7 +1,7 @@
-import type { LookUpActivities } from '../contracts/activities/pushes.ts';
-import type { LookUp } from '../contracts/messages.ts';
+import type { ResolveActivities } from '../contracts/activities/pushes.ts';
+import type { ResolveRequest } from '../contracts/messages.ts';
 import { type Digest, formatReference, type Tag } from '../domain/image-reference.ts';
-import type { ImageIdentity, LookUpOutcome, RateLimited } from '../domain/outcomes.ts';
+import type { ImageIdentity, RateLimited, ResolveOutcome } from '../domain/outcomes.ts';
 import { latestOf, type TagPolicy } from '../domain/tag-policy.ts';
 import type { Registry } from '../platform/registry/registry.ts';
 import { answering } from './boundary.ts';
@@ -9,7 +9,7 @@ import { type Found, findAll, findDated, findLatest, followedOf, type Look } fro
 import { leaveWhenCancelled } from './leave-when-cancelled.ts';
 import { defaultNotFoundForMs, isPatienceOver, notInRegistry, type Patience, whilePatient } from './not-in-registry.ts';
 
-export interface LookUpDependencies {
+export interface ResolveDependencies {
   readonly registry: Registry;
   /** How long a pushed tag that is not found is tried again, from the first attempt on; two minutes. */
   readonly notFoundForMs?: number;
@@ -23,15 +23,15 @@ const mostRemembered = 10_000;
  * What the followed tags of a service point to now: all of them where the policy names them, the latest one where it orders them. A tag
  * that the registry does not know, or that is broken there, is left out; but the pushed one is looked for again first, because its push said that it is there.
  */
-export function createLookUp({
+export function createResolve({
   registry,
   notFoundForMs = defaultNotFoundForMs,
   now = () => new Date(),
-}: LookUpDependencies): Pick<LookUpActivities, 'lookUpTags'> {
+}: ResolveDependencies): Pick<ResolveActivities, 'resolveTags'> {
   const patience: Patience = { notFoundForMs, now };
   const creationTimes = new Map<Digest, string | undefined>();
   return {
-    lookUpTags: answering((input: LookUp) =>
+    resolveTags: answering((input: ResolveRequest) =>
       leaveWhenCancelled(async () => {
         if (creationTimes.size > mostRemembered) creationTimes.clear();
         return lookUp(
@@ -55,10 +55,10 @@ export function createLookUp({
 async function lookUp(
   look: Look,
   patience: Patience,
-  { plan, push, asked }: LookUp,
-): Promise<Exclude<LookUpOutcome, RateLimited>> {
+  { plan, push, manual }: ResolveRequest,
+): Promise<Exclude<ResolveOutcome, RateLimited>> {
   const { repository, missing, broken } = look;
-  const found = asked ? await findAll(look, [push.tag]) : await findFollowed(look, plan.tags, push.tag);
+  const found = manual ? await findAll(look, [push.tag]) : await findFollowed(look, plan.tags, push.tag);
   if (missing.has(push.tag) && (found.length === 0 || !isPatienceOver(patience))) {
     throw notInRegistry(formatReference({ repository, tag: push.tag }), patience);
   }

@@ -1,4 +1,4 @@
-import type { Verify, VerifyInput } from '../contracts/activities/checks.ts';
+import type { VerifyActivities, VerifyInput } from '../contracts/activities/checks.ts';
 import { type Digest, formatReference } from '../domain/image-reference.ts';
 import type { ConfirmOutcome, RateLimited, VerifyOutcome } from '../domain/outcomes.ts';
 import { describeImage } from '../platform/registry/image-description.ts';
@@ -20,7 +20,7 @@ export function createVerify({
   registry,
   notFoundForMs = defaultNotFoundForMs,
   now = () => new Date(),
-}: VerifyDependencies): Verify {
+}: VerifyDependencies): VerifyActivities {
   const patience: Patience = { notFoundForMs, now };
   const patiently = <Outcome>(act: () => Promise<Outcome>) =>
     leaveWhenCancelled(async () => {

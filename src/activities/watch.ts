@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { CancelledFailure, Context } from '@temporalio/activity';
 import type Docker from 'dockerode';
 import type { Octokit } from 'octokit';
-import type { WatchActivities, WatchInput } from '../contracts/activities/delivery.ts';
+import type { WatchActivities, WatchStageInput } from '../contracts/activities/delivery.ts';
 import { Refusal } from '../domain/failures.ts';
 import type { Digest } from '../domain/image-reference.ts';
 import type { Reading, Unhealthy, VerifiedImage, Watched } from '../domain/outcomes.ts';
@@ -42,7 +42,7 @@ const shortestPauseMs = 10;
 
 export function createWatch(dependencies: WatchDependencies): WatchActivities {
   return {
-    watchStage: answering(async (input: WatchInput, beat) => {
+    watchStage: answering(async (input: WatchStageInput, beat) => {
       const { plan, stage, expected } = input;
       const { watch } = stage;
       if (watch === undefined)
@@ -62,7 +62,7 @@ export function createWatch(dependencies: WatchDependencies): WatchActivities {
   };
 }
 
-interface Watching extends WatchInput {
+interface Watching extends WatchStageInput {
   readonly watch: WatchPlan;
   readonly deployment: DeploymentProof | undefined;
   readonly signal: AbortSignal;

@@ -1,6 +1,6 @@
-import type { LineState } from '../contracts/messages.ts';
+import type { GlobalHoldState } from '../contracts/messages.ts';
 import type { Running } from '../domain/lane/running.ts';
-import type { Delivered, LaneState, RunEarlier, StageLane, Word } from '../domain/lane/state.ts';
+import type { Attribution, Delivered, EarlierRunning, LaneState, StageLane } from '../domain/lane/state.ts';
 import { shortId } from './rollouts.ts';
 import { formatDuration, plain, type Surroundings, table } from './terminal.ts';
 
@@ -11,7 +11,7 @@ const mostQuarantined = 20;
 export function describeLane(
   service: string,
   lane: LaneState,
-  line: LineState,
+  line: GlobalHoldState,
   { width }: Pick<Surroundings, 'width'>,
 ): string[] {
   const stages = Object.entries(lane.stages);
@@ -79,11 +79,11 @@ function describeStage(name: string, stage: StageLane, others: readonly Delivere
   return lines.length === 0 ? [] : ['', `${name}:`, ...lines.map((line) => `  ${line}`)];
 }
 
-function earlierText(run: RunEarlier): string {
+function earlierText(run: EarlierRunning): string {
   return `${imageText(run)}, until ${ago(run.until)}, by ${shortId(run.rollout)}`;
 }
 
-function saidBy({ by, at, reason }: Word): string {
+function saidBy({ by, at, reason }: Attribution): string {
   return `by ${plain(by)} ${ago(at)}${reason ? `: ${plain(reason)}` : ''}`;
 }
 

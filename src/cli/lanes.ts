@@ -1,9 +1,9 @@
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
-import { type LineState, laneQuery, lineQuery } from '../contracts/messages.ts';
-import { laneId, lineId } from '../contracts/start-options.ts';
+import { type GlobalHoldState, globalHoldQuery, laneQuery } from '../contracts/messages.ts';
+import { globalHoldId, laneId } from '../contracts/start-options.ts';
 import type { Digest } from '../domain/image-reference.ts';
 import { digestOf, knownDigests } from '../domain/lane/known-digests.ts';
-import { Refused } from '../domain/lane/refused.ts';
+import { DecisionRefused } from '../domain/lane/refused.ts';
 import type { LaneState } from '../domain/lane/state.ts';
 import { namePattern } from '../settings/scalars.ts';
 import { answeredInTime, isUnanswered } from './connection.ts';
@@ -25,8 +25,8 @@ export async function readLane(client: Client, service: string): Promise<LaneSta
 }
 
 /** Whether the line is stopped; the workflow is there only once somebody has stopped it. */
-export async function readLine(client: Client): Promise<LineState> {
-  return (await ask(client, lineId, (handle) => handle.query(lineQuery))) ?? {};
+export async function readLine(client: Client): Promise<GlobalHoldState> {
+  return (await ask(client, globalHoldId, (handle) => handle.query(globalHoldQuery))) ?? {};
 }
 
 type Handle = ReturnType<Client['workflow']['getHandle']>;
@@ -65,7 +65,7 @@ export function completeDigest(text: string, lane: LaneState | undefined): Diges
   try {
     return digestOf(whole, lane === undefined ? new Map() : knownDigests(lane), 'anything');
   } catch (error) {
-    if (error instanceof Refused) throw new CommandFailure(error.message, exitCodes.refused, { cause: error });
+    if (error instanceof DecisionRefused) throw new CommandFailure(error.message, exitCodes.refused, { cause: error });
     throw error;
   }
 }

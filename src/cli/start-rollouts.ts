@@ -37,7 +37,7 @@ export async function startRollouts(client: Client, plan: Plan, push: ImagePush)
 async function startRollout(client: Client, plan: Plan, push: ImagePush, digest: Digest): Promise<Started> {
   await refuseQuarantined(client, plan.service, digest);
   const image = { repository: push.repository, tag: push.tag, digest };
-  const options = rolloutStartOptions({ plan, image, push, asked: true, named: true });
+  const options = rolloutStartOptions({ plan, image, push, manual: true, named: true });
   await answeredInTime(client, startWithinMs, () => client.workflow.start('rollout', options));
   const { service } = plan;
   const workflow = options.workflowId;
@@ -64,7 +64,7 @@ async function startedFor(client: Client, rollout: string, { deliveryId }: Image
 }
 
 async function lookUp(client: Client, plan: Plan, push: ImagePush): Promise<Started> {
-  const options = resolveStartOptions({ asked: true, plan, push });
+  const options = resolveStartOptions({ manual: true, plan, push });
   const handle = await answeredInTime(client, startWithinMs, () => client.workflow.signalWithStart('resolve', options));
   const known = { service: plan.service, workflow: options.workflowId };
   for (const giveUpAt = Date.now() + followForMs; ; ) {

@@ -1,19 +1,19 @@
 import { type Client, WithStartWorkflowOperation, WorkflowUpdateRPCTimeoutOrCancelledError } from '@temporalio/client';
 import type { Workflow } from '@temporalio/common';
 import {
+  type GlobalHoldState,
+  globalHoldUpdate,
+  globalReleaseUpdate,
   holdUpdate,
   type LaneDecision,
-  type LineState,
   pinUpdate,
   promoteUpdate,
   quarantineUpdate,
   releaseUpdate,
-  resumeLineUpdate,
   rollbackUpdate,
-  stopLineUpdate,
   unquarantineUpdate,
 } from '../contracts/messages.ts';
-import { laneId, laneStartOptions, lineStartOptions } from '../contracts/start-options.ts';
+import { globalHoldStartOptions, laneId, laneStartOptions } from '../contracts/start-options.ts';
 import type { RollbackTerms } from '../domain/lane/rollback.ts';
 import type { LaneState } from '../domain/lane/state.ts';
 import { nameOfPerson } from '../domain/person.ts';
@@ -81,12 +81,12 @@ export async function steer(text: string, order: Order, options: SteerOptions, s
 /** `landfall hold --all` and `landfall release --all`: the line, which is all services. */
 export async function steerLine(verb: 'hold' | 'release', options: SteerOptions, surroundings: Surroundings): Promise<void> {
   const said = wordsOf(verb, options, surroundings);
-  const { name } = verb === 'hold' ? stopLineUpdate : resumeLineUpdate;
+  const { name } = verb === 'hold' ? globalHoldUpdate : globalReleaseUpdate;
   const line = await withClient(temporalPlace(options.config, surroundings), (client) =>
     inTime(client, () =>
-      client.workflow.executeUpdateWithStart<Workflow, LineState, [LaneDecision]>(name, {
+      client.workflow.executeUpdateWithStart<Workflow, GlobalHoldState, [LaneDecision]>(name, {
         args: [said],
-        startWorkflowOperation: new WithStartWorkflowOperation('line', lineStartOptions()),
+        startWorkflowOperation: new WithStartWorkflowOperation('globalHold', globalHoldStartOptions()),
       }),
     ),
   );

@@ -1,14 +1,14 @@
 import { resolve } from 'node:path';
 import { isGitHubRepository } from '../domain/github-repository.ts';
-import type { ChangeTarget, DispatchPlan } from '../domain/plan.ts';
-import type { Complain } from '../settings/problem.ts';
+import type { ChangePlan, ChangeTarget, DispatchPlan } from '../domain/plan.ts';
 import { showValue } from '../settings/wording.ts';
 import type { ChangeSettings } from './configuration.ts';
+import type { Complain } from '../settings/problem.ts';
 import { perOf } from './resolve-forward.ts';
 import type { ServiceContext } from './service-context.ts';
 import type { Settings } from './service-schema.ts';
 
-type ChangeInput = Exclude<NonNullable<Settings['change']>, 'off'>;
+type ChangeInput = Exclude<NonNullable<Settings['change']>, 'off'> & Pick<ChangePlan, 'merge' | 'mergeMethod'>;
 
 export function resolveChange(change: ChangeInput, context: ServiceContext, complain: Complain): ChangeSettings {
   const { repository = '', file = '', title, body } = change;
@@ -29,10 +29,15 @@ export function resolveChange(change: ChangeInput, context: ServiceContext, comp
     labels: change.labels ?? [],
     reviewers: change.reviewers ?? [],
     assignees: change.assignees ?? [],
+    merge: change.merge,
+    ...(change.mergeMethod === undefined ? {} : { mergeMethod: change.mergeMethod }),
   };
 }
 
-function changeTarget({ services, path, marker, key }: ChangeInput, complain: Complain): ChangeTarget | undefined {
+function changeTarget(
+  { services, path, marker, key }: Omit<ChangeInput, 'merge' | 'mergeMethod'>,
+  complain: Complain,
+): ChangeTarget | undefined {
   const named = Object.entries({ services, path, marker, key }).flatMap(([word, value]) => (value === undefined ? [] : [word]));
   if (named.length > 1) complain([], `expected only one of services, path, marker and key, found ${named.join(' and ')}`);
   if (services !== undefined) return { kind: 'compose', services };

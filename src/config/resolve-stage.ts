@@ -1,7 +1,7 @@
 import { isGitHubRepository } from '../domain/github-repository.ts';
-import type { ApprovalPlan, Approver, StagePlan } from '../domain/plan.ts';
-import { type Complain, within } from '../settings/problem.ts';
+import type { ApprovalPlan, Approver, ChangePlan, StagePlan } from '../domain/plan.ts';
 import type { ChangeSettings, StageSettings } from './configuration.ts';
+import { type Complain, within } from '../settings/problem.ts';
 import { resolveChange, resolveDispatch } from './resolve-change.ts';
 import { resolveDeploy } from './resolve-deploy.ts';
 import { resolveWatch } from './resolve-watch.ts';
@@ -18,29 +18,32 @@ export interface StageContext extends ServiceContext {
 
 /** A stage with what its service and the defaults say for it. */
 export function resolveStage(input: StageInput, context: ServiceContext, complain: Complain): StageSettings {
-  const { name, windows = [], mergeMethod } = input;
+  const { name, windows = [] } = input;
   const dispatch = on(input.dispatch);
   const approval = on(input.approval);
   const deploy = input.deploy === 'none' ? undefined : input.deploy;
   const watch = on(input.watch);
   const change = on(input.change);
-  const changed = change === undefined ? {} : { change: resolveChange(change, context, within(complain, 'change')) };
+  const changed =
+    change === undefined ? {} : { change: resolveChange({ ...change, ...mergeOf(input) }, context, within(complain, 'change')) };
   const inside: StageContext = { ...context, ...changed, stage: name };
   mergeComplaints(input, complain);
   const deployed = deploy === undefined ? undefined : resolveDeploy(deploy, inside, within(complain, 'deploy'));
   const rollback = input.rollback ?? (watch === undefined && deploy === undefined ? 'off' : 'auto');
   return {
     name,
-    merge: change === undefined ? 'off' : (input.merge ?? 'off'),
     ...changed,
     ...(dispatch === undefined ? {} : { dispatch: resolveDispatch(dispatch, context, within(complain, 'dispatch')) }),
     ...(approval === undefined ? {} : { approval: resolveApproval(approval, inside, within(complain, 'approval')) }),
     ...(windows.length === 0 ? {} : { windows }),
-    ...(mergeMethod === undefined ? {} : { mergeMethod }),
     ...(deployed === undefined ? {} : { deploy: deployed }),
     ...(watch === undefined ? {} : { watch: resolveWatch(watch, deploy, inside, within(complain, 'watch')) }),
-    ...(rollback === 'off' ? {} : { rollback }),
+    rollback,
   } satisfies Omit<StagePlan, 'change' | 'deploy'> & Pick<StageSettings, 'change' | 'deploy'>;
+}
+
+function mergeOf({ merge = 'off', mergeMethod }: StageInput): Pick<ChangePlan, 'merge' | 'mergeMethod'> {
+  return { merge, ...(mergeMethod === undefined ? {} : { mergeMethod }) };
 }
 
 function on<Settings>(setting: Settings | 'off' | undefined): Settings | undefined {

@@ -1,10 +1,17 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { ImagePush } from '../domain/image-push.ts';
-import type { Entry, EntryAnswer, Leave, Verified } from '../domain/lane/members.ts';
+import type { EntryAnswer, LaneEntry, LaneExit, VerifiedReport } from '../domain/lane/members.ts';
 import type { RollbackTerms } from '../domain/lane/rollback.ts';
-import type { BeginAnswer, BeginChange, NotRolledBackAt, RanAt, RolledBackAt, Running } from '../domain/lane/running.ts';
-import type { Shut } from '../domain/lane/stages.ts';
-import type { LaneState, Run } from '../domain/lane/state.ts';
+import type {
+  BeginAnswer,
+  BeginChange,
+  NotRolledBackReport,
+  RolledBackReport,
+  Running,
+  RunningReport,
+} from '../domain/lane/running.ts';
+import type { ExternalHold } from '../domain/lane/stages.ts';
+import type { LaneState, RolloutRun } from '../domain/lane/state.ts';
 import type { Grant, TurnAnswer, TurnRequest } from '../domain/lane/turns.ts';
 import type { Notice } from '../domain/notice.ts';
 import type { ImageIdentity } from '../domain/outcomes.ts';
@@ -17,7 +24,7 @@ export interface RolloutStart {
   readonly image: ImageIdentity;
   readonly push: ImagePush;
   /** An operator asked: starts anew whatever the last verdict was, but never a quarantined digest. */
-  readonly asked?: boolean;
+  readonly manual?: boolean;
   /** An operator named the digest, and not just the tag: it goes on also where the tag points to something else. */
   readonly named?: boolean;
   /**
@@ -44,58 +51,58 @@ export const approveUpdate = defineUpdate<RolloutState, [Decision?]>('approve');
  * Something that a rollout may be waiting for has moved: look again. Never the news itself, which is asked for where it comes from, so
  * that a forged or repeated signal changes nothing.
  */
-export const progressSignal = defineSignal<[Progress]>('progress');
-export interface Progress {
-  /** For the history's readers: `check_suite of team/deployment completed`, `the line was released`. */
+export const progressSignal = defineSignal<[ProgressNote]>('progress');
+export interface ProgressNote {
+  /** For the history's readers: `check_suite of team/deployment completed`, `everything was released by ann`. */
   readonly what: string;
 }
 
 /** What `resolve:SERVICE` is asked to look up: the followed tags of the plan, or (for a policy with an order) this tag too. */
-export interface LookUp {
+export interface ResolveRequest {
   /** The rollout that asks, because it was superseded: it has to be over before the same image can be taken up again. */
-  readonly after?: Run;
+  readonly after?: RolloutRun;
   /** That rollout saw its tag point elsewhere. Where the look-up sees it point back, the registry contradicts itself. */
   readonly moved?: boolean;
   /** An operator asked for `push.tag`: only that one is looked up. */
-  readonly asked?: boolean;
+  readonly manual?: boolean;
   readonly plan: Plan;
   readonly push: ImagePush;
 }
-export const lookUpSignal = defineSignal<[LookUp]>('lookUp');
+export const resolveSignal = defineSignal<[ResolveRequest]>('resolve');
 
 /** How a lane begins, and what one run of it hands to the next. */
 export interface LaneStart {
   readonly service: string;
   readonly state?: LaneState;
   /** What an operator asked for and is not started yet. */
-  readonly errands?: readonly LaneErrand[];
+  readonly pendingStarts?: readonly PendingStart[];
   /** How often a lane looks whether those before a waiting rollout still live. */
-  readonly lookEveryMs?: number;
+  readonly checkEveryMs?: number;
   /** After how many events of history a lane continues as new. */
   readonly longestHistory?: number;
 }
 
 /** What a rollout asks of its lane. All of them are answered at once, and alike when they are repeated. */
-export const enterUpdate = defineUpdate<EntryAnswer, [Entry]>('enter');
-export const verifiedUpdate = defineUpdate<EntryAnswer, [Verified]>('verified');
-export const requestUpdate = defineUpdate<TurnAnswer, [TurnRequest]>('request');
-/** Gives a turn back. (Up to 0.1 its name was `release`, which is what operators say to a lane now.) */
-export const giveBackUpdate = defineUpdate<void, [ReleaseAt]>('giveBack');
-export const leaveUpdate = defineUpdate<void, [Leave]>('leave');
+export const enterUpdate = defineUpdate<EntryAnswer, [LaneEntry]>('enter');
+export const verifiedUpdate = defineUpdate<EntryAnswer, [VerifiedReport]>('verified');
+export const requestTurnUpdate = defineUpdate<TurnAnswer, [TurnRequest]>('requestTurn');
+/** Gives a turn back. */
+export const releaseTurnUpdate = defineUpdate<void, [TurnRelease]>('releaseTurn');
+export const leaveUpdate = defineUpdate<void, [LaneExit]>('leave');
 /** Just before the running system is changed: may it be, and is it still this rollout's turn? From then on it cannot be superseded. */
-export const beginUpdate = defineUpdate<BeginAnswer, [BeginAsked]>('begin');
+export const beginChangeUpdate = defineUpdate<BeginAnswer, [BeginChangeRequest]>('beginChange');
 /** The stage runs the rollout's image from now on, healthy or not. */
-export const ranUpdate = defineUpdate<void, [RanAt]>('ran');
+export const runningUpdate = defineUpdate<void, [RunningReport]>('running');
 /** The stage runs again what it ran before; the digest is quarantined. */
-export const rolledBackUpdate = defineUpdate<void, [RolledBackAt]>('rolledBack');
+export const rolledBackUpdate = defineUpdate<void, [RolledBackReport]>('rolledBack');
 /** It does not, because an operator said to leave it as it is. */
-export const notRolledBackUpdate = defineUpdate<void, [NotRolledBackAt]>('notRolledBack');
+export const notRolledBackUpdate = defineUpdate<void, [NotRolledBackReport]>('notRolledBack');
 export const laneQuery = defineQuery<LaneState>('lane');
 
 /** Windows and line were looked at before the lane is asked: `shut` says what came out. */
-export type BeginAsked = Omit<BeginChange, 'windows'> & { readonly shut?: Shut };
+export type BeginChangeRequest = Omit<BeginChange, 'windows'> & { readonly externalHold?: ExternalHold };
 
-export interface ReleaseAt extends Run {
+export interface TurnRelease extends RolloutRun {
   readonly stage: string;
   /** The stage has the rollout's image now. */
   readonly reached: boolean;
@@ -103,9 +110,9 @@ export interface ReleaseAt extends Run {
 
 /** What a lane tells a rollout. */
 export const grantSignal = defineSignal<[Grant]>('grant');
-export const supersedeSignal = defineSignal<[Superseding]>('supersede');
+export const supersedeSignal = defineSignal<[Supersession]>('supersede');
 
-export interface Superseding {
+export interface Supersession {
   /** The rollout that goes first. */
   readonly by: string;
   /** `checks`: it is verified. Otherwise the stage whose turn it asks for. */
@@ -114,8 +121,7 @@ export interface Superseding {
 
 /** What operators say to a lane. Each is answered at once, with the lane as it is then. */
 export const holdUpdate = defineUpdate<LaneState, [LaneDecision]>('hold');
-/** Rollouts of before gave their turns back by this name: histories and workers of that time still say it. */
-export const releaseUpdate = defineUpdate<LaneState, [LaneDecision | ReleaseAt]>('release');
+export const releaseUpdate = defineUpdate<LaneState, [LaneDecision]>('release');
 export const pinUpdate = defineUpdate<LaneState, [LaneDecision & { readonly stage: string; readonly digest: string }]>('pin');
 export const quarantineUpdate = defineUpdate<LaneState, [LaneDecision & { readonly digest: string }]>('quarantine');
 export const unquarantineUpdate = defineUpdate<LaneState, [LaneDecision & { readonly digest: string }]>('unquarantine');
@@ -128,7 +134,7 @@ export const promoteUpdate = defineUpdate<
 >('promote');
 
 /** What a lane starts for an operator. */
-export type LaneErrand =
+export type PendingStart =
   | { readonly kind: 'rollback'; readonly start: RollbackStart & { readonly workflow: string } }
   | { readonly kind: 'promotion'; readonly start: RolloutStart };
 
@@ -139,23 +145,23 @@ export interface LaneDecision {
   readonly reason?: string;
 }
 
-/** The line: one workflow for all services, which can be stopped as a whole. */
-export interface LineState {
+/** The global hold: one workflow for all services. */
+export interface GlobalHoldState {
   readonly hold?: { readonly by: string; readonly reason?: string; readonly at: string };
 }
-export interface LineStart {
-  readonly state?: LineState;
+export interface GlobalHoldStart {
+  readonly state?: GlobalHoldState;
   /** What waiting rollouts are still to be told. */
-  readonly untold?: Progress;
+  readonly pendingProgress?: ProgressNote;
   /** After how many events of history it continues as new. */
   readonly longestHistory?: number;
 }
-export const stopLineUpdate = defineUpdate<LineState, [LaneDecision]>('stop');
-export const resumeLineUpdate = defineUpdate<LineState, [LaneDecision]>('resume');
-export const lineQuery = defineQuery<LineState>('line');
+export const globalHoldUpdate = defineUpdate<GlobalHoldState, [LaneDecision]>('hold');
+export const globalReleaseUpdate = defineUpdate<GlobalHoldState, [LaneDecision]>('release');
+export const globalHoldQuery = defineQuery<GlobalHoldState>('globalHold');
 
 /** Merges into one base branch of one repository go one after the other, whichever service they are of. */
-export interface MergeTurn extends Run {
+export interface MergeTurn extends RolloutRun {
   readonly repository: string;
   readonly base: string;
 }
@@ -163,23 +169,23 @@ export interface MergeTurn extends Run {
 export interface MergeQueueStart {
   readonly state?: MergeQueueState;
   /** How often it looks whether those before a waiting rollout still live. */
-  readonly lookEveryMs?: number;
+  readonly checkEveryMs?: number;
   /** After how many events of history it continues as new. */
   readonly longestHistory?: number;
 }
 /** First come, first served. */
 export interface MergeQueueState {
-  readonly holder?: Run;
-  readonly waiting: readonly Run[];
+  readonly holder?: RolloutRun;
+  readonly waiting: readonly RolloutRun[];
 }
 export const mergeQueueQuery = defineQuery<MergeQueueState>('queue');
-export const takeMergeTurnUpdate = defineUpdate<MergeTurnAnswer, [Run]>('take');
-export const giveMergeTurnBackUpdate = defineUpdate<void, [Run]>('giveBack');
+export const requestMergeTurnUpdate = defineUpdate<MergeTurnAnswer, [RolloutRun]>('requestTurn');
+export const releaseMergeTurnUpdate = defineUpdate<void, [RolloutRun]>('releaseTurn');
 /** Whoever waits gets the signal `progress` when its turn has come, and asks again. */
 export type MergeTurnAnswer = { readonly kind: 'granted' } | { readonly kind: 'waiting'; readonly behind: string };
 
-/** What starts `forward:SERVICE:DELIVERY`: one push, with each of its tags, is passed on to the dispatch of a service. */
-export interface ForwardStart {
+/** What starts `pass-through:SERVICE:DELIVERY`: one push, with each of its tags, is passed on to the dispatch of a service. */
+export interface PassThroughStart {
   readonly plan: Plan;
   /** Of one delivery and one repository; at least one. */
   readonly pushes: readonly ImagePush[];
@@ -198,8 +204,8 @@ export interface RollbackStart {
 }
 
 /** What `notify:ROLLOUT` is told, one notice after the other. */
-export interface Telling {
+export interface NoticeRequest {
   readonly notice: Notice;
   readonly notifiers: readonly NotifierPlan[];
 }
-export const tellSignal = defineSignal<[Telling]>('tell');
+export const noticeSignal = defineSignal<[NoticeRequest]>('notice');

@@ -2,7 +2,7 @@ import type { WorkflowSignalWithStartOptions, WorkflowStartOptions } from '@temp
 import { defineSearchAttributeKey, SearchAttributeType, TypedSearchAttributes } from '@temporalio/common';
 import type { ImageIdentity } from '../domain/outcomes.ts';
 import type { SearchStart } from '../domain/search.ts';
-import { type ForwardStart, type LookUp, lookUpSignal, type RollbackStart, type RolloutStart } from './messages.ts';
+import { type PassThroughStart, type ResolveRequest, type RollbackStart, type RolloutStart, resolveSignal } from './messages.ts';
 
 /** Task queues. Lanes have workers of their own, so that rollouts which ask a lane never keep it from answering. */
 export const taskQueues = { main: 'landfall', lanes: 'landfall-lanes', docker: 'landfall-docker' } as const;
@@ -46,7 +46,7 @@ export function mergeQueueId(repository: string, base: string): string {
   return `merge:${repository}:${base}`;
 }
 
-export const lineId = 'line';
+export const globalHoldId = 'global-hold';
 
 export function notifyId(rollout: string): string {
   return `notify:${rollout}`;
@@ -79,11 +79,13 @@ export function rolloutStartOptions(start: RolloutStart): WorkflowStartOptions &
 }
 
 /** How a look-up of a service's followed tags is asked for: its workflow is started where it does not run yet. */
-export function resolveStartOptions(lookUp: LookUp): WorkflowSignalWithStartOptions<[LookUp]> & { workflowId: string } {
+export function resolveStartOptions(
+  lookUp: ResolveRequest,
+): WorkflowSignalWithStartOptions<[ResolveRequest]> & { workflowId: string } {
   return {
     workflowId: resolveId(lookUp.plan.service),
     taskQueue: taskQueues.main,
-    signal: lookUpSignal,
+    signal: resolveSignal,
     signalArgs: [lookUp],
     workflowIdReusePolicy: 'ALLOW_DUPLICATE',
     staticSummary: `${lookUp.plan.service}: which of its tags changed?`,
@@ -120,13 +122,13 @@ export function mergeQueueStartOptions(
   };
 }
 
-/** How the line is started by whoever stops it first. Where it does not run, nothing is stopped. */
-export function lineStartOptions(): WorkflowStartOptions & {
+/** How the global hold is started when it is first set. Where it does not run, nothing is held. */
+export function globalHoldStartOptions(): WorkflowStartOptions & {
   workflowId: string;
   workflowIdConflictPolicy: 'USE_EXISTING';
 } {
   return {
-    workflowId: lineId,
+    workflowId: globalHoldId,
     taskQueue: taskQueues.lanes,
     args: [{}],
     workflowIdConflictPolicy: 'USE_EXISTING',
@@ -160,24 +162,24 @@ export function rollbackStartOptions(
   };
 }
 
-export function forwardId({ plan, pushes }: ForwardStart): string {
+export function passThroughId({ plan, pushes }: PassThroughStart): string {
   const delivery = pushes[0]?.deliveryId ?? '';
   // Temporal on PostgreSQL keeps an id in 255 characters, and of a long one the ends tell most.
   const short = delivery.length <= 140 ? delivery : `${delivery.slice(0, 70)}${delivery.slice(-70)}`;
-  return `forward:${plan.service}:${short}`;
+  return `pass-through:${plan.service}:${short}`;
 }
 
 /** `repository:tag` of the first tag, for people. */
-export function imageOfForward({ plan, pushes }: ForwardStart): string {
+export function imageOfPassThrough({ plan, pushes }: PassThroughStart): string {
   return `${plan.repository}:${pushes[0]?.tag ?? ''}`;
 }
 
 /** How a push is passed on: once per delivery, and again where that failed. */
-export function forwardStartOptions(start: ForwardStart): WorkflowStartOptions & { workflowId: string } {
+export function passThroughStartOptions(start: PassThroughStart): WorkflowStartOptions & { workflowId: string } {
   const { plan, pushes } = start;
-  const image = imageOfForward(start);
+  const image = imageOfPassThrough(start);
   return {
-    workflowId: forwardId(start),
+    workflowId: passThroughId(start),
     taskQueue: taskQueues.main,
     args: [start],
     workflowIdConflictPolicy: 'USE_EXISTING',

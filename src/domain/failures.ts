@@ -23,7 +23,7 @@ export const failureTypes = [
   'MergeRefused',
   /** Somebody pushed to our branch: its head is not what was checked and approved. */
   'HeadMoved',
-  /** The base branch does not hold our image any more, so a roll-back has nothing to put back. */
+  /** The base branch does not hold our image any more, so a rollback has nothing to put back. */
   'BaseMovedOn',
   /** Nothing was changed: the target cannot be deployed like this. */
   'DeployRefused',
@@ -43,6 +43,11 @@ export const failureTypes = [
 ] as const;
 
 export type FailureType = (typeof failureTypes)[number];
+
+/** Whether a value is one of a list of names. */
+export function isOneOf<Name extends string>(names: readonly Name[], value: string): value is Name {
+  return names.some((name) => name === value);
+}
 
 /** No decision of an operator can change these: the rollout ends `rejected`. */
 export const finalFailureTypes: readonly FailureType[] = ['NotInRegistry', 'NotAnImage'];

@@ -8,7 +8,7 @@ import type {
   RevertOutcome,
   ScanSummary,
   SmokeSummary,
-  Survey,
+  StageSnapshot,
   VerifyOutcome,
   Watched,
 } from './outcomes.ts';
@@ -23,7 +23,7 @@ export type StepOutcome =
   | DispatchOutcome
   | ProposeOutcome
   | MergeOutcome
-  | Survey
+  | StageSnapshot
   | Deployed
   | Watched
   | RevertOutcome
@@ -64,7 +64,7 @@ export function sentenceOf(outcome: StepOutcome): string {
       return outcome.reason;
     case 'queued':
       return 'the merge queue has it';
-    case 'surveyed':
+    case 'snapshot':
       return `before: ${outcome.running.map(({ name, reference }) => `${name} runs ${reference}`).join(', ') || 'nothing ran'}`;
     case 'deployed':
       return outcome.text;

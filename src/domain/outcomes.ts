@@ -103,18 +103,20 @@ export interface SmokeFailure {
 
 export type DispatchOutcome = { readonly kind: 'dispatched'; readonly repository: string; readonly event: string } | RateLimited;
 
-export interface Proposal {
-  /** Where a person looks at it: the pull request, or `REMOTE#BRANCH` for plain git. */
+/** A pull request, or a branch of plain git, which knows none. */
+export type Proposal = ProposedChange &
+  ({ readonly kind: 'pull-request'; readonly number: number } | { readonly kind: 'branch'; readonly number?: never });
+
+export interface ProposedChange {
+  /** Where a person looks at it: the pull request, or `REMOTE#BRANCH` for a branch. */
   readonly url: string;
-  /** Pull request number; absent for plain git. */
-  readonly number?: number;
   readonly branch: string;
   readonly base: string;
   /** The commit that was proposed. */
   readonly head: string;
-  /** The commit of the base branch that it was made from. Absent in proposals of before. */
+  /** The commit of the base branch that it was made from. Absent where a forge has just opened it. */
   readonly baseCommit?: string;
-  /** What the places of the file said before, in their order, and what they say now. Absent in proposals of before. */
+  /** What the places of the file said before, in their order, and what they say now. Absent where a forge has just opened it. */
   readonly before?: readonly string[];
   readonly after?: readonly string[];
   /** The same with the quotes that they have in the file; absent where they have none. */
@@ -152,10 +154,10 @@ export interface Skipped {
 }
 
 /** What the followed tags point to now; a tag that the registry does not know is left out. */
-export type LookUpOutcome = { readonly kind: 'found'; readonly images: readonly ImageIdentity[] } | RateLimited;
+export type ResolveOutcome = { readonly kind: 'found'; readonly images: readonly ImageIdentity[] } | RateLimited;
 
 /** Where a proposal stands at its forge. */
-export type ChangeStanding =
+export type ProposalState =
   | {
       readonly kind: 'open';
       /** What the branch has now: ours, unless somebody pushed to it. */
@@ -244,8 +246,8 @@ export interface OtherChanges {
 }
 
 /** What ran before the change. Kept, because after a crash nobody could find out any more. */
-export interface Survey {
-  readonly kind: 'surveyed';
+export interface StageSnapshot {
+  readonly kind: 'snapshot';
   /** Empty where nothing runs yet, and where the stage does not deploy by itself. */
   readonly running: readonly RunningImage[];
   /** Absent where nothing is watched. */

@@ -78,16 +78,12 @@ export interface StagePlan {
   readonly approval?: ApprovalPlan;
   /** When the running system may be changed; absent or empty: always. */
   readonly windows?: readonly WindowPlan[];
-  /** `off`: the rollout ends `proposed` once the change is proposed. `manual`: a person merges. `auto`: Landfall does. */
-  readonly merge: 'off' | 'manual' | 'auto';
-  /** Absent: the first of squash, merge and rebase that the repository allows. */
-  readonly mergeMethod?: MergeMethod;
   /** Absent: something else deploys what was merged. */
   readonly deploy?: DeployPlan;
   /** Absent: the stage is done once it is deployed. */
   readonly watch?: WatchPlan;
-  /** What happens when it turns out to be unhealthy. Absent (plans of before): `off`. */
-  readonly rollback?: 'auto' | 'manual' | 'off';
+  /** What happens when it turns out to be unhealthy. */
+  readonly rollback: 'auto' | 'manual' | 'off';
 }
 
 export type MergeMethod = 'squash' | 'merge' | 'rebase';
@@ -339,6 +335,10 @@ export interface ChangePlan {
   readonly labels: readonly string[];
   readonly reviewers: readonly string[];
   readonly assignees: readonly string[];
+  /** `off`: the rollout ends `proposed` once the change is proposed. `manual`: a person merges. `auto`: Landfall does. */
+  readonly merge: 'off' | 'manual' | 'auto';
+  /** Absent: the first of squash, merge and rebase that the repository allows. */
+  readonly mergeMethod?: MergeMethod;
 }
 
 /** What a `repository_dispatch` carries: ours, or a shape that existing workflows listen to. */

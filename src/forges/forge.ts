@@ -1,4 +1,4 @@
-import type { ChangeStanding, MergeOutcome, Proposal, RateLimited } from '../domain/outcomes.ts';
+import type { MergeOutcome, Proposal, ProposalState, RateLimited } from '../domain/outcomes.ts';
 import type { MergeMethod } from '../domain/plan.ts';
 
 /**
@@ -40,7 +40,7 @@ export interface Forge {
    * @param own what it changes: on plain git, a commit of the base whose message says that it merged the proposal is believed only where it
    *   brings this. Absent: no such commit is
    */
-  standing(repository: string, proposal: Proposal, own?: OwnChange): Promise<Exclude<ChangeStanding, RateLimited>>;
+  standing(repository: string, proposal: Proposal, own?: OwnChange): Promise<Exclude<ProposalState, RateLimited>>;
 
   /**
    * Merges the very head that the proposal names, or says why not now. A merge that an earlier try made is found.

@@ -12,7 +12,7 @@ export interface AuditSinks extends Sinks {
 const { audit } = proxySinks<AuditSinks>();
 
 /** Who, by the name that the workflow uses (`ann`, or `ann (unverified)`), and why; the reason is empty where none was given. */
-interface Said {
+interface DecisionAuthor {
   readonly by: string;
   readonly reason?: string | undefined;
 }
@@ -23,7 +23,7 @@ type On = { readonly service: string | null; readonly repository: string | null 
 >;
 
 /** To be called once a decision is taken, behind everything that may refuse it. */
-export function recordDecision(action: string, { by, reason }: Said, { service, repository, ...on }: On): void {
+export function recordDecision(action: string, { by, reason }: DecisionAuthor, { service, repository, ...on }: On): void {
   audit.decided({
     timestamp: new Date().toISOString(),
     event_type: 'decision_made',

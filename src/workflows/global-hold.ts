@@ -1,94 +1,99 @@
 import {
   allHandlersFinished,
   condition,
+  log,
   makeContinueAsNewFunc,
   proxyActivities,
+  setCurrentDetails,
   setHandler,
   upsertMemo,
-  workflowInfo,
 } from '@temporalio/workflow';
-import type { Activities } from '../contracts/activities/index.ts';
+import type { FollowUpActivities } from '../contracts/activities/lane.ts';
 import {
+  type GlobalHoldStart,
+  type GlobalHoldState,
+  globalHoldQuery,
+  globalHoldUpdate,
+  globalReleaseUpdate,
   type LaneDecision,
-  type LineStart,
-  type LineState,
-  lineQuery,
-  type Progress,
-  resumeLineUpdate,
-  stopLineUpdate,
+  type ProgressNote,
 } from '../contracts/messages.ts';
-import { Refused } from '../domain/lane/refused.ts';
-import { nameOfPerson, typedName, typedReason } from '../domain/person.ts';
+import { DecisionRefused } from '../domain/lane/refused.ts';
+import { attributionOf } from './attribution.ts';
 import { recordDecision } from './audit.ts';
+import { failureOf } from './failure.ts';
+import { historyIsLong } from './long-history.ts';
 import { refusing } from './refusing.ts';
 
-const { nudgeWaiting } = proxyActivities<Pick<Activities, 'nudgeWaiting'>>({
+const { nudgeWaiting } = proxyActivities<Pick<FollowUpActivities, 'nudgeWaiting'>>({
   startToCloseTimeout: '5m',
   heartbeatTimeout: '30s',
-  // They look by themselves as well, only later.
+  // Rollouts find out by themselves as well, only later.
   retry: { initialInterval: '1s', maximumAttempts: 10 },
 });
 
 const everyService = { service: null, repository: null };
 
 /**
- * Whether anything may go out at all, of any service. What was said stands in the memo, so that whoever is about to change something
- * learns it without a worker of ours. Where this workflow does not run, nothing is stopped.
+ * The global hold: while it is set, no service is changed. It is kept in the memo, so that it can be read even when no worker of ours runs.
+ * No such workflow: no hold.
  */
-export async function line({ state = {}, untold, longestHistory = 1_000 }: LineStart): Promise<never> {
-  const now: { state: LineState; untold: Progress | undefined } = { state, untold };
-  const say = (next: LineState, what: string): LineState => {
+export async function globalHold({ state = {}, pendingProgress, longestHistory = 1_000 }: GlobalHoldStart): Promise<never> {
+  const now: { state: GlobalHoldState; pendingProgress: ProgressNote | undefined } = { state, pendingProgress };
+  const set = (next: GlobalHoldState, what: string): GlobalHoldState => {
     now.state = next;
-    now.untold = { what };
+    now.pendingProgress = { what };
     upsertMemo(memoOf(next));
     return next;
   };
-  setHandler(lineQuery, () => now.state);
-  setHandler(stopLineUpdate, (said) => {
-    const hold = holdOf(said);
-    recordDecision('stop', hold, everyService);
-    return say({ hold }, `the line was stopped by ${hold.by}`);
+  setHandler(globalHoldQuery, () => now.state);
+  setHandler(globalHoldUpdate, (typed) => {
+    const hold = attributionOf(typed);
+    recordDecision('hold', hold, everyService);
+    return set({ hold }, `everything was held by ${hold.by}`);
   });
-  const mayResume = refusing(() => {
-    if (now.state.hold === undefined) throw new Refused('nothing to resume: the line is not stopped');
+  const mayRelease = refusing(() => {
+    if (now.state.hold === undefined) throw new DecisionRefused('nothing to release: there is no global hold');
   });
   setHandler(
-    resumeLineUpdate,
-    (said: LaneDecision) => {
-      mayResume();
-      const word = holdOf(said);
-      recordDecision('resume', word, everyService);
-      return say({}, `the line was resumed by ${word.by}`);
+    globalReleaseUpdate,
+    (typed: LaneDecision) => {
+      mayRelease();
+      const author = attributionOf(typed);
+      recordDecision('release', author, everyService);
+      return set({}, `everything was released by ${author.by}`);
     },
-    { validator: (_said: LaneDecision) => mayResume() },
+    { validator: (_typed: LaneDecision) => mayRelease() },
   );
   for (;;) {
-    await condition(() => now.untold !== undefined || historyIsLong(longestHistory));
-    if (now.untold !== undefined) {
-      const { untold: progress } = now;
-      now.untold = undefined;
-      await nudgeWaiting(progress).catch(() => undefined);
+    await condition(() => now.pendingProgress !== undefined || historyIsLong(longestHistory));
+    if (now.pendingProgress !== undefined) {
+      const { pendingProgress: progress } = now;
+      now.pendingProgress = undefined;
+      await tellWaiting(progress);
     } else {
       await condition(allHandlersFinished);
-      if (now.untold === undefined) await again(now.state, longestHistory);
+      if (now.pendingProgress === undefined) await again(now.state, longestHistory);
     }
   }
 }
 
-function again(state: LineState, longestHistory: number): Promise<never> {
-  return makeContinueAsNewFunc<typeof line>({ memo: memoOf(state) })({ state, longestHistory });
+/** Waiting rollouts that could not be told go on later, at their next poll: people see that, and it is no reason to fail. */
+async function tellWaiting(progress: ProgressNote): Promise<void> {
+  try {
+    await nudgeWaiting(progress);
+    setCurrentDetails(progress.what);
+  } catch (error) {
+    const { message } = failureOf(error);
+    log.warn('waiting rollouts were not told, and go on at their next poll', { what: progress.what, message });
+    setCurrentDetails(`${progress.what}; waiting rollouts were not told, and go on at their next poll: ${message}`);
+  }
 }
 
-function memoOf({ hold }: LineState): Record<string, unknown> {
+function again(state: GlobalHoldState, longestHistory: number): Promise<never> {
+  return makeContinueAsNewFunc<typeof globalHold>({ memo: memoOf(state) })({ state, longestHistory });
+}
+
+function memoOf({ hold }: GlobalHoldState): Record<string, unknown> {
   return { hold: hold ?? null };
-}
-
-function holdOf(said: LaneDecision | undefined): NonNullable<LineState['hold']> {
-  const by = nameOfPerson({ by: typedName(said?.by), verified: false });
-  const reason = typedReason(said?.reason);
-  return { by, ...(reason !== '' && { reason }), at: new Date().toISOString() };
-}
-
-function historyIsLong(longestHistory: number): boolean {
-  return workflowInfo().historyLength > longestHistory || workflowInfo().continueAsNewSuggested;
 }

@@ -1,10 +1,9 @@
-/** What a worker runs: the names of these functions are the workflow types. */
-
-export { line } from './global-hold.ts';
+/** The workflows that a worker registers with Temporal: the names of these functions are the workflow types. */
+export { globalHold } from './global-hold.ts';
 export { lane } from './lane/lane.ts';
 export { mergeQueue } from './merge-queue.ts';
 export { notify } from './notify.ts';
-export { forward } from './pass-through.ts';
+export { passThrough } from './pass-through.ts';
 export { redeliver } from './redeliver.ts';
 export { resolve } from './resolve.ts';
 export { rollback } from './rollback.ts';

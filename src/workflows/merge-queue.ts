@@ -1,74 +1,57 @@
+import { allHandlersFinished, condition, continueAsNew, getExternalWorkflowHandle, log, setHandler } from '@temporalio/workflow';
 import {
-  allHandlersFinished,
-  condition,
-  continueAsNew,
-  getExternalWorkflowHandle,
-  log,
-  proxyActivities,
-  setHandler,
-  sleep,
-  workflowInfo,
-} from '@temporalio/workflow';
-import type { Activities } from '../contracts/activities/index.ts';
-import {
-  giveMergeTurnBackUpdate,
   type MergeQueueStart,
   mergeQueueQuery,
   progressSignal,
-  takeMergeTurnUpdate,
+  releaseMergeTurnUpdate,
+  requestMergeTurnUpdate,
 } from '../contracts/messages.ts';
 import { leaveMergeTurns, type MergeTurns, takeMergeTurn } from '../domain/lane/merge-turns.ts';
-import type { Run } from '../domain/lane/state.ts';
-
-const { findEnded } = proxyActivities<Pick<Activities, 'findEnded'>>({
-  startToCloseTimeout: '1 minute',
-  summary: 'do those that merge or wait to merge still run?',
-});
+import type { RolloutRun } from '../domain/lane/state.ts';
+import { forgetEndedWhileWaiting, type Members } from './ended-members.ts';
+import { historyIsLong } from './long-history.ts';
 
 interface Queue {
   readonly turns: MergeTurns;
   /** Whose turn has come, and who has to be told. */
-  readonly next: Run[];
+  readonly next: RolloutRun[];
 }
 
 /** Merges into one base branch of one repository go one after the other, whichever services they are of. */
 export async function mergeQueue(start: MergeQueueStart): Promise<never> {
-  const { state, lookEveryMs = 60_000, longestHistory = 2_000 } = start;
+  const { state, checkEveryMs = 60_000, longestHistory = 2_000 } = start;
   const queue: Queue = { turns: { ...state, waiting: [...(state?.waiting ?? [])] }, next: [] };
   setHandler(mergeQueueQuery, () => queue.turns);
-  setHandler(takeMergeTurnUpdate, ({ rollout, runId }) => {
+  setHandler(requestMergeTurnUpdate, ({ rollout, runId }) => {
     const { behind, next } = takeMergeTurn(queue.turns, { rollout, runId });
     if (next !== undefined) queue.next.push(next);
     return behind === undefined ? { kind: 'granted' } : { kind: 'waiting', behind };
   });
-  setHandler(giveMergeTurnBackUpdate, ({ rollout, runId }) => leave(queue, { rollout, runId }));
-  return await Promise.race([freeTheDead(queue, lookEveryMs), callTheNext(queue, { lookEveryMs, longestHistory })]);
+  setHandler(releaseMergeTurnUpdate, ({ rollout, runId }) => leave(queue, { rollout, runId }));
+  return await Promise.race([
+    forgetEndedWhileWaiting(membersOf(queue), checkEveryMs),
+    callTheNext(queue, { checkEveryMs, longestHistory }),
+  ]);
 }
 
-function leave({ turns, next }: Queue, run: Run): void {
+function leave({ turns, next }: Queue, run: RolloutRun): void {
   const successor = leaveMergeTurns(turns, run);
   if (successor !== undefined) next.push(successor);
 }
 
-async function freeTheDead(queue: Queue, lookEveryMs: number): Promise<never> {
+function membersOf(queue: Queue): Members {
   const { turns } = queue;
-  for (;;) {
-    await condition(() => turns.waiting.length > 0);
-    await forgetTheDead(queue);
-    await sleep(lookEveryMs);
-  }
-}
-
-async function forgetTheDead(queue: Queue): Promise<void> {
-  const { holder, waiting } = queue.turns;
-  const members = holder === undefined ? waiting : [holder, ...waiting];
-  for (const ended of await findEnded({ members })) leave(queue, ended);
+  return {
+    all: () => (turns.holder === undefined ? turns.waiting : [turns.holder, ...turns.waiting]),
+    someoneWaits: () => turns.waiting.length > 0,
+    forget: (ended) => leave(queue, ended),
+  };
 }
 
 /** Never ends, so that nobody can ask while it does. */
-async function callTheNext(queue: Queue, settings: { lookEveryMs: number; longestHistory: number }): Promise<never> {
+async function callTheNext(queue: Queue, settings: { checkEveryMs: number; longestHistory: number }): Promise<never> {
   const { turns, next } = queue;
-  const isLong = (): boolean => workflowInfo().historyLength > settings.longestHistory || workflowInfo().continueAsNewSuggested;
+  const isLong = (): boolean => historyIsLong(settings.longestHistory);
   for (;;) {
     await condition(() => next.length > 0 || isLong());
     for (let run = next.shift(); run !== undefined; run = next.shift()) await call(queue, run);
@@ -78,7 +61,7 @@ async function callTheNext(queue: Queue, settings: { lookEveryMs: number; longes
   }
 }
 
-async function call(queue: Queue, run: Run): Promise<void> {
+async function call(queue: Queue, run: RolloutRun): Promise<void> {
   try {
     await getExternalWorkflowHandle(run.rollout, run.runId).signal(progressSignal, { what: 'its turn to merge has come' });
   } catch (error) {

@@ -9,11 +9,10 @@ import {
   proxyActivities,
   setCurrentDetails,
   setHandler,
-  workflowInfo,
 } from '@temporalio/workflow';
-import type { Activities } from '../contracts/activities/index.ts';
-import { type Telling, tellSignal } from '../contracts/messages.ts';
 import { heartbeatTimeout } from '../contracts/timing.ts';
+import type { Activities } from '../contracts/activities/index.ts';
+import { type NoticeRequest, noticeSignal } from '../contracts/messages.ts';
 import {
   addNotice,
   isAllTold,
@@ -26,8 +25,10 @@ import {
   type WaitingNotice,
 } from '../domain/notice-queue.ts';
 import type { RateLimited } from '../domain/outcomes.ts';
+import { rateLimitMs } from '../domain/rate-limit.ts';
+import { historyIsLong } from './long-history.ts';
 
-/** How the telling begins, and what one run hands to the next. Times are milliseconds. */
+/** How it begins, and what one run hands to the next. Times are milliseconds. */
 export interface NotifyStart {
   readonly queues?: NoticeQueues;
   /** How long a notice is tried to be sent; a day unless said otherwise. */
@@ -42,11 +43,11 @@ export interface NotifyStart {
   readonly longestHistory?: number;
 }
 
-type Settings = Required<Omit<NotifyStart, 'queues'>>;
+type NotifySettings = Required<Omit<NotifyStart, 'queues'>>;
 
 const minuteMs = 60_000;
 const dayMs = 24 * 60 * minuteMs;
-const usual: Settings = {
+const usual: NotifySettings = {
   tryForMs: dayMs,
   roundMs: 30 * minuteMs,
   // Longer than the day that a blocked rollout waits for its decision.
@@ -54,8 +55,6 @@ const usual: Settings = {
   lingerMs: minuteMs,
   longestHistory: 4_000,
 };
-/** Whatever a server asks for: a limit that ended meanwhile is noticed. */
-const longestLimitMs = 60 * minuteMs;
 /** A round ends early where there is no time left for its next try, and the next one must not begin at once. */
 const pauseAfterRoundMs = 1_000;
 
@@ -64,7 +63,7 @@ const pauseAfterRoundMs = 1_000;
  * that a broken one holds up neither the others nor the rollout.
  */
 export async function notify(start: NotifyStart = {}): Promise<void> {
-  const settings: Settings = { ...usual, ...start };
+  const settings: NotifySettings = { ...usual, ...start };
   const queues = start.queues ?? noQueues();
   const telling = new Set<string>();
   let moving = false;
@@ -79,12 +78,12 @@ export async function notify(start: NotifyStart = {}): Promise<void> {
       })
       .finally(() => telling.delete(key));
   };
-  setHandler(tellSignal, ({ notice, notifiers }: Telling) => {
+  setHandler(noticeSignal, ({ notice, notifiers }: NoticeRequest) => {
     for (const key of addNotice(queues, notice, notifiers, Date.now())) begin(key);
   });
   for (const key of Object.keys(queues.targets)) begin(key);
 
-  const isLong = () => workflowInfo().continueAsNewSuggested || workflowInfo().historyLength > settings.longestHistory;
+  const isLong = () => historyIsLong(settings.longestHistory);
   for (;;) {
     await condition(() => telling.size === 0 || isLong());
     if (broken !== undefined) throw broken;
@@ -102,7 +101,7 @@ export async function notify(start: NotifyStart = {}): Promise<void> {
 }
 
 /** Tells one target everything that waits for it, until there is nothing more or the workflow moves on. */
-async function tellTarget(queue: TargetQueue, settings: Settings, moving: () => boolean): Promise<void> {
+async function tellTarget(queue: TargetQueue, settings: NotifySettings, moving: () => boolean): Promise<void> {
   for (let next = nextNotice(queue); next !== undefined && !moving(); next = nextNotice(queue)) {
     const leftMs = next.sinceMs + settings.tryForMs - Date.now();
     if (leftMs <= 0) {
@@ -110,13 +109,9 @@ async function tellTarget(queue: TargetQueue, settings: Settings, moving: () => 
       continue;
     }
     const limit = await sendOnce(queue, next, Math.min(leftMs, settings.roundMs));
-    if (limit !== undefined) await condition(moving, pauseUntil(limit));
+    if (limit !== undefined) await condition(moving, rateLimitMs(limit, Date.now()));
     else if (queue.waiting.includes(next)) await condition(moving, pauseAfterRoundMs);
   }
-}
-
-function pauseUntil({ until }: RateLimited): number {
-  return Math.min(longestLimitMs, Math.max(1_000, Date.parse(until) - Date.now()));
 }
 
 /** One round of tries. @returns the limit, where the target asked us to wait; otherwise it is settled, or stays for another round */

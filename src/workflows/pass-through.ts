@@ -1,13 +1,14 @@
 import { isCancellation, proxyActivities, setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
 import type { DispatchActivities } from '../contracts/activities/delivery.ts';
-import type { ForwardStart } from '../contracts/messages.ts';
+import type { PassThroughStart } from '../contracts/messages.ts';
 import { searchAttributes } from '../contracts/start-options.ts';
 import { heartbeatTimeout } from '../contracts/timing.ts';
 import { eventsOf } from '../domain/dispatch-payload.ts';
 import type { DispatchOutcome, RateLimited } from '../domain/outcomes.ts';
 import { dispatchOfPush } from '../domain/plan.ts';
 import type { End } from '../domain/rollout-state.ts';
-import { type Failure, failureOf, refusal, unlimited } from './rollout/steps/take-step.ts';
+import { type Failure, failureOf, refusal } from './failure.ts';
+import { unlimited } from './rate-limit.ts';
 
 /** Outages of GitHub last hours; an event of the day before is of no use to anybody. */
 const longestMs = 24 * 60 * 60_000;
@@ -21,13 +22,13 @@ type Dispatched = Exclude<DispatchOutcome, RateLimited>;
  * @throws ApplicationFailure of the type of GitHub's "no", or `NoCommit` where the payload needs a commit that the push does not name:
  *   the first of them
  */
-export async function forward({ plan, pushes }: ForwardStart): Promise<Dispatched[]> {
+export async function passThrough({ plan, pushes }: PassThroughStart): Promise<Dispatched[]> {
   const deadline = Date.now() + longestMs;
   const sent: Dispatched[] = [];
   const failures: Failure[] = [];
   for (const event of eventsOf(dispatchOfPush(plan)?.payload, pushes)) {
     try {
-      sent.push(await unlimited(() => sender(deadline - Date.now()).forward({ plan, pushes: event })));
+      sent.push(await unlimited(() => sender(deadline - Date.now()).passThrough({ plan, pushes: event })));
     } catch (error) {
       if (isCancellation(error)) settle('aborted');
       failures.push(failureOf(error));
@@ -48,7 +49,7 @@ export async function forward({ plan, pushes }: ForwardStart): Promise<Dispatche
 function sender(leftMs: number) {
   if (leftMs <= 0)
     throw refusal('RateLimited', 'expected GitHub to take the event within a day, found its rate limited for so long');
-  return proxyActivities<Pick<DispatchActivities, 'forward'>>({
+  return proxyActivities<Pick<DispatchActivities, 'passThrough'>>({
     startToCloseTimeout: '2m',
     heartbeatTimeout,
     scheduleToCloseTimeout: leftMs,

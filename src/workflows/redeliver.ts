@@ -2,6 +2,7 @@ import { proxyActivities, setCurrentDetails, sleep } from '@temporalio/workflow'
 import type { RedeliverActivities, RedeliverySummary } from '../contracts/activities/pushes.ts';
 import { heartbeatTimeout } from '../contracts/timing.ts';
 import type { RateLimited } from '../domain/outcomes.ts';
+import { rateLimitMs } from '../domain/rate-limit.ts';
 
 const { redeliverWebhooks } = proxyActivities<RedeliverActivities>({
   startToCloseTimeout: '10m',
@@ -11,8 +12,6 @@ const { redeliverWebhooks } = proxyActivities<RedeliverActivities>({
   summary: 'failed deliveries of webhooks at GitHub',
 });
 
-const longestPauseMs = 60 * 60_000;
-
 /**
  * One look for failed deliveries of webhooks. While it waits for a rate limit to end, its schedule starts no other one, and the next
  * look is the schedule's.
@@ -21,7 +20,7 @@ export async function redeliver(): Promise<RedeliverySummary | RateLimited> {
   const outcome = await redeliverWebhooks({});
   if (outcome.kind === 'rate-limited') {
     setCurrentDetails(`GitHub asks us to wait until ${outcome.until}`);
-    await sleep(Math.min(longestPauseMs, Math.max(1_000, Date.parse(outcome.until) - Date.now())));
+    await sleep(rateLimitMs(outcome, Date.now()));
   }
   return outcome;
 }

@@ -1,5 +1,5 @@
 import { ApplicationFailure } from '@temporalio/workflow';
-import { Refused } from '../domain/lane/refused.ts';
+import { DecisionRefused } from '../domain/lane/refused.ts';
 
 /**
  * What a rule refuses is an answer to whoever asked, for validators and handlers of updates alike: any other error of a handler would fail
@@ -10,7 +10,7 @@ export function refusing<Args extends readonly unknown[], Answer>(rule: (...args
     try {
       return rule(...args);
     } catch (error) {
-      if (!(error instanceof Refused)) throw error;
+      if (!(error instanceof DecisionRefused)) throw error;
       return refuse(error.message);
     }
   };

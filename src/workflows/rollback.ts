@@ -1,9 +1,12 @@
 import type { RollbackStart } from '../contracts/messages.ts';
 import type { RolloutState } from '../domain/rollout-state.ts';
-import { beginRollout } from './rollout/context.ts';
-import { undo } from './rollout/delivery/rollback.ts';
+import type { RolloutContext } from './rollout/context.ts';
+import { rollBack } from './rollout/delivery/rollback.ts';
+import type { Ending } from './rollout/ending.ts';
+import { runToItsEnd } from './rollout/run.ts';
+import { stageRunOf } from './rollout/stage-run.ts';
 
-/** An operator undoes what a stage runs, whenever that is: the same roll-back as a rollout's own. */
+/** An operator rolls back what a stage runs, whenever that is: the same rollback as a rollout's own. */
 export async function rollback({ stage: name, running, by, reason }: RollbackStart): Promise<RolloutState> {
   const { plan, image, repository, tag, digest } = running;
   const push = {
@@ -15,16 +18,16 @@ export async function rollback({ stage: name, running, by, reason }: RollbackSta
     actor: by,
     receivedAt: new Date().toISOString(),
   };
-  const run = beginRollout({ plan, image, push, asked: true }, { tag, digest });
-  return await run.toItsEnd(async () => {
+  const story = async (run: RolloutContext): Promise<Ending> => {
     const stage = plan.stages.find((candidate) => candidate.name === name);
     if (stage === undefined) return { end: 'failed', reason: `the plan that brought ${digest} has no stage ${name}` };
     const ending = await run.lane.inTurn(name, async () => {
-      const { turn } = await run.lane.begin({ ...stage, windows: [] }, run.patience.begin());
+      const { turn } = await run.lane.beginChange({ ...stage, windows: [] }, run.poller.backoff());
       const why = reason ? `: ${reason}` : '';
-      const undoneReason = `a roll-back was asked for by ${by}${why}`;
-      return await undo(run, stage, running, { reason: `rolled back by ${by}${why}`, undoneReason, by, turn });
+      const cause = { reason: `rolled back by ${by}${why}`, reasonIfNot: `a rollback was asked for by ${by}${why}`, by, turn };
+      return await rollBack(stageRunOf(run, stage, image), running, cause);
     });
     return ending ?? { end: 'unchanged', reason: 'nothing was rolled back' };
-  });
+  };
+  return await runToItsEnd({ plan, image, push, manual: true }, story, { tag, digest });
 }

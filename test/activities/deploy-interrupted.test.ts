@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type Docker from 'dockerode';
 import { createDeploy } from '../../src/activities/deploy.ts';
-import type { RestoreInput } from '../../src/contracts/activities/delivery.ts';
+import type { RollbackInput } from '../../src/contracts/activities/delivery.ts';
 import type { VerifiedImage } from '../../src/domain/outcomes.ts';
 import type { ComposeDeployPlan } from '../../src/domain/plan.ts';
 import { findTool } from '../../src/platform/tools.mjs';
@@ -17,7 +17,7 @@ import { type Registry, startRegistry } from '../support/registry.ts';
 import { eventually } from '../support/wait.ts';
 import { deployDependencies } from './deploy-dependencies.ts';
 
-type Input = Omit<RestoreInput, 'before'> & Partial<Pick<RestoreInput, 'before'>>;
+type Input = Omit<RollbackInput, 'before'> & Partial<Pick<RollbackInput, 'before'>>;
 
 describe('a deploy whose worker is killed', function () {
   this.timeout(60_000);
@@ -95,7 +95,7 @@ describe('a deploy whose worker is killed', function () {
     const { before } = input;
     const outcome = await (before === undefined
       ? runActivity(activities.deployStage, input, info)
-      : runActivity(activities.restoreStage, { ...input, before }, info));
+      : runActivity(activities.rollBackStage, { ...input, before }, info));
     assert.equal(outcome.kind, 'deployed');
     return outcome.kind === 'deployed' ? outcome : assert.fail();
   }

@@ -4,8 +4,8 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import type Docker from 'dockerode';
 import { createDeploy } from '../../src/activities/deploy.ts';
-import type { DeployActivities, DeployInput } from '../../src/contracts/activities/delivery.ts';
-import type { Deployed, Survey, VerifiedImage } from '../../src/domain/outcomes.ts';
+import type { DeployActivities, DeployStageInput } from '../../src/contracts/activities/delivery.ts';
+import type { Deployed, StageSnapshot, VerifiedImage } from '../../src/domain/outcomes.ts';
 import type { StagePlan, WatchPlan } from '../../src/domain/plan.ts';
 import { failureOf, runActivity } from '../support/activity.ts';
 import { type ComposeSite, composeText, createComposeSite, pinned } from '../support/compose-site.ts';
@@ -50,25 +50,25 @@ describe('the deploy activities', function () {
   });
 
   const workflowExecution = { workflowId: 'rollout:shop:1:abc', runId: 'run-1' };
-  function inputOf(image: VerifiedImage, turn: number, stage: Partial<StagePlan> = {}): DeployInput {
+  function inputOf(image: VerifiedImage, turn: number, stage: Partial<StagePlan> = {}): DeployStageInput {
     const { plan, stage: usual } = site.target(image, { change: false });
     return { plan, stage: { ...usual, ...stage }, image, turn };
   }
-  function deploy(input: DeployInput) {
+  function deploy(input: DeployStageInput) {
     return runActivity(activities.deployStage, input, { workflowExecution }) as Promise<Deployed>;
   }
-  function survey(input: DeployInput) {
-    return runActivity(activities.surveyStage, input, { workflowExecution }) as Promise<Survey>;
+  function survey(input: DeployStageInput) {
+    return runActivity(activities.snapshotStage, input, { workflowExecution }) as Promise<StageSnapshot>;
   }
 
   it('survey what runs with one reading, and none before a first deployment', async () => {
     const input = inputOf(first, 1, { watch });
-    assert.deepEqual(await survey(input), { kind: 'surveyed', running: [] });
+    assert.deepEqual(await survey(input), { kind: 'snapshot', running: [] });
     const { running } = await deploy(input);
     const found = await survey(input);
     assert.deepEqual(found.running, running);
     assert.equal(found.reading?.healthy, true);
-    assert.deepEqual(await survey(inputOf(first, 1)), { kind: 'surveyed', running });
+    assert.deepEqual(await survey(inputOf(first, 1)), { kind: 'snapshot', running });
   });
 
   it('survey by the reading alone where something else deploys', async () => {
@@ -86,7 +86,7 @@ describe('the deploy activities', function () {
     );
     const logger = new DefaultLogger('ERROR');
     const environment = new MockActivityEnvironment({ workflowExecution, scheduledTimestampMs: Date.now() }, { logger });
-    const outcome = environment.run(slow.surveyStage, inputOf(first, 1, { watch }));
+    const outcome = environment.run(slow.snapshotStage, inputOf(first, 1, { watch }));
     await eventually('Compose to be asked', () => site.read('asked.txt').catch(() => undefined));
     environment.cancel();
     await site.write({ 'go.txt': '' });
@@ -103,12 +103,12 @@ describe('the deploy activities', function () {
     const next = await site.image('2');
     const { running: before } = await survey(inputOf(next, 2));
     await deploy(inputOf(next, 2));
-    const back = await runActivity(activities.restoreStage, { ...inputOf(next, 3), before }, { workflowExecution });
+    const back = await runActivity(activities.rollBackStage, { ...inputOf(next, 3), before }, { workflowExecution });
     assert.ok(back.kind === 'deployed' && back.running[0]?.digest === first.digest);
     const failure = await failureOf(deploy(inputOf(next, 2)));
     assert.deepEqual([failure.type, failure.nonRetryable], ['TurnPassed', true]);
     assert.equal((await survey(inputOf(next, 2))).running[0]?.digest, first.digest);
-    assert.equal(await runActivity(activities.settleStage, inputOf(next, 3), { workflowExecution }), undefined);
+    assert.equal(await runActivity(activities.discardPrevious, inputOf(next, 3), { workflowExecution }), undefined);
   });
 
   it('refuse a stage that something else deploys', async () => {

@@ -3,7 +3,7 @@ import { ApplicationFailure } from '@temporalio/activity';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import { createDispatch } from '../../src/activities/dispatch.ts';
-import type { DispatchInput } from '../../src/contracts/activities/delivery.ts';
+import type { DispatchStageInput } from '../../src/contracts/activities/delivery.ts';
 import type { ImagePush } from '../../src/domain/image-push.ts';
 import type { Repository } from '../../src/domain/image-reference.ts';
 import type { DispatchOutcome, VerifiedImage } from '../../src/domain/outcomes.ts';
@@ -38,14 +38,14 @@ describe('dispatch', function () {
     image: labels = {},
     push = {},
     dispatch = { repository, event: 'image_published' },
-  }: Wish = {}): DispatchInput {
+  }: Wish = {}): DispatchStageInput {
     const stage = stageOf('production', { dispatch });
     const plan = planOf({ stages: [stage] });
     const image = { ...verifiedOf(imageOf(plan, 'A')), ...labels };
     return { plan, stage, image, push: { ...pushOf(image), ...push } };
   }
 
-  async function dispatch(input: DispatchInput, credentials = token): Promise<DispatchOutcome> {
+  async function dispatch(input: DispatchStageInput, credentials = token): Promise<DispatchOutcome> {
     const { clientFor } = createGitHubClients({ token: credentials }, { url: github.url });
     const info = { workflowExecution: { workflowId: 'rollout:web:latest:aaaaaaaaaaaa', runId: 'run' } };
     const environment = new MockActivityEnvironment(info, { logger: new DefaultLogger('ERROR') });

@@ -71,7 +71,7 @@ describe('what a lane starts', function () {
     const { startPromotion } = laneActivities(temporal);
     const plan = planOf();
     const image = imageOf(plan, 'promoted');
-    const start: RolloutStart = { plan, image, push: pushOf(image), asked: true, promotion: { by: 'ann' } };
+    const start: RolloutStart = { plan, image, push: pushOf(image), manual: true, promotion: { by: 'ann' } };
     await runActivity(startPromotion, start);
     const first = await runOf(rolloutId(plan.service, image));
     await runActivity(startPromotion, start);

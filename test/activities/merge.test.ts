@@ -6,16 +6,16 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import { createMerge } from '../../src/activities/merge.ts';
 import { createPropose } from '../../src/activities/propose.ts';
-import type { ChangeInput } from '../../src/contracts/activities/delivery.ts';
+import type { ProposalInput } from '../../src/contracts/activities/delivery.ts';
 import type { MergeOutcome, Proposal } from '../../src/domain/outcomes.ts';
-import type { ChangePlan, StagePlan } from '../../src/domain/plan.ts';
+import type { ChangePlan, MergeMethod, StagePlan } from '../../src/domain/plan.ts';
 import type { Forge } from '../../src/forges/forge.ts';
 import { createGitForge } from '../../src/forges/git/forge.ts';
 import { runActivity } from '../support/activity.ts';
 import { createRemote, type GitRemote, gitEnvironment, somebodyIsFaster } from '../support/git-remote.ts';
 import { type GitHub, startGitHub, token } from '../support/github/server.ts';
 import { forgeOf } from '../support/github-forge.ts';
-import { imageOf, planOf, pushOf, stageOf, verifiedOf } from '../support/plans.ts';
+import { imageOf, planOf, pushOf, type StageOverrides, stageOf, verifiedOf } from '../support/plans.ts';
 
 const file = 'docker-compose.yml';
 const branch = 'landfall/web-production';
@@ -128,7 +128,7 @@ for (const place of [git, onGitHub]) {
     beforeEach(() => place.start());
     afterEach(() => place.stop());
 
-    const stageWith = (change: Partial<ChangePlan> = {}, more: Partial<StagePlan> = {}): StagePlan => {
+    const stageWith = (change: Partial<ChangePlan> = {}, more: StageOverrides = {}): StagePlan => {
       const plain = stageOf('production');
       assert.ok(plain.change);
       return stageOf('production', { ...more, change: { ...plain.change, repository: place.repository(), ...change } });
@@ -136,8 +136,8 @@ for (const place of [git, onGitHub]) {
     async function proposed(
       word = 'A',
       change: Partial<ChangePlan> = {},
-      merge: StagePlan['merge'] = 'off',
-    ): Promise<ChangeInput> {
+      merge: ChangePlan['merge'] = 'off',
+    ): Promise<ProposalInput> {
       const stage = stageWith(change, { merge });
       const plan = planOf({ stages: [stage] });
       const image = verifiedOf(imageOf(plan, word));
@@ -177,7 +177,7 @@ for (const place of [git, onGitHub]) {
       assert.equal(await place.head(branch), undefined);
       const again = await run(on().mergeChange, input);
       assert.equal(again.kind === 'merged' && again.commit, await place.head('main'));
-      assert.equal((await run(on().lookAtChange, input)).kind, 'merged');
+      assert.equal((await run(on().proposalState, input)).kind, 'merged');
     });
 
     it('is merged although its branch cannot be deleted, and although the forge asks us to wait then', async () => {
@@ -193,19 +193,19 @@ for (const place of [git, onGitHub]) {
       const input = await proposed();
       await run(on().tidyChange, { ...input, close: true });
       assert.equal(await place.head(branch), undefined);
-      assert.equal((await run(on().lookAtChange, input)).kind, 'closed');
+      assert.equal((await run(on().proposalState, input)).kind, 'closed');
       assert.deepEqual(await run(on().tidyChange, { ...input, close: true }), { kind: 'tidied' });
       const second = await proposed('B');
       await run(on().mergeChange, second);
       await run(on().tidyChange, { ...second, close: true });
-      assert.equal((await run(on().lookAtChange, second)).kind, 'merged');
+      assert.equal((await run(on().proposalState, second)).kind, 'merged');
     });
 
     it('is not closed where somebody pushed to it since', async () => {
       const input = await proposed();
       await place.commit(branch, { 'notes.txt': 'x' }, 'theirs');
       await run(on().tidyChange, { ...input, close: true });
-      assert.equal((await run(on().lookAtChange, input)).kind, 'open');
+      assert.equal((await run(on().proposalState, input)).kind, 'open');
       assert.ok(await place.head(branch));
     });
 
@@ -369,7 +369,7 @@ for (const place of [git, onGitHub]) {
         );
         assert.equal(await place.read('main'), ours);
         const revert = { ...input, proposal };
-        assert.equal((await run(on().lookAtChange, revert)).kind, 'open');
+        assert.equal((await run(on().proposalState, revert)).kind, 'open');
         assert.equal((await run(on().mergeChange, revert)).kind, 'merged');
         assert.equal(await place.read('main'), compose);
         assert.equal(await place.head(rollback), undefined);
@@ -480,7 +480,7 @@ describe('a proposal on git that a person', () => {
   beforeEach(() => git.start());
   afterEach(() => git.stop());
 
-  async function proposed(): Promise<ChangeInput> {
+  async function proposed(): Promise<ProposalInput> {
     const plain = stageOf('production');
     assert.ok(plain.change);
     const stage = stageOf('production', { change: { ...plain.change, repository: remote.folder } });
@@ -494,7 +494,7 @@ describe('a proposal on git that a person', () => {
 
   it('took by squashing it counts as merged, whether they left the branch or not', async () => {
     const input = await proposed();
-    const look = () => run(createMerge({ forgeFor: () => forge }).lookAtChange, input);
+    const look = () => run(createMerge({ forgeFor: () => forge }).proposalState, input);
     assert.equal((await look()).kind, 'open');
     await remote.commit(branch, { 'notes.txt': 'amended' }, 'amended');
     assert.equal((await look()).kind, 'open');
@@ -526,7 +526,7 @@ describe('a proposal at GitHub, with its own rules,', function () {
 
   const fullName = 'team/deployment';
 
-  async function proposed(): Promise<ChangeInput> {
+  async function proposed(): Promise<ProposalInput> {
     const plan = planOf({ stages: [stageOf('production', { merge: 'auto', mergeMethod: 'rebase' })] });
     const [stage] = plan.stages;
     assert.ok(stage);
@@ -536,8 +536,8 @@ describe('a proposal at GitHub, with its own rules,', function () {
     assert.ok(outcome.kind === 'proposed');
     return { plan, stage, image, proposal: outcome.proposal };
   }
-  const merge = (input: ChangeInput) => run(createMerge({ forgeFor: () => forge }).mergeChange, input);
-  const look = (input: ChangeInput) => run(createMerge({ forgeFor: () => forge }).lookAtChange, input);
+  const merge = (input: ProposalInput) => run(createMerge({ forgeFor: () => forge }).mergeChange, input);
+  const look = (input: ProposalInput) => run(createMerge({ forgeFor: () => forge }).proposalState, input);
 
   for (const [state, text] of [
     ['behind', compose.replace('redis:7', 'redis:8')],
@@ -553,7 +553,7 @@ describe('a proposal at GitHub, with its own rules,', function () {
       const second = await proposed();
       assert.equal(second.proposal.number, first.proposal.number);
       await assert.rejects(merge(first), { type: 'HeadMoved' });
-      assert.equal((await merge({ ...second, stage: { ...second.stage, mergeMethod: 'squash' } })).kind, 'merged');
+      assert.equal((await merge({ ...second, stage: withMethod(second.stage, 'squash') })).kind, 'merged');
       assert.equal(await onGitHub.read('main'), ours.replace('redis:7', state === 'behind' ? 'redis:8' : 'redis:7'));
     });
   }
@@ -615,3 +615,7 @@ describe('a proposal at GitHub, with its own rules,', function () {
     assert.equal(await onGitHub.read('main'), compose);
   });
 });
+
+function withMethod(stage: StagePlan, mergeMethod: MergeMethod): StagePlan {
+  return { ...stage, ...(stage.change && { change: { ...stage.change, mergeMethod } }) };
+}

@@ -3,7 +3,7 @@ import { ApplicationFailure } from '@temporalio/activity';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import { createDispatch } from '../../src/activities/dispatch.ts';
-import type { ForwardInput } from '../../src/contracts/activities/delivery.ts';
+import type { PassThroughInput } from '../../src/contracts/activities/delivery.ts';
 import { eventsOf } from '../../src/domain/dispatch-payload.ts';
 import type { ImagePush } from '../../src/domain/image-push.ts';
 import type { Tag } from '../../src/domain/image-reference.ts';
@@ -14,7 +14,7 @@ import { type GitHub, startGitHub, token } from '../support/github/server.ts';
 import { digestOf, imageOf, planOf, pushOf, stageOf } from '../support/plans.ts';
 
 const repository = 'team/deployment';
-const workflowId = 'forward:web:delivery-1';
+const workflowId = 'pass-through:web:delivery-1';
 
 /** One push of several tags, without a digest, as Quay tells it. */
 function pushesOf(tags: readonly string[], more: Partial<ImagePush> = {}): [ImagePush, ...ImagePush[]] {
@@ -35,7 +35,7 @@ describe('passing a push on', function () {
   });
   afterEach(() => github.stop());
 
-  async function forward(dispatch: Partial<DispatchPlan>, pushes: ForwardInput['pushes']): Promise<DispatchOutcome> {
+  async function forward(dispatch: Partial<DispatchPlan>, pushes: PassThroughInput['pushes']): Promise<DispatchOutcome> {
     const plan = planOf({
       stages: [stageOf('production', { dispatch: { repository, event: 'pushed', per: 'push', ...dispatch } })],
     });
@@ -44,7 +44,7 @@ describe('passing a push on', function () {
       { workflowExecution: { workflowId, runId: 'run' } },
       { logger: new DefaultLogger('ERROR') },
     );
-    return environment.run(createDispatch({ clientFor }).forward, { plan, pushes });
+    return environment.run(createDispatch({ clientFor }).passThrough, { plan, pushes });
   }
   function sent(): Record<string, unknown> {
     const [first, ...more] = github.repository(repository).dispatches;

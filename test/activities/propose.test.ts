@@ -10,7 +10,7 @@ import { createPropose } from '../../src/activities/propose.ts';
 import type { ProposeInput } from '../../src/contracts/activities/delivery.ts';
 import type { Tag } from '../../src/domain/image-reference.ts';
 import type { ProposeOutcome } from '../../src/domain/outcomes.ts';
-import type { ChangePlan, Plan, StagePlan } from '../../src/domain/plan.ts';
+import type { ChangePlan, Plan } from '../../src/domain/plan.ts';
 import type { Change, CheckReport, Forge } from '../../src/forges/forge.ts';
 import { createGitForge } from '../../src/forges/git/forge.ts';
 import { createForges } from '../../src/forges/index.ts';
@@ -49,7 +49,7 @@ describe('propose', () => {
     readonly plan?: Partial<Plan>;
     readonly change?: Partial<ChangePlan>;
     readonly asked?: boolean;
-    readonly merge?: StagePlan['merge'];
+    readonly merge?: ChangePlan['merge'];
   }
 
   function inputOf({
@@ -65,7 +65,7 @@ describe('propose', () => {
     const stage = stageOf('production', { merge, change: { ...plain.change, repository: remote.folder, ...change } });
     const plan = planOf({ ...overrides, stages: [stage] });
     const image = verifiedOf(imageOf(plan, word, tag));
-    return { plan, stage, image, push: pushOf(image), checks: {}, ...(asked === undefined ? {} : { asked }) };
+    return { plan, stage, image, push: pushOf(image), checks: {}, ...(asked === undefined ? {} : { manual: asked }) };
   }
 
   const environmentOf = ({ plan, image }: ProposeInput) =>

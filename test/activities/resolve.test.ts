@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { createLookUp } from '../../src/activities/resolve.ts';
+import { createResolve } from '../../src/activities/resolve.ts';
 import type { Digest } from '../../src/domain/image-reference.ts';
 import type { TagPolicy } from '../../src/domain/tag-policy.ts';
 import { failureOf, runActivity } from '../support/activity.ts';
@@ -19,7 +19,7 @@ const longAgo = { scheduledTimestampMs: Date.now() - 121_000 };
 
 describe('looking tags up', () => {
   let registry: Registry;
-  const { lookUpTags } = createLookUp({ registry: registryClient() });
+  const { resolveTags: lookUpTags } = createResolve({ registry: registryClient() });
   before(async () => {
     registry = await startRegistry();
   });
@@ -179,7 +179,7 @@ describe('looking tags up', () => {
     const proxy = await startFaultyProxy(registry.url);
     try {
       const input = inputOf('team/remembered', newest, 'main-1', false, proxy);
-      const { lookUpTags: freshLookUp } = createLookUp({ registry: registryClient() });
+      const { resolveTags: freshLookUp } = createResolve({ registry: registryClient() });
       const first = await runActivity(freshLookUp, input);
       const isBodyOfImage = ({ method, path }: { method: string; path: string }) => method === 'GET' && !path.includes('/tags/');
       assert.equal(proxy.requests.filter(isBodyOfImage).length, 6);

@@ -110,7 +110,7 @@ describe('searching a registry for missed pushes', function () {
   async function askedFor(plan: Plan): Promise<number> {
     const handle = temporal.client.workflow.getHandle(resolveId(plan.service));
     const { events } = await handle.fetchHistory().catch(() => ({ events: [] }));
-    return (events ?? []).filter(({ workflowExecutionSignaledEventAttributes: signal }) => signal?.signalName === 'lookUp')
+    return (events ?? []).filter(({ workflowExecutionSignaledEventAttributes: signal }) => signal?.signalName === 'resolve')
       .length;
   }
 

@@ -3,7 +3,7 @@ import type { Client } from '@temporalio/client';
 import { createReachTemporal } from '../../src/api/operators/reach-temporal.ts';
 import { type AcceptDependencies, type AcceptPushes, createAcceptPushes } from '../../src/api/webhooks/accept-pushes.ts';
 import type { PlanFinders } from '../../src/api/webhooks/plan-starts.ts';
-import type { ForwardStart, LookUp, RolloutStart } from '../../src/contracts/messages.ts';
+import type { PassThroughStart, ResolveRequest, RolloutStart } from '../../src/contracts/messages.ts';
 import type { Plan } from '../../src/domain/plan.ts';
 import type { Log } from '../../src/http/errors.ts';
 import { sources } from '../../src/sources/index.ts';
@@ -116,7 +116,7 @@ describe('the ingress with Temporal', function () {
   it('passes a push on whole, once for all of its tags and once for its delivery', async () => {
     const followed = planOf('passed', 'quay.io/mynamespace/repository', { kind: 'pattern', pattern: '.*', order: 'newest' });
     const dispatch = { event: 'pushed', payload: 'image-push', per: 'push' } as const;
-    const plan: Plan = { ...followed, stages: [{ name: 'production', merge: 'off', dispatch }] };
+    const plan: Plan = { ...followed, stages: [{ name: 'production', rollback: 'off', dispatch }] };
     const [quay] = createReceivers(sources, { quay: { secrets: ['env:QUAY'] } }, contextOf({ QUAY: 'secret-of-quay' }));
     assert.ok(quay);
     const { client } = temporal;
@@ -135,7 +135,7 @@ describe('the ingress with Temporal', function () {
       const answer = await ingress.post('/webhook/quay/secret-of-quay', JSON.stringify(build), headers);
       return { status: answer.status, body: (await answer.json()) as object };
     };
-    const id = 'forward:passed:b-1';
+    const id = 'pass-through:passed:b-1';
     const forwarding = [{ id, service: 'passed', image: 'quay.io/mynamespace/repository:v1', link: `see:${id}` }];
     assert.deepEqual(await send(), { status: 202, body: { rollouts: [], resolving: [], forwarding } });
     const handle = client.workflow.getHandle(id);
@@ -148,7 +148,7 @@ describe('the ingress with Temporal', function () {
     assert.equal((await send()).status, 202);
     assert.equal((await handle.describe()).runId, again);
     const event = (await handle.fetchHistory()).events?.[0]?.workflowExecutionStartedEventAttributes;
-    const { pushes } = decode(event?.input?.payloads?.[0]?.data) as ForwardStart;
+    const { pushes } = decode(event?.input?.payloads?.[0]?.data) as PassThroughStart;
     assert.deepEqual(
       pushes.map(({ tag }) => tag),
       ['v1', 'latest', 'v1.0'],
@@ -339,13 +339,13 @@ async function startedRollout(client: Client, workflowId: string): Promise<Rollo
 }
 
 /** What the signal that came with the start asked for. */
-async function askedLookUp(client: Client, workflowId: string): Promise<LookUp> {
+async function askedLookUp(client: Client, workflowId: string): Promise<ResolveRequest> {
   const { events } = await client.workflow.getHandle(workflowId).fetchHistory();
   const signal = events?.find(
     (event) => event.workflowExecutionSignaledEventAttributes,
   )?.workflowExecutionSignaledEventAttributes;
-  assert.equal(signal?.signalName, 'lookUp');
-  return decode(signal?.input?.payloads?.[0]?.data) as LookUp;
+  assert.equal(signal?.signalName, 'resolve');
+  return decode(signal?.input?.payloads?.[0]?.data) as ResolveRequest;
 }
 
 async function firstEventOf(client: Client, workflowId: string) {

@@ -4,8 +4,8 @@ import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { NativeConnection, Worker } from '@temporalio/worker';
-import { type LineState, laneQuery, lineQuery } from '../../src/contracts/messages.ts';
-import { laneId, laneStartOptions, lineId, taskQueues } from '../../src/contracts/start-options.ts';
+import { type GlobalHoldState, globalHoldQuery, laneQuery } from '../../src/contracts/messages.ts';
+import { globalHoldId, laneId, laneStartOptions, taskQueues } from '../../src/contracts/start-options.ts';
 import type { Digest, Repository, Tag } from '../../src/domain/image-reference.ts';
 import { emptyLane, type LaneState } from '../../src/domain/lane/state.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
@@ -193,7 +193,7 @@ describe('what operators say to lanes', function () {
   });
 
   it('hold --all stops the line, which the lanes tell, and release --all lets it go on', async () => {
-    const line = () => temporal.client.workflow.getHandle(lineId).query<LineState>(lineQuery.name);
+    const line = () => temporal.client.workflow.getHandle(globalHoldId).query<GlobalHoldState>(globalHoldQuery.name);
     assert.match(
       await said('hold', '--all', '--reason', 'incident'),
       /^the line is stopped by \w+ \(unverified\): nothing but roll-backs/,
@@ -249,7 +249,7 @@ describe('what operators say to lanes', function () {
   it('lane as JSON is all that the lane knows, and the line', async () => {
     await startLane('json', laneWith('json'));
     const { stdout } = await command('lane', 'json', '--json');
-    const { service, line, ...lane } = JSON.parse(stdout) as LaneState & { service: string; line: LineState };
+    const { service, line, ...lane } = JSON.parse(stdout) as LaneState & { service: string; line: GlobalHoldState };
     assert.deepEqual([service, line], ['json', {}]);
     assert.deepEqual(lane, JSON.parse(JSON.stringify(laneWith('json'))));
   });

@@ -1,31 +1,35 @@
 import { ApplicationFailure, condition, setHandler } from '@temporalio/workflow';
 import {
+  type GlobalHoldState,
+  globalHoldQuery,
+  globalHoldUpdate,
+  globalReleaseUpdate,
   holdUpdate,
   type LaneDecision,
   type LaneStart,
-  type LineState,
   laneQuery,
-  lineQuery,
   pinUpdate,
   promoteUpdate,
   quarantineUpdate,
   releaseUpdate,
-  resumeLineUpdate,
   rollbackUpdate,
-  stopLineUpdate,
   unquarantineUpdate,
 } from '../../src/contracts/messages.ts';
 import type { Digest, Repository, Tag } from '../../src/domain/image-reference.ts';
 import { rollbackTerms } from '../../src/domain/lane/rollback.ts';
 import type { Running } from '../../src/domain/lane/running.ts';
-import { emptyLane, type LaneState, stageOf, type Word } from '../../src/domain/lane/state.ts';
+import { emptyLane, type LaneState, stageOf, type Attribution } from '../../src/domain/lane/state.ts';
 
 const at = '2026-01-02T03:04:05.000Z';
 
 /** A stand-in for the real lane: it takes every word, does nothing about it, and refuses what is about the stage `sealed`. */
 export async function lane({ state }: LaneStart): Promise<never> {
   const memory: LaneState = state ?? emptyLane();
-  const wordOf = ({ by = 'nobody', reason }: LaneDecision = {}): Word => ({ by, at, ...(reason !== undefined && { reason }) });
+  const wordOf = ({ by = 'nobody', reason }: LaneDecision = {}): Attribution => ({
+    by,
+    at,
+    ...(reason !== undefined && { reason }),
+  });
   const refuseSealed = (decision?: LaneDecision): void => {
     if (decision?.stage === 'sealed') throw ApplicationFailure.nonRetryable('sealed stays as it is');
   };
@@ -72,13 +76,13 @@ export async function lane({ state }: LaneStart): Promise<never> {
 }
 
 export async function line(): Promise<never> {
-  let state: LineState = {};
-  setHandler(lineQuery, () => state);
-  setHandler(stopLineUpdate, ({ by = 'nobody', reason } = {}) => {
+  let state: GlobalHoldState = {};
+  setHandler(globalHoldQuery, () => state);
+  setHandler(globalHoldUpdate, ({ by = 'nobody', reason } = {}) => {
     state = { hold: { by, at, ...(reason !== undefined && { reason }) } };
     return state;
   });
-  setHandler(resumeLineUpdate, () => {
+  setHandler(globalReleaseUpdate, () => {
     state = {};
     return state;
   });

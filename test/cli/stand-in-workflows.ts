@@ -64,12 +64,18 @@ export async function rollout(start: RolloutStart): Promise<RolloutState> {
     image,
     status: isAsking ? 'waiting' : 'blocked',
     ...(isAsking && { approvals: { production: [review] }, waivers: [waiver] }),
-    reason: `asked: ${start.asked === true}, actor: ${start.push.actor}`,
+    reason: `asked: ${start.manual === true}, actor: ${start.push.actor}`,
     steps,
     proposals: {
-      staging: { url: 'https://forge.example/pull/7', branch: 'landfall/app-staging', base: 'main', head: 'abc' },
+      staging: { kind: 'branch', url: 'https://forge.example/pull/7', branch: 'landfall/app-staging', base: 'main', head: 'abc' },
       ...(isAsking && {
-        production: { url: 'https://forge.example/pull/8', branch: 'landfall/app-production', base: 'main', head: 'def' },
+        production: {
+          kind: 'branch',
+          url: 'https://forge.example/pull/8',
+          branch: 'landfall/app-production',
+          base: 'main',
+          head: 'def',
+        },
       }),
     },
     startedAt,

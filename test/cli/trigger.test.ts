@@ -6,10 +6,10 @@ import { WithStartWorkflowOperation } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import type { RolloutRow } from '../../src/cli/rollouts.ts';
 import type { Started } from '../../src/cli/start-rollouts.ts';
-import type { LookUp } from '../../src/contracts/messages.ts';
+import type { ResolveRequest } from '../../src/contracts/messages.ts';
 import { quarantineUpdate, type RolloutStart } from '../../src/contracts/messages.ts';
 import { laneStartOptions } from '../../src/contracts/start-options.ts';
-import type { LookUpOutcome } from '../../src/domain/outcomes.ts';
+import type { ResolveOutcome } from '../../src/domain/outcomes.ts';
 import { fakeActivities } from '../support/fake-activities.ts';
 import { digestOf } from '../support/plans.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
@@ -25,13 +25,13 @@ describe('landfall trigger', function () {
   let temporal: TestTemporal;
   let workers: TestWorkers;
   let folder: string;
-  const lookUps: LookUp[] = [];
+  const lookUps: ResolveRequest[] = [];
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'landfall-trigger-'));
     await writeFile(join(folder, 'landfall.yaml'), configuration);
     temporal = await startTemporal();
-    workers = await startWorkers(temporal, fakeActivities(temporal.client, new Map(), { lookUpTags, scan }));
+    workers = await startWorkers(temporal, fakeActivities(temporal.client, new Map(), { resolveTags: lookUpTags, scan }));
   });
 
   after(async () => {
@@ -41,7 +41,7 @@ describe('landfall trigger', function () {
   });
 
   /** A registry that has every tag but `absent`, and shows nobody the tag `secret`. */
-  async function lookUpTags(input: LookUp): Promise<LookUpOutcome> {
+  async function lookUpTags(input: ResolveRequest): Promise<ResolveOutcome> {
     lookUps.push(input);
     const { repository, tag } = input.push;
     if (tag === 'absent') {
@@ -67,7 +67,7 @@ describe('landfall trigger', function () {
     assert.equal(exitCode, 0, stderr);
     assert.match(stdout, /^app: landfall show app:latest:[0-9a-f]{12}\n$/);
     const asked = lookUps.at(-1);
-    assert.equal(asked?.asked, true);
+    assert.equal(asked?.manual, true);
     const { source, tag, actor, digest } = asked.push;
     assert.deepEqual({ source, tag, actor, digest }, { source: 'operator', tag: 'latest', actor: operator, digest: undefined });
     const again = await command('trigger', 'ghcr.io/team/app');
@@ -95,7 +95,7 @@ describe('landfall trigger', function () {
     const handle = temporal.client.workflow.getHandle(`rollout:only:stable:${digest.slice(7, 19)}`);
     const history = await handle.fetchHistory();
     const input = history.events?.[0]?.workflowExecutionStartedEventAttributes?.input?.payloads?.[0]?.data;
-    const { asked, named } = JSON.parse(Buffer.from(input ?? []).toString()) as RolloutStart;
+    const { manual: asked, named } = JSON.parse(Buffer.from(input ?? []).toString()) as RolloutStart;
     assert.deepEqual([asked, named], [true, true]);
   });
 
@@ -138,7 +138,7 @@ describe('landfall trigger', function () {
   it('says what was asked where no worker takes it up', async () => {
     await workers.stop();
     const { exitCode, stdout, stderr } = await command('trigger', 'ghcr.io/team/late');
-    workers = await startWorkers(temporal, fakeActivities(temporal.client, new Map(), { lookUpTags, scan }));
+    workers = await startWorkers(temporal, fakeActivities(temporal.client, new Map(), { resolveTags: lookUpTags, scan }));
     assert.equal(exitCode, 0, stderr);
     assert.equal(stdout, 'late: the registry is being asked what latest is now (resolve:late): landfall list --service late\n');
   });

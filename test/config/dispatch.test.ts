@@ -25,7 +25,7 @@ describe('a dispatch per push', () => {
       repository: 'quay.io/team/app',
       tags: { kind: 'exact', tags: ['latest'] },
       platforms: [],
-      stages: [{ name: 'production', merge: 'off', dispatch: { event: 'QUAY_BUILD_SUCCESS', payload: 'quay', per: 'push' } }],
+      stages: [{ name: 'production', rollback: 'off', dispatch: { event: 'QUAY_BUILD_SUCCESS', payload: 'quay', per: 'push' } }],
       decideWithinMs: 86_400_000,
     });
     assert.deepEqual(plan && dispatchOfPush(plan), plan?.stages[0]?.dispatch);
@@ -48,7 +48,7 @@ services: [{ image: quay.io/*/*, tags: { pattern: ".*", order: newest } }]`;
     windows: []
     stages: [{ name: live, dispatch: { repository: a/b, event: e, per: push } }]`;
     const plan = planOf(load(service(settings), env), 'app');
-    assert.deepEqual(plan?.stages, [{ name: 'live', merge: 'off', dispatch: { repository: 'a/b', event: 'e', per: 'push' } }]);
+    assert.deepEqual(plan?.stages, [{ name: 'live', rollback: 'off', dispatch: { repository: 'a/b', event: 'e', per: 'push' } }]);
   });
 
   for (const [key, setting] of [
@@ -105,7 +105,7 @@ describe('a dispatch', () => {
   it('per tag is one of a rollout, with the usual checks', () => {
     const plan = planOf(load(service('dispatch: { repository: a/b, event: e }'), env), 'app');
     assert.deepEqual([plan?.scan?.failOn, plan?.smoke?.timeoutMs], ['critical', 60_000]);
-    assert.deepEqual(plan?.stages, [{ name: 'production', merge: 'off', dispatch: { repository: 'a/b', event: 'e' } }]);
+    assert.deepEqual(plan?.stages, [{ name: 'production', rollback: 'off', dispatch: { repository: 'a/b', event: 'e' } }]);
   });
 
   for (const [what, settings, expected] of [

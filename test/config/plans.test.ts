@@ -35,7 +35,7 @@ describe('the plan of a service', () => {
         capabilities: [],
         env: {},
       },
-      stages: [{ name: 'production', merge: 'off' }],
+      stages: [{ name: 'production', rollback: 'off' }],
       decideWithinMs: 86_400_000,
     });
   });
@@ -96,8 +96,8 @@ services:
       stages: [
         {
           name: 'production',
-          merge: 'off',
           change: {
+            merge: 'off',
             repository: 'team/deployment',
             base: 'release',
             file: 'matches/production.yml',

@@ -28,7 +28,7 @@ const change = 'change: { repository: team/deployment, file: compose.yml }';
 
 describe('a stage', () => {
   it('needs nobody and watches nothing where nothing is said', () => {
-    assert.deepEqual(stage('merge: off'), { name: 'production', merge: 'off' });
+    assert.deepEqual(stage('merge: off'), { name: 'production', rollback: 'off' });
   });
 
   it('is approved by operators, with their logins at GitHub', () => {
@@ -68,9 +68,9 @@ describe('a stage', () => {
   });
 
   it('merges as it is told', () => {
-    assert.deepEqual([stage(change).merge, stage(change).mergeMethod], ['off', undefined]);
+    assert.deepEqual([stage(change).change?.merge, stage(change).change?.mergeMethod], ['off', undefined]);
     const merged = stage(change, 'merge: auto', 'mergeMethod: rebase');
-    assert.deepEqual([merged.merge, merged.mergeMethod], ['auto', 'rebase']);
+    assert.deepEqual([merged.change?.merge, merged.change?.mergeMethod], ['auto', 'rebase']);
   });
 
   it('is rolled back by itself where it has a deploy or a watch, unless something else is said', () => {
@@ -300,14 +300,14 @@ services:
       - { name: nothing, approval: off, windows: [], change: off, merge: off, deploy: none, watch: off }
 `;
     const [same, other, third, nothing] = stages(text);
-    assert.deepEqual([same?.merge, same?.approval?.required, same?.windows?.length], ['auto', 2, 2]);
+    assert.deepEqual([same?.change?.merge, same?.approval?.required, same?.windows?.length], ['auto', 2, 2]);
     assert.ok(same?.deploy?.kind === 'compose' && other?.deploy?.kind === 'compose');
     assert.deepEqual([same.deploy.on, same.deploy.directory, same.deploy.files], ['web-1', '/srv/same', ['a.yml']]);
     assert.deepEqual([other.deploy.on, other.deploy.directory, other.deploy.files], ['web-1', '/srv/other', ['b.yml']]);
     const [http] = same.watch?.probes ?? [];
     assert.ok(http?.kind === 'http');
     assert.deepEqual([http.url, http.headers], ['http://a', { A: 'a', B: 'b' }]);
-    assert.deepEqual([other.merge, other.approval?.required, other.approval?.from.length], ['manual', 1, 2]);
+    assert.deepEqual([other.change?.merge, other.approval?.required, other.approval?.from.length], ['manual', 1, 2]);
     assert.deepEqual(
       other.windows?.map((window) => 'weekly' in window && window.weekly),
       ['Mon'],
@@ -319,7 +319,7 @@ services:
     assert.equal(third?.deploy?.kind, 'docker');
     assert.equal(third.watch?.forMs, 1_000);
     assert.deepEqual(third.watch?.probes[1], { kind: 'tcp', host: 'a', port: 9, timeoutMs: 5_000 });
-    assert.deepEqual(nothing, { name: 'nothing', merge: 'off' });
+    assert.deepEqual(nothing, { name: 'nothing', rollback: 'off' });
   });
 
   it('are filled in for each service that a pattern gives', () => {

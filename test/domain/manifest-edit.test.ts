@@ -21,6 +21,7 @@ function change(target: ChangeTarget, more: Partial<ChangePlan> = {}): ChangePla
     labels: [],
     reviewers: [],
     assignees: [],
+    merge: 'off',
     ...more,
   };
 }

@@ -72,7 +72,7 @@ describe('a worker that is killed while it delivers', function () {
     assert.equal((await commitsOf(digest)).length, 1, 'one merge');
   };
 
-  for (const activity of ['propose', 'surveyStage', 'mergeChange', 'deployStage', 'watchStage']) {
+  for (const activity of ['propose', 'snapshotStage', 'mergeChange', 'deployStage', 'watchStage']) {
     it(`in ${activity}, delivers all the same: one merge, one container`, async () => {
       const digest = await push(healthyImage);
       await killDuring(digest, activity);
@@ -87,11 +87,11 @@ describe('a worker that is killed while it delivers', function () {
   }
 
   const places: readonly (readonly [activity: string, nth: number])[] = [
-    ['restoreStage', 1],
+    ['rollBackStage', 1],
     ['watchStage', 2],
     ['revertChange', 1],
     ['mergeChange', 2],
-    ['settleStage', 1],
+    ['discardPrevious', 1],
   ];
   for (const [activity, nth] of places) {
     it(`in ${activity} of a roll-back, rolls back all the same: one revert, and what ran before`, async () => {

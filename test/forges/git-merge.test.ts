@@ -45,7 +45,7 @@ describe('a merge on a plain git remote', () => {
       text: proposedText,
       message: 'chore: update web image\n\nLandfall-Rollout: rollout:web:2:abc',
     });
-    proposal = { url: `${remote.folder}#${branch}`, branch, base: 'main', head, baseCommit: base };
+    proposal = { kind: 'branch', url: `${remote.folder}#${branch}`, branch, base: 'main', head, baseCommit: base };
   });
 
   afterEach(async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { RateLimit } from '../../src/domain/failures.ts';
-import type { ChangeStanding, Proposal } from '../../src/domain/outcomes.ts';
+import type { Proposal, ProposalState } from '../../src/domain/outcomes.ts';
 import type { Forge } from '../../src/forges/forge.ts';
 import { allPermissions } from '../support/github/access.ts';
 import type { GitHub } from '../support/github/server.ts';
@@ -33,7 +33,7 @@ describe('where a proposal stands at GitHub', function () {
 
   afterEach(() => github.stop());
 
-  async function open(with_: Forge = forge): Promise<Extract<ChangeStanding, { kind: 'open' }>> {
+  async function open(with_: Forge = forge): Promise<Extract<ProposalState, { kind: 'open' }>> {
     const standing = await with_.standing(fullName, proposal);
     assert.equal(standing.kind, 'open');
     return standing.kind === 'open' ? standing : assert.fail();

@@ -8,7 +8,7 @@ const forge = (url: string): Forge => ({
   changes: async () => ({ files: [], more: false }),
   compare: async () => ({ commits: [], behindBy: 0 }),
   commitFile: async () => '',
-  openChange: async ({ branch, base, head }) => ({ url, branch, base, head }),
+  openChange: async ({ branch, base, head }) => ({ kind: 'branch', url, branch, base, head }),
   reportChecks: async () => {},
   standing: async () => ({ kind: 'closed' }),
   merge: async () => ({ kind: 'queued' }),

@@ -42,6 +42,7 @@ function changeOf(file: HostileManifest['file'] = 'compose'): ChangePlan {
     labels: [],
     reviewers: [],
     assignees: [],
+    merge: 'off',
   };
 }
 

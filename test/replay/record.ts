@@ -13,9 +13,9 @@ import { createNotify, type NotifyDependencies } from '../../src/activities/noti
 import type { Activities } from '../../src/contracts/activities/index.ts';
 import { stateQuery } from '../../src/contracts/messages.ts';
 import {
+  globalHoldId,
+  globalHoldStartOptions,
   laneId,
-  lineId,
-  lineStartOptions,
   mergeQueueId,
   notifyId,
   resolveId,
@@ -186,14 +186,14 @@ const scenarios: Readonly<Record<string, Scenario>> = {
       return lane;
     },
   },
-  line: {
+  globalHold: {
     async play({ temporal }) {
-      const startWorkflowOperation = () => new WithStartWorkflowOperation('line', lineStartOptions());
-      for (const update of ['stop', 'resume']) {
+      const startWorkflowOperation = () => new WithStartWorkflowOperation('globalHold', globalHoldStartOptions());
+      for (const update of ['hold', 'release']) {
         const options = { args: [{ by: 'ann' }], startWorkflowOperation: startWorkflowOperation() };
         await temporal.client.workflow.executeUpdateWithStart(update, options);
       }
-      return temporal.client.workflow.getHandle(lineId);
+      return temporal.client.workflow.getHandle(globalHoldId);
     },
   },
   mergeQueue: {
@@ -203,7 +203,7 @@ const scenarios: Readonly<Record<string, Scenario>> = {
     },
   },
   notify: {
-    activities: (_usual, { client }) => ({ tell: createNotify({ client } as NotifyDependencies).tell }),
+    activities: (_usual, { client }) => ({ queueNotice: createNotify({ client } as NotifyDependencies).queueNotice }),
     async play({ begin, temporal }) {
       const plan = planOf({ stages: [stageOf('production', delivered)], notify: [told] });
       const rollout = await begin(plan, 'told');

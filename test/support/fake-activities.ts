@@ -55,6 +55,7 @@ export function fakeActivities(client: Client, tags: TagTable, overrides: Partia
     async propose({ plan, stage, image }) {
       const branch = branchOf(plan.service, stage.name);
       const proposal = {
+        kind: 'pull-request' as const,
         url: `https://forge.example.test/${branch}`,
         number: 1,
         branch,
@@ -75,11 +76,11 @@ export function fakeActivities(client: Client, tags: TagTable, overrides: Partia
       }
       return { by, verified: true };
     },
-    async tell() {},
+    async queueNotice() {},
     async sendNotice() {
       return { kind: 'sent' };
     },
-    async lookUpTags({ plan }) {
+    async resolveTags({ plan }) {
       const followed = plan.tags.kind === 'exact' ? plan.tags.tags : [];
       const images = followed.flatMap((tag) => {
         const digest = current(plan, tag);
@@ -87,7 +88,7 @@ export function fakeActivities(client: Client, tags: TagTable, overrides: Partia
       });
       return { kind: 'found', images };
     },
-    async forward() {
+    async passThrough() {
       return { kind: 'dispatched', repository: '', event: '' };
     },
     async redeliverWebhooks() {

@@ -15,15 +15,15 @@ export interface FakeStage {
 
 type DeliveryActivities = Pick<
   Activities,
-  | 'lookAtChange'
+  | 'proposalState'
   | 'mergeChange'
   | 'tidyChange'
   | 'baseHolds'
   | 'revertChange'
-  | 'surveyStage'
+  | 'snapshotStage'
   | 'deployStage'
-  | 'restoreStage'
-  | 'settleStage'
+  | 'rollBackStage'
+  | 'discardPrevious'
   | 'watchStage'
 >;
 
@@ -74,7 +74,7 @@ export function fakeDelivery(): FakeDelivery {
     failing: new Map(),
   };
   const activities: DeliveryActivities = {
-    async lookAtChange({ proposal }) {
+    async proposalState({ proposal }) {
       const commit = merged.get(keyOf(proposal));
       if (commit !== undefined) return { kind: 'merged', commit };
       const by = fakes.mergedByHand.get(proposal.branch);
@@ -104,11 +104,11 @@ export function fakeDelivery(): FakeDelivery {
       of(plan, stage.name).log.push(`revert ${short(image.digest)}`);
       return { kind: 'proposed', proposal: revertOf(plan, stage, image.digest) };
     },
-    async surveyStage({ plan, stage }) {
+    async snapshotStage({ plan, stage }) {
       const now = running(of(plan, stage.name));
-      if (stage.watch === undefined) return { kind: 'surveyed', running: now };
+      if (stage.watch === undefined) return { kind: 'snapshot', running: now };
       const reading = { at: new Date().toISOString(), healthy: !now.some(isBad(fakes.bad)), text: 'fake reading', tookMs: 1 };
-      return { kind: 'surveyed', running: now, ...(now.length > 0 && { reading }) };
+      return { kind: 'snapshot', running: now, ...(now.length > 0 && { reading }) };
     },
     async deployStage({ plan, stage, image, only }) {
       return await during(plan, stage, (fake) => {
@@ -121,14 +121,14 @@ export function fakeDelivery(): FakeDelivery {
         return { kind: 'deployed', changed: true, running: running(fake), text: 'deployed' } as const;
       });
     },
-    async restoreStage({ plan, stage, before }) {
+    async rollBackStage({ plan, stage, before }) {
       return await during(plan, stage, (fake) => {
         for (const { name, digest } of before) if (digest !== undefined) fake.containers.set(name, digest);
         fake.log.push('restore');
         return { kind: 'deployed', changed: true, running: running(fake), text: 'restored' } as const;
       });
     },
-    settleStage: async () => {},
+    discardPrevious: async () => {},
     async watchStage({ expected, running: watched }) {
       if (watched.some(isBad(fakes.bad))) {
         throw ApplicationFailure.create({ type: 'Unhealthy', message: 'http answered 503', nonRetryable: true, details: [{}] });
@@ -154,7 +154,14 @@ function isBad(bad: ReadonlySet<Digest>): (running: RunningImage) => boolean {
 
 function revertOf({ service }: Plan, { name }: StagePlan, digest: Digest): Proposal {
   const branch = `landfall/${service}-${name}-rollback`;
-  return { url: `https://forge.example.test/${branch}`, number: 99, branch, base: 'main', head: `b${digest.slice(8, 47)}` };
+  return {
+    kind: 'pull-request',
+    url: `https://forge.example.test/${branch}`,
+    number: 99,
+    branch,
+    base: 'main',
+    head: `b${digest.slice(8, 47)}`,
+  };
 }
 
 function short(digest: Digest): string {

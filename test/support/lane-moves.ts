@@ -16,7 +16,7 @@ export const someTime = '2026-01-01T00:00:00.000Z';
 /** A rollout of a word, as a lane sees it. */
 export function rolloutOf(word: string, tag = 'latest') {
   const rollout = `rollout:web:${tag}:${word}`;
-  return { rollout, runId: `run of ${rollout}`, tag: tag as Tag, digest: digestOf(word), asked: false, stages: [stage], stage };
+  return { rollout, runId: `run of ${rollout}`, tag: tag as Tag, digest: digestOf(word), manual: false, stages: [stage], stage };
 }
 export type LaneRollout = ReturnType<typeof rolloutOf>;
 

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { ImagePush } from '../../src/domain/image-push.ts';
 import type { Digest, Repository, Tag } from '../../src/domain/image-reference.ts';
 import type { ImageIdentity, VerifiedImage } from '../../src/domain/outcomes.ts';
-import type { Plan, StagePlan } from '../../src/domain/plan.ts';
+import type { ChangePlan, Plan, StagePlan } from '../../src/domain/plan.ts';
 
 /** A plan as the configuration makes it, with what a test needs otherwise. */
 export function planOf(overrides: Partial<Plan> = {}): Plan {
@@ -27,10 +27,15 @@ export function planOf(overrides: Partial<Plan> = {}): Plan {
   };
 }
 
-export function stageOf(name: string, overrides: Partial<StagePlan> = {}): StagePlan {
+/** A stage, and how its change is merged. */
+export type StageOverrides = Partial<StagePlan> & Partial<Pick<ChangePlan, 'merge' | 'mergeMethod'>>;
+
+export function stageOf(name: string, { merge = 'off', mergeMethod, ...overrides }: StageOverrides = {}): StagePlan {
+  const merging = { merge, ...(mergeMethod !== undefined && { mergeMethod }) };
+  const { change, ...rest } = overrides;
   return {
     name,
-    merge: 'off',
+    rollback: 'off',
     change: {
       repository: 'team/deployment',
       base: 'main',
@@ -41,13 +46,15 @@ export function stageOf(name: string, overrides: Partial<StagePlan> = {}): Stage
       labels: [],
       reviewers: [],
       assignees: [],
+      ...change,
+      ...merging,
     },
-    ...overrides,
+    ...rest,
   };
 }
 
 /** For `stageOf`: merged by Landfall, deployed with Compose, watched, rolled back by itself. */
-export const delivered: Partial<StagePlan> = {
+export const delivered: StageOverrides = {
   merge: 'auto',
   deploy: {
     kind: 'compose',

@@ -2,8 +2,8 @@ import { condition, defineQuery, defineSignal, setHandler, upsertSearchAttribute
 import { grantSignal, progressSignal, supersedeSignal } from '../../src/contracts/messages.ts';
 import { searchAttributes } from '../../src/contracts/start-options.ts';
 
-export { line } from '../../src/workflows/global-hold.ts';
-/** Lanes, line and merge queues as they are, with rollouts and roll-backs that only listen: tests speak for them. */
+export { globalHold } from '../../src/workflows/global-hold.ts';
+/** Lanes, the global hold and merge queues as they are, with rollouts and rollbacks that only listen: tests speak for them. */
 export { lane } from '../../src/workflows/lane/lane.ts';
 export { mergeQueue } from '../../src/workflows/merge-queue.ts';
 

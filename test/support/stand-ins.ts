@@ -3,7 +3,7 @@ import { NativeConnection, Worker } from '@temporalio/worker';
 import { createFollowUps } from '../../src/activities/follow-up.ts';
 import { createLaneCalls } from '../../src/activities/lane.ts';
 import { taskQueues } from '../../src/contracts/start-options.ts';
-import type { Run } from '../../src/domain/lane/state.ts';
+import type { RolloutRun } from '../../src/domain/lane/state.ts';
 import { runActivity } from './activity.ts';
 import { heardQuery } from './stand-in-workflows.ts';
 import type { TestNamespace } from './temporal.ts';
@@ -46,7 +46,7 @@ let calls = 0;
 
 /** Calls an activity as a rollout does: every call has an id of its own. */
 export function callAs<Input, Answer>(
-  run: Run,
+  run: RolloutRun,
   activity: (input: Input) => Promise<Answer>,
   input: Input,
   activityId = `${++calls}`,
@@ -61,7 +61,7 @@ export async function standIn(
   temporal: TestNamespace,
   workflowId: string,
   input: unknown = {},
-): Promise<Run & { handle: WorkflowHandle }> {
+): Promise<RolloutRun & { handle: WorkflowHandle }> {
   const started = await temporal.client.workflow.start('rollout', { workflowId, taskQueue: taskQueues.main, args: [input] });
   const runId = started.firstExecutionRunId;
   return { rollout: workflowId, runId, handle: temporal.client.workflow.getHandle(workflowId, runId) };

@@ -2,7 +2,7 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import type Docker from 'dockerode';
 import { createWatch, type WatchDependencies } from '../../src/activities/watch.ts';
-import type { WatchInput } from '../../src/contracts/activities/delivery.ts';
+import type { WatchStageInput } from '../../src/contracts/activities/delivery.ts';
 import type { RateLimited, RunningImage, VerifiedImage, Watched } from '../../src/domain/outcomes.ts';
 import type { ProbePlan, StagePlan, WatchPlan } from '../../src/domain/plan.ts';
 import { createProbes } from '../../src/probes/index.ts';
@@ -18,7 +18,7 @@ export interface WatchAttempt {
   readonly watch: WatchPlan;
   readonly deploy?: StagePlan['deploy'];
   readonly image?: VerifiedImage;
-  readonly expected?: WatchInput['expected'];
+  readonly expected?: WatchStageInput['expected'];
   readonly running?: readonly RunningImage[];
   readonly clientFor?: WatchDependencies['clientFor'];
   /** What the attempt before noted in its heartbeats. */
@@ -45,7 +45,7 @@ export function startWatch({ docker, watch, deploy, before, ...attempt }: WatchA
   });
   const stage = stageOf('production', { watch, ...(deploy !== undefined && { deploy }) });
   const plan = planOf({ stages: [stage] });
-  const input: WatchInput = {
+  const input: WatchStageInput = {
     plan,
     stage,
     image: attempt.image ?? verifiedOf(imageOf(plan, 'A')),

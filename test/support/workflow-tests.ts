@@ -5,7 +5,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import type { WorkerOptions } from '@temporalio/worker';
 import type { Activities } from '../../src/contracts/activities/index.ts';
 import { laneQuery, type RolloutStart, stateQuery } from '../../src/contracts/messages.ts';
-import { laneId, lineId, rolloutStartOptions } from '../../src/contracts/start-options.ts';
+import { laneId, globalHoldId, rolloutStartOptions } from '../../src/contracts/start-options.ts';
 import type { LaneState } from '../../src/domain/lane/state.ts';
 import type { Plan } from '../../src/domain/plan.ts';
 import type { RolloutState, RolloutStatus } from '../../src/domain/rollout-state.ts';
@@ -132,7 +132,7 @@ function sharedWorkers(namespace: () => TestNamespace) {
   const callOf = (name: string, shared: Calls) => {
     const id = Context.current().info.workflowExecution?.workflowId ?? '';
     const service = id.split(':').find((part) => services.has(part));
-    const isShared = service === undefined && (id === lineId || id.startsWith('merge:'));
+    const isShared = service === undefined && (id === globalHoldId || id.startsWith('merge:'));
     const call = (isShared ? shared : services.get(service ?? '')?.calls)?.get(name);
     if (call !== undefined) return call;
     if (service === undefined) unanswered.push(`${name} of ${id}`);

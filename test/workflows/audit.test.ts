@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import { WithStartWorkflowOperation } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { Worker } from '@temporalio/worker';
-import { resumeLineUpdate, stateQuery, stopLineUpdate } from '../../src/contracts/messages.ts';
-import { lineId, lineStartOptions } from '../../src/contracts/start-options.ts';
+import { globalReleaseUpdate, stateQuery, globalHoldUpdate } from '../../src/contracts/messages.ts';
+import { globalHoldId, globalHoldStartOptions } from '../../src/contracts/start-options.ts';
 import type { AuditEntry, DecisionEntry } from '../../src/domain/audit.ts';
 import type { Plan } from '../../src/domain/plan.ts';
 import type { RolloutState } from '../../src/domain/rollout-state.ts';
@@ -144,21 +144,21 @@ describe('decisions in the audit log', function () {
     ]);
   });
 
-  it('of the line: stopped, resumed, and not what was refused', async () => {
+  it('of the global hold: set, released, and not what was refused', async () => {
     await work();
     const stop = (args: [{ by: string; reason?: string }]) =>
-      temporal.client.workflow.executeUpdateWithStart(stopLineUpdate, {
+      temporal.client.workflow.executeUpdateWithStart(globalHoldUpdate, {
         args,
-        startWorkflowOperation: new WithStartWorkflowOperation('line', lineStartOptions()),
+        startWorkflowOperation: new WithStartWorkflowOperation('globalHold', globalHoldStartOptions()),
       });
     await stop([{ by: 'ann', reason: 'an incident' }]);
-    const line = temporal.client.workflow.getHandle(lineId);
-    await line.executeUpdate(resumeLineUpdate, { args: [{ by: 'bob' }] });
-    await assert.rejects(line.executeUpdate(resumeLineUpdate, { args: [{ by: 'bob' }] }));
-    const about = { source: 'operator', services: [], repositories: [], workflow: lineId };
+    const line = temporal.client.workflow.getHandle(globalHoldId);
+    await line.executeUpdate(globalReleaseUpdate, { args: [{ by: 'bob' }] });
+    await assert.rejects(line.executeUpdate(globalReleaseUpdate, { args: [{ by: 'bob' }] }));
+    const about = { source: 'operator', services: [], repositories: [], workflow: globalHoldId };
     assert.deepEqual(await decisions(2), [
-      { action: 'stop', by: 'ann (unverified)', reason: 'an incident', ...about },
-      { action: 'resume', by: 'bob (unverified)', ...about },
+      { action: 'hold', by: 'ann (unverified)', reason: 'an incident', ...about },
+      { action: 'release', by: 'bob (unverified)', ...about },
     ]);
     await line.terminate();
   });

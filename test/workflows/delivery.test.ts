@@ -24,7 +24,7 @@ describe('the delivery of a stage', function () {
   const { temporal, world, activities, work, push, result, until, laneState: lane, ...tests } = workflowTests('shop');
   const aPlan = (stages: StagePlan[], overrides: Partial<Plan> = {}): Plan => tests.aPlan({ stages, ...overrides });
   const begin = (plan: Plan, word: string, by: { actor?: string } = {}, asked = false): Promise<WorkflowHandle> =>
-    push(plan, word, { push: { ...pushOf(imageOf(plan, word)), ...by }, asked });
+    push(plan, word, { push: { ...pushOf(imageOf(plan, word)), ...by }, manual: asked });
   const approve = (handle: WorkflowHandle, decision: Decision): Promise<RolloutState> =>
     handle.executeUpdate<RolloutState, [Decision]>(approveUpdate.name, { args: [decision] });
   const stepsOf = (state: RolloutState, stage: string): string[] =>
@@ -260,8 +260,8 @@ describe('the delivery of a stage', function () {
         if (pushed) throw ApplicationFailure.create(conflict);
         return await proposes(input);
       },
-      async lookAtChange(input) {
-        const standing = await world.activities.lookAtChange(input);
+      async proposalState(input) {
+        const standing = await world.activities.proposalState(input);
         return pushed && standing.kind === 'open' ? { ...standing, head: 'e'.repeat(40) } : standing;
       },
     });

@@ -3,7 +3,7 @@ import { WorkflowExecutionAlreadyStartedError, WorkflowFailedError, type Workflo
 import { ApplicationFailure } from '@temporalio/common';
 import { NativeConnection, Worker, type WorkflowBundlePath } from '@temporalio/worker';
 import { createDispatch } from '../../src/activities/dispatch.ts';
-import { forwardStartOptions, searchAttributes, taskQueues } from '../../src/contracts/start-options.ts';
+import { passThroughStartOptions, searchAttributes, taskQueues } from '../../src/contracts/start-options.ts';
 import type { ImagePush } from '../../src/domain/image-push.ts';
 import type { Tag } from '../../src/domain/image-reference.ts';
 import type { DispatchPlan } from '../../src/domain/plan.ts';
@@ -66,10 +66,10 @@ describe('passing pushes on', function () {
     deliveries += 1;
     const plan = planOf({ stages: [stageOf('production', { dispatch })] });
     const { digest: _digest, ...told } = { ...pushOf(imageOf(plan, 'A'), `build-${deliveries}`), ...push };
-    return forwardStartOptions({ plan, pushes: ['latest', 'foo', 'bar'].map((tag) => ({ ...told, tag: tag as Tag })) });
+    return passThroughStartOptions({ plan, pushes: ['latest', 'foo', 'bar'].map((tag) => ({ ...told, tag: tag as Tag })) });
   }
   const start = (options: ReturnType<typeof build>): Promise<WorkflowHandle> =>
-    temporal.client.workflow.start('forward', options);
+    temporal.client.workflow.start('passThrough', options);
   const sent = () => github.repository(repository).dispatches;
   const statusOf = async (handle: WorkflowHandle) => (await handle.describe()).typedSearchAttributes.get(searchAttributes.status);
   const failureOf = async (handle: WorkflowHandle): Promise<ApplicationFailure> => {

@@ -82,7 +82,7 @@ describe('people and a delivery', function () {
     const { workflowId, ...queueing } = mergeQueueStartOptions('team/busy', 'main');
     const queue = await temporal.client.workflow.start('mergeQueue', { workflowId, ...queueing });
     const runId = (await other.describe()).runId;
-    await queue.executeUpdate('take', { args: [{ rollout: other.workflowId, runId }] });
+    await queue.executeUpdate('requestTurn', { args: [{ rollout: other.workflowId, runId }] });
     const handle = await push(plan, 'behind');
     const waiting = await when(handle, 'to wait for its merge turn', ({ reason }) => /turn to merge/.test(reason ?? ''));
     assert.equal(waiting.status, 'waiting');
@@ -140,8 +140,8 @@ describe('people and a delivery', function () {
   it('a forge that refuses to be looked at blocks the approval, which goes on after a retry', async () => {
     let refuses = true;
     await work({
-      lookAtChange: async (input) =>
-        refuses ? refuse('CredentialsRefused', 'the token was revoked') : await world.activities.lookAtChange(input),
+      proposalState: async (input) =>
+        refuses ? refuse('CredentialsRefused', 'the token was revoked') : await world.activities.proposalState(input),
     });
     const plan = aPlan([stageOf('production', { ...delivered, approval: approval() })]);
     const handle = await push(plan, 'refused look');
@@ -168,7 +168,7 @@ describe('people and a delivery', function () {
   });
 
   it('what a host keeps for later being kept a while longer ends no rollout', async () => {
-    await work({ settleStage: async () => refuse('DeployRefused', 'the old container is stuck') });
+    await work({ discardPrevious: async () => refuse('DeployRefused', 'the old container is stuck') });
     const { watch: _watch, ...unwatched } = delivered;
     const plan = aPlan([stageOf('production', unwatched)]);
     const state = await result(await push(plan, 'unsettled'));
@@ -218,8 +218,8 @@ describe('people and a delivery', function () {
         proposals += 1;
         return proposals === 1 ? await usual.propose(input) : { kind: 'outdated', tag: '2.0.0' };
       },
-      lookAtChange: async (input) => {
-        const standing = await world.activities.lookAtChange(input);
+      proposalState: async (input) => {
+        const standing = await world.activities.proposalState(input);
         return standing.kind === 'open' ? { ...standing, mergeable: 'conflicting' } : standing;
       },
     });
@@ -327,7 +327,7 @@ describe('people and a delivery', function () {
   it('a roll-back that is cancelled in Temporal gives back its turns', async () => {
     let restoring = false;
     await work({
-      restoreStage: async () => {
+      rollBackStage: async () => {
         restoring = true;
         throw new Error('the docker daemon is away');
       },
@@ -422,9 +422,9 @@ describe('people and a delivery', function () {
           if (watches === 2) await allowed;
           return await world.activities.watchStage(input);
         },
-        restoreStage: async (input) => {
+        rollBackStage: async (input) => {
           restores += 1;
-          return await world.activities.restoreStage(input);
+          return await world.activities.rollBackStage(input);
         },
       },
       { maxCachedWorkflows: 0 },
@@ -511,16 +511,16 @@ describe('people and a delivery', function () {
       const told: string[] = [];
       let found = others('one');
       await work({
-        async surveyStage(input) {
+        async snapshotStage(input) {
           if (input.foresee && input.accepted !== found.fingerprint) ask(found);
-          return { ...(await world.activities.surveyStage(input)), ...(input.foresee && { others: found }) };
+          return { ...(await world.activities.snapshotStage(input)), ...(input.foresee && { others: found }) };
         },
         async deployStage(input) {
           const outcome = await world.activities.deployStage(input);
           assert.equal(input.accepted, found.fingerprint);
           return outcome;
         },
-        async tell({ notice }) {
+        async queueNotice({ notice }) {
           told.push(`${notice.event}: ${notice.reason ?? ''} ${notice.advice ?? ''}`);
         },
       });

@@ -2,18 +2,18 @@ import assert from 'node:assert/strict';
 import type { WorkflowHandle } from '@temporalio/client';
 import { defaultPayloadConverter } from '@temporalio/common';
 import {
-  beginUpdate,
+  beginChangeUpdate,
   enterUpdate,
-  giveBackUpdate,
   type LaneStart,
   laneQuery,
   leaveUpdate,
-  ranUpdate,
-  requestUpdate,
+  releaseTurnUpdate,
+  requestTurnUpdate,
+  runningUpdate,
   verifiedUpdate,
 } from '../../src/contracts/messages.ts';
 import { laneId, laneStartOptions } from '../../src/contracts/start-options.ts';
-import type { Run } from '../../src/domain/lane/state.ts';
+import type { RolloutRun } from '../../src/domain/lane/state.ts';
 import { exact, rolloutOf, runningOf, someTime } from '../support/lane-moves.ts';
 import { digestOf } from '../support/plans.ts';
 import { standIn, startStandIns } from '../support/stand-ins.ts';
@@ -42,7 +42,7 @@ describe('a lane with 2,000 pushes behind it', function () {
    * From entering to the change of its stage, said in one breath: whatever overtakes what it depends on is said again, as rollouts do.
    * @returns the rest, which other pushes need not wait for
    */
-  async function push(lane: WorkflowHandle, me: Run, number: number): Promise<() => Promise<unknown>> {
+  async function push(lane: WorkflowHandle, me: RolloutRun, number: number): Promise<() => Promise<unknown>> {
     const word = `push ${number}`;
     const stage = stageOf(number);
     const one = { ...rolloutOf(word, `tag-${number % 40}`), ...me, stage, stages: [stage] };
@@ -50,8 +50,8 @@ describe('a lane with 2,000 pushes behind it', function () {
       const [entry, , , answer] = await Promise.all([
         lane.executeUpdate(enterUpdate, { args: [one] }),
         lane.executeUpdate(verifiedUpdate, { args: [{ ...one, policy: exact }] }),
-        lane.executeUpdate(requestUpdate, { args: [{ ...me, stage, policy: exact }] }),
-        lane.executeUpdate(beginUpdate, { args: [{ ...me, stage }] }),
+        lane.executeUpdate(requestTurnUpdate, { args: [{ ...me, stage, policy: exact }] }),
+        lane.executeUpdate(beginChangeUpdate, { args: [{ ...me, stage }] }),
       ]);
       assert.equal(entry.kind, 'admitted');
       if (answer.kind === 'unknown') continue;
@@ -60,8 +60,8 @@ describe('a lane with 2,000 pushes behind it', function () {
       const running = runningOf(one, word, answer.before);
       return () =>
         Promise.all([
-          lane.executeUpdate(ranUpdate, { args: [{ ...me, stage, running }] }),
-          lane.executeUpdate(giveBackUpdate, { args: [{ ...me, stage, reached: true }] }),
+          lane.executeUpdate(runningUpdate, { args: [{ ...me, stage, running }] }),
+          lane.executeUpdate(releaseTurnUpdate, { args: [{ ...me, stage, reached: true }] }),
           lane.executeUpdate(leaveUpdate, { args: [{ ...me, end: 'delivered', at: someTime }] }),
         ]);
     }

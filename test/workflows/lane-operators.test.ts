@@ -15,7 +15,7 @@ import {
 } from '../../src/contracts/messages.ts';
 import { laneId, laneStartOptions } from '../../src/contracts/start-options.ts';
 import type { Tag } from '../../src/domain/image-reference.ts';
-import type { LaneState, Run } from '../../src/domain/lane/state.ts';
+import type { LaneState, RolloutRun } from '../../src/domain/lane/state.ts';
 import type { WindowPlan } from '../../src/domain/plan.ts';
 import { exact, runningOf, stage } from '../support/lane-moves.ts';
 import { digestOf } from '../support/plans.ts';
@@ -53,9 +53,9 @@ describe('a lane and its operators', function () {
     const service = `operated-${++count}`;
     const act = laneActivities(temporal);
     const lane = temporal.client.workflow.getHandle(laneId(service));
-    const said = { stages: [stage], tag, asked: false };
-    const begin = (me: Run, windows: readonly WindowPlan[] = []) =>
-      callAs(me, act.beginChange, { service, at: { ...me, stage, windows } });
+    const said = { stages: [stage], tag, manual: false };
+    const begin = (me: RolloutRun, windows: readonly WindowPlan[] = []) =>
+      callAs(me, act.beginChange, { service, request: { ...me, stage, windows } });
     return {
       service,
       lane,
@@ -64,26 +64,29 @@ describe('a lane and its operators', function () {
         const run = await standIn(temporal, `rollout:${service}:latest:${digestOf(word).slice(7, 19)}`);
         const me = { rollout: run.rollout, runId: run.runId };
         const at = { ...me, ...said, digest: digestOf(word) };
-        await callAs(me, act.enterLane, { service, at });
-        await callAs(me, act.tellVerified, { service, at: { ...at, policy: exact } });
-        const turn = await callAs(me, act.requestTurn, { service, at: { ...me, stage, policy: exact } });
+        await callAs(me, act.enterLane, { service, request: at });
+        await callAs(me, act.reportVerified, { service, request: { ...at, policy: exact } });
+        const turn = await callAs(me, act.requestTurn, { service, request: { ...me, stage, policy: exact } });
         return { ...run, me, turn, word };
       },
       begin,
-      async deliver({ me, word, handle }: { me: Run; word: string; handle: WorkflowHandle }) {
+      async deliver({ me, word, handle }: { me: RolloutRun; word: string; handle: WorkflowHandle }) {
         const answer = await begin(me);
         assert.ok(answer.kind === 'go', JSON.stringify(answer));
-        const of = { ...me, tag, digest: digestOf(word), asked: false, stages: [stage], stage };
+        const of = { ...me, tag, digest: digestOf(word), manual: false, stages: [stage], stage };
         const running = runningOf(of, word, answer.before);
         const at = { ...me, stage, running: { ...running, plan: { ...running.plan, service } } };
-        await callAs(me, act.tellRunning, { service, at });
-        await callAs(me, act.releaseTurn, { service, at: { ...me, stage, reached: true } });
-        await callAs(me, act.leaveLane, { service, at: { ...me, end: 'delivered', at: new Date().toISOString() } });
+        await callAs(me, act.reportRunning, { service, request: at });
+        await callAs(me, act.releaseTurn, { service, request: { ...me, stage, reached: true } });
+        await callAs(me, act.leaveLane, { service, request: { ...me, end: 'delivered', at: new Date().toISOString() } });
         await handle.signal(endSignal);
         await handle.result();
       },
-      askBack: (me: Run, word: string) =>
-        callAs(me, act.requestTurn, { service, at: { ...me, stage, policy: exact, rollback: { tag, digest: digestOf(word) } } }),
+      askBack: (me: RolloutRun, word: string) =>
+        callAs(me, act.requestTurn, {
+          service,
+          request: { ...me, stage, policy: exact, rollback: { tag, digest: digestOf(word) } },
+        }),
     };
   };
   const refused = async (update: Promise<unknown>, pattern: RegExp): Promise<void> => {
@@ -128,15 +131,6 @@ describe('a lane and its operators', function () {
     assert.match(answer.reason, /holidays/);
     assert.equal((await begin(a.me)).kind, 'go');
     assert.equal((await begin(a.me, [never])).kind, 'go');
-  });
-
-  it('still takes a turn back by the name of before', async () => {
-    const { lane, come } = aService();
-    const a = await come('a');
-    const b = await come('b');
-    assert.equal(b.turn.kind, 'waiting');
-    await lane.executeUpdate(releaseUpdate, { args: [{ ...a.me, stage, reached: true }] });
-    await untilHeard(b.handle, /^granted production$/);
   });
 
   it('tells rollouts of a pin and of a quarantine that concern them', async () => {
@@ -201,11 +195,14 @@ describe('a lane and its operators', function () {
     await untilHeard(waiting.handle, new RegExp(`^superseded by ${workflow} in production$`));
     await refused(lane.executeUpdate(rollbackUpdate, { args: [{ stage }] }), /is being rolled back already, by rollback:/);
     const act = laneActivities(temporal);
-    await callAs(waiting.me, act.leaveLane, { service, at: { ...waiting.me, end: 'superseded', at: new Date().toISOString() } });
+    await callAs(waiting.me, act.leaveLane, {
+      service,
+      request: { ...waiting.me, end: 'superseded', at: new Date().toISOString() },
+    });
     await untilHeard(handle, /^granted production$/);
     assert.equal((await begin(me, [never])).kind, 'go', 'neither hold nor windows stop a roll-back');
     const undone = { digest: digestOf('b'), reason: 'too slow', by: 'ann', at: new Date().toISOString() };
-    await callAs(me, act.tellRolledBack, { service, at: { ...me, stage, ...undone } });
+    await callAs(me, act.reportRolledBack, { service, request: { ...me, stage, ...undone } });
     const { stages, quarantine } = await memory();
     assert.equal(stages[stage]?.running?.digest, digestOf('a'));
     assert.equal(quarantine[digestOf('b')]?.reason, 'too slow');
@@ -224,7 +221,7 @@ describe('a lane and its operators', function () {
     const input = (await handle.query(inputQuery)) as RolloutStart;
     assert.equal(workflow, `rollout:${service}:latest:${digest.slice(7, 19)}`);
     assert.deepEqual(
-      [input.image.digest, input.asked, input.promotion],
+      [input.image.digest, input.manual, input.promotion],
       [digest, true, { by: 'ann (unverified)', reason: 'b is slow' }],
     );
     assert.deepEqual([input.push.source, input.push.actor], ['operator', 'ann']);

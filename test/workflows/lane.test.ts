@@ -257,7 +257,7 @@ describe('a lane', function () {
     const image = imageOf(plan, 'alive', '1.0.0');
     const alive = await temporal.client.workflow.start(
       'rollout',
-      rolloutStartOptions({ plan, image, push: pushOf(image), asked: true }),
+      rolloutStartOptions({ plan, image, push: pushOf(image), manual: true }),
     );
     assert.equal((await result(alive)).status, 'proposed');
     assert.deepEqual(words, [digestOf('alive')]);
@@ -305,9 +305,9 @@ describe('a lane', function () {
   it('looks a push without a digest up, once for many at the same time', async () => {
     let looks = 0;
     await work({
-      lookUpTags: async (input) => {
+      resolveTags: async (input) => {
         looks += 1;
-        return usual().lookUpTags(input);
+        return usual().resolveTags(input);
       },
     });
     const plan = aPlan();
@@ -319,9 +319,9 @@ describe('a lane', function () {
     );
     await Promise.all(asking);
     await work({
-      lookUpTags: async (input) => {
+      resolveTags: async (input) => {
         looks += 1;
-        return usual().lookUpTags(input);
+        return usual().resolveTags(input);
       },
     });
     const started: string[] = await temporal.client.workflow.getHandle(resolveId(plan.service)).result();

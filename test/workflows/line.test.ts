@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { WithStartWorkflowOperation, WorkflowUpdateFailedError } from '@temporalio/client';
-import { lineQuery, resumeLineUpdate, stopLineUpdate } from '../../src/contracts/messages.ts';
-import { lineId, lineStartOptions } from '../../src/contracts/start-options.ts';
+import { globalHoldQuery, globalHoldUpdate, globalReleaseUpdate } from '../../src/contracts/messages.ts';
+import { globalHoldId, globalHoldStartOptions } from '../../src/contracts/start-options.ts';
 import type { Tag } from '../../src/domain/image-reference.ts';
 import { exact, stage } from '../support/lane-moves.ts';
 import { digestOf } from '../support/plans.ts';
@@ -12,7 +12,7 @@ import { eventually } from '../support/wait.ts';
 import type { TestWorkers } from '../support/worker.ts';
 import { terminateAll } from '../support/workflow-tests.ts';
 
-describe('the line', function () {
+describe('the global hold', function () {
   this.timeout(60_000);
   let temporal: TestNamespace;
   let workers: TestWorkers;
@@ -28,30 +28,30 @@ describe('the line', function () {
   });
 
   const said = { by: 'ann', reason: 'an incident' };
-  const stop = () =>
-    temporal.client.workflow.executeUpdateWithStart(stopLineUpdate, {
+  const hold = () =>
+    temporal.client.workflow.executeUpdateWithStart(globalHoldUpdate, {
       args: [said],
-      startWorkflowOperation: new WithStartWorkflowOperation('line', lineStartOptions()),
+      startWorkflowOperation: new WithStartWorkflowOperation('globalHold', globalHoldStartOptions()),
     });
-  const resume = () => temporal.client.workflow.getHandle(lineId).executeUpdate(resumeLineUpdate, { args: [said] });
+  const release = () => temporal.client.workflow.getHandle(globalHoldId).executeUpdate(globalReleaseUpdate, { args: [said] });
   const aHolder = async () => {
     const service = 'web';
     const { rollout, runId } = await standIn(temporal, 'rollout:web:latest:a', { status: 'waiting' });
     const me = { rollout, runId };
     const act = laneActivities(temporal);
-    const at = { ...me, tag: 'latest' as Tag, digest: digestOf('a'), stages: [stage], asked: false };
-    await callAs(me, act.enterLane, { service, at });
-    await callAs(me, act.tellVerified, { service, at: { ...at, policy: exact } });
-    await callAs(me, act.requestTurn, { service, at: { ...me, stage, policy: exact } });
-    return () => callAs(me, act.beginChange, { service, at: { ...me, stage, windows: [] } });
+    const at = { ...me, tag: 'latest' as Tag, digest: digestOf('a'), stages: [stage], manual: false };
+    await callAs(me, act.enterLane, { service, request: at });
+    await callAs(me, act.reportVerified, { service, request: { ...at, policy: exact } });
+    await callAs(me, act.requestTurn, { service, request: { ...me, stage, policy: exact } });
+    return () => callAs(me, act.beginChange, { service, request: { ...me, stage, windows: [] } });
   };
 
-  it('that was never stopped holds nothing back', async () => {
+  it('that was never set holds nothing back', async () => {
     const begin = await aHolder();
     assert.equal((await begin()).kind, 'go');
   });
 
-  it('holds all services back while it is stopped, and wakes those that wait when it is resumed', async () => {
+  it('holds all services back while it is set, and wakes those that wait when it is released', async () => {
     const begin = await aHolder();
     const waiting = await standIn(temporal, 'rollout:other:latest:a', { status: 'waiting' });
     const busy = await standIn(temporal, 'rollout:other:latest:b', { status: 'blocked' });
@@ -59,50 +59,50 @@ describe('the line', function () {
       const query = `ExecutionStatus = 'Running' AND (LandfallStatus = 'waiting' OR LandfallStatus = 'blocked')`;
       return (await temporal.client.workflow.count(query)).count === 3;
     });
-    assert.equal((await stop()).hold?.by, 'ann (unverified)');
-    assert.deepEqual(await begin(), { kind: 'wait', reason: 'the line was stopped by ann (unverified): an incident' });
-    await untilHeard(waiting.handle, /^the line was stopped by ann/);
-    await resume();
-    await untilHeard(waiting.handle, /^the line was resumed by ann \(unverified\)$/);
+    assert.equal((await hold()).hold?.by, 'ann (unverified)');
+    assert.deepEqual(await begin(), { kind: 'wait', reason: 'everything is held by ann (unverified): an incident' });
+    await untilHeard(waiting.handle, /^everything was held by ann/);
+    await release();
+    await untilHeard(waiting.handle, /^everything was released by ann \(unverified\)$/);
     assert.equal((await begin()).kind, 'go');
     assert.deepEqual(await busy.handle.query(heardQuery), []);
   });
 
   it('is read without a worker', async () => {
-    await stop();
+    await hold();
     await workers.stop();
-    const { memo } = await temporal.client.workflow.getHandle(lineId).describe();
+    const { memo } = await temporal.client.workflow.getHandle(globalHoldId).describe();
     assert.deepEqual({ ...(memo?.hold ?? {}), at: '' }, { by: 'ann (unverified)', reason: 'an incident', at: '' });
     workers = await startStandIns(temporal);
   });
 
-  it('cannot be resumed where it is not stopped', async () => {
-    await stop();
-    await resume();
-    await assert.rejects(resume(), (error) => {
+  it('cannot be released where it is not set', async () => {
+    await hold();
+    await release();
+    await assert.rejects(release(), (error) => {
       assert.ok(error instanceof WorkflowUpdateFailedError);
-      assert.match(error.cause?.message ?? '', /nothing to resume: the line is not stopped/);
+      assert.match(error.cause?.message ?? '', /nothing to release: there is no global hold/);
       return true;
     });
   });
 
-  it('stays stopped when it continues as new, also in its memo', async () => {
+  it('stays set when it continues as new, also in its memo', async () => {
     const begin = await aHolder();
-    await temporal.client.workflow.start('line', { ...lineStartOptions(), args: [{ longestHistory: 8 }] });
-    const line = temporal.client.workflow.getHandle(lineId);
-    const firstRun = (await line.describe()).runId;
-    await stop();
-    await eventually('the line to continue as new', async () => (await line.describe()).runId !== firstRun);
+    await temporal.client.workflow.start('globalHold', { ...globalHoldStartOptions(), args: [{ longestHistory: 8 }] });
+    const globalHold = temporal.client.workflow.getHandle(globalHoldId);
+    const firstRun = (await globalHold.describe()).runId;
+    await hold();
+    await eventually('the global hold to continue as new', async () => (await globalHold.describe()).runId !== firstRun);
     assert.equal((await begin()).kind, 'wait');
-    assert.equal((await line.query(lineQuery)).hold?.reason, 'an incident');
-    await resume();
+    assert.equal((await globalHold.query(globalHoldQuery)).hold?.reason, 'an incident');
+    await release();
     assert.equal((await begin()).kind, 'go');
   });
 
   it('that was terminated holds nothing back', async () => {
     const begin = await aHolder();
-    await stop();
-    await temporal.client.workflow.getHandle(lineId).terminate('by a test');
+    await hold();
+    await temporal.client.workflow.getHandle(globalHoldId).terminate('by a test');
     assert.equal((await begin()).kind, 'go');
   });
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mergeQueueQuery } from '../../src/contracts/messages.ts';
 import { mergeQueueId, mergeQueueStartOptions } from '../../src/contracts/start-options.ts';
-import type { Run } from '../../src/domain/lane/state.ts';
+import type { RolloutRun } from '../../src/domain/lane/state.ts';
 import { callAs, laneActivities, standIn, startStandIns, untilHeard } from '../support/stand-ins.ts';
 import { startNamespace, type TestNamespace } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
@@ -33,10 +33,10 @@ describe('a merge queue', function () {
       begin: (settings: object) =>
         temporal.client.workflow.start('mergeQueue', { ...mergeQueueStartOptions(repository, base), args: [settings] }),
       come: (name: string) => standIn(temporal, `rollout:${repository}:${name}`),
-      take: ({ rollout, runId }: Run, into = base) =>
-        callAs({ rollout, runId }, act.takeMergeTurn, { rollout, runId, repository, base: into }),
-      giveBack: ({ rollout, runId }: Run) =>
-        callAs({ rollout, runId }, act.giveMergeTurnBack, { rollout, runId, repository, base }),
+      take: ({ rollout, runId }: RolloutRun, into = base) =>
+        callAs({ rollout, runId }, act.requestMergeTurn, { rollout, runId, repository, base: into }),
+      giveBack: ({ rollout, runId }: RolloutRun) =>
+        callAs({ rollout, runId }, act.releaseMergeTurn, { rollout, runId, repository, base }),
     };
   };
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { WorkflowHandle } from '@temporalio/client';
 import { NativeConnection, Worker, type WorkflowBundlePath } from '@temporalio/worker';
 import { createNotify } from '../../src/activities/notify.ts';
-import { tellSignal } from '../../src/contracts/messages.ts';
+import { noticeSignal } from '../../src/contracts/messages.ts';
 import { notifyId, taskQueues } from '../../src/contracts/start-options.ts';
 import type { Notice } from '../../src/domain/notice.ts';
 import type { NotifierPlan } from '../../src/domain/plan.ts';
@@ -79,7 +79,7 @@ describe('telling people', function () {
       args: [{ lingerMs: 200, ...start }],
     });
   const tell = (notice: Partial<Notice>, notifiers: readonly NotifierPlan[] = both): Promise<void> =>
-    activities().tell({ rollout, notice: noticeOf({ rollout, ...notice }), notifiers });
+    activities().queueNotice({ rollout, notice: noticeOf({ rollout, ...notice }), notifiers });
   const told = (): string[] => receiver.taken.map(({ body }) => `${body.number} ${body.event}`);
   const statuses = (): (string | undefined)[] => discord.messages.map(({ embeds }) => embeds[0]?.title?.split(': ')[1]);
   const latestRun = () => temporal.client.workflow.getHandle(notifyId(rollout)).describe();
@@ -212,7 +212,7 @@ describe('telling people', function () {
         workflowId: notifyId(rollout),
         taskQueue: taskQueues.main,
         args: [{ lingerMs: 1 }],
-        signal: tellSignal,
+        signal: noticeSignal,
         signalArgs: [{ notice, notifiers: [webhookTarget] }],
       });
       runs.add(handle.signaledRunId);

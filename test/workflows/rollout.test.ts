@@ -100,7 +100,7 @@ describe('a rollout', function () {
     await handle.executeUpdate('reject', { args: [{ by: 'ann', reason: 'malware' }] });
     await result(handle);
     const image = imageOf(plan, 'bad');
-    const start = rolloutStartOptions({ plan, image, push: pushOf(image), asked: true });
+    const start = rolloutStartOptions({ plan, image, push: pushOf(image), manual: true });
     const again = await result(await temporal.client.workflow.start('rollout', start));
     assert.equal(again.status, 'rejected');
     assert.match(again.reason ?? '', /Quarantined.*malware/);

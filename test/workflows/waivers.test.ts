@@ -40,7 +40,7 @@ describe('what an operator skips', function () {
     told.splice(0);
     proposed.splice(0);
     const usual = activities();
-    const refusing = (what: keyof Activities & ('scan' | 'dispatch' | 'restoreStage' | 'revertChange' | 'watchStage')) => ({
+    const refusing = (what: keyof Activities & ('scan' | 'dispatch' | 'rollBackStage' | 'revertChange' | 'watchStage')) => ({
       async [what](input: never) {
         refuse(what);
         return await usual[what](input);
@@ -49,19 +49,19 @@ describe('what an operator skips', function () {
     await work({
       ...refusing('scan'),
       ...refusing('dispatch'),
-      ...refusing('restoreStage'),
+      ...refusing('rollBackStage'),
       ...refusing('revertChange'),
       async watchStage(input) {
         const isBack = input.running.some(({ digest }) => digest !== input.image.digest);
         if (isBack) refuse('watch of what is back');
-        if (input.settles === false) refuse('watch of the first');
+        if (input.discardsPrevious === false) refuse('watch of the first');
         return await usual.watchStage(input);
       },
       async propose(input) {
         proposed.push(input as ProposeInput);
         return await usual.propose(input);
       },
-      async tell(telling) {
+      async queueNotice(telling) {
         told.push(telling);
       },
     });
@@ -134,7 +134,7 @@ describe('what an operator skips', function () {
 
   it('a roll-back that is skipped brings nothing back: it ends failed, and the lane knows what runs', async () => {
     const plan = aPlan();
-    refuses = ['restoreStage'];
+    refuses = ['rollBackStage'];
     const handle = await badAfterGood(plan);
     await skip(handle, 'rollback', 'the hand edit is fine');
     const state = await result(handle);
@@ -175,7 +175,7 @@ describe('what an operator skips', function () {
   it('an operator’s own roll-back that is skipped leaves what runs, and says so', async () => {
     const plan = aPlan();
     for (const word of ['one', 'two']) await result(await push(plan, word));
-    refuses = ['restoreStage'];
+    refuses = ['rollBackStage'];
     const { workflow } = await laneOf(plan).executeUpdate(rollbackUpdate, {
       args: [{ stage: 'production', by: 'bob', reason: 'slow' }],
     });
@@ -198,7 +198,7 @@ describe('what an operator skips', function () {
 
   it('a roll-back that is given up leaves the digest in quarantine, and the lane knows that it still runs', async () => {
     const plan = aPlan();
-    refuses = ['restoreStage'];
+    refuses = ['rollBackStage'];
     const handle = await badAfterGood(plan);
     await until(handle, 'blocked');
     await handle.executeUpdate('reject', { args: [{ by: 'ann', step: 'rollback', reason: 'we look at it' }] });
@@ -234,7 +234,9 @@ describe('what an operator skips', function () {
 
   it('a dispatch that is all that a stage has brings nothing there', async () => {
     refuses = ['dispatch'];
-    const stages = [{ name: 'production', merge: 'off', dispatch: { repository: 'team/deployment', event: 'image' } } as const];
+    const stages = [
+      { name: 'production', rollback: 'off', dispatch: { repository: 'team/deployment', event: 'image' } } as const,
+    ];
     const plan = aPlan({}, { stages });
     const handle = await push(plan, 'not sent');
     await skip(handle, 'dispatch', 'they are told by hand');

@@ -15,7 +15,7 @@ describe('the way back to an earlier image', function () {
   const push = async (plan: Plan, word: string): Promise<RolloutState> => await result(await pushed(plan, word));
   /** As `landfall trigger IMAGE:TAG@DIGEST` does. */
   const name = async (plan: Plan, word: string): Promise<RolloutState> =>
-    await result(await start(plan, word, { asked: true, named: true }));
+    await result(await start(plan, word, { manual: true, named: true }));
   const runs = (plan: Plan): string | undefined => world.stage(plan, 'production').containers.get('web');
   const ended = (workflow: string): Promise<RolloutState> =>
     eventually(`${workflow} to end`, async () => {
@@ -66,7 +66,7 @@ describe('the way back to an earlier image', function () {
     assert.equal(found.status, 'unchanged', found.reason);
     assert.match(found.reason ?? '', /an operator named sha256:/);
     assert.equal(runs(plan), digestOf('one more'));
-    const asked = await result(await start(plan, 'not told of', { asked: true }));
+    const asked = await result(await start(plan, 'not told of', { manual: true }));
     assert.equal(asked.status, 'delivered', asked.reason);
   });
 

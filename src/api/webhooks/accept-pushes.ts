@@ -1,6 +1,6 @@
 import { type Client, isGrpcServiceError, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
-import type { ForwardStart, LookUp, RolloutStart } from '../../contracts/messages.ts';
-import { forwardStartOptions, imageOfForward, resolveStartOptions, rolloutStartOptions } from '../../contracts/start-options.ts';
+import type { PassThroughStart, ResolveRequest, RolloutStart } from '../../contracts/messages.ts';
+import { passThroughStartOptions, imageOfPassThrough, resolveStartOptions, rolloutStartOptions } from '../../contracts/start-options.ts';
 import { formatReference } from '../../domain/image-reference.ts';
 import type { Log } from '../../http/errors.ts';
 import { Problem } from '../../http/problem.ts';
@@ -83,7 +83,7 @@ function rolloutStart(client: Client, start: RolloutStart): PushStart {
   };
 }
 
-function lookUpStart(client: Client, lookUp: LookUp): PushStart {
+function lookUpStart(client: Client, lookUp: ResolveRequest): PushStart {
   const options = resolveStartOptions(lookUp);
   const { repository, tag } = lookUp.push;
   return {
@@ -93,19 +93,19 @@ function lookUpStart(client: Client, lookUp: LookUp): PushStart {
   };
 }
 
-function forwardStart(client: Client, start: ForwardStart): PushStart {
-  const { workflowId: id, ...options } = forwardStartOptions(start);
+function forwardStart(client: Client, start: PassThroughStart): PushStart {
+  const { workflowId: id, ...options } = passThroughStartOptions(start);
   return {
     kind: 'forwarding',
-    push: { id, service: start.plan.service, image: imageOfForward(start) },
+    push: { id, service: start.plan.service, image: imageOfPassThrough(start) },
     begin: () => startOnce(client, { ...options, workflowId: id }),
   };
 }
 
 /** A delivery that was passed on already is not passed on again. */
-async function startOnce(client: Client, options: ReturnType<typeof forwardStartOptions>): Promise<void> {
+async function startOnce(client: Client, options: ReturnType<typeof passThroughStartOptions>): Promise<void> {
   try {
-    await client.workflow.start('forward', options);
+    await client.workflow.start('passThrough', options);
   } catch (error) {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
   }

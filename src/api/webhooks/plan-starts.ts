@@ -1,4 +1,4 @@
-import type { ForwardStart, LookUp, RolloutStart } from '../../contracts/messages.ts';
+import type { PassThroughStart, ResolveRequest, RolloutStart } from '../../contracts/messages.ts';
 import type { ImagePush } from '../../domain/image-push.ts';
 import type { Repository, Tag } from '../../domain/image-reference.ts';
 import { dispatchOfPush, type Plan } from '../../domain/plan.ts';
@@ -34,8 +34,8 @@ export interface PlanFinders {
 
 export interface PlannedStarts {
   readonly rollouts: readonly RolloutStart[];
-  readonly lookUps: readonly LookUp[];
-  readonly forwards: readonly ForwardStart[];
+  readonly lookUps: readonly ResolveRequest[];
+  readonly forwards: readonly PassThroughStart[];
 }
 
 /** A request with more for one service gets one look-up of what its tags are now: the result is the same, in one start instead of thousands. */
@@ -45,8 +45,8 @@ const mostStartsOfService = 8;
 export function planStarts({ pushes, namesOneOfSeveralTags }: ReceivedPushes, finders: PlanFinders): PlannedStarts {
   const { plansFor, plansOfRepository } = finders;
   const rollouts = new Map<string, RolloutStart>();
-  const lookUps = new Map<string, LookUp>();
-  const forwards = new Map<string, ForwardStart & { readonly pushes: ImagePush[] }>();
+  const lookUps = new Map<string, ResolveRequest>();
+  const forwards = new Map<string, PassThroughStart & { readonly pushes: ImagePush[] }>();
   for (const received of pushes) {
     const { repository } = received;
     if (!isTagged(received)) {
@@ -95,7 +95,7 @@ function followsOtherExactTag({ tags }: Plan, { tag }: ImagePush): boolean {
 
 function bounded({ rollouts, lookUps }: Omit<PlannedStarts, 'forwards'>): Omit<PlannedStarts, 'forwards'> {
   const counts = new Map<string, number>();
-  const last = new Map<string, LookUp>();
+  const last = new Map<string, ResolveRequest>();
   for (const { plan, push } of [...lookUps, ...rollouts]) {
     counts.set(plan.service, (counts.get(plan.service) ?? 0) + 1);
     last.set(plan.service, { plan, push });

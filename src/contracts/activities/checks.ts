@@ -19,7 +19,7 @@ export interface VerifyInput {
   readonly named?: boolean;
 }
 
-export interface Verify {
+export interface VerifyActivities {
   /**
    * What the registry says of the image: truth is the registry, not the webhook. Where the digest is one child of the index that the tag
    * points to, the image goes on as that index.

@@ -1,16 +1,16 @@
 import type { ImagePush } from '../../domain/image-push.ts';
 import type {
-  ChangeStanding,
   CheckResults,
   Deployed,
   DispatchOutcome,
   MergeOutcome,
   Proposal,
+  ProposalState,
   ProposeOutcome,
   RateLimited,
   RevertOutcome,
   RunningImage,
-  Survey,
+  StageSnapshot,
   VerifiedImage,
   Watched,
 } from '../../domain/outcomes.ts';
@@ -18,7 +18,7 @@ import type { Plan, StagePlan } from '../../domain/plan.ts';
 import type { Waiver } from '../../domain/rollout-state.ts';
 import type { ExpectedImage } from '../../domain/watch-version.ts';
 
-export interface DispatchInput {
+export interface DispatchStageInput {
   readonly plan: Plan;
   /** One with a `dispatch`. */
   readonly stage: StagePlan;
@@ -26,7 +26,7 @@ export interface DispatchInput {
   readonly push: ImagePush;
 }
 
-export interface ForwardInput {
+export interface PassThroughInput {
   /** One that has its pushes passed on as they come. */
   readonly plan: Plan;
   /** The tags of one image that were pushed together. */
@@ -35,9 +35,9 @@ export interface ForwardInput {
 
 export interface DispatchActivities {
   /** A step of a rollout. */
-  dispatch(input: DispatchInput): Promise<DispatchOutcome>;
+  dispatch(input: DispatchStageInput): Promise<DispatchOutcome>;
   /** A push that is passed on in place of a rollout. */
-  forward(input: ForwardInput): Promise<DispatchOutcome>;
+  passThrough(input: PassThroughInput): Promise<DispatchOutcome>;
 }
 
 export interface ProposeInput {
@@ -52,14 +52,14 @@ export interface ProposeInput {
   /** It was taken by its digest, whatever its tag points to. */
   readonly named?: boolean;
   /** An operator asked for this very image: an earlier tag than the one in the base branch is then no reason to stop. */
-  readonly asked?: boolean;
+  readonly manual?: boolean;
 }
 
 export interface ProposeActivities {
   propose(input: ProposeInput): Promise<ProposeOutcome>;
 }
 
-export interface ChangeInput {
+export interface ProposalInput {
   readonly plan: Plan;
   /** One with a `change`. */
   readonly stage: StagePlan;
@@ -67,11 +67,11 @@ export interface ChangeInput {
   readonly proposal: Proposal;
 }
 
-export interface TidyInput extends ChangeInput {
+export interface TidyInput extends ProposalInput {
   readonly close?: boolean;
 }
 
-export interface RevertInput extends ChangeInput {
+export interface RevertInput extends ProposalInput {
   /** Why it is rolled back, for people. */
   readonly reason: string;
 }
@@ -86,18 +86,18 @@ export interface BaseState {
 
 export interface MergeActivities {
   /** Where the proposal stands, and who reviewed it. Cheap: rollouts ask it again and again. */
-  lookAtChange(input: ChangeInput): Promise<ChangeStanding>;
+  proposalState(input: ProposalInput): Promise<ProposalState>;
   /**
    * Merges the very head of the proposal, where it brings the change of ours and nothing else, and deletes its branch. For the proposal of a
    * roll-back, too.
    * @throws ApplicationFailure `BranchConflict` with the files that are not ours, `MergeRefused`, `HeadMoved`, `BaseMovedOn` where it was
    *   merged already and the base does not hold it
    */
-  mergeChange(input: ChangeInput): Promise<MergeOutcome>;
+  mergeChange(input: ProposalInput): Promise<MergeOutcome>;
   /** Deletes the branch of a proposal that is not open any more. `close`: closes it first, where it still is, and still is ours. */
   tidyChange(input: TidyInput): Promise<{ readonly kind: 'tidied' } | RateLimited>;
   /** Whether the base branch holds the image now, at the places of the change; after a merge by a person nobody else knows. */
-  baseHolds(input: ChangeInput): Promise<BaseState | RateLimited>;
+  baseHolds(input: ProposalInput): Promise<BaseState | RateLimited>;
   /**
    * Proposes, on a branch of its own, what the places said before.
    * @throws ApplicationFailure `BaseMovedOn` where the base does not hold ours any more; it names the later change. `NothingBefore` where
@@ -106,7 +106,7 @@ export interface MergeActivities {
   revertChange(input: RevertInput): Promise<RevertOutcome>;
 }
 
-export interface DeployInput {
+export interface DeployStageInput {
   readonly plan: Plan;
   readonly stage: StagePlan;
   readonly image: VerifiedImage;
@@ -118,12 +118,12 @@ export interface DeployInput {
   readonly accepted?: string;
 }
 
-export interface SurveyInput extends Omit<DeployInput, 'turn' | 'only'> {
+export interface SnapshotInput extends Omit<DeployStageInput, 'turn' | 'only'> {
   /** A change is to come: what would be refused then is refused now, and what comes along besides the image is told. */
   readonly foresee?: boolean;
 }
 
-export interface RestoreInput extends DeployInput {
+export interface RollbackInput extends DeployStageInput {
   /** What is to run again: the survey's answer. */
   readonly before: readonly RunningImage[];
 }
@@ -134,19 +134,19 @@ export interface DeployActivities {
    * What runs now, and whether it is healthy: asked before anything changes.
    * @throws ApplicationFailure `DeployRefused`, `OtherChanges`
    */
-  surveyStage(input: SurveyInput): Promise<Survey | RateLimited>;
+  snapshotStage(input: SnapshotInput): Promise<StageSnapshot | RateLimited>;
   /**
    * Brings the image there, unless it runs already.
    * @throws ApplicationFailure `DeployRefused` (nothing was changed), `DeployFailed` (something was), `TurnPassed`
    */
-  deployStage(input: DeployInput): Promise<Deployed | RateLimited>;
+  deployStage(input: DeployStageInput): Promise<Deployed | RateLimited>;
   /** Brings back what ran before, from what is on the host: needs neither registry nor forge. */
-  restoreStage(input: RestoreInput): Promise<Deployed | RateLimited>;
+  rollBackStage(input: RollbackInput): Promise<Deployed | RateLimited>;
   /** Once it is healthy, or the repository agrees: removes what was kept to go back to (stopped containers, override files). */
-  settleStage(input: Omit<DeployInput, 'turn' | 'only'>): Promise<void>;
+  discardPrevious(input: Omit<DeployStageInput, 'turn' | 'only'>): Promise<void>;
 }
 
-export interface WatchInput {
+export interface WatchStageInput {
   readonly plan: Plan;
   /** One with a `watch`. */
   readonly stage: StagePlan;
@@ -156,7 +156,7 @@ export interface WatchInput {
   /** What was deployed: the containers that `docker` probes look at and that prove the digest. */
   readonly running: readonly RunningImage[];
   /** The stage is done once this is healthy: what was kept to go back to is removed then. */
-  readonly settles?: boolean;
+  readonly discardsPrevious?: boolean;
 }
 
 export interface WatchActivities {
@@ -164,5 +164,5 @@ export interface WatchActivities {
    * Watches until there is a verdict. An attempt that is cut off leaves in its heartbeats how far it was; the next goes on from there.
    * @throws ApplicationFailure `Unhealthy`, with `Unhealthy` as its detail
    */
-  watchStage(input: WatchInput): Promise<Watched | RateLimited>;
+  watchStage(input: WatchStageInput): Promise<Watched | RateLimited>;
 }

@@ -1,12 +1,12 @@
-import type { IntegrateActivities, ScanActivities, SmokeActivities, Verify } from './checks.ts';
+import type { IntegrateActivities, ScanActivities, SmokeActivities, VerifyActivities } from './checks.ts';
 import type { DeployActivities, DispatchActivities, MergeActivities, ProposeActivities, WatchActivities } from './delivery.ts';
 import type { FollowUpActivities, LaneActivities } from './lane.ts';
 import type { DecisionActivities, NotifyActivities } from './people.ts';
-import type { LookUpActivities, RedeliverActivities, SearchActivities } from './pushes.ts';
+import type { RedeliverActivities, ResolveActivities, SearchActivities } from './pushes.ts';
 
 /** Everything that workflows ask of the outside world. `src/activities` implements it. */
 export interface Activities
-  extends Verify,
+  extends VerifyActivities,
     ScanActivities,
     SmokeActivities,
     IntegrateActivities,
@@ -15,7 +15,7 @@ export interface Activities
     MergeActivities,
     DeployActivities,
     WatchActivities,
-    LookUpActivities,
+    ResolveActivities,
     SearchActivities,
     RedeliverActivities,
     LaneActivities,

@@ -3,7 +3,7 @@ import type { RateLimited } from '../../domain/outcomes.ts';
 import type { Person } from '../../domain/person.ts';
 import type { NotifierPlan } from '../../domain/plan.ts';
 import type { Decision } from '../../domain/rollout-state.ts';
-import type { Telling } from '../messages.ts';
+import type { NoticeRequest } from '../messages.ts';
 
 export interface ProofInput {
   /** Workflow id and run that the decision is about. */
@@ -34,7 +34,7 @@ export type Thread = Readonly<Record<string, string>>;
 
 export interface NotifyActivities {
   /** Hands a notice to `notify:ROLLOUT`, which is started where it does not run; called as a local activity. */
-  tell(telling: Telling & { readonly rollout: string }): Promise<void>;
+  queueNotice(telling: NoticeRequest & { readonly rollout: string }): Promise<void>;
   /**
    * Sends one notice to one target. @returns the thread for later ones, where it is another than before
    * @throws ApplicationFailure `NoticeRefused` and the like, where the target will never take it

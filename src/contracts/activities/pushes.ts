@@ -1,16 +1,16 @@
-import type { ImageIdentity, LookUpOutcome, RateLimited } from '../../domain/outcomes.ts';
+import type { ImageIdentity, RateLimited, ResolveOutcome } from '../../domain/outcomes.ts';
 import type { SearchMemory, SearchOutcome, SearchStart } from '../../domain/search.ts';
-import type { LookUp } from '../messages.ts';
+import type { ResolveRequest } from '../messages.ts';
 
-export interface LookUpActivities {
+export interface ResolveActivities {
   /**
    * What the followed tags of a service point to now.
    * @throws ApplicationFailure `CredentialsRefused`; where there is no other tag than the pushed one, `NotInRegistry` if that stays away,
    *   and `NotAnImage` or `DigestMismatch` if it is broken
    */
-  lookUpTags(input: LookUp): Promise<LookUpOutcome>;
+  resolveTags(input: ResolveRequest): Promise<ResolveOutcome>;
   /** Starts the rollouts of what was found. @returns their ids, also of those that run already */
-  startRollouts(input: { lookUp: LookUp; images: readonly ImageIdentity[] }): Promise<string[]>;
+  startRollouts(input: { request: ResolveRequest; images: readonly ImageIdentity[] }): Promise<string[]>;
 }
 
 export interface SearchInput extends Pick<SearchStart, 'registry'> {

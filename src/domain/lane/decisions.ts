@@ -1,8 +1,8 @@
 import type { Digest } from '../image-reference.ts';
 import { type Digests, digestOf, knownDigests } from './known-digests.ts';
 import { quarantine, unquarantine } from './quarantine.ts';
-import { Refused } from './refused.ts';
-import type { LaneState, StageLane, Word } from './state.ts';
+import { DecisionRefused } from './refused.ts';
+import type { Attribution, LaneState, StageLane } from './state.ts';
 import { stageOf } from './state.ts';
 
 /**
@@ -17,7 +17,7 @@ export function mayName(lane: LaneState, stage: string): void {
   const known = Object.keys(lane.stages);
   if (known.length === 0 && stage !== '' && stage.length <= longestStage) return;
   if (!Object.hasOwn(lane.stages, stage)) {
-    throw new Refused(
+    throw new DecisionRefused(
       `no stage '${stage.slice(0, longestStage)}' is known here: expected one of ${known.join(', ') || 'at most 100 letters'}`,
     );
   }
@@ -27,7 +27,7 @@ export function mayHold(lane: LaneState, stage: string | undefined): void {
   if (stage !== undefined) mayName(lane, stage);
 }
 
-export function hold(lane: LaneState, stage: string | undefined, word: Word): void {
+export function hold(lane: LaneState, stage: string | undefined, word: Attribution): void {
   if (stage === undefined) lane.hold = word;
   else stageOf(lane, stage).hold = word;
 }
@@ -36,13 +36,13 @@ export function mayRelease(lane: LaneState, name: string | undefined): void {
   if (name === undefined) {
     const held = Object.values(lane.stages).some(isStopped);
     if (lane.hold === undefined && !held)
-      throw new Refused('nothing to release: neither the service nor a stage is held or pinned');
+      throw new DecisionRefused('nothing to release: neither the service nor a stage is held or pinned');
     return;
   }
   mayName(lane, name);
   if (isStopped(lane.stages[name])) return;
   const instead = lane.hold === undefined ? '' : ', but the whole service is held: release it without naming a stage';
-  throw new Refused(`nothing to release: ${name} is neither held nor pinned${instead}`);
+  throw new DecisionRefused(`nothing to release: ${name} is neither held nor pinned${instead}`);
 }
 
 function isStopped(stage: StageLane | undefined): boolean {
@@ -66,12 +66,12 @@ export function mayPin(lane: LaneState, stage: string, typed: string): Digest {
   const digest = digestOf(typed, knownDigests(lane), 'anything');
   const quarantined = lane.quarantine[digest];
   if (quarantined === undefined) return digest;
-  throw new Refused(
+  throw new DecisionRefused(
     `${digest} is in quarantine since ${quarantined.at} (${quarantined.reason}), so that nothing at all could enter ${stage}: unquarantine it first`,
   );
 }
 
-export function pin(lane: LaneState, stage: string, digest: Digest, word: Word): string[] {
+export function pin(lane: LaneState, stage: string, digest: Digest, word: Attribution): string[] {
   stageOf(lane, stage).pin = { ...word, digest };
   return inStages(lane, [stage]);
 }
@@ -79,11 +79,11 @@ export function pin(lane: LaneState, stage: string, digest: Digest, word: Word):
 export function mayQuarantine(lane: LaneState, typed: string): Digest {
   const digest = digestOf(typed, knownDigests(lane), 'anything');
   const known = lane.quarantine[digest];
-  if (known !== undefined) throw new Refused(`${digest} is in quarantine already, since ${known.at}: ${known.reason}`);
+  if (known !== undefined) throw new DecisionRefused(`${digest} is in quarantine already, since ${known.at}: ${known.reason}`);
   return digest;
 }
 
-export function putInQuarantine(lane: LaneState, digest: Digest, { by, reason, at }: Word): string[] {
+export function putInQuarantine(lane: LaneState, digest: Digest, { by, reason, at }: Attribution): string[] {
   quarantine(lane, [digest], { reason: reason ?? `quarantined by ${by}`, by, at });
   return membersOf(lane, [digest]);
 }
@@ -109,7 +109,7 @@ function inStages(lane: LaneState, names: readonly string[]): string[] {
 
 /** The rollouts of these digests. */
 export function membersOf(lane: LaneState, digests: readonly Digest[]): string[] {
-  return Object.entries(lane.members).flatMap(([rollout, { digest, standing }]) =>
-    digests.includes(digest) || (standing !== undefined && digests.includes(standing.digest)) ? [rollout] : [],
+  return Object.entries(lane.members).flatMap(([rollout, { digest, position }]) =>
+    digests.includes(digest) || (position !== undefined && digests.includes(position.digest)) ? [rollout] : [],
   );
 }

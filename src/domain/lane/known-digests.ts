@@ -1,5 +1,5 @@
 import { type Digest, isDigest } from '../image-reference.ts';
-import { Refused } from './refused.ts';
+import { DecisionRefused } from './refused.ts';
 import type { LaneState } from './state.ts';
 
 /** By digest: what a person would recognise it by. */
@@ -11,7 +11,7 @@ const mostListed = 10;
 /** Digests that somebody may mean: what runs and ran, what is under way, what is in quarantine. */
 export function knownDigests(lane: LaneState): Digests {
   const known = new Map<Digest, string>(Object.keys(lane.quarantine).map((digest) => [digest as Digest, 'in quarantine']));
-  for (const { tag, digest, standing } of Object.values(lane.members)) known.set(standing?.digest ?? digest, `${tag}, under way`);
+  for (const { tag, digest, position } of Object.values(lane.members)) known.set(position?.digest ?? digest, `${tag}, under way`);
   for (const [digest, text] of deliveredDigests(lane)) known.set(digest, text);
   return known;
 }
@@ -45,12 +45,12 @@ export function digestOf(typed: string, known: Digests, which: 'anything' | 'kno
   if (digest !== undefined && meant.length === 1) return digest;
   const found = `'${text.slice(0, 80)}'`;
   if (meant.length > 1)
-    throw new Refused(`${found} is the beginning of several digests: write one of them out. ${list(known, meant)}`);
+    throw new DecisionRefused(`${found} is the beginning of several digests: write one of them out. ${list(known, meant)}`);
   const expected =
     which === 'anything'
       ? 'sha256: and 64 hex digits, or the first 7 or more of one of these'
       : 'one of these, or its first 7 or more hex digits';
-  throw new Refused(`${found} is no digest that is known here: expected ${expected}. ${list(known, [...known.keys()])}`);
+  throw new DecisionRefused(`${found} is no digest that is known here: expected ${expected}. ${list(known, [...known.keys()])}`);
 }
 
 function list(known: Digests, digests: readonly Digest[]): string {

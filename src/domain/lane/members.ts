@@ -2,17 +2,25 @@ import type { Digest, Tag } from '../image-reference.ts';
 import type { End } from '../rollout-state.ts';
 import type { TagPolicy } from '../tag-policy.ts';
 import { budgets, bytesOf, keepNewest } from './bounds.ts';
-import { isLater, standingOf } from './order.ts';
+import { isLater, positionOf } from './order.ts';
 import { quarantine } from './quarantine.ts';
-import { type LaneState, type Member, memberOf, type Run, type Standing, stageOf, type Verdict } from './state.ts';
+import {
+  type LaneMember,
+  type LaneState,
+  memberOf,
+  type Position,
+  type RolloutRun,
+  type RolloutVerdict,
+  stageOf,
+} from './state.ts';
 import { type Grant, hasBegun, reach, withdraw } from './turns.ts';
 
 /** Who enters a lane, what is remembered of those who left, and what never enters again. All of it is answered alike when repeated. */
 
-export interface Entry extends Run {
+export interface LaneEntry extends RolloutRun {
   readonly tag: Tag;
   readonly digest: Digest;
-  readonly asked: boolean;
+  readonly manual: boolean;
   readonly stages: readonly string[];
 }
 
@@ -24,7 +32,7 @@ export type EntryAnswer =
     }
   | { readonly kind: 'unchanged' | 'quarantined'; readonly reason: string };
 
-export interface Leave extends Run {
+export interface LaneExit extends RolloutRun {
   readonly end: End;
   readonly reason?: string;
   /** An operator rejected the digest: it is quarantined. */
@@ -40,15 +48,15 @@ const reached: readonly End[] = ['proposed', 'delivered', 'unchanged'];
  * A rollout asks whether there is anything to do.
  * @returns the answer, and the turns that an earlier run of it had left behind when it died
  */
-export function enter(lane: LaneState, entry: Entry): { answer: EntryAnswer; grants: Grant[] } {
+export function enter(lane: LaneState, entry: LaneEntry): { answer: EntryAnswer; grants: Grant[] } {
   const refusal = refusalOf(lane, entry, entry.digest);
   if (refusal !== undefined) return { answer: refusal, grants: [] };
-  const { rollout, runId, tag, digest, asked } = entry;
+  const { rollout, runId, tag, digest, manual } = entry;
   const newest = Object.hasOwn(lane.newest, tag) ? lane.newest[tag] : undefined;
   const answer: EntryAnswer = { kind: 'admitted', ...(newest !== undefined && { newest }) };
   if (memberOf(lane, entry) !== undefined) return { answer, grants: [] };
   const grants = forget(lane, rollout);
-  lane.members[rollout] = { runId, tag, digest, asked };
+  lane.members[rollout] = { runId, tag, digest, manual };
   // Operators name stages, which are known from here.
   for (const stage of entry.stages) stageOf(lane, stage);
   fitMembers(lane);
@@ -56,10 +64,10 @@ export function enter(lane: LaneState, entry: Entry): { answer: EntryAnswer; gra
 }
 
 /** A digest that was pushed may be a child of the index that the tag points to, so this is asked of both. */
-function refusalOf(lane: LaneState, { tag, asked, stages }: Omit<Entry, 'digest'>, digest: Digest): EntryAnswer | undefined {
+function refusalOf(lane: LaneState, { tag, manual, stages }: Omit<LaneEntry, 'digest'>, digest: Digest): EntryAnswer | undefined {
   const quarantine = lane.quarantine[digest];
   if (quarantine !== undefined) return { kind: 'quarantined', reason: quarantine.reason };
-  const reason = asked ? undefined : (verdictAgainst(lane, tag, digest) ?? sameUnderAnotherTag(lane, tag, digest, stages));
+  const reason = manual ? undefined : (verdictAgainst(lane, tag, digest) ?? sameUnderAnotherTag(lane, tag, digest, stages));
   return reason === undefined ? undefined : { kind: 'unchanged', reason };
 }
 
@@ -77,7 +85,7 @@ function sameUnderAnotherTag(lane: LaneState, tag: Tag, digest: Digest, stages: 
   return `the same digest went out under the tag ${other.tag} (${other.rollout})`;
 }
 
-export interface Verified extends Run {
+export interface VerifiedReport extends RolloutRun {
   readonly policy: TagPolicy;
   readonly tag: Tag;
   readonly digest: Digest;
@@ -93,43 +101,43 @@ export interface Verified extends Run {
  * The registry says that this rollout's image is what its tag is now, or that it has the digest that an operator named.
  * @returns whether it may go on, and the rollouts that it supersedes as soon as they need a person in their checks
  */
-export function verified(lane: LaneState, at: Verified): { answer: EntryAnswer; superseded: string[] } {
+export function verified(lane: LaneState, at: VerifiedReport): { answer: EntryAnswer; superseded: string[] } {
   const member = memberOf(lane, at);
   const { rollout, tag, digest, created, policy, promotion = false, instead } = at;
   if (member === undefined) return { answer: { kind: 'admitted' }, superseded: [] };
-  const refusal = digest === member.digest ? undefined : refusalOf(lane, { ...at, asked: member.asked }, digest);
+  const refusal = digest === member.digest ? undefined : refusalOf(lane, { ...at, manual: member.manual }, digest);
   if (refusal !== undefined) return { answer: refusal, superseded: [] };
-  if (member.standing === undefined) {
+  if (member.position === undefined) {
     lane.clock += 1;
     if (!promotion) {
       // Anew, because the keys' order says what was verified longest ago.
       delete lane.newest[tag];
       lane.newest[tag] = instead ?? digest;
     }
-    const standing = { rollout, tag, digest, sequence: lane.clock, asked: member.asked };
-    member.standing = { ...standing, ...(created && { created }), ...(promotion && { promotion }), ...(instead && { instead }) };
+    const verified = { rollout, tag, digest, sequence: lane.clock, manual: member.manual };
+    member.position = { ...verified, ...(created && { created }), ...(promotion && { promotion }), ...(instead && { instead }) };
   }
   if (promotion) return { answer: { kind: 'admitted' }, superseded: [] };
-  const mine = member.standing;
+  const mine = member.position;
   const older = Object.entries(lane.members).filter(
     ([other, theirs]) =>
-      other !== rollout && !theirs.rollback && !hasBegun(lane, other) && isLater(policy, mine, standingOf(other, theirs)),
+      other !== rollout && !theirs.rollback && !hasBegun(lane, other) && isLater(policy, mine, positionOf(other, theirs)),
   );
   for (const [, theirs] of older) theirs.supersededBy = mine;
   return { answer: { kind: 'admitted' }, superseded: older.map(([other]) => other) };
 }
 
 /** A rollout has ended: its verdict is kept, and what it held goes to the next. */
-export function leave(lane: LaneState, leaving: Leave): Grant[] {
+export function leave(lane: LaneState, leaving: LaneExit): Grant[] {
   const member = memberOf(lane, leaving);
   if (member === undefined) return [];
   const { rollout, end, at, quarantinedBy } = leaving;
-  const { tag, digest, standing, supersededBy } = member;
+  const { tag, digest, position, supersededBy } = member;
   const reason = leaving.reason?.slice(0, longestReason);
   const passing = end === 'superseded' && isPassing(member);
   const by = end === 'superseded' && isNamedInstead(supersededBy, member) ? supersededBy?.rollout : undefined;
-  const about = { digest: standing?.digest ?? digest, end, at, passing };
-  const verdict: Verdict = { ...about, ...(reason !== undefined && { reason }), ...(by !== undefined && { by }) };
+  const about = { digest: position?.digest ?? digest, end, at, passing };
+  const verdict: RolloutVerdict = { ...about, ...(reason !== undefined && { reason }), ...(by !== undefined && { by }) };
   if (reached.includes(end)) reach(lane, rollout);
   const grants = forget(lane, rollout);
   const digests = [...new Set([digest, verdict.digest])];
@@ -141,7 +149,7 @@ export function leave(lane: LaneState, leaving: Leave): Grant[] {
       verdict,
     );
   }
-  if (standing?.instead !== undefined) passOver(lane, standing, standing.instead, leaving);
+  if (position?.instead !== undefined) passOver(lane, position, position.instead, leaving);
   if (quarantinedBy !== undefined) {
     quarantine(lane, digests, { reason: reason ?? 'rejected by an operator', by: quarantinedBy.slice(0, longestReason), at });
   }
@@ -149,21 +157,21 @@ export function leave(lane: LaneState, leaving: Leave): Grant[] {
 }
 
 /** What was superseded comes again by itself, unless an operator or the order of tags has preferred another image to it. */
-function isPassing(member: Member): boolean {
+function isPassing(member: LaneMember): boolean {
   const { tag, supersededBy: by } = member;
   if (by === undefined || by.rollback) return true;
   return by.tag === tag && !by.promotion && !isNamedInstead(by, member);
 }
 
-function isNamedInstead(by: Standing | undefined, { tag, digest, standing }: Member): boolean {
-  return by !== undefined && by.tag === tag && by.instead === (standing?.digest ?? digest);
+function isNamedInstead(by: Position | undefined, { tag, digest, position }: LaneMember): boolean {
+  return by !== undefined && by.tag === tag && by.instead === (position?.digest ?? digest);
 }
 
 /**
  * Once the digest that an operator named has gone out, what its tag pointed to then is settled, so that no redelivery and no search undoes
  * the order. Where nothing came of the order, whoever went after it comes again.
  */
-function passOver(lane: LaneState, { rollout, tag, digest }: Standing, instead: Digest, { end, at }: Leave): void {
+function passOver(lane: LaneState, { rollout, tag, digest }: Position, instead: Digest, { end, at }: LaneExit): void {
   if (!reached.includes(end)) {
     for (const [key, verdict] of Object.entries(lane.verdicts))
       if (verdict.by === rollout) lane.verdicts[key] = { ...verdict, passing: true };
@@ -179,10 +187,10 @@ function passOver(lane: LaneState, { rollout, tag, digest }: Standing, instead: 
 function fitMembers(lane: LaneState): void {
   let excess = bytesOf(lane.members) - budgets.members;
   if (excess <= 0) return;
-  const standing = new Set(Object.values(lane.stages).flatMap(({ holder, waiters }) => [holder, ...waiters]));
+  const position = new Set(Object.values(lane.stages).flatMap(({ holder, waiters }) => [holder, ...waiters]));
   for (const rollout of Object.keys(lane.members)) {
     if (excess <= 0) return;
-    if (standing.has(rollout)) continue;
+    if (position.has(rollout)) continue;
     excess -= bytesOf({ [rollout]: lane.members[rollout] });
     forget(lane, rollout);
   }
@@ -194,7 +202,7 @@ export function forget(lane: LaneState, rollout: string): Grant[] {
   return withdraw(lane, rollout);
 }
 
-function remember(lane: LaneState, keys: readonly string[], verdict: Verdict): void {
+function remember(lane: LaneState, keys: readonly string[], verdict: RolloutVerdict): void {
   for (const key of keys) {
     delete lane.verdicts[key];
     lane.verdicts[key] = verdict;

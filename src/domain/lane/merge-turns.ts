@@ -1,14 +1,14 @@
-import type { Run } from './state.ts';
+import type { RolloutRun } from './state.ts';
 
 /** Who merges into one base branch: first come, first served. All of it is answered alike when repeated. */
 
 export interface MergeTurns {
-  holder?: Run;
-  waiting: Run[];
+  holder?: RolloutRun;
+  waiting: RolloutRun[];
 }
 
 /** @returns whom they wait behind (absent: the turn is theirs), and who else has the turn now and did not have it before */
-export function takeMergeTurn(turns: MergeTurns, run: Run): { behind?: string; next?: Run } {
+export function takeMergeTurn(turns: MergeTurns, run: RolloutRun): { behind?: string; next?: RolloutRun } {
   if (isSame(turns.holder, run)) return {};
   // An earlier run of the same rollout is dead.
   if (turns.holder?.rollout === run.rollout) delete turns.holder;
@@ -20,19 +20,19 @@ export function takeMergeTurn(turns: MergeTurns, run: Run): { behind?: string; n
 }
 
 /** @returns who has the turn now and did not have it before */
-export function leaveMergeTurns(turns: MergeTurns, run: Run): Run | undefined {
+export function leaveMergeTurns(turns: MergeTurns, run: RolloutRun): RolloutRun | undefined {
   turns.waiting = turns.waiting.filter((other) => !isSame(other, run));
   if (isSame(turns.holder, run)) delete turns.holder;
   return advance(turns);
 }
 
-function advance(turns: MergeTurns): Run | undefined {
+function advance(turns: MergeTurns): RolloutRun | undefined {
   if (turns.holder !== undefined) return undefined;
   const next = turns.waiting.shift();
   if (next !== undefined) turns.holder = next;
   return next;
 }
 
-function isSame(a: Run | undefined, b: Run): boolean {
+function isSame(a: RolloutRun | undefined, b: RolloutRun): boolean {
   return a?.rollout === b.rollout && a.runId === b.runId;
 }

@@ -3,9 +3,9 @@ import type { ImageIdentity } from '../outcomes.ts';
 import { isOnHost, type Plan } from '../plan.ts';
 import { mayName } from './decisions.ts';
 import { deliveredDigests, digestOf } from './known-digests.ts';
-import { Refused } from './refused.ts';
+import { DecisionRefused } from './refused.ts';
 import type { Running } from './running.ts';
-import { type LaneState, type RunningNow, stageOf } from './state.ts';
+import { type CurrentRunning, type LaneState, stageOf } from './state.ts';
 
 /** What operators start from a lane's memory: going back to what ran before, and bringing an earlier digest to a stage. */
 
@@ -17,12 +17,12 @@ export function mayRollBack(lane: LaneState, name: string): Running {
   mayName(lane, name);
   const { running, holder, waiters = [] } = lane.stages[name] ?? {};
   if (running === undefined) {
-    throw new Refused(`Landfall knows nothing that it brought to ${name}, so there is nothing that it could undo`);
+    throw new DecisionRefused(`Landfall knows nothing that it brought to ${name}, so there is nothing that it could undo`);
   }
   const under = [holder, ...waiters].find((rollout) => rollout !== undefined && lane.members[rollout]?.rollback);
-  if (under !== undefined) throw new Refused(`${name} is being rolled back already, by ${under}`);
+  if (under !== undefined) throw new DecisionRefused(`${name} is being rolled back already, by ${under}`);
   if (!isSomethingBefore(running)) {
-    throw new Refused(
+    throw new DecisionRefused(
       `${running.digest} is the first that Landfall brought to ${name}: it knows of nothing before it. Push or promote what should run`,
     );
   }
@@ -63,7 +63,7 @@ export function rollbackTerms(
   };
 }
 
-function withoutStanding({ standing: _, ...running }: RunningNow): Running {
+function withoutStanding({ position: _, ...running }: CurrentRunning): Running {
   return running;
 }
 
@@ -86,16 +86,18 @@ export function mayPromote(lane: LaneState, name: string, typed: string): Promot
   const digest = digestOf(typed, deliveredDigests(lane), 'known');
   const quarantined = lane.quarantine[digest];
   if (quarantined !== undefined) {
-    throw new Refused(`${digest} is in quarantine since ${quarantined.at} (${quarantined.reason}): unquarantine it first`);
+    throw new DecisionRefused(
+      `${digest} is in quarantine since ${quarantined.at} (${quarantined.reason}): unquarantine it first`,
+    );
   }
   const { running, lastPlan } = lane.stages[name] ?? {};
   const plan = running?.plan ?? lastPlan;
   if (plan === undefined) {
-    throw new Refused(`nothing has gone to ${name} yet, so nobody knows how: let a push go there first, or trigger one`);
+    throw new DecisionRefused(`nothing has gone to ${name} yet, so nobody knows how: let a push go there first, or trigger one`);
   }
-  if (running?.digest === digest) throw new Refused(`${name} runs ${digest} already`);
+  if (running?.digest === digest) throw new DecisionRefused(`${name} runs ${digest} already`);
   const image = imageOf(lane, digest);
-  if (image === undefined) throw new Refused(`${digest} is not known any more: trigger its tag instead`);
+  if (image === undefined) throw new DecisionRefused(`${digest} is not known any more: trigger its tag instead`);
   return { image, plan };
 }
 

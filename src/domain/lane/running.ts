@@ -1,7 +1,7 @@
 import type { Digest, Repository, Tag } from '../image-reference.ts';
 import type { Proposal, RunningImage, VerifiedImage } from '../outcomes.ts';
 import type { Plan, WindowPlan } from '../plan.ts';
-import type { Run } from './state.ts';
+import type { RolloutRun } from './state.ts';
 
 /** What a stage runs, as far as Landfall brought it there, with all that it takes to undo it. */
 export interface Running {
@@ -15,7 +15,7 @@ export interface Running {
   /** The plan that it was brought with, its `stages` only this one. */
   readonly plan: Plan;
   readonly image: VerifiedImage;
-  readonly before: Before;
+  readonly before: PreviousState;
   /** What was merged; absent where nothing had to be. */
   readonly proposal?: Proposal;
   /** The commit that the base branch got by it. */
@@ -25,17 +25,17 @@ export interface Running {
 }
 
 /** What a roll-back goes back to. */
-export type Undoable = Pick<Running, 'before' | 'proposal' | 'commit'>;
+export type RollbackBasis = Pick<Running, 'before' | 'proposal' | 'commit'>;
 
 /** What a stage ran before. */
-export interface Before {
+export interface PreviousState {
   /** Containers or compose services, where the stage deploys them itself; empty: a first deployment. */
   readonly running: readonly RunningImage[];
   /** What Landfall had brought there before, where it had. */
   readonly image?: { readonly repository: Repository; readonly tag: Tag; readonly digest: Digest };
 }
 
-export interface BeginChange extends Run {
+export interface BeginChange extends RolloutRun {
   readonly stage: string;
   /** Answered for the time of the call, outside of the workflow. */
   readonly windows: readonly WindowPlan[];
@@ -46,7 +46,7 @@ export type BeginAnswer =
    * `before`: what the stage runs by Landfall's own doing. `again`: the stage was brought to this very digest before, and that is what it
    * takes to undo it.
    */
-  | { readonly kind: 'go'; readonly turn: number; readonly before?: Before['image']; readonly again?: Undoable }
+  | { readonly kind: 'go'; readonly turn: number; readonly before?: PreviousState['image']; readonly again?: RollbackBasis }
   /** Held, pinned, or outside of the windows; `until` where somebody knows, ISO 8601. */
   | { readonly kind: 'wait'; readonly reason: string; readonly until?: string }
   | { readonly kind: 'superseded'; readonly by: string }
@@ -54,18 +54,18 @@ export type BeginAnswer =
   /** The lane does not know this run, or its turn: enter and request again. */
   | { readonly kind: 'unknown' };
 
-export interface RanAt extends Run {
+export interface RunningReport extends RolloutRun {
   readonly stage: string;
   readonly running: Running;
 }
 
 /** A stage stays as it is, after it was told that it is rolled back. */
-export interface NotRolledBackAt extends RanAt {
+export interface NotRolledBackReport extends RunningReport {
   /** `at` of `RolledBackAt`: what was put in quarantine then comes out again. Absent: it stays there. */
-  readonly toldAt?: string;
+  readonly reportedAt?: string;
 }
 
-export interface RolledBackAt extends Run {
+export interface RolledBackReport extends RolloutRun {
   readonly stage: string;
   readonly digest: Digest;
   readonly reason: string;

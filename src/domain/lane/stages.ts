@@ -2,14 +2,22 @@ import type { Digest } from '../image-reference.ts';
 import { fitStages } from './bounds.ts';
 import { isNotedDelivered, noteDelivered } from './delivered.ts';
 import { quarantine } from './quarantine.ts';
-import type { Before, BeginAnswer, BeginChange, NotRolledBackAt, RanAt, RolledBackAt, Undoable } from './running.ts';
+import type {
+  BeginAnswer,
+  BeginChange,
+  NotRolledBackReport,
+  PreviousState,
+  RollbackBasis,
+  RolledBackReport,
+  RunningReport,
+} from './running.ts';
 import {
+  type CurrentRunning,
+  type EarlierRunning,
+  type LaneMember,
   type LaneState,
-  type Member,
   memberOf,
-  type Run,
-  type RunEarlier,
-  type RunningNow,
+  type RolloutRun,
   type StageLane,
   stageOf,
 } from './state.ts';
@@ -19,8 +27,8 @@ import {
 const mostEarlier = 10;
 const longestReason = 500;
 
-/** What was found outside of the lane: the windows are closed, or the line is stopped. */
-export interface Shut {
+/** What was found outside of the lane: the windows are closed, or there is a global hold. */
+export interface ExternalHold {
   readonly reason: string;
   /** ISO 8601, UTC; absent: nobody knows. */
   readonly until?: string;
@@ -30,13 +38,13 @@ export interface Shut {
  * From here on a rollout changes the running system, and cannot be superseded any more. A roll-back is never held back.
  * @param at its windows are not looked at: `shut` says what came out
  */
-export function begin(lane: LaneState, at: Omit<BeginChange, 'windows'>, shut?: Shut): BeginAnswer {
+export function begin(lane: LaneState, at: Omit<BeginChange, 'windows'>, externalHold?: ExternalHold): BeginAnswer {
   const stage = stageOf(lane, at.stage);
   const member = memberOf(lane, at);
   if (member === undefined || stage.holder !== at.rollout) return { kind: 'unknown' };
-  const digest = member.standing?.digest ?? member.digest;
+  const digest = member.position?.digest ?? member.digest;
   if (!stage.begun && !member.rollback) {
-    const refusal = refusalOf(lane, at.stage, member, digest, shut);
+    const refusal = refusalOf(lane, at.stage, member, digest, externalHold);
     if (refusal !== undefined) return refusal;
   }
   stage.begun = true;
@@ -45,11 +53,17 @@ export function begin(lane: LaneState, at: Omit<BeginChange, 'windows'>, shut?: 
   return { kind: 'go', turn: stage.turn, ...(before !== undefined && { before }), ...(again !== undefined && { again }) };
 }
 
-function undoable({ before, ...running }: RunningNow): Undoable {
+function undoable({ before, ...running }: CurrentRunning): RollbackBasis {
   return { before, ...mergedOf(running) };
 }
 
-function refusalOf(lane: LaneState, name: string, member: Member, digest: Digest, shut?: Shut): BeginAnswer | undefined {
+function refusalOf(
+  lane: LaneState,
+  name: string,
+  member: LaneMember,
+  digest: Digest,
+  externalHold?: ExternalHold,
+): BeginAnswer | undefined {
   const by = member.supersededIn?.[name];
   if (by !== undefined) return { kind: 'superseded', by };
   const quarantined = lane.quarantine[digest] ?? lane.quarantine[member.digest];
@@ -60,7 +74,7 @@ function refusalOf(lane: LaneState, name: string, member: Member, digest: Digest
   if (pin !== undefined && pin.digest !== digest) {
     return { kind: 'wait', reason: `${name} is pinned to ${pin.digest} by ${pin.by}${because(pin.reason)}` };
   }
-  return shut === undefined ? undefined : { kind: 'wait', ...shut };
+  return externalHold === undefined ? undefined : { kind: 'wait', ...externalHold };
 }
 
 function because(reason: string | undefined): string {
@@ -68,21 +82,21 @@ function because(reason: string | undefined): string {
 }
 
 /** What is gone back to, should this digest turn out badly. Where the stage runs that already, it is what ran before it. */
-function beforeOf({ running }: StageLane, digest: Digest): Before['image'] {
+function beforeOf({ running }: StageLane, digest: Digest): PreviousState['image'] {
   if (running === undefined) return undefined;
   return running.digest === digest ? running.before.image : identityOf(running);
 }
 
-function identityOf({ repository, tag, digest }: RunningNow): NonNullable<Before['image']> {
+function identityOf({ repository, tag, digest }: CurrentRunning): NonNullable<PreviousState['image']> {
   return { repository, tag, digest };
 }
 
 /** The stage runs a rollout's image from now on, healthy or not. */
-export function ran(lane: LaneState, at: RanAt): void {
+export function ran(lane: LaneState, at: RunningReport): void {
   const stage = stageOf(lane, at.stage);
   if (!mayTell(lane, stage, at)) return;
   const { running } = at;
-  const standing = lane.members[at.rollout]?.standing;
+  const position = lane.members[at.rollout]?.position;
   const plan = { ...running.plan, stages: running.plan.stages.filter(({ name }) => name === at.stage) };
   const former = stage.running;
   const again = former?.digest === running.digest ? former : undefined;
@@ -91,28 +105,31 @@ export function ran(lane: LaneState, at: RanAt): void {
   const before = again?.before ?? running.before;
   // Deployed once more, it may have had nothing to merge: what was merged for it is still there.
   const merged = again !== undefined && running.proposal === undefined ? mergedOf(again) : {};
-  stage.running = { ...running, ...merged, plan, before, ...(standing !== undefined && !standing.rollback && { standing }) };
+  stage.running = { ...running, ...merged, plan, before, ...(position !== undefined && !position.rollback && { position }) };
   delete stage.lastPlan;
   delete stage.unpinned;
   noteDelivered(lane, at.stage, running, running.since);
   fitStages(lane);
 }
 
-function mergedOf({ proposal, commit }: Pick<RunningNow, 'proposal' | 'commit'>): Pick<RunningNow, 'proposal' | 'commit'> {
+function mergedOf({
+  proposal,
+  commit,
+}: Pick<CurrentRunning, 'proposal' | 'commit'>): Pick<CurrentRunning, 'proposal' | 'commit'> {
   return { ...(proposal !== undefined && { proposal }), ...(commit !== undefined && { commit }) };
 }
 
 /** Whoever was forgotten may tell what it did, but not against somebody who works there now. */
-function mayTell(lane: LaneState, { holder }: StageLane, at: Run): boolean {
+function mayTell(lane: LaneState, { holder }: StageLane, at: RolloutRun): boolean {
   if (memberOf(lane, at) !== undefined) return true;
   return lane.members[at.rollout] === undefined && holder === undefined;
 }
 
-function withoutPlan({ plan: _, ...rest }: RunningNow): Omit<RunningNow, 'plan'> {
+function withoutPlan({ plan: _, ...rest }: CurrentRunning): Omit<CurrentRunning, 'plan'> {
   return rest;
 }
 
-function remember(stage: StageLane, entry: RunEarlier): void {
+function remember(stage: StageLane, entry: EarlierRunning): void {
   stage.earlier = [entry, ...(stage.earlier ?? [])].slice(0, mostEarlier);
 }
 
@@ -120,7 +137,7 @@ function remember(stage: StageLane, entry: RunEarlier): void {
  * The stage goes back to what it ran before, and its digest is quarantined. A push of what it goes back to ends `unchanged` then.
  * @returns the digests that are in quarantine by it
  */
-export function rolledBack(lane: LaneState, at: RolledBackAt): Digest[] {
+export function rolledBack(lane: LaneState, at: RolledBackReport): Digest[] {
   const stage = stageOf(lane, at.stage);
   const member = memberOf(lane, at);
   const digests = [...(member === undefined ? [] : [member.digest]), at.digest];
@@ -128,30 +145,30 @@ export function rolledBack(lane: LaneState, at: RolledBackAt): Digest[] {
   if (stage.running?.digest !== at.digest || !mayTell(lane, stage, at)) return digests;
   if (!isNotedDelivered(lane, at.stage, at.digest)) noteDelivered(lane, at.stage, stage.running, stage.running.since);
   unpin(stage, at.digest);
-  const restored = putBack(stage, stage.running, at.at);
+  const restored = restorePrevious(stage, stage.running, at.at);
   if (restored === undefined) {
     delete stage.current;
   } else {
     const { tag, digest } = restored;
     // Under the name of whoever goes back: the rollout that brought it first is another run by now, and is told `unchanged`.
-    stage.current = { ...(restored.standing ?? { tag, digest, sequence: 0, asked: false }), rollout: at.rollout };
+    stage.current = { ...(restored.position ?? { tag, digest, sequence: 0, manual: false }), rollout: at.rollout };
   }
-  if (stage.asked?.digest === at.digest) askedIs(stage, stage.current);
+  if (stage.latest?.digest === at.digest) setLatest(stage, stage.current);
   return digests;
 }
 
 /** The stage runs what was to be undone. Where an operator left it so, it is not in quarantine: only what was rolled back or rejected is. */
-export function notRolledBack(lane: LaneState, at: NotRolledBackAt): void {
+export function notRolledBack(lane: LaneState, at: NotRolledBackReport): void {
   const { running } = at;
   const stage = stageOf(lane, at.stage);
   const member = memberOf(lane, at);
   for (const digest of [running.digest, ...(member === undefined ? [] : [member.digest])])
-    if (at.toldAt !== undefined && lane.quarantine[digest]?.at === at.toldAt) delete lane.quarantine[digest];
+    if (at.reportedAt !== undefined && lane.quarantine[digest]?.at === at.reportedAt) delete lane.quarantine[digest];
   if (stage.running?.digest === running.digest || !mayTell(lane, stage, at)) return;
   const { pin, unpinned } = stage;
   // Whoever goes back stands there as if it had gone back.
   if (stage.current?.rollout === at.rollout) delete stage.current;
-  if (stage.asked?.rollout === at.rollout) delete stage.asked;
+  if (stage.latest?.rollout === at.rollout) delete stage.latest;
   ran(lane, at);
   if (pin === undefined && unpinned?.digest === running.digest) stage.pin = unpinned;
 }
@@ -163,12 +180,12 @@ function unpin(stage: StageLane, digest: Digest): void {
   delete stage.pin;
 }
 
-function askedIs(stage: StageLane, standing: StageLane['current']): void {
-  if (standing === undefined) delete stage.asked;
-  else stage.asked = standing;
+function setLatest(stage: StageLane, position: StageLane['current']): void {
+  if (position === undefined) delete stage.latest;
+  else stage.latest = position;
 }
 
-function putBack(stage: StageLane, undone: RunningNow, since: string): RunningNow | undefined {
+function restorePrevious(stage: StageLane, undone: CurrentRunning, since: string): CurrentRunning | undefined {
   const before = undone.before.image?.digest;
   const entry = stage.earlier?.find(({ digest }) => digest === before);
   delete stage.running;

@@ -14,16 +14,16 @@ export interface LaneState {
   /** By tag: the digest that was verified last. */
   newest: Record<string, Digest>;
   /** By `tag@digest`: how its last rollout ended. The oldest are forgotten first. */
-  verdicts: Record<string, Verdict>;
+  verdicts: Record<string, RolloutVerdict>;
   /** By digest. */
   quarantine: Record<string, Quarantine>;
   /** By rollout id: the rollouts that have entered and not left. */
-  members: Record<string, Member>;
+  members: Record<string, LaneMember>;
   stages: Record<string, StageLane>;
   /** By stage: what has gone out to it, newest first. Absent in a lane of before. */
   delivered?: Record<string, Delivered[]>;
   /** Nothing of the whole service is changed. */
-  hold?: Word;
+  hold?: Attribution;
 }
 
 /** Enough to promote it. `at`: when it went out last. */
@@ -32,13 +32,13 @@ export interface Delivered extends ImageIdentity {
 }
 
 /** What an operator said: who, why and when. */
-export interface Word {
+export interface Attribution {
   readonly by: string;
   readonly reason?: string;
   readonly at: string;
 }
 
-export interface Verdict {
+export interface RolloutVerdict {
   /** What the tag pointed to: the index, where a child of it was pushed. */
   readonly digest: Digest;
   readonly end: End;
@@ -59,7 +59,7 @@ export interface Quarantine {
 }
 
 /** One image's place in the order of its service. */
-export interface Standing {
+export interface Position {
   readonly rollout: string;
   readonly tag: Tag;
   readonly digest: Digest;
@@ -67,7 +67,7 @@ export interface Standing {
   readonly sequence: number;
   readonly created?: string;
   /** An operator asked for it: what was asked last goes first. */
-  readonly asked: boolean;
+  readonly manual: boolean;
   /** No image, but a roll-back of one. */
   readonly rollback?: boolean;
   /** An operator brings it to one stage, whatever its tag is. */
@@ -76,14 +76,14 @@ export interface Standing {
   readonly instead?: Digest;
 }
 
-export interface Member {
+export interface LaneMember {
   readonly runId: string;
   readonly tag: Tag;
   readonly digest: Digest;
-  readonly asked: boolean;
+  readonly manual: boolean;
   /** Once it is verified. */
-  standing?: Standing;
-  supersededBy?: Standing;
+  position?: Position;
+  supersededBy?: Position;
   /** By stage: the rollout that asked for its turn later, before this one began to change anything there. */
   supersededIn?: Record<string, string>;
   /** It undoes what its stage runs, and is neither held back nor superseded. */
@@ -99,14 +99,14 @@ export interface StageLane {
   /** Rollout ids, first come first served. */
   waiters: string[];
   /** The latest that asked for this stage. */
-  asked?: Standing;
+  latest?: Position;
   /** What this stage was given last. */
-  current?: Standing;
+  current?: Position;
   /** What it runs by Landfall's doing. Absent: nobody knows. */
-  running?: RunningNow;
+  running?: CurrentRunning;
   /** What it ran before, newest first. */
-  earlier?: RunEarlier[];
-  hold?: Word;
+  earlier?: EarlierRunning[];
+  hold?: Attribution;
   /** It stays on this digest. */
   pin?: Pin;
   /** The pin of a digest that was rolled back, which ended it. */
@@ -117,18 +117,18 @@ export interface StageLane {
   rollbacks?: number;
 }
 
-export interface Pin extends Word {
+export interface Pin extends Attribution {
   readonly digest: Digest;
 }
 
 /** With its place in the order, so that it can be put back. */
-export type RunningNow = Running & { readonly standing?: Standing };
+export type CurrentRunning = Running & { readonly position?: Position };
 
 /** Enough to go back to it, and to promote it; the plan is that of whoever does. */
-export type RunEarlier = Omit<RunningNow, 'plan'> & { readonly until: string };
+export type EarlierRunning = Omit<CurrentRunning, 'plan'> & { readonly until: string };
 
 /** One run of a rollout, as the lane knows it. */
-export interface Run {
+export interface RolloutRun {
   readonly rollout: string;
   readonly runId: string;
 }
@@ -139,7 +139,7 @@ export function emptyLane(clock = 0): LaneState {
 }
 
 /** The member of this very run; an earlier or later run of the rollout is somebody else. */
-export function memberOf(lane: LaneState, { rollout, runId }: Run): Member | undefined {
+export function memberOf(lane: LaneState, { rollout, runId }: RolloutRun): LaneMember | undefined {
   const member = lane.members[rollout];
   return member?.runId === runId ? member : undefined;
 }

@@ -1,11 +1,11 @@
 import type { Digest, Tag } from '../image-reference.ts';
 import type { TagPolicy } from '../tag-policy.ts';
 import { isLater } from './order.ts';
-import { type LaneState, type Member, memberOf, type Run, type StageLane, type Standing, stageOf } from './state.ts';
+import { type LaneMember, type LaneState, memberOf, type Position, type RolloutRun, type StageLane, stageOf } from './state.ts';
 
 /** Who may work in a stage, one at a time. All of it is answered alike when repeated. */
 
-export interface TurnRequest extends Run {
+export interface TurnRequest extends RolloutRun {
   readonly stage: string;
   /** Says nothing where it is a roll-back. */
   readonly policy: TagPolicy;
@@ -41,16 +41,16 @@ export function request(lane: LaneState, asking: TurnRequest): Requested {
   const { rollout, stage: name, policy } = asking;
   const stage = stageOf(lane, name);
   const member = memberOf(lane, asking);
-  const mine = member?.standing;
+  const mine = member?.position;
   if (member === undefined || mine === undefined) return { answer: { kind: 'unknown' }, superseded: [], grants: [] };
   if (stage.holder === rollout && stage.begun)
     return { answer: { kind: 'granted', turn: stage.turn }, superseded: [], grants: [] };
-  const refusal = undoneFirst(lane, member, name) ?? refusalOf(lane, stage, policy, mine);
+  const refusal = rollbackGoesFirst(lane, member, name) ?? refusalOf(lane, stage, policy, mine);
   if (refusal !== undefined) {
-    if (refusal.kind === 'superseded') member.supersededBy = lane.members[refusal.by]?.standing ?? stage.asked ?? mine;
+    if (refusal.kind === 'superseded') member.supersededBy = lane.members[refusal.by]?.position ?? stage.latest ?? mine;
     return { answer: refusal, superseded: [], grants: vacate(lane, rollout, name) };
   }
-  stage.asked = mine;
+  stage.latest = mine;
   // What was superseded here before it left and came again, is not any more.
   delete member.supersededIn?.[name];
   if (stage.holder === rollout) return { answer: { kind: 'granted', turn: stage.turn }, superseded: [], grants: [] };
@@ -60,7 +60,7 @@ export function request(lane: LaneState, asking: TurnRequest): Requested {
 }
 
 /** Who was superseded by a roll-back comes again when it has ended, as what its tag is by then. */
-function undoneFirst(lane: LaneState, { supersededIn }: Member, stage: string): TurnAnswer | undefined {
+function rollbackGoesFirst(lane: LaneState, { supersededIn }: LaneMember, stage: string): TurnAnswer | undefined {
   const by = supersededIn?.[stage];
   return by !== undefined && lane.members[by]?.rollback ? { kind: 'superseded', by } : undefined;
 }
@@ -84,10 +84,10 @@ function requestRollback(
   if (isMine) return granted;
   if (known === undefined) {
     lane.clock += 1;
-    const standing: Standing = { rollout, tag, digest, sequence: lane.clock, asked: true, rollback: true };
-    lane.members[rollout] = { runId, tag, digest, asked: true, standing, rollback: true };
+    const position: Position = { rollout, tag, digest, sequence: lane.clock, manual: true, rollback: true };
+    lane.members[rollout] = { runId, tag, digest, manual: true, position, rollback: true };
   }
-  const mine = lane.members[rollout]?.standing;
+  const mine = lane.members[rollout]?.position;
   const superseded = mine === undefined ? [] : supersede(lane, name, mine, ({ sequence }) => sequence < mine.sequence);
   const rollbacks = stage.waiters.filter((waiter) => lane.members[waiter]?.rollback);
   if (!rollbacks.includes(rollout)) stage.waiters.splice(rollbacks.length, 0, rollout);
@@ -113,33 +113,33 @@ function takeOrWait(lane: LaneState, name: string, rollout: string, superseded: 
   return { answer: { kind: 'waiting', behind }, superseded, grants: grant === undefined ? [] : [grant] };
 }
 
-function refusalOf(lane: LaneState, stage: StageLane, policy: TagPolicy, mine: Standing): TurnAnswer | undefined {
-  const { rollout, digest, asked } = mine;
+function refusalOf(lane: LaneState, stage: StageLane, policy: TagPolicy, mine: Position): TurnAnswer | undefined {
+  const { rollout, digest, manual } = mine;
   const quarantine = lane.quarantine[digest];
   if (quarantine !== undefined) return { kind: 'quarantined', reason: quarantine.reason };
-  const { asked: latest, current } = stage;
+  const { latest, current } = stage;
   if (latest !== undefined && latest.rollout !== rollout && isLater(policy, latest, mine)) {
     return { kind: 'superseded', by: latest.rollout };
   }
-  if (!asked && current?.digest === digest && current.rollout !== rollout) return { kind: 'unchanged', by: current.rollout };
+  if (!manual && current?.digest === digest && current.rollout !== rollout) return { kind: 'unchanged', by: current.rollout };
   return undefined;
 }
 
 /** Those who stand in a stage, have not begun to change it, and go after `mine`. */
-function supersede(lane: LaneState, name: string, mine: Standing, goesAfter: (theirs: Standing) => boolean): string[] {
+function supersede(lane: LaneState, name: string, mine: Position, goesAfter: (theirs: Position) => boolean): string[] {
   const stage = stageOf(lane, name);
   const there = [...stage.waiters, ...(stage.holder === undefined || stage.begun ? [] : [stage.holder])];
   return there.filter((rollout) => {
     const member = lane.members[rollout];
-    if (rollout === mine.rollout || !canBeSuperseded(member) || !goesAfter(member.standing)) return false;
+    if (rollout === mine.rollout || !canBeSuperseded(member) || !goesAfter(member.position)) return false;
     member.supersededBy = mine;
     member.supersededIn = { ...member.supersededIn, [name]: mine.rollout };
     return true;
   });
 }
 
-function canBeSuperseded(member: Member | undefined): member is Member & { readonly standing: Standing } {
-  return member?.standing !== undefined && !member.rollback;
+function canBeSuperseded(member: LaneMember | undefined): member is LaneMember & { readonly position: Position } {
+  return member?.position !== undefined && !member.rollback;
 }
 
 /** Whether it changes a running system, or is about to. */
@@ -148,28 +148,28 @@ export function hasBegun(lane: LaneState, rollout: string): boolean {
 }
 
 /** A rollout is done with a stage. `reached`: the stage has its image now. */
-export function release(lane: LaneState, at: Run & { readonly stage: string; readonly reached: boolean }): Grant[] {
+export function release(lane: LaneState, at: RolloutRun & { readonly stage: string; readonly reached: boolean }): Grant[] {
   const member = memberOf(lane, at);
   const stage = stageOf(lane, at.stage);
-  if (stage.holder !== at.rollout || member?.standing === undefined) return [];
-  if (at.reached && !member.rollback) stage.current = member.standing;
+  if (stage.holder !== at.rollout || member?.position === undefined) return [];
+  if (at.reached && !member.rollback) stage.current = member.position;
   return vacate(lane, at.rollout, at.stage);
 }
 
 /** The stages that a rollout holds have its image now. */
 export function reach(lane: LaneState, rollout: string): void {
   const member = lane.members[rollout];
-  if (member?.standing === undefined || member.rollback) return;
-  for (const stage of Object.values(lane.stages)) if (stage.holder === rollout) stage.current = member.standing;
+  if (member?.position === undefined || member.rollback) return;
+  for (const stage of Object.values(lane.stages)) if (stage.holder === rollout) stage.current = member.position;
 }
 
 /** Takes a rollout out of all stages. That it has asked counts no more, unless it got there. */
 export function withdraw(lane: LaneState, rollout: string): Grant[] {
   return Object.keys(lane.stages).flatMap((name) => {
     const stage = stageOf(lane, name);
-    if (stage.asked?.rollout === rollout && stage.current?.rollout !== rollout) {
-      if (stage.current === undefined) delete stage.asked;
-      else stage.asked = stage.current;
+    if (stage.latest?.rollout === rollout && stage.current?.rollout !== rollout) {
+      if (stage.current === undefined) delete stage.latest;
+      else stage.latest = stage.current;
     }
     return vacate(lane, rollout, name);
   });

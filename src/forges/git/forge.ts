@@ -73,6 +73,7 @@ export function createGitForge({ folder, env, git = 'git', author = landfall }: 
     },
 
     openChange: async ({ repository, base, branch, head }) => ({
+      kind: 'branch',
       url: `${parseRemote(repository).url}#${branch}`,
       branch,
       base,

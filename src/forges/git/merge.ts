@@ -1,5 +1,5 @@
 import { Refusal } from '../../domain/failures.ts';
-import type { ChangeStanding, Proposal, RateLimited } from '../../domain/outcomes.ts';
+import type { Proposal, ProposalState, RateLimited } from '../../domain/outcomes.ts';
 import type { MergeMethod } from '../../domain/plan.ts';
 import { headMergedBy } from '../../domain/proposal-commit.ts';
 import type { GitRemote } from '../../platform/git/remote.ts';
@@ -12,14 +12,14 @@ import { branchRefused, PushRefused, push } from './push.ts';
 
 /** Where a proposal stands on a plain git remote, and its merge: everything is read from the two branches. */
 
-type Merged = Extract<ChangeStanding, { kind: 'merged' }>;
+type Merged = Extract<ProposalState, { kind: 'merged' }>;
 
 export async function standingOf(
   clone: CachedRepository,
   remote: GitRemote,
   proposal: Proposal,
   own: OwnChange | undefined,
-): Promise<Exclude<ChangeStanding, RateLimited>> {
+): Promise<Exclude<ProposalState, RateLimited>> {
   // The branch first: whoever merges it deletes it afterwards, so that the base seen then has the merge.
   const head = await fetchHead(clone, remote, proposal.branch);
   const base = await baseHead(clone, remote, proposal.base);

@@ -21,7 +21,14 @@ export async function openChange(repository: GitHubRepository, change: Change, l
   const pull = (await findOpen(repository, change)) ?? (await create(repository, change));
   await updateTexts(repository, change, pull);
   await addPeople(repository, change, pull, log);
-  return { url: pull.html_url, number: pull.number, branch: change.branch, base: change.base, head: change.head };
+  return {
+    kind: 'pull-request',
+    url: pull.html_url,
+    number: pull.number,
+    branch: change.branch,
+    base: change.base,
+    head: change.head,
+  };
 }
 
 async function findOpen({ octokit, named }: GitHubRepository, { branch, base }: Change): Promise<PullRequest | undefined> {

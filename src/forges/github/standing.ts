@@ -1,5 +1,5 @@
 import { Refusal } from '../../domain/failures.ts';
-import type { ChangeStanding, Proposal, RateLimited, Review } from '../../domain/outcomes.ts';
+import type { Proposal, ProposalState, RateLimited, Review } from '../../domain/outcomes.ts';
 import type { GitHubRepository } from '../../platform/github/repository.ts';
 import { ifReadable } from './access.ts';
 import { type BranchRules, readBranchRules } from './branch-rules.ts';
@@ -7,16 +7,16 @@ import { type Checks, readChecks } from './checks.ts';
 import { readQueue } from './queue.ts';
 import { readReviews } from './reviews.ts';
 
-type Standing = Exclude<ChangeStanding, RateLimited>;
+type Standing = Exclude<ProposalState, RateLimited>;
 type Open = Extract<Standing, { kind: 'open' }>;
 
 const reviewRequired = 'review required';
 
 export type Pull = Awaited<ReturnType<typeof readPull>>;
 
-export function numberOf({ number, url }: Proposal): number {
-  if (number !== undefined) return number;
-  throw new Refusal('ForgeRefused', `expected the number of a pull request at GitHub, found a proposal without one: ${url}`);
+export function numberOf(proposal: Proposal): number {
+  if (proposal.kind === 'pull-request') return proposal.number;
+  throw new Refusal('ForgeRefused', `expected a pull request at GitHub, found a branch of plain git: ${proposal.url}`);
 }
 
 /** @throws Error for an answer that is none: a proxy's page would otherwise be taken for a pull request that is not open any more */

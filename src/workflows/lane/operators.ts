@@ -6,7 +6,6 @@ import {
   pinUpdate,
   promoteUpdate,
   quarantineUpdate,
-  type ReleaseAt,
   type RolloutStart,
   releaseUpdate,
   rollbackUpdate,
@@ -25,185 +24,171 @@ import {
   putInQuarantine,
   releaseHold,
 } from '../../domain/lane/decisions.ts';
-import { Refused } from '../../domain/lane/refused.ts';
+import { DecisionRefused } from '../../domain/lane/refused.ts';
 import { countRollback, mayPromote, mayRollBack, rollbackTerms } from '../../domain/lane/rollback.ts';
-import type { LaneState, Word } from '../../domain/lane/state.ts';
-import { release } from '../../domain/lane/turns.ts';
-import { nameOfPerson, typedName, typedReason } from '../../domain/person.ts';
+import type { Running } from '../../domain/lane/running.ts';
+import type { Attribution, LaneState } from '../../domain/lane/state.ts';
+import { typedName } from '../../domain/person.ts';
+import { attributionOf } from '../attribution.ts';
 import { recordDecision } from '../audit.ts';
 import { refusing } from '../refusing.ts';
-import type { LanePost } from './outbox.ts';
+import type { LaneOutbox } from './outbox.ts';
 
 /** More than these wait for Temporal only where it takes nothing that the lane starts. */
-const mostErrands = 5;
+const mostPendingStarts = 5;
 
 interface Lane {
   readonly service: string;
   readonly memory: LaneState;
-  readonly post: LanePost;
+  readonly outbox: LaneOutbox;
 }
 
-/** What a lane answers to operators. They may type anything, or nothing. */
-export function answerOperators(lane: Lane): void {
-  const { memory, post } = lane;
-  const record = recordsOf(lane);
-  handle(
+/** What a lane answers to one verb of operators. Registers its handler. */
+type LaneVerb = (lane: Lane) => void;
+
+/** What operators can say to a lane: whether it applies, and what it does. Operators may type anything, or nothing. */
+const verbs: Readonly<Record<string, LaneVerb>> = {
+  hold: verb(
     holdUpdate,
-    (said) => mayHold(memory, said?.stage),
-    (said) => {
-      const word = wordOf(said);
-      hold(memory, said?.stage, word);
-      record('hold', word, { stage: said?.stage });
-      return memory;
+    ({ memory }, typed) => mayHold(memory, typed?.stage),
+    (lane, typed, _, author) => {
+      hold(lane.memory, typed?.stage, author);
+      record(lane, 'hold', author, { stage: typed?.stage });
+      return lane.memory;
     },
-  );
-  handle(
+  ),
+  release: verb(
     releaseUpdate,
-    (said) => (isReturn(said) ? undefined : mayRelease(memory, said?.stage)),
-    (said) => {
-      if (isReturn(said)) {
-        post.grantAll(release(memory, said));
-        return memory;
-      }
-      const word = wordOf(said);
-      post.nudge(releaseHold(memory, said?.stage), `${said?.stage ?? 'everything'} was released by ${word.by}`);
-      record('release', word, { stage: said?.stage });
-      return memory;
+    ({ memory }, typed) => mayRelease(memory, typed?.stage),
+    (lane, typed, _, author) => {
+      const freed = releaseHold(lane.memory, typed?.stage);
+      lane.outbox.nudge(freed, `${typed?.stage ?? 'everything'} was released by ${author.by}`);
+      record(lane, 'release', author, { stage: typed?.stage });
+      return lane.memory;
     },
-  );
-  handle(
+  ),
+  pin: verb(
     pinUpdate,
-    (said) => mayPin(memory, required(said, 'stage'), required(said, 'digest')),
-    (said, digest) => {
-      const word = wordOf(said);
-      post.nudge(pin(memory, said.stage, digest, word), `${said.stage} was pinned to ${digest} by ${word.by}`);
-      record('pin', word, { stage: said.stage, digest });
-      return memory;
+    ({ memory }, typed) => mayPin(memory, required(typed, 'stage'), required(typed, 'digest')),
+    (lane, { stage }, digest, author) => {
+      const waiting = pin(lane.memory, stage, digest, author);
+      lane.outbox.nudge(waiting, `${stage} was pinned to ${digest} by ${author.by}`);
+      record(lane, 'pin', author, { stage, digest });
+      return lane.memory;
     },
-  );
-  answerQuarantine(lane);
-  handle(
+  ),
+  quarantine: verb(
+    quarantineUpdate,
+    ({ memory }, typed) => mayQuarantine(memory, required(typed, 'digest')),
+    (lane, _, digest, author) => {
+      lane.outbox.nudge(putInQuarantine(lane.memory, digest, author), `${digest} was put in quarantine by ${author.by}`);
+      record(lane, 'quarantine', author, { digest });
+      return lane.memory;
+    },
+  ),
+  unquarantine: verb(
+    unquarantineUpdate,
+    ({ memory }, typed) => mayUnquarantine(memory, required(typed, 'digest')),
+    (lane, _, digest, author) => {
+      lane.outbox.nudge(freeFromQuarantine(lane.memory, digest), `${digest} was taken out of quarantine by ${author.by}`);
+      record(lane, 'unquarantine', author, { digest });
+      return lane.memory;
+    },
+  ),
+  rollback: verb(
     rollbackUpdate,
-    (said) => {
-      requireRoom(post);
-      const stage = required(said, 'stage');
-      const pending = post.errands.find(({ kind, start }) => kind === 'rollback' && start.stage === stage);
-      if (pending?.kind === 'rollback') throw new Refused(`${stage} is being rolled back already, by ${pending.start.workflow}`);
-      return mayRollBack(memory, stage);
-    },
-    (said, running) => {
-      const { service } = lane;
-      const { stage } = said;
+    (lane, typed) => rollbackOf(lane, required(typed, 'stage')),
+    (lane, { stage }, running, author) => {
+      const { service, memory, outbox } = lane;
       const workflow = rollbackId(service, stage, countRollback(memory, stage));
-      const word = wordOf(said);
-      post.errands.push({ kind: 'rollback', start: { service, stage, running, ...word, workflow } });
-      record('rollback', word, { stage, started: workflow });
+      outbox.pendingStarts.push({ kind: 'rollback', start: { service, stage, running, ...author, workflow } });
+      record(lane, 'rollback', author, { stage, started: workflow });
       return { workflow, ...rollbackTerms(memory, stage, running) };
     },
-  );
-  handle(
+  ),
+  promote: verb(
     promoteUpdate,
-    (said) => promotionOf(lane, required(said, 'stage'), required(said, 'digest'), said),
-    (said, start) => {
-      post.errands.push({ kind: 'promotion', start });
+    (lane, typed) => promotionOf(lane, required(typed, 'stage'), required(typed, 'digest'), typed),
+    (lane, { stage }, start, author) => {
+      lane.outbox.pendingStarts.push({ kind: 'promotion', start });
       const workflow = rolloutId(start.plan.service, start.image);
-      record('promote', wordOf(said), { stage: said.stage, digest: start.image.digest, started: workflow });
+      record(lane, 'promote', author, { stage, digest: start.image.digest, started: workflow });
       return { workflow };
     },
-  );
+  ),
+};
+
+export function answerOperators(lane: Lane): void {
+  for (const answer of Object.values(verbs)) answer(lane);
 }
 
-function answerQuarantine(lane: Lane): void {
-  const { memory, post } = lane;
-  const record = recordsOf(lane);
-  handle(
-    quarantineUpdate,
-    (said) => mayQuarantine(memory, required(said, 'digest')),
-    (said, digest) => {
-      const word = wordOf(said);
-      post.nudge(putInQuarantine(memory, digest, word), `${digest} was put in quarantine by ${word.by}`);
-      record('quarantine', word, { digest });
-      return memory;
-    },
-  );
-  handle(
-    unquarantineUpdate,
-    (said) => mayUnquarantine(memory, required(said, 'digest')),
-    (said, digest) => {
-      const word = wordOf(said);
-      post.nudge(freeFromQuarantine(memory, digest), `${digest} was taken out of quarantine by ${word.by}`);
-      record('unquarantine', word, { digest });
-      return memory;
-    },
-  );
+/**
+ * @param validate whether a decision applies, asked before it is taken and again when it is applied; throws `DecisionRefused`
+ * @param apply does it, with what the validator found
+ */
+function verb<Typed extends LaneDecision, Found, Answer>(
+  update: UpdateDefinition<Answer, [Typed]>,
+  validate: (lane: Lane, typed: Typed) => Found,
+  apply: (lane: Lane, typed: Typed, found: Found, author: Attribution) => Answer,
+): LaneVerb {
+  return (lane) =>
+    setHandler(
+      update,
+      refusing((typed: Typed) => apply(lane, typed, validate(lane, typed), attributionOf(typed))),
+      { validator: refusing((typed: Typed) => void validate(lane, typed)) },
+    );
 }
 
-interface Where {
+interface DecidedOn {
   readonly stage?: string | undefined;
   readonly digest?: string;
   readonly started?: string;
 }
 
-/** Of one lane. It learns its repository from the rollouts that enter, and may not know one yet. */
-function recordsOf({ service, memory }: Lane): (action: string, word: Word, where: Where) => void {
-  return (action, word, { stage, ...where }) => {
-    const repository = Object.values(memory.stages).find(({ running }) => running !== undefined)?.running?.image.repository;
-    recordDecision(action, word, { service, repository: repository ?? null, ...where, ...(stage !== undefined && { stage }) });
-  };
+/** A lane learns its repository from the rollouts that enter, and may not know it yet. */
+function record({ service, memory }: Lane, action: string, author: Attribution, { stage, ...on }: DecidedOn): void {
+  const repository = Object.values(memory.stages).find(({ running }) => running !== undefined)?.running?.image.repository;
+  recordDecision(action, author, { service, repository: repository ?? null, ...on, ...(stage !== undefined && { stage }) });
 }
 
-/** @throws Refused */
-function promotionOf({ memory, post }: Lane, stage: string, typed: string, said: LaneDecision): RolloutStart {
-  requireRoom(post);
-  const { image, plan } = mayPromote(memory, stage, typed);
+/** @throws DecisionRefused */
+function rollbackOf({ memory, outbox }: Lane, stage: string): Running {
+  requireRoom(outbox);
+  const pending = outbox.pendingStarts.find(({ kind, start }) => kind === 'rollback' && start.stage === stage);
+  if (pending?.kind === 'rollback')
+    throw new DecisionRefused(`${stage} is being rolled back already, by ${pending.start.workflow}`);
+  return mayRollBack(memory, stage);
+}
+
+/** @throws DecisionRefused */
+function promotionOf({ memory, outbox }: Lane, stage: string, typedDigest: string, typed: LaneDecision): RolloutStart {
+  requireRoom(outbox);
+  const { image, plan } = mayPromote(memory, stage, typedDigest);
   const { repository, tag, digest } = image;
   const rollout = rolloutId(plan.service, image);
-  const isPending = post.errands.some(({ kind, start }) => kind === 'promotion' && start.image.digest === digest);
+  const isPending = outbox.pendingStarts.some(({ kind, start }) => kind === 'promotion' && start.image.digest === digest);
   if (isPending || memory.members[rollout] !== undefined) {
-    throw new Refused(`${rollout} is under way: wait until it has ended, or abort it, and promote then`);
+    throw new DecisionRefused(`${rollout} is under way: wait until it has ended, or abort it, and promote then`);
   }
-  const { by, reason, at } = wordOf(said);
+  const { by, reason, at } = attributionOf(typed);
   const deliveryId = `promotion to ${stage} at ${at}`;
-  const push = { repository, tag, digest, source: 'operator', deliveryId, actor: typedName(said.by), receivedAt: at };
+  const push = { repository, tag, digest, source: 'operator', deliveryId, actor: typedName(typed.by), receivedAt: at };
   return {
     plan,
     image: { repository, tag, digest },
     push,
-    asked: true,
+    manual: true,
     promotion: { by, ...(reason !== undefined && { reason }) },
   };
 }
 
-/** The rule says whether a decision applies, before it is taken and when it is done; what the rule found is what it is done with. */
-function handle<Args extends [unknown], Found, Answer>(
-  update: UpdateDefinition<Answer, Args>,
-  rule: (said: Args[0]) => Found,
-  act: (said: Args[0], found: Found) => Answer,
-): void {
-  setHandler(
-    update,
-    refusing((...[said]: Args) => act(said, rule(said))),
-    { validator: refusing((...[said]: Args) => void rule(said)) },
-  );
+function requireRoom({ pendingStarts }: LaneOutbox): void {
+  if (pendingStarts.length >= mostPendingStarts)
+    throw new DecisionRefused(`${pendingStarts.length} workflows wait for being started: try again in a minute`);
 }
 
-function isReturn(said: LaneDecision | ReleaseAt | undefined): said is ReleaseAt {
-  return said !== undefined && 'runId' in said;
-}
-
-function requireRoom({ errands }: LanePost): void {
-  if (errands.length >= mostErrands)
-    throw new Refused(`${errands.length} workflows wait for being started: try again in a minute`);
-}
-
-function required<Key extends 'stage' | 'digest'>(said: { readonly [key in Key]?: string } | undefined, key: Key): string {
-  const typed: unknown = said?.[key];
-  if (typeof typed === 'string' && typed.trim() !== '') return typed;
-  throw new Refused(`which ${key}? Expected {"${key}": "..."}`);
-}
-
-function wordOf(said: LaneDecision | undefined): Word {
-  const by = nameOfPerson({ by: typedName(said?.by), verified: false });
-  const reason = typedReason(said?.reason);
-  return { by, ...(reason !== '' && { reason }), at: new Date().toISOString() };
+function required<Key extends 'stage' | 'digest'>(typed: { readonly [key in Key]?: string } | undefined, key: Key): string {
+  const value: unknown = typed?.[key];
+  if (typeof value === 'string' && value.trim() !== '') return value;
+  throw new DecisionRefused(`which ${key}? Expected {"${key}": "..."}`);
 }

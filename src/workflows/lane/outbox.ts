@@ -1,70 +1,72 @@
 import { getExternalWorkflowHandle, log } from '@temporalio/workflow';
 import {
   grantSignal,
-  type LaneErrand,
-  type Progress,
+  type PendingStart,
+  type ProgressNote,
   progressSignal,
-  type Superseding,
+  type Supersession,
   supersedeSignal,
 } from '../../contracts/messages.ts';
 import { forget } from '../../domain/lane/members.ts';
-import type { LaneState, Run } from '../../domain/lane/state.ts';
+import type { LaneState, RolloutRun } from '../../domain/lane/state.ts';
 import type { Grant } from '../../domain/lane/turns.ts';
 
-/** What a letter says. */
-export type Contents = { readonly grant: Grant } | { readonly superseding: Superseding } | { readonly progress: Progress };
-type Letter = Run & Contents;
+export type LaneMessage =
+  | { readonly grant: Grant }
+  | { readonly superseding: Supersession }
+  | { readonly progress: ProgressNote };
+type AddressedMessage = RolloutRun & LaneMessage;
 
-/** What a lane has to say to rollouts, and to start for operators. Handlers only write it, so that every update is answered at once. */
-export class LanePost {
+/** What a lane has to tell rollouts, and to start for operators. Update handlers only fill it, so that every update is answered at once. */
+export class LaneOutbox {
   readonly #memory: LaneState;
-  readonly #letters: Letter[] = [];
+  readonly #messages: AddressedMessage[] = [];
   /** Begun in this order; the first may be under way. */
-  readonly errands: LaneErrand[];
+  readonly pendingStarts: PendingStart[];
 
-  constructor(memory: LaneState, errands: readonly LaneErrand[]) {
+  constructor(memory: LaneState, pendingStarts: readonly PendingStart[]) {
     this.#memory = memory;
-    this.errands = [...errands];
+    this.pendingStarts = [...pendingStarts];
   }
 
   get isEmpty(): boolean {
-    return this.#letters.length === 0;
+    return this.#messages.length === 0;
   }
 
-  write(rollout: string, contents: Contents): void {
+  enqueue(rollout: string, message: LaneMessage): void {
     const runId = this.#memory.members[rollout]?.runId;
-    if (runId !== undefined) this.#letters.push({ rollout, runId, ...contents });
+    if (runId !== undefined) this.#messages.push({ rollout, runId, ...message });
   }
 
   grantAll(grants: readonly Grant[]): void {
-    for (const grant of grants) this.write(grant.rollout, { grant });
+    for (const grant of grants) this.enqueue(grant.rollout, { grant });
   }
 
   /** They look again whether what they wait for is over. */
   nudge(rollouts: readonly string[], what: string): void {
-    for (const rollout of rollouts) this.write(rollout, { progress: { what } });
+    for (const rollout of rollouts) this.enqueue(rollout, { progress: { what } });
   }
 
-  /** Sends what was written. A rollout that is gone is forgotten, which may write further letters. */
-  async deliver(): Promise<void> {
-    for (let letter = this.#letters.shift(); letter !== undefined; letter = this.#letters.shift()) {
+  /** Sends all messages. A rollout that is gone is forgotten, which may add further ones. */
+  async flush(): Promise<void> {
+    for (let message = this.#messages.shift(); message !== undefined; message = this.#messages.shift()) {
       try {
-        await send(letter);
+        await send(message);
       } catch (error) {
-        log.warn('a rollout is gone without having left its lane', { rollout: letter.rollout, error });
-        this.forgetRun(letter);
+        log.warn('a rollout is gone without having left its lane', { rollout: message.rollout, error });
+        this.forgetRun(message);
       }
     }
   }
 
-  forgetRun({ rollout, runId }: Run): void {
+  forgetRun({ rollout, runId }: RolloutRun): void {
     if (this.#memory.members[rollout]?.runId === runId) this.grantAll(forget(this.#memory, rollout));
   }
 }
 
-async function send(letter: Letter): Promise<void> {
-  const rollout = getExternalWorkflowHandle(letter.rollout, letter.runId);
-  if ('grant' in letter) await rollout.signal(grantSignal, letter.grant);
-  else if ('progress' in letter) await rollout.signal(progressSignal, letter.progress);
-  else await rollout.signal(supersedeSignal, letter.superseding);
+async function send(message: AddressedMessage): Promise<void> {
+  const rollout = getExternalWorkflowHandle(message.rollout, message.runId);
+  if ('grant' in message) await rollout.signal(grantSignal, message.grant);
+  else if ('progress' in message) await rollout.signal(progressSignal, message.progress);
+  else await rollout.signal(supersedeSignal, message.superseding);
 }

@@ -12,7 +12,7 @@ import type { RolloutRecord } from './record.ts';
 export type Prove = (verb: 'approve', decision: Decision) => Promise<string>;
 
 /** A stage that waits for its approval. */
-interface Open {
+interface OpenApproval {
   readonly stage: string;
   readonly plan: ApprovalPlan;
   /** Milliseconds since 1970. */
@@ -27,12 +27,15 @@ export class Approvals {
   readonly #start: RolloutStart;
   readonly #record: RolloutRecord;
   readonly #prove: Prove;
-  readonly #open = new Map<string, Open>();
+  readonly #open = new Map<string, OpenApproval>();
 
   constructor(start: RolloutStart, record: RolloutRecord, prove: Prove) {
     this.#start = start;
     this.#record = record;
     this.#prove = prove;
+  }
+
+  handleUpdates(): void {
     setHandler(approveUpdate, (decision?: Decision) => this.#take(decision), {
       validator: (decision?: Decision) => this.#validate(decision),
     });
@@ -94,7 +97,7 @@ export class Approvals {
     });
   }
 
-  /** Decisions of before named no head, and histories still have them; what comes now with a proof has to. */
+  /** A decision with a proof has to name the head that it approves. */
   #validate(decision: Decision | undefined): void {
     const { open } = this.#check(decision);
     if (open.head === undefined || decision?.proof === undefined || decision.head !== undefined) return;
@@ -104,7 +107,7 @@ export class Approvals {
   }
 
   /** Serves the validator, so it changes nothing. */
-  #check(decision: Decision | undefined): { open: Open; approver: Approver } {
+  #check(decision: Decision | undefined): { open: OpenApproval; approver: Approver } {
     const { status, endedAt, image } = this.#record.state;
     if (endedAt !== undefined) refuse(`this rollout has ended already: ${status}`);
     const open = this.#openFor(decision);
@@ -135,7 +138,7 @@ export class Approvals {
     return { open, approver };
   }
 
-  #openFor(decision: Decision | undefined): Open {
+  #openFor(decision: Decision | undefined): OpenApproval {
     const all = [...this.#open.values()];
     const wanted = all.filter(({ stage }) => decision?.stage === undefined || decision.stage === stage);
     const [open] = wanted;
@@ -145,7 +148,7 @@ export class Approvals {
     return refuse(`${where} waits for no approval now${others}`);
   }
 
-  #problemOf(open: Open, approver: Approver): string | undefined {
+  #problemOf(open: OpenApproval, approver: Approver): string | undefined {
     if (isGiven(open, approver)) return `${approver.name} has approved ${open.stage} already: somebody else has to, too`;
     if (open.plan.selfApproval) return undefined;
     const { actor } = this.#start.push;
@@ -158,7 +161,7 @@ export class Approvals {
     return undefined;
   }
 
-  #give(open: Open, approval: Approval): void {
+  #give(open: OpenApproval, approval: Approval): void {
     open.given.push({ ...approval, ...(open.head !== undefined && { head: open.head }) });
     this.#record.approved(open.stage, open.given);
     const { service, image } = this.#record.state;
@@ -171,7 +174,7 @@ export class Approvals {
   }
 }
 
-function isGiven({ given }: Open, { name }: Approver): boolean {
+function isGiven({ given }: OpenApproval, { name }: Approver): boolean {
   return given.some(({ by }) => by === name);
 }
 

@@ -8,12 +8,12 @@ import { nameOf } from '../../domain/rollout-text.ts';
 import { recordDecision } from '../audit.ts';
 import { refuse } from '../refusing.ts';
 import { type Ending, endRollout } from './ending.ts';
-import type { LaneSide } from './lane-client.ts';
+import type { LaneClient } from './lane-client.ts';
 import type { RolloutRecord, StepAt } from './record.ts';
 
-type Verb = 'retry' | 'skip' | 'reject';
-interface Made {
-  readonly verb: Verb;
+type StepDecision = 'retry' | 'skip' | 'reject';
+interface MadeDecision {
+  readonly verb: StepDecision;
   readonly by: string;
   readonly reason: string;
 }
@@ -29,20 +29,34 @@ export interface DecisionRules {
   readonly undecided?: 'expired' | 'failed';
 }
 
-/** Where a blocked step waits for an operator. */
-export class Desk {
+interface DecisionParts {
+  readonly plan: Plan;
+  readonly record: RolloutRecord;
+  readonly lane: Pick<LaneClient, 'supersededIn'>;
+  readonly whoDecided: WhoDecided;
+  /** What `abort` does. */
+  readonly cancel: () => void;
+}
+
+/** What operators decide about blocked steps, and about those that wait for people. */
+export class OperatorDecisions {
   readonly #plan: Plan;
   readonly #record: RolloutRecord;
-  readonly #lane: LaneSide;
+  readonly #lane: Pick<LaneClient, 'supersededIn'>;
   readonly #whoDecided: WhoDecided;
-  readonly #made = new Map<string, Made>();
+  readonly #cancel: () => void;
+  readonly #made = new Map<string, MadeDecision>();
   aborted: Ending | undefined;
 
-  constructor(plan: Plan, record: RolloutRecord, lane: LaneSide, whoDecided: WhoDecided, cancel: () => void) {
+  constructor({ plan, record, lane, whoDecided, cancel }: DecisionParts) {
     this.#plan = plan;
     this.#record = record;
     this.#lane = lane;
     this.#whoDecided = whoDecided;
+    this.#cancel = cancel;
+  }
+
+  handleUpdates(): void {
     const retry = (decision?: Decision) => this.#take('retry', decision);
     const skip = (decision?: Decision) => this.#take('skip', decision);
     const reject = (decision?: Decision) => this.#take('reject', decision);
@@ -51,8 +65,8 @@ export class Desk {
         this.#refuseWhenOver();
         this.aborted = { end: 'aborted', reason: `aborted by ${by}${because(decision)}` };
         this.#audit('abort', by, decision);
-        cancel();
-        return record.state;
+        this.#cancel();
+        return this.#record.state;
       });
     setHandler(retryUpdate, retry, { validator: (decision?: Decision) => void this.#stepFor('retry', decision) });
     setHandler(skipUpdate, skip, { validator: (decision?: Decision) => void this.#stepFor('skip', decision) });
@@ -62,7 +76,7 @@ export class Desk {
 
   /**
    * Waits until an operator has decided on a blocked step, and ends the rollout where that is what was decided, where nobody decides
-   * in time, or where a newer image makes the question idle.
+   * in time, or where a newer image makes the question pointless.
    */
   async decide(at: StepAt, { rejected, undecided = 'expired' }: DecisionRules = {}): Promise<'retry' | Skipped> {
     const { decideWithinMs } = this.#plan;
@@ -103,7 +117,7 @@ export class Desk {
     return this.#whoDecided(verb, decision).then(act);
   }
 
-  #take(verb: Verb, decision: Decision | undefined): RolloutState | Promise<RolloutState> {
+  #take(verb: StepDecision, decision: Decision | undefined): RolloutState | Promise<RolloutState> {
     return this.#byWhom(verb, decision, (by) => {
       const step = this.#stepFor(verb, decision);
       this.#made.set(keyOf(step), { verb, by, reason: typedReason(decision?.reason) });
@@ -114,8 +128,8 @@ export class Desk {
 
   #audit(action: string, by: string, decision: Decision | undefined, at?: StepAt): void {
     const { service, image } = this.#record.state;
-    const said = { by, reason: typedReason(decision?.reason) };
-    recordDecision(action, said, {
+    const author = { by, reason: typedReason(decision?.reason) };
+    recordDecision(action, author, {
       ...{ service, repository: image.repository, digest: image.digest },
       ...(at !== undefined && { step: at.step }),
       ...(at?.stage !== undefined && { stage: at.stage }),
@@ -123,7 +137,7 @@ export class Desk {
   }
 
   /** The one blocked step that a decision is about. Serves as the validator, so it changes nothing. */
-  #stepFor(verb: Verb, decision: Decision | undefined): StepState {
+  #stepFor(verb: StepDecision, decision: Decision | undefined): StepState {
     const deciding = verb === 'reject' ? this.#record.blockedOrAsking() : this.#record.blocked();
     const open = deciding.filter((step) => !this.#made.has(keyOf(step)));
     const wanted = open.filter(
@@ -144,7 +158,7 @@ export class Desk {
   }
 }
 
-function endRejected(at: StepAt, { by, reason }: Made): never {
+function endRejected(at: StepAt, { by, reason }: MadeDecision): never {
   return endRollout({
     end: 'rejected',
     reason: `${nameOf(at)}: rejected by ${by}${reason && `: ${reason}`}`,

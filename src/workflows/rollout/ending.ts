@@ -1,6 +1,7 @@
 import { ApplicationFailure } from '@temporalio/workflow';
 import type { End } from '../../domain/rollout-state.ts';
 
+/** How a rollout ends, and why. */
 export interface Ending {
   readonly end: End;
   readonly reason?: string;
@@ -11,6 +12,12 @@ export interface Ending {
   /** Superseded, because the registry says that the tag points elsewhere. */
   readonly moved?: boolean;
 }
+
+/**
+ * What became of one stage: the rollout ends there; `reached`: it has the image now; `skipped`: nothing was brought to it. With the last
+ * two, the next stage may begin.
+ */
+export type StageOutcome = Ending | 'reached' | 'skipped';
 
 const type = 'RolloutEnded';
 

@@ -1,51 +1,38 @@
 import { CancellationScope, condition, proxyLocalActivities, setHandler, workflowInfo } from '@temporalio/workflow';
-import type { Activities } from '../../contracts/activities/index.ts';
+import type { LaneActivities } from '../../contracts/activities/lane.ts';
 import { grantSignal, type RolloutStart, supersedeSignal } from '../../contracts/messages.ts';
 import type { Digest } from '../../domain/image-reference.ts';
 import type { EntryAnswer } from '../../domain/lane/members.ts';
-import type { Before, BeginAnswer, RolledBackAt, Running, Undoable } from '../../domain/lane/running.ts';
-import type { Run } from '../../domain/lane/state.ts';
+import type { BeginAnswer, PreviousState, RollbackBasis, RolledBackReport, Running } from '../../domain/lane/running.ts';
+import type { RolloutRun } from '../../domain/lane/state.ts';
 import type { TurnRequest } from '../../domain/lane/turns.ts';
 import type { VerifiedImage } from '../../domain/outcomes.ts';
 import type { StagePlan } from '../../domain/plan.ts';
-import { type Ending, endRollout } from './ending.ts';
-import type { Wait } from './poller.ts';
+import { type Ending, endRollout, type StageOutcome } from './ending.ts';
+import type { Backoff } from './poller.ts';
 import type { RolloutRecord } from './record.ts';
 
-/** Local activities: a call to the lane is one event of history, and its answer is there within the same workflow task. */
-const calls = proxyLocalActivities<
-  Pick<
-    Activities,
-    | 'enterLane'
-    | 'tellVerified'
-    | 'requestTurn'
-    | 'releaseTurn'
-    | 'leaveLane'
-    | 'lookAgain'
-    | 'beginChange'
-    | 'tellRunning'
-    | 'tellRolledBack'
-    | 'tellNotRolledBack'
-    | 'takeMergeTurn'
-    | 'giveMergeTurnBack'
-  >
->({ startToCloseTimeout: '10s', retry: { initialInterval: '200ms', maximumInterval: '10s' } });
+/** Local activities, because a workflow cannot send an update to another one; each is one event of history. */
+const calls = proxyLocalActivities<LaneActivities>({
+  startToCloseTimeout: '10s',
+  retry: { initialInterval: '200ms', maximumInterval: '10s' },
+});
 
 /** A waiting rollout asks again after so long, because a lane that was terminated forgets who waited. */
 const askAgainAfter = '10m';
 
-/** What a roll-back asks its turn for. */
+/** What a rollback asks its turn for. */
 export type RollbackTurn = NonNullable<TurnRequest['rollback']>;
 
-/** The turn that allows a change, and what the stage ran before it by Landfall's own doing. */
+/** The turn that allows a change, and what the stage ran before it, where Landfall deployed that. */
 export interface Allowed {
   readonly turn: number;
-  readonly before?: Before['image'];
+  readonly before?: PreviousState['image'];
   /** The stage was brought to this very digest before. */
-  readonly again?: Undoable;
+  readonly again?: RollbackBasis;
 }
 
-/** What somebody may say while a rollout waits. */
+/** Whether somebody has rejected what a rollout waits for. */
 export interface GivenUp {
   isAsked(): boolean;
   /** Throws where it is. */
@@ -54,8 +41,8 @@ export interface GivenUp {
 
 const notGivenUp: GivenUp = { isAsked: () => false, end: () => undefined };
 
-/** A rollout's side of its lane: it enters, waits for its turns, learns that a newer image goes first, and leaves. */
-export class LaneSide {
+/** How a rollout talks to its lane: it enters, waits for its turns, learns that a newer image goes first, and leaves. */
+export class LaneClient {
   readonly #start: RolloutStart;
   readonly #record: RolloutRecord;
   readonly #rollback: RollbackTurn | undefined;
@@ -74,6 +61,9 @@ export class LaneSide {
     this.#start = start;
     this.#record = record;
     this.#rollback = rollback;
+  }
+
+  handleSignals(): void {
     setHandler(grantSignal, ({ stage }) => void this.#granted.add(stage));
     setHandler(supersedeSignal, ({ by, where }) => {
       if (where === 'checks') this.#supersededInChecks = by;
@@ -81,7 +71,7 @@ export class LaneSide {
     });
   }
 
-  get #me(): Run {
+  get #me(): RolloutRun {
     return { rollout: workflowInfo().workflowId, runId: workflowInfo().runId };
   }
 
@@ -98,13 +88,13 @@ export class LaneSide {
     return this.#image;
   }
 
-  /** The rollout that makes waiting idle: in the checks (no stage) one that is verified, in a stage one that asks for its turn. */
+  /** The rollout that makes waiting pointless: in the checks (no stage) one that is verified, in a stage one that asks for its turn. */
   supersededIn(stage: string | undefined): string | undefined {
     if (stage === undefined) return this.#supersededInChecks;
     return this.#begun.has(stage) ? undefined : this.#supersededInStage.get(stage);
   }
 
-  /** Ends the rollout where a newer image makes waiting in a stage idle. */
+  /** Ends the rollout where a newer image makes waiting in a stage pointless. */
   endIfSuperseded(stage: string, meanwhile: string): void {
     const by = this.supersededIn(stage);
     if (by !== undefined) endRollout({ end: 'superseded', reason: `by ${by}, while it waited for ${meanwhile}` });
@@ -113,52 +103,52 @@ export class LaneSide {
   /** Asks first, so that a redelivery of something known touches nothing. */
   async enter(): Promise<void> {
     const { tag, digest } = this.#start.image;
-    const at = { ...this.#me, tag, digest, asked: this.#start.asked ?? false, stages: this.#stages };
+    const request = { ...this.#me, tag, digest, manual: this.#start.manual ?? false, stages: this.#stages };
     this.#entered = true;
-    const answer = await calls.enterLane({ service: this.#service, at });
+    const answer = await calls.enterLane({ service: this.#service, request });
     this.#entered = answer.kind === 'admitted';
     this.#endUnlessAdmitted(answer);
     if (answer.kind === 'admitted') this.newest = answer.newest;
   }
 
-  async tellVerified(image: VerifiedImage): Promise<void> {
+  async reportVerified(image: VerifiedImage): Promise<void> {
     const { tag, digest, created } = image;
     this.#image = image;
     const policy = this.#start.plan.tags;
-    const at = {
+    const request = {
       ...{ ...this.#me, policy, tag, digest, stages: this.#stages },
       ...(created !== undefined && { created }),
       ...(this.#start.promotion !== undefined && { promotion: true }),
       ...(this.tagIs !== undefined && { instead: this.tagIs }),
     };
-    this.#endUnlessAdmitted(await calls.tellVerified({ service: this.#service, at }));
+    this.#endUnlessAdmitted(await calls.reportVerified({ service: this.#service, request }));
   }
 
   #endUnlessAdmitted(answer: EntryAnswer): void {
     if (answer.kind === 'unchanged') endRollout({ end: 'unchanged', reason: answer.reason });
     if (answer.kind !== 'quarantined') return;
     const { digest } = this.#start.image;
-    const advice = this.#start.asked ? `; landfall unquarantine ${this.#service} ${digest} lets it out` : '';
+    const advice = this.#start.manual ? `; landfall unquarantine ${this.#service} ${digest} lets it out` : '';
     endRollout({ end: 'rejected', reason: `Quarantined: ${answer.reason}${advice}` });
   }
 
   /** Does something in a stage while no other rollout of the service does. The turn is kept when that ends the rollout. */
-  async inTurn(stage: string, act: () => Promise<Ending | 'passed-by' | undefined>): Promise<Ending | undefined> {
+  async inTurn(stage: string, act: () => Promise<StageOutcome>): Promise<Ending | undefined> {
     await this.#takeTurn(stage);
-    const ending = await act();
-    if (ending !== undefined && ending !== 'passed-by') return ending;
-    await calls.releaseTurn({ service: this.#service, at: { ...this.#me, stage, reached: ending === undefined } });
+    const outcome = await act();
+    if (outcome !== 'reached' && outcome !== 'skipped') return outcome;
+    await calls.releaseTurn({ service: this.#service, request: { ...this.#me, stage, reached: outcome === 'reached' } });
     return undefined;
   }
 
-  /** A grant is an invitation to ask again: what went out in the meantime may have made the question idle. */
+  /** A grant is an invitation to ask again: what went out in the meantime may have made it pointless. */
   async #takeTurn(stage: string): Promise<void> {
-    // A roll-back enters by asking, and has to leave whatever comes of that.
+    // A rollback enters by asking, and has to leave whatever comes of that.
     if (this.#rollback !== undefined) this.#entered = true;
     for (;;) {
       const answer = await calls.requestTurn({
         service: this.#service,
-        at: {
+        request: {
           ...this.#me,
           stage,
           policy: this.#start.plan.tags,
@@ -200,11 +190,11 @@ export class LaneSide {
    * Waits until the running system may be changed: not held, not pinned, not outside of the windows. From then on no newer image
    * supersedes this one in the stage.
    */
-  async begin({ name: stage, windows = [] }: StagePlan, wait: Wait, givenUp = notGivenUp): Promise<Allowed> {
+  async beginChange({ name: stage, windows = [] }: StagePlan, backoff: Backoff, givenUp = notGivenUp): Promise<Allowed> {
     for (;;) {
       givenUp.end();
-      wait.look();
-      const answer = await calls.beginChange({ service: this.#service, at: { ...this.#me, stage, windows } });
+      backoff.attempt();
+      const answer = await calls.beginChange({ service: this.#service, request: { ...this.#me, stage, windows } });
       switch (answer.kind) {
         case 'go':
           this.#begun.add(stage);
@@ -223,7 +213,7 @@ export class LaneSide {
           await this.#takeTurn(stage);
           break;
         case 'wait':
-          await this.#waitToBegin(stage, answer, wait, givenUp);
+          await this.#waitToBegin(stage, answer, backoff, givenUp);
       }
     }
   }
@@ -231,34 +221,34 @@ export class LaneSide {
   async #waitToBegin(
     stage: string,
     { reason, until }: Extract<BeginAnswer, { kind: 'wait' }>,
-    wait: Wait,
+    backoff: Backoff,
     givenUp: GivenUp,
   ): Promise<void> {
     this.#record.waitFor(until === undefined ? reason : `${reason}, until ${until}`);
     const forMs = until === undefined ? undefined : Math.max(1_000, Date.parse(until) - Date.now());
-    await wait.pause(() => this.supersededIn(stage) !== undefined || givenUp.isAsked(), forMs);
+    await backoff.pause(() => this.supersededIn(stage) !== undefined || givenUp.isAsked(), forMs);
     this.endIfSuperseded(stage, reason);
   }
 
-  /** Called before the first change of the running system, so that whatever happens then can be undone. */
-  async tellRunning(stage: string, running: Running): Promise<void> {
-    await calls.tellRunning({ service: this.#service, at: { ...this.#me, stage, running } });
+  /** Called before the first change of the running system, so that whatever happens then can be rolled back. */
+  async reportRunning(stage: string, running: Running): Promise<void> {
+    await calls.reportRunning({ service: this.#service, request: { ...this.#me, stage, running } });
   }
 
-  async tellRolledBack(stage: string, back: Omit<RolledBackAt, keyof Run | 'stage'>): Promise<void> {
-    await calls.tellRolledBack({ service: this.#service, at: { ...this.#me, stage, ...back } });
+  async reportRolledBack(stage: string, back: Omit<RolledBackReport, keyof RolloutRun | 'stage'>): Promise<void> {
+    await calls.reportRolledBack({ service: this.#service, request: { ...this.#me, stage, ...back } });
   }
 
-  /** The roll-back that was told of did not take place after all. @param toldAt when it was told of; absent: the digest stays in quarantine */
-  async tellNotRolledBack(stage: string, running: Running, toldAt?: string): Promise<void> {
-    const at = { ...this.#me, stage, running, ...(toldAt !== undefined && { toldAt }) };
-    await calls.tellNotRolledBack({ service: this.#service, at });
+  /** The rollback that was reported did not take place after all. @param reportedAt when it was reported; absent: the digest stays in quarantine */
+  async reportNotRolledBack(stage: string, running: Running, reportedAt?: string): Promise<void> {
+    const request = { ...this.#me, stage, running, ...(reportedAt !== undefined && { reportedAt }) };
+    await calls.reportNotRolledBack({ service: this.#service, request });
   }
 
   /** Does something while nothing else of Landfall's merges into the base branch. */
   async inMergeTurn<Result>(
     { repository, base }: { readonly repository: string; readonly base: string },
-    wait: Wait,
+    backoff: Backoff,
     act: () => Promise<Result>,
     givenUp = notGivenUp,
   ): Promise<Result> {
@@ -266,31 +256,31 @@ export class LaneSide {
     try {
       for (;;) {
         givenUp.end();
-        wait.look();
-        const answer = await calls.takeMergeTurn(turn);
+        backoff.attempt();
+        const answer = await calls.requestMergeTurn(turn);
         if (answer.kind === 'granted') break;
         this.#record.waitFor(`its turn to merge into ${base}, behind ${answer.behind}`);
-        await wait.pause(givenUp.isAsked);
+        await backoff.pause(givenUp.isAsked);
       }
       this.#record.waitFor(undefined);
       return await act();
     } finally {
-      await CancellationScope.nonCancellable(() => calls.giveMergeTurnBack(turn));
+      await CancellationScope.nonCancellable(() => calls.releaseMergeTurn(turn));
     }
   }
 
   /** The lane was terminated and begun anew. */
   async #introduceAgain(): Promise<void> {
-    // A roll-back introduces itself by asking for its turn.
+    // A rollback introduces itself by asking for its turn.
     if (this.#rollback !== undefined) return;
     await this.enter();
-    if (this.#image !== undefined) await this.tellVerified(this.#image);
+    if (this.#image !== undefined) await this.reportVerified(this.#image);
   }
 
   async leave({ end, reason, quarantinedBy, moved }: Ending): Promise<void> {
     const { plan, push } = this.#start;
-    // Of the tag nothing was asked where the digest was named.
-    const asked = this.#start.asked && !this.#start.named;
+    // Where the digest was named, the operator did not ask for the tag.
+    const manual = this.#start.manual && !this.#start.named;
     const at = new Date().toISOString();
     if (this.#entered) {
       const leaving = {
@@ -300,9 +290,9 @@ export class LaneSide {
         ...(reason !== undefined && { reason }),
         ...(quarantinedBy !== undefined && { quarantinedBy }),
       };
-      await calls.leaveLane({ service: plan.service, at: leaving });
+      await calls.leaveLane({ service: plan.service, request: leaving });
     }
     if (end !== 'superseded') return;
-    await calls.lookAgain({ plan, push, after: this.#me, ...(asked && { asked }), ...(moved && { moved }) });
+    await calls.resolveAgain({ plan, push, after: this.#me, ...(manual && { manual }), ...(moved && { moved }) });
   }
 }

@@ -1,4 +1,4 @@
-import { CancellationScope, log, patched, proxyLocalActivities, workflowInfo } from '@temporalio/workflow';
+import { CancellationScope, log, proxyLocalActivities, workflowInfo } from '@temporalio/workflow';
 import type { Activities } from '../../contracts/activities/index.ts';
 import type { RolloutStart } from '../../contracts/messages.ts';
 import type { Notice } from '../../domain/notice.ts';
@@ -6,21 +6,21 @@ import { endsStory, targetKey, updatesInPlace } from '../../domain/notice-queue.
 import type { NoticeEvent, NotifierPlan } from '../../domain/plan.ts';
 import type { RolloutRecord } from './record.ts';
 
-export type TellMore = Pick<Notice, 'stage' | 'reason' | 'advice' | 'watched'>;
+export type NoticeDetails = Pick<Notice, 'stage' | 'reason' | 'advice' | 'watched'>;
 
 /** Handed over to a workflow that delivers it: one event of history, and nothing that a broken notifier could hold up. */
-const calls = proxyLocalActivities<Pick<Activities, 'tell'>>({
+const calls = proxyLocalActivities<Pick<Activities, 'queueNotice'>>({
   startToCloseTimeout: '10s',
   retry: { initialInterval: '200ms', maximumInterval: '5s', maximumAttempts: 10 },
 });
 
 /** Tells people what happens to a rollout, where its plan names somebody who wants to know. */
-export class Tell {
+export class RolloutNotifier {
   readonly #start: RolloutStart;
   readonly #record: RolloutRecord;
   readonly #underWay: Promise<void>[] = [];
-  /** By key: the targets that were told something. */
-  readonly #told = new Set<string>();
+  /** By key: the targets that got a notice. */
+  readonly #notified = new Set<string>();
   #number = 0;
 
   constructor(start: RolloutStart, record: RolloutRecord) {
@@ -28,33 +28,32 @@ export class Tell {
     this.#record = record;
   }
 
-  /** Never in the way of the rollout: it goes on at once. */
-  now(event: NoticeEvent, more: TellMore = {}): void {
+  /** Does not wait: the rollout goes on at once. */
+  notify(event: NoticeEvent, more: NoticeDetails = {}): void {
     const notifiers = [
       ...(this.#start.plan.notify ?? []).filter(({ events }) => events.includes(event)),
       ...this.#leftOpen(event, more),
     ];
     if (notifiers.length === 0) return;
-    for (const notifier of notifiers) this.#told.add(targetKey(notifier));
+    for (const notifier of notifiers) this.#notified.add(targetKey(notifier));
     const notice = this.#noticeOf(event, more);
     this.#underWay.push(CancellationScope.nonCancellable(() => handOver(notice, notifiers)));
   }
 
-  /** Those that show a message of this rollout, which would say for ever what it said last, and did not ask for its end. */
-  #leftOpen(event: NoticeEvent, { stage }: TellMore): NotifierPlan[] {
+  /** Targets whose message would show for ever what was said last, because they did not ask for the end of the rollout. */
+  #leftOpen(event: NoticeEvent, { stage }: NoticeDetails): NotifierPlan[] {
     if (!endsStory({ event, ...(stage !== undefined && { stage }) }) || event === 'proposed') return [];
-    const open = (this.#start.plan.notify ?? []).filter(
-      (notifier) => !notifier.events.includes(event) && updatesInPlace(notifier) && this.#told.has(targetKey(notifier)),
+    return (this.#start.plan.notify ?? []).filter(
+      (notifier) => !notifier.events.includes(event) && updatesInPlace(notifier) && this.#notified.has(targetKey(notifier)),
     );
-    return open.length > 0 && patched('told-to-the-end') ? open : [];
   }
 
   /** A rollout ends only when all of it is handed over. */
-  async done(): Promise<void> {
+  async flush(): Promise<void> {
     await Promise.all(this.#underWay);
   }
 
-  #noticeOf(event: NoticeEvent, more: TellMore): Notice {
+  #noticeOf(event: NoticeEvent, more: NoticeDetails): Notice {
     this.#number += 1;
     const { workflowId: rollout, runId } = workflowInfo();
     const { push, plan } = this.#start;
@@ -80,7 +79,7 @@ export class Tell {
 
 async function handOver(notice: Notice, notifiers: readonly NotifierPlan[]): Promise<void> {
   try {
-    await calls.tell({ rollout: notice.rollout, notice, notifiers });
+    await calls.queueNotice({ rollout: notice.rollout, notice, notifiers });
   } catch (error) {
     log.warn('people could not be told', { event: notice.event, error });
   }

@@ -4,37 +4,37 @@ import { progressSignal } from '../../contracts/messages.ts';
 const shortestPauseMs = 5_000;
 const longestPauseMs = 15 * 60_000;
 
-/** One wait for something outside that is looked at again and again: often at first, then ever more rarely, and at once when nudged. */
-export interface Wait {
-  /** To be called before each look, so that a nudge which comes while we look is not lost. */
-  look(): void;
-  /** Until a nudge, until it is over by itself, or until it is time to look again. @param atMost milliseconds */
+/** Something outside that is asked again and again: often at first, then ever more rarely, and at once after a signal `progress`. */
+export interface Backoff {
+  /** To be called before each attempt, so that a signal which comes during it is not lost. */
+  attempt(): void;
+  /** Until a signal, until it is over, or until the next attempt is due. @param atMost milliseconds */
   pause(isOver: () => boolean, atMost?: number): Promise<void>;
   readonly sinceMs: number;
 }
 
-/** Receives the nudges of a run, for whichever wait is going on. */
-export class Patience {
-  #nudges = 0;
+/** Receives the `progress` signals of a rollout, for whichever wait is going on. */
+export class Poller {
+  #signals = 0;
 
-  constructor() {
+  handleSignals(): void {
     setHandler(progressSignal, () => {
-      this.#nudges += 1;
+      this.#signals += 1;
     });
   }
 
-  begin(): Wait {
+  backoff(): Backoff {
     const sinceMs = Date.now();
-    let seen = this.#nudges;
+    let seen = this.#signals;
     return {
       sinceMs,
-      look: () => {
-        seen = this.#nudges;
+      attempt: () => {
+        seen = this.#signals;
       },
       pause: async (isOver, atMost = longestPauseMs) => {
-        // A quarter of the time waited so far: after an hour a look is at most a quarter of an hour late, and history stays short.
+        // A quarter of the time waited so far: after an hour an attempt is at most a quarter of an hour late, and history stays short.
         const grown = Math.min(longestPauseMs, Math.max(shortestPauseMs, (Date.now() - sinceMs) / 4));
-        await condition(() => this.#nudges > seen || isOver(), Math.max(1, Math.min(grown, atMost)));
+        await condition(() => this.#signals > seen || isOver(), Math.max(1, Math.min(grown, atMost)));
       },
     };
   }

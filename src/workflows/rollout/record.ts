@@ -26,12 +26,13 @@ const mostWaivers = 20;
 /** Of a reason that is kept in lists, and in the lane. */
 const longestReason = 4_000;
 
-/** What is known of a rollout, for whoever asks: the `state` query, Temporal's lists and its page. */
+/** What is known of a rollout: for the `state` query, Temporal's lists and its page. */
 export class RolloutRecord {
   readonly #start: RolloutStart;
   readonly #startedAt = new Date().toISOString();
   readonly #proposals: Record<string, Proposal> = {};
   readonly #approvals: Record<string, readonly Approval[]> = {};
+  readonly #delivered: string[] = [];
   #waivers: readonly Waiver[] = [];
   #steps: StepState[];
   #image: RolloutState['image'];
@@ -41,7 +42,7 @@ export class RolloutRecord {
   #published: { status: RolloutStatus; stage?: string } = { status: 'running' };
   #neededPerson = false;
 
-  /** @param kind a roll-back has no other steps than that */
+  /** @param kind a rollback has no other steps than that */
   constructor(start: RolloutStart, kind: 'rollout' | 'rollback' = 'rollout') {
     this.#start = start;
     this.#image = start.image;
@@ -93,7 +94,7 @@ export class RolloutRecord {
     });
   }
 
-  /** Something that no plan foresees: a roll-back. */
+  /** Something that no plan foresees: a rollback. */
   add(at: StepAt): void {
     if (!this.#steps.some((known) => isSame(known, at))) {
       this.#steps = [...this.#steps, { ...at, status: 'pending' }];
@@ -152,7 +153,17 @@ export class RolloutRecord {
     return texts.length === 0 ? undefined : texts.join('; ').slice(0, Math.max(longestReason, reason?.length ?? 0));
   }
 
-  /** What was going on in a stage is over, because the stage is being undone. */
+  /** A stage has the image, and is as it should be. */
+  reached(stage: string): void {
+    this.#delivered.push(stage);
+  }
+
+  /** The stages that were changed, and are as they should be. */
+  get delivered(): readonly string[] {
+    return this.#delivered;
+  }
+
+  /** What was going on in a stage is over, because the stage is being rolled back. */
   stop(stage: string, reason: string): void {
     for (const step of this.#steps) {
       const isOpen = step.status === 'running' || step.status === 'waiting' || step.status === 'blocked';
@@ -243,7 +254,7 @@ function isPlanned(stage: StagePlan, step: (typeof stageStepNames)[number], star
     case 'approve':
       return stage.approval !== undefined;
     case 'merge':
-      return stage.change !== undefined && stage.merge !== 'off';
+      return stage.change !== undefined && stage.change.merge !== 'off';
     case 'rollback':
       return false;
     case 'dispatch':

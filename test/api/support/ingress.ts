@@ -114,7 +114,7 @@ export function planOf(service: string, repository: string, tags: TagPolicy): Pl
     repository: parseRepository(repository),
     tags,
     platforms: [],
-    stages: [{ name: 'production', merge: 'off' }],
+    stages: [{ name: 'production', rollback: 'off' }],
     decideWithinMs: 86_400_000,
   };
 }

@@ -15,7 +15,7 @@ import {
 } from '../../../src/domain/lane/decisions.ts';
 import { noteDelivered } from '../../../src/domain/lane/delivered.ts';
 import { enter, leave } from '../../../src/domain/lane/members.ts';
-import { Refused } from '../../../src/domain/lane/refused.ts';
+import { DecisionRefused } from '../../../src/domain/lane/refused.ts';
 import { countRollback, mayPromote, mayRollBack } from '../../../src/domain/lane/rollback.ts';
 import { begin, ran } from '../../../src/domain/lane/stages.ts';
 import { emptyLane, type LaneState } from '../../../src/domain/lane/state.ts';
@@ -72,7 +72,7 @@ describe('what operators say to a lane', () => {
     );
     assert.throws(
       () => mayRelease(lane, undefined),
-      new Refused('nothing to release: neither the service nor a stage is held or pinned'),
+      new DecisionRefused('nothing to release: neither the service nor a stage is held or pinned'),
     );
   });
 
@@ -83,8 +83,8 @@ describe('what operators say to a lane', () => {
     for (const may of [mayHold, mayRelease, mayRollBack]) {
       assert.throws(() => may(lane, 'prod'), /no stage 'prod' is known here: expected one of staging, production/);
     }
-    assert.throws(() => mayHold(lane, 'constructor'), Refused);
-    assert.throws(() => mayHold(emptyLane(), 'x'.repeat(101)), Refused);
+    assert.throws(() => mayHold(lane, 'constructor'), DecisionRefused);
+    assert.throws(() => mayHold(emptyLane(), 'x'.repeat(101)), DecisionRefused);
   });
 
   it('says that a stage is held with the whole service, where it is not held by itself', () => {
@@ -111,7 +111,7 @@ describe('what operators say to a lane', () => {
       const lane = emptyLane();
       const child = rolloutOf('child');
       enter(lane, child);
-      const standing = { rollout: child.rollout, tag: child.tag, digest: digestOf('index'), sequence: 1, asked: false };
+      const standing = { rollout: child.rollout, tag: child.tag, digest: digestOf('index'), sequence: 1, manual: false };
       Object.assign(lane.members[child.rollout] ?? {}, { standing });
       lane.newest.latest = digestOf('index');
       leave(lane, { ...child, end: 'rejected', quarantinedBy: 'ann', at: someTime });
@@ -163,7 +163,13 @@ describe('what operators say to a lane', () => {
     const lane = emptyLane();
     const a = rolloutOf('a');
     come(lane, a);
-    const proposal = { url: 'https://forge.example.test/1', branch: 'landfall/web', base: 'main', head: 'a'.repeat(40) };
+    const proposal = {
+      kind: 'branch' as const,
+      url: 'https://forge.example.test/1',
+      branch: 'landfall/web',
+      base: 'main',
+      head: 'a'.repeat(40),
+    };
     const running = { ...runningOf(a, 'a'), proposal: { ...proposal, before: ['web:1'], after: ['web:2'] } };
     ran(lane, { ...a, running });
     assert.equal(mayRollBack(lane, stage).digest, digestOf('a'));

@@ -13,9 +13,9 @@ const semver: TagPolicy = { kind: 'semver', range: '*' };
 const stage = 'production';
 
 /** A rollout of a word, as the lane sees it. */
-function of(word: string, tag = 'latest', asked = false) {
+function of(word: string, tag = 'latest', manual = false) {
   const rollout = `rollout:web:${tag}:${word}`;
-  return { rollout, runId: `run of ${rollout}`, tag: tag as Tag, digest: digestOf(word), asked, stages: [stage], stage };
+  return { rollout, runId: `run of ${rollout}`, tag: tag as Tag, digest: digestOf(word), manual, stages: [stage], stage };
 }
 type Rollout = ReturnType<typeof of>;
 
@@ -77,7 +77,7 @@ describe('the rules of a lane', () => {
     );
   });
 
-  it('refuse a lesser version once a greater one has asked, and forget it when that one did not get there', () => {
+  it('refuse a lesser version once a greater one has manual, and forget it when that one did not get there', () => {
     const lane = emptyLane();
     const [greater, lesser] = [of('greater', '1.10.0'), of('lesser', '1.9.0')];
     come(lane, semver, greater);
@@ -104,7 +104,7 @@ describe('the rules of a lane', () => {
       end(lane, one, 'delivered');
     }
     enter(lane, checked);
-    const promotion = { ...early, runId: 'promotion', asked: true };
+    const promotion = { ...early, runId: 'promotion', manual: true };
     enter(lane, promotion);
     assert.deepEqual(verified(lane, { ...promotion, policy: exact, promotion: true }).superseded, []);
     assert.equal(lane.newest.latest, late.digest);
@@ -119,7 +119,7 @@ describe('the rules of a lane', () => {
     come(lane, exact, early);
     end(lane, early, 'delivered');
     come(lane, exact, late);
-    const promotion = { ...early, runId: 'promotion', asked: true };
+    const promotion = { ...early, runId: 'promotion', manual: true };
     enter(lane, promotion);
     verified(lane, { ...promotion, policy: exact, promotion: true });
     assert.deepEqual(request(lane, { ...promotion, policy: exact }).superseded, [late.rollout]);
@@ -129,7 +129,7 @@ describe('the rules of a lane', () => {
   });
 
   describe('where an operator names a digest', () => {
-    const named = { ...of('named'), asked: true };
+    const named = { ...of('named'), manual: true };
     /** The tag points to `current`, and the operator names `named`. */
     const order = (lane: LaneState): void => {
       enter(lane, named);
@@ -144,7 +144,7 @@ describe('the rules of a lane', () => {
       const { answer } = enter(lane, of('current'));
       assert.ok(answer.kind === 'unchanged', JSON.stringify(answer));
       assert.match(answer.reason, /an operator named sha256:\w+ in its place/);
-      assert.equal(enter(lane, { ...of('current'), asked: true }).answer.kind, 'admitted', 'whoever asks gets it');
+      assert.equal(enter(lane, { ...of('current'), manual: true }).answer.kind, 'admitted', 'whoever asks gets it');
       assert.equal(come(lane, exact, of('pushed later')).kind, 'granted');
     });
 
@@ -183,7 +183,7 @@ describe('the rules of a lane', () => {
     enter(lane, child);
     verified(lane, { ...child, policy: exact, digest: digestOf('index') });
     end(lane, child, 'rejected', 'ann');
-    assert.equal(enter(lane, { ...child, asked: true }).answer.kind, 'quarantined');
+    assert.equal(enter(lane, { ...child, manual: true }).answer.kind, 'quarantined');
     assert.equal(enter(lane, of('index')).answer.kind, 'quarantined');
   });
 

@@ -131,7 +131,7 @@ describe('the stages of a lane', () => {
     const lane = emptyLane();
     deliver(lane, 'a');
     const first = deliver(lane, 'b');
-    const again = { ...first, runId: 'second run', asked: true };
+    const again = { ...first, runId: 'second run', manual: true };
     come(lane, again);
     const answer = begin(lane, again);
     assert.ok(answer.kind === 'go');
@@ -147,7 +147,13 @@ describe('the stages of a lane', () => {
     const lane = emptyLane();
     const one = { ...rolloutOf('a') };
     come(lane, one);
-    const proposal = { url: 'https://forge.example.test/1', branch: 'landfall/web', base: 'main', head: 'a'.repeat(40) };
+    const proposal = {
+      kind: 'branch' as const,
+      url: 'https://forge.example.test/1',
+      branch: 'landfall/web',
+      base: 'main',
+      head: 'a'.repeat(40),
+    };
     ran(lane, { ...one, running: { ...runningOf(one, 'a'), proposal, commit: 'c'.repeat(40) } });
     ran(lane, { ...one, running: runningOf(one, 'a') });
     assert.deepEqual(lane.stages[stage]?.running?.proposal, proposal);
@@ -186,7 +192,7 @@ describe('the stages of a lane', () => {
     }
 
     it('run what they ran before, with all that it takes to undo that as well', () => {
-      const { running, earlier, current, asked } = unhealthy().stages[stage] ?? {};
+      const { running, earlier, current, latest: asked } = unhealthy().stages[stage] ?? {};
       assert.equal(running?.digest, digestOf('good'));
       assert.equal(running?.rollout, rolloutOf('good').rollout);
       assert.equal(running?.plan.stages[0]?.name, stage);
@@ -197,7 +203,7 @@ describe('the stages of a lane', () => {
 
     it('take the bad digest no more, and find the good one there already', () => {
       const lane = unhealthy();
-      assert.equal(enter(lane, { ...rolloutOf('bad'), runId: 'second', asked: true }).answer.kind, 'quarantined');
+      assert.equal(enter(lane, { ...rolloutOf('bad'), runId: 'second', manual: true }).answer.kind, 'quarantined');
       assert.equal(come(lane, { ...rolloutOf('good'), runId: 'second' }).kind, 'unchanged');
     });
 
@@ -338,14 +344,14 @@ describe('the stages of a lane', () => {
 
   it('go on with the memory of a lane of before, which knew nothing of all that', () => {
     const a = rolloutOf('a');
-    const standing = { rollout: a.rollout, tag: a.tag, digest: a.digest, sequence: 1, asked: false };
+    const standing = { rollout: a.rollout, tag: a.tag, digest: a.digest, sequence: 1, manual: false };
     const old: LaneState = {
       clock: 2,
       newest: { latest: a.digest },
       verdicts: {},
       quarantine: {},
-      members: { [a.rollout]: { runId: a.runId, tag: a.tag, digest: a.digest, asked: false, standing } },
-      stages: { [stage]: { turn: 2, holder: a.rollout, waiters: [], asked: standing } },
+      members: { [a.rollout]: { runId: a.runId, tag: a.tag, digest: a.digest, manual: false, position: standing } },
+      stages: { [stage]: { turn: 2, holder: a.rollout, waiters: [], latest: standing } },
     };
     assert.deepEqual(begin(old, a), { kind: 'go', turn: 2 });
     ran(old, { ...a, running: runningOf(a, 'a') });

@@ -1,192 +1,303 @@
-import type { MergeOutcome, Proposal, VerifiedImage } from '../../../domain/outcomes.ts';
+import type { CheckResults, MergeOutcome, Proposal, StageSnapshot } from '../../../domain/outcomes.ts';
 import type { StagePlan } from '../../../domain/plan.ts';
-import type { Rollout } from '../context.ts';
-import type { GivenUp } from '../lane-client.ts';
-import type { Wait } from '../poller.ts';
-import type { StepAt } from '../record.ts';
-import { closedBy, tidy } from '../steps/closed.ts';
-import { look, type Standing } from '../steps/look.ts';
+import type { StepName } from '../../../domain/rollout-state.ts';
+import { refusal } from '../../failure.ts';
+import { unlimited } from '../../rate-limit.ts';
+import type { Allowed, GivenUp } from '../lane-client.ts';
+import type { Backoff } from '../poller.ts';
+import type { StageRun } from '../stage-run.ts';
+import { endClosed, proposalState, type SeenProposal, tidy } from '../steps/proposal-state.ts';
+import { dispatch, proposeAgain } from '../steps/propose.ts';
 import { network } from '../steps/proxies.ts';
-import { refusal, unlimited } from '../steps/take-step.ts';
+import { type Handling, takeStep } from '../steps/take-step.ts';
+import { OtherChangesConsent, snapshot } from './snapshot.ts';
 
-/** A proposal on its way into the base branch. */
-export interface Merging {
-  readonly run: Rollout;
-  readonly stage: StagePlan;
-  readonly image: VerifiedImage;
-  /** The step that people see waiting. */
-  readonly at: StepAt;
-  /** Proposes again, where the base has to be merged in first, or somebody pushed to the branch and an operator said `retry`. */
-  readonly proposeAgain: () => Promise<Proposal | undefined>;
-  /** May be given up for a newer image, or by a person who closes it. An operator's rejection is heard as long as nothing is merged. */
-  readonly mayEnd: boolean;
-  /** What is proposed now; changes when it has to be proposed again. */
-  proposal: Proposal;
+/** An image that is to be brought to a stage, once everybody who has a say has said yes. */
+export interface StageDelivery {
+  readonly run: StageRun;
+  readonly checks: CheckResults;
+  /** Absent where nothing is proposed: the base branch has it, or the stage has no change. */
+  readonly proposal: Proposal | undefined;
 }
 
-export interface Merged {
+/** What was found just before a change, and what the merge came to. */
+export interface StageChange {
+  readonly allowed: Allowed;
+  readonly before: StageSnapshot;
+  readonly merged?: { readonly commit: string; readonly proposal: Proposal };
+  readonly consent: OtherChangesConsent;
+  /** The stage is nothing but a dispatch, and an operator said to go on without it. */
+  readonly isSkipped?: boolean;
+}
+
+/** A snapshot that is this old still counts. */
+const freshForMs = 60_000;
+/** How long a merge turn is kept while checks are missing; then the next one has its turn. */
+const longestTurnMs = 30 * 60_000;
+
+/**
+ * Opens the gate, takes the snapshot, and merges, in the order of the stage's mode. The gate is where a rollout may begin to change
+ * something: until then a newer image supersedes it and people can reject it, from then on it is delivered. So what is slow, and what needs
+ * a person, comes before it.
+ */
+export async function change(delivery: StageDelivery, need: 'watch' | 'change'): Promise<StageChange> {
+  const { run, proposal } = delivery;
+  if (proposal === undefined) return need === 'watch' ? await nothingToChange(run) : await withoutMerge(run);
+  return run.stage.change?.merge === 'manual'
+    ? await mergedByPerson(delivery, proposal)
+    : await mergedByLandfall(delivery, proposal);
+}
+
+async function nothingToChange(run: StageRun): Promise<StageChange> {
+  // Windows are for changes, and there may be none.
+  const allowed = await openGate({ ...run, stage: { ...run.stage, windows: [] } });
+  const before = await snapshot(run, deployOrWatch(run.stage));
+  return { allowed, before, consent: new OtherChangesConsent() };
+}
+
+async function withoutMerge(run: StageRun): Promise<StageChange> {
+  const consent = new OtherChangesConsent();
+  const look = () => snapshot(run, deployOrWatch(run.stage), consent);
+  const { allowed, before } = await openGateAndLook(run, look);
+  const isSent = run.stage.change !== undefined || (await dispatch(run));
+  return { allowed, before, consent, ...(!isSent && isDispatchOnly(run.stage) && { isSkipped: true }) };
+}
+
+/** A person merges when they like, so the snapshot is taken before they can. */
+async function mergedByPerson({ run, checks }: StageDelivery, proposal: Proposal): Promise<StageChange> {
+  const consent = new OtherChangesConsent();
+  const before = await snapshot(run, 'merge', consent);
+  const open = new OpenProposal(run, 'merge', proposal, (last) => proposeAgain(run, checks, last));
+  const merged = await open.step(async () => (await untilMergeable(open, 'person')) ?? ready);
+  const allowed = await openGate(run);
+  return { allowed, before, consent, merged: { commit: merged?.commit ?? open.current.head, proposal: open.current } };
+}
+
+async function mergedByLandfall({ run, checks }: StageDelivery, proposal: Proposal): Promise<StageChange> {
+  const consent = new OtherChangesConsent();
+  const open = new OpenProposal(run, 'merge', proposal, (last) => proposeAgain(run, checks, last));
+  const early = await open.step(async () => (await untilMergeable(open, 'landfall')) ?? ready, { continues: true });
+  const look = () => snapshot(run, 'merge', consent);
+  const { allowed, before } = await openGateAndLook(run, look, open.rejection);
+  if (early !== undefined) run.record.settle(open.at, 'passed', `merged by ${early.by ?? 'somebody'}`);
+  const merged = early ?? (await open.step(() => mergeInTurn(open)));
+  return { allowed, before, consent, merged: { commit: merged?.commit ?? open.current.head, proposal: open.current } };
+}
+
+const ready = { kind: 'ready' } as const;
+
+function openGate(run: StageRun, rejection?: GivenUp): Promise<Allowed> {
+  return run.lane.beginChange(run.stage, run.poller.backoff(), rejection);
+}
+
+/**
+ * The snapshot is of what runs once the gate is open. Where a person may have to decide on it, it is taken before, and once more only if the
+ * gate kept us waiting: each one costs six events of history.
+ */
+async function openGateAndLook(
+  run: StageRun,
+  look: () => Promise<StageSnapshot>,
+  rejection?: GivenUp,
+): Promise<Pick<StageChange, 'allowed' | 'before'>> {
+  const early = mayAsk(run.stage) ? await look() : undefined;
+  const lookedAt = Date.now();
+  const allowed = await openGate(run, rejection);
+  const isFresh = Date.now() - lookedAt < freshForMs;
+  return { allowed, before: early !== undefined && isFresh ? early : await look() };
+}
+
+function mayAsk({ deploy }: StagePlan): boolean {
+  return deploy?.kind === 'compose' && deploy.others !== undefined;
+}
+
+function deployOrWatch({ deploy }: StagePlan): StepName {
+  return deploy === undefined ? 'watch' : 'deploy';
+}
+
+export function isDispatchOnly({ change, deploy, dispatch: sent }: StagePlan): boolean {
+  return sent !== undefined && change === undefined && deploy === undefined;
+}
+
+export interface MergeResult {
   readonly kind: 'merged';
   readonly commit: string;
   readonly by?: string;
 }
 
-type Open = Extract<Standing, { kind: 'open' }>;
+/** A proposal on its way into the base branch. Nothing but `again` changes what is proposed. */
+export class OpenProposal {
+  readonly run: StageRun;
+  /** The step that people see waiting. */
+  readonly at: ReturnType<StageRun['at']>;
+  /** An operator may reject while nothing is merged yet, whatever that waits for. */
+  readonly rejection: GivenUp;
+  readonly #propose: (last: Proposal) => Promise<Proposal | undefined>;
+  #current: Proposal;
 
-/** How long nothing but missing checks may keep a merge turn from the next; then it goes to the end of the line. */
-const longestTurnMs = 30 * 60_000;
+  /** @param propose proposes it again, on top of the base branch; nothing where the base branch has it already */
+  constructor(run: StageRun, step: StepName, proposal: Proposal, propose: (last: Proposal) => Promise<Proposal | undefined>) {
+    this.run = run;
+    this.at = run.at(step);
+    this.rejection = { isAsked: () => run.decisions.isRejected(this.at), end: () => run.decisions.endIfRejected(this.at) };
+    this.#current = proposal;
+    this.#propose = propose;
+  }
 
-/**
- * Waits until nothing but the merge itself is missing, or until a person has merged.
- * @returns the merge, where a person made it
- * @throws ApplicationFailure `CheckFailed`, `HeadMoved`, `MergeRefused`; `BranchConflict` where it is proposed again
- */
-export async function untilMergeable(merging: Merging, who: 'person' | 'landfall'): Promise<Merged | undefined> {
-  const { run, stage } = merging;
-  const wait = run.patience.begin();
-  for (;;) {
-    const standing = await lookOnce(merging, wait);
-    if (standing.kind === 'merged') return await mergedByPerson(merging, standing);
-    if (standing.kind === 'open') {
-      requireOurs(merging, standing);
-      if (who === 'landfall' && isForUs(standing)) return undefined;
-    }
-    waitingFor(merging, who === 'person' ? 'a person merges it' : reasonOf(standing));
-    requirePatience(merging, who, wait, standing);
-    await wait.pause(() => isGivenUp(merging));
-    giveUpIfAsked(merging, who === 'person' ? 'its merge' : stage.name);
+  /** What is proposed now. */
+  get current(): Proposal {
+    return this.#current;
+  }
+
+  /** Proposes it again. @returns whether there is still something to merge */
+  async again(): Promise<boolean> {
+    const proposal = await this.#propose(this.#current);
+    this.#current = proposal ?? this.#current;
+    return proposal !== undefined;
+  }
+
+  /** Takes the step, or a part of it; after a block it is proposed again first. @returns nothing where it is not merged by that */
+  async step(act: () => Promise<MergeResult | typeof ready>, handling: Handling = {}): Promise<MergeResult | undefined> {
+    let tries = 0;
+    const attempt = async () => {
+      tries += 1;
+      if (tries > 1) await this.again();
+      return await act();
+    };
+    const outcome = await takeStep(this.run, this.at, attempt, handling);
+    return outcome.kind === 'merged' ? outcome : undefined;
   }
 }
 
-/** Merges, holding the merge turn of the base branch; where the base has moved on, with the base merged in first. */
-export async function mergeInTurn(merging: Merging): Promise<Merged> {
-  const { run, stage } = merging;
-  const change = stage.change;
-  if (change === undefined) throw refusal('MergeRefused', `stage ${stage.name} has no change to merge`);
+/**
+ * Waits until nothing but the merge itself is missing, or until a person has merged. Until then a newer image supersedes the rollout, and
+ * whoever closes the proposal ends it.
+ * @returns the merge, where a person made it
+ * @throws ApplicationFailure `CheckFailed`, `HeadMoved`, `MergeRefused`
+ */
+async function untilMergeable(open: OpenProposal, who: 'person' | 'landfall'): Promise<MergeResult | undefined> {
+  const { run, at } = open;
+  const { stage, lane, decisions } = run;
+  const backoff = run.poller.backoff();
   for (;;) {
-    const turn = { repository: change.repository, base: change.base };
-    const merged = await run.lane.inMergeTurn(turn, run.patience.begin(), () => tryToMerge(merging), rejectionOf(merging));
+    const state = await proposalState(run, open.current, backoff);
+    if (state.kind === 'closed') return await endClosed(run, open.current, state.by);
+    if (state.kind === 'merged') return await mergedBySomebody(open, state);
+    if (state.kind === 'open') {
+      requireOurs(open, state);
+      if (who === 'landfall' && isMergeable(state)) return undefined;
+    }
+    waitFor(open, who === 'person' ? 'a person merges it' : reasonOf(state));
+    if (who === 'landfall') refuseAfterTooLong(open, backoff, state);
+    await backoff.pause(() => decisions.isRejected(at) || lane.supersededIn(stage.name) !== undefined);
+    decisions.endIfRejected(at);
+    lane.endIfSuperseded(stage.name, who === 'person' ? 'its merge' : stage.name);
+  }
+}
+
+/**
+ * Merges, holding the merge turn of the base branch; where the base has moved on, with the base merged in first.
+ * @throws ApplicationFailure `CheckFailed`, `HeadMoved`, `MergeRefused`; `BranchConflict` where it is proposed again
+ */
+export async function mergeInTurn(open: OpenProposal): Promise<MergeResult> {
+  const { run } = open;
+  const { change: planned, name } = run.stage;
+  if (planned === undefined) throw refusal('MergeRefused', `stage ${name} has no change to merge`);
+  const { repository, base } = planned;
+  for (;;) {
+    const merge = () => tryToMerge(open);
+    const merged = await run.lane.inMergeTurn({ repository, base }, run.poller.backoff(), merge, open.rejection);
     if (merged !== undefined) return merged;
   }
 }
 
 /** @returns nothing where it took too long: others have their turn first */
-async function tryToMerge(merging: Merging): Promise<Merged | undefined> {
-  const { run } = merging;
-  const wait = run.patience.begin();
-  while (Date.now() - wait.sinceMs < longestTurnMs) {
-    const standing = await lookOnce(merging, wait);
-    if (standing.kind === 'merged') return await mergedByPerson(merging, standing);
-    giveUpIfAsked(merging, 'its merge');
-    let reason = reasonOf(standing);
-    if (standing.kind === 'open') {
-      requireOurs(merging, standing);
-      const outdated = standing.mergeable === 'behind' || standing.mergeable === 'conflicting';
-      if (outdated) {
-        const head = merging.proposal.head;
-        if (!(await bringUpToDate(merging))) return { kind: 'merged', commit: head };
-        // Where nothing came of it, the forge is not done thinking: it is asked again after a pause.
-        if (merging.proposal.head !== head) continue;
-      } else if (isForUs(standing) && standing.queued !== 'in-queue') {
-        const outcome = await mergeNow(merging);
+async function tryToMerge(open: OpenProposal): Promise<MergeResult | undefined> {
+  const { run, rejection } = open;
+  const backoff = run.poller.backoff();
+  while (Date.now() - backoff.sinceMs < longestTurnMs) {
+    const state = await proposalState(run, open.current, backoff);
+    if (state.kind === 'closed') {
+      const { url } = open.current;
+      throw refusal('MergeRefused', `${url} was closed by ${state.by ?? 'somebody'}: retry proposes it again`);
+    }
+    if (state.kind === 'merged') return await mergedBySomebody(open, state);
+    rejection.end();
+    let reason = reasonOf(state);
+    if (state.kind === 'open') {
+      requireOurs(open, state);
+      if (state.mergeable === 'behind' || state.mergeable === 'conflicting') {
+        const { head } = open.current;
+        if (!(await open.again())) return { kind: 'merged', commit: head };
+        // With the same head, the forge has not finished thinking: it is asked again after a pause.
+        if (open.current.head !== head) continue;
+      } else if (isMergeable(state) && state.queued !== 'in-queue') {
+        const outcome = await network.mergeChange({ ...run.input(), proposal: open.current });
         if (outcome.kind === 'merged') return outcome;
-        reason =
-          outcome.kind === 'queued' ? 'the merge queue has it' : outcome.kind === 'not-yet' ? outcome.reason : outcome.until;
+        reason = unmergedReason(outcome);
       }
     }
-    waitingFor(merging, reason);
-    await wait.pause(() => isGivenUp(merging));
+    waitFor(open, reason);
+    await backoff.pause(rejection.isAsked);
   }
   return undefined;
 }
 
-async function mergeNow({ run, stage, image, proposal }: Merging): Promise<MergeOutcome> {
-  return await network.mergeChange({ plan: run.start.plan, stage, image, proposal });
-}
-
-async function lookOnce(merging: Merging, wait: Wait): Promise<Exclude<Awaited<ReturnType<typeof look>>, { kind: 'closed' }>> {
-  const { run, stage, image, proposal } = merging;
-  const standing = await look(run, stage, image, proposal, wait);
-  if (standing.kind !== 'closed') return standing;
-  if (merging.mayEnd) return await closedBy(run, stage, image, proposal, standing.by);
-  throw refusal('MergeRefused', `${proposal.url} was closed by ${standing.by ?? 'somebody'}: retry proposes it again`);
-}
+type OpenState = Extract<SeenProposal, { kind: 'open' }>;
 
 /** What is merged is what was proposed (the activity sees to it that this is ours alone), and a failing check is a no. */
-function requireOurs({ proposal }: Merging, { head, failing }: Open): void {
-  if (head !== proposal.head) {
-    const what = `${proposal.branch} is at ${head.slice(0, 12)}, and not at ${proposal.head.slice(0, 12)}, which was checked`;
+function requireOurs({ current }: OpenProposal, { head, failing }: OpenState): void {
+  if (head !== current.head) {
+    const what = `${current.branch} is at ${head.slice(0, 12)}, and not at ${current.head.slice(0, 12)}, which was checked`;
     throw refusal(
       'HeadMoved',
       `somebody pushed to the branch: ${what}; merge it by hand, or take back what they pushed, then retry, which proposes the image again`,
     );
   }
-  if (failing.length > 0) throw refusal('CheckFailed', `failed on ${proposal.url}: ${failing.join(', ')}`, { failing });
+  if (failing.length > 0) throw refusal('CheckFailed', `failed on ${current.url}: ${failing.join(', ')}`, { failing });
 }
 
-function isForUs({ mergeable, pending }: Open): boolean {
+function isMergeable({ mergeable, pending }: OpenState): boolean {
   return pending.length === 0 && mergeable !== 'waiting' && mergeable !== 'unknown';
 }
 
-/** @returns whether there is still something to merge */
-async function bringUpToDate(merging: Merging): Promise<boolean> {
-  const again = await merging.proposeAgain();
-  if (again === undefined) return false;
-  merging.proposal = again;
-  return true;
-}
-
-/** A person may merge before us; what counts is whether the base branch holds the image then. */
-async function mergedByPerson(
-  { run, stage, image, proposal }: Merging,
-  { commit, by }: Extract<Standing, { kind: 'merged' }>,
-): Promise<Merged> {
-  const input = { plan: run.start.plan, stage, image, proposal };
+/** Somebody may merge before us; what counts is whether the base branch holds the image then. */
+async function mergedBySomebody(
+  { run, current }: OpenProposal,
+  { commit, by }: Extract<SeenProposal, { kind: 'merged' }>,
+): Promise<MergeResult> {
+  const input = { ...run.input(), proposal: current };
   const { holds } = await unlimited(() => network.baseHolds(input));
   if (!holds) {
     throw refusal(
       'BaseMovedOn',
-      `${proposal.url} was merged by ${by ?? 'somebody'} as ${commit.slice(0, 12)}, but ${proposal.base} does not have this image: somebody changed it; retry looks again`,
+      `${current.url} was merged by ${by ?? 'somebody'} as ${commit.slice(0, 12)}, but ${current.base} does not have this image: somebody changed it; retry looks again`,
     );
   }
   await tidy(input);
   return { kind: 'merged', commit, ...(by !== undefined && { by }) };
 }
 
-function waitingFor({ run, at, proposal }: Merging, reason: string): void {
-  run.record.settle(at, 'waiting', `${proposal.url}: ${reason}`);
+function waitFor({ run, at, current }: OpenProposal, reason: string): void {
+  run.record.settle(at, 'waiting', `${current.url}: ${reason}`);
 }
 
-function reasonOf(standing: Awaited<ReturnType<typeof look>>): string {
-  if (standing.kind === 'silent') return standing.reason;
-  if (standing.kind !== 'open') return 'it is merged';
-  const { pending, missing, queued, mergeable } = standing;
+function reasonOf(state: SeenProposal): string {
+  if (state.kind === 'silent') return state.reason;
+  if (state.kind !== 'open') return 'it is merged';
+  const { pending, missing, queued, mergeable } = state;
   if (queued === 'in-queue') return 'the merge queue has it';
   if (pending.length > 0) return `waits for ${pending.join(', ')}`;
   if (mergeable === 'unknown') return 'the forge is still finding out whether it can be merged';
   return missing === undefined ? 'is about to be merged' : `waits for ${missing}`;
 }
 
+function unmergedReason(outcome: Exclude<MergeOutcome, { kind: 'merged' }>): string {
+  if (outcome.kind === 'queued') return 'the merge queue has it';
+  return outcome.kind === 'not-yet' ? outcome.reason : outcome.until;
+}
+
 /** Checks that never report would be waited for in vain; people take as long as they like. */
-function requirePatience(
-  { run, proposal }: Merging,
-  who: 'person' | 'landfall',
-  wait: Wait,
-  standing: Standing | { kind: 'silent'; reason: string },
-): void {
-  if (who === 'person' || Date.now() - wait.sinceMs < run.start.plan.decideWithinMs) return;
-  throw refusal('MergeRefused', `${proposal.url} could not be merged for too long: ${reasonOf(standing)}`);
-}
-
-function isGivenUp({ run, stage, at, mayEnd }: Merging): boolean {
-  return run.desk.isRejected(at) || (mayEnd && run.lane.supersededIn(stage.name) !== undefined);
-}
-
-function giveUpIfAsked({ run, stage, at, mayEnd }: Merging, meanwhile: string): void {
-  run.desk.endIfRejected(at);
-  if (mayEnd) run.lane.endIfSuperseded(stage.name, meanwhile);
-}
-
-/** An operator may reject while nothing is merged yet, whatever that waits for. */
-export function rejectionOf({ run, at }: Pick<Merging, 'run' | 'at'>): GivenUp {
-  return { isAsked: () => run.desk.isRejected(at), end: () => run.desk.endIfRejected(at) };
+function refuseAfterTooLong({ run, current }: OpenProposal, backoff: Backoff, state: SeenProposal): void {
+  if (Date.now() - backoff.sinceMs < run.start.plan.decideWithinMs) return;
+  throw refusal('MergeRefused', `${current.url} could not be merged for too long: ${reasonOf(state)}`);
 }

@@ -1,208 +1,194 @@
-import { patched } from '@temporalio/workflow';
 import { parseReference } from '../../../domain/image-reference.ts';
 import type { Running } from '../../../domain/lane/running.ts';
 import type { Deployed, Proposal, RevertOutcome, RunningImage, Watched } from '../../../domain/outcomes.ts';
 import { isOnHost, type StagePlan, type WatchPlan } from '../../../domain/plan.ts';
 import { type ExpectedImage, expectedVersion } from '../../../domain/watch-version.ts';
-import type { Rollout } from '../context.ts';
-import type { Ending } from '../ending.ts';
-import { endingIn, endRollout } from '../ending.ts';
+import { refusal } from '../../failure.ts';
+import { unlimited } from '../../rate-limit.ts';
+import { type Ending, endingIn, endRollout } from '../ending.ts';
+import type { StageRun } from '../stage-run.ts';
 import { network, onHost } from '../steps/proxies.ts';
-import { type Handling, refusal, takeStep, unlimited } from '../steps/take-step.ts';
-import { settle, shortened } from './deploy.ts';
-import { type Merged, type Merging, mergeInTurn } from './merge.ts';
+import { type Handling, takeStep } from '../steps/take-step.ts';
+import { discardPrevious } from './deploy.ts';
+import { type MergeResult, mergeInTurn, OpenProposal } from './merge.ts';
 
-/** Why, and by whose turn, something is undone. */
-export interface Verdict {
+/** Why, and by whose turn, a stage is rolled back. */
+export interface RollbackCause {
   readonly reason: string;
   readonly by: string;
   readonly turn: number;
-  /** How the reason is told where nothing is undone. */
-  readonly undoneReason?: string;
+  /** How the reason is told where nothing is rolled back. */
+  readonly reasonIfNot?: string;
 }
 
-interface Undoing {
-  readonly run: Rollout;
-  readonly stage: StagePlan;
+/** One rollback of one stage. */
+interface Rollback {
+  readonly run: StageRun;
   readonly running: Running;
-  readonly verdict: Verdict;
+  readonly cause: RollbackCause;
   /** What comes back. */
   readonly before: readonly RunningImage[];
+}
+
+/** What came of it, where what ran before is back. */
+interface RolledBack {
+  /** When it was seen to be healthy, in milliseconds; `skipped`: an operator said to go on without that. */
+  readonly healthyAt: number | 'skipped' | undefined;
   /** What people have to know of how it came back. */
-  readonly notes: string[];
-  /** It is back, as far as Landfall brings it back by itself; health and all else may be missing. */
-  isBack: boolean;
+  readonly notes: readonly string[];
 }
 
 /**
- * Undoes what a stage runs: first the running system, then the repository, or the other way round where something else deploys what the
- * repository says. Neither hold nor windows nor approvals keep it from that, and a roll-back is never rolled back.
+ * Rolls back what a stage runs: first the running system, then the repository, or the other way round where something else deploys what the
+ * repository says. Neither hold nor windows nor approvals keep it from that, and a rollback is never rolled back itself.
  */
-export async function undo(run: Rollout, stage: StagePlan, running: Running, found: Verdict): Promise<Ending> {
-  const verdict = { ...found, reason: blaming(found.reason, running) };
-  const at = { step: 'rollback', stage: stage.name } as const;
+export async function rollBack(run: StageRun, running: Running, found: RollbackCause): Promise<Ending> {
+  const { stage, record, lane, notifier } = run;
+  const cause = { ...found, reason: withOtherChanges(found.reason, running) };
+  const rollback: Rollback = { run, running, cause, before: whatRanBefore(stage, running) };
   const startedAt = Date.now();
-  const undoing: Undoing = { run, stage, running, verdict, before: whatRanBefore(stage, running), notes: [], isBack: false };
-  run.record.stop(stage.name, verdict.reason);
-  run.record.add(at);
-  run.tell.now('unhealthy', {
+  record.stop(stage.name, cause.reason);
+  record.add(run.at('rollback'));
+  notifier.notify('unhealthy', {
     stage: stage.name,
-    reason: verdict.reason,
+    reason: cause.reason,
     advice: 'nothing: what ran before is being brought back',
   });
-  if ((await requireSomethingBefore(undoing)).kind === 'skipped') return notUndone(undoing);
-  const { digest } = running;
-  const toldAt = new Date().toISOString();
-  await run.lane.tellRolledBack(stage.name, { digest, reason: verdict.reason, by: verdict.by, at: toldAt });
-  const undone = await unlessGivenUp(undoing, stage.deploy === undefined ? byRepository : bySystem);
-  if (undone === undefined) {
-    await run.lane.tellNotRolledBack(stage.name, running, toldAt);
-    return notUndone(undoing);
+  if (!(await isSomethingBefore(rollback))) return notRolledBack(rollback);
+  const reportedAt = new Date().toISOString();
+  await lane.reportRolledBack(stage.name, { digest: running.digest, reason: cause.reason, by: cause.by, at: reportedAt });
+  const rolledBack = stage.deploy === undefined ? await repositoryFirst(rollback) : await systemFirst(rollback);
+  if (rolledBack === undefined) {
+    await lane.reportNotRolledBack(stage.name, running, reportedAt);
+    return notRolledBack(rollback);
   }
-  const back = backText(undoing, undone, startedAt);
-  run.record.settle(at, 'passed', back);
-  return { end: 'rolled-back', stage: stage.name, reason: `${stage.name}: ${verdict.reason}; ${back}` };
+  const text = textOf(rollback, rolledBack, startedAt);
+  record.settle(run.at('rollback'), 'passed', text);
+  return { end: 'rolled-back', stage: stage.name, reason: `${stage.name}: ${cause.reason}; ${text}` };
 }
 
-/** Where a roll-back ends before anything is back, the lane has to know what runs; the digest stays in quarantine. */
-async function unlessGivenUp(
-  undoing: Undoing,
-  bringBack: (undoing: Undoing) => Promise<Undone | undefined>,
-): Promise<Undone | undefined> {
-  const { run, stage, running } = undoing;
+/** The running system first: neither registry nor forge is needed for that. @returns nothing where it was left as it is */
+async function systemFirst(rollback: Rollback): Promise<RolledBack | undefined> {
+  const { run, running, cause, before } = rollback;
+  const input = { ...run.input(), image: running.image, turn: cause.turn, before };
+  const restored = await untilBack(rollback, () => part(rollback, () => onHost(run.stage).rollBackStage(input)));
+  if (restored.kind !== 'deployed') return undefined;
+  const healthyAt = await watchAgain(rollback, restored.running);
+  const isReverted = await revertRepository(rollback);
+  await discardPrevious(run);
+  const left = isReverted ? [] : ['the repository was left as it is'];
+  return { healthyAt, notes: [...(restored.note === undefined ? [] : [restored.note]), ...left] };
+}
+
+/** @returns nothing where the repository, and with it the stage, was left as it is */
+async function repositoryFirst(rollback: Rollback): Promise<RolledBack | undefined> {
+  const isReverted = await untilBack(rollback, () => revertRepository(rollback));
+  return isReverted ? { healthyAt: await watchAgain(rollback, []), notes: [] } : undefined;
+}
+
+/** Where the rollback is given up before anything is back, the lane has to know what runs; the digest stays in quarantine. */
+async function untilBack<Result>({ run, running }: Rollback, act: () => Promise<Result>): Promise<Result> {
   try {
-    return await bringBack(undoing);
+    return await act();
   } catch (error) {
-    const isGivenUp = endingIn(error)?.end === 'failed' && !undoing.isBack;
-    if (isGivenUp && patched('given-up-rollback')) await run.lane.tellNotRolledBack(stage.name, running);
+    if (endingIn(error)?.end === 'failed') await run.lane.reportNotRolledBack(run.stage.name, running);
     throw error;
   }
 }
 
-/** An operator said to leave the stage as it is: it still runs what does not do. */
-function notUndone({ stage, verdict }: Undoing): Ending {
-  const { reason, undoneReason = reason } = verdict;
-  return { end: 'failed', stage: stage.name, reason: `${stage.name}: ${undoneReason}; nothing was rolled back` };
-}
-
-/** What came of it, where what was before is back. */
-interface Undone {
-  /** When it was seen to be healthy, in milliseconds; `skipped`: an operator said to go on without that. */
-  readonly healthyAt: number | 'skipped' | undefined;
-  /** An operator said to leave the repository as it is. */
-  readonly isRepositoryLeft: boolean;
-}
-
-function backText({ before, notes }: Undoing, { healthyAt, isRepositoryLeft }: Undone, startedAt: number): string {
-  const references = new Set(before.map(({ reference }) => reference));
-  const what = [...references].join(', ') || 'what was before';
-  const all = [...notes, ...(isRepositoryLeft ? ['the repository was left as it is'] : [])];
-  const rest = all.map((note) => `; ${note}`).join('');
-  if (healthyAt === 'skipped') return `${what} was brought back, and was not seen to be healthy${rest}`;
-  const after = healthyAt === undefined ? '' : `, healthy ${((healthyAt - startedAt) / 1000).toFixed(1)} s after the verdict`;
-  return `${what} is back${after}${rest}`;
-}
-
-/** The image need not be to blame: what came along with it is undone in the running system too, and stays in the repository. */
-function blaming(reason: string, { cameAlong }: Running): string {
-  if (cameAlong === undefined) return reason;
-  return `${reason}; besides the image, this came along, and stays in the repository: ${cameAlong}`;
-}
-
-/** The running system first: neither registry nor forge are needed for that. @returns nothing where it was left as it is */
-async function bySystem(undoing: Undoing): Promise<Undone | undefined> {
-  const { run, stage, running, verdict, before } = undoing;
-  const input = { plan: run.start.plan, stage, image: running.image, turn: verdict.turn, before };
-  const restored = await part(undoing, () => onHost(stage).restoreStage(input));
-  if (restored.kind === 'skipped' && patched('skipped-rollback')) return undefined;
-  undoing.isBack = true;
-  if (restored.kind === 'deployed' && restored.note !== undefined) undoing.notes.push(restored.note);
-  const healthyAt = await watchAgain(undoing, restored.kind === 'deployed' ? restored.running : before);
-  const isRepositoryLeft = !(await revertRepository(undoing));
-  await settle(run, stage, running.image);
-  return { healthyAt, isRepositoryLeft };
-}
-
-/** @returns nothing where the repository, and with it the stage, was left as it is */
-async function byRepository(undoing: Undoing): Promise<Undone | undefined> {
-  const isReverted = await revertRepository(undoing);
-  if (!isReverted && patched('skipped-rollback')) return undefined;
-  undoing.isBack = true;
-  return { healthyAt: await watchAgain(undoing, []), isRepositoryLeft: !isReverted };
-}
-
-async function watchAgain(undoing: Undoing, restored: readonly RunningImage[]): Promise<Undone['healthyAt']> {
-  const { run, stage, running, before } = undoing;
+async function watchAgain(
+  { run, running, before }: Rollback,
+  restored: readonly RunningImage[],
+): Promise<RolledBack['healthyAt']> {
+  const { stage } = run;
   if (stage.watch === undefined) return undefined;
   const expected = expectedOf(before, stage.watch);
-  const brief = { ...stage, watch: shortened(stage.watch) };
   const input = {
-    plan: run.start.plan,
-    stage: brief,
+    ...run.input(),
+    stage: { ...stage, watch: shortened(stage.watch) },
     image: running.image,
     running: restored,
     ...(expected !== undefined && { expected }),
   };
   const beganAt = Date.now();
-  const watched = await part(undoing, () => onHost(stage).watchStage(input));
+  const watched = await part({ run }, () => onHost(stage).watchStage(input));
   if (watched.kind === 'skipped') return 'skipped';
   return watched.kind === 'watched' ? beganAt + watched.healthyAfterMs : undefined;
 }
 
-/** Puts the previous image line back, where base still has ours. @returns false where an operator said to leave it as it is */
-async function revertRepository(undoing: Undoing): Promise<boolean> {
-  const { run, stage, running, verdict } = undoing;
+/** Brings the previous image back to the base branch, where that still has ours. @returns false where an operator said to leave it */
+async function revertRepository(rollback: Rollback): Promise<boolean> {
+  const { run, running, cause } = rollback;
   const { proposal } = running;
-  if (proposal === undefined || stage.change === undefined) return true;
-  const input = { plan: run.start.plan, stage, image: running.image, proposal, reason: verdict.reason };
+  if (proposal === undefined || run.stage.change === undefined) return true;
+  const input = { ...run.input(), image: running.image, proposal, reason: cause.reason };
   const revert = (): Promise<RevertOutcome> => network.revertChange(input);
-  const reverted = await part(undoing, revert);
+  const reverted = await part(rollback, revert);
   if (reverted.kind !== 'proposed') return reverted.kind !== 'skipped';
-  run.record.proposed(`${stage.name} roll-back`, reverted.proposal);
-  const proposeAgain = async (): Promise<Proposal | undefined> => {
+  run.record.proposed(`${run.stage.name} rollback`, reverted.proposal);
+  const revertAgain = async (): Promise<Proposal | undefined> => {
     const again = await unlimited(revert);
     return again.kind === 'proposed' ? again.proposal : undefined;
   };
-  const at = { step: 'rollback', stage: stage.name } as const;
-  const merging: Merging = { run, stage, image: running.image, at, proposeAgain, mayEnd: false, proposal: reverted.proposal };
+  const open = new OpenProposal({ ...run, image: running.image }, 'rollback', reverted.proposal, revertAgain);
   let tries = 0;
-  const merged = await part(undoing, async (): Promise<RevertOutcome | Merged> => {
+  const merged = await part(rollback, async (): Promise<MergeResult> => {
     tries += 1;
-    if (tries === 1) return await mergeInTurn(merging);
-    const again = await unlimited(revert);
-    if (again.kind !== 'proposed') return again;
-    merging.proposal = again.proposal;
-    return await mergeInTurn(merging);
+    if (tries > 1 && !(await open.again())) return { kind: 'merged', commit: open.current.head };
+    return await mergeInTurn(open);
   });
   return merged.kind !== 'skipped';
 }
 
-type Part = Deployed | Watched | RevertOutcome | Merged;
+type Part = Deployed | Watched | RevertOutcome | MergeResult;
 
-/** One part of the roll-back. A part that fails is blocked, loudly; where nobody decides, the rollout failed. */
-async function part<Outcome extends Part>({ run, stage }: Undoing, act: () => Promise<Outcome>) {
+/** One part of the rollback. A part that fails is blocked, loudly; where nobody decides, the rollout failed. */
+async function part<Outcome extends Part>({ run }: Pick<Rollback, 'run'>, act: () => Promise<Outcome>) {
+  const { name } = run.stage;
   const handling: Handling = {
     continues: true,
     undecided: 'failed',
-    instead: (failure) => ({ ...failure, message: `the roll-back of ${stage.name} is not done: ${failure.message}` }),
-    rejected: (by, reason) =>
-      endRollout({ end: 'failed', reason: `the roll-back of ${stage.name} was given up by ${by}: ${reason}` }),
+    instead: (failure) => ({ ...failure, message: `the rollback of ${name} is not done: ${failure.message}` }),
+    rejected: (by, reason) => endRollout({ end: 'failed', reason: `the rollback of ${name} was given up by ${by}: ${reason}` }),
   };
-  return await takeStep<Part>(run, { step: 'rollback', stage: stage.name }, act, handling);
+  return await takeStep<Part>(run, run.at('rollback'), act, handling);
 }
 
-/** Where there is nothing to go back to, an operator may say to leave it at that. */
-async function requireSomethingBefore(undoing: Undoing) {
-  const { before, running, verdict, stage } = undoing;
-  return await part(undoing, async (): Promise<Deployed> => {
-    if (before.length > 0 || (stage.deploy === undefined && running.proposal?.before !== undefined)) {
+/** @returns false where there is nothing to go back to, and an operator said to leave it at that */
+async function isSomethingBefore(rollback: Rollback): Promise<boolean> {
+  const { run, running, cause, before } = rollback;
+  const outcome = await part(rollback, async (): Promise<Deployed> => {
+    if (before.length > 0 || (run.stage.deploy === undefined && running.proposal?.before !== undefined)) {
       return { kind: 'deployed', changed: false, running: before, text: '' };
     }
     throw refusal(
       'NothingBefore',
-      `nothing ran in ${stage.name} before (a first deployment), so there is nothing to go back to: ${verdict.reason}; push a mended image and abort this rollout`,
+      `nothing ran in ${run.stage.name} before (a first deployment), so there is nothing to go back to: ${cause.reason}; push a mended image and abort this rollout`,
     );
   });
+  return outcome.kind !== 'skipped';
+}
+
+/** An operator said to leave the stage as it is: it still runs what is not healthy. */
+function notRolledBack({ run, cause }: Rollback): Ending {
+  const { reason, reasonIfNot = reason } = cause;
+  const { name } = run.stage;
+  return { end: 'failed', stage: name, reason: `${name}: ${reasonIfNot}; nothing was rolled back` };
+}
+
+function textOf({ before }: Rollback, { healthyAt, notes }: RolledBack, startedAt: number): string {
+  const references = new Set(before.map(({ reference }) => reference));
+  const what = [...references].join(', ') || 'what was before';
+  const rest = notes.map((note) => `; ${note}`).join('');
+  if (healthyAt === 'skipped') return `${what} was brought back, and was not seen to be healthy${rest}`;
+  const after = healthyAt === undefined ? '' : `, healthy ${((healthyAt - startedAt) / 1000).toFixed(1)} s after the verdict`;
+  return `${what} is back${after}${rest}`;
+}
+
+/** The image need not be to blame: what came along with it is rolled back in the running system too, and stays in the repository. */
+function withOtherChanges(reason: string, { cameAlong }: Running): string {
+  if (cameAlong === undefined) return reason;
+  return `${reason}; besides the image, this came along, and stays in the repository: ${cameAlong}`;
 }
 
 /** What the host said, else what Landfall itself had brought there, else what the repository said. */
@@ -217,6 +203,12 @@ function whatRanBefore(stage: StagePlan, { before, proposal, plan }: Running): r
     if (parsed === undefined) return [];
     return [{ name: plan.service, reference, ...(parsed.digest !== undefined && { digest: parsed.digest }) }];
   });
+}
+
+/** After a rollback it is enough to see that it is back. */
+function shortened(watch: WatchPlan): WatchPlan {
+  const forMs = Math.min(watch.forMs, 30_000);
+  return { ...watch, forMs, withinMs: Math.max(watch.withinMs - watch.forMs + forMs, forMs + 60_000) };
 }
 
 /** What has to be proven to run again; undefined where not all that the probes compare is known of it, so that nothing is. */

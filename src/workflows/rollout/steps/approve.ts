@@ -1,98 +1,88 @@
-import type { Proposal, VerifiedImage } from '../../../domain/outcomes.ts';
+import { workflowInfo } from '@temporalio/workflow';
+import type { Proposal } from '../../../domain/outcomes.ts';
 import { nameOfPerson } from '../../../domain/person.ts';
-import type { ApprovalPlan, StagePlan } from '../../../domain/plan.ts';
+import type { ApprovalPlan } from '../../../domain/plan.ts';
 import { shortRollout, waiverText } from '../../../domain/rollout-text.ts';
-import type { Rollout } from '../context.ts';
 import { endRollout } from '../ending.ts';
-import type { Wait } from '../poller.ts';
-import { closedBy } from './closed.ts';
-import { look } from './look.ts';
+import type { Backoff } from '../poller.ts';
+import type { StageRun } from '../stage-run.ts';
+import { endClosed, proposalState } from './proposal-state.ts';
 import { takeStep } from './take-step.ts';
 
 /**
  * Waits until enough operators have approved: by the update `approve`, or by a review of the proposal's head. What they approve is this
  * rollout, which has one digest, and the change that this head brings. Landfall may bring the same change to a base that has moved on.
  */
-export async function approve(
-  run: Rollout,
-  stage: StagePlan,
-  image: VerifiedImage,
-  proposal: Proposal | undefined,
-): Promise<void> {
-  const { approval, name } = stage;
+export async function approve(run: StageRun, proposal: Proposal | undefined): Promise<void> {
+  const { approval, name } = run.stage;
   if (approval === undefined) return;
-  const at = { step: 'approve', stage: name } as const;
   const deadline = Date.now() + approval.withinMs;
   run.approvals.open(name, approval, deadline, proposal?.head);
-  const asking: Asking = { run, stage, image, proposal, approval, deadline, told: false };
-  await takeStep(run, at, () => untilApproved(asking), { continues: true });
+  const pending: PendingApproval = { run, proposal, approval, deadline };
+  await takeStep(run, run.at('approve'), () => untilApproved(pending), { continues: true });
   const given = run.approvals.given(name);
   run.approvals.close(name);
-  run.record.settle(at, 'passed', `approved by ${given.map(nameOfPerson).join(', ')}`);
+  run.record.settle(run.at('approve'), 'passed', `approved by ${given.map(nameOfPerson).join(', ')}`);
 }
 
-interface Asking {
-  readonly run: Rollout;
-  readonly stage: StagePlan;
-  readonly image: VerifiedImage;
+interface PendingApproval {
+  readonly run: StageRun;
   readonly proposal: Proposal | undefined;
   readonly approval: ApprovalPlan;
+  /** Milliseconds since 1970. */
   readonly deadline: number;
-  /** People were told that they are asked. */
-  told: boolean;
 }
 
-/** @throws ApplicationFailure where the forge refuses to be looked at */
-async function untilApproved(asking: Asking): Promise<{ readonly kind: 'ready' }> {
-  const { run, stage, approval, deadline } = asking;
-  const { name } = stage;
-  const at = { step: 'approve', stage: name } as const;
-  const wait = run.patience.begin();
-  for (;;) {
-    const remarks = await takeReviews(asking, wait);
-    if (run.approvals.isEnough(name)) return { kind: 'ready' };
-    // After the look: whoever reviewed in time is counted, also where no webhook told of it.
-    if (Date.now() >= deadline) endExpired(run, stage, approval);
-    const waived = run.record.waivers.map(waiverText);
-    run.record.settle(at, 'waiting', [missing(run, stage, approval, deadline), ...waived, ...remarks].join('; ').slice(0, 2_000));
-    if (!asking.told)
-      run.tell.now('approval', { stage: name, reason: missing(run, stage, approval, deadline), advice: advice(asking) });
-    asking.told = true;
-    const givenBefore = run.approvals.given(name).length;
+/** @throws ApplicationFailure where the forge refuses to answer */
+async function untilApproved(pending: PendingApproval): Promise<{ readonly kind: 'ready' }> {
+  const { run, deadline } = pending;
+  const { approvals, decisions, lane, notifier, record } = run;
+  const { name } = run.stage;
+  const at = run.at('approve');
+  const backoff = run.poller.backoff();
+  for (let isNotified = false; ; isNotified = true) {
+    const remarks = await takeReviews(pending, backoff);
+    if (approvals.isEnough(name)) return { kind: 'ready' };
+    // After the reviews were read: one that was given in time counts, also where no webhook told of it.
+    if (Date.now() >= deadline) endExpired(pending);
+    const waived = record.waivers.map(waiverText);
+    record.settle(at, 'waiting', [missing(pending), ...waived, ...remarks].join('; ').slice(0, 2_000));
+    if (!isNotified) notifier.notify('approval', { stage: name, reason: missing(pending), advice: advice(pending) });
+    const givenBefore = approvals.given(name).length;
     const isOver = (): boolean =>
-      run.approvals.given(name).length > givenBefore || run.lane.supersededIn(name) !== undefined || run.desk.isRejected(at);
-    await wait.pause(isOver, deadline - Date.now());
-    run.desk.endIfRejected(at);
-    if (run.approvals.isEnough(name)) return { kind: 'ready' };
-    run.lane.endIfSuperseded(name, 'its approval');
+      approvals.given(name).length > givenBefore || lane.supersededIn(name) !== undefined || decisions.isRejected(at);
+    await backoff.pause(isOver, deadline - Date.now());
+    decisions.endIfRejected(at);
+    if (approvals.isEnough(name)) return { kind: 'ready' };
+    lane.endIfSuperseded(name, 'its approval');
   }
 }
 
 /** @returns what people should know about reviews that do not count */
-async function takeReviews({ run, stage, image, proposal }: Asking, wait: Wait): Promise<string[]> {
+async function takeReviews({ run, proposal }: PendingApproval, backoff: Backoff): Promise<string[]> {
   if (proposal === undefined) return [];
-  const standing = await look(run, stage, image, proposal, wait);
-  if (standing.kind === 'closed') return await closedBy(run, stage, image, proposal, standing.by);
+  const state = await proposalState(run, proposal, backoff);
+  if (state.kind === 'closed') return await endClosed(run, proposal, state.by);
   // Somebody may have merged before it was approved; what is deployed still waits for that.
-  const reviews = standing.kind === 'silent' ? [] : (standing.reviews ?? []);
-  return run.approvals.takeReviews(stage.name, reviews);
+  const reviews = state.kind === 'silent' ? [] : (state.reviews ?? []);
+  return run.approvals.takeReviews(run.stage.name, reviews);
 }
 
-function missing(run: Rollout, { name }: StagePlan, { from, required }: ApprovalPlan, deadline: number): string {
-  const given = run.approvals.given(name).map(({ by }) => by);
+function missing({ run, approval: { from, required }, deadline }: PendingApproval): string {
+  const given = run.approvals.given(run.stage.name).map(({ by }) => by);
   const open = from.map((approver) => approver.name).filter((approver) => !given.includes(approver));
   const sofar = given.length === 0 ? '' : `, approved by ${given.join(', ')}`;
   return `waits for ${required - given.length} of ${open.join(', ')} to approve, until ${new Date(deadline).toISOString()}${sofar}`;
 }
 
-function advice({ run, stage: { name }, proposal }: Asking): string {
-  const id = shortRollout(run.id);
-  // Plain git has no pull request that could be reviewed.
-  const review = proposal?.number === undefined ? '' : ', or a review of the pull request';
-  return `landfall approve ${id} --stage ${name}, or landfall reject ${id} approve --stage ${name}${review}`;
+function advice({ run: { stage }, proposal }: PendingApproval): string {
+  const id = shortRollout(workflowInfo().workflowId);
+  const review = proposal?.kind === 'pull-request' ? ', or a review of the pull request' : '';
+  return `landfall approve ${id} --stage ${stage.name}, or landfall reject ${id} approve --stage ${stage.name}${review}`;
 }
 
-function endExpired(run: Rollout, { name }: StagePlan, { withinMs, required }: ApprovalPlan): never {
+function endExpired({ run, approval: { withinMs, required } }: PendingApproval): never {
+  const { name } = run.stage;
   const given = run.approvals.given(name).length;
   const within = withinMs < 120_000 ? `${withinMs / 1_000} seconds` : `${Math.round(withinMs / 60_000)} minutes`;
   return endRollout({ end: 'expired', reason: `${name} got ${given} of ${required} approvals within ${within}` });

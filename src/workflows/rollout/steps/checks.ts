@@ -7,7 +7,7 @@ import type {
   SmokeSummary,
   VerifiedImage,
 } from '../../../domain/outcomes.ts';
-import type { Rollout } from '../context.ts';
+import type { RolloutContext } from '../context.ts';
 import { endRollout } from '../ending.ts';
 import { containerTests, network, scanImage } from './proxies.ts';
 import { takeStep } from './take-step.ts';
@@ -16,7 +16,7 @@ import { takeStep } from './take-step.ts';
 const staleLooks = 2;
 const staleLookPause = '4s';
 
-export async function verify(run: Rollout): Promise<VerifiedImage> {
+export async function verify(run: RolloutContext): Promise<VerifiedImage> {
   const { plan, image, promotion, named } = run.start;
   for (let looks = 1; ; looks += 1) {
     const input = { plan, image, ...(promotion !== undefined && { byDigest: true }), ...(named && { named }) };
@@ -38,7 +38,7 @@ export function endMoved(tag: string, digest: string): never {
 }
 
 /** Scan and smoke test side by side, and then, with what they let through, the integration check. */
-export async function check(run: Rollout, image: VerifiedImage): Promise<CheckResults> {
+export async function check(run: RolloutContext, image: VerifiedImage): Promise<CheckResults> {
   const [scanned, smoked] = await beside(scan(run, image), smoke(run, image));
   const integrated = await integrate(run, image);
   return {
@@ -48,20 +48,20 @@ export async function check(run: Rollout, image: VerifiedImage): Promise<CheckRe
   };
 }
 
-async function scan(run: Rollout, image: VerifiedImage): Promise<ScanSummary | Skipped | undefined> {
+async function scan(run: RolloutContext, image: VerifiedImage): Promise<ScanSummary | Skipped | undefined> {
   const { plan } = run.start;
   if (plan.scan === undefined) return undefined;
   return await takeStep(run, { step: 'scan' }, () => scanImage({ plan, image }));
 }
 
-async function smoke(run: Rollout, image: VerifiedImage): Promise<SmokeSummary | Skipped | undefined> {
+async function smoke(run: RolloutContext, image: VerifiedImage): Promise<SmokeSummary | Skipped | undefined> {
   const { plan } = run.start;
   if (plan.smoke === undefined) return undefined;
   const tests = containerTests(plan.smoke.timeoutMs);
   return await takeStep(run, { step: 'smoke' }, () => tests.smoke({ plan, image }));
 }
 
-async function integrate(run: Rollout, image: VerifiedImage): Promise<IntegrationSummary | Skipped | undefined> {
+async function integrate(run: RolloutContext, image: VerifiedImage): Promise<IntegrationSummary | Skipped | undefined> {
   const { plan } = run.start;
   if (plan.integration === undefined) return undefined;
   const tests = containerTests(plan.integration.timeoutMs);

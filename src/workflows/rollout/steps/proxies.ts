@@ -17,8 +17,8 @@ export const network = proxyActivities<
   retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '1m', maximumAttempts: 35 },
 });
 
-/** What is nice to have done, and what nobody waits for for long. */
-export const courtesy = proxyActivities<Pick<Activities, 'tidyChange'>>({
+/** Best effort: the rollout goes on if this fails. */
+export const bestEffort = proxyActivities<Pick<Activities, 'tidyChange'>>({
   startToCloseTimeout: '1m',
   heartbeatTimeout,
   cancellationType,
@@ -50,7 +50,7 @@ export function containerTests(
   });
 }
 
-type OnHost = Pick<Activities, 'surveyStage' | 'deployStage' | 'restoreStage' | 'settleStage' | 'watchStage'>;
+type OnHost = Pick<Activities, 'snapshotStage' | 'deployStage' | 'rollBackStage' | 'discardPrevious' | 'watchStage'>;
 
 /**
  * What is done on the host of a stage. A host that restarts its Docker daemon or its worker is waited for: about an hour of trying, and
@@ -70,10 +70,10 @@ export function onHost(stage: StagePlan): ActivityInterfaceFor<OnHost> {
 }
 
 /**
- * Looks at a forge, again and again while a rollout waits: one event of history each. A forge that does not answer is asked again at the
- * next look, so it is not tried here for long.
+ * Asked again and again while a rollout waits: one event of history each. A forge that does not answer is asked again at the next poll, so
+ * one attempt is enough here.
  */
-export const looks = proxyLocalActivities<Pick<Activities, 'lookAtChange'>>({
+export const polling = proxyLocalActivities<Pick<Activities, 'proposalState'>>({
   startToCloseTimeout: '20s',
   retry: { maximumAttempts: 1 },
 });
