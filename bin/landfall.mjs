@@ -13,10 +13,10 @@ async function run() {
     existsSync(built)
       ? new URL(`../dist/src/${name}.js`, import.meta.url).href
       : new URL(`../src/${name}.ts`, import.meta.url).href;
-  const { allowClosedPipes, processSurroundings, run } = await import(module('cli/main'));
+  const { allowClosedPipes, processContext, run } = await import(module('cli/main'));
   const { product } = await import(module('product'));
   allowClosedPipes(process.stdout, process.stderr);
-  return await run(process.argv.slice(2), processSurroundings(product));
+  return await run(process.argv.slice(2), processContext(product));
 }
 
 async function runOnAnotherNode() {

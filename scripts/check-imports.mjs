@@ -38,8 +38,11 @@ export const rules = Object.freeze({
   activities: { imports: [...world, 'contracts', 'checks', 'deploys', 'forges', 'notifiers', 'probes'] },
   // Deterministic: nothing of Node's may get into the bundle.
   workflows: { imports: ['domain', 'contracts'], packages: /^@temporalio\/(?:workflow|common)$/ },
-  api: { imports: ['domain', 'config', 'settings', 'contracts', 'http', 'sources', 'telemetry'] },
-  cli: { imports: ['domain', 'config', 'settings', 'contracts'] },
+  // What an operator can ask and do. No words for a terminal, no HTTP: the command and the API bring their own.
+  operations: { imports: ['domain', 'config', 'settings', 'contracts'], packages: /^(?!commander$)/ },
+  api: { imports: ['domain', 'config', 'settings', 'contracts', 'operations', 'http', 'sources', 'telemetry'] },
+  // Words and tables over the operations: it never talks to Temporal itself.
+  cli: { imports: ['domain', 'config', 'settings', 'contracts', 'operations'], packages: /^(?!@temporalio\/)/ },
   // Which kinds of each room the product has; nothing but worker.ts and the command's launcher imports it.
   'product.ts': { imports: ['config', 'sources', 'checks', 'deploys', 'forges', 'notifiers'] },
   // Where everything is put together; nothing but worker.ts imports it.
@@ -58,6 +61,7 @@ export const rules = Object.freeze({
       'probes',
       'telemetry',
       'activities',
+      'operations',
       'api',
       'workflows',
     ],
@@ -65,7 +69,7 @@ export const rules = Object.freeze({
 });
 
 /** The composition roots hand the environment in; tools.mjs is what set-up begins with, before there is anything to hand it in. */
-const environmentReaders = ['src/config/', 'src/settings/', 'src/cli/main.ts', 'src/platform/tools.mjs', 'worker.ts'];
+const environmentReaders = ['src/config/', 'src/settings/', 'src/platform/tools.mjs', 'worker.ts'];
 
 /**
  * @param {string} text a source file

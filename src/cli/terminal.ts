@@ -1,25 +1,7 @@
 import { once } from 'node:events';
 import { createInterface } from 'node:readline/promises';
 import { stripVTControlCharacters } from 'node:util';
-import type { Kinds } from '../config/kinds.ts';
-import type { Environment } from '../settings/environment.ts';
-
-/** What a command is run with: everything that it reads of, and writes to, the machine. */
-export interface Surroundings {
-  /** What may stand in the configuration. */
-  readonly kinds: Kinds;
-  readonly env: Environment;
-  /** Who runs the command, for the record: LANDFALL_OPERATOR, else the user of the machine. */
-  readonly operator: string;
-  /** Writes one line of result. */
-  readonly print: (line: string) => void;
-  /** Writes one line that is no result. */
-  readonly warn: (line: string) => void;
-  /** Columns of the terminal; absent where the output is no terminal, which means: plain, and nothing cut. */
-  readonly width?: number;
-  /** Asks a question that is answered with yes or no; absent where nobody sits at a terminal. */
-  readonly confirm?: (question: string) => Promise<boolean>;
-}
+import type { CliContext } from './context.ts';
 
 type Tone = 'good' | 'bad' | 'wait' | 'dim' | 'plain';
 const escapes: Readonly<Record<Tone, string>> = { good: '32', bad: '31', wait: '33', dim: '2', plain: '' };
@@ -38,7 +20,7 @@ const tones: Readonly<Record<string, Tone>> = {
 };
 
 /** A status in its colour, on a terminal that shows colours. */
-export function coloured(status: string, { width, env }: Pick<Surroundings, 'width' | 'env'>): string {
+export function coloured(status: string, { width, env }: Pick<CliContext, 'width' | 'env'>): string {
   const tone = tones[status] ?? 'plain';
   return width === undefined || env.NO_COLOR || tone === 'plain' ? status : `\u001b[${escapes[tone]}m${status}\u001b[0m`;
 }

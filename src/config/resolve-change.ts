@@ -1,9 +1,9 @@
 import { resolve } from 'node:path';
 import { isGitHubRepository } from '../domain/github-repository.ts';
 import type { ChangePlan, ChangeTarget, DispatchPlan } from '../domain/plan.ts';
+import type { Complain } from '../settings/problem.ts';
 import { showValue } from '../settings/wording.ts';
 import type { ChangeSettings } from './configuration.ts';
-import type { Complain } from '../settings/problem.ts';
 import { perOf } from './resolve-forward.ts';
 import type { ServiceContext } from './service-context.ts';
 import type { Settings } from './service-schema.ts';

@@ -1,7 +1,7 @@
 import { isGitHubRepository } from '../domain/github-repository.ts';
 import type { ApprovalPlan, Approver, ChangePlan, StagePlan } from '../domain/plan.ts';
-import type { ChangeSettings, StageSettings } from './configuration.ts';
 import { type Complain, within } from '../settings/problem.ts';
+import type { ChangeSettings, StageSettings } from './configuration.ts';
 import { resolveChange, resolveDispatch } from './resolve-change.ts';
 import { resolveDeploy } from './resolve-deploy.ts';
 import { resolveWatch } from './resolve-watch.ts';

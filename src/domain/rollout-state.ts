@@ -15,7 +15,8 @@ export const ends = [
 export type End = (typeof ends)[number];
 
 /** `waiting`: for its turn, for a rate limit to pass. `blocked`: for an operator's decision. */
-export type RolloutStatus = 'running' | 'waiting' | 'blocked' | End;
+export const rolloutStatuses = ['running', 'waiting', 'blocked', ...ends] as const;
+export type RolloutStatus = (typeof rolloutStatuses)[number];
 
 export const checkNames = ['verify', 'scan', 'smoke', 'integration'] as const;
 /** `confirm`: is the image still what its tag is, now that the stage's turn has come? */

@@ -10,9 +10,9 @@ import {
   setCurrentDetails,
   setHandler,
 } from '@temporalio/workflow';
-import { heartbeatTimeout } from '../contracts/timing.ts';
 import type { Activities } from '../contracts/activities/index.ts';
 import { type NoticeRequest, noticeSignal } from '../contracts/messages.ts';
+import { heartbeatTimeout } from '../contracts/timing.ts';
 import {
   addNotice,
   isAllTold,

@@ -10,10 +10,10 @@ import {
   sleep,
   workflowInfo,
 } from '@temporalio/workflow';
-import { heartbeatTimeout } from '../contracts/timing.ts';
 import type { Activities } from '../contracts/activities/index.ts';
 import { type ResolveRequest, resolveSignal } from '../contracts/messages.ts';
 import { rolloutId } from '../contracts/start-options.ts';
+import { heartbeatTimeout } from '../contracts/timing.ts';
 import { finalFailureTypes, isOneOf } from '../domain/failures.ts';
 import type { ImageIdentity } from '../domain/outcomes.ts';
 import { rateLimitMs } from '../domain/rate-limit.ts';

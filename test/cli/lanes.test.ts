@@ -192,18 +192,18 @@ describe('what operators say to lanes', function () {
     assert.match(await refused(1, 'lane', 'dead'), /^nothing of a service 'dead' has been rolled out yet/);
   });
 
-  it('hold --all stops the line, which the lanes tell, and release --all lets it go on', async () => {
-    const line = () => temporal.client.workflow.getHandle(globalHoldId).query<GlobalHoldState>(globalHoldQuery.name);
+  it('hold --all holds all services, which the lanes tell, and release --all ends that', async () => {
+    const globalHold = () => temporal.client.workflow.getHandle(globalHoldId).query<GlobalHoldState>(globalHoldQuery.name);
     assert.match(
       await said('hold', '--all', '--reason', 'incident'),
-      /^the line is stopped by \w+ \(unverified\): nothing but roll-backs/,
+      /^all services are held by \w+ \(unverified\): nothing but rollbacks/,
     );
-    assert.equal((await line()).hold?.reason, 'incident');
+    assert.equal((await globalHold()).hold?.reason, 'incident');
     await startLane('stopped', laneWith('stopped'));
-    assert.match((await command('lane', 'stopped')).stdout, /^the line is stopped by \w+ \d+\w* ago: incident$/m);
-    assert.match(await said('release', '--all'), /^the line goes on: released by/);
-    assert.deepEqual(await line(), {});
-    assert.doesNotMatch((await command('lane', 'stopped')).stdout, /the line/);
+    assert.match((await command('lane', 'stopped')).stdout, /^all services are held by \w+ \d+\w* ago: incident$/m);
+    assert.match(await said('release', '--all'), /^the global hold is over: released by/);
+    assert.deepEqual(await globalHold(), {});
+    assert.doesNotMatch((await command('lane', 'stopped')).stdout, /all services are held/);
   });
 
   it('lane shows what each stage runs, by which rollout, and what it ran before', async () => {
@@ -246,11 +246,11 @@ describe('what operators say to lanes', function () {
     }
   });
 
-  it('lane as JSON is all that the lane knows, and the line', async () => {
+  it('lane as JSON is all that the lane knows, and the global hold', async () => {
     await startLane('json', laneWith('json'));
     const { stdout } = await command('lane', 'json', '--json');
-    const { service, line, ...lane } = JSON.parse(stdout) as LaneState & { service: string; line: GlobalHoldState };
-    assert.deepEqual([service, line], ['json', {}]);
+    const { service, globalHold, ...lane } = JSON.parse(stdout) as LaneState & { service: string; globalHold: GlobalHoldState };
+    assert.deepEqual([service, globalHold], ['json', {}]);
     assert.deepEqual(lane, JSON.parse(JSON.stringify(laneWith('json'))));
   });
 

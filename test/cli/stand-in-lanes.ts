@@ -18,7 +18,7 @@ import {
 import type { Digest, Repository, Tag } from '../../src/domain/image-reference.ts';
 import { rollbackTerms } from '../../src/domain/lane/rollback.ts';
 import type { Running } from '../../src/domain/lane/running.ts';
-import { emptyLane, type LaneState, stageOf, type Attribution } from '../../src/domain/lane/state.ts';
+import { type Attribution, emptyLane, type LaneState, stageOf } from '../../src/domain/lane/state.ts';
 
 const at = '2026-01-02T03:04:05.000Z';
 

@@ -32,6 +32,21 @@ describe('the dependency rules', () => {
     ],
     ['src/workflows/rollout/rollout.ts', "import { hostname } from 'node:os';", /src\/workflows may not import 'node:os'/],
     ['src/api/app.ts', "import { rollout } from '../workflows/rollout.ts';", /src\/api may import domain, config/],
+    [
+      'src/cli/main.ts',
+      "import { Client } from '@temporalio/client';",
+      /src\/cli may not import '@temporalio\/client' at run time/,
+    ],
+    [
+      'src/operations/trigger.ts',
+      "import { Command } from 'commander';",
+      /src\/operations may not import 'commander' at run time/,
+    ],
+    [
+      'src/operations/trigger.ts',
+      "import { plain } from '../cli/terminal.ts';",
+      /src\/operations may import domain, config, settings, contracts; found/,
+    ],
     ['src/cli/main.ts', "const a = await import('../../worker.ts');", /nothing may import worker\.ts/],
     ['src/api/app.ts', "import { startService } from '../process/service.ts';", /src\/api may import domain, config/],
     ['scripts/demo.ts', "import '../worker.ts';", /nothing may import worker\.ts/],

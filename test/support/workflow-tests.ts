@@ -5,7 +5,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import type { WorkerOptions } from '@temporalio/worker';
 import type { Activities } from '../../src/contracts/activities/index.ts';
 import { laneQuery, type RolloutStart, stateQuery } from '../../src/contracts/messages.ts';
-import { laneId, globalHoldId, rolloutStartOptions } from '../../src/contracts/start-options.ts';
+import { globalHoldId, laneId, rolloutStartOptions } from '../../src/contracts/start-options.ts';
 import type { LaneState } from '../../src/domain/lane/state.ts';
 import type { Plan } from '../../src/domain/plan.ts';
 import type { RolloutState, RolloutStatus } from '../../src/domain/rollout-state.ts';

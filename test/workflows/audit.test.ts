@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { WithStartWorkflowOperation } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { Worker } from '@temporalio/worker';
-import { globalReleaseUpdate, stateQuery, globalHoldUpdate } from '../../src/contracts/messages.ts';
+import { globalHoldUpdate, globalReleaseUpdate, stateQuery } from '../../src/contracts/messages.ts';
 import { globalHoldId, globalHoldStartOptions } from '../../src/contracts/start-options.ts';
 import type { AuditEntry, DecisionEntry } from '../../src/domain/audit.ts';
 import type { Plan } from '../../src/domain/plan.ts';

@@ -1,11 +1,17 @@
 import { type Client, isGrpcServiceError, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import type { PassThroughStart, ResolveRequest, RolloutStart } from '../../contracts/messages.ts';
-import { passThroughStartOptions, imageOfPassThrough, resolveStartOptions, rolloutStartOptions } from '../../contracts/start-options.ts';
+import {
+  imageOfPassThrough,
+  passThroughStartOptions,
+  resolveStartOptions,
+  rolloutStartOptions,
+} from '../../contracts/start-options.ts';
 import { formatReference } from '../../domain/image-reference.ts';
 import type { Log } from '../../http/errors.ts';
 import { Problem } from '../../http/problem.ts';
+import { causeOf, defaultDeadlineMs, inTime, isTemporalFailure, reasonOf } from '../../operations/in-time.ts';
+import { inBatches } from './in-batches.ts';
 import { type PlanFinders, planStarts, type ReceivedPushes } from './plan-starts.ts';
-import { causeOf, defaultDeadlineMs, inBatches, inTime, isTemporalFailure, reasonOf } from './temporal-in-time.ts';
 
 /** What Temporal has: a rollout (by its workflow id), or a look-up of what a service's tags point to now. */
 export interface AcceptedPush {

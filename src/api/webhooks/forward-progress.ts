@@ -4,9 +4,10 @@ import { searchAttributes } from '../../contracts/start-options.ts';
 import { branchOf, rollbackBranchOf } from '../../domain/branch.ts';
 import type { Log } from '../../http/errors.ts';
 import { Problem } from '../../http/problem.ts';
+import { defaultDeadlineMs, inTime, isTemporalFailure, reasonOf } from '../../operations/in-time.ts';
 import { namePattern } from '../../settings/scalars.ts';
 import type { ForgeProgress } from '../../sources/kit/receiver.ts';
-import { defaultDeadlineMs, inBatches, inTime, isTemporalFailure, reasonOf } from './temporal-in-time.ts';
+import { inBatches } from './in-batches.ts';
 
 /** A rollout that was signalled to ask its forge again. */
 export interface SignalledRollout {

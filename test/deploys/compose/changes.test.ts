@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { detailLines } from '../../../src/cli/step-details.ts';
+import { detailLines } from '../../../src/cli/commands/step-details.ts';
 import { changesBetween } from '../../../src/deploys/compose/changes.ts';
 import type { Definition, ServiceDefinition } from '../../../src/deploys/compose/definition.ts';
 import { hostTrouble } from '../../../src/deploys/kit/host-trouble.ts';

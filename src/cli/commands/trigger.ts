@@ -1,0 +1,48 @@
+import type { Command } from 'commander';
+import { shortRollout } from '../../domain/rollout-text.ts';
+import type { Started } from '../../operations/index.ts';
+import type { CliContext } from '../context.ts';
+import { configOption, jsonOption } from '../options.ts';
+import { plain } from '../terminal.ts';
+
+interface TriggerOptions {
+  readonly config: string;
+  readonly service?: string;
+  readonly json?: boolean;
+}
+
+export function addTrigger(program: Command, context: CliContext): void {
+  program
+    .command('trigger')
+    .description('roll an image out as if it had just been pushed, whatever the last verdict was')
+    .argument('<image>', 'IMAGE[:TAG][@DIGEST], or the name of a service for its image; tag latest where none is given')
+    .option('-s, --service <name>', 'only for this service')
+    .addOption(jsonOption())
+    .addOption(configOption(context))
+    .action((image: string, options: TriggerOptions) => runTrigger(image, options, context));
+}
+
+async function runTrigger(image: string, options: TriggerOptions, context: CliContext): Promise<void> {
+  const operations = await import('../../operations/index.ts');
+  const { service } = options;
+  const input = operations.parseInput(operations.triggerInput, { image, service });
+  const triggers = operations.planTriggers(operations.readConfiguration(options.config, context), input);
+  const actor = { name: context.operator };
+  const started = await operations.withClient(operations.temporalTarget(options.config, context.env), (client) =>
+    operations.trigger(client, triggers, actor),
+  );
+  if (options.json) return context.print(JSON.stringify(started, null, 2));
+  const lines = started.flatMap((entry, index) => describeStarted(entry, triggers[index]?.tag));
+  for (const line of lines) context.print(line);
+}
+
+function describeStarted({ service, workflow, rollouts, note }: Started, tag: string | undefined): string[] {
+  if (rollouts.length > 0) {
+    return rollouts.map(({ rollout, wasRunning }) => {
+      const what = wasRunning ? 'was running already, and goes on: ' : '';
+      return `${service}: ${what}landfall show ${shortRollout(rollout)}`;
+    });
+  }
+  if (note !== undefined) return [`${service}: nothing started yet: ${plain(note)} (${workflow})`];
+  return [`${service}: the registry is being asked what ${tag} is now (${workflow}): landfall list --service ${service}`];
+}

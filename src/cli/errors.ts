@@ -1,0 +1,53 @@
+import { InvalidConfiguration, InvalidInput, OperationError } from '../operations/errors.ts';
+import type { Problem } from '../settings/problem.ts';
+import { formatProblem } from '../settings/problem.ts';
+import { plain } from './terminal.ts';
+
+/** Exit codes of the `landfall` command. */
+export const exitCodes = { fine: 0, refused: 1, usage: 2 } as const;
+
+/** The command does not do what was asked; the message says why and what to do. */
+export class CommandFailure extends Error {
+  readonly exitCode: number;
+
+  constructor(message: string, exitCode: number = exitCodes.refused) {
+    super(message);
+    this.name = 'CommandFailure';
+    this.exitCode = exitCode;
+  }
+}
+
+/** It was asked in the wrong way. */
+export class UsageFailure extends CommandFailure {
+  constructor(message: string) {
+    super(message, exitCodes.usage);
+    this.name = 'UsageFailure';
+  }
+}
+
+/** Problems echo what they found, and a file from elsewhere may hold what steers a terminal. */
+export function problemLines(problems: readonly Problem[]): string[] {
+  return problems.map((problem) => plain(formatProblem(problem)));
+}
+
+/** What an error means to whoever typed the command: the text to show and the exit code. */
+export function explain(error: unknown): { readonly message: string; readonly exitCode: number } {
+  if (error instanceof CommandFailure) return { message: error.message, exitCode: error.exitCode };
+
+  if (error instanceof InvalidConfiguration) {
+    return { message: problemLines(error.problems).join('\n'), exitCode: exitCodes.refused };
+  }
+  if (error instanceof OperationError) {
+    return { message: printable(error.message), exitCode: error instanceof InvalidInput ? exitCodes.usage : exitCodes.refused };
+  }
+  const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return { message: `unexpected, please report it: ${what}`, exitCode: exitCodes.refused };
+}
+
+/** Line by line, so that nothing in it steers the terminal; what is indented stays so. */
+function printable(message: string): string {
+  return message
+    .split('\n')
+    .map((line) => `${/^ */.exec(line)?.[0]}${plain(line)}`)
+    .join('\n');
+}

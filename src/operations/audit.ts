@@ -1,0 +1,190 @@
+import { type FileHandle, open, readdir } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { pipeline } from 'node:stream';
+import { createGunzip } from 'node:zlib';
+import { z } from 'zod';
+import { auditFilesOf } from '../config/audit-files.ts';
+import type { Configuration } from '../config/configuration.ts';
+import { type AuditLine, servicesIn } from '../domain/audit.ts';
+import { parseDuration } from '../settings/scalars.ts';
+import { NotFound, Unreachable } from './errors.ts';
+
+/** Which entries to read. */
+export const auditQuery = z.object({
+  /** An age such as 24h, or a time: not what is older. */
+  since: z.string().transform(timeOf).optional(),
+  source: z.string().optional(),
+  outcome: z.string().optional(),
+  service: z.string().optional(),
+});
+export type AuditQuery = z.output<typeof auditQuery>;
+
+/** What was read of the audit log. */
+export interface AuditReading {
+  /** The newest file. */
+  readonly file: string;
+  /** How many lines were none: torn by a crash or a full disk, or written by somebody else. */
+  readonly skipped: number;
+  /** How many entries there were. */
+  readonly read: number;
+}
+
+interface OpenFile {
+  readonly name: string;
+  readonly handle: FileHandle;
+}
+
+/**
+ * Hands over every entry that is asked for, of the log and of its rotated predecessors (`FILE.1`, `FILE.2.gz`, …), the oldest first. The
+ * log may be written to and rotate meanwhile.
+ * @throws NotFound where there is none, Unreachable where it cannot be read
+ */
+export async function readAudit(
+  { audit: { file } }: Pick<Configuration, 'audit'>,
+  query: AuditQuery,
+  take: (entry: AuditLine) => void,
+): Promise<AuditReading> {
+  const reading = { file, skipped: 0, read: 0 };
+  const opened: OpenFile[][] = [];
+  try {
+    // One log for each process that writes to it.
+    for (const log of auditFilesOf(file)) opened.push(await openAll(log));
+    if (opened.every((files) => files.length === 0)) {
+      throw new NotFound(
+        `there is no audit log at ${file}: nothing was recorded yet, or audit.file of the configuration is another one`,
+      );
+    }
+    for await (const entry of inOrderOfTime(opened.map((files) => entriesOf(files, reading)))) {
+      if (isWanted(entry, query)) take(entry);
+    }
+  } finally {
+    await Promise.all(opened.flat().map(({ handle }) => handle.close().catch(() => undefined)));
+  }
+  return reading;
+}
+
+function isWanted(entry: AuditLine, { since = Number.NEGATIVE_INFINITY, source, outcome, service }: AuditQuery): boolean {
+  return (
+    // What has no time is rather shown than hidden.
+    !(Date.parse(entry.timestamp) < since) &&
+    (source === undefined || entry.source === source) &&
+    (outcome === undefined || entry.outcome === outcome) &&
+    (service === undefined || servicesIn(entry).includes(service))
+  );
+}
+
+/** Milliseconds since 1970 of an age or a time. */
+function timeOf(since: string, context: z.RefinementCtx): number {
+  const age = parseDuration(since);
+  if (age !== undefined) return Date.now() - age;
+  const [, date, time, zone = 'Z'] =
+    /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)(Z|[+-]\d\d:\d\d)?)?$/i.exec(since) ?? [];
+  const at = date === undefined ? Number.NaN : Date.parse(`${date}T${time ?? '00:00'}${zone.toUpperCase()}`);
+  if (!Number.isNaN(at)) return at;
+  const message = `expected 30m, 24h, 7d or a time such as 2026-01-31 or 2026-01-31T08:00Z, found '${since}'`;
+  context.addIssue({ code: 'custom', message });
+  return z.NEVER;
+}
+
+/** The oldest first. */
+async function* entriesOf(files: readonly OpenFile[], reading: { skipped: number; read: number }): AsyncGenerator<AuditLine> {
+  for (const { name, handle } of [...files].reverse()) {
+    for await (const line of linesOf(name, handle)) {
+      if (line.trim() === '') continue;
+      const entry = entryIn(line);
+      if (entry === undefined) reading.skipped += 1;
+      else {
+        reading.read += 1;
+        yield entry;
+      }
+    }
+  }
+}
+
+/** Of several logs, each in order by itself. What has no readable time comes where it stands. */
+async function* inOrderOfTime(logs: readonly AsyncGenerator<AuditLine>[]): AsyncGenerator<AuditLine> {
+  const heads: { entry: AuditLine; readonly log: AsyncGenerator<AuditLine> }[] = [];
+  for (const log of logs) {
+    const { value: entry, done } = await log.next();
+    if (!done) heads.push({ entry, log });
+  }
+  const timeOf = ({ entry }: { readonly entry: AuditLine }) => Date.parse(entry.timestamp) || 0;
+  for (;;) {
+    const [first, ...others] = heads;
+    if (first === undefined) return;
+    const oldest = others.reduce((one, other) => (timeOf(other) < timeOf(one) ? other : one), first);
+    yield oldest.entry;
+    const { value: entry, done } = await oldest.log.next();
+    if (done) heads.splice(heads.indexOf(oldest), 1);
+    else oldest.entry = entry;
+  }
+}
+
+/** The newest first: whatever rotates meanwhile moves to where it is looked for next, and is known by its inode. */
+async function openAll(file: string): Promise<OpenFile[]> {
+  const names = await namesOf(file);
+  const [files, seen]: [OpenFile[], Set<string>] = [[], new Set()];
+  for (const name of names) {
+    const handle = await open(name, 'r').catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return undefined;
+      throw unreadable(name, error);
+    });
+    if (handle === undefined) continue;
+    const { dev, ino } = await handle.stat();
+    if (seen.has(`${dev} ${ino}`)) await handle.close();
+    else files.push({ name, handle });
+    seen.add(`${dev} ${ino}`);
+  }
+  return files;
+}
+
+async function namesOf(file: string): Promise<string[]> {
+  const names = await readdir(dirname(file)).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw unreadable(dirname(file), error);
+  });
+  const numbers = names.flatMap((name) => {
+    const [, number, gz = ''] =
+      /^\.(\d{1,6})(\.gz)?$/.exec(name.startsWith(basename(file)) ? name.slice(basename(file).length) : '') ?? [];
+    return number === undefined
+      ? []
+      : [{ number: Number(number), name: join(dirname(file), `${basename(file)}.${number}${gz}`) }];
+  });
+  return [file, ...numbers.sort((one, other) => one.number - other.number).map(({ name }) => name)];
+}
+
+function unreadable(path: string, error: NodeJS.ErrnoException): Unreachable {
+  return new Unreachable(`the audit log ${path} cannot be read (${error.code}): ask as a user who may read it`, { cause: error });
+}
+
+/** Not by `readline`, which lets an error of what it reads from end the process. */
+async function* linesOf(name: string, handle: FileHandle): AsyncGenerator<string> {
+  const stream = handle.createReadStream({ autoClose: false });
+  const input = name.endsWith('.gz') ? pipeline(stream, createGunzip(), () => undefined) : stream;
+  input.setEncoding('utf8');
+  let rest = '';
+  try {
+    for await (const text of input) {
+      const lines = `${rest}${text}`.split('\n');
+      rest = lines.pop() ?? '';
+      yield* lines;
+    }
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    throw new Unreachable(`the audit log ${name} cannot be read to its end (${code}): move the file away`, { cause: error });
+  }
+  yield rest;
+}
+
+const keys = ['timestamp', 'event_type', 'source', 'outcome'];
+
+function entryIn(line: string): AuditLine | undefined {
+  try {
+    const entry: unknown = JSON.parse(line);
+    if (typeof entry !== 'object' || entry === null) return undefined;
+    const fields = entry as Record<string, unknown>;
+    return keys.every((key) => typeof fields[key] === 'string') ? (entry as AuditLine) : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,43 @@
+import { type Client, isGrpcCancelledError, isGrpcDeadlineError, isGrpcServiceError, ServiceError } from '@temporalio/client';
+
+/** The client's own default takes 20 s to fail; senders of webhooks give up after 10 (GitHub). */
+export const defaultDeadlineMs = 5_000;
+/** The client may sleep between two tries when the deadline passes. */
+const graceMs = 500;
+
+class DeadlinePassed extends Error {}
+
+/** Calls of Temporal that must be answered together within so long. */
+export async function inTime<Result>(client: Client, deadlineMs: number, work: () => Promise<Result>): Promise<Result> {
+  let timer: NodeJS.Timeout | undefined;
+  const milliseconds = deadlineMs + graceMs;
+  const deadline = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new DeadlinePassed(`no answer within ${milliseconds} ms`)), milliseconds);
+  });
+  try {
+    return await Promise.race([client.withDeadline(Date.now() + deadlineMs, work), deadline]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Whether a call failed because its answer did not come in time. A deadline in the midst of a long poll ends the call as cancelled. */
+export function isUnanswered(error: unknown): boolean {
+  const cause = causeOf(error);
+  return cause instanceof DeadlinePassed || isGrpcDeadlineError(cause) || isGrpcCancelledError(cause);
+}
+
+/** Whether Temporal did not answer, or answered no. What is no answer of Temporal's is a defect of ours, and stays one. */
+export function isTemporalFailure(error: unknown): boolean {
+  return error instanceof ServiceError || error instanceof DeadlinePassed || isGrpcServiceError(error);
+}
+
+export function causeOf(error: unknown): unknown {
+  return error instanceof ServiceError ? (error.cause ?? error) : error;
+}
+
+export function reasonOf(error: unknown): string {
+  const cause = causeOf(error);
+  if (isGrpcServiceError(cause)) return `${cause.code}: ${cause.details}`;
+  return cause instanceof Error ? cause.message : String(cause);
+}

@@ -1,0 +1,22 @@
+import { z } from 'zod';
+import { namePattern } from '../settings/scalars.ts';
+import { wordIssue } from '../settings/wording.ts';
+import { InvalidInput } from './errors.ts';
+
+/** @throws InvalidInput with one line for each problem */
+export function parseInput<Schema extends z.ZodType>(schema: Schema, input: unknown): z.output<Schema> {
+  const parsed = schema.safeParse(input, { error: wordIssue });
+  if (parsed.success) return parsed.data;
+  throw new InvalidInput(parsed.error.issues.map(({ message }) => message).join('\n'));
+}
+
+/** The name of a service, whether or not there is one. */
+export const serviceInput = z
+  .string()
+  .regex(namePattern, { error: ({ input }) => `expected the name of a service, found '${String(input)}'` });
+
+/** Why somebody decides so. A blank one is none. */
+export const reasonInput = z
+  .string()
+  .optional()
+  .transform((text) => text?.trim() || undefined);
