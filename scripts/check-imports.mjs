@@ -28,9 +28,9 @@ export const rules = Object.freeze({
   // A kit for whoever listens: nothing of sources, services or workflows.
   http: { imports: ['domain', 'settings', 'platform'] },
   sources: { imports: ['domain', 'settings', 'http'] },
-  platform: { imports: ['domain', 'deploys'] },
+  platform: { imports: ['domain'] },
   checks: { imports: world },
-  probes: { imports: [...world, 'deploys'] },
+  probes: { imports: world },
   deploys: { imports: [...world, 'probes'] },
   forges: { imports: world },
   notifiers: { imports: world },

@@ -124,3 +124,12 @@ export function registryOf(repository: Repository): string {
 export function pathOf(repository: Repository): string {
   return repository.slice(repository.indexOf('/') + 1);
 }
+
+/** Undefined for what is no reference: ids, mostly. */
+export function tryParseReference(text: string): ImageReference | undefined {
+  try {
+    return parseReference(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import type Docker from 'dockerode';
 import type { Deployer, Target, Work } from '../../src/deploys/deployer.ts';
-import { type Container, findContainer } from '../../src/deploys/docker/container.ts';
+import { findContainer } from '../../src/deploys/docker/container.ts';
 import { createDockerDeployer } from '../../src/deploys/docker/deployer.ts';
 import type { Repository, Tag } from '../../src/domain/image-reference.ts';
 import type { VerifiedImage } from '../../src/domain/outcomes.ts';
 import type { DockerDeployPlan } from '../../src/domain/plan.ts';
+import type { Container } from '../../src/platform/docker/container.ts';
 import { ensureImage } from '../../src/platform/docker/images.ts';
 import { ensureDocker, removeImagesOf } from './docker.ts';
 import { hostPlatform, type ImageOptions, pushImage } from './images.ts';

@@ -1,11 +1,11 @@
 import type Docker from 'dockerode';
-import { formatReference, type ImageReference, registryOf } from '../../domain/image-reference.ts';
+import { formatReference, type ImageReference, registryOf, tryParseReference } from '../../domain/image-reference.ts';
 import type { ImageIdentity, RunningImage } from '../../domain/outcomes.ts';
+import { findImage } from '../../platform/docker/container.ts';
 import { isMissing } from '../../platform/docker/errors.ts';
 import { type Credentials, ensureImage } from '../../platform/docker/images.ts';
 import { placeName } from '../../platform/files/place-name.ts';
-import { findImage } from '../docker/container.ts';
-import { runs, tryParse } from '../docker/digests.ts';
+import { runs } from '../docker/digests.ts';
 import { failed } from './refusals.ts';
 import type { Service } from './services.ts';
 
@@ -72,7 +72,7 @@ export async function nameOfBefore(
   signal: AbortSignal,
 ): Promise<string> {
   const { reference, digest, imageId } = before;
-  const named = tryParse(reference);
+  const named = tryParseReference(reference);
   const byDigest: ImageReference[] =
     digest === undefined
       ? []

@@ -1,7 +1,6 @@
-import { formatReference } from '../../domain/image-reference.ts';
+import { formatReference, tryParseReference } from '../../domain/image-reference.ts';
 import type { ComposeDeployPlan } from '../../domain/plan.ts';
 import type { Target } from '../deployer.ts';
-import { tryParse } from '../docker/digests.ts';
 import { ask, type ComposeProgram } from './command.ts';
 import { type Definition, definition } from './definition.ts';
 import { inOneLine, refused } from './refusals.ts';
@@ -62,7 +61,7 @@ export function pinsFor({ stage, deploy, image }: Target<ComposeDeployPlan>, { i
   const pins: Record<string, string> = {};
   for (const service of deploy.services) {
     const named = images.get(service);
-    const found = tryParse(named ?? '');
+    const found = tryParseReference(named ?? '');
     if (found?.repository === repository && found.digest === digest) continue;
     const isByTag = found?.repository === repository && found.digest === undefined && found.tag === tag;
     if (stage.change !== undefined && !(stage.change.pin === 'tag' && isByTag)) {
@@ -79,7 +78,7 @@ export function pinsFor({ stage, deploy, image }: Target<ComposeDeployPlan>, { i
 /** Whether the files say by themselves what an override of ours pins. */
 export function agrees({ images }: Project, pins: Readonly<Record<string, string>>): boolean {
   return Object.entries(pins).every(([service, pinned]) => {
-    const [ours, theirs] = [tryParse(pinned), tryParse(images.get(service) ?? '')];
+    const [ours, theirs] = [tryParseReference(pinned), tryParseReference(images.get(service) ?? '')];
     return ours?.digest !== undefined && theirs?.digest === ours.digest && theirs.repository === ours.repository;
   });
 }

@@ -1,8 +1,9 @@
 import type Docker from 'dockerode';
 import type { ImageIdentity, RunningImage } from '../../domain/outcomes.ts';
+import { type Container, findImage, type Image } from '../../platform/docker/container.ts';
 import { isMissing } from '../../platform/docker/errors.ts';
 import { isMadeByCompose } from '../../platform/docker/own-labels.ts';
-import { type Container, findContainer, findImage, type Image } from '../docker/container.ts';
+import { findContainer } from '../docker/container.ts';
 import { isWhatRan, runningImage, runs } from '../docker/digests.ts';
 
 /** A service of a compose project with its containers: several where it is scaled, none where it never ran. */

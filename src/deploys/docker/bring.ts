@@ -3,13 +3,14 @@ import { Refusal } from '../../domain/failures.ts';
 import { formatReference, type Repository, registryOf } from '../../domain/image-reference.ts';
 import type { Deployed } from '../../domain/outcomes.ts';
 import type { DockerDeployPlan } from '../../domain/plan.ts';
+import { type Container, findImage } from '../../platform/docker/container.ts';
 import { ensureImage } from '../../platform/docker/images.ts';
+import { removeContainer } from '../../platform/docker/remove.ts';
 import { requireScanned } from '../../platform/docker/scanned.ts';
 import type { Target, Work } from '../deployer.ts';
-import { type Container, findImage } from './container.ts';
 import type { DockerDeployerOptions } from './deployer.ts';
 import { runningImage, runs } from './digests.ts';
-import { canContinue, type Exchange, exchangeNow, makeWay, prepare, putBack, removeContainer, type Wanted } from './exchange.ts';
+import { canContinue, type Exchange, exchangeNow, makeWay, prepare, putBack, type Wanted } from './exchange.ts';
 import { isWantedRunning, readMark } from './marks.ts';
 import { findPlaces, isHalfWay, lookAt, type Place } from './place.ts';
 import { start, waitUntilReady } from './readiness.ts';
@@ -163,7 +164,7 @@ async function prepareAll(exchange: Exchange, tasks: readonly Task[], wanted: Wa
   } catch (error) {
     for (const name of prepared) {
       const place = await lookAt(docker, name);
-      if (place.next !== undefined && !isHalfWay(place)) await removeContainer(docker, place.next.Id, { volumes: true });
+      if (place.next !== undefined && !isHalfWay(place)) await removeContainer(docker, place.next.Id);
     }
     throw error;
   }
@@ -183,7 +184,7 @@ async function finish(exchange: Exchange, task: Task, { deploy, image }: Target<
   const { name, next } = task.place;
   if (task.kind === 'there') {
     if (isHalfWay(task.place)) await putBack(exchange, task.place);
-    else if (next !== undefined) await removeContainer(docker, next.Id, { volumes: true });
+    else if (next !== undefined) await removeContainer(docker, next.Id);
     if (task.starts) await start(docker, task.current.Id, name);
     if (!task.starts && !task.waits)
       return `${name} ${task.current.State.Running ? 'runs it already' : 'has it already, and is left stopped'}`;

@@ -1,13 +1,14 @@
 import type Docker from 'dockerode';
 import type { RunningImage } from '../../domain/outcomes.ts';
 import type { DockerDeployPlan } from '../../domain/plan.ts';
+import { findImage } from '../../platform/docker/container.ts';
 import { explainUnreachable } from '../../platform/docker/errors.ts';
 import type { Credentials } from '../../platform/docker/images.ts';
+import { removeContainer } from '../../platform/docker/remove.ts';
 import type { Deployer, Target } from '../deployer.ts';
 import { bring, foresee } from './bring.ts';
-import { findImage } from './container.ts';
 import { runningImage } from './digests.ts';
-import { type DeployLog, removeContainer } from './exchange.ts';
+import type { DeployLog } from './exchange.ts';
 import { findPlaces, isHalfWay, type Place } from './place.ts';
 import { bringBack } from './restore.ts';
 

@@ -1,6 +1,6 @@
-import { type Digest, type ImageReference, parseReference } from '../../domain/image-reference.ts';
+import { type Digest, type ImageReference, tryParseReference } from '../../domain/image-reference.ts';
 import type { ImageIdentity, RunningImage } from '../../domain/outcomes.ts';
-import type { Container, Image } from './container.ts';
+import type { Container, Image } from '../../platform/docker/container.ts';
 
 /** A reference with a digest, as Docker keeps it. */
 type Pinned = ImageReference & { readonly digest: Digest };
@@ -16,17 +16,8 @@ export function digestsOf(container: Container, image: Image | undefined): reado
 
 function pinned(text: string): Pinned[] {
   // `<none>@sha256:...`, and ids, are no references.
-  const parsed = tryParse(text);
+  const parsed = tryParseReference(text);
   return parsed?.digest === undefined ? [] : [{ ...parsed, digest: parsed.digest }];
-}
-
-/** Undefined for what is no reference: ids, mostly. */
-export function tryParse(text: string): ImageReference | undefined {
-  try {
-    return parseReference(text);
-  } catch {
-    return undefined;
-  }
 }
 
 export function runs(container: Container, image: Image | undefined, wanted: ImageIdentity): boolean {
@@ -43,7 +34,7 @@ export function runs(container: Container, image: Image | undefined, wanted: Ima
 export function runningImage(name: string, container: Container, image: Image | undefined, wanted: ImageIdentity): RunningImage {
   const all = digestsOf(container, image);
   const ofRepository = all.filter(({ repository }) => repository === wanted.repository).map(({ digest }) => digest);
-  const configured = tryParse(container.Config.Image)?.digest;
+  const configured = tryParseReference(container.Config.Image)?.digest;
   const others = new Set(all.map(({ digest }) => digest));
   const digest =
     ofRepository.find((each) => each === wanted.digest) ??
@@ -57,6 +48,6 @@ export function runningImage(name: string, container: Container, image: Image | 
 /** Whether a container runs what ran before: the very image of this host, or one of the same digest. */
 export function isWhatRan(container: Container, image: Image | undefined, before: RunningImage): boolean {
   if (container.Image === before.imageId) return true;
-  const repository = tryParse(before.reference)?.repository;
+  const repository = tryParseReference(before.reference)?.repository;
   return digestsOf(container, image).some((each) => each.repository === repository && each.digest === before.digest);
 }

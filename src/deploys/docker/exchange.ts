@@ -1,6 +1,7 @@
 import type Docker from 'dockerode';
-import { isConflict, isMissing, messageOf, statusOf } from '../../platform/docker/errors.ts';
-import { type Container, findContainer, findImage } from './container.ts';
+import { type Container, findImage } from '../../platform/docker/container.ts';
+import { isMissing, messageOf, statusOf } from '../../platform/docker/errors.ts';
+import { removeContainer } from '../../platform/docker/remove.ts';
 import { formatPolicy, keptName, type Mark, markLabels, nextName, parsePolicy, readMark } from './marks.ts';
 import { isHalfWay, isTied, lookAt, type Place } from './place.ts';
 import { start } from './readiness.ts';
@@ -76,7 +77,7 @@ export async function prepare(
         'own, but somebody removed it: pull it again, or make the container again with the new image',
     );
   }
-  if (place.next !== undefined) await removeContainer(docker, place.next.Id, { volumes: true });
+  if (place.next !== undefined) await removeContainer(docker, place.next.Id);
   const restart = formatPolicy(source.HostConfig.RestartPolicy);
   const mark: Mark = { rollout, turn, at: now().toISOString(), insteadOf: source.Id, starts, restart };
   const surroundings = { image: image.Config ?? {}, hostName: daemon.hostName, borrowed: await borrowedPaths(docker, source) };
@@ -93,7 +94,7 @@ export async function prepare(
     }
     for (const network of leaves) await docker.getNetwork(network).disconnect({ Container: made.id });
   } catch (error) {
-    await removeContainer(docker, made.id, { volumes: true }).catch(() => undefined);
+    await removeContainer(docker, made.id).catch(() => undefined);
     throw error;
   }
 }
@@ -139,7 +140,7 @@ export async function exchangeNow(exchange: Exchange, name: string, stopSeconds?
 /** Takes a container out of the place, quickly, for the one that is kept; it still says how that one was, until that one runs. */
 export async function makeWay({ docker }: Exchange, { name, current, next }: Place): Promise<void> {
   if (current === undefined) return;
-  if (next !== undefined) await removeContainer(docker, next.Id, { volumes: true });
+  if (next !== undefined) await removeContainer(docker, next.Id);
   await stop(docker, current.Id, quickStopSeconds);
   await docker.getContainer(current.Id).rename({ name: nextName(name) });
 }
@@ -159,7 +160,7 @@ export async function putBack(exchange: Exchange, place: Place): Promise<void> {
   if (restart !== policy) await setPolicy(docker, source.Id, restart);
   if (current === undefined) await docker.getContainer(source.Id).rename({ name });
   if (mark?.starts ?? current === undefined) await start(docker, source.Id, name);
-  if (next !== undefined) await removeContainer(docker, next.Id, { volumes: true });
+  if (next !== undefined) await removeContainer(docker, next.Id);
 }
 
 async function stop(docker: Docker, id: string, seconds: number | undefined): Promise<void> {
@@ -173,24 +174,4 @@ async function stop(docker: Docker, id: string, seconds: number | undefined): Pr
 
 async function setPolicy(docker: Docker, id: string, restart: string): Promise<void> {
   await docker.getContainer(id).update({ RestartPolicy: parsePolicy(restart) });
-}
-
-/**
- * @param options `volumes`: those that Docker made for this container alone go too; never for one that has run for long, whose volumes
- *   are all handed on
- */
-export async function removeContainer(docker: Docker, id: string, { volumes }: { readonly volumes: boolean }): Promise<void> {
-  try {
-    await docker.getContainer(id).remove({ force: true, v: volumes });
-  } catch (error) {
-    if (isMissing(error)) return;
-    if (!isConflict(error)) throw error;
-    // Somebody else removes it this moment; its name is free only when it is gone.
-    if ((await findContainer(docker, id)) !== undefined)
-      await docker.getContainer(id).wait({ condition: 'removed' }).catch(unlessMissing);
-  }
-}
-
-function unlessMissing(error: unknown): void {
-  if (!isMissing(error)) throw error;
 }

@@ -1,6 +1,6 @@
 import type Docker from 'dockerode';
+import type { Container } from '../../platform/docker/container.ts';
 import { isOwnLabel, type Labels } from '../../platform/docker/own-labels.ts';
-import type { Container } from './container.ts';
 
 /**
  * What the deployer writes on containers that it makes. Not `landfall.rollout`: what carries that is a smoke test's, and swept away.

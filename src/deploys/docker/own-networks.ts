@@ -1,5 +1,6 @@
 import type Docker from 'dockerode';
-import { type Container, type Endpoint, findContainer } from './container.ts';
+import type { Container, Endpoint } from '../../platform/docker/container.ts';
+import { findContainer } from './container.ts';
 
 export interface OwnNetworks {
   /** For the network that the container is made in; empty where Docker needs to be told nothing. */

@@ -1,5 +1,5 @@
 import type Docker from 'dockerode';
-import type { Container, Settings } from './container.ts';
+import type { Container, Settings } from '../../platform/docker/container.ts';
 import { isMarkLabel } from './marks.ts';
 
 /**

@@ -1,6 +1,6 @@
 import { posix } from 'node:path';
 import type Docker from 'dockerode';
-import type { Container } from './container.ts';
+import type { Container } from '../../platform/docker/container.ts';
 
 /** An entry of `HostConfig.Mounts`, as the API has it: dockerode has no list of them, and asks for more. */
 export interface MountSetting {

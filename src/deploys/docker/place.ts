@@ -1,8 +1,9 @@
 import type Docker from 'dockerode';
 import { Refusal } from '../../domain/failures.ts';
 import type { DockerDeployPlan } from '../../domain/plan.ts';
+import { type Container, findImage } from '../../platform/docker/container.ts';
 import { isOwnLabel } from '../../platform/docker/own-labels.ts';
-import { type Container, findContainer, findImage } from './container.ts';
+import { findContainer } from './container.ts';
 import { keptName, nextName, placeName, readMark } from './marks.ts';
 
 /** The container of a name, and those that the deployer has beside it under names of its own. */
@@ -63,11 +64,6 @@ async function namesWithLabel(docker: Docker, label: string): Promise<readonly s
     }),
   );
   return [...new Set(meant.flat())].sort();
-}
-
-/** Docker lists the names that links give to a container, `/web/database`, beside its own, `/database`. */
-export function ownName(names: readonly string[]): string | undefined {
-  return names.find((name) => name.lastIndexOf('/') === 0)?.slice(1);
 }
 
 /** Whether `next` is there for what is (or was) in the place now: its mark tells how that one is to be. */

@@ -1,5 +1,5 @@
 import type Docker from 'dockerode';
-import type { Container, Settings } from './container.ts';
+import type { Container, Settings } from '../../platform/docker/container.ts';
 import { type OwnNetworks, ownNetworks } from './own-networks.ts';
 import { ownSettings } from './own-settings.ts';
 import { ownVolumes } from './own-volumes.ts';

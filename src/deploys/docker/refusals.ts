@@ -2,10 +2,11 @@ import type Docker from 'dockerode';
 import { Refusal } from '../../domain/failures.ts';
 import { formatReference } from '../../domain/image-reference.ts';
 import type { VerifiedImage } from '../../domain/outcomes.ts';
+import { type Container, findImage, type Image } from '../../platform/docker/container.ts';
 import { isMissing } from '../../platform/docker/errors.ts';
 import { isMadeByCompose, isOwnLabel } from '../../platform/docker/own-labels.ts';
 import { findSharers } from '../kit/sharers.ts';
-import { type Container, findContainer, findImage, type Image } from './container.ts';
+import { findContainer } from './container.ts';
 import { networksOf } from './own-networks.ts';
 
 /** What is known of the daemon, asked once. */

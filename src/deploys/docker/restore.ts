@@ -1,23 +1,15 @@
 import type Docker from 'dockerode';
 import { Refusal } from '../../domain/failures.ts';
-import { type Digest, formatReference, type ImageReference } from '../../domain/image-reference.ts';
+import { type Digest, formatReference, type ImageReference, tryParseReference } from '../../domain/image-reference.ts';
 import type { Deployed, RunningImage } from '../../domain/outcomes.ts';
 import type { DockerDeployPlan } from '../../domain/plan.ts';
+import { type Container, findImage } from '../../platform/docker/container.ts';
+import { removeContainer } from '../../platform/docker/remove.ts';
 import type { Target, Work } from '../deployer.ts';
 import { allOf, describeDaemon, exchangeOf, prepareAt, wantedOf } from './bring.ts';
-import { type Container, findImage } from './container.ts';
 import type { DockerDeployerOptions } from './deployer.ts';
-import { isWhatRan, runningImage, tryParse } from './digests.ts';
-import {
-  canContinue,
-  type Exchange,
-  exchangeNow,
-  makeWay,
-  putBack,
-  quickStopSeconds,
-  removeContainer,
-  type Wanted,
-} from './exchange.ts';
+import { isWhatRan, runningImage } from './digests.ts';
+import { canContinue, type Exchange, exchangeNow, makeWay, putBack, quickStopSeconds, type Wanted } from './exchange.ts';
 import { isWantedRunning, readMark } from './marks.ts';
 import { isHalfWay, lookAt, type Place } from './place.ts';
 import { requireRunning, start } from './readiness.ts';
@@ -94,7 +86,7 @@ async function keep(exchange: Exchange, place: Place): Promise<Done> {
   if (current === undefined) throw new Error(`expected a container in the place of ${name}`);
   const wasHalfWay = isHalfWay(place);
   if (wasHalfWay) await putBack(exchange, place);
-  else if (next !== undefined) await removeContainer(docker, next.Id, { volumes: true });
+  else if (next !== undefined) await removeContainer(docker, next.Id);
   const startsNow = !wasHalfWay && !current.State.Running && isWantedRunning(current);
   if (startsNow) await start(docker, current.Id, name);
   const mark = readMark(current.Config.Labels);
@@ -169,7 +161,7 @@ async function wantedBefore({ options, target, exchange, signal }: Return, befor
 
 /** By which names the image is known to have been pulled: the container's own, and the service's repository. */
 function namesOf({ reference, digest }: RunningImage, { image }: Target): readonly (ImageReference & { digest: Digest })[] {
-  const own = tryParse(reference);
+  const own = tryParseReference(reference);
   const ofService = digest === undefined ? [] : [{ ...own, repository: image.repository, digest }];
   if (own?.repository === image.repository && digest !== undefined) return ofService;
   return own?.digest === undefined ? ofService : [{ ...own, digest: own.digest }, ...ofService];

@@ -1,5 +1,6 @@
 import type Docker from 'dockerode';
-import { type Container, findContainer } from '../docker/container.ts';
+import type { Container } from '../../platform/docker/container.ts';
+import { findContainer } from '../docker/container.ts';
 
 /** A container that lives in the namespaces of another one. */
 export interface Sharer {

@@ -1,5 +1,5 @@
 import type Docker from 'dockerode';
-import { ownName } from '../../deploys/docker/place.ts';
+import { ownName } from './container.ts';
 import { isConflict, isMissing } from './errors.ts';
 import { type Ownership, readLabels, rolloutLabel } from './labels.ts';
 
@@ -56,15 +56,18 @@ export function remove(docker: Docker, found: Pick<Found, 'kind' | 'id'>): Promi
   return found.kind === 'network' ? removeNetwork(docker, found.id) : removeVolume(docker, found.id);
 }
 
-/** Kills and removes a container with its anonymous volumes. It is no error where it is gone, or going, already. */
-export async function removeContainer(docker: Docker, idOrName: string): Promise<void> {
+/**
+ * Kills and removes a container. It is no error where it is gone, or going, already.
+ * @param options `volumes`: those that Docker made for this container alone go too
+ */
+export async function removeContainer(docker: Docker, idOrName: string, { volumes = true } = {}): Promise<void> {
   const container = docker.getContainer(idOrName);
   try {
-    await container.remove({ force: true, v: true });
+    await container.remove({ force: true, v: volumes });
   } catch (error) {
     if (isMissing(error)) return;
     if (!isConflict(error)) throw error;
-    // Somebody else removes it this moment; its network can go only when it is gone.
+    // Somebody else removes it this moment; its name is free, and its network can go, only when it is gone.
     await container.wait({ condition: 'removed' }).catch(unlessMissing);
   }
 }

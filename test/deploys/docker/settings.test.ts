@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import type Docker from 'dockerode';
 import fc from 'fast-check';
-import type { Container } from '../../../src/deploys/docker/container.ts';
 import type { VerifiedImage } from '../../../src/domain/outcomes.ts';
+import type { Container } from '../../../src/platform/docker/container.ts';
 import { createDeployWorld, type DeployWorld, work } from '../../support/docker-deploy.ts';
 import type { ImageOptions } from '../../support/images.ts';
 

@@ -1,5 +1,5 @@
 import type Docker from 'dockerode';
-import { tryParse } from './digests.ts';
+import { tryParseReference } from '../../domain/image-reference.ts';
 
 /** What Docker says of where an image in containerd's store is from. */
 export interface Origin {
@@ -15,7 +15,7 @@ export interface Origin {
 export function digestsOfOrigin({ RepoDigests, Identity }: Origin): string[] {
   const origins = (Identity?.Pull ?? []).map(({ Repository }) => Repository);
   return (RepoDigests ?? []).filter((digest) => {
-    const repository = tryParse(digest)?.repository;
+    const repository = tryParseReference(digest)?.repository;
     return repository !== undefined && isAmong(repository, origins);
   });
 }
