@@ -1,6 +1,6 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { resolve } from 'node:path';
+import { codeOf } from '../../domain/errors.ts';
+import { runProgram } from '../../platform/processes/program.ts';
 
 /** A program with its first arguments, or an image that Docker runs. */
 export type TrivyCommand = readonly string[] | { readonly image: string };
@@ -80,52 +80,28 @@ export class TrivyFailed extends Error {
   }
 }
 
-/** How much of standard error is kept, in characters. */
-const keptLog = 16 * 1024;
-/** How long Trivy may take to end by itself when it is stopped; while it waits for a registry it does not. */
-const stopWithinMs = 2000;
-
 /**
- * Runs Trivy to its end. When the signal aborts it is stopped, and only then this rejects with the signal's reason.
+ * Runs Trivy to its end. Errors of the signal: see `runProgram`.
  * @throws TrivyFailed, or Error where it cannot be started
  */
 export async function runTrivy(run: TrivyRun): Promise<void> {
-  run.signal.throwIfAborted();
   const user = process.getuid && process.getgid ? `${process.getuid()}:${process.getgid()}` : undefined;
   const [program = 'trivy', ...first] = trivyArguments(run.command, run.folders, user);
-  // A path of ours would mean another file from where it starts.
-  const child = spawn(program.includes('/') ? resolve(program) : program, [...first, ...run.arguments], {
-    cwd: run.directory,
-    env: { ...run.environment },
-    stdio: ['pipe', 'ignore', 'pipe'],
-  });
-  let log = '';
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    log = (log + text).slice(-keptLog);
-  });
-  // It may end before it has read anything; how it ended says why.
-  child.stdin.on('error', () => undefined);
-  child.stdin.end(run.input ?? '');
-  let kill: NodeJS.Timeout | undefined;
-  const stop = () => {
-    child.kill('SIGTERM');
-    kill = setTimeout(() => child.kill('SIGKILL'), stopWithinMs);
-  };
-  run.signal.addEventListener('abort', stop, { once: true });
+  const { directory, environment, input, signal } = run;
   try {
-    const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
-    run.signal.throwIfAborted();
-    if (code !== 0) throw new TrivyFailed(code === null ? `signal ${signal}` : `exit code ${code}`, log);
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'EACCES')) {
-      throw new Error(`Trivy cannot be started as '${program}' (${error.code}); install Trivy, or name it in TRIVY`, {
-        cause: error,
-      });
-    }
-    throw error;
-  } finally {
-    run.signal.removeEventListener('abort', stop);
-    clearTimeout(kill);
+    const { code, killedBy, stderr } = await runProgram({
+      // A path of ours would mean another file from where it starts.
+      command: [program.includes('/') ? resolve(program) : program, ...first, ...run.arguments],
+      directory,
+      environment,
+      ...(input !== undefined && { input }),
+      signal,
+    });
+    if (code !== 0) throw new TrivyFailed(code === undefined ? `signal ${killedBy}` : `exit code ${code}`, stderr);
+  } catch (cause) {
+    const why = codeOf(cause);
+    if (why !== 'ENOENT' && why !== 'EACCES') throw cause;
+    throw new Error(`Trivy cannot be started as '${program}' (${why}); install Trivy, or name it in TRIVY`, { cause });
   }
 }
 

@@ -1,5 +1,5 @@
 import type { RunningImage } from '../../domain/outcomes.ts';
-import { findCompose } from './command.ts';
+import { requireCompose } from './command.ts';
 import { withImages } from './definition.ts';
 import { nameOfBefore } from './images.ts';
 import { keepCurrent } from './ran.ts';
@@ -37,7 +37,7 @@ export async function bringAsItRan(
 ): Promise<void> {
   const { directory } = target.deploy;
   const files = filesOf(deploying, target);
-  const compose = await findCompose(deploying.env);
+  const compose = await requireCompose(deploying.env);
   const whole: Kept = withImages(kept, await pinsOf(deploying, target, before, signal));
   const names = before.map(({ name }) => name);
   // Where Compose writes on the containers that their definition is, so it stays. It is no container's yet.

@@ -1,5 +1,7 @@
+import type { Stats } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { isAbsolute, join, resolve } from 'node:path';
+import { codeOf } from '../../domain/errors.ts';
 import { shortened } from '../../domain/inert-text.ts';
 import { readTextIfThere } from '../../platform/files/durable-file.ts';
 import { refused } from './refusals.ts';
@@ -35,10 +37,10 @@ export async function composeFiles(
 }
 
 async function requireDirectory(directory: string): Promise<void> {
-  const is = isAbsolute(directory) && (await stat(directory).catch(() => undefined))?.isDirectory();
+  const is = isAbsolute(directory) && (await statIfThere(directory))?.isDirectory();
   if (!is) {
     throw refused(
-      `expected the directory ${directory} of deploy.compose on this host, found none that this worker may read: make it, or correct ` +
+      `expected the directory ${directory} of deploy.compose on this host, found none: make it, or correct ` +
         'deploy.compose.directory (and deploy.on, where it is on another host)',
     );
   }
@@ -79,5 +81,25 @@ async function firstThere(directory: string, names: readonly string[]): Promise<
 }
 
 async function isFile(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => undefined))?.isFile() ?? false;
+  return (await statIfThere(path))?.isFile() ?? false;
+}
+
+/**
+ * Undefined where there is nothing of that name.
+ * @throws Refusal `DeployRefused` where this worker may not look, and Error where the disk fails: a file that cannot be seen may well be there
+ */
+async function statIfThere(path: string): Promise<Stats | undefined> {
+  try {
+    return await stat(path);
+  } catch (error) {
+    const code = codeOf(error);
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    if (code === 'EACCES' || code === 'ELOOP' || code === 'ENAMETOOLONG') {
+      throw refused(
+        `expected ${path} to be readable for this worker, found ${code}: give it access, or correct deploy.compose`,
+        error,
+      );
+    }
+    throw error;
+  }
 }

@@ -1,6 +1,7 @@
 import { relative } from 'node:path';
+import type { ComposeProgram } from '../../platform/compose/find-compose.ts';
 import { type Ahead, type Checkout, lookAhead } from './checkout.ts';
-import { type ComposeProgram, findCompose } from './command.ts';
+import { requireCompose } from './command.ts';
 import { type Definition, definition } from './definition.ts';
 import { composeFiles } from './files.ts';
 import { nextName, withNextFiles } from './next-files.ts';
@@ -57,7 +58,7 @@ export async function withNext<Result>(
     const { compose, place } = requireSite(await findSite(deploying, target), target);
     return await act({ project: await readProject(compose, place, services) });
   }
-  const compose = await findCompose(deploying.env);
+  const compose = await requireCompose(deploying.env);
   return await lookAhead(deploying.run, deploying.locks, directory, change, signal, async (ahead) => {
     const project = await withNextFiles(ahead, directory, change, target.image, async (files) => {
       const rendered = await render(compose, target, ahead, files.directory).catch((error: unknown) => {

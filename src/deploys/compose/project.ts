@@ -1,7 +1,8 @@
 import { formatReference, tryParseReference } from '../../domain/image-reference.ts';
 import type { ComposeDeployPlan } from '../../domain/plan.ts';
+import type { ComposeProgram } from '../../platform/compose/find-compose.ts';
 import type { Target } from '../deployer.ts';
-import { ask, type ComposeProgram } from './command.ts';
+import { ask } from './command.ts';
 import { type Definition, definition } from './definition.ts';
 import { inOneLine, refused } from './refusals.ts';
 

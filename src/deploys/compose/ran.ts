@@ -1,5 +1,6 @@
 import type { ImageIdentity, RunningImage } from '../../domain/outcomes.ts';
-import { ask, type ComposeProgram } from './command.ts';
+import type { ComposeProgram } from '../../platform/compose/find-compose.ts';
+import { ask } from './command.ts';
 import { type Definition, definition, withImages } from './definition.ts';
 import { placeArguments, projectOf } from './project.ts';
 import { refused } from './refusals.ts';

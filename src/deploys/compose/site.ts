@@ -2,12 +2,13 @@ import { join, resolve } from 'node:path';
 import type Docker from 'dockerode';
 import type { Refusal } from '../../domain/failures.ts';
 import type { ComposeDeployPlan } from '../../domain/plan.ts';
+import type { ComposeProgram } from '../../platform/compose/find-compose.ts';
 import type { Credentials } from '../../platform/docker/images.ts';
 import type { HostLock } from '../../platform/files/host-lock.ts';
 import { placeName } from '../../platform/files/place-name.ts';
 import type { RunGit } from '../../platform/git/command.ts';
 import type { Target } from '../deployer.ts';
-import { type ComposeProgram, findCompose } from './command.ts';
+import { requireCompose } from './command.ts';
 import { composeFiles } from './files.ts';
 import { type Place, type Project, readProject } from './project.ts';
 import { isRefusal, refused } from './refusals.ts';
@@ -63,7 +64,7 @@ export async function findSite(deploying: Deploying, target: ComposeTarget): Pro
   const found = await composeFiles(directory, files, changedComposeFile(target));
   if (found === undefined) return undefined;
   return {
-    compose: await findCompose(deploying.env),
+    compose: await requireCompose(deploying.env),
     place: { directory, files: found, ...(project !== undefined && { project }) },
     files: filesOf(deploying, target),
     folder: directoryFolder(deploying, target),

@@ -1,7 +1,7 @@
 import type Docker from 'dockerode';
 import { Refusal } from '../../domain/failures.ts';
+import type { ComposeProgram } from '../../platform/compose/find-compose.ts';
 import { waitUntilReady } from '../docker/readiness.ts';
-import type { ComposeProgram } from './command.ts';
 import { type DaemonPresence, watchDaemon } from './daemon-presence.ts';
 import { runToEnd } from './program.ts';
 import { type Place, placeArguments } from './project.ts';

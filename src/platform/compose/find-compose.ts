@@ -1,44 +1,102 @@
+import { codeOf } from '../../domain/errors.ts';
 import { childEnvironment } from '../processes/environment.ts';
-import { type ProgramEnd, runProgram } from '../processes/program.ts';
-import { findTool } from '../tools.mjs';
+import { type ProgramEnd, type ProgramRun, runProgram } from '../processes/program.ts';
+import { findOnPath, findTool } from '../tools.mjs';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
+/** The first with `up --pull never`, as far as we have to care: older ones are out of support for years. */
+const oldest = { major: 2, minor: 20 };
+const defaultAnswerMs = 60_000;
+
+/** What a compose program is run with. */
+export interface ComposeProgram {
+  /** `docker compose`, or the path of `docker-compose`. */
+  readonly words: readonly string[];
+  readonly env: Environment;
+  /** `2.28.1`; of somebody's own build, whatever that says. */
+  readonly version: string;
+}
+
+/** There is none on this host, or only one that is too old; the message says how to get it. */
+export class NoCompose extends Error {}
+
 /**
- * The program of Docker Compose 2: what `DOCKER_COMPOSE` names, else `docker-compose` from PATH or among Docker's plugins.
- * @throws Error where there is none
+ * Finds Docker Compose 2 as people start it: what `DOCKER_COMPOSE` names, `docker compose`, or `docker-compose`.
+ * @param landfalls Landfall's own environment, of which Compose gets what it needs; `DOCKER_HOST` says which daemon
+ * @throws NoCompose, or Error where one does not answer: that one may be right, so no other takes its place
  */
-export function findCompose(env: Environment): string {
-  const found = findTool('docker-compose', { ...env });
-  if (found !== undefined) return found;
-  throw new Error(
-    'expected Docker Compose 2 on this worker, found none: install the plugin (docker-compose-plugin), or name the program in DOCKER_COMPOSE',
+export async function findCompose(landfalls: Environment, answerWithinMs = defaultAnswerMs): Promise<ComposeProgram> {
+  const env = composeEnvironment(landfalls);
+  const found: string[] = [];
+  for (const words of candidates(landfalls)) {
+    const version = await versionOf({ command: [...words, 'version', '--short'], environment: env, timeoutMs: answerWithinMs });
+    if (version === undefined) continue;
+    if (isNewEnough(version)) return { words, env, version: version.replace(/^v/, '') };
+    found.push(`${words.join(' ')} ${version}`);
+  }
+  const instead = found.length === 0 ? 'none' : found.join(', ');
+  throw new NoCompose(
+    `expected Docker Compose ${oldest.major}.${oldest.minor} or later on this host, found ${instead}: install the Compose plugin of Docker ` +
+      '(package docker-compose-plugin, see https://docs.docker.com/compose/install/), or name the program in DOCKER_COMPOSE',
   );
 }
 
-export interface ComposeRun {
+function candidates(env: Environment): string[][] {
+  const tool = findTool('docker-compose', env);
+  const standalone = tool === undefined ? [] : [[tool]];
+  const docker = findOnPath('docker', env);
+  return env.DOCKER_COMPOSE || docker === undefined ? standalone : [[docker, 'compose'], ...standalone];
+}
+
+/**
+ * Without Landfall's own variables: a compose file's variables come from its `.env`, as when a person runs it. `COMPOSE_*` of the worker
+ * would send every stage to the same files and project.
+ */
+function composeEnvironment(env: Environment): Environment {
+  return { ...childEnvironment(env, ['DOCKER_*']), COMPOSE_ANSI: 'never', COMPOSE_MENU: 'false' };
+}
+
+/** Undefined where it is no Compose. */
+async function versionOf(asked: ProgramRun & { readonly timeoutMs: number }): Promise<string | undefined> {
+  try {
+    const { code, killedBy, endedBy, stdout } = await runProgram(asked);
+    const what = `'${asked.command.join(' ')}'`;
+    if (endedBy === 'time-out') throw new Error(`${what} did not answer within ${asked.timeoutMs / 1_000} s`);
+    if (killedBy !== undefined) throw new Error(`${what} was ended by ${killedBy}`);
+    return code === 0 ? stdout.trim() : undefined;
+  } catch (error) {
+    // Somebody took it away since it was found.
+    if (codeOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** A build without a version (`dev`) is somebody's own, and taken. */
+function isNewEnough(version: string): boolean {
+  const [, major = '', minor = ''] = /^v?(\d+)\.(\d+)/.exec(version) ?? [];
+  if (major === '') return true;
+  return Number(major) > oldest.major || (Number(major) === oldest.major && Number(minor) >= oldest.minor);
+}
+
+export interface ComposeRun extends Pick<ProgramRun, 'input' | 'timeoutMs' | 'signal'> {
   /** What comes after `docker compose`: `['-p', 'NAME', 'up', '-d']`. */
   readonly arguments: readonly string[];
   readonly directory: string;
-  /** Landfall's own, of which Compose gets what it needs; `DOCKER_HOST` says which daemon. */
   readonly env: Environment;
   /** For the variables of the compose file. */
   readonly variables?: Readonly<Record<string, string>>;
-  /** A compose file, read with `-f -`. */
-  readonly input?: string;
-  readonly timeoutMs?: number;
-  readonly signal?: AbortSignal;
 }
 
-/** @throws Error where it cannot be started, and the signal's reason once it is aborted; how it ended is for the caller to judge */
-export async function runCompose(run: ComposeRun): Promise<ProgramEnd> {
-  const { arguments: words, directory, input, timeoutMs, signal } = run;
+/**
+ * Runs the Compose that is found, with `input` as a compose file to be read with `-f -`.
+ * @throws as `findCompose`, and as `runProgram`; how it ended is for the caller to judge
+ */
+export async function runCompose({ arguments: words, env, variables, ...run }: ComposeRun): Promise<ProgramEnd> {
+  const compose = await findCompose(env);
   return await runProgram({
-    command: [findCompose(run.env), '--ansi', 'never', '--progress', 'plain', ...words],
-    directory,
-    environment: { ...childEnvironment(run.env, ['DOCKER_*']), ...run.variables },
-    ...(input !== undefined && { input }),
-    ...(timeoutMs !== undefined && { timeoutMs }),
-    ...(signal !== undefined && { signal }),
+    ...run,
+    command: [...compose.words, '--ansi', 'never', '--progress', 'plain', ...words],
+    environment: { ...compose.env, ...variables },
   });
 }

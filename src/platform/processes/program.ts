@@ -13,14 +13,19 @@ export interface ProgramRun {
   /** Absent: as long as it likes. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
+  /** Bytes that it may print on standard output: with more it is stopped. Absent: what is longer loses its beginning. */
+  readonly longestStdout?: number;
 }
 
 export interface ProgramEnd {
   /** Undefined where a signal ended it. */
   readonly code: number | undefined;
-  readonly endedBy: 'itself' | 'time-out';
-  /** At most 8 MiB; what is longer loses its beginning. */
+  readonly killedBy: NodeJS.Signals | undefined;
+  readonly endedBy: 'itself' | 'time-out' | 'too much output';
+  /** At most 8 MiB. */
   readonly stdout: string;
+  /** Its end, at most 64 KiB. */
+  readonly stderr: string;
   /** The end of what it printed on both, as it came; at most 64 KiB. */
   readonly output: string;
 }
@@ -46,12 +51,18 @@ export async function runProgram(run: ProgramRun): Promise<ProgramEnd> {
     detached: true,
   });
   const stdout = keepEnd(keptAnswer);
-  const output = keepEnd(keptOutput);
+  const [stderr, output] = [keepEnd(keptOutput), keepEnd(keptOutput)];
+  let printed = 0;
   child.stdout.on('data', (bytes: Buffer) => {
     stdout.add(bytes);
     output.add(bytes);
+    printed += bytes.length;
+    if (printed > (run.longestStdout ?? Number.POSITIVE_INFINITY)) stopFor('too much output');
   });
-  child.stderr.on('data', output.add);
+  child.stderr.on('data', (bytes: Buffer) => {
+    stderr.add(bytes);
+    output.add(bytes);
+  });
   // It may end before it has read anything; how it ended says why.
   child.stdin.on('error', () => undefined);
   child.stdin.end(run.input ?? '');
@@ -62,23 +73,22 @@ export async function runProgram(run: ProgramRun): Promise<ProgramEnd> {
     killGroup(child.pid, 'SIGTERM');
     kill ??= setTimeout(() => killGroup(child.pid, 'SIGKILL'), stopWithinMs);
   };
-  const timer =
-    run.timeoutMs === undefined
-      ? undefined
-      : setTimeout(() => {
-          endedBy = 'time-out';
-          stop();
-        }, run.timeoutMs);
+  const stopFor = (reason: ProgramEnd['endedBy']) => {
+    endedBy = reason;
+    stop();
+  };
+  const timer = run.timeoutMs === undefined ? undefined : setTimeout(stopFor, run.timeoutMs, 'time-out');
   run.signal?.addEventListener('abort', stop, { once: true });
   try {
-    const code = await new Promise<number | null>((settle, fail) => {
+    const [code, killedBy] = await new Promise<[number | null, NodeJS.Signals | null]>((settle, fail) => {
       child.once('error', fail);
       // What it left running would hold its output open for ever, and 'close' back.
       child.once('exit', () => killGroup(child.pid, 'SIGKILL'));
-      child.once('close', settle);
+      child.once('close', (...how) => settle(how));
     });
     run.signal?.throwIfAborted();
-    return { code: code ?? undefined, endedBy, stdout: stdout.text(), output: output.text() };
+    const printedText = { stdout: stdout.text(), stderr: stderr.text(), output: output.text() };
+    return { code: code ?? undefined, killedBy: killedBy ?? undefined, endedBy, ...printedText };
   } finally {
     clearTimeout(timer);
     clearTimeout(kill);
