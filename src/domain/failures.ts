@@ -69,6 +69,11 @@ export class Refusal extends Error {
   }
 }
 
+/** Milliseconds until another side may be asked again: at least a second, as clocks differ, and at most `longestMs`. */
+export function waitFor(until: string, longestMs: number, nowMs: number): number {
+  return Math.min(longestMs, Math.max(1_000, Date.parse(until) - nowMs));
+}
+
 /** The other side asks us to wait until a given time. Adapters throw it; the activity boundary answers `RateLimited`. */
 export class RateLimit extends Error {
   readonly until: Date;

@@ -3,6 +3,9 @@
  * out of no line, and no forge takes it for Markdown, HTML, a mention, a reference to an issue, or a word that closes one.
  */
 
+/** What is shown in place of a secret, wherever one is hidden. */
+export const masked = '[masked]';
+
 /** Shown as nothing, and enough for a forge not to see a mention or a reference. */
 const zeroWidthSpace = '\u200b';
 

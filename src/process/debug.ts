@@ -1,4 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { masked } from '../domain/inert-text.ts';
 import type { Log } from '../http/errors.ts';
 
 /** Undici's own request object, as far as it is documented: https://github.com/nodejs/undici/blob/main/docs/docs/api/DiagnosticsChannel.md */
@@ -51,7 +52,7 @@ function shownUrl(origin: string, path: string): string {
   const segments = withoutQuery
     .slice(0, longestPath)
     .split('/')
-    .map((segment) => (isLikeToken(segment) ? '[masked]' : segment));
+    .map((segment) => (isLikeToken(segment) ? masked : segment));
   return `${origin}${segments.join('/')}${query === undefined ? '' : '?…'}`;
 }
 

@@ -1,11 +1,11 @@
+import { masked } from '../domain/inert-text.ts';
+
 /** Replaces every secret that it knows, in any text. */
 export interface Mask {
   /** What was read from a secret reference; short texts are not taken, as they would be found everywhere. */
   add(secret: string): void;
   (text: string): string;
 }
-
-export const masked = '[masked]';
 
 const shortestSecret = 6;
 /** In a URL, what is shorter is a path like others have. */

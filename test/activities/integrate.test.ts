@@ -140,7 +140,7 @@ ${rest}`;
     const running = await start(image, 'echo "using $API_KEY and $PLAIN"; exit 3', { env });
     const { message, details } = await refused(running);
     assert.match(message, /^expected the integration test to exit with 0, but it exited with 3: its log says why$/);
-    assert.deepEqual(details, { log: 'using *** and plain $HOME', candidateLog: 'cannot reach the database', exitCode: 3 });
+    assert.deepEqual(details, { log: 'using [masked] and plain $HOME', candidateLog: 'cannot reach the database', exitCode: 3 });
     await isClean(running);
   });
 

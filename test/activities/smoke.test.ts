@@ -276,14 +276,14 @@ describe('smoke', function () {
       const secrets = (value: string) => (value === 'env:TEST_TOKEN' ? 's3cret-value' : value);
       const dependencies = { baseDir: folder, secrets };
       const summary = await passes('env', { cmd: ['false'], env: { BUILT_IN: 'image' } }, smoke, { dependencies });
-      assert.equal(summary.log, 'from file|configured|***|***|image');
+      assert.equal(summary.log, 'from file|configured|[masked]|[masked]|image');
     });
 
     it('and masks secrets in failures too', async () => {
       const smoke = smokePlan({ env: { TOKEN: 'env:T' }, command: shell('echo "bad token $TOKEN"; exit 1') });
       const dependencies = { secrets: (value: string) => (value === 'env:T' ? 's3cret-value' : value) };
       const { message, failure } = await fails('env-fails', { cmd: ['false'] }, smoke, { dependencies });
-      assert.equal(failure.log, 'bad token ***');
+      assert.equal(failure.log, 'bad token [masked]');
       assert.doesNotMatch(message, /s3cret/);
     });
 

@@ -137,7 +137,7 @@ describe('watch', function () {
       );
       assert.match(message, /3 readings in a row failed \(borne: 2\); the last: docker \S+ is unhealthy \(the queue is stuck\)/);
       assert.equal(details.failures.length, 3);
-      assert.equal(details.log, 'connecting with *** and postgres://app:***@db/app');
+      assert.equal(details.log, 'connecting with [masked] and postgres://app:[masked]@db/app');
     });
 
     it('is unhealthy where a container restarts more often than is borne', async () => {

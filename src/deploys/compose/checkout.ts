@@ -1,3 +1,4 @@
+import { masked } from '../../domain/inert-text.ts';
 import type { ChangePlan } from '../../domain/plan.ts';
 import type { HostLock } from '../../platform/files/host-lock.ts';
 import type { GitResult, GitRunOptions, RunGit } from '../../platform/git/command.ts';
@@ -156,5 +157,5 @@ function dirty(root: string, files: readonly string[]) {
 
 /** The address of a person's remote may hold a password. */
 function withoutCredentials(result: GitResult): GitResult {
-  return { ...result, stderr: result.stderr.replace(/:\/\/[^/@\s']+@/g, '://***@') };
+  return { ...result, stderr: result.stderr.replace(/:\/\/[^/@\s']+@/g, `://${masked}@`) };
 }

@@ -1,9 +1,12 @@
 import type Docker from 'dockerode';
+import { masked } from '../../domain/inert-text.ts';
 
 const keptLines = 50;
 const keptBytes = 4096;
 /** More than 50 long lines. */
 const readBytes = 64 * 1024;
+/** No variable of a process can hold it. */
+const placeholder = '\u0000';
 const longestSecret = 8 * 1024;
 
 /** Replaces every secret in a text. */
@@ -21,7 +24,9 @@ export function createMask(secrets: readonly string[]): Mask {
   const distinct = [...new Set(parts)].filter((part) => part !== '');
   if (distinct.length > mostSecrets) return () => notShown;
   const longestFirst = distinct.sort((a, b) => b.length - a.length);
-  return (text) => longestFirst.reduce((masked, secret) => masked.replaceAll(secret, '***'), text);
+  // By way of a character that no secret has: one that is a letter of `[masked]` would be found in what stands for the others.
+  return (text) =>
+    longestFirst.reduce((hidden, secret) => hidden.replaceAll(secret, placeholder), text).replaceAll(placeholder, masked);
 }
 
 /** The last lines of a container's log, stdout and stderr as they came, fit for {@link lastLines}. */
@@ -67,9 +72,9 @@ export function demultiplex(bytes: Buffer): Buffer {
  */
 export function lastLines(bytes: Buffer, mask: Mask): string {
   const isCut = bytes.length > readBytes;
-  const masked = mask(plainText(bytes.subarray(-readBytes).toString('utf8')));
-  if (masked === notShown) return notShown;
-  const lines = (isCut ? withoutBeginning(masked) : masked).split('\n');
+  const shown = mask(plainText(bytes.subarray(-readBytes).toString('utf8')));
+  if (shown === notShown) return notShown;
+  const lines = (isCut ? withoutBeginning(shown) : shown).split('\n');
   while (lines.length > 1 && lines.at(-1) === '') lines.pop();
   return lastBytes(lines.slice(-keptLines).join('\n'), keptBytes);
 }
