@@ -1,6 +1,7 @@
 import type { Octokit } from 'octokit';
 import type { RedeliverActivities, RedeliverySummary } from '../contracts/activities/pushes.ts';
 import type { RedeliveryEntry } from '../domain/audit.ts';
+import { messageOf } from '../domain/errors.ts';
 import { RateLimit, Refusal } from '../domain/failures.ts';
 import {
   createGitHubDeliveries,
@@ -85,7 +86,7 @@ async function lookAt(owner: HookOwner, redelivery: Redelivery, deliveries: GitH
     });
     return tell(reason === undefined ? 'checked' : 'failed', reason);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     if (error instanceof RateLimit) {
       tell('rate-limited', reason);
       throw error;

@@ -4,6 +4,7 @@ import type { Client } from '@temporalio/client';
 import type { SearchActivities, SearchInput } from '../contracts/activities/pushes.ts';
 import { resolveStartOptions, rolloutId } from '../contracts/start-options.ts';
 import type { SearchEntry } from '../domain/audit.ts';
+import { messageOf } from '../domain/errors.ts';
 import { RateLimit, Refusal } from '../domain/failures.ts';
 import { type Digest, formatReference, type Repository, type Tag } from '../domain/image-reference.ts';
 import { dispatchOfPush, type Plan } from '../domain/plan.ts';
@@ -269,8 +270,4 @@ function entryOf(search: Search, known: SearchMemory): SearchEntry {
     found: found.slice(0, mostToldFound).map(({ image }) => image),
     ...(reason.length > 0 && { reason: reason.join('; ').slice(0, 2_000) }),
   };
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import { codeOf } from '../domain/errors.ts';
 import { Refusal } from '../domain/failures.ts';
 import { isOnHost } from '../domain/plan.ts';
 import type { TlsFiles } from '../http/tls.ts';
@@ -104,7 +105,7 @@ function readSource(file: string): Source {
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    const code = String(codeOf(error) ?? error);
     const message = `expected a readable file, found ${code}: \`npm start\` writes a commented starter`;
     return { problems: [{ file, line: 1, column: 1, path: '', message }], missing: code === 'ENOENT' };
   }

@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { rootCertificates } from 'node:tls';
+import { messageOf } from '../domain/errors.ts';
 import type { Log } from './errors.ts';
 import { certificatesIn } from './pem.ts';
 
@@ -43,7 +44,7 @@ function createTrust(ca: (() => string) | undefined, log: Log): ClientTrust {
       good = checked(ca());
       complaint = undefined;
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       if (reason !== complaint)
         log.warn({ reason }, 'the authority of client certificates could not be read again; the one before goes on');
       complaint = reason;

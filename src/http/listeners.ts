@@ -11,6 +11,7 @@ import { createServer as createTlsServer, type Server as TlsServer } from 'node:
 import { type AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
+import { messageOf } from '../domain/errors.ts';
 import type { Log } from './errors.ts';
 import { problemDocument, problemMediaType } from './problem.ts';
 import { keepTls, type TlsKeeper, type TlsSettings } from './tls.ts';
@@ -154,7 +155,7 @@ async function listen(server: Server | TlsServer, { name, host, port }: Listener
     server.listen(port, host);
     await once(server, 'listening');
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new Error(`${name}: cannot listen on ${host}:${port} (${reason}); choose another address or port`, { cause: error });
   }
   const address = server.address();

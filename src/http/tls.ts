@@ -3,6 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import type { Server } from 'node:https';
 import { join } from 'node:path';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
+import { messageOf } from '../domain/errors.ts';
 import type { ClientTrust } from './client-trust.ts';
 import type { Log } from './errors.ts';
 import { certificatesIn } from './pem.ts';
@@ -52,7 +53,7 @@ export function keepTls(server: Server, settings: TlsSettings, log: Log): TlsKee
       await load();
       complaint = undefined;
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       if (reason !== complaint)
         log.warn({ reason }, 'the certificate of the webhooks was not replaced: the files cannot be used as they are');
       complaint = reason;

@@ -1,6 +1,8 @@
 import { once } from 'node:events';
 import { connect, createServer, type Server } from 'node:net';
 
+import { codeOf } from '../domain/errors.ts';
+
 export interface PortChoice {
   readonly ip: string;
   /** A port that somebody asked for is used as it is, or refused: never silently another. */
@@ -35,7 +37,7 @@ async function listens(server: Server, ip: string, port: number): Promise<boolea
     await once(server, 'listening');
     return true;
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') return false;
+    if (codeOf(error) === 'EADDRINUSE') return false;
     throw error;
   }
 }

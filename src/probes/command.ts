@@ -1,6 +1,6 @@
+import { messageOf } from '../domain/errors.ts';
 import { shortened } from '../domain/inert-text.ts';
 import type { CommandProbePlan } from '../domain/plan.ts';
-import { messageOf } from '../platform/docker/errors.ts';
 import { childEnvironment } from '../platform/processes/environment.ts';
 import { runProgram } from '../platform/processes/program.ts';
 import type { Answer } from './answer.ts';

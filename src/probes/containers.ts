@@ -1,9 +1,10 @@
 import { resolve, sep } from 'node:path';
 import type Docker from 'dockerode';
+import { messageOf } from '../domain/errors.ts';
 import type { ComposeDeployPlan, DeployPlan } from '../domain/plan.ts';
 import { requireAlive } from '../platform/docker/alive.ts';
 import { findImage, type Image } from '../platform/docker/container.ts';
-import { isMissing, messageOf, statusOf } from '../platform/docker/errors.ts';
+import { isMissing, statusOf } from '../platform/docker/errors.ts';
 import { isMadeByCompose } from '../platform/docker/own-labels.ts';
 
 export interface SeenContainer {

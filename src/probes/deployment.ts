@@ -1,8 +1,8 @@
 import type { Octokit } from 'octokit';
+import { messageOf } from '../domain/errors.ts';
 import { RateLimit, Refusal } from '../domain/failures.ts';
 import type { WatchPlan } from '../domain/plan.ts';
 import type { ExpectedImage } from '../domain/watch-version.ts';
-import { messageOf } from '../platform/docker/errors.ts';
 import { payloadOf } from '../platform/github/deployments.ts';
 import { answeredWith } from '../platform/github/errors.ts';
 import { type GitHubRepository, ifExists, openRepository } from '../platform/github/repository.ts';

@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
+import { messageOf } from '../domain/errors.ts';
 import type { TcpProbePlan } from '../domain/plan.ts';
-import { messageOf } from '../platform/docker/errors.ts';
 import type { Answer } from './answer.ts';
 
 /** Docker's proxy takes connections for a port that nobody in the container listens on, and closes them at once. */

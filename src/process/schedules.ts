@@ -9,6 +9,7 @@ import {
 import type { Configuration } from '../config/configuration.ts';
 import { searchedRegistries } from '../config/plans.ts';
 import { redeliverAction, redeliverId, searchAction, searchId } from '../contracts/start-options.ts';
+import { messageOf } from '../domain/errors.ts';
 
 /** What it tells of what it did. */
 interface Log {
@@ -74,7 +75,7 @@ export async function beginSchedules(
       await ensure();
       return true;
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       if (!signal.aborted) log.error({ reason }, couldNot);
       return false;
     }

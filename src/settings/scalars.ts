@@ -1,5 +1,6 @@
 import { RE2JS, RE2JSException } from 're2js';
 import { z } from 'zod';
+import { messageOf } from '../domain/errors.ts';
 import { githubRepositoryPattern } from '../domain/github-repository.ts';
 import { isTag, parseRepository } from '../domain/image-reference.ts';
 import { parseImagePattern } from './image-pattern.ts';
@@ -189,5 +190,5 @@ export function urlOrSecret(check: SecretCheck) {
 }
 
 function reason(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return messageOf(error);
 }

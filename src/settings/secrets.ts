@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { codeOf } from '../domain/errors.ts';
 import { Refusal } from '../domain/failures.ts';
 import type { Environment } from './environment.ts';
 
@@ -71,7 +72,7 @@ function readSecretFile(path: string): Found {
     const secret = readFileSync(path, 'utf8').replace(/\r?\n$/, '');
     return secret !== '' ? { secret } : { absent: true, problem: `expected a secret in the file ${path}, which is empty` };
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    const code = String(codeOf(error) ?? error);
     return { absent: code === 'ENOENT', problem: `expected a secret in the file ${path}, which cannot be read (${code})` };
   }
 }

@@ -1,6 +1,7 @@
 import { appendFileSync, closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { createStream, type RotatingFileStream } from 'rotating-file-stream';
+import { messageOf } from '../domain/errors.ts';
 
 /** What the writers of the audit log need of a logger. */
 export interface AuditLog {
@@ -148,7 +149,7 @@ class AuditFile implements AuditWriter {
     this.#waiting.unshift(...lines);
     this.#waitingBytes += lines.reduce((bytes, { length }) => bytes + length, 0);
     if (!this.#isBroken) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       log.warn(
         { file, reason },
         'the audit log cannot be written: lines wait, and are on standard output; mend the folder or disk',

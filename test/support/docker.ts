@@ -1,6 +1,6 @@
 import type Docker from 'dockerode';
+import { messageOf } from '../../src/domain/errors.ts';
 import { connectDocker } from '../../src/platform/docker/connect.ts';
-import { messageOf } from '../../src/platform/docker/errors.ts';
 import { jsonLines } from '../../src/platform/docker/json-lines.ts';
 import { eventually } from './wait.ts';
 

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { codeOf } from '../../domain/errors.ts';
 import { SharedRuns } from '../../platform/shared-runs.ts';
 
 /** One of the databases that Trivy keeps in its cache folder. */
@@ -38,7 +39,7 @@ async function readMetadata(folder: string): Promise<z.infer<typeof metadataSche
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    if (codeOf(error) === 'ENOENT') return undefined;
     throw error;
   }
   const metadata = metadataSchema.safeParse(JSON.parse(text));

@@ -1,6 +1,6 @@
 import type Docker from 'dockerode';
+import { messageOf } from '../../domain/errors.ts';
 import type { Later } from '../../platform/docker/clean-up.ts';
-import { messageOf } from '../../platform/docker/errors.ts';
 import { removeNetwork } from '../../platform/docker/remove.ts';
 
 /** A bridge network of its own, so that the container under test meets nothing else. */

@@ -1,3 +1,4 @@
+import { messageOf } from '../../domain/errors.ts';
 import { hostTrouble } from '../kit/host-trouble.ts';
 import { bringAsItRan } from './as-it-ran.ts';
 import { isRefusal, refused } from './refusals.ts';
@@ -56,7 +57,7 @@ async function putBack(deploying: Deploying, target: ComposeTarget, { ran, servi
     await bringAsItRan(deploying, target, { kept: ran, before, toDo: before.map(({ name }) => name), signal });
     return 'what ran before runs again';
   } catch (error) {
-    return `what ran before could NOT be brought back, so the service may be down: ${error instanceof Error ? error.message : String(error)}`;
+    return `what ran before could NOT be brought back, so the service may be down: ${messageOf(error)}`;
   }
 }
 

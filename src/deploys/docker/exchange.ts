@@ -1,6 +1,7 @@
 import type Docker from 'dockerode';
+import { messageOf } from '../../domain/errors.ts';
 import { type Container, findImage } from '../../platform/docker/container.ts';
-import { isMissing, messageOf, statusOf } from '../../platform/docker/errors.ts';
+import { isMissing, statusOf } from '../../platform/docker/errors.ts';
 import { removeContainer } from '../../platform/docker/remove.ts';
 import { formatPolicy, keptName, type Mark, markLabels, nextName, parsePolicy, readMark } from './marks.ts';
 import { isHalfWay, isTied, lookAt, type Place } from './place.ts';

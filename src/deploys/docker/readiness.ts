@@ -1,10 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type Docker from 'dockerode';
+import { messageOf } from '../../domain/errors.ts';
 import { Refusal } from '../../domain/failures.ts';
 import { requireAlive } from '../../platform/docker/alive.ts';
 import type { Container } from '../../platform/docker/container.ts';
 import { holdsSecret } from '../../platform/docker/environment.ts';
-import { explainUnreachable, messageOf, statusOf } from '../../platform/docker/errors.ts';
+import { explainUnreachable, statusOf } from '../../platform/docker/errors.ts';
 import { watchContainer } from '../../platform/docker/events.ts';
 import { createMask, lastLines, type Mask, readLog } from '../../platform/docker/log-lines.ts';
 import { createBell, healthOf } from '../../platform/docker/readiness.ts';

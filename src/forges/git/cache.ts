@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { codeOf } from '../../domain/errors.ts';
 import { RateLimit, Refusal } from '../../domain/failures.ts';
 import { type GitResult, type GitRunOptions, GitTimeout, type RunGit } from '../../platform/git/command.ts';
 import { lastLines, remoteFailure } from '../../platform/git/errors.ts';
@@ -196,5 +197,5 @@ async function exists(path: string, before = Number.POSITIVE_INFINITY): Promise<
 }
 
 function isErrorCode(error: unknown, ...codes: readonly string[]): boolean {
-  return error instanceof Error && 'code' in error && codes.some((code) => code === error.code);
+  return codes.some((code) => code === codeOf(error));
 }

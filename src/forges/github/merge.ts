@@ -1,3 +1,4 @@
+import { messageOf } from '../../domain/errors.ts';
 import { Refusal } from '../../domain/failures.ts';
 import type { MergeMethod } from '../../domain/plan.ts';
 import { answeredWith } from '../../platform/github/errors.ts';
@@ -184,7 +185,7 @@ async function methodsFor(
 }
 
 function mergeRefused({ proposal, method }: Merge, cause: unknown): Refusal {
-  const said = cause instanceof Error ? cause.message : String(cause);
+  const said = messageOf(cause);
   const how = method === undefined ? '' : ` by ${method}`;
   return new Refusal(
     'MergeRefused',

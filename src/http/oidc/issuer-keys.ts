@@ -1,5 +1,6 @@
 import { createLocalJWKSet, errors, type FlattenedJWSInput, type JSONWebKeySet, type JWTHeaderParameters } from 'jose';
 import { z } from 'zod';
+import { messageOf } from '../../domain/errors.ts';
 import type { Log } from '../errors.ts';
 import { type FetchLimits, fetchJson } from './fetch-json.ts';
 import { isLoopback } from './issuer-url.ts';
@@ -7,7 +8,7 @@ import { isLoopback } from './issuer-url.ts';
 /** The keys of an issuer are not to be had, so nothing can be said about its tokens: neither that they are good nor that they are not. */
 export class KeysUnavailable extends Error {
   constructor(issuer: string, cause: unknown) {
-    super(`the keys of ${issuer} could not be fetched: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    super(`the keys of ${issuer} could not be fetched: ${messageOf(cause)}`, { cause });
     this.name = 'KeysUnavailable';
   }
 }

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { codeOf } from '../../domain/errors.ts';
 import { Refusal } from '../../domain/failures.ts';
 import type { SmokePlan } from '../../domain/plan.ts';
 
@@ -43,7 +44,7 @@ async function readEnvironmentFile(baseDir: string, path: string): Promise<strin
   try {
     return await readFile(resolve(baseDir, path), 'utf8');
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    const code = String(codeOf(error) ?? error);
     throw new Refusal(
       'FileNotFound',
       `expected the file ${path} of smoke.envFile in ${baseDir} on the worker, which cannot be read (${code}): put it there, or correct the setting`,

@@ -1,3 +1,4 @@
+import { codeOf, messageOf } from '../../domain/errors.ts';
 import { RateLimit, Refusal } from '../../domain/failures.ts';
 
 /** The status that the daemon answered with, where it answered at all. */
@@ -15,15 +16,11 @@ export function isConflict(error: unknown): boolean {
   return statusOf(error) === 409;
 }
 
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message.trim() : String(error);
-}
-
 const unreachable = new Set(['ECONNREFUSED', 'ENOENT', 'EACCES', 'EPERM', 'ENOTFOUND', 'EHOSTUNREACH', 'ETIMEDOUT']);
 
 /** An error of the connection itself gets advice; any other stays what it is. */
 export function explainUnreachable(error: unknown): unknown {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const code = String(codeOf(error) ?? '');
   if (!unreachable.has(code)) return error;
   return new Error(
     `Docker does not answer (${messageOf(error)}): start it, or say where it is with DOCKER_HOST or 'docker context use', ` +

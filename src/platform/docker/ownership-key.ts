@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, link, mkdir, open, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { codeOf } from '../../domain/errors.ts';
 import { readTextIfThere } from '../files/durable-file.ts';
 
 /** In the data folder. */
@@ -41,7 +42,7 @@ async function makeKey(folder: string, path: string): Promise<string> {
     await link(part, path);
     return key;
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return await readFile(path, 'utf8');
+    if (codeOf(error) === 'EEXIST') return await readFile(path, 'utf8');
     throw error;
   } finally {
     await rm(part, { force: true });

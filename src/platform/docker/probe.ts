@@ -2,8 +2,8 @@ import { get } from 'node:http';
 import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type Docker from 'dockerode';
+import { messageOf } from '../../domain/errors.ts';
 import type { SmokePlan } from '../../domain/plan.ts';
-import { messageOf } from './errors.ts';
 
 /** Asks the container whether it is ready. */
 export interface Probe {

@@ -5,6 +5,7 @@ import { connect, createServer, type Server } from 'node:net';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { codeOf } from '../../domain/errors.ts';
 
 /** How often a start looks again whether another one, of the same moment, has stepped back. Whoever has the folder never does. */
 const looks = 8;
@@ -119,5 +120,5 @@ function ask(path: string): Promise<string | undefined> {
 }
 
 function isErrorCode(error: unknown, ...codes: readonly string[]): boolean {
-  return error instanceof Error && 'code' in error && codes.some((code) => code === error.code);
+  return codes.some((code) => code === codeOf(error));
 }

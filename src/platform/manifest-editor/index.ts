@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
+import { codeOf } from '../../domain/errors.ts';
 import { Refusal } from '../../domain/failures.ts';
 import * as rules from '../../domain/manifest-edit.ts';
 import type { ChangePlan } from '../../domain/plan.ts';
@@ -55,7 +56,7 @@ async function ask(name: Question['name'], text: string, change: ChangePlan, oth
     throw new Error(`the thread that reads ${change.file} failed: ${answer?.message}`);
   } catch (error) {
     if (tooLong.aborted) throw tooMuch(change, `more than ${withinMs / 1000} s`);
-    const isOutOfMemory = error instanceof Error && 'code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY';
+    const isOutOfMemory = codeOf(error) === 'ERR_WORKER_OUT_OF_MEMORY';
     throw isOutOfMemory ? tooMuch(change, `more than ${memoryMb} MiB of memory`) : error;
   } finally {
     await thread.terminate();

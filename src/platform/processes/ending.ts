@@ -1,3 +1,5 @@
+import { codeOf } from '../../domain/errors.ts';
+
 /** How programs that we started are ended. */
 
 /** Asks once the time is over, and insists some time later. */
@@ -18,6 +20,6 @@ export function killGroup(pid: number | undefined, signal: NodeJS.Signals): void
     process.kill(-pid, signal);
   } catch (error) {
     // Nobody is left in the group, or nobody whom we may end.
-    if (!(error instanceof Error && 'code' in error && (error.code === 'ESRCH' || error.code === 'EPERM'))) throw error;
+    if (!(codeOf(error) === 'ESRCH' || codeOf(error) === 'EPERM')) throw error;
   }
 }

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { readdir, readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
+import { codeOf } from '../../domain/errors.ts';
 
 const run = promisify(execFile);
 
@@ -42,7 +43,7 @@ async function identifyByProc(pid: number): Promise<ProcessIdentity | undefined>
     return { pid, started: fields[19] ?? '', command: commandLine.split('\0').join(' ').trim() };
   } catch (error) {
     // The process ended while we looked.
-    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ESRCH')) return undefined;
+    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ESRCH') return undefined;
     throw error;
   }
 }
@@ -53,7 +54,7 @@ async function listByPs(selection: readonly string[]): Promise<ProcessIdentity[]
     ({ stdout }) => stdout,
     (error: unknown) => {
       // `ps -p` of a process that does not run prints nothing and exits 1.
-      if (error instanceof Error && 'code' in error && error.code === 1) return '';
+      if (codeOf(error) === 1) return '';
       throw error;
     },
   );

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { codeOf } from '../../domain/errors.ts';
 import { Refusal } from '../../domain/failures.ts';
 import { type CredentialsSource, identityTokenUser, type RegistryCredentials } from './credentials.ts';
 
@@ -59,7 +60,7 @@ async function readConfig(path: string): Promise<DockerConfig | undefined> {
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    if (codeOf(error) === 'ENOENT') return undefined;
     throw new Refusal('CredentialsRefused', `Docker's ${path} cannot be read: ${error}; let Landfall's user read it`, [], {
       cause: error,
     });

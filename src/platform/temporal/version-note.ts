@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { codeOf } from '../../domain/errors.ts';
 import { writeDurably } from '../files/durable-file.ts';
 
 const databaseNote = z.object({
@@ -36,7 +37,7 @@ export async function readNote(folder: string): Promise<DatabaseNote | undefined
   try {
     return databaseNote.parse(JSON.parse(await readFile(file, 'utf8')));
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    if (codeOf(error) === 'ENOENT') return undefined;
     throw new Error(
       `expected {mark, server, cli, port, uiPort} in ${file}, found something else: remove the file and start again ` +
         `(the database is copied then, as it is not known which Temporal wrote it)`,

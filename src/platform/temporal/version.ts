@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { constants, copyFile, mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { codeOf } from '../../domain/errors.ts';
 import type { SupervisorLog } from '../processes/supervised.ts';
 import { type DatabaseNote, databaseFile, noteFile } from './version-note.ts';
 
@@ -138,7 +139,7 @@ async function existing(paths: readonly string[]): Promise<{ path: string; size:
       stat(path).then(
         ({ size, mtimeMs }) => [{ path, size, writtenMs: mtimeMs }],
         (error: unknown) => {
-          if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
+          if (codeOf(error) === 'ENOENT') return [];
           throw error;
         },
       ),

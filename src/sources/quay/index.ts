@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { codeOf } from '../../domain/errors.ts';
 import { text } from '../../settings/scalars.ts';
 import { map } from '../../settings/wording.ts';
 import { fromNetworks } from '../kit/authentication.ts';
@@ -109,7 +110,7 @@ function readAuthorities(file: string): () => string {
     try {
       pem = readFileSync(file, 'utf8');
     } catch (error) {
-      const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+      const code = String(codeOf(error) ?? error);
       throw new Error(`${expected}, which cannot be read (${code})`);
     }
     if (!pem.includes('-----BEGIN CERTIFICATE-----')) throw new Error(`${expected}, found none`);
