@@ -14,7 +14,7 @@ import { buildService } from './setup/build.mjs';
 import { leaveStartedEngine } from './setup/docker-engine.mjs';
 import { takeEngine } from './setup/engine-choice.mjs';
 import { withCurrentEngine } from './setup/engine-run.mjs';
-import { isRoot } from './setup/machine.mjs';
+import { isRoot, SetUpFailure } from './setup/machine.mjs';
 import { missingText, orReport, root, say, setUpOrExit } from './setup.mjs';
 import {
   isUnit,
@@ -46,7 +46,7 @@ export async function takeOptions(args) {
   const { engine, rest } = takeEngine(args);
   const at = rest.indexOf('--lanes');
   const lanes = at < 0 ? lanesOfTwoCores * Math.ceil(availableParallelism() / 2) : Number(rest.splice(at, 2)[1]);
-  if (!(lanes >= 1)) throw new Error('--lanes expects a number of at least 1');
+  if (!(lanes >= 1)) throw new SetUpFailure('--lanes expects a number of at least 1');
   const own = ['--unit', '--write-times'];
   const mocha = mochaArguments(rest.filter((argument) => !own.includes(argument)));
   const { files, nodeOptions } = await readArguments(mocha);

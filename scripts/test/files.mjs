@@ -2,6 +2,7 @@
 
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
+import { SetUpFailure } from '../setup/machine.mjs';
 import { root } from '../setup.mjs';
 
 /** How long each file took, in seconds, where that is more than a moment: `npm test -- --write-times` writes it anew. */
@@ -26,13 +27,21 @@ function isTestFolder(argument) {
  * What mocha makes of its arguments and of its configuration file.
  * @param {readonly string[]} args mocha's arguments
  * @returns {Promise<{ files: string[], nodeOptions: string[] }>} `files`: from the checkout's root, as `test/a.test.ts`
+ * @throws {SetUpFailure} where there is no such file
  */
 export async function readArguments(args) {
   // Not before set-up has installed it.
   const { lookupFiles } = await import('mocha/lib/cli/lookup-files.js');
   const { loadOptions } = await import('mocha/lib/cli/options.cjs');
   const { _: patterns, 'node-option': nodeOptions = [] } = loadOptions([...args]);
-  const files = patterns.flatMap((pattern) => lookupFiles(pattern, ['ts'])).map((file) => relative(root, resolve(root, file)));
+  const find = (/** @type {string} */ pattern) => {
+    try {
+      return lookupFiles(pattern, ['ts']);
+    } catch (error) {
+      throw new SetUpFailure(error instanceof Error ? error.message : String(error), { cause: error });
+    }
+  };
+  const files = patterns.flatMap(find).map((file) => relative(root, resolve(root, file)));
   return { files: [...new Set(files)].sort(), nodeOptions: nodeOptions.map((option) => `--${option}`) };
 }
 

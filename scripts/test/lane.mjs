@@ -93,8 +93,8 @@ function stop() {
   currentRunnable.resetTimeout();
 }
 
-// A terminal sends it to every process of a run; the one that was started says what to do.
-process.on('SIGINT', () => undefined);
+// They come to every process of a run, by a terminal or by whoever ends its group; the one that was started says what to do.
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => undefined);
 process.on('disconnect', () => process.exit(1));
 process.on('message', (/** @type {string} */ message) => {
   if (message === 'stop') stop();
