@@ -3,7 +3,15 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { isUnit, mochaArguments, needsBothEngines, readArguments, runsAlone, usesDocker } from '../../scripts/test/files.mjs';
+import {
+  isUnit,
+  knownTimes,
+  mochaArguments,
+  needsBothEngines,
+  readArguments,
+  runsAlone,
+  usesDocker,
+} from '../../scripts/test/files.mjs';
 import { type Done, runLanes, take, type Work } from '../../scripts/test/lanes.mjs';
 import { takeOptions, worksOf } from '../../scripts/test.mjs';
 
@@ -176,6 +184,12 @@ describe('what a run of the tests is made of', () => {
       if (/^test\/(?:e2e|replay)\//.test(file)) assert.ok(!unit.has(file), file);
     }
     assert.deepEqual((await takeOptions(['--unit'])).files, [...unit]);
+  });
+
+  it('in the order of times of files that there are', async () => {
+    const { files } = await readArguments(mochaArguments([]));
+    const gone = Object.keys(knownTimes()).filter((file) => !files.includes(file));
+    assert.deepEqual(gone, [], 'npm test -- --write-times writes them anew');
   });
 
   it('alone those whose first comment says so', async () => {
