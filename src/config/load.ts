@@ -15,7 +15,7 @@ import { complaintsOf } from './issues.ts';
 import type { Kinds } from './kinds.ts';
 import { operators } from './people-schema.ts';
 import { resolveService } from './resolve-services.ts';
-import { type FileInput, fileSchema, type SecretCheckFor, temporal } from './schema.ts';
+import { defaultData, type FileInput, fileSchema, type SecretCheckFor, temporal } from './schema.ts';
 import type { ServiceContext } from './service-context.ts';
 import { defaultsSchema, type ServiceInput, serviceSchema } from './service-schema.ts';
 import { serviceSetComplaints } from './service-set.ts';
@@ -92,7 +92,7 @@ export function loadTemporalSettings(
   return {
     temporal: temporalSettings(parsed.data, env, directory),
     directory,
-    data: resolve(directory, typeof data === 'string' ? data : 'data'),
+    data: resolve(directory, typeof data === 'string' ? data : defaultData),
   };
 }
 
@@ -177,7 +177,7 @@ function notifyComplaints({ notify = [], forge }: FileInput): Complaint[] {
 }
 
 /** Client certificates come in the handshake, or from a proxy that has them from there. */
-function certificateComplaints({ receivers = {}, listen = {} }: FileInput, { sources }: Kinds): Complaint[] {
+function certificateComplaints({ receivers = {}, listen }: FileInput, { sources }: Kinds): Complaint[] {
   const canCome = listen.tls !== undefined || listen.certificateHeader !== undefined;
   if (canCome) return [];
   const message =
@@ -214,35 +214,36 @@ function configurationOf(
   kinds: Kinds,
 ): Configuration {
   const directory = dirname(file);
-  const { publicUrl, listen, trivy = {}, registries = {} } = input;
-  const { cacheDir, ...trivyRest } = trivy;
+  const { publicUrl, listen, registries = {} } = input;
+  const { cacheDir, ...trivy } = input.trivy;
+  const data = resolve(directory, input.data);
   return {
     file,
     directory,
     ...(publicUrl === undefined ? {} : { publicUrl }),
     listen: {
-      webhooks: listen?.webhooks ?? { host: '0.0.0.0', port: 8080 },
-      operators: listen?.operators ?? { host: '127.0.0.1', port: 8081 },
-      ...(listen?.tls !== undefined && { tls: tlsSettings(listen.tls, directory) }),
-      trustedProxies: listen?.trustedProxies ?? [],
-      ...(listen?.certificateHeader !== undefined && { certificateHeader: listen.certificateHeader }),
-      limits: { perMinute: 1_200, inWork: 128, ...listen?.limits },
+      webhooks: listen.webhooks,
+      operators: listen.operators,
+      ...(listen.tls !== undefined && { tls: tlsSettings(listen.tls, directory) }),
+      trustedProxies: listen.trustedProxies,
+      ...(listen.certificateHeader !== undefined && { certificateHeader: listen.certificateHeader }),
+      limits: listen.limits,
     },
     receivers: receiversOf(input, env, kinds),
     registries: Object.fromEntries(
       Object.entries(registries).map(([host, { search, ...registry }]) => [
         host,
-        { plainHttp: false, ...registry, ...(search !== undefined && { searchEveryMs: search }) },
+        { ...registry, ...(search !== undefined && { searchEveryMs: search }) },
       ]),
     ),
     forge: input.forge ?? {},
     temporal: temporalSettings(input.temporal ?? {}, env, directory),
-    artifacts: resolve(directory, input.artifacts ?? 'artifacts'),
-    data: resolve(directory, input.data ?? 'data'),
-    trivy: { offline: false, ...trivyRest, ...(cacheDir === undefined ? {} : { cacheDir: resolve(directory, cacheDir) }) },
+    artifacts: resolve(directory, input.artifacts),
+    data,
+    trivy: { ...trivy, ...(cacheDir === undefined ? {} : { cacheDir: resolve(directory, cacheDir) }) },
     docker: input.docker ?? {},
-    ...(input.search !== 'off' && { searchEveryMs: input.search ?? 300_000 }),
-    audit: auditSettings(input.audit ?? {}, directory, resolve(directory, input.data ?? 'data'), env),
+    ...(input.search !== 'off' && { searchEveryMs: input.search }),
+    audit: auditSettings(input.audit, directory, data, env),
     log: { level: input.log?.level ?? (isDebug(env) ? 'debug' : 'info') },
     operators: input.operators ?? [],
     notify: input.notify ?? [],
@@ -266,13 +267,13 @@ function environmentComplaints({ receivers = {} }: FileInput, env: Environment, 
   });
 }
 
-function tlsSettings(tls: NonNullable<NonNullable<FileInput['listen']>['tls']>, directory: string): TlsFiles {
+function tlsSettings(tls: NonNullable<FileInput['listen']['tls']>, directory: string): TlsFiles {
   if (typeof tls === 'string') return { folder: resolve(directory, tls) };
   return { cert: resolve(directory, tls.cert), key: resolve(directory, tls.key) };
 }
 
 function auditSettings(
-  { file, size = 20 * 1024 ** 2, keep = 5, endpoint }: NonNullable<FileInput['audit']>,
+  { file, size, keep, endpoint }: FileInput['audit'],
   directory: string,
   data: string,
   env: Environment,

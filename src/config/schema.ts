@@ -20,6 +20,9 @@ import type { Kinds } from './kinds.ts';
 import { notify, operators } from './people-schema.ts';
 import { defaultsSchema, serviceSchema } from './service-schema.ts';
 
+/** Also where the embedded Temporal is looked for while the rest of the file is wrong. */
+export const defaultData = 'data';
+
 /** How secrets are checked that these parts of Landfall use. */
 export type SecretCheckFor = (...users: readonly Role[]) => SecretCheck;
 
@@ -29,7 +32,7 @@ export function fileSchema(checkFor: SecretCheckFor, { sources }: Kinds) {
   return map(
     {
       publicUrl: url('where the world reaches the webhooks, for what is printed at start').exactOptional(),
-      listen: listen.exactOptional(),
+      listen: listen.prefault({}),
       receivers: receivers(sources, checkFor('api')).exactOptional(),
       registries: registries(checkFor('worker', 'deploy')).exactOptional(),
       forge: forge(check).exactOptional(),
@@ -38,16 +41,16 @@ export function fileSchema(checkFor: SecretCheckFor, { sources }: Kinds) {
       notify: notify(check).exactOptional(),
       artifacts: text('a folder')
         .meta({
-          description: 'Folder for scan reports and SBOMs, shared by api and workers, relative to this file. Default: artifacts.',
+          description: 'Folder for scan reports and SBOMs, shared by api and workers, relative to this file.',
         })
-        .exactOptional(),
+        .default('artifacts'),
       data: text('a folder')
         .meta({
           description:
-            "Folder for what Landfall keeps: the embedded Temporal server's state, Trivy's database, clones of deployment repositories; relative to this file. Default: data.",
+            "Folder for what Landfall keeps: the embedded Temporal server's state, Trivy's database, clones of deployment repositories; relative to this file.",
         })
-        .exactOptional(),
-      trivy: trivy.exactOptional(),
+        .default(defaultData),
+      trivy: trivy.prefault({}),
       docker: map(
         {
           host: text('a Docker host such as unix:///var/run/docker.sock', /^(?:unix|tcp|https?|ssh|npipe):\/\//).exactOptional(),
@@ -56,10 +59,10 @@ export function fileSchema(checkFor: SecretCheckFor, { sources }: Kinds) {
       ).exactOptional(),
       search: search
         .meta({
-          description: 'How often registries are asked for pushes that no webhook told of; off: never. Default: 5m.',
+          description: 'How often registries are asked for pushes that no webhook told of; off: never.',
         })
-        .exactOptional(),
-      audit: audit(checkFor('api', 'worker')).exactOptional(),
+        .prefault('5m'),
+      audit: audit(checkFor('api', 'worker')).prefault({}),
       log: map(
         { level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).exactOptional() },
         'What is logged. Default level: info.',
@@ -83,8 +86,8 @@ function audit(check: SecretCheck) {
       file: text('a file')
         .meta({ description: 'Relative to this file. Default: audit.jsonl in the folder data.' })
         .exactOptional(),
-      size: size.meta({ description: 'The file begins anew when it is this large. Default: 20m.' }).exactOptional(),
-      keep: z.int().min(0).meta({ description: 'How many earlier files are kept. Default: 5.' }).exactOptional(),
+      size: size.meta({ description: 'The file begins anew when it is this large.' }).prefault('20m'),
+      keep: z.int().min(0).meta({ description: 'How many earlier files are kept.' }).default(5),
       endpoint: urlOrSecret(check)
         .meta({ description: 'A URL that every line is posted to. Default: LOGGING_ENDPOINT, where that is set.' })
         .exactOptional(),
@@ -140,35 +143,31 @@ const limits = map(
     perMinute: z
       .int()
       .min(1)
-      .meta({ description: 'Requests that one source may send from one address in a minute. Default: 1200.' })
-      .exactOptional(),
-    inWork: z
-      .int()
-      .min(1)
-      .meta({ description: 'Requests that are worked on at once; more are told to come back. Default: 128.' })
-      .exactOptional(),
+      .meta({ description: 'Requests that one source may send from one address in a minute.' })
+      .default(1200),
+    inWork: z.int().min(1).meta({ description: 'Requests that are worked on at once; more are told to come back.' }).default(128),
   },
   'What webhooks may ask of this process.',
 );
 
 const listen = map(
   {
-    webhooks: listenAddress.meta({ description: 'For registries and CI; to be exposed. Default: 0.0.0.0:8080.' }).exactOptional(),
-    operators: listenAddress.meta({ description: 'Page, API, metrics. Default: 127.0.0.1:8081.' }).exactOptional(),
+    webhooks: listenAddress.meta({ description: 'For registries and CI; to be exposed.' }).prefault('0.0.0.0:8080'),
+    operators: listenAddress.meta({ description: 'Page, API, metrics.' }).prefault('127.0.0.1:8081'),
     tls: tls.exactOptional(),
     trustedProxies: networks
       .meta({ description: "Addresses and networks of proxies, whose word about a sender's address and certificate is taken." })
-      .exactOptional(),
+      .default([]),
     certificateHeader: z
       .enum(certificateHeaders)
       .meta({
         description: 'The header in which the proxies pass client certificates on, and which they take off what senders send.',
       })
       .exactOptional(),
-    limits: limits.exactOptional(),
+    limits: limits.prefault({}),
   },
   'Where the two listeners listen, as HOST:PORT, and how.',
-).superRefine(({ certificateHeader, trustedProxies = [] }, context) => {
+).superRefine(({ certificateHeader, trustedProxies }, context) => {
   if (certificateHeader === undefined || trustedProxies.length > 0) return;
   context.addIssue({
     code: 'custom',
@@ -190,7 +189,7 @@ function registries(check: SecretCheck) {
     {
       username: textOrSecret(check).exactOptional(),
       password: secret(check).exactOptional(),
-      plainHttp: z.boolean().meta({ description: 'Speak HTTP without TLS to this registry. Default: false.' }).exactOptional(),
+      plainHttp: z.boolean().meta({ description: 'Speak HTTP without TLS to this registry.' }).default(false),
       search: search.meta({ description: 'As the key search of the file, for this registry.' }).exactOptional(),
     },
     "Credentials of one registry; without them Docker's own config.json is asked.",
@@ -295,10 +294,7 @@ const trivy = map(
     javaDbRepository: text('an OCI repository')
       .meta({ description: 'Where the index of Java archives is pulled from, once an image has some.' })
       .exactOptional(),
-    offline: z
-      .boolean()
-      .meta({ description: 'Use the databases that are there, and the network for nothing. Default: false.' })
-      .exactOptional(),
+    offline: z.boolean().meta({ description: 'Use the databases that are there, and the network for nothing.' }).default(false),
     server: url('a Trivy server that scans in place of this machine').exactOptional(),
   },
   'How images are scanned.',
