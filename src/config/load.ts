@@ -5,7 +5,7 @@ import { Refusal } from '../domain/failures.ts';
 import { isOnHost } from '../domain/plan.ts';
 import type { TlsFiles } from '../http/tls.ts';
 import type { Environment } from '../settings/environment.ts';
-import { type Complaint, formatPath, type Problem } from '../settings/problem.ts';
+import { type Complaint, type ConfigurationProblem, formatPath } from '../settings/problem.ts';
 import type { SecretCheck } from '../settings/scalars.ts';
 import { createSecretResolver } from '../settings/secrets.ts';
 import { wordIssue } from '../settings/wording.ts';
@@ -26,7 +26,7 @@ export interface LoadOptions {
   readonly secretsFor?: readonly Role[];
 }
 
-export type Loaded = { readonly configuration: Configuration } | { readonly problems: readonly Problem[] };
+export type Loaded = { readonly configuration: Configuration } | { readonly problems: readonly ConfigurationProblem[] };
 
 /** Reads and checks a configuration file; either it is right as a whole, or all that is wrong with it is said at once. */
 export function loadConfiguration(file: string, env: Environment, kinds: Kinds, options: LoadOptions = {}): Loaded {
@@ -78,7 +78,7 @@ export function loadTemporalSettings(
   env: Environment,
 ):
   | { readonly temporal: TemporalSettings; readonly directory: string; readonly data: string }
-  | { readonly problems: readonly Problem[] } {
+  | { readonly problems: readonly ConfigurationProblem[] } {
   const directory = dirname(resolve(file));
   const source = readSource(file);
   if ('problems' in source && !source.missing) return { problems: source.problems };
@@ -98,7 +98,7 @@ export function loadTemporalSettings(
 
 type Source =
   | { readonly document: SourceDocument; readonly value: unknown }
-  | { readonly problems: readonly Problem[]; readonly missing: boolean };
+  | { readonly problems: readonly ConfigurationProblem[]; readonly missing: boolean };
 
 function readSource(file: string): Source {
   let text: string;
@@ -306,7 +306,7 @@ function secretCheck(env: Environment, directory: string): SecretCheck {
   };
 }
 
-function placed(file: string, document: SourceDocument, complaints: readonly Complaint[]): Problem[] {
+function placed(file: string, document: SourceDocument, complaints: readonly Complaint[]): ConfigurationProblem[] {
   return complaints
     .map(({ path, message }) => ({ file, ...document.positionOf(path), path: formatPath(path), message }))
     .sort((a, b) => a.line - b.line || a.column - b.column);

@@ -34,7 +34,7 @@ const defaultLookEveryMs = 2_000;
  */
 export function keepTls(server: Server, settings: TlsSettings, log: Log): TlsKeeper {
   const { lookEveryMs = defaultLookEveryMs } = settings;
-  let used: Material | undefined;
+  let used: TlsMaterial | undefined;
   let complaint: string | undefined;
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
@@ -75,13 +75,13 @@ export function keepTls(server: Server, settings: TlsSettings, log: Log): TlsKee
   };
 }
 
-interface Material {
+interface TlsMaterial {
   readonly cert: string;
   readonly key: string;
   readonly ca: string | undefined;
 }
 
-async function readMaterial({ files, trust }: TlsSettings): Promise<Material> {
+async function readMaterial({ files, trust }: TlsSettings): Promise<TlsMaterial> {
   const { cert, key } = 'folder' in files ? await filesIn(files.folder) : files;
   return { key: await readText(key, 'private key'), cert: await readText(cert, 'certificate'), ca: trust?.pem() };
 }
@@ -119,7 +119,7 @@ async function readText(file: string, what: string): Promise<string> {
 }
 
 /** @throws Error saying which of the two is the wrong one */
-function requireUsable(material: Material): { readonly validTo: string; readonly isExpired: boolean } {
+function requireUsable(material: TlsMaterial): { readonly validTo: string; readonly isExpired: boolean } {
   const [leaf] = certificatesIn(material.cert);
   if (leaf === undefined) throw new Error('listen.tls: expected a certificate in PEM, found none in its file');
   if (!leaf.checkPrivateKey(privateKeyIn(material.key))) {
@@ -146,6 +146,6 @@ function privateKeyIn(pem: string): KeyObject {
   }
 }
 
-function contextOf({ cert, key, ca }: Material): SecureContextOptions {
+function contextOf({ cert, key, ca }: TlsMaterial): SecureContextOptions {
   return { cert, key, minVersion: 'TLSv1.2', ...(ca !== undefined && { ca }) };
 }

@@ -10,8 +10,9 @@ import type { Configuration } from '../config/configuration.ts';
 import { isDeploymentRepository } from '../config/deployment-repositories.ts';
 import type { Kinds } from '../config/kinds.ts';
 import { plansFor, plansOfRepository } from '../config/plans.ts';
-import { createClientTrust } from '../http/client-trust.ts';
+import { type ClientTrust, createClientTrust } from '../http/client-trust.ts';
 import { createListeners } from '../http/listeners.ts';
+import type { Receiver } from '../sources/kit/receiver.ts';
 import { createReceivers } from '../sources/kit/source.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Journal } from './logging.ts';
@@ -29,44 +30,18 @@ export interface Ingress {
 export async function startIngress(
   configuration: Configuration,
   temporal: Temporal,
-  { log, audit, secrets }: Journal,
+  journal: Journal,
   metrics: Metrics,
   { sources }: Kinds,
   { takesWebhooks }: { readonly takesWebhooks: boolean },
 ): Promise<Ingress> {
-  const { listen } = configuration;
-  const context = { secrets, directory: configuration.directory, log };
-  const receivers = takesWebhooks ? createReceivers(sources, configuration.receivers, context) : [];
+  const { listen, directory } = configuration;
+  const { log, secrets } = journal;
+  const receivers = takesWebhooks ? createReceivers(sources, configuration.receivers, { secrets, directory, log }) : [];
   const trust = createClientTrust(receivers, log);
-  const webhooks = createWebhookApp({
-    receivers,
-    acceptPushes: createAcceptPushes({
-      client: temporal.client,
-      plansFor: (repository, tag) => plansFor(configuration, repository, tag),
-      plansOfRepository: (repository) => plansOfRepository(configuration, repository),
-      isNamespaceReady: async () => (await missingAttributes(temporal)).length === 0,
-      ...(temporal.uiUrl !== undefined && { linkTo: (id: string) => linkTo(temporal, id) }),
-      log,
-    }),
-    forwardProgress: createForwardProgress({
-      client: temporal.client,
-      isDeploymentRepository: (repository) => isDeploymentRepository(configuration, repository),
-      log,
-    }),
-    audit,
-    metrics,
-    senders: createSenders({
-      trustedProxies: listen.trustedProxies,
-      trust,
-      // A certificate is public, so only a header that the proxy is known to set is believed.
-      certificateHeaders: listen.certificateHeader === undefined ? [] : [listen.certificateHeader],
-    }),
-    limits: listen.limits,
-    log,
-    now: () => new Date(),
-  });
-  const operators = createOperatorApp({ metrics, log, reachTemporal: createReachTemporal(temporal.client) });
   const tls = listen.tls && { files: listen.tls, ...(trust && { trust }) };
+  const webhooks = webhookApp(configuration, temporal, journal, metrics, { receivers, trust });
+  const operators = createOperatorApp({ metrics, log, reachTemporal: createReachTemporal(temporal.client) });
   const forWebhooks = { name: 'listen.webhooks', handler: webhooks.callback(), ...listen.webhooks, ...(tls && { tls }) };
   const forOperators = { name: 'listen.operators', handler: operators.callback(), ...listen.operators };
   const listeners = createListeners([...(takesWebhooks ? [forWebhooks] : []), forOperators], log);
@@ -79,4 +54,39 @@ export async function startIngress(
     operators: addressOf(listen.operators, ports.at(-1)),
     stop: () => listeners.stop(),
   };
+}
+
+function webhookApp(
+  configuration: Configuration,
+  temporal: Temporal,
+  { log, audit }: Journal,
+  metrics: Metrics,
+  { receivers, trust }: { readonly receivers: readonly Receiver[]; readonly trust: ClientTrust | undefined },
+): ReturnType<typeof createWebhookApp> {
+  const { client } = temporal;
+  const { trustedProxies, certificateHeader, limits } = configuration.listen;
+  // A certificate is public, so only a header that the proxy is known to set is believed.
+  const certificateHeaders = certificateHeader === undefined ? [] : [certificateHeader];
+  return createWebhookApp({
+    receivers,
+    acceptPushes: createAcceptPushes({
+      client,
+      plansFor: (repository, tag) => plansFor(configuration, repository, tag),
+      plansOfRepository: (repository) => plansOfRepository(configuration, repository),
+      isNamespaceReady: async () => (await missingAttributes(temporal)).length === 0,
+      ...(temporal.uiUrl !== undefined && { linkTo: (id: string) => linkTo(temporal, id) }),
+      log,
+    }),
+    forwardProgress: createForwardProgress({
+      client,
+      isDeploymentRepository: (repository) => isDeploymentRepository(configuration, repository),
+      log,
+    }),
+    senders: createSenders({ trustedProxies, trust, certificateHeaders }),
+    audit,
+    metrics,
+    limits,
+    log,
+    now: () => new Date(),
+  });
 }

@@ -1,5 +1,5 @@
 /** One thing that is wrong with a configuration file. */
-export interface Problem {
+export interface ConfigurationProblem {
   /** As the file was named by whoever asked. */
   readonly file: string;
   /** From 1. */
@@ -33,7 +33,7 @@ export function formatPath(path: Path): string {
 }
 
 /** `landfall.yaml:12: services[0].change.file: expected …` */
-export function formatProblem(problem: Problem): string {
+export function formatProblem(problem: ConfigurationProblem): string {
   const where = problem.path === '' ? '' : `${problem.path}: `;
   return `${problem.file}:${problem.line}: ${where}${problem.message}`;
 }

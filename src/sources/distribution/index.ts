@@ -76,7 +76,7 @@ const eventSchema = z.object({
   request: z.object({ host: text }).optional().catch(undefined),
   actor: z.object({ name: text }).optional().catch(undefined),
 });
-type Notification = z.infer<typeof eventSchema>;
+type RegistryEvent = z.infer<typeof eventSchema>;
 
 /** A registry sends one, and a proxy of its own perhaps some more; what is refused comes again without end, so this is generous. */
 const mostEvents = 10_000;
@@ -96,7 +96,7 @@ function parse({ body }: AuthenticRequest): ParsedRequest {
 }
 
 /** Blobs and the platform manifests of an index are pushed without a tag; a deleted or pulled tag is told by its action alone. */
-function imageOf(event: Notification): PushedImage | undefined {
+function imageOf(event: RegistryEvent): PushedImage | undefined {
   const { target } = event;
   if (event.action !== 'push' || target.tag === undefined || !isTag(target.tag) || isOtherArtifact(target)) return undefined;
   const repository = repositoryOf(event);
@@ -112,13 +112,13 @@ function imageOf(event: Notification): PushedImage | undefined {
 }
 
 /** A chart has the media type of any OCI manifest; where the registry lists its references, the config among them tells. */
-function isOtherArtifact({ mediaType, references = [] }: Notification['target']): boolean {
+function isOtherArtifact({ mediaType, references = [] }: RegistryEvent['target']): boolean {
   const listed = references.flatMap((reference) => reference.mediaType ?? []);
   return mediaType !== undefined && manifests.includes(mediaType) && listed.length > 0 && !listed.some(isImageConfig);
 }
 
 /** The host that the pusher used, which is the one that images are named after; `source.addr` is the registry's own idea of itself. */
-function repositoryOf({ target, request }: Notification): Repository | undefined {
+function repositoryOf({ target, request }: RegistryEvent): Repository | undefined {
   if (target.repository === undefined) return undefined;
   const url = target.url !== undefined && URL.canParse(target.url) ? new URL(target.url) : undefined;
   const host = request?.host || url?.host;

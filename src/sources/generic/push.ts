@@ -10,7 +10,7 @@ import type { Conditions, GenericSender } from './settings.ts';
 
 const mostItems = 100;
 
-type Pushes = Pick<ParsedRequest, 'images' | 'ignored'>;
+type ReadImages = Pick<ParsedRequest, 'images' | 'ignored'>;
 
 /**
  * @param name of the sender; ids of deliveries are its own, so they stand behind it
@@ -18,7 +18,7 @@ type Pushes = Pick<ParsedRequest, 'images' | 'ignored'>;
  */
 export function createReadPushes({ when = {}, push }: Pick<GenericSender, 'when' | 'push'>, name: string) {
   const { list } = push;
-  return (body: unknown): Pushes => {
+  return (body: unknown): ReadImages => {
     const unwanted = whyNot(body, when);
     if (unwanted !== undefined) return { images: [], ignored: unwanted };
     if (list === undefined) return readItem(body, push, name);
@@ -28,7 +28,7 @@ export function createReadPushes({ when = {}, push }: Pick<GenericSender, 'when'
   };
 }
 
-function joined(read: readonly (Pushes | Problem)[]): Pushes {
+function joined(read: readonly (ReadImages | Problem)[]): ReadImages {
   const readable = read.flatMap((each) => (each instanceof Problem ? [] : [each]));
   const images = readable.flatMap((each) => each.images);
   if (images.length > 0) return { images };
@@ -38,7 +38,7 @@ function joined(read: readonly (Pushes | Problem)[]): Pushes {
   return { images, ignored: ignored ?? 'the list is empty' };
 }
 
-function readOrProblem(item: unknown, push: GenericSender['push'], name: string): Pushes | Problem {
+function readOrProblem(item: unknown, push: GenericSender['push'], name: string): ReadImages | Problem {
   try {
     return readItem(item, push, name);
   } catch (error) {
@@ -47,7 +47,7 @@ function readOrProblem(item: unknown, push: GenericSender['push'], name: string)
   }
 }
 
-function readItem(item: unknown, push: GenericSender['push'], name: string): Pushes {
+function readItem(item: unknown, push: GenericSender['push'], name: string): ReadImages {
   const unwanted = whyNot(item, push.when ?? {});
   if (unwanted !== undefined) return { images: [], ignored: unwanted };
   const reference = imageOf(item, push);

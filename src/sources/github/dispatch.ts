@@ -15,7 +15,7 @@ const eventSchema = z.object({ action: text, client_payload: z.unknown().optiona
 /** Nobody pushes more tags of one image together. */
 const mostTags = 100;
 
-type Fields = ReadonlyMap<string, unknown>;
+type PayloadFields = ReadonlyMap<string, unknown>;
 
 /**
  * What a `repository_dispatch` event says, whose sender chose its name and wrote its payload: `{service, image, tag, digest?, sha,
@@ -42,7 +42,7 @@ export function readDispatchEvent(body: object, names: readonly string[]): Parti
   return { ...seen, images: imagesIn(fields).map((image) => ({ ...image, ...origin })) };
 }
 
-function imagesIn(fields: Fields): readonly Pick<PushedImage, 'repository' | 'tag' | 'digest'>[] {
+function imagesIn(fields: PayloadFields): readonly Pick<PushedImage, 'repository' | 'tag' | 'digest'>[] {
   textIn(fields, 'service', 'the name of the service');
   const expected = 'an image with its registry, such as ghcr.io/team/app';
   const written = textIn(fields, 'image', expected);
@@ -58,7 +58,7 @@ function imagesIn(fields: Fields): readonly Pick<PushedImage, 'repository' | 'ta
   return tagsIn(fields, reference.tag).map((tag) => ({ repository, tag, ...(digest !== undefined && { digest }) }));
 }
 
-function tagsIn(fields: Fields, ofImage: string | undefined): readonly Tag[] {
+function tagsIn(fields: PayloadFields, ofImage: string | undefined): readonly Tag[] {
   const tag = textIn(fields, 'tag', 'a tag');
   const ofFields = tag === undefined ? tagListIn(fields.get('tags')) : [tag];
   requireAgreement('tag', ofImage, ofFields);
@@ -75,7 +75,7 @@ function tagListIn(value: unknown): readonly string[] {
   throw malformed(`Expected client_payload.tags as a JSON list of at most ${mostTags} tags.`);
 }
 
-function originIn(fields: Fields): Pick<PushedImage, 'commit' | 'sourceRepository' | 'buildId'> {
+function originIn(fields: PayloadFields): Pick<PushedImage, 'commit' | 'sourceRepository' | 'buildId'> {
   const commit = commitHash(textIn(fields, 'sha', 'a commit') ?? textIn(fields, 'commit', 'a commit'));
   const run = fields.get('run_id');
   const buildId = typeof run === 'string' && /^\d{1,20}$/.test(run) ? run : undefined;
@@ -87,7 +87,7 @@ function originIn(fields: Fields): Pick<PushedImage, 'commit' | 'sourceRepositor
   };
 }
 
-function textIn(fields: Fields, name: string, expected: string): string | undefined {
+function textIn(fields: PayloadFields, name: string, expected: string): string | undefined {
   const value = fields.get(name);
   if (isAbsent(value)) return undefined;
   if (typeof value !== 'string') throw malformed(`Expected client_payload.${name} as text: ${expected}.`);

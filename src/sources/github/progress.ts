@@ -26,15 +26,15 @@ const eventSchema = z.object({
   deployment: part({ ref: text, payload: z.unknown().optional() }),
   deployment_status: part({ state: text }),
 });
-type EventBody = z.infer<typeof eventSchema>;
+type ProgressEventBody = z.infer<typeof eventSchema>;
 
 /** How one kind of event is read. */
 interface ProgressEvent {
   /** Why nothing can have moved; undefined where something may have. */
-  whyNot(body: EventBody): string | undefined;
+  whyNot(body: ProgressEventBody): string | undefined;
   /** What happened, in a word that is known beforehand. */
-  word(body: EventBody): string;
-  branches(body: EventBody): readonly (string | undefined)[];
+  word(body: ProgressEventBody): string;
+  branches(body: ProgressEventBody): readonly (string | undefined)[];
 }
 
 const completed: Pick<ProgressEvent, 'whyNot' | 'word'> = {
@@ -94,7 +94,7 @@ export function readProgressEvent(event: string, body: object): Partial<ParsedRe
   return { ...(action === undefined ? {} : { action }), ...movedOrNot(event, reading, parsed) };
 }
 
-function movedOrNot(event: string, reading: ProgressEvent, body: EventBody): Partial<ParsedRequest> {
+function movedOrNot(event: string, reading: ProgressEvent, body: ProgressEventBody): Partial<ParsedRequest> {
   const reason = reading.whyNot(body);
   if (reason !== undefined) return { ignored: reason };
   const repository = body.repository?.full_name;
@@ -124,7 +124,7 @@ function rolloutIn(payload: unknown): string | undefined {
 }
 
 /** A fork may have a branch of the same name. */
-function whyNotOurs({ pull_request: at, repository }: EventBody): string | undefined {
+function whyNotOurs({ pull_request: at, repository }: ProgressEventBody): string | undefined {
   const from = at?.head?.repo?.full_name?.toLowerCase();
   return from !== undefined && from === repository?.full_name?.toLowerCase() ? undefined : 'the pull request comes from a fork';
 }

@@ -72,8 +72,8 @@ const eventSchema = z.object({
   workflow: part({ name: text, path: text }),
   repository: part({ full_name: text }),
 });
-type EventBody = z.infer<typeof eventSchema>;
-type Run = NonNullable<EventBody['workflow_run']>;
+type WorkflowRunEventBody = z.infer<typeof eventSchema>;
+type WorkflowRun = NonNullable<WorkflowRunEventBody['workflow_run']>;
 
 /**
  * What a `workflow_run` event says. Its images have no tag: the registry is asked what was pushed, so any branch will do.
@@ -105,19 +105,26 @@ export function readWorkflowRunEvent(body: object, workflows: readonly PushingWo
 }
 
 /** Whoever may open a pull request may have its workflows run, under any name; what they push is no release. */
-function whyNotOurs({ event, head_repository: head }: Run, fullName: string): string | undefined {
+function whyNotOurs({ event, head_repository: head }: WorkflowRun, fullName: string): string | undefined {
   if (event?.startsWith('pull_request') || event === 'merge_group') return 'it ran for a pull request';
   return head?.full_name?.toLowerCase() === fullName.toLowerCase() ? undefined : 'it ran for a fork';
 }
 
-function isRunOf(wanted: PushingWorkflow, { workflow, workflow_run: completed }: EventBody, fullName: string): boolean {
+function isRunOf(
+  wanted: PushingWorkflow,
+  { workflow, workflow_run: completed }: WorkflowRunEventBody,
+  fullName: string,
+): boolean {
   if (wanted.repository !== undefined && wanted.repository.toLowerCase() !== fullName.toLowerCase()) return false;
   // Of a reusable or required workflow the path goes on with `@` and the ref.
   const file = (workflow?.path ?? completed?.path)?.split('@')[0]?.split('/').at(-1);
   return [workflow?.name ?? completed?.name, file].includes(wanted.name);
 }
 
-function aboutRun({ id, head_sha, actor, triggering_actor }: Run, sourceRepository: string): Omit<PushedImage, 'repository'> {
+function aboutRun(
+  { id, head_sha, actor, triggering_actor }: WorkflowRun,
+  sourceRepository: string,
+): Omit<PushedImage, 'repository'> {
   const commit = commitHash(head_sha);
   const person = printableLine(actor?.login ?? triggering_actor?.login, 100);
   return {

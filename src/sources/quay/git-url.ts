@@ -14,13 +14,13 @@ export function sourceRepositoryOf(gitUrl: string | undefined): string | undefin
   return at.origin === 'https://github.com' && path.split('/').length === 2 ? path : `${at.origin}/${path}`;
 }
 
-interface Parts {
+interface GitUrlParts {
   /** As a browser would reach it. */
   readonly origin: string;
   readonly path: string;
 }
 
-function partsOf(gitUrl: string): Parts | undefined {
+function partsOf(gitUrl: string): GitUrlParts | undefined {
   if (gitUrl.length > longest) return undefined;
   const [, shortHost, shortPath] = /^(?:[\w.-]+@)?([\w.-]+):(?!\/)(.+)$/.exec(gitUrl) ?? [];
   if (shortHost !== undefined && shortPath !== undefined)

@@ -32,7 +32,7 @@ const notificationSchema = z.object({
   vulnerability: z.unknown().optional(),
   vulnerabilities: z.unknown().optional(),
 });
-type Notification = z.infer<typeof notificationSchema>;
+type QuayNotification = z.infer<typeof notificationSchema>;
 
 /** Far more than anybody gives an image at once. */
 const mostTags = 1000;
@@ -45,7 +45,7 @@ const unwanted = {
   vulnerability_found: 'a vulnerability was found: expected a pushed tag or a successful build',
   notification: 'expected a pushed tag or a successful build',
 } as const;
-type Event = 'repo_push' | 'build_success' | keyof typeof unwanted;
+type QuayEvent = 'repo_push' | 'build_success' | keyof typeof unwanted;
 
 /**
  * A notification of Quay about a repository. No field names the event, and no tag comes with its digest.
@@ -72,7 +72,7 @@ export function parseQuayNotification({ body }: AuthenticRequest): ParsedRequest
  * successful one has an image. Quays that are old enough to send no image with a success (nor a name with any build) send the same for a
  * build that is started: it is taken for a success, because what is in the registry is looked up anyway.
  */
-function eventOf(notification: Notification): Event {
+function eventOf(notification: QuayNotification): QuayEvent {
   const { updated_tags, docker_tags, build_id, trigger_metadata } = notification;
   if (updated_tags !== undefined) return 'repo_push';
   if (docker_tags === undefined && build_id === undefined && trigger_metadata === undefined) {
@@ -89,7 +89,7 @@ function eventOf(notification: Notification): Event {
  * `docker_url` has no scheme, and its host is the registry's.
  * @throws Problem 400 where there is none
  */
-function repositoryOf({ docker_url, repository, namespace, name }: Notification): Repository {
+function repositoryOf({ docker_url, repository, namespace, name }: QuayNotification): Repository {
   const url = docker_url?.trim();
   const path = fullNameIn(repository, namespace, name);
   const written = url || (path === undefined ? '' : `quay.io/${path}`);
@@ -100,14 +100,14 @@ function repositoryOf({ docker_url, repository, namespace, name }: Notification)
 }
 
 /** Without any list of tags, Quay gives what it has built the tag `latest`. */
-function tagsOf(event: 'repo_push' | 'build_success', { updated_tags, docker_tags }: Notification): readonly Tag[] {
+function tagsOf(event: 'repo_push' | 'build_success', { updated_tags, docker_tags }: QuayNotification): readonly Tag[] {
   const named = (event === 'repo_push' ? updated_tags : docker_tags) ?? ['latest'];
   if (named.length > mostTags) throw malformed(`Expected at most ${mostTags} tags.`);
   return [...new Set(named.filter((tag): tag is Tag => typeof tag === 'string' && isTag(tag)))];
 }
 
 /** The commit had another name in old triggers; a build by hand of an uploaded Dockerfile has none. */
-function aboutBuild({ trigger_metadata: trigger }: Notification): Pick<PushedImage, 'commit' | 'sourceRepository'> {
+function aboutBuild({ trigger_metadata: trigger }: QuayNotification): Pick<PushedImage, 'commit' | 'sourceRepository'> {
   const commit = commitHash(trigger?.commit) ?? commitHash(trigger?.commit_sha);
   const sourceRepository = sourceRepositoryOf(trigger?.git_url);
   return { ...(commit !== undefined && { commit }), ...(sourceRepository !== undefined && { sourceRepository }) };
