@@ -2,7 +2,7 @@ import { isIP, SocketAddress } from 'node:net';
 
 /**
  * An IP address in the one way in which it is written here: IPv6 in its shortest form, IPv4 inside IPv6 as IPv4, no zone.
- * @returns undefined where it is none
+ * @returns undefined if it is none
  */
 export function canonicalAddress(text: string): string | undefined {
   const [bare = ''] = text.split('%');

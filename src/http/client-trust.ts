@@ -19,8 +19,8 @@ export interface ClientTrust {
 /**
  * What the receivers that ask for client certificates trust. Where a file cannot be read later on, or holds no certificate, what was
  * read before goes on, and the log says why.
- * @returns undefined where no receiver asks for one
- * @throws Error where an authority cannot be read, or two receivers trust different ones: a handshake is judged before the path is known
+ * @returns undefined if no receiver asks for one
+ * @throws Error if an authority cannot be read, or two receivers trust different ones: a handshake is judged before the path is known
  */
 export function createClientTrust(receivers: readonly AsksForCertificates[], log: Log): ClientTrust | undefined {
   const asking = receivers.flatMap(({ clientCertificates }) => clientCertificates ?? []);

@@ -28,7 +28,7 @@ export interface ListenerSettings {
   readonly tls?: TlsSettings;
 }
 
-/** Times in milliseconds. They hold for slow and idle senders; whoever sends steadily never meets them. */
+/** Times in milliseconds. They are for slow and idle senders; a steady sender never meets them. */
 export interface ConnectionLimits {
   /** The TLS handshake, and then the headers of a request. */
   readonly headersTimeoutMs: number;
@@ -110,7 +110,7 @@ function createListener(setting: ListenerSettings, limits: ConnectionLimits, log
       : createTlsServer({
           ...options,
           handshakeTimeout: limits.headersTimeoutMs,
-          // Whoever shows none may still have another proof; receivers judge what was shown.
+          // A sender without one may still authenticate in another way; receivers judge what was shown.
           requestCert: tls.trust !== undefined,
           rejectUnauthorized: false,
         });
@@ -121,13 +121,13 @@ function createListener(setting: ListenerSettings, limits: ConnectionLimits, log
     handler(request, response);
   };
   server.on('request', handle);
-  // Without this Node would ask for the body at once, however large it is said to be; whoever reads the body asks.
+  // Without this Node would ask for the body at once, however large it is said to be; the reader of the body asks.
   server.on('checkContinue', handle);
   const handshakes = tls === undefined ? new Map<string, Socket>() : followHandshakes(server);
   const secured = new WeakSet<Duplex>();
   server.on('secureConnection', (socket: Duplex) => secured.add(socket));
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    // Without a finished handshake there is nobody who could read an answer.
+    // Without a finished handshake no answer could be read.
     refuse(error, socket, socket instanceof TLSSocket && !secured.has(socket), name, log);
   });
   server.on('drop', () => log.warn({ listener: name, connections: limits.connections }, 'too many connections: one was refused'));

@@ -29,7 +29,7 @@ export class Problem extends Error {
     return this.#body;
   }
 
-  /** The same with the code that this sender expects, where it expects another one. */
+  /** The same with the status code that this sender expects. */
   withStatus(status: number | undefined): Problem {
     return status === undefined ? this : new Problem(status, this.outcome, this.message, this.headers);
   }

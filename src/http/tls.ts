@@ -20,7 +20,7 @@ export interface TlsSettings {
 }
 
 export interface TlsKeeper {
-  /** @throws Error naming the setting, where there is no usable certificate */
+  /** @throws Error naming the setting, if there is no usable certificate */
   start(): Promise<void>;
   stop(): void;
 }

@@ -18,7 +18,7 @@ export interface AuditWriter {
 }
 
 export interface AuditFileSettings {
-  /** Absolute. Earlier files are `FILE.1` (the newest) to `FILE.KEEP`. Folders are made where they are missing. */
+  /** Absolute. Earlier files are `FILE.1` (the newest) to `FILE.KEEP`. Missing folders are made. */
   readonly file: string;
   /** From this size on the file is begun anew. */
   readonly bytes: number;
@@ -186,13 +186,13 @@ class AuditFile implements AuditWriter {
 
   /** The process exits without having been stopped in order: there is no time for anything that answers later. */
   #writeAtOnce(): void {
-    // Of what is just being written nobody will know whether it was: rather twice than not at all.
+    // A write that is under way may or may not succeed: rather a line twice than not at all.
     const lines = [...this.#taken, ...this.#waiting];
     if (lines.length === 0) return;
     try {
       appendFileSync(this.#settings.file, lines.join(''), { mode });
     } catch {
-      // Standard output has them, and there is nobody left to tell.
+      // Standard output has them, and the process is about to end.
     }
   }
 }

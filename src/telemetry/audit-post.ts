@@ -21,7 +21,7 @@ const longestPauseMs = 60_000;
 const refusals = [400, 413, 422];
 
 /**
- * One POST per line, as `application/json`, to whoever collects logs. Nobody waits for it: lines wait in a buffer, and are repeated until
+ * One POST per line, as `application/json`, to a collector of logs. Nothing waits for it: lines wait in a buffer, and are repeated until
  * they are taken or as many newer ones have come. That it fails is said once, and that it works again once more.
  */
 export function createAuditPost(settings: AuditPostSettings): AuditWriter {

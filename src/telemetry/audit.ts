@@ -26,7 +26,7 @@ interface Flood {
 
 /**
  * Requests over the rate limit come by the thousand: of each source one line at once, and one for all others of the same second, which
- * says how many it stands for. Nothing is uncounted: lines and their `omitted` add up to the requests.
+ * says how many it stands for. All are counted: lines and their `omitted` add up to the requests.
  */
 export function thinFloods(audit: Audit, everyMs = 1_000): ThinnedAudit {
   const floods = new Map<string, Flood>();

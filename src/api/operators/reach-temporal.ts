@@ -3,7 +3,7 @@ import type { Client } from '@temporalio/client';
 /** Load balancers ask often and give up soon. */
 const deadlineMs = 2_000;
 
-/** Whether Temporal answers for our namespace. @returns a function that rejects where it does not */
+/** Whether Temporal answers for our namespace. @returns a function that rejects if it does not */
 export function createReachTemporal(client: Client): () => Promise<void> {
   const { namespace } = client.options;
   return async () => {

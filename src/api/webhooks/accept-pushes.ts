@@ -17,7 +17,7 @@ import { type PlanFinders, planStarts, type ReceivedPushes } from './plan-starts
 export interface AcceptedPush {
   readonly id: string;
   readonly service: string;
-  /** `repository:tag`, with `@digest` where it is known. */
+  /** `repository:tag`, with `@digest` if it is known. */
   readonly image: string;
   /** Where people see how it goes; absent if Temporal's page is not known. */
   readonly link?: string;

@@ -14,7 +14,7 @@ const shownHeaders =
 
 /**
  * Logs every request and its answer at level debug, and costs nothing at any other. Bodies are not shown; of what a request carries beside
- * its body, the values that may be secret are masked by where they stand, before anybody knows whether they are.
+ * its body, values that may be secret are masked by their position, whether they are secret or not.
  * @param log one that cannot tell its level is taken to log everything
  */
 export function debugRequests(log: Log & Partial<Pick<Logger, 'isLevelEnabled'>>): Middleware<RequestState> {
@@ -49,7 +49,7 @@ export function debugRequests(log: Log & Partial<Pick<Logger, 'isLevelEnabled'>>
   return (context, next) => (log.isLevelEnabled?.('debug') === false ? next() : logged(context, next));
 }
 
-/** What follows a receiver's path is its secret; what follows a path that is nobody's may be a secret that was sent amiss. */
+/** What follows a receiver's path is its secret; what follows any other path may be a secret that was sent to the wrong place. */
 function shownPath(receiver: Receiver | undefined, path: string): string {
   const own = receiver?.path;
   if (own !== undefined) return path === own ? path : `${own}/${masked}`;
@@ -65,7 +65,7 @@ function namesOnly(querystring: string): string {
   return names.map((name) => `${isWord(name) ? name : masked}=${masked}`).join('&');
 }
 
-/** A secret may stand where a name is expected. */
+/** A sender may put a secret in the place of a name. */
 function isWord(name: string): boolean {
   return /^[a-z_]{1,16}$/i.test(name);
 }

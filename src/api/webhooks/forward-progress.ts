@@ -57,7 +57,7 @@ export function createForwardProgress(dependencies: ForwardDependencies): Forwar
   };
 }
 
-/** One list: rollouts of the services that the branches may be of, of which those stay whose stage has such a branch. */
+/** One list of all rollouts of the services that the branches may be of; kept are those whose stage has one of the branches. */
 async function findConcerned(client: Client, { branches, rollout }: ForgeProgress): Promise<SignalledRollout[]> {
   const services = [...new Set(branches.flatMap(servicesOf))];
   const { service, stage, status } = searchAttributes;

@@ -18,7 +18,7 @@ const counters = 32_768;
 const minuteMs = 60_000;
 
 /**
- * Refuses, before anything of a body is read, whoever sends too often (429), and everybody while too much is in work (503). Both are
+ * Refuses, before a body is read, senders of too many requests (429), and everybody while too much is in work (503). Both are
  * told when to come back, and the outcome is `limited`. To be used inside of what answers errors and records requests.
  * @param now milliseconds, of any clock that never goes back
  */
@@ -38,7 +38,7 @@ export function guard(limits: GuardLimits, now: () => number = () => performance
   };
 }
 
-/** @returns a function that counts one request of a sender. It throws Problem 429 where there were too many within a minute */
+/** @returns a function that counts one request of a sender. It throws Problem 429 if there were too many within a minute */
 function createCounter(perMinute: number, clock: () => number): (sender: string) => void {
   const counts = new Uint32Array(counters);
   /** When each minute is over, which begins with its first request. */

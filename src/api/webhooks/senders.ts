@@ -9,7 +9,7 @@ import { createIsWithin } from '../../settings/networks.ts';
 /** Who is at the other end of a request, as far as proxies are trusted. */
 export interface Senders {
   addressOf(request: IncomingMessage): string;
-  /** Undefined where the sender showed none. */
+  /** Undefined if the sender showed none. */
   certificateOf(request: IncomingMessage): ClientCertificate | undefined;
 }
 
@@ -18,7 +18,7 @@ export interface SenderSettings {
   readonly trustedProxies: readonly string[];
   /** The headers in which those pass client certificates on. Default: any of the known ones, but one at a time. */
   readonly certificateHeaders?: readonly CertificateHeader[];
-  /** By whom client certificates are judged; absent: nobody asks for them. */
+  /** The authorities of client certificates; absent: no receiver asks for any. */
   readonly trust?: ClientTrust | undefined;
   readonly now?: () => Date;
 }
@@ -46,8 +46,8 @@ export function createSenders(settings: SenderSettings): Senders {
 }
 
 /**
- * Each proxy adds the address that it was reached from at the end, and passes on what stood there before, whoever wrote that. So the
- * last address that is not a proxy's is the first that cannot be made up. What is no address is nobody's: then it is the connection's.
+ * Each proxy appends the address that it was reached from to a list that anybody may have begun. So the last address that is not a proxy's
+ * is the sender's, and what stands before it may be invented. If that entry is no address, the connection's counts.
  */
 function senderOf(
   request: IncomingMessage,
@@ -61,7 +61,7 @@ function senderOf(
   return (last === -1 ? addresses[0] : addresses[last]) ?? connection;
 }
 
-/** Proxies that know only `X-Forwarded-For` pass a sender's own `Forwarded` on, so that counts only where the other is missing. */
+/** Proxies that know only `X-Forwarded-For` pass a sender's own `Forwarded` on, so that counts only if the other is missing. */
 function forwardedAddresses({ headersDistinct }: IncomingMessage): readonly (string | undefined)[] {
   const usual = headersDistinct['x-forwarded-for'];
   if (usual !== undefined) return forwardedFor(usual.join(','));

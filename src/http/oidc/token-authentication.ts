@@ -17,7 +17,7 @@ export interface TokenAuthentication {
 
 /**
  * `Authorization: Bearer TOKEN`, a token of OpenID Connect.
- * @returns an authentication that throws Problem 503 where the issuer's keys are not to be had: sending it again may help then
+ * @returns an authentication that throws Problem 503 if the issuer's keys are not to be had: sending it again may help then
  */
 export function byToken({ verify, judge, source, log }: TokenAuthentication): Authenticate {
   return async (head) => {

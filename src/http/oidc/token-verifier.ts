@@ -38,7 +38,7 @@ const clockToleranceSeconds = 5;
 
 /**
  * OpenID Connect tokens of trusted issuers: signature, issuer, audience and times.
- * @returns a function that throws TokenRefused, or KeysUnavailable where it cannot tell now
+ * @returns a function that throws TokenRefused, or KeysUnavailable if it cannot tell now
  */
 export function createTokenVerifier({ issuers, audiences, ...options }: TokenVerifierOptions): VerifyToken {
   const known = issuers.map((issuer) => ({ ...issuer, keys: createIssuerKeys(issuer.url, options) }));

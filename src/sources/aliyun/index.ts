@@ -50,7 +50,7 @@ function parse({ body, query }: AuthenticRequest): ParsedRequest {
   return { ...seen, images: [{ repository, ...image }] };
 }
 
-/** @throws Problem 400 where it is not a host: the webhook would never start anything */
+/** @throws Problem 400 if it is not a host: the webhook would never start anything */
 function hostIn(query: URLSearchParams): string | undefined {
   const given = query.get('registry_url')?.trim();
   if (!given) return undefined;

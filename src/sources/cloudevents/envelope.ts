@@ -40,8 +40,8 @@ const envelopeSchema = z.object({
 
 /**
  * The CloudEvents of a request: structured, in a batch, or binary. A CDEvent without an envelope counts as well: it has the same context.
- * @returns undefined where it is none
- * @throws Problem 400 where they are too many
+ * @returns undefined if it is none
+ * @throws Problem 400 if they are too many
  * @see https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md
  */
 export function cloudEventsIn({

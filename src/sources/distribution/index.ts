@@ -111,7 +111,7 @@ function imageOf(event: RegistryEvent): PushedImage | undefined {
   };
 }
 
-/** A chart has the media type of any OCI manifest; where the registry lists its references, the config among them tells. */
+/** A chart has the media type of any OCI manifest; if the registry lists its references, the config among them tells. */
 function isOtherArtifact({ mediaType, references = [] }: RegistryEvent['target']): boolean {
   const listed = references.flatMap((reference) => reference.mediaType ?? []);
   return mediaType !== undefined && manifests.includes(mediaType) && listed.length > 0 && !listed.some(isImageConfig);

@@ -93,7 +93,7 @@ interface Unwrapped {
   readonly messageId?: string | undefined;
 }
 
-/** With its envelope, or without where the subscription unwraps payloads. */
+/** With its envelope, or without it if the subscription unwraps payloads. */
 function unwrap(body: unknown, idInHead: string | string[] | undefined): Unwrapped {
   const envelope = envelopeSchema.safeParse(body);
   if (envelope.success) {

@@ -2,7 +2,7 @@
 export type JsonPointer = readonly string[];
 
 const longestPointer = 300;
-/** No sender has a field of such a name, and whoever asks for one means something else than a field. */
+/** No sender has fields of these names; asking for one would reach into JavaScript's own objects. */
 const neverFields = ['__proto__', 'constructor', 'prototype'];
 
 /** `/target/repository`, with `~1` for a slash and `~0` for a tilde in a name; the empty text is the whole document. Undefined for no pointer. */
@@ -16,7 +16,7 @@ export function parseJsonPointer(text: string): JsonPointer | undefined {
   return names.some((name) => neverFields.includes(name)) ? undefined : names;
 }
 
-/** What is there, by the document's own members alone; undefined where nothing is. */
+/** The value at a pointer, by the document's own members alone; undefined if there is none. */
 export function valueAt(document: unknown, pointer: JsonPointer): unknown {
   return pointer.reduce(memberOf, document);
 }

@@ -14,7 +14,7 @@ type ReadImages = Pick<ParsedRequest, 'images' | 'ignored'>;
 
 /**
  * @param name of the sender; ids of deliveries are its own, so they stand behind it
- * @returns a function that throws Problem 400 where nothing can be read: of several items, one that can be read is enough
+ * @returns a function that throws Problem 400 if nothing can be read: of several items, one that can be read is enough
  */
 export function createReadPushes({ when = {}, push }: Pick<GenericSender, 'when' | 'push'>, name: string) {
   const { list } = push;
@@ -133,7 +133,7 @@ function textAt(item: unknown, at: string | undefined): string | undefined {
   return typeof found === 'string' ? found : undefined;
 }
 
-/** The configuration was refused where one of them is none. */
+/** The schema has checked them already. */
 function pointerOf(text: string): JsonPointer {
   const pointer = parseJsonPointer(text);
   if (pointer === undefined) throw new Error(`expected a JSON pointer, found ${text}`);

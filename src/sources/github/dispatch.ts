@@ -23,7 +23,7 @@ type PayloadFields = ReadonlyMap<string, unknown>;
  * made for us, so what is wrong with it is said.
  * @param body a JSON object
  * @param names of the dispatches that tell of images
- * @throws Problem 400 where the payload is not of this form
+ * @throws Problem 400 if the payload is not of this form
  * @see https://docs.github.com/webhooks/webhook-events-and-payloads#repository_dispatch
  */
 export function readDispatchEvent(body: object, names: readonly string[]): Partial<ParsedRequest> {

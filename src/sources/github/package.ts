@@ -51,7 +51,7 @@ type PackageEventBody = z.infer<typeof eventSchema>;
 /**
  * What a `package` or `registry_package` event says.
  * @param body a JSON object
- * @throws Problem 400 where a published package is not described
+ * @throws Problem 400 if a published package is not described
  */
 export function readPackageEvent(event: string, body: object): Partial<ParsedRequest> {
   const parsed = eventSchema.parse(body);

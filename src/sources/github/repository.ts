@@ -18,7 +18,7 @@ export interface PlacedPackage {
  * one), the registry's URL where it leads to a repository (events of 2019), else owner and name. GitHub keeps the case that people
  * typed; image references are lower case.
  * @param sourceRepository `owner/name`, whose owner stands in where the package names none
- * @returns undefined where nothing tells, or what tells is no image reference
+ * @returns undefined if nothing tells, or what tells is no image reference
  */
 export function repositoryOf(placed: PlacedPackage, sourceRepository: string | undefined): Repository | undefined {
   const url = placed.package_version?.package_url;

@@ -78,7 +78,7 @@ type WorkflowRun = NonNullable<WorkflowRunEventBody['workflow_run']>;
 /**
  * What a `workflow_run` event says. Its images have no tag: the registry is asked what was pushed, so any branch will do.
  * @param body a JSON object
- * @throws Problem 400 where a completed run is not described
+ * @throws Problem 400 if a completed run is not described
  * @see https://docs.github.com/webhooks/webhook-events-and-payloads#workflow_run
  */
 export function readWorkflowRunEvent(body: object, workflows: readonly PushingWorkflow[]): Partial<ParsedRequest> {
@@ -104,7 +104,7 @@ export function readWorkflowRunEvent(body: object, workflows: readonly PushingWo
   return { ...seen, images: [...repositories].map((image) => ({ repository: image, ...aboutRun(completed, fullName) })) };
 }
 
-/** Whoever may open a pull request may have its workflows run, under any name; what they push is no release. */
+/** Anybody who may open a pull request may have its workflows run, under any name; what they push is no release. */
 function whyNotOurs({ event, head_repository: head }: WorkflowRun, fullName: string): string | undefined {
   if (event?.startsWith('pull_request') || event === 'merge_group') return 'it ran for a pull request';
   return head?.full_name?.toLowerCase() === fullName.toLowerCase() ? undefined : 'it ran for a fork';

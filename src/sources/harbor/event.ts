@@ -16,7 +16,7 @@ const resourceSchema = part({ digest: text, tag: text, resource_url: text });
 /**
  * What Harbor says of what was pushed, in `event_data` of its own format and in `data` of a CloudEvent: several resources, each with the
  * reference that it is pulled by. A push by digest has the digest as its tag.
- * @throws Problem 400 where they are too many
+ * @throws Problem 400 if they are too many
  * @see https://goharbor.io/docs/main/working-with-projects/project-configuration/configure-webhooks/
  */
 export function readHarborData(data: unknown): readonly EventReading[] {

@@ -6,7 +6,7 @@ const longestName = 300;
 
 /**
  * A repository as a sender wrote it: a scheme before it and slashes after it are left out, and capital letters are made small.
- * @returns undefined where it is none, or names no host (it would be taken for one of Docker Hub)
+ * @returns undefined if it is none, or names no host (it would be taken for one of Docker Hub)
  */
 export function repositoryIn(name: string | undefined): Repository | undefined {
   if (name === undefined || name.length > longestName) return undefined;
@@ -26,7 +26,7 @@ export function repositoryIn(name: string | undefined): Repository | undefined {
   }
 }
 
-/** Tag and digest where they are ones. Without a tag, nothing can be started. */
+/** Tag and digest, if they are valid. Without a tag, nothing can be started. */
 export function tagAndDigest(
   tag: string | undefined,
   digest?: string | undefined,

@@ -10,7 +10,7 @@ export function requireObject(body: unknown): object {
   throw malformed('Expected a JSON object.');
 }
 
-/** JSON that stands in a text of JSON; undefined where it is none. */
+/** JSON inside a text of JSON; undefined if it is none. */
 export function jsonIn(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;

@@ -34,7 +34,7 @@ export interface PathSecretSource {
 
 export type PathSecretReceiver = Omit<Receiver, 'parse'>;
 
-/** All of a receiver on `/webhook/SOURCE` but how it reads the body. @throws Error where there is no secret, or an empty one */
+/** A receiver on `/webhook/SOURCE`, without how it reads the body. @throws Error if there is no secret, or an empty one */
 export function openPathSecret(
   about: PathSecretSource,
   { secrets, networks }: PathSecretSettings,

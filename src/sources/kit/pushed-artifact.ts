@@ -5,7 +5,7 @@ import { isImageConfig } from '../../domain/image-config.ts';
 /** More than any media type has; longer text is cut before anything searches it. */
 const longestType = 200;
 
-/** The full name where there is one, else the namespace with the name, else the name alone. */
+/** The full name if there is one, else the namespace with the name, else the name alone. */
 export function fullNameIn(
   full: string | undefined,
   namespace: string | undefined,

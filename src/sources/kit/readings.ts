@@ -21,7 +21,7 @@ export function withDetails(reading: EventReading, details: PushDetails): EventR
   return 'image' in reading ? { image: { ...reading.image, ...details } } : reading;
 }
 
-/** Far more than any sender puts together; each takes time in which nobody else is answered. */
+/** Far more than any sender puts together; each takes time in which no other request is answered. */
 const mostAtOnce = 1000;
 
 /**

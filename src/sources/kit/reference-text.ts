@@ -27,7 +27,7 @@ export interface WrittenReference {
 
 /**
  * `registry/path[:tag][@digest]` as a sender wrote it, with the tolerance of `repositoryIn`; the case of a tag counts.
- * @returns undefined where there is no repository in it
+ * @returns undefined if there is no repository in it
  */
 export function referenceIn(text: string): WrittenReference | undefined {
   const { name, tag, digest } = splitReference(text.trimEnd());

@@ -12,7 +12,7 @@ export function registryAt(host: string, protocol: string | undefined): string {
 
 /**
  * The registry at a URL of a server that is its own registry, as image references name it.
- * @returns undefined where it is no URL of HTTP
+ * @returns undefined if it is no URL of HTTP
  */
 export function registryOfUrl(url: string | undefined): string | undefined {
   if (url === undefined || url.length > longestUrl || !URL.canParse(url)) return undefined;
@@ -23,7 +23,7 @@ export function registryOfUrl(url: string | undefined): string | undefined {
 
 const expected = 'a registry such as registry.example.org:5000, or one with a path such as nexus.example.org/docker';
 
-/** What stands before the names of images: a registry's host, with a path where its images have one in common. */
+/** What stands before the names of images: a registry's host, with the path that its images have in common. */
 export const imagePrefix = text(expected, /^[^\s:/]+(?::\d+)?(?:\/[^\s:]+)?\/?$/).transform((written, context) => {
   const repository = repositoryIn(`${written.replace(/\/$/, '')}/x/x`);
   if (repository !== undefined) return repository.slice(0, -'/x/x'.length);

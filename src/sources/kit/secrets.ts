@@ -50,7 +50,7 @@ export type ReadSecrets = () => readonly string[];
 
 /**
  * @param setting where the secrets are configured, for the message
- * @returns `read`, which now throws Error where there is none, or an empty one: nothing must ever be verified by an empty key
+ * @returns `read`, which now throws Error if there is none, or an empty one: nothing must ever be verified by an empty key
  * @throws the same, at once: a receiver that anybody could use must not start
  */
 export function requireSecrets(read: ReadSecrets, setting: string): ReadSecrets {

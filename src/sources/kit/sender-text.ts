@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 
 /**
- * What a sender wrote, where it is one printable line; else undefined. Names of people and commits go on into commit messages, pull
+ * What a sender wrote, if it is one printable line; else undefined. Names of people and commits go on into commit messages, pull
  * requests and logs, where line ends and invisible characters could pretend to be something else.
  */
 export function printableLine(value: string | undefined, longest = 200): string | undefined {
@@ -21,7 +21,7 @@ export function commitHash(value: string | undefined): string | undefined {
   return value !== undefined && /^[0-9a-f]{7,64}$/i.test(value) ? value.toLowerCase() : undefined;
 }
 
-/** The sender's id of a delivery where it looks like one (a GUID), else one of our own. */
+/** The sender's id of a delivery if it looks like one (a GUID), else a new one. */
 export function deliveryIdOf(value: string | undefined): string {
   return value !== undefined && looksLikeDeliveryId(value) ? value : randomUUID();
 }

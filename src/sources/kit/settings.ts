@@ -23,7 +23,7 @@ export function secretList(check: SecretCheck, what: string) {
     .meta({ description: `${what} Any of a list verifies, so that it can be rotated.` });
 }
 
-/** @throws Error where there is none, or an empty one */
+/** @throws Error if there is none, or an empty one */
 export function readSecrets(references: readonly string[], secrets: SecretResolver, setting: string): ReadSecrets {
   return requireSecrets(() => presentSecrets(secrets, references), setting);
 }

@@ -101,7 +101,7 @@ export function createQuayBuildReceiver({ subject, ca }: QuayCertificate, networ
 
 /**
  * @returns the file's text, read at each call
- * @throws Error, then and at once, where there is no certificate in it: nobody could ever be authentic
+ * @throws Error, then and at once, if there is no certificate in it: nobody could ever be authentic
  */
 function readAuthorities(file: string): () => string {
   const read = (): string => {

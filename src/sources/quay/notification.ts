@@ -87,7 +87,7 @@ function eventOf(notification: QuayNotification): QuayEvent {
 
 /**
  * `docker_url` has no scheme, and its host is the registry's.
- * @throws Problem 400 where there is none
+ * @throws Problem 400 if there is none
  */
 function repositoryOf({ docker_url, repository, namespace, name }: QuayNotification): Repository {
   const url = docker_url?.trim();
