@@ -1,5 +1,5 @@
 import { InvalidConfiguration, InvalidInput, OperationError } from '../operations/errors.ts';
-import type { Problem } from '../settings/problem.ts';
+import type { ConfigurationProblem } from '../settings/problem.ts';
 import { formatProblem } from '../settings/problem.ts';
 import { plain } from './terminal.ts';
 
@@ -26,7 +26,7 @@ export class UsageFailure extends CommandFailure {
 }
 
 /** Problems echo what they found, and a file from elsewhere may hold what steers a terminal. */
-export function problemLines(problems: readonly Problem[]): string[] {
+export function problemLines(problems: readonly ConfigurationProblem[]): string[] {
   return problems.map((problem) => plain(formatProblem(problem)));
 }
 

@@ -1,4 +1,4 @@
-import type { Problem } from '../settings/problem.ts';
+import type { ConfigurationProblem } from '../settings/problem.ts';
 import { formatProblem } from '../settings/problem.ts';
 
 /**
@@ -37,9 +37,9 @@ export class Refused extends OperationError {}
 
 /** The configuration cannot be used; the message has one line for each problem. */
 export class InvalidConfiguration extends OperationError {
-  readonly problems: readonly Problem[];
+  readonly problems: readonly ConfigurationProblem[];
 
-  constructor(problems: readonly Problem[]) {
+  constructor(problems: readonly ConfigurationProblem[]) {
     super(problems.map(formatProblem).join('\n'));
     this.problems = problems;
   }
