@@ -86,7 +86,7 @@ describe('in place of quay-github-actions-dispatch', function () {
   const dispatched = () => github.repository('your_github/your_repo_name').dispatches;
   const untilEnded = (build: string) =>
     eventually(`the end of ${build}`, async () => {
-      for await (const { status, workflowId } of temporal.client.workflow.list({ query: 'WorkflowType = "forward"' })) {
+      for await (const { status, workflowId } of temporal.client.workflow.list({ query: 'WorkflowType = "passThrough"' })) {
         if (workflowId.endsWith(build)) return status.name !== 'RUNNING';
       }
       return false;
