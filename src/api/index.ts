@@ -1,6 +1,5 @@
 /** What the world and operators reach of Landfall: webhooks, and the operators' listener. */
-export { createOperatorApp } from './operators/app.ts';
-export { createReachTemporal } from './operators/reach-temporal.ts';
+export { createOperatorApp, createReachTemporal } from './operators/app.ts';
 export { createAcceptPushes } from './webhooks/accept-pushes.ts';
 export { createWebhookApp } from './webhooks/app.ts';
 export { createForwardProgress } from './webhooks/forward-progress.ts';

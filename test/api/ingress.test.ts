@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Client } from '@temporalio/client';
-import { createReachTemporal } from '../../src/api/operators/reach-temporal.ts';
+import { createReachTemporal } from '../../src/api/operators/app.ts';
 import { type AcceptDependencies, type AcceptPushes, createAcceptPushes } from '../../src/api/webhooks/accept-pushes.ts';
 import type { PlanFinders } from '../../src/api/webhooks/plan-starts.ts';
 import type { PassThroughStart, ResolveRequest, RolloutStart } from '../../src/contracts/messages.ts';

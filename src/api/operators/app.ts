@@ -1,4 +1,5 @@
 import Router from '@koa/router';
+import type { Client } from '@temporalio/client';
 import type Koa from 'koa';
 import { createApp } from '../../http/app.ts';
 import { answerErrors, type Log } from '../../http/errors.ts';
@@ -34,4 +35,15 @@ export function createOperatorApp({ metrics, log, reachTemporal }: OperatorAppDe
   app.use(answerErrors(log));
   app.use(router.routes()).use(router.allowedMethods());
   return app;
+}
+
+/** Load balancers ask often and give up soon. */
+const deadlineMs = 2_000;
+
+/** Whether Temporal answers for our namespace. @returns a function that rejects if it does not */
+export function createReachTemporal(client: Client): () => Promise<void> {
+  const { namespace } = client.options;
+  return async () => {
+    await client.withDeadline(Date.now() + deadlineMs, () => client.workflowService.describeNamespace({ namespace }));
+  };
 }

@@ -8,10 +8,10 @@ import {
 } from '../../contracts/start-options.ts';
 import { formatReference } from '../../domain/image-reference.ts';
 import type { Log } from '../../http/errors.ts';
-import { Problem } from '../../http/problem.ts';
-import { causeOf, defaultDeadlineMs, inTime, isTemporalFailure, reasonOf } from '../../operations/in-time.ts';
+import { causeOf, defaultDeadlineMs, inTime, reasonOf } from '../../operations/in-time.ts';
 import { inBatches } from './in-batches.ts';
 import { type PlanFinders, planStarts, type ReceivedPushes } from './plan-starts.ts';
+import { unavailable } from './unavailable.ts';
 
 /** What Temporal has: a rollout (by its workflow id), or a look-up of what a service's tags point to now. */
 export interface AcceptedPush {
@@ -48,7 +48,6 @@ export type AcceptPushes = (received: ReceivedPushes) => Promise<AcceptedPushes>
 
 /** A request has one push, rarely a handful; this bounds what a huge one does to Temporal. */
 const startsAtOnce = 8;
-const retryAfterSeconds = 10;
 
 /**
  * From image pushes to workflows. It returns only when Temporal has all of them but those that it can never take; if one is missing, the
@@ -67,7 +66,10 @@ export function createAcceptPushes(dependencies: AcceptDependencies): AcceptPush
     try {
       return sorted(await inTime(client, deadlineMs, () => inBatches(starts, startsAtOnce)));
     } catch (error) {
-      throw unavailable(error, log);
+      throw unavailable(error, log, {
+        logged: 'a push could not be stored: Temporal did not take its workflow',
+        detail: 'The push could not be stored, so nothing was started. Send it again later.',
+      });
     }
   };
 }
@@ -147,12 +149,4 @@ const invalidArgument = 3;
 function isCalledInvalid(error: unknown): boolean {
   const cause = causeOf(error);
   return isGrpcServiceError(cause) && cause.code === invalidArgument;
-}
-
-function unavailable(error: unknown, log: Log): unknown {
-  if (!isTemporalFailure(error)) return error;
-  log.error({ reason: reasonOf(error) }, 'a push could not be stored: Temporal did not take its workflow');
-  return new Problem(503, 'unavailable', 'The push could not be stored, so nothing was started. Send it again later.', {
-    'Retry-After': String(retryAfterSeconds),
-  });
 }

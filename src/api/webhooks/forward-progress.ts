@@ -3,11 +3,11 @@ import { progressSignal } from '../../contracts/messages.ts';
 import { searchAttributes } from '../../contracts/start-options.ts';
 import { branchOf, rollbackBranchOf } from '../../domain/branch.ts';
 import type { Log } from '../../http/errors.ts';
-import { Problem } from '../../http/problem.ts';
-import { defaultDeadlineMs, inTime, isTemporalFailure, reasonOf } from '../../operations/in-time.ts';
+import { defaultDeadlineMs, inTime } from '../../operations/in-time.ts';
 import { namePattern } from '../../settings/scalars.ts';
 import type { ForgeProgress } from '../../sources/kit/receiver.ts';
 import { inBatches } from './in-batches.ts';
+import { unavailable } from './unavailable.ts';
 
 /** A rollout that was signalled to ask its forge again. */
 export interface SignalledRollout {
@@ -30,7 +30,6 @@ export interface ForwardDependencies {
 const signalsAtOnce = 8;
 /** A service has one rollout at a time in a stage, and perhaps one rollback. */
 const mostSignalled = 50;
-const retryAfterSeconds = 10;
 /** The name of a stage has at most 49 characters, and `-rollback` may follow it. */
 const longestRest = 58;
 
@@ -52,7 +51,10 @@ export function createForwardProgress(dependencies: ForwardDependencies): Forwar
         return signalled.length > 0 ? { signalled } : { ignored: `no rollout waits for ${describe(progress)}` };
       });
     } catch (error) {
-      throw unavailable(error, log);
+      throw unavailable(error, log, {
+        logged: 'progress at a forge could not be passed on: Temporal did not answer',
+        detail: 'Temporal did not answer, so no rollout was told. Nothing is lost: rollouts look by themselves, only later.',
+      });
     }
   };
 }
@@ -105,11 +107,4 @@ async function signal(client: Client, id: string, what: string): Promise<boolean
 
 function describe({ branches, rollout }: ForgeProgress): string {
   return [...branches, ...(rollout === undefined ? [] : [rollout])].join(', ');
-}
-
-function unavailable(error: unknown, log: Log): unknown {
-  if (!isTemporalFailure(error)) return error;
-  log.error({ reason: reasonOf(error) }, 'progress at a forge could not be passed on: Temporal did not answer');
-  const detail = 'Temporal did not answer, so no rollout was told. Nothing is lost: rollouts look by themselves, only later.';
-  return new Problem(503, 'unavailable', detail, { 'Retry-After': String(retryAfterSeconds) });
 }
