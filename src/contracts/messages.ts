@@ -151,7 +151,7 @@ export interface GlobalHoldState {
 }
 export interface GlobalHoldStart {
   readonly state?: GlobalHoldState;
-  /** What waiting rollouts are still to be told. */
+  /** What waiting rollouts have not heard yet. */
   readonly pendingProgress?: ProgressNote;
   /** After how many events of history it continues as new. */
   readonly longestHistory?: number;
@@ -181,7 +181,7 @@ export interface MergeQueueState {
 export const mergeQueueQuery = defineQuery<MergeQueueState>('queue');
 export const requestMergeTurnUpdate = defineUpdate<MergeTurnAnswer, [RolloutRun]>('requestTurn');
 export const releaseMergeTurnUpdate = defineUpdate<void, [RolloutRun]>('releaseTurn');
-/** Whoever waits gets the signal `progress` when its turn has come, and asks again. */
+/** A rollout that waits gets the signal `progress` when its turn has come, and asks again. */
 export type MergeTurnAnswer = { readonly kind: 'granted' } | { readonly kind: 'waiting'; readonly behind: string };
 
 /** What starts `pass-through:SERVICE:DELIVERY`: one push, with each of its tags, is passed on to the dispatch of a service. */
@@ -191,11 +191,11 @@ export interface PassThroughStart {
   readonly pushes: readonly ImagePush[];
 }
 
-/** What starts `rollback:SERVICE:STAGE:N`: an operator undoes what a stage runs. */
+/** What starts `rollback:SERVICE:STAGE:N`: an operator rolls back what a stage runs. */
 export interface RollbackStart {
   readonly service: string;
   readonly stage: string;
-  /** What is undone, with the plan that brought it there. */
+  /** What is rolled back, with the plan that brought it there. */
   readonly running: Running;
   readonly by: string;
   readonly reason?: string;
@@ -203,7 +203,7 @@ export interface RollbackStart {
   readonly at: string;
 }
 
-/** What `notify:ROLLOUT` is told, one notice after the other. */
+/** What `notify:ROLLOUT` sends, one notice after the other. */
 export interface NoticeRequest {
   readonly notice: Notice;
   readonly notifiers: readonly NotifierPlan[];

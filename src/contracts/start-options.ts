@@ -92,7 +92,7 @@ export function resolveStartOptions(
   };
 }
 
-/** How a service's lane is started by whoever needs it first. */
+/** How a service's lane is started when it is first needed. */
 export function laneStartOptions(service: string): WorkflowStartOptions & {
   workflowId: string;
   workflowIdConflictPolicy: 'USE_EXISTING';
@@ -107,7 +107,7 @@ export function laneStartOptions(service: string): WorkflowStartOptions & {
   };
 }
 
-/** How a base branch's merge queue is started by whoever needs it first. */
+/** How a base branch's merge queue is started when it is first needed. */
 export function mergeQueueStartOptions(
   repository: string,
   base: string,
@@ -137,7 +137,7 @@ export function globalHoldStartOptions(): WorkflowStartOptions & {
   };
 }
 
-/** How an operator's roll-back is started. The memo tells it from one of the same name, of which a lane that lost its memory knows nothing. */
+/** How an operator's rollback is started. The memo tells it from one of the same name, of which a lane that lost its memory knows nothing. */
 export function rollbackStartOptions(
   start: RollbackStart & { readonly workflow: string },
 ): WorkflowStartOptions & { workflowId: string } {
@@ -208,7 +208,7 @@ export function searchAction(start: SearchStart) {
     workflowId: searchId(start.registry),
     taskQueue: taskQueues.main,
     args: [start],
-    staticSummary: `${start.registry}: pushes that no webhook told of`,
+    staticSummary: `${start.registry}: pushes that no webhook reported`,
   } as const;
 }
 

@@ -1,3 +1,4 @@
+import { waitFor } from './failures.ts';
 import type { RateLimited } from './outcomes.ts';
 
 const hourMs = 60 * 60_000;
@@ -7,7 +8,7 @@ const hourMs = 60 * 60_000;
  * often than not.
  */
 export function rateLimitMs({ until }: Pick<RateLimited, 'until'>, nowMs: number): number {
-  return Math.min(hourMs, Math.max(1_000, Date.parse(until) - nowMs));
+  return waitFor(until, hourMs, nowMs);
 }
 
 /** The answer itself, and not the request to wait. */

@@ -13,7 +13,7 @@ import { historyIsLong } from './long-history.ts';
 
 interface Queue {
   readonly turns: MergeTurns;
-  /** Whose turn has come, and who has to be told. */
+  /** Whose turn has come, and who gets a signal. */
   readonly next: RolloutRun[];
 }
 

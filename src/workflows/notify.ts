@@ -35,9 +35,9 @@ export interface NotifyStart {
   readonly tryForMs?: number;
   /** Longest time from one look for something newer to tell to the next, while a target does not answer. */
   readonly roundMs?: number;
-  /** After so long without anything new it ends, though the end of the rollout was not among what is to be told. */
+  /** After so long without anything new it ends, though the end of the rollout was not among its notices. */
   readonly idleMs?: number;
-  /** How long it stays after the end was told, for notices that come twice. */
+  /** How long it stays after the end was sent, for notices that come twice. */
   readonly lingerMs?: number;
   /** After how many events of history it continues as new. */
   readonly longestHistory?: number;
@@ -59,7 +59,7 @@ const usual: NotifySettings = {
 const pauseAfterRoundMs = 1_000;
 
 /**
- * Tells people about one rollout: one message for each target that can update or thread. Each target is told in order and by itself, so
+ * Tells people about one rollout: one message for each target that can update or thread. Each target gets its notices in order and separately, so
  * that a broken one holds up neither the others nor the rollout.
  */
 export async function notify(start: NotifyStart = {}): Promise<void> {

@@ -17,7 +17,7 @@ type Dispatched = Exclude<DispatchOutcome, RateLimited>;
 
 /**
  * Passes one push on to GitHub, once for all of its tags (once per image, where it brought several), and does nothing else with it.
- * GitHub is tried for a day, and waited for when it asks for that. An image that cannot be told of keeps no other from being told of.
+ * GitHub is tried for a day, and waited for when it asks for that. An image that cannot be passed on does not keep others back.
  * @returns what was sent
  * @throws ApplicationFailure of the type of GitHub's "no", or `NoCommit` where the payload needs a commit that the push does not name:
  *   the first of them

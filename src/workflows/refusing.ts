@@ -2,7 +2,7 @@ import { ApplicationFailure } from '@temporalio/workflow';
 import { DecisionRefused } from '../domain/lane/refused.ts';
 
 /**
- * What a rule refuses is an answer to whoever asked, for validators and handlers of updates alike: any other error of a handler would fail
+ * What a rule refuses is the answer to the operator, for validators and handlers of updates alike: any other error of a handler would fail
  * the workflow's task again and again.
  */
 export function refusing<Args extends readonly unknown[], Answer>(rule: (...args: Args) => Answer): (...args: Args) => Answer {
@@ -16,7 +16,7 @@ export function refusing<Args extends readonly unknown[], Answer>(rule: (...args
   };
 }
 
-/** The answer to whoever decides: this cannot be decided. */
+/** The answer to an operator: this decision does not apply. */
 export function refuse(message: string): never {
   throw ApplicationFailure.create({ type: 'DecisionRefused', message, nonRetryable: true });
 }

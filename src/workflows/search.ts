@@ -8,14 +8,14 @@ const { searchRegistry } = proxyActivities<Pick<Activities, 'searchRegistry'>>({
   heartbeatTimeout,
   // What fails as a whole is Temporal itself, or the worker. The next search has the same memory, so nothing is lost by giving up.
   retry: { initialInterval: '1s', maximumInterval: '1m', maximumAttempts: 10 },
-  summary: 'is there anything that no webhook told of?',
+  summary: 'were images pushed that no webhook reported?',
 });
 
 /** A registry that asks to be left alone so often within one interval is left alone until the next. */
 const mostRounds = 5;
 
 /**
- * Searches a registry for pushes that no webhook told of. A Temporal Schedule starts it; what one run returns, the next one gets as its
+ * Searches a registry for pushes that no webhook reported. A Temporal Schedule starts it; what one run returns, the next one gets as its
  * last result.
  */
 export async function search({ registry, everyMs }: SearchStart): Promise<SearchMemory> {

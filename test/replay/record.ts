@@ -1,6 +1,6 @@
 /**
  * `npm run record`: runs each scenario on a real Temporal server and keeps its history here. Only for new scenarios: a history that is here
- * was made by code that is in production somewhere, and every later version must be able to replay it (changes go through `patched`).
+ * was made by a version that is released, and every later version must be able to replay it (changes go through `patched`).
  */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -68,7 +68,6 @@ const scenarios: Readonly<Record<string, Scenario>> = {
       return handle;
     },
   },
-  /** Recorded by 0.1, when a stage with a dispatch alone had no gate. */
   'rollout-dispatched': {
     async play({ begin }) {
       const dispatch = { repository: 'team/deployment', event: 'image' };

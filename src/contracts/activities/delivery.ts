@@ -47,7 +47,7 @@ export interface ProposeInput {
   readonly image: VerifiedImage;
   readonly push: ImagePush;
   readonly checks: CheckResults;
-  /** What was skipped so far. Absent in histories of before, and where nothing was. */
+  /** What was skipped so far. Absent where nothing was. */
   readonly skipped?: readonly Waiver[];
   /** It was taken by its digest, whatever its tag points to. */
   readonly named?: boolean;
@@ -89,7 +89,7 @@ export interface MergeActivities {
   proposalState(input: ProposalInput): Promise<ProposalState>;
   /**
    * Merges the very head of the proposal, where it brings the change of ours and nothing else, and deletes its branch. For the proposal of a
-   * roll-back, too.
+   * rollback, too.
    * @throws ApplicationFailure `BranchConflict` with the files that are not ours, `MergeRefused`, `HeadMoved`, `BaseMovedOn` where it was
    *   merged already and the base does not hold it
    */
@@ -119,12 +119,12 @@ export interface DeployStageInput {
 }
 
 export interface SnapshotInput extends Omit<DeployStageInput, 'turn' | 'only'> {
-  /** A change is to come: what would be refused then is refused now, and what comes along besides the image is told. */
+  /** A change is to come: what would be refused then is refused now, and the answer says what comes along besides the image. */
   readonly foresee?: boolean;
 }
 
 export interface RollbackInput extends DeployStageInput {
-  /** What is to run again: the survey's answer. */
+  /** What is to run again: as the snapshot said. */
   readonly before: readonly RunningImage[];
 }
 
@@ -151,7 +151,7 @@ export interface WatchStageInput {
   /** One with a `watch`. */
   readonly stage: StagePlan;
   readonly image: VerifiedImage;
-  /** What has to be proven to run. For a roll-back: what ran before; absent: nothing has to be proven. */
+  /** What has to be proven to run. For a rollback: what ran before; absent: nothing has to be proven. */
   readonly expected?: ExpectedImage;
   /** What was deployed: the containers that `docker` probes look at and that prove the digest. */
   readonly running: readonly RunningImage[];

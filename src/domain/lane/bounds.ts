@@ -31,7 +31,7 @@ export function keepNewest(entries: Record<string, unknown>, most: number, mostB
   }
 }
 
-/** First what was run long ago, then what it takes to undo what runs for the longest time. */
+/** First what was run long ago, then what it takes to roll back what runs for the longest time. */
 export function fitStages(lane: LaneState): void {
   while (bytesOf(lane.stages) > budgets.stages) {
     const stages = Object.values(lane.stages);

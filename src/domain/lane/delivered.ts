@@ -35,6 +35,6 @@ export function isNotedDelivered(lane: LaneState, stage: string, digest: Digest)
 }
 
 /** A stage may have the name of what every object has. */
-function deliveredTo({ delivered = {} }: LaneState, stage: string): readonly Delivered[] {
+function deliveredTo({ delivered }: LaneState, stage: string): readonly Delivered[] {
   return Object.hasOwn(delivered, stage) ? (delivered[stage] ?? []) : [];
 }

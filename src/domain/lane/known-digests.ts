@@ -25,7 +25,7 @@ export function deliveredDigests(lane: LaneState): Digests {
   for (const [name, { earlier = [] }] of stages) {
     for (const { digest, tag } of earlier) if (!known.has(digest)) known.set(digest, `${tag}, ran in ${name}`);
   }
-  for (const [name, delivered] of Object.entries(lane.delivered ?? {})) {
+  for (const [name, delivered] of Object.entries(lane.delivered)) {
     for (const { digest, tag } of delivered) if (!known.has(digest)) known.set(digest, `${tag}, went to ${name}`);
   }
   return known;

@@ -141,7 +141,7 @@ export function leave(lane: LaneState, leaving: LaneExit): Grant[] {
   if (reached.includes(end)) reach(lane, rollout);
   const grants = forget(lane, rollout);
   const digests = [...new Set([digest, verdict.digest])];
-  // That an operator's roll-back came to nothing says nothing about the image.
+  // That an operator's rollback came to nothing says nothing about the image.
   if (!member.rollback || end === 'rolled-back') {
     remember(
       lane,
@@ -168,8 +168,8 @@ function isNamedInstead(by: Position | undefined, { tag, digest, position }: Lan
 }
 
 /**
- * Once the digest that an operator named has gone out, what its tag pointed to then is settled, so that no redelivery and no search undoes
- * the order. Where nothing came of the order, whoever went after it comes again.
+ * Once the digest that an operator named has gone out, what its tag pointed to then is settled, so that no redelivery and no search replaces
+ * it. If it did not go out, the rollouts that were superseded by it come again.
  */
 function passOver(lane: LaneState, { rollout, tag, digest }: Position, instead: Digest, { end, at }: LaneExit): void {
   if (!reached.includes(end)) {
@@ -183,7 +183,7 @@ function passOver(lane: LaneState, { rollout, tag, digest }: Position, instead: 
   remember(lane, [key], { digest: instead, end: 'superseded', at, passing: false, reason, by: rollout });
 }
 
-/** A member that is forgotten learns it when it asks for something, and enters again; whoever holds a turn is never forgotten. */
+/** A member that is forgotten learns it when it asks for something, and enters again; the holder of a turn is never forgotten. */
 function fitMembers(lane: LaneState): void {
   let excess = bytesOf(lane.members) - budgets.members;
   if (excess <= 0) return;

@@ -10,14 +10,14 @@ import { type CurrentRunning, type LaneState, stageOf } from './state.ts';
 /** What operators start from a lane's memory: going back to what ran before, and bringing an earlier digest to a stage. */
 
 /**
- * @returns what would be undone
+ * @returns what would be rolled back
  * @throws Refused where nothing is known that could be
  */
 export function mayRollBack(lane: LaneState, name: string): Running {
   mayName(lane, name);
   const { running, holder, waiters = [] } = lane.stages[name] ?? {};
   if (running === undefined) {
-    throw new DecisionRefused(`Landfall knows nothing that it brought to ${name}, so there is nothing that it could undo`);
+    throw new DecisionRefused(`Landfall knows nothing that it brought to ${name}, so there is nothing that it could roll back`);
   }
   const under = [holder, ...waiters].find((rollout) => rollout !== undefined && lane.members[rollout]?.rollback);
   if (under !== undefined) throw new DecisionRefused(`${name} is being rolled back already, by ${under}`);
@@ -26,7 +26,7 @@ export function mayRollBack(lane: LaneState, name: string): Running {
       `${running.digest} is the first that Landfall brought to ${name}: it knows of nothing before it. Push or promote what should run`,
     );
   }
-  return withoutStanding(running);
+  return withoutPosition(running);
 }
 
 /** What something else deploys is put back by the repository alone. */
@@ -42,7 +42,7 @@ export interface RollbackTerms {
   readonly to: string;
   /** The rollout that changes the stage now, and is waited for. */
   readonly behind?: string;
-  /** The pin of what is undone ends. */
+  /** The pin of what is rolled back ends. */
   readonly unpins?: true;
 }
 
@@ -63,11 +63,11 @@ export function rollbackTerms(
   };
 }
 
-function withoutStanding({ position: _, ...running }: CurrentRunning): Running {
+function withoutPosition({ position: _, ...running }: CurrentRunning): Running {
   return running;
 }
 
-/** @returns the number of this roll-back of the stage, from 1 */
+/** @returns the number of this rollback of the stage, from 1 */
 export function countRollback(lane: LaneState, name: string): number {
   const stage = stageOf(lane, name);
   stage.rollbacks = (stage.rollbacks ?? 0) + 1;
@@ -104,5 +104,5 @@ export function mayPromote(lane: LaneState, name: string, typed: string): Promot
 function imageOf(lane: LaneState, digest: string): ImageIdentity | undefined {
   const stages = Object.values(lane.stages);
   const ran = stages.flatMap(({ running, earlier = [] }) => (running === undefined ? earlier : [running, ...earlier]));
-  return [...ran, ...Object.values(lane.delivered ?? {}).flat()].find((one) => one.digest === digest);
+  return [...ran, ...Object.values(lane.delivered).flat()].find((one) => one.digest === digest);
 }

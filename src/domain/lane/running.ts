@@ -3,7 +3,7 @@ import type { Proposal, RunningImage, VerifiedImage } from '../outcomes.ts';
 import type { Plan, WindowPlan } from '../plan.ts';
 import type { RolloutRun } from './state.ts';
 
-/** What a stage runs, as far as Landfall brought it there, with all that it takes to undo it. */
+/** What a stage runs, as far as Landfall brought it there, with all that it takes to roll it back. */
 export interface Running {
   readonly repository: Repository;
   readonly tag: Tag;
@@ -24,7 +24,7 @@ export interface Running {
   readonly cameAlong?: string;
 }
 
-/** What a roll-back goes back to. */
+/** What a rollback needs. */
 export type RollbackBasis = Pick<Running, 'before' | 'proposal' | 'commit'>;
 
 /** What a stage ran before. */
@@ -44,7 +44,7 @@ export interface BeginChange extends RolloutRun {
 export type BeginAnswer =
   /**
    * `before`: what the stage runs by Landfall's own doing. `again`: the stage was brought to this very digest before, and that is what it
-   * takes to undo it.
+   * takes to roll it back.
    */
   | { readonly kind: 'go'; readonly turn: number; readonly before?: PreviousState['image']; readonly again?: RollbackBasis }
   /** Held, pinned, or outside of the windows; `until` where somebody knows, ISO 8601. */
@@ -59,7 +59,7 @@ export interface RunningReport extends RolloutRun {
   readonly running: Running;
 }
 
-/** A stage stays as it is, after it was told that it is rolled back. */
+/** A stage stays as it is, after the lane heard that it is rolled back. */
 export interface NotRolledBackReport extends RunningReport {
   /** `at` of `RolledBackAt`: what was put in quarantine then comes out again. Absent: it stays there. */
   readonly reportedAt?: string;

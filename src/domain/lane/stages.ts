@@ -35,7 +35,7 @@ export interface ExternalHold {
 }
 
 /**
- * From here on a rollout changes the running system, and cannot be superseded any more. A roll-back is never held back.
+ * From here on a rollout changes the running system, and cannot be superseded any more. A rollback is never held back.
  * @param at its windows are not looked at: `shut` says what came out
  */
 export function begin(lane: LaneState, at: Omit<BeginChange, 'windows'>, externalHold?: ExternalHold): BeginAnswer {
@@ -119,7 +119,7 @@ function mergedOf({
   return { ...(proposal !== undefined && { proposal }), ...(commit !== undefined && { commit }) };
 }
 
-/** Whoever was forgotten may tell what it did, but not against somebody who works there now. */
+/** A rollout the lane has forgotten may still report, unless another one holds the stage. */
 function mayTell(lane: LaneState, { holder }: StageLane, at: RolloutRun): boolean {
   if (memberOf(lane, at) !== undefined) return true;
   return lane.members[at.rollout] === undefined && holder === undefined;
@@ -150,14 +150,14 @@ export function rolledBack(lane: LaneState, at: RolledBackReport): Digest[] {
     delete stage.current;
   } else {
     const { tag, digest } = restored;
-    // Under the name of whoever goes back: the rollout that brought it first is another run by now, and is told `unchanged`.
+    // Attributed to the rollback: the rollout that first deployed this digest has ended, and a new push of it must end `unchanged`.
     stage.current = { ...(restored.position ?? { tag, digest, sequence: 0, manual: false }), rollout: at.rollout };
   }
   if (stage.latest?.digest === at.digest) setLatest(stage, stage.current);
   return digests;
 }
 
-/** The stage runs what was to be undone. Where an operator left it so, it is not in quarantine: only what was rolled back or rejected is. */
+/** The stage still runs what was to be rolled back. Where an operator left it so, it is not in quarantine: only what was rolled back or rejected is. */
 export function notRolledBack(lane: LaneState, at: NotRolledBackReport): void {
   const { running } = at;
   const stage = stageOf(lane, at.stage);
@@ -166,7 +166,7 @@ export function notRolledBack(lane: LaneState, at: NotRolledBackReport): void {
     if (at.reportedAt !== undefined && lane.quarantine[digest]?.at === at.reportedAt) delete lane.quarantine[digest];
   if (stage.running?.digest === running.digest || !mayTell(lane, stage, at)) return;
   const { pin, unpinned } = stage;
-  // Whoever goes back stands there as if it had gone back.
+  // The rollback was noted as if it had been done.
   if (stage.current?.rollout === at.rollout) delete stage.current;
   if (stage.latest?.rollout === at.rollout) delete stage.latest;
   ran(lane, at);
@@ -185,16 +185,16 @@ function setLatest(stage: StageLane, position: StageLane['current']): void {
   else stage.latest = position;
 }
 
-function restorePrevious(stage: StageLane, undone: CurrentRunning, since: string): CurrentRunning | undefined {
-  const before = undone.before.image?.digest;
+function restorePrevious(stage: StageLane, replaced: CurrentRunning, since: string): CurrentRunning | undefined {
+  const before = replaced.before.image?.digest;
   const entry = stage.earlier?.find(({ digest }) => digest === before);
   delete stage.running;
   if (entry === undefined) {
-    stage.lastPlan = undone.plan;
+    stage.lastPlan = replaced.plan;
     return undefined;
   }
   const { until: _, ...rest } = entry;
   stage.earlier = stage.earlier?.filter((other) => other !== entry) ?? [];
-  stage.running = { ...rest, since, plan: undone.plan };
+  stage.running = { ...rest, since, plan: replaced.plan };
   return stage.running;
 }

@@ -20,8 +20,8 @@ export interface LaneState {
   /** By rollout id: the rollouts that have entered and not left. */
   members: Record<string, LaneMember>;
   stages: Record<string, StageLane>;
-  /** By stage: what has gone out to it, newest first. Absent in a lane of before. */
-  delivered?: Record<string, Delivered[]>;
+  /** By stage: what has gone out to it, newest first. */
+  delivered: Record<string, Delivered[]>;
   /** Nothing of the whole service is changed. */
   hold?: Attribution;
 }
@@ -68,7 +68,7 @@ export interface Position {
   readonly created?: string;
   /** An operator asked for it: what was asked last goes first. */
   readonly manual: boolean;
-  /** No image, but a roll-back of one. */
+  /** A rollback of the image, and no delivery of it. */
   readonly rollback?: boolean;
   /** An operator brings it to one stage, whatever its tag is. */
   readonly promotion?: boolean;
@@ -86,7 +86,7 @@ export interface LaneMember {
   supersededBy?: Position;
   /** By stage: the rollout that asked for its turn later, before this one began to change anything there. */
   supersededIn?: Record<string, string>;
-  /** It undoes what its stage runs, and is neither held back nor superseded. */
+  /** It rolls back what its stage runs, and is neither held back nor superseded. */
   readonly rollback?: boolean;
 }
 
@@ -111,9 +111,9 @@ export interface StageLane {
   pin?: Pin;
   /** The pin of a digest that was rolled back, which ended it. */
   unpinned?: Pin;
-  /** By which it was served last, where a roll-back left nothing that Landfall knows of. */
+  /** By which it was served last, where a rollback left nothing that Landfall knows of. */
   lastPlan?: Plan;
-  /** The number of the last roll-back that an operator asked for. */
+  /** The number of the last rollback that an operator asked for. */
   rollbacks?: number;
 }
 
@@ -124,7 +124,7 @@ export interface Pin extends Attribution {
 /** With its place in the order, so that it can be put back. */
 export type CurrentRunning = Running & { readonly position?: Position };
 
-/** Enough to go back to it, and to promote it; the plan is that of whoever does. */
+/** Enough to go back to it, and to promote it; the plan comes from the rollout that does. */
 export type EarlierRunning = Omit<CurrentRunning, 'plan'> & { readonly until: string };
 
 /** One run of a rollout, as the lane knows it. */
@@ -135,7 +135,7 @@ export interface RolloutRun {
 
 /** @param clock where it starts: later than any number that an earlier life of the lane has given, where somebody may remember those */
 export function emptyLane(clock = 0): LaneState {
-  return { clock, newest: {}, verdicts: {}, quarantine: {}, members: {}, stages: {} };
+  return { clock, newest: {}, verdicts: {}, quarantine: {}, members: {}, stages: {}, delivered: {} };
 }
 
 /** The member of this very run; an earlier or later run of the rollout is somebody else. */

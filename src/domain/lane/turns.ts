@@ -7,9 +7,9 @@ import { type LaneMember, type LaneState, memberOf, type Position, type RolloutR
 
 export interface TurnRequest extends RolloutRun {
   readonly stage: string;
-  /** Says nothing where it is a roll-back. */
+  /** Not used for a rollback. */
   readonly policy: TagPolicy;
-  /** A roll-back of this digest: it enters by asking, goes before everybody else, and supersedes whoever has not begun to change anything. */
+  /** A rollback of this digest: it enters by asking, goes before all others, and supersedes every rollout that has not begun to change anything. */
   readonly rollback?: { readonly tag: Tag; readonly digest: Digest };
 }
 
@@ -59,13 +59,13 @@ export function request(lane: LaneState, asking: TurnRequest): Requested {
   return takeOrWait(lane, name, rollout, superseded);
 }
 
-/** Who was superseded by a roll-back comes again when it has ended, as what its tag is by then. */
+/** A rollout that a rollback superseded comes again when that has ended, with what its tag is by then. */
 function rollbackGoesFirst(lane: LaneState, { supersededIn }: LaneMember, stage: string): TurnAnswer | undefined {
   const by = supersededIn?.[stage];
   return by !== undefined && lane.members[by]?.rollback ? { kind: 'superseded', by } : undefined;
 }
 
-/** Whatever undoes a stage goes before everybody else, and waits only for who has begun to change it. */
+/** A rollback goes before all others, and waits only for a rollout that has begun to change the stage. */
 function requestRollback(
   lane: LaneState,
   { rollout, runId, stage: name }: TurnRequest,
@@ -95,9 +95,9 @@ function requestRollback(
   return { ...requested, grants: [...earlier, ...requested.grants] };
 }
 
-/** Who made it idle to undo a digest, where the stage does not run it any more: that may be so only once the turn has come. */
+/** The rollout that made a rollback pointless, because the stage does not run the digest any more. Often known only once the turn has come. */
 function instead(lane: LaneState, { running }: StageLane, digest: Digest): string | undefined {
-  if (running === undefined) return lane.quarantine[digest] && (lane.quarantine[digest].by ?? 'a roll-back');
+  if (running === undefined) return lane.quarantine[digest] && (lane.quarantine[digest].by ?? 'a rollback');
   return running.digest === digest ? undefined : running.rollout;
 }
 

@@ -342,7 +342,7 @@ describe('the stages of a lane', () => {
     });
   });
 
-  it('go on with the memory of a lane of before, which knew nothing of all that', () => {
+  it('go on with the least that a lane can know', () => {
     const a = rolloutOf('a');
     const standing = { rollout: a.rollout, tag: a.tag, digest: a.digest, sequence: 1, manual: false };
     const old: LaneState = {
@@ -352,6 +352,7 @@ describe('the stages of a lane', () => {
       quarantine: {},
       members: { [a.rollout]: { runId: a.runId, tag: a.tag, digest: a.digest, manual: false, position: standing } },
       stages: { [stage]: { turn: 2, holder: a.rollout, waiters: [], latest: standing } },
+      delivered: {},
     };
     assert.deepEqual(begin(old, a), { kind: 'go', turn: 2 });
     ran(old, { ...a, running: runningOf(a, 'a') });

@@ -170,7 +170,7 @@ export class OpenProposal {
 
 /**
  * Waits until nothing but the merge itself is missing, or until a person has merged. Until then a newer image supersedes the rollout, and
- * whoever closes the proposal ends it.
+ * a person who closes the proposal ends it.
  * @returns the merge, where a person made it
  * @throws ApplicationFailure `CheckFailed`, `HeadMoved`, `MergeRefused`
  */

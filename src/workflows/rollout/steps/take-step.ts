@@ -10,7 +10,7 @@ import type { DecisionRules } from '../decisions.ts';
 import { endRollout } from '../ending.ts';
 import type { StepAt } from '../record.ts';
 
-/** Whoever limits the rate for longer than a day says no. */
+/** A rate limit of more than a day is a no. */
 const longestLimitMs = 24 * 60 * 60_000;
 
 export interface Handling extends DecisionRules {

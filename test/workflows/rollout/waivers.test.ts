@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict';
 import type { WorkflowHandle } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
-import type { ProposeInput } from '../../src/contracts/activities/delivery.ts';
-import type { Activities } from '../../src/contracts/activities/index.ts';
-import { rollbackUpdate } from '../../src/contracts/messages.ts';
-import type { Notice } from '../../src/domain/notice.ts';
-import type { NotifierPlan, Plan, StagePlan } from '../../src/domain/plan.ts';
-import type { RolloutState, StepState } from '../../src/domain/rollout-state.ts';
-import { delivered, digestOf, stageOf } from '../support/plans.ts';
-import { eventually } from '../support/wait.ts';
-import { workflowTests } from '../support/workflow-tests.ts';
+import type { ProposeInput } from '../../../src/contracts/activities/delivery.ts';
+import type { Activities } from '../../../src/contracts/activities/index.ts';
+import { rollbackUpdate } from '../../../src/contracts/messages.ts';
+import type { Notice } from '../../../src/domain/notice.ts';
+import type { NotifierPlan, Plan, StagePlan } from '../../../src/domain/plan.ts';
+import type { RolloutState, StepState } from '../../../src/domain/rollout-state.ts';
+import { delivered, digestOf, stageOf } from '../../support/plans.ts';
+import { eventually } from '../../support/wait.ts';
+import { workflowTests } from '../../support/workflow-tests.ts';
 
 const approval = {
   from: [{ name: 'ann' }, { name: 'bob' }],
@@ -187,7 +187,7 @@ describe('what an operator skips', function () {
       [state.status, state.reason],
       [
         'failed',
-        'production: a roll-back was asked for by bob (unverified): slow; nothing was rolled back; rollback (production) skipped by ann (unverified): it is fast again',
+        'production: a rollback was asked for by bob (unverified): slow; nothing was rolled back; rollback (production) skipped by ann (unverified): it is fast again',
       ],
     );
     const { stages, quarantine } = await laneState(plan);
@@ -204,7 +204,7 @@ describe('what an operator skips', function () {
     await handle.executeUpdate('reject', { args: [{ by: 'ann', step: 'rollback', reason: 'we look at it' }] });
     const state = await result(handle);
     assert.equal(state.status, 'failed');
-    assert.match(state.reason ?? '', /the roll-back of production was given up by ann/);
+    assert.match(state.reason ?? '', /the rollback of production was given up by ann/);
     const { stages, quarantine } = await laneState(plan);
     assert.equal(stages.production?.running?.digest, digestOf('bad'));
     assert.ok(quarantine[digestOf('bad')]);

@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import type { WorkflowHandle } from '@temporalio/client';
 import { WorkflowUpdateFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
-import { approveUpdate, progressSignal, stateQuery } from '../../src/contracts/messages.ts';
-import { laneId } from '../../src/contracts/start-options.ts';
-import type { ApprovalPlan, Plan, StagePlan } from '../../src/domain/plan.ts';
-import type { Decision, RolloutState } from '../../src/domain/rollout-state.ts';
-import { delivered, digestOf, imageOf, pushOf, stageOf } from '../support/plans.ts';
-import { eventually } from '../support/wait.ts';
-import { workflowTests } from '../support/workflow-tests.ts';
+import { approveUpdate, progressSignal, stateQuery } from '../../../src/contracts/messages.ts';
+import { laneId } from '../../../src/contracts/start-options.ts';
+import type { ApprovalPlan, Plan, StagePlan } from '../../../src/domain/plan.ts';
+import type { Decision, RolloutState } from '../../../src/domain/rollout-state.ts';
+import { delivered, digestOf, imageOf, pushOf, stageOf } from '../../support/plans.ts';
+import { eventually } from '../../support/wait.ts';
+import { workflowTests } from '../../support/workflow-tests.ts';
 
 const approval = (overrides: Partial<ApprovalPlan> = {}): ApprovalPlan => ({
   from: [{ name: 'ann', github: 'Ann-GH' }, { name: 'bob' }],
@@ -111,7 +111,7 @@ describe('the delivery of a stage', function () {
       const state = await handle.query(stateQuery);
       return state.steps.some(({ step, status }) => step === 'rollback' && status === 'blocked') && state;
     });
-    assert.match(blocked.reason ?? '', /roll-back of production is not done/);
+    assert.match(blocked.reason ?? '', /rollback of production is not done/);
     await handle.executeUpdate('skip', { args: [{ by: 'ann', step: 'rollback', reason: 'known' }] });
     assert.equal((await result(handle)).status, 'rolled-back');
   });

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { ApplicationFailure } from '@temporalio/common';
-import { stateQuery } from '../../src/contracts/messages.ts';
-import { rolloutStartOptions } from '../../src/contracts/start-options.ts';
-import type { Decision, RolloutState } from '../../src/domain/rollout-state.ts';
-import { digestOf, imageOf, pushOf, stageOf } from '../support/plans.ts';
-import { eventually } from '../support/wait.ts';
-import { workflowTests } from '../support/workflow-tests.ts';
+import { stateQuery } from '../../../src/contracts/messages.ts';
+import { rolloutStartOptions } from '../../../src/contracts/start-options.ts';
+import type { Decision, RolloutState } from '../../../src/domain/rollout-state.ts';
+import { digestOf, imageOf, pushOf, stageOf } from '../../support/plans.ts';
+import { eventually } from '../../support/wait.ts';
+import { workflowTests } from '../../support/workflow-tests.ts';
 
 describe('a rollout', function () {
   this.timeout(60_000);

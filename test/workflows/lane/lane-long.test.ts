@@ -11,14 +11,14 @@ import {
   requestTurnUpdate,
   runningUpdate,
   verifiedUpdate,
-} from '../../src/contracts/messages.ts';
-import { laneId, laneStartOptions } from '../../src/contracts/start-options.ts';
-import type { RolloutRun } from '../../src/domain/lane/state.ts';
-import { exact, rolloutOf, runningOf, someTime } from '../support/lane-moves.ts';
-import { digestOf } from '../support/plans.ts';
-import { standIn, startStandIns } from '../support/stand-ins.ts';
-import { startNamespace, type TestNamespace } from '../support/temporal.ts';
-import type { TestWorkers } from '../support/worker.ts';
+} from '../../../src/contracts/messages.ts';
+import { laneId, laneStartOptions } from '../../../src/contracts/start-options.ts';
+import type { RolloutRun } from '../../../src/domain/lane/state.ts';
+import { exact, rolloutOf, runningOf, someTime } from '../../support/lane-moves.ts';
+import { digestOf } from '../../support/plans.ts';
+import { standIn, startStandIns } from '../../support/stand-ins.ts';
+import { startNamespace, type TestNamespace } from '../../support/temporal.ts';
+import type { TestWorkers } from '../../support/worker.ts';
 
 const pushes = 2_000;
 const stages = 4;

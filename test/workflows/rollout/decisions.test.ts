@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { ApplicationFailure } from '@temporalio/common';
-import { progressSignal } from '../../src/contracts/messages.ts';
-import { mergeQueueId, mergeQueueStartOptions } from '../../src/contracts/start-options.ts';
-import type { OtherChanges } from '../../src/domain/outcomes.ts';
-import type { ApprovalPlan, Plan, StagePlan } from '../../src/domain/plan.ts';
-import type { RolloutState } from '../../src/domain/rollout-state.ts';
-import { delivered, digestOf, stageOf } from '../support/plans.ts';
-import { eventually } from '../support/wait.ts';
-import { workflowTests } from '../support/workflow-tests.ts';
+import { progressSignal } from '../../../src/contracts/messages.ts';
+import { mergeQueueId, mergeQueueStartOptions } from '../../../src/contracts/start-options.ts';
+import type { OtherChanges } from '../../../src/domain/outcomes.ts';
+import type { ApprovalPlan, Plan, StagePlan } from '../../../src/domain/plan.ts';
+import type { RolloutState } from '../../../src/domain/rollout-state.ts';
+import { delivered, digestOf, stageOf } from '../../support/plans.ts';
+import { eventually } from '../../support/wait.ts';
+import { workflowTests } from '../../support/workflow-tests.ts';
 
 const approval = (overrides: Partial<ApprovalPlan> = {}): ApprovalPlan => ({
   from: [{ name: 'ann' }, { name: 'bob' }],

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { pinUpdate, promoteUpdate, rollbackUpdate, unquarantineUpdate } from '../../src/contracts/messages.ts';
-import type { Plan } from '../../src/domain/plan.ts';
-import type { RolloutState } from '../../src/domain/rollout-state.ts';
-import { delivered, digestOf, stageOf } from '../support/plans.ts';
-import { eventually } from '../support/wait.ts';
-import { workflowTests } from '../support/workflow-tests.ts';
+import { pinUpdate, promoteUpdate, rollbackUpdate, unquarantineUpdate } from '../../../src/contracts/messages.ts';
+import type { Plan } from '../../../src/domain/plan.ts';
+import type { RolloutState } from '../../../src/domain/rollout-state.ts';
+import { delivered, digestOf, stageOf } from '../../support/plans.ts';
+import { eventually } from '../../support/wait.ts';
+import { workflowTests } from '../../support/workflow-tests.ts';
 
 describe('the way back to an earlier image', function () {
   this.timeout(60_000);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { WithStartWorkflowOperation, WorkflowUpdateFailedError } from '@temporalio/client';
+import { ApplicationFailure } from '@temporalio/common';
 import { globalHoldQuery, globalHoldUpdate, globalReleaseUpdate } from '../../src/contracts/messages.ts';
 import { globalHoldId, globalHoldStartOptions } from '../../src/contracts/start-options.ts';
 import type { Tag } from '../../src/domain/image-reference.ts';
@@ -20,7 +21,7 @@ describe('the global hold', function () {
     temporal = await startNamespace();
     workers = await startStandIns(temporal);
   });
-  // There is one line for all services.
+  // There is one global hold for all services.
   afterEach(() => terminateAll(temporal.client));
   after(async () => {
     await workers.stop();
@@ -97,6 +98,25 @@ describe('the global hold', function () {
     assert.equal((await globalHold.query(globalHoldQuery)).hold?.reason, 'an incident');
     await release();
     assert.equal((await begin()).kind, 'go');
+  });
+
+  it('shows that waiting rollouts could not be told, and goes on', async () => {
+    await workers.stop();
+    workers = await startStandIns(temporal, {
+      async nudgeWaiting() {
+        throw ApplicationFailure.nonRetryable('the list is gone');
+      },
+    });
+    await hold();
+    const handle = temporal.client.workflow.getHandle(globalHoldId);
+    const details = await eventually('the details to say so', async () => {
+      const { currentDetails } = await handle.query<{ currentDetails: string }>('__temporal_workflow_metadata');
+      return /were not told/.test(currentDetails) && currentDetails;
+    });
+    assert.match(details, /^everything was held by ann.*go on at their next poll: the list is gone$/);
+    await release();
+    await workers.stop();
+    workers = await startStandIns(temporal);
   });
 
   it('that was terminated holds nothing back', async () => {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
-import type { Activities } from '../../src/contracts/activities/index.ts';
-import type { RollbackStart, RolloutStart } from '../../src/contracts/messages.ts';
+import type { Activities } from '../../../src/contracts/activities/index.ts';
+import type { RollbackStart, RolloutStart } from '../../../src/contracts/messages.ts';
 import {
   holdUpdate,
   laneQuery,
@@ -12,19 +12,19 @@ import {
   releaseUpdate,
   rollbackUpdate,
   unquarantineUpdate,
-} from '../../src/contracts/messages.ts';
-import { laneId, laneStartOptions } from '../../src/contracts/start-options.ts';
-import type { Tag } from '../../src/domain/image-reference.ts';
-import type { LaneState, RolloutRun } from '../../src/domain/lane/state.ts';
-import type { WindowPlan } from '../../src/domain/plan.ts';
-import { exact, runningOf, stage } from '../support/lane-moves.ts';
-import { digestOf } from '../support/plans.ts';
-import { endSignal, heardQuery, inputQuery } from '../support/stand-in-workflows.ts';
-import { callAs, laneActivities, standIn, startStandIns, untilHeard } from '../support/stand-ins.ts';
-import { startNamespace, type TestNamespace } from '../support/temporal.ts';
-import { eventually } from '../support/wait.ts';
-import type { TestWorkers } from '../support/worker.ts';
-import { terminateAll } from '../support/workflow-tests.ts';
+} from '../../../src/contracts/messages.ts';
+import { laneId, laneStartOptions } from '../../../src/contracts/start-options.ts';
+import type { Tag } from '../../../src/domain/image-reference.ts';
+import type { LaneState, RolloutRun } from '../../../src/domain/lane/state.ts';
+import type { WindowPlan } from '../../../src/domain/plan.ts';
+import { exact, runningOf, stage } from '../../support/lane-moves.ts';
+import { digestOf } from '../../support/plans.ts';
+import { endSignal, heardQuery, inputQuery } from '../../support/stand-in-workflows.ts';
+import { callAs, laneActivities, standIn, startStandIns, untilHeard } from '../../support/stand-ins.ts';
+import { startNamespace, type TestNamespace } from '../../support/temporal.ts';
+import { eventually } from '../../support/wait.ts';
+import type { TestWorkers } from '../../support/worker.ts';
+import { terminateAll } from '../../support/workflow-tests.ts';
 
 const tag = 'latest' as Tag;
 const never: WindowPlan = { kind: 'deny', timezone: 'UTC', weekly: 'Mon-Sun', reason: 'holidays' };

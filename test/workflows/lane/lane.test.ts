@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import type { WorkflowHandle } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
-import type { Activities } from '../../src/contracts/activities/index.ts';
-import { laneQuery, stateQuery } from '../../src/contracts/messages.ts';
+import type { Activities } from '../../../src/contracts/activities/index.ts';
+import { laneQuery, stateQuery } from '../../../src/contracts/messages.ts';
 import {
   laneId,
   resolveId,
@@ -10,13 +10,13 @@ import {
   rolloutId,
   rolloutStartOptions,
   taskQueues,
-} from '../../src/contracts/start-options.ts';
-import type { Tag } from '../../src/domain/image-reference.ts';
-import type { Plan } from '../../src/domain/plan.ts';
-import type { RolloutState } from '../../src/domain/rollout-state.ts';
-import { digestOf, imageOf, pushOf } from '../support/plans.ts';
-import { eventually } from '../support/wait.ts';
-import { workflowTests } from '../support/workflow-tests.ts';
+} from '../../../src/contracts/start-options.ts';
+import type { Tag } from '../../../src/domain/image-reference.ts';
+import type { Plan } from '../../../src/domain/plan.ts';
+import type { RolloutState } from '../../../src/domain/rollout-state.ts';
+import { digestOf, imageOf, pushOf } from '../../support/plans.ts';
+import { eventually } from '../../support/wait.ts';
+import { workflowTests } from '../../support/workflow-tests.ts';
 
 /** A door that activities wait at until the test opens it. */
 function door(): { open(): void; opened: Promise<void> } {
