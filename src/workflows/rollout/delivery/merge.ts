@@ -186,7 +186,7 @@ async function untilMergeable(open: OpenProposal, who: 'person' | 'landfall'): P
       requireOurs(open, state);
       if (who === 'landfall' && isMergeable(state)) return undefined;
     }
-    waitFor(open, who === 'person' ? 'a person merges it' : reasonOf(state));
+    showWaiting(open, who === 'person' ? 'a person merges it' : reasonOf(state));
     if (who === 'landfall') refuseAfterTooLong(open, backoff, state);
     await backoff.pause(() => decisions.isRejected(at) || lane.supersededIn(stage.name) !== undefined);
     decisions.endIfRejected(at);
@@ -236,7 +236,7 @@ async function tryToMerge(open: OpenProposal): Promise<MergeResult | undefined> 
         reason = unmergedReason(outcome);
       }
     }
-    waitFor(open, reason);
+    showWaiting(open, reason);
     await backoff.pause(rejection.isAsked);
   }
   return undefined;
@@ -277,7 +277,7 @@ async function mergedBySomebody(
   return { kind: 'merged', commit, ...(by !== undefined && { by }) };
 }
 
-function waitFor({ run, at, current }: OpenProposal, reason: string): void {
+function showWaiting({ run, at, current }: OpenProposal, reason: string): void {
   run.record.settle(at, 'waiting', `${current.url}: ${reason}`);
 }
 
