@@ -6,9 +6,9 @@ import { isLater, positionOf } from './order.ts';
 import { quarantine } from './quarantine.ts';
 import {
   type LaneMember,
+  type LanePosition,
   type LaneState,
   memberOf,
-  type Position,
   type RolloutRun,
   type RolloutVerdict,
   stageOf,
@@ -163,7 +163,7 @@ function isPassing(member: LaneMember): boolean {
   return by.tag === tag && !by.promotion && !isNamedInstead(by, member);
 }
 
-function isNamedInstead(by: Position | undefined, { tag, digest, position }: LaneMember): boolean {
+function isNamedInstead(by: LanePosition | undefined, { tag, digest, position }: LaneMember): boolean {
   return by !== undefined && by.tag === tag && by.instead === (position?.digest ?? digest);
 }
 
@@ -171,7 +171,7 @@ function isNamedInstead(by: Position | undefined, { tag, digest, position }: Lan
  * Once the digest that an operator named has gone out, what its tag pointed to then is settled, so that no redelivery and no search replaces
  * it. If it did not go out, the rollouts that were superseded by it come again.
  */
-function passOver(lane: LaneState, { rollout, tag, digest }: Position, instead: Digest, { end, at }: LaneExit): void {
+function passOver(lane: LaneState, { rollout, tag, digest }: LanePosition, instead: Digest, { end, at }: LaneExit): void {
   if (!reached.includes(end)) {
     for (const [key, verdict] of Object.entries(lane.verdicts))
       if (verdict.by === rollout) lane.verdicts[key] = { ...verdict, passing: true };

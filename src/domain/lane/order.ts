@@ -1,8 +1,8 @@
 import { compareCandidates, type TagPolicy } from '../tag-policy.ts';
-import type { LaneMember, Position } from './state.ts';
+import type { LaneMember, LanePosition } from './state.ts';
 
 /** Whether `a` goes before `b`: by the tag policy where it orders them, else by when the registry said so. */
-export function isLater(policy: TagPolicy, a: Position, b: Position): boolean {
+export function isLater(policy: TagPolicy, a: LanePosition, b: LanePosition): boolean {
   if (a.digest === b.digest) return false;
   // An operator who names a digest knows what its tag points to, so that is older than the order, unless it is asked for in its turn.
   if (b.instead === a.digest && !a.manual) return false;
@@ -12,6 +12,6 @@ export function isLater(policy: TagPolicy, a: Position, b: Position): boolean {
 }
 
 /** A rollout that is not verified yet stands before every verified one, as far as time decides. */
-export function positionOf(rollout: string, { position, tag, digest, manual }: LaneMember): Position {
+export function positionOf(rollout: string, { position, tag, digest, manual }: LaneMember): LanePosition {
   return position ?? { rollout, tag, digest, manual, sequence: 0 };
 }

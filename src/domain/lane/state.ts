@@ -59,7 +59,7 @@ export interface Quarantine {
 }
 
 /** One image's place in the order of its service. */
-export interface Position {
+export interface LanePosition {
   readonly rollout: string;
   readonly tag: Tag;
   readonly digest: Digest;
@@ -82,8 +82,8 @@ export interface LaneMember {
   readonly digest: Digest;
   readonly manual: boolean;
   /** Once it is verified. */
-  position?: Position;
-  supersededBy?: Position;
+  position?: LanePosition;
+  supersededBy?: LanePosition;
   /** By stage: the rollout that asked for its turn later, before this one began to change anything there. */
   supersededIn?: Record<string, string>;
   /** It rolls back what its stage runs, and is neither held back nor superseded. */
@@ -99,9 +99,9 @@ export interface StageLane {
   /** Rollout ids, first come first served. */
   waiters: string[];
   /** The latest that asked for this stage. */
-  latest?: Position;
+  latest?: LanePosition;
   /** What this stage was given last. */
-  current?: Position;
+  current?: LanePosition;
   /** What it runs by Landfall's doing. Absent: nobody knows. */
   running?: CurrentRunning;
   /** What it ran before, newest first. */
@@ -122,7 +122,7 @@ export interface Pin extends Attribution {
 }
 
 /** With its place in the order, so that it can be put back. */
-export type CurrentRunning = Running & { readonly position?: Position };
+export type CurrentRunning = Running & { readonly position?: LanePosition };
 
 /** Enough to go back to it, and to promote it; the plan comes from the rollout that does. */
 export type EarlierRunning = Omit<CurrentRunning, 'plan'> & { readonly until: string };

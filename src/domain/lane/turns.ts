@@ -1,7 +1,15 @@
 import type { Digest, Tag } from '../image-reference.ts';
 import type { TagPolicy } from '../tag-policy.ts';
 import { isLater } from './order.ts';
-import { type LaneMember, type LaneState, memberOf, type Position, type RolloutRun, type StageLane, stageOf } from './state.ts';
+import {
+  type LaneMember,
+  type LanePosition,
+  type LaneState,
+  memberOf,
+  type RolloutRun,
+  type StageLane,
+  stageOf,
+} from './state.ts';
 
 /** Who may work in a stage, one at a time. All of it is answered alike when repeated. */
 
@@ -84,7 +92,7 @@ function requestRollback(
   if (isMine) return granted;
   if (known === undefined) {
     lane.clock += 1;
-    const position: Position = { rollout, tag, digest, sequence: lane.clock, manual: true, rollback: true };
+    const position: LanePosition = { rollout, tag, digest, sequence: lane.clock, manual: true, rollback: true };
     lane.members[rollout] = { runId, tag, digest, manual: true, position, rollback: true };
   }
   const mine = lane.members[rollout]?.position;
@@ -113,7 +121,7 @@ function takeOrWait(lane: LaneState, name: string, rollout: string, superseded: 
   return { answer: { kind: 'waiting', behind }, superseded, grants: grant === undefined ? [] : [grant] };
 }
 
-function refusalOf(lane: LaneState, stage: StageLane, policy: TagPolicy, mine: Position): TurnAnswer | undefined {
+function refusalOf(lane: LaneState, stage: StageLane, policy: TagPolicy, mine: LanePosition): TurnAnswer | undefined {
   const { rollout, digest, manual } = mine;
   const quarantine = lane.quarantine[digest];
   if (quarantine !== undefined) return { kind: 'quarantined', reason: quarantine.reason };
@@ -126,7 +134,7 @@ function refusalOf(lane: LaneState, stage: StageLane, policy: TagPolicy, mine: P
 }
 
 /** Those who stand in a stage, have not begun to change it, and go after `mine`. */
-function supersede(lane: LaneState, name: string, mine: Position, goesAfter: (theirs: Position) => boolean): string[] {
+function supersede(lane: LaneState, name: string, mine: LanePosition, goesAfter: (theirs: LanePosition) => boolean): string[] {
   const stage = stageOf(lane, name);
   const there = [...stage.waiters, ...(stage.holder === undefined || stage.begun ? [] : [stage.holder])];
   return there.filter((rollout) => {
@@ -138,7 +146,7 @@ function supersede(lane: LaneState, name: string, mine: Position, goesAfter: (th
   });
 }
 
-function canBeSuperseded(member: LaneMember | undefined): member is LaneMember & { readonly position: Position } {
+function canBeSuperseded(member: LaneMember | undefined): member is LaneMember & { readonly position: LanePosition } {
   return member?.position !== undefined && !member.rollback;
 }
 

@@ -39,7 +39,10 @@ export function endMoved(tag: string, digest: string): never {
 
 /** Scan and smoke test side by side, and then, with what they let through, the integration check. */
 export async function check(run: RolloutContext, image: VerifiedImage): Promise<CheckResults> {
-  const [scanned, smoked] = await beside(scan(run, image), smoke(run, image));
+  const [scanned, smoked] = await beside(
+    () => scan(run, image),
+    () => smoke(run, image),
+  );
   const integrated = await integrate(run, image);
   return {
     ...(scanned && { scan: scanned }),
@@ -68,11 +71,16 @@ async function integrate(run: RolloutContext, image: VerifiedImage): Promise<Int
   return await takeStep(run, { step: 'integration' }, () => tests.integrate({ plan, image }));
 }
 
-/** Both branches side by side. When one ends the rollout, the other is cancelled, and its clean-up is waited for. */
-async function beside<A, B>(a: Promise<A>, b: Promise<B>): Promise<[A, B]> {
-  const scope = CancellationScope.current();
-  const both = Promise.all([a, b]);
-  await both.catch(() => scope.cancel());
-  await Promise.allSettled([a, b]);
-  return await both;
+/**
+ * Both side by side, in a scope of their own. When one ends the rollout, the other is cancelled, and its clean-up is waited for.
+ */
+async function beside<A, B>(first: () => Promise<A>, second: () => Promise<B>): Promise<[A, B]> {
+  const scope = new CancellationScope();
+  return await scope.run(async () => {
+    const running = [first(), second()] as const;
+    const both = Promise.all(running);
+    await both.catch(() => scope.cancel());
+    await Promise.allSettled(running);
+    return await both;
+  });
 }

@@ -20,14 +20,14 @@ export interface Handling extends DecisionRules {
   readonly instead?: (failure: Failure) => Failure;
 }
 
-type Run = Pick<RolloutContext, 'record' | 'decisions' | 'notifier'>;
+type StepContext = Pick<RolloutContext, 'record' | 'decisions' | 'notifier'>;
 
 /**
  * Takes a step until it has an outcome. Temporal has already retried what is broken; a "no" waits for an operator, who retries, skips or
  * rejects it.
  */
 export async function takeStep<Outcome extends StepOutcome>(
-  run: Run,
+  run: StepContext,
   at: StepAt,
   act: () => Promise<Outcome>,
   handling: Handling = {},
@@ -51,7 +51,7 @@ export async function takeStep<Outcome extends StepOutcome>(
 }
 
 /** @returns what people are shown */
-function block(run: Run, at: StepAt, failure: Failure, { instead }: Handling): Failure {
+function block(run: StepContext, at: StepAt, failure: Failure, { instead }: Handling): Failure {
   const { type, message } = failure;
   if (isOneOf(finalFailureTypes, type)) {
     run.record.settle(at, 'stopped', message, { failure: type });
@@ -68,7 +68,7 @@ function block(run: Run, at: StepAt, failure: Failure, { instead }: Handling): F
 }
 
 async function pastRateLimits<Outcome extends StepOutcome>(
-  run: Run,
+  run: StepContext,
   at: StepAt,
   act: () => Promise<Outcome>,
 ): Promise<Exclude<Outcome, RateLimited>> {
