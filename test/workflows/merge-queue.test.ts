@@ -65,7 +65,7 @@ describe('a merge queue', function () {
 
   it('is not held up by a rollout that was terminated, whether it merged or waited', async () => {
     const { begin, come, take } = aRepository();
-    await begin({ lookEveryMs: 200 });
+    await begin({ checkEveryMs: 200 });
     const [a, b, c] = [await come('a'), await come('b'), await come('c')];
     await take(a);
     await take(b);
