@@ -75,7 +75,7 @@ export async function lane({ state }: LaneStart): Promise<never> {
   throw new Error('a lane never ends');
 }
 
-export async function line(): Promise<never> {
+export async function globalHold(): Promise<never> {
   let state: GlobalHoldState = {};
   setHandler(globalHoldQuery, () => state);
   setHandler(globalHoldUpdate, ({ by = 'nobody', reason } = {}) => {
@@ -87,7 +87,7 @@ export async function line(): Promise<never> {
     return state;
   });
   await condition(() => false);
-  throw new Error('the line never ends');
+  throw new Error('a global hold never ends');
 }
 
 const repository = 'ghcr.io/team/app' as Repository;
