@@ -21,15 +21,15 @@ export const rules = Object.freeze({
   domain: { imports: [], packages: /^(?!node:|@temporalio\/)/ },
   // What workflows, activities, the API and the command agree on.
   contracts: { imports: ['domain'] },
-  // Each source brings its own settings: docs/decisions/0010-sources-bring-their-settings.md.
-  config: { imports: ['domain', 'settings', 'http', 'sources'] },
+  // Each kind brings its own settings: docs/decisions/0029-kinds.md. The kinds know nothing of config.
+  config: { imports: ['domain', 'settings', 'http', 'sources', 'checks'] },
   // What a setting is made of: durations, sizes, references to secrets, wording of problems.
   settings: { imports: ['domain'] },
   // A kit for whoever listens: nothing of sources, services or workflows.
   http: { imports: ['domain', 'settings', 'platform'] },
   sources: { imports: ['domain', 'settings', 'http'] },
   platform: { imports: ['domain'] },
-  checks: { imports: world },
+  checks: { imports: [...world, 'settings'] },
   probes: { imports: world },
   deploys: { imports: [...world, 'probes'] },
   forges: { imports: world },

@@ -1,4 +1,4 @@
-import type { ScanSummary, SmokeFailure } from '../../src/domain/outcomes.ts';
+import { isEvidence } from '../../src/domain/evidence.ts';
 import type { RolloutState } from '../../src/domain/rollout-state.ts';
 
 /** What is not as the demo promises: `web` delivered by one changed line, `shop` blocked at scan, `mailer` blocked at smoke. */
@@ -71,16 +71,11 @@ function blockedProblems(name: string, state: RolloutState | undefined, step: st
 
 /** What a blocked step shows beside its reason: findings, or log lines. */
 export function evidence(details: unknown): string {
-  const { worst, log, exitCode } = { ...(details as Partial<ScanSummary & SmokeFailure>) };
-  if (worst !== undefined) {
-    return worst
-      .map(({ severity, id, where, installed, fixed, title }) =>
-        [severity, id, where, installed, fixed === undefined ? 'no fix yet' : `fixed in ${fixed}`, title]
-          .filter(Boolean)
-          .join('  '),
-      )
-      .join('\n');
-  }
-  if (log !== undefined) return `${log}\nexit code ${exitCode ?? 'unknown'}`;
-  return JSON.stringify(details, null, 2);
+  return (Array.isArray(details) ? details : [details])
+    .flatMap((found) => {
+      if (!isEvidence(found)) return [JSON.stringify(found, null, 2)];
+      const { text, rows = [], log } = found;
+      return [...rows.map((cells) => cells.filter(Boolean).join('  ')), ...(log === undefined ? [] : [log, text])];
+    })
+    .join('\n');
 }

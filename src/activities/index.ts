@@ -1,33 +1,29 @@
 import type { Activities } from '../contracts/activities/index.ts';
+import { createChecks } from './check.ts';
 import { createDecisions } from './decisions.ts';
 import { createDeploy } from './deploy.ts';
 import { createDispatch } from './dispatch.ts';
 import { createFollowUps } from './follow-up.ts';
-import { createIntegrate } from './integrate.ts';
 import { createLaneCalls } from './lane.ts';
 import { createMerge } from './merge.ts';
 import { createNotify } from './notify.ts';
 import { createPropose } from './propose.ts';
 import { createRedeliver } from './redeliver.ts';
 import { createResolve } from './resolve.ts';
-import { createScan } from './scan.ts';
 import { createSearch } from './search.ts';
-import { createSmoke } from './smoke.ts';
 import { createVerify } from './verify.ts';
 import { createWatch } from './watch.ts';
 
 /** What each step needs of the outside world, and no more. */
 export type Dependencies = Parameters<typeof createVerify>[0] &
   Parameters<typeof createResolve>[0] &
-  Parameters<typeof createScan>[0] &
-  Parameters<typeof createSmoke>[0] &
+  Parameters<typeof createChecks>[0] &
   Parameters<typeof createDispatch>[0] &
   Parameters<typeof createPropose>[0] &
   Parameters<typeof createLaneCalls>[0] &
   Parameters<typeof createMerge>[0] &
   Parameters<typeof createDeploy>[0] &
   Parameters<typeof createWatch>[0] &
-  Parameters<typeof createIntegrate>[0] &
   Parameters<typeof createNotify>[0] &
   Parameters<typeof createDecisions>[0] &
   Parameters<typeof createRedeliver>[0] &
@@ -38,8 +34,7 @@ export function createActivities(dependencies: Dependencies): Activities {
   const watches = createWatch(dependencies);
   return {
     ...createVerify(dependencies),
-    ...createScan(dependencies),
-    ...createSmoke(dependencies),
+    ...createChecks(dependencies),
     ...createDispatch(dependencies),
     ...createPropose(dependencies),
     ...createResolve(dependencies),
@@ -53,7 +48,6 @@ export function createActivities(dependencies: Dependencies): Activities {
       if (input.discardsPrevious && outcome.kind === 'watched') await deploys.discardPrevious(input);
       return outcome;
     },
-    ...createIntegrate(dependencies),
     ...createNotify(dependencies),
     ...createDecisions(dependencies),
     ...createRedeliver(dependencies),

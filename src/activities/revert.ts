@@ -117,13 +117,10 @@ function bodyOf({ plan, stage, image, reason, proposal }: Reverting, { before, a
 }
 
 /** What the base branch may demand of every proposal, or nothing could ever be undone there. */
-function checksOf(plan: Plan) {
-  const names = ['verify', plan.scan && 'scan', plan.smoke && 'smoke', plan.integration && 'integration'];
-  return names
-    .filter((name) => name !== undefined)
-    .map((name) => ({
-      context: `landfall/${name}`,
-      state: 'success' as const,
-      description: 'roll-back to what was there before',
-    }));
+function checksOf({ checks }: Plan) {
+  return ['verify', ...checks.map(({ kind }) => kind)].map((name) => ({
+    context: `landfall/${name}`,
+    state: 'success' as const,
+    description: 'roll-back to what was there before',
+  }));
 }

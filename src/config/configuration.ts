@@ -1,8 +1,9 @@
 import type { OperatorEntry } from '../domain/operator.ts';
-import type { ChangePlan, ComposeDeployPlan, DeployPlan, IntegrationPlan, Plan, StagePlan } from '../domain/plan.ts';
+import type { ChangePlan, ComposeDeployPlan, DeployPlan, Plan, StagePlan } from '../domain/plan.ts';
 import type { CertificateHeader } from '../http/authentication.ts';
 import type { TlsFiles } from '../http/tls.ts';
 import type { ImagePattern } from '../settings/image-pattern.ts';
+import type { Kinds } from './kinds.ts';
 import type { NotifierSettings } from './people-schema.ts';
 import type { ListenAddress } from './schema.ts';
 import type { TemporalSettings } from './temporal.ts';
@@ -12,6 +13,8 @@ import type { TemporalSettings } from './temporal.ts';
  * (`env:NAME`, `file:PATH`); `createSecretResolver` turns them into what they stand for.
  */
 export interface Configuration {
+  /** What it was read with. */
+  readonly kinds: Kinds;
   /** Absolute. */
   readonly file: string;
   /** The folder of the file, absolute: what relative paths are relative to. */
@@ -29,7 +32,8 @@ export interface Configuration {
   readonly artifacts: string;
   /** Absolute. */
   readonly data: string;
-  readonly trivy: TrivySettings;
+  /** Sections of kinds, by their keys: `trivy`. */
+  readonly sections: Readonly<Record<string, unknown>>;
   readonly docker: { readonly host?: string };
   /** Milliseconds between two searches for missed pushes, where a registry has no time of its own; absent: none. */
   readonly searchEveryMs?: number;
@@ -88,30 +92,16 @@ export interface GitHubSettings {
 /** All webhooks of a repository (`owner/name`) or an organization that lead to Landfall. */
 export type GitHubHook = { readonly repository: string } | { readonly organization: string };
 
-export interface TrivySettings {
-  readonly command?: string;
-  /** Absolute. */
-  readonly cacheDir?: string;
-  readonly dbRepository?: string;
-  readonly javaDbRepository?: string;
-  readonly offline: boolean;
-  readonly server?: string;
-}
-
 /** Without what only the name of a service tells: it is filled in for each of those that a pattern gives. */
 type Open<Plan, Key extends keyof Plan> = Omit<Plan, Key> & Partial<Pick<Plan, Key>>;
 
 /** One entry of `services`, merged with the defaults: a plan but for what the pushed repository adds. */
-export interface ServiceSettings extends Omit<Plan, 'service' | 'repository' | 'stages' | 'integration' | 'notify'> {
+export interface ServiceSettings extends Omit<Plan, 'service' | 'repository' | 'stages' | 'notify'> {
   readonly image: ImagePattern;
   /** The service's name; with `*` for a pattern. */
   readonly name: string;
-  /** Without a candidate: the compose service that is named like the service. */
-  readonly integration?: IntegrationSettings;
   readonly stages: readonly StageSettings[];
 }
-
-export type IntegrationSettings = Open<IntegrationPlan, 'candidate'>;
 
 export interface StageSettings extends Omit<StagePlan, 'change' | 'deploy'> {
   readonly change?: ChangeSettings;

@@ -1,13 +1,6 @@
-import type {
-  ChangePlan,
-  ChangeTarget,
-  DeployPlan,
-  DockerDeployPlan,
-  IntegrationPlan,
-  ProbePlan,
-  StagePlan,
-} from '../domain/plan.ts';
-import type { DeploySettings, IntegrationSettings, StageSettings } from './configuration.ts';
+import type { ChangePlan, ChangeTarget, CheckPlan, DeployPlan, DockerDeployPlan, ProbePlan, StagePlan } from '../domain/plan.ts';
+import type { DeploySettings, StageSettings } from './configuration.ts';
+import type { Kinds } from './kinds.ts';
 
 /** What only the names of a service and a stage can tell: defaults that come from them, and `{service}` and `{stage}` in texts. */
 
@@ -24,16 +17,10 @@ export function stageFrom({ change, deploy, watch, ...stage }: StageSettings, se
   };
 }
 
-export function integrationFrom(integration: IntegrationSettings, service: string): IntegrationPlan {
-  const fill: Fill = (text) => text.replaceAll('{service}', service);
-  const { compose, candidate = service, services, test } = integration;
-  return {
-    ...integration,
-    compose: fill(compose),
-    candidate: fill(candidate),
-    services: services.map(fill),
-    test: test.kind === 'exec' ? { ...test, service: fill(test.service) } : test,
-  };
+export function checkFrom(check: CheckPlan, service: string, { checks }: Kinds): CheckPlan {
+  const kind = checks.find(({ kind }) => kind === check.kind);
+  if (kind?.fill === undefined) return check;
+  return { ...check, settings: kind.fill(check.settings, (text) => text.replaceAll('{service}', service)) };
 }
 
 function changeFrom(change: NonNullable<StageSettings['change']>, service: string, fill: Fill): ChangePlan {

@@ -1,3 +1,4 @@
+import type { CheckKind } from '../checks/check.ts';
 import type { Environment } from '../settings/environment.ts';
 import type { AnySource, DropIn } from '../sources/kit/source.ts';
 
@@ -8,6 +9,8 @@ import type { AnySource, DropIn } from '../sources/kit/source.ts';
 export interface Kinds {
   /** Who may report pushes, by the keys of `receivers`. */
   readonly sources: readonly AnySource[];
+  /** What an image has to pass, by their keys in a service. In the order in which people see them. */
+  readonly checks: readonly CheckKind[];
 }
 
 /** The configuration that the environment stands for if there is no file; undefined unless it asks for one. */

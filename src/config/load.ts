@@ -57,7 +57,7 @@ function loadSource(
   const checkFor: SecretCheckFor = (...users) => (users.some((role) => secretsFor.includes(role)) ? check : acceptEverySecret);
   const parsed = fileSchema(checkFor, kinds).safeParse(source.value, { error: wordIssue });
   const complaints = parsed.success ? [] : complaintsOf(parsed.error.issues);
-  const services = resolveServices(source.value, directory, checkFor);
+  const services = resolveServices(source.value, directory, checkFor, kinds);
   complaints.push(...services.complaints);
   if (parsed.success)
     complaints.push(
@@ -139,15 +139,17 @@ function resolveServices(
   value: unknown,
   directory: string,
   checkFor: SecretCheckFor,
+  kinds: Kinds,
 ): { services: ServiceSettings[]; complaints: Complaint[] } {
-  const defaults = defaultsSchema(acceptEverySecret).safeParse(section(value, 'defaults') ?? {});
+  const defaults = defaultsSchema(acceptEverySecret, kinds).safeParse(section(value, 'defaults') ?? {});
   const listed = section(value, 'services');
   const inputs: (ServiceInput | undefined)[] = Array.isArray(listed)
-    ? listed.map((item) => serviceSchema(acceptEverySecret).safeParse(item).data)
+    ? listed.map((item) => serviceSchema(acceptEverySecret, kinds).safeParse(item).data)
     : [];
   if (!defaults.success) return { services: [], complaints: [] };
   const named = operators(acceptEverySecret).safeParse(section(value, 'operators') ?? []).data;
   const context: ServiceContext = {
+    kinds,
     defaults: defaults.data,
     ...(named === undefined ? {} : { operators: named }),
     checkFor,
@@ -215,9 +217,9 @@ function configurationOf(
 ): Configuration {
   const directory = dirname(file);
   const { publicUrl, listen, registries = {} } = input;
-  const { cacheDir, ...trivy } = input.trivy;
   const data = resolve(directory, input.data);
   return {
+    kinds,
     file,
     directory,
     ...(publicUrl === undefined ? {} : { publicUrl }),
@@ -240,7 +242,7 @@ function configurationOf(
     temporal: temporalSettings(input.temporal ?? {}, env, directory),
     artifacts: resolve(directory, input.artifacts),
     data,
-    trivy: { ...trivy, ...(cacheDir === undefined ? {} : { cacheDir: resolve(directory, cacheDir) }) },
+    sections: sectionsOf(input, kinds),
     docker: input.docker ?? {},
     ...(input.search !== 'off' && { searchEveryMs: input.search }),
     audit: auditSettings(input.audit, directory, data, env),
@@ -249,6 +251,11 @@ function configurationOf(
     notify: input.notify ?? [],
     services,
   };
+}
+
+function sectionsOf(input: FileInput, { checks }: Kinds): Configuration['sections'] {
+  const keys = checks.flatMap(({ section }) => (section === undefined ? [] : [section.key]));
+  return Object.fromEntries(Object.entries(input).filter(([key]) => keys.includes(key)));
 }
 
 /** What the environment says counts where the file is silent. */

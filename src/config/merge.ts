@@ -1,16 +1,18 @@
+import type { Kinds } from './kinds.ts';
 import type { Settings } from './service-schema.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
+/** Keys by the path to their map, `deploy.compose`. */
+type Alternatives = Readonly<Record<string, readonly string[]>>;
+
 /** In the map at a path: of these keys it has one at most, so a nearer level that names one displaces what a farther one chose. */
-const alternatives: Readonly<Record<string, readonly string[]>> = {
+const ownAlternatives: Alternatives = {
   change: ['services', 'path', 'marker', 'key'],
-  smoke: ['http', 'tcp', 'exec'],
   deploy: ['compose', 'docker', 'workflow', 'deployment'],
   'deploy.compose': ['file', 'files'],
   'deploy.docker': ['container', 'containers', 'label'],
   'watch.http.version': ['header', 'json'],
-  'integration.test': ['image', 'service'],
 };
 
 /** A tag policy is one value: two of them have no sensible mixture. */
@@ -20,12 +22,19 @@ const wholeValues: readonly string[] = ['tags'] satisfies (keyof Settings)[];
  * Settings of a farther level (defaults, service) under those of a nearer one (service, stage): maps merge, everything else, lists
  * included, is replaced. What is undefined counts as absent. Neither argument is changed.
  */
-export function mergeSettings<Far extends object, Near extends object>(far: Far, near: Near): Far & Near {
+export function mergeSettings<Far extends object, Near extends object>(far: Far, near: Near, kinds: Kinds): Far & Near {
   // What merges is what the same schema made of both, so the result has the type of both.
-  return mergeMaps(far as Json, near as Json, []) as unknown as Far & Near;
+  return mergeMaps(far as Json, near as Json, alternativesOf(kinds), []) as unknown as Far & Near;
 }
 
-function mergeMaps(far: Json, near: Json, path: readonly string[]): Json {
+function alternativesOf({ checks }: Kinds): Alternatives {
+  const ofChecks = checks.flatMap(({ kind, alternatives = {} }) =>
+    Object.entries(alternatives).map(([path, keys]) => [path === '' ? kind : `${kind}.${path}`, keys]),
+  );
+  return { ...ownAlternatives, ...Object.fromEntries(ofChecks) };
+}
+
+function mergeMaps(far: Json, near: Json, alternatives: Alternatives, path: readonly string[]): Json {
   const group = alternatives[path.join('.')] ?? [];
   const displaced = group.some((key) => Object.hasOwn(near, key)) ? group : [];
   const kept = Object.entries(far).filter(
@@ -37,7 +46,9 @@ function mergeMaps(far: Json, near: Json, path: readonly string[]): Json {
     const inner = [...path, key];
     merged.set(
       key,
-      !wholeValues.includes(inner.join('.')) && isMap(under) && isMap(value) ? mergeMaps(under, value, inner) : value,
+      !wholeValues.includes(inner.join('.')) && isMap(under) && isMap(value)
+        ? mergeMaps(under, value, alternatives, inner)
+        : value,
     );
   }
   return Object.fromEntries(merged);

@@ -4,7 +4,7 @@ import { dispatchOfPush, type Plan } from '../domain/plan.ts';
 import { follows, type TagPolicy } from '../domain/tag-policy.ts';
 import { exactness, matchesPattern, matchesWildcard } from '../settings/image-pattern.ts';
 import type { Configuration, ServiceSettings } from './configuration.ts';
-import { integrationFrom, stageFrom } from './fill-in.ts';
+import { checkFrom, stageFrom } from './fill-in.ts';
 import { shortenedName } from './service-name.ts';
 
 /** The plans of the services that follow a pushed image; none: nobody wants it. */
@@ -75,8 +75,8 @@ function nameFromPattern(configuration: Configuration, { name, image }: ServiceS
 }
 
 function planFrom(
-  { notify }: Configuration,
-  { image: _image, name: _name, integration, stages, ...settings }: ServiceSettings,
+  { kinds, notify }: Configuration,
+  { image: _image, name: _name, checks, stages, ...settings }: ServiceSettings,
   repository: Repository,
   service: string,
 ): Plan {
@@ -85,7 +85,7 @@ function planFrom(
     ...settings,
     service,
     repository,
-    ...(integration === undefined ? {} : { integration: integrationFrom(integration, service) }),
+    checks: checks.map((check) => checkFrom(check, service, kinds)),
     stages: stages.map((stage) => stageFrom(stage, service)),
     ...(told.length === 0 ? {} : { notify: told.map(({ notifier }) => notifier) }),
   };

@@ -2,6 +2,7 @@ import type { DispatchPlan } from '../domain/plan.ts';
 import type { Complain, Path } from '../settings/problem.ts';
 import { showValue } from '../settings/wording.ts';
 import type { StageSettings } from './configuration.ts';
+import type { Kinds } from './kinds.ts';
 import type { ServiceInput, Settings, StageInput } from './service-schema.ts';
 
 type DispatchInput = Exclude<NonNullable<Settings['dispatch']>, 'off'>;
@@ -16,12 +17,8 @@ export function isForwarding({ dispatch }: StageInput): boolean {
   return dispatch !== undefined && dispatch !== 'off' && perOf(dispatch) === 'push';
 }
 
-/** What only rollouts have. Of the defaults it is left out; beside the dispatch itself somebody expects something of it. */
+/** What only rollouts have, besides platforms and checks. Of the defaults it is left out; beside the dispatch itself somebody expects something of it. */
 const ofRollouts = [
-  'platforms',
-  'scan',
-  'smoke',
-  'integration',
   'change',
   'approval',
   'windows',
@@ -34,7 +31,12 @@ const ofRollouts = [
 ] as const;
 
 /** What a service may not say whose pushes are passed on: it has one stage, and nothing is done in it but the dispatch. */
-export function forwardingComplaints(input: ServiceInput, stages: readonly StageInput[], complain: Complain): void {
+export function forwardingComplaints(
+  input: ServiceInput,
+  stages: readonly StageInput[],
+  { checks }: Kinds,
+  complain: Complain,
+): void {
   if (stages.length > 1) {
     const path = input.stages === undefined ? ['dispatch'] : ['stages'];
     complain(path, `expected one stage beside a dispatch per push, found ${stages.length}: ${remedy('the others')}`);
@@ -44,7 +46,9 @@ export function forwardingComplaints(input: ServiceInput, stages: readonly Stage
     ...(input.stages ?? []).map((said, index) => ({ said, at: ['stages', index] })),
   ];
   for (const { said, at } of levels) {
-    for (const key of ofRollouts.filter((word) => asksForSomething(said[word]))) {
+    for (const key of ['platforms', ...checks.map(({ kind }) => kind), ...ofRollouts].filter((word) =>
+      asksForSomething(said[word]),
+    )) {
       complain([...at, key], `expected no ${key} beside a dispatch per push, found one: ${remedy('it')}`);
     }
   }

@@ -27,13 +27,13 @@ export const defaultData = 'data';
 export type SecretCheckFor = (...users: readonly Role[]) => SecretCheck;
 
 /** `landfall.yaml` as a user writes it. Secrets are checked while the file is read. */
-export function fileSchema(checkFor: SecretCheckFor, { sources }: Kinds) {
+export function fileSchema(checkFor: SecretCheckFor, kinds: Kinds) {
   const check = checkFor('worker');
   return map(
     {
       publicUrl: url('where the world reaches the webhooks, for what is printed at start').exactOptional(),
       listen: listen.prefault({}),
-      receivers: receivers(sources, checkFor('api')).exactOptional(),
+      receivers: receivers(kinds.sources, checkFor('api')).exactOptional(),
       registries: registries(checkFor('worker', 'deploy')).exactOptional(),
       forge: forge(check).exactOptional(),
       temporal: temporal(checkFor('api', 'worker', 'deploy')).exactOptional(),
@@ -50,7 +50,7 @@ export function fileSchema(checkFor: SecretCheckFor, { sources }: Kinds) {
             "Folder for what Landfall keeps: the embedded Temporal server's state, Trivy's database, clones of deployment repositories; relative to this file.",
         })
         .default(defaultData),
-      trivy: trivy.prefault({}),
+      ...sections(check, kinds.checks),
       docker: map(
         {
           host: text('a Docker host such as unix:///var/run/docker.sock', /^(?:unix|tcp|https?|ssh|npipe):\/\//).exactOptional(),
@@ -67,14 +67,20 @@ export function fileSchema(checkFor: SecretCheckFor, { sources }: Kinds) {
         { level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).exactOptional() },
         'What is logged. Default level: info.',
       ).exactOptional(),
-      defaults: defaultsSchema(check).exactOptional(),
-      services: z.array(serviceSchema(check)).meta({ description: 'What is followed. May be empty.' }).exactOptional(),
+      defaults: defaultsSchema(check, kinds).exactOptional(),
+      services: z.array(serviceSchema(check, kinds)).meta({ description: 'What is followed. May be empty.' }).exactOptional(),
     },
     'Landfall brings every pushed container image into production safely.',
   );
 }
 
 export type FileInput = z.output<ReturnType<typeof fileSchema>>;
+
+/** Those of kinds, for what holds for all services. */
+function sections(check: SecretCheck, checks: Kinds['checks']): Record<string, z.ZodPrefault<z.ZodType>> {
+  const found = checks.flatMap(({ section }) => (section === undefined ? [] : [section]));
+  return Object.fromEntries(found.map(({ key, schema }) => [key, schema(check).prefault({})]));
+}
 
 const search = z.union([z.literal('off'), duration], {
   error: (issue) => `expected off or a duration such as 5m, found ${showValue(issue.input)}`,
@@ -279,23 +285,3 @@ export function temporal(check: SecretCheck) {
     }
   });
 }
-
-const trivy = map(
-  {
-    command: text('a command')
-      .meta({ description: 'The Trivy command. Default: trivy on PATH, then the image aquasec/trivy.' })
-      .exactOptional(),
-    cacheDir: text('a folder')
-      .meta({ description: "Trivy's cache folder, relative to this file. Default: trivy in the folder data." })
-      .exactOptional(),
-    dbRepository: text('an OCI repository')
-      .meta({ description: 'Where the vulnerability database is pulled from.' })
-      .exactOptional(),
-    javaDbRepository: text('an OCI repository')
-      .meta({ description: 'Where the index of Java archives is pulled from, once an image has some.' })
-      .exactOptional(),
-    offline: z.boolean().meta({ description: 'Use the databases that are there, and the network for nothing.' }).default(false),
-    server: url('a Trivy server that scans in place of this machine').exactOptional(),
-  },
-  'How images are scanned.',
-);

@@ -1,9 +1,11 @@
 import type { OperatorEntry } from '../domain/operator.ts';
+import type { Kinds } from './kinds.ts';
 import type { SecretCheckFor } from './schema.ts';
 import type { Settings } from './service-schema.ts';
 
 /** What services of one file share. */
 export interface ServiceContext {
+  readonly kinds: Kinds;
   readonly defaults: Settings;
   /** Whether `forge.github` is configured. */
   readonly hasGitHub: boolean;

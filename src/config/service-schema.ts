@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { problemOf, type TagPolicy } from '../domain/tag-policy.ts';
 import { duration, imagePattern, platform, type SecretCheck, serviceName, stageName, tag, text } from '../settings/scalars.ts';
 import { map, orOff, showValue } from '../settings/wording.ts';
-import { integration, scan, smoke } from './check-schema.ts';
+import type { Kinds } from './kinds.ts';
 import { stageSettings } from './stage-schema.ts';
 
 /** What `defaults`, a service and a stage may say. Everything is optional, because each may come from a level above. */
@@ -37,7 +37,7 @@ const tagPolicy = z
   })
   .meta({ description: 'Which tags are followed. Default: [latest].' });
 
-function serviceSettings(check: SecretCheck) {
+function serviceSettings(check: SecretCheck, { checks }: Kinds) {
   return {
     tags: tagPolicy.exactOptional(),
     platforms: z
@@ -47,9 +47,7 @@ function serviceSettings(check: SecretCheck) {
           'Platforms that the image must have, and the only ones that are scanned and may run. Default: whatever it has.',
       })
       .exactOptional(),
-    scan: orOff(scan, 'failOn, ignoreUnfixed, ignore').exactOptional(),
-    smoke: orOff(smoke(check), 'timeout, env, http, …').exactOptional(),
-    integration: orOff(integration(check), 'compose, test, services, …').exactOptional(),
+    ...checkSettings(check, checks),
     ...stageSettings,
     decideWithin: duration
       .meta({ description: 'How long a blocked step waits for a decision before the rollout ends expired. Default: 24h.' })
@@ -62,11 +60,16 @@ function serviceSettings(check: SecretCheck) {
   };
 }
 
-export function defaultsSchema(check: SecretCheck) {
-  return map(serviceSettings(check), 'What holds for every service: maps merge into each service, lists replace.');
+/** Under the names of their kinds. Of what is read there, only the kind itself knows the type. */
+function checkSettings(check: SecretCheck, checks: Kinds['checks']): Record<string, z.ZodExactOptional<z.ZodType>> {
+  return Object.fromEntries(checks.map(({ kind, schema, keys }) => [kind, orOff(schema(check), keys).exactOptional()]));
 }
 
-export function serviceSchema(check: SecretCheck) {
+export function defaultsSchema(check: SecretCheck, kinds: Kinds) {
+  return map(serviceSettings(check, kinds), 'What holds for every service: maps merge into each service, lists replace.');
+}
+
+export function serviceSchema(check: SecretCheck, kinds: Kinds) {
   return map(
     {
       name: serviceName
@@ -75,7 +78,7 @@ export function serviceSchema(check: SecretCheck) {
       image: imagePattern.meta({
         description: 'A repository, or a pattern such as ghcr.io/team/* for one service per repository.',
       }),
-      ...serviceSettings(check),
+      ...serviceSettings(check, kinds),
     },
     'Which image is followed, and what happens to a push.',
   );

@@ -9,14 +9,11 @@ export const failureTypes = [
   'PlatformMissing',
   'CredentialsRefused',
   'SecretMissing',
-  'ScanRejected',
-  'SmokeFailed',
   'FileNotFound',
   'TargetNotFound',
   'EditRefused',
   'ForgeRefused',
   'BranchConflict',
-  'IntegrationFailed',
   /** A required check of the proposal failed. */
   'CheckFailed',
   /** The forge does not let us merge. */
@@ -42,7 +39,8 @@ export const failureTypes = [
   'NoticeRefused',
 ] as const;
 
-export type FailureType = (typeof failureTypes)[number];
+/** Each kind of check has one of its own, which says more than that a check failed: `ScanRejected`. */
+export type FailureType = (typeof failureTypes)[number] | `${string}Failed` | `${string}Rejected`;
 
 /** Whether a value is one of a list of names. */
 export function isOneOf<Name extends string>(names: readonly Name[], value: string): value is Name {

@@ -1,25 +1,20 @@
 import type {
+  Checked,
   ConfirmOutcome,
   Deployed,
   DispatchOutcome,
-  IntegrationSummary,
   MergeOutcome,
   ProposeOutcome,
   RevertOutcome,
-  ScanSummary,
-  SmokeSummary,
   StageSnapshot,
   VerifyOutcome,
   Watched,
 } from './outcomes.ts';
-import { severities } from './plan.ts';
 
 export type StepOutcome =
   | VerifyOutcome
   | ConfirmOutcome
-  | ScanSummary
-  | SmokeSummary
-  | IntegrationSummary
+  | Checked
   | DispatchOutcome
   | ProposeOutcome
   | MergeOutcome
@@ -42,10 +37,8 @@ export function sentenceOf(outcome: StepOutcome): string {
       return 'the tag still points to it';
     case 'moved':
       return `the tag points to ${outcome.digest} by now`;
-    case 'scanned':
-      return scanSentence(outcome);
-    case 'smoked':
-      return `ready by ${outcome.readyBy} after ${(outcome.readyAfterMs / 1000).toFixed(1)} s on ${outcome.platform}`;
+    case 'checked':
+      return outcome.text;
     case 'dispatched':
       return `${outcome.event} sent to ${outcome.repository}`;
     case 'proposed':
@@ -54,8 +47,6 @@ export function sentenceOf(outcome: StepOutcome): string {
       return `${outcome.base} has it already`;
     case 'outdated':
       return `the base branch has the later ${outcome.tag}`;
-    case 'integrated':
-      return `passed after ${seconds(outcome.tookMs)}`;
     case 'ready':
       return 'nothing but the merge is missing';
     case 'merged':
@@ -84,18 +75,6 @@ function watchSentence({ healthyAfterMs, readings, failed, slowestMs, proof }: W
 
 function seconds(milliseconds: number): string {
   return `${(milliseconds / 1000).toFixed(1)} s`;
-}
-
-/** `3 high, 1 low (2 set aside by the policy)`, or `no findings`. */
-function scanSentence(scan: ScanSummary): string {
-  const aside = scan.ignored === 0 ? '' : ` (${scan.ignored} set aside by the policy)`;
-  return `${countsText(scan)}${aside}${scan.reused ? '; report of a moment ago' : ''}`;
-}
-
-/** `1 critical, 2 low`, worst first, or `no findings`. */
-export function countsText({ counts }: ScanSummary): string {
-  const found = severities.toReversed().filter((severity) => counts[severity] > 0);
-  return found.map((severity) => `${counts[severity]} ${severity}`).join(', ') || 'no findings';
 }
 
 function megabytes(bytes: number): string {

@@ -1,5 +1,6 @@
+import type { Evidence } from './evidence.ts';
 import type { Digest, Repository, Tag } from './image-reference.ts';
-import type { Severity } from './plan.ts';
+import type { CheckPlan } from './plan.ts';
 
 /**
  * What steps answer. All of it is JSON-safe and at most a few KiB, because it is kept in workflow histories; what is larger is an
@@ -51,54 +52,12 @@ export type VerifyOutcome =
 
 export type ConfirmOutcome = { readonly kind: 'confirmed' } | { readonly kind: 'moved'; readonly digest: Digest } | RateLimited;
 
-export interface Finding {
-  readonly kind: 'vulnerability' | 'secret';
-  readonly id: string;
-  readonly severity: Severity;
-  /** Package name, or the file that holds the secret. */
-  readonly where: string;
-  readonly installed?: string;
-  readonly fixed?: string;
-  readonly title?: string;
-  readonly platform: string;
-}
-
-export interface ScanSummary {
-  readonly kind: 'scanned';
-  /** Findings by severity, before the policy, each counted once however many platforms have it. */
-  readonly counts: Readonly<Record<Severity, number>>;
-  /** The ten worst that the policy does not ignore, worst first. */
-  readonly worst: readonly Finding[];
-  /** How many findings fail the policy: 0 where the scan passed. */
-  readonly failing: number;
-  /** How many findings an `ignore` entry or `ignoreUnfixed` set aside. */
-  readonly ignored: number;
-  readonly platforms: readonly string[];
-  /** When the vulnerability database was made, ISO 8601. */
-  readonly database?: string;
-  /** The report was made a moment ago with the same database and was used again. */
-  readonly reused: boolean;
-  /** Paths in the artifacts folder. */
-  readonly artifacts: readonly string[];
-}
-
-export interface SmokeSummary {
-  readonly kind: 'smoked';
-  readonly platform: string;
-  /** What proved it ready: `http`, `tcp`, `exec`, `healthcheck`, `stayUp`. */
-  readonly readyBy: string;
-  readonly readyAfterMs: number;
-  /** Last 50 log lines, at most 4 KiB. */
-  readonly log: string;
-}
-
-/** Detail of a `SmokeFailed` failure. */
-export interface SmokeFailure {
-  readonly platform: string;
-  readonly exitCode?: number;
-  readonly outOfMemory?: boolean;
-  /** Last 50 log lines, at most 4 KiB. */
-  readonly log: string;
+/** A check let the image through. */
+export interface Checked {
+  readonly kind: 'checked';
+  /** What came out, in one sentence. */
+  readonly text: string;
+  readonly evidence: readonly Evidence[];
 }
 
 export type DispatchOutcome = { readonly kind: 'dispatched'; readonly repository: string; readonly event: string } | RateLimited;
@@ -133,19 +92,8 @@ export type ProposeOutcome =
   | { readonly kind: 'outdated'; readonly tag: string }
   | RateLimited;
 
-/** What the checks said, as far as the proposal tells it: absent means not configured, `skipped` carries the waiver. */
-export interface CheckResults {
-  readonly scan?: ScanSummary | Skipped;
-  readonly smoke?: SmokeSummary | Skipped;
-  readonly integration?: IntegrationSummary | Skipped;
-}
-
-export interface IntegrationSummary {
-  readonly kind: 'integrated';
-  readonly tookMs: number;
-  /** Last 50 log lines of the test, at most 4 KiB. */
-  readonly log: string;
-}
+/** What one check of the plan said, as far as a proposal tells it; `skipped` carries the waiver. */
+export type CheckResult = Pick<CheckPlan, 'kind' | 'title'> & { readonly outcome: Checked | Skipped };
 
 export interface Skipped {
   readonly kind: 'skipped';

@@ -12,12 +12,8 @@ export interface Plan {
   readonly tags: TagPolicy;
   /** Platforms (`os/arch` or `os/arch/variant`) that the image must have; empty: whatever the image has. */
   readonly platforms: readonly string[];
-  /** Absent: images are not scanned. */
-  readonly scan?: ScanPlan;
-  /** Absent: images are not smoke-tested. */
-  readonly smoke?: SmokePlan;
-  /** Absent: no integration check. */
-  readonly integration?: IntegrationPlan;
+  /** In the order in which people see them. */
+  readonly checks: readonly CheckPlan[];
   /** In order; at least one. */
   readonly stages: readonly StagePlan[];
   /** How long a blocked step waits for a decision before the rollout ends `expired`. */
@@ -26,44 +22,20 @@ export interface Plan {
   readonly notify?: readonly NotifierPlan[];
 }
 
-export const severities = ['unknown', 'low', 'medium', 'high', 'critical'] as const;
-export type Severity = (typeof severities)[number];
-
-export interface ScanPlan {
-  /** The lowest severity that fails the scan; `none` reports only. */
-  readonly failOn: Severity | 'none';
-  /** Findings without a fixed version do not fail the scan. */
-  readonly ignoreUnfixed: boolean;
-  readonly ignore: readonly IgnoredFinding[];
-}
-
-export interface IgnoredFinding {
-  /** Vulnerability id (`CVE-2024-1234`, `GHSA-...`) or the rule id of a secret. */
-  readonly id: string;
-  readonly reason: string;
-  /** ISO date; the entry holds to the end of that day, UTC. */
-  readonly until?: string;
-}
-
-export interface SmokePlan {
-  /** Longest time from start to ready. */
+/** What an image has to pass before any stage. What only its kind knows of it is in `settings`. */
+export interface CheckPlan {
+  /** Name of its step, and its key in the configuration. */
+  readonly kind: string;
+  /** For people: `Scanned`. */
+  readonly title: string;
+  /** Kinds of the plan that come before it in the plan, and that it waits for; empty: it begins at once. */
+  readonly after: readonly string[];
+  /** Longest time of one attempt, with everything that it has to fetch. */
   readonly timeoutMs: number;
-  /** How long a container without probe and HEALTHCHECK must stay up. */
-  readonly stayUpMs: number;
-  readonly memoryBytes: number;
-  readonly cpus: number;
-  readonly pids: number;
-  readonly capabilities: readonly string[];
-  /** Values are plain text or secret references. */
-  readonly env: Readonly<Record<string, string>>;
-  /** A file of `KEY=VALUE` lines on the worker, relative to the configuration file. */
-  readonly envFile?: string;
-  readonly command?: readonly string[];
-  /** At most one of the three; none: HEALTHCHECK, else stay up. */
-  readonly http?: { readonly port: number; readonly path: string };
-  readonly tcp?: { readonly port: number };
-  /** A command run in the container; ready when it exits 0. */
-  readonly exec?: readonly string[];
+  /** Only by a worker that has a Docker daemon. */
+  readonly needsDocker: boolean;
+  /** JSON-safe. */
+  readonly settings: object;
 }
 
 /**
@@ -253,23 +225,6 @@ export interface DockerProbePlan {
 export interface CommandProbePlan {
   readonly kind: 'command';
   readonly command: readonly string[];
-  readonly timeoutMs: number;
-}
-
-/** The candidate with the services that it needs, in a throw-away compose project, and a test that decides by its exit code. */
-export interface IntegrationPlan {
-  /** A compose file on the worker, relative to the configuration file. */
-  readonly compose: string;
-  /** The service of that file that gets the candidate. */
-  readonly candidate: string;
-  /** The other services to start; their `depends_on` come along. */
-  readonly services: readonly string[];
-  /** A test image, run in the project's network; or a command run in a service of the project. */
-  readonly test:
-    | { readonly kind: 'image'; readonly image: string; readonly command?: readonly string[] }
-    | { readonly kind: 'exec'; readonly service: string; readonly command: readonly string[] };
-  /** Values are plain text or secret references; for the test and for the compose file's variables. */
-  readonly env: Readonly<Record<string, string>>;
   readonly timeoutMs: number;
 }
 

@@ -1,8 +1,8 @@
+import { type EvidenceItem, partsOf, withoutQuotes } from './evidence.ts';
 import type { ImagePush } from './image-push.ts';
 import { code, inert, prose, shortened } from './inert-text.ts';
-import { countsText } from './outcome-text.ts';
-import type { CheckResults, Finding, IntegrationSummary, ScanSummary, Skipped, SmokeSummary, VerifiedImage } from './outcomes.ts';
-import { checkNames, type Waiver } from './rollout-state.ts';
+import type { CheckResult, Skipped, VerifiedImage } from './outcomes.ts';
+import type { Waiver } from './rollout-state.ts';
 import { nameOf } from './rollout-text.ts';
 
 /** What a proposal tells about. */
@@ -11,7 +11,7 @@ export interface ProposalSubject {
   readonly stage: string;
   readonly image: VerifiedImage;
   readonly push: ImagePush;
-  readonly checks: CheckResults;
+  readonly checks: readonly CheckResult[];
   /** What was skipped so far, in the checks and in earlier stages. */
   readonly skipped?: readonly Waiver[];
   /** An operator wants this very digest, whatever its tag points to. */
@@ -114,43 +114,37 @@ function checkBoxes({ image, checks, skipped = [], named }: ProposalSubject): st
     : `the registry says that ${code(image.tag)} is this digest`;
   return [
     `- [x] **Pulled and verified**: ${found}, ${platforms}`,
-    ...(checks.scan === undefined ? [] : scanBox(checks.scan)),
-    ...(checks.smoke === undefined ? [] : smokeBox(checks.smoke)),
-    ...(checks.integration === undefined ? [] : integrationBox(checks.integration)),
-    ...skipped.filter(isOfStage).map((waiver) => skippedBox(prose(nameOf(waiver)), waiver)),
+    ...checks.flatMap(checkBox),
+    // Those of checks are told with their check.
+    ...skipped.filter(({ stage }) => stage !== undefined).map((waiver) => skippedBox(prose(nameOf(waiver)), waiver)),
   ];
 }
 
-function scanBox(scan: ScanSummary | Skipped): string[] {
-  if (scan.kind === 'skipped') return [skippedBox('Scanned', scan)];
-  const ignored = scan.ignored === 0 ? '' : `, ${scan.ignored} ignored by the policy`;
-  return [
-    `- [${scan.failing === 0 ? 'x' : ' '}] **Scanned**: ${countsText(scan)}${ignored}`,
-    ...scan.worst.map((finding) => `  - ${findingText(finding)}`),
-  ];
+function checkBox({ title, outcome }: CheckResult): string[] {
+  if (outcome.kind === 'skipped') return [skippedBox(prose(title), outcome)];
+  if (outcome.evidence.length === 0) return [`- [x] **${prose(title)}**: ${prose(outcome.text)}`];
+  return outcome.evidence.flatMap(({ title, passed, text, items, rows = [] }) => [
+    `- [${passed ? 'x' : ' '}] **${prose(title)}**: ${marked(text)}`,
+    ...(items ?? rows.map((cells) => ({ text: cells.join(', ') }))).map((item) => `  - ${itemText(item)}`),
+  ]);
 }
 
-function findingText({ severity, id, where, installed, fixed, title, kind }: Finding): string {
-  const version = installed === undefined ? '' : ` ${code(installed, 80)}`;
-  const remedy = fixed === undefined ? (kind === 'vulnerability' ? ', no fix yet' : '') : `, fixed in ${code(fixed, 80)}`;
-  const subject = title === undefined ? '' : `: ${prose(title)}`;
-  return `**${severity}** ${code(id, 80)} in ${code(where)}${version}${remedy}${subject}`;
+function itemText({ label, text }: EvidenceItem): string {
+  return `${label === undefined ? '' : `**${prose(label)}** `}${marked(text)}`;
 }
 
-function smokeBox(smoke: SmokeSummary | Skipped): string[] {
-  if (smoke.kind === 'skipped') return [skippedBox('Smoke-tested', smoke)];
-  const seconds = (smoke.readyAfterMs / 1000).toFixed(1);
-  return [`- [x] **Smoke-tested**: ready after ${seconds} s (${code(smoke.readyBy)}) on ${code(smoke.platform)}`];
+/** What stands between backticks is shown as code. */
+function marked(text: string): string {
+  return partsOf(text)
+    .map(({ text: part, isQuoted }) => (isQuoted ? code(part) : spaced(part)))
+    .join('');
 }
 
-function integrationBox(integration: IntegrationSummary | Skipped): string[] {
-  if (integration.kind === 'skipped') return [skippedBox('Integration check', integration)];
-  return [`- [x] **Integration check**: passed after ${(integration.tookMs / 1000).toFixed(1)} s`];
-}
-
-/** Those of checks are told with their check. */
-function isOfStage({ step }: Waiver): boolean {
-  return !(checkNames as readonly string[]).includes(step);
+/** `prose` takes the blanks at both ends away, which stand between pieces of code here. */
+function spaced(part: string): string {
+  const [before, after] = [/^\s/.test(part) ? ' ' : '', /\s$/.test(part) ? ' ' : ''];
+  const text = prose(part);
+  return text === '' ? before || after : `${before}${text}${after}`;
 }
 
 function skippedBox(check: string, { by, reason }: Pick<Skipped, 'by' | 'reason'>): string {
@@ -170,25 +164,16 @@ export interface CheckText {
 export function checkTexts({ image, checks, named }: ProposalSubject): CheckText[] {
   const digest = image.digest.slice(0, 19);
   const found = named ? `${digest} is in the registry` : `${image.tag} is ${digest}`;
-  const texts: CheckText[] = [{ context: 'landfall/verify', state: 'success', description: found }];
-  const { scan, smoke, integration } = checks;
-  if (scan?.kind === 'skipped') texts.push(skippedText('landfall/scan', scan));
-  if (scan?.kind === 'scanned') {
-    const passed = scan.failing === 0;
-    const verdict = passed ? 'none fails the policy' : `${scan.failing} against the policy`;
-    const description = `${countsText(scan)}; ${verdict}`;
-    texts.push({ context: 'landfall/scan', state: passed ? 'success' : 'failure', description });
-  }
-  if (smoke?.kind === 'skipped') texts.push(skippedText('landfall/smoke', smoke));
-  if (smoke?.kind === 'smoked') {
-    const description = `ready after ${(smoke.readyAfterMs / 1000).toFixed(1)} s (${inert(smoke.readyBy)}) on ${inert(smoke.platform)}`;
-    texts.push({ context: 'landfall/smoke', state: 'success', description });
-  }
-  if (integration?.kind === 'skipped') texts.push(skippedText('landfall/integration', integration));
-  if (integration?.kind === 'integrated') {
-    const description = `passed after ${(integration.tookMs / 1000).toFixed(1)} s`;
-    texts.push({ context: 'landfall/integration', state: 'success', description });
-  }
+  const texts: CheckText[] = [
+    { context: 'landfall/verify', state: 'success', description: found },
+    ...checks.map(({ kind, outcome }): CheckText => {
+      const context = `landfall/${kind}`;
+      if (outcome.kind === 'skipped') return skippedText(context, outcome);
+      const lines = outcome.evidence.map(({ short, text }) => inert(withoutQuotes(short ?? text)));
+      const state = outcome.evidence.every(({ passed }) => passed) ? 'success' : 'failure';
+      return { context, state, description: lines.join('; ') || inert(outcome.text) };
+    }),
+  ];
   return texts.map((text) => ({ ...text, description: shortened(text.description, 140) }));
 }
 

@@ -18,17 +18,17 @@ export type End = (typeof ends)[number];
 export const rolloutStatuses = ['running', 'waiting', 'blocked', ...ends] as const;
 export type RolloutStatus = (typeof rolloutStatuses)[number];
 
-export const checkNames = ['verify', 'scan', 'smoke', 'integration'] as const;
 /** `confirm`: is the image still what its tag is, now that the stage's turn has come? */
 export const stageStepNames = ['confirm', 'dispatch', 'propose', 'approve', 'merge', 'deploy', 'watch', 'rollback'] as const;
-export type StepName = (typeof checkNames)[number] | (typeof stageStepNames)[number];
+/** `verify`, the kind of a check, or a step of a stage. */
+export type StepName = string;
 
-/** A waiver makes sense for these; without the others there would be nothing left to go on with. */
-export const skippableSteps: readonly StepName[] = ['scan', 'smoke', 'integration', 'dispatch', 'watch', 'rollback'];
+/** A waiver makes sense for these, and for every check; without the others there would be nothing left to go on with. */
+const skippableInStage: readonly StepName[] = ['dispatch', 'watch', 'rollback'];
 
 /** Changes that come along with an image may be let through knowingly, wherever they were found. */
-export function maySkip({ step, failure }: Pick<StepState, 'step' | 'failure'>): boolean {
-  return skippableSteps.includes(step) || failure === 'OtherChanges';
+export function maySkip({ step, stage, failure }: Pick<StepState, 'step' | 'stage' | 'failure'>): boolean {
+  return stage === undefined ? step !== 'verify' : skippableInStage.includes(step) || failure === 'OtherChanges';
 }
 
 /** A step, or a part of it, that an operator said to go on without. */

@@ -16,7 +16,7 @@ export interface RolloutNow {
 }
 
 export interface Retry {
-  /** Name of the activity: that of its step, or of a part of it. */
+  /** Its step, or the name of the activity that is a part of one. */
   readonly step: string;
   /** The attempt that is under way or comes next: 1 only where no worker has taken it yet. */
   readonly attempt: number;
@@ -56,7 +56,7 @@ const scheduled = 1;
 function retriesIn({ raw }: WorkflowExecutionDescription): Retry[] {
   return (raw.pendingActivities ?? []).flatMap((pending) => {
     const { activityType, attempt, lastFailure, state, scheduledTime, lastStartedTime } = pending;
-    const step = activityType?.name ?? '';
+    const step = activityType?.name?.replace(/^check:/, '') ?? '';
     if (lastFailure?.message) return [{ step, attempt: attempt ?? 1, lastFailure: lastFailure.message }];
     const waitsMs = Date.now() - Number(scheduledTime?.seconds ?? Number.POSITIVE_INFINITY) * 1000;
     const isWaiting = state === scheduled && !lastStartedTime && waitsMs > takenWithinMs;
@@ -66,7 +66,6 @@ function retriesIn({ raw }: WorkflowExecutionDescription): Retry[] {
 
 /** The steps that an activity with a name of its own is a part of. */
 const steps: Readonly<Record<string, readonly string[]>> = {
-  integrate: ['integration'],
   surveyStage: ['merge', 'deploy'],
   mergeChange: ['merge', 'rollback'],
   baseHolds: ['merge', 'rollback'],

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type Docker from 'dockerode';
 import type { Dependencies } from '../activities/index.ts';
 import type { RedeliverDependencies } from '../activities/redeliver.ts';
-import { createTrivy, trivyCommand } from '../checks/scan/trivy.ts';
+import type { Check, CheckContext } from '../checks/check.ts';
 import type { Configuration } from '../config/configuration.ts';
 import type { Kinds } from '../config/kinds.ts';
 import { plansOfHost } from '../config/plans.ts';
@@ -24,7 +24,6 @@ import { createHostLock } from '../platform/files/host-lock.ts';
 import { type CredentialsSource, firstCredentials } from '../platform/registry/credentials.ts';
 import { createDockerCredentials } from '../platform/registry/docker-credentials.ts';
 import { createRegistry } from '../platform/registry/registry.ts';
-import { findTool } from '../platform/tools.mjs';
 import { createProbes } from '../probes/index.ts';
 import type { Environment } from '../settings/environment.ts';
 import type { SecretResolver } from '../settings/secrets.ts';
@@ -40,8 +39,15 @@ export async function createDependencies(
   temporal: Temporal,
   env: Environment,
   { log, audit, secrets }: Journal,
-  { sources }: Kinds,
-): Promise<Dependencies & { readonly docker: Docker; readonly workerId: string; readonly installation: string }> {
+  { checks, sources }: Kinds,
+): Promise<
+  Dependencies & {
+    readonly docker: Docker;
+    readonly workerId: string;
+    readonly installation: string;
+    readonly ownershipKey: string;
+  }
+> {
   const { directory, data, registries } = configuration;
   const plainHttp = (host: string): boolean => registries[host]?.plainHttp ?? false;
   const credentials = registryCredentials(configuration, secrets, env);
@@ -54,19 +60,8 @@ export async function createDependencies(
   const clientFor = clients?.clientFor ?? refuseWithoutGitHub;
   // A lane that begins anew in another namespace counts its turns from another start.
   const installation = await installationName(temporal);
-  const locks = createHostLock(join(data, 'locks'));
-  return {
-    client: temporal.client,
-    registry: createRegistry({ credentials, plainHttp }),
-    trivy: createTrivy({
-      ...configuration.trivy,
-      command: trivyCommand({ configured: configuration.trivy.command, found: findTool('trivy', env) }),
-      cacheDir: configuration.trivy.cacheDir ?? join(data, 'trivy'),
-      plainHttp,
-      credentials,
-      env,
-    }),
-    artifacts: createArtifacts(configuration.artifacts),
+  const made = {
+    ...reach,
     docker,
     secrets,
     credentials,
@@ -74,8 +69,21 @@ export async function createDependencies(
     workerId: `${hostname()}-${process.pid}`,
     installation,
     ownershipKey: await ownershipKey(data),
-    ...reach,
     env: dockerEnv,
+  };
+  const locks = createHostLock(join(data, 'locks'));
+  return {
+    client: temporal.client,
+    registry: createRegistry({ credentials, plainHttp }),
+    checks: await createChecks(checks, configuration, {
+      ...made,
+      plainHttp,
+      artifacts: createArtifacts(configuration.artifacts),
+      data,
+      log,
+      now: () => new Date(),
+    }),
+    ...made,
     operators: configuration.operators,
     locks,
     turns: createTurnGuard(join(data, 'turns', installation)),
@@ -102,6 +110,21 @@ export async function createDependencies(
     report: audit,
     ...redeliveryOf(configuration, sources, audit),
   };
+}
+
+/** Each check of the product as this machine does it, by kind. */
+async function createChecks(
+  checks: Kinds['checks'],
+  { sections }: Configuration,
+  context: CheckContext,
+): Promise<Map<string, Check>> {
+  const made = checks.map(
+    async ({ kind, section, create }): Promise<[string, Check]> => [
+      kind,
+      await create(context, section && sections[section.key]),
+    ],
+  );
+  return new Map(await Promise.all(made));
 }
 
 function redeliveryOf(

@@ -142,7 +142,7 @@ for (const place of [git, onGitHub]) {
       const plan = planOf({ stages: [stage] });
       const image = verifiedOf(imageOf(plan, word));
       const { propose } = createPropose({ forgeFor: () => place.forge() });
-      const outcome = await run(propose, { plan, stage, image, push: pushOf(image), checks: {} });
+      const outcome = await run(propose, { plan, stage, image, push: pushOf(image), checks: [] });
       assert.equal(outcome.kind, 'proposed');
       return { plan, stage, image, proposal: outcome.kind === 'proposed' ? outcome.proposal : assert.fail() };
     }
@@ -487,7 +487,7 @@ describe('a proposal on git that a person', () => {
     const plan = planOf({ stages: [stage] });
     const image = verifiedOf(imageOf(plan, 'A'));
     const { propose } = createPropose({ forgeFor: () => forge });
-    const outcome = await run(propose, { plan, stage, image, push: pushOf(image), checks: {} });
+    const outcome = await run(propose, { plan, stage, image, push: pushOf(image), checks: [] });
     assert.ok(outcome.kind === 'proposed');
     return { plan, stage, image, proposal: outcome.proposal };
   }
@@ -532,7 +532,7 @@ describe('a proposal at GitHub, with its own rules,', function () {
     assert.ok(stage);
     const image = verifiedOf(imageOf(plan, 'A'));
     const { propose } = createPropose({ forgeFor: () => forge });
-    const outcome = await run(propose, { plan, stage, image, push: pushOf(image), checks: {} });
+    const outcome = await run(propose, { plan, stage, image, push: pushOf(image), checks: [] });
     assert.ok(outcome.kind === 'proposed');
     return { plan, stage, image, proposal: outcome.proposal };
   }

@@ -65,7 +65,7 @@ describe('propose', () => {
     const stage = stageOf('production', { merge, change: { ...plain.change, repository: remote.folder, ...change } });
     const plan = planOf({ ...overrides, stages: [stage] });
     const image = verifiedOf(imageOf(plan, word, tag));
-    return { plan, stage, image, push: pushOf(image), checks: {}, ...(asked === undefined ? {} : { manual: asked }) };
+    return { plan, stage, image, push: pushOf(image), checks: [], ...(asked === undefined ? {} : { manual: asked }) };
   }
 
   const environmentOf = ({ plan, image }: ProposeInput) =>

@@ -486,7 +486,15 @@ function digestOf(fill: string): Digest {
 }
 
 function planNamed(service: string): Plan {
-  return { service, repository, tags: { kind: 'exact', tags: ['latest' as Tag] }, platforms: [], stages: [], decideWithinMs: 1 };
+  return {
+    service,
+    repository,
+    tags: { kind: 'exact', tags: ['latest' as Tag] },
+    platforms: [],
+    checks: [],
+    stages: [],
+    decideWithinMs: 1,
+  };
 }
 
 /** Its secret is not there, which is no business of an operator's shell. */

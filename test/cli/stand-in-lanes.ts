@@ -99,7 +99,7 @@ export function runningOf(service: string, tag: string, digest: Digest, before: 
     ...image,
     since: at,
     rollout: `rollout:${service}:${tag}:${digest.slice(7, 19)}`,
-    plan: { service, repository, tags: { kind: 'exact', tags: [] }, platforms: [], stages: [], decideWithinMs: 1 },
+    plan: { service, repository, tags: { kind: 'exact', tags: [] }, platforms: [], checks: [], stages: [], decideWithinMs: 1 },
     image: { ...image, mediaType: 'application/vnd.oci.image.index.v1+json', platforms: [], size: 1 },
     before,
   };

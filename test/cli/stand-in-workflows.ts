@@ -147,19 +147,15 @@ function unhealthy(startedAt: string): StepState[] {
 }
 
 const findings = [
-  {
-    worst: [
-      {
-        kind: 'vulnerability',
-        id: 'CVE-2021-44906',
-        severity: 'critical',
-        where: 'minimist',
-        installed: '1.2.5',
-        fixed: '1.2.6',
-        title: 'prototype pollution',
-        platform: 'linux/amd64',
-      },
-    ],
-  },
+  [
+    {
+      title: 'Scanned',
+      passed: false,
+      text: '1 critical',
+      rows: [['critical', 'CVE-2021-44906', 'minimist 1.2.5', 'fixed in 1.2.6', 'linux/amd64', 'prototype pollution']],
+    },
+  ],
 ];
-const logs = [{ platform: 'linux/amd64', exitCode: 3, log: 'starting\nno database, giving up\n' }];
+const logs = [
+  { title: 'Smoke-tested', passed: false, text: 'platform linux/amd64, exit code 3', log: 'starting\nno database, giving up\n' },
+];

@@ -30,7 +30,10 @@ describe('landfall trigger', function () {
     folder = await mkdtemp(join(tmpdir(), 'landfall-trigger-'));
     await writeFile(join(folder, 'landfall.yaml'), configuration);
     temporal = await startTemporal();
-    workers = await startWorkers(temporal, fakeActivities(temporal.client, new Map(), { resolveTags: lookUpTags, scan }));
+    workers = await startWorkers(
+      temporal,
+      fakeActivities(temporal.client, new Map(), { resolveTags: lookUpTags, 'check:scan': scan }),
+    );
   });
 
   after(async () => {
@@ -137,7 +140,10 @@ describe('landfall trigger', function () {
   it('says what was asked where no worker takes it up', async () => {
     await workers.stop();
     const { exitCode, stdout, stderr } = await command('trigger', 'ghcr.io/team/late');
-    workers = await startWorkers(temporal, fakeActivities(temporal.client, new Map(), { resolveTags: lookUpTags, scan }));
+    workers = await startWorkers(
+      temporal,
+      fakeActivities(temporal.client, new Map(), { resolveTags: lookUpTags, 'check:scan': scan }),
+    );
     assert.equal(exitCode, 0, stderr);
     assert.equal(stdout, 'late: the registry is being asked what latest is now (resolve:late): landfall list --service late\n');
   });

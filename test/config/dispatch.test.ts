@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { planOf, plansFor } from '../../src/config/plans.ts';
 import { parseRepository, type Tag } from '../../src/domain/image-reference.ts';
 import { dispatchOfPush } from '../../src/domain/plan.ts';
+import { settingsIn } from '../support/plans.ts';
 import { load, problemsIn } from './support.ts';
 
 const github = 'forge: { github: { token: env:T } }';
@@ -95,7 +96,7 @@ services: [{ image: quay.io/*/*, tags: { pattern: ".*", order: newest } }]`;
 
   it('gives way to per: tag, with checks and stages as ever', () => {
     const plan = planOf(load(service('dispatch: { payload: quay, per: tag }\n    scan: { failOn: high }'), env), 'app');
-    assert.equal(plan?.scan?.failOn, 'high');
+    assert.equal(settingsIn(plan, 'scan')?.failOn, 'high');
     assert.deepEqual(plan?.stages[0]?.dispatch, { event: 'QUAY_BUILD_SUCCESS', payload: 'quay' });
     assert.equal(plan && dispatchOfPush(plan), undefined);
   });
@@ -104,7 +105,7 @@ services: [{ image: quay.io/*/*, tags: { pattern: ".*", order: newest } }]`;
 describe('a dispatch', () => {
   it('per tag is one of a rollout, with the usual checks', () => {
     const plan = planOf(load(service('dispatch: { repository: a/b, event: e }'), env), 'app');
-    assert.deepEqual([plan?.scan?.failOn, plan?.smoke?.timeoutMs], ['critical', 60_000]);
+    assert.deepEqual([settingsIn(plan, 'scan')?.failOn, settingsIn(plan, 'smoke')?.timeoutMs], ['critical', 60_000]);
     assert.deepEqual(plan?.stages, [{ name: 'production', rollback: 'off', dispatch: { repository: 'a/b', event: 'e' } }]);
   });
 

@@ -14,7 +14,8 @@ const receiversOf = ({ receivers }: Configuration) => receivers as ReceiverSetti
 
 describe('loading a configuration', () => {
   it('fills in every default of an empty file', () => {
-    const { file, directory, artifacts, data, ...rest } = load('');
+    const { file, directory, artifacts, data, kinds, ...rest } = load('');
+    assert.equal(kinds, product);
     assert.equal(file, join(directory, 'landfall.yaml'));
     assert.equal(artifacts, join(directory, 'artifacts'));
     assert.equal(data, join(directory, 'data'));
@@ -31,7 +32,7 @@ describe('loading a configuration', () => {
       registries: {},
       forge: {},
       temporal: { kind: 'embedded', namespace: 'default' },
-      trivy: { offline: false },
+      sections: {},
       docker: {},
       log: { level: 'info' },
       operators: [],
@@ -112,13 +113,15 @@ services: []
       },
       artifacts: join(directory, 'reports'),
       data: '/var/lib/landfall',
-      trivy: {
-        command: 'trivy',
-        cacheDir: join(directory, 'cache'),
-        dbRepository: 'mirror.example.org/trivy-db',
-        javaDbRepository: 'mirror.example.org/java-db',
-        offline: true,
-        server: 'http://trivy:4954',
+      sections: {
+        trivy: {
+          command: 'trivy',
+          cacheDir: 'cache',
+          dbRepository: 'mirror.example.org/trivy-db',
+          javaDbRepository: 'mirror.example.org/java-db',
+          offline: true,
+          server: 'http://trivy:4954',
+        },
       },
       docker: { host: 'unix:///run/docker.sock' },
       log: { level: 'debug' },

@@ -4,6 +4,7 @@ import { describeFollowed, planOf, plansFor, plansOfRepository } from '../../src
 import type { Repository, Tag } from '../../src/domain/image-reference.ts';
 import type { Plan } from '../../src/domain/plan.ts';
 import { namePattern } from '../../src/settings/scalars.ts';
+import { settingsIn } from '../support/plans.ts';
 import { load } from './support.ts';
 
 const env = { TOKEN: 't' };
@@ -137,12 +138,12 @@ services:
 
   it('has neither scan nor smoke where they are off', () => {
     const plan = planOf(load('services: [{ image: a/app, scan: off, smoke: off }]'), 'app');
-    assert.ok(plan !== undefined && !('scan' in plan) && !('smoke' in plan));
+    assert.ok(plan !== undefined && plan.checks.length === 0);
   });
 
   it('keeps secrets as references', () => {
     const plan = planOf(load('services: [{ image: a/app, smoke: { env: { P: env:TOKEN } } }]', env), 'app');
-    assert.equal(plan?.smoke?.env.P, 'env:TOKEN');
+    assert.deepEqual(settingsIn(plan, 'smoke')?.env, { P: 'env:TOKEN' });
   });
 
   it('makes the path of a plain git repository absolute, and leaves URLs as they are', () => {
@@ -189,9 +190,9 @@ services:
   });
 
   it('merge into each service, map by map', () => {
-    assert.equal(same?.smoke?.timeoutMs, 30_000);
-    assert.deepEqual(merged?.smoke?.env, { A: 'a', B: 'c' });
-    assert.deepEqual(merged?.smoke?.http, { port: 81, path: '/health' });
+    assert.equal(settingsIn(same, 'smoke')?.timeoutMs, 30_000);
+    assert.deepEqual(settingsIn(merged, 'smoke')?.env, { A: 'a', B: 'c' });
+    assert.deepEqual(settingsIn(merged, 'smoke')?.probe, { kind: 'http', port: 81, path: '/health' });
     assert.equal(merged?.stages[0]?.change?.base, 'release');
     assert.equal(merged?.stages[0]?.change?.file, 'f');
   });
@@ -199,14 +200,13 @@ services:
   it('are replaced list by list', () => {
     assert.deepEqual(same?.platforms, ['linux/amd64', 'linux/arm64']);
     assert.deepEqual(merged?.platforms, ['linux/amd64']);
-    assert.deepEqual(merged?.scan, { failOn: 'low', ignoreUnfixed: false, ignore: [] });
+    assert.deepEqual(settingsIn(merged, 'scan'), { failOn: 'low', ignoreUnfixed: false, ignore: [] });
     assert.deepEqual(merged?.stages[0]?.change?.labels, []);
   });
 
   it('give way to off, and to another choice of the same kind', () => {
-    assert.equal(other?.scan, undefined);
-    assert.equal(other?.smoke?.http, undefined);
-    assert.deepEqual(other?.smoke?.exec, ['ready']);
+    assert.equal(settingsIn(other, 'scan'), undefined);
+    assert.deepEqual(settingsIn(other, 'smoke')?.probe, { kind: 'exec', command: ['ready'] });
     assert.deepEqual(other?.stages[0]?.change?.target, { kind: 'yaml', path: 'spec.image' });
     assert.ok(nothing !== undefined && nothing.stages[0]?.change === undefined);
   });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { plansOfRepository } from '../../src/config/plans.ts';
 import type { Repository } from '../../src/domain/image-reference.ts';
 import type { StagePlan } from '../../src/domain/plan.ts';
+import { settingsIn } from '../support/plans.ts';
 import { load } from './support.ts';
 
 const env = { SECRET: 's' };
@@ -343,7 +344,7 @@ services:
 describe('an integration check', () => {
   const check = (written: string) => {
     const text = `services: [{ image: ghcr.io/team/*, integration: { compose: it.yml, ${written} } }]`;
-    return plansOfRepository(load(text, env), 'ghcr.io/team/app' as Repository)[0]?.integration;
+    return settingsIn(plansOfRepository(load(text, env), 'ghcr.io/team/app' as Repository)[0], 'integration');
   };
 
   it('has sensible values where nothing is said', () => {

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { scanned } from '../../src/checks/scan/evidence.ts';
+import type { ScanSummary } from '../../src/checks/scan/policy.ts';
+import { bounded, type Evidence, quoted } from '../../src/domain/evidence.ts';
 import type { Digest, Repository, Tag } from '../../src/domain/image-reference.ts';
 import { code, inert, prose } from '../../src/domain/inert-text.ts';
-import type { ScanSummary, SmokeSummary, VerifiedImage } from '../../src/domain/outcomes.ts';
+import type { Checked, CheckResult, Skipped, VerifiedImage } from '../../src/domain/outcomes.ts';
 import { commitMessage, isAboutTag, rolloutOfCommit, withdrawalMessage } from '../../src/domain/proposal-commit.ts';
 import { checkTexts, type ProposalSubject, proposalBody, proposalTitle } from '../../src/domain/proposal-text.ts';
 
@@ -19,7 +22,6 @@ const image: VerifiedImage = {
 };
 
 const scan: ScanSummary = {
-  kind: 'scanned',
   counts: { unknown: 0, low: 0, medium: 2, high: 1, critical: 0 },
   worst: [
     {
@@ -40,7 +42,27 @@ const scan: ScanSummary = {
   artifacts: [],
 };
 
-const smoke: SmokeSummary = { kind: 'smoked', platform: 'linux/amd64', readyBy: 'http', readyAfterMs: 1_234, log: '' };
+const smoke: Checked = {
+  kind: 'checked',
+  text: 'ready by http after 1.2 s on linux/amd64',
+  evidence: [
+    {
+      title: 'Smoke-tested',
+      passed: true,
+      text: 'ready after 1.2 s (`http`) on `linux/amd64`',
+      short: 'ready after 1.2 s (http) on linux/amd64',
+    },
+  ],
+};
+
+const titles = { scan: 'Scanned', smoke: 'Smoke-tested', integration: 'Integration check' };
+
+function checksOf(outcomes: { readonly [Kind in keyof typeof titles]?: Checked | Skipped }): CheckResult[] {
+  return Object.entries(titles).flatMap(([kind, title]) => {
+    const outcome = Object.entries(outcomes).find(([key]) => key === kind)?.[1];
+    return outcome === undefined ? [] : [{ kind, title, outcome }];
+  });
+}
 
 function subject(changes: Partial<ProposalSubject> = {}): ProposalSubject {
   return {
@@ -56,7 +78,7 @@ function subject(changes: Partial<ProposalSubject> = {}): ProposalSubject {
       sourceRepository: 'PitchConnect/match-list-processor',
       receivedAt: '2026-01-01T00:00:00Z',
     },
-    checks: { scan, smoke },
+    checks: checksOf({ scan: scanned(scan), smoke }),
     ...changes,
   };
 }
@@ -166,7 +188,7 @@ describe('the body of a proposal', () => {
 
   it('leaves the box of a skipped check empty, and says who skipped it and why', () => {
     const waiver = { kind: 'skipped', by: 'ann', reason: 'no fix exists yet' } as const;
-    const body = proposalBody(subject({ checks: { scan: waiver, smoke: waiver } }));
+    const body = proposalBody(subject({ checks: checksOf({ scan: waiver, smoke: waiver }) }));
     assert.match(body, /^- \[ \] \*\*Scanned\*\*: skipped by ann: no fix exists yet$/m);
     assert.match(body, /^- \[ \] \*\*Smoke-tested\*\*: skipped by ann: no fix exists yet$/m);
   });
@@ -187,14 +209,16 @@ describe('the body of a proposal', () => {
       { step: 'watch', stage: 'staging', by: 'bob', reason: 'it is slow', at },
     ] as const;
     const integration = { kind: 'skipped', by: 'ann', reason: 'the test is broken' } as const;
-    const body = proposalBody(subject({ checks: { integration }, skipped }));
+    const text = 'passed after 2.1 s';
+    const integrated = { kind: 'checked', text, evidence: [{ title: 'Integration check', passed: true, text }] } as const;
+    const body = proposalBody(subject({ checks: checksOf({ integration }), skipped }));
     assert.match(body, /^- \[ \] \*\*Integration check\*\*: skipped by ann: the test is broken$/m);
     assert.match(body, /^- \[ \] \*\*watch \\\(staging\\\)\*\*: skipped by bob: it is slow$/m);
     assert.equal(body.match(/skipped by/g)?.length, 2, 'each is told once');
-    const passed = subject({ checks: { integration: { kind: 'integrated', tookMs: 2_100, log: '' } } });
+    const passed = subject({ checks: checksOf({ integration: integrated }) });
     assert.match(proposalBody(passed), /^- \[x\] \*\*Integration check\*\*: passed after 2\.1 s$/m);
     assert.deepEqual(
-      [passed, subject({ checks: { integration } })].map((told) => checkTexts(told).at(-1)),
+      [passed, subject({ checks: checksOf({ integration }) })].map((told) => checkTexts(told).at(-1)),
       [
         { context: 'landfall/integration', state: 'success', description: 'passed after 2.1 s' },
         { context: 'landfall/integration', state: 'success', description: 'skipped by ann: the test is broken' },
@@ -202,8 +226,87 @@ describe('the body of a proposal', () => {
     );
   });
 
+  it('tells any evidence, of a check that it has never heard of', () => {
+    const evidence: Evidence[] = [
+      {
+        title: 'Signed',
+        passed: true,
+        text: `by ${quoted('ci@team')}`,
+        items: [{ label: 'issuer', text: 'https://x.y' }, { text: 'logged' }],
+      },
+      { title: 'Provenance', passed: false, text: 'level 1', rows: [['builder', 'unknown']] },
+    ];
+    const told = subject({
+      checks: [{ kind: 'signature', title: 'Signed', outcome: { kind: 'checked', text: 'fine', evidence } }],
+    });
+    const body = proposalBody(told).replaceAll('\u200b', '');
+    assert.ok(
+      body.includes(
+        '- [x] **Signed**: by `ci@team`\n  - **issuer** https://x.y\n  - logged\n- [ ] **Provenance**: level 1\n  - builder, unknown\n',
+      ),
+      body,
+    );
+    assert.deepEqual(checkTexts(told).at(-1), {
+      context: 'landfall/signature',
+      state: 'failure',
+      description: 'by ci@\u200bteam; level 1',
+    });
+  });
+
+  it('holds nothing active in evidence of any shape', () => {
+    fc.assert(
+      fc.property(hostile, (text) => {
+        const evidence = [{ title: text, passed: true, text, items: [{ label: text, text }, { text: quoted(text) }] }];
+        const told = subject({ checks: [{ kind: 'x', title: text, outcome: { kind: 'checked', text, evidence } }] });
+        const own = subject({
+          checks: [
+            {
+              kind: 'x',
+              title: 'x',
+              outcome: {
+                kind: 'checked',
+                text: '',
+                evidence: [{ title: 'x', passed: true, text: 'x', items: [{ text: 'x' }, { text: 'x' }] }],
+              },
+            },
+          ],
+        });
+        assert.equal(proposalBody(told).split('\n').length, proposalBody(own).split('\n').length);
+        assert.doesNotMatch(proposalBody(told), active);
+        assert.doesNotMatch(
+          proposalBody(told).replace(/`[^`\n]*`|\\[^\w\s]/g, ''),
+          /[<`|]|\]\(/,
+          'beside code and escaped signs',
+        );
+        assert.doesNotMatch(checkTexts(told).at(-1)?.description ?? '', active);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('keeps evidence of any length small', () => {
+    const long = 'x'.repeat(100_000);
+    const many = Array.from({ length: 100 }, () => long);
+    const piece: Evidence = {
+      title: long,
+      passed: false,
+      text: long,
+      short: long,
+      items: many.map((text) => ({ label: text, text })),
+      rows: [many, many],
+      log: `${long}end`,
+      artifacts: many,
+    };
+    const kept = bounded(Array.from({ length: 100 }, () => piece));
+    assert.equal(kept.length, 5);
+    assert.ok(JSON.stringify(kept[0]).length < 64 * 1024, `${JSON.stringify(kept[0]).length}`);
+    assert.match(kept[0]?.log ?? '', /end$/);
+    const small: Evidence = { title: 'a', passed: true, text: 'b', items: [{ text: 'c' }], rows: [['d']], log: 'e' };
+    assert.deepEqual(bounded([small]), [small]);
+  });
+
   it('does not speak of checks that are not configured', () => {
-    assert.doesNotMatch(proposalBody(subject({ checks: {} })), /Scanned|Smoke/);
+    assert.doesNotMatch(proposalBody(subject({ checks: [] })), /Scanned|Smoke/);
   });
 
   it('takes commit and source repository from the labels only in their own form', () => {
@@ -222,13 +325,15 @@ describe('the body of a proposal', () => {
           subject({
             image: { ...image, revision: text, source: text },
             push: { ...subject().push, commit: text, sourceRepository: text, actor: text },
-            checks: {
-              scan: { ...scan, worst: [{ kind: 'secret', severity: 'high', platform: text, ...finding }] },
+            checks: checksOf({
+              scan: scanned({ ...scan, worst: [{ kind: 'secret', severity: 'high', platform: text, ...finding }] }),
               smoke: { kind: 'skipped', by: text, reason: text },
-            },
+            }),
           }),
         );
-        const own = proposalBody(subject({ checks: { scan, smoke: { kind: 'skipped', by: 'x', reason: 'y' } } })).split('\n');
+        const own = proposalBody(
+          subject({ checks: checksOf({ scan: scanned(scan), smoke: { kind: 'skipped', by: 'x', reason: 'y' } }) }),
+        ).split('\n');
         // One more line: who pushed.
         assert.equal(body.split('\n').length, own.length + 1);
         assert.doesNotMatch(body, active);
@@ -255,7 +360,7 @@ describe('the body of a proposal', () => {
       platform: 'p',
       ...finding,
     }));
-    assert.ok(proposalBody(subject({ checks: { scan: { ...scan, worst: findings } } })).length < 10_000);
+    assert.ok(proposalBody(subject({ checks: checksOf({ scan: scanned({ ...scan, worst: findings }) }) })).length < 10_000);
   });
 });
 
@@ -292,7 +397,7 @@ describe('commit statuses', () => {
 
   it('pass for a skipped check, and name who skipped it; are not there for one that is not configured', () => {
     const waiver = { kind: 'skipped', by: 'ann', reason: 'r'.repeat(300) } as const;
-    const texts = checkTexts(subject({ checks: { scan: waiver } }));
+    const texts = checkTexts(subject({ checks: checksOf({ scan: waiver }) }));
     assert.deepEqual(
       texts.map(({ context, state }) => [context, state]),
       [

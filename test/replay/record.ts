@@ -27,7 +27,7 @@ import {
 import type { NotifierPlan, Plan } from '../../src/domain/plan.ts';
 import type { SearchStart } from '../../src/domain/search.ts';
 import { findTool } from '../../src/platform/tools.mjs';
-import { fakeActivities, type TagTable } from '../support/fake-activities.ts';
+import { fakeActivities, passes, type TagTable } from '../support/fake-activities.ts';
 import { type FakeDelivery, fakeDelivery } from '../support/fake-delivery.ts';
 import { delivered, digestOf, imageOf, planOf, pushOf, stageOf } from '../support/plans.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
@@ -79,7 +79,7 @@ const scenarios: Readonly<Record<string, Scenario>> = {
   },
   'rollout-skipped-in-two-stages': {
     activities: (usual) => ({
-      scan: refuse,
+      'check:scan': refuse,
       propose: async (input) =>
         input.stage.name === 'staging' ? { kind: 'unchanged', base: 'main', head: 'a'.repeat(40) } : usual.propose(input),
     }),
@@ -98,7 +98,7 @@ const scenarios: Readonly<Record<string, Scenario>> = {
       return {
         verify: async (input) =>
           ++calls === 1 ? { kind: 'rate-limited', until: new Date(Date.now() + 1_000).toISOString() } : usual.verify(input),
-        scan: refuse,
+        'check:scan': refuse,
       };
     },
     async play({ begin, untilBlocked }) {
@@ -110,7 +110,7 @@ const scenarios: Readonly<Record<string, Scenario>> = {
     },
   },
   'rollout-superseded': {
-    activities: (usual) => ({ scan: (input) => (input.image.digest === digestOf('older') ? refuse() : usual.scan(input)) }),
+    activities: () => ({ 'check:scan': async (input) => (input.image.digest === digestOf('older') ? refuse() : passes()) }),
     async play({ begin, untilBlocked, tags }) {
       const plan = planOf();
       tags.set(`${plan.repository}:latest`, digestOf('older'));

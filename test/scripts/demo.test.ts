@@ -56,11 +56,12 @@ describe('the demo', () => {
   });
 
   it('shows findings and log lines as a person reads them', () => {
-    assert.equal(evidence({ log: 'fatal: no host', exitCode: 3, platform: 'linux/amd64' }), 'fatal: no host\nexit code 3');
-    const worst = [
-      { kind: 'vulnerability', severity: 'critical', id: 'CVE-1', where: 'a', installed: '1', platform: 'linux/amd64' },
-    ];
-    assert.equal(evidence({ worst }), 'critical  CVE-1  a  1  no fix yet');
+    assert.equal(
+      evidence([{ title: 'Smoke-tested', passed: false, text: 'exit code 3', log: 'fatal: no host' }]),
+      'fatal: no host\nexit code 3',
+    );
+    const rows = [['critical', 'CVE-1', 'a 1', 'no fix yet', '']];
+    assert.equal(evidence([{ title: 'Scanned', passed: false, text: '1 critical', rows }]), 'critical  CVE-1  a 1  no fix yet');
   });
 
   it('pushes real images, prints their outcomes, rolls the last one back, and exits 0', async function () {

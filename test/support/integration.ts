@@ -2,11 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import type Docker from 'dockerode';
-import { createIntegrate } from '../../src/activities/integrate.ts';
-import type { IntegrationSummary, RateLimited, VerifiedImage } from '../../src/domain/outcomes.ts';
-import type { IntegrationPlan } from '../../src/domain/plan.ts';
-import { planOf } from './plans.ts';
-import { keyOfTests } from './smoke.ts';
+import { createChecks } from '../../src/activities/check.ts';
+import { integrationCheck } from '../../src/checks/integration/index.ts';
+import type { IntegrationPlan } from '../../src/checks/integration/plan.ts';
+import type { Checked, RateLimited, VerifiedImage } from '../../src/domain/outcomes.ts';
+import { checkOf, planOf } from './plans.ts';
+import { checkContext } from './smoke.ts';
 
 export interface IntegrationAttempt {
   readonly docker: Docker;
@@ -22,7 +23,7 @@ export interface IntegrationAttempt {
 export interface RunningIntegration {
   readonly rollout: string;
   readonly environment: MockActivityEnvironment;
-  readonly outcome: Promise<IntegrationSummary | RateLimited>;
+  readonly outcome: Promise<Checked | RateLimited>;
   /** What the activity itself warned of. */
   readonly warnings: readonly string[];
 }
@@ -44,17 +45,14 @@ export function startIntegration({
   });
   const info = { workflowExecution: { workflowId: rollout, runId: run }, activityId: '1', attempt };
   const environment = new MockActivityEnvironment(info, { logger });
-  const activities = createIntegrate({
-    docker,
-    secrets: (value) => (value === 'env:API_KEY' ? 'hunter2' : value),
-    workerId: 'worker-of-tests',
-    ownershipKey: keyOfTests,
-    baseDir,
-    credentials: async () => undefined,
-    env: process.env,
+  const secrets = (value: string) => (value === 'env:API_KEY' ? 'hunter2' : value);
+  const check = integrationCheck.create(checkContext(docker, { secrets, baseDir }), undefined);
+  const plan = planOf({ repository: image.repository, checks: [checkOf('integration', integration)] });
+  const outcome: RunningIntegration['outcome'] = Promise.resolve(check).then((made) => {
+    const { 'check:integration': activity } = createChecks({ checks: new Map([['integration', made]]) });
+    if (activity === undefined) throw new Error('there is no such activity');
+    return environment.run(activity, { plan, image });
   });
-  const plan = planOf({ repository: image.repository, integration });
-  const outcome: RunningIntegration['outcome'] = environment.run(activities.integrate, { plan, image });
   // Whoever waits for it looks at it later.
   outcome.catch(() => undefined);
   return { rollout, environment, warnings, outcome };

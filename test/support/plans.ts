@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
+import { checks } from '../../src/checks/index.ts';
 import type { ImagePush } from '../../src/domain/image-push.ts';
 import type { Digest, Repository, Tag } from '../../src/domain/image-reference.ts';
 import type { ImageIdentity, VerifiedImage } from '../../src/domain/outcomes.ts';
-import type { ChangePlan, Plan, StagePlan } from '../../src/domain/plan.ts';
+import type { ChangePlan, CheckPlan, Plan, StagePlan } from '../../src/domain/plan.ts';
 
 /** A plan as the configuration makes it, with what a test needs otherwise. */
 export function planOf(overrides: Partial<Plan> = {}): Plan {
@@ -11,20 +12,38 @@ export function planOf(overrides: Partial<Plan> = {}): Plan {
     repository: 'registry.example.test/team/web' as Repository,
     tags: { kind: 'exact', tags: ['latest' as Tag] },
     platforms: [],
-    scan: { failOn: 'critical', ignoreUnfixed: true, ignore: [] },
-    smoke: {
-      timeoutMs: 60_000,
-      stayUpMs: 1_000,
-      memoryBytes: 256 * 1024 * 1024,
-      cpus: 1,
-      pids: 100,
-      capabilities: [],
-      env: {},
-    },
+    checks: [
+      checkOf('scan', { failOn: 'critical', ignoreUnfixed: true, ignore: [] }),
+      checkOf('smoke', {
+        timeoutMs: 60_000,
+        stayUpMs: 1_000,
+        memoryBytes: 256 * 1024 * 1024,
+        cpus: 1,
+        pids: 100,
+        capabilities: [],
+        env: {},
+      }),
+    ],
     stages: [stageOf('production')],
     decideWithinMs: 24 * 60 * 60 * 1000,
     ...overrides,
   };
+}
+
+/** A check of the product. */
+export function checkOf(kind: string, settings: object): CheckPlan {
+  const known = checks.find((check) => check.kind === kind);
+  if (known === undefined) throw new Error(`there is no check ${kind}`);
+  const { title, needsDocker, last } = known;
+  return { kind, title, after: last ? ['scan', 'smoke'] : [], timeoutMs: 60_000, needsDocker, settings };
+}
+
+/** What a plan says of one check. */
+export function settingsIn<Settings extends object = Record<string, unknown>>(
+  plan: Pick<Plan, 'checks'> | undefined,
+  check: string,
+): Settings | undefined {
+  return plan?.checks.find(({ kind }) => kind === check)?.settings as Settings | undefined;
 }
 
 /** A stage, and how its change is merged. */

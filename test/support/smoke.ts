@@ -3,14 +3,39 @@ import { tmpdir } from 'node:os';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import type Docker from 'dockerode';
-import { createSmoke, type SmokeDependencies } from '../../src/activities/smoke.ts';
+import { createChecks } from '../../src/activities/check.ts';
+import type { CheckContext } from '../../src/checks/check.ts';
+import { smokeCheck } from '../../src/checks/smoke/index.ts';
+import type { SmokePlan } from '../../src/checks/smoke/plan.ts';
 import { type Digest, parseRepository, type Tag } from '../../src/domain/image-reference.ts';
-import type { RateLimited, SmokeSummary, VerifiedImage } from '../../src/domain/outcomes.ts';
-import type { Plan, SmokePlan } from '../../src/domain/plan.ts';
+import type { Checked, RateLimited, VerifiedImage } from '../../src/domain/outcomes.ts';
+import type { Plan } from '../../src/domain/plan.ts';
+import { createArtifacts } from '../../src/platform/artifacts.ts';
 import { hostPlatform } from './images.ts';
+import { checkOf } from './plans.ts';
 
 /** Of all workers that tests start: what one leaves, another finds. */
 export const keyOfTests = '0f'.repeat(32);
+
+/** What checks use of a worker; secrets are what stands for them. */
+export function checkContext(docker: Docker, changes: Partial<CheckContext> = {}): CheckContext {
+  return {
+    docker,
+    hostReach: 'loopback',
+    workerId: 'worker-of-tests',
+    ownershipKey: keyOfTests,
+    secrets: (value) => value,
+    credentials: async () => undefined,
+    plainHttp: () => true,
+    artifacts: createArtifacts(tmpdir()),
+    baseDir: tmpdir(),
+    data: tmpdir(),
+    env: process.env,
+    log: { warn: () => undefined },
+    now: () => new Date(),
+    ...changes,
+  };
+}
 
 /** A smoke plan that is quick to say no. */
 export function smokePlan(changes: Partial<SmokePlan> = {}): SmokePlan {
@@ -47,13 +72,13 @@ export interface SmokeAttempt {
   readonly attempt?: number;
   /** Of the plan. */
   readonly platforms?: readonly string[];
-  readonly dependencies?: Partial<SmokeDependencies>;
+  readonly dependencies?: Partial<CheckContext>;
 }
 
 export interface RunningSmoke {
   readonly rollout: string;
   readonly environment: MockActivityEnvironment;
-  readonly outcome: Promise<SmokeSummary | RateLimited>;
+  readonly outcome: Promise<Checked | RateLimited>;
   /** What the activity itself warned of. */
   readonly warnings: readonly string[];
   /** How often it has told Temporal that it lives. */
@@ -83,22 +108,13 @@ export function startSmoke({
   environment.on('heartbeat', () => {
     heartbeats += 1;
   });
-  const activities = createSmoke({
-    docker,
-    secrets: (value) => value,
-    workerId: 'worker-of-tests',
-    ownershipKey: keyOfTests,
-    baseDir: tmpdir(),
-    credentials: async () => undefined,
-    hostReach: 'loopback',
-    ...rest.dependencies,
-  });
+  const check = smokeCheck.create(checkContext(docker, rest.dependencies), undefined);
   const plan: Plan = {
     service: 'app',
     repository: image.repository,
     tags: { kind: 'exact', tags: [image.tag] },
     platforms: rest.platforms ?? [],
-    smoke,
+    checks: [checkOf('smoke', smoke)],
     stages: [],
     decideWithinMs: 1000,
   };
@@ -107,6 +123,10 @@ export function startSmoke({
     environment,
     warnings,
     heartbeats: () => heartbeats,
-    outcome: environment.run(activities.smoke, { plan, image }),
+    outcome: Promise.resolve(check).then((made) => {
+      const { 'check:smoke': activity } = createChecks({ checks: new Map([['smoke', made]]) });
+      if (activity === undefined) throw new Error('there is no such activity');
+      return environment.run(activity, { plan, image });
+    }),
   };
 }

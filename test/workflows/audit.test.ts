@@ -43,7 +43,7 @@ describe('decisions in the audit log', function () {
   };
 
   it('of a rollout: one line for each that was accepted, with who, and none for those that were refused', async () => {
-    await work({ scan: findings });
+    await work({ 'check:scan': findings });
     const people = { from: [{ name: 'ann' }, { name: 'bob', github: 'bob-gh' }], required: 2, withinMs: 60_000 };
     const plan = aPlan({ approval: { ...people, selfApproval: true, verified: false } });
     const handle = await push(plan, 'one');
@@ -80,7 +80,7 @@ describe('decisions in the audit log', function () {
   });
 
   it('that end a rollout: reject and abort', async () => {
-    await work({ scan: findings });
+    await work({ 'check:scan': findings });
     const plan = aPlan();
     const rejected = await push(plan, 'bad');
     await until(rejected, 'blocked');
@@ -164,7 +164,7 @@ describe('decisions in the audit log', function () {
   });
 
   it('leave nothing in the history, and nothing is said again when it is replayed', async () => {
-    await work({ scan: findings });
+    await work({ 'check:scan': findings });
     const plan = aPlan();
     const handle = await push(plan, 'replayed');
     await until(handle, 'blocked');
@@ -180,7 +180,7 @@ describe('decisions in the audit log', function () {
   });
 
   it('are taken by a worker that has nowhere to say them', async () => {
-    await work({ scan: findings }, { maxCachedWorkflows: 0 });
+    await work({ 'check:scan': findings }, { maxCachedWorkflows: 0 });
     const handle = await push(aPlan(), 'silent');
     await until(handle, 'blocked');
     await say(handle, 'skip', { by: 'ann', reason: 'known' });

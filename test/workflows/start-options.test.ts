@@ -17,6 +17,7 @@ describe('the start of a rollout', () => {
       service: 's'.repeat(99),
       tags: { kind: 'exact', tags: [image.tag] },
       platforms: [],
+      checks: [],
       stages: [],
       decideWithinMs: 1,
     } as const;

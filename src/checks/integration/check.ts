@@ -1,10 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { access } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import type Docker from 'dockerode';
 import { Refusal } from '../../domain/failures.ts';
-import type { IntegrationSummary, VerifiedImage } from '../../domain/outcomes.ts';
-import type { IntegrationPlan, Plan } from '../../domain/plan.ts';
+import type { Checked } from '../../domain/outcomes.ts';
 import { runCompose } from '../../platform/compose/find-compose.ts';
 import { takeImages } from '../../platform/compose/images.ts';
 import { type ComposeProject, NotIsolated, throwAwayProject } from '../../platform/compose/project.ts';
@@ -17,43 +15,19 @@ import {
   waitForTest,
   waitUntilReady,
 } from '../../platform/compose/services.ts';
-import type { Later } from '../../platform/docker/clean-up.ts';
 import { explainUnreachable, isMissing } from '../../platform/docker/errors.ts';
-import type { Credentials, Images } from '../../platform/docker/images.ts';
-import { isEarlier, labelsOf, projectPrefix, type SmokeRun } from '../../platform/docker/labels.ts';
+import type { Images } from '../../platform/docker/images.ts';
+import { isEarlier, labelsOf, projectPrefix } from '../../platform/docker/labels.ts';
 import { createMask, lastLines, type Mask } from '../../platform/docker/log-lines.ts';
 import { findOurs, remove } from '../../platform/docker/remove.ts';
 import { requireScanned } from '../../platform/docker/scanned.ts';
+import { type CheckContext, CheckRefused, type CheckWork } from '../check.ts';
+import type { IntegrationPlan } from './plan.ts';
 
-export interface IntegrationCheck {
-  readonly docker: Docker;
-  readonly images: Images;
-  readonly plan: Pick<Plan, 'platforms'>;
+/** What the check is made with, and this run of it. */
+export interface IntegrationCheck extends Omit<CheckWork<IntegrationPlan>, 'settings'>, CheckContext {
   readonly integration: IntegrationPlan;
-  readonly image: VerifiedImage;
-  readonly run: SmokeRun;
-  readonly workerId: string;
-  readonly installation?: string;
-  /** See ownershipKey. */
-  readonly ownershipKey: string;
-  /** What the compose file is relative to. */
-  readonly baseDir: string;
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly secrets: (value: string) => string;
-  readonly credentials: (registry: string) => Promise<Credentials | undefined>;
-  readonly now: () => Date;
-  readonly later: Later;
-  readonly signal: AbortSignal;
-}
-
-/** Detail of an `IntegrationFailed` failure. */
-export interface IntegrationFailure {
-  /** Of the test; absent where it did not end, or did not begin. */
-  readonly exitCode?: number;
-  /** Last 50 lines of the test's log, at most 4 KiB. */
-  readonly log: string;
-  /** The same of the candidate. */
-  readonly candidateLog: string;
+  readonly images: Images;
 }
 
 /** Reading a file and taking a project down take seconds, unless Docker is in trouble. */
@@ -76,7 +50,7 @@ interface Project {
  * @throws Refusal `IntegrationFailed`, `FileNotFound`, `PlatformMissing`, `CredentialsRefused` or `SecretMissing`; RateLimit; an ordinary
  *   error where Docker or the registry is broken; the signal's reason once it is aborted
  */
-export async function integrationCheck(check: IntegrationCheck): Promise<IntegrationSummary> {
+export async function checkIntegration(check: IntegrationCheck): Promise<Checked> {
   const { integration, image, run } = check;
   await removeEarlier(check);
   const variables = Object.fromEntries(Object.entries(integration.env).map(([name, value]) => [name, check.secrets(value)]));
@@ -130,9 +104,10 @@ async function readComposeFile(
   const words = ['-p', name, '-f', path, 'config', '--format', 'json', ...servicesOf(integration)];
   const end = await runCompose({ arguments: words, directory: dirname(path), env, variables, timeoutMs: readWithinMs, signal });
   if (end.code === 0) return JSON.parse(end.stdout) as ComposeProject;
-  throw new Refusal(
+  throw new CheckRefused(
     'IntegrationFailed',
     `expected ${integration.compose} to be a compose file with ${servicesOf(integration).join(', ')}, but Compose says: ${lastWords(end.output, mask)}`,
+    [],
   );
 }
 
@@ -145,12 +120,12 @@ function isolate(...[file, run]: Parameters<typeof throwAwayProject>): ReturnTyp
   try {
     return throwAwayProject(file, run);
   } catch (error) {
-    if (error instanceof NotIsolated) throw new Refusal('IntegrationFailed', error.message, [], { cause: error });
+    if (error instanceof NotIsolated) throw new CheckRefused('IntegrationFailed', error.message, [], { cause: error });
     throw error;
   }
 }
 
-async function testWithin(check: IntegrationCheck, project: Project): Promise<IntegrationSummary> {
+async function testWithin(check: IntegrationCheck, project: Project): Promise<Checked> {
   const { docker, integration } = check;
   const { mask } = project;
   const startedAt = performance.now();
@@ -161,8 +136,11 @@ async function testWithin(check: IntegrationCheck, project: Project): Promise<In
     lastLines(project.test === undefined ? said : await logOf(docker, project.name, project.test), mask);
   const refuse = async (what: string, exitCode?: number) => {
     const candidateLog = lastLines(await logOf(docker, project.name, integration.candidate), mask);
-    const details: IntegrationFailure = { log: await readTest(), candidateLog, ...(exitCode !== undefined && { exitCode }) };
-    return new Refusal('IntegrationFailed', mask(what), [details]);
+    const text = exitCode === undefined ? 'the test did not end' : `exit code ${exitCode}`;
+    return new CheckRefused('IntegrationFailed', mask(what), [
+      { title: 'Integration check', passed: false, text, log: await readTest() },
+      { title: 'Candidate', passed: false, text: 'the log of the image', log: candidateLog },
+    ]);
   };
   try {
     await start(check, project, servicesOf(integration), [], signal);
@@ -173,7 +151,8 @@ async function testWithin(check: IntegrationCheck, project: Project): Promise<In
         `expected the integration test to exit with 0, but it exited with ${exitCode}: its log says why`,
         exitCode,
       );
-    return { kind: 'integrated', tookMs: Math.round(performance.now() - startedAt), log: await readTest() };
+    const text = `passed after ${((performance.now() - startedAt) / 1000).toFixed(1)} s`;
+    return { kind: 'checked', text, evidence: [{ title: 'Integration check', passed: true, text, log: await readTest() }] };
   } catch (error) {
     check.signal.throwIfAborted();
     if (error instanceof ServiceFailed)

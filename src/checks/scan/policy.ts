@@ -1,5 +1,34 @@
-import type { Finding, ScanSummary } from '../../domain/outcomes.ts';
-import { type IgnoredFinding, type ScanPlan, type Severity, severities } from '../../domain/plan.ts';
+import { type IgnoredFinding, type ScanPlan, type Severity, severities } from './plan.ts';
+
+export interface Finding {
+  readonly kind: 'vulnerability' | 'secret';
+  readonly id: string;
+  readonly severity: Severity;
+  /** Package name, or the file that holds the secret. */
+  readonly where: string;
+  readonly installed?: string;
+  readonly fixed?: string;
+  readonly title?: string;
+  readonly platform: string;
+}
+
+export interface ScanSummary {
+  /** Findings by severity, before the policy, each counted once however many platforms have it. */
+  readonly counts: Readonly<Record<Severity, number>>;
+  /** The ten worst that the policy does not ignore, worst first. */
+  readonly worst: readonly Finding[];
+  /** How many findings fail the policy: 0 where the scan passed. */
+  readonly failing: number;
+  /** How many findings an `ignore` entry or `ignoreUnfixed` set aside. */
+  readonly ignored: number;
+  readonly platforms: readonly string[];
+  /** When the vulnerability database was made, ISO 8601. */
+  readonly database?: string;
+  /** The report was made a moment ago with the same database and was used again. */
+  readonly reused: boolean;
+  /** Paths in the artifacts folder. */
+  readonly artifacts: readonly string[];
+}
 
 export type ScanVerdict = Pick<ScanSummary, 'counts' | 'worst' | 'failing' | 'ignored'>;
 

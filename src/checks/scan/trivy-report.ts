@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import type { Finding } from '../../domain/outcomes.ts';
-import { severities } from '../../domain/plan.ts';
+import { severities } from './plan.ts';
+import type { Finding } from './policy.ts';
 
 /** Findings travel in workflow histories: names are cut where nobody would read on. */
 const shortText = z.string().transform((text) => (text.length > 120 ? `${text.slice(0, 119)}…` : text));

@@ -1,6 +1,6 @@
 import type Docker from 'dockerode';
-import type { SmokePlan } from '../../domain/plan.ts';
 import type { HostReach } from '../../platform/docker/reach.ts';
+import type { SmokePlan } from './plan.ts';
 
 export interface ContainerSettings {
   readonly name: string;
@@ -15,8 +15,8 @@ export interface ContainerSettings {
 }
 
 /** The port of the configured probe, if it has one. */
-export function probedPort(smoke: SmokePlan): number | undefined {
-  return smoke.http?.port ?? smoke.tcp?.port;
+export function probedPort({ probe }: SmokePlan): number | undefined {
+  return probe === undefined || probe.kind === 'exec' ? undefined : probe.port;
 }
 
 /** A container that can do no more than the plan allows: no host paths, no capabilities, bounded memory, CPU, processes and log. */

@@ -1,9 +1,9 @@
-import { Refusal } from '../../domain/failures.ts';
-import type { SmokeFailure } from '../../domain/outcomes.ts';
-import type { SmokePlan } from '../../domain/plan.ts';
+import type { Evidence } from '../../domain/evidence.ts';
 import type { Mask } from '../../platform/docker/log-lines.ts';
 import type { Probe } from '../../platform/docker/probe.ts';
 import { healthOf, type Judgement, type State } from '../../platform/docker/readiness.ts';
+import { CheckRefused } from '../check.ts';
+import type { SmokePlan } from './plan.ts';
 
 export interface FailureContext {
   readonly smoke: SmokePlan;
@@ -15,16 +15,19 @@ export interface FailureContext {
 }
 
 /** The answer is no: what was expected, what the container did instead, and what can be done. */
-export function smokeRefusal(judgement: Judgement, context: FailureContext): Refusal {
+export function smokeRefusal(judgement: Judgement, context: FailureContext): CheckRefused {
   const { state } = judgement;
-  const details: SmokeFailure = {
-    platform: context.platform,
+  return new CheckRefused('SmokeFailed', context.mask(describe(judgement, context)), [evidenceOf(state, context)]);
+}
+
+function evidenceOf({ Running, ExitCode, OOMKilled }: State, { platform, log }: FailureContext): Evidence {
+  const facts = [
+    `platform ${platform}`,
     // A container that still runs has exit code 0 in Docker's answer, which would mislead.
-    ...(state.Running ? {} : { exitCode: state.ExitCode }),
-    ...(state.OOMKilled ? { outOfMemory: true } : {}),
-    log: context.log,
-  };
-  return new Refusal('SmokeFailed', context.mask(describe(judgement, context)), [details]);
+    ...(Running ? [] : [`exit code ${ExitCode}`]),
+    ...(OOMKilled ? ['out of memory'] : []),
+  ];
+  return { title: 'Smoke-tested', passed: false, text: facts.join(', '), log };
 }
 
 function describe(judgement: Judgement, context: FailureContext): string {
@@ -111,13 +114,14 @@ function mebibytes(bytes: number): string {
  * A container that Docker could not start. Exit codes 126 and 127 are Docker's words for a command that cannot be run or is not there;
  * a refused operation is the image's or the plan's too. Anything else (no port, no disk) is Docker's own trouble.
  */
-export function startRefusal(error: Error, state: State, context: FailureContext): Refusal | undefined {
+export function startRefusal(error: Error, state: State, context: FailureContext): CheckRefused | undefined {
   const refused = /operation not permitted/i.test(error.message);
   if (![126, 127].includes(state.ExitCode) && !refused) return undefined;
   const { smoke, platform, log, mask } = context;
   const why = error.message.replace(/^\(HTTP code \d+\) [^-]*- /, '').trim();
   const hint = capabilityHint(smoke, why, state);
   const message = `expected the container to start, but its command cannot be run (${why}): correct the image or smoke.command${hint}`;
-  const details: SmokeFailure = { platform, exitCode: state.ExitCode, log };
-  return new Refusal('SmokeFailed', mask(message), [details], { cause: error });
+  const text = `platform ${platform}, exit code ${state.ExitCode}`;
+  const evidence = { title: 'Smoke-tested', passed: false, text, log };
+  return new CheckRefused('SmokeFailed', mask(message), [evidence], { cause: error });
 }

@@ -1,19 +1,19 @@
 import type Docker from 'dockerode';
-import type { SmokeSummary, VerifiedImage } from '../../domain/outcomes.ts';
-import type { Plan, SmokePlan } from '../../domain/plan.ts';
-import type { Later } from '../../platform/docker/clean-up.ts';
+import { quoted } from '../../domain/evidence.ts';
+import type { Checked, VerifiedImage } from '../../domain/outcomes.ts';
 import { type ContainerEnvironment, readEnvironment } from '../../platform/docker/environment.ts';
 import { explainUnreachable, isMissing, platformMissing } from '../../platform/docker/errors.ts';
 import { watchContainer } from '../../platform/docker/events.ts';
-import type { Credentials, Images } from '../../platform/docker/images.ts';
-import { isEarlier, labelsOf, nameOf, type SmokeRun } from '../../platform/docker/labels.ts';
+import type { Images } from '../../platform/docker/images.ts';
+import { isEarlier, labelsOf, nameOf } from '../../platform/docker/labels.ts';
 import { createMask, lastLines, readLog } from '../../platform/docker/log-lines.ts';
 import { type Address, createProbe } from '../../platform/docker/probe.ts';
-import type { HostReach } from '../../platform/docker/reach.ts';
 import { createBell, waitUntilOver } from '../../platform/docker/readiness.ts';
 import { findOurs, remove, removeContainer } from '../../platform/docker/remove.ts';
 import { type MadeOf, requireMadeOfScanned, requireScanned } from '../../platform/docker/scanned.ts';
+import type { CheckContext, CheckWork } from '../check.ts';
 import { containerOptions, probedPort } from './container-options.ts';
+import type { SmokePlan } from './plan.ts';
 import { type FailureContext, smokeRefusal, startRefusal } from './smoke-failure.ts';
 import { createSmokeNetwork } from './smoke-network.ts';
 
@@ -22,24 +22,10 @@ const deadlineGraceMs = 2 * 60_000;
 /** How often an image that somebody removed between pull and start is pulled again. */
 const pullsAtMost = 3;
 
-export interface SmokeTest {
-  readonly docker: Docker;
+/** What the test is made with, and this run of it. */
+export interface SmokeTest extends Omit<CheckWork<SmokePlan>, 'settings'>, CheckContext {
+  readonly smoke: SmokePlan;
   readonly images: Images;
-  readonly plan: Plan;
-  readonly image: VerifiedImage;
-  readonly run: SmokeRun;
-  readonly workerId: string;
-  readonly installation?: string;
-  /** See ownershipKey. */
-  readonly ownershipKey: string;
-  readonly baseDir: string;
-  readonly secrets: (value: string) => string;
-  readonly credentials: (registry: string) => Promise<Credentials | undefined>;
-  readonly hostReach: HostReach;
-  readonly ownContainer?: string;
-  readonly now: () => Date;
-  readonly later: Later;
-  readonly signal: AbortSignal;
 }
 
 interface Daemon {
@@ -53,10 +39,8 @@ interface Daemon {
  * @throws Refusal `SmokeFailed`, `PlatformMissing`, `CredentialsRefused`, `FileNotFound` or `SecretMissing`; RateLimit; an ordinary
  *   error where Docker or the registry is broken; the signal's reason once it is aborted
  */
-export async function smokeTest(test: SmokeTest): Promise<SmokeSummary> {
-  const { docker, plan, run, later, signal } = test;
-  const { smoke } = plan;
-  if (smoke === undefined) throw new Error(`the plan of ${plan.service} has no smoke test, so it should not be asked for`);
+export async function smokeTest(test: SmokeTest): Promise<Checked> {
+  const { docker, plan, smoke, run, later, signal } = test;
   const daemon = await describeDaemon(docker);
   requirePlatform(test.image, daemon.platform);
   const environment = await readEnvironment(smoke, test.baseDir, test.secrets);
@@ -65,13 +49,13 @@ export async function smokeTest(test: SmokeTest): Promise<SmokeSummary> {
 
   await takeImage(test, daemon);
   await requireScanned(docker, plan, test.image);
-  const owner = { ...run, worker: test.workerId, deadline: deadlineOf(test, smoke), ...installationOf(test) };
+  const owner = { ...run, worker: test.workerId, deadline: deadlineOf(test), ...installationOf(test) };
   const labels = labelsOf(owner, nameOf(run), test.ownershipKey);
   signal.throwIfAborted();
   await createSmokeNetwork(docker, nameOf(run), labels, later);
   signal.throwIfAborted();
-  const container = await createContainer(test, smoke, daemon, environment, labels);
-  return watchOver(test, smoke, daemon, container, environment);
+  const container = await createContainer(test, daemon, environment, labels);
+  return watchOver(test, daemon, container, environment);
 }
 
 /** The first word with the daemon, so the one that says what to do where there is none. */
@@ -95,8 +79,8 @@ function referenceOf(image: VerifiedImage): string {
   return `${image.repository}@${image.digest}`;
 }
 
-function deadlineOf(test: SmokeTest, smoke: SmokePlan): Date {
-  return new Date(test.now().getTime() + smoke.timeoutMs + deadlineGraceMs);
+function deadlineOf({ now, smoke }: SmokeTest): Date {
+  return new Date(now().getTime() + smoke.timeoutMs + deadlineGraceMs);
 }
 
 function installationOf({ installation }: SmokeTest): { installation?: string } {
@@ -119,14 +103,13 @@ async function takeImage(test: SmokeTest, { platform }: Daemon): Promise<void> {
 /** Creating is never cut short: the daemon would go on, and make a container after its clean-up. */
 async function createContainer(
   test: SmokeTest,
-  smoke: SmokePlan,
   daemon: Daemon,
   { variables }: ContainerEnvironment,
   labels: Readonly<Record<string, string>>,
 ): Promise<Docker.Container> {
   const name = nameOf(test.run);
   const image = referenceOf(test.image);
-  const { hostReach } = test;
+  const { hostReach, smoke } = test;
   const options = containerOptions(smoke, { name, image, labels, network: name, variables, hostReach, hostCpus: daemon.cpus });
   test.later(`remove container ${name}`, () => removeContainer(test.docker, name));
   for (let pulls = 1; ; pulls += 1) {
@@ -143,12 +126,11 @@ async function createContainer(
 /** From the start to the verdict. The watch begins before the start, so that nothing is missed. */
 async function watchOver(
   test: SmokeTest,
-  smoke: SmokePlan,
   daemon: Daemon,
   container: Docker.Container,
   environment: ContainerEnvironment,
-): Promise<SmokeSummary> {
-  const { docker, signal } = test;
+): Promise<Checked> {
+  const { docker, signal, smoke } = test;
   const mask = createMask(environment.secrets);
   const bell = createBell();
   const watch = new AbortController();
@@ -165,12 +147,29 @@ async function watchOver(
     const failure = { smoke, platform: daemon.platform, probe: undefined, log: await readTail(), mask };
     throw (await explainStart(container, error, failure)) ?? error;
   }
-  const probe = createProbe(smoke, container, await addressOf(test, smoke, container));
-  const judgement = await waitUntilOver({ container, smoke, probe, startedAt, bell, signal });
+  const probe = smoke.probe && createProbe(smoke.probe, container, await addressOf(test, container));
+  const judgement = await waitUntilOver({ container, limits: smoke, probe, startedAt, bell, signal });
   const log = await readTail();
   const { verdict, afterMs } = judgement;
   if (verdict.kind !== 'ready') throw smokeRefusal(judgement, { smoke, platform: daemon.platform, probe, log, mask });
-  return { kind: 'smoked', platform: daemon.platform, readyBy: verdict.by, readyAfterMs: afterMs, log };
+  return smoked(daemon.platform, verdict.by, afterMs, log);
+}
+
+function smoked(platform: string, readyBy: string, afterMs: number, log: string): Checked {
+  const seconds = `${(afterMs / 1000).toFixed(1)} s`;
+  return {
+    kind: 'checked',
+    text: `ready by ${readyBy} after ${seconds} on ${platform}`,
+    evidence: [
+      {
+        title: 'Smoke-tested',
+        passed: true,
+        text: `ready after ${seconds} (${quoted(readyBy)}) on ${quoted(platform)}`,
+        short: `ready after ${seconds} (${readyBy}) on ${platform}`,
+        log,
+      },
+    ],
+  };
 }
 
 async function explainStart(container: Docker.Container, error: unknown, failure: FailureContext) {
@@ -180,8 +179,8 @@ async function explainStart(container: Docker.Container, error: unknown, failure
 }
 
 /** Where the probed port is for this worker; undefined where the container has exited already. */
-async function addressOf(test: SmokeTest, smoke: SmokePlan, container: Docker.Container): Promise<Address | undefined> {
-  const port = probedPort(smoke);
+async function addressOf(test: SmokeTest, container: Docker.Container): Promise<Address | undefined> {
+  const port = probedPort(test.smoke);
   if (port === undefined) return undefined;
   const network = nameOf(test.run);
   if (test.hostReach === 'network' && test.ownContainer !== undefined) {

@@ -1,8 +1,8 @@
-import type { SmokeFailure } from '../../domain/outcomes.ts';
+import { type Evidence, isEvidence, withoutQuotes } from '../../domain/evidence.ts';
 import { formatDuration, plain, table } from '../terminal.ts';
 
 /**
- * What a person should see of a blocked step: findings as a table, readings of its health, log lines as they are, anything else as JSON.
+ * What a person should see of a blocked step: what a check found, readings of its health, log lines as they are, anything else as JSON.
  * Details come from workers of any version, so nothing about their shape is taken for granted.
  */
 export function detailLines(details: unknown): string[] {
@@ -10,14 +10,14 @@ export function detailLines(details: unknown): string[] {
   if (Array.isArray(details)) return details.flatMap(detailLines);
   if (details === undefined || details === null) return [];
   if (typeof details !== 'object') return String(details).split('\n');
-  if ('worst' in details && Array.isArray(details.worst)) return findingsTable(details.worst);
+  if (isEvidence(details)) return evidenceLines(details);
   if ('before' in details && 'now' in details && isReading(details.before)) {
     return ['before the change:', ...readingsTable([details.before]), 'after it:', ...detailLines(details.now)];
   }
   if ('changes' in details && Array.isArray(details.changes)) return otherChanges(details, details.changes);
   if (isReading(details)) return readingsTable([details]);
   if ('failures' in details && Array.isArray(details.failures)) return healthLines(details, details.failures);
-  if ('log' in details && typeof details.log === 'string') return logLines({ platform: '', ...details, log: details.log });
+  if ('log' in details && typeof details.log === 'string') return logLines(details.log);
   return JSON.stringify(details, null, 2).split('\n');
 }
 
@@ -33,19 +33,14 @@ function otherChanges(details: object, changes: readonly unknown[]): string[] {
   ];
 }
 
-function findingsTable(findings: readonly unknown[]): string[] {
-  const fixed = (finding: unknown): string =>
-    cell(finding, 'fixed') === '' ? 'no fix yet' : `fixed in ${cell(finding, 'fixed')}`;
-  return table(
-    findings.map((finding) => [
-      cell(finding, 'severity'),
-      cell(finding, 'id'),
-      `${cell(finding, 'where')} ${cell(finding, 'installed')}`.trim(),
-      cell(finding, 'kind') === 'secret' ? 'secret' : fixed(finding),
-      cell(finding, 'platform'),
-      cell(finding, 'title'),
-    ]),
-  );
+/** What a check found: in one line, and then in columns, one by one, or as a log. */
+function evidenceLines({ title, text, items = [], rows, log }: Evidence): string[] {
+  const details = rows ?? items.map(({ label = '', text }) => [label, withoutQuotes(text)]);
+  return [
+    plain(`${title}: ${withoutQuotes(text)}`),
+    ...table(details.map((cells) => cells.map(plain))),
+    ...(log === undefined ? [] : logLines(log)),
+  ];
 }
 
 /** How often it was looked at, the readings that decided, and what the container said. */
@@ -73,14 +68,8 @@ function readingsTable(readings: readonly unknown[]): string[] {
   );
 }
 
-function logLines({ platform, exitCode, outOfMemory, log }: SmokeFailure): string[] {
-  const facts = [
-    ...(platform === '' ? [] : [`platform ${platform}`]),
-    ...(exitCode === undefined ? [] : [`exit code ${exitCode}`]),
-    ...(outOfMemory === true ? ['out of memory'] : []),
-  ];
-  const lines = log.trimEnd() === '' ? ['(no log lines)'] : markedLines(log);
-  return [...(facts.length === 0 ? [] : [facts.join(', ')]), ...lines];
+function logLines(log: string): string[] {
+  return log.trimEnd() === '' ? ['(no log lines)'] : markedLines(log);
 }
 
 function markedLines(log: string): string[] {

@@ -1,13 +1,4 @@
-import type {
-  ConfirmOutcome,
-  ImageIdentity,
-  IntegrationSummary,
-  RateLimited,
-  ScanSummary,
-  SmokeSummary,
-  VerifiedImage,
-  VerifyOutcome,
-} from '../../domain/outcomes.ts';
+import type { Checked, ConfirmOutcome, ImageIdentity, RateLimited, VerifiedImage, VerifyOutcome } from '../../domain/outcomes.ts';
 import type { Plan } from '../../domain/plan.ts';
 
 export interface VerifyInput {
@@ -30,37 +21,16 @@ export interface VerifyActivities {
   confirm(input: VerifyInput): Promise<ConfirmOutcome>;
 }
 
-export interface ScanInput {
+export interface CheckInput {
   readonly plan: Plan;
   readonly image: VerifiedImage;
 }
 
-export interface ScanActivities {
+/** One activity for each kind of check, named after it, so that Temporal shows which one is at work. */
+export interface CheckActivities {
   /**
-   * Scans every wanted platform of an image, keeps reports and SBOMs as artifacts, and judges the findings by the plan.
-   * @throws ApplicationFailure `ScanRejected` with the ScanSummary as its detail, `PlatformMissing`, `CredentialsRefused`
+   * Runs this check of the plan.
+   * @throws ApplicationFailure of the check's own type where the image does not pass, with a list of `Evidence` as its detail
    */
-  scan(input: ScanInput): Promise<ScanSummary | RateLimited>;
-}
-
-export interface SmokeInput {
-  readonly plan: Plan;
-  readonly image: VerifiedImage;
-}
-
-/** The step that runs the image once, and says whether it came up. */
-export interface SmokeActivities {
-  smoke(input: SmokeInput): Promise<SmokeSummary | RateLimited>;
-}
-
-export interface IntegrateInput {
-  /** One with an `integration`. */
-  readonly plan: Plan;
-  readonly image: VerifiedImage;
-}
-
-/** The step that runs the image together with what it needs, and a test against it. */
-export interface IntegrateActivities {
-  /** @throws ApplicationFailure `IntegrationFailed`, with `IntegrationFailure` as its detail */
-  integrate(input: IntegrateInput): Promise<IntegrationSummary | RateLimited>;
+  readonly [check: `check:${string}`]: (input: CheckInput) => Promise<Checked | RateLimited>;
 }

@@ -1,6 +1,6 @@
 import type { ImagePush } from '../../domain/image-push.ts';
 import type {
-  CheckResults,
+  CheckResult,
   Deployed,
   DispatchOutcome,
   MergeOutcome,
@@ -46,7 +46,7 @@ export interface ProposeInput {
   readonly stage: StagePlan;
   readonly image: VerifiedImage;
   readonly push: ImagePush;
-  readonly checks: CheckResults;
+  readonly checks: readonly CheckResult[];
   /** What was skipped so far. Absent where nothing was. */
   readonly skipped?: readonly Waiver[];
   /** It was taken by its digest, whatever its tag points to. */

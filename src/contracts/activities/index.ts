@@ -1,4 +1,4 @@
-import type { IntegrateActivities, ScanActivities, SmokeActivities, VerifyActivities } from './checks.ts';
+import type { CheckActivities, VerifyActivities } from './checks.ts';
 import type { DeployActivities, DispatchActivities, MergeActivities, ProposeActivities, WatchActivities } from './delivery.ts';
 import type { FollowUpActivities, LaneActivities } from './lane.ts';
 import type { DecisionActivities, NotifyActivities } from './people.ts';
@@ -7,9 +7,7 @@ import type { RedeliverActivities, ResolveActivities, SearchActivities } from '.
 /** Everything that workflows ask of the outside world. `src/activities` implements it. */
 export interface Activities
   extends VerifyActivities,
-    ScanActivities,
-    SmokeActivities,
-    IntegrateActivities,
+    CheckActivities,
     DispatchActivities,
     ProposeActivities,
     MergeActivities,

@@ -1,5 +1,3 @@
-import type { IntegrationPlan } from '../../domain/plan.ts';
-
 /** A compose file as `docker compose config --format json` writes it; of its members only those are named that matter here. */
 export interface ComposeProject {
   readonly services: Readonly<Record<string, ComposeService>>;
@@ -24,7 +22,13 @@ export interface ThrowAway {
   readonly image: string;
   /** On everything, so that the sweep finds what a killed worker left. */
   readonly labels: Readonly<Record<string, string>>;
-  readonly integration: IntegrationPlan;
+  readonly integration: {
+    /** The service that gets the image. */
+    readonly candidate: string;
+    readonly test:
+      | { readonly kind: 'image'; readonly image: string; readonly command?: readonly string[] }
+      | { readonly kind: 'exec' };
+  };
   /** For the test image; secrets resolved. */
   readonly variables: Readonly<Record<string, string>>;
 }

@@ -2,7 +2,6 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { codeOf } from '../../domain/errors.ts';
 import { Refusal } from '../../domain/failures.ts';
-import type { SmokePlan } from '../../domain/plan.ts';
 
 export interface ContainerEnvironment {
   readonly variables: Readonly<Record<string, string>>;
@@ -16,7 +15,7 @@ export interface ContainerEnvironment {
  * @throws Refusal `FileNotFound`, `SmokeFailed` for a line that is no variable, or what `resolveSecret` throws
  */
 export async function readEnvironment(
-  smoke: Pick<SmokePlan, 'env' | 'envFile'>,
+  smoke: { readonly env: Readonly<Record<string, string>>; readonly envFile?: string },
   baseDir: string,
   resolveSecret: (value: string) => string,
 ): Promise<ContainerEnvironment> {

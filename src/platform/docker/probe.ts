@@ -3,7 +3,12 @@ import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import { messageOf } from '../../domain/errors.ts';
-import type { SmokePlan } from '../../domain/plan.ts';
+
+/** What is asked of a container. `exec`: a command run in it; ready when it exits 0. */
+export type ReadyProbe =
+  | { readonly kind: 'http'; readonly port: number; readonly path: string }
+  | { readonly kind: 'tcp'; readonly port: number }
+  | { readonly kind: 'exec'; readonly command: readonly string[] };
 
 /** Asks the container whether it is ready. */
 export interface Probe {
@@ -28,22 +33,24 @@ const answerWithinMs = 5_000;
 const heldMs = 300;
 
 /** @param address undefined where the container has none (yet), which is no answer */
-export function createProbe(smoke: SmokePlan, container: Docker.Container, address: Address | undefined): Probe | undefined {
-  const { http, tcp, exec } = smoke;
-  if (http !== undefined) {
-    const what = `http port ${http.port} ${http.path}`;
-    return { kind: 'http', what, ask: async (signal) => (address ? askHttp(address, http.path, signal) : 'no address') };
+export function createProbe(probe: ReadyProbe, container: Docker.Container, address: Address | undefined): Probe {
+  const { kind } = probe;
+  const asked =
+    (ask: (address: Address, signal: AbortSignal) => ReturnType<Probe['ask']>): Probe['ask'] =>
+    async (signal) =>
+      address === undefined ? 'no address' : ask(address, signal);
+  switch (probe.kind) {
+    case 'http':
+      return {
+        kind,
+        what: `http port ${probe.port} ${probe.path}`,
+        ask: asked((at, signal) => askHttp(at, probe.path, signal)),
+      };
+    case 'tcp':
+      return { kind, what: `tcp port ${probe.port}`, ask: asked(askTcp) };
+    case 'exec':
+      return { kind, what: `exec ${probe.command.join(' ')}`, ask: (signal) => askExec(container, probe.command, signal) };
   }
-  if (tcp !== undefined) {
-    return {
-      kind: 'tcp',
-      what: `tcp port ${tcp.port}`,
-      ask: async (signal) => (address ? askTcp(address, signal) : 'no address'),
-    };
-  }
-  if (exec !== undefined)
-    return { kind: 'exec', what: `exec ${exec.join(' ')}`, ask: (signal) => askExec(container, exec, signal) };
-  return undefined;
 }
 
 /** Asks until it is answered or the signal ends it, a moment apart. */

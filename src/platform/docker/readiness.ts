@@ -1,6 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type Docker from 'dockerode';
-import type { SmokePlan } from '../../domain/plan.ts';
 import { isMissing } from './errors.ts';
 import { keepAsking, type Probe } from './probe.ts';
 
@@ -57,7 +56,8 @@ export interface Judgement {
 
 export interface Waiting {
   readonly container: Docker.Container;
-  readonly smoke: SmokePlan;
+  /** Longest time to ready; and how long it must stay up where nothing else says that it is. */
+  readonly limits: { readonly timeoutMs: number; readonly stayUpMs: number };
   readonly probe: Probe | undefined;
   /** `performance.now()` of the start. */
   readonly startedAt: number;
@@ -68,7 +68,7 @@ export interface Waiting {
 
 /** Looks at the container whenever the bell rings, until it is over. */
 export async function waitUntilOver(waiting: Waiting): Promise<Judgement> {
-  const { container, smoke, probe, startedAt, bell, signal } = waiting;
+  const { container, limits, probe, startedAt, bell, signal } = waiting;
   const ended = new AbortController();
   const both = AbortSignal.any([signal, ended.signal]);
   const observed = { proven: false, stayedUp: false, timedOut: false, probe };
@@ -78,8 +78,8 @@ export async function waitUntilOver(waiting: Waiting): Promise<Judgement> {
   };
   const passed = performance.now() - startedAt;
   const timers = [
-    setTimeout(() => notice({ stayedUp: true }), smoke.stayUpMs - passed),
-    setTimeout(() => notice({ timedOut: true }), smoke.timeoutMs - passed),
+    setTimeout(() => notice({ stayedUp: true }), limits.stayUpMs - passed),
+    setTimeout(() => notice({ timedOut: true }), limits.timeoutMs - passed),
   ];
   let lastFound: string | undefined;
   const asking =

@@ -13,7 +13,7 @@ import type {
   StepStatus,
   Waiver,
 } from '../../domain/rollout-state.ts';
-import { checkNames, stageStepNames } from '../../domain/rollout-state.ts';
+import { stageStepNames } from '../../domain/rollout-state.ts';
 import { rolloutInMarkdown, waiverText } from '../../domain/rollout-text.ts';
 
 export interface StepAt {
@@ -47,7 +47,7 @@ export class RolloutRecord {
     this.#start = start;
     this.#image = start.image;
     const { plan } = start;
-    const checks = checkNames.filter((step) => step === 'verify' || plan[step] !== undefined).map((step) => ({ step }));
+    const checks = ['verify', ...plan.checks.map(({ kind }) => kind)].map((step) => ({ step }));
     const ofStages = plan.stages.flatMap((stage) =>
       stageStepNames.filter((step) => isPlanned(stage, step, start)).map((step) => ({ step, stage: stage.name })),
     );

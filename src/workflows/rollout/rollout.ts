@@ -1,5 +1,5 @@
 import type { RolloutStart } from '../../contracts/messages.ts';
-import type { CheckResults } from '../../domain/outcomes.ts';
+import type { CheckResult } from '../../domain/outcomes.ts';
 import type { RolloutState } from '../../domain/rollout-state.ts';
 import { deliver, needOf } from './delivery/deliver.ts';
 import type { StageOutcome } from './ending.ts';
@@ -31,7 +31,7 @@ export async function rollout(start: RolloutStart): Promise<RolloutState> {
 }
 
 /** One stage. An ending, where the rollout ends in this stage. */
-async function deliverTo(run: StageRun, checks: CheckResults): Promise<StageOutcome> {
+async function deliverTo(run: StageRun, checks: readonly CheckResult[]): Promise<StageOutcome> {
   const { stage } = run;
   await confirm(run);
   if (stage.change !== undefined) await dispatch(run);

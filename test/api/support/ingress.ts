@@ -114,6 +114,7 @@ export function planOf(service: string, repository: string, tags: TagPolicy): Pl
     repository: parseRepository(repository),
     tags,
     platforms: [],
+    checks: [],
     stages: [{ name: 'production', rollback: 'off' }],
     decideWithinMs: 86_400_000,
   };

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { judgeFindings, rejectionOf } from '../../../src/checks/scan/policy.ts';
-import type { Finding } from '../../../src/domain/outcomes.ts';
-import { type ScanPlan, severities } from '../../../src/domain/plan.ts';
+import { type ScanPlan, severities } from '../../../src/checks/scan/plan.ts';
+import { type Finding, judgeFindings, rejectionOf } from '../../../src/checks/scan/policy.ts';
 
 const today = new Date('2025-03-10T12:00:00Z');
 const plan = (more: Partial<ScanPlan> = {}): ScanPlan => ({ failOn: 'critical', ignoreUnfixed: false, ignore: [], ...more });

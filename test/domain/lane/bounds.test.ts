@@ -41,7 +41,11 @@ describe('what a lane hands on', () => {
       assert.ok(answer.kind === 'go');
       const running = runningOf(one, `ran ${number}`, answer.before, new Date(Date.parse(someTime) + number).toISOString());
       const secrets = { A: 'x'.repeat(40 * 1024) };
-      const plan = { ...running.plan, ...(running.plan.smoke && { smoke: { ...running.plan.smoke, env: secrets } }) };
+      const checks = running.plan.checks.map((check) => ({
+        ...check,
+        settings: { ...check.settings, ...(check.kind === 'smoke' && { env: secrets }) },
+      }));
+      const plan = { ...running.plan, checks };
       ran(lane, { ...one, running: { ...running, plan } });
       leave(lane, { ...one, end: 'delivered', at: someTime });
     }

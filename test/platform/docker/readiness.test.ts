@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import Docker from 'dockerode';
 import { createProbe, keepAsking } from '../../../src/platform/docker/probe.ts';
 import { createBell, judge, type Observed, type State } from '../../../src/platform/docker/readiness.ts';
-import { smokePlan } from '../../support/smoke.ts';
 
 describe('judge', () => {
   const nothing: Observed = { proven: false, stayedUp: false, timedOut: false, probe: undefined };
@@ -61,9 +60,9 @@ describe('a bell', () => {
 
 describe('asking whether a container is ready', () => {
   it('takes a question that cannot even be asked for no answer, and fails nobody who does not listen', async () => {
-    const smoke = smokePlan({ http: { port: 80, path: '/a path with spaces' } });
+    const asked = { kind: 'http', port: 80, path: '/a path with spaces' } as const;
     const address = { host: '127.0.0.1', port: 1, proxied: false };
-    const probe = createProbe(smoke, new Docker().getContainer('any'), address);
+    const probe = createProbe(asked, new Docker().getContainer('any'), address);
     assert.ok(probe);
     const over = new AbortController();
     let found = '';

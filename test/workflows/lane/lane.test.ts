@@ -14,6 +14,7 @@ import {
 import type { Tag } from '../../../src/domain/image-reference.ts';
 import type { Plan } from '../../../src/domain/plan.ts';
 import type { RolloutState } from '../../../src/domain/rollout-state.ts';
+import { passes } from '../../support/fake-activities.ts';
 import { digestOf, imageOf, pushOf } from '../../support/plans.ts';
 import { eventually } from '../../support/wait.ts';
 import { workflowTests } from '../../support/workflow-tests.ts';
@@ -70,7 +71,7 @@ describe('a lane', function () {
   };
 
   it('lets a newer verified push supersede an older rollout that is blocked in its checks', async () => {
-    await work({ scan: async (input) => (input.image.digest === digestOf('old') ? refuse() : usual().scan(input)) });
+    await work({ 'check:scan': async (input) => (input.image.digest === digestOf('old') ? refuse() : passes()) });
     const plan = aPlan();
     push(plan, 'old');
     const older = await webhook(plan, 'old');
@@ -137,9 +138,9 @@ describe('a lane', function () {
     const { words, propose } = proposals();
     await work({
       propose,
-      scan: async (input) => {
+      'check:scan': async (input) => {
         if (input.image.digest === digestOf('A')) await first.opened;
-        return usual().scan(input);
+        return passes();
       },
     });
     const plan = aPlan();
@@ -207,9 +208,9 @@ describe('a lane', function () {
   it('that was terminated is begun anew, and the rollouts under way introduce themselves again', async () => {
     const checks = door();
     await work({
-      scan: async (input) => {
+      'check:scan': async () => {
         await checks.opened;
-        return usual().scan(input);
+        return passes();
       },
     });
     const plan = aPlan();

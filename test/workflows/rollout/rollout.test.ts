@@ -3,6 +3,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import { stateQuery } from '../../../src/contracts/messages.ts';
 import { rolloutStartOptions } from '../../../src/contracts/start-options.ts';
 import type { Decision, RolloutState } from '../../../src/domain/rollout-state.ts';
+import { passes } from '../../support/fake-activities.ts';
 import { digestOf, imageOf, pushOf, stageOf } from '../../support/plans.ts';
 import { eventually } from '../../support/wait.ts';
 import { workflowTests } from '../../support/workflow-tests.ts';
@@ -42,7 +43,7 @@ describe('a rollout', function () {
   it('goes on after a retry of the blocked step', async () => {
     let tries = 0;
     await work({
-      scan: async (input) => (++tries === 1 ? refuses('ScanRejected', '1 critical finding') : activities().scan(input)),
+      'check:scan': async () => (++tries === 1 ? refuses('ScanRejected', '1 critical finding') : passes()),
     });
     const handle = await begin(aPlan(), 'retried');
     const blocked = await until(handle, 'blocked');
@@ -56,9 +57,9 @@ describe('a rollout', function () {
     let waived: unknown;
     const usual = activities();
     await work({
-      scan: async () => refuses('ScanRejected'),
+      'check:scan': async () => refuses('ScanRejected'),
       propose: async (input) => {
-        waived = input.checks.scan;
+        waived = input.checks.find(({ kind }) => kind === 'scan')?.outcome;
         return usual.propose(input);
       },
     });
@@ -70,7 +71,7 @@ describe('a rollout', function () {
   });
 
   it('refuses decisions that do not apply, and says what would', async () => {
-    await work({ scan: async () => refuses('ScanRejected') });
+    await work({ 'check:scan': async () => refuses('ScanRejected') });
     const handle = await begin(aPlan(), 'refusing');
     await until(handle, 'blocked');
     const decide = (verb: string, decision: Decision) =>
@@ -89,7 +90,7 @@ describe('a rollout', function () {
   it('that an operator rejected is quarantined: its next run ends rejected and touches nothing', async () => {
     let scans = 0;
     await work({
-      scan: async () => {
+      'check:scan': async () => {
         scans += 1;
         return refuses('ScanRejected');
       },
@@ -112,7 +113,7 @@ describe('a rollout', function () {
     let beating = false;
     const { Context, CancelledFailure } = await import('@temporalio/activity');
     await work({
-      smoke: async () => {
+      'check:smoke': async () => {
         const context = Context.current();
         beating = true;
         const beat = setInterval(() => context.heartbeat(), 200);
@@ -136,23 +137,22 @@ describe('a rollout', function () {
   });
 
   it('expires when nobody decides in time', async () => {
-    await work({ smoke: async () => refuses('SmokeFailed', 'exit code 3') });
+    await work({ 'check:smoke': async () => refuses('SmokeFailed', 'exit code 3') });
     const state = await result(await begin(aPlan({ decideWithinMs: 500 }), 'forgotten'));
     assert.equal(state.status, 'expired');
   });
 
   it('lets the step beside a failed one finish before it is blocked', async () => {
-    const usual = activities();
     let smoked = (): void => assert.fail('not started');
     const started = new Promise<void>((resolve) => {
       smoked = resolve;
     });
     await work({
-      scan: async () => refuses('ScanRejected'),
-      smoke: async (input) => {
+      'check:scan': async () => refuses('ScanRejected'),
+      'check:smoke': async () => {
         await new Promise((resolve) => setTimeout(resolve, 1_500));
         smoked();
-        return usual.smoke(input);
+        return passes();
       },
     });
     const handle = await begin(aPlan(), 'siblings');
@@ -184,11 +184,7 @@ describe('a rollout', function () {
 
   it('replays every step with the workflow cache off', async () => {
     let scans = 0;
-    const usual = activities();
-    await work(
-      { scan: async (input) => (++scans === 1 ? refuses('ScanRejected') : usual.scan(input)) },
-      { maxCachedWorkflows: 0 },
-    );
+    await work({ 'check:scan': async () => (++scans === 1 ? refuses('ScanRejected') : passes()) }, { maxCachedWorkflows: 0 });
     const handle = await begin(aPlan(), 'uncached');
     await until(handle, 'blocked');
     await handle.executeUpdate('retry', { args: [{}] });

@@ -7,6 +7,7 @@ import { rollbackUpdate } from '../../../src/contracts/messages.ts';
 import type { Notice } from '../../../src/domain/notice.ts';
 import type { NotifierPlan, Plan, StagePlan } from '../../../src/domain/plan.ts';
 import type { RolloutState, StepState } from '../../../src/domain/rollout-state.ts';
+import { passes } from '../../support/fake-activities.ts';
 import { delivered, digestOf, stageOf } from '../../support/plans.ts';
 import { eventually } from '../../support/wait.ts';
 import { workflowTests } from '../../support/workflow-tests.ts';
@@ -40,14 +41,17 @@ describe('what an operator skips', function () {
     told.splice(0);
     proposed.splice(0);
     const usual = activities();
-    const refusing = (what: keyof Activities & ('scan' | 'dispatch' | 'rollBackStage' | 'revertChange' | 'watchStage')) => ({
+    const refusing = (what: keyof Activities & ('dispatch' | 'rollBackStage' | 'revertChange' | 'watchStage')) => ({
       async [what](input: never) {
         refuse(what);
         return await usual[what](input);
       },
     });
     await work({
-      ...refusing('scan'),
+      'check:scan': async () => {
+        refuse('scan');
+        return passes();
+      },
       ...refusing('dispatch'),
       ...refusing('rollBackStage'),
       ...refusing('revertChange'),

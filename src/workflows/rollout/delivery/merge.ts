@@ -1,4 +1,4 @@
-import type { CheckResults, MergeOutcome, Proposal, StageSnapshot } from '../../../domain/outcomes.ts';
+import type { CheckResult, MergeOutcome, Proposal, StageSnapshot } from '../../../domain/outcomes.ts';
 import type { StagePlan } from '../../../domain/plan.ts';
 import type { StepName } from '../../../domain/rollout-state.ts';
 import { refusal } from '../../failure.ts';
@@ -15,7 +15,7 @@ import { OtherChangesConsent, snapshot } from './snapshot.ts';
 /** An image that is to be brought to a stage, once everybody who has a say has said yes. */
 export interface StageDelivery {
   readonly run: StageRun;
-  readonly checks: CheckResults;
+  readonly checks: readonly CheckResult[];
   /** Absent where nothing is proposed: the base branch has it, or the stage has no change. */
   readonly proposal: Proposal | undefined;
 }

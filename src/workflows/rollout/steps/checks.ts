@@ -1,15 +1,8 @@
 import { CancellationScope, sleep } from '@temporalio/workflow';
-import type {
-  CheckResults,
-  IntegrationSummary,
-  ScanSummary,
-  Skipped,
-  SmokeSummary,
-  VerifiedImage,
-} from '../../../domain/outcomes.ts';
+import type { CheckResult, VerifiedImage } from '../../../domain/outcomes.ts';
 import type { RolloutContext } from '../context.ts';
 import { endRollout } from '../ending.ts';
-import { containerTests, network, scanImage } from './proxies.ts';
+import { network, runCheck } from './proxies.ts';
 import { takeStep } from './take-step.ts';
 
 /** How often, and after which pause, a registry is asked again that still names an older image. */
@@ -37,50 +30,32 @@ export function endMoved(tag: string, digest: string): never {
   return endRollout({ end: 'superseded', reason: `${tag} is ${digest} by now`, moved: true });
 }
 
-/** Scan and smoke test side by side, and then, with what they let through, the integration check. */
-export async function check(run: RolloutContext, image: VerifiedImage): Promise<CheckResults> {
-  const [scanned, smoked] = await beside(
-    () => scan(run, image),
-    () => smoke(run, image),
-  );
-  const integrated = await integrate(run, image);
-  return {
-    ...(scanned && { scan: scanned }),
-    ...(smoked && { smoke: smoked }),
-    ...(integrated && { integration: integrated }),
-  };
-}
-
-async function scan(run: RolloutContext, image: VerifiedImage): Promise<ScanSummary | Skipped | undefined> {
+/** Checks run side by side. One that waits for others begins only once all of those have let the image through. */
+export async function check(run: RolloutContext, image: VerifiedImage): Promise<CheckResult[]> {
   const { plan } = run.start;
-  if (plan.scan === undefined) return undefined;
-  return await takeStep(run, { step: 'scan' }, () => scanImage({ plan, image }));
+  return await together(() => {
+    const begun = new Map<string, Promise<CheckResult>>();
+    for (const planned of plan.checks) {
+      const { kind, title } = planned;
+      const take = () => takeStep(run, { step: kind }, () => runCheck(planned, { plan, image }));
+      const before = Promise.all(planned.after.map((other) => begun.get(other)));
+      begun.set(
+        kind,
+        before.then(async () => ({ kind, title, outcome: await take() })),
+      );
+    }
+    return [...begun.values()];
+  });
 }
 
-async function smoke(run: RolloutContext, image: VerifiedImage): Promise<SmokeSummary | Skipped | undefined> {
-  const { plan } = run.start;
-  if (plan.smoke === undefined) return undefined;
-  const tests = containerTests(plan.smoke.timeoutMs);
-  return await takeStep(run, { step: 'smoke' }, () => tests.smoke({ plan, image }));
-}
-
-async function integrate(run: RolloutContext, image: VerifiedImage): Promise<IntegrationSummary | Skipped | undefined> {
-  const { plan } = run.start;
-  if (plan.integration === undefined) return undefined;
-  const tests = containerTests(plan.integration.timeoutMs);
-  return await takeStep(run, { step: 'integration' }, () => tests.integrate({ plan, image }));
-}
-
-/**
- * Both side by side, in a scope of their own. When one ends the rollout, the other is cancelled, and its clean-up is waited for.
- */
-async function beside<A, B>(first: () => Promise<A>, second: () => Promise<B>): Promise<[A, B]> {
+/** In a scope of its own. When one ends the rollout, the others are cancelled, and their clean-up is waited for. */
+async function together<Result>(begin: () => readonly Promise<Result>[]): Promise<Result[]> {
   const scope = new CancellationScope();
   return await scope.run(async () => {
-    const running = [first(), second()] as const;
-    const both = Promise.all(running);
-    await both.catch(() => scope.cancel());
-    await Promise.allSettled(running);
-    return await both;
+    const work = begin();
+    const all = Promise.all(work);
+    await all.catch(() => scope.cancel());
+    await Promise.allSettled(work);
+    return await all;
   });
 }

@@ -1,6 +1,6 @@
 import type { ProposeInput } from '../../../contracts/activities/delivery.ts';
 import { isByDigest } from '../../../contracts/messages.ts';
-import type { CheckResults, DispatchOutcome, Proposal } from '../../../domain/outcomes.ts';
+import type { CheckResult, DispatchOutcome, Proposal } from '../../../domain/outcomes.ts';
 import { unlimited } from '../../rate-limit.ts';
 import { endRollout } from '../ending.ts';
 import type { StageRun } from '../stage-run.ts';
@@ -27,7 +27,7 @@ export async function dispatch(run: StageRun): Promise<boolean> {
 }
 
 /** Proposes the change. @returns nothing where the stage has none, or where the base branch has it already */
-export async function propose(run: StageRun, checks: CheckResults): Promise<Proposal | undefined> {
+export async function propose(run: StageRun, checks: readonly CheckResult[]): Promise<Proposal | undefined> {
   const { stage, image, record, notifier } = run;
   if (stage.change === undefined) return undefined;
   const outcome = await takeStep(run, run.at('propose'), () => network.propose(inputOf(run, checks)));
@@ -52,7 +52,7 @@ export async function propose(run: StageRun, checks: CheckResults): Promise<Prop
  * @param last what was proposed, and approved, before
  * @returns nothing where the base branch has the change already
  */
-export async function proposeAgain(run: StageRun, checks: CheckResults, last: Proposal): Promise<Proposal | undefined> {
+export async function proposeAgain(run: StageRun, checks: readonly CheckResult[], last: Proposal): Promise<Proposal | undefined> {
   const { stage, image, record } = run;
   const outcome = await unlimited(() => network.propose(inputOf(run, checks)));
   if (outcome.kind === 'outdated') return endOutdated(image.tag, outcome.tag);
@@ -64,7 +64,7 @@ export async function proposeAgain(run: StageRun, checks: CheckResults, last: Pr
 }
 
 /** What a proposal is made of, as far as it is known by now. */
-function inputOf(run: StageRun, checks: CheckResults): ProposeInput {
+function inputOf(run: StageRun, checks: readonly CheckResult[]): ProposeInput {
   const { push, manual } = run.start;
   const { waivers } = run.record;
   return {

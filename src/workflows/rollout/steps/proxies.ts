@@ -1,8 +1,10 @@
-import { type ActivityInterfaceFor, proxyActivities, proxyLocalActivities } from '@temporalio/workflow';
+import { type ActivityInterfaceFor, proxyActivities, proxyLocalActivities, scheduleActivity } from '@temporalio/workflow';
+import type { CheckInput } from '../../../contracts/activities/checks.ts';
 import type { Activities } from '../../../contracts/activities/index.ts';
 import { deployQueue, taskQueues } from '../../../contracts/start-options.ts';
 import { heartbeatTimeout } from '../../../contracts/timing.ts';
-import { isOnHost, type StagePlan } from '../../../domain/plan.ts';
+import type { Checked, RateLimited } from '../../../domain/outcomes.ts';
+import { type CheckPlan, isOnHost, type StagePlan } from '../../../domain/plan.ts';
 
 const cancellationType = 'WAIT_CANCELLATION_COMPLETED';
 const minute = 60_000;
@@ -25,30 +27,19 @@ export const bestEffort = proxyActivities<Pick<Activities, 'tidyChange'>>({
   retry: { initialInterval: '1s', backoffCoefficient: 2, maximumAttempts: 4 },
 });
 
-/** A scan of a large image, with a database that has to be fetched first, takes minutes. */
-export const { scan: scanImage } = proxyActivities<Pick<Activities, 'scan'>>({
-  taskQueue: taskQueues.docker,
-  startToCloseTimeout: '20m',
-  heartbeatTimeout,
-  cancellationType,
-  retry: { initialInterval: '2s', maximumInterval: '1m', maximumAttempts: 15 },
-});
-
-/** The slowest pull that is worth waiting for, beside a test's own time-out. */
-const pullMs = 15 * minute;
-
-/** Smoke tests and integration checks: any Docker host, for as long as the plan says. */
-export function containerTests(
-  timeoutMs: number,
-): Pick<ActivityInterfaceFor<Pick<Activities, 'smoke' | 'integrate'>>, 'smoke' | 'integrate'> {
-  return proxyActivities<Pick<Activities, 'smoke' | 'integrate'>>({
-    taskQueue: taskQueues.docker,
-    startToCloseTimeout: pullMs + timeoutMs,
+/** A check, which takes as long as its plan says. */
+export function runCheck({ kind, needsDocker, timeoutMs }: CheckPlan, input: CheckInput): Promise<Checked | RateLimited> {
+  return scheduleActivity(`check:${kind}`, [input], {
+    ...(needsDocker && { taskQueue: taskQueues.docker }),
+    startToCloseTimeout: timeoutMs,
     heartbeatTimeout,
     cancellationType,
     retry: { initialInterval: '2s', maximumInterval: '1m', maximumAttempts: 15 },
   });
 }
+
+/** The slowest pull that is worth waiting for, beside a deploy's own time-out. */
+const pullMs = 15 * minute;
 
 type OnHost = Pick<Activities, 'snapshotStage' | 'deployStage' | 'rollBackStage' | 'discardPrevious' | 'watchStage'>;
 

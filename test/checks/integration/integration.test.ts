@@ -8,18 +8,18 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CancelledFailure } from '@temporalio/activity';
 import type Docker from 'dockerode';
-import type { IntegrationFailure } from '../../src/checks/integration/check.ts';
-import type { Digest } from '../../src/domain/image-reference.ts';
-import type { IntegrationSummary, VerifiedImage } from '../../src/domain/outcomes.ts';
-import type { IntegrationPlan } from '../../src/domain/plan.ts';
-import { jsonLines } from '../../src/platform/docker/json-lines.ts';
-import { createSweep } from '../../src/platform/docker/sweep.ts';
-import { failureOf } from '../support/activity.ts';
-import { ensureDocker, expectEvent, hasImage, imageIsGone, labelled, removeImagesOf } from '../support/docker.ts';
-import { type ImageOptions, pushImage, tag } from '../support/images.ts';
-import { type RunningIntegration, startIntegration } from '../support/integration.ts';
-import { type Registry, startRegistry } from '../support/registry.ts';
-import { imageToSmoke, keyOfTests } from '../support/smoke.ts';
+import type { IntegrationPlan } from '../../../src/checks/integration/plan.ts';
+import type { Evidence } from '../../../src/domain/evidence.ts';
+import type { Digest } from '../../../src/domain/image-reference.ts';
+import type { VerifiedImage } from '../../../src/domain/outcomes.ts';
+import { jsonLines } from '../../../src/platform/docker/json-lines.ts';
+import { createSweep } from '../../../src/platform/docker/sweep.ts';
+import { failureOf } from '../../support/activity.ts';
+import { ensureDocker, expectEvent, hasImage, imageIsGone, labelled, removeImagesOf } from '../../support/docker.ts';
+import { type ImageOptions, pushImage, tag } from '../../support/images.ts';
+import { type RunningIntegration, startIntegration } from '../../support/integration.ts';
+import { type Registry, startRegistry } from '../../support/registry.ts';
+import { imageToSmoke, keyOfTests } from '../../support/smoke.ts';
 
 const serving = ['httpd', '-f', '-p', '8080', '-h', '/www'];
 
@@ -100,14 +100,21 @@ ${rest}`;
     };
   }
 
-  const integrated = async ({ outcome }: RunningIntegration): Promise<IntegrationSummary> => {
+  const integrated = async ({ outcome }: RunningIntegration): Promise<{ log: string }> => {
     const found = await outcome;
-    return found.kind === 'integrated' ? found : assert.fail(JSON.stringify(found));
+    if (found.kind !== 'checked') assert.fail(JSON.stringify(found));
+    assert.match(found.text, /^passed after \d+\.\d s$/);
+    return { log: found.evidence[0]?.log ?? '' };
   };
   const refused = async ({ outcome }: RunningIntegration) => {
     const { type, message, nonRetryable, details } = await failureOf(outcome);
     assert.deepEqual([type, nonRetryable], ['IntegrationFailed', true]);
-    return { message, details: details?.[0] as IntegrationFailure };
+    const [[test, candidate] = []] = details as [Evidence[]];
+    const exitCode = /^exit code (\d+)$/.exec(test?.text ?? '')?.[1];
+    return {
+      message,
+      details: { log: test?.log, candidateLog: candidate?.log, ...(exitCode !== undefined && { exitCode: Number(exitCode) }) },
+    };
   };
   /** Containers, networks and volumes of the rollout, and of any project that a check made. */
   async function isClean({ rollout, warnings }: RunningIntegration): Promise<void> {
@@ -302,7 +309,7 @@ volumes:
       await writeFile(join(folder, 'it.yml'), compose(image.repository, '    volumes: ["data:/data"]\nvolumes: { data: {} }\n'));
       const started = await expectEvent(docker, ids.rollout, 'start');
       const input = { image, baseDir: folder, integration: planOf('sleep 600'), ...ids };
-      const program = fileURLToPath(new URL('../support/integration-worker.ts', import.meta.url));
+      const program = fileURLToPath(new URL('../../support/integration-worker.ts', import.meta.url));
       const worker: ChildProcess = spawn(process.execPath, [program, JSON.stringify(input)], {
         stdio: ['ignore', 'ignore', 'inherit'],
       });

@@ -5,14 +5,14 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { CancelledFailure } from '@temporalio/activity';
 import Docker from 'dockerode';
-import { createSmoke } from '../../src/activities/smoke.ts';
-import { createSweep } from '../../src/platform/docker/sweep.ts';
-import { ensureDocker, expectEvent, imageIsGone, labelled, removeImagesOf } from '../support/docker.ts';
-import { startDockerProxy } from '../support/docker-proxy.ts';
-import { type Fault, startFaultyProxy } from '../support/faulty-proxy.ts';
-import { type ImageOptions, pushImage } from '../support/images.ts';
-import { type Registry, startRegistry } from '../support/registry.ts';
-import { imageToSmoke, keyOfTests, type RunningSmoke, smokePlan, startSmoke } from '../support/smoke.ts';
+import { smokeCheck } from '../../../src/checks/smoke/index.ts';
+import { createSweep } from '../../../src/platform/docker/sweep.ts';
+import { ensureDocker, expectEvent, imageIsGone, labelled, removeImagesOf } from '../../support/docker.ts';
+import { startDockerProxy } from '../../support/docker-proxy.ts';
+import { type Fault, startFaultyProxy } from '../../support/faulty-proxy.ts';
+import { type ImageOptions, pushImage } from '../../support/images.ts';
+import { type Registry, startRegistry } from '../../support/registry.ts';
+import { checkContext, imageToSmoke, keyOfTests, type RunningSmoke, smokePlan, startSmoke } from '../../support/smoke.ts';
 
 describe('smoke, when something breaks', function () {
   this.timeout(60_000);
@@ -112,7 +112,7 @@ describe('smoke, when something breaks', function () {
 
   describe('a killed worker', () => {
     function startWorker(input: object): ChildProcess {
-      const script = fileURLToPath(new URL('../support/smoke-worker.ts', import.meta.url));
+      const script = fileURLToPath(new URL('../../support/smoke-worker.ts', import.meta.url));
       const stdio: ['ignore', 'ignore', 'inherit'] = ['ignore', 'ignore', 'inherit'];
       return spawn(process.execPath, [script, JSON.stringify(input)], { stdio });
     }
@@ -136,7 +136,7 @@ describe('smoke, when something breaks', function () {
     it('leaves what the next attempt removes, and the next attempt passes', async () => {
       const { rollout, run, image: verified } = await killWhileRunning('killed');
       const next = startSmoke({ docker, image: verified, smoke: quick, rollout, run, attempt: 2 });
-      assert.equal((await next.outcome).kind, 'smoked');
+      assert.equal((await next.outcome).kind, 'checked');
       assert.deepEqual(await labelled(docker, rollout), []);
     });
 
@@ -166,7 +166,7 @@ describe('smoke, when something breaks', function () {
         await kill(worker);
         blobs.heal();
         const next = startSmoke({ docker, image: verified, smoke: quick, ...ids, attempt: 2 });
-        assert.equal((await next.outcome).kind, 'smoked');
+        assert.equal((await next.outcome).kind, 'checked');
         assert.deepEqual(await labelled(docker, ids.rollout), []);
       } finally {
         await blobs.stop();
@@ -210,7 +210,7 @@ describe('smoke, when something breaks', function () {
     });
     try {
       const { outcome } = startSmoke({ docker: proxy.docker, image: verified, smoke: quick });
-      assert.equal((await outcome).kind, 'smoked');
+      assert.equal((await outcome).kind, 'checked');
       assert.equal(removed, true);
       await imageIsGone(docker, `${verified.repository}@${verified.digest}`);
     } finally {
@@ -326,7 +326,7 @@ describe('smoke, when something breaks', function () {
         return { username: 'landfall', password: 'let-me-in' };
       };
       const { outcome } = startSmoke({ docker, image: verified, smoke: quick, dependencies: { credentials } });
-      assert.equal((await outcome).kind, 'smoked');
+      assert.equal((await outcome).kind, 'checked');
       assert.deepEqual(asked, [asking.host]);
       await assert.rejects(startSmoke({ docker, image: verified, smoke: quick }).outcome, { type: 'CredentialsRefused' });
     } finally {
@@ -363,12 +363,12 @@ describe('smoke, when something breaks', function () {
       });
       try {
         const dependencies = { hostReach: 'network' as const, ownContainer: worker.id };
-        const smoke = smokePlan({ http: { port: 8080, path: '/health' } });
+        const smoke = smokePlan({ probe: { kind: 'http', port: 8080, path: '/health' } });
         const started = await expectEvent(docker, rollout, 'start');
         const running = startSmoke({ docker: proxy.docker, image: verified, smoke, rollout, dependencies });
         const tested = await docker.getContainer(await started.seen).inspect();
         const outcome = await running.outcome;
-        assert.equal(outcome.kind === 'smoked' && outcome.readyBy, 'http');
+        assert.equal(outcome.kind === 'checked' && /^ready by (\w+)/.exec(outcome.text)?.[1], 'http');
         assert.deepEqual(tested.HostConfig.PortBindings ?? {}, {});
         assert.equal(joined.length, 2);
         assert.deepEqual(await networksOf(), ['bridge']);
@@ -378,20 +378,9 @@ describe('smoke, when something breaks', function () {
       }
     });
 
-    it('is refused at start where it does not know which container it is', () => {
-      const secrets = (value: string) => value;
-      const credentials = async () => undefined;
-      assert.throws(
-        () =>
-          createSmoke({
-            docker,
-            secrets,
-            workerId: 'w',
-            ownershipKey: keyOfTests,
-            baseDir: '/',
-            credentials,
-            hostReach: 'network',
-          }),
+    it('is refused at start where it does not know which container it is', async () => {
+      await assert.rejects(
+        async () => smokeCheck.create(checkContext(docker, { hostReach: 'network' }), undefined),
         /its own container's id/,
       );
     });

@@ -1,22 +1,19 @@
 import { join } from 'node:path';
-import { Context } from '@temporalio/activity';
 import { z } from 'zod';
-import { judgeFindings, rejectionOf } from '../checks/scan/policy.ts';
-import { scanners, type Trivy } from '../checks/scan/trivy.ts';
-import { parseReport } from '../checks/scan/trivy-report.ts';
-import type { ScanActivities } from '../contracts/activities/checks.ts';
-import { Refusal } from '../domain/failures.ts';
-import type { Finding, PlatformDigests, ScanSummary, VerifiedImage } from '../domain/outcomes.ts';
-import type { Plan } from '../domain/plan.ts';
-import type { Artifacts } from '../platform/artifacts.ts';
-import { meantPlatforms } from '../platform/registry/platform.ts';
-import { SharedRuns } from '../platform/shared-runs.ts';
-import { answering } from './boundary.ts';
+import { Refusal } from '../../domain/failures.ts';
+import type { PlatformDigests, VerifiedImage } from '../../domain/outcomes.ts';
+import type { Plan } from '../../domain/plan.ts';
+import { meantPlatforms } from '../../platform/registry/platform.ts';
+import { SharedRuns } from '../../platform/shared-runs.ts';
+import { type Check, type CheckContext, CheckRefused, type CheckWork } from '../check.ts';
+import { scanEvidence, scanned } from './evidence.ts';
+import type { ScanPlan } from './plan.ts';
+import { type Finding, judgeFindings, rejectionOf, type ScanSummary } from './policy.ts';
+import { scanners, type Trivy } from './trivy.ts';
+import { parseReport } from './trivy-report.ts';
 
-export interface ScanDependencies {
+export interface ScanDependencies extends Pick<CheckContext, 'artifacts' | 'log' | 'now'> {
   readonly trivy: Trivy;
-  readonly artifacts: Artifacts;
-  readonly now?: () => Date;
 }
 
 interface PlatformScan {
@@ -30,25 +27,30 @@ const files = { report: 'trivy.json', sbom: 'sbom.cdx.json', record: 'scan.json'
 /** A report is used again for as long, where nothing that it depends on has changed. */
 const reuseWithinMs = 24 * 60 * 60 * 1000;
 
-export function createScan({ trivy, artifacts, now = () => new Date() }: ScanDependencies): ScanActivities {
-  const runs = new SharedRuns<PlatformScan>();
+export function createScan(dependencies: ScanDependencies): Check<ScanPlan> {
+  const scan = createScanner(dependencies);
   return {
-    scan: answering(async ({ plan, image }) => {
-      const signal = Context.current().cancellationSignal;
-      const policy = plan.scan;
-      if (policy === undefined)
-        throw new Error(`the plan of ${plan.service} has no scan, expected one where a scan is asked for`);
-      const platforms = wantedPlatforms(plan, image);
-      const scans: PlatformScan[] = [];
-      for (const platform of platforms) {
-        const scan = (stop: AbortSignal) => scanPlatform({ trivy, artifacts, now }, image, platform, stop);
-        scans.push(await runs.run(`${image.repository}@${platform.digest}`, scan, signal));
-      }
-      const findings = scans.flatMap((scan) => scan.findings);
-      const summary = summaryOf(scans, judgeFindings(findings, policy, now()), platforms);
-      if (summary.failing > 0) throw new Refusal('ScanRejected', rejectionOf(summary, policy), [summary]);
-      return summary;
-    }),
+    async check(work) {
+      const summary = await scan(work);
+      if (summary.failing > 0)
+        throw new CheckRefused('ScanRejected', rejectionOf(summary, work.settings), [scanEvidence(summary)]);
+      return scanned(summary);
+    },
+  };
+}
+
+/** Scans every wanted platform of an image, keeps reports and SBOMs as artifacts, and judges the findings by the policy. */
+export function createScanner(dependencies: ScanDependencies) {
+  const runs = new SharedRuns<PlatformScan>();
+  return async ({ plan, settings, image, signal }: Omit<CheckWork<ScanPlan>, 'run' | 'later'>): Promise<ScanSummary> => {
+    const platforms = wantedPlatforms(plan, image);
+    const scans: PlatformScan[] = [];
+    for (const platform of platforms) {
+      const scan = (stop: AbortSignal) => scanPlatform(dependencies, image, platform, stop);
+      scans.push(await runs.run(`${image.repository}@${platform.digest}`, scan, signal));
+    }
+    const findings = scans.flatMap((scan) => scan.findings);
+    return summaryOf(scans, judgeFindings(findings, settings, dependencies.now()), platforms);
   };
 }
 
@@ -64,13 +66,13 @@ function wantedPlatforms(plan: Plan, image: VerifiedImage): readonly PlatformDig
 }
 
 async function scanPlatform(
-  { trivy, artifacts, now }: Required<ScanDependencies>,
+  { trivy, artifacts, log, now }: ScanDependencies,
   { repository }: VerifiedImage,
   { platform, digest }: PlatformDigests,
   signal: AbortSignal,
 ): Promise<PlatformScan> {
   const database = await trivy.database(signal);
-  const known = await knownFindings(artifacts, { platform, digest }, database, now());
+  const known = await knownFindings({ artifacts, log }, { platform, digest }, database, now());
   if (known !== undefined) {
     const paths = [files.report, files.sbom].map((name) => artifacts.pathOf(digest, name));
     return { findings: known, database, reused: true, artifacts: paths };
@@ -90,7 +92,7 @@ const recordSchema = z.object({ scannedAt: z.iso.datetime(), database: z.string(
 
 /** The findings of a moment ago, where the same database and scanners made them. What cannot be read counts as unknown. */
 async function knownFindings(
-  artifacts: Artifacts,
+  { artifacts, log }: Pick<ScanDependencies, 'artifacts' | 'log'>,
   { platform, digest }: PlatformDigests,
   database: string | undefined,
   now: Date,
@@ -103,7 +105,7 @@ async function knownFindings(
     const report = await artifacts.readText(digest, files.report);
     return report === undefined ? undefined : parseReport(report, platform);
   } catch (error) {
-    Context.current().log.warn(`the last scan of ${digest} cannot be read, so it is scanned again`, { error });
+    log.warn({ error }, `the last scan of ${digest} cannot be read, so it is scanned again`);
     return undefined;
   }
 }
@@ -120,7 +122,6 @@ function summaryOf(
 ): ScanSummary {
   const database = scans[0]?.database;
   return {
-    kind: 'scanned',
     ...verdict,
     platforms: platforms.map(({ platform }) => platform),
     ...(database === undefined ? {} : { database }),

@@ -4,16 +4,20 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ApplicationFailure, CancelledFailure } from '@temporalio/activity';
 import { MockActivityEnvironment } from '@temporalio/testing';
-import { createScan, type ScanDependencies } from '../../src/activities/scan.ts';
-import type { Digest, Repository, Tag } from '../../src/domain/image-reference.ts';
-import type { RateLimited, ScanSummary, VerifiedImage } from '../../src/domain/outcomes.ts';
-import type { Plan, ScanPlan } from '../../src/domain/plan.ts';
-import { failureOf, runActivity } from '../support/activity.ts';
-import { startHttpServer } from '../support/http-server.ts';
-import { pushImage, pushIndex } from '../support/images.ts';
-import { planOf } from '../support/plans.ts';
-import { type Registry, startRegistry } from '../support/registry.ts';
-import { createScanner, type TestScanner } from '../support/scanner.ts';
+import { createChecks } from '../../../src/activities/check.ts';
+import type { ScanPlan } from '../../../src/checks/scan/plan.ts';
+import type { ScanSummary } from '../../../src/checks/scan/policy.ts';
+import { createScan, createScanner as createScans, type ScanDependencies } from '../../../src/checks/scan/scan.ts';
+import { type Evidence, isEvidence } from '../../../src/domain/evidence.ts';
+import type { Digest, Repository, Tag } from '../../../src/domain/image-reference.ts';
+import type { Checked, RateLimited, VerifiedImage } from '../../../src/domain/outcomes.ts';
+import type { Plan } from '../../../src/domain/plan.ts';
+import { failureOf, runActivity } from '../../support/activity.ts';
+import { startHttpServer } from '../../support/http-server.ts';
+import { pushImage, pushIndex } from '../../support/images.ts';
+import { checkOf, planOf, settingsIn } from '../../support/plans.ts';
+import { type Registry, startRegistry } from '../../support/registry.ts';
+import { createScanner, type TestScanner } from '../../support/scanner.ts';
 
 const npmPackage = (name: string, version: string) => ({
   [`app/node_modules/${name}/package.json`]: JSON.stringify({ name, version }),
@@ -24,7 +28,7 @@ const alpine = {
 };
 
 function planWith(scan: Partial<ScanPlan> = {}, more: Partial<Plan> = {}): Plan {
-  return planOf({ scan: { failOn: 'critical', ignoreUnfixed: true, ignore: [], ...scan }, ...more });
+  return planOf({ checks: [checkOf('scan', { failOn: 'critical', ignoreUnfixed: true, ignore: [], ...scan })], ...more });
 }
 
 function imageAt(host: string, name: string, digest: Digest, platforms?: VerifiedImage['platforms']): VerifiedImage {
@@ -38,25 +42,34 @@ function imageAt(host: string, name: string, digest: Digest, platforms?: Verifie
   };
 }
 
-function scanOnce(dependencies: ScanDependencies, plan: Plan, image: VerifiedImage): Promise<ScanSummary | RateLimited> {
-  return runActivity(createScan(dependencies).scan, { plan, image });
+type Scans = Omit<ScanDependencies, 'log' | 'now'> & Partial<ScanDependencies>;
+
+const complete = (scans: Scans): ScanDependencies => ({ log: { warn: () => undefined }, now: () => new Date(), ...scans });
+
+/** As a worker has it. */
+function activityOf(scans: Scans) {
+  const { 'check:scan': scan } = createChecks({ checks: new Map([['scan', createScan(complete(scans))]]) });
+  return scan ?? assert.fail('there is no such activity');
 }
 
-async function scanned(dependencies: ScanDependencies, plan: Plan, image: VerifiedImage): Promise<ScanSummary> {
-  const outcome = await scanOnce(dependencies, plan, image);
-  assert.equal(outcome.kind, 'scanned');
-  return outcome as ScanSummary;
+function scanOnce(scans: Scans, plan: Plan, image: VerifiedImage): Promise<Checked | RateLimited> {
+  return runActivity(activityOf(scans), { plan, image });
+}
+
+/** What a scan finds, whatever the policy makes of it. */
+async function scanned(scans: Scans, plan: Plan, image: VerifiedImage): Promise<ScanSummary> {
+  const settings = settingsIn<ScanPlan>(plan, 'scan') ?? assert.fail('the plan has no scan');
+  return await createScans(complete(scans))({ plan, settings, image, signal: new AbortController().signal });
 }
 
 /** What a rejection carries. */
-function summaryIn(failure: ApplicationFailure): ScanSummary {
-  const [summary] = failure.details as [ScanSummary];
-  assert.equal(summary.kind, 'scanned');
-  return summary;
+function evidenceIn(failure: ApplicationFailure): Evidence {
+  const [[found]] = failure.details as [[unknown]];
+  return isEvidence(found) ? found : assert.fail(JSON.stringify(failure.details));
 }
 
 /** Counts how often Trivy really scans. */
-function counting(scanner: TestScanner): ScanDependencies & { readonly scans: string[] } {
+function counting(scanner: TestScanner): Scans & { readonly scans: string[] } {
   const scans: string[] = [];
   const scan: ScanDependencies['trivy']['scan'] = (image, files, signal) => {
     scans.push(image.digest);
@@ -90,9 +103,14 @@ describe('scan', function () {
       failure.message,
       '1 critical finding: CVE-2021-44906 in minimist 1.2.5 (fixed in 1.2.6); update them, or add an ignore entry with a reason',
     );
-    const summary = summaryIn(failure);
+    const { passed, text, short, rows } = evidenceIn(failure);
+    assert.deepEqual([passed, text, short], [false, '1 critical, 1 medium', '1 critical, 1 medium; 1 against the policy']);
+    assert.equal(rows?.length, 2);
+    assert.deepEqual(rows[0]?.slice(0, 5), ['critical', 'CVE-2021-44906', 'minimist 1.2.5', 'fixed in 1.2.6', 'linux/amd64']);
+    const summary = await scanned(scanner, planWith(), image);
     assert.deepEqual(summary.counts, { unknown: 0, low: 0, medium: 1, high: 0, critical: 1 });
-    assert.deepEqual([summary.failing, summary.worst.length, summary.reused], [1, 2, false]);
+    // The report of the rejection is there.
+    assert.deepEqual([summary.failing, summary.worst.length, summary.reused], [1, 2, true]);
   });
 
   it('passes an image whose findings are below the limit, and keeps the full report and an SBOM as artifacts', async () => {
@@ -115,7 +133,7 @@ describe('scan', function () {
     const image = await push('team/alpine', alpine);
     const failure = await failureOf(scanOnce(scanner, planWith(), image));
     assert.match(failure.message, /^1 critical finding: CVE-2022-48174 in busybox 1\.36\.1-r0 \(fixed in 1\.36\.1-r1\)/);
-    assert.equal(summaryIn(failure).ignored, 1);
+    assert.match(evidenceIn(failure).text, /, 1 ignored by the policy$/);
     const strict = await failureOf(scanOnce(scanner, planWith({ ignoreUnfixed: false }), image));
     assert.match(strict.message, /^2 critical findings: .*CVE-2023-45853 in zlib 1\.2\.13-r1/);
   });
@@ -189,7 +207,9 @@ describe('scan', function () {
       platforms.map((platform, index) => ({ platform, digest: children[index] ?? digest })),
     );
     const failure = await failureOf(scanOnce(scanner, planWith(), image));
-    const summary = summaryIn(failure);
+    assert.equal(evidenceIn(failure).text, '1 critical, 1 medium');
+    assert.equal(evidenceIn(failure).rows?.[0]?.[4], 'linux/arm64/v8');
+    const summary = await scanned(scanner, planWith(), image);
     assert.deepEqual([summary.counts.medium, summary.counts.critical, summary.platforms], [1, 1, platforms]);
     assert.equal(summary.worst[0]?.platform, 'linux/arm64/v8');
     assert.equal((await scanned(scanner, planWith({}, { platforms: ['linux/amd64'] }), image)).failing, 0);
@@ -202,11 +222,11 @@ describe('scan', function () {
   it('asked for one digest several times at once, scans it once', async () => {
     const image = await push('team/popular', npmPackage('ms', '1.0.0'));
     const dependencies = counting(scanner);
-    const { scan } = createScan(dependencies);
+    const scan = activityOf(dependencies);
     const answers = await Promise.all(Array.from({ length: 5 }, () => runActivity(scan, { plan: planWith(), image })));
     assert.deepEqual(
       answers.map(({ kind }) => kind),
-      Array(5).fill('scanned'),
+      Array(5).fill('checked'),
     );
     assert.deepEqual(dependencies.scans, [image.digest]);
   });
@@ -215,11 +235,11 @@ describe('scan', function () {
     const images = await Promise.all(
       ['1.0.0', '1.0.1', '1.0.2', '1.0.3'].map((version) => push('team/many', npmPackage('ms', version))),
     );
-    const { scan } = createScan(scanner);
+    const scan = activityOf(scanner);
     const answers = await Promise.all(images.map((image) => runActivity(scan, { plan: planWith(), image })));
     assert.deepEqual(
-      answers.map((answer) => answer.kind === 'scanned' && answer.counts.medium),
-      [1, 1, 1, 1],
+      answers.map((answer) => answer.kind === 'checked' && answer.text),
+      Array(4).fill('1 medium'),
     );
   });
 
@@ -229,7 +249,7 @@ describe('scan', function () {
       const environment = new MockActivityEnvironment();
       const heartbeat = once(environment, 'heartbeat');
       const image = imageAt(server.host, 'team/slow', `sha256:${'b'.repeat(64)}` as Digest);
-      const outcome = Promise.allSettled([environment.run(createScan(scanner).scan, { plan: planWith(), image })]);
+      const outcome = Promise.allSettled([environment.run(activityOf(scanner), { plan: planWith(), image })]);
       await heartbeat;
       const [request] = server.requests;
       assert.ok(request);
@@ -259,13 +279,13 @@ describe('scan', function () {
         return trivy.scan(of, files, signal);
       },
     };
-    const { scan } = createScan({ trivy: slow, artifacts });
+    const scan = activityOf({ trivy: slow, artifacts });
     const cancelled = Promise.allSettled([started.run(scan, { plan: planWith(), image })]);
     const goesOn = runActivity(scan, { plan: planWith(), image });
     started.cancel();
     assert.equal((await cancelled)[0]?.status, 'rejected');
     release?.();
-    assert.equal((await goesOn).kind, 'scanned');
+    assert.equal((await goesOn).kind, 'checked');
     assert.deepEqual(scans, [image.digest]);
   });
 });

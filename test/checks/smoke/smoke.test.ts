@@ -4,18 +4,38 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ApplicationFailure } from '@temporalio/activity';
 import type Docker from 'dockerode';
-import { createVerify } from '../../src/activities/verify.ts';
-import type { SmokeFailure, SmokeSummary } from '../../src/domain/outcomes.ts';
-import type { SmokePlan } from '../../src/domain/plan.ts';
-import { failureOf, runActivity } from '../support/activity.ts';
-import { ensureDocker, expectEvent, hasImage, imageIsGone, labelled, removeImagesOf } from '../support/docker.ts';
-import { startDockerProxy } from '../support/docker-proxy.ts';
-import { hostPlatform, type ImageOptions, pushImage, pushIndex } from '../support/images.ts';
-import { planOf } from '../support/plans.ts';
-import { type Registry, startRegistry } from '../support/registry.ts';
-import { registryClient, repositoryAt, tagOf } from '../support/registry-client.ts';
-import { pushRivals } from '../support/rival-images.ts';
-import { imageToSmoke, type SmokeAttempt, smokePlan, startSmoke } from '../support/smoke.ts';
+import { createVerify } from '../../../src/activities/verify.ts';
+import type { SmokePlan } from '../../../src/checks/smoke/plan.ts';
+import type { Evidence } from '../../../src/domain/evidence.ts';
+import type { Checked, RateLimited } from '../../../src/domain/outcomes.ts';
+import { failureOf, runActivity } from '../../support/activity.ts';
+import { ensureDocker, expectEvent, hasImage, imageIsGone, labelled, removeImagesOf } from '../../support/docker.ts';
+import { startDockerProxy } from '../../support/docker-proxy.ts';
+import { hostPlatform, type ImageOptions, pushImage, pushIndex } from '../../support/images.ts';
+import { planOf } from '../../support/plans.ts';
+import { type Registry, startRegistry } from '../../support/registry.ts';
+import { registryClient, repositoryAt, tagOf } from '../../support/registry-client.ts';
+import { pushRivals } from '../../support/rival-images.ts';
+import { imageToSmoke, type SmokeAttempt, smokePlan, startSmoke } from '../../support/smoke.ts';
+
+/** What was said of an image that passed. */
+function summaryOf(outcome: Checked | RateLimited) {
+  if (outcome.kind !== 'checked') assert.fail(JSON.stringify(outcome));
+  const [, readyBy, seconds, platform] =
+    /^ready by (\w+) after ([\d.]+) s on (\S+)$/.exec(outcome.text) ?? assert.fail(outcome.text);
+  return { readyBy, readyAfterMs: Number(seconds) * 1000, platform, log: outcome.evidence[0]?.log };
+}
+
+/** `platform linux/amd64, exit code 3, out of memory` */
+function factsOf(text: string) {
+  const [, platform, exitCode, outOfMemory] =
+    /^platform ([^,]+)(?:, exit code (\d+))?(, out of memory)?$/.exec(text) ?? assert.fail(text);
+  return {
+    platform,
+    ...(exitCode !== undefined && { exitCode: Number(exitCode) }),
+    ...(outOfMemory !== undefined && { outOfMemory: true }),
+  };
+}
 
 describe('smoke', function () {
   this.timeout(60_000);
@@ -49,13 +69,14 @@ describe('smoke', function () {
     }
   }
 
-  async function passes(...args: Parameters<typeof run>): Promise<SmokeSummary> {
+  async function passes(...args: Parameters<typeof run>): Promise<ReturnType<typeof summaryOf>> {
     const outcome = await run(...args);
-    assert.equal(outcome.kind, 'smoked');
-    return outcome as SmokeSummary;
+    return summaryOf(outcome);
   }
 
-  async function fails(...args: Parameters<typeof run>): Promise<{ message: string; failure: SmokeFailure }> {
+  async function fails(
+    ...args: Parameters<typeof run>
+  ): Promise<{ message: string; failure: ReturnType<typeof factsOf> & { log: string } }> {
     const error = await run(...args).then(
       (outcome) => assert.fail(`expected a failure, found ${JSON.stringify(outcome)}`),
       (thrown: unknown) => thrown,
@@ -63,8 +84,8 @@ describe('smoke', function () {
     assert.ok(error instanceof ApplicationFailure, String(error));
     assert.equal(error.type, 'SmokeFailed', error.message);
     assert.equal(error.nonRetryable, true);
-    const [failure] = error.details ?? [];
-    return { message: error.message, failure: failure as SmokeFailure };
+    const [[found]] = error.details as [[Evidence]];
+    return { message: error.message, failure: { ...factsOf(found.text), log: found.log ?? '' } };
   }
 
   describe('says that a container is ready', () => {
@@ -80,20 +101,28 @@ describe('smoke', function () {
     });
 
     it('when its HTTP path answers', async () => {
-      const summary = await passes('http', { cmd: serve, files: page }, smokePlan({ http: { port: 8080, path: '/health' } }));
+      const summary = await passes(
+        'http',
+        { cmd: serve, files: page },
+        smokePlan({ probe: { kind: 'http', port: 8080, path: '/health' } }),
+      );
       assert.equal(summary.readyBy, 'http');
       assert.ok(summary.readyAfterMs >= 700, `${summary.readyAfterMs}`);
     });
 
     it('when its TCP port answers, and not when only the proxy of Docker does', async () => {
-      const summary = await passes('tcp', { cmd: serve, files: page }, smokePlan({ tcp: { port: 8080 } }));
+      const summary = await passes('tcp', { cmd: serve, files: page }, smokePlan({ probe: { kind: 'tcp', port: 8080 } }));
       assert.equal(summary.readyBy, 'tcp');
       assert.ok(summary.readyAfterMs >= 700, `${summary.readyAfterMs}`);
     });
 
     it('when a command in it exits 0', async () => {
       const cmd = shell('sleep 0.7; touch /tmp/ready; exec sleep 60');
-      const summary = await passes('exec', { cmd }, smokePlan({ exec: ['test', '-f', '/tmp/ready'] }));
+      const summary = await passes(
+        'exec',
+        { cmd },
+        smokePlan({ probe: { kind: 'exec', command: ['test', '-f', '/tmp/ready'] } }),
+      );
       assert.equal(summary.readyBy, 'exec');
       assert.ok(summary.readyAfterMs >= 700, `${summary.readyAfterMs}`);
     });
@@ -114,7 +143,7 @@ describe('smoke', function () {
       const ofPlatforms = platforms.map((platform, index) => ({ platform, digest: children[index] ?? digest }));
       const verified = { ...imageToSmoke(`${registry.host}/multi`, digest), platforms: ofPlatforms };
       const outcome = await startSmoke({ docker, image: verified, smoke: smokePlan({ stayUpMs: 50 }) }).outcome;
-      assert.equal(outcome.kind === 'smoked' && outcome.platform, hostPlatform());
+      assert.equal(summaryOf(outcome).platform, hostPlatform());
     });
   });
 
@@ -144,7 +173,7 @@ describe('smoke', function () {
       assert.ok(verified.kind === 'verified');
       return startSmoke({ docker, image: verified.image, smoke: smokePlan({ stayUpMs: 50 }), platforms: meant }).outcome;
     };
-    assert.equal((await smokeOf(hostPlatform())).kind, 'smoked');
+    assert.equal((await smokeOf(hostPlatform())).kind, 'checked');
     const failure = await failureOf(smokeOf(other));
     assert.equal(failure.type, 'PlatformMissing');
     assert.match(failure.message, /add the platform of this host to platforms of the service/);
@@ -185,14 +214,14 @@ describe('smoke', function () {
 
     it('when it is not ready in time, with what the probe found last', async () => {
       const cmd = ['httpd', '-f', '-p', '8080', '-h', '/www'];
-      const smoke = smokePlan({ timeoutMs: 1_200, http: { port: 8080, path: '/nowhere' } });
+      const smoke = smokePlan({ timeoutMs: 1_200, probe: { kind: 'http', port: 8080, path: '/nowhere' } });
       const { message, failure } = await fails('late', { cmd, files: { 'www/health': 'fine' } }, smoke);
       assert.match(message, /ready within 1.2 s \(http port 8080 \/nowhere\), but .* \(last: answered 404\)/);
       assert.equal(failure.exitCode, undefined);
     });
 
     it('when the command of its probe never ends', async () => {
-      const smoke = smokePlan({ timeoutMs: 800, exec: ['sleep', '60'] });
+      const smoke = smokePlan({ timeoutMs: 800, probe: { kind: 'exec', command: ['sleep', '60'] } });
       const { message } = await fails('stuck', { cmd: ['sleep', '60'] }, smoke);
       assert.match(message, /exec sleep 60 was not answered \(last: no answer\)/);
     });
@@ -235,7 +264,7 @@ describe('smoke', function () {
 
     it('bounds memory without swap, CPUs to what the host has, processes and log, and mounts nothing of the host', async () => {
       const verified = await image('bounded', { cmd: ['sleep', '60'] });
-      const smoke = smokePlan({ cpus: 512, http: { port: 80, path: '/' } });
+      const smoke = smokePlan({ cpus: 512, probe: { kind: 'http', port: 80, path: '/' } });
       const rollout = 'rollout:bounded:1.0:abc';
       const started = await expectEvent(docker, rollout, 'start');
       const running = startSmoke({ docker, image: verified, smoke, rollout });
@@ -339,7 +368,7 @@ describe('smoke', function () {
       });
       try {
         const running = startSmoke({ docker: proxy.docker, image: verified, smoke: smokePlan({ stayUpMs: 50 }) });
-        assert.equal((await running.outcome).kind, 'smoked');
+        assert.equal((await running.outcome).kind, 'checked');
         assert.equal(await hasImage(docker, reference(verified)), true);
         release();
         await imageIsGone(docker, reference(verified));
@@ -363,12 +392,12 @@ describe('smoke', function () {
   it('lets two tests of the same image run at once without disturbing each other', async () => {
     const files = { 'www/health': 'fine' };
     const verified = await image('twice', { cmd: ['httpd', '-f', '-p', '8080', '-h', '/www'], files });
-    const smoke = smokePlan({ http: { port: 8080, path: '/health' } });
+    const smoke = smokePlan({ probe: { kind: 'http', port: 8080, path: '/health' } });
     const running = [1, 2].map(() => startSmoke({ docker, image: verified, smoke }));
     const outcomes = await Promise.all(running.map(({ outcome }) => outcome));
     assert.deepEqual(
       outcomes.map((outcome) => outcome.kind),
-      ['smoked', 'smoked'],
+      ['checked', 'checked'],
     );
     for (const { rollout } of running) assert.deepEqual(await labelled(docker, rollout), []);
   });

@@ -1,0 +1,42 @@
+import { CancelledFailure, Context } from '@temporalio/activity';
+import type { Check } from '../checks/check.ts';
+import type { CheckActivities, CheckInput } from '../contracts/activities/checks.ts';
+import { bounded } from '../domain/evidence.ts';
+import type { Checked } from '../domain/outcomes.ts';
+import { withCleanUp } from '../platform/docker/clean-up.ts';
+import { answering } from './boundary.ts';
+import { currentRun } from './current-run.ts';
+
+export interface CheckDependencies {
+  /** By kind. */
+  readonly checks: ReadonlyMap<string, Check>;
+}
+
+export function createChecks({ checks }: CheckDependencies): CheckActivities {
+  return Object.fromEntries([...checks].map(([kind, check]) => [`check:${kind}`, answering(createCheck(kind, check))]));
+}
+
+function createCheck(kind: string, { check }: Check): (input: CheckInput) => Promise<Checked> {
+  return async ({ plan, image }) => {
+    const settings = plan.checks.find((planned) => planned.kind === kind)?.settings;
+    if (settings === undefined)
+      throw new Error(`the plan of ${plan.service} has no check ${kind}, so it should not be asked for`);
+    const context = Context.current();
+    const { cancellationSignal: signal, log } = context;
+    try {
+      const checked = await withCleanUp(
+        (what, error) => log.warn(`could not ${what} after the check ${kind}; the sweep removes it`, { error }),
+        (later) => check({ plan, settings, image, run: currentRun(context), signal, later }),
+      );
+      return { ...checked, evidence: bounded(checked.evidence) };
+    } catch (error) {
+      // Ends as cancelled, whatever the cancellation broke.
+      if (!signal.aborted) throw error;
+      throw new CancelledFailure(
+        `the check ${kind} was cancelled`,
+        [],
+        error instanceof Error ? error : new Error(String(error)),
+      );
+    }
+  };
+}

@@ -1,0 +1,130 @@
+import type Docker from 'dockerode';
+import type { z } from 'zod';
+import { bounded, type Evidence } from '../domain/evidence.ts';
+import { Refusal } from '../domain/failures.ts';
+import type { Checked, VerifiedImage } from '../domain/outcomes.ts';
+import type { Plan } from '../domain/plan.ts';
+import type { Artifacts } from '../platform/artifacts.ts';
+import type { Later } from '../platform/docker/clean-up.ts';
+import type { SmokeRun } from '../platform/docker/labels.ts';
+import type { HostReach } from '../platform/docker/reach.ts';
+import type { CredentialsSource } from '../platform/registry/credentials.ts';
+import type { Environment } from '../settings/environment.ts';
+import type { Complain } from '../settings/problem.ts';
+import type { SecretCheck } from '../settings/scalars.ts';
+import type { SecretResolver } from '../settings/secrets.ts';
+
+/**
+ * A kind of check: what an image has to pass before any stage. It has a folder of its own, whose `index.ts` says this of it, and a line in
+ * the list of checks; the configuration, the workflows, proposals, statuses and the command learn of it from here.
+ *
+ * `Input` is what its schema makes of the configuration, `Settings` (JSON-safe) what a plan carries, `Section` its section of the whole
+ * file, if it has one.
+ */
+export interface CheckKind<Input = unknown, Settings extends object = object, Section = unknown> {
+  /** Its key in the configuration, and the name of its step. */
+  readonly kind: string;
+  /** Of its evidence, for people: `Scanned`. */
+  readonly title: string;
+  /** Whether services that say nothing of it have it, with its defaults. */
+  readonly byDefault: boolean;
+  /** It is dear, and begins only when all the others have let the image through. */
+  readonly last?: boolean;
+  /** It runs where a Docker daemon is, of which each host takes a few at once. */
+  readonly needsDocker: boolean;
+  /** What a service may say of it. Nothing may be required, because all of it may come from the defaults. */
+  schema(check: SecretCheck): z.ZodType<Input>;
+  /** Its keys, as a message lists them: `failOn, ignore, …`. */
+  readonly keys: string;
+  /** Keys of which one at most is meant, by the path to their map; `''` is its own map. The nearest level that names one decides. */
+  readonly alternatives?: Readonly<Record<string, readonly string[]>>;
+  /** What a service's and the defaults' settings come to. Paths of complaints begin inside of its map. */
+  resolve(input: Input, complain: Complain): ResolvedCheck<Settings>;
+  /** The same for one service, with `{service}` filled in. */
+  fill?(settings: Settings, fill: (text: string) => string): Settings;
+  /** What the file as a whole may say of it: how this machine does it. */
+  readonly section?: { readonly key: string; schema(check: SecretCheck): z.ZodType<Section> };
+  /** @param section undefined where the file says nothing of it */
+  create(context: CheckContext, section: Section | undefined): Check<Settings> | Promise<Check<Settings>>;
+}
+
+export interface ResolvedCheck<Settings extends object> {
+  readonly settings: Settings;
+  /** Longest time of one attempt, with everything that it has to fetch. */
+  readonly timeoutMs: number;
+}
+
+/** The slowest pull of an image that is worth waiting for, in milliseconds: a part of the time of a check that runs it. */
+export const pullMs = 15 * 60_000;
+
+/** One that a worker can run. */
+export interface Check<Settings extends object = object> {
+  /**
+   * Its clean-up is `later`'s; once the signal is aborted, whatever it throws counts as cancelled.
+   * @throws CheckRefused or another Refusal: the image does not pass. RateLimit: to be asked again. Any other error: something is broken,
+   *   and it is tried again
+   */
+  check(work: CheckWork<Settings>): Promise<Checked>;
+}
+
+/** One run of a check. */
+export interface CheckWork<Settings extends object> {
+  readonly plan: Plan;
+  readonly settings: Settings;
+  readonly image: VerifiedImage;
+  /** Labels what it makes. */
+  readonly run: SmokeRun;
+  readonly signal: AbortSignal;
+  /** What is done in the end, however it ends. */
+  readonly later: Later;
+}
+
+/** What checks use of the process that they run in. */
+export interface CheckContext {
+  readonly docker: Docker;
+  readonly hostReach: HostReach;
+  /** The container that this worker runs in: there where `hostReach` is `network`. See workerReach. */
+  readonly ownContainer?: string;
+  /** Labels what this worker makes. */
+  readonly workerId: string;
+  /** Names this Landfall where several share one Docker daemon, and stays the same when it is started again: see createSweep. */
+  readonly installation?: string;
+  /** By which this installation knows what it made in Docker: see ownershipKey. */
+  readonly ownershipKey: string;
+  /** Turns a secret reference into its secret; plain text stays what it is. */
+  readonly secrets: SecretResolver;
+  readonly credentials: CredentialsSource;
+  /** Whether a registry (host and port) is spoken to over plain HTTP. */
+  readonly plainHttp: (registry: string) => boolean;
+  readonly artifacts: Artifacts;
+  /** What relative paths of the configuration are relative to. */
+  readonly baseDir: string;
+  /** Absolute: for what has to be there after a restart. */
+  readonly data: string;
+  /** Landfall's own environment, with the `DOCKER_HOST` that is configured. */
+  readonly env: Environment;
+  readonly log: { warn(fields: object, message: string): void };
+  readonly now: () => Date;
+}
+
+/**
+ * The one place where a kind's settings have their types: whoever asks a kind for something hands it back what it came up with itself, so
+ * everybody else need not know them. (TypeScript lets parameters of methods differ in this way.)
+ */
+export function defineCheck<Input, Settings extends object, Section = undefined>(
+  kind: CheckKind<Input, Settings, Section>,
+): CheckKind {
+  return kind;
+}
+
+/** The image does not pass, for people to decide about. */
+export class CheckRefused extends Refusal {
+  constructor(
+    type: `${string}Failed` | `${string}Rejected`,
+    message: string,
+    evidence: readonly Evidence[],
+    options?: ErrorOptions,
+  ) {
+    super(type, message, [bounded(evidence)], options);
+  }
+}

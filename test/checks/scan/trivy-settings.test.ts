@@ -1,0 +1,18 @@
+import assert from 'node:assert/strict';
+import { trivySettings } from '../../../src/checks/scan/plan.ts';
+
+describe('the section trivy', () => {
+  const folders = { baseDir: '/etc/landfall', data: '/var/lib/landfall' };
+
+  it('fills in every default of an empty one', () => {
+    assert.deepEqual(trivySettings({}, folders), { offline: false, cacheDir: '/var/lib/landfall/trivy' });
+  });
+
+  it('makes a cache folder absolute, and keeps the rest as it is', () => {
+    assert.deepEqual(trivySettings({ command: 'trivy', cacheDir: 'cache', offline: true }, folders), {
+      command: 'trivy',
+      offline: true,
+      cacheDir: '/etc/landfall/cache',
+    });
+  });
+});
