@@ -23,7 +23,7 @@ describe('Workers that tests share', function () {
   };
 
   it('answer each test as it said', async () => {
-    await work({ scan });
+    await work({ 'check:scan': scan });
     const plan = aPlan();
     const handle = await push(plan, 'one');
     assert.match((await until(handle, 'blocked')).reason ?? '', /a finding/);
