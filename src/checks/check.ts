@@ -44,8 +44,8 @@ export interface CheckKind<Input = unknown, Settings extends object = object, Se
   fill?(settings: Settings, fill: (text: string) => string): Settings;
   /** What the file as a whole may say of it: how this machine does it. */
   readonly section?: { readonly key: string; schema(check: SecretCheck): z.ZodType<Section> };
-  /** @param section undefined where the file says nothing of it */
-  create(context: CheckContext, section: Section | undefined): Check<Settings> | Promise<Check<Settings>>;
+  /** @param section of an empty map where the file says nothing of it; undefined where the kind has none */
+  create(context: CheckContext, section: Section): Check<Settings> | Promise<Check<Settings>>;
 }
 
 export interface ResolvedCheck<Settings extends object> {

@@ -1,3 +1,13 @@
+/*
+ * How a file becomes plans, and which file does what:
+ *
+ *   document.ts           the text of the file -> YAML that knows its lines and columns
+ *   schema.ts, *-schema   each section by itself: zod reads it, and says what is wrong with it; kinds.ts has what the kinds bring along
+ *   merge.ts, resolve-*   services and stages: defaults under their own settings, and everything that is left out filled in
+ *   service-set.ts        what is wrong with services only because of each other
+ *   load.ts               (this file) calls all of them, and gives a `Configuration` (configuration.ts) or every problem with its place
+ *   plans.ts, fill-in.ts  later, for each push: from a service's settings and the pushed repository to the plan of a rollout
+ */
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { codeOf } from '../domain/errors.ts';

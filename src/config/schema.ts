@@ -285,3 +285,13 @@ export function temporal(check: SecretCheck) {
     }
   });
 }
+
+/** JSON Schema (draft 2020-12) of `landfall.yaml`, for editors. */
+export function configurationJsonSchema(kinds: Kinds): Record<string, unknown> {
+  const schema = z.toJSONSchema(
+    fileSchema(() => () => undefined, kinds),
+    { target: 'draft-2020-12', io: 'input' },
+  );
+  const { $schema, ...rest } = schema;
+  return { $schema, title: 'landfall.yaml', ...rest };
+}

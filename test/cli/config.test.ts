@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { configurationJsonSchema } from '../../src/config/json-schema.ts';
+import { configurationJsonSchema } from '../../src/config/schema.ts';
 import { starterConfiguration } from '../../src/config/starter.ts';
 import { reservePort } from '../../src/platform/ports.ts';
 import { product } from '../../src/product.ts';

@@ -32,7 +32,7 @@ describe('loading a configuration', () => {
       registries: {},
       forge: {},
       temporal: { kind: 'embedded', namespace: 'default' },
-      sections: {},
+      sections: { trivy: { offline: false } },
       docker: {},
       log: { level: 'info' },
       operators: [],

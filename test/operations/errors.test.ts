@@ -125,7 +125,7 @@ describe('what operations say that cannot be done', function () {
     const push = { source: 'test', deliveryId: 'd1', repository: image.repository, tag: image.tag };
     const plan = { service, repository: image.repository, tags: { kind: 'exact', tags: [image.tag] } } as const;
     const start = {
-      plan: { ...plan, platforms: [], stages: [], decideWithinMs: 1 },
+      plan: { ...plan, platforms: [], checks: [], stages: [], decideWithinMs: 1 },
       image,
       push: { ...push, receivedAt: new Date().toISOString() },
     };

@@ -15,7 +15,7 @@ export const scanCheck = defineCheck({
   resolve: (input) => ({ settings: resolveScan(input), timeoutMs }),
   section: { key: 'trivy', schema: () => trivySchema },
   async create(context, section) {
-    const { command, ...trivy } = trivySettings(section ?? {}, context);
+    const { command, ...trivy } = trivySettings(section, context);
     const [{ createTrivy, trivyCommand }, { createScan }, { findTool }] = await Promise.all([
       import('./trivy.ts'),
       import('./scan.ts'),

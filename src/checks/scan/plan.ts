@@ -88,5 +88,5 @@ export function trivySettings(
   folders: Pick<CheckContext, 'baseDir' | 'data'>,
 ) {
   const { baseDir, data } = folders;
-  return { ...trivy, offline, cacheDir: cacheDir === undefined ? join(data, 'trivy') : resolve(baseDir, cacheDir) };
+  return { ...trivy, cacheDir: cacheDir === undefined ? join(data, 'trivy') : resolve(baseDir, cacheDir) };
 }

@@ -15,7 +15,7 @@ export function addConfig(program: Command, context: CliContext, setExitCode: (c
     .command('schema')
     .description('print the JSON Schema of landfall.yaml, for editors')
     .action(async () => {
-      const { configurationJsonSchema } = await import('../../config/json-schema.ts');
+      const { configurationJsonSchema } = await import('../../config/schema.ts');
       context.print(JSON.stringify(configurationJsonSchema(context.kinds), null, 2));
     });
   config

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { trivySettings } from '../../../src/checks/scan/plan.ts';
+import { trivySchema, trivySettings } from '../../../src/checks/scan/plan.ts';
 
 describe('the section trivy', () => {
   const folders = { baseDir: '/etc/landfall', data: '/var/lib/landfall' };
 
   it('fills in every default of an empty one', () => {
-    assert.deepEqual(trivySettings({}, folders), { offline: false, cacheDir: '/var/lib/landfall/trivy' });
+    assert.deepEqual(trivySettings(trivySchema.parse({}), folders), { offline: false, cacheDir: '/var/lib/landfall/trivy' });
   });
 
   it('makes a cache folder absolute, and keeps the rest as it is', () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { ApplicationFailure } from '@temporalio/common';
 import { stateQuery } from '../../../src/contracts/messages.ts';
 import { rolloutStartOptions } from '../../../src/contracts/start-options.ts';
+import type { Checked, CheckResult } from '../../../src/domain/outcomes.ts';
 import type { Decision, RolloutState } from '../../../src/domain/rollout-state.ts';
 import { passes } from '../../support/fake-activities.ts';
 import { digestOf, imageOf, pushOf, stageOf } from '../../support/plans.ts';
@@ -68,6 +69,63 @@ describe('a rollout', function () {
     await handle.executeUpdate('skip', { args: [{ by: 'ann', reason: 'not reachable' }] });
     assert.equal((await result(handle)).status, 'proposed');
     assert.deepEqual(waived, { kind: 'skipped', by: 'ann (unverified)', reason: 'not reachable' });
+  });
+
+  it('runs a check that it has never heard of, begins one that waits only after the others, and tells the proposal', async () => {
+    const order: string[] = [];
+    let told: readonly CheckResult[] = [];
+    const usual = activities();
+    const run = (kind: string) => async (): Promise<Checked> => {
+      order.push(kind);
+      return { kind: 'checked', text: `${kind} is fine`, evidence: [{ title: kind, passed: true, text: 'fine' }] };
+    };
+    await work({
+      'check:signature': run('signature'),
+      'check:provenance': run('provenance'),
+      propose: async (input) => {
+        told = input.checks;
+        return usual.propose(input);
+      },
+    });
+    const check = (kind: string, after: readonly string[]) => {
+      return { kind, title: kind, after, timeoutMs: 10_000, needsDocker: false, settings: {} };
+    };
+    const plan = aPlan({ checks: [check('signature', []), check('provenance', ['signature'])] });
+    const { status, steps } = await result(await begin(plan, 'toys'));
+    assert.equal(status, 'proposed');
+    assert.deepEqual(order, ['signature', 'provenance']);
+    assert.deepEqual(
+      steps.slice(0, 3).map(({ step, status, reason }) => `${step} ${status} ${step === 'verify' ? '' : reason}`),
+      ['verify passed ', 'signature passed signature is fine', 'provenance passed provenance is fine'],
+    );
+    assert.deepEqual(
+      told.map(({ kind, outcome }) => [kind, outcome.kind]),
+      [
+        ['signature', 'checked'],
+        ['provenance', 'checked'],
+      ],
+    );
+  });
+
+  it('does not begin a check whose predecessor is blocked', async () => {
+    let begun = 0;
+    await work({
+      'check:signature': async () => refuses('SignatureRejected'),
+      'check:provenance': async () => {
+        begun += 1;
+        return passes();
+      },
+    });
+    const check = (kind: string, after: readonly string[]) => {
+      return { kind, title: kind, after, timeoutMs: 10_000, needsDocker: false, settings: {} };
+    };
+    const plan = aPlan({ checks: [check('signature', []), check('provenance', ['signature'])] });
+    const handle = await begin(plan, 'blocked toys');
+    const { steps } = await until(handle, 'blocked');
+    assert.deepEqual([begun, steps.find(({ step }) => step === 'provenance')?.status], [0, 'pending']);
+    await handle.executeUpdate('skip', { args: [{ by: 'ann', reason: 'known' }] });
+    assert.equal((await result(handle)).status, 'proposed');
+    assert.equal(begun, 1);
   });
 
   it('refuses decisions that do not apply, and says what would', async () => {
