@@ -26,6 +26,7 @@ describe('a dispatch per push', () => {
       repository: 'quay.io/team/app',
       tags: { kind: 'exact', tags: ['latest'] },
       platforms: [],
+      checks: [],
       stages: [{ name: 'production', rollback: 'off', dispatch: { event: 'QUAY_BUILD_SUCCESS', payload: 'quay', per: 'push' } }],
       decideWithinMs: 86_400_000,
     });

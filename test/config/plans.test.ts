@@ -19,6 +19,8 @@ function names(text: string, image: string, tag: string = latest): string[] {
   return plansFor(load(text, env), repository(image), tag as Tag).map(({ service }) => service);
 }
 
+const minute = 60_000;
+
 describe('the plan of a service', () => {
   it('has sensible values where nothing is said', () => {
     assert.deepEqual(planOf(load('services: [{ image: team/app }]'), 'app'), {
@@ -81,19 +83,39 @@ services:
       repository: 'ghcr.io/team/app',
       tags: { kind: 'pattern', pattern: '^main-(\\d+)$', order: 'numerical' },
       platforms: ['linux/amd64', 'linux/arm/v7'],
-      scan: { failOn: 'high', ignoreUnfixed: true, ignore: [{ id: 'CVE-1', reason: 'not reached', until: '2027-01-31' }] },
-      smoke: {
-        timeoutMs: 120_000,
-        stayUpMs: 1_500,
-        memoryBytes: 1024 ** 3,
-        cpus: 0.5,
-        pids: 20,
-        capabilities: ['NET_RAW', 'CHOWN'],
-        env: { A: 'plain', B: 'env:TOKEN' },
-        envFile: '.env.test',
-        command: ['serve', '--now'],
-        http: { port: 5003, path: '/health' },
-      },
+      checks: [
+        {
+          kind: 'scan',
+          title: 'Scanned',
+          after: [],
+          timeoutMs: 20 * minute,
+          needsDocker: true,
+          settings: {
+            failOn: 'high',
+            ignoreUnfixed: true,
+            ignore: [{ id: 'CVE-1', reason: 'not reached', until: '2027-01-31' }],
+          },
+        },
+        {
+          kind: 'smoke',
+          title: 'Smoke-tested',
+          after: [],
+          timeoutMs: 17 * minute,
+          needsDocker: true,
+          settings: {
+            timeoutMs: 120_000,
+            stayUpMs: 1_500,
+            memoryBytes: 1024 ** 3,
+            cpus: 0.5,
+            pids: 20,
+            capabilities: ['NET_RAW', 'CHOWN'],
+            env: { A: 'plain', B: 'env:TOKEN' },
+            envFile: '.env.test',
+            command: ['serve', '--now'],
+            probe: { kind: 'http', port: 5003, path: '/health' },
+          },
+        },
+      ],
       stages: [
         {
           name: 'production',

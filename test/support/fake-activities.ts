@@ -43,6 +43,9 @@ export function fakeActivities(client: Client, tags: TagTable, overrides: Partia
     'check:scan': async () => passes(),
     'check:smoke': async () => passes(),
     'check:integration': async () => passes(),
+    // Two that the product does not have.
+    'check:signature': async () => passes(),
+    'check:provenance': async () => passes(),
     async dispatch({ stage }) {
       return { kind: 'dispatched', repository: stage.dispatch?.repository ?? '', event: stage.dispatch?.event ?? '' };
     },
