@@ -83,10 +83,7 @@ export const trivySchema = map(
 );
 
 /** With every default; `cacheDir` is absolute. */
-export function trivySettings(
-  { cacheDir, offline = false, ...trivy }: TrivySection,
-  folders: Pick<CheckContext, 'baseDir' | 'data'>,
-) {
+export function trivySettings({ cacheDir, ...trivy }: TrivySection, folders: Pick<CheckContext, 'baseDir' | 'data'>) {
   const { baseDir, data } = folders;
   return { ...trivy, cacheDir: cacheDir === undefined ? join(data, 'trivy') : resolve(baseDir, cacheDir) };
 }
