@@ -121,16 +121,16 @@ function checkBoxes({ image, checks, skipped = [], named }: ProposalSubject): st
 }
 
 function checkBox({ title, outcome }: CheckResult): string[] {
-  if (outcome.kind === 'skipped') return [skippedBox(prose(title), outcome)];
-  if (outcome.evidence.length === 0) return [`- [x] **${prose(title)}**: ${prose(outcome.text)}`];
+  if (outcome.kind === 'skipped') return [skippedBox(plainly(title), outcome)];
+  if (outcome.evidence.length === 0) return [`- [x] **${plainly(title)}**: ${prose(outcome.text)}`];
   return outcome.evidence.flatMap(({ title, passed, text, items, rows = [] }) => [
-    `- [${passed ? 'x' : ' '}] **${prose(title)}**: ${marked(text)}`,
+    `- [${passed ? 'x' : ' '}] **${plainly(title)}**: ${marked(text)}`,
     ...(items ?? rows.map((cells) => ({ text: cells.join(', ') }))).map((item) => `  - ${itemText(item)}`),
   ]);
 }
 
 function itemText({ label, text }: EvidenceItem): string {
-  return `${label === undefined ? '' : `**${prose(label)}** `}${marked(text)}`;
+  return `${label === undefined ? '' : `**${plainly(label)}** `}${marked(text)}`;
 }
 
 /** What stands between backticks is shown as code. */
@@ -140,10 +140,17 @@ function marked(text: string): string {
     .join('');
 }
 
+/** Parentheses, and hyphens within a word, mean nothing in Markdown, beside brackets that are escaped. */
+function plainly(text: string): string {
+  return prose(text)
+    .replace(/\\([()])/g, '$1')
+    .replace(/(?<=\w)\\-(?=\w)/g, '-');
+}
+
 /** `prose` takes the blanks at both ends away, which stand between pieces of code here. */
 function spaced(part: string): string {
   const [before, after] = [/^\s/.test(part) ? ' ' : '', /\s$/.test(part) ? ' ' : ''];
-  const text = prose(part);
+  const text = plainly(part);
   return text === '' ? before || after : `${before}${text}${after}`;
 }
 

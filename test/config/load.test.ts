@@ -79,7 +79,7 @@ operators: [{ name: Ann Lee, github: ann-gh, token: env:A, roles: [operate, appr
 notify: [{ discord: env:A, services: [web, api-*] }]
 services: []
 `;
-    const { directory, file: _file, ...configuration } = load(text, { A: 'a' });
+    const { directory, file: _file, kinds: _kinds, ...configuration } = load(text, { A: 'a' });
     assert.deepEqual(configuration, {
       publicUrl: 'https://landfall.example.org',
       listen: {

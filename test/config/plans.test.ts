@@ -28,16 +28,32 @@ describe('the plan of a service', () => {
       repository: 'docker.io/team/app',
       tags: { kind: 'exact', tags: ['latest'] },
       platforms: [],
-      scan: { failOn: 'critical', ignoreUnfixed: false, ignore: [] },
-      smoke: {
-        timeoutMs: 60_000,
-        stayUpMs: 10_000,
-        memoryBytes: 512 * 1024 * 1024,
-        cpus: 1,
-        pids: 256,
-        capabilities: [],
-        env: {},
-      },
+      checks: [
+        {
+          kind: 'scan',
+          title: 'Scanned',
+          after: [],
+          timeoutMs: 20 * minute,
+          needsDocker: true,
+          settings: { failOn: 'critical', ignoreUnfixed: false, ignore: [] },
+        },
+        {
+          kind: 'smoke',
+          title: 'Smoke-tested',
+          after: [],
+          timeoutMs: 16 * minute,
+          needsDocker: true,
+          settings: {
+            timeoutMs: 60_000,
+            stayUpMs: 10_000,
+            memoryBytes: 512 * 1024 * 1024,
+            cpus: 1,
+            pids: 256,
+            capabilities: [],
+            env: {},
+          },
+        },
+      ],
       stages: [{ name: 'production', rollback: 'off' }],
       decideWithinMs: 86_400_000,
     });
@@ -119,6 +135,7 @@ services:
       stages: [
         {
           name: 'production',
+          rollback: 'off',
           change: {
             merge: 'off',
             repository: 'team/deployment',

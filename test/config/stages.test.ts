@@ -80,8 +80,8 @@ describe('a stage', () => {
     assert.equal(stage(deploy).rollback, 'auto');
     assert.equal(stage(watch).rollback, 'auto');
     assert.equal(stage(deploy, 'rollback: manual').rollback, 'manual');
-    assert.ok(!('rollback' in stage(deploy, 'rollback: off')));
-    assert.ok(!('rollback' in stage('merge: off')));
+    assert.equal(stage(deploy, 'rollback: off').rollback, 'off');
+    assert.equal(stage('merge: off').rollback, 'off');
   });
 });
 

@@ -30,32 +30,32 @@ export function endMoved(tag: string, digest: string): never {
   return endRollout({ end: 'superseded', reason: `${tag} is ${digest} by now`, moved: true });
 }
 
-/** Checks run side by side. One that waits for others begins only once all of those have let the image through. */
+/**
+ * Checks run side by side, in a scope of their own. One that waits for others begins only once all of those have let the image through. When
+ * one ends the rollout, the others are cancelled, and their clean-up is waited for.
+ */
 export async function check(run: RolloutContext, image: VerifiedImage): Promise<CheckResult[]> {
-  const { plan } = run.start;
-  return await together(() => {
-    const begun = new Map<string, Promise<CheckResult>>();
-    for (const planned of plan.checks) {
-      const { kind, title } = planned;
-      const take = () => takeStep(run, { step: kind }, () => runCheck(planned, { plan, image }));
-      const before = Promise.all(planned.after.map((other) => begun.get(other)));
-      begun.set(
-        kind,
-        before.then(async () => ({ kind, title, outcome: await take() })),
-      );
-    }
-    return [...begun.values()];
+  const scope = new CancellationScope();
+  return await scope.run(async () => {
+    const running = beginChecks(run, image);
+    const all = Promise.all(running);
+    await all.catch(() => scope.cancel());
+    await Promise.allSettled(running);
+    return await all;
   });
 }
 
-/** In a scope of its own. When one ends the rollout, the others are cancelled, and their clean-up is waited for. */
-async function together<Result>(begin: () => readonly Promise<Result>[]): Promise<Result[]> {
-  const scope = new CancellationScope();
-  return await scope.run(async () => {
-    const work = begin();
-    const all = Promise.all(work);
-    await all.catch(() => scope.cancel());
-    await Promise.allSettled(work);
-    return await all;
-  });
+function beginChecks(run: RolloutContext, image: VerifiedImage): Promise<CheckResult>[] {
+  const { plan } = run.start;
+  const begun = new Map<string, Promise<CheckResult>>();
+  for (const planned of plan.checks) {
+    const { kind, title } = planned;
+    const take = () => takeStep(run, { step: kind }, () => runCheck(planned, { plan, image }));
+    const before = Promise.all(planned.after.map((other) => begun.get(other)));
+    begun.set(
+      kind,
+      before.then(async () => ({ kind, title, outcome: await take() })),
+    );
+  }
+  return [...begun.values()];
 }
