@@ -99,6 +99,7 @@ describe('propose', () => {
       assert.deepEqual(outcome, {
         kind: 'proposed',
         proposal: {
+          kind: 'branch',
           url: `${remote.folder}#${branch}`,
           branch,
           base: 'main',

@@ -35,10 +35,10 @@ describe('looking tags up', () => {
     return digests;
   }
 
-  function inputOf(name: string, tags: TagPolicy, pushed: string, asked = false, at: { readonly host: string } = registry) {
+  function inputOf(name: string, tags: TagPolicy, pushed: string, manual = false, at: { readonly host: string } = registry) {
     const repository = repositoryAt(at, name);
     const push = pushOf({ repository, tag: tagOf(pushed), digest: '' as Digest });
-    return { plan: planOf({ repository, tags }), push, ...(asked ? { asked } : {}) };
+    return { plan: planOf({ repository, tags }), push, ...(manual && { manual }) };
   }
 
   /** What is found, by tag. */
