@@ -1,10 +1,8 @@
+import { Temporal } from 'temporal-polyfill';
 import type { WindowPlan } from './plan.ts';
 import { problemOfRecurrence, recurringTimes } from './windows/recurrence.ts';
 import type { Times } from './windows/times.ts';
 import { problemOfWeekly, weeklyTimes } from './windows/weekly.ts';
-import { isTimeZone } from './windows/zone.ts';
-
-export { isTimeZone };
 
 /**
  * When the running system may be changed: outside of every `deny`, and inside of at least one `allow` where there is any. Whether a
@@ -31,6 +29,18 @@ export function windowsAt(windows: readonly WindowPlan[], at: Date): WindowsAnsw
   if (closed === undefined) return { open: true };
   const until = firstOpen(all, at.getTime());
   return { open: false, reason: reasonOf(closed), ...(until === undefined ? {} : { until: new Date(until) }) };
+}
+
+/** Whether it is an IANA name that Node knows, such as Europe/Stockholm or UTC; a mere offset such as +01:00 is none. */
+export function isTimeZone(name: string): boolean {
+  if (!/^[A-Za-z][\w+/-]*$/.test(name)) return false;
+  try {
+    Temporal.Now.zonedDateTimeISO(name);
+    return true;
+  } catch (error) {
+    if (error instanceof RangeError) return false;
+    throw error;
+  }
 }
 
 /** What is wrong with a window as somebody wrote it, or undefined. */

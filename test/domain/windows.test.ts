@@ -272,6 +272,18 @@ describe('windows by recurrence', () => {
     assert.equal(at(windows, '2026-01-08T00:30:00Z'), 'open');
   });
 
+  it('end with the first of two times that the clocks show alike, and after the gap where they never show it', () => {
+    const hourly = (start: string, until: string) => [
+      recurring('deny', [`DTSTART:${start}`, `RRULE:FREQ=HOURLY;UNTIL=${until}`], minute, stockholm),
+    ];
+    const twice = hourly('20261024T220000', '20261025T023000');
+    assert.equal(at(twice, '2026-10-25T00:00:30Z'), '2026-10-25T00:01:00Z');
+    assert.equal(at(twice, '2026-10-25T01:00:30Z'), 'open');
+    const never = hourly('20260328T220000', '20260329T020000');
+    assert.equal(at(never, '2026-03-29T01:00:30Z'), '2026-03-29T01:01:00Z');
+    assert.equal(at(never, '2026-03-29T02:00:30Z'), 'open');
+  });
+
   it('know exceptions, further dates and folded lines', () => {
     const windows = [
       recurring(
@@ -393,6 +405,7 @@ describe('the problem of a window', () => {
     ['a rule by which nothing happens', [start, 'RRULE:FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30'], /by which something happens/],
     ['a rule that ended before it began', [start, 'RRULE:FREQ=DAILY;UNTIL=20251231'], /by which something happens/],
     ['COUNT beside UNTIL', [start, 'RRULE:FREQ=DAILY;COUNT=2;UNTIL=20271231'], /COUNT or UNTIL, not both/],
+    ['a second that does not exist', ['DTSTART:20260101T090060', 'RRULE:FREQ=DAILY'], /expected DTSTART as a local time/],
     ['an end that is no time', [start, 'RRULE:FREQ=DAILY;UNTIL=20271331T000000'], /expected UNTIL as a local time/],
   ] as const) {
     it(`is told for ${claim}`, () => {

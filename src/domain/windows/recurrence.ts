@@ -1,6 +1,6 @@
 import { RRuleTemporal } from 'rrule-temporal';
+import { Temporal } from 'temporal-polyfill';
 import type { Times } from './times.ts';
-import { instantOf } from './zone.ts';
 
 /**
  * Times that come back by a rule of iCalendar (RFC 5545): `DTSTART` and `RRULE`, with `EXDATE` and `RDATE` where wanted. The library
@@ -118,7 +118,7 @@ function linesOf(text: string): { readonly name: string; readonly value: string 
 function localTimes(name: string, value: string): string {
   const times = name === 'DTSTART' ? [value] : value.split(',');
   for (const time of times) {
-    if (!localTime.test(time) || Number.isNaN(wallOf(time)))
+    if (readLocalTime(time) === undefined)
       throw new InvalidRecurrence(`expected ${name} as a local time such as 20260131T090000, found '${value}'`);
   }
   return value;
@@ -149,14 +149,26 @@ function hint(name: string): string {
 /** With a zone, RFC 5545 wants the end in UTC; whoever writes local times means a local one. A day is left to the library. */
 function untilInUtc(until: string, zone: string): string {
   if (!localTime.test(until)) return until;
-  const wall = wallOf(until);
-  if (Number.isNaN(wall)) throw new InvalidRecurrence(`expected UNTIL as a local time such as 20261231T235959, found '${until}'`);
-  return `${new Date(instantOf(zone, wall)).toISOString().replaceAll(/[-:]|\.\d{3}/g, '')}`;
+  const local = readLocalTime(until);
+  if (local === undefined)
+    throw new InvalidRecurrence(`expected UNTIL as a local time such as 20261231T235959, found '${until}'`);
+  return inBasicForm(local.toZonedDateTime(zone).toInstant());
 }
 
-/** `20260131T090000` as milliseconds, as if it were UTC; NaN for a day or an hour that does not exist. */
-function wallOf(time: string): number {
-  const iso = time.replace(/^(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})$/, '$1-$2-$3T$4:$5:$6.000Z');
-  const wall = Date.parse(iso);
-  return !Number.isNaN(wall) && new Date(wall).toISOString() === iso ? wall : Number.NaN;
+/** `20260131T090000`; undefined for any other form, and for a day or an hour that does not exist. */
+function readLocalTime(text: string): Temporal.PlainDateTime | undefined {
+  if (!localTime.test(text)) return undefined;
+  try {
+    const read = Temporal.PlainDateTime.from(text);
+    // Temporal takes the second 60, and makes 59 of it.
+    return inBasicForm(read) === text ? read : undefined;
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
+
+/** `20260131T090000`, and with a `Z` for an instant: the only form that iCalendar has. */
+function inBasicForm(time: Temporal.PlainDateTime | Temporal.Instant): string {
+  return time.toString({ smallestUnit: 'second' }).replaceAll(/[-:]/g, '');
 }

@@ -1,5 +1,5 @@
+import { Temporal } from 'temporal-polyfill';
 import type { Times } from './times.ts';
-import { offsetAt, offsetChange } from './zone.ts';
 
 /** Times that come back every week, as people write them: `Fri 16:00 - Mon 08:00`, `Mon-Fri 09:00-17:00`, `Sat,Sun`, `22:00-06:00`. */
 
@@ -13,8 +13,6 @@ const minutesOfDay = 24 * 60;
 const minutesOfWeek = 7 * minutesOfDay;
 const minute = 60_000;
 const week = minutesOfWeek * minute;
-/** 1970 began on a Thursday. */
-const mondayMs = 4 * minutesOfDay * minute;
 
 const days = ['monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday'];
 const dayPattern = `(?:${days.map((name) => `${name.slice(0, 3)}(?:${name.slice(3)})?`).join('|')})`;
@@ -40,7 +38,11 @@ export function weeklyTimes(text: string, zone: string): Times {
   if ('problem' in read) throw new Error(read.problem);
   const { spans } = read;
   const edges = spans.flatMap(({ from, to }) => [from * minute, to * minute]);
-  const timeOfWeek = (instant: number) => modulo(instant + offsetAt(zone, instant) - mondayMs, week);
+  const clocks = (instant: number) => Temporal.Instant.fromEpochMilliseconds(instant).toZonedDateTimeISO(zone);
+  const timeOfWeek = (instant: number) => {
+    const { dayOfWeek, hour, minute: minutes, second, millisecond } = clocks(instant);
+    return (((dayOfWeek - 1) * 24 + hour) * 60 + minutes) * minute + second * 1000 + millisecond;
+  };
   const contains = (instant: number) => {
     const time = timeOfWeek(instant);
     return spans.some(({ from, to }) => time >= from * minute && time < to * minute);
@@ -52,7 +54,8 @@ export function weeklyTimes(text: string, zone: string): Times {
       const time = timeOfWeek(instant);
       const edge = instant + Math.min(...edges.map((at) => modulo(at - time, week) || week));
       // Where the clocks are set before the edge is reached, it comes earlier or later than it seems.
-      instant = offsetChange(zone, instant, edge) ?? edge;
+      const change = clocks(instant).getTimeZoneTransition('next')?.epochMilliseconds;
+      instant = Math.min(edge, change ?? edge);
     }
     return undefined;
   };
