@@ -1,10 +1,18 @@
 import type { X509Certificate } from 'node:crypto';
-import { type CertificateExtensions, extensionIds, extensionsOf } from './certificate-extensions.ts';
+import {
+  id_ce_basicConstraints,
+  id_ce_certificatePolicies,
+  id_ce_extKeyUsage,
+  id_ce_keyUsage,
+  id_ce_subjectAltName,
+  KeyUsageFlags,
+} from '@peculiar/asn1-x509';
+import { type CertificateDetails, detailsOf } from './certificate-details.ts';
 
 /*
  * The verdict on a client certificate that a proxy has passed on, or that was issued for servers only. OpenSSL judges only what comes
- * in a handshake, and for the purpose of a client, so the rules that it applies there (RFC 5280, chapter 6) are applied here, on what Node
- * can check of a certificate.
+ * in a handshake, and for the purpose of a client, so the rules that it applies there (RFC 5280, chapter 6) are applied here. Node checks
+ * who issued what and by which signature, a library reads the rest; why none follows the path: docs/decisions/0031-libraries.md.
  * Neither asks whether a certificate was revoked.
  */
 
@@ -16,19 +24,14 @@ const longestChain = 8;
  * site has. Whoever has its key is still the one that it names.
  */
 const purposes: readonly string[] = ['1.3.6.1.5.5.7.3.2', '1.3.6.1.5.5.7.3.1'];
-const digitalSignature = 0x80;
-const keyAgreement = 0x08;
 
-/** What is obeyed here; policies bind only verifiers that are told to ask for one. */
-const { nameConstraints: _, ...obeyed } = extensionIds;
-const understood: ReadonlySet<string> = new Set(Object.values(obeyed));
-
-/** MD5 and SHA-1 with RSA, SHA-1 with DSA, SHA-1 with ECDSA: OpenSSL refuses them in a handshake. */
-const brokenSignatures: ReadonlySet<string> = new Set([
-  '2a864886f70d010104',
-  '2a864886f70d010105',
-  '2a8648ce380403',
-  '2a8648ce3d0401',
+/** What is obeyed here; policies bind only verifiers that are told to ask for one. Limits on names are not among it. */
+const understood: ReadonlySet<string> = new Set([
+  id_ce_keyUsage,
+  id_ce_subjectAltName,
+  id_ce_basicConstraints,
+  id_ce_certificatePolicies,
+  id_ce_extKeyUsage,
 ]);
 
 /**
@@ -85,9 +88,12 @@ function isStrong(issuer: X509Certificate, { reasons }: Search): boolean {
 
 function unfitAuthority(issuer: X509Certificate, below: number, now: Date): string | undefined {
   if (!issuer.ca) return 'its issuer is no authority';
-  const { pathLength, ...extensions } = extensionsOf(issuer.raw);
-  if (pathLength !== undefined && below > pathLength) return 'its chain is longer than an authority in it allows';
-  if (setsUnknownConditions(extensions)) return 'an authority in its chain sets conditions that are not known here';
+  const details = detailsOf(issuer);
+  if (details === undefined) return `an authority in its chain: ${unreadable}`;
+  // The right way round: of a length that is no number, neither comparison holds.
+  if (details.pathLength !== undefined && !(below <= details.pathLength))
+    return 'its chain is longer than an authority in it allows';
+  if (setsUnknownConditions(details)) return 'an authority in its chain sets conditions that are not known here';
   if (isForOthers(issuer)) return 'an authority in its chain is neither for clients nor for servers';
   const dated = outOfDate(issuer, now);
   return dated === undefined ? undefined : `an authority in its chain: ${dated}`;
@@ -99,12 +105,15 @@ function isForOthers({ keyUsage }: X509Certificate): boolean {
 }
 
 function unfitForClients(leaf: X509Certificate): string | undefined {
-  const extensions = extensionsOf(leaf.raw);
+  const details = detailsOf(leaf);
+  if (details === undefined) return unreadable;
   if (isForOthers(leaf)) return notForClients;
-  if (extensions.keyUsage !== undefined && (extensions.keyUsage & (digitalSignature | keyAgreement)) === 0) return notForClients;
-  return setsUnknownConditions(extensions) ? 'it sets conditions that are not known here' : undefined;
+  const usable = KeyUsageFlags.digitalSignature | KeyUsageFlags.keyAgreement;
+  if (details.keyUsage !== undefined && (details.keyUsage & usable) === 0) return notForClients;
+  return setsUnknownConditions(details) ? 'it sets conditions that are not known here' : undefined;
 }
 
+const unreadable = 'it is not written as the standard (RFC 5280) has it';
 export const notForClients = 'it was issued neither for clients nor for servers (by its key usages)';
 export const expired = 'it has expired';
 export const notYetValid = 'it is not valid yet';
@@ -116,14 +125,18 @@ export function outOfDate(certificate: X509Certificate, now: Date): string | und
 }
 
 function weakness(certificate: X509Certificate): string | undefined {
-  const { asymmetricKeyType, asymmetricKeyDetails } = certificate.publicKey;
-  if (asymmetricKeyType === 'rsa' && (asymmetricKeyDetails?.modulusLength ?? 0) < 2048) return 'its key is too short';
-  return brokenSignatures.has(extensionsOf(certificate.raw).signature)
-    ? 'its signature is of a kind that can be forged'
-    : undefined;
+  if (hasShortKey(certificate)) return 'its key is too short';
+  return detailsOf(certificate)?.isForgeable === false ? undefined : 'its signature is of a kind that can be forged';
 }
 
-function setsUnknownConditions({ binding }: Pick<CertificateExtensions, 'binding'>): boolean {
+/** As OpenSSL has it on level 2: 112 bits of security. A curve that has no name may have any weakness. */
+function hasShortKey({ publicKey: { asymmetricKeyType, asymmetricKeyDetails } }: X509Certificate): boolean {
+  const { modulusLength, namedCurve = '' } = asymmetricKeyDetails ?? {};
+  if (asymmetricKeyType === 'ec') return Number(/\d{3}/.exec(namedCurve)?.[0] ?? 0) < 224;
+  return modulusLength !== undefined && modulusLength < 2048;
+}
+
+function setsUnknownConditions({ binding }: CertificateDetails): boolean {
   return binding.some((id) => !understood.has(id));
 }
 

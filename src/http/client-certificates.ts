@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { type DetailedPeerCertificate, TLSSocket } from 'node:tls';
 import type { CertificateHeader, ClientCertificate } from './authentication.ts';
 import { distrustOf, expired, notYetValid, outOfDate } from './certificate-chain.ts';
+import { detailsOf } from './certificate-details.ts';
 import type { ClientTrust } from './client-trust.ts';
 
 /** Client certificates of requests: from the handshake with the sender itself, or from what a proxy says about its own. */
@@ -121,16 +122,6 @@ function certificatesInHeader(value: string): readonly X509Certificate[] {
   return blocks.map((block) => new X509Certificate(Buffer.from(block, 'base64')));
 }
 
-/** Common names and DNS names. */
 function namesOf(certificate: X509Certificate): readonly string[] {
-  // Where there are several, it is a list, whatever its type says.
-  const common: unknown = certificate.toLegacyObject().subject?.CN;
-  const commonNames = [common].flat().filter((name): name is string => typeof name === 'string');
-  return [...new Set([...commonNames, ...dnsNamesIn(certificate.subjectAltName ?? '')])];
-}
-
-/** `DNS:a.example, IP Address:192.0.2.1`; what could be mistaken for more than one name is in quotes, and is no DNS name. */
-function dnsNamesIn(alternatives: string): readonly string[] {
-  const found = alternatives.matchAll(/(?:^|, )([^:,"]+):("(?:[^"\\]|\\.)*"|[^,"]*)/gy);
-  return [...found].flatMap(([, kind, name = '']) => (kind === 'DNS' && !name.startsWith('"') ? [name] : []));
+  return detailsOf(certificate)?.names ?? [];
 }
