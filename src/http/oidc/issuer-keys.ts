@@ -1,8 +1,8 @@
-import { createLocalJWKSet, errors, type FlattenedJWSInput, type JSONWebKeySet, type JWTHeaderParameters } from 'jose';
+import { createLocalJWKSet, createRemoteJWKSet, customFetch, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
 import { z } from 'zod';
 import { messageOf } from '../../domain/errors.ts';
+import { request } from '../../platform/http/client.ts';
 import type { Log } from '../errors.ts';
-import { type FetchLimits, fetchJson } from './fetch-json.ts';
 import { isLoopback } from './issuer-url.ts';
 
 /** The keys of an issuer are not to be had, so nothing can be said about its tokens: neither that they are good nor that they are not. */
@@ -13,11 +13,10 @@ export class KeysUnavailable extends Error {
   }
 }
 
-export type KeySet = ReturnType<typeof createLocalJWKSet>;
-
-export interface IssuerKeys {
-  /** @throws KeysUnavailable, and errors of jose where no key of the issuer fits */
-  find(header: JWTHeaderParameters, token: FlattenedJWSInput): ReturnType<KeySet>;
+/** What an issuer may take, and send. The documents of GitHub, GitLab and Google are a few KiB. */
+export interface FetchLimits {
+  readonly timeoutMs: number;
+  readonly bytes: number;
 }
 
 export interface IssuerKeysOptions {
@@ -47,60 +46,56 @@ const mostUnknownKidsSaved = 4;
 /**
  * The keys of one issuer, found by its discovery document, kept, and fetched again as they age or are rotated. An outage of the issuer is
  * survived with the last good ones.
+ *
+ * jose keeps the good keys and lets many askers share one fetch. When to fetch is decided here: left to itself, it would refuse tokens
+ * while the issuer is down, ask it again at every request, and see a rotation half a minute late.
+ * @returns a function that throws KeysUnavailable, and errors of jose where no key of the issuer fits
  * @see https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderConfig
  */
-export function createIssuerKeys(issuer: string, options: IssuerKeysOptions): IssuerKeys {
-  const { now, log, limits = defaultLimits } = options;
-  let kept: { readonly keys: KeySet; readonly fetchedAt: number } | undefined;
-  let attempted: { readonly at: number; readonly error?: KeysUnavailable } | undefined;
-  let pending: Promise<void> | undefined;
+export function createIssuerKeys(issuer: string, { now, log, limits = defaultLimits }: IssuerKeysOptions): JWTVerifyGetKey {
+  let fetchedAt = Number.NEGATIVE_INFINITY;
+  let failure: { readonly at: number; readonly error: KeysUnavailable } | undefined;
   const mayRefetch = createRation(now);
-
-  const refresh = async (): Promise<void> => {
+  const fetchAndNote = async (): Promise<Response> => {
     const at = now();
     try {
-      kept = { keys: await fetchKeys(issuer, limits), fetchedAt: at };
-      attempted = { at };
+      const keys = await fetchKeys(issuer, limits);
+      [fetchedAt, failure] = [at, undefined];
+      return Response.json(keys);
     } catch (cause) {
       const error = new KeysUnavailable(issuer, cause);
-      attempted = { at, error };
+      failure = { at, error };
       log.warn({ issuer, reason: error.message }, 'the keys of a token issuer could not be fetched');
+      throw error;
     }
   };
-  const refreshOnce = (): Promise<void> => {
-    pending ??= refresh().finally(() => {
-      pending = undefined;
-    });
-    return pending;
-  };
+  const keys = createRemoteJWKSet(new URL(issuer), {
+    cacheMaxAge: Number.POSITIVE_INFINITY,
+    cooldownDuration: Number.POSITIVE_INFINITY,
+    [customFetch]: fetchAndNote,
+  });
+  /** What went wrong is in `failure`: the keys from before may do. */
+  const refresh = () => keys.reload().catch(() => undefined);
 
-  const current = async (): Promise<KeySet> => {
-    const isFresh = kept !== undefined && now() - kept.fetchedAt < freshForMs;
-    const waitMs = kept === undefined ? firstRetryMs : retryMs;
-    const hasJustFailed = attempted?.error !== undefined && now() - attempted.at < waitMs;
-    if (!isFresh && (!hasJustFailed || pending !== undefined)) await refreshOnce();
-    if (kept !== undefined && now() - kept.fetchedAt < usableForMs) return kept.keys;
-    throw attempted?.error ?? new KeysUnavailable(issuer, 'the last ones are too old');
-  };
-
-  return {
-    async find(header, token) {
-      const keys = await current();
-      try {
-        return await keys(header, token);
-      } catch (error) {
-        if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
-        if (pending === undefined && !mayRefetch()) throw error;
-        await refreshOnce();
-        return await (await current())(header, token);
-      }
-    },
+  return async (header, token) => {
+    const isFresh = now() - fetchedAt < freshForMs;
+    const waitMs = Number.isFinite(fetchedAt) ? retryMs : firstRetryMs;
+    const hasJustFailed = failure !== undefined && now() - failure.at < waitMs;
+    if (!isFresh && (!hasJustFailed || keys.reloading)) await refresh();
+    if (now() - fetchedAt >= usableForMs) throw failure?.error ?? new KeysUnavailable(issuer, 'the last ones are too old');
+    try {
+      return await keys(header, token);
+    } catch (error) {
+      if (!(error instanceof errors.JWKSNoMatchingKey) || (!keys.reloading && !mayRefetch())) throw error;
+      await refresh();
+      return await keys(header, token);
+    }
   };
 }
 
 const discoverySchema = z.object({ issuer: z.string(), jwks_uri: z.string() });
 
-async function fetchKeys(issuer: string, limits: FetchLimits): Promise<KeySet> {
+async function fetchKeys(issuer: string, limits: FetchLimits): Promise<JSONWebKeySet> {
   const discoveryUrl = `${issuer}/.well-known/openid-configuration`;
   const discovery = discoverySchema.safeParse(await fetchJson(discoveryUrl, limits));
   if (!discovery.success) throw new Error(`expected issuer and jwks_uri in ${discoveryUrl}, found none`);
@@ -109,10 +104,23 @@ async function fetchKeys(issuer: string, limits: FetchLimits): Promise<KeySet> {
   if (named !== issuer && named !== `${issuer}/`)
     throw new Error(`expected ${discoveryUrl} to name the issuer ${issuer}, found another`);
   if (!isTrustworthy(keysUrl, issuer)) throw new Error(`expected jwks_uri of ${discoveryUrl} to begin with https://`);
-  const keys = createLocalJWKSet((await fetchJson(keysUrl, limits)) as JSONWebKeySet);
+  const found = createLocalJWKSet((await fetchJson(keysUrl, limits)) as JSONWebKeySet).jwks();
   // By none could anything be verified, and in place of good ones it would turn every job away.
-  if (keys.jwks().keys.length === 0) throw new Error(`expected keys at ${keysUrl}, found an empty list`);
-  return keys;
+  if (found.keys.length === 0) throw new Error(`expected keys at ${keysUrl}, found an empty list`);
+  return found;
+}
+
+/** @throws Error where it does not come in time, is too large, moved, or no JSON; the message says which */
+async function fetchJson(url: string, { timeoutMs, bytes }: FetchLimits): Promise<unknown> {
+  const headers = { accept: 'application/json' };
+  const sent = { what: url, method: 'GET', url: new URL(url), headers, timeoutMs, longestAnswer: bytes } as const;
+  const { status, text } = await request(sent);
+  if (status !== 200) throw new Error(`expected 200 from ${url}, found ${status}`);
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Error(`expected JSON from ${url}, found something else`, { cause: error });
+  }
 }
 
 function isTrustworthy(keysUrl: string, issuer: string): boolean {

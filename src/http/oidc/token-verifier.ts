@@ -49,7 +49,7 @@ export function createTokenVerifier({ issuers, audiences, ...options }: TokenVer
     // Otherwise every key of the issuer would have to be tried.
     if (kid === undefined) throw new TokenRefused('it names no key (kid)');
     try {
-      const { payload } = await jwtVerify(token, (header, jws) => issuer.keys.find(header, jws), {
+      const { payload } = await jwtVerify(token, issuer.keys, {
         algorithms,
         audience: [...audiences],
         requiredClaims: ['exp'],

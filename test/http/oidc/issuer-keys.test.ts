@@ -130,7 +130,8 @@ describe('the keys of an issuer', () => {
       await verify(await good());
       issuer.serveKeys(answer);
       later = 11 * minute;
-      await verify(await goodThen());
+      assert.equal((await verify(await goodThen())).claims.sub, 'somebody');
+      assert.equal(issuer.fetches.discovery, 2, 'new ones were asked for');
     });
   }
 
