@@ -31,7 +31,7 @@ export function rollbackProblems(state: RolloutState | undefined, good: Seen, ba
   }
   const problems = [];
   if (!/healthy \d+\.\d s after the verdict/.test(state.reason ?? '')) {
-    problems.push(`web: expected to be told how long the roll-back took, found '${state.reason}'`);
+    problems.push(`web: expected to be told how long the rollback took, found '${state.reason}'`);
   }
   for (const key of ['image', 'health', 'file'] as const) {
     if (digestIn(back[key]) !== digestIn(good[key]))

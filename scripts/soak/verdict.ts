@@ -30,7 +30,7 @@ async function runsOnly(site: Site, service: Service, digest: Digest): Promise<b
   return containers.length === 1 && containers[0]?.running === true && containers[0].digests.includes(digest);
 }
 
-/** No rollout, look-up or roll-back of the service is open. */
+/** No rollout, look-up or rollback of the service is open. */
 async function isQuiet(site: Site, service: Service): Promise<boolean> {
   return (await openWorkflows(site, service)).length === 0;
 }

@@ -11,16 +11,16 @@ export function imageIn(change: ChangePlan, image: ImageIdentity): OwnChange {
   return ownChange(change, async (before, after) => (await editManifest(before, change, image)).text === after);
 }
 
-/** Something else stands at the places of the change: a proposal or a roll-back of Landfall's, of whichever image. */
+/** Something else stands at the places of the change: a proposal or a rollback of Landfall's, of whichever image. */
 export function anyImageIn(change: ChangePlan, image: ImageIdentity): OwnChange {
   return ownChange(change, (before, after) => sameBesidePlaces(before, change, image, after));
 }
 
-/** A roll-back: at the places of the change stands again what its proposal says. */
+/** A rollback: at the places of the change stands again what its proposal says. */
 export function previousIn(change: ChangePlan, image: ImageIdentity, { before, after, written }: Proposal): OwnChange {
   return ownChange(change, async (text, wanted) => {
     if (before === undefined || after === undefined) return false;
-    // What puts it there is the way back from the roll-back, backwards.
+    // What puts it there is the way back from the rollback, backwards.
     const back = { before: after, after: before, ...(written && { written: { before: written.after, after: written.before } }) };
     const restored = await restoreManifest(text, change, image, back);
     return restored.kind === 'restored' && restored.text === wanted;

@@ -49,7 +49,7 @@ export async function revert(work: Reverting): Promise<Exclude<RevertOutcome, { 
     title: mergeTitle(plan.service, image, true),
     body: bodyOf(work, restored),
     labels: change.labels,
-    // Nobody is asked: a roll-back waits for no approval.
+    // Nobody is asked: a rollback waits for no approval.
     reviewers: [],
     assignees: [],
   });
@@ -99,7 +99,7 @@ async function movedOn({ change, forge, proposal }: Reverting, base: FileAt, fou
 function bodyOf({ plan, stage, image, reason, proposal }: Reverting, { before, after }: ManifestValues): string {
   const lines = after.map((value, index) => `- ${code(before[index] ?? '', 400)} → ${code(value, 400)}`);
   return [
-    `## Roll-back of ${code(plan.service)} in ${prose(stage.name)}`,
+    `## Rollback of ${code(plan.service)} in ${prose(stage.name)}`,
     '',
     `**Why:** ${prose(reason, 1_000)}`,
     '',
@@ -121,6 +121,6 @@ function checksOf({ checks }: Plan) {
   return ['verify', ...checks.map(({ kind }) => kind)].map((name) => ({
     context: `landfall/${name}`,
     state: 'success' as const,
-    description: 'roll-back to what was there before',
+    description: 'rollback to what was there before',
   }));
 }

@@ -45,7 +45,7 @@ function folderOf({ image }: ServiceSettings): string {
   return image.text.slice(0, image.text.lastIndexOf('/'));
 }
 
-/** `a-b` in stage `c` and `a` in stage `b-c` would share the branch `landfall/a-b-c`; stage `c-rollback` is the roll-back of `c`. */
+/** `a-b` in stage `c` and `a` in stage `b-c` would share the branch `landfall/a-b-c`; stage `c-rollback` is the rollback of `c`. */
 function branchComplaints(service: ServiceSettings, index: number, earlier: Services): Complaint[] {
   const others = earlier.flatMap((other) => (other === undefined || other.name === service.name ? [] : [branchesOf(other)]));
   const [taken, takenByRollbacks] = [others.flatMap(({ own }) => own), others.flatMap(({ rollbacks }) => rollbacks)];
@@ -62,7 +62,7 @@ function branchComplaints(service: ServiceSettings, index: number, earlier: Serv
     ...shared.map((branch) => complaint(branch, 'two services')),
     ...own
       .filter((branch) => rollbacks.includes(branch))
-      .map((branch) => complaint(branch, 'a stage and for the roll-back of another')),
+      .map((branch) => complaint(branch, 'a stage and for the rollback of another')),
   ];
 }
 

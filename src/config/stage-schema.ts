@@ -82,7 +82,7 @@ export const stageSettings = {
   approval: orOff(approval, 'from, required, …').exactOptional(),
   windows: z
     .array(window)
-    .meta({ description: 'When the running system may be changed; roll-backs never wait. Default (and []): always.' })
+    .meta({ description: 'When the running system may be changed; rollbacks never wait. Default (and []): always.' })
     .exactOptional(),
   merge: z
     .enum(['off', 'manual', 'auto'])

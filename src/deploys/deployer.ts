@@ -35,7 +35,7 @@ export interface Target<Deploy extends DeployPlan = DeployPlan> {
   readonly stage: StagePlan;
   readonly deploy: Deploy;
   readonly image: VerifiedImage;
-  /** Workflow id of the rollout or roll-back that asks. */
+  /** Workflow id of the rollout or rollback that asks. */
   readonly rollout: string;
 }
 

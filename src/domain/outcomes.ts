@@ -212,7 +212,7 @@ export interface Deployed {
   readonly running: readonly RunningImage[];
   /** For people: `recreated web-1, web-2`. */
   readonly text: string;
-  /** What people have to know besides: such as that a roll-back could put back the image only. */
+  /** What people have to know besides: such as that a rollback could put back the image only. */
   readonly note?: string;
 }
 

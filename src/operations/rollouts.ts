@@ -34,7 +34,7 @@ export const rolloutFilter = z.object({
 });
 export type RolloutFilter = z.output<typeof rolloutFilter>;
 
-/** A roll-back that an operator asked for is shown, and decided about, as a rollout is. */
+/** A rollback that an operator asked for is shown, and decided about, as a rollout is. */
 const ofRollouts = "WorkflowType IN ('rollout', 'rollback')";
 
 /** The newest first. */

@@ -31,7 +31,7 @@ describe('what a lane starts', function () {
   const runOf = async (workflow: string): Promise<string> =>
     (await temporal.client.workflow.getHandle(workflow).describe()).runId;
 
-  it('is one roll-back, also where the first try had started it and it has ended since', async () => {
+  it('is one rollback, also where the first try had started it and it has ended since', async () => {
     const { startRollback } = laneActivities(temporal);
     const start = aRollback('rollback:web:production:1', '2026-01-01T00:00:00.000Z');
     await runActivity(startRollback, start);
@@ -45,7 +45,7 @@ describe('what a lane starts', function () {
     assert.equal(await runOf(start.workflow), first);
   });
 
-  it('is another roll-back where a lane that lost its memory counts anew', async () => {
+  it('is another rollback where a lane that lost its memory counts anew', async () => {
     const { startRollback } = laneActivities(temporal);
     const start = aRollback('rollback:web:production:2', '2026-01-01T00:00:00.000Z');
     await runActivity(startRollback, start);

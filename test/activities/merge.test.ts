@@ -149,7 +149,7 @@ for (const place of [git, onGitHub]) {
 
     const on = (with_: Forge = place.forge()) => createMerge({ forgeFor: () => with_ });
 
-    /** Proposed, merged, and what a roll-back of it is asked with. */
+    /** Proposed, merged, and what a rollback of it is asked with. */
     async function merged(change: Partial<ChangePlan> = {}) {
       const input = await proposed('A', change);
       const outcome = await run(on().mergeChange, input);
@@ -306,7 +306,7 @@ for (const place of [git, onGitHub]) {
         assert.equal(await place.head('main'), merged);
       });
 
-      it('is never merged in a roll-back', async () => {
+      it('is never merged in a rollback', async () => {
         const input = await merged();
         const outcome = await run(on().revertChange, input);
         assert.ok(outcome.kind === 'proposed');
@@ -319,7 +319,7 @@ for (const place of [git, onGitHub]) {
         assert.equal(await place.head('main'), before);
       });
 
-      it('is not merged where a roll-back puts back something else', async () => {
+      it('is not merged where a rollback puts back something else', async () => {
         const input = await merged();
         const outcome = await run(on().revertChange, input);
         assert.ok(outcome.kind === 'proposed');
@@ -383,7 +383,7 @@ for (const place of [git, onGitHub]) {
         assert.deepEqual(await run(on().revertChange, input), first);
       });
 
-      it('is unchanged where the base says it already, before and after the merge of the roll-back', async () => {
+      it('is unchanged where the base says it already, before and after the merge of the rollback', async () => {
         const input = await merged();
         const back = await place.commit('main', { [file]: compose.replaceAll('"', '') }, 'back, without quotes');
         assert.deepEqual(await run(on().revertChange, input), { kind: 'unchanged', base: 'main', head: back });
@@ -394,7 +394,7 @@ for (const place of [git, onGitHub]) {
         await place.commit('main', { [file]: ours.replace('redis:7', 'redis:8'), 'notes.txt': 'kept\n' }, 'newer cache');
         const outcome = await run(on().revertChange, input);
         assert.ok(outcome.kind === 'proposed');
-        // And one that comes after the roll-back was proposed.
+        // And one that comes after the rollback was proposed.
         await place.commit('main', { [file]: ours.replace('redis:7', 'redis:9') }, 'newest cache');
         assert.equal((await run(on().mergeChange, { ...input, proposal: outcome.proposal })).kind, 'merged');
         assert.equal(await place.read('main'), compose.replace('redis:7', 'redis:9'));
@@ -441,7 +441,7 @@ for (const place of [git, onGitHub]) {
         );
       });
 
-      it('can happen again with the next image, although an old roll-back was never merged', async () => {
+      it('can happen again with the next image, although an old rollback was never merged', async () => {
         const input = await merged();
         assert.equal((await run(on().revertChange, input)).kind, 'proposed');
         const next = await proposed('B');

@@ -106,7 +106,7 @@ describe('progress at a forge', function () {
     assert.match(metrics, /landfall_progress_forwarded_total\{service="counted"\} 1/);
   });
 
-  it('reaches a rollout that runs and a roll-back, but none that is blocked or over', async () => {
+  it('reaches a rollout that runs and a rollback, but none that is blocked or over', async () => {
     const running = await startRollout('several', 'production', 'running');
     const rollback = await startRollout('several', 'production', 'waiting', 'rollback:several:production:1');
     const namesake = await startRollout('several-production', 'rollback', 'waiting');

@@ -322,7 +322,7 @@ describe('the landfall command with a running Temporal', function () {
     });
   });
 
-  it('shows, lists and decides about a roll-back that an operator asked for as about a rollout', async () => {
+  it('shows, lists and decides about a rollback that an operator asked for as about a rollout', async () => {
     const image = { repository, tag: 'latest' as Tag, digest: digestOf('a') };
     const push = { source: 'test', deliveryId: 'd1', repository, tag: image.tag, receivedAt: new Date().toISOString() };
     const options = rolloutStartOptions({ plan: planNamed('undone'), image, push });

@@ -35,7 +35,7 @@ const { surveyStage } = proxyActivities<{ surveyStage(): Promise<void> }>({
 /**
  * A stand-in for the real workflow: blocked at once, and ended by the first decision, whose words become the reason. Where the service
  * is called `retried`, its smoke test is tried again and again. Where its name begins with `asking`, it waits for an approval, and keeps
- * the decision whole; where it begins with `unhealthy`, its roll-back failed; where it is called `stranded`, nobody takes its deploy.
+ * the decision whole; where it begins with `unhealthy`, its rollback failed; where it is called `stranded`, nobody takes its deploy.
  */
 export async function rollout(start: RolloutStart): Promise<RolloutState> {
   const startedAt = start.push.receivedAt;
@@ -115,7 +115,7 @@ export async function rollout(start: RolloutStart): Promise<RolloutState> {
   return state;
 }
 
-/** A roll-back that an operator asked for tells its state as a rollout does. */
+/** A rollback that an operator asked for tells its state as a rollout does. */
 export const rollback = rollout;
 
 const review: Approval = { by: 'ben', at: '2026-01-02T03:04:05.000Z', verified: true, way: 'review' };

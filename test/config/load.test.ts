@@ -430,14 +430,14 @@ services:
       /services\[1\]\.name: expected a name that makes no branch twice, found landfall\/x-y-z/,
     ],
     [
-      "a service with the branch of another one's roll-back",
+      "a service with the branch of another one's rollback",
       'defaults: { change: { repository: ./d, file: f } }\nservices: [{ image: a/x, stages: [{ name: y }] }, { image: a/x-y, stages: [{ name: rollback }] }]',
       /services\[1\]\.name: .*found landfall\/x-y-rollback for two services/,
     ],
     [
-      "a stage with the branch of another one's roll-back",
+      "a stage with the branch of another one's rollback",
       'services: [{ image: a/x, change: { repository: ./d, file: f }, stages: [{ name: y }, { name: y-rollback }] }]',
-      /services\[0\]\.name: .*found landfall\/x-y-rollback for a stage and for the roll-back of another/,
+      /services\[0\]\.name: .*found landfall\/x-y-rollback for a stage and for the rollback of another/,
     ],
   ];
 

@@ -290,7 +290,7 @@ describe('the problems of a stage', () => {
       [`watch: { ${probe}, deployment: {} }`],
       /^watch\.deployment\.repository: expected a GitHub repository/,
     ],
-    ['a roll-back that there is not', ['rollback: sometimes'], /^rollback: expected auto, manual or off, found 'sometimes'/],
+    ['a rollback that there is not', ['rollback: sometimes'], /^rollback: expected auto, manual or off, found 'sometimes'/],
     // integration
     ['a test without file', ['integration: { test: { image: a } }'], /^integration\.compose: expected a compose file/],
     [

@@ -516,7 +516,7 @@ describe('a look at a manifest', () => {
   });
 });
 
-describe('a roll-back of an edit', () => {
+describe('a rollback of an edit', () => {
   const marked = change({ kind: 'marker', name: 'app' }, { value: 'bare', file: 'values.yml' });
 
   it('puts every byte back, whatever the quotes, and the number that an edit had made a text', () => {

@@ -25,7 +25,7 @@ describe('the commit that merges a proposal', () => {
     ]);
   });
 
-  it('says so where it is a roll-back', () => {
+  it('says so where it is a rollback', () => {
     assert.equal(mergeTitle('web', image, true), 'revert: roll back web from latest');
   });
 

@@ -8,7 +8,7 @@ import { fadingImage, healthyImage } from '../support/production.ts';
 import { eventually } from '../support/wait.ts';
 import { startWorld, type World } from '../support/world.ts';
 
-/** The worker dies by SIGKILL in every step of a delivery and of a roll-back, one after the other; each time the end is the same. */
+/** The worker dies by SIGKILL in every step of a delivery and of a rollback, one after the other; each time the end is the same. */
 describe('a worker that is killed while it delivers', function () {
   this.timeout(150_000);
   let world: World;
@@ -94,7 +94,7 @@ describe('a worker that is killed while it delivers', function () {
     ['discardPrevious', 1],
   ];
   for (const [activity, nth] of places) {
-    it(`in ${activity} of a roll-back, rolls back all the same: one revert, and what ran before`, async () => {
+    it(`in ${activity} of a rollback, rolls back all the same: one revert, and what ran before`, async () => {
       const before = await world.remote.read('main', 'docker-compose.yml');
       const digest = await push(fadingImage);
       await killDuring(digest, activity, nth);

@@ -13,7 +13,7 @@ interface Pause {
 
 const longestMs = 200;
 
-/** From the push to the registry to the roll-back, everything on: it is what a service does all day. */
+/** From the push to the registry to the rollback, everything on: it is what a service does all day. */
 describe('the whole path of a push', function () {
   this.timeout(180_000);
   let world: World;

@@ -164,7 +164,7 @@ const scenarios: Readonly<Record<string, Scenario>> = {
       const decision = { stage: 'production', by: 'ann', reason: 'customers complain' };
       const { workflow } = await lane.executeUpdate<{ workflow: string }, [object]>('rollback', { args: [decision] });
       const handle = temporal.client.workflow.getHandle(workflow);
-      await eventually('the roll-back to end', () => handle.result().catch(() => undefined));
+      await eventually('the rollback to end', () => handle.result().catch(() => undefined));
       return handle;
     },
   },

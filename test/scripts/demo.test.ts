@@ -41,7 +41,7 @@ describe('the demo', () => {
     );
   });
 
-  it('wants everything to be as before a roll-back, and untouched by a quarantined image', () => {
+  it('wants everything to be as before a rollback, and untouched by a quarantined image', () => {
     const good = { container: '1', image: `web:latest@${digest}`, health: '200 well', file: 'a\n' };
     const back = { ...good, container: '2', image: `web@${digest}` };
     const state = { ...rollout('web', 'rolled-back'), reason: 'healthy 1.2 s after the verdict' };

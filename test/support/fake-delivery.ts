@@ -41,7 +41,7 @@ export interface FakeDelivery {
   forget(): void;
 }
 
-/** Typed stand-ins for merge, deploy, watch and roll-back, with a memory: what was deployed runs, what was merged is merged. */
+/** Typed stand-ins for merge, deploy, watch and rollback, with a memory: what was deployed runs, what was merged is merged. */
 export function fakeDelivery(): FakeDelivery {
   const stages = new Map<string, FakeStage>();
   const merged = new Map<string, string>();

@@ -121,7 +121,7 @@ describe('decisions in the audit log', function () {
       return stages[stage]?.running?.digest === digestOf('early') && stages[stage]?.holder === undefined;
     });
     const { workflow: rollback } = await say<{ workflow: string }>(lane, 'rollback', { by, stage, reason: 'slow' });
-    await eventually('the roll-back', () =>
+    await eventually('the rollback', () =>
       temporal.client.workflow
         .getHandle(rollback)
         .result()

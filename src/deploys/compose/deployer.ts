@@ -43,10 +43,10 @@ export type { ComposeDeployerOptions } from './site.ts';
  * first where the stage has a `change`. Whatever is there of other services, and of people, stays as it is.
  *
  * What the compose files do not pin by digest themselves, an override file pins, in the worker's data folder: always where there is no
- * `change` or only a tag is written, and after a roll-back until the repository agrees. A person who runs `docker compose up` there by
+ * `change` or only a tag is written, and after a rollback until the repository agrees. A person who runs `docker compose up` there by
  * hand does not have the override, and gets what the files say.
  *
- * The commands `before` and `after` belong to a deploy, not to going back: a roll-back runs none. A command that was cut off with its
+ * The commands `before` and `after` belong to a deploy, not to going back: a rollback runs none. A command that was cut off with its
  * worker is run again.
  */
 export function createComposeDeployer(options: ComposeDeployerOptions): Deployer<ComposeDeployPlan> {
@@ -196,7 +196,7 @@ async function othersFor(
   return deploy.others === undefined || ran === undefined ? undefined : await othersOf(files, ran, next);
 }
 
-/** The override goes once the files say the same. After a roll-back that comes with the checkout, which is brought forward for it. */
+/** The override goes once the files say the same. After a rollback that comes with the checkout, which is brought forward for it. */
 async function settle(deploying: Deploying, target: ComposeTarget): Promise<void> {
   const pins = await filesOf(deploying, target).readPins();
   if (pins === undefined || target.stage.change === undefined) return;

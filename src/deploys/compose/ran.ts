@@ -9,7 +9,7 @@ import type { ComposeTarget, Deploying, Present, Site } from './site.ts';
 import type { Kept } from './stage-files.ts';
 
 /**
- * The definition that the containers were made from: what a deploy or roll-back of ours kept, as long as it is these very containers, else
+ * The definition that the containers were made from: what a deploy or rollback of ours kept, as long as it is these very containers, else
  * the files as they are now. Whether these are it, the hash tells that Compose wrote on the containers.
  * @returns undefined where nothing runs
  */

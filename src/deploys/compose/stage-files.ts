@@ -31,12 +31,12 @@ export interface StageFiles {
   writePins(pins: Readonly<Record<string, string>>): Promise<void>;
   readProgress(): Promise<Progress | undefined>;
   writeProgress(progress: Progress | undefined): Promise<void>;
-  /** What ran before an image was deployed: what its roll-back goes back to. */
+  /** What ran before an image was deployed: what its rollback goes back to. */
   readBefore(image: Digest): Promise<Kept | undefined>;
   writeBefore(image: Digest, before: Kept): Promise<void>;
   /** All that is known of what runs or ran. */
   readKept(): Promise<readonly Kept[]>;
-  /** What runs, as far as a deploy or a roll-back of ours made it. */
+  /** What runs, as far as a deploy or a rollback of ours made it. */
   writeCurrent(now: Kept): Promise<void>;
   /** A definition that Compose is asked about, until `act` is over. */
   withRendered<Result>(whole: Kept | z.infer<typeof definition>, act: (path: string) => Promise<Result>): Promise<Result>;

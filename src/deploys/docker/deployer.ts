@@ -24,7 +24,7 @@ export interface DockerDeployerOptions {
 /**
  * `deploy: docker`: recreates containers of this host with the new image and the settings that they have. What ran before is kept
  * beside, stopped, until `settle`; `restore` starts it again. Images are never removed here: the one that ran before stays on the host,
- * so that a roll-back of days later needs no registry either; `docker image prune` takes those that no container uses.
+ * so that a rollback of days later needs no registry either; `docker image prune` takes those that no container uses.
  */
 export function createDockerDeployer(options: DockerDeployerOptions): Deployer<DockerDeployPlan> {
   const { docker, log } = options;

@@ -10,7 +10,7 @@ const prefix = 'landfall.deployed.';
 
 /** All that is needed to finish or to undo a deploy that was cut off, by somebody who knows nothing else. */
 export interface Mark {
-  /** Workflow id of the rollout or roll-back that made the container. */
+  /** Workflow id of the rollout or rollback that made the container. */
   readonly rollout: string;
   readonly turn: number;
   /** ISO 8601, UTC. */

@@ -10,7 +10,7 @@ import { type ComposeSite, createComposeSite, pinned, refusalOf } from '../../su
 import { ensureDocker } from '../../support/docker.ts';
 import { type Registry, startRegistry } from '../../support/registry.ts';
 
-/** A roll-back restores the whole definition that ran, and what the host is to blame for is not blamed on the image. */
+/** A rollback restores the whole definition that ran, and what the host is to blame for is not blamed on the image. */
 describe('going back with compose to a service as it ran', function () {
   this.timeout(60_000);
   let docker: Docker;

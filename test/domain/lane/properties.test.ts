@@ -43,7 +43,7 @@ class Watcher {
     const { answer, superseded } = request(lane, { ...one, policy: this.#policy, ...(rollback && { rollback }) });
     for (const other of superseded) {
       assert.ok(!this.begun.has(other), 'superseded after it had begun');
-      assert.ok(!other.startsWith('rollback:'), 'a roll-back was superseded');
+      assert.ok(!other.startsWith('rollback:'), 'a rollback was superseded');
     }
     const isQuarantined = lane.quarantine[one.digest] !== undefined;
     if (answer.kind === 'granted' && isQuarantined && !rollback)
@@ -144,7 +144,7 @@ function play(watcher: Watcher, { word, what, how }: Move, policy: TagPolicy): v
 }
 
 describe('the rules of a lane, whatever happens in which order', () => {
-  it('give a stage to one, supersede nobody who has begun, grant no quarantined digest, and hold back all but roll-backs', () => {
+  it('give a stage to one, supersede nobody who has begun, grant no quarantined digest, and hold back all but rollbacks', () => {
     fc.assert(
       fc.property(fc.array(move, { maxLength: 80 }), fc.constantFrom(exact, semver), (moves, policy) => {
         const watcher = new Watcher(policy);

@@ -176,7 +176,7 @@ describe('a lane and its operators', function () {
     assert.deepEqual(await a.handle.query(heardQuery), []);
   });
 
-  it('starts a roll-back, which goes before everybody who has not begun', async () => {
+  it('starts a rollback, which goes before everybody who has not begun', async () => {
     const { service, lane, come, deliver, begin, askBack, memory } = aService();
     await deliver(await come('a'));
     await deliver(await come('b'));
@@ -185,7 +185,7 @@ describe('a lane and its operators', function () {
     const { workflow } = await lane.executeUpdate(rollbackUpdate, { args: [{ stage, by: 'ann', reason: 'too slow' }] });
     assert.equal(workflow, `rollback:${service}:production:1`);
     const handle = temporal.client.workflow.getHandle(workflow);
-    const started = await eventually('the roll-back to start', () => handle.describe().catch(() => undefined));
+    const started = await eventually('the rollback to start', () => handle.describe().catch(() => undefined));
     const input = (await handle.query(inputQuery)) as RollbackStart;
     assert.equal(input.running.digest, digestOf('b'));
     assert.equal(input.running.before.image?.digest, digestOf('a'));
@@ -200,7 +200,7 @@ describe('a lane and its operators', function () {
       request: { ...waiting.me, end: 'superseded', at: new Date().toISOString() },
     });
     await untilHeard(handle, /^granted production$/);
-    assert.equal((await begin(me, [never])).kind, 'go', 'neither hold nor windows stop a roll-back');
+    assert.equal((await begin(me, [never])).kind, 'go', 'neither hold nor windows stop a rollback');
     const undone = { digest: digestOf('b'), reason: 'too slow', by: 'ann', at: new Date().toISOString() };
     await callAs(me, act.reportRolledBack, { service, request: { ...me, stage, ...undone } });
     const { stages, quarantine } = await memory();
@@ -259,7 +259,7 @@ describe('a lane and its operators', function () {
       return (await lane.describe()).runId !== firstRun;
     });
     const handle = temporal.client.workflow.getHandle(workflow);
-    const { runId } = await eventually('the roll-back to start', () => handle.describe().catch(() => undefined));
+    const { runId } = await eventually('the rollback to start', () => handle.describe().catch(() => undefined));
     await handle.signal(endSignal);
     await eventually('the lane to be done with it', async () => tries >= 3);
     assert.equal((await handle.describe()).runId, runId);

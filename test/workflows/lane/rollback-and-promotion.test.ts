@@ -79,7 +79,7 @@ describe('the way back to an earlier image', function () {
     assert.match(state.reason ?? '', new RegExp(`Quarantined: .*landfall unquarantine ${plan.service} ${digestOf('two')}`));
   });
 
-  it('a roll-back says from what to what, and ends the pin of what it undoes', async () => {
+  it('a rollback says from what to what, and ends the pin of what it undoes', async () => {
     const plan = aPlan();
     for (const word of ['one', 'two']) await push(plan, word);
     await laneOf(plan).executeUpdate(pinUpdate, { args: [{ stage: 'production', digest: digestOf('two'), by: 'ann' }] });

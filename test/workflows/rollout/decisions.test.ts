@@ -176,7 +176,7 @@ describe('people and a delivery', function () {
     assert.equal(state.status, 'delivered', state.reason);
   });
 
-  it('a roll-back whose proposal a person closed, or pushed to, is proposed again by a retry', async () => {
+  it('a rollback whose proposal a person closed, or pushed to, is proposed again by a retry', async () => {
     await work();
     const plan = aPlan([stageOf('production', delivered)]);
     await result(await push(plan, 'good'));
@@ -294,7 +294,7 @@ describe('people and a delivery', function () {
     assert.equal(holder, undefined);
   });
 
-  it('a roll-back goes before a rollout that waits for its approval, which comes again afterwards', async () => {
+  it('a rollback goes before a rollout that waits for its approval, which comes again afterwards', async () => {
     await work();
     const plan = aPlan([stageOf('production', { ...delivered, approval: approval() })]);
     for (const word of ['one', 'two']) {
@@ -307,7 +307,7 @@ describe('people and a delivery', function () {
     const { runId } = await three.describe();
     await until(three, 'waiting');
     const { workflow } = (await say(laneOf(plan), 'rollback', { stage: 'production', by: 'ann' })) as { workflow: string };
-    const undone = await eventually('the roll-back to end', () =>
+    const undone = await eventually('the rollback to end', () =>
       temporal.client.workflow
         .getHandle(workflow)
         .result()
@@ -325,7 +325,7 @@ describe('people and a delivery', function () {
     assert.equal((await result(again)).status, 'delivered');
   });
 
-  it('a roll-back that is cancelled in Temporal gives back its turns', async () => {
+  it('a rollback that is cancelled in Temporal gives back its turns', async () => {
     let restoring = false;
     await work({
       rollBackStage: async () => {
@@ -337,7 +337,7 @@ describe('people and a delivery', function () {
     world.stage(plan, 'production').containers.set('web', digestOf('old'));
     world.bad.add(digestOf('ill'));
     const handle = await push(plan, 'ill');
-    await eventually('the roll-back to begin', async () => restoring);
+    await eventually('the rollback to begin', async () => restoring);
     await handle.cancel();
     const state = await result(handle);
     assert.equal(state.status, 'aborted');
@@ -373,7 +373,7 @@ describe('people and a delivery', function () {
     assert.equal((await result(handle)).status, 'delivered');
   });
 
-  it('a roll-back asked for while a newer image is merged waits for that, and then leaves it alone', async () => {
+  it('a rollback asked for while a newer image is merged waits for that, and then leaves it alone', async () => {
     let goOn = (): void => undefined;
     const allowed = new Promise<void>((resolve) => {
       goOn = resolve;
@@ -391,7 +391,7 @@ describe('people and a delivery', function () {
     const three = await push(plan, 'three');
     await eventually('the third merge to begin', async () => merges === 3);
     const { workflow } = (await say(laneOf(plan), 'rollback', { stage: 'production', by: 'ann' })) as { workflow: string };
-    const undoing = await eventually('the roll-back to be there', async () => {
+    const undoing = await eventually('the rollback to be there', async () => {
       const handle = temporal.client.workflow.getHandle(workflow);
       return (await handle.describe().catch(() => undefined)) && handle;
     });
@@ -409,7 +409,7 @@ describe('people and a delivery', function () {
     assert.deepEqual((await laneState(plan)).quarantine, {});
   });
 
-  it('a roll-back asked for while the same image is rolled back by itself does not do it again', async () => {
+  it('a rollback asked for while the same image is rolled back by itself does not do it again', async () => {
     let goOn = (): void => undefined;
     const allowed = new Promise<void>((resolve) => {
       goOn = resolve;
@@ -438,7 +438,7 @@ describe('people and a delivery', function () {
     const { workflow } = (await say(laneOf(plan), 'rollback', { stage: 'production', by: 'ann' })) as { workflow: string };
     goOn();
     assert.equal((await result(handle)).status, 'rolled-back');
-    const state = await eventually('the other roll-back to end', () =>
+    const state = await eventually('the other rollback to end', () =>
       temporal.client.workflow
         .getHandle(workflow)
         .result()
@@ -449,7 +449,7 @@ describe('people and a delivery', function () {
     assert.equal((await laneState(plan)).stages.production?.running?.digest, digestOf('fine'));
   });
 
-  it('a roll-back that is blocked takes up again where it was refused, and what is done stays done', async () => {
+  it('a rollback that is blocked takes up again where it was refused, and what is done stays done', async () => {
     let refuses = true;
     await work({
       revertChange: async (input) =>
@@ -508,7 +508,7 @@ describe('people and a delivery', function () {
       throw ApplicationFailure.create({ type: 'OtherChanges', message, nonRetryable: true, details: [found] });
     };
 
-    it('block before the merge and the gate, are let through knowingly, and named in the state, the notice and a roll-back', async () => {
+    it('block before the merge and the gate, are let through knowingly, and named in the state, the notice and a rollback', async () => {
       const told: string[] = [];
       let found = others('one');
       await work({

@@ -106,8 +106,8 @@ describe('the delivery of a stage', function () {
     assert.equal(watch?.failure, 'UnhealthyBefore');
     assert.match(watch?.reason ?? '', /unhealthy before.*fake reading.*still is.*503/);
     await handle.executeUpdate('reject', { args: [{ by: 'ann', reason: 'take it back' }] });
-    // What ran before is not healthy either, and nobody is asked to like that: the roll-back is blocked, loudly.
-    const blocked = await eventually('the roll-back to be blocked', async () => {
+    // What ran before is not healthy either, and nobody is asked to like that: the rollback is blocked, loudly.
+    const blocked = await eventually('the rollback to be blocked', async () => {
       const state = await handle.query(stateQuery);
       return state.steps.some(({ step, status }) => step === 'rollback' && status === 'blocked') && state;
     });
@@ -420,7 +420,7 @@ describe('the delivery of a stage', function () {
       args: [{ stage: 'production', by: 'ann', reason: 'customers complain' }],
     });
     assert.equal(workflow, `rollback:${plan.service}:production:1`);
-    const state = await eventually('the roll-back to end', async () => {
+    const state = await eventually('the rollback to end', async () => {
       const description = await temporal.client.workflow
         .getHandle(workflow)
         .describe()

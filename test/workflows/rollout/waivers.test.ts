@@ -136,7 +136,7 @@ describe('what an operator skips', function () {
     assert.equal(noticesOf('healthy')[0]?.watched, false);
   });
 
-  it('a roll-back that is skipped brings nothing back: it ends failed, and the lane knows what runs', async () => {
+  it('a rollback that is skipped brings nothing back: it ends failed, and the lane knows what runs', async () => {
     const plan = aPlan();
     refuses = ['rollBackStage'];
     const handle = await badAfterGood(plan);
@@ -176,7 +176,7 @@ describe('what an operator skips', function () {
     assert.equal((await laneState(plan)).stages.production?.running?.digest, digestOf('good'));
   });
 
-  it('an operator’s own roll-back that is skipped leaves what runs, and says so', async () => {
+  it('an operator’s own rollback that is skipped leaves what runs, and says so', async () => {
     const plan = aPlan();
     for (const word of ['one', 'two']) await result(await push(plan, word));
     refuses = ['rollBackStage'];
@@ -184,7 +184,7 @@ describe('what an operator skips', function () {
       args: [{ stage: 'production', by: 'bob', reason: 'slow' }],
     });
     const handle = temporal.client.workflow.getHandle(workflow);
-    await eventually('the roll-back to run', () => handle.describe().catch(() => undefined));
+    await eventually('the rollback to run', () => handle.describe().catch(() => undefined));
     await skip(handle, 'rollback', 'it is fast again');
     const state = await result(handle);
     assert.deepEqual(
@@ -200,7 +200,7 @@ describe('what an operator skips', function () {
     assert.equal((await result(await push(plan, 'three'))).status, 'delivered');
   });
 
-  it('a roll-back that is given up leaves the digest in quarantine, and the lane knows that it still runs', async () => {
+  it('a rollback that is given up leaves the digest in quarantine, and the lane knows that it still runs', async () => {
     const plan = aPlan();
     refuses = ['rollBackStage'];
     const handle = await badAfterGood(plan);
