@@ -24,8 +24,7 @@ const stopAsked = new Promise<void>((asked) => {
 
 // What was compiled at one start is read at the next: 0.4 s less. In a folder of the user's own, since it is code that will run.
 enableCompileCache(join(cacheFolder(env), 'compiled'));
-const { explain } = await import('./src/process/explain.ts');
-const { startService } = await import('./src/process/service.ts');
+const { explain, startService } = await import('./src/process/service.ts');
 const { product } = await import('./src/product.ts');
 
 try {

@@ -1,41 +1,42 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { RateLimit, Refusal } from '../domain/failures.ts';
 import type { RateLimited } from '../domain/outcomes.ts';
+import type { SmokeRun } from '../platform/docker/labels.ts';
 
-/** How often a step beats, as a part of its heartbeat time-out: two may be lost. */
-const beatEvery = 0.3;
-/** Where no time-out is set. */
+/** The interval between heartbeats, as a part of the heartbeat time-out: two may be lost. */
+const heartbeatPart = 0.3;
+/** If no heartbeat time-out is set. */
 const defaultTimeoutMs = 10_000;
 
-/** What a step tells of itself while it is at work. */
-export interface Beat {
-  /** What the last attempt noted, before it was cut off; undefined at the first. */
-  readonly before: unknown;
-  /** Goes with every beat from now on, so that an attempt after this one finds it: small, and JSON-safe. */
-  note(details: unknown): void;
+/** The heartbeat of one attempt of an activity, with details that survive it. */
+export interface Heartbeat {
+  /** The details that the previous attempt recorded; undefined at the first attempt. */
+  readonly previous: unknown;
+  /** Sent with every heartbeat from now on, so that the next attempt finds it: small, and JSON-safe. */
+  record(details: unknown): void;
 }
 
 /**
- * The boundary between adapters and Temporal. While a step is at work it beats, so that Temporal notices a killed worker within
- * seconds. A `Refusal` becomes a non-retryable failure of the same type, a `RateLimit` becomes an outcome, and everything else stays what
- * it is: something broken, to be tried again.
+ * How an activity meets Temporal. It sends heartbeats while the step runs, so that Temporal notices a killed worker within seconds. A
+ * `Refusal` becomes a non-retryable failure of the same type, a `RateLimit` becomes an outcome, and any other error stays as it is:
+ * something broken, which Temporal retries.
  */
 export function answering<Input, Outcome>(
-  step: (input: Input, beat: Beat) => Promise<Outcome>,
+  step: (input: Input, heartbeat: Heartbeat) => Promise<Outcome>,
 ): (input: Input) => Promise<Outcome | RateLimited> {
   return async (input) => {
     const context = Context.current();
-    const before: unknown = context.info.heartbeatDetails;
-    // A beat without details would make Temporal forget the last ones.
-    let details = before;
-    const tell = () => (details === undefined ? context.heartbeat() : context.heartbeat(details));
-    const beat = setInterval(tell, beatEvery * (context.info.heartbeatTimeoutMs ?? defaultTimeoutMs));
+    const previous: unknown = context.info.heartbeatDetails;
+    // A heartbeat without details would make Temporal forget the last ones.
+    let details = previous;
+    const send = () => (details === undefined ? context.heartbeat() : context.heartbeat(details));
+    const timer = setInterval(send, heartbeatPart * (context.info.heartbeatTimeoutMs ?? defaultTimeoutMs));
     try {
       return await step(input, {
-        before,
-        note(noted) {
-          details = noted;
-          tell();
+        previous,
+        record(recorded) {
+          details = recorded;
+          send();
         },
       });
     } catch (error) {
@@ -43,7 +44,7 @@ export function answering<Input, Outcome>(
       if (error instanceof Refusal) throw failureOf(error);
       throw error;
     } finally {
-      clearInterval(beat);
+      clearInterval(timer);
     }
   };
 }
@@ -51,4 +52,20 @@ export function answering<Input, Outcome>(
 function failureOf(refusal: Refusal): ApplicationFailure {
   const { type, message, details } = refusal;
   return ApplicationFailure.create({ type, message, nonRetryable: true, details: [...details], cause: refusal });
+}
+
+/**
+ * Leaves a piece of work at once when the activity is cancelled. Only for work that may be left at any point, such as reading.
+ * @throws CancelledFailure, or what the work throws
+ */
+export async function leaveWhenCancelled<Result>(work: () => Promise<Result>): Promise<Result> {
+  return await Promise.race([work(), Context.current().cancelled]);
+}
+
+/** Whose containers and networks an activity starts. @throws Error outside of a workflow */
+export function currentRun({ info }: Context): SmokeRun {
+  if (info.workflowExecution === undefined)
+    throw new Error(`${info.activityType} is an activity of a rollout, and is not started by itself`);
+  const { workflowId, runId } = info.workflowExecution;
+  return { rollout: workflowId, run: runId, activity: info.activityId, attempt: info.attempt };
 }

@@ -4,16 +4,16 @@ import type { ImageIdentity } from '../domain/outcomes.ts';
 import type { ChangePlan } from '../domain/plan.ts';
 import type { Forge } from '../forges/forge.ts';
 import { BranchMoved } from '../forges/forge.ts';
-import { type Foreign, foreignIn, foreignRefusal, type Reading } from '../forges/own-change.ts';
+import { type Foreign, foreignIn, foreignRefusal, type RepositoryReader } from '../forges/own-change.ts';
 import { anyImageIn } from './own-change.ts';
 
-/** How steps write to a branch of ours: found before it is made, never rewound, and what people committed to it is kept. */
+/** How activities write to a branch of ours: an existing one is reused, never force-pushed, and what people committed to it is kept. */
 
-/** How often a branch that moves under our hands is looked at again, before Temporal waits a while. */
+/** Attempts while somebody else pushes to the branch, before Temporal's retry policy waits. */
 const attempts = 3;
 
-/** Does it again where somebody pushed in between. */
-export async function whileMoving<Result>(act: () => Promise<Result>): Promise<Result> {
+/** Tries again if somebody pushed in between. */
+export async function retryWhileBranchMoves<Result>(act: () => Promise<Result>): Promise<Result> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await act();
@@ -28,7 +28,7 @@ export interface FileAt {
   readonly text: string;
 }
 
-/** The file of a change on its base branch. @throws Refusal where there is no such branch or file */
+/** The file of a change on its base branch. @throws Refusal if there is no such branch or file */
 export async function baseOf(forge: Forge, change: ChangePlan): Promise<FileAt> {
   const commit = await baseHead(forge, change);
   const text = await forge.readFile(change.repository, commit, change.file);
@@ -41,7 +41,7 @@ export async function baseOf(forge: Forge, change: ChangePlan): Promise<FileAt> 
   return { commit, text };
 }
 
-/** @throws Refusal where there is no such branch */
+/** @throws Refusal if there is no such branch */
 export async function baseHead(forge: Forge, { repository, base }: ChangePlan): Promise<string> {
   const commit = await forge.head(repository, base);
   if (commit !== undefined) return commit;
@@ -64,14 +64,14 @@ export interface BranchWrite {
   readonly editForeign: (present: string | undefined, refusal: () => Promise<Refusal>) => Promise<string>;
 }
 
-export interface Written {
+export interface BranchResult {
   /** The commit that the branch has in the end. */
   readonly head: string;
-  /** The branch brings more than our change: merging it is for people to do. Makes the refusal that says what. */
+  /** The branch has more than our change, so a person has to merge it. Makes the refusal that says what. */
   readonly foreign?: () => Promise<Refusal>;
 }
 
-export async function writeBranch(writing: BranchWrite): Promise<Written> {
+export async function writeBranch(writing: BranchWrite): Promise<BranchResult> {
   const { forge, change, image, branch, base, edited, message, editForeign } = writing;
   const { repository, file } = change;
   const write = { repository, branch, path: file, message };
@@ -82,8 +82,8 @@ export async function writeBranch(writing: BranchWrite): Promise<Written> {
   const foreign = await foreignOn(forge, change, image, base, head);
   const present = await forge.readFile(repository, head, file);
   if (foreign !== undefined) {
-    const place = { repository: shown(repository), branch, base: change.base, baseCommit: base.commit, head, path: file };
-    const refusal = () => foreignRefusal(readingOf(forge, repository), place, foreign);
+    const branches = { repository: shown(repository), branch, base: change.base, baseCommit: base.commit, head, path: file };
+    const refusal = () => foreignRefusal(readerOf(forge, repository), branches, foreign);
     const text = await editForeign(present, refusal);
     if (text === present) return { head, foreign: refusal };
     return {
@@ -98,7 +98,7 @@ export async function writeBranch(writing: BranchWrite): Promise<Written> {
   return { head: await forge.commitFile({ ...write, expectedHead: head, parents, treeOf: base.commit, text: edited }) };
 }
 
-/** What the branch brings beside an image at the places of the change. Who made its commits, and what these say, tells nothing. */
+/** What the branch changes besides the image. Authors and messages of its commits prove nothing, so only content counts. */
 export function foreignOn(
   forge: Forge,
   change: ChangePlan,
@@ -106,10 +106,10 @@ export function foreignOn(
   base: FileAt,
   head: string,
 ): Promise<Foreign | undefined> {
-  return foreignIn(readingOf(forge, change.repository), anyImageIn(change, image), base.commit, head);
+  return foreignIn(readerOf(forge, change.repository), anyImageIn(change, image), base.commit, head);
 }
 
-function readingOf(forge: Forge, repository: string): Reading {
+function readerOf(forge: Forge, repository: string): RepositoryReader {
   return {
     changes: (base, head) => forge.changes(repository, base, head),
     readFile: (commit, path) => forge.readFile(repository, commit, path),
@@ -117,7 +117,7 @@ function readingOf(forge: Forge, repository: string): Reading {
   };
 }
 
-/** Stops before the next call to the forge once the activity is cancelled: what was done so far, a retry finds. */
+/** Stops before the next call to the forge once the activity is cancelled: a retry finds what was done so far. */
 export function uncancelled(forge: Forge): Forge {
   const guarded = <Args extends readonly unknown[], Result>(call: (...args: Args) => Promise<Result>) => {
     return (...args: Args): Promise<Result> => {
@@ -133,7 +133,7 @@ export function uncancelled(forge: Forge): Forge {
     commitFile: guarded(forge.commitFile),
     openChange: guarded(forge.openChange),
     reportChecks: guarded(forge.reportChecks),
-    standing: guarded(forge.standing),
+    state: guarded(forge.state),
     merge: guarded(forge.merge),
     deleteBranch: guarded(forge.deleteBranch),
     close: guarded(forge.close),

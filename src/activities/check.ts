@@ -4,8 +4,7 @@ import type { CheckActivities, CheckInput } from '../contracts/activities/checks
 import { bounded } from '../domain/evidence.ts';
 import type { Checked } from '../domain/outcomes.ts';
 import { withCleanUp } from '../platform/docker/clean-up.ts';
-import { answering } from './boundary.ts';
-import { currentRun } from './current-run.ts';
+import { answering, currentRun } from './boundary.ts';
 
 export interface CheckDependencies {
   /** By kind. */

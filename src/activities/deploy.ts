@@ -19,52 +19,52 @@ export interface DeployDependencies {
 }
 
 export function createDeploy({ deployers, probes, turns, locks }: DeployDependencies): DeployActivities {
-  /** One change at a time in a place, and none of a turn that is over. */
-  const inTurn = (input: DeployStageInput, change: (way: Way, work: Work) => Promise<Deployed>) =>
+  /** One change at a time for each lock, and none whose turn is over. */
+  const inTurn = (input: DeployStageInput, change: (deployer: StageDeployer, work: Work) => Promise<Deployed>) =>
     answering(() =>
       orCancelled(async (signal) => {
         const deploy = requireDeploy(input.stage);
         return await locks.hold(lockOf(input, deploy), signal, async () => {
           await turns.enter(input.plan.service, input.stage.name, input.turn);
-          return await change(wayOf(deployers, input, deploy), workOf(input, signal));
+          return await change(stageDeployerOf(deployers, input, deploy), workOf(input, signal));
         });
       }),
     )(input);
 
   return {
-    snapshotStage: answering((input: SnapshotInput) => orCancelled((signal) => survey(input, signal))),
-    deployStage: (input) => inTurn(input, (way, work) => way.deploy(work)),
-    rollBackStage: (input) => inTurn(input, (way, work) => way.restore(input.before, work)),
+    snapshotStage: answering((input: SnapshotInput) => orCancelled((signal) => snapshotOf(input, signal))),
+    deployStage: (input) => inTurn(input, (deployer, work) => deployer.deploy(work)),
+    rollBackStage: (input) => inTurn(input, (deployer, work) => deployer.restore(input.before, work)),
     async discardPrevious(input) {
       const settle = answering(() =>
         orCancelled(async (signal) => {
           const { deploy } = input.stage;
           if (deploy !== undefined)
-            await locks.hold(lockOf(input, deploy), signal, () => wayOf(deployers, input, deploy).settle());
+            await locks.hold(lockOf(input, deploy), signal, () => stageDeployerOf(deployers, input, deploy).settle());
         }),
       );
-      // A forge that asks us to wait keeps nobody: what was kept stays until the next time.
+      // A rate limit delays nobody: the previous containers then stay until the next deploy.
       await settle(input);
     },
   };
 
-  async function survey(input: SnapshotInput, signal: AbortSignal): Promise<StageSnapshot> {
+  async function snapshotOf(input: SnapshotInput, signal: AbortSignal): Promise<StageSnapshot> {
     const { deploy, watch } = input.stage;
-    const way = deploy && wayOf(deployers, input, deploy);
-    const running = (await way?.running()) ?? [];
-    const others = input.foresee ? await way?.foresee({ signal, ...acceptedOf(input) }) : undefined;
-    const surveyed = { kind: 'snapshot', running, ...(others !== undefined && { others }) } as const;
-    // Where nothing runs yet, there is nothing that could be healthy.
+    const deployer = deploy && stageDeployerOf(deployers, input, deploy);
+    const running = (await deployer?.running()) ?? [];
+    const others = input.foresee ? await deployer?.foresee({ signal, ...acceptedOf(input) }) : undefined;
+    const snapshot = { kind: 'snapshot', running, ...(others !== undefined && { others }) } as const;
+    // If nothing runs yet, there is nothing to probe.
     const isFirst = isOnHost(deploy) && running.length === 0;
-    if (watch === undefined || isFirst) return surveyed;
+    if (watch === undefined || isFirst) return snapshot;
     const { unanswered, ...reading } = await probes.read(watch, running, signal, deploy);
-    // Nobody could tell, so nothing is held against the time before.
-    return { ...surveyed, ...(unanswered ? {} : { reading }) };
+    // No probe could answer, so the state before the deploy does not count as unhealthy.
+    return { ...snapshot, ...(unanswered ? {} : { reading }) };
   }
 }
 
 /** The deployer of the stage's kind, for this target. */
-interface Way {
+interface StageDeployer {
   running(): Promise<readonly RunningImage[]>;
   foresee(foreseeing: Foreseeing): Promise<OtherChanges | undefined>;
   deploy(work: Work): Promise<Deployed>;
@@ -72,17 +72,21 @@ interface Way {
   settle(): Promise<void>;
 }
 
-type StageInput = Pick<DeployStageInput, 'plan' | 'stage' | 'image'>;
+type DeployTargetInput = Pick<DeployStageInput, 'plan' | 'stage' | 'image'>;
 
-function wayOf(deployers: DeployDependencies['deployers'], { plan, stage, image }: StageInput, deploy: DeployPlan): Way {
+function stageDeployerOf(
+  deployers: DeployDependencies['deployers'],
+  { plan, stage, image }: DeployTargetInput,
+  deploy: DeployPlan,
+): StageDeployer {
   const target = { plan, stage, image, rollout: rolloutId() };
-  if (deploy.kind === 'compose') return way(deployers.compose, { ...target, deploy });
-  if (deploy.kind === 'docker') return way(deployers.docker, { ...target, deploy });
-  if (deploy.kind === 'workflow') return way(deployers.workflow, { ...target, deploy });
-  return way(deployers.deployment, { ...target, deploy });
+  if (deploy.kind === 'compose') return bindDeployer(deployers.compose, { ...target, deploy });
+  if (deploy.kind === 'docker') return bindDeployer(deployers.docker, { ...target, deploy });
+  if (deploy.kind === 'workflow') return bindDeployer(deployers.workflow, { ...target, deploy });
+  return bindDeployer(deployers.deployment, { ...target, deploy });
 }
 
-function way<Deploy extends DeployPlan>(deployer: Deployer<Deploy>, target: Target<Deploy>): Way {
+function bindDeployer<Deploy extends DeployPlan>(deployer: Deployer<Deploy>, target: Target<Deploy>): StageDeployer {
   return {
     running: () => deployer.running(target),
     foresee: async (foreseeing) => await deployer.foresee?.(target, foreseeing),
@@ -116,12 +120,12 @@ function requireDeploy(stage: StagePlan): DeployPlan {
   );
 }
 
-/** Whatever must not be done twice at once: in a directory with compose files, or to the containers of a stage. */
-function lockOf({ plan, stage }: StageInput, deploy: DeployPlan): string {
+/** The lock for what must not run twice at once: in a directory with compose files, or on the containers of a stage. */
+function lockOf({ plan, stage }: DeployTargetInput, deploy: DeployPlan): string {
   return deploy.kind === 'compose' ? `compose ${resolve(deploy.directory)}` : `${deploy.kind} ${plan.service} ${stage.name}`;
 }
 
-/** Ends as cancelled, whatever the cancellation broke. What must not be cut off half-way, the deployers finish before. */
+/** Ends as cancelled, whatever error the cancellation caused. Deployers first finish what must not be interrupted. */
 async function orCancelled<Result>(act: (signal: AbortSignal) => Promise<Result>): Promise<Result> {
   const { cancellationSignal: signal } = Context.current();
   try {

@@ -9,7 +9,7 @@ import { openRepository } from '../platform/github/repository.ts';
 import { answering } from './boundary.ts';
 
 export interface DispatchDependencies {
-  /** A client for `owner/name` whose errors are classified. @throws Refusal where GitHub is not configured */
+  /** A client for `owner/name` whose errors are classified. @throws Refusal if GitHub is not configured */
   readonly clientFor: (repository: string) => Promise<Octokit>;
 }
 

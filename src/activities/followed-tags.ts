@@ -1,20 +1,16 @@
 import { setImmediate } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
+import { concurrently } from '../domain/concurrently.ts';
 import { Refusal } from '../domain/failures.ts';
 import { type Digest, formatReference, type Repository, type Tag } from '../domain/image-reference.ts';
-import { type Candidate, follows, latestOf, type TagPolicy } from '../domain/tag-policy.ts';
-import { concurrently } from '../platform/registry/concurrently.ts';
+import type { TagSnapshot } from '../domain/search-snapshot.ts';
+import { follows, latestOf, type TagPolicy } from '../domain/tag-policy.ts';
 import { creationTime } from '../platform/registry/image-description.ts';
 import { MissingPart } from '../platform/registry/platform-image.ts';
 import type { Registry } from '../platform/registry/registry.ts';
 
-/** A tag, and what it points to. */
-export interface Found extends Candidate {
-  readonly digest: Digest;
-}
-
-/** One look at the registry. */
-export interface Look {
+/** One reading of a repository's tags. */
+export interface TagQuery {
   readonly registry: Registry;
   readonly repository: Repository;
   /** What tags pointed to the last time, which spares the registry work. */
@@ -23,14 +19,14 @@ export interface Look {
   readonly byContent?: boolean;
   /** A digest's creation time never changes, so each is asked for once. */
   readonly creationTimes: Map<Digest, string | undefined>;
-  /** What is not there, or not completely; filled as the look goes on. */
+  /** Tags that are not there, or not completely; filled along the way. */
   readonly missing: Set<Tag>;
-  /** What is there, but cannot be used, and why; filled likewise. */
+  /** Tags whose image cannot be used, and why; filled along the way. */
   readonly broken: Map<Tag, Refusal>;
 }
 
 const requestsAtOnce = 8;
-/** So many tags are matched before whoever else waits has a turn: some repositories have tens of thousands. */
+/** After so many tags the event loop gets a turn: some repositories have tens of thousands. */
 const matchedAtOnce = 2_000;
 
 export async function followedOf(policy: TagPolicy, tags: readonly Tag[]): Promise<Tag[]> {
@@ -42,31 +38,31 @@ export async function followedOf(policy: TagPolicy, tags: readonly Tag[]): Promi
   return followed;
 }
 
-/** The latest tag that can be found. Nearly always that is the first one that is asked for. */
-export async function findLatest(look: Look, policy: TagPolicy, followed: readonly Tag[]): Promise<Found[]> {
+/** The latest tag that the registry has. Nearly always that is the first one that is asked for. */
+export async function findLatest(query: TagQuery, policy: TagPolicy, followed: readonly Tag[]): Promise<TagSnapshot[]> {
   let candidates = followed.map((tag) => ({ tag }));
   for (;;) {
     const latest = latestOf(policy, candidates);
     if (latest === undefined) return [];
-    const found = await findAll(look, [latest.tag]);
+    const found = await findAll(query, [latest.tag]);
     if (found.length > 0) return found;
     candidates = candidates.filter((candidate) => candidate !== latest);
   }
 }
 
 /** @param pushed a tag whose image may not be there completely yet: it is then among the missing */
-export async function findDated(look: Look, tags: readonly Tag[], pushed?: Tag): Promise<Found[]> {
-  return concurrently(await findAll(look, tags), requestsAtOnce, (found) => dateOf(look, found, pushed));
+export async function findDated(query: TagQuery, tags: readonly Tag[], pushed?: Tag): Promise<TagSnapshot[]> {
+  return concurrently(await findAll(query, tags), requestsAtOnce, (found) => dateOf(query, found, pushed));
 }
 
-export async function findAll(look: Look, tags: readonly Tag[]): Promise<Found[]> {
-  const found = await concurrently(tags, requestsAtOnce, (tag) => find(look, tag));
+export async function findAll(query: TagQuery, tags: readonly Tag[]): Promise<TagSnapshot[]> {
+  const found = await concurrently(tags, requestsAtOnce, (tag) => find(query, tag));
   return found.filter((tag) => tag !== undefined);
 }
 
 /** @returns undefined for what is missing or broken: one such tag must not hide the others */
-async function find(look: Look, tag: Tag): Promise<Found | undefined> {
-  const { registry, repository, known, byContent, missing, broken } = look;
+async function find(query: TagQuery, tag: Tag): Promise<TagSnapshot | undefined> {
+  const { registry, repository, known, byContent, missing, broken } = query;
   try {
     const digest = byContent
       ? (await registry.manifest(repository, tag))?.digest
@@ -87,8 +83,8 @@ function isBroken(error: unknown): error is Refusal {
 }
 
 /** What cannot be dated, because it is broken or a part of it is gone, stays without a time: one such tag must not hide the others. */
-async function dateOf(look: Look, found: Found, pushed: Tag | undefined): Promise<Found> {
-  const { registry, repository, creationTimes, missing, broken } = look;
+async function dateOf(query: TagQuery, found: TagSnapshot, pushed: Tag | undefined): Promise<TagSnapshot> {
+  const { registry, repository, creationTimes, missing, broken } = query;
   try {
     if (!creationTimes.has(found.digest)) {
       const manifest = await registry.manifest(repository, found.digest);

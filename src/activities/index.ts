@@ -10,7 +10,7 @@ import { createNotify } from './notify.ts';
 import { createPropose } from './propose.ts';
 import { createRedeliver } from './redeliver.ts';
 import { createResolve } from './resolve.ts';
-import { createSearch } from './search.ts';
+import { createSearch } from './search/index.ts';
 import { createVerify } from './verify.ts';
 import { createWatch } from './watch.ts';
 

@@ -8,12 +8,12 @@ import { mergeMessage, mergeTitle } from '../domain/proposal-commit.ts';
 import type { Forge, OwnChange } from '../forges/forge.ts';
 import { editManifest, manifestSays } from '../platform/manifest-editor/index.ts';
 import { answering } from './boundary.ts';
-import { baseHead, shown, uncancelled, whileMoving } from './change-branch.ts';
+import { baseHead, retryWhileBranchMoves, shown, uncancelled } from './change-branch.ts';
 import { imageIn, previousIn } from './own-change.ts';
 import { revert } from './revert.ts';
 
 export interface MergeDependencies {
-  /** @throws Refusal where the repository's forge is not configured */
+  /** @throws Refusal if the repository's forge is not configured */
   readonly forgeFor: (repository: string) => Forge;
 }
 
@@ -29,18 +29,18 @@ export function createMerge({ forgeFor }: MergeDependencies): MergeActivities {
   return {
     proposalState: answering(async (input: ProposalInput): Promise<ProposalState> => {
       const { change, forge } = open(input);
-      const standing = await forge.standing(change.repository, input.proposal, ownChangeOf(input, change));
-      const isTheirs = standing.kind === 'closed' || (standing.kind === 'open' && standing.head !== input.proposal.head);
-      if (input.proposal.kind === 'pull-request' || !isTheirs) return standing;
+      const state = await forge.state(change.repository, input.proposal, ownChangeOf(input, change));
+      const isTheirs = state.kind === 'closed' || (state.kind === 'open' && state.head !== input.proposal.head);
+      if (input.proposal.kind === 'pull-request' || !isTheirs) return state;
       // Plain git has no pull requests: whoever squashed the branch into the base, or amended and merged it, has accepted the proposal.
       const base = await lookAtBase(input, change, forge);
-      return base.holds ? { kind: 'merged', commit: base.commit } : standing;
+      return base.holds ? { kind: 'merged', commit: base.commit } : state;
     }),
 
     mergeChange: answering(async (input: ProposalInput): Promise<MergeOutcome> => {
       const { change, forge } = open(input);
       const { plan, image, proposal } = input;
-      const outcome = await whileMoving(() =>
+      const outcome = await retryWhileBranchMoves(() =>
         forge.merge({
           repository: change.repository,
           proposal,
@@ -59,11 +59,8 @@ export function createMerge({ forgeFor }: MergeDependencies): MergeActivities {
 
     tidyChange: answering(async (input: TidyInput): Promise<{ kind: 'tidied' }> => {
       const { change, forge } = open(input);
-      const standing = input.close
-        ? await forge.standing(change.repository, input.proposal, ownChangeOf(input, change))
-        : undefined;
-      if (standing?.kind === 'open' && standing.head === input.proposal.head)
-        await forge.close(change.repository, input.proposal);
+      const state = input.close ? await forge.state(change.repository, input.proposal, ownChangeOf(input, change)) : undefined;
+      if (state?.kind === 'open' && state.head === input.proposal.head) await forge.close(change.repository, input.proposal);
       await forge.deleteBranch(change.repository, input.proposal.branch, input.proposal.head);
       return { kind: 'tidied' };
     }),
@@ -75,7 +72,7 @@ export function createMerge({ forgeFor }: MergeDependencies): MergeActivities {
 
     revertChange: answering(async (input: RevertInput): Promise<RevertOutcome> => {
       const { change, forge } = open(input);
-      return whileMoving(() => revert({ ...input, change, forge, rollout: workflowId() }));
+      return retryWhileBranchMoves(() => revert({ ...input, change, forge, rollout: workflowId() }));
     }),
   };
 }

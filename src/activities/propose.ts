@@ -10,10 +10,10 @@ import { compareCandidates, follows, type TagPolicy } from '../domain/tag-policy
 import type { Forge } from '../forges/forge.ts';
 import { editManifest, readReference } from '../platform/manifest-editor/index.ts';
 import { answering } from './boundary.ts';
-import { baseOf, type FileAt, foreignOn, shown, uncancelled, whileMoving, writeBranch } from './change-branch.ts';
+import { baseOf, type FileAt, foreignOn, retryWhileBranchMoves, shown, uncancelled, writeBranch } from './change-branch.ts';
 
 export interface ProposeDependencies {
-  /** @throws Refusal where the repository's forge is not configured */
+  /** @throws Refusal if the repository's forge is not configured */
   readonly forgeFor: (repository: string) => Forge;
 }
 
@@ -32,12 +32,12 @@ export function createPropose({ forgeFor }: ProposeDependencies): ProposeActivit
         );
       }
       const work = workOn(input, change, uncancelled(forgeFor(change.repository)));
-      return whileMoving(() => proposeOnce(work));
+      return retryWhileBranchMoves(() => proposeOnce(work));
     }),
   };
 }
 
-interface Work {
+interface ProposeContext {
   readonly input: ProposeInput;
   readonly change: ChangePlan;
   readonly forge: Forge;
@@ -46,7 +46,7 @@ interface Work {
   readonly subject: ProposalSubject;
 }
 
-function workOn(input: ProposeInput, change: ChangePlan, forge: Forge): Work {
+function workOn(input: ProposeInput, change: ChangePlan, forge: Forge): ProposeContext {
   const { plan, stage, image, push, checks, skipped = [], named = false } = input;
   return {
     input,
@@ -58,7 +58,7 @@ function workOn(input: ProposeInput, change: ChangePlan, forge: Forge): Work {
   };
 }
 
-async function proposeOnce(work: Work): Promise<ProposeOutcome> {
+async function proposeOnce(work: ProposeContext): Promise<ProposeOutcome> {
   const { input, change, forge, branch, subject } = work;
   const { image, plan } = input;
   const base = await baseOf(forge, change);
@@ -106,7 +106,7 @@ async function laterTag(policy: TagPolicy, text: string, change: ChangePlan, ima
 }
 
 /** The file as a person left it on the branch, with the image written into it. */
-async function editForeign({ change, branch, input }: Work, present: string | undefined): Promise<string> {
+async function editForeign({ change, branch, input }: ProposeContext, present: string | undefined): Promise<string> {
   const advice = `somebody committed to ${branch} of ${shown(change.repository)}, and what they did is kept: merge or revert it, or delete the branch, then retry`;
   if (present === undefined) {
     throw new Refusal('BranchConflict', `expected the file ${change.file} on the branch, found none; ${advice}`);
@@ -123,7 +123,7 @@ async function editForeign({ change, branch, input }: Work, present: string | un
  * The base branch has the image, and the branch still proposes another digest of the same tag, one that the registry has taken back
  * (pushes of A, B and A again): the branch gets the base's tree, so that merging it would change nothing.
  */
-async function withdraw({ change, forge, branch, input, rollout }: Work, base: FileAt): Promise<void> {
+async function withdraw({ change, forge, branch, input, rollout }: ProposeContext, base: FileAt): Promise<void> {
   const { repository, file } = change;
   const head = await forge.head(repository, branch);
   if (head === undefined) return;

@@ -9,7 +9,7 @@ import {
   type HookOwner,
   type LostDelivery,
 } from '../platform/github/deliveries.ts';
-import { answering, type Beat } from './boundary.ts';
+import { answering, type Heartbeat } from './boundary.ts';
 
 /** Whose webhooks, and which of their deliveries, Landfall asks for again. */
 export interface Redelivery {
@@ -30,69 +30,74 @@ export interface RedeliverDependencies {
   readonly redelivery?: Redelivery;
 }
 
-/** GitHub takes some 80 writes a minute; what is left over is asked for at the next look. */
+/** GitHub takes some 80 writes a minute; the rest is requested by the next run. */
 const mostAtOnce = 50;
 
-/** Has failed deliveries of webhooks sent again. An owner that cannot be asked keeps no other from being asked; a rate limit does. */
+/** Requests failed webhook deliveries again. An owner that fails does not stop the others; a rate limit does. */
 export function createRedeliver({ clientFor, redelivery }: RedeliverDependencies): RedeliverActivities {
   const deliveries = createGitHubDeliveries(clientFor);
   return {
-    redeliverWebhooks: answering(async (_input, beat): Promise<RedeliverySummary> => {
+    redeliverWebhooks: answering(async (_input, heartbeat): Promise<RedeliverySummary> => {
       if (redelivery === undefined) return { kind: 'checked', redelivered: 0, problems: [] };
-      const ask = askOnce(deliveries, beat);
-      const looks: Look[] = [];
-      for (const owner of redelivery.owners) looks.push(await lookAt(owner, redelivery, deliveries, ask));
+      const request = requestOnce(deliveries, heartbeat);
+      const checks: OwnerCheck[] = [];
+      for (const owner of redelivery.owners) checks.push(await checkOwner(owner, redelivery, deliveries, request));
       return {
         kind: 'checked',
-        redelivered: looks.reduce((sum, { redelivered }) => sum + redelivered.length, 0),
-        problems: looks.flatMap(({ owner, reason }) => (reason === undefined ? [] : [`${owner}: ${reason}`])),
+        redelivered: checks.reduce((sum, { redelivered }) => sum + redelivered.length, 0),
+        problems: checks.flatMap(({ owner, reason }) => (reason === undefined ? [] : [`${owner}: ${reason}`])),
       };
     }),
   };
 }
 
-interface Look {
+interface OwnerCheck {
   readonly owner: string;
   readonly redelivered: readonly string[];
   readonly reason?: string;
 }
 
-/** @returns whether it was asked for now, and not before */
-type Ask = (owner: HookOwner, lost: LostDelivery) => Promise<boolean>;
+/** @returns whether it was requested now, and not before */
+type RequestOnce = (owner: HookOwner, lost: LostDelivery) => Promise<boolean>;
 
-/** GitHub lists a new attempt only once it is made, so an activity that is tried again remembers what it has asked for. */
-function askOnce(deliveries: GitHubDeliveries, beat: Beat): Ask {
-  const asked = new Set<unknown>(Array.isArray(beat.before) ? beat.before : []);
+/** GitHub lists a new attempt only once it is made, so a retried activity remembers what it has requested. */
+function requestOnce(deliveries: GitHubDeliveries, heartbeat: Heartbeat): RequestOnce {
+  const requested = new Set<unknown>(Array.isArray(heartbeat.previous) ? heartbeat.previous : []);
   return async (owner, lost) => {
     const key = `${lost.hook}:${lost.attempt}`;
-    if (asked.has(key)) return false;
+    if (requested.has(key)) return false;
     await deliveries.redeliver(owner, lost);
-    asked.add(key);
-    beat.note([...asked]);
+    requested.add(key);
+    heartbeat.record([...requested]);
     return true;
   };
 }
 
-async function lookAt(owner: HookOwner, redelivery: Redelivery, deliveries: GitHubDeliveries, ask: Ask): Promise<Look> {
+async function checkOwner(
+  owner: HookOwner,
+  redelivery: Redelivery,
+  deliveries: GitHubDeliveries,
+  request: RequestOnce,
+): Promise<OwnerCheck> {
   const name = 'organization' in owner ? owner.organization : owner.repository;
   const redelivered: string[] = [];
-  const tell = (status: LookStatus, reason?: string): Look => {
+  const report = (status: OwnerCheckStatus, reason?: string): OwnerCheck => {
     redelivery.report(entryOf(name, status, redelivered, reason));
     return { owner: name, redelivered, ...(reason !== undefined && { reason }) };
   };
   try {
     const reason = await redeliverLost(owner, redelivery, deliveries, async (lost) => {
-      if (await ask(owner, lost)) redelivered.push(lost.guid);
+      if (await request(owner, lost)) redelivered.push(lost.guid);
     });
-    return tell(reason === undefined ? 'checked' : 'failed', reason);
+    return report(reason === undefined ? 'checked' : 'failed', reason);
   } catch (error) {
     const reason = messageOf(error);
     if (error instanceof RateLimit) {
-      tell('rate-limited', reason);
+      report('rate-limited', reason);
       throw error;
     }
-    // Broken or refused: the next look is in a few minutes, and other owners are not to wait for it.
-    return tell('failed', reason);
+    // Broken or refused: the next run is in a few minutes, and other owners should not wait for it.
+    return report('failed', reason);
   }
 }
 
@@ -101,7 +106,7 @@ async function redeliverLost(
   owner: HookOwner,
   { path, publicUrl, events }: Redelivery,
   deliveries: GitHubDeliveries,
-  ask: (lost: LostDelivery) => Promise<void>,
+  request: (lost: LostDelivery) => Promise<void>,
 ): Promise<string | undefined> {
   const { hooks, lost } = await deliveries.findLost(owner, { leadsHere: leadingTo(path, publicUrl), events, now: new Date() });
   if (hooks === 0) {
@@ -110,9 +115,9 @@ async function redeliverLost(
   let problem: string | undefined;
   for (const delivery of lost.slice(0, mostAtOnce)) {
     try {
-      await ask(delivery);
+      await request(delivery);
     } catch (error) {
-      // One that GitHub has forgotten meanwhile, say.
+      // For example, GitHub has deleted the delivery meanwhile.
       if (!(error instanceof Refusal)) throw error;
       problem ??= error.message;
     }
@@ -132,9 +137,14 @@ function leadingTo(path: string, publicUrl: string | undefined): (url: string) =
   return (url) => bare(url) === expected;
 }
 
-type LookStatus = 'checked' | 'rate-limited' | 'failed';
+type OwnerCheckStatus = 'checked' | 'rate-limited' | 'failed';
 
-function entryOf(owner: string, status: LookStatus, redelivered: readonly string[], reason: string | undefined): RedeliveryEntry {
+function entryOf(
+  owner: string,
+  status: OwnerCheckStatus,
+  redelivered: readonly string[],
+  reason: string | undefined,
+): RedeliveryEntry {
   const found = redelivered.length > 0 ? 'redelivered' : 'nothing-failed';
   return {
     timestamp: new Date().toISOString(),

@@ -2,12 +2,12 @@ import type { ResolveActivities } from '../contracts/activities/pushes.ts';
 import type { ResolveRequest } from '../contracts/messages.ts';
 import { type Digest, formatReference, type Tag } from '../domain/image-reference.ts';
 import type { ImageIdentity, RateLimited, ResolveOutcome } from '../domain/outcomes.ts';
+import type { TagSnapshot } from '../domain/search-snapshot.ts';
 import { latestOf, type TagPolicy } from '../domain/tag-policy.ts';
 import type { Registry } from '../platform/registry/registry.ts';
-import { answering } from './boundary.ts';
-import { type Found, findAll, findDated, findLatest, followedOf, type Look } from './followed-tags.ts';
-import { leaveWhenCancelled } from './leave-when-cancelled.ts';
-import { defaultNotFoundForMs, isPatienceOver, notInRegistry, type Patience, whilePatient } from './not-in-registry.ts';
+import { answering, leaveWhenCancelled } from './boundary.ts';
+import { findAll, findDated, findLatest, followedOf, type TagQuery } from './followed-tags.ts';
+import { defaultNotFoundForMs, isWindowOver, type NotFoundWindow, notInRegistry, retryWithinWindow } from './not-in-registry.ts';
 
 export interface ResolveDependencies {
   readonly registry: Registry;
@@ -28,7 +28,7 @@ export function createResolve({
   notFoundForMs = defaultNotFoundForMs,
   now = () => new Date(),
 }: ResolveDependencies): Pick<ResolveActivities, 'resolveTags'> {
-  const patience: Patience = { notFoundForMs, now };
+  const window: NotFoundWindow = { notFoundForMs, now };
   const creationTimes = new Map<Digest, string | undefined>();
   return {
     resolveTags: answering((input: ResolveRequest) =>
@@ -44,7 +44,7 @@ export function createResolve({
             // Where HEAD and GET contradict each other, they would go on to.
             ...(input.moved && { byContent: true }),
           },
-          patience,
+          window,
           input,
         );
       }),
@@ -53,24 +53,24 @@ export function createResolve({
 }
 
 async function lookUp(
-  look: Look,
-  patience: Patience,
+  look: TagQuery,
+  window: NotFoundWindow,
   { plan, push, manual }: ResolveRequest,
 ): Promise<Exclude<ResolveOutcome, RateLimited>> {
   const { repository, missing, broken } = look;
   const found = manual ? await findAll(look, [push.tag]) : await findFollowed(look, plan.tags, push.tag);
-  if (missing.has(push.tag) && (found.length === 0 || !isPatienceOver(patience))) {
-    throw notInRegistry(formatReference({ repository, tag: push.tag }), patience);
+  if (missing.has(push.tag) && (found.length === 0 || !isWindowOver(window))) {
+    throw notInRegistry(formatReference({ repository, tag: push.tag }), window);
   }
   const refusal = broken.get(push.tag);
   if (refusal !== undefined) {
-    const error = whilePatient(refusal, patience);
+    const error = retryWithinWindow(refusal, window);
     if (error !== refusal || found.length === 0) throw error;
   }
   return { kind: 'found', images: found.map(({ tag, digest }): ImageIdentity => ({ repository, tag, digest })) };
 }
 
-async function findFollowed(look: Look, policy: TagPolicy, pushed: Tag): Promise<Found[]> {
+async function findFollowed(look: TagQuery, policy: TagPolicy, pushed: Tag): Promise<TagSnapshot[]> {
   if (policy.kind === 'exact') return findAll(look, policy.tags);
   const listed = await look.registry.tags(look.repository);
   // The list may be older than the push. The pushed tag comes first, and so wins where the policy finds two equal.

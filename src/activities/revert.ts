@@ -9,7 +9,7 @@ import type { Forge } from '../forges/forge.ts';
 import { restoreManifest } from '../platform/manifest-editor/index.ts';
 import { baseOf, type FileAt, shown, writeBranch } from './change-branch.ts';
 
-export interface Reverting {
+export interface RevertContext {
   readonly plan: Plan;
   readonly stage: StagePlan;
   readonly image: VerifiedImage;
@@ -21,12 +21,12 @@ export interface Reverting {
   readonly rollout: string;
 }
 
-/** Proposes what the places of the change said before; everything else that people did since is kept. */
-export async function revert(work: Reverting): Promise<Exclude<RevertOutcome, { kind: 'rate-limited' }>> {
-  const { plan, stage, image, change, forge } = work;
-  const values = valuesOf(work);
+/** Proposes the previous values of the change; everything else that people changed since is kept. */
+export async function revert(context: RevertContext): Promise<Exclude<RevertOutcome, { kind: 'rate-limited' }>> {
+  const { plan, stage, image, change, forge } = context;
+  const values = valuesOf(context);
   const base = await baseOf(forge, change);
-  const restored = await restore(work, base, values);
+  const restored = await restore(context, base, values);
   if (restored.kind === 'unchanged') return { kind: 'unchanged', base: change.base, head: base.commit };
   const branch = rollbackBranchOf(plan.service, stage.name);
   const { head } = await writeBranch({
@@ -36,7 +36,7 @@ export async function revert(work: Reverting): Promise<Exclude<RevertOutcome, { 
     branch,
     base,
     edited: restored.text,
-    message: rollbackMessage(plan.service, image, work.rollout),
+    message: rollbackMessage(plan.service, image, context.rollout),
     editForeign: async (_, refusal) => {
       throw await refusal();
     },
@@ -47,7 +47,7 @@ export async function revert(work: Reverting): Promise<Exclude<RevertOutcome, { 
     branch,
     head,
     title: mergeTitle(plan.service, image, true),
-    body: bodyOf(work, restored),
+    body: bodyOf(context, restored),
     labels: change.labels,
     // Nobody is asked: a rollback waits for no approval.
     reviewers: [],
@@ -58,7 +58,7 @@ export async function revert(work: Reverting): Promise<Exclude<RevertOutcome, { 
   return { kind: 'proposed', proposal: { ...proposal, baseCommit: base.commit, ...back } };
 }
 
-function valuesOf({ proposal: { before, after, written, url } }: Reverting): ManifestValues {
+function valuesOf({ proposal: { before, after, written, url } }: RevertContext): ManifestValues {
   if (before !== undefined && after !== undefined) return { before, after, ...(written && { written }) };
   throw new Refusal(
     'NothingBefore',
@@ -67,24 +67,24 @@ function valuesOf({ proposal: { before, after, written, url } }: Reverting): Man
 }
 
 async function restore(
-  work: Reverting,
+  context: RevertContext,
   base: FileAt,
   values: ManifestValues,
 ): Promise<Exclude<ManifestRestored, { kind: 'changed' }>> {
-  const { change, image } = work;
+  const { change, image } = context;
   let found: ManifestRestored;
   try {
     found = await restoreManifest(base.text, change, image, values);
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    throw await movedOn(work, base, error.message, error);
+    throw await movedOn(context, base, error.message, error);
   }
   if (found.kind !== 'changed') return found;
-  throw await movedOn(work, base, `${found.place} says '${found.says}'`);
+  throw await movedOn(context, base, `${found.place} says '${found.says}'`);
 }
 
-/** Names who was there after us. */
-async function movedOn({ change, forge, proposal }: Reverting, base: FileAt, found: string, cause?: Error): Promise<Refusal> {
+/** Names the commit that changed the file after us. */
+async function movedOn({ change, forge, proposal }: RevertContext, base: FileAt, found: string, cause?: Error): Promise<Refusal> {
   const { repository, file } = change;
   const last = await forge.lastChange(repository, base.commit, file);
   const later = last === undefined ? '' : `, since ${last.sha.slice(0, 12)} of ${inert(last.author)}: ${inert(last.message)}`;
@@ -96,7 +96,7 @@ async function movedOn({ change, forge, proposal }: Reverting, base: FileAt, fou
   );
 }
 
-function bodyOf({ plan, stage, image, reason, proposal }: Reverting, { before, after }: ManifestValues): string {
+function bodyOf({ plan, stage, image, reason, proposal }: RevertContext, { before, after }: ManifestValues): string {
   const lines = after.map((value, index) => `- ${code(before[index] ?? '', 400)} → ${code(value, 400)}`);
   return [
     `## Rollback of ${code(plan.service)} in ${prose(stage.name)}`,
@@ -116,7 +116,7 @@ function bodyOf({ plan, stage, image, reason, proposal }: Reverting, { before, a
   ].join('\n');
 }
 
-/** What the base branch may demand of every proposal, or nothing could ever be undone there. */
+/** Reports the required checks as passed: otherwise a branch that requires them would block every rollback. */
 function checksOf({ checks }: Plan) {
   return ['verify', ...checks.map(({ kind }) => kind)].map((name) => ({
     context: `landfall/${name}`,

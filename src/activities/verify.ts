@@ -5,9 +5,8 @@ import { describeImage } from '../platform/registry/image-description.ts';
 import type { Manifest } from '../platform/registry/manifest.ts';
 import { MissingPart } from '../platform/registry/platform-image.ts';
 import type { Registry } from '../platform/registry/registry.ts';
-import { answering } from './boundary.ts';
-import { leaveWhenCancelled } from './leave-when-cancelled.ts';
-import { defaultNotFoundForMs, notInRegistry, type Patience, whilePatient } from './not-in-registry.ts';
+import { answering, leaveWhenCancelled } from './boundary.ts';
+import { defaultNotFoundForMs, type NotFoundWindow, notInRegistry, retryWithinWindow } from './not-in-registry.ts';
 
 export interface VerifyDependencies {
   readonly registry: Registry;
@@ -21,38 +20,38 @@ export function createVerify({
   notFoundForMs = defaultNotFoundForMs,
   now = () => new Date(),
 }: VerifyDependencies): VerifyActivities {
-  const patience: Patience = { notFoundForMs, now };
-  const patiently = <Outcome>(act: () => Promise<Outcome>) =>
+  const window: NotFoundWindow = { notFoundForMs, now };
+  const withinWindow = <Outcome>(act: () => Promise<Outcome>) =>
     leaveWhenCancelled(async () => {
       try {
         return await act();
       } catch (error) {
-        throw whilePatient(error, patience);
+        throw retryWithinWindow(error, window);
       }
     });
   return {
-    verify: answering((input: VerifyInput) => patiently(() => verifyImage(registry, patience, input))),
-    confirm: answering((input: VerifyInput) => patiently(() => confirmImage(registry, patience, input))),
+    verify: answering((input: VerifyInput) => withinWindow(() => verifyImage(registry, window, input))),
+    confirm: answering((input: VerifyInput) => withinWindow(() => confirmImage(registry, window, input))),
   };
 }
 
 async function verifyImage(
   registry: Registry,
-  patience: Patience,
+  window: NotFoundWindow,
   { plan, image, byDigest, named }: VerifyInput,
 ): Promise<Exclude<VerifyOutcome, RateLimited>> {
   const { repository, tag, digest } = image;
   const tagged = byDigest ? undefined : await registry.manifest(repository, tag);
   const isTagged = tagged !== undefined && belongsTo(digest, tagged);
   const manifest = byDigest || (named && !isTagged) ? await registry.manifest(repository, digest) : tagged;
-  if (manifest === undefined) throw notInRegistry(formatReference(byDigest || named ? image : { repository, tag }), patience);
+  if (manifest === undefined) throw notInRegistry(formatReference(byDigest || named ? image : { repository, tag }), window);
   if (!belongsTo(digest, manifest)) return { kind: 'moved', digest: manifest.digest };
   const tagIs = tagged !== undefined && !isTagged ? { tagIs: tagged.digest } : {};
   try {
     const description = await describeImage(registry, repository, manifest, plan.platforms);
     return { kind: 'verified', image: { repository, tag, digest: manifest.digest, ...description }, ...tagIs };
   } catch (error) {
-    throw error instanceof MissingPart ? notInRegistry(error.part, patience) : error;
+    throw error instanceof MissingPart ? notInRegistry(error.part, window) : error;
   }
 }
 
@@ -64,12 +63,12 @@ function belongsTo(digest: Digest, manifest: Manifest): boolean {
 
 async function confirmImage(
   registry: Registry,
-  patience: Patience,
+  window: NotFoundWindow,
   { image: { repository, tag, digest } }: VerifyInput,
 ): Promise<Exclude<ConfirmOutcome, RateLimited>> {
   if ((await registry.resolve(repository, tag)) === digest) return { kind: 'confirmed' };
   // Some registries name another digest for HEAD than what they give: the content counts.
   const current = await registry.manifest(repository, tag);
-  if (current === undefined) throw notInRegistry(formatReference({ repository, tag }), patience);
+  if (current === undefined) throw notInRegistry(formatReference({ repository, tag }), window);
   return current.digest === digest ? { kind: 'confirmed' } : { kind: 'moved', digest: current.digest };
 }

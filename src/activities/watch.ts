@@ -19,19 +19,19 @@ import {
 import type { Restarts } from '../domain/watch-restarts.ts';
 import type { ExpectedImage } from '../domain/watch-version.ts';
 import { createDeploymentProof, type DeploymentProof } from '../probes/deployment.ts';
-import type { Looked, Probes } from '../probes/index.ts';
+import type { ProbeResult, Probes } from '../probes/index.ts';
 import { readContainerLog } from '../probes/log.ts';
-import { answering, type Beat } from './boundary.ts';
+import { answering, type Heartbeat } from './boundary.ts';
 
 export interface WatchDependencies {
   readonly docker: Docker;
   readonly probes: Probes;
-  /** A client for `owner/name` whose errors are classified. @throws Refusal where GitHub is not configured */
+  /** A client for `owner/name` whose errors are classified. @throws Refusal if GitHub is not configured */
   readonly clientFor: (repository: string) => Promise<Octokit>;
 }
 
 /** What goes with the heartbeats. */
-interface Noted {
+interface WatchProgress {
   readonly watch: WatchState;
   readonly restarts?: Restarts | undefined;
   /** A deployment at GitHub that has succeeded need not be asked for again. */
@@ -42,7 +42,7 @@ const shortestPauseMs = 10;
 
 export function createWatch(dependencies: WatchDependencies): WatchActivities {
   return {
-    watchStage: answering(async (input: WatchStageInput, beat) => {
+    watchStage: answering(async (input: WatchStageInput, heartbeat) => {
       const { plan, stage, expected } = input;
       const { watch } = stage;
       if (watch === undefined)
@@ -53,7 +53,7 @@ export function createWatch(dependencies: WatchDependencies): WatchActivities {
           ? createDeploymentProof(dependencies.clientFor, watch.deployment, expected)
           : undefined;
       try {
-        return await watchUntilVerdict(dependencies, { ...input, watch, deployment, signal }, beat);
+        return await watchUntilVerdict(dependencies, { ...input, watch, deployment, signal }, heartbeat);
       } catch (error) {
         if (signal.aborted) throw new CancelledFailure('the watch was cancelled');
         throw error;
@@ -62,41 +62,41 @@ export function createWatch(dependencies: WatchDependencies): WatchActivities {
   };
 }
 
-interface Watching extends WatchStageInput {
+interface WatchContext extends WatchStageInput {
   readonly watch: WatchPlan;
   readonly deployment: DeploymentProof | undefined;
   readonly signal: AbortSignal;
 }
 
-async function watchUntilVerdict(dependencies: WatchDependencies, watching: Watching, beat: Beat): Promise<Watched> {
-  const { watch, signal } = watching;
-  const left = readNoted(beat.before);
-  let noted: Noted =
+async function watchUntilVerdict(dependencies: WatchDependencies, context: WatchContext, heartbeat: Heartbeat): Promise<Watched> {
+  const { watch, signal } = context;
+  const left = readProgress(heartbeat.previous);
+  let progress: WatchProgress =
     left === undefined ? { watch: beginWatch(watch), isDeployed: false } : { ...left, watch: resumeWatch(left.watch) };
   let since = performance.now();
   for (;;) {
     const begun = performance.now();
-    const { looked, isDeployed } = await lookOnce(dependencies, watching, noted);
-    const { kind, reading, restarts } = looked;
-    const state = observe(watch, noted.watch, { kind, reading, afterMs: performance.now() - since });
+    const { result, isDeployed } = await readOnce(dependencies, context, progress);
+    const { kind, reading, restarts } = result;
+    const state = observe(watch, progress.watch, { kind, reading, afterMs: performance.now() - since });
     since = performance.now();
-    noted = { watch: state, restarts, isDeployed };
-    beat.note(noted);
+    progress = { watch: state, restarts, isDeployed };
+    heartbeat.record(progress);
     const verdict = watchVerdict(watch, state);
-    if (verdict?.kind === 'healthy') return watched(state, reading, proofOf(watching, looked, isDeployed));
-    if (verdict?.kind === 'unhealthy') throw await unhealthy(dependencies, watch, state, verdict.because, looked);
+    if (verdict?.kind === 'healthy') return watched(state, reading, proofOf(context, result, isDeployed));
+    if (verdict?.kind === 'unhealthy') throw await unhealthy(dependencies, watch, state, verdict.because, result);
     const pauseMs = Math.min(begun + watch.intervalMs - since, watch.withinMs - state.watchedMs);
     await delay(Math.max(pauseMs, shortestPauseMs), undefined, { signal });
   }
 }
 
-async function lookOnce(
+async function readOnce(
   { probes }: WatchDependencies,
-  { stage, image, running, expected, watch, deployment, signal }: Watching,
-  { restarts, isDeployed }: Noted,
-): Promise<{ readonly looked: Looked; readonly isDeployed: boolean }> {
+  { stage, image, running, expected, watch, deployment, signal }: WatchContext,
+  { restarts, isDeployed }: WatchProgress,
+): Promise<{ readonly result: ProbeResult; readonly isDeployed: boolean }> {
   const answer = deployment === undefined || isDeployed ? undefined : await deployment.ask(signal);
-  const looked = await probes.look({
+  const result = await probes.probe({
     watch,
     deploy: stage.deploy,
     running,
@@ -105,7 +105,7 @@ async function lookOnce(
     ...(answer !== undefined && { also: [answer] }),
     signal,
   });
-  return { looked, isDeployed: isDeployed || answer?.kind === 'good' };
+  return { result, isDeployed: isDeployed || answer?.kind === 'good' };
 }
 
 /** A deployment may pin the manifest of its platform instead of the index: it is the same image. */
@@ -114,9 +114,9 @@ function digestsOf(image: VerifiedImage, { digest }: ExpectedImage): Digest[] {
 }
 
 /** Container over probe over deployment: whichever of them there are, all have to agree. */
-function proofOf({ expected, stage }: Watching, looked: Looked, isDeployed: boolean): Watched['proof'] {
+function proofOf({ expected, stage }: WatchContext, result: ProbeResult, isDeployed: boolean): Watched['proof'] {
   if (expected === undefined) return 'none';
-  if (looked.proof !== 'none') return looked.proof;
+  if (result.proof !== 'none') return result.proof;
   // A deploy by a deployment has waited for its success.
   return isDeployed || stage.deploy?.kind === 'deployment' ? 'deployment' : 'none';
 }
@@ -130,7 +130,7 @@ async function unhealthy(
   watch: WatchPlan,
   state: WatchState,
   because: 'failing' | 'refused' | 'undecided',
-  { containers }: Looked,
+  { containers }: ProbeResult,
 ): Promise<Refusal> {
   const [sick] = containers;
   const log = sick === undefined ? undefined : await readContainerLog(docker, sick);
@@ -138,8 +138,8 @@ async function unhealthy(
   return new Refusal('Unhealthy', unhealthyText(watch, state, because), [details]);
 }
 
-/** What an earlier attempt noted; undefined where there is none, or it was cut off before it had anything to note. */
-function readNoted(before: unknown): Noted | undefined {
-  const isNoted = typeof before === 'object' && before !== null && 'watch' in before && 'isDeployed' in before;
-  return isNoted ? (before as Noted) : undefined;
+/** What an earlier attempt noted; undefined if there is none, or it was cut off before it had anything to note. */
+function readProgress(before: unknown): WatchProgress | undefined {
+  const isProgress = typeof before === 'object' && before !== null && 'watch' in before && 'isDeployed' in before;
+  return isProgress ? (before as WatchProgress) : undefined;
 }

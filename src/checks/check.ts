@@ -1,15 +1,15 @@
 import type Docker from 'dockerode';
 import type { z } from 'zod';
+import type { Environment } from '../domain/environment.ts';
 import { bounded, type Evidence } from '../domain/evidence.ts';
 import { Refusal } from '../domain/failures.ts';
 import type { Checked, VerifiedImage } from '../domain/outcomes.ts';
 import type { Plan } from '../domain/plan.ts';
 import type { Artifacts } from '../platform/artifacts.ts';
-import type { Later } from '../platform/docker/clean-up.ts';
+import type { CleanUpLater } from '../platform/docker/clean-up.ts';
 import type { SmokeRun } from '../platform/docker/labels.ts';
 import type { HostReach } from '../platform/docker/reach.ts';
 import type { CredentialsSource } from '../platform/registry/credentials.ts';
-import type { Environment } from '../settings/environment.ts';
 import type { Complain } from '../settings/problem.ts';
 import type { SecretCheck } from '../settings/scalars.ts';
 import type { SecretResolver } from '../settings/secrets.ts';
@@ -76,7 +76,7 @@ export interface CheckWork<Settings extends object> {
   readonly run: SmokeRun;
   readonly signal: AbortSignal;
   /** What is done in the end, however it ends. */
-  readonly later: Later;
+  readonly later: CleanUpLater;
 }
 
 /** What checks use of the process that they run in. */

@@ -1,6 +1,8 @@
 import { userInfo } from 'node:os';
 import type { Kinds } from '../config/kinds.ts';
-import { type Environment, processEnvironment } from '../settings/environment.ts';
+import type { Environment } from '../domain/environment.ts';
+import { codeOf } from '../domain/errors.ts';
+import { processEnvironment } from '../settings/environment.ts';
 import { askYesOrNo } from './terminal.ts';
 
 /** What a command is run with: everything that it reads of, and writes to, the machine. */
@@ -42,7 +44,6 @@ function operatorName(env: Environment): string {
   try {
     return userInfo().username;
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'no name';
-    return env.USER || env.LOGNAME || `uid ${process.getuid?.() ?? 'unknown'} (${code})`;
+    return env.USER || env.LOGNAME || `uid ${process.getuid?.() ?? 'unknown'} (${codeOf(error) ?? 'no name'})`;
   }
 }

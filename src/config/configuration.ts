@@ -93,7 +93,7 @@ export interface GitHubSettings {
 export type GitHubHook = { readonly repository: string } | { readonly organization: string };
 
 /** Without what only the name of a service tells: it is filled in for each of those that a pattern gives. */
-type Open<Plan, Key extends keyof Plan> = Omit<Plan, Key> & Partial<Pick<Plan, Key>>;
+type WithOptional<Plan, Key extends keyof Plan> = Omit<Plan, Key> & Partial<Pick<Plan, Key>>;
 
 /** One entry of `services`, merged with the defaults: a plan but for what the pushed repository adds. */
 export interface ServiceSettings extends Omit<Plan, 'service' | 'repository' | 'stages' | 'notify'> {
@@ -109,7 +109,7 @@ export interface StageSettings extends Omit<StagePlan, 'change' | 'deploy'> {
 }
 
 /** Without a target: the compose service that is named like the service. */
-export type ChangeSettings = Open<ChangePlan, 'target'>;
+export type ChangeSettings = WithOptional<ChangePlan, 'target'>;
 
 /** Without services: those of the change, else the one that is named like the service. */
-export type DeploySettings = Exclude<DeployPlan, ComposeDeployPlan> | Open<ComposeDeployPlan, 'services'>;
+export type DeploySettings = Exclude<DeployPlan, ComposeDeployPlan> | WithOptional<ComposeDeployPlan, 'services'>;

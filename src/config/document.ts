@@ -4,22 +4,22 @@ import type { Path } from '../settings/problem.ts';
 /** A parsed YAML file that still knows where everything stands. */
 export interface SourceDocument {
   readonly value: unknown;
-  /** Positions are those of the value where it is a scalar, else of the key or list item that leads to it. */
-  positionOf(path: Path): Position;
+  /** Positions are those of the value if it is a scalar, else of the key or list item that leads to it. */
+  positionOf(path: Path): SourcePosition;
 }
 
-export interface Position {
+export interface SourcePosition {
   /** From 1. */
   readonly line: number;
   /** From 1. */
   readonly column: number;
 }
 
-export interface SyntaxProblem extends Position {
+export interface SyntaxProblem extends SourcePosition {
   readonly message: string;
 }
 
-const start: Position = { line: 1, column: 1 };
+const start: SourcePosition = { line: 1, column: 1 };
 
 /** YAML 1.2, one document. What the parser only warns about (an unknown `!tag`) is a problem too. */
 export function readDocument(text: string): { document: SourceDocument } | { problems: SyntaxProblem[] } {
@@ -44,7 +44,7 @@ export function readDocument(text: string): { document: SourceDocument } | { pro
   }
 }
 
-function positionIn(document: Document, lines: LineCounter, path: Path): Position {
+function positionIn(document: Document, lines: LineCounter, path: Path): SourcePosition {
   let node: Node | null | undefined = document.contents;
   let label: Node | null | undefined = node;
   for (const part of path) {
@@ -71,11 +71,11 @@ function child(document: Document, parent: Node | null | undefined, part: string
   return undefined;
 }
 
-function place(lines: LineCounter, node: Node | null | undefined): Position {
+function place(lines: LineCounter, node: Node | null | undefined): SourcePosition {
   return node?.range ? lineAndColumn(lines, node.range[0]) : start;
 }
 
-function lineAndColumn(lines: LineCounter, offset: number): Position {
+function lineAndColumn(lines: LineCounter, offset: number): SourcePosition {
   const { line, col } = lines.linePos(offset);
   return { line: Math.max(line, 1), column: Math.max(col, 1) };
 }

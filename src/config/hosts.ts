@@ -1,5 +1,5 @@
+import type { Environment } from '../domain/environment.ts';
 import { isOnHost } from '../domain/plan.ts';
-import type { Environment } from '../settings/environment.ts';
 import type { Configuration } from './configuration.ts';
 
 /** The host of deploys that name none: the one that Landfall itself runs on. */

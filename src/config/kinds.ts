@@ -1,5 +1,5 @@
 import type { CheckKind } from '../checks/check.ts';
-import type { Environment } from '../settings/environment.ts';
+import type { Environment } from '../domain/environment.ts';
 import type { AnySource, DropIn } from '../sources/kit/source.ts';
 
 /**

@@ -10,11 +10,11 @@
  */
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import type { Environment } from '../domain/environment.ts';
 import { codeOf } from '../domain/errors.ts';
 import { Refusal } from '../domain/failures.ts';
 import { isOnHost } from '../domain/plan.ts';
 import type { TlsFiles } from '../http/tls.ts';
-import type { Environment } from '../settings/environment.ts';
 import { type Complaint, type ConfigurationProblem, formatPath } from '../settings/problem.ts';
 import type { SecretCheck } from '../settings/scalars.ts';
 import { createSecretResolver } from '../settings/secrets.ts';
@@ -43,7 +43,7 @@ export function loadConfiguration(file: string, env: Environment, kinds: Kinds, 
   return loadText(undefined, file, env, kinds, options);
 }
 
-/** The same for a text in place of the file, where there is one. @param file relative paths are relative to its folder all the same */
+/** The same for a text in place of the file, if there is one. @param file relative paths are relative to its folder all the same */
 export function loadText(
   text: string | undefined,
   file: string,
@@ -106,11 +106,11 @@ export function loadTemporalSettings(
   };
 }
 
-type Source =
+type SourceResult =
   | { readonly document: SourceDocument; readonly value: unknown }
   | { readonly problems: readonly ConfigurationProblem[]; readonly missing: boolean };
 
-function readSource(file: string): Source {
+function readSource(file: string): SourceResult {
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
@@ -122,7 +122,7 @@ function readSource(file: string): Source {
   return sourceOf(text, file);
 }
 
-function sourceOf(text: string, file: string): Source {
+function sourceOf(text: string, file: string): SourceResult {
   const read = readDocument(text);
   if ('problems' in read) return { problems: read.problems.map((problem) => ({ file, path: '', ...problem })), missing: false };
   return { document: read.document, value: withoutEmptySections(read.document.value) };

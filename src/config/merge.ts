@@ -1,5 +1,5 @@
 import type { Kinds } from './kinds.ts';
-import type { Settings } from './service-schema.ts';
+import type { DefaultsInput } from './service-schema.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -16,10 +16,10 @@ const ownAlternatives: Alternatives = {
 };
 
 /** A tag policy is one value: two of them have no sensible mixture. */
-const wholeValues: readonly string[] = ['tags'] satisfies (keyof Settings)[];
+const wholeValues: readonly string[] = ['tags'] satisfies (keyof DefaultsInput)[];
 
 /**
- * Settings of a farther level (defaults, service) under those of a nearer one (service, stage): maps merge, everything else, lists
+ * DefaultsInput of a farther level (defaults, service) under those of a nearer one (service, stage): maps merge, everything else, lists
  * included, is replaced. What is undefined counts as absent. Neither argument is changed.
  */
 export function mergeSettings<Far extends object, Near extends object>(far: Far, near: Near, kinds: Kinds): Far & Near {

@@ -94,10 +94,10 @@ function notifier(check: SecretCheck) {
   });
 }
 
-type Target = DistributiveOmit<NotifierPlan, 'events'>;
+type NotifierTarget = DistributiveOmit<NotifierPlan, 'events'>;
 type DistributiveOmit<Union, Key extends PropertyKey> = Union extends unknown ? Omit<Union, Key> : never;
 
-interface Targets {
+interface NotifierTargets {
   readonly slack?: SlackTarget;
   readonly discord?: string;
   readonly webhook?: { readonly url: string; readonly secret: string };
@@ -105,7 +105,7 @@ interface Targets {
   readonly github?: true | { readonly repository: string };
 }
 
-function targetOf({ slack, discord, webhook, email, github }: Targets): Target | undefined {
+function targetOf({ slack, discord, webhook, email, github }: NotifierTargets): NotifierTarget | undefined {
   if (slack !== undefined) return { kind: 'slack', target: slack };
   if (discord !== undefined) return { kind: 'discord', url: discord };
   if (webhook !== undefined) return { kind: 'webhook', ...webhook };

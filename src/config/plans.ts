@@ -24,7 +24,7 @@ export function plansOfRepository(configuration: Configuration, repository: Repo
   return best === undefined ? [] : [planFrom(configuration, best, repository, nameFromPattern(configuration, best, repository))];
 }
 
-/** The plan of a service that names one repository; undefined where there is none of that name, or a pattern would have to tell. */
+/** The plan of a service that names one repository; undefined if there is none of that name, or a pattern would have to tell. */
 export function planOf(configuration: Configuration, service: string): Plan | undefined {
   const found = configuration.services.find(({ name, image }) => name === service && image.repository !== undefined);
   return found?.image.repository === undefined ? undefined : planFrom(configuration, found, found.image.repository, found.name);

@@ -6,9 +6,9 @@ import { showValue } from '../settings/wording.ts';
 import type { ChangeSettings } from './configuration.ts';
 import { perOf } from './resolve-forward.ts';
 import type { ServiceContext } from './service-context.ts';
-import type { Settings } from './service-schema.ts';
+import type { DefaultsInput } from './service-schema.ts';
 
-type ChangeInput = Exclude<NonNullable<Settings['change']>, 'off'> & Pick<ChangePlan, 'merge' | 'mergeMethod'>;
+type ChangeInput = Exclude<NonNullable<DefaultsInput['change']>, 'off'> & Pick<ChangePlan, 'merge' | 'mergeMethod'>;
 
 export function resolveChange(change: ChangeInput, context: ServiceContext, complain: Complain): ChangeSettings {
   const { repository = '', file = '', title, body } = change;
@@ -47,7 +47,7 @@ function changeTarget(
 }
 
 export function resolveDispatch(
-  dispatch: Exclude<NonNullable<Settings['dispatch']>, 'off'>,
+  dispatch: Exclude<NonNullable<DefaultsInput['dispatch']>, 'off'>,
   context: ServiceContext,
   complain: Complain,
 ): DispatchPlan {

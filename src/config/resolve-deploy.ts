@@ -9,7 +9,7 @@ import type { StageContext } from './resolve-stage.ts';
 const minute = 60_000;
 const kinds = ['compose', 'docker', 'workflow', 'deployment'] as const;
 
-/** Undefined where it cannot be told what is meant. */
+/** Undefined if it cannot be told what is meant. */
 export function resolveDeploy(deploy: DeployInput, context: StageContext, complain: Complain): DeploySettings | undefined {
   const { compose, docker, workflow, deployment } = deploy;
   const named = kinds.filter((kind) => deploy[kind] !== undefined);
@@ -82,7 +82,7 @@ function resolveDeployment(
   };
 }
 
-/** Where nothing else is said, GitHub is asked in the deployment repository. */
+/** If nothing else is said, GitHub is asked in the deployment repository. */
 export function repositoryOf(
   { repository }: { readonly repository?: string },
   { change, hasGitHub }: StageContext,

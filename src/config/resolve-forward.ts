@@ -3,9 +3,9 @@ import type { Complain, Path } from '../settings/problem.ts';
 import { showValue } from '../settings/wording.ts';
 import type { StageSettings } from './configuration.ts';
 import type { Kinds } from './kinds.ts';
-import type { ServiceInput, Settings, StageInput } from './service-schema.ts';
+import type { DefaultsInput, ServiceInput, StageInput } from './service-schema.ts';
 
-type DispatchInput = Exclude<NonNullable<Settings['dispatch']>, 'off'>;
+type DispatchInput = Exclude<NonNullable<DefaultsInput['dispatch']>, 'off'>;
 
 /** The build of Quay's is what its payload is about, not one of the tags. */
 export function perOf({ per, payload }: DispatchInput): NonNullable<DispatchPlan['per']> {

@@ -9,7 +9,7 @@ import { forwardingComplaints, forwardingStage, isForwarding, unnamedRepositoryC
 import { resolveStage } from './resolve-stage.ts';
 import type { ServiceContext } from './service-context.ts';
 import { shortenedName } from './service-name.ts';
-import type { ServiceInput, Settings, StageInput } from './service-schema.ts';
+import type { DefaultsInput, ServiceInput, StageInput } from './service-schema.ts';
 
 const day = 86_400_000;
 const latest = 'latest' as Tag;
@@ -51,7 +51,7 @@ export function resolveService(
 }
 
 /** What an image has to pass before any stage. */
-function checksOf(settings: Settings, { checks }: Kinds, complain: Complain): CheckPlan[] {
+function checksOf(settings: DefaultsInput, { checks }: Kinds, complain: Complain): CheckPlan[] {
   const said = new Map<string, unknown>(Object.entries(settings));
   const wanted = checks.flatMap((check) => {
     const input = said.get(check.kind) ?? (check.byDefault ? {} : 'off');
@@ -84,7 +84,10 @@ function serviceName({ image, name }: ServiceInput, complain: Complain): string 
 }
 
 /** What a service says for all of its stages. */
-function forStages(settings: Settings, { checks }: Kinds): Omit<Settings, 'tags' | 'platforms' | 'decideWithin' | 'stages'> {
+function forStages(
+  settings: DefaultsInput,
+  { checks }: Kinds,
+): Omit<DefaultsInput, 'tags' | 'platforms' | 'decideWithin' | 'stages'> {
   const { tags: _tags, platforms: _platforms, decideWithin: _decideWithin, stages: _stages, ...rest } = settings;
   return Object.fromEntries(Object.entries(rest).filter(([key]) => !checks.some(({ kind }) => kind === key)));
 }

@@ -1,15 +1,15 @@
 import type { OperatorEntry } from '../domain/operator.ts';
 import type { Kinds } from './kinds.ts';
 import type { SecretCheckFor } from './schema.ts';
-import type { Settings } from './service-schema.ts';
+import type { DefaultsInput } from './service-schema.ts';
 
 /** What services of one file share. */
 export interface ServiceContext {
   readonly kinds: Kinds;
-  readonly defaults: Settings;
+  readonly defaults: DefaultsInput;
   /** Whether `forge.github` is configured. */
   readonly hasGitHub: boolean;
-  /** Absent where that section is wrong by itself: then nothing can be said about their names. */
+  /** Absent if that section is wrong by itself: then nothing can be said about their names. */
   readonly operators?: readonly OperatorEntry[];
   /** Absolute folder of the file. */
   readonly directory: string;

@@ -84,6 +84,6 @@ export function serviceSchema(check: SecretCheck, kinds: Kinds) {
   );
 }
 
-export type Settings = z.output<ReturnType<typeof defaultsSchema>>;
+export type DefaultsInput = z.output<ReturnType<typeof defaultsSchema>>;
 export type ServiceInput = z.output<ReturnType<typeof serviceSchema>>;
-export type StageInput = NonNullable<Settings['stages']>[number];
+export type StageInput = NonNullable<DefaultsInput['stages']>[number];

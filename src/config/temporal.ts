@@ -1,16 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { z } from 'zod';
-import type { Environment } from '../settings/environment.ts';
+import type { Environment } from '../domain/environment.ts';
 import type { Complaint } from '../settings/problem.ts';
 import type { SecretResolver } from '../settings/secrets.ts';
 import { showValue } from '../settings/wording.ts';
 import type { temporal as temporalSchema } from './schema.ts';
 
 /** Where Temporal is. The key is a reference to a secret. */
-export type TemporalSettings = EmbeddedTemporal | TemporalCluster;
+export type TemporalSettings = EmbeddedTemporalSettings | TemporalCluster;
 
-export interface EmbeddedTemporal {
+export interface EmbeddedTemporalSettings {
   readonly kind: 'embedded';
   /** Absent: that of the last start, or Temporal's usual port, where that is free, else any. */
   readonly port?: number;

@@ -33,7 +33,7 @@ const http = map(
       .meta({ description: 'What is asked, from the host of the deploy; {service} and {stage} are filled in.' })
       .exactOptional(),
     headers: z
-      // Whether a secret is there is asked where it is known which part of Landfall uses it.
+      // Whether a secret is there is checked later, where it is known which part of Landfall uses it.
       .record(
         headerName,
         textOrSecret(() => undefined),

@@ -9,21 +9,21 @@ import type { DeployPlan, Plan, StagePlan } from '../domain/plan.ts';
  * broken, to be tried again.
  */
 export interface Deployer<Deploy extends DeployPlan = DeployPlan> {
-  /** What runs now; empty where nothing does yet. */
+  /** What runs now; empty if nothing does yet. */
   running(target: Target<Deploy>): Promise<readonly RunningImage[]>;
 
   /**
    * Looks, before anything is merged, whether a deploy would be refused, and what it would change besides the image. Changes nothing.
    * Absent: nobody can tell.
-   * @returns undefined where it would change nothing else
-   * @throws Refusal `DeployRefused`; `OtherChanges` where a person has to decide
+   * @returns undefined if it would change nothing else
+   * @throws Refusal `DeployRefused`; `OtherChanges` if a person has to decide
    */
   foresee?(target: Target<Deploy>, foreseeing: Foreseeing): Promise<OtherChanges | undefined>;
 
   /** Brings the image there, unless its digest runs already. */
   deploy(target: Target<Deploy>, work: Work): Promise<Deployed>;
 
-  /** Brings back what ran before, from what is on the host where it can: without registry and forge. */
+  /** Brings back what ran before, from what is on the host if it can: without registry and forge. */
   restore(target: Target<Deploy>, before: readonly RunningImage[], work: Work): Promise<Deployed>;
 
   /** Removes what was kept to go back to. */

@@ -41,9 +41,9 @@ export interface RequestEntry extends EntryBase {
   /** Workflow ids. */
   readonly rollouts: readonly string[];
   readonly resolving: readonly string[];
-  /** Workflow ids of dispatches of a whole push; absent where there are none. */
+  /** Workflow ids of dispatches of a whole push; absent if there are none. */
   readonly forwarding?: readonly string[];
-  /** Rollouts that were told to look again; absent where the request was about a push. */
+  /** Rollouts that were told to look again; absent if the request was about a push. */
   readonly progress?: readonly string[];
   /** Why nothing was started. */
   readonly ignored?: string;

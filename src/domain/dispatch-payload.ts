@@ -7,7 +7,7 @@ export interface DispatchSubject {
   readonly service: string;
   /** At least one: with a tag each, of one image. */
   readonly pushes: readonly [ImagePush, ...ImagePush[]];
-  /** What the image itself says, where it was looked at: its digest, and its labels `revision` and `source`. */
+  /** What the image itself says, if it was looked at: its digest, and its labels `revision` and `source`. */
   readonly image?: { readonly digest: string; readonly revision?: string; readonly source?: string };
   /** All tags are told at once; otherwise only the one of the rollout. */
   readonly per: 'tag' | 'push';

@@ -11,7 +11,7 @@ export interface ImagePush {
   readonly deliveryId: string;
   readonly repository: Repository;
   readonly tag: Tag;
-  /** Absent where the source names none, or names one that is not `sha256:` and 64 hex digits. */
+  /** Absent if the source names none, or names one that is not `sha256:` and 64 hex digits. */
   readonly digest?: Digest;
   /** The source commit that the image was built from, where the source says. */
   readonly commit?: string;

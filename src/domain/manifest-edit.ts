@@ -2,8 +2,8 @@ import type { ImageReference } from './image-reference.ts';
 import { findInCompose } from './manifest-edit/compose.ts';
 import { findInEnvFile } from './manifest-edit/env-file.ts';
 import { referenceOf, valueFor } from './manifest-edit/image-value.ts';
+import { editRefused, type ValueLocation } from './manifest-edit/location.ts';
 import { findByMarker } from './manifest-edit/marker.ts';
-import { editRefused, type Place } from './manifest-edit/place.ts';
 import { findByPath } from './manifest-edit/yaml-path.ts';
 import type { ImageIdentity } from './outcomes.ts';
 import type { ChangePlan } from './plan.ts';
@@ -16,7 +16,7 @@ export const longestFile = 1024 * 1024;
 const mostPlaces = 500;
 
 export interface ManifestEdit extends ManifestValues {
-  /** The file afterwards; the very text that was given where nothing had to change. */
+  /** The file afterwards; the very text that was given if nothing had to change. */
   readonly text: string;
 }
 
@@ -25,7 +25,7 @@ export interface ManifestValues {
   /** As written in the file, without quotes. */
   readonly before: readonly string[];
   readonly after: readonly string[];
-  /** The same with the quotes that they have in the file: what `restoreManifest` puts back byte for byte. Absent where they have none. */
+  /** The same with the quotes that they have in the file: what `restoreManifest` puts back byte for byte. Absent if they have none. */
   readonly written?: { readonly before: readonly string[]; readonly after: readonly string[] };
 }
 
@@ -41,7 +41,7 @@ export type ManifestRestored =
 export interface CurrentReference {
   /** As written in the file, without quotes. */
   readonly text: string;
-  /** Absent where the text is no image reference. For `value: bare`, the repository is the service's own. */
+  /** Absent if the text is no image reference. For `value: bare`, the repository is the service's own. */
   readonly reference?: ImageReference;
 }
 
@@ -63,7 +63,7 @@ export function editManifest(text: string, change: ChangePlan, image: ImageIdent
 /**
  * Puts back what the places said before an edit, byte for byte, and keeps every other byte of the file as it is by now.
  * @param values of the edit: `after` is what the places have to say still, in whatever quotes
- * @throws Refusal where the file has the places no more
+ * @throws Refusal if the file has the places no more
  */
 export function restoreManifest(
   text: string,
@@ -84,7 +84,7 @@ export function restoreManifest(
 
 /**
  * Whether all places say these values, in whatever quotes.
- * @throws Refusal where the file has the places no more
+ * @throws Refusal if the file has the places no more
  */
 export function manifestSays(
   text: string,
@@ -97,7 +97,7 @@ export function manifestSays(
 
 /**
  * Whether two texts are the same but for what stands at the places of the change, in whatever quotes.
- * @throws Refusal where one of them has the places not
+ * @throws Refusal if one of them has the places not
  */
 export function sameBesidePlaces(
   one: string,
@@ -125,7 +125,7 @@ function unquoted(raw: string): string {
 }
 
 /** @param written one per place, with its quotes */
-function withWritten(text: string, places: readonly Place[], written: readonly string[]): string {
+function withWritten(text: string, places: readonly ValueLocation[], written: readonly string[]): string {
   const inOrder = places
     .map((place, index) => ({ place, raw: written[index] ?? '' }))
     .sort((a, b) => a.place.start - b.place.start);
@@ -138,7 +138,7 @@ function withWritten(text: string, places: readonly Place[], written: readonly s
   return [...parts, text.slice(end)].join('');
 }
 
-function isValue(place: Place | undefined, raw: string | undefined): boolean {
+function isValue(place: ValueLocation | undefined, raw: string | undefined): boolean {
   return place !== undefined && raw !== undefined && place.value === unquoted(raw);
 }
 
@@ -157,7 +157,7 @@ export function readReference(
   });
 }
 
-function placesOf(text: string, change: ChangePlan, image: Pick<ImageIdentity, 'repository'>): readonly Place[] {
+function placesOf(text: string, change: ChangePlan, image: Pick<ImageIdentity, 'repository'>): readonly ValueLocation[] {
   const { file } = change;
   if (text.length > longestFile) {
     throw editRefused(
@@ -170,7 +170,7 @@ function placesOf(text: string, change: ChangePlan, image: Pick<ImageIdentity, '
   throw editRefused(file, `the change has ${places.length} places there, expected at most ${mostPlaces}; split the file`);
 }
 
-function findPlaces(text: string, change: ChangePlan, image: Pick<ImageIdentity, 'repository'>): readonly Place[] {
+function findPlaces(text: string, change: ChangePlan, image: Pick<ImageIdentity, 'repository'>): readonly ValueLocation[] {
   const { file, target } = change;
   switch (target.kind) {
     case 'compose':

@@ -1,3 +1,4 @@
+import { isOneOf } from './failures.ts';
 import type { Notice } from './notice.ts';
 import type { NotifierPlan } from './plan.ts';
 import { ends } from './rollout-state.ts';
@@ -119,7 +120,7 @@ export function isAllTold({ targets }: NoticeQueues): boolean {
 /** No more notices of this run are to come. A stage's `proposed` is on the way; that of the whole rollout is its end. */
 export function endsStory({ event, stage }: Pick<Notice, 'event' | 'stage'>): boolean {
   if (event === 'proposed' && stage !== undefined) return false;
-  return (ends as readonly string[]).includes(event);
+  return isOneOf(ends, event);
 }
 
 /** Whether it shows one message for a rollout, which is brought up to date. */

@@ -62,7 +62,7 @@ const eventTexts: Readonly<Record<NoticeEvent, EventText>> = {
 /** Of a stage that is done without anybody having looked. */
 const unwatched: EventText = { level: 'neutral', title: '{service}: the new image went out{at}, and nobody watched its health' };
 
-/** Where somebody has to look even though nobody asked for it. */
+/** Events that somebody has to look at, even if nobody asked to be told. */
 const callingEvents: ReadonlySet<NoticeEvent> = new Set(['approval', 'blocked', 'unhealthy', 'rolled-back', 'failed']);
 
 /** Longest reason that is shown; the whole of it is in the rollout. */

@@ -18,7 +18,7 @@ export interface Notice {
   readonly image: ImageIdentity;
   /** Why, or what came out, in a sentence. */
   readonly reason?: string;
-  /** What somebody should do now, where somebody should. */
+  /** What somebody should do now, if somebody should. */
   readonly advice?: string;
   /** What an operator skipped of this rollout so far. Absent: nothing. */
   readonly skipped?: readonly Waiver[];

@@ -10,7 +10,7 @@ export function toldChanges({ changes, more, commits }: OtherChanges): string {
   return `${shown.map((change) => inert(change, 120)).join('; ')}${rest}${brought === '' ? '' : ` (${brought})`}`;
 }
 
-/** `1a2b3c4d5e6f by Bob: try an option, ...`; empty where nobody knows. */
+/** `1a2b3c4d5e6f by Bob: try an option, ...`; empty if nobody knows. */
 export function broughtBy(commits: OtherChanges['commits']): string {
   const shown = commits
     .slice(0, 4)

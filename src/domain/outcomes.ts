@@ -73,12 +73,12 @@ export interface ProposedChange {
   readonly base: string;
   /** The commit that was proposed. */
   readonly head: string;
-  /** The commit of the base branch that it was made from. Absent where a forge has just opened it. */
+  /** The commit of the base branch that it was made from. Absent if a forge has just opened it. */
   readonly baseCommit?: string;
-  /** What the places of the file said before, in their order, and what they say now. Absent where a forge has just opened it. */
+  /** What the places of the file said before, in their order, and what they say now. Absent if a forge has just opened it. */
   readonly before?: readonly string[];
   readonly after?: readonly string[];
-  /** The same with the quotes that they have in the file; absent where they have none. */
+  /** The same with the quotes that they have in the file; absent if they have none. */
   readonly written?: { readonly before: readonly string[]; readonly after: readonly string[] };
   /** The head brings more than the change that Landfall has computed: people committed to the branch. */
   readonly foreign?: true;
@@ -104,7 +104,7 @@ export interface Skipped {
 /** What the followed tags point to now; a tag that the registry does not know is left out. */
 export type ResolveOutcome = { readonly kind: 'found'; readonly images: readonly ImageIdentity[] } | RateLimited;
 
-/** Where a proposal stands at its forge. */
+/** The state of a proposal at its forge. */
 export type ProposalState =
   | {
       readonly kind: 'open';
@@ -165,7 +165,7 @@ export interface RunningImage {
   readonly name: string;
   /** The image as its container was configured with: `repository:tag@digest`, `repository:tag`, ... */
   readonly reference: string;
-  /** A registry's, from the image's RepoDigests: that of the service's repository where it has one, else the only one. */
+  /** A registry's, from the image's RepoDigests: that of the service's repository if it has one, else the only one. */
   readonly digest?: Digest;
   /** Local id of the image, `sha256:...`: enough to start it again on this host, and no proof of anything. */
   readonly imageId?: string;
@@ -187,7 +187,7 @@ export interface OtherChanges {
   readonly changes: readonly string[];
   /** How many are left out. */
   readonly more?: number;
-  /** Who brought them, newest first; at most 10. Empty where nobody knows, such as without a repository. */
+  /** Who brought them, newest first; at most 10. Empty if nobody knows, such as without a repository. */
   readonly commits: readonly { readonly commit: string; readonly author: string; readonly subject: string }[];
   /** The same for the same changes: what a person said yes to. */
   readonly fingerprint: string;
@@ -196,11 +196,11 @@ export interface OtherChanges {
 /** What ran before the change. Kept, because after a crash nobody could find out any more. */
 export interface StageSnapshot {
   readonly kind: 'snapshot';
-  /** Empty where nothing runs yet, and where the stage does not deploy by itself. */
+  /** Empty if nothing runs yet, or if the stage does not deploy. */
   readonly running: readonly RunningImage[];
-  /** Absent where nothing is watched. */
+  /** Absent if nothing is watched. */
   readonly reading?: Reading;
-  /** What the deploy would change besides the image; absent where that is nothing, or where nobody asked. */
+  /** What the deploy would change besides the image; absent if that is nothing, or if nobody asked. */
   readonly others?: OtherChanges;
 }
 
@@ -223,7 +223,7 @@ export interface Watched {
   readonly slowestMs: number;
   /** From the beginning of the watch to the first good reading. */
   readonly healthyAfterMs: number;
-  /** What proved that it is this digest; `none` where nothing was there to prove it. */
+  /** What proved that it is this digest; `none` if nothing was there to prove it. */
   readonly proof: 'container' | 'deployment' | 'probe' | 'none';
   readonly last: Reading;
 }

@@ -23,7 +23,7 @@ export function nameOfPerson({ by, verified }: Person): string {
   return verified ? by : `${by} (unverified)`;
 }
 
-/** A reason as somebody typed it, in one line: bounded, because it is kept in histories, memos and lanes. Empty where there is none. */
+/** A reason as somebody typed it, in one line: bounded, because it is kept in histories, memos and lanes. Empty if there is none. */
 export function typedReason(typed: string | undefined): string {
   return oneLine(typed, longestReason);
 }

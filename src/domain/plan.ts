@@ -67,7 +67,7 @@ export interface ApprovalPlan {
   readonly required: number;
   /** Counted from when the approval is asked for; then the rollout ends `expired`. */
   readonly withinMs: number;
-  /** False: who pushed the image may not approve it, and where nobody knows who pushed, nobody may. */
+  /** False: who pushed the image may not approve it, and if nobody knows who pushed, nobody may. */
   readonly selfApproval: boolean;
   /** Only approvals count whose author is proven: by an operator's token, or by a review at GitHub. */
   readonly verified: boolean;
@@ -80,7 +80,7 @@ export interface Approver {
 }
 
 /**
- * Outside of every `deny`, and inside of at least one `allow` where there is any, the running system may be changed. `timezone` is an
+ * Outside of every `deny`, and inside of at least one `allow` if there is any, the running system may be changed. `timezone` is an
  * IANA name.
  */
 export type WindowPlan = { readonly kind: 'allow' | 'deny'; readonly timezone: string; readonly reason?: string } & (
@@ -138,7 +138,7 @@ export interface DockerDeployPlan {
   readonly canary?: number;
   /** How many of the rest are done at once; absent: all. */
   readonly batch?: number;
-  /** Longest time from the start of a container to running (and healthy, where it has a HEALTHCHECK). */
+  /** Longest time from the start of a container to running (and healthy, if it has a HEALTHCHECK). */
   readonly timeoutMs: number;
 }
 
@@ -212,7 +212,7 @@ export interface TcpProbePlan {
   readonly timeoutMs: number;
 }
 
-/** The deployed containers themselves: running, `healthy` where they have a HEALTHCHECK, and not restarted too often. */
+/** The deployed containers themselves: running, `healthy` if they have a HEALTHCHECK, and not restarted too often. */
 export interface DockerProbePlan {
   readonly kind: 'docker';
   /** Restarts since the deploy that are borne. */

@@ -53,7 +53,7 @@ function filled(template: string, subject: ProposalSubject): string {
   return template.replace(/\{(\w+)\}/g, (placeholder, name: string) => values.get(name) ?? placeholder);
 }
 
-/** The commit that the image was built from, where somebody said so in the form of a git commit. */
+/** The commit that the image was built from, if somebody said so in the form of a git commit. */
 function sourceCommit({ push, image }: ProposalSubject): string | undefined {
   return [push.commit, image.revision].find((commit) => commit !== undefined && /^[0-9a-f]{7,64}$/i.test(commit));
 }

@@ -71,9 +71,9 @@ export interface RolloutState {
   readonly steps: readonly StepState[];
   /** By stage. */
   readonly proposals: Readonly<Record<string, Proposal>>;
-  /** By stage: who approved. Absent where nobody had to. */
+  /** By stage: who approved. Absent if nobody had to. */
   readonly approvals?: Readonly<Record<string, readonly Approval[]>>;
-  /** What was skipped, by whom and why, in order. Absent where nothing was. */
+  /** What was skipped, by whom and why, in order. Absent if nothing was. */
   readonly waivers?: readonly Waiver[];
   readonly startedAt: string;
   readonly changedAt: string;
@@ -89,7 +89,7 @@ export interface Approval {
   /** Proven by the operator's token or by a review at GitHub, not just typed by somebody with Temporal access. */
   readonly verified: boolean;
   readonly way: 'decision' | 'review';
-  /** The head of the proposal that was approved; absent where the stage proposes nothing. */
+  /** The head of the proposal that was approved; absent if the stage proposes nothing. */
   readonly head?: string;
 }
 

@@ -6,7 +6,7 @@ import type { Plan } from './plan.ts';
  * hundred bytes for a service. Lists of pairs, not records: tags may be named like what every object has.
  */
 export interface SearchMemory {
-  readonly services: readonly Known[];
+  readonly services: readonly Watermark[];
   /** When the search began, in seconds since 1970. */
   readonly at?: number;
   /** Where a limit cut the search off: the next one begins with this repository. */
@@ -15,14 +15,14 @@ export interface SearchMemory {
   readonly limitedUntil?: string;
 }
 
-/** What the last look at a service saw. */
-export interface Known {
+/** What the last search found for a service. */
+export interface Watermark {
   readonly service: string;
   /** Repository and policy, in short: where the configuration has others by now, this is the memory of something else. */
   readonly follows: string;
   /** An exact policy: every tag of it. Otherwise the latest, or none. The digest is packed; `''`: the tag was not there. */
   readonly tags: readonly (readonly [tag: Tag, digest: string])[];
-  /** When the search with that look began, where that was before the search that leaves this memory. */
+  /** When that search began, in seconds since 1970, if it was an earlier one than the search that leaves this memory. */
   readonly at?: number;
   /** Creation time of the latest, ISO 8601; for `newest`. */
   readonly created?: string;
@@ -44,7 +44,7 @@ export function followsInShort({ repository, tags }: Pick<Plan, 'repository' | '
   return shortHash(JSON.stringify([repository, tags.kind === 'exact' ? 'exact' : tags])).toString(36);
 }
 
-/** What an earlier run left; nothing where there was none, or one of another version of Landfall that nobody understands. */
+/** What an earlier run left; nothing if there was none, or one of another version of Landfall that nobody understands. */
 export function memoryOf(result: unknown): SearchMemory {
   const { services } = (typeof result === 'object' && result !== null ? result : {}) as Partial<SearchMemory>;
   return Array.isArray(services) ? (result as SearchMemory) : { services: [] };

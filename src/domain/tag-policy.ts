@@ -1,6 +1,6 @@
+import { RE2JS, RE2JSException } from 're2js';
 import semver from 'semver';
 import { isTag, type Tag } from './image-reference.ts';
-import { compilePattern, InvalidPattern } from './tag-pattern.ts';
 
 /** Which tags of a repository a service follows, and which of two is the later one. */
 export type TagPolicy =
@@ -26,7 +26,7 @@ export interface Candidate {
   readonly created?: string;
 }
 
-/** What is wrong with a policy, as one sentence for the author of the configuration; undefined where nothing is. */
+/** What is wrong with a policy, as one sentence for the author of the configuration; undefined if nothing is. */
 export function problemOf(policy: TagPolicy): string | undefined {
   switch (policy.kind) {
     case 'exact':
@@ -83,7 +83,7 @@ export function compareCandidates(policy: TagPolicy, a: Candidate, b: Candidate)
   return ordering(policy, (keyOf, compareKeys) => compareKeys(keyOf(a), keyOf(b)));
 }
 
-/** The latest of followed tags; of those that the policy does not order, the first. Undefined where there are none. */
+/** The latest of followed tags; of those that the policy does not order, the first. Undefined if there are none. */
 export function latestOf<Followed extends Candidate>(policy: TagPolicy, candidates: readonly Followed[]): Followed | undefined {
   return ordering(policy, (keyOf, compareKeys) => {
     const [first, ...others] = candidates;
@@ -128,4 +128,60 @@ function wholeNumber(text: string): bigint {
 function creationTime({ created }: Candidate): number {
   const time = created === undefined ? Number.NaN : Date.parse(created);
   return Number.isNaN(time) ? -Infinity : time;
+}
+
+/**
+ * Regular expressions over tags, matched in linear time by RE2. A tag is text from strangers and a pattern is text from a configuration:
+ * JavaScript's own matcher can take longer than the universe for 40 letters and `^(a+)+$`, inside a workflow at that.
+ */
+
+/** Thrown for a pattern that cannot be used; the message says why. */
+export class InvalidPattern extends Error {
+  constructor(pattern: string, why: string) {
+    super(`'${pattern}' is not a pattern for tags: ${why}`);
+    this.name = 'InvalidPattern';
+  }
+}
+
+interface TagPattern {
+  /** What the first group matched, else the whole text; undefined if the pattern does not match the whole text. */
+  match(text: string): string | undefined;
+}
+
+const longestPattern = 500;
+/** Compiling costs a hundred times what matching does, and whole lists of tags are matched: what was compiled is kept. */
+const compiledPatterns = new Map<string, TagPattern>();
+/** When this many are kept, all are forgotten: far above what configurations have, so that it happens to hardly anybody. */
+const mostKept = 200;
+
+/** @throws InvalidPattern */
+export function compilePattern(pattern: string): TagPattern {
+  const known = compiledPatterns.get(pattern);
+  if (known !== undefined) return known;
+  const compiled = compileAnew(pattern);
+  if (compiledPatterns.size >= mostKept) compiledPatterns.clear();
+  compiledPatterns.set(pattern, compiled);
+  return compiled;
+}
+
+function compileAnew(pattern: string): TagPattern {
+  if (pattern.length > longestPattern) throw new InvalidPattern(pattern, `expected at most ${longestPattern} characters`);
+  const compiled = compile(pattern);
+  return {
+    match(text) {
+      const matcher = compiled.matcher(text);
+      if (!matcher.matches()) return undefined;
+      return (compiled.groupCount() > 0 ? matcher.group(1) : undefined) ?? text;
+    },
+  };
+}
+
+function compile(pattern: string): RE2JS {
+  try {
+    return RE2JS.compile(pattern);
+  } catch (error) {
+    if (error instanceof RE2JSException)
+      throw new InvalidPattern(pattern, `${error.message} (the syntax is RE2's: no look-around, no back-references)`);
+    throw error;
+  }
 }

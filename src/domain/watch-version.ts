@@ -12,7 +12,7 @@ export interface ExpectedImage {
 
 type Equals = NonNullable<HttpProbePlan['version']>['equals'];
 
-/** What the answer has to say; undefined where that is not known of the expected image. */
+/** What the answer has to say; undefined if that is not known of the expected image. */
 export function expectedVersion(equals: Equals, expected: ExpectedImage): string | undefined {
   return equals === 'digest' ? expected.digest : expected[equals];
 }
@@ -28,7 +28,7 @@ export function isVersion(equals: Equals, found: string, expected: string): bool
   return /^[0-9a-f]{7,}$/i.test(found) && expected.toLowerCase().startsWith(found.toLowerCase());
 }
 
-/** The value that an RFC 6901 pointer leads to, as text; undefined where there is none, or no text, number or boolean. */
+/** The value that an RFC 6901 pointer leads to, as text; undefined if there is none, or no text, number or boolean. */
 export function valueAt(document: unknown, pointer: string): string | undefined {
   if (pointer !== '' && !pointer.startsWith('/')) return undefined;
   let value = document;

@@ -1,5 +1,6 @@
 import type { Reading, Unhealthy } from './outcomes.ts';
 import type { WatchPlan } from './plan.ts';
+import { formatSeconds } from './seconds.ts';
 
 /**
  * When is something that was watched healthy, and when is it not? Pure: fed with one observation after the other, it says the verdict.
@@ -118,12 +119,9 @@ export function unhealthyText(plan: WatchTimes, state: WatchState, because: 'fai
   const found = state.last?.text ?? 'nothing could be read';
   if (because === 'refused') return `expected it to become healthy, but ${found}`;
   if (because === 'failing') {
-    return `expected it to stay healthy for ${seconds(plan.forMs)}, but ${state.failedInRow} readings in a row failed (borne: ${plan.failures}); the last: ${found}`;
+    return `expected it to stay healthy for ${formatSeconds(plan.forMs)}, but ${state.failedInRow} readings in a row failed (borne: ${plan.failures}); the last: ${found}`;
   }
-  const good = state.firstGoodMs === undefined ? 'no reading was good' : `it was healthy for ${seconds(state.healthyMs)} only`;
-  return `expected it to be healthy for ${seconds(plan.forMs)} within ${seconds(plan.withinMs)}, but ${good}; the last: ${found}`;
-}
-
-function seconds(ms: number): string {
-  return `${ms < 10_000 ? Math.round(ms / 100) / 10 : Math.round(ms / 1000)} s`;
+  const good =
+    state.firstGoodMs === undefined ? 'no reading was good' : `it was healthy for ${formatSeconds(state.healthyMs)} only`;
+  return `expected it to be healthy for ${formatSeconds(plan.forMs)} within ${formatSeconds(plan.withinMs)}, but ${good}; the last: ${found}`;
 }

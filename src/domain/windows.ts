@@ -5,7 +5,7 @@ import type { Times } from './windows/times.ts';
 import { problemOfWeekly, weeklyTimes } from './windows/weekly.ts';
 
 /**
- * When the running system may be changed: outside of every `deny`, and inside of at least one `allow` where there is any. Whether a
+ * When the running system may be changed: outside of every `deny`, and inside of at least one `allow` if there is any. Whether a
  * weekly window holds is read from the clocks of its zone, so an hour that the clocks show twice counts twice.
  */
 export type WindowsAnswer =
@@ -14,7 +14,7 @@ export type WindowsAnswer =
       readonly open: false;
       /** For people, one line. */
       readonly reason: string;
-      /** The next moment at which it is open; absent where that is more than a year away, or never. */
+      /** The next moment at which it is open; absent if that is more than a year away, or never. */
       readonly until?: Date;
     };
 

@@ -3,16 +3,16 @@ import type { MergeMethod } from '../domain/plan.ts';
 
 /**
  * Where a deployment repository lives, as far as steps need it. Two of them: GitHub, and any plain git remote. Every call may be
- * repeated: what it would do a second time, it finds done.
+ * repeated: it finds what an earlier call has already done.
  *
- * Errors: `Refusal` where the answer is no (credentials, no such repository, protected branch), `RateLimit` where the forge asks us to
- * wait, `BranchMoved` where somebody pushed in between; anything else is something broken, to be tried again.
+ * Errors: `Refusal` if the answer is no (credentials, no such repository, protected branch), `RateLimit` if the forge asks us to
+ * wait, `BranchMoved` if somebody pushed in between; anything else is something broken, to be tried again.
  */
 export interface Forge {
-  /** The commit that a branch points to, or undefined where there is no such branch. */
+  /** The commit that a branch points to, or undefined if there is no such branch. */
   head(repository: string, branch: string): Promise<string | undefined>;
 
-  /** The text (UTF-8) of a file at a commit, or undefined where there is none. */
+  /** The text (UTF-8) of a file at a commit, or undefined if there is none. */
   readFile(repository: string, commit: string, path: string): Promise<string | undefined>;
 
   /** What `head` has that `base` has not, and how far it is behind. Both are commits. */
@@ -30,32 +30,32 @@ export interface Forge {
   commitFile(commit: FileCommit): Promise<string>;
 
   /** Opens the change for the branch, or updates the one that is open. */
-  openChange(change: Change): Promise<Proposal>;
+  openChange(change: ChangeRequest): Promise<Proposal>;
 
-  /** Says on a commit what the checks said. Repeating the same says nothing new. */
+  /** Reports the results of the checks on a commit. Repeating a report changes nothing. */
   reportChecks(repository: string, head: string, checks: readonly CheckReport[]): Promise<void>;
 
   /**
-   * Where a proposal stands now.
+   * The current state of a proposal.
    * @param own what it changes: on plain git, a commit of the base whose message says that it merged the proposal is believed only where it
    *   brings this. Absent: no such commit is
    */
-  standing(repository: string, proposal: Proposal, own?: OwnChange): Promise<Exclude<ProposalState, RateLimited>>;
+  state(repository: string, proposal: Proposal, own?: OwnChange): Promise<Exclude<ProposalState, RateLimited>>;
 
   /**
    * Merges the very head that the proposal names, or says why not now. A merge that an earlier try made is found.
-   * @throws Refusal `BranchConflict` where it would bring anything but the change of ours, `MergeRefused` where the forge does not let us,
-   *   `HeadMoved` where the branch has another head
+   * @throws Refusal `BranchConflict` if it would bring anything but the change of ours, `MergeRefused` if the forge does not let us,
+   *   `HeadMoved` if the branch has another head
    */
-  merge(merge: Merge): Promise<MergeAnswer>;
+  merge(merge: MergeRequest): Promise<MergeAnswer>;
 
-  /** Deletes a branch of ours where it still is at `head`; gone already is as good. */
+  /** Deletes a branch of ours if it is still at `head`; no error if it is gone already. */
   deleteBranch(repository: string, branch: string, head: string): Promise<void>;
 
   /** Closes an open proposal without merging it. */
   close(repository: string, proposal: Proposal): Promise<void>;
 
-  /** The newest commit of a branch that changed a file: to tell people who was there after us. */
+  /** The newest commit of a branch that changed a file: to tell people who changed it after us. */
   lastChange(
     repository: string,
     commit: string,
@@ -63,7 +63,7 @@ export interface Forge {
   ): Promise<{ readonly sha: string; readonly author: string; readonly message: string } | undefined>;
 }
 
-export interface Merge {
+export interface MergeRequest {
   readonly repository: string;
   readonly proposal: Proposal;
   /** All that it may bring to the base. */
@@ -87,7 +87,7 @@ export interface Comparison {
 
 export interface Changes {
   /**
-   * The commit that the two have in common. Absent where there is none, or more than one: then a merge may bring what no comparison of two
+   * The commit that the two have in common. Absent if there is none, or more than one: then a merge may bring what no comparison of two
    * trees shows, and no file is listed.
    */
   readonly since?: string;
@@ -97,10 +97,10 @@ export interface Changes {
   readonly more: boolean;
 }
 
-/** What stands at a path has another content, mode or kind. */
+/** A path whose content, mode or kind changed. */
 export interface FileChange {
   readonly path: string;
-  /** git's mode: `100644`, `100755` (can be run), `120000` (a symbolic link), `160000` (a submodule). Absent where there was nothing. */
+  /** git's mode: `100644`, `100755` (can be run), `120000` (a symbolic link), `160000` (a submodule). Absent if there was nothing. */
   readonly before?: string;
   /** The same afterwards. */
   readonly after?: string;
@@ -126,7 +126,7 @@ export interface FileCommit {
   readonly message: string;
 }
 
-export interface Change {
+export interface ChangeRequest {
   readonly repository: string;
   readonly base: string;
   readonly branch: string;
@@ -147,7 +147,7 @@ export interface CheckReport {
   readonly description: string;
 }
 
-/** Somebody else moved the branch between our look and our push; looking again helps, so this is tried again. */
+/** Somebody moved the branch between our read and our push; trying again helps, so this is retried. */
 export class BranchMoved extends Error {
   constructor(repository: string, branch: string) {
     super(`branch ${branch} of ${repository} moved while we wrote to it; it is looked at again`);

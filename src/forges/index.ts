@@ -11,7 +11,7 @@ export interface Forges {
 /**
  * Which forge a repository of the configuration lives on: `owner/name` is GitHub's, a URL or path is a plain git remote (a path of two
  * components is written `./deployment/repository`).
- * @throws Refusal `ForgeRefused` for a repository on GitHub where GitHub is not configured
+ * @throws Refusal `ForgeRefused` for a repository on GitHub if GitHub is not configured
  */
 export function createForges({ github, git }: Forges): (repository: string) => Forge {
   return (repository) => {

@@ -2,10 +2,10 @@ import { Refusal } from '../domain/failures.ts';
 import { inert } from '../domain/inert-text.ts';
 import type { Changes, FileChange, Forge, OwnChange } from './forge.ts';
 
-/** Landfall merges the one change that it has computed. It is told by what a branch changes, never by what commits say of themselves. */
+/** Landfall merges only the change that it has computed. It compares what a branch changes, and never trusts what commits say about themselves. */
 
-/** How one repository is read. */
-export interface Reading {
+/** Reads one repository. */
+export interface RepositoryReader {
   changes(base: string, head: string): ReturnType<Forge['changes']>;
   readFile(commit: string, path: string): ReturnType<Forge['readFile']>;
   compare(base: string, head: string): ReturnType<Forge['compare']>;
@@ -13,20 +13,25 @@ export interface Reading {
 
 /** What a branch changes beside a change of ours. */
 export interface Foreign {
-  /** For people: `evil.sh (new)`. Empty where nobody can tell. */
+  /** For people: `evil.sh (new)`. Empty if it cannot be determined. */
   readonly files: readonly string[];
-  /** There are more, or nobody can tell. */
+  /** There are more, or it cannot be determined. */
   readonly more: boolean;
 }
 
-/** @returns undefined where merging `head` into `base` brings our change and nothing else, or nothing at all */
-export async function foreignIn(reading: Reading, own: OwnChange, base: string, head: string): Promise<Foreign | undefined> {
-  return foreignAmong(reading, own, await reading.changes(base, head), head);
+/** @returns undefined if merging `head` into `base` brings our change and nothing else, or nothing at all */
+export async function foreignIn(
+  reader: RepositoryReader,
+  own: OwnChange,
+  base: string,
+  head: string,
+): Promise<Foreign | undefined> {
+  return foreignAmong(reader, own, await reader.changes(base, head), head);
 }
 
-/** The same of changes that are known already. */
+/** The same for changes that are known already. */
 export async function foreignAmong(
-  reading: Pick<Reading, 'readFile'>,
+  reader: Pick<RepositoryReader, 'readFile'>,
   own: OwnChange,
   { since, files, more }: Changes,
   head: string,
@@ -35,7 +40,7 @@ export async function foreignAmong(
   const file = files.find(({ path }) => path === own.path);
   if (since === undefined) return { files: [], more: true };
   if (file !== undefined && (file.before !== file.after || !isPlainFile(file))) foreign.unshift(described(file));
-  else if (file !== undefined && !(await isMade(reading, own, since, head))) foreign.unshift(`${file.path} (beside the image)`);
+  else if (file !== undefined && !(await isMade(reader, own, since, head))) foreign.unshift(`${file.path} (beside the image)`);
   return foreign.length === 0 && !more ? undefined : { files: foreign, more };
 }
 
@@ -43,10 +48,10 @@ function isPlainFile({ after }: FileChange): boolean {
   return after === '100644' || after === '100755';
 }
 
-async function isMade(reading: Pick<Reading, 'readFile'>, own: OwnChange, since: string, head: string): Promise<boolean> {
+async function isMade(reader: Pick<RepositoryReader, 'readFile'>, own: OwnChange, since: string, head: string): Promise<boolean> {
   try {
-    const before = await reading.readFile(since, own.path);
-    const after = await reading.readFile(head, own.path);
+    const before = await reader.readFile(since, own.path);
+    const after = await reader.readFile(head, own.path);
     return before !== undefined && after !== undefined && (await own.makes(before, after));
   } catch (error) {
     // No text any more.
@@ -72,7 +77,7 @@ const kinds: Readonly<Record<string, string | undefined>> = {
 };
 
 /** Where the two branches are, for people. */
-export interface ForeignPlace {
+export interface ForeignBranch {
   readonly repository: string;
   readonly branch: string;
   readonly base: string;
@@ -85,9 +90,13 @@ const mostShown = 10;
 const mostInDetails = 50;
 
 /** Names the files, and whom the commits of the branch are by, as these themselves say it. */
-export async function foreignRefusal(reading: Reading, place: ForeignPlace, { files, more }: Foreign): Promise<Refusal> {
-  const { repository, branch, base, baseCommit, head, path } = place;
-  const { commits } = await reading.compare(baseCommit, head);
+export async function foreignRefusal(
+  reader: RepositoryReader,
+  branches: ForeignBranch,
+  { files, more }: Foreign,
+): Promise<Refusal> {
+  const { repository, branch, base, baseCommit, head, path } = branches;
+  const { commits } = await reader.compare(baseCommit, head);
   const authors = [...new Set(commits.map(({ author }) => inert(author, 100)))];
   const shown = files.slice(0, mostShown);
   const rest = files.length - shown.length;

@@ -1,6 +1,6 @@
 import Koa, { type Middleware } from 'koa';
+import type { Log } from '../domain/log.ts';
 import { discardRest } from './body.ts';
-import type { Log } from './errors.ts';
 
 /** What all listeners have in common: headers of every answer, `/healthz`, and the end of bodies that nobody has read. */
 export function createApp<State>(log: Log): Koa<State> {

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { rootCertificates } from 'node:tls';
 import { messageOf } from '../domain/errors.ts';
-import type { Log } from './errors.ts';
+import type { Log } from '../domain/log.ts';
 import { certificatesIn } from './pem.ts';
 
 /** Asks for client certificates, and judges them by this authority (PEM); absent: by those that Node trusts. */

@@ -1,9 +1,6 @@
 import type { Context, Middleware } from 'koa';
-import type { Logger } from 'pino';
+import type { Log } from '../domain/log.ts';
 import { Problem, problemMediaType } from './problem.ts';
-
-/** What the API needs of a logger. */
-export type Log = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
 
 /**
  * The one place where every error of a request ends. A `Problem` is shown to the sender; anything else is a defect of ours: it is

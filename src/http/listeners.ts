@@ -12,7 +12,7 @@ import { type AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { messageOf } from '../domain/errors.ts';
-import type { Log } from './errors.ts';
+import type { Log } from '../domain/log.ts';
 import { problemDocument, problemMediaType } from './problem.ts';
 import { keepTls, type TlsKeeper, type TlsSettings } from './tls.ts';
 

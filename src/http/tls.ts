@@ -4,8 +4,8 @@ import type { Server } from 'node:https';
 import { join } from 'node:path';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import { messageOf } from '../domain/errors.ts';
+import type { Log } from '../domain/log.ts';
 import type { ClientTrust } from './client-trust.ts';
-import type { Log } from './errors.ts';
 import { certificatesIn } from './pem.ts';
 
 /** Absolute paths; a folder has one `.pem` and one `.key`. */

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { auditFilesOf } from '../config/audit-files.ts';
 import type { Configuration } from '../config/configuration.ts';
 import { type AuditLine, servicesIn } from '../domain/audit.ts';
+import { codeOf } from '../domain/errors.ts';
 import { parseDuration } from '../settings/scalars.ts';
 import { NotFound, Unreachable } from './errors.ts';
 
@@ -170,8 +171,9 @@ async function* linesOf(name: string, handle: FileHandle): AsyncGenerator<string
       yield* lines;
     }
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
-    throw new Unreachable(`the audit log ${name} cannot be read to its end (${code}): move the file away`, { cause: error });
+    throw new Unreachable(`the audit log ${name} cannot be read to its end (${codeOf(error) ?? error}): move the file away`, {
+      cause: error,
+    });
   }
   yield rest;
 }

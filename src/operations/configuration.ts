@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import type { Configuration } from '../config/configuration.ts';
 import { dropInOf, type Kinds } from '../config/kinds.ts';
 import { loadText } from '../config/load.ts';
-import type { Environment } from '../settings/environment.ts';
+import type { Environment } from '../domain/environment.ts';
 import { InvalidConfiguration } from './errors.ts';
 
 /**

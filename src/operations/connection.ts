@@ -4,8 +4,9 @@ import { Client, Connection } from '@temporalio/client';
 import { z } from 'zod';
 import { loadTemporalSettings } from '../config/load.ts';
 import { connectionOptions, embeddedConnection, type TemporalConnectionOptions } from '../config/temporal.ts';
+import type { Environment } from '../domain/environment.ts';
+import { codeOf } from '../domain/errors.ts';
 import { Refusal } from '../domain/failures.ts';
-import type { Environment } from '../settings/environment.ts';
 import { createSecretResolver } from '../settings/secrets.ts';
 import { InvalidConfiguration, Refused, Unreachable } from './errors.ts';
 
@@ -62,7 +63,7 @@ function readRunningServer(stateFile: string): z.output<typeof runningServer> | 
   try {
     text = readFileSync(stateFile, 'utf8');
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    if (codeOf(error) === 'ENOENT') return undefined;
     throw error;
   }
   try {

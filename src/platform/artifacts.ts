@@ -19,7 +19,7 @@ export interface Artifacts {
   keep(digest: Digest, name: string, file: string): Promise<string>;
   /** The same for a text. */
   keepText(digest: Digest, name: string, text: string): Promise<string>;
-  /** Undefined where there is none. */
+  /** Undefined if there is none. */
   readText(digest: Digest, name: string): Promise<string | undefined>;
 }
 
@@ -27,7 +27,7 @@ const workFolders = '.work';
 /** No step works longer than this on its files, so what is older was left by a worker that was killed. */
 const longestWorkMs = 24 * 60 * 60 * 1000;
 
-/** @param folder absolute; it is made where it does not exist */
+/** @param folder absolute; it is made if it does not exist */
 export function createArtifacts(folder: string): Artifacts {
   const withWorkFolder: Artifacts['withWorkFolder'] = async (use) => {
     await removeLeftovers(join(folder, workFolders));

@@ -30,7 +30,7 @@ export async function listenAt(server: Server, { ip, configured, preferred, sett
   return portOf(server);
 }
 
-/** False where something else listens there. */
+/** False if something else listens there. */
 async function listens(server: Server, ip: string, port: number): Promise<boolean> {
   try {
     server.listen(port, ip);

@@ -1,4 +1,4 @@
-interface Run<Result> {
+interface SharedRun<Result> {
   readonly result: Promise<Result>;
   readonly controller: AbortController;
   waiting: number;
@@ -6,11 +6,11 @@ interface Run<Result> {
 
 /** Work that several ask for at the same time is done once. It is stopped when nobody waits for it any more. */
 export class SharedRuns<Result> {
-  readonly #running = new Map<string, Run<Result>>();
+  readonly #running = new Map<string, SharedRun<Result>>();
 
   /**
    * @param key the same for the same work
-   * @param start called where nobody does this work yet; its signal says that nobody wants the result any more
+   * @param start called if nobody does this work yet; its signal says that nobody wants the result any more
    * @param signal this caller no longer wants it: rejects with the signal's reason, for the last caller once the work has stopped
    */
   async run(key: string, start: (signal: AbortSignal) => Promise<Result>, signal: AbortSignal): Promise<Result> {
@@ -27,9 +27,9 @@ export class SharedRuns<Result> {
     }
   }
 
-  #start(key: string, start: (signal: AbortSignal) => Promise<Result>): Run<Result> {
+  #start(key: string, start: (signal: AbortSignal) => Promise<Result>): SharedRun<Result> {
     const controller = new AbortController();
-    const run: Run<Result> = { result: start(controller.signal), controller, waiting: 0 };
+    const run: SharedRun<Result> = { result: start(controller.signal), controller, waiting: 0 };
     this.#running.set(key, run);
     const forget = () => {
       if (this.#running.get(key) === run) this.#running.delete(key);
@@ -38,7 +38,7 @@ export class SharedRuns<Result> {
     return run;
   }
 
-  async #stop(key: string, run: Run<Result>): Promise<void> {
+  async #stop(key: string, run: SharedRun<Result>): Promise<void> {
     // Whoever asks from now on starts anew.
     this.#running.delete(key);
     run.controller.abort();

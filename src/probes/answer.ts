@@ -1,7 +1,7 @@
 import { shortened } from '../domain/inert-text.ts';
 
 /** What one probe found. The text names the probe and what it answered, on one line. */
-export interface Answer {
+export interface ProbeAnswer {
   /** `none`: nobody could answer, or it is not decided yet. `away`: the Docker daemon did not. `refused`: bad, and it stays so. */
   readonly kind: 'good' | 'bad' | 'refused' | 'none' | 'away';
   readonly text: string;
@@ -13,7 +13,7 @@ const longestText = 300;
  * One answer of several. Where the Docker daemon is away, its containers are down with it, so nothing that fails then is held against
  * them; else what failed says so, and what is not decided after that.
  */
-export function together(answers: readonly Answer[]): Answer {
+export function together(answers: readonly ProbeAnswer[]): ProbeAnswer {
   for (const kind of ['refused', 'away', 'bad', 'none'] as const) {
     const found = answers.filter((answer) => answer.kind === kind || (kind === 'refused' && answer.kind === 'bad'));
     if (found.some((answer) => answer.kind === kind)) return { kind, text: line(found) };
@@ -21,7 +21,7 @@ export function together(answers: readonly Answer[]): Answer {
   return { kind: 'good', text: line(answers) };
 }
 
-function line(answers: readonly Answer[]): string {
+function line(answers: readonly ProbeAnswer[]): string {
   const texts = [...new Set(answers.map(({ text }) => text.replaceAll(/\s+/g, ' ').trim()))];
   return shortened(texts.join('; '), longestText);
 }

@@ -1,20 +1,21 @@
+import type { Environment } from '../domain/environment.ts';
 import { messageOf } from '../domain/errors.ts';
 import { shortened } from '../domain/inert-text.ts';
 import type { CommandProbePlan } from '../domain/plan.ts';
 import { childEnvironment } from '../platform/processes/environment.ts';
 import { runProgram } from '../platform/processes/program.ts';
-import type { Answer } from './answer.ts';
+import type { ProbeAnswer } from './answer.ts';
 
 export interface CommandProbeContext {
   /** Where it starts. */
   readonly baseDir: string;
   /** Landfall's own environment: the command gets what any program needs, and no secrets. */
-  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly env: Environment;
   readonly signal: AbortSignal;
 }
 
 /** Runs it once; its process group ends with it. Never throws but for the signal. */
-export async function askCommand({ command, timeoutMs }: CommandProbePlan, context: CommandProbeContext): Promise<Answer> {
+export async function askCommand({ command, timeoutMs }: CommandProbePlan, context: CommandProbeContext): Promise<ProbeAnswer> {
   const name = `command ${shortened(command.join(' '), 80)}`;
   const environment = childEnvironment(context.env, ['DOCKER_*']);
   try {

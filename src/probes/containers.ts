@@ -7,30 +7,30 @@ import { findImage, type Image } from '../platform/docker/container.ts';
 import { isMissing, statusOf } from '../platform/docker/errors.ts';
 import { isMadeByCompose } from '../platform/docker/own-labels.ts';
 
-export interface SeenContainer {
+export interface ContainerSnapshot {
   readonly id: string;
   readonly name: string;
   readonly state: Docker.ContainerInspectInfo['State'];
   readonly restartCount: number;
   /** Docker itself starts it again, whatever it exited with. */
   readonly comesBack: boolean;
-  /** Of its image's RepoDigests, and the one that it was made by; empty where there is none. */
+  /** Of its image's RepoDigests, and the one that it was made by; empty if there is none. */
   readonly digests: readonly string[];
 }
 
-export interface Seen {
-  readonly containers: readonly SeenContainer[];
-  /** Names that no container has, or nobody can tell which. */
-  readonly missing: readonly Missing[];
+export interface ContainersSnapshot {
+  readonly containers: readonly ContainerSnapshot[];
+  /** Names that no container has, or that are ambiguous. */
+  readonly missing: readonly MissingContainer[];
 }
 
-export interface Missing {
+export interface MissingContainer {
   readonly name: string;
-  /** Where it is not just that there is none. */
+  /** If the reason is another than that there is none. */
   readonly why?: string;
 }
 
-/** The daemon did not answer: that says nothing about its containers. */
+/** The daemon did not answer, which says nothing about its containers. */
 export class DaemonAway extends Error {
   constructor(cause: unknown) {
     super(`Docker did not answer (${messageOf(cause)})`, { cause });
@@ -44,7 +44,7 @@ const answerWithinMs = 10_000;
 type Find = (docker: Docker, name: string, deploy: DeployPlan | undefined, signal: AbortSignal) => Promise<FoundByName>;
 
 interface FoundByName {
-  readonly containers: readonly SeenContainer[];
+  readonly containers: readonly ContainerSnapshot[];
   readonly why?: string;
 }
 
@@ -54,7 +54,7 @@ interface FoundByName {
  * @throws DaemonAway, and the signal's reason once it is aborted
  */
 export const findContainers = finding((docker, name, deploy, signal) =>
-  deploy === undefined ? findWritten(docker, name, deploy, signal) : findDeployed(docker, name, deploy, signal),
+  deploy === undefined ? findByWrittenName(docker, name, deploy, signal) : findDeployed(docker, name, deploy, signal),
 );
 
 /**
@@ -63,25 +63,29 @@ export const findContainers = finding((docker, name, deploy, signal) =>
  * have services of the same names.
  * @throws as `findContainers`
  */
-export const findNamed = finding(findWritten);
+export const findNamed = finding(findByWrittenName);
 
 function finding(find: Find) {
-  return (docker: Docker, names: readonly string[], deploy: DeployPlan | undefined, signal: AbortSignal): Promise<Seen> =>
-    look(docker, names, (name, asking) => find(docker, name, deploy, asking), signal);
+  return (
+    docker: Docker,
+    names: readonly string[],
+    deploy: DeployPlan | undefined,
+    signal: AbortSignal,
+  ): Promise<ContainersSnapshot> => takeSnapshot(docker, names, (name, asking) => find(docker, name, deploy, asking), signal);
 }
 
-async function look(
+async function takeSnapshot(
   docker: Docker,
   names: readonly string[],
   find: (name: string, signal: AbortSignal) => Promise<FoundByName>,
   signal: AbortSignal,
-): Promise<Seen> {
+): Promise<ContainersSnapshot> {
   const asking = AbortSignal.any([signal, AbortSignal.timeout(answerWithinMs)]);
   try {
     const findEach = async (name: string) => ({ name, ...(await find(name, asking)) });
     const found = await inTime(() => Promise.all(names.map(findEach)), asking);
     const all = found.flatMap(({ containers }) => containers);
-    // A daemon that shuts down stops them all, and goes on to answer for a while.
+    // A daemon that shuts down stops all containers first, and still answers for a while.
     if (all.some(({ state }) => !state.Running)) await requireAlive(docker);
     return {
       containers: [...new Map(all.map((each) => [each.id, each])).values()],
@@ -93,7 +97,7 @@ async function look(
   }
 }
 
-/** Not every request of dockerode's can be aborted. Nothing is asked once the signal is aborted: nobody would hear how that fails. */
+/** Not every request of dockerode can be aborted. Once the signal is aborted, nothing is asked: its failure would be an unhandled rejection. */
 async function inTime<Result>(ask: () => Promise<Result>, signal: AbortSignal): Promise<Result> {
   signal.throwIfAborted();
   const over = new Promise<never>((_, reject) => {
@@ -106,7 +110,7 @@ async function findDeployed(docker: Docker, name: string, deploy: DeployPlan, si
   return deploy.kind === 'compose' ? findOwnService(docker, name, deploy, signal) : findContainer(docker, name, signal);
 }
 
-async function findWritten(
+async function findByWrittenName(
   docker: Docker,
   name: string,
   deploy: DeployPlan | undefined,
@@ -124,8 +128,8 @@ async function findWritten(
 
 /** Docker takes an id, or the beginning of one, for a name too. */
 async function findContainer(docker: Docker, name: string, signal: AbortSignal): Promise<FoundByName> {
-  const seen = await inspect(docker, name, signal);
-  return { containers: seen?.name === name ? [seen] : [] };
+  const snapshot = await inspect(docker, name, signal);
+  return { containers: snapshot?.name === name ? [snapshot] : [] };
 }
 
 async function findOwnService(
@@ -154,15 +158,15 @@ function listed(written: readonly string[]): string {
 }
 
 /** The containers of a service, in whichever project unless one is named, that Compose made. */
-async function servicesOf(docker: Docker, service: string, signal: AbortSignal, project?: string): Promise<Inspected[]> {
+async function servicesOf(docker: Docker, service: string, signal: AbortSignal, project?: string): Promise<ComposeContainer[]> {
   const label = [
     `com.docker.compose.service=${service}`,
     'com.docker.compose.oneoff=False',
     ...(project === undefined ? [] : [`com.docker.compose.project=${project}`]),
   ];
   const listed = await docker.listContainers({ all: true, filters: { label }, abortSignal: signal });
-  const seen = await Promise.all(listed.map(({ Id }) => inspect(docker, Id, signal)));
-  return seen.flatMap((each) => (each?.isOfCompose ? [each] : []));
+  const snapshot = await Promise.all(listed.map(({ Id }) => inspect(docker, Id, signal)));
+  return snapshot.flatMap((each) => (each?.isOfCompose ? [each] : []));
 }
 
 const projectLabel = 'com.docker.compose.project';
@@ -173,14 +177,14 @@ function isWithin(directory: string, folder: string): boolean {
   return folder === resolve(directory) || folder.startsWith(`${resolve(directory)}${sep}`);
 }
 
-interface Inspected extends SeenContainer {
+interface ComposeContainer extends ContainerSnapshot {
   readonly isOfCompose: boolean;
   /** Compose's project, and its folder; empty for any other container. */
   readonly project: string;
   readonly folder: string;
 }
 
-async function inspect(docker: Docker, idOrName: string, signal: AbortSignal): Promise<Inspected | undefined> {
+async function inspect(docker: Docker, idOrName: string, signal: AbortSignal): Promise<ComposeContainer | undefined> {
   try {
     const inspected = await docker.getContainer(idOrName).inspect({ abortSignal: signal });
     const { Id, Name, State, RestartCount, Image, HostConfig, Config } = inspected;

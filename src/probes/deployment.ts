@@ -6,16 +6,16 @@ import type { ExpectedImage } from '../domain/watch-version.ts';
 import { payloadOf } from '../platform/github/deployments.ts';
 import { answeredWith } from '../platform/github/errors.ts';
 import { type GitHubRepository, ifExists, openRepository } from '../platform/github/repository.ts';
-import type { Answer } from './answer.ts';
+import type { ProbeAnswer } from './answer.ts';
 
 export interface DeploymentProof {
   /** Asks GitHub, at most every 15 seconds; once it is proven, no more. */
-  ask(signal: AbortSignal): Promise<Answer>;
+  ask(signal: AbortSignal): Promise<ProbeAnswer>;
 }
 
 type ListedDeployment = Awaited<ReturnType<Octokit['rest']['repos']['listDeployments']>>['data'][number];
 
-/** Each look costs one request and a few more, of 5000 an hour. */
+/** Each check costs a few requests, of 5,000 an hour. */
 const askAgainMs = 15_000;
 const looksBack = 30;
 
@@ -24,8 +24,8 @@ const looksBack = 30;
  * where its payload or description names the digest, or its commit is the image's revision, the commit of the merge, or one that came
  * after the merge.
  *
- * A deployment that failed is an answer; one that is under way, missing, or replaced by another is none yet.
- * `ask` throws a `Refusal` where GitHub says no, and the signal's reason.
+ * A failed deployment is an answer; one that is in progress, missing, or superseded is none yet.
+ * `ask` throws a `Refusal` if GitHub says no, and the signal's reason.
  */
 export function createDeploymentProof(
   clientFor: (repository: string) => Promise<Octokit>,
@@ -34,10 +34,10 @@ export function createDeploymentProof(
 ): DeploymentProof {
   const name = `deployment of ${repository} to ${environment}`;
   const descends = new Map<string, boolean>();
-  let known: Answer | undefined;
+  let known: ProbeAnswer | undefined;
   let askAt = 0;
 
-  async function look(signal: AbortSignal): Promise<Answer> {
+  async function look(signal: AbortSignal): Promise<ProbeAnswer> {
     const opened = await openRepository(clientFor, repository);
     const { octokit, named } = opened;
     const request = { signal };
@@ -48,7 +48,7 @@ export function createDeploymentProof(
       const { id: deployment_id } = deployment;
       const statuses = await octokit.rest.repos.listDeploymentStatuses({ ...named, deployment_id, per_page: 30, request });
       const [newest] = [...statuses.data].sort((a, b) => b.id - a.id);
-      return standing(`${name} (${deployment_id})`, newest);
+      return answerFor(`${name} (${deployment_id})`, newest);
     }
     return { kind: 'none', text: `no ${name} is about this image yet` };
   }
@@ -56,11 +56,11 @@ export function createDeploymentProof(
   async function isAbout(opened: GitHubRepository, deployment: ListedDeployment, signal: AbortSignal): Promise<boolean> {
     const { sha, description } = deployment;
     const payload = payloadOf(deployment);
-    // What Landfall itself reports to people there is no proof for Landfall.
+    // Deployments that Landfall itself creates to inform people prove nothing.
     if (payload.rollout !== undefined && payload.digest === undefined) return false;
     const said = `${JSON.stringify(payload)} ${description ?? ''}`;
     if (said.includes(expected.digest) || sha === expected.revision || sha === expected.commit) return true;
-    // One that names another image is about that one, whatever its commit is.
+    // A deployment that names another image is about that image, even if its commit matches.
     if (expected.commit === undefined || /sha256:[0-9a-f]{64}/.test(said)) return false;
     const isAfter = descends.get(sha) ?? (await comesAfter(opened, expected.commit, sha, signal));
     descends.set(sha, isAfter);
@@ -84,12 +84,12 @@ export function createDeploymentProof(
   };
 }
 
-/** What GitHub says no to stays so; a commit that it does not know (422) does not. */
+/** A refusal is final, except for a commit that GitHub does not know yet (422). */
 function isRefusal(error: unknown): boolean {
   return error instanceof Refusal && !answeredWith(error, 422);
 }
 
-function standing(name: string, status: { readonly state: string; readonly description: string } | undefined): Answer {
+function answerFor(name: string, status: { readonly state: string; readonly description: string } | undefined): ProbeAnswer {
   if (status === undefined) return { kind: 'none', text: `${name} has no status yet` };
   const { state, description } = status;
   if (state === 'success') return { kind: 'good', text: `${name} succeeded` };

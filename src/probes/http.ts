@@ -7,7 +7,7 @@ import { shortened } from '../domain/inert-text.ts';
 import type { HttpProbePlan } from '../domain/plan.ts';
 import { type ExpectedImage, expectedVersion, isVersion, valueAt } from '../domain/watch-version.ts';
 import { ownConnection } from '../platform/http/client.ts';
-import type { Answer } from './answer.ts';
+import type { ProbeAnswer } from './answer.ts';
 
 export interface HttpProbeContext {
   /** What `ca` is relative to. */
@@ -18,7 +18,7 @@ export interface HttpProbeContext {
   readonly signal: AbortSignal;
 }
 
-interface Exchange {
+interface HttpExchange {
   readonly status: number;
   readonly headers: Dispatcher.ResponseData['headers'];
   readonly body: string;
@@ -27,15 +27,15 @@ interface Exchange {
 const longestBody = 1024 * 1024;
 
 /**
- * Asks once, over a connection of its own: kept open, a service that takes no new ones would look healthy. No redirect is followed,
+ * Asks once, over a new connection: with a kept one, a service that takes no new connections would look healthy. No redirect is followed,
  * certificates are always verified. Never throws but for the signal
  * and what `secrets` throws.
  */
-export async function askHttp(probe: HttpProbePlan, context: HttpProbeContext): Promise<Answer> {
+export async function askHttp(probe: HttpProbePlan, context: HttpProbeContext): Promise<ProbeAnswer> {
   const name = `http ${shownUrl(probe.url)}`;
   const headers = Object.fromEntries(Object.entries(probe.headers).map(([key, value]) => [key, context.secrets(value)]));
   try {
-    const found = await exchange(probe, headers, context);
+    const found = await request(probe, headers, context);
     const wrong = judge(probe, found, context.expected);
     return wrong === undefined
       ? { kind: 'good', text: `${name} answered ${found.status}` }
@@ -53,11 +53,11 @@ function shownUrl(url: string): string {
   return `${origin}${pathname}${search === '' ? '' : '?…'}`;
 }
 
-async function exchange(
+async function request(
   probe: HttpProbePlan,
   headers: Readonly<Record<string, string>>,
   context: HttpProbeContext,
-): Promise<Exchange> {
+): Promise<HttpExchange> {
   const url = new URL(probe.url);
   const ca = probe.ca === undefined ? undefined : await readFile(resolve(context.baseDir, probe.ca));
   const signal = AbortSignal.any([AbortSignal.timeout(probe.timeoutMs), context.signal]);
@@ -92,7 +92,7 @@ async function readBeginning(body: AsyncIterable<Uint8Array>): Promise<string> {
 }
 
 /** What is wrong with it; undefined: nothing. */
-function judge(probe: HttpProbePlan, found: Exchange, expected: ExpectedImage | undefined): string | undefined {
+function judge(probe: HttpProbePlan, found: HttpExchange, expected: ExpectedImage | undefined): string | undefined {
   const allowed = probe.status.length === 0 ? ['2xx', '3xx'] : probe.status;
   const isAllowed = allowed.some((each) =>
     /^\dxx$/i.test(each) ? each[0] === String(found.status)[0] : each === String(found.status),
@@ -112,7 +112,7 @@ function judge(probe: HttpProbePlan, found: Exchange, expected: ExpectedImage | 
 
 function judgeVersion(
   { from, equals }: NonNullable<HttpProbePlan['version']>,
-  found: Exchange,
+  found: HttpExchange,
   expected: ExpectedImage,
 ): string | undefined {
   const where = 'header' in from ? `the header ${from.header}` : `${from.json || 'the document'} of its answer`;
@@ -124,7 +124,7 @@ function judgeVersion(
   return `is still another version: ${where} says ${shortened(value, 80)}, expected ${equals} ${shortened(wanted, 80)}`;
 }
 
-function headerOf({ headers }: Exchange, name: string): string | undefined {
+function headerOf({ headers }: HttpExchange, name: string): string | undefined {
   const value = headers[name.toLowerCase()];
   return Array.isArray(value) ? value.join(', ') : value;
 }

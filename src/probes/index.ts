@@ -1,24 +1,25 @@
 import type Docker from 'dockerode';
+import type { Environment } from '../domain/environment.ts';
 import type { Digest } from '../domain/image-reference.ts';
 import type { Reading, RunningImage, Watched } from '../domain/outcomes.ts';
 import { type DeployPlan, isOnHost, type ProbePlan, type WatchPlan } from '../domain/plan.ts';
 import type { Observation } from '../domain/watch.ts';
 import { countRestarts, type Restarts } from '../domain/watch-restarts.ts';
 import { type ExpectedImage, expectedVersion } from '../domain/watch-version.ts';
-import { type Answer, together } from './answer.ts';
+import { type ProbeAnswer, together } from './answer.ts';
 import { askCommand } from './command.ts';
-import { DaemonAway, findContainers, findNamed, type Seen } from './containers.ts';
+import { type ContainersSnapshot, DaemonAway, findContainers, findNamed } from './containers.ts';
 import { judgeContainers, proveDigest } from './docker.ts';
 import { askHttp } from './http.ts';
 import { askTcp } from './tcp.ts';
 
-/** Looks at what a stage runs. */
+/** Checks what a stage runs. */
 export interface Probes {
   /**
    * All probes of a watch once, side by side: healthy where each of them is. What fails says so in `text`. Never throws but for the
    * signal, and `SecretMissing`.
    * @param deploy of the stage: says whether `running` names containers or services of a compose file
-   * @returns `unanswered` where nobody could answer, or it is not decided yet: says nothing against what runs
+   * @returns `unanswered` if nobody could answer, or it is not decided yet: says nothing against what runs
    */
   read(
     watch: WatchPlan,
@@ -27,30 +28,30 @@ export interface Probes {
     deploy?: DeployPlan,
   ): Promise<Reading & { readonly unanswered?: true }>;
 
-  /** The same for whoever goes on looking: with the proof of the digest, and restarts counted. */
-  look(at: Look): Promise<Looked>;
+  /** The same for a watch, which probes repeatedly: with the proof of the digest, and restarts counted. */
+  probe(request: ProbeRequest): Promise<ProbeResult>;
 }
 
-export interface Look {
+export interface ProbeRequest {
   readonly watch: WatchPlan;
   readonly deploy?: DeployPlan | undefined;
   readonly running: readonly RunningImage[];
   /** Absent: nothing has to be proven. */
   readonly expected?: (ExpectedImage & { readonly digests: readonly Digest[] }) | undefined;
-  /** As the look before counted them; absent at the first. */
+  /** As the previous probe counted them; absent at the first. */
   readonly restarts?: Restarts | undefined;
-  /** What others answered, to be judged with the rest. */
-  readonly also?: readonly Answer[];
+  /** Further answers, judged with those of the probes. */
+  readonly also?: readonly ProbeAnswer[];
   readonly signal: AbortSignal;
 }
 
-export interface Looked {
+export interface ProbeResult {
   readonly kind: Observation['kind'];
   readonly reading: Reading;
   readonly restarts: Restarts | undefined;
   /** What proves the digest, where the reading is good. */
   readonly proof: Extract<Watched['proof'], 'container' | 'probe' | 'none'>;
-  /** Ids of the containers that were seen, those first that are not well. */
+  /** Ids of the containers, unhealthy ones first. */
   readonly containers: readonly string[];
 }
 
@@ -60,41 +61,41 @@ export interface ProbeDependencies {
   readonly baseDir: string;
   readonly secrets: (value: string) => string;
   /** Landfall's own, of which commands get what any program needs. */
-  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly env: Environment;
   readonly now?: () => Date;
 }
 
 export function createProbes(dependencies: ProbeDependencies): Probes {
   const now = dependencies.now ?? (() => new Date());
-  async function look(at: Look): Promise<Looked> {
+  async function probe(request: ProbeRequest): Promise<ProbeResult> {
     const begun = now();
     const startedAt = performance.now();
-    const found = await ask(dependencies, at);
-    const { kind, text } = together([...found.answers, ...(at.also ?? [])]);
+    const found = await ask(dependencies, request);
+    const { kind, text } = together([...found.answers, ...(request.also ?? [])]);
     const tookMs = Math.round(performance.now() - startedAt);
     const reading = { at: begun.toISOString(), healthy: kind === 'good', text, tookMs };
     return { kind, reading, restarts: found.restarts, proof: found.proof, containers: found.containers };
   }
   return {
-    look,
+    probe,
     async read(watch, running, signal, deploy) {
-      const { kind, reading } = await look({ watch, running, signal, deploy });
+      const { kind, reading } = await probe({ watch, running, signal, deploy });
       return kind === 'none' || kind === 'away' ? { ...reading, unanswered: true } : reading;
     },
   };
 }
 
-type Found = Omit<Looked, 'kind' | 'reading'> & { readonly answers: readonly Answer[] };
+type CombinedAnswers = Omit<ProbeResult, 'kind' | 'reading'> & { readonly answers: readonly ProbeAnswer[] };
 
-async function ask(dependencies: ProbeDependencies, at: Look): Promise<Found> {
-  const [asked, contained] = await Promise.all([askOthers(dependencies, at), askContainers(dependencies.docker, at)]);
+async function ask(dependencies: ProbeDependencies, request: ProbeRequest): Promise<CombinedAnswers> {
+  const [asked, contained] = await Promise.all([askOthers(dependencies, request), askContainers(dependencies.docker, request)]);
   const answers = [...asked, ...contained.answers];
-  return { ...contained, answers, proof: contained.isProof ? 'container' : isProvenByProbe(at) ? 'probe' : 'none' };
+  return { ...contained, answers, proof: contained.isProof ? 'container' : isProvenByProbe(request) ? 'probe' : 'none' };
 }
 
-async function askOthers({ baseDir, secrets, env }: ProbeDependencies, at: Look): Promise<Answer[]> {
-  const { signal, expected } = at;
-  const answers = at.watch.probes.map(async (probe): Promise<Answer[]> => {
+async function askOthers({ baseDir, secrets, env }: ProbeDependencies, request: ProbeRequest): Promise<ProbeAnswer[]> {
+  const { signal, expected } = request;
+  const answers = request.watch.probes.map(async (probe): Promise<ProbeAnswer[]> => {
     if (probe.kind === 'http') return [await askHttp(probe, { baseDir, secrets, signal, ...(expected && { expected }) })];
     if (probe.kind === 'tcp') return [await askTcp(probe, signal)];
     if (probe.kind === 'command') return [await askCommand(probe, { baseDir, env, signal })];
@@ -103,8 +104,8 @@ async function askOthers({ baseDir, secrets, env }: ProbeDependencies, at: Look)
   return (await Promise.all(answers)).flat();
 }
 
-/** One that failed is no proof of anything, so only what is compared matters. */
-function isProvenByProbe({ watch, expected }: Look): boolean {
+/** A failed probe makes the reading bad anyway, so it is enough that a probe compares the version. */
+function isProvenByProbe({ watch, expected }: ProbeRequest): boolean {
   if (expected === undefined) return false;
   return watch.probes.some(
     (probe) =>
@@ -112,40 +113,40 @@ function isProvenByProbe({ watch, expected }: Look): boolean {
   );
 }
 
-interface Contained {
-  readonly answers: readonly Answer[];
+interface ContainerAnswers {
+  readonly answers: readonly ProbeAnswer[];
   readonly restarts: Restarts | undefined;
   readonly isProof: boolean;
   readonly containers: readonly string[];
 }
 
-async function askContainers(docker: Docker, at: Look): Promise<Contained> {
-  const { watch, expected, signal } = at;
-  const nothing: Seen = { containers: [], missing: [] };
+async function askContainers(docker: Docker, request: ProbeRequest): Promise<ContainerAnswers> {
+  const { watch, expected, signal } = request;
+  const nothing: ContainersSnapshot = { containers: [], missing: [] };
   const probes = watch.probes.filter((probe): probe is Extract<ProbePlan, { kind: 'docker' }> => probe.kind === 'docker');
-  // Where GitHub deploys, what runs has the name of an environment.
-  const deployed = at.deploy === undefined || isOnHost(at.deploy) ? at.running.map(({ name }) => name) : [];
-  // Where something else deploys, the containers that a probe names are the proof; beside our own deploy they are any neighbours.
+  // If GitHub deploys, the running image is named after an environment, not after a container.
+  const deployed = request.deploy === undefined || isOnHost(request.deploy) ? request.running.map(({ name }) => name) : [];
+  // If something else deploys, the containers that a probe names prove the digest; beside our own deploy they may be unrelated.
   const isProof = expected !== undefined && (deployed.length > 0 || probes.some(({ containers }) => containers !== undefined));
   try {
     const ours =
-      probes.length > 0 || expected !== undefined ? await findContainers(docker, deployed, at.deploy, signal) : nothing;
+      probes.length > 0 || expected !== undefined ? await findContainers(docker, deployed, request.deploy, signal) : nothing;
     const named = await Promise.all(
-      probes.map(({ containers }) => (containers === undefined ? ours : findNamed(docker, containers, at.deploy, signal))),
+      probes.map(({ containers }) => (containers === undefined ? ours : findNamed(docker, containers, request.deploy, signal))),
     );
     const proving = deployed.length > 0 ? [ours] : named.filter((_, index) => probes[index]?.containers !== undefined);
     const all = [ours, ...named].flatMap(({ containers }) => containers);
-    const restarts = countRestarts(at.restarts, all);
+    const restarts = countRestarts(request.restarts, all);
     const judged = probes.flatMap((probe, index) => judgeContainers(named[index] ?? nothing, restarts, probe.restarts));
     const proven = isProof ? proving.flatMap((seen) => proveDigest(seen, expected.digests)) : [];
     return { answers: [...judged, ...proven], restarts, isProof, containers: sickFirst(all) };
   } catch (error) {
     if (!(error instanceof DaemonAway)) throw error;
-    return { answers: [{ kind: 'away', text: error.message }], restarts: at.restarts, isProof, containers: [] };
+    return { answers: [{ kind: 'away', text: error.message }], restarts: request.restarts, isProof, containers: [] };
   }
 }
 
-function sickFirst(containers: Seen['containers']): string[] {
+function sickFirst(containers: ContainersSnapshot['containers']): string[] {
   const isSick = ({ state }: (typeof containers)[number]) => !state.Running || (state.Health?.Status ?? 'healthy') !== 'healthy';
   return [...new Set([...containers].sort((a, b) => Number(isSick(b)) - Number(isSick(a))).map(({ id }) => id))];
 }

@@ -6,7 +6,7 @@ import { createMask, lastLines, readLog } from '../platform/docker/log-lines.ts'
 const shortestSecret = 4;
 
 /**
- * The end of a container's log, for people: secrets of its own environment are masked. Undefined where it cannot be read: it is advice,
+ * The end of a container's log, for people: secrets of its own environment are masked. Undefined if it cannot be read: it is advice,
  * and never the reason that something else fails.
  */
 export async function readContainerLog(docker: Docker, id: string): Promise<string | undefined> {

@@ -1,13 +1,13 @@
 import { connect } from 'node:net';
 import { messageOf } from '../domain/errors.ts';
 import type { TcpProbePlan } from '../domain/plan.ts';
-import type { Answer } from './answer.ts';
+import type { ProbeAnswer } from './answer.ts';
 
 /** Docker's proxy takes connections for a port that nobody in the container listens on, and closes them at once. */
 const heldMs = 300;
 
 /** Connects once, and looks whether the connection holds for a moment. Never throws but for the signal. */
-export async function askTcp({ host, port, timeoutMs }: TcpProbePlan, signal: AbortSignal): Promise<Answer> {
+export async function askTcp({ host, port, timeoutMs }: TcpProbePlan, signal: AbortSignal): Promise<ProbeAnswer> {
   const name = `tcp ${host}:${port}`;
   const wrong = await new Promise<string | undefined>((resolve) => {
     const socket = connect({ host, port });

@@ -1,14 +1,15 @@
 import type { AuditSettings } from '../config/configuration.ts';
 import type { Audit } from '../domain/audit.ts';
+import type { Log } from '../domain/log.ts';
 import type { SecretResolver } from '../settings/secrets.ts';
 import { createAudit, type LineDestination, thinFloods } from '../telemetry/audit.ts';
-import { type AuditLog, createAuditFile } from '../telemetry/audit-file.ts';
+import { createAuditFile } from '../telemetry/audit-file.ts';
 import { createAuditPost } from '../telemetry/audit-post.ts';
 
 export interface AuditDependencies {
   readonly settings: AuditSettings;
   readonly secrets: SecretResolver;
-  readonly log: AuditLog;
+  readonly log: Pick<Log, 'info' | 'warn'>;
   readonly stdout: LineDestination;
   /** A sender's words are in the log, and may be a secret in the wrong place. */
   readonly mask: (text: string) => string;
@@ -21,7 +22,7 @@ export interface ProcessAudit {
   close(): Promise<void>;
 }
 
-/** One per process, for its ingress and its workers: to standard output, to the file, and to whoever collects logs, where one is named. */
+/** One per process, for its ingress and its workers: to standard output, to the file, and to whoever collects logs, if one is named. */
 export function createProcessAudit({ settings, secrets, log, stdout, mask }: AuditDependencies): ProcessAudit {
   const { endpoint } = settings;
   const writers = [

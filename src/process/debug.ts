@@ -1,6 +1,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { masked } from '../domain/inert-text.ts';
-import type { Log } from '../http/errors.ts';
+import type { Log } from '../domain/log.ts';
 
 /** Undici's own request object, as far as it is documented: https://github.com/nodejs/undici/blob/main/docs/docs/api/DiagnosticsChannel.md */
 interface Outgoing {

@@ -1,10 +1,11 @@
 import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import type Docker from 'dockerode';
 import type { Dependencies } from '../activities/index.ts';
 import type { RedeliverDependencies } from '../activities/redeliver.ts';
 import type { Check, CheckContext } from '../checks/check.ts';
-import type { Configuration } from '../config/configuration.ts';
+import type { Configuration, GitHubSettings } from '../config/configuration.ts';
 import type { Kinds } from '../config/kinds.ts';
 import { plansOfHost } from '../config/plans.ts';
 import { createComposeDeployer } from '../deploys/compose/deployer.ts';
@@ -12,6 +13,7 @@ import { createDockerDeployer } from '../deploys/docker/deployer.ts';
 import { createDeploymentDeployer } from '../deploys/github-deployment/deployer.ts';
 import { createWorkflowDeployer } from '../deploys/github-workflow/deployer.ts';
 import { createTurnGuard } from '../deploys/kit/turn-guard.ts';
+import type { Environment } from '../domain/environment.ts';
 import { Refusal } from '../domain/failures.ts';
 import { createGitForge } from '../forges/git/forge.ts';
 import { createGitHubForge } from '../forges/github/forge.ts';
@@ -21,14 +23,13 @@ import { connectDocker, readText } from '../platform/docker/connect.ts';
 import { ownershipKey } from '../platform/docker/ownership-key.ts';
 import { workerReach } from '../platform/docker/reach.ts';
 import { createHostLock } from '../platform/files/host-lock.ts';
+import { createGitHubClients, type GitHubClients, type GitHubCredentials } from '../platform/github/client.ts';
 import { type CredentialsSource, firstCredentials } from '../platform/registry/credentials.ts';
 import { createDockerCredentials } from '../platform/registry/docker-credentials.ts';
 import { createRegistry } from '../platform/registry/registry.ts';
 import { createProbes } from '../probes/index.ts';
-import type { Environment } from '../settings/environment.ts';
 import type { SecretResolver } from '../settings/secrets.ts';
-import { connectGitHub } from './github.ts';
-import type { Journal } from './logging.ts';
+import type { Logging } from './logging.ts';
 import type { Temporal } from './temporal.ts';
 
 const describeWithinMs = 10_000;
@@ -38,7 +39,7 @@ export async function createDependencies(
   configuration: Configuration,
   temporal: Temporal,
   env: Environment,
-  { log, audit, secrets }: Journal,
+  { log, audit, secrets }: Logging,
   { checks, sources }: Kinds,
 ): Promise<
   Dependencies & {
@@ -130,7 +131,7 @@ async function createChecks(
 function redeliveryOf(
   { forge, publicUrl }: Configuration,
   sources: Kinds['sources'],
-  report: Journal['audit'],
+  report: Logging['audit'],
 ): Pick<RedeliverDependencies, 'redelivery'> {
   const owners = forge.github?.hooks;
   const received = sources.find(({ gitHubWebhooks }) => gitHubWebhooks !== undefined)?.gitHubWebhooks;
@@ -170,4 +171,29 @@ export async function installationName({ client, namespace }: Pick<Temporal, 'cl
   );
   if (namespaceInfo?.id) return namespaceInfo.id;
   throw new Error(`expected Temporal to tell the id of the namespace ${namespace}, found none`);
+}
+
+/**
+ * Clients by the configured credentials, made when first asked for, and anew as soon as a secret's file holds another one. A host that
+ * only deploys has no need of them.
+ */
+export function connectGitHub(settings: GitHubSettings, secrets: SecretResolver): GitHubClients {
+  const { url } = settings;
+  const create = (credentials: GitHubCredentials) => createGitHubClients(credentials, { ...(url !== undefined && { url }) });
+  let known: { readonly credentials: GitHubCredentials; readonly clients: GitHubClients } | undefined;
+  return {
+    async clientFor(repository) {
+      const credentials = gitHubCredentials(settings, secrets);
+      if (known === undefined || !isDeepStrictEqual(credentials, known.credentials)) {
+        known = { credentials, clients: create(credentials) };
+      }
+      return await known.clients.clientFor(repository);
+    },
+  };
+}
+
+/** With what the references stand for now. @throws Refusal `SecretMissing` */
+export function gitHubCredentials({ token = '', app }: GitHubSettings, secrets: SecretResolver): GitHubCredentials {
+  if (app === undefined) return { token: secrets(token) };
+  return { app: { ...app, id: secrets(app.id), privateKey: secrets(app.privateKey) } };
 }

@@ -6,8 +6,7 @@ import {
   createSenders,
   createWebhookApp,
 } from '../api/index.ts';
-import type { Configuration } from '../config/configuration.ts';
-import { isDeploymentRepository } from '../config/deployment-repositories.ts';
+import type { Configuration, StageSettings } from '../config/configuration.ts';
 import type { Kinds } from '../config/kinds.ts';
 import { plansFor, plansOfRepository } from '../config/plans.ts';
 import { type ClientTrust, createClientTrust } from '../http/client-trust.ts';
@@ -15,11 +14,11 @@ import { createListeners } from '../http/listeners.ts';
 import type { Receiver } from '../sources/kit/receiver.ts';
 import { createReceivers } from '../sources/kit/source.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import type { Journal } from './logging.ts';
+import type { Logging } from './logging.ts';
 import { linkTo, missingAttributes, type Temporal } from './temporal.ts';
 
 export interface Ingress {
-  /** `HOST:PORT`, its URL, and the paths that webhooks can be sent to; absent where this process takes none. */
+  /** `HOST:PORT`, its URL, and the paths that webhooks can be sent to; absent if this process takes none. */
   readonly webhooks?: { readonly address: string; readonly url: string; readonly paths: readonly string[] };
   /** `HOST:PORT` */
   readonly operators: string;
@@ -30,7 +29,7 @@ export interface Ingress {
 export async function startIngress(
   configuration: Configuration,
   temporal: Temporal,
-  journal: Journal,
+  journal: Logging,
   metrics: Metrics,
   { sources }: Kinds,
   { takesWebhooks }: { readonly takesWebhooks: boolean },
@@ -59,7 +58,7 @@ export async function startIngress(
 function webhookApp(
   configuration: Configuration,
   temporal: Temporal,
-  { log, audit }: Journal,
+  { log, audit }: Logging,
   metrics: Metrics,
   { receivers, trust }: { readonly receivers: readonly Receiver[]; readonly trust: ClientTrust | undefined },
 ): ReturnType<typeof createWebhookApp> {
@@ -89,4 +88,15 @@ function webhookApp(
     log,
     now: () => new Date(),
   });
+}
+
+/** Whether what happens in a repository (`owner/name`) of the forge can matter to a rollout: a stage changes, deploys by, or watches it. */
+function isDeploymentRepository({ services }: Configuration, repository: string): boolean {
+  const wanted = repository.toLowerCase();
+  return services.some(({ stages }) => stages.flatMap(repositoriesOf).some((name) => name.toLowerCase() === wanted));
+}
+
+function repositoriesOf({ change, deploy, watch }: StageSettings): string[] {
+  const deployedBy = deploy?.kind === 'workflow' || deploy?.kind === 'deployment' ? deploy.repository : undefined;
+  return [change?.repository, deployedBy, watch?.deployment?.repository].filter((name) => name !== undefined);
 }

@@ -2,24 +2,24 @@ import { type Logger, pino } from 'pino';
 import { auditFileOf } from '../config/audit-files.ts';
 import { type Configuration, type Role, roles } from '../config/configuration.ts';
 import type { Audit } from '../domain/audit.ts';
-import type { Environment } from '../settings/environment.ts';
+import type { Environment } from '../domain/environment.ts';
 import { createSecretResolver, parseSecretReference, type SecretResolver } from '../settings/secrets.ts';
 import type { LineDestination } from '../telemetry/audit.ts';
 import { createMask } from '../telemetry/mask.ts';
 import { createProcessAudit } from './audit.ts';
 import { logOutgoing } from './debug.ts';
 
-/** Everything that a process writes about itself. No secret of the configuration gets into any of it, whatever code writes. */
-export interface Journal {
+/** Log and audit log of a process. Secrets of the configuration are masked in both. */
+export interface Logging {
   readonly log: Logger;
   readonly audit: Audit;
-  /** To be used by all of the process: what it reads is masked from then on, as a file may hold another secret than at the start. */
+  /** All of the process reads secrets with this: what it reads is masked from then on, because a file may change after the start. */
   readonly secrets: SecretResolver;
-  /** The last to be closed but for the connection to Temporal. The log can be written to until the end. */
+  /** Close this after everything else except the Temporal connection. */
   close(): Promise<void>;
 }
 
-export interface JournalOptions {
+export interface LoggingOptions {
   /** Where log and audit log go; default: the process's standard output. */
   readonly stdout?: LineDestination;
   /** Is told of every line of the audit log as well. */
@@ -28,11 +28,11 @@ export interface JournalOptions {
   readonly own?: readonly Role[];
 }
 
-export function openJournal(
+export function openLogging(
   configuration: Configuration,
   env: Environment,
-  { stdout = standardOutput(), alsoTell = () => undefined, own = roles }: JournalOptions = {},
-): Journal {
+  { stdout = standardOutput(), alsoTell = () => undefined, own = roles }: LoggingOptions = {},
+): Logging {
   const mask = createMask();
   const open = openReferences(configuration);
   const secrets = createSecretResolver(env, configuration.directory, (secret, reference) => {
@@ -60,7 +60,7 @@ export function openJournal(
 /** Bytes that wait for a standard output which takes nothing; lines beyond that are lost. */
 const mostWaiting = 4 * 1024 ** 2;
 
-/** A disk that is full, or a reader that has gone, costs lines of the log and not the process. */
+/** A full disk, or a reader that is gone, loses log lines but does not stop the process. */
 function standardOutput(): LineDestination {
   return pino.destination({ fd: 1, sync: true, maxLength: mostWaiting }).on('error', () => undefined);
 }
@@ -71,14 +71,14 @@ function openReferences({ registries, forge }: Configuration): ReadonlySet<strin
   return new Set([...names, forge.github?.app?.id].filter((reference) => reference !== undefined));
 }
 
-/** All that can be known at the start: a secret may be in a request before it is asked for the first time. */
+/** Masks all secrets that are known at the start: one may be in a request before it is read for the first time. */
 function learn(configuration: Configuration, env: Environment, secrets: SecretResolver, add: (secret: string) => void): void {
   for (const text of textsIn(configuration)) {
     if (parseSecretReference(text) === undefined) continue;
     try {
       secrets(text);
     } catch {
-      // Whoever needs it says that it is missing; this process may not.
+      // A missing secret is reported by the part that needs it; this process may not need it.
     }
   }
   const { endpoint } = configuration.audit;
@@ -88,7 +88,7 @@ function learn(configuration: Configuration, env: Environment, secrets: SecretRe
   }
 }
 
-/** Also what the programs that we start take from the environment, and what a library reads by itself. */
+/** Also variables that the programs that we start, or libraries, read from the environment themselves. */
 const saysSecret = /(?:TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|PRIVATE_KEY)(?:_OLD|_HASH)?$/i;
 
 function textsIn(value: unknown): string[] {

@@ -1,13 +1,9 @@
 import { closeSync, existsSync, openSync, readSync } from 'node:fs';
 import type { ActivityInterceptorsFactory } from '@temporalio/worker';
-
-/** As much of a pino logger as is used. */
-export interface PauseLog {
-  warn(fields: object, message: string): void;
-}
+import type { Log } from '../domain/log.ts';
 
 /** One step that this process takes. */
-interface Step {
+interface RunningStep {
   /** As the activity is called: `watchStage`. */
   readonly step: string;
   readonly service?: string;
@@ -18,7 +14,7 @@ interface Step {
 export interface Pauses {
   /** For the workers of this process: by it a pause knows what was under way. */
   readonly interceptor: ActivityInterceptorsFactory;
-  /** From here on pauses are told of. What is loaded and bundled at the start takes as long as it takes. */
+  /** Begins to report pauses. Loading and bundling at the start may take long, and is not reported. */
   start(): void;
   stop(): void;
 }
@@ -29,14 +25,14 @@ const lookEveryMs = 20;
 const mostSteps = 20;
 
 /**
- * Watches whether the one thread of this process that does everything stands still: meanwhile no heartbeat is sent, no request answered. A
- * pause beyond 200 ms is a line in the log, with the steps that were under way, and with how much of it the thread was at work: for that
- * alone too long, and something here takes too long; else the machine did not let it.
+ * Watches whether the event loop of this process is blocked: meanwhile no heartbeat is sent and no request is answered. A pause of more than
+ * 200 ms is logged with the steps that were under way, and with the processor time in it: if that alone is too long, our code blocks; else
+ * the machine did not let us run.
  */
-export function watchPauses(log: PauseLog): Pauses {
-  const underWay = new Set<Step>();
+export function watchPauses(log: Pick<Log, 'warn'>): Pauses {
+  const underWay = new Set<RunningStep>();
   /** They ended since the last look: the one that stood in the way may have ended with the pause. */
-  const ended = new Set<Step>();
+  const ended = new Set<RunningStep>();
   let clock: ProcessorClock | undefined;
   let timer: NodeJS.Timeout | undefined;
 

@@ -10,16 +10,7 @@ import type { Configuration } from '../config/configuration.ts';
 import { searchedRegistries } from '../config/plans.ts';
 import { redeliverAction, redeliverId, searchAction, searchId } from '../contracts/start-options.ts';
 import { messageOf } from '../domain/errors.ts';
-
-/** What it tells of what it did. */
-interface Log {
-  info(fields: Record<string, unknown>, message: string): void;
-}
-
-/** What it tells of what it could not do as well. */
-interface BeginLog extends Log {
-  error(fields: Record<string, unknown>, message: string): void;
-}
+import type { Log } from '../domain/log.ts';
 
 /** Searches of several registries, and of several Landfalls, do not all begin in one second. */
 const jitterPart = 1 / 10;
@@ -33,8 +24,8 @@ const mostAttempts = 4;
 const pauseMs = 500;
 const againMs = 60_000;
 
-/** What is to be done again and again. */
-interface Wanted {
+/** A schedule that the configuration asks for. */
+interface WantedSchedule {
   /** Of the schedule, and of the workflow that it starts. */
   readonly id: string;
   readonly everyMs: number;
@@ -46,9 +37,9 @@ interface Wanted {
  * it has webhooks to ask for (`redeliver`), and that there is no other schedule of the kind. It may be called by several processes at once, and at
  * every start: what is right already stays, a pause by an operator included.
  */
-export async function ensureSchedules(client: Client, configuration: Configuration, log: Log): Promise<void> {
+export async function ensureSchedules(client: Client, configuration: Configuration, log: Pick<Log, 'info'>): Promise<void> {
   const wanted = wantedBy(configuration);
-  for (const one of wanted) await patiently(() => ensureSchedule(client, one, log));
+  for (const one of wanted) await withRetries(() => ensureSchedule(client, one, log));
   const ids = new Set(wanted.map(({ id }) => id));
   for await (const { scheduleId, action } of client.schedule.list()) {
     const type = scheduleId.startsWith(searchId('')) ? 'search' : scheduleId === redeliverId ? 'redeliver' : undefined;
@@ -60,12 +51,12 @@ export async function ensureSchedules(client: Client, configuration: Configurati
 }
 
 /**
- * Makes sure of them, and goes on trying where Temporal cannot do it now: webhooks are taken and steps are done without them, too.
+ * Makes sure of them, and goes on trying if Temporal cannot do it now: webhooks are taken and steps are done without them, too.
  * @returns ends that, once the first try is over; nobody waits for a try that is under way
  */
 export async function beginSchedules(
   ensure: () => Promise<void>,
-  log: BeginLog,
+  log: Pick<Log, 'info' | 'error'>,
   everyMs = againMs,
 ): Promise<() => Promise<void>> {
   const over = new AbortController();
@@ -93,8 +84,8 @@ export async function beginSchedules(
 const couldNot =
   'schedules could not be set up, which is tried again: pushes that no webhook tells of may not be found meanwhile';
 
-function wantedBy(configuration: Configuration): readonly Wanted[] {
-  const searches = [...searchedRegistries(configuration)].map(([registry, wantedMs]): Wanted => {
+function wantedBy(configuration: Configuration): readonly WantedSchedule[] {
+  const searches = [...searchedRegistries(configuration)].map(([registry, wantedMs]): WantedSchedule => {
     const everyMs = Math.max(shortestIntervalMs, Math.round(wantedMs / 1_000) * 1_000);
     return { id: searchId(registry), everyMs, action: searchAction({ registry, everyMs }) };
   });
@@ -102,13 +93,13 @@ function wantedBy(configuration: Configuration): readonly Wanted[] {
   return hasHooks ? [...searches, { id: redeliverId, everyMs: redeliverEveryMs, action: redeliverAction() }] : searches;
 }
 
-async function ensureSchedule(client: Client, wanted: Wanted, log: Log): Promise<void> {
+async function ensureSchedule(client: Client, wanted: WantedSchedule, log: Pick<Log, 'info'>): Promise<void> {
   const { id, everyMs } = wanted;
   const options = optionsOf(wanted);
   try {
     const schedule = await client.schedule.create({ scheduleId: id, ...options });
-    // At once, so that as little as possible is pushed before the first look, which takes whatever it sees for old. Not by the option
-    // triggerImmediately: such a run may overlap others, and so its result is not the next one's last result.
+    // Trigger it at once: the first search takes whatever it finds for old, so it should miss as few pushes as possible. Not with the option
+    // triggerImmediately: such a run may overlap others, so its result would not be passed to the next run as the last result.
     await schedule.trigger(options.policies.overlap);
     log.info({ schedule: id, everyMs }, 'a schedule begins, to find pushes that no webhook tells of');
   } catch (error) {
@@ -131,7 +122,7 @@ function withoutHistory({ paused, note }: { readonly paused: boolean; readonly n
   return { paused, ...(note !== undefined && { note }) };
 }
 
-function optionsOf({ everyMs, action }: Wanted) {
+function optionsOf({ everyMs, action }: WantedSchedule) {
   return {
     spec: { intervals: [{ every: everyMs }], jitter: Math.min(longestJitterMs, Math.round(everyMs * jitterPart)) },
     policies: { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: Math.max(shortestCatchUpMs, everyMs), pauseOnFailure: false },
@@ -140,7 +131,7 @@ function optionsOf({ everyMs, action }: Wanted) {
 }
 
 /** A schedule that was made a moment ago cannot always be described yet. */
-async function patiently(act: () => Promise<void>): Promise<void> {
+async function withRetries(act: () => Promise<void>): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await act();

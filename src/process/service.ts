@@ -5,21 +5,21 @@ import { hostsToServe } from '../config/hosts.ts';
 import { dropInOf, type Kinds } from '../config/kinds.ts';
 import { loadText } from '../config/load.ts';
 import { starterConfiguration } from '../config/starter.ts';
+import type { Environment } from '../domain/environment.ts';
 import { messageOf } from '../domain/errors.ts';
 import { useProxies } from '../platform/http/client.ts';
-import type { Environment } from '../settings/environment.ts';
 import { formatProblem } from '../settings/problem.ts';
 import type { DropIn } from '../sources/kit/source.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { type Ingress, startIngress } from './ingress.ts';
-import { openJournal } from './logging.ts';
+import { openLogging } from './logging.ts';
 import { watchPauses } from './pauses.ts';
 import { beginSchedules, ensureSchedules } from './schedules.ts';
 import { reachTemporal, type Temporal } from './temporal.ts';
 import { reportUncaught } from './uncaught.ts';
 import { installRuntime, type Serving, startWorkers } from './workers.ts';
 
-export interface Service {
+export interface LandfallService {
   /** What a person who started it wants to know. */
   readonly greeting: string;
   /** Rejects when a part of it cannot go on. */
@@ -32,7 +32,7 @@ export interface Service {
 export class CannotStart extends Error {}
 
 /** @throws CannotStart */
-export async function startService(file: string, env: Environment, kinds: Kinds): Promise<Service> {
+export async function startService(file: string, env: Environment, kinds: Kinds): Promise<LandfallService> {
   const isThere = existsSync(file);
   const dropIn = isThere ? undefined : dropInOf(kinds, env);
   const isNew = !isThere && dropIn === undefined;
@@ -49,7 +49,7 @@ export async function startService(file: string, env: Environment, kinds: Kinds)
   await makeFolders(configuration, wanted);
   routeRequests(env);
   const metrics = createMetrics();
-  const journal = openJournal(configuration, env, { alsoTell: metrics.found, own: wanted });
+  const journal = openLogging(configuration, env, { alsoTell: metrics.found, own: wanted });
   const { log } = journal;
   reportUncaught(log);
   const pauses = watchPauses(log);
@@ -87,7 +87,7 @@ export async function startService(file: string, env: Environment, kinds: Kinds)
   }
 }
 
-/** @throws CannotStart where a proxy of the environment has no address */
+/** @throws CannotStart if a proxy of the environment has no address */
 function routeRequests(env: Environment): void {
   try {
     useProxies(env);
@@ -96,7 +96,7 @@ function routeRequests(env: Environment): void {
   }
 }
 
-/** @throws CannotStart where one of them cannot be made or written to */
+/** @throws CannotStart if one of them cannot be made or written to */
 async function makeFolders({ data, artifacts, temporal }: Configuration, wanted: readonly Role[]): Promise<void> {
   const works = wanted.includes('worker') || wanted.includes('deploy');
   // Reports come from scans, and whoever only deploys makes none.
@@ -137,7 +137,7 @@ function rolesOf({ LANDFALL_ROLES }: Environment): Role[] {
   });
 }
 
-/** Undefined where this process serves no task queue. */
+/** Undefined if this process serves no task queue. */
 function servingOf(configuration: Configuration, wanted: readonly Role[], env: Environment): Serving | undefined {
   const served = wanted.includes('deploy') ? hostsToServe(configuration, env) : { hosts: [] };
   if ('problem' in served) throw new CannotStart(served.problem);
@@ -149,7 +149,7 @@ function never(): Promise<void> {
   return new Promise(() => undefined);
 }
 
-interface Started {
+interface StartedParts {
   readonly file: string;
   readonly isNew: boolean;
   /** In place of a file. */
@@ -161,7 +161,7 @@ interface Started {
   readonly hosts: readonly string[];
 }
 
-function greet(started: Started): string {
+function greet(started: StartedParts): string {
   const { configuration, temporal, ingress, hosts } = started;
   const lines = [whatIsServed(started)];
   if (ingress.webhooks !== undefined) {
@@ -180,12 +180,12 @@ function greet(started: Started): string {
   return lines.join('\n');
 }
 
-function whatIsServed({ file, dropIn, configuration: { services } }: Started): string {
+function whatIsServed({ file, dropIn, configuration: { services } }: StartedParts): string {
   if (dropIn !== undefined) return `Landfall serves ${dropIn.serves}.`;
   return `Landfall serves ${services.length} ${services.length === 1 ? 'service' : 'services'} of ${file}.`;
 }
 
-function whatNext({ file, isNew, dropIn, configuration: { services } }: Started): string[] {
+function whatNext({ file, isNew, dropIn, configuration: { services } }: StartedParts): string[] {
   if (dropIn !== undefined)
     return [`So it is because there is ${dropIn.because}, and no ${file}: with one, that says what is done.`];
   if (services.length > 0) return ['See what it does with `npx landfall list`.'];
@@ -193,4 +193,16 @@ function whatNext({ file, isNew, dropIn, configuration: { services } }: Started)
     isNew ? `${file} is new, written just now, with what each section is for.` : `${file} has no services yet.`,
     'Next: add a service and a receiver to it, look it over with `npx landfall config check`, and start again.',
   ];
+}
+
+/**
+ * An error as somebody who has to mend it reads it: what failed, and because of what, one line each. A fault of our own (a TypeError, say)
+ * keeps its stack, for whoever mends us.
+ */
+export function explain(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const isOurs = error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError;
+  const own = isOurs ? (error.stack ?? error.message) : error.message;
+  const causes = error instanceof AggregateError ? error.errors : error.cause === undefined ? [] : [error.cause];
+  return [own, ...causes.map((cause) => `  because: ${explain(cause)}`)].join('\n');
 }

@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import type { Configuration } from '../config/configuration.ts';
 import { connectionOptions, embeddedConnection, type TemporalConnectionOptions } from '../config/temporal.ts';
 import { searchAttributes } from '../contracts/start-options.ts';
+import type { Environment } from '../domain/environment.ts';
 import { startEmbeddedTemporal } from '../platform/temporal/embedded.ts';
 import {
   type AttributeProblem,
@@ -13,8 +14,7 @@ import {
   searchAttributeCommand,
 } from '../platform/temporal/namespace.ts';
 import { findTool } from '../platform/tools.mjs';
-import type { Environment } from '../settings/environment.ts';
-import type { Journal } from './logging.ts';
+import type { Logging } from './logging.ts';
 
 /** The Temporal that this process works with: its own embedded server, or somebody's cluster. */
 export interface Temporal {
@@ -25,17 +25,17 @@ export interface Temporal {
   readonly client: Client;
   /** A connection for workers. */
   connectWorkers(): Promise<NativeConnection>;
-  /** Closes the client, and stops the server where it is our own. Called last. */
+  /** Closes the client, and stops the server if it is our own. Called last. */
   stop(): Promise<void>;
 }
 
 const wanted = Object.values(searchAttributes);
 const restartWithinMs = 60_000;
 
-/** @throws where Temporal does not answer, with what to do */
+/** @throws if Temporal does not answer, with what to do */
 export async function reachTemporal(
   configuration: Configuration,
-  { log, secrets }: Pick<Journal, 'log' | 'secrets'>,
+  { log, secrets }: Pick<Logging, 'log' | 'secrets'>,
   env: Environment,
 ): Promise<Temporal> {
   const { temporal } = configuration;

@@ -1,10 +1,6 @@
 import { inspect } from 'node:util';
-
-/** As much of a pino logger as is used. */
-export interface UncaughtLog {
-  error(fields: object, message: string): void;
-  fatal(fields: object, message: string): void;
-}
+import { codeOf } from '../domain/errors.ts';
+import type { Log } from '../domain/log.ts';
 
 /**
  * For all of the process, as long as it lives: says what no code has caught. A rejection that nobody handles ends nothing: what asked for
@@ -12,7 +8,7 @@ export interface UncaughtLog {
  * through is half done; whoever supervises it starts it again, and Temporal has what was under way. See
  * docs/decisions/0014-faults-that-nobody-caught.md.
  */
-export function reportUncaught(log: UncaughtLog): void {
+export function reportUncaught(log: Pick<Log, 'error' | 'fatal'>): void {
   process.on('unhandledRejection', (reason) => {
     log.error({ reason: tracesOf(reason) }, `nobody listened for a failure, which is a defect of Landfall: ${goesOn}`);
   });
@@ -47,7 +43,7 @@ const brokenConnections = new Set([
 ]);
 
 function isBrokenConnection(error: Error): boolean {
-  return 'code' in error && typeof error.code === 'string' && brokenConnections.has(error.code);
+  return brokenConnections.has(String(codeOf(error)));
 }
 
 const mostCauses = 5;

@@ -16,11 +16,11 @@ import type { Kinds } from '../config/kinds.ts';
 import { deployQueue, taskQueues } from '../contracts/start-options.ts';
 import { heartbeatThrottle, stickyTimeout } from '../contracts/timing.ts';
 import type { Audit } from '../domain/audit.ts';
+import type { Environment } from '../domain/environment.ts';
 import { createSweep } from '../platform/docker/sweep.ts';
-import type { Environment } from '../settings/environment.ts';
 import type { AuditSinks } from '../workflows/audit.ts';
 import { createDependencies } from './dependencies.ts';
-import type { Journal } from './logging.ts';
+import type { Logging } from './logging.ts';
 import type { Temporal } from './temporal.ts';
 import { workflowBundle } from './workflow-bundle.ts';
 
@@ -46,7 +46,7 @@ export async function startWorkers(
   configuration: Configuration,
   temporal: Temporal,
   env: Environment,
-  journal: Journal,
+  journal: Logging,
   kinds: Kinds,
   serving: Serving,
   interceptors: ActivityInterceptorsFactory[] = [],

@@ -4,6 +4,7 @@ import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bundleWorkflowCode, DefaultLogger, type WorkflowBundleOption } from '@temporalio/worker';
+import { codeOf } from '../domain/errors.ts';
 import { readTextIfThere, writeDurably } from '../platform/files/durable-file.ts';
 
 /** The workflows as Temporal's workers take them: bundled by the build where this runs from one, else from the sources. */
@@ -49,7 +50,6 @@ async function keep(folder: string, file: string, code: string): Promise<void> {
     const older = (await readdir(folder)).filter((name) => /^workflows-\w+\.js$/.test(name) && !file.endsWith(name));
     for (const name of older) await rm(join(folder, name), { force: true });
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
-    if (code !== 'EACCES' && code !== 'EROFS' && code !== 'EPERM') throw error;
+    if (!['EACCES', 'EROFS', 'EPERM'].includes(String(codeOf(error)))) throw error;
   }
 }

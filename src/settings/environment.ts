@@ -1,6 +1,6 @@
-/** Environment variables as an argument: only the composition roots (worker, command) take the process's own. */
-export type Environment = Readonly<Record<string, string | undefined>>;
+import type { Environment } from '../domain/environment.ts';
 
+/** The environment of this process. Only the composition roots (worker, command) call this; all other code gets it as an argument. */
 export function processEnvironment(): Environment {
   return process.env;
 }

@@ -4,7 +4,7 @@ import { InvalidReference, parseReference, parseRepository, type Repository } fr
 export interface ImagePattern {
   /** Canonical: Docker Hub's short names are written out. */
   readonly text: string;
-  /** The one repository; absent where the text holds a `*`. */
+  /** The one repository; absent if the text holds a `*`. */
   readonly repository?: Repository;
 }
 

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import type { Environment } from '../domain/environment.ts';
 import { codeOf } from '../domain/errors.ts';
 import { Refusal } from '../domain/failures.ts';
-import type { Environment } from './environment.ts';
 
 /**
  * Secrets stay out of the configuration and of workflow histories: `env:NAME` and `file:PATH` stand for them, and whoever needs one
@@ -57,16 +57,16 @@ export function presentSecrets(resolveSecret: SecretResolver, values: readonly s
   return values.map(resolveSecret).filter((secret) => secret !== '');
 }
 
-type Found = { readonly secret: string } | { readonly absent: boolean; readonly problem: string };
+type SecretLookup = { readonly secret: string } | { readonly absent: boolean; readonly problem: string };
 
-function readVariable(env: Environment, name: string): Found {
+function readVariable(env: Environment, name: string): SecretLookup {
   const secret = env[name];
   if (secret !== undefined && secret !== '') return { secret };
   const state = secret === undefined ? 'not set' : 'empty';
   return { absent: true, problem: `expected a secret in the environment variable ${name}, which is ${state}: set it` };
 }
 
-function readSecretFile(path: string): Found {
+function readSecretFile(path: string): SecretLookup {
   try {
     // Editors and `echo` end a file with a line break that is no part of the secret.
     const secret = readFileSync(path, 'utf8').replace(/\r?\n$/, '');

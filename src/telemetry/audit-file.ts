@@ -2,12 +2,7 @@ import { appendFileSync, closeSync, fstatSync, openSync, readSync } from 'node:f
 import { rm } from 'node:fs/promises';
 import { createStream, type RotatingFileStream } from 'rotating-file-stream';
 import { messageOf } from '../domain/errors.ts';
-
-/** What the writers of the audit log need of a logger. */
-export interface AuditLog {
-  info(fields: Record<string, unknown>, message: string): void;
-  warn(fields: Record<string, unknown>, message: string): void;
-}
+import type { Log } from '../domain/log.ts';
 
 /** Somewhere that lines of the audit log go. */
 export interface AuditWriter {
@@ -24,7 +19,7 @@ export interface AuditFileSettings {
   readonly bytes: number;
   /** How many earlier files stay. */
   readonly keep: number;
-  readonly log: AuditLog;
+  readonly log: Pick<Log, 'info' | 'warn'>;
   /** How long a file that could not be written to is left alone, in milliseconds. */
   readonly retryMs?: number;
 }

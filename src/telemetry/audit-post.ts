@@ -1,11 +1,12 @@
 import { codeOf } from '../domain/errors.ts';
+import type { Log } from '../domain/log.ts';
 import { HttpFailure, request } from '../platform/http/client.ts';
-import type { AuditLog, AuditWriter } from './audit-file.ts';
+import type { AuditWriter } from './audit-file.ts';
 
 export interface AuditPostSettings {
   /** Asked for at each attempt, so that a rotated secret is taken up. May carry `user:password@`. */
   readonly endpoint: () => string;
-  readonly log: AuditLog;
+  readonly log: Pick<Log, 'info' | 'warn'>;
   /** Lines that wait at most; the oldest are dropped. */
   readonly most?: number;
   /** Milliseconds before the first repetition. */

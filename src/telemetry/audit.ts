@@ -18,7 +18,7 @@ export interface ThinnedAudit {
   flush(): void;
 }
 
-interface Flood {
+interface FloodState {
   last: RequestEntry | undefined;
   omitted: number;
   readonly timer: NodeJS.Timeout;
@@ -29,8 +29,8 @@ interface Flood {
  * says how many it stands for. All are counted: lines and their `omitted` add up to the requests.
  */
 export function thinFloods(audit: Audit, everyMs = 1_000): ThinnedAudit {
-  const floods = new Map<string, Flood>();
-  const settle = (source: string, flood: Flood): boolean => {
+  const floods = new Map<string, FloodState>();
+  const settle = (source: string, flood: FloodState): boolean => {
     const { last, omitted } = flood;
     if (last === undefined) return false;
     flood.last = undefined;
@@ -44,7 +44,7 @@ export function thinFloods(audit: Audit, everyMs = 1_000): ThinnedAudit {
       clearInterval(timer);
       floods.delete(source);
     }, everyMs).unref();
-    const flood: Flood = { last: undefined, omitted: 0, timer };
+    const flood: FloodState = { last: undefined, omitted: 0, timer };
     floods.set(source, flood);
   };
   return {

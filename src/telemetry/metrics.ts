@@ -7,20 +7,20 @@ export interface Metrics {
   /** @param source a receiver's name, or `none` for a path that is nobody's */
   requestAnswered(source: string, outcome: RequestOutcome, seconds: number): void;
   pushesAccepted(started: StartedWorkflows): void;
-  progressForwarded(signalled: readonly OfService[]): void;
+  progressForwarded(signalled: readonly ServiceMetrics[]): void;
   /** What was found without a webhook: by searches of registries, and by looking for failed deliveries. Other entries count nothing. */
   found(entry: AuditEntry): void;
 }
 
-interface OfService {
+interface ServiceMetrics {
   readonly service: string;
 }
 
 /** Workflows that one request has started, by kind. */
 interface StartedWorkflows {
-  readonly rollouts: readonly OfService[];
-  readonly resolving: readonly OfService[];
-  readonly forwarding?: readonly OfService[];
+  readonly rollouts: readonly ServiceMetrics[];
+  readonly resolving: readonly ServiceMetrics[];
+  readonly forwarding?: readonly ServiceMetrics[];
 }
 
 interface CounterDefinition {

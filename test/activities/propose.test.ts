@@ -11,7 +11,7 @@ import type { ProposeInput } from '../../src/contracts/activities/delivery.ts';
 import type { Tag } from '../../src/domain/image-reference.ts';
 import type { ProposeOutcome } from '../../src/domain/outcomes.ts';
 import type { ChangePlan, Plan } from '../../src/domain/plan.ts';
-import type { Change, CheckReport, Forge } from '../../src/forges/forge.ts';
+import type { ChangeRequest, CheckReport, Forge } from '../../src/forges/forge.ts';
 import { createGitForge } from '../../src/forges/git/forge.ts';
 import { createForges } from '../../src/forges/index.ts';
 import { createRemote, type GitRemote, gitEnvironment } from '../support/git-remote.ts';
@@ -149,7 +149,7 @@ describe('propose', () => {
       it(`finds it after SIGKILL at ${at}, and says one change and one commit`, async () => {
         const input = inputOf();
         await killWhenHanging({ input, folder, workflowId: 'rollout:web:latest:killed', at });
-        const changes: Change[] = [];
+        const changes: ChangeRequest[] = [];
         const watched: Forge = {
           ...forge,
           openChange(change) {
@@ -394,7 +394,7 @@ describe('propose', () => {
   });
 
   it('opens the change with the configured texts and people, and reports the checks on its head', async () => {
-    const changes: Change[] = [];
+    const changes: ChangeRequest[] = [];
     const reports: { head: string; checks: readonly CheckReport[] }[] = [];
     const watched: Forge = {
       ...forge,

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Configuration } from '../../src/config/configuration.ts';
 import { type LoadOptions, loadConfiguration } from '../../src/config/load.ts';
+import type { Environment } from '../../src/domain/environment.ts';
 import { product } from '../../src/product.ts';
-import type { Environment } from '../../src/settings/environment.ts';
 import { formatProblem } from '../../src/settings/problem.ts';
 
 /** A folder with a landfall.yaml that exists as long as `work` runs. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { compilePattern, InvalidPattern } from '../../src/domain/tag-pattern.ts';
+import { compilePattern, InvalidPattern } from '../../src/domain/tag-policy.ts';
 
 describe('a pattern over tags', () => {
   for (const [pattern, text, compared] of [

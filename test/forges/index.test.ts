@@ -10,7 +10,7 @@ const forge = (url: string): Forge => ({
   commitFile: async () => '',
   openChange: async ({ branch, base, head }) => ({ kind: 'branch', url, branch, base, head }),
   reportChecks: async () => {},
-  standing: async () => ({ kind: 'closed' }),
+  state: async () => ({ kind: 'closed' }),
   merge: async () => ({ kind: 'queued' }),
   deleteBranch: async () => {},
   close: async () => {},

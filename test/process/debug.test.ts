@@ -13,8 +13,8 @@ import { parseRepository, type Tag } from '../../src/domain/image-reference.ts';
 import { masked } from '../../src/domain/inert-text.ts';
 import { reservePort } from '../../src/platform/ports.ts';
 import { createRegistry } from '../../src/platform/registry/registry.ts';
-import { connectGitHub } from '../../src/process/github.ts';
-import { type Journal, openJournal } from '../../src/process/logging.ts';
+import { connectGitHub } from '../../src/process/dependencies.ts';
+import { type Logging, openLogging } from '../../src/process/logging.ts';
 import { sources } from '../../src/sources/index.ts';
 import { byPathOrHeader } from '../../src/sources/kit/authentication.ts';
 import type { Receiver } from '../../src/sources/kit/receiver.ts';
@@ -138,7 +138,7 @@ describe('what a process writes at level debug', function () {
   this.timeout(30_000);
   let folder: string;
   let written: string[];
-  let journal: Journal;
+  let journal: Logging;
   let configuration: Configuration;
   let outside: Server;
   let host: string;
@@ -173,7 +173,7 @@ log: { level: trace }
       env,
     );
     written = [];
-    journal = openJournal(
+    journal = openLogging(
       configuration,
       { ...env, PATH_TOKEN: canaries.PATH_TOKEN },
       {
@@ -352,7 +352,7 @@ log: { level: trace }
 
   it('has none of it at level info', async () => {
     const lines: string[] = [];
-    const quiet = openJournal(
+    const quiet = openLogging(
       { ...configuration, log: { level: 'info' }, audit: { ...configuration.audit, file: `${folder}/b.jsonl` } },
       env,
       { stdout: { write: (line) => lines.push(line) } },

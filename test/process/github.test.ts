@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { connectGitHub, gitHubCredentials } from '../../src/process/github.ts';
+import { connectGitHub, gitHubCredentials } from '../../src/process/dependencies.ts';
 import { createSecretResolver } from '../../src/settings/secrets.ts';
 import { type GitHub, startGitHub, token } from '../support/github/server.ts';
 import { refused } from '../support/github-forge.ts';

@@ -26,7 +26,9 @@ describe('the schedules of searches', function () {
   after(() => temporal.stop());
 
   const ensure = (text: string) =>
-    ensureSchedules(temporal.client, load(text), { info: ({ schedule }, message) => void said.push(`${schedule} ${message}`) });
+    ensureSchedules(temporal.client, load(text), {
+      info: ({ schedule }: { schedule?: unknown }, message) => void said.push(`${schedule} ${message}`),
+    });
 
   const describeOf = async (host: string): Promise<ScheduleDescription | undefined> => {
     try {

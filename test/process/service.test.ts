@@ -5,7 +5,7 @@ import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { reservePort } from '../../src/platform/ports.ts';
-import { explain } from '../../src/process/explain.ts';
+import { explain } from '../../src/process/service.ts';
 import { startLandfall } from '../support/landfall.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
 

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { InvalidReference, parseRepository } from '../../src/domain/image-reference.ts';
 import { exactness, matchesPattern, parseImagePattern } from '../../src/settings/image-pattern.ts';
 import { parseDuration, parseSize } from '../../src/settings/scalars.ts';
-import { editDistance, nearest } from '../../src/settings/suggest.ts';
+import { editDistance, nearest } from '../../src/settings/wording.ts';
 
 const unitsOfTime = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 const unitsOfSize = { b: 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 } as const;

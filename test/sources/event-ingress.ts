@@ -5,7 +5,7 @@ import { createWebhookApp } from '../../src/api/index.ts';
 import type { AcceptPushes } from '../../src/api/webhooks/accept-pushes.ts';
 import { createSenders } from '../../src/api/webhooks/senders.ts';
 import type { AuditEntry } from '../../src/domain/audit.ts';
-import type { Log } from '../../src/http/errors.ts';
+import type { Log } from '../../src/domain/log.ts';
 import type { Receiver } from '../../src/sources/kit/receiver.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type FailureType, RateLimit, Refusal } from '../../src/domain/failures.ts';
-import type { Change, FileCommit, Forge } from '../../src/forges/forge.ts';
+import type { ChangeRequest, FileCommit, Forge } from '../../src/forges/forge.ts';
 import { createGitHubForge } from '../../src/forges/github/forge.ts';
 import { createGitHubClients, type GitHubCredentials } from '../../src/platform/github/client.ts';
 import { type GitHub, type GitHubOptions, startGitHub, token } from './github/server.ts';
@@ -54,7 +54,7 @@ export function firstCommit({ base }: Pick<Setting, 'base'>, more: Partial<FileC
   return { repository: fullName, branch, parents: [base], treeOf: base, path: file, text: after, message, ...more };
 }
 
-export function change(head: string, more: Partial<Change> = {}): Change {
+export function change(head: string, more: Partial<ChangeRequest> = {}): ChangeRequest {
   const texts = { title: '🚀 Auto-update: web image', body: 'line one\nline two\n' };
   return { repository: fullName, base: 'main', branch, head, ...texts, labels: [], reviewers: [], assignees: [], ...more };
 }

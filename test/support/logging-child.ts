@@ -25,10 +25,10 @@ export async function startLogging(imports: string, act: string): Promise<Loggin
   const source = `
     import { loadConfiguration } from 'src/config/load.ts';
     import { product } from 'src/product.ts';
-    import { openJournal } from 'src/process/logging.ts';
+    import { openLogging } from 'src/process/logging.ts';
     ${imports}
     const { configuration } = loadConfiguration('landfall.yaml', {}, product);
-    const journal = openJournal(configuration, {});
+    const logging = openLogging(configuration, {});
     ${act}
     console.log('{"ready":true}');`;
   await writeFile(join(folder, 'logs.mts'), source.replaceAll("'src/", `'${checkout}src/`));

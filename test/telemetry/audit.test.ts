@@ -9,9 +9,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import type { DecisionEntry } from '../../src/domain/audit.ts';
+import type { Log } from '../../src/domain/log.ts';
 import { createProcessAudit } from '../../src/process/audit.ts';
-import { openJournal } from '../../src/process/logging.ts';
-import { type AuditLog, createAuditFile } from '../../src/telemetry/audit-file.ts';
+import { openLogging } from '../../src/process/logging.ts';
+import { createAuditFile } from '../../src/telemetry/audit-file.ts';
 import { createAuditPost } from '../../src/telemetry/audit-post.ts';
 import { load } from '../config/support.ts';
 import { eventually } from '../support/wait.ts';
@@ -19,7 +20,7 @@ import { eventually } from '../support/wait.ts';
 const lineOf = (number: number): string => `${JSON.stringify({ number, padding: 'x'.repeat(80) })}\n`;
 
 /** A log that remembers. */
-function aLog(): AuditLog & { readonly said: string[] } {
+function aLog(): Pick<Log, 'info' | 'warn'> & { readonly said: string[] } {
   const said: string[] = [];
   const say = (fields: Record<string, unknown>, message: string) => void said.push(`${message} ${JSON.stringify(fields)}`);
   return { said, info: say, warn: say };
@@ -331,7 +332,7 @@ describe('the audit logs of processes that share a configuration', function () {
   it('are files of their own, as none may be rotated under the hands of another', async () => {
     const configuration = load(`audit: { file: ${folder}/audit.jsonl, size: 2k, keep: 50 }\n`);
     const [api, worker] = [['api'] as const, ['worker', 'deploy'] as const].map((own) =>
-      openJournal(configuration, {}, { own, stdout: { write: () => true } }),
+      openLogging(configuration, {}, { own, stdout: { write: () => true } }),
     );
     assert.ok(api && worker);
     for (let count = 0; count < 200; count += 1) {
@@ -363,16 +364,16 @@ describe('the standard output of a process', function () {
     const module = (path: string) => JSON.stringify(new URL(`../../${path}`, import.meta.url).href);
     await writeFile(join(folder, 'landfall.yaml'), 'data: data\n');
     const source = `
-      import { openJournal } from ${module('src/process/logging.ts')};
+      import { openLogging } from ${module('src/process/logging.ts')};
       import { loadConfiguration } from ${module('src/config/load.ts')};
       import { product } from ${module('src/product.ts')};
       const { configuration } = loadConfiguration('landfall.yaml', {}, product);
-      const journal = openJournal(configuration, {});
+      const logging = openLogging(configuration, {});
       for (let count = 0; count < 3; count += 1) {
-        journal.log.warn('a line');
+        logging.log.warn('a line');
         await new Promise((resolve) => setImmediate(resolve));
       }
-      await journal.close();
+      await logging.close();
       process.exitCode = 7;`;
     await writeFile(join(folder, 'logs.mts'), source);
     const full = await open('/dev/full', 'w');

@@ -1,8 +1,9 @@
 import Router from '@koa/router';
 import type { Client } from '@temporalio/client';
 import type Koa from 'koa';
+import type { Log } from '../../domain/log.ts';
 import { createApp } from '../../http/app.ts';
-import { answerErrors, type Log } from '../../http/errors.ts';
+import { answerErrors } from '../../http/errors.ts';
 import { Problem } from '../../http/problem.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 

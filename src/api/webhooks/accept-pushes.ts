@@ -6,10 +6,10 @@ import {
   resolveStartOptions,
   rolloutStartOptions,
 } from '../../contracts/start-options.ts';
+import { concurrently } from '../../domain/concurrently.ts';
 import { formatReference } from '../../domain/image-reference.ts';
-import type { Log } from '../../http/errors.ts';
+import type { Log } from '../../domain/log.ts';
 import { causeOf, defaultDeadlineMs, inTime, reasonOf } from '../../operations/in-time.ts';
-import { inBatches } from './in-batches.ts';
 import { type PlanFinders, planStarts, type ReceivedPushes } from './plan-starts.ts';
 import { unavailable } from './unavailable.ts';
 
@@ -64,7 +64,7 @@ export function createAcceptPushes(dependencies: AcceptDependencies): AcceptPush
       ...forwards.map((forward) => forwardStart(client, forward)),
     ].map((start) => () => tryStart(start, dependencies));
     try {
-      return sorted(await inTime(client, deadlineMs, () => inBatches(starts, startsAtOnce)));
+      return sorted(await inTime(client, deadlineMs, () => concurrently(starts, startsAtOnce, (start) => start())));
     } catch (error) {
       throw unavailable(error, log, {
         logged: 'a push could not be stored: Temporal did not take its workflow',

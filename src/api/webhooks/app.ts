@@ -1,9 +1,10 @@
 import Router from '@koa/router';
 import type Koa from 'koa';
 import type { Audit } from '../../domain/audit.ts';
+import type { Log } from '../../domain/log.ts';
 import { createApp } from '../../http/app.ts';
 import type { BodyLimits } from '../../http/body.ts';
-import { answerErrors, type Log } from '../../http/errors.ts';
+import { answerErrors } from '../../http/errors.ts';
 import type { Receiver } from '../../sources/kit/receiver.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import type { AcceptPushes } from './accept-pushes.ts';

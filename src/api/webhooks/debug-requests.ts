@@ -1,7 +1,7 @@
 import type { Middleware } from 'koa';
 import type { Logger } from 'pino';
 import { masked } from '../../domain/inert-text.ts';
-import type { Log } from '../../http/errors.ts';
+import type { Log } from '../../domain/log.ts';
 import type { Receiver } from '../../sources/kit/receiver.ts';
 import type { RequestContext, RequestState } from './request.ts';
 

@@ -2,11 +2,11 @@ import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import { progressSignal } from '../../contracts/messages.ts';
 import { searchAttributes } from '../../contracts/start-options.ts';
 import { branchOf, rollbackBranchOf } from '../../domain/branch.ts';
-import type { Log } from '../../http/errors.ts';
+import { concurrently } from '../../domain/concurrently.ts';
+import type { Log } from '../../domain/log.ts';
 import { defaultDeadlineMs, inTime } from '../../operations/in-time.ts';
 import { namePattern } from '../../settings/scalars.ts';
 import type { ForgeProgress } from '../../sources/kit/receiver.ts';
-import { inBatches } from './in-batches.ts';
 import { unavailable } from './unavailable.ts';
 
 /** A rollout that was signalled to ask its forge again. */
@@ -47,7 +47,7 @@ export function createForwardProgress(dependencies: ForwardDependencies): Forwar
       return await inTime(client, deadlineMs, async () => {
         const concerned = await findConcerned(client, progress);
         const signals = concerned.map((rollout) => async () => ((await signal(client, rollout.id, what)) ? [rollout] : []));
-        const signalled = (await inBatches(signals, signalsAtOnce)).flat();
+        const signalled = (await concurrently(signals, signalsAtOnce, (signal) => signal())).flat();
         return signalled.length > 0 ? { signalled } : { ignored: `no rollout waits for ${describe(progress)}` };
       });
     } catch (error) {

@@ -1,7 +1,7 @@
 import { formatReference } from '../../domain/image-reference.ts';
+import type { Log } from '../../domain/log.ts';
 import type { RequestHead } from '../../http/authentication.ts';
 import { type BodyLimits, readBody } from '../../http/body.ts';
-import type { Log } from '../../http/errors.ts';
 import { parseJson } from '../../http/json.ts';
 import { requireMediaType } from '../../http/media-type.ts';
 import { Problem } from '../../http/problem.ts';

@@ -1,4 +1,4 @@
-import type { Log } from '../../http/errors.ts';
+import type { Log } from '../../domain/log.ts';
 import { Problem } from '../../http/problem.ts';
 import { isTemporalFailure, reasonOf } from '../../operations/in-time.ts';
 

@@ -11,14 +11,14 @@ import {
   execTest,
   logOf,
   ServiceFailed,
-  type Tested,
+  type TestedServices,
   waitForTest,
   waitUntilReady,
 } from '../../platform/compose/services.ts';
 import { explainUnreachable, isMissing } from '../../platform/docker/errors.ts';
 import type { Images } from '../../platform/docker/images.ts';
 import { isEarlier, labelsOf, projectPrefix } from '../../platform/docker/labels.ts';
-import { createMask, lastLines, type Mask } from '../../platform/docker/log-lines.ts';
+import { createMask, lastLines, type TextMask } from '../../platform/docker/log-lines.ts';
 import { findOurs, remove } from '../../platform/docker/remove.ts';
 import { requireScanned } from '../../platform/docker/scanned.ts';
 import { type CheckContext, CheckRefused, type CheckWork } from '../check.ts';
@@ -42,7 +42,7 @@ interface Project {
   readonly folder: string;
   readonly variables: Readonly<Record<string, string>>;
   readonly test: string | undefined;
-  readonly mask: Mask;
+  readonly mask: TextMask;
 }
 
 /**
@@ -93,7 +93,7 @@ async function readComposeFile(
   path: string,
   name: string,
   variables: Readonly<Record<string, string>>,
-  mask: Mask,
+  mask: TextMask,
 ): Promise<ComposeProject> {
   try {
     await access(path);
@@ -169,7 +169,7 @@ async function runTest(
   project: Project,
   said: (output: Buffer) => void,
   signal: AbortSignal,
-): Promise<Tested> {
+): Promise<TestedServices> {
   const { docker, integration } = check;
   const { test } = integration;
   const service = test.kind === 'exec' ? test.service : (project.test ?? '');
@@ -232,7 +232,7 @@ async function takeDown(check: IntegrationCheck, project: Project): Promise<void
 }
 
 /** On one line. */
-function lastWords(output: string, mask: Mask): string {
+function lastWords(output: string, mask: TextMask): string {
   const lines = mask(output)
     .split('\n')
     .map((line) => line.trim());

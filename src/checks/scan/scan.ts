@@ -24,7 +24,7 @@ interface PlatformScan {
 }
 
 const files = { report: 'trivy.json', sbom: 'sbom.cdx.json', record: 'scan.json' } as const;
-/** A report is used again for as long, where nothing that it depends on has changed. */
+/** A report is used again for as long, if nothing that it depends on has changed. */
 const reuseWithinMs = 24 * 60 * 60 * 1000;
 
 export function createScan(dependencies: ScanDependencies): Check<ScanPlan> {

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import type { Environment } from '../../domain/environment.ts';
 import { codeOf } from '../../domain/errors.ts';
 import { runProgram } from '../../platform/processes/program.ts';
 
@@ -54,7 +55,7 @@ export interface TrivyRun {
   /** What it reads and writes. */
   readonly folders: readonly string[];
   readonly arguments: readonly string[];
-  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly environment: Environment;
   /** What it reads from standard input: a password, which neither arguments nor environment may show. */
   readonly input?: string;
   readonly signal: AbortSignal;

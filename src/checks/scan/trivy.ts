@@ -1,6 +1,7 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
+import type { Environment } from '../../domain/environment.ts';
 import { RateLimit, Refusal } from '../../domain/failures.ts';
 import { type Digest, type Repository, registryOf } from '../../domain/image-reference.ts';
 import { request } from '../../platform/http/client.ts';
@@ -30,7 +31,7 @@ export interface TrivyOptions {
   /** Undefined: anonymous, or what Trivy finds in Docker's own configuration. */
   readonly credentials: (registry: string) => Promise<{ readonly username: string; readonly password: string } | undefined>;
   /** Where Trivy's environment is taken from, without Landfall's secrets and Trivy's own settings: PATH, HOME, proxies. */
-  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly env: Environment;
 }
 
 export interface Trivy {

@@ -1,7 +1,8 @@
 import type { Evidence } from '../../domain/evidence.ts';
-import type { Mask } from '../../platform/docker/log-lines.ts';
+import { formatSeconds } from '../../domain/seconds.ts';
+import type { TextMask } from '../../platform/docker/log-lines.ts';
 import type { Probe } from '../../platform/docker/probe.ts';
-import { healthOf, type Judgement, type State } from '../../platform/docker/readiness.ts';
+import { healthOf, type ReadinessResult, type State } from '../../platform/docker/readiness.ts';
 import { CheckRefused } from '../check.ts';
 import type { SmokePlan } from './plan.ts';
 
@@ -11,11 +12,11 @@ export interface FailureContext {
   readonly probe: Pick<Probe, 'kind' | 'what'> | undefined;
   /** Last lines of the log, masked. */
   readonly log: string;
-  readonly mask: Mask;
+  readonly mask: TextMask;
 }
 
 /** The answer is no: what was expected, what the container did instead, and what can be done. */
-export function smokeRefusal(judgement: Judgement, context: FailureContext): CheckRefused {
+export function smokeRefusal(judgement: ReadinessResult, context: FailureContext): CheckRefused {
   const { state } = judgement;
   return new CheckRefused('SmokeFailed', context.mask(describe(judgement, context)), [evidenceOf(state, context)]);
 }
@@ -30,27 +31,27 @@ function evidenceOf({ Running, ExitCode, OOMKilled }: State, { platform, log }: 
   return { title: 'Smoke-tested', passed: false, text: facts.join(', '), log };
 }
 
-function describe(judgement: Judgement, context: FailureContext): string {
+function describe(judgement: ReadinessResult, context: FailureContext): string {
   const { smoke, probe } = context;
   const expected = expectation(smoke, probe, judgement.state);
   const hint = capabilityHint(smoke, `${judgement.state.Error}\n${context.log}`, judgement.state);
   if (judgement.verdict.kind === 'unhealthy') {
-    return `expected ${expected}, but its HEALTHCHECK turned unhealthy after ${seconds(judgement.afterMs)}${lastHealth(judgement.state)}${hint}`;
+    return `expected ${expected}, but its HEALTHCHECK turned unhealthy after ${formatSeconds(judgement.afterMs)}${lastHealth(judgement.state)}${hint}`;
   }
   if (judgement.verdict.kind === 'timed-out') return `expected ${expected}, but ${whatWasMissing(judgement, context)}${hint}`;
   return `expected ${expected}, but ${howItExited(judgement, smoke)}${hint}`;
 }
 
 function expectation(smoke: SmokePlan, probe: FailureContext['probe'], state: State): string {
-  const within = `within ${seconds(smoke.timeoutMs)}`;
+  const within = `within ${formatSeconds(smoke.timeoutMs)}`;
   if (probe !== undefined) return `the container to be ready ${within} (${probe.what})`;
   if (healthOf(state) !== undefined) return `the container to be healthy ${within} (its HEALTHCHECK)`;
-  return `the container to stay up for ${seconds(smoke.stayUpMs)}`;
+  return `the container to stay up for ${formatSeconds(smoke.stayUpMs)}`;
 }
 
-function howItExited({ state, afterMs }: Judgement, smoke: SmokePlan): string {
+function howItExited({ state, afterMs }: ReadinessResult, smoke: SmokePlan): string {
   const ran = ranFor(state) ?? afterMs;
-  const when = ran < 100 ? 'at once' : `after ${seconds(ran)}`;
+  const when = ran < 100 ? 'at once' : `after ${formatSeconds(ran)}`;
   if (state.OOMKilled) {
     return `it ran out of memory ${when} (exit code ${state.ExitCode}): raise smoke.memory, now ${mebibytes(smoke.memoryBytes)}, or make the image need less`;
   }
@@ -61,14 +62,14 @@ function howItExited({ state, afterMs }: Judgement, smoke: SmokePlan): string {
   return `${code}: its last log lines say why; correct the image, or what it is given by smoke.env, smoke.envFile or smoke.command`;
 }
 
-function whatWasMissing(judgement: Judgement, { smoke, probe }: FailureContext): string {
+function whatWasMissing(judgement: ReadinessResult, { smoke, probe }: FailureContext): string {
   const raise = 'raise smoke.timeout, or see the log lines for what holds it up';
   if (probe !== undefined) {
     return `${probe.what} was not answered (last: ${judgement.lastFound ?? 'no answer'}): correct the probe if it asks for the wrong thing, ${raise}`;
   }
   const health = healthOf(judgement.state);
   if (health !== undefined) return `its HEALTHCHECK is still ${health}${lastHealth(judgement.state)}: ${raise}`;
-  return `smoke.timeout is over after ${seconds(smoke.timeoutMs)}: set smoke.stayUp below smoke.timeout`;
+  return `smoke.timeout is over after ${formatSeconds(smoke.timeoutMs)}: set smoke.stayUp below smoke.timeout`;
 }
 
 function lastHealth(state: State): string {
@@ -99,11 +100,6 @@ export function capabilityHint(smoke: Pick<SmokePlan, 'capabilities'>, text: str
   const has = smoke.capabilities.length === 0 ? 'no Linux capabilities' : `only ${smoke.capabilities.join(', ')}`;
   const guess = likely === undefined ? '' : ` (here perhaps ${likely})`;
   return `. It was refused an operation, and has ${has}: if it needs one, add it to smoke.capabilities${guess}`;
-}
-
-/** `0.4 s`, `12 s` */
-function seconds(ms: number): string {
-  return `${ms < 10_000 ? Math.round(ms / 100) / 10 : Math.round(ms / 1000)} s`;
 }
 
 function mebibytes(bytes: number): string {

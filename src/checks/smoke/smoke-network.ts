@@ -1,6 +1,6 @@
 import type Docker from 'dockerode';
 import { messageOf } from '../../domain/errors.ts';
-import type { Later } from '../../platform/docker/clean-up.ts';
+import type { CleanUpLater } from '../../platform/docker/clean-up.ts';
 import { removeNetwork } from '../../platform/docker/remove.ts';
 
 /** A bridge network of its own, so that the container under test meets nothing else. */
@@ -8,7 +8,7 @@ export async function createSmokeNetwork(
   docker: Docker,
   name: string,
   labels: Readonly<Record<string, string>>,
-  later: Later,
+  later: CleanUpLater,
 ): Promise<void> {
   later(`remove network ${name}`, () => removeNetwork(docker, name));
   try {

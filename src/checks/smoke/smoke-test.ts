@@ -8,7 +8,7 @@ import type { Images } from '../../platform/docker/images.ts';
 import { isEarlier, labelsOf, nameOf } from '../../platform/docker/labels.ts';
 import { createMask, lastLines, readLog } from '../../platform/docker/log-lines.ts';
 import { type Address, createProbe } from '../../platform/docker/probe.ts';
-import { createBell, waitUntilOver } from '../../platform/docker/readiness.ts';
+import { createWakeUp, waitUntilOver } from '../../platform/docker/readiness.ts';
 import { findOurs, remove, removeContainer } from '../../platform/docker/remove.ts';
 import { type MadeOf, requireMadeOfScanned, requireScanned } from '../../platform/docker/scanned.ts';
 import type { CheckContext, CheckWork } from '../check.ts';
@@ -132,12 +132,12 @@ async function watchOver(
 ): Promise<Checked> {
   const { docker, signal, smoke } = test;
   const mask = createMask(environment.secrets);
-  const bell = createBell();
+  const bell = createWakeUp();
   const watch = new AbortController();
   test.later('end the watch', async () => watch.abort());
   const created: Docker.ContainerInspectInfo & MadeOf = await container.inspect({ abortSignal: signal });
   requireMadeOfScanned(created, test.plan, test.image);
-  await watchContainer(docker, container.id, created.Created, bell.ring, AbortSignal.any([watch.signal, signal]));
+  await watchContainer(docker, container.id, created.Created, bell.trigger, AbortSignal.any([watch.signal, signal]));
 
   const readTail = async () => lastLines(await readLog(docker, container.id, created.Config.Tty), mask);
   const startedAt = performance.now();
@@ -148,7 +148,7 @@ async function watchOver(
     throw (await explainStart(container, error, failure)) ?? error;
   }
   const probe = smoke.probe && createProbe(smoke.probe, container, await addressOf(test, container));
-  const judgement = await waitUntilOver({ container, limits: smoke, probe, startedAt, bell, signal });
+  const judgement = await waitUntilOver({ container, limits: smoke, probe, startedAt, wakeUp: bell, signal });
   const log = await readTail();
   const { verdict, afterMs } = judgement;
   if (verdict.kind !== 'ready') throw smokeRefusal(judgement, { smoke, platform: daemon.platform, probe, log, mask });

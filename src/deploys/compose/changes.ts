@@ -3,9 +3,9 @@ import { type Definition, filesOf, type ResourceKind, resourceKinds, type Servic
 
 type Values = Readonly<Record<string, unknown>>;
 
-/** What a container is not made from: a deploy changes nothing by it. The image is what the deploy is about. */
+/** Keys that do not change how a container runs, and the image, which the deploy changes on purpose. */
 const withoutEffect = new Set(['image', 'build', 'pull_policy', 'profiles', 'depends_on', 'develop']);
-/** Values that are no secrets, and tell a person what it is about. */
+/** Keys whose values are no secrets, so that they can be shown. */
 const harmless = new Set([
   'restart',
   'network_mode',
@@ -18,7 +18,7 @@ const harmless = new Set([
   'stop_grace_period',
   'tty',
 ]);
-/** Lists of which each item is told by itself. */
+/** Lists whose items are shown one by one. */
 const shownItems = new Set(['ports', 'volumes', 'configs', 'secrets']);
 const longestValue = 60;
 const singular: Readonly<Record<ResourceKind, string>> = {
@@ -29,7 +29,7 @@ const singular: Readonly<Record<ResourceKind, string>> = {
 };
 
 /** A change of one key. */
-export interface Change {
+export interface DefinitionChange {
   /** `web: environment.DB_URL changed`: names keys, and no values but harmless ones. */
   readonly text: string;
   /** For fingerprints only: may be a secret. */
@@ -37,11 +37,11 @@ export interface Change {
 }
 
 /**
- * What would change for services besides their images, with what they use.
- * @param services those that run now and are deployed: what is new altogether changes nothing
+ * What would change for services besides their images, including what they use.
+ * @param services those that run now and are deployed: a new service changes nothing
  */
-export function changesBetween(ran: Definition, next: Definition, services: readonly string[]): Change[] {
-  const changes: Change[] = [];
+export function changesBetween(ran: Definition, next: Definition, services: readonly string[]): DefinitionChange[] {
+  const changes: DefinitionChange[] = [];
   const uses = new Set<string>();
   for (const name of services) {
     const [before, after] = [ran.services?.[name], next.services?.[name]];
@@ -50,7 +50,7 @@ export function changesBetween(ran: Definition, next: Definition, services: read
     for (const kind of resourceKinds) {
       for (const used of usedBy(after)[kind]) {
         const [old, now] = [ran[kind]?.[used], next[kind]?.[used]];
-        // One that is only now used is named with the service that uses it.
+        // A newly used one is already named with the service that uses it.
         if (uses.has(`${kind}/${used}`) || old === undefined || now === undefined) continue;
         uses.add(`${kind}/${used}`);
         changes.push(...changesOf(`${singular[kind]} ${used}`, old ?? {}, now ?? {}, new Set()));
@@ -61,12 +61,18 @@ export function changesBetween(ran: Definition, next: Definition, services: read
 }
 
 /** Files of the repository that change and that services see: what is mounted is not part of a definition. */
-export function changedMounts(next: Definition, services: readonly string[], changedFiles: readonly string[]): Change[] {
+export function changedMounts(
+  next: Definition,
+  services: readonly string[],
+  changedFiles: readonly string[],
+): DefinitionChange[] {
   return services.flatMap((name) => {
     const one = next.services?.[name];
     const seen = one === undefined ? [] : filesOf(next, one);
     const files = changedFiles.filter((file) => seen.some((path) => file === path || file.startsWith(`${path}/`)));
-    return files.map((file): Change => ({ text: `${name}: the mounted file ${file} changed`, values: [undefined, file] }));
+    return files.map(
+      (file): DefinitionChange => ({ text: `${name}: the mounted file ${file} changed`, values: [undefined, file] }),
+    );
   });
 }
 
@@ -75,7 +81,7 @@ function changesOf(
   before: ServiceDefinition | Values,
   after: ServiceDefinition | Values,
   ignored: ReadonlySet<string>,
-): Change[] {
+): DefinitionChange[] {
   return keysOf(before, after).flatMap((key) => {
     if (ignored.has(key) || key.startsWith('x-')) return [];
     const [old, now] = [before[key], after[key]];
@@ -90,11 +96,11 @@ function changesOf(
   });
 }
 
-/** Ports, mounts and the like: which came, and which went. */
-function itemChanges(where: string, key: string, old: unknown, now: unknown): Change[] {
+/** Ports, mounts and the like: which were added, and which removed. */
+function itemChanges(where: string, key: string, old: unknown, now: unknown): DefinitionChange[] {
   const list = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
   const lacks = (items: readonly unknown[], one: unknown) => !items.some((item) => same(item, one));
-  const told = (one: unknown, what: string, values: Change['values']): Change => ({
+  const told = (one: unknown, what: string, values: DefinitionChange['values']): DefinitionChange => ({
     text: `${where}: ${key} ${shownItem(key, one)} ${what}`,
     values,
   });
@@ -125,7 +131,7 @@ function shownItem(key: string, item: unknown): string {
   return target === undefined ? source : `${source}->${target}`;
 }
 
-function change(name: string, key: string, old: unknown, now: unknown): Change {
+function change(name: string, key: string, old: unknown, now: unknown): DefinitionChange {
   const how =
     old === undefined
       ? 'added'
@@ -152,7 +158,7 @@ function isMap(value: unknown): value is Values {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Compose writes some of what is empty, and leaves some out. */
+/** Compose prints some empty values and omits others. */
 function isNothing(value: unknown): boolean {
   if (value === undefined || value === null) return true;
   if (Array.isArray(value)) return value.length === 0;

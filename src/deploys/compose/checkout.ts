@@ -11,18 +11,18 @@ export interface Checkout {
   readonly root: string;
   readonly base: string;
   git(args: readonly string[], options?: GitRunOptions): Promise<GitResult>;
-  /** @throws Error where it fails */
+  /** @throws Error if it fails */
   read(args: readonly string[], options?: GitRunOptions): Promise<string>;
 }
 
-/** A checkout that can simply go forward. */
-export interface Ahead {
+/** A checkout that can be fast-forwarded. */
+export interface CheckoutUpdate {
   readonly checkout: Checkout;
-  /** What it has. */
+  /** The commit that it has. */
   readonly head: string;
-  /** What the base branch has at its remote. */
+  /** The commit that the base branch has at its remote. */
   readonly target: string;
-  /** Files that are not as `head` has them, but as `target` does: what a try left that was cut off. */
+  /** Files that are as in `target` instead of `head`: an interrupted attempt left them. */
   readonly changed: readonly string[];
 }
 
@@ -30,18 +30,18 @@ const fetchWithinMs = 5 * 60_000;
 const shownFiles = 5;
 
 /**
- * Fetches the base branch and looks whether the checkout can go forward to it. Nothing in the work tree is touched.
- * @param act what is done with it while nobody else changes the checkout
- * @throws Refusal `DeployRefused` where it is no checkout, or not one that can simply go forward; `CredentialsRefused`, `ForgeRefused`,
+ * Fetches the base branch and checks whether the checkout can be fast-forwarded to it. Nothing in the work tree is touched.
+ * @param act called while the checkout is locked
+ * @throws Refusal `DeployRefused` if it is no checkout, or cannot be fast-forwarded; `CredentialsRefused`, `ForgeRefused`,
  *   RateLimit
  */
-export async function lookAhead<Result>(
+export async function withCheckoutUpdate<Result>(
   run: RunGit,
   locks: HostLock,
   directory: string,
   { base, repository }: Pick<ChangePlan, 'base' | 'repository'>,
   signal: AbortSignal,
-  act: (ahead: Ahead) => Promise<Result>,
+  act: (update: CheckoutUpdate) => Promise<Result>,
 ): Promise<Result> {
   const { root, gitDir } = await findWorkTree(run, directory, repository);
   // Several stages may be deployed from one checkout.
@@ -73,13 +73,13 @@ async function findWorkTree(run: RunGit, directory: string, repository: string):
   );
 }
 
-async function requireForward(checkout: Checkout): Promise<Ahead> {
+async function requireForward(checkout: Checkout): Promise<CheckoutUpdate> {
   const { base, git, read, root } = checkout;
   await requireBranch(checkout);
   const target = await fetchBase(checkout);
   const head = await read(['rev-parse', 'HEAD']);
   const changed = await changedFiles(checkout, 'HEAD', []);
-  // A try that was cut off in the middle of going forward leaves files as the base has them.
+  // An attempt that was interrupted while fast-forwarding leaves files as the base has them.
   const foreign = changed.length === 0 ? [] : await changedFiles(checkout, target, changed);
   if (foreign.length > 0) throw dirty(root, foreign);
   const isBehind = await git(['merge-base', '--is-ancestor', head, target]);
@@ -93,11 +93,11 @@ async function requireForward(checkout: Checkout): Promise<Ahead> {
 }
 
 /**
- * Brings the checkout to where its base branch is at its remote, and only forward: whatever a person has there is never touched. The base
- * may be ahead of what we merged.
+ * Fast-forwards the checkout to its base branch at the remote. Changes that a person made there are never touched. The base may be ahead of
+ * what we merged.
  * @throws Refusal `DeployRefused`
  */
-export async function goForward({ checkout: { git, root }, head, target, changed }: Ahead): Promise<void> {
+export async function fastForward({ checkout: { git, root }, head, target, changed }: CheckoutUpdate): Promise<void> {
   if (head === target && changed.length === 0) return;
   const moved = await git(
     changed.length === 0 ? ['merge', '--ff-only', '--quiet', target] : ['reset', '--hard', '--quiet', target],

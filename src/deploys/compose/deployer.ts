@@ -6,205 +6,210 @@ import { explainUnreachable } from '../../platform/docker/errors.ts';
 import { requireScanned } from '../../platform/docker/scanned.ts';
 import { createGitRunner } from '../../platform/git/command.ts';
 import type { Deployer, Foreseeing, Work } from '../deployer.ts';
-import { goForward, lookAhead } from './checkout.ts';
-import { runCommands } from './commands.ts';
+import { bringUpOrRollBack } from './bring-up-or-roll-back.ts';
+import { fastForward, withCheckoutUpdate } from './checkout.ts';
 import { withImages } from './definition.ts';
+import { awaitLeftBehind } from './detached-program.ts';
+import { requireHost } from './host-requirements.ts';
 import { keepImages, keepTag, pullImage } from './images.ts';
-import { type History, historyOf, type Next, withNext } from './next.ts';
-import { othersOf, requireAccepted } from './others.ts';
-import { awaitLeftBehind } from './program.ts';
-import { agrees, type Project, pinsFor, readProject } from './project.ts';
-import { bringUpOrPutBack } from './put-back.ts';
-import { definitionOfRunning, keepCurrent } from './ran.ts';
+import { type CommitHistory, historyOf, type NextDefinition, withNext } from './next.ts';
+import { othersOf, requireAccepted } from './other-changes.ts';
+import { agrees, pinsFor, type RenderedProject, readProject } from './project.ts';
 import { isRefusal } from './refusals.ts';
-import { restore } from './restore.ts';
+import { rollBack } from './rollback.ts';
+import { definitionOfRunning, keepCurrent } from './running-definition.ts';
 import { findServices, isDeployed, recreated, runningImages } from './services.ts';
 import {
+  type ComposeContext,
   type ComposeDeployerOptions,
   type ComposeTarget,
-  type Deploying,
+  type CurrentState,
+  type DeploySite,
   directoryFolder,
   filesOf,
   findSite,
-  lookAtPresent,
-  type Present,
+  readCurrentState,
   requireSite,
-  type Site,
   upOf,
 } from './site.ts';
-import type { Kept, Progress, StageFiles } from './stage-files.ts';
-import { requireSurroundings } from './surroundings.ts';
+import { runCommands } from './stage-commands.ts';
+import type { DeployProgress, StageFiles, StoredDefinition } from './stage-files.ts';
 import { waitForServices } from './up.ts';
 
 export type { ComposeDeployerOptions } from './site.ts';
 
 /**
  * `deploy: compose`: `docker compose up` of some services of a directory, with the checkout that the directory is in brought forward
- * first where the stage has a `change`. Whatever is there of other services, and of people, stays as it is.
+ * first if the stage has a `change`. Other services of the project, and people's files, stay as they are.
  *
- * What the compose files do not pin by digest themselves, an override file pins, in the worker's data folder: always where there is no
+ * What the compose files do not pin by digest themselves, an override file pins, in the worker's data folder: always if there is no
  * `change` or only a tag is written, and after a rollback until the repository agrees. A person who runs `docker compose up` there by
  * hand does not have the override, and gets what the files say.
  *
- * The commands `before` and `after` belong to a deploy, not to going back: a rollback runs none. A command that was cut off with its
- * worker is run again.
+ * The commands `before` and `after` belong to a deploy: a rollback runs none. A command that was interrupted because its worker died is run
+ * again.
  */
 export function createComposeDeployer(options: ComposeDeployerOptions): Deployer<ComposeDeployPlan> {
   const run = createGitRunner(options.git ?? 'git', options.env);
-  const deploying: Deploying = { ...options, run, now: options.now ?? (() => new Date()) };
+  const context: ComposeContext = { ...options, run, now: options.now ?? (() => new Date()) };
   return {
-    running: (target) => explained(() => running(deploying, target)),
-    foresee: (target, work) => explained(() => foresee(deploying, target, work)),
-    deploy: (target, work) => explained(() => deploy(deploying, target, work)),
-    restore: (target, before, work) => explained(() => restore(deploying, target, before, work)),
-    settle: (target) => explained(() => settle(deploying, target)),
+    running: (target) => explained(() => running(context, target)),
+    foresee: (target, work) => explained(() => foresee(context, target, work)),
+    deploy: (target, work) => explained(() => deploy(context, target, work)),
+    restore: (target, before, work) => explained(() => rollBack(context, target, before, work)),
+    settle: (target) => explained(() => settle(context, target)),
   };
 }
 
-async function running(deploying: Deploying, target: ComposeTarget): Promise<readonly RunningImage[]> {
-  const site = await findSite(deploying, target);
+async function running(context: ComposeContext, target: ComposeTarget): Promise<readonly RunningImage[]> {
+  const site = await findSite(context, target);
   // The files may come with the change.
   if (site === undefined && target.stage.change !== undefined) return [];
-  const { compose, place } = requireSite(site, target);
-  const { name } = await readProject(compose, place, []);
-  return runningImages(await findServices(deploying.docker, name, target.deploy.services), target.image);
+  const { compose, location } = requireSite(site, target);
+  const { name } = await readProject(compose, location, []);
+  return runningImages(await findServices(context.docker, name, target.deploy.services), target.image);
 }
 
-/** Whatever can be refused is, before anything is merged; and what comes along besides the image is found. */
+/** Refuses whatever it can before anything is merged, and finds what would change besides the image. */
 async function foresee(
-  deploying: Deploying,
+  context: ComposeContext,
   target: ComposeTarget,
   { signal, accepted }: Foreseeing,
 ): Promise<OtherChanges | undefined> {
-  const { docker, isOnHost = false } = deploying;
+  const { docker, isOnHost = false } = context;
   const { services: names, directory } = target.deploy;
-  const present = await lookAtPresent(deploying, target);
-  return await withNext(deploying, target, signal, async (next) => {
+  const current = await readCurrentState(context, target);
+  return await withNext(context, target, signal, async (next) => {
     const { project } = next;
     pinsFor(target, project, directory);
-    const services = present?.services ?? (await findServices(docker, project.name, names));
-    await requireSurroundings({ docker, definition: project.definition, services, isOnHost });
-    const ran = present && (await definitionOfRunning(deploying, target, present));
-    const others = await othersFor(target, filesOf(deploying, target), ran, next);
+    const services = current?.services ?? (await findServices(docker, project.name, names));
+    await requireHost({ docker, definition: project.definition, services, isOnHost });
+    const ran = current && (await definitionOfRunning(context, target, current));
+    const others = await othersFor(target, filesOf(context, target), ran, next);
     requireAccepted(target, others, accepted);
     return others;
   });
 }
 
-async function deploy(deploying: Deploying, target: ComposeTarget, work: Work): Promise<Deployed> {
-  const { docker, isOnHost = false } = deploying;
+async function deploy(context: ComposeContext, target: ComposeTarget, work: Work): Promise<Deployed> {
+  const { docker, isOnHost = false } = context;
   const { image, deploy: plan } = target;
-  await awaitLeftBehind(directoryFolder(deploying, target), work.signal);
-  const before = await progressOf(deploying, target);
-  const present = await lookAtPresent(deploying, target);
-  const found = before === undefined && present !== undefined && runsAlready(present, image);
+  await awaitLeftBehind(directoryFolder(context, target), work.signal);
+  const before = await progressOf(context, target);
+  const current = await readCurrentState(context, target);
+  const found = before === undefined && current !== undefined && runsAlready(current, image);
   if (found)
-    return { kind: 'deployed', changed: false, running: runningImages(present.services, image), text: 'it runs already' };
-  const ran = await keepBefore(deploying, target, present, before);
+    return { kind: 'deployed', changed: false, running: runningImages(current.services, image), text: 'it runs already' };
+  const ran = await keepBefore(context, target, current, before);
 
-  const { site, project, others } = await update(deploying, target, work.signal, ran);
+  const { site, project, others } = await update(context, target, work.signal, ran);
   requireAccepted(target, others, work.accepted);
   const pins = pinsFor(target, project, plan.directory);
   const services = await findServices(docker, project.name, plan.services);
-  if (before === undefined) await requireSurroundings({ docker, definition: project.definition, services, isOnHost });
-  await pullImage(deploying, image, work.signal);
+  if (before === undefined) await requireHost({ docker, definition: project.definition, services, isOnHost });
+  await pullImage(context, image, work.signal);
   await requireScanned(docker, target.plan, image);
   await keepImages(docker, services, image, (name) => keepTag(target.plan.service, target.stage.name, name));
 
-  let progress: Progress = before ?? { rollout: target.rollout, digest: image.digest, prepared: false, up: false };
-  const advance = async (step: Partial<Progress>) => {
+  let progress: DeployProgress = before ?? { rollout: target.rollout, digest: image.digest, prepared: false, up: false };
+  const advance = async (step: Partial<DeployProgress>) => {
     progress = { ...progress, ...step };
     await site.files.writeProgress(progress);
   };
   await advance({});
-  const commands = { target, env: deploying.env, folder: site.folder };
+  const commands = { target, env: context.env, folder: site.folder };
   if (!progress.prepared) await runCommands({ ...commands, which: 'before' }, work.signal);
   await advance({ prepared: true });
   work.signal.throwIfAborted();
   await site.files.writePins(pins);
-  const up = upOf(deploying, target, site, project.name, { services: plan.services, pinned: Object.keys(pins).length > 0 });
+  const up = upOf(context, target, site, project.name, { services: plan.services, pinned: Object.keys(pins).length > 0 });
   const isUp = progress.up && services.every((service) => isDeployed(service, image));
-  if (!isUp) await bringUpOrPutBack(deploying, target, { up, site, ran, services });
+  if (!isUp) await bringUpOrRollBack(context, target, { up, site, ran, services });
   await advance({ up: true });
   await waitForServices(up, work.signal);
   await runCommands({ ...commands, which: 'after' }, work.signal);
   const now = await findServices(docker, project.name, plan.services);
-  await keepCurrent(deploying, target, site, withImages(project.definition, pins), now);
+  await keepCurrent(context, target, site, withImages(project.definition, pins), now);
   await site.files.writeProgress(undefined);
   const along = others === undefined ? '' : `; came along: ${toldChanges(others)}`;
   return { kind: 'deployed', changed: true, running: runningImages(now, image), text: `${recreated(now)}${along}` };
 }
 
-/** Where an earlier try of the same deploy was cut off. */
-async function progressOf(deploying: Deploying, target: ComposeTarget): Promise<Progress | undefined> {
-  const before = await filesOf(deploying, target).readProgress();
+/** How far an earlier, interrupted attempt of the same deploy got. */
+async function progressOf(context: ComposeContext, target: ComposeTarget): Promise<DeployProgress | undefined> {
+  const before = await filesOf(context, target).readProgress();
   return before?.rollout === target.rollout && before.digest === target.image.digest ? before : undefined;
 }
 
-/** Then neither checkout nor registry are asked. */
-function runsAlready({ services }: Present, image: ComposeTarget['image']): boolean {
+/** Then neither checkout nor registry are needed. */
+function runsAlready({ services }: CurrentState, image: ComposeTarget['image']): boolean {
   return services.every((service) => isDeployed(service, image));
 }
 
 /**
- * What runs, kept before anything is touched: the files, the checkout, the containers. A try after one that was cut off finds it kept, and
- * keeps nothing anew: what runs by then may be the new one already.
+ * Stores the definition of what runs before anything is touched. After an interrupted attempt it is stored already, and not stored again:
+ * what runs by then may be the new version.
  */
 async function keepBefore(
-  deploying: Deploying,
+  context: ComposeContext,
   target: ComposeTarget,
-  present: Present | undefined,
-  progress: Progress | undefined,
-): Promise<Kept | undefined> {
-  const files = filesOf(deploying, target);
+  current: CurrentState | undefined,
+  progress: DeployProgress | undefined,
+): Promise<StoredDefinition | undefined> {
+  const files = filesOf(context, target);
   if (progress !== undefined) return await files.readBefore(target.image.digest);
-  const ran = present && (await definitionOfRunning(deploying, target, present));
+  const ran = current && (await definitionOfRunning(context, target, current));
   if (ran !== undefined) await files.writeBefore(target.image.digest, ran);
   return ran;
 }
 
-interface Updated {
-  readonly site: Site;
-  readonly project: Project;
+interface UpdatedSite {
+  readonly site: DeploySite;
+  readonly project: RenderedProject;
   readonly others?: OtherChanges | undefined;
 }
 
-/** The checkout brought forward, what Compose makes of it, and what of that is another than what ran. */
-async function update(deploying: Deploying, target: ComposeTarget, signal: AbortSignal, ran?: Kept): Promise<Updated> {
+/** Fast-forwards the checkout, reads it with Compose, and compares it with what ran. */
+async function update(
+  context: ComposeContext,
+  target: ComposeTarget,
+  signal: AbortSignal,
+  ran?: StoredDefinition,
+): Promise<UpdatedSite> {
   const { change } = target.stage;
   const { directory, services } = target.deploy;
-  const read = async (history?: History): Promise<Updated> => {
-    const site = requireSite(await findSite(deploying, target), target);
-    const project = await readProject(site.compose, site.place, services);
+  const read = async (history?: CommitHistory): Promise<UpdatedSite> => {
+    const site = requireSite(await findSite(context, target), target);
+    const project = await readProject(site.compose, site.location, services);
     const others = await othersFor(target, site.files, ran, { project, ...(history && { history }) });
     return { site, project, others };
   };
   if (change === undefined) return await read();
-  return await lookAhead(deploying.run, deploying.locks, directory, change, signal, async (ahead) => {
-    await goForward(ahead);
+  return await withCheckoutUpdate(context.run, context.locks, directory, change, signal, async (ahead) => {
+    await fastForward(ahead);
     return await read(historyOf(ahead));
   });
 }
 
-/** Undefined where nobody wants to know, nothing ran, or nothing else changes. */
+/** Undefined if nobody wants to know, nothing ran, or nothing else changes. */
 async function othersFor(
   { deploy }: ComposeTarget,
   files: StageFiles,
-  ran: Kept | undefined,
-  next: Next,
+  ran: StoredDefinition | undefined,
+  next: NextDefinition,
 ): Promise<OtherChanges | undefined> {
   return deploy.others === undefined || ran === undefined ? undefined : await othersOf(files, ran, next);
 }
 
 /** The override goes once the files say the same. After a rollback that comes with the checkout, which is brought forward for it. */
-async function settle(deploying: Deploying, target: ComposeTarget): Promise<void> {
-  const pins = await filesOf(deploying, target).readPins();
+async function settle(context: ComposeContext, target: ComposeTarget): Promise<void> {
+  const pins = await filesOf(context, target).readPins();
   if (pins === undefined || target.stage.change === undefined) return;
   try {
-    const { site, project } = await update(deploying, target, new AbortController().signal);
+    const { site, project } = await update(context, target, new AbortController().signal);
     if (agrees(project, pins)) await site.files.writePins({});
   } catch (error) {
-    // Nothing depends on it: the next deploy looks again, and says what a person has to do.
+    // Nothing depends on it: the next deploy tries again, and says what a person has to do.
     if (!isRefusal(error) && !(error instanceof RateLimit)) throw error;
   }
 }

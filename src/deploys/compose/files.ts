@@ -19,8 +19,8 @@ const defaultOverrides = [
  * The compose files of a directory by name: an override of ours can only be added where all of them are named.
  * @param configured what the plan names; empty: what Compose finds by itself, in `.env` or by the usual names
  * @param changed the file that the stage changes, from the root of its repository: taken where Compose finds none and the directory is that root
- * @returns undefined where there are none
- * @throws Refusal `DeployRefused` where the directory is none, or nobody but Compose could tell the files
+ * @returns undefined if there are none
+ * @throws Refusal `DeployRefused` if the directory is none, or nobody but Compose could tell the files
  */
 export async function composeFiles(
   directory: string,
@@ -85,8 +85,8 @@ async function isFile(path: string): Promise<boolean> {
 }
 
 /**
- * Undefined where there is nothing of that name.
- * @throws Refusal `DeployRefused` where this worker may not look, and Error where the disk fails: a file that cannot be seen may well be there
+ * Undefined if there is nothing of that name.
+ * @throws Refusal `DeployRefused` if this worker may not look, and Error if the disk fails: a file that cannot be seen may well be there
  */
 async function statIfThere(path: string): Promise<Stats | undefined> {
   try {

@@ -4,10 +4,10 @@ import type { ImageIdentity, RunningImage } from '../../domain/outcomes.ts';
 import { findImage } from '../../platform/docker/container.ts';
 import { isMissing } from '../../platform/docker/errors.ts';
 import { type Credentials, ensureImage } from '../../platform/docker/images.ts';
-import { placeName } from '../../platform/files/place-name.ts';
+import { safeName } from '../../platform/files/safe-name.ts';
 import { runs } from '../docker/digests.ts';
 import { failed } from './refusals.ts';
-import type { Service } from './services.ts';
+import type { DeployedService } from './services.ts';
 
 export interface ImageSource {
   readonly docker: Docker;
@@ -34,7 +34,7 @@ const keepRepository = 'landfall/keep';
 
 /** The local tag by which the image that a service ran before is kept. */
 export function keepTag(service: string, stage: string, composeService: string): string {
-  return `${keepRepository}:${placeName(service, stage, composeService)}`;
+  return `${keepRepository}:${safeName(service, stage, composeService)}`;
 }
 
 /**
@@ -43,7 +43,7 @@ export function keepTag(service: string, stage: string, composeService: string):
  */
 export async function keepImages(
   docker: Docker,
-  services: readonly Service[],
+  services: readonly DeployedService[],
   wanted: ImageIdentity,
   tagOf: (service: string) => string,
 ): Promise<void> {
@@ -63,7 +63,7 @@ function unlessMissing(error: unknown): void {
 /**
  * How to name what ran before in a compose file: as it was named where that pins it, else by digest, else by the local id. Whatever it
  * is, it is on this host: only where the image is gone from here, it is pulled.
- * @throws Refusal `DeployFailed` where it is gone and nobody knows its digest
+ * @throws Refusal `DeployFailed` if it is gone and nobody knows its digest
  */
 export async function nameOfBefore(
   source: ImageSource,

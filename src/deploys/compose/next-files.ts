@@ -4,7 +4,7 @@ import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { editManifest } from '../../domain/manifest-edit.ts';
 import type { ImageIdentity } from '../../domain/outcomes.ts';
 import type { ChangePlan } from '../../domain/plan.ts';
-import type { Ahead, Checkout } from './checkout.ts';
+import type { Checkout, CheckoutUpdate } from './checkout.ts';
 
 /** Larger ones are no compose or env files, and Compose reads no others. */
 const largestFile = 1024 * 1024;
@@ -25,7 +25,7 @@ export interface NextFiles {
  * checkout, so that relative paths lead to the same places.
  */
 export async function withNextFiles<Result>(
-  { checkout, target }: Ahead,
+  { checkout, target }: CheckoutUpdate,
   directory: string,
   change: ChangePlan,
   image: ImageIdentity,
@@ -35,7 +35,7 @@ export async function withNextFiles<Result>(
   try {
     const root = join(top, 'tree', checkout.root);
     await mkdir(root, { recursive: true });
-    await linkSurroundings(join(top, 'tree'), checkout.root);
+    await linkNeighbours(join(top, 'tree'), checkout.root);
     await writeTracked(checkout, target, top, root);
     await linkUntracked(checkout, root);
     await edit(checkout, target, root, change, image);
@@ -57,7 +57,7 @@ export function nextName(file: string, directory: string, root: string): string 
 }
 
 /** What lies beside the checkout and the folders above it, for `../shared/common.env`. */
-async function linkSurroundings(tree: string, path: string): Promise<void> {
+async function linkNeighbours(tree: string, path: string): Promise<void> {
   for (let below = path; dirname(below) !== below; below = dirname(below)) {
     const above = dirname(below);
     const names = await readdir(above).catch(() => []);

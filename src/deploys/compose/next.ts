@@ -1,39 +1,39 @@
 import { relative } from 'node:path';
 import type { ComposeProgram } from '../../platform/compose/find-compose.ts';
-import { type Ahead, type Checkout, lookAhead } from './checkout.ts';
-import { requireCompose } from './command.ts';
+import { type Checkout, type CheckoutUpdate, withCheckoutUpdate } from './checkout.ts';
 import { type Definition, definition } from './definition.ts';
 import { composeFiles } from './files.ts';
 import { nextName, withNextFiles } from './next-files.ts';
-import { type Project, projectOf, readProject } from './project.ts';
+import { projectOf, type RenderedProject, readProject } from './project.ts';
+import { requireCompose } from './query.ts';
 import { isRefusal, refused } from './refusals.ts';
-import { type ComposeTarget, changedComposeFile, type Deploying, findSite, noFiles, requireSite } from './site.ts';
+import { type ComposeContext, type ComposeTarget, changedComposeFile, findSite, noFiles, requireSite } from './site.ts';
 
 /** A commit that came along. */
-export interface Commit {
+export interface OtherCommit {
   readonly commit: string;
   readonly author: string;
   readonly subject: string;
 }
 
-/** What a deploy would bring, before it does. */
-export interface Next {
-  readonly project: Project;
+/** What a deploy would bring, before it happens. */
+export interface NextDefinition {
+  readonly project: RenderedProject;
   /** Absent without a repository. */
-  readonly history?: History;
+  readonly history?: CommitHistory;
 }
 
-/** What leads from a commit to the next. */
-export interface History {
+/** The commits from what runs to what comes. */
+export interface CommitHistory {
   readonly head: string;
   readonly target: string;
   /** Absolute paths of files that differ. */
   changedSince(commit: string): Promise<readonly string[]>;
   /**
-   * Those that are not Landfall's own, newest first: of what Compose may read, and of these files; where there are none, of anything.
+   * Those that are not Landfall's own, newest first: of what Compose may read, and of these files; if there are none, of anything.
    * @param files absolute
    */
-  commitsSince(commit: string, files: readonly string[]): Promise<readonly Commit[]>;
+  commitsSince(commit: string, files: readonly string[]): Promise<readonly OtherCommit[]>;
 }
 
 const mostCommits = 10;
@@ -43,52 +43,52 @@ const readByCompose = ['yml', 'yaml', 'json', 'env', 'env.*'].map((ending) => `:
 const commitFormat = '--format=%h%x00%an%x00%s%x00%(trailers:key=Landfall-Rollout,valueonly,separator=%x2C)%x00';
 
 /**
- * What Compose would make of the files once the image is merged. Nothing is touched but what git knows of the remote.
+ * What Compose would make of the files once the image is merged. Changes nothing but git's remote-tracking refs.
  * @throws Refusal as the deploy itself: for a checkout that cannot go forward, or files that Compose cannot read
  */
 export async function withNext<Result>(
-  deploying: Deploying,
+  context: ComposeContext,
   target: ComposeTarget,
   signal: AbortSignal,
-  act: (next: Next) => Promise<Result>,
+  act: (next: NextDefinition) => Promise<Result>,
 ): Promise<Result> {
   const { change } = target.stage;
   const { directory, services } = target.deploy;
   if (change === undefined) {
-    const { compose, place } = requireSite(await findSite(deploying, target), target);
-    return await act({ project: await readProject(compose, place, services) });
+    const { compose, location } = requireSite(await findSite(context, target), target);
+    return await act({ project: await readProject(compose, location, services) });
   }
-  const compose = await requireCompose(deploying.env);
-  return await lookAhead(deploying.run, deploying.locks, directory, change, signal, async (ahead) => {
-    const project = await withNextFiles(ahead, directory, change, target.image, async (files) => {
-      const rendered = await render(compose, target, ahead, files.directory).catch((error: unknown) => {
+  const compose = await requireCompose(context.env);
+  return await withCheckoutUpdate(context.run, context.locks, directory, change, signal, async (update) => {
+    const project = await withNextFiles(update, directory, change, target.image, async (files) => {
+      const rendered = await render(compose, target, update, files.directory).catch((error: unknown) => {
         if (!isRefusal(error)) throw error;
         throw refused(
-          `${files.real(error.message)} (as they are at ${ahead.target.slice(0, 12)}, which is not deployed yet)`,
+          `${files.real(error.message)} (as they are at ${update.target.slice(0, 12)}, which is not deployed yet)`,
           error,
         );
       });
       return projectOf(definition.parse(mapStrings(rendered, files.real)));
     });
-    return await act({ project, history: historyOf(ahead) });
+    return await act({ project, history: historyOf(update) });
   });
 }
 
 async function render(
   compose: ComposeProgram,
   target: ComposeTarget,
-  { checkout }: Ahead,
+  { checkout }: CheckoutUpdate,
   directory: string,
 ): Promise<Definition> {
   const { files, project, services, directory: real } = target.deploy;
   const names = files.map((file) => nextName(file, real, checkout.root));
   const found = await composeFiles(directory, names, changedComposeFile(target));
   if (found === undefined) throw noFiles(directory, files);
-  const place = { directory, files: found, ...(project !== undefined && { project }) };
-  return (await readProject(compose, place, services)).definition;
+  const location = { directory, files: found, ...(project !== undefined && { project }) };
+  return (await readProject(compose, location, services)).definition;
 }
 
-export function historyOf({ checkout, head, target }: Ahead): History {
+export function historyOf({ checkout, head, target }: CheckoutUpdate): CommitHistory {
   return {
     head,
     target,
@@ -108,9 +108,9 @@ export function historyOf({ checkout, head, target }: Ahead): History {
   };
 }
 
-function commitsIn(text: string): Commit[] {
+function commitsIn(text: string): OtherCommit[] {
   const fields = text.split('\0').map((field) => field.replace(/^\n/, ''));
-  const commits: Commit[] = [];
+  const commits: OtherCommit[] = [];
   for (let at = 0; at + 3 < fields.length; at += 4) {
     const [commit = '', author = '', subject = '', rollout = ''] = fields.slice(at, at + 4);
     if (rollout.trim() === '') commits.push({ commit, author: author.slice(0, 80), subject: subject.slice(0, 120) });
@@ -118,7 +118,7 @@ function commitsIn(text: string): Commit[] {
   return commits;
 }
 
-/** A history that somebody wrote anew, or a commit that is gone, tells nothing. */
+/** False for a rewritten history, or a commit that is gone: then nothing can be compared. */
 async function leadsTo({ git }: Checkout, commit: string, target: string): Promise<boolean> {
   return (await git(['merge-base', '--is-ancestor', commit, target])).exitCode === 0;
 }

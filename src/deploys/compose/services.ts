@@ -4,23 +4,23 @@ import { type Container, findImage, type Image } from '../../platform/docker/con
 import { isMissing } from '../../platform/docker/errors.ts';
 import { isMadeByCompose } from '../../platform/docker/own-labels.ts';
 import { findContainer } from '../docker/container.ts';
-import { isWhatRan, runningImage, runs } from '../docker/digests.ts';
+import { runningImage, runs, runsPrevious } from '../docker/digests.ts';
 
-/** A service of a compose project with its containers: several where it is scaled, none where it never ran. */
-export interface Service {
+/** A service of a compose project with its containers: several if it is scaled, none if it never ran. */
+export interface DeployedService {
   readonly name: string;
   /** Those that run first. */
-  readonly containers: readonly Member[];
+  readonly containers: readonly ServiceContainer[];
 }
 
-export interface Member {
+export interface ServiceContainer {
   readonly container: Container;
-  /** Undefined where Docker has removed it. */
+  /** Undefined if Docker has removed it. */
   readonly image: Image | undefined;
 }
 
 /** @param project as Compose names it */
-export async function findServices(docker: Docker, project: string, names: readonly string[]): Promise<Service[]> {
+export async function findServices(docker: Docker, project: string, names: readonly string[]): Promise<DeployedService[]> {
   return await Promise.all(
     names.map(async (name) => {
       const label = [
@@ -37,34 +37,36 @@ export async function findServices(docker: Docker, project: string, names: reado
   );
 }
 
-async function memberOf(docker: Docker, id: string): Promise<Member | undefined> {
+async function memberOf(docker: Docker, id: string): Promise<ServiceContainer | undefined> {
   const container = await findContainer(docker, id);
   return container && { container, image: await findImage(docker, container.Image) };
 }
 
 /** A container of another image that only says so must not pass for one of the service. */
-function isOfCompose({ container, image }: Member): boolean {
+function isOfCompose({ container, image }: ServiceContainer): boolean {
   return isMadeByCompose(container.Config.Labels, image?.Config?.Labels);
 }
 
-function isUp({ container: { State } }: Member): boolean {
+function isUp({ container: { State } }: ServiceContainer): boolean {
   return State.Running && !State.Restarting && !State.Paused;
 }
 
 /** By the digest that the registry knows the image by, never by its local id. */
-export function isDeployed({ containers }: Service, wanted: ImageIdentity): boolean {
+export function isDeployed({ containers }: DeployedService, wanted: ImageIdentity): boolean {
   return containers.length > 0 && containers.every((member) => isUp(member) && runs(member.container, member.image, wanted));
 }
 
-export function isBack({ containers }: Service, before: RunningImage): boolean {
-  return containers.length > 0 && containers.every((member) => isUp(member) && isWhatRan(member.container, member.image, before));
+export function runsPreviousImage({ containers }: DeployedService, before: RunningImage): boolean {
+  return (
+    containers.length > 0 && containers.every((member) => isUp(member) && runsPrevious(member.container, member.image, before))
+  );
 }
 
 /**
  * What the services run; a stopped one is told too, because it is what there is to go back to. Where the containers of a service differ
  * (a deploy was cut off), one that does not run the wanted image: that is the one that ran before.
  */
-export function runningImages(services: readonly Service[], wanted: ImageIdentity): RunningImage[] {
+export function runningImages(services: readonly DeployedService[], wanted: ImageIdentity): RunningImage[] {
   return services.flatMap(({ name, containers }) => {
     const other = containers.find(({ container, image }) => !runs(container, image, wanted));
     const member = other ?? containers[0];
@@ -77,7 +79,7 @@ export function runningImages(services: readonly Service[], wanted: ImageIdentit
  * started. The next `up` would fail over that name. Where the replaced container is gone already, Compose goes on by itself. Volumes stay:
  * they are those of the replaced container.
  */
-export async function removeHalfWay(docker: Docker, services: readonly Service[]): Promise<void> {
+export async function removeInterrupted(docker: Docker, services: readonly DeployedService[]): Promise<void> {
   for (const { containers } of services) {
     const ids = containers.map(({ container }) => container.Id.slice(0, 12));
     for (const { container } of containers) {
@@ -94,7 +96,7 @@ function unlessMissing(error: unknown): void {
 }
 
 /** `recreated shop-web-1, shop-web-2` */
-export function recreated(services: readonly Service[]): string {
+export function recreated(services: readonly DeployedService[]): string {
   const names = services.flatMap(({ containers }) => containers.map(({ container }) => container.Name.slice(1)));
   return `recreated ${names.sort().join(', ')}`;
 }

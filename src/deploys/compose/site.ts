@@ -1,25 +1,26 @@
 import { join, resolve } from 'node:path';
 import type Docker from 'dockerode';
+import type { Environment } from '../../domain/environment.ts';
 import type { Refusal } from '../../domain/failures.ts';
 import type { ComposeDeployPlan } from '../../domain/plan.ts';
 import type { ComposeProgram } from '../../platform/compose/find-compose.ts';
 import type { Credentials } from '../../platform/docker/images.ts';
 import type { HostLock } from '../../platform/files/host-lock.ts';
-import { placeName } from '../../platform/files/place-name.ts';
+import { safeName } from '../../platform/files/safe-name.ts';
 import type { RunGit } from '../../platform/git/command.ts';
 import type { Target } from '../deployer.ts';
-import { requireCompose } from './command.ts';
 import { composeFiles } from './files.ts';
-import { type Place, type Project, readProject } from './project.ts';
+import { type ComposeLocation, type RenderedProject, readProject } from './project.ts';
+import { requireCompose } from './query.ts';
 import { isRefusal, refused } from './refusals.ts';
-import { findServices, type Service } from './services.ts';
+import { type DeployedService, findServices } from './services.ts';
 import { type StageFiles, stageFiles } from './stage-files.ts';
-import type { Up } from './up.ts';
+import type { ComposeUp } from './up.ts';
 
 export interface ComposeDeployerOptions {
   readonly docker: Docker;
-  /** Landfall's own, with `DOCKER_HOST` where the configuration names it. Of it, programs get what they need. */
-  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Landfall's own, with `DOCKER_HOST` if the configuration names it. Of it, programs get what they need. */
+  readonly env: Environment;
   /** The registry's, for pulls. */
   readonly credentials: (registry: string) => Promise<Credentials | undefined>;
   /** For checkouts that several stages share; the directory itself is locked by whoever calls. */
@@ -33,7 +34,7 @@ export interface ComposeDeployerOptions {
   readonly isOnHost?: boolean;
 }
 
-export interface Deploying extends ComposeDeployerOptions {
+export interface ComposeContext extends ComposeDeployerOptions {
   readonly run: RunGit;
   readonly now: () => Date;
 }
@@ -41,42 +42,42 @@ export interface Deploying extends ComposeDeployerOptions {
 export type ComposeTarget = Target<ComposeDeployPlan>;
 
 /** What a deploy works with. */
-export interface Site {
+export interface DeploySite {
   readonly compose: ComposeProgram;
-  readonly place: Place;
+  readonly location: ComposeLocation;
   readonly files: StageFiles;
   /** For what runs in the directory: see `runToEnd`. */
   readonly folder: string;
 }
 
-/** What is there before anything changes. */
-export interface Present {
-  readonly site: Site;
+/** The state before anything changes. */
+export interface CurrentState {
+  readonly site: DeploySite;
   /** With the services that have containers, whatever their profiles are. */
-  readonly project: Project;
+  readonly project: RenderedProject;
   /** Those that are deployed. */
-  readonly services: readonly Service[];
+  readonly services: readonly DeployedService[];
 }
 
-/** Undefined where there are no compose files: they may come with the change. */
-export async function findSite(deploying: Deploying, target: ComposeTarget): Promise<Site | undefined> {
+/** Undefined if there are no compose files: they may come with the change. */
+export async function findSite(context: ComposeContext, target: ComposeTarget): Promise<DeploySite | undefined> {
   const { directory, files, project } = target.deploy;
   const found = await composeFiles(directory, files, changedComposeFile(target));
   if (found === undefined) return undefined;
   return {
-    compose: await requireCompose(deploying.env),
-    place: { directory, files: found, ...(project !== undefined && { project }) },
-    files: filesOf(deploying, target),
-    folder: directoryFolder(deploying, target),
+    compose: await requireCompose(context.env),
+    location: { directory, files: found, ...(project !== undefined && { project }) },
+    files: filesOf(context, target),
+    folder: directoryFolder(context, target),
   };
 }
 
-/** The file that the stage changes, where it is a compose file. */
+/** The file that the stage changes, if it is a compose file. */
 export function changedComposeFile({ stage: { change } }: ComposeTarget): string | undefined {
   return change?.target.kind === 'compose' ? change.file : undefined;
 }
 
-export function requireSite(site: Site | undefined, { deploy: { directory, files } }: ComposeTarget): Site {
+export function requireSite(site: DeploySite | undefined, { deploy: { directory, files } }: ComposeTarget): DeploySite {
   if (site !== undefined) return site;
   throw noFiles(directory, files);
 }
@@ -86,34 +87,34 @@ export function noFiles(directory: string, files: readonly string[]): Refusal {
   return refused(`expected ${expected} in ${directory}, found none: put it there, or correct deploy.compose`);
 }
 
-export function filesOf({ folder }: Deploying, { plan, stage }: ComposeTarget): StageFiles {
-  return stageFiles(join(folder, 'stages', placeName(plan.service, stage.name)));
+export function filesOf({ folder }: ComposeContext, { plan, stage }: ComposeTarget): StageFiles {
+  return stageFiles(join(folder, 'stages', safeName(plan.service, stage.name)));
 }
 
 /** Two stages of one directory must not meet there either. */
-export function directoryFolder({ folder }: Deploying, { deploy }: ComposeTarget): string {
-  return join(folder, 'directories', placeName(resolve(deploy.directory)));
+export function directoryFolder({ folder }: ComposeContext, { deploy }: ComposeTarget): string {
+  return join(folder, 'directories', safeName(resolve(deploy.directory)));
 }
 
-/** Undefined where nothing can be read: no files yet, or some that Compose cannot read, which the change may put right. */
-export async function lookAtPresent(deploying: Deploying, target: ComposeTarget): Promise<Present | undefined> {
-  const site = await findSite(deploying, target);
+/** Undefined if nothing can be read: no files yet, or some that Compose cannot read, which the change may put right. */
+export async function readCurrentState(context: ComposeContext, target: ComposeTarget): Promise<CurrentState | undefined> {
+  const site = await findSite(context, target);
   if (site === undefined) return undefined;
   try {
-    return await presentOf(deploying, target, site);
+    return await currentStateOf(context, target, site);
   } catch (error) {
     if (isRefusal(error) && target.stage.change !== undefined) return undefined;
     throw error;
   }
 }
 
-async function presentOf({ docker }: Deploying, target: ComposeTarget, site: Site): Promise<Present> {
-  const all = await readProject(site.compose, site.place, []);
+async function currentStateOf({ docker }: ComposeContext, target: ComposeTarget, site: DeploySite): Promise<CurrentState> {
+  const all = await readProject(site.compose, site.location, []);
   const services = await findServices(docker, all.name, target.deploy.services);
   const there = services.filter(({ containers }) => containers.length > 0).map(({ name }) => name);
-  // A service behind a profile is named, or Compose leaves it out; one that is there no more is not asked for.
+  // Compose omits a service with a profile unless it is named; one that the files do not have any more is not asked for.
   const isWhole = there.every((name) => all.definition.services?.[name] !== undefined);
-  const named = isWhole ? all : await readProject(site.compose, site.place, there).catch(unlessRefusal(all));
+  const named = isWhole ? all : await readProject(site.compose, site.location, there).catch(unlessRefusal(all));
   return { site, project: named, services };
 }
 
@@ -125,12 +126,12 @@ function unlessRefusal<Result>(instead: Result): (error: unknown) => Result {
 }
 
 export function upOf(
-  { docker }: Deploying,
+  { docker }: ComposeContext,
   { deploy: { timeoutMs } }: ComposeTarget,
-  { compose, place, files, folder }: Site,
+  { compose, location, files, folder }: DeploySite,
   project: string,
   { services, pinned }: { readonly services: readonly string[]; readonly pinned: boolean },
-): Up {
+): ComposeUp {
   const override = pinned ? { override: files.override } : {};
-  return { docker, compose, place, project, services, timeoutMs, folder, ...override };
+  return { docker, compose, location, project, services, timeoutMs, folder, ...override };
 }

@@ -6,41 +6,44 @@ import type { Digest } from '../../domain/image-reference.ts';
 import { readTextIfThere, writeDurably } from '../../platform/files/durable-file.ts';
 import { definition } from './definition.ts';
 
-/** How far a deploy is: a try after one that was cut off goes on from there. */
-export interface Progress {
+/** How far a deploy is: after an interruption, the next attempt goes on from there. */
+export interface DeployProgress {
   readonly rollout: string;
   readonly digest: string;
-  /** The commands before were done. */
+  /** The `before` commands have run. */
   readonly prepared: boolean;
   /** The containers were recreated. */
   readonly up: boolean;
 }
 
 /** A definition with the containers that were made from it. A compose file by itself: Compose reads over `x-landfall`. */
-export type Kept = z.infer<typeof kept>;
+export type StoredDefinition = z.infer<typeof kept>;
 
-/** What a stage has in the worker's data folder. All of it is for its owner alone: what Compose renders may hold secrets. */
+/** What a stage has in the worker's data folder. Only the owner may read it: what Compose renders may hold secrets. */
 export interface StageFiles {
-  /** Where the override is, whether it is there or not. */
+  /** Path of the override, even if there is none. */
   readonly override: string;
-  /** Where the definition of what runs is, for Compose to read it. */
+  /** Path of the definition of what runs, for Compose to read it. */
   readonly current: string;
-  /** Image by service; undefined where there is no override. */
+  /** Image by service; undefined if there is no override. */
   readPins(): Promise<Readonly<Record<string, string>> | undefined>;
-  /** Nothing to pin: no override. */
+  /** Removes the override if there is nothing to pin. */
   writePins(pins: Readonly<Record<string, string>>): Promise<void>;
-  readProgress(): Promise<Progress | undefined>;
-  writeProgress(progress: Progress | undefined): Promise<void>;
+  readProgress(): Promise<DeployProgress | undefined>;
+  writeProgress(progress: DeployProgress | undefined): Promise<void>;
   /** What ran before an image was deployed: what its rollback goes back to. */
-  readBefore(image: Digest): Promise<Kept | undefined>;
-  writeBefore(image: Digest, before: Kept): Promise<void>;
-  /** All that is known of what runs or ran. */
-  readKept(): Promise<readonly Kept[]>;
+  readBefore(image: Digest): Promise<StoredDefinition | undefined>;
+  writeBefore(image: Digest, before: StoredDefinition): Promise<void>;
+  /** All stored definitions of what runs or ran. */
+  readKept(): Promise<readonly StoredDefinition[]>;
   /** What runs, as far as a deploy or a rollback of ours made it. */
-  writeCurrent(now: Kept): Promise<void>;
-  /** A definition that Compose is asked about, until `act` is over. */
-  withRendered<Result>(whole: Kept | z.infer<typeof definition>, act: (path: string) => Promise<Result>): Promise<Result>;
-  /** Known to this host alone: fingerprints of secrets made with it tell nothing. */
+  writeCurrent(now: StoredDefinition): Promise<void>;
+  /** Writes a definition to a temporary file for Compose, until `act` is over. */
+  withRendered<Result>(
+    whole: StoredDefinition | z.infer<typeof definition>,
+    act: (path: string) => Promise<Result>,
+  ): Promise<Result>;
+  /** A key of this host alone, so that fingerprints of secrets made with it reveal nothing. */
   secret(): Promise<string>;
 }
 
@@ -61,7 +64,7 @@ const kept = definition.extend({
   }),
 });
 
-/** Whoever rolls back goes back from what runs now; the others are for those who go back twice. */
+/** Definitions to store for rollbacks: one for what runs now, the others for rolling back twice. */
 const keptBefore = 5;
 /** Compose answers within a minute. */
 const abandonedMs = 60 * 60_000;
@@ -103,7 +106,7 @@ export function stageFiles(folder: string): StageFiles {
     },
     writeCurrent: (now) => writeDurably(current, text(now)),
     async withRendered(whole, act) {
-      // An earlier try may still be asking, or was killed while it did.
+      // An earlier attempt may still be using its file, or was killed and left it.
       await removeAbandoned(asked);
       const path = join(asked, `${randomUUID()}.yml`);
       await writeDurably(path, text(whole));

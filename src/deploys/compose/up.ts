@@ -1,20 +1,20 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import { Refusal } from '../../domain/failures.ts';
 import type { ComposeProgram } from '../../platform/compose/find-compose.ts';
 import { waitUntilReady } from '../docker/readiness.ts';
-import { type DaemonPresence, watchDaemon } from './daemon-presence.ts';
-import { runToEnd } from './program.ts';
-import { type Place, placeArguments } from './project.ts';
+import { runToEnd } from './detached-program.ts';
+import { type ComposeLocation, locationArguments } from './project.ts';
 import { failed, inOneLine } from './refusals.ts';
-import { findServices, removeHalfWay } from './services.ts';
+import { findServices, removeInterrupted } from './services.ts';
 
-/** A daemon that goes fails what it is asked a moment before it closes its connections. */
+/** A daemon that shuts down fails requests a moment before it closes its connections. */
 const goesWithinMs = 1_000;
 
-export interface Up {
+export interface ComposeUp {
   readonly docker: Docker;
   readonly compose: ComposeProgram;
-  readonly place: Place;
+  readonly location: ComposeLocation;
   /** As Compose names it. */
   readonly project: string;
   readonly services: readonly string[];
@@ -29,35 +29,35 @@ export interface Up {
 /**
  * `docker compose up` for these services and no others, from images that are on the host. It is never stopped half-way but by its own
  * time-out.
- * @throws Refusal `DeployFailed`; an ordinary error where the Docker daemon went away
+ * @throws Refusal `DeployFailed`; an ordinary error if the Docker daemon went away
  */
-export async function bringUp(up: Up): Promise<void> {
+export async function bringUp(up: ComposeUp): Promise<void> {
   const { docker, project, services } = up;
-  await removeHalfWay(docker, await findServices(docker, project, services));
+  await removeInterrupted(docker, await findServices(docker, project, services));
   await whileDaemonStays(docker, () => composeUp(up));
 }
 
-/** @throws Refusal `DeployFailed` where a container ends, turns unhealthy, or is late; the signal's reason once it is aborted */
-export async function waitForServices(up: Up, signal: AbortSignal): Promise<void> {
+/** @throws Refusal `DeployFailed` if a container ends, turns unhealthy, or is late; the signal's reason once it is aborted */
+export async function waitForServices(up: ComposeUp, signal: AbortSignal): Promise<void> {
   await whileDaemonStays(up.docker, () => allReady(up, signal));
 }
 
-async function composeUp({ compose, place, override, services, timeoutMs, folder, stopWithin }: Up): Promise<void> {
+async function composeUp({ compose, location, override, services, timeoutMs, folder, stopWithin }: ComposeUp): Promise<void> {
   const stop = stopWithin === undefined ? [] : ['--timeout', String(stopWithin)];
   const args = ['up', '--detach', '--no-deps', '--no-build', '--pull', 'never', ...stop, ...services];
-  const command = [...compose.words, ...placeArguments(place, override), ...args];
-  const ended = await runToEnd(folder, { command, cwd: place.directory, env: compose.env, timeoutMs });
+  const command = [...compose.words, ...locationArguments(location, override), ...args];
+  const ended = await runToEnd(folder, { command, cwd: location.directory, env: compose.env, timeoutMs });
   const { exitCode, isLate, output } = ended;
   if (exitCode === 0 && !isLate) return;
   const how = isLate ? `did not end within ${timeoutMs / 1000} s` : `failed (${exitCode ?? ended.signal})`;
   const details = { ...(exitCode !== undefined && { exitCode }), log: output };
   throw failed(
-    `expected 'docker compose up' of ${services.join(', ')} in ${place.directory} to succeed, but it ${how}: ${inOneLine(output)}`,
+    `expected 'docker compose up' of ${services.join(', ')} in ${location.directory} to succeed, but it ${how}: ${inOneLine(output)}`,
     details,
   );
 }
 
-async function allReady({ docker, project, services, timeoutMs }: Up, signal: AbortSignal): Promise<void> {
+async function allReady({ docker, project, services, timeoutMs }: ComposeUp, signal: AbortSignal): Promise<void> {
   const found = await findServices(docker, project, services);
   const missing = found.find(({ containers }) => containers.length === 0);
   if (missing !== undefined) throw failed(`expected a container of ${missing.name} after 'docker compose up', found none`, {});
@@ -71,13 +71,13 @@ async function allReady({ docker, project, services, timeoutMs }: Up, signal: Ab
   try {
     await Promise.all(waits);
   } finally {
-    // The others need not be waited for once one has failed.
+    // Once one has failed, do not wait for the others.
     over.abort();
     await Promise.allSettled(waits);
   }
 }
 
-/** What fails while the daemon goes is tried again, and not blamed on the image. */
+/** A failure while the daemon shuts down is retried, and not blamed on the image. */
 async function whileDaemonStays(docker: Docker, act: () => Promise<void>): Promise<void> {
   const presence: DaemonPresence = await watchDaemon(docker);
   try {
@@ -88,4 +88,31 @@ async function whileDaemonStays(docker: Docker, act: () => Promise<void>): Promi
   } finally {
     presence.end();
   }
+}
+
+/** Whether the Docker daemon was there all the while: when it goes, it takes containers with it, which says nothing about them. */
+interface DaemonPresence {
+  /** @param withinMs how long it is waited for: what the daemon lives on may end before it does itself */
+  isBroken(withinMs: number): Promise<boolean>;
+  end(): void;
+}
+
+/** @returns once the daemon has answered: it closes this connection before it stops its containers */
+export async function watchDaemon(docker: Docker): Promise<DaemonPresence> {
+  const stop = new AbortController();
+  // Events that hardly ever come: it is the connection that tells.
+  const filters = { type: ['daemon' as const], event: ['reload'] };
+  const stream = await docker.getEvents({ filters, abortSignal: stop.signal });
+  const gone = new AbortController();
+  const breaks = () => gone.abort();
+  stream.on('error', breaks).on('end', breaks).on('close', breaks).resume();
+  return {
+    async isBroken(withinMs) {
+      await pause(withinMs, undefined, { signal: gone.signal }).catch(() => undefined);
+      return gone.signal.aborted;
+    },
+    end() {
+      stop.abort();
+    },
+  };
 }

@@ -1,4 +1,5 @@
 import type Docker from 'dockerode';
+import type { Log } from '../../domain/log.ts';
 import type { RunningImage } from '../../domain/outcomes.ts';
 import type { DockerDeployPlan } from '../../domain/plan.ts';
 import { findImage } from '../../platform/docker/container.ts';
@@ -6,16 +7,15 @@ import { explainUnreachable } from '../../platform/docker/errors.ts';
 import type { Credentials } from '../../platform/docker/images.ts';
 import { removeContainer } from '../../platform/docker/remove.ts';
 import type { Deployer, Target } from '../deployer.ts';
-import { bring, foresee } from './bring.ts';
+import { deployContainers, foresee } from './deploy.ts';
 import { runningImage } from './digests.ts';
-import type { DeployLog } from './exchange.ts';
-import { findPlaces, isHalfWay, type Place } from './place.ts';
-import { bringBack } from './restore.ts';
+import { rollBackContainers } from './rollback.ts';
+import { findSlots, isInterrupted, type Slot } from './slot.ts';
 
 export interface DockerDeployerOptions {
   readonly docker: Docker;
   readonly credentials: (registry: string) => Promise<Credentials | undefined>;
-  readonly log: DeployLog;
+  readonly log: Pick<Log, 'info' | 'warn'>;
   /** Id of the container that this worker runs in, where it runs in one: see workerReach. It cannot replace itself. */
   readonly ownContainer?: string;
   readonly now?: () => Date;
@@ -31,30 +31,30 @@ export function createDockerDeployer(options: DockerDeployerOptions): Deployer<D
   return {
     running: (target) =>
       explained(async () => {
-        const places = await findPlaces(docker, target.deploy);
-        return (await Promise.all(places.map((place) => runningAt(docker, place, target)))).flat();
+        const slots = await findSlots(docker, target.deploy);
+        return (await Promise.all(slots.map((slot) => runningAt(docker, slot, target)))).flat();
       }),
     // A container keeps the settings that it has, so nothing but the image changes.
     foresee: (target, { signal }) => explained(() => foresee(options, target, signal).then(() => undefined)),
-    deploy: (target, work) => explained(() => bring(options, target, work)),
-    restore: (target, before, work) => explained(() => bringBack(options, target, before, work)),
+    deploy: (target, work) => explained(() => deployContainers(options, target, work)),
+    restore: (target, before, work) => explained(() => rollBackContainers(options, target, before, work)),
     settle: (target) =>
       explained(async () => {
-        for (const place of await findPlaces(docker, target.deploy)) await settleAt(docker, place, log);
+        for (const slot of await findSlots(docker, target.deploy)) await settleAt(docker, slot, log);
       }),
   };
 }
 
-/** What is in the place, or was until a moment ago where a deploy is half-way. */
-async function runningAt(docker: Docker, { name, current, kept }: Place, { image }: Target): Promise<RunningImage[]> {
+/** What is in the slot; in an interrupted deploy, what was in it a moment ago. */
+async function runningAt(docker: Docker, { name, current, kept }: Slot, { image }: Target): Promise<RunningImage[]> {
   const container = current ?? kept;
   return container === undefined ? [] : [runningImage(name, container, await findImage(docker, container.Image), image)];
 }
 
-/** Without volumes: those of the old container are the new one's. */
-async function settleAt(docker: Docker, place: Place, log: DeployLog): Promise<void> {
-  const { name, kept, next } = place;
-  if (isHalfWay(place)) {
+/** Volumes stay: the new container uses those of the old one. */
+async function settleAt(docker: Docker, slot: Slot, log: Pick<Log, 'info' | 'warn'>): Promise<void> {
+  const { name, kept, next } = slot;
+  if (isInterrupted(slot)) {
     log.warn({ container: name }, 'a deploy was cut off here, so nothing is removed: deploy it again, or roll it back');
     return;
   }

@@ -3,18 +3,18 @@ import type { ImageIdentity, RunningImage } from '../../domain/outcomes.ts';
 import type { Container, Image } from '../../platform/docker/container.ts';
 
 /** A reference with a digest, as Docker keeps it. */
-type Pinned = ImageReference & { readonly digest: Digest };
+type DigestReference = ImageReference & { readonly digest: Digest };
 
 /**
  * By which registry digests a container's image is known. That it was made by digest counts too: Docker forgets an image's digest when
  * somebody removes that name of the image, although the container still runs it.
- * @param image undefined where Docker has removed it
+ * @param image undefined if Docker has removed it
  */
-export function digestsOf(container: Container, image: Image | undefined): readonly Pinned[] {
+export function digestsOf(container: Container, image: Image | undefined): readonly DigestReference[] {
   return [...(image?.RepoDigests ?? []), container.Config.Image].flatMap(pinned);
 }
 
-function pinned(text: string): Pinned[] {
+function pinned(text: string): DigestReference[] {
   // `<none>@sha256:...`, and ids, are no references.
   const parsed = tryParseReference(text);
   return parsed?.digest === undefined ? [] : [{ ...parsed, digest: parsed.digest }];
@@ -28,7 +28,7 @@ export function runs(container: Container, image: Image | undefined, wanted: Ima
 
 /**
  * What a container runs. An image may have several digests (two indexes of one manifest, a second registry): the wanted one is told
- * where it is among them, else the one that the container was made with.
+ * if it is among them, else the one that the container was made with.
  * @param wanted what the stage is about: its repository's digest is preferred
  */
 export function runningImage(name: string, container: Container, image: Image | undefined, wanted: ImageIdentity): RunningImage {
@@ -46,7 +46,7 @@ export function runningImage(name: string, container: Container, image: Image | 
 }
 
 /** Whether a container runs what ran before: the very image of this host, or one of the same digest. */
-export function isWhatRan(container: Container, image: Image | undefined, before: RunningImage): boolean {
+export function runsPrevious(container: Container, image: Image | undefined, before: RunningImage): boolean {
   if (container.Image === before.imageId) return true;
   const repository = tryParseReference(before.reference)?.repository;
   return digestsOf(container, image).some((each) => each.repository === repository && each.digest === before.digest);

@@ -3,11 +3,11 @@ import type { Container, Endpoint } from '../../platform/docker/container.ts';
 import { findContainer } from './container.ts';
 
 export interface OwnNetworks {
-  /** For the network that the container is made in; empty where Docker needs to be told nothing. */
+  /** For the network that the container is made in; empty if Docker needs to be told nothing. */
   readonly first: Docker.EndpointsConfig;
   /** What it joins after: daemons before API 1.44 take one network only when they make a container. */
   readonly joins: readonly { readonly network: string; readonly endpoint: Docker.EndpointSettings }[];
-  /** The network of its mode, where it has left it since. */
+  /** The network of its mode, if it has left it since. */
   readonly leaves: readonly string[];
 }
 
@@ -37,8 +37,8 @@ export function networksOf(container: Container): readonly string[] {
 }
 
 /**
- * Docker 29 takes a container whose start has failed over a port out of its networks, and starts it without any the next time. So it is
- * put back into them. @param known as it was before; where it was in none already, it gets the one of its mode
+ * Docker 29 disconnects a container whose start failed because of a taken port from its networks, and starts it without any the next
+ * time. So reconnect it. @param known as it was before; if it was in no network already, it gets the one of its mode
  */
 export async function rejoinNetworks(docker: Docker, known: Container): Promise<void> {
   const mode = known.HostConfig.NetworkMode || 'default';

@@ -1,6 +1,6 @@
 import type Docker from 'dockerode';
-import type { Container, Settings } from '../../platform/docker/container.ts';
-import { isMarkLabel } from './marks.ts';
+import type { Container, ImageSettings } from '../../platform/docker/container.ts';
+import { isDeployLabel } from './deploy-labels.ts';
 
 /**
  * What was set on a container itself: its configuration without what its image put there. Docker merges the two when it makes a
@@ -8,7 +8,7 @@ import { isMarkLabel } from './marks.ts';
  * The rules are those of Docker's own `merge` (daemon/commit.go of moby).
  * @param hostName the host's name, which a container in the host's network has unless it was given one
  */
-export function ownSettings(container: Container, image: Settings, hostName: string): Record<string, unknown> {
+export function ownSettings(container: Container, image: ImageSettings, hostName: string): Record<string, unknown> {
   const { Config: config } = container;
   return {
     ...config,
@@ -29,7 +29,7 @@ export function ownSettings(container: Container, image: Settings, hostName: str
 }
 
 /** Docker names a container after its id, after the host in the host's network, and after the one whose network it shares. */
-function ownNames({ Id, Config, HostConfig }: Container, hostName: string): Partial<Settings> {
+function ownNames({ Id, Config, HostConfig }: Container, hostName: string): Partial<ImageSettings> {
   const mode = HostConfig.NetworkMode ?? '';
   if (mode.startsWith('container:')) return { Hostname: undefined, Domainname: undefined };
   const byDocker = mode === 'host' || HostConfig.UTSMode === 'host' ? [Id.slice(0, 12), hostName] : [Id.slice(0, 12)];
@@ -37,7 +37,7 @@ function ownNames({ Id, Config, HostConfig }: Container, hostName: string): Part
 }
 
 /** An image's command belongs to its entrypoint: whoever sets an entrypoint gets the command that they set, or none. */
-function ownCommand(config: Settings, image: Settings): Partial<Settings> {
+function ownCommand(config: ImageSettings, image: ImageSettings): Partial<ImageSettings> {
   const sameEntrypoint = sameList(config.Entrypoint, image.Entrypoint);
   if (sameEntrypoint && sameList(config.Cmd, image.Cmd)) return { Entrypoint: undefined, Cmd: undefined };
   const tookNoCommand = isEmpty(config.Cmd) && !isEmpty(image.Cmd);
@@ -46,8 +46,8 @@ function ownCommand(config: Settings, image: Settings): Partial<Settings> {
   return { Entrypoint: isEmpty(config.Entrypoint) ? [''] : config.Entrypoint, Cmd: config.Cmd };
 }
 
-function ownLabels(config: Settings, image: Settings): Record<string, string> {
-  const own = Object.entries(config.Labels ?? {}).filter(([key, value]) => image.Labels?.[key] !== value && !isMarkLabel(key));
+function ownLabels(config: ImageSettings, image: ImageSettings): Record<string, string> {
+  const own = Object.entries(config.Labels ?? {}).filter(([key, value]) => image.Labels?.[key] !== value && !isDeployLabel(key));
   return Object.fromEntries(own);
 }
 
@@ -66,7 +66,7 @@ function exposed({ PortBindings }: Docker.HostConfig): Record<string, object> {
   return Object.fromEntries(Object.keys(PortBindings ?? {}).map((port) => [port, {}]));
 }
 
-function without(own: Settings['Volumes'], image: Settings['Volumes']): Record<string, object> {
+function without(own: ImageSettings['Volumes'], image: ImageSettings['Volumes']): Record<string, object> {
   return Object.fromEntries(Object.entries(own ?? {}).filter(([key]) => !Object.hasOwn(image ?? {}, key)));
 }
 
@@ -74,13 +74,13 @@ function unlessEqual(own: string | null | undefined, image: string | null | unde
   return (own ?? '') === (image ?? '') ? undefined : (own ?? undefined);
 }
 
-type List = readonly string[] | null | undefined;
+type StringList = readonly string[] | null | undefined;
 
-function isEmpty(list: List): boolean {
+function isEmpty(list: StringList): boolean {
   return (list ?? []).length === 0;
 }
 
-function sameList(one: List, other: List): boolean {
+function sameList(one: StringList, other: StringList): boolean {
   const [a, b] = [one ?? [], other ?? []];
   return a.length === b.length && a.every((word, index) => word === b[index]);
 }

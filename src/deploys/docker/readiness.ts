@@ -7,20 +7,20 @@ import type { Container } from '../../platform/docker/container.ts';
 import { holdsSecret } from '../../platform/docker/environment.ts';
 import { explainUnreachable, statusOf } from '../../platform/docker/errors.ts';
 import { watchContainer } from '../../platform/docker/events.ts';
-import { createMask, lastLines, type Mask, readLog } from '../../platform/docker/log-lines.ts';
-import { createBell, healthOf } from '../../platform/docker/readiness.ts';
-import { hostTrouble } from '../kit/host-trouble.ts';
+import { createMask, lastLines, readLog, type TextMask } from '../../platform/docker/log-lines.ts';
+import { createWakeUp, healthOf } from '../../platform/docker/readiness.ts';
+import { hostFailure } from '../kit/host-failure.ts';
 import { findContainer } from './container.ts';
-import { isWantedRunning } from './marks.ts';
+import { isWantedRunning } from './deploy-labels.ts';
 import { rejoinNetworks } from './own-networks.ts';
 
-/** Without a HEALTHCHECK, a container that is up for so long did not fall over its own start. */
+/** A container without HEALTHCHECK that stays up for this long counts as started. */
 const stayUpMs = 2_000;
-/** A port that the container before has just given up may be taken for a moment longer, and a daemon that just came up is not settled. */
+/** The previous container's port may stay taken for a moment, and a daemon that just came up may not be ready yet. */
 const startAgainMs = 500;
 const startsAtMost = 3;
 
-export interface Waiting {
+export interface ReadinessWait {
   readonly docker: Docker;
   readonly id: string;
   readonly name: string;
@@ -32,11 +32,11 @@ export interface Waiting {
 
 /**
  * Starts a container.
- * @throws Refusal `DeployFailed` where Docker says that it cannot be started, `DeployRefused` where that is the host's trouble; an ordinary
- *   error where Docker does not answer
+ * @throws Refusal `DeployFailed` if Docker says that it cannot be started, `DeployRefused` if that is the host's trouble; an ordinary
+ *   error if Docker does not answer
  */
 export async function start(docker: Docker, id: string, name: string): Promise<void> {
-  const made = await look(docker, id, name);
+  const made = await inspectPresent(docker, id, name);
   for (let attempt = 1; ; attempt += 1) {
     try {
       await rejoinNetworks(docker, made);
@@ -58,10 +58,10 @@ export async function start(docker: Docker, id: string, name: string): Promise<v
 
 async function startFailure(docker: Docker, id: string, name: string, error: unknown): Promise<Refusal> {
   await requireAlive(docker);
-  const container = await look(docker, id, name);
+  const container = await inspectPresent(docker, id, name);
   const why = maskOf(container)(messageOf(error).replace(/^\(HTTP code \d+\) [^-]*- /, ''));
   const text = `expected ${name} to start, but Docker could not start it: ${why}`;
-  if (hostTrouble(messageOf(error)) === undefined) return new Refusal('DeployFailed', text, [], { cause: error });
+  if (hostFailure(messageOf(error)) === undefined) return new Refusal('DeployFailed', text, [], { cause: error });
   return new Refusal('DeployRefused', `${text}; that is this host's trouble and not the image's: mend it, then retry`, [], {
     cause: error,
   });
@@ -69,47 +69,47 @@ async function startFailure(docker: Docker, id: string, name: string, error: unk
 
 /**
  * Waits until a started container runs and is healthy, or without a HEALTHCHECK has stayed up for a moment.
- * @throws Refusal `DeployFailed` with its last log lines where it ends, turns unhealthy, or is not healthy in time; the signal's reason
+ * @throws Refusal `DeployFailed` with its last log lines if it ends, turns unhealthy, or is not healthy in time; the signal's reason
  */
-export async function waitUntilReady({ docker, id, name, timeoutMs, restarts, signal }: Waiting): Promise<void> {
-  const { Created } = await look(docker, id, name);
-  const bell = createBell();
+export async function waitUntilReady({ docker, id, name, timeoutMs, restarts, signal }: ReadinessWait): Promise<void> {
+  const { Created } = await inspectPresent(docker, id, name);
+  const wakeUp = createWakeUp();
   const ended = new AbortController();
   const startedAt = performance.now();
-  // A timer may be a little early, and nobody would ring again.
-  const timers = [stayUpMs, timeoutMs].map((after) => setTimeout(bell.ring, after + 10));
-  signal.addEventListener('abort', bell.ring);
+  // A timer may fire a little early, and nothing would wake the loop again.
+  const timers = [stayUpMs, timeoutMs].map((after) => setTimeout(wakeUp.trigger, after + 10));
+  signal.addEventListener('abort', wakeUp.trigger);
   try {
-    await watchContainer(docker, id, Created, bell.ring, AbortSignal.any([ended.signal, signal]));
+    await watchContainer(docker, id, Created, wakeUp.trigger, AbortSignal.any([ended.signal, signal]));
     for (;;) {
       signal.throwIfAborted();
-      const container = await look(docker, id, name);
+      const container = await inspectPresent(docker, id, name);
       const waitedMs = performance.now() - startedAt;
       const verdict = judge(container, { restarts, waitedMs, timeoutMs });
       if (verdict === 'ready') return;
       if (verdict !== undefined) throw await failure(docker, container, name, verdict);
-      await bell.rung();
+      await wakeUp.wait();
     }
   } catch (error) {
     signal.throwIfAborted();
     throw explainUnreachable(error);
   } finally {
     for (const timer of timers) clearTimeout(timer);
-    signal.removeEventListener('abort', bell.ring);
+    signal.removeEventListener('abort', wakeUp.trigger);
     ended.abort();
   }
 }
 
-/** @throws Refusal `DeployFailed` where a container that was just started has ended already; one that is not to run may be stopped */
+/** @throws Refusal `DeployFailed` if a container that was just started has ended already; one that is not to run may be stopped */
 export async function requireRunning(docker: Docker, name: string): Promise<void> {
-  const container = await look(docker, name, name);
+  const container = await inspectPresent(docker, name, name);
   const { State } = container;
   const hasEnded = State.Restarting || (State.Status === 'exited' && isWantedRunning(container));
   if (hasEnded) throw await failure(docker, container, name, `it exited with code ${State.ExitCode}`);
 }
 
-/** How many times Docker had started it again when the wait began: a person may have had it tried before. */
-interface Waited {
+/** `restarts`: how often Docker had restarted it when the wait began; a person may have started it before. */
+interface WaitProgress {
   readonly restarts: number;
   readonly waitedMs: number;
   readonly timeoutMs: number;
@@ -118,7 +118,7 @@ interface Waited {
 /** `ready`, or what it did instead of becoming so; undefined: not yet. */
 export function judge(
   { State, RestartCount }: Pick<Container, 'State' | 'RestartCount'>,
-  { restarts, waitedMs, timeoutMs }: Waited,
+  { restarts, waitedMs, timeoutMs }: WaitProgress,
 ): 'ready' | string | undefined {
   if (!State.Running || State.Restarting) {
     if (State.OOMKilled) return `it ran out of memory (exit code ${State.ExitCode})`;
@@ -140,7 +140,7 @@ function lastHealth({ Health }: Container['State']): string {
   return output ? `: ${output}` : '';
 }
 
-async function look(docker: Docker, id: string, name: string): Promise<Container> {
+async function inspectPresent(docker: Docker, id: string, name: string): Promise<Container> {
   const container = await findContainer(docker, id);
   if (container !== undefined && !['removing', 'dead'].includes(container.State.Status)) return container;
   throw new Error(`somebody removed ${name} while it was deployed; it is deployed again`);
@@ -161,8 +161,8 @@ async function failure(docker: Docker, container: Container, name: string, what:
   return new Refusal('DeployFailed', mask(`expected ${name} to come up, but ${what}${lines}`), [details]);
 }
 
-/** A log driver that keeps nothing must not hide what happened. */
-async function lastLog(docker: Docker, container: Container, mask: Mask): Promise<string> {
+/** A log driver that keeps no log must not hide the failure itself. */
+async function lastLog(docker: Docker, container: Container, mask: TextMask): Promise<string> {
   try {
     return lastLines(await readLog(docker, container.Id, container.Config.Tty ?? false), mask);
   } catch (error) {
@@ -171,7 +171,7 @@ async function lastLog(docker: Docker, container: Container, mask: Mask): Promis
 }
 
 /** Hides what its environment holds: variables that are secret by name, and passwords in addresses. */
-function maskOf({ Config }: Container): Mask {
+function maskOf({ Config }: Container): TextMask {
   const secrets = (Config.Env ?? []).flatMap((variable) => {
     const [, name = '', value = ''] = /^([^=]*)=([\s\S]*)$/.exec(variable) ?? [];
     const passwords = [...value.matchAll(/:\/\/[^:/@\s]*:([^@/\s]+)@/g)].map(([, password = '']) => password);

@@ -10,7 +10,7 @@ import { findContainer } from './container.ts';
 import { networksOf } from './own-networks.ts';
 
 /** What is known of the daemon, asked once. */
-export interface Daemon {
+export interface DaemonInfo {
   /** `os/arch`, as image indexes say it. */
   readonly platform: string;
   readonly hostName: string;
@@ -21,7 +21,7 @@ export function refused(message: string, cause?: unknown): Refusal {
   return new Refusal('DeployRefused', message, [], cause === undefined ? {} : { cause });
 }
 
-export function requirePlatform(image: VerifiedImage, { platform }: Daemon): void {
+export function requirePlatform(image: VerifiedImage, { platform }: DaemonInfo): void {
   const has = image.platforms.map((each) => each.platform);
   // A variant (linux/arm/v7) is for Docker to choose.
   const isThere = has.some((each) => each === platform || each.startsWith(`${platform}/`));
@@ -48,7 +48,7 @@ export function noContainer(what: { readonly name: string } | { readonly label: 
 }
 
 /** Who else looks after containers, by the labels that they put on theirs. */
-const keepers = [
+const managers = [
   { label: 'com.docker.compose.project', who: 'Docker Compose', advice: 'deploy it with deploy.compose' },
   {
     label: 'com.docker.swarm.service.name',
@@ -60,11 +60,14 @@ const keepers = [
   { label: 'io.kubernetes.container.name', who: 'Kubernetes', advice: "change its manifest, with 'deploy: none'" },
 ] as const;
 
-/** What only its image says is no matter: one that Compose has built names a project, wherever it runs. */
-async function keeperOf(docker: Docker, { Image, Config: { Labels } }: Container): Promise<(typeof keepers)[number] | undefined> {
-  if (!keepers.some(({ label }) => Labels?.[label] !== undefined)) return undefined;
+/** Labels of the image do not count: an image built by Compose names a project, wherever it runs. */
+async function managerOf(
+  docker: Docker,
+  { Image, Config: { Labels } }: Container,
+): Promise<(typeof managers)[number] | undefined> {
+  if (!managers.some(({ label }) => Labels?.[label] !== undefined)) return undefined;
   const ofImage = (await findImage(docker, Image))?.Config?.Labels;
-  return keepers.find(({ label, who }) =>
+  return managers.find(({ label, who }) =>
     who === 'Docker Compose'
       ? Labels?.[label] !== undefined && isMadeByCompose(Labels, ofImage)
       : isOwnLabel(label, Labels, ofImage),
@@ -76,13 +79,13 @@ async function keeperOf(docker: Docker, { Image, Config: { Labels } }: Container
  * @param own id of the container that this worker runs in
  * @throws Refusal `DeployRefused`
  */
-export async function requireReplaceable(docker: Docker, container: Container, daemon: Daemon, own?: string): Promise<void> {
+export async function requireReplaceable(docker: Docker, container: Container, daemon: DaemonInfo, own?: string): Promise<void> {
   const name = container.Name.slice(1);
-  const keeper = await keeperOf(docker, container);
-  if (keeper !== undefined) {
+  const manager = await managerOf(docker, container);
+  if (manager !== undefined) {
     throw refused(
-      `expected ${name} to be a container of its own, but ${keeper.who} manages it (label ${keeper.label}) and would undo ` +
-        `what happens beside it: ${keeper.advice}`,
+      `expected ${name} to be a container of its own, but ${manager.who} manages it (label ${manager.label}) and would undo ` +
+        `what happens beside it: ${manager.advice}`,
     );
   }
   if (container.HostConfig.AutoRemove) {
@@ -97,10 +100,10 @@ export async function requireReplaceable(docker: Docker, container: Container, d
     throw refused(`${name} is the container of this worker, which cannot replace itself: let a worker on another host do it`);
   }
   await requireIndependent(docker, container, daemon);
-  await requireSurroundings(docker, container);
+  await requireDependencies(docker, container);
 }
 
-/** @throws Refusal `DeployRefused` where the next container would not be found by the stage's label any more */
+/** @throws Refusal `DeployRefused` if the next container would not be found by the stage's label any more */
 export function requireLabel(label: string, container: Container, image: Image | undefined, next: Image | undefined): void {
   const equals = label.indexOf('=');
   const key = equals < 0 ? label : label.slice(0, equals);
@@ -114,8 +117,8 @@ export function requireLabel(label: string, container: Container, image: Image |
   );
 }
 
-/** Docker ties some containers to the very container, not to its name: they would hold on to the old one. */
-async function requireIndependent(docker: Docker, container: Container, { containers }: Daemon): Promise<void> {
+/** Docker ties some containers to this container's id, not to its name: they would stay tied to the old one. */
+async function requireIndependent(docker: Docker, container: Container, { containers }: DaemonInfo): Promise<void> {
   const name = container.Name.slice(1);
   const sharers = await findSharers(docker, [container]);
   if (sharers.length > 0) {
@@ -135,8 +138,8 @@ async function requireIndependent(docker: Docker, container: Container, { contai
   }
 }
 
-/** What the new container needs as the old one did. Without it, it could be made but not started. */
-async function requireSurroundings(docker: Docker, container: Container): Promise<void> {
+/** What the new container needs as the old one did. Without it, it could be created but not started. */
+async function requireDependencies(docker: Docker, container: Container): Promise<void> {
   const name = container.Name.slice(1);
   for (const network of networksOf(container)) {
     if (await hasNetwork(docker, network)) continue;

@@ -11,13 +11,13 @@ import { poll, usualPolling } from '../kit/github-polling.ts';
 
 type DeploymentTarget = Target<DeploymentDeployPlan>;
 
-interface Made {
+interface CreatedDeployment {
   readonly id: number;
   readonly created_at: string;
 }
 
 /** A deployment's status, as far as it matters here. */
-interface Status {
+interface DeploymentStatus {
   readonly state: string;
   readonly log_url?: string;
   readonly target_url: string;
@@ -79,7 +79,7 @@ async function findDeployment(
   { deploy: { environment }, rollout }: DeploymentTarget,
   { digest }: WantedImage,
   since: number,
-): Promise<Made | undefined> {
+): Promise<CreatedDeployment | undefined> {
   const { data } = await octokit.rest.repos.listDeployments({ ...named, environment, per_page: pageSize });
   return data.find((deployment) => {
     const payload = payloadOf(deployment);
@@ -92,7 +92,7 @@ async function createDeployment(
   { octokit, named }: GitHubRepository,
   { deploy: { ref, environment }, plan, stage, rollout }: DeploymentTarget,
   image: WantedImage,
-): Promise<Made> {
+): Promise<CreatedDeployment> {
   try {
     const { data } = await octokit.rest.repos.createDeployment({
       ...named,
@@ -114,8 +114,12 @@ async function createDeployment(
   }
 }
 
-/** The newest status, where it is a final one. */
-async function outcomeOf({ octokit, named }: GitHubRepository, id: number, signal: AbortSignal): Promise<Status | undefined> {
+/** The newest status, if it is a final one. */
+async function outcomeOf(
+  { octokit, named }: GitHubRepository,
+  id: number,
+  signal: AbortSignal,
+): Promise<DeploymentStatus | undefined> {
   const { data } = await octokit.rest.repos.listDeploymentStatuses({
     ...named,
     deployment_id: id,

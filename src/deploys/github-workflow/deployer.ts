@@ -6,10 +6,10 @@ import { type GitHubRepository, openRepository } from '../../platform/github/rep
 import type { Deployer, Work } from '../deployer.ts';
 import { imageBefore, runningOf, type WantedImage } from '../kit/github-image.ts';
 import { type Polling, poll, usualPolling } from '../kit/github-polling.ts';
-import { dispatch, listedRun, type Run, type WorkflowTarget } from './runs.ts';
+import { type ActionsRun, dispatch, listedRun, type WorkflowTarget } from './runs.ts';
 
 export interface GitHubDeployerDependencies {
-  /** A client for `owner/name` whose errors are classified. @throws Refusal where GitHub is not configured */
+  /** A client for `owner/name` whose errors are classified. @throws Refusal if GitHub is not configured */
   readonly clientFor: (repository: string) => Promise<Octokit>;
   readonly polling?: Polling;
 }
@@ -32,11 +32,15 @@ export function createWorkflowDeployer({
   async function deploy(target: WorkflowTarget, image: WantedImage, work: Work): Promise<Deployed> {
     const { repository: name, workflow, timeoutMs } = target.deploy;
     const repository = await openRepository(clientFor, name);
-    const step: Step = { repository, target, work, since: work.since ?? Date.now(), polling };
-    const key = JSON.stringify([name, workflow, target.rollout, work.turn, step.since, image.digest]);
-    const id = asked.get(key) ?? (await earlierRun(step)) ?? (await dispatch(repository, target, image)) ?? (await newRun(step));
+    const dispatched: WorkflowDispatch = { repository, target, work, since: work.since ?? Date.now(), polling };
+    const key = JSON.stringify([name, workflow, target.rollout, work.turn, dispatched.since, image.digest]);
+    const id =
+      asked.get(key) ??
+      (await earlierRun(dispatched)) ??
+      (await dispatch(repository, target, image)) ??
+      (await newRun(dispatched));
     asked.set(key, id);
-    const run = await endOf(step, id);
+    const run = await endOf(dispatched, id);
     asked.delete(key);
     if (run.status === 'completed' && run.conclusion === 'success') {
       const running = [runningOf(`${name} ${workflow}`, image)];
@@ -55,7 +59,7 @@ export function createWorkflowDeployer({
   };
 }
 
-interface Step {
+interface WorkflowDispatch {
   readonly repository: GitHubRepository;
   readonly target: WorkflowTarget;
   readonly work: Work;
@@ -65,7 +69,13 @@ interface Step {
 }
 
 /** The run that an earlier try of this step asked for, a moment ago perhaps: then it may not be listed at the first look. */
-async function earlierRun({ repository, target, work, since, polling: { firstMs } }: Step): Promise<number | undefined> {
+async function earlierRun({
+  repository,
+  target,
+  work,
+  since,
+  polling: { firstMs },
+}: WorkflowDispatch): Promise<number | undefined> {
   const look = () => listedRun(repository, target, since);
   // The first try of a step begins at once.
   if (Date.now() - since < firstMs) return look();
@@ -73,8 +83,8 @@ async function earlierRun({ repository, target, work, since, polling: { firstMs 
   return poll(look, () => until, { firstMs, longestMs: firstMs }, work.signal);
 }
 
-/** @throws Refusal `DeployFailed` where nothing tells which run it is */
-async function newRun({ repository, target, work, since, polling }: Step): Promise<number> {
+/** @throws Refusal `DeployFailed` if nothing tells which run it is */
+async function newRun({ repository, target, work, since, polling }: WorkflowDispatch): Promise<number> {
   const until = Date.now() + appearsWithinMs;
   const found = await poll(
     () => listedRun(repository, target, since),
@@ -91,10 +101,10 @@ async function newRun({ repository, target, work, since, polling }: Step): Promi
 }
 
 /** The run when it has ended, or when its time is up. */
-async function endOf({ repository, target, work, polling }: Step, run_id: number): Promise<Run> {
+async function endOf({ repository, target, work, polling }: WorkflowDispatch, run_id: number): Promise<ActionsRun> {
   const { octokit, named } = repository;
-  let last: Run | undefined;
-  const look = async (): Promise<Run | undefined> => {
+  let last: ActionsRun | undefined;
+  const look = async (): Promise<ActionsRun | undefined> => {
     const { data } = await octokit.rest.actions.getWorkflowRun({ ...named, run_id, request: { signal: work.signal } });
     last = data;
     return data.status === 'completed' ? data : undefined;

@@ -8,7 +8,7 @@ import type { WantedImage } from '../kit/github-image.ts';
 export type WorkflowTarget = Target<WorkflowDeployPlan>;
 
 /** A run of a workflow, as far as it matters here. `conclusion` is null until `status` is `completed`. */
-export interface Run {
+export interface ActionsRun {
   readonly html_url: string;
   readonly status: string | null;
   readonly conclusion: string | null;
@@ -49,7 +49,7 @@ export async function listedRun(
 
 /**
  * Starts the workflow.
- * @returns the run, or undefined where GitHub does not say which it is (GitHub Enterprise Server)
+ * @returns the run, or undefined if GitHub does not say which it is (GitHub Enterprise Server)
  * @throws Refusal `DeployRefused`
  */
 export async function dispatch(

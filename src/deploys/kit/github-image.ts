@@ -18,7 +18,7 @@ export function runningOf(name: string, image: WantedImage): RunningImage {
 
 /**
  * The image to go back to.
- * @throws Refusal `NothingBefore`, or `DeployRefused` where nobody knows its digest
+ * @throws Refusal `NothingBefore`, or `DeployRefused` if nobody knows its digest
  */
 export function imageBefore({ stage, plan }: Pick<Target, 'stage' | 'plan'>, before: readonly RunningImage[]): WantedImage {
   const [first] = before;

@@ -13,7 +13,7 @@ export const usualPolling: Polling = { firstMs: 5_000, longestMs: 30_000 };
 /**
  * Looks until there is an answer.
  * @param until milliseconds since 1970; asked after each look
- * @returns undefined where there was none by then
+ * @returns undefined if there was none by then
  * @throws what aborted the signal
  */
 export async function poll<Answer>(

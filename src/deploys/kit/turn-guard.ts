@@ -2,13 +2,13 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { Refusal } from '../../domain/failures.ts';
 import { readTextIfThere, writeDurably } from '../../platform/files/durable-file.ts';
-import { placeName } from '../../platform/files/place-name.ts';
+import { safeName } from '../../platform/files/safe-name.ts';
 
 /** Remembers the highest turn that was seen in each stage, so that whoever lost its turn long ago changes nothing any more. */
 export interface TurnGuard {
   /**
    * Called with the stage's lock held, before anything is changed. The same turn may come again: tries of one step, and batches.
-   * @throws Refusal `TurnPassed` where a higher turn was here already
+   * @throws Refusal `TurnPassed` if a higher turn was here already
    */
   enter(service: string, stage: string, turn: number): Promise<void>;
 }
@@ -19,7 +19,7 @@ const record = z.object({ turn: z.number().int() });
 export function createTurnGuard(folder: string): TurnGuard {
   return {
     async enter(service, stage, turn) {
-      const path = join(folder, `${placeName(service, stage)}.json`);
+      const path = join(folder, `${safeName(service, stage)}.json`);
       const seen = parse(path, await readTextIfThere(path));
       if (seen !== undefined && turn < seen) {
         throw new Refusal(

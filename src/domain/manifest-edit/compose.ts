@@ -1,14 +1,14 @@
 import type { Document } from 'yaml';
-import { editRefused, listed, type Place, targetNotFound } from './place.ts';
-import { findValue, keysOf, parseYaml, type YamlFound } from './yaml-file.ts';
+import { editRefused, listed, targetNotFound, type ValueLocation } from './location.ts';
+import { findValue, keysOf, parseYaml, type YamlLookup } from './yaml-file.ts';
 
 /** `services.NAME.image` of each service of a Compose file. */
-export function findInCompose(text: string, file: string, services: readonly string[]): Place[] {
+export function findInCompose(text: string, file: string, services: readonly string[]): ValueLocation[] {
   const documents = parseYaml(text, file);
   return services.map((service) => findImage(documents, file, service));
 }
 
-function findImage(documents: readonly Document.Parsed[], file: string, service: string): Place {
+function findImage(documents: readonly Document.Parsed[], file: string, service: string): ValueLocation {
   const steps = ['services', service, 'image'].map((key) => ({ kind: 'key' as const, key }));
   const found = documents.map((document) => findValue(document, steps));
   const there = found.filter((one) => one.kind !== 'missing');
@@ -20,7 +20,7 @@ function findImage(documents: readonly Document.Parsed[], file: string, service:
   throw whatIsMissing(file, service, closest);
 }
 
-function whatIsMissing(file: string, service: string, missing: Extract<YamlFound, { kind: 'missing' }> | undefined): Error {
+function whatIsMissing(file: string, service: string, missing: Extract<YamlLookup, { kind: 'missing' }> | undefined): Error {
   const there = listed(missing?.there ?? []);
   switch (missing?.depth) {
     case 2: {

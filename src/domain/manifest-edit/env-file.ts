@@ -1,4 +1,4 @@
-import { editRefused, lineAt, listed, type Place, quotedLike, targetNotFound } from './place.ts';
+import { editRefused, lineAt, listed, quotedLike, targetNotFound, type ValueLocation } from './location.ts';
 
 /** How many lines an error names. */
 const mostShown = 5;
@@ -12,7 +12,7 @@ interface Assignment {
 }
 
 /** The value of a key in a file of `KEY=value` lines, as Docker Compose and shells read it. */
-export function findInEnvFile(text: string, file: string, key: string): Place[] {
+export function findInEnvFile(text: string, file: string, key: string): ValueLocation[] {
   const assignments = assignmentsOf(text);
   const found = assignments.filter((assignment) => assignment.key === key);
   const [one, another] = found;

@@ -1,13 +1,13 @@
 import { type ImageReference, InvalidReference, isDigest, isTag, parseReference, writtenRepository } from '../image-reference.ts';
 import type { ImageIdentity } from '../outcomes.ts';
 import type { ChangePlan } from '../plan.ts';
-import { editRefused, type Place } from './place.ts';
+import { editRefused, type ValueLocation } from './location.ts';
 
 /**
  * What a place says once it names the image: the spelling of the repository is kept (`nginx` stays `nginx`).
- * @throws Refusal `EditRefused` where the place holds something else than this image
+ * @throws Refusal `EditRefused` if the place holds something else than this image
  */
-export function valueFor(place: Place, change: ChangePlan, image: ImageIdentity): string {
+export function valueFor(place: ValueLocation, change: ChangePlan, image: ImageIdentity): string {
   const wanted = {
     tag: change.pin !== 'digest' ? image.tag : undefined,
     digest: change.pin !== 'tag' ? image.digest : undefined,
@@ -32,9 +32,9 @@ export function valueFor(place: Place, change: ChangePlan, image: ImageIdentity)
   return `${writtenRepository(place.value)}${wanted.tag === undefined ? '' : `:${wanted.tag}`}${wanted.digest === undefined ? '' : `@${wanted.digest}`}`;
 }
 
-/** What a place says now; undefined where that is no image reference. */
+/** What a place says now; undefined if that is no image reference. */
 export function referenceOf(
-  place: Place,
+  place: ValueLocation,
   change: ChangePlan,
   image: Pick<ImageIdentity, 'repository'>,
 ): ImageReference | undefined {
@@ -47,7 +47,7 @@ export function referenceOf(
   }
 }
 
-function referenceIn(place: Place, change: ChangePlan): ImageReference {
+function referenceIn(place: ValueLocation, change: ChangePlan): ImageReference {
   try {
     return parseReference(place.value);
   } catch (error) {
@@ -63,7 +63,7 @@ function referenceIn(place: Place, change: ChangePlan): ImageReference {
   }
 }
 
-function refuseUnlessBare(place: Place, change: ChangePlan): void {
+function refuseUnlessBare(place: ValueLocation, change: ChangePlan): void {
   if (place.value === '' || isBare(place.value)) return;
   throw editRefused(
     change.file,

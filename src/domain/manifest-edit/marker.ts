@@ -2,7 +2,7 @@ import { parse } from 'yaml';
 import { InvalidReference, isDigest, isTag, parseReference } from '../image-reference.ts';
 import type { ImageIdentity } from '../outcomes.ts';
 import type { ChangePlan } from '../plan.ts';
-import { editRefused, listed, type Place, targetNotFound } from './place.ts';
+import { editRefused, listed, targetNotFound, type ValueLocation } from './location.ts';
 
 interface MarkedLine {
   /** The name in the comment. */
@@ -18,7 +18,7 @@ const comment = /^(.*?)(?:#|\/\/)[ \t]*landfall:[ \t]*([^\s#]{1,200})[ \t]*\r?$/
 /** A longer one is no line that a person marked. */
 const longestLine = 4096;
 
-interface Word {
+interface MarkedWord {
   readonly text: string;
   readonly start: number;
   readonly end: number;
@@ -28,7 +28,12 @@ interface Word {
  * The image on each line that ends with the comment `# landfall: NAME` (or `// landfall: NAME`), in a file of any language: with
  * `value: reference` the reference to this very repository, with `bare` the last tag or digest.
  */
-export function findByMarker(text: string, change: ChangePlan, name: string, image: Pick<ImageIdentity, 'repository'>): Place[] {
+export function findByMarker(
+  text: string,
+  change: ChangePlan,
+  name: string,
+  image: Pick<ImageIdentity, 'repository'>,
+): ValueLocation[] {
   const markers = new Map<string, MarkedLine[]>();
   for (const line of markedLines(text)) {
     const lines = markers.get(line.marker);
@@ -58,7 +63,7 @@ function* markedLines(text: string): Generator<MarkedLine> {
   }
 }
 
-function placeOn(line: MarkedLine, change: ChangePlan, image: Pick<ImageIdentity, 'repository'>): Place {
+function placeOn(line: MarkedLine, change: ChangePlan, image: Pick<ImageIdentity, 'repository'>): ValueLocation {
   const where = `line ${line.number}`;
   if (line.content.length > longestLine) {
     throw editRefused(
@@ -90,7 +95,7 @@ function placeOn(line: MarkedLine, change: ChangePlan, image: Pick<ImageIdentity
 }
 
 /** Brackets belong to a word only around the address of a registry, `[::1]:5000/app`; elsewhere they are the file's own. */
-function wordOf(line: MarkedLine, found: string, at: number): Word {
+function wordOf(line: MarkedLine, found: string, at: number): MarkedWord {
   const leading = /^\[(?![a-fA-F0-9:]+\])/.exec(found)?.[0].length ?? 0;
   const text = found.slice(leading).replace(/(?<!\])\]+$/, '');
   const start = line.start + at + leading;
@@ -98,7 +103,7 @@ function wordOf(line: MarkedLine, found: string, at: number): Word {
 }
 
 /** `TAG` of `TAG=""`, or `"nginx"` of `"nginx": 1` */
-function isKey(line: MarkedLine, word: Word): boolean {
+function isKey(line: MarkedLine, word: MarkedWord): boolean {
   return /^["']?[ \t]*[:=]/.test(line.content.slice(word.end - line.start));
 }
 
@@ -112,14 +117,14 @@ function repositoryOf(text: string): string | undefined {
 }
 
 /** `${REGISTRY}nginx:1.25`, `nginx:1.${MINOR}`, `nginx:{{ tag }}` */
-function isPutTogether(line: MarkedLine, word: Word): boolean {
+function isPutTogether(line: MarkedLine, word: MarkedWord): boolean {
   const before = line.content.slice(0, word.start - line.start);
   const after = line.content.slice(word.end - line.start);
   return /(?:[$}%]|[$%{]\{)$/.test(before) || /^[${%]/.test(after);
 }
 
 /** Quotes are not ours to add in an unknown language; in YAML, a word that would no longer be text is refused. */
-function writerOf(line: MarkedLine, word: Word, change: ChangePlan): (value: string) => string {
+function writerOf(line: MarkedLine, word: MarkedWord, change: ChangePlan): (value: string) => string {
   const isQuoted = /["']$/.test(line.content.slice(0, word.start - line.start));
   return (value) => {
     if (/\.ya?ml$/.test(change.file) && !isQuoted && typeof parse(value, { version: '1.1' }) !== 'string') {

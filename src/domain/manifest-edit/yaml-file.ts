@@ -15,7 +15,7 @@ import {
   visit,
   type YAMLMap,
 } from 'yaml';
-import { editRefused, type Place, quotedLike } from './place.ts';
+import { editRefused, quotedLike, type ValueLocation } from './location.ts';
 
 /** One step down from a map or a list. */
 export type YamlStep =
@@ -24,8 +24,8 @@ export type YamlStep =
   /** The items of a list that are maps in which `key` is `value`. */
   | { readonly kind: 'where'; readonly key: string; readonly value: string };
 
-export type YamlFound =
-  | { readonly kind: 'place'; readonly place: Place }
+export type YamlLookup =
+  | { readonly kind: 'place'; readonly place: ValueLocation }
   /** How far the steps led, what is there instead, and the map where it ended. */
   | { readonly kind: 'missing'; readonly depth: number; readonly there: readonly string[]; readonly map?: YAMLMap }
   /** It is there, but not a value that can be changed by itself. */
@@ -34,7 +34,7 @@ export type YamlFound =
 /** Deeper files are nobody's manifests, and would overflow the stack of the parser. */
 const deepestNesting = 200;
 
-/** @throws Refusal `EditRefused`, with the line, where the text is no valid YAML */
+/** @throws Refusal `EditRefused`, with the line, if the text is no valid YAML */
 export function parseYaml(text: string, file: string): Document.Parsed[] {
   const parser = new Parser();
   const documents: Document.Parsed[] = [];
@@ -82,7 +82,7 @@ function repeatedKey(top: Node | null): number | undefined {
 }
 
 /** Follows the steps from the top of a document to one scalar. */
-export function findValue(document: Document.Parsed, steps: readonly YamlStep[]): YamlFound {
+export function findValue(document: Document.Parsed, steps: readonly YamlStep[]): YamlLookup {
   let node: Node | null = document.contents;
   let name = '';
   for (const [depth, step] of steps.entries()) {
@@ -111,7 +111,7 @@ export function keysOf(map: YAMLMap): string[] {
   return map.items.map((pair) => scalarText(pair.key) ?? '').filter((key) => key !== '' && key !== '<<');
 }
 
-function valueAt(node: Node | null, name: string): YamlFound {
+function valueAt(node: Node | null, name: string): YamlLookup {
   if (isAlias(node)) return refusedAlias(name, node.source);
   if (!isScalar(node))
     return {
@@ -196,7 +196,7 @@ function aliasesOf(document: Document.Parsed): (alias: Alias) => Node | undefine
   return (alias) => meant.get(alias);
 }
 
-function refusedAlias(name: string, anchor: string): YamlFound {
+function refusedAlias(name: string, anchor: string): YamlLookup {
   return { kind: 'refused', why: inherited(name, `is an alias (*${anchor})`) };
 }
 

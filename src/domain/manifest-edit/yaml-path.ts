@@ -1,4 +1,4 @@
-import { editRefused, listed, type Place, targetNotFound } from './place.ts';
+import { editRefused, listed, targetNotFound, type ValueLocation } from './location.ts';
 import { findValue, parseYaml, type YamlStep } from './yaml-file.ts';
 
 const stepPattern = /\["([^"]+)"\]|\[(\d{1,6})\]|\[([^\]="]+)=(?:"([^"]*)"|([^\]"]*))\]|(?:^|\.)([^.[\]"]+)/y;
@@ -21,14 +21,14 @@ export function parseYamlPath(path: string): readonly YamlStep[] | undefined {
   return steps.length === 0 ? undefined : steps;
 }
 
-/** What is wrong with a path, for the author of the configuration; undefined where nothing is. */
+/** What is wrong with a path, for the author of the configuration; undefined if nothing is. */
 export function problemOfPath(path: string): string | undefined {
   if (parseYamlPath(path) !== undefined) return undefined;
   return `expected a path such as spec.template.spec.containers[name=web].image, found '${path}'`;
 }
 
 /** The one value that a path leads to, in whichever document of the file. */
-export function findByPath(text: string, file: string, path: string): Place[] {
+export function findByPath(text: string, file: string, path: string): ValueLocation[] {
   const steps = parseYamlPath(path);
   if (steps === undefined) throw editRefused(file, `${problemOfPath(path)}; correct the change of the service`);
   const found = parseYaml(text, file).map((document) => findValue(document, steps));

@@ -3,7 +3,7 @@ import { Temporal } from 'temporal-polyfill';
 import type { Times } from './times.ts';
 
 /**
- * Times that come back by a rule of iCalendar (RFC 5545): `DTSTART` and `RRULE`, with `EXDATE` and `RDATE` where wanted. The library
+ * Times that come back by a rule of iCalendar (RFC 5545): `DTSTART` and `RRULE`, with `EXDATE` and `RDATE` if wanted. The library
  * passes over what it does not know, a month 13 or a part `BYDAYS`, so a rule is read strictly here before it gets there.
  */
 

@@ -1,9 +1,10 @@
+import type { Environment } from '../../domain/environment.ts';
 import { createGitRunner } from '../../platform/git/command.ts';
 import { type GitRemote, parseRemote } from '../../platform/git/remote.ts';
 import { BranchMoved, type FileCommit, type Forge } from '../forge.ts';
 import { type CachedRepository, createGitCache } from './cache.ts';
 import { changesBetween } from './changes.ts';
-import { deleteBranch, mergeProposal, standingOf } from './merge.ts';
+import { deleteBranch, mergeProposal, proposalState } from './merge-branch.ts';
 import {
   type Author,
   compareCommits,
@@ -20,7 +21,7 @@ export interface GitForgeOptions {
   /** For bare clones of the remotes: a cache that may be thrown away at any time. */
   readonly folder: string;
   /** The environment that git gets; it holds what git needs to find its configuration, credential helpers and ssh keys. */
-  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly env: Environment;
   /** The git program; default: `git` on PATH. 2.38 or later, for `merge-tree`. */
   readonly git?: string;
   /** Who commits. */
@@ -83,7 +84,7 @@ export function createGitForge({ folder, env, git = 'git', author = landfall }: 
     // Plain git has no place for them: what the checks said stands in the rollout, and nothing is proposed before they passed.
     reportChecks: async () => {},
 
-    standing: async (repository, proposal, own) => using(repository, (clone, remote) => standingOf(clone, remote, proposal, own)),
+    state: async (repository, proposal, own) => using(repository, (clone, remote) => proposalState(clone, remote, proposal, own)),
 
     merge: async (merge) => using(merge.repository, (clone, remote) => mergeProposal(clone, remote, merge, author)),
 

@@ -36,7 +36,7 @@ export class PushRefused extends Error {
 /**
  * The lease makes the remote compare the branch with `from` and move it in one go. It allows force, but there is none in it: `from` is a
  * parent of what is pushed.
- * @returns why the remote did not take it (`PushRefused`, or what may pass), or undefined where it did
+ * @returns why the remote did not take it (`PushRefused`, or what may pass), or undefined if it did
  */
 export async function push(clone: CachedRepository, remote: GitRemote, { branch, from, to }: Push): Promise<Error | undefined> {
   const ref = `refs/heads/${branch}`;

@@ -25,15 +25,15 @@ async function compare({ octokit, named }: GitHubRepository, base: string, head:
   return (await octokit.rest.repos.compareCommitsWithBasehead({ ...named, basehead, per_page: 1 })).data;
 }
 
-interface Entry {
+interface GitHubTreeEntry {
   readonly path: string;
   readonly mode: string;
   readonly type: string;
   readonly sha: string;
 }
 
-/** Two versions of a folder; absent where there is none. */
-interface Pair {
+/** Two versions of a folder; absent if there is none. */
+interface FolderPair {
   readonly path: string;
   readonly before: string | undefined;
   readonly after: string | undefined;
@@ -42,7 +42,7 @@ interface Pair {
 /** Folders that are the same have the same hash, and are not looked into. */
 async function listChanges(repository: GitHubRepository, since: string, head: string): Promise<Omit<Changes, 'since'>> {
   const files: FileChange[] = [];
-  const folders: Pair[] = [{ path: '', before: since, after: head }];
+  const folders: FolderPair[] = [{ path: '', before: since, after: head }];
   let asked = 0;
   for (let folder = folders.shift(); folder !== undefined; folder = folders.shift()) {
     asked += 2;
@@ -61,18 +61,18 @@ async function listChanges(repository: GitHubRepository, since: string, head: st
   return { files: files.slice(0, mostFiles), more: files.length > mostFiles };
 }
 
-function changeOf(path: string, from: Entry | undefined, to: Entry | undefined): FileChange | undefined {
+function changeOf(path: string, from: GitHubTreeEntry | undefined, to: GitHubTreeEntry | undefined): FileChange | undefined {
   const [before, after] = [from, to].map((entry) => (entry === undefined || isFolder(entry) ? undefined : entry.mode));
   if (before === undefined && after === undefined) return undefined;
   return { path, ...(before !== undefined && { before }), ...(after !== undefined && { after }) };
 }
 
-function folderOf(path: string, from: Entry | undefined, to: Entry | undefined): Pair | undefined {
+function folderOf(path: string, from: GitHubTreeEntry | undefined, to: GitHubTreeEntry | undefined): FolderPair | undefined {
   const [before, after] = [from, to].map((entry) => (entry !== undefined && isFolder(entry) ? entry.sha : undefined));
   return before === undefined && after === undefined ? undefined : { path: `${path}/`, before, after };
 }
 
-function isFolder({ type }: Entry): boolean {
+function isFolder({ type }: GitHubTreeEntry): boolean {
   return type === 'tree';
 }
 
@@ -80,7 +80,7 @@ function isFolder({ type }: Entry): boolean {
 async function readTree(
   { octokit, named, fullName }: GitHubRepository,
   sha: string | undefined,
-): Promise<ReadonlyMap<string, Entry>> {
+): Promise<ReadonlyMap<string, GitHubTreeEntry>> {
   if (sha === undefined) return new Map();
   const { data } = await octokit.rest.git.getTree({ ...named, tree_sha: sha });
   if (data.truncated) {

@@ -10,19 +10,19 @@ export interface Checks {
   readonly complete: boolean;
 }
 
-type Verdict = 'passed' | 'failed' | 'pending';
+type CheckVerdict = 'passed' | 'failed' | 'pending';
 
-interface Said {
+interface CheckResult {
   readonly name: string;
-  readonly verdict: Verdict;
+  readonly verdict: CheckVerdict;
 }
 
 const passing = new Set(['success', 'neutral', 'skipped']);
-/** What Landfall says itself was decided before it proposed anything. */
+/** Landfall's own checks: they passed before it proposed anything. */
 const own = /^landfall\//i;
 
 /**
- * @param required names of the checks that the base branch demands; where there are none, every check that is there counts
+ * @param required names of the checks that the base branch demands; if there are none, every check that is there counts
  */
 export async function readChecks(repository: GitHubRepository, commit: string, required: readonly string[]): Promise<Checks> {
   const [runs, statuses] = await Promise.all([checkRuns(repository, commit), commitStatuses(repository, commit)]);
@@ -30,7 +30,7 @@ export async function readChecks(repository: GitHubRepository, commit: string, r
   const known = [...(runs ?? []), ...(statuses ?? [])];
   if (required.length === 0 || !complete) known.push(...(runs === undefined ? await workflowRuns(repository, commit) : []));
   const worst = worstByName(known);
-  // Without check runs nobody knows whether a required one is there: GitHub's own summary then tells (`blocked`).
+  // Without check runs we cannot tell whether a required one has run: GitHub's own summary tells (`blocked`).
   const counted = required.length > 0 && complete ? required : [...worst.keys()].filter((name) => !own.test(name));
   const verdictOf = (name: string) => worst.get(name) ?? 'pending';
   return {
@@ -41,9 +41,9 @@ export async function readChecks(repository: GitHubRepository, commit: string, r
 }
 
 /** Several of one name (two workflows with a job `build`) all have to pass. */
-function worstByName(known: readonly Said[]): Map<string, Verdict> {
-  const order: readonly Verdict[] = ['passed', 'pending', 'failed'];
-  const worst = new Map<string, Verdict>();
+function worstByName(known: readonly CheckResult[]): Map<string, CheckVerdict> {
+  const order: readonly CheckVerdict[] = ['passed', 'pending', 'failed'];
+  const worst = new Map<string, CheckVerdict>();
   for (const { name, verdict } of known) {
     const before = worst.get(name) ?? 'passed';
     worst.set(name, order.indexOf(verdict) > order.indexOf(before) ? verdict : before);
@@ -51,13 +51,13 @@ function worstByName(known: readonly Said[]): Map<string, Verdict> {
   return worst;
 }
 
-/** The latest run of each check, or undefined where the token cannot read them. */
-async function checkRuns({ octokit, named }: GitHubRepository, ref: string): Promise<Said[] | undefined> {
+/** The latest run of each check, or undefined if the token cannot read them. */
+async function checkRuns({ octokit, named }: GitHubRepository, ref: string): Promise<CheckResult[] | undefined> {
   const runs = await ifReadable(() => octokit.paginate(octokit.rest.checks.listForRef, { ...named, ref, per_page: 100 }));
   return runs?.map(({ name, status, conclusion }) => ({ name, verdict: verdictOf(status, conclusion) }));
 }
 
-async function commitStatuses(repository: GitHubRepository, commit: string): Promise<Said[] | undefined> {
+async function commitStatuses(repository: GitHubRepository, commit: string): Promise<CheckResult[] | undefined> {
   const statuses = await ifReadable(() => statusesOf(repository, commit));
   return statuses?.map(({ context, state }) => ({
     name: context,
@@ -66,7 +66,7 @@ async function commitStatuses(repository: GitHubRepository, commit: string): Pro
 }
 
 /** The latest run of each workflow for the commit: what a token that cannot read checks may see of them. */
-async function workflowRuns({ octokit, named }: GitHubRepository, commit: string): Promise<Said[]> {
+async function workflowRuns({ octokit, named }: GitHubRepository, commit: string): Promise<CheckResult[]> {
   const runs = await ifReadable(() =>
     octokit.paginate(octokit.rest.actions.listWorkflowRunsForRepo, { ...named, head_sha: commit, per_page: 100 }),
   );
@@ -80,7 +80,7 @@ async function workflowRuns({ octokit, named }: GitHubRepository, commit: string
   }));
 }
 
-function verdictOf(status: string, conclusion: string | null): Verdict {
+function verdictOf(status: string, conclusion: string | null): CheckVerdict {
   if (status !== 'completed') return 'pending';
   return passing.has(conclusion ?? '') ? 'passed' : 'failed';
 }

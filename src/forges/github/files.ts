@@ -8,13 +8,13 @@ import { BranchMoved, type FileCommit } from '../forge.ts';
 const symbolicLink = '120000';
 const plainFile = '100644';
 
-interface TreeEntry {
+interface GitHubFileEntry {
   readonly mode: string;
   readonly type: string;
   readonly sha: string;
 }
 
-/** The text (UTF-8) of a file at a commit. GitHub's limit is 100 MB. @throws Refusal where it is no text, or a symbolic link */
+/** The text (UTF-8) of a file at a commit. GitHub's limit is 100 MB. @throws Refusal if it is no text, or a symbolic link */
 export async function readText(repository: GitHubRepository, commit: string, path: string): Promise<string | undefined> {
   const entry = await entryAt(repository, commit, path);
   if (entry?.type !== 'blob') return undefined;
@@ -43,9 +43,9 @@ async function readBlob({ octokit, named }: GitHubRepository, sha: string): Prom
 }
 
 /** Goes down the path folder by folder: the listing of a whole repository may be cut off, and is large. */
-async function entryAt(repository: GitHubRepository, commit: string, path: string): Promise<TreeEntry | undefined> {
+async function entryAt(repository: GitHubRepository, commit: string, path: string): Promise<GitHubFileEntry | undefined> {
   const { octokit, named, fullName } = repository;
-  let entry: TreeEntry = { mode: '040000', type: 'tree', sha: commit };
+  let entry: GitHubFileEntry = { mode: '040000', type: 'tree', sha: commit };
   for (const name of path.split('/').filter((segment) => segment !== '' && segment !== '.')) {
     if (entry.type !== 'tree') return undefined;
     const { sha } = entry;
@@ -64,7 +64,7 @@ async function entryAt(repository: GitHubRepository, commit: string, path: strin
 /** @returns the new commit @throws BranchMoved */
 export async function commitFile(repository: GitHubRepository, commit: FileCommit): Promise<string> {
   const { branch, expectedHead } = commit;
-  // GitHub moves a branch to any descendant of where it is: only we can see that it was rewound. It also spares objects for nothing.
+  // GitHub moves a branch to any descendant of where it is: only we can see that it was rewound. It also avoids creating objects in vain.
   if ((await headOf(repository, branch)) !== expectedHead) throw new BranchMoved(repository.fullName, branch);
   const sha = await writeCommit(repository, commit);
   try {
@@ -96,7 +96,7 @@ async function writeCommit(repository: GitHubRepository, commit: FileCommit): Pr
   return made.data.sha;
 }
 
-function fileMode(entry: TreeEntry | undefined): '100644' | '100755' {
+function fileMode(entry: GitHubFileEntry | undefined): '100644' | '100755' {
   return entry?.mode === '100755' ? '100755' : plainFile;
 }
 

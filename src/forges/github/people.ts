@@ -1,15 +1,11 @@
 import { Refusal } from '../../domain/failures.ts';
+import type { Log } from '../../domain/log.ts';
 import type { GitHubRepository } from '../../platform/github/repository.ts';
-import type { Change } from '../forge.ts';
+import type { ChangeRequest } from '../forge.ts';
 import type { PullRequest } from './pull-request.ts';
 
-/** What went wrong without being worth a failure. */
-export interface Log {
-  warn(fields: object, message: string): void;
-}
-
 /** What a pull request should have, in one of its lists. Names are compared as GitHub does it: case does not matter. */
-interface Wish {
+interface Addition {
   /** The event by which GitHub remembers an addition. */
   readonly event: 'labeled' | 'assigned' | 'review_requested';
   readonly names: readonly string[];
@@ -17,17 +13,22 @@ interface Wish {
 
 /**
  * Labels, assignees and reviewers, each added once: what a person took away again, or who has reviewed already, does not come back with
- * the next image. A reviewer or assignee whom GitHub does not take is told in the log, and is no reason to stop.
+ * the next image. A reviewer or assignee that GitHub rejects is logged, and is no reason to stop.
  */
-export async function addPeople(repository: GitHubRepository, change: Change, pull: PullRequest, log: Log): Promise<void> {
-  const wishes = [
+export async function addPeople(
+  repository: GitHubRepository,
+  change: ChangeRequest,
+  pull: PullRequest,
+  log: Pick<Log, 'warn'>,
+): Promise<void> {
+  const additions = [
     { event: 'labeled', names: without(change.labels, labelsOf(pull)) },
     { event: 'assigned', names: without(change.assignees, assigneesOf(pull)) },
     { event: 'review_requested', names: without(change.reviewers, reviewersOf(pull, repository.named.owner)) },
-  ] as const satisfies readonly Wish[];
-  if (wishes.every(({ names }) => names.length === 0)) return;
+  ] as const satisfies readonly Addition[];
+  if (additions.every(({ names }) => names.length === 0)) return;
   const before = await addedBefore(repository, pull);
-  const [labels, assignees, reviewers] = wishes.map(({ event, names }) => without(names, before(event)));
+  const [labels, assignees, reviewers] = additions.map(({ event, names }) => without(names, before(event)));
   await addLabels(repository, pull, labels ?? []);
   await assign(repository, pull, assignees ?? [], log);
   await requestReviews(repository, pull, reviewers ?? [], log);
@@ -55,7 +56,7 @@ function without(names: readonly string[], present: readonly string[]): string[]
 async function addedBefore(
   { octokit, named }: GitHubRepository,
   { number }: PullRequest,
-): Promise<(event: Wish['event']) => string[]> {
+): Promise<(event: Addition['event']) => string[]> {
   const events = await octokit.paginate(octokit.rest.issues.listEvents, { ...named, issue_number: number, per_page: 100 });
   return (kind) =>
     events.flatMap((event) => {
@@ -73,10 +74,15 @@ async function addLabels({ octokit, named }: GitHubRepository, pull: PullRequest
   await octokit.rest.issues.addLabels({ ...named, issue_number: pull.number, labels });
 }
 
-async function assign({ octokit, named }: GitHubRepository, pull: PullRequest, logins: string[], log: Log): Promise<void> {
+async function assign(
+  { octokit, named }: GitHubRepository,
+  pull: PullRequest,
+  logins: string[],
+  log: Pick<Log, 'warn'>,
+): Promise<void> {
   if (logins.length === 0) return;
   const { data } = await octokit.rest.issues.addAssignees({ ...named, issue_number: pull.number, assignees: logins });
-  // GitHub leaves out without a word whom it does not know, or who has no access.
+  // GitHub silently drops people that it does not know, or who have no access.
   const left = without(
     logins,
     (data.assignees ?? []).map(({ login }) => login),
@@ -84,12 +90,12 @@ async function assign({ octokit, named }: GitHubRepository, pull: PullRequest, l
   if (left.length > 0) log.warn({ pull: pull.html_url, assignees: left }, 'GitHub did not assign them: have they access?');
 }
 
-/** One who cannot be asked refuses the whole request, so that the others are then asked one by one. */
+/** One invalid reviewer makes GitHub refuse the whole request, so then each is requested separately. */
 async function requestReviews(
   repository: GitHubRepository,
   pull: PullRequest,
   reviewers: readonly string[],
-  log: Log,
+  log: Pick<Log, 'warn'>,
 ): Promise<void> {
   if (reviewers.length === 0) return;
   const refusal = await requestReview(repository, pull, reviewers);
@@ -101,7 +107,7 @@ async function requestReviews(
   }
 }
 
-/** @param reviewers logins, and teams as `owner/team` @returns why GitHub refused, or undefined where it did not */
+/** @param reviewers logins, and teams as `owner/team` @returns why GitHub refused, or undefined if it did not */
 async function requestReview(
   { octokit, named }: GitHubRepository,
   { number }: PullRequest,

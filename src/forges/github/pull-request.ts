@@ -1,8 +1,9 @@
+import type { Log } from '../../domain/log.ts';
 import type { Proposal } from '../../domain/outcomes.ts';
 import { answeredWith } from '../../platform/github/errors.ts';
 import type { GitHubRepository } from '../../platform/github/repository.ts';
-import type { Change } from '../forge.ts';
-import { addPeople, type Log } from './people.ts';
+import type { ChangeRequest } from '../forge.ts';
+import { addPeople } from './people.ts';
 
 /** What an open pull request tells about itself, as far as we read it. */
 export interface PullRequest {
@@ -17,7 +18,7 @@ export interface PullRequest {
 }
 
 /** One open pull request a branch and base: found, or made; then with title, body, labels and people as they should be. */
-export async function openChange(repository: GitHubRepository, change: Change, log: Log): Promise<Proposal> {
+export async function openChange(repository: GitHubRepository, change: ChangeRequest, log: Pick<Log, 'warn'>): Promise<Proposal> {
   const pull = (await findOpen(repository, change)) ?? (await create(repository, change));
   await updateTexts(repository, change, pull);
   await addPeople(repository, change, pull, log);
@@ -31,7 +32,7 @@ export async function openChange(repository: GitHubRepository, change: Change, l
   };
 }
 
-async function findOpen({ octokit, named }: GitHubRepository, { branch, base }: Change): Promise<PullRequest | undefined> {
+async function findOpen({ octokit, named }: GitHubRepository, { branch, base }: ChangeRequest): Promise<PullRequest | undefined> {
   const { data } = await octokit.rest.pulls.list({
     ...named,
     state: 'open',
@@ -39,7 +40,7 @@ async function findOpen({ octokit, named }: GitHubRepository, { branch, base }: 
     base,
     per_page: 100,
   });
-  // GitHub leaves a filter out where it does not understand it, and then lists what is not ours.
+  // GitHub leaves a filter out if it does not understand it, and then lists what is not ours.
   return data.find(
     (pull) =>
       // By id: a repository that was renamed answers by its old name, too, and says the new one.
@@ -47,7 +48,7 @@ async function findOpen({ octokit, named }: GitHubRepository, { branch, base }: 
   );
 }
 
-async function create(repository: GitHubRepository, change: Change): Promise<PullRequest> {
+async function create(repository: GitHubRepository, change: ChangeRequest): Promise<PullRequest> {
   const { octokit, named } = repository;
   const { branch, base, title, body } = change;
   try {
@@ -61,7 +62,11 @@ async function create(repository: GitHubRepository, change: Change): Promise<Pul
   }
 }
 
-async function updateTexts({ octokit, named }: GitHubRepository, { title, body }: Change, pull: PullRequest): Promise<void> {
+async function updateTexts(
+  { octokit, named }: GitHubRepository,
+  { title, body }: ChangeRequest,
+  pull: PullRequest,
+): Promise<void> {
   if (pull.title === title && canonical(pull.body ?? '') === canonical(body)) return;
   await octokit.rest.pulls.update({ ...named, pull_number: pull.number, title, body });
 }

@@ -70,7 +70,7 @@ interface QueueAnswer {
 /** Empty for the addition to the queue. */
 type QueueEvent = { readonly createdAt?: string; readonly reason?: string | null } | null;
 
-/** @returns undefined where GraphQL knows no such pull request */
+/** @returns undefined if GraphQL knows no such pull request */
 export async function readQueue(repository: GitHubRepository, number: number): Promise<QueueState | undefined> {
   const answer = await ask<QueueAnswer>(repository, queueQuery, { ...repository.named, number });
   const pull = answer.repository?.pullRequest;
@@ -87,7 +87,7 @@ function putOutSince(committed: string | undefined, last: QueueEvent): QueueStat
   return { at: last.createdAt, reason: last.reason ?? 'it did not say why' };
 }
 
-/** Puts the pull request into the queue, if its head is still this one. @throws Refusal where GitHub does not */
+/** Puts the pull request into the queue, if its head is still this one. @throws Refusal if GitHub does not */
 export async function enqueue(repository: GitHubRepository, id: string, head: string): Promise<void> {
   await ask<unknown>(repository, enqueueMutation, { id, head });
 }

@@ -1,5 +1,5 @@
+import type { Log } from '../../domain/log.ts';
 import { type Authenticate, type Authenticity, bearerIn, refused } from '../authentication.ts';
-import type { Log } from '../errors.ts';
 import { Problem } from '../problem.ts';
 import { KeysUnavailable } from './issuer-keys.ts';
 import { TokenRefused, type VerifiedToken, type VerifyToken } from './token-verifier.ts';

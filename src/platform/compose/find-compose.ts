@@ -1,9 +1,8 @@
+import type { Environment } from '../../domain/environment.ts';
 import { codeOf } from '../../domain/errors.ts';
 import { childEnvironment } from '../processes/environment.ts';
 import { type ProgramEnd, type ProgramRun, runProgram } from '../processes/program.ts';
 import { findOnPath, findTool } from '../tools.mjs';
-
-type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The first with `up --pull never`, as far as we have to care: older ones are out of support for years. */
 const oldest = { major: 2, minor: 20 };
@@ -24,7 +23,7 @@ export class NoCompose extends Error {}
 /**
  * Finds Docker Compose 2 as people start it: what `DOCKER_COMPOSE` names, `docker compose`, or `docker-compose`.
  * @param landfalls Landfall's own environment, of which Compose gets what it needs; `DOCKER_HOST` says which daemon
- * @throws NoCompose, or Error where one does not answer: that one may be right, so no other takes its place
+ * @throws NoCompose, or Error if one does not answer: that one may be right, so no other takes its place
  */
 export async function findCompose(landfalls: Environment, answerWithinMs = defaultAnswerMs): Promise<ComposeProgram> {
   const env = composeEnvironment(landfalls);
@@ -57,7 +56,7 @@ function composeEnvironment(env: Environment): Environment {
   return { ...childEnvironment(env, ['DOCKER_*']), COMPOSE_ANSI: 'never', COMPOSE_MENU: 'false' };
 }
 
-/** Undefined where it is no Compose. */
+/** Undefined if it is no Compose. */
 async function versionOf(asked: ProgramRun & { readonly timeoutMs: number }): Promise<string | undefined> {
   try {
     const { code, killedBy, endedBy, stdout } = await runProgram(asked);

@@ -1,6 +1,6 @@
 import type Docker from 'dockerode';
 import { formatReference, parseReference, registryOf } from '../../domain/image-reference.ts';
-import type { Later } from '../docker/clean-up.ts';
+import type { CleanUpLater } from '../docker/clean-up.ts';
 import { explainUnreachable } from '../docker/errors.ts';
 import { type Credentials, ensureImage, type Images } from '../docker/images.ts';
 import type { ComposeProject } from './project.ts';
@@ -11,13 +11,13 @@ export interface ImageNeeds {
   readonly images: Images;
   readonly credentials: (registry: string) => Promise<Credentials | undefined>;
   readonly now: () => Date;
-  readonly later: Later;
+  readonly later: CleanUpLater;
   readonly signal: AbortSignal;
 }
 
 /**
  * Makes sure that the candidate and the images of all other services are there, pulled with Landfall's credentials. The candidate goes
- * again in the end where it was not there before; what the other services need stays for the next check.
+ * again in the end if it was not there before; what the other services need stays for the next check.
  * @param candidate `repository@digest`
  * @throws what a pull throws: Refusal, RateLimit, or an ordinary error
  */

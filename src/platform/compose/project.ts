@@ -15,7 +15,7 @@ export interface ComposeService {
   readonly [other: string]: unknown;
 }
 
-export interface ThrowAway {
+export interface DisposableProject {
   /** Of the compose project. */
   readonly name: string;
   /** `repository@digest` */
@@ -43,7 +43,10 @@ export class NotIsolated extends Error {}
  * @returns the project, and the name of the service that is the test image
  * @throws NotIsolated
  */
-export function throwAwayProject(file: ComposeProject, run: ThrowAway): { project: ComposeProject; test: string | undefined } {
+export function throwAwayProject(
+  file: ComposeProject,
+  run: DisposableProject,
+): { project: ComposeProject; test: string | undefined } {
   const { integration, image, labels, name } = run;
   const services = Object.fromEntries(
     Object.entries(file.services).map(([key, service]) => {
@@ -112,7 +115,7 @@ function withoutAddresses(settings: unknown): unknown {
 }
 
 /** Networks or volumes: with Docker's own driver, and without the options that would make them somebody else's. */
-function renewed(all: Readonly<Record<string, unknown>>, { name, labels }: ThrowAway): Record<string, unknown> {
+function renewed(all: Readonly<Record<string, unknown>>, { name, labels }: DisposableProject): Record<string, unknown> {
   const own = (key: string, settings: unknown) => ({
     name: `${name}_${key}`,
     labels: escapedLabels(labels),

@@ -26,7 +26,7 @@ export async function containersOf(docker: Docker, project: string, service: str
 }
 
 /**
- * Waits until these services run, and are healthy where they have a HEALTHCHECK. One that has done its work and exited with 0 is ready,
+ * Waits until these services run, and are healthy if they have a HEALTHCHECK. One that has done its work and exited with 0 is ready,
  * unless it is the candidate.
  * @throws ServiceFailed, and the signal's reason
  */
@@ -60,12 +60,12 @@ async function isReady(container: Docker.Container, service: string, mustRun: bo
   return health === undefined || health === 'healthy';
 }
 
-export interface Tested {
+export interface TestedServices {
   readonly exitCode: number;
 }
 
 /** Waits for the end of a test that is a container. */
-export async function waitForTest(docker: Docker, id: string, signal: AbortSignal): Promise<Tested> {
+export async function waitForTest(docker: Docker, id: string, signal: AbortSignal): Promise<TestedServices> {
   const container = docker.getContainer(id);
   await container.wait({ condition: 'not-running', abortSignal: signal });
   const { State } = await container.inspect({ abortSignal: signal });
@@ -83,7 +83,7 @@ export async function execTest(
   variables: Readonly<Record<string, string>>,
   said: (output: Buffer) => void,
   signal: AbortSignal,
-): Promise<Tested> {
+): Promise<TestedServices> {
   const exec = await docker.getContainer(id).exec({
     Cmd: [...command],
     Env: Object.entries(variables).map(([name, value]) => `${name}=${value}`),

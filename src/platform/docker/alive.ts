@@ -8,7 +8,7 @@ const answerWithinMs = 5_000;
 /**
  * Whether Docker is there to stay. A daemon that shuts down stops all containers, and goes on to answer over the connections that it has:
  * what it tells of a container then is no verdict on its image. A new connection it does not take any more.
- * @throws Error where Docker takes no new connection
+ * @throws Error if Docker takes no new connection
  */
 export async function requireAlive(docker: Docker): Promise<void> {
   const modem: object = docker.modem;

@@ -2,7 +2,7 @@
  * Arranges what is to be undone in the end. Called before the act that it undoes, which may be cut off half-way.
  * @param options `isAwaited: false`: it is begun in its turn, but nobody waits for it; for what takes long and keeps nobody from anything
  */
-export type Later = (what: string, undo: () => Promise<void>, options?: { readonly isAwaited: boolean }) => void;
+export type CleanUpLater = (what: string, undo: () => Promise<void>, options?: { readonly isAwaited: boolean }) => void;
 
 /**
  * Runs `body`, then everything that it arranged, last first, however it ended. What fails while undoing is reported, never thrown: it
@@ -10,10 +10,10 @@ export type Later = (what: string, undo: () => Promise<void>, options?: { readon
  */
 export async function withCleanUp<Result>(
   report: (what: string, error: unknown) => void,
-  body: (later: Later) => Promise<Result>,
+  body: (later: CleanUpLater) => Promise<Result>,
 ): Promise<Result> {
   const arranged: { undoOrReport: () => Promise<void>; isAwaited: boolean }[] = [];
-  const later: Later = (what, undo, { isAwaited } = { isAwaited: true }) => {
+  const later: CleanUpLater = (what, undo, { isAwaited } = { isAwaited: true }) => {
     const undoOrReport = async (): Promise<void> => {
       try {
         await undo();

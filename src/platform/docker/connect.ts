@@ -2,12 +2,13 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import Docker from 'dockerode';
+import type { Environment } from '../../domain/environment.ts';
 import { codeOf } from '../../domain/errors.ts';
-import { type DockerEndpoint, dockerEndpoint, type Environment } from './endpoint.ts';
+import { type DockerEndpoint, dockerEndpoint } from './endpoint.ts';
 
 /**
  * A client of the Docker daemon that the environment or Docker's own configuration names. Says nothing to the daemon yet.
- * @throws Error where the settings name something unusable
+ * @throws Error if the settings name something unusable
  */
 export function connectDocker(env: Environment): Docker {
   const docker = new Docker(clientOptions(dockerEndpoint(env, readText)));
@@ -49,7 +50,7 @@ function clientOptions(endpoint: DockerEndpoint): Docker.DockerOptions {
   return { ...nothing, protocol: 'https', host, port, ca, cert, key };
 }
 
-/** The text of a file, or undefined where there is none. */
+/** The text of a file, or undefined if there is none. */
 export function readText(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8');

@@ -14,14 +14,14 @@ export interface Container {
   readonly State: Docker.ContainerInspectInfo['State'];
   readonly HostConfig: Docker.HostConfig;
   readonly Mounts: Docker.ContainerInspectInfo['Mounts'];
-  readonly Config: Settings & { readonly Image: string };
+  readonly Config: ImageSettings & { readonly Image: string };
   readonly NetworkSettings: { readonly Networks?: Readonly<Record<string, Endpoint>> | null };
 }
 
 type Empty = null | undefined;
 
 /** What both a container and an image have: a container's are its own over its image's. */
-export interface Settings {
+export interface ImageSettings {
   readonly Hostname?: string | Empty;
   readonly Domainname?: string | Empty;
   readonly User?: string | Empty;
@@ -47,7 +47,7 @@ export interface Endpoint extends Omit<Docker.EndpointSettings, 'IPAMConfig' | '
   readonly GwPriority?: number;
 }
 
-/** Undefined where there is no such container. */
+/** Undefined if there is no such container. */
 export async function inspectContainer(docker: Docker, idOrName: string): Promise<Container | undefined> {
   try {
     const found: unknown = await docker.getContainer(idOrName).inspect();
@@ -67,11 +67,11 @@ export interface Image {
   readonly Id: string;
   /** Of registries only: see `findImage`. */
   readonly RepoDigests?: readonly string[] | Empty;
-  readonly Config?: Settings | Empty;
+  readonly Config?: ImageSettings | Empty;
 }
 
 /**
- * Undefined where Docker has no such image. Its digests are those that a registry is known to have: with containerd's image store, Docker
+ * Undefined if Docker has no such image. Its digests are those that a registry is known to have: with containerd's image store, Docker
  * makes one up for every tag, also of an image that was built here and never pushed.
  * @param reference an id too
  */
@@ -81,7 +81,7 @@ export async function findImage(docker: Docker, reference: string): Promise<Imag
     const found = inspected as Image & Origin;
     // Said of every image in that store, and of no other.
     if (!found.Descriptor) return found;
-    // Not said of an image that was neither pulled nor pushed, nor by Docker before API 1.53, where nobody can tell.
+    // Not said of an image that was neither pulled nor pushed, nor by Docker before API 1.53: then it is not known.
     if (!found.Identity && !(await tellsOrigin(docker))) return found;
     return { ...found, RepoDigests: digestsOfOrigin(found) };
   } catch (error) {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { posix } from 'node:path';
+import type { Environment } from '../../domain/environment.ts';
 
 /** Where Docker listens. */
 export type DockerEndpoint =
@@ -8,8 +9,7 @@ export type DockerEndpoint =
   /** `tls` is the folder that holds `ca.pem`, `cert.pem` and `key.pem`. */
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number; readonly tls?: string };
 
-export type Environment = Readonly<Record<string, string | undefined>>;
-/** The text of a file, or undefined where there is none. */
+/** The text of a file, or undefined if there is none. */
 export type ReadText = (path: string) => string | undefined;
 
 const pipe = '//./pipe/docker_engine';
@@ -18,7 +18,7 @@ const systemSocket = '/var/run/docker.sock';
 /**
  * Finds Docker as its own command does: `DOCKER_HOST`, else the context that `DOCKER_CONTEXT` or `docker context use` chose (Docker
  * Desktop, Colima and Rancher Desktop each set one), else the usual sockets.
- * @throws Error that names the setting, where it says something that Landfall cannot use
+ * @throws Error that names the setting, if it says something that Landfall cannot use
  */
 export function dockerEndpoint(env: Environment, readText: ReadText): DockerEndpoint {
   const home = env.HOME ?? env.USERPROFILE ?? '';

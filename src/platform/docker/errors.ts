@@ -56,7 +56,7 @@ export function pullError(reference: string, platform: string, error: unknown, n
   return new Error(`Docker could not pull ${reference}: ${text}`, cause);
 }
 
-/** @param has the platforms of the image, where they are known */
+/** @param has the platforms of the image, if they are known */
 export function platformMissing(reference: string, platform: string, has: readonly string[]): Refusal {
   const instead = has.length === 0 ? '' : ` (it is for ${has.join(', ')})`;
   return new Refusal(

@@ -66,7 +66,7 @@ export function createImages(docker: Docker): Images {
  * Pulls an image unless it is there, for whoever wants it to stay.
  * @param reference `repository@digest`
  * @param options `onPull`: called before it is pulled
- * @throws Refusal `PlatformMissing`, `CredentialsRefused`; RateLimit; an ordinary error where Docker or the registry is broken
+ * @throws Refusal `PlatformMissing`, `CredentialsRefused`; RateLimit; an ordinary error if Docker or the registry is broken
  */
 export async function ensureImage(
   docker: Docker,

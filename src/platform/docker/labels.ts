@@ -14,7 +14,7 @@ export interface SmokeRun {
 /** What the labels of a container or network of ours say. */
 export interface Ownership extends SmokeRun {
   readonly worker: string;
-  /** Which Landfall it belongs to, where several share one daemon. */
+  /** Which Landfall it belongs to, if several share one daemon. */
   readonly installation?: string;
   /** After this nobody can need it any more. */
   readonly deadline: Date;
@@ -58,7 +58,7 @@ function plainLabels(owner: Ownership): Record<string, string> {
 }
 
 /**
- * Undefined where the labels are not (all) ours, or do not prove it: what we cannot read, we never remove.
+ * Undefined if the labels are not (all) ours, or do not prove it: what we cannot read, we never remove.
  * @param name of what has them
  */
 export function readLabels(name: string, labels: Readonly<Record<string, string>>, key: string): Ownership | undefined {

@@ -10,7 +10,7 @@ const placeholder = '\u0000';
 const longestSecret = 8 * 1024;
 
 /** Replaces every secret in a text. */
-export type Mask = (text: string) => string;
+export type TextMask = (text: string) => string;
 
 /** An image says what variables its container has: with too many of them to be masked in good time, nothing is shown. */
 const mostSecrets = 2000;
@@ -18,7 +18,7 @@ const mostSecretText = 256 * 1024;
 const notShown = '(not shown: there are too many secrets in the environment to hide them all)';
 
 /** @param secrets of several lines are masked line by line too, because a log may hold only the end of one */
-export function createMask(secrets: readonly string[]): Mask {
+export function createMask(secrets: readonly string[]): TextMask {
   if (secrets.reduce((sum, secret) => sum + secret.length, 0) > mostSecretText) return () => notShown;
   const parts = secrets.flatMap((secret) => [secret, ...secret.split(/\r?\n/).map((line) => line.trim())]);
   const distinct = [...new Set(parts)].filter((part) => part !== '');
@@ -70,7 +70,7 @@ export function demultiplex(bytes: Buffer): Buffer {
  * The last 50 lines, at most 4 KiB of UTF-8, with secrets masked and without what would steer a terminal that shows them. Of what the
  * log's author wrote, only the last 64 KiB are looked at, so that no log takes long.
  */
-export function lastLines(bytes: Buffer, mask: Mask): string {
+export function lastLines(bytes: Buffer, mask: TextMask): string {
   const isCut = bytes.length > readBytes;
   const shown = mask(plainText(bytes.subarray(-readBytes).toString('utf8')));
   if (shown === notShown) return notShown;

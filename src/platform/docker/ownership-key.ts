@@ -12,7 +12,7 @@ const fileName = 'docker-ownership.key';
  * data folder, and readable for nobody else. Where it was lost, there is a new one, which proves nothing of what was made before: that is
  * left alone.
  * @returns 64 hexadecimal digits
- * @throws Error where the file holds something else
+ * @throws Error if the file holds something else
  */
 export async function ownershipKey(folder: string): Promise<string> {
   const path = join(folder, fileName);

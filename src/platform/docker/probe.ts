@@ -32,7 +32,7 @@ const answerWithinMs = 5_000;
 /** How long a connection through Docker's proxy must hold to be one to the container: the proxy closes others at once. */
 const heldMs = 300;
 
-/** @param address undefined where the container has none (yet), which is no answer */
+/** @param address undefined if the container has none (yet), which is no answer */
 export function createProbe(probe: ReadyProbe, container: Docker.Container, address: Address | undefined): Probe {
   const { kind } = probe;
   const asked =

@@ -10,7 +10,7 @@ const killedBySignal = 137;
 const causeWithinMs = 2_000;
 
 /** What is known beside the container's own state. */
-export interface Observed {
+export interface ReadinessObservation {
   /** The probe was answered. */
   readonly proven: boolean;
   /** `stayUp` has passed since the start. */
@@ -20,14 +20,14 @@ export interface Observed {
   readonly probe: Pick<Probe, 'kind' | 'what'> | undefined;
 }
 
-export type Verdict =
+export type ReadinessVerdict =
   | { readonly kind: 'ready'; readonly by: 'http' | 'tcp' | 'exec' | 'healthcheck' | 'stayUp' }
   | { readonly kind: 'exited' }
   | { readonly kind: 'unhealthy' }
   | { readonly kind: 'timed-out' };
 
-/** Whether it is over, and how; undefined: not yet. What the container is now counts more than what it answered a moment ago. */
-export function judge(state: State, observed: Observed): Verdict | undefined {
+/** Undefined: not decided yet. The container's state now counts more than what it answered a moment ago. */
+export function judge(state: State, observed: ReadinessObservation): ReadinessVerdict | undefined {
   if (!state.Running) return { kind: 'exited' };
   const health = healthOf(state);
   if (health === 'unhealthy') return { kind: 'unhealthy' };
@@ -39,42 +39,42 @@ export function judge(state: State, observed: Observed): Verdict | undefined {
   return observed.timedOut ? { kind: 'timed-out' } : undefined;
 }
 
-/** Undefined for an image without HEALTHCHECK, or with one that says NONE. */
+/** Undefined for an image without HEALTHCHECK, or with `HEALTHCHECK NONE`. */
 export function healthOf(state: State): string | undefined {
   const status = state.Health?.Status;
   return status === 'none' || status === '' ? undefined : status;
 }
 
-export interface Judgement {
-  readonly verdict: Verdict;
+export interface ReadinessResult {
+  readonly verdict: ReadinessVerdict;
   readonly state: State;
   /** Milliseconds since the start. */
   readonly afterMs: number;
-  /** What the probe found last, where it was not answered. */
+  /** What the probe found last, if it was not answered. */
   readonly lastFound?: string;
 }
 
-export interface Waiting {
+export interface ReadinessRun {
   readonly container: Docker.Container;
-  /** Longest time to ready; and how long it must stay up where nothing else says that it is. */
+  /** Longest time to ready; and how long it must stay up if nothing else says that it is. */
   readonly limits: { readonly timeoutMs: number; readonly stayUpMs: number };
   readonly probe: Probe | undefined;
   /** `performance.now()` of the start. */
   readonly startedAt: number;
-  /** Something happened to the container. */
-  readonly bell: Bell;
+  /** Triggered when something happened to the container. */
+  readonly wakeUp: WakeUp;
   readonly signal: AbortSignal;
 }
 
-/** Looks at the container whenever the bell rings, until it is over. */
-export async function waitUntilOver(waiting: Waiting): Promise<Judgement> {
-  const { container, limits, probe, startedAt, bell, signal } = waiting;
+/** Inspects the container at every wake-up, until there is a verdict. */
+export async function waitUntilOver(waiting: ReadinessRun): Promise<ReadinessResult> {
+  const { container, limits, probe, startedAt, wakeUp, signal } = waiting;
   const ended = new AbortController();
   const both = AbortSignal.any([signal, ended.signal]);
   const observed = { proven: false, stayedUp: false, timedOut: false, probe };
   const notice = (change: Partial<typeof observed>) => {
     Object.assign(observed, change);
-    bell.ring();
+    wakeUp.trigger();
   };
   const passed = performance.now() - startedAt;
   const timers = [
@@ -90,7 +90,7 @@ export async function waitUntilOver(waiting: Waiting): Promise<Judgement> {
       () => notice({ proven: true }),
       (found) => (lastFound = found),
     );
-  signal.addEventListener('abort', bell.ring);
+  signal.addEventListener('abort', wakeUp.trigger);
   try {
     for (;;) {
       const state = await look(container, signal);
@@ -100,18 +100,18 @@ export async function waitUntilOver(waiting: Waiting): Promise<Judgement> {
         const known = verdict.kind === 'exited' ? await withCause(container, state, signal) : state;
         return { verdict, state: known, afterMs, ...(lastFound === undefined ? {} : { lastFound }) };
       }
-      await bell.rung();
+      await wakeUp.wait();
       signal.throwIfAborted();
     }
   } finally {
     for (const timer of timers) clearTimeout(timer);
-    signal.removeEventListener('abort', bell.ring);
+    signal.removeEventListener('abort', wakeUp.trigger);
     ended.abort();
     await asking;
   }
 }
 
-/** Docker hears that the kernel killed for want of memory by another way than of the exit, and sometimes a moment later. */
+/** Docker learns about OOM kills from a different event than the exit, sometimes slightly later: wait for it. */
 async function withCause(container: Docker.Container, exited: State, signal: AbortSignal): Promise<State> {
   if (exited.ExitCode !== killedBySignal) return exited;
   const deadline = performance.now() + causeWithinMs;
@@ -123,7 +123,7 @@ async function withCause(container: Docker.Container, exited: State, signal: Abo
   return state?.OOMKilled ? state : exited;
 }
 
-/** A container that is being removed has been killed by whoever removes it: its exit code says nothing about the image. */
+/** A container that is being removed was killed by that removal: its exit code says nothing about the image. */
 async function look(container: Docker.Container, signal: AbortSignal): Promise<State> {
   const state = await inspectState(container, signal);
   if (state !== undefined && !['removing', 'dead'].includes(state.Status)) return state;
@@ -139,23 +139,23 @@ async function inspectState(container: Docker.Container, signal: AbortSignal): P
   }
 }
 
-/** Rung any number of times, it wakes whoever waits once; rung while nobody waits, the next one does not wait at all. */
-export interface Bell {
-  readonly ring: () => void;
-  rung(): Promise<void>;
+/** Any number of triggers wake the waiter once; a trigger while nobody waits makes the next `wait` return at once. */
+export interface WakeUp {
+  readonly trigger: () => void;
+  wait(): Promise<void>;
 }
 
-export function createBell(): Bell {
-  let isRung = false;
+export function createWakeUp(): WakeUp {
+  let isTriggered = false;
   let wake = () => {};
   return {
-    ring: () => {
-      isRung = true;
+    trigger: () => {
+      isTriggered = true;
       wake();
     },
-    async rung() {
-      if (!isRung) await new Promise<void>((resolve) => (wake = resolve));
-      isRung = false;
+    async wait() {
+      if (!isTriggered) await new Promise<void>((resolve) => (wake = resolve));
+      isTriggered = false;
     },
   };
 }

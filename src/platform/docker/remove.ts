@@ -4,27 +4,27 @@ import { isConflict, isMissing } from './errors.ts';
 import { type Ownership, readLabels, rolloutLabel } from './labels.ts';
 
 /** A container, network or volume of ours. */
-export interface Found {
+export interface OwnedResource {
   readonly kind: 'container' | 'network' | 'volume';
   readonly id: string;
   readonly name: string;
   readonly owner: Ownership;
 }
 
-/** What carries our labels, and what of it proves by them that it is ours. */
-export interface Labelled {
+/** Resources with our labels, and which of them the labels prove to be ours. */
+export interface LabelledResources {
   /** Containers first: a network or volume goes only once nothing uses it. */
-  readonly ours: readonly Found[];
-  readonly unproven: readonly Omit<Found, 'owner'>[];
+  readonly ours: readonly OwnedResource[];
+  readonly unproven: readonly Omit<OwnedResource, 'owner'>[];
 }
 
 /** What this installation made for checks, containers first. @param key see `ownershipKey` */
-export async function findOurs(docker: Docker, key: string, rollout?: string): Promise<readonly Found[]> {
+export async function findOurs(docker: Docker, key: string, rollout?: string): Promise<readonly OwnedResource[]> {
   return (await findLabelled(docker, key, rollout)).ours;
 }
 
-/** Everything that has the label of a rollout, whoever put it there. */
-export async function findLabelled(docker: Docker, key: string, rollout?: string): Promise<Labelled> {
+/** Everything that has the label of a rollout, even if somebody else put it there. */
+export async function findLabelled(docker: Docker, key: string, rollout?: string): Promise<LabelledResources> {
   const filters = { label: [rollout === undefined ? rolloutLabel : `${rolloutLabel}=${rollout}`] };
   const [containers, networks, { Volumes: volumes }] = await Promise.all([
     docker.listContainers({ all: true, filters }),
@@ -41,8 +41,8 @@ export async function findLabelled(docker: Docker, key: string, rollout?: string
     ...networks.map((each) => ({ kind: 'network' as const, id: each.Id, name: each.Name, labels: each.Labels ?? {} })),
     ...(volumes ?? []).map((each) => ({ kind: 'volume' as const, id: each.Name, name: each.Name, labels: each.Labels ?? {} })),
   ];
-  const ours: Found[] = [];
-  const unproven: Omit<Found, 'owner'>[] = [];
+  const ours: OwnedResource[] = [];
+  const unproven: Omit<OwnedResource, 'owner'>[] = [];
   for (const { labels, ...rest } of found) {
     const owner = readLabels(rest.name, labels, key);
     if (owner === undefined) unproven.push(rest);
@@ -51,13 +51,13 @@ export async function findLabelled(docker: Docker, key: string, rollout?: string
   return { ours, unproven };
 }
 
-export function remove(docker: Docker, found: Pick<Found, 'kind' | 'id'>): Promise<void> {
+export function remove(docker: Docker, found: Pick<OwnedResource, 'kind' | 'id'>): Promise<void> {
   if (found.kind === 'container') return removeContainer(docker, found.id);
   return found.kind === 'network' ? removeNetwork(docker, found.id) : removeVolume(docker, found.id);
 }
 
 /**
- * Kills and removes a container. It is no error where it is gone, or going, already.
+ * Kills and removes a container. It is no error if it is gone, or going, already.
  * @param options `volumes`: those that Docker made for this container alone go too
  */
 export async function removeContainer(docker: Docker, idOrName: string, { volumes = true } = {}): Promise<void> {

@@ -1,16 +1,11 @@
 import type Docker from 'dockerode';
+import type { Log } from '../../domain/log.ts';
 import type { Ownership } from './labels.ts';
-import { type Found, findLabelled, type Labelled, remove } from './remove.ts';
+import { findLabelled, type LabelledResources, type OwnedResource, remove } from './remove.ts';
 
 const everyMs = 60_000;
 const unprovenText =
   'has the labels of a check, but they do not prove that this Landfall made it, so it is left alone: if nobody needs it, remove it yourself';
-
-/** As much of a pino logger as a sweep needs. */
-export interface SweepLog {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-}
 
 export interface SweepOptions {
   readonly docker: Docker;
@@ -19,10 +14,10 @@ export interface SweepOptions {
   readonly installation?: string;
   /** What this installation made is known by it: see ownershipKey. */
   readonly ownershipKey: string;
-  /** Whether Temporal still has that activity to do or doing. Throws where Temporal cannot tell: then nothing is removed. */
+  /** Whether Temporal still has that activity to do or doing. Throws if Temporal cannot tell: then nothing is removed. */
   readonly isPending: (rollout: string, run: string, activity: string) => Promise<boolean>;
   readonly now: () => Date;
-  readonly log: SweepLog;
+  readonly log: Pick<Log, 'info' | 'warn'>;
 }
 
 export interface Sweep {
@@ -57,7 +52,7 @@ export function createSweep(options: SweepOptions): Sweep {
   }
 
   /** Once for each. */
-  function tell(unproven: Labelled['unproven']): void {
+  function tell(unproven: LabelledResources['unproven']): void {
     for (const { kind, id, name } of unproven) {
       if (!told.has(id)) log.warn({ kind, name }, unprovenText);
     }
@@ -65,7 +60,7 @@ export function createSweep(options: SweepOptions): Sweep {
   }
 
   /** One that cannot be removed does not keep the others. */
-  async function sweepUp(found: Found): Promise<boolean> {
+  async function sweepUp(found: OwnedResource): Promise<boolean> {
     const { kind, name, owner } = found;
     try {
       const reason = await whyRemove(owner, options, now());

@@ -4,8 +4,8 @@ import { dirname } from 'node:path';
 import { codeOf } from '../../domain/errors.ts';
 
 /**
- * Writes a file as a whole or not at all, and returns once it would survive a power failure. Folders are made where they are missing.
- * @param mode who may read it, before the umask; the owner alone, where nothing is said
+ * Writes a file as a whole or not at all, and returns once it would survive a power failure. Folders are made if they are missing.
+ * @param mode who may read it, before the umask; the owner alone, if nothing is said
  */
 export async function writeDurably(path: string, text: string, mode = 0o600): Promise<void> {
   const folder = dirname(path);
@@ -27,7 +27,7 @@ export async function writeDurably(path: string, text: string, mode = 0o600): Pr
   await syncFolder(folder);
 }
 
-/** Undefined where there is none. */
+/** Undefined if there is none. */
 export async function readTextIfThere(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, 'utf8');

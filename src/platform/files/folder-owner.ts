@@ -95,7 +95,7 @@ async function listen(server: Server, path: string): Promise<void> {
   await once(server.listen(path), 'listening');
 }
 
-/** What the listener of a socket says; undefined where nobody listens. */
+/** What the listener of a socket says; undefined if nobody listens. */
 function ask(path: string): Promise<string | undefined> {
   return new Promise((resolve, reject) => {
     let said = '';

@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { makeClaim, otherClaim } from './folder-owner.ts';
-import { placeName } from './place-name.ts';
+import { safeName } from './safe-name.ts';
 
 /** Keeps two deploys from one place, however many processes of the host there are. */
 export interface HostLock {
@@ -20,7 +20,7 @@ const longestPauseMs = 200;
 export function createHostLock(folder: string): HostLock {
   return {
     async hold(key, signal, act) {
-      const release = await take(join(folder, placeName(key)), signal);
+      const release = await take(join(folder, safeName(key)), signal);
       try {
         return await act();
       } finally {

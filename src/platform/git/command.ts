@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import type { Environment } from '../../domain/environment.ts';
 import { stopAfter } from '../processes/ending.ts';
 import { childEnvironment, cloudAccounts } from '../processes/environment.ts';
 
@@ -93,12 +94,12 @@ const sshCommand = 'ssh -o BatchMode=yes -o ConnectTimeout=15 -o ServerAliveInte
  * @param env where the environment of git is taken from, without Landfall's secrets: `HOME` for the user's configuration, credential
  *   helpers and ssh keys; `GIT_SSH_COMMAND`, `GIT_ASKPASS` and `GIT_CONFIG_COUNT` are honoured
  */
-export function createGitRunner(git: string, env: Readonly<Record<string, string | undefined>>): RunGit {
+export function createGitRunner(git: string, env: Environment): RunGit {
   const base = gitEnvironment(env);
   return (args, options = {}) => run(git, args, options, { ...base, ...options.env });
 }
 
-function gitEnvironment(env: Readonly<Record<string, string | undefined>>): Record<string, string | undefined> {
+function gitEnvironment(env: Environment): Record<string, string | undefined> {
   const passed = Object.entries(childEnvironment(env, passedVariables));
   const own = Object.fromEntries(passed.filter(([name]) => !repositoryVariables.includes(name)));
   return {

@@ -12,7 +12,7 @@ export interface GitRemote {
 
 /**
  * @param repository a URL (`https`, `http`, `ssh`, `git`, `file`), ssh's short form `user@host:path`, or the path of a folder
- * @throws Refusal `ForgeRefused` where it is none of these
+ * @throws Refusal `ForgeRefused` if it is none of these
  */
 export function parseRemote(repository: string): GitRemote {
   if (repository === '' || repository.startsWith('-') || /[\0\r\n]/.test(repository) || /^\w+::/.test(repository)) {

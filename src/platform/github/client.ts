@@ -49,7 +49,7 @@ const apiVersion = '2022-11-28';
 
 /**
  * Clients for GitHub's REST API. They neither wait nor try again by themselves: the workflow does, durably.
- * @throws Refusal `CredentialsRefused` where the app's key is no private key
+ * @throws Refusal `CredentialsRefused` if the app's key is no private key
  */
 export function createGitHubClients(credentials: GitHubCredentials, options: GitHubClientOptions = {}): GitHubClients {
   if ('token' in credentials) {

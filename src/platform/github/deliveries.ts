@@ -6,7 +6,7 @@ import { answeredWith } from './errors.ts';
 export type HookOwner = { readonly repository: string } | { readonly organization: string };
 
 /** One attempt of GitHub's to deliver an event to a webhook, as it lists them. */
-export interface Attempt {
+export interface DeliveryAttempt {
   readonly id: number;
   /** Of the event: the attempts to deliver it again share it. */
   readonly guid: string;
@@ -14,7 +14,7 @@ export interface Attempt {
   /** ISO 8601 */
   readonly delivered_at: string;
   readonly redelivery: boolean;
-  /** 0 where there was no answer. */
+  /** 0 if there was no answer. */
   readonly status_code: number;
 }
 
@@ -86,13 +86,13 @@ export function createGitHubDeliveries(clientFor: (owner: string) => Promise<Oct
 }
 
 /** @param attempts newest first, as GitHub lists them @returns the last attempt of each event that is worth another one, oldest first */
-export function lostAmong(attempts: readonly Attempt[], now: Date): readonly Attempt[] {
-  const byGuid = new Map<string, Attempt[]>();
+export function lostAmong(attempts: readonly DeliveryAttempt[], now: Date): readonly DeliveryAttempt[] {
+  const byGuid = new Map<string, DeliveryAttempt[]>();
   for (const attempt of attempts) byGuid.set(attempt.guid, [...(byGuid.get(attempt.guid) ?? []), attempt]);
   return [...byGuid.values()].flatMap((ofOne) => (isWorthAnother(ofOne, now) ? ofOne.slice(0, 1) : [])).reverse();
 }
 
-function isWorthAnother(attempts: readonly Attempt[], now: Date): boolean {
+function isWorthAnother(attempts: readonly DeliveryAttempt[], now: Date): boolean {
   if (attempts.some(({ status_code: status }) => status >= 200 && status < 300)) return false;
   // The list may end between the attempts of an event, and the first one is the oldest.
   const made = attempts.length + (attempts.every(({ redelivery }) => redelivery) ? 1 : 0);
@@ -111,7 +111,7 @@ interface Hook {
 interface Hooks {
   hooks(): AsyncIterable<readonly Hook[]>;
   /** Unfiltered: GitHub's own filter for failures leaves out those without any answer. */
-  attempts(hook: number): AsyncIterable<readonly Attempt[]>;
+  attempts(hook: number): AsyncIterable<readonly DeliveryAttempt[]>;
   redeliver(hook: number, attempt: number): Promise<unknown>;
 }
 
@@ -126,7 +126,11 @@ function hooksOfRepository({ rest, paginate }: Octokit, fullName: string): Hooks
   return {
     hooks: () => pages(paginate.iterator(rest.repos.listWebhooks, named), fullName, hookOf),
     attempts: (hook_id) =>
-      pages(paginate.iterator(rest.repos.listWebhookDeliveries, { ...named, hook_id }), fullName, (attempt): Attempt => attempt),
+      pages(
+        paginate.iterator(rest.repos.listWebhookDeliveries, { ...named, hook_id }),
+        fullName,
+        (attempt): DeliveryAttempt => attempt,
+      ),
     redeliver: (hook_id, delivery_id) => rest.repos.redeliverWebhookDelivery({ owner, repo, hook_id, delivery_id }),
   };
 }
@@ -136,7 +140,11 @@ function hooksOfOrganization({ rest, paginate }: Octokit, org: string): Hooks {
   return {
     hooks: () => pages(paginate.iterator(rest.orgs.listWebhooks, named), org, hookOf),
     attempts: (hook_id) =>
-      pages(paginate.iterator(rest.orgs.listWebhookDeliveries, { ...named, hook_id }), org, (attempt): Attempt => attempt),
+      pages(
+        paginate.iterator(rest.orgs.listWebhookDeliveries, { ...named, hook_id }),
+        org,
+        (attempt): DeliveryAttempt => attempt,
+      ),
     redeliver: (hook_id, delivery_id) => rest.orgs.redeliverWebhookDelivery({ org, hook_id, delivery_id }),
   };
 }

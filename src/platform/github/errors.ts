@@ -49,7 +49,7 @@ export function answeredWith(error: unknown, status: number): boolean {
   return answer instanceof RequestError && answer.response !== undefined && answer.status === status;
 }
 
-/** Until when GitHub does not want to be asked; undefined where the answer is no rate limit. */
+/** Until when GitHub does not want to be asked; undefined if the answer is no rate limit. */
 function limitedUntil(error: RequestError, nowMs: number): Date | undefined {
   const wait = header(error, 'retry-after');
   if (wait !== undefined) return retryAfter(wait, nowMs);

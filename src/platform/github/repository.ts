@@ -24,8 +24,8 @@ export async function openRepository(
 }
 
 /**
- * What was asked for, or undefined where it does not exist. GitHub answers 404 for a repository that the token cannot see, too.
- * @throws Refusal where it is the repository that does not exist
+ * What was asked for, or undefined if it does not exist. GitHub answers 404 for a repository that the token cannot see, too.
+ * @throws Refusal if it is the repository that does not exist
  */
 export async function ifExists<Answer>(
   { octokit, named }: GitHubRepository,

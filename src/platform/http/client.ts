@@ -1,4 +1,5 @@
 import { Agent, type buildConnector, Dispatcher, ProxyAgent, fetch as undiciFetch } from 'undici';
+import type { Environment } from '../../domain/environment.ts';
 import { codeOf } from '../../domain/errors.ts';
 import { noProxies, type ProxyRules, proxyFor, proxyRules } from './proxies.ts';
 
@@ -44,9 +45,9 @@ let route = new Route(noProxies);
 
 /**
  * From now on requests go through the proxies that the environment names: see `proxyRules`. Called once, before the first request.
- * @throws Error where one of them is no address of a proxy
+ * @throws Error if one of them is no address of a proxy
  */
-export function useProxies(env: Readonly<Record<string, string | undefined>>): void {
+export function useProxies(env: Environment): void {
   route = new Route(proxyRules(env));
 }
 
@@ -148,7 +149,7 @@ export class BodyTooLarge extends Error {
  * Reads a whole body, of at most `limit` bytes after any content encoding is undone.
  * @param what what it is, for the error
  * @param timeoutMs what the request was given, for the error
- * @throws BodyTooLarge, or HttpFailure where the connection breaks
+ * @throws BodyTooLarge, or HttpFailure if the connection breaks
  */
 export async function readBody(answer: Response, limit: number, what: string, timeoutMs: number): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
@@ -183,7 +184,7 @@ export class HttpFailure extends Error {
 
 const refusalOfProxy = /^Proxy (?:response|Authentication Required) \((\d+)\)/;
 
-/** Why it failed, with what to do about it where that is known; never an address. */
+/** Why it failed, with what to do about it if that is known; never an address. */
 function reasonOf(error: unknown): string {
   const chain: Error[] = [];
   for (let at = error; at instanceof Error; at = at.cause) chain.push(at);

@@ -28,7 +28,7 @@ export function parseChallenges(header: string): Challenge[] {
 const anyBase = 'http://registry.invalid';
 
 /**
- * The query (`?n=…&last=…`) of the next page from a `Link` header (RFC 8288), or undefined where this is the last one. Only the query is
+ * The query (`?n=…&last=…`) of the next page from a `Link` header (RFC 8288), or undefined if this is the last one. Only the query is
  * taken: registries behind a proxy often name a host or a path in it under which nobody reaches them.
  */
 export function nextPage(header: string | null): string | undefined {
@@ -47,7 +47,7 @@ const longestWaitMs = 24 * 3_600_000;
 
 /**
  * The time that a `Retry-After` header names, in seconds or as a date (RFC 9110, section 10.2.3): at least a second, at most a day from
- * now, and a minute where it is missing or unreadable.
+ * now, and a minute if it is missing or unreadable.
  */
 export function retryAfter(header: string | null, nowMs: number): Date {
   const text = header?.trim() ?? '';

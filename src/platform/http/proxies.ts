@@ -1,4 +1,5 @@
 import { BlockList, isIP } from 'node:net';
+import type { Environment } from '../../domain/environment.ts';
 
 /** Which requests go through which proxy. */
 export interface ProxyRules {
@@ -10,13 +11,11 @@ export interface ProxyRules {
   readonly except: readonly string[];
 }
 
-type Environment = Readonly<Record<string, string | undefined>>;
-
 export const noProxies: ProxyRules = { except: [] };
 
 /**
  * `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`, in lower or upper case; lower case counts where both are set, as in curl and git.
- * @throws Error where a proxy is no address; the message does not repeat it, as it may hold a password
+ * @throws Error if a proxy is no address; the message does not repeat it, as it may hold a password
  */
 export function proxyRules(env: Environment): ProxyRules {
   const [plain, secure] = [proxyOf('HTTP_PROXY', env), proxyOf('HTTPS_PROXY', env)];

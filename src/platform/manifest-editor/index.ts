@@ -4,7 +4,7 @@ import { codeOf } from '../../domain/errors.ts';
 import { Refusal } from '../../domain/failures.ts';
 import * as rules from '../../domain/manifest-edit.ts';
 import type { ChangePlan } from '../../domain/plan.ts';
-import type { Answer, Question } from './thread.ts';
+import type { EditorAnswer, EditorRequest } from './thread.ts';
 
 /**
  * The rules of `domain/manifest-edit` on files of any size, without standing in the way of everything else in this process: whoever may
@@ -28,7 +28,7 @@ let last: Promise<unknown> = Promise.resolve();
 
 /** @returns the same function; it also throws a Refusal `EditRefused` for a file that takes too long, or too much memory */
 function inThread<Others extends readonly unknown[], Result>(
-  name: Question['name'],
+  name: EditorRequest['name'],
   act: (text: string, change: ChangePlan, ...others: Others) => Result,
 ): (text: string, change: ChangePlan, ...others: Others) => Promise<Result> {
   return async (text, change, ...others) => {
@@ -40,8 +40,8 @@ function inThread<Others extends readonly unknown[], Result>(
   };
 }
 
-async function ask(name: Question['name'], text: string, change: ChangePlan, others: readonly unknown[]): Promise<unknown> {
-  const question: Question = { name, args: [text, change, ...others] };
+async function ask(name: EditorRequest['name'], text: string, change: ChangePlan, others: readonly unknown[]): Promise<unknown> {
+  const question: EditorRequest = { name, args: [text, change, ...others] };
   const thread = new Worker(new URL(import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.js', import.meta.url), {
     workerData: question,
     // Not those of this process, which may be about its own entry point.
@@ -50,7 +50,7 @@ async function ask(name: Question['name'], text: string, change: ChangePlan, oth
   });
   const tooLong = AbortSignal.timeout(withinMs);
   try {
-    const [answer]: Answer[] = await once(thread, 'message', { signal: tooLong });
+    const [answer]: EditorAnswer[] = await once(thread, 'message', { signal: tooLong });
     if (answer?.kind === 'done') return answer.result;
     if (answer?.kind === 'refused') throw new Refusal(answer.type, answer.message, answer.details);
     throw new Error(`the thread that reads ${change.file} failed: ${answer?.message}`);

@@ -5,18 +5,18 @@ import { editManifest, manifestSays, readReference, restoreManifest, sameBesideP
 
 const rules = { editManifest, manifestSays, readReference, restoreManifest, sameBesidePlaces };
 
-export interface Question {
+export interface EditorRequest {
   readonly name: keyof typeof rules;
   readonly args: readonly unknown[];
 }
 
-export type Answer =
+export type EditorAnswer =
   | { readonly kind: 'done'; readonly result: unknown }
   | { readonly kind: 'refused'; readonly type: FailureType; readonly message: string; readonly details: readonly unknown[] }
   | { readonly kind: 'failed'; readonly message: string };
 
 /** An error loses its class and its members on the way. */
-function answer({ name, args }: Question): Answer {
+function answer({ name, args }: EditorRequest): EditorAnswer {
   try {
     return { kind: 'done', result: Reflect.apply(rules[name], undefined, args) };
   } catch (error) {

@@ -1,4 +1,4 @@
-type Environment = Readonly<Record<string, string | undefined>>;
+import type { Environment } from '../../domain/environment.ts';
 
 /** What any program needs to find its files, its language and the network. `*` stands for any end of a name. */
 const common = [

@@ -14,7 +14,7 @@ export interface ProcessIdentity {
   readonly command: string;
 }
 
-/** The process with this id, or undefined where none runs (a zombie counts as gone). */
+/** The process with this id, or undefined if none runs (a zombie counts as gone). */
 export async function identify(pid: number): Promise<ProcessIdentity | undefined> {
   return process.platform === 'linux' ? identifyByProc(pid) : (await listByPs(['-p', String(pid)]))[0];
 }

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { resolve } from 'node:path';
+import type { Environment } from '../../domain/environment.ts';
 import { killGroup } from './ending.ts';
 
 export interface ProgramRun {
@@ -7,7 +8,7 @@ export interface ProgramRun {
   readonly command: readonly string[];
   readonly directory?: string;
   /** All that it gets: see childEnvironment. */
-  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly environment: Environment;
   /** What it reads from standard input; absent: nothing. */
   readonly input?: string;
   /** Absent: as long as it likes. */
@@ -18,7 +19,7 @@ export interface ProgramRun {
 }
 
 export interface ProgramEnd {
-  /** Undefined where a signal ended it. */
+  /** Undefined if a signal ended it. */
   readonly code: number | undefined;
   readonly killedBy: NodeJS.Signals | undefined;
   readonly endedBy: 'itself' | 'time-out' | 'too much output';
@@ -38,7 +39,7 @@ const keptOutput = 64 * 1024;
 /**
  * Runs a program to its end, in a process group of its own. When its time is over or the signal aborts, the whole group is stopped, and
  * when it ends by itself, so is whatever it left in the group.
- * @throws Error where it cannot be started (`code` is that of the system: `ENOENT`), and the signal's reason once it is aborted
+ * @throws Error if it cannot be started (`code` is that of the system: `ENOENT`), and the signal's reason once it is aborted
  */
 export async function runProgram(run: ProgramRun): Promise<ProgramEnd> {
   run.signal?.throwIfAborted();

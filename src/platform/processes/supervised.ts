@@ -1,13 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { open, readFile } from 'node:fs/promises';
-
-/** The part of a pino logger that is used. */
-export interface SupervisorLog {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
-}
+import type { Log } from '../../domain/log.ts';
 
 export interface SupervisedOptions {
   /** For log lines and errors. */
@@ -18,7 +12,7 @@ export interface SupervisedOptions {
   readonly env: Readonly<Record<string, string>>;
   /** Takes what the process prints. Replaced at the first start, extended at restarts. */
   readonly logFile: string;
-  readonly log: SupervisorLog;
+  readonly log: Pick<Log, 'info' | 'warn' | 'error'>;
   /** Awaited after each start, before anything else happens. */
   readonly onStart: (pid: number) => Promise<void>;
   readonly onExit?: (exit: { readonly code: number | null; readonly signal: NodeJS.Signals | null }) => void;

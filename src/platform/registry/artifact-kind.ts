@@ -33,7 +33,7 @@ const knownArtifacts: readonly (readonly [prefix: string, name: string])[] = [
   ['application/vnd.aquasec.trivy.', 'a Trivy database'],
 ];
 
-/** What a manifest is where it is no container image (`a Helm chart (application/…)`); undefined where it is one, or an index. */
+/** What a manifest is if it is no container image (`a Helm chart (application/…)`); undefined if it is one, or an index. */
 export function otherThanImage(manifest: Manifest): string | undefined {
   if (manifest.kind === 'index') return undefined;
   if (manifest.kind === 'other') return named([manifest.mediaType]);

@@ -7,7 +7,7 @@ import { errorText, type HttpSettings, parseJson, type RegistryRequest, send, un
 import { isPage } from './odd-answer.ts';
 
 /** Where a request goes: the registry's host as users write it, and the repository's path there. */
-export interface Target {
+export interface AuthenticationTarget {
   /** `ghcr.io`, `docker.io` */
   readonly host: string;
   /** `team/app` */
@@ -16,16 +16,16 @@ export interface Target {
 
 export interface Authentication {
   /** Value of the Authorization header that worked before and should still work, if any. */
-  remembered(target: Target): Promise<string | undefined>;
+  remembered(target: AuthenticationTarget): Promise<string | undefined>;
   /**
    * A new value, as the registry's 401 asks for.
    * @param challenges the `WWW-Authenticate` header
    * @param refused the value that the registry has just refused, if there was one
    * @throws Refusal `CredentialsRefused`
    */
-  answer(target: Target, challenges: string, refused: string | undefined): Promise<string>;
+  answer(target: AuthenticationTarget, challenges: string, refused: string | undefined): Promise<string>;
   /** The error for a registry that still says no. `said` is how it put that. What was remembered is forgotten: access may be given soon. */
-  refused(target: Target, said: string): Promise<Refusal>;
+  refused(target: AuthenticationTarget, said: string): Promise<Refusal>;
 }
 
 interface Authorization {
@@ -61,7 +61,7 @@ export function createAuthentication(credentials: CredentialsSource, settings: H
   // Promises are kept, not their values: requests that run side by side ask for one token.
   const authorizations = new Map<string, Promise<Authorization>>();
 
-  async function remembered(target: Target): Promise<string | undefined> {
+  async function remembered(target: AuthenticationTarget): Promise<string | undefined> {
     // A failure was thrown to whoever asked first; whoever asks now asks anew.
     const known = await authorizations.get(keyOf(target))?.catch(() => undefined);
     return known !== undefined && known.expiresAt > settings.now() ? known.value : undefined;
@@ -84,12 +84,12 @@ export function createAuthentication(credentials: CredentialsSource, settings: H
   };
 }
 
-function keyOf({ host, path }: Target): string {
+function keyOf({ host, path }: AuthenticationTarget): string {
   return `${host}/${path}`;
 }
 
 async function authorize(
-  target: Target,
+  target: AuthenticationTarget,
   header: string,
   credentials: CredentialsSource,
   settings: HttpSettings,
@@ -110,7 +110,11 @@ async function authorize(
 }
 
 /** Checks where the token is to come from: credentials go there, so it is not just any address. */
-function tokenRequest(target: Target, parameters: Readonly<Record<string, string>>, { plainHttp }: HttpSettings): TokenRequest {
+function tokenRequest(
+  target: AuthenticationTarget,
+  parameters: Readonly<Record<string, string>>,
+  { plainHttp }: HttpSettings,
+): TokenRequest {
   const text = parameters.realm ?? '';
   const realm = URL.canParse(text) ? new URL(text) : undefined;
   const isPlainAllowed = (url: URL) =>
@@ -128,7 +132,7 @@ function tokenRequest(target: Target, parameters: Readonly<Record<string, string
 }
 
 async function fetchToken(
-  target: Target,
+  target: AuthenticationTarget,
   request: TokenRequest,
   known: RegistryCredentials | undefined,
   settings: HttpSettings,
@@ -168,7 +172,7 @@ function tokenHttpRequest({ realm, service, scope }: TokenRequest, known: Regist
 }
 
 /** The registry does not let us in: says with what we came, and what to configure. */
-function credentialsRefused(target: Target, known: RegistryCredentials | undefined, said: string): Refusal {
+function credentialsRefused(target: AuthenticationTarget, known: RegistryCredentials | undefined, said: string): Refusal {
   const { host, path } = target;
   const came =
     known === undefined

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import type { Environment } from '../../domain/environment.ts';
 import { codeOf } from '../../domain/errors.ts';
 import { Refusal } from '../../domain/failures.ts';
 import { type CredentialsSource, identityTokenUser, type RegistryCredentials } from './credentials.ts';
@@ -11,7 +12,7 @@ export interface DockerCredentialsOptions {
   /** The folder of Docker's `config.json`: `DOCKER_CONFIG`, else `.docker` in the home folder. */
   readonly folder: string;
   /** Environment of credential helpers; its `PATH` is where they are found. */
-  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly env: Environment;
   /** Longest time for a credential helper to answer; 10 s. */
   readonly helperTimeoutMs?: number;
 }
@@ -43,7 +44,7 @@ const helperAnswer = z.object({ Username: z.string(), Secret: z.string() });
 /**
  * The credentials that `docker login` keeps: in `config.json`, or in the credential helper that it names. The file is read at each
  * call, so that a new login counts at once.
- * @throws Refusal `CredentialsRefused` where the file or the helper cannot be used as it is
+ * @throws Refusal `CredentialsRefused` if the file or the helper cannot be used as it is
  */
 export function createDockerCredentials(options: DockerCredentialsOptions): CredentialsSource {
   return async (host) => {
@@ -126,7 +127,7 @@ async function askHelper(
 async function run(
   command: string,
   input: string,
-  env: Readonly<Record<string, string | undefined>>,
+  env: Environment,
   timeoutMs: number,
 ): Promise<{ exitCode: number | null; isLate: boolean; output: string }> {
   const child = spawn(command, ['get'], {

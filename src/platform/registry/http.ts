@@ -28,7 +28,7 @@ const errorBodyLimit = 64 * 1024;
 /**
  * Sends a request and follows redirects. The Authorization header goes to the origin that it was made for and no further: registries
  * redirect to storage on other hosts, which must not see it (and some of which refuse a request that has one).
- * @throws Error where the server cannot be reached or does not answer in time, and where it is another one that does not let us in: to
+ * @throws Error if the server cannot be reached or does not answer in time, and if it is another one that does not let us in: to
  *   be tried again
  */
 export async function send(request: RegistryRequest, { timeoutMs, plainHttp }: HttpSettings): Promise<Response> {
@@ -117,7 +117,7 @@ export async function errorText(answer: Response, { timeoutMs }: HttpSettings): 
   }
 }
 
-/** @throws Error where it is no JSON */
+/** @throws Error if it is no JSON */
 export function parseJson(text: string, what: string): unknown {
   try {
     return JSON.parse(text);

@@ -12,7 +12,7 @@ import type { Registry } from './registry.ts';
 export type ImageDescription = Pick<VerifiedImage, 'mediaType' | 'platforms' | 'size' | 'created' | 'revision' | 'source'>;
 
 /**
- * When the image was made (ISO 8601), by the configuration of its first platform; undefined where it does not say, and for what is no
+ * When the image was made (ISO 8601), by the configuration of its first platform; undefined if it does not say, and for what is no
  * image.
  * @throws MissingPart
  */

@@ -1,13 +1,13 @@
+import { concurrently } from '../../domain/concurrently.ts';
 import { Refusal } from '../../domain/failures.ts';
 import { formatReference, type Repository } from '../../domain/image-reference.ts';
 import { isForNoPlatform, otherThanImage } from './artifact-kind.ts';
-import { concurrently } from './concurrently.ts';
 import { type Descriptor, type IndexManifest, type Manifest, manifestTypes } from './manifest.ts';
 import { isMeant, platformName } from './platform.ts';
 import { MissingPart, ownImage, type PlatformImage } from './platform-image.ts';
 import type { Registry } from './registry.ts';
 
-export interface IndexLook {
+export interface IndexQuery {
   readonly registry: Registry;
   readonly repository: Repository;
   readonly index: IndexManifest;
@@ -16,7 +16,7 @@ export interface IndexLook {
 }
 
 /** An image of an index, with the entry that lists it. */
-interface Listed extends PlatformImage {
+interface ListedPlatform extends PlatformImage {
   readonly entry: Descriptor;
 }
 
@@ -36,9 +36,9 @@ export function isImageEntry(entry: Descriptor): boolean {
 /**
  * Every image of an index. Runtimes choose among the entries by platform alone, so whatever they could choose has to be an image, which
  * is then scanned; passed over is only what is for no platform and is no image either.
- * @throws Refusal `NotAnImage` where an entry is anything else, or two are for one platform; MissingPart
+ * @throws Refusal `NotAnImage` if an entry is anything else, or two are for one platform; MissingPart
  */
-export async function imagesOfIndex(look: IndexLook): Promise<PlatformImage[]> {
+export async function imagesOfIndex(look: IndexQuery): Promise<PlatformImage[]> {
   const { index } = look;
   const name = nameOf(look);
   const count = index.manifests.filter(isImageEntry).length;
@@ -55,7 +55,7 @@ export async function imagesOfIndex(look: IndexLook): Promise<PlatformImage[]> {
 }
 
 /** What the index itself tells. */
-function refuseEntry(look: IndexLook, entry: Descriptor): void {
+function refuseEntry(look: IndexQuery, entry: Descriptor): void {
   const { mediaType, platform } = entry;
   if (mediaType === manifestTypes.ociIndex || mediaType === manifestTypes.dockerIndex) {
     throw refused(look, entry, 'an index within the index');
@@ -68,7 +68,7 @@ function refuseEntry(look: IndexLook, entry: Descriptor): void {
 }
 
 /** @returns undefined for what no runtime can choose, and for a platform that nobody wants and that was not copied with the others */
-async function imageOf(look: IndexLook, entry: Descriptor): Promise<Listed | undefined> {
+async function imageOf(look: IndexQuery, entry: Descriptor): Promise<ListedPlatform | undefined> {
   const { registry, repository, index, wanted } = look;
   const isNobodys = isForNoPlatform(entry);
   if (isNobodys && !imageTypes.includes(entry.mediaType)) return undefined;
@@ -94,8 +94,8 @@ function otherThanEntry({ mediaType }: Descriptor, manifest: Manifest): string |
 }
 
 /** Which of two images for one platform runs is up to the runtime. One image may be listed twice. */
-function withoutRivals(look: IndexLook, images: readonly Listed[]): PlatformImage[] {
-  const byTarget = new Map<string, Listed>();
+function withoutRivals(look: IndexQuery, images: readonly ListedPlatform[]): PlatformImage[] {
+  const byTarget = new Map<string, ListedPlatform>();
   for (const image of images) {
     const target = targetOf(image);
     const rival = byTarget.get(target);
@@ -113,12 +113,12 @@ function withoutRivals(look: IndexLook, images: readonly Listed[]): PlatformImag
 }
 
 /** Windows hosts choose by version as well. */
-function targetOf({ platform, entry }: Listed): string {
+function targetOf({ platform, entry }: ListedPlatform): string {
   if (!platform.startsWith('windows/')) return platform;
   return JSON.stringify([platform, entry.platform?.['os.version'], entry.platform?.['os.features']?.toSorted()]);
 }
 
-function refused(look: IndexLook, { digest, platform }: Descriptor, found: string): Refusal {
+function refused(look: IndexQuery, { digest, platform }: Descriptor, found: string): Refusal {
   const of = platform?.os ? ` for ${platformName(platform)}` : '';
   return new Refusal(
     'NotAnImage',
@@ -127,6 +127,6 @@ function refused(look: IndexLook, { digest, platform }: Descriptor, found: strin
   );
 }
 
-function nameOf({ repository, index }: IndexLook): string {
+function nameOf({ repository, index }: IndexQuery): string {
   return formatReference({ repository, digest: index.digest });
 }

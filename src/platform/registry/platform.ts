@@ -8,7 +8,7 @@ const architectures: Readonly<Record<string, string>> = {
   armel: 'arm/v6',
 };
 const systems: Readonly<Record<string, string>> = { macos: 'darwin' };
-/** The variant that is meant where none is written. */
+/** The variant that is meant if none is written. */
 const impliedVariants: Readonly<Record<string, string>> = { arm64: 'v8', amd64: 'v1', arm: 'v7' };
 
 /**

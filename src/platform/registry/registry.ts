@@ -24,7 +24,7 @@ import { createSession, type Session } from './session.ts';
  * registry itself counts: pages of proxies and logins, and answers that were cut, are something broken, whatever their status is.
  *
  * Errors: `Refusal` `CredentialsRefused`, `DigestMismatch` (the bytes are not what their digest says) or `NotAnImage` (they cannot be
- * read); `RateLimit` where the registry asks us to wait; anything else is something broken, to be tried again.
+ * read); `RateLimit` if the registry asks us to wait; anything else is something broken, to be tried again.
  */
 export interface Registry {
   /**
@@ -36,7 +36,7 @@ export interface Registry {
   manifest(repository: Repository, reference: Tag | Digest): Promise<Manifest | undefined>;
   /** An image's configuration; its bytes are hashed. */
   config(repository: Repository, digest: Digest): Promise<ImageConfig | undefined>;
-  /** Every tag, in the registry's order; none where there is no such repository. */
+  /** Every tag, in the registry's order; none if there is no such repository. */
   tags(repository: Repository): Promise<Tag[]>;
   /**
    * The same, with what the registry calls this list.
@@ -47,7 +47,7 @@ export interface Registry {
 
 export interface TagList {
   readonly tags: Tag[];
-  /** Absent where the registry gives none, or gave the list in several pages: the first page does not speak for the others. */
+  /** Absent if the registry gives none, or gave the list in several pages: the first page does not speak for the others. */
   readonly etag?: string;
 }
 

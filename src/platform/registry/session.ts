@@ -1,5 +1,5 @@
 import { pathOf, type Repository, registryOf } from '../../domain/image-reference.ts';
-import type { Authentication, Target } from './authentication.ts';
+import type { Authentication, AuthenticationTarget } from './authentication.ts';
 import { errorText, type HttpSettings, send, unexpectedAnswer } from './http.ts';
 import { isPage } from './odd-answer.ts';
 
@@ -7,7 +7,7 @@ import { isPage } from './odd-answer.ts';
 export interface Session {
   /**
    * @param path below `/v2/NAME/`, with the query
-   * @returns any answer but 401 and 403; for HEAD these too, where they are not sure to be meant
+   * @returns any answer but 401 and 403; for HEAD these too, if they are not sure to be meant
    * @throws Refusal `CredentialsRefused`
    */
   request(
@@ -21,7 +21,7 @@ export interface Session {
 export function createSession(authentication: Authentication, settings: HttpSettings): Session {
   return {
     async request(repository, method, path, headers) {
-      const target: Target = { host: registryOf(repository), path: pathOf(repository) };
+      const target: AuthenticationTarget = { host: registryOf(repository), path: pathOf(repository) };
       const url = new URL(`${apiOrigin(target.host, settings)}/v2/${target.path}/${path}`);
       const ask = (authorization: string | undefined) =>
         send({ method, url, headers: { ...headers, ...(authorization === undefined ? {} : { authorization }) } }, settings);

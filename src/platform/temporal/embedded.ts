@@ -2,27 +2,28 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Connection } from '@temporalio/client';
+import type { Log } from '../../domain/log.ts';
 import { writeDurably } from '../files/durable-file.ts';
 import { ownFolder } from '../files/folder-owner.ts';
 import { type PortChoice, reservePort } from '../ports.ts';
 import { findProcesses, identify, type ProcessIdentity } from '../processes/identity.ts';
-import { type Supervised, type SupervisorLog, superviseProcess } from '../processes/supervised.ts';
+import { type Supervised, superviseProcess } from '../processes/supervised.ts';
 import { prepareNamespace, requireNamespace, type WantedAttribute } from './namespace.ts';
 import { openRelay, type Relay } from './relay.ts';
 import { goBack, guardDatabase, versionOf } from './version.ts';
 import { type DatabaseNote, databaseFile, everybody, newMark, readNote, writeNote } from './version-note.ts';
 
 export interface EmbeddedTemporalOptions {
-  /** The data folder; it keeps `temporal.db`, `temporal.db.json`, `temporal.json`, `temporal.log`. Created where it is missing. */
+  /** The data folder; it keeps `temporal.db`, `temporal.db.json`, `temporal.json`, `temporal.log`. Created if it is missing. */
   readonly folder: string;
   /** Path of the `temporal` command. */
   readonly command: string;
-  /** Used as given, or refused where it is taken. Absent: that of the last time, 7233, or any, whichever is free first. */
+  /** Used as given, or refused if it is taken. Absent: that of the last time, 7233, or any, whichever is free first. */
   readonly port?: number;
   /** The same for the web UI; absent: that of the last time, 8233, or any. */
   readonly uiPort?: number;
   readonly searchAttributes: readonly WantedAttribute[];
-  readonly log: SupervisorLog;
+  readonly log: Pick<Log, 'info' | 'warn' | 'error'>;
   /** The server ended without being asked to. It is started again by itself, and is reached at the same ports. */
   readonly onExit?: (exit: { readonly code: number | null; readonly signal: NodeJS.Signals | null }) => void;
 }
@@ -251,7 +252,7 @@ function serverArguments(database: string, mark: string, { port, uiPort }: Omit<
 }
 
 /** A server that a killed parent left on this file. It is ours if it is a dev server with this very file; nothing else is touched. */
-async function stopLeftovers(database: string, log: SupervisorLog): Promise<void> {
+async function stopLeftovers(database: string, log: Pick<Log, 'info' | 'warn' | 'error'>): Promise<void> {
   for (const leftover of await findProcesses(`server start-dev --db-filename ${database} `)) {
     log.warn({ serverPid: leftover.pid }, 'stopping the Temporal server that an earlier Landfall left running');
     await stopProcess(leftover);

@@ -10,7 +10,7 @@ export interface WantedAttribute {
 
 /** A wanted column that is not there, or is there with another type. */
 export interface AttributeProblem extends WantedAttribute {
-  /** The type it has in this namespace; absent where the column does not exist. */
+  /** The type it has in this namespace; absent if the column does not exist. */
   readonly found?: string;
 }
 
@@ -88,7 +88,7 @@ export async function missingSearchAttributes(
 }
 
 /**
- * The command that adds what is missing, ready to be pasted into a shell; undefined where nothing can be added (nothing is missing, or
+ * The command that adds what is missing, ready to be pasted into a shell; undefined if nothing can be added (nothing is missing, or
  * what exists has another type).
  */
 export function searchAttributeCommand(problems: readonly AttributeProblem[], at: NamespaceAddress): string | undefined {

@@ -31,7 +31,7 @@ export function newMark(): string {
   return `landfall-folder-${randomUUID().slice(-12)}`;
 }
 
-/** Undefined where there is none: the folder is new, or of a Landfall that did not write any. */
+/** Undefined if there is none: the folder is new, or of a Landfall that did not write any. */
 export async function readNote(folder: string): Promise<DatabaseNote | undefined> {
   const file = join(folder, noteFile);
   try {

@@ -3,7 +3,7 @@ import { constants, copyFile, mkdir, open, readdir, rename, rm, stat, statfs } f
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { codeOf } from '../../domain/errors.ts';
-import type { SupervisorLog } from '../processes/supervised.ts';
+import type { Log } from '../../domain/log.ts';
 import { type DatabaseNote, databaseFile, noteFile } from './version-note.ts';
 
 const run = promisify(execFile);
@@ -29,8 +29,8 @@ export async function versionOf(command: string, home: string): Promise<Temporal
 /**
  * Before another Temporal than the last one uses the database: a newer one only after it was copied, since nobody promises a way back; an
  * older one never. To be called while no server runs.
- * @param last undefined where nothing is known of the database
- * @returns the folder of the copy, where one was made
+ * @param last undefined if nothing is known of the database
+ * @returns the folder of the copy, if one was made
  * @throws where the command is the older one, or the copy has no room
  */
 export async function guardDatabase(
@@ -40,7 +40,7 @@ export async function guardDatabase(
     version,
     last,
     log,
-  }: { command: string; version: TemporalVersion; last?: DatabaseNote | undefined; log: SupervisorLog },
+  }: { command: string; version: TemporalVersion; last?: DatabaseNote | undefined; log: Pick<Log, 'info' | 'warn' | 'error'> },
 ): Promise<string | undefined> {
   const database = join(folder, databaseFile);
   if (last?.server === version.server) return undefined;
@@ -59,7 +59,7 @@ export async function guardDatabase(
   return copy;
 }
 
-/** Below 0 where `one` is older, above where it is newer; undefined where their numbers do not tell. */
+/** Below 0 where `one` is older, above if it is newer; undefined if their numbers do not tell. */
 export function compareVersions(one: string, other: string): number | undefined {
   const [a, b] = [one, other].map((version) => /^(\d+)\.(\d+)\.(\d+)/.exec(version)?.slice(1).map(Number));
   if (a === undefined || b === undefined) return undefined;

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type { z } from 'zod';
+import type { Environment } from '../../domain/environment.ts';
 import { InvalidReference, isTag, parseRepository, type Repository, type Tag } from '../../domain/image-reference.ts';
 import { isIssuerUrl } from '../../http/oidc/issuer-url.ts';
 import { byToken, refusedTokenInLog } from '../../http/oidc/token-authentication.ts';
 import { createTokenVerifier } from '../../http/oidc/token-verifier.ts';
 import { malformed } from '../../http/problem.ts';
-import type { Environment } from '../../settings/environment.ts';
 import { isObject } from '../kit/json-object.ts';
 import type { AuthenticRequest, ParsedRequest, Receiver } from '../kit/receiver.ts';
 import { defineSource, type FromEnvironment, type SourceContext } from '../kit/source.ts';

@@ -7,7 +7,7 @@ import {
   refused,
 } from '../../http/authentication.ts';
 import { createIsWithin } from '../../settings/networks.ts';
-import { type HmacAlgorithm, isOneOf, type ReadSecrets, signedByOneOf } from './secrets.ts';
+import { type HmacAlgorithm, isAcceptedToken, type ReadSecrets, signedByOneOf } from './secrets.ts';
 
 /** The ways in which sources prove who they are. Each takes the secrets as a function: they are read at each request. */
 
@@ -90,5 +90,5 @@ function textOf({ headers }: RequestHead, name: string): string | undefined {
 
 function compare(secrets: ReadSecrets, given: string | undefined, whyNone: string): Authenticity {
   if (given === undefined || given === '') return refused(whyNone);
-  return isOneOf(secrets(), given) ? authentic : refused('the secret is none of those that are configured');
+  return isAcceptedToken(secrets(), given) ? authentic : refused('the secret is none of those that are configured');
 }

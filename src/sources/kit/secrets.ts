@@ -35,7 +35,7 @@ function keyOf(secret: string): KeyObject {
 }
 
 /** Whether the token is one of the secrets. Digests are compared, so not even the length of a secret shows in the time taken. */
-export function isOneOf(secrets: readonly string[], token: string): boolean {
+export function isAcceptedToken(secrets: readonly string[], token: string): boolean {
   const given = sha256(token);
   const verdicts = secrets.map((secret) => timingSafeEqual(sha256(secret), given));
   return verdicts.includes(true);

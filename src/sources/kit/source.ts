@@ -1,6 +1,6 @@
 import type { z } from 'zod';
-import type { Log } from '../../http/errors.ts';
-import type { Environment } from '../../settings/environment.ts';
+import type { Environment } from '../../domain/environment.ts';
+import type { Log } from '../../domain/log.ts';
 import type { Path } from '../../settings/problem.ts';
 import type { SecretCheck } from '../../settings/scalars.ts';
 import type { SecretResolver } from '../../settings/secrets.ts';

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Environment } from '../../settings/environment.ts';
+import type { Environment } from '../../domain/environment.ts';
 import type { DropIn } from '../kit/source.ts';
 
 /** What Let's Encrypt names its files, and what quay-github-actions-dispatch expects unless it is told otherwise. */

@@ -5,15 +5,15 @@ import type { ForwardProgress } from '../../../src/api/webhooks/forward-progress
 import type { GuardLimits } from '../../../src/api/webhooks/guard.ts';
 import { createSenders } from '../../../src/api/webhooks/senders.ts';
 import type { RequestLine } from '../../../src/domain/audit.ts';
+import type { Environment } from '../../../src/domain/environment.ts';
 import { parseRepository, type Repository, type Tag } from '../../../src/domain/image-reference.ts';
+import type { Log } from '../../../src/domain/log.ts';
 import type { Plan } from '../../../src/domain/plan.ts';
 import { follows, type TagPolicy } from '../../../src/domain/tag-policy.ts';
 import type { BodyLimits } from '../../../src/http/body.ts';
 import { createClientTrust } from '../../../src/http/client-trust.ts';
-import type { Log } from '../../../src/http/errors.ts';
 import { type ConnectionLimits, createListeners, type Listeners } from '../../../src/http/listeners.ts';
 import type { TlsSettings } from '../../../src/http/tls.ts';
-import type { Environment } from '../../../src/settings/environment.ts';
 import { createSecretResolver } from '../../../src/settings/secrets.ts';
 import { type ReceiverSettings, sources } from '../../../src/sources/index.ts';
 import type { Receiver } from '../../../src/sources/kit/receiver.ts';

@@ -1,8 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { pino } from 'pino';
 import { pushesOf, type ReceivedPush } from '../../../src/api/webhooks/plan-starts.ts';
+import type { Environment } from '../../../src/domain/environment.ts';
 import type { Authenticity, RequestHead } from '../../../src/http/authentication.ts';
-import type { Environment } from '../../../src/settings/environment.ts';
 import { createSecretResolver } from '../../../src/settings/secrets.ts';
 import type { ParsedRequest, Receiver } from '../../../src/sources/kit/receiver.ts';
 import type { SourceContext } from '../../../src/sources/kit/source.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { detailLines } from '../../../src/cli/commands/step-details.ts';
 import { changesBetween } from '../../../src/deploys/compose/changes.ts';
 import type { Definition, ServiceDefinition } from '../../../src/deploys/compose/definition.ts';
-import { hostTrouble } from '../../../src/deploys/kit/host-trouble.ts';
+import { hostFailure } from '../../../src/deploys/kit/host-failure.ts';
 
 /** What Compose renders, compared. */
 describe('changes of a rendered compose file', () => {
@@ -87,7 +87,7 @@ describe('the trouble of a host', () => {
     "error while creating mount source path '/root/x': mkdir /root/x: permission denied",
   ]) {
     it(`is told by: ${text.slice(0, 80)}`, () => {
-      assert.equal(hostTrouble(`Container web  Starting\n${text}`), text);
+      assert.equal(hostFailure(`Container web  Starting\n${text}`), text);
     });
   }
 
@@ -97,7 +97,7 @@ describe('the trouble of a host', () => {
     'Container web  Error: exited (2)',
   ]) {
     it(`is not told by what is the image's: ${text.slice(0, 60)}`, () => {
-      assert.equal(hostTrouble(text), undefined);
+      assert.equal(hostFailure(text), undefined);
     });
   }
 });

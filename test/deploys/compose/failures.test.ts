@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type Docker from 'dockerode';
-import { watchDaemon } from '../../../src/deploys/compose/daemon-presence.ts';
 import { createComposeDeployer } from '../../../src/deploys/compose/deployer.ts';
+import { watchDaemon } from '../../../src/deploys/compose/up.ts';
 import type { VerifiedImage } from '../../../src/domain/outcomes.ts';
 import {
   type ComposeSite,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import Docker from 'dockerode';
-import { isWantedRunning, markLabels } from '../../../src/deploys/docker/marks.ts';
+import { formatDeployLabels, isWantedRunning } from '../../../src/deploys/docker/deploy-labels.ts';
 import { judge } from '../../../src/deploys/docker/readiness.ts';
 import { requireAlive } from '../../../src/platform/docker/alive.ts';
 import type { Container } from '../../../src/platform/docker/container.ts';
@@ -77,7 +77,7 @@ describe('a Docker that is being stopped', function () {
 describe('whether a container is wanted running', () => {
   const running = { Status: 'running', Running: true, Restarting: false, OOMKilled: false, ExitCode: 0, Error: '' };
   const exited = { ...running, Status: 'exited', Running: false };
-  const mark = { rollout: 'r', turn: 1, at: '', insteadOf: 'x', starts: true, restart: 'no' };
+  const mark = { rollout: 'r', turn: 1, at: '', replaces: 'x', starts: true, restart: 'no' };
   const cases: readonly [what: string, state: object, policy: string, wanted: boolean, labels?: Record<string, string>][] = [
     ['runs', running, 'no', true],
     ['is restarted by Docker', { ...running, Restarting: true }, 'always', true],
@@ -90,7 +90,7 @@ describe('whether a container is wanted running', () => {
     ['ran out of memory', { ...exited, ExitCode: 137, OOMKilled: true }, 'no', true],
     ['could not be started with Docker', { ...exited, ExitCode: 128, Error: 'port is taken' }, 'always', true],
     ['was never started', { ...exited, Status: 'created' }, 'always', false],
-    ['was made by a deploy that was cut off', { ...exited, Status: 'created' }, 'no', true, markLabels(mark)],
+    ['was made by a deploy that was cut off', { ...exited, Status: 'created' }, 'no', true, formatDeployLabels(mark)],
   ];
   for (const [what, state, Name, wanted, Labels] of cases) {
     it(`${wanted ? 'it is' : 'it is not'} where it ${what}`, () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { type DockerEndpoint, dockerEndpoint, type Environment } from '../../../src/platform/docker/endpoint.ts';
+import type { Environment } from '../../../src/domain/environment.ts';
+import { type DockerEndpoint, dockerEndpoint } from '../../../src/platform/docker/endpoint.ts';
 
 describe('dockerEndpoint', () => {
   const home = { HOME: '/Users/ann' };

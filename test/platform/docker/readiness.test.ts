@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import Docker from 'dockerode';
 import { createProbe, keepAsking } from '../../../src/platform/docker/probe.ts';
-import { createBell, judge, type Observed, type State } from '../../../src/platform/docker/readiness.ts';
+import { createWakeUp, judge, type ReadinessObservation, type State } from '../../../src/platform/docker/readiness.ts';
 
 describe('judge', () => {
-  const nothing: Observed = { proven: false, stayedUp: false, timedOut: false, probe: undefined };
+  const nothing: ReadinessObservation = { proven: false, stayedUp: false, timedOut: false, probe: undefined };
   const probe = { kind: 'http' as const, what: 'http port 80 /' };
   const running: State = {
     Status: 'running',
@@ -23,7 +23,7 @@ describe('judge', () => {
   const health = (Status: string): State => ({ ...running, Health: { Status, FailingStreak: 0, Log: [] } });
   const all = { proven: true, stayedUp: true, timedOut: true };
 
-  const table: readonly (readonly [claim: string, State, Partial<Observed>, unknown])[] = [
+  const table: readonly (readonly [claim: string, State, Partial<ReadinessObservation>, unknown])[] = [
     ['waits for what is still starting', running, {}, undefined],
     ['believes an exit before everything else', exited, { ...all, probe }, { kind: 'exited' }],
     ['believes unhealthy before the probe', health('unhealthy'), { proven: true, probe }, { kind: 'unhealthy' }],
@@ -44,16 +44,16 @@ describe('judge', () => {
 
 describe('a bell', () => {
   it('wakes whoever waits, and does not let the next one wait who came late', async () => {
-    const bell = createBell();
-    const waiting = bell.rung();
-    bell.ring();
+    const bell = createWakeUp();
+    const waiting = bell.wait();
+    bell.trigger();
     await waiting;
-    bell.ring();
-    bell.ring();
-    await bell.rung();
-    const third = bell.rung().then(() => 'woken');
+    bell.trigger();
+    bell.trigger();
+    await bell.wait();
+    const third = bell.wait().then(() => 'woken');
     assert.equal(await Promise.race([third, new Promise((resolve) => setImmediate(resolve, 'waits'))]), 'waits');
-    bell.ring();
+    bell.trigger();
     assert.equal(await third, 'woken');
   });
 });

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { createGitHubClients } from '../../../src/platform/github/client.ts';
-import { type Attempt, createGitHubDeliveries, type HookOwner, lostAmong } from '../../../src/platform/github/deliveries.ts';
+import {
+  createGitHubDeliveries,
+  type DeliveryAttempt,
+  type HookOwner,
+  lostAmong,
+} from '../../../src/platform/github/deliveries.ts';
 import { allPermissions } from '../../support/github/access.ts';
 import { type GitHub, type GitHubOptions, startGitHub, token } from '../../support/github/server.ts';
 import type { Delivery } from '../../support/github/webhooks.ts';
@@ -15,14 +20,18 @@ const nowhere = { url: 'http://127.0.0.1:9/webhook/image-published', secret: 'se
 const repository = 'Team/app';
 
 let ids = 0;
-function attempt(guid: string, status_code: number, more: Partial<Attempt> & { minutesAgo?: number } = {}): Attempt {
+function attempt(
+  guid: string,
+  status_code: number,
+  more: Partial<DeliveryAttempt> & { minutesAgo?: number } = {},
+): DeliveryAttempt {
   const { minutesAgo = 1, ...rest } = more;
   ids += 1;
   const delivered_at = new Date(now.getTime() - minutesAgo * minuteMs).toISOString();
   return { id: ids, guid, event: 'package', delivered_at, redelivery: false, status_code, ...rest };
 }
 /** @param attempts newest first */
-const lost = (...attempts: readonly Attempt[]) => lostAmong(attempts, now).map(({ guid }) => guid);
+const lost = (...attempts: readonly DeliveryAttempt[]) => lostAmong(attempts, now).map(({ guid }) => guid);
 const again = { redelivery: true };
 
 describe('an event that GitHub delivered', () => {

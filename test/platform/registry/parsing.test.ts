@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { concurrently } from '../../../src/domain/concurrently.ts';
 import { nextPage, parseChallenges, retryAfter } from '../../../src/platform/http/headers.ts';
 import { ambiguousKey } from '../../../src/platform/registry/ambiguous-key.ts';
-import { concurrently } from '../../../src/platform/registry/concurrently.ts';
 import { normalPlatform } from '../../../src/platform/registry/platform.ts';
 
 describe('WWW-Authenticate', () => {

@@ -1,0 +1,39 @@
+import { Refusal } from '../failures.ts';
+
+/** Where a value stands in the text of a file. */
+export interface ValueLocation {
+  /** As a person would say it: `services.web.image`. */
+  readonly name: string;
+  /** Offsets of the value, with its quotes if it has some. */
+  readonly start: number;
+  readonly end: number;
+  /** Without quotes. */
+  readonly value: string;
+  /** The text of another value, in the style of this one. Values hold letters, digits and `_.:/@-[]` only. */
+  readonly write: (value: string) => string;
+}
+
+export function quotedLike(quote: string): (value: string) => string {
+  return (value) => `${quote}${value}${quote}`;
+}
+
+/** @param file its path in the deployment repository */
+export function targetNotFound(file: string, lookedFor: string, instead: string): Refusal {
+  return new Refusal('TargetNotFound', `${file} has no ${lookedFor}; ${instead}`);
+}
+
+export function editRefused(file: string, why: string, options?: ErrorOptions): Refusal {
+  return new Refusal('EditRefused', `${file}: ${why}`, [], options);
+}
+
+/** 1 for the first line. */
+export function lineAt(text: string, offset: number): number {
+  return text.slice(0, offset).split(/\r\n|\r|\n/).length;
+}
+
+/** `a, b and 3 more`, so that an error stays readable. */
+export function listed(names: readonly string[], most = 20): string {
+  if (names.length === 0) return 'none';
+  const more = names.length > most ? ` and ${names.length - most} more` : '';
+  return names.slice(0, most).join(', ') + more;
+}
