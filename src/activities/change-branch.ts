@@ -23,13 +23,13 @@ export async function retryWhileBranchMoves<Result>(act: () => Promise<Result>):
   }
 }
 
-export interface FileAt {
+export interface CommittedFile {
   readonly commit: string;
   readonly text: string;
 }
 
 /** The file of a change on its base branch. @throws Refusal if there is no such branch or file */
-export async function baseOf(forge: Forge, change: ChangePlan): Promise<FileAt> {
+export async function baseOf(forge: Forge, change: ChangePlan): Promise<CommittedFile> {
   const commit = await baseHead(forge, change);
   const text = await forge.readFile(change.repository, commit, change.file);
   if (text === undefined) {
@@ -56,7 +56,7 @@ export interface BranchWrite {
   readonly change: ChangePlan;
   readonly image: ImageIdentity;
   readonly branch: string;
-  readonly base: FileAt;
+  readonly base: CommittedFile;
   /** The file of the base as it is to be. */
   readonly edited: string;
   readonly message: string;
@@ -103,7 +103,7 @@ export function foreignOn(
   forge: Forge,
   change: ChangePlan,
   image: ImageIdentity,
-  base: FileAt,
+  base: CommittedFile,
   head: string,
 ): Promise<Foreign | undefined> {
   return foreignIn(readerOf(forge, change.repository), anyImageIn(change, image), base.commit, head);

@@ -10,7 +10,15 @@ import { compareCandidates, follows, type TagPolicy } from '../domain/tag-policy
 import type { Forge } from '../forges/forge.ts';
 import { editManifest, readReference } from '../platform/manifest-editor/index.ts';
 import { answering } from './boundary.ts';
-import { baseOf, type FileAt, foreignOn, retryWhileBranchMoves, shown, uncancelled, writeBranch } from './change-branch.ts';
+import {
+  baseOf,
+  type CommittedFile,
+  foreignOn,
+  retryWhileBranchMoves,
+  shown,
+  uncancelled,
+  writeBranch,
+} from './change-branch.ts';
 
 export interface ProposeDependencies {
   /** @throws Refusal if the repository's forge is not configured */
@@ -123,7 +131,7 @@ async function editForeign({ change, branch, input }: ProposeContext, present: s
  * The base branch has the image, and the branch still proposes another digest of the same tag, one that the registry has taken back
  * (pushes of A, B and A again): the branch gets the base's tree, so that merging it would change nothing.
  */
-async function withdraw({ change, forge, branch, input, rollout }: ProposeContext, base: FileAt): Promise<void> {
+async function withdraw({ change, forge, branch, input, rollout }: ProposeContext, base: CommittedFile): Promise<void> {
   const { repository, file } = change;
   const head = await forge.head(repository, branch);
   if (head === undefined) return;

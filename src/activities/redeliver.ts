@@ -108,7 +108,7 @@ async function redeliverLost(
   deliveries: GitHubDeliveries,
   request: (lost: LostDelivery) => Promise<void>,
 ): Promise<string | undefined> {
-  const { hooks, lost } = await deliveries.findLost(owner, { leadsHere: leadingTo(path, publicUrl), events, now: new Date() });
+  const { hooks, lost } = await deliveries.findLost(owner, { isOurs: leadingTo(path, publicUrl), events, now: new Date() });
   if (hooks === 0) {
     return `expected an active webhook that leads to ${publicUrl ?? '…'}${path}, found none: add it, or correct forge.github.hooks`;
   }

@@ -7,7 +7,7 @@ import type { ChangePlan, Plan, StagePlan } from '../domain/plan.ts';
 import { mergeTitle, rollbackMessage } from '../domain/proposal-commit.ts';
 import type { Forge } from '../forges/forge.ts';
 import { restoreManifest } from '../platform/manifest-editor/index.ts';
-import { baseOf, type FileAt, shown, writeBranch } from './change-branch.ts';
+import { baseOf, type CommittedFile, shown, writeBranch } from './change-branch.ts';
 
 export interface RevertContext {
   readonly plan: Plan;
@@ -68,7 +68,7 @@ function valuesOf({ proposal: { before, after, written, url } }: RevertContext):
 
 async function restore(
   context: RevertContext,
-  base: FileAt,
+  base: CommittedFile,
   values: ManifestValues,
 ): Promise<Exclude<ManifestRestored, { kind: 'changed' }>> {
   const { change, image } = context;
@@ -84,7 +84,12 @@ async function restore(
 }
 
 /** Names the commit that changed the file after us. */
-async function movedOn({ change, forge, proposal }: RevertContext, base: FileAt, found: string, cause?: Error): Promise<Refusal> {
+async function movedOn(
+  { change, forge, proposal }: RevertContext,
+  base: CommittedFile,
+  found: string,
+  cause?: Error,
+): Promise<Refusal> {
   const { repository, file } = change;
   const last = await forge.lastChange(repository, base.commit, file);
   const later = last === undefined ? '' : `, since ${last.sha.slice(0, 12)} of ${inert(last.author)}: ${inert(last.message)}`;

@@ -20,19 +20,19 @@ export interface DispatchSubject {
 export type ClientPayload = Readonly<Record<string, string | readonly string[]>>;
 
 /** `problem`: what was expected of the push and is not there. */
-export type PayloadOf = { readonly payload: ClientPayload } | { readonly problem: string };
+export type PayloadResult = { readonly payload: ClientPayload } | { readonly problem: string };
 
 /** Workflows compare it with the beginning of `github.sha`. */
 const shortCommit = 7;
 
-const shapes: Readonly<Record<DispatchPayload, (subject: DispatchSubject) => PayloadOf>> = {
+const shapes: Readonly<Record<DispatchPayload, (subject: DispatchSubject) => PayloadResult>> = {
   landfall,
   quay,
   'image-push': imagePush,
 };
 
 /** What the event carries. What is not known is empty, so that a workflow can name every member. */
-export function payloadOf(shape: DispatchPayload | undefined, subject: DispatchSubject): PayloadOf {
+export function payloadOf(shape: DispatchPayload | undefined, subject: DispatchSubject): PayloadResult {
   return shapes[shape ?? 'landfall'](subject);
 }
 
@@ -54,7 +54,7 @@ export function eventsOf(
   return [...groups.values()];
 }
 
-function landfall({ service, pushes, image, per, rollout, now }: DispatchSubject): PayloadOf {
+function landfall({ service, pushes, image, per, rollout, now }: DispatchSubject): PayloadResult {
   const [push] = pushes;
   const commit = push.commit ?? image?.revision ?? '';
   const payload = {
@@ -72,7 +72,7 @@ function landfall({ service, pushes, image, per, rollout, now }: DispatchSubject
 }
 
 /** What lewagon/quay-github-actions-dispatch sends for a build of Quay's. */
-function quay({ pushes, image }: DispatchSubject): PayloadOf {
+function quay({ pushes, image }: DispatchSubject): PayloadResult {
   const [push] = pushes;
   const commit = (push.commit ?? image?.revision ?? '').trim();
   if (commit.length >= shortCommit) return { payload: { text: commit.slice(0, shortCommit) } };
@@ -82,7 +82,7 @@ function quay({ pushes, image }: DispatchSubject): PayloadOf {
 }
 
 /** What the action `dispatch_on_image_push_success` sends, with `tags` as a JSON text: `fromJSON` reads it in a workflow. */
-function imagePush({ pushes, image, now }: DispatchSubject): PayloadOf {
+function imagePush({ pushes, image, now }: DispatchSubject): PayloadResult {
   const [push] = pushes;
   return {
     payload: {

@@ -10,9 +10,9 @@ import type { ChangePlan } from './plan.ts';
 
 export { problemOfPath } from './manifest-edit/yaml-path.ts';
 
-/** Whoever may push to the deployment repository can write any file there: a larger one would take long, and nobody's manifest is. */
+/** Anybody who can push to the deployment repository can write any file there: a larger one would take long, and no real manifest is. */
 export const longestFile = 1024 * 1024;
-/** What each place says is kept in the rollout's history, which takes so much and no more. */
+/** The values are kept in the rollout's history, whose size is limited. */
 const mostPlaces = 500;
 
 export interface ManifestEdit extends ManifestValues {
@@ -96,8 +96,8 @@ export function manifestSays(
 }
 
 /**
- * Whether two texts are the same but for what stands at the places of the change, in whatever quotes.
- * @throws Refusal if one of them has the places not
+ * Whether two texts differ in nothing but the values of the change and their quotes.
+ * @throws Refusal if one of them does not have these values
  */
 export function sameBesidePlaces(
   one: string,

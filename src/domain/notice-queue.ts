@@ -4,17 +4,17 @@ import type { NotifierPlan } from './plan.ts';
 import { ends } from './rollout-state.ts';
 
 /**
- * What is still to be told, and to whom: every target has a queue of its own, so that a broken one holds up nobody. JSON-safe, because
+ * Notices that are still to be sent: every target has a queue of its own, so that a broken one does not delay the others. JSON-safe, because
  * it is handed from one run of the workflow `notify` to the next.
  */
 export interface NoticeQueues {
   /** By `targetKey`. */
   readonly targets: Record<string, TargetQueue>;
-  /** `RUN:NUMBER` of the notices that came, newest last: one that comes again is told once. */
+  /** `RUN:NUMBER` of the notices that came, newest last: one that arrives twice is sent once. */
   seen: string[];
   /** Rises when a rollout that has ended runs again: that is a new story, with a message of its own. */
   episode: number;
-  /** The run whose end has been told, or is about to be. */
+  /** The run whose end has been sent, or is about to be. */
   ended?: string;
 }
 
@@ -22,7 +22,7 @@ export interface TargetQueue {
   readonly notifier: NotifierPlan;
   readonly waiting: WaitingNotice[];
   thread?: { readonly episode: number; readonly found: Readonly<Record<string, string>> };
-  /** What was told last. */
+  /** The last notice that was sent. */
   last?: Pick<Notice, 'runId' | 'number' | 'stage'>;
 }
 
@@ -45,7 +45,7 @@ export function targetKey(notifier: NotifierPlan): string {
   return JSON.stringify(notifier);
 }
 
-/** Puts a notice into the queue of each of its targets. @returns the keys of the targets that have something new to be told */
+/** Puts a notice into the queue of each of its targets. @returns the keys of the targets that have something new to send */
 export function addNotice(
   queues: NoticeQueues,
   notice: Notice,
@@ -78,7 +78,7 @@ function insert(waiting: WaitingNotice[], added: WaitingNotice): void {
 }
 
 /**
- * The notice to be told next, which stays in the queue until `settleNotice`. Where the target shows one message that is brought up to
+ * The notice to send next, which stays in the queue until `settleNotice`. If the target shows one message that is brought up to
  * date, those that a newer one of the same story has overtaken are dropped.
  */
 export function nextNotice(queue: TargetQueue): WaitingNotice | undefined {
@@ -99,7 +99,7 @@ function isLate(notifier: NotifierPlan, { runId, number, stage }: Notice, last: 
   return isSamePlace && runId === last.runId && number < last.number;
 }
 
-/** It was told, or will never be. @param found by what later notices of the story find the message; absent: as before */
+/** It was sent, or never will be. @param found by what later notices of the story find the message; absent: as before */
 export function settleNotice(queue: TargetQueue, told: WaitingNotice, found?: Readonly<Record<string, string>>): void {
   const at = queue.waiting.indexOf(told);
   if (at >= 0) queue.waiting.splice(at, 1);

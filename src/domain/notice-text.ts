@@ -3,7 +3,7 @@ import type { Notice } from './notice.ts';
 import type { NoticeEvent } from './plan.ts';
 import { shortRollout, waiverText } from './rollout-text.ts';
 
-/** How it looks from afar. `attention`: somebody has to do something. `progress`: it goes on by itself. */
+/** How it looks from afar. `attention`: somebody has to do something. `progress`: it goes on without anybody. */
 export type NoticeLevel = 'success' | 'failure' | 'attention' | 'progress' | 'neutral';
 
 /** 0xRRGGBB. Those of success and failure are what scripts around Discord have used since before Landfall. */
@@ -15,7 +15,7 @@ export const levelColours: Readonly<Record<NoticeLevel, number>> = {
   neutral: 9807270,
 };
 
-/** One thing that is told, in text that is inert but for the markup of the target: each target escapes its own. */
+/** One notice, in text that is inert but for the markup of the target: each target escapes its own. */
 export interface NoticeLine {
   readonly name: string;
   readonly value: string;
@@ -94,7 +94,7 @@ export function noticeText(notice: Notice): NoticeText {
   };
 }
 
-/** One line that says it all, for where there is room for nothing else. */
+/** A summary in one line, for targets with little room. */
 export function noticeSentence(notice: Notice, longest: number): string {
   const { title, story } = noticeText(notice);
   return shortened([title, ...story.map(({ value }) => value)].join(' – '), longest);

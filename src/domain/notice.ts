@@ -18,11 +18,11 @@ export interface Notice {
   readonly image: ImageIdentity;
   /** Why, or what came out, in a sentence. */
   readonly reason?: string;
-  /** What somebody should do now, if somebody should. */
+  /** What a person should do now; absent: nothing. */
   readonly advice?: string;
   /** What an operator skipped of this rollout so far. Absent: nothing. */
   readonly skipped?: readonly Waiver[];
-  /** Of `healthy`: nobody looked, because the stage has no watch or because it was skipped. */
+  /** Of `healthy`: it was not watched, because the stage has no watch or because it was skipped. */
   readonly watched?: false;
   /** The newest pull request. */
   readonly proposal?: string;

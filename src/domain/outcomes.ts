@@ -193,7 +193,7 @@ export interface OtherChanges {
   readonly fingerprint: string;
 }
 
-/** What ran before the change. Kept, because after a crash nobody could find out any more. */
+/** What ran before the change. Kept, because it cannot be found out any more after a crash. */
 export interface StageSnapshot {
   readonly kind: 'snapshot';
   /** Empty if nothing runs yet, or if the stage does not deploy. */
@@ -212,7 +212,7 @@ export interface Deployed {
   readonly running: readonly RunningImage[];
   /** For people: `recreated web-1, web-2`. */
   readonly text: string;
-  /** What people have to know besides: such as that a rollback could put back the image only. */
+  /** What else people have to know, for example that a rollback could restore the image only. */
   readonly note?: string;
 }
 

@@ -18,7 +18,7 @@ export interface Plan {
   readonly stages: readonly StagePlan[];
   /** How long a blocked step waits for a decision before the rollout ends `expired`. */
   readonly decideWithinMs: number;
-  /** Who is told of what; absent: nobody. */
+  /** Who gets which notices; absent: nobody. */
   readonly notify?: readonly NotifierPlan[];
 }
 
@@ -67,7 +67,7 @@ export interface ApprovalPlan {
   readonly required: number;
   /** Counted from when the approval is asked for; then the rollout ends `expired`. */
   readonly withinMs: number;
-  /** False: who pushed the image may not approve it, and if nobody knows who pushed, nobody may. */
+  /** False: who pushed the image may not approve it, and if it is not known who pushed, nobody may. */
   readonly selfApproval: boolean;
   /** Only approvals count whose author is proven: by an operator's token, or by a review at GitHub. */
   readonly verified: boolean;
@@ -111,7 +111,7 @@ export interface ComposeDeployPlan {
   readonly on?: string;
   /** Absolute, on the host: a folder with a compose file, in a checkout of the deployment repository where the stage has a `change`. */
   readonly directory: string;
-  /** Compose files relative to `directory`; empty: what `docker compose` finds there by itself. */
+  /** Compose files relative to `directory`; empty: what `docker compose` finds there on its own. */
   readonly files: readonly string[];
   /** Absent: what `docker compose` makes of the folder's name. */
   readonly project?: string;
@@ -124,7 +124,7 @@ export interface ComposeDeployPlan {
   readonly timeoutMs: number;
   /**
    * What becomes of changes that a deploy would bring along besides the image. `ask`: an operator decides. `apply`: they are made, and
-   * named. `refuse`: only a mended repository helps. Absent (plans of before): they are made, and nobody looks.
+   * named. `refuse`: only a mended repository helps. Absent: they are made without asking.
    */
   readonly others?: 'ask' | 'apply' | 'refuse';
 }
@@ -155,7 +155,7 @@ export interface WorkflowDeployPlan {
   readonly timeoutMs: number;
 }
 
-/** A Deployment at GitHub; whoever listens to it reports its status. */
+/** A Deployment at GitHub; the system that deploys reports its status. */
 export interface DeploymentDeployPlan {
   readonly kind: 'deployment';
   readonly repository: string;
@@ -267,7 +267,7 @@ export type SlackTarget =
       readonly api?: string;
     };
 
-/** Where in the file the image reference stands. */
+/** Where in the file the image reference is. */
 export type ChangeTarget =
   | { readonly kind: 'compose'; readonly services: readonly string[] }
   | { readonly kind: 'yaml'; readonly path: string }

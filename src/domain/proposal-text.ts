@@ -5,7 +5,7 @@ import type { CheckResult, Skipped, VerifiedImage } from './outcomes.ts';
 import type { Waiver } from './rollout-state.ts';
 import { nameOf } from './rollout-text.ts';
 
-/** What a proposal tells about. */
+/** What a proposal is about. */
 export interface ProposalSubject {
   readonly service: string;
   readonly stage: string;

@@ -99,7 +99,7 @@ export interface Decision {
   readonly stage?: string;
   /** Required for `skip`: a waiver. */
   readonly reason?: string;
-  /** Who decided. Typed by whoever has Temporal access, so it counts as unverified unless the operators' API set `verified`. */
+  /** Who decided. Anybody with Temporal access can type it, so it counts as unverified unless the operators' API set `verified`. */
   readonly by?: string;
   /** The digest that is approved. A decision about another one than the rollout's is refused. */
   readonly digest?: string;

@@ -44,7 +44,7 @@ export function followsInShort({ repository, tags }: Pick<Plan, 'repository' | '
   return shortHash(JSON.stringify([repository, tags.kind === 'exact' ? 'exact' : tags])).toString(36);
 }
 
-/** What an earlier run left; nothing if there was none, or one of another version of Landfall that nobody understands. */
+/** What an earlier run left; nothing if there was none, or if another version of Landfall left something unreadable. */
 export function memoryOf(result: unknown): SearchMemory {
   const { services } = (typeof result === 'object' && result !== null ? result : {}) as Partial<SearchMemory>;
   return Array.isArray(services) ? (result as SearchMemory) : { services: [] };

@@ -11,7 +11,7 @@ export interface CountedContainer {
 }
 
 /**
- * @param known what was counted so far; undefined at the first look, which makes the restarts of before nobody's business
+ * @param known what was counted so far; undefined at the first reading: earlier restarts then do not count
  * @returns `since` of each container that was ever seen
  */
 export function countRestarts(known: Restarts | undefined, seen: readonly CountedContainer[]): Restarts {

@@ -8,7 +8,7 @@ import { formatSeconds } from './seconds.ts';
  * - A failed reading counts once the start period is over, or after the first good one. More than `failures` that count in a row:
  *   unhealthy.
  * - Healthy at a good reading, once it was seen healthy for `forMs`: the time from the first good reading on, borne failures included, but
- *   only between two readings that were both answered and counted. Time when nobody could look, or nobody did, is not taken for healthy.
+ *   only between two readings that were both answered and counted. Time without readings does not count as healthy.
  * - No verdict after `withinMs` of watching: unhealthy. Time when no worker watched does not count: nothing is rolled back because
  *   Landfall itself was away.
  * - A look that got no answer is neither good nor bad. When the Docker daemon was away, the containers start again after it, so that
@@ -70,7 +70,7 @@ export function beginWatch(plan: WatchTimes): WatchState {
   };
 }
 
-/** Goes on after a time in which nobody watched. */
+/** Resumes after an interruption, which does not count. */
 export function resumeWatch(state: WatchState): WatchState {
   return { ...state, isKnown: false };
 }
@@ -107,7 +107,7 @@ export function watchVerdict(plan: WatchTimes, state: WatchState): WatchVerdict 
   return undefined;
 }
 
-/** What is told of a watch that ended badly; the log comes from elsewhere. */
+/** Details of a watch that failed; the log is added elsewhere. */
 export function unhealthyDetails(state: WatchState): Omit<Unhealthy, 'log'> {
   const { readings, failed, slowestMs, failures, last } = state;
   const isLastMissing = last !== undefined && !last.healthy && failures.at(-1)?.at !== last.at;

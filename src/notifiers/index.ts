@@ -2,7 +2,7 @@ import type { NotifierPlan } from '../domain/plan.ts';
 import { createDiscord } from './discord/notifier.ts';
 import { createEmail, type EmailDependencies } from './email/notifier.ts';
 import { createGitHubNotifier, type GitHubNotifierDependencies } from './github/notifier.ts';
-import type { Delivery, Found, Notifier, NotifierKind } from './notifier.ts';
+import type { Delivery, MessageIds, Notifier, NotifierKind } from './notifier.ts';
 import { createSlack } from './slack/notifier.ts';
 import { createWebhook } from './webhook/notifier.ts';
 
@@ -20,7 +20,7 @@ function createNotifiers(dependencies: NotifierDependencies): { readonly [Kind i
 }
 
 /** Sends a notice to whatever kind of target it is for. Errors: see `Notifier`. */
-export function createSender(dependencies: NotifierDependencies): (delivery: AnyDelivery) => Promise<Found | undefined> {
+export function createSender(dependencies: NotifierDependencies): (delivery: AnyDelivery) => Promise<MessageIds | undefined> {
   const notifiers = createNotifiers(dependencies);
   return async ({ notifier, ...rest }) => {
     switch (notifier.kind) {

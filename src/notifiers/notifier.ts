@@ -4,15 +4,15 @@ import type { NotifierPlan } from '../domain/plan.ts';
 export type NotifierKind = NotifierPlan['kind'];
 export type NotifierOf<Kind extends NotifierKind> = Extract<NotifierPlan, { readonly kind: Kind }>;
 
-/** By what a later notice finds what an earlier one of the same story left at the target. JSON-safe, small. */
-export type Found = Readonly<Record<string, string>>;
+/** Ids at the target by which a later notice finds the message of an earlier one. JSON-safe, small. */
+export type MessageIds = Readonly<Record<string, string>>;
 
 /** One notice for one target. */
 export interface Delivery<Kind extends NotifierKind = NotifierKind> {
   readonly notifier: NotifierOf<Kind>;
   readonly notice: Notice;
   /** Absent: nothing was sent there yet. */
-  readonly thread?: Found;
+  readonly thread?: MessageIds;
   readonly signal: AbortSignal;
   /** For what went wrong though the notice was sent; holds no secret. */
   readonly warn?: (message: string) => void;
@@ -26,7 +26,7 @@ export interface Delivery<Kind extends NotifierKind = NotifierKind> {
  */
 export interface Notifier<Kind extends NotifierKind = NotifierKind> {
   /** @returns what later notices need to find this one; undefined: nothing new */
-  send(delivery: Delivery<Kind>): Promise<Found | undefined>;
+  send(delivery: Delivery<Kind>): Promise<MessageIds | undefined>;
 }
 
 /** @throws Refusal `SecretMissing`. @returns plain text as it is */

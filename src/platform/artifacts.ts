@@ -6,7 +6,7 @@ import type { Digest } from '../domain/image-reference.ts';
 
 /**
  * What is too large for a workflow's history: files named by the digest that they are about, as `sha256/HEX/NAME` in a folder that api
- * and workers share. A file is there as a whole or not at all, whoever is killed when.
+ * and workers share. A file is there as a whole or not at all, even if a process is killed.
  */
 export interface Artifacts {
   /** Absolute: where the paths below begin. */

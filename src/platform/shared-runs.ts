@@ -4,13 +4,13 @@ interface SharedRun<Result> {
   waiting: number;
 }
 
-/** Work that several ask for at the same time is done once. It is stopped when nobody waits for it any more. */
+/** Work that several callers ask for at the same time is done once. It is stopped when no caller waits for it any more. */
 export class SharedRuns<Result> {
   readonly #running = new Map<string, SharedRun<Result>>();
 
   /**
    * @param key the same for the same work
-   * @param start called if nobody does this work yet; its signal says that nobody wants the result any more
+   * @param start called if the work is not under way yet; its signal is aborted when no caller wants the result any more
    * @param signal this caller no longer wants it: rejects with the signal's reason, for the last caller once the work has stopped
    */
   async run(key: string, start: (signal: AbortSignal) => Promise<Result>, signal: AbortSignal): Promise<Result> {
@@ -39,15 +39,15 @@ export class SharedRuns<Result> {
   }
 
   async #stop(key: string, run: SharedRun<Result>): Promise<void> {
-    // Whoever asks from now on starts anew.
+    // Later callers start the work again.
     this.#running.delete(key);
     run.controller.abort();
-    // Its own failure is the stop that was asked for: nobody is left to hear of it.
+    // Its failure is the stop that we asked for, and no caller is left.
     await Promise.allSettled([run.result]);
   }
 }
 
-/** @param done that nobody looks at the result any more: the signal may live long, and would keep a listener for each run */
+/** @param done removes the listener: the signal may live long, and would otherwise keep one for each run */
 function rejectionBy(signal: AbortSignal, done: AbortSignal): Promise<never> {
   return new Promise((_resolve, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason), { once: true, signal: done });

@@ -29,17 +29,17 @@ export interface Ingress {
 export async function startIngress(
   configuration: Configuration,
   temporal: Temporal,
-  journal: Logging,
+  logging: Logging,
   metrics: Metrics,
   { sources }: Kinds,
   { takesWebhooks }: { readonly takesWebhooks: boolean },
 ): Promise<Ingress> {
   const { listen, directory } = configuration;
-  const { log, secrets } = journal;
+  const { log, secrets } = logging;
   const receivers = takesWebhooks ? createReceivers(sources, configuration.receivers, { secrets, directory, log }) : [];
   const trust = createClientTrust(receivers, log);
   const tls = listen.tls && { files: listen.tls, ...(trust && { trust }) };
-  const webhooks = webhookApp(configuration, temporal, journal, metrics, { receivers, trust });
+  const webhooks = webhookApp(configuration, temporal, logging, metrics, { receivers, trust });
   const operators = createOperatorApp({ metrics, log, reachTemporal: createReachTemporal(temporal.client) });
   const forWebhooks = { name: 'listen.webhooks', handler: webhooks.callback(), ...listen.webhooks, ...(tls && { tls }) };
   const forOperators = { name: 'listen.operators', handler: operators.callback(), ...listen.operators };

@@ -17,7 +17,7 @@ import { watchPauses } from './pauses.ts';
 import { beginSchedules, ensureSchedules } from './schedules.ts';
 import { reachTemporal, type Temporal } from './temporal.ts';
 import { reportUncaught } from './uncaught.ts';
-import { installRuntime, type Serving, startWorkers } from './workers.ts';
+import { installRuntime, type ServedQueues, startWorkers } from './workers.ts';
 
 export interface LandfallService {
   /** What a person who started it wants to know. */
@@ -49,22 +49,22 @@ export async function startService(file: string, env: Environment, kinds: Kinds)
   await makeFolders(configuration, wanted);
   routeRequests(env);
   const metrics = createMetrics();
-  const journal = openLogging(configuration, env, { alsoTell: metrics.found, own: wanted });
-  const { log } = journal;
+  const logging = openLogging(configuration, env, { alsoTell: metrics.found, own: wanted });
+  const { log } = logging;
   reportUncaught(log);
   const pauses = watchPauses(log);
   if (serving !== undefined) installRuntime(log);
-  const stops: (() => Promise<void>)[] = [async () => pauses.stop(), journal.close];
+  const stops: (() => Promise<void>)[] = [async () => pauses.stop(), logging.close];
   const stop = (): Promise<void> => stopAll(stops.splice(0));
   try {
-    const temporal = await reachTemporal(configuration, journal, env);
+    const temporal = await reachTemporal(configuration, logging, env);
     stops.push(temporal.stop);
     // The ports before the work: a second start by mistake must not take steps and drop them.
-    const ingress = await startIngress(configuration, temporal, journal, metrics, kinds, {
+    const ingress = await startIngress(configuration, temporal, logging, metrics, kinds, {
       takesWebhooks: wanted.includes('api'),
     });
     stops.unshift(ingress.stop);
-    const workers = serving && (await startWorkers(configuration, temporal, env, journal, kinds, serving, [pauses.interceptor]));
+    const workers = serving && (await startWorkers(configuration, temporal, env, logging, kinds, serving, [pauses.interceptor]));
     if (workers !== undefined) stops.splice(1, 0, workers.stop);
     if (serving?.steps) stops.unshift(await beginSchedules(() => ensureSchedules(temporal.client, configuration, log), log));
     pauses.start();
@@ -138,7 +138,7 @@ function rolesOf({ LANDFALL_ROLES }: Environment): Role[] {
 }
 
 /** Undefined if this process serves no task queue. */
-function servingOf(configuration: Configuration, wanted: readonly Role[], env: Environment): Serving | undefined {
+function servingOf(configuration: Configuration, wanted: readonly Role[], env: Environment): ServedQueues | undefined {
   const served = wanted.includes('deploy') ? hostsToServe(configuration, env) : { hosts: [] };
   if ('problem' in served) throw new CannotStart(served.problem);
   const steps = wanted.includes('worker');

@@ -34,7 +34,7 @@ export interface Workers {
 const graceMs = 10_000;
 
 /** Which task queues this process serves. */
-export interface Serving {
+export interface ServedQueues {
   /** Workflows, and the steps that any machine with the network and Docker can take. */
   readonly steps: boolean;
   /** The hosts whose deploys are done here. */
@@ -46,13 +46,13 @@ export async function startWorkers(
   configuration: Configuration,
   temporal: Temporal,
   env: Environment,
-  journal: Logging,
+  logging: Logging,
   kinds: Kinds,
-  serving: Serving,
+  serving: ServedQueues,
   interceptors: ActivityInterceptorsFactory[] = [],
 ): Promise<Workers> {
-  const dependencies = await createDependencies(configuration, temporal, env, journal, kinds);
-  const { log, audit } = journal;
+  const dependencies = await createDependencies(configuration, temporal, env, logging, kinds);
+  const { log, audit } = logging;
   const activities = createActivities(dependencies);
   const connection = await temporal.connectWorkers();
   const bundle = await workflowBundle();

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { Notice } from '../../src/domain/notice.ts';
 import { noticeEvents } from '../../src/domain/plan.ts';
 import { createDiscord } from '../../src/notifiers/discord/notifier.ts';
-import type { Found } from '../../src/notifiers/notifier.ts';
+import type { MessageIds } from '../../src/notifiers/notifier.ts';
 import { type Discord, problemsOf, startDiscord } from '../support/discord-server.ts';
 import { errorOf, hostile, limited, noticeOf, passing, refused, shownBy } from '../support/notices.ts';
 
@@ -13,7 +13,7 @@ describe('Discord', () => {
   });
   afterEach(() => discord.stop());
 
-  const send = (notice: Partial<Notice> = {}, thread?: Found, webhook = discord.webhook) =>
+  const send = (notice: Partial<Notice> = {}, thread?: MessageIds, webhook = discord.webhook) =>
     createDiscord({ secrets: () => webhook }).send({
       notifier: { kind: 'discord', url: 'env:DISCORD_URL', events: [] },
       notice: noticeOf(notice),

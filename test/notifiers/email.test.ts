@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Notice } from '../../src/domain/notice.ts';
 import { createEmail } from '../../src/notifiers/email/notifier.ts';
-import type { Found, NotifierOf } from '../../src/notifiers/notifier.ts';
+import type { MessageIds, NotifierOf } from '../../src/notifiers/notifier.ts';
 import { reservePort } from '../../src/platform/ports.ts';
 import { errorOf, hostile, noticeOf, passing, refused, shownBy } from '../support/notices.ts';
 import { type MailServer, type MailServerOptions, startMailServer } from '../support/smtp-server.ts';
@@ -15,7 +15,7 @@ describe('e-mail', () => {
 
   interface Wish {
     readonly url?: string;
-    readonly thread?: Found | undefined;
+    readonly thread?: MessageIds | undefined;
     readonly to?: readonly string[];
     readonly from?: string;
     readonly trusted?: boolean;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Notice } from '../../src/domain/notice.ts';
 import { createGitHubNotifier } from '../../src/notifiers/github/notifier.ts';
-import type { Found } from '../../src/notifiers/notifier.ts';
+import type { MessageIds } from '../../src/notifiers/notifier.ts';
 import { createGitHubClients } from '../../src/platform/github/client.ts';
 import { payloadOf } from '../../src/platform/github/deployments.ts';
 import { deploymentsState } from '../support/github/deployments-state.ts';
@@ -22,7 +22,7 @@ describe('GitHub Deployments', function () {
   });
   afterEach(() => github.stop());
 
-  const send = (notice: Partial<Notice>, thread?: Found, repository?: string) =>
+  const send = (notice: Partial<Notice>, thread?: MessageIds, repository?: string) =>
     createGitHubNotifier({ clientFor: createGitHubClients({ token }, { url: github.url }).clientFor }).send({
       notifier: { kind: 'github', events: [], ...(repository !== undefined && { repository }) },
       notice: noticeOf({ commit, sourceRepository: source, stage: 'production', ...notice }),

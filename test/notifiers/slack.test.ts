@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Notice } from '../../src/domain/notice.ts';
 import { noticeEvents, type SlackTarget } from '../../src/domain/plan.ts';
-import type { Found } from '../../src/notifiers/notifier.ts';
+import type { MessageIds } from '../../src/notifiers/notifier.ts';
 import { createSlack } from '../../src/notifiers/slack/notifier.ts';
 import { errorOf, hostile, limited, noticeOf, passing, refused, shownBy } from '../support/notices.ts';
 import { type Slack, startSlack } from '../support/slack-server.ts';
@@ -13,7 +13,7 @@ describe('Slack', () => {
   });
   afterEach(() => slack.stop());
 
-  const sendTo = (target: SlackTarget, secret: string, notice: Partial<Notice>, thread?: Found) =>
+  const sendTo = (target: SlackTarget, secret: string, notice: Partial<Notice>, thread?: MessageIds) =>
     createSlack({ secrets: () => secret }).send({
       notifier: { kind: 'slack', target, events: [] },
       notice: noticeOf(notice),
@@ -21,7 +21,7 @@ describe('Slack', () => {
       signal: new AbortController().signal,
     });
   const byWebhook = (notice: Partial<Notice> = {}) => sendTo({ url: 'env:SLACK_URL' }, slack.webhook, notice);
-  const byBot = (notice: Partial<Notice> = {}, thread?: Found, secret = slack.token) =>
+  const byBot = (notice: Partial<Notice> = {}, thread?: MessageIds, secret = slack.token) =>
     sendTo({ token: 'env:SLACK_TOKEN', channel: '#deployments', api: slack.api }, secret, notice, thread);
   const channel = () => slack.messages.filter(({ threadTs }) => threadTs === undefined);
 

@@ -138,7 +138,7 @@ describe('what a process writes at level debug', function () {
   this.timeout(30_000);
   let folder: string;
   let written: string[];
-  let journal: Logging;
+  let logging: Logging;
   let configuration: Configuration;
   let outside: Server;
   let host: string;
@@ -173,7 +173,7 @@ log: { level: trace }
       env,
     );
     written = [];
-    journal = openLogging(
+    logging = openLogging(
       configuration,
       { ...env, PATH_TOKEN: canaries.PATH_TOKEN },
       {
@@ -184,7 +184,7 @@ log: { level: trace }
   afterEach(async () => {
     outside.closeAllConnections();
     outside.close();
-    await journal.close();
+    await logging.close();
     await rm(folder, { recursive: true });
   });
 
@@ -202,7 +202,7 @@ log: { level: trace }
 
   /** The ingress, and a source whose secret is in its path. */
   const startIngress = async () => {
-    const { log, audit, secrets } = journal;
+    const { log, audit, secrets } = logging;
     const [one] = createReceivers(sources, configuration.receivers, { secrets, directory: folder, log });
     assert.ok(one);
     const byPath: Receiver = {
@@ -284,7 +284,7 @@ log: { level: trace }
   });
 
   it('has every request that goes out and its answer, and no secret of a registry or a forge', async () => {
-    const { secrets } = journal;
+    const { secrets } = logging;
     const credentials = async () => ({ username: secrets('env:REGISTRY_USER'), password: secrets('env:REGISTRY_PASSWORD') });
     const registry = createRegistry({ credentials, plainHttp: () => true });
     const image = parseRepository(`${host}/pitchconnect/app`);
@@ -321,7 +321,7 @@ log: { level: trace }
   });
 
   it('has no secret of the configuration, whatever code writes it, and those of a rotated file from when they are used', async () => {
-    const { log, audit, secrets } = journal;
+    const { log, audit, secrets } = logging;
     for (const secret of [...Object.values(canaries), 'canary-in-a-file-1', env.UNNAMED_API_KEY]) {
       log.info({ secret, nested: { url: `https://x.example.org/${encodeURIComponent(secret)}` } }, `it is ${secret}`);
       log.error({ error: new Error(JSON.stringify({ secret })).stack }, 'failed');
@@ -365,7 +365,7 @@ log: { level: trace }
   });
 
   it('ends with the journal: what goes out later is not logged', async () => {
-    await journal.close();
+    await logging.close();
     const before = written.length;
     await fetch(`http://${host}/api/`);
     await pause(0);

@@ -10,7 +10,7 @@ import { createMask, lastLines, readLog } from '../../platform/docker/log-lines.
 import { type Address, createProbe } from '../../platform/docker/probe.ts';
 import { createWakeUp, waitUntilOver } from '../../platform/docker/readiness.ts';
 import { findOurs, remove, removeContainer } from '../../platform/docker/remove.ts';
-import { type MadeOf, requireMadeOfScanned, requireScanned } from '../../platform/docker/scanned.ts';
+import { type ContainerImageInfo, requireMadeOfScanned, requireScanned } from '../../platform/docker/scanned.ts';
 import type { CheckContext, CheckWork } from '../check.ts';
 import { containerOptions, probedPort } from './container-options.ts';
 import type { SmokePlan } from './plan.ts';
@@ -135,7 +135,7 @@ async function watchOver(
   const bell = createWakeUp();
   const watch = new AbortController();
   test.later('end the watch', async () => watch.abort());
-  const created: Docker.ContainerInspectInfo & MadeOf = await container.inspect({ abortSignal: signal });
+  const created: Docker.ContainerInspectInfo & ContainerImageInfo = await container.inspect({ abortSignal: signal });
   requireMadeOfScanned(created, test.plan, test.image);
   await watchContainer(docker, container.id, created.Created, bell.trigger, AbortSignal.any([watch.signal, signal]));
 

@@ -1,6 +1,6 @@
 import { Refusal } from '../failures.ts';
 
-/** Where a value stands in the text of a file. */
+/** The position of a value in the text of a file. */
 export interface ValueLocation {
   /** As a person would say it: `services.web.image`. */
   readonly name: string;

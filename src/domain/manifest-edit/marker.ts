@@ -9,7 +9,7 @@ interface MarkedLine {
   readonly marker: string;
   readonly number: number;
   readonly start: number;
-  /** What stands before the comment. */
+  /** The text before the comment. */
   readonly content: string;
 }
 

@@ -28,10 +28,10 @@ export type YamlLookup =
   | { readonly kind: 'place'; readonly place: ValueLocation }
   /** How far the steps led, what is there instead, and the map where it ended. */
   | { readonly kind: 'missing'; readonly depth: number; readonly there: readonly string[]; readonly map?: YAMLMap }
-  /** It is there, but not a value that can be changed by itself. */
+  /** It is there, but not a value that can be changed on its own. */
   | { readonly kind: 'refused'; readonly why: string };
 
-/** Deeper files are nobody's manifests, and would overflow the stack of the parser. */
+/** No real manifest is deeper, and deeper files would overflow the parser's stack. */
 const deepestNesting = 200;
 
 /** @throws Refusal `EditRefused`, with the line, if the text is no valid YAML */
@@ -63,7 +63,7 @@ function invalid(file: string, text: string, offset: number, why: string, option
   return editRefused(file, `line ${text.slice(0, offset).split('\n').length}: invalid YAML: ${why}`, options);
 }
 
-/** Where the first key stands that its map has twice. Keys that are maps or lists are not compared, as in the `yaml` package. */
+/** The position of the first duplicate key. Keys that are maps or lists are not compared, as in the `yaml` package. */
 function repeatedKey(top: Node | null): number | undefined {
   const repeated: number[] = [];
   const toDo: unknown[] = [top];

@@ -146,7 +146,7 @@ function hint(name: string): string {
   return name === 'FREQ' ? 'YEARLY, MONTHLY, WEEKLY, DAILY or HOURLY' : 'INTERVAL and COUNT are at most 1000';
 }
 
-/** With a zone, RFC 5545 wants the end in UTC; whoever writes local times means a local one. A day is left to the library. */
+/** With a zone, RFC 5545 wants the end in UTC; but with local times a local end is meant. A day is left to the library. */
 function untilInUtc(until: string, zone: string): string {
   if (!localTime.test(until)) return until;
   const local = readLocalTime(until);

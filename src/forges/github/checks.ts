@@ -12,7 +12,7 @@ export interface Checks {
 
 type CheckVerdict = 'passed' | 'failed' | 'pending';
 
-interface CheckResult {
+interface CheckRunResult {
   readonly name: string;
   readonly verdict: CheckVerdict;
 }
@@ -41,7 +41,7 @@ export async function readChecks(repository: GitHubRepository, commit: string, r
 }
 
 /** Several of one name (two workflows with a job `build`) all have to pass. */
-function worstByName(known: readonly CheckResult[]): Map<string, CheckVerdict> {
+function worstByName(known: readonly CheckRunResult[]): Map<string, CheckVerdict> {
   const order: readonly CheckVerdict[] = ['passed', 'pending', 'failed'];
   const worst = new Map<string, CheckVerdict>();
   for (const { name, verdict } of known) {
@@ -52,12 +52,12 @@ function worstByName(known: readonly CheckResult[]): Map<string, CheckVerdict> {
 }
 
 /** The latest run of each check, or undefined if the token cannot read them. */
-async function checkRuns({ octokit, named }: GitHubRepository, ref: string): Promise<CheckResult[] | undefined> {
+async function checkRuns({ octokit, named }: GitHubRepository, ref: string): Promise<CheckRunResult[] | undefined> {
   const runs = await ifReadable(() => octokit.paginate(octokit.rest.checks.listForRef, { ...named, ref, per_page: 100 }));
   return runs?.map(({ name, status, conclusion }) => ({ name, verdict: verdictOf(status, conclusion) }));
 }
 
-async function commitStatuses(repository: GitHubRepository, commit: string): Promise<CheckResult[] | undefined> {
+async function commitStatuses(repository: GitHubRepository, commit: string): Promise<CheckRunResult[] | undefined> {
   const statuses = await ifReadable(() => statusesOf(repository, commit));
   return statuses?.map(({ context, state }) => ({
     name: context,
@@ -66,7 +66,7 @@ async function commitStatuses(repository: GitHubRepository, commit: string): Pro
 }
 
 /** The latest run of each workflow for the commit: what a token that cannot read checks may see of them. */
-async function workflowRuns({ octokit, named }: GitHubRepository, commit: string): Promise<CheckResult[]> {
+async function workflowRuns({ octokit, named }: GitHubRepository, commit: string): Promise<CheckRunResult[]> {
   const runs = await ifReadable(() =>
     octokit.paginate(octokit.rest.actions.listWorkflowRunsForRepo, { ...named, head_sha: commit, per_page: 100 }),
   );

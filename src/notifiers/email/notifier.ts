@@ -4,7 +4,7 @@ import { Refusal } from '../../domain/failures.ts';
 import { inert, shortened } from '../../domain/inert-text.ts';
 import { noticeText } from '../../domain/notice-text.ts';
 import { named } from '../http.ts';
-import type { Delivery, Found, Notifier, NotifierOf, Secrets } from '../notifier.ts';
+import type { Delivery, MessageIds, Notifier, NotifierOf, Secrets } from '../notifier.ts';
 import { mailHtml, mailText, messageIds } from './text.ts';
 
 export interface EmailDependencies {
@@ -23,7 +23,7 @@ const ports = { 'smtp:': 587, 'smtps:': 465 } as const;
 /** A message for each notice, threaded under the first one of its rollout. */
 export function createEmail(dependencies: EmailDependencies): Notifier<'email'> {
   return {
-    async send({ notifier, notice, thread, signal, warn }: Delivery<'email'>): Promise<Found | undefined> {
+    async send({ notifier, notice, thread, signal, warn }: Delivery<'email'>): Promise<MessageIds | undefined> {
       const what = named('mail server', notifier.smtp);
       const transport = nodemailer.createTransport(transportOf(notifier, what, dependencies));
       const text = noticeText(notice);

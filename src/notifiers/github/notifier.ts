@@ -5,7 +5,7 @@ import { noticeSentence, webAddress } from '../../domain/notice-text.ts';
 import type { NoticeEvent } from '../../domain/plan.ts';
 import { type DeploymentState, payloadOf, reportDeployment } from '../../platform/github/deployments.ts';
 import { type GitHubRepository, openRepository } from '../../platform/github/repository.ts';
-import type { Delivery, Found, Notifier, NotifierOf } from '../notifier.ts';
+import type { Delivery, MessageIds, Notifier, NotifierOf } from '../notifier.ts';
 
 export interface GitHubNotifierDependencies {
   /** A client for `owner/name` whose errors are classified. @throws Refusal where GitHub is not configured */
@@ -39,7 +39,7 @@ const states: Readonly<Partial<Record<NoticeEvent, DeploymentState>>> = {
 /** A Deployment on the source commit for each stage, and its status as the rollout goes on. */
 export function createGitHubNotifier({ clientFor }: GitHubNotifierDependencies): Notifier<'github'> {
   return {
-    async send({ notifier, notice, thread }: Delivery<'github'>): Promise<Found | undefined> {
+    async send({ notifier, notice, thread }: Delivery<'github'>): Promise<MessageIds | undefined> {
       const { stage, commit } = notice;
       const name = repositoryOf(notifier, notice);
       const state = states[notice.event];

@@ -4,7 +4,7 @@ import { callsPerson, noticeSentence } from '../../domain/notice-text.ts';
 import type { SlackTarget } from '../../domain/plan.ts';
 import { retryAfter } from '../../platform/http/headers.ts';
 import { addressOf, ask, judged, memberOf, named } from '../http.ts';
-import type { Delivery, Found, Notifier, Secrets } from '../notifier.ts';
+import type { Delivery, MessageIds, Notifier, Secrets } from '../notifier.ts';
 import { escapedForSlack, slackBlocks } from './blocks.ts';
 
 /** Slack recommends at most 4,000 characters for the text that is shown where blocks are not. */
@@ -22,7 +22,7 @@ const withoutMessage = new Set(['message_not_found', 'cant_update_message', 'edi
  */
 export function createSlack({ secrets }: { readonly secrets: Secrets }): Notifier<'slack'> {
   return {
-    async send({ notifier, notice, thread, signal }: Delivery<'slack'>): Promise<Found | undefined> {
+    async send({ notifier, notice, thread, signal }: Delivery<'slack'>): Promise<MessageIds | undefined> {
       const { target } = notifier;
       const text = escapedForSlack(noticeSentence(notice, longestText));
       const message = { text: shortened(text, longestText), blocks: slackBlocks(notice) };

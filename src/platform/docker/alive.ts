@@ -7,7 +7,7 @@ const answerWithinMs = 5_000;
 
 /**
  * Whether Docker is there to stay. A daemon that shuts down stops all containers, and goes on to answer over the connections that it has:
- * what it tells of a container then is no verdict on its image. A new connection it does not take any more.
+ * what it says about a container then is no verdict on its image. It does not accept new connections any more.
  * @throws Error if Docker takes no new connection
  */
 export async function requireAlive(docker: Docker): Promise<void> {

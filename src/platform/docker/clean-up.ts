@@ -1,6 +1,6 @@
 /**
  * Arranges what is to be undone in the end. Called before the act that it undoes, which may be cut off half-way.
- * @param options `isAwaited: false`: it is begun in its turn, but nobody waits for it; for what takes long and keeps nobody from anything
+ * @param options `isAwaited: false`: it is started in its turn but not awaited; for what takes long and blocks nothing
  */
 export type CleanUpLater = (what: string, undo: () => Promise<void>, options?: { readonly isAwaited: boolean }) => void;
 

@@ -5,8 +5,8 @@ import { jsonLines } from './json-lines.ts';
 const reconnectMs = 200;
 
 /**
- * Calls `changed` whenever something happens to a container, and whenever something may have been missed. It says only *that*: whoever
- * is called looks at the container itself, so a lost or repeated event never leads to a wrong answer.
+ * Calls `changed` whenever something happens to a container, and whenever something may have been missed. It says only *that*: the
+ * callback inspects the container itself, so a lost or repeated event never leads to a wrong answer.
  * @param since when the container was made, by the daemon's clock, ISO 8601: what happens while we connect is not lost either
  * @returns once the daemon sends; the events end with the signal
  */
@@ -26,7 +26,7 @@ export async function watchContainer(
   void follow(first, connect, changed, signal);
 }
 
-/** Never throws: a stream that ends is opened again, and a daemon that is gone is noticed by whoever is called. */
+/** Never throws: a stream that ends is opened again, and the callback notices a daemon that is gone. */
 async function follow(
   first: NodeJS.ReadableStream,
   connect: () => Promise<NodeJS.ReadableStream>,
@@ -39,7 +39,7 @@ async function follow(
       stream ??= await connect();
       for await (const event of jsonLines(stream)) if (event.Type === 'container') changed();
     } catch {
-      // The connection was cut, which the next look at the container explains, or the signal has ended the watch.
+      // The connection was cut, which the next inspection explains, or the signal has ended the watch.
     }
     stream = undefined;
     if (signal.aborted) return;

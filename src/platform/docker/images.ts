@@ -63,7 +63,7 @@ export function createImages(docker: Docker): Images {
 }
 
 /**
- * Pulls an image unless it is there, for whoever wants it to stay.
+ * Pulls an image unless it is there; it stays on the host.
  * @param reference `repository@digest`
  * @param options `onPull`: called before it is pulled
  * @throws Refusal `PlatformMissing`, `CredentialsRefused`; RateLimit; an ordinary error if Docker or the registry is broken

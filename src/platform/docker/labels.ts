@@ -16,7 +16,7 @@ export interface Ownership extends SmokeRun {
   readonly worker: string;
   /** Which Landfall it belongs to, if several share one daemon. */
   readonly installation?: string;
-  /** After this nobody can need it any more. */
+  /** After this it cannot be needed any more. */
   readonly deadline: Date;
 }
 

@@ -24,7 +24,7 @@ export function createMask(secrets: readonly string[]): TextMask {
   const distinct = [...new Set(parts)].filter((part) => part !== '');
   if (distinct.length > mostSecrets) return () => notShown;
   const longestFirst = distinct.sort((a, b) => b.length - a.length);
-  // By way of a character that no secret has: one that is a letter of `[masked]` would be found in what stands for the others.
+  // Replace by a character that no secret has first: a secret such as `m` would otherwise match inside `[masked]`.
   return (text) =>
     longestFirst.reduce((hidden, secret) => hidden.replaceAll(secret, placeholder), text).replaceAll(placeholder, masked);
 }

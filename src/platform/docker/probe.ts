@@ -23,7 +23,7 @@ export interface Probe {
 export interface Address {
   readonly host: string;
   readonly port: number;
-  /** Docker's proxy stands between, and accepts connections for a port that nobody in the container listens on. */
+  /** Docker's proxy is in between, and accepts connections for a port that nobody in the container listens on. */
   readonly proxied: boolean;
 }
 

@@ -25,8 +25,8 @@ export interface LocalImage {
   }[];
 }
 
-/** What a daemon says of a container, as far as it tells what it was made of. */
-export interface MadeOf {
+/** What the daemon says about the image that a container was made from. */
+export interface ContainerImageInfo {
   readonly Image: string;
   /** The image manifest that was chosen from the index. Only with containerd's image store, since Docker 28. */
   readonly ImageManifestDescriptor?: { readonly digest?: string };
@@ -64,7 +64,7 @@ function inspect(docker: Docker, reference: string): Promise<LocalImage> {
 }
 
 /** The same for a container that was made and not started yet: it cannot have become another one meanwhile. @throws Refusal `PlatformMissing` */
-export function requireMadeOfScanned(made: MadeOf, plan: Pick<Plan, 'platforms'>, image: VerifiedImage): void {
+export function requireMadeOfScanned(made: ContainerImageInfo, plan: Pick<Plan, 'platforms'>, image: VerifiedImage): void {
   const chosen = made.ImageManifestDescriptor?.digest;
   if (chosen === undefined || scannedOf(plan, image).some(({ digest }) => digest === chosen)) return;
   throw notScanned(plan, image, chosen);
@@ -82,7 +82,7 @@ export function isScanned(local: LocalImage, plan: Pick<Plan, 'platforms'>, imag
   return ofPlatform.some(({ config }) => config === undefined);
 }
 
-/** The index was verified to have one image for each platform; where the daemon tells what it has of it, that is believed more. */
+/** The index was verified to have one image for each platform; if the daemon says what it has of it, that counts more. */
 function hasOnlyScanned({ Manifests = [] }: LocalImage, platform: string, scanned: readonly PlatformDigests[]): boolean {
   return Manifests.every(
     ({ ID, Kind, Available, ImageData }) =>

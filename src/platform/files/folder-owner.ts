@@ -66,7 +66,7 @@ export async function makeClaim(folder: string): Promise<{ readonly name: string
   };
 }
 
-/** Who else has or wants the folder, in words. Claims of the dead are removed: their names are random, so nobody takes one up again. */
+/** Who else has or claims the folder, in words. Claims of dead processes are removed: their names are random, so none is used again. */
 export async function otherClaim(folder: string, own?: string): Promise<string | undefined> {
   const names = (await readdir(folder)).filter((name) => claimName.test(name) && name !== own);
   for (const name of names) {

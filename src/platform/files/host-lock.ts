@@ -7,9 +7,9 @@ import { safeName } from './safe-name.ts';
 /** Keeps two deploys from one place, however many processes of the host there are. */
 export interface HostLock {
   /**
-   * Does something while nobody else holds the key. Whoever holds it is waited for; one that was killed does not hold it any more.
-   * @param key such as a directory: the same for what must not be done at once
-   * @param signal nobody wants it any more: ends the waiting, not the work
+   * Does something while holding the key, after waiting for another holder. A killed process does not hold it any more.
+   * @param key for example a directory: the same for all that must not run at once
+   * @param signal cancels the waiting, not the work
    */
   hold<Result>(key: string, signal: AbortSignal, act: () => Promise<Result>): Promise<Result>;
 }

@@ -76,7 +76,7 @@ export function remoteMessage(stderr: string): string {
   return lines.join('\n').slice(0, 2_000).trim();
 }
 
-/** The end of what git printed: that is where the reason stands. */
+/** The end of what git printed, which has the reason. */
 export function lastLines(stderr: string): string {
   return stderr.trim().slice(-1_000) || 'it printed nothing';
 }

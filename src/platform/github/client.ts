@@ -126,7 +126,7 @@ function checkKey(pem: string): void {
   }
 }
 
-/** @param refused told when GitHub refuses a credential, or what it may do */
+/** @param refused called when GitHub refuses a credential or an operation */
 function clientClass(options: GitHubClientOptions, refused: () => void = () => {}) {
   const { url, timeoutMs = defaultTimeoutMs, userAgent = 'landfall', log } = options;
   return Octokit.plugin((octokit) => {

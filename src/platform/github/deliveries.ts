@@ -28,13 +28,13 @@ export interface LostDelivery {
 
 export interface LostQuery {
   /** Which webhooks are asked about, by the URL that they lead to. */
-  readonly leadsHere: (url: string) => boolean;
+  readonly isOurs: (url: string) => boolean;
   /** Names of events; others are not worth to be sent again. */
   readonly events: readonly string[];
   readonly now: Date;
 }
 
-export interface FoundLost {
+export interface LostDeliveries {
   /** Of the webhooks that lead here. */
   readonly hooks: number;
   /** Oldest first. */
@@ -43,7 +43,7 @@ export interface FoundLost {
 
 export interface GitHubDeliveries {
   /** What is worth another attempt now. */
-  findLost(owner: HookOwner, query: LostQuery): Promise<FoundLost>;
+  findLost(owner: HookOwner, query: LostQuery): Promise<LostDeliveries>;
   /** GitHub only takes note here, and delivers a moment later. */
   redeliver(owner: HookOwner, lost: LostDelivery): Promise<void>;
 }
@@ -60,15 +60,15 @@ const mostHookPages = 3;
 const mostDeliveryPages = 10;
 
 /**
- * Deliveries of webhooks that failed, and that GitHub does not repeat by itself.
+ * Failed deliveries of webhooks, which GitHub does not repeat automatically.
  * @param clientFor takes `owner/name`, or the name of an organization
  * @see https://docs.github.com/webhooks/using-webhooks/handling-failed-webhook-deliveries
  */
 export function createGitHubDeliveries(clientFor: (owner: string) => Promise<Octokit>): GitHubDeliveries {
   return {
-    async findLost(owner, { leadsHere, events, now }) {
+    async findLost(owner, { isOurs, events, now }) {
       const api = await openHooks(clientFor, owner);
-      const hooks = (await collect(api.hooks(), mostHookPages)).filter(({ active, url }) => active && leadsHere(url));
+      const hooks = (await collect(api.hooks(), mostHookPages)).filter(({ active, url }) => active && isOurs(url));
       const lost: LostDelivery[] = [];
       for (const { id } of hooks) {
         const since = now.getTime() - keptMs;

@@ -197,7 +197,7 @@ function reasonOf(error: unknown): string {
   return `${reason}${advice === undefined ? '' : ` (${advice})`}`;
 }
 
-/** What to do about TLS. OpenSSL's own words say it to nobody. */
+/** What to do about a TLS error, because OpenSSL's messages do not say. */
 function adviceFor(code: string): string | undefined {
   if (/^ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG)$/.test(code) || /wrong version number/.test(code)) {
     return 'no TLS is spoken there: correct the address, or set plainHttp: true for the host under registries';

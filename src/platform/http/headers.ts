@@ -29,7 +29,7 @@ const anyBase = 'http://registry.invalid';
 
 /**
  * The query (`?n=…&last=…`) of the next page from a `Link` header (RFC 8288), or undefined if this is the last one. Only the query is
- * taken: registries behind a proxy often name a host or a path in it under which nobody reaches them.
+ * taken: registries behind a proxy often name a host or path there that cannot be reached.
  */
 export function nextPage(header: string | null): string | undefined {
   for (const [, address, parameters] of (header ?? '').matchAll(/<([^<>]*)>([^<]*)/g)) {
@@ -42,7 +42,7 @@ export function nextPage(header: string | null): string | undefined {
 
 /** How long to wait where a server limits us without saying for how long. */
 const defaultWaitMs = 60_000;
-/** Docker Hub counts in windows of six hours; longer than a day is nobody's limit but a mistake. */
+/** Docker Hub counts in windows of six hours; longer than a day is a mistake, not a limit. */
 const longestWaitMs = 24 * 3_600_000;
 
 /**

@@ -19,7 +19,7 @@ export function killGroup(pid: number | undefined, signal: NodeJS.Signals): void
   try {
     process.kill(-pid, signal);
   } catch (error) {
-    // Nobody is left in the group, or nobody whom we may end.
+    // No process is left in the group, or none that we may kill.
     if (!(codeOf(error) === 'ESRCH' || codeOf(error) === 'EPERM')) throw error;
   }
 }

@@ -5,7 +5,7 @@ import { codeOf } from '../../domain/errors.ts';
 
 const run = promisify(execFile);
 
-/** A running process as the operating system tells it. */
+/** A running process, as identified by the operating system. */
 export interface ProcessIdentity {
   readonly pid: number;
   /** When it started, in the system's own form. Together with the pid it is never given to another process. */

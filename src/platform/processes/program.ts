@@ -31,7 +31,7 @@ export interface ProgramEnd {
   readonly output: string;
 }
 
-/** How long it may take to end by itself when it is stopped. */
+/** Time to end after SIGTERM, before SIGKILL. */
 const stopWithinMs = 2_000;
 const keptAnswer = 8 * 1024 * 1024;
 const keptOutput = 64 * 1024;

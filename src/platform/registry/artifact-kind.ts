@@ -47,7 +47,7 @@ export function otherThanImage(manifest: Manifest): string | undefined {
   return named(telling.length > 0 ? telling : [config.mediaType]);
 }
 
-/** Docker's schema 1, of before 2016: it has no configuration that could be verified. */
+/** Docker's schema 1, from before 2016: it has no configuration that could be verified. */
 export function isSchema1({ mediaType }: Manifest): boolean {
   return mediaType === manifestTypes.dockerSchema1 || mediaType === manifestTypes.dockerSchema1Signed;
 }

@@ -62,7 +62,7 @@ export function createAuthentication(credentials: CredentialsSource, settings: H
   const authorizations = new Map<string, Promise<Authorization>>();
 
   async function remembered(target: AuthenticationTarget): Promise<string | undefined> {
-    // A failure was thrown to whoever asked first; whoever asks now asks anew.
+    // Do not cache a failure: the next request asks again.
     const known = await authorizations.get(keyOf(target))?.catch(() => undefined);
     return known !== undefined && known.expiresAt > settings.now() ? known.value : undefined;
   }

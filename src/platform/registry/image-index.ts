@@ -28,7 +28,7 @@ const mostEntries = 4 * mostImages;
 const imageTypes: readonly string[] = [manifestTypes.ociImage, manifestTypes.dockerImage];
 const advice = 'build it again as an index of images alone, or with the attestations of BuildKit beside them';
 
-/** Whether an entry of an index stands for an image, as far as the index itself tells. */
+/** Whether an entry of an index is an image, as far as the index itself says. */
 export function isImageEntry(entry: Descriptor): boolean {
   return imageTypes.includes(entry.mediaType) && !isForNoPlatform(entry);
 }
@@ -54,7 +54,7 @@ export async function imagesOfIndex(look: IndexQuery): Promise<PlatformImage[]> 
   throw new Refusal('NotAnImage', `${name} is an index without a container image; it lists ${types || 'nothing'}`);
 }
 
-/** What the index itself tells. */
+/** What the index itself says. */
 function refuseEntry(look: IndexQuery, entry: Descriptor): void {
   const { mediaType, platform } = entry;
   if (mediaType === manifestTypes.ociIndex || mediaType === manifestTypes.dockerIndex) {
@@ -67,7 +67,7 @@ function refuseEntry(look: IndexQuery, entry: Descriptor): void {
     throw refused(look, entry, 'an image for half a platform');
 }
 
-/** @returns undefined for what no runtime can choose, and for a platform that nobody wants and that was not copied with the others */
+/** @returns undefined for what no runtime can choose, and for a platform that is not wanted and was not copied with the others */
 async function imageOf(look: IndexQuery, entry: Descriptor): Promise<ListedPlatform | undefined> {
   const { registry, repository, index, wanted } = look;
   const isNobodys = isForNoPlatform(entry);

@@ -26,7 +26,7 @@ const digestText = z.custom<Digest>(
   'expected sha256: and 64 lower-case hex digits',
 );
 
-/** Far above every type in use: it is kept in histories, and whoever pushes chooses it. */
+/** Far above every type in use: it is kept in histories, and the pusher chooses it. */
 const longestMediaType = 128;
 const mediaType = z.string().max(longestMediaType, `expected a media type of at most ${longestMediaType} characters`);
 /** `linux`, `amd64`, `v8`; empty in the configuration of what is made for no platform. Kept in histories as well. */

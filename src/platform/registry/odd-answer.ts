@@ -33,7 +33,7 @@ export function isPage(answer: Response): boolean {
   return /^text\/html\b/i.test(answer.headers.get('content-type') ?? '');
 }
 
-/** The error for a 200 that is not what was asked for. Something stands before the registry, or it is not well. */
+/** The error for a 200 that is not what was asked for. A proxy answered instead of the registry, or the registry is broken. */
 export function oddAnswer(what: string, answer: Response, expected: string): Error {
   const type = answer.headers.get('content-type')?.slice(0, 100) ?? 'no type';
   const from = answer.url === '' ? '' : ` from ${new URL(answer.url).host}`;

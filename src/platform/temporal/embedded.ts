@@ -24,7 +24,7 @@ export interface EmbeddedTemporalOptions {
   readonly uiPort?: number;
   readonly searchAttributes: readonly WantedAttribute[];
   readonly log: Pick<Log, 'info' | 'warn' | 'error'>;
-  /** The server ended without being asked to. It is started again by itself, and is reached at the same ports. */
+  /** The server ended without being asked to. It is restarted automatically, and keeps its ports. */
   readonly onExit?: (exit: { readonly code: number | null; readonly signal: NodeJS.Signals | null }) => void;
 }
 
@@ -194,7 +194,7 @@ class OwnServer {
     await rm(this.#stateFile, { force: true });
   }
 
-  /** Other ports at each start: nobody knows them, and those of the last time may be what it failed for. */
+  /** Other ports at each start: clients do not know them, and a taken port may be why it failed the last time. */
   async #arguments(): Promise<string[]> {
     this.#ports = { port: await reservePort(ip), uiPort: await reservePort(ip) };
     return serverArguments(join(this.#options.folder, databaseFile), this.#mark, this.#ports);
@@ -267,7 +267,7 @@ async function stopProcess(target: ProcessIdentity): Promise<void> {
     if (!(await isRunning(target))) return;
     process.kill(target.pid, signal);
     for (let waited = 0; waited < graceMs && (await isRunning(target)); waited += 50) {
-      // Not our child: no event tells of its end.
+      // It is not our child, so there is no event when it ends.
       await pause(50);
     }
   }

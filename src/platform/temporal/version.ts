@@ -19,7 +19,7 @@ export type TemporalVersion = Pick<DatabaseNote, 'server' | 'cli'>;
 export async function versionOf(command: string, home: string): Promise<TemporalVersion> {
   const printed = await run(command, ['--version'], { env: { HOME: home }, timeout: answerWithinMs }).then(
     ({ stdout }) => stdout,
-    // What is wrong with the command is seen, and told, when the server is started.
+    // A broken command is reported when the server is started.
     () => '',
   );
   const [, cli, server] = /version (\S+) \(Server ([^,)\s]+)/.exec(printed) ?? [];
@@ -27,7 +27,7 @@ export async function versionOf(command: string, home: string): Promise<Temporal
 }
 
 /**
- * Before another Temporal than the last one uses the database: a newer one only after it was copied, since nobody promises a way back; an
+ * Before another Temporal than the last one uses the database: a newer one only after it was copied, because there is no way back; an
  * older one never. To be called while no server runs.
  * @param last undefined if nothing is known of the database
  * @returns the folder of the copy, if one was made

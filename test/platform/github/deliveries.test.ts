@@ -78,7 +78,7 @@ describe('deliveries of webhooks at GitHub', function () {
   afterEach(() => github.stop());
 
   const deliveries = () => createGitHubDeliveries(createGitHubClients({ token }, { url: github.url }).clientFor);
-  const query = { leadsHere: (url: string) => url === nowhere.url, events: ['package'], now: new Date() };
+  const query = { isOurs: (url: string) => url === nowhere.url, events: ['package'], now: new Date() };
   const find = (owner: HookOwner, more: Partial<typeof query> = {}) =>
     deliveries().findLost(owner, { ...query, now: new Date(), ...more });
   const guidsOf = async (owner: HookOwner, more: Partial<typeof query> = {}) =>
@@ -113,7 +113,7 @@ describe('deliveries of webhooks at GitHub', function () {
     const [, old] = await announce(1);
     assert.ok(old !== undefined);
     assert.deepEqual(await guidsOf({ repository }), [old.id]);
-    assert.deepEqual(await find({ repository }, { leadsHere: () => false }), { hooks: 0, lost: [] });
+    assert.deepEqual(await find({ repository }, { isOurs: () => false }), { hooks: 0, lost: [] });
     old.at = new Date(Date.now() - 3 * dayMs - minuteMs).toISOString();
     assert.deepEqual(await guidsOf({ repository }), []);
   });
