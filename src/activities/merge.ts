@@ -45,7 +45,7 @@ export function createMerge({ forgeFor }: MergeDependencies): MergeActivities {
           repository: change.repository,
           proposal,
           own: ownChangeOf(input, change),
-          ...(change.mergeMethod === undefined ? {} : { method: change.mergeMethod }),
+          ...(change.mergeMethod !== undefined && { method: change.mergeMethod }),
           title: mergeTitle(plan.service, image, isRollback(input)),
           message: mergeMessage(plan.service, image, workflowId(), proposal.head),
         }),

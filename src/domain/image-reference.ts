@@ -59,7 +59,7 @@ export function parseReference(text: string): ImageReference {
     throw new InvalidReference(text, 'expected a tag of at most 128 letters, digits, _, . and - after the colon');
   }
   const repository = parseRepository(name, text);
-  return { repository, ...(tag === undefined ? {} : { tag }), ...(digest === undefined ? {} : { digest }) };
+  return { repository, ...(tag !== undefined && { tag }), ...(digest !== undefined && { digest }) };
 }
 
 /** The repository of a reference as its author spelled it (`nginx` of `nginx:1.25@sha256:…`), valid or not. */

@@ -153,7 +153,7 @@ export function readReference(
 ): readonly CurrentReference[] {
   return placesOf(text, change, image).map((place) => {
     const reference = referenceOf(place, change, image);
-    return { text: place.value, ...(reference === undefined ? {} : { reference }) };
+    return { text: place.value, ...(reference !== undefined && { reference }) };
   });
 }
 

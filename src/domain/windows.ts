@@ -28,7 +28,7 @@ export function windowsAt(windows: readonly WindowPlan[], at: Date): WindowsAnsw
   const closed = closedAt(all, at.getTime());
   if (closed === undefined) return { open: true };
   const until = firstOpen(all, at.getTime());
-  return { open: false, reason: reasonOf(closed), ...(until === undefined ? {} : { until: new Date(until) }) };
+  return { open: false, reason: reasonOf(closed), ...(until !== undefined && { until: new Date(until) }) };
 }
 
 /** Whether it is an IANA name that Node knows, such as Europe/Stockholm or UTC; a mere offset such as +01:00 is none. */

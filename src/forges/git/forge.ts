@@ -110,7 +110,7 @@ async function commitAndPush(clone: CachedRepository, remote: GitRemote, commit:
   const rejection = await push(clone, remote, {
     branch,
     to: sha,
-    ...(expectedHead === undefined ? {} : { from: expectedHead }),
+    ...(expectedHead !== undefined && { from: expectedHead }),
   });
   if (rejection === undefined) return sha;
   const head = await fetchHead(clone, remote, branch);

@@ -66,7 +66,7 @@ export async function mergeProposal(
 }
 
 function outcomeOf({ commit, by }: Merged): MergeAnswer {
-  return { kind: 'merged', commit, ...(by === undefined ? {} : { by }), found: true };
+  return { kind: 'merged', commit, ...(by !== undefined && { by }), found: true };
 }
 
 /** There is one commit to rebase, in all but the rarest cases: it is squashed. */

@@ -120,7 +120,7 @@ async function endOf(repository: GitHubRepository, pull: Pull): Promise<MergeAns
   if (pull.state === 'open') return undefined;
   const ended = await endedState(repository, pull);
   if (ended.kind === 'merged') {
-    return { kind: 'merged', commit: ended.commit, ...(ended.by === undefined ? {} : { by: ended.by }), found: true };
+    return { kind: 'merged', commit: ended.commit, ...(ended.by !== undefined && { by: ended.by }), found: true };
   }
   throw new Refusal('MergeRefused', `expected ${pull.html_url} to be open, found it closed by ${ended.by ?? 'somebody'}`);
 }

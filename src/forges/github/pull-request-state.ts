@@ -46,14 +46,14 @@ export async function endedState(
     return {
       kind: 'merged',
       commit: pull.merge_commit_sha ?? pull.head.sha,
-      ...(by === undefined ? {} : { by }),
+      ...(by !== undefined && { by }),
       ...(pull.merged_at === null ? {} : { at: pull.merged_at }),
     };
   }
   // Only the pull request's issue tells who closed it.
   const issue = await ifReadable(() => octokit.rest.issues.get({ ...named, issue_number: pull.number }));
   const by = issue?.data.closed_by?.login;
-  return { kind: 'closed', ...(by === undefined ? {} : { by }) };
+  return { kind: 'closed', ...(by !== undefined && { by }) };
 }
 
 export async function openState(repository: GitHubRepository, pull: Pull): Promise<OpenPullRequest> {
@@ -72,7 +72,7 @@ export async function openState(repository: GitHubRepository, pull: Pull): Promi
     failing,
     reviews,
     mergeable,
-    ...(why === undefined ? {} : { missing: why }),
+    ...(why !== undefined && { missing: why }),
     queued,
   };
 }

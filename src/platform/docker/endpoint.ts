@@ -50,7 +50,7 @@ function parseHost(text: string, setting: string, tls: string | undefined): Dock
   }
   const host = address.hostname.replace(/^\[|\]$/g, '');
   const port = Number(address.port) || (tls === undefined ? 2375 : 2376);
-  return { kind: 'tcp', host, port, ...(tls === undefined ? {} : { tls }) };
+  return { kind: 'tcp', host, port, ...(tls !== undefined && { tls }) };
 }
 
 function currentContext(folder: string, readText: ReadText): string | undefined {

@@ -53,7 +53,7 @@ function plainLabels(owner: Ownership): Record<string, string> {
     'landfall.attempt': String(owner.attempt),
     'landfall.worker': owner.worker,
     'landfall.deadline': owner.deadline.toISOString(),
-    ...(owner.installation === undefined ? {} : { 'landfall.installation': owner.installation }),
+    ...(owner.installation !== undefined && { 'landfall.installation': owner.installation }),
   };
 }
 
@@ -81,7 +81,7 @@ function parseLabels(labels: Readonly<Record<string, string>>): Ownership | unde
   const installation = labels['landfall.installation'];
   if (rollout === undefined || run === undefined || activity === undefined || worker === undefined) return undefined;
   if (!Number.isInteger(attempt) || Number.isNaN(deadline.getTime())) return undefined;
-  return { rollout, run, activity, attempt, worker, deadline, ...(installation === undefined ? {} : { installation }) };
+  return { rollout, run, activity, attempt, worker, deadline, ...(installation !== undefined && { installation }) };
 }
 
 /** A name for container and network that no other attempt has. Docker takes letters, digits, `_`, `.` and `-`. */

@@ -98,7 +98,7 @@ export async function waitUntilOver(waiting: ReadinessRun): Promise<ReadinessRes
       const verdict = judge(state, observed);
       if (verdict) {
         const known = verdict.kind === 'exited' ? await withCause(container, state, signal) : state;
-        return { verdict, state: known, afterMs, ...(lastFound === undefined ? {} : { lastFound }) };
+        return { verdict, state: known, afterMs, ...(lastFound !== undefined && { lastFound }) };
       }
       await wakeUp.wait();
       signal.throwIfAborted();

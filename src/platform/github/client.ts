@@ -138,7 +138,7 @@ function clientClass(options: GitHubClientOptions, refused: () => void = () => {
       throw classify(error, Date.now());
     });
   }).defaults({
-    ...(url === undefined ? {} : { baseUrl: url }),
+    ...(url !== undefined && { baseUrl: url }),
     userAgent,
     throttle: { enabled: false },
     retry: { enabled: false },

@@ -158,7 +158,7 @@ async function fetchToken(
 
 /** An identity token is posted, as OAuth 2 has it; a password goes as Basic; without either we ask as anybody. */
 function tokenHttpRequest({ realm, service, scope }: TokenRequest, known: RegistryCredentials | undefined): RegistryRequest {
-  const parameters = new URLSearchParams({ scope, ...(service === undefined ? {} : { service }) });
+  const parameters = new URLSearchParams({ scope, ...(service !== undefined && { service }) });
   if (known?.username === identityTokenUser) {
     parameters.set('grant_type', 'refresh_token');
     parameters.set('client_id', 'landfall');

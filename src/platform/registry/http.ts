@@ -70,7 +70,7 @@ async function sendOnce(request: RegistryRequest, origin: string, signal: AbortS
   const headers = new Headers({ 'user-agent': userAgent, ...request.headers });
   if (url.origin !== origin) headers.delete('authorization');
   try {
-    return await httpFetch(url, { method, headers, redirect: 'manual', signal, ...(body === undefined ? {} : { body }) });
+    return await httpFetch(url, { method, headers, redirect: 'manual', signal, ...(body !== undefined && { body }) });
   } catch (error) {
     // Without the query: links to storage carry signatures there, and token requests name scopes.
     throw new HttpFailure(`${method} ${url.origin}${url.pathname}`, error, timeoutMs);

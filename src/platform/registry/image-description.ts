@@ -90,9 +90,9 @@ async function summarise(
     mediaType: manifest.mediaType,
     platforms: images.map(({ platform, manifest: { digest, config } }) => ({ platform, digest, config: config.digest })),
     size: images.reduce((sum, image) => sum + compressedSize(image.manifest), 0),
-    ...(created === undefined ? {} : { created }),
-    ...(revision === undefined ? {} : { revision }),
-    ...(source === undefined ? {} : { source }),
+    ...(created !== undefined && { created }),
+    ...(revision !== undefined && { revision }),
+    ...(source !== undefined && { source }),
   };
 }
 

@@ -24,7 +24,7 @@ export function createSession(authentication: Authentication, settings: HttpSett
       const target: AuthenticationTarget = { host: registryOf(repository), path: pathOf(repository) };
       const url = new URL(`${apiOrigin(target.host, settings)}/v2/${target.path}/${path}`);
       const ask = (authorization: string | undefined) =>
-        send({ method, url, headers: { ...headers, ...(authorization === undefined ? {} : { authorization }) } }, settings);
+        send({ method, url, headers: { ...headers, ...(authorization !== undefined && { authorization }) } }, settings);
 
       const remembered = await authentication.remembered(target);
       let answer = await ask(remembered);
