@@ -53,12 +53,12 @@ export function createResolve({
 }
 
 async function lookUp(
-  look: TagQuery,
+  query: TagQuery,
   window: NotFoundWindow,
   { plan, push, manual }: ResolveRequest,
 ): Promise<Exclude<ResolveOutcome, RateLimited>> {
-  const { repository, missing, broken } = look;
-  const found = manual ? await findAll(look, [push.tag]) : await findFollowed(look, plan.tags, push.tag);
+  const { repository, missing, broken } = query;
+  const found = manual ? await findAll(query, [push.tag]) : await findFollowed(query, plan.tags, push.tag);
   if (missing.has(push.tag) && (found.length === 0 || !isWindowOver(window))) {
     throw notInRegistry(formatReference({ repository, tag: push.tag }), window);
   }
@@ -70,14 +70,14 @@ async function lookUp(
   return { kind: 'found', images: found.map(({ tag, digest }): ImageIdentity => ({ repository, tag, digest })) };
 }
 
-async function findFollowed(look: TagQuery, policy: TagPolicy, pushed: Tag): Promise<TagSnapshot[]> {
-  if (policy.kind === 'exact') return findAll(look, policy.tags);
-  const listed = await look.registry.tags(look.repository);
+async function findFollowed(query: TagQuery, policy: TagPolicy, pushed: Tag): Promise<TagSnapshot[]> {
+  if (policy.kind === 'exact') return findAll(query, policy.tags);
+  const listed = await query.registry.tags(query.repository);
   // The list may be older than the push. The pushed tag comes first, and so wins where the policy finds two equal.
   const followed = await followedOf(policy, [...new Set([pushed, ...listed])]);
   if (policy.kind === 'pattern' && policy.order === 'newest') {
-    const newest = latestOf(policy, await findDated(look, followed, pushed));
+    const newest = latestOf(policy, await findDated(query, followed, pushed));
     return newest === undefined ? [] : [newest];
   }
-  return findLatest(look, policy, followed);
+  return findLatest(query, policy, followed);
 }

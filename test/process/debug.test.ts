@@ -364,7 +364,7 @@ log: { level: trace }
     await quiet.close();
   });
 
-  it('ends with the journal: what goes out later is not logged', async () => {
+  it('ends with the logging: what goes out later is not logged', async () => {
     await logging.close();
     const before = written.length;
     await fetch(`http://${host}/api/`);

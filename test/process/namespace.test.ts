@@ -4,7 +4,7 @@ import { msToTs } from '@temporalio/common/lib/time.js';
 import { installationName } from '../../src/process/dependencies.ts';
 import { reachTemporal } from '../../src/process/temporal.ts';
 import { load } from '../config/support.ts';
-import { silentJournal } from '../support/journal.ts';
+import { silentLogging } from '../support/silent-logging.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
 
 const bare = 'without-attributes';
@@ -23,7 +23,7 @@ describe("the namespace of somebody else's cluster", function () {
 
   it('is refused without our search attributes, with the command that adds them, and the way of Temporal Cloud', async () => {
     const configuration = load(`temporal: { address: "${temporal.address}", namespace: ${bare} }`);
-    await assert.rejects(reachTemporal(configuration, silentJournal(), {}), (error: Error) => {
+    await assert.rejects(reachTemporal(configuration, silentLogging(), {}), (error: Error) => {
       assert.match(error.message, /temporal operator search-attribute create .*\n.*--name LandfallService --type Keyword/);
       assert.match(error.message, /On Temporal Cloud they are added in its UI, or by 'tcld/);
       return true;

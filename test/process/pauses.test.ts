@@ -48,7 +48,7 @@ describe('a pause of the process', function () {
     const stand = 'while (process.cpuUsage(begun).user + process.cpuUsage(begun).system < 600_000) Math.sqrt(2);';
     const child = await startLogging(
       "import { watchPauses } from 'src/process/pauses.ts';",
-      `watchPauses(journal.log).start();
+      `watchPauses(logging.log).start();
       process.on('SIGUSR2', () => { const begun = process.cpuUsage(); ${stand} });
       setInterval(() => undefined, 1_000);`,
     );

@@ -17,7 +17,7 @@ describe('what no code has caught', function () {
     const imports = "import { reportUncaught } from 'src/process/uncaught.ts';\nimport { connect } from 'node:net';";
     child = await startLogging(
       imports,
-      `reportUncaught(journal.log); ${code}; setTimeout(() => journal.log.info('alive'), 300);`,
+      `reportUncaught(logging.log); ${code}; setTimeout(() => logging.log.info('alive'), 300);`,
     );
     const exitCode = await child.ended;
     return { exitCode, lines: child.lines<Line>().filter(({ msg }) => msg !== undefined) };

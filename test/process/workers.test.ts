@@ -12,7 +12,7 @@ import { reachTemporal, type Temporal } from '../../src/process/temporal.ts';
 import { startWorkers, type Workers } from '../../src/process/workers.ts';
 import { product } from '../../src/product.ts';
 import { load } from '../config/support.ts';
-import { silentJournal } from '../support/journal.ts';
+import { silentLogging } from '../support/silent-logging.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
 // Says once for all tests of this process what Temporal's runtime logs.
@@ -49,8 +49,8 @@ registries: { "${host}": { plainHttp: true } }
 data: ${folder}
 services: [{ image: "${host}/team/app" }]
 `);
-    temporal = await reachTemporal(configuration, silentJournal(), {});
-    workers = await startWorkers(configuration, temporal, process.env, silentJournal(), product, { steps: true, hosts: [] });
+    temporal = await reachTemporal(configuration, silentLogging(), {});
+    workers = await startWorkers(configuration, temporal, process.env, silentLogging(), product, { steps: true, hosts: [] });
     const repository = parseRepository(`${host}/team/app`);
     const [plan] = plansOfRepository(configuration, repository);
     assert.ok(plan);

@@ -18,7 +18,7 @@ export interface LoggingChild {
   kill(): Promise<void>;
 }
 
-/** @param imports paths begin at the checkout. @param act code that has `journal`. @returns once that has run */
+/** @param imports paths begin at the checkout. @param act code that has `logging`. @returns once that has run */
 export async function startLogging(imports: string, act: string): Promise<LoggingChild> {
   const folder = await mkdtemp(join(tmpdir(), 'landfall-logging-'));
   await writeFile(join(folder, 'landfall.yaml'), 'data: data\n');
