@@ -20336,7 +20336,7 @@ function parseReference(text) {
     throw new InvalidReference(text, "expected a tag of at most 128 letters, digits, _, . and - after the colon");
   }
   const repository = parseRepository(name, text);
-  return { repository, ...tag === void 0 ? {} : { tag }, ...digest === void 0 ? {} : { digest } };
+  return { repository, ...tag !== void 0 && { tag }, ...digest !== void 0 && { digest } };
 }
 function splitTag(named) {
   const colon = named.indexOf(":", named.lastIndexOf("/") + 1);
