@@ -14,7 +14,7 @@ export function createDecisions({ operators, secrets }: DecisionDependencies): D
   return {
     async whoDecided(input) {
       const { proof } = input.decision;
-      // Whoever has Temporal access can send any JSON.
+      // Anybody with Temporal access can send any JSON.
       const by = typeof input.decision.by === 'string' ? input.decision.by : undefined;
       if (proof === undefined) return { by: typedName(by), verified: false };
       const operator = operators.find(({ name }) => name === by);
@@ -44,7 +44,7 @@ async function checkProof(input: ProofInput, { name }: OperatorEntry, proof: str
   );
 }
 
-/** Told only to whoever has proven who they are. */
+/** Checked only after the proof, so that nobody else learns who has which role. */
 function checkRole(verb: string, { name, roles }: OperatorEntry): void {
   const needed: OperatorRole = verb === 'approve' ? 'approve' : 'operate';
   if (roles.includes(needed)) return;
@@ -68,7 +68,7 @@ function hashOf({ name, token }: OperatorEntry, secrets: DecisionDependencies['s
   );
 }
 
-/** A local activity that is tried again would keep whoever decides waiting: what is missing is said at once. */
+/** Refuses a missing secret at once: retries of a local activity would keep the operator waiting. */
 function readSecret(reference: string, name: string, secrets: DecisionDependencies['secrets']): string {
   try {
     return secrets(reference);

@@ -32,7 +32,7 @@ export function createMerge({ forgeFor }: MergeDependencies): MergeActivities {
       const state = await forge.state(change.repository, input.proposal, ownChangeOf(input, change));
       const isTheirs = state.kind === 'closed' || (state.kind === 'open' && state.head !== input.proposal.head);
       if (input.proposal.kind === 'pull-request' || !isTheirs) return state;
-      // Plain git has no pull requests: whoever squashed the branch into the base, or amended and merged it, has accepted the proposal.
+      // Plain git has no pull requests: a person who squashed the branch into the base, or amended and merged it, has accepted the proposal.
       const base = await lookAtBase(input, change, forge);
       return base.holds ? { kind: 'merged', commit: base.commit } : state;
     }),

@@ -4,7 +4,7 @@ import type { AnySource, DropIn } from '../sources/kit/source.ts';
 
 /**
  * Every kind of thing that a Landfall knows: what may stand in its configuration, and what its rollouts can do. `src/product.ts` has
- * those of the product; whoever reads a configuration is handed them. Each kind is a folder of its own.
+ * those of the product; code that reads a configuration gets them as an argument. Each kind is a folder of its own.
  */
 export interface Kinds {
   /** Who may report pushes, by the keys of `receivers`. */

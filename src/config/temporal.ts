@@ -66,7 +66,7 @@ export function temporalComplaints(input: TemporalInput, env: Environment): Comp
   return [...unused, ...namespaceComplaints(input, env)];
 }
 
-/** The embedded server has one namespace, so whoever names another one means a cluster. */
+/** The embedded server has one namespace, so naming another one means a cluster. */
 function namespaceComplaints(input: TemporalInput, env: Environment): Complaint[] {
   const namespace = env.TEMPORAL_NAMESPACE || input.namespace || defaultNamespace;
   if (namespace === defaultNamespace) return [];

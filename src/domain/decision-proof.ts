@@ -3,7 +3,7 @@
  * HMAC-SHA256 under that hash over everything that the decision says, and over the very run that it is about. So it tells nothing of
  * the token, and is worth nothing for another decision, another digest, or another run.
  *
- * The hash is a secret too: whoever has it can make proofs. It is worth less than the token only in that it is in one place.
+ * The hash is a secret too: anybody who has it can make proofs. It is worth less than the token only in that it is in one place.
  *
  * Web Crypto computes and does no I/O; it is here, because those who make proofs (the command) and those who check them (the worker)
  * have nothing else in common.
@@ -25,7 +25,7 @@ export interface ProvenDecision {
   readonly by: string;
 }
 
-/** Shorter ones can be guessed by whoever sees a proof. In characters. */
+/** In characters. A shorter one could be guessed from a proof. */
 export const shortestToken = 32;
 
 const algorithm = { name: 'HMAC', hash: 'SHA-256' } as const;

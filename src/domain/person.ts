@@ -12,13 +12,13 @@ const longestReason = 500;
 /** Control, format, surrogate, private-use, line and paragraph separator characters: nobody's name. */
 const invisible = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]+/gu;
 
-/** A name as somebody typed it, in one bounded line. Whoever has Temporal access can send any JSON: what is no text counts as nothing. */
+/** A name as somebody typed it, in one bounded line. Anybody with Temporal access can send any JSON: what is no text counts as nothing. */
 export function typedName(typed: string | undefined): string {
   const name = oneLine(typed, longestName);
   return name === '' ? 'somebody with Temporal access' : name;
 }
 
-/** Whoever has Temporal access can type any name, so a name alone is unverified. */
+/** Anybody with Temporal access can type any name, so a name alone is unverified. */
 export function nameOfPerson({ by, verified }: Person): string {
   return verified ? by : `${by} (unverified)`;
 }

@@ -45,7 +45,7 @@ async function listens(server: Server, ip: string, port: number): Promise<boolea
 /**
  * A port for a server that has to be told where to listen, or to come back to the same place. Nobody else gets it meanwhile: a connection to
  * it has been closed from its own end, and for the minute that the kernel remembers that (TIME_WAIT), it hands the port out to nobody who
- * asks for any, though whoever names it can listen there.
+ * asks for any, though a process that names it can listen there.
  */
 export async function reservePort(ip = '127.0.0.1'): Promise<number> {
   const server = createServer((accepted) => accepted.end());

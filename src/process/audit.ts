@@ -22,7 +22,7 @@ export interface ProcessAudit {
   close(): Promise<void>;
 }
 
-/** One per process, for its ingress and its workers: to standard output, to the file, and to whoever collects logs, if one is named. */
+/** One per process, for its ingress and its workers: to standard output, to the file, and to the log collector, if one is configured. */
 export function createProcessAudit({ settings, secrets, log, stdout, mask }: AuditDependencies): ProcessAudit {
   const { endpoint } = settings;
   const writers = [

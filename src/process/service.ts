@@ -99,7 +99,7 @@ function routeRequests(env: Environment): void {
 /** @throws CannotStart if one of them cannot be made or written to */
 async function makeFolders({ data, artifacts, temporal }: Configuration, wanted: readonly Role[]): Promise<void> {
   const works = wanted.includes('worker') || wanted.includes('deploy');
-  // Reports come from scans, and whoever only deploys makes none.
+  // Reports come from scans, and a process that only deploys makes none.
   const folders = {
     ...((works || temporal.kind === 'embedded') && { data }),
     ...(wanted.includes('worker') && { artifacts }),
@@ -197,7 +197,7 @@ function whatNext({ file, isNew, dropIn, configuration: { services } }: StartedP
 
 /**
  * An error as somebody who has to mend it reads it: what failed, and because of what, one line each. A fault of our own (a TypeError, say)
- * keeps its stack, for whoever mends us.
+ * keeps its stack, for debugging.
  */
 export function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error);

@@ -5,7 +5,7 @@ import type { Log } from '../domain/log.ts';
 /**
  * For all of the process, as long as it lives: says what no code has caught. A rejection that nobody handles ends nothing: what asked for
  * it goes on waiting, or has gone on without it. An exception that nobody catches ends the process with code 1, because what it was thrown
- * through is half done; whoever supervises it starts it again, and Temporal has what was under way. See
+ * through is half done; its supervisor starts it again, and Temporal has what was under way. See
  * docs/decisions/0014-faults-that-nobody-caught.md.
  */
 export function reportUncaught(log: Pick<Log, 'error' | 'fatal'>): void {

@@ -1,6 +1,6 @@
 /** One thing that is wrong with a configuration file. */
 export interface ConfigurationProblem {
-  /** As the file was named by whoever asked. */
+  /** As the caller named the file. */
   readonly file: string;
   /** From 1. */
   readonly line: number;

@@ -5,7 +5,7 @@ import { codeOf } from '../domain/errors.ts';
 import { Refusal } from '../domain/failures.ts';
 
 /**
- * Secrets stay out of the configuration and of workflow histories: `env:NAME` and `file:PATH` stand for them, and whoever needs one
+ * Secrets stay out of the configuration and of workflow histories: `env:NAME` and `file:PATH` stand for them, and code that needs one
  * asks for it at that moment. A `?` at the end says that it may be missing.
  */
 export type SecretReference =
@@ -28,7 +28,7 @@ export function parseSecretReference(text: string): SecretReference | undefined 
 }
 
 /**
- * A file is read at each call, so whoever asks at each use (everything but the connection to Temporal) needs no restart after a
+ * A file is read at each call, so code that asks at each use (everything but the connection to Temporal) needs no restart after a
  * `file:` secret was rotated. The variables of a running process do not change.
  * @param baseDir what relative paths are relative to: the folder of the configuration file
  * @param observe is told of every secret that is found, with its reference, before anybody can use it: for the mask of the log

@@ -13,7 +13,7 @@ export function showValue(value: unknown): string {
   return String(value);
 }
 
-/** The same where text was expected: YAML reads 1.10 as the number 1.1, so whoever means text has to say so. */
+/** The same where text was expected: YAML reads 1.10 as the number 1.1, so text has to be quoted. */
 export function showInPlaceOfText(value: unknown): string {
   const isPlain = typeof value === 'number' || typeof value === 'boolean';
   return isPlain ? `${value} (put it in quotes)` : showValue(value);

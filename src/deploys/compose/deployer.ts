@@ -6,7 +6,6 @@ import { explainUnreachable } from '../../platform/docker/errors.ts';
 import { requireScanned } from '../../platform/docker/scanned.ts';
 import { createGitRunner } from '../../platform/git/command.ts';
 import type { Deployer, Foreseeing, Work } from '../deployer.ts';
-import { bringUpOrRollBack } from './bring-up-or-roll-back.ts';
 import { fastForward, withCheckoutUpdate } from './checkout.ts';
 import { withImages } from './definition.ts';
 import { awaitLeftBehind } from './detached-program.ts';
@@ -35,6 +34,7 @@ import {
 import { runCommands } from './stage-commands.ts';
 import type { DeployProgress, StageFiles, StoredDefinition } from './stage-files.ts';
 import { waitForServices } from './up.ts';
+import { bringUpOrRollBack } from './up-with-rollback.ts';
 
 export type { ComposeDeployerOptions } from './site.ts';
 

@@ -46,7 +46,7 @@ async function requireDirectory(directory: string): Promise<void> {
   }
 }
 
-/** Each file is looked for, and whoever may push to the repository can write the list. */
+/** Each file costs a look-up, and anybody who can push to the repository can write the list. */
 const longestList = 4096;
 
 /** `COMPOSE_FILE` of the directory's `.env`. */

@@ -1,8 +1,8 @@
 import type { Deployed, RunningImage } from '../../domain/outcomes.ts';
 import type { Work } from '../deployer.ts';
+import { pinsOf, rollBackDefinition } from './definition-rollback.ts';
 import { awaitLeftBehind } from './detached-program.ts';
 import { readProject } from './project.ts';
-import { pinsOf, rollBackDefinition } from './roll-back-definition.ts';
 import { hasRun } from './running-definition.ts';
 import { type DeployedService, findServices, recreated, runningImages, runsPreviousImage } from './services.ts';
 import { type ComposeContext, type ComposeTarget, directoryFolder, filesOf, findSite, requireSite, upOf } from './site.ts';

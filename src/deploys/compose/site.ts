@@ -23,7 +23,7 @@ export interface ComposeDeployerOptions {
   readonly env: Environment;
   /** The registry's, for pulls. */
   readonly credentials: (registry: string) => Promise<Credentials | undefined>;
-  /** For checkouts that several stages share; the directory itself is locked by whoever calls. */
+  /** For checkouts that several stages share; the caller locks the directory itself. */
   readonly locks: HostLock;
   /** In the worker's data folder: override files, how far a deploy is, and the definitions that ran. */
   readonly folder: string;

@@ -36,7 +36,7 @@ function ownNames({ Id, Config, HostConfig }: Container, hostName: string): Part
   return { Hostname: byDocker.includes(Config.Hostname ?? '') ? undefined : Config.Hostname };
 }
 
-/** An image's command belongs to its entrypoint: whoever sets an entrypoint gets the command that they set, or none. */
+/** An image's command belongs to its entrypoint: setting an entrypoint drops the image's command. */
 function ownCommand(config: ImageSettings, image: ImageSettings): Partial<ImageSettings> {
   const sameEntrypoint = sameList(config.Entrypoint, image.Entrypoint);
   if (sameEntrypoint && sameList(config.Cmd, image.Cmd)) return { Entrypoint: undefined, Cmd: undefined };

@@ -31,7 +31,7 @@ const pageSize = 100;
 const mostLookedAt = 10;
 
 /**
- * Deploys by a Deployment at GitHub: whoever listens to the event `deployment` does it and reports a status. The payload
+ * Deploys by a Deployment at GitHub: a system that listens to the event `deployment` deploys and reports a status. The payload
  * names rollout, service, image and digest.
  */
 export function createDeploymentDeployer({

@@ -4,7 +4,7 @@ import { Refusal } from '../../domain/failures.ts';
 import { readTextIfThere, writeDurably } from '../../platform/files/durable-file.ts';
 import { safeName } from '../../platform/files/safe-name.ts';
 
-/** Remembers the highest turn that was seen in each stage, so that whoever lost its turn long ago changes nothing any more. */
+/** Remembers the highest turn of each stage, so that a rollout that lost its turn long ago changes nothing any more. */
 export interface TurnGuard {
   /**
    * Called with the stage's lock held, before anything is changed. The same turn may come again: tries of one step, and batches.

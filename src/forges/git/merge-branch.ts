@@ -20,7 +20,7 @@ export async function proposalState(
   proposal: Proposal,
   own: OwnChange | undefined,
 ): Promise<Exclude<ProposalState, RateLimited>> {
-  // The branch first: whoever merges it deletes it afterwards, so that the base seen then has the merge.
+  // Read the branch first: it is deleted after the merge, so if it is gone, the base read afterwards has the merge.
   const head = await fetchHead(clone, remote, proposal.branch);
   const base = await baseHead(clone, remote, proposal.base);
   const merged = await findMerge(clone, remote, proposal, base, own);

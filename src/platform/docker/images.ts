@@ -44,7 +44,7 @@ export function createImages(docker: Docker): Images {
       const use = uses.get(reference) ?? { count: 0, pulled: false };
       use.count += 1;
       uses.set(reference, use);
-      // Else it would find an image that is gone a moment later. Whoever gave it back hears how the removal went.
+      // Else it would find an image that is gone a moment later. The caller that released it gets the error of the removal.
       await Promise.allSettled([removals.get(reference)]);
       await ensureImage(docker, reference, { ...options, onPull: () => (use.pulled = true) });
     },

@@ -61,7 +61,7 @@ export async function keepAsking(
   missed: (found: string) => void,
 ): Promise<void> {
   while (!signal.aborted) {
-    // Whoever began this waits for other things meanwhile.
+    // The caller waits for other things meanwhile, so nothing must be thrown.
     const found = await probe.ask(signal).catch(messageOf);
     if (signal.aborted) return;
     if (found === undefined) return answered();

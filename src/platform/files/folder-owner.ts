@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { codeOf } from '../../domain/errors.ts';
 
-/** How often a start looks again whether another one, of the same moment, has stepped back. Whoever has the folder never does. */
+/** How often a start looks again whether another one, of the same moment, has stepped back. The owner of the folder never does. */
 const looks = 8;
 const longestPauseMs = 250;
 /** A process that hangs still takes connections, but does not say who it is. */
@@ -46,7 +46,7 @@ export async function ownFolder(folder: string): Promise<() => Promise<void>> {
 export async function makeClaim(folder: string): Promise<{ readonly name: string; release(): Promise<void> }> {
   const name = `owner-${randomUUID().slice(0, 8)}.sock`;
   const server = createServer((socket) => {
-    // Whoever asks may be gone before it has the answer.
+    // The process that asks may be gone before it has the answer.
     socket.on('error', () => socket.destroy());
     socket.end(`process ${process.pid} on ${hostname()}`);
   });

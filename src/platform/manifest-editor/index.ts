@@ -7,8 +7,8 @@ import type { ChangePlan } from '../../domain/plan.ts';
 import type { EditorAnswer, EditorRequest } from './thread.ts';
 
 /**
- * The rules of `domain/manifest-edit` on files of any size, without standing in the way of everything else in this process: whoever may
- * push to a deployment repository can write a file that takes seconds to read. Up to so many characters even the worst file takes a tenth
+ * The rules of `domain/manifest-edit` on files of any size, without blocking everything else in this process: anybody who can push
+ * to a deployment repository can write a file that takes seconds to read. Up to so many characters even the worst file takes a tenth
  * of a second; a larger one is read in a thread.
  */
 const longestHere = 16 * 1024;

@@ -88,7 +88,7 @@ class Supervisor implements Supervised {
       if (child.pid !== undefined) await onStart(child.pid);
     } catch (error) {
       if (this.#child?.pid === undefined) this.#child = undefined;
-      // Whoever started it does not reckon with it, so it must not run on beside the next one.
+      // The caller does not know about it, so it must not run on beside the next one.
       else this.#child.kill('SIGKILL');
       throw error;
     } finally {

@@ -111,7 +111,7 @@ export function digestOf(bytes: Buffer): Digest {
 export function parseManifest(bytes: Buffer, contentType: string | null, what: string): Manifest {
   const body = parseAs(manifestBody, bytes, what);
   const { config, layers, manifests, fsLayers } = body;
-  // Whoever reads it as one kind would see another image than who reads it as the other: CVE-2021-41190.
+  // Read as one kind it is another image than read as the other: CVE-2021-41190.
   if ((config || layers) && manifests) throw ambiguous(what, 'has both layers and manifests');
   if (fsLayers && (config || layers || manifests)) throw ambiguous(what, 'is of schema 1 and 2 at once');
   const key = ambiguousKey(bytes.toString('utf8'));

@@ -52,7 +52,7 @@ const directly = { 'grpc.enable_http_proxy': 0 } as const;
 /**
  * Runs the Temporal dev server on a SQLite file: all that a single host needs. It has a process group of its own, so that Ctrl-C on a
  * terminal reaches only us and the server can stop last; what a killed parent left running is stopped first, by its command line.
- * Whoever connects to `address` or `uiUrl` reaches this server or none, see docs/decisions/0015-own-temporal-behind-a-relay.md.
+ * A client that connects to `address` or `uiUrl` reaches this server or none, see docs/decisions/0015-own-temporal-behind-a-relay.md.
  * @throws where another Landfall has the folder, a configured port is taken, the database is of a later Temporal, or the server does not
  * serve within a minute
  */

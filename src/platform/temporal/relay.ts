@@ -20,7 +20,7 @@ export interface Relay {
 }
 
 /**
- * Clients that reconnect by themselves, as those of gRPC do, connect to a port, whoever listens there by then. A server that ends gives
+ * Clients that reconnect by themselves, as those of gRPC do, connect to a port, even if another process listens there by then. A server that ends gives
  * its port up, and another one may take it at once. So the port that clients know is ours, and each connection is passed on only to the
  * server that the owner has made sure of.
  * @throws where the configured port is taken

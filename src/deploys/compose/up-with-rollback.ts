@@ -1,7 +1,7 @@
 import { messageOf } from '../../domain/errors.ts';
 import { hostFailure } from '../kit/host-failure.ts';
+import { rollBackDefinition } from './definition-rollback.ts';
 import { isRefusal, refused } from './refusals.ts';
-import { rollBackDefinition } from './roll-back-definition.ts';
 import { type DeployedService, findServices, runningImages } from './services.ts';
 import type { ComposeContext, ComposeTarget, DeploySite } from './site.ts';
 import type { StoredDefinition } from './stage-files.ts';
