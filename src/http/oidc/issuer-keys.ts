@@ -1,8 +1,8 @@
 import { createLocalJWKSet, createRemoteJWKSet, customFetch, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
 import { z } from 'zod';
 import { messageOf } from '../../domain/errors.ts';
-import { request } from '../../platform/http/client.ts';
 import type { Log } from '../../domain/log.ts';
+import { request } from '../../platform/http/client.ts';
 import { isLoopback } from './issuer-url.ts';
 
 /** The keys of an issuer are not to be had, so nothing can be said about its tokens: neither that they are good nor that they are not. */
