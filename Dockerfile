@@ -41,6 +41,7 @@ COPY package.json package-lock.json ./
 RUN --mount=type=cache,target=/root/.npm npm ci
 COPY tsconfig.json tsconfig.build.json worker.ts ./
 COPY src ./src
+COPY bin ./bin
 COPY scripts ./scripts
 RUN npm run build
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env node
-// Runs the built command where there is one, and the sources in a clone that was never built; with another Node where this one is too old.
+// Runs the built command where there is one, and the sources in a clone that was never built.
+// A clone downloads another Node where this one is too old; the npm package and the image do not contain the scripts for that.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { SetUpFailure, say } from '../scripts/setup/machine.mjs';
-import { isNodeNewEnough, obtainNode } from '../scripts/setup/node.mjs';
+import { isNodeNewEnough, requireNode } from './node-version.mjs';
 
 async function run() {
   const built = new URL('../dist/src/cli/main.js', import.meta.url);
@@ -20,6 +20,9 @@ async function run() {
 }
 
 async function runOnAnotherNode() {
+  if (!existsSync(new URL('../scripts/setup/node.mjs', import.meta.url))) return requireNode();
+  const { SetUpFailure, say } = await import('../scripts/setup/machine.mjs');
+  const { obtainNode } = await import('../scripts/setup/node.mjs');
   try {
     const folder = await obtainNode({ env: process.env, say });
     const env = { ...process.env, PATH: [folder, process.env.PATH].join(delimiter) };

@@ -4,12 +4,12 @@
  * is done in under 2 s where nothing is missing, and may be run by several processes at once.
  */
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { requireNode } from '../bin/node-version.mjs';
 import { cacheFolder } from '../src/platform/tools.mjs';
 import { packagesOf } from './setup/choices.mjs';
 import { useStartedEngine } from './setup/docker-engine.mjs';
 import { withLock } from './setup/lock.mjs';
 import { SetUpFailure, say } from './setup/machine.mjs';
-import { requireNode } from './setup/node.mjs';
 import { installNodeModules, nodeModulesCurrent } from './setup/node-modules.mjs';
 import { installPackages, obtain } from './setup/obtain.mjs';
 import { choose, isPresent, toolsFor } from './setup/tools.mjs';

@@ -4,21 +4,20 @@
  * said, with how to get it. Supervisors run this file itself (`node scripts/start.mjs`), from whatever folder has the landfall.yaml.
  */
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { requireNode } from './setup/node.mjs';
-import { missingText, root, setUpOrExit } from './setup.mjs';
+import { fileURLToPath } from 'node:url';
+import { requireNode } from '../bin/node-version.mjs';
 
 requireNode();
 
-const built = join(root, 'dist', 'worker.js');
-const source = join(root, 'worker.ts');
-const worker = existsSync(built) ? built : source;
+const built = new URL('../dist/worker.js', import.meta.url);
+const worker = existsSync(built) ? built : new URL('../worker.ts', import.meta.url);
 
-if (worker === source) {
+if (worker !== built) {
+  // The npm package always has a build, and none of the set-up.
+  const { missingText, setUpOrExit } = await import('./setup.mjs');
   const missing = await setUpOrExit('start');
   if (missing.length > 0) console.error(`Not everything that Landfall uses is here:\n${missingText(missing)}`);
 }
 // In this very process, so that signals reach the service and nothing stands between.
-process.argv[1] = worker;
-await import(pathToFileURL(worker).href);
+process.argv[1] = fileURLToPath(worker);
+await import(worker.href);

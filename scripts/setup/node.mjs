@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { howToInstall, isNodeNewEnough, tooOld } from '../../bin/node-version.mjs';
 import { cacheFolder, isExecutable } from '../../src/platform/tools.mjs';
 import { withLock } from './lock.mjs';
 import { answerOf, runSlowly, SetUpFailure, say } from './machine.mjs';
@@ -26,16 +27,6 @@ export const pinnedNode = Object.freeze({
     'linux-arm64': 'sha512-FpJRPEz2OvvTLfjIOlNGFY9JLPMKgl5m+d4oGYBLg24kJ1mmvN1Zl/HPJgF4HDaJ51ISev1l1cRZ/DM+keXW5g==',
   }),
 });
-
-/** The oldest Node that will do, by package.json. */
-const [, oldestMajor, oldestMinor] =
-  /^>=(\d+)\.(\d+)$/.exec(JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).engines.node) ?? [];
-
-/** @param {string} [version] such as `24.21.0` */
-export function isNodeNewEnough(version = process.versions.node) {
-  const [major = 0, minor = 0] = version.split('.').map(Number);
-  return major > Number(oldestMajor) || (major === Number(oldestMajor) && minor >= Number(oldestMinor));
-}
 
 /**
  * @param {Context} context
@@ -75,19 +66,6 @@ async function fromNpm(folder, { version, integrity }, { env, say }) {
   if (answerOf(program, ['--version'], env, 10_000) !== `v${version}`)
     throw new SetUpFailure(`${tooOld()}, and that of npm does not run on this machine: ${howToInstall}`);
   return program;
-}
-
-/** For a command that somebody runs without npm: ends the process where this Node is too old. */
-export function requireNode() {
-  if (isNodeNewEnough()) return;
-  console.error(`${tooOld()}: 'npm start', 'npm test' and so on bring another; or ${howToInstall}`);
-  process.exit(1);
-}
-
-const howToInstall = "install it (https://nodejs.org/en/download; on macOS 'brew install node@24') and put it first on PATH";
-
-function tooOld() {
-  return `Landfall needs Node ${oldestMajor}.${oldestMinor} or later, and this is ${process.versions.node}`;
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {

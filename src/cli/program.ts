@@ -1,4 +1,7 @@
+import { readFileSync } from 'node:fs';
+import { findPackageJSON } from 'node:module';
 import { Command } from 'commander';
+import { z } from 'zod';
 import { addAudit } from './commands/audit.ts';
 import { addConfig } from './commands/config.ts';
 import { addDecisions } from './commands/decide.ts';
@@ -14,6 +17,7 @@ import type { CliContext } from './context.ts';
 export function createProgram(context: CliContext, setExitCode: (code: number) => void): Command {
   const program = new Command('landfall')
     .description('Sees and steers what Landfall does with pushed images.')
+    .version(version(), '--version', 'prints the version of Landfall')
     .showHelpAfterError('(landfall --help tells more)')
     .configureOutput({
       writeOut: (text) => context.print(text.trimEnd()),
@@ -30,4 +34,11 @@ export function createProgram(context: CliContext, setExitCode: (code: number) =
   addTrigger(program, context);
   addAudit(program, context);
   return program;
+}
+
+/** From package.json, which is another number of folders up in the build than in the sources. */
+function version(): string {
+  const file = findPackageJSON(import.meta.url);
+  if (file === undefined) throw new Error('expected a package.json above the command, found none');
+  return z.object({ version: z.string() }).parse(JSON.parse(readFileSync(file, 'utf8'))).version;
 }

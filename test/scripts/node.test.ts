@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
+import { isNodeNewEnough } from '../../bin/node-version.mjs';
 import { SetUpFailure } from '../../scripts/setup/machine.mjs';
-import { isNodeNewEnough, obtainNode, pinnedNode } from '../../scripts/setup/node.mjs';
+import { obtainNode, pinnedNode } from '../../scripts/setup/node.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const packageFile = z.object({ engines: z.object({ node: z.string() }), scripts: z.record(z.string(), z.string()) });

@@ -16,7 +16,7 @@ export interface RunningLandfall {
 const checkout = fileURLToPath(new URL('../../', import.meta.url));
 
 /** The service as it ships where `npm test` has built it, and from the sources where these are newer, as in a run of mocha alone. */
-function program(timing: Timing): readonly string[] {
+function programOf(timing: Timing): readonly string[] {
   const built = builtService(checkout, timing);
   if (built !== undefined) return ['--enable-source-maps', built];
   return [`${checkout}worker.ts`];
@@ -25,13 +25,15 @@ function program(timing: Timing): readonly string[] {
 /**
  * The service as `npm start` runs it, in a folder with a `landfall.yaml`. Returns once it serves.
  * @param timing `quick`: a kill is noticed in 3 s, where what ships takes 10 s
+ * @param program another one than this checkout's, such as an installed package's
  */
 export async function startLandfall(
   folder: string,
   env: Readonly<Record<string, string>> = {},
   timing: Timing = 'shipped',
+  program = programOf(timing),
 ): Promise<RunningLandfall> {
-  const child = spawn(process.execPath, program(timing), {
+  const child = spawn(process.execPath, program, {
     cwd: folder,
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
