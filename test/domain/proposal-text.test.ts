@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { scanned } from '../../src/checks/scan/evidence.ts';
 import type { ScanSummary } from '../../src/checks/scan/policy.ts';
@@ -115,6 +116,32 @@ describe('the title of a proposal', () => {
     const title = proposalTitle(subject(), `{service}\n${'x🚀'.repeat(300)}`);
     assert.doesNotMatch(title, /\n/);
     assert.ok(title.length <= 256 && !half.test(title));
+  });
+});
+
+describe('the README', () => {
+  it('shows title and lines of a proposal as they are', () => {
+    const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+    const quote = [...readme.matchAll(/^> ?(.*)$/gm)].map(([, line = '']) => line);
+    const shown = subject({
+      service: 'web',
+      image: {
+        ...image,
+        repository: 'ghcr.io/your-team/web' as Repository,
+        digest: 'sha256:a198d718d17fab683e2e3224603e177e4aa56c74d5d17372837dfd99d5fb445f' as Digest,
+        platforms: image.platforms.slice(0, 1),
+      },
+      push: { ...subject().push, sourceRepository: 'your-team/web', actor: 'ann' },
+      checks: checksOf({ scan: scanned({ ...scan, ignored: 0 }), smoke }),
+    });
+    assert.equal(quote[0], `### ${proposalTitle(shown)}`);
+    const lines = quote.filter((line) => /^ *- /.test(line));
+    assert.equal(lines.length, 10);
+    const body = proposalBody(shown).split('\n');
+    assert.deepEqual(
+      lines.filter((line) => !body.includes(line)),
+      [],
+    );
   });
 });
 
