@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { loadConfiguration } from '../src/config/load.ts';
+import { product } from '../src/product.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const documents = [
@@ -47,5 +50,21 @@ describe('the documents', () => {
       return prose.split('\n').filter((line) => line.length > 140 && !line.startsWith('|'));
     });
     assert.deepEqual(long, []);
+  });
+
+  it('begin with a configuration that Landfall takes, also with what the README adds to it', () => {
+    const [first = '', more = ''] = [...read('README.md').matchAll(/^```yaml\n([\s\S]*?)^```$/gm)].map(([, text = '']) => text);
+    const folder = mkdtempSync(join(tmpdir(), 'landfall-readme-'));
+    try {
+      for (const text of [first, first + more]) {
+        const file = join(folder, 'landfall.yaml');
+        writeFileSync(file, text);
+        const loaded = loadConfiguration(file, {}, product, { secretsFor: [] });
+        assert.ok('configuration' in loaded, JSON.stringify(loaded));
+      }
+      assert.match(more, /merge: auto/);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 });
