@@ -56,7 +56,7 @@ describe('the documents', () => {
     const [first = '', more = ''] = [...read('README.md').matchAll(/^```yaml\n([\s\S]*?)^```$/gm)].map(([, text = '']) => text);
     const folder = mkdtempSync(join(tmpdir(), 'landfall-readme-'));
     try {
-      for (const text of [first, first + more]) {
+      for (const text of [first, first + more.replace(/^/gm, '    ')]) {
         const file = join(folder, 'landfall.yaml');
         writeFileSync(file, text);
         const loaded = loadConfiguration(file, {}, product, { secretsFor: [] });
