@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import packageFile from '../../package.json' with { type: 'json' };
+import { builtService } from '../../scripts/setup/build.mjs';
 import { startLandfall } from '../support/landfall.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -32,15 +33,20 @@ describe('the npm package', function () {
   });
   after(() => rm(folder, { recursive: true, force: true }));
 
-  /** Packs a copy: packing builds `dist`, which other tests would run if it were in this checkout. */
+  /**
+   * Packs a copy: packing builds `dist`, which other tests would run if it were in this checkout. Where `npm test` has built the service
+   * already, that build is taken.
+   */
   async function packed(): Promise<string> {
     const copy = join(folder, 'copy');
     await mkdir(copy);
     const left = ['.git', 'node_modules', 'dist', 'test', 'data', 'artifacts'];
     const copied = (await readdir(root)).filter((name) => !left.includes(name));
     await Promise.all(copied.map((name) => cp(join(root, name), join(copy, name), { recursive: true })));
-    await symlink(join(root, 'node_modules'), join(copy, 'node_modules'));
-    npm(['pack'], copy);
+    const built = builtService(root);
+    if (built === undefined) await symlink(join(root, 'node_modules'), join(copy, 'node_modules'));
+    else await cp(dirname(built), join(copy, 'dist'), { recursive: true });
+    npm(built === undefined ? ['pack'] : ['pack', '--ignore-scripts'], copy);
     return copy;
   }
 
@@ -61,6 +67,12 @@ describe('the npm package', function () {
       (await readdir(join(installed, 'dist'))).filter((name) => /\.ts$/.test(name)),
       [],
     );
+  });
+
+  it('is built anew before it is packed', () => {
+    const { prepack, build } = packageFile.scripts;
+    assert.match(prepack, /&& npm run build$/);
+    assert.match(build, /&& rm -rf dist && tsc .* && node scripts\/bundle-workflows\.ts dist\/workflow-bundle\.js$/);
   });
 
   it('has the command, with its version and help', () => {
