@@ -22,7 +22,7 @@ export const rules = Object.freeze({
   // What workflows, activities, the API and the command agree on.
   contracts: { imports: ['domain'] },
   // Each kind brings its own settings: docs/decisions/0029-kinds.md. The kinds know nothing of config.
-  config: { imports: ['domain', 'settings', 'http', 'sources', 'checks'] },
+  config: { imports: ['domain', 'settings', 'http', 'sources', 'checks', 'deploys'] },
   // What a setting is made of: durations, sizes, references to secrets, wording of problems.
   settings: { imports: ['domain'] },
   // A kit for whoever listens: nothing of sources, services or workflows.
@@ -30,8 +30,8 @@ export const rules = Object.freeze({
   sources: { imports: ['domain', 'settings', 'http'] },
   platform: { imports: ['domain'] },
   checks: { imports: [...world, 'settings'] },
-  probes: { imports: world },
-  deploys: { imports: [...world, 'probes'] },
+  probes: { imports: [...world, 'deploys'] },
+  deploys: { imports: [...world, 'settings'] },
   forges: { imports: world },
   notifiers: { imports: world },
   telemetry: { imports: [...world, 'settings'] },

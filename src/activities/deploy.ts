@@ -1,18 +1,17 @@
-import { resolve } from 'node:path';
 import { CancelledFailure, Context } from '@temporalio/activity';
 import type { DeployActivities, DeployStageInput, SnapshotInput } from '../contracts/activities/delivery.ts';
-import type { Deployer, Foreseeing, Target, Work } from '../deploys/deployer.ts';
+import type { Deployer, Foreseeing, Target, Work } from '../deploys/deploy.ts';
 import type { TurnGuard } from '../deploys/kit/turn-guard.ts';
 import { Refusal } from '../domain/failures.ts';
-import type { Deployed, OtherChanges, RunningImage, StageSnapshot } from '../domain/outcomes.ts';
-import { type DeployPlan, isOnHost, type StagePlan } from '../domain/plan.ts';
+import type { Deployed, StageSnapshot } from '../domain/outcomes.ts';
+import type { DeployPlan, StagePlan } from '../domain/plan.ts';
 import type { HostLock } from '../platform/files/host-lock.ts';
 import type { Probes } from '../probes/index.ts';
 import { answering } from './boundary.ts';
 
 export interface DeployDependencies {
-  /** One for each way of deploying. */
-  readonly deployers: { readonly [Kind in DeployPlan['kind']]: Deployer<Extract<DeployPlan, { kind: Kind }>> };
+  /** By kind. */
+  readonly deployers: ReadonlyMap<string, Deployer>;
   readonly probes: Pick<Probes, 'read'>;
   readonly turns: TurnGuard;
   readonly locks: HostLock;
@@ -20,27 +19,28 @@ export interface DeployDependencies {
 
 export function createDeploy({ deployers, probes, turns, locks }: DeployDependencies): DeployActivities {
   /** One change at a time for each lock, and none whose turn is over. */
-  const inTurn = (input: DeployStageInput, change: (deployer: StageDeployer, work: Work) => Promise<Deployed>) =>
+  const inTurn = (input: DeployStageInput, change: (stageDeployer: StageDeployer, work: Work) => Promise<Deployed>) =>
     answering(() =>
       orCancelled(async (signal) => {
-        const deploy = requireDeploy(input.stage);
-        return await locks.hold(lockOf(input, deploy), signal, async () => {
+        const stageDeployer = stageDeployerOf(deployers, input, requireDeploy(input.stage));
+        return await locks.hold(lockOf(stageDeployer), signal, async () => {
           await turns.enter(input.plan.service, input.stage.name, input.turn);
-          return await change(stageDeployerOf(deployers, input, deploy), workOf(input, signal));
+          return await change(stageDeployer, workOf(input, signal));
         });
       }),
     )(input);
 
   return {
     snapshotStage: answering((input: SnapshotInput) => orCancelled((signal) => snapshotOf(input, signal))),
-    deployStage: (input) => inTurn(input, (deployer, work) => deployer.deploy(work)),
-    rollBackStage: (input) => inTurn(input, (deployer, work) => deployer.restore(input.before, work)),
+    deployStage: (input) => inTurn(input, ({ deployer, target }, work) => deployer.deploy(target, work)),
+    rollBackStage: (input) => inTurn(input, ({ deployer, target }, work) => deployer.restore(target, input.before, work)),
     async discardPrevious(input) {
       const settle = answering(() =>
         orCancelled(async (signal) => {
           const { deploy } = input.stage;
-          if (deploy !== undefined)
-            await locks.hold(lockOf(input, deploy), signal, () => stageDeployerOf(deployers, input, deploy).settle());
+          if (deploy === undefined) return;
+          const stageDeployer = stageDeployerOf(deployers, input, deploy);
+          await locks.hold(lockOf(stageDeployer), signal, () => stageDeployer.deployer.settle(stageDeployer.target));
         }),
       );
       // A rate limit delays nobody: the previous containers then stay until the next deploy.
@@ -50,12 +50,14 @@ export function createDeploy({ deployers, probes, turns, locks }: DeployDependen
 
   async function snapshotOf(input: SnapshotInput, signal: AbortSignal): Promise<StageSnapshot> {
     const { deploy, watch } = input.stage;
-    const deployer = deploy && stageDeployerOf(deployers, input, deploy);
-    const running = (await deployer?.running()) ?? [];
-    const others = input.foresee ? await deployer?.foresee({ signal, ...acceptedOf(input) }) : undefined;
+    const stageDeployer = deploy && stageDeployerOf(deployers, input, deploy);
+    const running = (await stageDeployer?.deployer.running(stageDeployer.target)) ?? [];
+    const others = input.foresee
+      ? await stageDeployer?.deployer.foresee?.(stageDeployer.target, { signal, ...acceptedOf(input) })
+      : undefined;
     const snapshot = { kind: 'snapshot', running, ...(others !== undefined && { others }) } as const;
     // If nothing runs yet, there is nothing to probe.
-    const isFirst = isOnHost(deploy) && running.length === 0;
+    const isFirst = deploy?.host !== undefined && running.length === 0;
     if (watch === undefined || isFirst) return snapshot;
     const { unanswered, ...reading } = await probes.read(watch, running, signal, deploy);
     // No probe could answer, so the state before the deploy does not count as unhealthy.
@@ -63,37 +65,21 @@ export function createDeploy({ deployers, probes, turns, locks }: DeployDependen
   }
 }
 
-/** The deployer of the stage's kind, for this target. */
+/** The deployer of the stage's kind, and what it deploys. */
 interface StageDeployer {
-  running(): Promise<readonly RunningImage[]>;
-  foresee(foreseeing: Foreseeing): Promise<OtherChanges | undefined>;
-  deploy(work: Work): Promise<Deployed>;
-  restore(before: readonly RunningImage[], work: Work): Promise<Deployed>;
-  settle(): Promise<void>;
+  readonly deployer: Deployer;
+  readonly target: Target;
 }
-
-type DeployTargetInput = Pick<DeployStageInput, 'plan' | 'stage' | 'image'>;
 
 function stageDeployerOf(
   deployers: DeployDependencies['deployers'],
-  { plan, stage, image }: DeployTargetInput,
-  deploy: DeployPlan,
+  { plan, stage, image }: Pick<DeployStageInput, 'plan' | 'stage' | 'image'>,
+  { kind, settings }: DeployPlan,
 ): StageDeployer {
-  const target = { plan, stage, image, rollout: rolloutId() };
-  if (deploy.kind === 'compose') return bindDeployer(deployers.compose, { ...target, deploy });
-  if (deploy.kind === 'docker') return bindDeployer(deployers.docker, { ...target, deploy });
-  if (deploy.kind === 'workflow') return bindDeployer(deployers.workflow, { ...target, deploy });
-  return bindDeployer(deployers.deployment, { ...target, deploy });
-}
-
-function bindDeployer<Deploy extends DeployPlan>(deployer: Deployer<Deploy>, target: Target<Deploy>): StageDeployer {
-  return {
-    running: () => deployer.running(target),
-    foresee: async (foreseeing) => await deployer.foresee?.(target, foreseeing),
-    deploy: (work) => deployer.deploy(target, work),
-    restore: (before, work) => deployer.restore(target, before, work),
-    settle: () => deployer.settle(target),
-  };
+  const deployer = deployers.get(kind);
+  if (deployer === undefined)
+    throw new Error(`the plan of ${plan.service} deploys by ${kind}, which this worker does not know: start one that does`);
+  return { deployer, target: { plan, stage, deploy: settings, image, rollout: rolloutId() } };
 }
 
 function rolloutId(): string {
@@ -120,9 +106,10 @@ function requireDeploy(stage: StagePlan): DeployPlan {
   );
 }
 
-/** The lock for what must not run twice at once: in a directory with compose files, or on the containers of a stage. */
-function lockOf({ plan, stage }: DeployTargetInput, deploy: DeployPlan): string {
-  return deploy.kind === 'compose' ? `compose ${resolve(deploy.directory)}` : `${deploy.kind} ${plan.service} ${stage.name}`;
+/** The lock for what must not run twice at once: the one that the deployer names, else that of the stage. */
+function lockOf({ deployer, target }: StageDeployer): string {
+  const { plan, stage, deploy } = target;
+  return deployer.lockOf?.(deploy) ?? `${stage.deploy?.kind} ${plan.service} ${stage.name}`;
 }
 
 /** Ends as cancelled, whatever error the cancellation caused. Deployers first finish what must not be interrupted. */

@@ -117,8 +117,8 @@ function digestsOf(image: VerifiedImage, { digest }: ExpectedImage): Digest[] {
 function proofOf({ expected, stage }: WatchContext, result: ProbeResult, isDeployed: boolean): Watched['proof'] {
   if (expected === undefined) return 'none';
   if (result.proof !== 'none') return result.proof;
-  // A deploy by a deployment has waited for its success.
-  return isDeployed || stage.deploy?.kind === 'deployment' ? 'deployment' : 'none';
+  // Such a deploy has waited for its success.
+  return isDeployed || stage.deploy?.proves ? 'deployment' : 'none';
 }
 
 function watched({ readings, failed, slowestMs, firstGoodMs = 0 }: WatchState, last: Reading, proof: Watched['proof']): Watched {

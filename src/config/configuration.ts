@@ -1,5 +1,5 @@
 import type { OperatorEntry } from '../domain/operator.ts';
-import type { ChangePlan, ComposeDeployPlan, DeployPlan, Plan, StagePlan } from '../domain/plan.ts';
+import type { Plan } from '../domain/plan.ts';
 import type { CertificateHeader } from '../http/authentication.ts';
 import type { TlsFiles } from '../http/tls.ts';
 import type { ImagePattern } from '../settings/image-pattern.ts';
@@ -92,24 +92,9 @@ export interface GitHubSettings {
 /** All webhooks of a repository (`owner/name`) or an organization that lead to Landfall. */
 export type GitHubHook = { readonly repository: string } | { readonly organization: string };
 
-/** Without what only the name of a service tells: it is filled in for each of those that a pattern gives. */
-type WithOptional<Plan, Key extends keyof Plan> = Omit<Plan, Key> & Partial<Pick<Plan, Key>>;
-
-/** One entry of `services`, merged with the defaults: a plan but for what the pushed repository adds. */
-export interface ServiceSettings extends Omit<Plan, 'service' | 'repository' | 'stages' | 'notify'> {
+/** One entry of `services`, merged with the defaults: a plan but for what the pushed repository adds, and with `{service}` and `{stage}` in texts. */
+export interface ServiceSettings extends Omit<Plan, 'service' | 'repository' | 'notify'> {
   readonly image: ImagePattern;
   /** The service's name; with `*` for a pattern. */
   readonly name: string;
-  readonly stages: readonly StageSettings[];
 }
-
-export interface StageSettings extends Omit<StagePlan, 'change' | 'deploy'> {
-  readonly change?: ChangeSettings;
-  readonly deploy?: DeploySettings;
-}
-
-/** Without a target: the compose service that is named like the service. */
-export type ChangeSettings = WithOptional<ChangePlan, 'target'>;
-
-/** Without services: those of the change, else the one that is named like the service. */
-export type DeploySettings = Exclude<DeployPlan, ComposeDeployPlan> | WithOptional<ComposeDeployPlan, 'services'>;

@@ -1,19 +1,17 @@
-import type { ChangePlan, ChangeTarget, CheckPlan, DeployPlan, DockerDeployPlan, ProbePlan, StagePlan } from '../domain/plan.ts';
-import type { DeploySettings, StageSettings } from './configuration.ts';
+import type { ChangeTarget, CheckPlan, DeployPlan, ProbePlan, StagePlan } from '../domain/plan.ts';
 import type { Kinds } from './kinds.ts';
 
 /** What only the names of a service and a stage can tell: defaults that come from them, and `{service}` and `{stage}` in texts. */
 
 type Fill = (text: string) => string;
 
-export function stageFrom({ change, deploy, watch, ...stage }: StageSettings, service: string): StagePlan {
+export function stageFrom({ change, deploy, watch, ...stage }: StagePlan, service: string, kinds: Kinds): StagePlan {
   const fill: Fill = (text) => text.replaceAll('{service}', service).replaceAll('{stage}', stage.name);
-  const changed = change === undefined ? {} : { change: changeFrom(change, service, fill) };
   return {
     ...stage,
-    ...changed,
-    ...(deploy === undefined ? {} : { deploy: deployFrom(deploy, changed.change?.target, service, fill) }),
-    ...(watch === undefined ? {} : { watch: { ...watch, probes: watch.probes.map((probe) => probeFrom(probe, fill)) } }),
+    ...(change !== undefined && { change: { ...change, file: fill(change.file), target: filledTarget(change.target, fill) } }),
+    ...(deploy !== undefined && { deploy: deployFrom(deploy, fill, kinds) }),
+    ...(watch !== undefined && { watch: { ...watch, probes: watch.probes.map((probe) => probeFrom(probe, fill)) } }),
   };
 }
 
@@ -23,9 +21,9 @@ export function checkFrom(check: CheckPlan, service: string, { checks }: Kinds):
   return { ...check, settings: kind.fill(check.settings, (text) => text.replaceAll('{service}', service)) };
 }
 
-function changeFrom(change: NonNullable<StageSettings['change']>, service: string, fill: Fill): ChangePlan {
-  const target = change.target ?? { kind: 'compose', services: [service] };
-  return { ...change, file: fill(change.file), target: filledTarget(target, fill) };
+function deployFrom(deploy: DeployPlan, fill: Fill, { deploys }: Kinds): DeployPlan {
+  const kind = deploys.find(({ kind }) => kind === deploy.kind);
+  return kind?.fill === undefined ? deploy : { ...deploy, settings: kind.fill(deploy.settings, fill) };
 }
 
 function filledTarget(target: ChangeTarget, fill: Fill): ChangeTarget {
@@ -39,24 +37,6 @@ function filledTarget(target: ChangeTarget, fill: Fill): ChangeTarget {
     case 'env':
       return { ...target, key: fill(target.key) };
   }
-}
-
-function deployFrom(deploy: DeploySettings, changed: ChangeTarget | undefined, service: string, fill: Fill): DeployPlan {
-  switch (deploy.kind) {
-    case 'compose': {
-      const services = deploy.services?.map(fill) ?? (changed?.kind === 'compose' ? changed.services : [service]);
-      const project = deploy.project === undefined ? {} : { project: fill(deploy.project) };
-      return { ...deploy, ...project, directory: fill(deploy.directory), files: deploy.files.map(fill), services };
-    }
-    case 'docker':
-      return { ...deploy, containers: filledContainers(deploy.containers, fill) };
-    default:
-      return deploy;
-  }
-}
-
-function filledContainers(containers: DockerDeployPlan['containers'], fill: Fill): DockerDeployPlan['containers'] {
-  return 'names' in containers ? { names: containers.names.map(fill) } : { label: fill(containers.label) };
 }
 
 function probeFrom(probe: ProbePlan, fill: Fill): ProbePlan {

@@ -1,5 +1,4 @@
 import type { Environment } from '../domain/environment.ts';
-import { isOnHost } from '../domain/plan.ts';
 import type { Configuration } from './configuration.ts';
 
 /** The host of deploys that name none: the one that Landfall itself runs on. */
@@ -8,7 +7,7 @@ export const defaultHost = 'default';
 /** The hosts that deploys of the configuration name with `on`, each once, in the order of the file. */
 export function deployHosts({ services }: Configuration): string[] {
   const hosts = services.flatMap(({ stages }) =>
-    stages.flatMap(({ deploy }) => (isOnHost(deploy) ? [deploy.on ?? defaultHost] : [])),
+    stages.flatMap(({ deploy }) => (deploy?.host === undefined ? [] : [deploy.host])),
   );
   return [...new Set(hosts)];
 }

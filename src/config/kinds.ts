@@ -1,4 +1,5 @@
 import type { CheckKind } from '../checks/check.ts';
+import type { DeployKind } from '../deploys/deploy.ts';
 import type { Environment } from '../domain/environment.ts';
 import type { AnySource, DropIn } from '../sources/kit/source.ts';
 
@@ -11,6 +12,8 @@ export interface Kinds {
   readonly sources: readonly AnySource[];
   /** What an image has to pass, by their keys in a service. In the order in which people see them. */
   readonly checks: readonly CheckKind[];
+  /** How an image comes to run, by the keys of `deploy`. */
+  readonly deploys: readonly DeployKind[];
 }
 
 /** The configuration that the environment stands for if there is no file; undefined unless it asks for one. */

@@ -13,7 +13,6 @@ import { dirname, resolve } from 'node:path';
 import type { Environment } from '../domain/environment.ts';
 import { codeOf } from '../domain/errors.ts';
 import { Refusal } from '../domain/failures.ts';
-import { isOnHost } from '../domain/plan.ts';
 import type { TlsFiles } from '../http/tls.ts';
 import { type Complaint, type ConfigurationProblem, formatPath } from '../settings/problem.ts';
 import type { SecretCheck } from '../settings/scalars.ts';
@@ -204,7 +203,7 @@ function certificateComplaints({ receivers = {}, listen }: FileInput, { sources 
 /** The watch of a stage runs where its deploy does, and so needs the forge's secrets there where a Deployment is its proof. */
 function watchComplaints({ forge }: FileInput, services: readonly ServiceSettings[], check: SecretCheck): Complaint[] {
   const asks = services.some(({ stages }) =>
-    stages.some(({ deploy, watch }) => isOnHost(deploy) && watch?.deployment !== undefined),
+    stages.some(({ deploy, watch }) => deploy?.host !== undefined && watch?.deployment !== undefined),
   );
   const { token, app } = forge?.github ?? {};
   const secrets = [

@@ -9,9 +9,6 @@ type Alternatives = Readonly<Record<string, readonly string[]>>;
 /** In the map at a path: of these keys it has one at most, so a nearer level that names one displaces what a farther one chose. */
 const ownAlternatives: Alternatives = {
   change: ['services', 'path', 'marker', 'key'],
-  deploy: ['compose', 'docker', 'workflow', 'deployment'],
-  'deploy.compose': ['file', 'files'],
-  'deploy.docker': ['container', 'containers', 'label'],
   'watch.http.version': ['header', 'json'],
 };
 
@@ -27,11 +24,14 @@ export function mergeSettings<Far extends object, Near extends object>(far: Far,
   return mergeMaps(far as Json, near as Json, alternativesOf(kinds), []) as unknown as Far & Near;
 }
 
-function alternativesOf({ checks }: Kinds): Alternatives {
-  const ofChecks = checks.flatMap(({ kind, alternatives = {} }) =>
-    Object.entries(alternatives).map(([path, keys]) => [path === '' ? kind : `${kind}.${path}`, keys]),
+function alternativesOf({ checks, deploys }: Kinds): Alternatives {
+  const ofKinds = [
+    ...checks.map(({ kind, alternatives = {} }) => ({ at: kind, alternatives })),
+    ...deploys.map(({ kind, alternatives = {} }) => ({ at: `deploy.${kind}`, alternatives })),
+  ].flatMap(({ at, alternatives }) =>
+    Object.entries(alternatives).map(([path, keys]) => [path === '' ? at : `${at}.${path}`, keys]),
   );
-  return { ...ownAlternatives, ...Object.fromEntries(ofChecks) };
+  return { ...ownAlternatives, deploy: deploys.map(({ kind }) => kind), ...Object.fromEntries(ofKinds) };
 }
 
 function mergeMaps(far: Json, near: Json, alternatives: Alternatives, path: readonly string[]): Json {

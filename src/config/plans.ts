@@ -86,7 +86,7 @@ function planFrom(
     service,
     repository,
     checks: checks.map((check) => checkFrom(check, service, kinds)),
-    stages: stages.map((stage) => stageFrom(stage, service)),
+    stages: stages.map((stage) => stageFrom(stage, service, kinds)),
     ...(told.length === 0 ? {} : { notify: told.map(({ notifier }) => notifier) }),
   };
 }

@@ -1,27 +1,25 @@
 import { resolve } from 'node:path';
 import { isGitHubRepository } from '../domain/github-repository.ts';
 import type { ChangePlan, ChangeTarget, DispatchPlan } from '../domain/plan.ts';
+import { needsGitHub } from '../settings/github.ts';
 import type { Complain } from '../settings/problem.ts';
-import { showValue } from '../settings/wording.ts';
-import type { ChangeSettings } from './configuration.ts';
 import { perOf } from './resolve-forward.ts';
 import type { ServiceContext } from './service-context.ts';
 import type { DefaultsInput } from './service-schema.ts';
 
 type ChangeInput = Exclude<NonNullable<DefaultsInput['change']>, 'off'> & Pick<ChangePlan, 'merge' | 'mergeMethod'>;
 
-export function resolveChange(change: ChangeInput, context: ServiceContext, complain: Complain): ChangeSettings {
+export function resolveChange(change: ChangeInput, context: ServiceContext, complain: Complain): ChangePlan {
   const { repository = '', file = '', title, body } = change;
   if (repository === '')
     complain(['repository'], 'expected the deployment repository, found nothing here and in defaults.change');
   if (file === '') complain(['file'], 'expected the file that names the image, found nothing here and in defaults.change');
   if (isGitHubRepository(repository) && !context.hasGitHub) complain(['repository'], needsGitHub(repository));
-  const target = changeTarget(change, complain);
   return {
     repository: /^\.{1,2}(?:\/|$)/.test(repository) ? resolve(context.directory, repository) : repository,
     base: change.base ?? 'main',
     file,
-    ...(target === undefined ? {} : { target }),
+    target: changeTarget(change, complain),
     pin: change.pin ?? 'tag@digest',
     value: change.value ?? 'reference',
     ...(title === undefined ? {} : { title }),
@@ -37,13 +35,13 @@ export function resolveChange(change: ChangeInput, context: ServiceContext, comp
 function changeTarget(
   { services, path, marker, key }: Omit<ChangeInput, 'merge' | 'mergeMethod'>,
   complain: Complain,
-): ChangeTarget | undefined {
+): ChangeTarget {
   const named = Object.entries({ services, path, marker, key }).flatMap(([word, value]) => (value === undefined ? [] : [word]));
   if (named.length > 1) complain([], `expected only one of services, path, marker and key, found ${named.join(' and ')}`);
-  if (services !== undefined) return { kind: 'compose', services };
   if (path !== undefined) return { kind: 'yaml', path };
   if (marker !== undefined) return { kind: 'marker', name: marker };
-  return key === undefined ? undefined : { kind: 'env', key };
+  if (key !== undefined) return { kind: 'env', key };
+  return { kind: 'compose', services: services ?? ['{service}'] };
 }
 
 export function resolveDispatch(
@@ -67,7 +65,3 @@ export function resolveDispatch(
 }
 
 const neededByDispatch = 'expected forge.github with token or app, because a dispatch goes to a repository at GitHub';
-
-export function needsGitHub(repository: string): string {
-  return `expected forge.github with token or app, because ${showValue(repository)} is a repository at GitHub (begin a path with ./)`;
-}

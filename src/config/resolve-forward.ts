@@ -1,7 +1,6 @@
-import type { DispatchPlan } from '../domain/plan.ts';
+import type { DispatchPlan, StagePlan } from '../domain/plan.ts';
 import type { Complain, Path } from '../settings/problem.ts';
 import { showValue } from '../settings/wording.ts';
-import type { StageSettings } from './configuration.ts';
 import type { Kinds } from './kinds.ts';
 import type { DefaultsInput, ServiceInput, StageInput } from './service-schema.ts';
 
@@ -69,7 +68,7 @@ export function forwardingStage({ name, dispatch }: StageInput): StageInput {
 }
 
 /** A dispatch goes to the repository that is named like the image, unless it names one. */
-export function unnamedRepositoryComplaint(image: string, { dispatch }: StageSettings, complain: Complain): void {
+export function unnamedRepositoryComplaint(image: string, { dispatch }: StagePlan, complain: Complain): void {
   if (dispatch === undefined || dispatch.repository !== undefined || image.split('/').length === 3) return;
   complain(
     ['dispatch', 'repository'],

@@ -1,7 +1,6 @@
 import { isGitHubRepository } from '../domain/github-repository.ts';
 import type { ApprovalPlan, Approver, ChangePlan, StagePlan } from '../domain/plan.ts';
 import { type Complain, within } from '../settings/problem.ts';
-import type { ChangeSettings, StageSettings } from './configuration.ts';
 import { resolveChange, resolveDispatch } from './resolve-change.ts';
 import { resolveDeploy } from './resolve-deploy.ts';
 import { resolveWatch } from './resolve-watch.ts';
@@ -13,11 +12,11 @@ const day = 86_400_000;
 /** What the parts of a stage have to know of each other. */
 export interface StageContext extends ServiceContext {
   readonly stage: string;
-  readonly change?: ChangeSettings;
+  readonly change?: ChangePlan;
 }
 
 /** A stage with what its service and the defaults say for it. */
-export function resolveStage(input: StageInput, context: ServiceContext, complain: Complain): StageSettings {
+export function resolveStage(input: StageInput, context: ServiceContext, complain: Complain): StagePlan {
   const { name, windows = [] } = input;
   const dispatch = on(input.dispatch);
   const approval = on(input.approval);
@@ -39,7 +38,7 @@ export function resolveStage(input: StageInput, context: ServiceContext, complai
     ...(deployed === undefined ? {} : { deploy: deployed }),
     ...(watch === undefined ? {} : { watch: resolveWatch(watch, deploy, inside, within(complain, 'watch')) }),
     rollback,
-  } satisfies Omit<StagePlan, 'change' | 'deploy'> & Pick<StageSettings, 'change' | 'deploy'>;
+  };
 }
 
 function mergeOf({ merge = 'off', mergeMethod }: StageInput): Pick<ChangePlan, 'merge' | 'mergeMethod'> {

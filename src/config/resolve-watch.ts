@@ -1,7 +1,8 @@
 import type { CommandProbePlan, DockerProbePlan, HttpProbePlan, ProbePlan, TcpProbePlan, WatchPlan } from '../domain/plan.ts';
+import { repositoryAtGitHub } from '../settings/github.ts';
 import { type Complain, within } from '../settings/problem.ts';
 import type { DeployInput } from './deploy-schema.ts';
-import { repositoryOf } from './resolve-deploy.ts';
+import { deploysOf } from './resolve-deploy.ts';
 import type { StageContext } from './resolve-stage.ts';
 import type { WatchInput } from './watch-schema.ts';
 
@@ -16,9 +17,11 @@ export function resolveWatch(
   complain: Complain,
 ): WatchPlan {
   const { deployment } = watch;
-  const hasContainers = deploy?.compose !== undefined || deploy?.docker !== undefined;
+  const deployedBy = deploy === undefined ? [] : deploysOf(deploy, context.kinds);
+  const isOnHost = deployedBy.some(({ asks }) => asks === undefined);
+  const hasContainers = deployedBy.some(({ containerOf }) => containerOf !== undefined);
   const probes = [
-    ...httpProbes(watch, hasContainers, context, complain),
+    ...httpProbes(watch, isOnHost, context, complain),
     ...tcpProbes(watch, complain),
     ...dockerProbes(watch, hasContainers, complain),
     ...commandProbes(watch, complain),
@@ -40,7 +43,7 @@ export function resolveWatch(
       ? {}
       : {
           deployment: {
-            repository: repositoryOf(deployment, context, within(complain, 'deployment')),
+            repository: repositoryAtGitHub(deployment, context, within(complain, 'deployment')),
             environment: deployment.environment ?? context.stage,
           },
         }),
@@ -58,8 +61,8 @@ function proofComplaint({ deployment }: WatchInput, probes: readonly ProbePlan[]
   );
 }
 
-function httpProbes(watch: WatchInput, hasContainers: boolean, context: StageContext, complain: Complain): HttpProbePlan[] {
-  const check = context.checkFor(hasContainers ? 'deploy' : 'worker');
+function httpProbes(watch: WatchInput, isOnHost: boolean, context: StageContext, complain: Complain): HttpProbePlan[] {
+  const check = context.checkFor(isOnHost ? 'deploy' : 'worker');
   return each(watch.http, within(complain, 'http')).map(([http, report]) => {
     const { url = '', headers = {}, body, header, timeout, ca, version } = http;
     if (url === '') report(['url'], 'expected a URL that begins with http:// or https://, found nothing');

@@ -37,7 +37,7 @@ const tagPolicy = z
   })
   .meta({ description: 'Which tags are followed. Default: [latest].' });
 
-function serviceSettings(check: SecretCheck, { checks }: Kinds) {
+function serviceSettings(check: SecretCheck, kinds: Kinds) {
   return {
     tags: tagPolicy.exactOptional(),
     platforms: z
@@ -47,13 +47,13 @@ function serviceSettings(check: SecretCheck, { checks }: Kinds) {
           'Platforms that the image must have, and the only ones that are scanned and may run. Default: whatever it has.',
       })
       .exactOptional(),
-    ...checkSettings(check, checks),
-    ...stageSettings,
+    ...checkSettings(check, kinds.checks),
+    ...stageSettings(kinds),
     decideWithin: duration
       .meta({ description: 'How long a blocked step waits for a decision before the rollout ends expired. Default: 24h.' })
       .exactOptional(),
     stages: z
-      .array(map({ name: stageName, ...stageSettings }, 'One environment.'))
+      .array(map({ name: stageName, ...stageSettings(kinds) }, 'One environment.'))
       .min(1)
       .meta({ description: 'Environments, in order. Without it: one, named production, from the same keys on the service.' })
       .exactOptional(),

@@ -2,9 +2,10 @@ import { z } from 'zod';
 import type { WindowPlan } from '../domain/plan.ts';
 import { isTimeZone, problemOfWindow } from '../domain/windows.ts';
 import { duration, text } from '../settings/scalars.ts';
-import { map, orOff, orWord, showValue } from '../settings/wording.ts';
+import { map, oneOf, orOff, orWord, showValue } from '../settings/wording.ts';
 import { change, dispatch } from './change-schema.ts';
-import { deploy } from './deploy-schema.ts';
+import { deploySchema } from './deploy-schema.ts';
+import type { Kinds } from './kinds.ts';
 import { watch } from './watch-schema.ts';
 
 const approval = map(
@@ -76,32 +77,34 @@ const window = map(
 });
 
 /** What a stage may say, and a service for all of its stages. */
-export const stageSettings = {
-  change: orOff(change, 'repository, file, …').exactOptional(),
-  dispatch: orOff(dispatch, 'repository, event').exactOptional(),
-  approval: orOff(approval, 'from, required, …').exactOptional(),
-  windows: z
-    .array(window)
-    .meta({ description: 'When the running system may be changed; rollbacks never wait. Default (and []): always.' })
-    .exactOptional(),
-  merge: z
-    .enum(['off', 'manual', 'auto'])
-    .meta({
-      description:
-        'off: the rollout ends once the change is proposed. manual: a person merges. auto: Landfall does, once it may. Default: off.',
-    })
-    .exactOptional(),
-  mergeMethod: z
-    .enum(['squash', 'merge', 'rebase'])
-    .meta({ description: 'Default: the first of squash, merge and rebase that the repository allows.' })
-    .exactOptional(),
-  deploy: orWord('none', deploy, 'compose, docker, workflow or deployment').exactOptional(),
-  watch: orOff(watch, 'http, tcp, docker, command, for, …').exactOptional(),
-  rollback: z
-    .enum(['auto', 'manual', 'off'])
-    .meta({
-      description:
-        'When it turns out to be unhealthy. auto: back at once. manual: an operator decides. Default: auto with a watch or a deploy, else off.',
-    })
-    .exactOptional(),
-};
+export function stageSettings(kinds: Kinds) {
+  return {
+    change: orOff(change, 'repository, file, …').exactOptional(),
+    dispatch: orOff(dispatch, 'repository, event').exactOptional(),
+    approval: orOff(approval, 'from, required, …').exactOptional(),
+    windows: z
+      .array(window)
+      .meta({ description: 'When the running system may be changed; rollbacks never wait. Default (and []): always.' })
+      .exactOptional(),
+    merge: z
+      .enum(['off', 'manual', 'auto'])
+      .meta({
+        description:
+          'off: the rollout ends once the change is proposed. manual: a person merges. auto: Landfall does, once it may. Default: off.',
+      })
+      .exactOptional(),
+    mergeMethod: z
+      .enum(['squash', 'merge', 'rebase'])
+      .meta({ description: 'Default: the first of squash, merge and rebase that the repository allows.' })
+      .exactOptional(),
+    deploy: orWord('none', deploySchema(kinds), oneOf(kinds.deploys.map(({ kind }) => kind))).exactOptional(),
+    watch: orOff(watch, 'http, tcp, docker, command, for, …').exactOptional(),
+    rollback: z
+      .enum(['auto', 'manual', 'off'])
+      .meta({
+        description:
+          'When it turns out to be unhealthy. auto: back at once. manual: an operator decides. Default: auto with a watch or a deploy, else off.',
+      })
+      .exactOptional(),
+  };
+}

@@ -96,72 +96,27 @@ export type WindowPlan = { readonly kind: 'allow' | 'deny'; readonly timezone: s
     }
 );
 
-/** Where and how the image comes to run. `on` names the host whose worker does it; absent: `default`. */
-export type DeployPlan = ComposeDeployPlan | DockerDeployPlan | WorkflowDeployPlan | DeploymentDeployPlan;
-
-/** Whether it is done by a worker on a host, and not by somebody who is asked. */
-export function isOnHost<Deploy extends { readonly kind: string }>(
-  deploy: Deploy | undefined,
-): deploy is Extract<Deploy, { readonly kind: 'compose' | 'docker' }> {
-  return deploy?.kind === 'compose' || deploy?.kind === 'docker';
-}
-
-export interface ComposeDeployPlan {
-  readonly kind: 'compose';
-  readonly on?: string;
-  /** Absolute, on the host: a folder with a compose file, in a checkout of the deployment repository where the stage has a `change`. */
-  readonly directory: string;
-  /** Compose files relative to `directory`; empty: what `docker compose` finds there on its own. */
-  readonly files: readonly string[];
-  /** Absent: what `docker compose` makes of the folder's name. */
-  readonly project?: string;
-  /** Services of the compose file that are recreated. At least one. */
-  readonly services: readonly string[];
-  /** Commands run in `directory` before and after, each as its words; a failure of one stops the deploy. */
-  readonly before: readonly (readonly string[])[];
-  readonly after: readonly (readonly string[])[];
-  /** Longest time of each command and of `docker compose up`. */
-  readonly timeoutMs: number;
+/** Where and how the image comes to run. What only its kind knows of it is in `settings`. */
+export interface DeployPlan {
+  /** Its key in the configuration. */
+  readonly kind: string;
+  /** The name of the host whose worker does it. Absent: somebody else is asked, and any worker asks. */
+  readonly host?: string;
   /**
-   * What becomes of changes that a deploy would bring along besides the image. `ask`: an operator decides. `apply`: they are made, and
-   * named. `refuse`: only a mended repository helps. Absent: they are made without asking.
+   * Longest time of one attempt, with the wait for one that was cut off and still holds the lock. Time for pulls comes on top. What is
+   * done in parts has it for each.
    */
-  readonly others?: 'ask' | 'apply' | 'refuse';
-}
-
-export interface DockerDeployPlan {
-  readonly kind: 'docker';
-  readonly on?: string;
-  /** The containers by name, or all that have this label (`key` or `key=value`). */
-  readonly containers: { readonly names: readonly string[] } | { readonly label: string };
-  /** How many are done, and watched, before the rest; absent: all at once. */
+  readonly timeoutMs: number;
+  /** How many of what runs are done, and watched, before the rest; absent: all at once. */
   readonly canary?: number;
   /** How many of the rest are done at once; absent: all. */
   readonly batch?: number;
-  /** Longest time from the start of a container to running (and healthy, if it has a HEALTHCHECK). */
-  readonly timeoutMs: number;
-}
-
-/** GitHub Actions, by `workflow_dispatch`; the run's conclusion is the result. */
-export interface WorkflowDeployPlan {
-  readonly kind: 'workflow';
-  /** `owner/name` */
-  readonly repository: string;
-  /** File name (`deploy.yml`) or id. */
-  readonly workflow: string;
-  readonly ref: string;
-  /** Templates with `{service}`, `{stage}`, `{image}`, `{tag}`, `{digest}`, `{commit}`, `{rollout}`. */
-  readonly inputs: Readonly<Record<string, string>>;
-  readonly timeoutMs: number;
-}
-
-/** A Deployment at GitHub; the system that deploys reports its status. */
-export interface DeploymentDeployPlan {
-  readonly kind: 'deployment';
-  readonly repository: string;
-  readonly ref: string;
-  readonly environment: string;
-  readonly timeoutMs: number;
+  /** It may change more than the image, so it is looked at before the rollout waits for approvals and windows. */
+  readonly foresees: boolean;
+  /** Its success proves which image runs. */
+  readonly proves: boolean;
+  /** JSON-safe. */
+  readonly settings: object;
 }
 
 /** When is it healthy, and is it this digest? All probes have to agree. */

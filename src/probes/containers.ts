@@ -1,7 +1,8 @@
-import { resolve, sep } from 'node:path';
+import { sep } from 'node:path';
 import type Docker from 'dockerode';
+import type { ContainerQuery, DeployKind } from '../deploys/deploy.ts';
 import { messageOf } from '../domain/errors.ts';
-import type { ComposeDeployPlan, DeployPlan } from '../domain/plan.ts';
+import type { DeployPlan } from '../domain/plan.ts';
 import { requireAlive } from '../platform/docker/alive.ts';
 import { findImage, type Image } from '../platform/docker/container.ts';
 import { isMissing, statusOf } from '../platform/docker/errors.ts';
@@ -40,8 +41,19 @@ export class DaemonAway extends Error {
 
 const answerWithinMs = 10_000;
 
+/** Where the deploy of a stage finds the container of a name; absent: it has none, or nobody knows it. */
+export type ContainerOf = ((name: string) => ContainerQuery) | undefined;
+
+/** @param deploy absent: something else deploys */
+export function containersOf(deploys: readonly DeployKind[], deploy: DeployPlan | undefined): ContainerOf {
+  const kind = deploys.find(({ kind }) => kind === deploy?.kind);
+  return deploy === undefined || kind?.containerOf === undefined
+    ? undefined
+    : (name) => kind.containerOf?.(deploy.settings, name) ?? { container: name };
+}
+
 /** How to find the containers of one name. */
-type Find = (docker: Docker, name: string, deploy: DeployPlan | undefined, signal: AbortSignal) => Promise<FoundByName>;
+type Find = (docker: Docker, name: string, containerOf: ContainerOf, signal: AbortSignal) => Promise<FoundByName>;
 
 interface FoundByName {
   readonly containers: readonly ContainerSnapshot[];
@@ -49,12 +61,13 @@ interface FoundByName {
 }
 
 /**
- * The containers that a deploy brought. With `compose`, names are those of services in its directory (or project), else those of
- * containers; where the deploy is not known, as a person would write them.
+ * The containers that a deploy brought, by the names that it calls them by; where the deploy is not known, as a person would write them.
  * @throws DaemonAway, and the signal's reason once it is aborted
  */
-export const findContainers = finding((docker, name, deploy, signal) =>
-  deploy === undefined ? findByWrittenName(docker, name, deploy, signal) : findDeployed(docker, name, deploy, signal),
+export const findContainers = finding((docker, name, containerOf, signal) =>
+  containerOf === undefined
+    ? findByWrittenName(docker, name, containerOf, signal)
+    : findQueried(docker, containerOf(name), signal),
 );
 
 /**
@@ -66,12 +79,8 @@ export const findContainers = finding((docker, name, deploy, signal) =>
 export const findNamed = finding(findByWrittenName);
 
 function finding(find: Find) {
-  return (
-    docker: Docker,
-    names: readonly string[],
-    deploy: DeployPlan | undefined,
-    signal: AbortSignal,
-  ): Promise<ContainersSnapshot> => takeSnapshot(docker, names, (name, asking) => find(docker, name, deploy, asking), signal);
+  return (docker: Docker, names: readonly string[], containerOf: ContainerOf, signal: AbortSignal): Promise<ContainersSnapshot> =>
+    takeSnapshot(docker, names, (name, asking) => find(docker, name, containerOf, asking), signal);
 }
 
 async function takeSnapshot(
@@ -106,40 +115,33 @@ async function inTime<Result>(ask: () => Promise<Result>, signal: AbortSignal): 
   return await Promise.race([ask(), over]);
 }
 
-async function findDeployed(docker: Docker, name: string, deploy: DeployPlan, signal: AbortSignal): Promise<FoundByName> {
-  return deploy.kind === 'compose' ? findOwnService(docker, name, deploy, signal) : findContainer(docker, name, signal);
+async function findQueried(docker: Docker, query: ContainerQuery, signal: AbortSignal): Promise<FoundByName> {
+  if ('container' in query) return await findContainer(docker, query.container, signal);
+  if ('project' in query) return { containers: await servicesOf(docker, query.service, signal, query.project) };
+  const found = await servicesOf(docker, query.service, signal);
+  return { containers: found.filter(({ folder }) => isWithin(query.directory, folder)) };
 }
 
 async function findByWrittenName(
   docker: Docker,
   name: string,
-  deploy: DeployPlan | undefined,
+  containerOf: ContainerOf,
   signal: AbortSignal,
 ): Promise<FoundByName> {
   const [project = '', service] = name.split('/', 2);
   if (service !== undefined) return { containers: await servicesOf(docker, service, signal, project) };
-  if (deploy?.kind === 'compose') {
-    const own = await findOwnService(docker, name, deploy, signal);
-    return own.containers.length > 0 ? own : findContainer(docker, name, signal);
-  }
+  const query = containerOf?.(name);
+  const hasServices = query !== undefined && 'service' in query;
+  const own = hasServices ? await findQueried(docker, query, signal) : { containers: [] };
+  if (own.containers.length > 0) return own;
   const byName = await findContainer(docker, name, signal);
-  return byName.containers.length > 0 ? byName : findOnlyService(docker, name, signal);
+  return byName.containers.length > 0 || hasServices ? byName : findOnlyService(docker, name, signal);
 }
 
 /** Docker takes an id, or the beginning of one, for a name too. */
 async function findContainer(docker: Docker, name: string, signal: AbortSignal): Promise<FoundByName> {
   const snapshot = await inspect(docker, name, signal);
   return { containers: snapshot?.name === name ? [snapshot] : [] };
-}
-
-async function findOwnService(
-  docker: Docker,
-  name: string,
-  { project, directory }: ComposeDeployPlan,
-  signal: AbortSignal,
-): Promise<FoundByName> {
-  const found = await servicesOf(docker, name, signal, project);
-  return { containers: found.filter(({ folder }) => project !== undefined || isWithin(directory, folder)) };
 }
 
 async function findOnlyService(docker: Docker, name: string, signal: AbortSignal): Promise<FoundByName> {
@@ -174,7 +176,7 @@ const projectLabel = 'com.docker.compose.project';
 const folderLabel = 'com.docker.compose.project.working_dir';
 
 function isWithin(directory: string, folder: string): boolean {
-  return folder === resolve(directory) || folder.startsWith(`${resolve(directory)}${sep}`);
+  return folder === directory || folder.startsWith(`${directory}${sep}`);
 }
 
 interface ComposeContainer extends ContainerSnapshot {

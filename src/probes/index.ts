@@ -1,14 +1,15 @@
 import type Docker from 'dockerode';
+import type { DeployKind } from '../deploys/deploy.ts';
 import type { Environment } from '../domain/environment.ts';
 import type { Digest } from '../domain/image-reference.ts';
 import type { Reading, RunningImage, Watched } from '../domain/outcomes.ts';
-import { type DeployPlan, isOnHost, type ProbePlan, type WatchPlan } from '../domain/plan.ts';
+import type { DeployPlan, ProbePlan, WatchPlan } from '../domain/plan.ts';
 import type { Observation } from '../domain/watch.ts';
 import { countRestarts, type Restarts } from '../domain/watch-restarts.ts';
 import { type ExpectedImage, expectedVersion } from '../domain/watch-version.ts';
 import { type ProbeAnswer, together } from './answer.ts';
 import { askCommand } from './command.ts';
-import { type ContainersSnapshot, DaemonAway, findContainers, findNamed } from './containers.ts';
+import { type ContainersSnapshot, containersOf, DaemonAway, findContainers, findNamed } from './containers.ts';
 import { judgeContainers, proveDigest } from './docker.ts';
 import { askHttp } from './http.ts';
 import { askTcp } from './tcp.ts';
@@ -18,7 +19,7 @@ export interface Probes {
   /**
    * All probes of a watch once, side by side: healthy where each of them is. What fails says so in `text`. Never throws but for the
    * signal, and `SecretMissing`.
-   * @param deploy of the stage: says whether `running` names containers or services of a compose file
+   * @param deploy of the stage: its kind knows what `running` names
    * @returns `unanswered` if nobody could answer, or it is not decided yet: says nothing against what runs
    */
   read(
@@ -57,6 +58,8 @@ export interface ProbeResult {
 
 export interface ProbeDependencies {
   readonly docker: Docker;
+  /** By their kinds, to find the containers that they bring. */
+  readonly deploys: readonly DeployKind[];
   /** What `ca` of a probe is relative to, and where commands start: the folder of the configuration file. */
   readonly baseDir: string;
   readonly secrets: (value: string) => string;
@@ -88,7 +91,7 @@ export function createProbes(dependencies: ProbeDependencies): Probes {
 type CombinedAnswers = Omit<ProbeResult, 'kind' | 'reading'> & { readonly answers: readonly ProbeAnswer[] };
 
 async function ask(dependencies: ProbeDependencies, request: ProbeRequest): Promise<CombinedAnswers> {
-  const [asked, contained] = await Promise.all([askOthers(dependencies, request), askContainers(dependencies.docker, request)]);
+  const [asked, contained] = await Promise.all([askOthers(dependencies, request), askContainers(dependencies, request)]);
   const answers = [...asked, ...contained.answers];
   return { ...contained, answers, proof: contained.isProof ? 'container' : isProvenByProbe(request) ? 'probe' : 'none' };
 }
@@ -120,19 +123,20 @@ interface ContainerAnswers {
   readonly containers: readonly string[];
 }
 
-async function askContainers(docker: Docker, request: ProbeRequest): Promise<ContainerAnswers> {
+async function askContainers({ docker, deploys }: ProbeDependencies, request: ProbeRequest): Promise<ContainerAnswers> {
   const { watch, expected, signal } = request;
   const nothing: ContainersSnapshot = { containers: [], missing: [] };
   const probes = watch.probes.filter((probe): probe is Extract<ProbePlan, { kind: 'docker' }> => probe.kind === 'docker');
-  // If GitHub deploys, the running image is named after an environment, not after a container.
-  const deployed = request.deploy === undefined || isOnHost(request.deploy) ? request.running.map(({ name }) => name) : [];
+  const containerOf = containersOf(deploys, request.deploy);
+  // A deploy without containers names the running image after something else, such as an environment at GitHub.
+  const deployed = request.deploy === undefined || containerOf !== undefined ? request.running.map(({ name }) => name) : [];
   // If something else deploys, the containers that a probe names prove the digest; beside our own deploy they may be unrelated.
   const isProof = expected !== undefined && (deployed.length > 0 || probes.some(({ containers }) => containers !== undefined));
   try {
     const ours =
-      probes.length > 0 || expected !== undefined ? await findContainers(docker, deployed, request.deploy, signal) : nothing;
+      probes.length > 0 || expected !== undefined ? await findContainers(docker, deployed, containerOf, signal) : nothing;
     const named = await Promise.all(
-      probes.map(({ containers }) => (containers === undefined ? ours : findNamed(docker, containers, request.deploy, signal))),
+      probes.map(({ containers }) => (containers === undefined ? ours : findNamed(docker, containers, containerOf, signal))),
     );
     const proving = deployed.length > 0 ? [ours] : named.filter((_, index) => probes[index]?.containers !== undefined);
     const all = [ours, ...named].flatMap(({ containers }) => containers);

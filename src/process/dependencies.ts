@@ -8,10 +8,7 @@ import type { Check, CheckContext } from '../checks/check.ts';
 import type { Configuration, GitHubSettings } from '../config/configuration.ts';
 import type { Kinds } from '../config/kinds.ts';
 import { plansOfHost } from '../config/plans.ts';
-import { createComposeDeployer } from '../deploys/compose/deployer.ts';
-import { createDockerDeployer } from '../deploys/docker/deployer.ts';
-import { createDeploymentDeployer } from '../deploys/github-deployment/deployer.ts';
-import { createWorkflowDeployer } from '../deploys/github-workflow/deployer.ts';
+import type { DeployContext, Deployer } from '../deploys/deploy.ts';
 import { createTurnGuard } from '../deploys/kit/turn-guard.ts';
 import type { Environment } from '../domain/environment.ts';
 import { Refusal } from '../domain/failures.ts';
@@ -40,7 +37,7 @@ export async function createDependencies(
   temporal: Temporal,
   env: Environment,
   { log, audit, secrets }: Logging,
-  { checks, sources }: Kinds,
+  { checks, deploys, sources }: Kinds,
 ): Promise<
   Dependencies & {
     readonly docker: Docker;
@@ -88,20 +85,8 @@ export async function createDependencies(
     operators: configuration.operators,
     locks,
     turns: createTurnGuard(join(data, 'turns', installation)),
-    probes: createProbes({ docker, baseDir: directory, secrets, env: dockerEnv }),
-    deployers: {
-      compose: createComposeDeployer({
-        docker,
-        env: dockerEnv,
-        credentials,
-        locks,
-        folder: join(data, 'compose'),
-        isOnHost: reach.hostReach === 'loopback' && !/^(?:tcp|ssh|https?):/.test(dockerEnv.DOCKER_HOST ?? ''),
-      }),
-      docker: createDockerDeployer({ ...reach, docker, credentials, log }),
-      workflow: createWorkflowDeployer({ clientFor }),
-      deployment: createDeploymentDeployer({ clientFor }),
-    },
+    probes: createProbes({ docker, deploys, baseDir: directory, secrets, env: dockerEnv }),
+    deployers: await createDeployers(deploys, { ...made, locks, clientFor, data, log }),
     forgeFor: createForges({
       git,
       ...(clients !== undefined && { github: createGitHubForge({ clientFor: clients.clientFor, log }) }),
@@ -125,6 +110,12 @@ async function createChecks(
       await create(context, section && sections[section.key]),
     ],
   );
+  return new Map(await Promise.all(made));
+}
+
+/** Each way of deploying, by kind. */
+async function createDeployers(deploys: Kinds['deploys'], context: DeployContext): Promise<Map<string, Deployer>> {
+  const made = deploys.map(async ({ kind, create }): Promise<[string, Deployer]> => [kind, await create(context)]);
   return new Map(await Promise.all(made));
 }
 

@@ -6,9 +6,10 @@ import {
   createSenders,
   createWebhookApp,
 } from '../api/index.ts';
-import type { Configuration, StageSettings } from '../config/configuration.ts';
+import type { Configuration } from '../config/configuration.ts';
 import type { Kinds } from '../config/kinds.ts';
 import { plansFor, plansOfRepository } from '../config/plans.ts';
+import type { StagePlan } from '../domain/plan.ts';
 import { type ClientTrust, createClientTrust } from '../http/client-trust.ts';
 import { createListeners } from '../http/listeners.ts';
 import type { Receiver } from '../sources/kit/receiver.ts';
@@ -91,12 +92,15 @@ function webhookApp(
 }
 
 /** Whether what happens in a repository (`owner/name`) of the forge can matter to a rollout: a stage changes, deploys by, or watches it. */
-function isDeploymentRepository({ services }: Configuration, repository: string): boolean {
+function isDeploymentRepository({ services, kinds }: Configuration, repository: string): boolean {
   const wanted = repository.toLowerCase();
-  return services.some(({ stages }) => stages.flatMap(repositoriesOf).some((name) => name.toLowerCase() === wanted));
+  return services.some(({ stages }) =>
+    stages.flatMap((stage) => repositoriesOf(stage, kinds)).some((name) => name.toLowerCase() === wanted),
+  );
 }
 
-function repositoriesOf({ change, deploy, watch }: StageSettings): string[] {
-  const deployedBy = deploy?.kind === 'workflow' || deploy?.kind === 'deployment' ? deploy.repository : undefined;
-  return [change?.repository, deployedBy, watch?.deployment?.repository].filter((name) => name !== undefined);
+function repositoriesOf({ change, deploy, watch }: StagePlan, { deploys }: Kinds): string[] {
+  const kind = deploys.find(({ kind }) => kind === deploy?.kind);
+  const deployedBy = deploy === undefined ? [] : (kind?.repositoriesOf?.(deploy.settings) ?? []);
+  return [change?.repository, ...deployedBy, watch?.deployment?.repository].filter((name) => name !== undefined);
 }

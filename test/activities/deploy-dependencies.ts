@@ -3,9 +3,8 @@ import { join } from 'node:path';
 import type Docker from 'dockerode';
 import type { DeployDependencies } from '../../src/activities/deploy.ts';
 import { createComposeDeployer } from '../../src/deploys/compose/deployer.ts';
-import type { Deployer } from '../../src/deploys/deployer.ts';
+import { deploys } from '../../src/deploys/index.ts';
 import { createTurnGuard } from '../../src/deploys/kit/turn-guard.ts';
-import type { DeployPlan } from '../../src/domain/plan.ts';
 import { createHostLock } from '../../src/platform/files/host-lock.ts';
 import { createProbes } from '../../src/probes/index.ts';
 
@@ -20,16 +19,9 @@ export function deployDependencies(docker: Docker, { data, env }: DeployFolders)
   const folder = join(data, 'deploy');
   const compose = createComposeDeployer({ docker, env, credentials: async () => undefined, locks, folder });
   return {
-    deployers: { compose, docker: unwanted(), workflow: unwanted(), deployment: unwanted() },
-    probes: createProbes({ docker, baseDir: tmpdir(), secrets: (value) => value, env }),
+    deployers: new Map([['compose', compose]]),
+    probes: createProbes({ docker, deploys, baseDir: tmpdir(), secrets: (value) => value, env }),
     turns: createTurnGuard(join(data, 'turns')),
     locks,
   };
-}
-
-function unwanted<Deploy extends DeployPlan>(): Deployer<Deploy> {
-  const fail = async () => {
-    throw new Error('no test of this deploys like that');
-  };
-  return { running: fail, deploy: fail, restore: fail, settle: fail };
 }

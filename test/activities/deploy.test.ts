@@ -97,8 +97,7 @@ describe('the deploy activities', function () {
 
   it('deploy for a rollout, go back with a later turn, and refuse the earlier one from then on', async () => {
     const after = [['sh', '-c', 'echo $LANDFALL_ROLLOUT > rollout.txt']];
-    const { deploy: plan } = site.stage();
-    await deploy(inputOf(first, 1, { deploy: { ...plan, after } }));
+    await deploy(inputOf(first, 1, site.stage({ change: false, deploy: { after } })));
     assert.equal(await site.read('rollout.txt'), `${workflowExecution.workflowId}\n`);
     const next = await site.image('2');
     const { running: before } = await survey(inputOf(next, 2));
@@ -121,8 +120,7 @@ describe('the deploy activities', function () {
     /** Says that it began, and goes on when it is told to; whoever runs beside it says so too. */
     const slow = ['sh', '-c', 'echo begin >> order.txt; while ! test -e go.txt; do sleep 0.05; done; echo end >> order.txt'];
     function slowInput(stage: string) {
-      const { deploy: plan } = site.stage();
-      return inputOf(first, 1, { name: stage, deploy: { ...plan, before: [slow] } });
+      return inputOf(first, 1, { ...site.stage({ change: false, deploy: { before: [slow] } }), name: stage });
     }
     const begun = () => eventually('the command to begin', () => site.read('order.txt').catch(() => undefined));
 

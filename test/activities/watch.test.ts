@@ -13,14 +13,14 @@ import { startDockerProxy } from '../support/docker-proxy.ts';
 import { type GitHub, startGitHub, token } from '../support/github/server.ts';
 import { type HttpServer, startHttpServer } from '../support/http-server.ts';
 import { type ImageOptions, pushImage } from '../support/images.ts';
-import { digestOf } from '../support/plans.ts';
+import { deployOf, digestOf } from '../support/plans.ts';
 import { type Registry, startRegistry } from '../support/registry.ts';
 import { imageToSmoke } from '../support/smoke.ts';
 import { startTcpGate } from '../support/tcp-gate.ts';
 import { eventually } from '../support/wait.ts';
 import { type RunningWatch, startWatch, watchPlan } from '../support/watch.ts';
 
-const dockerDeploy = { kind: 'docker', containers: { names: ['web'] }, timeoutMs: 60_000 } as const;
+const dockerDeploy = deployOf('docker', { containers: { names: ['web'] }, timeoutMs: 60_000 });
 
 describe('watch', function () {
   this.timeout(60_000);
@@ -253,15 +253,15 @@ describe('watch', function () {
       await run(other, labels('web', '/srv/elsewhere'));
       await run(other, labels('web', `${directory}-2`));
       await run(other, labels('web', directory, 'True'));
-      const compose = {
-        kind: 'compose',
+      const compose = deployOf('compose', {
         directory: `${directory}/`,
         files: [],
         services: ['web'],
         before: [],
         after: [],
         timeoutMs: 1,
-      } as const;
+        others: 'ask',
+      });
       const attempt = {
         docker,
         watch: watchPlan([probe]),

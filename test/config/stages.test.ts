@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { plansOfRepository } from '../../src/config/plans.ts';
 import type { Repository } from '../../src/domain/image-reference.ts';
-import type { StagePlan } from '../../src/domain/plan.ts';
+import type { DeployPlan, StagePlan } from '../../src/domain/plan.ts';
 import { settingsIn } from '../support/plans.ts';
 import { load } from './support.ts';
 
@@ -23,6 +23,11 @@ function stages(text: string): readonly StagePlan[] {
 function stage(...lines: readonly string[]): StagePlan {
   const [only] = stages(['services:', '  - image: ghcr.io/team/app', ...lines.map((line) => `    ${line}`)].join('\n'));
   return only ?? assert.fail();
+}
+
+/** What it says of this kind. */
+function deployed(deploy: DeployPlan | undefined, kind: string): Record<string, unknown> {
+  return deploy?.kind === kind ? { ...deploy.settings } : assert.fail();
 }
 
 const change = 'change: { repository: team/deployment, file: compose.yml }';
@@ -89,13 +94,19 @@ describe('a deploy', () => {
   it('by compose has sensible values where nothing is said', () => {
     assert.deepEqual(stage('deploy: { compose: { directory: /srv } }').deploy, {
       kind: 'compose',
-      directory: '/srv',
-      files: [],
-      services: ['app'],
-      before: [],
-      after: [],
-      timeoutMs: 300_000,
-      others: 'ask',
+      host: 'default',
+      timeoutMs: 600_000,
+      foresees: true,
+      proves: false,
+      settings: {
+        directory: '/srv',
+        files: [],
+        services: ['app'],
+        before: [],
+        after: [],
+        timeoutMs: 300_000,
+        others: 'ask',
+      },
     });
   });
 
@@ -115,18 +126,23 @@ describe('a deploy', () => {
     ];
     assert.deepEqual(stage(...lines).deploy, {
       kind: 'compose',
-      on: 'web-1',
-      directory: '/srv/production/app',
-      files: ['compose.yml', 'production.yml'],
-      project: 'app-production',
-      services: ['app', 'jobs'],
-      before: [
-        ['docker', 'compose', 'run', 'migrate'],
-        ['sh', '-c', 'a b'],
-      ],
-      after: [['done']],
-      timeoutMs: 60_000,
-      others: 'refuse',
+      host: 'web-1',
+      timeoutMs: 300_000,
+      foresees: true,
+      proves: false,
+      settings: {
+        directory: '/srv/production/app',
+        files: ['compose.yml', 'production.yml'],
+        project: 'app-production',
+        services: ['app', 'jobs'],
+        before: [
+          ['docker', 'compose', 'run', 'migrate'],
+          ['sh', '-c', 'a b'],
+        ],
+        after: [['done']],
+        timeoutMs: 60_000,
+        others: 'refuse',
+      },
     });
   });
 
@@ -138,37 +154,45 @@ describe('a deploy', () => {
     it(`by compose recreates ${services.join(', ')} after change: { ${keys} }`, () => {
       const changed = `change: { repository: ./d, file: f, ${keys} }`;
       const { deploy } = stage(changed, 'merge: auto', 'deploy: { compose: { directory: /srv, file: c.yml } }');
-      assert.ok(deploy?.kind === 'compose');
-      assert.deepEqual([deploy.services, deploy.files], [services, ['c.yml']]);
+      const settings = deployed(deploy, 'compose');
+      assert.deepEqual([settings.services, settings.files], [services, ['c.yml']]);
     });
   }
 
   it('by docker names its containers, or their label', () => {
     const containers = (written: string) => {
       const { deploy } = stage(`deploy: { docker: { ${written} } }`);
-      return deploy?.kind === 'docker' ? deploy.containers : assert.fail();
+      return deployed(deploy, 'docker').containers;
     };
     assert.deepEqual(containers('container: "{service}"'), { names: ['app'] });
     assert.deepEqual(containers('containers: ["{stage}-1", b]'), { names: ['production-1', 'b'] });
     assert.deepEqual(containers('label: "service={service}"'), { label: 'service=app' });
     assert.deepEqual(stage('deploy: { on: h, docker: { containers: [a, b], canary: 1, batch: 2, timeout: 9s } }').deploy, {
       kind: 'docker',
-      on: 'h',
-      containers: { names: ['a', 'b'] },
+      host: 'h',
+      timeoutMs: 18_000,
       canary: 1,
       batch: 2,
-      timeoutMs: 9_000,
+      foresees: false,
+      proves: false,
+      settings: { containers: { names: ['a', 'b'] }, timeoutMs: 9_000 },
     });
   });
 
   it('by a workflow is one of the deployment repository, on its base', () => {
     const own = 'deploy: { workflow: { workflow: deploy.yml } }';
-    const asked = { kind: 'workflow', workflow: 'deploy.yml', inputs: {}, timeoutMs: 1_800_000 };
+    const asked = { workflow: 'deploy.yml', inputs: {}, timeoutMs: 1_800_000 };
     const based = 'change: { repository: team/deployment, file: f, base: release }';
-    assert.deepEqual(stage(based, 'merge: auto', own).deploy, { ...asked, repository: 'team/deployment', ref: 'release' });
+    assert.deepEqual(stage(based, 'merge: auto', own).deploy, {
+      kind: 'workflow',
+      timeoutMs: 3_600_000,
+      foresees: false,
+      proves: false,
+      settings: { ...asked, repository: 'team/deployment', ref: 'release' },
+    });
     const named =
       'deploy: { workflow: { repository: a/b, workflow: deploy.yml, ref: v1, inputs: { digest: "{digest}" }, timeout: 5m } }';
-    assert.deepEqual(stage(named).deploy, {
+    assert.deepEqual(deployed(stage(named).deploy, 'workflow'), {
       ...asked,
       repository: 'a/b',
       ref: 'v1',
@@ -178,13 +202,16 @@ describe('a deploy', () => {
   });
 
   it('by a Deployment is in the environment that is named like the stage', () => {
-    const deployment = { kind: 'deployment', repository: 'team/deployment', ref: 'main', timeoutMs: 1_800_000 };
+    const deployment = { repository: 'team/deployment', ref: 'main', timeoutMs: 1_800_000 };
     assert.deepEqual(stage(change, 'merge: auto', 'deploy: { deployment: {} }').deploy, {
-      ...deployment,
-      environment: 'production',
+      kind: 'deployment',
+      timeoutMs: 3_600_000,
+      foresees: false,
+      proves: true,
+      settings: { ...deployment, environment: 'production' },
     });
     const named = 'deploy: { deployment: { repository: team/deployment, environment: live } }';
-    assert.deepEqual(stage(named).deploy, { ...deployment, environment: 'live' });
+    assert.deepEqual(deployed(stage(named).deploy, 'deployment'), { ...deployment, environment: 'live' });
   });
 });
 
@@ -302,9 +329,10 @@ services:
 `;
     const [same, other, third, nothing] = stages(text);
     assert.deepEqual([same?.change?.merge, same?.approval?.required, same?.windows?.length], ['auto', 2, 2]);
-    assert.ok(same?.deploy?.kind === 'compose' && other?.deploy?.kind === 'compose');
-    assert.deepEqual([same.deploy.on, same.deploy.directory, same.deploy.files], ['web-1', '/srv/same', ['a.yml']]);
-    assert.deepEqual([other.deploy.on, other.deploy.directory, other.deploy.files], ['web-1', '/srv/other', ['b.yml']]);
+    assert.ok(same !== undefined && other !== undefined);
+    const [ofSame, ofOther] = [same, other].map(({ deploy }) => deployed(deploy, 'compose'));
+    assert.deepEqual([same.deploy?.host, ofSame?.directory, ofSame?.files], ['web-1', '/srv/same', ['a.yml']]);
+    assert.deepEqual([other.deploy?.host, ofOther?.directory, ofOther?.files], ['web-1', '/srv/other', ['b.yml']]);
     const [http] = same.watch?.probes ?? [];
     assert.ok(http?.kind === 'http');
     assert.deepEqual([http.url, http.headers], ['http://a', { A: 'a', B: 'b' }]);
@@ -326,8 +354,8 @@ services:
   it('are filled in for each service that a pattern gives', () => {
     const text = 'services: [{ image: ghcr.io/team/*, deploy: { compose: { directory: "/srv/{service}" } } }]';
     const [{ deploy } = assert.fail()] = stages(text);
-    assert.ok(deploy?.kind === 'compose');
-    assert.deepEqual([deploy.directory, deploy.services], ['/srv/app', ['app']]);
+    const { directory, services } = deployed(deploy, 'compose');
+    assert.deepEqual([directory, services], ['/srv/app', ['app']]);
   });
 
   it('make a plan that is JSON-safe', () => {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import type { Target, Work } from '../../src/deploys/deployer.ts';
+import type { Target, Work } from '../../src/deploys/deploy.ts';
 import { createDeploymentDeployer } from '../../src/deploys/github-deployment/deployer.ts';
+import type { DeploymentDeployPlan } from '../../src/deploys/github-deployment/plan.ts';
 import type { Deployed } from '../../src/domain/outcomes.ts';
-import type { DeploymentDeployPlan } from '../../src/domain/plan.ts';
 import { createGitHubClients } from '../../src/platform/github/client.ts';
 import { type Deployment, deploymentsState } from '../support/github/deployments-state.ts';
 import { type GitHub, startGitHub, token } from '../support/github/server.ts';
@@ -29,7 +29,7 @@ describe('a deploy by a Deployment at GitHub', function () {
     stage,
     image: verifiedOf(imageOf(plan, word, '1.1')),
     rollout: `${rollout}:${word}`,
-    deploy: { kind: 'deployment', repository, ref: 'main', environment: 'live', timeoutMs: 60_000, ...overrides },
+    deploy: { repository, ref: 'main', environment: 'live', timeoutMs: 60_000, ...overrides },
   });
   const work = (overrides: Partial<Work> = {}): Work => ({
     turn: 1,

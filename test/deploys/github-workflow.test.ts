@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import type { Target, Work } from '../../src/deploys/deployer.ts';
+import type { Target, Work } from '../../src/deploys/deploy.ts';
 import { createWorkflowDeployer } from '../../src/deploys/github-workflow/deployer.ts';
+import type { WorkflowDeployPlan } from '../../src/deploys/github-workflow/plan.ts';
 import type { Deployed, RunningImage } from '../../src/domain/outcomes.ts';
-import type { WorkflowDeployPlan } from '../../src/domain/plan.ts';
 import { createGitHubClients } from '../../src/platform/github/client.ts';
 import { addWorkflow, concludeRun, deploymentsState, type WorkflowRun } from '../support/github/deployments-state.ts';
 import { type GitHub, startGitHub, token } from '../support/github/server.ts';
@@ -35,7 +35,7 @@ describe('a deploy by a workflow of GitHub Actions', function () {
     stage,
     image: { ...verifiedOf(imageOf(plan, 'A', '1.1')), revision: 'c0ffee' },
     rollout,
-    deploy: { kind: 'workflow', repository, workflow: 'deploy.yml', ref: 'main', inputs, timeoutMs: 60_000, ...overrides },
+    deploy: { repository, workflow: 'deploy.yml', ref: 'main', inputs, timeoutMs: 60_000, ...overrides },
   });
   const work = (overrides: Partial<Work> = {}): Work => ({
     turn: 1,

@@ -5,14 +5,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type Docker from 'dockerode';
 import { findServices } from '../../src/deploys/compose/services.ts';
-import type { ComposeDeployPlan, DeployPlan } from '../../src/domain/plan.ts';
+import { deploys } from '../../src/deploys/index.ts';
+import type { DeployPlan } from '../../src/domain/plan.ts';
 import { runCompose } from '../../src/platform/compose/find-compose.ts';
 import { removeContainer } from '../../src/platform/docker/remove.ts';
-import { findContainers, findNamed } from '../../src/probes/containers.ts';
+import { containersOf, findContainers, findNamed } from '../../src/probes/containers.ts';
 import { createProbes } from '../../src/probes/index.ts';
 import { runContainer } from '../support/containers.ts';
 import { ensureDocker, removeImagesOf } from '../support/docker.ts';
 import { pushImage } from '../support/images.ts';
+import { deployOf } from '../support/plans.ts';
 import { type Registry, startRegistry } from '../support/registry.ts';
 import { watchPlan } from '../support/watch.ts';
 
@@ -26,18 +28,18 @@ describe('containers that a watch names', function () {
   let docker: Docker;
   let registry: Registry;
   let folder: string;
-  let deploy: ComposeDeployPlan;
+  let deploy: DeployPlan;
 
   const compose = async (project: string, ...words: string[]) => {
     const end = await runCompose({ arguments: words, directory: join(folder, project), env: process.env });
     assert.equal(end.code, 0, end.output);
   };
   const read = (containers: readonly string[], of?: DeployPlan) => {
-    const probes = createProbes({ docker, baseDir: '/', secrets: (value) => value, env: process.env });
+    const probes = createProbes({ docker, deploys, baseDir: '/', secrets: (value) => value, env: process.env });
     return probes.read(watchPlan([{ kind: 'docker', restarts: 0, containers }]), [], never, of);
   };
   const names = async (written: string, of?: DeployPlan) => {
-    const { containers, missing } = await findNamed(docker, [written], of, never);
+    const { containers, missing } = await findNamed(docker, [written], of && containersOf(deploys, of), never);
     return [...containers, ...missing].map(({ name }) => name);
   };
 
@@ -58,15 +60,7 @@ describe('containers that a watch names', function () {
       await writeFile(join(folder, project, 'compose.yaml'), JSON.stringify({ services }));
       await compose(project, 'up', '--detach');
     }
-    deploy = {
-      kind: 'compose',
-      directory: join(folder, mine),
-      files: [],
-      services: ['web'],
-      before: [],
-      after: [],
-      timeoutMs: 1000,
-    };
+    deploy = deployOf('compose', { directory: join(folder, mine) });
   });
   after(async () => {
     await removeContainer(docker, imposter);
@@ -78,7 +72,7 @@ describe('containers that a watch names', function () {
 
   it("are of the stage's own project, although another one has a service of that name", async () => {
     assert.deepEqual(await names('db', deploy), [`${mine}-db-1`]);
-    assert.deepEqual(await names('db', { ...deploy, directory: '/elsewhere', project: theirs }), [`${theirs}-db-1`]);
+    assert.deepEqual(await names('db', deployOf('compose', { directory: '/elsewhere', project: theirs })), [`${theirs}-db-1`]);
     await docker.getContainer(`${theirs}-db-1`).kill();
     assert.equal((await read(['db'], deploy)).text, `docker ${mine}-db-1 runs`);
   });
@@ -109,7 +103,7 @@ describe('containers that a watch names', function () {
 
     assert.deepEqual(await names('db', deploy), [`${mine}-db-1`]);
     assert.deepEqual(await names(`${mine}/db`), [`${mine}-db-1`]);
-    const deployed = await findContainers(docker, ['db'], deploy, never);
+    const deployed = await findContainers(docker, ['db'], containersOf(deploys, deploy), never);
     assert.deepEqual(
       deployed.containers.map(({ name }) => name),
       [`${mine}-db-1`],

@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict';
 import Docker from 'dockerode';
+import { deploys } from '../../src/deploys/index.ts';
 import type { ProbePlan } from '../../src/domain/plan.ts';
 import { together } from '../../src/probes/answer.ts';
 import { createProbes } from '../../src/probes/index.ts';
 import { ensureDocker } from '../support/docker.ts';
 import { startHttpServer } from '../support/http-server.ts';
-import { digestOf } from '../support/plans.ts';
+import { deployOf, digestOf } from '../support/plans.ts';
 import { watchPlan } from '../support/watch.ts';
 
 const never = new AbortController().signal;
-const probesWith = (docker: Docker) => createProbes({ docker, baseDir: '/', secrets: (value) => value, env: process.env });
+const probesWith = (docker: Docker) =>
+  createProbes({ docker, deploys, baseDir: '/', secrets: (value) => value, env: process.env });
 
 describe('one reading', () => {
   const docker: ProbePlan = { kind: 'docker', restarts: 0 };
@@ -35,23 +37,19 @@ describe('one reading', () => {
   it('says where there is nothing to look at, and takes no environment of GitHub for a container', async () => {
     const probes = probesWith(await ensureDocker());
     const running = [{ name: 'production', reference: 'web' }];
-    const deployment = {
-      kind: 'deployment',
+    const deployment = deployOf('deployment', {
       repository: 'team/web',
       ref: 'main',
       environment: 'production',
       timeoutMs: 1,
-    } as const;
+    });
     const nothing = await probes.read(watchPlan([docker]), running, never, deployment);
     assert.deepEqual(
       [nothing.healthy, nothing.text, nothing.unanswered],
       [false, 'docker: there is no container to look at', undefined],
     );
-    const missing = await probes.read(watchPlan([docker]), running, never, {
-      kind: 'docker',
-      containers: { names: ['production'] },
-      timeoutMs: 1,
-    });
+    const containers = deployOf('docker', { containers: { names: ['production'] }, timeoutMs: 1 });
+    const missing = await probes.read(watchPlan([docker]), running, never, containers);
     assert.equal(missing.text, 'docker production: there is no such container');
   });
 

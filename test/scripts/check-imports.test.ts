@@ -15,9 +15,13 @@ describe('the dependency rules', () => {
     [
       'src/config/load.ts',
       "import type { A } from '../platform/a.ts';",
-      /src\/config may import domain, settings, http, sources; found/,
+      /src\/config may import domain, settings, http, sources, checks, deploys; found/,
     ],
-    ['src/config/load.ts', "import { a } from '../api/app.ts';", /src\/config may import domain, settings, http, sources; found/],
+    [
+      'src/config/load.ts',
+      "import { a } from '../api/app.ts';",
+      /src\/config may import domain, settings, http, sources, checks, deploys; found/,
+    ],
     ['src/platform/a.ts', "export { a } from '../contracts/messages.ts';", /src\/platform may import domain; found/],
     ['src/activities/scan.ts', "import '../workflows/rollout.ts';", /src\/activities may import domain, platform/],
     [
@@ -71,7 +75,7 @@ describe('the dependency rules', () => {
       "import type { Client } from '@temporalio/client';\nimport { sleep } from '@temporalio/workflow';",
     ],
     ['src/api/app.ts', "import {\n  stateQuery,\n} from '../contracts/messages.ts';"],
-    ['src/settings/environment.ts', 'const all = process.env;'],
+    ['src/domain/environment.ts', 'const all = process.env;'],
     ['src/api/app.ts', '  // process.env is read elsewhere'],
     ['worker.ts', "import { a } from './src/platform/a.ts';\nprocess.env.A;"],
   ];

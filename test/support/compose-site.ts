@@ -7,18 +7,19 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type Docker from 'dockerode';
 import { type ComposeDeployerOptions, createComposeDeployer } from '../../src/deploys/compose/deployer.ts';
-import type { Deployer, Target, Work } from '../../src/deploys/deployer.ts';
+import type { ComposeDeployPlan } from '../../src/deploys/compose/plan.ts';
+import type { Deployer, Target, Work } from '../../src/deploys/deploy.ts';
 import { Refusal } from '../../src/domain/failures.ts';
 import { type Digest, parseRepository, type Tag } from '../../src/domain/image-reference.ts';
 import type { VerifiedImage } from '../../src/domain/outcomes.ts';
-import type { ChangePlan, ComposeDeployPlan, StagePlan } from '../../src/domain/plan.ts';
+import type { ChangePlan, StagePlan } from '../../src/domain/plan.ts';
 import { removeContainer, removeNetwork } from '../../src/platform/docker/remove.ts';
 import { createHostLock } from '../../src/platform/files/host-lock.ts';
 import { findTool } from '../../src/platform/tools.mjs';
 import { removeImagesOf } from './docker.ts';
 import { createRemote, type Files, type GitRemote, gitEnvironment } from './git-remote.ts';
 import { hostPlatform, type ImageOptions, pushImage } from './images.ts';
-import { planOf, stageOf } from './plans.ts';
+import { deployOf, planOf, stageOf } from './plans.ts';
 import type { Registry } from './registry.ts';
 
 const run = promisify(execFile);
@@ -48,7 +49,7 @@ export interface ComposeSite {
   /** Pushes an image that runs until it is stopped, another one for each version and site. */
   image(version: string, options?: ImageOptions): Promise<VerifiedImage>;
   target(image: VerifiedImage, options?: SiteTarget): Target<ComposeDeployPlan>;
-  stage(options?: SiteTarget): StagePlan & { readonly deploy: ComposeDeployPlan };
+  stage(options?: SiteTarget): StagePlan;
   work(signal?: AbortSignal): Work;
   /** `docker compose` in the folder, as a person runs it. */
   compose(...args: string[]): Promise<string>;
@@ -128,13 +129,17 @@ export async function createComposeSite(
     return (await run(compose, args, { cwd: directory, env: { ...env, PWD: directory }, ...kill })).stdout;
   }
 
+  const deployed = (deploy: SiteTarget['deploy'] = {}): ComposeDeployPlan => ({
+    ...{ directory, files: [], services: ['web'], before: [], after: [], timeoutMs: 30_000, others: 'apply' },
+    ...deploy,
+  });
   const stage: ComposeSite['stage'] = ({ change, deploy } = {}) => {
     const { change: usual, ...rest } = stageOf('production', { merge: 'auto' });
     const wanted = change === false || usual === undefined ? undefined : { ...usual, repository: remote.url, ...change };
     return {
       ...rest,
       ...(wanted && { change: wanted }),
-      deploy: { kind: 'compose', directory, files: [], services: ['web'], before: [], after: [], timeoutMs: 30_000, ...deploy },
+      deploy: deployOf('compose', deployed(deploy)),
     };
   };
 
@@ -151,10 +156,10 @@ export async function createComposeSite(
     image,
     stage,
     target(wanted, more = {}) {
-      const { deploy, ...rest } = stage(more);
-      const plan = planOf({ service, repository: wanted.repository, stages: [{ ...rest, deploy }] });
+      const only = stage(more);
+      const plan = planOf({ service, repository: wanted.repository, stages: [only] });
       const rollout = more.rollout ?? `rollout:${service}:${wanted.tag}`;
-      return { plan, stage: { ...rest, deploy }, deploy, image: wanted, rollout };
+      return { plan, stage: only, deploy: deployed(more.deploy), image: wanted, rollout };
     },
     work: (signal = new AbortController().signal) => ({ turn: 1, signal }),
     compose: (...args) => runCompose(args),

@@ -1,16 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import type Docker from 'dockerode';
-import type { Deployer, Target, Work } from '../../src/deploys/deployer.ts';
+import type { Deployer, Target, Work } from '../../src/deploys/deploy.ts';
 import { findContainer } from '../../src/deploys/docker/container.ts';
 import { createDockerDeployer } from '../../src/deploys/docker/deployer.ts';
+import type { DockerDeployPlan } from '../../src/deploys/docker/plan.ts';
 import type { Repository, Tag } from '../../src/domain/image-reference.ts';
 import type { VerifiedImage } from '../../src/domain/outcomes.ts';
-import type { DockerDeployPlan } from '../../src/domain/plan.ts';
 import type { Container } from '../../src/platform/docker/container.ts';
 import { ensureImage } from '../../src/platform/docker/images.ts';
 import { ensureDocker, removeImagesOf } from './docker.ts';
 import { hostPlatform, type ImageOptions, pushImage } from './images.ts';
-import { planOf, stageOf, verifiedOf } from './plans.ts';
+import { deployOf, planOf, stageOf, verifiedOf } from './plans.ts';
 import { type Registry, startRegistry } from './registry.ts';
 
 /** A registry, and containers of this daemon that only this test has. */
@@ -105,8 +105,8 @@ export async function createDeployWorld(): Promise<DeployWorld> {
     },
     target: (image, containers, { rollout = 'rollout:web:1', timeoutMs = 20_000 } = {}) => {
       const which = typeof containers === 'string' ? { label: containers } : { names: containers };
-      const deploy: DockerDeployPlan = { kind: 'docker', containers: which, timeoutMs };
-      const stage = stageOf('production', { deploy });
+      const deploy: DockerDeployPlan = { containers: which, timeoutMs };
+      const stage = stageOf('production', { deploy: deployOf('docker', deploy) });
       return { plan: planOf({ repository: image.repository, stages: [stage] }), stage, deploy, image, rollout };
     },
     deployer: (changes = {}) => createDockerDeployer({ docker, credentials: async () => undefined, log, ...changes }),

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { checks } from '../../src/checks/index.ts';
+import { deploys } from '../../src/deploys/index.ts';
 import type { ImagePush } from '../../src/domain/image-push.ts';
 import type { Digest, Repository, Tag } from '../../src/domain/image-reference.ts';
 import type { ImageIdentity, VerifiedImage } from '../../src/domain/outcomes.ts';
-import type { ChangePlan, CheckPlan, Plan, StagePlan } from '../../src/domain/plan.ts';
+import type { ChangePlan, CheckPlan, DeployPlan, Plan, StagePlan } from '../../src/domain/plan.ts';
 
 /** A plan as the configuration makes it, with what a test needs otherwise. */
 export function planOf(overrides: Partial<Plan> = {}): Plan {
@@ -36,6 +37,14 @@ export function checkOf(kind: string, settings: object): CheckPlan {
   if (known === undefined) throw new Error(`there is no check ${kind}`);
   const { title, needsDocker, last } = known;
   return { kind, title, after: last ? ['scan', 'smoke'] : [], timeoutMs: 60_000, needsDocker, settings };
+}
+
+/** A deploy by a kind of the product, on the default host. */
+export function deployOf(kind: string, settings: object, more: Partial<DeployPlan> = {}): DeployPlan {
+  const known = deploys.find((deploy) => deploy.kind === kind);
+  if (known === undefined) throw new Error(`there is no deploy ${kind}`);
+  const { asks, foresees = false, proves = false } = known;
+  return { kind, ...(asks === undefined && { host: 'default' }), timeoutMs: 60_000, foresees, proves, settings, ...more };
 }
 
 /** What a plan says of one check. */
@@ -75,8 +84,7 @@ export function stageOf(name: string, { merge = 'off', mergeMethod, ...overrides
 /** For `stageOf`: merged by Landfall, deployed with Compose, watched, rolled back by itself. */
 export const delivered: StageOverrides = {
   merge: 'auto',
-  deploy: {
-    kind: 'compose',
+  deploy: deployOf('compose', {
     directory: '/srv/web',
     files: [],
     services: ['web'],
@@ -84,7 +92,7 @@ export const delivered: StageOverrides = {
     after: [],
     timeoutMs: 60_000,
     others: 'ask',
-  },
+  }),
   watch: {
     probes: [{ kind: 'tcp', host: 'web', port: 80, timeoutMs: 1_000 }],
     forMs: 1_000,

@@ -3,6 +3,7 @@ import { DefaultLogger } from '@temporalio/worker';
 import type Docker from 'dockerode';
 import { createWatch, type WatchDependencies } from '../../src/activities/watch.ts';
 import type { WatchStageInput } from '../../src/contracts/activities/delivery.ts';
+import { deploys } from '../../src/deploys/index.ts';
 import type { RateLimited, RunningImage, VerifiedImage, Watched } from '../../src/domain/outcomes.ts';
 import type { ProbePlan, StagePlan, WatchPlan } from '../../src/domain/plan.ts';
 import { createProbes } from '../../src/probes/index.ts';
@@ -40,7 +41,7 @@ export function startWatch({ docker, watch, deploy, before, ...attempt }: WatchA
   const secrets = (value: string) => value;
   const activities = createWatch({
     docker,
-    probes: createProbes({ docker, baseDir: '/', secrets, env: process.env }),
+    probes: createProbes({ docker, deploys, baseDir: '/', secrets, env: process.env }),
     clientFor: attempt.clientFor ?? (() => Promise.reject(new Error('GitHub was asked'))),
   });
   const stage = stageOf('production', { watch, ...(deploy !== undefined && { deploy }) });

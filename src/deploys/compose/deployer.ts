@@ -1,11 +1,11 @@
+import { resolve } from 'node:path';
 import { RateLimit } from '../../domain/failures.ts';
 import { toldChanges } from '../../domain/other-changes.ts';
 import type { Deployed, OtherChanges, RunningImage } from '../../domain/outcomes.ts';
-import type { ComposeDeployPlan } from '../../domain/plan.ts';
 import { explainUnreachable } from '../../platform/docker/errors.ts';
 import { requireScanned } from '../../platform/docker/scanned.ts';
 import { createGitRunner } from '../../platform/git/command.ts';
-import type { Deployer, Foreseeing, Work } from '../deployer.ts';
+import type { Deployer, Foreseeing, Work } from '../deploy.ts';
 import { fastForward, withCheckoutUpdate } from './checkout.ts';
 import { withImages } from './definition.ts';
 import { awaitLeftBehind } from './detached-program.ts';
@@ -13,6 +13,7 @@ import { requireHost } from './host-requirements.ts';
 import { keepImages, keepTag, pullImage } from './images.ts';
 import { type CommitHistory, historyOf, type NextDefinition, withNext } from './next.ts';
 import { othersOf, requireAccepted } from './other-changes.ts';
+import type { ComposeDeployPlan } from './plan.ts';
 import { agrees, pinsFor, type RenderedProject, readProject } from './project.ts';
 import { isRefusal } from './refusals.ts';
 import { rollBack } from './rollback.ts';
@@ -53,6 +54,7 @@ export function createComposeDeployer(options: ComposeDeployerOptions): Deployer
   const run = createGitRunner(options.git ?? 'git', options.env);
   const context: ComposeContext = { ...options, run, now: options.now ?? (() => new Date()) };
   return {
+    lockOf: ({ directory }) => `compose ${resolve(directory)}`,
     running: (target) => explained(() => running(context, target)),
     foresee: (target, work) => explained(() => foresee(context, target, work)),
     deploy: (target, work) => explained(() => deploy(context, target, work)),
@@ -85,7 +87,7 @@ async function foresee(
     const services = current?.services ?? (await findServices(docker, project.name, names));
     await requireHost({ docker, definition: project.definition, services, isOnHost });
     const ran = current && (await definitionOfRunning(context, target, current));
-    const others = await othersFor(target, filesOf(context, target), ran, next);
+    const others = await othersFor(filesOf(context, target), ran, next);
     requireAccepted(target, others, accepted);
     return others;
   });
@@ -181,7 +183,7 @@ async function update(
   const read = async (history?: CommitHistory): Promise<UpdatedSite> => {
     const site = requireSite(await findSite(context, target), target);
     const project = await readProject(site.compose, site.location, services);
-    const others = await othersFor(target, site.files, ran, { project, ...(history && { history }) });
+    const others = await othersFor(site.files, ran, { project, ...(history && { history }) });
     return { site, project, others };
   };
   if (change === undefined) return await read();
@@ -191,14 +193,13 @@ async function update(
   });
 }
 
-/** Undefined if nobody wants to know, nothing ran, or nothing else changes. */
+/** Undefined if nothing ran, or nothing else changes. */
 async function othersFor(
-  { deploy }: ComposeTarget,
   files: StageFiles,
   ran: StoredDefinition | undefined,
   next: NextDefinition,
 ): Promise<OtherChanges | undefined> {
-  return deploy.others === undefined || ran === undefined ? undefined : await othersOf(files, ran, next);
+  return ran === undefined ? undefined : await othersOf(files, ran, next);
 }
 
 /** The override goes once the files say the same. After a rollback that comes with the checkout, which is brought forward for it. */

@@ -62,7 +62,7 @@ export function requireAccepted(
   accepted: string | undefined,
 ): void {
   if (others === undefined || others.fingerprint === accepted) return;
-  if (deploy.others !== 'ask' && deploy.others !== 'refuse') return;
+  if (deploy.others === 'apply') return;
   const told = `expected the deploy of ${deploy.services.join(', ')} in ${stage.name} to change nothing but the image, but it would bring along: ${toldChanges(others)}`;
   if (deploy.others === 'refuse') {
     throw refused(

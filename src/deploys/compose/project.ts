@@ -1,8 +1,8 @@
 import { formatReference, tryParseReference } from '../../domain/image-reference.ts';
-import type { ComposeDeployPlan } from '../../domain/plan.ts';
 import type { ComposeProgram } from '../../platform/compose/find-compose.ts';
-import type { Target } from '../deployer.ts';
+import type { Target } from '../deploy.ts';
 import { type Definition, definition } from './definition.ts';
+import type { ComposeDeployPlan } from './plan.ts';
 import { queryCompose } from './query.ts';
 import { inOneLine, refused } from './refusals.ts';
 

@@ -1,5 +1,5 @@
 import type { Deployed, RunningImage } from '../../domain/outcomes.ts';
-import type { Work } from '../deployer.ts';
+import type { Work } from '../deploy.ts';
 import { pinsOf, rollBackDefinition } from './definition-rollback.ts';
 import { awaitLeftBehind } from './detached-program.ts';
 import { readProject } from './project.ts';

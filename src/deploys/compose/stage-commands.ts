@@ -1,9 +1,9 @@
 import type { Environment } from '../../domain/environment.ts';
 import { formatReference } from '../../domain/image-reference.ts';
-import type { ComposeDeployPlan } from '../../domain/plan.ts';
 import { childEnvironment } from '../../platform/processes/environment.ts';
-import type { Target } from '../deployer.ts';
+import type { Target } from '../deploy.ts';
 import { runToEnd } from './detached-program.ts';
+import type { ComposeDeployPlan } from './plan.ts';
 import { failed, inOneLine } from './refusals.ts';
 
 export interface CommandRun {

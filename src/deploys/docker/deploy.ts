@@ -2,15 +2,15 @@ import type Docker from 'dockerode';
 import { Refusal } from '../../domain/failures.ts';
 import { formatReference, type Repository, registryOf } from '../../domain/image-reference.ts';
 import type { Deployed } from '../../domain/outcomes.ts';
-import type { DockerDeployPlan } from '../../domain/plan.ts';
 import { type Container, findImage } from '../../platform/docker/container.ts';
 import { ensureImage } from '../../platform/docker/images.ts';
 import { removeContainer } from '../../platform/docker/remove.ts';
 import { requireScanned } from '../../platform/docker/scanned.ts';
-import type { Target, Work } from '../deployer.ts';
+import type { Target, Work } from '../deploy.ts';
 import { isWantedRunning, readDeployLabels } from './deploy-labels.ts';
 import type { DockerDeployerOptions } from './deployer.ts';
 import { runningImage, runs } from './digests.ts';
+import type { DockerDeployPlan } from './plan.ts';
 import { start, waitUntilReady } from './readiness.ts';
 import { type DaemonInfo, noContainer, requireLabel, requirePlatform, requireReplaceable } from './refusals.ts';
 import {

@@ -1,14 +1,14 @@
 import type Docker from 'dockerode';
 import type { Log } from '../../domain/log.ts';
 import type { RunningImage } from '../../domain/outcomes.ts';
-import type { DockerDeployPlan } from '../../domain/plan.ts';
 import { findImage } from '../../platform/docker/container.ts';
 import { explainUnreachable } from '../../platform/docker/errors.ts';
 import type { Credentials } from '../../platform/docker/images.ts';
 import { removeContainer } from '../../platform/docker/remove.ts';
-import type { Deployer, Target } from '../deployer.ts';
+import type { Deployer, Target } from '../deploy.ts';
 import { deployContainers, foresee } from './deploy.ts';
 import { runningImage } from './digests.ts';
+import type { DockerDeployPlan } from './plan.ts';
 import { rollBackContainers } from './rollback.ts';
 import { findSlots, isInterrupted, type Slot } from './slot.ts';
 

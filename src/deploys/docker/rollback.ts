@@ -2,14 +2,14 @@ import type Docker from 'dockerode';
 import { Refusal } from '../../domain/failures.ts';
 import { type Digest, formatReference, type ImageReference, tryParseReference } from '../../domain/image-reference.ts';
 import type { Deployed, RunningImage } from '../../domain/outcomes.ts';
-import type { DockerDeployPlan } from '../../domain/plan.ts';
 import { type Container, findImage } from '../../platform/docker/container.ts';
 import { removeContainer } from '../../platform/docker/remove.ts';
-import type { Target, Work } from '../deployer.ts';
+import type { Target, Work } from '../deploy.ts';
 import { allOf, describeDaemon, prepareSlot, replacementOf, targetImageOf } from './deploy.ts';
 import { isWantedRunning, readDeployLabels } from './deploy-labels.ts';
 import type { DockerDeployerOptions } from './deployer.ts';
 import { runningImage, runsPrevious } from './digests.ts';
+import type { DockerDeployPlan } from './plan.ts';
 import { requireRunning, start } from './readiness.ts';
 import { requireReplaceable } from './refusals.ts';
 import {

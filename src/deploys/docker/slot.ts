@@ -1,10 +1,10 @@
 import type Docker from 'dockerode';
 import { Refusal } from '../../domain/failures.ts';
-import type { DockerDeployPlan } from '../../domain/plan.ts';
 import { type Container, findImage } from '../../platform/docker/container.ts';
 import { isOwnLabel } from '../../platform/docker/own-labels.ts';
 import { findContainer } from './container.ts';
 import { keptName, nextName, readDeployLabels, slotName } from './deploy-labels.ts';
+import type { DockerDeployPlan } from './plan.ts';
 
 /** The container of a name, and those that the deployer keeps beside it under temporary names. */
 export interface Slot {

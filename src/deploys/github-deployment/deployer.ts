@@ -1,13 +1,13 @@
 import { Refusal } from '../../domain/failures.ts';
 import { isDigest } from '../../domain/image-reference.ts';
 import type { Deployed, RunningImage } from '../../domain/outcomes.ts';
-import type { DeploymentDeployPlan } from '../../domain/plan.ts';
 import { payloadOf } from '../../platform/github/deployments.ts';
 import { type GitHubRepository, openRepository } from '../../platform/github/repository.ts';
-import type { Deployer, Target, Work } from '../deployer.ts';
+import type { Deployer, Target, Work } from '../deploy.ts';
 import type { GitHubDeployerDependencies } from '../github-workflow/deployer.ts';
 import { imageBefore, referenceOf, runningOf, type WantedImage } from '../kit/github-image.ts';
 import { poll, usualPolling } from '../kit/github-polling.ts';
+import type { DeploymentDeployPlan } from './plan.ts';
 
 type DeploymentTarget = Target<DeploymentDeployPlan>;
 

@@ -1,11 +1,11 @@
 import type { Octokit } from 'octokit';
 import { Refusal } from '../../domain/failures.ts';
 import type { Deployed } from '../../domain/outcomes.ts';
-import type { WorkflowDeployPlan } from '../../domain/plan.ts';
 import { type GitHubRepository, openRepository } from '../../platform/github/repository.ts';
-import type { Deployer, Work } from '../deployer.ts';
+import type { Deployer, Work } from '../deploy.ts';
 import { imageBefore, runningOf, type WantedImage } from '../kit/github-image.ts';
 import { type Polling, poll, usualPolling } from '../kit/github-polling.ts';
+import type { WorkflowDeployPlan } from './plan.ts';
 import { type ActionsRun, dispatch, listedRun, type WorkflowTarget } from './runs.ts';
 
 export interface GitHubDeployerDependencies {

@@ -1,9 +1,9 @@
 import { Refusal } from '../../domain/failures.ts';
-import type { WorkflowDeployPlan } from '../../domain/plan.ts';
 import { answeredWith } from '../../platform/github/errors.ts';
 import type { GitHubRepository } from '../../platform/github/repository.ts';
-import type { Target } from '../deployer.ts';
+import type { Target } from '../deploy.ts';
 import type { WantedImage } from '../kit/github-image.ts';
+import type { WorkflowDeployPlan } from './plan.ts';
 
 export type WorkflowTarget = Target<WorkflowDeployPlan>;
 

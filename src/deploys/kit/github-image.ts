@@ -1,7 +1,7 @@
 import { Refusal } from '../../domain/failures.ts';
 import { formatReference, InvalidReference, isDigest, parseReference } from '../../domain/image-reference.ts';
 import type { ImageIdentity, RunningImage } from '../../domain/outcomes.ts';
-import type { Target } from '../deployer.ts';
+import type { Target } from '../deploy.ts';
 
 /** What somebody else is asked to deploy. A tag may be unknown of what ran before. */
 export type WantedImage = Pick<ImageIdentity, 'repository' | 'digest'> & Partial<Pick<ImageIdentity, 'tag'>>;

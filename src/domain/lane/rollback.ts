@@ -1,6 +1,6 @@
 import { formatReference } from '../image-reference.ts';
 import type { ImageIdentity } from '../outcomes.ts';
-import { isOnHost, type Plan } from '../plan.ts';
+import type { Plan } from '../plan.ts';
 import { mayName } from './decisions.ts';
 import { deliveredDigests, digestOf } from './known-digests.ts';
 import { DecisionRefused } from './refused.ts';
@@ -32,7 +32,7 @@ export function mayRollBack(lane: LaneState, name: string): Running {
 /** What something else deploys is put back by the repository alone. */
 function isSomethingBefore({ before, proposal, plan }: Running): boolean {
   if (before.running.length > 0 || before.image !== undefined) return true;
-  const isLocal = plan.stages.some(({ deploy }) => isOnHost(deploy));
+  const isLocal = plan.stages.some(({ deploy }) => deploy?.host !== undefined);
   return !isLocal && (proposal?.before ?? []).length > 0;
 }
 

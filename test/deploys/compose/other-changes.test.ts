@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import type Docker from 'dockerode';
+import type { ComposeDeployPlan } from '../../../src/deploys/compose/plan.ts';
 import type { OtherChanges, VerifiedImage } from '../../../src/domain/outcomes.ts';
-import type { ComposeDeployPlan } from '../../../src/domain/plan.ts';
 import { type ComposeSite, composeText, createComposeSite, pinned, refusalOf } from '../../support/compose-site.ts';
 import { ensureDocker } from '../../support/docker.ts';
 import { type Registry, startRegistry } from '../../support/registry.ts';

@@ -21,7 +21,7 @@ import { begin, ran } from '../../../src/domain/lane/stages.ts';
 import { emptyLane, type LaneState } from '../../../src/domain/lane/state.ts';
 import { request } from '../../../src/domain/lane/turns.ts';
 import { come, deliver, end, exact, rolloutOf, runningOf, someTime, stage, undo } from '../../support/lane-moves.ts';
-import { digestOf } from '../../support/plans.ts';
+import { deployOf, digestOf } from '../../support/plans.ts';
 
 const word = { by: 'ann (unverified)', reason: 'audit', at: someTime };
 const bare = { by: 'ann (unverified)', at: someTime };
@@ -174,7 +174,7 @@ describe('what operators say to a lane', () => {
     ran(lane, { ...a, running });
     assert.equal(mayRollBack(lane, stage).digest, digestOf('a'));
     const [production] = running.plan.stages;
-    const deploy = { kind: 'docker', containers: { names: ['web'] }, timeoutMs: 1_000 } as const;
+    const deploy = deployOf('docker', { containers: { names: ['web'] } });
     const plan = { ...running.plan, stages: production === undefined ? [] : [{ ...production, deploy }] };
     ran(lane, { ...a, running: { ...running, plan } });
     assert.throws(() => mayRollBack(lane, stage), /knows of nothing before it/, 'containers are not known by a repository');

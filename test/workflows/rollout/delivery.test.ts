@@ -6,7 +6,7 @@ import { approveUpdate, progressSignal, stateQuery } from '../../../src/contract
 import { laneId } from '../../../src/contracts/start-options.ts';
 import type { ApprovalPlan, Plan, StagePlan } from '../../../src/domain/plan.ts';
 import type { Decision, RolloutState } from '../../../src/domain/rollout-state.ts';
-import { delivered, digestOf, imageOf, pushOf, stageOf } from '../../support/plans.ts';
+import { delivered, deployOf, digestOf, imageOf, pushOf, stageOf } from '../../support/plans.ts';
 import { eventually } from '../../support/wait.ts';
 import { workflowTests } from '../../support/workflow-tests.ts';
 
@@ -81,7 +81,7 @@ describe('the delivery of a stage', function () {
 
   it('brings a bad image to the canary alone', async () => {
     await work();
-    const deploy = { kind: 'docker', containers: { names: ['a', 'b', 'c'] }, canary: 1, timeoutMs: 60_000 } as const;
+    const deploy = deployOf('docker', { containers: { names: ['a', 'b', 'c'] } }, { canary: 1 });
     const plan = aPlan([stageOf('production', { ...delivered, deploy })]);
     const stage = world.stage(plan, 'production');
     for (const name of ['a', 'b', 'c']) stage.containers.set(name, digestOf('old'));

@@ -8,7 +8,7 @@ import type { Notice } from '../../../src/domain/notice.ts';
 import type { NotifierPlan, Plan, StagePlan } from '../../../src/domain/plan.ts';
 import type { RolloutState, StepState } from '../../../src/domain/rollout-state.ts';
 import { passes } from '../../support/fake-activities.ts';
-import { delivered, digestOf, stageOf } from '../../support/plans.ts';
+import { delivered, deployOf, digestOf, stageOf } from '../../support/plans.ts';
 import { eventually } from '../../support/wait.ts';
 import { workflowTests } from '../../support/workflow-tests.ts';
 
@@ -115,7 +115,7 @@ describe('what an operator skips', function () {
 
   it('is no health that somebody has seen, also where it was the watch of the first container alone', async () => {
     refuses = ['watch of the first'];
-    const deploy = { kind: 'docker', containers: { names: ['a', 'b', 'c'] }, canary: 1, timeoutMs: 60_000 } as const;
+    const deploy = deployOf('docker', { containers: { names: ['a', 'b', 'c'] } }, { canary: 1 });
     const plan = aPlan({ deploy });
     for (const name of ['a', 'b', 'c']) world.stage(plan, 'production').containers.set(name, digestOf('old'));
     const handle = await push(plan, 'unwatched');

@@ -44,7 +44,7 @@ export async function discardPrevious(run: StageRun): Promise<void> {
 
 /** The first few first, where the plan says so; `undefined` is all that there is. */
 function batchesOf(deploy: DeployPlan | undefined, { running }: StageSnapshot): (readonly string[] | undefined)[] {
-  if (deploy?.kind !== 'docker' || (deploy.canary === undefined && deploy.batch === undefined)) return [undefined];
+  if (deploy === undefined || (deploy.canary === undefined && deploy.batch === undefined)) return [undefined];
   const names = running.map(({ name }) => name);
   const first = deploy.canary ?? deploy.batch ?? names.length;
   const batches = [names.slice(0, first)];

@@ -107,7 +107,7 @@ async function openGateAndLook(
 }
 
 function mayAsk({ deploy }: StagePlan): boolean {
-  return deploy?.kind === 'compose' && deploy.others !== undefined;
+  return deploy?.foresees === true;
 }
 
 function deployOrWatch({ deploy }: StagePlan): StepName {

@@ -1,7 +1,7 @@
 import { parseReference } from '../../../domain/image-reference.ts';
 import type { Running } from '../../../domain/lane/running.ts';
 import type { Deployed, Proposal, RevertOutcome, RunningImage, Watched } from '../../../domain/outcomes.ts';
-import { isOnHost, type StagePlan, type WatchPlan } from '../../../domain/plan.ts';
+import type { StagePlan, WatchPlan } from '../../../domain/plan.ts';
 import { type ExpectedImage, expectedVersion } from '../../../domain/watch-version.ts';
 import { refusal } from '../../failure.ts';
 import { unlimited } from '../../rate-limit.ts';
@@ -193,7 +193,7 @@ function withOtherChanges(reason: string, { cameAlong }: Running): string {
 
 /** What the host said, else what Landfall itself had brought there, else what the repository said. */
 function whatRanBefore(stage: StagePlan, { before, proposal, plan }: Running): readonly RunningImage[] {
-  if (before.running.length > 0 || isOnHost(stage.deploy)) return before.running;
+  if (before.running.length > 0 || stage.deploy?.host !== undefined) return before.running;
   if (before.image !== undefined) {
     const { repository, tag, digest } = before.image;
     return [{ name: plan.service, reference: `${repository}:${tag}@${digest}`, digest }];

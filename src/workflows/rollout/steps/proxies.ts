@@ -4,7 +4,7 @@ import type { Activities } from '../../../contracts/activities/index.ts';
 import { deployQueue, taskQueues } from '../../../contracts/start-options.ts';
 import { heartbeatTimeout } from '../../../contracts/timing.ts';
 import type { Checked, RateLimited } from '../../../domain/outcomes.ts';
-import { type CheckPlan, isOnHost, type StagePlan } from '../../../domain/plan.ts';
+import type { CheckPlan, StagePlan } from '../../../domain/plan.ts';
 
 const cancellationType = 'WAIT_CANCELLATION_COMPLETED';
 const minute = 60_000;
@@ -49,11 +49,9 @@ type OnHost = Pick<Activities, 'snapshotStage' | 'deployStage' | 'rollBackStage'
  */
 export function onHost(stage: StagePlan): ActivityInterfaceFor<OnHost> {
   const { deploy, watch } = stage;
-  // Each command before and after, the start itself, and a wait for a lock that a cut-off try of it holds.
-  const parts = 2 + (deploy?.kind === 'compose' ? deploy.before.length + deploy.after.length : 0);
   return proxyActivities<OnHost>({
-    ...(isOnHost(deploy) && { taskQueue: deployQueue(deploy.on) }),
-    startToCloseTimeout: pullMs + Math.max(parts * (deploy?.timeoutMs ?? 0), watch?.withinMs ?? 0),
+    ...(deploy?.host !== undefined && { taskQueue: deployQueue(deploy.host) }),
+    startToCloseTimeout: pullMs + Math.max(deploy?.timeoutMs ?? 0, watch?.withinMs ?? 0),
     heartbeatTimeout,
     cancellationType,
     retry: { initialInterval: '1s', maximumInterval: '30s', maximumAttempts: 120 },
