@@ -1,6 +1,7 @@
 import type { CheckKind } from '../checks/check.ts';
 import type { DeployKind } from '../deploys/deploy.ts';
 import type { Environment } from '../domain/environment.ts';
+import type { NotifierKind } from '../notifiers/notifier.ts';
 import type { AnySource, DropIn } from '../sources/kit/source.ts';
 
 /**
@@ -14,6 +15,8 @@ export interface Kinds {
   readonly checks: readonly CheckKind[];
   /** How an image comes to run, by the keys of `deploy`. */
   readonly deploys: readonly DeployKind[];
+  /** Who can be told, by the keys of the entries of `notify`. */
+  readonly notifiers: readonly NotifierKind[];
 }
 
 /** The configuration that the environment stands for if there is no file; undefined unless it asks for one. */

@@ -71,7 +71,7 @@ function loadSource(
   if (parsed.success)
     complaints.push(
       ...temporalComplaints(parsed.data.temporal ?? {}, env),
-      ...notifyComplaints(parsed.data),
+      ...notifyComplaints(parsed.data, kinds),
       ...certificateComplaints(parsed.data, kinds),
       ...environmentComplaints(parsed.data, env, kinds),
     );
@@ -173,18 +173,13 @@ function resolveServices(
   return { services: resolved.flatMap((entry) => (entry === undefined ? [] : [entry.service])), complaints: [...own, ...set] };
 }
 
-function notifyComplaints({ notify = [], forge }: FileInput): Complaint[] {
+function notifyComplaints({ notify = [], forge }: FileInput, { notifiers }: Kinds): Complaint[] {
   if (forge?.github !== undefined) return [];
-  return notify.flatMap(({ notifier }, index) =>
-    notifier.kind === 'github'
-      ? [
-          {
-            path: ['notify', index, 'github'],
-            message: 'expected forge.github with token or app, because Deployments are made there',
-          },
-        ]
-      : [],
-  );
+  return notify.flatMap(({ notifier: { kind } }, index) => {
+    const because = notifiers.find((known) => known.kind === kind)?.needsGitHub;
+    if (because === undefined) return [];
+    return [{ path: ['notify', index, kind], message: `expected forge.github with token or app, because ${because}` }];
+  });
 }
 
 /** Client certificates come in the handshake, or from a proxy that has them from there. */

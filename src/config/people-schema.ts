@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import type { OperatorEntry } from '../domain/operator.ts';
-import { type NoticeEvent, type NotifierPlan, noticeEvents, type SlackTarget } from '../domain/plan.ts';
-import { credentialsInUrl, githubRepository, type SecretCheck, secret, text, url } from '../settings/scalars.ts';
-import { parseSecretReference } from '../settings/secrets.ts';
-import { map, oneOrMany, showValue } from '../settings/wording.ts';
+import { type NoticeEvent, type NotifierPlan, noticeEvents } from '../domain/plan.ts';
+import { type SecretCheck, secret, text } from '../settings/scalars.ts';
+import { map, oneOf } from '../settings/wording.ts';
+import type { Kinds } from './kinds.ts';
 
 /** The people of the configuration: who may decide, and who is told. */
 
@@ -51,28 +51,25 @@ export interface NotifierSettings {
 }
 
 const usualEvents: readonly NoticeEvent[] = ['approval', 'blocked', 'delivered', 'rolled-back', 'failed', 'expired'];
-const deploymentEvents: readonly NoticeEvent[] = ['deploying', 'healthy', 'unhealthy', 'rolled-back', 'failed'];
 
-export function notify(check: SecretCheck) {
+export function notify(check: SecretCheck, { notifiers }: Kinds) {
   return z
-    .array(notifier(check))
-    .meta({ description: 'Who is told of what happens: each entry is one of slack, discord, webhook, email and github.' });
+    .array(notifier(check, notifiers))
+    .meta({ description: `Who is told of what happens: each entry is one of ${listed(notifiers)}.` });
 }
 
-function notifier(check: SecretCheck) {
+function notifier(check: SecretCheck, notifiers: Kinds['notifiers']) {
+  // Of what is read there, only the kind itself knows the type.
+  const targets: Record<string, z.ZodExactOptional<z.ZodType>> = Object.fromEntries(
+    notifiers.map(({ kind, schema }) => [kind, schema(check).exactOptional()]),
+  );
   return map(
     {
-      slack: slack(check).exactOptional(),
-      discord: secret(check).meta({ description: 'Secret reference of the URL of a webhook of Discord.' }).exactOptional(),
-      webhook: webhook(check).exactOptional(),
-      email: email(check).exactOptional(),
-      github: github.exactOptional(),
+      ...targets,
       events: z
         .array(z.enum(noticeEvents))
         .min(1)
-        .meta({
-          description: `Default: ${usualEvents.join(', ')}; for github: ${deploymentEvents.join(', ')}.`,
-        })
+        .meta({ description: `Default: ${describeUsual(notifiers)}.` })
         .exactOptional(),
       services: z
         .array(text('the name of a service, * for any text'))
@@ -81,103 +78,28 @@ function notifier(check: SecretCheck) {
         .exactOptional(),
     },
     'One target, and what it is told of.',
-  ).transform(({ events, services = ['*'], ...targets }, context): NotifierSettings => {
-    const named = Object.keys(targets);
-    const target = targetOf(targets);
-    if (target !== undefined && named.length === 1) {
-      const usual = target.kind === 'github' ? deploymentEvents : usualEvents;
-      return { notifier: { ...target, events: events ?? usual }, services };
+  ).transform(({ events, services = ['*'], ...written }, context): NotifierSettings => {
+    const said = new Map<string, unknown>(Object.entries(written));
+    const named = notifiers.filter(({ kind }) => said.has(kind));
+    const [target, ...more] = named;
+    if (target !== undefined && more.length === 0) {
+      const { kind, usualEvents: own = usualEvents } = target;
+      return { notifier: { kind, events: events ?? own, ...target.resolve(said.get(kind)) }, services };
     }
-    const found = named.length === 0 ? 'none' : named.join(' and ');
-    context.addIssue({ code: 'custom', message: `expected one of slack, discord, webhook, email and github, found ${found}` });
+    const found = named.length === 0 ? 'none' : [...said.keys()].join(' and ');
+    context.addIssue({ code: 'custom', message: `expected one of ${listed(notifiers)}, found ${found}` });
     return z.NEVER;
   });
 }
 
-type NotifierTarget = DistributiveOmit<NotifierPlan, 'events'>;
-type DistributiveOmit<Union, Key extends PropertyKey> = Union extends unknown ? Omit<Union, Key> : never;
-
-interface NotifierTargets {
-  readonly slack?: SlackTarget;
-  readonly discord?: string;
-  readonly webhook?: { readonly url: string; readonly secret: string };
-  readonly email?: { readonly smtp: string; readonly from: string; readonly to: string | string[] };
-  readonly github?: true | { readonly repository: string };
-}
-
-function targetOf({ slack, discord, webhook, email, github }: NotifierTargets): NotifierTarget | undefined {
-  if (slack !== undefined) return { kind: 'slack', target: slack };
-  if (discord !== undefined) return { kind: 'discord', url: discord };
-  if (webhook !== undefined) return { kind: 'webhook', ...webhook };
-  if (email !== undefined) return { kind: 'email', ...email, to: [email.to].flat() };
-  if (github === undefined) return undefined;
-  return { kind: 'github', ...(github === true ? {} : github) };
-}
-
-function slack(check: SecretCheck) {
-  return z
-    .union(
-      [
-        secret(check).transform((reference): SlackTarget => ({ url: reference })),
-        map(
-          {
-            token: secret(check).meta({ description: 'Secret reference of a bot token with the scope chat:write.' }),
-            channel: text('a channel').meta({ description: 'The channel, best by its id.' }),
-            api: url("the base of Slack's Web API").exactOptional(),
-          },
-          'A bot of Slack, which can update its message and thread what follows.',
-        ),
-      ],
-      {
-        error: (issue) =>
-          `expected env:NAME or file:PATH of the URL of an incoming webhook, or a map (token, channel), found ${typeof issue.input === 'string' ? 'text' : showValue(issue.input)}`,
-      },
-    )
-    .meta({ description: 'Slack: the secret reference of the URL of an incoming webhook, or a bot.' });
-}
-
-function webhook(check: SecretCheck) {
-  const expected = 'a URL that begins with http:// or https://, or env:NAME or file:PATH of one';
-  return map(
-    {
-      url: z
-        .string({ error: `expected ${expected}` })
-        .superRefine((value, context) => {
-          const isReference = parseSecretReference(value) !== undefined;
-          // What is no good URL may hold a secret, so it is not shown.
-          const message = isReference ? check(value) : problemOfUrl(value, expected);
-          if (message !== undefined) context.addIssue({ code: 'custom', message });
-        })
-        .meta({ description: 'Where to, or the secret reference of it.' }),
-      secret: secret(check).meta({ description: 'Secret reference of the key of the signature.' }),
-    },
-    'A POST of JSON, signed with HMAC-SHA256.',
+function listed(notifiers: Kinds['notifiers']): string {
+  return oneOf(
+    notifiers.map(({ kind }) => kind),
+    'and',
   );
 }
 
-function problemOfUrl(value: string, expected: string): string | undefined {
-  if (!/^https?:\/\/[^\s/]+/.test(value) || !URL.canParse(value)) return `expected ${expected}`;
-  return credentialsInUrl.test(value)
-    ? 'expected a URL without user, password or token: as env:NAME or file:PATH it may have them'
-    : undefined;
+function describeUsual(notifiers: Kinds['notifiers']): string {
+  const others = notifiers.flatMap(({ kind, usualEvents: own }) => (own === undefined ? [] : [`for ${kind}: ${own.join(', ')}`]));
+  return [usualEvents.join(', '), ...others].join('; ');
 }
-
-function email(check: SecretCheck) {
-  const address = text('an e-mail address', /^[^\s@]+@[^\s@]+$/);
-  return map(
-    {
-      smtp: secret(check).meta({ description: 'Secret reference of smtp://USER:PASSWORD@HOST:PORT (STARTTLS) or smtps://….' }),
-      from: text('an e-mail address', /^\S.*@\S+$|^[^\s@]+@[^\s@]+$/).meta({
-        description: 'Such as Landfall <landfall@example.org>.',
-      }),
-      to: oneOrMany(address, 'an e-mail address').meta({ description: 'One address, or several.' }),
-    },
-    'Mail by SMTP.',
-  );
-}
-
-const github = z
-  .union([z.literal(true), map({ repository: githubRepository }, 'Where the push names no source repository.')], {
-    error: (issue) => `expected true or a map (repository), found ${showValue(issue.input)}`,
-  })
-  .meta({ description: 'Deployments with their status, on the source commit at GitHub.' });

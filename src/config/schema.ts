@@ -38,7 +38,7 @@ export function fileSchema(checkFor: SecretCheckFor, kinds: Kinds) {
       forge: forge(check).exactOptional(),
       temporal: temporal(checkFor('api', 'worker', 'deploy')).exactOptional(),
       operators: operators(check).exactOptional(),
-      notify: notify(check).exactOptional(),
+      notify: notify(check, kinds).exactOptional(),
       artifacts: text('a folder')
         .meta({
           description: 'Folder for scan reports and SBOMs, shared by api and workers, relative to this file.',

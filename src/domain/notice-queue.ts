@@ -95,7 +95,7 @@ export function nextNotice(queue: TargetQueue): WaitingNotice | undefined {
 
 /** A newer one is shown already, in the same place. */
 function isLate(notifier: NotifierPlan, { runId, number, stage }: Notice, last: NonNullable<TargetQueue['last']>): boolean {
-  const isSamePlace = updatesInPlace(notifier) || (notifier.kind === 'github' && stage === last.stage);
+  const isSamePlace = updatesInPlace(notifier) || (notifier.updates === 'stage' && stage === last.stage);
   return isSamePlace && runId === last.runId && number < last.number;
 }
 
@@ -125,5 +125,5 @@ export function endsStory({ event, stage }: Pick<Notice, 'event' | 'stage'>): bo
 
 /** Whether it shows one message for a rollout, which is brought up to date. */
 export function updatesInPlace(notifier: NotifierPlan): boolean {
-  return notifier.kind === 'discord' || (notifier.kind === 'slack' && 'token' in notifier.target);
+  return notifier.updates === 'rollout';
 }

@@ -202,25 +202,16 @@ export const noticeEvents = [
 ] as const;
 export type NoticeEvent = (typeof noticeEvents)[number];
 
-/** Secrets (addresses with tokens in them, passwords, keys) are references. */
-export type NotifierPlan = { readonly events: readonly NoticeEvent[] } & (
-  | { readonly kind: 'slack'; readonly target: SlackTarget }
-  | { readonly kind: 'discord'; readonly url: string }
-  | { readonly kind: 'webhook'; readonly url: string; readonly secret: string }
-  | { readonly kind: 'email'; readonly smtp: string; readonly from: string; readonly to: readonly string[] }
-  /** Deployments with their status, on the source commit in the source repository; `repository` where the push names none. */
-  | { readonly kind: 'github'; readonly repository?: string }
-);
-
-/** An incoming webhook can only add messages; a bot token can update and thread them. */
-export type SlackTarget =
-  | { readonly url: string }
-  | {
-      readonly token: string;
-      readonly channel: string;
-      /** Base of the Web API; absent: https://slack.com/api */
-      readonly api?: string;
-    };
+/** Somebody who is told. What only its kind knows of it is in `settings`. */
+export interface NotifierPlan {
+  /** Its key in the configuration. */
+  readonly kind: string;
+  readonly events: readonly NoticeEvent[];
+  /** Of what it shows one message, which newer notices bring up to date: of a rollout, or of each stage. Absent: all are there to be read. */
+  readonly updates?: 'rollout' | 'stage';
+  /** JSON-safe. Secrets (addresses with tokens in them, passwords, keys) are references. */
+  readonly settings: object;
+}
 
 /** Where in the file the image reference is. */
 export type ChangeTarget =

@@ -1,15 +1,55 @@
+import type { Octokit } from 'octokit';
+import type { z } from 'zod';
 import type { Notice } from '../domain/notice.ts';
-import type { NotifierPlan } from '../domain/plan.ts';
+import type { NoticeEvent, NotifierPlan } from '../domain/plan.ts';
+import type { SecretCheck } from '../settings/scalars.ts';
+import type { SecretResolver } from '../settings/secrets.ts';
 
-export type NotifierKind = NotifierPlan['kind'];
-export type NotifierOf<Kind extends NotifierKind> = Extract<NotifierPlan, { readonly kind: Kind }>;
+/**
+ * A kind of notifier: a way to tell people. It has a folder of its own, whose `index.ts` says this of it, and a line in the list of
+ * notifiers; the configuration and the workflows learn of it from here.
+ *
+ * `Input` is what its schema makes of the configuration, `Settings` (JSON-safe) what a plan carries.
+ */
+export interface NotifierKind<Input = unknown, Settings extends object = object> {
+  /** Its key in an entry of `notify`. */
+  readonly kind: string;
+  /** What it is told of where an entry names no events. Absent: what all are told of. */
+  readonly usualEvents?: readonly NoticeEvent[];
+  /** Why it needs `forge.github`, for people: `Deployments are made there`. Absent: it does not. */
+  readonly needsGitHub?: string;
+  schema(check: SecretCheck): z.ZodType<Input>;
+  resolve(input: Input): ResolvedNotifier<Settings>;
+  create(context: NotifierContext): Notifier<Settings> | Promise<Notifier<Settings>>;
+}
+
+export interface ResolvedNotifier<Settings extends object> extends Pick<NotifierPlan, 'updates'> {
+  /** Secrets (addresses with tokens in them, passwords, keys) are references. */
+  readonly settings: Settings;
+}
+
+/** What notifiers use of the process that they run in. */
+export interface NotifierContext {
+  /** Turns a secret reference into its secret; plain text stays what it is. @throws Refusal `SecretMissing` */
+  readonly secrets: SecretResolver;
+  /** A client of GitHub for `owner/name` whose errors are classified. @throws Refusal where GitHub is not configured */
+  readonly clientFor: (repository: string) => Promise<Octokit>;
+}
+
+/**
+ * The one place where a kind's settings have their types: whoever asks a kind for something hands it back what it came up with itself, so
+ * everybody else need not know them. (TypeScript lets parameters of methods differ in this way.)
+ */
+export function defineNotifier<Input, Settings extends object>(kind: NotifierKind<Input, Settings>): NotifierKind {
+  return kind;
+}
 
 /** Ids at the target by which a later notice finds the message of an earlier one. JSON-safe, small. */
 export type MessageIds = Readonly<Record<string, string>>;
 
 /** One notice for one target. */
-export interface Delivery<Kind extends NotifierKind = NotifierKind> {
-  readonly notifier: NotifierOf<Kind>;
+export interface Delivery<Settings extends object = object> {
+  readonly target: Settings;
   readonly notice: Notice;
   /** Absent: nothing was sent there yet. */
   readonly thread?: MessageIds;
@@ -19,15 +59,12 @@ export interface Delivery<Kind extends NotifierKind = NotifierKind> {
 }
 
 /**
- * One way to tell people. It is called again where it broke half-way, with the same notice.
+ * One that a worker can use. It is called again where it broke half-way, with the same notice.
  *
  * Errors: `Refusal` (`NoticeRefused`, `SecretMissing`, `CredentialsRefused`, ...) where this notice will never be taken; `RateLimit`; anything
  * else is something broken, to be tried again. No error says an address or a key of a target: both are secrets.
  */
-export interface Notifier<Kind extends NotifierKind = NotifierKind> {
+export interface Notifier<Settings extends object = object> {
   /** @returns what later notices need to find this one; undefined: nothing new */
-  send(delivery: Delivery<Kind>): Promise<MessageIds | undefined>;
+  send(delivery: Delivery<Settings>): Promise<MessageIds | undefined>;
 }
-
-/** @throws Refusal `SecretMissing`. @returns plain text as it is */
-export type Secrets = (reference: string) => string;

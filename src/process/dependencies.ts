@@ -4,11 +4,9 @@ import { isDeepStrictEqual } from 'node:util';
 import type Docker from 'dockerode';
 import type { Dependencies } from '../activities/index.ts';
 import type { RedeliverDependencies } from '../activities/redeliver.ts';
-import type { Check, CheckContext } from '../checks/check.ts';
 import type { Configuration, GitHubSettings } from '../config/configuration.ts';
 import type { Kinds } from '../config/kinds.ts';
 import { plansOfHost } from '../config/plans.ts';
-import type { DeployContext, Deployer } from '../deploys/deploy.ts';
 import { createTurnGuard } from '../deploys/kit/turn-guard.ts';
 import type { Environment } from '../domain/environment.ts';
 import { Refusal } from '../domain/failures.ts';
@@ -37,7 +35,7 @@ export async function createDependencies(
   temporal: Temporal,
   env: Environment,
   { log, audit, secrets }: Logging,
-  { checks, deploys, sources }: Kinds,
+  { checks, deploys, notifiers, sources }: Kinds,
 ): Promise<
   Dependencies & {
     readonly docker: Docker;
@@ -58,65 +56,52 @@ export async function createDependencies(
   const clientFor = clients?.clientFor ?? refuseWithoutGitHub;
   // A lane that begins anew in another namespace counts its turns from another start.
   const installation = await installationName(temporal);
-  const made = {
+  const locks = createHostLock(join(data, 'locks'));
+  // What kinds may use of this process.
+  const context = {
     ...reach,
     docker,
     secrets,
     credentials,
+    plainHttp,
+    clientFor,
+    locks,
+    artifacts: createArtifacts(configuration.artifacts),
     baseDir: directory,
+    data,
     workerId: `${hostname()}-${process.pid}`,
     installation,
     ownershipKey: await ownershipKey(data),
     env: dockerEnv,
+    log,
+    now: () => new Date(),
   };
-  const locks = createHostLock(join(data, 'locks'));
   return {
+    ...context,
     client: temporal.client,
     registry: createRegistry({ credentials, plainHttp }),
-    checks: await createChecks(checks, configuration, {
-      ...made,
-      plainHttp,
-      artifacts: createArtifacts(configuration.artifacts),
-      data,
-      log,
-      now: () => new Date(),
-    }),
-    ...made,
+    checks: await byKind(checks, ({ create, section }) => create(context, section && configuration.sections[section.key])),
+    deployers: await byKind(deploys, ({ create }) => create(context)),
+    notifiers: await byKind(notifiers, ({ create }) => create(context)),
+    probes: createProbes({ ...context, deploys }),
     operators: configuration.operators,
-    locks,
     turns: createTurnGuard(join(data, 'turns', installation)),
-    probes: createProbes({ docker, deploys, baseDir: directory, secrets, env: dockerEnv }),
-    deployers: await createDeployers(deploys, { ...made, locks, clientFor, data, log }),
     forgeFor: createForges({
       git,
       ...(clients !== undefined && { github: createGitHubForge({ clientFor: clients.clientFor, log }) }),
     }),
-    clientFor,
     plansOfHost: (host) => plansOfHost(configuration, host),
     report: audit,
     ...redeliveryOf(configuration, sources, audit),
   };
 }
 
-/** Each check of the product as this machine does it, by kind. */
-async function createChecks(
-  checks: Kinds['checks'],
-  { sections }: Configuration,
-  context: CheckContext,
-): Promise<Map<string, Check>> {
-  const made = checks.map(
-    async ({ kind, section, create }): Promise<[string, Check]> => [
-      kind,
-      await create(context, section && sections[section.key]),
-    ],
-  );
-  return new Map(await Promise.all(made));
-}
-
-/** Each way of deploying, by kind. */
-async function createDeployers(deploys: Kinds['deploys'], context: DeployContext): Promise<Map<string, Deployer>> {
-  const made = deploys.map(async ({ kind, create }): Promise<[string, Deployer]> => [kind, await create(context)]);
-  return new Map(await Promise.all(made));
+/** What each kind makes of it on this machine. */
+async function byKind<Kind extends { readonly kind: string }, Made>(
+  kinds: readonly Kind[],
+  create: (kind: Kind) => Made | Promise<Made>,
+): Promise<Map<string, Made>> {
+  return new Map(await Promise.all(kinds.map(async (kind): Promise<[string, Made]> => [kind.kind, await create(kind)])));
 }
 
 function redeliveryOf(

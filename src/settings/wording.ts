@@ -86,8 +86,9 @@ function wordUnknownKey(key: string, known: readonly string[]): string {
   return `expected ${oneOf(known)}, found the unknown key ${showValue(key)}${hint}`;
 }
 
-export function oneOf(values: readonly string[]): string {
-  return values.length < 2 ? (values[0] ?? 'nothing') : `${values.slice(0, -1).join(', ')} or ${values[values.length - 1]}`;
+/** `a, b or c` */
+export function oneOf(values: readonly string[], last: 'or' | 'and' = 'or'): string {
+  return values.length < 2 ? (values[0] ?? 'nothing') : `${values.slice(0, -1).join(', ')} ${last} ${values[values.length - 1]}`;
 }
 
 /** The candidate that somebody who typed `word` most likely meant, or undefined if none is close. */

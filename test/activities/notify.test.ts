@@ -6,6 +6,7 @@ import { Refusal } from '../../src/domain/failures.ts';
 import { failureOf, runActivity } from '../support/activity.ts';
 import { type Discord, startDiscord } from '../support/discord-server.ts';
 import { noticeOf, shownBy } from '../support/notices.ts';
+import { makeNotifiers, notifierOf } from '../support/notifiers.ts';
 
 describe('sending a notice', () => {
   let discord: Discord;
@@ -21,12 +22,14 @@ describe('sending a notice', () => {
   const clientFor = async (): Promise<never> => {
     throw new Refusal('ForgeRefused', 'GitHub is not configured');
   };
-  const send = (input: Partial<SendInput> = {}) =>
-    runActivity(createNotify({ client: new Client(), secrets, clientFor }).sendNotice, {
-      notifier: { kind: 'discord', url: 'env:DISCORD_URL', events: [] },
+  const send = async (input: Partial<SendInput> = {}) => {
+    const notifiers = await makeNotifiers({ secrets, clientFor });
+    return await runActivity(createNotify({ client: new Client(), notifiers }).sendNotice, {
+      notifier: notifierOf('discord', 'env:DISCORD_URL'),
       notice: noticeOf(),
       ...input,
     });
+  };
 
   it('answers by what later notices find the message', async () => {
     assert.deepEqual(await send(), { kind: 'sent', thread: { message: discord.messages[0]?.id } });
@@ -51,9 +54,9 @@ describe('sending a notice', () => {
   });
 
   it('fails for good where a secret or GitHub is not configured', async () => {
-    const notifier = { kind: 'webhook', url: 'env:NOPE', secret: 'env:NOPE', events: [] } as const;
+    const notifier = notifierOf('webhook', { url: 'env:NOPE', secret: 'env:NOPE' });
     assert.equal((await failureOf(send({ notifier }))).type, 'SecretMissing');
-    const github = { kind: 'github', repository: 'team/web', events: [] } as const;
+    const github = notifierOf('github', { repository: 'team/web' });
     const notice = noticeOf({ event: 'deploying', stage: 'production', commit: 'c0ffee1' });
     assert.equal((await failureOf(send({ notifier: github, notice }))).type, 'ForgeRefused');
   });

@@ -133,8 +133,9 @@ services: []
         {
           notifier: {
             kind: 'discord',
-            url: 'env:A',
             events: ['approval', 'blocked', 'delivered', 'rolled-back', 'failed', 'expired'],
+            settings: { url: 'env:A' },
+            updates: 'rollout',
           },
           services: ['web', 'api-*'],
         },

@@ -14,21 +14,27 @@ function notifiers(written: string, image = 'ghcr.io/team/app') {
 
 describe('who is told', () => {
   for (const [written, notifier] of [
-    ['{ slack: env:SECRET }', { kind: 'slack', target: { url: 'env:SECRET' } }],
+    ['{ slack: env:SECRET }', { kind: 'slack', settings: { url: 'env:SECRET' } }],
     [
       '{ slack: { token: env:SECRET, channel: C1, api: "http://127.0.0.1:1/api/" } }',
-      { kind: 'slack', target: { token: 'env:SECRET', channel: 'C1', api: 'http://127.0.0.1:1/api' } },
+      { kind: 'slack', settings: { token: 'env:SECRET', channel: 'C1', api: 'http://127.0.0.1:1/api' }, updates: 'rollout' },
     ],
-    ['{ discord: env:SECRET }', { kind: 'discord', url: 'env:SECRET' }],
-    ['{ webhook: { url: "https://x/y", secret: env:SECRET } }', { kind: 'webhook', url: 'https://x/y', secret: 'env:SECRET' }],
-    ['{ webhook: { url: env:SECRET, secret: env:SECRET } }', { kind: 'webhook', url: 'env:SECRET', secret: 'env:SECRET' }],
+    ['{ discord: env:SECRET }', { kind: 'discord', settings: { url: 'env:SECRET' }, updates: 'rollout' }],
+    [
+      '{ webhook: { url: "https://x/y", secret: env:SECRET } }',
+      { kind: 'webhook', settings: { url: 'https://x/y', secret: 'env:SECRET' } },
+    ],
+    [
+      '{ webhook: { url: env:SECRET, secret: env:SECRET } }',
+      { kind: 'webhook', settings: { url: 'env:SECRET', secret: 'env:SECRET' } },
+    ],
     [
       '{ email: { smtp: env:SECRET, from: Landfall <l@x.org>, to: a@x.org } }',
-      { kind: 'email', smtp: 'env:SECRET', from: 'Landfall <l@x.org>', to: ['a@x.org'] },
+      { kind: 'email', settings: { smtp: 'env:SECRET', from: 'Landfall <l@x.org>', to: ['a@x.org'] } },
     ],
     [
       '{ email: { smtp: env:SECRET, from: l@x.org, to: [a@x.org, b@x.org] } }',
-      { kind: 'email', smtp: 'env:SECRET', from: 'l@x.org', to: ['a@x.org', 'b@x.org'] },
+      { kind: 'email', settings: { smtp: 'env:SECRET', from: 'l@x.org', to: ['a@x.org', 'b@x.org'] } },
     ],
   ] as const) {
     it(`is ${written}, of the usual events`, () => {
@@ -39,8 +45,8 @@ describe('who is told', () => {
   it('is GitHub, of what a Deployment can be', () => {
     const events = ['deploying', 'healthy', 'unhealthy', 'rolled-back', 'failed'];
     assert.deepEqual(notifiers('{ github: true }, { github: { repository: a/b } }'), [
-      { kind: 'github', events },
-      { kind: 'github', repository: 'a/b', events },
+      { kind: 'github', settings: {}, updates: 'stage', events },
+      { kind: 'github', settings: { repository: 'a/b' }, updates: 'stage', events },
     ]);
   });
 

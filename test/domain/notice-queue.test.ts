@@ -12,9 +12,10 @@ import {
 } from '../../src/domain/notice-queue.ts';
 import type { NotifierPlan } from '../../src/domain/plan.ts';
 import { noticeOf } from '../support/notices.ts';
+import { notifierOf } from '../support/notifiers.ts';
 
-const webhook: NotifierPlan = { kind: 'webhook', url: 'env:HOOK', secret: 'env:KEY', events: ['delivered'] };
-const discord: NotifierPlan = { kind: 'discord', url: 'env:DISCORD', events: ['delivered'] };
+const webhook = notifierOf('webhook', { url: 'env:HOOK', secret: 'env:KEY' }, ['delivered']);
+const discord = notifierOf('discord', 'env:DISCORD', ['delivered']);
 
 describe('the queues of notices', () => {
   const queues = noQueues;
@@ -62,7 +63,7 @@ describe('the queues of notices', () => {
   });
 
   it('never show the older after the newer where both have the same place', () => {
-    const github: NotifierPlan = { kind: 'github', events: [] };
+    const github = notifierOf('github', true);
     const all = queues();
     const targets = [discord, github, webhook];
     addNotice(all, noticeOf({ number: 3, event: 'healthy', stage: 'production' }), targets, 0);

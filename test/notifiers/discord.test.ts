@@ -15,7 +15,7 @@ describe('Discord', () => {
 
   const send = (notice: Partial<Notice> = {}, thread?: MessageIds, webhook = discord.webhook) =>
     createDiscord({ secrets: () => webhook }).send({
-      notifier: { kind: 'discord', url: 'env:DISCORD_URL', events: [] },
+      target: { url: 'env:DISCORD_URL' },
       notice: noticeOf(notice),
       ...(thread !== undefined && { thread }),
       signal: new AbortController().signal,
@@ -154,8 +154,8 @@ describe('Discord', () => {
   it('ends at once when it is cancelled', async () => {
     const reason = new Error('cancelled');
     const notifier = createDiscord({ secrets: () => discord.webhook });
-    const target = { kind: 'discord', url: 'env:DISCORD_URL', events: [] } as const;
-    await assert.rejects(notifier.send({ notifier: target, notice: noticeOf(), signal: AbortSignal.abort(reason) }), reason);
+    const target = { url: 'env:DISCORD_URL' };
+    await assert.rejects(notifier.send({ target, notice: noticeOf(), signal: AbortSignal.abort(reason) }), reason);
     assert.equal(discord.messages.length, 0);
   });
 });

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import type { Notice } from '../../src/domain/notice.ts';
 import { createEmail } from '../../src/notifiers/email/notifier.ts';
-import type { MessageIds, NotifierOf } from '../../src/notifiers/notifier.ts';
+import type { EmailTarget } from '../../src/notifiers/email/plan.ts';
+import type { MessageIds } from '../../src/notifiers/notifier.ts';
 import { reservePort } from '../../src/platform/ports.ts';
 import { errorOf, hostile, noticeOf, passing, refused, shownBy } from '../support/notices.ts';
 import { type MailServer, type MailServerOptions, startMailServer } from '../support/smtp-server.ts';
@@ -25,18 +26,12 @@ describe('e-mail', () => {
     notice: Partial<Notice> = {},
     { url, thread, to = ['team@example.test'], from, trusted = true, warn }: Wish = {},
   ) => {
-    const notifier: NotifierOf<'email'> = {
-      kind: 'email',
-      smtp: 'env:SMTP_URL',
-      from: from ?? 'Landfall <landfall@example.org>',
-      to,
-      events: [],
-    };
+    const target: EmailTarget = { smtp: 'env:SMTP_URL', from: from ?? 'Landfall <landfall@example.org>', to };
     return createEmail({
       secrets: () => url ?? `smtp://localhost:${server.port}`,
       ...(trusted && { smtpTls: { ca: server.ca } }),
     }).send({
-      notifier,
+      target,
       notice: noticeOf(notice),
       ...(thread !== undefined && { thread }),
       signal: new AbortController().signal,

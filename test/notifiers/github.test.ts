@@ -24,7 +24,7 @@ describe('GitHub Deployments', function () {
 
   const send = (notice: Partial<Notice>, thread?: MessageIds, repository?: string) =>
     createGitHubNotifier({ clientFor: createGitHubClients({ token }, { url: github.url }).clientFor }).send({
-      notifier: { kind: 'github', events: [], ...(repository !== undefined && { repository }) },
+      target: repository === undefined ? {} : { repository },
       notice: noticeOf({ commit, sourceRepository: source, stage: 'production', ...notice }),
       ...(thread !== undefined && { thread }),
       signal: new AbortController().signal,

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import type { Notice } from '../../src/domain/notice.ts';
-import { noticeEvents, type SlackTarget } from '../../src/domain/plan.ts';
+import { noticeEvents } from '../../src/domain/plan.ts';
 import type { MessageIds } from '../../src/notifiers/notifier.ts';
 import { createSlack } from '../../src/notifiers/slack/notifier.ts';
+import type { SlackTarget } from '../../src/notifiers/slack/plan.ts';
 import { errorOf, hostile, limited, noticeOf, passing, refused, shownBy } from '../support/notices.ts';
 import { type Slack, startSlack } from '../support/slack-server.ts';
 
@@ -15,7 +16,7 @@ describe('Slack', () => {
 
   const sendTo = (target: SlackTarget, secret: string, notice: Partial<Notice>, thread?: MessageIds) =>
     createSlack({ secrets: () => secret }).send({
-      notifier: { kind: 'slack', target, events: [] },
+      target,
       notice: noticeOf(notice),
       ...(thread !== undefined && { thread }),
       signal: new AbortController().signal,

@@ -13,7 +13,7 @@ describe('a signed webhook', () => {
 
   const send = (notice: Partial<Notice> = {}, key = receiver.key, address = receiver.address) =>
     createWebhook({ secrets: (reference) => (reference === 'env:KEY' ? key : address) }).send({
-      notifier: { kind: 'webhook', url: 'env:HOOK', secret: 'env:KEY', events: [] },
+      target: { url: 'env:HOOK', secret: 'env:KEY' },
       notice: noticeOf(notice),
       signal: new AbortController().signal,
     });

@@ -2,6 +2,7 @@
  * `npm run record`: runs each scenario on a real Temporal server and keeps its history here. Only for new scenarios: a history that is here
  * was made by a version that is released, and every later version must be able to replay it (changes go through `patched`).
  */
+
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
@@ -24,11 +25,12 @@ import {
   searchId,
   taskQueues,
 } from '../../src/contracts/start-options.ts';
-import type { NotifierPlan, Plan } from '../../src/domain/plan.ts';
+import type { Plan } from '../../src/domain/plan.ts';
 import type { SearchStart } from '../../src/domain/search.ts';
 import { findTool } from '../../src/platform/tools.mjs';
 import { fakeActivities, passes, type TagTable } from '../support/fake-activities.ts';
 import { type FakeDelivery, fakeDelivery } from '../support/fake-delivery.ts';
+import { notifierOf } from '../support/notifiers.ts';
 import { delivered, digestOf, imageOf, planOf, pushOf, stageOf } from '../support/plans.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
@@ -54,7 +56,7 @@ const refuse = async (): Promise<never> => {
 };
 
 const approval = { from: [{ name: 'ann' }], required: 1, withinMs: 3_600_000, selfApproval: true, verified: false };
-const told: NotifierPlan = { kind: 'discord', url: 'env:DISCORD_URL', events: ['proposed', 'approval', 'healthy', 'delivered'] };
+const told = notifierOf('discord', 'env:DISCORD_URL', ['proposed', 'approval', 'healthy', 'delivered']);
 
 async function until(handle: WorkflowHandle, status: string): Promise<void> {
   await eventually(`${handle.workflowId} to be ${status}`, async () => (await handle.query(stateQuery)).status === status);

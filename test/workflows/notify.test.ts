@@ -9,13 +9,14 @@ import type { NotifierPlan } from '../../src/domain/plan.ts';
 import type { NotifyStart } from '../../src/workflows/notify.ts';
 import { type Discord, startDiscord } from '../support/discord-server.ts';
 import { noticeOf } from '../support/notices.ts';
+import { makeNotifiers, notifierOf } from '../support/notifiers.ts';
 import { startNamespace, type TestNamespace } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
 import { startWebhookReceiver, type WebhookReceiver } from '../support/webhook-server.ts';
 import { workflowBundle } from '../support/worker.ts';
 
-const discordTarget: NotifierPlan = { kind: 'discord', url: 'env:DISCORD', events: [] };
-const webhookTarget: NotifierPlan = { kind: 'webhook', url: 'env:HOOK', secret: 'env:KEY', events: [] };
+const discordTarget = notifierOf('discord', 'env:DISCORD');
+const webhookTarget = notifierOf('webhook', { url: 'env:HOOK', secret: 'env:KEY' });
 const both = [discordTarget, webhookTarget];
 
 describe('telling people', function () {
@@ -42,7 +43,7 @@ describe('telling people', function () {
     await Promise.all([discord.stop(), receiver.stop()]);
   });
 
-  const activities = () => {
+  const activities = async () => {
     const known: Record<string, string> = {
       'env:DISCORD': discord.webhook,
       'env:HOOK': receiver.address,
@@ -51,7 +52,8 @@ describe('telling people', function () {
     const clientFor = async (repository: string): Promise<never> => {
       throw new Error(`no GitHub for ${repository}`);
     };
-    return createNotify({ client: temporal.client, clientFor, secrets: (reference) => known[reference] ?? '' });
+    const notifiers = await makeNotifiers({ clientFor, secrets: (reference) => known[reference] ?? '' });
+    return createNotify({ client: temporal.client, notifiers });
   };
   async function work(options: { maxCachedWorkflows?: number } = {}): Promise<void> {
     const connection = await NativeConnection.connect({ address: temporal.address });
@@ -60,7 +62,7 @@ describe('telling people', function () {
       namespace: temporal.namespace,
       taskQueue: taskQueues.main,
       workflowBundle: bundle,
-      activities: activities(),
+      activities: await activities(),
       shutdownGraceTime: '1s',
       ...options,
     });
@@ -78,8 +80,8 @@ describe('telling people', function () {
       taskQueue: taskQueues.main,
       args: [{ lingerMs: 200, ...start }],
     });
-  const tell = (notice: Partial<Notice>, notifiers: readonly NotifierPlan[] = both): Promise<void> =>
-    activities().queueNotice({ rollout, notice: noticeOf({ rollout, ...notice }), notifiers });
+  const tell = async (notice: Partial<Notice>, notifiers: readonly NotifierPlan[] = both): Promise<void> =>
+    (await activities()).queueNotice({ rollout, notice: noticeOf({ rollout, ...notice }), notifiers });
   const told = (): string[] => receiver.taken.map(({ body }) => `${body.number} ${body.event}`);
   const statuses = (): (string | undefined)[] => discord.messages.map(({ embeds }) => embeds[0]?.title?.split(': ')[1]);
   const latestRun = () => temporal.client.workflow.getHandle(notifyId(rollout)).describe();

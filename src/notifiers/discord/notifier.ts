@@ -4,7 +4,12 @@ import type { Notice } from '../../domain/notice.ts';
 import { imageName, levelColours, type NoticeLine, noticeText } from '../../domain/notice-text.ts';
 import type { HttpAnswer } from '../../platform/http/client.ts';
 import { addressOf, ask, judged, memberOf, named } from '../http.ts';
-import type { Delivery, MessageIds, Notifier, Secrets } from '../notifier.ts';
+import type { Delivery, MessageIds, Notifier, NotifierContext } from '../notifier.ts';
+
+export interface DiscordTarget {
+  /** Reference of the address of a webhook. */
+  readonly url: string;
+}
 
 /** Discord's limits, in characters: https://discord.com/developers/docs/resources/message#embed-object-embed-limits */
 const longest = { content: 2000, title: 256, name: 256, value: 1024 } as const;
@@ -14,11 +19,11 @@ const longestDescription = 3500;
 const unknownMessage = 10008;
 
 /** One message for each rollout, which is edited as the rollout goes on. */
-export function createDiscord({ secrets }: { readonly secrets: Secrets }): Notifier<'discord'> {
+export function createDiscord({ secrets }: Pick<NotifierContext, 'secrets'>): Notifier<DiscordTarget> {
   return {
-    async send({ notifier, notice, thread, signal }: Delivery<'discord'>): Promise<MessageIds | undefined> {
-      const what = named('Discord webhook', notifier.url);
-      const webhook = addressOf(secrets(notifier.url), what);
+    async send({ target, notice, thread, signal }: Delivery<DiscordTarget>): Promise<MessageIds | undefined> {
+      const what = named('Discord webhook', target.url);
+      const webhook = addressOf(secrets(target.url), what);
       const body = JSON.stringify(messageOf(notice));
       const headers = { 'content-type': 'application/json' };
       if (thread?.message !== undefined) {

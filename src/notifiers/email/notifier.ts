@@ -4,11 +4,11 @@ import { Refusal } from '../../domain/failures.ts';
 import { inert, shortened } from '../../domain/inert-text.ts';
 import { noticeText } from '../../domain/notice-text.ts';
 import { named } from '../http.ts';
-import type { Delivery, MessageIds, Notifier, NotifierOf, Secrets } from '../notifier.ts';
+import type { Delivery, MessageIds, Notifier, NotifierContext } from '../notifier.ts';
+import type { EmailTarget } from './plan.ts';
 import { mailHtml, mailText, messageIds } from './text.ts';
 
-export interface EmailDependencies {
-  readonly secrets: Secrets;
+export interface EmailDependencies extends Pick<NotifierContext, 'secrets'> {
   /** What is trusted besides the certificates that Node trusts. */
   readonly smtpTls?: Pick<ConnectionOptions, 'ca'>;
 }
@@ -21,15 +21,15 @@ const stepTimeoutMs = 20_000;
 const ports = { 'smtp:': 587, 'smtps:': 465 } as const;
 
 /** A message for each notice, threaded under the first one of its rollout. */
-export function createEmail(dependencies: EmailDependencies): Notifier<'email'> {
+export function createEmail(dependencies: EmailDependencies): Notifier<EmailTarget> {
   return {
-    async send({ notifier, notice, thread, signal, warn }: Delivery<'email'>): Promise<MessageIds | undefined> {
-      const what = named('mail server', notifier.smtp);
-      const transport = nodemailer.createTransport(transportOf(notifier, what, dependencies));
+    async send({ target, notice, thread, signal, warn }: Delivery<EmailTarget>): Promise<MessageIds | undefined> {
+      const what = named('mail server', target.smtp);
+      const transport = nodemailer.createTransport(transportOf(target, what, dependencies));
       const text = noticeText(notice);
-      const { id, references } = messageIds(notice, notifier.from, thread?.first);
-      const from = addressLine(notifier.from, what);
-      const to = notifier.to.map((address) => addressLine(address, what));
+      const { id, references } = messageIds(notice, target.from, thread?.first);
+      const from = addressLine(target.from, what);
+      const to = target.to.map((address) => addressLine(address, what));
       const timeout = AbortSignal.timeout(timeoutMs);
       try {
         const { rejected } = await transport.sendMail({
@@ -62,8 +62,8 @@ export function createEmail(dependencies: EmailDependencies): Notifier<'email'> 
 }
 
 /** `smtp://` begins in the clear and goes on by STARTTLS wherever the server offers it, and in any case where there is a password. */
-function transportOf(notifier: NotifierOf<'email'>, what: string, { secrets, smtpTls }: EmailDependencies) {
-  const secret = secrets(notifier.smtp);
+function transportOf(target: EmailTarget, what: string, { secrets, smtpTls }: EmailDependencies) {
+  const secret = secrets(target.smtp);
   const url = URL.canParse(secret) ? new URL(secret) : undefined;
   if (url === undefined || (url.protocol !== 'smtp:' && url.protocol !== 'smtps:') || url.hostname === '') {
     throw new Refusal(

@@ -1,16 +1,11 @@
-import type { Octokit } from 'octokit';
 import { isGitHubRepository } from '../../domain/github-repository.ts';
 import type { Notice } from '../../domain/notice.ts';
 import { noticeSentence, webAddress } from '../../domain/notice-text.ts';
 import type { NoticeEvent } from '../../domain/plan.ts';
 import { type DeploymentState, payloadOf, reportDeployment } from '../../platform/github/deployments.ts';
 import { type GitHubRepository, openRepository } from '../../platform/github/repository.ts';
-import type { Delivery, MessageIds, Notifier, NotifierOf } from '../notifier.ts';
-
-export interface GitHubNotifierDependencies {
-  /** A client for `owner/name` whose errors are classified. @throws Refusal where GitHub is not configured */
-  readonly clientFor: (repository: string) => Promise<Octokit>;
-}
+import type { Delivery, MessageIds, Notifier, NotifierContext } from '../notifier.ts';
+import type { GitHubTarget } from './plan.ts';
 
 /** GitHub refuses longer descriptions. */
 const longestDescription = 140;
@@ -37,11 +32,11 @@ const states: Readonly<Partial<Record<NoticeEvent, DeploymentState>>> = {
 };
 
 /** A Deployment on the source commit for each stage, and its status as the rollout goes on. */
-export function createGitHubNotifier({ clientFor }: GitHubNotifierDependencies): Notifier<'github'> {
+export function createGitHubNotifier({ clientFor }: Pick<NotifierContext, 'clientFor'>): Notifier<GitHubTarget> {
   return {
-    async send({ notifier, notice, thread }: Delivery<'github'>): Promise<MessageIds | undefined> {
+    async send({ target, notice, thread }: Delivery<GitHubTarget>): Promise<MessageIds | undefined> {
       const { stage, commit } = notice;
-      const name = repositoryOf(notifier, notice);
+      const name = repositoryOf(target, notice);
       const state = states[notice.event];
       if (stage === undefined || name === undefined || state === undefined || !isCommit(commit)) return undefined;
       const repository = await openRepository(clientFor, name);
@@ -66,9 +61,9 @@ function isCommit(text: string | undefined): text is string {
 }
 
 /** That of the push, where it names one at GitHub; else the configured one. */
-function repositoryOf(notifier: NotifierOf<'github'>, { sourceRepository }: Notice): string | undefined {
+function repositoryOf(target: GitHubTarget, { sourceRepository }: Notice): string | undefined {
   const path = sourceRepository?.replace(/^https:\/\/github\.com\//, '').replace(/(?:\.git)?\/?$/, '');
-  return path !== undefined && isGitHubRepository(path) ? path : notifier.repository;
+  return path !== undefined && isGitHubRepository(path) ? path : target.repository;
 }
 
 /** One that an earlier notice of this run made, though its answer was lost. */

@@ -1,11 +1,11 @@
 import { RateLimit, Refusal } from '../../domain/failures.ts';
 import { shortened } from '../../domain/inert-text.ts';
 import { callsPerson, noticeSentence } from '../../domain/notice-text.ts';
-import type { SlackTarget } from '../../domain/plan.ts';
 import { retryAfter } from '../../platform/http/headers.ts';
 import { addressOf, ask, judged, memberOf, named } from '../http.ts';
-import type { Delivery, MessageIds, Notifier, Secrets } from '../notifier.ts';
+import type { Delivery, MessageIds, Notifier, NotifierContext } from '../notifier.ts';
 import { escapedForSlack, slackBlocks } from './blocks.ts';
+import type { SlackTarget } from './plan.ts';
 
 /** Slack recommends at most 4,000 characters for the text that is shown where blocks are not. */
 const longestText = 3_000;
@@ -20,10 +20,9 @@ const withoutMessage = new Set(['message_not_found', 'cant_update_message', 'edi
  * With a bot token: one message for each rollout, brought up to date, and a reply in its thread (shown in the channel, too) for what
  * calls a person. With an incoming webhook, which can do neither: a message for each notice.
  */
-export function createSlack({ secrets }: { readonly secrets: Secrets }): Notifier<'slack'> {
+export function createSlack({ secrets }: Pick<NotifierContext, 'secrets'>): Notifier<SlackTarget> {
   return {
-    async send({ notifier, notice, thread, signal }: Delivery<'slack'>): Promise<MessageIds | undefined> {
-      const { target } = notifier;
+    async send({ target, notice, thread, signal }: Delivery<SlackTarget>): Promise<MessageIds | undefined> {
       const text = escapedForSlack(noticeSentence(notice, longestText));
       const message = { text: shortened(text, longestText), blocks: slackBlocks(notice) };
       if ('url' in target) {
@@ -51,7 +50,12 @@ export function createSlack({ secrets }: { readonly secrets: Secrets }): Notifie
 }
 
 /** @see https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks */
-async function postToWebhook(reference: string, message: object, secrets: Secrets, signal: AbortSignal): Promise<void> {
+async function postToWebhook(
+  reference: string,
+  message: object,
+  secrets: NotifierContext['secrets'],
+  signal: AbortSignal,
+): Promise<void> {
   const what = named('Slack webhook', reference);
   const url = addressOf(secrets(reference), what);
   const headers = { 'content-type': 'application/json; charset=utf-8' };
@@ -66,7 +70,7 @@ type Called =
   | { readonly ok: true; readonly what: string; readonly channel: string; readonly ts: string }
   | { readonly ok: false; readonly what: string; readonly error: string; readonly headers: Headers };
 
-function caller(target: Exclude<SlackTarget, { url: string }>, secrets: Secrets, signal: AbortSignal) {
+function caller(target: Exclude<SlackTarget, { url: string }>, secrets: NotifierContext['secrets'], signal: AbortSignal) {
   return async (method: 'chat.postMessage' | 'chat.update', body: object): Promise<Called> => {
     const what = `Slack's ${method} with ${named('token', target.token)}`;
     const url = addressOf(

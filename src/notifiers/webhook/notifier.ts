@@ -2,15 +2,16 @@ import { createHmac } from 'node:crypto';
 import { Refusal } from '../../domain/failures.ts';
 import type { Notice } from '../../domain/notice.ts';
 import { addressOf, ask, judged, named } from '../http.ts';
-import type { Delivery, Notifier, Secrets } from '../notifier.ts';
+import type { Delivery, Notifier, NotifierContext } from '../notifier.ts';
+import type { WebhookTarget } from './plan.ts';
 
 /** Any address that takes the notice as JSON, signed, so that it can tell ours from others'. See docs/notifications.md. */
-export function createWebhook({ secrets }: { readonly secrets: Secrets }): Notifier<'webhook'> {
+export function createWebhook({ secrets }: Pick<NotifierContext, 'secrets'>): Notifier<WebhookTarget> {
   return {
-    async send({ notifier, notice, signal }: Delivery<'webhook'>): Promise<undefined> {
-      const what = named('webhook', notifier.url);
-      const url = addressOf(secrets(notifier.url), what);
-      const key = secrets(notifier.secret);
+    async send({ target, notice, signal }: Delivery<WebhookTarget>): Promise<undefined> {
+      const what = named('webhook', target.url);
+      const url = addressOf(secrets(target.url), what);
+      const key = secrets(target.secret);
       if (key === '') throw new Refusal('SecretMissing', `expected a key to sign for ${what}, found an empty one: set it`);
       const body = JSON.stringify(notice);
       const timestamp = String(Math.floor(Date.now() / 1000));

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import type { Repository, Tag } from '../../../src/domain/image-reference.ts';
 import { createTokenVerifier } from '../../../src/http/oidc/token-verifier.ts';
-import { createSender } from '../../../src/notifiers/index.ts';
+import { createWebhook } from '../../../src/notifiers/webhook/notifier.ts';
 import { createGitRunner } from '../../../src/platform/git/command.ts';
 import { createGitHubClients } from '../../../src/platform/github/client.ts';
 import { useProxies } from '../../../src/platform/http/client.ts';
@@ -130,10 +130,9 @@ describe('every request that Landfall makes', () => {
   });
 
   it('to a notifier goes through the proxy', async () => {
-    const clientFor = (): never => assert.fail('GitHub is not asked');
-    const send = createSender({ secrets: (value) => value, clientFor });
-    const notifier = { kind: 'webhook', url: 'http://hook.example.test/in', secret: 'key', events: [] } as const;
-    const seen = await seenBy(() => send({ notifier, notice: noticeOf(), signal }));
+    const { send } = createWebhook({ secrets: (value) => value });
+    const target = { url: 'http://hook.example.test/in', secret: 'key' };
+    const seen = await seenBy(() => send({ target, notice: noticeOf(), signal }));
     assert.deepEqual(seen, ['POST http://hook.example.test/in']);
   });
 

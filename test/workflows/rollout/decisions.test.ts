@@ -6,6 +6,7 @@ import type { OtherChanges } from '../../../src/domain/outcomes.ts';
 import type { ApprovalPlan, Plan, StagePlan } from '../../../src/domain/plan.ts';
 import type { RolloutState } from '../../../src/domain/rollout-state.ts';
 import { passes } from '../../support/fake-activities.ts';
+import { notifierOf } from '../../support/notifiers.ts';
 import { delivered, digestOf, stageOf } from '../../support/plans.ts';
 import { eventually } from '../../support/wait.ts';
 import { workflowTests } from '../../support/workflow-tests.ts';
@@ -525,7 +526,7 @@ describe('people and a delivery', function () {
           told.push(`${notice.event}: ${notice.reason ?? ''} ${notice.advice ?? ''}`);
         },
       });
-      const notify = [{ kind: 'discord', url: 'env:URL', events: ['blocked', 'deploying', 'unhealthy'] }] as const;
+      const notify = [notifierOf('discord', 'env:URL', ['blocked', 'deploying', 'unhealthy'])];
       const plan = aPlan([stageOf('production', delivered)], { notify });
       world.stage(plan, 'production').containers.set('web', digestOf('old'));
       world.bad.add(digestOf('new'));

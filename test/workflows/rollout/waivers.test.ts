@@ -8,6 +8,7 @@ import type { Notice } from '../../../src/domain/notice.ts';
 import type { NotifierPlan, Plan, StagePlan } from '../../../src/domain/plan.ts';
 import type { RolloutState, StepState } from '../../../src/domain/rollout-state.ts';
 import { passes } from '../../support/fake-activities.ts';
+import { notifierOf } from '../../support/notifiers.ts';
 import { delivered, deployOf, digestOf, stageOf } from '../../support/plans.ts';
 import { eventually } from '../../support/wait.ts';
 import { workflowTests } from '../../support/workflow-tests.ts';
@@ -17,12 +18,15 @@ const approval = {
   ...{ required: 1, withinMs: 60_000, selfApproval: true, verified: false },
 };
 const notify: NotifierPlan[] = [
-  {
-    kind: 'webhook',
-    url: 'env:HOOK',
-    secret: 'env:KEY',
-    events: ['approval', 'blocked', 'healthy', 'delivered', 'failed', 'rolled-back', 'unchanged'],
-  },
+  notifierOf('webhook', { url: 'env:HOOK', secret: 'env:KEY' }, [
+    'approval',
+    'blocked',
+    'healthy',
+    'delivered',
+    'failed',
+    'rolled-back',
+    'unchanged',
+  ]),
 ];
 
 describe('what an operator skips', function () {
@@ -256,15 +260,9 @@ describe('what an operator skips', function () {
 
   it('a message that is shown is brought to its end, also where nobody asked to be told of that end', async () => {
     refuses = ['scan'];
-    const discord: NotifierPlan = { kind: 'discord', url: 'env:DISCORD', events: ['blocked'] };
-    const quiet: NotifierPlan = { kind: 'discord', url: 'env:OTHER', events: ['delivered'] };
-    const mail: NotifierPlan = {
-      kind: 'email',
-      smtp: 'env:SMTP',
-      from: 'a@example.org',
-      to: ['b@example.org'],
-      events: ['blocked'],
-    };
+    const discord = notifierOf('discord', 'env:DISCORD', ['blocked']);
+    const quiet = notifierOf('discord', 'env:OTHER', ['delivered']);
+    const mail = notifierOf('email', { smtp: 'env:SMTP', from: 'a@example.org', to: ['b@example.org'] }, ['blocked']);
     const plan = aPlan({}, { notify: [discord, quiet, mail] });
     const handle = await push(plan, 'left open');
     await until(handle, 'blocked');

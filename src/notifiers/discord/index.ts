@@ -1,0 +1,13 @@
+import { secret } from '../../settings/scalars.ts';
+import { defineNotifier } from '../notifier.ts';
+
+/** A message in a channel of Discord, by a webhook. */
+export const discordNotifier = defineNotifier({
+  kind: 'discord',
+  schema: (check) => secret(check).meta({ description: 'Secret reference of the URL of a webhook of Discord.' }),
+  resolve: (url) => ({ settings: { url }, updates: 'rollout' }),
+  async create(context) {
+    const { createDiscord } = await import('./notifier.ts');
+    return createDiscord(context);
+  },
+});
