@@ -22,7 +22,7 @@ export const rules = Object.freeze({
   // What workflows, activities, the API and the command agree on.
   contracts: { imports: ['domain'] },
   // Each kind brings its own settings: docs/decisions/0029-kinds.md. The kinds know nothing of config.
-  config: { imports: ['domain', 'settings', 'http', 'sources', 'checks', 'deploys', 'notifiers'] },
+  config: { imports: ['domain', 'settings', 'http', 'sources', 'checks', 'deploys', 'forges', 'notifiers'] },
   // What a setting is made of: durations, sizes, references to secrets, wording of problems.
   settings: { imports: ['domain'] },
   // A kit for whoever listens: nothing of sources, services or workflows.
@@ -32,7 +32,7 @@ export const rules = Object.freeze({
   checks: { imports: [...world, 'settings'] },
   probes: { imports: [...world, 'deploys'] },
   deploys: { imports: [...world, 'settings'] },
-  forges: { imports: world },
+  forges: { imports: [...world, 'settings'] },
   notifiers: { imports: [...world, 'settings'] },
   telemetry: { imports: [...world, 'settings'] },
   activities: { imports: [...world, 'contracts', 'checks', 'deploys', 'forges', 'notifiers', 'probes'] },

@@ -26,7 +26,8 @@ export interface Configuration {
   readonly receivers: Readonly<Record<string, unknown>>;
   /** By registry host, as it stands in a canonical image reference. */
   readonly registries: Readonly<Record<string, RegistrySettings>>;
-  readonly forge: { readonly github?: GitHubSettings };
+  /** By the kind of the forge, as its own schema read it. */
+  readonly forge: Readonly<Record<string, unknown>>;
   readonly temporal: TemporalSettings;
   /** Absolute. */
   readonly artifacts: string;
@@ -78,19 +79,6 @@ export interface RegistrySettings {
   /** Absent: as `searchEveryMs` says; `off`: this registry is not searched. */
   readonly searchEveryMs?: number | 'off';
 }
-
-/** Exactly one of `token` and `app`. */
-export interface GitHubSettings {
-  readonly token?: string;
-  readonly app?: { readonly id: string; readonly privateKey: string; readonly installationId?: number };
-  /** Base of the REST API, without a slash at the end; absent: github.com's. */
-  readonly url?: string;
-  /** Whose webhooks are asked for failed deliveries. */
-  readonly hooks?: readonly GitHubHook[];
-}
-
-/** All webhooks of a repository (`owner/name`) or an organization that lead to Landfall. */
-export type GitHubHook = { readonly repository: string } | { readonly organization: string };
 
 /** One entry of `services`, merged with the defaults: a plan but for what the pushed repository adds, and with `{service}` and `{stage}` in texts. */
 export interface ServiceSettings extends Omit<Plan, 'service' | 'repository' | 'notify'> {

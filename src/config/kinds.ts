@@ -1,6 +1,7 @@
 import type { CheckKind } from '../checks/check.ts';
 import type { DeployKind } from '../deploys/deploy.ts';
 import type { Environment } from '../domain/environment.ts';
+import type { ForgeKind } from '../forges/forge.ts';
 import type { NotifierKind } from '../notifiers/notifier.ts';
 import type { AnySource, DropIn } from '../sources/kit/source.ts';
 
@@ -15,6 +16,8 @@ export interface Kinds {
   readonly checks: readonly CheckKind[];
   /** How an image comes to run, by the keys of `deploy`. */
   readonly deploys: readonly DeployKind[];
+  /** Where deployment repositories live, by the keys of `forge`: the first that accepts a repository has it. */
+  readonly forges: readonly ForgeKind[];
   /** Who can be told, by the keys of the entries of `notify`. */
   readonly notifiers: readonly NotifierKind[];
 }
@@ -22,4 +25,9 @@ export interface Kinds {
 /** The configuration that the environment stands for if there is no file; undefined unless it asks for one. */
 export function dropInOf({ sources }: Pick<Kinds, 'sources'>, env: Environment): DropIn | undefined {
   return sources.map((source) => source.dropIn?.(env)).find((found) => found !== undefined);
+}
+
+/** The kind of forge where a repository lives; undefined where nobody knows it. */
+export function forgeOf(repository: string, { forges }: Pick<Kinds, 'forges'>): ForgeKind | undefined {
+  return forges.find(({ accepts }) => accepts(repository));
 }

@@ -14,6 +14,7 @@ import type { Environment } from '../domain/environment.ts';
 import { codeOf } from '../domain/errors.ts';
 import { Refusal } from '../domain/failures.ts';
 import type { TlsFiles } from '../http/tls.ts';
+import { gitHubSettings } from '../settings/github.ts';
 import { type Complaint, type ConfigurationProblem, formatPath } from '../settings/problem.ts';
 import type { SecretCheck } from '../settings/scalars.ts';
 import { createSecretResolver } from '../settings/secrets.ts';
@@ -162,7 +163,7 @@ function resolveServices(
     defaults: defaults.data,
     ...(named === undefined ? {} : { operators: named }),
     checkFor,
-    hasGitHub: section(section(value, 'forge'), 'github') !== undefined,
+    forges: kinds.forges.map(({ kind }) => kind).filter((kind) => section(section(value, 'forge'), kind) !== undefined),
     directory,
   };
   const resolved = inputs.map((input) => (input === undefined ? undefined : resolveService(input, context)));
@@ -174,7 +175,7 @@ function resolveServices(
 }
 
 function notifyComplaints({ notify = [], forge }: FileInput, { notifiers }: Kinds): Complaint[] {
-  if (forge?.github !== undefined) return [];
+  if (gitHubSettings(forge) !== undefined) return [];
   return notify.flatMap(({ notifier: { kind } }, index) => {
     const because = notifiers.find((known) => known.kind === kind)?.needsGitHub;
     if (because === undefined) return [];
@@ -200,7 +201,7 @@ function watchComplaints({ forge }: FileInput, services: readonly ServiceSetting
   const asks = services.some(({ stages }) =>
     stages.some(({ deploy, watch }) => deploy?.host !== undefined && watch?.deployment !== undefined),
   );
-  const { token, app } = forge?.github ?? {};
+  const { token, app } = gitHubSettings(forge) ?? {};
   const secrets = [
     { path: ['token'], reference: token },
     { path: ['app', 'id'], reference: app?.id },

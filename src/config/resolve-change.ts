@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
-import { isGitHubRepository } from '../domain/github-repository.ts';
 import type { ChangePlan, ChangeTarget, DispatchPlan } from '../domain/plan.ts';
-import { needsGitHub } from '../settings/github.ts';
+import { hasGitHub, needsGitHub } from '../settings/github.ts';
 import type { Complain } from '../settings/problem.ts';
+import { forgeOf } from './kinds.ts';
 import { perOf } from './resolve-forward.ts';
 import type { ServiceContext } from './service-context.ts';
 import type { DefaultsInput } from './service-schema.ts';
@@ -14,7 +14,9 @@ export function resolveChange(change: ChangeInput, context: ServiceContext, comp
   if (repository === '')
     complain(['repository'], 'expected the deployment repository, found nothing here and in defaults.change');
   if (file === '') complain(['file'], 'expected the file that names the image, found nothing here and in defaults.change');
-  if (isGitHubRepository(repository) && !context.hasGitHub) complain(['repository'], needsGitHub(repository));
+  const forge = forgeOf(repository, context.kinds);
+  if (forge?.section !== undefined && !context.forges.includes(forge.kind))
+    complain(['repository'], forge.section.needed(repository));
   return {
     repository: /^\.{1,2}(?:\/|$)/.test(repository) ? resolve(context.directory, repository) : repository,
     base: change.base ?? 'main',
@@ -54,7 +56,7 @@ export function resolveDispatch(
   const per = perOf(dispatch);
   if (repository === undefined && payload === 'landfall')
     complain(['repository'], 'expected a GitHub repository as owner/name, found nothing');
-  else if (!context.hasGitHub) complain(['repository'], repository === undefined ? neededByDispatch : needsGitHub(repository));
+  else if (!hasGitHub(context)) complain(['repository'], repository === undefined ? neededByDispatch : needsGitHub(repository));
   if (event === '') complain(['event'], 'expected an event type such as image_published, found nothing');
   return {
     ...(repository !== undefined && { repository }),

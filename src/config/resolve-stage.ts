@@ -1,6 +1,6 @@
-import { isGitHubRepository } from '../domain/github-repository.ts';
 import type { ApprovalPlan, Approver, ChangePlan, StagePlan } from '../domain/plan.ts';
 import { type Complain, within } from '../settings/problem.ts';
+import { forgeOf } from './kinds.ts';
 import { resolveChange, resolveDispatch } from './resolve-change.ts';
 import { resolveDeploy } from './resolve-deploy.ts';
 import { resolveWatch } from './resolve-watch.ts';
@@ -86,10 +86,10 @@ function approver(
   name: string,
   isRepeated: boolean,
   verified: boolean,
-  { operators, change }: StageContext,
+  { kinds, operators, change }: StageContext,
   complain: Complain,
 ): Approver {
-  const isReviewed = change !== undefined && isGitHubRepository(change.repository);
+  const isReviewed = change !== undefined && forgeOf(change.repository, kinds)?.reviews === true;
   const operator = operators?.find((entry) => entry.name === name);
   if (operators !== undefined) {
     if (isRepeated) complain([], `expected each name once, found '${name}' again`);

@@ -3,7 +3,6 @@ import { certificateHeaders } from '../http/authentication.ts';
 import { networks } from '../settings/networks.ts';
 import {
   duration,
-  githubRepository,
   port,
   registryHost,
   type SecretCheck,
@@ -35,7 +34,7 @@ export function fileSchema(checkFor: SecretCheckFor, kinds: Kinds) {
       listen: listen.prefault({}),
       receivers: receivers(kinds.sources, checkFor('api')).exactOptional(),
       registries: registries(checkFor('worker', 'deploy')).exactOptional(),
-      forge: forge(check).exactOptional(),
+      forge: forge(check, kinds.forges).exactOptional(),
       temporal: temporal(checkFor('api', 'worker', 'deploy')).exactOptional(),
       operators: operators(check).exactOptional(),
       notify: notify(check, kinds).exactOptional(),
@@ -205,40 +204,12 @@ function registries(check: SecretCheck) {
   return z.record(registryHost, registry).meta({ description: 'Registries by host, such as ghcr.io or localhost:5001.' });
 }
 
-const hook = z.union(
-  [
-    githubRepository.transform((repository) => ({ repository })),
-    text('a GitHub organization', /^[A-Za-z0-9][A-Za-z0-9-]{0,38}$/).transform((organization) => ({ organization })),
-  ],
-  { error: (issue) => `expected owner/name or an organization, whose webhooks are meant, found ${showValue(issue.input)}` },
-);
-
-function forge(check: SecretCheck) {
-  const app = map(
-    {
-      id: z
-        .union([z.int(), textOrSecret(check)], { error: 'expected the number of a GitHub App, or env:NAME' })
-        .transform(String)
-        .meta({ description: 'The id of the App (or its client id).' }),
-      privateKey: secret(check).meta({ description: 'Its private key in PEM.' }),
-      installationId: z.int().min(1).meta({ description: 'Default: the installation that has the repository.' }).exactOptional(),
-    },
-    'A GitHub App.',
+function forge(check: SecretCheck, forges: Kinds['forges']) {
+  // Of what is read there, only the kind itself knows the type.
+  const sections: Record<string, z.ZodExactOptional<z.ZodType>> = Object.fromEntries(
+    forges.flatMap(({ kind, section }) => (section === undefined ? [] : [[kind, section.schema(check).exactOptional()]])),
   );
-  const github = map(
-    {
-      token: secret(check).meta({ description: 'A token that may write contents and pull requests.' }).exactOptional(),
-      app: app.exactOptional(),
-      url: url("the base of GitHub's REST API; for GitHub Enterprise Server https://HOST/api/v3").exactOptional(),
-      hooks: z
-        .array(hook)
-        .min(1)
-        .meta({ description: 'Webhooks of Landfall whose failed deliveries GitHub is asked to send again.' })
-        .exactOptional(),
-    },
-    'GitHub, by token or as an App.',
-  ).refine((value) => (value.token === undefined) !== (value.app === undefined), { error: 'expected either token or app' });
-  return map({ github: github.exactOptional() }, 'Where deployment repositories live. Plain git needs nothing here.');
+  return map(sections, 'Where deployment repositories live. Plain git needs nothing here.');
 }
 
 export function temporal(check: SecretCheck) {

@@ -1,9 +1,66 @@
+import type { Octokit } from 'octokit';
+import type { z } from 'zod';
+import type { Environment } from '../domain/environment.ts';
+import { Refusal } from '../domain/failures.ts';
 import type { MergeOutcome, Proposal, ProposalState, RateLimited } from '../domain/outcomes.ts';
 import type { MergeMethod } from '../domain/plan.ts';
+import type { SecretCheck } from '../settings/scalars.ts';
 
 /**
- * Where a deployment repository lives, as far as steps need it. Two of them: GitHub, and any plain git remote. Every call may be
- * repeated: it finds what an earlier call has already done.
+ * A kind of forge: where deployment repositories live. It has a folder of its own, whose `index.ts` says this of it, and a line in the list
+ * of forges; the configuration and the steps learn of it from here.
+ *
+ * `Section` is what its schema makes of its section in the configuration, if it has one.
+ */
+export interface ForgeKind<Section = unknown> {
+  /** The key of its section under `forge`. */
+  readonly kind: string;
+  /** Absent: it needs nothing in the configuration. */
+  readonly section?: {
+    schema(check: SecretCheck): z.ZodType<Section>;
+    /** What to complain of where it is missing and this repository is named. */
+    needed(repository: string): string;
+  };
+  /** Its proposals can be reviewed, by accounts that the configuration names for operators. */
+  readonly reviews?: true;
+  /** Whether a repository lives there, as it is written in the configuration. */
+  accepts(repository: string): boolean;
+  /** @param section undefined where it has none */
+  create(context: ForgeContext, section: Section | undefined): Forge | Promise<Forge>;
+}
+
+/** What forges use of the process that they run in. */
+export interface ForgeContext {
+  /** A client of GitHub for `owner/name` whose errors are classified. @throws Refusal where GitHub is not configured */
+  readonly clientFor: (repository: string) => Promise<Octokit>;
+  /** Absolute: for what may be kept from one start to the next. */
+  readonly data: string;
+  /** Landfall's own environment: git finds its configuration, credential helpers and ssh keys by it. */
+  readonly env: Environment;
+  readonly log: { warn(fields: object, message: string): void };
+}
+
+/** The one place where a kind's section has its type, as with the other kinds. */
+export function defineForge<Section>(kind: ForgeKind<Section>): ForgeKind {
+  return kind;
+}
+
+/**
+ * @param made those that are configured, by kind
+ * @returns finds the forge where a repository lives; it throws a Refusal `ForgeRefused` where there is none
+ */
+export function createForgeFor(kinds: readonly ForgeKind[], made: ReadonlyMap<string, Forge>): (repository: string) => Forge {
+  return (repository) => {
+    const kind = kinds.find(({ accepts }) => accepts(repository));
+    const forge = kind && made.get(kind.kind);
+    if (forge !== undefined) return forge;
+    const needed = kind?.section?.needed(repository) ?? 'write it as a URL or path of a git remote';
+    throw new Refusal('ForgeRefused', `nobody knows where '${repository}' is: ${needed}`);
+  };
+}
+
+/**
+ * A deployment repository's home, as far as steps need it. Every call may be repeated: it finds what an earlier call has already done.
  *
  * Errors: `Refusal` if the answer is no (credentials, no such repository, protected branch), `RateLimit` if the forge asks us to
  * wait, `BranchMoved` if somebody pushed in between; anything else is something broken, to be tried again.

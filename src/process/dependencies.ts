@@ -4,15 +4,13 @@ import { isDeepStrictEqual } from 'node:util';
 import type Docker from 'dockerode';
 import type { Dependencies } from '../activities/index.ts';
 import type { RedeliverDependencies } from '../activities/redeliver.ts';
-import type { Configuration, GitHubSettings } from '../config/configuration.ts';
+import type { Configuration } from '../config/configuration.ts';
 import type { Kinds } from '../config/kinds.ts';
 import { plansOfHost } from '../config/plans.ts';
 import { createTurnGuard } from '../deploys/kit/turn-guard.ts';
 import type { Environment } from '../domain/environment.ts';
 import { Refusal } from '../domain/failures.ts';
-import { createGitForge } from '../forges/git/forge.ts';
-import { createGitHubForge } from '../forges/github/forge.ts';
-import { createForges } from '../forges/index.ts';
+import { createForgeFor } from '../forges/forge.ts';
 import { createArtifacts } from '../platform/artifacts.ts';
 import { connectDocker, readText } from '../platform/docker/connect.ts';
 import { ownershipKey } from '../platform/docker/ownership-key.ts';
@@ -23,6 +21,7 @@ import { type CredentialsSource, firstCredentials } from '../platform/registry/c
 import { createDockerCredentials } from '../platform/registry/docker-credentials.ts';
 import { createRegistry } from '../platform/registry/registry.ts';
 import { createProbes } from '../probes/index.ts';
+import { type GitHubSettings, gitHubSettings } from '../settings/github.ts';
 import type { SecretResolver } from '../settings/secrets.ts';
 import type { Logging } from './logging.ts';
 import type { Temporal } from './temporal.ts';
@@ -35,7 +34,7 @@ export async function createDependencies(
   temporal: Temporal,
   env: Environment,
   { log, audit, secrets }: Logging,
-  { checks, deploys, notifiers, sources }: Kinds,
+  { checks, deploys, forges, notifiers, sources }: Kinds,
 ): Promise<
   Dependencies & {
     readonly docker: Docker;
@@ -50,9 +49,8 @@ export async function createDependencies(
   const dockerEnv = dockerEnvironment(configuration, env);
   const docker = connectDocker(dockerEnv);
   const reach = await workerReach(docker, readText);
-  const { github } = configuration.forge;
+  const github = gitHubSettings(configuration.forge);
   const clients = github && connectGitHub(github, secrets);
-  const git = createGitForge({ folder: join(data, 'git'), env });
   const clientFor = clients?.clientFor ?? refuseWithoutGitHub;
   // A lane that begins anew in another namespace counts its turns from another start.
   const installation = await installationName(temporal);
@@ -76,6 +74,7 @@ export async function createDependencies(
     log,
     now: () => new Date(),
   };
+  const configuredForges = forges.filter(({ kind, section }) => section === undefined || configuration.forge[kind] !== undefined);
   return {
     ...context,
     client: temporal.client,
@@ -86,10 +85,10 @@ export async function createDependencies(
     probes: createProbes({ ...context, deploys }),
     operators: configuration.operators,
     turns: createTurnGuard(join(data, 'turns', installation)),
-    forgeFor: createForges({
-      git,
-      ...(clients !== undefined && { github: createGitHubForge({ clientFor: clients.clientFor, log }) }),
-    }),
+    forgeFor: createForgeFor(
+      forges,
+      await byKind(configuredForges, ({ kind, create }) => create(context, configuration.forge[kind])),
+    ),
     plansOfHost: (host) => plansOfHost(configuration, host),
     report: audit,
     ...redeliveryOf(configuration, sources, audit),
@@ -109,7 +108,7 @@ function redeliveryOf(
   sources: Kinds['sources'],
   report: Logging['audit'],
 ): Pick<RedeliverDependencies, 'redelivery'> {
-  const owners = forge.github?.hooks;
+  const owners = gitHubSettings(forge)?.hooks;
   const received = sources.find(({ gitHubWebhooks }) => gitHubWebhooks !== undefined)?.gitHubWebhooks;
   if (owners === undefined || received === undefined) return {};
   return { redelivery: { owners, ...received, ...(publicUrl !== undefined && { publicUrl }), report } };

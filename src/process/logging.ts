@@ -3,6 +3,7 @@ import { auditFileOf } from '../config/audit-files.ts';
 import { type Configuration, type Role, roles } from '../config/configuration.ts';
 import type { Audit } from '../domain/audit.ts';
 import type { Environment } from '../domain/environment.ts';
+import { gitHubSettings } from '../settings/github.ts';
 import { createSecretResolver, parseSecretReference, type SecretResolver } from '../settings/secrets.ts';
 import type { LineDestination } from '../telemetry/audit.ts';
 import { createMask } from '../telemetry/mask.ts';
@@ -68,7 +69,7 @@ function standardOutput(): LineDestination {
 /** User names and ids are no secrets, and part of what a log has to say: an owner's name is in every repository. */
 function openReferences({ registries, forge }: Configuration): ReadonlySet<string> {
   const names = Object.values(registries).map(({ username }) => username);
-  return new Set([...names, forge.github?.app?.id].filter((reference) => reference !== undefined));
+  return new Set([...names, gitHubSettings(forge)?.app?.id].filter((reference) => reference !== undefined));
 }
 
 /** Masks all secrets that are known at the start: one may be in a request before it is read for the first time. */

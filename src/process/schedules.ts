@@ -11,6 +11,7 @@ import { searchedRegistries } from '../config/plans.ts';
 import { redeliverAction, redeliverId, searchAction, searchId } from '../contracts/start-options.ts';
 import { messageOf } from '../domain/errors.ts';
 import type { Log } from '../domain/log.ts';
+import { gitHubSettings } from '../settings/github.ts';
 
 /** Searches of several registries, and of several Landfalls, do not all begin in one second. */
 const jitterPart = 1 / 10;
@@ -89,7 +90,7 @@ function wantedBy(configuration: Configuration): readonly WantedSchedule[] {
     const everyMs = Math.max(shortestIntervalMs, Math.round(wantedMs / 1_000) * 1_000);
     return { id: searchId(registry), everyMs, action: searchAction({ registry, everyMs }) };
   });
-  const hasHooks = configuration.forge.github?.hooks !== undefined;
+  const hasHooks = gitHubSettings(configuration.forge)?.hooks !== undefined;
   return hasHooks ? [...searches, { id: redeliverId, everyMs: redeliverEveryMs, action: redeliverAction() }] : searches;
 }
 

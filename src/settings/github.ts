@@ -2,6 +2,39 @@ import { isGitHubRepository } from '../domain/github-repository.ts';
 import type { Complain } from './problem.ts';
 import { showValue } from './wording.ts';
 
+/** How GitHub is reached, for whatever is done there: it is more than a forge. Its section is `forge.github`. */
+
+/** Exactly one of `token` and `app`. */
+export interface GitHubSettings {
+  readonly token?: string;
+  readonly app?: { readonly id: string; readonly privateKey: string; readonly installationId?: number };
+  /** Base of the REST API, without a slash at the end; absent: github.com's. */
+  readonly url?: string;
+  /** Whose webhooks are asked for failed deliveries. */
+  readonly hooks?: readonly GitHubHook[];
+}
+
+/** All webhooks of a repository (`owner/name`) or an organization that lead to Landfall. */
+export type GitHubHook = { readonly repository: string } | { readonly organization: string };
+
+/** Undefined where GitHub is not configured. @param forge the section `forge` as the schemas of its kinds read it */
+export function gitHubSettings({ github }: Readonly<Record<string, unknown>> = {}): GitHubSettings | undefined {
+  return isGitHubSettings(github) ? github : undefined;
+}
+
+function isGitHubSettings(read: unknown): read is GitHubSettings {
+  return typeof read === 'object' && read !== null && ('token' in read || 'app' in read);
+}
+
+/** Which sections `forge` has. */
+export interface ConfiguredForges {
+  readonly forges: readonly string[];
+}
+
+export function hasGitHub({ forges }: ConfiguredForges): boolean {
+  return forges.includes('github');
+}
+
 /** What to complain of where a repository at GitHub is named, and GitHub is not configured. */
 export function needsGitHub(repository: string): string {
   return `expected forge.github with token or app, because ${showValue(repository)} is a repository at GitHub (begin a path with ./)`;
@@ -10,12 +43,12 @@ export function needsGitHub(repository: string): string {
 /** The repository (`owner/name`) where GitHub is asked: where nothing else is said, the deployment repository. Empty where there is none. */
 export function repositoryAtGitHub(
   { repository }: { readonly repository?: string },
-  { change, hasGitHub }: { readonly change?: { readonly repository: string }; readonly hasGitHub: boolean },
+  { change, ...configured }: ConfiguredForges & { readonly change?: { readonly repository: string } },
   complain: Complain,
 ): string {
   const named = repository ?? (change !== undefined && isGitHubRepository(change.repository) ? change.repository : undefined);
   if (named === undefined)
     complain(['repository'], 'expected a GitHub repository as owner/name, found nothing here and in change');
-  else if (!hasGitHub) complain(['repository'], needsGitHub(named));
+  else if (!hasGitHub(configured)) complain(['repository'], needsGitHub(named));
   return named ?? '';
 }

@@ -12,8 +12,9 @@ import type { Tag } from '../../src/domain/image-reference.ts';
 import type { ProposeOutcome } from '../../src/domain/outcomes.ts';
 import type { ChangePlan, Plan } from '../../src/domain/plan.ts';
 import type { ChangeRequest, CheckReport, Forge } from '../../src/forges/forge.ts';
+import { createForgeFor } from '../../src/forges/forge.ts';
 import { createGitForge } from '../../src/forges/git/forge.ts';
-import { createForges } from '../../src/forges/index.ts';
+import { forges } from '../../src/forges/index.ts';
 import { createRemote, type GitRemote, gitEnvironment } from '../support/git-remote.ts';
 import { imageOf, planOf, pushOf, stageOf, verifiedOf } from '../support/plans.ts';
 
@@ -438,7 +439,7 @@ describe('propose', () => {
 
   it('is refused for a repository on GitHub where GitHub is not configured, naming the setting', async () => {
     const input = inputOf({ change: { repository: 'team/deployment' } });
-    const { propose: onNoGitHub } = createPropose({ forgeFor: createForges({ git: forge }) });
+    const { propose: onNoGitHub } = createPropose({ forgeFor: createForgeFor(forges, new Map([['git', forge]])) });
     await assert.rejects(
       environmentOf(input).run(onNoGitHub, input),
       refused('ForgeRefused', /'team\/deployment'.*forge\.github/),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import type { Forge } from '../../src/forges/forge.ts';
-import { createForges } from '../../src/forges/index.ts';
+import { createForgeFor, type Forge } from '../../src/forges/forge.ts';
+import { forges } from '../../src/forges/index.ts';
 
 const forge = (url: string): Forge => ({
   head: async () => undefined,
@@ -19,14 +19,16 @@ const forge = (url: string): Forge => ({
 
 describe('the forge of a repository', () => {
   const [github, git] = [forge('github'), forge('git')];
+  const withGitHub = createForgeFor(forges, new Map(Object.entries({ github, git })));
+  const without = createForgeFor(forges, new Map(Object.entries({ git })));
 
   for (const repository of ['PitchConnect/fogis-deployment', 'a/b', 'team-1/deploy.yml_2', 'short_name/x', 'a/.github']) {
     it(`is GitHub for ${repository}`, () => {
-      assert.equal(createForges({ github, git })(repository), github);
+      assert.equal(withGitHub(repository), github);
     });
 
     it(`is refused for ${repository} where GitHub is not configured, and the setting named`, () => {
-      assert.throws(() => createForges({ git })(repository), { type: 'ForgeRefused', message: /forge\.github/ });
+      assert.throws(() => without(repository), { type: 'ForgeRefused', message: /forge\.github/ });
     });
   }
 
@@ -43,8 +45,8 @@ describe('the forge of a repository', () => {
     'git.example.org/team/deployment',
   ]) {
     it(`is plain git for ${repository}`, () => {
-      assert.equal(createForges({ github, git })(repository), git);
-      assert.equal(createForges({ git })(repository), git);
+      assert.equal(withGitHub(repository), git);
+      assert.equal(without(repository), git);
     });
   }
 });
