@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { run } from '../../src/cli/main.ts';
+import type { Kinds } from '../../src/config/kinds.ts';
 import { product } from '../../src/product.ts';
 
 export interface Ran {
@@ -33,11 +34,11 @@ export async function landfall(
 /** The same in this process, which saves a second each time. Nobody sits at a terminal; the operator is the user of the machine. */
 export async function landfallHere(
   words: readonly string[],
-  { cwd, env = {} }: { cwd: string; env?: Record<string, string> },
+  { cwd, env = {}, kinds = product }: { cwd: string; env?: Record<string, string>; kinds?: Kinds },
 ): Promise<Ran> {
   const [stdout, stderr]: [string[], string[]] = [[], []];
   const exitCode = await run(words, {
-    kinds: product,
+    kinds,
     env: { LANDFALL_CONFIG: join(cwd, 'landfall.yaml'), ...env },
     operator: userInfo().username,
     print: (line) => stdout.push(`${line}\n`),
