@@ -140,6 +140,46 @@ function environmentProblems(file, text) {
 }
 
 /**
+ * Rooms are the folders of src. Circles between files are oxlint's to find.
+ *
+ * @param {ReadonlyMap<string, string>} sources texts by file
+ * @returns {Problem[]} one for each circle, at an import that closes it
+ */
+export function roomCircles(sources) {
+  /** @type {Map<string, Map<string, Problem>>} */
+  const doors = new Map();
+  for (const [file, text] of sources) {
+    for (const { specifier, line } of importsOf(text)) {
+      const [room, target] = [roomOf(file), roomOf(join(dirname(file), specifier))];
+      if (!specifier.startsWith('.') || room === undefined || target === undefined || room === target) continue;
+      const imported = doors.get(room) ?? new Map();
+      if (!imported.has(target)) imported.set(target, { file, line, message: `'${specifier}'` });
+      doors.set(room, imported);
+    }
+  }
+  /** @type {Problem[]} */
+  const problems = [];
+  const done = new Set();
+  /** @param {string} room @param {readonly string[]} path */
+  const walk = (room, path) => {
+    for (const [target, door] of doors.get(room) ?? []) {
+      const begin = path.indexOf(target);
+      const circle = [...path.slice(begin), target].join(' -> ');
+      if (begin >= 0) problems.push({ ...door, message: `${door.message} closes a circle between rooms: ${circle}` });
+      else if (!done.has(target)) walk(target, [...path, target]);
+    }
+    done.add(room);
+  };
+  for (const room of doors.keys()) if (!done.has(room)) walk(room, [room]);
+  return problems;
+}
+
+/** @param {string} file */
+function roomOf(file) {
+  return /^src\/([^/]+)\//.exec(file)?.[1];
+}
+
+/**
  * @param {string} text
  * @param {number} offset
  */
@@ -154,8 +194,9 @@ function lineOf(text, offset) {
 export function checkTree(root) {
   const sources = readdirSync(join(root, 'src'), { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && /\.m?[jt]s$/.test(entry.name))
-    .map((entry) => relative(root, join(entry.parentPath, entry.name)));
-  return sources.sort().flatMap((file) => problemsOf(file, readFileSync(join(root, file), 'utf8')));
+    .map((entry) => relative(root, join(entry.parentPath ?? entry.path, entry.name)));
+  const texts = new Map(sources.sort().map((file) => [file, readFileSync(join(root, file), 'utf8')]));
+  return [...[...texts].flatMap(([file, text]) => problemsOf(file, text)), ...roomCircles(texts)];
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { fileURLToPath } from 'node:url';
-import { checkTree, importsOf, problemsOf } from '../../scripts/check-imports.mjs';
+import { checkTree, importsOf, problemsOf, roomCircles } from '../../scripts/check-imports.mjs';
 
 const messageOf = (file: string, text: string) => problemsOf(file, text).map(({ line, message }) => `${line}: ${message}`);
 
@@ -90,5 +90,28 @@ describe('the dependency rules', () => {
       { specifier: './a.ts', typeOnly: false, line: 3 },
       { specifier: './b.ts', typeOnly: true, line: 4 },
     ]);
+  });
+
+  it('find a circle between rooms, also over three of them and of types alone', () => {
+    const sources = new Map([
+      ['src/domain/a.ts', "import { b } from '../platform/b.ts';"],
+      ['src/platform/b.ts', "\nimport type { C } from '../deploys/kind/c.ts';"],
+      ['src/deploys/kind/c.ts', "import { a } from '../../domain/a.ts';\nimport './d.ts';"],
+    ]);
+    const [problem, ...more] = roomCircles(sources);
+    assert.deepEqual(problem, {
+      file: 'src/deploys/kind/c.ts',
+      line: 1,
+      message: "'../../domain/a.ts' closes a circle between rooms: domain -> platform -> deploys -> domain",
+    });
+    assert.deepEqual(more, []);
+  });
+
+  it('find none where all imports go one way', () => {
+    const sources = new Map([
+      ['src/api/a.ts', "import { b } from '../domain/b.ts';\nimport './c.ts';"],
+      ['src/platform/b.ts', "import type { C } from '../domain/c.ts';"],
+    ]);
+    assert.deepEqual(roomCircles(sources), []);
   });
 });

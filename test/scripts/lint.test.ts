@@ -52,4 +52,19 @@ describe('the lint of promises', function () {
       await rm(folder, { recursive: true });
     }
   });
+
+  it('finds a circle between two files, of types alone', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'landfall-lint-'));
+    try {
+      await writeFile(join(folder, 'a.ts'), "import type { B } from './b.ts';\nexport type A = B | 1;\n");
+      await writeFile(join(folder, 'b.ts'), "import type { A } from './a.ts';\nexport type B = A | 2;\n");
+      const oxlint = join(checkout, 'node_modules/.bin/oxlint');
+      const rules = ['--config', join(checkout, '.oxlintrc.json'), '--format', 'unix'];
+      const { stdout, status } = spawnSync(oxlint, [...rules, 'a.ts', 'b.ts'], { cwd: folder, encoding: 'utf8' });
+      assert.match(stdout, /^a\.ts:1:.*cycle/im);
+      assert.equal(status, 1);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
 });
