@@ -194,7 +194,7 @@ function lineOf(text, offset) {
 export function checkTree(root) {
   const sources = readdirSync(join(root, 'src'), { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && /\.m?[jt]s$/.test(entry.name))
-    .map((entry) => relative(root, join(entry.parentPath ?? entry.path, entry.name)));
+    .map((entry) => relative(root, join(entry.parentPath, entry.name)));
   const texts = new Map(sources.sort().map((file) => [file, readFileSync(join(root, file), 'utf8')]));
   return [...[...texts].flatMap(([file, text]) => problemsOf(file, text)), ...roomCircles(texts)];
 }

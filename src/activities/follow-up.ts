@@ -11,7 +11,7 @@ import {
   type RolloutStart,
 } from '../contracts/messages.ts';
 import { rollbackStartOptions, rolloutId, rolloutStartOptions, searchAttributes } from '../contracts/start-options.ts';
-import type { RolloutRun } from '../domain/lane/state.ts';
+import type { RolloutRun } from '../domain/lane/run.ts';
 import type { ImageIdentity } from '../domain/outcomes.ts';
 
 const waitingRollouts = `WorkflowType = 'rollout' AND ExecutionStatus = 'Running' AND ${searchAttributes.status.name} = 'waiting'`;

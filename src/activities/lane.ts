@@ -22,9 +22,9 @@ import {
 } from '../contracts/messages.ts';
 import { globalHoldId, laneStartOptions, mergeQueueStartOptions, resolveStartOptions } from '../contracts/start-options.ts';
 import type { EntryAnswer, LaneEntry, LaneExit, VerifiedReport } from '../domain/lane/members.ts';
+import type { RolloutRun } from '../domain/lane/run.ts';
 import type { BeginAnswer, BeginChange, NotRolledBackReport, RolledBackReport, RunningReport } from '../domain/lane/running.ts';
 import type { ExternalHold } from '../domain/lane/stages.ts';
-import type { RolloutRun } from '../domain/lane/state.ts';
 import type { TurnAnswer, TurnRequest } from '../domain/lane/turns.ts';
 import type { WindowPlan } from '../domain/plan.ts';
 import { windowsAt } from '../domain/windows.ts';

@@ -2,6 +2,7 @@ import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { ImagePush } from '../domain/image-push.ts';
 import type { EntryAnswer, LaneEntry, LaneExit, VerifiedReport } from '../domain/lane/members.ts';
 import type { RollbackTerms } from '../domain/lane/rollback.ts';
+import type { RolloutRun } from '../domain/lane/run.ts';
 import type {
   BeginAnswer,
   BeginChange,
@@ -11,7 +12,7 @@ import type {
   RunningReport,
 } from '../domain/lane/running.ts';
 import type { ExternalHold } from '../domain/lane/stages.ts';
-import type { LaneState, RolloutRun } from '../domain/lane/state.ts';
+import type { LaneState } from '../domain/lane/state.ts';
 import type { Grant, TurnAnswer, TurnRequest } from '../domain/lane/turns.ts';
 import type { Notice } from '../domain/notice.ts';
 import type { ImageIdentity } from '../domain/outcomes.ts';

@@ -7,7 +7,7 @@ import {
   requestMergeTurnUpdate,
 } from '../contracts/messages.ts';
 import { leaveMergeTurns, type MergeTurns, takeMergeTurn } from '../domain/lane/merge-turns.ts';
-import type { RolloutRun } from '../domain/lane/state.ts';
+import type { RolloutRun } from '../domain/lane/run.ts';
 import { forgetEndedWhileWaiting, type Members } from './ended-members.ts';
 import { historyIsLong } from './long-history.ts';
 

@@ -1,4 +1,5 @@
 import type { EntryAnswer, LaneEntry, LaneExit, VerifiedReport } from '../../domain/lane/members.ts';
+import type { RolloutRun } from '../../domain/lane/run.ts';
 import type {
   BeginAnswer,
   BeginChange,
@@ -6,7 +7,6 @@ import type {
   RolledBackReport,
   RunningReport,
 } from '../../domain/lane/running.ts';
-import type { RolloutRun } from '../../domain/lane/state.ts';
 import type { TurnAnswer, TurnRequest } from '../../domain/lane/turns.ts';
 import type {
   MergeTurn,

@@ -4,15 +4,8 @@ import type { TagPolicy } from '../tag-policy.ts';
 import { budgets, bytesOf, keepNewest } from './bounds.ts';
 import { isLater, positionOf } from './order.ts';
 import { quarantine } from './quarantine.ts';
-import {
-  type LaneMember,
-  type LanePosition,
-  type LaneState,
-  memberOf,
-  type RolloutRun,
-  type RolloutVerdict,
-  stageOf,
-} from './state.ts';
+import type { RolloutRun } from './run.ts';
+import { type LaneMember, type LanePosition, type LaneState, memberOf, type RolloutVerdict, stageOf } from './state.ts';
 import { type Grant, hasBegun, reach, withdraw } from './turns.ts';
 
 /** Who enters a lane, what is remembered of those who left, and what never enters again. All of it is answered alike when repeated. */

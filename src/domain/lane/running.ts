@@ -1,7 +1,7 @@
 import type { Digest, Repository, Tag } from '../image-reference.ts';
 import type { Proposal, RunningImage, VerifiedImage } from '../outcomes.ts';
 import type { Plan, WindowPlan } from '../plan.ts';
-import type { RolloutRun } from './state.ts';
+import type { RolloutRun } from './run.ts';
 
 /** What a stage runs, as far as Landfall brought it there, with all that it takes to roll it back. */
 export interface Running {

@@ -2,6 +2,7 @@ import type { Digest } from '../image-reference.ts';
 import { fitStages } from './bounds.ts';
 import { isNotedDelivered, noteDelivered } from './delivered.ts';
 import { quarantine } from './quarantine.ts';
+import type { RolloutRun } from './run.ts';
 import type {
   BeginAnswer,
   BeginChange,
@@ -17,7 +18,6 @@ import {
   type LaneMember,
   type LaneState,
   memberOf,
-  type RolloutRun,
   type StageLane,
   stageOf,
 } from './state.ts';

@@ -2,6 +2,7 @@ import type { Digest, Tag } from '../image-reference.ts';
 import type { ImageIdentity } from '../outcomes.ts';
 import type { Plan } from '../plan.ts';
 import type { End } from '../rollout-state.ts';
+import type { RolloutRun } from './run.ts';
 import type { Running } from './running.ts';
 
 /**
@@ -126,12 +127,6 @@ export type CurrentRunning = Running & { readonly position?: LanePosition };
 
 /** Enough to go back to it, and to promote it; the plan comes from the rollout that does. */
 export type EarlierRunning = Omit<CurrentRunning, 'plan'> & { readonly until: string };
-
-/** One run of a rollout, as the lane knows it. */
-export interface RolloutRun {
-  readonly rollout: string;
-  readonly runId: string;
-}
 
 /** @param clock where it starts: later than any number that an earlier life of the lane has given, where somebody may remember those */
 export function emptyLane(clock = 0): LaneState {

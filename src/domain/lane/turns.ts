@@ -1,15 +1,8 @@
 import type { Digest, Tag } from '../image-reference.ts';
 import type { TagPolicy } from '../tag-policy.ts';
 import { isLater } from './order.ts';
-import {
-  type LaneMember,
-  type LanePosition,
-  type LaneState,
-  memberOf,
-  type RolloutRun,
-  type StageLane,
-  stageOf,
-} from './state.ts';
+import type { RolloutRun } from './run.ts';
+import { type LaneMember, type LanePosition, type LaneState, memberOf, type StageLane, stageOf } from './state.ts';
 
 /** Who may work in a stage, one at a time. All of it is answered alike when repeated. */
 

@@ -1,8 +1,7 @@
 import { Refusal } from '../../domain/failures.ts';
 import type { Log } from '../../domain/log.ts';
-import type { GitHubRepository } from '../../platform/github/repository.ts';
+import type { GitHubRepository, PullRequest } from '../../platform/github/repository.ts';
 import type { ChangeRequest } from '../forge.ts';
-import type { PullRequest } from './pull-request.ts';
 
 /** What a pull request should have, in one of its lists. Names are compared as GitHub does it: case does not matter. */
 interface Addition {

@@ -1,21 +1,9 @@
 import type { Log } from '../../domain/log.ts';
 import type { Proposal } from '../../domain/outcomes.ts';
 import { answeredWith } from '../../platform/github/errors.ts';
-import type { GitHubRepository } from '../../platform/github/repository.ts';
+import type { GitHubRepository, PullRequest } from '../../platform/github/repository.ts';
 import type { ChangeRequest } from '../forge.ts';
 import { addPeople } from './people.ts';
-
-/** What an open pull request tells about itself, as far as we read it. */
-export interface PullRequest {
-  readonly number: number;
-  readonly html_url: string;
-  readonly title: string;
-  readonly body: string | null;
-  readonly labels: readonly { readonly name: string }[];
-  readonly assignees?: readonly { readonly login: string }[] | null;
-  readonly requested_reviewers?: readonly { readonly login: string }[] | null;
-  readonly requested_teams?: readonly { readonly slug: string }[] | null;
-}
 
 /** One open pull request a branch and base: found, or made; then with title, body, labels and people as they should be. */
 export async function openChange(repository: GitHubRepository, change: ChangeRequest, log: Pick<Log, 'warn'>): Promise<Proposal> {

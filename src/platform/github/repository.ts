@@ -51,3 +51,15 @@ export async function headOf(repository: GitHubRepository, branch: string): Prom
     throw error;
   }
 }
+
+/** What an open pull request tells about itself, as far as we read it. */
+export interface PullRequest {
+  readonly number: number;
+  readonly html_url: string;
+  readonly title: string;
+  readonly body: string | null;
+  readonly labels: readonly { readonly name: string }[];
+  readonly assignees?: readonly { readonly login: string }[] | null;
+  readonly requested_reviewers?: readonly { readonly login: string }[] | null;
+  readonly requested_teams?: readonly { readonly slug: string }[] | null;
+}

@@ -8,7 +8,8 @@ import {
   supersedeSignal,
 } from '../../contracts/messages.ts';
 import { forget } from '../../domain/lane/members.ts';
-import type { LaneState, RolloutRun } from '../../domain/lane/state.ts';
+import type { RolloutRun } from '../../domain/lane/run.ts';
+import type { LaneState } from '../../domain/lane/state.ts';
 import type { Grant } from '../../domain/lane/turns.ts';
 
 export type LaneMessage =

@@ -1,5 +1,36 @@
 import { type GitRepository, noCommit } from './git-repository.ts';
-import type { Webhooks } from './webhooks.ts';
+
+/** Where events are told, as a webhook of every repository. */
+export interface WebhookTarget {
+  readonly url: string;
+  readonly secret: string;
+  /** It is a webhook of the organizations that own the repositories, and not of each repository. */
+  readonly organization?: true;
+}
+
+/** One attempt to deliver an event. */
+export interface Delivery {
+  /** `x-github-delivery`: the attempts to deliver it again share it. */
+  readonly id: string;
+  /** Of this attempt. */
+  readonly attempt: number;
+  readonly event: string;
+  /** `owner/name` */
+  readonly repository: string;
+  readonly body: Readonly<Record<string, unknown>>;
+  /** Of the answer; 0 where there was none. */
+  readonly status: number;
+  readonly redelivery: boolean;
+  /** ISO 8601 */
+  at: string;
+}
+
+/** What has been told to the webhook, and the way to tell it again. */
+export interface WebhookDeliveries {
+  readonly deliveries: readonly Delivery[];
+  readonly target: WebhookTarget | undefined;
+  redeliver(delivery: Delivery): void;
+}
 
 /** What the emulator knows beside git, shared by its routes. */
 export interface World {
@@ -10,7 +41,7 @@ export interface World {
   /** By the token itself. */
   readonly tokens: Map<string, Account>;
   readonly apps: Map<string, App>;
-  readonly webhooks: Webhooks;
+  readonly webhooks: WebhookDeliveries;
   nextId(): number;
   /** Tells whoever listens to the webhook; `members` are what the event has besides repository and sender. */
   announce(

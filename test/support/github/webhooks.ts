@@ -1,37 +1,22 @@
 import { createHmac, randomUUID } from 'node:crypto';
 import * as shapes from './shapes.ts';
 import { fullPull } from './shapes-of-pulls.ts';
-import { now, type Pull, type Repository, type World } from './state.ts';
+import {
+  type Delivery,
+  now,
+  type Pull,
+  type Repository,
+  type WebhookDeliveries,
+  type WebhookTarget,
+  type World,
+} from './state.ts';
 
-/** Where events are told, as a webhook of every repository. */
-export interface WebhookTarget {
-  readonly url: string;
-  readonly secret: string;
-  /** It is a webhook of the organizations that own the repositories, and not of each repository. */
-  readonly organization?: true;
-}
-
-/** One attempt to deliver an event. */
-export interface Delivery {
-  /** `x-github-delivery`: the attempts to deliver it again share it. */
-  readonly id: string;
-  /** Of this attempt. */
-  readonly attempt: number;
-  readonly event: string;
-  /** `owner/name` */
-  readonly repository: string;
-  readonly body: Readonly<Record<string, unknown>>;
-  /** Of the answer; 0 where there was none. */
-  readonly status: number;
-  readonly redelivery: boolean;
-  /** ISO 8601 */
-  at: string;
-}
+export type { Delivery, WebhookTarget };
 
 type Event = Pick<Delivery, 'id' | 'event' | 'repository' | 'body' | 'redelivery'>;
 
 /** Signed deliveries, one after the other: https://docs.github.com/webhooks/webhook-events-and-payloads. GitHub never repeats one by itself. */
-export class Webhooks {
+export class Webhooks implements WebhookDeliveries {
   readonly deliveries: Delivery[] = [];
   #target: WebhookTarget | undefined;
   #tail: Promise<unknown> = Promise.resolve();
