@@ -202,7 +202,7 @@ describe('a docker deploy', function () {
     {
       what: 'exits',
       options: { cmd: ['sh', '-c', 'echo "cannot reach $DATABASE with $API_TOKEN"; exit 3'] },
-      message: /exited with code 3; its log ends with: cannot reach postgres:\/\/me:\*\*\*@db with \*\*\*/,
+      message: /exited with code 3; its log ends with: cannot reach postgres:\/\/me:\[masked\]@db with \[masked\]/,
       details: { exitCode: 3 },
     },
     {
