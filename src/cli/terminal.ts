@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createInterface } from 'node:readline/promises';
 import { stripVTControlCharacters } from 'node:util';
-import type { CliContext } from './context.ts';
+import type { Environment } from '../domain/environment.ts';
 
 type Tone = 'good' | 'bad' | 'wait' | 'dim' | 'plain';
 const escapes: Readonly<Record<Tone, string>> = { good: '32', bad: '31', wait: '33', dim: '2', plain: '' };
@@ -20,7 +20,7 @@ const tones: Readonly<Record<string, Tone>> = {
 };
 
 /** A status in its colour, on a terminal that shows colours. */
-export function coloured(status: string, { width, env }: Pick<CliContext, 'width' | 'env'>): string {
+export function coloured(status: string, { width, env }: { readonly width?: number; readonly env: Environment }): string {
   const tone = tones[status] ?? 'plain';
   return width === undefined || env.NO_COLOR || tone === 'plain' ? status : `\u001b[${escapes[tone]}m${status}\u001b[0m`;
 }

@@ -1,5 +1,5 @@
 import { format, parse } from 'node:path';
-import { type Role, roles } from './configuration.ts';
+import { type Role, roles } from './roles.ts';
 
 /**
  * The file that a process of these roles writes its audit log to. Two processes that wrote to one file would each rotate it under the

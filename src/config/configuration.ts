@@ -5,7 +5,6 @@ import type { TlsFiles } from '../http/tls.ts';
 import type { ImagePattern } from '../settings/image-pattern.ts';
 import type { Kinds } from './kinds.ts';
 import type { NotifierSettings } from './people-schema.ts';
-import type { ListenAddress } from './schema.ts';
 import type { TemporalSettings } from './temporal.ts';
 
 /**
@@ -45,11 +44,13 @@ export interface Configuration {
   readonly services: readonly ServiceSettings[];
 }
 
-/** The parts of Landfall that may run apart: the ingress, the workers, and the deploys of a host. */
-export const roles = ['api', 'worker', 'deploy'] as const;
-export type Role = (typeof roles)[number];
-
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
+
+export interface ListenAddress {
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+}
 
 export interface ListenSettings {
   readonly webhooks: ListenAddress;

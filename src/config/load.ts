@@ -19,17 +19,18 @@ import { type Complaint, type ConfigurationProblem, formatPath } from '../settin
 import type { SecretCheck } from '../settings/scalars.ts';
 import { createSecretResolver } from '../settings/secrets.ts';
 import { wordIssue } from '../settings/wording.ts';
-import { type AuditSettings, type Configuration, type Role, roles, type ServiceSettings } from './configuration.ts';
+import type { AuditSettings, Configuration, ServiceSettings } from './configuration.ts';
 import { readDocument, type SourceDocument } from './document.ts';
 import { complaintsOf } from './issues.ts';
 import type { Kinds } from './kinds.ts';
 import { operators } from './people-schema.ts';
 import { resolveService } from './resolve-services.ts';
-import { defaultData, type FileInput, fileSchema, type SecretCheckFor, temporal } from './schema.ts';
+import { type Role, roles } from './roles.ts';
+import { defaultData, type FileInput, fileSchema, type SecretCheckFor } from './schema.ts';
 import type { ServiceContext } from './service-context.ts';
 import { defaultsSchema, type ServiceInput, serviceSchema } from './service-schema.ts';
 import { serviceSetComplaints } from './service-set.ts';
-import { type TemporalSettings, temporalComplaints, temporalSettings } from './temporal.ts';
+import { type TemporalSettings, temporal, temporalComplaints, temporalSettings } from './temporal.ts';
 
 export interface LoadOptions {
   /** The parts of Landfall whose secrets must all be there. Default: all. An operator's command needs none of the service's. */

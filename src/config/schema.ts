@@ -3,7 +3,6 @@ import { certificateHeaders } from '../http/authentication.ts';
 import { networks } from '../settings/networks.ts';
 import {
   duration,
-  port,
   registryHost,
   type SecretCheck,
   secret,
@@ -14,10 +13,12 @@ import {
   urlOrSecret,
 } from '../settings/scalars.ts';
 import { map, showValue } from '../settings/wording.ts';
-import type { Role } from './configuration.ts';
+import type { ListenAddress } from './configuration.ts';
 import type { Kinds } from './kinds.ts';
 import { notify, operators } from './people-schema.ts';
+import type { Role } from './roles.ts';
 import { defaultsSchema, serviceSchema } from './service-schema.ts';
+import { temporal } from './temporal.ts';
 
 /** Also where the embedded Temporal is looked for while the rest of the file is wrong. */
 export const defaultData = 'data';
@@ -102,12 +103,6 @@ function audit(check: SecretCheck) {
 }
 
 const addressPattern = /^(?:\[([0-9a-fA-F:]+)\]|([^\s:/]+)):(\d{1,5})$/;
-
-export interface ListenAddress {
-  readonly host: string;
-  /** 0: any free one. */
-  readonly port: number;
-}
 
 function address(expected: string) {
   return z
@@ -210,51 +205,6 @@ function forge(check: SecretCheck, forges: Kinds['forges']) {
     forges.flatMap(({ kind, section }) => (section === undefined ? [] : [[kind, section.schema(check).exactOptional()]])),
   );
   return map(sections, 'Where deployment repositories live. Plain git needs nothing here.');
-}
-
-export function temporal(check: SecretCheck) {
-  const file = text('a file');
-  const tls = map(
-    {
-      serverName: text('a host name')
-        .meta({ description: 'The name in the certificate, where it is not that of the address.' })
-        .exactOptional(),
-      ca: file.meta({ description: 'Certificate authority (PEM), relative to this file.' }).exactOptional(),
-      certificate: file.meta({ description: 'Client certificate (PEM), relative to this file.' }).exactOptional(),
-      key: secret(check).meta({ description: 'Private key of the client certificate (PEM).' }).exactOptional(),
-    },
-    'TLS with more than the system knows.',
-  ).refine((value) => (value.certificate === undefined) === (value.key === undefined), {
-    error: 'expected certificate and key, or neither of them',
-  });
-  return map(
-    {
-      address: text('an address as HOST:PORT', /^\S+:\d{1,5}$/)
-        .meta({ description: 'HOST:PORT of a Temporal cluster. Without it an embedded server is started.' })
-        .exactOptional(),
-      namespace: text('a namespace')
-        .meta({ description: 'Namespace of the cluster. Default: default, the only one of the embedded server.' })
-        .exactOptional(),
-      tls: z
-        .union([z.boolean(), tls], { error: (issue) => `expected true, false or a map, found ${showValue(issue.input)}` })
-        .meta({ description: 'true, or certificates. Default: true with apiKey, else false.' })
-        .exactOptional(),
-      apiKey: secret(check).meta({ description: 'API key, as for Temporal Cloud.' }).exactOptional(),
-      port: port
-        .meta({ description: 'Port of the embedded server. Default: that of the last start, 7233, or a free one.' })
-        .exactOptional(),
-      ui: url("where people reach Temporal's page, for links to rollouts; default: that of the embedded server").exactOptional(),
-    },
-    'Where Temporal is: a cluster by address, or (the default) an embedded server.',
-  ).superRefine((value, context) => {
-    if (value.address !== undefined && value.port !== undefined) {
-      context.addIssue({
-        code: 'custom',
-        path: ['port'],
-        message: 'expected no port beside address: it is that of the embedded server',
-      });
-    }
-  });
 }
 
 /** JSON Schema (draft 2020-12) of `landfall.yaml`, for editors. */

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { z } from 'zod';
+import { z } from 'zod';
 import type { Environment } from '../domain/environment.ts';
 import type { Complaint } from '../settings/problem.ts';
+import { port, type SecretCheck, secret, text, url } from '../settings/scalars.ts';
 import type { SecretResolver } from '../settings/secrets.ts';
-import { showValue } from '../settings/wording.ts';
-import type { temporal as temporalSchema } from './schema.ts';
+import { map, showValue } from '../settings/wording.ts';
 
 /** Where Temporal is. The key is a reference to a secret. */
 export type TemporalSettings = EmbeddedTemporalSettings | TemporalCluster;
@@ -38,7 +38,7 @@ export interface TemporalTls {
   readonly key?: string;
 }
 
-export type TemporalInput = z.output<ReturnType<typeof temporalSchema>>;
+export type TemporalInput = z.output<ReturnType<typeof temporal>>;
 
 const defaultNamespace = 'default';
 
@@ -123,4 +123,49 @@ function absoluteFiles(tls: TemporalTls, directory: string): TemporalTls {
     ...(tls.ca === undefined ? {} : { ca: resolve(directory, tls.ca) }),
     ...(tls.certificate === undefined ? {} : { certificate: resolve(directory, tls.certificate) }),
   };
+}
+
+export function temporal(check: SecretCheck) {
+  const file = text('a file');
+  const tls = map(
+    {
+      serverName: text('a host name')
+        .meta({ description: 'The name in the certificate, where it is not that of the address.' })
+        .exactOptional(),
+      ca: file.meta({ description: 'Certificate authority (PEM), relative to this file.' }).exactOptional(),
+      certificate: file.meta({ description: 'Client certificate (PEM), relative to this file.' }).exactOptional(),
+      key: secret(check).meta({ description: 'Private key of the client certificate (PEM).' }).exactOptional(),
+    },
+    'TLS with more than the system knows.',
+  ).refine((value) => (value.certificate === undefined) === (value.key === undefined), {
+    error: 'expected certificate and key, or neither of them',
+  });
+  return map(
+    {
+      address: text('an address as HOST:PORT', /^\S+:\d{1,5}$/)
+        .meta({ description: 'HOST:PORT of a Temporal cluster. Without it an embedded server is started.' })
+        .exactOptional(),
+      namespace: text('a namespace')
+        .meta({ description: 'Namespace of the cluster. Default: default, the only one of the embedded server.' })
+        .exactOptional(),
+      tls: z
+        .union([z.boolean(), tls], { error: (issue) => `expected true, false or a map, found ${showValue(issue.input)}` })
+        .meta({ description: 'true, or certificates. Default: true with apiKey, else false.' })
+        .exactOptional(),
+      apiKey: secret(check).meta({ description: 'API key, as for Temporal Cloud.' }).exactOptional(),
+      port: port
+        .meta({ description: 'Port of the embedded server. Default: that of the last start, 7233, or a free one.' })
+        .exactOptional(),
+      ui: url("where people reach Temporal's page, for links to rollouts; default: that of the embedded server").exactOptional(),
+    },
+    'Where Temporal is: a cluster by address, or (the default) an embedded server.',
+  ).superRefine((value, context) => {
+    if (value.address !== undefined && value.port !== undefined) {
+      context.addIssue({
+        code: 'custom',
+        path: ['port'],
+        message: 'expected no port beside address: it is that of the embedded server',
+      });
+    }
+  });
 }

@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
 import { access, constants, mkdir, writeFile } from 'node:fs/promises';
-import { type Configuration, type Role, roles } from '../config/configuration.ts';
+import type { Configuration } from '../config/configuration.ts';
 import { hostsToServe } from '../config/hosts.ts';
 import { dropInOf, type Kinds } from '../config/kinds.ts';
 import { loadText } from '../config/load.ts';
+import { type Role, roles } from '../config/roles.ts';
 import { starterConfiguration } from '../config/starter.ts';
 import type { Environment } from '../domain/environment.ts';
 import { messageOf } from '../domain/errors.ts';

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Configuration, Role } from '../../src/config/configuration.ts';
+import type { Configuration } from '../../src/config/configuration.ts';
 import { loadConfiguration } from '../../src/config/load.ts';
+import type { Role } from '../../src/config/roles.ts';
 import { starterConfiguration } from '../../src/config/starter.ts';
 import { product } from '../../src/product.ts';
 import { formatProblem } from '../../src/settings/problem.ts';

@@ -29,7 +29,7 @@ export const toyForge = defineForge({
         return await git.openChange({ ...change, repository: folderOf(change.repository) });
       },
       reportChecks: async () => {},
-      state: (repository, proposal, own) => git.standing(folderOf(repository), proposal, own),
+      state: (repository, proposal, own) => git.state(folderOf(repository), proposal, own),
       merge: (merge) => git.merge({ ...merge, repository: folderOf(merge.repository) }),
       deleteBranch: (repository, branch, head) => git.deleteBranch(folderOf(repository), branch, head),
       close: (repository, proposal) => git.close(folderOf(repository), proposal),
