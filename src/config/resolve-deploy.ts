@@ -4,7 +4,7 @@ import { type Complain, within } from '../settings/problem.ts';
 import type { DeployInput } from './deploy-schema.ts';
 import { defaultHost } from './hosts.ts';
 import type { Kinds } from './kinds.ts';
-import type { StageContext } from './resolve-stage.ts';
+import type { StageContext } from './service-context.ts';
 
 /** The kinds that are named: one, where it is right. */
 export function deploysOf(deploy: DeployInput, { deploys }: Kinds): readonly DeployKind[] {

@@ -4,16 +4,10 @@ import { forgeOf } from './kinds.ts';
 import { resolveChange, resolveDispatch } from './resolve-change.ts';
 import { resolveDeploy } from './resolve-deploy.ts';
 import { resolveWatch } from './resolve-watch.ts';
-import type { ServiceContext } from './service-context.ts';
+import type { ServiceContext, StageContext } from './service-context.ts';
 import type { StageInput } from './service-schema.ts';
 
 const day = 86_400_000;
-
-/** What the parts of a stage have to know of each other. */
-export interface StageContext extends ServiceContext {
-  readonly stage: string;
-  readonly change?: ChangePlan;
-}
 
 /** A stage with what its service and the defaults say for it. */
 export function resolveStage(input: StageInput, context: ServiceContext, complain: Complain): StagePlan {

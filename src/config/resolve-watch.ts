@@ -3,7 +3,7 @@ import { repositoryAtGitHub } from '../settings/github.ts';
 import { type Complain, within } from '../settings/problem.ts';
 import type { DeployInput } from './deploy-schema.ts';
 import { deploysOf } from './resolve-deploy.ts';
-import type { StageContext } from './resolve-stage.ts';
+import type { StageContext } from './service-context.ts';
 import type { WatchInput } from './watch-schema.ts';
 
 const minute = 60_000;

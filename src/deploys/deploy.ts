@@ -7,7 +7,7 @@ import type { ChangePlan, DeployPlan, Plan, StagePlan } from '../domain/plan.ts'
 import type { HostReach } from '../platform/docker/reach.ts';
 import type { HostLock } from '../platform/files/host-lock.ts';
 import type { CredentialsSource } from '../platform/registry/credentials.ts';
-import type { ConfiguredForges } from '../settings/github.ts';
+import type { ForgeSections } from '../settings/github.ts';
 import type { Complain } from '../settings/problem.ts';
 
 /**
@@ -44,7 +44,7 @@ export interface DeployKind<Input = unknown, Settings extends object = object> {
 }
 
 /** What the settings of a deploy may depend on. */
-export interface ResolvedStage extends ConfiguredForges {
+export interface ResolvedStage extends ForgeSections {
   /** Its name. */
   readonly stage: string;
   readonly change?: ChangePlan;

@@ -27,11 +27,11 @@ function isGitHubSettings(read: unknown): read is GitHubSettings {
 }
 
 /** Which sections `forge` has. */
-export interface ConfiguredForges {
+export interface ForgeSections {
   readonly forges: readonly string[];
 }
 
-export function hasGitHub({ forges }: ConfiguredForges): boolean {
+export function hasGitHub({ forges }: ForgeSections): boolean {
   return forges.includes('github');
 }
 
@@ -43,7 +43,7 @@ export function needsGitHub(repository: string): string {
 /** The repository (`owner/name`) where GitHub is asked: where nothing else is said, the deployment repository. Empty where there is none. */
 export function repositoryAtGitHub(
   { repository }: { readonly repository?: string },
-  { change, ...configured }: ConfiguredForges & { readonly change?: { readonly repository: string } },
+  { change, ...configured }: ForgeSections & { readonly change?: { readonly repository: string } },
   complain: Complain,
 ): string {
   const named = repository ?? (change !== undefined && isGitHubRepository(change.repository) ? change.repository : undefined);

@@ -3,23 +3,14 @@ import type { Log } from '../../domain/log.ts';
 import type { RunningImage } from '../../domain/outcomes.ts';
 import { findImage } from '../../platform/docker/container.ts';
 import { explainUnreachable } from '../../platform/docker/errors.ts';
-import type { Credentials } from '../../platform/docker/images.ts';
 import { removeContainer } from '../../platform/docker/remove.ts';
 import type { Deployer, Target } from '../deploy.ts';
 import { deployContainers, foresee } from './deploy.ts';
 import { runningImage } from './digests.ts';
+import type { DockerDeployerOptions } from './options.ts';
 import type { DockerDeployPlan } from './plan.ts';
 import { rollBackContainers } from './rollback.ts';
 import { findSlots, isInterrupted, type Slot } from './slot.ts';
-
-export interface DockerDeployerOptions {
-  readonly docker: Docker;
-  readonly credentials: (registry: string) => Promise<Credentials | undefined>;
-  readonly log: Pick<Log, 'info' | 'warn'>;
-  /** Id of the container that this worker runs in, where it runs in one: see workerReach. It cannot replace itself. */
-  readonly ownContainer?: string;
-  readonly now?: () => Date;
-}
 
 /**
  * `deploy: docker`: recreates containers of this host with the new image and the settings that they have. What ran before is kept
