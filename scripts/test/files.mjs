@@ -59,7 +59,9 @@ export function runsAlone(file) {
  */
 export function needsBothEngines(file) {
   const isNamed =
-    /^test\/(?:platform\/docker\/|deploys\/(?:compose|docker)\/|activities\/(?:smoke|watch|deploy)|scripts\/demo\.)/.test(file);
+    /^test\/(?:platform\/docker\/|deploys\/(?:compose|docker)\/|checks\/smoke\/|activities\/(?:watch|deploy)|scripts\/demo\.)/.test(
+      file,
+    );
   return isNamed && usesDocker(file);
 }
 

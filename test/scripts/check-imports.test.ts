@@ -75,7 +75,7 @@ describe('the dependency rules', () => {
       "import type { Client } from '@temporalio/client';\nimport { sleep } from '@temporalio/workflow';",
     ],
     ['src/api/app.ts', "import {\n  stateQuery,\n} from '../contracts/messages.ts';"],
-    ['src/domain/environment.ts', 'const all = process.env;'],
+    ['src/settings/environment.ts', 'const all = process.env;'],
     ['src/api/app.ts', '  // process.env is read elsewhere'],
     ['worker.ts', "import { a } from './src/platform/a.ts';\nprocess.env.A;"],
   ];

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomInt } from 'node:crypto';
 import type Docker from 'dockerode';
 import fc from 'fast-check';
 import type { VerifiedImage } from '../../../src/domain/outcomes.ts';
@@ -62,7 +63,9 @@ describe('a container that a docker deploy recreates', function () {
   };
 
   const everything = async (): Promise<Options> => {
-    const first = await world.network({ IPAM: { Driver: 'default', Config: [{ Subnet: '10.213.77.0/24' }] } });
+    // Two runs on one engine must not want the same addresses.
+    const net = `10.${randomInt(200, 250)}.${randomInt(256)}`;
+    const first = await world.network({ IPAM: { Driver: 'default', Config: [{ Subnet: `${net}.0/24` }] } });
     const named = `${world.prefix}-volume`;
     const mounts: unknown = [
       { Type: 'volume', Target: '/mount-unnamed' },
@@ -117,7 +120,7 @@ describe('a container that a docker deploy recreates', function () {
         SecurityOpt: ['no-new-privileges'],
       },
       NetworkingConfig: {
-        EndpointsConfig: { [first]: { Aliases: ['web', 'www'], IPAMConfig: { IPv4Address: '10.213.77.7' }, Links: [] } },
+        EndpointsConfig: { [first]: { Aliases: ['web', 'www'], IPAMConfig: { IPv4Address: `${net}.7` }, Links: [] } },
       },
     };
   };
