@@ -127,7 +127,8 @@ describe('the file of the audit log', function () {
       import { createAuditFile } from ${JSON.stringify(new URL('../../src/telemetry/audit-file.ts', import.meta.url).href)};
       const writer = createAuditFile({ file: ${JSON.stringify(file)}, bytes: 1e9, keep: 1, log: console });
       writer.write('{"number":0}\\n');
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      const { statSync } = await import('node:fs');
+      while (!statSync(${JSON.stringify(file)}, { throwIfNoEntry: false })?.size) await new Promise(setImmediate);
       for (let number = 1; number < 500; number += 1) writer.write(JSON.stringify({ number }) + '\\n');
       process.exit(1);`;
     const script = join(folder, 'exits.mts');
