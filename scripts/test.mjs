@@ -21,6 +21,7 @@ import {
   knownTimes,
   mochaArguments,
   needsBothEngines,
+  needsNetwork,
   readArguments,
   runsAlone,
   timesFile,
@@ -151,6 +152,7 @@ export function worksOf(files, grounds) {
   const [first, second] = grounds.map(({ name }) => name);
   return files.flatMap((file) => {
     const work = { file, label: file, seconds: times[file] ?? 1, alone: runsAlone(file) };
+    if (second !== undefined && needsNetwork(file)) return [{ ...work, grounds: [second] }];
     if (first === undefined || second === undefined || !usesDocker(file))
       return [{ ...work, grounds: grounds.map(({ name }) => name) }];
     const again = needsBothEngines(file) ? [{ ...work, label: `${file} (${second})`, grounds: [second] }] : [];

@@ -54,6 +54,14 @@ export function runsAlone(file) {
 }
 
 /**
+ * @param {string} file
+ * @returns {boolean} whether its first comment says `Needs the network:`, and why: the namespace of the current engine has none
+ */
+export function needsNetwork(file) {
+  return /^(?:\/\/|\/?\s?\*+)\s*Needs the network: \S/m.test(readFileSync(join(root, file), 'utf8'));
+}
+
+/**
  * The tests that Debian's Docker and Compose have to pass as well: what deploys, tests and watches containers, and the demo.
  * @param {string} file
  */

@@ -220,7 +220,14 @@ describe('the forge github', function () {
       const proposal = await forge.openChange(
         change(head, { labels: ['image'], reviewers: ['ann', 'Team/deployers'], assignees: ['bob'] }),
       );
-      assert.deepEqual(proposal, { url: `${github.url}/${fullName}/pull/1`, number: 1, branch, base: 'main', head });
+      assert.deepEqual(proposal, {
+        kind: 'pull-request',
+        url: `${github.url}/${fullName}/pull/1`,
+        number: 1,
+        branch,
+        base: 'main',
+        head,
+      });
       const [pull, ...others] = pulls(github);
       assert.deepEqual(others, []);
       assert.deepEqual(

@@ -166,6 +166,8 @@ describe('what a run of the tests is made of', () => {
     assert.deepEqual(groundsOf('test/scripts/demo.test.ts'), [['current'], ['debian']]);
     assert.deepEqual(groundsOf('test/e2e/killed-delivery.test.ts'), [['current']]);
     assert.deepEqual(groundsOf('test/domain/windows.test.ts'), [['current', 'debian']]);
+    // What fetches something has no network in the namespace of the current engine.
+    assert.deepEqual(groundsOf('test/scripts/node.test.ts'), [['debian']]);
     assert.ok(files.filter(needsBothEngines).length >= 15);
     assert.ok(files.filter(usesDocker).length >= 40);
   });
