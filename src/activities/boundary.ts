@@ -1,4 +1,4 @@
-import { ApplicationFailure, Context } from '@temporalio/activity';
+import { ApplicationFailure, CancelledFailure, Context } from '@temporalio/activity';
 import { RateLimit, Refusal } from '../domain/failures.ts';
 import type { RateLimited } from '../domain/outcomes.ts';
 import type { SmokeRun } from '../platform/docker/labels.ts';
@@ -60,6 +60,20 @@ function failureOf(refusal: Refusal): ApplicationFailure {
  */
 export async function leaveWhenCancelled<Result>(work: () => Promise<Result>): Promise<Result> {
   return await Promise.race([work(), Context.current().cancelled]);
+}
+
+/**
+ * Once the activity is cancelled, work ends as cancelled, whatever error the cancellation caused in it.
+ * @param what for the message: `the deploy`
+ */
+export async function orCancelled<Result>(what: string, work: (signal: AbortSignal) => Promise<Result>): Promise<Result> {
+  const { cancellationSignal: signal } = Context.current();
+  try {
+    return await work(signal);
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    throw new CancelledFailure(`${what} was cancelled`, [], error instanceof Error ? error : new Error(String(error)));
+  }
 }
 
 /** Whose containers and networks an activity starts. @throws Error outside of a workflow */

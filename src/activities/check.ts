@@ -1,10 +1,10 @@
-import { CancelledFailure, Context } from '@temporalio/activity';
+import { Context } from '@temporalio/activity';
 import type { Check } from '../checks/check.ts';
 import type { CheckActivities, CheckInput } from '../contracts/activities/checks.ts';
 import { bounded } from '../domain/evidence.ts';
 import type { Checked } from '../domain/outcomes.ts';
 import { withCleanUp } from '../platform/docker/clean-up.ts';
-import { answering, currentRun } from './boundary.ts';
+import { answering, currentRun, orCancelled } from './boundary.ts';
 
 export interface CheckDependencies {
   /** By kind. */
@@ -21,21 +21,12 @@ function createCheck(kind: string, { check }: Check): (input: CheckInput) => Pro
     if (settings === undefined)
       throw new Error(`the plan of ${plan.service} has no check ${kind}, so it should not be asked for`);
     const context = Context.current();
-    const { cancellationSignal: signal, log } = context;
-    try {
-      const checked = await withCleanUp(
-        (what, error) => log.warn(`could not ${what} after the check ${kind}; the sweep removes it`, { error }),
+    const checked = await orCancelled(`the check ${kind}`, (signal) =>
+      withCleanUp(
+        (what, error) => context.log.warn(`could not ${what} after the check ${kind}; the sweep removes it`, { error }),
         (later) => check({ plan, settings, image, run: currentRun(context), signal, later }),
-      );
-      return { ...checked, evidence: bounded(checked.evidence) };
-    } catch (error) {
-      // Ends as cancelled, whatever the cancellation broke.
-      if (!signal.aborted) throw error;
-      throw new CancelledFailure(
-        `the check ${kind} was cancelled`,
-        [],
-        error instanceof Error ? error : new Error(String(error)),
-      );
-    }
+      ),
+    );
+    return { ...checked, evidence: bounded(checked.evidence) };
   };
 }

@@ -1,4 +1,4 @@
-import { CancelledFailure, Context } from '@temporalio/activity';
+import { Context } from '@temporalio/activity';
 import type { DeployActivities, DeployStageInput, SnapshotInput } from '../contracts/activities/delivery.ts';
 import type { Deployer, Foreseeing, Target, Work } from '../deploys/deploy.ts';
 import type { TurnGuard } from '../deploys/kit/turn-guard.ts';
@@ -7,7 +7,7 @@ import type { Deployed, StageSnapshot } from '../domain/outcomes.ts';
 import type { DeployPlan, StagePlan } from '../domain/plan.ts';
 import type { HostLock } from '../platform/files/host-lock.ts';
 import type { Probes } from '../probes/index.ts';
-import { answering } from './boundary.ts';
+import { answering, currentRun, orCancelled } from './boundary.ts';
 
 export interface DeployDependencies {
   /** By kind. */
@@ -21,7 +21,7 @@ export function createDeploy({ deployers, probes, turns, locks }: DeployDependen
   /** One change at a time for each lock, and none whose turn is over. */
   const inTurn = (input: DeployStageInput, change: (stageDeployer: StageDeployer, work: Work) => Promise<Deployed>) =>
     answering(() =>
-      orCancelled(async (signal) => {
+      orCancelled('the deploy', async (signal) => {
         const stageDeployer = stageDeployerOf(deployers, input, requireDeploy(input.stage));
         return await locks.hold(lockOf(stageDeployer), signal, async () => {
           await turns.enter(input.plan.service, input.stage.name, input.turn);
@@ -31,12 +31,12 @@ export function createDeploy({ deployers, probes, turns, locks }: DeployDependen
     )(input);
 
   return {
-    snapshotStage: answering((input: SnapshotInput) => orCancelled((signal) => snapshotOf(input, signal))),
+    snapshotStage: answering((input: SnapshotInput) => orCancelled('the deploy', (signal) => snapshotOf(input, signal))),
     deployStage: (input) => inTurn(input, ({ deployer, target }, work) => deployer.deploy(target, work)),
     rollBackStage: (input) => inTurn(input, ({ deployer, target }, work) => deployer.restore(target, input.before, work)),
     async discardPrevious(input) {
       const settle = answering(() =>
-        orCancelled(async (signal) => {
+        orCancelled('the deploy', async (signal) => {
           const { deploy } = input.stage;
           if (deploy === undefined) return;
           const stageDeployer = stageDeployerOf(deployers, input, deploy);
@@ -79,13 +79,7 @@ function stageDeployerOf(
   const deployer = deployers.get(kind);
   if (deployer === undefined)
     throw new Error(`the plan of ${plan.service} deploys by ${kind}, which this worker does not know: start one that does`);
-  return { deployer, target: { plan, stage, deploy: settings, image, rollout: rolloutId() } };
-}
-
-function rolloutId(): string {
-  const { workflowExecution } = Context.current().info;
-  if (workflowExecution === undefined) throw new Error('a deploy is an activity of a rollout, and is not started by itself');
-  return workflowExecution.workflowId;
+  return { deployer, target: { plan, stage, deploy: settings, image, rollout: currentRun(Context.current()).rollout } };
 }
 
 function workOf(input: DeployStageInput, signal: AbortSignal): Work {
@@ -110,15 +104,4 @@ function requireDeploy(stage: StagePlan): DeployPlan {
 function lockOf({ deployer, target }: StageDeployer): string {
   const { plan, stage, deploy } = target;
   return deployer.lockOf?.(deploy) ?? `${stage.deploy?.kind} ${plan.service} ${stage.name}`;
-}
-
-/** Ends as cancelled, whatever error the cancellation caused. Deployers first finish what must not be interrupted. */
-async function orCancelled<Result>(act: (signal: AbortSignal) => Promise<Result>): Promise<Result> {
-  const { cancellationSignal: signal } = Context.current();
-  try {
-    return await act(signal);
-  } catch (error) {
-    if (!signal.aborted) throw error;
-    throw new CancelledFailure('the deploy was cancelled', [], error instanceof Error ? error : new Error(String(error)));
-  }
 }

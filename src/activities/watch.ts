@@ -1,5 +1,4 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { CancelledFailure, Context } from '@temporalio/activity';
 import type Docker from 'dockerode';
 import type { Octokit } from 'octokit';
 import type { WatchActivities, WatchStageInput } from '../contracts/activities/delivery.ts';
@@ -21,7 +20,7 @@ import type { ExpectedImage } from '../domain/watch-version.ts';
 import { createDeploymentProof, type DeploymentProof } from '../probes/deployment.ts';
 import type { ProbeResult, Probes } from '../probes/index.ts';
 import { readContainerLog } from '../probes/log.ts';
-import { answering, type Heartbeat } from './boundary.ts';
+import { answering, type Heartbeat, orCancelled } from './boundary.ts';
 
 export interface WatchDependencies {
   readonly docker: Docker;
@@ -47,17 +46,13 @@ export function createWatch(dependencies: WatchDependencies): WatchActivities {
       const { watch } = stage;
       if (watch === undefined)
         throw new Error(`stage ${stage.name} of ${plan.service} has no watch, so it should not be asked for`);
-      const { cancellationSignal: signal } = Context.current();
       const deployment =
         watch.deployment !== undefined && expected !== undefined
           ? createDeploymentProof(dependencies.clientFor, watch.deployment, expected)
           : undefined;
-      try {
-        return await watchUntilVerdict(dependencies, { ...input, watch, deployment, signal }, heartbeat);
-      } catch (error) {
-        if (signal.aborted) throw new CancelledFailure('the watch was cancelled');
-        throw error;
-      }
+      return await orCancelled('the watch', (signal) =>
+        watchUntilVerdict(dependencies, { ...input, watch, deployment, signal }, heartbeat),
+      );
     }),
   };
 }
