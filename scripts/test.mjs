@@ -36,8 +36,11 @@ import { runLanes } from './test/lanes.mjs';
  * @typedef {Awaited<ReturnType<typeof takeOptions>>} Options
  */
 
-/** Half of the time is waiting. */
-const lanesOfTwoCores = 4;
+/** Two thirds of the time is waiting. */
+const lanesOfTwoCores = 6;
+
+/** Of the lanes, those on the engine that answers, where both are there: that is how much of the whole run needs it. */
+const shareOfOlderEngine = 1 / 3;
 
 /**
  * What is said to this script, and not to mocha.
@@ -100,13 +103,12 @@ async function runOn({ current, here }, options) {
   if (options.lanes === 1 || options.files.length === 1) return runMocha(inside ?? outside, options);
   if (inside === undefined) return runInLanes([{ ...outside, lanes: options.lanes }], options);
   if (!options.isWhole) return runInLanes([{ ...inside, lanes: options.lanes }], options);
-  return runInLanes(
-    [
-      { ...inside, lanes: options.lanes - 1 },
-      { ...outside, lanes: 1 },
-    ],
-    options,
-  );
+  const lanes = Math.max(1, Math.round(options.lanes * shareOfOlderEngine));
+  const grounds = [
+    { ...inside, lanes: options.lanes - lanes },
+    { ...outside, lanes },
+  ];
+  return runInLanes(grounds, options);
 }
 
 /**
@@ -155,7 +157,8 @@ export function worksOf(files, grounds) {
     if (second !== undefined && needsNetwork(file)) return [{ ...work, grounds: [second] }];
     if (first === undefined || second === undefined || !usesDocker(file))
       return [{ ...work, grounds: grounds.map(({ name }) => name) }];
-    const again = needsBothEngines(file) ? [{ ...work, label: `${file} (${second})`, grounds: [second] }] : [];
+    const label = `${file} (${second})`;
+    const again = needsBothEngines(file) ? [{ ...work, label, seconds: times[label] ?? work.seconds, grounds: [second] }] : [];
     return [{ ...work, grounds: [first] }, ...again];
   });
 }
@@ -174,20 +177,20 @@ function tell({ work, seconds, output, failed }) {
  */
 async function report(done, works) {
   const { default: reporter } = await import('../test/support/reporter.cjs');
-  for (const { work, failures } of done) if (failures !== '') console.log(`\n${work.label}\n${failures}`);
   const sum = (/** @type {'passed' | 'failed' | 'skipped'} */ what) => done.reduce((total, each) => total + each[what], 0);
   const seconds = new Map(done.map((each) => [each.work.label, each.seconds]));
   const left = works.length - done.length;
-  if (left > 0) console.log(`\n  stopped: ${left} of ${works.length} files were not run`);
+  const failures = done.flatMap((each) => (each.failures === '' ? [] : [`${each.work.label}\n${each.failures}`]));
+  if (left > 0) failures.push(`  stopped: ${left} of ${works.length} files were not run`);
   const result = { passed: sum('passed'), failed: sum('failed') + (left > 0 ? 1 : 0), skipped: sum('skipped'), seconds };
-  console.log(`\n${reporter.reportText(result)}`);
+  console.log(`\n${reporter.reportText(result, failures.join('\n'))}`);
   return Math.min(result.failed + reporter.refusedSkips(result), 255);
 }
 
 /** @param {readonly Done[]} done */
 function writeTimes(done) {
-  const slow = done.filter(({ work, seconds }) => work.label === work.file && seconds >= 2);
-  const entries = slow.map(({ work, seconds }) => [work.file, Math.round(seconds)]).sort();
+  const slow = done.filter(({ seconds }) => seconds >= 2);
+  const entries = slow.map(({ work, seconds }) => [work.label, Math.round(seconds)]).sort();
   writeFileSync(join(root, timesFile), `${JSON.stringify(Object.fromEntries(entries), undefined, 2)}\n`);
 }
 

@@ -46,7 +46,9 @@ export async function runLanes(works, grounds, context) {
   /** @type {Done[]} */
   const done = [];
   const work = async (/** @type {Lane} */ lane, /** @type {Work[]} */ queue) => {
-    for (let next = take(queue, lane.ground.name); next && !context.stop.aborted; next = take(queue, lane.ground.name)) {
+    for (;;) {
+      const next = context.stop.aborted ? undefined : take(queue, lane.ground.name, grounds);
+      if (next === undefined) return;
       const ended = await lane.run(next);
       done.push(ended);
       context.told(ended);
@@ -65,13 +67,19 @@ export async function runLanes(works, grounds, context) {
 }
 
 /**
- * Takes the slowest out of the queue, and of two rather what can run nowhere else.
+ * Takes the slowest out of the queue: of what can run nowhere else, once that alone would take its lanes as long as the rest takes all lanes.
  * @param {Work[]} queue
  * @param {string} ground
+ * @param {readonly Pick<Ground, 'name' | 'lanes'>[]} grounds
  */
-export function take(queue, ground) {
-  const possible = queue.filter(({ grounds }) => grounds.includes(ground));
-  const [next] = possible.sort((one, other) => one.grounds.length - other.grounds.length || other.seconds - one.seconds);
+export function take(queue, ground, grounds) {
+  const possible = queue.filter((work) => work.grounds.includes(ground));
+  const bound = possible.filter((work) => work.grounds.length === 1);
+  const secondsOf = (/** @type {readonly Work[]} */ works) => works.reduce((sum, { seconds }) => sum + seconds, 0);
+  const lanes = grounds.reduce((sum, each) => sum + each.lanes, 0);
+  const own = grounds.find(({ name }) => name === ground)?.lanes ?? 1;
+  const isUrgent = bound.length > 0 && secondsOf(bound) / own >= secondsOf(queue) / lanes;
+  const [next] = (isUrgent ? bound : possible).sort((one, other) => other.seconds - one.seconds);
   if (next !== undefined) queue.splice(queue.indexOf(next), 1);
   return next;
 }

@@ -59,11 +59,13 @@ class CountingReporter extends reporters.Spec {
   /**
    * The end of a report.
    * @param {Result} result
+   * @param {string} [failures] what is known of them: last, so that whoever sees only the end of a log sees them
    */
-  static reportText(result) {
+  static reportText(result, failures = '') {
     const { passed, failed, skipped, seconds } = result;
     const slowest = [...seconds].sort(([, one], [, other]) => other - one);
     const lines = slowest.map(([file, taken]) => `  ${taken.toFixed(1).padStart(7)} s  ${file}`);
+    if (failures !== '') lines.push('', failures.trimEnd(), '');
     if (CountingReporter.refusedSkips(result) > 0) lines.push(`  CI=true: ${skipped} skipped, expected every test to run`);
     return [...lines, `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`].join('\n');
   }
