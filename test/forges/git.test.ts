@@ -274,6 +274,7 @@ describe('plain git as a forge', () => {
         const head = await forge.commitFile(commit);
         const change = { ...commit, base: 'main', head, title: '', body: '', labels: [], reviewers: [], assignees: [] };
         assert.deepEqual(await forge.openChange(change), {
+          kind: 'branch',
           url: `${server.url}#landfall/web-production`,
           branch: 'landfall/web-production',
           base: 'main',

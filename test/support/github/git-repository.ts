@@ -1,7 +1,8 @@
-import { execFile } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, execFile, spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 
 export interface Person {
   readonly name: string;
@@ -44,6 +45,9 @@ const commitFormat = ['%H', '%T', '%P', '%an', '%ae', '%aI', '%cn', '%ce', '%cI'
 /** A real bare git repository, by git's own plumbing: it can be cloned, and diffed, by anyone who has its folder. */
 export class GitRepository {
   readonly folder: string;
+  /** What git said about commits, trees and blobs that were named by their whole ids: it never changes. */
+  readonly #known = new Map<string, Promise<Buffer>>();
+  #lookUps: LookUps | undefined;
 
   private constructor(folder: string) {
     this.folder = folder;
@@ -64,10 +68,23 @@ export class GitRepository {
     return runGit(['--git-dir', this.folder, ...args], options);
   }
 
+  /** The same, asked once where every revision in `args` is a whole id. */
+  #lasting(args: readonly string[]): Promise<Buffer> {
+    if (!args.slice(1).every((word) => lasting.test(word))) return this.#bytes(args);
+    const key = args.join(' ');
+    const known = this.#known.get(key) ?? this.#bytes(args);
+    this.#known.set(key, known);
+    // An object that is missing now may be pushed later.
+    known.catch((error: unknown) => {
+      if (!(error instanceof GitError && error.code === 1)) this.#known.delete(key);
+    });
+    return known;
+  }
+
   /** What git prints, or undefined where it says no (exit code 1 or 128). */
   async #maybe(args: readonly string[]): Promise<string | undefined> {
     try {
-      return await this.git(args);
+      return (await this.#lasting(args)).toString('utf8');
     } catch (error) {
       if (error instanceof GitError && (error.code === 1 || error.code === 128)) return undefined;
       throw error;
@@ -76,7 +93,15 @@ export class GitRepository {
 
   /** The full id of what a revision names, peeled to the type; undefined where there is none. */
   async resolve(revision: string, type: 'commit' | 'tree' | 'blob'): Promise<string | undefined> {
-    return (await this.#maybe(['rev-parse', '--verify', '--quiet', '--end-of-options', `${revision}^{${type}}`]))?.trim();
+    if (revision.includes('\n')) return undefined;
+    this.#lookUps ??= new LookUps(this.folder);
+    return await this.#lookUps.find(`${revision}^{${type}}`);
+  }
+
+  /** Ends what runs for it. */
+  close(): void {
+    this.#lookUps?.close();
+    this.#lookUps = undefined;
   }
 
   /** All refs below a prefix such as `refs/heads/`, with the commits that they point to. */
@@ -111,12 +136,13 @@ export class GitRepository {
   }
 
   readBlob(sha: string): Promise<Buffer> {
-    return this.#bytes(['cat-file', 'blob', sha]);
+    return this.#lasting(['cat-file', 'blob', sha]);
   }
 
   async readTree(tree: string, recursive: boolean): Promise<TreeEntry[]> {
-    const listed = await this.git(['ls-tree', '-z', '--long', ...(recursive ? ['-r', '-t'] : []), tree]);
+    const listed = await this.#lasting(['ls-tree', '-z', '--long', ...(recursive ? ['-r', '-t'] : []), tree]);
     return listed
+      .toString('utf8')
       .split('\0')
       .filter(Boolean)
       .map((line) => {
@@ -177,12 +203,13 @@ export class GitRepository {
   }
 
   async countBetween(base: string, head: string): Promise<number> {
-    return Number((await this.git(['rev-list', '--count', `${base}..${head}`])).trim());
+    return Number(await this.#lasting(['rev-list', '--count', `${base}..${head}`]));
   }
 
   /** Files and lines that differ between the merge base and `head`. */
   async changes(base: string, head: string): Promise<{ files: number; additions: number; deletions: number }> {
-    const lines = (await this.git(['diff', '--numstat', `${base}...${head}`])).split('\n').filter(Boolean);
+    const printed = await this.#lasting(['diff', '--numstat', `${base}...${head}`]);
+    const lines = printed.toString('utf8').split('\n').filter(Boolean);
     const numbers = lines.map((line) => line.split('\t').map((field) => Number(field) || 0));
     const sum = (index: number) => numbers.reduce((total, fields) => total + (fields[index] ?? 0), 0);
     return { files: lines.length, additions: sum(0), deletions: sum(1) };
@@ -194,8 +221,9 @@ export class GitRepository {
   }
 
   async #log(args: readonly string[]): Promise<Commit[]> {
-    const text = await this.git(['log', '-z', `--format=%x1e${commitFormat}`, ...args, '--']);
+    const text = await this.#lasting(['log', '-z', `--format=%x1e${commitFormat}`, ...args, '--']);
     return text
+      .toString('utf8')
       .split('\x1e')
       .slice(1)
       .map((record) => {
@@ -213,6 +241,33 @@ export class GitRepository {
   }
 }
 
+/** Options, and whole ids. */
+const lasting = /^(?:-.*|blob|[0-9a-f]{40}(?:\.{2,3}[0-9a-f]{40})?)$/;
+
+/** One git that answers question after question: to start one for each takes most of a test's time. */
+class LookUps {
+  readonly #git: ChildProcessWithoutNullStreams;
+  readonly #waiting: ((found: string | undefined) => void)[] = [];
+
+  constructor(folder: string) {
+    this.#git = spawn('git', ['--git-dir', folder, 'cat-file', '--batch-check'], { env: plainEnvironment() });
+    this.#git.unref();
+    createInterface(this.#git.stdout).on('line', (line) => this.#waiting.shift()?.(/^([0-9a-f]{40}) \S+ \d+$/.exec(line)?.[1]));
+  }
+
+  /** @param revision of one line */
+  find(revision: string): Promise<string | undefined> {
+    return new Promise((found) => {
+      this.#waiting.push(found);
+      this.#git.stdin.write(`${revision}\n`);
+    });
+  }
+
+  close(): void {
+    this.#git.stdin.end();
+  }
+}
+
 /** Where a ref is that does not exist. */
 export const noCommit = '0'.repeat(40);
 
@@ -221,11 +276,15 @@ function signature({ name, email, date }: Person): string {
 }
 
 /** Git without the settings of whoever runs the tests. */
+function plainEnvironment(): Record<string, string> {
+  return { PATH: process.env.PATH ?? '', GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_NOSYSTEM: '1' };
+}
+
 function runGit(
   args: readonly string[],
   options: { input?: string | Buffer; env?: Record<string, string> } = {},
 ): Promise<Buffer> {
-  const env = { PATH: process.env.PATH ?? '', GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_NOSYSTEM: '1', ...options.env };
+  const env = { ...plainEnvironment(), ...options.env };
   return new Promise((resolve, reject) => {
     const child = execFile('git', args, { env, encoding: 'buffer', maxBuffer: 2 ** 28 }, (error, stdout, stderr) => {
       if (error === null) resolve(stdout);

@@ -173,6 +173,7 @@ export async function startGitHub(options: GitHubOptions = {}): Promise<GitHub> 
       http.closeAllConnections();
       await server.answered();
       await server.webhooks.settled();
+      for (const { git } of world.repositories.values()) git.close();
       await rm(folder, { recursive: true, force: true });
       if (violations.length > 0) throw new Error(`outside of GitHub's description of its API:\n${violations.join('\n')}`);
     },
