@@ -68,18 +68,18 @@ describe('who decided', () => {
   it('refuses the proof of another decision: verb, run, stage, step, digest, reason', async () => {
     const decision = { by: 'ann', stage: 'staging', step: 'approve', digest, reason: 'fine' };
     const approval = await proven('approve', decision, tokens.ann);
-    const others: readonly Promise<unknown>[] = [
-      decided('reject', approval),
-      decided('approve', approval, { rollout: 'rollout:app:latest:bbbbbbbbbbbb' }),
-      decided('approve', approval, { runId: 'run-2' }),
-      decided('approve', { ...approval, stage: 'production' }),
-      decided('approve', { ...approval, step: 'merge' }),
-      decided('approve', { ...approval, digest: `sha256:${'b'.repeat(64)}` }),
-      decided('approve', { ...approval, reason: 'something else' }),
-      decided('approve', { by: 'ann', ...(approval.proof !== undefined && { proof: approval.proof }) }),
+    const others: readonly (() => Promise<unknown>)[] = [
+      () => decided('reject', approval),
+      () => decided('approve', approval, { rollout: 'rollout:app:latest:bbbbbbbbbbbb' }),
+      () => decided('approve', approval, { runId: 'run-2' }),
+      () => decided('approve', { ...approval, stage: 'production' }),
+      () => decided('approve', { ...approval, step: 'merge' }),
+      () => decided('approve', { ...approval, digest: `sha256:${'b'.repeat(64)}` }),
+      () => decided('approve', { ...approval, reason: 'something else' }),
+      () => decided('approve', { by: 'ann', ...(approval.proof !== undefined && { proof: approval.proof }) }),
     ];
     for (const other of others)
-      assert.match(await refusal(other), /expected one made with ann's token for exactly this decision/);
+      assert.match(await refusal(other()), /expected one made with ann's token for exactly this decision/);
   });
 
   it('refuses the proof of somebody else', async () => {
