@@ -39,6 +39,9 @@ import { runLanes } from './test/lanes.mjs';
 /** Two thirds of the time is waiting. */
 const lanesOfTwoCores = 6;
 
+/** A whole run with its tools there takes some 13 minutes on two cores. In CI it fails when it takes this long: a slow test is a fault of its own. */
+const longestMinutes = 20;
+
 /** Of the lanes, those on the engine that answers, where both are there: that is how much of the whole run needs it. */
 const shareOfOlderEngine = 1 / 3;
 
@@ -138,9 +141,20 @@ async function runInLanes(grounds, { files, nodeOptions, mocha, isWhole, writesT
   const colour = process.stdout.isTTY && !process.env.NO_COLOR ? ['--color'] : [];
   const context = { cwd: root, nodeOptions, mochaOptions: [...mocha, ...colour], stop: stop.signal, told: tell };
   const works = worksOf(files, grounds);
+  const begunAt = performance.now();
   const done = await runLanes(works, grounds, context);
   if (writesTimes && isWhole) writeTimes(done);
-  return report(done, works);
+  const minutes = (performance.now() - begunAt) / 60_000;
+  return report(done, works, isWhole && process.env.CI === 'true' ? slowness(minutes) : undefined);
+}
+
+/**
+ * @param {number} minutes that a whole run has taken
+ * @returns {string | undefined} what is wrong with that
+ */
+export function slowness(minutes) {
+  if (minutes <= longestMinutes) return undefined;
+  return `  the tests took ${minutes.toFixed(1)} min, expected at most ${longestMinutes}: see the slowest files above`;
 }
 
 /**
@@ -173,16 +187,19 @@ function tell({ work, seconds, output, failed }) {
 /**
  * @param {readonly Done[]} done
  * @param {readonly Work[]} works
+ * @param {string | undefined} slow counts as one failure more
  * @returns {Promise<number>} the exit code
  */
-async function report(done, works) {
+async function report(done, works, slow) {
   const { default: reporter } = await import('../test/support/reporter.cjs');
   const sum = (/** @type {'passed' | 'failed' | 'skipped'} */ what) => done.reduce((total, each) => total + each[what], 0);
   const seconds = new Map(done.map((each) => [each.work.label, each.seconds]));
   const left = works.length - done.length;
   const failures = done.flatMap((each) => (each.failures === '' ? [] : [`${each.work.label}\n${each.failures}`]));
   if (left > 0) failures.push(`  stopped: ${left} of ${works.length} files were not run`);
-  const result = { passed: sum('passed'), failed: sum('failed') + (left > 0 ? 1 : 0), skipped: sum('skipped'), seconds };
+  if (slow !== undefined) failures.push(slow);
+  const more = (left > 0 ? 1 : 0) + (slow === undefined ? 0 : 1);
+  const result = { passed: sum('passed'), failed: sum('failed') + more, skipped: sum('skipped'), seconds };
   console.log(`\n${reporter.reportText(result, failures.join('\n'))}`);
   return Math.min(result.failed + reporter.refusedSkips(result), 255);
 }

@@ -13,7 +13,7 @@ import {
   usesDocker,
 } from '../../scripts/test/files.mjs';
 import { type Done, runLanes, take, type Work } from '../../scripts/test/lanes.mjs';
-import { takeOptions, worksOf } from '../../scripts/test.mjs';
+import { slowness, takeOptions, worksOf } from '../../scripts/test.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -203,6 +203,11 @@ describe('what a run of the tests is made of', () => {
     const { files } = await readArguments(mochaArguments([]));
     const gone = Object.keys(knownTimes()).filter((label) => !files.includes(label.replace(/ \(.*/, '')));
     assert.deepEqual(gone, [], 'npm test -- --write-times writes them anew');
+  });
+
+  it('too slow from twenty minutes on', () => {
+    assert.equal(slowness(19.9), undefined);
+    assert.match(slowness(20.1) ?? '', /took 20\.1 min, expected at most 20/);
   });
 
   it('alone those whose first comment says so', async () => {
