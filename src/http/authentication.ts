@@ -5,12 +5,12 @@ import type { ImagePush } from '../domain/image-push.ts';
 export interface RequestHead {
   readonly headers: IncomingHttpHeaders;
   /** What follows the receiver's path, decoded; only with `secretInPath`. */
-  readonly pathSecret?: string;
+  readonly pathSecret?: string | undefined;
   readonly query: URLSearchParams;
   /** The sender's address, as far as proxies are trusted. */
   readonly address: string;
   /** What the sender showed in its TLS handshake, or to a trusted proxy. */
-  readonly certificate?: ClientCertificate;
+  readonly certificate?: ClientCertificate | undefined;
 }
 
 export interface ClientCertificate {

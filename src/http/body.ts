@@ -1,5 +1,33 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Problem } from './problem.ts';
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import { malformed, Problem } from './problem.ts';
+
+/** The media types that a path takes, and what to do where another one comes. */
+export interface ExpectedMediaType {
+  readonly mediaTypes: readonly string[];
+  /** Whatever begins with one of the media types is taken, with any parameters. */
+  readonly byPrefix?: boolean;
+  /** A sentence for the person who set the sender up. */
+  readonly mediaTypeAdvice: string;
+}
+
+/** Refuses what cannot be read as plain JSON bytes, from the headers alone. @throws Problem 415 */
+export function requireMediaType(headers: IncomingHttpHeaders, expected: ExpectedMediaType): void {
+  const encoding = headers['content-encoding']?.trim().toLowerCase() ?? 'identity';
+  if (encoding !== 'identity') {
+    throw unsupported('Expected a body without Content-Encoding. Send it uncompressed.', { 'Accept-Encoding': 'identity' });
+  }
+  const value = headers['content-type']?.toLowerCase() ?? '';
+  if (expected.byPrefix && expected.mediaTypes.some((type) => value.startsWith(type))) return;
+  const [type = '', ...parameters] = value.split(';');
+  const charset = parameters.map((parameter) => parameter.trim()).find((parameter) => parameter.startsWith('charset='));
+  if (!expected.mediaTypes.includes(type.trim())) {
+    const named = expected.mediaTypes.filter((each) => each !== '').join(' or ');
+    throw unsupported(`Expected the media type ${named}. ${expected.mediaTypeAdvice}`);
+  }
+  if (charset !== undefined && !/^charset="?utf-?8"?$/.test(charset)) {
+    throw unsupported('Expected the charset utf-8, the only one of JSON.');
+  }
+}
 
 export interface BodyLimits {
   readonly bytes: number;
@@ -25,7 +53,8 @@ export function readBody(request: IncomingMessage, response: ServerResponse, lim
     let isRefused = false;
     const timer = setTimeout(() => {
       isRefused = true;
-      reject(tooSlow(limits));
+      const detail = `Expected the whole body within ${limits.timeoutMs / 1000} s. Check the connection and send it again.`;
+      reject(new Problem(408, 'timed-out', detail, { Connection: 'close' }));
     }, limits.timeoutMs);
     // The listeners stay: taking them off costs more than what they do once this is settled, which is nothing.
     request.on('data', (chunk: Buffer) => {
@@ -37,7 +66,7 @@ export function readBody(request: IncomingMessage, response: ServerResponse, lim
     });
     request.on('end', () => {
       clearTimeout(timer);
-      if (!isRefused) resolve(joined(chunks, length));
+      if (!isRefused) resolve(Buffer.concat(chunks, length));
     });
     request.on('close', () => {
       clearTimeout(timer);
@@ -60,12 +89,6 @@ export function discardRest(request: IncomingMessage): void {
   });
 }
 
-/** Most bodies come in one piece, which need not be copied. */
-function joined(chunks: readonly Buffer[], length: number): Buffer {
-  const [only] = chunks;
-  return only !== undefined && chunks.length === 1 ? only : Buffer.concat(chunks, length);
-}
-
 function expectsContinue(request: IncomingMessage): boolean {
   return request.headers.expect?.toLowerCase() === '100-continue';
 }
@@ -76,7 +99,43 @@ function tooLarge(limits: BodyLimits, unsent: boolean): Problem {
   return new Problem(413, 'too-large', detail, unsent ? { Connection: 'close' } : {});
 }
 
-function tooSlow(limits: BodyLimits): Problem {
-  const detail = `Expected the whole body within ${limits.timeoutMs / 1000} s. Check the connection and send it again.`;
-  return new Problem(408, 'timed-out', detail, { Connection: 'close' });
+function unsupported(detail: string, headers: Readonly<Record<string, string>> = {}): Problem {
+  return new Problem(415, 'unsupported-media-type', detail, headers);
+}
+
+/** Far more than any registry nests, and far from what could exhaust a stack. */
+const deepest = 64;
+const quote = 0x22;
+const backslash = 0x5c;
+
+/** JSON text in UTF-8 (RFC 8259). Nesting is measured on the bytes, before anything is built from them. @throws Problem 400 */
+export function parseJson(raw: Buffer): unknown {
+  if (nestsDeeperThan(raw, deepest)) throw malformed(`Expected JSON of at most ${deepest} nested levels.`);
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(raw)) as unknown;
+  } catch (error) {
+    // Only what the two parsers say about their input; their messages quote it, so they are not passed on.
+    if (error instanceof SyntaxError || error instanceof TypeError) throw malformed('Expected a body that is JSON in UTF-8.');
+    throw error;
+  }
+}
+
+/** Counts brackets outside strings. In UTF-8 no byte of a longer character can be mistaken for one of these. */
+function nestsDeeperThan(raw: Buffer, limit: number): boolean {
+  let depth = 0;
+  let inString = false;
+  for (let at = 0; at < raw.length; at++) {
+    const byte = raw[at];
+    if (inString) {
+      if (byte === backslash) at++;
+      else if (byte === quote) inString = false;
+    } else if (byte === quote) {
+      inString = true;
+    } else if (byte === 0x5b || byte === 0x7b) {
+      if (++depth > limit) return true;
+    } else if (byte === 0x5d || byte === 0x7d) {
+      depth--;
+    }
+  }
+  return false;
 }

@@ -1,13 +1,29 @@
 import type { X509Certificate } from 'node:crypto';
 import {
+  id_md2WithRSAEncryption,
+  id_md5WithRSAEncryption,
+  id_RSASSA_PSS,
+  id_sha1WithRSAEncryption,
+  id_sha256,
+  id_sha384,
+  id_sha512,
+  RsaSaPssParams,
+} from '@peculiar/asn1-rsa';
+import { AsnConvert } from '@peculiar/asn1-schema';
+import {
+  type AlgorithmIdentifier,
+  BasicConstraints,
+  Certificate,
   id_ce_basicConstraints,
   id_ce_certificatePolicies,
   id_ce_extKeyUsage,
   id_ce_keyUsage,
+  id_ce_nameConstraints,
   id_ce_subjectAltName,
+  KeyUsage,
   KeyUsageFlags,
+  SubjectAlternativeName,
 } from '@peculiar/asn1-x509';
-import { type CertificateDetails, detailsOf } from './certificate-details.ts';
 
 /*
  * The verdict on a client certificate that a proxy has passed on, or that was issued for servers only. OpenSSL judges only what comes
@@ -46,57 +62,45 @@ export function distrustOf(
 ): string | undefined {
   const own = unfitForClients(leaf) ?? outOfDate(leaf, now) ?? weakness(leaf);
   if (own !== undefined) return own;
-  if (authorities.some((authority) => isSame(authority, leaf))) return undefined;
-  const search: Search = { intermediates: intermediates.slice(0, longestChain), authorities, now, seen: new Set(), reasons: [] };
-  if (reaches(leaf, 0, search)) return undefined;
-  return search.reasons[0] ?? (leaf.checkIssued(leaf) ? 'it is self-signed' : 'no trusted authority has issued it');
-}
-
-interface Search {
-  readonly intermediates: readonly X509Certificate[];
-  readonly authorities: readonly X509Certificate[];
-  readonly now: Date;
-  /** Fingerprints of intermediates that were followed: each only once, however they are entangled. */
-  readonly seen: Set<string>;
+  if (authorities.some(({ fingerprint256 }) => fingerprint256 === leaf.fingerprint256)) return undefined;
   /** Why authorities that would fit were passed over. */
-  readonly reasons: string[];
-}
-
-/** @param below authorities between the client's certificate and the issuer of this one */
-function reaches(certificate: X509Certificate, below: number, search: Search): boolean {
-  const { authorities, intermediates, now, seen, reasons } = search;
-  const isIssuer = (issuer: X509Certificate): boolean => {
-    if (!certificate.checkIssued(issuer) || !certificate.verify(issuer.publicKey)) return false;
-    const reason = unfitAuthority(issuer, below, now);
+  const reasons: string[] = [];
+  const isFit = (reason: string | undefined): boolean => {
     if (reason !== undefined) reasons.push(reason);
     return reason === undefined;
   };
-  if (authorities.some(isIssuer)) return true;
-  return intermediates.some((issuer) => {
-    if (seen.has(issuer.fingerprint256) || !isIssuer(issuer)) return false;
-    seen.add(issuer.fingerprint256);
-    return isStrong(issuer, search) && reaches(issuer, below + 1, search);
-  });
-}
-
-/** The signature of an authority that is trusted as it is proves nothing; that of one in between does. */
-function isStrong(issuer: X509Certificate, { reasons }: Search): boolean {
-  const reason = weakness(issuer);
-  if (reason !== undefined) reasons.push(`an authority in its chain: ${reason}`);
-  return reason === undefined;
+  /** Fingerprints of intermediates that were followed: each only once, however they are entangled. */
+  const seen = new Set<string>();
+  /** @param below authorities between the client's certificate and the issuer of this one */
+  const reaches = (certificate: X509Certificate, below: number): boolean => {
+    const isIssuer = (issuer: X509Certificate): boolean =>
+      certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey) && isFit(unfitAuthority(issuer, below, now));
+    if (authorities.some(isIssuer)) return true;
+    return intermediates.slice(0, longestChain).some((issuer) => {
+      if (seen.has(issuer.fingerprint256) || !isIssuer(issuer)) return false;
+      seen.add(issuer.fingerprint256);
+      // The signature of an authority that is trusted as it is proves nothing; that of one in between does.
+      return isFit(inItsChain(weakness(issuer))) && reaches(issuer, below + 1);
+    });
+  };
+  if (reaches(leaf, 0)) return undefined;
+  return reasons[0] ?? (leaf.checkIssued(leaf) ? 'it is self-signed' : 'no trusted authority has issued it');
 }
 
 function unfitAuthority(issuer: X509Certificate, below: number, now: Date): string | undefined {
   if (!issuer.ca) return 'its issuer is no authority';
   const details = detailsOf(issuer);
-  if (details === undefined) return `an authority in its chain: ${unreadable}`;
+  if (details === undefined) return inItsChain(unreadable);
   // The right way round: of a length that is no number, neither comparison holds.
   if (details.pathLength !== undefined && !(below <= details.pathLength))
     return 'its chain is longer than an authority in it allows';
-  if (setsUnknownConditions(details)) return 'an authority in its chain sets conditions that are not known here';
+  if (details.setsUnknownConditions) return 'an authority in its chain sets conditions that are not known here';
   if (isForOthers(issuer)) return 'an authority in its chain is neither for clients nor for servers';
-  const dated = outOfDate(issuer, now);
-  return dated === undefined ? undefined : `an authority in its chain: ${dated}`;
+  return inItsChain(outOfDate(issuer, now));
+}
+
+function inItsChain(reason: string | undefined): string | undefined {
+  return reason && `an authority in its chain: ${reason}`;
 }
 
 /** Node calls the extended key usage just `keyUsage`. */
@@ -110,7 +114,7 @@ function unfitForClients(leaf: X509Certificate): string | undefined {
   if (isForOthers(leaf)) return notForClients;
   const usable = KeyUsageFlags.digitalSignature | KeyUsageFlags.keyAgreement;
   if (details.keyUsage !== undefined && (details.keyUsage & usable) === 0) return notForClients;
-  return setsUnknownConditions(details) ? 'it sets conditions that are not known here' : undefined;
+  return details.setsUnknownConditions ? 'it sets conditions that are not known here' : undefined;
 }
 
 const unreadable = 'it is not written as the standard (RFC 5280) has it';
@@ -136,10 +140,56 @@ function hasShortKey({ publicKey: { asymmetricKeyType, asymmetricKeyDetails } }:
   return modulusLength !== undefined && modulusLength < 2048;
 }
 
-function setsUnknownConditions({ binding }: CertificateDetails): boolean {
-  return binding.some((id) => !understood.has(id));
+/**
+ * What a certificate says that Node does not tell, or tells only as a text to be taken apart (RFC 5280, 4.1 and 4.2).
+ * @returns undefined where it is not as RFC 5280 has it, an extension given twice included: which of them holds would be a guess
+ */
+export function detailsOf({ raw }: X509Certificate) {
+  try {
+    const { tbsCertificate, signatureAlgorithm } = AsnConvert.parse(raw, Certificate);
+    const extensions = tbsCertificate.extensions ?? [];
+    if (new Set(extensions.map(({ extnID }) => extnID)).size < extensions.length) return undefined;
+    const read = <T>(id: string, type: new () => T): T | undefined => {
+      const found = extensions.find(({ extnID }) => extnID === id);
+      return found === undefined ? undefined : AsnConvert.parse(found.extnValue, type);
+    };
+    const commonNames = tbsCertificate.subject.flat().filter(({ type }) => type === commonName);
+    const alternatives = read(id_ce_subjectAltName, SubjectAlternativeName) ?? [];
+    const names = [...commonNames.map(({ value }) => value.toString()), ...alternatives.flatMap(({ dNSName }) => dNSName ?? [])];
+    return {
+      /** Common names and DNS names of its subject, each once. */
+      names: [...new Set(names)],
+      /** How many more authorities may follow below this one; undefined: any number. */
+      pathLength: read(id_ce_basicConstraints, BasicConstraints)?.pathLenConstraint,
+      /** Flags of the library's `KeyUsageFlags`; undefined: any use. */
+      keyUsage: read(id_ce_keyUsage, KeyUsage)?.toNumber(),
+      /** Whether a verifier has to obey an extension that is not obeyed here. Limits on names are always meant: RFC 5280, 4.2.1.10. */
+      setsUnknownConditions: extensions.some(
+        ({ extnID, critical }) => (critical || extnID === id_ce_nameConstraints) && !understood.has(extnID),
+      ),
+      /** Whether its signature is by MD2, MD5 or SHA-1, so that somebody may have made another certificate for it. */
+      isForgeable: isForgeable(signatureAlgorithm),
+    };
+  } catch {
+    // The library's errors are of several kinds, and their words help nobody: OpenSSL has taken it before, so it is no accident.
+    return undefined;
+  }
 }
 
-function isSame(one: X509Certificate, other: X509Certificate): boolean {
-  return one.fingerprint256 === other.fingerprint256;
+const commonName = '2.5.4.3';
+const dsaWithSha1 = '1.2.840.10040.4.3';
+const ecdsaWithSha1 = '1.2.840.10045.4.1';
+const forgeable: ReadonlySet<string> = new Set([
+  id_md2WithRSAEncryption,
+  id_md5WithRSAEncryption,
+  id_sha1WithRSAEncryption,
+  dsaWithSha1,
+  ecdsaWithSha1,
+]);
+const strongHashes: ReadonlySet<string> = new Set([id_sha256, id_sha384, id_sha512]);
+
+/** RSASSA-PSS names its hash beside it, and means SHA-1 where it names none. */
+function isForgeable({ algorithm, parameters }: AlgorithmIdentifier): boolean {
+  if (algorithm !== id_RSASSA_PSS) return forgeable.has(algorithm);
+  return !parameters || !strongHashes.has(AsnConvert.parse(parameters, RsaSaPssParams).hashAlgorithm.algorithm);
 }

@@ -2,8 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { type DetailedPeerCertificate, TLSSocket } from 'node:tls';
 import type { CertificateHeader, ClientCertificate } from './authentication.ts';
-import { distrustOf, expired, notYetValid, outOfDate } from './certificate-chain.ts';
-import { detailsOf } from './certificate-details.ts';
+import { detailsOf, distrustOf, expired, notYetValid, outOfDate } from './certificate-chain.ts';
 import type { ClientTrust } from './client-trust.ts';
 
 /** Client certificates of requests: from the handshake with the sender itself, or from what a proxy says about its own. */
@@ -11,12 +10,13 @@ import type { ClientTrust } from './client-trust.ts';
 /** @returns undefined where the sender showed none */
 export function certificateOfHandshake(request: IncomingMessage, trust: ClientTrust, now: Date): ClientCertificate | undefined {
   const { socket } = request;
-  const [certificate, ...others] = socket instanceof TLSSocket ? shownIn(socket) : [];
-  if (certificate === undefined || !(socket instanceof TLSSocket)) return undefined;
+  if (!(socket instanceof TLSSocket)) return undefined;
+  const [certificate, ...others] = shownIn(socket);
+  if (certificate === undefined) return undefined;
   // OpenSSL's verdict is that of the handshake, and a connection (or a resumed session) may outlive what it was about.
   const judge = () => distrustOf(certificate, others, trust.authorities(), now);
   const distrust = socket.authorized ? outOfDate(certificate, now) : verdictOf(socket, judge);
-  return { names: namesOf(certificate), ...(distrust !== undefined && { distrust }) };
+  return judged(certificate, distrust);
 }
 
 /**
@@ -57,9 +57,6 @@ const verdicts: Readonly<Record<string, string>> = {
   PATH_LENGTH_EXCEEDED: 'its chain is longer than an authority in it allows',
 };
 
-/** RFC 9440. In all others the certificate comes first, and intermediates may follow it. */
-const standardHeader: CertificateHeader = 'client-cert';
-
 /**
  * What a trusted proxy says about its sender's certificate, judged here once more.
  * @param allowed the headers that the proxy sets itself, whatever its sender sent: a certificate is public, so anybody may send one along
@@ -74,14 +71,12 @@ export function certificateFromProxy(
   const present = allowed.filter((name) => (request.headersDistinct[name]?.[0] ?? '') !== '');
   const [name] = present;
   if (name === undefined) return undefined;
-  const values = request.headersDistinct[name] ?? [];
+  const [value = '', ...others] = request.headersDistinct[name] ?? [];
   // Whoever sends one along through a proxy that adds its own must not have a choice.
-  if (present.length > 1 || values.length > 1) return { names: [], distrust: 'the proxy passed more than one on' };
-  const found = certificatesOf(name, values[0] ?? '', request);
-  const [leaf, ...intermediates] = found ?? [];
+  if (present.length > 1 || others.length > 0) return { names: [], distrust: 'the proxy passed more than one on' };
+  const [leaf, ...intermediates] = certificatesOf(name, value, request) ?? [];
   if (leaf === undefined) return { names: [], distrust: `what the proxy passed on in ${name} is no certificate` };
-  const distrust = distrustOf(leaf, intermediates, trust.authorities(), now);
-  return { names: namesOf(leaf), ...(distrust !== undefined && { distrust }) };
+  return judged(leaf, distrustOf(leaf, intermediates, trust.authorities(), now));
 }
 
 /** @returns undefined where any of it is no certificate */
@@ -91,7 +86,8 @@ function certificatesOf(
   request: IncomingMessage,
 ): readonly X509Certificate[] | undefined {
   try {
-    if (name !== standardHeader) return certificatesInHeader(value);
+    // RFC 9440. In all others the certificate comes first, and intermediates may follow it.
+    if (name !== 'client-cert') return certificatesInHeader(value);
     const chain = request.headersDistinct['client-cert-chain']?.join(',') ?? '';
     return [byteSequence(value), ...(chain.trim() === '' ? [] : chain.split(',').map(byteSequence))];
   } catch {
@@ -122,6 +118,6 @@ function certificatesInHeader(value: string): readonly X509Certificate[] {
   return blocks.map((block) => new X509Certificate(Buffer.from(block, 'base64')));
 }
 
-function namesOf(certificate: X509Certificate): readonly string[] {
-  return detailsOf(certificate)?.names ?? [];
+function judged(certificate: X509Certificate, distrust: string | undefined): ClientCertificate {
+  return { names: detailsOf(certificate)?.names ?? [], ...(distrust !== undefined && { distrust }) };
 }

@@ -2,7 +2,6 @@ import { X509Certificate } from 'node:crypto';
 import { rootCertificates } from 'node:tls';
 import { messageOf } from '../domain/errors.ts';
 import type { Log } from '../domain/log.ts';
-import { certificatesIn } from './pem.ts';
 
 /** Asks for client certificates, and judges them by this authority (PEM); absent: by those that Node trusts. */
 export interface AsksForCertificates {
@@ -10,11 +9,7 @@ export interface AsksForCertificates {
 }
 
 /** The authorities by which client certificates are judged. A file is read again at each call: it may have been replaced. */
-export interface ClientTrust {
-  /** PEM; undefined: those that Node trusts. */
-  pem(): string | undefined;
-  authorities(): readonly X509Certificate[];
-}
+export type ClientTrust = NonNullable<ReturnType<typeof createClientTrust>>;
 
 /**
  * What the receivers that ask for client certificates trust. Where a file cannot be read later on, or holds no certificate, what was
@@ -22,32 +17,26 @@ export interface ClientTrust {
  * @returns undefined if no receiver asks for one
  * @throws Error if an authority cannot be read, or two receivers trust different ones: a handshake is judged before the path is known
  */
-export function createClientTrust(receivers: readonly AsksForCertificates[], log: Log): ClientTrust | undefined {
+export function createClientTrust(receivers: readonly AsksForCertificates[], log: Log) {
   const asking = receivers.flatMap(({ clientCertificates }) => clientCertificates ?? []);
   const [first] = asking;
   if (first === undefined) return undefined;
-  const texts = asking.map(({ ca }) => (ca === undefined ? undefined : checked(ca())));
+  const texts = asking.map(({ ca }) => ca && checked(ca()));
   if (new Set(texts).size > 1) {
     throw new Error(
       'receivers: expected one authority for all client certificates, found several; put them into one file and name it at each receiver',
     );
   }
-  return createTrust(first.ca, log);
-}
-
-function createTrust(ca: (() => string) | undefined, log: Log): ClientTrust {
-  let good = ca === undefined ? undefined : checked(ca());
-  let complaint: string | undefined;
+  const { ca } = first;
+  let [good] = texts;
+  const complain = complainOnce(log, 'the authority of client certificates could not be read again; the one before goes on');
+  /** @returns undefined: those that Node trusts */
   const pem = (): string | undefined => {
-    if (ca === undefined) return undefined;
     try {
-      good = checked(ca());
-      complaint = undefined;
+      good = ca && checked(ca());
+      complain();
     } catch (error) {
-      const reason = messageOf(error);
-      if (reason !== complaint)
-        log.warn({ reason }, 'the authority of client certificates could not be read again; the one before goes on');
-      complaint = reason;
+      complain(error);
     }
     return good;
   };
@@ -55,14 +44,25 @@ function createTrust(ca: (() => string) | undefined, log: Log): ClientTrust {
   const authorities = (): readonly X509Certificate[] => {
     const from = pem();
     if (parsed === undefined || parsed.from !== from) {
-      parsed = {
-        from,
-        authorities: from === undefined ? rootCertificates.map((root) => new X509Certificate(root)) : certificatesIn(from),
-      };
+      const roots = () => rootCertificates.map((root) => new X509Certificate(root));
+      parsed = { from, authorities: from === undefined ? roots() : certificatesIn(from) };
     }
     return parsed.authorities;
   };
   return { pem, authorities };
+}
+
+/**
+ * For what is tried again and again, and goes on as it was where that fails.
+ * @returns a function that takes what went wrong, or nothing once it is right, and warns of each reason once
+ */
+export function complainOnce(log: Log, message: string): (error?: unknown) => void {
+  let complaint: string | undefined;
+  return (error) => {
+    const reason = error === undefined ? undefined : messageOf(error);
+    if (reason !== undefined && reason !== complaint) log.warn({ reason }, message);
+    complaint = reason;
+  };
 }
 
 /** Node takes an empty text for "those that I trust", and passes over one that is no PEM: both would let in, or keep out, the wrong ones. */
@@ -71,4 +71,17 @@ function checked(pem: string): string {
     throw new Error('the authority of client certificates: expected a file with at least one certificate (PEM), found none');
   }
   return pem;
+}
+
+/** The certificates of a PEM text, in their order. @throws Error where one of them is damaged */
+export function certificatesIn(pem: string): readonly X509Certificate[] {
+  const blocks =
+    pem.match(/-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----[\s\S]*?-----END (?:TRUSTED |X509 )?CERTIFICATE-----/g) ?? [];
+  return blocks.map((block) => {
+    try {
+      return new X509Certificate(block);
+    } catch (error) {
+      throw new Error('expected certificates in PEM, found one that is damaged; write the file again', { cause: error });
+    }
+  });
 }

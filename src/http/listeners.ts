@@ -13,8 +13,8 @@ import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { messageOf } from '../domain/errors.ts';
 import type { Log } from '../domain/log.ts';
-import { problemDocument, problemMediaType } from './problem.ts';
-import { keepTls, type TlsKeeper, type TlsSettings } from './tls.ts';
+import { problemMediaType, problemText } from './problem.ts';
+import { keepTls, type TlsSettings } from './tls.ts';
 
 export interface ListenerSettings {
   /** For messages, and the name of the setting: `listen.webhooks`, `listen.operators`. */
@@ -28,48 +28,34 @@ export interface ListenerSettings {
   readonly tls?: TlsSettings;
 }
 
-/** Times in milliseconds. They are for slow and idle senders; a steady sender never meets them. */
-export interface ConnectionLimits {
+const defaultLimits = {
   /** The TLS handshake, and then the headers of a request. */
-  readonly headersTimeoutMs: number;
-  /** The whole request, body included. Longer than the body's own limit, which gets to answer first. */
-  readonly requestTimeoutMs: number;
-  readonly idleTimeoutMs: number;
-  readonly headerBytes: number;
-  readonly connections: number;
-  /** How long requests in work may take to finish at shutdown. */
-  readonly graceMs: number;
-}
-
-const defaultLimits: ConnectionLimits = {
   headersTimeoutMs: 10_000,
+  /** The whole request, body included. Longer than the body's own limit, which gets to answer first. */
   requestTimeoutMs: 20_000,
   idleTimeoutMs: 30_000,
   headerBytes: 16 * 1024,
-  // Each may hold a body of 1 MiB in memory.
+  /** Each may hold a body of 1 MiB in memory. */
   connections: 256,
+  /** How long requests in work may take to finish at shutdown. */
   graceMs: 10_000,
 };
 
-export interface Listeners {
-  /** @returns where each listens now, in the order of the settings. @throws Error naming the setting of the one that cannot */
-  start(): Promise<readonly AddressInfo[]>;
-  /** Takes no more requests, lets those in work finish for a bounded time, and cuts the rest; one listener after the other. */
-  stop(): Promise<void>;
-}
+/** They are for slow and idle senders; a steady sender never meets them. */
+export type ConnectionLimits = Readonly<typeof defaultLimits>;
 
-export function createListeners(
-  settings: readonly ListenerSettings[],
-  log: Log,
-  limits: Partial<ConnectionLimits> = {},
-): Listeners {
+export type Listeners = ReturnType<typeof createListeners>;
+
+export function createListeners(settings: readonly ListenerSettings[], log: Log, limits: Partial<ConnectionLimits> = {}) {
   const all = { ...defaultLimits, ...limits };
   const listeners = settings.map((setting) => createListener(setting, all, log));
+  /** Takes no more requests, lets those in work finish for a bounded time, and cuts the rest; one listener after the other. */
   const stop = async (): Promise<void> => {
     for (const listener of listeners) await close(listener, all.graceMs, log);
   };
   return {
-    start: async () => {
+    /** @returns where each listens now, in the order of the settings. @throws Error naming the setting of the one that cannot */
+    start: async (): Promise<readonly AddressInfo[]> => {
       try {
         const addresses: AddressInfo[] = [];
         for (const { keeper, server, setting } of listeners) {
@@ -86,15 +72,9 @@ export function createListeners(
   };
 }
 
-interface Listener {
-  readonly setting: ListenerSettings;
-  readonly server: Server | TlsServer;
-  readonly keeper?: TlsKeeper;
-  /** Connections whose handshake is not over. They are no requests yet, so the HTTP server does not know them. */
-  readonly handshakes: ReadonlyMap<string, Socket>;
-}
+type Listener = ReturnType<typeof createListener>;
 
-function createListener(setting: ListenerSettings, limits: ConnectionLimits, log: Log): Listener {
+function createListener(setting: ListenerSettings, limits: ConnectionLimits, log: Log) {
   const { handler, name, tls } = setting;
   const options = {
     headersTimeout: limits.headersTimeoutMs,
@@ -131,10 +111,14 @@ function createListener(setting: ListenerSettings, limits: ConnectionLimits, log
     refuse(error, socket, socket instanceof TLSSocket && !secured.has(socket), name, log);
   });
   server.on('drop', () => log.warn({ listener: name, connections: limits.connections }, 'too many connections: one was refused'));
-  return { setting, server, handshakes, ...('setSecureContext' in server && tls && { keeper: keepTls(server, tls, log) }) };
+  const keeper = 'setSecureContext' in server && tls ? keepTls(server, tls, log) : undefined;
+  return { setting, server, handshakes, keeper };
 }
 
-/** By the other end's address and port, which are the same for a connection and for what TLS makes of it. */
+/**
+ * Connections whose handshake is not over: they are no requests yet, so the HTTP server does not know them. By the other end's address
+ * and port, which are the same for a connection and for what TLS makes of it.
+ */
 function followHandshakes(server: Server | TlsServer): ReadonlyMap<string, Socket> {
   const handshakes = new Map<string, Socket>();
   const keyOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress} ${remotePort}`;
@@ -158,9 +142,7 @@ async function listen(server: Server | TlsServer, { name, host, port }: Listener
     const reason = messageOf(error);
     throw new Error(`${name}: cannot listen on ${host}:${port} (${reason}); choose another address or port`, { cause: error });
   }
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error(`${name}: expected a TCP address`);
-  return address;
+  return server.address() as AddressInfo;
 }
 
 async function close({ keeper, server, setting, handshakes }: Listener, graceMs: number, log: Log): Promise<void> {
@@ -180,20 +162,17 @@ async function close({ keeper, server, setting, handshakes }: Listener, graceMs:
   clearTimeout(timer);
 }
 
-function addressOf(socket: Duplex): string | undefined {
-  return socket instanceof Socket ? socket.remoteAddress : undefined;
-}
-
 /** What never becomes a request: no TLS, no HTTP, headers that are too long, or a sender who is too slow. */
 function refuse(error: NodeJS.ErrnoException, socket: Duplex, isUnsecured: boolean, name: string, log: Log): void {
   const spoken = error.code === 'ERR_SSL_HTTP_REQUEST' ? ': expected TLS, found plain HTTP (https:// in the URL helps)' : '';
-  log.info({ listener: name, code: error.code, address: addressOf(socket) }, `a connection was refused${spoken}`);
+  const address = socket instanceof Socket ? socket.remoteAddress : undefined;
+  log.info({ listener: name, code: error.code, address }, `a connection was refused${spoken}`);
   if (isUnsecured || !socket.writable || error.code === 'ECONNRESET') {
     socket.destroy();
     return;
   }
   const problem = refusals[error.code ?? ''] ?? { status: 400, message: 'Expected an HTTP/1.1 request.' };
-  const body = JSON.stringify(problemDocument(problem));
+  const body = problemText(problem);
   const head = [
     `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}`,
     `Content-Type: ${problemMediaType}`,

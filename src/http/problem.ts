@@ -25,7 +25,7 @@ export class Problem extends Error {
 
   /** What its sender is shown; written once, however many are shown it. */
   get body(): string {
-    this.#body ??= JSON.stringify(problemDocument(this));
+    this.#body ??= problemText(this);
     return this.#body;
   }
 
@@ -38,20 +38,13 @@ export class Problem extends Error {
 export const problemMediaType = 'application/problem+json';
 
 /** RFC 9457. The type is `about:blank`: the status says what kind of problem it is, the detail the rest. */
-export interface ProblemDocument {
-  readonly type: 'about:blank';
-  readonly title: string;
-  readonly status: number;
-  readonly detail: string;
+export function problemText({ status, message: detail }: Pick<Problem, 'status' | 'message'>): string {
+  return JSON.stringify({ type: 'about:blank', title: STATUS_CODES[status] ?? 'Error', status, detail });
 }
 
-export function problemDocument(problem: Pick<Problem, 'status' | 'message'>): ProblemDocument {
-  return {
-    type: 'about:blank',
-    title: STATUS_CODES[problem.status] ?? 'Error',
-    status: problem.status,
-    detail: problem.message,
-  };
+/** Something that is needed does not answer now. */
+export function unavailable(detail: string, retryAfterSeconds = 5): Problem {
+  return new Problem(503, 'unavailable', detail, { 'Retry-After': String(retryAfterSeconds) });
 }
 
 /** The input is not what the path takes. */

@@ -3,10 +3,9 @@ import { readdir, readFile } from 'node:fs/promises';
 import type { Server } from 'node:https';
 import { join } from 'node:path';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
-import { messageOf } from '../domain/errors.ts';
+import { isDeepStrictEqual } from 'node:util';
 import type { Log } from '../domain/log.ts';
-import type { ClientTrust } from './client-trust.ts';
-import { certificatesIn } from './pem.ts';
+import { type ClientTrust, certificatesIn, complainOnce } from './client-trust.ts';
 
 /** Absolute paths; a folder has one `.pem` and one `.key`. */
 export type TlsFiles = { readonly cert: string; readonly key: string } | { readonly folder: string };
@@ -15,33 +14,25 @@ export interface TlsSettings {
   readonly files: TlsFiles;
   /** Whose client certificates are trusted; absent: none is asked for. */
   readonly trust?: ClientTrust;
-  /** How often the files are looked at, in milliseconds. */
+  /** How often the files are looked at, in milliseconds. Default: 2000. */
   readonly lookEveryMs?: number;
 }
-
-export interface TlsKeeper {
-  /** @throws Error naming the setting, if there is no usable certificate */
-  start(): Promise<void>;
-  stop(): void;
-}
-
-const defaultLookEveryMs = 2_000;
 
 /**
  * Gives a server its certificate, and the new one when the files change. Contents are compared, not times, so it does not matter
  * whether files are written in place, renamed (certbot) or reached by links that are swapped (Kubernetes). What is half-written or
  * does not belong together changes nothing until it does.
  */
-export function keepTls(server: Server, settings: TlsSettings, log: Log): TlsKeeper {
-  const { lookEveryMs = defaultLookEveryMs } = settings;
+export function keepTls(server: Server, settings: TlsSettings, log: Log) {
+  const { lookEveryMs = 2_000 } = settings;
+  const complain = complainOnce(log, 'the certificate of the webhooks was not replaced: the files cannot be used as they are');
   let used: TlsMaterial | undefined;
-  let complaint: string | undefined;
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
 
   const load = async (): Promise<void> => {
     const found = await readMaterial(settings);
-    if (used !== undefined && used.cert === found.cert && used.key === found.key && used.ca === found.ca) return;
+    if (isDeepStrictEqual(used, found)) return;
     const { validTo, isExpired } = requireUsable(found);
     server.setSecureContext(contextOf(found));
     log.info({ validTo }, used === undefined ? 'webhooks are taken over TLS' : 'the certificate of the webhooks was replaced');
@@ -51,12 +42,9 @@ export function keepTls(server: Server, settings: TlsSettings, log: Log): TlsKee
   const look = async (): Promise<void> => {
     try {
       await load();
-      complaint = undefined;
+      complain();
     } catch (error) {
-      const reason = messageOf(error);
-      if (reason !== complaint)
-        log.warn({ reason }, 'the certificate of the webhooks was not replaced: the files cannot be used as they are');
-      complaint = reason;
+      complain(error);
     }
     schedule();
   };
@@ -64,24 +52,21 @@ export function keepTls(server: Server, settings: TlsSettings, log: Log): TlsKee
     if (!stopped) timer = setTimeout(() => void look(), lookEveryMs).unref();
   };
   return {
-    start: async () => {
+    /** @throws Error naming the setting, if there is no usable certificate */
+    start: async (): Promise<void> => {
       await load();
       schedule();
     },
-    stop: () => {
+    stop: (): void => {
       stopped = true;
       clearTimeout(timer);
     },
   };
 }
 
-interface TlsMaterial {
-  readonly cert: string;
-  readonly key: string;
-  readonly ca: string | undefined;
-}
+type TlsMaterial = Awaited<ReturnType<typeof readMaterial>>;
 
-async function readMaterial({ files, trust }: TlsSettings): Promise<TlsMaterial> {
+async function readMaterial({ files, trust }: TlsSettings) {
   const { cert, key } = 'folder' in files ? await filesIn(files.folder) : files;
   return { key: await readText(key, 'private key'), cert: await readText(cert, 'certificate'), ca: trust?.pem() };
 }
@@ -119,7 +104,7 @@ async function readText(file: string, what: string): Promise<string> {
 }
 
 /** @throws Error saying which of the two is the wrong one */
-function requireUsable(material: TlsMaterial): { readonly validTo: string; readonly isExpired: boolean } {
+function requireUsable(material: TlsMaterial) {
   const [leaf] = certificatesIn(material.cert);
   if (leaf === undefined) throw new Error('listen.tls: expected a certificate in PEM, found none in its file');
   if (!leaf.checkPrivateKey(privateKeyIn(material.key))) {

@@ -12,7 +12,7 @@ import { plansFor, plansOfRepository } from '../config/plans.ts';
 import type { StagePlan } from '../domain/plan.ts';
 import { type ClientTrust, createClientTrust } from '../http/client-trust.ts';
 import { createListeners } from '../http/listeners.ts';
-import type { Receiver } from '../sources/kit/receiver.ts';
+import type { Receiver } from '../sources/kit/source.ts';
 import { createReceivers } from '../sources/kit/source.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Logging } from './logging.ts';

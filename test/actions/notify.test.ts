@@ -8,7 +8,8 @@ import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { isStale } from '../../scripts/build-actions.mjs';
 import { reservePort } from '../../src/platform/ports.ts';
-import { createEventReceiver } from '../../src/sources/event/index.ts';
+import { eventSource } from '../../src/sources/event/index.ts';
+import { contextOf, only } from '../api/support/receivers.ts';
 import { acceptAll, type ReceiverIngress, serveReceiver } from '../sources/event-ingress.ts';
 import { githubJobClaims, type OidcIssuer, startOidcIssuer } from '../support/oidc-issuer.ts';
 import { startTargetServer, type TargetServer } from '../support/target-server.ts';
@@ -90,7 +91,8 @@ describe('the action notify', function () {
     const settings = { audience: [audience], issuers: [{ github: issuer.url }], imagePrefix: ['ghcr.io/test-org/'] };
     const served: ReceiverIngress[] = [];
     const serve = async (owner: string) => {
-      const ingress = await serveReceiver((log) => createEventReceiver({ ...settings, owners: [owner] }, { log }), acceptAll);
+      const event = { ...settings, owners: [owner] };
+      const ingress = await serveReceiver((log) => only(eventSource.open({ event }, { ...contextOf({}), log })), acceptAll);
       served.push(ingress);
       return ingress.url;
     };

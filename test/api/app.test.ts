@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
-import { parseJson } from '../../src/http/json.ts';
+import { parseJson } from '../../src/http/body.ts';
 import { distributionToken, githubSecret, type Ingress, oldGithubSecret, startIngress } from './support/ingress.ts';
 import { converse } from './support/raw-http.ts';
 import { bearer, githubSignature, smallestGithubEvent, vectorsOf } from './support/vectors.ts';

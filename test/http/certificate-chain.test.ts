@@ -14,8 +14,7 @@ import {
   Name,
   RelativeDistinguishedName,
 } from '@peculiar/asn1-x509';
-import { distrustOf } from '../../src/http/certificate-chain.ts';
-import { detailsOf } from '../../src/http/certificate-details.ts';
+import { detailsOf, distrustOf } from '../../src/http/certificate-chain.ts';
 import { type Authority, createAuthority } from '../support/certificates.ts';
 
 const client = {

@@ -6,7 +6,7 @@ import { Agent, type RequestOptions, request } from 'node:https';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
-import type { Receiver } from '../../src/sources/kit/receiver.ts';
+import type { Receiver } from '../../src/sources/kit/source.ts';
 import { quaySource } from '../../src/sources/quay/index.ts';
 import { type Ingress, type IngressOptions, startIngress } from '../api/support/ingress.ts';
 import { contextOf } from '../api/support/receivers.ts';

@@ -9,11 +9,10 @@ import { headMergedBy } from '../../src/domain/proposal-commit.ts';
 import { createMask, lastLines } from '../../src/platform/docker/log-lines.ts';
 import { nextPage, parseChallenges } from '../../src/platform/http/headers.ts';
 import { secretsIn } from '../../src/probes/log.ts';
-import { readPurl } from '../../src/sources/cloudevents/purl.ts';
-import { repositoryOf } from '../../src/sources/github/repository.ts';
-import { repositoryIn } from '../../src/sources/kit/image.ts';
-import { referenceIn } from '../../src/sources/kit/reference-text.ts';
-import { printableLine, sourceRepositoryIn } from '../../src/sources/kit/sender-text.ts';
+import { readPurl } from '../../src/sources/cloudevents/cdevents.ts';
+import { repositoryOf } from '../../src/sources/github/package.ts';
+import { referenceIn, repositoryIn } from '../../src/sources/kit/image.ts';
+import { printableLine, sourceRepositoryIn } from '../../src/sources/kit/reading.ts';
 import { createMask as createLogMask } from '../../src/telemetry/mask.ts';
 import { busyMs } from '../support/processor-time.ts';
 

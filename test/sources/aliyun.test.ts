@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { aliyunSource } from '../../src/sources/aliyun/index.ts';
-import type { Receiver } from '../../src/sources/kit/receiver.ts';
+import type { Receiver } from '../../src/sources/kit/source.ts';
 import { contextOf, imagesOf, type ParsedPushes, parseWith, receivedAt } from '../api/support/receivers.ts';
 import { vectorsOf } from '../api/support/vectors.ts';
 

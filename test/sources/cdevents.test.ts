@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { createCloudEventsReceiver } from '../../src/sources/cloudevents/index.ts';
-import { imagesOf, parseWith } from '../api/support/receivers.ts';
+import { cloudeventsSource } from '../../src/sources/cloudevents/index.ts';
+import { contextOf, imagesOf, only, parseWith } from '../api/support/receivers.ts';
 import { itSurvivesOddBodies } from '../api/support/source-claims.ts';
 
-const receiver = createCloudEventsReceiver(() => ['secret']);
+const receiver = only(cloudeventsSource.open({ cloudevents: { secrets: ['env:SECRET'] } }, contextOf({ SECRET: 'secret' })));
 const hex = '244fd47e07d1004f0aed9c00112233445566778899aabbccddeeff0011223344';
 const purl = `pkg:oci/app@sha256%3A${hex}?repository_url=ghcr.io/team/app&tag=1.0.0`;
 const image = { repository: 'ghcr.io/team/app', tag: '1.0.0', digest: `sha256:${hex}` };

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Authenticity, ClientCertificate } from '../../src/http/authentication.ts';
-import { byClientCertificate, certificateSubject } from '../../src/sources/kit/client-certificate.ts';
+import { byClientCertificate, certificateSubject } from '../../src/sources/quay/index.ts';
 
 describe('a TLS client certificate as proof', () => {
   it('is taken where its chain is trusted and one of its names is the subject', () => {
@@ -101,7 +101,7 @@ function fits(subject: string, name: string): boolean {
 
 function verdict(subject: string, certificate: ClientCertificate | undefined): Authenticity {
   const head = { headers: {}, query: new URLSearchParams(), address: '192.0.2.1' };
-  const found = byClientCertificate({ subject })({ ...head, ...(certificate !== undefined && { certificate }) }, () =>
+  const found = byClientCertificate(subject)({ ...head, ...(certificate !== undefined && { certificate }) }, () =>
     assert.fail('expected no body to be read'),
   );
   assert.ok(!(found instanceof Promise));

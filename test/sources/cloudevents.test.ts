@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import type { IncomingHttpHeaders } from 'node:http';
-import { cloudeventsSource, createCloudEventsReceiver } from '../../src/sources/cloudevents/index.ts';
-import { authenticityOf, imagesOf, isAuthentic, parseWith } from '../api/support/receivers.ts';
+import { cloudeventsSource } from '../../src/sources/cloudevents/index.ts';
+import { authenticityOf, contextOf, imagesOf, isAuthentic, only, parseWith } from '../api/support/receivers.ts';
 import { hmac, itRotatesItsSecret, itSurvivesOddBodies, itTakesVectors } from '../api/support/source-claims.ts';
 
-const receiver = createCloudEventsReceiver(() => ['secret']);
+const receiver = only(cloudeventsSource.open({ cloudevents: { secrets: ['env:SECRET'] } }, contextOf({ SECRET: 'secret' })));
 const digest = `sha256:${'fedcba0987654321'.repeat(4)}`;
 const image = { repository: 'registry.example.com/team/app', tag: '2.0.0', digest };
 
@@ -232,7 +232,9 @@ describe('the cloudevents receiver', () => {
     }));
 
   it('takes a signature of another algorithm where that is said', async () => {
-    const signed = createCloudEventsReceiver(() => ['secret'], { signature: { header: 'X-Signature', algorithm: 'sha1' } });
+    const signature = { header: 'X-Signature', algorithm: 'sha1' } as const;
+    const cloudevents = { secrets: ['env:SECRET'], signature };
+    const signed = only(cloudeventsSource.open({ cloudevents }, contextOf({ SECRET: 'secret' })));
     assert.equal(await isAuthentic(signed, { headers: { 'x-signature': hmac('secret', 'body', 'sha1') } }, 'body'), true);
     assert.equal(await isAuthentic(signed, { headers: { 'x-signature': hmac('secret', 'body') } }, 'body'), false);
   });

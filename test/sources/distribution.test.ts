@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
-import { requireMediaType } from '../../src/http/media-type.ts';
-import { createDistributionReceiver, distributionSource } from '../../src/sources/distribution/index.ts';
-import { contextOf, imagesOf, isAuthentic, type ParsedPushes, parseWith } from '../api/support/receivers.ts';
+import { requireMediaType } from '../../src/http/body.ts';
+import { distributionSource } from '../../src/sources/distribution/index.ts';
+import { contextOf, imagesOf, isAuthentic, only, type ParsedPushes, parseWith } from '../api/support/receivers.ts';
 import { vectorsOf } from '../api/support/vectors.ts';
 
-const receiver = createDistributionReceiver(() => ['new', 'old']);
+const receiver = only(
+  distributionSource.open({ distribution: { token: ['env:NEW', 'env:OLD'] } }, contextOf({ NEW: 'new', OLD: 'old' })),
+);
 
 describe('the distribution receiver', () => {
   for (const { name, raw, images } of vectorsOf('distribution')) {

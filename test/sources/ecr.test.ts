@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { createEcrReceiver, ecrSource } from '../../src/sources/ecr/index.ts';
-import { imagesOf, isAuthentic, parseWith } from '../api/support/receivers.ts';
+import { ecrSource } from '../../src/sources/ecr/index.ts';
+import { contextOf, imagesOf, isAuthentic, only, parseWith } from '../api/support/receivers.ts';
 import { itRotatesItsSecret, itSurvivesOddBodies } from '../api/support/source-claims.ts';
 import { vectorsOf } from '../api/support/vectors.ts';
 
-const receiver = createEcrReceiver(() => ['secret']);
+const receiver = only(ecrSource.open({ ecr: { secrets: ['env:SECRET'] } }, contextOf({ SECRET: 'secret' })));
 const digest = `sha256:${'7f5b2640fe6fb4f46592dfd3410c4a79'.repeat(2)}`;
 
 /** As the documentation of ECR shows it. */
@@ -164,7 +164,9 @@ describe('the ecr receiver', () => {
     });
 
     it('says in which header it was expected', async () => {
-      const named = createEcrReceiver(() => ['secret'], 'X-Api-Key');
+      const named = only(
+        ecrSource.open({ ecr: { secrets: ['env:SECRET'], header: 'X-Api-Key' } }, contextOf({ SECRET: 'secret' })),
+      );
       assert.match(named.authenticationAdvice, /header X-Api-Key/);
       assert.equal(await isAuthentic(named, { headers: { 'x-api-key': 'secret' } }), true);
     });

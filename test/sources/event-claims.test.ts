@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { RequestHead } from '../../src/http/authentication.ts';
-import { createEventReceiver, type EventSettings } from '../../src/sources/event/index.ts';
-import { authenticityOf, contextOf, isAuthentic } from '../api/support/receivers.ts';
+import { type EventSettings, eventSource } from '../../src/sources/event/index.ts';
+import { authenticityOf, contextOf, isAuthentic, only } from '../api/support/receivers.ts';
 import { githubJobClaims, type OidcIssuer, startOidcIssuer } from '../support/oidc-issuer.ts';
 
 const audience = 'https://landfall.example.org';
@@ -36,7 +36,9 @@ describe('the jobs whose events are taken', () => {
   const tokenOf = (claims: object = {}) => issuer.sign({ ...githubJobClaims, aud: audience, ...claims });
 
   it('knows the job of GitLab by its token, and takes a group for its subgroups', async () => {
-    const receiver = createEventReceiver(settings({ issuers: [{ gitlab: issuer.url }], owners: ['group'] }), contextOf({}));
+    const receiver = only(
+      eventSource.open({ event: settings({ issuers: [{ gitlab: issuer.url }], owners: ['group'] }) }, contextOf({})),
+    );
     const gitlab = async (claims: object) =>
       authenticityOf(receiver, bearing(await issuer.sign({ aud: audience, ...gitlabClaims, ...claims })));
     assert.deepEqual(await gitlab({}), {
@@ -61,7 +63,7 @@ describe('the jobs whose events are taken', () => {
   });
 
   it('compares owners whole, without regard to case', async () => {
-    let receiver = createEventReceiver(settings(), contextOf({}));
+    let receiver = only(eventSource.open({ event: settings() }, contextOf({})));
     const isTaken = async (repository_owner: unknown) => isAuthentic(receiver, bearing(await tokenOf({ repository_owner })));
     for (const owner of ['test-org', 'TEST-ORG', 'Test-Org']) assert.ok(await isTaken(owner), owner);
     const others = [
@@ -78,7 +80,7 @@ describe('the jobs whose events are taken', () => {
     for (const owner of [...others, ...folded, '', '*', undefined, null, 7, true, ['test-org'], { 0: 'test-org' }]) {
       assert.equal(await isTaken(owner), false, JSON.stringify(owner));
     }
-    receiver = createEventReceiver(settings({ owners: ['kilo'] }), contextOf({}));
+    receiver = only(eventSource.open({ event: settings({ owners: ['kilo'] }) }, contextOf({})));
     assert.equal(await isTaken('KILO'), true);
     // The sign of Kelvin is a k in lower case.
     assert.equal(await isTaken('\u212Ailo'), false);
@@ -123,17 +125,15 @@ describe('the jobs whose events are taken', () => {
       [{ workflows: ['release.yml'] }, { workflow_ref: 'test-org/app/.github/workflows/release.yml@refs/heads/a@refs/b' }, true],
     ];
     for (const [allowed, claims, isTaken] of cases) {
-      const receiver = createEventReceiver(settings(allowed), contextOf({}));
+      const receiver = only(eventSource.open({ event: settings(allowed) }, contextOf({})));
       assert.equal(await isAuthentic(receiver, bearing(await tokenOf(claims))), isTaken, JSON.stringify([allowed, claims]));
     }
   });
 
   it('does not take the pipeline of a merge request for one of the branch that it comes from, which may be a fork’s', async () => {
     const isTaken = async (allowed: Partial<EventSettings>, claims: object) => {
-      const receiver = createEventReceiver(
-        settings({ issuers: [{ gitlab: issuer.url }], owners: ['group'], ...allowed }),
-        contextOf({}),
-      );
+      const event = settings({ issuers: [{ gitlab: issuer.url }], owners: ['group'], ...allowed });
+      const receiver = only(eventSource.open({ event }, contextOf({})));
       return await isAuthentic(receiver, bearing(await issuer.sign({ aud: audience, ...gitlabClaims, ...claims })));
     };
     const onlyMain = { refs: ['refs/heads/main'] };
@@ -160,7 +160,7 @@ describe('the jobs whose events are taken', () => {
         { github: issuer.url, owners: ['test-org'] },
         { gitlab: other.url, owners: ['group'] },
       ];
-      const receiver = createEventReceiver(settings({ issuers }), contextOf({}));
+      const receiver = only(eventSource.open({ event: settings({ issuers }) }, contextOf({})));
       const isTaken = (token: string) => isAuthentic(receiver, bearing(token));
       assert.ok(await isTaken(await tokenOf()));
       assert.ok(await isTaken(await other.sign({ aud: audience, ...gitlabClaims })));

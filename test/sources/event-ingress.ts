@@ -6,7 +6,7 @@ import type { AcceptPushes } from '../../src/api/webhooks/accept-pushes.ts';
 import { createSenders } from '../../src/api/webhooks/senders.ts';
 import type { AuditEntry } from '../../src/domain/audit.ts';
 import type { Log } from '../../src/domain/log.ts';
-import type { Receiver } from '../../src/sources/kit/receiver.ts';
+import type { Receiver } from '../../src/sources/kit/source.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 
 export interface ReceiverIngress {

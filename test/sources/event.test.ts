@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import type { AcceptPushes } from '../../src/api/webhooks/accept-pushes.ts';
 import type { ReceivedPush } from '../../src/api/webhooks/plan-starts.ts';
 import { Problem } from '../../src/http/problem.ts';
-import { createEventReceiver, type EventSettings } from '../../src/sources/event/index.ts';
-import { contextOf, imagesOf, parseWith } from '../api/support/receivers.ts';
+import { type EventSettings, eventSource } from '../../src/sources/event/index.ts';
+import { contextOf, imagesOf, only, parseWith } from '../api/support/receivers.ts';
 import { bearer, vectorsOf } from '../api/support/vectors.ts';
 import { githubJobClaims, type OidcIssuer, startOidcIssuer } from '../support/oidc-issuer.ts';
 import { acceptAll, type ReceiverIngress, serveReceiver } from './event-ingress.ts';
@@ -43,7 +43,7 @@ describe('the receiver of events of CI jobs', () => {
   });
   const serve = async (more: Partial<EventSettings> = {}) => {
     ingress = await serveReceiver(
-      (log) => createEventReceiver(settings(more), { log }),
+      (log) => only(eventSource.open({ event: settings(more) }, { ...contextOf({}), log })),
       (received) => accept(received),
     );
   };
@@ -181,7 +181,9 @@ describe('the receiver of events of CI jobs', () => {
   });
 
   it('refuses images and tags that are none', () => {
-    const receiver = createEventReceiver(settings({ imagePrefix: ['ghcr.io/test-org/', 'docker-org/'] }), contextOf({}));
+    const receiver = only(
+      eventSource.open({ event: settings({ imagePrefix: ['ghcr.io/test-org/', 'docker-org/'] }) }, contextOf({})),
+    );
     const parse = (body: unknown) => parseWith(receiver, body).pushes.map(({ repository, tag }) => `${repository}:${tag}`);
     const app = 'ghcr.io/test-org/app';
     const digest = `sha256:${'0'.repeat(64)}`;

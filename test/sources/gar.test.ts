@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { createGarReceiver, type GarSettings, garSource } from '../../src/sources/gar/index.ts';
-import type { Receiver } from '../../src/sources/kit/receiver.ts';
-import { contextOf, imagesOf, isAuthentic, parseWith } from '../api/support/receivers.ts';
+import { type GarSettings, garSource } from '../../src/sources/gar/index.ts';
+import type { Receiver } from '../../src/sources/kit/source.ts';
+import { contextOf, imagesOf, isAuthentic, only, parseWith } from '../api/support/receivers.ts';
 import { bearer, vectorsOf } from '../api/support/vectors.ts';
 import { type OidcIssuer, startOidcIssuer } from '../support/oidc-issuer.ts';
 import { acceptAll, serveReceiver } from './event-ingress.ts';
@@ -17,7 +17,7 @@ describe('the Artifact Registry receiver', () => {
   let receiver: Receiver;
   before(async () => {
     issuer = await startOidcIssuer();
-    receiver = createGarReceiver(settings(), contextOf({}));
+    receiver = only(garSource.open({ gar: settings() }, contextOf({})));
   });
   after(() => issuer.stop());
 
@@ -125,7 +125,10 @@ describe('the Artifact Registry receiver', () => {
   it('acknowledges by 2xx what Pub/Sub must not send again, and lets it send again what could not be verified', async () => {
     let later = 0;
     const now = () => Date.now() + later;
-    const ingress = await serveReceiver((log) => createGarReceiver(settings(), { log, now }), acceptAll);
+    const ingress = await serveReceiver(
+      (log) => only(garSource.open({ gar: settings() }, { ...contextOf({}), log, now })),
+      acceptAll,
+    );
     const post = async (body: object, headers: Record<string, string>) =>
       await fetch(`${ingress.url}/webhook/gar`, { method: 'POST', headers, body: Buffer.from(JSON.stringify(body)) });
     try {

@@ -3,7 +3,7 @@ import { createHmac } from 'node:crypto';
 import fc from 'fast-check';
 import type { ReceivedPush } from '../../src/api/webhooks/plan-starts.ts';
 import { genericSource } from '../../src/sources/generic/index.ts';
-import type { Receiver } from '../../src/sources/kit/receiver.ts';
+import type { Receiver } from '../../src/sources/kit/source.ts';
 import { startIngress } from '../api/support/ingress.ts';
 import { contextOf, imagesOf, isAuthentic, type ParsedPushes, parseWith, receivedAt } from '../api/support/receivers.ts';
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { createGiteaReceiver, giteaSource } from '../../src/sources/gitea/index.ts';
-import { imagesOf, parseWith } from '../api/support/receivers.ts';
+import { giteaSource } from '../../src/sources/gitea/index.ts';
+import { contextOf, imagesOf, only, parseWith } from '../api/support/receivers.ts';
 import { hmac, itRotatesItsSecret, itSurvivesOddBodies } from '../api/support/source-claims.ts';
 
-const receiver = createGiteaReceiver(() => ['secret']);
+const receiver = only(giteaSource.open({ gitea: { secrets: ['env:SECRET'] } }, contextOf({ SECRET: 'secret' })));
 
 /** The fields of PackagePayload and Package in Gitea. */
 function created(fields: object = {}, event: object = {}) {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { isDigest, isTag, parseRepository } from '../../src/domain/image-reference.ts';
-import { createGithubReceiver, type GithubReading } from '../../src/sources/github/index.ts';
-import { type ParsedPushes, parseWith, receivedAt } from '../api/support/receivers.ts';
+import { githubSource } from '../../src/sources/github/index.ts';
+import { contextOf, only, type ParsedPushes, parseWith, receivedAt } from '../api/support/receivers.ts';
 
 const deliveryId = '72d3162e-cc78-11e3-81ab-4c9367dc0958';
 const headers = { 'x-github-event': 'repository_dispatch', 'x-github-delivery': deliveryId };
@@ -16,9 +16,9 @@ function dispatched(payload: object = {}, action: unknown = 'image_published'): 
   return { action, branch: 'main', client_payload, repository: { full_name: 'Team/deployment' }, sender: { login: 'ci-bot' } };
 }
 
-function parse(body: unknown, reading: GithubReading = {}): ParsedPushes {
+function parse(body: unknown, reading: { dispatches?: string[] } = {}): ParsedPushes {
   return parseWith(
-    createGithubReceiver(() => ['secret'], reading),
+    only(githubSource.open({ github: { secrets: ['env:SECRET'], ...reading } }, contextOf({ SECRET: 'secret' }))),
     body,
     { headers },
   );

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
-import { createGithubReceiver } from '../../src/sources/github/index.ts';
+import { githubSource } from '../../src/sources/github/index.ts';
 import { progressEvents } from '../../src/sources/github/progress.ts';
 import { type ForgeEvent, forgeEvents, withValue } from '../api/support/forge-events.ts';
-import { type ParsedPushes, parseWith } from '../api/support/receivers.ts';
+import { contextOf, only, type ParsedPushes, parseWith } from '../api/support/receivers.ts';
 
 const branch = 'landfall/app-production';
 const repository = 'Codertocat/Hello-World';
-const receiver = createGithubReceiver(() => ['secret']);
+const receiver = only(githubSource.open({ github: { secrets: ['env:SECRET'] } }, contextOf({ SECRET: 'secret' })));
 
 function parse(event: string, body: object): ParsedPushes {
   return parseWith(receiver, body, { headers: { 'x-github-event': event } });

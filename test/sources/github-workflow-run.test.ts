@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { type PlannedStarts, planStarts } from '../../src/api/webhooks/plan-starts.ts';
-import { createGithubReceiver, type GithubReading, githubSource } from '../../src/sources/github/index.ts';
+import { githubSource } from '../../src/sources/github/index.ts';
 import { forgeEvents } from '../api/support/forge-events.ts';
 import { exactly, findersOf, githubSecret, planOf, startIngress } from '../api/support/ingress.ts';
-import { contextOf, type ParsedPushes, parseWith, receivedAt } from '../api/support/receivers.ts';
+import { contextOf, only, type ParsedPushes, parseWith, receivedAt } from '../api/support/receivers.ts';
 import { githubSignature } from '../api/support/vectors.ts';
 
 const deliveryId = '72d3162e-cc78-11e3-81ab-4c9367dc0958';
@@ -156,13 +156,9 @@ describe('a workflow_run at the GitHub receiver', () => {
     assert.match(messages([{ name: 'Build', image: 'Team/App' }]), /expected an image such as/);
     assert.match(messages([{ name: 'Build', image: 'ghcr.io/a/b:latest' }]), /expected an image such as/);
     assert.match(messages([{ image: 'ghcr.io/a/b' }]), /name/);
-    const reading: GithubReading = { workflows: [] };
+    const github = { secrets: ['env:SECRET'], workflows: [] };
     assert.deepEqual(
-      parseWith(
-        createGithubReceiver(() => ['x'], reading),
-        completed(),
-        { headers },
-      ).pushes,
+      parseWith(only(githubSource.open({ github }, contextOf({ SECRET: 'x' }))), completed(), { headers }).pushes,
       [],
     );
   });

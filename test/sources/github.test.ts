@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { Problem } from '../../src/http/problem.ts';
-import { createGithubReceiver, githubSource } from '../../src/sources/github/index.ts';
-import type { Receiver } from '../../src/sources/kit/receiver.ts';
-import { contextOf, isAuthentic, type ParsedPushes, parseWith } from '../api/support/receivers.ts';
+import { githubSource } from '../../src/sources/github/index.ts';
+import type { Receiver } from '../../src/sources/kit/source.ts';
+import { contextOf, isAuthentic, only, type ParsedPushes, parseWith } from '../api/support/receivers.ts';
 import { githubSignature, smallestGithubEvent, type Vector, vectorsOf } from '../api/support/vectors.ts';
 
-const receiver = createGithubReceiver(() => ['new', 'old']);
+const receiver = only(githubSource.open({ github: { secrets: ['env:NEW', 'env:OLD'] } }, contextOf({ NEW: 'new', OLD: 'old' })));
 
 describe('the GitHub receiver', () => {
   for (const vector of vectorsOf('github')) {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { createHarborReceiver, harborSource } from '../../src/sources/harbor/index.ts';
-import { imagesOf, parseWith } from '../api/support/receivers.ts';
+import { harborSource } from '../../src/sources/harbor/index.ts';
+import { contextOf, imagesOf, only, parseWith } from '../api/support/receivers.ts';
 import { itRotatesItsSecret, itSurvivesOddBodies, itTakesVectors } from '../api/support/source-claims.ts';
 
-const receiver = createHarborReceiver(() => ['secret']);
+const receiver = only(harborSource.open({ harbor: { secrets: ['env:SECRET'] } }, contextOf({ SECRET: 'secret' })));
 const digest = `sha256:${'954b378c375d852eb3c63ab88978f640'.repeat(2)}`;
 
 /** As the documentation of Harbor shows it. */

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
-import { type ArtifactoryNames, createJfrogReceiver, jfrogSource } from '../../src/sources/jfrog/index.ts';
-import { imagesOf, parseWith } from '../api/support/receivers.ts';
+import { jfrogSource } from '../../src/sources/jfrog/index.ts';
+import { contextOf, imagesOf, only, parseWith } from '../api/support/receivers.ts';
 import { hmac, itRotatesItsSecret, itSurvivesOddBodies, itTakesVectors } from '../api/support/source-claims.ts';
 
-const receiver = createJfrogReceiver(() => ['secret']);
+const opened = (names: object = {}) =>
+  only(jfrogSource.open({ jfrog: { secrets: ['env:SECRET'], ...names } }, contextOf({ SECRET: 'secret' })));
+const receiver = opened();
 const sha256 = '35c4a2c15539c6c1e4e5fa4e554dac323ad0107d8eb5c582d6ff386b383b7dce';
 
 function pushed(data: object = {}, event: object = {}) {
@@ -56,13 +58,8 @@ describe('the jfrog receiver', () => {
   });
 
   it('names images after the registry and the virtual repository that it was told', () => {
-    const named = (names: ArtifactoryNames, data: object = {}, origin: unknown = '') =>
-      imagesOf(
-        parseWith(
-          createJfrogReceiver(() => ['secret'], names),
-          pushed(data, { jpd_origin: origin }),
-        ),
-      )[0]?.repository;
+    const named = (names: object, data: object = {}, origin: unknown = '') =>
+      imagesOf(parseWith(opened(names), pushed(data, { jpd_origin: origin })))[0]?.repository;
     const host = 'registry.example.org:8443';
     assert.equal(named({ host }), 'registry.example.org:8443/docker-local/team/app');
     assert.equal(named({ host }, {}, 'https://example.jfrog.io'), 'registry.example.org:8443/docker-local/team/app');

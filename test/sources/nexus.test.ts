@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
-import { createNexusReceiver, nexusSource } from '../../src/sources/nexus/index.ts';
-import { imagesOf, parseWith } from '../api/support/receivers.ts';
+import { nexusSource } from '../../src/sources/nexus/index.ts';
+import { contextOf, imagesOf, only, parseWith } from '../api/support/receivers.ts';
 import { hmac, itRotatesItsSecret, itSurvivesOddBodies, itTakesVectors } from '../api/support/source-claims.ts';
 
 const hosts = { 'docker-hosted': 'registry.example.org:8082', 'docker-other': 'nexus.example.org/docker-group' };
-const receiver = createNexusReceiver(() => ['secret'], { hosts });
+const opened = (names: object) =>
+  only(nexusSource.open({ nexus: { secrets: ['env:SECRET'], ...names } }, contextOf({ SECRET: 'secret' })));
+const receiver = opened({ hosts });
 
 /** The fields of RepositoryComponentWebhook in Nexus 3. */
 function component(fields: object = {}, event: object = {}) {
@@ -95,12 +97,7 @@ describe('the nexus receiver', () => {
 
   it('names images after the registry of their repository, with a path where there is one', () => {
     const at = (repositoryName: unknown, names: object = { hosts }) =>
-      imagesOf(
-        parseWith(
-          createNexusReceiver(() => ['secret'], names),
-          component({ name: 'Team/App' }, { repositoryName }),
-        ),
-      )[0]?.repository;
+      imagesOf(parseWith(opened(names), component({ name: 'Team/App' }, { repositoryName })))[0]?.repository;
     assert.equal(at('docker-other'), 'nexus.example.org/docker-group/team/app');
     assert.equal(at('docker-hosted'), 'registry.example.org:8082/team/app');
     assert.equal(at('unknown', { hosts, host: 'rest.example.org' }), 'rest.example.org/team/app');

@@ -9,9 +9,8 @@ import { acrSource } from '../../src/sources/acr/index.ts';
 import { aliyunSource } from '../../src/sources/aliyun/index.ts';
 import { dockerhubSource } from '../../src/sources/dockerhub/index.ts';
 import type { PathSecretSettings } from '../../src/sources/kit/path-secret.ts';
-import type { Receiver } from '../../src/sources/kit/receiver.ts';
 import { quaySource } from '../../src/sources/quay/index.ts';
-import { authenticityOf, contextOf, isAuthentic } from '../api/support/receivers.ts';
+import { authenticityOf, contextOf, isAuthentic, only } from '../api/support/receivers.ts';
 
 const env: Environment = { SECRET: 'canary-new', SECRET_OLD: 'canary-old', EMPTY: '' };
 
@@ -142,10 +141,3 @@ describe('the sources whose secret stands in the path', () => {
     });
   }
 });
-
-function only(receivers: readonly Receiver[]): Receiver {
-  const [receiver, ...others] = receivers;
-  assert.ok(receiver);
-  assert.deepEqual(others, []);
-  return receiver;
-}

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readPurl } from '../../src/sources/cloudevents/purl.ts';
+import { readPurl } from '../../src/sources/cloudevents/cdevents.ts';
 
 const hex = '244fd47e07d1004f0aed9c00112233445566778899aabbccddeeff0011223344';
 const digest = `sha256:${hex}`;

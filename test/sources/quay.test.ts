@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createQuayBuildReceiver, createQuayReceiver, quaySource } from '../../src/sources/quay/index.ts';
-import { contextOf, imagesOf, isAuthentic, type ParsedPushes, parseWith, receivedAt } from '../api/support/receivers.ts';
+import { quaySource } from '../../src/sources/quay/index.ts';
+import { contextOf, imagesOf, isAuthentic, only, type ParsedPushes, parseWith, receivedAt } from '../api/support/receivers.ts';
 import { vectorsOf } from '../api/support/vectors.ts';
 
-const pushReceiver = createQuayReceiver(() => ['secret']);
-const buildReceiver = createQuayBuildReceiver({ subject: '*.quay.io' });
+const pushReceiver = only(quaySource.open({ quay: { secrets: ['env:SECRET'] } }, contextOf({ SECRET: 'secret' })));
+const buildReceiver = only(quaySource.open({ quay: { certificate: { subject: '*.quay.io' } } }, contextOf({})));
 const commit = '42d4a62c53350993ea41069e9f2cfdefb0df097d';
 
 describe('the Quay receivers', () => {

@@ -2,9 +2,8 @@ import Router from '@koa/router';
 import type { Client } from '@temporalio/client';
 import type Koa from 'koa';
 import type { Log } from '../../domain/log.ts';
-import { createApp } from '../../http/app.ts';
-import { answerErrors } from '../../http/errors.ts';
-import { Problem } from '../../http/problem.ts';
+import { answerErrors, createApp } from '../../http/app.ts';
+import { unavailable } from '../../http/problem.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 
 export interface OperatorAppDependencies {
@@ -22,9 +21,7 @@ export function createOperatorApp({ metrics, log, reachTemporal }: OperatorAppDe
       await reachTemporal();
     } catch (error) {
       log.warn({ reason: error instanceof Error ? error.message : String(error) }, 'not ready: Temporal does not answer');
-      throw new Problem(503, 'unavailable', 'Temporal does not answer. Check its address and whether it runs.', {
-        'Retry-After': '5',
-      });
+      throw unavailable('Temporal does not answer. Check its address and whether it runs.');
     }
     context.body = { ready: true };
   });

@@ -6,7 +6,7 @@ import { concurrently } from '../../domain/concurrently.ts';
 import type { Log } from '../../domain/log.ts';
 import { defaultDeadlineMs, inTime } from '../../operations/in-time.ts';
 import { namePattern } from '../../settings/scalars.ts';
-import type { ForgeProgress } from '../../sources/kit/receiver.ts';
+import type { ForgeProgress } from '../../sources/kit/source.ts';
 import { unavailable } from './unavailable.ts';
 
 /** A rollout that was signalled to ask its forge again. */

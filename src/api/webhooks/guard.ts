@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
+import { isIP } from 'node:net';
 import type { Middleware } from 'koa';
-import { networkOfOneSender } from '../../http/addresses.ts';
 import { Problem } from '../../http/problem.ts';
 import { type RequestState, sourceOf } from './request.ts';
 
@@ -27,8 +27,13 @@ export function guard(limits: GuardLimits, now: () => number = () => performance
   let inWork = 0;
   return async (context, next) => {
     count(`${sourceOf(context.state)} ${networkOfOneSender(context.state.address)}`);
-    if (context.req.rawHeaders.length > 2 * mostHeaders) throw tooManyHeaders();
-    if (inWork >= limits.inWork) throw busy();
+    if (context.req.rawHeaders.length > 2 * mostHeaders) {
+      throw new Problem(431, 'malformed', `Expected at most ${mostHeaders} headers.`, { Connection: 'close' });
+    }
+    if (inWork >= limits.inWork) {
+      const detail = 'Too many requests are in work. Send this one again after the time in Retry-After.';
+      throw new Problem(503, 'limited', detail, { 'Retry-After': '2' });
+    }
     inWork += 1;
     try {
       await next();
@@ -57,7 +62,8 @@ function createCounter(perMinute: number, clock: () => number): (sender: string)
     counts[counter] = count;
     if (count <= perMinute) return;
     const seconds = Math.max(1, Math.ceil(((ends[counter] ?? 0) - now) / 1000));
-    const refusal = refusals.get(seconds) ?? tooMany(perMinute, seconds);
+    const detail = `Expected at most ${perMinute} requests a minute from one address. Send the rest after the time in Retry-After.`;
+    const refusal = refusals.get(seconds) ?? new Problem(429, 'limited', detail, { 'Retry-After': String(seconds) });
     refusals.set(seconds, refusal);
     throw refusal;
   };
@@ -70,17 +76,23 @@ function hash(text: string, seed: number): number {
   return value >>> 0;
 }
 
-function tooMany(perMinute: number, seconds: number): Problem {
-  const detail = `Expected at most ${perMinute} requests a minute from one address. Send the rest after the time in Retry-After.`;
-  return new Problem(429, 'limited', detail, { 'Retry-After': String(seconds) });
+/**
+ * What one sender has for itself: an IPv4 address, or the first 64 bits of an IPv6 address, below which anybody may choose.
+ * @param address a canonical one; anything else is returned as it is
+ */
+export function networkOfOneSender(address: string): string {
+  if (isIP(address) !== 6) return address;
+  const [before = '', after] = address.split('::');
+  const left = groupsOf(before);
+  const right = groupsOf(after ?? '');
+  const zeros = after === undefined ? [] : Array.from({ length: 8 - left.length - right.length }, () => '0');
+  return [...left, ...zeros, ...right].slice(0, 4).join(':');
 }
 
-function busy(): Problem {
-  return new Problem(503, 'limited', 'Too many requests are in work. Send this one again after the time in Retry-After.', {
-    'Retry-After': '2',
-  });
-}
-
-function tooManyHeaders(): Problem {
-  return new Problem(431, 'malformed', `Expected at most ${mostHeaders} headers.`, { Connection: 'close' });
+/** IPv4 at the end stands for two groups; it is never among the first four. */
+function groupsOf(text: string): string[] {
+  return text
+    .split(':')
+    .filter((group) => group !== '')
+    .flatMap((group) => (group.includes('.') ? ['0', '0'] : [group]));
 }

@@ -3,7 +3,7 @@ import type { ImagePush } from '../../domain/image-push.ts';
 import type { Repository, Tag } from '../../domain/image-reference.ts';
 import { dispatchOfPush, type Plan } from '../../domain/plan.ts';
 import type { SenderIdentity } from '../../http/authentication.ts';
-import type { ParsedRequest, PushedImage } from '../../sources/kit/receiver.ts';
+import type { ParsedRequest, PushedImage } from '../../sources/kit/source.ts';
 
 /** A pushed image, with who told of it and when. */
 export type ReceivedPush = PushedImage & Pick<ImagePush, 'source' | 'deliveryId' | 'receivedAt'>;

@@ -1,11 +1,7 @@
-import { formatReference } from '../../domain/image-reference.ts';
 import type { Log } from '../../domain/log.ts';
-import type { RequestHead } from '../../http/authentication.ts';
-import { type BodyLimits, readBody } from '../../http/body.ts';
-import { parseJson } from '../../http/json.ts';
-import { requireMediaType } from '../../http/media-type.ts';
+import { type BodyLimits, parseJson, readBody, requireMediaType } from '../../http/body.ts';
 import { Problem } from '../../http/problem.ts';
-import type { ForgeProgress, Receiver } from '../../sources/kit/receiver.ts';
+import type { ForgeProgress, Receiver } from '../../sources/kit/source.ts';
 import type { AcceptedPushes, AcceptPushes } from './accept-pushes.ts';
 import type { ForwardProgress } from './forward-progress.ts';
 import { pushesOf, type ReceivedPushes } from './plan-starts.ts';
@@ -18,8 +14,11 @@ export interface ReceiveDependencies {
   readonly senders: Senders;
   readonly log: Log;
   readonly now: () => Date;
-  readonly bodyLimits: BodyLimits;
+  readonly bodyLimits?: BodyLimits;
 }
+
+/** Payloads of registries are a few KiB; GitHub's longest are some 100. */
+const defaultBodyLimits: BodyLimits = { bytes: 1024 * 1024, timeoutMs: 10_000 };
 
 /** @param pathSecret what follows the receiver's path, if it takes that */
 export type AnswerRequest = (context: RequestContext, pathSecret?: string) => Promise<void>;
@@ -45,14 +44,15 @@ export function receive(receiver: Receiver, dependencies: ReceiveDependencies): 
 
 /** The way of one request: what its headers rule out, its bytes, whether they are authentic, what they say, and what comes of that. */
 function createAnswer(receiver: Receiver, dependencies: ReceiveDependencies): AnswerRequest {
-  const { now, bodyLimits, forwardProgress, acceptPushes, senders, log } = dependencies;
-  const { source, namesOneOfSeveralTags } = receiver;
+  const { now, bodyLimits = defaultBodyLimits, forwardProgress, acceptPushes, senders, log } = dependencies;
+  const { source, namesOneOfSeveralTags = false, authenticationAdvice, challenge } = receiver;
   const logRefusal = thinRefusals(log, receiver);
-  const refusal = unauthenticated(receiver);
+  const refusal = new Problem(401, 'unauthenticated', authenticationAdvice, { 'WWW-Authenticate': challenge });
   return async (context, pathSecret) => {
-    const { req, res, state } = context;
+    const { req, res, querystring, state } = context;
     requireMediaType(req.headers, receiver);
-    const head = headOf(context, pathSecret, senders);
+    const query = new URLSearchParams(querystring);
+    const head = { headers: req.headers, pathSecret, query, address: state.address, certificate: senders.certificateOf(req) };
     let reading: Promise<Buffer> | undefined;
     const body = (): Promise<Buffer> => {
       reading ??= readBody(req, res, bodyLimits);
@@ -64,24 +64,13 @@ function createAnswer(receiver: Receiver, dependencies: ReceiveDependencies): An
       logRefusal(authenticity.reason, state.address);
       throw refusal;
     }
-    const parsed = receiver.parse({ headers: req.headers, query: head.query, body: parseJson(await body()) });
+    const parsed = receiver.parse({ headers: req.headers, query, body: parseJson(await body()) });
     state.parsed = parsed;
     const { images, progress, ignored } = parsed;
     if (progress !== undefined) return await passOn(context, progress, forwardProgress);
     if (images.length === 0) return ignore(context, ignored ?? 'no image was pushed');
     const pushes = pushesOf(parsed, { source, receivedAt: now().toISOString(), ...authenticity.identity });
     await start(context, { pushes, namesOneOfSeveralTags }, acceptPushes);
-  };
-}
-
-function headOf({ req, querystring, state }: RequestContext, pathSecret: string | undefined, senders: Senders): RequestHead {
-  const certificate = senders.certificateOf(req);
-  return {
-    headers: req.headers,
-    ...(pathSecret !== undefined && { pathSecret }),
-    query: new URLSearchParams(querystring),
-    address: state.address,
-    ...(certificate !== undefined && { certificate }),
   };
 }
 
@@ -107,10 +96,9 @@ function accept(context: RequestContext, body: object): void {
 }
 
 function whyNothing({ refused }: AcceptedPushes, { pushes }: ReceivedPushes): string {
-  if (refused !== undefined) {
-    return `Temporal takes no workflow for ${listed(refused.map(({ image }) => image))}; the log of the server says why`;
-  }
-  return `no service follows ${listed(pushes.map(({ repository, tag }) => formatReference({ repository, ...(tag !== undefined && { tag }) })))}`;
+  if (refused === undefined)
+    return `no service follows ${listed(pushes.map(({ repository, tag }) => (tag === undefined ? repository : `${repository}:${tag}`)))}`;
+  return `Temporal takes no workflow for ${listed(refused.map(({ image }) => image))}; the log of the server says why`;
 }
 
 function listed(images: readonly string[]): string {
@@ -122,10 +110,6 @@ function ignore(context: RequestContext, reason: string): void {
   context.state.ignored = reason;
   context.status = 200;
   context.body = { ignored: reason };
-}
-
-function unauthenticated({ authenticationAdvice, challenge }: Receiver): Problem {
-  return new Problem(401, 'unauthenticated', authenticationAdvice, { 'WWW-Authenticate': challenge });
 }
 
 /** What one address alone may send by default; so only a flood from many addresses is thinned, or one that the limits allow. */

@@ -1,7 +1,11 @@
 import type { Middleware } from 'koa';
-import type { Audit, RequestEntry } from '../../domain/audit.ts';
+import type { Logger } from 'pino';
+import type { Audit } from '../../domain/audit.ts';
+import { masked } from '../../domain/inert-text.ts';
+import type { Log } from '../../domain/log.ts';
+import type { Receiver } from '../../sources/kit/source.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
-import { type RequestState, sourceOf } from './request.ts';
+import { type RequestContext, type RequestState, sourceOf } from './request.ts';
 
 export interface RecordDependencies {
   readonly audit: Audit;
@@ -34,13 +38,8 @@ export function recordRequests({ audit, metrics, now }: RecordDependencies): Mid
   };
 }
 
-type EntryContent = Omit<
-  RequestEntry,
-  'timestamp' | 'event_type' | 'source' | 'outcome' | 'status' | 'remote_address' | 'duration_ms'
->;
-
 /** What the request was about and what came of it; nothing that it says itself before it is known to be authentic. */
-function contentOf({ parsed, accepted, signalled, ignored, reason }: RequestState): EntryContent {
+function contentOf({ parsed, accepted, signalled, ignored, reason }: RequestState) {
   const refused = reason === undefined ? {} : { reason };
   if (parsed === undefined) return { services: [], action: null, repositories: [], rollouts: [], resolving: [], ...refused };
   const { rollouts = [], resolving = [], forwarding = [] } = accepted ?? {};
@@ -59,4 +58,75 @@ function contentOf({ parsed, accepted, signalled, ignored, reason }: RequestStat
     ...(ignored === undefined ? {} : { ignored }),
     ...refused,
   };
+}
+
+const longestValue = 200;
+const mostNames = 50;
+
+/** Only these are shown, and those that the source says: the name of a header with a secret in it is for its sender, and for the configuration, to choose. */
+const shownHeaders =
+  /^(?:host|user-agent|date|content-(?:type|length|encoding)|accept(?:-encoding|-language)?|connection|transfer-encoding|expect|via|forwarded|x-forwarded-(?:for|proto|host)|x-real-ip|x-request-id|traceparent|ce-(?:id|type|source|specversion|subject|time))$/;
+
+/**
+ * Logs every request and its answer at level debug, and costs nothing at any other. Bodies are not shown; of what a request carries beside
+ * its body, values that may be secret are masked by their position, whether they are secret or not.
+ * @param log one that cannot tell its level is taken to log everything
+ */
+export function debugRequests(log: Log & Partial<Pick<Logger, 'isLevelEnabled'>>): Middleware<RequestState> {
+  let count = 0;
+  const logged = async (context: RequestContext, next: () => Promise<unknown>): Promise<void> => {
+    count += 1;
+    const request = count;
+    const begun = performance.now();
+    log.debug(
+      {
+        request,
+        method: context.method,
+        path: shownPath(context.state.receiver, context.path),
+        ...(context.querystring !== '' && { query: namesOnly(context.querystring) }),
+        headers: shownOf(context.headers, context.state.receiver?.shownHeaders),
+        address: context.req.socket.remoteAddress,
+      },
+      'a request comes in',
+    );
+    try {
+      await next();
+    } finally {
+      const { status, state } = context;
+      const duration_ms = Math.round(performance.now() - begun);
+      const type = context.response.get('content-type') || undefined;
+      log.debug(
+        { request, status, type, length: context.response.length, outcome: state.outcome, duration_ms },
+        'it is answered',
+      );
+    }
+  };
+  return (context, next) => (log.isLevelEnabled?.('debug') === false ? next() : logged(context, next));
+}
+
+/** What follows a receiver's path is its secret; what follows any other path may be a secret that was sent to the wrong place. */
+function shownPath(receiver: Receiver | undefined, path: string): string {
+  const own = receiver?.path;
+  if (own !== undefined) return path === own ? path : `${own}/${masked}`;
+  const [, first = '', second = '', ...others] = path.split('/');
+  const segments = [first, second].map((segment) => (/^[a-z-]{0,20}$/.test(segment) ? segment : masked));
+  return ['', ...segments.filter((segment, index) => segment !== '' || index === 0), ...(others.length > 0 ? [masked] : [])].join(
+    '/',
+  );
+}
+
+function namesOnly(querystring: string): string {
+  const names = [...new URLSearchParams(querystring).keys()].slice(0, mostNames);
+  // A sender may put a secret in the place of a name.
+  return names.map((name) => `${/^[a-z_]{1,16}$/i.test(name) ? name : masked}=${masked}`).join('&');
+}
+
+function shownOf(headers: NodeJS.Dict<string | string[]>, ofSource: readonly string[] = []): Record<string, string> {
+  const shown = Object.entries(headers).slice(0, mostNames);
+  return Object.fromEntries(
+    shown.map(([name, value]) => [
+      name.slice(0, longestValue),
+      shownHeaders.test(name) || ofSource.includes(name) ? String(value).slice(0, longestValue) : masked,
+    ]),
+  );
 }

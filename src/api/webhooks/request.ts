@@ -1,6 +1,6 @@
 import type { Middleware, ParameterizedContext } from 'koa';
 import type { RequestOutcome } from '../../domain/audit.ts';
-import type { ParsedRequest, Receiver } from '../../sources/kit/receiver.ts';
+import type { ParsedRequest, Receiver } from '../../sources/kit/source.ts';
 import type { AcceptedPushes } from './accept-pushes.ts';
 import type { SignalledRollout } from './forward-progress.ts';
 import type { Senders } from './senders.ts';

@@ -1,17 +1,11 @@
 import type { IncomingMessage } from 'node:http';
-import type { Socket } from 'node:net';
-import { canonicalAddress, forwarded, forwardedFor } from '../../http/addresses.ts';
+import { isIP, type Socket, SocketAddress } from 'node:net';
 import { type CertificateHeader, type ClientCertificate, certificateHeaders } from '../../http/authentication.ts';
 import { certificateFromProxy, certificateOfHandshake } from '../../http/client-certificates.ts';
 import type { ClientTrust } from '../../http/client-trust.ts';
 import { createIsWithin } from '../../settings/networks.ts';
 
-/** Who is at the other end of a request, as far as proxies are trusted. */
-export interface Senders {
-  addressOf(request: IncomingMessage): string;
-  /** Undefined if the sender showed none. */
-  certificateOf(request: IncomingMessage): ClientCertificate | undefined;
-}
+export type Senders = ReturnType<typeof createSenders>;
 
 export interface SenderSettings {
   /** Addresses and networks of proxies whose word about their senders is taken. */
@@ -23,7 +17,8 @@ export interface SenderSettings {
   readonly now?: () => Date;
 }
 
-export function createSenders(settings: SenderSettings): Senders {
+/** Who is at the other end of a request, as far as proxies are trusted. */
+export function createSenders(settings: SenderSettings) {
   const { trust, certificateHeaders: allowed = certificateHeaders, now = () => new Date() } = settings;
   const isProxy = settings.trustedProxies.length > 0 ? createIsWithin(settings.trustedProxies) : () => false;
   // IPv6 addresses are dear to read, and a connection may bring many requests.
@@ -36,8 +31,9 @@ export function createSenders(settings: SenderSettings): Senders {
     return address;
   };
   return {
-    addressOf: (request) => senderOf(request, connectionOf(request), isProxy) ?? 'unknown',
-    certificateOf: (request) => {
+    addressOf: (request: IncomingMessage): string => senderOf(request, connectionOf(request), isProxy) ?? 'unknown',
+    /** @returns undefined if the sender showed none */
+    certificateOf: (request: IncomingMessage): ClientCertificate | undefined => {
       if (trust === undefined) return undefined;
       const passedOn = isProxy(connectionOf(request) ?? '') ? certificateFromProxy(request, trust, allowed, now()) : undefined;
       return passedOn ?? certificateOfHandshake(request, trust, now());
@@ -61,10 +57,49 @@ function senderOf(
   return (last === -1 ? addresses[0] : addresses[last]) ?? connection;
 }
 
-/** Proxies that know only `X-Forwarded-For` pass a sender's own `Forwarded` on, so that counts only if the other is missing. */
+/**
+ * From the sender to the last proxy; undefined in place of what is no address. Proxies that know only `X-Forwarded-For` pass a sender's
+ * own `Forwarded` on, so that counts only if the other is missing.
+ */
 function forwardedAddresses({ headersDistinct }: IncomingMessage): readonly (string | undefined)[] {
   const usual = headersDistinct['x-forwarded-for'];
-  if (usual !== undefined) return forwardedFor(usual.join(','));
+  if (usual !== undefined)
+    return usual
+      .join(',')
+      .split(',')
+      .map((entry) => addressOfNode(entry.trim()));
   const standard = headersDistinct.forwarded;
   return standard === undefined ? [] : forwarded(standard.join(','));
+}
+
+/** `Forwarded` (RFC 7239): `for=192.0.2.1;proto=https, for="[2001:db8::1]:4711"`. */
+function forwarded(value: string): readonly (string | undefined)[] {
+  // What separates elsewhere does not inside of quotes, and is part of no address.
+  const elements = value.replace(/"[^"]*(?:"|$)/g, (quoted) => quoted.replace(/[,;]/g, '_')).split(',');
+  return elements.map((element) => {
+    const [node, ...others] = element.split(';').flatMap((pair) => /^\s*for\s*=\s*(.*?)\s*$/i.exec(pair)?.[1] ?? []);
+    return node === undefined || others.length > 0 ? undefined : addressOfNode(node.replace(/^"(.*)"$/, '$1'));
+  });
+}
+
+/** An entry may have a port (Azure Application Gateway). */
+function addressOfNode(node: string): string | undefined {
+  const [, bracketed] = /^\[([^\]]+)\](?::\d{1,5})?$/.exec(node) ?? [];
+  const [, plain] = /^(\d+(?:\.\d+){3}):\d{1,5}$/.exec(node) ?? [];
+  const address = bracketed ?? plain ?? node;
+  return address.includes('%') ? undefined : canonicalAddress(address);
+}
+
+/**
+ * An IP address in the one way in which it is written here: IPv6 in its shortest form, IPv4 inside IPv6 as IPv4, no zone.
+ * @returns undefined if it is none
+ */
+function canonicalAddress(text: string): string | undefined {
+  const [bare = ''] = text.split('%');
+  const version = isIP(bare);
+  if (version === 4) return bare;
+  if (version === 0) return undefined;
+  const { address } = new SocketAddress({ address: bare, family: 'ipv6' });
+  const mapped = address.replace(/^::ffff:(?=\d+\.)/, '');
+  return isIP(mapped) === 4 ? mapped : address;
 }

@@ -3,7 +3,6 @@ import { z } from 'zod';
 import { messageOf } from '../../domain/errors.ts';
 import type { Log } from '../../domain/log.ts';
 import { request } from '../../platform/http/client.ts';
-import { isLoopback } from './issuer-url.ts';
 
 /** The keys of an issuer are not to be had, so nothing can be said about its tokens: neither that they are good nor that they are not. */
 export class KeysUnavailable extends Error {
@@ -14,10 +13,8 @@ export class KeysUnavailable extends Error {
 }
 
 /** What an issuer may take, and send. The documents of GitHub, GitLab and Google are a few KiB. */
-export interface FetchLimits {
-  readonly timeoutMs: number;
-  readonly bytes: number;
-}
+const defaultLimits = { timeoutMs: 5_000, bytes: 256 * 1024 };
+type FetchLimits = typeof defaultLimits;
 
 export interface IssuerKeysOptions {
   readonly log: Log;
@@ -26,7 +23,6 @@ export interface IssuerKeysOptions {
   readonly limits?: FetchLimits;
 }
 
-const defaultLimits: FetchLimits = { timeoutMs: 5_000, bytes: 256 * 1024 };
 const minute = 60_000;
 /** How long keys are used without asking again: a key that an issuer withdraws is trusted no longer than that. */
 const freshForMs = 10 * minute;
@@ -103,7 +99,8 @@ async function fetchKeys(issuer: string, limits: FetchLimits): Promise<JSONWebKe
   // Without this, whoever can have one issuer's document served under another's name lends it his keys.
   if (named !== issuer && named !== `${issuer}/`)
     throw new Error(`expected ${discoveryUrl} to name the issuer ${issuer}, found another`);
-  if (!isTrustworthy(keysUrl, issuer)) throw new Error(`expected jwks_uri of ${discoveryUrl} to begin with https://`);
+  if (URL.parse(keysUrl)?.protocol !== 'https:' && !(isLoopback(issuer) && isLoopback(keysUrl)))
+    throw new Error(`expected jwks_uri of ${discoveryUrl} to begin with https://`);
   const found = createLocalJWKSet((await fetchJson(keysUrl, limits)) as JSONWebKeySet).jwks();
   // By none could anything be verified, and in place of good ones it would turn every job away.
   if (found.keys.length === 0) throw new Error(`expected keys at ${keysUrl}, found an empty list`);
@@ -123,9 +120,18 @@ async function fetchJson(url: string, { timeoutMs, bytes }: FetchLimits): Promis
   }
 }
 
-function isTrustworthy(keysUrl: string, issuer: string): boolean {
-  if (!URL.canParse(keysUrl)) return false;
-  return new URL(keysUrl).protocol === 'https:' || (isLoopback(issuer) && isLoopback(keysUrl));
+/** An issuer's keys are only as good as the way they come: `https://`, without credentials, query and fragment. */
+export function isIssuerUrl(url: string): boolean {
+  const parsed = URL.parse(url);
+  if (parsed === null) return false;
+  const { protocol, username, password, search, hash } = parsed;
+  return (protocol === 'https:' || isLoopback(url)) && `${username}${password}${search}${hash}` === '';
+}
+
+/** Whether a URL is of this machine, where plain HTTP can be trusted. */
+function isLoopback(url: string): boolean {
+  const { protocol, hostname = '' } = URL.parse(url) ?? {};
+  return protocol === 'http:' && /^(?:127(?:\.\d{1,3}){3}|localhost|\[::1\])$/.test(hostname);
 }
 
 /** @returns a function that says whether one more is allowed, and counts it */

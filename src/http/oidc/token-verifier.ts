@@ -1,23 +1,16 @@
 import { decodeJwt, decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from 'jose';
+import { type Authenticate, type Authenticity, bearerIn, refused } from '../authentication.ts';
+import { unavailable } from '../problem.ts';
 import { createIssuerKeys, type IssuerKeysOptions, KeysUnavailable } from './issuer-keys.ts';
 
 /** A token that is not good; the message is for the log, and repeats nothing of the token. */
 export class TokenRefused extends Error {
-  constructor(reason: string) {
-    super(reason);
-    this.name = 'TokenRefused';
-  }
-}
-
-export interface TrustedIssuer {
-  /** Without a slash at the end. */
-  readonly url: string;
-  /** Other values of `iss` by which it goes. */
-  readonly aliases?: readonly string[];
+  override readonly name = 'TokenRefused';
 }
 
 export interface TokenVerifierOptions extends IssuerKeysOptions {
-  readonly issuers: readonly TrustedIssuer[];
+  /** `url`: without a slash at the end; `aliases`: other values of `iss` by which it goes. */
+  readonly issuers: readonly { readonly url: string; readonly aliases?: readonly string[] }[];
   /** A token has to be meant for one of them. */
   readonly audiences: readonly string[];
 }
@@ -56,7 +49,9 @@ export function createTokenVerifier({ issuers, audiences, ...options }: TokenVer
         clockTolerance: clockToleranceSeconds,
         currentDate: new Date(options.now()),
       });
-      refuseFromTheFuture(payload, options.now());
+      // jose looks at `iat` only where a greatest age is given.
+      if (payload.iat !== undefined && payload.iat > options.now() / 1000 + clockToleranceSeconds)
+        throw new TokenRefused('it is issued in the future (iat): compare the clocks');
       return { issuer: issuer.url, claims: payload };
     } catch (error) {
       if (error instanceof TokenRefused || error instanceof KeysUnavailable) throw error;
@@ -73,13 +68,6 @@ function peek(token: string): { readonly iss: string; readonly kid: string | und
     return { iss: typeof iss === 'string' ? iss : '', kid: typeof kid === 'string' && kid !== '' ? kid : undefined };
   } catch {
     throw new TokenRefused('it is no JSON Web Token');
-  }
-}
-
-/** jose looks at `iat` only where a greatest age is given. */
-function refuseFromTheFuture({ iat }: JWTPayload, now: number): void {
-  if (iat !== undefined && iat > now / 1000 + clockToleranceSeconds) {
-    throw new TokenRefused('it is issued in the future (iat): compare the clocks');
   }
 }
 
@@ -100,4 +88,35 @@ function wrongClaim({ claim, reason }: errors.JWTClaimValidationFailed, audience
   if (claim === 'aud') return `its audience (aud) is not ${audiences.join(' or ')}`;
   if (claim === 'nbf') return 'it is not valid yet (nbf)';
   return `its ${claim} is not of the form of that claim`;
+}
+
+export interface TokenAuthentication extends Omit<TokenVerifierOptions, 'now'> {
+  /** Default: the clock. */
+  readonly now?: (() => number) | undefined;
+  /** Whether the owner of a good token may do this. */
+  readonly judge: (token: VerifiedToken) => Authenticity;
+  /** For the log. */
+  readonly source: string;
+}
+
+/**
+ * `Authorization: Bearer TOKEN`, a token of OpenID Connect.
+ * @returns what a receiver says of it. `authenticate` throws Problem 503 if the issuer's keys are not to be had: sending it again may help
+ */
+export function byToken({ judge, source, now = Date.now, ...options }: TokenAuthentication) {
+  const verify = createTokenVerifier({ ...options, now });
+  const refusedInLog = 'OIDC token validation failed';
+  const authenticate: Authenticate = async (head) => {
+    const token = bearerIn(head);
+    if (token === undefined) return refused('Authorization has no bearer token');
+    try {
+      return judge(await verify(token));
+    } catch (error) {
+      if (error instanceof TokenRefused) return refused(`the token is refused: ${error.message}`);
+      if (!(error instanceof KeysUnavailable)) throw error;
+      options.log.warn({ source, reason: error.message, address: head.address }, refusedInLog);
+      throw unavailable('The token cannot be verified now: its issuer does not answer. Send it again later.');
+    }
+  };
+  return { challenge: 'Bearer realm="landfall"', authenticate, refusedInLog };
 }

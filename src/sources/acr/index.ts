@@ -1,37 +1,64 @@
 import { z } from 'zod';
 import { malformed } from '../../http/problem.ts';
-import { requireObject } from '../kit/json-object.ts';
-import { text } from '../kit/loose.ts';
-import { openPathSecret, pathSecretSettings } from '../kit/path-secret.ts';
-import { parsedFrom } from '../kit/readings.ts';
-import type { AuthenticRequest, ParsedRequest } from '../kit/receiver.ts';
-import { deliveryIdOf, printableLine } from '../kit/sender-text.ts';
-import { defineSource } from '../kit/source.ts';
-import { readAcrEvent } from './event.ts';
+import type { CloudEvent } from '../cloudevents/envelope.ts';
+import { isOtherArtifact, repositoryIn } from '../kit/image.ts';
+import { definePathSecretSource } from '../kit/path-secret.ts';
+import {
+  deliveryIdOf,
+  type EventReading,
+  parsedFrom,
+  part,
+  printableLine,
+  readImage,
+  requireObject,
+  text,
+} from '../kit/reading.ts';
 
-const source = 'acr';
+const bodySchema = z.object({ id: text, action: text });
 
 /**
  * Webhooks of Azure Container Registry. Any header can be configured at the webhook, so the secret can stand in `Authorization`.
  * @see https://learn.microsoft.com/azure/container-registry/container-registry-webhook-reference
  */
-export const acrSource = defineSource({
-  name: source,
-  settings: (check) =>
-    pathSecretSettings(
-      check,
-      'Azure Container Registry webhooks on POST /webhook/acr/SECRET, or /webhook/acr with the secret in Authorization.',
-    ),
-  create(settings, context) {
-    return [{ ...openPathSecret({ source, setUpAt: 'Azure Container Registry' }, settings, context), parse }];
+export const acrSource = definePathSecretSource({
+  name: 'acr',
+  description: 'Azure Container Registry webhooks on POST /webhook/acr/SECRET, or /webhook/acr with the secret in Authorization.',
+  setUpAt: 'Azure Container Registry',
+  parse({ body }) {
+    const { id, action: written } = bodySchema.parse(requireObject(body));
+    const action = printableLine(written, 40)?.toLowerCase();
+    if (action === undefined) throw malformed('Expected the action of the event as text.');
+    return parsedFrom([readAcrEvent(body)], { event: 'webhook', action, deliveryId: deliveryIdOf(id) });
   },
 });
 
-const bodySchema = z.object({ id: text, action: text });
+/** Of Event Grid: `Microsoft.ContainerRegistry.ImagePushed`. */
+export function isAcrCloudEvent({ type }: CloudEvent): boolean {
+  return /^Microsoft\.ContainerRegistry\./i.test(type);
+}
 
-function parse({ body }: AuthenticRequest): ParsedRequest {
-  const { id, action: written } = bodySchema.parse(requireObject(body));
-  const action = printableLine(written, 40)?.toLowerCase();
-  if (action === undefined) throw malformed('Expected the action of the event as text.');
-  return parsedFrom([readAcrEvent(body)], { event: 'webhook', action, deliveryId: deliveryIdOf(id) });
+const eventSchema = part({
+  action: text,
+  target: part({ mediaType: text, repository: text, tag: text, digest: text }),
+  request: part({ host: text }),
+});
+
+/**
+ * What Azure Container Registry says of what happened in it: the body of its webhooks, and `data` of a CloudEvent of Event Grid.
+ * @see https://learn.microsoft.com/azure/event-grid/event-schema-container-registry
+ */
+export function readAcrEvent(value: unknown): EventReading {
+  const { action, target, request } = eventSchema.parse(value) ?? {};
+  const done = action?.toLowerCase();
+  if (done === 'ping') return { ignored: 'a ping: the webhook is set up and its secret is right' };
+  if (done === 'chart_push') return { ignored: 'a chart was pushed, which is not a container image' };
+  if (done !== 'push') return { ignored: 'expected the action push' };
+  if (isOtherArtifact(target?.mediaType)) return { ignored: 'an artifact that is not a container image' };
+  // The host that the pusher used.
+  const [host, path] = [request?.host?.trim(), target?.repository?.trim()];
+  const name = host && path && !host.includes('/') ? `${host}/${path}` : undefined;
+  const expected = 'Expected the image in target.repository and its registry in request.host.';
+  // Before the tag is looked at: a body that names no image at all is not what Azure sends.
+  if (repositoryIn(name) === undefined) return { malformed: expected };
+  return readImage({ name, tag: target?.tag, digest: target?.digest }, expected);
 }

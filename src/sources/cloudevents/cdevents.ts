@@ -1,10 +1,9 @@
+import { PackageURL } from 'packageurl-js';
 import { z } from 'zod';
 import { readHarborData } from '../harbor/event.ts';
-import { listOf, part, text } from '../kit/loose.ts';
-import { type EventReading, type PushDetails, withDetails } from '../kit/readings.ts';
-import { commitHash, printableLine } from '../kit/sender-text.ts';
+import { splitReference } from '../kit/image.ts';
+import { type EventReading, listOf, originIn, part, readImage, text, withDetails } from '../kit/reading.ts';
 import { type CloudEvent, typeOfCdEvent } from './envelope.ts';
-import { readPurl } from './purl.ts';
 
 /** `cd.` is what drafts before version 0.1 began with. */
 const anyType = /^(?:dev\.cdevents|cd)\./i;
@@ -28,16 +27,60 @@ export function isCdEvent({ type, data }: CloudEvent): boolean {
 export function readCdEvent({ type, subject: envelopeSubject, data }: CloudEvent): readonly EventReading[] {
   if (!published.test(typeOfCdEvent(data) ?? type)) return [{ ignored: 'expected the event artifact.published' }];
   const { subject, customData } = dataSchema.parse(data) ?? {};
-  const details = detailsOf(subject?.content);
   const resources = readHarborData(customData).filter((reading) => 'image' in reading);
   const readings = resources.length > 0 ? resources : [readPurl(subject?.id ?? envelopeSubject)];
-  return readings.map((reading) => withDetails(reading, details));
+  const origin = originIn({ commit: subject?.content?.change?.id, actor: subject?.content?.user });
+  return readings.map((reading) => withDetails(reading, origin));
 }
 
-function detailsOf(
-  content: { change?: { id?: string | undefined } | undefined; user?: string | undefined } | undefined,
-): PushDetails {
-  const commit = commitHash(content?.change?.id);
-  const actor = printableLine(content?.user, 100);
-  return { ...(commit !== undefined && { commit }), ...(actor !== undefined && { actor }) };
+const longestPurl = 4096;
+const expected = 'Expected a package URL such as pkg:oci/app@sha256%3A...?repository_url=registry.example.org/team/app&tag=1.0.';
+
+/**
+ * The image that a package URL of the type oci (or docker, which older tools write) names.
+ * @see https://github.com/package-url/purl-spec/blob/main/types-doc/oci-definition.md
+ */
+export function readPurl(written: string | undefined): EventReading {
+  const purl = parsePurl(written);
+  if (purl === undefined) return { malformed: expected };
+  if (purl.type === 'oci') return readOci(purl);
+  return purl.type === 'docker' ? readDocker(purl) : { ignored: 'the package is not a container image' };
+}
+
+function parsePurl(written: string | undefined): PackageURL | undefined {
+  if (written === undefined || written.length > longestPurl) return undefined;
+  try {
+    return PackageURL.fromString(written);
+  } catch {
+    // It throws plain errors of several kinds, each about its input.
+    return undefined;
+  }
+}
+
+/** Registry and path stand in `repository_url` alone; without it nobody knows where the image is. */
+function readOci({ name, version, qualifiers }: PackageURL): EventReading {
+  const { repository_url: url, tag } = qualifiers ?? {};
+  if (tag === undefined) return { ignored: 'no tag was pushed' };
+  if (url === undefined) return { ignored: 'the package URL has no repository_url, so its registry is unknown' };
+  return readImage({ name: nameAt(url, name), tag, digest: version?.toLowerCase() }, expected);
+}
+
+/** The version is a tag or a digest; without `repository_url`, the registry is Docker Hub. */
+function readDocker({ namespace, name, version, qualifiers }: PackageURL): EventReading {
+  const { repository_url: url = 'docker.io', tag } = qualifiers ?? {};
+  const versioned = version?.includes(':') ? { tag, digest: version.toLowerCase() } : { tag: tag ?? version };
+  return readImage({ name: nameAt(url, namespace ? `${namespace}/${name}` : name), ...versioned }, expected);
+}
+
+/**
+ * The specification's examples have the whole repository in `repository_url`, tools also leave its name out, and Harbor adds tag and digest.
+ * @param name the repository's last segment, or all of its path
+ */
+function nameAt(url: string, name: string): string {
+  const bare = url.slice(url.includes('://') ? url.indexOf('://') + '://'.length : 0);
+  // Without a path, a colon begins the port.
+  const whole = bare.includes('/') ? (splitReference(bare).name ?? '') : bare;
+  const [host = '', ...path] = whole.split('/').filter((segment) => segment !== '');
+  const hasName = `/${path.join('/')}`.toLowerCase().endsWith(`/${name.toLowerCase()}`);
+  return [host, ...path, ...(hasName ? [] : [name])].join('/');
 }

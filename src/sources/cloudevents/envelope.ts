@@ -1,21 +1,22 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { z } from 'zod';
-import { parseJson } from '../../http/json.ts';
+import { parseJson } from '../../http/body.ts';
 import { Problem } from '../../http/problem.ts';
-import { part, text } from '../kit/loose.ts';
-import { bounded } from '../kit/readings.ts';
-import type { AuthenticRequest } from '../kit/receiver.ts';
+import { bounded, headerIn, part, text } from '../kit/reading.ts';
+import type { AuthenticRequest } from '../kit/source.ts';
+
+const eventSchema = z.object({
+  source: text,
+  subject: text,
+  id: text,
+  // An extension of Harbor's: who did it.
+  operator: text,
+  data: z.unknown().optional(),
+});
+const envelopeSchema = eventSchema.extend({ specversion: text, type: text, data_base64: text });
 
 /** A CloudEvent, whichever way it came. */
-export interface CloudEvent {
-  readonly type: string;
-  readonly source?: string | undefined;
-  readonly subject?: string | undefined;
-  readonly id?: string | undefined;
-  /** An extension of Harbor's: who did it. */
-  readonly operator?: string | undefined;
-  readonly data?: unknown;
-}
+export type CloudEvent = z.infer<typeof eventSchema> & { readonly type: string };
 
 export type EnvelopeReading = { readonly event: CloudEvent } | { readonly malformed: string };
 
@@ -27,27 +28,13 @@ export const cloudEventMediaTypes = [
   'application/cdevents+json',
 ];
 
-const envelopeSchema = z.object({
-  specversion: text,
-  type: text,
-  source: text,
-  subject: text,
-  id: text,
-  operator: text,
-  data: z.unknown().optional(),
-  data_base64: text,
-});
-
 /**
  * The CloudEvents of a request: structured, in a batch, or binary. A CDEvent without an envelope counts as well: it has the same context.
  * @returns undefined if it is none
  * @throws Problem 400 if they are too many
  * @see https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md
  */
-export function cloudEventsIn({
-  headers,
-  body,
-}: Pick<AuthenticRequest, 'headers' | 'body'>): readonly EnvelopeReading[] | undefined {
+export function cloudEventsIn({ headers, body }: AuthenticRequest): readonly EnvelopeReading[] | undefined {
   const media = (headers['content-type'] ?? '').toLowerCase();
   if (Array.isArray(body)) {
     const values = bounded<unknown>(body);
@@ -77,15 +64,10 @@ function readStructured(value: unknown): EnvelopeReading {
   const { type, data_base64: encoded, specversion: _, ...event } = envelope;
   if (!type) return { malformed: 'Expected a CloudEvent with the attribute type.' };
   if (event.data !== undefined || encoded === undefined) return { event: { ...event, type } };
-  const data = decoded(encoded);
-  return data === undefined ? { malformed: 'Expected JSON in data_base64.' } : { event: { ...event, type, data } };
-}
-
-function decoded(encoded: string): unknown {
   try {
-    return parseJson(Buffer.from(encoded, 'base64'));
+    return { event: { ...event, type, data: parseJson(Buffer.from(encoded, 'base64')) } };
   } catch (error) {
-    if (error instanceof Problem) return undefined;
+    if (error instanceof Problem) return { malformed: 'Expected JSON in data_base64.' };
     throw error;
   }
 }
@@ -94,17 +76,14 @@ function readBinary(headers: IncomingHttpHeaders, data: unknown): EnvelopeReadin
   const of = (name: string) => attribute(headers, name);
   const type = of('type');
   if (type === undefined) return { malformed: 'Expected the header ce-type with the type of the CloudEvent.' };
-  return {
-    event: { type, source: of('source'), subject: of('subject'), id: of('id'), operator: of('operator'), data },
-  };
+  return { event: { type, source: of('source'), subject: of('subject'), id: of('id'), operator: of('operator'), data } };
 }
 
 /** Headers carry what is not plain ASCII percent-encoded. */
 function attribute(headers: IncomingHttpHeaders, name: string): string | undefined {
-  const value = headers[`ce-${name}`];
-  if (typeof value !== 'string' || value === '') return undefined;
+  const value = headerIn(headers, `ce-${name}`);
   try {
-    return decodeURIComponent(value);
+    return value && decodeURIComponent(value);
   } catch (error) {
     if (error instanceof URIError) return value;
     throw error;

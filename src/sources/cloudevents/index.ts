@@ -1,26 +1,30 @@
 import { z } from 'zod';
 import { malformed } from '../../http/problem.ts';
-import { text } from '../../settings/scalars.ts';
+import { text as settingText } from '../../settings/scalars.ts';
 import { map } from '../../settings/wording.ts';
-import { isAcrCloudEvent, readAcrEvent } from '../acr/event.ts';
-import { isEcrCloudEvent, readEcrCloudEvent } from '../ecr/event.ts';
+import { isAcrCloudEvent, readAcrEvent } from '../acr/index.ts';
+import { isEcrCloudEvent, readEcrCloudEvent } from '../ecr/index.ts';
 import { isHarborPush, readHarborData } from '../harbor/event.ts';
-import { byHeaders, bySignature } from '../kit/authentication.ts';
-import { type EventReading, parsedFrom, withDetails } from '../kit/readings.ts';
-import type { AuthenticRequest, ParsedRequest, Receiver } from '../kit/receiver.ts';
-import type { ReadSecrets } from '../kit/secrets.ts';
-import { deliveryIdOf, looksLikeDeliveryId, printableLine } from '../kit/sender-text.ts';
-import { headerName, readSecrets, secretList } from '../kit/settings.ts';
-import { defineSource } from '../kit/source.ts';
+import { byHeaders, bySignature, type SignatureHeader } from '../kit/authentication.ts';
+import { registryOfUrl, splitReference } from '../kit/image.ts';
+import {
+  type EventReading,
+  eventNamed,
+  looksLikeDeliveryId,
+  parsedFrom,
+  part,
+  readImage,
+  text,
+  withDetails,
+} from '../kit/reading.ts';
+import { headerName, type ReadSecrets, secretList } from '../kit/settings.ts';
+import { type AuthenticRequest, defineSource, type ParsedRequest, type Receiver } from '../kit/source.ts';
 import { isCdEvent, readCdEvent } from './cdevents.ts';
-import { isContainerEvent, readContainerEvent } from './container-event.ts';
 import { type CloudEvent, cloudEventMediaTypes, cloudEventsIn, type EnvelopeReading } from './envelope.ts';
-
-const source = 'cloudevents';
 
 /** CloudEvents about container images, CDEvents among them, from any sender. CloudEvents says nothing of authentication. */
 export const cloudeventsSource = defineSource({
-  name: source,
+  name: 'cloudevents',
   settings: (check) =>
     map(
       {
@@ -34,16 +38,20 @@ export const cloudeventsSource = defineSource({
     ).refine(({ header, signature: signed }) => header === undefined || signed === undefined, {
       error: 'expected either header (of a token) or signature, found both',
     }),
-  create({ secrets, ...options }, context) {
-    const read = readSecrets(secrets, context.secrets, 'receivers.cloudevents.secrets');
-    return [createCloudEventsReceiver(read, options)];
-  },
+  create: ({ secrets, header, signature: signed }, context) => [
+    {
+      mediaTypes: cloudEventMediaTypes,
+      mediaTypeAdvice: 'Send CloudEvents over HTTP in structured, binary or batched mode, with data in JSON.',
+      ...authenticationBy(context.read(secrets), header, signed),
+      parse,
+    },
+  ],
 });
 
 const signature = map(
   {
     header: headerName.meta({ description: 'Header that has the HMAC of the body in hex.' }),
-    prefix: text('a prefix such as sha256=', /^[\x21-\x7e]{1,40}$/)
+    prefix: settingText('a prefix such as sha256=', /^[\x21-\x7e]{1,40}$/)
       .exactOptional()
       .meta({ description: 'What stands before the HMAC, such as sha256=.' }),
     algorithm: z.enum(['sha256', 'sha1']).exactOptional().meta({ description: 'Default: sha256.' }),
@@ -51,32 +59,16 @@ const signature = map(
   'Where the sender signs the body in place of sending a token.',
 );
 
-export interface CloudEventsOptions {
-  readonly header?: string;
-  readonly signature?: z.output<typeof signature>;
-}
-
-export function createCloudEventsReceiver(secrets: ReadSecrets, options: CloudEventsOptions = {}): Receiver {
-  return {
-    source,
-    path: '/webhook/cloudevents',
-    mediaTypes: cloudEventMediaTypes,
-    mediaTypeAdvice: 'Send CloudEvents over HTTP in structured, binary or batched mode, with data in JSON.',
-    namesOneOfSeveralTags: false,
-    ...authenticationBy(secrets, options),
-    parse,
-  };
-}
-
 function authenticationBy(
   secrets: ReadSecrets,
-  { header, signature: signed }: CloudEventsOptions,
+  header: string | undefined,
+  signed: SignatureHeader | undefined,
 ): Pick<Receiver, 'challenge' | 'authenticationAdvice' | 'authenticate'> {
   const setUp = 'Set the same secret at the sender and in receivers.cloudevents.secrets.';
   if (signed !== undefined) {
     return {
+      ...bySignature(secrets, signed),
       challenge: `HMAC header="${signed.header}"`,
-      authenticate: bySignature(secrets, signed),
       authenticationAdvice: `Expected the header ${signed.header} with the signature of the body. ${setUp}`,
     };
   }
@@ -95,19 +87,15 @@ function parse(request: AuthenticRequest): ParsedRequest {
       'Expected a CloudEvent: with specversion and type in the body, or with the headers ce-specversion and ce-type.',
     );
   }
-  const first = envelopes.flatMap((envelope) => ('event' in envelope ? [envelope.event] : []))[0];
-  return parsedFrom(envelopes.flatMap(readEnvelope), {
-    event: printableLine(first?.type, 100) ?? 'unknown',
-    deliveryId: deliveryIdOf(first?.id),
-  });
+  const first = envelopes.find((envelope) => 'event' in envelope)?.event;
+  return parsedFrom(envelopes.flatMap(readEnvelope), eventNamed(first?.type, first?.id, 100));
 }
 
 function readEnvelope(envelope: EnvelopeReading): readonly EventReading[] {
   if ('malformed' in envelope) return [envelope];
-  const { event } = envelope;
-  const readings = readEvent(event);
-  if (event.id === undefined || !looksLikeDeliveryId(event.id)) return readings;
-  const deliveryId = event.id;
+  const { id: deliveryId } = envelope.event;
+  const readings = readEvent(envelope.event);
+  if (deliveryId === undefined || !looksLikeDeliveryId(deliveryId)) return readings;
   return readings.map((reading) => withDetails(reading, { deliveryId }));
 }
 
@@ -117,5 +105,55 @@ function readEvent(event: CloudEvent): readonly EventReading[] {
   if (isEcrCloudEvent(event)) return [readEcrCloudEvent(event)];
   if (isAcrCloudEvent(event)) return [readAcrEvent(event.data)];
   if (isHarborPush(event.type)) return readHarborData(event.data);
-  return isContainerEvent(event) ? [readContainerEvent(event)] : [{ ignored: 'the event is not about a container image' }];
+  // `com.example.container.push`, `org.container.image.published`: no specification names these, so any such word will do.
+  const isAboutImage = /container|image/i.test(event.type);
+  return [isAboutImage ? readContainerEvent(event) : { ignored: 'the event is not about a container image' }];
+}
+
+const dataSchema = part({
+  repository: text,
+  repositoryName: text,
+  tag: text,
+  imageTag: text,
+  digest: text,
+  imageDigest: text,
+  registry: text,
+  registryUrl: text,
+  commit: text,
+});
+
+/** A CloudEvent about an image, from a sender that has no format of its own. What its data leaves out is taken from subject and source. */
+function readContainerEvent({ type, source, subject, data }: CloudEvent): EventReading {
+  if (!/push|publish|upload|creat|updat|releas|built/i.test(type))
+    return { ignored: 'expected an event about an image that was pushed' };
+  const said = dataSchema.parse(data) ?? {};
+  const named = splitReference(said.repositoryName || said.repository);
+  const fallback = splitReference(subject);
+  const image = {
+    name: nameAt(said.registryUrl || said.registry, source, named.name || fallback.name),
+    tag: said.imageTag || said.tag || named.tag || fallback.tag,
+    digest: said.imageDigest || said.digest || named.digest || fallback.digest,
+    commit: said.commit,
+  };
+  const expected =
+    'Expected repository, tag and registryUrl in data, or REPOSITORY:TAG as the subject and the URL of the registry as the source.';
+  return readImage(image, expected);
+}
+
+/** A registry that is named goes before one in the repository's name, and that before one that the source happens to be. */
+function nameAt(registry: string | undefined, source: string | undefined, name: string | undefined): string | undefined {
+  if (!name) return undefined;
+  const host = hostIn(registry);
+  if (host !== undefined) return name.toLowerCase().startsWith(`${host.toLowerCase()}/`) ? name : `${host}/${name}`;
+  const origin = hostIn(source);
+  return origin === undefined || (name.includes('/') && hostIn(name) !== undefined) ? name : `${origin}/${name}`;
+}
+
+/** The host of a URL, or of what is one but for its scheme. */
+function hostIn(written: string | undefined): string | undefined {
+  if (!written) return undefined;
+  const ofUrl = registryOfUrl(written);
+  if (ofUrl !== undefined || written.includes('://')) return ofUrl;
+  const [first = ''] = written.split('/', 1);
+  return first.length <= 255 && /^(?=localhost|.*[.:])[a-z0-9.-]+(?::\d+)?$/i.test(first) ? first : undefined;
 }

@@ -1,20 +1,14 @@
 import { z } from 'zod';
 import { isImageConfig } from '../../domain/image-config.ts';
-import { isDigest, isTag, type Repository } from '../../domain/image-reference.ts';
+import { isTag, type Repository } from '../../domain/image-reference.ts';
 import { malformed } from '../../http/problem.ts';
 import { map } from '../../settings/wording.ts';
 import { byBearer } from '../kit/authentication.ts';
-import { repositoryIn } from '../kit/image.ts';
-import { text } from '../kit/loose.ts';
-import { bounded } from '../kit/readings.ts';
-import type { AuthenticRequest, ParsedRequest, PushedImage, Receiver } from '../kit/receiver.ts';
-import { registryAt } from '../kit/registry-host.ts';
-import type { ReadSecrets } from '../kit/secrets.ts';
-import { deliveryIdOf, printableLine } from '../kit/sender-text.ts';
-import { readSecrets, secretList } from '../kit/settings.ts';
-import { defineSource } from '../kit/source.ts';
+import { registryAt, repositoryIn } from '../kit/image.ts';
+import { bounded, deliveryIdOf, digestIn, listOf, originIn, part, printableLine, text } from '../kit/reading.ts';
+import { secretList } from '../kit/settings.ts';
+import { type AuthenticRequest, defineSource, type ParsedRequest, type PushedImage } from '../kit/source.ts';
 
-const source = 'distribution';
 /** Version 3 of the registry calls the same content v2. */
 const mediaTypes = [
   'application/vnd.docker.distribution.events.v1+json',
@@ -31,33 +25,26 @@ const manifests = ['application/vnd.docker.distribution.manifest.v2+json', 'appl
  * @see https://distribution.github.io/distribution/about/notifications/
  */
 export const distributionSource = defineSource({
-  name: source,
+  name: 'distribution',
   settings: (check) =>
     map(
       { token: secretList(check, 'Bearer token that the registry sends.') },
       'Notifications of a distribution registry on POST /webhook/distribution.',
     ),
   example: '{ token: env:REGISTRY_HOOK_TOKEN }',
-  create({ token }, context) {
-    return [createDistributionReceiver(readSecrets(token, context.secrets, 'receivers.distribution.token'))];
-  },
+  create: ({ token }, context) => [
+    {
+      mediaTypes,
+      mediaTypeAdvice: 'Point an endpoint of the section notifications of the registry here.',
+      challenge: 'Bearer realm="landfall"',
+      authenticationAdvice:
+        "Expected the header Authorization with a bearer token. Set the same token in the headers of the registry's notification endpoint and in receivers.distribution.token.",
+      shownHeaders: ['x-gitlab-event', 'x-gitlab-event-uuid'],
+      authenticate: byBearer(context.read(token, 'token')),
+      parse,
+    },
+  ],
 });
-
-export function createDistributionReceiver(tokens: ReadSecrets): Receiver {
-  return {
-    source,
-    path: '/webhook/distribution',
-    mediaTypes,
-    mediaTypeAdvice: 'Point an endpoint of the section notifications of the registry here.',
-    namesOneOfSeveralTags: false,
-    challenge: 'Bearer realm="landfall"',
-    authenticationAdvice:
-      "Expected the header Authorization with a bearer token. Set the same token in the headers of the registry's notification endpoint and in receivers.distribution.token.",
-    shownHeaders: ['x-gitlab-event', 'x-gitlab-event-uuid'],
-    authenticate: byBearer(tokens),
-    parse,
-  };
-}
 
 const eventSchema = z.object({
   id: text,
@@ -68,13 +55,10 @@ const eventSchema = z.object({
     tag: text,
     digest: text,
     url: text,
-    references: z
-      .array(z.object({ mediaType: text }))
-      .optional()
-      .catch(undefined),
+    references: listOf(z.object({ mediaType: text })),
   }),
-  request: z.object({ host: text }).optional().catch(undefined),
-  actor: z.object({ name: text }).optional().catch(undefined),
+  request: part({ host: text }),
+  actor: part({ name: text }),
 });
 type RegistryEvent = z.infer<typeof eventSchema>;
 
@@ -86,35 +70,30 @@ const envelopeSchema = z.object({ events: z.array(z.unknown()) });
 function parse({ body }: AuthenticRequest): ParsedRequest {
   const envelope = envelopeSchema.safeParse(body);
   if (!envelope.success) throw malformed('Expected a JSON object with the list events.');
-  const notifications = bounded(envelope.data.events, mostEvents).map((event) => eventSchema.safeParse(event));
-  const known = notifications.flatMap(({ data }) => (data === undefined ? [] : [data]));
-  const images = known.flatMap((event) => imageOf(event) ?? []);
-  const deliveryId = images[0]?.deliveryId ?? deliveryIdOf(known[0]?.id);
-  const action = [...new Set(known.map((event) => printableLine(event.action, 20) ?? 'unknown'))].slice(0, 5).join(',');
-  const seen = { event: 'notification', ...(action === '' ? {} : { action }), deliveryId, images };
+  const events = bounded(envelope.data.events, mostEvents).flatMap((event) => eventSchema.safeParse(event).data ?? []);
+  const images = events.flatMap((event) => imageOf(event) ?? []);
+  const deliveryId = images[0]?.deliveryId ?? deliveryIdOf(events[0]?.id);
+  const action = [...new Set(events.map((event) => printableLine(event.action, 20) ?? 'unknown'))].slice(0, 5).join(',');
+  const seen = { event: 'notification', ...(action !== '' && { action }), deliveryId, images };
   return images.length > 0 ? seen : { ...seen, ignored: 'none of the events is the push of a tagged image' };
 }
 
 /** Blobs and the platform manifests of an index are pushed without a tag; a deleted or pulled tag is told by its action alone. */
 function imageOf(event: RegistryEvent): PushedImage | undefined {
   const { target } = event;
-  if (event.action !== 'push' || target.tag === undefined || !isTag(target.tag) || isOtherArtifact(target)) return undefined;
+  if (event.action !== 'push' || target.tag === undefined || !isTag(target.tag)) return undefined;
+  // A chart has the media type of any OCI manifest; if the registry lists its references, the config among them tells.
+  const listed = target.references.flatMap(({ mediaType }) => mediaType ?? []);
+  if (manifests.includes(target.mediaType ?? '') && listed.length > 0 && !listed.some(isImageConfig)) return undefined;
   const repository = repositoryOf(event);
   if (repository === undefined) return undefined;
-  const actor = printableLine(event.actor?.name, 100);
   return {
     deliveryId: deliveryIdOf(event.id),
     repository,
     tag: target.tag,
-    ...(target.digest !== undefined && isDigest(target.digest) ? { digest: target.digest } : {}),
-    ...(actor === undefined ? {} : { actor }),
+    ...digestIn(target.digest),
+    ...originIn({ actor: event.actor?.name }),
   };
-}
-
-/** A chart has the media type of any OCI manifest; if the registry lists its references, the config among them tells. */
-function isOtherArtifact({ mediaType, references = [] }: RegistryEvent['target']): boolean {
-  const listed = references.flatMap((reference) => reference.mediaType ?? []);
-  return mediaType !== undefined && manifests.includes(mediaType) && listed.length > 0 && !listed.some(isImageConfig);
 }
 
 /** The host that the pusher used, which is the one that images are named after; `source.addr` is the registry's own idea of itself. */

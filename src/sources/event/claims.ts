@@ -1,29 +1,19 @@
 import type { JWTPayload } from 'jose';
+import { RE2JS } from 're2js';
 import { type Authenticity, refused, type SenderIdentity } from '../../http/authentication.ts';
 import type { VerifiedToken } from '../../http/oidc/token-verifier.ts';
-import { commitHash, printableLine } from '../kit/sender-text.ts';
-
-export type IssuerKind = 'github' | 'gitlab';
+import { asciiLowerCase } from '../kit/image.ts';
+import { originIn } from '../kit/reading.ts';
 
 /** Which jobs of an issuer may tell of pushes. What is absent is not asked for. */
 export interface AllowedJobs {
-  readonly kind: IssuerKind;
+  readonly kind: 'github' | 'gitlab';
   /** Compared whole, without regard to case. A group of GitLab stands for its subgroups too. */
   readonly owners: readonly string[];
   /** Patterns, in which `*` is any text. */
   readonly repositories?: readonly string[] | undefined;
   readonly refs?: readonly string[] | undefined;
   readonly workflows?: readonly string[] | undefined;
-}
-
-/** What the claims of both kinds have in common, under one name. */
-interface Job {
-  readonly owner: string | undefined;
-  readonly repository: string | undefined;
-  readonly ref: string | undefined;
-  /** `owner/name/.github/workflows/release.yml@refs/heads/main`, or GitLab's `host/group/name//.gitlab-ci.yml@refs/heads/main` */
-  readonly workflow: string | undefined;
-  readonly identity: SenderIdentity;
 }
 
 /** Whether the job that a token was made for may tell of pushes. */
@@ -34,7 +24,7 @@ export function judgeJob(token: VerifiedToken, allowed: AllowedJobs): Authentici
     return wrong(`its owner (${allowed.kind === 'github' ? 'repository_owner' : 'namespace_path'})`);
   }
   const { repositories, refs, workflows } = allowed;
-  if (!matchesOneOf(repositories?.map(lowerAscii), [job.repository && lowerAscii(job.repository)]))
+  if (!matchesOneOf(repositories?.map(asciiLowerCase), [job.repository && asciiLowerCase(job.repository)]))
     return wrong('its repository');
   if (!matchesOneOf(refs, [job.ref])) return wrong('its ref');
   if (!matchesOneOf(workflows, spellingsOfWorkflow(job.workflow))) return wrong('its workflow');
@@ -42,26 +32,31 @@ export function judgeJob(token: VerifiedToken, allowed: AllowedJobs): Authentici
 }
 
 /** @see https://docs.github.com/actions/reference/security/oidc */
-function githubJob(claims: JWTPayload): Job {
+function githubJob(claims: JWTPayload) {
   const repository = textOf(claims.repository);
   return {
     owner: textOf(claims.repository_owner),
     repository,
     ref: textOf(claims.ref),
+    /** `owner/name/.github/workflows/release.yml@refs/heads/main`, or GitLab's `host/group/name//.gitlab-ci.yml@refs/heads/main` */
     workflow: textOf(claims.workflow_ref),
     identity: identityOf(claims.sha, repository, claims.actor, claims.run_id),
   };
 }
 
 /** @see https://docs.gitlab.com/ci/secrets/id_token_authentication/#token-payload */
-function gitlabJob({ issuer, claims }: VerifiedToken): Job {
+function gitlabJob({ issuer, claims }: VerifiedToken): ReturnType<typeof githubJob> {
   const repository = textOf(claims.project_path);
   const isOfRef = !mayBeOfMergeRequest(claims);
   const configuration = textOf(claims.ci_config_ref_uri);
+  const name = textOf(claims.ref);
   return {
     owner: textOf(claims.namespace_path),
     repository,
-    ref: isOfRef ? (textOf(claims.ref_path) ?? refOf(textOf(claims.ref_type), textOf(claims.ref))) : undefined,
+    // Older versions of GitLab have only the short name.
+    ref: isOfRef
+      ? (textOf(claims.ref_path) ?? (name && `refs/${claims.ref_type === 'tag' ? 'tags' : 'heads'}/${name}`))
+      : undefined,
     workflow: isOfRef ? configuration : configuration && fileOf(configuration),
     identity: identityOf(
       claims.sha,
@@ -81,28 +76,18 @@ function mayBeOfMergeRequest({ pipeline_source: source, ref_type: type, ref_prot
   return source === 'merge_request_event' || (source === 'parent_pipeline' && type !== 'tag' && isProtected !== 'true');
 }
 
-/** Older versions of GitLab have only the short name. */
-function refOf(type: string | undefined, name: string | undefined): string | undefined {
-  return name && `refs/${type === 'tag' ? 'tags' : 'heads'}/${name}`;
-}
-
 function identityOf(sha: unknown, repository: string | undefined, actor: unknown, build: unknown): SenderIdentity {
-  const commit = commitHash(textOf(sha));
-  const sourceRepository = printableLine(repository);
-  const who = printableLine(textOf(actor), 100);
-  const buildId = textOf(typeof build === 'number' ? String(build) : build);
+  const buildId = typeof build === 'number' ? String(build) : textOf(build);
   return {
-    ...(commit !== undefined && { commit }),
-    ...(sourceRepository !== undefined && /^\S+\/\S+$/.test(sourceRepository) && { sourceRepository }),
-    ...(who !== undefined && { actor: who }),
+    ...originIn({ commit: textOf(sha), sourceRepository: repository, actor: textOf(actor) }),
     ...(buildId !== undefined && /^\d{1,30}$/.test(buildId) && { buildId }),
   };
 }
 
 function isOwnedByOneOf(owner: string | undefined, { kind, owners }: AllowedJobs): boolean {
   if (owner === undefined) return false;
-  const given = lowerAscii(owner);
-  return owners.map(lowerAscii).some((known) => given === known || (kind === 'gitlab' && given.startsWith(`${known}/`)));
+  const given = asciiLowerCase(owner);
+  return owners.map(asciiLowerCase).some((known) => given === known || (kind === 'gitlab' && given.startsWith(`${known}/`)));
 }
 
 /** As the whole, and as `.github/workflows/release.yml` and `release.yml`. Its name is not looked at: any file can claim any name. */
@@ -123,25 +108,10 @@ function matchesOneOf(patterns: readonly string[] | undefined, values: readonly 
   return values.some((value) => value !== undefined && value !== '' && patterns.some((pattern) => matches(pattern, value)));
 }
 
-/** Part by part, so that no pattern takes long. */
+/** By RE2, which takes no longer for one pattern than for another. */
 function matches(pattern: string, value: string): boolean {
-  const [first = '', ...others] = pattern.split('*');
-  const last = others.pop();
-  if (last === undefined) return value === pattern;
-  if (value.length < first.length + last.length || !value.startsWith(first) || !value.endsWith(last)) return false;
-  const end = value.length - last.length;
-  let at = first.length;
-  for (const part of others) {
-    const found = value.indexOf(part, at);
-    if (found < 0 || found + part.length > end) return false;
-    at = found + part.length;
-  }
-  return true;
-}
-
-/** Owners are ASCII: some letters beyond it become ASCII ones in lower case, so that they would pass for somebody else. */
-function lowerAscii(text: string): string {
-  return text.replace(/[A-Z]+/g, (capitals) => capitals.toLowerCase());
+  const literals = pattern.split('*').map((literal) => RE2JS.quote(literal));
+  return RE2JS.matches(`(?s)${literals.join('.*')}`, value);
 }
 
 function textOf(claim: unknown): string | undefined {

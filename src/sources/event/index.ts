@@ -1,21 +1,67 @@
 import { randomUUID } from 'node:crypto';
-import type { z } from 'zod';
+import { z } from 'zod';
 import type { Environment } from '../../domain/environment.ts';
 import { InvalidReference, isTag, parseRepository, type Repository, type Tag } from '../../domain/image-reference.ts';
-import { isIssuerUrl } from '../../http/oidc/issuer-url.ts';
-import { byToken, refusedTokenInLog } from '../../http/oidc/token-authentication.ts';
-import { createTokenVerifier } from '../../http/oidc/token-verifier.ts';
+import { isIssuerUrl } from '../../http/oidc/issuer-keys.ts';
+import { byToken } from '../../http/oidc/token-verifier.ts';
 import { malformed } from '../../http/problem.ts';
-import { isObject } from '../kit/json-object.ts';
-import type { AuthenticRequest, ParsedRequest, Receiver } from '../kit/receiver.ts';
-import { defineSource, type FromEnvironment, type SourceContext } from '../kit/source.ts';
+import { map } from '../../settings/wording.ts';
+import { asciiLowerCase } from '../kit/image.ts';
+import { isObject } from '../kit/reading.ts';
+import { issuerUrl, textList } from '../kit/settings.ts';
+import { type AuthenticRequest, defineSource, type FromEnvironment, type ParsedRequest } from '../kit/source.ts';
 import { type AllowedJobs, judgeJob } from './claims.ts';
-import { eventSettings, githubIssuer } from './settings.ts';
 
-const source = 'event';
-const path = '/event';
+/** Issuer of the tokens of GitHub Actions at github.com. */
+const githubIssuer = 'https://token.actions.githubusercontent.com';
 
-export type EventSettings = z.output<ReturnType<typeof eventSettings>>;
+const owners = textList(
+  'the name of an owner',
+  'Owners of repositories whose jobs are believed. Compared whole, without regard to case.',
+);
+
+function patterns(what: string) {
+  return textList('a text', `Only jobs of these ${what}; * is any text.`);
+}
+
+const issuer = z.union(
+  [
+    map(
+      {
+        github: z.union([z.literal(true), issuerUrl('the issuer of a GitHub Enterprise')], {
+          error: 'expected true, or the URL of the issuer of a GitHub Enterprise',
+        }),
+        owners: owners.exactOptional(),
+      },
+      'GitHub Actions.',
+    ),
+    map({ gitlab: issuerUrl('a GitLab'), owners: owners.exactOptional() }, 'GitLab CI.'),
+  ],
+  {
+    error:
+      'expected {github: true}, {github: URL} or {gitlab: URL}, each with owners where it has its own, and URLs with https://',
+  },
+);
+
+const eventSettings = map(
+  {
+    audience: textList('a text', 'What jobs request their tokens for, such as the URL of this Landfall.'),
+    issuers: z
+      .array(issuer)
+      .min(1)
+      .meta({ description: 'Who vouches for jobs. Default: GitHub Actions of github.com.' })
+      .exactOptional(),
+    owners: owners.exactOptional(),
+    repositories: patterns('repositories, such as team/app or team/*').exactOptional(),
+    refs: patterns('refs, such as refs/heads/main or refs/tags/v*').exactOptional(),
+    workflows: patterns('files of workflows, such as release.yml').exactOptional(),
+    imagePrefix: textList('the beginning of images', 'What images have to begin with, such as ghcr.io/team/ (with the slash).'),
+  },
+  'Jobs of CI, with their OIDC tokens, on POST /event.',
+).refine((settings) => settings.owners !== undefined || settings.issuers?.every((one) => one.owners !== undefined), {
+  error: 'expected owners, here or at every issuer: otherwise every job of GitHub could tell of pushes',
+});
+export type EventSettings = z.output<typeof eventSettings>;
 
 /**
  * Jobs of CI that tell of the images that they pushed, in the form of kuberollouttrigger: `{"image", "tags"}`, with the job's own OIDC
@@ -23,48 +69,36 @@ export type EventSettings = z.output<ReturnType<typeof eventSettings>>;
  * @see https://github.com/UnitVectorY-Labs/kuberollouttrigger
  */
 export const eventSource = defineSource({
-  name: source,
-  settings: () => eventSettings(),
+  name: 'event',
+  settings: () => eventSettings,
   fromEnvironment: eventFromEnvironment,
-  create: (settings, context) => [createEventReceiver(settings, context)],
-});
-
-export function createEventReceiver(
-  settings: EventSettings,
-  { log, now = Date.now }: Pick<SourceContext, 'log'> & { readonly now?: () => number },
-): Receiver {
-  const issuers = issuersOf(settings);
-  const verify = createTokenVerifier({
-    issuers: issuers.map(({ url }) => ({ url })),
-    audiences: settings.audience,
-    log,
-    now,
-  });
-  return {
-    source,
-    path,
-    mediaTypes: ['application/json'],
-    byPrefix: true,
-    mediaTypeAdvice: 'Send {"image", "tags"} as JSON.',
-    namesOneOfSeveralTags: false,
-    challenge: 'Bearer realm="landfall"',
-    authenticationAdvice:
-      'Expected the header Authorization with the OIDC token of the job, as a bearer token. Request it for the audience of receivers.event, and allow the owner of the repository there; the log of the server says what is wrong.',
-    authenticate: byToken({
-      verify,
-      judge: (token) => {
-        const jobs = issuers.find(({ url }) => url === token.issuer);
-        if (jobs === undefined) throw new Error('expected the verifier to know only the issuers that it was given');
-        return judgeJob(token, jobs);
+  create(settings, { log, now }) {
+    const issuers = issuersOf(settings);
+    return [
+      {
+        path: '/event',
+        byPrefix: true,
+        mediaTypeAdvice: 'Send {"image", "tags"} as JSON.',
+        authenticationAdvice:
+          'Expected the header Authorization with the OIDC token of the job, as a bearer token. Request it for the audience of receivers.event, and allow the owner of the repository there; the log of the server says what is wrong.',
+        ...byToken({
+          issuers,
+          audiences: settings.audience,
+          judge(token) {
+            const jobs = issuers.find(({ url }) => url === token.issuer);
+            if (jobs === undefined) throw new Error('expected the verifier to know only the issuers that it was given');
+            return judgeJob(token, jobs);
+          },
+          source: 'event',
+          log,
+          now,
+        }),
+        statuses: { 'unsupported-media-type': 400, 'too-large': 400, unavailable: 502, ignored: 202 },
+        parse: (request) => parse(request, settings.imagePrefix),
       },
-      source,
-      log,
-    }),
-    refusedInLog: refusedTokenInLog,
-    statuses: { 'unsupported-media-type': 400, 'too-large': 400, unavailable: 502, ignored: 202 },
-    parse: (request) => parse(request, settings.imagePrefix),
-  };
-}
+    ];
+  },
+});
 
 function issuersOf(settings: EventSettings): readonly (AllowedJobs & { readonly url: string })[] {
   const { repositories, refs, workflows, owners = [] } = settings;
@@ -108,18 +142,12 @@ function allowedRepository(image: unknown, prefixes: readonly string[]): Reposit
     throw malformed('Expected an image that begins with the prefix which receivers.event allows.');
   }
   try {
-    return parseRepository(inLowerCase(name));
+    // Owners are written with capitals at GitHub, and with small letters in its registry. Without a host, capitals mean something else.
+    return parseRepository(/^(?:[^/]*[.:]|localhost(?:\/|$))/i.test(name) ? asciiLowerCase(name) : name);
   } catch (error) {
     if (!(error instanceof InvalidReference)) throw error;
     throw malformed('Expected an image as REGISTRY/PATH, without tag and digest: tags go into the list tags.');
   }
-}
-
-/** Owners are written with capitals at GitHub, and with small letters in its registry. Without a host, capitals mean something else. */
-function inLowerCase(name: string): string {
-  const [host = ''] = name.split('/');
-  // Some letters beyond ASCII become ASCII ones in lower case, so those are left for the grammar to refuse.
-  return /[.:]|^localhost$/i.test(host) ? name.replace(/[A-Z]+/g, (capitals) => capitals.toLowerCase()) : name;
 }
 
 /** Nobody pushes more at once; each is looked up. */

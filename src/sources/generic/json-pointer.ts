@@ -18,10 +18,8 @@ export function parseJsonPointer(text: string): JsonPointer | undefined {
 
 /** The value at a pointer, by the document's own members alone; undefined if there is none. */
 export function valueAt(document: unknown, pointer: JsonPointer): unknown {
-  return pointer.reduce(memberOf, document);
-}
-
-function memberOf(value: unknown, name: string): unknown {
-  if (Array.isArray(value)) return /^(?:0|[1-9]\d{0,8})$/.test(name) ? value[Number(name)] : undefined;
-  return typeof value === 'object' && value !== null && Object.hasOwn(value, name) ? Reflect.get(value, name) : undefined;
+  return pointer.reduce((value: unknown, name): unknown => {
+    if (Array.isArray(value)) return /^(?:0|[1-9]\d{0,8})$/.test(name) ? value[Number(name)] : undefined;
+    return typeof value === 'object' && value !== null && Object.hasOwn(value, name) ? Reflect.get(value, name) : undefined;
+  }, document);
 }

@@ -2,27 +2,23 @@ import { z } from 'zod';
 import { networks } from '../../settings/networks.ts';
 import { registryHost, type SecretCheck, text } from '../../settings/scalars.ts';
 import { map, showValue } from '../../settings/wording.ts';
-import { referenceIn } from '../kit/reference-text.ts';
+import { referenceIn } from '../kit/image.ts';
 import { headerName, secretList } from '../kit/settings.ts';
 import { parseJsonPointer } from './json-pointer.ts';
 
 /** What is said of a sender that no receiver of its own exists for: how it authenticates, and where in its JSON the push is. */
 
-const pointerExpected = 'a JSON pointer such as /target/repository';
+function textThat(fits: (value: string) => boolean, expected: string) {
+  const error = ({ input }: { readonly input?: unknown }) => `expected ${expected}, found ${showValue(input)}`;
+  return z.string({ error }).refine(fits, { error });
+}
 
-const pointer = z
-  .string({ error: (issue) => `expected ${pointerExpected}, found ${showValue(issue.input)}` })
-  .refine((value) => parseJsonPointer(value) !== undefined, {
-    error: (issue) => `expected ${pointerExpected}, found ${showValue(issue.input)}`,
-  });
-
-const repositoryExpected = `${pointerExpected}, or an image with its registry such as ghcr.io/team/app`;
-
-const repository = z
-  .string({ error: (issue) => `expected ${repositoryExpected}, found ${showValue(issue.input)}` })
-  .refine((value) => parseJsonPointer(value) !== undefined || (!value.startsWith('/') && referenceIn(value) !== undefined), {
-    error: (issue) => `expected ${repositoryExpected}, found ${showValue(issue.input)}`,
-  });
+const isPointer = (value: string) => parseJsonPointer(value) !== undefined;
+const pointer = textThat(isPointer, 'a JSON pointer such as /target/repository');
+const repository = textThat(
+  (value) => isPointer(value) || (!value.startsWith('/') && referenceIn(value) !== undefined),
+  'a JSON pointer such as /target/repository, or an image with its registry such as ghcr.io/team/app',
+);
 
 const scalar = z.union([z.string(), z.number(), z.boolean(), z.null()], {
   error: (issue) => `expected a value or a list of them, found ${showValue(issue.input)}`,

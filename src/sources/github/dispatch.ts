@@ -1,14 +1,9 @@
 import { z } from 'zod';
 import { isDigest, isTag, type Tag } from '../../domain/image-reference.ts';
 import { malformed } from '../../http/problem.ts';
-import { isObject, jsonIn } from '../kit/json-object.ts';
-import { part, text } from '../kit/loose.ts';
-import type { ParsedRequest, PushedImage } from '../kit/receiver.ts';
-import { referenceIn } from '../kit/reference-text.ts';
-import { commitHash, printableLine, sourceRepositoryIn } from '../kit/sender-text.ts';
-
-/** What a dispatch is called unless the configuration says otherwise; Landfall's own are called so too. */
-export const usualDispatch = 'image_published';
+import { referenceIn } from '../kit/image.ts';
+import { isObject, jsonIn, originIn, part, present, printableLine, text } from '../kit/reading.ts';
+import type { ParsedRequest, PushedImage } from '../kit/source.ts';
 
 const eventSchema = z.object({ action: text, client_payload: z.unknown().optional(), sender: part({ login: text }) });
 
@@ -29,7 +24,7 @@ type PayloadFields = ReadonlyMap<string, unknown>;
 export function readDispatchEvent(body: object, names: readonly string[]): Partial<ParsedRequest> {
   const { action: name, client_payload: payload, sender } = eventSchema.parse(body);
   const action = printableLine(name, 100);
-  const seen = action === undefined ? {} : { action };
+  const seen = present({ action });
   if (action === undefined || !names.includes(action)) return { ...seen, ignored: `expected the action ${names.join(' or ')}` };
   if (!isObject(payload)) throw malformed('Expected client_payload as an object with image and tag.');
   const fields = new Map<string, unknown>(Object.entries(payload));
@@ -37,9 +32,14 @@ export function readDispatchEvent(body: object, names: readonly string[]): Parti
   if (!isAbsent(fields.get('rollout_id'))) return { ...seen, ignored: 'Landfall itself sent this dispatch: it has a rollout_id' };
   // That action need not name the image, and Landfall passes pushes on in its form.
   if (isAbsent(fields.get('image')) && !isAbsent(fields.get('tags'))) return { ...seen, ignored: 'its payload names no image' };
-  const actor = printableLine(sender?.login, 100);
-  const origin = { ...originIn(fields), ...(actor !== undefined && { actor }) };
-  return { ...seen, images: imagesIn(fields).map((image) => ({ ...image, ...origin })) };
+  const run = fields.get('run_id');
+  const origin = originIn({
+    commit: textIn(fields, 'sha', 'a commit') ?? textIn(fields, 'commit', 'a commit'),
+    sourceRepository: textIn(fields, 'repository', 'owner/name'),
+    actor: sender?.login,
+  });
+  const about = { ...origin, ...(typeof run === 'string' && /^\d{1,20}$/.test(run) && { buildId: run }) };
+  return { ...seen, images: imagesIn(fields).map((image) => ({ ...image, ...about })) };
 }
 
 function imagesIn(fields: PayloadFields): readonly Pick<PushedImage, 'repository' | 'tag' | 'digest'>[] {
@@ -55,7 +55,7 @@ function imagesIn(fields: PayloadFields): readonly Pick<PushedImage, 'repository
   if (digest !== undefined && !isDigest(digest)) {
     throw malformed('Expected client_payload.digest as sha256: and 64 lower-case hex digits, or none.');
   }
-  return tagsIn(fields, reference.tag).map((tag) => ({ repository, tag, ...(digest !== undefined && { digest }) }));
+  return tagsIn(fields, reference.tag).map((tag) => ({ repository, tag, ...present({ digest }) }));
 }
 
 function tagsIn(fields: PayloadFields, ofImage: string | undefined): readonly Tag[] {
@@ -73,18 +73,6 @@ function tagListIn(value: unknown): readonly string[] {
   const listed = typeof value === 'string' ? jsonIn(value) : value;
   if (Array.isArray(listed) && listed.length <= mostTags && listed.every((tag) => typeof tag === 'string')) return listed;
   throw malformed(`Expected client_payload.tags as a JSON list of at most ${mostTags} tags.`);
-}
-
-function originIn(fields: PayloadFields): Pick<PushedImage, 'commit' | 'sourceRepository' | 'buildId'> {
-  const commit = commitHash(textIn(fields, 'sha', 'a commit') ?? textIn(fields, 'commit', 'a commit'));
-  const run = fields.get('run_id');
-  const buildId = typeof run === 'string' && /^\d{1,20}$/.test(run) ? run : undefined;
-  const sourceRepository = sourceRepositoryIn(textIn(fields, 'repository', 'owner/name'));
-  return {
-    ...(commit !== undefined && { commit }),
-    ...(buildId !== undefined && { buildId }),
-    ...(sourceRepository !== undefined && { sourceRepository }),
-  };
 }
 
 function textIn(fields: PayloadFields, name: string, expected: string): string | undefined {

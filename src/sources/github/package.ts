@@ -1,11 +1,10 @@
 import { z } from 'zod';
 import { isImageConfig } from '../../domain/image-config.ts';
-import { isDigest, isTag, type Tag } from '../../domain/image-reference.ts';
+import { isTag, type Repository, type Tag, writtenRepository } from '../../domain/image-reference.ts';
 import { malformed } from '../../http/problem.ts';
-import { part, text } from '../kit/loose.ts';
-import type { ParsedRequest, PushedImage } from '../kit/receiver.ts';
-import { commitHash, printableLine } from '../kit/sender-text.ts';
-import { repositoryOf } from './repository.ts';
+import { repositoryIn } from '../kit/image.ts';
+import { commitHash, digestIn, originIn, part, present, printableLine, text } from '../kit/reading.ts';
+import type { ParsedRequest } from '../kit/source.ts';
 
 /*
  * Fields are read for what they are worth: GitHub leaves them out, empties them and nulls them from one kind of webhook to the next,
@@ -13,7 +12,7 @@ import { repositoryOf } from './repository.ts';
  */
 const login = part({ login: text });
 
-const packageSchema = z.object({
+const packageSchema = part({
   name: text,
   namespace: text,
   package_type: text,
@@ -36,17 +35,15 @@ const packageSchema = z.object({
     }),
   }),
 });
-type Package = z.infer<typeof packageSchema>;
+type Package = NonNullable<z.infer<typeof packageSchema>>;
 
 const eventSchema = z.object({
   action: text,
-  package: packageSchema.optional().catch(undefined),
-  registry_package: packageSchema.optional().catch(undefined),
+  package: packageSchema,
+  registry_package: packageSchema,
   repository: part({ full_name: text }),
   sender: login,
 });
-
-type PackageEventBody = z.infer<typeof eventSchema>;
 
 /**
  * What a `package` or `registry_package` event says.
@@ -58,7 +55,7 @@ export function readPackageEvent(event: string, body: object): Partial<ParsedReq
   const action = printableLine(parsed.action, 40);
   // `create` is what the beta of the container registry called it; `updated` comes when a tag moves to a version that is there already.
   if (action !== 'published' && action !== 'updated' && action !== 'create') {
-    return { ...(action === undefined ? {} : { action }), ignored: 'expected the action published or updated' };
+    return { ...present({ action }), ignored: 'expected the action published or updated' };
   }
   const published = (event === 'package' ? parsed.package : parsed.registry_package) ?? parsed.package ?? parsed.registry_package;
   if (published === undefined) throw malformed(`Expected the published package as the object ${event}.`);
@@ -66,11 +63,19 @@ export function readPackageEvent(event: string, body: object): Partial<ParsedReq
   if (reason !== undefined) return { action, ignored: reason };
   const tag = tagOf(published, action);
   if (tag === undefined) return { action, ignored: 'no tag was pushed' };
-  const repository = repositoryOf(published, parsed.repository?.full_name);
+  const fullName = parsed.repository?.full_name;
+  const repository = repositoryOf(published, fullName);
   if (repository === undefined) {
     throw malformed('Expected the image in package_version.package_url, or the name and the owner of the package.');
   }
-  return { action, images: [{ repository, tag, ...aboutImage(published), ...aboutPush(parsed) }] };
+  const metadata = published.package_version?.container_metadata;
+  const revision = metadata?.labels?.all_labels?.['org.opencontainers.image.revision'] || metadata?.labels?.revision;
+  const origin = originIn({
+    commit: commitHash(published.package_version?.target_oid) ?? revision,
+    sourceRepository: fullName,
+    actor: parsed.sender?.login,
+  });
+  return { action, images: [{ repository, tag, ...digestIn(metadata?.tag?.digest), ...origin }] };
 }
 
 function whyNotAnImage({ package_type, ecosystem, registry, package_version }: Package): string | undefined {
@@ -90,22 +95,25 @@ function tagOf({ package_version: version }: Package, action: string): Tag | und
   return [version?.version, version?.name].find((candidate) => candidate !== undefined && isTag(candidate)) as Tag | undefined;
 }
 
-function aboutImage({ package_version: version }: Package): Pick<PushedImage, 'digest' | 'commit'> {
-  const metadata = version?.container_metadata;
-  const digest = metadata?.tag?.digest;
-  const revision = metadata?.labels?.all_labels?.['org.opencontainers.image.revision'] || metadata?.labels?.revision;
-  const commit = commitHash(version?.target_oid) ?? commitHash(revision);
-  return {
-    ...(digest !== undefined && isDigest(digest) ? { digest } : {}),
-    ...(commit === undefined ? {} : { commit }),
-  };
-}
+/** Longer is no image's, and would take a pattern long. */
+const longestUrl = 500;
 
-function aboutPush({ repository, sender }: PackageEventBody): Pick<PushedImage, 'sourceRepository' | 'actor'> {
-  const sourceRepository = repository?.full_name;
-  const actor = printableLine(sender?.login, 100);
-  return {
-    ...(sourceRepository !== undefined && /^[\w.-]{1,100}\/[\w.-]{1,100}$/.test(sourceRepository) ? { sourceRepository } : {}),
-    ...(actor === undefined ? {} : { actor }),
-  };
+/**
+ * Where an image of GitHub's registry is, from the most telling field down: `package_url` (whose own tag need not be the pushed
+ * one), the registry's URL where it leads to a repository (events of 2019), else owner and name. GitHub keeps the case that people
+ * typed; image references are lower case.
+ * @param sourceRepository `owner/name`, whose owner stands in where the package names none
+ * @returns undefined if nothing tells, or what tells is no image reference
+ */
+export function repositoryOf(published: Package, sourceRepository: string | undefined): Repository | undefined {
+  const url = published.package_version?.package_url;
+  if (url) return repositoryIn(writtenRepository(url));
+  const registry = (published.registry?.url ?? '')
+    .slice(0, longestUrl)
+    .replace(/^https?:\/\//i, '')
+    .replace(/\/+$/, '');
+  const [host = '', ...path] = registry.split('/');
+  if (path.length >= 2 && !host.toLowerCase().endsWith('.pkg.github.com')) return repositoryIn(registry);
+  const owner = published.owner?.login || published.namespace || sourceRepository?.split('/')[0];
+  return owner && published.name ? repositoryIn(`ghcr.io/${owner}/${published.name}`) : undefined;
 }

@@ -1,27 +1,25 @@
 import { z } from 'zod';
 import { isGitHubRepository } from '../../domain/github-repository.ts';
-import { isObject, jsonIn } from '../kit/json-object.ts';
-import { listOf, part, text } from '../kit/loose.ts';
-import type { ForgeProgress, ParsedRequest } from '../kit/receiver.ts';
-import { printableLine } from '../kit/sender-text.ts';
+import { isObject, jsonIn, listOf, part, present, printableLine, text } from '../kit/reading.ts';
+import type { ParsedRequest } from '../kit/source.ts';
 
 /*
  * Events of a deployment repository that say that a change or a deployment has moved. Only what is over is passed on: nobody waits for
  * something to begin. As with packages, a field of an unexpected type counts as absent, and nothing here is an error.
  * https://docs.github.com/webhooks/webhook-events-and-payloads
  */
-const branchEnd = part({ ref: text, repo: part({ full_name: text }) });
-const suite = { head_branch: text, pull_requests: listOf(part({ head: branchEnd })) };
+const pullRequest = part({ head: part({ ref: text, repo: part({ full_name: text }) }) });
+const pullRequests = listOf(pullRequest);
 
 const eventSchema = z.object({
   action: text,
   repository: part({ full_name: text }),
-  check_suite: part(suite),
-  check_run: part({ check_suite: part({ head_branch: text }), pull_requests: suite.pull_requests }),
+  check_suite: part({ head_branch: text, pull_requests: pullRequests }),
+  check_run: part({ check_suite: part({ head_branch: text }), pull_requests: pullRequests }),
   context: text,
   state: text,
   branches: listOf(part({ name: text })),
-  pull_request: part({ head: branchEnd }),
+  pull_request: pullRequest,
   review: part({ state: text }),
   deployment: part({ ref: text, payload: z.unknown().optional() }),
   deployment_status: part({ state: text }),
@@ -42,6 +40,11 @@ const completed: Pick<ProgressEvent, 'whyNot' | 'word'> = {
   word: () => 'completed',
 };
 
+const ofPullRequest: Pick<ProgressEvent, 'word' | 'branches'> = {
+  word: ({ action }) => String(action),
+  branches: ({ pull_request: at }) => [at?.head?.ref],
+};
+
 /** A draft that is ready, and one that fell out of a merge queue, can be merged again; titles and labels change nothing. */
 const movingActions = ['closed', 'reopened', 'synchronize', 'ready_for_review', 'dequeued'];
 const finalStates = ['success', 'failure', 'error'];
@@ -60,17 +63,15 @@ const readings: Readonly<Record<string, ProgressEvent>> = {
     branches: ({ branches }) => branches.map((branch) => branch?.name),
   },
   pull_request: {
+    ...ofPullRequest,
     whyNot: (body) => whyNotOneOf('action', body.action, movingActions) ?? whyNotOurs(body),
-    word: ({ action }) => String(action),
-    branches: ({ pull_request: at }) => [at?.head?.ref],
   },
   pull_request_review: {
+    ...ofPullRequest,
     whyNot: (body) =>
       whyNotOneOf('action', body.action, ['submitted', 'dismissed']) ??
       whyNotOneOf('review', body.review?.state?.toLowerCase(), decidingReviews) ??
       whyNotOurs(body),
-    word: ({ action }) => String(action),
-    branches: ({ pull_request: at }) => [at?.head?.ref],
   },
   deployment_status: {
     whyNot: ({ deployment_status: status }) => whyNotOneOf('state', status?.state, finalStates),
@@ -90,21 +91,16 @@ export function readProgressEvent(event: string, body: object): Partial<ParsedRe
   const reading = Object.hasOwn(readings, event) ? readings[event] : undefined;
   if (reading === undefined) return undefined;
   const parsed = eventSchema.parse(body);
-  const action = printableLine(parsed.action, 40);
-  return { ...(action === undefined ? {} : { action }), ...movedOrNot(event, reading, parsed) };
-}
-
-function movedOrNot(event: string, reading: ProgressEvent, body: ProgressEventBody): Partial<ParsedRequest> {
-  const reason = reading.whyNot(body);
-  if (reason !== undefined) return { ignored: reason };
-  const repository = body.repository?.full_name;
-  if (repository === undefined || !isGitHubRepository(repository)) return { ignored: 'it names no repository' };
-  const branches = [...new Set(reading.branches(body).filter(isOurBranch))].slice(0, mostBranches);
-  const rollout = rolloutIn(body.deployment?.payload);
-  if (branches.length === 0 && rollout === undefined) return { ignored: 'it is about no branch of Landfall’s' };
-  const what = `${event} of ${repository} ${reading.word(body)}`;
-  const progress: ForgeProgress = { what, repository, branches, ...(rollout !== undefined && { rollout }) };
-  return { progress };
+  const seen = present({ action: printableLine(parsed.action, 40) });
+  const reason = reading.whyNot(parsed);
+  if (reason !== undefined) return { ...seen, ignored: reason };
+  const repository = parsed.repository?.full_name;
+  if (repository === undefined || !isGitHubRepository(repository)) return { ...seen, ignored: 'it names no repository' };
+  const branches = [...new Set(reading.branches(parsed).filter(isOurBranch))].slice(0, mostBranches);
+  const rollout = rolloutIn(parsed.deployment?.payload);
+  if (branches.length === 0 && rollout === undefined) return { ...seen, ignored: 'it is about no branch of Landfall’s' };
+  const what = `${event} of ${repository} ${reading.word(parsed)}`;
+  return { ...seen, progress: { what, repository, branches, ...present({ rollout }) } };
 }
 
 /** GitHub names at most ten branches of a status. */
@@ -129,9 +125,7 @@ function whyNotOurs({ pull_request: at, repository }: ProgressEventBody): string
   return from !== undefined && from === repository?.full_name?.toLowerCase() ? undefined : 'the pull request comes from a fork';
 }
 
-function headsOf(
-  pulls: readonly ({ head?: { ref?: string | undefined } | undefined } | undefined)[] = [],
-): (string | undefined)[] {
+function headsOf(pulls: z.infer<typeof pullRequests> = []): (string | undefined)[] {
   return pulls.map((pull) => pull?.head?.ref);
 }
 

@@ -1,35 +1,21 @@
 import { z } from 'zod';
 import { isGitHubRepository } from '../../domain/github-repository.ts';
-import { InvalidReference, parseRepository, type Repository } from '../../domain/image-reference.ts';
+import { type Repository, tryParseReference } from '../../domain/image-reference.ts';
 import { malformed } from '../../http/problem.ts';
 import { githubRepository, text as settingText } from '../../settings/scalars.ts';
 import { map, showValue } from '../../settings/wording.ts';
 import { repositoryIn } from '../kit/image.ts';
-import { part, text } from '../kit/loose.ts';
-import type { ParsedRequest, PushedImage } from '../kit/receiver.ts';
-import { commitHash, printableLine } from '../kit/sender-text.ts';
-
-/** A workflow that pushes images. */
-export interface PushingWorkflow {
-  /** As its file says it (`name:`), or the name of the file. */
-  readonly name: string;
-  /** `owner/name`; absent: in any repository. */
-  readonly repository?: string;
-  /** Absent: `ghcr.io/OWNER/NAME` of the repository that it ran in. */
-  readonly image?: Repository;
-}
+import { originIn, part, present, printableLine, text } from '../kit/reading.ts';
+import type { ParsedRequest } from '../kit/source.ts';
 
 const imageOfWorkflow = settingText('an image such as ghcr.io/team/app').transform((value, context): Repository => {
-  try {
-    return parseRepository(value);
-  } catch (error) {
-    if (!(error instanceof InvalidReference)) throw error;
-    context.addIssue({ code: 'custom', message: `expected an image such as ghcr.io/team/app, found ${showValue(value)}` });
-    return z.NEVER;
-  }
+  const { repository, tag, digest } = tryParseReference(value) ?? {};
+  if (repository !== undefined && tag === undefined && digest === undefined) return repository;
+  context.addIssue({ code: 'custom', message: `expected an image such as ghcr.io/team/app, found ${showValue(value)}` });
+  return z.NEVER;
 });
 
-const detailed = map(
+const workflow = map(
   {
     name: settingText('the name of a workflow').meta({
       description: 'As the workflow says it (name:), or the name of its file.',
@@ -41,11 +27,12 @@ const detailed = map(
   },
   'A workflow that pushes images.',
 );
+export type PushingWorkflow = z.output<typeof workflow>;
 
 /** The setting `workflows`. */
 export const pushingWorkflows = z
   .array(
-    z.union([settingText('the name of a workflow').transform((name): PushingWorkflow => ({ name })), detailed], {
+    z.union([settingText('the name of a workflow').transform((name): PushingWorkflow => ({ name })), workflow], {
       error: (issue) => `expected the name of a workflow or a map (name, repository, image), found ${showValue(issue.input)}`,
     }),
   )
@@ -84,7 +71,7 @@ type WorkflowRun = NonNullable<WorkflowRunEventBody['workflow_run']>;
 export function readWorkflowRunEvent(body: object, workflows: readonly PushingWorkflow[]): Partial<ParsedRequest> {
   const parsed = eventSchema.parse(body);
   const action = printableLine(parsed.action, 40);
-  const seen = action === undefined ? {} : { action };
+  const seen = present({ action });
   if (action !== 'completed') return { ...seen, ignored: 'expected the action completed' };
   const { workflow_run: completed, repository } = parsed;
   if (completed === undefined) throw malformed('Expected the run as the object workflow_run.');
@@ -101,7 +88,13 @@ export function readWorkflowRunEvent(body: object, workflows: readonly PushingWo
   if (repositories.size === 0) {
     return { ...seen, ignored: 'the name of its repository is not that of an image: set image in receivers.github.workflows' };
   }
-  return { ...seen, images: [...repositories].map((image) => ({ repository: image, ...aboutRun(completed, fullName) })) };
+  const { id, head_sha: commit, actor, triggering_actor: trigger } = completed;
+  const origin = {
+    ...originIn({ commit, actor: actor?.login ?? trigger?.login }),
+    ...(id !== undefined && { buildId: String(id) }),
+    sourceRepository: fullName,
+  };
+  return { ...seen, images: [...repositories].map((image) => ({ repository: image, ...origin })) };
 }
 
 /** Anybody who may open a pull request may have its workflows run, under any name; what they push is no release. */
@@ -119,18 +112,4 @@ function isRunOf(
   // Of a reusable or required workflow the path goes on with `@` and the ref.
   const file = (workflow?.path ?? completed?.path)?.split('@')[0]?.split('/').at(-1);
   return [workflow?.name ?? completed?.name, file].includes(wanted.name);
-}
-
-function aboutRun(
-  { id, head_sha, actor, triggering_actor }: WorkflowRun,
-  sourceRepository: string,
-): Omit<PushedImage, 'repository'> {
-  const commit = commitHash(head_sha);
-  const person = printableLine(actor?.login ?? triggering_actor?.login, 100);
-  return {
-    ...(commit !== undefined && { commit }),
-    ...(id !== undefined && { buildId: String(id) }),
-    ...(person !== undefined && { actor: person }),
-    sourceRepository,
-  };
 }

@@ -1,7 +1,6 @@
 import { z } from 'zod';
-import { listOf, part, text } from '../kit/loose.ts';
-import { bounded, type EventReading, readImage } from '../kit/readings.ts';
-import { splitReference } from '../kit/reference-text.ts';
+import { splitReference } from '../kit/image.ts';
+import { bounded, type EventReading, listOf, part, readImage, text } from '../kit/reading.ts';
 
 /** The two names of the event since version 2, and the one of version 1. */
 const pushed = ['push_artifact', 'harbor.artifact.pushed', 'pushimage'];
@@ -21,10 +20,8 @@ const resourceSchema = part({ digest: text, tag: text, resource_url: text });
  */
 export function readHarborData(data: unknown): readonly EventReading[] {
   return bounded(dataSchema.parse(data)?.resources ?? []).map((value) => {
-    const resource = resourceSchema.parse(value);
-    return readImage(
-      { name: splitReference(resource?.resource_url).name, tag: resource?.tag, digest: resource?.digest },
-      'Expected the image in resource_url of each resource, as registry/project/repository:tag.',
-    );
+    const { resource_url: url, tag, digest } = resourceSchema.parse(value) ?? {};
+    const expected = 'Expected the image in resource_url of each resource, as registry/project/repository:tag.';
+    return readImage({ name: splitReference(url).name, tag, digest }, expected);
   });
 }

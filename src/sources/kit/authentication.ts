@@ -1,15 +1,11 @@
-import {
-  type Authenticate,
-  type Authenticity,
-  authentic,
-  bearerIn,
-  type RequestHead,
-  refused,
-} from '../../http/authentication.ts';
+import { createHash, createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto';
+import { type Authenticate, authentic, bearerIn, type RequestHead, refused } from '../../http/authentication.ts';
 import { createIsWithin } from '../../settings/networks.ts';
-import { type HmacAlgorithm, isAcceptedToken, type ReadSecrets, signedByOneOf } from './secrets.ts';
+import type { ReadSecrets } from './settings.ts';
 
 /** The ways in which sources prove who they are. Each takes the secrets as a function: they are read at each request. */
+
+const hexDigits = { sha256: 64, sha1: 40 } as const;
 
 /** An HMAC of the raw body, in hex. */
 export interface SignatureHeader {
@@ -17,61 +13,100 @@ export interface SignatureHeader {
   /** What stands before the HMAC, such as `sha256=`. */
   readonly prefix?: string | undefined;
   /** Default: `sha256`. */
-  readonly algorithm?: HmacAlgorithm | undefined;
+  readonly algorithm?: keyof typeof hexDigits | undefined;
 }
 
-/** A signature in the first of these headers that has one. Without any, the body is not read. */
-export function bySignature(secrets: ReadSecrets, usual: SignatureHeader, ...others: readonly SignatureHeader[]): Authenticate {
-  const ways = [usual, ...others].map(({ header, prefix = '', algorithm = 'sha256' }) => ({
-    header,
-    algorithm,
-    signatureIn: (head: RequestHead) => {
-      const value = textOf(head, header.toLowerCase());
-      return value?.startsWith(prefix) ? value.slice(prefix.length) : undefined;
-    },
-  }));
-  return async (head, body) => {
-    for (const { header, algorithm, signatureIn } of ways) {
-      const signature = signatureIn(head);
-      if (signature === undefined) continue;
-      return signedByOneOf(secrets(), await body(), signature, algorithm)
+/** A signature in the first of these headers that has one; the challenge names the usual one. Without any, the body is not read. */
+export function bySignature(secrets: ReadSecrets, usual: SignatureHeader, ...others: readonly SignatureHeader[]) {
+  const authenticate: Authenticate = async (head, body) => {
+    for (const { header, prefix = '', algorithm = 'sha256' } of [usual, ...others]) {
+      const value = textOf(head, header);
+      if (!value?.startsWith(prefix)) continue;
+      return isSignedByOneOf(secrets(), await body(), value.slice(prefix.length), algorithm)
         ? authentic
         : refused(`the signature in ${header} is not that of the body under any of the secrets`);
     }
     return refused(`no signature in ${usual.header}`);
   };
+  return { authenticate, challenge: `HMAC-${(usual.algorithm ?? 'sha256').toUpperCase()} header="${usual.header}"` };
+}
+
+/**
+ * Whether the signature is the HMAC (in hex) of the body under one of the secrets. All of them are tried whatever comes out, so the
+ * time taken tells nothing about which one it was.
+ */
+function isSignedByOneOf(
+  secrets: readonly string[],
+  body: Buffer,
+  signature: string,
+  algorithm: keyof typeof hexDigits,
+): boolean {
+  if (signature.length !== hexDigits[algorithm] || !/^[0-9a-f]+$/i.test(signature)) return false;
+  const given = Buffer.from(signature, 'hex');
+  const verdicts = secrets.map((secret) => timingSafeEqual(createHmac(algorithm, keyOf(secret)).update(body).digest(), given));
+  return verdicts.includes(true);
+}
+
+const keys = new Map<string, KeyObject>();
+/** Secrets in files may be rotated for years. */
+const mostKeys = 100;
+
+/** Making a key costs as much as hashing a small body. */
+function keyOf(secret: string): KeyObject {
+  const known = keys.get(secret);
+  if (known !== undefined) return known;
+  if (keys.size >= mostKeys) keys.clear();
+  const key = createSecretKey(Buffer.from(secret));
+  keys.set(secret, key);
+  return key;
 }
 
 /** `Authorization: Bearer SECRET` */
 export function byBearer(secrets: ReadSecrets): Authenticate {
-  return (head) => compare(secrets, bearerIn(head), 'Authorization has no bearer token');
+  return byOneOf(secrets, 'Authorization has no bearer token', (head) => [bearerIn(head)]);
 }
 
 /** `Authorization: SECRET` just as it is configured, or any other header. */
 export function byHeader(secrets: ReadSecrets, header = 'Authorization'): Authenticate {
-  const name = header.toLowerCase();
-  return (head) => compare(secrets, textOf(head, name), `no ${header}`);
+  return byOneOf(secrets, `no ${header}`, (head) => [textOf(head, header)]);
 }
 
 /** The secret in one header or another, as it is; in `Authorization` also after `Bearer`. */
 export function byHeaders(secrets: ReadSecrets, headers: readonly string[]): Authenticate {
-  const names = headers.map((header) => header.toLowerCase());
-  const whyNone = `no ${headers.join(' and no ')}`;
-  return (head) => {
-    const given = names
-      .flatMap((name) => (name === 'authorization' ? [bearerIn(head), textOf(head, name)] : [textOf(head, name)]))
-      .filter((each) => each !== undefined && each !== '');
-    const results = given.map((each) => compare(secrets, each, whyNone));
-    return results.find(({ authentic }) => authentic) ?? results[0] ?? refused(whyNone);
-  };
+  return byOneOf(secrets, `no ${headers.join(' and no ')}`, (head) =>
+    headers.flatMap((header) => [header.toLowerCase() === 'authorization' ? bearerIn(head) : undefined, textOf(head, header)]),
+  );
 }
 
 /** The secret in the URL's path, or in `Authorization` (with or without `Bearer`) if the source can send that. */
 export function byPathOrHeader(secrets: ReadSecrets): Authenticate {
+  return byOneOf(secrets, 'no secret in the path and none in Authorization', (head) => [
+    head.pathSecret ?? bearerIn(head) ?? head.headers.authorization,
+  ]);
+}
+
+/** Digests are compared, and all of them, so not even the length of a secret shows in the time taken. */
+function byOneOf(
+  secrets: ReadSecrets,
+  whyNone: string,
+  givenIn: (head: RequestHead) => readonly (string | undefined)[],
+): Authenticate {
   return (head) => {
-    const given = head.pathSecret ?? bearerIn(head) ?? head.headers.authorization;
-    return compare(secrets, given, 'no secret in the path and none in Authorization');
+    const given = givenIn(head).flatMap((each) => (each ? [sha256(each)] : []));
+    if (given.length === 0) return refused(whyNone);
+    const known = secrets().map(sha256);
+    const verdicts = given.flatMap((digest) => known.map((each) => timingSafeEqual(each, digest)));
+    return verdicts.includes(true) ? authentic : refused('the secret is none of those that are configured');
   };
+}
+
+function sha256(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}
+
+function textOf({ headers }: RequestHead, header: string): string | undefined {
+  const value = headers[header.toLowerCase()];
+  return typeof value === 'string' ? value : undefined;
 }
 
 /** Only from these networks, whatever else the source proves. Undefined: from anywhere. */
@@ -80,15 +115,4 @@ export function fromNetworks(networks: readonly string[] | undefined, inner: Aut
   const isWithin = createIsWithin(networks);
   return (head, body) =>
     isWithin(head.address) ? inner(head, body) : refused('the address of the sender is in none of its networks');
-}
-
-/** @param name of the header, in lower case */
-function textOf({ headers }: RequestHead, name: string): string | undefined {
-  const value = headers[name];
-  return typeof value === 'string' ? value : undefined;
-}
-
-function compare(secrets: ReadSecrets, given: string | undefined, whyNone: string): Authenticity {
-  if (given === undefined || given === '') return refused(whyNone);
-  return isAcceptedToken(secrets(), given) ? authentic : refused('the secret is none of those that are configured');
 }

@@ -1,9 +1,13 @@
 import { z } from 'zod';
-import { type SecretCheck, secret, text } from '../../settings/scalars.ts';
+import { isIssuerUrl } from '../../http/oidc/issuer-keys.ts';
+import { type SecretCheck, secret, text, url } from '../../settings/scalars.ts';
 import { presentSecrets, type SecretResolver } from '../../settings/secrets.ts';
-import { type ReadSecrets, requireSecrets } from './secrets.ts';
+import { oneOrMany } from '../../settings/wording.ts';
+import { repositoryIn } from './image.ts';
 
 /** What the settings of several sources have in common. */
+
+const listed = (value: string | readonly string[]): readonly string[] => (typeof value === 'string' ? [value] : value);
 
 /** One secret, or several of which any verifies, so that they can be rotated. */
 export function secretList(check: SecretCheck, what: string) {
@@ -19,13 +23,56 @@ export function secretList(check: SecretCheck, what: string) {
     .union([one, many], {
       error: (issue) => (Array.isArray(issue.input) ? undefined : 'expected env:NAME or file:PATH, or a list of them'),
     })
-    .transform((value): readonly string[] => (typeof value === 'string' ? [value] : value))
+    .transform(listed)
     .meta({ description: `${what} Any of a list verifies, so that it can be rotated.` });
 }
 
-/** @throws Error if there is none, or an empty one */
-export function readSecrets(references: readonly string[], secrets: SecretResolver, setting: string): ReadSecrets {
-  return requireSecrets(() => presentSecrets(secrets, references), setting);
+/** Reads the secrets of a receiver, once a request: a file may have been given a new one meanwhile. */
+export type ReadSecrets = () => readonly string[];
+
+/**
+ * @param setting where the secrets are configured, for the message
+ * @returns a function that throws Error if there is none, or an empty one: nothing must ever be verified by an empty key
+ * @throws the same, at once: a receiver that anybody could use must not start
+ */
+export function readSecrets(references: readonly string[], resolve: SecretResolver, setting: string): ReadSecrets {
+  const read = () => {
+    const secrets = presentSecrets(resolve, references);
+    if (secrets.length > 0 && secrets.every((secret) => secret.trim() !== '')) return secrets;
+    throw new Error(`${setting}: expected at least one secret and none that is empty; set it, or remove the receiver`);
+  };
+  read();
+  return read;
 }
 
 export const headerName = text('the name of a header', /^[A-Za-z0-9_-]{1,100}$/);
+
+/** One text, or a list of which any will do. */
+export function textList(expected: string, description: string) {
+  return oneOrMany(text(expected), expected).transform(listed).meta({ description });
+}
+
+/** An issuer of tokens; its keys are fetched from there. */
+export function issuerUrl(what: string) {
+  return url(what).refine(isIssuerUrl, { error: 'expected a URL that begins with https://, without user, password, ? and #' });
+}
+
+const expected = 'a registry such as registry.example.org:5000, or one with a path such as nexus.example.org/docker';
+
+/** What stands before the names of images: a registry's host, with the path that its images have in common. */
+export const imagePrefix = text(expected, /^[^\s:/]+(?::\d+)?(?:\/[^\s:]+)?\/?$/).transform((written, context) => {
+  const repository = repositoryIn(`${written.replace(/\/$/, '')}/x/x`);
+  if (repository !== undefined) return repository.slice(0, -'/x/x'.length);
+  context.addIssue({ code: 'custom', message: `expected ${expected}` });
+  return z.NEVER;
+});
+
+/** By the sender's names of repositories. */
+export function byRepository<Schema extends z.core.$ZodType>(schema: Schema, description: string) {
+  return z.record(z.string(), schema).meta({ description });
+}
+
+/** What a map of the configuration has under a name that a sender chose; never what every object has. */
+export function entryOf<Value>(entries: Readonly<Record<string, Value>> = {}, name = ''): Value | undefined {
+  return Object.hasOwn(entries, name) ? entries[name] : undefined;
+}

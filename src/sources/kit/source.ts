@@ -1,32 +1,16 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import type { z } from 'zod';
+import type { RequestOutcome } from '../../domain/audit.ts';
 import type { Environment } from '../../domain/environment.ts';
+import type { ImagePush } from '../../domain/image-push.ts';
 import type { Log } from '../../domain/log.ts';
+import type { Authenticate } from '../../http/authentication.ts';
+import type { ExpectedMediaType } from '../../http/body.ts';
+import type { AsksForCertificates } from '../../http/client-trust.ts';
 import type { Path } from '../../settings/problem.ts';
 import type { SecretCheck } from '../../settings/scalars.ts';
 import type { SecretResolver } from '../../settings/secrets.ts';
-import type { Receiver } from './receiver.ts';
-
-/** What receivers use of the process that they run in. */
-export interface SourceContext {
-  /** Turns a reference into its secret, at each call: its file may have been given a new one meanwhile. */
-  readonly secrets: SecretResolver;
-  /** What relative paths of the configuration are relative to. */
-  readonly directory: string;
-  readonly log: Log;
-}
-
-/** Settings that the environment gives if the file says nothing; `problem`: it says only half of what is needed. */
-export type FromEnvironment<Settings> = { readonly settings: Settings } | { readonly problem: string } | undefined;
-
-/** A whole configuration that the environment stands for, if there is no file: for programs in whose place Landfall can be started. */
-export interface DropIn {
-  /** As in `landfall.yaml`. */
-  readonly text: string;
-  /** What Landfall does then, for people: a sentence. */
-  readonly serves: string;
-  /** What of the environment asks for it: `GH_TOKEN and a certificate`. */
-  readonly because: string;
-}
+import { type ReadSecrets, readSecrets } from './settings.ts';
 
 /** One source of pushes: how it is configured, and what receives it. */
 export interface Source<Name extends string, Schema extends z.ZodType> {
@@ -49,6 +33,94 @@ export interface Source<Name extends string, Schema extends z.ZodType> {
 /** Any of the sources; only its own methods know the type of its settings. */
 export type AnySource = Source<string, z.ZodType>;
 
+/** Settings that the environment gives if the file says nothing; `problem`: it says only half of what is needed. */
+export type FromEnvironment<Settings> = { readonly settings: Settings } | { readonly problem: string } | undefined;
+
+/** A whole configuration that the environment stands for, if there is no file: for programs in whose place Landfall can be started. */
+export interface DropIn {
+  /** As in `landfall.yaml`. */
+  readonly text: string;
+  /** What Landfall does then, for people: a sentence. */
+  readonly serves: string;
+  /** What of the environment asks for it: `GH_TOKEN and a certificate`. */
+  readonly because: string;
+}
+
+/** What receivers use of the process that they run in. */
+export interface SourceContext {
+  /** Turns a reference into its secret, at each call: its file may have been given a new one meanwhile. */
+  readonly secrets: SecretResolver;
+  /** What relative paths of the configuration are relative to. */
+  readonly directory: string;
+  readonly log: Log;
+  /** Milliseconds since 1970; default: the clock. */
+  readonly now?: () => number;
+}
+
+/**
+ * The part of the ingress that authenticates one source's requests and reads the pushed images in them. It knows nothing of services,
+ * steps or workflows.
+ */
+export interface Receiver extends ExpectedMediaType, AsksForCertificates {
+  /** Name in audit log, metrics and image pushes. */
+  readonly source: string;
+  /** Where the source posts to. */
+  readonly path: string;
+  /** `PATH/SECRET` is taken too: for sources that can send no header. */
+  readonly secretInPath?: boolean;
+  /** The source may name only one of several tags that were pushed together, so the others have to be looked up. */
+  readonly namesOneOfSeveralTags?: boolean;
+  /** `WWW-Authenticate` of the answer to a request that is not authentic. */
+  readonly challenge: string;
+  /** What an authentic request carries, and where to set that up: a sentence or two for the 401. */
+  readonly authenticationAdvice: string;
+  readonly authenticate: Authenticate;
+  /** Headers of the source that hold no secret, in lower case: the log of requests (level debug) shows them. */
+  readonly shownHeaders?: readonly string[];
+  /** The log's words for a request that is not authentic; default: `a request was refused: it is not authentic`. */
+  readonly refusedInLog?: string;
+  /** Status codes that senders of this source expect in place of ours. */
+  readonly statuses?: Partial<Readonly<Record<RequestOutcome, number>>>;
+
+  /** @param request an authentic one; `body` is JSON of any shape @throws Problem 400 if it is not what the source sends */
+  parse(request: AuthenticRequest): ParsedRequest;
+}
+
+export interface AuthenticRequest {
+  readonly headers: IncomingHttpHeaders;
+  readonly query: URLSearchParams;
+  readonly body: unknown;
+}
+
+/** What a source says of one push. Without a tag, the registry has to be asked for every followed tag of the repository. */
+export type PushedImage = Pick<ImagePush, 'repository' | 'digest' | 'commit' | 'sourceRepository' | 'actor' | 'buildId'> &
+  /** `deliveryId`: the event's own, in a request of several events. */
+  Partial<Pick<ImagePush, 'tag' | 'deliveryId'>>;
+
+export interface ParsedRequest {
+  /** The source's name of the event, as far as it is known to be harmless in a log. */
+  readonly event: string;
+  readonly action?: string;
+  readonly deliveryId: string;
+  readonly images: readonly PushedImage[];
+  /** What has moved at a forge, if the event is about that. */
+  readonly progress?: ForgeProgress;
+  /** Why there is neither an image nor progress; absent if there is. */
+  readonly ignored?: string;
+}
+
+/** Something has moved in a deployment repository that a rollout may wait for. Only a hint: the rollout asks the forge itself. */
+export interface ForgeProgress {
+  /** For people: `check_suite of team/deployment completed`. */
+  readonly what: string;
+  /** `owner/name`, as the forge writes it. */
+  readonly repository: string;
+  /** Of Landfall's branches, those that it is about. */
+  readonly branches: readonly string[];
+  /** The workflow id that Landfall itself put into the deployment that it is about. */
+  readonly rollout?: string;
+}
+
 /** The receivers that the configuration asks for. @throws Error if one of them has no secret */
 export function createReceivers(
   sources: readonly AnySource[],
@@ -58,19 +130,34 @@ export function createReceivers(
   return sources.flatMap((source) => source.open(settings, context));
 }
 
+type Usual = Pick<Receiver, 'source' | 'path' | 'mediaTypes'>;
+
+/** What a source need not say is its name, `/webhook/NAME`, and that it takes JSON. */
+export type OwnReceiver = Omit<Receiver, keyof Usual> & Partial<Usual>;
+
+export interface OwnContext extends SourceContext {
+  /** The secrets of a setting of the source. @throws Error if there is none, or an empty one */
+  read(references: readonly string[], setting?: string): ReadSecrets;
+}
+
 export interface SourceDefinition<Name extends string, Schema extends z.ZodType> extends Omit<Source<Name, Schema>, 'open'> {
-  create(settings: z.output<Schema>, context: SourceContext): readonly Receiver[];
+  create(settings: z.output<Schema>, context: OwnContext): readonly OwnReceiver[];
 }
 
 export function defineSource<Name extends string, Schema extends z.ZodType>(
   definition: SourceDefinition<Name, Schema>,
 ): Source<Name, Schema> {
   const { create, ...described } = definition;
+  const { name } = definition;
+  const usual: Usual = { source: name, path: `/webhook/${name}`, mediaTypes: ['application/json'] };
   return {
     ...described,
     open: (all, context) => {
-      const own = all[definition.name];
-      return own === undefined ? [] : create(own, context);
+      const own = all[name];
+      if (own === undefined) return [];
+      const read = (references: readonly string[], setting = 'secrets') =>
+        readSecrets(references, context.secrets, `receivers.${name}.${setting}`);
+      return create(own, { ...context, read }).map((receiver) => ({ ...usual, ...receiver }));
     },
   };
 }

@@ -3,9 +3,6 @@ import { join } from 'node:path';
 import type { Environment } from '../../domain/environment.ts';
 import type { DropIn } from '../kit/source.ts';
 
-/** What Let's Encrypt names its files, and what quay-github-actions-dispatch expects unless it is told otherwise. */
-const usualNames = { cert: 'fullchain.pem', key: 'privkey.pem' };
-
 /**
  * The configuration of a Landfall that takes the place of lewagon/quay-github-actions-dispatch: it serves POST /incoming over TLS and
  * passes every build that Quay reports on to GitHub. It understands the same environment: `GH_TOKEN`, `DEBUG`, and the folder `/certs` or
@@ -48,6 +45,7 @@ function certificateOf({ CRT, KEY, LANDFALL_CERTS }: Environment): string | { ce
   const folder = LANDFALL_CERTS || '/certs';
   // Of one that is named and not there, the listener says so.
   if (!LANDFALL_CERTS && !existsSync(folder)) return undefined;
-  const usual = { cert: join(folder, usualNames.cert), key: join(folder, usualNames.key) };
+  // What Let's Encrypt names its files, and what quay-github-actions-dispatch expects unless it is told otherwise.
+  const usual = { cert: join(folder, 'fullchain.pem'), key: join(folder, 'privkey.pem') };
   return existsSync(usual.cert) && existsSync(usual.key) ? usual : folder;
 }

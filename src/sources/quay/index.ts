@@ -1,22 +1,33 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { z } from 'zod';
 import { codeOf } from '../../domain/errors.ts';
+import { type Authenticate, authentic, refused } from '../../http/authentication.ts';
 import { text } from '../../settings/scalars.ts';
-import { map } from '../../settings/wording.ts';
+import { map, showValue } from '../../settings/wording.ts';
 import { fromNetworks } from '../kit/authentication.ts';
-import { byClientCertificate, certificateSubject } from '../kit/client-certificate.ts';
-import { createPathSecretReceiver, secretOfPath, senderNetworks } from '../kit/path-secret.ts';
-import type { Receiver } from '../kit/receiver.ts';
-import { readSecrets } from '../kit/settings.ts';
-import { defineSource } from '../kit/source.ts';
+import { pathSecretReceiver, secretOfPath, senderNetworks } from '../kit/path-secret.ts';
+import { defineSource, type OwnReceiver } from '../kit/source.ts';
 import { quayDropIn } from './drop-in.ts';
 import { parseQuayNotification as parse } from './notification.ts';
 
-const source = 'quay';
 /** The common name of the certificate that quay.io shows. */
 const quaySubject = '*.quay.io';
 
-const certificate = map(
+const label = String.raw`(?:\*|[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?)`;
+const subjectPattern = new RegExp(String.raw`^${label}(?:\.${label})*$`);
+/** DNS allows no longer name, and X.509 no common name of more than 64 characters. */
+const longestName = 253;
+
+/** A DNS name, or a pattern of one: `*` stands for one label. */
+export const certificateSubject = z
+  .string({ error: (issue) => `expected a name such as hooks.example.org or *.example.org, found ${showValue(issue.input)}` })
+  .refine((value) => value.length <= longestName && subjectPattern.test(value) && /[^*.]/.test(value), {
+    error: (issue) =>
+      `expected a name such as hooks.example.org or *.example.org (* stands for one whole label), found ${showValue(issue.input)}`,
+  });
+
+const certificateSettings = map(
   {
     ca: text('a file')
       .meta({
@@ -38,14 +49,14 @@ const certificate = map(
  * every HTTPS URL.
  */
 export const quaySource = defineSource({
-  name: source,
+  name: 'quay',
   settings: (check) => {
     const description = 'Quay notifications on POST /webhook/quay/SECRET; with certificate, on POST /incoming.';
     return map(
       {
         secrets: secretOfPath(check).exactOptional(),
         networks: senderNetworks,
-        certificate: certificate.exactOptional(),
+        certificate: certificateSettings.exactOptional(),
       },
       description,
     )
@@ -56,46 +67,51 @@ export const quaySource = defineSource({
   },
   example: '{ secrets: env:QUAY_SECRET }',
   dropIn: quayDropIn,
-  clientCertificateAt: ({ certificate: asked }) => (asked === undefined ? undefined : ['certificate']),
-  create({ secrets, networks, certificate }, context) {
-    const receivers: Receiver[] = [];
+  clientCertificateAt: ({ certificate }) => (certificate === undefined ? undefined : ['certificate']),
+  create(settings, context) {
+    const { secrets, networks, certificate } = settings;
+    const receivers: OwnReceiver[] = [];
     if (secrets !== undefined) {
-      const read = readSecrets(secrets, context.secrets, 'receivers.quay.secrets');
-      receivers.push(createQuayReceiver(read, networks));
+      receivers.push(pathSecretReceiver({ name: 'quay', setUpAt: 'Quay', parse }, { ...settings, secrets }, context));
     }
     if (certificate !== undefined) {
       const { ca, subject = quaySubject } = certificate;
-      const authorities = ca === undefined ? undefined : readAuthorities(resolve(context.directory, ca));
-      receivers.push(createQuayBuildReceiver({ subject, ...(authorities && { ca: authorities }) }, networks));
+      receivers.push({
+        // That of quay-github-actions-dispatch, whose place it takes.
+        path: '/incoming',
+        mediaTypeAdvice: 'This is the path of the webhooks of Quay, which send it by themselves.',
+        challenge: 'ClientCertificate realm="landfall"',
+        authenticationAdvice:
+          "Expected the TLS client certificate of Quay, with a trusted chain and the name of receivers.quay.certificate.subject. Send webhooks to this listener's HTTPS URL, or let the proxy in front of it pass the certificate on.",
+        authenticate: fromNetworks(networks, byClientCertificate(subject)),
+        clientCertificates: ca === undefined ? {} : { ca: readAuthorities(resolve(context.directory, ca)) },
+        parse,
+      });
     }
     return receivers;
   },
 });
 
-export function createQuayReceiver(secrets: () => readonly string[], networks?: readonly string[]): Receiver {
-  return { ...createPathSecretReceiver({ source, setUpAt: 'Quay' }, secrets, networks), parse };
-}
-
-interface QuayCertificate {
-  readonly subject: string;
-  /** PEM. */
-  readonly ca?: () => string;
-}
-
-/** The path is that of quay-github-actions-dispatch, whose place it takes. */
-export function createQuayBuildReceiver({ subject, ca }: QuayCertificate, networks?: readonly string[]): Receiver {
-  return {
-    source,
-    path: '/incoming',
-    mediaTypes: ['application/json'],
-    mediaTypeAdvice: 'This is the path of the webhooks of Quay, which send it by themselves.',
-    namesOneOfSeveralTags: false,
-    challenge: 'ClientCertificate realm="landfall"',
-    authenticationAdvice:
-      "Expected the TLS client certificate of Quay, with a trusted chain and the name of receivers.quay.certificate.subject. Send webhooks to this listener's HTTPS URL, or let the proxy in front of it pass the certificate on.",
-    authenticate: fromNetworks(networks, byClientCertificate({ subject })),
-    clientCertificates: ca === undefined ? {} : { ca },
-    parse,
+/**
+ * The sender showed a certificate in its TLS handshake, or to a trusted proxy, whose chain is trusted and one of whose names (common name
+ * and DNS names) is the subject. A certificate that merely carries the name is refused: anybody can write one.
+ */
+export function byClientCertificate(subject: string): Authenticate {
+  const wanted = subject.toLowerCase().split('.');
+  // A certificate for `*.quay.io` itself fits the subject `*.quay.io`: its first label is a label as well.
+  const fits = (name: string): boolean => {
+    // Before lower-casing: some letters outside ASCII become ASCII letters by it.
+    if (name.length > longestName || !subjectPattern.test(name)) return false;
+    const labels = name.toLowerCase().split('.');
+    return labels.length === wanted.length && wanted.every((expected, at) => expected === '*' || expected === labels[at]);
+  };
+  return ({ certificate }) => {
+    if (certificate === undefined) return refused('no client certificate');
+    // Before the name: what an untrusted certificate says of itself is worth nothing, not even a hint.
+    if (certificate.distrust !== undefined) {
+      return refused(`the chain of the client certificate is not trusted: ${certificate.distrust}`);
+    }
+    return certificate.names.some(fits) ? authentic : refused(`none of the names of the client certificate is ${subject}`);
   };
 }
 
@@ -110,8 +126,7 @@ function readAuthorities(file: string): () => string {
     try {
       pem = readFileSync(file, 'utf8');
     } catch (error) {
-      const code = String(codeOf(error) ?? error);
-      throw new Error(`${expected}, which cannot be read (${code})`);
+      throw new Error(`${expected}, which cannot be read (${String(codeOf(error) ?? error)})`);
     }
     if (!pem.includes('-----BEGIN CERTIFICATE-----')) throw new Error(`${expected}, found none`);
     return pem;

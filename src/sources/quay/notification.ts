@@ -1,13 +1,9 @@
 import { z } from 'zod';
 import { isTag, type Repository, type Tag } from '../../domain/image-reference.ts';
 import { malformed } from '../../http/problem.ts';
-import { repositoryIn } from '../kit/image.ts';
-import { requireObject } from '../kit/json-object.ts';
-import { part, text } from '../kit/loose.ts';
-import { fullNameIn } from '../kit/pushed-artifact.ts';
-import type { AuthenticRequest, ParsedRequest, PushedImage } from '../kit/receiver.ts';
-import { commitHash, deliveryIdOf } from '../kit/sender-text.ts';
-import { sourceRepositoryOf } from './git-url.ts';
+import { fullNameIn, repositoryIn } from '../kit/image.ts';
+import { commitHash, deliveryIdOf, part, present, requireObject, text } from '../kit/reading.ts';
+import type { AuthenticRequest, ParsedRequest } from '../kit/source.ts';
 
 /** Old versions of Quay send a map from tags to ids. */
 const tags = z
@@ -58,12 +54,19 @@ export function parseQuayNotification({ body }: AuthenticRequest): ParsedRequest
   const { repository: name, namespace, docker_url: url } = notification;
   if (!name && !namespace && !url) throw malformed('Expected a notification with docker_url or repository.');
   const event = eventOf(notification);
-  const buildId = harmlessWord(notification.build_id);
-  const seen = { event, deliveryId: buildId ?? deliveryIdOf(undefined) };
+  const { build_id: written, trigger_metadata: trigger } = notification;
+  // It stands in the id of a workflow and in the log. Quay's ids of builds are GUIDs, but its test notification has `fake-build-id`.
+  const buildId = written !== undefined && /^[A-Za-z0-9][\w.-]{0,99}$/.test(written) ? written : undefined;
+  const seen = { event, deliveryId: buildId ?? deliveryIdOf() };
   if (event !== 'repo_push' && event !== 'build_success') return { ...seen, images: [], ignored: unwanted[event] };
   const repository = repositoryOf(notification);
-  const about = { repository, ...(buildId !== undefined && { buildId }), ...aboutBuild(notification) };
-  const images = tagsOf(event, notification).map((tag) => ({ ...about, tag }));
+  const origin = present({
+    buildId,
+    // It had another name in old triggers; a build by hand of an uploaded Dockerfile has none.
+    commit: commitHash(trigger?.commit) ?? commitHash(trigger?.commit_sha),
+    sourceRepository: sourceRepositoryOf(trigger?.git_url),
+  });
+  const images = tagsOf(event, notification).map((tag) => ({ repository, ...origin, tag }));
   return images.length > 0 ? { ...seen, images } : { ...seen, images, ignored: 'no tag was pushed' };
 }
 
@@ -85,15 +88,9 @@ function eventOf(notification: QuayNotification): QuayEvent {
   return notification.build_name === undefined ? 'build_success' : 'build_start';
 }
 
-/**
- * `docker_url` has no scheme, and its host is the registry's.
- * @throws Problem 400 if there is none
- */
+/** `docker_url` has no scheme, and its host is the registry's. @throws Problem 400 if there is none */
 function repositoryOf({ docker_url, repository, namespace, name }: QuayNotification): Repository {
-  const url = docker_url?.trim();
-  const path = fullNameIn(repository, namespace, name);
-  const written = url || (path === undefined ? '' : `quay.io/${path}`);
-  const found = repositoryIn(written);
+  const found = repositoryIn(docker_url?.trim() || `quay.io/${fullNameIn(repository, namespace, name) ?? ''}`);
   if (found === undefined)
     throw malformed('Expected the image with its registry in docker_url, or NAMESPACE/NAME in repository.');
   return found;
@@ -106,14 +103,27 @@ function tagsOf(event: 'repo_push' | 'build_success', { updated_tags, docker_tag
   return [...new Set(named.filter((tag): tag is Tag => typeof tag === 'string' && isTag(tag)))];
 }
 
-/** The commit had another name in old triggers; a build by hand of an uploaded Dockerfile has none. */
-function aboutBuild({ trigger_metadata: trigger }: QuayNotification): Pick<PushedImage, 'commit' | 'sourceRepository'> {
-  const commit = commitHash(trigger?.commit) ?? commitHash(trigger?.commit_sha);
-  const sourceRepository = sourceRepositoryOf(trigger?.git_url);
-  return { ...(commit !== undefined && { commit }), ...(sourceRepository !== undefined && { sourceRepository }) };
-}
+/** More than any forge's URL has; longer text is not looked at. */
+const longestUrl = 300;
 
-/** What may stand in the id of a workflow and in a log. Quay's ids of builds are GUIDs, but its test notification has `fake-build-id`. */
-function harmlessWord(value: string | undefined): string | undefined {
-  return value !== undefined && /^[A-Za-z0-9][\w.-]{0,99}$/.test(value) ? value : undefined;
+/**
+ * The source repository of a build, from the URL that Quay cloned: `git@github.com:org/repo.git` is `org/repo`; one of another forge is
+ * a URL without credentials, because `owner/name` would mean GitHub.
+ * @returns undefined for anything else
+ */
+function sourceRepositoryOf(gitUrl = ''): string | undefined {
+  if (gitUrl.trim().length > longestUrl) return undefined;
+  const url = gitUrl.trim().replace(/^(?:[\w.-]+@)?([\w.-]+):(?!\/)(.+)$/, 'ssh://$1/$2');
+  if (!URL.canParse(url)) return undefined;
+  const { protocol, host, hostname, pathname } = new URL(url);
+  const isWeb = protocol === 'https:' || protocol === 'http:';
+  if (!isWeb && protocol !== 'ssh:' && protocol !== 'git:') return undefined;
+  const path = pathname
+    .slice(1)
+    .replace(/\/$/, '')
+    .replace(/\.git$/, '');
+  if (!/^[\w.-]+(?:\/[\w.-]+){1,7}$/.test(path) || path.split('/').some((part) => /^\.{1,2}$/.test(part))) return undefined;
+  // As a browser would reach it.
+  const origin = isWeb ? `${protocol}//${host}` : `https://${hostname.toLowerCase()}`;
+  return origin === 'https://github.com' && path.split('/').length === 2 ? path : `${origin}/${path}`;
 }

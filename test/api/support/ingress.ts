@@ -16,8 +16,7 @@ import { type ConnectionLimits, createListeners, type Listeners } from '../../..
 import type { TlsSettings } from '../../../src/http/tls.ts';
 import { createSecretResolver } from '../../../src/settings/secrets.ts';
 import { type ReceiverSettings, sources } from '../../../src/sources/index.ts';
-import type { Receiver } from '../../../src/sources/kit/receiver.ts';
-import { createReceivers } from '../../../src/sources/kit/source.ts';
+import { createReceivers, type Receiver } from '../../../src/sources/kit/source.ts';
 import { createAudit } from '../../../src/telemetry/audit.ts';
 import { createMetrics } from '../../../src/telemetry/metrics.ts';
 

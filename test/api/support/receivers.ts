@@ -1,11 +1,11 @@
+import assert from 'node:assert/strict';
 import type { IncomingHttpHeaders } from 'node:http';
 import { pino } from 'pino';
 import { pushesOf, type ReceivedPush } from '../../../src/api/webhooks/plan-starts.ts';
 import type { Environment } from '../../../src/domain/environment.ts';
 import type { Authenticity, RequestHead } from '../../../src/http/authentication.ts';
 import { createSecretResolver } from '../../../src/settings/secrets.ts';
-import type { ParsedRequest, Receiver } from '../../../src/sources/kit/receiver.ts';
-import type { SourceContext } from '../../../src/sources/kit/source.ts';
+import type { ParsedRequest, Receiver, SourceContext } from '../../../src/sources/kit/source.ts';
 
 export const receivedAt = '2026-01-02T03:04:05.000Z';
 
@@ -35,6 +35,14 @@ export async function authenticityOf(
 
 export function contextOf(env: Environment): SourceContext {
   return { secrets: createSecretResolver(env, '/'), directory: '/', log: pino({ enabled: false }) };
+}
+
+/** The one receiver that a source has opened. */
+export function only(receivers: readonly Receiver[]): Receiver {
+  const [receiver, ...others] = receivers;
+  assert.ok(receiver);
+  assert.deepEqual(others, []);
+  return receiver;
 }
 
 export async function isAuthentic(...args: Parameters<typeof authenticityOf>): Promise<boolean> {

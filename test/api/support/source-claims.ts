@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
-import { requireMediaType } from '../../../src/http/media-type.ts';
-import type { Receiver } from '../../../src/sources/kit/receiver.ts';
-import type { SourceContext } from '../../../src/sources/kit/source.ts';
+import { requireMediaType } from '../../../src/http/body.ts';
+import type { Receiver, SourceContext } from '../../../src/sources/kit/source.ts';
 import { contextOf, imagesOf, isAuthentic, parseWith } from './receivers.ts';
 import { type VectorSource, vectorsOf } from './vectors.ts';
 
