@@ -1,5 +1,4 @@
 import { type Client, isGrpcServiceError, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
-import type { PassThroughStart, ResolveRequest, RolloutStart } from '../../contracts/messages.ts';
 import {
   imageOfPassThrough,
   passThroughStartOptions,
@@ -8,10 +7,9 @@ import {
 } from '../../contracts/start-options.ts';
 import { concurrently } from '../../domain/concurrently.ts';
 import { formatReference } from '../../domain/image-reference.ts';
-import type { Log } from '../../domain/log.ts';
-import { causeOf, defaultDeadlineMs, inTime, reasonOf } from '../../operations/in-time.ts';
-import { type PlanFinders, planStarts, type ReceivedPushes } from './plan-starts.ts';
-import { unavailable } from './unavailable.ts';
+import { causeOf, reasonOf } from '../../operations/in-time.ts';
+import { type PlanFinders, type PlannedStarts, planStarts, type ReceivedPushes } from './plan-starts.ts';
+import { orUnavailable, type TemporalCalls } from './unavailable.ts';
 
 /** What Temporal has: a rollout (by its workflow id), or a look-up of what a service's tags point to now. */
 export interface AcceptedPush {
@@ -33,15 +31,11 @@ export interface AcceptedPushes {
   readonly refused?: readonly AcceptedPush[];
 }
 
-export interface AcceptDependencies extends PlanFinders {
-  readonly client: Client;
+export interface AcceptDependencies extends PlanFinders, TemporalCalls {
   /** Whether the namespace has all that starts need. If so, a start that Temporal calls invalid is invalid for ever. */
   readonly isNamespaceReady: () => Promise<boolean>;
-  readonly log: Log;
   /** Where people see a workflow. */
   readonly linkTo?: (id: string) => string;
-  /** How long all starts of one request may take together. */
-  readonly deadlineMs?: number;
 }
 
 export type AcceptPushes = (received: ReceivedPushes) => Promise<AcceptedPushes>;
@@ -55,22 +49,14 @@ const startsAtOnce = 8;
  * @returns a function that throws Problem 503 if Temporal does not answer in time or refuses
  */
 export function createAcceptPushes(dependencies: AcceptDependencies): AcceptPushes {
-  const { client, log, deadlineMs = defaultDeadlineMs } = dependencies;
+  const says = {
+    logged: 'a push could not be stored: Temporal did not take its workflow',
+    detail: 'The push could not be stored, so nothing was started. Send it again later.',
+  };
   return async (received) => {
-    const { rollouts, lookUps, forwards } = planStarts(received, dependencies);
-    const starts = [
-      ...rollouts.map((start) => rolloutStart(client, start)),
-      ...lookUps.map((lookUp) => lookUpStart(client, lookUp)),
-      ...forwards.map((forward) => forwardStart(client, forward)),
-    ].map((start) => () => tryStart(start, dependencies));
-    try {
-      return sorted(await inTime(client, deadlineMs, () => concurrently(starts, startsAtOnce, (start) => start())));
-    } catch (error) {
-      throw unavailable(error, log, {
-        logged: 'a push could not be stored: Temporal did not take its workflow',
-        detail: 'The push could not be stored, so nothing was started. Send it again later.',
-      });
-    }
+    const starts = startsOf(dependencies.client, planStarts(received, dependencies));
+    const start = () => concurrently(starts, startsAtOnce, (each) => tryStart(each, dependencies));
+    return sorted(await orUnavailable(dependencies, says, start));
   };
 }
 
@@ -82,42 +68,34 @@ interface PushStart {
 
 type TriedStart = Omit<PushStart, 'begin'>;
 
-function rolloutStart(client: Client, start: RolloutStart): PushStart {
-  const { workflowId: id, ...options } = rolloutStartOptions(start);
-  return {
-    kind: 'rollouts',
-    push: { id, service: start.plan.service, image: formatReference(start.image) },
-    begin: () => client.workflow.start('rollout', { ...options, workflowId: id }),
-  };
-}
-
-function lookUpStart(client: Client, lookUp: ResolveRequest): PushStart {
-  const options = resolveStartOptions(lookUp);
-  const { repository, tag } = lookUp.push;
-  return {
-    kind: 'resolving',
-    push: { id: options.workflowId, service: lookUp.plan.service, image: formatReference({ repository, tag }) },
-    begin: () => client.workflow.signalWithStart('resolve', options),
-  };
-}
-
-function forwardStart(client: Client, start: PassThroughStart): PushStart {
-  const { workflowId: id, ...options } = passThroughStartOptions(start);
-  return {
-    kind: 'forwarding',
-    push: { id, service: start.plan.service, image: imageOfPassThrough(start) },
-    begin: () => startOnce(client, { ...options, workflowId: id }),
-  };
+function startsOf(client: Client, { rollouts, lookUps, forwards }: PlannedStarts): readonly PushStart[] {
+  return [
+    ...rollouts.map((start): PushStart => {
+      const options = rolloutStartOptions(start);
+      const push = { id: options.workflowId, service: start.plan.service, image: formatReference(start.image) };
+      return { kind: 'rollouts', push, begin: () => client.workflow.start('rollout', options) };
+    }),
+    ...lookUps.map((lookUp): PushStart => {
+      const options = resolveStartOptions(lookUp);
+      const { repository, tag } = lookUp.push;
+      const push = { id: options.workflowId, service: lookUp.plan.service, image: formatReference({ repository, tag }) };
+      return { kind: 'resolving', push, begin: () => client.workflow.signalWithStart('resolve', options) };
+    }),
+    ...forwards.map((start): PushStart => {
+      const options = passThroughStartOptions(start);
+      const push = { id: options.workflowId, service: start.plan.service, image: imageOfPassThrough(start) };
+      return { kind: 'forwarding', push, begin: () => client.workflow.start('passThrough', options).catch(isStartedAlready) };
+    }),
+  ];
 }
 
 /** A delivery that was passed on already is not passed on again. */
-async function startOnce(client: Client, options: ReturnType<typeof passThroughStartOptions>): Promise<void> {
-  try {
-    await client.workflow.start('passThrough', options);
-  } catch (error) {
-    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-  }
+function isStartedAlready(error: unknown): void {
+  if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
 }
+
+/** gRPC's INVALID_ARGUMENT: https://grpc.io/docs/guides/status-codes/ */
+const invalidArgument = 3;
 
 /** A registry repeats a request for ever until it is acknowledged, so a push that can never be started must not be answered with 503. */
 async function tryStart({ kind, push, begin }: PushStart, dependencies: AcceptDependencies): Promise<TriedStart> {
@@ -126,7 +104,9 @@ async function tryStart({ kind, push, begin }: PushStart, dependencies: AcceptDe
     await begin();
     return { kind, push: linkTo === undefined ? push : { ...push, link: linkTo(push.id) } };
   } catch (error) {
-    if (!isCalledInvalid(error) || !(await isNamespaceReady())) throw error;
+    const cause = causeOf(error);
+    const isCalledInvalid = isGrpcServiceError(cause) && cause.code === invalidArgument;
+    if (!isCalledInvalid || !(await isNamespaceReady())) throw error;
     log.error({ ...push, reason: reasonOf(error) }, 'a push is left out: Temporal can never take its workflow');
     return { kind: 'refused', push };
   }
@@ -141,12 +121,4 @@ function sorted(tried: readonly TriedStart[]): AcceptedPushes {
     ...(forwarding.length > 0 && { forwarding }),
     ...(refused.length > 0 && { refused }),
   };
-}
-
-/** gRPC's INVALID_ARGUMENT: https://grpc.io/docs/guides/status-codes/ */
-const invalidArgument = 3;
-
-function isCalledInvalid(error: unknown): boolean {
-  const cause = causeOf(error);
-  return isGrpcServiceError(cause) && cause.code === invalidArgument;
 }

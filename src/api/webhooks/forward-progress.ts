@@ -3,11 +3,9 @@ import { progressSignal } from '../../contracts/messages.ts';
 import { searchAttributes } from '../../contracts/start-options.ts';
 import { branchOf, rollbackBranchOf } from '../../domain/branch.ts';
 import { concurrently } from '../../domain/concurrently.ts';
-import type { Log } from '../../domain/log.ts';
-import { defaultDeadlineMs, inTime } from '../../operations/in-time.ts';
 import { namePattern } from '../../settings/scalars.ts';
 import type { ForgeProgress } from '../../sources/kit/source.ts';
-import { unavailable } from './unavailable.ts';
+import { orUnavailable, type TemporalCalls } from './unavailable.ts';
 
 /** A rollout that was signalled to ask its forge again. */
 export interface SignalledRollout {
@@ -19,12 +17,9 @@ export interface SignalledRollout {
 export type ForwardedProgress = { readonly signalled: readonly SignalledRollout[] } | { readonly ignored: string };
 export type ForwardProgress = (progress: ForgeProgress) => Promise<ForwardedProgress>;
 
-export interface ForwardDependencies {
-  readonly client: Client;
+export interface ForwardDependencies extends TemporalCalls {
   /** Whether a service's change, deploy or watch is about this repository (`owner/name`). */
   readonly isDeploymentRepository: (repository: string) => boolean;
-  readonly log: Log;
-  readonly deadlineMs?: number;
 }
 
 const signalsAtOnce = 8;
@@ -39,23 +34,21 @@ const longestRest = 58;
  * @returns a function that throws Problem 503 if Temporal does not answer in time
  */
 export function createForwardProgress(dependencies: ForwardDependencies): ForwardProgress {
-  const { client, isDeploymentRepository, log, deadlineMs = defaultDeadlineMs } = dependencies;
+  const { client, isDeploymentRepository } = dependencies;
+  const says = {
+    logged: 'progress at a forge could not be passed on: Temporal did not answer',
+    detail: 'Temporal did not answer, so no rollout was told. Nothing is lost: rollouts look by themselves, only later.',
+  };
   return async (progress) => {
-    const { repository, what } = progress;
+    const { repository, branches, rollout, what } = progress;
     if (!isDeploymentRepository(repository)) return { ignored: `no service is deployed from ${repository}` };
-    try {
-      return await inTime(client, deadlineMs, async () => {
-        const concerned = await findConcerned(client, progress);
-        const signals = concerned.map((rollout) => async () => ((await signal(client, rollout.id, what)) ? [rollout] : []));
-        const signalled = (await concurrently(signals, signalsAtOnce, (signal) => signal())).flat();
-        return signalled.length > 0 ? { signalled } : { ignored: `no rollout waits for ${describe(progress)}` };
-      });
-    } catch (error) {
-      throw unavailable(error, log, {
-        logged: 'progress at a forge could not be passed on: Temporal did not answer',
-        detail: 'Temporal did not answer, so no rollout was told. Nothing is lost: rollouts look by themselves, only later.',
-      });
-    }
+    return await orUnavailable(dependencies, says, async () => {
+      const concerned = await findConcerned(client, progress);
+      const isWaiting = await concurrently(concerned, signalsAtOnce, ({ id }) => signal(client, id, what));
+      const signalled = concerned.filter((_, index) => isWaiting[index]);
+      const about = [...branches, ...(rollout === undefined ? [] : [rollout])];
+      return signalled.length > 0 ? { signalled } : { ignored: `no rollout waits for ${about.join(', ')}` };
+    });
   };
 }
 
@@ -83,11 +76,11 @@ async function findConcerned(client: Client, { branches, rollout }: ForgeProgres
 /** `landfall/a-b-c` may be of service `a` and stage `b-c`, or of service `a-b` and stage `c`. */
 function servicesOf(branch: string): string[] {
   const words = branch.slice('landfall/'.length).split('-');
-  const possible = words.slice(1).map((_, index) => ({
-    service: words.slice(0, index + 1).join('-'),
-    rest: words.slice(index + 1).join('-'),
-  }));
-  return possible.flatMap(({ service, rest }) => (namePattern.test(service) && rest.length <= longestRest ? [service] : []));
+  return words.slice(1).flatMap((_, index) => {
+    const service = words.slice(0, index + 1).join('-');
+    const rest = words.slice(index + 1).join('-');
+    return namePattern.test(service) && rest.length <= longestRest ? [service] : [];
+  });
 }
 
 function quoted(value: string): string {
@@ -103,8 +96,4 @@ async function signal(client: Client, id: string, what: string): Promise<boolean
     if (error instanceof WorkflowNotFoundError) return false;
     throw error;
   }
-}
-
-function describe({ branches, rollout }: ForgeProgress): string {
-  return [...branches, ...(rollout === undefined ? [] : [rollout])].join(', ');
 }

@@ -48,49 +48,38 @@ export function planStarts({ pushes, namesOneOfSeveralTags }: ReceivedPushes, fi
   const lookUps = new Map<string, ResolveRequest>();
   const forwards = new Map<string, PassThroughStart & { readonly pushes: ImagePush[] }>();
   for (const received of pushes) {
-    const { repository } = received;
-    if (!isTagged(received)) {
-      // Which of its tags was pushed is for the registry to say.
+    const { repository, tag, digest } = received;
+    if (tag === undefined) {
+      // Which of its tags was pushed is for the registry to say. A look-up has to name one, and asks for all that the policy follows anyway.
       for (const plan of plansOfRepository(repository).filter(isRolledOut)) {
-        lookUps.set(`${plan.service} ${received.deliveryId}`, { plan, push: { ...received, tag: anyTagOf(plan) } });
+        const any = (plan.tags.kind === 'exact' ? plan.tags.tags[0] : undefined) ?? ('latest' as Tag);
+        lookUps.set(`${plan.service} ${received.deliveryId}`, { plan, push: { ...received, tag: any } });
       }
       continue;
     }
-    const { tag, digest } = received;
+    const push = { ...received, tag };
     for (const plan of plansFor(repository, tag)) {
       if (!isRolledOut(plan)) {
         // One request may carry a redelivery and a new push; key by delivery, so that ignoring the first does not drop the second.
         const key = `${plan.service} ${received.deliveryId}`;
         const forward = forwards.get(key) ?? { plan, pushes: [] };
-        forward.pushes.push(received);
+        forward.pushes.push(push);
         forwards.set(key, forward);
-      } else if (digest === undefined) lookUps.set(`${plan.service} ${tag}`, { plan, push: received });
-      else rollouts.set(`${plan.service} ${tag} ${digest}`, { plan, image: { repository, tag, digest }, push: received });
+      } else if (digest === undefined) lookUps.set(`${plan.service} ${tag}`, { plan, push });
+      else rollouts.set(`${plan.service} ${tag} ${digest}`, { plan, image: { repository, tag, digest }, push });
     }
     if (!namesOneOfSeveralTags) continue;
     for (const plan of plansOfRepository(repository).filter(isRolledOut)) {
-      if (followsOtherExactTag(plan, received)) lookUps.set(`${plan.service} ${tag}`, { plan, push: received });
+      const followsAnother = plan.tags.kind === 'exact' && plan.tags.tags.some((followed) => followed !== tag);
+      if (followsAnother) lookUps.set(`${plan.service} ${tag}`, { plan, push });
     }
   }
   return { ...bounded({ rollouts: [...rollouts.values()], lookUps: [...lookUps.values()] }), forwards: [...forwards.values()] };
 }
 
-function isTagged(push: ReceivedPush): push is ImagePush {
-  return push.tag !== undefined;
-}
-
 /** Other services have their pushes passed on as they come, whatever tags they name. */
 function isRolledOut(plan: Plan): boolean {
   return dispatchOfPush(plan) === undefined;
-}
-
-/** A look-up has to name one tag, and asks for all that the policy follows anyway. */
-function anyTagOf({ tags }: Plan): Tag {
-  return (tags.kind === 'exact' ? tags.tags[0] : undefined) ?? ('latest' as Tag);
-}
-
-function followsOtherExactTag({ tags }: Plan, { tag }: ImagePush): boolean {
-  return tags.kind === 'exact' && tags.tags.some((followed) => followed !== tag);
 }
 
 function bounded({ rollouts, lookUps }: Omit<PlannedStarts, 'forwards'>): Omit<PlannedStarts, 'forwards'> {
