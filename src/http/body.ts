@@ -35,9 +35,6 @@ export interface BodyLimits {
   readonly timeoutMs: number;
 }
 
-/** Bytes that are read and thrown away after an answer, so that a sender who is still busy sending gets to see it. */
-const discardedBytes = 4 * 1024 * 1024;
-
 /**
  * The raw bytes of a request. They are counted while they stream in, so a missing or false `Content-Length` changes nothing; what is
  * announced as too large is refused without asking for it.
@@ -75,17 +72,18 @@ export function readBody(request: IncomingMessage, response: ServerResponse, lim
   });
 }
 
+const mostDiscardedBytes = 4 * 1024 * 1024;
+
 /**
- * To be called when an answer is ready and the body may not have been read. Closing at once would reset the connection, and the
- * answer could be lost before the sender reads it; so a bounded rest is read and thrown away. The server's own request timeout bounds
- * the time.
+ * Reads and throws away the rest of a body once the answer is ready: closing at once would reset the connection, and a sender who is
+ * still busy sending would not see the answer. The server's request timeout bounds the time.
  */
 export function discardRest(request: IncomingMessage): void {
   if (request.complete || request.destroyed) return;
   let length = 0;
   request.on('data', (chunk: Buffer) => {
     length += chunk.length;
-    if (length > discardedBytes) request.destroy();
+    if (length > mostDiscardedBytes) request.destroy();
   });
 }
 

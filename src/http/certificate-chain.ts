@@ -1,29 +1,7 @@
 import type { X509Certificate } from 'node:crypto';
-import {
-  id_md2WithRSAEncryption,
-  id_md5WithRSAEncryption,
-  id_RSASSA_PSS,
-  id_sha1WithRSAEncryption,
-  id_sha256,
-  id_sha384,
-  id_sha512,
-  RsaSaPssParams,
-} from '@peculiar/asn1-rsa';
+import * as rsa from '@peculiar/asn1-rsa';
 import { AsnConvert } from '@peculiar/asn1-schema';
-import {
-  type AlgorithmIdentifier,
-  BasicConstraints,
-  Certificate,
-  id_ce_basicConstraints,
-  id_ce_certificatePolicies,
-  id_ce_extKeyUsage,
-  id_ce_keyUsage,
-  id_ce_nameConstraints,
-  id_ce_subjectAltName,
-  KeyUsage,
-  KeyUsageFlags,
-  SubjectAlternativeName,
-} from '@peculiar/asn1-x509';
+import * as x509 from '@peculiar/asn1-x509';
 
 /*
  * The verdict on a client certificate that a proxy has passed on, or that was issued for servers only. OpenSSL judges only what comes
@@ -43,11 +21,11 @@ const purposes: readonly string[] = ['1.3.6.1.5.5.7.3.2', '1.3.6.1.5.5.7.3.1'];
 
 /** What is obeyed here; policies bind only verifiers that are told to ask for one. Limits on names are not among it. */
 const understood: ReadonlySet<string> = new Set([
-  id_ce_keyUsage,
-  id_ce_subjectAltName,
-  id_ce_basicConstraints,
-  id_ce_certificatePolicies,
-  id_ce_extKeyUsage,
+  x509.id_ce_keyUsage,
+  x509.id_ce_subjectAltName,
+  x509.id_ce_basicConstraints,
+  x509.id_ce_certificatePolicies,
+  x509.id_ce_extKeyUsage,
 ]);
 
 /**
@@ -112,7 +90,7 @@ function unfitForClients(leaf: X509Certificate): string | undefined {
   const details = detailsOf(leaf);
   if (details === undefined) return unreadable;
   if (isForOthers(leaf)) return notForClients;
-  const usable = KeyUsageFlags.digitalSignature | KeyUsageFlags.keyAgreement;
+  const usable = x509.KeyUsageFlags.digitalSignature | x509.KeyUsageFlags.keyAgreement;
   if (details.keyUsage !== undefined && (details.keyUsage & usable) === 0) return notForClients;
   return details.setsUnknownConditions ? 'it sets conditions that are not known here' : undefined;
 }
@@ -146,7 +124,7 @@ function hasShortKey({ publicKey: { asymmetricKeyType, asymmetricKeyDetails } }:
  */
 export function detailsOf({ raw }: X509Certificate) {
   try {
-    const { tbsCertificate, signatureAlgorithm } = AsnConvert.parse(raw, Certificate);
+    const { tbsCertificate, signatureAlgorithm } = AsnConvert.parse(raw, x509.Certificate);
     const extensions = tbsCertificate.extensions ?? [];
     if (new Set(extensions.map(({ extnID }) => extnID)).size < extensions.length) return undefined;
     const read = <T>(id: string, type: new () => T): T | undefined => {
@@ -154,18 +132,18 @@ export function detailsOf({ raw }: X509Certificate) {
       return found === undefined ? undefined : AsnConvert.parse(found.extnValue, type);
     };
     const commonNames = tbsCertificate.subject.flat().filter(({ type }) => type === commonName);
-    const alternatives = read(id_ce_subjectAltName, SubjectAlternativeName) ?? [];
+    const alternatives = read(x509.id_ce_subjectAltName, x509.SubjectAlternativeName) ?? [];
     const names = [...commonNames.map(({ value }) => value.toString()), ...alternatives.flatMap(({ dNSName }) => dNSName ?? [])];
     return {
       /** Common names and DNS names of its subject, each once. */
       names: [...new Set(names)],
       /** How many more authorities may follow below this one; undefined: any number. */
-      pathLength: read(id_ce_basicConstraints, BasicConstraints)?.pathLenConstraint,
+      pathLength: read(x509.id_ce_basicConstraints, x509.BasicConstraints)?.pathLenConstraint,
       /** Flags of the library's `KeyUsageFlags`; undefined: any use. */
-      keyUsage: read(id_ce_keyUsage, KeyUsage)?.toNumber(),
+      keyUsage: read(x509.id_ce_keyUsage, x509.KeyUsage)?.toNumber(),
       /** Whether a verifier has to obey an extension that is not obeyed here. Limits on names are always meant: RFC 5280, 4.2.1.10. */
       setsUnknownConditions: extensions.some(
-        ({ extnID, critical }) => (critical || extnID === id_ce_nameConstraints) && !understood.has(extnID),
+        ({ extnID, critical }) => (critical || extnID === x509.id_ce_nameConstraints) && !understood.has(extnID),
       ),
       /** Whether its signature is by MD2, MD5 or SHA-1, so that somebody may have made another certificate for it. */
       isForgeable: isForgeable(signatureAlgorithm),
@@ -180,16 +158,16 @@ const commonName = '2.5.4.3';
 const dsaWithSha1 = '1.2.840.10040.4.3';
 const ecdsaWithSha1 = '1.2.840.10045.4.1';
 const forgeable: ReadonlySet<string> = new Set([
-  id_md2WithRSAEncryption,
-  id_md5WithRSAEncryption,
-  id_sha1WithRSAEncryption,
+  rsa.id_md2WithRSAEncryption,
+  rsa.id_md5WithRSAEncryption,
+  rsa.id_sha1WithRSAEncryption,
   dsaWithSha1,
   ecdsaWithSha1,
 ]);
-const strongHashes: ReadonlySet<string> = new Set([id_sha256, id_sha384, id_sha512]);
+const strongHashes: ReadonlySet<string> = new Set([rsa.id_sha256, rsa.id_sha384, rsa.id_sha512]);
 
 /** RSASSA-PSS names its hash beside it, and means SHA-1 where it names none. */
-function isForgeable({ algorithm, parameters }: AlgorithmIdentifier): boolean {
-  if (algorithm !== id_RSASSA_PSS) return forgeable.has(algorithm);
-  return !parameters || !strongHashes.has(AsnConvert.parse(parameters, RsaSaPssParams).hashAlgorithm.algorithm);
+function isForgeable({ algorithm, parameters }: x509.AlgorithmIdentifier): boolean {
+  if (algorithm !== rsa.id_RSASSA_PSS) return forgeable.has(algorithm);
+  return !parameters || !strongHashes.has(AsnConvert.parse(parameters, rsa.RsaSaPssParams).hashAlgorithm.algorithm);
 }

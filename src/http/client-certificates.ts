@@ -13,10 +13,14 @@ export function certificateOfHandshake(request: IncomingMessage, trust: ClientTr
   if (!(socket instanceof TLSSocket)) return undefined;
   const [certificate, ...others] = shownIn(socket);
   if (certificate === undefined) return undefined;
-  // OpenSSL's verdict is that of the handshake, and a connection (or a resumed session) may outlive what it was about.
-  const judge = () => distrustOf(certificate, others, trust.authorities(), now);
-  const distrust = socket.authorized ? outOfDate(certificate, now) : verdictOf(socket, judge);
-  return judged(certificate, distrust);
+  // That of the handshake: a connection (or a resumed session) may outlive what it was about.
+  if (socket.authorized) return judged(certificate, outOfDate(certificate, now));
+  // Declared an Error; it is the name of OpenSSL's verdict (X509_V_ERR_*, without that beginning).
+  const verdict = String(socket.authorizationError ?? 'UNKNOWN');
+  // It is for servers alone, or worse: OpenSSL says no more, so all of it is judged once more.
+  if (verdict === 'INVALID_PURPOSE') return judged(certificate, distrustOf(certificate, others, trust.authorities(), now));
+  const reason = /^[A-Z_]+$/.test(verdict) ? verdict : 'for a reason that is not known';
+  return judged(certificate, verdicts[verdict] ?? `its chain could not be verified (${reason})`);
 }
 
 /**
@@ -31,17 +35,6 @@ function shownIn(socket: TLSSocket): readonly X509Certificate[] {
     next = next.issuerCertificate;
   }
   return chain;
-}
-
-/** Declared an Error; it is the name of OpenSSL's verdict (X509_V_ERR_*, without that beginning). */
-function verdictOf({ authorizationError }: TLSSocket, judge: () => string | undefined): string | undefined {
-  const verdict = String(authorizationError ?? 'UNKNOWN');
-  // It is for servers alone, or worse: OpenSSL says no more, so all of it is judged once more.
-  if (verdict === 'INVALID_PURPOSE') return judge();
-  return (
-    verdicts[verdict] ??
-    `its chain could not be verified (${/^[A-Z_]+$/.test(verdict) ? verdict : 'for a reason that is not known'})`
-  );
 }
 
 const notIssued = 'no trusted authority has issued it';

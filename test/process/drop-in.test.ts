@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import type { Environment } from '../../src/domain/environment.ts';
 import { reservePort } from '../../src/platform/ports.ts';
-import { quayDropIn } from '../../src/sources/quay/drop-in.ts';
+import { quayDropIn } from '../../src/sources/quay/index.ts';
 import { type Authority, createAuthority } from '../support/certificates.ts';
 import { type GitHub, startGitHub, token } from '../support/github/server.ts';
 import { type RunningLandfall, startLandfall } from '../support/landfall.ts';

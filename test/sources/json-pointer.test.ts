@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { parseJsonPointer, valueAt } from '../../src/sources/generic/json-pointer.ts';
+import { parseJsonPointer, valueAt } from '../../src/sources/generic/settings.ts';
 
 describe('a JSON pointer', () => {
   // The examples of RFC 6901, section 5.

@@ -62,14 +62,10 @@ function senderOf(
  * own `Forwarded` on, so that counts only if the other is missing.
  */
 function forwardedAddresses({ headersDistinct }: IncomingMessage): readonly (string | undefined)[] {
-  const usual = headersDistinct['x-forwarded-for'];
-  if (usual !== undefined)
-    return usual
-      .join(',')
-      .split(',')
-      .map((entry) => addressOfNode(entry.trim()));
-  const standard = headersDistinct.forwarded;
-  return standard === undefined ? [] : forwarded(standard.join(','));
+  const { 'x-forwarded-for': usual, forwarded: standard } = headersDistinct;
+  if (usual === undefined) return standard === undefined ? [] : forwarded(standard.join(','));
+  const entries = usual.join(',').split(',');
+  return entries.map((entry) => addressOfNode(entry.trim()));
 }
 
 /** `Forwarded` (RFC 7239): `for=192.0.2.1;proto=https, for="[2001:db8::1]:4711"`. */
@@ -84,9 +80,8 @@ function forwarded(value: string): readonly (string | undefined)[] {
 
 /** An entry may have a port (Azure Application Gateway). */
 function addressOfNode(node: string): string | undefined {
-  const [, bracketed] = /^\[([^\]]+)\](?::\d{1,5})?$/.exec(node) ?? [];
-  const [, plain] = /^(\d+(?:\.\d+){3}):\d{1,5}$/.exec(node) ?? [];
-  const address = bracketed ?? plain ?? node;
+  const [, six, four] = /^(?:\[([^\]]+)\]|(\d+(?:\.\d+){3}))(?::\d{1,5})?$/.exec(node) ?? [];
+  const address = six ?? four ?? node;
   return address.includes('%') ? undefined : canonicalAddress(address);
 }
 

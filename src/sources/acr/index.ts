@@ -11,10 +11,10 @@ import {
   printableLine,
   readImage,
   requireObject,
-  text,
+  texts,
 } from '../kit/reading.ts';
 
-const bodySchema = z.object({ id: text, action: text });
+const bodySchema = z.object(texts('id', 'action'));
 
 /**
  * Webhooks of Azure Container Registry. Any header can be configured at the webhook, so the secret can stand in `Authorization`.
@@ -38,9 +38,9 @@ export function isAcrCloudEvent({ type }: CloudEvent): boolean {
 }
 
 const eventSchema = part({
-  action: text,
-  target: part({ mediaType: text, repository: text, tag: text, digest: text }),
-  request: part({ host: text }),
+  ...texts('action'),
+  target: part(texts('mediaType', 'repository', 'tag', 'digest')),
+  request: part(texts('host')),
 });
 
 /**

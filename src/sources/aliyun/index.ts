@@ -2,11 +2,11 @@ import { z } from 'zod';
 import { malformed } from '../../http/problem.ts';
 import { fullNameIn, repositoryIn } from '../kit/image.ts';
 import { definePathSecretSource } from '../kit/path-secret.ts';
-import { deliveryIdOf, parsedFrom, part, readImage, requireObject, text } from '../kit/reading.ts';
+import { deliveryIdOf, parsedFrom, part, readImage, requireObject, texts } from '../kit/reading.ts';
 
 const bodySchema = z.object({
-  push_data: part({ tag: text, digest: text }),
-  repository: part({ repo_full_name: text, namespace: text, name: text, region: text }),
+  push_data: part(texts('tag', 'digest')),
+  repository: part(texts('repo_full_name', 'namespace', 'name', 'region')),
 });
 
 const expected = 'Expected the name of an image in repository.repo_full_name.';
@@ -26,7 +26,9 @@ export const aliyunSource = definePathSecretSource({
     const fullName = fullNameIn(described?.repo_full_name, described?.namespace, described?.name);
     if (fullName === undefined)
       throw malformed('Expected the image in repository.repo_full_name, or in repository.namespace and name.');
-    const host = hostIn(query) ?? hostOfRegion(described?.region);
+    const region = described?.region?.trim().toLowerCase() ?? '';
+    const isRegion = /^[a-z]{2,20}(?:-[a-z0-9]{1,20}){1,4}$/.test(region);
+    const host = hostIn(query) ?? (isRegion ? `registry.${region}.aliyuncs.com` : undefined);
     if (host === undefined) {
       const ignored =
         'the registry is unknown: expected its region in repository.region, or ?registry_url=HOST in the URL of the webhook';
@@ -46,9 +48,4 @@ function hostIn(query: URLSearchParams): string | undefined {
   const host = /^(?:https?:\/\/)?([^/]{1,253})\/?$/i.exec(given)?.[1];
   if (host !== undefined && repositoryIn(`${host}/x`) !== undefined) return host;
   throw malformed('Expected the host of a registry in registry_url, such as NAME-registry.REGION.cr.aliyuncs.com.');
-}
-
-function hostOfRegion(region = ''): string | undefined {
-  const written = region.trim().toLowerCase();
-  return /^[a-z]{2,20}(?:-[a-z0-9]{1,20}){1,4}$/.test(written) ? `registry.${written}.aliyuncs.com` : undefined;
 }

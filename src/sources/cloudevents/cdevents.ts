@@ -2,7 +2,7 @@ import { PackageURL } from 'packageurl-js';
 import { z } from 'zod';
 import { readHarborData } from '../harbor/event.ts';
 import { splitReference } from '../kit/image.ts';
-import { type EventReading, listOf, originIn, part, readImage, text, withDetails } from '../kit/reading.ts';
+import { type EventReading, listOf, originIn, part, readImage, texts, withDetails } from '../kit/reading.ts';
 import { type CloudEvent, typeOfCdEvent } from './envelope.ts';
 
 /** `cd.` is what drafts before version 0.1 began with. */
@@ -11,7 +11,7 @@ const anyType = /^(?:dev\.cdevents|cd)\./i;
 const published = /^(?:dev\.cdevents|cd)\.artifact\.published(?:\.|$)/i;
 
 const dataSchema = part({
-  subject: part({ id: text, content: part({ change: part({ id: text }), user: text }) }),
+  subject: part({ ...texts('id'), content: part({ change: part(texts('id')), ...texts('user') }) }),
   customData: part({ resources: listOf(z.unknown()) }),
 });
 

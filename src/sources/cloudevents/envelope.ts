@@ -2,18 +2,12 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { z } from 'zod';
 import { parseJson } from '../../http/body.ts';
 import { Problem } from '../../http/problem.ts';
-import { bounded, headerIn, part, text } from '../kit/reading.ts';
+import { bounded, headerIn, part, texts } from '../kit/reading.ts';
 import type { AuthenticRequest } from '../kit/source.ts';
 
-const eventSchema = z.object({
-  source: text,
-  subject: text,
-  id: text,
-  // An extension of Harbor's: who did it.
-  operator: text,
-  data: z.unknown().optional(),
-});
-const envelopeSchema = eventSchema.extend({ specversion: text, type: text, data_base64: text });
+/** `operator` is an extension of Harbor's: who did it. */
+const eventSchema = z.object({ ...texts('source', 'subject', 'id', 'operator'), data: z.unknown().optional() });
+const envelopeSchema = eventSchema.extend(texts('specversion', 'type', 'data_base64'));
 
 /** A CloudEvent, whichever way it came. */
 export type CloudEvent = z.infer<typeof eventSchema> & { readonly type: string };
@@ -51,11 +45,11 @@ export function cloudEventsIn({ headers, body }: AuthenticRequest): readonly Env
 
 /** The type that the context of a CDEvent has. */
 export function typeOfCdEvent(data: unknown): string | undefined {
-  return part({ context: part({ type: text }) }).parse(data)?.context?.type;
+  return part({ context: part(texts('type')) }).parse(data)?.context?.type;
 }
 
 function isStructured(value: unknown): boolean {
-  return part({ specversion: text }).parse(value)?.specversion !== undefined;
+  return part(texts('specversion')).parse(value)?.specversion !== undefined;
 }
 
 function readStructured(value: unknown): EnvelopeReading {

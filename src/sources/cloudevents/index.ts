@@ -5,7 +5,7 @@ import { map } from '../../settings/wording.ts';
 import { isAcrCloudEvent, readAcrEvent } from '../acr/index.ts';
 import { isEcrCloudEvent, readEcrCloudEvent } from '../ecr/index.ts';
 import { isHarborPush, readHarborData } from '../harbor/event.ts';
-import { byHeaders, bySignature, type SignatureHeader } from '../kit/authentication.ts';
+import { byHeaders, bySignature } from '../kit/authentication.ts';
 import { registryOfUrl, splitReference } from '../kit/image.ts';
 import {
   type EventReading,
@@ -14,11 +14,11 @@ import {
   parsedFrom,
   part,
   readImage,
-  text,
+  texts,
   withDetails,
 } from '../kit/reading.ts';
-import { headerName, type ReadSecrets, secretList } from '../kit/settings.ts';
-import { type AuthenticRequest, defineSource, type ParsedRequest, type Receiver } from '../kit/source.ts';
+import { headerName, secretList } from '../kit/settings.ts';
+import { type AuthenticRequest, defineSource, type ParsedRequest } from '../kit/source.ts';
 import { isCdEvent, readCdEvent } from './cdevents.ts';
 import { type CloudEvent, cloudEventMediaTypes, cloudEventsIn, type EnvelopeReading } from './envelope.ts';
 
@@ -38,14 +38,23 @@ export const cloudeventsSource = defineSource({
     ).refine(({ header, signature: signed }) => header === undefined || signed === undefined, {
       error: 'expected either header (of a token) or signature, found both',
     }),
-  create: ({ secrets, header, signature: signed }, context) => [
-    {
-      mediaTypes: cloudEventMediaTypes,
-      mediaTypeAdvice: 'Send CloudEvents over HTTP in structured, binary or batched mode, with data in JSON.',
-      ...authenticationBy(context.read(secrets), header, signed),
-      parse,
-    },
-  ],
+  create({ secrets, header, signature: signed }, context) {
+    const read = context.read(secrets);
+    const headers = header === undefined ? ['Authorization', 'X-Webhook-Secret'] : [header];
+    const carried = signed
+      ? `header ${signed.header} with the signature of the body`
+      : `token in the header ${headers.join(' or ')}`;
+    return [
+      {
+        mediaTypes: cloudEventMediaTypes,
+        mediaTypeAdvice: 'Send CloudEvents over HTTP in structured, binary or batched mode, with data in JSON.',
+        challenge: signed ? `HMAC header="${signed.header}"` : 'Bearer realm="landfall"',
+        authenticate: signed ? bySignature(read, signed).authenticate : byHeaders(read, headers),
+        authenticationAdvice: `Expected the ${carried}. Set the same secret at the sender and in receivers.cloudevents.secrets.`,
+        parse,
+      },
+    ];
+  },
 });
 
 const signature = map(
@@ -58,27 +67,6 @@ const signature = map(
   },
   'Where the sender signs the body in place of sending a token.',
 );
-
-function authenticationBy(
-  secrets: ReadSecrets,
-  header: string | undefined,
-  signed: SignatureHeader | undefined,
-): Pick<Receiver, 'challenge' | 'authenticationAdvice' | 'authenticate'> {
-  const setUp = 'Set the same secret at the sender and in receivers.cloudevents.secrets.';
-  if (signed !== undefined) {
-    return {
-      ...bySignature(secrets, signed),
-      challenge: `HMAC header="${signed.header}"`,
-      authenticationAdvice: `Expected the header ${signed.header} with the signature of the body. ${setUp}`,
-    };
-  }
-  const headers = header === undefined ? ['Authorization', 'X-Webhook-Secret'] : [header];
-  return {
-    challenge: 'Bearer realm="landfall"',
-    authenticate: byHeaders(secrets, headers),
-    authenticationAdvice: `Expected the token in the header ${headers.join(' or ')}. ${setUp}`,
-  };
-}
 
 function parse(request: AuthenticRequest): ParsedRequest {
   const envelopes = cloudEventsIn(request);
@@ -110,17 +98,9 @@ function readEvent(event: CloudEvent): readonly EventReading[] {
   return [isAboutImage ? readContainerEvent(event) : { ignored: 'the event is not about a container image' }];
 }
 
-const dataSchema = part({
-  repository: text,
-  repositoryName: text,
-  tag: text,
-  imageTag: text,
-  digest: text,
-  imageDigest: text,
-  registry: text,
-  registryUrl: text,
-  commit: text,
-});
+const dataSchema = part(
+  texts('repository', 'repositoryName', 'tag', 'imageTag', 'digest', 'imageDigest', 'registry', 'registryUrl', 'commit'),
+);
 
 /** A CloudEvent about an image, from a sender that has no format of its own. What its data leaves out is taken from subject and source. */
 function readContainerEvent({ type, source, subject, data }: CloudEvent): EventReading {

@@ -5,7 +5,7 @@ import { malformed } from '../../http/problem.ts';
 import { map } from '../../settings/wording.ts';
 import { byBearer } from '../kit/authentication.ts';
 import { registryAt, repositoryIn } from '../kit/image.ts';
-import { bounded, deliveryIdOf, digestIn, listOf, originIn, part, printableLine, text } from '../kit/reading.ts';
+import { bounded, deliveryIdOf, digestIn, listOf, originIn, part, printableLine, texts } from '../kit/reading.ts';
 import { secretList } from '../kit/settings.ts';
 import { type AuthenticRequest, defineSource, type ParsedRequest, type PushedImage } from '../kit/source.ts';
 
@@ -47,18 +47,13 @@ export const distributionSource = defineSource({
 });
 
 const eventSchema = z.object({
-  id: text,
-  action: text,
+  ...texts('id', 'action'),
   target: z.object({
-    mediaType: text,
-    repository: text,
-    tag: text,
-    digest: text,
-    url: text,
-    references: listOf(z.object({ mediaType: text })),
+    ...texts('mediaType', 'repository', 'tag', 'digest', 'url'),
+    references: listOf(z.object(texts('mediaType'))),
   }),
-  request: part({ host: text }),
-  actor: part({ name: text }),
+  request: part(texts('host')),
+  actor: part(texts('name')),
 });
 type RegistryEvent = z.infer<typeof eventSchema>;
 

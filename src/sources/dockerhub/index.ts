@@ -2,12 +2,12 @@ import { z } from 'zod';
 import { malformed } from '../../http/problem.ts';
 import { fullNameIn, isOtherArtifact, repositoryIn } from '../kit/image.ts';
 import { definePathSecretSource } from '../kit/path-secret.ts';
-import { deliveryIdOf, parsedFrom, part, readImage, requireObject, text } from '../kit/reading.ts';
+import { deliveryIdOf, parsedFrom, part, readImage, requireObject, texts } from '../kit/reading.ts';
 
 const bodySchema = z.object({
   // The media type of the config, which tells charts and other artifacts.
-  push_data: part({ tag: text, pusher: text, media_type: text }),
-  repository: part({ repo_name: text, namespace: text, name: text }),
+  push_data: part(texts('tag', 'pusher', 'media_type')),
+  repository: part(texts('repo_name', 'namespace', 'name')),
 });
 
 const expected = 'Expected the image in repository.repo_name, or in repository.namespace and name.';

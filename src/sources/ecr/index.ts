@@ -11,7 +11,7 @@ import {
   parsedFrom,
   part,
   readImage,
-  text,
+  texts,
   withDetails,
 } from '../kit/reading.ts';
 import { headerName, secretList } from '../kit/settings.ts';
@@ -46,19 +46,10 @@ export const ecrSource = defineSource({
 });
 
 const eventSchema = part({
-  id: text,
-  source: text,
-  'detail-type': text,
-  account: text,
-  region: text,
+  ...texts('id', 'source', 'detail-type', 'account', 'region'),
   detail: part({
-    result: text,
-    'action-type': text,
-    'repository-name': text,
-    'image-tag': text,
-    'image-digest': text,
-    'manifest-media-type': text,
-    'artifact-media-type': text,
+    ...texts('result', 'action-type', 'repository-name', 'image-tag', 'image-digest'),
+    ...texts('manifest-media-type', 'artifact-media-type'),
   }),
 });
 
@@ -114,7 +105,7 @@ function readEventBridgeEvent(value: unknown): EventReading {
   return withDetails(readImage(image, expected), id !== undefined && looksLikeDeliveryId(id) ? { deliveryId: id } : {});
 }
 
-const dataSchema = part({ repositoryName: text, imageTag: text, imageDigest: text, registryId: text });
+const dataSchema = part(texts('repositoryName', 'imageTag', 'imageDigest', 'registryId'));
 
 export function isEcrCloudEvent({ type, data }: CloudEvent): boolean {
   return /^com\.amazon\.ecr\./i.test(type) || eventBridgeEventIn(data) !== undefined;

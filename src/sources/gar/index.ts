@@ -5,7 +5,7 @@ import { parseJson } from '../../http/body.ts';
 import { byToken } from '../../http/oidc/token-verifier.ts';
 import { malformed } from '../../http/problem.ts';
 import { map } from '../../settings/wording.ts';
-import { deliveryIdOf, digestIn, headerIn, present, printableLine, text } from '../kit/reading.ts';
+import { deliveryIdOf, digestIn, headerIn, present, printableLine, texts } from '../kit/reading.ts';
 import { issuerUrl, textList } from '../kit/settings.ts';
 import { type AuthenticRequest, defineSource, type ParsedRequest, type PushedImage } from '../kit/source.ts';
 
@@ -58,8 +58,8 @@ export const garSource = defineSource({
   ],
 });
 
-const notificationSchema = z.object({ action: text, digest: text, tag: text });
-const envelopeSchema = z.object({ message: z.object({ data: z.string(), messageId: text, message_id: text }) });
+const notificationSchema = z.object(texts('action', 'digest', 'tag'));
+const envelopeSchema = z.object({ message: z.object({ data: z.string(), ...texts('messageId', 'message_id') }) });
 const unwrappedSchema = z.object({ action: z.string(), message: z.undefined().optional() });
 
 function parse({ headers, body }: AuthenticRequest): ParsedRequest {

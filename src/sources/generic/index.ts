@@ -6,8 +6,7 @@ import { referenceIn, type WrittenReference } from '../kit/image.ts';
 import { digestIn, looksLikeDeliveryId, originIn } from '../kit/reading.ts';
 import type { ReadSecrets } from '../kit/settings.ts';
 import { defineSource, type OwnReceiver, type ParsedRequest, type PushedImage, type Receiver } from '../kit/source.ts';
-import { type JsonPointer, parseJsonPointer, valueAt } from './json-pointer.ts';
-import { type Conditions, type GenericSender, genericSettings } from './settings.ts';
+import { type Conditions, type GenericSender, genericSettings, type JsonPointer, parseJsonPointer, valueAt } from './settings.ts';
 
 /** Whatever sends JSON and is no source of its own: each sender has a name, a path, and pointers to where its pushes are. */
 export const genericSource = defineSource({

@@ -13,7 +13,7 @@ import {
   printableLine,
   readImage,
   requireObject,
-  text,
+  texts,
 } from '../kit/reading.ts';
 import { secretList } from '../kit/settings.ts';
 import { defineSource } from '../kit/source.ts';
@@ -22,10 +22,10 @@ import { defineSource } from '../kit/source.ts';
 const products = ['gitea', 'forgejo', 'gogs', 'github'];
 const namesOf = (header: string) => products.map((product) => `x-${product}-${header}`);
 
-const user = part({ login: text, username: text });
+const user = part(texts('login', 'username'));
 const eventSchema = z.object({
-  action: text,
-  package: part({ type: text, name: text, version: text, html_url: text, owner: user }),
+  ...texts('action'),
+  package: part({ ...texts('type', 'name', 'version', 'html_url'), owner: user }),
   sender: user,
 });
 

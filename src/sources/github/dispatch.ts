@@ -2,10 +2,10 @@ import { z } from 'zod';
 import { isDigest, isTag, type Tag } from '../../domain/image-reference.ts';
 import { malformed } from '../../http/problem.ts';
 import { referenceIn } from '../kit/image.ts';
-import { isObject, jsonIn, originIn, part, present, printableLine, text } from '../kit/reading.ts';
+import { isObject, jsonIn, originIn, part, present, printableLine, texts } from '../kit/reading.ts';
 import type { ParsedRequest, PushedImage } from '../kit/source.ts';
 
-const eventSchema = z.object({ action: text, client_payload: z.unknown().optional(), sender: part({ login: text }) });
+const eventSchema = z.object({ ...texts('action'), client_payload: z.unknown().optional(), sender: part(texts('login')) });
 
 /** Nobody pushes more tags of one image together. */
 const mostTags = 100;

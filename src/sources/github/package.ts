@@ -3,45 +3,35 @@ import { isImageConfig } from '../../domain/image-config.ts';
 import { isTag, type Repository, type Tag, writtenRepository } from '../../domain/image-reference.ts';
 import { malformed } from '../../http/problem.ts';
 import { repositoryIn } from '../kit/image.ts';
-import { commitHash, digestIn, originIn, part, present, printableLine, text } from '../kit/reading.ts';
+import { commitHash, digestIn, originIn, part, present, printableLine, texts } from '../kit/reading.ts';
 import type { ParsedRequest } from '../kit/source.ts';
 
 /*
  * Fields are read for what they are worth: GitHub leaves them out, empties them and nulls them from one kind of webhook to the next,
  * so a field of an unexpected type counts as absent, and only a missing package is an error.
  */
-const login = part({ login: text });
+const login = part(texts('login'));
 
 const packageSchema = part({
-  name: text,
-  namespace: text,
-  package_type: text,
-  ecosystem: text,
+  ...texts('name', 'namespace', 'package_type', 'ecosystem'),
   owner: login,
-  registry: part({ type: text, url: text }),
+  registry: part(texts('type', 'url')),
   package_version: part({
-    name: text,
-    version: text,
-    package_url: text,
-    target_oid: text,
+    ...texts('name', 'version', 'package_url', 'target_oid'),
     container_metadata: part({
-      tag: part({ name: text, digest: text }),
-      labels: part({
-        revision: text,
-        source: text,
-        all_labels: part({ 'org.opencontainers.image.revision': text, 'org.opencontainers.image.source': text }),
-      }),
-      manifest: part({ config: part({ media_type: text }) }),
+      tag: part(texts('name', 'digest')),
+      labels: part({ ...texts('revision'), all_labels: part(texts('org.opencontainers.image.revision')) }),
+      manifest: part({ config: part(texts('media_type')) }),
     }),
   }),
 });
 type Package = NonNullable<z.infer<typeof packageSchema>>;
 
 const eventSchema = z.object({
-  action: text,
+  ...texts('action'),
   package: packageSchema,
   registry_package: packageSchema,
-  repository: part({ full_name: text }),
+  repository: part(texts('full_name')),
   sender: login,
 });
 

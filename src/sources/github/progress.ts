@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { isGitHubRepository } from '../../domain/github-repository.ts';
-import { isObject, jsonIn, listOf, part, present, printableLine, text } from '../kit/reading.ts';
+import { isObject, jsonIn, listOf, part, present, printableLine, texts } from '../kit/reading.ts';
 import type { ParsedRequest } from '../kit/source.ts';
 
 /*
@@ -8,21 +8,19 @@ import type { ParsedRequest } from '../kit/source.ts';
  * something to begin. As with packages, a field of an unexpected type counts as absent, and nothing here is an error.
  * https://docs.github.com/webhooks/webhook-events-and-payloads
  */
-const pullRequest = part({ head: part({ ref: text, repo: part({ full_name: text }) }) });
+const pullRequest = part({ head: part({ ...texts('ref'), repo: part(texts('full_name')) }) });
 const pullRequests = listOf(pullRequest);
 
 const eventSchema = z.object({
-  action: text,
-  repository: part({ full_name: text }),
-  check_suite: part({ head_branch: text, pull_requests: pullRequests }),
-  check_run: part({ check_suite: part({ head_branch: text }), pull_requests: pullRequests }),
-  context: text,
-  state: text,
-  branches: listOf(part({ name: text })),
+  ...texts('action', 'context', 'state'),
+  repository: part(texts('full_name')),
+  check_suite: part({ ...texts('head_branch'), pull_requests: pullRequests }),
+  check_run: part({ check_suite: part(texts('head_branch')), pull_requests: pullRequests }),
+  branches: listOf(part(texts('name'))),
   pull_request: pullRequest,
-  review: part({ state: text }),
-  deployment: part({ ref: text, payload: z.unknown().optional() }),
-  deployment_status: part({ state: text }),
+  review: part(texts('state')),
+  deployment: part({ ...texts('ref'), payload: z.unknown().optional() }),
+  deployment_status: part(texts('state')),
 });
 type ProgressEventBody = z.infer<typeof eventSchema>;
 

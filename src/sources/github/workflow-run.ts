@@ -5,7 +5,7 @@ import { malformed } from '../../http/problem.ts';
 import { githubRepository, text as settingText } from '../../settings/scalars.ts';
 import { map, showValue } from '../../settings/wording.ts';
 import { repositoryIn } from '../kit/image.ts';
-import { originIn, part, present, printableLine, text } from '../kit/reading.ts';
+import { originIn, part, present, printableLine, texts } from '../kit/reading.ts';
 import type { ParsedRequest } from '../kit/source.ts';
 
 const imageOfWorkflow = settingText('an image such as ghcr.io/team/app').transform((value, context): Repository => {
@@ -43,21 +43,17 @@ const run = part({
     .union([z.int().nonnegative(), z.string().regex(/^\d{1,20}$/)])
     .optional()
     .catch(undefined),
-  name: text,
-  path: text,
-  event: text,
-  conclusion: text,
-  head_sha: text,
-  actor: part({ login: text }),
-  triggering_actor: part({ login: text }),
-  head_repository: part({ full_name: text }),
+  ...texts('name', 'path', 'event', 'conclusion', 'head_sha'),
+  actor: part(texts('login')),
+  triggering_actor: part(texts('login')),
+  head_repository: part(texts('full_name')),
 });
 
 const eventSchema = z.object({
-  action: text,
+  ...texts('action'),
   workflow_run: run,
-  workflow: part({ name: text, path: text }),
-  repository: part({ full_name: text }),
+  workflow: part(texts('name', 'path')),
+  repository: part(texts('full_name')),
 });
 type WorkflowRunEventBody = z.infer<typeof eventSchema>;
 type WorkflowRun = NonNullable<WorkflowRunEventBody['workflow_run']>;

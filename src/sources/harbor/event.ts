@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { splitReference } from '../kit/image.ts';
-import { bounded, type EventReading, listOf, part, readImage, text } from '../kit/reading.ts';
+import { bounded, type EventReading, listOf, part, readImage, texts } from '../kit/reading.ts';
 
 /** The two names of the event since version 2, and the one of version 1. */
 const pushed = ['push_artifact', 'harbor.artifact.pushed', 'pushimage'];
@@ -10,7 +10,7 @@ export function isHarborPush(type: string): boolean {
 }
 
 const dataSchema = part({ resources: listOf(z.unknown()) });
-const resourceSchema = part({ digest: text, tag: text, resource_url: text });
+const resourceSchema = part(texts('digest', 'tag', 'resource_url'));
 
 /**
  * What Harbor says of what was pushed, in `event_data` of its own format and in `data` of a CloudEvent: several resources, each with the

@@ -4,7 +4,7 @@ import { map } from '../../settings/wording.ts';
 import { isCdEvent, readCdEvent } from '../cloudevents/cdevents.ts';
 import { cloudEventsIn } from '../cloudevents/envelope.ts';
 import { byHeader } from '../kit/authentication.ts';
-import { type EventReading, eventNamed, originIn, parsedFrom, requireObject, text, withDetails } from '../kit/reading.ts';
+import { type EventReading, eventNamed, originIn, parsedFrom, requireObject, texts, withDetails } from '../kit/reading.ts';
 import { secretList } from '../kit/settings.ts';
 import { type AuthenticRequest, defineSource, type ParsedRequest } from '../kit/source.ts';
 import { isHarborPush, readHarborData } from './event.ts';
@@ -30,7 +30,7 @@ export const harborSource = defineSource({
   ],
 });
 
-const eventSchema = z.object({ type: text, operator: text, event_data: z.unknown().optional() });
+const eventSchema = z.object({ ...texts('type', 'operator'), event_data: z.unknown().optional() });
 
 function parse(request: AuthenticRequest): ParsedRequest {
   const body = requireObject(request.body);

@@ -12,26 +12,16 @@ import {
   printableLine,
   readImage,
   requireObject,
-  text,
+  texts,
 } from '../kit/reading.ts';
 import { byRepository, entryOf, imagePrefix, secretList } from '../kit/settings.ts';
 import { defineSource } from '../kit/source.ts';
 
-/** How images of Artifactory are named. */
-interface ArtifactoryNames {
-  readonly host?: string;
-  readonly repositories?: Readonly<Record<string, string>>;
-  readonly hosts?: Readonly<Record<string, string>>;
-}
-
 const repositoryName = settingText('the name of a repository of Artifactory', /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/);
 
 const eventSchema = z.object({
-  domain: text,
-  event_type: text,
-  jpd_origin: text,
-  source: text,
-  data: part({ repo_key: text, path: text, image_name: text, image_type: text, tag: text, sha256: text }),
+  ...texts('domain', 'event_type', 'jpd_origin', 'source'),
+  data: part(texts('repo_key', 'path', 'image_name', 'image_type', 'tag', 'sha256')),
 });
 
 /** Webhooks of JFrog Artifactory. @see https://jfrog.com/help/r/jfrog-platform-administration-documentation/domain-docker */
@@ -56,7 +46,7 @@ export const jfrogSource = defineSource({
       },
       'Artifactory webhooks on POST /webhook/jfrog.',
     ),
-  create: ({ secrets, ...names }, context) => [
+  create: ({ secrets, host, repositories, hosts }, context) => [
     {
       mediaTypeAdvice: 'Let a webhook of Artifactory send its own payload.',
       authenticationAdvice:
@@ -67,19 +57,22 @@ export const jfrogSource = defineSource({
         const { event_type: type, domain } = event;
         if (!type) throw malformed('Expected an event of Artifactory with its domain and event_type.');
         const action = printableLine(type, 40) ?? 'unknown';
-        return parsedFrom([readEvent(event, names)], { ...eventNamed(domain, undefined, 40), action });
+        const key = event.data?.repo_key;
+        const server = host ?? registryOfUrl(event.jpd_origin);
+        const prefix = entryOf(hosts, key) ?? (server && `${server}/${entryOf(repositories, key) ?? key ?? ''}`);
+        return parsedFrom([readEvent(event, prefix)], { ...eventNamed(domain, undefined, 40), action });
       },
     },
   ],
 });
 
-function readEvent(event: z.infer<typeof eventSchema>, names: ArtifactoryNames): EventReading {
-  const { domain, event_type: action, jpd_origin: origin, data = {}, source: user } = event;
+/** @param prefix what stands before the names of the images of the event's repository */
+function readEvent(event: z.infer<typeof eventSchema>, prefix: string | undefined): EventReading {
+  const { domain, event_type: action, data = {}, source: user } = event;
   if (domain !== 'docker' || action !== 'pushed') return { ignored: 'expected the event pushed of the domain docker' };
   // Charts are in OCI repositories; what such a repository else holds cannot be told by the event.
   if (data.image_type && data.image_type.toLowerCase() !== 'docker') return { ignored: 'the artifact is not a Docker image' };
   const path = pathOf(data.path, data.image_name);
-  const prefix = prefixOf(data.repo_key, origin, names);
   if (path && prefix === undefined) {
     return {
       ignored: 'jpd_origin is empty, so the registry is unknown: set a Custom Base URL at the server, or receivers.jfrog.host',
@@ -101,12 +94,4 @@ function pathOf(path: string | undefined, name: string | undefined): string | un
   if (path === undefined) return name;
   const segments = path.split('/').filter((segment) => segment !== '');
   return segments.slice(0, -2).join('/');
-}
-
-function prefixOf(key: string | undefined, origin: string | undefined, names: ArtifactoryNames): string | undefined {
-  const own = entryOf(names.hosts, key);
-  if (own !== undefined) return own;
-  const host = names.host ?? registryOfUrl(origin);
-  const repository = entryOf(names.repositories, key) ?? key;
-  return host === undefined ? undefined : `${host}/${repository ?? ''}`;
 }

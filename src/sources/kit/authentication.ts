@@ -1,4 +1,4 @@
-import { createHash, createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto';
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import { type Authenticate, authentic, bearerIn, type RequestHead, refused } from '../../http/authentication.ts';
 import { createIsWithin } from '../../settings/networks.ts';
 import type { ReadSecrets } from './settings.ts';
@@ -31,10 +31,7 @@ export function bySignature(secrets: ReadSecrets, usual: SignatureHeader, ...oth
   return { authenticate, challenge: `HMAC-${(usual.algorithm ?? 'sha256').toUpperCase()} header="${usual.header}"` };
 }
 
-/**
- * Whether the signature is the HMAC (in hex) of the body under one of the secrets. All of them are tried whatever comes out, so the
- * time taken tells nothing about which one it was.
- */
+/** All secrets are tried whatever comes out, so the time taken tells nothing about which one it was. */
 function isSignedByOneOf(
   secrets: readonly string[],
   body: Buffer,
@@ -43,22 +40,8 @@ function isSignedByOneOf(
 ): boolean {
   if (signature.length !== hexDigits[algorithm] || !/^[0-9a-f]+$/i.test(signature)) return false;
   const given = Buffer.from(signature, 'hex');
-  const verdicts = secrets.map((secret) => timingSafeEqual(createHmac(algorithm, keyOf(secret)).update(body).digest(), given));
+  const verdicts = secrets.map((secret) => timingSafeEqual(createHmac(algorithm, secret).update(body).digest(), given));
   return verdicts.includes(true);
-}
-
-const keys = new Map<string, KeyObject>();
-/** Secrets in files may be rotated for years. */
-const mostKeys = 100;
-
-/** Making a key costs as much as hashing a small body. */
-function keyOf(secret: string): KeyObject {
-  const known = keys.get(secret);
-  if (known !== undefined) return known;
-  if (keys.size >= mostKeys) keys.clear();
-  const key = createSecretKey(Buffer.from(secret));
-  keys.set(secret, key);
-  return key;
 }
 
 /** `Authorization: Bearer SECRET` */

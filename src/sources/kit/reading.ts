@@ -12,6 +12,11 @@ import type { ParsedRequest, PushedImage } from './source.ts';
  */
 export const text = z.string().optional().catch(undefined);
 
+/** Fields that are text. */
+export function texts<Name extends string>(...names: readonly Name[]): Record<Name, typeof text> {
+  return Object.fromEntries(names.map((name) => [name, text])) as Record<Name, typeof text>;
+}
+
 export function part<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
   return z.object(shape).optional().catch(undefined);
 }

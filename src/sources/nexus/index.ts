@@ -10,17 +10,15 @@ import {
   printableLine,
   readImage,
   requireObject,
-  text,
+  texts,
 } from '../kit/reading.ts';
 import { byRepository, entryOf, imagePrefix, secretList } from '../kit/settings.ts';
 import { defineSource } from '../kit/source.ts';
 
 const eventSchema = z.object({
-  repositoryName: text,
-  action: text,
-  initiator: text,
-  component: part({ format: text, name: text, version: text }),
-  asset: part({ format: text, name: text }),
+  ...texts('repositoryName', 'action', 'initiator'),
+  component: part(texts('format', 'name', 'version')),
+  asset: part(texts('format', 'name')),
 });
 
 /**

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { isTag, type Repository, type Tag } from '../../domain/image-reference.ts';
 import { malformed } from '../../http/problem.ts';
 import { fullNameIn, repositoryIn } from '../kit/image.ts';
-import { commitHash, deliveryIdOf, part, present, requireObject, text } from '../kit/reading.ts';
+import { commitHash, deliveryIdOf, part, present, requireObject, texts } from '../kit/reading.ts';
 import type { AuthenticRequest, ParsedRequest } from '../kit/source.ts';
 
 /** Old versions of Quay send a map from tags to ids. */
@@ -12,19 +12,12 @@ const tags = z
   .catch(undefined);
 
 const notificationSchema = z.object({
-  repository: text,
-  namespace: text,
-  name: text,
-  docker_url: text,
+  ...texts('repository', 'namespace', 'name', 'docker_url', 'build_id', 'build_name', 'image_id', 'error_message'),
   updated_tags: tags,
   docker_tags: tags,
-  build_id: text,
-  build_name: text,
-  image_id: text,
   manifest_digests: z.array(z.unknown()).optional().catch(undefined),
   is_manual: z.boolean().optional().catch(undefined),
-  error_message: text,
-  trigger_metadata: part({ commit: text, commit_sha: text, git_url: text }),
+  trigger_metadata: part(texts('commit', 'commit_sha', 'git_url')),
   vulnerability: z.unknown().optional(),
   vulnerabilities: z.unknown().optional(),
 });
