@@ -4,8 +4,8 @@ import type { CloudEvent } from '../cloudevents/envelope.ts';
 import { isOtherArtifact, repositoryIn } from '../kit/image.ts';
 import { definePathSecretSource } from '../kit/path-secret.ts';
 import {
-  deliveryIdOf,
   type EventReading,
+  eventNamed,
   parsedFrom,
   part,
   printableLine,
@@ -28,7 +28,7 @@ export const acrSource = definePathSecretSource({
     const { id, action: written } = bodySchema.parse(requireObject(body));
     const action = printableLine(written, 40)?.toLowerCase();
     if (action === undefined) throw malformed('Expected the action of the event as text.');
-    return parsedFrom([readAcrEvent(body)], { event: 'webhook', action, deliveryId: deliveryIdOf(id) });
+    return parsedFrom([readAcrEvent(body)], { ...eventNamed({ name: 'webhook', id }), action });
   },
 });
 

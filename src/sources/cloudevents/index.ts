@@ -7,16 +7,7 @@ import { isEcrCloudEvent, readEcrCloudEvent } from '../ecr/index.ts';
 import { isHarborPush, readHarborData } from '../harbor/event.ts';
 import { byHeaders, bySignature } from '../kit/authentication.ts';
 import { registryOfUrl, splitReference } from '../kit/image.ts';
-import {
-  type EventReading,
-  eventNamed,
-  looksLikeDeliveryId,
-  parsedFrom,
-  part,
-  readImage,
-  texts,
-  withDetails,
-} from '../kit/reading.ts';
+import { type EventReading, eventNamed, parsedFrom, part, readImage, texts, withOwnId } from '../kit/reading.ts';
 import { headerName, secretList } from '../kit/settings.ts';
 import { type AuthenticRequest, defineSource, type ParsedRequest } from '../kit/source.ts';
 import { isCdEvent, readCdEvent } from './cdevents.ts';
@@ -76,15 +67,12 @@ function parse(request: AuthenticRequest): ParsedRequest {
     );
   }
   const first = envelopes.find((envelope) => 'event' in envelope)?.event;
-  return parsedFrom(envelopes.flatMap(readEnvelope), eventNamed(first?.type, first?.id, 100));
+  return parsedFrom(envelopes.flatMap(readEnvelope), eventNamed({ name: first?.type, id: first?.id }, 100));
 }
 
 function readEnvelope(envelope: EnvelopeReading): readonly EventReading[] {
   if ('malformed' in envelope) return [envelope];
-  const { id: deliveryId } = envelope.event;
-  const readings = readEvent(envelope.event);
-  if (deliveryId === undefined || !looksLikeDeliveryId(deliveryId)) return readings;
-  return readings.map((reading) => withDetails(reading, { deliveryId }));
+  return readEvent(envelope.event).map((reading) => withOwnId(reading, envelope.event.id));
 }
 
 /** A format that has a specification goes before the words of its type. */

@@ -4,16 +4,7 @@ import { map } from '../../settings/wording.ts';
 import { type CloudEvent, cloudEventMediaTypes, cloudEventsIn, type EnvelopeReading } from '../cloudevents/envelope.ts';
 import { byHeaders } from '../kit/authentication.ts';
 import { splitReference } from '../kit/image.ts';
-import {
-  type EventReading,
-  eventNamed,
-  looksLikeDeliveryId,
-  parsedFrom,
-  part,
-  readImage,
-  texts,
-  withDetails,
-} from '../kit/reading.ts';
+import { type EventReading, eventNamed, parsedFrom, part, readImage, texts, withOwnId } from '../kit/reading.ts';
 import { headerName, secretList } from '../kit/settings.ts';
 import { type AuthenticRequest, defineSource, type ParsedRequest } from '../kit/source.ts';
 
@@ -60,11 +51,11 @@ function parse(request: AuthenticRequest): ParsedRequest {
   const [first] = envelopes ?? [];
   if (first !== undefined && envelopes !== undefined) {
     const event = 'event' in first ? first.event : undefined;
-    return parsedFrom(envelopes.map(readEnvelope), eventNamed(event?.type, event?.id));
+    return parsedFrom(envelopes.map(readEnvelope), eventNamed({ name: event?.type, id: event?.id }));
   }
   const events: readonly unknown[] = Array.isArray(body) ? body : [body];
   const { id, 'detail-type': type } = eventSchema.parse(events[0]) ?? {};
-  return parsedFrom(events.map(readEventBridgeEvent), eventNamed(type, id));
+  return parsedFrom(events.map(readEventBridgeEvent), eventNamed({ name: type, id }));
 }
 
 function readEnvelope(envelope: EnvelopeReading): EventReading {
@@ -102,7 +93,7 @@ function readEventBridgeEvent(value: unknown): EventReading {
     digest: detail['image-digest'],
   };
   const expected = 'Expected account, region and detail.repository-name of the repository that was pushed to.';
-  return withDetails(readImage(image, expected), id !== undefined && looksLikeDeliveryId(id) ? { deliveryId: id } : {});
+  return withOwnId(readImage(image, expected), id);
 }
 
 const dataSchema = part(texts('repositoryName', 'imageTag', 'imageDigest', 'registryId'));

@@ -3,18 +3,7 @@ import { malformed } from '../../http/problem.ts';
 import { map } from '../../settings/wording.ts';
 import { bySignature } from '../kit/authentication.ts';
 import { registryOfUrl } from '../kit/image.ts';
-import {
-  type EventReading,
-  eventNamed,
-  headerIn,
-  parsedFrom,
-  part,
-  present,
-  printableLine,
-  readImage,
-  requireObject,
-  texts,
-} from '../kit/reading.ts';
+import { type EventReading, eventNamed, headerIn, parsedFrom, part, readImage, requireObject, texts } from '../kit/reading.ts';
 import { secretList } from '../kit/settings.ts';
 import { defineSource } from '../kit/source.ts';
 
@@ -51,10 +40,8 @@ export const giteaSource = defineSource({
         const event = eventSchema.parse(requireObject(body));
         const name = headerIn(headers, ...namesOf('event')) ?? (event.package === undefined ? undefined : 'package');
         if (name === undefined) throw malformed('Expected the header X-Gitea-Event with the name of the event.');
-        return parsedFrom([name === 'package' ? readPackage(event) : { ignored: 'expected the event package' }], {
-          ...eventNamed(name, headerIn(headers, ...namesOf('delivery'))),
-          ...present({ action: printableLine(event.action, 40) }),
-        });
+        const about = eventNamed({ name, action: event.action, id: headerIn(headers, ...namesOf('delivery')) });
+        return parsedFrom([name === 'package' ? readPackage(event) : { ignored: 'expected the event package' }], about);
       },
     },
   ],

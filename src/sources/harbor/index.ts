@@ -39,11 +39,11 @@ function parse(request: AuthenticRequest): ParsedRequest {
     if ('malformed' in envelope) throw malformed(envelope.malformed);
     const { event } = envelope;
     const readings = isCdEvent(event) ? readCdEvent(event) : readData(event.type, event.data);
-    return parsedFrom(byOperator(readings, event.operator), eventNamed(event.type, event.id));
+    return parsedFrom(byOperator(readings, event.operator), eventNamed({ name: event.type, id: event.id }));
   }
   const { type, operator, event_data: data } = eventSchema.parse(body);
   if (!type) throw malformed('Expected an event of Harbor with its type.');
-  return parsedFrom(byOperator(readData(type, data), operator), eventNamed(type));
+  return parsedFrom(byOperator(readData(type, data), operator), eventNamed({ name: type }));
 }
 
 function readData(type: string, data: unknown): readonly EventReading[] {

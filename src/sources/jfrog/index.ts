@@ -4,16 +4,7 @@ import { text as settingText } from '../../settings/scalars.ts';
 import { map } from '../../settings/wording.ts';
 import { bySignature } from '../kit/authentication.ts';
 import { registryOfUrl } from '../kit/image.ts';
-import {
-  type EventReading,
-  eventNamed,
-  parsedFrom,
-  part,
-  printableLine,
-  readImage,
-  requireObject,
-  texts,
-} from '../kit/reading.ts';
+import { type EventReading, eventNamed, parsedFrom, part, readImage, requireObject, texts } from '../kit/reading.ts';
 import { byRepository, entryOf, imagePrefix, secretList } from '../kit/settings.ts';
 import { defineSource } from '../kit/source.ts';
 
@@ -54,13 +45,12 @@ export const jfrogSource = defineSource({
       ...bySignature(context.read(secrets), { header: 'X-Jfrog-Event-Auth' }),
       parse({ body }) {
         const event = eventSchema.parse(requireObject(body));
-        const { event_type: type, domain } = event;
-        if (!type) throw malformed('Expected an event of Artifactory with its domain and event_type.');
-        const action = printableLine(type, 40) ?? 'unknown';
+        const { event_type: action, domain } = event;
+        if (!action) throw malformed('Expected an event of Artifactory with its domain and event_type.');
         const key = event.data?.repo_key;
         const server = host ?? registryOfUrl(event.jpd_origin);
         const prefix = entryOf(hosts, key) ?? (server && `${server}/${entryOf(repositories, key) ?? key ?? ''}`);
-        return parsedFrom([readEvent(event, prefix)], { ...eventNamed(domain, undefined, 40), action });
+        return parsedFrom([readEvent(event, prefix)], { action: 'unknown', ...eventNamed({ name: domain, action }, 40) });
       },
     },
   ],

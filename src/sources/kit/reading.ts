@@ -79,9 +79,16 @@ export function looksLikeDeliveryId(value: string): boolean {
   return /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(value);
 }
 
-/** What the sender calls the event, as far as it is harmless in a log, and its id. */
-export function eventNamed(name: string | undefined, id?: string, longest = 60): Pick<ParsedRequest, 'event' | 'deliveryId'> {
-  return { event: printableLine(name, longest) ?? 'unknown', deliveryId: deliveryIdOf(id) };
+interface WrittenEvent {
+  readonly name: string | undefined;
+  readonly action?: string | undefined;
+  readonly id?: string | undefined;
+}
+
+/** What the sender calls the event and its action, as far as they are harmless in a log, and its id. */
+export function eventNamed({ name, action, id }: WrittenEvent, longest = 60) {
+  const event = printableLine(name, longest) ?? 'unknown';
+  return { event, ...present({ action: printableLine(action, 40) }), deliveryId: deliveryIdOf(id) };
 }
 
 type Present<Fields> = { readonly [Name in keyof Fields]?: Exclude<Fields[Name], undefined> };
@@ -127,6 +134,11 @@ export function readImage({ name, tag, digest, ...origin }: WrittenImage & Writt
 /** Adds to an image what else is known of its push; anything else stays as it is. */
 export function withDetails(reading: EventReading, details: Partial<PushedImage>): EventReading {
   return 'image' in reading ? { image: { ...reading.image, ...details } } : reading;
+}
+
+/** The same with the event's own id, if it looks like one: a request may have several events. */
+export function withOwnId(reading: EventReading, id: string | undefined): EventReading {
+  return id !== undefined && looksLikeDeliveryId(id) ? withDetails(reading, { deliveryId: id }) : reading;
 }
 
 /** Far more than any sender puts together; each takes time in which no other request is answered. */

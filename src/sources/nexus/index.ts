@@ -1,17 +1,7 @@
 import { z } from 'zod';
 import { map } from '../../settings/wording.ts';
 import { bySignature } from '../kit/authentication.ts';
-import {
-  type EventReading,
-  eventNamed,
-  headerIn,
-  parsedFrom,
-  part,
-  printableLine,
-  readImage,
-  requireObject,
-  texts,
-} from '../kit/reading.ts';
+import { type EventReading, eventNamed, headerIn, parsedFrom, part, readImage, requireObject, texts } from '../kit/reading.ts';
 import { byRepository, entryOf, imagePrefix, secretList } from '../kit/settings.ts';
 import { defineSource } from '../kit/source.ts';
 
@@ -50,10 +40,9 @@ export const nexusSource = defineSource({
       ...bySignature(context.read(secrets), { header: 'X-Nexus-Webhook-Signature', algorithm: 'sha1' }),
       parse({ headers, body }) {
         const event = eventSchema.parse(requireObject(body));
-        return parsedFrom([readEvent(event, entryOf(hosts, event.repositoryName) ?? host)], {
-          ...eventNamed(headerIn(headers, 'x-nexus-webhook-id'), headerIn(headers, 'x-nexus-webhook-delivery')),
-          action: printableLine(event.action, 40) ?? 'unknown',
-        });
+        const [name, id] = ['id', 'delivery'].map((each) => headerIn(headers, `x-nexus-webhook-${each}`));
+        const about = { action: 'unknown', ...eventNamed({ name, action: event.action, id }) };
+        return parsedFrom([readEvent(event, entryOf(hosts, event.repositoryName) ?? host)], about);
       },
     },
   ],
