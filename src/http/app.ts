@@ -34,10 +34,8 @@ export function answerErrors(log: Log): Middleware {
       if (problem !== undefined) answer(ctx, problem);
     } catch (error) {
       if (error instanceof Problem) return answer(ctx, error);
-      log.error(
-        { error: error instanceof Error ? (error.stack ?? error.message) : String(error) },
-        'a request failed unexpectedly',
-      );
+      const whole = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      log.error({ error: whole }, 'a request failed unexpectedly');
       const detail = 'Something went wrong here; the log of the server says what. Send the request again later.';
       answer(ctx, new Problem(500, 'failed', detail));
     }

@@ -73,11 +73,7 @@ export function certificateFromProxy(
 }
 
 /** @returns undefined where any of it is no certificate */
-function certificatesOf(
-  name: CertificateHeader,
-  value: string,
-  request: IncomingMessage,
-): readonly X509Certificate[] | undefined {
+function certificatesOf(name: CertificateHeader, value: string, request: IncomingMessage): X509Certificate[] | undefined {
   try {
     // RFC 9440. In all others the certificate comes first, and intermediates may follow it.
     if (name !== 'client-cert') return certificatesInHeader(value);
@@ -100,7 +96,7 @@ function byteSequence(item: string): X509Certificate {
  * PEM, URL-encoded (nginx: `$ssl_client_escaped_cert`) or with blanks for its line ends (Apache), or just the base64 of it, of several
  * with commas between them (Traefik: `pem: true`, as it is or URL-encoded; HAProxy: `ssl_c_der,base64`).
  */
-function certificatesInHeader(value: string): readonly X509Certificate[] {
+function certificatesInHeader(value: string): X509Certificate[] {
   const text = value.includes('%') ? decodeURIComponent(value) : value;
   const bare = text.replace(/-----BEGIN CERTIFICATE-----/g, ',').replace(/-----END CERTIFICATE-----/g, ',');
   const blocks = bare

@@ -52,10 +52,7 @@ export function createClientTrust(receivers: readonly AsksForCertificates[], log
   return { pem, authorities };
 }
 
-/**
- * For what is tried again and again, and goes on as it was where that fails.
- * @returns a function that takes what went wrong, or nothing once it is right, and warns of each reason once
- */
+/** @returns a function that takes what went wrong, or nothing once all is right again, and warns of each reason once */
 export function complainOnce(log: Log, message: string): (error?: unknown) => void {
   let complaint: string | undefined;
   return (error) => {

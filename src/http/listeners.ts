@@ -1,12 +1,5 @@
 import { once } from 'node:events';
-import {
-  createServer,
-  type IncomingMessage,
-  type RequestListener,
-  type Server,
-  type ServerResponse,
-  STATUS_CODES,
-} from 'node:http';
+import { createServer, type RequestListener, type Server, STATUS_CODES } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import { type AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -96,7 +89,7 @@ function createListener(setting: ListenerSettings, limits: ConnectionLimits, log
         });
   server.maxConnections = limits.connections;
   server.setTimeout(limits.idleTimeoutMs);
-  const handle = (request: IncomingMessage, response: ServerResponse): void => {
+  const handle: RequestListener = (request, response) => {
     if (!server.listening) response.setHeader('Connection', 'close');
     handler(request, response);
   };
@@ -115,12 +108,10 @@ function createListener(setting: ListenerSettings, limits: ConnectionLimits, log
   return { setting, server, handshakes, keeper };
 }
 
-/**
- * Connections whose handshake is not over: they are no requests yet, so the HTTP server does not know them. By the other end's address
- * and port, which are the same for a connection and for what TLS makes of it.
- */
+/** Connections whose handshake is not over, which the HTTP server does not know yet, by the other end's address and port. */
 function followHandshakes(server: Server | TlsServer): ReadonlyMap<string, Socket> {
   const handshakes = new Map<string, Socket>();
+  // The same for a connection and for what TLS makes of it.
   const keyOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress} ${remotePort}`;
   server.on('connection', (socket: Socket) => {
     if (socket instanceof TLSSocket) return;

@@ -34,7 +34,5 @@ export const sources = [
   genericSource,
 ] as const;
 
-type ListedSource = (typeof sources)[number];
-
 /** What the configuration says about each source. A source that is absent has no path. */
-export type ReceiverSettings = { readonly [S in ListedSource as S['name']]?: z.output<ReturnType<S['settings']>> };
+export type ReceiverSettings = { readonly [S in (typeof sources)[number] as S['name']]?: z.output<ReturnType<S['settings']>> };

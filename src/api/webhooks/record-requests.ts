@@ -92,13 +92,11 @@ export function debugRequests(log: Log & Partial<Pick<Logger, 'isLevelEnabled'>>
     try {
       await next();
     } finally {
-      const { status, state } = context;
+      const { status, response } = context;
+      const { outcome } = context.state;
       const duration_ms = Math.round(performance.now() - begun);
-      const type = context.response.get('content-type') || undefined;
-      log.debug(
-        { request, status, type, length: context.response.length, outcome: state.outcome, duration_ms },
-        'it is answered',
-      );
+      const type = response.get('content-type') || undefined;
+      log.debug({ request, status, type, length: response.length, outcome, duration_ms }, 'it is answered');
     }
   };
   return (context, next) => (log.isLevelEnabled?.('debug') === false ? next() : logged(context, next));

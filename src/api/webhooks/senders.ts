@@ -24,14 +24,23 @@ export function createSenders(settings: SenderSettings) {
   // IPv6 addresses are dear to read, and a connection may bring many requests.
   const connections = new WeakMap<Socket, string>();
   const connectionOf = ({ socket }: IncomingMessage): string | undefined => {
-    const known = connections.get(socket);
-    if (known !== undefined) return known;
-    const address = canonicalAddress(socket.remoteAddress ?? '');
+    const address = connections.get(socket) ?? canonicalAddress(socket.remoteAddress ?? '');
     if (address !== undefined) connections.set(socket, address);
     return address;
   };
   return {
-    addressOf: (request: IncomingMessage): string => senderOf(request, connectionOf(request), isProxy) ?? 'unknown',
+    /**
+     * Each proxy appends the address that it was reached from to a list that anybody may have begun. So the last address that is not a
+     * proxy's is the sender's, and what stands before it may be invented. If that entry is no address, the connection's counts.
+     */
+    addressOf: (request: IncomingMessage): string => {
+      const connection = connectionOf(request);
+      if (connection === undefined || !isProxy(connection)) return connection ?? 'unknown';
+      const addresses = forwardedAddresses(request);
+      const last = addresses.findLastIndex((address) => address === undefined || !isProxy(address));
+      // Nothing but proxies: the request is of the outermost one itself.
+      return (last === -1 ? addresses[0] : addresses[last]) ?? connection;
+    },
     /** @returns undefined if the sender showed none */
     certificateOf: (request: IncomingMessage): ClientCertificate | undefined => {
       if (trust === undefined) return undefined;
@@ -39,22 +48,6 @@ export function createSenders(settings: SenderSettings) {
       return passedOn ?? certificateOfHandshake(request, trust, now());
     },
   };
-}
-
-/**
- * Each proxy appends the address that it was reached from to a list that anybody may have begun. So the last address that is not a proxy's
- * is the sender's, and what stands before it may be invented. If that entry is no address, the connection's counts.
- */
-function senderOf(
-  request: IncomingMessage,
-  connection: string | undefined,
-  isProxy: (address: string) => boolean,
-): string | undefined {
-  if (connection === undefined || !isProxy(connection)) return connection;
-  const addresses = forwardedAddresses(request);
-  const last = addresses.findLastIndex((address) => address === undefined || !isProxy(address));
-  // Nothing but proxies: the request is of the outermost one itself.
-  return (last === -1 ? addresses[0] : addresses[last]) ?? connection;
 }
 
 /**

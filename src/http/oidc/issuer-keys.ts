@@ -28,9 +28,8 @@ const minute = 60_000;
 const freshForMs = 10 * minute;
 /** How long they are used while the issuer does not answer. */
 const usableForMs = 24 * 60 * minute;
-/** Between two attempts where there are no keys at all. */
+/** Between two attempts, where there are no keys at all and where there are old ones. */
 const firstRetryMs = 2_000;
-/** Between two attempts where there are old ones. */
 const retryMs = 30_000;
 /**
  * Anybody can send tokens with made-up key ids, so asking again because of them is rationed: on average every 30 seconds. Some can be
@@ -40,8 +39,8 @@ const unknownKidEveryMs = 30_000;
 const mostUnknownKidsSaved = 4;
 
 /**
- * The keys of one issuer, found by its discovery document, kept, and fetched again as they age or are rotated. An outage of the issuer is
- * survived with the last good ones.
+ * The keys of one issuer, found by its discovery document, and fetched again as they age or are rotated. The last good ones survive an
+ * outage of the issuer.
  *
  * jose keeps the good keys and lets many askers share one fetch. When to fetch is decided here: left to itself, it would refuse tokens
  * while the issuer is down, ask it again at every request, and see a rotation half a minute late.

@@ -21,8 +21,6 @@ export interface VerifiedToken {
   readonly claims: JWTPayload;
 }
 
-export type VerifyToken = (token: string) => Promise<VerifiedToken>;
-
 /** Signed by a private key: with a shared secret, the public key could be used as one. `none` is none of them either. */
 const algorithms = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'];
 
@@ -33,9 +31,9 @@ const clockToleranceSeconds = 5;
  * OpenID Connect tokens of trusted issuers: signature, issuer, audience and times.
  * @returns a function that throws TokenRefused, or KeysUnavailable if it cannot tell now
  */
-export function createTokenVerifier({ issuers, audiences, ...options }: TokenVerifierOptions): VerifyToken {
+export function createTokenVerifier({ issuers, audiences, ...options }: TokenVerifierOptions) {
   const known = issuers.map((issuer) => ({ ...issuer, keys: createIssuerKeys(issuer.url, options) }));
-  return async (token) => {
+  return async (token: string): Promise<VerifiedToken> => {
     const { iss, kid } = peek(token);
     const issuer = known.find(({ url, aliases = [] }) => [url, `${url}/`, ...aliases].includes(iss));
     if (issuer === undefined) throw new TokenRefused(`its issuer (iss) is none of ${known.map(({ url }) => url).join(', ')}`);

@@ -3,16 +3,7 @@ import { malformed } from '../../http/problem.ts';
 import type { CloudEvent } from '../cloudevents/envelope.ts';
 import { isOtherArtifact, repositoryIn } from '../kit/image.ts';
 import { definePathSecretSource } from '../kit/path-secret.ts';
-import {
-  type EventReading,
-  eventNamed,
-  parsedFrom,
-  part,
-  printableLine,
-  readImage,
-  requireObject,
-  texts,
-} from '../kit/reading.ts';
+import { type EventReading, eventNamed, parsedFrom, part, readImage, requireObject, texts } from '../kit/reading.ts';
 
 const bodySchema = z.object(texts('id', 'action'));
 
@@ -25,10 +16,10 @@ export const acrSource = definePathSecretSource({
   description: 'Azure Container Registry webhooks on POST /webhook/acr/SECRET, or /webhook/acr with the secret in Authorization.',
   setUpAt: 'Azure Container Registry',
   parse({ body }) {
-    const { id, action: written } = bodySchema.parse(requireObject(body));
-    const action = printableLine(written, 40)?.toLowerCase();
-    if (action === undefined) throw malformed('Expected the action of the event as text.');
-    return parsedFrom([readAcrEvent(body)], { ...eventNamed({ name: 'webhook', id }), action });
+    const { id, action } = bodySchema.parse(requireObject(body));
+    const about = eventNamed({ name: 'webhook', action, id });
+    if (about.action === undefined) throw malformed('Expected the action of the event as text.');
+    return parsedFrom([readAcrEvent(body)], { ...about, action: about.action.toLowerCase() });
   },
 });
 

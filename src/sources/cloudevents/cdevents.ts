@@ -43,8 +43,18 @@ const expected = 'Expected a package URL such as pkg:oci/app@sha256%3A...?reposi
 export function readPurl(written: string | undefined): EventReading {
   const purl = parsePurl(written);
   if (purl === undefined) return { malformed: expected };
-  if (purl.type === 'oci') return readOci(purl);
-  return purl.type === 'docker' ? readDocker(purl) : { ignored: 'the package is not a container image' };
+  const { type, namespace, name, version } = purl;
+  const { repository_url: url, tag } = purl.qualifiers ?? {};
+  if (type === 'docker') {
+    // The version is a tag or a digest; without `repository_url`, the registry is Docker Hub.
+    const versioned = version?.includes(':') ? { tag, digest: version.toLowerCase() } : { tag: tag ?? version };
+    return readImage({ name: nameAt(url ?? 'docker.io', namespace ? `${namespace}/${name}` : name), ...versioned }, expected);
+  }
+  if (type !== 'oci') return { ignored: 'the package is not a container image' };
+  if (tag === undefined) return { ignored: 'no tag was pushed' };
+  // Registry and path stand there alone; without it nobody knows where the image is.
+  if (url === undefined) return { ignored: 'the package URL has no repository_url, so its registry is unknown' };
+  return readImage({ name: nameAt(url, name), tag, digest: version?.toLowerCase() }, expected);
 }
 
 function parsePurl(written: string | undefined): PackageURL | undefined {
@@ -55,21 +65,6 @@ function parsePurl(written: string | undefined): PackageURL | undefined {
     // It throws plain errors of several kinds, each about its input.
     return undefined;
   }
-}
-
-/** Registry and path stand in `repository_url` alone; without it nobody knows where the image is. */
-function readOci({ name, version, qualifiers }: PackageURL): EventReading {
-  const { repository_url: url, tag } = qualifiers ?? {};
-  if (tag === undefined) return { ignored: 'no tag was pushed' };
-  if (url === undefined) return { ignored: 'the package URL has no repository_url, so its registry is unknown' };
-  return readImage({ name: nameAt(url, name), tag, digest: version?.toLowerCase() }, expected);
-}
-
-/** The version is a tag or a digest; without `repository_url`, the registry is Docker Hub. */
-function readDocker({ namespace, name, version, qualifiers }: PackageURL): EventReading {
-  const { repository_url: url = 'docker.io', tag } = qualifiers ?? {};
-  const versioned = version?.includes(':') ? { tag, digest: version.toLowerCase() } : { tag: tag ?? version };
-  return readImage({ name: nameAt(url, namespace ? `${namespace}/${name}` : name), ...versioned }, expected);
 }
 
 /**

@@ -2,8 +2,8 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { z } from 'zod';
 import { parseJson } from '../../http/body.ts';
 import { Problem } from '../../http/problem.ts';
-import { bounded, headerIn, part, texts } from '../kit/reading.ts';
-import type { AuthenticRequest } from '../kit/source.ts';
+import { bounded, type EventReading, eventNamed, headerIn, parsedFrom, part, texts } from '../kit/reading.ts';
+import type { AuthenticRequest, ParsedRequest } from '../kit/source.ts';
 
 /** `operator` is an extension of Harbor's: who did it. */
 const eventSchema = z.object({ ...texts('source', 'subject', 'id', 'operator'), data: z.unknown().optional() });
@@ -12,7 +12,7 @@ const envelopeSchema = eventSchema.extend(texts('specversion', 'type', 'data_bas
 /** A CloudEvent, whichever way it came. */
 export type CloudEvent = z.infer<typeof eventSchema> & { readonly type: string };
 
-export type EnvelopeReading = { readonly event: CloudEvent } | { readonly malformed: string };
+type EnvelopeReading = { readonly event: CloudEvent } | { readonly malformed: string };
 
 export const cloudEventMediaTypes = [
   'application/json',
@@ -41,6 +41,16 @@ export function cloudEventsIn({ headers, body }: AuthenticRequest): readonly Env
     return [readBinary(headers, body)];
   const type = typeOfCdEvent(body);
   return type === undefined ? undefined : [{ event: { type, data: body } }];
+}
+
+/** What the CloudEvents of a request say. @throws Problem 400, as `parsedFrom` */
+export function parsedEnvelopes(
+  envelopes: readonly EnvelopeReading[],
+  read: (event: CloudEvent) => readonly EventReading[],
+): ParsedRequest {
+  const readings = envelopes.flatMap((envelope) => ('event' in envelope ? read(envelope.event) : [envelope]));
+  const first = envelopes.find((envelope) => 'event' in envelope)?.event;
+  return parsedFrom(readings, eventNamed({ name: first?.type, id: first?.id }, 100));
 }
 
 /** The type that the context of a CDEvent has. */

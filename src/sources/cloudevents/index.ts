@@ -7,11 +7,11 @@ import { isEcrCloudEvent, readEcrCloudEvent } from '../ecr/index.ts';
 import { isHarborPush, readHarborData } from '../harbor/event.ts';
 import { byHeaders, bySignature } from '../kit/authentication.ts';
 import { registryOfUrl, splitReference } from '../kit/image.ts';
-import { type EventReading, eventNamed, parsedFrom, part, readImage, texts, withOwnId } from '../kit/reading.ts';
+import { type EventReading, part, readImage, texts, withOwnId } from '../kit/reading.ts';
 import { headerName, secretList } from '../kit/settings.ts';
 import { type AuthenticRequest, defineSource, type ParsedRequest } from '../kit/source.ts';
 import { isCdEvent, readCdEvent } from './cdevents.ts';
-import { type CloudEvent, cloudEventMediaTypes, cloudEventsIn, type EnvelopeReading } from './envelope.ts';
+import { type CloudEvent, cloudEventMediaTypes, cloudEventsIn, parsedEnvelopes } from './envelope.ts';
 
 /** CloudEvents about container images, CDEvents among them, from any sender. CloudEvents says nothing of authentication. */
 export const cloudeventsSource = defineSource({
@@ -66,13 +66,7 @@ function parse(request: AuthenticRequest): ParsedRequest {
       'Expected a CloudEvent: with specversion and type in the body, or with the headers ce-specversion and ce-type.',
     );
   }
-  const first = envelopes.find((envelope) => 'event' in envelope)?.event;
-  return parsedFrom(envelopes.flatMap(readEnvelope), eventNamed({ name: first?.type, id: first?.id }, 100));
-}
-
-function readEnvelope(envelope: EnvelopeReading): readonly EventReading[] {
-  if ('malformed' in envelope) return [envelope];
-  return readEvent(envelope.event).map((reading) => withOwnId(reading, envelope.event.id));
+  return parsedEnvelopes(envelopes, (event) => readEvent(event).map((reading) => withOwnId(reading, event.id)));
 }
 
 /** A format that has a specification goes before the words of its type. */

@@ -1,7 +1,7 @@
 import { isImageConfig } from '../../domain/image-config.ts';
 import { malformed } from '../../http/problem.ts';
 import { map } from '../../settings/wording.ts';
-import { type CloudEvent, cloudEventMediaTypes, cloudEventsIn, type EnvelopeReading } from '../cloudevents/envelope.ts';
+import { type CloudEvent, cloudEventMediaTypes, cloudEventsIn, parsedEnvelopes } from '../cloudevents/envelope.ts';
 import { byHeaders } from '../kit/authentication.ts';
 import { splitReference } from '../kit/image.ts';
 import { type EventReading, eventNamed, parsedFrom, part, readImage, texts, withOwnId } from '../kit/reading.ts';
@@ -48,19 +48,13 @@ function parse(request: AuthenticRequest): ParsedRequest {
   const { body } = request;
   if (typeof body !== 'object' || body === null) throw malformed('Expected a JSON object, or a list of them.');
   const envelopes = cloudEventsIn(request);
-  const [first] = envelopes ?? [];
-  if (first !== undefined && envelopes !== undefined) {
-    const event = 'event' in first ? first.event : undefined;
-    return parsedFrom(envelopes.map(readEnvelope), eventNamed({ name: event?.type, id: event?.id }));
-  }
+  if (envelopes !== undefined) return parsedEnvelopes(envelopes, (event) => [readEnveloped(event)]);
   const events: readonly unknown[] = Array.isArray(body) ? body : [body];
   const { id, 'detail-type': type } = eventSchema.parse(events[0]) ?? {};
   return parsedFrom(events.map(readEventBridgeEvent), eventNamed({ name: type, id }));
 }
 
-function readEnvelope(envelope: EnvelopeReading): EventReading {
-  if ('malformed' in envelope) return envelope;
-  const { event } = envelope;
+function readEnveloped(event: CloudEvent): EventReading {
   return isEcrCloudEvent(event) ? readEcrCloudEvent(event) : { ignored: 'expected an event of Amazon ECR' };
 }
 

@@ -50,6 +50,7 @@ function gitlabJob({ issuer, claims }: VerifiedToken): ReturnType<typeof githubJ
   const isOfRef = !mayBeOfMergeRequest(claims);
   const configuration = textOf(claims.ci_config_ref_uri);
   const name = textOf(claims.ref);
+  const build = claims.job_id ?? claims.pipeline_id;
   return {
     owner: textOf(claims.namespace_path),
     repository,
@@ -58,12 +59,7 @@ function gitlabJob({ issuer, claims }: VerifiedToken): ReturnType<typeof githubJ
       ? (textOf(claims.ref_path) ?? (name && `refs/${claims.ref_type === 'tag' ? 'tags' : 'heads'}/${name}`))
       : undefined,
     workflow: isOfRef ? configuration : configuration && fileOf(configuration),
-    identity: identityOf(
-      claims.sha,
-      repository && `${issuer}/${repository}`,
-      claims.user_login,
-      claims.job_id ?? claims.pipeline_id,
-    ),
+    identity: identityOf(claims.sha, repository && `${issuer}/${repository}`, claims.user_login, build),
   };
 }
 

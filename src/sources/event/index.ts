@@ -181,7 +181,5 @@ export function eventFromEnvironment(env: Environment): FromEnvironment<EventSet
   const issuer = env.GITHUB_OIDC_ISSUER?.trim().replace(/\/+$/, '') || githubIssuer;
   if (!isIssuerUrl(issuer)) return { problem: 'GITHUB_OIDC_ISSUER: expected a URL that begins with https://' };
   const [audience = '', owner = '', prefix = ''] = required.map((name) => env[name]?.trim());
-  return {
-    settings: { issuers: [{ github: issuer }], audience: [audience], owners: [owner], imagePrefix: [prefix] },
-  };
+  return { settings: { issuers: [{ github: issuer }], audience: [audience], owners: [owner], imagePrefix: [prefix] } };
 }

@@ -75,10 +75,7 @@ function parse({ headers, body }: AuthenticRequest): ParsedRequest {
 }
 
 /** With its envelope, or without it if the subscription unwraps payloads. */
-function unwrap(
-  body: unknown,
-  idInHead: string | undefined,
-): { readonly value: unknown; readonly messageId: string | undefined } {
+function unwrap(body: unknown, idInHead: string | undefined): { value: unknown; messageId: string | undefined } {
   const envelope = envelopeSchema.safeParse(body);
   if (envelope.success) {
     const { data, messageId, message_id } = envelope.data.message;

@@ -6,7 +6,7 @@ import { referenceIn, type WrittenReference } from '../kit/image.ts';
 import { digestIn, looksLikeDeliveryId, originIn } from '../kit/reading.ts';
 import type { ReadSecrets } from '../kit/settings.ts';
 import { defineSource, type OwnReceiver, type ParsedRequest, type PushedImage, type Receiver } from '../kit/source.ts';
-import { type Conditions, type GenericSender, genericSettings, type JsonPointer, parseJsonPointer, valueAt } from './settings.ts';
+import { type Conditions, type GenericSender, genericSettings, parseJsonPointer, valueAt } from './settings.ts';
 
 /** Whatever sends JSON and is no source of its own: each sender has a name, a path, and pointers to where its pushes are. */
 export const genericSource = defineSource({
@@ -77,7 +77,7 @@ function readPushes(body: unknown, { when = {}, push }: GenericSender, name: str
   const unwanted = whyNot(body, when);
   if (unwanted !== undefined) return { images: [], ignored: unwanted };
   if (push.list === undefined) return readItem(body, push, name);
-  const items = valueAt(body, pointerOf(push.list));
+  const items = foundAt(body, push.list);
   if (!Array.isArray(items) || items.length > mostItems)
     throw malformed(`Expected at ${push.list} a list of at most ${mostItems}.`);
   const problems: Problem[] = [];
@@ -118,7 +118,7 @@ function readItem(item: unknown, push: GenericSender['push'], name: string): Rea
 /** The first condition that does not hold, in words. */
 function whyNot(value: unknown, conditions: Conditions): string | undefined {
   const failed = Object.entries(conditions).find(([at, values]) => {
-    const found = valueAt(value, pointerOf(at)) ?? null;
+    const found = foundAt(value, at) ?? null;
     return !values.some((expected) => expected === found);
   });
   return failed && `expected at ${failed[0]} ${failed[1].slice(0, 5).map(String).join(' or ')}`;
@@ -141,7 +141,7 @@ function withRegistry(written: string, registry: string | undefined): string {
 }
 
 function tagsAt(item: unknown, at: string): readonly Tag[] {
-  const listed: readonly unknown[] = [valueAt(item, pointerOf(at)) ?? []].flat();
+  const listed: readonly unknown[] = [foundAt(item, at) ?? []].flat();
   if (listed.length > mostItems || listed.some((tag) => typeof tag !== 'string')) {
     throw malformed(`Expected at ${at} a tag as text, or a list of at most ${mostItems} tags.`);
   }
@@ -154,20 +154,21 @@ function tagsAmong(values: readonly unknown[]): readonly Tag[] {
 
 /** Two senders may both count from one. */
 function deliveryOf(item: unknown, { delivery: at }: GenericSender['push'], name: string): Pick<PushedImage, 'deliveryId'> {
-  const found = at === undefined ? undefined : valueAt(item, pointerOf(at));
+  const found = foundAt(item, at);
   const id = Number.isSafeInteger(found) ? String(found) : found;
   if (typeof id !== 'string' || !/^[\w.:-]{1,100}$/.test(id)) return {};
   return { deliveryId: looksLikeDeliveryId(id) ? id : `${name}:${id}` };
 }
 
 function textAt(item: unknown, at: string | undefined): string | undefined {
-  const found = at === undefined ? undefined : valueAt(item, pointerOf(at));
+  const found = foundAt(item, at);
   return typeof found === 'string' ? found : undefined;
 }
 
-/** The schema has checked them already. */
-function pointerOf(text: string): JsonPointer {
-  const pointer = parseJsonPointer(text);
-  if (pointer === undefined) throw new Error(`expected a JSON pointer, found ${text}`);
-  return pointer;
+function foundAt(item: unknown, at: string | undefined): unknown {
+  if (at === undefined) return undefined;
+  const pointer = parseJsonPointer(at);
+  // The schema has checked it already.
+  if (pointer === undefined) throw new Error(`expected a JSON pointer, found ${at}`);
+  return valueAt(item, pointer);
 }

@@ -6,10 +6,6 @@ import { repositoryIn } from '../kit/image.ts';
 import { commitHash, digestIn, originIn, part, present, printableLine, texts } from '../kit/reading.ts';
 import type { ParsedRequest } from '../kit/source.ts';
 
-/*
- * Fields are read for what they are worth: GitHub leaves them out, empties them and nulls them from one kind of webhook to the next,
- * so a field of an unexpected type counts as absent, and only a missing package is an error.
- */
 const login = part(texts('login'));
 
 const packageSchema = part({
@@ -85,9 +81,6 @@ function tagOf({ package_version: version }: Package, action: string): Tag | und
   return [version?.version, version?.name].find((candidate) => candidate !== undefined && isTag(candidate)) as Tag | undefined;
 }
 
-/** Longer is no image's, and would take a pattern long. */
-const longestUrl = 500;
-
 /**
  * Where an image of GitHub's registry is, from the most telling field down: `package_url` (whose own tag need not be the pushed
  * one), the registry's URL where it leads to a repository (events of 2019), else owner and name. GitHub keeps the case that people
@@ -99,7 +92,7 @@ export function repositoryOf(published: Package, sourceRepository: string | unde
   const url = published.package_version?.package_url;
   if (url) return repositoryIn(writtenRepository(url));
   const registry = (published.registry?.url ?? '')
-    .slice(0, longestUrl)
+    .slice(0, 500)
     .replace(/^https?:\/\//i, '')
     .replace(/\/+$/, '');
   const [host = '', ...path] = registry.split('/');

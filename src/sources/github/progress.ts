@@ -5,8 +5,7 @@ import type { ParsedRequest } from '../kit/source.ts';
 
 /*
  * Events of a deployment repository that say that a change or a deployment has moved. Only what is over is passed on: nobody waits for
- * something to begin. As with packages, a field of an unexpected type counts as absent, and nothing here is an error.
- * https://docs.github.com/webhooks/webhook-events-and-payloads
+ * something to begin. Nothing here is an error.
  */
 const pullRequest = part({ head: part({ ...texts('ref'), repo: part(texts('full_name')) }) });
 const pullRequests = listOf(pullRequest);
@@ -60,10 +59,7 @@ const readings: Readonly<Record<string, ProgressEvent>> = {
     word: ({ state }) => `became ${state}`,
     branches: ({ branches }) => branches.map((branch) => branch?.name),
   },
-  pull_request: {
-    ...ofPullRequest,
-    whyNot: (body) => whyNotOneOf('action', body.action, movingActions) ?? whyNotOurs(body),
-  },
+  pull_request: { ...ofPullRequest, whyNot: (body) => whyNotOneOf('action', body.action, movingActions) ?? whyNotOurs(body) },
   pull_request_review: {
     ...ofPullRequest,
     whyNot: (body) =>

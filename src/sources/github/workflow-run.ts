@@ -38,7 +38,7 @@ export const pushingWorkflows = z
   )
   .min(1);
 
-const run = part({
+const runSchema = part({
   id: z
     .union([z.int().nonnegative(), z.string().regex(/^\d{1,20}$/)])
     .optional()
@@ -51,7 +51,7 @@ const run = part({
 
 const eventSchema = z.object({
   ...texts('action'),
-  workflow_run: run,
+  workflow_run: runSchema,
   workflow: part(texts('name', 'path')),
   repository: part(texts('full_name')),
 });
@@ -99,13 +99,9 @@ function whyNotOurs({ event, head_repository: head }: WorkflowRun, fullName: str
   return head?.full_name?.toLowerCase() === fullName.toLowerCase() ? undefined : 'it ran for a fork';
 }
 
-function isRunOf(
-  wanted: PushingWorkflow,
-  { workflow, workflow_run: completed }: WorkflowRunEventBody,
-  fullName: string,
-): boolean {
+function isRunOf(wanted: PushingWorkflow, { workflow, workflow_run: run }: WorkflowRunEventBody, fullName: string): boolean {
   if (wanted.repository !== undefined && wanted.repository.toLowerCase() !== fullName.toLowerCase()) return false;
   // Of a reusable or required workflow the path goes on with `@` and the ref.
-  const file = (workflow?.path ?? completed?.path)?.split('@')[0]?.split('/').at(-1);
-  return [workflow?.name ?? completed?.name, file].includes(wanted.name);
+  const file = (workflow?.path ?? run?.path)?.split('@')[0]?.split('/').at(-1);
+  return [workflow?.name ?? run?.name, file].includes(wanted.name);
 }

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { malformed } from '../../http/problem.ts';
 import { map } from '../../settings/wording.ts';
 import { isCdEvent, readCdEvent } from '../cloudevents/cdevents.ts';
-import { cloudEventsIn } from '../cloudevents/envelope.ts';
+import { type CloudEvent, cloudEventsIn, parsedEnvelopes } from '../cloudevents/envelope.ts';
 import { byHeader } from '../kit/authentication.ts';
 import { type EventReading, eventNamed, originIn, parsedFrom, requireObject, texts, withDetails } from '../kit/reading.ts';
 import { secretList } from '../kit/settings.ts';
@@ -34,12 +34,10 @@ const eventSchema = z.object({ ...texts('type', 'operator'), event_data: z.unkno
 
 function parse(request: AuthenticRequest): ParsedRequest {
   const body = requireObject(request.body);
-  const [envelope] = cloudEventsIn(request) ?? [];
-  if (envelope !== undefined) {
-    if ('malformed' in envelope) throw malformed(envelope.malformed);
-    const { event } = envelope;
-    const readings = isCdEvent(event) ? readCdEvent(event) : readData(event.type, event.data);
-    return parsedFrom(byOperator(readings, event.operator), eventNamed({ name: event.type, id: event.id }));
+  const envelopes = cloudEventsIn(request);
+  if (envelopes !== undefined) {
+    const read = (event: CloudEvent) => (isCdEvent(event) ? readCdEvent(event) : readData(event.type, event.data));
+    return parsedEnvelopes(envelopes, (event) => byOperator(read(event), event.operator));
   }
   const { type, operator, event_data: data } = eventSchema.parse(body);
   if (!type) throw malformed('Expected an event of Harbor with its type.');

@@ -62,7 +62,9 @@ function readEvent(event: z.infer<typeof eventSchema>, prefix: string | undefine
   if (domain !== 'docker' || action !== 'pushed') return { ignored: 'expected the event pushed of the domain docker' };
   // Charts are in OCI repositories; what such a repository else holds cannot be told by the event.
   if (data.image_type && data.image_type.toLowerCase() !== 'docker') return { ignored: 'the artifact is not a Docker image' };
-  const path = pathOf(data.path, data.image_name);
+  // The path ends in the tag and the name of the manifest's file; the image's name alone may leave out what it is nested in.
+  const segments = data.path?.split('/').filter((segment) => segment !== '');
+  const path = segments?.slice(0, -2).join('/') ?? data.image_name;
   if (path && prefix === undefined) {
     return {
       ignored: 'jpd_origin is empty, so the registry is unknown: set a Custom Base URL at the server, or receivers.jfrog.host',
@@ -77,11 +79,4 @@ function readEvent(event: z.infer<typeof eventSchema>, prefix: string | undefine
     actor: user?.slice(0, 200).replace(/^jfrog\//, ''),
   };
   return readImage(image, 'Expected data.repo_key, and data.path as IMAGE/TAG/FILE.');
-}
-
-/** The path ends in the tag and the name of the manifest's file; the image's name alone may leave out what it is nested in. */
-function pathOf(path: string | undefined, name: string | undefined): string | undefined {
-  if (path === undefined) return name;
-  const segments = path.split('/').filter((segment) => segment !== '');
-  return segments.slice(0, -2).join('/');
 }

@@ -6,6 +6,7 @@ import type { ReadSecrets } from './settings.ts';
 /** The ways in which sources prove who they are. Each takes the secrets as a function: they are read at each request. */
 
 const hexDigits = { sha256: 64, sha1: 40 } as const;
+type HmacAlgorithm = keyof typeof hexDigits;
 
 /** An HMAC of the raw body, in hex. */
 export interface SignatureHeader {
@@ -13,7 +14,7 @@ export interface SignatureHeader {
   /** What stands before the HMAC, such as `sha256=`. */
   readonly prefix?: string | undefined;
   /** Default: `sha256`. */
-  readonly algorithm?: keyof typeof hexDigits | undefined;
+  readonly algorithm?: HmacAlgorithm | undefined;
 }
 
 /** A signature in the first of these headers that has one; the challenge names the usual one. Without any, the body is not read. */
@@ -32,12 +33,7 @@ export function bySignature(secrets: ReadSecrets, usual: SignatureHeader, ...oth
 }
 
 /** All secrets are tried whatever comes out, so the time taken tells nothing about which one it was. */
-function isSignedByOneOf(
-  secrets: readonly string[],
-  body: Buffer,
-  signature: string,
-  algorithm: keyof typeof hexDigits,
-): boolean {
+function isSignedByOneOf(secrets: readonly string[], body: Buffer, signature: string, algorithm: HmacAlgorithm): boolean {
   if (signature.length !== hexDigits[algorithm] || !/^[0-9a-f]+$/i.test(signature)) return false;
   const given = Buffer.from(signature, 'hex');
   const verdicts = secrets.map((secret) => timingSafeEqual(createHmac(algorithm, secret).update(body).digest(), given));
@@ -69,11 +65,7 @@ export function byPathOrHeader(secrets: ReadSecrets): Authenticate {
 }
 
 /** Digests are compared, and all of them, so not even the length of a secret shows in the time taken. */
-function byOneOf(
-  secrets: ReadSecrets,
-  whyNone: string,
-  givenIn: (head: RequestHead) => readonly (string | undefined)[],
-): Authenticate {
+function byOneOf(secrets: ReadSecrets, whyNone: string, givenIn: (head: RequestHead) => (string | undefined)[]): Authenticate {
   return (head) => {
     const given = givenIn(head).flatMap((each) => (each ? [sha256(each)] : []));
     if (given.length === 0) return refused(whyNone);

@@ -53,10 +53,7 @@ export function splitReference(written: string | undefined): WrittenImage {
 /** Tag and digest are as written: neither need be one. */
 export type WrittenReference = Omit<WrittenImage, 'name'> & { readonly repository: Repository };
 
-/**
- * `registry/path[:tag][@digest]` as a sender wrote it, with the tolerance of `repositoryIn`; the case of a tag counts.
- * @returns undefined if there is no repository in it
- */
+/** `registry/path[:tag][@digest]`, with the tolerance of `repositoryIn`. @returns undefined if there is no repository in it */
 export function referenceIn(text: string): WrittenReference | undefined {
   const { name, ...rest } = splitReference(text.trimEnd());
   const repository = repositoryIn(name);
@@ -71,10 +68,7 @@ export function registryAt(host: string, protocol: string | undefined): string {
   return bare ? `${host}:${protocol === 'https:' ? 443 : 80}` : host;
 }
 
-/**
- * The registry at a URL of a server that is its own registry, as image references name it.
- * @returns undefined if it is no URL of HTTP
- */
+/** A server that is its own registry, as image references name it. @returns undefined if its URL is none of HTTP */
 export function registryOfUrl(url: string | undefined): string | undefined {
   if (url === undefined || url.length > longestUrl || !URL.canParse(url)) return undefined;
   const { protocol, host } = new URL(url);
@@ -86,18 +80,15 @@ export function fullNameIn(full: string | undefined, namespace: string | undefin
   return full || (namespace && name ? `${namespace}/${name}` : name) || undefined;
 }
 
-/** More than any media type has; longer text is cut before anything searches it. */
-const longestType = 200;
-
 /** Manifests and indexes of either format; Docker's first one has two types. */
 const imageManifest =
   /^application\/vnd\.(?:oci\.image\.(?:manifest|index)\.v1\+json|docker\.distribution\.manifest\.(?:list\.)?v\d\+(?:json|prettyjws))$/;
 
 /**
- * Whether a media type, be it that of a manifest or of its config, is certainly not one of an image: that of a chart, a signature, a
- * plugin. The manifest of an image and that of a chart in an OCI registry have the same type, so that one stays an image.
+ * Whether a media type, of a manifest or of its config, is certainly not one of an image: that of a chart, a signature, a plugin. The
+ * manifests of an image and of a chart in an OCI registry have the same type, so that one stays an image.
  */
 export function isOtherArtifact(mediaType: string | undefined): boolean {
-  const type = mediaType?.slice(0, longestType).split(';')[0]?.trim().toLowerCase() ?? '';
+  const type = mediaType?.slice(0, 200).split(';')[0]?.trim().toLowerCase() ?? '';
   return type.startsWith('application/vnd.') && !imageManifest.test(type) && !isImageConfig(type);
 }

@@ -6,10 +6,7 @@ import { byPathOrHeader, fromNetworks } from './authentication.ts';
 import { secretList } from './settings.ts';
 import { defineSource, type OwnContext, type OwnReceiver, type Receiver } from './source.ts';
 
-/**
- * Sources that sign nothing: who knows the secret at the end of the URL is the source. Where the source can send headers, the secret can
- * stand in `Authorization` instead.
- */
+/** Sources that sign nothing: who knows the secret at the end of the URL, or in `Authorization`, is the source. */
 
 export const senderNetworks = networks
   .meta({ description: "Networks (CIDR) or addresses of the source's servers. Default: any." })

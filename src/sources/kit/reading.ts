@@ -10,7 +10,7 @@ import type { ParsedRequest, PushedImage } from './source.ts';
  * Senders leave fields out, empty them and null them from one version to the next. So a field of an unexpected type counts as absent;
  * what cannot be done without is asked for where it is needed.
  */
-export const text = z.string().optional().catch(undefined);
+const text = z.string().optional().catch(undefined);
 
 /** Fields that are text. */
 export function texts<Name extends string>(...names: readonly Name[]): Record<Name, typeof text> {
@@ -51,8 +51,8 @@ export function headerIn(headers: IncomingHttpHeaders, ...names: readonly string
 }
 
 /**
- * What a sender wrote, if it is one printable line; else undefined. Names of people and commits go on into commit messages, pull
- * requests and logs, where line ends and invisible characters could pretend to be something else.
+ * What a sender wrote, if it is one printable line. Names of people and commits go on into commit messages, pull requests and logs,
+ * where line ends and invisible characters could pretend to be something else.
  */
 export function printableLine(value: string | undefined, longest = 200): string | undefined {
   return value !== undefined && value.length <= longest && /^[\p{L}\p{M}\p{N}\p{P}\p{S} ]+$/u.test(value) ? value : undefined;

@@ -5,8 +5,6 @@ import { presentSecrets, type SecretResolver } from '../../settings/secrets.ts';
 import { oneOrMany } from '../../settings/wording.ts';
 import { repositoryIn } from './image.ts';
 
-/** What the settings of several sources have in common. */
-
 const listed = (value: string | readonly string[]): readonly string[] => (typeof value === 'string' ? [value] : value);
 
 /** One secret, or several of which any verifies, so that they can be rotated. */

@@ -57,10 +57,7 @@ export interface SourceContext {
   readonly now?: () => number;
 }
 
-/**
- * The part of the ingress that authenticates one source's requests and reads the pushed images in them. It knows nothing of services,
- * steps or workflows.
- */
+/** Authenticates one source's requests and reads the pushed images in them. It knows nothing of services, steps or workflows. */
 export interface Receiver extends ExpectedMediaType, AsksForCertificates {
   /** Name in audit log, metrics and image pushes. */
   readonly source: string;

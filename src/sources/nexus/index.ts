@@ -54,16 +54,11 @@ function readEvent(event: z.infer<typeof eventSchema>, registry: string | undefi
   const format = (component ?? asset)?.format;
   if (format?.toLowerCase() !== 'docker') return { ignored: 'expected a component or an asset of the format docker' };
   if (action !== 'CREATED' && action !== 'UPDATED') return { ignored: 'expected the action CREATED or UPDATED' };
-  const named = component === undefined ? nameOfAsset(asset?.name) : { name: component.name, tag: component.version };
+  // Assets are blobs (`v2/-/blobs/DIGEST`) and manifests (`v2/NAME/manifests/TAG`); current versions begin them with a slash.
+  const [, path, reference] = /^\/?v2\/(.+)\/manifests\/([^/]+)$/s.exec(asset?.name?.slice(0, 1000) ?? '') ?? [];
+  const { name, version: tag } = component ?? { name: path, version: reference };
   if (registry === undefined) return { ignored: 'receivers.nexus.hosts does not name the registry of this repository' };
   // `USER/ADDRESS`
   const [actor] = initiator.slice(0, 200).split('/');
-  const image = { name: named?.name && `${registry}/${named.name}`, tag: named?.tag, actor };
-  return readImage(image, 'Expected a component with name and version.');
-}
-
-/** Assets are blobs (`v2/-/blobs/DIGEST`) and manifests (`v2/NAME/manifests/TAG`); current versions begin them with a slash. */
-function nameOfAsset(path = ''): { readonly name: string; readonly tag: string } | undefined {
-  const [, name, tag] = /^\/?v2\/(.+)\/manifests\/([^/]+)$/s.exec(path.slice(0, 1000)) ?? [];
-  return name === undefined || tag === undefined ? undefined : { name, tag };
+  return readImage({ name: name && `${registry}/${name}`, tag, actor }, 'Expected a component with name and version.');
 }

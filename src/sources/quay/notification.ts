@@ -96,16 +96,14 @@ function tagsOf(event: 'repo_push' | 'build_success', { updated_tags, docker_tag
   return [...new Set(named.filter((tag): tag is Tag => typeof tag === 'string' && isTag(tag)))];
 }
 
-/** More than any forge's URL has; longer text is not looked at. */
-const longestUrl = 300;
-
 /**
  * The source repository of a build, from the URL that Quay cloned: `git@github.com:org/repo.git` is `org/repo`; one of another forge is
  * a URL without credentials, because `owner/name` would mean GitHub.
  * @returns undefined for anything else
  */
 function sourceRepositoryOf(gitUrl = ''): string | undefined {
-  if (gitUrl.trim().length > longestUrl) return undefined;
+  // No forge's URL is as long.
+  if (gitUrl.trim().length > 300) return undefined;
   const url = gitUrl.trim().replace(/^(?:[\w.-]+@)?([\w.-]+):(?!\/)(.+)$/, 'ssh://$1/$2');
   if (!URL.canParse(url)) return undefined;
   const { protocol, host, hostname, pathname } = new URL(url);
