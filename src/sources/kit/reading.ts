@@ -91,11 +91,11 @@ export function eventNamed({ name, action, id }: WrittenEvent, longest = 60) {
   return { event, ...present({ action: printableLine(action, 40) }), deliveryId: deliveryIdOf(id) };
 }
 
-type Present<Fields> = { readonly [Name in keyof Fields]?: Exclude<Fields[Name], undefined> };
+type FoundFields<Fields> = { readonly [Name in keyof Fields]?: Exclude<Fields[Name], undefined> };
 
 /** The fields that are there. */
-export function present<Fields extends object>(fields: Fields): Present<Fields> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Present<Fields>;
+export function present<Fields extends object>(fields: Fields): FoundFields<Fields> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as FoundFields<Fields>;
 }
 
 /** What a sender says about a push, in its own words. */
@@ -106,7 +106,7 @@ export interface WrittenOrigin {
 }
 
 /** What of it is of the form of what it should be. */
-export function originIn({ commit, sourceRepository, actor }: WrittenOrigin): Present<WrittenOrigin> {
+export function originIn({ commit, sourceRepository, actor }: WrittenOrigin): FoundFields<WrittenOrigin> {
   return present({
     commit: commitHash(commit),
     sourceRepository: sourceRepositoryIn(sourceRepository),

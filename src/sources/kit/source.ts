@@ -127,10 +127,10 @@ export function createReceivers(
   return sources.flatMap((source) => source.open(settings, context));
 }
 
-type Usual = Pick<Receiver, 'source' | 'path' | 'mediaTypes'>;
+type ReceiverDefaults = Pick<Receiver, 'source' | 'path' | 'mediaTypes'>;
 
 /** What a source need not say is its name, `/webhook/NAME`, and that it takes JSON. */
-export type OwnReceiver = Omit<Receiver, keyof Usual> & Partial<Usual>;
+export type OwnReceiver = Omit<Receiver, keyof ReceiverDefaults> & Partial<ReceiverDefaults>;
 
 export interface OwnContext extends SourceContext {
   /** The secrets of a setting of the source. @throws Error if there is none, or an empty one */
@@ -146,7 +146,7 @@ export function defineSource<Name extends string, Schema extends z.ZodType>(
 ): Source<Name, Schema> {
   const { create, ...described } = definition;
   const { name } = definition;
-  const usual: Usual = { source: name, path: `/webhook/${name}`, mediaTypes: ['application/json'] };
+  const defaults: ReceiverDefaults = { source: name, path: `/webhook/${name}`, mediaTypes: ['application/json'] };
   return {
     ...described,
     open: (all, context) => {
@@ -154,7 +154,7 @@ export function defineSource<Name extends string, Schema extends z.ZodType>(
       if (own === undefined) return [];
       const read = (references: readonly string[], setting = 'secrets') =>
         readSecrets(references, context.secrets, `receivers.${name}.${setting}`);
-      return create(own, { ...context, read }).map((receiver) => ({ ...usual, ...receiver }));
+      return create(own, { ...context, read }).map((receiver) => ({ ...defaults, ...receiver }));
     },
   };
 }
