@@ -1,5 +1,6 @@
 import { type Document, isAlias, isMap, isNode, isPair, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
-import type { Path } from '../settings/problem.ts';
+import { messageOf } from '../domain/errors.ts';
+import type { ConfigurationProblem, Path } from '../settings/problem.ts';
 
 /** A parsed YAML file that still knows where everything stands. */
 export interface SourceDocument {
@@ -8,16 +9,8 @@ export interface SourceDocument {
   positionOf(path: Path): SourcePosition;
 }
 
-export interface SourcePosition {
-  /** From 1. */
-  readonly line: number;
-  /** From 1. */
-  readonly column: number;
-}
-
-export interface SyntaxProblem extends SourcePosition {
-  readonly message: string;
-}
+type SourcePosition = Pick<ConfigurationProblem, 'line' | 'column'>;
+type SyntaxProblem = Omit<ConfigurationProblem, 'file' | 'path'>;
 
 const start: SourcePosition = { line: 1, column: 1 };
 
@@ -26,21 +19,14 @@ export function readDocument(text: string): { document: SourceDocument } | { pro
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const faults = [...document.errors, ...document.warnings];
-  if (faults.length > 0) {
-    return {
-      problems: faults.map((fault) => ({
-        ...lineAndColumn(lines, fault.pos[0]),
-        message: `expected valid YAML: ${firstLine(fault.message)}`,
-      })),
-    };
-  }
+  if (faults.length > 0)
+    return { problems: faults.map(({ pos, message }) => ({ ...lineAndColumn(lines, pos[0]), message: worded(message) })) };
   try {
     const value: unknown = document.toJS();
     return { document: { value, positionOf: (path) => positionIn(document, lines, path) } };
   } catch (error) {
     // Aliases that lead nowhere, or that multiply beyond the parser's limit, are found only here.
-    const message = error instanceof Error ? firstLine(error.message) : String(error);
-    return { problems: [{ ...start, message: `expected valid YAML: ${message}` }] };
+    return { problems: [{ ...start, message: worded(messageOf(error)) }] };
   }
 }
 
@@ -80,6 +66,6 @@ function lineAndColumn(lines: LineCounter, offset: number): SourcePosition {
   return { line: Math.max(line, 1), column: Math.max(col, 1) };
 }
 
-function firstLine(text: string): string {
-  return text.split('\n', 1)[0] ?? text;
+function worded(message: string): string {
+  return `expected valid YAML: ${message.split('\n', 1)[0]}`;
 }

@@ -5,10 +5,7 @@ import type { ForgeKind } from '../forges/forge.ts';
 import type { NotifierKind } from '../notifiers/notifier.ts';
 import type { AnySource, DropIn } from '../sources/kit/source.ts';
 
-/**
- * Every kind of thing that a Landfall knows: what may stand in its configuration, and what its rollouts can do. `src/product.ts` has
- * those of the product; code that reads a configuration gets them as an argument. Each kind is a folder of its own.
- */
+/** Every kind of thing that may stand in a configuration. `src/product.ts` has those of the product; other code gets them as an argument. */
 export interface Kinds {
   /** Who may report pushes, by the keys of `receivers`. */
   readonly sources: readonly AnySource[];
@@ -20,6 +17,11 @@ export interface Kinds {
   readonly forges: readonly ForgeKind[];
   /** Who can be told, by the keys of the entries of `notify`. */
   readonly notifiers: readonly NotifierKind[];
+}
+
+/** What a map says under the key of a kind: only the kind itself knows its type. */
+export function saidOf(read: object, kind: string): unknown {
+  return Reflect.get(read, kind);
 }
 
 /** The configuration that the environment stands for if there is no file; undefined unless it asks for one. */

@@ -1,11 +1,10 @@
-import type { Repository, Tag } from '../domain/image-reference.ts';
-import { pathOf, registryOf } from '../domain/image-reference.ts';
-import { dispatchOfPush, type Plan } from '../domain/plan.ts';
+import { pathOf, type Repository, registryOf, type Tag } from '../domain/image-reference.ts';
+import { type ChangeTarget, dispatchOfPush, type Plan, type ProbePlan, type StagePlan } from '../domain/plan.ts';
 import { follows, type TagPolicy } from '../domain/tag-policy.ts';
 import { exactness, matchesPattern, matchesWildcard } from '../settings/image-pattern.ts';
-import type { Configuration, ServiceSettings } from './configuration.ts';
-import { checkFrom, stageFrom } from './fill-in.ts';
-import { shortenedName } from './service-name.ts';
+import type { Configuration } from './configuration.ts';
+import type { Kinds } from './kinds.ts';
+import { type ServiceSettings, shortenedName } from './service.ts';
 
 /** The plans of the services that follow a pushed image; none: nobody wants it. */
 export function plansFor(configuration: Configuration, repository: Repository, tag: Tag): Plan[] {
@@ -27,7 +26,7 @@ export function plansOfRepository(configuration: Configuration, repository: Repo
 /** The plan of a service that names one repository; undefined if there is none of that name, or a pattern would have to tell. */
 export function planOf(configuration: Configuration, service: string): Plan | undefined {
   const found = configuration.services.find(({ name, image }) => name === service && image.repository !== undefined);
-  return found?.image.repository === undefined ? undefined : planFrom(configuration, found, found.image.repository, found.name);
+  return found?.image.repository && planFrom(configuration, found, found.image.repository, service);
 }
 
 /** The plans of the services that name one repository of a registry (`ghcr.io`): which others there are, a pattern does not tell. */
@@ -47,19 +46,18 @@ function searchedServices({ services }: Configuration): { readonly service: Serv
 
 /** The registries that are searched for missed pushes, each with its milliseconds from one search to the next. */
 export function searchedRegistries(configuration: Configuration): Map<string, number> {
-  const { registries, searchEveryMs } = configuration;
-  const hosts = new Set(searchedServices(configuration).map(({ repository }) => registryOf(repository)));
-  const searched = new Map<string, number>();
-  for (const host of hosts) {
+  const { registries, searchEveryMs = 'off' } = configuration;
+  const searched = searchedServices(configuration).flatMap(({ repository }) => {
+    const host = registryOf(repository);
     const everyMs = registries[host]?.searchEveryMs ?? searchEveryMs;
-    if (everyMs !== undefined && everyMs !== 'off') searched.set(host, everyMs);
-  }
-  return searched;
+    return everyMs === 'off' ? [] : [[host, everyMs] as const];
+  });
+  return new Map(searched);
 }
 
 /**
- * What the pattern leaves open, in place of `*`: the path from its first `*` on, which is the last segment for most. Where a service of another repository has that very name, as much of the path is put before it
- * as it takes: two repositories never share a lane.
+ * What the pattern leaves open, in place of `*`: the path from its first `*` on, which is the last segment for most. Where a service of
+ * another repository has that very name, as much of the path is put before it as it takes: two repositories never share a lane.
  */
 function nameFromPattern(configuration: Configuration, { name, image }: ServiceSettings, repository: Repository): string {
   const taken = new Set(
@@ -85,10 +83,58 @@ function planFrom(
     ...settings,
     service,
     repository,
-    checks: checks.map((check) => checkFrom(check, service, kinds)),
+    checks: checks.map((check) => filledIn(check, kinds.checks, (text) => text.replaceAll('{service}', service))),
     stages: stages.map((stage) => stageFrom(stage, service, kinds)),
-    ...(told.length === 0 ? {} : { notify: told.map(({ notifier }) => notifier) }),
+    ...(told.length > 0 && { notify: told.map(({ notifier }) => notifier) }),
   };
+}
+
+/** What only the names of a service and a stage can tell: `{service}` and `{stage}` in texts. */
+type Fill = (text: string) => string;
+
+function stageFrom({ change, deploy, watch, ...stage }: StagePlan, service: string, { deploys }: Kinds): StagePlan {
+  const fill: Fill = (text) => text.replaceAll('{service}', service).replaceAll('{stage}', stage.name);
+  return {
+    ...stage,
+    ...(change && { change: { ...change, file: fill(change.file), target: targetFrom(change.target, fill) } }),
+    ...(deploy && { deploy: filledIn(deploy, deploys, fill) }),
+    ...(watch && { watch: { ...watch, probes: watch.probes.map((probe) => probeFrom(probe, fill)) } }),
+  };
+}
+
+function filledIn<Part extends { readonly kind: string; readonly settings: object }>(
+  part: Part,
+  kinds: readonly { readonly kind: string; fill?(settings: object, fill: Fill): object }[],
+  fill: Fill,
+): Part {
+  const kind = kinds.find(({ kind }) => kind === part.kind);
+  return kind?.fill === undefined ? part : { ...part, settings: kind.fill(part.settings, fill) };
+}
+
+function targetFrom(target: ChangeTarget, fill: Fill): ChangeTarget {
+  switch (target.kind) {
+    case 'compose':
+      return { ...target, services: target.services.map(fill) };
+    case 'yaml':
+      return { ...target, path: fill(target.path) };
+    case 'marker':
+      return { ...target, name: fill(target.name) };
+    case 'env':
+      return { ...target, key: fill(target.key) };
+  }
+}
+
+function probeFrom(probe: ProbePlan, fill: Fill): ProbePlan {
+  switch (probe.kind) {
+    case 'http':
+      return { ...probe, url: fill(probe.url) };
+    case 'tcp':
+      return { ...probe, host: fill(probe.host) };
+    case 'docker':
+      return { ...probe, ...(probe.containers && { containers: probe.containers.map(fill) }) };
+    case 'command':
+      return probe;
+  }
 }
 
 /** What is followed, in one line per service, for people. */

@@ -3,6 +3,7 @@ import { certificateHeaders } from '../http/authentication.ts';
 import { networks } from '../settings/networks.ts';
 import {
   duration,
+  parsed,
   registryHost,
   type SecretCheck,
   secret,
@@ -12,63 +13,59 @@ import {
   url,
   urlOrSecret,
 } from '../settings/scalars.ts';
-import { map, showValue } from '../settings/wording.ts';
-import type { ListenAddress } from './configuration.ts';
+import { byKey, expecting, map, optional } from '../settings/wording.ts';
+import type { SecretCheckFor } from './context.ts';
 import type { Kinds } from './kinds.ts';
-import { notify, operators } from './people-schema.ts';
-import type { Role } from './roles.ts';
-import { defaultsSchema, serviceSchema } from './service-schema.ts';
+import { notify, operators } from './people.ts';
+import { defaultsSchema, serviceSchema } from './service.ts';
 import { temporal } from './temporal.ts';
 
 /** Also where the embedded Temporal is looked for while the rest of the file is wrong. */
 export const defaultData = 'data';
 
-/** How secrets are checked that these parts of Landfall use. */
-export type SecretCheckFor = (...users: readonly Role[]) => SecretCheck;
-
 /** `landfall.yaml` as a user writes it. Secrets are checked while the file is read. */
 export function fileSchema(checkFor: SecretCheckFor, kinds: Kinds) {
   const check = checkFor('worker');
+  const receivers = byKey(kinds.sources.map(({ name, settings }) => [name, settings(checkFor('api'))]));
+  const forges = byKey(
+    kinds.forges.flatMap(({ kind, section }) => (section === undefined ? [] : [[kind, section.schema(check)]])),
+  );
+  const sections = kinds.checks.flatMap(({ section }) =>
+    section === undefined ? [] : [[section.key, section.schema(check).prefault({})] as const],
+  );
   return map(
     {
       publicUrl: url('where the world reaches the webhooks, for what is printed at start').exactOptional(),
       listen: listen.prefault({}),
-      receivers: receivers(kinds.sources, checkFor('api')).exactOptional(),
+      receivers: map(receivers, 'Who may report pushes. A receiver that is not named here is closed.').exactOptional(),
       registries: registries(checkFor('worker', 'deploy')).exactOptional(),
-      forge: forge(check, kinds.forges).exactOptional(),
+      forge: map(forges, 'Where deployment repositories live. Plain git needs nothing here.').exactOptional(),
       temporal: temporal(checkFor('api', 'worker', 'deploy')).exactOptional(),
       operators: operators(check).exactOptional(),
       notify: notify(check, kinds).exactOptional(),
       artifacts: text('a folder')
-        .meta({
-          description: 'Folder for scan reports and SBOMs, shared by api and workers, relative to this file.',
-        })
+        .describe('Folder for scan reports and SBOMs, shared by api and workers, relative to this file.')
         .default('artifacts'),
       data: text('a folder')
-        .meta({
-          description:
-            "Folder for what Landfall keeps: the embedded Temporal server's state, Trivy's database, clones of deployment repositories; relative to this file.",
-        })
+        .describe(
+          "Folder for what Landfall keeps: the embedded Temporal server's state, Trivy's database, clones of deployment repositories; relative to this file.",
+        )
         .default(defaultData),
-      ...sections(check, kinds.checks),
+      ...Object.fromEntries(sections),
       docker: map(
         {
           host: text('a Docker host such as unix:///var/run/docker.sock', /^(?:unix|tcp|https?|ssh|npipe):\/\//).exactOptional(),
         },
         "The Docker daemon of smoke tests. Default: DOCKER_HOST, then Docker's current context.",
       ).exactOptional(),
-      search: search
-        .meta({
-          description: 'How often registries are asked for pushes that no webhook told of; off: never.',
-        })
-        .prefault('5m'),
+      search: search.describe('How often registries are asked for pushes that no webhook told of; off: never.').prefault('5m'),
       audit: audit(checkFor('api', 'worker')).prefault({}),
       log: map(
         { level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).exactOptional() },
         'What is logged. Default level: info.',
       ).exactOptional(),
       defaults: defaultsSchema(check, kinds).exactOptional(),
-      services: z.array(serviceSchema(check, kinds)).meta({ description: 'What is followed. May be empty.' }).exactOptional(),
+      services: optional(z.array(serviceSchema(check, kinds)), 'What is followed. May be empty.'),
     },
     'Landfall brings every pushed container image into production safely.',
   );
@@ -76,27 +73,15 @@ export function fileSchema(checkFor: SecretCheckFor, kinds: Kinds) {
 
 export type FileInput = z.output<ReturnType<typeof fileSchema>>;
 
-/** Those of kinds, for what holds for all services. */
-function sections(check: SecretCheck, checks: Kinds['checks']): Record<string, z.ZodPrefault<z.ZodType>> {
-  const found = checks.flatMap(({ section }) => (section === undefined ? [] : [section]));
-  return Object.fromEntries(found.map(({ key, schema }) => [key, schema(check).prefault({})]));
-}
-
-const search = z.union([z.literal('off'), duration], {
-  error: (issue) => `expected off or a duration such as 5m, found ${showValue(issue.input)}`,
-});
+const search = z.union([z.literal('off'), duration], expecting('off or a duration such as 5m'));
 
 function audit(check: SecretCheck) {
   return map(
     {
-      file: text('a file')
-        .meta({ description: 'Relative to this file. Default: audit.jsonl in the folder data.' })
-        .exactOptional(),
-      size: size.meta({ description: 'The file begins anew when it is this large.' }).prefault('20m'),
-      keep: z.int().min(0).meta({ description: 'How many earlier files are kept.' }).default(5),
-      endpoint: urlOrSecret(check)
-        .meta({ description: 'A URL that every line is posted to. Default: LOGGING_ENDPOINT, where that is set.' })
-        .exactOptional(),
+      file: optional(text('a file'), 'Relative to this file. Default: audit.jsonl in the folder data.'),
+      size: size.describe('The file begins anew when it is this large.').prefault('20m'),
+      keep: z.int().min(0).describe('How many earlier files are kept.').default(5),
+      endpoint: optional(urlOrSecret(check), 'A URL that every line is posted to. Default: LOGGING_ENDPOINT, where that is set.'),
     },
     'Where the audit log goes, besides the standard output.',
   );
@@ -104,20 +89,11 @@ function audit(check: SecretCheck) {
 
 const addressPattern = /^(?:\[([0-9a-fA-F:]+)\]|([^\s:/]+)):(\d{1,5})$/;
 
-function address(expected: string) {
-  return z
-    .string({ error: (issue) => `expected ${expected}, found ${showValue(issue.input)}` })
-    .meta({ pattern: addressPattern.source })
-    .transform((value, context): ListenAddress => {
-      const [, bracketed, plain, digits] = addressPattern.exec(value) ?? [];
-      const host = bracketed ?? plain;
-      if (host !== undefined && Number(digits) <= 65535) return { host, port: Number(digits) };
-      context.addIssue({ code: 'custom', message: `expected ${expected}, found ${showValue(value)}` });
-      return z.NEVER;
-    });
-}
-
-const listenAddress = address('an address as HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080');
+const listenAddress = parsed('an address as HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080', addressPattern, (value) => {
+  const [, bracketed, plain, digits] = addressPattern.exec(value) ?? [];
+  const [host, port] = [bracketed ?? plain, Number(digits)];
+  return host !== undefined && port <= 65535 ? { host, port } : undefined;
+});
 
 const tls = z
   .union(
@@ -125,94 +101,64 @@ const tls = z
       text('a folder'),
       map(
         {
-          cert: text('a file').meta({ description: 'Certificate chain (PEM).' }),
-          key: text('a file').meta({ description: 'Its private key (PEM).' }),
+          cert: text('a file').describe('Certificate chain (PEM).'),
+          key: text('a file').describe('Its private key (PEM).'),
         },
         'Certificate and key.',
       ),
     ],
-    { error: (issue) => `expected {cert, key}, or a folder with a .pem and a .key, found ${showValue(issue.input)}` },
+    expecting('{cert, key}, or a folder with a .pem and a .key'),
   )
-  .meta({
-    description:
-      'TLS of the webhook listener, ended by Landfall itself: files relative to this one, or a folder. Read again when they change.',
-  });
+  .describe(
+    'TLS of the webhook listener, ended by Landfall itself: files relative to this one, or a folder. Read again when they change.',
+  );
 
 const limits = map(
   {
-    perMinute: z
-      .int()
-      .min(1)
-      .meta({ description: 'Requests that one source may send from one address in a minute.' })
-      .default(1200),
-    inWork: z.int().min(1).meta({ description: 'Requests that are worked on at once; more are told to come back.' }).default(128),
+    perMinute: z.int().min(1).describe('Requests that one source may send from one address in a minute.').default(1200),
+    inWork: z.int().min(1).describe('Requests that are worked on at once; more are told to come back.').default(128),
   },
   'What webhooks may ask of this process.',
 );
 
 const listen = map(
   {
-    webhooks: listenAddress.meta({ description: 'For registries and CI; to be exposed.' }).prefault('0.0.0.0:8080'),
-    operators: listenAddress.meta({ description: 'Page, API, metrics.' }).prefault('127.0.0.1:8081'),
+    webhooks: listenAddress.describe('For registries and CI; to be exposed.').prefault('0.0.0.0:8080'),
+    operators: listenAddress.describe('Page, API, metrics.').prefault('127.0.0.1:8081'),
     tls: tls.exactOptional(),
     trustedProxies: networks
-      .meta({ description: "Addresses and networks of proxies, whose word about a sender's address and certificate is taken." })
+      .describe("Addresses and networks of proxies, whose word about a sender's address and certificate is taken.")
       .default([]),
-    certificateHeader: z
-      .enum(certificateHeaders)
-      .meta({
-        description: 'The header in which the proxies pass client certificates on, and which they take off what senders send.',
-      })
-      .exactOptional(),
+    certificateHeader: optional(
+      z.enum(certificateHeaders),
+      'The header in which the proxies pass client certificates on, and which they take off what senders send.',
+    ),
     limits: limits.prefault({}),
   },
   'Where the two listeners listen, as HOST:PORT, and how.',
-).superRefine(({ certificateHeader, trustedProxies }, context) => {
-  if (certificateHeader === undefined || trustedProxies.length > 0) return;
-  context.addIssue({
-    code: 'custom',
-    path: ['certificateHeader'],
-    message: 'expected trustedProxies beside it: the header of anybody else counts for nothing',
-  });
+).refine(({ certificateHeader, trustedProxies }) => certificateHeader === undefined || trustedProxies.length > 0, {
+  path: ['certificateHeader'],
+  error: 'expected trustedProxies beside it: the header of anybody else counts for nothing',
 });
-
-function receivers(sources: Kinds['sources'], check: SecretCheck) {
-  const settings = sources.map((source) => [source.name, source.settings(check).exactOptional()]);
-  return map<Record<string, z.ZodType>>(
-    Object.fromEntries(settings),
-    'Who may report pushes. A receiver that is not named here is closed.',
-  );
-}
 
 function registries(check: SecretCheck) {
   const registry = map(
     {
       username: textOrSecret(check).exactOptional(),
       password: secret(check).exactOptional(),
-      plainHttp: z.boolean().meta({ description: 'Speak HTTP without TLS to this registry.' }).default(false),
-      search: search.meta({ description: 'As the key search of the file, for this registry.' }).exactOptional(),
+      plainHttp: z.boolean().describe('Speak HTTP without TLS to this registry.').default(false),
+      search: optional(search, 'As the key search of the file, for this registry.'),
     },
     "Credentials of one registry; without them Docker's own config.json is asked.",
   ).refine((value) => (value.username === undefined) === (value.password === undefined), {
     error: 'expected username and password, or neither of them',
   });
-  return z.record(registryHost, registry).meta({ description: 'Registries by host, such as ghcr.io or localhost:5001.' });
-}
-
-function forge(check: SecretCheck, forges: Kinds['forges']) {
-  // Of what is read there, only the kind itself knows the type.
-  const sections: Record<string, z.ZodExactOptional<z.ZodType>> = Object.fromEntries(
-    forges.flatMap(({ kind, section }) => (section === undefined ? [] : [[kind, section.schema(check).exactOptional()]])),
-  );
-  return map(sections, 'Where deployment repositories live. Plain git needs nothing here.');
+  return z.record(registryHost, registry).describe('Registries by host, such as ghcr.io or localhost:5001.');
 }
 
 /** JSON Schema (draft 2020-12) of `landfall.yaml`, for editors. */
 export function configurationJsonSchema(kinds: Kinds): Record<string, unknown> {
-  const schema = z.toJSONSchema(
-    fileSchema(() => () => undefined, kinds),
-    { target: 'draft-2020-12', io: 'input' },
-  );
-  const { $schema, ...rest } = schema;
+  const schema = fileSchema(() => () => undefined, kinds);
+  const { $schema, ...rest } = z.toJSONSchema(schema, { target: 'draft-2020-12', io: 'input' });
   return { $schema, title: 'landfall.yaml', ...rest };
 }

@@ -1,6 +1,6 @@
 import { branchOf, rollbackBranchOf } from '../domain/branch.ts';
 import type { Complaint } from '../settings/problem.ts';
-import type { ServiceSettings } from './configuration.ts';
+import type { ServiceSettings } from './service.ts';
 
 type Services = readonly (ServiceSettings | undefined)[];
 
@@ -9,60 +9,53 @@ export function serviceSetComplaints(services: Services): Complaint[] {
   return services.flatMap((service, index) => {
     if (service === undefined) return [];
     const earlier = services.slice(0, index);
-    return [...nameComplaints(service, index, earlier), ...branchComplaints(service, index, earlier)];
+    const complaint = (key: 'image' | 'name', message: string) => ({ path: ['services', index, key], message });
+    return [
+      ...nameProblems(service, earlier).map(([key, message]) => complaint(key, message)),
+      ...branchProblems(service, earlier).map((message) => complaint('name', message)),
+    ];
   });
 }
 
 /** The name is the key of a service's lane and rollouts. */
-function nameComplaints(service: ServiceSettings, index: number, earlier: Services): Complaint[] {
-  const isPattern = service.image.repository === undefined;
-  const same = earlier.findIndex((other) => other?.image.text === service.image.text);
-  if (isPattern && same >= 0) {
-    return [{ path: ['services', index, 'image'], message: `expected each pattern once, found that of services[${same}] again` }];
-  }
-  const clash = earlier.findIndex((other) => other !== undefined && other.name === service.name && clashes(other, service));
+function nameProblems(service: ServiceSettings, earlier: Services): ['image' | 'name', string][] {
+  const { image, name } = service;
+  const isPattern = image.repository === undefined;
+  const same = earlier.findIndex((other) => other?.image.text === image.text);
+  if (isPattern && same >= 0) return [['image', `expected each pattern once, found that of services[${same}] again`]];
+  const clash = earlier.findIndex((other) => other?.name === name && clashes(other, service));
   if (clash < 0) return [];
   const remedy = isPattern ? 'with * for the last path segment, such as name: other-*' : 'by the key name';
-  return [
-    {
-      path: ['services', index, 'name'],
-      message: `expected a name of its own (${remedy}), found '${service.name}' as for services[${clash}]`,
-    },
-  ];
+  return [['name', `expected a name of its own (${remedy}), found '${name}' as for services[${clash}]`]];
 }
 
 /**
  * Two patterns of one folder never give the same name twice, because a repository follows only the more exact of them. Those of
  * different folders do as soon as both hold a repository of the same name.
  */
-function clashes(a: ServiceSettings, b: ServiceSettings): boolean {
-  const isPattern = [a, b].map(({ image }) => image.repository === undefined);
-  if (isPattern[0] !== isPattern[1]) return false;
-  return isPattern[0] === false || folderOf(a) !== folderOf(b);
-}
-
-function folderOf({ image }: ServiceSettings): string {
-  return image.text.slice(0, image.text.lastIndexOf('/'));
+function clashes({ image: a }: ServiceSettings, { image: b }: ServiceSettings): boolean {
+  const folderOf = (text: string) => text.slice(0, text.lastIndexOf('/'));
+  if (a.repository === undefined && b.repository === undefined) return folderOf(a.text) !== folderOf(b.text);
+  return a.repository !== undefined && b.repository !== undefined;
 }
 
 /** `a-b` in stage `c` and `a` in stage `b-c` would share the branch `landfall/a-b-c`; stage `c-rollback` is the rollback of `c`. */
-function branchComplaints(service: ServiceSettings, index: number, earlier: Services): Complaint[] {
+function branchProblems(service: ServiceSettings, earlier: Services): string[] {
   const others = earlier.flatMap((other) => (other === undefined || other.name === service.name ? [] : [branchesOf(other)]));
-  const [taken, takenByRollbacks] = [others.flatMap(({ own }) => own), others.flatMap(({ rollbacks }) => rollbacks)];
+  const taken = others.flatMap(({ own }) => own);
+  const takenByRollbacks = others.flatMap(({ rollbacks }) => rollbacks);
   const { own, rollbacks } = branchesOf(service);
   const shared = [
     ...own.filter((branch) => taken.includes(branch) || takenByRollbacks.includes(branch)),
     ...rollbacks.filter((branch) => taken.includes(branch)),
   ];
-  const complaint = (branch: string, whose: string): Complaint => ({
-    path: ['services', index, 'name'],
-    message: `expected a name that makes no branch twice, found ${branch} for ${whose}: rename this one or a stage`,
-  });
+  const problem = (branch: string, whose: string) =>
+    `expected a name that makes no branch twice, found ${branch} for ${whose}: rename this one or a stage`;
   return [
-    ...shared.map((branch) => complaint(branch, 'two services')),
+    ...shared.map((branch) => problem(branch, 'two services')),
     ...own
       .filter((branch) => rollbacks.includes(branch))
-      .map((branch) => complaint(branch, 'a stage and for the rollback of another')),
+      .map((branch) => problem(branch, 'a stage and for the rollback of another')),
   ];
 }
 

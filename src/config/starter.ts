@@ -7,12 +7,8 @@ export function starterConfiguration({ sources }: Pick<Kinds, 'sources'>): strin
     return example === undefined ? [] : [`#   ${`${name}: ${example}`.padEnd(48)}  # ${what}`];
   });
   const others = sources.flatMap(({ name, example }) => (example === undefined ? [name] : []));
-  return starter([...lines, `# and ${others.join(', ')}: docs/webhooks.md`].join('\n'));
-}
-
-const starter = (
-  receivers: string,
-): string => `# What Landfall follows, and what happens to a push. Every section is here with its usual keys; what is commented out shows an
+  const receivers = [...lines, `# and ${others.join(', ')}: docs/webhooks.md`].join('\n');
+  return `# What Landfall follows, and what happens to a push. Every section is here with its usual keys; what is commented out shows an
 # example, or the default. All keys, with descriptions: npx landfall config schema. Check the file with: npx landfall config check.
 # (npx landfall works in Landfall's clone; from anywhere else it is: node CLONE/bin/landfall.mjs)
 
@@ -80,3 +76,4 @@ services: []
 # audit: { file: data/audit.jsonl, size: 20m, keep: 5 } # one JSON line per request and decision; endpoint: URL posts it, too
 # log: { level: info }
 `;
+}

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import type { Configuration } from '../config/configuration.ts';
 import { dropInOf, type Kinds } from '../config/kinds.ts';
-import { loadText } from '../config/load.ts';
+import { loadConfiguration } from '../config/load.ts';
 import type { Environment } from '../domain/environment.ts';
 import { InvalidConfiguration } from './errors.ts';
 
@@ -14,7 +14,7 @@ export function readConfiguration(
   { env, kinds }: { readonly env: Environment; readonly kinds: Kinds },
 ): Configuration {
   const text = existsSync(file) ? undefined : dropInOf(kinds, env)?.text;
-  const loaded = loadText(text, file, env, kinds, { secretsFor: [] });
+  const loaded = loadConfiguration(file, env, kinds, { text, secretsFor: [] });
   if ('problems' in loaded) throw new InvalidConfiguration(loaded.problems);
   return loaded.configuration;
 }

@@ -1,5 +1,6 @@
-import type { Configuration, ServiceSettings } from '../config/configuration.ts';
+import type { Configuration } from '../config/configuration.ts';
 import { describeFollowed } from '../config/plans.ts';
+import type { ServiceSettings } from '../config/service.ts';
 import type { LaneState } from '../domain/lane/state.ts';
 import { InvalidConfiguration, NotFound } from './errors.ts';
 

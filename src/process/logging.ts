@@ -1,7 +1,6 @@
 import { type Logger, pino } from 'pino';
-import { auditFileOf } from '../config/audit-files.ts';
 import type { Configuration } from '../config/configuration.ts';
-import { type Role, roles } from '../config/roles.ts';
+import { auditFileOf, type Role, roles } from '../config/roles.ts';
 import type { Audit } from '../domain/audit.ts';
 import type { Environment } from '../domain/environment.ts';
 import { gitHubSettings } from '../settings/github.ts';

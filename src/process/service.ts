@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { access, constants, mkdir, writeFile } from 'node:fs/promises';
 import type { Configuration } from '../config/configuration.ts';
-import { hostsToServe } from '../config/hosts.ts';
+import { hostsToServe } from '../config/deploy.ts';
 import { dropInOf, type Kinds } from '../config/kinds.ts';
-import { loadText } from '../config/load.ts';
+import { loadConfiguration } from '../config/load.ts';
 import { type Role, roles } from '../config/roles.ts';
 import { starterConfiguration } from '../config/starter.ts';
 import type { Environment } from '../domain/environment.ts';
@@ -124,7 +124,7 @@ async function stopAll(stops: readonly (() => Promise<void>)[]): Promise<void> {
 
 /** @param text in place of the file */
 function load(file: string, env: Environment, kinds: Kinds, secretsFor: readonly Role[], text?: string): Configuration {
-  const loaded = loadText(text, file, env, kinds, { secretsFor });
+  const loaded = loadConfiguration(file, env, kinds, { text, secretsFor });
   if ('problems' in loaded) throw new CannotStart(loaded.problems.map(formatProblem).join('\n'));
   return loaded.configuration;
 }

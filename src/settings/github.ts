@@ -10,12 +10,9 @@ export interface GitHubSettings {
   readonly app?: { readonly id: string; readonly privateKey: string; readonly installationId?: number };
   /** Base of the REST API, without a slash at the end; absent: github.com's. */
   readonly url?: string;
-  /** Whose webhooks are asked for failed deliveries. */
-  readonly hooks?: readonly GitHubHook[];
+  /** Repositories (`owner/name`) and organizations whose webhooks that lead to Landfall are asked for failed deliveries. */
+  readonly hooks?: readonly ({ readonly repository: string } | { readonly organization: string })[];
 }
-
-/** All webhooks of a repository (`owner/name`) or an organization that lead to Landfall. */
-export type GitHubHook = { readonly repository: string } | { readonly organization: string };
 
 /** Undefined where GitHub is not configured. @param forge the section `forge` as the schemas of its kinds read it */
 export function gitHubSettings({ github }: Readonly<Record<string, unknown>> = {}): GitHubSettings | undefined {

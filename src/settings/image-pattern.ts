@@ -52,8 +52,3 @@ export function matchesWildcard(wanted: string, found: string): boolean {
 export function exactness(pattern: ImagePattern): number {
   return pattern.repository !== undefined ? Number.POSITIVE_INFINITY : pattern.text.replaceAll('*', '').length;
 }
-
-/** `app` of `ghcr.io/team/app`. */
-export function lastSegment(repository: string): string {
-  return repository.slice(repository.lastIndexOf('/') + 1);
-}

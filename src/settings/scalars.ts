@@ -2,61 +2,78 @@ import { RE2JS, RE2JSException } from 're2js';
 import { z } from 'zod';
 import { messageOf } from '../domain/errors.ts';
 import { githubRepositoryPattern } from '../domain/github-repository.ts';
-import { isTag, parseRepository } from '../domain/image-reference.ts';
+import { isTag, parseRepository, registryOf } from '../domain/image-reference.ts';
 import { parseImagePattern } from './image-pattern.ts';
 import { parseSecretReference } from './secrets.ts';
-import { showInPlaceOfText, showValue } from './wording.ts';
+import { expecting, refusing, showInPlaceOfText, showValue } from './wording.ts';
 
 /** The smallest values of the configuration. Each says in its error what was expected and what was found. */
 
-const milliseconds = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 const durationPattern = /^(\d{1,9})(ms|s|m|h|d)$/;
+const milliseconds = new Map(Object.entries({ ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }));
 /** Temporal and Node count in milliseconds; a year is more than anything here can mean. */
-const longestMilliseconds = 366 * milliseconds.d;
+const longestMilliseconds = 366 * 86_400_000;
+
+const sizePattern = /^(\d{1,9})([bkmg])$/;
+const bytes = new Map(Object.entries({ b: 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 }));
 
 /** Milliseconds of `60s`, `10m`, `24h`; undefined for anything else. */
 export function parseDuration(text: string): number | undefined {
-  const [, amount, unit] = durationPattern.exec(text) ?? [];
-  if (amount === undefined || unit === undefined) return undefined;
-  const total = Number(amount) * milliseconds[unit as keyof typeof milliseconds];
+  const total = amountOf(text, durationPattern, milliseconds);
   return total > 0 && total <= longestMilliseconds ? total : undefined;
 }
 
-const bytes = { b: 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 } as const;
-const sizePattern = /^(\d{1,9})([bkmg])$/;
-
 /** Bytes of `512m` or `2g`, counted by 1024 as Docker does; undefined for anything else. */
 export function parseSize(text: string): number | undefined {
-  const [, amount, unit] = sizePattern.exec(text.toLowerCase()) ?? [];
-  return amount === undefined || unit === undefined ? undefined : Number(amount) * bytes[unit as keyof typeof bytes];
+  const total = amountOf(text.toLowerCase(), sizePattern, bytes);
+  return Number.isNaN(total) ? undefined : total;
+}
+
+function amountOf(text: string, pattern: RegExp, units: ReadonlyMap<string, number>): number {
+  const [, amount, unit = ''] = pattern.exec(text) ?? [];
+  return Number(amount) * (units.get(unit) ?? Number.NaN);
 }
 
 /** A text that `parse` turns into a value, or refuses with undefined. `pattern` only tells editors what to expect. */
-function parsed<Value>(expected: string, pattern: RegExp, parse: (text: string) => Value | undefined) {
+export function parsed<Value>(what: string, pattern: RegExp, parse: (text: string) => Value | undefined) {
+  const words = expecting(what);
   return z
-    .string({ error: (issue) => `expected ${expected}, found ${showValue(issue.input)}` })
+    .string(words)
     .meta({ pattern: pattern.source })
     .transform((text, context): Value => {
       const value = parse(text);
       if (value !== undefined) return value;
-      context.addIssue({ code: 'custom', message: `expected ${expected}, found ${showValue(text)}` });
+      context.addIssue(words.error({ input: text }));
       return z.NEVER;
     });
 }
 
-export function text(expected = 'text', pattern: RegExp = /\S/) {
-  return z
-    .string({ error: (issue) => `expected ${expected}, found ${showInPlaceOfText(issue.input)}` })
-    .regex(pattern, { error: (issue) => `expected ${expected}, found ${showInPlaceOfText(issue.input)}` });
+/** The same for one that throws what is wrong. */
+function read<Value>(parse: (text: string) => Value, before = '') {
+  return (text: string, context: z.core.$RefinementCtx<string>): Value => {
+    try {
+      return parse(text);
+    } catch (error) {
+      context.addIssue(before + messageOf(error));
+      return z.NEVER;
+    }
+  };
+}
+
+export function text(what = 'text', pattern: RegExp = /\S/) {
+  const words = expecting(what, showInPlaceOfText);
+  return z.string(words).regex(pattern, words);
 }
 
 export const duration = parsed('a duration such as 60s, 10m or 24h (more than 0, at most 366d)', durationPattern, parseDuration);
 
-export const size = parsed('a size such as 512k or 20m', /^\d{1,9}[bkmgBKMG]$/, (value) => parseSize(value) || undefined);
+/** What editors are told to expect of a size. */
+const sizeShape = /^\d{1,9}[bkmgBKMG]$/;
+export const size = parsed('a size such as 512k or 20m', sizeShape, (value) => parseSize(value) || undefined);
 
 /** Docker refuses containers with less memory. */
-const leastMemory = 6 * bytes.m;
-export const memory = parsed('a size such as 512m or 2g, at least 6m', /^\d{1,9}[bkmgBKMG]$/, (value) => {
+const leastMemory = 6 * 1024 ** 2;
+export const memory = parsed('a size such as 512m or 2g, at least 6m', sizeShape, (value) => {
   const size = parseSize(value);
   return size !== undefined && size >= leastMemory ? size : undefined;
 });
@@ -72,46 +89,29 @@ export const serviceName = parsed(
   (value) => (namePattern.test(value.replace('*', 'x')) ? value : undefined),
 );
 
-export const tag = z.string({ error: (issue) => `expected a tag, found ${showInPlaceOfText(issue.input)}` }).refine(isTag, {
-  error: (issue) => `expected a tag of at most 128 letters, digits, _, . and -, found ${showValue(issue.input)}`,
-});
+export const tag = z
+  .string(expecting('a tag', showInPlaceOfText))
+  .refine(isTag, expecting('a tag of at most 128 letters, digits, _, . and -'));
 
 export const platform = text('a platform such as linux/amd64 or linux/arm/v7', /^[a-z0-9]+\/[a-z0-9_]+(?:\/[a-z0-9.]+)?$/);
 
 /** `owner/name` at the configured GitHub. */
 export const githubRepository = text('a GitHub repository as owner/name', githubRepositoryPattern);
 
-export const port = z
-  .int({ error: (issue) => `expected a port from 1 to 65535, found ${showValue(issue.input)}` })
-  .min(1)
-  .max(65535);
+export const port = z.int(expecting('a port from 1 to 65535')).min(1).max(65535);
 
 export const imagePattern = z
-  .string({
-    error: (issue) => `expected an image such as ghcr.io/team/app or ghcr.io/team/*, found ${showInPlaceOfText(issue.input)}`,
-  })
-  .transform((value, context) => {
-    try {
-      return parseImagePattern(value);
-    } catch (error) {
-      context.addIssue({ code: 'custom', message: reason(error) });
-      return z.NEVER;
-    }
-  });
+  .string(expecting('an image such as ghcr.io/team/app or ghcr.io/team/*', showInPlaceOfText))
+  .transform(read(parseImagePattern));
 
 /** A registry as it stands in image references: `ghcr.io`, `localhost:5001`, `docker.io`. */
-export const registryHost = text('a registry host such as ghcr.io or localhost:5001', /^[^\s/]+$/).transform((host, context) => {
-  try {
-    const repository = parseRepository(`${host}/x/x`);
-    const canonical = repository.slice(0, repository.indexOf('/'));
-    if (canonical === 'docker.io' && !/docker\.io$/i.test(host))
-      throw new Error(`'${host}' is no registry host: write it with its port`);
-    return canonical;
-  } catch (error) {
-    context.addIssue({ code: 'custom', message: `expected a registry host such as ghcr.io or localhost:5001: ${reason(error)}` });
-    return z.NEVER;
-  }
-});
+export const registryHost = text('a registry host such as ghcr.io or localhost:5001', /^[^\s/]+$/).transform(
+  read((host) => {
+    const canonical = registryOf(parseRepository(`${host}/x/x`));
+    if (canonical !== 'docker.io' || /docker\.io$/i.test(host)) return canonical;
+    throw new Error(`'${host}' is no registry host: write it with its port`);
+  }, 'expected a registry host such as ghcr.io or localhost:5001: '),
+);
 
 /** Says what is wrong with a reference, or undefined. The file is checked with it while it is read. */
 export type SecretCheck = (reference: string) => string | undefined;
@@ -119,9 +119,9 @@ export type SecretCheck = (reference: string) => string | undefined;
 export function url(what: string) {
   const expected = 'a URL that begins with http:// or https://';
   return text(expected, /^https?:\/\/[^\s/]+/)
-    .refine((value) => URL.canParse(value), { error: (issue) => `expected ${expected}, found ${showValue(issue.input)}` })
+    .refine((value) => URL.canParse(value), expecting(expected))
     .transform((value) => value.replace(/\/+$/, ''))
-    .meta({ description: `A URL: ${what}.` });
+    .describe(`A URL: ${what}.`);
 }
 
 /** User and password of any URL; for http and https a user alone is too much, because tokens are given so. */
@@ -135,18 +135,13 @@ export const hostName = text('the name of a host: letters, digits, ., - and _', 
 
 /** A command without a shell: its words, or a text that is split at blanks. */
 export const command = z
-  .union([z.array(z.string()).min(1), text('a command')], {
-    error: (issue) => `expected a command as a list of words or as a text, found ${showValue(issue.input)}`,
-  })
+  .union([z.array(z.string()).min(1), text('a command')], expecting('a command as a list of words or as a text'))
   .transform((value): readonly string[] => (typeof value === 'string' ? value.trim().split(/\s+/) : value));
 
 const longestExpression = 500;
 
 /** A regular expression of RE2, which takes linear time whatever text it meets. */
-export const expression = text('a regular expression').superRefine((value, context) => {
-  const problem = problemOfExpression(value);
-  if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });
-});
+export const expression = text('a regular expression').superRefine(refusing(problemOfExpression));
 
 function problemOfExpression(value: string): string | undefined {
   if (value.length > longestExpression) return `expected a regular expression of at most ${longestExpression} characters`;
@@ -165,20 +160,12 @@ export function secret(check: SecretCheck) {
   return z
     .string({ error: expected })
     .meta({ pattern: '^(env:[A-Za-z_]\\w*|file:.+)\\??$' })
-    .superRefine((value, context) => {
-      const message = parseSecretReference(value) === undefined ? expected : check(value);
-      if (message !== undefined) context.addIssue({ code: 'custom', message });
-    });
+    .superRefine(refusing((value) => (parseSecretReference(value) === undefined ? expected : check(value))));
 }
 
 /** Plain text, or a reference where the text is one. */
 export function textOrSecret(check: SecretCheck) {
-  return z
-    .string({ error: (issue) => `expected text or env:NAME or file:PATH, found ${showInPlaceOfText(issue.input)}` })
-    .superRefine((value, context) => {
-      const message = check(value);
-      if (message !== undefined) context.addIssue({ code: 'custom', message });
-    });
+  return z.string(expecting('text or env:NAME or file:PATH', showInPlaceOfText)).superRefine(refusing(check));
 }
 
 /** A URL, or a reference to one that may hold a secret. What it is instead is not shown, for the same reason. */
@@ -187,8 +174,4 @@ export function urlOrSecret(check: SecretCheck) {
     (value) => parseSecretReference(value) !== undefined || (/^https?:/i.test(value) && URL.canParse(value)),
     { error: 'expected a URL that begins with http:// or https://, or env:NAME or file:PATH, found something else' },
   );
-}
-
-function reason(error: unknown): string {
-  return messageOf(error);
 }

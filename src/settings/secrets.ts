@@ -4,27 +4,21 @@ import type { Environment } from '../domain/environment.ts';
 import { codeOf } from '../domain/errors.ts';
 import { Refusal } from '../domain/failures.ts';
 
+/** Turns a reference into its secret; plain text stays what it is. A missing optional secret is the empty text. */
+export type SecretResolver = (value: string) => string;
+
 /**
  * Secrets stay out of the configuration and of workflow histories: `env:NAME` and `file:PATH` stand for them, and code that needs one
  * asks for it at that moment. A `?` at the end says that it may be missing.
  */
-export type SecretReference =
-  | { readonly kind: 'env'; readonly name: string; readonly optional: boolean }
-  | { readonly kind: 'file'; readonly path: string; readonly optional: boolean };
-
-/** Turns a reference into its secret; plain text stays what it is. A missing optional secret is the empty text. */
-export type SecretResolver = (value: string) => string;
-
-const environmentReference = /^env:([A-Za-z_]\w*)(\?)?$/;
-const fileReference = /^file:([^\0]+?)(\?)?$/;
+const reference = /^(?:env:([A-Za-z_]\w*)|file:([^\0]+?))(\?)?$/;
 
 /** Undefined for text that is no reference. */
-export function parseSecretReference(text: string): SecretReference | undefined {
-  const [, name, nameOptional] = environmentReference.exec(text) ?? [];
-  if (name !== undefined) return { kind: 'env', name, optional: nameOptional !== undefined };
-  const [, path, pathOptional] = fileReference.exec(text) ?? [];
-  if (path !== undefined) return { kind: 'file', path, optional: pathOptional !== undefined };
-  return undefined;
+export function parseSecretReference(text: string) {
+  const [, name, path, mark] = reference.exec(text) ?? [];
+  const optional = mark !== undefined;
+  if (name !== undefined) return { kind: 'env' as const, name, optional };
+  return path === undefined ? undefined : { kind: 'file' as const, path, optional };
 }
 
 /**

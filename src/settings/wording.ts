@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Complaint, Path } from './problem.ts';
 
 /** How the configuration's problems are worded: what was expected, what was found. */
 
@@ -17,6 +18,19 @@ export function showValue(value: unknown): string {
 export function showInPlaceOfText(value: unknown): string {
   const isPlain = typeof value === 'number' || typeof value === 'boolean';
   return isPlain ? `${value} (put it in quotes)` : showValue(value);
+}
+
+/** The words of a schema: what it takes, and what was found in its place. */
+export function expecting(what: string, show: (value: unknown) => string = showValue) {
+  return { error: ({ input }: { readonly input?: unknown }) => `expected ${what}, found ${show(input)}` };
+}
+
+/** For `superRefine`: whatever `problemOf` says of a value is wrong with it. */
+export function refusing<Value>(problemOf: (value: Value) => string | undefined) {
+  return (value: Value, context: z.core.$RefinementCtx<Value>): void => {
+    const message = problemOf(value);
+    if (message !== undefined) context.addIssue({ code: 'custom', message });
+  };
 }
 
 const typeNames: Readonly<Record<string, string>> = {
@@ -61,29 +75,65 @@ export function map<Shape extends z.core.$ZodLooseShape>(shape: Shape, descripti
     .meta({ description });
 }
 
-/** A map that can be switched off. */
-export function orOff<Schema extends z.core.$ZodType>(schema: Schema, what: string) {
-  return orWord('off', schema, what);
+/** A setting that may be left out. */
+export function optional<Schema extends z.ZodType>(schema: Schema, description: string) {
+  return z.exactOptional(schema.describe(description));
+}
+
+/** What each kind may say under its own key. Of what is read there, only the kind itself knows the type. */
+export function byKey(schemas: Iterable<readonly [key: string, schema: z.ZodType]>) {
+  return Object.fromEntries(Array.from(schemas, ([key, schema]) => [key, schema.exactOptional()]));
 }
 
 /** A map, or the one word in its place. */
 export function orWord<Word extends string, Schema extends z.core.$ZodType>(word: Word, schema: Schema, what: string) {
-  return z.union([z.literal(word), schema], {
-    error: (issue) => `expected ${word} or a map (${what}), found ${showValue(issue.input)}`,
-  });
+  return z.union([z.literal(word), schema], expecting(`${word} or a map (${what})`));
 }
 
 /** One, or a list of them. */
 export function oneOrMany<Schema extends z.core.$ZodType>(schema: Schema, what: string) {
-  return z.union([schema, z.array(schema).min(1)], {
-    error: (issue) => `expected ${what} or a list of them, found ${showValue(issue.input)}`,
-  });
+  return z.union([schema, z.array(schema).min(1)], expecting(`${what} or a list of them`));
 }
 
 function wordUnknownKey(key: string, known: readonly string[]): string {
   const guess = nearest(key, known);
   const hint = guess === undefined ? '' : ` (did you mean ${guess}?)`;
   return `expected ${oneOf(known)}, found the unknown key ${showValue(key)}${hint}`;
+}
+
+/** The schema's issues as complaints: one per unknown key, and for alternatives those of the one that was meant. */
+export function complaintsOf(issues: readonly z.core.$ZodIssue[], prefix: Path = []): Complaint[] {
+  return issues.flatMap((issue) => {
+    const path = [...prefix, ...issue.path.map((part) => (typeof part === 'symbol' ? String(part) : part))];
+    switch (issue.code) {
+      case 'unrecognized_keys':
+        return unknownKeys(issue, path);
+      case 'invalid_union':
+        return union(issue, path);
+      case 'invalid_key':
+        return [{ path, message: issue.issues[0]?.message ?? issue.message }];
+      default:
+        return [{ path, message: issue.message }];
+    }
+  });
+}
+
+/** `map` words each unknown key in a line of its own. */
+function unknownKeys(issue: z.core.$ZodIssueUnrecognizedKeys, path: Path): Complaint[] {
+  const lines = issue.message.split('\n');
+  return issue.keys.map((key, index) => ({ path: [...path, key], message: lines[index] ?? issue.message }));
+}
+
+/** Somebody who wrote a map meant the map; where the value fits no alternative at all, the union's own words name them. */
+function union(issue: z.core.$ZodIssueInvalidUnion, path: Path): Complaint[] {
+  const meant = issue.errors
+    .filter((alternative) => alternative.length > 0 && !alternative.some(isOtherType))
+    .sort((a, b) => a.length - b.length)[0];
+  return meant === undefined ? [{ path, message: issue.message }] : complaintsOf(meant, path);
+}
+
+function isOtherType(issue: z.core.$ZodIssue): boolean {
+  return issue.path.length === 0 && (issue.code === 'invalid_type' || issue.code === 'invalid_value');
 }
 
 /** `a, b or c` */
@@ -93,13 +143,11 @@ export function oneOf(values: readonly string[], last: 'or' | 'and' = 'or'): str
 
 /** The candidate that somebody who typed `word` most likely meant, or undefined if none is close. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
-  let best: { candidate: string; distance: number } | undefined;
-  for (const candidate of candidates) {
-    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
-    if (best === undefined || distance < best.distance) best = { candidate, distance };
-  }
+  const distances = candidates.map((candidate) => editDistance(word.toLowerCase(), candidate.toLowerCase()));
+  const least = Math.min(...distances);
+  const best = candidates[distances.indexOf(least)];
   // A third of the longer word: `sevices` is `services`, but `deploy` is not `defaults`.
-  return best !== undefined && best.distance * 3 <= Math.max(word.length, best.candidate.length) ? best.candidate : undefined;
+  return best !== undefined && least * 3 <= Math.max(word.length, best.length) ? best : undefined;
 }
 
 /** Levenshtein's distance, with the swap of two neighbours counted as one edit. */
@@ -109,8 +157,8 @@ export function editDistance(a: string, b: string): number {
   for (let row = 1; row <= a.length; row++) {
     const current = [row];
     for (let column = 1; column <= b.length; column++) {
-      const same = a[row - 1] === b[column - 1];
-      let cost = Math.min(at(last, column) + 1, at(current, column - 1) + 1, at(last, column - 1) + (same ? 0 : 1));
+      const differs = Number(a[row - 1] !== b[column - 1]);
+      let cost = Math.min(at(last, column) + 1, at(current, column - 1) + 1, at(last, column - 1) + differs);
       const swapped = row > 1 && column > 1 && a[row - 1] === b[column - 2] && a[row - 2] === b[column - 1];
       if (swapped) cost = Math.min(cost, at(beforeLast, column - 2) + 1);
       current.push(cost);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { deployHosts, hostsToServe } from '../../src/config/hosts.ts';
+import { deployHosts, hostsToServe } from '../../src/config/deploy.ts';
 import { plansOfRepository } from '../../src/config/plans.ts';
 import type { Repository } from '../../src/domain/image-reference.ts';
 import { load, problemsIn } from './support.ts';
