@@ -9,25 +9,21 @@ const longestAnswer = 64 * 1024;
 /** Statuses that say something about the moment. */
 const passing = new Set([408, 409, 423, 425]);
 
-/** Sends a request and reads its whole answer. Errors: see `request`. */
-export async function ask(
-  sent: Pick<HttpRequest, 'what' | 'method' | 'url' | 'headers' | 'body' | 'signal'>,
+/** Sends a request (by default a POST) and reads its whole answer. Errors: see `request`. */
+export function ask(
+  sent: Pick<HttpRequest, 'what' | 'url' | 'headers' | 'body' | 'signal'> & Partial<Pick<HttpRequest, 'method'>>,
 ): Promise<HttpAnswer> {
-  return await request({ ...sent, timeoutMs, longestAnswer });
+  return request({ method: 'POST', ...sent, timeoutMs, longestAnswer });
 }
 
-/**
- * What an answer means that is not the expected one. @param said what the target said itself, where that holds nothing secret
- * @returns the error to be thrown
- */
+/** The error that an unexpected answer means. @param said what the target said itself, where that holds nothing secret */
 export function judged(what: string, answer: HttpAnswer, said = '', nowMs: number = Date.now()): Error {
   const { status, headers } = answer;
   const found = `${what} answered ${status}${said === '' ? '' : ` (${said})`}`;
   if (status === 429) return new RateLimit(`${found}: it asks us to wait`, retryAfter(headers.get('retry-after'), nowMs));
   if (status >= 500 || passing.has(status)) return new Error(found);
-  if (status >= 300 && status < 400) {
+  if (status >= 300 && status < 400)
     return new Refusal('NoticeRefused', `${found}, a redirect, which is not followed: configure the address that it leads to`);
-  }
   if (status < 300) return new Error(`${found}, and not with what it documents`);
   return new Refusal('NoticeRefused', `${found}: ${advice(status)}`);
 }
@@ -38,12 +34,9 @@ function advice(status: number): string {
   return 'it does not take this notice';
 }
 
-/**
- * The address that a secret reference stands for.
- * @throws Refusal `NoticeRefused` where it is none; the message does not show it
- */
+/** The address that a secret is. @throws Refusal `NoticeRefused` where it is none; the message does not show it */
 export function addressOf(secret: string, what: string): URL {
-  const url = URL.canParse(secret) ? new URL(secret) : undefined;
+  const url = URL.parse(secret);
   if (url?.protocol === 'https:' || url?.protocol === 'http:') return url;
   throw new Refusal('NoticeRefused', `expected ${what} to be an http(s) address, found something else: correct it`);
 }

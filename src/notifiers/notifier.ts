@@ -5,12 +5,7 @@ import type { NoticeEvent, NotifierPlan } from '../domain/plan.ts';
 import type { SecretCheck } from '../settings/scalars.ts';
 import type { SecretResolver } from '../settings/secrets.ts';
 
-/**
- * A kind of notifier: a way to tell people. It has a folder of its own, whose `index.ts` says this of it, and a line in the list of
- * notifiers; the configuration and the workflows learn of it from here.
- *
- * `Input` is what its schema makes of the configuration, `Settings` (JSON-safe) what a plan carries.
- */
+/** A way to tell people. `Input` is what its schema makes of the configuration, `Settings` (JSON-safe) what a plan carries. */
 export interface NotifierKind<Input = unknown, Settings extends object = object> {
   /** Its key in an entry of `notify`. */
   readonly kind: string;
@@ -19,13 +14,9 @@ export interface NotifierKind<Input = unknown, Settings extends object = object>
   /** Why it needs `forge.github`, for people: `Deployments are made there`. Absent: it does not. */
   readonly needsGitHub?: string;
   schema(check: SecretCheck): z.ZodType<Input>;
-  resolve(input: Input): ResolvedNotifier<Settings>;
+  /** Of `settings`, secrets (addresses with tokens in them, passwords, keys) are references. */
+  resolve(input: Input): Pick<NotifierPlan, 'updates'> & { readonly settings: Settings };
   create(context: NotifierContext): Notifier<Settings> | Promise<Notifier<Settings>>;
-}
-
-export interface ResolvedNotifier<Settings extends object> extends Pick<NotifierPlan, 'updates'> {
-  /** Secrets (addresses with tokens in them, passwords, keys) are references. */
-  readonly settings: Settings;
 }
 
 /** What notifiers use of the process that they run in. */
@@ -36,10 +27,7 @@ export interface NotifierContext {
   readonly clientFor: (repository: string) => Promise<Octokit>;
 }
 
-/**
- * The one place where a kind's settings have their types: whoever asks a kind for something hands it back what it came up with itself, so
- * everybody else need not know them. (TypeScript lets parameters of methods differ in this way.)
- */
+/** The one place where a kind's settings have their types: whoever asks a kind for something hands back what it came up with itself. */
 export function defineNotifier<Input, Settings extends object>(kind: NotifierKind<Input, Settings>): NotifierKind {
   return kind;
 }
@@ -58,13 +46,12 @@ export interface Delivery<Settings extends object = object> {
   readonly warn?: (message: string) => void;
 }
 
-/**
- * One that a worker can use. It is called again where it broke half-way, with the same notice.
- *
- * Errors: `Refusal` (`NoticeRefused`, `SecretMissing`, `CredentialsRefused`, ...) where this notice will never be taken; `RateLimit`; anything
- * else is something broken, to be tried again. No error says an address or a key of a target: both are secrets.
- */
+/** One that a worker can use. It is called again where it broke half-way, with the same notice. */
 export interface Notifier<Settings extends object = object> {
-  /** @returns what later notices need to find this one; undefined: nothing new */
+  /**
+   * @returns what later notices need to find this one; undefined: nothing new
+   * @throws Refusal where this notice will never be taken; RateLimit; any other error: it is tried again. No error says an address or a
+   *   key of a target: both are secrets
+   */
   send(delivery: Delivery<Settings>): Promise<MessageIds | undefined>;
 }

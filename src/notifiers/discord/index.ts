@@ -4,10 +4,7 @@ import { defineNotifier } from '../notifier.ts';
 /** A message in a channel of Discord, by a webhook. */
 export const discordNotifier = defineNotifier({
   kind: 'discord',
-  schema: (check) => secret(check).meta({ description: 'Secret reference of the URL of a webhook of Discord.' }),
+  schema: (check) => secret(check).describe('Secret reference of the URL of a webhook of Discord.'),
   resolve: (url) => ({ settings: { url }, updates: 'rollout' }),
-  async create(context) {
-    const { createDiscord } = await import('./notifier.ts');
-    return createDiscord(context);
-  },
+  create: async (context) => (await import('./notifier.ts')).createDiscord(context),
 });

@@ -4,9 +4,9 @@ import type { Notice } from '../../domain/notice.ts';
 import { imageName, levelColours, type NoticeLine, noticeText } from '../../domain/notice-text.ts';
 import type { HttpAnswer } from '../../platform/http/client.ts';
 import { addressOf, ask, judged, memberOf, named } from '../http.ts';
-import type { Delivery, MessageIds, Notifier, NotifierContext } from '../notifier.ts';
+import type { Notifier, NotifierContext } from '../notifier.ts';
 
-export interface DiscordTarget {
+interface DiscordTarget {
   /** Reference of the address of a webhook. */
   readonly url: string;
 }
@@ -21,7 +21,7 @@ const unknownMessage = 10008;
 /** One message for each rollout, which is edited as the rollout goes on. */
 export function createDiscord({ secrets }: Pick<NotifierContext, 'secrets'>): Notifier<DiscordTarget> {
   return {
-    async send({ target, notice, thread, signal }: Delivery<DiscordTarget>): Promise<MessageIds | undefined> {
+    async send({ target, notice, thread, signal }) {
       const what = named('Discord webhook', target.url);
       const webhook = addressOf(secrets(target.url), what);
       const body = JSON.stringify(messageOf(notice));
@@ -36,7 +36,7 @@ export function createDiscord({ secrets }: Pick<NotifierContext, 'secrets'>): No
       const url = below(webhook, '');
       // Without it Discord does not say which message it made.
       url.searchParams.set('wait', 'true');
-      const answer = await ask({ what, method: 'POST', url, headers, body, signal });
+      const answer = await ask({ what, url, headers, body, signal });
       const message = memberOf(answer.text, 'id');
       if (answer.status !== 200 || typeof message !== 'string') throw judgedAnswer(what, answer);
       return { message };

@@ -1,13 +1,19 @@
+import { secret, text } from '../../settings/scalars.ts';
+import { map, oneOrMany } from '../../settings/wording.ts';
 import { defineNotifier } from '../notifier.ts';
-import { emailSchema, resolveEmail } from './plan.ts';
 
 /** Mail by SMTP, one for each notice, threaded. */
 export const emailNotifier = defineNotifier({
   kind: 'email',
-  schema: emailSchema,
-  resolve: (email) => ({ settings: resolveEmail(email) }),
-  async create(context) {
-    const { createEmail } = await import('./notifier.ts');
-    return createEmail(context);
-  },
+  schema: (check) =>
+    map(
+      {
+        smtp: secret(check).describe('Secret reference of smtp://USER:PASSWORD@HOST:PORT (STARTTLS) or smtps://….'),
+        from: text('an e-mail address', /^\S.*@\S+$|^[^\s@]+@[^\s@]+$/).describe('Such as Landfall <landfall@example.org>.'),
+        to: oneOrMany(text('an e-mail address', /^[^\s@]+@[^\s@]+$/), 'an e-mail address').describe('One address, or several.'),
+      },
+      'Mail by SMTP.',
+    ),
+  resolve: ({ to, ...email }) => ({ settings: { ...email, to: [to].flat() } }),
+  create: async (context) => (await import('./notifier.ts')).createEmail(context),
 });

@@ -1,12 +1,19 @@
+import { createHash } from 'node:crypto';
 import type { ConnectionOptions } from 'node:tls';
 import nodemailer from 'nodemailer';
 import { Refusal } from '../../domain/failures.ts';
 import { inert, shortened } from '../../domain/inert-text.ts';
-import { noticeText } from '../../domain/notice-text.ts';
+import type { Notice } from '../../domain/notice.ts';
+import { levelColours, type NoticeLine, type NoticeText, noticeText } from '../../domain/notice-text.ts';
 import { named } from '../http.ts';
-import type { Delivery, MessageIds, Notifier, NotifierContext } from '../notifier.ts';
-import type { EmailTarget } from './plan.ts';
-import { mailHtml, mailText, messageIds } from './text.ts';
+import type { Notifier, NotifierContext } from '../notifier.ts';
+
+export interface EmailTarget {
+  /** Reference of the server's address, with user and password. */
+  readonly smtp: string;
+  readonly from: string;
+  readonly to: readonly string[];
+}
 
 export interface EmailDependencies extends Pick<NotifierContext, 'secrets'> {
   /** What is trusted besides the certificates that Node trusts. */
@@ -23,7 +30,7 @@ const ports = { 'smtp:': 587, 'smtps:': 465 } as const;
 /** A message for each notice, threaded under the first one of its rollout. */
 export function createEmail(dependencies: EmailDependencies): Notifier<EmailTarget> {
   return {
-    async send({ target, notice, thread, signal, warn }: Delivery<EmailTarget>): Promise<MessageIds | undefined> {
+    async send({ target, notice, thread, signal, warn }) {
       const what = named('mail server', target.smtp);
       const transport = nodemailer.createTransport(transportOf(target, what, dependencies));
       const text = noticeText(notice);
@@ -63,14 +70,12 @@ export function createEmail(dependencies: EmailDependencies): Notifier<EmailTarg
 
 /** `smtp://` begins in the clear and goes on by STARTTLS wherever the server offers it, and in any case where there is a password. */
 function transportOf(target: EmailTarget, what: string, { secrets, smtpTls }: EmailDependencies) {
-  const secret = secrets(target.smtp);
-  const url = URL.canParse(secret) ? new URL(secret) : undefined;
-  if (url === undefined || (url.protocol !== 'smtp:' && url.protocol !== 'smtps:') || url.hostname === '') {
+  const url = URL.parse(secrets(target.smtp));
+  if ((url?.protocol !== 'smtp:' && url?.protocol !== 'smtps:') || url.hostname === '')
     throw new Refusal(
       'NoticeRefused',
       `expected ${what} as smtp://[USER:PASSWORD@]HOST[:PORT] or smtps://..., found something else: correct it`,
     );
-  }
   const withPassword = url.username !== '';
   return {
     host: url.hostname.replace(/^\[|\]$/g, ''),
@@ -119,4 +124,48 @@ function judgedMail(what: string, error: unknown): Error {
   if (!isFinal) return new Error(found);
   if (login) return new Refusal('CredentialsRefused', `${found}: renew user and password`);
   return new Refusal('NoticeRefused', `${found}: correct sender, receivers or server`);
+}
+
+/** By RFC 5322: the same for every try of one notice, so that a mail program shows a message that came twice once. */
+function messageIds(
+  { rollout, runId, number }: Notice,
+  from: string,
+  first: string | undefined,
+): { readonly id: string; readonly references?: string } {
+  const domain = /@([A-Za-z0-9](?:[A-Za-z0-9.-]{0,200}))>?\s*$/.exec(from)?.[1] ?? 'landfall.invalid';
+  const story = createHash('sha256').update(`${rollout}\n${runId}`).digest('hex').slice(0, 32);
+  const id = `<landfall.${story}.${number}@${domain}>`;
+  return first === undefined || first === id ? { id } : { id, references: first };
+}
+
+function mailText({ title, subject, story, links }: NoticeText): string {
+  const paragraphs = story.map(({ name, value }) => `${name}: ${value}`);
+  const facts = [...subject, ...links].map(({ name, value }) => `${name}: ${value}`);
+  return `${[title, ...paragraphs, facts.join('\n')].join('\n\n')}\n`;
+}
+
+/** Simple enough for every mail program: no pictures, no style sheet, nothing that is loaded. */
+function mailHtml({ title, level, subject, story, links }: NoticeText): string {
+  const colour = `#${levelColours[level].toString(16).padStart(6, '0')}`;
+  const rows = [...subject, ...links].map(
+    (line) => `<tr><td style="padding-right:1em;vertical-align:top">${escaped(line.name)}</td><td>${cell(line)}</td></tr>`,
+  );
+  return [
+    '<!doctype html><html><body>',
+    `<h2 style="border-left:6px solid ${colour};padding-left:8px">${escaped(title)}</h2>`,
+    ...story.map(({ name, value }) => `<p><b>${escaped(name)}:</b> ${escaped(value)}</p>`),
+    `<table>${rows.join('')}</table>`,
+    '</body></html>',
+  ].join('\n');
+}
+
+function cell({ value, kind }: NoticeLine): string {
+  if (kind === 'link') return `<a href="${escaped(value)}">${escaped(value)}</a>`;
+  return kind === 'identifier' ? `<code>${escaped(value)}</code>` : escaped(value);
+}
+
+const references: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
+
+function escaped(text: string): string {
+  return text.replace(/[&<>"']/g, (sign) => references[sign] ?? '');
 }

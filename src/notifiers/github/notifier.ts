@@ -4,17 +4,18 @@ import { noticeSentence, webAddress } from '../../domain/notice-text.ts';
 import type { NoticeEvent } from '../../domain/plan.ts';
 import { type DeploymentState, payloadOf, reportDeployment } from '../../platform/github/deployments.ts';
 import { type GitHubRepository, openRepository } from '../../platform/github/repository.ts';
-import type { Delivery, MessageIds, Notifier, NotifierContext } from '../notifier.ts';
-import type { GitHubTarget } from './plan.ts';
+import type { Notifier, NotifierContext } from '../notifier.ts';
+
+interface GitHubTarget {
+  /** `owner/name`, where the push names no source repository. */
+  readonly repository?: string;
+}
 
 /** GitHub refuses longer descriptions. */
 const longestDescription = 140;
 const pageSize = 100;
 
-/**
- * What a stage has of the image, by GitHub's words. `inactive`: this deployment is not what runs. What is left out says nothing about a
- * deployment.
- */
+/** What a stage has of the image, by GitHub's words. `inactive`: this deployment is not what runs. */
 const states: Readonly<Partial<Record<NoticeEvent, DeploymentState>>> = {
   proposed: 'queued',
   approval: 'pending',
@@ -34,7 +35,7 @@ const states: Readonly<Partial<Record<NoticeEvent, DeploymentState>>> = {
 /** A Deployment on the source commit for each stage, and its status as the rollout goes on. */
 export function createGitHubNotifier({ clientFor }: Pick<NotifierContext, 'clientFor'>): Notifier<GitHubTarget> {
   return {
-    async send({ target, notice, thread }: Delivery<GitHubTarget>): Promise<MessageIds | undefined> {
+    async send({ target, notice, thread }) {
       const { stage, commit } = notice;
       const name = repositoryOf(target, notice);
       const state = states[notice.event];

@@ -1,11 +1,20 @@
 import { RateLimit, Refusal } from '../../domain/failures.ts';
 import { shortened } from '../../domain/inert-text.ts';
-import { callsPerson, noticeSentence } from '../../domain/notice-text.ts';
+import type { Notice } from '../../domain/notice.ts';
+import { callsPerson, type NoticeLevel, type NoticeLine, noticeSentence, noticeText } from '../../domain/notice-text.ts';
 import { retryAfter } from '../../platform/http/headers.ts';
 import { addressOf, ask, judged, memberOf, named } from '../http.ts';
-import type { Delivery, MessageIds, Notifier, NotifierContext } from '../notifier.ts';
-import { escapedForSlack, slackBlocks } from './blocks.ts';
-import type { SlackTarget } from './plan.ts';
+import type { Notifier, NotifierContext } from '../notifier.ts';
+
+/** An incoming webhook can only add messages; a bot token can update and thread them. Addresses of webhooks and tokens are references. */
+export type SlackTarget = { readonly url: string } | SlackTokenTarget;
+
+interface SlackTokenTarget {
+  readonly token: string;
+  readonly channel: string;
+  /** Base of the Web API; absent: https://slack.com/api */
+  readonly api?: string;
+}
 
 /** Slack recommends at most 4,000 characters for the text that is shown where blocks are not. */
 const longestText = 3_000;
@@ -22,7 +31,7 @@ const withoutMessage = new Set(['message_not_found', 'cant_update_message', 'edi
  */
 export function createSlack({ secrets }: Pick<NotifierContext, 'secrets'>): Notifier<SlackTarget> {
   return {
-    async send({ target, notice, thread, signal }: Delivery<SlackTarget>): Promise<MessageIds | undefined> {
+    async send({ target, notice, thread, signal }) {
       const text = escapedForSlack(noticeSentence(notice, longestText));
       const message = { text: shortened(text, longestText), blocks: slackBlocks(notice) };
       if ('url' in target) {
@@ -33,21 +42,17 @@ export function createSlack({ secrets }: Pick<NotifierContext, 'secrets'>): Noti
       const quiet = { unfurl_links: false, unfurl_media: false };
       if (thread?.ts !== undefined && thread.channel !== undefined) {
         const { channel, ts } = thread;
-        const updated = await call('chat.update', { channel, ts, ...message });
-        if (updated.ok) {
-          if (callsPerson(notice)) {
-            const reply = { channel, thread_ts: ts, reply_broadcast: true, ...message, ...quiet };
-            accepted(await call('chat.postMessage', reply));
-          }
-          return undefined;
-        }
-        if (!withoutMessage.has(updated.error)) throw refusal(updated);
+        const updated = await call('chat.update', { channel, ts, ...message }, withoutMessage);
+        if (updated !== undefined && callsPerson(notice))
+          await call('chat.postMessage', { channel, thread_ts: ts, reply_broadcast: true, ...message, ...quiet });
+        if (updated !== undefined) return undefined;
       }
-      const posted = accepted(await call('chat.postMessage', { channel: target.channel, ...message, ...quiet }));
-      return { channel: posted.channel, ts: posted.ts };
+      return await call('chat.postMessage', { channel: target.channel, ...message, ...quiet });
     },
   };
 }
+
+const json = { 'content-type': 'application/json; charset=utf-8' };
 
 /** @see https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks */
 async function postToWebhook(
@@ -58,36 +63,30 @@ async function postToWebhook(
 ): Promise<void> {
   const what = named('Slack webhook', reference);
   const url = addressOf(secrets(reference), what);
-  const headers = { 'content-type': 'application/json; charset=utf-8' };
-  const answer = await ask({ what, method: 'POST', url, headers, body: JSON.stringify(message), signal });
+  const answer = await ask({ what, url, headers: json, body: JSON.stringify(message), signal });
   if (answer.status === 200) return;
   // A code such as `no_service`; anything else is some proxy's page, which may show the address.
   const code = answer.text.trim();
   throw judged(what, answer, /^[a-z_]{1,60}$/.test(code) ? code : '');
 }
 
-type Called =
-  | { readonly ok: true; readonly what: string; readonly channel: string; readonly ts: string }
-  | { readonly ok: false; readonly what: string; readonly error: string; readonly headers: Headers };
-
-function caller(target: Exclude<SlackTarget, { url: string }>, secrets: NotifierContext['secrets'], signal: AbortSignal) {
-  return async (method: 'chat.postMessage' | 'chat.update', body: object): Promise<Called> => {
-    const what = `Slack's ${method} with ${named('token', target.token)}`;
-    const url = addressOf(
-      `${(target.api ?? 'https://slack.com/api').replace(/\/+$/, '')}/${method}`,
-      'the address of the Slack API',
-    );
-    const headers = {
-      'content-type': 'application/json; charset=utf-8',
-      authorization: `Bearer ${tokenOf(secrets(target.token), what)}`,
-    };
-    const answer = await ask({ what, method: 'POST', url, headers, body: JSON.stringify(body), signal });
-    const ok = memberOf(answer.text, 'ok');
-    const [channel, ts, error] = ['channel', 'ts', 'error'].map((name) => memberOf(answer.text, name));
+/** Calls a method of Slack's; undefined where its answer is one of the errors that are `borne`. */
+function caller(
+  { token, api = 'https://slack.com/api' }: SlackTokenTarget,
+  secrets: NotifierContext['secrets'],
+  signal: AbortSignal,
+) {
+  return async (method: 'chat.postMessage' | 'chat.update', body: object, borne: ReadonlySet<string> = new Set()) => {
+    const what = `Slack's ${method} with ${named('token', token)}`;
+    const url = addressOf(`${api.replace(/\/+$/, '')}/${method}`, 'the address of the Slack API');
+    const authorization = `Bearer ${tokenOf(secrets(token), what)}`;
+    const answer = await ask({ what, url, headers: { ...json, authorization }, body: JSON.stringify(body), signal });
+    const [ok, channel, ts, error] = ['ok', 'channel', 'ts', 'error'].map((name) => memberOf(answer.text, name));
     if (answer.status !== 200) throw judged(what, answer);
-    if (ok === true && typeof channel === 'string' && typeof ts === 'string') return { ok, what, channel, ts };
-    if (ok === false && typeof error === 'string') return { ok, what, error, headers: answer.headers };
-    throw judged(what, answer);
+    if (ok === true && typeof channel === 'string' && typeof ts === 'string') return { channel, ts };
+    if (ok !== false || typeof error !== 'string') throw judged(what, answer);
+    if (borne.has(error)) return undefined;
+    throw refusal(what, error, answer.headers);
   };
 }
 
@@ -97,12 +96,7 @@ function tokenOf(token: string, what: string): string {
   throw new Refusal('NoticeRefused', `${what}: expected a token of visible ASCII characters, found something else: correct it`);
 }
 
-function accepted(called: Called): Extract<Called, { ok: true }> {
-  if (called.ok) return called;
-  throw refusal(called);
-}
-
-function refusal({ what, error, headers }: Extract<Called, { ok: false }>): Error {
+function refusal(what: string, error: string, headers: Headers): Error {
   const code = error.replace(/[^\w]/g, '').slice(0, 60);
   const found = `${what} was answered with ${code}`;
   if (limiting.has(error)) return new RateLimit(found, retryAfter(headers.get('retry-after'), Date.now()));
@@ -116,4 +110,54 @@ function adviceFor(error: string): string {
   if (error === 'missing_scope') return 'give the bot the scope chat:write';
   if (/auth|token|account_inactive/.test(error)) return 'renew the bot token';
   return 'Slack does not take this notice';
+}
+
+/** Block Kit's limits, in characters: https://docs.slack.dev/reference/block-kit/blocks */
+const longest = { header: 150, section: 3000, field: 2000, fields: 10 } as const;
+
+const signs: Readonly<Record<NoticeLevel, string>> = {
+  success: '✅',
+  failure: '🔴',
+  attention: '🟡',
+  progress: '🔵',
+  neutral: '⚪',
+};
+
+/** A notice as at most five blocks. What comes from outside is plain text, or an identifier in code, so that nothing of it is markup. */
+function slackBlocks(notice: Notice) {
+  const { title, level, subject, story, links } = noticeText(notice);
+  return [
+    { type: 'header', text: plain(`${signs[level]} ${title}`, longest.header) },
+    { type: 'section', fields: subject.slice(0, longest.fields).map(field) },
+    ...story.map(({ name, value }) => ({ type: 'section', text: plain(`${name}: ${value}`, longest.section) })),
+    ...(links.length === 0 ? [] : [{ type: 'section', text: markdown(links.map(linkText).join('\n'), longest.section) }]),
+  ];
+}
+
+function field({ name, value, kind }: NoticeLine) {
+  if (kind === 'identifier') return markdown(`*${name}*\n\`${escapedForSlack(value)}\``, longest.field);
+  return plain(`${name}\n${value}`, longest.field);
+}
+
+function linkText({ name, value, kind }: NoticeLine): string {
+  return kind === 'link' ? `<${escapedForSlack(value)}|${name}>` : `${name}: ${escapedForSlack(value)}`;
+}
+
+function plain(text: string, most: number) {
+  return { type: 'plain_text', text: cut(escapedForSlack(text), most), emoji: false };
+}
+
+/** `verbatim`: Slack makes no links, channels and mentions of what looks like one. */
+function markdown(text: string, most: number) {
+  return { type: 'mrkdwn', text: cut(text, most), verbatim: true };
+}
+
+/** Escaping makes text longer; a character reference that the cut went through is cut away whole. */
+function cut(text: string, most: number): string {
+  return text.length <= most ? text : `${shortened(text, most - 1, '').replace(/&[a-z]{0,3}$/, '')}…`;
+}
+
+/** The three characters that begin and end Slack's markup: https://docs.slack.dev/messaging/formatting-message-text#escaping */
+function escapedForSlack(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 }

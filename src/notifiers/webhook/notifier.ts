@@ -1,14 +1,19 @@
 import { createHmac } from 'node:crypto';
 import { Refusal } from '../../domain/failures.ts';
-import type { Notice } from '../../domain/notice.ts';
 import { addressOf, ask, judged, named } from '../http.ts';
-import type { Delivery, Notifier, NotifierContext } from '../notifier.ts';
-import type { WebhookTarget } from './plan.ts';
+import type { Notifier, NotifierContext } from '../notifier.ts';
+
+interface WebhookTarget {
+  /** A URL, or the reference of one. */
+  readonly url: string;
+  /** Reference of the key of the signature. */
+  readonly secret: string;
+}
 
 /** Any address that takes the notice as JSON, signed, so that it can tell ours from others'. See docs/notifications.md. */
 export function createWebhook({ secrets }: Pick<NotifierContext, 'secrets'>): Notifier<WebhookTarget> {
   return {
-    async send({ target, notice, signal }: Delivery<WebhookTarget>): Promise<undefined> {
+    async send({ target, notice, signal }) {
       const what = named('webhook', target.url);
       const url = addressOf(secrets(target.url), what);
       const key = secrets(target.secret);
@@ -18,23 +23,15 @@ export function createWebhook({ secrets }: Pick<NotifierContext, 'secrets'>): No
       const headers = {
         'content-type': 'application/json',
         'x-landfall-event': notice.event,
-        'x-landfall-delivery': deliveryId(notice),
+        // The same for every try of one notice.
+        'x-landfall-delivery': `${notice.runId.replace(/[^\w-]/g, '')}-${notice.number}`,
         'x-landfall-timestamp': timestamp,
-        'x-landfall-signature': signatureOf(key, timestamp, body),
+        // Over the time, too, so that an old request cannot be sent again as a new one.
+        'x-landfall-signature': `sha256=${createHmac('sha256', key).update(`${timestamp}.${body}`).digest('hex')}`,
       };
-      const answer = await ask({ what, method: 'POST', url, headers, body, signal });
+      const answer = await ask({ what, url, headers, body, signal });
       if (answer.status < 200 || answer.status >= 300) throw judged(what, answer);
       return undefined;
     },
   };
-}
-
-/** The same for every try of one notice. */
-function deliveryId({ runId, number }: Notice): string {
-  return `${runId.replace(/[^\w-]/g, '')}-${number}`;
-}
-
-/** `sha256=` and the HMAC in lower-case hex over `TIMESTAMP.BODY`, so that an old request cannot be sent again as a new one. */
-export function signatureOf(key: string, timestamp: string, body: string): string {
-  return `sha256=${createHmac('sha256', key).update(`${timestamp}.${body}`).digest('hex')}`;
 }
