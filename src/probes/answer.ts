@@ -1,3 +1,4 @@
+import { messageOf } from '../domain/errors.ts';
 import { shortened } from '../domain/inert-text.ts';
 
 /** What one probe found. The text names the probe and what it answered, on one line. */
@@ -24,4 +25,9 @@ export function together(answers: readonly ProbeAnswer[]): ProbeAnswer {
 function line(answers: readonly ProbeAnswer[]): string {
   const texts = [...new Set(answers.map(({ text }) => text.replaceAll(/\s+/g, ' ').trim()))];
   return shortened(texts.join('; '), longestText);
+}
+
+/** What is wrong, in words; Node names one error for each address of a host that it tried. */
+export function messageOfAll(error: unknown): string {
+  return error instanceof AggregateError ? error.errors.map(messageOf).join(', ') : messageOf(error);
 }

@@ -21,14 +21,8 @@ export interface ContainerSnapshot {
 
 export interface ContainersSnapshot {
   readonly containers: readonly ContainerSnapshot[];
-  /** Names that no container has, or that are ambiguous. */
-  readonly missing: readonly MissingContainer[];
-}
-
-export interface MissingContainer {
-  readonly name: string;
-  /** If the reason is another than that there is none. */
-  readonly why?: string;
+  /** Names that no container has, or that are ambiguous; `why`: if the reason is another than that there is none. */
+  readonly missing: readonly { readonly name: string; readonly why?: string }[];
 }
 
 /** The daemon did not answer, which says nothing about its containers. */
@@ -51,9 +45,6 @@ export function containersOf(deploys: readonly DeployKind[], deploy: DeployPlan 
     ? undefined
     : (name) => kind.containerOf?.(deploy.settings, name) ?? { container: name };
 }
-
-/** How to find the containers of one name. */
-type Find = (docker: Docker, name: string, containerOf: ContainerOf, signal: AbortSignal) => Promise<FoundByName>;
 
 interface FoundByName {
   readonly containers: readonly ContainerSnapshot[];
@@ -78,32 +69,29 @@ export const findContainers = finding((docker, name, containerOf, signal) =>
  */
 export const findNamed = finding(findByWrittenName);
 
-function finding(find: Find) {
-  return (docker: Docker, names: readonly string[], containerOf: ContainerOf, signal: AbortSignal): Promise<ContainersSnapshot> =>
-    takeSnapshot(docker, names, (name, asking) => find(docker, name, containerOf, asking), signal);
-}
-
-async function takeSnapshot(
-  docker: Docker,
-  names: readonly string[],
-  find: (name: string, signal: AbortSignal) => Promise<FoundByName>,
-  signal: AbortSignal,
-): Promise<ContainersSnapshot> {
-  const asking = AbortSignal.any([signal, AbortSignal.timeout(answerWithinMs)]);
-  try {
-    const findEach = async (name: string) => ({ name, ...(await find(name, asking)) });
-    const found = await inTime(() => Promise.all(names.map(findEach)), asking);
-    const all = found.flatMap(({ containers }) => containers);
-    // A daemon that shuts down stops all containers first, and still answers for a while.
-    if (all.some(({ state }) => !state.Running)) await requireAlive(docker);
-    return {
-      containers: [...new Map(all.map((each) => [each.id, each])).values()],
-      missing: found.flatMap(({ name, containers, why }) => (containers.length > 0 ? [] : [{ name, ...(why && { why }) }])),
-    };
-  } catch (error) {
-    signal.throwIfAborted();
-    throw new DaemonAway(error);
-  }
+function finding(find: typeof findByWrittenName) {
+  return async (
+    docker: Docker,
+    names: readonly string[],
+    containerOf: ContainerOf,
+    signal: AbortSignal,
+  ): Promise<ContainersSnapshot> => {
+    const asking = AbortSignal.any([signal, AbortSignal.timeout(answerWithinMs)]);
+    try {
+      const findEach = async (name: string) => ({ name, ...(await find(docker, name, containerOf, asking)) });
+      const found = await inTime(() => Promise.all(names.map(findEach)), asking);
+      const all = found.flatMap(({ containers }) => containers);
+      // A daemon that shuts down stops all containers first, and still answers for a while.
+      if (all.some(({ state }) => !state.Running)) await requireAlive(docker);
+      return {
+        containers: [...new Map(all.map((each) => [each.id, each])).values()],
+        missing: found.filter(({ containers }) => containers.length === 0),
+      };
+    } catch (error) {
+      signal.throwIfAborted();
+      throw new DaemonAway(error);
+    }
+  };
 }
 
 /** Not every request of dockerode can be aborted. Once the signal is aborted, nothing is asked: its failure would be an unhandled rejection. */
@@ -118,8 +106,9 @@ async function inTime<Result>(ask: () => Promise<Result>, signal: AbortSignal): 
 async function findQueried(docker: Docker, query: ContainerQuery, signal: AbortSignal): Promise<FoundByName> {
   if ('container' in query) return await findContainer(docker, query.container, signal);
   if ('project' in query) return { containers: await servicesOf(docker, query.service, signal, query.project) };
-  const found = await servicesOf(docker, query.service, signal);
-  return { containers: found.filter(({ folder }) => isWithin(query.directory, folder)) };
+  const { directory, service } = query;
+  const found = await servicesOf(docker, service, signal);
+  return { containers: found.filter(({ folder }) => folder === directory || folder.startsWith(`${directory}${sep}`)) };
 }
 
 async function findByWrittenName(
@@ -144,40 +133,28 @@ async function findContainer(docker: Docker, name: string, signal: AbortSignal):
   return { containers: snapshot?.name === name ? [snapshot] : [] };
 }
 
+const mostListed = 5;
+
 async function findOnlyService(docker: Docker, name: string, signal: AbortSignal): Promise<FoundByName> {
   const containers = await servicesOf(docker, name, signal);
   const written = [...new Set(containers.map(({ project }) => `${project}/${name}`))].sort();
   if (written.length <= 1) return { containers };
-  return { containers: [], why: `several projects have a service of this name: write which is meant, ${listed(written)}` };
-}
-
-const mostListed = 5;
-
-/** `a/db or b/db` */
-function listed(written: readonly string[]): string {
-  const more = written.length > mostListed ? ' or another one' : '';
-  return written.slice(0, mostListed).join(' or ') + more;
+  const which = written.slice(0, mostListed).join(' or ') + (written.length > mostListed ? ' or another one' : '');
+  return { containers: [], why: `several projects have a service of this name: write which is meant, ${which}` };
 }
 
 /** The containers of a service, in whichever project unless one is named, that Compose made. */
 async function servicesOf(docker: Docker, service: string, signal: AbortSignal, project?: string): Promise<ComposeContainer[]> {
-  const label = [
-    `com.docker.compose.service=${service}`,
-    'com.docker.compose.oneoff=False',
-    ...(project === undefined ? [] : [`com.docker.compose.project=${project}`]),
-  ];
+  const label = [`com.docker.compose.service=${service}`, 'com.docker.compose.oneoff=False'];
+  if (project !== undefined) label.push(`${projectLabel}=${project}`);
   const listed = await docker.listContainers({ all: true, filters: { label }, abortSignal: signal });
-  const snapshot = await Promise.all(listed.map(({ Id }) => inspect(docker, Id, signal)));
-  return snapshot.flatMap((each) => (each?.isOfCompose ? [each] : []));
+  const inspected = await Promise.all(listed.map(({ Id }) => inspect(docker, Id, signal)));
+  return inspected.flatMap((each) => (each?.isOfCompose ? [each] : []));
 }
 
 const projectLabel = 'com.docker.compose.project';
 /** Compose calls the folder of the first compose file so, which may lie below the directory of the deploy. */
 const folderLabel = 'com.docker.compose.project.working_dir';
-
-function isWithin(directory: string, folder: string): boolean {
-  return folder === directory || folder.startsWith(`${directory}${sep}`);
-}
 
 interface ComposeContainer extends ContainerSnapshot {
   readonly isOfCompose: boolean;
@@ -189,15 +166,13 @@ interface ComposeContainer extends ContainerSnapshot {
 async function inspect(docker: Docker, idOrName: string, signal: AbortSignal): Promise<ComposeContainer | undefined> {
   try {
     const inspected = await docker.getContainer(idOrName).inspect({ abortSignal: signal });
-    const { Id, Name, State, RestartCount, Image, HostConfig, Config } = inspected;
+    const { Id: id, Name, State: state, RestartCount: restartCount, Image, HostConfig, Config } = inspected;
     const image = await findImage(docker, Image);
     const comesBack = ['always', 'unless-stopped'].includes(HostConfig.RestartPolicy?.Name ?? '');
+    const digests = digestsOf(image, Config.Image);
+    const isOfCompose = isMadeByCompose(Config.Labels, image?.Config?.Labels);
     const { [projectLabel]: project = '', [folderLabel]: folder = '' } = Config.Labels ?? {};
-    return {
-      ...{ id: Id, name: Name.slice(1), state: State, restartCount: RestartCount, comesBack },
-      digests: digestsOf(image, Config.Image),
-      ...{ isOfCompose: isMadeByCompose(Config.Labels, image?.Config?.Labels), project, folder },
-    };
+    return { id, name: Name.slice(1), state, restartCount, comesBack, digests, isOfCompose, project, folder };
   } catch (error) {
     // 400: no name that a container could have.
     if (isMissing(error) || statusOf(error) === 400) return undefined;
@@ -207,9 +182,6 @@ async function inspect(docker: Docker, idOrName: string, signal: AbortSignal): P
 
 /** Docker forgets a digest when somebody removes that name of the image, although the container still runs it. */
 function digestsOf(image: Image | undefined, madeBy: string): string[] {
-  const digests = [...(image?.RepoDigests ?? []), madeBy].flatMap((reference) => {
-    const at = reference.indexOf('@');
-    return at < 0 ? [] : [reference.slice(at + 1)];
-  });
-  return [...new Set(digests)];
+  const references = [...(image?.RepoDigests ?? []), madeBy].filter((reference) => reference.includes('@'));
+  return [...new Set(references.map((reference) => reference.slice(reference.indexOf('@') + 1)))];
 }

@@ -9,7 +9,10 @@ import { type GitHubRepository, ifExists, openRepository } from '../platform/git
 import type { ProbeAnswer } from './answer.ts';
 
 export interface DeploymentProof {
-  /** Asks GitHub, at most every 15 seconds; once it is proven, no more. */
+  /**
+   * Asks GitHub, at most every 15 seconds; once it is proven, no more. A deployment that is in progress, missing or superseded is no answer.
+   * @throws Refusal if GitHub says no, and the signal's reason
+   */
   ask(signal: AbortSignal): Promise<ProbeAnswer>;
 }
 
@@ -21,11 +24,7 @@ const looksBack = 30;
 
 /**
  * The proof by a deployment at GitHub: the newest one of the environment that is about the expected image has succeeded. It is about it
- * where its payload or description names the digest, or its commit is the image's revision, the commit of the merge, or one that came
- * after the merge.
- *
- * A failed deployment is an answer; one that is in progress, missing, or superseded is none yet.
- * `ask` throws a `Refusal` if GitHub says no, and the signal's reason.
+ * where its payload or description names the digest, or its commit is the image's revision, that of the merge, or one that came after it.
  */
 export function createDeploymentProof(
   clientFor: (repository: string) => Promise<Octokit>,
@@ -43,11 +42,11 @@ export function createDeploymentProof(
     const request = { signal };
     const listed = await octokit.rest.repos.listDeployments({ ...named, environment, per_page: looksBack, request });
     // Newest first, as GitHub lists them; ids rise.
-    for (const deployment of [...listed.data].sort((a, b) => b.id - a.id)) {
+    for (const deployment of listed.data.toSorted((a, b) => b.id - a.id)) {
       if (!(await isAbout(opened, deployment, signal))) continue;
       const { id: deployment_id } = deployment;
       const statuses = await octokit.rest.repos.listDeploymentStatuses({ ...named, deployment_id, per_page: 30, request });
-      const [newest] = [...statuses.data].sort((a, b) => b.id - a.id);
+      const [newest] = statuses.data.toSorted((a, b) => b.id - a.id);
       return answerFor(`${name} (${deployment_id})`, newest);
     }
     return { kind: 'none', text: `no ${name} is about this image yet` };
@@ -76,17 +75,13 @@ export function createDeploymentProof(
       } catch (error) {
         signal.throwIfAborted();
         if (error instanceof RateLimit) askAt = performance.now() + Math.max(askAgainMs, error.until.getTime() - Date.now());
-        else if (isRefusal(error)) throw error;
+        // A refusal is final, except for a commit that GitHub does not know yet (422).
+        else if (error instanceof Refusal && !answeredWith(error, 422)) throw error;
         known = { kind: 'none', text: `GitHub did not say how the ${name} went: ${messageOf(error)}` };
       }
       return known;
     },
   };
-}
-
-/** A refusal is final, except for a commit that GitHub does not know yet (422). */
-function isRefusal(error: unknown): boolean {
-  return error instanceof Refusal && !answeredWith(error, 422);
 }
 
 function answerFor(name: string, status: { readonly state: string; readonly description: string } | undefined): ProbeAnswer {

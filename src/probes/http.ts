@@ -2,12 +2,12 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { RE2JS, RE2JSException } from 're2js';
 import type { Dispatcher } from 'undici';
-import { codeOf, messageOf } from '../domain/errors.ts';
+import { codeOf } from '../domain/errors.ts';
 import { shortened } from '../domain/inert-text.ts';
 import type { HttpProbePlan } from '../domain/plan.ts';
 import { type ExpectedImage, expectedVersion, isVersion, valueAt } from '../domain/watch-version.ts';
 import { ownConnection } from '../platform/http/client.ts';
-import type { ProbeAnswer } from './answer.ts';
+import { messageOfAll, type ProbeAnswer } from './answer.ts';
 
 export interface HttpProbeContext {
   /** What `ca` is relative to. */
@@ -28,8 +28,7 @@ const longestBody = 1024 * 1024;
 
 /**
  * Asks once, over a new connection: with a kept one, a service that takes no new connections would look healthy. No redirect is followed,
- * certificates are always verified. Never throws but for the signal
- * and what `secrets` throws.
+ * certificates are always verified. Never throws but for the signal and what `secrets` throws.
  */
 export async function askHttp(probe: HttpProbePlan, context: HttpProbeContext): Promise<ProbeAnswer> {
   const name = `http ${shownUrl(probe.url)}`;
@@ -37,9 +36,7 @@ export async function askHttp(probe: HttpProbePlan, context: HttpProbeContext): 
   try {
     const found = await request(probe, headers, context);
     const wrong = judge(probe, found, context.expected);
-    return wrong === undefined
-      ? { kind: 'good', text: `${name} answered ${found.status}` }
-      : { kind: 'bad', text: `${name} ${wrong}` };
+    return { kind: wrong === undefined ? 'good' : 'bad', text: `${name} ${wrong ?? `answered ${found.status}`}` };
   } catch (error) {
     context.signal.throwIfAborted();
     return { kind: 'bad', text: `${name} ${failure(error, probe)}` };
@@ -48,8 +45,9 @@ export async function askHttp(probe: HttpProbePlan, context: HttpProbeContext): 
 
 /** Without user, password and query, which may be secret. */
 function shownUrl(url: string): string {
-  if (!URL.canParse(url)) return 'with an unusable url';
-  const { origin, pathname, search } = new URL(url);
+  const parsed = URL.parse(url);
+  if (parsed === null) return 'with an unusable url';
+  const { origin, pathname, search } = parsed;
   return `${origin}${pathname}${search === '' ? '' : '?…'}`;
 }
 
@@ -63,18 +61,14 @@ async function request(
   const signal = AbortSignal.any([AbortSignal.timeout(probe.timeoutMs), context.signal]);
   const connection = ownConnection(url, probe.timeoutMs, ca);
   try {
-    const {
-      statusCode,
-      headers: answered,
-      body,
-    } = await connection.request({
+    const answer = await connection.request({
       origin: url.origin,
       path: `${url.pathname}${url.search}`,
       method: 'GET',
       signal,
       headers: { 'user-agent': 'landfall-watch', accept: '*/*', 'accept-encoding': 'identity', ...headers, connection: 'close' },
     });
-    return { status: statusCode, headers: answered, body: await readBeginning(body) };
+    return { status: answer.statusCode, headers: answer.headers, body: await readBeginning(answer.body) };
   } finally {
     await connection.destroy();
   }
@@ -104,9 +98,8 @@ function judge(probe: HttpProbePlan, found: HttpExchange, expected: ExpectedImag
     if (!matches(probe.header.pattern, value))
       return `answered with a header ${probe.header.name} that does not match ${probe.header.pattern}`;
   }
-  if (probe.body !== undefined && !matches(probe.body, found.body)) {
+  if (probe.body !== undefined && !matches(probe.body, found.body))
     return `answered ${found.status} with a body that does not match ${probe.body}`;
-  }
   return probe.version === undefined || expected === undefined ? undefined : judgeVersion(probe.version, found, expected);
 }
 
@@ -151,7 +144,6 @@ function failure(error: unknown, probe: HttpProbePlan): string {
   if (error instanceof Error && error.name === 'TimeoutError') return `did not answer within ${probe.timeoutMs / 1000} s`;
   if (error instanceof RE2JSException) return `cannot be judged: a pattern is not in RE2's syntax (${error.message})`;
   const code = String(codeOf(error) ?? '');
-  const message = error instanceof AggregateError ? error.errors.map(messageOf).join(', ') : messageOf(error);
   if (code === 'ERR_INVALID_URL') return 'cannot be asked: expected http://HOST/PATH or https://HOST/PATH';
-  return `failed: ${message || code}`;
+  return `failed: ${messageOfAll(error) || code}`;
 }

@@ -1,26 +1,36 @@
+import { connect } from 'node:net';
 import type Docker from 'dockerode';
 import type { DeployKind } from '../deploys/deploy.ts';
 import type { Environment } from '../domain/environment.ts';
+import { messageOf } from '../domain/errors.ts';
 import type { Digest } from '../domain/image-reference.ts';
+import { shortened } from '../domain/inert-text.ts';
 import type { Reading, RunningImage, Watched } from '../domain/outcomes.ts';
-import type { DeployPlan, ProbePlan, WatchPlan } from '../domain/plan.ts';
+import type { CommandProbePlan, DeployPlan, TcpProbePlan, WatchPlan } from '../domain/plan.ts';
 import type { Observation } from '../domain/watch.ts';
 import { countRestarts, type Restarts } from '../domain/watch-restarts.ts';
 import { type ExpectedImage, expectedVersion } from '../domain/watch-version.ts';
-import { type ProbeAnswer, together } from './answer.ts';
-import { askCommand } from './command.ts';
-import { type ContainersSnapshot, containersOf, DaemonAway, findContainers, findNamed } from './containers.ts';
-import { judgeContainers, proveDigest } from './docker.ts';
+import { healthOf } from '../platform/docker/readiness.ts';
+import { childEnvironment } from '../platform/processes/environment.ts';
+import { runProgram } from '../platform/processes/program.ts';
+import { messageOfAll, type ProbeAnswer, together } from './answer.ts';
+import {
+  type ContainerSnapshot,
+  type ContainersSnapshot,
+  containersOf,
+  DaemonAway,
+  findContainers,
+  findNamed,
+} from './containers.ts';
 import { askHttp } from './http.ts';
-import { askTcp } from './tcp.ts';
 
 /** Checks what a stage runs. */
 export interface Probes {
   /**
-   * All probes of a watch once, side by side: healthy where each of them is. What fails says so in `text`. Never throws but for the
-   * signal, and `SecretMissing`.
+   * All probes of a watch once, side by side: healthy where each of them is. What fails says so in `text`.
    * @param deploy of the stage: its kind knows what `running` names
    * @returns `unanswered` if nobody could answer, or it is not decided yet: says nothing against what runs
+   * @throws Refusal `SecretMissing`, and the signal's reason
    */
   read(
     watch: WatchPlan,
@@ -69,15 +79,16 @@ export interface ProbeDependencies {
 }
 
 export function createProbes(dependencies: ProbeDependencies): Probes {
-  const now = dependencies.now ?? (() => new Date());
+  const { now = () => new Date() } = dependencies;
   async function probe(request: ProbeRequest): Promise<ProbeResult> {
-    const begun = now();
+    const at = now().toISOString();
     const startedAt = performance.now();
-    const found = await ask(dependencies, request);
-    const { kind, text } = together([...found.answers, ...(request.also ?? [])]);
+    const [asked, contained] = await Promise.all([askOthers(dependencies, request), askContainers(dependencies, request)]);
+    const { answers, isProof, ...found } = contained;
+    const { kind, text } = together([...asked, ...answers, ...(request.also ?? [])]);
     const tookMs = Math.round(performance.now() - startedAt);
-    const reading = { at: begun.toISOString(), healthy: kind === 'good', text, tookMs };
-    return { kind, reading, restarts: found.restarts, proof: found.proof, containers: found.containers };
+    const proof = isProof ? 'container' : isProvenByProbe(request) ? 'probe' : 'none';
+    return { ...found, kind, proof, reading: { at, healthy: kind === 'good', text, tookMs } };
   }
   return {
     probe,
@@ -86,14 +97,6 @@ export function createProbes(dependencies: ProbeDependencies): Probes {
       return kind === 'none' || kind === 'away' ? { ...reading, unanswered: true } : reading;
     },
   };
-}
-
-type CombinedAnswers = Omit<ProbeResult, 'kind' | 'reading'> & { readonly answers: readonly ProbeAnswer[] };
-
-async function ask(dependencies: ProbeDependencies, request: ProbeRequest): Promise<CombinedAnswers> {
-  const [asked, contained] = await Promise.all([askOthers(dependencies, request), askContainers(dependencies, request)]);
-  const answers = [...asked, ...contained.answers];
-  return { ...contained, answers, proof: contained.isProof ? 'container' : isProvenByProbe(request) ? 'probe' : 'none' };
 }
 
 async function askOthers({ baseDir, secrets, env }: ProbeDependencies, request: ProbeRequest): Promise<ProbeAnswer[]> {
@@ -116,17 +119,15 @@ function isProvenByProbe({ watch, expected }: ProbeRequest): boolean {
   );
 }
 
-interface ContainerAnswers {
+interface ContainerAnswers extends Pick<ProbeResult, 'restarts' | 'containers'> {
   readonly answers: readonly ProbeAnswer[];
-  readonly restarts: Restarts | undefined;
   readonly isProof: boolean;
-  readonly containers: readonly string[];
 }
 
 async function askContainers({ docker, deploys }: ProbeDependencies, request: ProbeRequest): Promise<ContainerAnswers> {
   const { watch, expected, signal } = request;
   const nothing: ContainersSnapshot = { containers: [], missing: [] };
-  const probes = watch.probes.filter((probe): probe is Extract<ProbePlan, { kind: 'docker' }> => probe.kind === 'docker');
+  const probes = watch.probes.filter((probe) => probe.kind === 'docker');
   const containerOf = containersOf(deploys, request.deploy);
   // A deploy without containers names the running image after something else, such as an environment at GitHub.
   const deployed = request.deploy === undefined || containerOf !== undefined ? request.running.map(({ name }) => name) : [];
@@ -153,4 +154,116 @@ async function askContainers({ docker, deploys }: ProbeDependencies, request: Pr
 function sickFirst(containers: ContainersSnapshot['containers']): string[] {
   const isSick = ({ state }: (typeof containers)[number]) => !state.Running || (state.Health?.Status ?? 'healthy') !== 'healthy';
   return [...new Set([...containers].sort((a, b) => Number(isSick(b)) - Number(isSick(a))).map(({ id }) => id))];
+}
+
+/** Whether all of them run, are `healthy` if they have a HEALTHCHECK, and were not restarted more often than allowed. */
+function judgeContainers(snapshot: ContainersSnapshot, restarts: Restarts, allowed: number): ProbeAnswer[] {
+  if (snapshot.containers.length + snapshot.missing.length === 0)
+    return [{ kind: 'bad', text: 'docker: there is no container to look at' }];
+  return [...missing(snapshot), ...snapshot.containers.map((each) => judgeOne(each, restarts[each.id]?.since ?? 0, allowed))];
+}
+
+function judgeOne(container: ContainerSnapshot, restarts: number, allowed: number): ProbeAnswer {
+  const name = `docker ${container.name}`;
+  if (restarts > allowed)
+    return { kind: 'bad', text: `${name} was restarted ${restarts} times, borne are ${allowed}${exit(container)}` };
+  const stopped = notRunning(container);
+  if (stopped !== undefined) return stopped;
+  const health = healthOf(container.state);
+  if (health === undefined) return { kind: 'good', text: `${name} runs` };
+  // Docker decides later, one way or the other.
+  if (health === 'starting') return { kind: 'none', text: `${name} is starting` };
+  if (health === 'healthy') return { kind: 'good', text: `${name} is healthy` };
+  const said = container.state.Health?.Log?.at(-1)?.Output.replace(/\s+/g, ' ').trim().slice(0, 120);
+  return { kind: 'bad', text: `${name} is ${health}${said ? ` (${said})` : ''}` };
+}
+
+/** The proof that each was made from an image that the registry knows by one of these digests: the expected one, and its platforms'. */
+function proveDigest(snapshot: ContainersSnapshot, digests: readonly Digest[]): ProbeAnswer[] {
+  const wanted = short(digests[0] ?? '');
+  const proven = snapshot.containers.map((container): ProbeAnswer => {
+    const isIt = digests.some((digest) => container.digests.includes(digest));
+    if (isIt) return notRunning(container) ?? { kind: 'good', text: `docker ${container.name} runs ${wanted}` };
+    const found = container.digests.map(short).join(', ') || 'an image that no registry knows';
+    return {
+      kind: 'bad',
+      text: `docker ${container.name} is not what was deployed: it has ${found}, expected ${wanted}; somebody replaced it, or it was never replaced`,
+    };
+  });
+  return [...missing(snapshot), ...proven];
+}
+
+function missing(snapshot: ContainersSnapshot): ProbeAnswer[] {
+  return snapshot.missing.map(({ name, why = 'there is no such container' }) => ({
+    kind: 'bad',
+    text: `docker ${name}: ${why}`,
+  }));
+}
+
+function notRunning(container: ContainerSnapshot): ProbeAnswer | undefined {
+  const { state, name, comesBack } = container;
+  if (state.Running && !state.Restarting && !state.Paused) return undefined;
+  // A crashing container is `restarting`. One that stays down despite its restart policy was stopped by a person, or together with its
+  // daemon, which is shutting down: no reading, until it is back or time is up.
+  if (state.Status === 'exited' && comesBack)
+    return { kind: 'away', text: `docker ${name} is stopped${exit(container)}, and its restart policy brings it back` };
+  return { kind: 'bad', text: `docker ${name} is ${state.Status}${exit(container)}` };
+}
+
+function exit({ state }: ContainerSnapshot): string {
+  if (state.OOMKilled) return ' (out of memory)';
+  return state.Running && !state.Restarting ? '' : ` (exit code ${state.ExitCode})`;
+}
+
+function short(digest: string): string {
+  return digest.slice(0, 'sha256:'.length + 12);
+}
+
+/** Runs it once; its process group ends with it. Never throws but for the signal. */
+export async function askCommand(
+  { command, timeoutMs }: CommandProbePlan,
+  { baseDir, env, signal }: Pick<ProbeDependencies, 'baseDir' | 'env'> & Pick<ProbeRequest, 'signal'>,
+): Promise<ProbeAnswer> {
+  const name = `command ${shortened(command.join(' '), 80)}`;
+  const environment = childEnvironment(env, ['DOCKER_*']);
+  try {
+    const { code, endedBy, output } = await runProgram({ command, directory: baseDir, environment, timeoutMs, signal });
+    if (endedBy === 'time-out') return { kind: 'bad', text: `${name} did not end within ${timeoutMs / 1000} s` };
+    if (code === 0) return { kind: 'good', text: `${name} exited with 0` };
+    const said = output.trim().split('\n').at(-1)?.trim();
+    const end = code === undefined ? 'was killed' : `exited with ${code}`;
+    return { kind: 'bad', text: `${name} ${end}${said ? `: ${shortened(said, 120)}` : ''}` };
+  } catch (error) {
+    signal.throwIfAborted();
+    return { kind: 'bad', text: `${name} could not be started: ${messageOf(error)}` };
+  }
+}
+
+/** Docker's proxy takes connections for a port that nobody in the container listens on, and closes them at once. */
+const heldMs = 300;
+
+/** Connects once, and looks whether the connection holds for a moment. Never throws but for the signal. */
+export async function askTcp({ host, port, timeoutMs }: TcpProbePlan, signal: AbortSignal): Promise<ProbeAnswer> {
+  const name = `tcp ${host}:${port}`;
+  const wrong = await new Promise<string | undefined>((resolve) => {
+    const socket = connect({ host, port });
+    const end = (found: string | undefined) => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', stop);
+      socket.destroy();
+      resolve(found);
+    };
+    const stop = () => end('was not waited for');
+    let timer = setTimeout(() => end(`did not connect within ${timeoutMs / 1000} s`), timeoutMs);
+    signal.addEventListener('abort', stop, { once: true });
+    socket.on('connect', () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => end(undefined), heldMs);
+    });
+    socket.on('data', () => end(undefined));
+    socket.on('end', () => end('closed the connection at once'));
+    socket.on('error', (error) => end(`failed: ${messageOfAll(error)}`));
+  });
+  signal.throwIfAborted();
+  return { kind: wrong === undefined ? 'good' : 'bad', text: `${name} ${wrong ?? 'connects'}` };
 }

@@ -5,10 +5,7 @@ import { createMask, lastLines, readLog } from '../platform/docker/log-lines.ts'
 /** Shorter values would mask half of the log. */
 const shortestSecret = 4;
 
-/**
- * The end of a container's log, for people: secrets of its own environment are masked. Undefined if it cannot be read: it is advice,
- * and never the reason that something else fails.
- */
+/** The end of a container's log, the secrets of its environment masked. Undefined if it cannot be read: it is only advice. */
 export async function readContainerLog(docker: Docker, id: string): Promise<string | undefined> {
   try {
     const { Config } = await docker.getContainer(id).inspect();
