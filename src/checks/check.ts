@@ -1,5 +1,5 @@
 import type Docker from 'dockerode';
-import type { z } from 'zod';
+import { z } from 'zod';
 import type { Environment } from '../domain/environment.ts';
 import { bounded, type Evidence } from '../domain/evidence.ts';
 import { Refusal } from '../domain/failures.ts';
@@ -7,19 +7,18 @@ import type { Checked, VerifiedImage } from '../domain/outcomes.ts';
 import type { Plan } from '../domain/plan.ts';
 import type { Artifacts } from '../platform/artifacts.ts';
 import type { CleanUpLater } from '../platform/docker/clean-up.ts';
-import type { SmokeRun } from '../platform/docker/labels.ts';
+import type { Images } from '../platform/docker/images.ts';
+import { labelsOf, type SmokeRun } from '../platform/docker/labels.ts';
 import type { HostReach } from '../platform/docker/reach.ts';
 import type { CredentialsSource } from '../platform/registry/credentials.ts';
 import type { Complain } from '../settings/problem.ts';
-import type { SecretCheck } from '../settings/scalars.ts';
+import { type SecretCheck, text, textOrSecret } from '../settings/scalars.ts';
 import type { SecretResolver } from '../settings/secrets.ts';
 
 /**
- * A kind of check: what an image has to pass before any stage. It has a folder of its own, whose `index.ts` says this of it, and a line in
- * the list of checks; the configuration, the workflows, proposals, statuses and the command learn of it from here.
+ * A kind of check: what an image has to pass before any stage. Everything else that knows kinds of checks learns of it from here.
  *
- * `Input` is what its schema makes of the configuration, `Settings` (JSON-safe) what a plan carries, `Section` its section of the whole
- * file, if it has one.
+ * `Input` is what its schema makes of the configuration, `Settings` (JSON-safe) what a plan carries, `Section` its section of the file.
  */
 export interface CheckKind<Input = unknown, Settings extends object = object, Section = unknown> {
   /** Its key in the configuration, and the name of its step. */
@@ -38,8 +37,8 @@ export interface CheckKind<Input = unknown, Settings extends object = object, Se
   readonly keys: string;
   /** Keys of which one at most is meant, by the path to their map; `''` is its own map. The nearest level that names one decides. */
   readonly alternatives?: Readonly<Record<string, readonly string[]>>;
-  /** What a service's and the defaults' settings come to. Paths of complaints begin inside of its map. */
-  resolve(input: Input, complain: Complain): ResolvedCheck<Settings>;
+  /** What its settings come to. Complaints begin inside of its map; `timeoutMs` is for one attempt, with everything that it has to fetch. */
+  resolve(input: Input, complain: Complain): { readonly settings: Settings; readonly timeoutMs: number };
   /** The same for one service, with `{service}` filled in. */
   fill?(settings: Settings, fill: (text: string) => string): Settings;
   /** What the file as a whole may say of it: how this machine does it. */
@@ -48,21 +47,14 @@ export interface CheckKind<Input = unknown, Settings extends object = object, Se
   create(context: CheckContext, section: Section): Check<Settings> | Promise<Check<Settings>>;
 }
 
-export interface ResolvedCheck<Settings extends object> {
-  readonly settings: Settings;
-  /** Longest time of one attempt, with everything that it has to fetch. */
-  readonly timeoutMs: number;
-}
-
 /** The slowest pull of an image that is worth waiting for, in milliseconds: a part of the time of a check that runs it. */
 export const pullMs = 15 * 60_000;
 
 /** One that a worker can run. */
 export interface Check<Settings extends object = object> {
   /**
-   * Its clean-up is `later`'s; once the signal is aborted, whatever it throws counts as cancelled.
-   * @throws CheckRefused or another Refusal: the image does not pass. RateLimit: to be asked again. Any other error: something is broken,
-   *   and it is tried again
+   * Once the signal is aborted, whatever it throws counts as cancelled.
+   * @throws CheckRefused or another Refusal: the image does not pass; RateLimit; any other error: it is tried again
    */
   check(work: CheckWork<Settings>): Promise<Checked>;
 }
@@ -107,10 +99,7 @@ export interface CheckContext {
   readonly now: () => Date;
 }
 
-/**
- * The one place where a kind's settings have their types: whoever asks a kind for something hands it back what it came up with itself, so
- * everybody else need not know them. (TypeScript lets parameters of methods differ in this way.)
- */
+/** The one place where a kind's settings have their types: whoever asks a kind for something hands back what it came up with itself. */
 export function defineCheck<Input, Settings extends object, Section = undefined>(
   kind: CheckKind<Input, Settings, Section>,
 ): CheckKind {
@@ -119,12 +108,32 @@ export function defineCheck<Input, Settings extends object, Section = undefined>
 
 /** The image does not pass, for people to decide about. */
 export class CheckRefused extends Refusal {
-  constructor(
-    type: `${string}Failed` | `${string}Rejected`,
-    message: string,
-    evidence: readonly Evidence[],
-    options?: ErrorOptions,
-  ) {
+  constructor(type: `${string}${'Failed' | 'Rejected'}`, message: string, evidence: readonly Evidence[], options?: ErrorOptions) {
     super(type, message, [bounded(evidence)], options);
   }
+}
+
+/** Environment variables of what a check starts. @param description a sentence */
+export function environment(check: SecretCheck, description: string) {
+  return z
+    .record(text('the name of an environment variable', /^[^=\s]+$/), textOrSecret(check))
+    .describe(`${description} Text that begins with env: or file: is a reference to a secret.`)
+    .exactOptional();
+}
+
+/** One run of a check that has to do with Docker, and the process that it runs in. */
+export interface DockerCheck<Settings extends object> extends CheckWork<Settings>, CheckContext {
+  readonly images: Images;
+}
+
+/** The labels of what a run makes in Docker. @param withinMs when nobody can need it any more, in milliseconds from now */
+export function labelsFor(check: DockerCheck<object>, name: string, withinMs: number): Record<string, string> {
+  const { run, workerId: worker, installation, ownershipKey, now } = check;
+  const deadline = new Date(now().getTime() + withinMs);
+  return labelsOf({ ...run, worker, deadline, ...(installation !== undefined && { installation }) }, name, ownershipKey);
+}
+
+/** `repository@digest` */
+export function referenceOf({ repository, digest }: VerifiedImage): string {
+  return `${repository}@${digest}`;
 }

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
-import { scanned } from '../../src/checks/scan/evidence.ts';
 import type { ScanSummary } from '../../src/checks/scan/policy.ts';
+import { scanned } from '../../src/checks/scan/scan.ts';
 import { bounded, type Evidence, quoted } from '../../src/domain/evidence.ts';
 import type { Digest, Repository, Tag } from '../../src/domain/image-reference.ts';
 import { code, inert, prose } from '../../src/domain/inert-text.ts';

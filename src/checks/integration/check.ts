@@ -15,20 +15,33 @@ import {
   waitForTest,
   waitUntilReady,
 } from '../../platform/compose/services.ts';
-import { explainUnreachable, isMissing } from '../../platform/docker/errors.ts';
-import type { Images } from '../../platform/docker/images.ts';
-import { isEarlier, labelsOf, projectPrefix } from '../../platform/docker/labels.ts';
+import { findImage } from '../../platform/docker/container.ts';
+import { readEnvironment } from '../../platform/docker/environment.ts';
+import { explainUnreachable } from '../../platform/docker/errors.ts';
+import { isEarlier, projectPrefix } from '../../platform/docker/labels.ts';
 import { createMask, lastLines, type TextMask } from '../../platform/docker/log-lines.ts';
 import { findOurs, remove } from '../../platform/docker/remove.ts';
 import { requireScanned } from '../../platform/docker/scanned.ts';
-import { type CheckContext, CheckRefused, type CheckWork } from '../check.ts';
-import type { IntegrationPlan } from './plan.ts';
+import { CheckRefused, type DockerCheck, labelsFor, pullMs, referenceOf } from '../check.ts';
 
-/** What the check is made with, and this run of it. */
-export interface IntegrationCheck extends Omit<CheckWork<IntegrationPlan>, 'settings'>, CheckContext {
-  readonly integration: IntegrationPlan;
-  readonly images: Images;
+/** The candidate with the services that it needs, in a throw-away compose project, and a test that decides by its exit code. */
+export interface IntegrationPlan {
+  /** A compose file on the worker, relative to the configuration file. */
+  readonly compose: string;
+  /** The service of that file that gets the candidate. */
+  readonly candidate: string;
+  /** The other services to start; their `depends_on` come along. */
+  readonly services: readonly string[];
+  /** A test image, run in the project's network; or a command run in a service of the project. */
+  readonly test:
+    | { readonly kind: 'image'; readonly image: string; readonly command?: readonly string[] }
+    | { readonly kind: 'exec'; readonly service: string; readonly command: readonly string[] };
+  /** Values are plain text or secret references; for the test and for the compose file's variables. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly timeoutMs: number;
 }
+
+type IntegrationCheck = DockerCheck<IntegrationPlan>;
 
 /** Reading a file and taking a project down take seconds, unless Docker is in trouble. */
 const readWithinMs = 60_000;
@@ -51,19 +64,17 @@ interface Project {
  *   error where Docker or the registry is broken; the signal's reason once it is aborted
  */
 export async function checkIntegration(check: IntegrationCheck): Promise<Checked> {
-  const { integration, image, run } = check;
+  const { settings: integration, baseDir } = check;
   await removeEarlier(check);
-  const variables = Object.fromEntries(Object.entries(integration.env).map(([name, value]) => [name, check.secrets(value)]));
-  const mask = createMask(Object.entries(variables).flatMap(([name, value]) => (value === integration.env[name] ? [] : [value])));
+  const { variables, secrets } = await readEnvironment(integration, baseDir, check.secrets);
+  const mask = createMask(secrets);
   const name = `${projectPrefix}${randomBytes(8).toString('hex')}`;
-  const path = resolve(check.baseDir, integration.compose);
+  const path = resolve(baseDir, integration.compose);
   const read = await readComposeFile(check, path, name, variables, mask);
 
-  const candidate = `${image.repository}@${image.digest}`;
-  const deadline = new Date(check.now().getTime() + integration.timeoutMs + pullGraceMs + deadlineGraceMs);
-  const { workerId: worker, installation } = check;
-  const owner = { ...run, worker, deadline, ...(installation !== undefined && { installation }) };
-  const labels = labelsOf(owner, name, check.ownershipKey);
+  const candidate = referenceOf(check.image);
+  // Images are pulled before the time of the test begins, but the labels are made before that.
+  const labels = labelsFor(check, name, integration.timeoutMs + pullMs + deadlineGraceMs);
   const { project, test } = isolate(read, { name, image: candidate, labels, integration, variables });
   await takeImages(check, candidate, project);
   await requireScanned(check.docker, check.plan, check.image);
@@ -72,9 +83,6 @@ export async function checkIntegration(check: IntegrationCheck): Promise<Checked
   check.later(`remove the compose project ${name}`, () => takeDown(check, running));
   return await testWithin(check, running);
 }
-
-/** Images are pulled before the time of the test begins, but the labels are made before that. */
-const pullGraceMs = 15 * 60_000;
 
 /** What earlier attempts of this check left: they cannot be at work any more. */
 async function removeEarlier({ docker, run, ownershipKey }: IntegrationCheck): Promise<void> {
@@ -89,7 +97,7 @@ async function removeEarlier({ docker, run, ownershipKey }: IntegrationCheck): P
 
 /** The file as Compose understands it: variables filled in, `extends` and `include` followed, with what the services depend on. */
 async function readComposeFile(
-  { integration, env, signal, baseDir }: IntegrationCheck,
+  { settings: integration, env, signal, baseDir }: IntegrationCheck,
   path: string,
   name: string,
   variables: Readonly<Record<string, string>>,
@@ -116,9 +124,9 @@ function servicesOf({ candidate, services, test }: IntegrationPlan): string[] {
   return [...new Set([candidate, ...services, ...(test.kind === 'exec' ? [test.service] : [])])];
 }
 
-function isolate(...[file, run]: Parameters<typeof throwAwayProject>): ReturnType<typeof throwAwayProject> {
+function isolate(...project: Parameters<typeof throwAwayProject>): ReturnType<typeof throwAwayProject> {
   try {
-    return throwAwayProject(file, run);
+    return throwAwayProject(...project);
   } catch (error) {
     if (error instanceof NotIsolated) throw new CheckRefused('IntegrationFailed', error.message, [], { cause: error });
     throw error;
@@ -126,7 +134,7 @@ function isolate(...[file, run]: Parameters<typeof throwAwayProject>): ReturnTyp
 }
 
 async function testWithin(check: IntegrationCheck, project: Project): Promise<Checked> {
-  const { docker, integration } = check;
+  const { docker, settings: integration } = check;
   const { mask } = project;
   const startedAt = performance.now();
   const limit = AbortSignal.timeout(integration.timeoutMs);
@@ -170,8 +178,8 @@ async function runTest(
   said: (output: Buffer) => void,
   signal: AbortSignal,
 ): Promise<TestedServices> {
-  const { docker, integration } = check;
-  const { test } = integration;
+  const { docker } = check;
+  const { test } = check.settings;
   const service = test.kind === 'exec' ? test.service : (project.test ?? '');
   if (test.kind === 'image') await start(check, project, [service], ['--no-deps'], signal);
   const [id] = await containersOf(docker, project.name, service);
@@ -195,20 +203,9 @@ async function start(
   await check.docker.ping().catch((error: unknown) => {
     throw explainUnreachable(error);
   });
-  const missing = await isGone(check);
-  if (missing)
-    throw new Error(`somebody removed ${check.image.repository}@${check.image.digest} before it was started; it is pulled again`);
+  if ((await findImage(check.docker, referenceOf(check.image))) === undefined)
+    throw new Error(`somebody removed ${referenceOf(check.image)} before it was started; it is pulled again`);
   throw new ServiceFailed(services.join(', '), `could not be started: ${lastWords(end.output, project.mask)}`);
-}
-
-async function isGone({ docker, image }: IntegrationCheck): Promise<boolean> {
-  try {
-    await docker.getImage(`${image.repository}@${image.digest}`).inspect();
-    return false;
-  } catch (error) {
-    if (isMissing(error)) return true;
-    throw error;
-  }
 }
 
 function compose(

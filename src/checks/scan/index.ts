@@ -1,5 +1,32 @@
-import { defineCheck } from '../check.ts';
-import { resolveScan, scanSchema, trivySchema, trivySettings } from './plan.ts';
+import { join, resolve } from 'node:path';
+import { z } from 'zod';
+import { text, url } from '../../settings/scalars.ts';
+import { map, optional } from '../../settings/wording.ts';
+import { type CheckContext, defineCheck } from '../check.ts';
+import { scanSchema } from './policy.ts';
+
+export const trivySchema = map(
+  {
+    command: optional(text('a command'), 'The Trivy command. Default: trivy on PATH, then the image aquasec/trivy.'),
+    cacheDir: optional(text('a folder'), "Trivy's cache folder, relative to this file. Default: trivy in the folder data."),
+    dbRepository: optional(text('an OCI repository'), 'Where the vulnerability database is pulled from.'),
+    javaDbRepository: optional(
+      text('an OCI repository'),
+      'Where the index of Java archives is pulled from, once an image has some.',
+    ),
+    offline: z.boolean().describe('Use the databases that are there, and the network for nothing.').default(false),
+    server: url('a Trivy server that scans in place of this machine').exactOptional(),
+  },
+  'How images are scanned.',
+);
+
+/** With every default; `cacheDir` is absolute. */
+export function trivySettings(
+  { cacheDir, ...trivy }: z.output<typeof trivySchema>,
+  { baseDir, data }: Pick<CheckContext, 'baseDir' | 'data'>,
+) {
+  return { ...trivy, cacheDir: cacheDir === undefined ? join(data, 'trivy') : resolve(baseDir, cacheDir) };
+}
 
 /** A slow registry, and a database that has to be fetched first. */
 const timeoutMs = 20 * 60_000;
@@ -12,27 +39,20 @@ export const scanCheck = defineCheck({
   needsDocker: true,
   keys: 'failOn, ignoreUnfixed, ignore',
   schema: () => scanSchema,
-  resolve: (input) => ({ settings: resolveScan(input), timeoutMs }),
+  resolve: ({ failOn = 'critical', ignoreUnfixed = false, ignore = [] }) => ({
+    settings: { failOn, ignoreUnfixed, ignore },
+    timeoutMs,
+  }),
   section: { key: 'trivy', schema: () => trivySchema },
   async create(context, section) {
     const { command, ...trivy } = trivySettings(section, context);
-    const [{ createTrivy, trivyCommand }, { createScan }, { findTool }] = await Promise.all([
+    const [{ createTrivy }, { trivyCommand }, { createScan }, { findTool }] = await Promise.all([
       import('./trivy.ts'),
+      import('./trivy-process.ts'),
       import('./scan.ts'),
       import('../../platform/tools.mjs'),
     ]);
-    const { artifacts, credentials, env, log, now, plainHttp } = context;
-    return createScan({
-      trivy: createTrivy({
-        ...trivy,
-        command: trivyCommand({ configured: command, found: findTool('trivy', env) }),
-        plainHttp,
-        credentials,
-        env,
-      }),
-      artifacts,
-      log,
-      now,
-    });
+    const started = trivyCommand({ configured: command, found: findTool('trivy', context.env) });
+    return createScan({ ...context, trivy: createTrivy({ ...context, ...trivy, command: started }) });
   },
 });

@@ -1,4 +1,35 @@
-import { type IgnoredFinding, type ScanPlan, type Severity, severities } from './plan.ts';
+import { z } from 'zod';
+import { text } from '../../settings/scalars.ts';
+import { expecting, map, optional } from '../../settings/wording.ts';
+
+export const severities = ['unknown', 'low', 'medium', 'high', 'critical'] as const;
+export type Severity = (typeof severities)[number];
+
+/** What the configuration says of scans. */
+export const scanSchema = map(
+  {
+    failOn: optional(
+      z.enum([...severities, 'none']),
+      'The lowest severity that fails the scan; none only reports. Default: critical.',
+    ),
+    ignoreUnfixed: optional(z.boolean(), 'Findings without a fixed version do not fail the scan. Default: false.'),
+    ignore: z
+      .array(
+        map(
+          {
+            id: text('the id of a finding, such as CVE-2024-1234'),
+            reason: text('a reason: why this finding is no danger here'),
+            until: optional(z.iso.date(expecting('a date such as 2026-12-31')), 'The entry holds to the end of this day, UTC.'),
+          },
+          'One finding that does not fail the scan, and why.',
+        ),
+      )
+      .exactOptional(),
+  },
+  'Trivy on each wanted platform, for vulnerabilities and secrets.',
+);
+
+export type ScanPlan = Required<z.output<typeof scanSchema>>;
 
 export interface Finding {
   readonly kind: 'vulnerability' | 'secret';
@@ -30,16 +61,12 @@ export interface ScanSummary {
   readonly artifacts: readonly string[];
 }
 
-export type ScanVerdict = Pick<ScanSummary, 'counts' | 'worst' | 'failing' | 'ignored'>;
+type ScanVerdict = Pick<ScanSummary, 'counts' | 'worst' | 'failing' | 'ignored'>;
 
 /** How many findings the summary names. */
 const worstShown = 10;
 
-/**
- * What a policy says to the findings of an image.
- * @param findings of all platforms; what several platforms have counts once
- * @param today decides which `ignore` entries still hold
- */
+/** @param findings of all platforms; what several have counts once. @param today decides which `ignore` entries still hold */
 export function judgeFindings(findings: readonly Finding[], plan: ScanPlan, today: Date): ScanVerdict {
   const distinct = distinctFindings(findings);
   const counted = distinct.filter((finding) => !isIgnored(finding, plan, today)).sort(worstFirst);
@@ -53,10 +80,7 @@ export function judgeFindings(findings: readonly Finding[], plan: ScanPlan, toda
   };
 }
 
-/**
- * Why a scan failed and what to do, in one sentence: `2 critical findings: CVE-2021-44906 in minimist 1.2.5 (fixed in 1.2.6), ...`.
- * @param verdict one with failing findings
- */
+/** Why a scan failed and what to do: `2 critical findings: CVE-2021-44906 in minimist 1.2.5 (fixed in 1.2.6), ...` */
 export function rejectionOf(verdict: ScanVerdict, plan: ScanPlan): string {
   const shown = verdict.worst.filter((finding) => fails(finding, plan));
   const more = verdict.failing > shown.length ? [`${verdict.failing - shown.length} more`] : [];
@@ -67,7 +91,7 @@ export function rejectionOf(verdict: ScanVerdict, plan: ScanPlan): string {
 }
 
 /** The entry holds to the end of its day, UTC. */
-export function stillHolds(entry: IgnoredFinding, today: Date): boolean {
+function stillHolds(entry: ScanPlan['ignore'][number], today: Date): boolean {
   return entry.until === undefined || today.toISOString().slice(0, 10) <= entry.until.slice(0, 10);
 }
 

@@ -1,14 +1,13 @@
 import { join } from 'node:path';
 import { z } from 'zod';
+import { type Evidence, type EvidenceItem, quoted } from '../../domain/evidence.ts';
 import { Refusal } from '../../domain/failures.ts';
-import type { PlatformDigests, VerifiedImage } from '../../domain/outcomes.ts';
+import type { Checked, PlatformDigests, VerifiedImage } from '../../domain/outcomes.ts';
 import type { Plan } from '../../domain/plan.ts';
 import { meantPlatforms } from '../../platform/registry/platform.ts';
 import { SharedRuns } from '../../platform/shared-runs.ts';
-import { type Check, type CheckContext, CheckRefused, type CheckWork } from '../check.ts';
-import { scanEvidence, scanned } from './evidence.ts';
-import type { ScanPlan } from './plan.ts';
-import { type Finding, judgeFindings, rejectionOf, type ScanSummary } from './policy.ts';
+import { type Check, type CheckContext, CheckRefused, type CheckWork, referenceOf } from '../check.ts';
+import { type Finding, judgeFindings, rejectionOf, type ScanPlan, type ScanSummary, severities } from './policy.ts';
 import { scanners, type Trivy } from './trivy.ts';
 import { parseReport } from './trivy-report.ts';
 
@@ -50,7 +49,14 @@ export function createScanner(dependencies: ScanDependencies) {
       scans.push(await runs.run(`${image.repository}@${platform.digest}`, scan, signal));
     }
     const findings = scans.flatMap((scan) => scan.findings);
-    return summaryOf(scans, judgeFindings(findings, settings, dependencies.now()), platforms);
+    const database = scans[0]?.database;
+    return {
+      ...judgeFindings(findings, settings, dependencies.now()),
+      platforms: platforms.map(({ platform }) => platform),
+      ...(database !== undefined && { database }),
+      reused: scans.length > 0 && scans.every((scan) => scan.reused),
+      artifacts: scans.flatMap((scan) => scan.artifacts),
+    };
   };
 }
 
@@ -59,10 +65,7 @@ function wantedPlatforms(plan: Plan, image: VerifiedImage): readonly PlatformDig
   const missing = plan.platforms.filter((wanted) => meantPlatforms([wanted], image.platforms).length === 0);
   if (missing.length === 0) return meantPlatforms(plan.platforms, image.platforms);
   const there = image.platforms.map(({ platform }) => platform).join(', ');
-  throw new Refusal(
-    'PlatformMissing',
-    `${image.repository}@${image.digest} is not there for ${missing.join(', ')}; it is for: ${there}`,
-  );
+  throw new Refusal('PlatformMissing', `${referenceOf(image)} is not there for ${missing.join(', ')}; it is for: ${there}`);
 }
 
 async function scanPlatform(
@@ -100,8 +103,7 @@ async function knownFindings(
   if (database === undefined) return undefined;
   try {
     const record = await artifacts.readText(digest, files.record);
-    if (record === undefined) return undefined;
-    if (!isCurrent(recordSchema.parse(JSON.parse(record)), database, now)) return undefined;
+    if (record === undefined || !isCurrent(recordSchema.parse(JSON.parse(record)), database, now)) return undefined;
     const report = await artifacts.readText(digest, files.report);
     return report === undefined ? undefined : parseReport(report, platform);
   } catch (error) {
@@ -115,17 +117,47 @@ function isCurrent(record: z.infer<typeof recordSchema>, database: string, now: 
   return record.database === database && record.scanners === scanners && age >= 0 && age <= reuseWithinMs;
 }
 
-function summaryOf(
-  scans: readonly PlatformScan[],
-  verdict: ReturnType<typeof judgeFindings>,
-  platforms: readonly PlatformDigests[],
-): ScanSummary {
-  const database = scans[0]?.database;
+export function scanned(summary: ScanSummary): Checked {
+  const aside = summary.ignored === 0 ? '' : ` (${summary.ignored} set aside by the policy)`;
+  const text = `${countsText(summary)}${aside}${summary.reused ? '; report of a moment ago' : ''}`;
   return {
-    ...verdict,
-    platforms: platforms.map(({ platform }) => platform),
-    ...(database === undefined ? {} : { database }),
-    reused: scans.length > 0 && scans.every((scan) => scan.reused),
-    artifacts: scans.flatMap((scan) => scan.artifacts),
+    kind: 'checked',
+    text,
+    evidence: [{ ...outcomeOf(summary), items: summary.worst.map(itemOf), artifacts: summary.artifacts }],
   };
+}
+
+/** Of an image that does not pass. */
+function scanEvidence(summary: ScanSummary): Evidence {
+  return { ...outcomeOf(summary), rows: summary.worst.map(rowOf) };
+}
+
+function outcomeOf(summary: ScanSummary): Evidence {
+  const { failing, ignored } = summary;
+  const counts = countsText(summary);
+  const passed = failing === 0;
+  return {
+    title: 'Scanned',
+    passed,
+    text: `${counts}${ignored === 0 ? '' : `, ${ignored} ignored by the policy`}`,
+    short: `${counts}; ${passed ? 'none fails the policy' : `${failing} against the policy`}`,
+  };
+}
+
+/** `1 critical, 2 low`, worst first, or `no findings`. */
+function countsText({ counts }: ScanSummary): string {
+  const found = severities.toReversed().filter((severity) => counts[severity] > 0);
+  return found.map((severity) => `${counts[severity]} ${severity}`).join(', ') || 'no findings';
+}
+
+function itemOf({ severity, id, where, installed, fixed, title, kind }: Finding): EvidenceItem {
+  const version = installed === undefined ? '' : ` ${quoted(installed)}`;
+  const remedy = fixed === undefined ? (kind === 'vulnerability' ? ', no fix yet' : '') : `, fixed in ${quoted(fixed)}`;
+  const text = `${quoted(id)} in ${quoted(where)}${version}${remedy}${title === undefined ? '' : `: ${title}`}`;
+  return { label: severity, text };
+}
+
+function rowOf({ severity, id, where, installed = '', fixed, platform, title = '', kind }: Finding): string[] {
+  const remedy = kind === 'secret' ? 'secret' : fixed === undefined ? 'no fix yet' : `fixed in ${fixed}`;
+  return [severity, id, `${where} ${installed}`.trim(), remedy, platform, title];
 }

@@ -1,7 +1,6 @@
 import { resolve } from 'node:path';
-import type { Environment } from '../../domain/environment.ts';
 import { codeOf } from '../../domain/errors.ts';
-import { runProgram } from '../../platform/processes/program.ts';
+import { type ProgramRun, runProgram } from '../../platform/processes/program.ts';
 
 /** A program with its first arguments, or an image that Docker runs. */
 export type TrivyCommand = readonly string[] | { readonly image: string };
@@ -9,11 +8,7 @@ export type TrivyCommand = readonly string[] | { readonly image: string };
 /** What runs where there is no program; the version is the one that the tests run. */
 const trivyImage = 'aquasec/trivy:0.76.0';
 
-/**
- * How Trivy is started: as configured, else the program where there is one, else its image.
- * @param configured a command line, split at white space
- * @param found path of the program, or undefined
- */
+/** How Trivy is started: as configured (a command line), else the program that was found (its path), else its image. */
 export function trivyCommand({
   configured,
   found,
@@ -35,11 +30,7 @@ const passedVariables = [
   ...proxyVariables.map((name) => name.toLowerCase()),
 ];
 
-/**
- * Program and arguments that start Trivy.
- * @param folders what an image must see, at the same paths
- * @param user `UID:GID` that owns what an image writes; undefined where the platform has no such numbers
- */
+/** @param folders what an image must see, at the same paths. @param user `UID:GID` that owns what it writes; undefined on Windows */
 export function trivyArguments(command: TrivyCommand, folders: readonly string[], user: string | undefined): readonly string[] {
   if (!('image' in command)) return command;
   const volumes = [...new Set(folders)].flatMap((folder) => ['--volume', `${folder}:${folder}`]);
@@ -48,16 +39,14 @@ export function trivyArguments(command: TrivyCommand, folders: readonly string[]
   return ['docker', 'run', '--rm', '--interactive', '--network', 'host', ...owner, ...volumes, ...variables, command.image];
 }
 
-export interface TrivyRun {
+/** `input` is a password, which neither arguments nor environment may show. */
+export interface TrivyRun extends Pick<ProgramRun, 'environment' | 'input'> {
   readonly command: TrivyCommand;
   /** Where it starts, and looks for settings. */
   readonly directory: string;
   /** What it reads and writes. */
   readonly folders: readonly string[];
   readonly arguments: readonly string[];
-  readonly environment: Environment;
-  /** What it reads from standard input: a password, which neither arguments nor environment may show. */
-  readonly input?: string;
   readonly signal: AbortSignal;
 }
 
@@ -81,23 +70,14 @@ export class TrivyFailed extends Error {
   }
 }
 
-/**
- * Runs Trivy to its end. Errors of the signal: see `runProgram`.
- * @throws TrivyFailed, or Error where it cannot be started
- */
+/** Runs Trivy to its end. @throws TrivyFailed, Error where it cannot be started, and what `runProgram` throws */
 export async function runTrivy(run: TrivyRun): Promise<void> {
   const user = process.getuid && process.getgid ? `${process.getuid()}:${process.getgid()}` : undefined;
   const [program = 'trivy', ...first] = trivyArguments(run.command, run.folders, user);
-  const { directory, environment, input, signal } = run;
+  // A path of ours would mean another file from where it starts.
+  const command = [program.includes('/') ? resolve(program) : program, ...first, ...run.arguments];
   try {
-    const { code, killedBy, stderr } = await runProgram({
-      // A path of ours would mean another file from where it starts.
-      command: [program.includes('/') ? resolve(program) : program, ...first, ...run.arguments],
-      directory,
-      environment,
-      ...(input !== undefined && { input }),
-      signal,
-    });
+    const { code, killedBy, stderr } = await runProgram({ ...run, command });
     if (code !== 0) throw new TrivyFailed(code === undefined ? `signal ${killedBy}` : `exit code ${code}`, stderr);
   } catch (cause) {
     const why = codeOf(cause);
@@ -111,11 +91,9 @@ function fatalPart(log: string): string {
   return log.slice(Math.max(0, log.lastIndexOf('FATAL'))).replace(/^FATAL\s+(?:Fatal error\s+)?/, '');
 }
 
-/** Of what Trivy says, more than is shown: spaces go, and URLs are shortened. */
-const longestShown = 4096;
-
 /** For people, on one line, and without the queries of URLs, which may be signed. */
 function shown(text: string): string {
-  const unsigned = text.slice(0, longestShown).replaceAll(/(https?:\/\/[^\s?"]+)\?[^\s"]*?(?=:?(?:[\s"]|$))/g, '$1?…');
+  // More than is shown: spaces go, and URLs are shortened.
+  const unsigned = text.slice(0, 4096).replaceAll(/(https?:\/\/[^\s?"]+)\?[^\s"]*?(?=:?(?:[\s"]|$))/g, '$1?…');
   return unsigned.replaceAll(/\s+/g, ' ').trim().slice(0, 600);
 }

@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import { severities } from './plan.ts';
-import type { Finding } from './policy.ts';
+import { type Finding, severities } from './policy.ts';
 
 /** Findings travel in workflow histories: names are cut where nobody would read on. */
 const shortText = z.string().transform((text) => (text.length > 120 ? `${text.slice(0, 119)}…` : text));
@@ -33,41 +32,35 @@ const reportSchema = z.object({
     .nullish(),
 });
 
-/**
- * The findings of Trivy's JSON report (schema version 2).
- * @throws Error where the text is no such report
- */
+/** The findings of Trivy's JSON report (schema version 2). @throws Error where the text is no such report */
 export function parseReport(text: string, platform: string): Finding[] {
   return resultsOf(text).flatMap(({ Target, Vulnerabilities, Secrets }) => [
     ...(Vulnerabilities ?? []).map(
-      (found): Finding => ({
+      ({ VulnerabilityID: id, PkgName: where, Severity: severity, InstalledVersion, FixedVersion, Title }): Finding => ({
         kind: 'vulnerability',
-        id: found.VulnerabilityID,
-        severity: found.Severity,
-        where: found.PkgName,
-        ...(found.InstalledVersion === undefined ? {} : { installed: found.InstalledVersion }),
-        ...(found.FixedVersion === undefined ? {} : { fixed: found.FixedVersion }),
-        ...(found.Title === undefined ? {} : { title: found.Title }),
+        id,
+        severity,
+        where,
         platform,
+        ...(InstalledVersion !== undefined && { installed: InstalledVersion }),
+        ...(FixedVersion !== undefined && { fixed: FixedVersion }),
+        ...(Title !== undefined && { title: Title }),
       }),
     ),
     ...(Secrets ?? []).map(
-      (found): Finding => ({
+      ({ RuleID: id, Severity: severity, Title }): Finding => ({
         kind: 'secret',
-        id: found.RuleID,
-        severity: found.Severity,
+        id,
+        severity,
         where: Target,
-        ...(found.Title === undefined ? {} : { title: found.Title }),
         platform,
+        ...(Title !== undefined && { title: Title }),
       }),
     ),
   ]);
 }
 
-/**
- * Whether Trivy found Java archives in the image.
- * @throws Error where the text is no report
- */
+/** Whether Trivy found Java archives in the image. @throws Error where the text is no report */
 export function hasJavaArchives(text: string): boolean {
   return resultsOf(text).some(({ Type }) => Type === 'jar');
 }

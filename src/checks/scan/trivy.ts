@@ -2,20 +2,19 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import type { Environment } from '../../domain/environment.ts';
+import { codeOf } from '../../domain/errors.ts';
 import { RateLimit, Refusal } from '../../domain/failures.ts';
 import { type Digest, type Repository, registryOf } from '../../domain/image-reference.ts';
 import { request } from '../../platform/http/client.ts';
 import { childEnvironment, cloudAccounts } from '../../platform/processes/environment.ts';
 import { identityTokenUser } from '../../platform/registry/credentials.ts';
-import { createDatabase, type Database } from './trivy-database.ts';
-import { runTrivy, type TrivyCommand, TrivyFailed, type TrivyRun } from './trivy-process.ts';
+import { SharedRuns } from '../../platform/shared-runs.ts';
+import type { CheckContext } from '../check.ts';
+import { runTrivy, TrivyFailed, type TrivyRun } from './trivy-process.ts';
 import { hasJavaArchives } from './trivy-report.ts';
 
-export { type TrivyCommand, trivyCommand } from './trivy-process.ts';
-
-export interface TrivyOptions {
-  /** See `trivyCommand`. */
-  readonly command: TrivyCommand;
+export interface TrivyOptions extends Pick<CheckContext, 'plainHttp' | 'credentials'> {
+  readonly command: TrivyRun['command'];
   /** Absolute: where Trivy keeps its databases. */
   readonly cacheDir: string;
   /** An OCI repository that has the database; absent: Trivy's own. */
@@ -26,10 +25,6 @@ export interface TrivyOptions {
   readonly offline: boolean;
   /** URL of a Trivy server, which has the database then. */
   readonly server?: string;
-  /** Whether a registry (host and port) is spoken to over plain HTTP. */
-  readonly plainHttp: (registry: string) => boolean;
-  /** Undefined: anonymous, or what Trivy finds in Docker's own configuration. */
-  readonly credentials: (registry: string) => Promise<{ readonly username: string; readonly password: string } | undefined>;
   /** Where Trivy's environment is taken from, without Landfall's secrets and Trivy's own settings: PATH, HOME, proxies. */
   readonly env: Environment;
 }
@@ -56,8 +51,6 @@ export interface Trivy {
 
 export const scanners = 'vuln,secret';
 
-/** Registries that limit their rate do not tell Trivy's callers for how long. */
-const waitWhenLimitedMs = 60_000;
 const quiet = ['--no-progress', '--skip-version-check', '--disable-telemetry'];
 /** Trivy's own limit is five minutes. The step has one, so this is only never to be shorter than that. */
 const patient = ['--timeout', '1h'];
@@ -75,18 +68,15 @@ const dockerVariables = [
 ];
 
 export function createTrivy(options: TrivyOptions): Trivy {
-  const database = createDatabase(join(options.cacheDir, 'db'), (signal) =>
-    download(options, { what: 'the vulnerability database', flag: 'db', from: options.dbRepository }, signal),
-  );
-  const javaIndex = createDatabase(join(options.cacheDir, 'java-db'), (signal) =>
-    download(options, { what: 'the index of Java archives', flag: 'java-db', from: options.javaDbRepository }, signal),
-  );
+  const { dbRepository, javaDbRepository, offline, server } = options;
+  const database = createDatabase(options, 'the vulnerability database', 'db', dbRepository);
+  const javaIndex = createDatabase(options, 'the index of Java archives', 'java-db', javaDbRepository);
   return {
     async database(signal) {
-      if (options.server !== undefined) return databaseOfServer(options.server, signal);
+      if (server !== undefined) return databaseOfServer(server, signal);
       const known = await database.state();
-      if (known !== undefined && (options.offline || !known.isDue)) return known.updatedAt;
-      if (!options.offline) await database.download(signal);
+      if (known !== undefined && (offline || !known.isDue)) return known.updatedAt;
+      if (!offline) await database.download(signal);
       const updated = await database.state();
       if (updated !== undefined) return updated.updatedAt;
       throw new Error(
@@ -172,10 +162,10 @@ async function writeReport(
       environment: {
         // Unpacked layers go where they are removed with the report, also when Trivy is killed.
         TMPDIR: dirname(report),
-        ...(credentials === undefined ? {} : { TRIVY_USERNAME: credentials.username }),
-        ...(options.plainHttp(registry) ? { TRIVY_INSECURE: 'true' } : {}),
+        ...(credentials !== undefined && { TRIVY_USERNAME: credentials.username }),
+        ...(options.plainHttp(registry) && { TRIVY_INSECURE: 'true' }),
       },
-      ...(credentials === undefined ? {} : { input: credentials.password }),
+      ...(credentials !== undefined && { input: credentials.password }),
       signal,
     });
   } catch (error) {
@@ -196,51 +186,67 @@ async function loginFor(registry: string, options: TrivyOptions): ReturnType<Tri
 
 /** Trivy has one exit code for everything, so what its registry client printed has to tell. */
 function classified(error: TrivyFailed, repository: Repository): Error {
-  if (isRateLimited(error)) return rateLimit(registryOf(repository));
-  if (!['401', '403', 'UNAUTHORIZED', 'DENIED'].includes(error.answer ?? '')) return error;
+  const registry = registryOf(repository);
+  if (!['401', '403', 'UNAUTHORIZED', 'DENIED'].includes(error.answer ?? '')) return rateLimit(error, registry) ?? error;
   return new Refusal(
     'CredentialsRefused',
-    `${registryOf(repository)} does not let Trivy read ${repository}; check the credentials under registries. ${error.message}`,
+    `${registry} does not let Trivy read ${repository}; check the credentials under registries. ${error.message}`,
     [],
     { cause: error },
   );
 }
 
-function isRateLimited({ answer }: TrivyFailed): boolean {
-  return answer === '429' || answer === 'TOOMANYREQUESTS';
+/** Undefined where the answer was another. Registries that limit their rate do not tell Trivy's callers for how long. */
+function rateLimit({ answer }: TrivyFailed, host: string): RateLimit | undefined {
+  if (answer !== '429' && answer !== 'TOOMANYREQUESTS') return undefined;
+  return new RateLimit(`${host} asks Trivy to come back later`, new Date(Date.now() + 60_000));
 }
 
-function rateLimit(host: string): RateLimit {
-  return new RateLimit(`${host} asks Trivy to come back later`, new Date(Date.now() + waitWhenLimitedMs));
-}
+type Database = ReturnType<typeof createDatabase>;
 
-interface Download {
-  /** For people. */
-  readonly what: string;
-  /** What Trivy's flags call it, and its cache folder as well. */
-  readonly flag: 'db' | 'java-db';
-  /** Undefined: Trivy's own registries. */
-  readonly from: string | undefined;
-}
-
-async function download(options: TrivyOptions, { what, flag, from }: Download, signal: AbortSignal): Promise<void> {
+/** One of the databases in Trivy's cache folder. @param what for people. @param from undefined: Trivy's own registries */
+function createDatabase(options: TrivyOptions, what: string, flag: 'db' | 'java-db', from: string | undefined) {
   const { cacheDir } = options;
-  const repository = from === undefined ? [] : [`--${flag}-repository`, from];
-  const only = ['image', `--download-${flag}-only`, '--cache-dir', cacheDir, ...quiet, ...repository];
-  try {
-    await run(options, { folders: [cacheDir], arguments: only, signal });
-  } catch (error) {
-    if (!(error instanceof TrivyFailed)) throw error;
-    if (isRateLimited(error)) throw rateLimit(`the registry of ${what}`);
-    throw new Error(
-      `${what} cannot be downloaded; let this machine reach ${from ?? "Trivy's registries"}, name a mirror under trivy, or put it into ${join(cacheDir, flag)} and scan offline. ${error.message}`,
-      { cause: error },
-    );
-  }
+  const folder = join(cacheDir, flag);
+  const downloads = new SharedRuns<void>();
+  const download = async (signal: AbortSignal) => {
+    const repository = from === undefined ? [] : [`--${flag}-repository`, from];
+    const only = ['image', `--download-${flag}-only`, '--cache-dir', cacheDir, ...quiet, ...repository];
+    try {
+      await run(options, { folders: [cacheDir], arguments: only, signal });
+    } catch (error) {
+      if (!(error instanceof TrivyFailed)) throw error;
+      const message = `${what} cannot be downloaded; let this machine reach ${from ?? "Trivy's registries"}, name a mirror under trivy, or put it into ${folder} and scan offline. ${error.message}`;
+      throw rateLimit(error, `the registry of ${what}`) ?? new Error(message, { cause: error });
+    }
+  };
+  return {
+    /** Absolute. */
+    folder,
+    /** Undefined where there is none yet. */
+    state: () => readMetadata(folder),
+    /** Downloads the newest one; several that ask at once share one download, for they would write over each other. */
+    download: (signal: AbortSignal) => downloads.run(folder, download, signal),
+  };
 }
 
-const serverWithinMs = 30_000;
-const longestVersion = 1024 * 1024;
+const metadataSchema = z.object({ UpdatedAt: z.iso.datetime(), NextUpdate: z.iso.datetime() });
+
+/** When a database was made (ISO 8601), which identifies it, and whether a newer one is due. */
+async function readMetadata(folder: string): Promise<{ readonly updatedAt: string; readonly isDue: boolean } | undefined> {
+  const path = join(folder, 'metadata.json');
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+  const metadata = metadataSchema.safeParse(JSON.parse(text));
+  if (metadata.success) return { updatedAt: metadata.data.UpdatedAt, isDue: Date.now() >= Date.parse(metadata.data.NextUpdate) };
+  throw new Error(`${path} is not what Trivy writes: ${z.prettifyError(metadata.error)}; remove ${folder}`);
+}
+
 const serverSchema = z.object({ VulnerabilityDB: z.object({ UpdatedAt: z.string() }).nullish() });
 
 async function databaseOfServer(server: string, signal: AbortSignal): Promise<string | undefined> {
@@ -250,8 +256,8 @@ async function databaseOfServer(server: string, signal: AbortSignal): Promise<st
     method: 'GET',
     url,
     signal,
-    timeoutMs: serverWithinMs,
-    longestAnswer: longestVersion,
+    timeoutMs: 30_000,
+    longestAnswer: 1024 * 1024,
   });
   if (status !== 200) throw new Error(`the Trivy server ${url.host} answered /version with ${status}, expected 200`);
   return serverSchema.parse(JSON.parse(text)).VulnerabilityDB?.UpdatedAt;

@@ -1,5 +1,5 @@
 import { defineCheck, pullMs } from '../check.ts';
-import { resolveSmoke, type SmokePlan, smokeSchema } from './plan.ts';
+import { resolveSmoke, smokeSchema } from './plan.ts';
 
 /** The container is started once, without rights and without a network beyond its own, and has to become ready. */
 export const smokeCheck = defineCheck({
@@ -11,7 +11,7 @@ export const smokeCheck = defineCheck({
   schema: smokeSchema,
   alternatives: { '': ['http', 'tcp', 'exec'] },
   resolve(input, complain) {
-    const settings: SmokePlan = resolveSmoke(input, complain);
+    const settings = resolveSmoke(input, complain);
     return { settings, timeoutMs: pullMs + settings.timeoutMs };
   },
   async create(context) {
@@ -22,6 +22,6 @@ export const smokeCheck = defineCheck({
       import('./smoke-test.ts'),
     ]);
     const images = sharedImages(context.docker);
-    return { check: ({ settings, ...work }) => smokeTest({ ...context, ...work, images, smoke: settings }) };
+    return { check: (work) => smokeTest({ ...context, ...work, images }) };
   },
 });

@@ -35,9 +35,8 @@ function describe(judgement: ReadinessResult, context: FailureContext): string {
   const { smoke, probe } = context;
   const expected = expectation(smoke, probe, judgement.state);
   const hint = capabilityHint(smoke, `${judgement.state.Error}\n${context.log}`, judgement.state);
-  if (judgement.verdict.kind === 'unhealthy') {
+  if (judgement.verdict.kind === 'unhealthy')
     return `expected ${expected}, but its HEALTHCHECK turned unhealthy after ${formatSeconds(judgement.afterMs)}${lastHealth(judgement.state)}${hint}`;
-  }
   if (judgement.verdict.kind === 'timed-out') return `expected ${expected}, but ${whatWasMissing(judgement, context)}${hint}`;
   return `expected ${expected}, but ${howItExited(judgement, smoke)}${hint}`;
 }
@@ -52,21 +51,19 @@ function expectation(smoke: SmokePlan, probe: FailureContext['probe'], state: St
 function howItExited({ state, afterMs }: ReadinessResult, smoke: SmokePlan): string {
   const ran = ranFor(state) ?? afterMs;
   const when = ran < 100 ? 'at once' : `after ${formatSeconds(ran)}`;
-  if (state.OOMKilled) {
-    return `it ran out of memory ${when} (exit code ${state.ExitCode}): raise smoke.memory, now ${mebibytes(smoke.memoryBytes)}, or make the image need less`;
-  }
+  const memory = `${Math.round(smoke.memoryBytes / 1024 / 1024)} MiB`;
+  if (state.OOMKilled)
+    return `it ran out of memory ${when} (exit code ${state.ExitCode}): raise smoke.memory, now ${memory}, or make the image need less`;
   const code = `it exited ${when} with code ${state.ExitCode}`;
-  if (state.ExitCode === 0) {
+  if (state.ExitCode === 0)
     return `${code}: a service has to keep running; set smoke.command if it is started in another way, or take smoke out of this service if it is a job that ends`;
-  }
   return `${code}: its last log lines say why; correct the image, or what it is given by smoke.env, smoke.envFile or smoke.command`;
 }
 
 function whatWasMissing(judgement: ReadinessResult, { smoke, probe }: FailureContext): string {
   const raise = 'raise smoke.timeout, or see the log lines for what holds it up';
-  if (probe !== undefined) {
+  if (probe !== undefined)
     return `${probe.what} was not answered (last: ${judgement.lastFound ?? 'no answer'}): correct the probe if it asks for the wrong thing, ${raise}`;
-  }
   const health = healthOf(judgement.state);
   if (health !== undefined) return `its HEALTHCHECK is still ${health}${lastHealth(judgement.state)}: ${raise}`;
   return `smoke.timeout is over after ${formatSeconds(smoke.timeoutMs)}: set smoke.stayUp below smoke.timeout`;
@@ -102,10 +99,6 @@ export function capabilityHint(smoke: Pick<SmokePlan, 'capabilities'>, text: str
   return `. It was refused an operation, and has ${has}: if it needs one, add it to smoke.capabilities${guess}`;
 }
 
-function mebibytes(bytes: number): string {
-  return `${Math.round(bytes / 1024 / 1024)} MiB`;
-}
-
 /**
  * A container that Docker could not start. Exit codes 126 and 127 are Docker's words for a command that cannot be run or is not there;
  * a refused operation is the image's or the plan's too. Anything else (no port, no disk) is Docker's own trouble.
@@ -113,11 +106,8 @@ function mebibytes(bytes: number): string {
 export function startRefusal(error: Error, state: State, context: FailureContext): CheckRefused | undefined {
   const refused = /operation not permitted/i.test(error.message);
   if (![126, 127].includes(state.ExitCode) && !refused) return undefined;
-  const { smoke, platform, log, mask } = context;
   const why = error.message.replace(/^\(HTTP code \d+\) [^-]*- /, '').trim();
-  const hint = capabilityHint(smoke, why, state);
+  const hint = capabilityHint(context.smoke, why, state);
   const message = `expected the container to start, but its command cannot be run (${why}): correct the image or smoke.command${hint}`;
-  const text = `platform ${platform}, exit code ${state.ExitCode}`;
-  const evidence = { title: 'Smoke-tested', passed: false, text, log };
-  return new CheckRefused('SmokeFailed', mask(message), [evidence], { cause: error });
+  return new CheckRefused('SmokeFailed', context.mask(message), [evidenceOf(state, context)], { cause: error });
 }

@@ -1,36 +1,32 @@
 import type Docker from 'dockerode';
+import { messageOf } from '../../domain/errors.ts';
 import { quoted } from '../../domain/evidence.ts';
+import { registryOf } from '../../domain/image-reference.ts';
 import type { Checked, VerifiedImage } from '../../domain/outcomes.ts';
 import { type ContainerEnvironment, readEnvironment } from '../../platform/docker/environment.ts';
 import { explainUnreachable, isMissing, platformMissing } from '../../platform/docker/errors.ts';
 import { watchContainer } from '../../platform/docker/events.ts';
-import type { Images } from '../../platform/docker/images.ts';
-import { isEarlier, labelsOf, nameOf } from '../../platform/docker/labels.ts';
+import { isEarlier, nameOf } from '../../platform/docker/labels.ts';
 import { createMask, lastLines, readLog } from '../../platform/docker/log-lines.ts';
 import { type Address, createProbe } from '../../platform/docker/probe.ts';
 import { createWakeUp, waitUntilOver } from '../../platform/docker/readiness.ts';
-import { findOurs, remove, removeContainer } from '../../platform/docker/remove.ts';
+import { findOurs, remove, removeContainer, removeNetwork } from '../../platform/docker/remove.ts';
 import { type ContainerImageInfo, requireMadeOfScanned, requireScanned } from '../../platform/docker/scanned.ts';
-import type { CheckContext, CheckWork } from '../check.ts';
-import { containerOptions, probedPort } from './container-options.ts';
+import { type DockerCheck, labelsFor, referenceOf } from '../check.ts';
 import type { SmokePlan } from './plan.ts';
 import { type FailureContext, smokeRefusal, startRefusal } from './smoke-failure.ts';
-import { createSmokeNetwork } from './smoke-network.ts';
 
 /** After its timeout a smoke test still reads a log and cleans up, and an image that vanished is pulled once more. */
 const deadlineGraceMs = 2 * 60_000;
 /** How often an image that somebody removed between pull and start is pulled again. */
 const pullsAtMost = 3;
 
-/** What the test is made with, and this run of it. */
-export interface SmokeTest extends Omit<CheckWork<SmokePlan>, 'settings'>, CheckContext {
-  readonly smoke: SmokePlan;
-  readonly images: Images;
-}
+type SmokeTest = DockerCheck<SmokePlan>;
 
 interface Daemon {
   /** `os/arch`, as image indexes say it. */
   readonly platform: string;
+  /** Docker refuses a limit above it. */
   readonly cpus: number;
 }
 
@@ -40,7 +36,7 @@ interface Daemon {
  *   error where Docker or the registry is broken; the signal's reason once it is aborted
  */
 export async function smokeTest(test: SmokeTest): Promise<Checked> {
-  const { docker, plan, smoke, run, later, signal } = test;
+  const { docker, plan, settings: smoke, run, signal } = test;
   const daemon = await describeDaemon(docker);
   requirePlatform(test.image, daemon.platform);
   const environment = await readEnvironment(smoke, test.baseDir, test.secrets);
@@ -49,10 +45,9 @@ export async function smokeTest(test: SmokeTest): Promise<Checked> {
 
   await takeImage(test, daemon);
   await requireScanned(docker, plan, test.image);
-  const owner = { ...run, worker: test.workerId, deadline: deadlineOf(test), ...installationOf(test) };
-  const labels = labelsOf(owner, nameOf(run), test.ownershipKey);
+  const labels = labelsFor(test, nameOf(run), smoke.timeoutMs + deadlineGraceMs);
   signal.throwIfAborted();
-  await createSmokeNetwork(docker, nameOf(run), labels, later);
+  await createNetwork(test, nameOf(run), labels);
   signal.throwIfAborted();
   const container = await createContainer(test, daemon, environment, labels);
   return watchOver(test, daemon, container, environment);
@@ -75,21 +70,9 @@ function requirePlatform(image: VerifiedImage, platform: string): void {
   if (has.length > 0 && !isThere) throw platformMissing(referenceOf(image), platform, has);
 }
 
-function referenceOf(image: VerifiedImage): string {
-  return `${image.repository}@${image.digest}`;
-}
-
-function deadlineOf({ now, smoke }: SmokeTest): Date {
-  return new Date(now().getTime() + smoke.timeoutMs + deadlineGraceMs);
-}
-
-function installationOf({ installation }: SmokeTest): { installation?: string } {
-  return installation === undefined ? {} : { installation };
-}
-
 async function takeImage(test: SmokeTest, { platform }: Daemon): Promise<void> {
   const reference = referenceOf(test.image);
-  const registry = reference.slice(0, reference.indexOf('/'));
+  const registry = registryOf(test.image.repository);
   // Removing a large image takes Docker seconds, which no rollout has to wait for.
   test.later(`remove image ${reference}`, () => test.images.giveBack(reference), { isAwaited: false });
   await test.images.take(reference, {
@@ -100,17 +83,36 @@ async function takeImage(test: SmokeTest, { platform }: Daemon): Promise<void> {
   });
 }
 
+/** A bridge network of its own, so that the container under test meets nothing else. */
+async function createNetwork({ docker, later }: SmokeTest, name: string, labels: Record<string, string>): Promise<void> {
+  later(`remove network ${name}`, () => removeNetwork(docker, name));
+  try {
+    await docker.createNetwork({ Name: name, Driver: 'bridge', CheckDuplicate: true, Labels: labels });
+  } catch (error) {
+    if (!/address pool/i.test(messageOf(error))) throw error;
+    throw new Error(
+      `Docker has no addresses left for another network (${messageOf(error)}): remove unused ones with 'docker network prune', ` +
+        "or give Docker more with default-address-pools in the daemon's configuration",
+      { cause: error },
+    );
+  }
+}
+
 /** Creating is never cut short: the daemon would go on, and make a container after its clean-up. */
 async function createContainer(
   test: SmokeTest,
   daemon: Daemon,
   { variables }: ContainerEnvironment,
-  labels: Readonly<Record<string, string>>,
+  labels: Record<string, string>,
 ): Promise<Docker.Container> {
   const name = nameOf(test.run);
-  const image = referenceOf(test.image);
-  const { hostReach, smoke } = test;
-  const options = containerOptions(smoke, { name, image, labels, network: name, variables, hostReach, hostCpus: daemon.cpus });
+  const options = {
+    ...containerLimits(test, daemon.cpus),
+    name,
+    Image: referenceOf(test.image),
+    Labels: labels,
+    Env: Object.entries(variables).map(([key, value]) => `${key}=${value}`),
+  };
   test.later(`remove container ${name}`, () => removeContainer(test.docker, name));
   for (let pulls = 1; ; pulls += 1) {
     try {
@@ -123,6 +125,39 @@ async function createContainer(
   }
 }
 
+/** A container that can do no more than the plan allows: no host paths, no capabilities, bounded memory, CPU, processes and log. */
+function containerLimits({ settings: smoke, run, hostReach }: SmokeTest, hostCpus: number): Docker.ContainerCreateOptions {
+  const port = probedPort(smoke);
+  const publishes = port !== undefined && hostReach === 'loopback';
+  return {
+    ...(smoke.command !== undefined && { Cmd: [...smoke.command] }),
+    ...(publishes && { ExposedPorts: { [`${port}/tcp`]: {} } }),
+    HostConfig: {
+      NetworkMode: nameOf(run),
+      // Docker chooses the host's port, so that smoke tests never fight over one.
+      ...(publishes && { PortBindings: { [`${port}/tcp`]: [{ HostIp: '127.0.0.1', HostPort: '' }] } }),
+      Memory: smoke.memoryBytes,
+      // Memory and swap together: no swap.
+      MemorySwap: smoke.memoryBytes,
+      NanoCpus: Math.round(Math.min(smoke.cpus, hostCpus) * 1e9),
+      PidsLimit: smoke.pids,
+      CapDrop: ['ALL'],
+      CapAdd: [...smoke.capabilities],
+      SecurityOpt: ['no-new-privileges'],
+      Privileged: false,
+      RestartPolicy: { Name: 'no' },
+      // Whoever removes it wants to read its log first.
+      AutoRemove: false,
+      LogConfig: { Type: 'json-file', Config: { 'max-size': '1m', 'max-file': '2' } },
+    },
+  };
+}
+
+/** The port of the configured probe, if it has one. */
+function probedPort({ probe }: SmokePlan): number | undefined {
+  return probe === undefined || probe.kind === 'exec' ? undefined : probe.port;
+}
+
 /** From the start to the verdict. The watch begins before the start, so that nothing is missed. */
 async function watchOver(
   test: SmokeTest,
@@ -130,7 +165,7 @@ async function watchOver(
   container: Docker.Container,
   environment: ContainerEnvironment,
 ): Promise<Checked> {
-  const { docker, signal, smoke } = test;
+  const { docker, signal, settings: smoke } = test;
   const mask = createMask(environment.secrets);
   const bell = createWakeUp();
   const watch = new AbortController();
@@ -139,37 +174,25 @@ async function watchOver(
   requireMadeOfScanned(created, test.plan, test.image);
   await watchContainer(docker, container.id, created.Created, bell.trigger, AbortSignal.any([watch.signal, signal]));
 
+  const { platform } = daemon;
   const readTail = async () => lastLines(await readLog(docker, container.id, created.Config.Tty), mask);
   const startedAt = performance.now();
   try {
     await container.start();
   } catch (error) {
-    const failure = { smoke, platform: daemon.platform, probe: undefined, log: await readTail(), mask };
+    const failure = { smoke, platform, probe: undefined, log: await readTail(), mask };
     throw (await explainStart(container, error, failure)) ?? error;
   }
   const probe = smoke.probe && createProbe(smoke.probe, container, await addressOf(test, container));
   const judgement = await waitUntilOver({ container, limits: smoke, probe, startedAt, wakeUp: bell, signal });
   const log = await readTail();
   const { verdict, afterMs } = judgement;
-  if (verdict.kind !== 'ready') throw smokeRefusal(judgement, { smoke, platform: daemon.platform, probe, log, mask });
-  return smoked(daemon.platform, verdict.by, afterMs, log);
-}
-
-function smoked(platform: string, readyBy: string, afterMs: number, log: string): Checked {
-  const seconds = `${(afterMs / 1000).toFixed(1)} s`;
-  return {
-    kind: 'checked',
-    text: `ready by ${readyBy} after ${seconds} on ${platform}`,
-    evidence: [
-      {
-        title: 'Smoke-tested',
-        passed: true,
-        text: `ready after ${seconds} (${quoted(readyBy)}) on ${quoted(platform)}`,
-        short: `ready after ${seconds} (${readyBy}) on ${platform}`,
-        log,
-      },
-    ],
-  };
+  if (verdict.kind !== 'ready') throw smokeRefusal(judgement, { smoke, platform, probe, log, mask });
+  const after = `after ${(afterMs / 1000).toFixed(1)} s`;
+  const text = `ready ${after} (${quoted(verdict.by)}) on ${quoted(platform)}`;
+  const short = `ready ${after} (${verdict.by}) on ${platform}`;
+  const evidence = [{ title: 'Smoke-tested', passed: true, text, short, log }];
+  return { kind: 'checked', text: `ready by ${verdict.by} ${after} on ${platform}`, evidence };
 }
 
 async function explainStart(container: Docker.Container, error: unknown, failure: FailureContext) {
@@ -180,7 +203,7 @@ async function explainStart(container: Docker.Container, error: unknown, failure
 
 /** Where the probed port is for this worker; undefined where the container has exited already. */
 async function addressOf(test: SmokeTest, container: Docker.Container): Promise<Address | undefined> {
-  const port = probedPort(test.smoke);
+  const port = probedPort(test.settings);
   if (port === undefined) return undefined;
   const network = nameOf(test.run);
   if (test.hostReach === 'network' && test.ownContainer !== undefined) {

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { type ScanPlan, severities } from '../../../src/checks/scan/plan.ts';
-import { type Finding, judgeFindings, rejectionOf } from '../../../src/checks/scan/policy.ts';
+import { type Finding, judgeFindings, rejectionOf, type ScanPlan, severities } from '../../../src/checks/scan/policy.ts';
 
 const today = new Date('2025-03-10T12:00:00Z');
 const plan = (more: Partial<ScanPlan> = {}): ScanPlan => ({ failOn: 'critical', ignoreUnfixed: false, ignore: [], ...more });

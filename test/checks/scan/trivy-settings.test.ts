@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { trivySchema, trivySettings } from '../../../src/checks/scan/plan.ts';
+import { trivySchema, trivySettings } from '../../../src/checks/scan/index.ts';
 
 describe('the section trivy', () => {
   const folders = { baseDir: '/etc/landfall', data: '/var/lib/landfall' };
