@@ -83,7 +83,6 @@ export interface CheckContext {
   readonly installation?: string;
   /** By which this installation knows what it made in Docker: see ownershipKey. */
   readonly ownershipKey: string;
-  /** Turns a secret reference into its secret; plain text stays what it is. */
   readonly secrets: SecretResolver;
   readonly credentials: CredentialsSource;
   /** Whether a registry (host and port) is spoken to over plain HTTP. */

@@ -5,8 +5,7 @@ import { hasGitHub, needsGitHub } from '../settings/github.ts';
 import type { Complain } from '../settings/problem.ts';
 import { composeService, credentialsInUrl, githubRepository, text } from '../settings/scalars.ts';
 import { map, optional } from '../settings/wording.ts';
-import type { FileContext } from './context.ts';
-import { forgeOf } from './kinds.ts';
+import { type FileContext, forgeOf } from './kinds.ts';
 
 /** What a stage may say of its deployment repository, and what comes of it. */
 

@@ -6,13 +6,12 @@ import type { TemporalSettings } from './temporal.ts';
 
 type RegistryInput = NonNullable<FileInput['registries']>[string];
 
-/** `landfall.yaml` after loading: checked, every default filled in, every folder absolute. Secrets are still references (`env:NAME`). */
+/** `landfall.yaml` after loading: checked, every default filled in, every path absolute. Secrets are still references (`env:NAME`). */
 export interface Configuration extends Pick<FileInput, 'publicUrl'> {
   /** What it was read with. */
   readonly kinds: Kinds;
-  /** Absolute. */
   readonly file: string;
-  /** The folder of the file, absolute: what relative paths are relative to. */
+  /** The folder of the file: what relative paths are relative to. */
   readonly directory: string;
   /** Without `tls` plain HTTP. */
   readonly listen: Omit<FileInput['listen'], 'tls'> & { readonly tls?: TlsFiles };
@@ -23,9 +22,7 @@ export interface Configuration extends Pick<FileInput, 'publicUrl'> {
   /** By the kind of the forge, as its own schema read it. */
   readonly forge: Readonly<Record<string, unknown>>;
   readonly temporal: TemporalSettings;
-  /** Absolute. */
   readonly artifacts: string;
-  /** Absolute. */
   readonly data: string;
   /** Sections of kinds, by their keys: `trivy`. */
   readonly sections: Readonly<Record<string, unknown>>;
@@ -40,7 +37,6 @@ export interface Configuration extends Pick<FileInput, 'publicUrl'> {
 }
 
 export interface AuditSettings {
-  /** Absolute. */
   readonly file: string;
   readonly bytes: number;
   readonly keep: number;

@@ -5,8 +5,7 @@ import type { DeployPlan, StagePlan } from '../domain/plan.ts';
 import { type Complain, within } from '../settings/problem.ts';
 import { hostName } from '../settings/scalars.ts';
 import { byKey, map, oneOf, optional } from '../settings/wording.ts';
-import type { StageContext } from './context.ts';
-import { type Kinds, saidOf } from './kinds.ts';
+import { type Kinds, type StageContext, saidOf } from './kinds.ts';
 
 /** How a stage may say that the image comes to run, and on which host. All of it may come from a level above, so nothing is required. */
 

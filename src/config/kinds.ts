@@ -1,9 +1,14 @@
 import type { CheckKind } from '../checks/check.ts';
 import type { DeployKind } from '../deploys/deploy.ts';
 import type { Environment } from '../domain/environment.ts';
+import type { OperatorEntry } from '../domain/operator.ts';
+import type { ChangePlan } from '../domain/plan.ts';
 import type { ForgeKind } from '../forges/forge.ts';
 import type { NotifierKind } from '../notifiers/notifier.ts';
+import type { ForgeSections } from '../settings/github.ts';
+import type { SecretCheck } from '../settings/scalars.ts';
 import type { AnySource, DropIn } from '../sources/kit/source.ts';
+import type { Role } from './roles.ts';
 
 /** Every kind of thing that may stand in a configuration. `src/product.ts` has those of the product; other code gets them as an argument. */
 export interface Kinds {
@@ -32,4 +37,23 @@ export function dropInOf({ sources }: Pick<Kinds, 'sources'>, env: Environment):
 /** The kind of forge where a repository lives; undefined where nobody knows it. */
 export function forgeOf(repository: string, { forges }: Pick<Kinds, 'forges'>): ForgeKind | undefined {
   return forges.find(({ accepts }) => accepts(repository));
+}
+
+/** How secrets are checked that these parts of Landfall use. */
+export type SecretCheckFor = (...users: readonly Role[]) => SecretCheck;
+
+/** What services of one file share. */
+export interface FileContext extends ForgeSections {
+  readonly kinds: Kinds;
+  /** Absent if that section is wrong by itself: then nothing can be said about their names. */
+  readonly operators?: readonly OperatorEntry[];
+  /** Absolute folder of the file. */
+  readonly directory: string;
+  readonly checkFor: SecretCheckFor;
+}
+
+/** What the parts of a stage have to know of each other. */
+export interface StageContext extends FileContext {
+  readonly stage: string;
+  readonly change?: ChangePlan;
 }

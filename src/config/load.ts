@@ -3,8 +3,7 @@
  *
  *   document.ts      the text of the file -> YAML that knows its lines and columns
  *   schema.ts        the whole file: zod reads it, and says what is wrong with it; kinds.ts has what the kinds bring along
- *   service.ts       services: defaults under their own settings, and everything that is left out filled in; stage.ts, change.ts, deploy.ts
- *                    and watch.ts have the schema of a part of them, and what comes of it
+ *   service.ts       services, with the defaults under their own settings; their parts are in stage.ts, change.ts, deploy.ts and watch.ts
  *   service-set.ts   what is wrong with services only because of each other
  *   load.ts          (this file) calls all of them, and gives a `Configuration` (configuration.ts) or every problem with its place
  *   plans.ts         later, for each push: from a service's settings and the pushed repository to the plan of a rollout
@@ -20,9 +19,8 @@ import type { SecretCheck } from '../settings/scalars.ts';
 import { createSecretResolver } from '../settings/secrets.ts';
 import { complaintsOf, wordIssue } from '../settings/wording.ts';
 import type { Configuration } from './configuration.ts';
-import type { FileContext, SecretCheckFor } from './context.ts';
 import { readDocument, type SourceDocument } from './document.ts';
-import { type Kinds, saidOf } from './kinds.ts';
+import { type FileContext, type Kinds, type SecretCheckFor, saidOf } from './kinds.ts';
 import { operators } from './people.ts';
 import { type Role, roles } from './roles.ts';
 import { defaultData, type FileInput, fileSchema } from './schema.ts';
@@ -179,14 +177,10 @@ function watchComplaints({ forge }: FileInput, services: readonly ServiceSetting
   const stages = services.flatMap((service) => service.stages);
   if (!stages.some(({ deploy, watch }) => deploy?.host !== undefined && watch?.deployment !== undefined)) return [];
   const { token, app } = gitHubSettings(forge) ?? {};
-  const secrets = [
-    { path: ['token'], reference: token },
-    { path: ['app', 'id'], reference: app?.id },
-    { path: ['app', 'privateKey'], reference: app?.privateKey },
-  ];
-  return secrets.flatMap(({ path, reference }) => {
+  const secrets = { token, 'app.id': app?.id, 'app.privateKey': app?.privateKey };
+  return Object.entries(secrets).flatMap(([path, reference]) => {
     const message = reference === undefined ? undefined : check(reference);
-    return message === undefined ? [] : [{ path: ['forge', 'github', ...path], message }];
+    return message === undefined ? [] : [{ path: ['forge', 'github', ...path.split('.')], message }];
   });
 }
 
@@ -210,16 +204,18 @@ function configurationOf(
     listen: { ...listen, ...(tls !== undefined && { tls: tlsFiles(tls, directory) }) },
     receivers: receiversOf(input, env, kinds),
     registries: Object.fromEntries(
-      Object.entries(registries).map(([host, { search, ...registry }]) => [
+      Object.entries(registries).map(([host, { search: searchEveryMs, ...registry }]) => [
         host,
-        { ...registry, ...(search !== undefined && { searchEveryMs: search }) },
+        { ...registry, ...(searchEveryMs !== undefined && { searchEveryMs }) },
       ]),
     ),
     forge,
     temporal: temporalSettings(input.temporal ?? {}, env, directory),
     artifacts: resolve(directory, input.artifacts),
     data,
-    sections: sectionsOf(input, kinds),
+    sections: Object.fromEntries(
+      Object.entries(input).filter(([key]) => kinds.checks.some(({ section }) => section?.key === key)),
+    ),
     docker,
     ...(search !== 'off' && { searchEveryMs: search }),
     audit: {
@@ -228,16 +224,11 @@ function configurationOf(
       keep: audit.keep,
       ...(endpoint !== undefined && { endpoint }),
     },
-    log: { level: input.log?.level ?? (isDebug(env) ? 'debug' : 'info') },
+    log: { level: input.log?.level ?? (/^(?:1|true|yes|on)$/i.test(env.DEBUG ?? '') ? 'debug' : 'info') },
     operators,
     notify,
     services,
   };
-}
-
-function sectionsOf(input: FileInput, { checks }: Kinds): Configuration['sections'] {
-  const keys = checks.flatMap(({ section }) => section?.key ?? []);
-  return Object.fromEntries(Object.entries(input).filter(([key]) => keys.includes(key)));
 }
 
 /** What the environment says counts where the file is silent. */
@@ -259,10 +250,6 @@ function environmentComplaints({ receivers = {} }: FileInput, env: Environment, 
 function tlsFiles(tls: NonNullable<FileInput['listen']['tls']>, directory: string): Configuration['listen']['tls'] & {} {
   if (typeof tls === 'string') return { folder: resolve(directory, tls) };
   return { cert: resolve(directory, tls.cert), key: resolve(directory, tls.key) };
-}
-
-function isDebug({ DEBUG }: Environment): boolean {
-  return DEBUG !== undefined && /^(?:1|true|yes|on)$/i.test(DEBUG);
 }
 
 const acceptEverySecret: SecretCheck = () => undefined;

@@ -49,10 +49,8 @@ export interface NotifierSettings {
 const usualEvents: readonly NoticeEvent[] = ['approval', 'blocked', 'delivered', 'rolled-back', 'failed', 'expired'];
 
 export function notify(check: SecretCheck, { notifiers }: Kinds) {
-  const known = oneOf(
-    notifiers.map(({ kind }) => kind),
-    'and',
-  );
+  const kinds = notifiers.map(({ kind }) => kind);
+  const known = oneOf(kinds, 'and');
   const others = notifiers.flatMap(({ kind, usualEvents: own }) => (own === undefined ? [] : [`for ${kind}: ${own.join(', ')}`]));
   const entry = map(
     {

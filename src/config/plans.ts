@@ -60,16 +60,15 @@ export function searchedRegistries(configuration: Configuration): Map<string, nu
  * another repository has that very name, as much of the path is put before it as it takes: two repositories never share a lane.
  */
 function nameFromPattern(configuration: Configuration, { name, image }: ServiceSettings, repository: Repository): string {
-  const taken = new Set(
-    configuration.services.filter(({ image }) => image.repository !== undefined).map((service) => service.name),
-  );
+  const isTaken = (candidate: string) =>
+    configuration.services.some((service) => service.image.repository !== undefined && service.name === candidate);
   const segments = pathOf(repository).split('/');
   const open = image.text.split('/').findIndex((component) => component.includes('*'));
   const names = segments
     .slice(0, open)
     .map((_, index) => shortenedName(name.replace('*', segments.slice(index).join('-'))))
     .reverse();
-  return names.find((candidate) => !taken.has(candidate)) ?? shortenedName(name.replace('*', repository.replace(/[/:]/g, '-')));
+  return names.find((candidate) => !isTaken(candidate)) ?? shortenedName(name.replace('*', repository.replace(/[/:]/g, '-')));
 }
 
 function planFrom(
@@ -112,29 +111,17 @@ function filledIn<Part extends { readonly kind: string; readonly settings: objec
 }
 
 function targetFrom(target: ChangeTarget, fill: Fill): ChangeTarget {
-  switch (target.kind) {
-    case 'compose':
-      return { ...target, services: target.services.map(fill) };
-    case 'yaml':
-      return { ...target, path: fill(target.path) };
-    case 'marker':
-      return { ...target, name: fill(target.name) };
-    case 'env':
-      return { ...target, key: fill(target.key) };
-  }
+  if (target.kind === 'compose') return { ...target, services: target.services.map(fill) };
+  if (target.kind === 'yaml') return { ...target, path: fill(target.path) };
+  if (target.kind === 'marker') return { ...target, name: fill(target.name) };
+  return { ...target, key: fill(target.key) };
 }
 
 function probeFrom(probe: ProbePlan, fill: Fill): ProbePlan {
-  switch (probe.kind) {
-    case 'http':
-      return { ...probe, url: fill(probe.url) };
-    case 'tcp':
-      return { ...probe, host: fill(probe.host) };
-    case 'docker':
-      return { ...probe, ...(probe.containers && { containers: probe.containers.map(fill) }) };
-    case 'command':
-      return probe;
-  }
+  if (probe.kind === 'http') return { ...probe, url: fill(probe.url) };
+  if (probe.kind === 'tcp') return { ...probe, host: fill(probe.host) };
+  if (probe.kind === 'command' || probe.containers === undefined) return probe;
+  return { ...probe, containers: probe.containers.map(fill) };
 }
 
 /** What is followed, in one line per service, for people. */
@@ -144,12 +131,6 @@ export function describeFollowed(configuration: Configuration): string[] {
 
 /** Which tags are followed, for people. */
 export function describeTags(tags: TagPolicy): string {
-  switch (tags.kind) {
-    case 'exact':
-      return tags.tags.join(', ');
-    case 'semver':
-      return `semver ${tags.range}`;
-    case 'pattern':
-      return `pattern ${tags.pattern}`;
-  }
+  if (tags.kind === 'exact') return tags.tags.join(', ');
+  return tags.kind === 'semver' ? `semver ${tags.range}` : `pattern ${tags.pattern}`;
 }

@@ -14,8 +14,7 @@ import {
   urlOrSecret,
 } from '../settings/scalars.ts';
 import { byKey, expecting, map, optional } from '../settings/wording.ts';
-import type { SecretCheckFor } from './context.ts';
-import type { Kinds } from './kinds.ts';
+import type { Kinds, SecretCheckFor } from './kinds.ts';
 import { notify, operators } from './people.ts';
 import { defaultsSchema, serviceSchema } from './service.ts';
 import { temporal } from './temporal.ts';

@@ -51,18 +51,15 @@ function branchProblems(service: ServiceSettings, earlier: Services): string[] {
   ];
   const problem = (branch: string, whose: string) =>
     `expected a name that makes no branch twice, found ${branch} for ${whose}: rename this one or a stage`;
+  const ofBoth = own.filter((branch) => rollbacks.includes(branch));
   return [
     ...shared.map((branch) => problem(branch, 'two services')),
-    ...own
-      .filter((branch) => rollbacks.includes(branch))
-      .map((branch) => problem(branch, 'a stage and for the rollback of another')),
+    ...ofBoth.map((branch) => problem(branch, 'a stage and for the rollback of another')),
   ];
 }
 
-function branchesOf({ name, stages }: ServiceSettings): { readonly own: string[]; readonly rollbacks: string[] } {
+function branchesOf({ name, stages }: ServiceSettings) {
   const changed = stages.filter(({ change }) => change !== undefined).map((stage) => stage.name);
-  return {
-    own: changed.map((stage) => branchOf(name, stage)),
-    rollbacks: changed.map((stage) => rollbackBranchOf(name, stage)),
-  };
+  const rollbacks = changed.map((stage) => rollbackBranchOf(name, stage));
+  return { own: changed.map((stage) => branchOf(name, stage)), rollbacks };
 }

@@ -8,8 +8,7 @@ import { type Complain, type Complaint, type Path, within } from '../settings/pr
 import { duration, imagePattern, platform, type SecretCheck, serviceName, stageName, tag, text } from '../settings/scalars.ts';
 import { byKey, expecting, map, optional, orWord, refusing, showValue } from '../settings/wording.ts';
 import { isPerPush } from './change.ts';
-import type { FileContext } from './context.ts';
-import { type Kinds, saidOf } from './kinds.ts';
+import { type FileContext, type Kinds, saidOf } from './kinds.ts';
 import { resolveStage, type StageInput, stageSettings } from './stage.ts';
 
 /** What `defaults` and a service may say, and what comes of it. Everything is optional, because each may come from a level above. */

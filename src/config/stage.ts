@@ -5,9 +5,8 @@ import { type Complain, within } from '../settings/problem.ts';
 import { duration, text } from '../settings/scalars.ts';
 import { expecting, map, oneOf, optional, orWord } from '../settings/wording.ts';
 import { change, dispatch, resolveChange, resolveDispatch } from './change.ts';
-import type { FileContext, StageContext } from './context.ts';
 import { deploySchema, resolveDeploy } from './deploy.ts';
-import { forgeOf, type Kinds } from './kinds.ts';
+import { type FileContext, forgeOf, type Kinds, type StageContext } from './kinds.ts';
 import { resolveWatch, watch } from './watch.ts';
 
 /** What a stage may say, and what comes of it. */

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import type { TLSConfig } from '@temporalio/client';
 import { z } from 'zod';
 import type { Environment } from '../domain/environment.ts';
 import type { Complaint } from '../settings/problem.ts';
@@ -52,39 +53,20 @@ type TemporalInput = z.output<ReturnType<typeof temporal>>;
 /** Files are absolute, the key is a reference to a secret. */
 type TemporalTls = z.output<ReturnType<typeof tlsSchema>>;
 
-/** Where Temporal is. The key is a reference to a secret. */
-export type TemporalSettings = EmbeddedTemporalSettings | TemporalCluster;
-
-interface EmbeddedTemporalSettings {
-  readonly kind: 'embedded';
-  /** Absent: that of the last start, or Temporal's usual port, where that is free, else any. */
-  readonly port?: number;
-  readonly namespace: string;
-  readonly uiUrl?: string;
-}
-
-interface TemporalCluster {
-  readonly kind: 'cluster';
-  /** `HOST:PORT` */
-  readonly address: string;
-  readonly namespace: string;
-  readonly tls: boolean | TemporalTls;
-  readonly apiKey?: string;
-  /** Where people look at it. */
-  readonly uiUrl?: string;
-}
+export type TemporalSettings = ReturnType<typeof temporalSettings>;
 
 const defaultNamespace = 'default';
 
 /** Temporal's own variables (`TEMPORAL_ADDRESS`, …) win over the file, as they do for Temporal's command. */
-export function temporalSettings(input: TemporalInput, env: Environment, directory: string): TemporalSettings {
+export function temporalSettings(input: TemporalInput, env: Environment, directory: string) {
   const address = env.TEMPORAL_ADDRESS || input.address;
   const namespace = env.TEMPORAL_NAMESPACE || input.namespace || defaultNamespace;
   const ui = input.ui !== undefined && { uiUrl: input.ui };
-  if (address === undefined) return { kind: 'embedded', namespace, ...ui, ...(input.port !== undefined && { port: input.port }) };
+  if (address === undefined)
+    return { kind: 'embedded' as const, namespace, ...ui, ...(input.port !== undefined && { port: input.port }) };
   const apiKey = env.TEMPORAL_API_KEY ? 'env:TEMPORAL_API_KEY' : input.apiKey;
   const tls = typeof input.tls === 'object' ? absoluteFiles(input.tls, directory) : (input.tls ?? apiKey !== undefined);
-  return { kind: 'cluster', address, namespace, tls, ...ui, ...(apiKey !== undefined && { apiKey }) };
+  return { kind: 'cluster' as const, address, namespace, tls, ...ui, ...(apiKey !== undefined && { apiKey }) };
 }
 
 function absoluteFiles({ ca, certificate, ...tls }: TemporalTls, directory: string): TemporalTls {
@@ -111,16 +93,10 @@ export function temporalComplaints(input: TemporalInput, env: Environment): Comp
 /** What both `Connection.connect` and `NativeConnection.connect` of Temporal's SDK take. */
 export interface TemporalConnectionOptions {
   readonly address: string;
-  readonly tls?: boolean | TlsOptions;
+  readonly tls?: boolean | TLSConfig;
   readonly apiKey?: string;
   /** For `Connection` only: the workers' connection knows no proxy but one that it is given. */
   readonly channelArgs?: Readonly<Record<string, number>>;
-}
-
-interface TlsOptions {
-  serverNameOverride?: string;
-  serverRootCACertificate?: Buffer;
-  clientCertPair?: { crt: Buffer; key: Buffer };
 }
 
 /** Of the embedded server: gRPC would send it through a proxy that `http_proxy` names, loopback or not. */
@@ -130,7 +106,7 @@ export function embeddedConnection(address: string): TemporalConnectionOptions {
 
 /** @throws Refusal `SecretMissing`, and the file system's errors for certificates */
 export function connectionOptions(
-  { address, tls, apiKey }: TemporalCluster,
+  { address, tls, apiKey }: Extract<TemporalSettings, { kind: 'cluster' }>,
   resolveSecret: SecretResolver,
 ): TemporalConnectionOptions {
   return {
@@ -140,7 +116,7 @@ export function connectionOptions(
   };
 }
 
-function tlsOptions({ serverName, ca, certificate, key }: TemporalTls, resolveSecret: SecretResolver): TlsOptions {
+function tlsOptions({ serverName, ca, certificate, key }: TemporalTls, resolveSecret: SecretResolver): TLSConfig {
   const pair = certificate !== undefined &&
     key !== undefined && { clientCertPair: { crt: readFileSync(certificate), key: Buffer.from(resolveSecret(key)) } };
   return {

@@ -13,8 +13,8 @@ import {
   textOrSecret,
 } from '../settings/scalars.ts';
 import { expecting, map, oneOrMany, optional } from '../settings/wording.ts';
-import type { StageContext } from './context.ts';
 import { type DeployInput, deploysOf } from './deploy.ts';
+import type { StageContext } from './kinds.ts';
 
 /** How a stage may say when it is healthy, and what comes of it. All of it may come from a level above, so little is required here. */
 
@@ -176,9 +176,8 @@ export function resolveWatch(
 
 /** With `deploy: none` nobody here knows what runs: without a proof, the health of the old image would be taken for that of the new one. */
 function proofComplaint({ deployment }: WatchInput, probes: readonly ProbePlan[], complain: Complain): void {
-  const isProven =
-    deployment !== undefined || probes.some((probe) => probe.kind === 'docker' || ('version' in probe && probe.version));
-  if (isProven) return;
+  if (deployment !== undefined || probes.some((probe) => probe.kind === 'docker' || ('version' in probe && probe.version)))
+    return;
   complain(
     [],
     'expected a proof of which image is healthy, because this stage has no deploy: version in an http probe, deployment, or docker with containers',
@@ -248,11 +247,8 @@ function isList(value: unknown): value is readonly unknown[] {
 }
 
 /** Each of one or many, with the place to complain about it. */
-function each<Item extends object>(
-  written: Item | readonly Item[] | undefined,
-  complain: Complain,
-): (readonly [Item, Complain])[] {
+function each<Item extends object>(written: Item | Item[] | undefined, complain: Complain): (readonly [Item, Complain])[] {
   if (written === undefined) return [];
-  if (!Array.isArray(written)) return [[written as Item, complain]];
-  return (written as readonly Item[]).map((item, index) => [item, within(complain, index)]);
+  if (!Array.isArray(written)) return [[written, complain]];
+  return written.map((item, index) => [item, within(complain, index)]);
 }

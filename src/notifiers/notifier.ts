@@ -21,7 +21,6 @@ export interface NotifierKind<Input = unknown, Settings extends object = object>
 
 /** What notifiers use of the process that they run in. */
 export interface NotifierContext {
-  /** Turns a secret reference into its secret; plain text stays what it is. @throws Refusal `SecretMissing` */
   readonly secrets: SecretResolver;
   /** A client of GitHub for `owner/name` whose errors are classified. @throws Refusal where GitHub is not configured */
   readonly clientFor: (repository: string) => Promise<Octokit>;

@@ -144,7 +144,7 @@ async function findOnlyService(docker: Docker, name: string, signal: AbortSignal
 }
 
 /** The containers of a service, in whichever project unless one is named, that Compose made. */
-async function servicesOf(docker: Docker, service: string, signal: AbortSignal, project?: string): Promise<ComposeContainer[]> {
+async function servicesOf(docker: Docker, service: string, signal: AbortSignal, project?: string) {
   const label = [`com.docker.compose.service=${service}`, 'com.docker.compose.oneoff=False'];
   if (project !== undefined) label.push(`${projectLabel}=${project}`);
   const listed = await docker.listContainers({ all: true, filters: { label }, abortSignal: signal });
@@ -156,14 +156,8 @@ const projectLabel = 'com.docker.compose.project';
 /** Compose calls the folder of the first compose file so, which may lie below the directory of the deploy. */
 const folderLabel = 'com.docker.compose.project.working_dir';
 
-interface ComposeContainer extends ContainerSnapshot {
-  readonly isOfCompose: boolean;
-  /** Compose's project, and its folder; empty for any other container. */
-  readonly project: string;
-  readonly folder: string;
-}
-
-async function inspect(docker: Docker, idOrName: string, signal: AbortSignal): Promise<ComposeContainer | undefined> {
+/** Compose's project and its folder are empty for any other container. */
+async function inspect(docker: Docker, idOrName: string, signal: AbortSignal) {
   try {
     const inspected = await docker.getContainer(idOrName).inspect({ abortSignal: signal });
     const { Id: id, Name, State: state, RestartCount: restartCount, Image, HostConfig, Config } = inspected;

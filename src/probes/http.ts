@@ -1,7 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { RE2JS, RE2JSException } from 're2js';
-import type { Dispatcher } from 'undici';
 import { codeOf } from '../domain/errors.ts';
 import { shortened } from '../domain/inert-text.ts';
 import type { HttpProbePlan } from '../domain/plan.ts';
@@ -18,11 +17,7 @@ export interface HttpProbeContext {
   readonly signal: AbortSignal;
 }
 
-interface HttpExchange {
-  readonly status: number;
-  readonly headers: Dispatcher.ResponseData['headers'];
-  readonly body: string;
-}
+type HttpExchange = Awaited<ReturnType<typeof request>>;
 
 const longestBody = 1024 * 1024;
 
@@ -51,11 +46,7 @@ function shownUrl(url: string): string {
   return `${origin}${pathname}${search === '' ? '' : '?…'}`;
 }
 
-async function request(
-  probe: HttpProbePlan,
-  headers: Readonly<Record<string, string>>,
-  context: HttpProbeContext,
-): Promise<HttpExchange> {
+async function request(probe: HttpProbePlan, headers: Readonly<Record<string, string>>, context: HttpProbeContext) {
   const url = new URL(probe.url);
   const ca = probe.ca === undefined ? undefined : await readFile(resolve(context.baseDir, probe.ca));
   const signal = AbortSignal.any([AbortSignal.timeout(probe.timeoutMs), context.signal]);

@@ -68,7 +68,7 @@ export interface ProbeResult {
 
 export interface ProbeDependencies {
   readonly docker: Docker;
-  /** By their kinds, to find the containers that they bring. */
+  /** To find the containers that they bring. */
   readonly deploys: readonly DeployKind[];
   /** What `ca` of a probe is relative to, and where commands start: the folder of the configuration file. */
   readonly baseDir: string;

@@ -2,14 +2,10 @@ import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
 import { text } from './scalars.ts';
 
+const network = 'a network such as 203.0.113.0/24 or 2001:db8::/32, or an address';
+
 /** Networks in CIDR notation, or single addresses. */
-export const networks = z
-  .array(
-    text('a network such as 203.0.113.0/24 or 2001:db8::/32, or an address').refine((value) => isNetwork(value), {
-      error: 'expected a network such as 203.0.113.0/24 or 2001:db8::/32, or an address',
-    }),
-  )
-  .min(1);
+export const networks = z.array(text(network).refine(isNetwork, { error: `expected ${network}` })).min(1);
 
 function isNetwork(value: string): boolean {
   const [address = '', prefix, ...rest] = value.split('/');

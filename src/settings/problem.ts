@@ -2,9 +2,8 @@
 export interface ConfigurationProblem {
   /** As the caller named the file. */
   readonly file: string;
-  /** From 1. */
+  /** From 1, as the column. */
   readonly line: number;
-  /** From 1. */
   readonly column: number;
   /** `services[0].change.file`; empty for the file as a whole. */
   readonly path: string;

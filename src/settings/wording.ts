@@ -46,22 +46,16 @@ const typeNames: Readonly<Record<string, string>> = {
 /** Words for the schema's own issues; whatever has words of its own keeps them. */
 export function wordIssue(issue: z.core.$ZodRawIssue): string | undefined {
   const found = `found ${showValue(issue.input)}`;
-  switch (issue.code) {
-    case 'invalid_type':
-      return issue.expected === 'string'
-        ? `expected text, found ${showInPlaceOfText(issue.input)}`
-        : `expected ${typeNames[issue.expected] ?? issue.expected}, ${found}`;
-    case 'invalid_value':
-      return `expected ${oneOf(issue.values.map(String))}, ${found}`;
-    case 'too_small':
-      return issue.origin === 'array' || issue.origin === 'string'
-        ? `expected at least ${issue.minimum} ${issue.origin === 'array' ? 'in the list' : 'characters'}`
-        : `expected ${issue.inclusive === false ? 'more than' : 'at least'} ${issue.minimum}, ${found}`;
-    case 'too_big':
-      return `expected at most ${issue.maximum}, ${found}`;
-    default:
-      return undefined;
-  }
+  if (issue.code === 'invalid_type')
+    return issue.expected === 'string'
+      ? `expected text, found ${showInPlaceOfText(issue.input)}`
+      : `expected ${typeNames[issue.expected] ?? issue.expected}, ${found}`;
+  if (issue.code === 'invalid_value') return `expected ${oneOf(issue.values.map(String))}, ${found}`;
+  if (issue.code === 'too_big') return `expected at most ${issue.maximum}, ${found}`;
+  if (issue.code !== 'too_small') return undefined;
+  if (issue.origin === 'array') return `expected at least ${issue.minimum} in the list`;
+  if (issue.origin === 'string') return `expected at least ${issue.minimum} characters`;
+  return `expected ${issue.inclusive === false ? 'more than' : 'at least'} ${issue.minimum}, ${found}`;
 }
 
 /** A map with these keys and no others. The words for several unknown keys are one line each, in the order of the keys. */
@@ -105,16 +99,10 @@ function wordUnknownKey(key: string, known: readonly string[]): string {
 export function complaintsOf(issues: readonly z.core.$ZodIssue[], prefix: Path = []): Complaint[] {
   return issues.flatMap((issue) => {
     const path = [...prefix, ...issue.path.map((part) => (typeof part === 'symbol' ? String(part) : part))];
-    switch (issue.code) {
-      case 'unrecognized_keys':
-        return unknownKeys(issue, path);
-      case 'invalid_union':
-        return union(issue, path);
-      case 'invalid_key':
-        return [{ path, message: issue.issues[0]?.message ?? issue.message }];
-      default:
-        return [{ path, message: issue.message }];
-    }
+    if (issue.code === 'unrecognized_keys') return unknownKeys(issue, path);
+    if (issue.code === 'invalid_union') return union(issue, path);
+    const inside = issue.code === 'invalid_key' ? issue.issues[0] : undefined;
+    return [{ path, message: (inside ?? issue).message }];
   });
 }
 

@@ -18,28 +18,13 @@ import {
 import { findImage } from '../../platform/docker/container.ts';
 import { readEnvironment } from '../../platform/docker/environment.ts';
 import { explainUnreachable } from '../../platform/docker/errors.ts';
+import { sharedImages } from '../../platform/docker/images.ts';
 import { isEarlier, projectPrefix } from '../../platform/docker/labels.ts';
 import { createMask, lastLines, type TextMask } from '../../platform/docker/log-lines.ts';
 import { findOurs, remove } from '../../platform/docker/remove.ts';
 import { requireScanned } from '../../platform/docker/scanned.ts';
-import { CheckRefused, type DockerCheck, labelsFor, pullMs, referenceOf } from '../check.ts';
-
-/** The candidate with the services that it needs, in a throw-away compose project, and a test that decides by its exit code. */
-export interface IntegrationPlan {
-  /** A compose file on the worker, relative to the configuration file. */
-  readonly compose: string;
-  /** The service of that file that gets the candidate. */
-  readonly candidate: string;
-  /** The other services to start; their `depends_on` come along. */
-  readonly services: readonly string[];
-  /** A test image, run in the project's network; or a command run in a service of the project. */
-  readonly test:
-    | { readonly kind: 'image'; readonly image: string; readonly command?: readonly string[] }
-    | { readonly kind: 'exec'; readonly service: string; readonly command: readonly string[] };
-  /** Values are plain text or secret references; for the test and for the compose file's variables. */
-  readonly env: Readonly<Record<string, string>>;
-  readonly timeoutMs: number;
-}
+import { type Check, type CheckContext, CheckRefused, type DockerCheck, labelsFor, pullMs, referenceOf } from '../check.ts';
+import type { IntegrationPlan } from './plan.ts';
 
 type IntegrationCheck = DockerCheck<IntegrationPlan>;
 
@@ -58,12 +43,17 @@ interface Project {
   readonly mask: TextMask;
 }
 
+export function createIntegrationCheck(context: CheckContext): Check<IntegrationPlan> {
+  const images = sharedImages(context.docker);
+  return { check: (work) => checkIntegration({ ...context, ...work, images }) };
+}
+
 /**
  * Runs the candidate with the services that it needs in a compose project of its own, and the test against it.
  * @throws Refusal `IntegrationFailed`, `FileNotFound`, `PlatformMissing`, `CredentialsRefused` or `SecretMissing`; RateLimit; an ordinary
  *   error where Docker or the registry is broken; the signal's reason once it is aborted
  */
-export async function checkIntegration(check: IntegrationCheck): Promise<Checked> {
+async function checkIntegration(check: IntegrationCheck): Promise<Checked> {
   const { settings: integration, baseDir } = check;
   await removeEarlier(check);
   const { variables, secrets } = await readEnvironment(integration, baseDir, check.secrets);

@@ -90,11 +90,6 @@ export function rejectionOf(verdict: ScanVerdict, plan: ScanPlan): string {
   return `${verdict.failing} ${what}: ${named}; update them, or add an ignore entry with a reason`;
 }
 
-/** The entry holds to the end of its day, UTC. */
-function stillHolds(entry: ScanPlan['ignore'][number], today: Date): boolean {
-  return entry.until === undefined || today.toISOString().slice(0, 10) <= entry.until.slice(0, 10);
-}
-
 function describe({ id, where, installed, fixed }: Finding): string {
   return `${id} in ${where}${installed === undefined ? '' : ` ${installed}`}${fixed === undefined ? '' : ` (fixed in ${fixed})`}`;
 }
@@ -115,7 +110,9 @@ function distinctFindings(findings: readonly Finding[]): Finding[] {
 function isIgnored(finding: Finding, plan: ScanPlan, today: Date): boolean {
   // A secret is never fixed by a newer version, so `ignoreUnfixed` says nothing about it.
   if (plan.ignoreUnfixed && finding.kind === 'vulnerability' && finding.fixed === undefined) return true;
-  return plan.ignore.some((entry) => entry.id.toLowerCase() === finding.id.toLowerCase() && stillHolds(entry, today));
+  const date = today.toISOString().slice(0, 10);
+  const holding = plan.ignore.filter(({ until }) => until === undefined || date <= until.slice(0, 10));
+  return holding.some(({ id }) => id.toLowerCase() === finding.id.toLowerCase());
 }
 
 function fails(finding: Finding, plan: ScanPlan): boolean {

@@ -3,19 +3,13 @@ import { codeOf } from '../../domain/errors.ts';
 import { type ProgramRun, runProgram } from '../../platform/processes/program.ts';
 
 /** A program with its first arguments, or an image that Docker runs. */
-export type TrivyCommand = readonly string[] | { readonly image: string };
+type TrivyCommand = readonly string[] | { readonly image: string };
 
 /** What runs where there is no program; the version is the one that the tests run. */
 const trivyImage = 'aquasec/trivy:0.76.0';
 
 /** How Trivy is started: as configured (a command line), else the program that was found (its path), else its image. */
-export function trivyCommand({
-  configured,
-  found,
-}: {
-  configured?: string | undefined;
-  found?: string | undefined;
-}): TrivyCommand {
+export function trivyCommand({ configured, found }: Partial<Record<'configured' | 'found', string | undefined>>): TrivyCommand {
   const words = configured?.split(/\s+/).filter((word) => word !== '') ?? [];
   if (words.length > 0) return words;
   return found === undefined ? { image: trivyImage } : [found];

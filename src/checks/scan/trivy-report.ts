@@ -7,6 +7,13 @@ const optionalText = shortText.nullish().transform((text) => text || undefined);
 /** Trivy writes capitals. A word that is not one of ours is no reason to lose the finding. */
 const severity = z.string().transform((word) => severities.find((known) => known === word.toLowerCase()) ?? 'unknown');
 
+const foundSchema = z.object({
+  InstalledVersion: optionalText,
+  FixedVersion: optionalText,
+  Title: optionalText,
+  Severity: severity,
+});
+
 const reportSchema = z.object({
   SchemaVersion: z.literal(2),
   Results: z
@@ -14,19 +21,8 @@ const reportSchema = z.object({
       z.object({
         Target: shortText,
         Type: shortText.nullish(),
-        Vulnerabilities: z
-          .array(
-            z.object({
-              VulnerabilityID: shortText,
-              PkgName: shortText,
-              InstalledVersion: optionalText,
-              FixedVersion: optionalText,
-              Title: optionalText,
-              Severity: severity,
-            }),
-          )
-          .nullish(),
-        Secrets: z.array(z.object({ RuleID: shortText, Title: optionalText, Severity: severity })).nullish(),
+        Vulnerabilities: z.array(foundSchema.extend({ VulnerabilityID: shortText, PkgName: shortText })).nullish(),
+        Secrets: z.array(foundSchema.extend({ RuleID: shortText })).nullish(),
       }),
     )
     .nullish(),
@@ -35,29 +31,24 @@ const reportSchema = z.object({
 /** The findings of Trivy's JSON report (schema version 2). @throws Error where the text is no such report */
 export function parseReport(text: string, platform: string): Finding[] {
   return resultsOf(text).flatMap(({ Target, Vulnerabilities, Secrets }) => [
-    ...(Vulnerabilities ?? []).map(
-      ({ VulnerabilityID: id, PkgName: where, Severity: severity, InstalledVersion, FixedVersion, Title }): Finding => ({
-        kind: 'vulnerability',
-        id,
-        severity,
-        where,
-        platform,
-        ...(InstalledVersion !== undefined && { installed: InstalledVersion }),
-        ...(FixedVersion !== undefined && { fixed: FixedVersion }),
-        ...(Title !== undefined && { title: Title }),
-      }),
+    ...(Vulnerabilities ?? []).map(({ VulnerabilityID: id, PkgName: where, ...found }) =>
+      findingOf({ kind: 'vulnerability', id, where, platform }, found),
     ),
-    ...(Secrets ?? []).map(
-      ({ RuleID: id, Severity: severity, Title }): Finding => ({
-        kind: 'secret',
-        id,
-        severity,
-        where: Target,
-        platform,
-        ...(Title !== undefined && { title: Title }),
-      }),
-    ),
+    ...(Secrets ?? []).map(({ RuleID: id, ...found }) => findingOf({ kind: 'secret', id, where: Target, platform }, found)),
   ]);
+}
+
+function findingOf(
+  what: Pick<Finding, 'kind' | 'id' | 'where' | 'platform'>,
+  { Severity, InstalledVersion: installed, FixedVersion: fixed, Title: title }: z.output<typeof foundSchema>,
+): Finding {
+  return {
+    ...what,
+    severity: Severity,
+    ...(installed !== undefined && { installed }),
+    ...(fixed !== undefined && { fixed }),
+    ...(title !== undefined && { title }),
+  };
 }
 
 /** Whether Trivy found Java archives in the image. @throws Error where the text is no report */

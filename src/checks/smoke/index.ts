@@ -14,14 +14,5 @@ export const smokeCheck = defineCheck({
     const settings = resolveSmoke(input, complain);
     return { settings, timeoutMs: pullMs + settings.timeoutMs };
   },
-  async create(context) {
-    if (context.hostReach === 'network' && context.ownContainer === undefined)
-      throw new Error("a worker that reaches containers by network has to know its own container's id: see workerReach");
-    const [{ sharedImages }, { smokeTest }] = await Promise.all([
-      import('../../platform/docker/images.ts'),
-      import('./smoke-test.ts'),
-    ]);
-    const images = sharedImages(context.docker);
-    return { check: (work) => smokeTest({ ...context, ...work, images }) };
-  },
+  create: async (context) => (await import('./smoke-test.ts')).createSmokeTest(context),
 });

@@ -6,7 +6,7 @@ import { healthOf, type ReadinessResult, type State } from '../../platform/docke
 import { CheckRefused } from '../check.ts';
 import type { SmokePlan } from './plan.ts';
 
-export interface FailureContext {
+interface FailureContext {
   readonly smoke: SmokePlan;
   readonly platform: string;
   readonly probe: Pick<Probe, 'kind' | 'what'> | undefined;

@@ -6,15 +6,16 @@ import type { Checked, VerifiedImage } from '../../domain/outcomes.ts';
 import { type ContainerEnvironment, readEnvironment } from '../../platform/docker/environment.ts';
 import { explainUnreachable, isMissing, platformMissing } from '../../platform/docker/errors.ts';
 import { watchContainer } from '../../platform/docker/events.ts';
+import { sharedImages } from '../../platform/docker/images.ts';
 import { isEarlier, nameOf } from '../../platform/docker/labels.ts';
 import { createMask, lastLines, readLog } from '../../platform/docker/log-lines.ts';
 import { type Address, createProbe } from '../../platform/docker/probe.ts';
 import { createWakeUp, waitUntilOver } from '../../platform/docker/readiness.ts';
 import { findOurs, remove, removeContainer, removeNetwork } from '../../platform/docker/remove.ts';
 import { type ContainerImageInfo, requireMadeOfScanned, requireScanned } from '../../platform/docker/scanned.ts';
-import { type DockerCheck, labelsFor, referenceOf } from '../check.ts';
+import { type Check, type CheckContext, type DockerCheck, labelsFor, referenceOf } from '../check.ts';
 import type { SmokePlan } from './plan.ts';
-import { type FailureContext, smokeRefusal, startRefusal } from './smoke-failure.ts';
+import { smokeRefusal, startRefusal } from './smoke-failure.ts';
 
 /** After its timeout a smoke test still reads a log and cleans up, and an image that vanished is pulled once more. */
 const deadlineGraceMs = 2 * 60_000;
@@ -30,12 +31,19 @@ interface Daemon {
   readonly cpus: number;
 }
 
+export function createSmokeTest(context: CheckContext): Check<SmokePlan> {
+  if (context.hostReach === 'network' && context.ownContainer === undefined)
+    throw new Error("a worker that reaches containers by network has to know its own container's id: see workerReach");
+  const images = sharedImages(context.docker);
+  return { check: (work) => smokeTest({ ...context, ...work, images }) };
+}
+
 /**
  * Runs the image in a container and network of its own, and says when it was ready.
  * @throws Refusal `SmokeFailed`, `PlatformMissing`, `CredentialsRefused`, `FileNotFound` or `SecretMissing`; RateLimit; an ordinary
  *   error where Docker or the registry is broken; the signal's reason once it is aborted
  */
-export async function smokeTest(test: SmokeTest): Promise<Checked> {
+async function smokeTest(test: SmokeTest): Promise<Checked> {
   const { docker, plan, settings: smoke, run, signal } = test;
   const daemon = await describeDaemon(docker);
   requirePlatform(test.image, daemon.platform);
@@ -75,12 +83,8 @@ async function takeImage(test: SmokeTest, { platform }: Daemon): Promise<void> {
   const registry = registryOf(test.image.repository);
   // Removing a large image takes Docker seconds, which no rollout has to wait for.
   test.later(`remove image ${reference}`, () => test.images.giveBack(reference), { isAwaited: false });
-  await test.images.take(reference, {
-    platform,
-    credentials: () => test.credentials(registry),
-    signal: test.signal,
-    now: test.now,
-  });
+  const { signal, now } = test;
+  await test.images.take(reference, { platform, credentials: () => test.credentials(registry), signal, now });
 }
 
 /** A bridge network of its own, so that the container under test meets nothing else. */
@@ -167,12 +171,12 @@ async function watchOver(
 ): Promise<Checked> {
   const { docker, signal, settings: smoke } = test;
   const mask = createMask(environment.secrets);
-  const bell = createWakeUp();
+  const wakeUp = createWakeUp();
   const watch = new AbortController();
   test.later('end the watch', async () => watch.abort());
   const created: Docker.ContainerInspectInfo & ContainerImageInfo = await container.inspect({ abortSignal: signal });
   requireMadeOfScanned(created, test.plan, test.image);
-  await watchContainer(docker, container.id, created.Created, bell.trigger, AbortSignal.any([watch.signal, signal]));
+  await watchContainer(docker, container.id, created.Created, wakeUp.trigger, AbortSignal.any([watch.signal, signal]));
 
   const { platform } = daemon;
   const readTail = async () => lastLines(await readLog(docker, container.id, created.Config.Tty), mask);
@@ -180,11 +184,12 @@ async function watchOver(
   try {
     await container.start();
   } catch (error) {
-    const failure = { smoke, platform, probe: undefined, log: await readTail(), mask };
-    throw (await explainStart(container, error, failure)) ?? error;
+    if (!(error instanceof Error)) throw error;
+    const { State } = await container.inspect();
+    throw startRefusal(error, State, { smoke, platform, probe: undefined, log: await readTail(), mask }) ?? error;
   }
   const probe = smoke.probe && createProbe(smoke.probe, container, await addressOf(test, container));
-  const judgement = await waitUntilOver({ container, limits: smoke, probe, startedAt, wakeUp: bell, signal });
+  const judgement = await waitUntilOver({ container, limits: smoke, probe, startedAt, wakeUp, signal });
   const log = await readTail();
   const { verdict, afterMs } = judgement;
   if (verdict.kind !== 'ready') throw smokeRefusal(judgement, { smoke, platform, probe, log, mask });
@@ -193,12 +198,6 @@ async function watchOver(
   const short = `ready ${after} (${verdict.by}) on ${platform}`;
   const evidence = [{ title: 'Smoke-tested', passed: true, text, short, log }];
   return { kind: 'checked', text: `ready by ${verdict.by} ${after} on ${platform}`, evidence };
-}
-
-async function explainStart(container: Docker.Container, error: unknown, failure: FailureContext) {
-  if (!(error instanceof Error)) return undefined;
-  const { State } = await container.inspect();
-  return startRefusal(error, State, failure);
 }
 
 /** Where the probed port is for this worker; undefined where the container has exited already. */

@@ -35,7 +35,7 @@ export function createSlack({ secrets }: Pick<NotifierContext, 'secrets'>): Noti
       const text = escapedForSlack(noticeSentence(notice, longestText));
       const message = { text: shortened(text, longestText), blocks: slackBlocks(notice) };
       if ('url' in target) {
-        await postToWebhook(target.url, message, secrets, signal);
+        await postToWebhook(secrets(target.url), named('Slack webhook', target.url), message, signal);
         return undefined;
       }
       const call = caller(target, secrets, signal);
@@ -55,14 +55,8 @@ export function createSlack({ secrets }: Pick<NotifierContext, 'secrets'>): Noti
 const json = { 'content-type': 'application/json; charset=utf-8' };
 
 /** @see https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks */
-async function postToWebhook(
-  reference: string,
-  message: object,
-  secrets: NotifierContext['secrets'],
-  signal: AbortSignal,
-): Promise<void> {
-  const what = named('Slack webhook', reference);
-  const url = addressOf(secrets(reference), what);
+async function postToWebhook(address: string, what: string, message: object, signal: AbortSignal): Promise<void> {
+  const url = addressOf(address, what);
   const answer = await ask({ what, url, headers: json, body: JSON.stringify(message), signal });
   if (answer.status === 200) return;
   // A code such as `no_service`; anything else is some proxy's page, which may show the address.

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CancelledFailure } from '@temporalio/activity';
 import type Docker from 'dockerode';
-import type { IntegrationPlan } from '../../../src/checks/integration/check.ts';
+import type { IntegrationPlan } from '../../../src/checks/integration/plan.ts';
 import type { Evidence } from '../../../src/domain/evidence.ts';
 import type { Digest } from '../../../src/domain/image-reference.ts';
 import type { VerifiedImage } from '../../../src/domain/outcomes.ts';

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { IntegrationPlan } from '../../../src/checks/integration/check.ts';
+import type { IntegrationPlan } from '../../../src/checks/integration/plan.ts';
 import { type ComposeProject, NotIsolated, throwAwayProject } from '../../../src/platform/compose/project.ts';
 
 const integration: IntegrationPlan = {
