@@ -35,11 +35,10 @@ function positionIn(document: Document, lines: LineCounter, path: Path): SourceP
   let label: Node | null | undefined = node;
   for (const part of path) {
     const found = child(document, node, part);
-    if (found === undefined) return place(lines, label);
-    label = found.label;
-    node = found.value;
+    if (found === undefined) return beginning(lines, label);
+    ({ label, value: node } = found);
   }
-  return place(lines, isScalar(node) && node.range !== undefined ? node : label);
+  return beginning(lines, isScalar(node) && node.range !== undefined ? node : label);
 }
 
 /** The node under a key or an index, and what to point at when speaking of it: its key, or itself in a list. */
@@ -57,7 +56,7 @@ function child(document: Document, parent: Node | null | undefined, part: string
   return undefined;
 }
 
-function place(lines: LineCounter, node: Node | null | undefined): SourcePosition {
+function beginning(lines: LineCounter, node: Node | null | undefined): SourcePosition {
   return node?.range ? lineAndColumn(lines, node.range[0]) : start;
 }
 

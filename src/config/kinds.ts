@@ -1,8 +1,7 @@
 import type { CheckKind } from '../checks/check.ts';
-import type { DeployKind } from '../deploys/deploy.ts';
+import type { DeployKind, ResolvedStage } from '../deploys/deploy.ts';
 import type { Environment } from '../domain/environment.ts';
 import type { OperatorEntry } from '../domain/operator.ts';
-import type { ChangePlan } from '../domain/plan.ts';
 import type { ForgeKind } from '../forges/forge.ts';
 import type { NotifierKind } from '../notifiers/notifier.ts';
 import type { ForgeSections } from '../settings/github.ts';
@@ -53,7 +52,4 @@ export interface FileContext extends ForgeSections {
 }
 
 /** What the parts of a stage have to know of each other. */
-export interface StageContext extends FileContext {
-  readonly stage: string;
-  readonly change?: ChangePlan;
-}
+export interface StageContext extends FileContext, ResolvedStage {}

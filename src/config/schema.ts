@@ -26,9 +26,7 @@ export const defaultData = 'data';
 export function fileSchema(checkFor: SecretCheckFor, kinds: Kinds) {
   const check = checkFor('worker');
   const receivers = byKey(kinds.sources.map(({ name, settings }) => [name, settings(checkFor('api'))]));
-  const forges = byKey(
-    kinds.forges.flatMap(({ kind, section }) => (section === undefined ? [] : [[kind, section.schema(check)]])),
-  );
+  const forges = byKey(kinds.forges.map(({ kind, section }) => [kind, section?.schema(check)]));
   const sections = kinds.checks.flatMap(({ section }) =>
     section === undefined ? [] : [[section.key, section.schema(check).prefault({})] as const],
   );

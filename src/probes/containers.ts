@@ -8,16 +8,7 @@ import { findImage, type Image } from '../platform/docker/container.ts';
 import { isMissing, statusOf } from '../platform/docker/errors.ts';
 import { isMadeByCompose } from '../platform/docker/own-labels.ts';
 
-export interface ContainerSnapshot {
-  readonly id: string;
-  readonly name: string;
-  readonly state: Docker.ContainerInspectInfo['State'];
-  readonly restartCount: number;
-  /** Docker itself starts it again, whatever it exited with. */
-  readonly comesBack: boolean;
-  /** Of its image's RepoDigests, and the one that it was made by; empty if there is none. */
-  readonly digests: readonly string[];
-}
+export type ContainerSnapshot = NonNullable<Awaited<ReturnType<typeof inspect>>>;
 
 export interface ContainersSnapshot {
   readonly containers: readonly ContainerSnapshot[];
@@ -40,10 +31,8 @@ export type ContainerOf = ((name: string) => ContainerQuery) | undefined;
 
 /** @param deploy absent: something else deploys */
 export function containersOf(deploys: readonly DeployKind[], deploy: DeployPlan | undefined): ContainerOf {
-  const kind = deploys.find(({ kind }) => kind === deploy?.kind);
-  return deploy === undefined || kind?.containerOf === undefined
-    ? undefined
-    : (name) => kind.containerOf?.(deploy.settings, name) ?? { container: name };
+  const containerOf = deploys.find(({ kind }) => kind === deploy?.kind)?.containerOf;
+  return deploy && containerOf && ((name) => containerOf(deploy.settings, name));
 }
 
 interface FoundByName {
@@ -156,12 +145,16 @@ const projectLabel = 'com.docker.compose.project';
 /** Compose calls the folder of the first compose file so, which may lie below the directory of the deploy. */
 const folderLabel = 'com.docker.compose.project.working_dir';
 
-/** Compose's project and its folder are empty for any other container. */
+/**
+ * Undefined where there is no such container. `digests` are those of its image at registries, and the one that it was made by; `project`
+ * and `folder` are Compose's, and empty for any other container.
+ */
 async function inspect(docker: Docker, idOrName: string, signal: AbortSignal) {
   try {
     const inspected = await docker.getContainer(idOrName).inspect({ abortSignal: signal });
     const { Id: id, Name, State: state, RestartCount: restartCount, Image, HostConfig, Config } = inspected;
     const image = await findImage(docker, Image);
+    // Docker itself starts it again, whatever it exited with.
     const comesBack = ['always', 'unless-stopped'].includes(HostConfig.RestartPolicy?.Name ?? '');
     const digests = digestsOf(image, Config.Image);
     const isOfCompose = isMadeByCompose(Config.Labels, image?.Config?.Labels);

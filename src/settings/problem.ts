@@ -32,7 +32,6 @@ export function formatPath(path: Path): string {
 }
 
 /** `landfall.yaml:12: services[0].change.file: expected …` */
-export function formatProblem(problem: ConfigurationProblem): string {
-  const where = problem.path === '' ? '' : `${problem.path}: `;
-  return `${problem.file}:${problem.line}: ${where}${problem.message}`;
+export function formatProblem({ file, line, path, message }: ConfigurationProblem): string {
+  return `${file}:${line}: ${path === '' ? '' : `${path}: `}${message}`;
 }

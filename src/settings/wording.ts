@@ -75,8 +75,8 @@ export function optional<Schema extends z.ZodType>(schema: Schema, description: 
 }
 
 /** What each kind may say under its own key. Of what is read there, only the kind itself knows the type. */
-export function byKey(schemas: Iterable<readonly [key: string, schema: z.ZodType]>) {
-  return Object.fromEntries(Array.from(schemas, ([key, schema]) => [key, schema.exactOptional()]));
+export function byKey(schemas: readonly (readonly [key: string, schema: z.ZodType | undefined])[]) {
+  return Object.fromEntries(schemas.flatMap(([key, schema]) => (schema ? [[key, schema.exactOptional()]] : [])));
 }
 
 /** A map, or the one word in its place. */

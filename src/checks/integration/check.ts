@@ -29,8 +29,7 @@ import type { IntegrationPlan } from './plan.ts';
 type IntegrationCheck = DockerCheck<IntegrationPlan>;
 
 /** Reading a file and taking a project down take seconds, unless Docker is in trouble. */
-const readWithinMs = 60_000;
-const downWithinMs = 60_000;
+const composeWithinMs = 60_000;
 const deadlineGraceMs = 3 * 60_000;
 
 interface Project {
@@ -100,7 +99,14 @@ async function readComposeFile(
     throw new Refusal('FileNotFound', message, [], { cause: error });
   }
   const words = ['-p', name, '-f', path, 'config', '--format', 'json', ...servicesOf(integration)];
-  const end = await runCompose({ arguments: words, directory: dirname(path), env, variables, timeoutMs: readWithinMs, signal });
+  const end = await runCompose({
+    arguments: words,
+    directory: dirname(path),
+    env,
+    variables,
+    timeoutMs: composeWithinMs,
+    signal,
+  });
   if (end.code === 0) return JSON.parse(end.stdout) as ComposeProject;
   throw new CheckRefused(
     'IntegrationFailed',
@@ -212,7 +218,7 @@ function compose(
 async function takeDown(check: IntegrationCheck, project: Project): Promise<void> {
   const { docker, run } = check;
   const words = ['down', '--volumes', '--remove-orphans', '--timeout', '0', '--rmi', 'local'];
-  const end = await compose(check, project, words, { timeoutMs: downWithinMs }).catch((error: unknown) => error);
+  const end = await compose(check, project, words, { timeoutMs: composeWithinMs }).catch((error: unknown) => error);
   const left = (await findOurs(docker, check.ownershipKey, run.rollout)).filter(({ name }) => name.startsWith(project.name));
   for (const each of left) await remove(docker, each);
   if (end instanceof Error) throw end;

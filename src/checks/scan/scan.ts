@@ -15,12 +15,7 @@ export interface ScanDependencies extends Pick<CheckContext, 'artifacts' | 'log'
   readonly trivy: Trivy;
 }
 
-interface PlatformScan {
-  readonly findings: readonly Finding[];
-  readonly database: string | undefined;
-  readonly reused: boolean;
-  readonly artifacts: readonly string[];
-}
+type PlatformScan = Awaited<ReturnType<typeof scanPlatform>>;
 
 const files = { report: 'trivy.json', sbom: 'sbom.cdx.json', record: 'scan.json' } as const;
 /** A report is used again for as long, if nothing that it depends on has changed. */
@@ -73,7 +68,7 @@ async function scanPlatform(
   { repository }: VerifiedImage,
   { platform, digest }: PlatformDigests,
   signal: AbortSignal,
-): Promise<PlatformScan> {
+) {
   const database = await trivy.database(signal);
   const known = await knownFindings({ artifacts, log }, { platform, digest }, database, now());
   if (known !== undefined) {
