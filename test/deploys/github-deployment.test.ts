@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Target, Work } from '../../src/deploys/deploy.ts';
-import { createDeploymentDeployer } from '../../src/deploys/github-deployment/deployer.ts';
-import type { DeploymentDeployPlan } from '../../src/deploys/github-deployment/plan.ts';
+import { createDeploymentDeployer, type DeploymentDeployPlan } from '../../src/deploys/github-deployment/deployer.ts';
 import type { Deployed } from '../../src/domain/outcomes.ts';
 import { createGitHubClients } from '../../src/platform/github/client.ts';
 import { type Deployment, deploymentsState } from '../support/github/deployments-state.ts';

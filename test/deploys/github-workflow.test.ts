@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Target, Work } from '../../src/deploys/deploy.ts';
-import { createWorkflowDeployer } from '../../src/deploys/github-workflow/deployer.ts';
-import type { WorkflowDeployPlan } from '../../src/deploys/github-workflow/plan.ts';
+import { createWorkflowDeployer, type WorkflowDeployPlan } from '../../src/deploys/github-workflow/deployer.ts';
 import type { Deployed, RunningImage } from '../../src/domain/outcomes.ts';
 import { createGitHubClients } from '../../src/platform/github/client.ts';
 import { addWorkflow, concludeRun, deploymentsState, type WorkflowRun } from '../support/github/deployments-state.ts';
