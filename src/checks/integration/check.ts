@@ -4,14 +4,13 @@ import { dirname, resolve } from 'node:path';
 import { Refusal } from '../../domain/failures.ts';
 import type { Checked } from '../../domain/outcomes.ts';
 import { runCompose } from '../../platform/compose/find-compose.ts';
-import { takeImages } from '../../platform/compose/images.ts';
 import { type ComposeProject, NotIsolated, throwAwayProject } from '../../platform/compose/project.ts';
 import {
   containersOf,
   execTest,
   logOf,
   ServiceFailed,
-  type TestedServices,
+  takeImages,
   waitForTest,
   waitUntilReady,
 } from '../../platform/compose/services.ts';
@@ -149,7 +148,7 @@ async function testWithin(check: IntegrationCheck, project: Project): Promise<Ch
   try {
     await start(check, project, servicesOf(integration), [], signal);
     await waitUntilReady(docker, project.name, servicesOf(integration), integration.candidate, signal);
-    const { exitCode } = await runTest(check, project, (output) => (said = Buffer.from(output)), signal);
+    const exitCode = await runTest(check, project, (output) => (said = Buffer.from(output)), signal);
     if (exitCode !== 0)
       throw await refuse(
         `expected the integration test to exit with 0, but it exited with ${exitCode}: its log says why`,
@@ -173,7 +172,7 @@ async function runTest(
   project: Project,
   said: (output: Buffer) => void,
   signal: AbortSignal,
-): Promise<TestedServices> {
+): Promise<number> {
   const { docker } = check;
   const { test } = check.settings;
   const service = test.kind === 'exec' ? test.service : (project.test ?? '');

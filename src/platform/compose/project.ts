@@ -48,12 +48,12 @@ export function throwAwayProject(
   run: DisposableProject,
 ): { project: ComposeProject; test: string | undefined } {
   const { integration, image, labels, name } = run;
-  const services = Object.fromEntries(
-    Object.entries(file.services).map(([key, service]) => {
-      const own = isolated(key, service, labels);
-      return [key, key === integration.candidate ? candidate(own, image) : own];
-    }),
-  );
+  const services = mapped(file.services, (service, key) => {
+    const own = isolated(key, service, labels);
+    if (key !== integration.candidate) return own;
+    const { build: _, ...kept } = own;
+    return { ...kept, image, pull_policy: 'never' };
+  });
   const networks = renewed({ ...file.networks, default: {} }, run);
   const { test } = integration;
   const project = { ...file, name, networks, volumes: renewed(file.volumes ?? {}, run) };
@@ -62,10 +62,10 @@ export function throwAwayProject(
   const testService = {
     image: test.image,
     ...(test.command !== undefined && { command: test.command.map(escaped) }),
-    environment: Object.fromEntries(Object.entries(run.variables).map(([key, value]) => [key, escaped(value)])),
+    environment: mapped(run.variables, escaped),
     // Wherever a service is, the test can reach it.
-    networks: Object.fromEntries(Object.keys(networks).map((network) => [network, null])),
-    labels: escapedLabels(labels),
+    networks: mapped(networks, () => null),
+    labels: mapped(labels, escaped),
     pull_policy: 'never',
     restart: 'no',
   };
@@ -77,8 +77,8 @@ function escaped(text: string): string {
   return text.replaceAll('$', '$$$$');
 }
 
-function escapedLabels(labels: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(labels).map(([key, value]) => [key, escaped(value)]));
+function mapped<Value, Result>(values: Readonly<Record<string, Value>>, map: (value: Value, key: string) => Result) {
+  return Object.fromEntries(Object.entries(values).map(([key, value]) => [key, map(value, key)]));
 }
 
 function isolated(name: string, service: ComposeService, labels: Readonly<Record<string, string>>): ComposeService {
@@ -89,22 +89,15 @@ function isolated(name: string, service: ComposeService, labels: Readonly<Record
     );
   }
   const { ports: _ports, container_name: _name, restart: _restart, external_links: _external, ...kept } = service;
-  const networks =
-    service.networks &&
-    Object.fromEntries(Object.entries(service.networks).map(([network, settings]) => [network, withoutAddresses(settings)]));
+  const networks = service.networks && mapped(service.networks, withoutAddresses);
   return {
     ...kept,
     ...(networks && { networks }),
-    labels: { ...record(service.labels), ...escapedLabels(labels) },
+    labels: { ...record(service.labels), ...mapped(labels, escaped) },
     restart: 'no',
     // Pulled before, with Landfall's own credentials.
     ...(service.build === undefined && service.platform === undefined && { pull_policy: 'never' }),
   };
-}
-
-function candidate(service: ComposeService, image: string): ComposeService {
-  const { build: _, ...kept } = service;
-  return { ...kept, image, pull_policy: 'never' };
 }
 
 /** A fixed address would be taken where the same file is deployed on this host. */
@@ -116,12 +109,11 @@ function withoutAddresses(settings: unknown): unknown {
 
 /** Networks or volumes: with Docker's own driver, and without the options that would make them somebody else's. */
 function renewed(all: Readonly<Record<string, unknown>>, { name, labels }: DisposableProject): Record<string, unknown> {
-  const own = (key: string, settings: unknown) => ({
+  return mapped(all, (settings, key) => ({
     name: `${name}_${key}`,
-    labels: escapedLabels(labels),
+    labels: mapped(labels, escaped),
     ...(record(settings).internal === true && { internal: true }),
-  });
-  return Object.fromEntries(Object.entries(all).map(([key, settings]) => [key, own(key, settings)]));
+  }));
 }
 
 function unusedName(services: Readonly<Record<string, unknown>>): string {

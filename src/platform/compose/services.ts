@@ -2,8 +2,14 @@ import { PassThrough } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import type Docker from 'dockerode';
+import { formatReference, parseReference, registryOf } from '../../domain/image-reference.ts';
+import type { CleanUpLater } from '../docker/clean-up.ts';
+import { explainUnreachable } from '../docker/errors.ts';
+import { ensureImage, type Images, type PullOptions } from '../docker/images.ts';
 import { readLog } from '../docker/log-lines.ts';
 import { healthOf } from '../docker/readiness.ts';
+import type { CredentialsSource } from '../registry/credentials.ts';
+import type { ComposeProject } from './project.ts';
 
 const lookAgainMs = 250;
 const keptOutput = 64 * 1024;
@@ -15,6 +21,43 @@ export class ServiceFailed extends Error {
   constructor(service: string, what: string) {
     super(`service ${service} ${what}`);
     this.service = service;
+  }
+}
+
+export interface ImageNeeds extends Pick<PullOptions, 'now' | 'signal'> {
+  readonly docker: Docker;
+  /** Those of this worker: the candidate is given back to them. */
+  readonly images: Images;
+  readonly credentials: CredentialsSource;
+  readonly later: CleanUpLater;
+}
+
+/**
+ * Makes sure that the candidate and the images of all other services are there, pulled with Landfall's credentials. The candidate goes
+ * again in the end if it was not there before; what the other services need stays for the next check.
+ * @param candidate `repository@digest`
+ * @throws what a pull throws: Refusal, RateLimit, or an ordinary error
+ */
+export async function takeImages(needs: ImageNeeds, candidate: string, project: ComposeProject): Promise<void> {
+  const { docker, images, credentials, now, later, signal } = needs;
+  const { Os, Arch } = await docker.version().catch((error: unknown) => {
+    throw explainUnreachable(error);
+  });
+  const optionsOf = (reference: string) => {
+    const registry = registryOf(parseReference(reference).repository);
+    return { platform: `${Os}/${Arch}`, credentials: () => credentials(registry), signal, now };
+  };
+  later(`remove image ${candidate}`, () => images.giveBack(candidate), { isAwaited: false });
+  await images.take(candidate, optionsOf(candidate));
+  // Compose itself builds what is built, and pulls what is for another platform.
+  const others = Object.values(project.services).flatMap(({ image, build, platform }) =>
+    image === undefined || image === candidate || build !== undefined || platform !== undefined ? [] : [image],
+  );
+  for (const image of new Set(others)) {
+    const parsed = parseReference(image);
+    const isBare = parsed.tag === undefined && parsed.digest === undefined;
+    const reference = isBare ? `${parsed.repository}:latest` : formatReference(parsed);
+    await ensureImage(docker, reference, optionsOf(reference));
   }
 }
 
@@ -60,21 +103,18 @@ async function isReady(container: Docker.Container, service: string, mustRun: bo
   return health === undefined || health === 'healthy';
 }
 
-export interface TestedServices {
-  readonly exitCode: number;
-}
-
-/** Waits for the end of a test that is a container. */
-export async function waitForTest(docker: Docker, id: string, signal: AbortSignal): Promise<TestedServices> {
+/** Waits for the end of a test that is a container. @returns its exit code */
+export async function waitForTest(docker: Docker, id: string, signal: AbortSignal): Promise<number> {
   const container = docker.getContainer(id);
   await container.wait({ condition: 'not-running', abortSignal: signal });
   const { State } = await container.inspect({ abortSignal: signal });
-  return { exitCode: State.ExitCode };
+  return State.ExitCode;
 }
 
 /**
  * Runs a command in a container. Cut off, it goes on there until the container is removed.
  * @param said gets the end of what it prints, as it comes
+ * @returns its exit code
  */
 export async function execTest(
   docker: Docker,
@@ -83,7 +123,7 @@ export async function execTest(
   variables: Readonly<Record<string, string>>,
   said: (output: Buffer) => void,
   signal: AbortSignal,
-): Promise<TestedServices> {
+): Promise<number> {
   const exec = await docker.getContainer(id).exec({
     Cmd: [...command],
     Env: Object.entries(variables).map(([name, value]) => `${name}=${value}`),
@@ -101,7 +141,7 @@ export async function execTest(
   docker.modem.demuxStream(stream, output, output);
   await finished(stream, { signal, writable: false });
   const { ExitCode } = await exec.inspect({ abortSignal: signal });
-  return { exitCode: ExitCode ?? -1 };
+  return ExitCode ?? -1;
 }
 
 /** The end of what a service's containers printed; nothing where they cannot be read: it is advice only. */
