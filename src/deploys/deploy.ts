@@ -12,7 +12,7 @@ import type { Complain } from '../settings/problem.ts';
 
 /**
  * A kind of deploy: how an image comes to run. It has a folder of its own, whose `index.ts` says this of it, and a line in the list of
- * deploys; the configuration, the workflows, the probes and the command learn of it from here.
+ * deploys.
  *
  * `Input` is what its schema makes of the configuration, `Settings` (JSON-safe) what a plan carries.
  */
@@ -33,19 +33,15 @@ export interface DeployKind<Input = unknown, Settings extends object = object> {
   resolve(input: Input, stage: ResolvedStage, complain: Complain): ResolvedDeploy<Settings>;
   /** The same for one service, with `{service}` and `{stage}` filled in. */
   fill?(settings: Settings, fill: (text: string) => string): Settings;
-  /**
-   * Where a container is found that runs what its deployer calls by this name, or a person who watches the stage.
-   * Absent: it brings no containers to the host.
-   */
+  /** Where a container of this name is found, as its deployer or a person says it. Absent: it brings no containers to the host. */
   containerOf?(settings: Settings, name: string): ContainerQuery;
   /** The repositories (`owner/name`) of the forge in which what happens can matter to it. */
   repositoriesOf?(settings: Settings): readonly string[];
   create(context: DeployContext): Deployer<Settings> | Promise<Deployer<Settings>>;
 }
 
-/** What the settings of a deploy may depend on. */
+/** What the settings of a deploy may depend on: the stage's name, and its change. */
 export interface ResolvedStage extends ForgeSections {
-  /** Its name. */
   readonly stage: string;
   readonly change?: ChangePlan;
 }
@@ -119,10 +115,10 @@ export interface Deployer<Settings extends object = object> {
   settle(target: Target<Settings>): Promise<void>;
 }
 
+/** `deploy`: the settings of the stage's deploy. */
 export interface Target<Settings extends object = object> {
   readonly plan: Plan;
   readonly stage: StagePlan;
-  /** Of the stage's deploy. */
   readonly deploy: Settings;
   readonly image: VerifiedImage;
   /** Workflow id of the rollout or rollback that asks. */

@@ -4,23 +4,23 @@ import { Refusal } from '../../domain/failures.ts';
 import { readTextIfThere, writeDurably } from '../../platform/files/durable-file.ts';
 import { safeName } from '../../platform/files/safe-name.ts';
 
-/** Remembers the highest turn of each stage, so that a rollout that lost its turn long ago changes nothing any more. */
-export interface TurnGuard {
-  /**
-   * Called with the stage's lock held, before anything is changed. The same turn may come again: tries of one step, and batches.
-   * @throws Refusal `TurnPassed` if a higher turn was here already
-   */
-  enter(service: string, stage: string, turn: number): Promise<void>;
-}
+export type TurnGuard = ReturnType<typeof createTurnGuard>;
 
 const record = z.object({ turn: z.number().int() });
 
-/** @param folder one for each Temporal namespace: another one counts its turns anew, from one */
-export function createTurnGuard(folder: string): TurnGuard {
+/**
+ * Remembers the highest turn of each stage, so that a rollout that lost its turn long ago changes nothing any more.
+ * @param folder one for each Temporal namespace: another one counts its turns anew, from one
+ */
+export function createTurnGuard(folder: string) {
   return {
-    async enter(service, stage, turn) {
+    /**
+     * Called with the stage's lock held, before anything is changed. The same turn may come again: tries of one step, and batches.
+     * @throws Refusal `TurnPassed` if a higher turn was here already
+     */
+    async enter(service: string, stage: string, turn: number): Promise<void> {
       const path = join(folder, `${safeName(service, stage)}.json`);
-      const seen = parse(path, await readTextIfThere(path));
+      const seen = await seenTurn(path);
       if (seen !== undefined && turn < seen) {
         throw new Refusal(
           'TurnPassed',
@@ -33,13 +33,12 @@ export function createTurnGuard(folder: string): TurnGuard {
   };
 }
 
-function parse(path: string, text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
+async function seenTurn(path: string): Promise<number | undefined> {
+  const text = await readTextIfThere(path);
   try {
-    return record.parse(JSON.parse(text)).turn;
+    return text === undefined ? undefined : record.parse(JSON.parse(text)).turn;
   } catch (cause) {
-    throw new Error(`expected {"turn": NUMBER} in ${path}, found something else: remove it if no other deploy is under way`, {
-      cause,
-    });
+    const message = `expected {"turn": NUMBER} in ${path}, found something else: remove it if no other deploy is under way`;
+    throw new Error(message, { cause });
   }
 }
