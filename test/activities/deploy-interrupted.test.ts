@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import type Docker from 'dockerode';
 import { createDeploy } from '../../src/activities/deploy.ts';
 import type { RollbackInput } from '../../src/contracts/activities/delivery.ts';
-import type { ComposeDeployPlan } from '../../src/deploys/compose/plan.ts';
+import type { ComposeDeployPlan } from '../../src/deploys/compose/context.ts';
 import type { VerifiedImage } from '../../src/domain/outcomes.ts';
 import { findTool } from '../../src/platform/tools.mjs';
 import { runActivity } from '../support/activity.ts';

@@ -1,9 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type Docker from 'dockerode';
 import type { Deployer, Target, Work } from '../../src/deploys/deploy.ts';
-import { findContainer } from '../../src/deploys/docker/container.ts';
 import { createDockerDeployer } from '../../src/deploys/docker/deployer.ts';
-import type { DockerDeployPlan } from '../../src/deploys/docker/plan.ts';
+import { type DockerDeployPlan, findContainer } from '../../src/deploys/docker/slot.ts';
 import type { Repository, Tag } from '../../src/domain/image-reference.ts';
 import type { VerifiedImage } from '../../src/domain/outcomes.ts';
 import type { Container } from '../../src/platform/docker/container.ts';

@@ -21,12 +21,11 @@ export const definition = z.looseObject({
 
 /** What services use of what is defined beside them. */
 export const resourceKinds = ['networks', 'volumes', 'configs', 'secrets'] as const;
-export type ResourceKind = (typeof resourceKinds)[number];
 
 const used = z.array(z.looseObject({ source: z.string().optional(), type: z.string().optional() })).nullish();
 
 /** Names of the networks, volumes, configs and secrets that a service uses. */
-export function usedBy(one: ServiceDefinition): Readonly<Record<ResourceKind, readonly string[]>> {
+export function usedBy(one: ServiceDefinition): Readonly<Record<(typeof resourceKinds)[number], readonly string[]>> {
   const sources = (value: unknown, type?: string) =>
     (used.parse(value) ?? []).flatMap((each) => (type === undefined || each.type === type ? (each.source ?? []) : []));
   const networks = z.record(z.string(), z.unknown()).nullish().parse(one.networks);

@@ -1,43 +1,37 @@
 import { resolve } from 'node:path';
-import { RateLimit } from '../../domain/failures.ts';
+import { RateLimit, Refusal } from '../../domain/failures.ts';
+import { formatReference } from '../../domain/image-reference.ts';
 import { toldChanges } from '../../domain/other-changes.ts';
 import type { Deployed, OtherChanges, RunningImage } from '../../domain/outcomes.ts';
-import { explainUnreachable } from '../../platform/docker/errors.ts';
 import { requireScanned } from '../../platform/docker/scanned.ts';
 import { createGitRunner } from '../../platform/git/command.ts';
-import type { Deployer, Foreseeing, Work } from '../deploy.ts';
+import { childEnvironment } from '../../platform/processes/environment.ts';
+import type { Deployer, Foreseeing, Target, Work } from '../deploy.ts';
+import { explained } from '../kit/docker.ts';
+import { failed } from '../kit/refusals.ts';
 import { fastForward, withCheckoutUpdate } from './checkout.ts';
-import { withImages } from './definition.ts';
-import { awaitLeftBehind } from './detached-program.ts';
+import { type ComposeContext, type ComposeDeployerOptions, type ComposeDeployPlan, contextOf } from './context.ts';
+import { type Definition, withImages } from './definition.ts';
+import { awaitLeftBehind, runToEnd } from './detached-program.ts';
 import { requireHost } from './host-requirements.ts';
-import { keepImages, keepTag, pullImage } from './images.ts';
-import { type CommitHistory, historyOf, type NextDefinition, withNext } from './next.ts';
+import { withNext } from './next.ts';
 import { othersOf, requireAccepted } from './other-changes.ts';
-import type { ComposeDeployPlan } from './plan.ts';
-import { agrees, pinsFor, type RenderedProject, readProject } from './project.ts';
-import { isRefusal } from './refusals.ts';
-import { rollBack } from './rollback.ts';
-import { definitionOfRunning, keepCurrent } from './running-definition.ts';
-import { findServices, isDeployed, recreated, runningImages } from './services.ts';
 import {
-  type ComposeContext,
-  type ComposeDeployerOptions,
-  type ComposeTarget,
+  agrees,
+  type ComposeSite,
   type CurrentState,
-  type DeploySite,
-  directoryFolder,
-  filesOf,
   findSite,
+  inOneLine,
+  pinsFor,
   readCurrentState,
+  readDefinition,
   requireSite,
-  upOf,
-} from './site.ts';
-import { runCommands } from './stage-commands.ts';
-import type { DeployProgress, StageFiles, StoredDefinition } from './stage-files.ts';
+} from './project.ts';
+import { bringUpOrRollBack, rollBack } from './rollback.ts';
+import { definitionOfRunning, keepCurrent } from './running-definition.ts';
+import { findServices, isDeployed, keepImages, pullImage, recreated, runningImages } from './services.ts';
+import type { DeployProgress, StoredDefinition } from './stage-files.ts';
 import { waitForServices } from './up.ts';
-import { bringUpOrRollBack } from './up-with-rollback.ts';
-
-export type { ComposeDeployerOptions } from './site.ts';
 
 /**
  * `deploy: compose`: `docker compose up` of some services of a directory, with the checkout that the directory is in brought forward
@@ -51,101 +45,90 @@ export type { ComposeDeployerOptions } from './site.ts';
  * again.
  */
 export function createComposeDeployer(options: ComposeDeployerOptions): Deployer<ComposeDeployPlan> {
-  const run = createGitRunner(options.git ?? 'git', options.env);
-  const context: ComposeContext = { ...options, run, now: options.now ?? (() => new Date()) };
+  const git = createGitRunner('git', options.env);
+  const within = <Result>(target: Target<ComposeDeployPlan>, act: (context: ComposeContext) => Promise<Result>) =>
+    explained(() => act(contextOf(options, git, target)));
   return {
     lockOf: ({ directory }) => `compose ${resolve(directory)}`,
-    running: (target) => explained(() => running(context, target)),
-    foresee: (target, work) => explained(() => foresee(context, target, work)),
-    deploy: (target, work) => explained(() => deploy(context, target, work)),
-    restore: (target, before, work) => explained(() => rollBack(context, target, before, work)),
-    settle: (target) => explained(() => settle(context, target)),
+    running: (target) => within(target, running),
+    foresee: (target, foreseeing) => within(target, (context) => foresee(context, foreseeing)),
+    deploy: (target, work) => within(target, (context) => deploy(context, work)),
+    restore: (target, before, work) => within(target, (context) => rollBack(context, before, work)),
+    settle: (target) => within(target, settle),
   };
 }
 
-async function running(context: ComposeContext, target: ComposeTarget): Promise<readonly RunningImage[]> {
-  const site = await findSite(context, target);
+async function running(context: ComposeContext): Promise<readonly RunningImage[]> {
+  const { docker, target } = context;
   // The files may come with the change.
-  if (site === undefined && target.stage.change !== undefined) return [];
-  const { compose, location } = requireSite(site, target);
-  const { name } = await readProject(compose, location, []);
-  return runningImages(await findServices(context.docker, name, target.deploy.services), target.image);
+  const site = target.stage.change === undefined ? await requireSite(context) : await findSite(context);
+  if (site === undefined) return [];
+  const { name } = await readDefinition(site, []);
+  return runningImages(await findServices(docker, name, target.deploy.services), target.image);
 }
 
 /** Refuses whatever it can before anything is merged, and finds what would change besides the image. */
-async function foresee(
-  context: ComposeContext,
-  target: ComposeTarget,
-  { signal, accepted }: Foreseeing,
-): Promise<OtherChanges | undefined> {
-  const { docker, isOnHost = false } = context;
-  const { services: names, directory } = target.deploy;
-  const current = await readCurrentState(context, target);
-  return await withNext(context, target, signal, async (next) => {
-    const { project } = next;
-    pinsFor(target, project, directory);
-    const services = current?.services ?? (await findServices(docker, project.name, names));
-    await requireHost({ docker, definition: project.definition, services, isOnHost });
-    const ran = current && (await definitionOfRunning(context, target, current));
-    const others = await othersFor(filesOf(context, target), ran, next);
-    requireAccepted(target, others, accepted);
+async function foresee(context: ComposeContext, { signal, accepted }: Foreseeing): Promise<OtherChanges | undefined> {
+  const { docker, target } = context;
+  const current = await readCurrentState(context);
+  return await withNext(context, signal, async (next, update) => {
+    pinsFor(context, next);
+    await requireHost(context, next, current?.services ?? (await findServices(docker, next.name, target.deploy.services)));
+    const ran = current && (await definitionOfRunning(context, current));
+    const others = await othersOf(context, ran, next, update);
+    requireAccepted(context, others, accepted);
     return others;
   });
 }
 
-async function deploy(context: ComposeContext, target: ComposeTarget, work: Work): Promise<Deployed> {
-  const { docker, isOnHost = false } = context;
+async function deploy(context: ComposeContext, work: Work): Promise<Deployed> {
+  const { docker, files, programFolder, target } = context;
   const { image, deploy: plan } = target;
-  await awaitLeftBehind(directoryFolder(context, target), work.signal);
-  const before = await progressOf(context, target);
-  const current = await readCurrentState(context, target);
-  const found = before === undefined && current !== undefined && runsAlready(current, image);
-  if (found)
+  const { signal } = work;
+  await awaitLeftBehind(programFolder, signal);
+  const before = await progressOf(context);
+  const current = await readCurrentState(context);
+  // Then neither checkout nor registry are needed.
+  if (before === undefined && current?.services.every((service) => isDeployed(service, image)))
     return { kind: 'deployed', changed: false, running: runningImages(current.services, image), text: 'it runs already' };
-  const ran = await keepBefore(context, target, current, before);
+  const ran = await keepBefore(context, current, before);
 
-  const { site, project, others } = await update(context, target, work.signal, ran);
-  requireAccepted(target, others, work.accepted);
-  const pins = pinsFor(target, project, plan.directory);
-  const services = await findServices(docker, project.name, plan.services);
-  if (before === undefined) await requireHost({ docker, definition: project.definition, services, isOnHost });
-  await pullImage(context, image, work.signal);
+  const { site, definition, others } = await update(context, signal, ran);
+  requireAccepted(context, others, work.accepted);
+  const pins = pinsFor(context, definition);
+  const services = await findServices(docker, definition.name, plan.services);
+  if (before === undefined) await requireHost(context, definition, services);
+  await pullImage(context, image, signal);
   await requireScanned(docker, target.plan, image);
-  await keepImages(docker, services, image, (name) => keepTag(target.plan.service, target.stage.name, name));
+  await keepImages(context, services);
 
   let progress: DeployProgress = before ?? { rollout: target.rollout, digest: image.digest, prepared: false, up: false };
   const advance = async (step: Partial<DeployProgress>) => {
     progress = { ...progress, ...step };
-    await site.files.writeProgress(progress);
+    await files.writeProgress(progress);
   };
   await advance({});
-  const commands = { target, env: context.env, folder: site.folder };
-  if (!progress.prepared) await runCommands({ ...commands, which: 'before' }, work.signal);
+  if (!progress.prepared) await runCommands(context, 'before', signal);
   await advance({ prepared: true });
-  work.signal.throwIfAborted();
-  await site.files.writePins(pins);
-  const up = upOf(context, target, site, project.name, { services: plan.services, pinned: Object.keys(pins).length > 0 });
+  signal.throwIfAborted();
+  await files.writePins(pins);
+  const up = { site, project: definition.name, services: plan.services, isPinned: Object.keys(pins).length > 0 };
   const isUp = progress.up && services.every((service) => isDeployed(service, image));
-  if (!isUp) await bringUpOrRollBack(context, target, { up, site, ran, services });
+  if (!isUp) await bringUpOrRollBack(context, up, ran, services);
   await advance({ up: true });
-  await waitForServices(up, work.signal);
-  await runCommands({ ...commands, which: 'after' }, work.signal);
-  const now = await findServices(docker, project.name, plan.services);
-  await keepCurrent(context, target, site, withImages(project.definition, pins), now);
-  await site.files.writeProgress(undefined);
+  await waitForServices(context, up, signal);
+  await runCommands(context, 'after', signal);
+  const now = await findServices(docker, definition.name, plan.services);
+  await keepCurrent(context, site.compose, withImages(definition, pins), now);
+  await files.writeProgress(undefined);
   const along = others === undefined ? '' : `; came along: ${toldChanges(others)}`;
   return { kind: 'deployed', changed: true, running: runningImages(now, image), text: `${recreated(now)}${along}` };
 }
 
 /** How far an earlier, interrupted attempt of the same deploy got. */
-async function progressOf(context: ComposeContext, target: ComposeTarget): Promise<DeployProgress | undefined> {
-  const before = await filesOf(context, target).readProgress();
+async function progressOf({ files, target }: ComposeContext): Promise<DeployProgress | undefined> {
+  const before = await files.readProgress();
   return before?.rollout === target.rollout && before.digest === target.image.digest ? before : undefined;
-}
-
-/** Then neither checkout nor registry are needed. */
-function runsAlready({ services }: CurrentState, image: ComposeTarget['image']): boolean {
-  return services.every((service) => isDeployed(service, image));
 }
 
 /**
@@ -154,71 +137,75 @@ function runsAlready({ services }: CurrentState, image: ComposeTarget['image']):
  */
 async function keepBefore(
   context: ComposeContext,
-  target: ComposeTarget,
   current: CurrentState | undefined,
   progress: DeployProgress | undefined,
 ): Promise<StoredDefinition | undefined> {
-  const files = filesOf(context, target);
+  const { files, target } = context;
   if (progress !== undefined) return await files.readBefore(target.image.digest);
-  const ran = current && (await definitionOfRunning(context, target, current));
+  const ran = current && (await definitionOfRunning(context, current));
   if (ran !== undefined) await files.writeBefore(target.image.digest, ran);
   return ran;
 }
 
 interface UpdatedSite {
-  readonly site: DeploySite;
-  readonly project: RenderedProject;
-  readonly others?: OtherChanges | undefined;
+  readonly site: ComposeSite;
+  readonly definition: Definition;
+  readonly others: OtherChanges | undefined;
 }
 
 /** Fast-forwards the checkout, reads it with Compose, and compares it with what ran. */
-async function update(
-  context: ComposeContext,
-  target: ComposeTarget,
-  signal: AbortSignal,
-  ran?: StoredDefinition,
-): Promise<UpdatedSite> {
-  const { change } = target.stage;
-  const { directory, services } = target.deploy;
-  const read = async (history?: CommitHistory): Promise<UpdatedSite> => {
-    const site = requireSite(await findSite(context, target), target);
-    const project = await readProject(site.compose, site.location, services);
-    const others = await othersFor(site.files, ran, { project, ...(history && { history }) });
-    return { site, project, others };
-  };
-  if (change === undefined) return await read();
-  return await withCheckoutUpdate(context.run, context.locks, directory, change, signal, async (ahead) => {
-    await fastForward(ahead);
-    return await read(historyOf(ahead));
+async function update(context: ComposeContext, signal: AbortSignal, ran?: StoredDefinition): Promise<UpdatedSite> {
+  return await withCheckoutUpdate(context, signal, async (ahead) => {
+    if (ahead !== undefined) await fastForward(ahead);
+    const site = await requireSite(context);
+    const definition = await readDefinition(site, context.target.deploy.services);
+    return { site, definition, others: await othersOf(context, ran, definition, ahead) };
   });
 }
 
-/** Undefined if nothing ran, or nothing else changes. */
-async function othersFor(
-  files: StageFiles,
-  ran: StoredDefinition | undefined,
-  next: NextDefinition,
-): Promise<OtherChanges | undefined> {
-  return ran === undefined ? undefined : await othersOf(files, ran, next);
-}
-
-/** The override goes once the files say the same. After a rollback that comes with the checkout, which is brought forward for it. */
-async function settle(context: ComposeContext, target: ComposeTarget): Promise<void> {
-  const pins = await filesOf(context, target).readPins();
-  if (pins === undefined || target.stage.change === undefined) return;
-  try {
-    const { site, project } = await update(context, target, new AbortController().signal);
-    if (agrees(project, pins)) await site.files.writePins({});
-  } catch (error) {
-    // Nothing depends on it: the next deploy tries again, and says what a person has to do.
-    if (!isRefusal(error) && !(error instanceof RateLimit)) throw error;
+/**
+ * Runs the commands of a stage one after the other, each to its end: a migration that is killed half-way does more harm than a late
+ * cancellation. One that was cut off with its worker is run again, so commands have to bear that.
+ * @throws Refusal `DeployFailed` for the first that does not exit 0
+ */
+async function runCommands({ env, programFolder, target }: ComposeContext, which: 'before' | 'after', signal: AbortSignal) {
+  const { directory: cwd, timeoutMs, [which]: commands } = target.deploy;
+  for (const command of commands) {
+    signal.throwIfAborted();
+    const own = { ...childEnvironment(env, ['DOCKER_*']), ...about(target) };
+    const ended = await runToEnd(programFolder, { command, cwd, env: own, timeoutMs });
+    const { exitCode, output } = ended;
+    if (exitCode === 0 && !ended.isLate) continue;
+    const asItEnded = exitCode === undefined ? `was ended by ${ended.signal}` : `ended with exit code ${exitCode}`;
+    const how = ended.isLate ? `did not end within ${timeoutMs / 1000} s` : asItEnded;
+    throw failed(`expected '${command.join(' ')}' ${which} the deploy to succeed, but it ${how}: ${inOneLine(output)}`, [
+      { command, ...(exitCode !== undefined && { exitCode }), output },
+    ]);
   }
 }
 
-async function explained<Result>(act: () => Promise<Result>): Promise<Result> {
+function about({ plan, stage, image, rollout }: Target): Record<string, string> {
+  const { repository, tag, digest } = image;
+  return {
+    LANDFALL_SERVICE: plan.service,
+    LANDFALL_STAGE: stage.name,
+    LANDFALL_IMAGE: formatReference({ repository, tag, digest }),
+    LANDFALL_TAG: tag,
+    LANDFALL_DIGEST: digest,
+    LANDFALL_ROLLOUT: rollout,
+  };
+}
+
+/** The override goes once the files say the same. After a rollback that comes with the checkout, which is brought forward for it. */
+async function settle(context: ComposeContext): Promise<void> {
+  const { files, target } = context;
+  const pins = await files.readPins();
+  if (pins === undefined || target.stage.change === undefined) return;
   try {
-    return await act();
+    const { definition } = await update(context, new AbortController().signal);
+    if (agrees(definition, pins)) await files.writePins({});
   } catch (error) {
-    throw explainUnreachable(error);
+    // Nothing depends on it: the next deploy tries again, and says what a person has to do.
+    if (!(error instanceof Refusal || error instanceof RateLimit)) throw error;
   }
 }

@@ -2,9 +2,10 @@ import type { Stats } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { isAbsolute, join, resolve } from 'node:path';
 import { codeOf } from '../../domain/errors.ts';
+import type { Refusal } from '../../domain/failures.ts';
 import { shortened } from '../../domain/inert-text.ts';
 import { readTextIfThere } from '../../platform/files/durable-file.ts';
-import { refused } from './refusals.ts';
+import { refused } from '../kit/refusals.ts';
 
 /** As Compose looks for them: the first of these, and the first override beside it (compose-go, `cli.DefaultFileNames`). */
 const defaultFiles = ['compose.yaml', 'compose.yml', 'docker-compose.yml', 'docker-compose.yaml'];
@@ -27,23 +28,27 @@ export async function composeFiles(
   configured: readonly string[],
   changed?: string,
 ): Promise<readonly string[] | undefined> {
-  await requireDirectory(directory);
+  const isDirectory = isAbsolute(directory) && (await statIfThere(directory))?.isDirectory();
+  if (!isDirectory) {
+    throw refused(
+      `expected the directory ${directory} of deploy.compose on this host, found none: make it, or correct ` +
+        'deploy.compose.directory (and deploy.on, where it is on another host)',
+    );
+  }
   const named = configured.length > 0 ? configured : await filesOfEnvironment(directory);
-  if (named !== undefined) return (await missing(directory, named)).length === named.length ? undefined : named;
+  if (named !== undefined) {
+    const areThere = await Promise.all(named.map((file) => isFile(resolve(directory, file))));
+    return areThere.includes(true) ? named : undefined;
+  }
   const file = await firstThere(directory, defaultFiles);
   if (file === undefined) return changed !== undefined && (await isFile(join(directory, changed))) ? [changed] : undefined;
   const override = await firstThere(directory, defaultOverrides);
   return override === undefined ? [file] : [file, override];
 }
 
-async function requireDirectory(directory: string): Promise<void> {
-  const is = isAbsolute(directory) && (await statIfThere(directory))?.isDirectory();
-  if (!is) {
-    throw refused(
-      `expected the directory ${directory} of deploy.compose on this host, found none: make it, or correct ` +
-        'deploy.compose.directory (and deploy.on, where it is on another host)',
-    );
-  }
+export function noFiles(directory: string, files: readonly string[]): Refusal {
+  const expected = files.length > 0 ? files.join(', ') : 'a compose file (compose.yaml, docker-compose.yml, ...)';
+  return refused(`expected ${expected} in ${directory}, found none: put it there, or correct deploy.compose`);
 }
 
 /** Each file costs a look-up, and anybody who can push to the repository can write the list. */
@@ -68,11 +73,6 @@ function variableOf(text: string, name: string): string | undefined {
   const value = lines.findLast((line) => line?.[1] === name)?.[2]?.trimEnd();
   const [, , quoted] = /^(["'])(.*?)\1/.exec(value ?? '') ?? [];
   return quoted ?? value?.replace(/\s#.*$/, '').trimEnd();
-}
-
-async function missing(directory: string, files: readonly string[]): Promise<string[]> {
-  const found = await Promise.all(files.map(async (file) => ((await isFile(resolve(directory, file))) ? [] : [file])));
-  return found.flat();
 }
 
 async function firstThere(directory: string, names: readonly string[]): Promise<string | undefined> {

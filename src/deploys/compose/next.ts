@@ -1,46 +1,21 @@
-import { relative } from 'node:path';
-import type { ComposeProgram } from '../../platform/compose/find-compose.ts';
+import { lstat, mkdir, mkdtemp, readdir, realpath, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
+import { Refusal } from '../../domain/failures.ts';
+import { editManifest } from '../../domain/manifest-edit.ts';
+import type { ImageIdentity } from '../../domain/outcomes.ts';
+import type { ChangePlan } from '../../domain/plan.ts';
+import { refused } from '../kit/refusals.ts';
 import { type Checkout, type CheckoutUpdate, withCheckoutUpdate } from './checkout.ts';
+import type { ComposeContext } from './context.ts';
 import { type Definition, definition } from './definition.ts';
-import { composeFiles } from './files.ts';
-import { nextName, withNextFiles } from './next-files.ts';
-import { projectOf, type RenderedProject, readProject } from './project.ts';
-import { requireCompose } from './query.ts';
-import { isRefusal, refused } from './refusals.ts';
-import { type ComposeContext, type ComposeTarget, changedComposeFile, findSite, noFiles, requireSite } from './site.ts';
+import { composeFiles, noFiles } from './files.ts';
+import { changedComposeFile, readDefinition, requireCompose, requireSite } from './project.ts';
 
-/** A commit that came along. */
-export interface OtherCommit {
-  readonly commit: string;
-  readonly author: string;
-  readonly subject: string;
-}
-
-/** What a deploy would bring, before it happens. */
-export interface NextDefinition {
-  readonly project: RenderedProject;
-  /** Absent without a repository. */
-  readonly history?: CommitHistory;
-}
-
-/** The commits from what runs to what comes. */
-export interface CommitHistory {
-  readonly head: string;
-  readonly target: string;
-  /** Absolute paths of files that differ. */
-  changedSince(commit: string): Promise<readonly string[]>;
-  /**
-   * Those that are not Landfall's own, newest first: of what Compose may read, and of these files; if there are none, of anything.
-   * @param files absolute
-   */
-  commitsSince(commit: string, files: readonly string[]): Promise<readonly OtherCommit[]>;
-}
-
-const mostCommits = 10;
-/** As git knows them: compose files, what they include, and env files. */
-const readByCompose = ['yml', 'yaml', 'json', 'env', 'env.*'].map((ending) => `:(top,glob)**/*.${ending}`);
-/** Short hash, author, subject, and the rollout of a commit of ours, each ended by NUL. */
-const commitFormat = '--format=%h%x00%an%x00%s%x00%(trailers:key=Landfall-Rollout,valueonly,separator=%x2C)%x00';
+/** Larger ones are no compose or env files, and Compose reads no others. */
+const largestFile = 1024 * 1024;
+/** More than that beside a checkout are nobody's compose files. */
+const mostSiblings = 1000;
 
 /**
  * What Compose would make of the files once the image is merged. Changes nothing but git's remote-tracking refs.
@@ -48,79 +23,35 @@ const commitFormat = '--format=%h%x00%an%x00%s%x00%(trailers:key=Landfall-Rollou
  */
 export async function withNext<Result>(
   context: ComposeContext,
-  target: ComposeTarget,
   signal: AbortSignal,
-  act: (next: NextDefinition) => Promise<Result>,
+  act: (next: Definition, update?: CheckoutUpdate) => Promise<Result>,
 ): Promise<Result> {
-  const { change } = target.stage;
-  const { directory, services } = target.deploy;
-  if (change === undefined) {
-    const { compose, location } = requireSite(await findSite(context, target), target);
-    return await act({ project: await readProject(compose, location, services) });
-  }
-  const compose = await requireCompose(context.env);
-  return await withCheckoutUpdate(context.run, context.locks, directory, change, signal, async (update) => {
-    const project = await withNextFiles(update, directory, change, target.image, async (files) => {
-      const rendered = await render(compose, target, update, files.directory).catch((error: unknown) => {
-        if (!isRefusal(error)) throw error;
-        throw refused(
-          `${files.real(error.message)} (as they are at ${update.target.slice(0, 12)}, which is not deployed yet)`,
-          error,
-        );
-      });
-      return projectOf(definition.parse(mapStrings(rendered, files.real)));
+  const { env, target } = context;
+  const { services, files, project, directory } = target.deploy;
+  return await withCheckoutUpdate(context, signal, async (update) => {
+    if (update === undefined) return await act(await readDefinition(await requireSite(context), services));
+    const compose = await requireCompose(env);
+    const next = await withNextFiles(target, update, async (there, real) => {
+      try {
+        const names = files.map((file) => nextName(file, directory, update.root));
+        const found = await composeFiles(there, names, changedComposeFile(target));
+        if (found === undefined) throw noFiles(there, files);
+        const site = { compose, directory: there, files: found, ...(project !== undefined && { project }) };
+        return definition.parse(mapStrings(await readDefinition(site, services), real));
+      } catch (error) {
+        if (!(error instanceof Refusal)) throw error;
+        throw refused(`${real(error.message)} (as they are at ${update.target.slice(0, 12)}, which is not deployed yet)`, error);
+      }
     });
-    return await act({ project, history: historyOf(update) });
+    return await act(next, update);
   });
 }
 
-async function render(
-  compose: ComposeProgram,
-  target: ComposeTarget,
-  { checkout }: CheckoutUpdate,
-  directory: string,
-): Promise<Definition> {
-  const { files, project, services, directory: real } = target.deploy;
-  const names = files.map((file) => nextName(file, real, checkout.root));
-  const found = await composeFiles(directory, names, changedComposeFile(target));
-  if (found === undefined) throw noFiles(directory, files);
-  const location = { directory, files: found, ...(project !== undefined && { project }) };
-  return (await readProject(compose, location, services)).definition;
-}
-
-export function historyOf({ checkout, head, target }: CheckoutUpdate): CommitHistory {
-  return {
-    head,
-    target,
-    async changedSince(commit) {
-      if (!(await leadsTo(checkout, commit, target))) return [];
-      const names = await checkout.read(['diff', '--name-only', '-z', '--no-ext-diff', commit, target]);
-      return names.split('\0').flatMap((name) => (name === '' ? [] : [`${checkout.root}/${name}`]));
-    },
-    async commitsSince(commit, files) {
-      if (!(await leadsTo(checkout, commit, target))) return [];
-      const own = files.map((file) => `:(top,literal)${relative(checkout.root, file)}`);
-      const range = ['log', '--no-merges', '--max-count=200', '--abbrev=12', commitFormat, `${commit}..${target}`];
-      const found = commitsIn(await checkout.read([...range, '--', ...readByCompose, ...own]));
-      const all = found.length > 0 ? found : commitsIn(await checkout.read(range));
-      return all.slice(0, mostCommits);
-    },
-  };
-}
-
-function commitsIn(text: string): OtherCommit[] {
-  const fields = text.split('\0').map((field) => field.replace(/^\n/, ''));
-  const commits: OtherCommit[] = [];
-  for (let at = 0; at + 3 < fields.length; at += 4) {
-    const [commit = '', author = '', subject = '', rollout = ''] = fields.slice(at, at + 4);
-    if (rollout.trim() === '') commits.push({ commit, author: author.slice(0, 80), subject: subject.slice(0, 120) });
-  }
-  return commits;
-}
-
-/** False for a rewritten history, or a commit that is gone: then nothing can be compared. */
-async function leadsTo({ git }: Checkout, commit: string, target: string): Promise<boolean> {
-  return (await git(['merge-base', '--is-ancestor', commit, target])).exitCode === 0;
+/** Compose files by absolute path lie in the checkout too, as a rule. */
+function nextName(file: string, directory: string, root: string): string {
+  if (!isAbsolute(file)) return file;
+  const inside = relative(root, file);
+  return inside.startsWith('..') ? file : relative(directory, file);
 }
 
 function mapStrings(value: unknown, map: (text: string) => string): unknown {
@@ -128,4 +59,86 @@ function mapStrings(value: unknown, map: (text: string) => string): unknown {
   if (Array.isArray(value)) return value.map((one) => mapStrings(one, map));
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, mapStrings(one, map)]));
+}
+
+/**
+ * Lays out what the checkout would have after the change, and touches nothing in the checkout: the files of the commit in a temporary
+ * folder, the image written into the changed file, and symbolic links to what is not tracked. All of it lies under the same path as the
+ * checkout, so that relative paths lead to the same places.
+ * @param act gets the directory's path there, and what puts real paths in the place of those there, in whatever text
+ */
+async function withNextFiles<Result>(
+  { stage: { change }, deploy: { directory }, image }: ComposeContext['target'],
+  update: CheckoutUpdate,
+  act: (there: string, real: (text: string) => string) => Promise<Result>,
+): Promise<Result> {
+  const top = await realpath(await mkdtemp(join(tmpdir(), 'landfall-next-')));
+  try {
+    const tree = join(top, 'tree');
+    const root = join(tree, update.root);
+    await mkdir(root, { recursive: true });
+    await linkNeighbours(tree, update.root);
+    await writeTracked(update, top, root);
+    await linkUntracked(update, root);
+    if (change !== undefined) await edit(update, root, change, image);
+    const there = join(root, relative(update.root, await realpath(directory)));
+    await mkdir(there, { recursive: true });
+    return await act(there, (text) => text.replaceAll(there, resolve(directory)).replaceAll(tree, ''));
+  } finally {
+    await rm(top, { recursive: true, force: true });
+  }
+}
+
+/** What lies beside the checkout and the folders above it, for `../shared/common.env`. */
+async function linkNeighbours(tree: string, path: string): Promise<void> {
+  for (let below = path; dirname(below) !== below; below = dirname(below)) {
+    const above = dirname(below);
+    const names = await readdir(above).catch(() => []);
+    for (const name of names.slice(0, mostSiblings)) {
+      if (join(above, name) !== below) await symlink(join(above, name), join(tree, above, name));
+    }
+  }
+}
+
+async function writeTracked({ read, target }: CheckoutUpdate, top: string, root: string): Promise<void> {
+  const env = { GIT_INDEX_FILE: join(top, 'index') };
+  await read(['read-tree', target], { env });
+  const listed = await read(['ls-tree', '-r', '-l', '-z', '--full-tree', target]);
+  const paths = listed.split('\0').flatMap((line) => {
+    const [, size = '', path = ''] = /^\d+ blob \S+ +(\d+)\t([\s\S]+)$/.exec(line) ?? [];
+    return path !== '' && Number(size) <= largestFile ? [path] : [];
+  });
+  await read(['checkout-index', '--quiet', '--force', `--prefix=${root}/`, '-z', '--stdin'], { env, input: paths.join('\0') });
+}
+
+/** `.env`, env files and overrides that are not tracked, and submodules, which a deploy leaves as they are. */
+async function linkUntracked({ root: real, read }: Checkout, root: string): Promise<void> {
+  const others = await read(['ls-files', '--others', '--directory', '-z', '--', ':/']);
+  const staged = await read(['ls-files', '--stage', '-z', '--', ':/']);
+  const modules = staged.split('\0').flatMap((line) => /^160000 \S+ \d\t([\s\S]+)$/.exec(line)?.[1] ?? []);
+  for (const path of [...others.split('\0'), ...modules]) {
+    const name = path.replace(/\/$/, '');
+    if (name !== '' && name !== '.git') await linkOne(join(real, name), join(root, name), root);
+  }
+}
+
+/** A link in the commit's own files may lead anywhere: nothing is made behind one. */
+async function linkOne(from: string, to: string, root: string): Promise<void> {
+  if ((await lstat(to).catch(() => undefined)) !== undefined) return;
+  for (let folder = dirname(to); folder.length > root.length; folder = dirname(folder)) {
+    if ((await lstat(folder).catch(() => undefined))?.isSymbolicLink()) return;
+  }
+  await mkdir(dirname(to), { recursive: true }).catch(() => undefined);
+  await symlink(from, to).catch(() => undefined);
+}
+
+/** What the proposal makes of the file. A link is not followed: git would not have it changed either. */
+async function edit({ git, target }: CheckoutUpdate, root: string, change: ChangePlan, image: ImageIdentity): Promise<void> {
+  const path = join(root, change.file);
+  if (!(await lstat(path).catch(() => undefined))?.isFile()) return;
+  const { exitCode, stdout } = await git(['cat-file', 'blob', `${target}:${change.file}`]);
+  if (exitCode !== 0) return;
+  const { text } = editManifest(stdout.toString('utf8'), change, image);
+  await rm(path);
+  await writeFile(path, text, { flag: 'wx' });
 }

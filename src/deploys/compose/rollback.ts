@@ -1,13 +1,17 @@
+import { messageOf } from '../../domain/errors.ts';
+import { Refusal } from '../../domain/failures.ts';
 import type { Deployed, RunningImage } from '../../domain/outcomes.ts';
 import type { Work } from '../deploy.ts';
-import { pinsOf, rollBackDefinition } from './definition-rollback.ts';
+import { hostFailure } from '../kit/host-failure.ts';
+import { refused } from '../kit/refusals.ts';
+import type { ComposeContext } from './context.ts';
+import { withImages } from './definition.ts';
 import { awaitLeftBehind } from './detached-program.ts';
-import { readProject } from './project.ts';
-import { hasRun } from './running-definition.ts';
-import { type DeployedService, findServices, recreated, runningImages, runsPreviousImage } from './services.ts';
-import { type ComposeContext, type ComposeTarget, directoryFolder, filesOf, findSite, requireSite, upOf } from './site.ts';
+import { readDefinition, requireCompose, requireSite } from './project.ts';
+import { hasRun, keepCurrent } from './running-definition.ts';
+import { type DeployedService, findServices, nameOfBefore, recreated, runningImages, runsPreviousImage } from './services.ts';
 import type { StoredDefinition } from './stage-files.ts';
-import { bringUp, waitForServices } from './up.ts';
+import { bringUp, type ComposeUp, waitForServices } from './up.ts';
 
 /**
  * Brings the services back as they ran, whatever the files say by now. If nobody kept what they were made from (another host, an earlier
@@ -15,64 +19,162 @@ import { bringUp, waitForServices } from './up.ts';
  */
 export async function rollBack(
   context: ComposeContext,
-  target: ComposeTarget,
   before: readonly RunningImage[],
   { signal }: Pick<Work, 'signal'>,
 ): Promise<Deployed> {
-  await awaitLeftBehind(directoryFolder(context, target), signal);
+  const { docker, files, target, programFolder } = context;
+  await awaitLeftBehind(programFolder, signal);
   const meant = before.filter(({ name }) => target.deploy.services.includes(name));
-  const files = filesOf(context, target);
+  const names = meant.map(({ name }) => name);
   const found = await files.readBefore(target.image.digest);
   const kept = found !== undefined && meant.length > 0 && hasRun(found, meant) ? found : undefined;
-  const project = kept?.name ?? (await projectNow(context, target, meant));
-  const names = meant.map(({ name }) => name);
-  const services = await findServices(context.docker, project, names);
+  const up = kept === undefined ? await upOfFiles(context, names) : await upOfKept(context, kept, names);
+  const services = await findServices(docker, up.project, names);
   const isThere = (service: DeployedService) =>
     meant.some((each) => each.name === service.name && runsPreviousImage(service, each));
   const toDo = services.filter((service) => !isThere(service)).map(({ name }) => name);
   signal.throwIfAborted();
   await files.writeProgress(undefined);
-  await files.writePins(await pinsOf(context, target, meant, signal));
-  if (kept !== undefined) await rollBackDefinition(context, target, { kept, before: meant, toDo, signal });
-  else await rollBackImages(context, target, names, toDo, signal);
-  const now = await findServices(context.docker, project, names);
-  const text = toDo.length > 0 ? recreated(now.filter(({ name }) => toDo.includes(name))) : 'what ran before runs';
-  const note = toDo.length > 0 ? noteOn(kept, target) : undefined;
-  return {
-    kind: 'deployed',
-    changed: toDo.length > 0,
-    running: runningImages(now, target.image),
-    text,
-    ...(note !== undefined && { note }),
-  };
+  const pins = await pinsOf(context, meant, signal);
+  await files.writePins(pins);
+  if (kept !== undefined) await rollBackDefinition(context, { kept, up, pins, toDo }, signal);
+  else await recreate(context, up, toDo, signal);
+  const now = await findServices(docker, up.project, names);
+  const running = runningImages(now, target.image);
+  if (toDo.length === 0) return { kind: 'deployed', changed: false, running, text: 'what ran before runs' };
+  const text = recreated(now.filter(({ name }) => toDo.includes(name)));
+  const note = noteOn(kept, target.deploy.directory);
+  return { kind: 'deployed', changed: true, running, text, ...(note !== undefined && { note }) };
 }
 
-async function projectNow(context: ComposeContext, target: ComposeTarget, meant: readonly RunningImage[]): Promise<string> {
-  const { compose, location } = requireSite(await findSite(context, target), target);
-  const names = meant.map(({ name }) => name);
-  return (await readProject(compose, location, names)).name;
-}
-
-async function rollBackImages(
+/** By service, how what ran before is named: see `nameOfBefore`. */
+async function pinsOf(
   context: ComposeContext,
-  target: ComposeTarget,
-  names: readonly string[],
-  toDo: readonly string[],
+  before: readonly RunningImage[],
+  signal: AbortSignal,
+): Promise<Record<string, string>> {
+  const pins: Record<string, string> = {};
+  for (const each of before) pins[each.name] = await nameOfBefore(context, each, signal);
+  return pins;
+}
+
+async function upOfFiles(context: ComposeContext, services: readonly string[]): Promise<ComposeUp> {
+  const site = await requireSite(context);
+  const { name: project } = await readDefinition(site, services);
+  return { site, project, services, isPinned: services.length > 0 };
+}
+
+async function upOfKept(
+  { env, files, target: { deploy } }: ComposeContext,
+  { name: project }: StoredDefinition,
+  services: readonly string[],
+): Promise<ComposeUp> {
+  const compose = await requireCompose(env);
+  const site = { compose, directory: deploy.directory, files: [files.current], project, apart: true };
+  return { site, project, services, isPinned: false };
+}
+
+interface DefinitionRollback {
+  readonly kept: StoredDefinition;
+  readonly up: ComposeUp;
+  /** What its services ran before. */
+  readonly pins: Readonly<Record<string, string>>;
+  /** Names of the services to recreate; the others run already what ran before. */
+  readonly toDo: readonly string[];
+}
+
+/** Recreates services as they ran: not only the image but the whole definition that their containers were made from. */
+async function rollBackDefinition(
+  context: ComposeContext,
+  { kept, up, pins, toDo }: DefinitionRollback,
   signal: AbortSignal,
 ): Promise<void> {
-  const site = requireSite(await findSite(context, target), target);
-  const { name } = await readProject(site.compose, site.location, names);
-  const up = upOf(context, target, site, name, { services: names, pinned: names.length > 0 });
-  // The containers being replaced are unhealthy: do not wait for their graceful stop.
-  if (toDo.length > 0) await bringUp({ ...up, services: toDo, stopWithin: 2 });
-  if (names.length > 0) await waitForServices(up, signal);
+  const { commit, exact } = kept['x-landfall'];
+  const whole = withImages(kept, pins);
+  // Compose writes this path on the containers as their definition's, so the file stays. No container has it yet.
+  await context.files.writeCurrent({ ...whole, 'x-landfall': { ...kept['x-landfall'], containers: {} } });
+  await recreate(context, up, toDo, signal);
+  const services = await findServices(context.docker, up.project, up.services);
+  await keepCurrent(context, up.site.compose, whole, services, { commit, exact });
 }
 
-function noteOn(kept: StoredDefinition | undefined, { deploy: { directory } }: ComposeTarget): string | undefined {
+async function recreate(context: ComposeContext, up: ComposeUp, toDo: readonly string[], signal: AbortSignal): Promise<void> {
+  // The containers being replaced are unhealthy: do not wait for their graceful stop.
+  if (toDo.length > 0) await bringUp(context, { ...up, services: toDo, stopWithin: 2 });
+  if (up.services.length > 0) await waitForServices(context, up, signal);
+}
+
+function noteOn(kept: StoredDefinition | undefined, directory: string): string | undefined {
   const known = 'the settings that it ran with are not known on this host';
   if (kept === undefined)
     return `${known}, so only the image was put back, into the compose files as they are in ${directory} now`;
-  if (!kept['x-landfall'].exact)
-    return `${known}, so it was put back as the compose files in ${directory} had it before the deploy`;
-  return undefined;
+  if (kept['x-landfall'].exact) return undefined;
+  return `${known}, so it was put back as the compose files in ${directory} had it before the deploy`;
+}
+
+/**
+ * `docker compose up`, and a rollback if it failed because of the host: a taken port, a full disk, a missing network.
+ * @param ran what ran, if that is known
+ * @param services as they were just before
+ * @throws Refusal `DeployRefused` if what ran before runs, or the host is to blame; `DeployFailed` if the image or its settings are
+ */
+export async function bringUpOrRollBack(
+  context: ComposeContext,
+  up: ComposeUp,
+  ran: StoredDefinition | undefined,
+  services: readonly DeployedService[],
+): Promise<void> {
+  try {
+    await bringUp(context, up);
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    const now = await findServices(context.docker, up.project, up.services);
+    const hasRunBefore = services.some(({ containers }) => containers.length > 0);
+    if (hasRunBefore && now.every((service, index) => isUntouched(service, services[index]))) {
+      throw refused(`${error.message}; nothing was changed: what ran before runs on`, error);
+    }
+    const trouble = hostFailure([error.message, ...now.flatMap(startErrors)].join('\n'));
+    if (trouble === undefined) throw error;
+    const blamed = `the host kept ${up.services.join(', ')} from starting, and not the image: ${trouble}`;
+    if (!hasRunBefore) throw refused(`${blamed}; mend that, then retry`, error);
+    const after = await rollBackAfterFailure(context, ran, services);
+    await context.files.writeProgress(undefined);
+    throw refused(`${blamed}; ${after}; mend that, then retry`, error);
+  }
+}
+
+/** @returns what came of it, for people */
+async function rollBackAfterFailure(
+  context: ComposeContext,
+  ran: StoredDefinition | undefined,
+  services: readonly DeployedService[],
+): Promise<string> {
+  if (ran === undefined) return 'what ran before is NOT back, because nobody knows its settings: the service may be down';
+  try {
+    const before = runningImages(services, context.target.image);
+    const names = before.map(({ name }) => name);
+    // Cannot be cancelled: nothing runs meanwhile.
+    const { signal } = new AbortController();
+    const up = await upOfKept(context, ran, names);
+    const pins = await pinsOf(context, before, signal);
+    await rollBackDefinition(context, { kept: ran, up, pins, toDo: names }, signal);
+    return 'what ran before runs again';
+  } catch (error) {
+    return `what ran before could NOT be brought back, so the service may be down: ${messageOf(error)}`;
+  }
+}
+
+function isUntouched({ containers }: DeployedService, before: DeployedService | undefined): boolean {
+  const was = before?.containers ?? [];
+  return (
+    was.length === containers.length &&
+    was.every(({ container: { Id, State } }) =>
+      containers.some(({ container }) => container.Id === Id && container.State.Running === State.Running),
+    )
+  );
+}
+
+/** What Docker says of containers that it could not start. */
+function startErrors({ containers }: DeployedService): string[] {
+  return containers.flatMap(({ container: { State } }) => (State.Status === 'created' && State.Error ? [State.Error] : []));
 }

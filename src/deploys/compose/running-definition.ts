@@ -1,11 +1,11 @@
-import type { ImageIdentity, RunningImage } from '../../domain/outcomes.ts';
+import { isDeepStrictEqual } from 'node:util';
+import type { RunningImage } from '../../domain/outcomes.ts';
 import type { ComposeProgram } from '../../platform/compose/find-compose.ts';
+import { refused } from '../kit/refusals.ts';
+import type { ComposeContext } from './context.ts';
 import { type Definition, definition, withImages } from './definition.ts';
-import { locationArguments, projectOf } from './project.ts';
-import { queryCompose } from './query.ts';
-import { refused } from './refusals.ts';
+import { type ComposeSite, type CurrentState, queryCompose } from './project.ts';
 import { type DeployedService, runningImages } from './services.ts';
-import type { ComposeContext, ComposeTarget, CurrentState, DeploySite } from './site.ts';
 import type { StoredDefinition } from './stage-files.ts';
 
 /**
@@ -15,43 +15,40 @@ import type { StoredDefinition } from './stage-files.ts';
  */
 export async function definitionOfRunning(
   context: ComposeContext,
-  target: ComposeTarget,
-  { site, project, services }: CurrentState,
+  { site, definition, services }: CurrentState,
 ): Promise<StoredDefinition | undefined> {
   const there = services.filter(({ containers }) => containers.length > 0);
   if (there.length === 0) return undefined;
-  const known = (await site.files.readKept()).find((kept) => isOf(kept, there));
-  if (known !== undefined) return await renderedAnew(site, known);
-  const commit = await headOf(context, target);
-  const exact = await wereMadeFrom(site, project.definition, there);
-  return keptOf(project.definition, site.compose, there, target.image, { exact, ...(commit !== undefined && { commit }) });
+  const known = (await context.files.readKept()).find((kept) => isOf(kept, there));
+  if (known !== undefined) return await renderedAnew(context, site, known);
+  const commit = await headOf(context);
+  const exact = await wereMadeFrom(context, site, definition, there);
+  return storedOf(context, site.compose, definition, there, { exact, commit });
 }
-
-/** Where a definition comes from: see `Kept`. */
-type DefinitionOrigin = Pick<StoredDefinition['x-landfall'], 'exact' | 'commit'>;
 
 /** Stores the definition of what was just brought up. @param from absent: the files as they are now */
 export async function keepCurrent(
   context: ComposeContext,
-  target: ComposeTarget,
-  { files, compose }: Pick<DeploySite, 'files' | 'compose'>,
+  compose: ComposeProgram,
   whole: Definition,
   services: readonly DeployedService[],
   from?: DefinitionOrigin,
 ): Promise<void> {
-  const commit = from === undefined ? await headOf(context, target) : from.commit;
-  const origin = { exact: from?.exact ?? true, ...(commit !== undefined && { commit }) };
-  await files.writeCurrent(keptOf(whole, compose, services, target.image, origin));
+  const origin = from ?? { exact: true, commit: await headOf(context) };
+  await context.files.writeCurrent(storedOf(context, compose, whole, services, origin));
 }
 
-function keptOf(
-  whole: Definition,
+/** Where a definition comes from. */
+type DefinitionOrigin = Pick<StoredDefinition['x-landfall'], 'exact' | 'commit'>;
+
+function storedOf(
+  { target }: ComposeContext,
   { version }: ComposeProgram,
+  whole: Definition,
   services: readonly DeployedService[],
-  wanted: ImageIdentity,
   origin: DefinitionOrigin,
 ): StoredDefinition {
-  const images = runningImages(services, wanted).map(({ name, digest, imageId }) => [name, { digest, imageId }] as const);
+  const images = runningImages(services, target.image).map(({ name, digest, imageId }) => [name, { digest, imageId }] as const);
   return {
     ...whole,
     'x-landfall': {
@@ -65,7 +62,7 @@ function keptOf(
 
 /** Whether these services still have the containers that it was stored for. */
 function isOf({ 'x-landfall': { containers } }: StoredDefinition, services: readonly DeployedService[]): boolean {
-  return services.every((service) => sameIds(containers[service.name] ?? [], idsOf(service.containers)));
+  return services.every((service) => isDeepStrictEqual(containers[service.name] ?? [], idsOf(service.containers)));
 }
 
 /** Whether these images ran with this definition. */
@@ -77,69 +74,67 @@ export function hasRun({ 'x-landfall': { images }, services }: StoredDefinition,
   });
 }
 
-async function headOf({ run }: ComposeContext, { deploy, stage }: ComposeTarget): Promise<string | undefined> {
+async function headOf({ git, target: { deploy, stage } }: ComposeContext): Promise<string | undefined> {
   if (stage.change === undefined) return undefined;
-  const { exitCode, stdout } = await run(['-C', deploy.directory, 'rev-parse', '--verify', '--quiet', 'HEAD']);
+  const { exitCode, stdout } = await git(['-C', deploy.directory, 'rev-parse', '--verify', '--quiet', 'HEAD']);
   return exitCode === 0 ? stdout.toString('utf8').trim() : undefined;
 }
 
+/** Asks Compose about a definition as if it were the compose file. */
+async function askAbout(
+  { files }: ComposeContext,
+  { compose, directory }: ComposeSite,
+  whole: Definition,
+  args: readonly string[],
+) {
+  return await files.withRendered(whole, (path) =>
+    queryCompose({ compose, directory, files: [path], project: whole.name, apart: true }, args),
+  );
+}
+
 /** Renders it again with this version of Compose: versions differ in which defaults they print. */
-async function renderedAnew({ compose, location, files }: DeploySite, kept: StoredDefinition): Promise<StoredDefinition> {
-  if (kept['x-landfall'].compose === compose.version) return kept;
-  const services = Object.keys(kept['x-landfall'].containers);
-  const again = await files.withRendered(kept, async (path) => {
-    const where = { directory: location.directory, files: [path], project: kept.name, apart: true };
-    const { exitCode, stdout } = await queryCompose(
-      compose,
-      [...locationArguments(where), 'config', '--format', 'json', ...services],
-      location.directory,
-    );
-    return exitCode === 0 ? definition.parse(JSON.parse(stdout)) : undefined;
-  });
-  return again === undefined ? kept : { ...again, 'x-landfall': kept['x-landfall'] };
+async function renderedAnew(context: ComposeContext, site: ComposeSite, kept: StoredDefinition): Promise<StoredDefinition> {
+  const ours = kept['x-landfall'];
+  if (ours.compose === site.compose.version) return kept;
+  const args = ['config', '--format', 'json', ...Object.keys(ours.containers)];
+  const { exitCode, stdout } = await askAbout(context, site, kept, args);
+  return exitCode === 0 ? { ...definition.parse(JSON.parse(stdout)), 'x-landfall': ours } : kept;
 }
 
 const hashLabel = 'com.docker.compose.config-hash';
 const versionLabel = 'com.docker.compose.version';
 
 /** Versions of Compose hash differently, so containers made by another version cannot be compared. */
-async function wereMadeFrom(site: DeploySite, whole: Definition, services: readonly DeployedService[]): Promise<boolean> {
+async function wereMadeFrom(
+  context: ComposeContext,
+  site: ComposeSite,
+  whole: Definition,
+  services: readonly DeployedService[],
+): Promise<boolean> {
   const images = services.map(({ name, containers }) => [name, containers[0]?.container.Config.Image ?? ''] as const);
   const ran = withImages(whole, Object.fromEntries(images));
-  const labels = services.flatMap(({ name, containers }) =>
-    containers.map(({ container: { Config } }) => ({
-      name,
-      hash: Config.Labels?.[hashLabel],
-      version: Config.Labels?.[versionLabel],
-    })),
+  const comparable = services.flatMap(({ name, containers }) =>
+    containers.flatMap(({ container: { Config } }) => {
+      const { [hashLabel]: hash, [versionLabel]: version } = Config.Labels ?? {};
+      return hash && (!version || version === site.compose.version) ? [{ name, hash }] : [];
+    }),
   );
-  const comparable = labels.filter(({ hash, version }) => hash && (!version || version === site.compose.version));
   if (comparable.length === 0) return true;
-  const hashes = await hashesOf(site, ran);
-  const isIn = (known: ReadonlyMap<string, string>) => comparable.every(({ name, hash }) => known.get(name) === hash);
+  const haveHashesOf = async (wanted: Definition) => {
+    const hashes = await hashesOf(context, site, wanted);
+    return comparable.every(({ name, hash }) => hashes.get(name) === hash);
+  };
   // With `--no-deps`, Compose hashes a service without its dependencies.
-  return isIn(hashes) || isIn(await hashesOf(site, withoutDependencies(ran)));
+  return (await haveHashesOf(ran)) || (await haveHashesOf(withoutDependencies(ran)));
 }
 
-async function hashesOf({ compose, location, files }: DeploySite, whole: Definition): Promise<ReadonlyMap<string, string>> {
-  return await files.withRendered(whole, async (path) => {
-    const where = locationArguments({
-      directory: location.directory,
-      files: [path],
-      project: projectOf(whole).name,
-      apart: true,
-    });
-    const args = [...where, '--profile', '*', 'config', '--hash', '*'];
-    const { exitCode, stdout, stderr } = await queryCompose(compose, args, location.directory);
-    if (exitCode !== 0)
-      throw refused(`expected Docker Compose to read what it rendered itself, but it says: ${stderr.slice(-500)}`);
-    return new Map(stdout.split('\n').flatMap((line) => (line.includes(' ') ? [splitOnce(line)] : [])));
-  });
-}
-
-function splitOnce(line: string): [string, string] {
-  const at = line.indexOf(' ');
-  return [line.slice(0, at), line.slice(at + 1).trim()];
+async function hashesOf(context: ComposeContext, site: ComposeSite, whole: Definition): Promise<ReadonlyMap<string, string>> {
+  const args = ['--profile', '*', 'config', '--hash', '*'];
+  const { exitCode, stdout, stderr } = await askAbout(context, site, whole, args);
+  if (exitCode !== 0)
+    throw refused(`expected Docker Compose to read what it rendered itself, but it says: ${stderr.slice(-500)}`);
+  const lines = stdout.matchAll(/^(\S*) (.*)$/gm);
+  return new Map([...lines].map(([, name = '', hash = '']) => [name, hash.trim()]));
 }
 
 function withoutDependencies(whole: Definition): Definition {
@@ -151,8 +146,4 @@ function withoutDependencies(whole: Definition): Definition {
 
 function idsOf(containers: DeployedService['containers']): string[] {
   return containers.map(({ container }) => container.Id).sort();
-}
-
-function sameIds(some: readonly string[], others: readonly string[]): boolean {
-  return some.length === others.length && [...some].sort().every((id, index) => id === others[index]);
 }

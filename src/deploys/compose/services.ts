@@ -1,22 +1,21 @@
 import type Docker from 'dockerode';
+import { formatReference, type ImageReference, registryOf, tryParseReference } from '../../domain/image-reference.ts';
 import type { ImageIdentity, RunningImage } from '../../domain/outcomes.ts';
-import { type Container, findImage, type Image } from '../../platform/docker/container.ts';
+import { findImage } from '../../platform/docker/container.ts';
 import { isMissing } from '../../platform/docker/errors.ts';
+import { ensureImage } from '../../platform/docker/images.ts';
 import { isMadeByCompose } from '../../platform/docker/own-labels.ts';
-import { findContainer } from '../docker/container.ts';
-import { runningImage, runs, runsPrevious } from '../docker/digests.ts';
+import { safeName } from '../../platform/files/safe-name.ts';
+import { type ContainerWithImage, runningImage, runs, runsPrevious, withImage } from '../docker/digests.ts';
+import { findContainer } from '../docker/slot.ts';
+import { failed } from '../kit/refusals.ts';
+import type { ComposeContext } from './context.ts';
 
 /** A service of a compose project with its containers: several if it is scaled, none if it never ran. */
 export interface DeployedService {
   readonly name: string;
   /** Those that run first. */
-  readonly containers: readonly ServiceContainer[];
-}
-
-export interface ServiceContainer {
-  readonly container: Container;
-  /** Undefined if Docker has removed it. */
-  readonly image: Image | undefined;
+  readonly containers: readonly ContainerWithImage[];
 }
 
 /** @param project as Compose names it */
@@ -30,36 +29,26 @@ export async function findServices(docker: Docker, project: string, names: reado
         'com.docker.compose.oneoff=False',
       ];
       const listed = await docker.listContainers({ all: true, filters: { label } });
-      const members = await Promise.all(listed.map(({ Id }) => memberOf(docker, Id)));
-      const containers = members.flatMap((member) => member ?? []).filter(isOfCompose);
-      return { name, containers: containers.sort((a, b) => Number(isUp(b)) - Number(isUp(a))) };
+      const found = await Promise.all(listed.map(({ Id }) => findContainer(docker, Id)));
+      const members = await Promise.all(found.flatMap((container) => (container ? [withImage(docker, container)] : [])));
+      // A container of another image that only says so must not pass for one of the service.
+      const own = members.filter(({ container, image }) => isMadeByCompose(container.Config.Labels, image?.Config?.Labels));
+      return { name, containers: own.sort((a, b) => Number(isUp(b)) - Number(isUp(a))) };
     }),
   );
 }
 
-async function memberOf(docker: Docker, id: string): Promise<ServiceContainer | undefined> {
-  const container = await findContainer(docker, id);
-  return container && { container, image: await findImage(docker, container.Image) };
-}
-
-/** A container of another image that only says so must not pass for one of the service. */
-function isOfCompose({ container, image }: ServiceContainer): boolean {
-  return isMadeByCompose(container.Config.Labels, image?.Config?.Labels);
-}
-
-function isUp({ container: { State } }: ServiceContainer): boolean {
+function isUp({ container: { State } }: ContainerWithImage): boolean {
   return State.Running && !State.Restarting && !State.Paused;
 }
 
 /** By the digest that the registry knows the image by, never by its local id. */
 export function isDeployed({ containers }: DeployedService, wanted: ImageIdentity): boolean {
-  return containers.length > 0 && containers.every((member) => isUp(member) && runs(member.container, member.image, wanted));
+  return containers.length > 0 && containers.every((member) => isUp(member) && runs(member, wanted));
 }
 
 export function runsPreviousImage({ containers }: DeployedService, before: RunningImage): boolean {
-  return (
-    containers.length > 0 && containers.every((member) => isUp(member) && runsPrevious(member.container, member.image, before))
-  );
+  return containers.length > 0 && containers.every((member) => isUp(member) && runsPrevious(member, before));
 }
 
 /**
@@ -68,9 +57,8 @@ export function runsPreviousImage({ containers }: DeployedService, before: Runni
  */
 export function runningImages(services: readonly DeployedService[], wanted: ImageIdentity): RunningImage[] {
   return services.flatMap(({ name, containers }) => {
-    const other = containers.find(({ container, image }) => !runs(container, image, wanted));
-    const member = other ?? containers[0];
-    return member === undefined ? [] : [runningImage(name, member.container, member.image, wanted)];
+    const member = containers.find((each) => !runs(each, wanted)) ?? containers[0];
+    return member === undefined ? [] : [runningImage(name, member, wanted)];
   });
 }
 
@@ -99,4 +87,64 @@ function unlessMissing(error: unknown): void {
 export function recreated(services: readonly DeployedService[]): string {
   const names = services.flatMap(({ containers }) => containers.map(({ container }) => container.Name.slice(1)));
   return `recreated ${names.sort().join(', ')}`;
+}
+
+/** Makes sure that the image is on the host, by digest. @throws Refusal `PlatformMissing`, `CredentialsRefused`; RateLimit */
+export async function pullImage(
+  { docker, credentials }: ComposeContext,
+  { repository, digest }: Pick<ImageIdentity, 'repository' | 'digest'>,
+  signal: AbortSignal,
+): Promise<void> {
+  const { Os, Arch } = await docker.version();
+  await ensureImage(docker, formatReference({ repository, digest }), {
+    platform: `${Os}/${Arch}`,
+    credentials: () => credentials(registryOf(repository)),
+    signal,
+    now: () => new Date(),
+  });
+}
+
+/**
+ * Tags what the services run, other than the wanted image: once its container is gone, an image without a tag would be taken by the next
+ * `docker image prune`, and nothing could be brought back without the registry. The tag moves on at the next deploy.
+ */
+export async function keepImages({ docker, target }: ComposeContext, services: readonly DeployedService[]): Promise<void> {
+  for (const { name, containers } of services) {
+    const before = containers.find((each) => each.image !== undefined && !runs(each, target.image));
+    if (before === undefined) continue;
+    const tag = safeName(target.plan.service, target.stage.name, name);
+    // Somebody may have removed the image by force; it is on its own.
+    await docker.getImage(before.container.Image).tag({ repo: 'landfall/keep', tag }).catch(unlessMissing);
+  }
+}
+
+/**
+ * How to name what ran before in a compose file: as it was named where that pins it, else by digest, else by the local id. Whatever it
+ * is, it is on this host: only where the image is gone from here, it is pulled.
+ * @throws Refusal `DeployFailed` if it is gone and nobody knows its digest
+ */
+export async function nameOfBefore(context: ComposeContext, before: RunningImage, signal: AbortSignal): Promise<string> {
+  const { docker, target } = context;
+  const { reference, digest, imageId } = before;
+  const named = tryParseReference(reference);
+  const byDigest: (ImageReference & Pick<ImageIdentity, 'digest'>)[] =
+    digest === undefined
+      ? []
+      : [...(named === undefined ? [] : [{ ...named, digest }]), { repository: target.image.repository, digest }];
+  const written = named?.digest !== undefined && named.digest === digest ? [reference] : [];
+  for (const candidate of [...written, ...byDigest.map(formatReference)]) {
+    const image = await findImage(docker, candidate);
+    if (image !== undefined && (imageId === undefined || image.Id === imageId)) return candidate;
+  }
+  if (imageId !== undefined && (await findImage(docker, imageId)) !== undefined) return imageId;
+  const [first] = byDigest;
+  if (first === undefined) {
+    throw failed(
+      `expected the image of ${before.name} that ran before (${reference}), but it is gone from this host, and no registry knows it by a ` +
+        'digest: bring it back by hand, or deploy another image',
+      [{ before }],
+    );
+  }
+  await pullImage(context, first, signal);
+  return formatReference(first);
 }

@@ -4,50 +4,23 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { Digest } from '../../domain/image-reference.ts';
 import { readTextIfThere, writeDurably } from '../../platform/files/durable-file.ts';
-import { definition } from './definition.ts';
+import { type Definition, definition } from './definition.ts';
 
 /** How far a deploy is: after an interruption, the next attempt goes on from there. */
-export interface DeployProgress {
-  readonly rollout: string;
-  readonly digest: string;
+export type DeployProgress = z.infer<typeof progress>;
+
+const progress = z.object({
+  rollout: z.string(),
+  digest: z.string(),
   /** The `before` commands have run. */
-  readonly prepared: boolean;
+  prepared: z.boolean(),
   /** The containers were recreated. */
-  readonly up: boolean;
-}
+  up: z.boolean(),
+});
 
 /** A definition with the containers that were made from it. A compose file by itself: Compose reads over `x-landfall`. */
 export type StoredDefinition = z.infer<typeof kept>;
 
-/** What a stage has in the worker's data folder. Only the owner may read it: what Compose renders may hold secrets. */
-export interface StageFiles {
-  /** Path of the override, even if there is none. */
-  readonly override: string;
-  /** Path of the definition of what runs, for Compose to read it. */
-  readonly current: string;
-  /** Image by service; undefined if there is no override. */
-  readPins(): Promise<Readonly<Record<string, string>> | undefined>;
-  /** Removes the override if there is nothing to pin. */
-  writePins(pins: Readonly<Record<string, string>>): Promise<void>;
-  readProgress(): Promise<DeployProgress | undefined>;
-  writeProgress(progress: DeployProgress | undefined): Promise<void>;
-  /** What ran before an image was deployed: what its rollback goes back to. */
-  readBefore(image: Digest): Promise<StoredDefinition | undefined>;
-  writeBefore(image: Digest, before: StoredDefinition): Promise<void>;
-  /** All stored definitions of what runs or ran. */
-  readKept(): Promise<readonly StoredDefinition[]>;
-  /** What runs, as far as a deploy or a rollback of ours made it. */
-  writeCurrent(now: StoredDefinition): Promise<void>;
-  /** Writes a definition to a temporary file for Compose, until `act` is over. */
-  withRendered<Result>(
-    whole: StoredDefinition | z.infer<typeof definition>,
-    act: (path: string) => Promise<Result>,
-  ): Promise<Result>;
-  /** A key of this host alone, so that fingerprints of secrets made with it reveal nothing. */
-  secret(): Promise<string>;
-}
-
-const progress = z.object({ rollout: z.string(), digest: z.string(), prepared: z.boolean(), up: z.boolean() });
 const overrideFile = z.object({ services: z.record(z.string(), z.object({ image: z.string() })) });
 const kept = definition.extend({
   'x-landfall': z.object({
@@ -69,43 +42,53 @@ const keptBefore = 5;
 /** Compose answers within a minute. */
 const abandonedMs = 60 * 60_000;
 
-export function stageFiles(folder: string): StageFiles {
+/** What a stage has in the worker's data folder. Only the owner may read it: what Compose renders may hold secrets. */
+export type StageFiles = ReturnType<typeof stageFiles>;
+
+export function stageFiles(folder: string) {
   const override = join(folder, 'landfall.override.yml');
   const progressFile = join(folder, 'progress.json');
   const current = join(folder, 'current.yml');
-  const asked = join(folder, 'asked');
   const befores = join(folder, 'before');
   const beforeFile = (image: Digest) => join(befores, `${image.slice('sha256:'.length, 32)}.yml`);
   return {
+    /** Path of the override, even if there is none. */
     override,
+    /** Path of the definition of what runs, for Compose to read it. */
     current,
-    async readPins() {
+    /** Image by service; undefined if there is no override. */
+    async readPins(): Promise<Readonly<Record<string, string>> | undefined> {
       const found = await read(override, overrideFile);
       return found && Object.fromEntries(Object.entries(found.services).map(([service, { image }]) => [service, image]));
     },
-    async writePins(pins) {
+    /** Removes the override if there is nothing to pin. */
+    async writePins(pins: Readonly<Record<string, string>>): Promise<void> {
       const services = Object.fromEntries(Object.entries(pins).map(([service, image]) => [service, { image }]));
       // JSON is YAML too.
       if (Object.keys(services).length === 0) await rm(override, { force: true });
-      else await writeDurably(override, `${JSON.stringify({ services }, undefined, 2)}\n`);
+      else await writeDurably(override, text({ services }));
     },
     readProgress: () => read(progressFile, progress),
-    async writeProgress(now) {
+    async writeProgress(now: DeployProgress | undefined): Promise<void> {
       if (now === undefined) await rm(progressFile, { force: true });
       else await writeDurably(progressFile, JSON.stringify(now));
     },
-    readBefore: (image) => read(beforeFile(image), kept),
-    async writeBefore(image, before) {
+    /** What ran before an image was deployed: what its rollback goes back to. */
+    readBefore: (image: Digest) => read(beforeFile(image), kept),
+    async writeBefore(image: Digest, before: StoredDefinition): Promise<void> {
       await writeDurably(beforeFile(image), text(before));
       await removeOldest(befores);
     },
-    async readKept() {
-      const names = (await readdir(befores).catch(() => [])).filter((name) => name.endsWith('.yml'));
-      const paths = [current, ...names.map((name) => join(befores, name))];
+    /** All stored definitions of what runs or ran. */
+    async readKept(): Promise<StoredDefinition[]> {
+      const paths = [current, ...(await definitionsIn(befores))];
       return (await Promise.all(paths.map((path) => read(path, kept)))).flatMap((found) => found ?? []);
     },
-    writeCurrent: (now) => writeDurably(current, text(now)),
-    async withRendered(whole, act) {
+    /** What runs, as far as a deploy or a rollback of ours made it. */
+    writeCurrent: (now: StoredDefinition) => writeDurably(current, text(now)),
+    /** Writes a definition to a temporary file for Compose, until `act` is over. */
+    async withRendered<Result>(whole: Definition, act: (path: string) => Promise<Result>): Promise<Result> {
+      const asked = join(folder, 'asked');
       // An earlier attempt may still be using its file, or was killed and left it.
       await removeAbandoned(asked);
       const path = join(asked, `${randomUUID()}.yml`);
@@ -116,7 +99,8 @@ export function stageFiles(folder: string): StageFiles {
         await rm(path, { force: true });
       }
     },
-    async secret() {
+    /** A key of this host alone, so that fingerprints of secrets made with it reveal nothing. */
+    async secret(): Promise<string> {
       const path = join(folder, 'fingerprint.key');
       const known = await readTextIfThere(path);
       if (known !== undefined) return known;
@@ -140,11 +124,14 @@ async function removeAbandoned(folder: string): Promise<void> {
 }
 
 async function removeOldest(folder: string): Promise<void> {
-  const names = (await readdir(folder)).filter((name) => name.endsWith('.yml'));
-  if (names.length <= keptBefore) return;
-  const found = await Promise.all(names.map(async (name) => ({ name, at: (await stat(join(folder, name))).mtimeMs })));
+  const found = await Promise.all((await definitionsIn(folder)).map(async (path) => ({ path, at: (await stat(path)).mtimeMs })));
   const old = found.sort((one, other) => other.at - one.at).slice(keptBefore);
-  for (const { name } of old) await rm(join(folder, name), { force: true });
+  for (const { path } of old) await rm(path, { force: true });
+}
+
+async function definitionsIn(folder: string): Promise<string[]> {
+  const names = await readdir(folder).catch(() => []);
+  return names.filter((name) => name.endsWith('.yml')).map((name) => join(folder, name));
 }
 
 async function read<Schema extends z.ZodType>(path: string, schema: Schema): Promise<z.infer<Schema> | undefined> {

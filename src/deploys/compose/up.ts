@@ -1,29 +1,25 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import { Refusal } from '../../domain/failures.ts';
-import type { ComposeProgram } from '../../platform/compose/find-compose.ts';
 import { waitUntilReady } from '../docker/readiness.ts';
+import { failed } from '../kit/refusals.ts';
+import type { ComposeContext } from './context.ts';
 import { runToEnd } from './detached-program.ts';
-import { type ComposeLocation, locationArguments } from './project.ts';
-import { failed, inOneLine } from './refusals.ts';
+import { type ComposeSite, composeCommand, inOneLine } from './project.ts';
 import { findServices, removeInterrupted } from './services.ts';
 
 /** A daemon that shuts down fails requests a moment before it closes its connections. */
 const goesWithinMs = 1_000;
 
 export interface ComposeUp {
-  readonly docker: Docker;
-  readonly compose: ComposeProgram;
-  readonly location: ComposeLocation;
+  readonly site: ComposeSite;
   /** As Compose names it. */
   readonly project: string;
   readonly services: readonly string[];
-  readonly override?: string;
-  readonly timeoutMs: number;
+  /** Whether the override counts. */
+  readonly isPinned: boolean;
   /** How long a container that is replaced may take to stop, whatever its own grace period; in seconds. */
   readonly stopWithin?: number;
-  /** For what runs: see `runToEnd`. */
-  readonly folder: string;
 }
 
 /**
@@ -31,42 +27,49 @@ export interface ComposeUp {
  * time-out.
  * @throws Refusal `DeployFailed`; an ordinary error if the Docker daemon went away
  */
-export async function bringUp(up: ComposeUp): Promise<void> {
-  const { docker, project, services } = up;
-  await removeInterrupted(docker, await findServices(docker, project, services));
-  await whileDaemonStays(docker, () => composeUp(up));
+export async function bringUp(context: ComposeContext, up: ComposeUp): Promise<void> {
+  const { docker } = context;
+  await removeInterrupted(docker, await findServices(docker, up.project, up.services));
+  await whileDaemonStays(docker, () => composeUp(context, up));
 }
 
 /** @throws Refusal `DeployFailed` if a container ends, turns unhealthy, or is late; the signal's reason once it is aborted */
-export async function waitForServices(up: ComposeUp, signal: AbortSignal): Promise<void> {
-  await whileDaemonStays(up.docker, () => allReady(up, signal));
+export async function waitForServices(context: ComposeContext, up: ComposeUp, signal: AbortSignal): Promise<void> {
+  await whileDaemonStays(context.docker, () => allReady(context, up, signal));
 }
 
-async function composeUp({ compose, location, override, services, timeoutMs, folder, stopWithin }: ComposeUp): Promise<void> {
+async function composeUp(
+  { files, target, programFolder }: ComposeContext,
+  { site, services, isPinned, stopWithin }: ComposeUp,
+): Promise<void> {
+  const { timeoutMs, directory } = target.deploy;
   const stop = stopWithin === undefined ? [] : ['--timeout', String(stopWithin)];
   const args = ['up', '--detach', '--no-deps', '--no-build', '--pull', 'never', ...stop, ...services];
-  const command = [...compose.words, ...locationArguments(location, override), ...args];
-  const ended = await runToEnd(folder, { command, cwd: location.directory, env: compose.env, timeoutMs });
+  const command = [...composeCommand(site, isPinned ? files.override : undefined), ...args];
+  const ended = await runToEnd(programFolder, { command, cwd: directory, env: site.compose.env, timeoutMs });
   const { exitCode, isLate, output } = ended;
   if (exitCode === 0 && !isLate) return;
   const how = isLate ? `did not end within ${timeoutMs / 1000} s` : `failed (${exitCode ?? ended.signal})`;
-  const details = { ...(exitCode !== undefined && { exitCode }), log: output };
   throw failed(
-    `expected 'docker compose up' of ${services.join(', ')} in ${location.directory} to succeed, but it ${how}: ${inOneLine(output)}`,
-    details,
+    `expected 'docker compose up' of ${services.join(', ')} in ${directory} to succeed, but it ${how}: ${inOneLine(output)}`,
+    [{ ...(exitCode !== undefined && { exitCode }), log: output }],
   );
 }
 
-async function allReady({ docker, project, services, timeoutMs }: ComposeUp, signal: AbortSignal): Promise<void> {
+async function allReady(
+  { docker, target: { deploy } }: ComposeContext,
+  { project, services }: ComposeUp,
+  signal: AbortSignal,
+): Promise<void> {
   const found = await findServices(docker, project, services);
   const missing = found.find(({ containers }) => containers.length === 0);
-  if (missing !== undefined) throw failed(`expected a container of ${missing.name} after 'docker compose up', found none`, {});
+  if (missing !== undefined) throw failed(`expected a container of ${missing.name} after 'docker compose up', found none`, [{}]);
   const over = new AbortController();
-  const either = AbortSignal.any([signal, over.signal]);
+  const wait = { docker, timeoutMs: deploy.timeoutMs, signal: AbortSignal.any([signal, over.signal]) };
   const waits = found
     .flatMap(({ containers }) => containers)
-    .map(({ container: { Id, Name, RestartCount } }) =>
-      waitUntilReady({ docker, id: Id, name: Name.slice(1), timeoutMs, restarts: RestartCount, signal: either }),
+    .map(({ container: { Id: id, Name, RestartCount: restarts } }) =>
+      waitUntilReady({ ...wait, id, name: Name.slice(1), restarts }),
     );
   try {
     await Promise.all(waits);
@@ -79,7 +82,7 @@ async function allReady({ docker, project, services, timeoutMs }: ComposeUp, sig
 
 /** A failure while the daemon shuts down is retried, and not blamed on the image. */
 async function whileDaemonStays(docker: Docker, act: () => Promise<void>): Promise<void> {
-  const presence: DaemonPresence = await watchDaemon(docker);
+  const presence = await watchDaemon(docker);
   try {
     await act();
   } catch (error) {
@@ -90,15 +93,11 @@ async function whileDaemonStays(docker: Docker, act: () => Promise<void>): Promi
   }
 }
 
-/** Whether the Docker daemon was there all the while: when it goes, it takes containers with it, which says nothing about them. */
-interface DaemonPresence {
-  /** @param withinMs how long it is waited for: what the daemon lives on may end before it does itself */
-  isBroken(withinMs: number): Promise<boolean>;
-  end(): void;
-}
-
-/** @returns once the daemon has answered: it closes this connection before it stops its containers */
-export async function watchDaemon(docker: Docker): Promise<DaemonPresence> {
+/**
+ * Watches whether the Docker daemon is there all the while: when it goes, it takes containers with it, which says nothing about them.
+ * @returns once the daemon has answered: it closes this connection before it stops its containers
+ */
+export async function watchDaemon(docker: Docker) {
   const stop = new AbortController();
   // Events that hardly ever come: it is the connection that tells.
   const filters = { type: ['daemon' as const], event: ['reload'] };
@@ -107,12 +106,11 @@ export async function watchDaemon(docker: Docker): Promise<DaemonPresence> {
   const breaks = () => gone.abort();
   stream.on('error', breaks).on('end', breaks).on('close', breaks).resume();
   return {
-    async isBroken(withinMs) {
+    /** @param withinMs how long it is waited for: what the daemon lives on may end before it does itself */
+    async isBroken(withinMs: number): Promise<boolean> {
       await pause(withinMs, undefined, { signal: gone.signal }).catch(() => undefined);
       return gone.signal.aborted;
     },
-    end() {
-      stop.abort();
-    },
+    end: () => stop.abort(),
   };
 }

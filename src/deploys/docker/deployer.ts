@@ -1,16 +1,40 @@
-import type Docker from 'dockerode';
-import type { Log } from '../../domain/log.ts';
-import type { RunningImage } from '../../domain/outcomes.ts';
-import { findImage } from '../../platform/docker/container.ts';
-import { explainUnreachable } from '../../platform/docker/errors.ts';
+import { Refusal } from '../../domain/failures.ts';
+import { formatReference } from '../../domain/image-reference.ts';
+import type { Deployed } from '../../domain/outcomes.ts';
+import { type Container, findImage } from '../../platform/docker/container.ts';
 import { removeContainer } from '../../platform/docker/remove.ts';
-import type { Deployer, Target } from '../deploy.ts';
-import { deployContainers, foresee } from './deploy.ts';
-import { runningImage } from './digests.ts';
-import type { DockerDeployerOptions } from './options.ts';
-import type { DockerDeployPlan } from './plan.ts';
+import { requireScanned } from '../../platform/docker/scanned.ts';
+import type { Deployer, Target, Work } from '../deploy.ts';
+import { explained } from '../kit/docker.ts';
+import { refused } from '../kit/refusals.ts';
+import { runs, withImage } from './digests.ts';
+import { inspectPresent, start, waitUntilReady } from './readiness.ts';
+import { noContainer, requireLabel, requirePlatform, requireReplaceable } from './refusals.ts';
+import {
+  allOf,
+  canContinue,
+  type DockerDeployerOptions,
+  prepare,
+  type Replacement,
+  replaceContainer,
+  replacementOf,
+  restoreKept,
+  rollBackSlot,
+  type TargetImage,
+  targetImageOf,
+} from './replacement.ts';
 import { rollBackContainers } from './rollback.ts';
-import { findSlots, isInterrupted, type Slot } from './slot.ts';
+import {
+  type DockerDeployPlan,
+  findSlots,
+  isInterrupted,
+  isWantedRunning,
+  readDeployLabels,
+  readSlot,
+  readSlots,
+  runningIn,
+  type Slot,
+} from './slot.ts';
 
 /**
  * `deploy: docker`: recreates containers of this host with the new image and the settings that they have. What ran before is kept
@@ -18,32 +42,22 @@ import { findSlots, isInterrupted, type Slot } from './slot.ts';
  * so that a rollback of days later needs no registry either; `docker image prune` takes those that no container uses.
  */
 export function createDockerDeployer(options: DockerDeployerOptions): Deployer<DockerDeployPlan> {
-  const { docker, log } = options;
+  const { docker } = options;
   return {
-    running: (target) =>
-      explained(async () => {
-        const slots = await findSlots(docker, target.deploy);
-        return (await Promise.all(slots.map((slot) => runningAt(docker, slot, target)))).flat();
-      }),
+    running: (target) => explained(async () => runningIn(docker, await findSlots(docker, target.deploy), target.image)),
     // A container keeps the settings that it has, so nothing but the image changes.
-    foresee: (target, { signal }) => explained(() => foresee(options, target, signal).then(() => undefined)),
+    foresee: (target, { signal }) => explained(() => planTasks(options, target, { turn: 0, signal }).then(() => undefined)),
     deploy: (target, work) => explained(() => deployContainers(options, target, work)),
     restore: (target, before, work) => explained(() => rollBackContainers(options, target, before, work)),
     settle: (target) =>
       explained(async () => {
-        for (const slot of await findSlots(docker, target.deploy)) await settleAt(docker, slot, log);
+        for (const slot of await findSlots(docker, target.deploy)) await settle(options, slot);
       }),
   };
 }
 
-/** What is in the slot; in an interrupted deploy, what was in it a moment ago. */
-async function runningAt(docker: Docker, { name, current, kept }: Slot, { image }: Target): Promise<RunningImage[]> {
-  const container = current ?? kept;
-  return container === undefined ? [] : [runningImage(name, container, await findImage(docker, container.Image), image)];
-}
-
 /** Volumes stay: the new container uses those of the old one. */
-async function settleAt(docker: Docker, slot: Slot, log: Pick<Log, 'info' | 'warn'>): Promise<void> {
+async function settle({ docker, log }: DockerDeployerOptions, slot: Slot): Promise<void> {
   const { name, kept, next } = slot;
   if (isInterrupted(slot)) {
     log.warn({ container: name }, 'a deploy was cut off here, so nothing is removed: deploy it again, or roll it back');
@@ -52,10 +66,163 @@ async function settleAt(docker: Docker, slot: Slot, log: Pick<Log, 'info' | 'war
   for (const left of [kept, next]) if (left !== undefined) await removeContainer(docker, left.Id, { volumes: false });
 }
 
-async function explained<Result>(act: () => Promise<Result>): Promise<Result> {
+/** What to do with the container of one slot. */
+type SlotTask = {
+  readonly slot: Slot;
+} /** `starts`: it has the image, and is to run but does not. `waits`: this rollout brought it. */ & (
+  | { readonly kind: 'there'; readonly current: Container; readonly starts: boolean; readonly waits: boolean }
+  | { readonly kind: 'replace' | 'continue' }
+);
+
+interface DockerDeployment {
+  readonly replacement: Replacement;
+  readonly targetImage: TargetImage;
+  readonly tasks: readonly SlotTask[];
+}
+
+/**
+ * Deploys the image to all containers that are meant, side by side. Refuses whatever it can before it touches a container.
+ * @throws Refusal `DeployRefused`, `DeployFailed`, `CredentialsRefused`; RateLimit; an ordinary error; the signal's reason
+ */
+async function deployContainers(options: DockerDeployerOptions, target: Target<DockerDeployPlan>, work: Work): Promise<Deployed> {
+  const { docker } = options;
+  const deployment = await planTasks(options, target, work);
+  const { replacement, targetImage, tasks } = deployment;
+  if (tasks.some(({ kind }) => kind !== 'there')) {
+    await targetImage.ensure();
+    await requireScanned(docker, target.plan, target.image);
+  }
+  await requireLabels(deployment);
+  await prepareAll(deployment);
+
+  const texts = await allOf(tasks.map((task) => finish(replacement, task)));
+  const names = tasks.map(({ slot }) => slot.name);
+  const running = await runningIn(docker, await readSlots(docker, names), target.image);
+  const changed = tasks.some((task) => task.kind !== 'there' || task.starts || task.waits);
+  return { kind: 'deployed', changed, running, text: texts.join('; ') };
+}
+
+/** Refuses whatever it can without the image, and changes nothing. */
+async function planTasks(
+  options: DockerDeployerOptions,
+  target: Target<DockerDeployPlan>,
+  work: Pick<Work, 'turn' | 'signal' | 'only'>,
+): Promise<DockerDeployment> {
+  const slots = await findSlots(options.docker, target.deploy, work.only);
+  await requireContainers(options, target, slots);
+  const replacement = await replacementOf(options, target, work);
+  requirePlatform(target.image, replacement.daemon);
+  const targetImage = targetImageOf(replacement, target.image);
+  const tasks = await Promise.all(slots.map((slot) => assess(replacement, slot, targetImage)));
+  return { replacement, targetImage, tasks };
+}
+
+/** A container that was missing from the start is in no batch, so no batch would report it. */
+async function requireContainers(
+  { docker }: DockerDeployerOptions,
+  { deploy: { containers }, image }: Target<DockerDeployPlan>,
+  meant: readonly Slot[],
+): Promise<void> {
+  if ('label' in containers) {
+    if (meant.length === 0) throw noContainer(containers, image);
+    return;
+  }
+  const others = containers.names.filter((name) => meant.every((slot) => slot.name !== name));
+  const slots = await readSlots(docker, others);
+  const missing = slots.find(({ current, kept }) => current === undefined && kept === undefined);
+  if (missing !== undefined) throw noContainer(missing, image);
+}
+
+async function assess(replacement: Replacement, slot: Slot, targetImage: TargetImage): Promise<SlotTask> {
+  const { docker, daemon, target, ownContainer } = replacement;
+  const { current, kept } = slot;
+  const source = current ?? kept;
+  if (source === undefined) throw noContainer(slot, target.image);
+  if (canContinue(slot, targetImage, replacement)) return { slot, kind: 'continue' };
+  if (current !== undefined && runs(await withImage(docker, current), target.image)) {
+    const labels = readDeployLabels(current.Config.Labels);
+    // The container that it replaced is still kept: this rollout deployed it, and it is not settled yet.
+    const waits = labels?.rollout === target.rollout && labels.replaces === kept?.Id;
+    const wantsToRun = waits ? labels.starts : isInterrupted(slot) || isWantedRunning(current);
+    return { slot, kind: 'there', current, starts: wantsToRun && !current.State.Running, waits };
+  }
+  await requireReplaceable(docker, source, daemon, ownContainer);
+  return { slot, kind: 'replace' };
+}
+
+/** A label that came from the old image would be lost, and the stage would not find its container any more. */
+async function requireLabels({ replacement: { docker, target }, tasks }: DockerDeployment): Promise<void> {
+  const { containers } = target.deploy;
+  if (!('label' in containers)) return;
+  const { repository, digest } = target.image;
+  const next = await findImage(docker, formatReference({ repository, digest }));
+  for (const { kind, slot } of tasks) {
+    const source = slot.current ?? slot.kept;
+    if (kind !== 'replace' || source === undefined) continue;
+    requireLabel(containers.label, source, await findImage(docker, source.Image), next);
+  }
+}
+
+/** All or none: if one cannot be created, those created for the others are removed. */
+async function prepareAll({ replacement, targetImage, tasks }: DockerDeployment): Promise<void> {
+  const { docker, signal } = replacement;
+  const prepared: string[] = [];
   try {
-    return await act();
+    for (const { kind, slot } of tasks) {
+      if (kind !== 'replace') continue;
+      signal.throwIfAborted();
+      prepared.push(slot.name);
+      await prepare(replacement, slot, targetImage);
+    }
+    signal.throwIfAborted();
   } catch (error) {
-    throw explainUnreachable(error);
+    for (const slot of await readSlots(docker, prepared)) {
+      if (slot.next !== undefined && !isInterrupted(slot)) await removeContainer(docker, slot.next.Id);
+    }
+    throw error;
+  }
+}
+
+/** @returns what was done, for people */
+async function finish(replacement: Replacement, task: SlotTask): Promise<string> {
+  const { docker, log, target, turn, signal } = replacement;
+  const { name, next } = task.slot;
+  if (task.kind === 'there') {
+    if (isInterrupted(task.slot)) await rollBackSlot(replacement, task.slot);
+    else if (next !== undefined) await removeContainer(docker, next.Id);
+    if (task.starts) await start(docker, task.current.Id, name);
+    if (!task.starts && !task.waits)
+      return `${name} ${task.current.State.Running ? 'runs it already' : 'has it already, and is left stopped'}`;
+  } else await replaceOrRollBack(replacement, name);
+  const current = await inspectPresent(docker, name, name);
+  const { Image: image, Labels } = current.Config;
+  const { rollout } = target;
+  log.info({ container: name, rollout, turn, image, digest: target.image.digest }, 'a container was deployed');
+  const isToRun = task.kind === 'there' ? task.starts || current.State.Running : readDeployLabels(Labels)?.starts === true;
+  if (!isToRun) return `recreated ${name}, and left it stopped as it was`;
+  const restarts = task.kind === 'there' ? task.current.RestartCount : 0;
+  await waitUntilReady({ docker, id: current.Id, name, timeoutMs: target.deploy.timeoutMs, restarts, signal });
+  return `recreated ${name}`;
+}
+
+/** If the new container does not start because of the host, the old one is started again, and the image is not blamed. */
+async function replaceOrRollBack(replacement: Replacement, name: string): Promise<void> {
+  try {
+    await replaceContainer(replacement, name);
+  } catch (error) {
+    const slot = await readSlot(replacement.docker, name);
+    if (!(error instanceof Refusal) || error.type !== 'DeployRefused' || slot.kept === undefined) throw error;
+    throw refused(`${error.message}; ${await restoreAfterFailure(replacement, slot)}`, error, error.details);
+  }
+}
+
+/** @returns what came of it, for people */
+async function restoreAfterFailure(replacement: Replacement, slot: Slot): Promise<string> {
+  try {
+    await restoreKept(replacement, slot);
+    return 'what ran before runs again';
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    return `what ran before could NOT be brought back, so the service may be down: ${error.message}`;
   }
 }

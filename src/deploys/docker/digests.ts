@@ -1,29 +1,32 @@
+import type Docker from 'dockerode';
 import { type Digest, type ImageReference, tryParseReference } from '../../domain/image-reference.ts';
 import type { ImageIdentity, RunningImage } from '../../domain/outcomes.ts';
-import type { Container, Image } from '../../platform/docker/container.ts';
+import { type Container, findImage, type Image } from '../../platform/docker/container.ts';
 
-/** A reference with a digest, as Docker keeps it. */
-type DigestReference = ImageReference & { readonly digest: Digest };
+export interface ContainerWithImage {
+  readonly container: Container;
+  /** Undefined if Docker has removed it. */
+  readonly image: Image | undefined;
+}
+
+export async function withImage(docker: Docker, container: Container): Promise<ContainerWithImage> {
+  return { container, image: await findImage(docker, container.Image) };
+}
 
 /**
  * By which registry digests a container's image is known. That it was made by digest counts too: Docker forgets an image's digest when
  * somebody removes that name of the image, although the container still runs it.
- * @param image undefined if Docker has removed it
  */
-export function digestsOf(container: Container, image: Image | undefined): readonly DigestReference[] {
-  return [...(image?.RepoDigests ?? []), container.Config.Image].flatMap(pinned);
+function digestsOf({ container, image }: ContainerWithImage): readonly (ImageReference & { readonly digest: Digest })[] {
+  return [...(image?.RepoDigests ?? []), container.Config.Image].flatMap((text) => {
+    // `<none>@sha256:...`, and ids, are no references.
+    const parsed = tryParseReference(text);
+    return parsed?.digest === undefined ? [] : [{ ...parsed, digest: parsed.digest }];
+  });
 }
 
-function pinned(text: string): DigestReference[] {
-  // `<none>@sha256:...`, and ids, are no references.
-  const parsed = tryParseReference(text);
-  return parsed?.digest === undefined ? [] : [{ ...parsed, digest: parsed.digest }];
-}
-
-export function runs(container: Container, image: Image | undefined, wanted: ImageIdentity): boolean {
-  return digestsOf(container, image).some(
-    ({ repository, digest }) => repository === wanted.repository && digest === wanted.digest,
-  );
+export function runs(made: ContainerWithImage, wanted: ImageIdentity): boolean {
+  return digestsOf(made).some(({ repository, digest }) => repository === wanted.repository && digest === wanted.digest);
 }
 
 /**
@@ -31,23 +34,23 @@ export function runs(container: Container, image: Image | undefined, wanted: Ima
  * if it is among them, else the one that the container was made with.
  * @param wanted what the stage is about: its repository's digest is preferred
  */
-export function runningImage(name: string, container: Container, image: Image | undefined, wanted: ImageIdentity): RunningImage {
-  const all = digestsOf(container, image);
+export function runningImage(name: string, made: ContainerWithImage, wanted: ImageIdentity): RunningImage {
+  const { Config, Image: imageId } = made.container;
+  const all = digestsOf(made);
   const ofRepository = all.filter(({ repository }) => repository === wanted.repository).map(({ digest }) => digest);
-  const configured = tryParseReference(container.Config.Image)?.digest;
+  const configured = tryParseReference(Config.Image)?.digest;
   const others = new Set(all.map(({ digest }) => digest));
   const digest =
     ofRepository.find((each) => each === wanted.digest) ??
     ofRepository.find((each) => each === configured) ??
     ofRepository[0] ??
     (others.size === 1 ? all[0]?.digest : undefined);
-  const { Image: imageId } = container;
-  return { name, reference: container.Config.Image, ...(digest && { digest }), imageId };
+  return { name, reference: Config.Image, ...(digest && { digest }), imageId };
 }
 
 /** Whether a container runs what ran before: the very image of this host, or one of the same digest. */
-export function runsPrevious(container: Container, image: Image | undefined, before: RunningImage): boolean {
-  if (container.Image === before.imageId) return true;
+export function runsPrevious(made: ContainerWithImage, before: RunningImage): boolean {
+  if (made.container.Image === before.imageId) return true;
   const repository = tryParseReference(before.reference)?.repository;
-  return digestsOf(container, image).some((each) => each.repository === repository && each.digest === before.digest);
+  return digestsOf(made).some((each) => each.repository === repository && each.digest === before.digest);
 }

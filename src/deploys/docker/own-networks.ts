@@ -1,6 +1,6 @@
 import type Docker from 'dockerode';
 import type { Container, Endpoint } from '../../platform/docker/container.ts';
-import { findContainer } from './container.ts';
+import { findContainer } from './slot.ts';
 
 export interface OwnNetworks {
   /** For the network that the container is made in; empty if Docker needs to be told nothing. */

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import { messageOf } from '../../domain/errors.ts';
-import { Refusal } from '../../domain/failures.ts';
+import type { Refusal } from '../../domain/failures.ts';
 import { requireAlive } from '../../platform/docker/alive.ts';
 import type { Container } from '../../platform/docker/container.ts';
 import { holdsSecret } from '../../platform/docker/environment.ts';
@@ -10,9 +10,9 @@ import { watchContainer } from '../../platform/docker/events.ts';
 import { createMask, lastLines, readLog, type TextMask } from '../../platform/docker/log-lines.ts';
 import { createWakeUp, healthOf } from '../../platform/docker/readiness.ts';
 import { hostFailure } from '../kit/host-failure.ts';
-import { findContainer } from './container.ts';
-import { isWantedRunning } from './deploy-labels.ts';
+import { failed, refused } from '../kit/refusals.ts';
 import { rejoinNetworks } from './own-networks.ts';
+import { findContainer, isWantedRunning } from './slot.ts';
 
 /** A container without HEALTHCHECK that stays up for this long counts as started. */
 const stayUpMs = 2_000;
@@ -25,7 +25,7 @@ export interface ReadinessWait {
   readonly id: string;
   readonly name: string;
   readonly timeoutMs: number;
-  /** How often Docker had started it again before. */
+  /** How often Docker had started it again before; a person may have started it. */
   readonly restarts: number;
   readonly signal: AbortSignal;
 }
@@ -61,10 +61,8 @@ async function startFailure(docker: Docker, id: string, name: string, error: unk
   const container = await inspectPresent(docker, id, name);
   const why = maskOf(container)(messageOf(error).replace(/^\(HTTP code \d+\) [^-]*- /, ''));
   const text = `expected ${name} to start, but Docker could not start it: ${why}`;
-  if (hostFailure(messageOf(error)) === undefined) return new Refusal('DeployFailed', text, [], { cause: error });
-  return new Refusal('DeployRefused', `${text}; that is this host's trouble and not the image's: mend it, then retry`, [], {
-    cause: error,
-  });
+  if (hostFailure(messageOf(error)) === undefined) return failed(text, [], error);
+  return refused(`${text}; that is this host's trouble and not the image's: mend it, then retry`, error);
 }
 
 /**
@@ -108,17 +106,10 @@ export async function requireRunning(docker: Docker, name: string): Promise<void
   if (hasEnded) throw await failure(docker, container, name, `it exited with code ${State.ExitCode}`);
 }
 
-/** `restarts`: how often Docker had restarted it when the wait began; a person may have started it before. */
-interface WaitProgress {
-  readonly restarts: number;
-  readonly waitedMs: number;
-  readonly timeoutMs: number;
-}
-
 /** `ready`, or what it did instead of becoming so; undefined: not yet. */
 export function judge(
   { State, RestartCount }: Pick<Container, 'State' | 'RestartCount'>,
-  { restarts, waitedMs, timeoutMs }: WaitProgress,
+  { restarts, waitedMs, timeoutMs }: Pick<ReadinessWait, 'restarts' | 'timeoutMs'> & { readonly waitedMs: number },
 ): 'ready' | string | undefined {
   if (!State.Running || State.Restarting) {
     if (State.OOMKilled) return `it ran out of memory (exit code ${State.ExitCode})`;
@@ -140,7 +131,8 @@ function lastHealth({ Health }: Container['State']): string {
   return output ? `: ${output}` : '';
 }
 
-async function inspectPresent(docker: Docker, id: string, name: string): Promise<Container> {
+/** @throws Error if it is gone, or going */
+export async function inspectPresent(docker: Docker, id: string, name: string): Promise<Container> {
   const container = await findContainer(docker, id);
   if (container !== undefined && !['removing', 'dead'].includes(container.State.Status)) return container;
   throw new Error(`somebody removed ${name} while it was deployed; it is deployed again`);
@@ -158,7 +150,7 @@ async function failure(docker: Docker, container: Container, name: string, what:
     log,
   };
   const lines = log === '' ? '' : `; its log ends with: ${log.split('\n').slice(-3).join(' | ').slice(-500)}`;
-  return new Refusal('DeployFailed', mask(`expected ${name} to come up, but ${what}${lines}`), [details]);
+  return failed(mask(`expected ${name} to come up, but ${what}${lines}`), [details]);
 }
 
 /** A log driver that keeps no log must not hide the failure itself. */

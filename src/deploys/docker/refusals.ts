@@ -1,13 +1,12 @@
 import type Docker from 'dockerode';
-import { Refusal } from '../../domain/failures.ts';
 import { formatReference } from '../../domain/image-reference.ts';
 import type { VerifiedImage } from '../../domain/outcomes.ts';
 import { type Container, findImage, type Image } from '../../platform/docker/container.ts';
-import { isMissing } from '../../platform/docker/errors.ts';
 import { isMadeByCompose, isOwnLabel } from '../../platform/docker/own-labels.ts';
-import { findSharers } from '../kit/sharers.ts';
-import { findContainer } from './container.ts';
+import { findSharers, isThere } from '../kit/docker.ts';
+import { refused } from '../kit/refusals.ts';
 import { networksOf } from './own-networks.ts';
+import { findContainer } from './slot.ts';
 
 /** What is known of the daemon, asked once. */
 export interface DaemonInfo {
@@ -15,10 +14,6 @@ export interface DaemonInfo {
   readonly platform: string;
   readonly hostName: string;
   readonly containers: readonly Docker.ContainerInfo[];
-}
-
-export function refused(message: string, cause?: unknown): Refusal {
-  return new Refusal('DeployRefused', message, [], cause === undefined ? {} : { cause });
 }
 
 export function requirePlatform(image: VerifiedImage, { platform }: DaemonInfo): void {
@@ -34,7 +29,7 @@ export function requirePlatform(image: VerifiedImage, { platform }: DaemonInfo):
 }
 
 /** Nothing to recreate: says how the first one is made, because nobody but its owner knows its settings. */
-export function noContainer(what: { readonly name: string } | { readonly label: string }, image: VerifiedImage): Refusal {
+export function noContainer(what: { readonly name: string } | { readonly label: string }, image: VerifiedImage) {
   const { repository, tag, digest } = image;
   const hint = 'label' in what ? '; a label that a container has from its image does not count' : '';
   const [found, options] =
@@ -47,32 +42,16 @@ export function noContainer(what: { readonly name: string } | { readonly label: 
   );
 }
 
-/** Who else looks after containers, by the labels that they put on theirs. */
-const managers = [
-  { label: 'com.docker.compose.project', who: 'Docker Compose', advice: 'deploy it with deploy.compose' },
-  {
-    label: 'com.docker.swarm.service.name',
-    who: 'Docker Swarm',
-    advice: "update its service, with 'deploy: none' or a workflow",
-  },
-  { label: 'com.docker.swarm.task.id', who: 'Docker Swarm', advice: "update its service, with 'deploy: none' or a workflow" },
-  { label: 'io.kubernetes.pod.name', who: 'Kubernetes', advice: "change its manifest, with 'deploy: none'" },
-  { label: 'io.kubernetes.container.name', who: 'Kubernetes', advice: "change its manifest, with 'deploy: none'" },
-] as const;
-
-/** Labels of the image do not count: an image built by Compose names a project, wherever it runs. */
-async function managerOf(
-  docker: Docker,
-  { Image, Config: { Labels } }: Container,
-): Promise<(typeof managers)[number] | undefined> {
-  if (!managers.some(({ label }) => Labels?.[label] !== undefined)) return undefined;
-  const ofImage = (await findImage(docker, Image))?.Config?.Labels;
-  return managers.find(({ label, who }) =>
-    who === 'Docker Compose'
-      ? Labels?.[label] !== undefined && isMadeByCompose(Labels, ofImage)
-      : isOwnLabel(label, Labels, ofImage),
-  );
-}
+const swarm = ['Docker Swarm', "update its service, with 'deploy: none' or a workflow"] as const;
+const kubernetes = ['Kubernetes', "change its manifest, with 'deploy: none'"] as const;
+/** Who else looks after containers, and what to do then, by the labels that they put on theirs. */
+const managers = {
+  'com.docker.compose.project': ['Docker Compose', 'deploy it with deploy.compose'],
+  'com.docker.swarm.service.name': swarm,
+  'com.docker.swarm.task.id': swarm,
+  'io.kubernetes.pod.name': kubernetes,
+  'io.kubernetes.container.name': kubernetes,
+} as const;
 
 /**
  * Refuses what would be lost, fought over or broken by making the container anew.
@@ -81,13 +60,7 @@ async function managerOf(
  */
 export async function requireReplaceable(docker: Docker, container: Container, daemon: DaemonInfo, own?: string): Promise<void> {
   const name = container.Name.slice(1);
-  const manager = await managerOf(docker, container);
-  if (manager !== undefined) {
-    throw refused(
-      `expected ${name} to be a container of its own, but ${manager.who} manages it (label ${manager.label}) and would undo ` +
-        `what happens beside it: ${manager.advice}`,
-    );
-  }
+  await requireUnmanaged(docker, container);
   if (container.HostConfig.AutoRemove) {
     throw refused(
       `expected ${name} to stay when it stops, but it was made with --rm, so it could not be kept to go back to: make it again without`,
@@ -101,6 +74,21 @@ export async function requireReplaceable(docker: Docker, container: Container, d
   }
   await requireIndependent(docker, container, daemon);
   await requireDependencies(docker, container);
+}
+
+/** Labels of the image do not count: an image built by Compose names a project, wherever it runs. */
+async function requireUnmanaged(docker: Docker, { Image, Name, Config: { Labels } }: Container): Promise<void> {
+  const found = Object.entries(managers).filter(([label]) => Labels?.[label] !== undefined);
+  if (found.length === 0) return;
+  const ofImage = (await findImage(docker, Image))?.Config?.Labels;
+  for (const [label, [who, advice]] of found) {
+    const isOwn = who === 'Docker Compose' ? isMadeByCompose(Labels, ofImage) : isOwnLabel(label, Labels, ofImage);
+    if (!isOwn) continue;
+    throw refused(
+      `expected ${Name.slice(1)} to be a container of its own, but ${who} manages it (label ${label}) and would undo ` +
+        `what happens beside it: ${advice}`,
+    );
+  }
 }
 
 /** @throws Refusal `DeployRefused` if the next container would not be found by the stage's label any more */
@@ -142,7 +130,7 @@ async function requireIndependent(docker: Docker, container: Container, { contai
 async function requireDependencies(docker: Docker, container: Container): Promise<void> {
   const name = container.Name.slice(1);
   for (const network of networksOf(container)) {
-    if (await hasNetwork(docker, network)) continue;
+    if (await isThere(docker.getNetwork(network))) continue;
     throw refused(`expected the network ${network} of ${name}, which is gone: make it again, or disconnect ${name} from it`);
   }
   const { NetworkMode, IpcMode, PidMode } = container.HostConfig;
@@ -153,16 +141,6 @@ async function requireDependencies(docker: Docker, container: Container): Promis
       `expected the container ${other}, whose network, processes or volumes ${name} shares, which is gone: make ${name} again with the ` +
         'one that came instead',
     );
-  }
-}
-
-async function hasNetwork(docker: Docker, network: string): Promise<boolean> {
-  try {
-    await docker.getNetwork(network).inspect();
-    return true;
-  } catch (error) {
-    if (isMissing(error)) return false;
-    throw error;
   }
 }
 

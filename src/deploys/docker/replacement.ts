@@ -1,22 +1,32 @@
 import type Docker from 'dockerode';
 import { messageOf } from '../../domain/errors.ts';
-import type { Log } from '../../domain/log.ts';
-import { type Container, findImage } from '../../platform/docker/container.ts';
+import { Refusal } from '../../domain/failures.ts';
+import { formatReference, type ImageReference, registryOf } from '../../domain/image-reference.ts';
+import { findImage } from '../../platform/docker/container.ts';
 import { isMissing, statusOf } from '../../platform/docker/errors.ts';
+import { ensureImage } from '../../platform/docker/images.ts';
 import { removeContainer } from '../../platform/docker/remove.ts';
+import type { DeployContext, Target, Work } from '../deploy.ts';
+import { refused } from '../kit/refusals.ts';
+import { start } from './readiness.ts';
+import { recreationOf } from './recreation.ts';
+import { borrowedPaths, type DaemonInfo } from './refusals.ts';
 import {
-  type DeployLabels,
+  type DockerDeployPlan,
   formatDeployLabels,
   formatPolicy,
+  isInterrupted,
+  isNextTied,
+  isWantedRunning,
   keptName,
   nextName,
   parsePolicy,
   readDeployLabels,
-} from './deploy-labels.ts';
-import { start } from './readiness.ts';
-import { recreationOf } from './recreation.ts';
-import { borrowedPaths, type DaemonInfo, refused } from './refusals.ts';
-import { isInterrupted, isNextTied, readSlot, type Slot } from './slot.ts';
+  readSlot,
+  type Slot,
+} from './slot.ts';
+
+export type DockerDeployerOptions = Pick<DeployContext, 'docker' | 'credentials' | 'log' | 'ownContainer'>;
 
 /**
  * How one container replaces another, so that this process may die at any moment:
@@ -30,15 +40,11 @@ import { isInterrupted, isNextTied, readSlot, type Slot } from './slot.ts';
  *     new, started old                                          `settle` removes the old one
  *
  * What the old one was (its policy, and whether it ran) is written on the new one before anything happens to the old one. `rollBackSlot`
- * goes from any of these lines to the first; after the last but one, `freeSlot` goes there by way of the fourth.
+ * goes from any of these lines to the first; after the last but one, `restoreKept` goes there by way of the fourth.
  */
-export interface Replacement {
-  readonly docker: Docker;
+export interface Replacement extends DockerDeployerOptions, Pick<Work, 'turn' | 'signal'> {
+  readonly target: Target<DockerDeployPlan>;
   readonly daemon: DaemonInfo;
-  readonly rollout: string;
-  readonly turn: number;
-  readonly now: () => Date;
-  readonly log: Pick<Log, 'info' | 'warn'>;
 }
 
 /** A bad container is not worth the wait for its own stop timeout. */
@@ -53,42 +59,64 @@ export interface TargetImage {
   readonly ensure: () => Promise<void>;
 }
 
+export async function replacementOf(
+  options: DockerDeployerOptions,
+  target: Target<DockerDeployPlan>,
+  { turn, signal }: Pick<Work, 'turn' | 'signal'>,
+): Promise<Replacement> {
+  const { docker } = options;
+  const [version, info, containers] = await Promise.all([docker.version(), docker.info(), docker.listContainers({ all: true })]);
+  const daemon = { platform: `${version.Os}/${version.Arch}`, hostName: String(info.Name), containers };
+  return { ...options, target, turn, signal, daemon };
+}
+
+/** An image by digest, with the tag in its name so that people can read it. */
+export function targetImageOf(
+  { docker, credentials, daemon: { platform }, signal }: Replacement,
+  { repository, digest, tag }: ImageReference,
+): TargetImage {
+  const byDigest = { repository, ...(digest && { digest }) };
+  const pull = { platform, credentials: () => credentials(registryOf(repository)), signal, now: () => new Date() };
+  return {
+    reference: formatReference({ ...byDigest, ...(tag && { tag }) }),
+    ensure: () => ensureImage(docker, formatReference(byDigest), pull),
+  };
+}
+
 /** Whether an earlier try of the same rollout got as far as taking the old one away: then the rest is all that is to be done. */
-export function canContinue(slot: Slot, targetImage: TargetImage, { rollout }: Pick<Replacement, 'rollout'>): boolean {
+export function canContinue(slot: Slot, targetImage: TargetImage, { target }: Replacement): boolean {
   const { next } = slot;
   if (next === undefined || !isInterrupted(slot) || !isNextTied(slot)) return false;
-  // One that has run was taken out of the slot by `freeSlot`.
-  const isNew = next.State.Status === 'created' && readDeployLabels(next.Config.Labels)?.rollout === rollout;
+  // One that has run was taken out of the slot by `restoreKept`.
+  const isNew = next.State.Status === 'created' && readDeployLabels(next.Config.Labels)?.rollout === target.rollout;
   return isNew && next.Config.Image === targetImage.reference;
 }
 
 /**
- * Creates the new container, complete but not started, under a temporary name. The one in the slot is not touched.
+ * Creates the new container, complete but not started, under a temporary name. The one in the slot is not touched, but where a deploy was
+ * cut off, that is rolled back first, so that there is one state to start from, with the owner's settings.
  * @throws Refusal `DeployRefused` if the image of the old one is gone, or Docker refuses the settings
  */
-export async function prepare(
-  replacement: Replacement,
-  slot: Slot,
-  source: Container,
-  starts: boolean,
-  targetImage: TargetImage,
-): Promise<void> {
-  const { docker, daemon, rollout, turn, now } = replacement;
-  const image = await findImage(docker, source.Image);
+export async function prepare(replacement: Replacement, found: Slot, targetImage: TargetImage): Promise<void> {
+  const { docker, daemon, target, turn } = replacement;
+  if (isInterrupted(found)) await rollBackSlot(replacement, found);
+  const { name, current, next } = isInterrupted(found) ? await readSlot(docker, found.name) : found;
+  if (current === undefined) throw new Error(`somebody removed ${name} while it was deployed; it is deployed again`);
+  const image = await findImage(docker, current.Image);
   if (image === undefined) {
     throw refused(
-      `expected the image of ${slot.name} (${source.Config.Image}) on this host, because it tells which settings are the container's ` +
+      `expected the image of ${name} (${current.Config.Image}) on this host, because it tells which settings are the container's ` +
         'own, but somebody removed it: pull it again, or make the container again with the new image',
     );
   }
-  if (slot.next !== undefined) await removeContainer(docker, slot.next.Id);
-  const restart = formatPolicy(source.HostConfig.RestartPolicy);
-  const labels: DeployLabels = { rollout, turn, at: now().toISOString(), replaces: source.Id, starts, restart };
-  const context = { image: image.Config ?? {}, hostName: daemon.hostName, borrowed: await borrowedPaths(docker, source) };
-  const { options, joins, leaves } = recreationOf(source, context, {
-    name: nextName(slot.name),
+  if (next !== undefined) await removeContainer(docker, next.Id);
+  const restart = formatPolicy(current.HostConfig.RestartPolicy);
+  const origin = { rollout: target.rollout, turn, at: new Date().toISOString(), replaces: current.Id };
+  const context = { image: image.Config ?? {}, hostName: daemon.hostName, borrowed: await borrowedPaths(docker, current) };
+  const { options, joins, leaves } = recreationOf(current, context, {
+    name: nextName(name),
     image: targetImage.reference,
-    labels: formatDeployLabels(labels),
+    labels: formatDeployLabels({ ...origin, starts: isWantedRunning(current), restart }),
     restart: parsePolicy(restart),
   });
   const made = await create(docker, options, targetImage);
@@ -145,12 +173,18 @@ export async function replaceContainer(replacement: Replacement, name: string, s
   if (readDeployLabels(next.Config.Labels)?.starts) await start(docker, next.Id, name);
 }
 
-/** Takes a container out of the slot, quickly, for the kept one; its labels say how to start that one, so it stays until that runs. */
-export async function freeSlot({ docker }: Replacement, { name, current, next }: Slot): Promise<void> {
-  if (current === undefined) return;
-  if (next !== undefined) await removeContainer(docker, next.Id);
-  await stop(docker, current.Id, quickStopSeconds);
-  await docker.getContainer(current.Id).rename({ name: nextName(name) });
+/**
+ * Brings the kept container back, after the one in the slot was taken out of it, quickly: its labels say how to start the kept one, so it
+ * stays until that runs.
+ */
+export async function restoreKept(replacement: Replacement, { name, current, next }: Slot): Promise<void> {
+  const { docker } = replacement;
+  if (current !== undefined) {
+    if (next !== undefined) await removeContainer(docker, next.Id);
+    await stop(docker, current.Id, quickStopSeconds);
+    await docker.getContainer(current.Id).rename({ name: nextName(name) });
+  }
+  await rollBackSlot(replacement, await readSlot(docker, name));
 }
 
 /** Restores the container that is in the slot, or was before: name, restart policy, running state. Then removes its replacement. */
@@ -182,4 +216,19 @@ async function stop(docker: Docker, id: string, seconds: number | undefined): Pr
 
 async function setPolicy(docker: Docker, id: string, restart: string): Promise<void> {
   await docker.getContainer(id).update({ RestartPolicy: parsePolicy(restart) });
+}
+
+/** Waits for all, then fails with every failure: none goes on unnoticed in the background. */
+export async function allOf<Result>(acts: readonly Promise<Result>[]): Promise<Result[]> {
+  const settled = await Promise.allSettled(acts);
+  const errors = settled.flatMap((each) => (each.status === 'rejected' ? [each.reason as unknown] : []));
+  const failures = errors.filter((error) => error instanceof Refusal);
+  const [first] = failures;
+  if (first !== undefined && failures.length > 1) {
+    const details = failures.flatMap((failure) => failure.details).slice(0, 1);
+    const messages = failures.map(({ message }) => message).join('\n');
+    throw new Refusal(first.type, messages.slice(0, 2000), details, { cause: first });
+  }
+  if (errors.length > 0) throw first ?? errors[0];
+  return settled.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
 }

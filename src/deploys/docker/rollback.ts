@@ -1,37 +1,40 @@
-import type Docker from 'dockerode';
 import { Refusal } from '../../domain/failures.ts';
-import { type Digest, formatReference, type ImageReference, tryParseReference } from '../../domain/image-reference.ts';
-import type { Deployed, RunningImage } from '../../domain/outcomes.ts';
+import { formatReference, type ImageReference, tryParseReference } from '../../domain/image-reference.ts';
+import type { Deployed, ImageIdentity, RunningImage } from '../../domain/outcomes.ts';
 import { type Container, findImage } from '../../platform/docker/container.ts';
 import { removeContainer } from '../../platform/docker/remove.ts';
 import type { Target, Work } from '../deploy.ts';
-import { allOf, describeDaemon, prepareSlot, replacementOf, targetImageOf } from './deploy.ts';
-import { isWantedRunning, readDeployLabels } from './deploy-labels.ts';
-import { runningImage, runsPrevious } from './digests.ts';
-import type { DockerDeployerOptions } from './options.ts';
-import type { DockerDeployPlan } from './plan.ts';
+import { refused } from '../kit/refusals.ts';
+import { runsPrevious, withImage } from './digests.ts';
 import { requireRunning, start } from './readiness.ts';
 import { requireReplaceable } from './refusals.ts';
 import {
+  allOf,
   canContinue,
-  freeSlot,
+  type DockerDeployerOptions,
+  prepare,
   quickStopSeconds,
   type Replacement,
   replaceContainer,
+  replacementOf,
+  restoreKept,
   rollBackSlot,
   type TargetImage,
+  targetImageOf,
 } from './replacement.ts';
-import { isInterrupted, readSlot, type Slot } from './slot.ts';
+import {
+  type DockerDeployPlan,
+  isInterrupted,
+  isWantedRunning,
+  readDeployLabels,
+  readSlot,
+  readSlots,
+  runningIn,
+  type Slot,
+} from './slot.ts';
 
 /** For an image that is there, only not by name. */
 const pullWithinMs = 10_000;
-
-interface RollbackRun {
-  readonly options: DockerDeployerOptions;
-  readonly target: Target<DockerDeployPlan>;
-  readonly replacement: Replacement;
-  readonly signal: AbortSignal;
-}
 
 /**
  * Rolls back to what ran before: the kept container, or else a new one with its image and the current settings. It waits until that runs,
@@ -52,44 +55,36 @@ export async function rollBackContainers(
       `expected containers of stage ${target.stage.name} that ran before ${target.image.tag}, found none: stop what runs now, or deploy a good image`,
     );
   }
-  const replacement = replacementOf(options, target, work, await describeDaemon(docker));
-  const run: RollbackRun = { options, target, replacement, signal: work.signal };
-  const done = await allOf(meant.map((each) => rollBackContainer(run, each)));
-  const running = await Promise.all(meant.map(({ name }) => runningNow(docker, name, target)));
+  const replacement = await replacementOf(options, target, work);
+  const done = await allOf(meant.map((each) => rollBackContainer(replacement, each)));
+  const names = meant.map(({ name }) => name);
   return {
     kind: 'deployed',
     changed: done.some(({ changed }) => changed),
-    running: running.flat(),
+    running: await runningIn(docker, await readSlots(docker, names), target.image),
     text: done.map(({ text }) => text).join('; '),
   };
 }
 
-interface RollbackResult {
-  readonly changed: boolean;
-  readonly text: string;
-}
+type RollbackResult = Pick<Deployed, 'changed' | 'text'>;
 
-async function rollBackContainer(run: RollbackRun, before: RunningImage): Promise<RollbackResult> {
-  const { replacement } = run;
-  const { docker, log, rollout, turn } = replacement;
-  const slot = await readSlot(docker, before.name);
-  const ran = async (container: Container | undefined) =>
-    container !== undefined && runsPrevious(container, await findImage(docker, container.Image), before);
-  if (await ran(slot.current)) return keepCurrentContainer(replacement, slot);
+async function rollBackContainer(replacement: Replacement, before: RunningImage): Promise<RollbackResult> {
+  const { docker, log, target, turn } = replacement;
   const { name } = before;
-  if (await ran(slot.kept)) {
-    await freeSlot(replacement, slot);
-    await rollBackSlot(replacement, await readSlot(docker, name));
-    await requireRunning(docker, name);
-    log.info({ container: name, rollout, turn }, 'the container that ran before is back');
-    return { changed: true, text: `started ${name} again as it was` };
-  }
-  return recreatePrevious(run, slot, before);
+  const slot = await readSlot(docker, name);
+  const ran = async (container: Container | undefined) =>
+    container !== undefined && runsPrevious(await withImage(docker, container), before);
+  if (await ran(slot.current)) return keepCurrentContainer(replacement, slot);
+  if (!(await ran(slot.kept))) return recreatePrevious(replacement, slot, before);
+  await restoreKept(replacement, slot);
+  await requireRunning(docker, name);
+  log.info({ container: name, rollout: target.rollout, turn }, 'the container that ran before is back');
+  return { changed: true, text: `started ${name} again as it was` };
 }
 
 /** It is in the slot already, for example because an earlier attempt put it there and was interrupted. */
 async function keepCurrentContainer(replacement: Replacement, slot: Slot): Promise<RollbackResult> {
-  const { docker, rollout } = replacement;
+  const { docker, target } = replacement;
   const { name, current, kept, next } = slot;
   if (current === undefined) throw new Error(`expected a container named ${name}`);
   const wasHalfWay = isInterrupted(slot);
@@ -98,33 +93,29 @@ async function keepCurrentContainer(replacement: Replacement, slot: Slot): Promi
   const startsNow = !wasHalfWay && !current.State.Running && isWantedRunning(current);
   if (startsNow) await start(docker, current.Id, name);
   const labels = readDeployLabels(current.Config.Labels);
-  const isOurs = labels?.rollout === rollout && labels.replaces === kept?.Id;
+  const isOurs = labels?.rollout === target.rollout && labels.replaces === kept?.Id;
   if (kept !== undefined && isOurs) await removeContainer(docker, kept.Id, { volumes: false });
-  if (wasHalfWay || startsNow || isOurs) {
-    await requireRunning(docker, name);
-    return { changed: true, text: `started ${name} again as it was` };
-  }
-  return { changed: false, text: `${name} runs what it ran before` };
+  if (!wasHalfWay && !startsNow && !isOurs) return { changed: false, text: `${name} runs what it ran before` };
+  await requireRunning(docker, name);
+  return { changed: true, text: `started ${name} again as it was` };
 }
 
 /** The previous container is gone, because its successor was settled. The bad one is not kept: nobody rolls back to it. */
-async function recreatePrevious(run: RollbackRun, slot: Slot, before: RunningImage): Promise<RollbackResult> {
-  const { options, replacement, signal } = run;
-  const { docker, daemon } = replacement;
+async function recreatePrevious(replacement: Replacement, slot: Slot, before: RunningImage): Promise<RollbackResult> {
+  const { docker, daemon, ownContainer, signal } = replacement;
   const { name } = slot;
   const source = slot.current ?? slot.kept;
   if (source === undefined) {
-    throw new Refusal(
-      'DeployRefused',
+    throw refused(
       `expected a container named ${name} to bring back to ${before.reference}, but somebody removed it: make it again yourself`,
     );
   }
-  const targetImage = await previousImage(run, before);
+  const targetImage = await previousImage(replacement, before);
   if (!canContinue(slot, targetImage, replacement)) {
-    await requireReplaceable(docker, source, daemon, options.ownContainer);
+    await requireReplaceable(docker, source, daemon, ownContainer);
     await targetImage.ensure();
     signal.throwIfAborted();
-    await prepareSlot(replacement, slot, targetImage);
+    await prepare(replacement, slot, targetImage);
   }
   await replaceContainer(replacement, name, quickStopSeconds);
   const { kept } = await readSlot(docker, name);
@@ -134,14 +125,14 @@ async function recreatePrevious(run: RollbackRun, slot: Slot, before: RunningIma
 }
 
 /** An image on the host if there is one: by digest, so that its name says what it is, else by id; the registry is the last resort. */
-async function previousImage({ options, target, replacement, signal }: RollbackRun, before: RunningImage): Promise<TargetImage> {
-  const { docker, daemon, log } = replacement;
+async function previousImage(replacement: Replacement, before: RunningImage): Promise<TargetImage> {
+  const { docker, log, signal, target } = replacement;
   const named = namesOf(before, target);
   /** Pulling restores its name, which is nice to have: so wait for the registry only briefly. */
-  const isOutOfReach = async (reference: Parameters<typeof targetImageOf>[1]) => {
+  const isOutOfReach = async (reference: ImageReference) => {
     const inTime = AbortSignal.any([signal, AbortSignal.timeout(pullWithinMs)]);
     try {
-      await targetImageOf(options, reference, daemon, inTime).ensure();
+      await targetImageOf({ ...replacement, signal: inTime }, reference).ensure();
       return false;
     } catch (error) {
       signal.throwIfAborted();
@@ -151,31 +142,24 @@ async function previousImage({ options, target, replacement, signal }: RollbackR
   };
   for (const reference of named) {
     const { repository, digest } = reference;
-    if ((await findImage(docker, formatReference({ repository, digest }))) !== undefined) {
-      return targetImageOf(options, reference, daemon, signal);
-    }
+    const image = await findImage(docker, formatReference({ repository, digest }));
+    if (image !== undefined) return targetImageOf(replacement, reference);
   }
   const [first] = named;
   const { imageId } = before;
   const isHere = imageId !== undefined && (await findImage(docker, imageId)) !== undefined;
-  if (first !== undefined && !(isHere && (await isOutOfReach(first)))) return targetImageOf(options, first, daemon, signal);
+  if (first !== undefined && !(isHere && (await isOutOfReach(first)))) return targetImageOf(replacement, first);
   if (isHere) return { reference: imageId, ensure: async () => undefined };
-  throw new Refusal(
-    'DeployRefused',
+  throw refused(
     `expected the image that ${before.name} ran before (${before.reference}) on this host, because no digest tells what it was, but it ` +
       'is gone: deploy a good image instead',
   );
 }
 
 /** The names that the image may have been pulled by: the container's own, and the service's repository. */
-function namesOf({ reference, digest }: RunningImage, { image }: Target): readonly (ImageReference & { digest: Digest })[] {
+function namesOf({ reference, digest }: RunningImage, { image }: Target): (ImageReference & Pick<ImageIdentity, 'digest'>)[] {
   const own = tryParseReference(reference);
   const ofService = digest === undefined ? [] : [{ ...own, repository: image.repository, digest }];
   if (own?.repository === image.repository && digest !== undefined) return ofService;
   return own?.digest === undefined ? ofService : [{ ...own, digest: own.digest }, ...ofService];
-}
-
-async function runningNow(docker: Docker, name: string, { image }: Target): Promise<RunningImage[]> {
-  const { current } = await readSlot(docker, name);
-  return current === undefined ? [] : [runningImage(name, current, await findImage(docker, current.Image), image)];
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { detailLines } from '../../../src/cli/commands/step-details.ts';
-import { changesBetween } from '../../../src/deploys/compose/changes.ts';
 import type { Definition, ServiceDefinition } from '../../../src/deploys/compose/definition.ts';
+import { changesBetween } from '../../../src/deploys/compose/other-changes.ts';
 import { hostFailure } from '../../../src/deploys/kit/host-failure.ts';
 
 /** What Compose renders, compared. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import type Docker from 'dockerode';
-import type { ComposeDeployPlan } from '../../../src/deploys/compose/plan.ts';
+import type { ComposeDeployPlan } from '../../../src/deploys/compose/context.ts';
 import type { OtherChanges, VerifiedImage } from '../../../src/domain/outcomes.ts';
 import { type ComposeSite, composeText, createComposeSite, pinned, refusalOf } from '../../support/compose-site.ts';
 import { ensureDocker } from '../../support/docker.ts';

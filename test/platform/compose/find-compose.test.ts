@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { requireCompose } from '../../../src/deploys/compose/query.ts';
+import { requireCompose } from '../../../src/deploys/compose/project.ts';
 import { findCompose, NoCompose, runCompose } from '../../../src/platform/compose/find-compose.ts';
 import { refused } from '../../support/notices.ts';
 

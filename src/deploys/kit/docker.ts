@@ -1,6 +1,28 @@
 import type Docker from 'dockerode';
 import type { Container } from '../../platform/docker/container.ts';
-import { findContainer } from '../docker/container.ts';
+import { explainUnreachable, isMissing } from '../../platform/docker/errors.ts';
+import { findContainer } from '../docker/slot.ts';
+
+/** What deploys have in common that this host's Docker does. */
+
+/** A Docker that cannot be reached is explained. */
+export async function explained<Result>(act: () => Promise<Result>): Promise<Result> {
+  try {
+    return await act();
+  } catch (error) {
+    throw explainUnreachable(error);
+  }
+}
+
+export async function isThere(resource: Docker.Network | Docker.Volume): Promise<boolean> {
+  try {
+    await resource.inspect();
+    return true;
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw error;
+  }
+}
 
 /** A container that lives in the namespaces of another one. */
 export interface Sharer {
