@@ -2,6 +2,7 @@ import { Refusal } from '../../domain/failures.ts';
 import { formatReference } from '../../domain/image-reference.ts';
 import type { Deployed } from '../../domain/outcomes.ts';
 import { type Container, findImage } from '../../platform/docker/container.ts';
+import { isOwnLabel } from '../../platform/docker/own-labels.ts';
 import { removeContainer } from '../../platform/docker/remove.ts';
 import { requireScanned } from '../../platform/docker/scanned.ts';
 import type { Deployer, Target, Work } from '../deploy.ts';
@@ -9,7 +10,7 @@ import { explained } from '../kit/docker.ts';
 import { refused } from '../kit/refusals.ts';
 import { runs, withImage } from './digests.ts';
 import { inspectPresent, start, waitUntilReady } from './readiness.ts';
-import { noContainer, requireLabel, requirePlatform, requireReplaceable } from './refusals.ts';
+import { noContainer, requirePlatform, requireReplaceable } from './refusals.ts';
 import {
   allOf,
   canContinue,
@@ -67,12 +68,13 @@ async function settle({ docker, log }: DockerDeployerOptions, slot: Slot): Promi
 }
 
 /** What to do with the container of one slot. */
-type SlotTask = {
+interface SlotTask {
   readonly slot: Slot;
-} /** `starts`: it has the image, and is to run but does not. `waits`: this rollout brought it. */ & (
-  | { readonly kind: 'there'; readonly current: Container; readonly starts: boolean; readonly waits: boolean }
-  | { readonly kind: 'replace' | 'continue' }
-);
+  /** Where it has the image already. `starts`: it is to run but does not. `waits`: this rollout brought it. */
+  readonly there?: { readonly current: Container; readonly starts: boolean; readonly waits: boolean };
+  /** Whether a new one has to be made; false where an earlier try of the same rollout did. */
+  readonly isNew: boolean;
+}
 
 interface DockerDeployment {
   readonly replacement: Replacement;
@@ -88,7 +90,7 @@ async function deployContainers(options: DockerDeployerOptions, target: Target<D
   const { docker } = options;
   const deployment = await planTasks(options, target, work);
   const { replacement, targetImage, tasks } = deployment;
-  if (tasks.some(({ kind }) => kind !== 'there')) {
+  if (tasks.some(({ there }) => there === undefined)) {
     await targetImage.ensure();
     await requireScanned(docker, target.plan, target.image);
   }
@@ -98,7 +100,7 @@ async function deployContainers(options: DockerDeployerOptions, target: Target<D
   const texts = await allOf(tasks.map((task) => finish(replacement, task)));
   const names = tasks.map(({ slot }) => slot.name);
   const running = await runningIn(docker, await readSlots(docker, names), target.image);
-  const changed = tasks.some((task) => task.kind !== 'there' || task.starts || task.waits);
+  const changed = tasks.some(({ there }) => there === undefined || there.starts || there.waits);
   return { kind: 'deployed', changed, running, text: texts.join('; ') };
 }
 
@@ -138,28 +140,36 @@ async function assess(replacement: Replacement, slot: Slot, targetImage: TargetI
   const { current, kept } = slot;
   const source = current ?? kept;
   if (source === undefined) throw noContainer(slot, target.image);
-  if (canContinue(slot, targetImage, replacement)) return { slot, kind: 'continue' };
+  if (canContinue(slot, targetImage, replacement)) return { slot, isNew: false };
   if (current !== undefined && runs(await withImage(docker, current), target.image)) {
     const labels = readDeployLabels(current.Config.Labels);
     // The container that it replaced is still kept: this rollout deployed it, and it is not settled yet.
     const waits = labels?.rollout === target.rollout && labels.replaces === kept?.Id;
     const wantsToRun = waits ? labels.starts : isInterrupted(slot) || isWantedRunning(current);
-    return { slot, kind: 'there', current, starts: wantsToRun && !current.State.Running, waits };
+    return { slot, isNew: false, there: { current, starts: wantsToRun && !current.State.Running, waits } };
   }
   await requireReplaceable(docker, source, daemon, ownContainer);
-  return { slot, kind: 'replace' };
+  return { slot, isNew: true };
 }
 
 /** A label that came from the old image would be lost, and the stage would not find its container any more. */
 async function requireLabels({ replacement: { docker, target }, tasks }: DockerDeployment): Promise<void> {
   const { containers } = target.deploy;
   if (!('label' in containers)) return;
+  const [key = '', ...wanted] = containers.label.split('=');
   const { repository, digest } = target.image;
   const next = await findImage(docker, formatReference({ repository, digest }));
-  for (const { kind, slot } of tasks) {
+  for (const { isNew, slot } of tasks) {
     const source = slot.current ?? slot.kept;
-    if (kind !== 'replace' || source === undefined) continue;
-    requireLabel(containers.label, source, await findImage(docker, source.Image), next);
+    if (!isNew || source === undefined) continue;
+    const { Config, Image, Name } = source;
+    const isOwn = isOwnLabel(key, Config.Labels, (await findImage(docker, Image))?.Config?.Labels);
+    const value = (isOwn ? Config : next?.Config)?.Labels?.[key];
+    if (value !== undefined && (wanted.length === 0 || value === wanted.join('='))) continue;
+    throw refused(
+      `expected ${Name.slice(1)} to keep the label ${containers.label} that deploy.docker finds it by, but it comes from its image, and the ` +
+        'new image does not have it: add it to the image, or name the containers',
+    );
   }
 }
 
@@ -168,8 +178,8 @@ async function prepareAll({ replacement, targetImage, tasks }: DockerDeployment)
   const { docker, signal } = replacement;
   const prepared: string[] = [];
   try {
-    for (const { kind, slot } of tasks) {
-      if (kind !== 'replace') continue;
+    for (const { isNew, slot } of tasks) {
+      if (!isNew) continue;
       signal.throwIfAborted();
       prepared.push(slot.name);
       await prepare(replacement, slot, targetImage);
@@ -184,23 +194,24 @@ async function prepareAll({ replacement, targetImage, tasks }: DockerDeployment)
 }
 
 /** @returns what was done, for people */
-async function finish(replacement: Replacement, task: SlotTask): Promise<string> {
+async function finish(replacement: Replacement, { slot, there }: SlotTask): Promise<string> {
   const { docker, log, target, turn, signal } = replacement;
-  const { name, next } = task.slot;
-  if (task.kind === 'there') {
-    if (isInterrupted(task.slot)) await rollBackSlot(replacement, task.slot);
+  const { name, next } = slot;
+  if (there === undefined) await replaceOrRollBack(replacement, name);
+  else {
+    if (isInterrupted(slot)) await rollBackSlot(replacement, slot);
     else if (next !== undefined) await removeContainer(docker, next.Id);
-    if (task.starts) await start(docker, task.current.Id, name);
-    if (!task.starts && !task.waits)
-      return `${name} ${task.current.State.Running ? 'runs it already' : 'has it already, and is left stopped'}`;
-  } else await replaceOrRollBack(replacement, name);
+    if (there.starts) await start(docker, there.current.Id, name);
+    else if (!there.waits)
+      return `${name} ${there.current.State.Running ? 'runs it already' : 'has it already, and is left stopped'}`;
+  }
   const current = await inspectPresent(docker, name, name);
   const { Image: image, Labels } = current.Config;
   const { rollout } = target;
   log.info({ container: name, rollout, turn, image, digest: target.image.digest }, 'a container was deployed');
-  const isToRun = task.kind === 'there' ? task.starts || current.State.Running : readDeployLabels(Labels)?.starts === true;
+  const isToRun = there ? there.starts || current.State.Running : readDeployLabels(Labels)?.starts === true;
   if (!isToRun) return `recreated ${name}, and left it stopped as it was`;
-  const restarts = task.kind === 'there' ? task.current.RestartCount : 0;
+  const restarts = there?.current.RestartCount ?? 0;
   await waitUntilReady({ docker, id: current.Id, name, timeoutMs: target.deploy.timeoutMs, restarts, signal });
   return `recreated ${name}`;
 }

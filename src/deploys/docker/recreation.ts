@@ -5,17 +5,15 @@ import type { Container, ImageSettings } from '../../platform/docker/container.t
 import { ownNetworks } from './own-networks.ts';
 import { isDeployLabel } from './slot.ts';
 
-interface RecreationChanges {
+interface RecreationOptions {
   readonly name: string;
   /** What it is to run, by digest or id. */
-  readonly image: string;
+  readonly target: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly restart: Docker.HostRestartPolicy;
-}
-
-interface RecreationContext {
   /** Configuration of the image that the container was made from. */
   readonly image: ImageSettings;
+  /** The host's name, which a container in the host's network has unless it was given one. */
   readonly hostName: string;
   /** Where it has volumes of other containers. */
   readonly borrowed: ReadonlySet<string>;
@@ -25,24 +23,28 @@ interface RecreationContext {
  * How to recreate a container with another image: everything that was set on it is kept, nothing that came from its image or that Docker
  * made up for it (id as host name and alias, addresses). A MAC address that was set stays; generated ones do not.
  */
-export function recreationOf(container: Container, context: RecreationContext, changes: RecreationChanges) {
+export function recreationOf(container: Container, to: RecreationOptions) {
   const { first, joins, leaves } = ownNetworks(container);
-  const settings = ownSettings(container, context.image, context.hostName);
   const options: Docker.ContainerCreateOptions = {
-    ...settings,
-    name: changes.name,
-    Image: changes.image,
-    Labels: { ...(settings.Labels as Record<string, string>), ...changes.labels },
+    ...ownSettings(container, to.image, to.hostName),
+    name: to.name,
+    Image: to.target,
+    Labels: { ...ownLabels(container.Config, to.image), ...to.labels },
     HostConfig: {
       ...container.HostConfig,
-      ...ownVolumes(container, context.borrowed),
+      ...ownVolumes(container, to.borrowed),
       Links: ownLinks(container.HostConfig),
-      RestartPolicy: changes.restart,
+      RestartPolicy: to.restart,
       ContainerIDFile: '',
     },
     NetworkingConfig: { EndpointsConfig: first },
   };
   return { options, joins, leaves };
+}
+
+function ownLabels(config: ImageSettings, image: ImageSettings): Record<string, string> {
+  const own = Object.entries(config.Labels ?? {}).filter(([key, value]) => image.Labels?.[key] !== value && !isDeployLabel(key));
+  return Object.fromEntries(own);
 }
 
 /** Docker takes `TARGET:ALIAS`, and tells `/TARGET:/CONTAINER/ALIAS`. */
@@ -69,7 +71,9 @@ interface MountSetting {
 function ownVolumes(container: Container, borrowed: ReadonlySet<string>): Pick<Docker.HostConfig, 'Binds' | 'Mounts'> {
   // A bind of one part only makes a volume without a name there.
   const binds = (container.HostConfig.Binds ?? []).filter((bind) => bind.includes(':'));
-  const settings = mountSettings(container.HostConfig);
+  // dockerode describes one mount where the API has a list.
+  const listed: unknown = container.HostConfig.Mounts;
+  const settings: readonly MountSetting[] = Array.isArray(listed) ? listed : [];
   const volumes = container.Mounts.filter(({ Type, Name }) => Type === 'volume' && Name);
   const mounts = settings.map((mount) => {
     const volume = volumes.find(({ Destination }) => Destination === clean(mount.Target ?? ''));
@@ -81,14 +85,8 @@ function ownVolumes(container: Container, borrowed: ReadonlySet<string>): Pick<D
   ]);
   const unnamed = volumes.filter(({ Destination }) => !named.has(Destination) && !borrowed.has(Destination));
   const added = unnamed.map(({ Name, Destination, RW }) => `${Name}:${Destination}${RW ? '' : ':ro'}`);
-  // dockerode describes one mount where the API has a list.
   const list: unknown = mounts.length === 0 ? undefined : mounts;
   return { Binds: [...binds, ...added], Mounts: list as Docker.HostConfig['Mounts'] };
-}
-
-function mountSettings({ Mounts }: Docker.HostConfig): readonly MountSetting[] {
-  const list: unknown = Mounts ?? [];
-  return Array.isArray(list) ? list : [];
 }
 
 /** As Docker keeps a path: no slash at its end. */
@@ -100,23 +98,22 @@ function clean(path: string): string {
  * What was set on a container itself: its configuration without what its image put there. Docker merges the two when it makes a
  * container and does not tell them apart after, so what was set on the container to just what the image says counts as the image's.
  * The rules are those of Docker's own `merge` (daemon/commit.go of moby).
- * @param hostName the host's name, which a container in the host's network has unless it was given one
  */
 function ownSettings(container: Container, image: ImageSettings, hostName: string): Record<string, unknown> {
-  const { Config: config } = container;
+  const { Config: config, HostConfig } = container;
+  const own = (key: 'User' | 'WorkingDir' | 'StopSignal' | 'Shell') => (same(config[key], image[key]) ? undefined : config[key]);
   return {
     ...config,
     ...ownNames(container, hostName),
     ...ownCommand(config, image),
-    User: unlessEqual(config.User, image.User),
-    WorkingDir: unlessEqual(config.WorkingDir, image.WorkingDir),
-    StopSignal: unlessEqual(config.StopSignal, image.StopSignal),
-    Shell: sameList(config.Shell, image.Shell) ? undefined : config.Shell,
+    User: own('User'),
+    WorkingDir: own('WorkingDir'),
+    StopSignal: own('StopSignal'),
+    Shell: own('Shell'),
     Env: (config.Env ?? []).filter((variable) => !(image.Env ?? []).includes(variable)),
-    Labels: ownLabels(config, image),
     Volumes: without(config.Volumes, image.Volumes),
     // What is published is exposed, also where only the old image said so.
-    ExposedPorts: { ...without(config.ExposedPorts, image.ExposedPorts), ...exposed(container.HostConfig) },
+    ExposedPorts: { ...without(config.ExposedPorts, image.ExposedPorts), ...without(HostConfig.PortBindings, {}) },
     Healthcheck: ownHealthcheck(config.Healthcheck ?? undefined, image.Healthcheck ?? undefined),
     OnBuild: undefined,
   };
@@ -132,48 +129,29 @@ function ownNames({ Id, Config, HostConfig }: Container, hostName: string): Part
 
 /** An image's command belongs to its entrypoint: setting an entrypoint drops the image's command. */
 function ownCommand(config: ImageSettings, image: ImageSettings): Partial<ImageSettings> {
-  const sameEntrypoint = sameList(config.Entrypoint, image.Entrypoint);
-  if (sameEntrypoint && sameList(config.Cmd, image.Cmd)) return { Entrypoint: undefined, Cmd: undefined };
-  const tookNoCommand = isEmpty(config.Cmd) && !isEmpty(image.Cmd);
+  const sameEntrypoint = same(config.Entrypoint, image.Entrypoint);
+  if (sameEntrypoint && same(config.Cmd, image.Cmd)) return { Entrypoint: undefined, Cmd: undefined };
+  const tookNoCommand = !config.Cmd?.length && image.Cmd?.length;
   if (sameEntrypoint && !tookNoCommand) return { Entrypoint: undefined, Cmd: config.Cmd };
   // An entrypoint of one empty word is how Docker is told to have none, and not the image's.
-  return { Entrypoint: isEmpty(config.Entrypoint) ? [''] : config.Entrypoint, Cmd: config.Cmd };
-}
-
-function ownLabels(config: ImageSettings, image: ImageSettings): Record<string, string> {
-  const own = Object.entries(config.Labels ?? {}).filter(([key, value]) => image.Labels?.[key] !== value && !isDeployLabel(key));
-  return Object.fromEntries(own);
+  return { Entrypoint: config.Entrypoint?.length ? config.Entrypoint : [''], Cmd: config.Cmd };
 }
 
 /** Docker fills each part that was not set from the image. */
 function ownHealthcheck(own: Docker.HealthConfig | undefined, image: Docker.HealthConfig | undefined) {
   if (own === undefined || image === undefined) return own;
-  const { Test, ...times } = own;
   const fromImage = new Map<string, unknown>(Object.entries(image));
-  const ownTimes = Object.entries(times).filter(([part, value]) => fromImage.get(part) !== value);
-  const ownTest = sameList(Test, image.Test) ? [] : [['Test', Test] as const];
-  const parts = [...ownTest, ...ownTimes];
+  const parts = Object.entries(own).filter(([part, value]) => !same(value, fromImage.get(part)));
   return parts.length === 0 ? undefined : Object.fromEntries<unknown>(parts);
 }
 
-function exposed({ PortBindings }: Docker.HostConfig): Record<string, object> {
-  return Object.fromEntries(Object.keys(PortBindings ?? {}).map((port) => [port, {}]));
+/** As Docker tells sets: the keys, each with an empty object. */
+function without(own: object | null | undefined, image: object | null | undefined): Record<string, object> {
+  const keys = Object.keys(own ?? {}).filter((key) => !Object.hasOwn(image ?? {}, key));
+  return Object.fromEntries(keys.map((key) => [key, {}]));
 }
 
-function without(own: ImageSettings['Volumes'], image: ImageSettings['Volumes']): Record<string, object> {
-  return Object.fromEntries(Object.entries(own ?? {}).filter(([key]) => !Object.hasOwn(image ?? {}, key)));
-}
-
-function unlessEqual(own: string | null | undefined, image: string | null | undefined): string | undefined {
-  return (own ?? '') === (image ?? '') ? undefined : (own ?? undefined);
-}
-
-type StringList = readonly string[] | null | undefined;
-
-function isEmpty(list: StringList): boolean {
-  return (list ?? []).length === 0;
-}
-
-function sameList(one: StringList, other: StringList): boolean {
-  return isDeepStrictEqual(one ?? [], other ?? []);
+/** Docker says null, nothing, or what is empty, for what was not set. */
+function same(one: unknown, other: unknown): boolean {
+  return isDeepStrictEqual(one || [], other || []);
 }

@@ -1,7 +1,7 @@
 import type Docker from 'dockerode';
 import { formatReference } from '../../domain/image-reference.ts';
 import type { VerifiedImage } from '../../domain/outcomes.ts';
-import { type Container, findImage, type Image } from '../../platform/docker/container.ts';
+import { type Container, findImage } from '../../platform/docker/container.ts';
 import { isMadeByCompose, isOwnLabel } from '../../platform/docker/own-labels.ts';
 import { findSharers, isThere } from '../kit/docker.ts';
 import { refused } from '../kit/refusals.ts';
@@ -53,11 +53,7 @@ const managers = {
   'io.kubernetes.container.name': kubernetes,
 } as const;
 
-/**
- * Refuses what would be lost, fought over or broken by making the container anew.
- * @param own id of the container that this worker runs in
- * @throws Refusal `DeployRefused`
- */
+/** Refuses what would be lost, fought over or broken by making the container anew. @param own id of this worker's container */
 export async function requireReplaceable(docker: Docker, container: Container, daemon: DaemonInfo, own?: string): Promise<void> {
   const name = container.Name.slice(1);
   await requireUnmanaged(docker, container);
@@ -89,20 +85,6 @@ async function requireUnmanaged(docker: Docker, { Image, Name, Config: { Labels 
         `what happens beside it: ${advice}`,
     );
   }
-}
-
-/** @throws Refusal `DeployRefused` if the next container would not be found by the stage's label any more */
-export function requireLabel(label: string, container: Container, image: Image | undefined, next: Image | undefined): void {
-  const equals = label.indexOf('=');
-  const key = equals < 0 ? label : label.slice(0, equals);
-  const value = container.Config.Labels?.[key];
-  const isOwn = value !== image?.Config?.Labels?.[key];
-  const nextValue = isOwn ? value : next?.Config?.Labels?.[key];
-  if (nextValue !== undefined && (equals < 0 || nextValue === label.slice(equals + 1))) return;
-  throw refused(
-    `expected ${container.Name.slice(1)} to keep the label ${label} that deploy.docker finds it by, but it comes from its image, and the ` +
-      'new image does not have it: add it to the image, or name the containers',
-  );
 }
 
 /** Docker ties some containers to this container's id, not to its name: they would stay tied to the old one. */

@@ -112,12 +112,14 @@ export async function prepare(replacement: Replacement, found: Slot, targetImage
   if (next !== undefined) await removeContainer(docker, next.Id);
   const restart = formatPolicy(current.HostConfig.RestartPolicy);
   const origin = { rollout: target.rollout, turn, at: new Date().toISOString(), replaces: current.Id };
-  const context = { image: image.Config ?? {}, hostName: daemon.hostName, borrowed: await borrowedPaths(docker, current) };
-  const { options, joins, leaves } = recreationOf(current, context, {
+  const { options, joins, leaves } = recreationOf(current, {
     name: nextName(name),
-    image: targetImage.reference,
+    target: targetImage.reference,
     labels: formatDeployLabels({ ...origin, starts: isWantedRunning(current), restart }),
     restart: parsePolicy(restart),
+    image: image.Config ?? {},
+    hostName: daemon.hostName,
+    borrowed: await borrowedPaths(docker, current),
   });
   const made = await create(docker, options, targetImage);
   try {
