@@ -26,9 +26,13 @@ export class NoCompose extends Error {}
  * @throws NoCompose, or Error if one does not answer: that one may be right, so no other takes its place
  */
 export async function findCompose(landfalls: Environment, answerWithinMs = defaultAnswerMs): Promise<ComposeProgram> {
-  const env = composeEnvironment(landfalls);
+  // Without Landfall's own variables: a compose file's variables come from its `.env`, as when a person runs it. `COMPOSE_*` of the worker
+  // would send every stage to the same files and project.
+  const env = { ...childEnvironment(landfalls, ['DOCKER_*']), COMPOSE_ANSI: 'never', COMPOSE_MENU: 'false' };
+  const tool = findTool('docker-compose', landfalls);
+  const docker = landfalls.DOCKER_COMPOSE ? undefined : findOnPath('docker', landfalls);
   const found: string[] = [];
-  for (const words of candidates(landfalls)) {
+  for (const words of [...(docker ? [[docker, 'compose']] : []), ...(tool ? [[tool]] : [])]) {
     const version = await versionOf({ command: [...words, 'version', '--short'], environment: env, timeoutMs: answerWithinMs });
     if (version === undefined) continue;
     if (isNewEnough(version)) return { words, env, version: version.replace(/^v/, '') };
@@ -39,21 +43,6 @@ export async function findCompose(landfalls: Environment, answerWithinMs = defau
     `expected Docker Compose ${oldest.major}.${oldest.minor} or later on this host, found ${instead}: install the Compose plugin of Docker ` +
       '(package docker-compose-plugin, see https://docs.docker.com/compose/install/), or name the program in DOCKER_COMPOSE',
   );
-}
-
-function candidates(env: Environment): string[][] {
-  const tool = findTool('docker-compose', env);
-  const standalone = tool === undefined ? [] : [[tool]];
-  const docker = findOnPath('docker', env);
-  return env.DOCKER_COMPOSE || docker === undefined ? standalone : [[docker, 'compose'], ...standalone];
-}
-
-/**
- * Without Landfall's own variables: a compose file's variables come from its `.env`, as when a person runs it. `COMPOSE_*` of the worker
- * would send every stage to the same files and project.
- */
-function composeEnvironment(env: Environment): Environment {
-  return { ...childEnvironment(env, ['DOCKER_*']), COMPOSE_ANSI: 'never', COMPOSE_MENU: 'false' };
 }
 
 /** Undefined if it is no Compose. */
