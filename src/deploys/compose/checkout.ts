@@ -48,7 +48,15 @@ export async function withCheckoutUpdate<Result>(
 ): Promise<Result> {
   if (stage.change === undefined) return await act();
   const { base, repository } = stage.change;
-  const { root, gitDir } = await findWorkTree(git, deploy.directory, repository);
+  const { directory } = deploy;
+  const found = await git(['-C', directory, 'rev-parse', '--path-format=absolute', '--show-toplevel', '--git-dir']);
+  const [root, gitDir] = found.stdout.toString('utf8').split('\n');
+  if (found.exitCode !== 0 || !root || !gitDir) {
+    throw refused(
+      `expected ${directory} in a checkout of the deployment repository, but git says: ${lastLines(found.stderr)}; clone ${repository} there ` +
+        "as the user of the worker, or leave 'change' out of the stage",
+    );
+  }
   // Several stages may be deployed from one checkout.
   return await locks.hold(`checkout ${root}`, signal, async () =>
     act(await requireForward(openCheckout(git, root, gitDir, base))),
@@ -74,19 +82,15 @@ function textOf({ stdout }: GitResult): string {
   return stdout.toString('utf8').trim();
 }
 
-async function findWorkTree(run: RunGit, directory: string, repository: string): Promise<{ root: string; gitDir: string }> {
-  const found = await run(['-C', directory, 'rev-parse', '--path-format=absolute', '--show-toplevel', '--git-dir']);
-  const [root, gitDir] = found.stdout.toString('utf8').split('\n');
-  if (found.exitCode === 0 && root && gitDir) return { root, gitDir };
-  throw refused(
-    `expected ${directory} in a checkout of the deployment repository, but git says: ${lastLines(found.stderr)}; clone ${repository} there ` +
-      "as the user of the worker, or leave 'change' out of the stage",
-  );
-}
-
 async function requireForward(checkout: Checkout): Promise<CheckoutUpdate> {
-  const { base, read, root } = checkout;
-  await requireBranch(checkout);
+  const { base, git, read, root } = checkout;
+  const onBranch = await git(['symbolic-ref', '--quiet', '--short', 'HEAD']);
+  const branch = onBranch.exitCode === 0 ? textOf(onBranch) : 'no branch (a detached HEAD)';
+  if (branch !== base) {
+    throw refused(
+      `expected the checkout ${root} on branch ${base}, found it on ${branch}: 'git switch ${base}' there, or correct change.base`,
+    );
+  }
   const target = await fetchBase(checkout);
   const head = await read(['rev-parse', 'HEAD']);
   const changed = await changedFiles(checkout, 'HEAD', []);
@@ -108,31 +112,13 @@ async function requireForward(checkout: Checkout): Promise<CheckoutUpdate> {
   return { ...checkout, head, target, changed };
 }
 
-/**
- * Fast-forwards the checkout to its base branch at the remote. Changes that a person made there are never touched. The base may be ahead of
- * what we merged.
- * @throws Refusal `DeployRefused`
- */
+/** Never touches changes that a person made in the checkout. The base may be ahead of what we merged. @throws Refusal `DeployRefused` */
 export async function fastForward({ git, root, head, target, changed }: CheckoutUpdate): Promise<void> {
   if (head === target && changed.length === 0) return;
-  const moved = await git(
-    changed.length === 0 ? ['merge', '--ff-only', '--quiet', target] : ['reset', '--hard', '--quiet', target],
-  );
-  if (moved.exitCode !== 0) {
-    throw refused(
-      `expected the checkout ${root} to go forward to ${target.slice(0, 12)}, but git says: ${lastLines(moved.stderr)}`,
-    );
-  }
-}
-
-async function requireBranch({ root, base, git }: Checkout): Promise<void> {
-  const found = await git(['symbolic-ref', '--quiet', '--short', 'HEAD']);
-  const branch = found.exitCode === 0 ? textOf(found) : undefined;
-  if (branch === base) return;
-  throw refused(
-    `expected the checkout ${root} on branch ${base}, found it on ${branch ?? 'no branch (a detached HEAD)'}: 'git switch ${base}' there, ` +
-      'or correct change.base',
-  );
+  const how = changed.length === 0 ? ['merge', '--ff-only'] : ['reset', '--hard'];
+  const { exitCode, stderr } = await git([...how, '--quiet', target]);
+  if (exitCode === 0) return;
+  throw refused(`expected the checkout ${root} to go forward to ${target.slice(0, 12)}, but git says: ${lastLines(stderr)}`);
 }
 
 /** @returns the commit of the base branch at the remote */

@@ -11,14 +11,13 @@ import { explained } from '../kit/docker.ts';
 import { failed } from '../kit/refusals.ts';
 import { fastForward, withCheckoutUpdate } from './checkout.ts';
 import { type ComposeContext, type ComposeDeployerOptions, type ComposeDeployPlan, contextOf } from './context.ts';
-import { type Definition, withImages } from './definition.ts';
+import { withImages } from './definition.ts';
 import { awaitLeftBehind, runToEnd } from './detached-program.ts';
 import { requireHost } from './host-requirements.ts';
 import { withNext } from './next.ts';
 import { othersOf, requireAccepted } from './other-changes.ts';
 import {
   agrees,
-  type ComposeSite,
   type CurrentState,
   findSite,
   inOneLine,
@@ -86,7 +85,9 @@ async function deploy(context: ComposeContext, work: Work): Promise<Deployed> {
   const { image, deploy: plan } = target;
   const { signal } = work;
   await awaitLeftBehind(programFolder, signal);
-  const before = await progressOf(context);
+  const found = await files.readProgress();
+  /** How far an earlier, interrupted attempt of the same deploy got. */
+  const before = found?.rollout === target.rollout && found.digest === image.digest ? found : undefined;
   const current = await readCurrentState(context);
   // Then neither checkout nor registry are needed.
   if (before === undefined && current?.services.every((service) => isDeployed(service, image)))
@@ -125,12 +126,6 @@ async function deploy(context: ComposeContext, work: Work): Promise<Deployed> {
   return { kind: 'deployed', changed: true, running: runningImages(now, image), text: `${recreated(now)}${along}` };
 }
 
-/** How far an earlier, interrupted attempt of the same deploy got. */
-async function progressOf({ files, target }: ComposeContext): Promise<DeployProgress | undefined> {
-  const before = await files.readProgress();
-  return before?.rollout === target.rollout && before.digest === target.image.digest ? before : undefined;
-}
-
 /**
  * Stores the definition of what runs before anything is touched. After an interrupted attempt it is stored already, and not stored again:
  * what runs by then may be the new version.
@@ -147,14 +142,8 @@ async function keepBefore(
   return ran;
 }
 
-interface UpdatedSite {
-  readonly site: ComposeSite;
-  readonly definition: Definition;
-  readonly others: OtherChanges | undefined;
-}
-
 /** Fast-forwards the checkout, reads it with Compose, and compares it with what ran. */
-async function update(context: ComposeContext, signal: AbortSignal, ran?: StoredDefinition): Promise<UpdatedSite> {
+async function update(context: ComposeContext, signal: AbortSignal, ran?: StoredDefinition) {
   return await withCheckoutUpdate(context, signal, async (ahead) => {
     if (ahead !== undefined) await fastForward(ahead);
     const site = await requireSite(context);

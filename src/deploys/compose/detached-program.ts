@@ -60,7 +60,11 @@ export async function runToEnd(folder: string, { command, cwd, env, timeoutMs }:
     child.stdin?.on('error', () => undefined);
     const timer = stopAfter(timeoutMs, endWithinMs, (signal) => killGroup(child.pid, signal));
     try {
-      if (child.pid !== undefined) await remember(folder, child.pid, Date.now() + timeoutMs + endWithinMs);
+      const { pid } = child;
+      const until = Date.now() + timeoutMs + endWithinMs;
+      const started = pid === undefined ? undefined : (await identify(pid))?.started;
+      // One that has ended already need not be recorded.
+      if (started !== undefined) await writeDurably(pathIn(folder), JSON.stringify({ pid, started, until }));
       child.stdin?.end('go\n');
       const [exitCode, signal] = await ended;
       await rm(pathIn(folder), { force: true });
@@ -76,10 +80,7 @@ export async function runToEnd(folder: string, { command, cwd, env, timeoutMs }:
   }
 }
 
-/**
- * Waits for a program that a killed process of ours left running, so that nothing runs twice at once. Kills it if it is late by now.
- * @throws the signal's reason once it is aborted
- */
+/** Waits for a program that a killed process of ours left running, so that nothing runs twice at once; kills it if it is late. */
 export async function awaitLeftBehind(folder: string, signal: AbortSignal): Promise<void> {
   const text = await readTextIfThere(pathIn(folder));
   if (text === undefined) return;
@@ -95,12 +96,6 @@ export async function awaitLeftBehind(folder: string, signal: AbortSignal): Prom
 
 function pathIn(folder: string): string {
   return join(folder, 'running.json');
-}
-
-/** A program that has ended already need not be recorded. */
-async function remember(folder: string, pid: number, until: number): Promise<void> {
-  const identity = await identify(pid);
-  if (identity !== undefined) await writeDurably(pathIn(folder), JSON.stringify({ pid, started: identity.started, until }));
 }
 
 async function readTail(output: Awaited<ReturnType<typeof open>>): Promise<Buffer> {

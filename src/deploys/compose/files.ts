@@ -84,10 +84,7 @@ async function isFile(path: string): Promise<boolean> {
   return (await statIfThere(path))?.isFile() ?? false;
 }
 
-/**
- * Undefined if there is nothing of that name.
- * @throws Refusal `DeployRefused` if this worker may not look, and Error if the disk fails: a file that cannot be seen may well be there
- */
+/** Undefined if there is nothing of that name. A file that this worker may not see may well be there: that is refused. */
 async function statIfThere(path: string): Promise<Stats | undefined> {
   try {
     return await stat(path);

@@ -7,12 +7,7 @@ import type { ComposeContext } from './context.ts';
 import { type Definition, type ServiceDefinition, usedBy } from './definition.ts';
 import type { DeployedService } from './services.ts';
 
-/**
- * Refuses what would make Compose fail half-way, or would break other containers.
- * @param definition as it is to become
- * @param services those that are deployed, with the containers that they have now
- * @throws Refusal `DeployRefused`
- */
+/** Refuses what would make Compose fail half-way, or would break other containers. @param definition as it is to become */
 export async function requireHost(
   context: ComposeContext,
   definition: Definition,

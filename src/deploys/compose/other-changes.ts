@@ -40,10 +40,7 @@ export interface DefinitionChange {
   readonly values: readonly [unknown, unknown];
 }
 
-/**
- * What a deploy changes besides the image, and who brought it.
- * @returns undefined if nothing ran, or nothing else changes
- */
+/** What a deploy changes besides the image, and who brought it; undefined if nothing ran, or nothing else changes. */
 export async function othersOf(
   { files }: ComposeContext,
   ran: StoredDefinition | undefined,
@@ -54,8 +51,10 @@ export async function othersOf(
   const { containers, commit = update?.head, exact } = ran['x-landfall'];
   const services = Object.keys(containers);
   const changedFiles = await filesChangedSince(update, commit);
-  const changes = [
-    ...(exact ? [] : services.map(unknownDefinition)),
+  // Somebody started it from other files, or changed the files since without an `up`.
+  const isUnknown = 'what runs was made from another definition than the files here, so more than is named may change';
+  const changes: DefinitionChange[] = [
+    ...(exact ? [] : services.map((name) => ({ text: `${name}: ${isUnknown}`, values: [undefined, undefined] as const }))),
     ...changesBetween(ran, next, services),
     ...changedMounts(next, services, changedFiles),
   ];
@@ -70,15 +69,8 @@ export async function othersOf(
   };
 }
 
-/** Somebody started it from other files, or changed the files since without an `up`. */
-function unknownDefinition(service: string): DefinitionChange {
-  const text = `${service}: what runs was made from another definition than the files here, so more than is named may change`;
-  return { text, values: [undefined, undefined] };
-}
-
 /**
- * Has a person decide where the stage says so.
- * @param accepted fingerprint of the changes that a person has said yes to
+ * Has a person decide where the stage says so. @param accepted fingerprint of the changes that a person has said yes to
  * @throws Refusal `OtherChanges`, `DeployRefused`; both with the changes
  */
 export function requireAccepted(
@@ -103,10 +95,7 @@ export function requireAccepted(
   );
 }
 
-/**
- * What would change for services besides their images, including what they use.
- * @param services those that run now and are deployed: a new service changes nothing
- */
+/** What would change for services that run now besides their images, including what they use. A new service changes nothing. */
 export function changesBetween(ran: Definition, next: Definition, services: readonly string[]): DefinitionChange[] {
   const changes: DefinitionChange[] = [];
   const uses = new Set<string>();

@@ -86,10 +86,7 @@ export async function queryCompose(site: ComposeSite, args: readonly string[]) {
   return { exitCode, stdout, stderr };
 }
 
-/**
- * @param services which have to be there, whatever their profiles are; empty: any
- * @throws Refusal `DeployRefused` if Compose cannot make anything of the files
- */
+/** @param services which have to be there, whatever their profiles are; empty: any @throws Refusal `DeployRefused` */
 export async function readDefinition(site: ComposeSite, services: readonly string[]): Promise<Definition> {
   const { exitCode, stdout, stderr } = await queryCompose(site, ['config', '--format', 'json', ...services]);
   if (exitCode === 0) return definition.parse(JSON.parse(stdout));

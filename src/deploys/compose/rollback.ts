@@ -37,8 +37,7 @@ export async function rollBack(
   await files.writeProgress(undefined);
   const pins = await pinsOf(context, meant, signal);
   await files.writePins(pins);
-  if (kept !== undefined) await rollBackDefinition(context, { kept, up, pins, toDo }, signal);
-  else await recreate(context, up, toDo, signal);
+  await recreate(context, { kept, up, pins, toDo }, signal);
   const now = await findServices(docker, up.project, names);
   const running = runningImages(now, target.image);
   if (toDo.length === 0) return { kind: 'deployed', changed: false, running, text: 'what ran before runs' };
@@ -74,8 +73,8 @@ async function upOfKept(
   return { site, project, services, isPinned: false };
 }
 
-interface DefinitionRollback {
-  readonly kept: StoredDefinition;
+interface ComposeRollback {
+  readonly kept: StoredDefinition | undefined;
   readonly up: ComposeUp;
   /** What its services ran before. */
   readonly pins: Readonly<Record<string, string>>;
@@ -83,25 +82,18 @@ interface DefinitionRollback {
   readonly toDo: readonly string[];
 }
 
-/** Recreates services as they ran: not only the image but the whole definition that their containers were made from. */
-async function rollBackDefinition(
-  context: ComposeContext,
-  { kept, up, pins, toDo }: DefinitionRollback,
-  signal: AbortSignal,
-): Promise<void> {
-  const { commit, exact } = kept['x-landfall'];
-  const whole = withImages(kept, pins);
+/** Recreates services as they ran: where it was kept, not only the image but the whole definition that their containers were made from. */
+async function recreate(context: ComposeContext, { kept, up, pins, toDo }: ComposeRollback, signal: AbortSignal): Promise<void> {
+  const whole = kept && withImages(kept, pins);
   // Compose writes this path on the containers as their definition's, so the file stays. No container has it yet.
-  await context.files.writeCurrent({ ...whole, 'x-landfall': { ...kept['x-landfall'], containers: {} } });
-  await recreate(context, up, toDo, signal);
-  const services = await findServices(context.docker, up.project, up.services);
-  await keepCurrent(context, up.site.compose, whole, services, { commit, exact });
-}
-
-async function recreate(context: ComposeContext, up: ComposeUp, toDo: readonly string[], signal: AbortSignal): Promise<void> {
+  if (whole) await context.files.writeCurrent({ ...whole, 'x-landfall': { ...whole['x-landfall'], containers: {} } });
   // The containers being replaced are unhealthy: do not wait for their graceful stop.
   if (toDo.length > 0) await bringUp(context, { ...up, services: toDo, stopWithin: 2 });
   if (up.services.length > 0) await waitForServices(context, up, signal);
+  if (whole === undefined) return;
+  const { commit, exact } = whole['x-landfall'];
+  const services = await findServices(context.docker, up.project, up.services);
+  await keepCurrent(context, up.site.compose, whole, services, { commit, exact });
 }
 
 function noteOn(kept: StoredDefinition | undefined, directory: string): string | undefined {
@@ -157,7 +149,7 @@ async function rollBackAfterFailure(
     const { signal } = new AbortController();
     const up = await upOfKept(context, ran, names);
     const pins = await pinsOf(context, before, signal);
-    await rollBackDefinition(context, { kept: ran, up, pins, toDo: names }, signal);
+    await recreate(context, { kept: ran, up, pins, toDo: names }, signal);
     return 'what ran before runs again';
   } catch (error) {
     return `what ran before could NOT be brought back, so the service may be down: ${messageOf(error)}`;

@@ -19,7 +19,10 @@ export async function definitionOfRunning(
 ): Promise<StoredDefinition | undefined> {
   const there = services.filter(({ containers }) => containers.length > 0);
   if (there.length === 0) return undefined;
-  const known = (await context.files.readKept()).find((kept) => isOf(kept, there));
+  // The containers that it was stored for.
+  const known = (await context.files.readKept()).find(({ 'x-landfall': stored }) =>
+    there.every(({ name, containers }) => isDeepStrictEqual(stored.containers[name] ?? [], idsOf(containers))),
+  );
   if (known !== undefined) return await renderedAnew(context, site, known);
   const commit = await headOf(context);
   const exact = await wereMadeFrom(context, site, definition, there);
@@ -58,11 +61,6 @@ function storedOf(
       images: Object.fromEntries(images),
     },
   };
-}
-
-/** Whether these services still have the containers that it was stored for. */
-function isOf({ 'x-landfall': { containers } }: StoredDefinition, services: readonly DeployedService[]): boolean {
-  return services.every((service) => isDeepStrictEqual(containers[service.name] ?? [], idsOf(service.containers)));
 }
 
 /** Whether these images ran with this definition. */
@@ -121,20 +119,14 @@ async function wereMadeFrom(
   );
   if (comparable.length === 0) return true;
   const haveHashesOf = async (wanted: Definition) => {
-    const hashes = await hashesOf(context, site, wanted);
+    const { exitCode, stdout, stderr } = await askAbout(context, site, wanted, ['--profile', '*', 'config', '--hash', '*']);
+    if (exitCode !== 0)
+      throw refused(`expected Docker Compose to read what it rendered itself, but it says: ${stderr.slice(-500)}`);
+    const hashes = new Map([...stdout.matchAll(/^(\S*) (.*)$/gm)].map(([, name, hash = '']) => [name, hash.trim()]));
     return comparable.every(({ name, hash }) => hashes.get(name) === hash);
   };
   // With `--no-deps`, Compose hashes a service without its dependencies.
   return (await haveHashesOf(ran)) || (await haveHashesOf(withoutDependencies(ran)));
-}
-
-async function hashesOf(context: ComposeContext, site: ComposeSite, whole: Definition): Promise<ReadonlyMap<string, string>> {
-  const args = ['--profile', '*', 'config', '--hash', '*'];
-  const { exitCode, stdout, stderr } = await askAbout(context, site, whole, args);
-  if (exitCode !== 0)
-    throw refused(`expected Docker Compose to read what it rendered itself, but it says: ${stderr.slice(-500)}`);
-  const lines = stdout.matchAll(/^(\S*) (.*)$/gm);
-  return new Map([...lines].map(([, name = '', hash = '']) => [name, hash.trim()]));
 }
 
 function withoutDependencies(whole: Definition): Definition {

@@ -28,56 +28,53 @@ export interface ComposeUp {
  * @throws Refusal `DeployFailed`; an ordinary error if the Docker daemon went away
  */
 export async function bringUp(context: ComposeContext, up: ComposeUp): Promise<void> {
-  const { docker } = context;
-  await removeInterrupted(docker, await findServices(docker, up.project, up.services));
-  await whileDaemonStays(docker, () => composeUp(context, up));
+  const { docker, files, target, programFolder } = context;
+  const { timeoutMs, directory: cwd } = target.deploy;
+  const { site, project, services, isPinned, stopWithin } = up;
+  await removeInterrupted(docker, await findServices(docker, project, services));
+  const stop = stopWithin === undefined ? [] : ['--timeout', String(stopWithin)];
+  const args = ['up', '--detach', '--no-deps', '--no-build', '--pull', 'never', ...stop, ...services];
+  const command = [...composeCommand(site, isPinned ? files.override : undefined), ...args];
+  await whileDaemonStays(docker, async () => {
+    const { exitCode, signal, isLate, output } = await runToEnd(programFolder, {
+      command,
+      cwd,
+      env: site.compose.env,
+      timeoutMs,
+    });
+    if (exitCode === 0 && !isLate) return;
+    const how = isLate ? `did not end within ${timeoutMs / 1000} s` : `failed (${exitCode ?? signal})`;
+    throw failed(
+      `expected 'docker compose up' of ${services.join(', ')} in ${cwd} to succeed, but it ${how}: ${inOneLine(output)}`,
+      [{ ...(exitCode !== undefined && { exitCode }), log: output }],
+    );
+  });
 }
 
 /** @throws Refusal `DeployFailed` if a container ends, turns unhealthy, or is late; the signal's reason once it is aborted */
 export async function waitForServices(context: ComposeContext, up: ComposeUp, signal: AbortSignal): Promise<void> {
-  await whileDaemonStays(context.docker, () => allReady(context, up, signal));
-}
-
-async function composeUp(
-  { files, target, programFolder }: ComposeContext,
-  { site, services, isPinned, stopWithin }: ComposeUp,
-): Promise<void> {
-  const { timeoutMs, directory } = target.deploy;
-  const stop = stopWithin === undefined ? [] : ['--timeout', String(stopWithin)];
-  const args = ['up', '--detach', '--no-deps', '--no-build', '--pull', 'never', ...stop, ...services];
-  const command = [...composeCommand(site, isPinned ? files.override : undefined), ...args];
-  const ended = await runToEnd(programFolder, { command, cwd: directory, env: site.compose.env, timeoutMs });
-  const { exitCode, isLate, output } = ended;
-  if (exitCode === 0 && !isLate) return;
-  const how = isLate ? `did not end within ${timeoutMs / 1000} s` : `failed (${exitCode ?? ended.signal})`;
-  throw failed(
-    `expected 'docker compose up' of ${services.join(', ')} in ${directory} to succeed, but it ${how}: ${inOneLine(output)}`,
-    [{ ...(exitCode !== undefined && { exitCode }), log: output }],
-  );
-}
-
-async function allReady(
-  { docker, target: { deploy } }: ComposeContext,
-  { project, services }: ComposeUp,
-  signal: AbortSignal,
-): Promise<void> {
-  const found = await findServices(docker, project, services);
-  const missing = found.find(({ containers }) => containers.length === 0);
-  if (missing !== undefined) throw failed(`expected a container of ${missing.name} after 'docker compose up', found none`, [{}]);
-  const over = new AbortController();
-  const wait = { docker, timeoutMs: deploy.timeoutMs, signal: AbortSignal.any([signal, over.signal]) };
-  const waits = found
-    .flatMap(({ containers }) => containers)
-    .map(({ container: { Id: id, Name, RestartCount: restarts } }) =>
-      waitUntilReady({ ...wait, id, name: Name.slice(1), restarts }),
-    );
-  try {
-    await Promise.all(waits);
-  } finally {
-    // Once one has failed, do not wait for the others.
-    over.abort();
-    await Promise.allSettled(waits);
-  }
+  const { docker, target } = context;
+  const { timeoutMs } = target.deploy;
+  await whileDaemonStays(docker, async () => {
+    const found = await findServices(docker, up.project, up.services);
+    const missing = found.find(({ containers }) => containers.length === 0);
+    if (missing !== undefined)
+      throw failed(`expected a container of ${missing.name} after 'docker compose up', found none`, [{}]);
+    const over = new AbortController();
+    const either = AbortSignal.any([signal, over.signal]);
+    const waits = found
+      .flatMap(({ containers }) => containers)
+      .map(({ container: { Id: id, Name, RestartCount: restarts } }) =>
+        waitUntilReady({ docker, id, name: Name.slice(1), timeoutMs, restarts, signal: either }),
+      );
+    try {
+      await Promise.all(waits);
+    } finally {
+      // Once one has failed, do not wait for the others.
+      over.abort();
+      await Promise.allSettled(waits);
+    }
+  });
 }
 
 /** A failure while the daemon shuts down is retried, and not blamed on the image. */

@@ -135,11 +135,7 @@ async function listedRun({ repository, target, since }: WorkflowDispatch): Promi
   return undefined;
 }
 
-/**
- * Starts the workflow.
- * @returns the run, or undefined if GitHub does not say which it is (GitHub Enterprise Server)
- * @throws Refusal `DeployRefused`
- */
+/** Starts the workflow. @returns the run, or undefined if GitHub does not say which it is (GitHub Enterprise Server) */
 async function dispatch({ repository, target, image }: WorkflowDispatch): Promise<number | undefined> {
   const { octokit, named, fullName } = repository;
   const { workflow, ref, inputs } = target.deploy;

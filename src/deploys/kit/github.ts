@@ -33,10 +33,7 @@ export function runningOf(name: string, image: WantedImage): RunningImage {
   return { name, reference: formatReference(image), digest: image.digest };
 }
 
-/**
- * The image to go back to.
- * @throws Refusal `NothingBefore`, or `DeployRefused` if nobody knows its digest
- */
+/** The image to go back to. @throws Refusal `NothingBefore`, or `DeployRefused` if nobody knows its digest */
 export function imageBefore({ stage, plan }: Pick<Target, 'stage' | 'plan'>, [first]: readonly RunningImage[]): WantedImage {
   if (first === undefined) {
     throw new Refusal(
