@@ -200,7 +200,7 @@ async function start(
   });
   if ((await findImage(check.docker, referenceOf(check.image))) === undefined)
     throw new Error(`somebody removed ${referenceOf(check.image)} before it was started; it is pulled again`);
-  throw new ServiceFailed(services.join(', '), `could not be started: ${lastWords(end.output, project.mask)}`);
+  throw new ServiceFailed(`service ${services.join(', ')} could not be started: ${lastWords(end.output, project.mask)}`);
 }
 
 function compose(

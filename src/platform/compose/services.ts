@@ -15,14 +15,7 @@ const lookAgainMs = 250;
 const keptOutput = 64 * 1024;
 
 /** A service that is not fit for a test; the message says which, and what it did. */
-export class ServiceFailed extends Error {
-  readonly service: string;
-
-  constructor(service: string, what: string) {
-    super(`service ${service} ${what}`);
-    this.service = service;
-  }
-}
+export class ServiceFailed extends Error {}
 
 export interface ImageNeeds extends Pick<PullOptions, 'now' | 'signal'> {
   readonly docker: Docker;
@@ -93,13 +86,11 @@ async function isReady(container: Docker.Container, service: string, mustRun: bo
   const { State } = await container.inspect({ abortSignal: signal });
   if (!State.Running) {
     if (State.ExitCode === 0 && !mustRun) return true;
-    throw new ServiceFailed(
-      service,
-      `exited with ${State.ExitCode}${State.OOMKilled ? ' (out of memory)' : ''} before the test began`,
-    );
+    const why = State.OOMKilled ? ' (out of memory)' : '';
+    throw new ServiceFailed(`service ${service} exited with ${State.ExitCode}${why} before the test began`);
   }
   const health = healthOf(State);
-  if (health === 'unhealthy') throw new ServiceFailed(service, 'turned unhealthy before the test began');
+  if (health === 'unhealthy') throw new ServiceFailed(`service ${service} turned unhealthy before the test began`);
   return health === undefined || health === 'healthy';
 }
 
