@@ -7,14 +7,7 @@ import { refused } from '../kit/refusals.ts';
 import type { ComposeContext } from './context.ts';
 
 /** A work tree with a directory of a deploy in it. */
-export interface Checkout {
-  /** Absolute, without symbolic links. */
-  readonly root: string;
-  readonly base: string;
-  readonly git: RunGit;
-  /** @throws Error if it fails */
-  read(args: readonly string[], options?: GitRunOptions): Promise<string>;
-}
+export type Checkout = ReturnType<typeof openCheckout>;
 
 /** A checkout that can be fast-forwarded. */
 export interface CheckoutUpdate extends Checkout {
@@ -63,14 +56,16 @@ export async function withCheckoutUpdate<Result>(
   );
 }
 
-function openCheckout(run: RunGit, root: string, gitDir: string, base: string): Checkout {
+/** @param root absolute, without symbolic links */
+function openCheckout(run: RunGit, root: string, gitDir: string, base: string) {
   const own = { GIT_DIR: gitDir, GIT_WORK_TREE: root };
   const git: RunGit = async (args, options) => {
     const result = await run(args, { ...options, env: { ...own, ...options?.env }, timeoutMs: fetchWithinMs });
     // The address of a person's remote may hold a password.
     return { ...result, stderr: result.stderr.replace(/:\/\/[^/@\s']+@/g, `://${masked}@`) };
   };
-  const read: Checkout['read'] = async (args, options) => {
+  /** @throws Error if it fails */
+  const read = async (args: readonly string[], options?: GitRunOptions): Promise<string> => {
     const result = await git(args, options);
     if (result.exitCode !== 0) throw new Error(`git ${result.command} failed in ${root}: ${lastLines(result.stderr)}`);
     return textOf(result);

@@ -47,12 +47,18 @@ export function filesOf(whole: Definition, one: ServiceDefinition): string[] {
 
 /** The same with other images, and nothing to build: what comes back is on the host. */
 export function withImages<Whole extends Definition>(whole: Whole, images: Readonly<Record<string, string>>): Whole {
-  const services = Object.entries(whole.services ?? {}).map(([name, one]) => {
+  return withServices(whole, (one, name) => {
     const image = images[name];
-    if (image === undefined) return [name, one] as const;
     const { build: _build, ...rest } = one;
     // A `$` in a compose file begins a variable.
-    return [name, { ...rest, image: image.replaceAll('$', '$$$$') }] as const;
+    return image === undefined ? one : { ...rest, image: image.replaceAll('$', '$$$$') };
   });
+}
+
+export function withServices<Whole extends Definition>(
+  whole: Whole,
+  change: (one: ServiceDefinition, name: string) => ServiceDefinition,
+): Whole {
+  const services = Object.entries(whole.services ?? {}).map(([name, one]) => [name, change(one, name)] as const);
   return { ...whole, services: Object.fromEntries(services) };
 }

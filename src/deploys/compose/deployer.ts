@@ -10,7 +10,14 @@ import type { Deployer, Foreseeing, Target, Work } from '../deploy.ts';
 import { explained } from '../kit/docker.ts';
 import { failed } from '../kit/refusals.ts';
 import { fastForward, withCheckoutUpdate } from './checkout.ts';
-import { type ComposeContext, type ComposeDeployerOptions, type ComposeDeployPlan, contextOf } from './context.ts';
+import {
+  type ComposeContext,
+  type ComposeDeployerOptions,
+  type ComposeDeployPlan,
+  contextOf,
+  type DeployProgress,
+  type StoredDefinition,
+} from './context.ts';
 import { withImages } from './definition.ts';
 import { awaitLeftBehind, runToEnd } from './detached-program.ts';
 import { requireHost } from './host-requirements.ts';
@@ -29,7 +36,6 @@ import {
 import { bringUpOrRollBack, rollBack } from './rollback.ts';
 import { definitionOfRunning, keepCurrent } from './running-definition.ts';
 import { findServices, isDeployed, keepImages, pullImage, recreated, runningImages } from './services.ts';
-import type { DeployProgress, StoredDefinition } from './stage-files.ts';
 import { waitForServices } from './up.ts';
 
 /**
@@ -52,7 +58,7 @@ export function createComposeDeployer(options: ComposeDeployerOptions): Deployer
     running: (target) => within(target, running),
     foresee: (target, foreseeing) => within(target, (context) => foresee(context, foreseeing)),
     deploy: (target, work) => within(target, (context) => deploy(context, work)),
-    restore: (target, before, work) => within(target, (context) => rollBack(context, before, work)),
+    restore: (target, before, { signal }) => within(target, (context) => rollBack(context, before, signal)),
     settle: (target) => within(target, settle),
   };
 }
@@ -130,11 +136,7 @@ async function deploy(context: ComposeContext, work: Work): Promise<Deployed> {
  * Stores the definition of what runs before anything is touched. After an interrupted attempt it is stored already, and not stored again:
  * what runs by then may be the new version.
  */
-async function keepBefore(
-  context: ComposeContext,
-  current: CurrentState | undefined,
-  progress: DeployProgress | undefined,
-): Promise<StoredDefinition | undefined> {
+async function keepBefore(context: ComposeContext, current?: CurrentState, progress?: DeployProgress) {
   const { files, target } = context;
   if (progress !== undefined) return await files.readBefore(target.image.digest);
   const ran = current && (await definitionOfRunning(context, current));

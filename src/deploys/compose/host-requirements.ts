@@ -1,4 +1,5 @@
 import { createServer } from 'node:net';
+import type Docker from 'dockerode';
 import { z } from 'zod';
 import { codeOf } from '../../domain/errors.ts';
 import { findSharers, isThere } from '../kit/docker.ts';
@@ -13,12 +14,13 @@ export async function requireHost(
   definition: Definition,
   services: readonly DeployedService[],
 ): Promise<void> {
+  const own = new Set(services.flatMap(({ containers }) => containers.map(({ container }) => container.Id)));
   for (const { name } of services) {
     const one = definition.services?.[name];
     if (one === undefined) continue;
     requireReplicas(name, one);
-    await requireExternals(context, definition, name, one);
-    await requirePorts(context, services, name, one);
+    await requireExternals(context.docker, definition, name, one);
+    await requirePorts(context, own, name, one);
   }
   await requireNoSharers(context, services);
 }
@@ -37,12 +39,7 @@ function requireReplicas(name: string, one: ServiceDefinition): void {
   );
 }
 
-async function requireExternals(
-  { docker }: ComposeContext,
-  definition: Definition,
-  name: string,
-  one: ServiceDefinition,
-): Promise<void> {
+async function requireExternals(docker: Docker, definition: Definition, name: string, one: ServiceDefinition): Promise<void> {
   const used = usedBy(one);
   for (const kind of ['volumes', 'networks'] as const) {
     for (const key of used[kind]) {
@@ -63,16 +60,15 @@ const published = z.array(
   z.looseObject({ host_ip: z.string().optional(), published: z.string().optional(), protocol: z.string().optional() }),
 );
 
-/** A port that the service itself publishes now counts as free. */
+/** @param own ids of containers that are replaced: a port that they publish counts as free */
 async function requirePorts(
   { docker, isOnHost }: ComposeContext,
-  services: readonly DeployedService[],
+  own: ReadonlySet<string>,
   name: string,
   one: ServiceDefinition,
-): Promise<void> {
+) {
   const wanted = (published.safeParse(one.ports ?? []).data ?? []).filter((port) => /^\d+$/.test(port.published ?? ''));
   if (wanted.length === 0) return;
-  const own = new Set(services.flatMap(({ containers }) => containers.map(({ container }) => container.Id)));
   const listed = await docker.listContainers();
   for (const port of wanted) {
     const holders = listed.filter(({ Ports }) =>

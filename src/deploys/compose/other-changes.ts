@@ -5,9 +5,8 @@ import { toldChanges } from '../../domain/other-changes.ts';
 import type { OtherChanges } from '../../domain/outcomes.ts';
 import { refused } from '../kit/refusals.ts';
 import { type CheckoutUpdate, commitsSince, filesChangedSince } from './checkout.ts';
-import type { ComposeContext } from './context.ts';
+import type { ComposeContext, StoredDefinition } from './context.ts';
 import { type Definition, filesOf, resourceKinds, usedBy } from './definition.ts';
-import type { StoredDefinition } from './stage-files.ts';
 
 type Values = Readonly<Record<string, unknown>>;
 
@@ -73,13 +72,9 @@ export async function othersOf(
  * Has a person decide where the stage says so. @param accepted fingerprint of the changes that a person has said yes to
  * @throws Refusal `OtherChanges`, `DeployRefused`; both with the changes
  */
-export function requireAccepted(
-  { target: { deploy, stage } }: ComposeContext,
-  others: OtherChanges | undefined,
-  accepted: string | undefined,
-): void {
-  if (others === undefined || others.fingerprint === accepted) return;
-  if (deploy.others === 'apply') return;
+export function requireAccepted({ target }: ComposeContext, others?: OtherChanges, accepted?: string): void {
+  const { deploy, stage } = target;
+  if (others === undefined || others.fingerprint === accepted || deploy.others === 'apply') return;
   const told = `expected the deploy of ${deploy.services.join(', ')} in ${stage.name} to change nothing but the image, but it would bring along: ${toldChanges(others)}`;
   if (deploy.others === 'refuse') {
     throw refused(

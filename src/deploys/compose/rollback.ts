@@ -1,34 +1,28 @@
 import { messageOf } from '../../domain/errors.ts';
 import { Refusal } from '../../domain/failures.ts';
 import type { Deployed, RunningImage } from '../../domain/outcomes.ts';
-import type { Work } from '../deploy.ts';
 import { hostFailure } from '../kit/host-failure.ts';
 import { refused } from '../kit/refusals.ts';
-import type { ComposeContext } from './context.ts';
+import type { ComposeContext, StoredDefinition } from './context.ts';
 import { withImages } from './definition.ts';
 import { awaitLeftBehind } from './detached-program.ts';
 import { readDefinition, requireCompose, requireSite } from './project.ts';
 import { hasRun, keepCurrent } from './running-definition.ts';
 import { type DeployedService, findServices, nameOfBefore, recreated, runningImages, runsPreviousImage } from './services.ts';
-import type { StoredDefinition } from './stage-files.ts';
 import { bringUp, type ComposeUp, waitForServices } from './up.ts';
 
 /**
  * Brings the services back as they ran, whatever the files say by now. If nobody kept what they were made from (another host, an earlier
  * Landfall), only the image is put back into the files as they are, and that is said.
  */
-export async function rollBack(
-  context: ComposeContext,
-  before: readonly RunningImage[],
-  { signal }: Pick<Work, 'signal'>,
-): Promise<Deployed> {
+export async function rollBack(context: ComposeContext, before: readonly RunningImage[], signal: AbortSignal): Promise<Deployed> {
   const { docker, files, target, programFolder } = context;
   await awaitLeftBehind(programFolder, signal);
   const meant = before.filter(({ name }) => target.deploy.services.includes(name));
   const names = meant.map(({ name }) => name);
   const found = await files.readBefore(target.image.digest);
   const kept = found !== undefined && meant.length > 0 && hasRun(found, meant) ? found : undefined;
-  const up = kept === undefined ? await upOfFiles(context, names) : await upOfKept(context, kept, names);
+  const up = await upOf(context, names, kept);
   const services = await findServices(docker, up.project, names);
   const isThere = (service: DeployedService) =>
     meant.some((each) => each.name === service.name && runsPreviousImage(service, each));
@@ -47,30 +41,23 @@ export async function rollBack(
 }
 
 /** By service, how what ran before is named: see `nameOfBefore`. */
-async function pinsOf(
-  context: ComposeContext,
-  before: readonly RunningImage[],
-  signal: AbortSignal,
-): Promise<Record<string, string>> {
+async function pinsOf(context: ComposeContext, before: readonly RunningImage[], signal: AbortSignal) {
   const pins: Record<string, string> = {};
   for (const each of before) pins[each.name] = await nameOfBefore(context, each, signal);
   return pins;
 }
 
-async function upOfFiles(context: ComposeContext, services: readonly string[]): Promise<ComposeUp> {
-  const site = await requireSite(context);
-  const { name: project } = await readDefinition(site, services);
-  return { site, project, services, isPinned: services.length > 0 };
-}
-
-async function upOfKept(
-  { env, files, target: { deploy } }: ComposeContext,
-  { name: project }: StoredDefinition,
-  services: readonly string[],
-): Promise<ComposeUp> {
-  const compose = await requireCompose(env);
-  const site = { compose, directory: deploy.directory, files: [files.current], project, apart: true };
-  return { site, project, services, isPinned: false };
+/** @param kept absent: from the files as they are */
+async function upOf(context: ComposeContext, services: readonly string[], kept?: StoredDefinition): Promise<ComposeUp> {
+  const { env, files, target } = context;
+  if (kept === undefined) {
+    const site = await requireSite(context);
+    const { name: project } = await readDefinition(site, services);
+    return { site, project, services, isPinned: services.length > 0 };
+  }
+  const { directory } = target.deploy;
+  const site = { compose: await requireCompose(env), directory, files: [files.current], project: kept.name, apart: true };
+  return { site, project: kept.name, services, isPinned: false };
 }
 
 interface ComposeRollback {
@@ -129,25 +116,21 @@ export async function bringUpOrRollBack(
     if (trouble === undefined) throw error;
     const blamed = `the host kept ${up.services.join(', ')} from starting, and not the image: ${trouble}`;
     if (!hasRunBefore) throw refused(`${blamed}; mend that, then retry`, error);
-    const after = await rollBackAfterFailure(context, ran, services);
+    const after = await rollBackAfterFailure(context, services, ran);
     await context.files.writeProgress(undefined);
     throw refused(`${blamed}; ${after}; mend that, then retry`, error);
   }
 }
 
 /** @returns what came of it, for people */
-async function rollBackAfterFailure(
-  context: ComposeContext,
-  ran: StoredDefinition | undefined,
-  services: readonly DeployedService[],
-): Promise<string> {
+async function rollBackAfterFailure(context: ComposeContext, services: readonly DeployedService[], ran?: StoredDefinition) {
   if (ran === undefined) return 'what ran before is NOT back, because nobody knows its settings: the service may be down';
   try {
     const before = runningImages(services, context.target.image);
     const names = before.map(({ name }) => name);
     // Cannot be cancelled: nothing runs meanwhile.
     const { signal } = new AbortController();
-    const up = await upOfKept(context, ran, names);
+    const up = await upOf(context, names, ran);
     const pins = await pinsOf(context, before, signal);
     await recreate(context, { kept: ran, up, pins, toDo: names }, signal);
     return 'what ran before runs again';

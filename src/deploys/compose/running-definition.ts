@@ -2,11 +2,10 @@ import { isDeepStrictEqual } from 'node:util';
 import type { RunningImage } from '../../domain/outcomes.ts';
 import type { ComposeProgram } from '../../platform/compose/find-compose.ts';
 import { refused } from '../kit/refusals.ts';
-import type { ComposeContext } from './context.ts';
-import { type Definition, definition, withImages } from './definition.ts';
+import type { ComposeContext, StoredDefinition } from './context.ts';
+import { type Definition, definition, withImages, withServices } from './definition.ts';
 import { type ComposeSite, type CurrentState, queryCompose } from './project.ts';
 import { type DeployedService, runningImages } from './services.ts';
-import type { StoredDefinition } from './stage-files.ts';
 
 /**
  * The definition that the containers were made from: the one that our deploy or rollback stored, as long as the containers are the same, else
@@ -126,14 +125,7 @@ async function wereMadeFrom(
     return comparable.every(({ name, hash }) => hashes.get(name) === hash);
   };
   // With `--no-deps`, Compose hashes a service without its dependencies.
-  return (await haveHashesOf(ran)) || (await haveHashesOf(withoutDependencies(ran)));
-}
-
-function withoutDependencies(whole: Definition): Definition {
-  const services = Object.entries(whole.services ?? {}).map(
-    ([name, { depends_on: _dependsOn, ...rest }]) => [name, rest] as const,
-  );
-  return { ...whole, services: Object.fromEntries(services) };
+  return (await haveHashesOf(ran)) || (await haveHashesOf(withServices(ran, ({ depends_on: _, ...rest }) => rest)));
 }
 
 function idsOf(containers: DeployedService['containers']): string[] {

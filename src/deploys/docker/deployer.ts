@@ -5,7 +5,7 @@ import { type Container, findImage } from '../../platform/docker/container.ts';
 import { isOwnLabel } from '../../platform/docker/own-labels.ts';
 import { removeContainer } from '../../platform/docker/remove.ts';
 import { requireScanned } from '../../platform/docker/scanned.ts';
-import type { Deployer, Target, Work } from '../deploy.ts';
+import type { Deployer, Work } from '../deploy.ts';
 import { explained } from '../kit/docker.ts';
 import { refused } from '../kit/refusals.ts';
 import { runs, withImage } from './digests.ts';
@@ -27,6 +27,7 @@ import {
 import { rollBackContainers } from './rollback.ts';
 import {
   type DockerDeployPlan,
+  type DockerTarget,
   findSlots,
   isInterrupted,
   isWantedRunning,
@@ -86,7 +87,7 @@ interface DockerDeployment {
  * Deploys the image to all containers that are meant, side by side. Refuses whatever it can before it touches a container.
  * @throws Refusal `DeployRefused`, `DeployFailed`, `CredentialsRefused`; RateLimit; an ordinary error; the signal's reason
  */
-async function deployContainers(options: DockerDeployerOptions, target: Target<DockerDeployPlan>, work: Work): Promise<Deployed> {
+async function deployContainers(options: DockerDeployerOptions, target: DockerTarget, work: Work): Promise<Deployed> {
   const { docker } = options;
   const deployment = await planTasks(options, target, work);
   const { replacement, targetImage, tasks } = deployment;
@@ -107,7 +108,7 @@ async function deployContainers(options: DockerDeployerOptions, target: Target<D
 /** Refuses whatever it can without the image, and changes nothing. */
 async function planTasks(
   options: DockerDeployerOptions,
-  target: Target<DockerDeployPlan>,
+  target: DockerTarget,
   work: Pick<Work, 'turn' | 'signal' | 'only'>,
 ): Promise<DockerDeployment> {
   const slots = await findSlots(options.docker, target.deploy, work.only);
@@ -122,7 +123,7 @@ async function planTasks(
 /** A container that was missing from the start is in no batch, so no batch would report it. */
 async function requireContainers(
   { docker }: DockerDeployerOptions,
-  { deploy: { containers }, image }: Target<DockerDeployPlan>,
+  { deploy: { containers }, image }: DockerTarget,
   meant: readonly Slot[],
 ): Promise<void> {
   if ('label' in containers) {

@@ -2,17 +2,8 @@ import type Docker from 'dockerode';
 import type { Container, Endpoint } from '../../platform/docker/container.ts';
 import { findContainer } from './slot.ts';
 
-export interface OwnNetworks {
-  /** For the network that the container is made in; empty if Docker needs to be told nothing. */
-  readonly first: Docker.EndpointsConfig;
-  /** What it joins after: daemons before API 1.44 take one network only when they make a container. */
-  readonly joins: readonly { readonly network: string; readonly endpoint: Docker.EndpointSettings }[];
-  /** The network of its mode, if it has left it since. */
-  readonly leaves: readonly string[];
-}
-
 /** Where it is connected, with the aliases, addresses and links that were asked for, and none of those that Docker gave. */
-export function ownNetworks(container: Container): OwnNetworks {
+export function ownNetworks(container: Container) {
   const mode = container.HostConfig.NetworkMode || 'default';
   if (isWithoutNetwork(mode)) return { first: {}, joins: [], leaves: [] };
   const network = mode === 'default' ? 'bridge' : mode;
@@ -22,8 +13,11 @@ export function ownNetworks(container: Container): OwnNetworks {
   const others = endpoints.filter((each) => each !== first);
   const asked = first && ownEndpoint(first[1], container.Id);
   return {
+    /** For the network that the container is made in; empty if Docker needs to be told nothing. */
     first: first && asked && Object.keys(asked).length > 0 ? { [first[0]]: asked } : {},
+    /** What it joins after: daemons before API 1.44 take one network only when they make a container. */
     joins: others.map(([name, endpoint]) => ({ network: name, endpoint: ownEndpoint(endpoint, container.Id) })),
+    /** The network of its mode, if it has left it since. */
     leaves: first === undefined && others.length > 0 ? [network] : [],
   };
 }

@@ -31,7 +31,6 @@ export interface ReadinessWait {
 }
 
 /**
- * Starts a container.
  * @throws Refusal `DeployFailed` if Docker says that it cannot be started, `DeployRefused` if that is the host's trouble; an ordinary
  *   error if Docker does not answer
  */
@@ -141,7 +140,11 @@ export async function inspectPresent(docker: Docker, id: string, name: string): 
 async function failure(docker: Docker, container: Container, name: string, what: string): Promise<Refusal> {
   await requireAlive(docker);
   const mask = maskOf(container);
-  const log = await lastLog(docker, container, mask);
+  const log = await readLog(docker, container.Id, container.Config.Tty ?? false).then(
+    (bytes) => lastLines(bytes, mask),
+    // A log driver that keeps no log must not hide the failure itself.
+    (error) => `(Docker does not give its log: ${messageOf(error)})`,
+  );
   const { Running, ExitCode, OOMKilled } = container.State;
   const details = {
     container: name,
@@ -151,15 +154,6 @@ async function failure(docker: Docker, container: Container, name: string, what:
   };
   const lines = log === '' ? '' : `; its log ends with: ${log.split('\n').slice(-3).join(' | ').slice(-500)}`;
   return failed(mask(`expected ${name} to come up, but ${what}${lines}`), [details]);
-}
-
-/** A log driver that keeps no log must not hide the failure itself. */
-async function lastLog(docker: Docker, container: Container, mask: TextMask): Promise<string> {
-  try {
-    return lastLines(await readLog(docker, container.Id, container.Config.Tty ?? false), mask);
-  } catch (error) {
-    return `(Docker does not give its log: ${messageOf(error)})`;
-  }
 }
 
 /** Hides what its environment holds: variables that are secret by name, and passwords in addresses. */

@@ -6,13 +6,13 @@ import { findImage } from '../../platform/docker/container.ts';
 import { isMissing, statusOf } from '../../platform/docker/errors.ts';
 import { ensureImage } from '../../platform/docker/images.ts';
 import { removeContainer } from '../../platform/docker/remove.ts';
-import type { DeployContext, Target, Work } from '../deploy.ts';
+import type { DeployContext, Work } from '../deploy.ts';
 import { refused } from '../kit/refusals.ts';
 import { start } from './readiness.ts';
 import { recreationOf } from './recreation.ts';
 import { borrowedPaths, type DaemonInfo } from './refusals.ts';
 import {
-  type DockerDeployPlan,
+  type DockerTarget,
   formatDeployLabels,
   formatPolicy,
   isInterrupted,
@@ -43,7 +43,7 @@ export type DockerDeployerOptions = Pick<DeployContext, 'docker' | 'credentials'
  * goes from any of these lines to the first; after the last but one, `restoreKept` goes there by way of the fourth.
  */
 export interface Replacement extends DockerDeployerOptions, Pick<Work, 'turn' | 'signal'> {
-  readonly target: Target<DockerDeployPlan>;
+  readonly target: DockerTarget;
   readonly daemon: DaemonInfo;
 }
 
@@ -61,7 +61,7 @@ export interface TargetImage {
 
 export async function replacementOf(
   options: DockerDeployerOptions,
-  target: Target<DockerDeployPlan>,
+  target: DockerTarget,
   { turn, signal }: Pick<Work, 'turn' | 'signal'>,
 ): Promise<Replacement> {
   const { docker } = options;

@@ -23,7 +23,7 @@ import {
   targetImageOf,
 } from './replacement.ts';
 import {
-  type DockerDeployPlan,
+  type DockerTarget,
   isInterrupted,
   isWantedRunning,
   readDeployLabels,
@@ -43,7 +43,7 @@ const pullWithinMs = 10_000;
  */
 export async function rollBackContainers(
   options: DockerDeployerOptions,
-  target: Target<DockerDeployPlan>,
+  target: DockerTarget,
   before: readonly RunningImage[],
   work: Work,
 ): Promise<Deployed> {

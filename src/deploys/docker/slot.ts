@@ -2,6 +2,7 @@ import type Docker from 'dockerode';
 import type { ImageIdentity, RunningImage } from '../../domain/outcomes.ts';
 import { type Container, findImage, inspectContainer } from '../../platform/docker/container.ts';
 import { isOwnLabel, type Labels } from '../../platform/docker/own-labels.ts';
+import type { Target } from '../deploy.ts';
 import { refused } from '../kit/refusals.ts';
 import { runningImage, withImage } from './digests.ts';
 
@@ -11,6 +12,8 @@ export interface DockerDeployPlan {
   /** Longest time from the start of a container to running (and healthy, where it has a HEALTHCHECK). */
   readonly timeoutMs: number;
 }
+
+export type DockerTarget = Target<DockerDeployPlan>;
 
 /**
  * Prefix of the labels that the deployer writes on containers that it makes. Not `landfall.rollout`: the sweep removes containers with that

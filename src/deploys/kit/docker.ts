@@ -24,21 +24,11 @@ export async function isThere(resource: Docker.Network | Docker.Volume): Promise
   }
 }
 
-/** A container that lives in the namespaces of another one. */
-export interface Sharer {
-  readonly name: string;
-  readonly id: string;
-  /** Name of the container that it depends on. */
-  readonly of: string;
-  /** `network`, `processes`, `IPC`: what it would lose. */
-  readonly what: string;
-}
-
 /**
  * Who shares namespaces with containers that are to be replaced. Docker ties them to the very container, not to its name: those that run
  * lose what they share, or end with it, and none of them can be started again. Stopped ones count too.
  */
-export async function findSharers(docker: Docker, replaced: readonly Pick<Container, 'Id' | 'Name'>[]): Promise<Sharer[]> {
+export async function findSharers(docker: Docker, replaced: readonly Container[]) {
   if (replaced.length === 0) return [];
   const listed = await docker.listContainers({ all: true });
   const others = listed.filter(({ Id }) => replaced.every((each) => each.Id !== Id));
@@ -46,11 +36,12 @@ export async function findSharers(docker: Docker, replaced: readonly Pick<Contai
   return found.flatMap((container) => (container === undefined ? [] : sharedBy(container, replaced)));
 }
 
-function sharedBy({ Id, Name, HostConfig }: Container, replaced: readonly Pick<Container, 'Id' | 'Name'>[]): Sharer[] {
+/** By whom, of which container (both by name), and what: `network`, `processes`, `IPC`. */
+function sharedBy({ Name, HostConfig }: Container, replaced: readonly Container[]) {
   const modes = { network: HostConfig.NetworkMode, processes: HostConfig.PidMode, IPC: HostConfig.IpcMode };
   return Object.entries(modes).flatMap(([what, mode]) => {
     const named = mode?.startsWith('container:') ? mode.slice('container:'.length) : undefined;
     const of = replaced.find((each) => named !== undefined && (each.Id === named || each.Name === `/${named}`));
-    return of === undefined ? [] : [{ name: Name.slice(1), id: Id, of: of.Name.slice(1), what }];
+    return of === undefined ? [] : [{ name: Name.slice(1), of: of.Name.slice(1), what }];
   });
 }
