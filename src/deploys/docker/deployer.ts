@@ -45,12 +45,17 @@ import {
  */
 export function createDockerDeployer(options: DockerDeployerOptions): Deployer<DockerDeployPlan> {
   const { docker } = options;
+  const within = <Result>(
+    target: DockerTarget,
+    work: Pick<Work, 'turn' | 'signal'>,
+    act: (replacement: Replacement) => Promise<Result>,
+  ) => explained(async () => act(await replacementOf(options, target, work)));
   return {
     running: (target) => explained(async () => runningIn(docker, await findSlots(docker, target.deploy), target.image)),
     // A container keeps the settings that it has, so nothing but the image changes.
-    foresee: (target, { signal }) => explained(() => planTasks(options, target, { turn: 0, signal }).then(() => undefined)),
-    deploy: (target, work) => explained(() => deployContainers(options, target, work)),
-    restore: (target, before, work) => explained(() => rollBackContainers(options, target, before, work)),
+    foresee: (target, { signal }) => within(target, { turn: 0, signal }, (foreseen) => planTasks(foreseen).then(() => undefined)),
+    deploy: (target, work) => within(target, work, (replacement) => deployContainers(replacement, work.only)),
+    restore: (target, before, work) => within(target, work, (replacement) => rollBackContainers(replacement, before, work.only)),
     settle: (target) =>
       explained(async () => {
         for (const slot of await findSlots(docker, target.deploy)) await settle(options, slot);
@@ -77,26 +82,20 @@ interface SlotTask {
   readonly isNew: boolean;
 }
 
-interface DockerDeployment {
-  readonly replacement: Replacement;
-  readonly targetImage: TargetImage;
-  readonly tasks: readonly SlotTask[];
-}
-
 /**
  * Deploys the image to all containers that are meant, side by side. Refuses whatever it can before it touches a container.
  * @throws Refusal `DeployRefused`, `DeployFailed`, `CredentialsRefused`; RateLimit; an ordinary error; the signal's reason
  */
-async function deployContainers(options: DockerDeployerOptions, target: DockerTarget, work: Work): Promise<Deployed> {
-  const { docker } = options;
-  const deployment = await planTasks(options, target, work);
-  const { replacement, targetImage, tasks } = deployment;
+async function deployContainers(replacement: Replacement, only?: readonly string[]): Promise<Deployed> {
+  const { docker, target } = replacement;
+  const targetImage = targetImageOf(replacement, target.image);
+  const tasks = await planTasks(replacement, only);
   if (tasks.some(({ there }) => there === undefined)) {
     await targetImage.ensure();
     await requireScanned(docker, target.plan, target.image);
   }
-  await requireLabels(deployment);
-  await prepareAll(deployment);
+  await requireLabels(replacement, tasks);
+  await prepareAll(replacement, tasks, targetImage);
 
   const texts = await allOf(tasks.map((task) => finish(replacement, task)));
   const names = tasks.map(({ slot }) => slot.name);
@@ -106,26 +105,18 @@ async function deployContainers(options: DockerDeployerOptions, target: DockerTa
 }
 
 /** Refuses whatever it can without the image, and changes nothing. */
-async function planTasks(
-  options: DockerDeployerOptions,
-  target: DockerTarget,
-  work: Pick<Work, 'turn' | 'signal' | 'only'>,
-): Promise<DockerDeployment> {
-  const slots = await findSlots(options.docker, target.deploy, work.only);
-  await requireContainers(options, target, slots);
-  const replacement = await replacementOf(options, target, work);
-  requirePlatform(target.image, replacement.daemon);
-  const targetImage = targetImageOf(replacement, target.image);
-  const tasks = await Promise.all(slots.map((slot) => assess(replacement, slot, targetImage)));
-  return { replacement, targetImage, tasks };
+async function planTasks(replacement: Replacement, only?: readonly string[]): Promise<SlotTask[]> {
+  const { docker, target, daemon } = replacement;
+  const slots = await findSlots(docker, target.deploy, only);
+  await requireContainers(replacement, slots);
+  requirePlatform(target.image, daemon);
+  return await Promise.all(slots.map((slot) => assess(replacement, slot)));
 }
 
 /** A container that was missing from the start is in no batch, so no batch would report it. */
-async function requireContainers(
-  { docker }: DockerDeployerOptions,
-  { deploy: { containers }, image }: DockerTarget,
-  meant: readonly Slot[],
-): Promise<void> {
+async function requireContainers({ docker, target }: Replacement, meant: readonly Slot[]): Promise<void> {
+  const { image, deploy } = target;
+  const { containers } = deploy;
   if ('label' in containers) {
     if (meant.length === 0) throw noContainer(containers, image);
     return;
@@ -136,12 +127,12 @@ async function requireContainers(
   if (missing !== undefined) throw noContainer(missing, image);
 }
 
-async function assess(replacement: Replacement, slot: Slot, targetImage: TargetImage): Promise<SlotTask> {
+async function assess(replacement: Replacement, slot: Slot): Promise<SlotTask> {
   const { docker, daemon, target, ownContainer } = replacement;
   const { current, kept } = slot;
   const source = current ?? kept;
   if (source === undefined) throw noContainer(slot, target.image);
-  if (canContinue(slot, targetImage, replacement)) return { slot, isNew: false };
+  if (canContinue(slot, targetImageOf(replacement, target.image), replacement)) return { slot, isNew: false };
   if (current !== undefined && runs(await withImage(docker, current), target.image)) {
     const labels = readDeployLabels(current.Config.Labels);
     // The container that it replaced is still kept: this rollout deployed it, and it is not settled yet.
@@ -154,7 +145,7 @@ async function assess(replacement: Replacement, slot: Slot, targetImage: TargetI
 }
 
 /** A label that came from the old image would be lost, and the stage would not find its container any more. */
-async function requireLabels({ replacement: { docker, target }, tasks }: DockerDeployment): Promise<void> {
+async function requireLabels({ docker, target }: Replacement, tasks: readonly SlotTask[]): Promise<void> {
   const { containers } = target.deploy;
   if (!('label' in containers)) return;
   const [key = '', ...wanted] = containers.label.split('=');
@@ -175,7 +166,7 @@ async function requireLabels({ replacement: { docker, target }, tasks }: DockerD
 }
 
 /** All or none: if one cannot be created, those created for the others are removed. */
-async function prepareAll({ replacement, targetImage, tasks }: DockerDeployment): Promise<void> {
+async function prepareAll(replacement: Replacement, tasks: readonly SlotTask[], targetImage: TargetImage): Promise<void> {
   const { docker, signal } = replacement;
   const prepared: string[] = [];
   try {

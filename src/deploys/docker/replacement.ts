@@ -223,14 +223,12 @@ async function setPolicy(docker: Docker, id: string, restart: string): Promise<v
 /** Waits for all, then fails with every failure: none goes on unnoticed in the background. */
 export async function allOf<Result>(acts: readonly Promise<Result>[]): Promise<Result[]> {
   const settled = await Promise.allSettled(acts);
-  const errors = settled.flatMap((each) => (each.status === 'rejected' ? [each.reason as unknown] : []));
+  const errors: unknown[] = settled.flatMap((each) => (each.status === 'rejected' ? [each.reason] : []));
+  if (errors.length === 0) return await Promise.all(acts);
   const failures = errors.filter((error) => error instanceof Refusal);
-  const [first] = failures;
-  if (first !== undefined && failures.length > 1) {
-    const details = failures.flatMap((failure) => failure.details).slice(0, 1);
-    const messages = failures.map(({ message }) => message).join('\n');
-    throw new Refusal(first.type, messages.slice(0, 2000), details, { cause: first });
-  }
-  if (errors.length > 0) throw first ?? errors[0];
-  return settled.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
+  const [first, ...others] = failures;
+  if (first === undefined || others.length === 0) throw first ?? errors[0];
+  const messages = failures.map(({ message }) => message).join('\n');
+  const details = failures.flatMap((failure) => failure.details).slice(0, 1);
+  throw new Refusal(first.type, messages.slice(0, 2000), details, { cause: first });
 }

@@ -3,7 +3,6 @@ import { formatReference, type ImageReference, tryParseReference } from '../../d
 import type { Deployed, ImageIdentity, RunningImage } from '../../domain/outcomes.ts';
 import { type Container, findImage } from '../../platform/docker/container.ts';
 import { removeContainer } from '../../platform/docker/remove.ts';
-import type { Target, Work } from '../deploy.ts';
 import { refused } from '../kit/refusals.ts';
 import { runsPrevious, withImage } from './digests.ts';
 import { requireRunning, start } from './readiness.ts';
@@ -11,12 +10,10 @@ import { requireReplaceable } from './refusals.ts';
 import {
   allOf,
   canContinue,
-  type DockerDeployerOptions,
   prepare,
   quickStopSeconds,
   type Replacement,
   replaceContainer,
-  replacementOf,
   restoreKept,
   rollBackSlot,
   type TargetImage,
@@ -42,20 +39,18 @@ const pullWithinMs = 10_000;
  * @throws Refusal `NothingBefore`, `DeployRefused`, `DeployFailed`; an ordinary error
  */
 export async function rollBackContainers(
-  options: DockerDeployerOptions,
-  target: DockerTarget,
+  replacement: Replacement,
   before: readonly RunningImage[],
-  work: Work,
+  only?: readonly string[],
 ): Promise<Deployed> {
-  const { docker } = options;
-  const meant = before.filter(({ name }) => work.only === undefined || work.only.includes(name));
+  const { docker, target } = replacement;
+  const meant = before.filter(({ name }) => only === undefined || only.includes(name));
   if (meant.length === 0) {
     throw new Refusal(
       'NothingBefore',
       `expected containers of stage ${target.stage.name} that ran before ${target.image.tag}, found none: stop what runs now, or deploy a good image`,
     );
   }
-  const replacement = await replacementOf(options, target, work);
   const done = await allOf(meant.map((each) => rollBackContainer(replacement, each)));
   const names = meant.map(({ name }) => name);
   return {
@@ -157,7 +152,10 @@ async function previousImage(replacement: Replacement, before: RunningImage): Pr
 }
 
 /** The names that the image may have been pulled by: the container's own, and the service's repository. */
-function namesOf({ reference, digest }: RunningImage, { image }: Target): (ImageReference & Pick<ImageIdentity, 'digest'>)[] {
+function namesOf(
+  { reference, digest }: RunningImage,
+  { image }: DockerTarget,
+): (ImageReference & Pick<ImageIdentity, 'digest'>)[] {
   const own = tryParseReference(reference);
   const ofService = digest === undefined ? [] : [{ ...own, repository: image.repository, digest }];
   if (own?.repository === image.repository && digest !== undefined) return ofService;
