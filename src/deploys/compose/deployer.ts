@@ -7,7 +7,7 @@ import { requireScanned } from '../../platform/docker/scanned.ts';
 import { createGitRunner } from '../../platform/git/command.ts';
 import { childEnvironment } from '../../platform/processes/environment.ts';
 import type { Deployer, Foreseeing, Target, Work } from '../deploy.ts';
-import { explained } from '../kit/docker.ts';
+import { explained, pullImage } from '../kit/docker.ts';
 import { failed } from '../kit/refusals.ts';
 import { fastForward, withCheckoutUpdate } from './checkout.ts';
 import {
@@ -35,7 +35,7 @@ import {
 } from './project.ts';
 import { bringUpOrRollBack, rollBack } from './rollback.ts';
 import { definitionOfRunning, keepCurrent } from './running-definition.ts';
-import { findServices, isDeployed, keepImages, pullImage, recreated, runningImages } from './services.ts';
+import { findServices, isDeployed, keepImages, recreated, runningImages } from './services.ts';
 import { waitForServices } from './up.ts';
 
 /**

@@ -1,13 +1,13 @@
 import type Docker from 'dockerode';
-import { formatReference, type ImageReference, registryOf, tryParseReference } from '../../domain/image-reference.ts';
+import { formatReference, type ImageReference, tryParseReference } from '../../domain/image-reference.ts';
 import type { ImageIdentity, RunningImage } from '../../domain/outcomes.ts';
 import { findImage } from '../../platform/docker/container.ts';
 import { isMissing } from '../../platform/docker/errors.ts';
-import { ensureImage } from '../../platform/docker/images.ts';
 import { isMadeByCompose } from '../../platform/docker/own-labels.ts';
 import { safeName } from '../../platform/files/safe-name.ts';
 import { type ContainerWithImage, runningImage, runs, runsPrevious, withImage } from '../docker/digests.ts';
 import { findContainer } from '../docker/slot.ts';
+import { pullImage } from '../kit/docker.ts';
 import { failed } from '../kit/refusals.ts';
 import type { ComposeContext } from './context.ts';
 
@@ -87,21 +87,6 @@ function unlessMissing(error: unknown): void {
 export function recreated(services: readonly DeployedService[]): string {
   const names = services.flatMap(({ containers }) => containers.map(({ container }) => container.Name.slice(1)));
   return `recreated ${names.sort().join(', ')}`;
-}
-
-/** Makes sure that the image is on the host, by digest. @throws Refusal `PlatformMissing`, `CredentialsRefused`; RateLimit */
-export async function pullImage(
-  { docker, credentials }: ComposeContext,
-  { repository, digest }: Pick<ImageIdentity, 'repository' | 'digest'>,
-  signal: AbortSignal,
-): Promise<void> {
-  const { Os, Arch } = await docker.version();
-  await ensureImage(docker, formatReference({ repository, digest }), {
-    platform: `${Os}/${Arch}`,
-    credentials: () => credentials(registryOf(repository)),
-    signal,
-    now: () => new Date(),
-  });
 }
 
 /**

@@ -1,12 +1,12 @@
 import type Docker from 'dockerode';
 import { messageOf } from '../../domain/errors.ts';
 import { Refusal } from '../../domain/failures.ts';
-import { formatReference, type ImageReference, registryOf } from '../../domain/image-reference.ts';
+import { formatReference, type ImageReference } from '../../domain/image-reference.ts';
 import { findImage } from '../../platform/docker/container.ts';
 import { isMissing, statusOf } from '../../platform/docker/errors.ts';
-import { ensureImage } from '../../platform/docker/images.ts';
 import { removeContainer } from '../../platform/docker/remove.ts';
 import type { DeployContext, Work } from '../deploy.ts';
+import { pullImage } from '../kit/docker.ts';
 import { refused } from '../kit/refusals.ts';
 import { start } from './readiness.ts';
 import { recreationOf } from './recreation.ts';
@@ -71,16 +71,8 @@ export async function replacementOf(
 }
 
 /** An image by digest, with the tag in its name so that people can read it. */
-export function targetImageOf(
-  { docker, credentials, daemon: { platform }, signal }: Replacement,
-  { repository, digest, tag }: ImageReference,
-): TargetImage {
-  const byDigest = { repository, ...(digest && { digest }) };
-  const pull = { platform, credentials: () => credentials(registryOf(repository)), signal, now: () => new Date() };
-  return {
-    reference: formatReference({ ...byDigest, ...(tag && { tag }) }),
-    ensure: () => ensureImage(docker, formatReference(byDigest), pull),
-  };
+export function targetImageOf(replacement: Replacement, image: ImageReference, signal = replacement.signal): TargetImage {
+  return { reference: formatReference(image), ensure: () => pullImage(replacement, image, signal) };
 }
 
 /** Whether an earlier try of the same rollout got as far as taking the old one away: then the rest is all that is to be done. */

@@ -127,7 +127,7 @@ async function previousImage(replacement: Replacement, before: RunningImage): Pr
   const isOutOfReach = async (reference: ImageReference) => {
     const inTime = AbortSignal.any([signal, AbortSignal.timeout(pullWithinMs)]);
     try {
-      await targetImageOf({ ...replacement, signal: inTime }, reference).ensure();
+      await targetImageOf(replacement, reference, inTime).ensure();
       return false;
     } catch (error) {
       signal.throwIfAborted();

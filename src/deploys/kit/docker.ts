@@ -1,6 +1,9 @@
 import type Docker from 'dockerode';
+import { formatReference, type ImageReference, registryOf } from '../../domain/image-reference.ts';
 import type { Container } from '../../platform/docker/container.ts';
 import { explainUnreachable, isMissing } from '../../platform/docker/errors.ts';
+import { ensureImage } from '../../platform/docker/images.ts';
+import type { DeployContext } from '../deploy.ts';
 import { findContainer } from '../docker/slot.ts';
 
 /** What deploys have in common that this host's Docker does. */
@@ -12,6 +15,21 @@ export async function explained<Result>(act: () => Promise<Result>): Promise<Res
   } catch (error) {
     throw explainUnreachable(error);
   }
+}
+
+/** Makes sure that the image is on the host, by digest. @throws Refusal `PlatformMissing`, `CredentialsRefused`; RateLimit */
+export async function pullImage(
+  { docker, credentials }: Pick<DeployContext, 'docker' | 'credentials'>,
+  { repository, digest }: ImageReference,
+  signal: AbortSignal,
+): Promise<void> {
+  const { Os, Arch } = await docker.version();
+  await ensureImage(docker, formatReference({ repository, ...(digest && { digest }) }), {
+    platform: `${Os}/${Arch}`,
+    credentials: () => credentials(registryOf(repository)),
+    signal,
+    now: () => new Date(),
+  });
 }
 
 export async function isThere(resource: Docker.Network | Docker.Volume): Promise<boolean> {
