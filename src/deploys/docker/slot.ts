@@ -102,18 +102,17 @@ export function slotName(name: string): string {
 /** The container of a name, and those that the deployer keeps beside it under temporary names. */
 export interface Slot {
   readonly name: string;
-  readonly current?: Container;
+  readonly current: Container | undefined;
   /** What was in the slot before: stopped, and not started by Docker. */
-  readonly kept?: Container;
+  readonly kept: Container | undefined;
   /** On its way into the slot, or out of it. */
-  readonly next?: Container;
+  readonly next: Container | undefined;
 }
 
 export async function readSlot(docker: Docker, name: string): Promise<Slot> {
-  const [current, kept, next] = await Promise.all(
-    [name, keptName(name), nextName(name)].map((each) => findContainer(docker, each)),
-  );
-  return { name, ...(current && { current }), ...(kept && { kept }), ...(next && { next }) };
+  const names = [name, keptName(name), nextName(name)];
+  const [current, kept, next] = await Promise.all(names.map((each) => findContainer(docker, each)));
+  return { name, current, kept, next };
 }
 
 export function readSlots(docker: Docker, names: Iterable<string>): Promise<Slot[]> {
