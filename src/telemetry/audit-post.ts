@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { codeOf } from '../domain/errors.ts';
 import type { Log } from '../domain/log.ts';
 import { HttpFailure, request } from '../platform/http/client.ts';
@@ -26,46 +27,43 @@ const refusals = [400, 413, 422];
  * they are taken or as many newer ones have come. That it fails is said once, and that it works again once more.
  */
 export function createAuditPost(settings: AuditPostSettings): AuditWriter {
-  return new AuditPost(settings);
+  return new AuditPost({ most: 10_000, firstPauseMs: 1_000, graceMs: 5_000, ...settings });
 }
 
 class AuditPost implements AuditWriter {
-  readonly #settings: AuditPostSettings;
-  readonly #most: number;
+  readonly #settings: Required<AuditPostSettings>;
   readonly #waiting: string[] = [];
   readonly #senders = new Set<Promise<void>>();
+  /** Aborted when no more is taken. */
+  readonly #closing = new AbortController();
+  /** Aborted when no more is sent. */
   readonly #stop = new AbortController();
-  #isClosed = false;
   #failures = 0;
   #dropped = 0;
-  #refused = 0;
-  #wake: (() => void) | undefined;
+  #hasRefused = false;
 
-  constructor(settings: AuditPostSettings) {
+  constructor(settings: Required<AuditPostSettings>) {
     this.#settings = settings;
-    this.#most = settings.most ?? 10_000;
   }
 
-  write(line: string): void {
-    if (this.#isClosed) return;
-    this.#waiting.push(line);
-    this.#drop();
-    // While it fails, one asks at a time.
-    if (this.#senders.size < (this.#failures > 0 ? 1 : atOnce)) this.#begin();
+  write(lines: string): void {
+    if (this.#closing.signal.aborted) return;
+    for (const line of lines.split(/(?<=\n)/)) {
+      this.#waiting.push(line);
+      this.#drop();
+      // While it fails, one asks at a time.
+      if (this.#senders.size < (this.#failures > 0 ? 1 : atOnce)) this.#begin();
+    }
   }
 
   async close(): Promise<void> {
-    this.#isClosed = true;
-    this.#wake?.();
-    const timer = setTimeout(() => {
-      this.#stop.abort();
-      this.#wake?.();
-    }, this.#settings.graceMs ?? 5_000);
+    const { log, graceMs } = this.#settings;
+    this.#closing.abort();
+    const timer = setTimeout(() => this.#stop.abort(), graceMs);
     await Promise.all(this.#senders);
     clearTimeout(timer);
     const lost = this.#dropped + this.#waiting.length;
-    if (lost > 0)
-      this.#settings.log.warn({ lost }, 'lines of the audit log could not be posted: audit.endpoint did not take them');
+    if (lost > 0) log.warn({ lost }, 'lines of the audit log could not be posted: audit.endpoint did not take them');
   }
 
   #begin(): void {
@@ -74,8 +72,7 @@ class AuditPost implements AuditWriter {
   }
 
   async #sendAll(): Promise<void> {
-    for (;;) {
-      if (this.#stop.signal.aborted) return;
+    while (!this.#stop.signal.aborted) {
       const line = this.#waiting.shift();
       if (line === undefined) return;
       const problem = await this.#send(line);
@@ -104,20 +101,17 @@ class AuditPost implements AuditWriter {
       });
       if (status >= 200 && status < 300) return undefined;
       if (!refusals.includes(status)) return `it answers ${status}`;
-      this.#refuse(status);
+      if (!this.#hasRefused) {
+        const message = 'audit.endpoint refuses a line of the audit log for good; others that it refuses are not named';
+        this.#settings.log.warn({ status }, message);
+      }
+      this.#hasRefused = true;
       return undefined;
     } catch (error) {
-      return reasonOf(error);
+      if (error instanceof HttpFailure) return `it ${error.reason}`;
+      // The words of a bad URL repeat it.
+      return codeOf(error) === 'ERR_INVALID_URL' ? 'expected a URL such as https://logs.example.org/in' : 'the request failed';
     }
-  }
-
-  #refuse(status: number): void {
-    this.#refused += 1;
-    if (this.#refused > 1) return;
-    this.#settings.log.warn(
-      { status },
-      'audit.endpoint refuses a line of the audit log for good; others that it refuses are not named',
-    );
   }
 
   #failed(reason: string): void {
@@ -136,38 +130,21 @@ class AuditPost implements AuditWriter {
   }
 
   #drop(): void {
-    const many = this.#waiting.length - this.#most;
+    const { log, most } = this.#settings;
+    const many = this.#waiting.length - most;
     if (many <= 0) return;
     this.#waiting.splice(0, many);
-    if (this.#dropped === 0) {
-      this.#settings.log.warn(
-        { waiting: this.#most },
-        'too many lines of the audit log wait for being posted: the oldest are dropped',
-      );
-    }
+    if (this.#dropped === 0)
+      log.warn({ waiting: most }, 'too many lines of the audit log wait for being posted: the oldest are dropped');
     this.#dropped += many;
   }
 
   async #pause(): Promise<void> {
-    const { firstPauseMs = 1_000 } = this.#settings;
-    const longest = Math.min(longestPauseMs, firstPauseMs * 2 ** Math.min(this.#failures - 1, 10));
+    const longest = Math.min(longestPauseMs, this.#settings.firstPauseMs * 2 ** Math.min(this.#failures - 1, 10));
+    const isClosing = this.#closing.signal.aborted;
     // At the end there is no time to be patient.
-    const milliseconds = this.#isClosed ? Math.min(longest, 250) : longest * (0.5 + Math.random() / 2);
-    if (this.#stop.signal.aborted) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, milliseconds);
-      timer.unref();
-      this.#wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
-    this.#wake = undefined;
+    const milliseconds = isClosing ? Math.min(longest, 250) : longest * (0.5 + Math.random() / 2);
+    const { signal } = isClosing ? this.#stop : this.#closing;
+    await pause(milliseconds, undefined, { signal, ref: false }).catch(() => undefined);
   }
-}
-
-function reasonOf(error: unknown): string {
-  if (error instanceof HttpFailure) return `it ${error.reason}`;
-  // The words of a bad URL repeat it.
-  return codeOf(error) === 'ERR_INVALID_URL' ? 'expected a URL such as https://logs.example.org/in' : 'the request failed';
 }

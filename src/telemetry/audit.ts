@@ -1,4 +1,4 @@
-import { type Audit, type AuditEntry, auditText, type RequestEntry } from '../domain/audit.ts';
+import { type Audit, auditText, type RequestEntry } from '../domain/audit.ts';
 
 /** Anything that takes lines of text: a stream, or one of pino's destinations. */
 export interface LineDestination {
@@ -6,16 +6,7 @@ export interface LineDestination {
 }
 
 export function createAudit(destination: LineDestination): Audit {
-  return (entry) => {
-    destination.write(`${auditText(entry)}\n`);
-  };
-}
-
-/** An audit that holds lines back for a moment. */
-export interface ThinnedAudit {
-  readonly audit: Audit;
-  /** Writes what is held back. To be called before the log is closed. */
-  flush(): void;
+  return (entry) => void destination.write(`${auditText(entry)}\n`);
 }
 
 interface FloodState {
@@ -27,20 +18,18 @@ interface FloodState {
 /**
  * Requests over the rate limit come by the thousand: of each source one line at once, and one for all others of the same second, which
  * says how many it stands for. All are counted: lines and their `omitted` add up to the requests.
+ * @returns `flush` writes what is held back, before the log is closed
  */
-export function thinFloods(audit: Audit, everyMs = 1_000): ThinnedAudit {
+export function thinFloods(audit: Audit, everyMs = 1_000): { readonly audit: Audit; flush(): void } {
   const floods = new Map<string, FloodState>();
-  const settle = (source: string, flood: FloodState): boolean => {
+  const settle = (flood: FloodState): void => {
     const { last, omitted } = flood;
-    if (last === undefined) return false;
-    flood.last = undefined;
-    flood.omitted = 0;
-    audit({ ...last, ...(omitted > 0 && { omitted }) });
-    return floods.has(source);
+    Object.assign(flood, { last: undefined, omitted: 0 });
+    if (last !== undefined) audit({ ...last, ...(omitted > 0 && { omitted }) });
   };
   const begin = (source: string): void => {
     const timer = setInterval(() => {
-      if (settle(source, flood)) return;
+      if (flood.last !== undefined) return settle(flood);
       clearInterval(timer);
       floods.delete(source);
     }, everyMs).unref();
@@ -49,7 +38,7 @@ export function thinFloods(audit: Audit, everyMs = 1_000): ThinnedAudit {
   };
   return {
     audit(entry) {
-      if (!isLimited(entry)) return audit(entry);
+      if (entry.event_type !== 'webhook_received' || entry.outcome !== 'limited') return audit(entry);
       const flood = floods.get(entry.source);
       if (flood === undefined) {
         begin(entry.source);
@@ -59,15 +48,11 @@ export function thinFloods(audit: Audit, everyMs = 1_000): ThinnedAudit {
       flood.last = entry;
     },
     flush() {
-      for (const [source, flood] of floods) {
+      for (const flood of floods.values()) {
         clearInterval(flood.timer);
-        settle(source, flood);
+        settle(flood);
       }
       floods.clear();
     },
   };
-}
-
-function isLimited(entry: AuditEntry): entry is RequestEntry {
-  return entry.event_type === 'webhook_received' && entry.outcome === 'limited';
 }
