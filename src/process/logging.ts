@@ -1,14 +1,17 @@
+import { type ChannelListener, subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { type Logger, pino } from 'pino';
-import type { Configuration } from '../config/configuration.ts';
+import type { AuditSettings, Configuration } from '../config/configuration.ts';
 import { auditFileOf, type Role, roles } from '../config/roles.ts';
 import type { Audit } from '../domain/audit.ts';
 import type { Environment } from '../domain/environment.ts';
+import { masked } from '../domain/inert-text.ts';
+import type { Log } from '../domain/log.ts';
 import { gitHubSettings } from '../settings/github.ts';
 import { createSecretResolver, parseSecretReference, type SecretResolver } from '../settings/secrets.ts';
-import type { LineDestination } from '../telemetry/audit.ts';
+import { createAudit, type LineDestination, thinFloods } from '../telemetry/audit.ts';
+import { createAuditFile } from '../telemetry/audit-file.ts';
+import { createAuditPost } from '../telemetry/audit-post.ts';
 import { createMask } from '../telemetry/mask.ts';
-import { createProcessAudit } from './audit.ts';
-import { logOutgoing } from './debug.ts';
 
 /** Log and audit log of a process. Secrets of the configuration are masked in both. */
 export interface Logging {
@@ -35,7 +38,9 @@ export function openLogging(
   { stdout = standardOutput(), alsoTell = () => undefined, own = roles }: LoggingOptions = {},
 ): Logging {
   const mask = createMask();
-  const open = openReferences(configuration);
+  const { registries, forge } = configuration;
+  // User names and ids are no secrets, and part of what a log has to say: an owner's name is in every repository.
+  const open = new Set([...Object.values(registries).map(({ username }) => username), gitHubSettings(forge)?.app?.id]);
   const secrets = createSecretResolver(env, configuration.directory, (secret, reference) => {
     if (!open.has(reference)) mask.add(secret);
   });
@@ -66,12 +71,6 @@ function standardOutput(): LineDestination {
   return pino.destination({ fd: 1, sync: true, maxLength: mostWaiting }).on('error', () => undefined);
 }
 
-/** User names and ids are no secrets, and part of what a log has to say: an owner's name is in every repository. */
-function openReferences({ registries, forge }: Configuration): ReadonlySet<string> {
-  const names = Object.values(registries).map(({ username }) => username);
-  return new Set([...names, gitHubSettings(forge)?.app?.id].filter((reference) => reference !== undefined));
-}
-
 /** Masks all secrets that are known at the start: one may be in a request before it is read for the first time. */
 function learn(configuration: Configuration, env: Environment, secrets: SecretResolver, add: (secret: string) => void): void {
   for (const text of textsIn(configuration)) {
@@ -95,4 +94,115 @@ const saysSecret = /(?:TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|PRIVATE_KEY)(?:_OLD
 function textsIn(value: unknown): string[] {
   if (typeof value === 'string') return [value];
   return typeof value === 'object' && value !== null ? Object.values(value).flatMap(textsIn) : [];
+}
+
+interface AuditDependencies {
+  readonly settings: AuditSettings;
+  readonly secrets: SecretResolver;
+  readonly log: Pick<Log, 'info' | 'warn'>;
+  readonly stdout: LineDestination;
+  /** A sender's words are in the log, and may be a secret in the wrong place. */
+  readonly mask: (text: string) => string;
+}
+
+/**
+ * One per process, for its ingress and its workers: to standard output, to the file, and to the log collector, if one is configured. What
+ * is written in one turn of the event loop goes out together at its end, or when the process exits: a write to standard output is dear.
+ * @returns `close` takes no more, and writes what is waiting within a bounded time
+ */
+export function createProcessAudit({
+  settings,
+  secrets,
+  log,
+  stdout,
+  mask,
+}: AuditDependencies): Pick<Logging, 'audit' | 'close'> {
+  const { endpoint } = settings;
+  let lines = '';
+  let turn: NodeJS.Immediate | undefined;
+  const put = (): void => {
+    const shown = mask(lines);
+    [lines, turn] = ['', undefined];
+    if (shown !== '') for (const destination of [stdout, ...writers]) destination.write(shown);
+  };
+  const writers = [
+    createAuditFile({ ...settings, log }),
+    ...(endpoint === undefined ? [] : [createAuditPost({ endpoint: () => secrets(endpoint), log })]),
+  ];
+  // Before the file's own handler, which writes what it was given.
+  process.prependListener('exit', put);
+  const { audit, flush } = thinFloods(
+    createAudit({
+      write(line) {
+        lines += line;
+        turn ??= setImmediate(put);
+      },
+    }),
+  );
+  return {
+    audit,
+    async close() {
+      flush();
+      process.off('exit', put);
+      clearImmediate(turn);
+      put();
+      await Promise.all(writers.map((writer) => writer.close()));
+    },
+  };
+}
+
+/** What undici's channels tell; `response` and `error` each on a channel of its own. */
+interface OutgoingMessage {
+  /** Undici's own object, as far as it is documented: https://github.com/nodejs/undici/blob/main/docs/docs/api/DiagnosticsChannel.md */
+  readonly request: { readonly method: string; readonly origin: string | URL; readonly path: string };
+  readonly response: { readonly statusCode: number };
+  readonly error: Error & { readonly code?: string };
+}
+
+/**
+ * Logs, at level debug, every request that this process sends by `fetch` (to registries, GitHub, Slack, Discord, Landfall's own tools)
+ * and what is answered. No headers, no bodies, no query, and nothing of a path that looks like a token.
+ * @returns stops it
+ */
+function logOutgoing(log: Pick<Log, 'debug'>): () => void {
+  const begun = new WeakMap<object, { readonly number: number; readonly at: number }>();
+  let count = 0;
+  const about = (request: OutgoingMessage['request']) => {
+    const { number, at } = begun.get(request) ?? { number: 0, at: performance.now() };
+    const { method, origin, path } = request;
+    return { request: number, method, url: shownUrl(String(origin), path), duration_ms: Math.round(performance.now() - at) };
+  };
+  const listeners: Readonly<Record<string, (message: OutgoingMessage) => void>> = {
+    'undici:request:create': ({ request }) => {
+      count += 1;
+      begun.set(request, { number: count, at: performance.now() });
+      const { duration_ms, ...asked } = about(request);
+      log.debug(asked, 'a request goes out');
+    },
+    'undici:request:headers': ({ request, response }) =>
+      log.debug({ ...about(request), status: response.statusCode }, 'its answer comes in'),
+    'undici:request:error': ({ request, error }) =>
+      log.debug({ ...about(request), reason: error.code ?? error.name }, 'a request got no answer'),
+  };
+  const channels = Object.entries(listeners) as [string, ChannelListener][];
+  for (const [channel, listener] of channels) subscribe(channel, listener);
+  return () => {
+    for (const [channel, listener] of channels) unsubscribe(channel, listener);
+  };
+}
+
+const longestPath = 500;
+
+function shownUrl(origin: string, path: string): string {
+  const [withoutQuery = '', query] = path.split('?', 2);
+  const segments = withoutQuery
+    .slice(0, longestPath)
+    .split('/')
+    .map((segment) => (isLikeToken(segment) ? masked : segment));
+  return `${origin}${segments.join('/')}${query === undefined ? '' : '?…'}`;
+}
+
+/** The URLs of webhooks end in their secret: letters of both cases, and digits, at length. Digests and commits are neither. */
+function isLikeToken(segment: string): boolean {
+  return segment.length >= 20 && /[A-Z]/.test(segment) && /[a-z]/.test(segment) && /\d/.test(segment);
 }
