@@ -1,9 +1,6 @@
 import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import type Docker from 'dockerode';
-import type { Dependencies } from '../activities/index.ts';
-import type { RedeliverDependencies } from '../activities/redeliver.ts';
 import type { Configuration } from '../config/configuration.ts';
 import type { Kinds } from '../config/kinds.ts';
 import { plansOfHost } from '../config/plans.ts';
@@ -35,23 +32,16 @@ export async function createDependencies(
   env: Environment,
   { log, audit, secrets }: Logging,
   { checks, deploys, forges, notifiers, sources }: Kinds,
-): Promise<
-  Dependencies & {
-    readonly docker: Docker;
-    readonly workerId: string;
-    readonly installation: string;
-    readonly ownershipKey: string;
-  }
-> {
+) {
   const { directory, data, registries } = configuration;
   const plainHttp = (host: string): boolean => registries[host]?.plainHttp ?? false;
   const credentials = registryCredentials(configuration, secrets, env);
-  const dockerEnv = dockerEnvironment(configuration, env);
+  const dockerHost = configuration.docker.host;
+  const dockerEnv = dockerHost === undefined ? env : { ...env, DOCKER_HOST: dockerHost };
   const docker = connectDocker(dockerEnv);
   const reach = await workerReach(docker, readText);
   const github = gitHubSettings(configuration.forge);
-  const clients = github && connectGitHub(github, secrets);
-  const clientFor = clients?.clientFor ?? refuseWithoutGitHub;
+  const { clientFor } = github === undefined ? { clientFor: refuseWithoutGitHub } : connectGitHub(github, secrets);
   // A lane that begins anew in another namespace counts its turns from another start.
   const installation = await installationName(temporal);
   const locks = createHostLock(join(data, 'locks'));
@@ -89,7 +79,7 @@ export async function createDependencies(
       forges,
       await byKind(configuredForges, ({ kind, create }) => create(context, configuration.forge[kind])),
     ),
-    plansOfHost: (host) => plansOfHost(configuration, host),
+    plansOfHost: (host: string) => plansOfHost(configuration, host),
     report: audit,
     ...redeliveryOf(configuration, sources, audit),
   };
@@ -103,11 +93,8 @@ async function byKind<Kind extends { readonly kind: string }, Made>(
   return new Map(await Promise.all(kinds.map(async (kind): Promise<[string, Made]> => [kind.kind, await create(kind)])));
 }
 
-function redeliveryOf(
-  { forge, publicUrl }: Configuration,
-  sources: Kinds['sources'],
-  report: Logging['audit'],
-): Pick<RedeliverDependencies, 'redelivery'> {
+/** Which failed deliveries GitHub is asked for again, if any. */
+function redeliveryOf({ forge, publicUrl }: Configuration, sources: Kinds['sources'], report: Logging['audit']) {
   const owners = gitHubSettings(forge)?.hooks;
   const received = sources.find(({ gitHubWebhooks }) => gitHubWebhooks !== undefined)?.gitHubWebhooks;
   if (owners === undefined || received === undefined) return {};
@@ -123,10 +110,6 @@ function registryCredentials({ registries }: Configuration, secrets: SecretResol
   };
   const folder = env.DOCKER_CONFIG ?? join(env.HOME ?? homedir(), '.docker');
   return firstCredentials(configured, createDockerCredentials({ folder, env }));
-}
-
-function dockerEnvironment({ docker }: Configuration, env: Environment): Environment {
-  return docker.host === undefined ? env : { ...env, DOCKER_HOST: docker.host };
 }
 
 async function refuseWithoutGitHub(repository: string): Promise<never> {
@@ -153,14 +136,13 @@ export async function installationName({ client, namespace }: Pick<Temporal, 'cl
  * only deploys has no need of them.
  */
 export function connectGitHub(settings: GitHubSettings, secrets: SecretResolver): GitHubClients {
-  const { url } = settings;
-  const create = (credentials: GitHubCredentials) => createGitHubClients(credentials, { ...(url !== undefined && { url }) });
+  const options = settings.url === undefined ? {} : { url: settings.url };
   let known: { readonly credentials: GitHubCredentials; readonly clients: GitHubClients } | undefined;
   return {
     async clientFor(repository) {
       const credentials = gitHubCredentials(settings, secrets);
       if (known === undefined || !isDeepStrictEqual(credentials, known.credentials)) {
-        known = { credentials, clients: create(credentials) };
+        known = { credentials, clients: createGitHubClients(credentials, options) };
       }
       return await known.clients.clientFor(repository);
     },

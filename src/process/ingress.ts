@@ -9,22 +9,15 @@ import {
 import type { Configuration } from '../config/configuration.ts';
 import type { Kinds } from '../config/kinds.ts';
 import { plansFor, plansOfRepository } from '../config/plans.ts';
-import type { StagePlan } from '../domain/plan.ts';
 import { type ClientTrust, createClientTrust } from '../http/client-trust.ts';
 import { createListeners } from '../http/listeners.ts';
 import type { Receiver } from '../sources/kit/source.ts';
 import { createReceivers } from '../sources/kit/source.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Logging } from './logging.ts';
-import { linkTo, missingAttributes, type Temporal } from './temporal.ts';
+import type { Temporal } from './temporal.ts';
 
-export interface Ingress {
-  /** `HOST:PORT`, its URL, and the paths that webhooks can be sent to; absent if this process takes none. */
-  readonly webhooks?: { readonly address: string; readonly url: string; readonly paths: readonly string[] };
-  /** `HOST:PORT` */
-  readonly operators: string;
-  stop(): Promise<void>;
-}
+export type Ingress = Awaited<ReturnType<typeof startIngress>>;
 
 /** The listeners: webhooks, for the world, and operators, for those who run this; a process that only works has just the second. */
 export async function startIngress(
@@ -34,7 +27,7 @@ export async function startIngress(
   metrics: Metrics,
   { sources }: Kinds,
   { takesWebhooks }: { readonly takesWebhooks: boolean },
-): Promise<Ingress> {
+) {
   const { listen, directory } = configuration;
   const { log, secrets } = logging;
   const receivers = takesWebhooks ? createReceivers(sources, configuration.receivers, { secrets, directory, log }) : [];
@@ -46,12 +39,12 @@ export async function startIngress(
   const forOperators = { name: 'listen.operators', handler: operators.callback(), ...listen.operators };
   const listeners = createListeners([...(takesWebhooks ? [forWebhooks] : []), forOperators], log);
   const ports = (await listeners.start()).map(({ port }) => port);
-  const addressOf = ({ host }: { readonly host: string }, port: number | undefined) => `${host}:${port}`;
-  const address = addressOf(listen.webhooks, ports[0]);
-  const url = `${tls === undefined ? 'http' : 'https'}://${address}`;
+  const url = `${tls === undefined ? 'http' : 'https'}://${listen.webhooks.host}:${ports[0]}`;
   return {
-    ...(takesWebhooks && { webhooks: { address, url, paths: receivers.map(({ path }) => path) } }),
-    operators: addressOf(listen.operators, ports.at(-1)),
+    /** What webhooks can be sent to; absent if this process takes none. */
+    ...(takesWebhooks && { webhooks: { url, paths: receivers.map(({ path }) => path) } }),
+    /** `HOST:PORT` */
+    operators: `${listen.operators.host}:${ports.at(-1)}`,
     stop: () => listeners.stop(),
   };
 }
@@ -63,7 +56,7 @@ function webhookApp(
   metrics: Metrics,
   { receivers, trust }: { readonly receivers: readonly Receiver[]; readonly trust: ClientTrust | undefined },
 ): ReturnType<typeof createWebhookApp> {
-  const { client } = temporal;
+  const { client, namespace, uiUrl, missingAttributes } = temporal;
   const { trustedProxies, certificateHeader, limits } = configuration.listen;
   // A certificate is public, so only a header that the proxy is known to set is believed.
   const certificateHeaders = certificateHeader === undefined ? [] : [certificateHeader];
@@ -73,8 +66,10 @@ function webhookApp(
       client,
       plansFor: (repository, tag) => plansFor(configuration, repository, tag),
       plansOfRepository: (repository) => plansOfRepository(configuration, repository),
-      isNamespaceReady: async () => (await missingAttributes(temporal)).length === 0,
-      ...(temporal.uiUrl !== undefined && { linkTo: (id: string) => linkTo(temporal, id) }),
+      isNamespaceReady: async () => (await missingAttributes()).length === 0,
+      ...(uiUrl !== undefined && {
+        linkTo: (id: string) => `${uiUrl}/namespaces/${encodeURIComponent(namespace)}/workflows/${encodeURIComponent(id)}`,
+      }),
       log,
     }),
     forwardProgress: createForwardProgress({
@@ -92,15 +87,14 @@ function webhookApp(
 }
 
 /** Whether what happens in a repository (`owner/name`) of the forge can matter to a rollout: a stage changes, deploys by, or watches it. */
-function isDeploymentRepository({ services, kinds }: Configuration, repository: string): boolean {
+function isDeploymentRepository({ services, kinds: { deploys } }: Configuration, repository: string): boolean {
   const wanted = repository.toLowerCase();
-  return services.some(({ stages }) =>
-    stages.flatMap((stage) => repositoriesOf(stage, kinds)).some((name) => name.toLowerCase() === wanted),
-  );
-}
-
-function repositoriesOf({ change, deploy, watch }: StagePlan, { deploys }: Kinds): string[] {
-  const kind = deploys.find(({ kind }) => kind === deploy?.kind);
-  const deployedBy = deploy === undefined ? [] : (kind?.repositoriesOf?.(deploy.settings) ?? []);
-  return [change?.repository, ...deployedBy, watch?.deployment?.repository].filter((name) => name !== undefined);
+  return services
+    .flatMap(({ stages }) => stages)
+    .flatMap(({ change, deploy, watch }) => {
+      const kind = deploys.find((known) => known.kind === deploy?.kind);
+      const deployedBy = (deploy && kind?.repositoriesOf?.(deploy.settings)) ?? [];
+      return [change?.repository, ...deployedBy, watch?.deployment?.repository];
+    })
+    .some((name) => name?.toLowerCase() === wanted);
 }

@@ -46,7 +46,12 @@ export async function ensureSchedules(client: Client, configuration: Configurati
     const type = scheduleId.startsWith(searchId('')) ? 'search' : scheduleId === redeliverId ? 'redeliver' : undefined;
     const isOurs = type !== undefined && (action === undefined || action.workflowType === type);
     if (!isOurs || ids.has(scheduleId)) continue;
-    await client.schedule.getHandle(scheduleId).delete().catch(unlessGone);
+    await client.schedule
+      .getHandle(scheduleId)
+      .delete()
+      .catch((error: unknown) => {
+        if (!(error instanceof ScheduleNotFoundError)) throw error;
+      });
     log.info({ schedule: scheduleId }, 'a schedule is over: the configuration does not ask for it any more');
   }
 }
@@ -62,16 +67,11 @@ export async function beginSchedules(
 ): Promise<() => Promise<void>> {
   const over = new AbortController();
   const { signal } = over;
-  const attempt = async (): Promise<boolean> => {
-    try {
-      await ensure();
-      return true;
-    } catch (error) {
-      const reason = messageOf(error);
-      if (!signal.aborted) log.error({ reason }, couldNot);
-      return false;
-    }
+  const fail = (error: unknown): boolean => {
+    if (!signal.aborted) log.error({ reason: messageOf(error) }, couldNot);
+    return false;
   };
+  const attempt = (): Promise<boolean> => ensure().then(() => true, fail);
   const goOn = async (): Promise<void> => {
     while (!signal.aborted) {
       await pause(everyMs, undefined, { signal, ref: false }).catch(() => undefined);
@@ -94,9 +94,12 @@ function wantedBy(configuration: Configuration): readonly WantedSchedule[] {
   return hasHooks ? [...searches, { id: redeliverId, everyMs: redeliverEveryMs, action: redeliverAction() }] : searches;
 }
 
-async function ensureSchedule(client: Client, wanted: WantedSchedule, log: Pick<Log, 'info'>): Promise<void> {
-  const { id, everyMs } = wanted;
-  const options = optionsOf(wanted);
+async function ensureSchedule(client: Client, { id, everyMs, action }: WantedSchedule, log: Pick<Log, 'info'>): Promise<void> {
+  const options = {
+    spec: { intervals: [{ every: everyMs }], jitter: Math.min(longestJitterMs, Math.round(everyMs * jitterPart)) },
+    policies: { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: Math.max(shortestCatchUpMs, everyMs), pauseOnFailure: false },
+    action,
+  };
   try {
     const schedule = await client.schedule.create({ scheduleId: id, ...options });
     // Trigger it at once: the first search takes whatever it finds for old, so it should miss as few pushes as possible. Not with the option
@@ -114,21 +117,12 @@ async function ensureSchedule(client: Client, wanted: WantedSchedule, log: Pick<
       policies.catchupWindow === options.policies.catchupWindow;
     if (isSame) return;
     // Searches that ran so far stay known: their last result goes on to the next.
-    await schedule.update(({ state }) => ({ ...options, state: withoutHistory(state) }));
+    await schedule.update(({ state: { paused, note } }) => ({
+      ...options,
+      state: { paused, ...(note !== undefined && { note }) },
+    }));
     log.info({ schedule: id, everyMs }, 'a schedule has another interval from now on');
   }
-}
-
-function withoutHistory({ paused, note }: { readonly paused: boolean; readonly note?: string | undefined }) {
-  return { paused, ...(note !== undefined && { note }) };
-}
-
-function optionsOf({ everyMs, action }: WantedSchedule) {
-  return {
-    spec: { intervals: [{ every: everyMs }], jitter: Math.min(longestJitterMs, Math.round(everyMs * jitterPart)) },
-    policies: { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: Math.max(shortestCatchUpMs, everyMs), pauseOnFailure: false },
-    action,
-  };
 }
 
 /** A schedule that was made a moment ago cannot always be described yet. */
@@ -141,8 +135,4 @@ async function withRetries(act: () => Promise<void>): Promise<void> {
       await pause(attempt * pauseMs);
     }
   }
-}
-
-function unlessGone(error: unknown): void {
-  if (!(error instanceof ScheduleNotFoundError)) throw error;
 }

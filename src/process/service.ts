@@ -7,7 +7,6 @@ import { loadConfiguration } from '../config/load.ts';
 import { type Role, roles } from '../config/roles.ts';
 import { starterConfiguration } from '../config/starter.ts';
 import type { Environment } from '../domain/environment.ts';
-import { messageOf } from '../domain/errors.ts';
 import { useProxies } from '../platform/http/client.ts';
 import { formatProblem } from '../settings/problem.ts';
 import type { DropIn } from '../sources/kit/source.ts';
@@ -20,35 +19,28 @@ import { reachTemporal, type Temporal } from './temporal.ts';
 import { reportUncaught } from './uncaught.ts';
 import { installRuntime, type ServedQueues, startWorkers } from './workers.ts';
 
-export interface LandfallService {
-  /** What a person who started it wants to know. */
-  readonly greeting: string;
-  /** Rejects when a part of it cannot go on. */
-  readonly running: Promise<void>;
-  /** In order: no more requests, no more work, no more connections, and Temporal last. */
-  stop(): Promise<void>;
-}
-
-/** Thrown for what the person who started it has to mend. */
-export class CannotStart extends Error {}
-
-/** @throws CannotStart */
-export async function startService(file: string, env: Environment, kinds: Kinds): Promise<LandfallService> {
+/**
+ * @returns `greeting`: what a person who started it wants to know; `running` rejects when a part of it cannot go on
+ * @throws with what that person has to mend
+ */
+export async function startService(file: string, env: Environment, kinds: Kinds) {
   const isThere = existsSync(file);
   const dropIn = isThere ? undefined : dropInOf(kinds, env);
   const isNew = !isThere && dropIn === undefined;
   if (isNew) await writeFile(file, starterConfiguration(kinds), { flag: 'wx' });
   const wanted = rolesOf(env);
-  const configuration = load(file, env, kinds, wanted, dropIn?.text);
+  const loaded = loadConfiguration(file, env, kinds, { text: dropIn?.text, secretsFor: wanted });
+  if ('problems' in loaded) throw new Error(loaded.problems.map(formatProblem).join('\n'));
+  const { configuration } = loaded;
   const serving = servingOf(configuration, wanted, env);
   if (configuration.temporal.kind === 'embedded' && !wanted.includes('api') && !wanted.includes('worker')) {
-    throw new CannotStart(
+    throw new Error(
       'LANDFALL_ROLES: expected api or worker beside deploy, or the Temporal of those that are (temporal.address, TEMPORAL_ADDRESS), found ' +
         'neither: a server of its own would never be asked to deploy anything',
     );
   }
   await makeFolders(configuration, wanted);
-  routeRequests(env);
+  useProxies(env);
   const metrics = createMetrics();
   const logging = openLogging(configuration, env, { alsoTell: metrics.found, own: wanted });
   const { log } = logging;
@@ -70,16 +62,8 @@ export async function startService(file: string, env: Environment, kinds: Kinds)
     if (serving?.steps) stops.unshift(await beginSchedules(() => ensureSchedules(temporal.client, configuration, log), log));
     pauses.start();
     return {
-      greeting: greet({
-        file,
-        isNew,
-        dropIn,
-        configuration,
-        temporal,
-        ingress,
-        hosts: serving?.hosts ?? [],
-      }),
-      running: workers?.running ?? never(),
+      greeting: greet({ file, isNew, dropIn, configuration, temporal, ingress, hosts: serving?.hosts ?? [] }),
+      running: workers?.running ?? new Promise<void>(() => undefined),
       stop,
     };
   } catch (error) {
@@ -88,16 +72,7 @@ export async function startService(file: string, env: Environment, kinds: Kinds)
   }
 }
 
-/** @throws CannotStart if a proxy of the environment has no address */
-function routeRequests(env: Environment): void {
-  try {
-    useProxies(env);
-  } catch (cause) {
-    throw new CannotStart(messageOf(cause), { cause });
-  }
-}
-
-/** @throws CannotStart if one of them cannot be made or written to */
+/** @throws if one of them cannot be made or written to */
 async function makeFolders({ data, artifacts, temporal }: Configuration, wanted: readonly Role[]): Promise<void> {
   const works = wanted.includes('worker') || wanted.includes('deploy');
   // Reports come from scans, and a process that only deploys makes none.
@@ -110,7 +85,7 @@ async function makeFolders({ data, artifacts, temporal }: Configuration, wanted:
       await mkdir(folder, { recursive: true });
       await access(folder, constants.W_OK);
     } catch (error) {
-      throw new CannotStart(`${key}: expected a folder that can be written to, found ${folder}`, { cause: error });
+      throw new Error(`${key}: expected a folder that can be written to, found ${folder}`, { cause: error });
     }
   }
 }
@@ -122,18 +97,11 @@ async function stopAll(stops: readonly (() => Promise<void>)[]): Promise<void> {
   if (errors.length > 0) throw new AggregateError(errors, 'not everything could be stopped in order');
 }
 
-/** @param text in place of the file */
-function load(file: string, env: Environment, kinds: Kinds, secretsFor: readonly Role[], text?: string): Configuration {
-  const loaded = loadConfiguration(file, env, kinds, { text, secretsFor });
-  if ('problems' in loaded) throw new CannotStart(loaded.problems.map(formatProblem).join('\n'));
-  return loaded.configuration;
-}
-
 function rolesOf({ LANDFALL_ROLES }: Environment): Role[] {
   if (!LANDFALL_ROLES) return [...roles];
   return LANDFALL_ROLES.split(',').map((name) => {
     const role = roles.find((known) => known === name.trim());
-    if (role === undefined) throw new CannotStart(`LANDFALL_ROLES: expected a list of ${roles.join(', ')}, found '${name}'`);
+    if (role === undefined) throw new Error(`LANDFALL_ROLES: expected a list of ${roles.join(', ')}, found '${name}'`);
     return role;
   });
 }
@@ -141,13 +109,9 @@ function rolesOf({ LANDFALL_ROLES }: Environment): Role[] {
 /** Undefined if this process serves no task queue. */
 function servingOf(configuration: Configuration, wanted: readonly Role[], env: Environment): ServedQueues | undefined {
   const served = wanted.includes('deploy') ? hostsToServe(configuration, env) : { hosts: [] };
-  if ('problem' in served) throw new CannotStart(served.problem);
+  if ('problem' in served) throw new Error(served.problem);
   const steps = wanted.includes('worker');
   return steps || served.hosts.length > 0 ? { steps, hosts: served.hosts } : undefined;
-}
-
-function never(): Promise<void> {
-  return new Promise(() => undefined);
 }
 
 interface StartedParts {
@@ -162,14 +126,14 @@ interface StartedParts {
   readonly hosts: readonly string[];
 }
 
-function greet(started: StartedParts): string {
-  const { configuration, temporal, ingress, hosts } = started;
-  const lines = [whatIsServed(started)];
+function greet({ file, isNew, dropIn, configuration, temporal, ingress, hosts }: StartedParts): string {
+  const { length } = configuration.services;
+  const served = dropIn?.serves ?? `${length} ${length === 1 ? 'service' : 'services'} of ${file}`;
+  const lines = [`Landfall serves ${served}.`];
   if (ingress.webhooks !== undefined) {
     const { url, paths } = ingress.webhooks;
-    lines.push(
-      `  webhooks   ${configuration.publicUrl ?? url} (${paths.length === 0 ? 'no receiver is configured' : paths.join(', ')})`,
-    );
+    const receivers = paths.length === 0 ? 'no receiver is configured' : paths.join(', ');
+    lines.push(`  webhooks   ${configuration.publicUrl ?? url} (${receivers})`);
   }
   // Two processes that take the deploys of one host by mistake are found here first.
   if (hosts.length > 0) lines.push(`  deploys    of ${hosts.map((host) => `on: ${host}`).join(', ')}`);
@@ -177,23 +141,17 @@ function greet(started: StartedParts): string {
     `  operators  http://${ingress.operators} (/readyz, /metrics)`,
     `  Temporal   ${temporal.address}, namespace ${temporal.namespace}${temporal.uiUrl ? `, page ${temporal.uiUrl}` : ''}`,
   );
-  lines.push(...whatNext(started));
+  if (dropIn !== undefined) {
+    lines.push(`So it is because there is ${dropIn.because}, and no ${file}: with one, that says what is done.`);
+  } else if (length > 0) {
+    lines.push('See what it does with `npx landfall list`.');
+  } else {
+    lines.push(
+      isNew ? `${file} is new, written just now, with what each section is for.` : `${file} has no services yet.`,
+      'Next: add a service and a receiver to it, look it over with `npx landfall config check`, and start again.',
+    );
+  }
   return lines.join('\n');
-}
-
-function whatIsServed({ file, dropIn, configuration: { services } }: StartedParts): string {
-  if (dropIn !== undefined) return `Landfall serves ${dropIn.serves}.`;
-  return `Landfall serves ${services.length} ${services.length === 1 ? 'service' : 'services'} of ${file}.`;
-}
-
-function whatNext({ file, isNew, dropIn, configuration: { services } }: StartedParts): string[] {
-  if (dropIn !== undefined)
-    return [`So it is because there is ${dropIn.because}, and no ${file}: with one, that says what is done.`];
-  if (services.length > 0) return ['See what it does with `npx landfall list`.'];
-  return [
-    isNew ? `${file} is new, written just now, with what each section is for.` : `${file} has no services yet.`,
-    'Next: add a service and a receiver to it, look it over with `npx landfall config check`, and start again.',
-  ];
 }
 
 /**

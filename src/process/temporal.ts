@@ -3,7 +3,12 @@ import { Client, Connection } from '@temporalio/client';
 import { NativeConnection } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import type { Configuration } from '../config/configuration.ts';
-import { connectionOptions, embeddedConnection, type TemporalConnectionOptions } from '../config/temporal.ts';
+import {
+  connectionOptions,
+  type EmbeddedTemporalSettings,
+  embeddedConnection,
+  type TemporalConnectionOptions,
+} from '../config/temporal.ts';
 import { searchAttributes } from '../contracts/start-options.ts';
 import type { Environment } from '../domain/environment.ts';
 import { startEmbeddedTemporal } from '../platform/temporal/embedded.ts';
@@ -25,6 +30,8 @@ export interface Temporal {
   readonly client: Client;
   /** A connection for workers. */
   connectWorkers(): Promise<NativeConnection>;
+  /** What the namespace lacks of the columns that every rollout is started with. */
+  missingAttributes(): Promise<AttributeProblem[]>;
   /** Closes the client, and stops the server if it is our own. Called last. */
   stop(): Promise<void>;
 }
@@ -34,19 +41,22 @@ const restartWithinMs = 60_000;
 
 /** @throws if Temporal does not answer, with what to do */
 export async function reachTemporal(
-  configuration: Configuration,
+  { temporal, data }: Configuration,
   { log, secrets }: Pick<Logging, 'log' | 'secrets'>,
   env: Environment,
 ): Promise<Temporal> {
-  const { temporal } = configuration;
-  if (temporal.kind === 'embedded') return await embed(configuration, env, log);
-  const options = connectionOptions(temporal, secrets);
-  const reached = await connect(options, temporal.namespace);
+  if (temporal.kind === 'embedded') return await embed(temporal, data, env, log);
+  const reached = await connect(connectionOptions(temporal, secrets), temporal.namespace);
   await refuseIncomplete(reached);
   return { ...reached, ...(temporal.uiUrl !== undefined && { uiUrl: temporal.uiUrl }) };
 }
 
-async function embed(configuration: Configuration, env: Environment, log: Logger): Promise<Temporal> {
+async function embed(
+  { port, uiUrl }: EmbeddedTemporalSettings,
+  folder: string,
+  env: Environment,
+  log: Logger,
+): Promise<Temporal> {
   const command = findTool('temporal', env);
   if (command === undefined) {
     throw new Error(
@@ -54,9 +64,13 @@ async function embed(configuration: Configuration, env: Environment, log: Logger
         'or use a Temporal cluster by setting temporal.address in landfall.yaml or TEMPORAL_ADDRESS',
     );
   }
-  const { temporal, data } = configuration;
-  const port = temporal.kind === 'embedded' && temporal.port !== undefined ? { port: temporal.port } : {};
-  const server = await startEmbeddedTemporal({ folder: data, command, ...port, searchAttributes: wanted, log });
+  const server = await startEmbeddedTemporal({
+    folder,
+    command,
+    ...(port !== undefined && { port }),
+    searchAttributes: wanted,
+    log,
+  });
   const options = embeddedConnection(server.address);
   const reached = await connect(options, server.namespace).catch(async (error: unknown) => {
     await server.stop();
@@ -64,8 +78,8 @@ async function embed(configuration: Configuration, env: Environment, log: Logger
   });
   return {
     ...reached,
-    connectWorkers: () => throughRestart(() => NativeConnection.connect(options)),
-    uiUrl: temporal.uiUrl ?? server.uiUrl,
+    connectWorkers: () => connectThroughRestart(options),
+    uiUrl: uiUrl ?? server.uiUrl,
     stop: async () => {
       await reached.stop();
       await server.stop();
@@ -74,11 +88,11 @@ async function embed(configuration: Configuration, env: Environment, log: Logger
 }
 
 /** Our own server may die while we start: it is started again, and the workers' first connection, which waits for nothing, with it. */
-async function throughRestart<Result>(connectOnce: () => Promise<Result>): Promise<Result> {
+async function connectThroughRestart(options: TemporalConnectionOptions): Promise<NativeConnection> {
   const giveUpAt = Date.now() + restartWithinMs;
   for (;;) {
     try {
-      return await connectOnce();
+      return await NativeConnection.connect(options);
     } catch (error) {
       if (Date.now() > giveUpAt) throw error;
       await pause(200);
@@ -87,41 +101,27 @@ async function throughRestart<Result>(connectOnce: () => Promise<Result>): Promi
 }
 
 async function connect(options: TemporalConnectionOptions, namespace: string): Promise<Temporal> {
-  const connection = await Connection.connect({ ...options, connectTimeout: '10s' }).catch((error: unknown) => {
-    throw new Error(`Temporal at ${options.address} does not answer: check temporal.address, TLS and the network`, {
-      cause: error,
-    });
+  const { address } = options;
+  const connection = await Connection.connect({ ...options, connectTimeout: '10s' }).catch((cause: unknown) => {
+    throw new Error(`Temporal at ${address} does not answer: check temporal.address, TLS and the network`, { cause });
   });
   return {
-    address: options.address,
+    address,
     namespace,
     client: new Client({ connection, namespace }),
     connectWorkers: () => NativeConnection.connect(options),
+    missingAttributes: () => missingSearchAttributes(connection, namespace, wanted),
     stop: () => connection.close(),
   };
 }
 
-/** The page of a workflow. */
-export function linkTo({ uiUrl = '', namespace }: Pick<Temporal, 'uiUrl' | 'namespace'>, workflow: string): string {
-  return `${uiUrl}/namespaces/${encodeURIComponent(namespace)}/workflows/${encodeURIComponent(workflow)}`;
-}
-
 /** On somebody else's cluster nothing is changed: what is missing is said, with the command that adds it. */
-async function refuseIncomplete({ client, address, namespace }: Temporal): Promise<void> {
-  const problems = await missingAttributes({ client, namespace });
+async function refuseIncomplete({ address, namespace, missingAttributes }: Temporal): Promise<void> {
+  const problems = await missingAttributes();
   if (problems.length === 0) return;
   throw new Error(
     `namespace ${namespace} at ${address} lacks search attributes that Landfall lists rollouts by: ${problems.map(describeProblem).join('; ')}. ` +
       `Add them: ${searchAttributeCommand(problems, { address, namespace }) ?? 'their types differ, which only a new namespace mends'}\n` +
       "On Temporal Cloud they are added in its UI, or by 'tcld namespace search-attributes add'.",
   );
-}
-
-/** What the namespace lacks of the columns that every rollout is started with. */
-export async function missingAttributes({
-  client,
-  namespace,
-}: Pick<Temporal, 'client' | 'namespace'>): Promise<AttributeProblem[]> {
-  const { connection } = client;
-  return connection instanceof Connection ? await missingSearchAttributes(connection, namespace, wanted) : [];
 }

@@ -14,7 +14,7 @@ export function reportUncaught(log: Pick<Log, 'error' | 'fatal'>): void {
   });
   process.on('uncaughtException', (error) => {
     const reason = tracesOf(error);
-    if (isBrokenConnection(error)) {
+    if (brokenConnection.test(String(codeOf(error)))) {
       log.error({ reason }, `nobody listened for a connection that broke, which is a defect of Landfall: ${goesOn}`);
       return;
     }
@@ -29,22 +29,8 @@ export function reportUncaught(log: Pick<Log, 'error' | 'fatal'>): void {
 const goesOn = 'it goes on; report this line, and look whether the rollout of that moment goes on too';
 
 /** What sockets, pipes and requests emit when the other end is gone or they are aborted; code that throws in its middle never has these. */
-const brokenConnections = new Set([
-  'ABORT_ERR',
-  'ECONNABORTED',
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ENOTFOUND',
-  'EPIPE',
-  'ERR_STREAM_PREMATURE_CLOSE',
-  'ETIMEDOUT',
-]);
-
-function isBrokenConnection(error: Error): boolean {
-  return brokenConnections.has(String(codeOf(error)));
-}
+const brokenConnection =
+  /^(?:ABORT_ERR|ECONNABORTED|ECONNREFUSED|ECONNRESET|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EPIPE|ERR_STREAM_PREMATURE_CLOSE|ETIMEDOUT)$/;
 
 const mostCauses = 5;
 

@@ -1,12 +1,18 @@
-import type { Client } from '@temporalio/client';
-import { WorkflowNotFoundError } from '@temporalio/client';
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { readdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import {
   type ActivityInterceptorsFactory,
+  bundleWorkflowCode,
   DefaultLogger,
   type InjectedSinks,
   makeTelemetryFilterString,
   Runtime,
   Worker,
+  type WorkerOptions,
   type WorkflowBundleOption,
 } from '@temporalio/worker';
 import type { Logger } from 'pino';
@@ -17,19 +23,15 @@ import { deployQueue, taskQueues } from '../contracts/start-options.ts';
 import { heartbeatThrottle, stickyTimeout } from '../contracts/timing.ts';
 import type { Audit } from '../domain/audit.ts';
 import type { Environment } from '../domain/environment.ts';
+import { codeOf } from '../domain/errors.ts';
 import { createSweep } from '../platform/docker/sweep.ts';
+import { readTextIfThere, writeDurably } from '../platform/files/durable-file.ts';
 import type { AuditSinks } from '../workflows/audit.ts';
 import { createDependencies } from './dependencies.ts';
 import type { Logging } from './logging.ts';
 import type { Temporal } from './temporal.ts';
-import { workflowBundle } from './workflow-bundle.ts';
 
-export interface Workers {
-  /** Resolves when they have stopped, rejects when one of them cannot go on. */
-  readonly running: Promise<void>;
-  /** Takes no more work, gives what is in work a bounded time, and cancels the rest, which others take up again. */
-  stop(): Promise<void>;
-}
+export type Workers = Awaited<ReturnType<typeof startWorkers>>;
 
 const graceMs = 10_000;
 
@@ -50,22 +52,18 @@ export async function startWorkers(
   kinds: Kinds,
   serving: ServedQueues,
   interceptors: ActivityInterceptorsFactory[] = [],
-): Promise<Workers> {
+) {
   const dependencies = await createDependencies(configuration, temporal, env, logging, kinds);
-  const { log, audit } = logging;
   const activities = createActivities(dependencies);
   const connection = await temporal.connectWorkers();
-  const bundle = await workflowBundle();
-  const create = (
-    taskQueue: string,
-    more: { workflowBundle?: WorkflowBundleOption; maxConcurrentActivityTaskExecutions?: number },
-  ) =>
+  const workflowBundle = await findWorkflowBundle();
+  const create = (taskQueue: string, more: Partial<WorkerOptions> = {}) =>
     Worker.create({
       connection,
       namespace: temporal.namespace,
       taskQueue,
       activities,
-      sinks: auditSinks(audit),
+      sinks: auditSinks(logging.audit),
       interceptors: { activity: interceptors },
       shutdownGraceTime: graceMs,
       shutdownForceTime: graceMs * 3,
@@ -73,19 +71,17 @@ export async function startWorkers(
       stickyQueueScheduleToStartTimeout: stickyTimeout,
       ...more,
     });
-  const isServed = (taskQueue: string): boolean => serving.steps || !Object.values<string>(taskQueues).includes(taskQueue);
-  const createAll = (...queues: Parameters<typeof create>[]): Promise<Worker[]> =>
-    Promise.all(queues.filter(([taskQueue]) => isServed(taskQueue)).map((queue) => create(...queue)));
+  const ofSteps = (...queue: Parameters<typeof create>) => (serving.steps ? [create(...queue)] : []);
   const [lanes, others] = await Promise.all([
-    createAll([taskQueues.lanes, { workflowBundle: bundle }]),
-    createAll(
-      [taskQueues.main, { workflowBundle: bundle }],
+    Promise.all(ofSteps(taskQueues.lanes, { workflowBundle })),
+    Promise.all([
+      ...ofSteps(taskQueues.main, { workflowBundle }),
       // Scans and smoke tests are what a host can stand only so many of.
-      [taskQueues.docker, { maxConcurrentActivityTaskExecutions: 8 }],
-      ...serving.hosts.map((host): Parameters<typeof create> => [deployQueue(host), {}]),
-    ),
+      ...ofSteps(taskQueues.docker, { maxConcurrentActivityTaskExecutions: 8 }),
+      ...serving.hosts.map((host) => create(deployQueue(host))),
+    ]),
   ]);
-  const sweep = createSweep({ ...dependencies, isPending: createIsPending(temporal.client), now: () => new Date(), log });
+  const sweep = createSweep({ ...dependencies, isPending: createIsPending(temporal.client) });
   sweep.start();
   const lanesRun = lanes.map((worker) => worker.run());
   const othersRun = others.map((worker) => worker.run());
@@ -93,8 +89,10 @@ export async function startWorkers(
   // Whoever waits for it hears of it, and may begin to only after one has failed.
   running.catch(() => undefined);
   return {
+    /** Resolves when they have stopped, rejects when one of them cannot go on. */
     running,
-    async stop() {
+    /** Takes no more work, gives what is in work a bounded time, and cancels the rest, which others take up again. */
+    async stop(): Promise<void> {
       // Rollouts that drain still ask their lanes, so these go last.
       shutDown(...others);
       await Promise.allSettled(othersRun);
@@ -126,13 +124,8 @@ export function installRuntime(log: Logger): void {
 }
 
 /** What somebody at 3 a.m. needs of Temporal's fields: of which rollout, and the error as its message. The rest is in Temporal. */
-function readable({
-  workflowId,
-  activityType,
-  attempt,
-  error,
-  taskQueue,
-}: Record<string, unknown> = {}): Record<string, unknown> {
+function readable(meta: Record<string, unknown> = {}): Record<string, unknown> {
+  const { workflowId, activityType, attempt, error, taskQueue } = meta;
   const reason = error instanceof Error ? error.message : error;
   return { workflow: workflowId, step: activityType, attempt, taskQueue, reason };
 }
@@ -148,4 +141,51 @@ function createIsPending(client: Client): (rollout: string, run: string, activit
       throw error;
     }
   };
+}
+
+/** The workflows as Temporal's workers take them: bundled by the build where this runs from one, else from the sources. */
+async function findWorkflowBundle(): Promise<WorkflowBundleOption> {
+  const built = fileURLToPath(new URL('../../workflow-bundle.js', import.meta.url));
+  if (existsSync(built)) return { codePath: built };
+  return { code: await bundleOf(fileURLToPath(new URL('../..', import.meta.url))) };
+}
+
+/**
+ * Bundling takes seconds, so a bundle is kept in node_modules until one of the sources, or a package, is another.
+ * @param checkout has `src` and `node_modules`
+ * @returns the code
+ */
+export async function bundleOf(checkout: string): Promise<string> {
+  const folder = join(checkout, 'node_modules/.cache/landfall');
+  const hash = await sourcesHash(checkout);
+  const kept = join(folder, `workflows-${hash}.js`);
+  const known = await readTextIfThere(kept);
+  if (known !== undefined) return known;
+  const { code } = await bundleWorkflowCode({
+    workflowsPath: join(checkout, 'src/workflows/index.ts'),
+    logger: new DefaultLogger('WARN'),
+  });
+  // What was changed while it was read belongs to neither hash.
+  if ((await sourcesHash(checkout)) === hash) await keep(folder, kept, code);
+  return code;
+}
+
+/** Of every source, because which of them workflows import is found out by bundling only. */
+async function sourcesHash(checkout: string): Promise<string> {
+  const hash = createHash('sha256').update((await readTextIfThere(join(checkout, 'node_modules/.package-lock.json'))) ?? '');
+  const names = await readdir(join(checkout, 'src'), { recursive: true });
+  for (const name of names.filter((each) => /\.m?[jt]s$/.test(each)).sort())
+    hash.update(`\n${name}\n`).update(await readFile(join(checkout, 'src', name)));
+  return hash.digest('hex').slice(0, 16);
+}
+
+/** A checkout that may not be written to has its workflows bundled at each start. */
+async function keep(folder: string, file: string, code: string): Promise<void> {
+  try {
+    await writeDurably(file, code);
+    const older = (await readdir(folder)).filter((name) => /^workflows-\w+\.js$/.test(name) && !file.endsWith(name));
+    for (const name of older) await rm(join(folder, name), { force: true });
+  } catch (error) {
+    if (!['EACCES', 'EROFS', 'EPERM'].includes(String(codeOf(error)))) throw error;
+  }
 }

@@ -3,7 +3,7 @@ import { appendFile, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { bundleOf } from '../../src/process/workflow-bundle.ts';
+import { bundleOf } from '../../src/process/workers.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
