@@ -5,9 +5,9 @@ import type { Logger } from 'pino';
 import type { Configuration } from '../config/configuration.ts';
 import {
   connectionOptions,
-  type EmbeddedTemporalSettings,
   embeddedConnection,
   type TemporalConnectionOptions,
+  type TemporalSettings,
 } from '../config/temporal.ts';
 import { searchAttributes } from '../contracts/start-options.ts';
 import type { Environment } from '../domain/environment.ts';
@@ -52,7 +52,7 @@ export async function reachTemporal(
 }
 
 async function embed(
-  { port, uiUrl }: EmbeddedTemporalSettings,
+  { port, uiUrl }: Extract<TemporalSettings, { kind: 'embedded' }>,
   folder: string,
   env: Environment,
   log: Logger,

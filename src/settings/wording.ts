@@ -89,11 +89,6 @@ export function oneOrMany<Schema extends z.core.$ZodType>(schema: Schema, what: 
   return z.union([schema, z.array(schema).min(1)], expecting(`${what} or a list of them`));
 }
 
-/** A setting that may be left out. */
-export function optional<Schema extends z.ZodType>(schema: Schema, description: string) {
-  return z.exactOptional(schema.describe(description));
-}
-
 function wordUnknownKey(key: string, known: readonly string[]): string {
   const guess = nearest(key, known);
   const hint = guess === undefined ? '' : ` (did you mean ${guess}?)`;
