@@ -5,8 +5,7 @@ import { Refusal } from '../domain/failures.ts';
 import { type Digest, formatReference, type Repository, type Tag } from '../domain/image-reference.ts';
 import type { TagSnapshot } from '../domain/search-snapshot.ts';
 import { follows, latestOf, type TagPolicy } from '../domain/tag-policy.ts';
-import { creationTime } from '../platform/registry/image-description.ts';
-import { MissingPart } from '../platform/registry/platform-image.ts';
+import { creationTime, MissingPart } from '../platform/registry/image-description.ts';
 import type { Registry } from '../platform/registry/registry.ts';
 
 /** One reading of a repository's tags. */

@@ -1,9 +1,8 @@
 import type { VerifyActivities, VerifyInput } from '../contracts/activities/checks.ts';
 import { type Digest, formatReference } from '../domain/image-reference.ts';
 import type { ConfirmOutcome, RateLimited, VerifyOutcome } from '../domain/outcomes.ts';
-import { describeImage } from '../platform/registry/image-description.ts';
+import { describeImage, MissingPart } from '../platform/registry/image-description.ts';
 import type { Manifest } from '../platform/registry/manifest.ts';
-import { MissingPart } from '../platform/registry/platform-image.ts';
 import type { Registry } from '../platform/registry/registry.ts';
 import { answering, leaveWhenCancelled } from './boundary.ts';
 import { defaultNotFoundForMs, type NotFoundWindow, notInRegistry, retryWithinWindow } from './not-in-registry.ts';

@@ -14,9 +14,8 @@ import { ownershipKey } from '../platform/docker/ownership-key.ts';
 import { workerReach } from '../platform/docker/reach.ts';
 import { createHostLock } from '../platform/files/host-lock.ts';
 import { createGitHubClients, type GitHubClients, type GitHubCredentials } from '../platform/github/client.ts';
-import { type CredentialsSource, firstCredentials } from '../platform/registry/credentials.ts';
-import { createDockerCredentials } from '../platform/registry/docker-credentials.ts';
-import { createRegistry } from '../platform/registry/registry.ts';
+import { type CredentialsSource, createDockerCredentials, firstCredentials } from '../platform/registry/credentials.ts';
+import { Registry } from '../platform/registry/registry.ts';
 import { createProbes } from '../probes/index.ts';
 import { type GitHubSettings, gitHubSettings } from '../settings/github.ts';
 import type { SecretResolver } from '../settings/secrets.ts';
@@ -68,7 +67,7 @@ export async function createDependencies(
   return {
     ...context,
     client: temporal.client,
-    registry: createRegistry({ credentials, plainHttp }),
+    registry: new Registry({ credentials, plainHttp }),
     checks: await byKind(checks, ({ create, section }) => create(context, section && configuration.sections[section.key])),
     deployers: await byKind(deploys, ({ create }) => create(context)),
     notifiers: await byKind(notifiers, ({ create }) => create(context)),

@@ -12,7 +12,7 @@ import type { Configuration } from '../../src/config/configuration.ts';
 import { parseRepository, type Tag } from '../../src/domain/image-reference.ts';
 import { masked } from '../../src/domain/inert-text.ts';
 import { reservePort } from '../../src/platform/ports.ts';
-import { createRegistry } from '../../src/platform/registry/registry.ts';
+import { Registry } from '../../src/platform/registry/registry.ts';
 import { connectGitHub } from '../../src/process/dependencies.ts';
 import { type Logging, openLogging } from '../../src/process/logging.ts';
 import { sources } from '../../src/sources/index.ts';
@@ -285,7 +285,7 @@ log: { level: trace }
   it('has every request that goes out and its answer, and no secret of a registry or a forge', async () => {
     const { secrets } = logging;
     const credentials = async () => ({ username: secrets('env:REGISTRY_USER'), password: secrets('env:REGISTRY_PASSWORD') });
-    const registry = createRegistry({ credentials, plainHttp: () => true });
+    const registry = new Registry({ credentials, plainHttp: () => true });
     const image = parseRepository(`${host}/pitchconnect/app`);
     assert.equal(await registry.resolve(image, 'latest' as Tag), undefined);
     assert.ok(configuration.forge.github);

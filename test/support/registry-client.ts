@@ -1,11 +1,11 @@
 import type { Digest, Repository, Tag } from '../../src/domain/image-reference.ts';
-import { createRegistry, type Registry as RegistryClient, type RegistryOptions } from '../../src/platform/registry/registry.ts';
+import { Registry as RegistryClient, type RegistryOptions } from '../../src/platform/registry/registry.ts';
 
 export type { RegistryClient };
 
 /** A client that comes anonymously and speaks plain HTTP to everybody, unless told otherwise. */
 export function registryClient(options: Partial<RegistryOptions> = {}): RegistryClient {
-  return createRegistry({ credentials: async () => undefined, plainHttp: () => true, ...options });
+  return new RegistryClient({ credentials: async () => undefined, plainHttp: () => true, ...options });
 }
 
 export const tagOf = (text: string) => text as Tag;

@@ -1,12 +1,9 @@
 import { Agent, type buildConnector, Dispatcher, ProxyAgent, fetch as undiciFetch } from 'undici';
 import type { Environment } from '../../domain/environment.ts';
 import { codeOf } from '../../domain/errors.ts';
-import { noProxies, type ProxyRules, proxyFor, proxyRules } from './proxies.ts';
+import { type ProxyRules, proxyFor, proxyRules } from './proxies.ts';
 
-/*
- * Every HTTP request that Landfall itself makes goes out here: one place for proxies, limits, and the reasons of failures. Why there is
- * one for the whole process: docs/decisions/0026-one-http-client.md.
- */
+// Every HTTP request of Landfall's own goes out here. Why: docs/decisions/0026-one-http-client.md.
 
 /** Sends each request directly, or through the proxy that the rules name for its address. */
 class Route extends Dispatcher {
@@ -41,7 +38,7 @@ function proxyOptions(proxy: URL): ProxyAgent.Options {
   };
 }
 
-let route = new Route(noProxies);
+let route = new Route({ except: [] });
 
 /**
  * From now on requests go through the proxies that the environment names: see `proxyRules`. Called once, before the first request.
@@ -104,16 +101,8 @@ export interface HttpAnswer {
  * allowed another, and a POST would become a GET.
  * @throws BodyTooLarge, HttpFailure, and the signal's reason once it is aborted
  */
-export async function request({
-  what,
-  method,
-  url,
-  headers,
-  body,
-  signal,
-  timeoutMs,
-  longestAnswer,
-}: HttpRequest): Promise<HttpAnswer> {
+export async function request(asked: HttpRequest): Promise<HttpAnswer> {
+  const { what, method, url, headers, body, signal, timeoutMs, longestAnswer } = asked;
   const deadline = AbortSignal.timeout(timeoutMs);
   try {
     const authorization = credentialsOf(url);
@@ -137,7 +126,6 @@ export async function request({
   }
 }
 
-/** Thrown for a body that is larger than we are willing to hold in memory. */
 export class BodyTooLarge extends Error {
   constructor(what: string, limit: number) {
     super(`${what} is larger than ${limit} bytes`);
@@ -146,9 +134,8 @@ export class BodyTooLarge extends Error {
 }
 
 /**
- * Reads a whole body, of at most `limit` bytes after any content encoding is undone.
- * @param what what it is, for the error
- * @param timeoutMs what the request was given, for the error
+ * @param limit bytes, after any content encoding is undone
+ * @param what what it is, and `timeoutMs` what the request was given: for the error
  * @throws BodyTooLarge, or HttpFailure if the connection breaks
  */
 export async function readBody(answer: Response, limit: number, what: string, timeoutMs: number): Promise<Buffer> {
@@ -211,11 +198,15 @@ function adviceFor(code: string): string | undefined {
   return undefined;
 }
 
-/** What HTTP Basic authentication (RFC 7617) makes of `user:password@` in an address. */
+/** The Authorization header for `user:password@` in an address. */
 function credentialsOf({ username, password }: URL): string | undefined {
   if (username === '' && password === '') return undefined;
-  const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
-  return `Basic ${Buffer.from(pair).toString('base64')}`;
+  return basicAuthorization({ username: decodeURIComponent(username), password: decodeURIComponent(password) });
+}
+
+/** HTTP Basic authentication (RFC 7617). */
+export function basicAuthorization({ username, password }: { readonly username: string; readonly password: string }): string {
+  return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
 }
 
 /** `fetch` refuses an address with credentials, in a message that shows it. */

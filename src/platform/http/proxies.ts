@@ -11,8 +11,6 @@ export interface ProxyRules {
   readonly except: readonly string[];
 }
 
-export const noProxies: ProxyRules = { except: [] };
-
 /**
  * `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`, in lower or upper case; lower case counts where both are set, as in curl and git.
  * @throws Error if a proxy is no address; the message does not repeat it, as it may hold a password

@@ -39,7 +39,7 @@ export function otherThanImage(manifest: Manifest): string | undefined {
   if (manifest.kind === 'other') return named([manifest.mediaType]);
   const { artifactType, config, layers } = manifest;
   // Docker unpacks every layer, whatever its type; a scanner may not.
-  if (isImageConfig(config.mediaType) && layers.every(isImageLayer)) return undefined;
+  if (isImageConfig(config.mediaType) && layers.every(({ mediaType }) => imageLayerType.test(mediaType))) return undefined;
   const types = [artifactType, config.mediaType, ...layers.map((layer) => layer.mediaType)];
   const telling = types.filter(
     (type) => type !== undefined && type !== emptyType && !isImageConfig(type) && !imageLayerType.test(type),
@@ -58,10 +58,6 @@ export function isSchema1({ mediaType }: Manifest): boolean {
  */
 export function isForNoPlatform({ platform }: Descriptor): boolean {
   return platform?.os.toLowerCase() === 'unknown' && platform.architecture.toLowerCase() === 'unknown';
-}
-
-function isImageLayer({ mediaType }: Descriptor): boolean {
-  return imageLayerType.test(mediaType);
 }
 
 /** By the first type with a name; else the first type, as it is. */

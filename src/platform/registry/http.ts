@@ -1,5 +1,7 @@
+import { z } from 'zod';
 import { messageOf } from '../../domain/errors.ts';
 import { RateLimit } from '../../domain/failures.ts';
+import { jsonIn } from '../../domain/json.ts';
 import { HttpFailure, httpFetch, readBody } from '../http/client.ts';
 import { retryAfter } from '../http/headers.ts';
 
@@ -20,10 +22,10 @@ export interface RegistryRequest {
   readonly body?: string;
 }
 
-const userAgent = 'landfall';
 const mostRedirects = 5;
 /** Enough for the message of an error; the rest of an error's body is of no use. */
 const errorBodyLimit = 64 * 1024;
+const registryErrors = z.object({ errors: z.array(z.unknown()) });
 
 /**
  * Sends a request and follows redirects. The Authorization header goes to the origin that it was made for and no further: registries
@@ -32,30 +34,40 @@ const errorBodyLimit = 64 * 1024;
  *   be tried again
  */
 export async function send(request: RegistryRequest, { timeoutMs, plainHttp }: HttpSettings): Promise<Response> {
+  const { method, url: asked, body } = request;
   const signal = AbortSignal.timeout(timeoutMs);
-  let { url } = request;
+  let url = asked;
   for (let redirects = 0; redirects <= mostRedirects; redirects++) {
-    const answer = await sendOnce({ ...request, url }, request.url.origin, signal, timeoutMs);
+    const headers = new Headers({ 'user-agent': 'landfall', ...request.headers });
+    if (url.origin !== asked.origin) headers.delete('authorization');
+    // Without the query: links to storage carry signatures there, and token requests name scopes.
+    const what = `${method} ${url.origin}${url.pathname}`;
+    const answer = await httpFetch(url, {
+      method,
+      headers,
+      redirect: 'manual',
+      signal,
+      ...(body !== undefined && { body }),
+    }).catch((error: unknown) => {
+      throw new HttpFailure(what, error, timeoutMs);
+    });
     const location = answer.headers.get('location');
     // A POST carries an identity token in its body, so it is never sent on.
-    if (![301, 302, 303, 307, 308].includes(answer.status) || location === null || request.method === 'POST') {
-      if (url.origin !== request.url.origin) await refuseForeign(request, url, answer);
+    if (![301, 302, 303, 307, 308].includes(answer.status) || location === null || method === 'POST') {
+      if (url.origin !== asked.origin) await refuseForeign(request, url, answer);
       return answer;
     }
     await answer.body?.cancel();
     const next = new URL(location, url);
-    if (next.protocol !== 'https:' && !(next.protocol === 'http:' && (plainHttp(next.host) || plainHttp(request.url.host)))) {
+    if (next.protocol !== 'https:' && !(next.protocol === 'http:' && (plainHttp(next.host) || plainHttp(asked.host)))) {
       throw new Error(`${url.host} redirects to ${next.origin}, which is not https; expected an encrypted address`);
     }
     url = next;
   }
-  throw new Error(`${request.url.host} redirects more than ${mostRedirects} times`);
+  throw new Error(`${asked.host} redirects more than ${mostRedirects} times`);
 }
 
-/**
- * Storage that a registry redirects to has nothing to say about who may pull. Above all, a challenge of it would have us take the
- * registry's credentials to wherever it names.
- */
+/** Storage has nothing to say about who may pull; a challenge of it would have us take the registry's credentials to wherever it names. */
 async function refuseForeign({ method, url: asked }: RegistryRequest, url: URL, answer: Response): Promise<void> {
   if (answer.status !== 401 && answer.status !== 403) return;
   await answer.body?.cancel();
@@ -65,27 +77,11 @@ async function refuseForeign({ method, url: asked }: RegistryRequest, url: URL, 
   );
 }
 
-async function sendOnce(request: RegistryRequest, origin: string, signal: AbortSignal, timeoutMs: number): Promise<Response> {
-  const { method, url, body } = request;
-  const headers = new Headers({ 'user-agent': userAgent, ...request.headers });
-  if (url.origin !== origin) headers.delete('authorization');
-  try {
-    return await httpFetch(url, { method, headers, redirect: 'manual', signal, ...(body !== undefined && { body }) });
-  } catch (error) {
-    // Without the query: links to storage carry signatures there, and token requests name scopes.
-    throw new HttpFailure(`${method} ${url.origin}${url.pathname}`, error, timeoutMs);
-  }
-}
-
-/**
- * The error for an answer that is none of those the caller expects: a `RateLimit` for 429, else something broken. 401, 403 and 404 are
- * the caller's to judge.
- */
+/** The error for an answer that none of the caller's cases is: a `RateLimit` for 429, else something broken. */
 export async function unexpectedAnswer(what: string, answer: Response, settings: HttpSettings): Promise<Error> {
   const said = await errorText(answer, settings);
   const message = `${what} was answered with ${answer.status}${said === '' ? '' : `: ${said}`}`;
-  if (answer.status !== 429) return new Error(message);
-  return new RateLimit(message, limitEnd(answer.headers, settings.now()));
+  return answer.status === 429 ? new RateLimit(message, limitEnd(answer.headers, settings.now())) : new Error(message);
 }
 
 /** A count of hours comes back little by little: asking again after so much of it costs nothing, as a refused request is not counted. */
@@ -117,11 +113,41 @@ export async function errorText(answer: Response, { timeoutMs }: HttpSettings): 
   }
 }
 
-/** @throws Error if it is no JSON */
-export function parseJson(text: string, what: string): unknown {
+/** @throws Error if the body is no JSON */
+export async function readJson(answer: Response, limit: number, what: string, { timeoutMs }: HttpSettings): Promise<unknown> {
+  const body = await readBody(answer, limit, what, timeoutMs);
   try {
-    return JSON.parse(text);
+    return JSON.parse(body.toString());
   } catch (error) {
     throw new Error(`${what} answered with something that is no JSON`, { cause: error });
   }
+}
+
+/**
+ * Whether a 404 is the registry's own word: JSON with `errors` (OCI distribution specification). That of a proxy without its registry, or of
+ * a page about maintenance, says nothing about images.
+ * @returns true
+ * @throws Error for any other 404: to be tried again
+ */
+export async function isNotThere(what: string, answer: Response, settings: HttpSettings): Promise<boolean> {
+  const body = await readBody(answer, errorBodyLimit, what, settings.timeoutMs);
+  const isFromRegistry = answer.headers.has('docker-distribution-api-version');
+  if (isFromRegistry || registryErrors.safeParse(jsonIn(body.toString())).success) return true;
+  const { message } = await unexpectedAnswer(what, new Response(body, answer), settings);
+  throw new Error(`${message} (expected JSON with 'errors', as registries say that something is not there); it is asked again`);
+}
+
+/** For people to look at: of a login, an error, or maintenance. */
+export function isPage(answer: Response): boolean {
+  return /^text\/html\b/i.test(answer.headers.get('content-type') ?? '');
+}
+
+/** The error for a 200 that is not what was asked for. A proxy answered instead of the registry, or the registry is broken. */
+export function oddAnswer(what: string, answer: Response, expected: string): Error {
+  const type = answer.headers.get('content-type')?.slice(0, 100) ?? 'no type';
+  const from = answer.url === '' ? '' : ` from ${new URL(answer.url).host}`;
+  return new Error(
+    `expected ${what} to be ${expected}, found something else (${type})${from}: a page of a proxy or a login, or an answer that was cut; ` +
+      'it is asked again, see what answers there',
+  );
 }

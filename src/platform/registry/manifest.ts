@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { Refusal } from '../../domain/failures.ts';
 import { type Digest, isDigest } from '../../domain/image-reference.ts';
-import { ambiguousKey } from './ambiguous-key.ts';
+import { jsonIn, memberOf } from '../../domain/json.ts';
 
 /** Every kind of manifest that we ask for; a registry that has another kind may still send it. */
 export const manifestTypes = {
@@ -32,21 +32,21 @@ const mediaType = z.string().max(longestMediaType, `expected a media type of at 
 /** `linux`, `amd64`, `v8`; empty in the configuration of what is made for no platform. Kept in histories as well. */
 const platformPart = z.string().regex(/^[\w.-]{0,32}$/, 'expected at most 32 letters, digits, _, . and -');
 
+const platform = z.object({
+  os: platformPart,
+  architecture: platformPart,
+  variant: platformPart.nullish(),
+  'os.version': z.string().max(64).nullish(),
+  'os.features': z.array(z.string().max(64)).nullish(),
+});
+
 const descriptor = z.object({
   mediaType,
   digest: digestText,
   size: z.number().int().nonnegative(),
   artifactType: mediaType.optional(),
   annotations: z.record(z.string(), z.string()).nullish(),
-  platform: z
-    .object({
-      os: platformPart,
-      architecture: platformPart,
-      variant: platformPart.nullish(),
-      'os.version': z.string().max(64).nullish(),
-      'os.features': z.array(z.string().max(64)).nullish(),
-    })
-    .nullish(),
+  platform: platform.nullish(),
 });
 
 const manifestBody = z.object({
@@ -91,19 +91,14 @@ export interface IndexManifest extends ManifestBase {
   readonly manifests: readonly Descriptor[];
 }
 
-/** Docker's schema 1, or a kind that we do not know. */
-export interface OtherManifest extends ManifestBase {
-  readonly kind: 'other';
-}
-
-export type Manifest = SingleManifest | IndexManifest | OtherManifest;
+/** `other`: Docker's schema 1, or a kind that we do not know. */
+export type Manifest = SingleManifest | IndexManifest | (ManifestBase & { readonly kind: 'other' });
 
 export function digestOf(bytes: Buffer): Digest {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}` as Digest;
 }
 
 /**
- * Reads a manifest.
  * @param contentType the answer's Content-Type, which counts only where the manifest itself does not show what it is
  * @param what what it is, for the error
  * @throws Refusal `NotAnImage` for bytes that are no manifest
@@ -114,9 +109,7 @@ export function parseManifest(bytes: Buffer, contentType: string | null, what: s
   // Read as one kind it is another image than read as the other: CVE-2021-41190.
   if ((config || layers) && manifests) throw ambiguous(what, 'has both layers and manifests');
   if (fsLayers && (config || layers || manifests)) throw ambiguous(what, 'is of schema 1 and 2 at once');
-  const key = ambiguousKey(bytes.toString('utf8'));
-  if (key !== undefined)
-    throw ambiguous(what, `has the key '${key.slice(0, 50)}' twice, or in another case than it is defined in`);
+  refuseAmbiguousKey(bytes, what);
   const base = {
     digest: digestOf(bytes),
     mediaType: body.mediaType ?? impliedType(body) ?? contentType?.split(';')[0]?.trim() ?? 'unknown',
@@ -130,10 +123,14 @@ export function parseManifest(bytes: Buffer, contentType: string | null, what: s
 /** @throws Refusal `NotAnImage` for bytes that are no image configuration */
 export function parseImageConfig(bytes: Buffer, what: string): ImageConfig {
   const config = parseAs(imageConfig, bytes, what);
-  const key = ambiguousKey(bytes.toString('utf8'), 1);
-  if (key !== undefined)
-    throw ambiguous(what, `has the key '${key.slice(0, 50)}' twice, or in another case than it is defined in`);
+  refuseAmbiguousKey(bytes, what, 1);
   return config;
+}
+
+function refuseAmbiguousKey(bytes: Buffer, what: string, depth?: number): void {
+  const key = ambiguousKey(bytes.toString('utf8'), depth);
+  if (key === undefined) return;
+  throw ambiguous(what, `has the key '${key.slice(0, 50)}' twice, or in another case than it is defined in`);
 }
 
 function ambiguous(what: string, why: string): Refusal {
@@ -142,21 +139,13 @@ function ambiguous(what: string, why: string): Refusal {
 
 /** Whether it is at all of the form of a manifest, however wrong it may be otherwise. */
 export function resemblesManifest(bytes: Buffer): boolean {
-  return typeof membersOf(bytes).schemaVersion === 'number';
+  return typeof memberOf(jsonIn(bytes.toString('utf8')), 'schemaVersion') === 'number';
 }
 
 /** Whether it is at all of the form of an image configuration. */
 export function resemblesConfig(bytes: Buffer): boolean {
-  return ['rootfs', 'architecture', 'os', 'config'].some((name) => name in membersOf(bytes));
-}
-
-function membersOf(bytes: Buffer): Readonly<Record<string, unknown>> {
-  try {
-    const json: unknown = JSON.parse(bytes.toString('utf8'));
-    return typeof json === 'object' && json !== null ? { ...json } : {};
-  } catch {
-    return {};
-  }
+  const json = jsonIn(bytes.toString('utf8'));
+  return ['rootfs', 'architecture', 'os', 'config'].some((name) => memberOf(json, name) !== undefined);
 }
 
 /** OCI manifests need not say what they are, and the oldest of Docker's do not. */
@@ -176,6 +165,78 @@ function parseAs<Shape extends z.ZodType>(shape: Shape, bytes: Buffer, what: str
   const parsed = shape.safeParse(json);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
-  const problem = issue === undefined ? '' : `: ${issue.path.join('.') || 'the whole'}: ${issue.message}`;
-  throw new Refusal('NotAnImage', `${what} does not have the form of OCI or Docker${problem}; push it again`);
+  const problem = `${issue?.path.join('.') || 'the whole'}: ${issue?.message}`;
+  throw new Refusal('NotAnImage', `${what} does not have the form of OCI or Docker: ${problem}; push it again`);
+}
+
+/** Members of manifests, indexes and descriptors that decide which image is meant. */
+const members: ReadonlyMap<string, string> = new Map(
+  [manifestBody, descriptor, platform].flatMap(({ shape }) => Object.keys(shape)).map((name) => [folded(name), name]),
+);
+
+const [openObject, closeObject, openArray, closeArray, comma, quote, backslash] = [0x7b, 0x7d, 0x5b, 0x5d, 0x2c, 0x22, 0x5c];
+
+interface Frame {
+  readonly isObject: boolean;
+  /** Made for the first key: hostile manifests have a million empty objects. */
+  keys?: Set<string>;
+  /** Its keys are whatever somebody chose, so their case counts. */
+  readonly isMap: boolean;
+  expectsKey: boolean;
+  lastKey: string;
+}
+
+/**
+ * A key that programs read differently. Docker, containerd and Trivy take `Manifests` for `manifests`, and of two such members the last
+ * one: they would see another image than we do.
+ * @param text valid JSON
+ * @param depth how deep to look: 1 is the outermost object
+ */
+export function ambiguousKey(text: string, depth: number = Number.POSITIVE_INFINITY): string | undefined {
+  const outer: Frame[] = [];
+  let frame: Frame = { isObject: false, isMap: false, expectsKey: false, lastKey: '' };
+  for (let at = 0; at < text.length; at += 1) {
+    const character = text.charCodeAt(at);
+    if (character === openObject || character === openArray) {
+      outer.push(frame);
+      const isObject = character === openObject;
+      frame = { isObject, isMap: frame.lastKey === 'annotations', expectsKey: isObject, lastKey: '' };
+    } else if (character === closeObject || character === closeArray) {
+      frame = outer.pop() ?? frame;
+    } else if (character === comma) {
+      frame.expectsKey = frame.isObject;
+    } else if (character === quote) {
+      const end = endOfString(text, at);
+      if (frame.expectsKey) {
+        const quoted = text.slice(at, end + 1);
+        const key = quoted.includes('\\') ? String(JSON.parse(quoted)) : quoted.slice(1, -1);
+        if (outer.length <= depth && isAmbiguous(frame, key)) return key;
+        frame.expectsKey = false;
+        frame.lastKey = key;
+      }
+      at = end;
+    }
+  }
+  return undefined;
+}
+
+/** Also takes note of the key. */
+function isAmbiguous(frame: Frame, key: string): boolean {
+  const name = frame.isMap ? key : folded(key);
+  frame.keys ??= new Set();
+  const isRepeated = frame.keys.has(name);
+  frame.keys.add(name);
+  return isRepeated || (!frame.isMap && (members.get(name) ?? key) !== key);
+}
+
+/** Where the string that begins at `start` has its closing quote. */
+function endOfString(text: string, start: number): number {
+  let at = start + 1;
+  while (at < text.length && text.charCodeAt(at) !== quote) at += text.charCodeAt(at) === backslash ? 2 : 1;
+  return at;
+}
+
+/** As Go folds case: the long s and the Kelvin sign are letters too. */
+function folded(key: string): string {
+  return key.toUpperCase().toLowerCase();
 }

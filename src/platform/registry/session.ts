@@ -1,52 +1,182 @@
+import { z } from 'zod';
+import { Refusal } from '../../domain/failures.ts';
 import { pathOf, type Repository, registryOf } from '../../domain/image-reference.ts';
-import type { Authentication, AuthenticationTarget } from './authentication.ts';
-import { errorText, type HttpSettings, send, unexpectedAnswer } from './http.ts';
-import { isPage } from './odd-answer.ts';
+import { basicAuthorization } from '../http/client.ts';
+import { type Challenge, parseChallenges } from '../http/headers.ts';
+import { type CredentialsSource, identityTokenUser, type RegistryCredentials } from './credentials.ts';
+import { errorText, type HttpSettings, isPage, type RegistryRequest, readJson, send, unexpectedAnswer } from './http.ts';
 
-/** Requests to the registry's API, authenticated as the registry asks. */
-export interface Session {
+interface Authorization {
+  /** Of the Authorization header. */
+  readonly value: string;
+  /** Milliseconds since 1970. */
+  readonly expiresAt: number;
+}
+
+const tokenLimit = 1024 * 1024;
+/** What a token server that says nothing means (distribution's token specification). */
+const defaultTokenSeconds = 60;
+/** A token is not used in its last seconds: the request has to arrive, and clocks differ. */
+const tokenMarginMs = 10_000;
+/** Credentials are read again after a while, so that a rotated password is picked up. */
+const basicLifetimeMs = 300_000;
+/** When this many repositories are remembered, all are forgotten: a token more costs less than a list without an end. */
+const mostRemembered = 1_000;
+
+const tokenAnswer = z.object({
+  token: z.string().min(1).optional(),
+  access_token: z.string().min(1).optional(),
+  expires_in: z.number().positive().optional(),
+});
+
+/** Requests to registries, authenticated as they ask; for tokens see https://distribution.github.io/distribution/spec/auth/token/. */
+export class Session {
+  readonly #settings: HttpSettings;
+  readonly #credentials: CredentialsSource;
+  /** Promises are kept, not their values: requests that run side by side ask for one token. */
+  readonly #authorizations = new Map<Repository, Promise<Authorization>>();
+
+  constructor(credentials: CredentialsSource, settings: HttpSettings) {
+    this.#credentials = credentials;
+    this.#settings = settings;
+  }
+
   /**
    * @param path below `/v2/NAME/`, with the query
    * @returns any answer but 401 and 403; for HEAD these too, if they are not sure to be meant
    * @throws Refusal `CredentialsRefused`
    */
-  request(
+  async request(
     repository: Repository,
     method: 'GET' | 'HEAD',
     path: string,
-    headers: Readonly<Record<string, string>>,
-  ): Promise<Response>;
+    headers: RegistryRequest['headers'],
+  ): Promise<Response> {
+    const host = registryOf(repository);
+    const scheme = this.#settings.plainHttp(host) ? 'http' : 'https';
+    // Docker Hub's API lives on another host than its images' names say.
+    const origin = host === 'docker.io' ? 'https://registry-1.docker.io' : `${scheme}://${host}`;
+    const url = new URL(`${origin}/v2/${pathOf(repository)}/${path}`);
+    const ask = (authorization: string | undefined) =>
+      send({ method, url, headers: { ...headers, ...(authorization !== undefined && { authorization }) } }, this.#settings);
+
+    const remembered = await this.#remembered(repository);
+    let answer = await ask(remembered);
+    const challenges = answer.headers.get('www-authenticate');
+    if (answer.status === 401 && challenges !== null) {
+      await answer.body?.cancel();
+      answer = await ask(await this.#anotherThan(remembered, repository, challenges));
+    }
+    if (method === 'HEAD') return answer;
+    // A registry says how to come in, and says no in JSON; this is a proxy before it, or a login.
+    const isOdd = (answer.status === 401 && challenges === null) || (answer.status === 403 && isPage(answer));
+    if (isOdd) throw await unexpectedAnswer(`${method} ${url}`, answer, this.#settings);
+    if (answer.status === 401 || answer.status === 403) {
+      const said = `${answer.status} ${await errorText(answer, this.#settings)}`.trim();
+      // Access may be given soon.
+      this.#authorizations.delete(repository);
+      throw credentialsRefused(repository, await this.#credentials(host), said);
+    }
+    return answer;
+  }
+
+  /** What worked before and should still work, if anything. */
+  async #remembered(repository: Repository): Promise<string | undefined> {
+    // A failure does not count: the next request asks again.
+    const known = await this.#authorizations.get(repository)?.catch(() => undefined);
+    return known !== undefined && known.expiresAt > this.#settings.now() ? known.value : undefined;
+  }
+
+  async #anotherThan(refused: string | undefined, repository: Repository, challenges: string): Promise<string> {
+    const known = await this.#remembered(repository);
+    if (known !== undefined && known !== refused) return known;
+    if (this.#authorizations.size >= mostRemembered) this.#authorizations.clear();
+    const pending = this.#authorize(repository, challenges);
+    this.#authorizations.set(repository, pending);
+    return (await pending).value;
+  }
+
+  /** @param header `WWW-Authenticate` @throws Refusal `CredentialsRefused` */
+  async #authorize(repository: Repository, header: string): Promise<Authorization> {
+    const host = registryOf(repository);
+    const challenges = parseChallenges(header);
+    const known = await this.#credentials(host);
+    const bearer = challenges.find(({ scheme }) => scheme === 'bearer');
+    if (bearer !== undefined) return await this.#fetchToken(repository, bearer.parameters, known);
+    if (!challenges.some(({ scheme }) => scheme === 'basic')) {
+      throw new Refusal(
+        'CredentialsRefused',
+        `${host} asks for authentication of a kind that Landfall does not know; ` +
+          `expected Bearer or Basic in WWW-Authenticate, found '${header.slice(0, 100)}'`,
+      );
+    }
+    if (known === undefined || known.username === identityTokenUser) throw credentialsRefused(repository, known, '401');
+    return { value: basicAuthorization(known), expiresAt: this.#settings.now() + basicLifetimeMs };
+  }
+
+  async #fetchToken(repository: Repository, asked: Challenge['parameters'], known?: RegistryCredentials): Promise<Authorization> {
+    const settings = this.#settings;
+    const host = registryOf(repository);
+    const realm = realmOf(host, asked.realm ?? '', settings);
+    const scope = asked.scope ?? `repository:${pathOf(repository)}:pull`;
+    const ask = (service?: string) =>
+      send(tokenRequest(realm, { scope, ...(service !== undefined && { service }) }, known), settings);
+    let answer = await ask(asked.service);
+    if (answer.status === 400 && asked.service === undefined) {
+      // A challenge may leave the service out, and yet the server insists on one.
+      await answer.body?.cancel();
+      answer = await ask(host);
+    }
+    if (answer.status === 401 || (answer.status === 403 && !isPage(answer))) {
+      const said = `${answer.status} from ${realm.host}: ${await errorText(answer, settings)}`;
+      throw credentialsRefused(repository, known, said);
+    }
+    const what = `the token server ${realm.host} of ${host}`;
+    if (answer.status !== 200) throw await unexpectedAnswer(what, answer, settings);
+    const parsed = tokenAnswer.safeParse(await readJson(answer, tokenLimit, what, settings));
+    const token = parsed.data?.token ?? parsed.data?.access_token;
+    if (token === undefined) throw new Error(`${what} gave no token; expected a JSON object with 'token' or 'access_token'`);
+    const lifetimeMs = (parsed.data?.expires_in ?? defaultTokenSeconds) * 1_000;
+    return { value: `Bearer ${token}`, expiresAt: settings.now() + lifetimeMs - Math.min(tokenMarginMs, lifetimeMs / 2) };
+  }
 }
 
-export function createSession(authentication: Authentication, settings: HttpSettings): Session {
-  return {
-    async request(repository, method, path, headers) {
-      const target: AuthenticationTarget = { host: registryOf(repository), path: pathOf(repository) };
-      const url = new URL(`${apiOrigin(target.host, settings)}/v2/${target.path}/${path}`);
-      const ask = (authorization: string | undefined) =>
-        send({ method, url, headers: { ...headers, ...(authorization !== undefined && { authorization }) } }, settings);
-
-      const remembered = await authentication.remembered(target);
-      let answer = await ask(remembered);
-      const challenges = answer.headers.get('www-authenticate');
-      if (answer.status === 401 && challenges !== null) {
-        await answer.body?.cancel();
-        answer = await ask(await authentication.answer(target, challenges, remembered));
-      }
-      if (method === 'HEAD') return answer;
-      // A registry says how to come in, and says no in JSON; this is a proxy before it, or a login.
-      const isOdd = (answer.status === 401 && challenges === null) || (answer.status === 403 && isPage(answer));
-      if (isOdd) throw await unexpectedAnswer(`${method} ${url}`, answer, settings);
-      if (answer.status === 401 || answer.status === 403) {
-        throw await authentication.refused(target, `${answer.status} ${await errorText(answer, settings)}`.trim());
-      }
-      return answer;
-    },
-  };
+/** Checks where the token is to come from: credentials go there, so it is not just any address. */
+function realmOf(host: string, text: string, { plainHttp }: HttpSettings): URL {
+  const realm = URL.canParse(text) ? new URL(text) : undefined;
+  const isPlainAllowed = (url: URL) =>
+    url.protocol === 'http:' && plainHttp(host) && (plainHttp(url.host) || url.hostname === new URL(`http://${host}`).hostname);
+  if (realm !== undefined && (realm.protocol === 'https:' || isPlainAllowed(realm))) return realm;
+  throw new Refusal(
+    'CredentialsRefused',
+    `${host} wants credentials to be sent to '${text.slice(0, 200)}', expected an https address; nothing was sent. ` +
+      'Give the registry a token server with https, or set plainHttp for both of them under registries',
+  );
 }
 
-/** Docker Hub's API lives on another host than its images' names say. */
-function apiOrigin(host: string, { plainHttp }: HttpSettings): string {
-  if (host === 'docker.io') return 'https://registry-1.docker.io';
-  return `${plainHttp(host) ? 'http' : 'https'}://${host}`;
+/** An identity token is posted, as OAuth 2 has it; a password goes as Basic; without either we ask as anybody. */
+function tokenRequest(realm: URL, asked: Readonly<Record<string, string>>, known?: RegistryCredentials): RegistryRequest {
+  if (known?.username === identityTokenUser) {
+    const grant = { grant_type: 'refresh_token', client_id: 'landfall', refresh_token: known.password };
+    const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+    return { method: 'POST', url: realm, headers, body: new URLSearchParams({ ...asked, ...grant }).toString() };
+  }
+  const url = new URL(realm);
+  for (const [name, value] of Object.entries(asked)) url.searchParams.append(name, value);
+  return { method: 'GET', url, headers: known === undefined ? {} : { authorization: basicAuthorization(known) } };
+}
+
+/** The registry does not let us in: says with what we came, and what to configure. */
+function credentialsRefused(repository: Repository, known: RegistryCredentials | undefined, said: string): Refusal {
+  const host = registryOf(repository);
+  const came =
+    known === undefined
+      ? `no credentials for it are configured, and it does not show the repository to everybody (or has none of that name)`
+      : `the credentials are wrong, expired, or not allowed to pull from the repository`;
+  const user = known === undefined || known.username === identityTokenUser ? '' : ` as '${known.username}'`;
+  return new Refusal(
+    'CredentialsRefused',
+    `${host} refuses access to ${pathOf(repository)}${user} (${said}): ${came}. ` +
+      `Set username and password of an account that may pull under registries: ${host} in landfall.yaml, or run docker login ${host}`,
+  );
 }

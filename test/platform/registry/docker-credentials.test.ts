@@ -3,8 +3,7 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Refusal } from '../../../src/domain/failures.ts';
-import { firstCredentials } from '../../../src/platform/registry/credentials.ts';
-import { createDockerCredentials } from '../../../src/platform/registry/docker-credentials.ts';
+import { createDockerCredentials, firstCredentials } from '../../../src/platform/registry/credentials.ts';
 
 const auth = (text: string) => ({ auth: Buffer.from(text).toString('base64') });
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { concurrently } from '../../../src/domain/concurrently.ts';
 import { nextPage, parseChallenges, retryAfter } from '../../../src/platform/http/headers.ts';
-import { ambiguousKey } from '../../../src/platform/registry/ambiguous-key.ts';
+import { ambiguousKey } from '../../../src/platform/registry/manifest.ts';
 import { normalPlatform } from '../../../src/platform/registry/platform.ts';
 
 describe('WWW-Authenticate', () => {
