@@ -4,7 +4,7 @@ import type { ImageIdentity } from '../domain/outcomes.ts';
 import type { ChangePlan } from '../domain/plan.ts';
 import type { Forge } from '../forges/forge.ts';
 import { BranchMoved } from '../forges/forge.ts';
-import { type Foreign, foreignIn, foreignRefusal, type RepositoryReader } from '../forges/own-change.ts';
+import { foreignIn, type RepositoryReader } from '../forges/own-change.ts';
 import { anyImageIn } from './own-change.ts';
 
 /** How activities write to a branch of ours: an existing one is reused, never force-pushed, and what people committed to it is kept. */
@@ -79,17 +79,12 @@ export async function writeBranch(writing: BranchWrite): Promise<BranchResult> {
   if (head === undefined) {
     return { head: await forge.commitFile({ ...write, parents: [base.commit], treeOf: base.commit, text: edited }) };
   }
-  const foreign = await foreignOn(forge, change, image, base, head);
+  const foreign = await foreignOn(forge, change, image, branch, base, head);
   const present = await forge.readFile(repository, head, file);
   if (foreign !== undefined) {
-    const branches = { repository: shown(repository), branch, base: change.base, baseCommit: base.commit, head, path: file };
-    const refusal = () => foreignRefusal(readerOf(forge, repository), branches, foreign);
-    const text = await editForeign(present, refusal);
-    if (text === present) return { head, foreign: refusal };
-    return {
-      head: await forge.commitFile({ ...write, expectedHead: head, parents: [head], treeOf: head, text }),
-      foreign: refusal,
-    };
+    const text = await editForeign(present, foreign);
+    if (text === present) return { head, foreign };
+    return { head: await forge.commitFile({ ...write, expectedHead: head, parents: [head], treeOf: head, text }), foreign };
   }
   const isBehind = (await forge.compare(repository, base.commit, head)).behindBy > 0;
   if (present === edited && !isBehind) return { head };
@@ -103,18 +98,18 @@ export function foreignOn(
   forge: Forge,
   change: ChangePlan,
   image: ImageIdentity,
+  branch: string,
   base: CommittedFile,
   head: string,
-): Promise<Foreign | undefined> {
-  return foreignIn(readerOf(forge, change.repository), anyImageIn(change, image), base.commit, head);
-}
-
-function readerOf(forge: Forge, repository: string): RepositoryReader {
-  return {
+): ReturnType<typeof foreignIn> {
+  const { repository } = change;
+  const reader: RepositoryReader = {
     changes: (base, head) => forge.changes(repository, base, head),
     readFile: (commit, path) => forge.readFile(repository, commit, path),
     compare: (base, head) => forge.compare(repository, base, head),
   };
+  const range = { repository: shown(repository), branch, base: change.base, baseCommit: base.commit, head };
+  return foreignIn(reader, anyImageIn(change, image), range);
 }
 
 /** Stops before the next call to the forge once the activity is cancelled: a retry finds what was done so far. */

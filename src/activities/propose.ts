@@ -139,7 +139,7 @@ async function withdraw({ change, forge, branch, input, rollout }: ProposeContex
   const newest = comparison.commits.at(-1);
   if (newest === undefined || !isAboutTag(newest.message, input.image)) return;
   const present = await forge.readFile(repository, head, file);
-  if (present === base.text || (await foreignOn(forge, change, input.image, base, head)) !== undefined) return;
+  if (present === base.text || (await foreignOn(forge, change, input.image, branch, base, head)) !== undefined) return;
   await forge.commitFile({
     repository,
     branch,

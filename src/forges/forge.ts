@@ -2,14 +2,13 @@ import type { Octokit } from 'octokit';
 import type { z } from 'zod';
 import type { Environment } from '../domain/environment.ts';
 import { Refusal } from '../domain/failures.ts';
+import type { Log } from '../domain/log.ts';
 import type { MergeOutcome, Proposal, ProposalState, RateLimited } from '../domain/outcomes.ts';
-import type { MergeMethod } from '../domain/plan.ts';
+import type { ChangePlan, MergeMethod } from '../domain/plan.ts';
 import type { SecretCheck } from '../settings/scalars.ts';
 
 /**
- * A kind of forge: where deployment repositories live. It has a folder of its own, whose `index.ts` says this of it, and a line in the list
- * of forges; the configuration and the steps learn of it from here.
- *
+ * A kind of forge: where deployment repositories live. Each has a folder whose `index.ts` says this of it, and a line in the list of forges.
  * `Section` is what its schema makes of its section in the configuration, if it has one.
  */
 export interface ForgeKind<Section = unknown> {
@@ -37,7 +36,7 @@ export interface ForgeContext {
   readonly data: string;
   /** Landfall's own environment: git finds its configuration, credential helpers and ssh keys by it. */
   readonly env: Environment;
-  readonly log: { warn(fields: object, message: string): void };
+  readonly log: Pick<Log, 'warn'>;
 }
 
 /** The one place where a kind's section has its type, as with the other kinds. */
@@ -80,9 +79,7 @@ export interface Forge {
 
   /**
    * A commit with the tree of another commit but for one file, and the branch moved (or, where `expectedHead` is absent, created) to
-   * it: never by force, and only from `expectedHead`.
-   * @returns the new commit
-   * @throws BranchMoved
+   * it: never by force, and only from `expectedHead`. @returns the new commit @throws BranchMoved
    */
   commitFile(commit: FileCommit): Promise<string>;
 
@@ -112,12 +109,14 @@ export interface Forge {
   /** Closes an open proposal without merging it. */
   close(repository: string, proposal: Proposal): Promise<void>;
 
-  /** The newest commit of a branch that changed a file: to tell people who changed it after us. */
-  lastChange(
-    repository: string,
-    commit: string,
-    path: string,
-  ): Promise<{ readonly sha: string; readonly author: string; readonly message: string } | undefined>;
+  /** The newest commit of a branch that changed a file, with its message's first line: to tell people who changed it after us. */
+  lastChange(repository: string, commit: string, path: string): Promise<Commit | undefined>;
+}
+
+export interface Commit {
+  readonly sha: string;
+  readonly author: string;
+  readonly message: string;
 }
 
 export interface MergeRequest {
@@ -132,12 +131,12 @@ export interface MergeRequest {
   readonly message: string;
 }
 
-/** `found`: it was merged when we came, by an earlier try or by a person. */
+/** `found`: it was merged before, by an earlier try or by a person. */
 export type MergeAnswer = Exclude<MergeOutcome, RateLimited> & { readonly found?: true };
 
 export interface Comparison {
   /** Oldest first. */
-  readonly commits: readonly { readonly sha: string; readonly author: string; readonly message: string }[];
+  readonly commits: readonly Commit[];
   /** How many commits `base` has that `head` has not. */
   readonly behindBy: number;
 }
@@ -183,17 +182,12 @@ export interface FileCommit {
   readonly message: string;
 }
 
-export interface ChangeRequest {
-  readonly repository: string;
-  readonly base: string;
+export interface ChangeRequest extends Pick<ChangePlan, 'repository' | 'base' | 'labels' | 'reviewers' | 'assignees'> {
   readonly branch: string;
   readonly head: string;
   readonly title: string;
   /** Markdown. */
   readonly body: string;
-  readonly labels: readonly string[];
-  readonly reviewers: readonly string[];
-  readonly assignees: readonly string[];
 }
 
 export interface CheckReport {
@@ -202,6 +196,20 @@ export interface CheckReport {
   readonly state: 'success' | 'failure' | 'error' | 'pending';
   /** At most 140 characters. */
   readonly description: string;
+}
+
+/** The text of a file. @param where for people: `FILE in REPOSITORY` @throws Refusal if it is no text, or a symbolic link */
+export function textOf(bytes: Buffer, mode: string, where: string): string {
+  if (mode === '120000') {
+    const target = bytes.toString('utf8').slice(0, 200);
+    throw new Refusal('EditRefused', `${where} is a symbolic link to ${target}: name that file in change.file`);
+  }
+  try {
+    // A byte order mark is a part of the file, too.
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (cause) {
+    throw new Refusal('EditRefused', `${where} is not UTF-8 text: save it as UTF-8`, [], { cause });
+  }
 }
 
 /** Somebody moved the branch between our read and our push; trying again helps, so this is retried. */

@@ -1,54 +1,66 @@
 import { Refusal } from '../domain/failures.ts';
 import { inert } from '../domain/inert-text.ts';
-import type { Changes, FileChange, Forge, OwnChange } from './forge.ts';
+import type { Changes, Commit, Comparison, FileChange, OwnChange } from './forge.ts';
 
 /** Landfall merges only the change that it has computed. It compares what a branch changes, and never trusts what commits say about themselves. */
 
-/** Reads one repository. */
+/** Reads one repository, as a `Forge` does. */
 export interface RepositoryReader {
-  changes(base: string, head: string): ReturnType<Forge['changes']>;
-  readFile(commit: string, path: string): ReturnType<Forge['readFile']>;
-  compare(base: string, head: string): ReturnType<Forge['compare']>;
+  changes(base: string, head: string): Promise<Changes>;
+  readFile(commit: string, path: string): Promise<string | undefined>;
+  compare(base: string, head: string): Promise<Comparison>;
 }
 
-/** What a branch changes beside a change of ours. */
-export interface Foreign {
-  /** For people: `evil.sh (new)`. Empty if it cannot be determined. */
-  readonly files: readonly string[];
-  /** There are more, or it cannot be determined. */
-  readonly more: boolean;
+/** What is to be merged, and where; `repository` as people see it. */
+export interface MergeRange {
+  readonly repository: string;
+  readonly branch: string;
+  readonly base: string;
+  readonly baseCommit: string;
+  readonly head: string;
 }
 
-/** @returns undefined if merging `head` into `base` brings our change and nothing else, or nothing at all */
+/**
+ * What merging would bring besides a change of ours.
+ * @returns undefined if it is nothing, even if our change is not there either; otherwise makes the refusal that says what it is
+ */
 export async function foreignIn(
   reader: RepositoryReader,
   own: OwnChange,
-  base: string,
-  head: string,
-): Promise<Foreign | undefined> {
-  return foreignAmong(reader, own, await reader.changes(base, head), head);
+  range: MergeRange,
+): Promise<(() => Promise<Refusal>) | undefined> {
+  const { baseCommit, head } = range;
+  const foreign = await foreignAmong(reader, own, await reader.changes(baseCommit, head), head);
+  if (foreign === undefined) return undefined;
+  return async () => refusalOf(range, own.path, foreign, (await reader.compare(baseCommit, head)).commits);
+}
+
+/** `files` is for people: `evil.sh (new)`; empty if it cannot be determined. `more`: there are more, or it cannot be determined. */
+interface Foreign {
+  readonly files: readonly string[];
+  readonly more: boolean;
 }
 
 /** The same for changes that are known already. */
 export async function foreignAmong(
-  reader: Pick<RepositoryReader, 'readFile'>,
+  reader: RepositoryReader,
   own: OwnChange,
   { since, files, more }: Changes,
   head: string,
 ): Promise<Foreign | undefined> {
+  if (since === undefined) return { files: [], more: true };
   const foreign = files.filter(({ path }) => path !== own.path).map(described);
   const file = files.find(({ path }) => path === own.path);
-  if (since === undefined) return { files: [], more: true };
-  if (file !== undefined && (file.before !== file.after || !isPlainFile(file))) foreign.unshift(described(file));
+  if (file !== undefined && !isPlainEdit(file)) foreign.unshift(described(file));
   else if (file !== undefined && !(await isMade(reader, own, since, head))) foreign.unshift(`${file.path} (beside the image)`);
   return foreign.length === 0 && !more ? undefined : { files: foreign, more };
 }
 
-function isPlainFile({ after }: FileChange): boolean {
-  return after === '100644' || after === '100755';
+function isPlainEdit({ before, after }: FileChange): boolean {
+  return before === after && (after === '100644' || after === '100755');
 }
 
-async function isMade(reader: Pick<RepositoryReader, 'readFile'>, own: OwnChange, since: string, head: string): Promise<boolean> {
+async function isMade(reader: RepositoryReader, own: OwnChange, since: string, head: string): Promise<boolean> {
   try {
     const before = await reader.readFile(since, own.path);
     const after = await reader.readFile(head, own.path);
@@ -76,36 +88,20 @@ const kinds: Readonly<Record<string, string | undefined>> = {
   '160000': 'a submodule',
 };
 
-/** Where the two branches are, for people. */
-export interface ForeignBranch {
-  readonly repository: string;
-  readonly branch: string;
-  readonly base: string;
-  readonly baseCommit: string;
-  readonly head: string;
-  readonly path: string;
-}
-
 const mostShown = 10;
 const mostInDetails = 50;
 
 /** Names the files, and whom the commits of the branch are by, as these themselves say it. */
-export async function foreignRefusal(
-  reader: RepositoryReader,
-  branches: ForeignBranch,
-  { files, more }: Foreign,
-): Promise<Refusal> {
-  const { repository, branch, base, baseCommit, head, path } = branches;
-  const { commits } = await reader.compare(baseCommit, head);
-  const authors = [...new Set(commits.map(({ author }) => inert(author, 100)))];
-  const shown = files.slice(0, mostShown);
-  const rest = files.length - shown.length;
-  const others = [...shown, ...(more ? ['more'] : rest > 0 ? [`${rest} more`] : [])].join(', ');
+function refusalOf(range: MergeRange, path: string, { files, more }: Foreign, commits: readonly Commit[]): Refusal {
+  const { repository, branch, base } = range;
+  const authors = [...new Set(commits.map(({ author }) => inert(author, 100)))].slice(0, mostShown);
+  const rest = files.length - mostShown;
+  const others = [...files.slice(0, mostShown), ...(more ? ['more'] : rest > 0 ? [`${rest} more`] : [])].join(', ');
   const found = files.length === 0 ? 'what nobody can tell from the two branches' : others;
   return new Refusal(
     'BranchConflict',
-    `expected ${branch} of ${repository} to bring the image in ${path} to ${base} and nothing else, found ${found}, in commits of ${authors.slice(0, mostShown).join(', ') || 'nobody'}. ` +
+    `expected ${branch} of ${repository} to bring the image in ${path} to ${base} and nothing else, found ${found}, in commits of ${authors.join(', ') || 'nobody'}. ` +
       'Landfall merges its own change alone: revert the others or delete the branch, then retry; or merge it by hand, then retry',
-    [{ files: files.slice(0, mostInDetails), count: files.length, more, authors: authors.slice(0, mostShown) }],
+    [{ files: files.slice(0, mostInDetails), count: files.length, more, authors }],
   );
 }

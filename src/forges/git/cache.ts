@@ -5,22 +5,8 @@ import { codeOf } from '../../domain/errors.ts';
 import { RateLimit, Refusal } from '../../domain/failures.ts';
 import { type GitResult, type GitRunOptions, GitTimeout, type RunGit } from '../../platform/git/command.ts';
 import { lastLines, remoteFailure } from '../../platform/git/errors.ts';
-import type { GitRemote } from '../../platform/git/remote.ts';
+import { type GitRemote, parseRemote } from '../../platform/git/remote.ts';
 import { BranchMoved } from '../forge.ts';
-
-/** A bare clone of one remote, while nobody else in this process uses it. */
-export interface CachedRepository {
-  readonly folder: string;
-  /** A command on the clone alone; failing means that the clone is broken. */
-  local(args: readonly string[], options?: GitRunOptions): Promise<GitResult>;
-  /** The same for a question: 0 and the given exit codes are answers. */
-  ask(args: readonly string[], answers: readonly number[]): Promise<GitResult>;
-  /** A command that talks to the remote, with any exit code. */
-  contact(args: readonly string[]): Promise<GitResult>;
-  /** The same, where every exit code but 0 is a failure. @throws Refusal, RateLimit, or an ordinary error */
-  remote(args: readonly string[]): Promise<GitResult>;
-  has(object: string): Promise<boolean>;
-}
 
 /** A command on the clone alone has failed: the clone is not what it should be. */
 class CloneBroken extends Error {
@@ -39,54 +25,53 @@ const remoteTimeoutMs = 10 * 60_000;
 /**
  * Bare clones of remotes in a folder, one each. They are only a cache: whatever a crash, a full disk or a curious person does to
  * one, it is thrown away and fetched again.
+ * @returns uses the clone of a remote, given by its URL or path, while nobody else in this process does
  */
 export function createGitCache(folder: string, run: RunGit) {
-  const tails = new Map<string, Promise<void>>();
-  const clones = new Map<string, Clone>();
+  const clones = new Map<string, { readonly clone: Clone; idle: Promise<void> }>();
 
-  async function use<Result>(remote: GitRemote, act: (repository: CachedRepository) => Promise<Result>): Promise<Result> {
-    const before = tails.get(remote.key) ?? Promise.resolve();
-    const result = before.then(() => perform(remote, act));
-    const tail = result.then(ended, ended);
-    tails.set(remote.key, tail);
-    void tail.then(() => tails.get(remote.key) === tail && tails.delete(remote.key));
+  return async <Result>(address: string, act: (clone: Clone) => Promise<Result>): Promise<Result> => {
+    const remote = parseRemote(address);
+    const known = clones.get(remote.key) ?? { clone: createClone(folder, remote, run), idle: Promise.resolve() };
+    clones.set(remote.key, known);
+    const result = known.idle.then(() => perform(known.clone, act));
+    // The one who asked sees how it went; the next one only waits for the end.
+    known.idle = result.then(
+      () => {},
+      () => {},
+    );
     return result;
-  }
+  };
+}
 
-  async function perform<Result>(remote: GitRemote, act: (repository: CachedRepository) => Promise<Result>): Promise<Result> {
-    const known = clones.get(remote.key);
-    const clone = known ?? createClone(folder, remote, run);
-    clones.set(remote.key, clone);
+async function perform<Result>(clone: Clone, act: (clone: Clone) => Promise<Result>): Promise<Result> {
+  await clone.prepare();
+  try {
+    return await act(clone);
+  } catch (error) {
+    if (!(await clone.isToBlame(error))) throw error;
+    await clone.discard();
     await clone.prepare();
-    try {
-      return await act(clone.repository);
-    } catch (error) {
-      if (!(await clone.isToBlame(error))) throw error;
-      await clone.discard();
-      await clone.prepare();
-      return await act(clone.repository);
-    }
+    return await act(clone);
   }
-
-  return { use };
 }
 
-/** The one who asked sees how it went; the next one only waits for the end. */
-function ended(): void {}
+/** A bare clone of one remote. */
+export type Clone = ReturnType<typeof createClone>;
 
-interface Clone {
-  readonly repository: CachedRepository;
-  /** Makes the clone if there is none, and clears away what a killed git left in it. */
-  prepare(): Promise<void>;
-  isToBlame(error: unknown): Promise<boolean>;
-  discard(): Promise<void>;
-}
-
-function createClone(parent: string, remote: GitRemote, run: RunGit): Clone {
-  const folder = join(parent, `${remote.key}.git`);
+function createClone(parent: string, { key, url }: GitRemote, run: RunGit) {
+  const folder = join(parent, `${key}.git`);
   // A lock file is held for milliseconds. One from before this process began, or from before we killed a git of ours, is nobody's.
   let lockedUntil: number | undefined = performance.timeOrigin;
 
+  /** A command on the clone alone. @throws CloneBroken for an exit code above `highest` */
+  async function local(args: readonly string[], options: GitRunOptions = {}, highest = 0): Promise<GitResult> {
+    const result = await run([`--git-dir=${folder}`, ...args], options);
+    if (result.exitCode > highest) throw new CloneBroken(result);
+    return result;
+  }
+
+  /** A command that talks to the remote, with any exit code. */
   async function contact(args: readonly string[]): Promise<GitResult> {
     try {
       return await run([`--git-dir=${folder}`, ...args], { timeoutMs: remoteTimeoutMs });
@@ -96,53 +81,58 @@ function createClone(parent: string, remote: GitRemote, run: RunGit): Clone {
     }
   }
 
-  const repository: CachedRepository = {
-    folder,
-    contact,
-    async local(args, options) {
-      const result = await run([`--git-dir=${folder}`, ...args], options);
-      if (result.exitCode !== 0) throw new CloneBroken(result);
-      return result;
-    },
-    async ask(args, answers) {
-      const result = await run([`--git-dir=${folder}`, ...args]);
-      if (![0, ...answers].includes(result.exitCode)) throw new CloneBroken(result);
-      return result;
-    },
-    async remote(args) {
-      const result = await contact(args);
-      if (result.exitCode !== 0) throw remoteFailure(remote.url, result);
-      return result;
-    },
-    async has(object) {
-      const result = await run([`--git-dir=${folder}`, 'cat-file', '-e', object]);
-      // 1: no such object. Anything else is about the clone.
-      if (result.exitCode > 1) throw new CloneBroken(result);
-      return result.exitCode === 0;
-    },
-  };
+  /** What git says to a question, without white space around; undefined where it says no, by exit code 1. */
+  async function ask(...args: readonly string[]): Promise<string | undefined> {
+    const { exitCode, stdout } = await local(args, {}, 1);
+    return exitCode === 0 ? stdout.toString('utf8').trim() : undefined;
+  }
 
   return {
-    repository,
-    async prepare() {
-      if (lockedUntil !== undefined) await clearLeftovers(parent, remote.key, lockedUntil);
-      lockedUntil = undefined;
-      if (!(await exists(folder))) await makeClone(parent, remote.key, run);
+    folder,
+    url,
+    contact,
+    ask,
+    local,
+    /** What a command on the clone prints, without white space around. */
+    async text(args: readonly string[], options?: GitRunOptions): Promise<string> {
+      return (await local(args, options)).stdout.toString('utf8').trim();
     },
-    async isToBlame(error) {
+    has: async (object: string): Promise<boolean> => (await ask('cat-file', '-e', object)) !== undefined,
+    /** `what` is a commit, or a refspec. @throws Refusal, RateLimit, or an ordinary error */
+    async fetch(what: string): Promise<void> {
+      const options = ['--quiet', '--no-tags', '--no-write-fetch-head', '--no-recurse-submodules'];
+      const result = await contact(['fetch', ...options, url, what]);
+      if (result.exitCode !== 0) throw remoteFailure(url, result);
+    },
+    /** Makes the clone if there is none, and clears away what a killed git left in it. */
+    async prepare(): Promise<void> {
+      await mkdir(parent, { recursive: true });
+      if (lockedUntil !== undefined) await clearLeftovers(parent, key, lockedUntil);
+      lockedUntil = undefined;
+      if (!(await exists(folder))) await makeClone(parent, key, run);
+    },
+    async isToBlame(error: unknown): Promise<boolean> {
       if (error instanceof CloneBroken) return true;
       if (answered.some((kind) => error instanceof kind)) return false;
       // A fetch or push that fails for no known reason: perhaps it stumbled over a commit or tree that is missing here.
       const check = await run([`--git-dir=${folder}`, 'rev-list', '--objects', '--all', '--quiet']);
       return check.exitCode !== 0;
     },
-    discard: () => remove(folder),
+    /** Renamed first, so that a crash in between leaves no half of it in place. */
+    async discard(): Promise<void> {
+      const aside = join(parent, `${key}.old-${randomUUID()}`);
+      try {
+        await rename(folder, aside);
+      } catch (error) {
+        if (codeOf(error) !== 'ENOENT') throw error;
+      }
+      await rm(aside, { recursive: true, force: true });
+    },
   };
 }
 
 /** Made under another name and put in place at once, so that there is never half a clone. */
 async function makeClone(parent: string, key: string, run: RunGit): Promise<void> {
-  await mkdir(parent, { recursive: true });
   const unfinished = join(parent, `${key}.new-${randomUUID()}`);
   try {
     const result = await run(['init', '--quiet', '--bare', '--template=', '--object-format=sha1', unfinished]);
@@ -151,51 +141,32 @@ async function makeClone(parent: string, key: string, run: RunGit): Promise<void
   } catch (error) {
     await rm(unfinished, { recursive: true, force: true });
     // Another worker with the same folder was faster: its clone is as good.
-    if (!isErrorCode(error, 'ENOTEMPTY', 'EEXIST')) throw error;
+    const code = codeOf(error);
+    if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error;
   }
 }
 
 /** Lock files, indexes and unfinished clones of a process that was killed before a given time. */
 async function clearLeftovers(parent: string, key: string, before: number): Promise<void> {
-  if (!(await exists(parent))) return;
-  const clones = (await readdir(parent)).filter((name) => name.startsWith(`${key}.`));
-  for (const name of clones) {
+  for (const name of (await readdir(parent)).filter((name) => name.startsWith(`${key}.`))) {
     const path = join(parent, name);
-    if (name !== `${key}.git`) await removeOlder(path, before);
-    else for (const leftover of await leftoversIn(path)) await removeOlder(join(path, leftover), before);
+    const leftovers = name === `${key}.git` ? await leftoversIn(path) : [path];
+    for (const leftover of leftovers) if (await exists(leftover, before)) await rm(leftover, { recursive: true, force: true });
   }
 }
 
 async function leftoversIn(clone: string): Promise<string[]> {
-  const names = await readdir(clone, { recursive: true });
-  return names.filter((name) => name.endsWith('.lock') || name.startsWith('landfall-index-'));
-}
-
-async function removeOlder(path: string, before: number): Promise<void> {
-  if (await exists(path, before)) await rm(path, { recursive: true, force: true });
-}
-
-/** Renamed first, so that a crash in between leaves no half of it in place. */
-async function remove(folder: string): Promise<void> {
-  const aside = folder.replace(/\.git$/, `.old-${randomUUID()}`);
-  try {
-    await rename(folder, aside);
-  } catch (error) {
-    if (isErrorCode(error, 'ENOENT')) return;
-    throw error;
-  }
-  await rm(aside, { recursive: true, force: true });
+  const names = (await readdir(clone, { recursive: true })).filter(
+    (name) => name.endsWith('.lock') || name.startsWith('landfall-index-'),
+  );
+  return names.map((name) => join(clone, name));
 }
 
 async function exists(path: string, before = Number.POSITIVE_INFINITY): Promise<boolean> {
   try {
     return (await stat(path)).mtimeMs < before;
   } catch (error) {
-    if (isErrorCode(error, 'ENOENT')) return false;
+    if (codeOf(error) === 'ENOENT') return false;
     throw error;
   }
-}
-
-function isErrorCode(error: unknown, ...codes: readonly string[]): boolean {
-  return codes.some((code) => code === codeOf(error));
 }

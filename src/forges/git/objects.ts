@@ -1,150 +1,113 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Refusal } from '../../domain/failures.ts';
-import { remoteFailure } from '../../platform/git/errors.ts';
-import type { GitRemote } from '../../platform/git/remote.ts';
-import type { Comparison, FileCommit } from '../forge.ts';
-import type { CachedRepository } from './cache.ts';
+import { type Changes, type Commit, type Comparison, type FileChange, type FileCommit, textOf } from '../forge.ts';
+import type { Clone } from './cache.ts';
 
-/** Branches, commits, trees and files in the clone of a remote, without a work tree. */
+/** Commits, trees and files in the clone of a remote, without a work tree. */
 
-export interface Author {
-  readonly name: string;
-  readonly email: string;
-}
-
-/** What the remote says now, with the commit and all that it reaches in the clone. */
-export async function fetchHead(clone: CachedRepository, remote: GitRemote, branch: string): Promise<string | undefined> {
-  const commit = await remoteHead(clone, remote, branch);
-  if (commit === undefined || (await clone.has(commit))) return commit;
-  // Named by hash: branches `a` and `a/b` may follow one another, and some file systems know no upper case.
-  const ref = `refs/landfall/${createHash('sha1').update(branch).digest('hex')}`;
-  await clone.remote([...fetchArguments, remote.url, `+refs/heads/${branch}:${ref}`]);
-  if (!(await clone.has(commit)))
-    throw new Error(`branch ${branch} of ${remote.url} moved while we fetched it; it is looked at again`);
-  return commit;
-}
-
-export const fetchArguments = ['fetch', '--quiet', '--no-tags', '--no-write-fetch-head', '--no-recurse-submodules'];
-
-export async function remoteHead(clone: CachedRepository, remote: GitRemote, branch: string): Promise<string | undefined> {
-  const ref = `refs/heads/${branch}`;
-  const result = await clone.contact(['ls-remote', '--exit-code', remote.url, ref]);
-  // 2: the remote answered, and has no such ref.
-  if (result.exitCode === 2) return undefined;
-  if (result.exitCode !== 0) throw remoteFailure(remote.url, result);
-  const lines = result.stdout.toString('utf8').split('\n');
-  // ls-remote matches the end of names, so `refs/x/refs/heads/main` is listed too.
-  return lines.map((line) => line.split('\t')).find(([, name]) => name === ref)?.[0];
-}
+/** More than any person reads, and what Landfall changes is one. */
+const mostFiles = 1_000;
 
 /** Commits named by an earlier answer of ours are missing only where the clone had to be made anew in between. */
-export async function ensureCommits(clone: CachedRepository, remote: GitRemote, commits: readonly string[]): Promise<void> {
+export async function ensureCommits(clone: Clone, commits: readonly string[]): Promise<void> {
   for (const commit of commits) {
     if (!/^[0-9a-f]{40}$/.test(commit)) throw new Error(`expected the 40 hex digits of a commit, found '${commit}'`);
-    if (!(await clone.has(commit))) await clone.remote([...fetchArguments, remote.url, commit]);
+    if (!(await clone.has(commit))) await clone.fetch(commit);
   }
 }
 
-interface TreeEntry {
-  readonly mode: string;
-  readonly type: string;
-  readonly object: string;
+/** Commits as `git log` prints them, each as the lines that the format has. */
+export async function logOf(
+  clone: Clone,
+  format: string,
+  commits: readonly string[],
+  paths: readonly string[] = [],
+): Promise<string[][]> {
+  const printed = await clone.text(['log', '-z', '--encoding=UTF-8', `--format=${format}`, ...commits, '--', ...paths]);
+  return printed.split('\0').flatMap((entry) => (entry === '' ? [] : [entry.split('\n')]));
 }
 
-export async function treeEntry(clone: CachedRepository, commit: string, path: string): Promise<TreeEntry | undefined> {
+export async function compareCommits(clone: Clone, base: string, head: string): Promise<Comparison> {
+  const ahead = await logOf(clone, '%H%n%an%n%B', ['--reverse', '--topo-order', `${base}..${head}`]);
+  return {
+    commits: ahead.map(([sha = '', author = '', ...message]) => ({ sha, author, message: message.join('\n').trimEnd() })),
+    behindBy: Number(await clone.text(['rev-list', '--count', `${head}..${base}`, '--'])),
+  };
+}
+
+/** The newest commit of a line that changed a file, with the first line of its message. */
+export async function lastChange(clone: Clone, commit: string, path: string): Promise<Commit | undefined> {
+  const [newest] = await logOf(clone, '%H%n%an%n%s', ['-1', commit], [`:(literal)${path}`]);
+  if (newest === undefined) return undefined;
+  const [sha = '', author = '', message = ''] = newest;
+  return { sha, author, message };
+}
+
+/** Every file that `head` has changed since it parted from `base`. */
+export async function changesBetween(clone: Clone, base: string, head: string): Promise<Changes> {
+  const [since, ...others] = (await clone.ask('merge-base', '--all', base, head))?.split('\n') ?? [];
+  if (since === undefined || others.length > 0) return { files: [], more: true };
+  return changesOf(clone, since, head);
+}
+
+/** Every file that differs between two commits. */
+export async function changesOf(clone: Clone, since: string, head: string): Promise<Changes> {
+  // A repository's own .gitmodules may ask for submodules to be passed over.
+  const options = ['-r', '-z', '--raw', '--no-renames', '--ignore-submodules=none'];
+  // `:100644 100755 HASH HASH M`, and the path, by turns
+  const fields = (await clone.text(['diff-tree', ...options, since, head, '--'])).split('\0');
+  const files = fields.flatMap((path, index) => (index % 2 === 0 ? [] : [fileChange(fields[index - 1] ?? '', path)]));
+  return { since, files: files.slice(0, mostFiles), more: files.length > mostFiles };
+}
+
+function fileChange(entry: string, path: string): FileChange {
+  const [before = '', after = ''] = entry.slice(1).split(' ');
+  return { path, ...(before !== nothing && { before }), ...(after !== nothing && { after }) };
+}
+
+/** The mode of what is not there. */
+const nothing = '000000';
+
+async function treeEntry(clone: Clone, commit: string, path: string) {
   // ls-tree would find `./a` and `b/../a`, under which nothing can be written.
   if (path.split('/').some((component) => ['', '.', '..'].includes(component))) return undefined;
-  const { stdout } = await clone.local(['ls-tree', '-z', '--full-tree', commit, '--', path]);
-  const [mode = '', type = '', object = ''] = stdout.toString('utf8').split('\t', 1)[0]?.split(' ') ?? [];
+  const listed = await clone.text(['ls-tree', '-z', '--full-tree', commit, '--', path]);
+  const [mode = '', type = '', object = ''] = listed.split('\t', 1)[0]?.split(' ') ?? [];
   return type === '' ? undefined : { mode, type, object };
 }
 
-export async function readText(
-  clone: CachedRepository,
-  remote: GitRemote,
-  commit: string,
-  path: string,
-): Promise<string | undefined> {
+export async function readText(clone: Clone, commit: string, path: string): Promise<string | undefined> {
   const entry = await treeEntry(clone, commit, path);
   if (entry?.type !== 'blob') return undefined;
   const { stdout } = await clone.local(['cat-file', 'blob', entry.object]);
-  if (entry.mode === '120000') {
-    const target = stdout.toString('utf8').slice(0, 200);
-    throw new Refusal('EditRefused', `${path} in ${remote.url} is a symbolic link to ${target}: name that file in change.file`);
-  }
-  try {
-    // A byte order mark is a part of the file, too.
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(stdout);
-  } catch (cause) {
-    throw new Refusal('EditRefused', `${path} in ${remote.url} is not UTF-8 text: save it as UTF-8`, [], { cause });
-  }
-}
-
-export async function compareCommits(clone: CachedRepository, base: string, head: string): Promise<Comparison> {
-  const format = '--format=%H%n%an%n%B';
-  const log = await clone.local(['log', '-z', '--reverse', '--topo-order', '--encoding=UTF-8', format, `${base}..${head}`, '--']);
-  const behind = await clone.local(['rev-list', '--count', `${head}..${base}`, '--']);
-  const commits = log.stdout
-    .toString('utf8')
-    .split('\0')
-    .filter((text) => text !== '')
-    .map((text) => {
-      const [sha = '', author = '', ...message] = text.split('\n');
-      return { sha, author, message: message.join('\n').trimEnd() };
-    });
-  return { commits, behindBy: Number(behind.stdout.toString('utf8')) };
+  return textOf(stdout, entry.mode, `${path} in ${clone.url}`);
 }
 
 /** The tree of `treeOf` with one file written; the file's mode stays as it was. */
-export async function writeTree(clone: CachedRepository, { treeOf, path, text }: FileCommit): Promise<string> {
-  const blob = (await clone.local(['hash-object', '-w', '--stdin'], { input: text })).stdout.toString('utf8').trim();
+export async function writeTree(clone: Clone, { treeOf, path, text }: FileCommit): Promise<string> {
+  const blob = await clone.text(['hash-object', '-w', '--stdin'], { input: text });
   const mode = (await treeEntry(clone, treeOf, path))?.mode ?? '100644';
   const index = join(clone.folder, `landfall-index-${randomUUID()}`);
   const env = { GIT_INDEX_FILE: index };
   try {
-    await clone.local(['read-tree', treeOf], { env });
-    await clone.local(['update-index', '-z', '--index-info'], { env, input: `${mode} ${blob}\t${path}\0` });
-    return (await clone.local(['write-tree'], { env })).stdout.toString('utf8').trim();
+    await clone.text(['read-tree', treeOf], { env });
+    await clone.text(['update-index', '-z', '--index-info'], { env, input: `${mode} ${blob}\t${path}\0` });
+    return await clone.text(['write-tree'], { env });
   } finally {
     await rm(index, { force: true });
   }
 }
 
+const name = 'Landfall';
+/** `.invalid` can never belong to anybody (RFC 2606). */
+const email = 'landfall@landfall.invalid';
+const env = { GIT_AUTHOR_NAME: name, GIT_AUTHOR_EMAIL: email, GIT_COMMITTER_NAME: name, GIT_COMMITTER_EMAIL: email };
+
 /** @param parents the first is the branch's own line @returns the new commit */
 export async function writeCommit(
-  clone: CachedRepository,
-  author: Author,
-  { tree, parents, message }: { readonly tree: string; readonly parents: readonly string[]; readonly message: string },
+  clone: Clone,
+  { tree, parents, message }: Pick<FileCommit, 'parents' | 'message'> & { readonly tree: string },
 ): Promise<string> {
-  const made = await clone.local(['commit-tree', tree, ...parents.flatMap((parent) => ['-p', parent]), '-F', '-'], {
-    input: message,
-    env: {
-      GIT_AUTHOR_NAME: author.name,
-      GIT_AUTHOR_EMAIL: author.email,
-      GIT_COMMITTER_NAME: author.name,
-      GIT_COMMITTER_EMAIL: author.email,
-    },
-  });
-  return made.stdout.toString('utf8').trim();
-}
-
-/** The newest commit of a line that changed a file, with the first line of its message. */
-export async function lastChange(
-  clone: CachedRepository,
-  commit: string,
-  path: string,
-): Promise<{ sha: string; author: string; message: string } | undefined> {
-  const { stdout } = await clone.local([
-    'log',
-    '-1',
-    '--encoding=UTF-8',
-    '--format=%H%n%an%n%s',
-    commit,
-    '--',
-    `:(literal)${path}`,
-  ]);
-  const [sha = '', author = '', message = ''] = stdout.toString('utf8').trimEnd().split('\n');
-  return sha === '' ? undefined : { sha, author, message };
+  return clone.text(['commit-tree', tree, ...parents.flatMap((parent) => ['-p', parent]), '-F', '-'], { input: message, env });
 }

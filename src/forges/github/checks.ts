@@ -1,6 +1,7 @@
+import { shortened } from '../../domain/inert-text.ts';
+import { answeredWith } from '../../platform/github/errors.ts';
 import type { GitHubRepository } from '../../platform/github/repository.ts';
-import { ifReadable } from './access.ts';
-import { statusesOf } from './statuses.ts';
+import type { CheckReport } from '../forge.ts';
 
 /** What the checks of a commit say. */
 export interface Checks {
@@ -10,45 +11,46 @@ export interface Checks {
   readonly complete: boolean;
 }
 
-type CheckVerdict = 'passed' | 'failed' | 'pending';
-
 interface CheckRunResult {
   readonly name: string;
-  readonly verdict: CheckVerdict;
+  readonly verdict: 'passed' | 'failed' | 'pending';
 }
 
 const passing = new Set(['success', 'neutral', 'skipped']);
 /** Landfall's own checks: they passed before it proposed anything. */
 const own = /^landfall\//i;
+/** GitHub refuses longer descriptions of a status. */
+const longestDescription = 140;
+/** The largest page that GitHub gives. */
+const pageSize = 100;
 
-/**
- * @param required names of the checks that the base branch demands; if there are none, every check that is there counts
- */
+/** What the token may read, or undefined if GitHub says that it may not (403), or hides it (404). */
+export async function ifReadable<Answer>(ask: () => Promise<Answer>): Promise<Answer | undefined> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (answeredWith(error, 403) || answeredWith(error, 404)) return undefined;
+    throw error;
+  }
+}
+
+/** @param required names of the checks that the base branch demands; if there are none, every check that is there counts */
 export async function readChecks(repository: GitHubRepository, commit: string, required: readonly string[]): Promise<Checks> {
   const [runs, statuses] = await Promise.all([checkRuns(repository, commit), commitStatuses(repository, commit)]);
   const complete = runs !== undefined && statuses !== undefined;
   const known = [...(runs ?? []), ...(statuses ?? [])];
-  if (required.length === 0 || !complete) known.push(...(runs === undefined ? await workflowRuns(repository, commit) : []));
-  const worst = worstByName(known);
+  if (runs === undefined) known.push(...(await workflowRuns(repository, commit)));
+  // Several of one name (two workflows with a job `build`) all have to pass.
+  const byName = Map.groupBy(known, ({ name }) => name);
+  const isAny = (name: string, wanted: CheckRunResult['verdict']) =>
+    byName.get(name)?.some(({ verdict }) => verdict === wanted) ?? wanted === 'pending';
   // Without check runs we cannot tell whether a required one has run: GitHub's own summary tells (`blocked`).
-  const counted = required.length > 0 && complete ? required : [...worst.keys()].filter((name) => !own.test(name));
-  const verdictOf = (name: string) => worst.get(name) ?? 'pending';
+  const counted = required.length > 0 && complete ? required : [...byName.keys()].filter((name) => !own.test(name));
   return {
-    pending: counted.filter((name) => verdictOf(name) === 'pending' && !own.test(name)),
-    failing: counted.filter((name) => verdictOf(name) === 'failed'),
+    pending: counted.filter((name) => isAny(name, 'pending') && !isAny(name, 'failed') && !own.test(name)),
+    failing: counted.filter((name) => isAny(name, 'failed')),
     complete,
   };
-}
-
-/** Several of one name (two workflows with a job `build`) all have to pass. */
-function worstByName(known: readonly CheckRunResult[]): Map<string, CheckVerdict> {
-  const order: readonly CheckVerdict[] = ['passed', 'pending', 'failed'];
-  const worst = new Map<string, CheckVerdict>();
-  for (const { name, verdict } of known) {
-    const before = worst.get(name) ?? 'passed';
-    worst.set(name, order.indexOf(verdict) > order.indexOf(before) ? verdict : before);
-  }
-  return worst;
 }
 
 /** The latest run of each check, or undefined if the token cannot read them. */
@@ -59,8 +61,8 @@ async function checkRuns({ octokit, named }: GitHubRepository, ref: string): Pro
 
 async function commitStatuses(repository: GitHubRepository, commit: string): Promise<CheckRunResult[] | undefined> {
   const statuses = await ifReadable(() => statusesOf(repository, commit));
-  return statuses?.map(({ context, state }) => ({
-    name: context,
+  return statuses?.map(({ context: name, state }) => ({
+    name,
     verdict: state === 'success' ? 'passed' : state === 'pending' ? 'pending' : 'failed',
   }));
 }
@@ -76,11 +78,36 @@ async function workflowRuns({ octokit, named }: GitHubRepository, commit: string
   }
   return [...latest.values()].map(({ name, path, status, conclusion }) => ({
     name: name ?? path,
-    verdict: verdictOf(status ?? 'queued', conclusion),
+    verdict: verdictOf(status, conclusion),
   }));
 }
 
-function verdictOf(status: string, conclusion: string | null): CheckVerdict {
+function verdictOf(status: string | null, conclusion: string | null): CheckRunResult['verdict'] {
   if (status !== 'completed') return 'pending';
   return passing.has(conclusion ?? '') ? 'passed' : 'failed';
+}
+
+/** Says on a commit what the checks said, by commit statuses. GitHub keeps every one of them, 1000 a context, so equal ones are not repeated. */
+export async function reportChecks(repository: GitHubRepository, head: string, checks: readonly CheckReport[]): Promise<void> {
+  if (checks.length === 0) return;
+  const { octokit, named } = repository;
+  // GitHub does not tell cases apart in a context.
+  const said = new Map((await statusesOf(repository, head)).map((status) => [status.context.toLowerCase(), status]));
+  for (const { context, state, description } of checks) {
+    const short = shortened(description, longestDescription);
+    const before = said.get(context.toLowerCase());
+    if (before?.state === state && before.description === short) continue;
+    await octokit.rest.repos.createCommitStatus({ ...named, sha: head, context, state, description: short });
+  }
+}
+
+/** The latest status of each context. */
+async function statusesOf({ octokit, named }: GitHubRepository, ref: string) {
+  const statuses: { context: string; state: string; description: string | null }[] = [];
+  // By hand: octokit's paginate does not know this answer's shape for a list.
+  for (let page = 1; ; page += 1) {
+    const { data } = await octokit.rest.repos.getCombinedStatusForRef({ ...named, ref, per_page: pageSize, page });
+    statuses.push(...data.statuses);
+    if (data.statuses.length < pageSize) return statuses;
+  }
 }

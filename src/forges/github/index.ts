@@ -1,7 +1,44 @@
+import { z } from 'zod';
 import { isGitHubRepository } from '../../domain/github-repository.ts';
 import { needsGitHub } from '../../settings/github.ts';
+import { githubRepository, type SecretCheck, secret, text, textOrSecret, url } from '../../settings/scalars.ts';
+import { map, showValue } from '../../settings/wording.ts';
 import { defineForge } from '../forge.ts';
-import { gitHubSchema } from './plan.ts';
+
+const hook = z.union(
+  [
+    githubRepository.transform((repository) => ({ repository })),
+    text('a GitHub organization', /^[A-Za-z0-9][A-Za-z0-9-]{0,38}$/).transform((organization) => ({ organization })),
+  ],
+  { error: (issue) => `expected owner/name or an organization, whose webhooks are meant, found ${showValue(issue.input)}` },
+);
+
+function gitHubSchema(check: SecretCheck) {
+  const app = map(
+    {
+      id: z
+        .union([z.int(), textOrSecret(check)], { error: 'expected the number of a GitHub App, or env:NAME' })
+        .transform(String)
+        .meta({ description: 'The id of the App (or its client id).' }),
+      privateKey: secret(check).meta({ description: 'Its private key in PEM.' }),
+      installationId: z.int().min(1).meta({ description: 'Default: the installation that has the repository.' }).exactOptional(),
+    },
+    'A GitHub App.',
+  );
+  return map(
+    {
+      token: secret(check).meta({ description: 'A token that may write contents and pull requests.' }).exactOptional(),
+      app: app.exactOptional(),
+      url: url("the base of GitHub's REST API; for GitHub Enterprise Server https://HOST/api/v3").exactOptional(),
+      hooks: z
+        .array(hook)
+        .min(1)
+        .meta({ description: 'Webhooks of Landfall whose failed deliveries GitHub is asked to send again.' })
+        .exactOptional(),
+    },
+    'GitHub, by token or as an App.',
+  ).refine((value) => (value.token === undefined) !== (value.app === undefined), { error: 'expected either token or app' });
+}
 
 /** GitHub: a proposal is a pull request, and what the checks said are statuses of its head. */
 export const gitHubForge = defineForge({

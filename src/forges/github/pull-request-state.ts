@@ -1,9 +1,8 @@
 import { Refusal } from '../../domain/failures.ts';
 import type { Proposal, ProposalState, RateLimited, Review } from '../../domain/outcomes.ts';
+import type { MergeMethod } from '../../domain/plan.ts';
 import type { GitHubRepository } from '../../platform/github/repository.ts';
-import { ifReadable } from './access.ts';
-import { type BranchRules, readBranchRules } from './branch-rules.ts';
-import { type Checks, readChecks } from './checks.ts';
+import { type Checks, ifReadable, readChecks } from './checks.ts';
 import { readQueue } from './queue.ts';
 
 type PullRequestState = Exclude<ProposalState, RateLimited>;
@@ -27,13 +26,11 @@ export async function readPull({ octokit, named, fullName }: GitHubRepository, n
   );
 }
 
-/** The state of a pull request. */
 export async function pullRequestState(repository: GitHubRepository, proposal: Proposal): Promise<PullRequestState> {
-  const number = numberOf(proposal);
-  const pull = await readPull(repository, number);
+  const pull = await readPull(repository, numberOf(proposal));
   if (pull.state === 'open') return openState(repository, pull);
   const ended = await endedState(repository, pull);
-  return ended.kind === 'merged' ? { ...ended, reviews: await readReviews(repository, number) } : ended;
+  return ended.kind === 'merged' ? { ...ended, reviews: await readReviews(repository, pull.number) } : ended;
 }
 
 /** Merged or closed, and by whom. */
@@ -42,18 +39,13 @@ export async function endedState(
   pull: Pull,
 ): Promise<Exclude<PullRequestState, { kind: 'open' }>> {
   if (pull.merged) {
-    const by = pull.merged_by?.login;
-    return {
-      kind: 'merged',
-      commit: pull.merge_commit_sha ?? pull.head.sha,
-      ...(by !== undefined && { by }),
-      ...(pull.merged_at === null ? {} : { at: pull.merged_at }),
-    };
+    const { merged_by: by, merged_at: at, merge_commit_sha: commit } = pull;
+    return { kind: 'merged', commit: commit ?? pull.head.sha, ...(by && { by: by.login }), ...(at !== null && { at }) };
   }
   // Only the pull request's issue tells who closed it.
   const issue = await ifReadable(() => octokit.rest.issues.get({ ...named, issue_number: pull.number }));
-  const by = issue?.data.closed_by?.login;
-  return { kind: 'closed', ...(by !== undefined && { by }) };
+  const by = issue?.data.closed_by;
+  return { kind: 'closed', ...(by && { by: by.login }) };
 }
 
 export async function openState(repository: GitHubRepository, pull: Pull): Promise<OpenPullRequest> {
@@ -63,30 +55,56 @@ export async function openState(repository: GitHubRepository, pull: Pull): Promi
     readReviews(repository, pull.number),
   ]);
   const { queued, missing } = await askFurther(repository, pull, rules, missingIn(rules, checks, reviews));
-  const { mergeable, why } = mergeability(pull, { missing, queued, checks });
   const { pending, failing } = checks;
-  return {
-    kind: 'open',
-    head: pull.head.sha,
-    pending,
-    failing,
-    reviews,
-    mergeable,
-    ...(why !== undefined && { missing: why }),
-    queued,
-  };
+  return { kind: 'open', head: pull.head.sha, pending, failing, reviews, ...mergeability(pull, missing, queued, checks), queued };
+}
+
+export const mergeMethods: readonly MergeMethod[] = ['squash', 'merge', 'rebase'];
+
+/** What a branch demands of what is merged into it, as far as the token may know it. */
+export interface BranchRules {
+  /** Names of check runs, or contexts of statuses. */
+  readonly checks: readonly string[];
+  /** How many approving reviews; classic protection tells it to administrators only, and is left out. */
+  readonly approvals: number;
+  readonly methods: readonly MergeMethod[];
+  readonly hasQueue: boolean;
+}
+
+/** The rules of rulesets (read by any token), and the checks of classic protection, which every reader of the branch sees. */
+export async function readBranchRules({ octokit, named }: GitHubRepository, branch: string): Promise<BranchRules> {
+  const { getBranchRules, getBranch } = octokit.rest.repos;
+  const [rules, found] = await Promise.all([
+    ifReadable(() => octokit.paginate(getBranchRules, { ...named, branch, per_page: 100 })),
+    ifReadable(() => getBranch({ ...named, branch })),
+  ]);
+  const classic = found?.data.protection?.required_status_checks;
+  const checks = new Set(classic?.enforcement_level === 'off' ? [] : classic?.contexts);
+  let methods = mergeMethods;
+  let approvals = 0;
+  let hasQueue = false;
+  for (const rule of rules ?? []) {
+    if (rule.type === 'required_status_checks') {
+      for (const { context } of rule.parameters?.required_status_checks ?? []) checks.add(context);
+    }
+    if (rule.type === 'pull_request') {
+      const { required_approving_review_count: count = 0, allowed_merge_methods: allowed = methods } = rule.parameters ?? {};
+      approvals = Math.max(approvals, count);
+      methods = methods.filter((method) => allowed.includes(method));
+    }
+    if (rule.type === 'required_linear_history') methods = methods.filter((method) => method !== 'merge');
+    if (rule.type === 'merge_queue') hasQueue = true;
+  }
+  return { checks: [...checks], approvals, methods, hasQueue };
 }
 
 /** What is known to be missing, for people. */
 function missingIn({ approvals }: BranchRules, checks: Checks, reviews: readonly Review[]): string | undefined {
-  const objecting = reviews.filter(({ state }) => state === 'changes-requested').map(({ by }) => by);
-  const approving = reviews.filter(({ state }) => state === 'approved').length;
-  const parts = [
-    ...[...checks.failing, ...checks.pending].map((name) => `check ${name}`),
-    ...(objecting.length > 0 ? [`changes requested by ${objecting.join(', ')}`] : []),
-    ...(approving < approvals ? [reviewRequired] : []),
-  ];
-  return parts.length === 0 ? undefined : parts.join(', ');
+  const { approved = [], 'changes-requested': objecting = [] } = Object.groupBy(reviews, ({ state }) => state);
+  const parts = [...checks.failing, ...checks.pending].map((name) => `check ${name}`);
+  if (objecting.length > 0) parts.push(`changes requested by ${objecting.map(({ by }) => by).join(', ')}`);
+  if (approved.length < approvals) parts.push(reviewRequired);
+  return parts.join(', ') || undefined;
 }
 
 /**
@@ -100,24 +118,12 @@ async function askFurther(
   missing: string | undefined,
 ): Promise<{ queued: OpenPullRequest['queued']; missing: string | undefined }> {
   if (!hasQueue && (pull.mergeable_state !== 'blocked' || missing !== undefined)) return { queued: 'no', missing };
-  const queue = await unlessRefused(() => readQueue(repository, pull.number));
-  const queued = queue?.isIn ? 'in-queue' : hasQueue || queue?.isRequired ? 'required' : 'no';
-  return { queued, missing: missing ?? (queue?.needsReview ? reviewRequired : undefined) };
-}
-
-async function unlessRefused<Answer>(ask: () => Promise<Answer>): Promise<Answer | undefined> {
-  try {
-    return await ask();
-  } catch (error) {
+  const queue = await readQueue(repository, pull.number).catch((error: unknown) => {
     if (error instanceof Refusal) return undefined;
     throw error;
-  }
-}
-
-interface MergeFacts {
-  readonly missing: string | undefined;
-  readonly queued: OpenPullRequest['queued'];
-  readonly checks: Checks;
+  });
+  const queued = queue?.isIn ? 'in-queue' : hasQueue || queue?.isRequired ? 'required' : 'no';
+  return { queued, missing: missing ?? (queue?.needsReview ? reviewRequired : undefined) };
 }
 
 /**
@@ -126,35 +132,32 @@ interface MergeFacts {
  */
 function mergeability(
   pull: Pull,
-  { missing, queued, checks }: MergeFacts,
-): { mergeable: OpenPullRequest['mergeable']; why?: string } {
-  if (pull.draft) return { mergeable: 'waiting', why: 'still a draft' };
+  missing: string | undefined,
+  queued: OpenPullRequest['queued'],
+  { pending, failing, complete }: Checks,
+): Pick<OpenPullRequest, 'mergeable' | 'missing'> {
+  if (pull.draft) return { mergeable: 'waiting', missing: 'still a draft' };
   if (pull.mergeable === null) return { mergeable: 'unknown' };
-  const unmet = missing === undefined ? undefined : { mergeable: 'waiting' as const, why: missing };
   switch (pull.mergeable_state) {
     case 'dirty':
       return { mergeable: 'conflicting' };
     case 'behind':
       return { mergeable: 'behind' };
     case 'blocked':
-      if (unmet !== undefined) return unmet;
-      if (queued === 'required') return { mergeable: 'ready' };
-      return { mergeable: 'waiting', why: `what the rules of ${pull.base.ref} demand (GitHub says: blocked)` };
+      if (missing === undefined && queued === 'required') return { mergeable: 'ready' };
+      return { mergeable: 'waiting', missing: missing ?? `what the rules of ${pull.base.ref} demand (GitHub says: blocked)` };
     case 'unstable':
-      if (!checks.complete && unmet === undefined) {
-        return { mergeable: 'waiting', why: 'a check that our token cannot read (GitHub says: unstable)' };
-      }
-      return hasOpenChecks(checks) && unmet !== undefined ? unmet : { mergeable: 'ready' };
     case 'clean':
     case 'has_hooks':
-      return hasOpenChecks(checks) && unmet !== undefined ? unmet : { mergeable: 'ready' };
+      if (missing === undefined && pull.mergeable_state === 'unstable' && !complete) {
+        return { mergeable: 'waiting', missing: 'a check that our token cannot read (GitHub says: unstable)' };
+      }
+      return missing !== undefined && pending.length + failing.length > 0
+        ? { mergeable: 'waiting', missing }
+        : { mergeable: 'ready' };
     default:
       return { mergeable: 'unknown' };
   }
-}
-
-function hasOpenChecks({ pending, failing }: Checks): boolean {
-  return pending.length + failing.length > 0;
 }
 
 /**
@@ -164,14 +167,14 @@ function hasOpenChecks({ pending, failing }: Checks): boolean {
 async function readReviews({ octokit, named }: GitHubRepository, number: number): Promise<Review[]> {
   // Oldest first.
   const reviews = await octokit.paginate(octokit.rest.pulls.listReviews, { ...named, pull_number: number, per_page: 100 });
-  const newest = new Map<string, Review | undefined>();
+  const newest = new Map<string, Review>();
   for (const { user, state, commit_id: commit, submitted_at: at } of reviews) {
     if (user === null) continue;
     const by = user.login;
     const review = { by, commit: commit ?? '', at: at ?? '' };
     if (state === 'APPROVED') newest.set(by, { ...review, state: 'approved' });
     if (state === 'CHANGES_REQUESTED') newest.set(by, { ...review, state: 'changes-requested' });
-    if (state === 'DISMISSED') newest.set(by, undefined);
+    if (state === 'DISMISSED') newest.delete(by);
   }
-  return [...newest.values()].filter((review) => review !== undefined);
+  return [...newest.values()];
 }

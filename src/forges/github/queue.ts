@@ -62,13 +62,11 @@ interface QueueAnswer {
       readonly isInMergeQueue: boolean;
       readonly reviewDecision: string | null;
       readonly headRef: { readonly target: { readonly committedDate?: string } | null } | null;
-      readonly timelineItems: { readonly nodes: readonly QueueEvent[] | null };
+      /** Empty for the addition to the queue. */
+      readonly timelineItems: { readonly nodes: readonly ({ createdAt?: string; reason?: string | null } | null)[] | null };
     } | null;
   } | null;
 }
-
-/** Empty for the addition to the queue. */
-type QueueEvent = { readonly createdAt?: string; readonly reason?: string | null } | null;
 
 /** @returns undefined if GraphQL knows no such pull request */
 export async function readQueue(repository: GitHubRepository, number: number): Promise<QueueState | undefined> {
@@ -76,15 +74,11 @@ export async function readQueue(repository: GitHubRepository, number: number): P
   const pull = answer.repository?.pullRequest;
   if (!pull) return undefined;
   const { id, isMergeQueueEnabled: isRequired, isInMergeQueue: isIn, reviewDecision } = pull;
-  const putOut = putOutSince(pull.headRef?.target?.committedDate, pull.timelineItems.nodes?.at(-1) ?? null);
+  const { createdAt: at = '', reason } = pull.timelineItems.nodes?.at(-1) ?? {};
+  // A head that was committed afterwards has not been in the queue.
+  const isLater = Date.parse(pull.headRef?.target?.committedDate ?? '') > Date.parse(at);
+  const putOut = at === '' || isLater ? undefined : { at, reason: reason ?? 'it did not say why' };
   return { id, isRequired, isIn, needsReview: reviewDecision === 'REVIEW_REQUIRED', ...(putOut && { putOut }) };
-}
-
-/** A head that was committed afterwards has not been in the queue. */
-function putOutSince(committed: string | undefined, last: QueueEvent): QueueState['putOut'] {
-  if (last?.createdAt === undefined) return undefined;
-  if (committed !== undefined && Date.parse(committed) > Date.parse(last.createdAt)) return undefined;
-  return { at: last.createdAt, reason: last.reason ?? 'it did not say why' };
 }
 
 /** Puts the pull request into the queue, if its head is still this one. @throws Refusal if GitHub does not */
