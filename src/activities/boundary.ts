@@ -1,4 +1,5 @@
 import { ApplicationFailure, CancelledFailure, Context } from '@temporalio/activity';
+import { WorkflowNotFoundError } from '@temporalio/client';
 import { RateLimit, Refusal } from '../domain/failures.ts';
 import type { RateLimited } from '../domain/outcomes.ts';
 import type { SmokeRun } from '../platform/docker/labels.ts';
@@ -31,27 +32,21 @@ export function answering<Input, Outcome>(
     let details = previous;
     const send = () => (details === undefined ? context.heartbeat() : context.heartbeat(details));
     const timer = setInterval(send, heartbeatPart * (context.info.heartbeatTimeoutMs ?? defaultTimeoutMs));
+    const record = (recorded: unknown) => {
+      details = recorded;
+      send();
+    };
     try {
-      return await step(input, {
-        previous,
-        record(recorded) {
-          details = recorded;
-          send();
-        },
-      });
+      return await step(input, { previous, record });
     } catch (error) {
       if (error instanceof RateLimit) return { kind: 'rate-limited', until: error.until.toISOString() };
-      if (error instanceof Refusal) throw failureOf(error);
-      throw error;
+      if (!(error instanceof Refusal)) throw error;
+      const { type, message } = error;
+      throw ApplicationFailure.create({ type, message, nonRetryable: true, details: [...error.details], cause: error });
     } finally {
       clearInterval(timer);
     }
   };
-}
-
-function failureOf(refusal: Refusal): ApplicationFailure {
-  const { type, message, details } = refusal;
-  return ApplicationFailure.create({ type, message, nonRetryable: true, details: [...details], cause: refusal });
 }
 
 /**
@@ -76,8 +71,19 @@ export async function orCancelled<Result>(what: string, work: (signal: AbortSign
   }
 }
 
-/** Whose containers and networks an activity starts. @throws Error outside of a workflow */
-export function currentRun({ info }: Context): SmokeRun {
+/** What Temporal answers about a workflow, or undefined where it knows no such workflow. */
+export async function ifKnown<Answer>(asked: Promise<Answer>): Promise<Answer | undefined> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return undefined;
+    throw error;
+  }
+}
+
+/** For which workflow the activity works, and whose containers and networks it starts. @throws Error outside of a workflow */
+export function currentRun(): SmokeRun {
+  const { info } = Context.current();
   if (info.workflowExecution === undefined)
     throw new Error(`${info.activityType} is an activity of a rollout, and is not started by itself`);
   const { workflowId, runId } = info.workflowExecution;

@@ -2,15 +2,11 @@ import { ApplicationFailure } from '@temporalio/common';
 import type { DecisionActivities, ProofInput } from '../contracts/activities/people.ts';
 import { isProofOf, isTokenHash } from '../domain/decision-proof.ts';
 import { Refusal } from '../domain/failures.ts';
-import type { OperatorEntry, OperatorRole } from '../domain/operator.ts';
+import type { OperatorEntry } from '../domain/operator.ts';
 import { typedName } from '../domain/person.ts';
+import type { Dependencies } from './dependencies.ts';
 
-export interface DecisionDependencies {
-  readonly operators: readonly OperatorEntry[];
-  readonly secrets: (reference: string) => string;
-}
-
-export function createDecisions({ operators, secrets }: DecisionDependencies): DecisionActivities {
+export function createDecisions({ operators, secrets }: Pick<Dependencies, 'operators' | 'secrets'>): DecisionActivities {
   return {
     async whoDecided(input) {
       const { proof } = input.decision;
@@ -28,16 +24,7 @@ export function createDecisions({ operators, secrets }: DecisionDependencies): D
 
 async function checkProof(input: ProofInput, { name }: OperatorEntry, proof: string, tokenHash: string): Promise<void> {
   const { rollout, runId, verb, decision } = input;
-  const { stage, step, digest, head, reason } = decision;
-  const proven = {
-    ...{ verb, rollout, runId, by: name },
-    ...(stage !== undefined && { stage }),
-    ...(step !== undefined && { step }),
-    ...(digest !== undefined && { digest }),
-    ...(head !== undefined && { head }),
-    ...(reason !== undefined && { reason }),
-  };
-  if (await isProofOf(tokenHash, proven, proof)) return;
+  if (await isProofOf(tokenHash, { ...decision, verb, rollout, runId, by: name }, proof)) return;
   refuse(
     `the proof does not show that ${name} said '${verb}' to this run of ${rollout}: expected one made with ${name}'s token for exactly ` +
       'this decision. Set LANDFALL_TOKEN to that token and decide again',
@@ -46,41 +33,36 @@ async function checkProof(input: ProofInput, { name }: OperatorEntry, proof: str
 
 /** Checked only after the proof, so that nobody else learns who has which role. */
 function checkRole(verb: string, { name, roles }: OperatorEntry): void {
-  const needed: OperatorRole = verb === 'approve' ? 'approve' : 'operate';
+  const needed = verb === 'approve' ? 'approve' : 'operate';
   if (roles.includes(needed)) return;
-  const has = roles.length === 0 ? 'none' : roles.join(', ');
   refuse(
-    `'${verb}' needs the role ${needed}, and ${name} has ${has}: ask somebody who has it, or add it to operators in the configuration`,
+    `'${verb}' needs the role ${needed}, and ${name} has ${roles.join(', ') || 'none'}: ask somebody who has it, or add it to operators in the configuration`,
   );
 }
 
 /** The message names the reference, never what it stands for. */
-function hashOf({ name, token }: OperatorEntry, secrets: DecisionDependencies['secrets']): string {
+function hashOf({ name, token }: OperatorEntry, secrets: Dependencies['secrets']): string {
   if (token === undefined) {
     return refuse(
       `${name} has no token in the configuration: decide without LANDFALL_TOKEN (unverified), or add one: landfall operator token`,
     );
   }
-  const found = readSecret(token, name, secrets);
-  if (isTokenHash(found)) return found;
+  try {
+    const found = secrets(token);
+    if (isTokenHash(found)) return found;
+  } catch (error) {
+    // At once: retries of a local activity would keep the operator waiting.
+    if (error instanceof Refusal) return refuse(`Landfall cannot check what ${name} decides: ${error.message}`);
+    throw error;
+  }
   return refuse(
     `Landfall cannot check what ${name} decides: expected sha256: and 64 hex digits in ${token}. landfall operator token makes one`,
   );
 }
 
-/** Refuses a missing secret at once: retries of a local activity would keep the operator waiting. */
-function readSecret(reference: string, name: string, secrets: DecisionDependencies['secrets']): string {
-  try {
-    return secrets(reference);
-  } catch (error) {
-    if (error instanceof Refusal) return refuse(`Landfall cannot check what ${name} decides: ${error.message}`);
-    throw error;
-  }
-}
-
 function describeStranger(by: string | undefined, operators: readonly OperatorEntry[]): string {
   const found = by === undefined ? 'none' : `'${typedName(by)}'`;
-  const known = operators.length === 0 ? 'it has none' : operators.map(({ name }) => name).join(', ');
+  const known = operators.map(({ name }) => name).join(', ') || 'it has none';
   return `expected the name of an operator of the configuration (${known}), found ${found}: say --as NAME, or set LANDFALL_OPERATOR`;
 }
 

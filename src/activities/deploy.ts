@@ -1,47 +1,60 @@
 import { Context } from '@temporalio/activity';
-import type { DeployActivities, DeployStageInput, SnapshotInput } from '../contracts/activities/delivery.ts';
-import type { Deployer, Foreseeing, Target, Work } from '../deploys/deploy.ts';
-import type { TurnGuard } from '../deploys/kit/turn-guard.ts';
+import type { DeployActivities, DeployStageInput, RollbackInput, SnapshotInput } from '../contracts/activities/delivery.ts';
+import type { Deployer, Target, Work } from '../deploys/deploy.ts';
 import { Refusal } from '../domain/failures.ts';
 import type { Deployed, StageSnapshot } from '../domain/outcomes.ts';
-import type { DeployPlan, StagePlan } from '../domain/plan.ts';
-import type { HostLock } from '../platform/files/host-lock.ts';
-import type { Probes } from '../probes/index.ts';
+import type { DeployPlan } from '../domain/plan.ts';
 import { answering, currentRun, orCancelled } from './boundary.ts';
+import type { Dependencies } from './dependencies.ts';
 
-export interface DeployDependencies {
-  /** By kind. */
-  readonly deployers: ReadonlyMap<string, Deployer>;
-  readonly probes: Pick<Probes, 'read'>;
-  readonly turns: TurnGuard;
-  readonly locks: HostLock;
+export type DeployDependencies = Pick<Dependencies, 'deployers' | 'probes' | 'turns' | 'locks'>;
+
+/** The deployer of the stage's kind, and what it deploys. */
+interface StageDeployer {
+  readonly deployer: Deployer;
+  readonly target: Target;
 }
 
 export function createDeploy({ deployers, probes, turns, locks }: DeployDependencies): DeployActivities {
-  /** One change at a time for each lock, and none whose turn is over. */
-  const inTurn = (input: DeployStageInput, change: (stageDeployer: StageDeployer, work: Work) => Promise<Deployed>) =>
-    answering(() =>
+  /** One change at a time for each lock: the one that the deployer names, else that of the stage. */
+  const locked = async <Done>(
+    input: Omit<SnapshotInput, 'foresee'>,
+    deploy: DeployPlan,
+    signal: AbortSignal,
+    act: (stageDeployer: StageDeployer) => Promise<Done>,
+  ): Promise<Done> => {
+    const stageDeployer = stageDeployerOf(deployers, input, deploy);
+    const lock = stageDeployer.deployer.lockOf?.(deploy.settings) ?? `${deploy.kind} ${input.plan.service} ${input.stage.name}`;
+    return await locks.hold(lock, signal, () => act(stageDeployer));
+  };
+
+  /** None whose turn is over. */
+  const inTurn = <Input extends DeployStageInput>(change: (to: StageDeployer, work: Work, input: Input) => Promise<Deployed>) =>
+    answering((input: Input) =>
       orCancelled('the deploy', async (signal) => {
-        const stageDeployer = stageDeployerOf(deployers, input, requireDeploy(input.stage));
-        return await locks.hold(lockOf(stageDeployer), signal, async () => {
-          await turns.enter(input.plan.service, input.stage.name, input.turn);
-          return await change(stageDeployer, workOf(input, signal));
+        const { plan, stage, turn, only } = input;
+        if (stage.deploy === undefined) {
+          const message = `stage ${stage.name} has no deploy, so there is nothing to be done: something else deploys it`;
+          throw new Refusal('DeployRefused', message);
+        }
+        return await locked(input, stage.deploy, signal, async (stageDeployer) => {
+          await turns.enter(plan.service, stage.name, turn);
+          const since = Context.current().info.scheduledTimestampMs;
+          const work = { turn, since, signal, ...(only !== undefined && { only }), ...acceptedOf(input) };
+          return await change(stageDeployer, work, input);
         });
       }),
-    )(input);
+    );
 
   return {
     snapshotStage: answering((input: SnapshotInput) => orCancelled('the deploy', (signal) => snapshotOf(input, signal))),
-    deployStage: (input) => inTurn(input, ({ deployer, target }, work) => deployer.deploy(target, work)),
-    rollBackStage: (input) => inTurn(input, ({ deployer, target }, work) => deployer.restore(target, input.before, work)),
+    deployStage: inTurn(({ deployer, target }, work) => deployer.deploy(target, work)),
+    rollBackStage: inTurn<RollbackInput>(({ deployer, target }, work, { before }) => deployer.restore(target, before, work)),
     async discardPrevious(input) {
+      const { deploy } = input.stage;
+      if (deploy === undefined) return;
       const settle = answering(() =>
-        orCancelled('the deploy', async (signal) => {
-          const { deploy } = input.stage;
-          if (deploy === undefined) return;
-          const stageDeployer = stageDeployerOf(deployers, input, deploy);
-          await locks.hold(lockOf(stageDeployer), signal, () => stageDeployer.deployer.settle(stageDeployer.target));
-        }),
+        orCancelled('the deploy', (signal) => locked(input, deploy, signal, ({ deployer, target }) => deployer.settle(target))),
       );
       // A rate limit delays nobody: the previous containers then stay until the next deploy.
       await settle(input);
@@ -65,43 +78,17 @@ export function createDeploy({ deployers, probes, turns, locks }: DeployDependen
   }
 }
 
-/** The deployer of the stage's kind, and what it deploys. */
-interface StageDeployer {
-  readonly deployer: Deployer;
-  readonly target: Target;
-}
-
 function stageDeployerOf(
-  deployers: DeployDependencies['deployers'],
+  deployers: Dependencies['deployers'],
   { plan, stage, image }: Pick<DeployStageInput, 'plan' | 'stage' | 'image'>,
   { kind, settings }: DeployPlan,
 ): StageDeployer {
   const deployer = deployers.get(kind);
   if (deployer === undefined)
     throw new Error(`the plan of ${plan.service} deploys by ${kind}, which this worker does not know: start one that does`);
-  return { deployer, target: { plan, stage, deploy: settings, image, rollout: currentRun(Context.current()).rollout } };
+  return { deployer, target: { plan, stage, deploy: settings, image, rollout: currentRun().rollout } };
 }
 
-function workOf(input: DeployStageInput, signal: AbortSignal): Work {
-  const { turn, only } = input;
-  const since = Context.current().info.scheduledTimestampMs;
-  return { turn, since, signal, ...(only !== undefined && { only }), ...acceptedOf(input) };
-}
-
-function acceptedOf({ accepted }: Pick<DeployStageInput, 'accepted'>): Pick<Foreseeing, 'accepted'> {
+function acceptedOf({ accepted }: Pick<DeployStageInput, 'accepted'>): Pick<DeployStageInput, 'accepted'> {
   return accepted === undefined ? {} : { accepted };
-}
-
-function requireDeploy(stage: StagePlan): DeployPlan {
-  if (stage.deploy !== undefined) return stage.deploy;
-  throw new Refusal(
-    'DeployRefused',
-    `stage ${stage.name} has no deploy, so there is nothing to be done: something else deploys it`,
-  );
-}
-
-/** The lock for what must not run twice at once: the one that the deployer names, else that of the stage. */
-function lockOf({ deployer, target }: StageDeployer): string {
-  const { plan, stage, deploy } = target;
-  return deployer.lockOf?.(deploy) ?? `${stage.deploy?.kind} ${plan.service} ${stage.name}`;
 }

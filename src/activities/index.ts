@@ -1,6 +1,7 @@
 import type { Activities } from '../contracts/activities/index.ts';
 import { createChecks } from './check.ts';
 import { createDecisions } from './decisions.ts';
+import type { Dependencies } from './dependencies.ts';
 import { createDeploy } from './deploy.ts';
 import { createDispatch } from './dispatch.ts';
 import { createFollowUps } from './follow-up.ts';
@@ -13,21 +14,6 @@ import { createResolve } from './resolve.ts';
 import { createSearch } from './search/index.ts';
 import { createVerify } from './verify.ts';
 import { createWatch } from './watch.ts';
-
-/** What each step needs of the outside world, and no more. */
-export type Dependencies = Parameters<typeof createVerify>[0] &
-  Parameters<typeof createResolve>[0] &
-  Parameters<typeof createChecks>[0] &
-  Parameters<typeof createDispatch>[0] &
-  Parameters<typeof createPropose>[0] &
-  Parameters<typeof createLaneCalls>[0] &
-  Parameters<typeof createMerge>[0] &
-  Parameters<typeof createDeploy>[0] &
-  Parameters<typeof createWatch>[0] &
-  Parameters<typeof createNotify>[0] &
-  Parameters<typeof createDecisions>[0] &
-  Parameters<typeof createRedeliver>[0] &
-  Parameters<typeof createSearch>[0];
 
 export function createActivities(dependencies: Dependencies): Activities {
   const deploys = createDeploy(dependencies);

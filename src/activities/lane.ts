@@ -1,87 +1,67 @@
 import { Context } from '@temporalio/activity';
-import { type Client, WithStartWorkflowOperation, WorkflowNotFoundError } from '@temporalio/client';
-import type { UpdateDefinition } from '@temporalio/common';
+import { type Client, WithStartWorkflowOperation } from '@temporalio/client';
+import type { UpdateDefinition, Workflow } from '@temporalio/common';
 import type { LaneActivities, LaneCall } from '../contracts/activities/lane.ts';
-import {
-  beginChangeUpdate,
-  enterUpdate,
-  type GlobalHoldState,
-  leaveUpdate,
-  type MergeTurn,
-  type MergeTurnAnswer,
-  notRolledBackUpdate,
-  type ResolveRequest,
-  releaseMergeTurnUpdate,
-  releaseTurnUpdate,
-  requestMergeTurnUpdate,
-  requestTurnUpdate,
-  rolledBackUpdate,
-  runningUpdate,
-  type TurnRelease,
-  verifiedUpdate,
-} from '../contracts/messages.ts';
+import * as messages from '../contracts/messages.ts';
 import { globalHoldId, laneStartOptions, mergeQueueStartOptions, resolveStartOptions } from '../contracts/start-options.ts';
-import type { EntryAnswer, LaneEntry, LaneExit, VerifiedReport } from '../domain/lane/members.ts';
 import type { RolloutRun } from '../domain/lane/run.ts';
-import type { BeginAnswer, BeginChange, NotRolledBackReport, RolledBackReport, RunningReport } from '../domain/lane/running.ts';
 import type { ExternalHold } from '../domain/lane/stages.ts';
-import type { TurnAnswer, TurnRequest } from '../domain/lane/turns.ts';
 import type { WindowPlan } from '../domain/plan.ts';
 import { windowsAt } from '../domain/windows.ts';
+import { ifKnown } from './boundary.ts';
+import type { Dependencies } from './dependencies.ts';
 
 /**
  * How a rollout talks to its lane. A workflow cannot send an update to another workflow in Temporal, so each call is a local activity that
  * sends the update with a client, and starts the lane if it does not run yet. A local activity is one event of the rollout's history. Every
  * call can be repeated: the update id is the same for each attempt, so the lane answers what it answered first.
  */
-export function createLaneCalls({ client }: { client: Client }): LaneActivities {
-  const tellLane = <Answer, Said>(update: UpdateDefinition<Answer, [Said]>, service: string, said: Said): Promise<Answer> =>
-    client.workflow.executeUpdateWithStart(update, {
-      args: [said],
-      updateId: updateId(update.name),
-      startWorkflowOperation: new WithStartWorkflowOperation('lane', laneStartOptions(service)),
-    });
-  const call =
-    <Answer, At>(update: UpdateDefinition<Answer, [At]>) =>
-    ({ service, request }: LaneCall<At>): Promise<Answer> =>
-      tellLane(update, service, request);
-  const tellMergeQueue = <Answer>(update: UpdateDefinition<Answer, [RolloutRun]>, turn: MergeTurn): Promise<Answer> => {
-    const { repository, base, rollout, runId } = turn;
-    return client.workflow.executeUpdateWithStart(update, {
-      args: [{ rollout, runId }],
-      updateId: updateId(update.name),
-      startWorkflowOperation: new WithStartWorkflowOperation('mergeQueue', mergeQueueStartOptions(repository, base)),
-    });
+export function createLaneCalls({ client }: Pick<Dependencies, 'client'>): LaneActivities {
+  const send = <Answer, Said, Target extends Workflow>(
+    update: UpdateDefinition<Answer, [Said]>,
+    said: Said,
+    startWorkflowOperation: WithStartWorkflowOperation<Target>,
+  ): Promise<Answer> => {
+    const { workflowExecution, activityId } = Context.current().info;
+    const updateId = `${workflowExecution?.runId}:${update.name}:${activityId}`;
+    return client.workflow.executeUpdateWithStart(update, { args: [said], updateId, startWorkflowOperation });
   };
+  const toLane = <Answer, Said>(update: UpdateDefinition<Answer, [Said]>, service: string, said: Said): Promise<Answer> =>
+    send(update, said, new WithStartWorkflowOperation('lane', laneStartOptions(service)));
+  const call =
+    <Answer, Said>(update: UpdateDefinition<Answer, [Said]>) =>
+    ({ service, request }: LaneCall<Said>): Promise<Answer> =>
+      toLane(update, service, request);
+  const callMergeQueue =
+    <Answer>(update: UpdateDefinition<Answer, [RolloutRun]>) =>
+    ({ repository, base, rollout, runId }: messages.MergeTurn): Promise<Answer> => {
+      const start = new WithStartWorkflowOperation('mergeQueue', mergeQueueStartOptions(repository, base));
+      return send(update, { rollout, runId }, start);
+    };
   return {
-    enterLane: call<EntryAnswer, LaneEntry>(enterUpdate),
-    reportVerified: call<EntryAnswer, VerifiedReport>(verifiedUpdate),
-    requestTurn: call<TurnAnswer, TurnRequest>(requestTurnUpdate),
-    releaseTurn: call<void, TurnRelease>(releaseTurnUpdate),
-    leaveLane: call<void, LaneExit>(leaveUpdate),
+    enterLane: call(messages.enterUpdate),
+    reportVerified: call(messages.verifiedUpdate),
+    requestTurn: call(messages.requestTurnUpdate),
+    releaseTurn: call(messages.releaseTurnUpdate),
+    leaveLane: call(messages.leaveUpdate),
     /** Windows and the global hold are read here, where there are a clock and a client; the lane decides what follows from them. */
-    async beginChange({ service, request: { windows, ...change } }: LaneCall<BeginChange>): Promise<BeginAnswer> {
+    async beginChange({ service, request: { windows, ...change } }) {
       const externalHold = closedAt(windows, new Date()) ?? (await readGlobalHold(client));
-      return await tellLane(beginChangeUpdate, service, { ...change, ...(externalHold !== undefined && { externalHold }) });
+      const begin = { ...change, ...(externalHold !== undefined && { externalHold }) };
+      return await toLane(messages.beginChangeUpdate, service, begin);
     },
-    reportRunning: call<void, RunningReport>(runningUpdate),
-    reportRolledBack: call<void, RolledBackReport>(rolledBackUpdate),
-    reportNotRolledBack: call<void, NotRolledBackReport>(notRolledBackUpdate),
+    reportRunning: call(messages.runningUpdate),
+    reportRolledBack: call(messages.rolledBackUpdate),
+    reportNotRolledBack: call(messages.notRolledBackUpdate),
 
-    requestMergeTurn: (turn: MergeTurn): Promise<MergeTurnAnswer> => tellMergeQueue(requestMergeTurnUpdate, turn),
-    releaseMergeTurn: (turn: MergeTurn): Promise<void> => tellMergeQueue(releaseMergeTurnUpdate, turn),
+    requestMergeTurn: callMergeQueue(messages.requestMergeTurnUpdate),
+    releaseMergeTurn: callMergeQueue(messages.releaseMergeTurnUpdate),
 
     /** Has the followed tags looked up again, because what this rollout was about is not what the registry says any more. */
-    async resolveAgain(lookUp: ResolveRequest): Promise<void> {
+    async resolveAgain(lookUp) {
       await client.workflow.signalWithStart('resolve', resolveStartOptions(lookUp));
     },
   };
-}
-
-/** The same for every attempt of one call of one rollout, so that a repeated call gets the first one's answer. */
-function updateId(name: string): string {
-  const { workflowExecution, activityId } = Context.current().info;
-  return `${workflowExecution?.runId}:${name}:${activityId}`;
 }
 
 function closedAt(windows: readonly WindowPlan[], at: Date): ExternalHold | undefined {
@@ -93,13 +73,8 @@ function closedAt(windows: readonly WindowPlan[], at: Date): ExternalHold | unde
 
 /** Read from the memo, which Temporal answers without a worker. A workflow that does not run holds nothing. */
 async function readGlobalHold(client: Client): Promise<ExternalHold | undefined> {
-  try {
-    const { memo, status } = await client.workflow.getHandle(globalHoldId).describe();
-    const hold = memo?.hold as GlobalHoldState['hold'] | null | undefined;
-    if (hold == null || status.name !== 'RUNNING') return undefined;
-    return { reason: `everything is held by ${hold.by}${hold.reason === undefined ? '' : `: ${hold.reason}`}` };
-  } catch (error) {
-    if (error instanceof WorkflowNotFoundError) return undefined;
-    throw error;
-  }
+  const described = await ifKnown(client.workflow.getHandle(globalHoldId).describe());
+  const hold = described?.memo?.hold as messages.GlobalHoldState['hold'] | null;
+  if (hold == null || described?.status.name !== 'RUNNING') return undefined;
+  return { reason: `everything is held by ${hold.by}${hold.reason === undefined ? '' : `: ${hold.reason}`}` };
 }

@@ -1,31 +1,30 @@
-import { ApplicationFailure, Context } from '@temporalio/activity';
+import { Context } from '@temporalio/activity';
 import type { BaseState, MergeActivities, ProposalInput, RevertInput, TidyInput } from '../contracts/activities/delivery.ts';
 import { rollbackBranchOf } from '../domain/branch.ts';
 import { Refusal } from '../domain/failures.ts';
+import { code, inert, prose } from '../domain/inert-text.ts';
+import type { ManifestRestored, ManifestValues } from '../domain/manifest-edit.ts';
 import type { MergeOutcome, Proposal, ProposalState, RevertOutcome } from '../domain/outcomes.ts';
-import type { ChangePlan } from '../domain/plan.ts';
-import { mergeMessage, mergeTitle } from '../domain/proposal-commit.ts';
-import type { Forge, OwnChange } from '../forges/forge.ts';
-import { editManifest, manifestSays } from '../platform/manifest-editor/index.ts';
-import { answering } from './boundary.ts';
-import { baseHead, retryWhileBranchMoves, shown, uncancelled } from './change-branch.ts';
-import { imageIn, previousIn } from './own-change.ts';
-import { revert } from './revert.ts';
+import type { ChangePlan, Plan } from '../domain/plan.ts';
+import { mergeMessage, mergeTitle, rollbackMessage } from '../domain/proposal-commit.ts';
+import type { CheckReport, Forge, OwnChange } from '../forges/forge.ts';
+import { editManifest, manifestSays, restoreManifest } from '../platform/manifest-editor/index.ts';
+import { answering, currentRun } from './boundary.ts';
+import {
+  baseHead,
+  baseOf,
+  type CommittedFile,
+  imageIn,
+  openStage,
+  previousIn,
+  proposeFile,
+  retryWhileBranchMoves,
+  shown,
+} from './change-branch.ts';
+import type { Dependencies } from './dependencies.ts';
 
-export interface MergeDependencies {
-  /** @throws Refusal if the repository's forge is not configured */
-  readonly forgeFor: (repository: string) => Forge;
-}
-
-export function createMerge({ forgeFor }: MergeDependencies): MergeActivities {
-  const open = ({ stage, plan }: ProposalInput): { change: ChangePlan; forge: Forge } => {
-    const { change } = stage;
-    if (change === undefined) {
-      throw ApplicationFailure.nonRetryable(`stage ${stage.name} of ${plan.service} has no change to merge`, 'NoChange');
-    }
-    return { change, forge: uncancelled(forgeFor(change.repository)) };
-  };
-
+export function createMerge({ forgeFor }: Pick<Dependencies, 'forgeFor'>): MergeActivities {
+  const open = (input: ProposalInput) => openStage(forgeFor, input, 'merge');
   return {
     proposalState: answering(async (input: ProposalInput): Promise<ProposalState> => {
       const { change, forge } = open(input);
@@ -47,7 +46,7 @@ export function createMerge({ forgeFor }: MergeDependencies): MergeActivities {
           own: ownChangeOf(input, change),
           ...(change.mergeMethod !== undefined && { method: change.mergeMethod }),
           title: mergeTitle(plan.service, image, isRollback(input)),
-          message: mergeMessage(plan.service, image, workflowId(), proposal.head),
+          message: mergeMessage(plan.service, image, currentRun().rollout, proposal.head),
         }),
       );
       if (outcome.kind !== 'merged') return outcome;
@@ -57,28 +56,26 @@ export function createMerge({ forgeFor }: MergeDependencies): MergeActivities {
       return merged;
     }),
 
-    tidyChange: answering(async (input: TidyInput): Promise<{ kind: 'tidied' }> => {
+    tidyChange: answering(async (input: TidyInput) => {
       const { change, forge } = open(input);
-      const state = input.close ? await forge.state(change.repository, input.proposal, ownChangeOf(input, change)) : undefined;
-      if (state?.kind === 'open' && state.head === input.proposal.head) await forge.close(change.repository, input.proposal);
-      await forge.deleteBranch(change.repository, input.proposal.branch, input.proposal.head);
-      return { kind: 'tidied' };
+      const { repository } = change;
+      const { branch, head } = input.proposal;
+      const state = input.close ? await forge.state(repository, input.proposal, ownChangeOf(input, change)) : undefined;
+      if (state?.kind === 'open' && state.head === head) await forge.close(repository, input.proposal);
+      await forge.deleteBranch(repository, branch, head);
+      return { kind: 'tidied' as const };
     }),
 
-    baseHolds: answering(async (input: ProposalInput): Promise<BaseState> => {
+    baseHolds: answering(async (input: ProposalInput) => {
       const { change, forge } = open(input);
       return lookAtBase(input, change, forge);
     }),
 
-    revertChange: answering(async (input: RevertInput): Promise<RevertOutcome> => {
+    revertChange: answering(async (input: RevertInput) => {
       const { change, forge } = open(input);
-      return retryWhileBranchMoves(() => revert({ ...input, change, forge, rollout: workflowId() }));
+      return retryWhileBranchMoves(() => revert(input, change, forge));
     }),
   };
-}
-
-function workflowId(): string {
-  return Context.current().info.workflowExecution?.workflowId ?? '';
 }
 
 async function lookAtBase({ image, proposal }: ProposalInput, change: ChangePlan, forge: Forge): Promise<BaseState> {
@@ -117,4 +114,86 @@ async function deleteMerged(forge: Forge, { repository }: ChangePlan, { branch, 
   } catch (error) {
     Context.current().log.warn(`the branch ${branch} was merged and could not be deleted`, { error });
   }
+}
+
+/** Proposes the previous values of the change; everything else that people changed since is kept. */
+async function revert(input: RevertInput, change: ChangePlan, forge: Forge): Promise<RevertOutcome> {
+  const { plan, stage, image } = input;
+  const values = valuesOf(input.proposal);
+  const base = await baseOf(forge, change);
+  const restored = await restore(input, change, forge, base, values);
+  if (restored.kind === 'unchanged') return { kind: 'unchanged', base: change.base, head: base.commit };
+  const branch = rollbackBranchOf(plan.service, stage.name);
+  const own = { forge, change, image, branch, base };
+  const { proposal } = await proposeFile(own, {
+    edited: restored.text,
+    message: rollbackMessage(plan.service, image, currentRun().rollout),
+    editForeign: async (_, refusal) => {
+      throw await refusal();
+    },
+    // Nobody is asked: a rollback waits for no approval.
+    request: { title: mergeTitle(plan.service, image, true), body: bodyOf(input, restored), reviewers: [], assignees: [] },
+    checks: checksOf(plan),
+  });
+  const { kind: _kind, text: _text, ...back } = restored;
+  return { kind: 'proposed', proposal: { ...proposal, ...back } };
+}
+
+function valuesOf({ before, after, written, url }: Proposal): ManifestValues {
+  if (before !== undefined && after !== undefined) return { before, after, ...(written && { written }) };
+  throw new Refusal(
+    'NothingBefore',
+    `expected the proposal ${url} to know what stood there before, found one of an earlier version of Landfall: put the previous image back by hand`,
+  );
+}
+
+async function restore(
+  { image, proposal }: RevertInput,
+  change: ChangePlan,
+  forge: Forge,
+  base: CommittedFile,
+  values: ManifestValues,
+): Promise<Exclude<ManifestRestored, { kind: 'changed' }>> {
+  /** Names the commit that changed the file after us. */
+  const movedOn = async (found: string, options?: ErrorOptions): Promise<Refusal> => {
+    const { repository, file } = change;
+    const last = await forge.lastChange(repository, base.commit, file);
+    const later = last ? `, since ${last.sha.slice(0, 12)} of ${inert(last.author)}: ${inert(last.message)}` : '';
+    return new Refusal(
+      'BaseMovedOn',
+      `expected ${file} on ${change.base} of ${shown(repository)} to say ${proposal.after?.join(', ') ?? 'ours'}, found that ${found}${later}; put the previous image back by hand, or leave it as it is now`,
+      last ? [last] : [],
+      options,
+    );
+  };
+  let found: ManifestRestored;
+  try {
+    found = await restoreManifest(base.text, change, image, values);
+  } catch (error) {
+    throw error instanceof Refusal ? await movedOn(error.message, { cause: error }) : error;
+  }
+  if (found.kind !== 'changed') return found;
+  throw await movedOn(`${found.place} says '${found.says}'`);
+}
+
+function bodyOf({ plan, stage, image, reason, proposal }: RevertInput, { before, after }: ManifestValues): string {
+  const lines = after.map((value, index) => `- ${code(before[index] ?? '', 400)} → ${code(value, 400)}`);
+  return [
+    `## Rollback of ${code(plan.service)} in ${prose(stage.name)}`,
+    `**Why:** ${prose(reason, 1_000)}`,
+    `**Image that is undone:** ${code(`${image.repository}:${image.tag}`, 400)} ${code(image.digest)}, proposed in ${proposal.url}`,
+    '**Puts back:**',
+    lines.join('\n'),
+    '---',
+    '_Proposed by Landfall. Only these values change: what else was committed since is kept._\n',
+  ].join('\n\n');
+}
+
+/** Reports the required checks as passed: otherwise a branch that requires them would block every rollback. */
+function checksOf({ checks }: Plan): CheckReport[] {
+  return ['verify', ...checks.map(({ kind }) => kind)].map((name) => ({
+    context: `landfall/${name}`,
+    state: 'success',
+    description: 'rollback to what was there before',
+  }));
 }

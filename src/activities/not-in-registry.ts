@@ -1,15 +1,19 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { Refusal } from '../domain/failures.ts';
+import type { Dependencies } from './dependencies.ts';
 
 /** How long "not found" is not believed: registries are not always consistent at once, and a webhook may overtake its push. */
-export const defaultNotFoundForMs = 120_000;
+const defaultNotFoundForMs = 120_000;
 const retryAfter = '5 seconds';
 
-/** How long to retry what is not found. */
-export interface NotFoundWindow {
-  /** Milliseconds, from the first time that the activity was scheduled. */
-  readonly notFoundForMs: number;
-  readonly now: () => Date;
+/** How long to retry what is not found, in milliseconds from the first time that the activity was scheduled. */
+export type NotFoundWindow = Required<Pick<Dependencies, 'notFoundForMs' | 'now'>>;
+
+export function windowOf({
+  notFoundForMs = defaultNotFoundForMs,
+  now = () => new Date(),
+}: Partial<NotFoundWindow>): NotFoundWindow {
+  return { notFoundForMs, now };
 }
 
 /** Whether the activity, over all its attempts, has retried for long enough. */
@@ -40,12 +44,7 @@ export function notInRegistry(what: string, window: NotFoundWindow): Error {
  */
 export function retryWithinWindow(error: unknown, window: NotFoundWindow): unknown {
   if (!(error instanceof Refusal) || error.type !== 'DigestMismatch' || isWindowOver(window)) return error;
+  const { type } = error;
   const message = `${error.message} (asked again every ${retryAfter}, for ${window.notFoundForMs / 1_000} s in all)`;
-  return ApplicationFailure.create({
-    type: error.type,
-    message,
-    nonRetryable: false,
-    nextRetryDelay: retryAfter,
-    cause: error,
-  });
+  return ApplicationFailure.create({ type, message, nonRetryable: false, nextRetryDelay: retryAfter, cause: error });
 }

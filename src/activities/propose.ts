@@ -1,46 +1,27 @@
-import { ApplicationFailure, Context } from '@temporalio/activity';
 import type { ProposeActivities, ProposeInput } from '../contracts/activities/delivery.ts';
 import { branchOf } from '../domain/branch.ts';
 import { Refusal } from '../domain/failures.ts';
 import type { ProposeOutcome, VerifiedImage } from '../domain/outcomes.ts';
 import type { ChangePlan } from '../domain/plan.ts';
 import { commitMessage, isAboutTag, withdrawalMessage } from '../domain/proposal-commit.ts';
-import { checkTexts, type ProposalSubject, proposalBody, proposalTitle } from '../domain/proposal-text.ts';
+import { checkTexts, proposalBody, proposalTitle } from '../domain/proposal-text.ts';
 import { compareCandidates, follows, type TagPolicy } from '../domain/tag-policy.ts';
 import type { Forge } from '../forges/forge.ts';
 import { editManifest, readReference } from '../platform/manifest-editor/index.ts';
-import { answering } from './boundary.ts';
-import {
-  baseOf,
-  type CommittedFile,
-  foreignOn,
-  retryWhileBranchMoves,
-  shown,
-  uncancelled,
-  writeBranch,
-} from './change-branch.ts';
-
-export interface ProposeDependencies {
-  /** @throws Refusal if the repository's forge is not configured */
-  readonly forgeFor: (repository: string) => Forge;
-}
+import { answering, currentRun } from './boundary.ts';
+import { baseOf, type CommittedFile, foreignOn, openStage, proposeFile, retryWhileBranchMoves, shown } from './change-branch.ts';
+import type { Dependencies } from './dependencies.ts';
 
 /**
  * Proposes an image to one stage: the branch `landfall/SERVICE-STAGE`, and what the forge makes of it. Whatever an earlier try has
  * done already, it finds: there is one branch and one open change for each service and stage, however often it runs.
  */
-export function createPropose({ forgeFor }: ProposeDependencies): ProposeActivities {
+export function createPropose({ forgeFor }: Pick<Dependencies, 'forgeFor'>): ProposeActivities {
   return {
-    propose: answering(async (input: ProposeInput): Promise<ProposeOutcome> => {
-      const { change } = input.stage;
-      if (change === undefined) {
-        throw ApplicationFailure.nonRetryable(
-          `stage ${input.stage.name} of ${input.plan.service} has no change to propose`,
-          'NoChange',
-        );
-      }
-      const work = workOn(input, change, uncancelled(forgeFor(change.repository)));
-      return retryWhileBranchMoves(() => proposeOnce(work));
+    propose: answering(async (input: ProposeInput) => {
+      const branch = branchOf(input.plan.service, input.stage.name);
+      const context = { input, branch, rollout: currentRun().rollout, ...openStage(forgeFor, input, 'propose') };
+      return retryWhileBranchMoves(() => proposeOnce(context));
     }),
   };
 }
@@ -51,59 +32,34 @@ interface ProposeContext {
   readonly forge: Forge;
   readonly rollout: string;
   readonly branch: string;
-  readonly subject: ProposalSubject;
 }
 
-function workOn(input: ProposeInput, change: ChangePlan, forge: Forge): ProposeContext {
-  const { plan, stage, image, push, checks, skipped = [], named = false } = input;
-  return {
-    input,
-    change,
-    forge,
-    rollout: Context.current().info.workflowExecution?.workflowId ?? '',
-    branch: branchOf(plan.service, stage.name),
-    subject: { service: plan.service, stage: stage.name, image, push, checks, skipped, named },
-  };
-}
-
-async function proposeOnce(work: ProposeContext): Promise<ProposeOutcome> {
-  const { input, change, forge, branch, subject } = work;
-  const { image, plan } = input;
+async function proposeOnce(context: ProposeContext): Promise<ProposeOutcome> {
+  const { input, change, forge, branch, rollout } = context;
+  const { image, plan, stage, push, checks, skipped = [], named = false } = input;
   const base = await baseOf(forge, change);
   const edit = await editManifest(base.text, change, image);
   if (edit.text === base.text) {
-    await withdraw(work, base);
+    await withdraw(context, base);
     return { kind: 'unchanged', base: change.base, head: base.commit };
   }
   const later = input.manual === true ? undefined : await laterTag(plan.tags, base.text, change, image);
   if (later !== undefined) return { kind: 'outdated', tag: later };
 
-  const { head, foreign } = await writeBranch({
-    forge,
-    change,
-    image,
-    branch,
-    base,
+  const subject = { service: plan.service, stage: stage.name, image, push, checks, skipped, named };
+  const { title, body, reviewers, assignees } = change;
+  const own = { forge, change, image, branch, base };
+  const { proposal, foreign } = await proposeFile(own, {
     edited: edit.text,
-    message: commitMessage(plan.service, image, work.rollout, input.skipped),
-    editForeign: async (present) => editForeign(work, present),
+    message: commitMessage(plan.service, image, rollout, input.skipped),
+    editForeign: async (present) => editForeign(context, present),
+    request: { title: proposalTitle(subject, title), body: proposalBody(subject, body), reviewers, assignees },
+    checks: checkTexts(subject),
   });
-  const proposal = await forge.openChange({
-    repository: change.repository,
-    base: change.base,
-    branch,
-    head,
-    title: proposalTitle(subject, change.title),
-    body: proposalBody(subject, change.body),
-    labels: change.labels,
-    reviewers: change.reviewers,
-    assignees: change.assignees,
-  });
-  await forge.reportChecks(change.repository, head, checkTexts(subject));
   // Landfall would not merge it. Said now, nobody approves in vain; the proposal is there for a person to merge.
   if (foreign !== undefined && change.merge === 'auto') throw await foreign();
   const { text: _, ...values } = edit;
-  return { kind: 'proposed', proposal: { ...proposal, baseCommit: base.commit, ...values, ...(foreign && { foreign: true }) } };
+  return { kind: 'proposed', proposal: { ...proposal, ...values, ...(foreign && { foreign: true }) } };
 }
 
 /** A tag in the base branch that is later than the image's, by the service's own order. */
@@ -132,22 +88,23 @@ async function editForeign({ change, branch, input }: ProposeContext, present: s
  * (pushes of A, B and A again): the branch gets the base's tree, so that merging it would change nothing.
  */
 async function withdraw({ change, forge, branch, input, rollout }: ProposeContext, base: CommittedFile): Promise<void> {
+  const { plan, image } = input;
   const { repository, file } = change;
   const head = await forge.head(repository, branch);
   if (head === undefined) return;
-  const comparison = await forge.compare(repository, base.commit, head);
-  const newest = comparison.commits.at(-1);
-  if (newest === undefined || !isAboutTag(newest.message, input.image)) return;
+  const { commits, behindBy } = await forge.compare(repository, base.commit, head);
+  const newest = commits.at(-1);
+  if (newest === undefined || !isAboutTag(newest.message, image)) return;
   const present = await forge.readFile(repository, head, file);
-  if (present === base.text || (await foreignOn(forge, change, input.image, branch, base, head)) !== undefined) return;
+  if (present === base.text || (await foreignOn({ forge, change, image, branch, base }, head)) !== undefined) return;
   await forge.commitFile({
     repository,
     branch,
     expectedHead: head,
-    parents: comparison.behindBy > 0 ? [head, base.commit] : [head],
+    parents: behindBy > 0 ? [head, base.commit] : [head],
     treeOf: base.commit,
     path: file,
     text: base.text,
-    message: withdrawalMessage(input.plan.service, input.image, rollout),
+    message: withdrawalMessage(plan.service, image, rollout),
   });
 }

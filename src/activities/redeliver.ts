@@ -1,6 +1,4 @@
-import type { Octokit } from 'octokit';
 import type { RedeliverActivities, RedeliverySummary } from '../contracts/activities/pushes.ts';
-import type { RedeliveryEntry } from '../domain/audit.ts';
 import { messageOf } from '../domain/errors.ts';
 import { RateLimit, Refusal } from '../domain/failures.ts';
 import {
@@ -10,31 +8,13 @@ import {
   type LostDelivery,
 } from '../platform/github/deliveries.ts';
 import { answering, type Heartbeat } from './boundary.ts';
-
-/** Whose webhooks, and which of their deliveries, Landfall asks for again. */
-export interface Redelivery {
-  readonly owners: readonly HookOwner[];
-  /** Of our receiver: `/webhook/image-published`. */
-  readonly path: string;
-  /** Where the world reaches our webhooks. Absent: every webhook whose URL ends with the path is taken for ours. */
-  readonly publicUrl?: string;
-  /** The events that the receiver takes. */
-  readonly events: readonly string[];
-  readonly report: (entry: RedeliveryEntry) => void;
-}
-
-export interface RedeliverDependencies {
-  /** A client for `owner/name`, or for an organization, whose errors are classified. */
-  readonly clientFor: (named: string) => Promise<Octokit>;
-  /** Absent: no webhooks are configured to be asked for. */
-  readonly redelivery?: Redelivery;
-}
+import type { Dependencies, Redelivery } from './dependencies.ts';
 
 /** GitHub takes some 80 writes a minute; the rest is requested by the next run. */
 const mostAtOnce = 50;
 
 /** Requests failed webhook deliveries again. An owner that fails does not stop the others; a rate limit does. */
-export function createRedeliver({ clientFor, redelivery }: RedeliverDependencies): RedeliverActivities {
+export function createRedeliver({ clientFor, redelivery }: Pick<Dependencies, 'clientFor' | 'redelivery'>): RedeliverActivities {
   const deliveries = createGitHubDeliveries(clientFor);
   return {
     redeliverWebhooks: answering(async (_input, heartbeat): Promise<RedeliverySummary> => {
@@ -44,17 +24,17 @@ export function createRedeliver({ clientFor, redelivery }: RedeliverDependencies
       for (const owner of redelivery.owners) checks.push(await checkOwner(owner, redelivery, deliveries, request));
       return {
         kind: 'checked',
-        redelivered: checks.reduce((sum, { redelivered }) => sum + redelivered.length, 0),
-        problems: checks.flatMap(({ owner, reason }) => (reason === undefined ? [] : [`${owner}: ${reason}`])),
+        redelivered: checks.reduce((sum, { redelivered }) => sum + redelivered, 0),
+        problems: checks.flatMap(({ problem }) => problem ?? []),
       };
     }),
   };
 }
 
+/** `problem`: `OWNER: why` */
 interface OwnerCheck {
-  readonly owner: string;
-  readonly redelivered: readonly string[];
-  readonly reason?: string;
+  readonly redelivered: number;
+  readonly problem?: string;
 }
 
 /** @returns whether it was requested now, and not before */
@@ -81,24 +61,34 @@ async function checkOwner(
 ): Promise<OwnerCheck> {
   const name = 'organization' in owner ? owner.organization : owner.repository;
   const redelivered: string[] = [];
-  const report = (status: OwnerCheckStatus, reason?: string): OwnerCheck => {
-    redelivery.report(entryOf(name, status, redelivered, reason));
-    return { owner: name, redelivered, ...(reason !== undefined && { reason }) };
-  };
+  let status = 'checked';
+  let reason: string | undefined;
   try {
-    const reason = await redeliverLost(owner, redelivery, deliveries, async (lost) => {
+    reason = await redeliverLost(owner, redelivery, deliveries, async (lost) => {
       if (await request(owner, lost)) redelivered.push(lost.guid);
     });
-    return report(reason === undefined ? 'checked' : 'failed', reason);
+    if (reason !== undefined) status = 'failed';
   } catch (error) {
-    const reason = messageOf(error);
-    if (error instanceof RateLimit) {
-      report('rate-limited', reason);
-      throw error;
-    }
+    reason = messageOf(error);
+    status = error instanceof RateLimit ? 'rate-limited' : 'failed';
     // Broken or refused: the next run is in a few minutes, and other owners should not wait for it.
-    return report('failed', reason);
+    if (error instanceof RateLimit) throw error;
+  } finally {
+    const found = redelivered.length > 0 ? 'redelivered' : 'nothing-failed';
+    redelivery.report({
+      timestamp: new Date().toISOString(),
+      event_type: 'deliveries_checked',
+      source: 'github',
+      outcome: status === 'checked' ? found : 'failed',
+      services: [],
+      action: 'redeliver',
+      status,
+      repositories: [name],
+      redelivered,
+      ...(reason !== undefined && { reason }),
+    });
   }
+  return { redelivered: redelivered.length, ...(reason !== undefined && { problem: `${name}: ${reason}` }) };
 }
 
 /** @returns what was not possible, if anything */
@@ -128,34 +118,10 @@ async function redeliverLost(
 /** Without regard to a query and to slashes at the end. */
 function leadingTo(path: string, publicUrl: string | undefined): (url: string) => boolean {
   const bare = (url: string): string | undefined => {
-    if (!URL.canParse(url)) return undefined;
-    const { origin, pathname } = new URL(url);
-    return `${origin}${pathname.replace(/\/+$/, '')}`;
+    const parsed = URL.parse(url);
+    return parsed === null ? undefined : `${parsed.origin}${parsed.pathname.replace(/\/+$/, '')}`;
   };
   if (publicUrl === undefined) return (url) => bare(url)?.endsWith(path) === true;
   const expected = bare(`${publicUrl}${path}`);
   return (url) => bare(url) === expected;
-}
-
-type OwnerCheckStatus = 'checked' | 'rate-limited' | 'failed';
-
-function entryOf(
-  owner: string,
-  status: OwnerCheckStatus,
-  redelivered: readonly string[],
-  reason: string | undefined,
-): RedeliveryEntry {
-  const found = redelivered.length > 0 ? 'redelivered' : 'nothing-failed';
-  return {
-    timestamp: new Date().toISOString(),
-    event_type: 'deliveries_checked',
-    source: 'github',
-    outcome: status === 'checked' ? found : 'failed',
-    services: [],
-    action: 'redeliver',
-    status,
-    repositories: [owner],
-    redelivered: [...redelivered],
-    ...(reason !== undefined && { reason }),
-  };
 }

@@ -1,20 +1,13 @@
 import type { ResolveActivities } from '../contracts/activities/pushes.ts';
 import type { ResolveRequest } from '../contracts/messages.ts';
 import { type Digest, formatReference, type Tag } from '../domain/image-reference.ts';
-import type { ImageIdentity, RateLimited, ResolveOutcome } from '../domain/outcomes.ts';
+import type { RateLimited, ResolveOutcome } from '../domain/outcomes.ts';
 import type { TagSnapshot } from '../domain/search-snapshot.ts';
 import { latestOf, type TagPolicy } from '../domain/tag-policy.ts';
-import type { Registry } from '../platform/registry/registry.ts';
 import { answering, leaveWhenCancelled } from './boundary.ts';
+import type { Dependencies } from './dependencies.ts';
 import { findAll, findDated, findLatest, followedOf, type TagQuery } from './followed-tags.ts';
-import { defaultNotFoundForMs, isWindowOver, type NotFoundWindow, notInRegistry, retryWithinWindow } from './not-in-registry.ts';
-
-export interface ResolveDependencies {
-  readonly registry: Registry;
-  /** How long a pushed tag that is not found is tried again, from the first attempt on; two minutes. */
-  readonly notFoundForMs?: number;
-  readonly now?: () => Date;
-}
+import { isWindowOver, type NotFoundWindow, notInRegistry, retryWithinWindow, windowOf } from './not-in-registry.ts';
 
 /** Creation times that are kept; beyond that they are all asked for anew. */
 const mostRemembered = 10_000;
@@ -25,28 +18,19 @@ const mostRemembered = 10_000;
  */
 export function createResolve({
   registry,
-  notFoundForMs = defaultNotFoundForMs,
-  now = () => new Date(),
-}: ResolveDependencies): Pick<ResolveActivities, 'resolveTags'> {
-  const window: NotFoundWindow = { notFoundForMs, now };
+  ...options
+}: Pick<Dependencies, 'registry' | 'notFoundForMs' | 'now'>): Pick<ResolveActivities, 'resolveTags'> {
+  const window = windowOf(options);
   const creationTimes = new Map<Digest, string | undefined>();
   return {
     resolveTags: answering((input: ResolveRequest) =>
       leaveWhenCancelled(async () => {
         if (creationTimes.size > mostRemembered) creationTimes.clear();
-        return lookUp(
-          {
-            registry,
-            repository: input.plan.repository,
-            creationTimes,
-            missing: new Set(),
-            broken: new Map(),
-            // Where HEAD and GET contradict each other, they would go on to.
-            ...(input.moved && { byContent: true }),
-          },
-          window,
-          input,
-        );
+        const { repository } = input.plan;
+        // Where HEAD and GET contradict each other, they would go on to.
+        const byContent = input.moved === true;
+        const query = { registry, repository, byContent, creationTimes, missing: new Set<Tag>(), broken: new Map() };
+        return lookUp(query, window, input);
       }),
     ),
   };
@@ -67,7 +51,7 @@ async function lookUp(
     const error = retryWithinWindow(refusal, window);
     if (error !== refusal || found.length === 0) throw error;
   }
-  return { kind: 'found', images: found.map(({ tag, digest }): ImageIdentity => ({ repository, tag, digest })) };
+  return { kind: 'found', images: found.map(({ tag, digest }) => ({ repository, tag, digest })) };
 }
 
 async function findFollowed(query: TagQuery, policy: TagPolicy, pushed: Tag): Promise<TagSnapshot[]> {
@@ -75,9 +59,7 @@ async function findFollowed(query: TagQuery, policy: TagPolicy, pushed: Tag): Pr
   const listed = await query.registry.tags(query.repository);
   // The list may be older than the push. The pushed tag comes first, and so wins where the policy finds two equal.
   const followed = await followedOf(policy, [...new Set([pushed, ...listed])]);
-  if (policy.kind === 'pattern' && policy.order === 'newest') {
-    const newest = latestOf(policy, await findDated(query, followed, pushed));
-    return newest === undefined ? [] : [newest];
-  }
-  return findLatest(query, policy, followed);
+  if (policy.kind !== 'pattern' || policy.order !== 'newest') return findLatest(query, policy, followed);
+  const newest = latestOf(policy, await findDated(query, followed, pushed));
+  return newest === undefined ? [] : [newest];
 }

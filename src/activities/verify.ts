@@ -5,33 +5,25 @@ import { describeImage, MissingPart } from '../platform/registry/image-descripti
 import type { Manifest } from '../platform/registry/manifest.ts';
 import type { Registry } from '../platform/registry/registry.ts';
 import { answering, leaveWhenCancelled } from './boundary.ts';
-import { defaultNotFoundForMs, type NotFoundWindow, notInRegistry, retryWithinWindow } from './not-in-registry.ts';
-
-export interface VerifyDependencies {
-  readonly registry: Registry;
-  /** How long "not found" is tried again, from the first attempt on; two minutes. */
-  readonly notFoundForMs?: number;
-  readonly now?: () => Date;
-}
+import type { Dependencies } from './dependencies.ts';
+import { type NotFoundWindow, notInRegistry, retryWithinWindow, windowOf } from './not-in-registry.ts';
 
 export function createVerify({
   registry,
-  notFoundForMs = defaultNotFoundForMs,
-  now = () => new Date(),
-}: VerifyDependencies): VerifyActivities {
-  const window: NotFoundWindow = { notFoundForMs, now };
-  const withinWindow = <Outcome>(act: () => Promise<Outcome>) =>
-    leaveWhenCancelled(async () => {
-      try {
-        return await act();
-      } catch (error) {
-        throw retryWithinWindow(error, window);
-      }
-    });
-  return {
-    verify: answering((input: VerifyInput) => withinWindow(() => verifyImage(registry, window, input))),
-    confirm: answering((input: VerifyInput) => withinWindow(() => confirmImage(registry, window, input))),
-  };
+  ...options
+}: Pick<Dependencies, 'registry' | 'notFoundForMs' | 'now'>): VerifyActivities {
+  const window = windowOf(options);
+  const withinWindow = <Outcome>(act: (registry: Registry, window: NotFoundWindow, input: VerifyInput) => Promise<Outcome>) =>
+    answering((input: VerifyInput) =>
+      leaveWhenCancelled(async () => {
+        try {
+          return await act(registry, window, input);
+        } catch (error) {
+          throw retryWithinWindow(error, window);
+        }
+      }),
+    );
+  return { verify: withinWindow(verifyImage), confirm: withinWindow(confirmImage) };
 }
 
 async function verifyImage(

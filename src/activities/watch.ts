@@ -1,10 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type Docker from 'dockerode';
-import type { Octokit } from 'octokit';
 import type { WatchActivities, WatchStageInput } from '../contracts/activities/delivery.ts';
 import { Refusal } from '../domain/failures.ts';
-import type { Digest } from '../domain/image-reference.ts';
-import type { Reading, Unhealthy, VerifiedImage, Watched } from '../domain/outcomes.ts';
+import type { Unhealthy, Watched } from '../domain/outcomes.ts';
 import type { WatchPlan } from '../domain/plan.ts';
 import {
   beginWatch,
@@ -16,18 +13,13 @@ import {
   watchVerdict,
 } from '../domain/watch.ts';
 import type { Restarts } from '../domain/watch-restarts.ts';
-import type { ExpectedImage } from '../domain/watch-version.ts';
 import { createDeploymentProof, type DeploymentProof } from '../probes/deployment.ts';
-import type { ProbeResult, Probes } from '../probes/index.ts';
+import type { ProbeResult } from '../probes/index.ts';
 import { readContainerLog } from '../probes/log.ts';
 import { answering, type Heartbeat, orCancelled } from './boundary.ts';
+import type { Dependencies } from './dependencies.ts';
 
-export interface WatchDependencies {
-  readonly docker: Docker;
-  readonly probes: Probes;
-  /** A client for `owner/name` whose errors are classified. @throws Refusal if GitHub is not configured */
-  readonly clientFor: (repository: string) => Promise<Octokit>;
-}
+export type WatchDependencies = Pick<Dependencies, 'docker' | 'probes' | 'clientFor'>;
 
 /** What goes with the heartbeats. */
 interface WatchProgress {
@@ -47,9 +39,7 @@ export function createWatch(dependencies: WatchDependencies): WatchActivities {
       if (watch === undefined)
         throw new Error(`stage ${stage.name} of ${plan.service} has no watch, so it should not be asked for`);
       const deployment =
-        watch.deployment !== undefined && expected !== undefined
-          ? createDeploymentProof(dependencies.clientFor, watch.deployment, expected)
-          : undefined;
+        watch.deployment && expected && createDeploymentProof(dependencies.clientFor, watch.deployment, expected);
       return await orCancelled('the watch', (signal) =>
         watchUntilVerdict(dependencies, { ...input, watch, deployment, signal }, heartbeat),
       );
@@ -66,8 +56,9 @@ interface WatchContext extends WatchStageInput {
 async function watchUntilVerdict(dependencies: WatchDependencies, context: WatchContext, heartbeat: Heartbeat): Promise<Watched> {
   const { watch, signal } = context;
   const left = readProgress(heartbeat.previous);
-  let progress: WatchProgress =
-    left === undefined ? { watch: beginWatch(watch), isDeployed: false } : { ...left, watch: resumeWatch(left.watch) };
+  let progress: WatchProgress = left
+    ? { ...left, watch: resumeWatch(left.watch) }
+    : { watch: beginWatch(watch), isDeployed: false };
   let since = performance.now();
   for (;;) {
     const begun = performance.now();
@@ -78,8 +69,25 @@ async function watchUntilVerdict(dependencies: WatchDependencies, context: Watch
     progress = { watch: state, restarts, isDeployed };
     heartbeat.record(progress);
     const verdict = watchVerdict(watch, state);
-    if (verdict?.kind === 'healthy') return watched(state, reading, proofOf(context, result, isDeployed));
-    if (verdict?.kind === 'unhealthy') throw await unhealthy(dependencies, watch, state, verdict.because, result);
+    if (verdict?.kind === 'healthy') {
+      const { readings, failed, slowestMs, firstGoodMs = 0 } = state;
+      const healthyAfterMs = Math.round(firstGoodMs);
+      return {
+        kind: 'watched',
+        readings,
+        failed,
+        slowestMs,
+        healthyAfterMs,
+        proof: proofOf(context, result, isDeployed),
+        last: reading,
+      };
+    }
+    if (verdict?.kind === 'unhealthy') {
+      const [sick] = result.containers;
+      const log = sick === undefined ? undefined : await readContainerLog(dependencies.docker, sick);
+      const details: Unhealthy = { ...unhealthyDetails(state), ...(log && { log }) };
+      throw new Refusal('Unhealthy', unhealthyText(watch, state, verdict.because), [details]);
+    }
     const pauseMs = Math.min(begun + watch.intervalMs - since, watch.withinMs - state.watchedMs);
     await delay(Math.max(pauseMs, shortestPauseMs), undefined, { signal });
   }
@@ -90,22 +98,19 @@ async function readOnce(
   { stage, image, running, expected, watch, deployment, signal }: WatchContext,
   { restarts, isDeployed }: WatchProgress,
 ): Promise<{ readonly result: ProbeResult; readonly isDeployed: boolean }> {
-  const answer = deployment === undefined || isDeployed ? undefined : await deployment.ask(signal);
+  const answer = isDeployed ? undefined : await deployment?.ask(signal);
+  // A deployment may pin the manifest of its platform instead of the index: it is the same image.
+  const others = expected?.digest === image.digest ? image.platforms.map(({ digest }) => digest) : [];
   const result = await probes.probe({
     watch,
     deploy: stage.deploy,
     running,
-    ...(expected !== undefined && { expected: { ...expected, digests: digestsOf(image, expected) } }),
+    expected: expected && { ...expected, digests: [expected.digest, ...others] },
     restarts,
-    ...(answer !== undefined && { also: [answer] }),
+    also: answer ? [answer] : [],
     signal,
   });
   return { result, isDeployed: isDeployed || answer?.kind === 'good' };
-}
-
-/** A deployment may pin the manifest of its platform instead of the index: it is the same image. */
-function digestsOf(image: VerifiedImage, { digest }: ExpectedImage): Digest[] {
-  return digest === image.digest ? [digest, ...image.platforms.map((each) => each.digest)] : [digest];
 }
 
 /** Container over probe over deployment: whichever of them there are, all have to agree. */
@@ -114,23 +119,6 @@ function proofOf({ expected, stage }: WatchContext, result: ProbeResult, isDeplo
   if (result.proof !== 'none') return result.proof;
   // Such a deploy has waited for its success.
   return isDeployed || stage.deploy?.proves ? 'deployment' : 'none';
-}
-
-function watched({ readings, failed, slowestMs, firstGoodMs = 0 }: WatchState, last: Reading, proof: Watched['proof']): Watched {
-  return { kind: 'watched', readings, failed, slowestMs, healthyAfterMs: Math.round(firstGoodMs), proof, last };
-}
-
-async function unhealthy(
-  { docker }: WatchDependencies,
-  watch: WatchPlan,
-  state: WatchState,
-  because: 'failing' | 'refused' | 'undecided',
-  { containers }: ProbeResult,
-): Promise<Refusal> {
-  const [sick] = containers;
-  const log = sick === undefined ? undefined : await readContainerLog(docker, sick);
-  const details: Unhealthy = { ...unhealthyDetails(state), ...(log && { log }) };
-  return new Refusal('Unhealthy', unhealthyText(watch, state, because), [details]);
 }
 
 /** What an earlier attempt noted; undefined if there is none, or it was cut off before it had anything to note. */

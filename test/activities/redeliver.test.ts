@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { createRedeliver, type Redelivery } from '../../src/activities/redeliver.ts';
+import type { Redelivery } from '../../src/activities/dependencies.ts';
+import { createRedeliver } from '../../src/activities/redeliver.ts';
 import type { ReceivedPush } from '../../src/api/webhooks/plan-starts.ts';
 import type { RedeliveryEntry } from '../../src/domain/audit.ts';
 import { createGitHubClients } from '../../src/platform/github/client.ts';

@@ -10,7 +10,8 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { WithStartWorkflowOperation, type WorkflowHandle } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
-import { createNotify, type NotifyDependencies } from '../../src/activities/notify.ts';
+import type { Dependencies } from '../../src/activities/dependencies.ts';
+import { createNotify } from '../../src/activities/notify.ts';
 import type { Activities } from '../../src/contracts/activities/index.ts';
 import { stateQuery } from '../../src/contracts/messages.ts';
 import {
@@ -204,7 +205,7 @@ const scenarios: Readonly<Record<string, Scenario>> = {
     },
   },
   notify: {
-    activities: (_usual, { client }) => ({ queueNotice: createNotify({ client } as NotifyDependencies).queueNotice }),
+    activities: (_usual, { client }) => ({ queueNotice: createNotify({ client } as Dependencies).queueNotice }),
     async play({ begin, temporal }) {
       const plan = planOf({ stages: [stageOf('production', delivered)], notify: [told] });
       const rollout = await begin(plan, 'told');

@@ -3,33 +3,22 @@ import { Context } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
 import type { SearchActivities, SearchInput } from '../../contracts/activities/pushes.ts';
 import { resolveStartOptions, rolloutId } from '../../contracts/start-options.ts';
-import type { SearchEntry } from '../../domain/audit.ts';
 import { concurrently } from '../../domain/concurrently.ts';
 import { messageOf } from '../../domain/errors.ts';
-import { RateLimit, Refusal } from '../../domain/failures.ts';
+import { type FailureType, RateLimit, Refusal } from '../../domain/failures.ts';
 import { type Digest, formatReference, type Repository, type Tag } from '../../domain/image-reference.ts';
-import { dispatchOfPush, type Plan } from '../../domain/plan.ts';
+import type { ImageIdentity } from '../../domain/outcomes.ts';
+import { type ChangePlan, dispatchOfPush, type Plan } from '../../domain/plan.ts';
+import type { RolloutState } from '../../domain/rollout-state.ts';
 import type { SearchMemory, SearchOutcome, Watermark } from '../../domain/search.ts';
 import { changeToAsk, compareSnapshots, type SnapshotComparison, type TagSnapshot } from '../../domain/search-snapshot.ts';
-import type { Forge } from '../../forges/forge.ts';
-import type { Registry } from '../../platform/registry/registry.ts';
-import { answering, type Heartbeat, leaveWhenCancelled } from '../boundary.ts';
-import { type BaseHolds, createBaseHolds } from './base-branch.ts';
-import { readSnapshots, type ServiceSnapshot } from './repository-tags.ts';
-import { rolloutStatus } from './rollout-status.ts';
-import { nextWatermark, openWatermarks, previousOf, type Watermarks } from './watermarks.ts';
+import { editManifest } from '../../platform/manifest-editor/index.ts';
+import { answering, type Heartbeat, ifKnown, leaveWhenCancelled } from '../boundary.ts';
+import { baseOf, type CommittedFile } from '../change-branch.ts';
+import type { Dependencies } from '../dependencies.ts';
+import { nextWatermark, openWatermarks, previousOf, readSnapshots, type ServiceSnapshot, type Watermarks } from './snapshots.ts';
 
-export interface SearchDependencies {
-  readonly registry: Registry;
-  readonly client: Client;
-  /** @throws Refusal if the repository's forge is not configured */
-  readonly forgeFor: (repository: string) => Forge;
-  /** The services of a registry that name one repository, as the configuration has them now. */
-  readonly plansOfHost: (host: string) => readonly Plan[];
-  /** Reports to metrics and audit log. Called once at the end of each search. */
-  readonly report: (entry: SearchEntry) => void;
-  readonly now?: () => Date;
-}
+type SearchDependencies = Pick<Dependencies, 'registry' | 'client' | 'forgeFor' | 'plansOfHost' | 'report' | 'now'>;
 
 const repositoriesAtOnce = 4;
 /** After so many failing repositories in a row, the registry itself counts as unreachable. */
@@ -47,7 +36,8 @@ const mostRemembered = 10_000;
 interface SearchRun extends Required<SearchDependencies> {
   readonly host: string;
   readonly watermarks: Watermarks;
-  readonly baseHolds: BaseHolds;
+  /** Files on base branches; services of one deployment repository share them. */
+  readonly baseFiles: Map<string, Promise<CommittedFile>>;
   readonly creationTimes: Map<Digest, string | undefined>;
   readonly began: number;
   readonly heartbeat: Heartbeat;
@@ -62,7 +52,7 @@ interface SearchRun extends Required<SearchDependencies> {
 }
 
 export function createSearch(dependencies: SearchDependencies): SearchActivities {
-  const { now = () => new Date(), forgeFor, plansOfHost } = dependencies;
+  const { now = () => new Date() } = dependencies;
   const creationTimes = new Map<Digest, string | undefined>();
   return {
     searchRegistry: answering(({ registry: host, known }: SearchInput, heartbeat) =>
@@ -73,7 +63,7 @@ export function createSearch(dependencies: SearchDependencies): SearchActivities
           now,
           host,
           watermarks: openWatermarks(known),
-          baseHolds: createBaseHolds(forgeFor),
+          baseFiles: new Map(),
           creationTimes,
           began: now().getTime(),
           heartbeat,
@@ -84,45 +74,31 @@ export function createSearch(dependencies: SearchDependencies): SearchActivities
           unsearched: 0,
         };
         // Services that pass every push on have nothing that could be looked up.
-        const plans = plansOfHost(host).filter((plan) => dispatchOfPush(plan) === undefined);
-        await concurrently(repositoriesOf(plans, known.resumeAt), repositoriesAtOnce, (group) => searchRepository(run, group));
-        const outcome = outcomeOf(run, plans);
-        run.report(entryOf(run, known));
-        return outcome;
+        const plans = dependencies.plansOfHost(host).filter((plan) => dispatchOfPush(plan) === undefined);
+        const repositories = repositoriesOf(plans, known.resumeAt);
+        await concurrently(repositories, repositoriesAtOnce, ([repository, plans]) => searchRepository(run, repository, plans));
+        return reported(run, plans, known);
       }),
     ),
   };
 }
 
-interface RepositoryGroup {
-  readonly repository: Repository;
-  readonly plans: readonly Plan[];
-}
-
 /** Begins with the repository that the previous search did not reach. */
-function repositoriesOf(plans: readonly Plan[], resumeAt: Repository | undefined): RepositoryGroup[] {
-  const groups = new Map<Repository, Plan[]>();
-  for (const plan of plans) groups.set(plan.repository, [...(groups.get(plan.repository) ?? []), plan]);
-  const all = [...groups].map(([repository, plans]) => ({ repository, plans }));
-  const start = Math.max(
-    0,
-    all.findIndex(({ repository }) => repository === resumeAt),
-  );
-  return [...all.slice(start), ...all.slice(0, start)];
+function repositoriesOf(plans: readonly Plan[], resumeAt: Repository | undefined): [Repository, Plan[]][] {
+  const all = [...Map.groupBy(plans, ({ repository }) => repository)];
+  const start = all.findIndex(([repository]) => repository === resumeAt);
+  return start < 0 ? all : [...all.slice(start), ...all.slice(0, start)];
 }
 
 /** A registry error counts for its repository alone; if Temporal does not answer, the whole search is retried. */
-async function searchRepository(run: SearchRun, { repository, plans }: RepositoryGroup): Promise<void> {
-  if (isOver(run)) {
+async function searchRepository(run: SearchRun, repository: Repository, plans: readonly Plan[]): Promise<void> {
+  const { limitedUntil, failuresInRow, began, now } = run;
+  if (limitedUntil !== undefined || failuresInRow >= mostFailuresInRow || now().getTime() - began > longestMs) {
     run.resumeAt ??= repository;
     run.unsearched += 1;
     return;
   }
   for (const snapshot of await readRepository(run, repository, plans)) await takeUpPushes(run, snapshot);
-}
-
-function isOver({ limitedUntil, failuresInRow, began, now }: SearchRun): boolean {
-  return limitedUntil !== undefined || failuresInRow >= mostFailuresInRow || now().getTime() - began > longestMs;
 }
 
 async function readRepository(run: SearchRun, repository: Repository, plans: readonly Plan[]): Promise<ServiceSnapshot[]> {
@@ -148,52 +124,55 @@ async function readRepository(run: SearchRun, repository: Repository, plans: rea
 
 /** Starts rollouts for what was pushed, and remembers the snapshot. */
 async function takeUpPushes(run: SearchRun, snapshot: ServiceSnapshot): Promise<void> {
-  const { plan, chosen } = snapshot;
+  const { plan, chosen, ...more } = snapshot;
   const before = run.watermarks.of(plan);
-  const { pushed, first } = compareSnapshots(plan, before && previousOf(before), chosen);
+  const { pushed, first } = compareSnapshots(plan, previousOf(before), chosen);
   const { lacking, unsure } = await compareWithBase(run, plan, first, before === undefined);
   const running = await startRollouts(run, plan, { pushed, first: lacking }, before);
   // If the base branch could not be read, the next search sees the service for the first time again.
   if (unsure.length > 0 && (before === undefined || plan.tags.kind !== 'exact')) return;
   // How these rollouts end is not known yet: if one is rejected for a passing reason, a later search must find its tag again.
   if (running.length > 0 && plan.tags.kind !== 'exact') return;
-  const { plan: _plan, chosen: _chosen, ...more } = snapshot;
   const settled = chosen.filter(({ tag }) => !running.includes(tag));
   const known = nextWatermark(plan, before, settled, more);
   run.watermarks.set({ ...known, tags: known.tags.filter(([tag]) => !unsure.includes(tag)) });
 }
 
-interface BaseComparison {
-  /** The base branch has something else. */
-  readonly lacking: readonly TagSnapshot[];
-  readonly unsure: readonly Tag[];
-}
-
 /**
  * Without a base branch we cannot tell a new push from an old image, so we start nothing. The same holds on the first search if the base
  * has one of several exact tags: the others may be older, and deploying them may be a step back.
+ * @returns what the base branch has something else for, and the tags of which nobody can tell
  */
 async function compareWithBase(
   run: SearchRun,
   plan: Plan,
   first: readonly TagSnapshot[],
   isBaseline: boolean,
-): Promise<BaseComparison> {
+): Promise<{ lacking: TagSnapshot[]; unsure: Tag[] }> {
   const change = changeToAsk(plan);
-  if (change === undefined) return { lacking: [], unsure: [] };
-  const { repository } = plan;
   const held: TagSnapshot[] = [];
   const lacking: TagSnapshot[] = [];
   const unsure: Tag[] = [];
+  if (change === undefined) return { lacking, unsure };
   for (const image of first) {
     try {
-      ((await run.baseHolds(change, { repository, ...image })) ? held : lacking).push(image);
+      ((await baseHolds(run, change, { repository: plan.repository, ...image })) ? held : lacking).push(image);
     } catch (error) {
       unsure.push(image.tag);
       run.failed.push(`${plan.service}: ${messageOf(error)}`);
     }
   }
   return { lacking: isBaseline && held.length > 0 ? [] : lacking, unsure };
+}
+
+/** Whether the base branch of a change has the image already. @throws where the forge cannot be asked, or the file has no place for it */
+async function baseHolds({ baseFiles, forgeFor }: SearchRun, change: ChangePlan, image: ImageIdentity): Promise<boolean> {
+  const key = JSON.stringify([change.repository, change.base, change.file]);
+  // A forge that cannot be reached is asked once for each file.
+  const file = baseFiles.get(key) ?? baseOf(forgeFor(change.repository), change);
+  baseFiles.set(key, file);
+  const { text } = await file;
+  return (await editManifest(text, change, image)).text === text;
 }
 
 /**
@@ -209,73 +188,81 @@ async function startRollouts(
   const { repository, service } = plan;
   // A rollout that ended before the previous search was not started by a push after it.
   const since = before === undefined ? 0 : run.watermarks.searchedAt(before) - clockSkewMs;
-  const missed: TagSnapshot[] = [];
+  const missed: (TagSnapshot & { readonly id: string })[] = [];
   const running: Tag[] = [];
   for (const [image, from] of [...first.map((one) => [one, 0] as const), ...pushed.map((one) => [one, since] as const)]) {
     const id = rolloutId(service, image);
     // What an earlier attempt of this search requested may run by now; it still counts as found by this search.
     const status = run.requested.has(id) ? 'missed' : await rolloutStatus(run.client, id, from);
-    if (status === 'missed') missed.push(image);
+    if (status === 'missed') missed.push({ ...image, id });
     if (status === 'running') running.push(image.tag);
   }
-  const ids = missed.map((image) => rolloutId(service, image));
-  const [firstMissed] = missed.filter((_, index) => !run.requested.has(ids[index] ?? ''));
+  const firstMissed = missed.find(({ id }) => !run.requested.has(id));
   if (firstMissed !== undefined) {
-    const push = {
-      source: 'search',
-      deliveryId: randomUUID(),
-      repository,
-      tag: firstMissed.tag,
-      receivedAt: run.now().toISOString(),
-    };
+    const { tag } = firstMissed;
+    const push = { source: 'search', deliveryId: randomUUID(), repository, tag, receivedAt: run.now().toISOString() };
     await run.client.workflow.signalWithStart('resolve', resolveStartOptions({ plan, push }));
-    for (const id of ids) run.requested.add(id);
+    for (const { id } of missed) run.requested.add(id);
     run.heartbeat.record([...run.requested].slice(-mostReportedFound));
   }
   for (const { tag, digest } of missed) run.found.push({ service, image: formatReference({ repository, tag, digest }) });
   return running;
 }
 
-function outcomeOf(run: SearchRun, plans: readonly Plan[]): SearchOutcome {
-  const { watermarks, began, resumeAt, limitedUntil, found } = run;
-  return {
-    memory: {
-      services: watermarks.all(plans),
-      at: Math.floor(began / 1_000),
-      ...(resumeAt !== undefined && { resumeAt }),
-      ...(limitedUntil !== undefined && { limitedUntil: limitedUntil.toISOString() }),
-    },
-    found: found.slice(0, mostReportedFound).map(({ image }) => image),
-    failed: reportedFailures(run),
+/**
+ * Whether a webhook, or a person, has already started the rollout of a tag that a search found.
+ * @param since milliseconds since 1970: what ended before that does not count
+ */
+async function rolloutStatus(client: Client, id: string, since: number): Promise<'missed' | 'running' | 'over'> {
+  const ask = async () => {
+    const { closeTime, runId, status } = await client.workflow.getHandle(id).describe();
+    if (closeTime === undefined) return 'running';
+    if (closeTime.getTime() < since) return 'missed';
+    if (status.name !== 'COMPLETED') return 'over';
+    // It was rejected because the registry did not have it, or a part of it; but the search has just found it there.
+    const ended: Partial<RolloutState> | null = await client.workflow.getHandle(id, runId, { followRuns: false }).result();
+    const missing: FailureType = 'NotInRegistry';
+    const wasMissing = ended?.status === 'rejected' && ended.steps?.some(({ failure }) => failure === missing);
+    return wasMissing ? 'missed' : 'over';
   };
+  return (await ifKnown(ask())) ?? 'missed';
 }
 
-function reportedFailures({ failed, unsearched }: SearchRun): string[] {
-  const rest = failed.length - mostReportedFailed;
-  return [
+/** What the search came to: told to metrics and audit log, and left to the next one. */
+function reported(run: SearchRun, plans: readonly Plan[], known: SearchMemory): SearchOutcome {
+  const { host, watermarks, began, resumeAt, limitedUntil, found, failed, unsearched, now } = run;
+  const images = found.map(({ image }) => image);
+  const more = failed.length - mostReportedFailed;
+  const failures = [
     ...failed.slice(0, mostReportedFailed).map((failure) => failure.slice(0, 500)),
-    ...(rest > 0 ? [`${rest} more failed`] : []),
+    ...(more > 0 ? [`${more} more failed`] : []),
     ...(unsearched > 0 ? [`${unsearched} repositories were not asked`] : []),
   ];
-}
-
-function entryOf(run: SearchRun, known: SearchMemory): SearchEntry {
-  const { host, found, failed, limitedUntil, now } = run;
-  const isFirst = known.services.length === 0;
-  const failures = reportedFailures(run);
-  const reason = [...(limitedUntil ? [`${host} asks not to be asked until ${limitedUntil.toISOString()}`] : []), ...failures];
+  const until = limitedUntil?.toISOString();
+  const reason = [...(until === undefined ? [] : [`${host} asks not to be asked until ${until}`]), ...failures].join('; ');
+  const nothing = known.services.length === 0 ? 'baseline' : 'nothing-new';
   Context.current().log.debug(`${host} was searched`, { found: found.length, failed: failed.length });
-  return {
+  run.report({
     timestamp: now().toISOString(),
     event_type: 'registry_searched',
     source: 'search',
     registry: host,
     services: [...new Set(found.map(({ service }) => service))],
     action: 'search',
-    status: limitedUntil !== undefined ? 'rate-limited' : failed.length > 0 ? 'failed' : 'searched',
-    repositories: [...new Set(found.map(({ image }) => image.slice(0, image.lastIndexOf(':', image.indexOf('@')))))],
-    outcome: found.length > 0 ? 'found' : failed.length > 0 ? 'failed' : isFirst ? 'baseline' : 'nothing-new',
-    found: found.slice(0, mostReportedFound).map(({ image }) => image),
-    ...(reason.length > 0 && { reason: reason.join('; ').slice(0, 2_000) }),
+    status: until !== undefined ? 'rate-limited' : failed.length > 0 ? 'failed' : 'searched',
+    repositories: [...new Set(images.map((image) => image.slice(0, image.lastIndexOf(':', image.indexOf('@')))))],
+    outcome: found.length > 0 ? 'found' : failed.length > 0 ? 'failed' : nothing,
+    found: images.slice(0, mostReportedFound),
+    ...(reason !== '' && { reason: reason.slice(0, 2_000) }),
+  });
+  return {
+    memory: {
+      services: watermarks.all(plans),
+      at: Math.floor(began / 1_000),
+      ...(resumeAt !== undefined && { resumeAt }),
+      ...(until !== undefined && { limitedUntil: until }),
+    },
+    found: images.slice(0, mostReportedFound),
+    failed: failures,
   };
 }
