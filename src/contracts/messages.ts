@@ -1,6 +1,7 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { ImagePush } from '../domain/image-push.ts';
 import type { EntryAnswer, LaneEntry, LaneExit, VerifiedReport } from '../domain/lane/members.ts';
+import type { MergeTurns } from '../domain/lane/merge-turns.ts';
 import type { RollbackTerms } from '../domain/lane/rollback.ts';
 import type { RolloutRun } from '../domain/lane/run.ts';
 import type {
@@ -12,7 +13,7 @@ import type {
   RunningReport,
 } from '../domain/lane/running.ts';
 import type { ExternalHold } from '../domain/lane/stages.ts';
-import type { LaneState } from '../domain/lane/state.ts';
+import type { Attribution, LaneState } from '../domain/lane/state.ts';
 import type { Grant, TurnAnswer, TurnRequest } from '../domain/lane/turns.ts';
 import type { Notice } from '../domain/notice.ts';
 import type { ImageIdentity } from '../domain/outcomes.ts';
@@ -71,16 +72,19 @@ export interface ResolveRequest {
 }
 export const resolveSignal = defineSignal<[ResolveRequest]>('resolve');
 
-/** How a lane begins, and what one run of it hands to the next. */
-export interface LaneStart {
+/** How a workflow that never ends begins, and what one run of it hands to the next. */
+interface NextStart<State> {
+  readonly state?: State;
+  /** How often it looks whether those before a waiting rollout still live. */
+  readonly checkEveryMs?: number;
+  /** After how many events of history it continues as new. */
+  readonly longestHistory?: number;
+}
+
+export interface LaneStart extends NextStart<LaneState> {
   readonly service: string;
-  readonly state?: LaneState;
   /** What an operator asked for and is not started yet. */
   readonly pendingStarts?: readonly PendingStart[];
-  /** How often a lane looks whether those before a waiting rollout still live. */
-  readonly checkEveryMs?: number;
-  /** After how many events of history a lane continues as new. */
-  readonly longestHistory?: number;
 }
 
 /** What a rollout asks of its lane. All of them are answered at once, and alike when they are repeated. */
@@ -100,8 +104,8 @@ export const rolledBackUpdate = defineUpdate<void, [RolledBackReport]>('rolledBa
 export const notRolledBackUpdate = defineUpdate<void, [NotRolledBackReport]>('notRolledBack');
 export const laneQuery = defineQuery<LaneState>('lane');
 
-/** Windows and line were looked at before the lane is asked: `shut` says what came out. */
-export type BeginChangeRequest = Omit<BeginChange, 'windows'> & { readonly externalHold?: ExternalHold };
+/** Windows and the global hold were looked at before the lane is asked: `externalHold` says what came out. */
+type BeginChangeRequest = Omit<BeginChange, 'windows'> & { readonly externalHold?: ExternalHold };
 
 export interface TurnRelease extends RolloutRun {
   readonly stage: string;
@@ -120,19 +124,19 @@ export interface Supersession {
   readonly where: 'checks' | { readonly stage: string };
 }
 
+type OfStage = LaneDecision & { readonly stage: string };
+type OfDigest = LaneDecision & { readonly digest: string };
+
 /** What operators say to a lane. Each is answered at once, with the lane as it is then. */
 export const holdUpdate = defineUpdate<LaneState, [LaneDecision]>('hold');
 export const releaseUpdate = defineUpdate<LaneState, [LaneDecision]>('release');
-export const pinUpdate = defineUpdate<LaneState, [LaneDecision & { readonly stage: string; readonly digest: string }]>('pin');
-export const quarantineUpdate = defineUpdate<LaneState, [LaneDecision & { readonly digest: string }]>('quarantine');
-export const unquarantineUpdate = defineUpdate<LaneState, [LaneDecision & { readonly digest: string }]>('unquarantine');
+export const pinUpdate = defineUpdate<LaneState, [OfStage & OfDigest]>('pin');
+export const quarantineUpdate = defineUpdate<LaneState, [OfDigest]>('quarantine');
+export const unquarantineUpdate = defineUpdate<LaneState, [OfDigest]>('unquarantine');
 /** @returns the id of the workflow that does it, and what it does */
-export const rollbackUpdate = defineUpdate<RollbackAnswer, [LaneDecision & { readonly stage: string }]>('rollback');
+export const rollbackUpdate = defineUpdate<RollbackAnswer, [OfStage]>('rollback');
 export type RollbackAnswer = { readonly workflow: string } & RollbackTerms;
-export const promoteUpdate = defineUpdate<
-  { readonly workflow: string },
-  [LaneDecision & { readonly stage: string; readonly digest: string }]
->('promote');
+export const promoteUpdate = defineUpdate<Pick<RollbackAnswer, 'workflow'>, [OfStage & OfDigest]>('promote');
 
 /** What a lane starts for an operator. */
 export type PendingStart =
@@ -148,14 +152,11 @@ export interface LaneDecision {
 
 /** The global hold: one workflow for all services. */
 export interface GlobalHoldState {
-  readonly hold?: { readonly by: string; readonly reason?: string; readonly at: string };
+  readonly hold?: Attribution;
 }
-export interface GlobalHoldStart {
-  readonly state?: GlobalHoldState;
+export interface GlobalHoldStart extends Omit<NextStart<GlobalHoldState>, 'checkEveryMs'> {
   /** What waiting rollouts have not heard yet. */
   readonly pendingProgress?: ProgressNote;
-  /** After how many events of history it continues as new. */
-  readonly longestHistory?: number;
 }
 export const globalHoldUpdate = defineUpdate<GlobalHoldState, [LaneDecision]>('hold');
 export const globalReleaseUpdate = defineUpdate<GlobalHoldState, [LaneDecision]>('release');
@@ -166,20 +167,8 @@ export interface MergeTurn extends RolloutRun {
   readonly repository: string;
   readonly base: string;
 }
-/** How a merge queue begins, and what one run of it hands to the next. */
-export interface MergeQueueStart {
-  readonly state?: MergeQueueState;
-  /** How often it looks whether those before a waiting rollout still live. */
-  readonly checkEveryMs?: number;
-  /** After how many events of history it continues as new. */
-  readonly longestHistory?: number;
-}
-/** First come, first served. */
-export interface MergeQueueState {
-  readonly holder?: RolloutRun;
-  readonly waiting: readonly RolloutRun[];
-}
-export const mergeQueueQuery = defineQuery<MergeQueueState>('queue');
+export type MergeQueueStart = NextStart<MergeTurns>;
+export const mergeQueueQuery = defineQuery<MergeTurns>('queue');
 export const requestMergeTurnUpdate = defineUpdate<MergeTurnAnswer, [RolloutRun]>('requestTurn');
 export const releaseMergeTurnUpdate = defineUpdate<void, [RolloutRun]>('releaseTurn');
 /** A rollout that waits gets the signal `progress` when its turn has come, and asks again. */
@@ -192,16 +181,12 @@ export interface PassThroughStart {
   readonly pushes: readonly ImagePush[];
 }
 
-/** What starts `rollback:SERVICE:STAGE:N`: an operator rolls back what a stage runs. */
-export interface RollbackStart {
+/** What starts `rollback:SERVICE:STAGE:N`: an operator rolls back what a stage runs. `at` tells two of the same number apart. */
+export interface RollbackStart extends Attribution {
   readonly service: string;
   readonly stage: string;
   /** What is rolled back, with the plan that brought it there. */
   readonly running: Running;
-  readonly by: string;
-  readonly reason?: string;
-  /** When it was asked for, ISO 8601, UTC: tells two of the same number apart. */
-  readonly at: string;
 }
 
 /** What `notify:ROLLOUT` sends, one notice after the other. */

@@ -1,4 +1,4 @@
-import type { WorkflowSignalWithStartOptions, WorkflowStartOptions } from '@temporalio/client';
+import type { WorkflowSignalWithStartOptions } from '@temporalio/client';
 import { defineSearchAttributeKey, SearchAttributeType, TypedSearchAttributes } from '@temporalio/common';
 import type { ImageIdentity } from '../domain/outcomes.ts';
 import type { SearchStart } from '../domain/search.ts';
@@ -29,52 +29,56 @@ export const searchAttributes = {
 const longestKeyword = 255;
 
 /** `rollout:SERVICE:TAG:DIGEST12`: the business key, so that a push is one rollout however often it is delivered. */
-export function rolloutId(service: string, image: Pick<ImageIdentity, 'tag' | 'digest'>): string {
-  return `rollout:${service}:${image.tag}:${image.digest.slice('sha256:'.length, 'sha256:'.length + 12)}`;
+export function rolloutId(service: string, { tag, digest }: Pick<ImageIdentity, 'tag' | 'digest'>): string {
+  return `rollout:${service}:${tag}:${digest.slice('sha256:'.length, 'sha256:'.length + 12)}`;
 }
 
-export function resolveId(service: string): string {
-  return `resolve:${service}`;
-}
-
-export function laneId(service: string): string {
-  return `lane:${service}`;
-}
-
-/** Merges into one base branch go one after the other. */
-export function mergeQueueId(repository: string, base: string): string {
-  return `merge:${repository}:${base}`;
-}
-
+export const resolveId = (service: string) => `resolve:${service}`;
+export const laneId = (service: string) => `lane:${service}`;
+export const mergeQueueId = (repository: string, base: string) => `merge:${repository}:${base}`;
 export const globalHoldId = 'global-hold';
+export const notifyId = (rollout: string) => `notify:${rollout}`;
+export const rollbackId = (service: string, stage: string, number: number) => `rollback:${service}:${stage}:${number}`;
+/** A schedule's id, and what the ids of its runs begin with. */
+export const searchId = (registry: string) => `search:${registry}`;
+/** Of the schedule, and of what it starts. */
+export const redeliverId = 'redeliver';
 
-export function notifyId(rollout: string): string {
-  return `notify:${rollout}`;
+type Listed = { service: string; image: string; digest?: string; stage?: string; at: string | undefined };
+
+/** What every rollout, rollback and push that is passed on is listed by when it begins. @param at when it was asked for, ISO 8601 */
+function listedBy({ service, image, digest, stage, at }: Listed): TypedSearchAttributes {
+  return new TypedSearchAttributes([
+    { key: searchAttributes.service, value: service },
+    { key: searchAttributes.image, value: image.slice(0, longestKeyword) },
+    ...(digest === undefined ? [] : [{ key: searchAttributes.digest, value: digest }]),
+    { key: searchAttributes.status, value: 'running' },
+    ...(stage === undefined ? [] : [{ key: searchAttributes.stage, value: stage }]),
+    { key: searchAttributes.changedAt, value: new Date(at ?? 0) },
+  ]);
 }
 
-export function rollbackId(service: string, stage: string, number: number): string {
-  return `rollback:${service}:${stage}:${number}`;
-}
-
-/** How every rollout is started, wherever from. Starting one that runs already is no error and starts nothing. */
-export function rolloutStartOptions(start: RolloutStart): WorkflowStartOptions & { workflowId: string } {
-  const { plan, image } = start;
+/** Whoever needs it starts it: where it runs already, that is no error and starts nothing. */
+function once<Start>(workflowId: string, start: Start, taskQueue: string = taskQueues.main) {
+  const args: [Start] = [start];
   return {
-    workflowId: rolloutId(plan.service, image),
-    taskQueue: taskQueues.main,
-    args: [start],
-    workflowIdConflictPolicy: 'USE_EXISTING',
-    workflowIdReusePolicy: 'ALLOW_DUPLICATE',
-    typedSearchAttributes: new TypedSearchAttributes([
-      { key: searchAttributes.service, value: plan.service },
-      { key: searchAttributes.image, value: `${image.repository}:${image.tag}`.slice(0, longestKeyword) },
-      { key: searchAttributes.digest, value: image.digest },
-      { key: searchAttributes.status, value: 'running' },
-      { key: searchAttributes.changedAt, value: new Date(start.push.receivedAt) },
-    ]),
-    memo: { source: start.push.source, deliveryId: start.push.deliveryId },
-    staticSummary: `${plan.service}: ${image.tag}`,
-    staticDetails: `\`${image.repository}:${image.tag}@${image.digest}\`, pushed by way of ${start.push.source} (${start.push.deliveryId})`,
+    ...{ workflowId, taskQueue, args },
+    workflowIdConflictPolicy: 'USE_EXISTING' as const,
+    workflowIdReusePolicy: 'ALLOW_DUPLICATE' as const,
+  };
+}
+
+/** How every rollout is started, wherever from. */
+export function rolloutStartOptions(start: RolloutStart) {
+  const { image, push } = start;
+  const { service } = start.plan;
+  const reference = `${image.repository}:${image.tag}`;
+  return {
+    ...once(rolloutId(service, image), start),
+    typedSearchAttributes: listedBy({ service, image: reference, digest: image.digest, at: push.receivedAt }),
+    memo: { source: push.source, deliveryId: push.deliveryId },
+    staticSummary: `${service}: ${image.tag}`,
+    staticDetails: `\`${reference}@${image.digest}\`, pushed by way of ${push.source} (${push.deliveryId})`,
   };
 }
 
@@ -93,80 +97,32 @@ export function resolveStartOptions(
 }
 
 /** How a service's lane is started when it is first needed. */
-export function laneStartOptions(service: string): WorkflowStartOptions & {
-  workflowId: string;
-  workflowIdConflictPolicy: 'USE_EXISTING';
-} {
-  return {
-    workflowId: laneId(service),
-    taskQueue: taskQueues.lanes,
-    args: [{ service }],
-    workflowIdConflictPolicy: 'USE_EXISTING',
-    workflowIdReusePolicy: 'ALLOW_DUPLICATE',
-    staticSummary: `${service}: turns and verdicts`,
-  };
+export function laneStartOptions(service: string) {
+  return { ...once(laneId(service), { service }, taskQueues.lanes), staticSummary: `${service}: turns and verdicts` };
 }
 
 /** How a base branch's merge queue is started when it is first needed. */
-export function mergeQueueStartOptions(
-  repository: string,
-  base: string,
-): WorkflowStartOptions & { workflowId: string; workflowIdConflictPolicy: 'USE_EXISTING' } {
-  return {
-    workflowId: mergeQueueId(repository, base),
-    taskQueue: taskQueues.lanes,
-    args: [{}],
-    workflowIdConflictPolicy: 'USE_EXISTING',
-    workflowIdReusePolicy: 'ALLOW_DUPLICATE',
-    staticSummary: `who merges into ${base} next`,
-  };
+export function mergeQueueStartOptions(repository: string, base: string) {
+  const staticSummary = `who merges into ${base} next`;
+  return { ...once(mergeQueueId(repository, base), {}, taskQueues.lanes), staticSummary };
 }
 
 /** How the global hold is started when it is first set. Where it does not run, nothing is held. */
-export function globalHoldStartOptions(): WorkflowStartOptions & {
-  workflowId: string;
-  workflowIdConflictPolicy: 'USE_EXISTING';
-} {
-  return {
-    workflowId: globalHoldId,
-    taskQueue: taskQueues.lanes,
-    args: [{}],
-    workflowIdConflictPolicy: 'USE_EXISTING',
-    workflowIdReusePolicy: 'ALLOW_DUPLICATE',
-    staticSummary: 'may anything go out at all?',
-  };
+export function globalHoldStartOptions() {
+  return { ...once(globalHoldId, {}, taskQueues.lanes), staticSummary: 'may anything go out at all?' };
 }
 
 /** How an operator's rollback is started. The memo tells it from one of the same name, of which a lane that lost its memory knows nothing. */
-export function rollbackStartOptions(
-  start: RollbackStart & { readonly workflow: string },
-): WorkflowStartOptions & { workflowId: string } {
-  const { workflow, service, stage, running } = start;
+export function rollbackStartOptions(start: RollbackStart & { readonly workflow: string }) {
+  const { workflow, service, stage, running, at } = start;
+  const { repository, tag, digest } = running;
   return {
-    workflowId: workflow,
-    taskQueue: taskQueues.main,
-    args: [start],
-    workflowIdConflictPolicy: 'USE_EXISTING',
-    workflowIdReusePolicy: 'ALLOW_DUPLICATE',
-    typedSearchAttributes: new TypedSearchAttributes([
-      { key: searchAttributes.service, value: service },
-      { key: searchAttributes.image, value: `${running.repository}:${running.tag}`.slice(0, longestKeyword) },
-      { key: searchAttributes.digest, value: running.digest },
-      { key: searchAttributes.status, value: 'running' },
-      { key: searchAttributes.stage, value: stage },
-      { key: searchAttributes.changedAt, value: new Date(start.at) },
-    ]),
-    memo: { at: start.at },
-    staticSummary: `${service}: back from ${running.tag} in ${stage}`,
-    staticDetails: `\`${running.repository}:${running.tag}@${running.digest}\` is taken out of ${stage}`,
+    ...once(workflow, start),
+    typedSearchAttributes: listedBy({ service, image: `${repository}:${tag}`, digest, stage, at }),
+    memo: { at },
+    staticSummary: `${service}: back from ${tag} in ${stage}`,
+    staticDetails: `\`${repository}:${tag}@${digest}\` is taken out of ${stage}`,
   };
-}
-
-export function passThroughId({ plan, pushes }: PassThroughStart): string {
-  const delivery = pushes[0]?.deliveryId ?? '';
-  // Temporal on PostgreSQL keeps an id in 255 characters, and of a long one the ends tell most.
-  const short = delivery.length <= 140 ? delivery : `${delivery.slice(0, 70)}${delivery.slice(-70)}`;
-  return `pass-through:${plan.service}:${short}`;
 }
 
 /** `repository:tag` of the first tag, for people. */
@@ -175,29 +131,19 @@ export function imageOfPassThrough({ plan, pushes }: PassThroughStart): string {
 }
 
 /** How a push is passed on: once per delivery, and again where that failed. */
-export function passThroughStartOptions(start: PassThroughStart): WorkflowStartOptions & { workflowId: string } {
+export function passThroughStartOptions(start: PassThroughStart) {
   const { plan, pushes } = start;
+  const { deliveryId = '', source, receivedAt } = pushes[0] ?? {};
+  // Temporal on PostgreSQL keeps an id in 255 characters, and of a long one the ends tell most.
+  const short = deliveryId.length <= 140 ? deliveryId : `${deliveryId.slice(0, 70)}${deliveryId.slice(-70)}`;
   const image = imageOfPassThrough(start);
   return {
-    workflowId: passThroughId(start),
-    taskQueue: taskQueues.main,
-    args: [start],
-    workflowIdConflictPolicy: 'USE_EXISTING',
-    workflowIdReusePolicy: 'ALLOW_DUPLICATE_FAILED_ONLY',
-    typedSearchAttributes: new TypedSearchAttributes([
-      { key: searchAttributes.service, value: plan.service },
-      { key: searchAttributes.image, value: image.slice(0, longestKeyword) },
-      { key: searchAttributes.status, value: 'running' },
-      { key: searchAttributes.changedAt, value: new Date(pushes[0]?.receivedAt ?? 0) },
-    ]),
+    ...once(`pass-through:${plan.service}:${short}`, start),
+    workflowIdReusePolicy: 'ALLOW_DUPLICATE_FAILED_ONLY' as const,
+    typedSearchAttributes: listedBy({ service: plan.service, image, at: receivedAt }),
     staticSummary: `${plan.service}: ${pushes.map(({ tag }) => tag).join(', ')}`.slice(0, 200),
-    staticDetails: `\`${image}\`, passed on by way of ${pushes[0]?.source} (${pushes[0]?.deliveryId})`,
+    staticDetails: `\`${image}\`, passed on by way of ${source} (${deliveryId})`,
   };
-}
-
-/** A schedule's id, and what the ids of its runs begin with. */
-export function searchId(registry: string): string {
-  return `search:${registry}`;
 }
 
 /** What the schedule of a registry's searches starts. */
@@ -211,9 +157,6 @@ export function searchAction(start: SearchStart) {
     staticSummary: `${start.registry}: pushes that no webhook reported`,
   } as const;
 }
-
-/** Of the schedule, and of what it starts. */
-export const redeliverId = 'redeliver';
 
 /** What the schedule of looks for failed deliveries of webhooks starts. */
 export function redeliverAction() {

@@ -18,11 +18,15 @@ import type { Plan, StagePlan } from '../../domain/plan.ts';
 import type { Waiver } from '../../domain/rollout-state.ts';
 import type { ExpectedImage } from '../../domain/watch-version.ts';
 
-export interface DispatchStageInput {
+/** What every activity of a stage takes. */
+export interface StageStepInput {
   readonly plan: Plan;
-  /** One with a `dispatch`. */
   readonly stage: StagePlan;
   readonly image: VerifiedImage;
+}
+
+/** Of a stage with a `dispatch`. */
+export interface DispatchStageInput extends StageStepInput {
   readonly push: ImagePush;
 }
 
@@ -40,11 +44,8 @@ export interface DispatchActivities {
   passThrough(input: PassThroughInput): Promise<DispatchOutcome>;
 }
 
-export interface ProposeInput {
-  readonly plan: Plan;
-  /** One with a `change`. */
-  readonly stage: StagePlan;
-  readonly image: VerifiedImage;
+/** Of a stage with a `change`. */
+export interface ProposeInput extends StageStepInput {
   readonly push: ImagePush;
   readonly checks: readonly CheckResult[];
   /** What was skipped so far. Absent where nothing was. */
@@ -59,11 +60,8 @@ export interface ProposeActivities {
   propose(input: ProposeInput): Promise<ProposeOutcome>;
 }
 
-export interface ProposalInput {
-  readonly plan: Plan;
-  /** One with a `change`. */
-  readonly stage: StagePlan;
-  readonly image: VerifiedImage;
+/** Of a stage with a `change`. */
+export interface ProposalInput extends StageStepInput {
   readonly proposal: Proposal;
 }
 
@@ -106,10 +104,7 @@ export interface MergeActivities {
   revertChange(input: RevertInput): Promise<RevertOutcome>;
 }
 
-export interface DeployStageInput {
-  readonly plan: Plan;
-  readonly stage: StagePlan;
-  readonly image: VerifiedImage;
+export interface DeployStageInput extends StageStepInput {
   /** The turn that allows it: a lower one than the last that was seen here is refused. */
   readonly turn: number;
   /** Names of the containers (`docker`) that are meant; absent: all. */
@@ -146,11 +141,8 @@ export interface DeployActivities {
   discardPrevious(input: Omit<DeployStageInput, 'turn' | 'only'>): Promise<void>;
 }
 
-export interface WatchStageInput {
-  readonly plan: Plan;
-  /** One with a `watch`. */
-  readonly stage: StagePlan;
-  readonly image: VerifiedImage;
+/** Of a stage with a `watch`. */
+export interface WatchStageInput extends StageStepInput {
   /** What has to be proven to run. For a rollback: what ran before; absent: nothing has to be proven. */
   readonly expected?: ExpectedImage;
   /** What was deployed: the containers that `docker` probes look at and that prove the digest. */

@@ -22,15 +22,15 @@ export interface DecisionActivities {
   whoDecided(input: ProofInput): Promise<Person>;
 }
 
+/** By what a later notice finds the earlier message. JSON-safe, small. */
+type Thread = Readonly<Record<string, string>>;
+
 export interface SendInput {
   readonly notifier: NotifierPlan;
   readonly notice: Notice;
   /** What an earlier notice of the same rollout to the same notifier answered. */
   readonly thread?: Thread;
 }
-
-/** By what a later notice finds the earlier message. JSON-safe, small. */
-export type Thread = Readonly<Record<string, string>>;
 
 export interface NotifyActivities {
   /** Hands a notice to `notify:ROLLOUT`, which is started where it does not run; called as a local activity. */
