@@ -11,16 +11,13 @@ export interface AuditSinks extends Sinks {
 
 const { audit } = proxySinks<AuditSinks>();
 
-/** Who, by the name that the workflow uses (`ann`, or `ann (unverified)`), and why; the reason is empty where none was given. */
-interface DecisionAuthor {
-  readonly by: string;
-  readonly reason?: string | undefined;
-}
-
-/** On what. Both are null if the decision is about every service. */
+/** Both are null if the decision is about every service. */
 type On = { readonly service: string | null; readonly repository: string | null } & Partial<
   Pick<DecisionEntry, 'source' | 'stage' | 'step' | 'digest' | 'started'>
 >;
+
+/** By the name that the workflow uses: `ann`, or `ann (unverified)`. */
+type DecisionAuthor = { readonly by: string; readonly reason?: string | undefined };
 
 /** To be called once a decision is taken, behind everything that may refuse it. */
 export function recordDecision(action: string, { by, reason }: DecisionAuthor, { service, repository, ...on }: On): void {

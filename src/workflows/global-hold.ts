@@ -1,13 +1,4 @@
-import {
-  allHandlersFinished,
-  condition,
-  log,
-  makeContinueAsNewFunc,
-  proxyActivities,
-  setCurrentDetails,
-  setHandler,
-  upsertMemo,
-} from '@temporalio/workflow';
+import { log, makeContinueAsNewFunc, proxyActivities, setCurrentDetails, setHandler, upsertMemo } from '@temporalio/workflow';
 import type { FollowUpActivities } from '../contracts/activities/lane.ts';
 import {
   type GlobalHoldStart,
@@ -19,11 +10,10 @@ import {
   type ProgressNote,
 } from '../contracts/messages.ts';
 import { DecisionRefused } from '../domain/lane/refused.ts';
-import { attributionOf } from './attribution.ts';
 import { recordDecision } from './audit.ts';
-import { failureOf } from './failure.ts';
-import { historyIsLong } from './long-history.ts';
-import { refusing } from './refusing.ts';
+import { sendUntilLong } from './long-lived.ts';
+import { attributionOf, refusing } from './operator-decision.ts';
+import { failureOf } from './rollout/steps/take-step.ts';
 
 const { nudgeWaiting } = proxyActivities<Pick<FollowUpActivities, 'nudgeWaiting'>>({
   startToCloseTimeout: '5m',
@@ -46,36 +36,35 @@ export async function globalHold({ state = {}, pendingProgress, longestHistory =
     upsertMemo(memoOf(next));
     return next;
   };
+  const mayRelease = refusing(() => {
+    if (now.state.hold === undefined) throw new DecisionRefused('nothing to release: there is no global hold');
+  });
   setHandler(globalHoldQuery, () => now.state);
   setHandler(globalHoldUpdate, (typed) => {
     const hold = attributionOf(typed);
     recordDecision('hold', hold, everyService);
     return set({ hold }, `everything was held by ${hold.by}`);
   });
-  const mayRelease = refusing(() => {
-    if (now.state.hold === undefined) throw new DecisionRefused('nothing to release: there is no global hold');
-  });
-  setHandler(
-    globalReleaseUpdate,
-    (typed: LaneDecision) => {
-      mayRelease();
-      const author = attributionOf(typed);
-      recordDecision('release', author, everyService);
-      return set({}, `everything was released by ${author.by}`);
-    },
-    { validator: (_typed: LaneDecision) => mayRelease() },
-  );
-  for (;;) {
-    await condition(() => now.pendingProgress !== undefined || historyIsLong(longestHistory));
-    if (now.pendingProgress !== undefined) {
+  const release = (typed: LaneDecision) => {
+    mayRelease();
+    const author = attributionOf(typed);
+    recordDecision('release', author, everyService);
+    return set({}, `everything was released by ${author.by}`);
+  };
+  setHandler(globalReleaseUpdate, release, { validator: (_typed: LaneDecision) => mayRelease() });
+  const messages = {
+    areLeft: () => now.pendingProgress !== undefined,
+    flush: async () => {
       const { pendingProgress: progress } = now;
       now.pendingProgress = undefined;
-      await tellWaiting(progress);
-    } else {
-      await condition(allHandlersFinished);
-      if (now.pendingProgress === undefined) await again(now.state, longestHistory);
-    }
-  }
+      if (progress !== undefined) await tellWaiting(progress);
+    },
+  };
+  const again = () => {
+    const { state } = now;
+    return makeContinueAsNewFunc<typeof globalHold>({ memo: memoOf(state) })({ state, longestHistory });
+  };
+  return await sendUntilLong(messages, longestHistory, again);
 }
 
 /** Waiting rollouts that could not be told go on later, at their next poll: people see that, and it is no reason to fail. */
@@ -88,10 +77,6 @@ async function tellWaiting(progress: ProgressNote): Promise<void> {
     log.warn('waiting rollouts were not told, and go on at their next poll', { what: progress.what, message });
     setCurrentDetails(`${progress.what}; waiting rollouts were not told, and go on at their next poll: ${message}`);
   }
-}
-
-function again(state: GlobalHoldState, longestHistory: number): Promise<never> {
-  return makeContinueAsNewFunc<typeof globalHold>({ memo: memoOf(state) })({ state, longestHistory });
 }
 
 function memoOf({ hold }: GlobalHoldState): Record<string, unknown> {

@@ -26,35 +26,28 @@ import {
 } from '../domain/notice-queue.ts';
 import type { RateLimited } from '../domain/outcomes.ts';
 import { rateLimitMs } from '../domain/rate-limit.ts';
-import { historyIsLong } from './long-history.ts';
-
-/** How it begins, and what one run hands to the next. Times are milliseconds. */
-export interface NotifyStart {
-  readonly queues?: NoticeQueues;
-  /** How long a notice is tried to be sent; a day unless said otherwise. */
-  readonly tryForMs?: number;
-  /** Longest time from one look for something newer to tell to the next, while a target does not answer. */
-  readonly roundMs?: number;
-  /** After so long without anything new it ends, though the end of the rollout was not among its notices. */
-  readonly idleMs?: number;
-  /** How long it stays after the end was sent, for notices that come twice. */
-  readonly lingerMs?: number;
-  /** After how many events of history it continues as new. */
-  readonly longestHistory?: number;
-}
-
-type NotifySettings = Required<Omit<NotifyStart, 'queues'>>;
+import { historyIsLong } from './long-lived.ts';
 
 const minuteMs = 60_000;
 const dayMs = 24 * 60 * minuteMs;
-const usual: NotifySettings = {
+const usual = {
+  /** How long a notice is tried to be sent. */
   tryForMs: dayMs,
+  /** Longest time from one look for something newer to tell to the next, while a target does not answer. */
   roundMs: 30 * minuteMs,
-  // Longer than the day that a blocked rollout waits for its decision.
+  /** After so long without anything new it ends; longer than the day that a blocked rollout waits for its decision. */
   idleMs: 2 * dayMs,
+  /** How long it stays after the end of the rollout was sent, for notices that come twice. */
   lingerMs: minuteMs,
+  /** After how many events of history it continues as new. */
   longestHistory: 4_000,
 };
+type NotifySettings = Readonly<typeof usual>;
+/** How it begins, and what one run hands to the next. */
+export interface NotifyStart extends Partial<NotifySettings> {
+  readonly queues?: NoticeQueues;
+}
+
 /** A round ends early where there is no time left for its next try, and the next one must not begin at once. */
 const pauseAfterRoundMs = 1_000;
 

@@ -1,4 +1,10 @@
-import { isCancellation, proxyActivities, setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
+import {
+  ApplicationFailure,
+  isCancellation,
+  proxyActivities,
+  setCurrentDetails,
+  upsertSearchAttributes,
+} from '@temporalio/workflow';
 import type { DispatchActivities } from '../contracts/activities/delivery.ts';
 import type { PassThroughStart } from '../contracts/messages.ts';
 import { searchAttributes } from '../contracts/start-options.ts';
@@ -7,8 +13,7 @@ import { eventsOf } from '../domain/dispatch-payload.ts';
 import type { DispatchOutcome, RateLimited } from '../domain/outcomes.ts';
 import { dispatchOfPush } from '../domain/plan.ts';
 import type { End } from '../domain/rollout-state.ts';
-import { type Failure, failureOf, refusal } from './failure.ts';
-import { unlimited } from './rate-limit.ts';
+import { type Failure, failureOf, unlimited } from './rollout/steps/take-step.ts';
 
 /** Outages of GitHub last hours; an event of the day before is of no use to anybody. */
 const longestMs = 24 * 60 * 60_000;
@@ -33,22 +38,21 @@ export async function passThrough({ plan, pushes }: PassThroughStart): Promise<D
       if (isCancellation(error)) settle('aborted');
       failures.push(failureOf(error));
     }
-    setCurrentDetails(
-      [
-        ...sent.map((done) => `sent ${done.event} to ${done.repository}`),
-        ...failures.map(({ message }) => `not sent: ${message}`),
-      ].join('\n\n'),
-    );
+    const done = sent.map(({ event: name, repository }) => `sent ${name} to ${repository}`);
+    setCurrentDetails([...done, ...failures.map(({ message }) => `not sent: ${message}`)].join('\n\n'));
   }
   const [failure] = failures;
   settle(failure === undefined ? 'delivered' : 'failed');
-  if (failure !== undefined) throw refusal(failure.type, failure.message, failure.details);
-  return sent;
+  if (failure === undefined) return sent;
+  const { type, message, details } = failure;
+  throw ApplicationFailure.nonRetryable(message, type, ...(details === undefined ? [] : [details]));
 }
 
 function sender(leftMs: number) {
-  if (leftMs <= 0)
-    throw refusal('RateLimited', 'expected GitHub to take the event within a day, found its rate limited for so long');
+  if (leftMs <= 0) {
+    const found = 'expected GitHub to take the event within a day, found its rate limited for so long';
+    throw ApplicationFailure.nonRetryable(found, 'RateLimited');
+  }
   return proxyActivities<Pick<DispatchActivities, 'passThrough'>>({
     startToCloseTimeout: '2m',
     heartbeatTimeout,

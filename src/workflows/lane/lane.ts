@@ -1,13 +1,26 @@
-import { allHandlersFinished, condition, continueAsNew, proxyActivities, setHandler, workflowInfo } from '@temporalio/workflow';
+import { condition, continueAsNew, proxyActivities, setHandler, workflowInfo } from '@temporalio/workflow';
 import type { FollowUpActivities } from '../../contracts/activities/lane.ts';
-import { type LaneStart, laneQuery } from '../../contracts/messages.ts';
+import {
+  beginChangeUpdate,
+  enterUpdate,
+  type LaneStart,
+  laneQuery,
+  leaveUpdate,
+  notRolledBackUpdate,
+  releaseTurnUpdate,
+  requestTurnUpdate,
+  rolledBackUpdate,
+  runningUpdate,
+  verifiedUpdate,
+} from '../../contracts/messages.ts';
+import { membersOf } from '../../domain/lane/decisions.ts';
+import { enter, leave, verified } from '../../domain/lane/members.ts';
+import { begin, notRolledBack, ran, rolledBack } from '../../domain/lane/stages.ts';
 import { emptyLane, type LaneState } from '../../domain/lane/state.ts';
-import { someoneWaits } from '../../domain/lane/turns.ts';
-import { forgetEnded, forgetEndedWhileWaiting, type Members } from '../ended-members.ts';
-import { historyIsLong } from '../long-history.ts';
+import { release, request, someoneWaits } from '../../domain/lane/turns.ts';
+import { forgetEnded, forgetEndedWhileWaiting, historyIsLong, type Members, sendUntilLong } from '../long-lived.ts';
 import { answerOperators } from './operators.ts';
 import { LaneOutbox } from './outbox.ts';
-import { answerRollouts } from './rollouts.ts';
 
 /*
  * Who speaks to whom:
@@ -18,7 +31,7 @@ import { answerRollouts } from './rollouts.ts';
  *   local activity  activities/lane.ts                       |
  *      | update: enter, requestTurn, beginChange, ...        | update: hold, pin, rollback, promote, ...
  *      v                                                     v
- *   lane (workflow) rollouts.ts -----------------------   operators.ts
+ *   lane (workflow) lane.ts ---------------------------   operators.ts
  *      |            both apply the rules of domain/lane to one LaneState, answer at once, and
  *      v            put what others have to hear into the outbox
  *   outbox.ts
@@ -39,39 +52,60 @@ export async function lane(start: LaneStart): Promise<never> {
   // Turn numbers rise also when a lane is terminated and begun anew: a host refuses a deploy by a lower one.
   const memory = state ?? emptyLane(workflowInfo().startTime.getTime());
   const outbox = new LaneOutbox(memory, pendingStarts);
-  const members = membersOf(memory, outbox);
-  setHandler(laneQuery, () => memory);
-  answerRollouts(memory, outbox);
-  answerOperators({ service, memory, outbox });
-  return await Promise.race([
-    forgetEndedWhileWaiting(members, checkEveryMs),
-    flushOutbox(outbox, members, { service, state: memory, checkEveryMs, longestHistory }),
-    startPending(outbox),
-  ]);
-}
-
-function membersOf(memory: LaneState, outbox: LaneOutbox): Members {
-  return {
+  const members: Members = {
     all: () => Object.entries(memory.members).map(([rollout, { runId }]) => ({ rollout, runId })),
     someoneWaits: () => someoneWaits(memory),
     forget: (ended) => outbox.forgetRun(ended),
   };
+  setHandler(laneQuery, () => memory);
+  answerRollouts(memory, outbox);
+  answerOperators({ service, memory, outbox });
+  const messages = {
+    areLeft: () => !outbox.isEmpty,
+    flush: async () => {
+      await outbox.flush();
+      if (historyIsLong(longestHistory)) await forgetEnded(members);
+    },
+  };
+  const again = () =>
+    continueAsNew<typeof lane>({
+      ...{ service, state: memory, checkEveryMs, longestHistory },
+      pendingStarts: outbox.pendingStarts,
+    });
+  return await Promise.race([
+    forgetEndedWhileWaiting(members, checkEveryMs),
+    sendUntilLong(messages, longestHistory, again),
+    startPending(outbox),
+  ]);
 }
 
-/** Before the lane continues as new, it forgets ended rollouts, lets all handlers finish and sends what they wrote. */
-async function flushOutbox(
-  outbox: LaneOutbox,
-  members: Members,
-  next: LaneStart & { readonly longestHistory: number },
-): Promise<never> {
-  for (;;) {
-    await condition(() => !outbox.isEmpty || historyIsLong(next.longestHistory));
-    await outbox.flush();
-    if (!historyIsLong(next.longestHistory)) continue;
-    await forgetEnded(members);
-    await condition(allHandlersFinished);
-    if (outbox.isEmpty) await continueAsNew<typeof lane>({ ...next, pendingStarts: outbox.pendingStarts });
-  }
+/** What a lane answers to rollouts: the rules of `domain/lane`, and who has to be told. */
+function answerRollouts(memory: LaneState, outbox: LaneOutbox): void {
+  setHandler(enterUpdate, (entry) => {
+    const { answer, grants } = enter(memory, entry);
+    outbox.grantAll(grants);
+    return answer;
+  });
+  setHandler(verifiedUpdate, (report) => {
+    const { answer, superseded } = verified(memory, report);
+    for (const older of superseded) outbox.enqueue(older, { superseding: { by: report.rollout, where: 'checks' } });
+    return answer;
+  });
+  setHandler(requestTurnUpdate, (turn) => {
+    const { answer, superseded, grants } = request(memory, turn);
+    for (const older of superseded) outbox.enqueue(older, { superseding: { by: turn.rollout, where: { stage: turn.stage } } });
+    outbox.grantAll(grants);
+    return answer;
+  });
+  setHandler(beginChangeUpdate, ({ externalHold, ...change }) => begin(memory, change, externalHold));
+  setHandler(runningUpdate, (report) => ran(memory, report));
+  setHandler(rolledBackUpdate, (report) => {
+    const others = membersOf(memory, rolledBack(memory, report)).filter((rollout) => rollout !== report.rollout);
+    outbox.nudge(others, `${report.digest} was rolled back and is in quarantine`);
+  });
+  setHandler(notRolledBackUpdate, (report) => notRolledBack(memory, report));
+  setHandler(releaseTurnUpdate, (report) => outbox.grantAll(release(memory, report)));
+  setHandler(leaveUpdate, (leaving) => outbox.grantAll(leave(memory, leaving)));
 }
 
 /** One after the other. One that is under way when the lane continues as new is run again, and finds what it did. */

@@ -12,6 +12,7 @@ import {
   unquarantineUpdate,
 } from '../../contracts/messages.ts';
 import { rollbackId, rolloutId } from '../../contracts/start-options.ts';
+import type { DecisionEntry } from '../../domain/audit.ts';
 import {
   freeFromQuarantine,
   hold,
@@ -29,9 +30,8 @@ import { countRollback, mayPromote, mayRollBack, rollbackTerms } from '../../dom
 import type { Running } from '../../domain/lane/running.ts';
 import type { Attribution, LaneState } from '../../domain/lane/state.ts';
 import { typedName } from '../../domain/person.ts';
-import { attributionOf } from '../attribution.ts';
 import { recordDecision } from '../audit.ts';
-import { refusing } from '../refusing.ts';
+import { attributionOf, refusing } from '../operator-decision.ts';
 import type { LaneOutbox } from './outbox.ts';
 
 /** More than these wait for Temporal only where it takes nothing that the lane starts. */
@@ -43,112 +43,101 @@ interface Lane {
   readonly outbox: LaneOutbox;
 }
 
-/** What a lane answers to one verb of operators. Registers its handler. */
-type LaneVerb = (lane: Lane) => void;
-
-/** What operators can say to a lane: whether it applies, and what it does. Operators may type anything, or nothing. */
-const verbs: Readonly<Record<string, LaneVerb>> = {
-  hold: verb(
-    holdUpdate,
-    ({ memory }, typed) => mayHold(memory, typed?.stage),
-    (lane, typed, _, author) => {
-      hold(lane.memory, typed?.stage, author);
-      record(lane, 'hold', author, { stage: typed?.stage });
-      return lane.memory;
-    },
-  ),
-  release: verb(
-    releaseUpdate,
-    ({ memory }, typed) => mayRelease(memory, typed?.stage),
-    (lane, typed, _, author) => {
-      const freed = releaseHold(lane.memory, typed?.stage);
-      lane.outbox.nudge(freed, `${typed?.stage ?? 'everything'} was released by ${author.by}`);
-      record(lane, 'release', author, { stage: typed?.stage });
-      return lane.memory;
-    },
-  ),
-  pin: verb(
-    pinUpdate,
-    ({ memory }, typed) => mayPin(memory, required(typed, 'stage'), required(typed, 'digest')),
-    (lane, { stage }, digest, author) => {
-      const waiting = pin(lane.memory, stage, digest, author);
-      lane.outbox.nudge(waiting, `${stage} was pinned to ${digest} by ${author.by}`);
-      record(lane, 'pin', author, { stage, digest });
-      return lane.memory;
-    },
-  ),
-  quarantine: verb(
-    quarantineUpdate,
-    ({ memory }, typed) => mayQuarantine(memory, required(typed, 'digest')),
-    (lane, _, digest, author) => {
-      lane.outbox.nudge(putInQuarantine(lane.memory, digest, author), `${digest} was put in quarantine by ${author.by}`);
-      record(lane, 'quarantine', author, { digest });
-      return lane.memory;
-    },
-  ),
-  unquarantine: verb(
-    unquarantineUpdate,
-    ({ memory }, typed) => mayUnquarantine(memory, required(typed, 'digest')),
-    (lane, _, digest, author) => {
-      lane.outbox.nudge(freeFromQuarantine(lane.memory, digest), `${digest} was taken out of quarantine by ${author.by}`);
-      record(lane, 'unquarantine', author, { digest });
-      return lane.memory;
-    },
-  ),
-  rollback: verb(
-    rollbackUpdate,
-    (lane, typed) => rollbackOf(lane, required(typed, 'stage')),
-    (lane, { stage }, running, author) => {
-      const { service, memory, outbox } = lane;
-      const workflow = rollbackId(service, stage, countRollback(memory, stage));
-      outbox.pendingStarts.push({ kind: 'rollback', start: { service, stage, running, ...author, workflow } });
-      record(lane, 'rollback', author, { stage, started: workflow });
-      return { workflow, ...rollbackTerms(memory, stage, running) };
-    },
-  ),
-  promote: verb(
-    promoteUpdate,
-    (lane, typed) => promotionOf(lane, required(typed, 'stage'), required(typed, 'digest'), typed),
-    (lane, { stage }, start, author) => {
-      lane.outbox.pendingStarts.push({ kind: 'promotion', start });
-      const workflow = rolloutId(start.plan.service, start.image);
-      record(lane, 'promote', author, { stage, digest: start.image.digest, started: workflow });
-      return { workflow };
-    },
-  ),
-};
-
-export function answerOperators(lane: Lane): void {
-  for (const answer of Object.values(verbs)) answer(lane);
-}
+/** What is told of a decision, beside who made it. */
+type DecidedOn = Pick<DecisionEntry, 'digest' | 'started'> & { readonly stage?: string | undefined };
 
 /**
+ * Registers what a lane answers to one verb of operators, who may type anything, or nothing.
  * @param validate whether a decision applies, asked before it is taken and again when it is applied; throws `DecisionRefused`
- * @param apply does it, with what the validator found
+ * @param apply does it, with what the validator found, and gives the answer and what was decided on
  */
 function verb<Typed extends LaneDecision, Found, Answer>(
   update: UpdateDefinition<Answer, [Typed]>,
   validate: (lane: Lane, typed: Typed) => Found,
-  apply: (lane: Lane, typed: Typed, found: Found, author: Attribution) => Answer,
-): LaneVerb {
-  return (lane) =>
-    setHandler(
-      update,
-      refusing((typed: Typed) => apply(lane, typed, validate(lane, typed), attributionOf(typed))),
-      { validator: refusing((typed: Typed) => void validate(lane, typed)) },
-    );
+  apply: (lane: Lane, typed: Typed, found: Found, author: Attribution) => readonly [Answer, DecidedOn],
+): (lane: Lane) => void {
+  return (lane) => {
+    const take = (typed: Typed): Answer => {
+      const author = attributionOf(typed);
+      const [answer, { stage, ...on }] = apply(lane, typed, validate(lane, typed), author);
+      const { service, memory } = lane;
+      // A lane learns its repository from the rollouts that enter, and may not know it yet.
+      const known = Object.values(memory.stages).find(({ running }) => running !== undefined);
+      const repository = known?.running?.image.repository ?? null;
+      recordDecision(update.name, author, { service, repository, ...on, ...(stage !== undefined && { stage }) });
+      return answer;
+    };
+    setHandler(update, refusing(take), { validator: refusing((typed: Typed) => void validate(lane, typed)) });
+  };
 }
 
-interface DecidedOn {
-  readonly stage?: string | undefined;
-  readonly digest?: string;
-  readonly started?: string;
-}
+/** What operators can say to a lane: whether it applies, and what it does. */
+const verbs = [
+  verb(
+    holdUpdate,
+    ({ memory }, typed) => mayHold(memory, typed?.stage),
+    ({ memory }, typed, _, author) => {
+      hold(memory, typed?.stage, author);
+      return [memory, { stage: typed?.stage }];
+    },
+  ),
+  verb(
+    releaseUpdate,
+    ({ memory }, typed) => mayRelease(memory, typed?.stage),
+    ({ memory, outbox }, typed, _, { by }) => {
+      outbox.nudge(releaseHold(memory, typed?.stage), `${typed?.stage ?? 'everything'} was released by ${by}`);
+      return [memory, { stage: typed?.stage }];
+    },
+  ),
+  verb(
+    pinUpdate,
+    ({ memory }, typed) => mayPin(memory, required(typed, 'stage'), required(typed, 'digest')),
+    ({ memory, outbox }, { stage }, digest, author) => {
+      outbox.nudge(pin(memory, stage, digest, author), `${stage} was pinned to ${digest} by ${author.by}`);
+      return [memory, { stage, digest }];
+    },
+  ),
+  verb(
+    quarantineUpdate,
+    ({ memory }, typed) => mayQuarantine(memory, required(typed, 'digest')),
+    ({ memory, outbox }, _, digest, author) => {
+      outbox.nudge(putInQuarantine(memory, digest, author), `${digest} was put in quarantine by ${author.by}`);
+      return [memory, { digest }];
+    },
+  ),
+  verb(
+    unquarantineUpdate,
+    ({ memory }, typed) => mayUnquarantine(memory, required(typed, 'digest')),
+    ({ memory, outbox }, _, digest, { by }) => {
+      outbox.nudge(freeFromQuarantine(memory, digest), `${digest} was taken out of quarantine by ${by}`);
+      return [memory, { digest }];
+    },
+  ),
+  verb(
+    rollbackUpdate,
+    (lane, typed) => rollbackOf(lane, required(typed, 'stage')),
+    ({ service, memory, outbox }, { stage }, running, author) => {
+      const workflow = rollbackId(service, stage, countRollback(memory, stage));
+      outbox.pendingStarts.push({ kind: 'rollback', start: { service, stage, running, ...author, workflow } });
+      return [
+        { workflow, ...rollbackTerms(memory, stage, running) },
+        { stage, started: workflow },
+      ];
+    },
+  ),
+  verb(
+    promoteUpdate,
+    (lane, typed) => promotionOf(lane, required(typed, 'stage'), required(typed, 'digest'), typed),
+    ({ outbox }, { stage }, start) => {
+      outbox.pendingStarts.push({ kind: 'promotion', start });
+      const workflow = rolloutId(start.plan.service, start.image);
+      return [{ workflow }, { stage, digest: start.image.digest, started: workflow }];
+    },
+  ),
+];
 
-/** A lane learns its repository from the rollouts that enter, and may not know it yet. */
-function record({ service, memory }: Lane, action: string, author: Attribution, { stage, ...on }: DecidedOn): void {
-  const repository = Object.values(memory.stages).find(({ running }) => running !== undefined)?.running?.image.repository;
-  recordDecision(action, author, { service, repository: repository ?? null, ...on, ...(stage !== undefined && { stage }) });
+export function answerOperators(lane: Lane): void {
+  for (const answer of verbs) answer(lane);
 }
 
 /** @throws DecisionRefused */

@@ -1,145 +1,123 @@
-import { condition, setHandler } from '@temporalio/workflow';
-import { abortUpdate, rejectUpdate, retryUpdate, skipUpdate } from '../../contracts/messages.ts';
-import type { Skipped } from '../../domain/outcomes.ts';
+import { proxyLocalActivities, setHandler, workflowInfo } from '@temporalio/workflow';
+import type { Activities } from '../../contracts/activities/index.ts';
+import {
+  abortUpdate,
+  approveUpdate,
+  type RolloutStart,
+  rejectUpdate,
+  retryUpdate,
+  skipUpdate,
+} from '../../contracts/messages.ts';
+import type { Review } from '../../domain/outcomes.ts';
 import { nameOfPerson, typedName, typedReason } from '../../domain/person.ts';
-import type { Plan } from '../../domain/plan.ts';
-import { type Decision, maySkip, type RolloutState, type StepState } from '../../domain/rollout-state.ts';
+import type { ApprovalPlan, Approver } from '../../domain/plan.ts';
+import { type Approval, type Decision, maySkip, type RolloutState, type StepState } from '../../domain/rollout-state.ts';
 import { nameOf } from '../../domain/rollout-text.ts';
 import { recordDecision } from '../audit.ts';
-import { refuse } from '../refusing.ts';
-import { type Ending, endRollout } from './ending.ts';
-import type { LaneClient } from './lane-client.ts';
-import type { RolloutRecord, StepAt } from './record.ts';
+import { refuse } from '../operator-decision.ts';
+import { type Ending, endRollout, type RolloutRecord, type StepAt } from './record.ts';
 
-type StepDecision = 'retry' | 'skip' | 'reject';
+const { whoDecided } = proxyLocalActivities<Pick<Activities, 'whoDecided'>>({
+  startToCloseTimeout: '5s',
+  retry: { maximumAttempts: 3 },
+});
+
+/**
+ * Without a proof a decision is taken at once; with one, the worker that knows the operators' hashes is asked first.
+ * @param take is given who has proven to be who; absent: nobody has
+ */
+function withProof(verb: string, decision: Decision | undefined, take: (proven?: string) => RolloutState) {
+  if (decision?.proof === undefined) return take();
+  const { workflowId: rollout, runId } = workflowInfo();
+  return whoDecided({ rollout, runId, verb, decision }).then(({ by }) => take(by));
+}
+
+const updates = [
+  ['retry', retryUpdate],
+  ['skip', skipUpdate],
+  ['reject', rejectUpdate],
+  ['abort', abortUpdate],
+] as const;
+type Verb = (typeof updates)[number][0];
 interface MadeDecision {
-  readonly verb: StepDecision;
+  readonly verb: Exclude<Verb, 'abort'>;
   readonly by: string;
   readonly reason: string;
 }
 
-/** Asks who made a decision that carries a proof. */
-export type WhoDecided = (verb: string, decision: Decision) => Promise<string>;
-
-/** What is different about a step's decision. */
-export interface DecisionRules {
-  /** What an operator's `reject` does; else the rollout ends `rejected`. Throws. */
-  readonly rejected?: (by: string, reason: string) => never;
-  /** How the rollout ends where nobody decides. */
-  readonly undecided?: 'expired' | 'failed';
-}
-
-interface DecisionParts {
-  readonly plan: Plan;
-  readonly record: RolloutRecord;
-  readonly lane: Pick<LaneClient, 'supersededIn'>;
-  readonly whoDecided: WhoDecided;
-  /** What `abort` does. */
-  readonly cancel: () => void;
-}
-
 /** What operators decide about blocked steps, and about those that wait for people. */
 export class OperatorDecisions {
-  readonly #plan: Plan;
   readonly #record: RolloutRecord;
-  readonly #lane: Pick<LaneClient, 'supersededIn'>;
-  readonly #whoDecided: WhoDecided;
   readonly #cancel: () => void;
   readonly #made = new Map<string, MadeDecision>();
   aborted: Ending | undefined;
 
-  constructor({ plan, record, lane, whoDecided, cancel }: DecisionParts) {
-    this.#plan = plan;
+  /** @param cancel what `abort` does */
+  constructor(record: RolloutRecord, cancel: () => void) {
     this.#record = record;
-    this.#lane = lane;
-    this.#whoDecided = whoDecided;
     this.#cancel = cancel;
   }
 
   handleUpdates(): void {
-    const retry = (decision?: Decision) => this.#take('retry', decision);
-    const skip = (decision?: Decision) => this.#take('skip', decision);
-    const reject = (decision?: Decision) => this.#take('reject', decision);
-    const abort = (decision?: Decision) =>
-      this.#byWhom('abort', decision, (by) => {
-        this.#refuseWhenOver();
-        this.aborted = { end: 'aborted', reason: `aborted by ${by}${because(decision)}` };
-        this.#audit('abort', by, decision);
-        this.#cancel();
-        return this.#record.state;
+    for (const [verb, update] of updates) {
+      setHandler(update, (decision?: Decision) => this.#decide(verb, decision), {
+        validator: (decision?: Decision) => void this.#stepFor(verb, decision),
       });
-    setHandler(retryUpdate, retry, { validator: (decision?: Decision) => void this.#stepFor('retry', decision) });
-    setHandler(skipUpdate, skip, { validator: (decision?: Decision) => void this.#stepFor('skip', decision) });
-    setHandler(rejectUpdate, reject, { validator: (decision?: Decision) => void this.#stepFor('reject', decision) });
-    setHandler(abortUpdate, abort, { validator: (_decision?: Decision) => this.#refuseWhenOver() });
+    }
   }
 
-  /**
-   * Waits until an operator has decided on a blocked step, and ends the rollout where that is what was decided, where nobody decides
-   * in time, or where a newer image makes the question pointless.
-   */
-  async decide(at: StepAt, { rejected, undecided = 'expired' }: DecisionRules = {}): Promise<'retry' | Skipped> {
-    const { decideWithinMs } = this.#plan;
-    const isOver = (): boolean => this.#made.has(keyOf(at)) || this.#lane.supersededIn(at.stage) !== undefined;
-    const inTime = await condition(isOver, decideWithinMs);
+  isMade(at: StepAt): boolean {
+    return this.#made.has(keyOf(at));
+  }
+
+  /** @returns what was decided on a blocked step, once */
+  take(at: StepAt): MadeDecision | undefined {
     const made = this.#made.get(keyOf(at));
     this.#made.delete(keyOf(at));
-    if (made === undefined) {
-      const by = this.#lane.supersededIn(at.stage);
-      if (by !== undefined) return endRollout({ end: 'superseded', reason: `by ${by}, while ${nameOf(at)} was blocked` });
-    }
-    if (!inTime || made === undefined) {
-      return endRollout({
-        end: undecided,
-        reason: `${nameOf(at)} was blocked and nobody decided within ${Math.round(decideWithinMs / 60_000)} minutes`,
-      });
-    }
-    if (made.verb === 'retry') return 'retry';
-    if (made.verb === 'skip') return { kind: 'skipped', by: made.by, reason: made.reason };
-    rejected?.(made.by, made.reason);
-    return endRejected(at, made);
+    return made;
   }
 
   /** A step that is not blocked, but waits for people: has somebody rejected it? */
-  isRejected(at: StepAt): boolean {
-    return this.#made.get(keyOf(at))?.verb === 'reject';
+  isRejected(at: StepAt | undefined): boolean {
+    return at !== undefined && this.#made.get(keyOf(at))?.verb === 'reject';
   }
 
   /** Ends the rollout where somebody has rejected a step that waits for people. */
-  endIfRejected(at: StepAt): void {
+  endIfRejected(at: StepAt | undefined): void {
+    if (at === undefined) return;
     const made = this.#made.get(keyOf(at));
     if (made?.verb === 'reject') endRejected(at, made);
   }
 
-  /** Without a proof it is answered at once; with one, the worker that knows the operators' hashes is asked first. */
-  #byWhom(verb: string, decision: Decision | undefined, act: (by: string) => RolloutState): RolloutState | Promise<RolloutState> {
-    if (decision?.proof === undefined) return act(nameOfPerson({ by: typedName(decision?.by), verified: false }));
-    return this.#whoDecided(verb, decision).then(act);
-  }
-
-  #take(verb: StepDecision, decision: Decision | undefined): RolloutState | Promise<RolloutState> {
-    return this.#byWhom(verb, decision, (by) => {
-      const step = this.#stepFor(verb, decision);
-      this.#made.set(keyOf(step), { verb, by, reason: typedReason(decision?.reason) });
-      this.#audit(verb, by, decision, step);
+  #decide(verb: Verb, decision: Decision | undefined): RolloutState | Promise<RolloutState> {
+    return withProof(verb, decision, (proven) => {
+      const at = this.#stepFor(verb, decision);
+      const by = proven ?? nameOfPerson({ by: typedName(decision?.by), verified: false });
+      const reason = typedReason(decision?.reason);
+      if (at !== undefined && verb !== 'abort') this.#made.set(keyOf(at), { verb, by, reason });
+      const { service, image } = this.#record.state;
+      recordDecision(
+        verb,
+        { by, reason },
+        {
+          ...{ service, repository: image.repository, digest: image.digest },
+          ...(at !== undefined && { step: at.step }),
+          ...(at?.stage !== undefined && { stage: at.stage }),
+        },
+      );
+      if (verb === 'abort') {
+        this.aborted = { end: 'aborted', reason: `aborted by ${by}${reason && `: ${reason}`}` };
+        this.#cancel();
+      }
       return this.#record.state;
     });
   }
 
-  #audit(action: string, by: string, decision: Decision | undefined, at?: StepAt): void {
-    const { service, image } = this.#record.state;
-    const author = { by, reason: typedReason(decision?.reason) };
-    recordDecision(action, author, {
-      ...{ service, repository: image.repository, digest: image.digest },
-      ...(at !== undefined && { step: at.step }),
-      ...(at?.stage !== undefined && { stage: at.stage }),
-    });
-  }
-
-  /** The one blocked step that a decision is about. Serves as the validator, so it changes nothing. */
-  #stepFor(verb: StepDecision, decision: Decision | undefined): StepState {
+  /** The one blocked step that a decision is about; none for `abort`. Serves as the validator, so it changes nothing. */
+  #stepFor(verb: Verb, decision: Decision | undefined): StepState | undefined {
+    if (verb === 'abort') return this.#refuseWhenOver();
     const deciding = verb === 'reject' ? this.#record.blockedOrAsking() : this.#record.blocked();
-    const open = deciding.filter((step) => !this.#made.has(keyOf(step)));
+    const open = deciding.filter((step) => !this.isMade(step));
     const wanted = open.filter(
       ({ step, stage }) => (decision?.step ?? step) === step && (decision?.stage === undefined || decision.stage === stage),
     );
@@ -152,18 +130,16 @@ export class OperatorDecisions {
     return step;
   }
 
-  #refuseWhenOver(): void {
+  #refuseWhenOver(): undefined {
+    const { endedAt, status } = this.#record.state;
     if (this.aborted !== undefined) refuse('this rollout is being aborted already');
-    if (this.#record.state.endedAt !== undefined) refuse(`this rollout has ended already: ${this.#record.state.status}`);
+    if (endedAt !== undefined) refuse(`this rollout has ended already: ${status}`);
   }
 }
 
-function endRejected(at: StepAt, { by, reason }: MadeDecision): never {
-  return endRollout({
-    end: 'rejected',
-    reason: `${nameOf(at)}: rejected by ${by}${reason && `: ${reason}`}`,
-    quarantinedBy: by,
-  });
+export function endRejected(at: StepAt, { by, reason }: Omit<MadeDecision, 'verb'>): never {
+  const why = `${nameOf(at)}: rejected by ${by}${reason && `: ${reason}`}`;
+  return endRollout({ end: 'rejected', reason: why, quarantinedBy: by });
 }
 
 function describeOpen(decision: Decision | undefined, open: readonly StepState[]): string {
@@ -178,7 +154,161 @@ function keyOf({ step, stage }: StepAt): string {
   return `${stage ?? ''}/${step}`;
 }
 
-function because(decision: Decision | undefined): string {
-  const reason = typedReason(decision?.reason);
-  return reason && `: ${reason}`;
+/** A stage that waits for its approval. */
+export interface OpenApproval {
+  readonly stage: string;
+  readonly plan: ApprovalPlan;
+  /** Milliseconds since 1970: what comes later does not count, whenever it is seen. */
+  readonly deadline: number;
+  /** The head of the proposal that is to be approved; absent where there is none. */
+  readonly head: string | undefined;
+  readonly given: Approval[];
+}
+
+/** Where operators approve a stage. Each approval is bound to this rollout, and with it to its digest, and to the head that is proposed. */
+export class Approvals {
+  readonly #start: RolloutStart;
+  readonly #record: RolloutRecord;
+  readonly #open = new Map<string, OpenApproval>();
+
+  constructor(start: RolloutStart, record: RolloutRecord) {
+    this.#start = start;
+    this.#record = record;
+  }
+
+  handleUpdates(): void {
+    setHandler(approveUpdate, (decision?: Decision) => this.#take(decision), {
+      validator: (decision?: Decision) => this.#validate(decision),
+    });
+  }
+
+  open(approval: Omit<OpenApproval, 'given'>): OpenApproval {
+    const open: OpenApproval = { ...approval, given: [] };
+    this.#open.set(open.stage, open);
+    return open;
+  }
+
+  close(stage: string): void {
+    this.#open.delete(stage);
+  }
+
+  /**
+   * Counts the reviews of the proposal that approve its head and are by a named operator.
+   * @returns why the others do not count, for people
+   */
+  takeReviews(open: OpenApproval, reviews: readonly Review[]): string[] {
+    const { head } = open;
+    if (head === undefined) return [];
+    return reviews.flatMap(({ by, state, commit, at }) => {
+      if (state !== 'approved') return [`${by} asks for changes`];
+      const isNot = (why: string) => [`the review of ${by} does not count: ${why}`];
+      const approver = open.plan.from.find(({ github }) => same(github, by));
+      if (approver === undefined) return isNot('no operator who may approve has this login');
+      if (commit !== head) return isNot(`it is of ${short(commit)}, not of the head ${short(head)}`);
+      if (Date.parse(at) >= open.deadline) return isNot(`it came at ${at}, which is too late`);
+      const problem = this.#problemOf(open, approver);
+      if (problem !== undefined) return isGiven(open, approver) ? [] : isNot(problem);
+      this.#give(open, { by: approver.name, at, verified: true, way: 'review' });
+      return [];
+    });
+  }
+
+  #take(decision: Decision | undefined): RolloutState | Promise<RolloutState> {
+    return withProof('approve', decision, (proven) => {
+      // While a proof was looked at, the same person may have approved by another way, or time may have run out.
+      const { open, approver } = this.#check(decision);
+      const reason = typedReason(decision?.reason);
+      const given = { by: approver.name, at: new Date().toISOString(), verified: proven !== undefined };
+      this.#give(open, { ...given, way: 'decision', ...(reason && { reason }) });
+      return this.#record.state;
+    });
+  }
+
+  /** A decision with a proof has to name the head that it approves. */
+  #validate(decision: Decision | undefined): void {
+    const { open } = this.#check(decision);
+    if (open.head === undefined || decision?.proof === undefined || decision.head !== undefined) return;
+    refuse(
+      `the proof has to be for the proposal of ${open.stage}, whose head is ${short(open.head)}, and names none: approve with the command landfall of this version`,
+    );
+  }
+
+  /** Serves the validator, so it changes nothing. */
+  #check(decision: Decision | undefined): { open: OpenApproval; approver: Approver } {
+    const { status, endedAt, image } = this.#record.state;
+    if (endedAt !== undefined) refuse(`this rollout has ended already: ${status}`);
+    const open = this.#openFor(decision);
+    if (Date.now() >= open.deadline) {
+      refuse(`${open.stage} could be approved until ${new Date(open.deadline).toISOString()}: that was too late`);
+    }
+    const { digest } = image;
+    if (decision?.digest !== undefined && decision.digest !== digest) {
+      refuse(`this rollout is about ${digest}, and the approval is for ${decision.digest}: approve the rollout of that digest`);
+    }
+    if (decision?.head !== undefined && decision.head !== open.head) {
+      const found = open.head === undefined ? 'no proposal' : `its proposal at ${short(open.head)}`;
+      refuse(
+        `${open.stage} has ${found}, and the approval is for ${short(decision.head)}: look at what it is now, and approve that`,
+      );
+    }
+    const by = decision?.by?.trim();
+    const names = open.plan.from.map(({ name }) => name).join(', ');
+    const approver = open.plan.from.find(({ name }) => name === by);
+    if (approver === undefined) return refuse(`${by || 'nobody'} may not approve ${open.stage}: expected one of ${names}`);
+    if (open.plan.verified && decision?.proof === undefined) {
+      refuse(
+        `${open.stage} takes verified approvals only: approve with the operator's token (LANDFALL_TOKEN), or by a review of the pull request`,
+      );
+    }
+    const problem = this.#problemOf(open, approver);
+    if (problem !== undefined) refuse(problem);
+    return { open, approver };
+  }
+
+  #openFor(decision: Decision | undefined): OpenApproval {
+    const all = [...this.#open.values()];
+    const open = all.find(({ stage }) => decision?.stage === undefined || decision.stage === stage);
+    if (open !== undefined) return open;
+    const where = decision?.stage === undefined ? 'this rollout' : `the stage ${decision.stage}`;
+    const others = all.length === 0 ? '' : `; these do: ${all.map(({ stage }) => stage).join(', ')}`;
+    return refuse(`${where} waits for no approval now${others}`);
+  }
+
+  #problemOf(open: OpenApproval, approver: Approver): string | undefined {
+    if (isGiven(open, approver)) return `${approver.name} has approved ${open.stage} already: somebody else has to, too`;
+    if (open.plan.selfApproval) return undefined;
+    const { actor } = this.#start.push;
+    if (actor === undefined) {
+      return `${open.stage} may not be approved by who pushed the image, and nobody knows who did: set selfApproval, or trigger it as somebody`;
+    }
+    if (same(approver.github, actor) || same(approver.name, actor)) {
+      return `${approver.name} pushed this image (as ${actor}): somebody else has to approve ${open.stage}`;
+    }
+    return undefined;
+  }
+
+  #give({ stage, head, given }: OpenApproval, approval: Approval): void {
+    given.push({ ...approval, ...(head !== undefined && { head }) });
+    this.#record.approved(stage, given);
+    const { service, image } = this.#record.state;
+    const { repository, digest } = image;
+    recordDecision(
+      'approve',
+      { by: nameOfPerson(approval), reason: approval.reason },
+      { service, repository, digest, stage, step: 'approve', ...(approval.way === 'review' && { source: 'github' }) },
+    );
+  }
+}
+
+function isGiven({ given }: OpenApproval, { name }: Approver): boolean {
+  return given.some(({ by }) => by === name);
+}
+
+/** GitHub does not tell cases apart. */
+function same(login: string | undefined, other: string): boolean {
+  return login?.toLowerCase() === other.toLowerCase();
+}
+
+function short(commit: string): string {
+  return commit.slice(0, 12);
 }

@@ -1,16 +1,15 @@
 import { CancellationScope, condition, proxyLocalActivities, setHandler, workflowInfo } from '@temporalio/workflow';
-import type { LaneActivities } from '../../contracts/activities/lane.ts';
-import { grantSignal, type RolloutStart, supersedeSignal } from '../../contracts/messages.ts';
+import type { LaneActivities, LaneCall } from '../../contracts/activities/lane.ts';
+import { grantSignal, type MergeTurn, progressSignal, type RolloutStart, supersedeSignal } from '../../contracts/messages.ts';
 import type { Digest } from '../../domain/image-reference.ts';
 import type { EntryAnswer } from '../../domain/lane/members.ts';
 import type { RolloutRun } from '../../domain/lane/run.ts';
-import type { BeginAnswer, PreviousState, RollbackBasis, RolledBackReport, Running } from '../../domain/lane/running.ts';
+import type { BeginAnswer, RolledBackReport, Running } from '../../domain/lane/running.ts';
 import type { TurnRequest } from '../../domain/lane/turns.ts';
 import type { VerifiedImage } from '../../domain/outcomes.ts';
 import type { StagePlan } from '../../domain/plan.ts';
-import { type Ending, endRollout, type StageOutcome } from './ending.ts';
-import type { Backoff } from './poller.ts';
-import type { RolloutRecord } from './record.ts';
+import type { OperatorDecisions } from './decisions.ts';
+import { type Ending, endRollout, type RolloutRecord, type StepAt } from './record.ts';
 
 /** Local activities, because a workflow cannot send an update to another one; each is one event of history. */
 const calls = proxyLocalActivities<LaneActivities>({
@@ -20,36 +19,38 @@ const calls = proxyLocalActivities<LaneActivities>({
 
 /** A waiting rollout asks again after so long, because a lane that was terminated forgets who waited. */
 const askAgainAfter = '10m';
+const shortestPauseMs = 5_000;
+const longestPauseMs = 15 * 60_000;
 
 /** What a rollback asks its turn for. */
 export type RollbackTurn = NonNullable<TurnRequest['rollback']>;
 
 /** The turn that allows a change, and what the stage ran before it, where Landfall deployed that. */
-export interface Allowed {
-  readonly turn: number;
-  readonly before?: PreviousState['image'];
-  /** The stage was brought to this very digest before. */
-  readonly again?: RollbackBasis;
-}
+export type Allowed = Extract<BeginAnswer, { kind: 'go' }>;
 
-/** Whether somebody has rejected what a rollout waits for. */
-export interface GivenUp {
-  isAsked(): boolean;
-  /** Throws where it is. */
-  end(): void;
-}
+/** What became of one stage: the rollout ends there; `reached`: it has the image now; `skipped`: nothing was brought to it. */
+export type StageOutcome = Ending | 'reached' | 'skipped';
 
-const notGivenUp: GivenUp = { isAsked: () => false, end: () => undefined };
+/** Something outside that is asked again and again: often at first, then ever more rarely, and at once after a signal `progress`. */
+export interface Backoff {
+  readonly sinceMs: number;
+  /** To be called before each attempt, so that a signal which comes during it is not lost. */
+  attempt(): void;
+  /** Until a signal, until it is over, or until the next attempt is due. @param atMost milliseconds */
+  pause(isOver: () => boolean, atMost?: number): Promise<void>;
+}
 
 /** How a rollout talks to its lane: it enters, waits for its turns, learns that a newer image goes first, and leaves. */
 export class LaneClient {
   readonly #start: RolloutStart;
   readonly #record: RolloutRecord;
+  readonly #decisions: OperatorDecisions;
   readonly #rollback: RollbackTurn | undefined;
   readonly #granted = new Set<string>();
   readonly #begun = new Set<string>();
   readonly #supersededInStage = new Map<string, string>();
   #supersededInChecks: string | undefined;
+  #progress = 0;
   #entered = false;
   #image: VerifiedImage | undefined;
   /** What the tag was when it was verified last, before this rollout. */
@@ -57,9 +58,10 @@ export class LaneClient {
   /** What the tag points to, where that is not what this rollout is about. */
   tagIs: Digest | undefined;
 
-  constructor(start: RolloutStart, record: RolloutRecord, rollback?: RollbackTurn) {
+  constructor(start: RolloutStart, record: RolloutRecord, decisions: OperatorDecisions, rollback?: RollbackTurn) {
     this.#start = start;
     this.#record = record;
+    this.#decisions = decisions;
     this.#rollback = rollback;
   }
 
@@ -69,14 +71,18 @@ export class LaneClient {
       if (where === 'checks') this.#supersededInChecks = by;
       else this.#supersededInStage.set(where.stage, by);
     });
+    setHandler(progressSignal, () => {
+      this.#progress += 1;
+    });
   }
 
   get #me(): RolloutRun {
-    return { rollout: workflowInfo().workflowId, runId: workflowInfo().runId };
+    const { workflowId: rollout, runId } = workflowInfo();
+    return { rollout, runId };
   }
 
-  get #service(): string {
-    return this.#start.plan.service;
+  #call<Request>(request: Request): LaneCall<RolloutRun & Request> {
+    return { service: this.#start.plan.service, request: { ...this.#me, ...request } };
   }
 
   get #stages(): string[] {
@@ -100,12 +106,28 @@ export class LaneClient {
     if (by !== undefined) endRollout({ end: 'superseded', reason: `by ${by}, while it waited for ${meanwhile}` });
   }
 
+  backoff(): Backoff {
+    const sinceMs = Date.now();
+    let seen = this.#progress;
+    return {
+      sinceMs,
+      attempt: () => {
+        seen = this.#progress;
+      },
+      pause: async (isOver, atMost = longestPauseMs) => {
+        // A quarter of the time waited so far: after an hour an attempt is at most a quarter of an hour late, and history stays short.
+        const grown = Math.min(longestPauseMs, Math.max(shortestPauseMs, (Date.now() - sinceMs) / 4));
+        await condition(() => this.#progress > seen || isOver(), Math.max(1, Math.min(grown, atMost)));
+      },
+    };
+  }
+
   /** Asks first, so that a redelivery of something known touches nothing. */
   async enter(): Promise<void> {
-    const { tag, digest } = this.#start.image;
-    const request = { ...this.#me, tag, digest, manual: this.#start.manual ?? false, stages: this.#stages };
+    const { image, manual = false } = this.#start;
+    const { tag, digest } = image;
     this.#entered = true;
-    const answer = await calls.enterLane({ service: this.#service, request });
+    const answer = await calls.enterLane(this.#call({ tag, digest, manual, stages: this.#stages }));
     this.#entered = answer.kind === 'admitted';
     this.#endUnlessAdmitted(answer);
     if (answer.kind === 'admitted') this.newest = answer.newest;
@@ -114,21 +136,20 @@ export class LaneClient {
   async reportVerified(image: VerifiedImage): Promise<void> {
     const { tag, digest, created } = image;
     this.#image = image;
-    const policy = this.#start.plan.tags;
-    const request = {
-      ...{ ...this.#me, policy, tag, digest, stages: this.#stages },
+    const report = this.#call({
+      ...{ policy: this.#start.plan.tags, tag, digest, stages: this.#stages },
       ...(created !== undefined && { created }),
       ...(this.#start.promotion !== undefined && { promotion: true }),
       ...(this.tagIs !== undefined && { instead: this.tagIs }),
-    };
-    this.#endUnlessAdmitted(await calls.reportVerified({ service: this.#service, request }));
+    });
+    this.#endUnlessAdmitted(await calls.reportVerified(report));
   }
 
   #endUnlessAdmitted(answer: EntryAnswer): void {
     if (answer.kind === 'unchanged') endRollout({ end: 'unchanged', reason: answer.reason });
     if (answer.kind !== 'quarantined') return;
-    const { digest } = this.#start.image;
-    const advice = this.#start.manual ? `; landfall unquarantine ${this.#service} ${digest} lets it out` : '';
+    const { plan, image, manual } = this.#start;
+    const advice = manual ? `; landfall unquarantine ${plan.service} ${image.digest} lets it out` : '';
     endRollout({ end: 'rejected', reason: `Quarantined: ${answer.reason}${advice}` });
   }
 
@@ -137,31 +158,30 @@ export class LaneClient {
     await this.#takeTurn(stage);
     const outcome = await act();
     if (outcome !== 'reached' && outcome !== 'skipped') return outcome;
-    await calls.releaseTurn({ service: this.#service, request: { ...this.#me, stage, reached: outcome === 'reached' } });
+    await calls.releaseTurn(this.#call({ stage, reached: outcome === 'reached' }));
     return undefined;
   }
 
   /** A grant is an invitation to ask again: what went out in the meantime may have made it pointless. */
   async #takeTurn(stage: string): Promise<void> {
+    const rollback = this.#rollback;
     // A rollback enters by asking, and has to leave whatever comes of that.
-    if (this.#rollback !== undefined) this.#entered = true;
+    if (rollback !== undefined) this.#entered = true;
     for (;;) {
-      const answer = await calls.requestTurn({
-        service: this.#service,
-        request: {
-          ...this.#me,
-          stage,
-          policy: this.#start.plan.tags,
-          ...(this.#rollback !== undefined && { rollback: this.#rollback }),
-        },
-      });
+      const request = { stage, policy: this.#start.plan.tags, ...(rollback !== undefined && { rollback }) };
+      const answer = await calls.requestTurn(this.#call(request));
       switch (answer.kind) {
         case 'granted':
           return;
         case 'superseded':
           return endRollout({ end: 'superseded', reason: `by ${answer.by}` });
-        case 'unchanged':
-          return endRollout({ end: 'unchanged', reason: this.#unchanged(stage, answer.by) });
+        case 'unchanged': {
+          const reason =
+            rollback === undefined
+              ? `the same digest went out with ${answer.by}`
+              : `${stage} runs what ${answer.by} brought there by now`;
+          return endRollout({ end: 'unchanged', reason });
+        }
         case 'quarantined':
           return endRollout({ end: 'rejected', reason: `Quarantined: ${answer.reason}` });
         case 'unknown':
@@ -171,10 +191,6 @@ export class LaneClient {
           await this.#waitForTurn(stage, answer.behind);
       }
     }
-  }
-
-  #unchanged(stage: string, by: string): string {
-    return this.#rollback === undefined ? `the same digest went out with ${by}` : `${stage} runs what ${by} brought there by now`;
   }
 
   async #waitForTurn(stage: string, behind: string): Promise<void> {
@@ -189,21 +205,19 @@ export class LaneClient {
   /**
    * Waits until the running system may be changed: not held, not pinned, not outside of the windows. From then on no newer image
    * supersedes this one in the stage.
+   * @param at a step that operators may reject until then, which ends the rollout
    */
-  async beginChange({ name: stage, windows = [] }: StagePlan, backoff: Backoff, givenUp = notGivenUp): Promise<Allowed> {
+  async beginChange({ name: stage, windows = [] }: StagePlan, at?: StepAt): Promise<Allowed> {
+    const backoff = this.backoff();
     for (;;) {
-      givenUp.end();
+      this.#decisions.endIfRejected(at);
       backoff.attempt();
-      const answer = await calls.beginChange({ service: this.#service, request: { ...this.#me, stage, windows } });
+      const answer = await calls.beginChange(this.#call({ stage, windows }));
       switch (answer.kind) {
         case 'go':
           this.#begun.add(stage);
           this.#record.waitFor(undefined);
-          return {
-            turn: answer.turn,
-            ...(answer.before !== undefined && { before: answer.before }),
-            ...(answer.again !== undefined && { again: answer.again }),
-          };
+          return answer;
         case 'superseded':
           return endRollout({ end: 'superseded', reason: `by ${answer.by}` });
         case 'quarantined':
@@ -212,61 +226,48 @@ export class LaneClient {
           await this.#introduceAgain();
           await this.#takeTurn(stage);
           break;
-        case 'wait':
-          await this.#waitToBegin(stage, answer, backoff, givenUp);
+        case 'wait': {
+          const { reason, until } = answer;
+          this.#record.waitFor(until === undefined ? reason : `${reason}, until ${until}`);
+          const atMost = until === undefined ? undefined : Math.max(1_000, Date.parse(until) - Date.now());
+          await backoff.pause(() => this.supersededIn(stage) !== undefined || this.#decisions.isRejected(at), atMost);
+          this.endIfSuperseded(stage, reason);
+        }
       }
     }
-  }
-
-  async #waitToBegin(
-    stage: string,
-    { reason, until }: Extract<BeginAnswer, { kind: 'wait' }>,
-    backoff: Backoff,
-    givenUp: GivenUp,
-  ): Promise<void> {
-    this.#record.waitFor(until === undefined ? reason : `${reason}, until ${until}`);
-    const forMs = until === undefined ? undefined : Math.max(1_000, Date.parse(until) - Date.now());
-    await backoff.pause(() => this.supersededIn(stage) !== undefined || givenUp.isAsked(), forMs);
-    this.endIfSuperseded(stage, reason);
   }
 
   /** Called before the first change of the running system, so that whatever happens then can be rolled back. */
   async reportRunning(stage: string, running: Running): Promise<void> {
-    await calls.reportRunning({ service: this.#service, request: { ...this.#me, stage, running } });
+    await calls.reportRunning(this.#call({ stage, running }));
   }
 
   async reportRolledBack(stage: string, back: Omit<RolledBackReport, keyof RolloutRun | 'stage'>): Promise<void> {
-    await calls.reportRolledBack({ service: this.#service, request: { ...this.#me, stage, ...back } });
+    await calls.reportRolledBack(this.#call({ stage, ...back }));
   }
 
   /** The rollback that was reported did not take place after all. @param reportedAt when it was reported; absent: the digest stays in quarantine */
   async reportNotRolledBack(stage: string, running: Running, reportedAt?: string): Promise<void> {
-    const request = { ...this.#me, stage, running, ...(reportedAt !== undefined && { reportedAt }) };
-    await calls.reportNotRolledBack({ service: this.#service, request });
+    await calls.reportNotRolledBack(this.#call({ stage, running, ...(reportedAt !== undefined && { reportedAt }) }));
   }
 
-  /** Does something while nothing else of Landfall's merges into the base branch. */
-  async inMergeTurn<Result>(
-    { repository, base }: { readonly repository: string; readonly base: string },
-    backoff: Backoff,
-    act: () => Promise<Result>,
-    givenUp = notGivenUp,
-  ): Promise<Result> {
-    const turn = { ...this.#me, repository, base };
-    try {
-      for (;;) {
-        givenUp.end();
-        backoff.attempt();
-        const answer = await calls.requestMergeTurn(turn);
-        if (answer.kind === 'granted') break;
-        this.#record.waitFor(`its turn to merge into ${base}, behind ${answer.behind}`);
-        await backoff.pause(givenUp.isAsked);
-      }
-      this.#record.waitFor(undefined);
-      return await act();
-    } finally {
-      await CancellationScope.nonCancellable(() => calls.releaseMergeTurn(turn));
+  /** From then on nothing else of Landfall's merges into the base branch. @param at operators may reject it until then */
+  async takeMergeTurn({ repository, base }: Pick<MergeTurn, 'repository' | 'base'>, at: StepAt): Promise<void> {
+    const backoff = this.backoff();
+    for (;;) {
+      this.#decisions.endIfRejected(at);
+      backoff.attempt();
+      const answer = await calls.requestMergeTurn({ ...this.#me, repository, base });
+      if (answer.kind === 'granted') break;
+      this.#record.waitFor(`its turn to merge into ${base}, behind ${answer.behind}`);
+      await backoff.pause(() => this.#decisions.isRejected(at));
     }
+    this.#record.waitFor(undefined);
+  }
+
+  /** Also of a turn that it still waits for. */
+  async releaseMergeTurn({ repository, base }: Pick<MergeTurn, 'repository' | 'base'>): Promise<void> {
+    await CancellationScope.nonCancellable(() => calls.releaseMergeTurn({ ...this.#me, repository, base }));
   }
 
   /** The lane was terminated and begun anew. */
@@ -281,16 +282,9 @@ export class LaneClient {
     const { plan, push } = this.#start;
     // Where the digest was named, the operator did not ask for the tag.
     const manual = this.#start.manual && !this.#start.named;
-    const at = new Date().toISOString();
     if (this.#entered) {
-      const leaving = {
-        ...this.#me,
-        end,
-        at,
-        ...(reason !== undefined && { reason }),
-        ...(quarantinedBy !== undefined && { quarantinedBy }),
-      };
-      await calls.leaveLane({ service: plan.service, request: leaving });
+      const why = { ...(reason !== undefined && { reason }), ...(quarantinedBy !== undefined && { quarantinedBy }) };
+      await calls.leaveLane(this.#call({ end, at: new Date().toISOString(), ...why }));
     }
     if (end !== 'superseded') return;
     await calls.resolveAgain({ plan, push, after: this.#me, ...(manual && { manual }), ...(moved && { moved }) });

@@ -1,62 +1,101 @@
-import { setCurrentDetails, upsertMemo, upsertSearchAttributes } from '@temporalio/workflow';
+import {
+  CancellationScope,
+  log,
+  proxyLocalActivities,
+  setCurrentDetails,
+  upsertMemo,
+  upsertSearchAttributes,
+  workflowInfo,
+} from '@temporalio/workflow';
+import type { Activities } from '../../contracts/activities/index.ts';
 import { isByDigest, type RolloutStart } from '../../contracts/messages.ts';
 import { searchAttributes } from '../../contracts/start-options.ts';
+import type { Notice } from '../../domain/notice.ts';
+import { endsStory, targetKey, updatesInPlace } from '../../domain/notice-queue.ts';
 import type { Proposal } from '../../domain/outcomes.ts';
-import type { StagePlan } from '../../domain/plan.ts';
-import type {
-  Approval,
-  End,
-  RolloutState,
-  RolloutStatus,
-  StepName,
-  StepState,
-  StepStatus,
-  Waiver,
-} from '../../domain/rollout-state.ts';
+import type { NoticeEvent, StagePlan } from '../../domain/plan.ts';
+import type { Approval, End, RolloutState, RolloutStatus, StepState, StepStatus, Waiver } from '../../domain/rollout-state.ts';
 import { stageStepNames } from '../../domain/rollout-state.ts';
 import { rolloutInMarkdown, waiverText } from '../../domain/rollout-text.ts';
 
-export interface StepAt {
-  readonly step: StepName;
+export type StepAt = Pick<StepState, 'step' | 'stage'>;
+
+/** How a rollout ends, and why. */
+export interface Ending {
+  readonly end: End;
+  readonly reason?: string;
+  /** Where it ended, where that was in one stage. */
   readonly stage?: string;
+  /** The operator who rejected the digest, which quarantines it. */
+  readonly quarantinedBy?: string;
+  /** Superseded, because the registry says that the tag points elsewhere. */
+  readonly moved?: boolean;
 }
+
+/** Never leaves the workflow: `runToItsEnd` catches it. */
+export class RolloutEnded extends Error {
+  readonly ending: Ending;
+
+  constructor(ending: Ending) {
+    super(ending.reason ?? ending.end);
+    this.name = 'RolloutEnded';
+    this.ending = ending;
+  }
+}
+
+/** Ends the rollout from within a step. @throws RolloutEnded always */
+export function endRollout(ending: Ending): never {
+  throw new RolloutEnded(ending);
+}
+
+/** Handed over to a workflow that delivers it: one event of history, and nothing that a broken notifier could hold up. */
+const { queueNotice } = proxyLocalActivities<Pick<Activities, 'queueNotice'>>({
+  startToCloseTimeout: '10s',
+  retry: { initialInterval: '200ms', maximumInterval: '5s', maximumAttempts: 10 },
+});
 
 /** More of them than any rollout has, unless an operator skips one part after the other. */
 const mostWaivers = 20;
 /** Of a reason that is kept in lists, and in the lane. */
 const longestReason = 4_000;
+const openStatuses: readonly StepStatus[] = ['running', 'waiting', 'blocked'];
 
-/** What is known of a rollout: for the `state` query, Temporal's lists and its page. */
+/** What is known of a rollout: for the `state` query, Temporal's lists and its page, and for people whom its plan names. */
 export class RolloutRecord {
   readonly #start: RolloutStart;
   readonly #startedAt = new Date().toISOString();
   readonly #proposals: Record<string, Proposal> = {};
   readonly #approvals: Record<string, readonly Approval[]> = {};
-  readonly #delivered: string[] = [];
+  /** The stages that were changed, and are as they should be. */
+  readonly delivered: string[] = [];
   #waivers: readonly Waiver[] = [];
-  #steps: StepState[];
+  #steps: readonly StepState[];
   #image: RolloutState['image'];
   #changedAt = this.#startedAt;
   #ended: { end: End; reason?: string } | undefined;
   #waitingFor: string | undefined;
-  #published: { status: RolloutStatus; stage?: string } = { status: 'running' };
+  #published: { status: RolloutStatus; stage: string | undefined } = { status: 'running', stage: undefined };
   #neededPerson = false;
+  /** Notices that are being handed over. */
+  readonly #underWay: Promise<void>[] = [];
+  /** By key: the targets that got a notice. */
+  readonly #notified = new Set<string>();
+  #notices = 0;
 
   /** @param kind a rollback has no other steps than that */
-  constructor(start: RolloutStart, kind: 'rollout' | 'rollback' = 'rollout') {
+  constructor(start: RolloutStart, kind: 'rollout' | 'rollback') {
+    const { plan, image } = start;
     this.#start = start;
-    this.#image = start.image;
-    const { plan } = start;
-    const checks = ['verify', ...plan.checks.map(({ kind }) => kind)].map((step) => ({ step }));
+    this.#image = image;
+    const checks: StepAt[] = [{ step: 'verify' }, ...plan.checks.map((check) => ({ step: check.kind }))];
     const ofStages = plan.stages.flatMap((stage) =>
       stageStepNames.filter((step) => isPlanned(stage, step, start)).map((step) => ({ step, stage: stage.name })),
     );
-    const planned = kind === 'rollback' ? [] : [...checks, ...ofStages];
-    this.#steps = planned.map((at) => ({ ...at, status: 'pending' }));
+    this.#steps = kind === 'rollback' ? [] : [...checks, ...ofStages].map((at) => ({ ...at, status: 'pending' }));
   }
 
   get state(): RolloutState {
-    const reason = this.#ended?.reason ?? this.#waitingFor ?? this.#steps.find(({ status }) => status === 'blocked')?.reason;
+    const reason = this.#ended?.reason ?? this.#waitingFor ?? this.blocked()[0]?.reason;
     return {
       service: this.#start.plan.service,
       image: this.#image,
@@ -75,11 +114,9 @@ export class RolloutRecord {
   /** Blocked means that nothing goes on: while a step beside the failed one still runs, the rollout is running. */
   #status(): RolloutStatus {
     if (this.#ended !== undefined) return this.#ended.end;
-    const has = (wanted: StepStatus): boolean => this.#steps.some(({ status }) => status === wanted);
     if (this.#waitingFor !== undefined) return 'waiting';
-    if (has('running')) return 'running';
-    if (has('blocked')) return 'blocked';
-    return has('waiting') ? 'waiting' : 'running';
+    const statuses = this.#steps.map(({ status }) => status);
+    return (['running', 'blocked', 'waiting'] as const).find((status) => statuses.includes(status)) ?? 'running';
   }
 
   blocked(): StepState[] {
@@ -96,9 +133,7 @@ export class RolloutRecord {
 
   /** Something that no plan foresees: a rollback. */
   add(at: StepAt): void {
-    if (!this.#steps.some((known) => isSame(known, at))) {
-      this.#steps = [...this.#steps, { ...at, status: 'pending' }];
-    }
+    if (!this.#steps.some((known) => isSame(known, at))) this.#steps = [...this.#steps, { ...at, status: 'pending' }];
   }
 
   approved(stage: string, approvals: readonly Approval[]): void {
@@ -123,8 +158,8 @@ export class RolloutRecord {
   ): void {
     if (status === 'blocked') this.#neededPerson = true;
     // What a part of was skipped has not passed.
-    const waived = status === 'passed' ? this.#waivers.filter((waiver) => skips(waiver, at)).map(skippedBy) : [];
-    const told = waived.length > 0 ? [...new Set(waived), reason].join('; ') : reason;
+    const waived = status === 'passed' ? this.#waiversOf(at).map(skippedBy) : [];
+    const told = [...new Set(waived), reason].join('; ');
     const endedAt = status === 'waiting' ? {} : { endedAt: new Date().toISOString() };
     const become: StepStatus = waived.length > 0 ? 'skipped' : status;
     this.#change(at, (before) => ({ ...before, status: become, reason: told, ...more, ...endedAt }));
@@ -143,31 +178,18 @@ export class RolloutRecord {
     return this.#waivers;
   }
 
+  #waiversOf(at: StepAt): Waiver[] {
+    return this.#waivers.filter((waiver) => waiver.of === undefined && isSame(waiver, at));
+  }
+
   isWaived(at: StepAt): boolean {
-    return this.#waivers.some((waiver) => skips(waiver, at));
-  }
-
-  /** What is said of the end, and all that was skipped on the way there. */
-  withWaivers(reason: string | undefined): string | undefined {
-    const texts = [...(reason === undefined ? [] : [reason]), ...new Set(this.#waivers.map(waiverText))];
-    return texts.length === 0 ? undefined : texts.join('; ').slice(0, Math.max(longestReason, reason?.length ?? 0));
-  }
-
-  /** A stage has the image, and is as it should be. */
-  reached(stage: string): void {
-    this.#delivered.push(stage);
-  }
-
-  /** The stages that were changed, and are as they should be. */
-  get delivered(): readonly string[] {
-    return this.#delivered;
+    return this.#waiversOf(at).length > 0;
   }
 
   /** What was going on in a stage is over, because the stage is being rolled back. */
   stop(stage: string, reason: string): void {
     for (const step of this.#steps) {
-      const isOpen = step.status === 'running' || step.status === 'waiting' || step.status === 'blocked';
-      if (step.stage === stage && isOpen) this.settle(step, 'stopped', reason);
+      if (step.stage === stage && openStatuses.includes(step.status)) this.settle(step, 'stopped', reason);
     }
   }
 
@@ -178,8 +200,7 @@ export class RolloutRecord {
     this.#publish();
   }
 
-  identify(image: RolloutState['image']): void {
-    const { repository, tag, digest } = image;
+  identify({ repository, tag, digest }: RolloutState['image']): void {
     this.#image = { repository, tag, digest };
   }
 
@@ -187,16 +208,19 @@ export class RolloutRecord {
     this.#proposals[stage] = proposal;
   }
 
-  end(end: End, reason: string | undefined): void {
-    const at = new Date().toISOString();
+  /** @returns the ending, with all that was skipped on the way there */
+  end({ reason: told, ...ending }: Ending): Ending {
+    const texts = [...(told === undefined ? [] : [told]), ...new Set(this.#waivers.map(waiverText))];
+    const reason = texts.join('; ').slice(0, Math.max(longestReason, told?.length ?? 0));
+    const why = texts.length > 0 && { reason };
+    const endedAt = new Date().toISOString();
     this.#steps = this.#steps.map((step) =>
-      step.status === 'running' || step.status === 'waiting' || step.status === 'blocked'
-        ? { ...step, status: 'stopped', endedAt: at }
-        : step,
+      openStatuses.includes(step.status) ? { ...step, status: 'stopped', endedAt } : step,
     );
     this.#waitingFor = undefined;
-    this.#ended = { end, ...(reason !== undefined && { reason }) };
+    this.#ended = { end: ending.end, ...why };
     this.#publish();
+    return { ...ending, ...why };
   }
 
   #change(at: StepAt, change: (before: StepState) => StepState): void {
@@ -208,18 +232,19 @@ export class RolloutRecord {
   #publish(): void {
     this.#changedAt = new Date().toISOString();
     const { state } = this;
+    const { status } = state;
     setCurrentDetails(rolloutInMarkdown(state));
-    const stage = this.#steps.findLast(({ stage, status }) => stage !== undefined && status !== 'pending')?.stage;
-    if (state.status === this.#published.status && stage === this.#published.stage) return;
+    const stage = this.#steps.findLast((step) => step.stage !== undefined && step.status !== 'pending')?.stage;
+    if (status === this.#published.status && stage === this.#published.stage) return;
     this.#publishMemo(state);
-    this.#published = { status: state.status, ...(stage !== undefined && { stage }) };
+    this.#published = { status, stage };
     const seconds = Math.round((Date.parse(this.#changedAt) - Date.parse(this.#start.push.receivedAt)) / 1000);
     upsertSearchAttributes([
-      { key: searchAttributes.status, value: state.status },
+      { key: searchAttributes.status, value: status },
       { key: searchAttributes.changedAt, value: new Date(this.#changedAt) },
       ...(stage === undefined ? [] : [{ key: searchAttributes.stage, value: stage }]),
-      ...(state.status === 'proposed' ? [{ key: searchAttributes.proposedSeconds, value: seconds }] : []),
-      ...(state.status === 'delivered' ? [{ key: searchAttributes.healthySeconds, value: seconds }] : []),
+      ...(status === 'proposed' ? [{ key: searchAttributes.proposedSeconds, value: seconds }] : []),
+      ...(status === 'delivered' ? [{ key: searchAttributes.healthySeconds, value: seconds }] : []),
       ...(this.#ended !== undefined ? [{ key: searchAttributes.neededPerson, value: this.#neededPerson }] : []),
     ]);
   }
@@ -231,14 +256,51 @@ export class RolloutRecord {
     const proposal = Object.values(this.#proposals).at(-1);
     upsertMemo({ reason: isTold ? (reason ?? null) : null, ...(proposal !== undefined && { proposal: proposal.url }) });
   }
+
+  /** Tells those who want to know of it. Does not wait: the rollout goes on at once. */
+  notify(event: NoticeEvent, more: Pick<Notice, 'stage' | 'reason' | 'advice' | 'watched'> = {}): void {
+    const all = this.#start.plan.notify ?? [];
+    // These would show for ever what was said last, because they did not ask for the end of the rollout.
+    const areLeftOpen = event !== 'proposed' && endsStory({ event, ...(more.stage !== undefined && { stage: more.stage }) });
+    const notifiers = [
+      ...all.filter(({ events }) => events.includes(event)),
+      ...all.filter(
+        (notifier) =>
+          areLeftOpen && !notifier.events.includes(event) && updatesInPlace(notifier) && this.#notified.has(targetKey(notifier)),
+      ),
+    ];
+    if (notifiers.length === 0) return;
+    for (const notifier of notifiers) this.#notified.add(targetKey(notifier));
+    const notice = this.#noticeOf(event, more);
+    const handedOver = CancellationScope.nonCancellable(() => queueNotice({ rollout: notice.rollout, notice, notifiers }));
+    this.#underWay.push(handedOver.catch((error: unknown) => log.warn('people could not be told', { event, error })));
+  }
+
+  /** A rollout ends only when all of it is handed over. */
+  async flushNotices(): Promise<void> {
+    await Promise.all(this.#underWay);
+  }
+
+  #noticeOf(event: NoticeEvent, more: Partial<Notice>): Notice {
+    this.#notices += 1;
+    const { workflowId: rollout, runId } = workflowInfo();
+    const { commit, sourceRepository, actor } = this.#start.push;
+    const { service, image, proposals, waivers } = this.state;
+    const proposal = Object.values(proposals).at(-1)?.url;
+    return {
+      ...{ event, rollout, runId, number: this.#notices, at: new Date().toISOString(), service, image },
+      ...more,
+      ...(waivers !== undefined && { skipped: waivers }),
+      ...(proposal !== undefined && { proposal }),
+      ...(commit !== undefined && { commit }),
+      ...(sourceRepository !== undefined && { sourceRepository }),
+      ...(actor !== undefined && { actor }),
+    };
+  }
 }
 
 function skippedBy({ by, reason }: Waiver): string {
   return `skipped by ${by}: ${reason}`;
-}
-
-function skips(waiver: Waiver, at: StepAt): boolean {
-  return waiver.of === undefined && isSame(waiver, at);
 }
 
 function isSame(a: StepAt, b: StepAt): boolean {
@@ -246,20 +308,10 @@ function isSame(a: StepAt, b: StepAt): boolean {
 }
 
 function isPlanned(stage: StagePlan, step: (typeof stageStepNames)[number], start: RolloutStart): boolean {
-  switch (step) {
-    case 'confirm':
-      return !isByDigest(start);
-    case 'propose':
-      return stage.change !== undefined;
-    case 'approve':
-      return stage.approval !== undefined;
-    case 'merge':
-      return stage.change !== undefined && stage.change.merge !== 'off';
-    case 'rollback':
-      return false;
-    case 'dispatch':
-    case 'deploy':
-    case 'watch':
-      return stage[step] !== undefined;
-  }
+  const { change, approval } = stage;
+  if (step === 'confirm') return !isByDigest(start);
+  if (step === 'propose') return change !== undefined;
+  if (step === 'approve') return approval !== undefined;
+  if (step === 'merge') return change !== undefined && change.merge !== 'off';
+  return step !== 'rollback' && stage[step] !== undefined;
 }

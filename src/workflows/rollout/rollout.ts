@@ -2,12 +2,11 @@ import type { RolloutStart } from '../../contracts/messages.ts';
 import type { CheckResult } from '../../domain/outcomes.ts';
 import type { RolloutState } from '../../domain/rollout-state.ts';
 import { deliver, needOf } from './delivery/deliver.ts';
-import type { StageOutcome } from './ending.ts';
+import type { StageOutcome } from './lane-client.ts';
 import { runToItsEnd } from './run.ts';
-import { type StageRun, stageRunOf } from './stage-run.ts';
-import { approve } from './steps/approve.ts';
-import { check, verify } from './steps/checks.ts';
-import { confirm, dispatch, propose } from './steps/propose.ts';
+import { check, confirm, verify } from './steps/checks.ts';
+import { approve, dispatch, propose } from './steps/propose.ts';
+import { type StageRun, stageRunOf } from './steps/take-step.ts';
 
 /**
  * What becomes of one pushed image: verified at the registry, checked, and then brought to one stage after the other; a stage begins

@@ -1,12 +1,18 @@
-import { allHandlersFinished, CancellationScope, condition, isCancellation, workflowInfo } from '@temporalio/workflow';
-import type { RolloutStart } from '../../contracts/messages.ts';
+import {
+  allHandlersFinished,
+  CancellationScope,
+  condition,
+  isCancellation,
+  setHandler,
+  workflowInfo,
+} from '@temporalio/workflow';
+import { type RolloutStart, stateQuery } from '../../contracts/messages.ts';
 import type { RolloutState } from '../../domain/rollout-state.ts';
-import { failureOf } from '../failure.ts';
-import { openContext, type RolloutContext } from './context.ts';
-import type { OperatorDecisions } from './decisions.ts';
-import { type Ending, endingIn } from './ending.ts';
-import type { RollbackTurn } from './lane-client.ts';
-import { closeRejected } from './steps/proposal-state.ts';
+import { Approvals, OperatorDecisions } from './decisions.ts';
+import { LaneClient, type RollbackTurn } from './lane-client.ts';
+import { type Ending, RolloutEnded, RolloutRecord } from './record.ts';
+import { tidy } from './steps/propose.ts';
+import { failureOf, type RolloutContext, stageRunOf } from './steps/take-step.ts';
 
 /**
  * Runs the story of a rollout until it ends, however it ends: the record and the lane learn of it, people are told, and what was proposed
@@ -19,28 +25,48 @@ export async function runToItsEnd(
 ): Promise<RolloutState> {
   const scope = new CancellationScope();
   const context = openContext(start, () => scope.cancel(), rollback);
-  const { record, decisions, notifier, lane } = context;
-  const { reason: told, ...end } = await scope.run(() => story(context)).catch((error: unknown) => endingOf(error, decisions));
-  const reason = record.withWaivers(told);
-  const ending: Ending = { ...end, ...(reason !== undefined && { reason }) };
+  const { record, decisions, lane } = context;
+  const found = await scope.run(() => story(context)).catch((error: unknown) => endingOf(error, decisions));
   await CancellationScope.nonCancellable(async () => {
-    record.end(ending.end, ending.reason);
-    notifier.notify(ending.end, {
-      ...(ending.reason !== undefined && { reason: ending.reason }),
-      ...(ending.stage !== undefined && { stage: ending.stage }),
-    });
+    const ending = record.end(found);
+    const { end, reason, stage } = ending;
+    record.notify(end, { ...(reason !== undefined && { reason }), ...(stage !== undefined && { stage }) });
     await closeRejected(context, ending);
     await lane.leave(ending);
-    await notifier.flush();
+    await record.flushNotices();
     await condition(allHandlersFinished);
   });
   return record.state;
 }
 
+/** Begins to answer queries, updates and signals, too. @param cancel what an operator's `abort` does */
+function openContext(start: RolloutStart, cancel: () => void, rollback?: RollbackTurn): RolloutContext {
+  const record = new RolloutRecord(start, rollback === undefined ? 'rollout' : 'rollback');
+  const decisions = new OperatorDecisions(record, cancel);
+  const approvals = new Approvals(start, record);
+  const lane = new LaneClient(start, record, decisions, rollback);
+  lane.handleSignals();
+  decisions.handleUpdates();
+  setHandler(stateQuery, () => record.state);
+  approvals.handleUpdates();
+  return { start, record, decisions, approvals, lane };
+}
+
 function endingOf(error: unknown, decisions: OperatorDecisions): Ending {
-  const ending = endingIn(error);
-  if (ending !== undefined) return ending;
+  if (error instanceof RolloutEnded) return error.ending;
   // An error that no step turned into a question: a workflow that failed would never leave its lane.
   if (!isCancellation(error)) return { end: 'failed', reason: failureOf(error).message };
   return decisions.aborted ?? { end: 'aborted', reason: `workflow ${workflowInfo().workflowId} was cancelled in Temporal` };
+}
+
+/** Closes what a rejected rollout proposed and did not merge. The turn is still held, so the proposal is not somebody else's by now. */
+async function closeRejected(context: RolloutContext, { end }: Ending): Promise<void> {
+  const { start, record, lane } = context;
+  if (end !== 'rejected' || lane.image === undefined) return;
+  const { proposals } = record.state;
+  for (const stage of start.plan.stages) {
+    const proposal = proposals[stage.name];
+    if (proposal === undefined || record.delivered.includes(stage.name)) continue;
+    await tidy({ ...stageRunOf(context, stage, lane.image).input, proposal, close: true });
+  }
 }

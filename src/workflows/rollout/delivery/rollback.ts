@@ -1,19 +1,17 @@
+import { ApplicationFailure, log } from '@temporalio/workflow';
 import { parseReference } from '../../../domain/image-reference.ts';
 import type { Running } from '../../../domain/lane/running.ts';
-import type { Deployed, Proposal, RevertOutcome, RunningImage, Watched } from '../../../domain/outcomes.ts';
+import type { StepOutcome } from '../../../domain/outcome-text.ts';
+import type { RunningImage } from '../../../domain/outcomes.ts';
 import type { StagePlan, WatchPlan } from '../../../domain/plan.ts';
 import { type ExpectedImage, expectedVersion } from '../../../domain/watch-version.ts';
-import { refusal } from '../../failure.ts';
-import { unlimited } from '../../rate-limit.ts';
-import { type Ending, endingIn, endRollout } from '../ending.ts';
-import type { StageRun } from '../stage-run.ts';
+import { type Ending, RolloutEnded } from '../record.ts';
 import { network, onHost } from '../steps/proxies.ts';
-import { type Handling, takeStep } from '../steps/take-step.ts';
-import { discardPrevious } from './deploy.ts';
-import { type MergeResult, mergeInTurn, OpenProposal } from './merge.ts';
+import { failureOf, type StageRun, type StepRules, takeStep } from '../steps/take-step.ts';
+import { OpenProposal } from './merge.ts';
 
 /** Why, and by whose turn, a stage is rolled back. */
-export interface RollbackCause {
+interface RollbackCause {
   readonly reason: string;
   readonly by: string;
   readonly turn: number;
@@ -43,20 +41,17 @@ interface RolledBack {
  * repository says. Neither hold nor windows nor approvals keep it from that, and a rollback is never rolled back itself.
  */
 export async function rollBack(run: StageRun, running: Running, found: RollbackCause): Promise<Ending> {
-  const { stage, record, lane, notifier } = run;
-  const cause = { ...found, reason: withOtherChanges(found.reason, running) };
+  const { stage, record, lane } = run;
+  const reason = withOtherChanges(found.reason, running);
+  const cause = { ...found, reason };
   const rollback: Rollback = { run, running, cause, before: whatRanBefore(stage, running) };
   const startedAt = Date.now();
-  record.stop(stage.name, cause.reason);
+  record.stop(stage.name, reason);
   record.add(run.at('rollback'));
-  notifier.notify('unhealthy', {
-    stage: stage.name,
-    reason: cause.reason,
-    advice: 'nothing: what ran before is being brought back',
-  });
+  record.notify('unhealthy', { stage: stage.name, reason, advice: 'nothing: what ran before is being brought back' });
   if (!(await isSomethingBefore(rollback))) return notRolledBack(rollback);
   const reportedAt = new Date().toISOString();
-  await lane.reportRolledBack(stage.name, { digest: running.digest, reason: cause.reason, by: cause.by, at: reportedAt });
+  await lane.reportRolledBack(stage.name, { digest: running.digest, reason, by: cause.by, at: reportedAt });
   const rolledBack = stage.deploy === undefined ? await repositoryFirst(rollback) : await systemFirst(rollback);
   if (rolledBack === undefined) {
     await lane.reportNotRolledBack(stage.name, running, reportedAt);
@@ -64,15 +59,15 @@ export async function rollBack(run: StageRun, running: Running, found: RollbackC
   }
   const text = textOf(rollback, rolledBack, startedAt);
   record.settle(run.at('rollback'), 'passed', text);
-  return { end: 'rolled-back', stage: stage.name, reason: `${stage.name}: ${cause.reason}; ${text}` };
+  return { end: 'rolled-back', stage: stage.name, reason: `${stage.name}: ${reason}; ${text}` };
 }
 
 /** The running system first: neither registry nor forge is needed for that. @returns nothing where it was left as it is */
 async function systemFirst(rollback: Rollback): Promise<RolledBack | undefined> {
-  const { run, running, cause, before } = rollback;
-  const input = { ...run.input(), image: running.image, turn: cause.turn, before };
-  const restored = await untilBack(rollback, () => part(rollback, () => onHost(run.stage).rollBackStage(input)));
-  if (restored.kind !== 'deployed') return undefined;
+  const { run, cause, before } = rollback;
+  const input = { ...run.input, turn: cause.turn, before };
+  const restored = await untilBack(rollback, () => part(run, () => onHost(run.stage).rollBackStage(input)));
+  if (restored.kind === 'skipped') return undefined;
   const healthyAt = await watchAgain(rollback, restored.running);
   const isReverted = await revertRepository(rollback);
   await discardPrevious(run);
@@ -91,79 +86,50 @@ async function untilBack<Result>({ run, running }: Rollback, act: () => Promise<
   try {
     return await act();
   } catch (error) {
-    if (endingIn(error)?.end === 'failed') await run.lane.reportNotRolledBack(run.stage.name, running);
+    if (error instanceof RolloutEnded && error.ending.end === 'failed')
+      await run.lane.reportNotRolledBack(run.stage.name, running);
     throw error;
   }
 }
 
-async function watchAgain(
-  { run, running, before }: Rollback,
-  restored: readonly RunningImage[],
-): Promise<RolledBack['healthyAt']> {
+async function watchAgain({ run, before }: Rollback, running: readonly RunningImage[]): Promise<RolledBack['healthyAt']> {
   const { stage } = run;
   if (stage.watch === undefined) return undefined;
   const expected = expectedOf(before, stage.watch);
-  const input = {
-    ...run.input(),
-    stage: { ...stage, watch: shortened(stage.watch) },
-    image: running.image,
-    running: restored,
-    ...(expected !== undefined && { expected }),
-  };
+  const watch = shortened(stage.watch);
+  const input = { ...run.input, stage: { ...stage, watch }, running, ...(expected !== undefined && { expected }) };
   const beganAt = Date.now();
-  const watched = await part({ run }, () => onHost(stage).watchStage(input));
+  const watched = await part(run, () => onHost(stage).watchStage(input));
   if (watched.kind === 'skipped') return 'skipped';
-  return watched.kind === 'watched' ? beganAt + watched.healthyAfterMs : undefined;
+  return beganAt + watched.healthyAfterMs;
 }
 
 /** Brings the previous image back to the base branch, where that still has ours. @returns false where an operator said to leave it */
-async function revertRepository(rollback: Rollback): Promise<boolean> {
-  const { run, running, cause } = rollback;
+async function revertRepository({ run, running, cause }: Rollback): Promise<boolean> {
   const { proposal } = running;
   if (proposal === undefined || run.stage.change === undefined) return true;
-  const input = { ...run.input(), image: running.image, proposal, reason: cause.reason };
-  const revert = (): Promise<RevertOutcome> => network.revertChange(input);
-  const reverted = await part(rollback, revert);
+  const revert = { ...run.input, proposal, reason: cause.reason };
+  const reverted = await part(run, () => network.revertChange(revert));
   if (reverted.kind !== 'proposed') return reverted.kind !== 'skipped';
   run.record.proposed(`${run.stage.name} rollback`, reverted.proposal);
-  const revertAgain = async (): Promise<Proposal | undefined> => {
-    const again = await unlimited(revert);
-    return again.kind === 'proposed' ? again.proposal : undefined;
-  };
-  const open = new OpenProposal({ ...run, image: running.image }, 'rollback', reverted.proposal, revertAgain);
-  let tries = 0;
-  const merged = await part(rollback, async (): Promise<MergeResult> => {
-    tries += 1;
-    if (tries > 1 && !(await open.again())) return { kind: 'merged', commit: open.current.head };
-    return await mergeInTurn(open);
-  });
-  return merged.kind !== 'skipped';
+  return (await new OpenProposal(run, reverted.proposal, { revert }).merge(partRules)) !== undefined;
 }
 
-type Part = Deployed | Watched | RevertOutcome | MergeResult;
+/** A part that fails is blocked, loudly; where nobody decides, the rollout failed. */
+const partRules: StepRules = { continues: true, rejection: 'given-up' };
 
-/** One part of the rollback. A part that fails is blocked, loudly; where nobody decides, the rollout failed. */
-async function part<Outcome extends Part>({ run }: Pick<Rollback, 'run'>, act: () => Promise<Outcome>) {
-  const { name } = run.stage;
-  const handling: Handling = {
-    continues: true,
-    undecided: 'failed',
-    instead: (failure) => ({ ...failure, message: `the rollback of ${name} is not done: ${failure.message}` }),
-    rejected: (by, reason) => endRollout({ end: 'failed', reason: `the rollback of ${name} was given up by ${by}: ${reason}` }),
-  };
-  return await takeStep<Part>(run, run.at('rollback'), act, handling);
+async function part<Outcome extends StepOutcome>(run: StageRun, act: () => Promise<Outcome>) {
+  return await takeStep(run, run.at('rollback'), act, partRules);
 }
 
 /** @returns false where there is nothing to go back to, and an operator said to leave it at that */
-async function isSomethingBefore(rollback: Rollback): Promise<boolean> {
-  const { run, running, cause, before } = rollback;
-  const outcome = await part(rollback, async (): Promise<Deployed> => {
-    if (before.length > 0 || (run.stage.deploy === undefined && running.proposal?.before !== undefined)) {
-      return { kind: 'deployed', changed: false, running: before, text: '' };
-    }
-    throw refusal(
-      'NothingBefore',
+async function isSomethingBefore({ run, running, cause, before }: Rollback): Promise<boolean> {
+  const outcome = await part(run, async () => {
+    const isSomething = before.length > 0 || (run.stage.deploy === undefined && running.proposal?.before !== undefined);
+    if (isSomething) return { kind: 'ready' as const };
+    throw ApplicationFailure.nonRetryable(
       `nothing ran in ${run.stage.name} before (a first deployment), so there is nothing to go back to: ${cause.reason}; push a mended image and abort this rollout`,
+      'NothingBefore',
     );
   });
   return outcome.kind !== 'skipped';
@@ -189,6 +155,15 @@ function textOf({ before }: Rollback, { healthyAt, notes }: RolledBack, startedA
 function withOtherChanges(reason: string, { cameAlong }: Running): string {
   if (cameAlong === undefined) return reason;
   return `${reason}; besides the image, this came along, and stays in the repository: ${cameAlong}`;
+}
+
+/** Removes what was kept for a rollback. Where that fails, it is kept a while longer, and nothing else is wrong. */
+export async function discardPrevious({ stage, input }: StageRun): Promise<void> {
+  try {
+    await onHost(stage).discardPrevious(input);
+  } catch (error) {
+    log.warn('what was kept for a rollback could not be removed', { stage: stage.name, message: failureOf(error).message });
+  }
 }
 
 /** What the host said, else what Landfall itself had brought there, else what the repository said. */

@@ -1,9 +1,9 @@
 import { CancellationScope, sleep } from '@temporalio/workflow';
+import { isByDigest } from '../../../contracts/messages.ts';
 import type { CheckResult, VerifiedImage } from '../../../domain/outcomes.ts';
-import type { RolloutContext } from '../context.ts';
-import { endRollout } from '../ending.ts';
+import { endRollout } from '../record.ts';
 import { network, runCheck } from './proxies.ts';
-import { takeStep } from './take-step.ts';
+import { type RolloutContext, type StageRun, takeStep } from './take-step.ts';
 
 /** How often, and after which pause, a registry is asked again that still names an older image. */
 const staleLooks = 2;
@@ -26,7 +26,15 @@ export async function verify(run: RolloutContext): Promise<VerifiedImage> {
   }
 }
 
-export function endMoved(tag: string, digest: string): never {
+/** Is the image still what its tag is? Between the checks and the turn, hours may have gone by. */
+export async function confirm(run: StageRun): Promise<void> {
+  const { start, image } = run;
+  if (isByDigest(start)) return;
+  const outcome = await takeStep(run, run.at('confirm'), () => network.confirm({ plan: start.plan, image }));
+  if (outcome.kind === 'moved') endMoved(image.tag, outcome.digest);
+}
+
+function endMoved(tag: string, digest: string): never {
   return endRollout({ end: 'superseded', reason: `${tag} is ${digest} by now`, moved: true });
 }
 

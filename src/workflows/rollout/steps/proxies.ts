@@ -6,24 +6,21 @@ import { heartbeatTimeout } from '../../../contracts/timing.ts';
 import type { Checked, RateLimited } from '../../../domain/outcomes.ts';
 import type { CheckPlan, StagePlan } from '../../../domain/plan.ts';
 
-const cancellationType = 'WAIT_CANCELLATION_COMPLETED';
-const minute = 60_000;
+const usual = { heartbeatTimeout, cancellationType: 'WAIT_CANCELLATION_COMPLETED' } as const;
 
 /** Registries and forges come back: about half an hour of trying before a person is asked. A first clone may take minutes. */
 export const network = proxyActivities<
   Pick<Activities, 'verify' | 'confirm' | 'dispatch' | 'propose' | 'mergeChange' | 'baseHolds' | 'revertChange'>
 >({
   startToCloseTimeout: '12m',
-  heartbeatTimeout,
-  cancellationType,
+  ...usual,
   retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '1m', maximumAttempts: 35 },
 });
 
 /** Best effort: the rollout goes on if this fails. */
 export const bestEffort = proxyActivities<Pick<Activities, 'tidyChange'>>({
   startToCloseTimeout: '1m',
-  heartbeatTimeout,
-  cancellationType,
+  ...usual,
   retry: { initialInterval: '1s', backoffCoefficient: 2, maximumAttempts: 4 },
 });
 
@@ -32,14 +29,13 @@ export function runCheck({ kind, needsDocker, timeoutMs }: CheckPlan, input: Che
   return scheduleActivity(`check:${kind}`, [input], {
     ...(needsDocker && { taskQueue: taskQueues.docker }),
     startToCloseTimeout: timeoutMs,
-    heartbeatTimeout,
-    cancellationType,
+    ...usual,
     retry: { initialInterval: '2s', maximumInterval: '1m', maximumAttempts: 15 },
   });
 }
 
 /** The slowest pull that is worth waiting for, beside a deploy's own time-out. */
-const pullMs = 15 * minute;
+const pullMs = 15 * 60_000;
 
 type OnHost = Pick<Activities, 'snapshotStage' | 'deployStage' | 'rollBackStage' | 'discardPrevious' | 'watchStage'>;
 
@@ -52,8 +48,7 @@ export function onHost(stage: StagePlan): ActivityInterfaceFor<OnHost> {
   return proxyActivities<OnHost>({
     ...(deploy?.host !== undefined && { taskQueue: deployQueue(deploy.host) }),
     startToCloseTimeout: pullMs + Math.max(deploy?.timeoutMs ?? 0, watch?.withinMs ?? 0),
-    heartbeatTimeout,
-    cancellationType,
+    ...usual,
     retry: { initialInterval: '1s', maximumInterval: '30s', maximumAttempts: 120 },
   });
 }

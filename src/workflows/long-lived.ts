@@ -1,4 +1,4 @@
-import { condition, proxyActivities, sleep } from '@temporalio/workflow';
+import { allHandlersFinished, condition, proxyActivities, sleep, workflowInfo } from '@temporalio/workflow';
 import type { FollowUpActivities } from '../contracts/activities/lane.ts';
 import type { RolloutRun } from '../domain/lane/run.ts';
 
@@ -6,6 +6,28 @@ const { findEnded } = proxyActivities<Pick<FollowUpActivities, 'findEnded'>>({
   startToCloseTimeout: '1 minute',
   summary: 'do the rollouts that hold or wait for a turn still run?',
 });
+
+/** Whether a long-lived workflow should continue as new. @param longestHistory in events */
+export function historyIsLong(longestHistory: number): boolean {
+  return workflowInfo().historyLength > longestHistory || workflowInfo().continueAsNewSuggested;
+}
+
+interface Messages {
+  areLeft(): boolean;
+  /** Sends those that there are. */
+  flush(): Promise<void>;
+}
+
+/** Sends what handlers have left to be sent. Once history is long, all handlers have finished and nothing is left, it continues as new. */
+export async function sendUntilLong(messages: Messages, longestHistory: number, again: () => Promise<never>): Promise<never> {
+  for (;;) {
+    await condition(() => messages.areLeft() || historyIsLong(longestHistory));
+    await messages.flush();
+    if (!historyIsLong(longestHistory)) continue;
+    await condition(allHandlersFinished);
+    if (!messages.areLeft()) await again();
+  }
+}
 
 /** The rollouts that hold or wait for a turn. */
 export interface Members {
