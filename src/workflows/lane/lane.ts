@@ -11,6 +11,7 @@ import {
   requestTurnUpdate,
   rolledBackUpdate,
   runningUpdate,
+  supersedeSignal,
   verifiedUpdate,
 } from '../../contracts/messages.ts';
 import { membersOf } from '../../domain/lane/decisions.ts';
@@ -88,12 +89,12 @@ function answerRollouts(memory: LaneState, outbox: LaneOutbox): void {
   });
   setHandler(verifiedUpdate, (report) => {
     const { answer, superseded } = verified(memory, report);
-    for (const older of superseded) outbox.enqueue(older, { superseding: { by: report.rollout, where: 'checks' } });
+    for (const older of superseded) outbox.enqueue(older, supersedeSignal, { by: report.rollout, where: 'checks' });
     return answer;
   });
   setHandler(requestTurnUpdate, (turn) => {
     const { answer, superseded, grants } = request(memory, turn);
-    for (const older of superseded) outbox.enqueue(older, { superseding: { by: turn.rollout, where: { stage: turn.stage } } });
+    for (const older of superseded) outbox.enqueue(older, supersedeSignal, { by: turn.rollout, where: { stage: turn.stage } });
     outbox.grantAll(grants);
     return answer;
   });

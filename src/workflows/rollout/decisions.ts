@@ -49,6 +49,7 @@ interface MadeDecision {
 export class OperatorDecisions {
   readonly #record: RolloutRecord;
   readonly #cancel: () => void;
+  /** By the name of the step. */
   readonly #made = new Map<string, MadeDecision>();
   aborted: Ending | undefined;
 
@@ -67,25 +68,25 @@ export class OperatorDecisions {
   }
 
   isMade(at: StepAt): boolean {
-    return this.#made.has(keyOf(at));
+    return this.#made.has(nameOf(at));
   }
 
   /** @returns what was decided on a blocked step, once */
   take(at: StepAt): MadeDecision | undefined {
-    const made = this.#made.get(keyOf(at));
-    this.#made.delete(keyOf(at));
+    const made = this.#made.get(nameOf(at));
+    this.#made.delete(nameOf(at));
     return made;
   }
 
   /** A step that is not blocked, but waits for people: has somebody rejected it? */
   isRejected(at: StepAt | undefined): boolean {
-    return at !== undefined && this.#made.get(keyOf(at))?.verb === 'reject';
+    return at !== undefined && this.#made.get(nameOf(at))?.verb === 'reject';
   }
 
   /** Ends the rollout where somebody has rejected a step that waits for people. */
   endIfRejected(at: StepAt | undefined): void {
     if (at === undefined) return;
-    const made = this.#made.get(keyOf(at));
+    const made = this.#made.get(nameOf(at));
     if (made?.verb === 'reject') endRejected(at, made);
   }
 
@@ -94,17 +95,11 @@ export class OperatorDecisions {
       const at = this.#stepFor(verb, decision);
       const by = proven ?? nameOfPerson({ by: typedName(decision?.by), verified: false });
       const reason = typedReason(decision?.reason);
-      if (at !== undefined && verb !== 'abort') this.#made.set(keyOf(at), { verb, by, reason });
+      if (at !== undefined && verb !== 'abort') this.#made.set(nameOf(at), { verb, by, reason });
       const { service, image } = this.#record.state;
-      recordDecision(
-        verb,
-        { by, reason },
-        {
-          ...{ service, repository: image.repository, digest: image.digest },
-          ...(at !== undefined && { step: at.step }),
-          ...(at?.stage !== undefined && { stage: at.stage }),
-        },
-      );
+      const { repository, digest } = image;
+      const { step, stage } = at ?? {};
+      recordDecision(verb, { by, reason }, { service, repository, digest, ...(step && { step }), ...(stage && { stage }) });
       if (verb === 'abort') {
         this.aborted = { end: 'aborted', reason: `aborted by ${by}${reason && `: ${reason}`}` };
         this.#cancel();
@@ -148,10 +143,6 @@ function describeOpen(decision: Decision | undefined, open: readonly StepState[]
       ? 'no step'
       : `${decision.stage === undefined ? '' : `${decision.stage} `}${decision.step} is not blocked: no such step`;
   return `${what} waits for a decision${open.length === 0 ? '' : `; these do: ${open.map(nameOf).join(', ')}`}`;
-}
-
-function keyOf({ step, stage }: StepAt): string {
-  return `${stage ?? ''}/${step}`;
 }
 
 /** A stage that waits for its approval. */

@@ -48,11 +48,12 @@ export class LaneClient {
   readonly #rollback: RollbackTurn | undefined;
   readonly #granted = new Set<string>();
   readonly #begun = new Set<string>();
-  readonly #supersededInStage = new Map<string, string>();
-  #supersededInChecks: string | undefined;
+  /** By stage, or undefined in the checks: the rollout that goes first. */
+  readonly #superseded = new Map<string | undefined, string>();
   #progress = 0;
   #entered = false;
-  #image: VerifiedImage | undefined;
+  /** What was verified; absent before that. */
+  image: VerifiedImage | undefined;
   /** What the tag was when it was verified last, before this rollout. */
   newest: Digest | undefined;
   /** What the tag points to, where that is not what this rollout is about. */
@@ -68,8 +69,7 @@ export class LaneClient {
   handleSignals(): void {
     setHandler(grantSignal, ({ stage }) => void this.#granted.add(stage));
     setHandler(supersedeSignal, ({ by, where }) => {
-      if (where === 'checks') this.#supersededInChecks = by;
-      else this.#supersededInStage.set(where.stage, by);
+      this.#superseded.set(where === 'checks' ? undefined : where.stage, by);
     });
     setHandler(progressSignal, () => {
       this.#progress += 1;
@@ -89,15 +89,9 @@ export class LaneClient {
     return this.#start.plan.stages.map(({ name }) => name);
   }
 
-  /** What was verified; absent before that. */
-  get image(): VerifiedImage | undefined {
-    return this.#image;
-  }
-
   /** The rollout that makes waiting pointless: in the checks (no stage) one that is verified, in a stage one that asks for its turn. */
   supersededIn(stage: string | undefined): string | undefined {
-    if (stage === undefined) return this.#supersededInChecks;
-    return this.#begun.has(stage) ? undefined : this.#supersededInStage.get(stage);
+    return stage !== undefined && this.#begun.has(stage) ? undefined : this.#superseded.get(stage);
   }
 
   /** Ends the rollout where a newer image makes waiting in a stage pointless. */
@@ -135,7 +129,7 @@ export class LaneClient {
 
   async reportVerified(image: VerifiedImage): Promise<void> {
     const { tag, digest, created } = image;
-    this.#image = image;
+    this.image = image;
     const report = this.#call({
       ...{ policy: this.#start.plan.tags, tag, digest, stages: this.#stages },
       ...(created !== undefined && { created }),
@@ -195,10 +189,10 @@ export class LaneClient {
 
   async #waitForTurn(stage: string, behind: string): Promise<void> {
     this.#record.waitFor(`the turn of ${stage}, behind ${behind}`);
-    await condition(() => this.#granted.has(stage) || this.#supersededInStage.has(stage), askAgainAfter);
+    await condition(() => this.#granted.has(stage) || this.#superseded.has(stage), askAgainAfter);
     this.#granted.delete(stage);
     this.#record.waitFor(undefined);
-    const by = this.#supersededInStage.get(stage);
+    const by = this.#superseded.get(stage);
     if (by !== undefined) endRollout({ end: 'superseded', reason: `by ${by}, while it waited for its turn` });
   }
 
@@ -275,7 +269,7 @@ export class LaneClient {
     // A rollback introduces itself by asking for its turn.
     if (this.#rollback !== undefined) return;
     await this.enter();
-    if (this.#image !== undefined) await this.reportVerified(this.#image);
+    if (this.image !== undefined) await this.reportVerified(this.image);
   }
 
   async leave({ end, reason, quarantinedBy, moved }: Ending): Promise<void> {
