@@ -36,8 +36,8 @@ export interface Backoff {
   readonly sinceMs: number;
   /** To be called before each attempt, so that a signal which comes during it is not lost. */
   attempt(): void;
-  /** Until a signal, until it is over, or until the next attempt is due. @param atMost milliseconds */
-  pause(isOver: () => boolean, atMost?: number): Promise<void>;
+  /** Until a signal, until waiting is pointless, or until the next attempt is due. @param atMost milliseconds */
+  pause(atMost?: number, isOver?: () => boolean): Promise<void>;
 }
 
 /** How a rollout talks to its lane: it enters, waits for its turns, learns that a newer image goes first, and leaves. */
@@ -100,7 +100,8 @@ export class LaneClient {
     if (by !== undefined) endRollout({ end: 'superseded', reason: `by ${by}, while it waited for ${meanwhile}` });
   }
 
-  backoff(): Backoff {
+  /** Waiting in a stage is pointless once a newer image goes first, or somebody has rejected the step. */
+  backoff(stage: string, at?: StepAt): Backoff {
     const sinceMs = Date.now();
     let seen = this.#progress;
     return {
@@ -108,10 +109,11 @@ export class LaneClient {
       attempt: () => {
         seen = this.#progress;
       },
-      pause: async (isOver, atMost = longestPauseMs) => {
+      pause: async (atMost = longestPauseMs, isOver = () => false) => {
         // A quarter of the time waited so far: after an hour an attempt is at most a quarter of an hour late, and history stays short.
         const grown = Math.min(longestPauseMs, Math.max(shortestPauseMs, (Date.now() - sinceMs) / 4));
-        await condition(() => this.#progress > seen || isOver(), Math.max(1, Math.min(grown, atMost)));
+        const isPointless = () => this.supersededIn(stage) !== undefined || this.#decisions.isRejected(at);
+        await condition(() => this.#progress > seen || isPointless() || isOver(), Math.max(1, Math.min(grown, atMost)));
       },
     };
   }
@@ -202,7 +204,7 @@ export class LaneClient {
    * @param at a step that operators may reject until then, which ends the rollout
    */
   async beginChange({ name: stage, windows = [] }: StagePlan, at?: StepAt): Promise<Allowed> {
-    const backoff = this.backoff();
+    const backoff = this.backoff(stage, at);
     for (;;) {
       this.#decisions.endIfRejected(at);
       backoff.attempt();
@@ -224,7 +226,7 @@ export class LaneClient {
           const { reason, until } = answer;
           this.#record.waitFor(until === undefined ? reason : `${reason}, until ${until}`);
           const atMost = until === undefined ? undefined : Math.max(1_000, Date.parse(until) - Date.now());
-          await backoff.pause(() => this.supersededIn(stage) !== undefined || this.#decisions.isRejected(at), atMost);
+          await backoff.pause(atMost);
           this.endIfSuperseded(stage, reason);
         }
       }
@@ -246,15 +248,15 @@ export class LaneClient {
   }
 
   /** From then on nothing else of Landfall's merges into the base branch. @param at operators may reject it until then */
-  async takeMergeTurn({ repository, base }: Pick<MergeTurn, 'repository' | 'base'>, at: StepAt): Promise<void> {
-    const backoff = this.backoff();
+  async takeMergeTurn({ repository, base }: Pick<MergeTurn, 'repository' | 'base'>, at: Required<StepAt>): Promise<void> {
+    const backoff = this.backoff(at.stage, at);
     for (;;) {
       this.#decisions.endIfRejected(at);
       backoff.attempt();
       const answer = await calls.requestMergeTurn({ ...this.#me, repository, base });
       if (answer.kind === 'granted') break;
       this.#record.waitFor(`its turn to merge into ${base}, behind ${answer.behind}`);
-      await backoff.pause(() => this.#decisions.isRejected(at));
+      await backoff.pause();
     }
     this.#record.waitFor(undefined);
   }

@@ -174,14 +174,9 @@ async function snapshot(run: StageRun, step: StepName, consent?: OtherChangesCon
   const { stage, input } = run;
   const nothing: StageSnapshot = { kind: 'snapshot', running: [] };
   if (stage.deploy === undefined && stage.watch === undefined) return nothing;
-  const foreseeing = () => consent && { foresee: true, ...acceptedOf(consent) };
-  const take = () => onHost(stage).snapshotStage({ ...input, ...foreseeing() });
+  const take = () => onHost(stage).snapshotStage({ ...input, ...(consent && { foresee: true, ...consent.input }) });
   const outcome = await takeStep(run, run.at(step), take, { continues: true, ...(consent !== undefined && { consent }) });
   return outcome.kind === 'skipped' ? nothing : outcome;
-}
-
-function acceptedOf({ accepted }: OtherChangesConsent) {
-  return accepted === undefined ? {} : { accepted };
 }
 
 /** Batch after batch. @throws NotHealthy */
@@ -214,7 +209,7 @@ async function deploy(run: StageRun, change: StageChange, only: readonly string[
   const { allowed, consent } = change;
   if (stage.deploy === undefined) return { kind: 'deployed', changed: false, running: [], text: '' };
   const wanted = { ...input, turn: allowed.turn, ...(only !== undefined && { only }) };
-  const act = () => onHost(stage).deployStage({ ...wanted, ...acceptedOf(consent) });
+  const act = () => onHost(stage).deployStage({ ...wanted, ...consent.input });
   const outcome = await takeStep(run, run.at('deploy'), act, { ...rulesOf(stage, 'DeployFailed'), consent });
   // Only what came along since the snapshot can be let through here.
   if (outcome.kind === 'skipped') throw ApplicationFailure.nonRetryable('a deploy cannot be skipped', 'DeployFailed');

@@ -20,7 +20,7 @@ type Proposed = { readonly checks: readonly CheckResult[] } | { readonly revert:
 export class OpenProposal {
   readonly run: StageRun;
   /** The step that people see waiting, and that operators may reject while nothing is merged yet. */
-  readonly at: StepAt;
+  readonly at: Required<StepAt>;
   readonly #proposed: Proposed;
   #current: Proposal;
 
@@ -83,7 +83,7 @@ export class OpenProposal {
 async function untilMergeable(open: OpenProposal, who: 'person' | 'landfall'): Promise<MergeResult | Ready> {
   const { run, at } = open;
   const { stage, lane, decisions } = run;
-  const backoff = lane.backoff();
+  const backoff = lane.backoff(stage.name, at);
   for (;;) {
     const state = await proposalState(run, open.current, backoff);
     if (state.kind === 'closed') return await endClosed(run, open.current, state.by);
@@ -94,7 +94,7 @@ async function untilMergeable(open: OpenProposal, who: 'person' | 'landfall'): P
     }
     showWaiting(open, who === 'person' ? 'a person merges it' : reasonOf(state));
     if (who === 'landfall') refuseAfterTooLong(open, backoff, state);
-    await backoff.pause(() => decisions.isRejected(at) || lane.supersededIn(stage.name) !== undefined);
+    await backoff.pause();
     decisions.endIfRejected(at);
     lane.endIfSuperseded(stage.name, who === 'person' ? 'its merge' : stage.name);
   }
@@ -123,7 +123,7 @@ async function mergeInTurn(open: OpenProposal): Promise<MergeResult> {
 async function tryToMerge(open: OpenProposal): Promise<MergeResult | undefined> {
   const { run, at } = open;
   const { decisions } = run;
-  const backoff = run.lane.backoff();
+  const backoff = run.lane.backoff(at.stage, at);
   while (Date.now() - backoff.sinceMs < longestTurnMs) {
     const state = await proposalState(run, open.current, backoff);
     if (state.kind === 'closed') {
@@ -147,7 +147,7 @@ async function tryToMerge(open: OpenProposal): Promise<MergeResult | undefined> 
       }
     }
     showWaiting(open, reason);
-    await backoff.pause(() => decisions.isRejected(at));
+    await backoff.pause();
   }
   return undefined;
 }

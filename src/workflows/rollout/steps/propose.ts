@@ -98,7 +98,7 @@ async function untilApproved(
   const { decisions, lane, record } = run;
   const { stage, plan, deadline, given } = open;
   const at = run.at('approve');
-  const backoff = lane.backoff();
+  const backoff = lane.backoff(stage, at);
   for (let isNotified = false; ; isNotified = true) {
     const remarks = await takeReviews(run, proposal, open, backoff);
     if (given.length >= plan.required) return { kind: 'ready' };
@@ -109,9 +109,7 @@ async function untilApproved(
     record.settle(at, 'waiting', [reason, ...waived, ...remarks].join('; ').slice(0, 2_000));
     if (!isNotified) record.notify('approval', { stage, reason, advice: advice(stage, proposal) });
     const givenBefore = given.length;
-    const isOver = (): boolean =>
-      given.length > givenBefore || lane.supersededIn(stage) !== undefined || decisions.isRejected(at);
-    await backoff.pause(isOver, deadline - Date.now());
+    await backoff.pause(deadline - Date.now(), () => given.length > givenBefore);
     decisions.endIfRejected(at);
     if (given.length >= plan.required) return { kind: 'ready' };
     lane.endIfSuperseded(stage, 'its approval');

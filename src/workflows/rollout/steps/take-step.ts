@@ -36,7 +36,7 @@ export interface StageRun extends RolloutContext, Omit<StageStepInput, 'plan'> {
   /** What every activity of the stage takes. */
   readonly input: StageStepInput;
   /** A step of this stage. */
-  at(step: StepName): { readonly step: StepName; readonly stage: string };
+  at(step: StepName): Required<StepAt>;
 }
 
 export function stageRunOf(context: RolloutContext, stage: StagePlan, image: VerifiedImage): StageRun {
@@ -216,9 +216,9 @@ export class OtherChangesConsent {
   #found: OtherChanges | undefined;
   #accepted: { readonly fingerprint: string; readonly by: string } | undefined;
 
-  /** Fingerprint of the changes that were let through. */
-  get accepted(): string | undefined {
-    return this.#accepted?.fingerprint;
+  /** For a deploy: the fingerprint of the changes that were let through. */
+  get input(): { readonly accepted?: string } {
+    return this.#accepted === undefined ? {} : { accepted: this.#accepted.fingerprint };
   }
 
   /** A failure because of other changes says which. */
@@ -231,7 +231,7 @@ export class OtherChangesConsent {
    * @returns false where nothing was found that is not let through already
    */
   accept({ by, reason }: Skipped): boolean {
-    if (this.#found === undefined || this.#found.fingerprint === this.accepted) return false;
+    if (this.#found === undefined || this.#found.fingerprint === this.#accepted?.fingerprint) return false;
     this.#accepted = { fingerprint: this.#found.fingerprint, by: `${by}: ${reason}` };
     return true;
   }
@@ -239,7 +239,7 @@ export class OtherChangesConsent {
   /** `web: command changed (1a2b3c4d5e6f by Bob: ...), let through by ann: it is meant`; undefined where nothing comes along. */
   get text(): string | undefined {
     if (this.#found === undefined) return undefined;
-    const isAccepted = this.#found.fingerprint === this.accepted;
+    const isAccepted = this.#found.fingerprint === this.#accepted?.fingerprint;
     return `${toldChanges(this.#found)}${isAccepted ? `, let through by ${this.#accepted?.by}` : ''}`;
   }
 }
