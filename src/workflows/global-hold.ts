@@ -33,7 +33,7 @@ export async function globalHold({ state = {}, pendingProgress, longestHistory =
   const set = (next: GlobalHoldState, what: string): GlobalHoldState => {
     now.state = next;
     now.pendingProgress = { what };
-    upsertMemo(memoOf(next));
+    upsertMemo({ hold: next.hold ?? null });
     return next;
   };
   const mayRelease = refusing(() => {
@@ -62,7 +62,7 @@ export async function globalHold({ state = {}, pendingProgress, longestHistory =
   };
   const again = () => {
     const { state } = now;
-    return makeContinueAsNewFunc<typeof globalHold>({ memo: memoOf(state) })({ state, longestHistory });
+    return makeContinueAsNewFunc<typeof globalHold>({ memo: { hold: state.hold ?? null } })({ state, longestHistory });
   };
   return await sendUntilLong(messages, longestHistory, again);
 }
@@ -77,8 +77,4 @@ async function tellWaiting(progress: ProgressNote): Promise<void> {
     log.warn('waiting rollouts were not told, and go on at their next poll', { what: progress.what, message });
     setCurrentDetails(`${progress.what}; waiting rollouts were not told, and go on at their next poll: ${message}`);
   }
-}
-
-function memoOf({ hold }: GlobalHoldState): Record<string, unknown> {
-  return { hold: hold ?? null };
 }

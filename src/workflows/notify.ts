@@ -110,12 +110,16 @@ async function tellTarget(queue: TargetQueue, settings: NotifySettings, moving: 
 /** One round of tries. @returns the limit, where the target asked us to wait; otherwise it is settled, or stays for another round */
 async function sendOnce(queue: TargetQueue, next: WaitingNotice, withinMs: number): Promise<RateLimited | undefined> {
   const thread = threadFor(queue, next);
+  const { sendNotice } = proxyActivities<Pick<Activities, 'sendNotice'>>({
+    startToCloseTimeout: '1m',
+    heartbeatTimeout,
+    scheduleToCloseTimeout: withinMs,
+    retry: { initialInterval: '1s', maximumInterval: '5m' },
+    summary: 'one notice to one target',
+  });
   try {
-    const outcome = await sender(withinMs).sendNotice({
-      notifier: queue.notifier,
-      notice: next.notice,
-      ...(thread !== undefined && { thread }),
-    });
+    const { notifier } = queue;
+    const outcome = await sendNotice({ notifier, notice: next.notice, ...(thread !== undefined && { thread }) });
     if (outcome.kind === 'rate-limited') return outcome;
     settleNotice(queue, next, outcome.thread);
   } catch (error) {
@@ -125,16 +129,6 @@ async function sendOnce(queue: TargetQueue, next: WaitingNotice, withinMs: numbe
     else setCurrentDetails(`${queue.notifier.kind}: ${cause?.message ?? error.message}`);
   }
   return undefined;
-}
-
-function sender(withinMs: number) {
-  return proxyActivities<Pick<Activities, 'sendNotice'>>({
-    startToCloseTimeout: '1m',
-    heartbeatTimeout,
-    scheduleToCloseTimeout: withinMs,
-    retry: { initialInterval: '1s', maximumInterval: '5m' },
-    summary: 'one notice to one target',
-  });
 }
 
 function giveUp(queue: TargetQueue, notice: WaitingNotice, reason: string): void {

@@ -15,7 +15,6 @@ import { type ResolveRequest, resolveSignal } from '../contracts/messages.ts';
 import { rolloutId } from '../contracts/start-options.ts';
 import { heartbeatTimeout } from '../contracts/timing.ts';
 import { finalFailureTypes, isOneOf } from '../domain/failures.ts';
-import type { ImageIdentity } from '../domain/outcomes.ts';
 import { rateLimitMs } from '../domain/rate-limit.ts';
 
 const { resolveTags, startRollouts } = proxyActivities<Pick<Activities, 'resolveTags' | 'startRollouts'>>({
@@ -69,7 +68,9 @@ async function startWhatIsFound(request: ResolveRequest, started: Set<string>): 
   try {
     const found = await resolveTags(request);
     if (found.kind === 'rate-limited') return rateLimitMs(found, Date.now());
-    if (contradicts(request, found.images)) await sleep(contradictedPause);
+    // A rollout has just seen its tag point elsewhere, and now it points to that rollout's image.
+    const isBack = request.moved && found.images.some((image) => rolloutId(plan.service, image) === request.after?.rollout);
+    if (isBack) await sleep(contradictedPause);
     for (const rollout of await startRollouts({ request, images: found.images })) started.add(rollout);
     return 0;
   } catch (error) {
@@ -78,9 +79,4 @@ async function startWhatIsFound(request: ResolveRequest, started: Set<string>): 
     setCurrentDetails(`${plan.repository}:${push.tag}: ${failure?.message ?? error.message}`);
     return isOneOf(finalFailureTypes, failure?.type ?? '') ? 0 : refusedPauseMs;
   }
-}
-
-/** A rollout has just seen its tag point elsewhere, and now it points to that rollout's image: the registry answers one way and the other. */
-function contradicts({ plan, after, moved }: ResolveRequest, images: readonly ImageIdentity[]): boolean {
-  return moved === true && images.some((image) => rolloutId(plan.service, image) === after?.rollout);
 }

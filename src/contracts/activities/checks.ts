@@ -1,5 +1,6 @@
-import type { Checked, ConfirmOutcome, ImageIdentity, RateLimited, VerifiedImage, VerifyOutcome } from '../../domain/outcomes.ts';
+import type { Checked, ConfirmOutcome, ImageIdentity, RateLimited, VerifyOutcome } from '../../domain/outcomes.ts';
 import type { Plan } from '../../domain/plan.ts';
+import type { StageStepInput } from './delivery.ts';
 
 export interface VerifyInput {
   readonly plan: Plan;
@@ -21,16 +22,10 @@ export interface VerifyActivities {
   confirm(input: VerifyInput): Promise<ConfirmOutcome>;
 }
 
-export interface CheckInput {
-  readonly plan: Plan;
-  readonly image: VerifiedImage;
-}
+export type CheckInput = Omit<StageStepInput, 'stage'>;
 
 /** One activity for each kind of check, named after it, so that Temporal shows which one is at work. */
 export interface CheckActivities {
-  /**
-   * Runs this check of the plan.
-   * @throws ApplicationFailure of the check's own type where the image does not pass, with a list of `Evidence` as its detail
-   */
+  /** @throws ApplicationFailure of the check's own type where the image does not pass, with a list of `Evidence` as its detail */
   readonly [check: `check:${string}`]: (input: CheckInput) => Promise<Checked | RateLimited>;
 }

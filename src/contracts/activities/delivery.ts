@@ -125,10 +125,7 @@ export interface RollbackInput extends DeployStageInput {
 
 /** Done on the queue of the stage's host. */
 export interface DeployActivities {
-  /**
-   * What runs now, and whether it is healthy: asked before anything changes.
-   * @throws ApplicationFailure `DeployRefused`, `OtherChanges`
-   */
+  /** What runs now, and whether it is healthy: asked before anything changes. @throws ApplicationFailure `DeployRefused`, `OtherChanges` */
   snapshotStage(input: SnapshotInput): Promise<StageSnapshot | RateLimited>;
   /**
    * Brings the image there, unless it runs already.

@@ -45,16 +45,34 @@ interface MadeDecision {
   readonly reason: string;
 }
 
-/** What operators decide about blocked steps, and about those that wait for people. */
+/** A stage that waits for its approval. */
+export interface OpenApproval {
+  readonly stage: string;
+  readonly plan: ApprovalPlan;
+  /** Milliseconds since 1970: what comes later does not count, whenever it is seen. */
+  readonly deadline: number;
+  /** The head of the proposal that is to be approved; absent where there is none. */
+  readonly head: string | undefined;
+  readonly given: Approval[];
+}
+
+/**
+ * What operators decide about blocked steps, and about those that wait for people. An approval is bound to this rollout, and with it to its
+ * digest, and to the head that is proposed.
+ */
 export class OperatorDecisions {
+  readonly #start: RolloutStart;
   readonly #record: RolloutRecord;
   readonly #cancel: () => void;
   /** By the name of the step. */
   readonly #made = new Map<string, MadeDecision>();
+  /** By stage. */
+  readonly #approvals = new Map<string, OpenApproval>();
   aborted: Ending | undefined;
 
   /** @param cancel what `abort` does */
-  constructor(record: RolloutRecord, cancel: () => void) {
+  constructor(start: RolloutStart, record: RolloutRecord, cancel: () => void) {
+    this.#start = start;
     this.#record = record;
     this.#cancel = cancel;
   }
@@ -65,6 +83,9 @@ export class OperatorDecisions {
         validator: (decision?: Decision) => void this.#stepFor(verb, decision),
       });
     }
+    setHandler(approveUpdate, (decision?: Decision) => this.#approve(decision), {
+      validator: (decision?: Decision) => this.#mayApprove(decision),
+    });
   }
 
   isMade(at: StepAt): boolean {
@@ -130,57 +151,15 @@ export class OperatorDecisions {
     if (this.aborted !== undefined) refuse('this rollout is being aborted already');
     if (endedAt !== undefined) refuse(`this rollout has ended already: ${status}`);
   }
-}
 
-export function endRejected(at: StepAt, { by, reason }: Omit<MadeDecision, 'verb'>): never {
-  const why = `${nameOf(at)}: rejected by ${by}${reason && `: ${reason}`}`;
-  return endRollout({ end: 'rejected', reason: why, quarantinedBy: by });
-}
-
-function describeOpen(decision: Decision | undefined, open: readonly StepState[]): string {
-  const what =
-    decision?.step === undefined
-      ? 'no step'
-      : `${decision.stage === undefined ? '' : `${decision.stage} `}${decision.step} is not blocked: no such step`;
-  return `${what} waits for a decision${open.length === 0 ? '' : `; these do: ${open.map(nameOf).join(', ')}`}`;
-}
-
-/** A stage that waits for its approval. */
-export interface OpenApproval {
-  readonly stage: string;
-  readonly plan: ApprovalPlan;
-  /** Milliseconds since 1970: what comes later does not count, whenever it is seen. */
-  readonly deadline: number;
-  /** The head of the proposal that is to be approved; absent where there is none. */
-  readonly head: string | undefined;
-  readonly given: Approval[];
-}
-
-/** Where operators approve a stage. Each approval is bound to this rollout, and with it to its digest, and to the head that is proposed. */
-export class Approvals {
-  readonly #start: RolloutStart;
-  readonly #record: RolloutRecord;
-  readonly #open = new Map<string, OpenApproval>();
-
-  constructor(start: RolloutStart, record: RolloutRecord) {
-    this.#start = start;
-    this.#record = record;
-  }
-
-  handleUpdates(): void {
-    setHandler(approveUpdate, (decision?: Decision) => this.#take(decision), {
-      validator: (decision?: Decision) => this.#validate(decision),
-    });
-  }
-
-  open(approval: Omit<OpenApproval, 'given'>): OpenApproval {
+  openApproval(approval: Omit<OpenApproval, 'given'>): OpenApproval {
     const open: OpenApproval = { ...approval, given: [] };
-    this.#open.set(open.stage, open);
+    this.#approvals.set(open.stage, open);
     return open;
   }
 
-  close(stage: string): void {
-    this.#open.delete(stage);
+  closeApproval(stage: string): void {
+    this.#approvals.delete(stage);
   }
 
   /**
@@ -204,10 +183,10 @@ export class Approvals {
     });
   }
 
-  #take(decision: Decision | undefined): RolloutState | Promise<RolloutState> {
+  #approve(decision: Decision | undefined): RolloutState | Promise<RolloutState> {
     return withProof('approve', decision, (proven) => {
       // While a proof was looked at, the same person may have approved by another way, or time may have run out.
-      const { open, approver } = this.#check(decision);
+      const { open, approver } = this.#approvalFor(decision);
       const reason = typedReason(decision?.reason);
       const given = { by: approver.name, at: new Date().toISOString(), verified: proven !== undefined };
       this.#give(open, { ...given, way: 'decision', ...(reason && { reason }) });
@@ -216,8 +195,8 @@ export class Approvals {
   }
 
   /** A decision with a proof has to name the head that it approves. */
-  #validate(decision: Decision | undefined): void {
-    const { open } = this.#check(decision);
+  #mayApprove(decision: Decision | undefined): void {
+    const { open } = this.#approvalFor(decision);
     if (open.head === undefined || decision?.proof === undefined || decision.head !== undefined) return;
     refuse(
       `the proof has to be for the proposal of ${open.stage}, whose head is ${short(open.head)}, and names none: approve with the command landfall of this version`,
@@ -225,7 +204,7 @@ export class Approvals {
   }
 
   /** Serves the validator, so it changes nothing. */
-  #check(decision: Decision | undefined): { open: OpenApproval; approver: Approver } {
+  #approvalFor(decision: Decision | undefined): { open: OpenApproval; approver: Approver } {
     const { status, endedAt, image } = this.#record.state;
     if (endedAt !== undefined) refuse(`this rollout has ended already: ${status}`);
     const open = this.#openFor(decision);
@@ -257,7 +236,7 @@ export class Approvals {
   }
 
   #openFor(decision: Decision | undefined): OpenApproval {
-    const all = [...this.#open.values()];
+    const all = [...this.#approvals.values()];
     const open = all.find(({ stage }) => decision?.stage === undefined || decision.stage === stage);
     if (open !== undefined) return open;
     const where = decision?.stage === undefined ? 'this rollout' : `the stage ${decision.stage}`;
@@ -289,6 +268,19 @@ export class Approvals {
       { service, repository, digest, stage, step: 'approve', ...(approval.way === 'review' && { source: 'github' }) },
     );
   }
+}
+
+export function endRejected(at: StepAt, { by, reason }: Omit<MadeDecision, 'verb'>): never {
+  const why = `${nameOf(at)}: rejected by ${by}${reason && `: ${reason}`}`;
+  return endRollout({ end: 'rejected', reason: why, quarantinedBy: by });
+}
+
+function describeOpen(decision: Decision | undefined, open: readonly StepState[]): string {
+  const what =
+    decision?.step === undefined
+      ? 'no step'
+      : `${decision.stage === undefined ? '' : `${decision.stage} `}${decision.step} is not blocked: no such step`;
+  return `${what} waits for a decision${open.length === 0 ? '' : `; these do: ${open.map(nameOf).join(', ')}`}`;
 }
 
 function isGiven({ given }: OpenApproval, { name }: Approver): boolean {

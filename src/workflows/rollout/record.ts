@@ -131,16 +131,13 @@ export class RolloutRecord {
     });
   }
 
-  /** Something that no plan foresees: a rollback. */
-  add(at: StepAt): void {
-    if (!this.#steps.some((known) => isSame(known, at))) this.#steps = [...this.#steps, { ...at, status: 'pending' }];
-  }
-
   approved(stage: string, approvals: readonly Approval[]): void {
     this.#approvals[stage] = [...approvals];
   }
 
   begin(at: StepAt): void {
+    // No plan foresees a rollback.
+    if (!this.#steps.some((known) => isSame(known, at))) this.#steps = [...this.#steps, { ...at, status: 'pending' }];
     this.#change(at, ({ step, stage }) => ({
       step,
       ...(stage !== undefined && { stage }),

@@ -8,7 +8,7 @@ import {
 } from '@temporalio/workflow';
 import { type RolloutStart, stateQuery } from '../../contracts/messages.ts';
 import type { RolloutState } from '../../domain/rollout-state.ts';
-import { Approvals, OperatorDecisions } from './decisions.ts';
+import { OperatorDecisions } from './decisions.ts';
 import { LaneClient, type RollbackTurn } from './lane-client.ts';
 import { type Ending, RolloutEnded, RolloutRecord } from './record.ts';
 import { tidy } from './steps/propose.ts';
@@ -42,14 +42,12 @@ export async function runToItsEnd(
 /** Begins to answer queries, updates and signals, too. @param cancel what an operator's `abort` does */
 function openContext(start: RolloutStart, cancel: () => void, rollback?: RollbackTurn): RolloutContext {
   const record = new RolloutRecord(start, rollback === undefined ? 'rollout' : 'rollback');
-  const decisions = new OperatorDecisions(record, cancel);
-  const approvals = new Approvals(start, record);
+  const decisions = new OperatorDecisions(start, record, cancel);
   const lane = new LaneClient(start, record, decisions, rollback);
   lane.handleSignals();
   decisions.handleUpdates();
   setHandler(stateQuery, () => record.state);
-  approvals.handleUpdates();
-  return { start, record, decisions, approvals, lane };
+  return { start, record, decisions, lane };
 }
 
 function endingOf(error: unknown, decisions: OperatorDecisions): Ending {

@@ -47,7 +47,6 @@ export async function rollBack(run: StageRun, running: Running, found: RollbackC
   const rollback: Rollback = { run, running, cause, before: whatRanBefore(stage, running) };
   const startedAt = Date.now();
   record.stop(stage.name, reason);
-  record.add(run.at('rollback'));
   record.notify('unhealthy', { stage: stage.name, reason, advice: 'nothing: what ran before is being brought back' });
   if (!(await isSomethingBefore(rollback))) return notRolledBack(rollback);
   const reportedAt = new Date().toISOString();

@@ -2,7 +2,7 @@ import { log, workflowInfo } from '@temporalio/workflow';
 import type { ProposeInput, TidyInput } from '../../../contracts/activities/delivery.ts';
 import { isByDigest } from '../../../contracts/messages.ts';
 import { failureTypes, isOneOf } from '../../../domain/failures.ts';
-import type { CheckResult, DispatchOutcome, Proposal, ProposalState, RateLimited } from '../../../domain/outcomes.ts';
+import type { CheckResult, Proposal, ProposalState, ProposeOutcome, RateLimited } from '../../../domain/outcomes.ts';
 import { nameOfPerson } from '../../../domain/person.ts';
 import { shortRollout, waiverText } from '../../../domain/rollout-text.ts';
 import type { OpenApproval } from '../decisions.ts';
@@ -15,29 +15,21 @@ import { failureOf, type StageRun, takeStep, unlimited } from './take-step.ts';
 export async function dispatch(run: StageRun): Promise<boolean> {
   const { push } = run.start;
   if (run.stage.dispatch === undefined) return true;
-  const send = (): Promise<DispatchOutcome> => network.dispatch({ ...run.input, push });
-  const outcome = await takeStep(run, run.at('dispatch'), send);
+  const outcome = await takeStep(run, run.at('dispatch'), () => network.dispatch({ ...run.input, push }));
   return outcome.kind !== 'skipped';
 }
 
 /** Proposes the change. @returns nothing where the stage has none, or where the base branch has it already */
 export async function propose(run: StageRun, checks: readonly CheckResult[]): Promise<Proposal | undefined> {
-  const { stage, image, record } = run;
+  const { stage, record } = run;
   if (stage.change === undefined) return undefined;
   const outcome = await takeStep(run, run.at('propose'), () => network.propose(inputOf(run, checks)));
-  switch (outcome.kind) {
-    case 'skipped':
-      return endRollout({ end: 'rejected', reason: 'not proposed' });
-    case 'outdated':
-      return endOutdated(image.tag, outcome.tag);
-    case 'unchanged':
-      return undefined;
-    case 'proposed':
-      record.proposed(stage.name, outcome.proposal);
-      // Where it is not merged, the rollout's end says so.
-      if (stage.change.merge !== 'off') record.notify('proposed', { stage: stage.name, reason: outcome.proposal.url });
-      return outcome.proposal;
-  }
+  if (outcome.kind === 'skipped') return endRollout({ end: 'rejected', reason: 'not proposed' });
+  const proposal = proposalIn(run, outcome);
+  // Where it is not merged, the rollout's end says so.
+  if (proposal !== undefined && stage.change.merge !== 'off')
+    record.notify('proposed', { stage: stage.name, reason: proposal.url });
+  return proposal;
 }
 
 /**
@@ -47,14 +39,20 @@ export async function propose(run: StageRun, checks: readonly CheckResult[]): Pr
  * @returns nothing where the base branch has the change already
  */
 export async function proposeAgain(run: StageRun, checks: readonly CheckResult[], last: Proposal): Promise<Proposal | undefined> {
-  const { stage, image, record } = run;
-  const outcome = await unlimited(() => network.propose(inputOf(run, checks)));
-  if (outcome.kind === 'outdated') return endOutdated(image.tag, outcome.tag);
-  if (outcome.kind !== 'proposed') return undefined;
-  const { proposal } = outcome;
-  record.proposed(stage.name, proposal);
-  if (proposal.foreign && proposal.head !== last.head) await approve(run, proposal);
+  const proposal = proposalIn(run, await unlimited(() => network.propose(inputOf(run, checks))));
+  if (proposal?.foreign && proposal.head !== last.head) await approve(run, proposal);
   return proposal;
+}
+
+function proposalIn({ stage, image, record }: StageRun, outcome: Exclude<ProposeOutcome, RateLimited>): Proposal | undefined {
+  if (outcome.kind === 'unchanged') return undefined;
+  if (outcome.kind === 'outdated') {
+    // Somebody brought the base branch to a later image, which is never taken back.
+    const reason = `the base branch has ${outcome.tag}, which is later than ${image.tag}`;
+    return endRollout({ end: 'unchanged', reason });
+  }
+  record.proposed(stage.name, outcome.proposal);
+  return outcome.proposal;
 }
 
 /** What a proposal is made of, as far as it is known by now. */
@@ -70,11 +68,6 @@ function inputOf({ start, record, input }: StageRun, checks: readonly CheckResul
   };
 }
 
-/** Somebody brought the base branch to a later image, which is never taken back. */
-function endOutdated(tag: string, later: string): never {
-  return endRollout({ end: 'unchanged', reason: `the base branch has ${later}, which is later than ${tag}` });
-}
-
 /**
  * Waits until enough operators have approved: by the update `approve`, or by a review of the proposal's head. What they approve is this
  * rollout, which has one digest, and the change that this head brings. Landfall may bring the same change to a base that has moved on.
@@ -83,9 +76,9 @@ export async function approve(run: StageRun, proposal: Proposal | undefined): Pr
   const { approval: plan, name: stage } = run.stage;
   if (plan === undefined) return;
   const at = run.at('approve');
-  const open = run.approvals.open({ stage, plan, deadline: Date.now() + plan.withinMs, head: proposal?.head });
+  const open = run.decisions.openApproval({ stage, plan, deadline: Date.now() + plan.withinMs, head: proposal?.head });
   await takeStep(run, at, () => untilApproved(run, proposal, open), { continues: true });
-  run.approvals.close(stage);
+  run.decisions.closeApproval(stage);
   run.record.settle(at, 'passed', `approved by ${open.given.map(nameOfPerson).join(', ')}`);
 }
 
@@ -128,7 +121,7 @@ async function takeReviews(
   if (state.kind === 'closed') return await endClosed(run, proposal, state.by);
   // Somebody may have merged before it was approved; what is deployed still waits for that.
   const reviews = state.kind === 'silent' ? [] : (state.reviews ?? []);
-  return run.approvals.takeReviews(open, reviews);
+  return run.decisions.takeReviews(open, reviews);
 }
 
 function missing({ plan: { from, required }, given, deadline }: OpenApproval): string {
@@ -152,10 +145,7 @@ function endExpired({ stage, plan: { withinMs, required }, given }: OpenApproval
 /** `silent`: the forge did not answer, or asked us to wait. */
 export type SeenProposal = Exclude<ProposalState, RateLimited> | { readonly kind: 'silent'; readonly reason: string };
 
-/**
- * Asks the forge once how a proposal is.
- * @throws ApplicationFailure where the forge says no
- */
+/** Asks the forge once how a proposal is. @throws ApplicationFailure where the forge says no */
 export async function proposalState(run: StageRun, proposal: Proposal, backoff: Backoff): Promise<SeenProposal> {
   backoff.attempt();
   try {

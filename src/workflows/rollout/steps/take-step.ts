@@ -18,7 +18,7 @@ import type { StagePlan } from '../../../domain/plan.ts';
 import { isAnswer, rateLimitIn, rateLimitMs } from '../../../domain/rate-limit.ts';
 import type { StepName } from '../../../domain/rollout-state.ts';
 import { decisionAdvice, nameOf } from '../../../domain/rollout-text.ts';
-import { type Approvals, endRejected, type OperatorDecisions } from '../decisions.ts';
+import { endRejected, type OperatorDecisions } from '../decisions.ts';
 import type { LaneClient } from '../lane-client.ts';
 import { endRollout, type RolloutRecord, type StepAt } from '../record.ts';
 
@@ -27,7 +27,6 @@ export interface RolloutContext {
   readonly start: RolloutStart;
   readonly record: RolloutRecord;
   readonly decisions: OperatorDecisions;
-  readonly approvals: Approvals;
   readonly lane: LaneClient;
 }
 
