@@ -164,9 +164,10 @@ function callsOf(activities: Activities): Calls {
 
 /** What a test left behind would go on in the next one: a merge that is under way keeps others from merging. */
 export async function terminateAll(client: Client): Promise<void> {
-  for await (const { workflowId, runId } of client.workflow.list({ query: `ExecutionStatus = 'Running'` })) {
+  for await (const { workflowId } of client.workflow.list({ query: `ExecutionStatus = 'Running'` })) {
+    // Whichever run of it: it may have continued as new since it was listed.
     await client.workflow
-      .getHandle(workflowId, runId)
+      .getHandle(workflowId)
       .terminate('its test is over')
       .catch((error: unknown) => {
         if (!(error instanceof WorkflowNotFoundError)) throw error;
