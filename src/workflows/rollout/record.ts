@@ -16,7 +16,7 @@ import type { Proposal } from '../../domain/outcomes.ts';
 import type { NoticeEvent, StagePlan } from '../../domain/plan.ts';
 import type { Approval, End, RolloutState, RolloutStatus, StepState, StepStatus, Waiver } from '../../domain/rollout-state.ts';
 import { stageStepNames } from '../../domain/rollout-state.ts';
-import { rolloutInMarkdown, waiverText } from '../../domain/rollout-text.ts';
+import { nameOf, rolloutInMarkdown, waiverText } from '../../domain/rollout-text.ts';
 
 export type StepAt = Pick<StepState, 'step' | 'stage'>;
 
@@ -137,7 +137,7 @@ export class RolloutRecord {
 
   begin(at: StepAt): void {
     // No plan foresees a rollback.
-    if (!this.#steps.some((known) => isSame(known, at))) this.#steps = [...this.#steps, { ...at, status: 'pending' }];
+    if (!this.#steps.some((known) => nameOf(known) === nameOf(at))) this.#steps = [...this.#steps, { ...at, status: 'pending' }];
     this.#change(at, ({ step, stage }) => ({
       step,
       ...(stage !== undefined && { stage }),
@@ -176,7 +176,7 @@ export class RolloutRecord {
   }
 
   #waiversOf(at: StepAt): Waiver[] {
-    return this.#waivers.filter((waiver) => waiver.of === undefined && isSame(waiver, at));
+    return this.#waivers.filter((waiver) => waiver.of === undefined && nameOf(waiver) === nameOf(at));
   }
 
   isWaived(at: StepAt): boolean {
@@ -221,7 +221,7 @@ export class RolloutRecord {
   }
 
   #change(at: StepAt, change: (before: StepState) => StepState): void {
-    this.#steps = this.#steps.map((known) => (isSame(known, at) ? change(known) : known));
+    this.#steps = this.#steps.map((known) => (nameOf(known) === nameOf(at) ? change(known) : known));
     this.#publish();
   }
 
@@ -258,7 +258,7 @@ export class RolloutRecord {
   notify(event: NoticeEvent, more: Pick<Notice, 'stage' | 'reason' | 'advice' | 'watched'> = {}): void {
     const all = this.#start.plan.notify ?? [];
     // These would show for ever what was said last, because they did not ask for the end of the rollout.
-    const areLeftOpen = event !== 'proposed' && endsStory({ event, ...(more.stage !== undefined && { stage: more.stage }) });
+    const areLeftOpen = event !== 'proposed' && endsStory({ event, ...more });
     const notifiers = [
       ...all.filter(({ events }) => events.includes(event)),
       ...all.filter(
@@ -298,10 +298,6 @@ export class RolloutRecord {
 
 function skippedBy({ by, reason }: Waiver): string {
   return `skipped by ${by}: ${reason}`;
-}
-
-function isSame(a: StepAt, b: StepAt): boolean {
-  return a.step === b.step && a.stage === b.stage;
 }
 
 function isPlanned(stage: StagePlan, step: (typeof stageStepNames)[number], start: RolloutStart): boolean {
