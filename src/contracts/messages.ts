@@ -29,10 +29,7 @@ export interface RolloutStart {
   readonly manual?: boolean;
   /** An operator named the digest, and not just the tag: it goes on also where the tag points to something else. */
   readonly named?: boolean;
-  /**
-   * An operator brings an earlier digest to one stage. The plan has that stage alone; the image is taken by its digest, whatever the
-   * tag points to by now.
-   */
+  /** An operator brings an earlier digest to one stage, the only one of the plan. The image is taken by its digest. */
   readonly promotion?: { readonly by: string; readonly reason?: string };
 }
 
@@ -49,10 +46,7 @@ export const rejectUpdate = defineUpdate<RolloutState, [Decision?]>('reject');
 export const abortUpdate = defineUpdate<RolloutState, [Decision?]>('abort');
 export const approveUpdate = defineUpdate<RolloutState, [Decision?]>('approve');
 
-/**
- * Something that a rollout may be waiting for has moved: look again. Never the news itself, which is asked for where it comes from, so
- * that a forged or repeated signal changes nothing.
- */
+/** Look again: something has moved. What has is asked for where it comes from, so that a forged or repeated signal changes nothing. */
 export const progressSignal = defineSignal<[ProgressNote]>('progress');
 export interface ProgressNote {
   /** For the history's readers: `check_suite of team/deployment completed`, `everything was released by ann`. */
@@ -91,7 +85,6 @@ export interface LaneStart extends NextStart<LaneState> {
 export const enterUpdate = defineUpdate<EntryAnswer, [LaneEntry]>('enter');
 export const verifiedUpdate = defineUpdate<EntryAnswer, [VerifiedReport]>('verified');
 export const requestTurnUpdate = defineUpdate<TurnAnswer, [TurnRequest]>('requestTurn');
-/** Gives a turn back. */
 export const releaseTurnUpdate = defineUpdate<void, [TurnRelease]>('releaseTurn');
 export const leaveUpdate = defineUpdate<void, [LaneExit]>('leave');
 /** Just before the running system is changed: may it be, and is it still this rollout's turn? From then on it cannot be superseded. */
@@ -113,12 +106,10 @@ export interface TurnRelease extends RolloutRun {
   readonly reached: boolean;
 }
 
-/** What a lane tells a rollout. */
 export const grantSignal = defineSignal<[Grant]>('grant');
 export const supersedeSignal = defineSignal<[Supersession]>('supersede');
 
 export interface Supersession {
-  /** The rollout that goes first. */
   readonly by: string;
   /** `checks`: it is verified. Otherwise the stage whose turn it asks for. */
   readonly where: 'checks' | { readonly stage: string };
@@ -138,7 +129,6 @@ export const rollbackUpdate = defineUpdate<RollbackAnswer, [OfStage]>('rollback'
 export type RollbackAnswer = { readonly workflow: string } & RollbackTerms;
 export const promoteUpdate = defineUpdate<Pick<RollbackAnswer, 'workflow'>, [OfStage & OfDigest]>('promote');
 
-/** What a lane starts for an operator. */
 export type PendingStart =
   | { readonly kind: 'rollback'; readonly start: RollbackStart & { readonly workflow: string } }
   | { readonly kind: 'promotion'; readonly start: RolloutStart };

@@ -68,7 +68,6 @@ function once<Start>(workflowId: string, start: Start, taskQueue: string = taskQ
   };
 }
 
-/** How every rollout is started, wherever from. */
 export function rolloutStartOptions(start: RolloutStart) {
   const { image, push } = start;
   const { service } = start.plan;
@@ -82,7 +81,7 @@ export function rolloutStartOptions(start: RolloutStart) {
   };
 }
 
-/** How a look-up of a service's followed tags is asked for: its workflow is started where it does not run yet. */
+/** Its workflow is started where it does not run yet. */
 export function resolveStartOptions(
   lookUp: ResolveRequest,
 ): WorkflowSignalWithStartOptions<[ResolveRequest]> & { workflowId: string } {
@@ -96,23 +95,21 @@ export function resolveStartOptions(
   };
 }
 
-/** How a service's lane is started when it is first needed. */
 export function laneStartOptions(service: string) {
   return { ...once(laneId(service), { service }, taskQueues.lanes), staticSummary: `${service}: turns and verdicts` };
 }
 
-/** How a base branch's merge queue is started when it is first needed. */
 export function mergeQueueStartOptions(repository: string, base: string) {
   const staticSummary = `who merges into ${base} next`;
   return { ...once(mergeQueueId(repository, base), {}, taskQueues.lanes), staticSummary };
 }
 
-/** How the global hold is started when it is first set. Where it does not run, nothing is held. */
+/** Where it does not run, nothing is held. */
 export function globalHoldStartOptions() {
   return { ...once(globalHoldId, {}, taskQueues.lanes), staticSummary: 'may anything go out at all?' };
 }
 
-/** How an operator's rollback is started. The memo tells it from one of the same name, of which a lane that lost its memory knows nothing. */
+/** The memo tells it from one of the same name, of which a lane that lost its memory knows nothing. */
 export function rollbackStartOptions(start: RollbackStart & { readonly workflow: string }) {
   const { workflow, service, stage, running, at } = start;
   const { repository, tag, digest } = running;
@@ -130,7 +127,7 @@ export function imageOfPassThrough({ plan, pushes }: PassThroughStart): string {
   return `${plan.repository}:${pushes[0]?.tag ?? ''}`;
 }
 
-/** How a push is passed on: once per delivery, and again where that failed. */
+/** Once per delivery, and again where that failed. */
 export function passThroughStartOptions(start: PassThroughStart) {
   const { plan, pushes } = start;
   const { deliveryId = '', source, receivedAt } = pushes[0] ?? {};
@@ -146,7 +143,6 @@ export function passThroughStartOptions(start: PassThroughStart) {
   };
 }
 
-/** What the schedule of a registry's searches starts. */
 export function searchAction(start: SearchStart) {
   return {
     type: 'startWorkflow',
@@ -158,7 +154,6 @@ export function searchAction(start: SearchStart) {
   } as const;
 }
 
-/** What the schedule of looks for failed deliveries of webhooks starts. */
 export function redeliverAction() {
   return {
     type: 'startWorkflow',

@@ -1,10 +1,7 @@
 import { proxySinks, type Sinks, workflowInfo } from '@temporalio/workflow';
 import type { DecisionEntry } from '../domain/audit.ts';
 
-/**
- * Where workflows say what people decided. A sink leaves nothing in the history and is not called when a history is replayed, so a worker
- * that has none decides alike. A worker that dies within the same workflow task may say a decision twice.
- */
+/** A sink leaves nothing in the history and is not called in a replay. A worker that dies within a task may say a decision twice. */
 export interface AuditSinks extends Sinks {
   readonly audit: { decided(entry: DecisionEntry): void };
 }

@@ -24,10 +24,7 @@ const { nudgeWaiting } = proxyActivities<Pick<FollowUpActivities, 'nudgeWaiting'
 
 const everyService = { service: null, repository: null };
 
-/**
- * The global hold: while it is set, no service is changed. It is kept in the memo, so that it can be read even when no worker of ours runs.
- * No such workflow: no hold.
- */
+/** While it is set, no service is changed. It is kept in the memo, so that it can be read without a worker. No such workflow: no hold. */
 export async function globalHold({ state = {}, pendingProgress, longestHistory = 1_000 }: GlobalHoldStart): Promise<never> {
   const now: { state: GlobalHoldState; pendingProgress: ProgressNote | undefined } = { state, pendingProgress };
   const set = (next: GlobalHoldState, what: string): GlobalHoldState => {

@@ -51,10 +51,7 @@ export interface NotifyStart extends Partial<NotifySettings> {
 /** A round ends early where there is no time left for its next try, and the next one must not begin at once. */
 const pauseAfterRoundMs = 1_000;
 
-/**
- * Tells people about one rollout: one message for each target that can update or thread. Each target gets its notices in order and separately, so
- * that a broken one holds up neither the others nor the rollout.
- */
+/** Tells people about one rollout. Each target gets its notices in order; a broken one holds up neither the others nor the rollout. */
 export async function notify(start: NotifyStart = {}): Promise<void> {
   const settings: NotifySettings = { ...usual, ...start };
   const queues = start.queues ?? noQueues();

@@ -10,10 +10,7 @@ export function attributionOf(typed: { readonly by?: string; readonly reason?: s
   return { by, ...(reason !== '' && { reason }), at: new Date().toISOString() };
 }
 
-/**
- * What a rule refuses is the answer to the operator, for validators and handlers of updates alike: any other error of a handler would fail
- * the workflow's task again and again.
- */
+/** What a rule refuses is the operator's answer; any other error of a handler would fail the workflow's task again and again. */
 export function refusing<Args extends readonly unknown[], Answer>(rule: (...args: Args) => Answer): (...args: Args) => Answer {
   return (...args) => {
     try {

@@ -12,10 +12,7 @@ const { redeliverWebhooks } = proxyActivities<RedeliverActivities>({
   summary: 'failed deliveries of webhooks at GitHub',
 });
 
-/**
- * One look for failed deliveries of webhooks. While it waits for a rate limit to end, its schedule starts no other one, and the next
- * look is the schedule's.
- */
+/** One look for failed deliveries of webhooks. While it waits for a rate limit to end, its schedule starts no other one. */
 export async function redeliver(): Promise<RedeliverySummary | RateLimited> {
   const outcome = await redeliverWebhooks({});
   if (outcome.kind === 'rate-limited') {

@@ -8,15 +8,8 @@ import { type RolloutContext, stageRunOf } from './rollout/steps/take-step.ts';
 /** An operator rolls back what a stage runs, whenever that is: the same rollback as a rollout's own. */
 export async function rollback({ stage: name, running, by, reason }: RollbackStart): Promise<RolloutState> {
   const { plan, image, repository, tag, digest } = running;
-  const push = {
-    source: 'operator',
-    deliveryId: `rollback by ${by}`,
-    repository,
-    tag,
-    digest,
-    actor: by,
-    receivedAt: new Date().toISOString(),
-  };
+  const asked = { source: 'operator', deliveryId: `rollback by ${by}`, actor: by, receivedAt: new Date().toISOString() };
+  const push = { ...asked, repository, tag, digest };
   const story = async (run: RolloutContext): Promise<Ending> => {
     const stage = plan.stages.find((candidate) => candidate.name === name);
     if (stage === undefined) return { end: 'failed', reason: `the plan that brought ${digest} has no stage ${name}` };

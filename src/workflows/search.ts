@@ -1,7 +1,8 @@
-import { ActivityFailure, isCancellation, proxyActivities, setCurrentDetails, sleep, workflowInfo } from '@temporalio/workflow';
+import { proxyActivities, setCurrentDetails, sleep, workflowInfo } from '@temporalio/workflow';
 import type { Activities } from '../contracts/activities/index.ts';
 import { heartbeatTimeout } from '../contracts/timing.ts';
 import { memoryOf, type SearchMemory, type SearchStart } from '../domain/search.ts';
+import { failureOf } from './rollout/steps/take-step.ts';
 
 const { searchRegistry } = proxyActivities<Pick<Activities, 'searchRegistry'>>({
   startToCloseTimeout: '10m',
@@ -14,10 +15,7 @@ const { searchRegistry } = proxyActivities<Pick<Activities, 'searchRegistry'>>({
 /** A registry that asks to be left alone so often within one interval is left alone until the next. */
 const mostRounds = 5;
 
-/**
- * Searches a registry for pushes that no webhook reported. A Temporal Schedule starts it; what one run returns, the next one gets as its
- * last result.
- */
+/** Searches a registry for pushes that no webhook reported. What one run of its schedule returns, the next one is given. */
 export async function search({ registry, everyMs }: SearchStart): Promise<SearchMemory> {
   const endMs = workflowInfo().startTime.getTime() + everyMs;
   let memory = memoryOf(workflowInfo().lastResult);
@@ -42,8 +40,7 @@ async function searchOnce(registry: string, known: SearchMemory): Promise<Search
     setCurrentDetails([...found.map((image) => `- found \`${image}\``), ...failed.map((why) => `- ${why}`)].join('\n'));
     return memory;
   } catch (error) {
-    if (isCancellation(error) || !(error instanceof ActivityFailure)) throw error;
-    setCurrentDetails(`not searched: ${error.cause?.message ?? error.message}`);
+    setCurrentDetails(`not searched: ${failureOf(error).message}`);
     return known;
   }
 }

@@ -86,10 +86,8 @@ export interface MergeActivities {
   /** Where the proposal stands, and who reviewed it. Cheap: rollouts ask it again and again. */
   proposalState(input: ProposalInput): Promise<ProposalState>;
   /**
-   * Merges the very head of the proposal, where it brings the change of ours and nothing else, and deletes its branch. For the proposal of a
-   * rollback, too.
-   * @throws ApplicationFailure `BranchConflict` with the files that are not ours, `MergeRefused`, `HeadMoved`, `BaseMovedOn` where it was
-   *   merged already and the base does not hold it
+   * Merges the very head of the proposal, also of a rollback's, where it brings our change and nothing else, and deletes its branch.
+   * @throws ApplicationFailure `BranchConflict` (files that are not ours), `MergeRefused`, `HeadMoved`, `BaseMovedOn` (merged, but not held)
    */
   mergeChange(input: ProposalInput): Promise<MergeOutcome>;
   /** Deletes the branch of a proposal that is not open any more. `close`: closes it first, where it still is, and still is ours. */
@@ -98,8 +96,7 @@ export interface MergeActivities {
   baseHolds(input: ProposalInput): Promise<BaseState | RateLimited>;
   /**
    * Proposes, on a branch of its own, what the places said before.
-   * @throws ApplicationFailure `BaseMovedOn` where the base does not hold ours any more; it names the later change. `NothingBefore` where
-   *   the proposal does not know what was before
+   * @throws ApplicationFailure `BaseMovedOn`, naming the later change, where the base does not hold ours any more; `NothingBefore`
    */
   revertChange(input: RevertInput): Promise<RevertOutcome>;
 }

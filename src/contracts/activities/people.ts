@@ -35,9 +35,6 @@ export interface SendInput {
 export interface NotifyActivities {
   /** Hands a notice to `notify:ROLLOUT`, which is started where it does not run; called as a local activity. */
   queueNotice(telling: NoticeRequest & { readonly rollout: string }): Promise<void>;
-  /**
-   * Sends one notice to one target. @returns the thread for later ones, where it is another than before
-   * @throws ApplicationFailure `NoticeRefused` and the like, where the target will never take it
-   */
+  /** @returns the thread for later ones, if it is a new one. @throws ApplicationFailure such as `NoticeRefused` if it will never be taken */
   sendNotice(input: SendInput): Promise<{ readonly kind: 'sent'; readonly thread?: Thread } | RateLimited>;
 }

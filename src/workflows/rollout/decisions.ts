@@ -22,10 +22,7 @@ const { whoDecided } = proxyLocalActivities<Pick<Activities, 'whoDecided'>>({
   retry: { maximumAttempts: 3 },
 });
 
-/**
- * Without a proof a decision is taken at once; with one, the worker that knows the operators' hashes is asked first.
- * @param take is given who has proven to be who; absent: nobody has
- */
+/** With a proof, the worker that knows the hashes of operators is asked first. @param take is given who has proven to be who, if anybody */
 function withProof(verb: string, decision: Decision | undefined, take: (proven?: string) => RolloutState) {
   if (decision?.proof === undefined) return take();
   const { workflowId: rollout, runId } = workflowInfo();
@@ -56,10 +53,7 @@ export interface OpenApproval {
   readonly given: Approval[];
 }
 
-/**
- * What operators decide about blocked steps, and about those that wait for people. An approval is bound to this rollout, and with it to its
- * digest, and to the head that is proposed.
- */
+/** What operators decide. An approval is bound to this rollout, and with it to its digest, and to the head that is proposed. */
 export class OperatorDecisions {
   readonly #start: RolloutStart;
   readonly #record: RolloutRecord;
@@ -162,10 +156,7 @@ export class OperatorDecisions {
     this.#approvals.delete(stage);
   }
 
-  /**
-   * Counts the reviews of the proposal that approve its head and are by a named operator.
-   * @returns why the others do not count, for people
-   */
+  /** Counts approving reviews of the head by named operators. @returns why the others do not count, for people */
   takeReviews(open: OpenApproval, reviews: readonly Review[]): string[] {
     const { head } = open;
     if (head === undefined) return [];

@@ -14,10 +14,7 @@ import { type Ending, RolloutEnded, RolloutRecord } from './record.ts';
 import { tidy } from './steps/propose.ts';
 import { failureOf, type RolloutContext, stageRunOf } from './steps/take-step.ts';
 
-/**
- * Runs the story of a rollout until it ends, however it ends: the record and the lane learn of it, people are told, and what was proposed
- * in vain is closed.
- */
+/** Runs the story of a rollout until it ends, however it ends. What was proposed in vain is closed, people and the lane learn of it. */
 export async function runToItsEnd(
   start: RolloutStart,
   story: (context: RolloutContext) => Promise<Ending>,

@@ -76,10 +76,7 @@ export class OpenProposal {
   }
 }
 
-/**
- * Until then a newer image supersedes the rollout, and a person who closes the proposal ends it.
- * @throws ApplicationFailure `CheckFailed`, `HeadMoved`, `MergeRefused`
- */
+/** A newer image, a rejection or a closed proposal ends the rollout. @throws ApplicationFailure `CheckFailed`, `HeadMoved`, `MergeRefused` */
 async function untilMergeable(open: OpenProposal, who: 'person' | 'landfall'): Promise<MergeResult | Ready> {
   const { run, at } = open;
   const { stage, lane, decisions } = run;
@@ -100,10 +97,7 @@ async function untilMergeable(open: OpenProposal, who: 'person' | 'landfall'): P
   }
 }
 
-/**
- * Merges, holding the merge turn of the base branch; where the base has moved on, with the base merged in first.
- * @throws ApplicationFailure `CheckFailed`, `HeadMoved`, `MergeRefused`; `BranchConflict` where it is proposed again
- */
+/** Merges in the base branch's merge turn. @throws ApplicationFailure `CheckFailed`, `HeadMoved`, `MergeRefused`, `BranchConflict` */
 async function mergeInTurn(open: OpenProposal): Promise<MergeResult> {
   const { change, name } = open.run.stage;
   const { lane } = open.run;

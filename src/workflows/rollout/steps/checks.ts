@@ -43,27 +43,21 @@ function endMoved(tag: string, digest: string): never {
  * one ends the rollout, the others are cancelled, and their clean-up is waited for.
  */
 export async function check(run: RolloutContext, image: VerifiedImage): Promise<CheckResult[]> {
+  const { plan } = run.start;
   const scope = new CancellationScope();
   return await scope.run(async () => {
-    const running = beginChecks(run, image);
+    const begun = new Map<string, Promise<CheckResult>>();
+    for (const planned of plan.checks) {
+      const { kind, title } = planned;
+      const take = () => takeStep(run, { step: kind }, () => runCheck(planned, { plan, image }));
+      const before = Promise.all(planned.after.map((other) => begun.get(other)));
+      const result = before.then(async () => ({ kind, title, outcome: await take() }));
+      begun.set(kind, result);
+    }
+    const running = [...begun.values()];
     const all = Promise.all(running);
     await all.catch(() => scope.cancel());
     await Promise.allSettled(running);
     return await all;
   });
-}
-
-function beginChecks(run: RolloutContext, image: VerifiedImage): Promise<CheckResult>[] {
-  const { plan } = run.start;
-  const begun = new Map<string, Promise<CheckResult>>();
-  for (const planned of plan.checks) {
-    const { kind, title } = planned;
-    const take = () => takeStep(run, { step: kind }, () => runCheck(planned, { plan, image }));
-    const before = Promise.all(planned.after.map((other) => begun.get(other)));
-    begun.set(
-      kind,
-      before.then(async () => ({ kind, title, outcome: await take() })),
-    );
-  }
-  return [...begun.values()];
 }

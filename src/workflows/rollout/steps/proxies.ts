@@ -39,10 +39,7 @@ const pullMs = 15 * 60_000;
 
 type OnHost = Pick<Activities, 'snapshotStage' | 'deployStage' | 'rollBackStage' | 'discardPrevious' | 'watchStage'>;
 
-/**
- * What is done on the host of a stage. A host that restarts its Docker daemon or its worker is waited for: about an hour of trying, and
- * for ever until a worker takes it up.
- */
+/** Done on the stage's host. One that restarts Docker or its worker is waited for: an hour of trying, and for ever for a worker. */
 export function onHost(stage: StagePlan): ActivityInterfaceFor<OnHost> {
   const { deploy, watch } = stage;
   return proxyActivities<OnHost>({
@@ -53,10 +50,7 @@ export function onHost(stage: StagePlan): ActivityInterfaceFor<OnHost> {
   });
 }
 
-/**
- * Asked again and again while a rollout waits: one event of history each. A forge that does not answer is asked again at the next poll, so
- * one attempt is enough here.
- */
+/** Asked again and again while a rollout waits, for one event of history each: the next poll is the next attempt. */
 export const polling = proxyLocalActivities<Pick<Activities, 'proposalState'>>({
   startToCloseTimeout: '20s',
   retry: { maximumAttempts: 1 },

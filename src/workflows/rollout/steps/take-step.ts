@@ -76,8 +76,7 @@ export class NotHealthy extends Error {
 const longestLimitMs = 24 * 60 * 60_000;
 
 /**
- * Takes a step until it has an outcome. Temporal has already retried what is broken; a "no" waits for an operator, who retries, skips or
- * rejects it.
+ * Takes a step until it has an outcome. What is broken, Temporal has tried again already; a "no" waits for an operator.
  * @throws NotHealthy
  */
 export async function takeStep<Outcome extends StepOutcome>(
@@ -180,8 +179,7 @@ function shownOf(failure: Failure, { stage }: StepAt, { rejection, unhealthyBefo
 }
 
 /**
- * Waits until an operator has decided on a blocked step, and ends the rollout where that is what was decided, where nobody decides in time,
- * or where a newer image makes the question pointless.
+ * Waits until an operator has decided on a blocked step. Ends the rollout where that, or a newer image, or nobody in time says so.
  * @returns nothing where it is to be tried again
  */
 async function decided(
@@ -225,10 +223,7 @@ export class OtherChangesConsent {
     if (type === 'OtherChanges' && details !== undefined) this.#found = details as OtherChanges;
   }
 
-  /**
-   * An operator who skips the failure says yes to these very changes.
-   * @returns false where nothing was found that is not let through already
-   */
+  /** An operator who skips the failure says yes to these changes. @returns false where nothing else was found than what is let through */
   accept({ by, reason }: Skipped): boolean {
     if (this.#found === undefined || this.#found.fingerprint === this.#accepted?.fingerprint) return false;
     this.#accepted = { fingerprint: this.#found.fingerprint, by: `${by}: ${reason}` };
