@@ -1,7 +1,6 @@
 import { ApplicationFailure } from '@temporalio/workflow';
 import type { RevertInput } from '../../../contracts/activities/delivery.ts';
 import type { CheckResult, MergeOutcome, Proposal } from '../../../domain/outcomes.ts';
-import type { Backoff } from '../lane-client.ts';
 import type { StepAt } from '../record.ts';
 import { endClosed, proposalState, proposeAgain, type SeenProposal, tidy } from '../steps/propose.ts';
 import { network } from '../steps/proxies.ts';
@@ -38,18 +37,16 @@ export class OpenProposal {
 
   /** Waits until nothing but the merge itself is missing, or until a person has merged. @returns the merge, where a person made it */
   async untilMergeable(who: 'person' | 'landfall', rules: StepRules = {}): Promise<MergeResult | undefined> {
-    const outcome = await this.#step(() => untilMergeable(this, who), rules);
-    return outcome.kind === 'merged' ? outcome : undefined;
+    return await this.#step(() => untilMergeable(this, who), rules);
   }
 
   /** Merges. @returns nothing where an operator said to go on without that */
   async merge(rules: StepRules = {}): Promise<MergeResult | undefined> {
-    const outcome = await this.#step(() => mergeInTurn(this), rules);
-    return outcome.kind === 'merged' ? outcome : undefined;
+    return await this.#step(() => mergeInTurn(this), rules);
   }
 
   /** Takes the step, or a part of it; after a block it is proposed again first. */
-  async #step(act: () => Promise<MergeResult | Ready>, rules: StepRules) {
+  async #step(act: () => Promise<MergeResult | Ready>, rules: StepRules): Promise<MergeResult | undefined> {
     let tries = 0;
     const attempt = async () => {
       tries += 1;
@@ -58,7 +55,8 @@ export class OpenProposal {
       if (!isLeft && 'revert' in this.#proposed) return { kind: 'merged' as const, commit: this.#current.head };
       return await act();
     };
-    return await takeStep<MergeResult | Ready>(this.run, this.at, attempt, rules);
+    const outcome = await takeStep<MergeResult | Ready>(this.run, this.at, attempt, rules);
+    return outcome.kind === 'merged' ? outcome : undefined;
   }
 
   /** Proposes it again, on top of the base branch. @returns whether there is still something to merge */
@@ -90,7 +88,11 @@ async function untilMergeable(open: OpenProposal, who: 'person' | 'landfall'): P
       if (who === 'landfall' && isMergeable(state)) return { kind: 'ready' };
     }
     showWaiting(open, who === 'person' ? 'a person merges it' : reasonOf(state));
-    if (who === 'landfall') refuseAfterTooLong(open, backoff, state);
+    // Checks that never report would be waited for in vain; people take as long as they like.
+    if (who === 'landfall' && Date.now() - backoff.sinceMs >= run.start.plan.decideWithinMs) {
+      const found = `${open.current.url} could not be merged for too long: ${reasonOf(state)}`;
+      throw ApplicationFailure.nonRetryable(found, 'MergeRefused');
+    }
     await backoff.pause();
     decisions.endIfRejected(at);
     lane.endIfSuperseded(stage.name, who === 'person' ? 'its merge' : stage.name);
@@ -199,10 +201,4 @@ function reasonOf(state: SeenProposal): string {
 function unmergedReason(outcome: Exclude<MergeOutcome, { kind: 'merged' }>): string {
   if (outcome.kind === 'queued') return 'the merge queue has it';
   return outcome.kind === 'not-yet' ? outcome.reason : outcome.until;
-}
-
-/** Checks that never report would be waited for in vain; people take as long as they like. */
-function refuseAfterTooLong({ run, current }: OpenProposal, backoff: Backoff, state: SeenProposal): void {
-  if (Date.now() - backoff.sinceMs < run.start.plan.decideWithinMs) return;
-  throw ApplicationFailure.nonRetryable(`${current.url} could not be merged for too long: ${reasonOf(state)}`, 'MergeRefused');
 }

@@ -42,7 +42,9 @@ interface RolledBack {
  */
 export async function rollBack(run: StageRun, running: Running, found: RollbackCause): Promise<Ending> {
   const { stage, record, lane } = run;
-  const reason = withOtherChanges(found.reason, running);
+  // The image need not be to blame: what came along with it is rolled back in the running system too, and stays in the repository.
+  const along = running.cameAlong && `; besides the image, this came along, and stays in the repository: ${running.cameAlong}`;
+  const reason = `${found.reason}${along ?? ''}`;
   const cause = { ...found, reason };
   const rollback: Rollback = { run, running, cause, before: whatRanBefore(stage, running) };
   const startedAt = Date.now();
@@ -148,12 +150,6 @@ function textOf({ before }: Rollback, { healthyAt, notes }: RolledBack, startedA
   if (healthyAt === 'skipped') return `${what} was brought back, and was not seen to be healthy${rest}`;
   const after = healthyAt === undefined ? '' : `, healthy ${((healthyAt - startedAt) / 1000).toFixed(1)} s after the verdict`;
   return `${what} is back${after}${rest}`;
-}
-
-/** The image need not be to blame: what came along with it is rolled back in the running system too, and stays in the repository. */
-function withOtherChanges(reason: string, { cameAlong }: Running): string {
-  if (cameAlong === undefined) return reason;
-  return `${reason}; besides the image, this came along, and stays in the repository: ${cameAlong}`;
 }
 
 /** Removes what was kept for a rollback. Where that fails, it is kept a while longer, and nothing else is wrong. */
