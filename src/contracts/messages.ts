@@ -79,6 +79,14 @@ export interface LaneStart extends NextStart<LaneState> {
   readonly service: string;
   /** What an operator asked for and is not started yet. */
   readonly pendingStarts?: readonly PendingStart[];
+  /** What rollouts are to be told, and were not yet. */
+  readonly messages?: readonly LaneMessage[];
+}
+
+/** A signal to a rollout, which goes before those that come after it. */
+export interface LaneMessage extends RolloutRun {
+  readonly signal: string;
+  readonly message: unknown;
 }
 
 /** What a rollout asks of its lane. All of them are answered at once, and alike when they are repeated. */
@@ -157,7 +165,10 @@ export interface MergeTurn extends RolloutRun {
   readonly repository: string;
   readonly base: string;
 }
-export type MergeQueueStart = NextStart<MergeTurns>;
+export interface MergeQueueStart extends NextStart<MergeTurns> {
+  /** Whose turn has come, and who was not told yet. */
+  readonly called?: readonly RolloutRun[];
+}
 export const mergeQueueQuery = defineQuery<MergeTurns>('queue');
 export const requestMergeTurnUpdate = defineUpdate<MergeTurnAnswer, [RolloutRun]>('requestTurn');
 export const releaseMergeTurnUpdate = defineUpdate<void, [RolloutRun]>('releaseTurn');

@@ -1,4 +1,13 @@
-import { log, makeContinueAsNewFunc, proxyActivities, setCurrentDetails, setHandler, upsertMemo } from '@temporalio/workflow';
+import {
+  allHandlersFinished,
+  condition,
+  log,
+  makeContinueAsNewFunc,
+  proxyActivities,
+  setCurrentDetails,
+  setHandler,
+  upsertMemo,
+} from '@temporalio/workflow';
 import type { FollowUpActivities } from '../contracts/activities/lane.ts';
 import {
   type GlobalHoldStart,
@@ -51,15 +60,19 @@ export async function globalHold({ state = {}, pendingProgress, longestHistory =
   setHandler(globalReleaseUpdate, release, { validator: (_typed: LaneDecision) => mayRelease() });
   const messages = {
     areLeft: () => now.pendingProgress !== undefined,
-    flush: async () => {
+    sendNext: async () => {
       const { pendingProgress: progress } = now;
       now.pendingProgress = undefined;
       if (progress !== undefined) await tellWaiting(progress);
     },
   };
-  const again = () => {
-    const { state } = now;
-    return makeContinueAsNewFunc<typeof globalHold>({ memo: { hold: state.hold ?? null } })({ state, longestHistory });
+  const again = async () => {
+    await condition(allHandlersFinished);
+    const { state, pendingProgress } = now;
+    return await makeContinueAsNewFunc<typeof globalHold>({ memo: { hold: state.hold ?? null } })({
+      ...{ state, longestHistory },
+      ...(pendingProgress && { pendingProgress }),
+    });
   };
   return await sendUntilLong(messages, longestHistory, again);
 }

@@ -1,4 +1,4 @@
-import { allHandlersFinished, condition, proxyActivities, sleep, workflowInfo } from '@temporalio/workflow';
+import { condition, proxyActivities, sleep, workflowInfo } from '@temporalio/workflow';
 import type { FollowUpActivities } from '../contracts/activities/lane.ts';
 import type { RolloutRun } from '../domain/lane/run.ts';
 
@@ -14,18 +14,18 @@ export function historyIsLong(longestHistory: number): boolean {
 
 interface Messages {
   areLeft(): boolean;
-  /** Sends those that there are. */
-  flush(): Promise<void>;
+  sendNext(): Promise<void>;
 }
 
-/** Sends what handlers have left to be sent. Once history is long, all handlers have finished and nothing is left, it continues as new. */
+/**
+ * Sends what handlers have left to be sent. Once history is long and all handlers have finished, it continues as new, and hands on what is
+ * left: a workflow that is always asked would never find a moment with nothing left, until the server takes no more updates (2,000 a run).
+ */
 export async function sendUntilLong(messages: Messages, longestHistory: number, again: () => Promise<never>): Promise<never> {
   for (;;) {
     await condition(() => messages.areLeft() || historyIsLong(longestHistory));
-    await messages.flush();
-    if (!historyIsLong(longestHistory)) continue;
-    await condition(allHandlersFinished);
-    if (!messages.areLeft()) await again();
+    if (!historyIsLong(longestHistory)) await messages.sendNext();
+    else await again();
   }
 }
 

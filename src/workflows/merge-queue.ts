@@ -1,4 +1,4 @@
-import { continueAsNew, getExternalWorkflowHandle, log, setHandler } from '@temporalio/workflow';
+import { allHandlersFinished, condition, continueAsNew, getExternalWorkflowHandle, log, setHandler } from '@temporalio/workflow';
 import {
   type MergeQueueStart,
   mergeQueueQuery,
@@ -15,7 +15,7 @@ export async function mergeQueue(start: MergeQueueStart): Promise<never> {
   const { state, checkEveryMs = 60_000, longestHistory = 2_000 } = start;
   const turns: MergeTurns = { ...state, waiting: [...(state?.waiting ?? [])] };
   /** Whose turn has come, and who gets a signal. */
-  const called: RolloutRun[] = [];
+  const called = [...(start.called ?? [])];
   const call = (next: RolloutRun | undefined): void => {
     if (next !== undefined) called.push(next);
   };
@@ -34,12 +34,16 @@ export async function mergeQueue(start: MergeQueueStart): Promise<never> {
   };
   const messages = {
     areLeft: () => called.length > 0,
-    flush: async () => {
-      for (let run = called.shift(); run !== undefined; run = called.shift()) await signalTurn(run, leave);
+    sendNext: async () => {
+      const run = called.shift();
+      if (run !== undefined) await signalTurn(run, leave);
     },
   };
   // Never ends, so that nobody can ask while it does.
-  const again = () => continueAsNew<typeof mergeQueue>({ checkEveryMs, longestHistory, state: turns });
+  const again = async () => {
+    await condition(allHandlersFinished);
+    return await continueAsNew<typeof mergeQueue>({ checkEveryMs, longestHistory, state: turns, called });
+  };
   return await Promise.race([forgetEndedWhileWaiting(members, checkEveryMs), sendUntilLong(messages, longestHistory, again)]);
 }
 

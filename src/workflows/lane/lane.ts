@@ -1,4 +1,4 @@
-import { condition, continueAsNew, proxyActivities, setHandler, workflowInfo } from '@temporalio/workflow';
+import { allHandlersFinished, condition, continueAsNew, proxyActivities, setHandler, workflowInfo } from '@temporalio/workflow';
 import type { FollowUpActivities } from '../../contracts/activities/lane.ts';
 import {
   beginChangeUpdate,
@@ -19,7 +19,7 @@ import { enter, leave, verified } from '../../domain/lane/members.ts';
 import { begin, notRolledBack, ran, rolledBack } from '../../domain/lane/stages.ts';
 import { emptyLane, type LaneState } from '../../domain/lane/state.ts';
 import { release, request, someoneWaits } from '../../domain/lane/turns.ts';
-import { forgetEnded, forgetEndedWhileWaiting, historyIsLong, type Members, sendUntilLong } from '../long-lived.ts';
+import { forgetEnded, forgetEndedWhileWaiting, type Members, sendUntilLong } from '../long-lived.ts';
 import { answerOperators } from './operators.ts';
 import { LaneOutbox } from './outbox.ts';
 
@@ -49,10 +49,10 @@ const { startRollback, startPromotion } = proxyActivities<Pick<FollowUpActivitie
 
 /** The long-lived workflow of one service: who goes before whom, what its stages run, and what became of every image. */
 export async function lane(start: LaneStart): Promise<never> {
-  const { service, state, pendingStarts = [], checkEveryMs = 60_000, longestHistory = 4_000 } = start;
+  const { service, state, checkEveryMs = 60_000, longestHistory = 4_000 } = start;
   // Turn numbers rise also when a lane is terminated and begun anew: a host refuses a deploy by a lower one.
   const memory = state ?? emptyLane(workflowInfo().startTime.getTime());
-  const outbox = new LaneOutbox(memory, pendingStarts);
+  const outbox = new LaneOutbox(memory, start);
   const members: Members = {
     all: () => Object.entries(memory.members).map(([rollout, { runId }]) => ({ rollout, runId })),
     someoneWaits: () => someoneWaits(memory),
@@ -61,21 +61,15 @@ export async function lane(start: LaneStart): Promise<never> {
   setHandler(laneQuery, () => memory);
   answerRollouts(memory, outbox);
   answerOperators({ service, memory, outbox });
-  const messages = {
-    areLeft: () => !outbox.isEmpty,
-    flush: async () => {
-      await outbox.flush();
-      if (historyIsLong(longestHistory)) await forgetEnded(members);
-    },
+  const again = async () => {
+    await forgetEnded(members);
+    await condition(allHandlersFinished);
+    const { pendingStarts, messages } = outbox;
+    return await continueAsNew<typeof lane>({ service, state: memory, checkEveryMs, longestHistory, pendingStarts, messages });
   };
-  const again = () =>
-    continueAsNew<typeof lane>({
-      ...{ service, state: memory, checkEveryMs, longestHistory },
-      pendingStarts: outbox.pendingStarts,
-    });
   return await Promise.race([
     forgetEndedWhileWaiting(members, checkEveryMs),
-    sendUntilLong(messages, longestHistory, again),
+    sendUntilLong(outbox, longestHistory, again),
     startPending(outbox),
   ]);
 }

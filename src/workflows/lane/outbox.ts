@@ -1,34 +1,32 @@
 import type { SignalDefinition } from '@temporalio/common';
-import { type ExternalWorkflowHandle, getExternalWorkflowHandle, log } from '@temporalio/workflow';
-import { grantSignal, type PendingStart, progressSignal } from '../../contracts/messages.ts';
+import { getExternalWorkflowHandle, log } from '@temporalio/workflow';
+import { grantSignal, type LaneMessage, type LaneStart, type PendingStart, progressSignal } from '../../contracts/messages.ts';
 import { forget } from '../../domain/lane/members.ts';
 import type { RolloutRun } from '../../domain/lane/run.ts';
 import type { LaneState } from '../../domain/lane/state.ts';
 import type { Grant } from '../../domain/lane/turns.ts';
 
-interface AddressedMessage extends RolloutRun {
-  send(rollout: ExternalWorkflowHandle): Promise<void>;
-}
-
 /** What a lane has to tell rollouts, and to start for operators. Update handlers only fill it, so that every update is answered at once. */
 export class LaneOutbox {
   readonly #memory: LaneState;
-  readonly #messages: AddressedMessage[] = [];
+  /** To be sent in this order. */
+  readonly messages: LaneMessage[];
   /** Begun in this order; the first may be under way. */
   readonly pendingStarts: PendingStart[];
 
-  constructor(memory: LaneState, pendingStarts: readonly PendingStart[]) {
+  constructor(memory: LaneState, { messages = [], pendingStarts = [] }: Pick<LaneStart, 'messages' | 'pendingStarts'>) {
     this.#memory = memory;
+    this.messages = [...messages];
     this.pendingStarts = [...pendingStarts];
   }
 
-  get isEmpty(): boolean {
-    return this.#messages.length === 0;
+  areLeft(): boolean {
+    return this.messages.length > 0;
   }
 
-  enqueue<Message>(rollout: string, signal: SignalDefinition<[Message]>, message: Message): void {
+  enqueue<Message>(rollout: string, { name }: SignalDefinition<[Message]>, message: Message): void {
     const runId = this.#memory.members[rollout]?.runId;
-    if (runId !== undefined) this.#messages.push({ rollout, runId, send: (handle) => handle.signal(signal, message) });
+    if (runId !== undefined) this.messages.push({ rollout, runId, signal: name, message });
   }
 
   grantAll(grants: readonly Grant[]): void {
@@ -40,15 +38,15 @@ export class LaneOutbox {
     for (const rollout of rollouts) this.enqueue(rollout, progressSignal, { what });
   }
 
-  /** Sends all messages. A rollout that is gone is forgotten, which may add further ones. */
-  async flush(): Promise<void> {
-    for (let message = this.#messages.shift(); message !== undefined; message = this.#messages.shift()) {
-      try {
-        await message.send(getExternalWorkflowHandle(message.rollout, message.runId));
-      } catch (error) {
-        log.warn('a rollout is gone without having left its lane', { rollout: message.rollout, error });
-        this.forgetRun(message);
-      }
+  /** A rollout that is gone is forgotten, which may add further messages. */
+  async sendNext(): Promise<void> {
+    const next = this.messages.shift();
+    if (next === undefined) return;
+    try {
+      await getExternalWorkflowHandle(next.rollout, next.runId).signal(next.signal, next.message);
+    } catch (error) {
+      log.warn('a rollout is gone without having left its lane', { rollout: next.rollout, error });
+      this.forgetRun(next);
     }
   }
 

@@ -40,9 +40,8 @@ describe('a lane with 2,000 pushes behind it', function () {
 
   /**
    * From entering to the change of its stage, said in one breath: whatever overtakes what it depends on is said again, as rollouts do.
-   * @returns the rest, which other pushes need not wait for
    */
-  async function push(lane: WorkflowHandle, me: RolloutRun, number: number): Promise<() => Promise<unknown>> {
+  async function push(lane: WorkflowHandle, me: RolloutRun, number: number): Promise<void> {
     const word = `push ${number}`;
     const stage = stageOf(number);
     const one = { ...rolloutOf(word, `tag-${number % 40}`), ...me, stage, stages: [stage] };
@@ -58,32 +57,26 @@ describe('a lane with 2,000 pushes behind it', function () {
       assert.ok(answer.kind === 'go', JSON.stringify(answer));
       assert.equal(answer.before?.digest, number < stages ? undefined : digestOf(`push ${number - stages}`));
       const running = runningOf(one, word, answer.before);
-      return () =>
-        Promise.all([
-          lane.executeUpdate(runningUpdate, { args: [{ ...me, stage, running }] }),
-          lane.executeUpdate(releaseTurnUpdate, { args: [{ ...me, stage, reached: true }] }),
-          lane.executeUpdate(leaveUpdate, { args: [{ ...me, end: 'delivered', at: someTime }] }),
-        ]);
+      await Promise.all([
+        lane.executeUpdate(runningUpdate, { args: [{ ...me, stage, running }] }),
+        lane.executeUpdate(releaseTurnUpdate, { args: [{ ...me, stage, reached: true }] }),
+        lane.executeUpdate(leaveUpdate, { args: [{ ...me, end: 'delivered', at: someTime }] }),
+      ]);
+      return;
     }
+  }
+
+  /** All pushes to one stage, one after the other. */
+  async function pushAll(lane: WorkflowHandle, me: RolloutRun, first: number): Promise<void> {
+    for (let number = first; number < pushes; number += stages) await push(lane, me, number);
   }
 
   it('continues as new several times, with a short history and its memory as it was', async () => {
     await temporal.client.workflow.start('lane', { ...laneStartOptions(service) });
     const lane = temporal.client.workflow.getHandle(laneId(service));
     const names = Array.from({ length: stages }, (_, index) => standIn(temporal, `rollout:${service}:${index}`));
-    const members = (await Promise.all(names)).map(({ rollout, runId }) => ({
-      rollout,
-      runId,
-      rest: Promise.resolve<unknown>(undefined),
-    }));
-    for (let number = 0; number < pushes; number += 1) {
-      const member = members[number % stages] ?? assert.fail();
-      await member.rest;
-      const { rollout, runId } = member;
-      const rest = await push(lane, { rollout, runId }, number);
-      member.rest = rest();
-    }
-    await Promise.all(members.map(({ rest }) => rest));
+    const members = await Promise.all(names);
+    await Promise.all(members.map(({ rollout, runId }, first) => pushAll(lane, { rollout, runId }, first)));
     const runs = await runsOf(temporal, lane);
     assert.ok(runs.length >= 4, `${runs.length} runs`);
     for (const { events } of runs) assert.ok(events < 10_000, `${events} events`);
