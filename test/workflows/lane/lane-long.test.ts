@@ -23,7 +23,6 @@ import type { TestWorkers } from '../../support/worker.ts';
 const pushes = 2_000;
 const stages = 4;
 const stageOf = (number: number): string => `stage-${number % stages}`;
-const service = 'busy';
 
 describe('a lane with 2,000 pushes behind it', function () {
   this.timeout(600_000);
@@ -40,8 +39,9 @@ describe('a lane with 2,000 pushes behind it', function () {
 
   /**
    * From entering to the change of its stage, said in one breath: whatever overtakes what it depends on is said again, as rollouts do.
+   * @returns the rest, which other pushes need not wait for
    */
-  async function push(lane: WorkflowHandle, me: RolloutRun, number: number): Promise<void> {
+  async function push(lane: WorkflowHandle, me: RolloutRun, number: number): Promise<() => Promise<unknown>> {
     const word = `push ${number}`;
     const stage = stageOf(number);
     const one = { ...rolloutOf(word, `tag-${number % 40}`), ...me, stage, stages: [stage] };
@@ -57,34 +57,42 @@ describe('a lane with 2,000 pushes behind it', function () {
       assert.ok(answer.kind === 'go', JSON.stringify(answer));
       assert.equal(answer.before?.digest, number < stages ? undefined : digestOf(`push ${number - stages}`));
       const running = runningOf(one, word, answer.before);
-      await Promise.all([
-        lane.executeUpdate(runningUpdate, { args: [{ ...me, stage, running }] }),
-        lane.executeUpdate(releaseTurnUpdate, { args: [{ ...me, stage, reached: true }] }),
-        lane.executeUpdate(leaveUpdate, { args: [{ ...me, end: 'delivered', at: someTime }] }),
-      ]);
-      return;
+      return () =>
+        Promise.all([
+          lane.executeUpdate(runningUpdate, { args: [{ ...me, stage, running }] }),
+          lane.executeUpdate(releaseTurnUpdate, { args: [{ ...me, stage, reached: true }] }),
+          lane.executeUpdate(leaveUpdate, { args: [{ ...me, end: 'delivered', at: someTime }] }),
+        ]);
     }
   }
 
-  /** All pushes to one stage, one after the other. */
-  async function pushAll(lane: WorkflowHandle, me: RolloutRun, first: number): Promise<void> {
-    for (let number = first; number < pushes; number += stages) await push(lane, me, number);
+  async function begin(service: string, longestHistory?: number) {
+    const start = { service, ...(longestHistory !== undefined && { longestHistory }) };
+    await temporal.client.workflow.start('lane', { ...laneStartOptions(service), args: [start] });
+    const names = Array.from({ length: stages }, (_, index) => standIn(temporal, `rollout:${service}:${index}`));
+    const members = (await Promise.all(names)).map(({ rollout, runId }) => ({ rollout, runId }));
+    return { lane: temporal.client.workflow.getHandle(laneId(service)), members };
   }
 
   it('continues as new several times, with a short history and its memory as it was', async () => {
-    await temporal.client.workflow.start('lane', { ...laneStartOptions(service) });
-    const lane = temporal.client.workflow.getHandle(laneId(service));
-    const names = Array.from({ length: stages }, (_, index) => standIn(temporal, `rollout:${service}:${index}`));
-    const members = await Promise.all(names);
-    await Promise.all(members.map(({ rollout, runId }, first) => pushAll(lane, { rollout, runId }, first)));
-    const runs = await runsOf(temporal, lane);
-    assert.ok(runs.length >= 4, `${runs.length} runs`);
-    for (const { events } of runs) assert.ok(events < 10_000, `${events} events`);
-    for (const { runId, handedOn } of runs.slice(0, -1)) {
-      const remembered = await temporal.client.workflow.getHandle(laneId(service), runId).query(laneQuery);
+    const { lane, members: runs } = await begin('busy');
+    const members = runs.map((run) => ({ ...run, rest: Promise.resolve<unknown>(undefined) }));
+    for (let number = 0; number < pushes; number += 1) {
+      const member = members[number % stages] ?? assert.fail();
+      await member.rest;
+      const { rollout, runId } = member;
+      const rest = await push(lane, { rollout, runId }, number);
+      member.rest = rest();
+    }
+    await Promise.all(members.map(({ rest }) => rest));
+    const past = await runsOf(temporal, lane);
+    assert.ok(past.length >= 4, `${past.length} runs`);
+    for (const { events } of past) assert.ok(events < 10_000, `${events} events`);
+    for (const { runId, handedOn } of past.slice(0, -1)) {
+      const remembered = await temporal.client.workflow.getHandle(lane.workflowId, runId).query(laneQuery);
       assert.deepEqual(handedOn?.state, remembered, 'what is handed on is what the run knew at its end');
     }
-    for (const [index, { began }] of runs.entries()) if (index > 0) assert.deepEqual(began, runs[index - 1]?.handedOn);
+    for (const [index, { began }] of past.entries()) if (index > 0) assert.deepEqual(began, past[index - 1]?.handedOn);
     const memory = await lane.query(laneQuery);
     assert.deepEqual(memory.members, {});
     assert.equal(Object.keys(memory.stages).length, stages);
@@ -94,6 +102,17 @@ describe('a lane with 2,000 pushes behind it', function () {
       assert.equal(earlier?.length, 10);
       assert.equal(holder, undefined);
     }
+  });
+
+  it('continues as new also where it is never left alone', async () => {
+    const { lane, members } = await begin('never-alone', 100);
+    const pushAll = async (me: RolloutRun, first: number): Promise<void> => {
+      for (let number = first; number < 100; number += stages) await (await push(lane, me, number))();
+    };
+    await Promise.all(members.map(pushAll));
+    const past = await runsOf(temporal, lane);
+    for (const { events } of past) assert.ok(events < 250, `${past.map((run) => run.events).join(', ')} events`);
+    assert.deepEqual((await lane.query(laneQuery)).members, {});
   });
 });
 
