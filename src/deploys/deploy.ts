@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import type { Environment } from '../domain/environment.ts';
 import type { Deployed, OtherChanges, RunningImage, VerifiedImage } from '../domain/outcomes.ts';
 import type { ChangePlan, DeployPlan, Plan, StagePlan } from '../domain/plan.ts';
-import type { HostReach } from '../platform/docker/reach.ts';
+import type { HostReach } from '../platform/docker/connect.ts';
 import type { HostLock } from '../platform/files/host-lock.ts';
 import type { CredentialsSource } from '../platform/registry/credentials.ts';
 import type { ForgeSections } from '../settings/github.ts';

@@ -13,11 +13,7 @@ export interface PortChoice {
   readonly setting: string;
 }
 
-/**
- * Has a server listen, which is the only way to find out that a port is free and to have it at the same time.
- * @returns its port
- * @throws where the configured port is taken
- */
+/** Has a server listen: only that finds out that a port is free and keeps it. @returns its port @throws where the configured one is taken */
 export async function listenAt(server: Server, { ip, configured, preferred, setting }: PortChoice): Promise<number> {
   if (configured !== undefined) {
     if (await listens(server, ip, configured)) return configured;
@@ -43,9 +39,8 @@ async function listens(server: Server, ip: string, port: number): Promise<boolea
 }
 
 /**
- * A port for a server that has to be told where to listen, or to come back to the same place. Nobody else gets it meanwhile: a connection to
- * it has been closed from its own end, and for the minute that the kernel remembers that (TIME_WAIT), it hands the port out to nobody who
- * asks for any, though a process that names it can listen there.
+ * A port for a server that has to be told where to listen. Nobody else gets it meanwhile: a connection to it was closed from its own end, and
+ * for the minute that the kernel remembers that (TIME_WAIT), it gives the port only to a process that names it.
  */
 export async function reservePort(ip = '127.0.0.1'): Promise<number> {
   const server = createServer((accepted) => accepted.end());

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+
 interface SharedRun<Result> {
   readonly result: Promise<Result>;
   readonly controller: AbortController;
@@ -19,7 +21,9 @@ export class SharedRuns<Result> {
     run.waiting += 1;
     const done = new AbortController();
     try {
-      return await Promise.race([run.result, rejectionBy(signal, done.signal)]);
+      // The signal may live long, and would otherwise keep a listener for each run.
+      const aborted = once(signal, 'abort', { signal: done.signal }).then(() => Promise.reject(signal.reason));
+      return await Promise.race([run.result, aborted]);
     } finally {
       done.abort();
       run.waiting -= 1;
@@ -45,11 +49,4 @@ export class SharedRuns<Result> {
     // Its failure is the stop that we asked for, and no caller is left.
     await Promise.allSettled([run.result]);
   }
-}
-
-/** @param done removes the listener: the signal may live long, and would otherwise keep one for each run */
-function rejectionBy(signal: AbortSignal, done: AbortSignal): Promise<never> {
-  return new Promise((_resolve, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true, signal: done });
-  });
 }

@@ -3,10 +3,9 @@ import type Docker from 'dockerode';
 import type { ContainerQuery, DeployKind } from '../deploys/deploy.ts';
 import { messageOf } from '../domain/errors.ts';
 import type { DeployPlan } from '../domain/plan.ts';
-import { requireAlive } from '../platform/docker/alive.ts';
-import { findImage, type Image } from '../platform/docker/container.ts';
+import { requireAlive } from '../platform/docker/connect.ts';
+import { findImage, type Image, isMadeByCompose } from '../platform/docker/container.ts';
 import { isMissing, statusOf } from '../platform/docker/errors.ts';
-import { isMadeByCompose } from '../platform/docker/own-labels.ts';
 
 export type ContainerSnapshot = NonNullable<Awaited<ReturnType<typeof inspect>>>;
 

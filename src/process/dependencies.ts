@@ -8,10 +8,9 @@ import { createTurnGuard } from '../deploys/kit/turn-guard.ts';
 import type { Environment } from '../domain/environment.ts';
 import { Refusal } from '../domain/failures.ts';
 import { createForgeFor } from '../forges/forge.ts';
-import { createArtifacts } from '../platform/artifacts.ts';
-import { connectDocker, readText } from '../platform/docker/connect.ts';
-import { ownershipKey } from '../platform/docker/ownership-key.ts';
-import { workerReach } from '../platform/docker/reach.ts';
+import { Artifacts } from '../platform/artifacts.ts';
+import { connectDocker, workerReach } from '../platform/docker/connect.ts';
+import { ownershipKey } from '../platform/docker/labels.ts';
 import { createHostLock } from '../platform/files/host-lock.ts';
 import { createGitHubClients, type GitHubClients, type GitHubCredentials } from '../platform/github/client.ts';
 import { type CredentialsSource, createDockerCredentials, firstCredentials } from '../platform/registry/credentials.ts';
@@ -38,7 +37,7 @@ export async function createDependencies(
   const dockerHost = configuration.docker.host;
   const dockerEnv = dockerHost === undefined ? env : { ...env, DOCKER_HOST: dockerHost };
   const docker = connectDocker(dockerEnv);
-  const reach = await workerReach(docker, readText);
+  const reach = await workerReach(docker);
   const github = gitHubSettings(configuration.forge);
   const { clientFor } = github === undefined ? { clientFor: refuseWithoutGitHub } : connectGitHub(github, secrets);
   // A lane that begins anew in another namespace counts its turns from another start.
@@ -53,7 +52,7 @@ export async function createDependencies(
     plainHttp,
     clientFor,
     locks,
-    artifacts: createArtifacts(configuration.artifacts),
+    artifacts: new Artifacts(configuration.artifacts),
     baseDir: directory,
     data,
     workerId: `${hostname()}-${process.pid}`,

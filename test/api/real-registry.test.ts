@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type Docker from 'dockerode';
 import { createAcceptPushes } from '../../src/api/webhooks/accept-pushes.ts';
-import { jsonLines } from '../../src/platform/docker/json-lines.ts';
+import { jsonLines } from '../../src/platform/docker/events.ts';
 import { ensureDocker, removeImagesOf } from '../support/docker.ts';
 import { pushImage, pushIndex } from '../support/images.ts';
 import { type Registry, startRegistry } from '../support/registry.ts';

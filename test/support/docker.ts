@@ -1,7 +1,7 @@
 import type Docker from 'dockerode';
 import { messageOf } from '../../src/domain/errors.ts';
 import { connectDocker } from '../../src/platform/docker/connect.ts';
-import { jsonLines } from '../../src/platform/docker/json-lines.ts';
+import { jsonLines } from '../../src/platform/docker/events.ts';
 import { eventually } from './wait.ts';
 
 /** The real Docker daemon: a test that needs it fails where there is none. */

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createTrivy, type Trivy, type TrivyOptions } from '../../src/checks/scan/trivy.ts';
-import { type Artifacts, createArtifacts } from '../../src/platform/artifacts.ts';
+import { Artifacts } from '../../src/platform/artifacts.ts';
 import { findTool } from '../../src/platform/tools.mjs';
 
 /** The database of five advisories: see advisories.json there. */
@@ -23,7 +23,7 @@ export async function createScanner(options: Partial<TrivyOptions> & { readonly 
   const folder = await mkdtemp(join(tmpdir(), 'landfall-scanner-'));
   const cacheDir = join(folder, 'cache');
   if (database) await cp(testDatabase, join(cacheDir, 'db'), { recursive: true });
-  const artifacts = createArtifacts(join(folder, 'artifacts'));
+  const artifacts = new Artifacts(join(folder, 'artifacts'));
   const all: TrivyOptions = {
     command: [trivyProgram()],
     cacheDir,

@@ -10,7 +10,7 @@ import type { SmokePlan } from '../../src/checks/smoke/plan.ts';
 import { type Digest, parseRepository, type Tag } from '../../src/domain/image-reference.ts';
 import type { Checked, RateLimited, VerifiedImage } from '../../src/domain/outcomes.ts';
 import type { Plan } from '../../src/domain/plan.ts';
-import { createArtifacts } from '../../src/platform/artifacts.ts';
+import { Artifacts } from '../../src/platform/artifacts.ts';
 import { hostPlatform } from './images.ts';
 import { checkOf } from './plans.ts';
 
@@ -27,7 +27,7 @@ export function checkContext(docker: Docker, changes: Partial<CheckContext> = {}
     secrets: (value) => value,
     credentials: async () => undefined,
     plainHttp: () => true,
-    artifacts: createArtifacts(tmpdir()),
+    artifacts: new Artifacts(tmpdir()),
     baseDir: tmpdir(),
     data: tmpdir(),
     env: process.env,

@@ -20,7 +20,7 @@ import { explainUnreachable } from '../../platform/docker/errors.ts';
 import { sharedImages } from '../../platform/docker/images.ts';
 import { isEarlier, projectPrefix } from '../../platform/docker/labels.ts';
 import { createMask, lastLines, type TextMask } from '../../platform/docker/log-lines.ts';
-import { findOurs, remove } from '../../platform/docker/remove.ts';
+import { findLabelled, remove } from '../../platform/docker/remove.ts';
 import { requireScanned } from '../../platform/docker/scanned.ts';
 import { type Check, type CheckContext, CheckRefused, type DockerCheck, labelsFor, pullMs, referenceOf } from '../check.ts';
 import type { IntegrationPlan } from './plan.ts';
@@ -75,7 +75,7 @@ async function checkIntegration(check: IntegrationCheck): Promise<Checked> {
 /** What earlier attempts of this check left: they cannot be at work any more. */
 async function removeEarlier({ docker, run, ownershipKey }: IntegrationCheck): Promise<void> {
   try {
-    for (const left of await findOurs(docker, ownershipKey, run.rollout)) {
+    for (const left of (await findLabelled(docker, ownershipKey, run.rollout)).ours) {
       if (left.name.startsWith(projectPrefix) && isEarlier(left.owner, run)) await remove(docker, left);
     }
   } catch (error) {
@@ -218,7 +218,8 @@ async function takeDown(check: IntegrationCheck, project: Project): Promise<void
   const { docker, run } = check;
   const words = ['down', '--volumes', '--remove-orphans', '--timeout', '0', '--rmi', 'local'];
   const end = await compose(check, project, words, { timeoutMs: composeWithinMs }).catch((error: unknown) => error);
-  const left = (await findOurs(docker, check.ownershipKey, run.rollout)).filter(({ name }) => name.startsWith(project.name));
+  const { ours } = await findLabelled(docker, check.ownershipKey, run.rollout);
+  const left = ours.filter(({ name }) => name.startsWith(project.name));
   for (const each of left) await remove(docker, each);
   if (end instanceof Error) throw end;
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { ReadyProbe } from '../../platform/docker/probe.ts';
+import type { ReadyProbe } from '../../platform/docker/readiness.ts';
 import type { Complain } from '../../settings/problem.ts';
 import { duration, memory, port, type SecretCheck, text } from '../../settings/scalars.ts';
 import { map, optional } from '../../settings/wording.ts';

@@ -1,8 +1,7 @@
 import type { Evidence } from '../../domain/evidence.ts';
 import { formatSeconds } from '../../domain/seconds.ts';
 import type { TextMask } from '../../platform/docker/log-lines.ts';
-import type { Probe } from '../../platform/docker/probe.ts';
-import { healthOf, type ReadinessResult, type State } from '../../platform/docker/readiness.ts';
+import { healthOf, type Probe, type ReadinessResult, type State } from '../../platform/docker/readiness.ts';
 import { CheckRefused } from '../check.ts';
 import type { SmokePlan } from './plan.ts';
 

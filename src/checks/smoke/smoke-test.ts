@@ -1,7 +1,6 @@
 import type Docker from 'dockerode';
 import { messageOf } from '../../domain/errors.ts';
 import { quoted } from '../../domain/evidence.ts';
-import { registryOf } from '../../domain/image-reference.ts';
 import type { Checked, VerifiedImage } from '../../domain/outcomes.ts';
 import { type ContainerEnvironment, readEnvironment } from '../../platform/docker/environment.ts';
 import { explainUnreachable, isMissing, platformMissing } from '../../platform/docker/errors.ts';
@@ -9,9 +8,8 @@ import { watchContainer } from '../../platform/docker/events.ts';
 import { sharedImages } from '../../platform/docker/images.ts';
 import { isEarlier, nameOf } from '../../platform/docker/labels.ts';
 import { createMask, lastLines, readLog } from '../../platform/docker/log-lines.ts';
-import { type Address, createProbe } from '../../platform/docker/probe.ts';
-import { createWakeUp, waitUntilOver } from '../../platform/docker/readiness.ts';
-import { findOurs, remove, removeContainer, removeNetwork } from '../../platform/docker/remove.ts';
+import { type Address, createProbe, createWakeUp, waitUntilOver } from '../../platform/docker/readiness.ts';
+import { findLabelled, remove, removeContainer, removeNetwork } from '../../platform/docker/remove.ts';
 import { type ContainerImageInfo, requireMadeOfScanned, requireScanned } from '../../platform/docker/scanned.ts';
 import { type Check, type CheckContext, type DockerCheck, labelsFor, referenceOf } from '../check.ts';
 import type { SmokePlan } from './plan.ts';
@@ -48,7 +46,7 @@ async function smokeTest(test: SmokeTest): Promise<Checked> {
   const daemon = await describeDaemon(docker);
   requirePlatform(test.image, daemon.platform);
   const environment = await readEnvironment(smoke, test.baseDir, test.secrets);
-  for (const left of await findOurs(docker, test.ownershipKey, run.rollout))
+  for (const left of (await findLabelled(docker, test.ownershipKey, run.rollout)).ours)
     if (isEarlier(left.owner, run)) await remove(docker, left);
 
   await takeImage(test, daemon);
@@ -80,11 +78,10 @@ function requirePlatform(image: VerifiedImage, platform: string): void {
 
 async function takeImage(test: SmokeTest, { platform }: Daemon): Promise<void> {
   const reference = referenceOf(test.image);
-  const registry = registryOf(test.image.repository);
   // Removing a large image takes Docker seconds, which no rollout has to wait for.
   test.later(`remove image ${reference}`, () => test.images.giveBack(reference), { isAwaited: false });
-  const { signal, now } = test;
-  await test.images.take(reference, { platform, credentials: () => test.credentials(registry), signal, now });
+  const { credentials, signal, now } = test;
+  await test.images.take(reference, { platform, credentials, signal, now });
 }
 
 /** A bridge network of its own, so that the container under test meets nothing else. */

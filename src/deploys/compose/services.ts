@@ -1,9 +1,8 @@
 import type Docker from 'dockerode';
 import { formatReference, type ImageReference, tryParseReference } from '../../domain/image-reference.ts';
 import type { ImageIdentity, RunningImage } from '../../domain/outcomes.ts';
-import { findImage } from '../../platform/docker/container.ts';
+import { findImage, isMadeByCompose } from '../../platform/docker/container.ts';
 import { isMissing } from '../../platform/docker/errors.ts';
-import { isMadeByCompose } from '../../platform/docker/own-labels.ts';
 import { safeName } from '../../platform/files/safe-name.ts';
 import { type ContainerWithImage, runningImage, runs, runsPrevious, withImage } from '../docker/digests.ts';
 import { findContainer } from '../docker/slot.ts';

@@ -1,8 +1,7 @@
 import { Refusal } from '../../domain/failures.ts';
 import { formatReference } from '../../domain/image-reference.ts';
 import type { Deployed } from '../../domain/outcomes.ts';
-import { type Container, findImage } from '../../platform/docker/container.ts';
-import { isOwnLabel } from '../../platform/docker/own-labels.ts';
+import { type Container, findImage, isOwnLabel } from '../../platform/docker/container.ts';
 import { removeContainer } from '../../platform/docker/remove.ts';
 import { requireScanned } from '../../platform/docker/scanned.ts';
 import type { Deployer, Work } from '../deploy.ts';

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import { messageOf } from '../../domain/errors.ts';
 import type { Refusal } from '../../domain/failures.ts';
-import { requireAlive } from '../../platform/docker/alive.ts';
+import { requireAlive } from '../../platform/docker/connect.ts';
 import type { Container } from '../../platform/docker/container.ts';
 import { holdsSecret } from '../../platform/docker/environment.ts';
 import { explainUnreachable, statusOf } from '../../platform/docker/errors.ts';

@@ -1,8 +1,7 @@
 import type Docker from 'dockerode';
 import { formatReference } from '../../domain/image-reference.ts';
 import type { VerifiedImage } from '../../domain/outcomes.ts';
-import { type Container, findImage } from '../../platform/docker/container.ts';
-import { isMadeByCompose, isOwnLabel } from '../../platform/docker/own-labels.ts';
+import { type Container, findImage, isMadeByCompose, isOwnLabel } from '../../platform/docker/container.ts';
 import { findSharers, isThere } from '../kit/docker.ts';
 import { refused } from '../kit/refusals.ts';
 import { networksOf } from './own-networks.ts';

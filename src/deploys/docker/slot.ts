@@ -1,7 +1,6 @@
 import type Docker from 'dockerode';
 import type { ImageIdentity, RunningImage } from '../../domain/outcomes.ts';
-import { type Container, findImage, inspectContainer } from '../../platform/docker/container.ts';
-import { isOwnLabel, type Labels } from '../../platform/docker/own-labels.ts';
+import { type Container, findImage, inspectContainer, isOwnLabel, type Labels } from '../../platform/docker/container.ts';
 import type { Target } from '../deploy.ts';
 import { refused } from '../kit/refusals.ts';
 import { runningImage, withImage } from './digests.ts';

@@ -1,5 +1,5 @@
 import type Docker from 'dockerode';
-import { formatReference, type ImageReference, registryOf } from '../../domain/image-reference.ts';
+import { formatReference, type ImageReference } from '../../domain/image-reference.ts';
 import type { Container } from '../../platform/docker/container.ts';
 import { explainUnreachable, isMissing } from '../../platform/docker/errors.ts';
 import { ensureImage } from '../../platform/docker/images.ts';
@@ -26,7 +26,7 @@ export async function pullImage(
   const { Os, Arch } = await docker.version();
   await ensureImage(docker, formatReference({ repository, ...(digest && { digest }) }), {
     platform: `${Os}/${Arch}`,
-    credentials: () => credentials(registryOf(repository)),
+    credentials,
     signal,
     now: () => new Date(),
   });

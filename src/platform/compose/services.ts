@@ -2,7 +2,7 @@ import { PassThrough } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import type Docker from 'dockerode';
-import { formatReference, parseReference, registryOf } from '../../domain/image-reference.ts';
+import { formatReference, parseReference } from '../../domain/image-reference.ts';
 import type { CleanUpLater } from '../docker/clean-up.ts';
 import { explainUnreachable } from '../docker/errors.ts';
 import { ensureImage, type Images, type PullOptions } from '../docker/images.ts';
@@ -36,12 +36,9 @@ export async function takeImages(needs: ImageNeeds, candidate: string, project: 
   const { Os, Arch } = await docker.version().catch((error: unknown) => {
     throw explainUnreachable(error);
   });
-  const optionsOf = (reference: string) => {
-    const registry = registryOf(parseReference(reference).repository);
-    return { platform: `${Os}/${Arch}`, credentials: () => credentials(registry), signal, now };
-  };
+  const pull = { platform: `${Os}/${Arch}`, credentials, signal, now };
   later(`remove image ${candidate}`, () => images.giveBack(candidate), { isAwaited: false });
-  await images.take(candidate, optionsOf(candidate));
+  await images.take(candidate, pull);
   // Compose itself builds what is built, and pulls what is for another platform.
   const others = Object.values(project.services).flatMap(({ image, build, platform }) =>
     image === undefined || image === candidate || build !== undefined || platform !== undefined ? [] : [image],
@@ -50,7 +47,7 @@ export async function takeImages(needs: ImageNeeds, candidate: string, project: 
     const parsed = parseReference(image);
     const isBare = parsed.tag === undefined && parsed.digest === undefined;
     const reference = isBare ? `${parsed.repository}:latest` : formatReference(parsed);
-    await ensureImage(docker, reference, optionsOf(reference));
+    await ensureImage(docker, reference, pull);
   }
 }
 

@@ -4,31 +4,23 @@
  */
 export type CleanUpLater = (what: string, undo: () => Promise<void>, options?: { readonly isAwaited: boolean }) => void;
 
-/**
- * Runs `body`, then everything that it arranged, last first, however it ended. What fails while undoing is reported, never thrown: it
- * neither hides the first error nor keeps the rest from being undone.
- */
+/** Runs `body`, then what it arranged, last first, however it ended. What fails then is reported, never thrown: it hides no first error. */
 export async function withCleanUp<Result>(
   report: (what: string, error: unknown) => void,
   body: (later: CleanUpLater) => Promise<Result>,
 ): Promise<Result> {
-  const arranged: { undoOrReport: () => Promise<void>; isAwaited: boolean }[] = [];
+  const arranged: (() => Promise<void>)[] = [];
   const later: CleanUpLater = (what, undo, { isAwaited } = { isAwaited: true }) => {
-    const undoOrReport = async (): Promise<void> => {
-      try {
-        await undo();
-      } catch (error) {
-        report(what, error);
-      }
-    };
-    arranged.push({ undoOrReport, isAwaited });
+    arranged.unshift(async () => {
+      const undone = Promise.resolve()
+        .then(undo)
+        .catch((error: unknown) => report(what, error));
+      if (isAwaited) await undone;
+    });
   };
   try {
     return await body(later);
   } finally {
-    for (const { undoOrReport, isAwaited } of arranged.reverse()) {
-      const undone = undoOrReport();
-      if (isAwaited) await undone;
-    }
+    for (const undo of arranged) await undo();
   }
 }

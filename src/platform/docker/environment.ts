@@ -10,8 +10,7 @@ export interface ContainerEnvironment {
 }
 
 /**
- * What the container gets as environment: the file's variables, and over them the configured ones with their secrets resolved.
- * @param baseDir what `envFile` is relative to
+ * What the container gets: the variables of `envFile` (relative to `baseDir`), and over them the configured ones with their secrets resolved.
  * @throws Refusal `FileNotFound`, `SmokeFailed` for a line that is no variable, or what `resolveSecret` throws
  */
 export async function readEnvironment(
@@ -19,8 +18,8 @@ export async function readEnvironment(
   baseDir: string,
   resolveSecret: (value: string) => string,
 ): Promise<ContainerEnvironment> {
-  const fromFile =
-    smoke.envFile === undefined ? {} : parseEnvironmentFile(await readEnvironmentFile(baseDir, smoke.envFile), smoke.envFile);
+  const { envFile } = smoke;
+  const fromFile = envFile === undefined ? {} : parseEnvironmentFile(await readEnvironmentFile(baseDir, envFile), envFile);
   const configured = Object.entries(smoke.env).map(([name, value]) => ({ name, value, resolved: resolveSecret(value) }));
   return {
     variables: { ...fromFile, ...Object.fromEntries(configured.map(({ name, resolved }) => [name, resolved])) },
@@ -31,49 +30,30 @@ export async function readEnvironment(
   };
 }
 
-/**
- * Whether a variable is secret by its name. Neither a file nor a container says which of its values are secret; masking all of them would
- * make logs unreadable (`PORT=80`, `DEBUG=true`).
- */
+/** Whether a variable is secret by its name: nothing else says so, and with all values masked (`PORT=80`) no log could be read. */
 export function holdsSecret(name: string): boolean {
   return /pass|pwd|secret|token|credential|private|_key$|apikey/i.test(name);
 }
 
 async function readEnvironmentFile(baseDir: string, path: string): Promise<string> {
-  try {
-    return await readFile(resolve(baseDir, path), 'utf8');
-  } catch (error) {
-    const code = String(codeOf(error) ?? error);
-    throw new Refusal(
-      'FileNotFound',
-      `expected the file ${path} of smoke.envFile in ${baseDir} on the worker, which cannot be read (${code}): put it there, or correct the setting`,
-      [],
-      { cause: error },
-    );
-  }
+  return await readFile(resolve(baseDir, path), 'utf8').catch((error: unknown) => {
+    const message = `expected the file ${path} of smoke.envFile in ${baseDir} on the worker, which cannot be read (${codeOf(error) ?? error}): put it there, or correct the setting`;
+    throw new Refusal('FileNotFound', message, [], { cause: error });
+  });
 }
 
-/**
- * `NAME=VALUE` lines, comments and empty lines, with the quotes around a value taken off as Compose does. Nothing is interpolated.
- * @throws Refusal that names the line, never its content
- */
+/** `NAME=VALUE` lines, quotes taken off as Compose does, nothing interpolated. @throws Refusal that names the line, never its content */
 export function parseEnvironmentFile(text: string, path: string): Record<string, string> {
   const variables: Record<string, string> = {};
-  for (const [index, line] of text
-    .replace(/^\uFEFF/, '')
-    .split(/\r?\n/)
-    .entries()) {
+  const lines = text.replace(/^\uFEFF/, '').split(/\r?\n/);
+  for (const [index, line] of lines.entries()) {
     if (/^\s*(#|$)/.test(line)) continue;
     const [, name, value = ''] = /^\s*(?:export\s+)?([^\s=#]+)\s*=(.*)$/.exec(line) ?? [];
     if (name === undefined) {
       throw new Refusal('SmokeFailed', `expected NAME=VALUE in line ${index + 1} of ${path} (smoke.envFile): correct it`);
     }
-    variables[name] = unquote(value.trim());
+    const [, , quoted] = /^(["'])(.*)\1$/.exec(value.trim()) ?? [];
+    variables[name] = quoted ?? value.trim();
   }
   return variables;
-}
-
-function unquote(value: string): string {
-  const [, , quoted] = /^(["'])(.*)\1$/.exec(value) ?? [];
-  return quoted ?? value;
 }

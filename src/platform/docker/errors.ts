@@ -11,6 +11,11 @@ export function isMissing(error: unknown): boolean {
   return statusOf(error) === 404;
 }
 
+/** For a `catch`: what is not there is undefined. */
+export function unlessMissing(error: unknown): undefined {
+  if (!isMissing(error)) throw error;
+}
+
 /** The daemon is busy with it, or something else uses it. */
 export function isConflict(error: unknown): boolean {
   return statusOf(error) === 409;
@@ -32,10 +37,7 @@ export function explainUnreachable(error: unknown): unknown {
 /** Docker Hub counts pulls over six hours, and the daemon does not pass on when a registry lets us in again. */
 const rateLimitMs = 5 * 60_000;
 
-/**
- * What a failed pull means. The daemon answers 500 to all of them, and passes only the text of the registry's error on, so the text is
- * what there is: the error codes of the OCI distribution specification, as the daemon writes them.
- */
+/** What a failed pull means: the daemon answers 500 to all of them, and only its text has the error code of the registry (OCI). */
 export function pullError(reference: string, platform: string, error: unknown, now: Date): unknown {
   // A repository may be called `denied`: only what the daemon says beside the name counts.
   const text = messageOf(error)

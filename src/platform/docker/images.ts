@@ -1,31 +1,18 @@
 import type Docker from 'dockerode';
-import { InvalidReference, parseReference, type Repository } from '../../domain/image-reference.ts';
-import { isConflict, isMissing, platformMissing, pullError } from './errors.ts';
-import { jsonLines } from './json-lines.ts';
-
-export interface Credentials {
-  readonly username: string;
-  readonly password: string;
-}
+import { parseReference, tryParseReference } from '../../domain/image-reference.ts';
+import type { CredentialsSource } from '../registry/credentials.ts';
+import { isConflict, isMissing, platformMissing, pullError, unlessMissing } from './errors.ts';
+import { jsonLines } from './events.ts';
 
 export interface PullOptions {
   /** `os/arch` of the daemon. */
   readonly platform: string;
-  readonly credentials: () => Promise<Credentials | undefined>;
+  readonly credentials: CredentialsSource;
   readonly signal: AbortSignal;
   readonly now: () => Date;
 }
 
-/**
- * The images that smoke tests and integration checks of this worker use. One that was not there before is removed when its last user gives it back, so that
- * the disk does not fill up; one that was there, or that anything else uses, stays.
- */
-export interface Images {
-  /** Makes sure that the image is there. @param reference `repository@digest` */
-  take(reference: string, options: PullOptions): Promise<void>;
-  /** Once for each `take`, also for one that failed. */
-  giveBack(reference: string): Promise<void>;
-}
+export type Images = ReturnType<typeof createImages>;
 
 const shared = new WeakMap<Docker, Images>();
 
@@ -36,11 +23,16 @@ export function sharedImages(docker: Docker): Images {
   return images;
 }
 
-export function createImages(docker: Docker): Images {
+/**
+ * The images that the checks of this worker use. One that was not there before is removed when its last user gives it back, so that the
+ * disk does not fill up; one that was there, or that anything else uses, stays.
+ */
+export function createImages(docker: Docker) {
   const uses = new Map<string, { count: number; pulled: boolean }>();
   const removals = new Map<string, Promise<void>>();
   return {
-    async take(reference, options) {
+    /** Makes sure that the image is there. @param reference `repository@digest` */
+    async take(reference: string, options: PullOptions): Promise<void> {
       const use = uses.get(reference) ?? { count: 0, pulled: false };
       use.count += 1;
       uses.set(reference, use);
@@ -48,7 +40,8 @@ export function createImages(docker: Docker): Images {
       await Promise.allSettled([removals.get(reference)]);
       await ensureImage(docker, reference, { ...options, onPull: () => (use.pulled = true) });
     },
-    async giveBack(reference) {
+    /** Once for each `take`, also for one that failed. */
+    async giveBack(reference: string): Promise<void> {
       const use = uses.get(reference);
       if (use === undefined) return;
       use.count -= 1;
@@ -63,9 +56,7 @@ export function createImages(docker: Docker): Images {
 }
 
 /**
- * Pulls an image unless it is there; it stays on the host.
- * @param reference `repository@digest`
- * @param options `onPull`: called before it is pulled
+ * Pulls an image, `repository@digest`, unless it is there; it stays on the host. @param options `onPull`: called before it is pulled
  * @throws Refusal `PlatformMissing`, `CredentialsRefused`; RateLimit; an ordinary error if Docker or the registry is broken
  */
 export async function ensureImage(
@@ -73,32 +64,25 @@ export async function ensureImage(
   reference: string,
   options: PullOptions & { readonly onPull?: () => void },
 ): Promise<void> {
-  if (await isPresent(docker, reference, options.platform)) return;
+  // An image by digest cannot have changed: what is there need not be pulled again.
+  if ((await platformOf(docker, reference)) === options.platform) return;
   options.onPull?.();
   await pull(docker, reference, options);
 }
 
-/** An image by digest cannot have changed: what is there need not be pulled again. */
-async function isPresent(docker: Docker, reference: string, platform: string): Promise<boolean> {
-  const found = await platformOf(docker, reference);
-  return found === platform;
-}
-
 async function platformOf(docker: Docker, reference: string): Promise<string | undefined> {
-  try {
-    const image = await docker.getImage(reference).inspect();
-    return `${image.Os}/${image.Architecture}`;
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
-  }
+  const image = await docker.getImage(reference).inspect().catch(unlessMissing);
+  return image && `${image.Os}/${image.Architecture}`;
 }
 
 async function pull(docker: Docker, reference: string, options: PullOptions): Promise<void> {
   const { platform, signal } = options;
-  const credentials = await options.credentials();
+  const registry = reference.slice(0, reference.indexOf('/'));
+  const credentials = await options.credentials(registry);
+  // Docker keeps the credentials of Docker Hub under its old address.
+  const serveraddress = registry === 'docker.io' ? 'https://index.docker.io/v1/' : registry;
   try {
-    const authconfig = credentials && { ...credentials, serveraddress: serverAddress(reference) };
+    const authconfig = credentials && { ...credentials, serveraddress };
     const progress = await docker.pull(reference, { abortSignal: signal, ...(authconfig && { authconfig }) });
     for await (const line of jsonLines(progress)) if (typeof line.error === 'string') throw new Error(line.error);
   } catch (error) {
@@ -111,32 +95,21 @@ async function pull(docker: Docker, reference: string, options: PullOptions): Pr
   if (found !== platform) throw platformMissing(reference, platform, [found]);
 }
 
-/** The name under which Docker keeps the credentials of Docker Hub is its old address. */
-function serverAddress(reference: string): string {
-  const registry = reference.slice(0, reference.indexOf('/'));
-  return registry === 'docker.io' ? 'https://index.docker.io/v1/' : registry;
-}
-
 async function removeUnused(docker: Docker, reference: string): Promise<void> {
   const image = docker.getImage(reference);
   try {
     const { RepoTags } = await image.inspect();
-    // Somebody pulled it by tag since. With containerd's image store, Docker would take the tag along with the digest.
-    if ((RepoTags ?? []).some((name) => isTagIn(name, parseReference(reference).repository))) return;
+    const own = parseReference(reference).repository;
+    // Somebody pulled it by tag since: with containerd's image store, Docker would take the tag along with the digest.
+    const isTagged = (RepoTags ?? []).some((name) => {
+      const { repository, tag, digest } = tryParseReference(name) ?? {};
+      // That store counts names by digest among the tags.
+      return repository === own && tag !== undefined && digest === undefined;
+    });
+    if (isTagged) return;
     // Never by force: Docker refuses with 409 while a container of anybody uses the image.
     await image.remove({ force: false });
   } catch (error) {
     if (!isMissing(error) && !isConflict(error)) throw error;
-  }
-}
-
-/** That store counts names by digest among the tags. */
-function isTagIn(name: string, repository: Repository): boolean {
-  try {
-    const found = parseReference(name);
-    return found.tag !== undefined && found.digest === undefined && found.repository === repository;
-  } catch (error) {
-    if (error instanceof InvalidReference) return false;
-    throw error;
   }
 }

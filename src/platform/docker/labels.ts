@@ -1,6 +1,10 @@
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { chmod, link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { codeOf } from '../../domain/errors.ts';
+import { readTextIfThere } from '../files/durable-file.ts';
 
-/** Which execution of the smoke activity something in Docker belongs to. */
+/** The execution of a check's activity that something in Docker belongs to. */
 export interface SmokeRun {
   /** Workflow id of the rollout. */
   readonly rollout: string;
@@ -21,7 +25,7 @@ export interface Ownership extends SmokeRun {
 }
 
 export const rolloutLabel = 'landfall.rollout';
-export const runLabel = 'landfall.run';
+const runLabel = 'landfall.run';
 const proofLabel = 'landfall.proof';
 
 /** How a compose project of ours is named, which tells its containers from those of a smoke test of the same rollout. */
@@ -29,10 +33,9 @@ export const projectPrefix = 'landfall-it-';
 const projectPattern = /^(?:[0-9a-f]{12}_)?(landfall-it-[0-9a-f]{16})[-_]/;
 
 /**
- * Docker gives a container the labels of its image, so labels alone prove nothing. The proof among these is an HMAC over the others and
- * over the name, which no image can know: with it, nothing but what this installation made is ever taken for its own.
+ * A container has its image's labels, so labels alone prove nothing. The proof among these is an HMAC over the others and the name, which no
+ * image can know: nothing but what this installation made is ever taken for its own.
  * @param name of what is made, see `nameOf`; for a compose project, the project's
- * @param key see `ownershipKey`
  */
 export function labelsOf(owner: Ownership, name: string, key: string): Record<string, string> {
   return { ...plainLabels(owner), [proofLabel]: proofOf(owner, name, key) };
@@ -40,9 +43,8 @@ export function labelsOf(owner: Ownership, name: string, key: string): Record<st
 
 function proofOf(owner: Ownership, name: string, key: string): string {
   const labels = Object.entries(plainLabels(owner)).sort(([a], [b]) => (a < b ? -1 : 1));
-  return createHmac('sha256', Buffer.from(key, 'hex'))
-    .update(JSON.stringify([name, labels]))
-    .digest('hex');
+  const text = JSON.stringify([name, labels]);
+  return createHmac('sha256', Buffer.from(key, 'hex')).update(text).digest('hex');
 }
 
 function plainLabels(owner: Ownership): Record<string, string> {
@@ -57,10 +59,7 @@ function plainLabels(owner: Ownership): Record<string, string> {
   };
 }
 
-/**
- * Undefined if the labels are not (all) ours, or do not prove it: what we cannot read, we never remove.
- * @param name of what has them
- */
+/** Undefined if the labels are not (all) ours, or do not prove it: what we cannot read, we never remove. @param name of what has them */
 export function readLabels(name: string, labels: Readonly<Record<string, string>>, key: string): Ownership | undefined {
   const owner = parseLabels(labels);
   if (owner === undefined) return undefined;
@@ -94,4 +93,37 @@ export function nameOf(smoke: SmokeRun): string {
 export function isEarlier(left: SmokeRun, smoke: SmokeRun): boolean {
   if (left.rollout !== smoke.rollout || left.run !== smoke.run) return false;
   return left.activity !== smoke.activity || left.attempt < smoke.attempt;
+}
+
+/**
+ * The key by which this installation knows what it made in Docker: 64 hexadecimal digits, made once in the data folder. Where it was lost, the
+ * new one proves nothing of what was made before: that is left alone. @throws Error if the file holds something else
+ */
+export async function ownershipKey(folder: string): Promise<string> {
+  const path = join(folder, 'docker-ownership.key');
+  const key = (await readTextIfThere(path)) ?? (await makeKey(folder, path));
+  if (!/^[0-9a-f]{64}$/.test(key)) {
+    throw new Error(
+      `expected 64 hexadecimal digits in ${path}, found something else: remove the file, and what checks have left in Docker until now is then yours to remove`,
+    );
+  }
+  await chmod(path, 0o600);
+  return key;
+}
+
+/** Whole before it has its name, and never over another one: of two processes at once, both take the key of the first. */
+async function makeKey(folder: string, path: string): Promise<string> {
+  await mkdir(folder, { recursive: true });
+  const key = randomBytes(32).toString('hex');
+  const part = `${path}.${key.slice(0, 8)}.part`;
+  await writeFile(part, key, { flag: 'wx', mode: 0o600, flush: true });
+  try {
+    await link(part, path);
+    return key;
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') return await readFile(path, 'utf8');
+    throw error;
+  } finally {
+    await rm(part, { force: true });
+  }
 }

@@ -1,3 +1,5 @@
+import { buffer } from 'node:stream/consumers';
+import { promisify } from 'node:util';
 import type Docker from 'dockerode';
 import { masked } from '../../domain/inert-text.ts';
 
@@ -31,27 +33,16 @@ export function createMask(secrets: readonly string[]): TextMask {
 
 /** The last lines of a container's log, stdout and stderr as they came, fit for {@link lastLines}. */
 export async function readLog(docker: Docker, id: string, tty: boolean): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of await openLog(docker, id)) chunks.push(Buffer.from(chunk));
-  const bytes = Buffer.concat(chunks);
-  return tty ? bytes : demultiplex(bytes);
-}
-
-/** Not dockerode's `logs`: it parses an answer that happens to be JSON, such as the one log line of a container with a terminal. */
-function openLog(docker: Docker, id: string): Promise<NodeJS.ReadableStream> {
-  const request = {
+  // Not dockerode's `logs`: it parses an answer that happens to be JSON, such as the one log line of a container with a terminal.
+  const stream: unknown = await promisify(docker.modem.dial.bind(docker.modem))({
     path: `/containers/${id}/logs?`,
     method: 'GET',
     isStream: true,
     statusCodes: { 200: true, 404: 'no such container', 500: 'server error' },
     options: { stdout: true, stderr: true, tail: keptLines },
-  };
-  return new Promise((resolve, reject) => {
-    docker.modem.dial(request, (error: Error | null, stream: unknown) => {
-      if (error !== null) reject(error);
-      else resolve(stream as NodeJS.ReadableStream);
-    });
   });
+  const bytes = await buffer(stream as NodeJS.ReadableStream);
+  return tty ? bytes : demultiplex(bytes);
 }
 
 /** Docker sends a log without a terminal in frames: one byte for the stream, three of zero, four for the length, big-endian. */

@@ -1,7 +1,113 @@
+import { get } from 'node:http';
+import { connect } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import type Docker from 'dockerode';
-import { isMissing } from './errors.ts';
-import { keepAsking, type Probe } from './probe.ts';
+import { messageOf } from '../../domain/errors.ts';
+import { unlessMissing } from './errors.ts';
+
+/** What is asked of a container. `exec`: a command run in it; ready when it exits 0. */
+export type ReadyProbe =
+  | { readonly kind: 'http'; readonly port: number; readonly path: string }
+  | { readonly kind: 'tcp'; readonly port: number }
+  | { readonly kind: 'exec'; readonly command: readonly string[] };
+
+/** Asks the container whether it is ready. */
+export interface Probe {
+  readonly kind: ReadyProbe['kind'];
+  /** What is asked, for messages: `http port 8080 /health`. */
+  readonly what: string;
+  /** Undefined if it is ready, else what came instead. To throw means the same. */
+  ask(signal: AbortSignal): Promise<string | undefined>;
+}
+
+/** Where the container's port is for us. */
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+  /** Docker's proxy is in between, and accepts connections for a port that nobody in the container listens on. */
+  readonly proxied: boolean;
+}
+
+const askAgainMs = 250;
+const answerWithinMs = 5_000;
+/** How long a connection through Docker's proxy must hold to be one to the container: the proxy closes others at once. */
+const heldMs = 300;
+
+/** @param address undefined if the container has none (yet), which is no answer */
+export function createProbe(probe: ReadyProbe, container: Docker.Container, address: Address | undefined): Probe {
+  if (probe.kind === 'exec') {
+    const Cmd = [...probe.command];
+    return {
+      kind: probe.kind,
+      what: `exec ${Cmd.join(' ')}`,
+      async ask(abortSignal) {
+        const exec = await container.exec({ Cmd, AttachStdout: true, AttachStderr: true, abortSignal });
+        // The command has ended when its output has; what it says is not kept.
+        for await (const _ of await exec.start({ abortSignal })) abortSignal.throwIfAborted();
+        const { ExitCode } = await exec.inspect({ abortSignal });
+        return ExitCode === 0 ? undefined : `exited with ${ExitCode ?? 'no code'}`;
+      },
+    };
+  }
+  return {
+    kind: probe.kind,
+    what: probe.kind === 'http' ? `http port ${probe.port} ${probe.path}` : `tcp port ${probe.port}`,
+    async ask(signal) {
+      if (address === undefined) return 'no address';
+      return probe.kind === 'http' ? await askHttp(address, probe.path, signal) : await askTcp(address, signal);
+    },
+  };
+}
+
+/** Asks until it is answered or the signal ends it, a moment apart. Never throws: the caller waits for other things meanwhile. */
+export async function keepAsking(
+  probe: Probe,
+  signal: AbortSignal,
+  answered: () => void,
+  missed: (found: string) => void,
+): Promise<void> {
+  while (!signal.aborted) {
+    const found = await probe.ask(signal).catch(messageOf);
+    if (signal.aborted) return;
+    if (found === undefined) return answered();
+    missed(found);
+    await pause(askAgainMs, undefined, { signal }).catch(() => undefined);
+  }
+}
+
+function askHttp({ host, port }: Address, path: string, signal: AbortSignal): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const headers = { 'user-agent': 'landfall-smoke', connection: 'close' };
+    const request = get({ host, port, path, headers, signal, agent: false, timeout: answerWithinMs }, (response) => {
+      const status = response.statusCode ?? 0;
+      // Only the status counts; the body may be endless.
+      response.destroy();
+      resolve(status >= 200 && status < 400 ? undefined : `answered ${status}`);
+    });
+    request.on('timeout', () => request.destroy(new Error(`did not answer within ${answerWithinMs / 1000} s`)));
+    request.on('error', (error) => resolve(messageOf(error)));
+  });
+}
+
+function askTcp({ host, port, proxied }: Address, signal: AbortSignal): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port, signal });
+    const end = (found: string | undefined) => {
+      clearTimeout(timer);
+      socket.destroy();
+      resolve(found);
+    };
+    let timer = setTimeout(() => end('did not connect'), answerWithinMs);
+    socket.on('connect', () => {
+      if (!proxied) return end(undefined);
+      clearTimeout(timer);
+      timer = setTimeout(() => end(undefined), heldMs);
+    });
+    socket.on('data', () => end(undefined));
+    socket.on('end', () => end('nobody listens'));
+    socket.on('error', (error) => end(messageOf(error)));
+  });
+}
 
 export type State = Docker.ContainerInspectInfo['State'];
 
@@ -21,10 +127,8 @@ export interface ReadinessObservation {
 }
 
 export type ReadinessVerdict =
-  | { readonly kind: 'ready'; readonly by: 'http' | 'tcp' | 'exec' | 'healthcheck' | 'stayUp' }
-  | { readonly kind: 'exited' }
-  | { readonly kind: 'unhealthy' }
-  | { readonly kind: 'timed-out' };
+  | { readonly kind: 'ready'; readonly by: Probe['kind'] | 'healthcheck' | 'stayUp' }
+  | { readonly kind: 'exited' | 'unhealthy' | 'timed-out' };
 
 /** Undefined: not decided yet. The container's state now counts more than what it answered a moment ago. */
 export function judge(state: State, observed: ReadinessObservation): ReadinessVerdict | undefined {
@@ -131,21 +235,13 @@ async function look(container: Docker.Container, signal: AbortSignal): Promise<S
 }
 
 async function inspectState(container: Docker.Container, signal: AbortSignal): Promise<State | undefined> {
-  try {
-    return (await container.inspect({ abortSignal: signal })).State;
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
-  }
+  return (await container.inspect({ abortSignal: signal }).catch(unlessMissing))?.State;
 }
+
+export type WakeUp = ReturnType<typeof createWakeUp>;
 
 /** Any number of triggers wake the waiter once; a trigger while nobody waits makes the next `wait` return at once. */
-export interface WakeUp {
-  readonly trigger: () => void;
-  wait(): Promise<void>;
-}
-
-export function createWakeUp(): WakeUp {
+export function createWakeUp() {
   let isTriggered = false;
   let wake = () => {};
   return {
@@ -153,7 +249,7 @@ export function createWakeUp(): WakeUp {
       isTriggered = true;
       wake();
     },
-    async wait() {
+    wait: async () => {
       if (!isTriggered) await new Promise<void>((resolve) => (wake = resolve));
       isTriggered = false;
     },

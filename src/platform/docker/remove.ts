@@ -1,6 +1,6 @@
 import type Docker from 'dockerode';
-import { ownName } from './container.ts';
-import { isConflict, isMissing } from './errors.ts';
+import type { Labels } from './container.ts';
+import { isConflict, isMissing, unlessMissing } from './errors.ts';
 import { type Ownership, readLabels, rolloutLabel } from './labels.ts';
 
 /** A container, network or volume of ours. */
@@ -12,18 +12,13 @@ export interface OwnedResource {
 }
 
 /** Resources with our labels, and which of them the labels prove to be ours. */
-export interface LabelledResources {
+interface LabelledResources {
   /** Containers first: a network or volume goes only once nothing uses it. */
   readonly ours: readonly OwnedResource[];
   readonly unproven: readonly Omit<OwnedResource, 'owner'>[];
 }
 
-/** What this installation made for checks, containers first. @param key see `ownershipKey` */
-export async function findOurs(docker: Docker, key: string, rollout?: string): Promise<readonly OwnedResource[]> {
-  return (await findLabelled(docker, key, rollout)).ours;
-}
-
-/** Everything that has the label of a rollout, even if somebody else put it there. */
+/** Everything that has the label of a rollout, even if somebody else put it there. @param key see `ownershipKey` */
 export async function findLabelled(docker: Docker, key: string, rollout?: string): Promise<LabelledResources> {
   const filters = { label: [rollout === undefined ? rolloutLabel : `${rolloutLabel}=${rollout}`] };
   const [containers, networks, { Volumes: volumes }] = await Promise.all([
@@ -31,35 +26,30 @@ export async function findLabelled(docker: Docker, key: string, rollout?: string
     docker.listNetworks({ filters }),
     docker.listVolumes({ filters }),
   ]);
+  const labelled = (kind: OwnedResource['kind'], id: string, name: string, labels: Labels) => {
+    const owner = readLabels(name, labels ?? {}, key);
+    return { kind, id, name, owner };
+  };
+  // Beside a container's own name, `/database`, Docker lists those that links give to it, `/web/database`.
+  const isOwnName = (name: string) => name.lastIndexOf('/') === 0;
   const found = [
-    ...containers.map((each) => ({
-      kind: 'container' as const,
-      id: each.Id,
-      name: ownName(each.Names) ?? each.Id,
-      labels: each.Labels,
-    })),
-    ...networks.map((each) => ({ kind: 'network' as const, id: each.Id, name: each.Name, labels: each.Labels ?? {} })),
-    ...(volumes ?? []).map((each) => ({ kind: 'volume' as const, id: each.Name, name: each.Name, labels: each.Labels ?? {} })),
+    ...containers.map(({ Id, Names, Labels }) => labelled('container', Id, Names.find(isOwnName)?.slice(1) ?? Id, Labels)),
+    ...networks.map(({ Id, Name, Labels }) => labelled('network', Id, Name, Labels)),
+    ...(volumes ?? []).map(({ Name, Labels }) => labelled('volume', Name, Name, Labels)),
   ];
-  const ours: OwnedResource[] = [];
-  const unproven: Omit<OwnedResource, 'owner'>[] = [];
-  for (const { labels, ...rest } of found) {
-    const owner = readLabels(rest.name, labels, key);
-    if (owner === undefined) unproven.push(rest);
-    else ours.push({ ...rest, owner });
-  }
-  return { ours, unproven };
+  return {
+    ours: found.flatMap(({ owner, ...rest }) => (owner === undefined ? [] : [{ ...rest, owner }])),
+    unproven: found.filter(({ owner }) => owner === undefined),
+  };
 }
 
-export function remove(docker: Docker, found: Pick<OwnedResource, 'kind' | 'id'>): Promise<void> {
-  if (found.kind === 'container') return removeContainer(docker, found.id);
-  return found.kind === 'network' ? removeNetwork(docker, found.id) : removeVolume(docker, found.id);
+export async function remove(docker: Docker, { kind, id }: Pick<OwnedResource, 'kind' | 'id'>): Promise<void> {
+  if (kind === 'container') await removeContainer(docker, id);
+  else if (kind === 'network') await removeNetwork(docker, id);
+  else await docker.getVolume(id).remove().catch(unlessMissing);
 }
 
-/**
- * Kills and removes a container. It is no error if it is gone, or going, already.
- * @param options `volumes`: those that Docker made for this container alone go too
- */
+/** No error if it is gone, or going, already. @param options `volumes`: those that Docker made for this container alone go too */
 export async function removeContainer(docker: Docker, idOrName: string, { volumes = true } = {}): Promise<void> {
   const container = docker.getContainer(idOrName);
   try {
@@ -75,31 +65,9 @@ export async function removeContainer(docker: Docker, idOrName: string, { volume
 /** Removes a network, and takes whatever is in it out first: a worker that runs in a container has joined it to probe. */
 export async function removeNetwork(docker: Docker, idOrName: string): Promise<void> {
   const network = docker.getNetwork(idOrName);
-  try {
-    const inspected: Docker.NetworkInspectInfo = await network.inspect();
-    for (const id of Object.keys(inspected.Containers ?? {})) await leaveNetwork(docker, idOrName, id);
-    await network.remove();
-  } catch (error) {
-    unlessMissing(error);
+  const inspected: Docker.NetworkInspectInfo | undefined = await network.inspect().catch(unlessMissing);
+  for (const id of Object.keys(inspected?.Containers ?? {})) {
+    await network.disconnect({ Container: id, Force: true }).catch(unlessMissing);
   }
-}
-
-async function removeVolume(docker: Docker, name: string): Promise<void> {
-  try {
-    await docker.getVolume(name).remove();
-  } catch (error) {
-    unlessMissing(error);
-  }
-}
-
-async function leaveNetwork(docker: Docker, network: string, container: string): Promise<void> {
-  try {
-    await docker.getNetwork(network).disconnect({ Container: container, Force: true });
-  } catch (error) {
-    unlessMissing(error);
-  }
-}
-
-function unlessMissing(error: unknown): void {
-  if (!isMissing(error)) throw error;
+  await network.remove().catch(unlessMissing);
 }

@@ -1,3 +1,4 @@
+import { promisify } from 'node:util';
 import type Docker from 'dockerode';
 import { Refusal } from '../../domain/failures.ts';
 import { formatReference } from '../../domain/image-reference.ts';
@@ -7,10 +8,7 @@ import { meantPlatforms, platformName } from '../registry/platform.ts';
 
 /** What a daemon says of an image that it has. */
 export interface LocalImage {
-  /**
-   * With Docker's own image store, the digest of the image's configuration; with containerd's (the default since Docker 29), that of
-   * what was pulled: an index, or the image manifest.
-   */
+  /** In Docker's own image store, the digest of the configuration; in containerd's (default since Docker 29), of the index or manifest. */
   readonly Id: string;
   readonly Os: string;
   readonly Architecture: string;
@@ -27,53 +25,34 @@ export interface LocalImage {
 
 /** What the daemon says about the image that a container was made from. */
 export interface ContainerImageInfo {
-  readonly Image: string;
   /** The image manifest that was chosen from the index. Only with containerd's image store, since Docker 28. */
   readonly ImageManifestDescriptor?: { readonly digest?: string };
 }
 
-/** Of an image, what was scanned. */
-export function scannedOf(plan: Pick<Plan, 'platforms'>, image: VerifiedImage): readonly PlatformDigests[] {
-  return meantPlatforms(plan.platforms, image.platforms);
-}
-
-/**
- * Checks that what Docker chose from the image is what was scanned, before it is started.
- * @param image is on the host already
- * @throws Refusal `PlatformMissing`
- */
+/** Checks, before it is started, that what Docker chose from an image on the host is what was scanned. @throws Refusal `PlatformMissing` */
 export async function requireScanned(docker: Docker, plan: Pick<Plan, 'platforms'>, image: VerifiedImage): Promise<void> {
-  const found = await inspect(docker, formatReference({ repository: image.repository, digest: image.digest }));
-  if (!isScanned(found, plan, image)) throw notScanned(plan, image, `${found.Id} for ${found.Os}/${found.Architecture}`);
-}
-
-/** Not dockerode's `inspect`, which cannot ask for the manifests; Docker before 28 does not know that question, and leaves it out. */
-function inspect(docker: Docker, reference: string): Promise<LocalImage> {
-  const request = {
-    path: `/images/${reference}/json?`,
+  // Not dockerode's `inspect`, which cannot ask for the manifests; Docker before 28 does not know that question, and leaves it out.
+  const inspected: unknown = await promisify(docker.modem.dial.bind(docker.modem))({
+    path: `/images/${formatReference({ repository: image.repository, digest: image.digest })}/json?`,
     method: 'GET',
     statusCodes: { 200: true, 404: 'no such image', 500: 'server error' },
     options: { manifests: true },
-  };
-  return new Promise((resolve, reject) => {
-    docker.modem.dial(request, (error: Error | null, image: unknown) => {
-      if (error !== null) reject(error);
-      else resolve(image as LocalImage);
-    });
   });
+  const found = inspected as LocalImage;
+  if (!isScanned(found, plan, image)) throw notScanned(plan, image, `${found.Id} for ${found.Os}/${found.Architecture}`);
 }
 
 /** The same for a container that was made and not started yet: it cannot have become another one meanwhile. @throws Refusal `PlatformMissing` */
 export function requireMadeOfScanned(made: ContainerImageInfo, plan: Pick<Plan, 'platforms'>, image: VerifiedImage): void {
   const chosen = made.ImageManifestDescriptor?.digest;
-  if (chosen === undefined || scannedOf(plan, image).some(({ digest }) => digest === chosen)) return;
+  if (chosen === undefined || meantPlatforms(plan.platforms, image.platforms).some(({ digest }) => digest === chosen)) return;
   throw notScanned(plan, image, chosen);
 }
 
 export function isScanned(local: LocalImage, plan: Pick<Plan, 'platforms'>, image: VerifiedImage): boolean {
   // Podman leaves the algorithm out.
   const id = local.Id.replace(/^(?=[0-9a-f]{64}$)/, 'sha256:');
-  const scanned = scannedOf(plan, image);
+  const scanned = meantPlatforms(plan.platforms, image.platforms);
   if (image.platforms.length === 0 || scanned.some(({ digest, config }) => id === config || id === digest)) return true;
   const platform = platformName({ os: local.Os, architecture: local.Architecture, variant: local.Variant });
   const ofPlatform = meantPlatforms([platform], scanned);
@@ -95,7 +74,7 @@ function hasOnlyScanned({ Manifests = [] }: LocalImage, platform: string, scanne
 
 function notScanned(plan: Pick<Plan, 'platforms'>, image: VerifiedImage, found: string): Refusal {
   const { repository, digest } = image;
-  const scanned = scannedOf(plan, image).map((each) => `${each.digest} for ${each.platform}`);
+  const scanned = meantPlatforms(plan.platforms, image.platforms).map((each) => `${each.digest} for ${each.platform}`);
   return new Refusal(
     'PlatformMissing',
     `expected Docker to run one of the images of ${formatReference({ repository, digest })} that were scanned (${scanned.join(', ')}), but ` +

@@ -1,7 +1,7 @@
 import type Docker from 'dockerode';
 import type { Log } from '../../domain/log.ts';
 import type { Ownership } from './labels.ts';
-import { findLabelled, type LabelledResources, type OwnedResource, remove } from './remove.ts';
+import { findLabelled, type OwnedResource, remove } from './remove.ts';
 
 const everyMs = 60_000;
 const unprovenText =
@@ -20,50 +20,33 @@ export interface SweepOptions {
   readonly log: Pick<Log, 'info' | 'warn'>;
 }
 
-export interface Sweep {
-  /** Sweeps now, and every minute after. */
-  start(): void;
-  /** Ends the schedule, once a sweep that runs is done. */
-  stop(): Promise<void>;
-  /** @returns the names of what was removed */
-  sweepOnce(): Promise<string[]>;
-}
-
 /**
- * Removes what smoke tests and integration checks of killed workers left in this daemon: what has our labels and is past its
- * deadline, or whose activity is no longer pending. What another Landfall on the same daemon has before its deadline is left alone,
- * because only that one's Temporal knows whether it is pending. What has our labels and does not prove to be ours is never touched: an
- * image can say them.
+ * Removes what checks of killed workers left in this daemon: what is past its deadline, or whose activity is no longer pending (of another
+ * Landfall on the same daemon, only its own Temporal knows that). What has our labels without the proof is never touched: an image can
+ * say them.
  */
-export function createSweep(options: SweepOptions): Sweep {
-  const { docker, log, now } = options;
+export function createSweep(options: SweepOptions) {
+  const { docker, log } = options;
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<unknown> = Promise.resolve();
   let stopped = false;
-
   let told: ReadonlySet<string> = new Set();
 
+  /** @returns the names of what was removed */
   async function sweepOnce(): Promise<string[]> {
     const removed: string[] = [];
     const { ours, unproven } = await findLabelled(docker, options.ownershipKey);
-    tell(unproven);
+    for (const { kind, id, name } of unproven) if (!told.has(id)) log.warn({ kind, name }, unprovenText);
+    told = new Set(unproven.map(({ id }) => id));
     for (const found of ours) if (await sweepUp(found)) removed.push(found.name);
     return removed;
-  }
-
-  /** Once for each. */
-  function tell(unproven: LabelledResources['unproven']): void {
-    for (const { kind, id, name } of unproven) {
-      if (!told.has(id)) log.warn({ kind, name }, unprovenText);
-    }
-    told = new Set(unproven.map(({ id }) => id));
   }
 
   /** One that cannot be removed does not keep the others. */
   async function sweepUp(found: OwnedResource): Promise<boolean> {
     const { kind, name, owner } = found;
     try {
-      const reason = await whyRemove(owner, options, now());
+      const reason = await whyRemove(owner, options);
       if (reason === undefined) return false;
       await remove(docker, found);
       log.info({ kind, name, rollout: owner.rollout, worker: owner.worker, reason }, 'removed what a check left');
@@ -74,27 +57,27 @@ export function createSweep(options: SweepOptions): Sweep {
     }
   }
 
-  function sweepAndSchedule(): void {
+  /** Now, and every minute after. */
+  function start(): void {
     running = sweepOnce()
       .catch((error) => log.warn({ error }, 'could not ask Docker what to sweep; it is asked again in a minute'))
       .then(() => {
-        if (!stopped) timer = setTimeout(sweepAndSchedule, everyMs).unref();
+        if (!stopped) timer = setTimeout(start, everyMs).unref();
       });
   }
 
-  return {
-    sweepOnce,
-    start: sweepAndSchedule,
-    async stop() {
-      stopped = true;
-      clearTimeout(timer);
-      await running;
-    },
-  };
+  /** Ends the schedule, once a sweep that runs is done. */
+  async function stop(): Promise<void> {
+    stopped = true;
+    clearTimeout(timer);
+    await running;
+  }
+
+  return { sweepOnce, start, stop };
 }
 
-async function whyRemove(owner: Ownership, options: SweepOptions, now: Date): Promise<string | undefined> {
-  if (owner.deadline <= now) return 'past its deadline';
+async function whyRemove(owner: Ownership, options: SweepOptions): Promise<string | undefined> {
+  if (owner.deadline <= options.now()) return 'past its deadline';
   const sameInstallation = owner.installation !== undefined && owner.installation === options.installation;
   if (!sameInstallation && owner.worker !== options.workerId) return undefined;
   return (await options.isPending(owner.rollout, owner.run, owner.activity)) ? undefined : 'no longer pending';

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
-import { connect, createServer, type Server } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { setTimeout as pause } from 'node:timers/promises';
 import { codeOf } from '../../domain/errors.ts';
 
@@ -15,24 +16,15 @@ const answerWithinMs = 1_000;
 const claimName = /^owner-[0-9a-f]{8}\.sock$/;
 
 /**
- * Takes a data folder for this process, so that two Landfalls never serve from the same files. A claim is a Unix socket in the folder
- * with somebody listening as long as the process lives. Unlike a process id, that is the same seen from every container that shares
- * the volume, and a killed process leaves only a file in which nobody listens.
- *
- * A claim listens before it can be seen, and can be seen before it looks at the others: of two at once, at least one steps back.
- * @returns gives the folder back
- * @throws where another process has it, or no Unix socket can be made there
+ * Takes a data folder for this process, so that two Landfalls never serve from the same files. A claim is a Unix socket in it where somebody
+ * listens as long as the process lives: unlike a process id, the same from every container that shares the volume, and dead with the process.
+ * @returns gives the folder back @throws where another process has it, or no Unix socket can be made there
  */
 export async function ownFolder(folder: string): Promise<() => Promise<void>> {
   await mkdir(folder, { recursive: true });
   for (let look = 1; ; look++) {
-    const claim = await makeClaim(folder);
-    const other = await otherClaim(folder, claim.name).catch(async (error: unknown) => {
-      await claim.release();
-      throw error;
-    });
-    if (other === undefined) return claim.release;
-    await claim.release();
+    const { release, other } = await claimAlone(folder);
+    if (release !== undefined) return release;
     if (look === looks) {
       throw new Error(
         `${folder} is in use by another Landfall (${other}): stop that one, or choose another data folder for this one`,
@@ -42,28 +34,36 @@ export async function ownFolder(folder: string): Promise<() => Promise<void>> {
   }
 }
 
-/** A claim of this process on an existing folder, which everybody can see when this ends. */
-export async function makeClaim(folder: string): Promise<{ readonly name: string; release(): Promise<void> }> {
+/**
+ * A claim of this process on an existing folder, unless another process (`other`, in words) has one too. A claim listens before it can be
+ * seen, and can be seen before it looks at the others: of two at once, at least one steps back.
+ */
+export async function claimAlone(folder: string): Promise<{ readonly release?: () => Promise<void>; readonly other?: string }> {
   const name = `owner-${randomUUID().slice(0, 8)}.sock`;
   const server = createServer((socket) => {
     // The process that asks may be gone before it has the answer.
     socket.on('error', () => socket.destroy());
     socket.end(`process ${process.pid} on ${hostname()}`);
   });
-  await inShort(folder, (short) => listen(server, join(short, `${name}.new`))).catch((cause: unknown) => {
+  const listening = inShort(folder, (short) => once(server.listen(join(short, `${name}.new`)), 'listening'));
+  await listening.catch((cause: unknown) => {
     throw new Error(`${folder} cannot be taken: expected a local file system with Unix sockets; choose another data folder`, {
       cause,
     });
   });
   server.unref();
   await rename(join(folder, `${name}.new`), join(folder, name));
-  return {
-    name,
-    async release() {
-      await rm(join(folder, name), { force: true });
-      server.close();
-    },
+  const release = async () => {
+    await rm(join(folder, name), { force: true });
+    server.close();
   };
+  const other = await otherClaim(folder, name).catch(async (error: unknown) => {
+    await release();
+    throw error;
+  });
+  if (other === undefined) return { release };
+  await release();
+  return { other };
 }
 
 /** Who else has or claims the folder, in words. Claims of dead processes are removed: their names are random, so none is used again. */
@@ -91,34 +91,15 @@ async function inShort<Result>(folder: string, act: (short: string) => Promise<R
   }
 }
 
-async function listen(server: Server, path: string): Promise<void> {
-  await once(server.listen(path), 'listening');
-}
-
 /** What the listener of a socket says; undefined if nobody listens. */
-function ask(path: string): Promise<string | undefined> {
-  return new Promise((resolve, reject) => {
-    let said = '';
-    let isConnected = false;
-    let failure: Error | undefined;
-    const socket = connect(path, () => {
-      isConnected = true;
-    });
-    socket.setEncoding('utf8').setTimeout(answerWithinMs, () => socket.destroy());
-    socket.on('data', (text: string) => {
-      said += text;
-    });
-    socket.on('error', (error) => {
-      failure = error;
-    });
-    socket.on('close', () => {
-      if (isConnected) resolve(said || 'a process that does not answer');
-      else if (isErrorCode(failure, 'ECONNREFUSED', 'ENOENT')) resolve(undefined);
-      else reject(failure);
-    });
-  });
-}
-
-function isErrorCode(error: unknown, ...codes: readonly string[]): boolean {
-  return codes.some((code) => code === codeOf(error));
+async function ask(path: string): Promise<string | undefined> {
+  const socket = connect(path);
+  socket.setTimeout(answerWithinMs, () => socket.destroy(new Error(`${path} does not answer`)));
+  try {
+    await once(socket, 'connect');
+  } catch (error) {
+    if (codeOf(error) === 'ECONNREFUSED' || codeOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+  return (await text(socket).catch(() => '')) || 'a process that does not answer';
 }

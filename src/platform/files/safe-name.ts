@@ -1,10 +1,6 @@
 import { createHash } from 'node:crypto';
 
-/**
- * What names a place (a service and its stage, a directory) as the name of a file, and as the tag of an image: readable, and never the
- * same for two places.
- * @returns at most 80 characters of `[a-z0-9.-]`
- */
+/** A readable name for a file or an image's tag, never the same for two lists of words: at most 80 characters of `[a-z0-9.-]`. */
 export function safeName(...words: readonly string[]): string {
   const readable = words
     .join('-')

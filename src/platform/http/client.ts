@@ -8,8 +8,7 @@ import { type ProxyRules, proxyFor, proxyRules } from './proxies.ts';
 /** Sends each request directly, or through the proxy that the rules name for its address. */
 class Route extends Dispatcher {
   readonly rules: ProxyRules;
-  readonly #direct = new Agent();
-  readonly #proxies = new Map<string, ProxyAgent>();
+  readonly #agents = new Map<string, Dispatcher>();
 
   constructor(rules: ProxyRules) {
     super();
@@ -18,13 +17,10 @@ class Route extends Dispatcher {
 
   override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
     const proxy = options.origin === undefined ? undefined : proxyFor(new URL(options.origin), this.rules);
-    return proxy === undefined ? this.#direct.dispatch(options, handler) : this.#through(proxy).dispatch({ ...options }, handler);
-  }
-
-  #through(proxy: URL): Dispatcher {
-    const agent = this.#proxies.get(proxy.href) ?? new ProxyAgent(proxyOptions(proxy));
-    this.#proxies.set(proxy.href, agent);
-    return agent;
+    const key = proxy?.href ?? '';
+    const agent = this.#agents.get(key) ?? (proxy === undefined ? new Agent() : new ProxyAgent(proxyOptions(proxy)));
+    this.#agents.set(key, agent);
+    return agent.dispatch({ ...options }, handler);
   }
 }
 
@@ -40,10 +36,7 @@ function proxyOptions(proxy: URL): ProxyAgent.Options {
 
 let route = new Route({ except: [] });
 
-/**
- * From now on requests go through the proxies that the environment names: see `proxyRules`. Called once, before the first request.
- * @throws Error if one of them is no address of a proxy
- */
+/** From now on requests go through the proxies of the environment, see `proxyRules`. @throws Error if one of them is no address */
 export function useProxies(env: Environment): void {
   route = new Route(proxyRules(env));
 }
@@ -54,19 +47,15 @@ export interface HttpInit extends Pick<RequestInit, 'method' | 'redirect' | 'sig
   readonly body?: string;
 }
 
-/**
- * The standard's `fetch`, for libraries that take one and for answers that are read as a stream.
- * @throws TypeError with the reason as its cause, and the signal's reason once it is aborted
- */
+/** The standard's `fetch`, for libraries and for streams. @throws TypeError with the reason as its cause; the signal's reason */
 export async function httpFetch(url: string | URL, init: HttpInit = {}): Promise<Response> {
   // Pairs, because to undici the Headers of Node are none.
   return await undiciFetch(url, { ...init, headers: [...new Headers(init.headers)], dispatcher: route });
 }
 
 /**
- * A connection for one request, to be destroyed after it. Certificates are verified, whatever NODE_TLS_REJECT_UNAUTHORIZED says.
- * @param timeoutMs for connecting
- * @param ca certificates in PEM to trust in place of the usual ones
+ * For one request, to be destroyed after it. Certificates are verified, whatever NODE_TLS_REJECT_UNAUTHORIZED says.
+ * @param timeoutMs for connecting @param ca certificates in PEM to trust in place of the usual ones
  */
 export function ownConnection(url: URL, timeoutMs: number, ca?: Buffer): Dispatcher {
   const tls: buildConnector.BuildOptions = { timeout: timeoutMs, rejectUnauthorized: true, ...(ca !== undefined && { ca }) };
@@ -211,8 +200,5 @@ export function basicAuthorization({ username, password }: { readonly username: 
 
 /** `fetch` refuses an address with credentials, in a message that shows it. */
 function withoutCredentials(url: URL): URL {
-  const bare = new URL(url);
-  bare.username = '';
-  bare.password = '';
-  return bare;
+  return Object.assign(new URL(url), { username: '', password: '' });
 }

@@ -45,10 +45,7 @@ const defaultWaitMs = 60_000;
 /** Docker Hub counts in windows of six hours; longer than a day is a mistake, not a limit. */
 const longestWaitMs = 24 * 3_600_000;
 
-/**
- * The time that a `Retry-After` header names, in seconds or as a date (RFC 9110, section 10.2.3): at least a second, at most a day from
- * now, and a minute if it is missing or unreadable.
- */
+/** When `Retry-After` (seconds or a date: RFC 9110, 10.2.3) is over: in 1 s to 1 day, and in a minute if it is missing or unreadable. */
 export function retryAfter(header: string | null, nowMs: number): Date {
   const text = header?.trim() ?? '';
   const waitMs = /^\d+$/.test(text) ? Number(text) * 1_000 : Date.parse(text) - nowMs;

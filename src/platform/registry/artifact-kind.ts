@@ -52,10 +52,7 @@ export function isSchema1({ mediaType }: Manifest): boolean {
   return mediaType === manifestTypes.dockerSchema1 || mediaType === manifestTypes.dockerSchema1Signed;
 }
 
-/**
- * No runtime chooses such an entry of an index for a host, because no host is of that platform. BuildKit puts provenance and SBOM beside
- * the images so, and others their own data.
- */
+/** No host is of such a platform, so no runtime chooses the entry: BuildKit lists provenance and SBOM so, others their own data. */
 export function isForNoPlatform({ platform }: Descriptor): boolean {
   return platform?.os.toLowerCase() === 'unknown' && platform.architecture.toLowerCase() === 'unknown';
 }

@@ -7,10 +7,7 @@ import { Refusal } from '../../domain/failures.ts';
 import { jsonIn } from '../../domain/json.ts';
 import { runProgram } from '../processes/program.ts';
 
-/**
- * What a registry knows us by. As Docker has it, the user name `<token>` says that the password is an identity token, which the
- * registry's token server takes in place of a password.
- */
+/** The user name `<token>`, as Docker has it, says that the password is an identity token, which the token server takes instead. */
 export interface RegistryCredentials {
   readonly username: string;
   readonly password: string;

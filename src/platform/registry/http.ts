@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { messageOf } from '../../domain/errors.ts';
 import { RateLimit } from '../../domain/failures.ts';
 import { jsonIn } from '../../domain/json.ts';
-import { HttpFailure, httpFetch, readBody } from '../http/client.ts';
+import { HttpFailure, type HttpInit, httpFetch, readBody } from '../http/client.ts';
 import { retryAfter } from '../http/headers.ts';
 
 /** What every request of the registry client needs. */
@@ -40,15 +40,10 @@ export async function send(request: RegistryRequest, { timeoutMs, plainHttp }: H
   for (let redirects = 0; redirects <= mostRedirects; redirects++) {
     const headers = new Headers({ 'user-agent': 'landfall', ...request.headers });
     if (url.origin !== asked.origin) headers.delete('authorization');
+    const init: HttpInit = { method, headers, redirect: 'manual', signal, ...(body !== undefined && { body }) };
     // Without the query: links to storage carry signatures there, and token requests name scopes.
     const what = `${method} ${url.origin}${url.pathname}`;
-    const answer = await httpFetch(url, {
-      method,
-      headers,
-      redirect: 'manual',
-      signal,
-      ...(body !== undefined && { body }),
-    }).catch((error: unknown) => {
+    const answer = await httpFetch(url, init).catch((error: unknown) => {
       throw new HttpFailure(what, error, timeoutMs);
     });
     const location = answer.headers.get('location');

@@ -58,11 +58,7 @@ const indexTypes: readonly string[] = [manifestTypes.ociIndex, manifestTypes.doc
 /** A revision is 40 or 64 digits, a source a URL; what is longer is neither, and would only fill histories. */
 const longestLabel = 512;
 
-/**
- * When the image was made (ISO 8601), by the configuration of its first platform; undefined if it does not say, and for what is no
- * image.
- * @throws MissingPart
- */
+/** When it was made (ISO 8601), by its first platform's configuration; undefined if that does not say, or for no image. @throws MissingPart */
 export async function creationTime(registry: Registry, repository: Repository, manifest: Manifest): Promise<string | undefined> {
   if (manifest.kind === 'index') {
     const first = manifest.manifests.find(isImageEntry);
@@ -75,8 +71,7 @@ export async function creationTime(registry: Registry, repository: Repository, m
 }
 
 /**
- * Looks at every platform of an image.
- * @param wanted platforms that it must have; empty: whatever it has
+ * Looks at every platform of an image. @param wanted platforms that it must have; empty: whatever it has
  * @throws Refusal `NotAnImage`, `PlatformMissing` or `DigestMismatch`; MissingPart
  */
 export async function describeImage(

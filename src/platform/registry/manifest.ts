@@ -99,9 +99,8 @@ export function digestOf(bytes: Buffer): Digest {
 }
 
 /**
- * @param contentType the answer's Content-Type, which counts only where the manifest itself does not show what it is
- * @param what what it is, for the error
- * @throws Refusal `NotAnImage` for bytes that are no manifest
+ * @param contentType of the answer: counts only where the manifest itself does not show what it is
+ * @throws Refusal `NotAnImage` for bytes that are no manifest, with what it is (`what`)
  */
 export function parseManifest(bytes: Buffer, contentType: string | null, what: string): Manifest {
   const body = parseAs(manifestBody, bytes, what);
@@ -187,10 +186,8 @@ interface Frame {
 }
 
 /**
- * A key that programs read differently. Docker, containerd and Trivy take `Manifests` for `manifests`, and of two such members the last
- * one: they would see another image than we do.
- * @param text valid JSON
- * @param depth how deep to look: 1 is the outermost object
+ * A key that programs read differently: Docker, containerd and Trivy take `Manifests` for `manifests`, and the last one of two.
+ * @param text valid JSON @param depth how deep to look: 1 is the outermost object
  */
 export function ambiguousKey(text: string, depth: number = Number.POSITIVE_INFINITY): string | undefined {
   const outer: Frame[] = [];

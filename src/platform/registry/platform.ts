@@ -11,10 +11,7 @@ const systems: Readonly<Record<string, string>> = { macos: 'darwin' };
 /** The variant that is meant if none is written. */
 const impliedVariants: Readonly<Record<string, string>> = { arm64: 'v8', amd64: 'v1', arm: 'v7' };
 
-/**
- * `os/arch` or `os/arch/variant` in one spelling: `linux/arm64` for `linux/arm64/v8`, `linux/arm/v7` for `linux/arm`. Platforms are the
- * same exactly where these texts are.
- */
+/** One spelling for the same platform: `linux/arm64` for `linux/arm64/v8`, `linux/arm/v7` for `linux/arm`. */
 export function normalPlatform(platform: string): string {
   const [os = '', written = '', variantWritten] = platform.toLowerCase().split('/');
   const [architecture = '', variantOfName] = (architectures[written] ?? written).split('/');
@@ -28,11 +25,7 @@ export function normalPlatform(platform: string): string {
 }
 
 /** The platform as an index or an image configuration has it. */
-export function platformName(parts: {
-  readonly os?: string | null | undefined;
-  readonly architecture?: string | null | undefined;
-  readonly variant?: string | null | undefined;
-}): string {
+export function platformName(parts: Partial<Record<'os' | 'architecture' | 'variant', string | null | undefined>>): string {
   return normalPlatform([parts.os || 'unknown', parts.architecture || 'unknown', parts.variant].filter(Boolean).join('/'));
 }
 

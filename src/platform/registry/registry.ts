@@ -46,9 +46,8 @@ const tagPage = z.union([
 /**
  * What OCI registries know of images, read-only. "Not there" is an answer, `undefined`. Only a complete and well-formed answer of the
  * registry itself counts: pages of proxies and logins, and answers that were cut, are something broken, whatever their status is.
- *
- * Errors: `Refusal` `CredentialsRefused`, `DigestMismatch` (the bytes are not what their digest says) or `NotAnImage` (they cannot be
- * read); `RateLimit` if the registry asks us to wait; anything else is something broken, to be tried again.
+ * @throws Refusal `CredentialsRefused`, `DigestMismatch` (the bytes are not what their digest says) or `NotAnImage` (they cannot be read);
+ *   `RateLimit` if the registry asks us to wait; anything else is something broken, to be tried again
  */
 export class Registry {
   readonly #session: Session;

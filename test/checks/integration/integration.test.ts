@@ -12,7 +12,7 @@ import type { IntegrationPlan } from '../../../src/checks/integration/plan.ts';
 import type { Evidence } from '../../../src/domain/evidence.ts';
 import type { Digest } from '../../../src/domain/image-reference.ts';
 import type { VerifiedImage } from '../../../src/domain/outcomes.ts';
-import { jsonLines } from '../../../src/platform/docker/json-lines.ts';
+import { jsonLines } from '../../../src/platform/docker/events.ts';
 import { createSweep } from '../../../src/platform/docker/sweep.ts';
 import { failureOf } from '../../support/activity.ts';
 import { ensureDocker, expectEvent, hasImage, imageIsGone, labelled, removeImagesOf } from '../../support/docker.ts';

@@ -9,7 +9,7 @@ import { trivyArguments, trivyCommand } from '../../../src/checks/scan/trivy-pro
 import { parseReport } from '../../../src/checks/scan/trivy-report.ts';
 import { RateLimit, Refusal } from '../../../src/domain/failures.ts';
 import type { Digest, Repository } from '../../../src/domain/image-reference.ts';
-import { createArtifacts } from '../../../src/platform/artifacts.ts';
+import { Artifacts } from '../../../src/platform/artifacts.ts';
 import { reservePort } from '../../../src/platform/ports.ts';
 import { identityTokenUser } from '../../../src/platform/registry/credentials.ts';
 import { startHttpServer } from '../../support/http-server.ts';
@@ -400,7 +400,7 @@ describe('an artifact', () => {
   it('is there as a whole or not at all, and a work folder never stays', async () => {
     const scanner = await createScanner();
     try {
-      const artifacts = createArtifacts(join(scanner.artifacts.folder, 'deep', 'er'));
+      const artifacts = new Artifacts(join(scanner.artifacts.folder, 'deep', 'er'));
       assert.equal(await artifacts.readText(someDigest, 'a.json'), undefined);
       assert.equal(await artifacts.keepText(someDigest, 'a.json', 'one'), `sha256/${'a'.repeat(64)}/a.json`);
       const failed = artifacts.withWorkFolder(async (folder) => {

@@ -4,7 +4,7 @@ import { connect, createServer } from 'node:net';
 import Docker from 'dockerode';
 import { judge } from '../../../src/deploys/docker/readiness.ts';
 import { formatDeployLabels, isWantedRunning } from '../../../src/deploys/docker/slot.ts';
-import { requireAlive } from '../../../src/platform/docker/alive.ts';
+import { requireAlive } from '../../../src/platform/docker/connect.ts';
 import type { Container } from '../../../src/platform/docker/container.ts';
 import { ensureDocker } from '../../support/docker.ts';
 import { createDeployWorld, type DeployWorld, work } from '../../support/docker-deploy.ts';

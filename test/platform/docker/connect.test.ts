@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { Agent } from 'node:http';
 import { inspect } from 'node:util';
-import { requireAlive } from '../../../src/platform/docker/alive.ts';
+import { requireAlive } from '../../../src/platform/docker/connect.ts';
 import { ensureDocker } from '../../support/docker.ts';
 
 describe('a request to Docker', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import type { Environment } from '../../../src/domain/environment.ts';
-import { type DockerEndpoint, dockerEndpoint } from '../../../src/platform/docker/endpoint.ts';
+import { type DockerEndpoint, dockerEndpoint } from '../../../src/platform/docker/connect.ts';
 
 describe('dockerEndpoint', () => {
   const home = { HOME: '/Users/ann' };

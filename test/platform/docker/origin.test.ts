@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { digestsOfOrigin } from '../../../src/platform/docker/origin.ts';
+import { digestsOfOrigin } from '../../../src/platform/docker/container.ts';
 
 describe("a digest that Docker tells of an image in containerd's store", () => {
   const digest = `sha256:${'a'.repeat(64)}`;

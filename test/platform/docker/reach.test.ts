@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import Docker from 'dockerode';
-import { ownContainer, workerReach } from '../../../src/platform/docker/reach.ts';
+import { ownContainer, workerReach } from '../../../src/platform/docker/connect.ts';
 import { ensureDocker } from '../../support/docker.ts';
 
 describe('where a worker runs', () => {

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import Docker from 'dockerode';
-import { createProbe, keepAsking } from '../../../src/platform/docker/probe.ts';
-import { createWakeUp, judge, type ReadinessObservation, type State } from '../../../src/platform/docker/readiness.ts';
+import {
+  createProbe,
+  createWakeUp,
+  judge,
+  keepAsking,
+  type ReadinessObservation,
+  type State,
+} from '../../../src/platform/docker/readiness.ts';
 
 describe('judge', () => {
   const nothing: ReadinessObservation = { proven: false, stayedUp: false, timedOut: false, probe: undefined };
