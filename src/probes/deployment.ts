@@ -3,9 +3,8 @@ import { messageOf } from '../domain/errors.ts';
 import { RateLimit, Refusal } from '../domain/failures.ts';
 import type { WatchPlan } from '../domain/plan.ts';
 import type { ExpectedImage } from '../domain/watch-version.ts';
-import { payloadOf } from '../platform/github/deployments.ts';
 import { answeredWith } from '../platform/github/errors.ts';
-import { type GitHubRepository, ifExists, openRepository } from '../platform/github/repository.ts';
+import { type GitHubRepository, ifExists, openRepository, payloadOf } from '../platform/github/repository.ts';
 import type { ProbeAnswer } from './answer.ts';
 
 export interface DeploymentProof {

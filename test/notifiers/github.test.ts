@@ -3,7 +3,7 @@ import type { Notice } from '../../src/domain/notice.ts';
 import { createGitHubNotifier } from '../../src/notifiers/github/notifier.ts';
 import type { MessageIds } from '../../src/notifiers/notifier.ts';
 import { createGitHubClients } from '../../src/platform/github/client.ts';
-import { payloadOf } from '../../src/platform/github/deployments.ts';
+import { payloadOf } from '../../src/platform/github/repository.ts';
 import { deploymentsState } from '../support/github/deployments-state.ts';
 import { type GitHub, startGitHub, token } from '../support/github/server.ts';
 import { hostile, limited, noticeOf, refused, rollout } from '../support/notices.ts';

@@ -7,8 +7,8 @@ import { z } from 'zod';
 import type { Environment } from '../../domain/environment.ts';
 import { createMask, lastLines } from '../../platform/docker/log-lines.ts';
 import { readTextIfThere, writeDurably } from '../../platform/files/durable-file.ts';
-import { killGroup, stopAfter } from '../../platform/processes/ending.ts';
 import { identify } from '../../platform/processes/identity.ts';
+import { killGroup, stopAfter } from '../../platform/processes/program.ts';
 
 export interface DetachedProgram {
   readonly command: readonly string[];

@@ -1,7 +1,6 @@
 import { formatReference, isDigest } from '../../domain/image-reference.ts';
 import type { Deployed, RunningImage } from '../../domain/outcomes.ts';
-import { payloadOf } from '../../platform/github/deployments.ts';
-import { type GitHubRepository, openRepository } from '../../platform/github/repository.ts';
+import { type GitHubRepository, openRepository, payloadOf } from '../../platform/github/repository.ts';
 import type { Deployer, Target, Work } from '../deploy.ts';
 import {
   clockSkewMs,

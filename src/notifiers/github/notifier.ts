@@ -2,8 +2,13 @@ import { isGitHubRepository } from '../../domain/github-repository.ts';
 import type { Notice } from '../../domain/notice.ts';
 import { noticeSentence, webAddress } from '../../domain/notice-text.ts';
 import type { NoticeEvent } from '../../domain/plan.ts';
-import { type DeploymentState, payloadOf, reportDeployment } from '../../platform/github/deployments.ts';
-import { type GitHubRepository, openRepository } from '../../platform/github/repository.ts';
+import {
+  type DeploymentState,
+  type GitHubRepository,
+  openRepository,
+  payloadOf,
+  reportDeployment,
+} from '../../platform/github/repository.ts';
 import type { Notifier, NotifierContext } from '../notifier.ts';
 
 interface GitHubTarget {

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { Environment } from '../../domain/environment.ts';
-import { stopAfter } from '../processes/ending.ts';
 import { childEnvironment, cloudAccounts } from '../processes/environment.ts';
+import { stopAfter } from '../processes/program.ts';
 
 /** Runs one git command to its end, whatever its exit code. Throws only where git could not be run, or ran out of time. */
 export type RunGit = (args: readonly string[], options?: GitRunOptions) => Promise<GitResult>;
@@ -90,9 +90,8 @@ const settings = [
 const sshCommand = 'ssh -o BatchMode=yes -o ConnectTimeout=15 -o ServerAliveInterval=15 -o ServerAliveCountMax=4';
 
 /**
- * @param git the git program, a path or a name on PATH
- * @param env where the environment of git is taken from, without Landfall's secrets: `HOME` for the user's configuration, credential
- *   helpers and ssh keys; `GIT_SSH_COMMAND`, `GIT_ASKPASS` and `GIT_CONFIG_COUNT` are honoured
+ * @param git a path, or a name on PATH
+ * @param env of it, git gets no secrets of Landfall's; `HOME` for its settings and keys, and its own variables (`GIT_SSH_COMMAND`) count
  */
 export function createGitRunner(git: string, env: Environment): RunGit {
   const base = gitEnvironment(env);
@@ -121,12 +120,15 @@ function run(
   const command = args.find((arg) => !arg.startsWith('-')) ?? '';
   return new Promise((resolve, reject) => {
     const child = spawn(git, [...settings, ...args], { env, stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'] });
-    const stdout = gather();
+    const stdout: Buffer[] = [];
+    let printed = 0;
     let stderr = '';
     let inputError: Error | undefined;
     const timer = stopAfter(timeoutMs, cleanUpMs, (signal) => child.kill(signal));
     child.stdout?.on('data', (chunk: Buffer) => {
-      if (!stdout.add(chunk)) child.kill('SIGTERM');
+      printed += chunk.length;
+      if (printed <= longestOutput) stdout.push(chunk);
+      else child.kill('SIGTERM');
     });
     child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
       stderr = (stderr + chunk).slice(-longestErrorOutput);
@@ -143,24 +145,10 @@ function run(
     child.on('close', (exitCode, signal) => {
       timer.clear();
       if (timer.fired()) reject(new GitTimeout(command, timeoutMs, signal === 'SIGKILL'));
-      else if (stdout.full()) reject(new Error(`git ${command} printed more than ${longestOutput} bytes`));
+      else if (printed > longestOutput) reject(new Error(`git ${command} printed more than ${longestOutput} bytes`));
       else if (exitCode === null) reject(new Error(`git ${command} was ended by ${signal ?? 'a signal'}; it is tried again`));
       else if (exitCode === 0 && inputError !== undefined) reject(inputError);
-      else resolve({ command, exitCode, stdout: stdout.whole(), stderr });
+      else resolve({ command, exitCode, stdout: Buffer.concat(stdout), stderr });
     });
   });
-}
-
-function gather() {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  return {
-    add(chunk: Buffer): boolean {
-      length += chunk.length;
-      if (length <= longestOutput) chunks.push(chunk);
-      return length <= longestOutput;
-    },
-    full: () => length > longestOutput,
-    whole: () => Buffer.concat(chunks),
-  };
 }

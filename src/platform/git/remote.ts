@@ -10,23 +10,16 @@ export interface GitRemote {
   readonly url: string;
 }
 
-/**
- * @param repository a URL (`https`, `http`, `ssh`, `git`, `file`), ssh's short form `user@host:path`, or the path of a folder
- * @throws Refusal `ForgeRefused` if it is none of these
- */
+/** A URL (https, http, ssh, git, file), ssh's short form `user@host:path`, or a folder. @throws Refusal `ForgeRefused` for anything else */
 export function parseRemote(repository: string): GitRemote {
   if (repository === '' || repository.startsWith('-') || /[\0\r\n]/.test(repository) || /^\w+::/.test(repository)) {
     throw new Refusal('ForgeRefused', 'expected a URL or a path as git remote, found something else; correct change.repository');
   }
-  const url = addressOf(repository);
-  return { key: createHash('sha256').update(url).digest('hex').slice(0, 24), url };
-}
-
-function addressOf(repository: string): string {
-  if (/^\w[\w+.-]*:\/\//.test(repository)) {
-    if (URL.canParse(repository)) return repository;
+  const isUrl = /^\w[\w+.-]*:\/\//.test(repository);
+  if (isUrl && !URL.canParse(repository)) {
     throw new Refusal('ForgeRefused', 'expected a well-formed URL as git remote; correct change.repository');
   }
-  // git's own rule: a colon before the first slash makes it ssh's short form.
-  return /^[^/]+:/.test(repository) ? repository : resolve(repository);
+  // git's own rule: a colon before the first slash makes it ssh's short form, if it is no URL.
+  const url = /^[^/]+:/.test(repository) ? repository : resolve(repository);
+  return { key: createHash('sha256').update(url).digest('hex').slice(0, 24), url };
 }

@@ -22,22 +22,12 @@ export interface GitHubClientOptions {
   readonly url?: string;
   /** For a whole request and its answer. */
   readonly timeoutMs?: number;
-  readonly userAgent?: string;
-  /** Octokit says here when something that it uses is deprecated, or its clock is wrong. */
-  readonly log?: GitHubClientLog;
-}
-
-export interface GitHubClientLog {
-  debug(message: string): void;
-  info(message: string): void;
-  warn(message: string): void;
-  error(message: string): void;
 }
 
 export interface GitHubClients {
   /**
-   * A client for one repository, `owner/name`, or for an organization by its name. What it throws is classified: `RateLimit`, `Refusal` (the cause is octokit's
-   * `RequestError`), or an ordinary error for what is broken.
+   * A client for one repository, `owner/name`, or for an organization by its name. What it throws is classified: `RateLimit`, `Refusal`
+   * (the cause is octokit's `RequestError`), or an ordinary error for what is broken.
    */
   clientFor(named: string): Promise<Octokit>;
 }
@@ -47,10 +37,7 @@ const defaultTimeoutMs = 30_000;
 /** What the answers look like is bound to a version: https://docs.github.com/rest/about-the-rest-api/api-versions */
 const apiVersion = '2022-11-28';
 
-/**
- * Clients for GitHub's REST API. They neither wait nor try again by themselves: the workflow does, durably.
- * @throws Refusal `CredentialsRefused` if the app's key is no private key
- */
+/** They neither wait nor try again: the workflow does, durably. @throws Refusal `CredentialsRefused` if the app's key is no private key */
 export function createGitHubClients(credentials: GitHubCredentials, options: GitHubClientOptions = {}): GitHubClients {
   if ('token' in credentials) {
     const client = new (clientClass(options))({ auth: credentials.token });
@@ -77,7 +64,7 @@ function createAppClients(
   const Client = clientClass(options, forget);
 
   async function installationClient(named: string): Promise<Octokit> {
-    app ??= new App({ appId: id, privateKey: pem, Octokit: Client, ...(options.log ? { log: options.log } : {}) });
+    app ??= new App({ appId: id, privateKey: pem, Octokit: Client });
     const current = app;
     return current.getInstallationOctokit(installationId ?? (await findInstallation(current, named)));
   }
@@ -96,19 +83,14 @@ function createAppClients(
   };
 }
 
-async function findInstallation(app: App, named: string): Promise<number> {
+async function findInstallation({ octokit }: App, named: string): Promise<number> {
   const [owner = '', repo] = named.split('/');
-  if (repo === undefined) return await findInstallationOf(app, owner);
-  const { data } = await app.octokit.request('GET /repos/{owner}/{repo}/installation', { owner, repo });
-  return data.id;
-}
-
-async function findInstallationOf(app: App, org: string): Promise<number> {
+  if (repo !== undefined) return (await octokit.request('GET /repos/{owner}/{repo}/installation', { owner, repo })).data.id;
   try {
-    return (await app.octokit.request('GET /orgs/{org}/installation', { org })).data.id;
+    return (await octokit.request('GET /orgs/{org}/installation', { org: owner })).data.id;
   } catch (error) {
     if (!answeredWith(error, 404)) throw error;
-    const message = `the GitHub App is not installed on ${org}, or there is no such organization: install the app there`;
+    const message = `the GitHub App is not installed on ${owner}, or there is no such organization: install the app there`;
     throw new Refusal('ForgeRefused', message, [], { cause: error });
   }
 }
@@ -117,18 +99,14 @@ function checkKey(pem: string): void {
   try {
     createPrivateKey(pem);
   } catch (cause) {
-    throw new Refusal(
-      'CredentialsRefused',
-      "expected a private key in PEM form, found something else; set forge.github.app.privateKey to the key that GitHub's page of the app made",
-      [],
-      { cause },
-    );
+    const message = `expected a private key in PEM form, found something else; set forge.github.app.privateKey to the key that GitHub's page of the app made`;
+    throw new Refusal('CredentialsRefused', message, [], { cause });
   }
 }
 
 /** @param refused called when GitHub refuses a credential or an operation */
 function clientClass(options: GitHubClientOptions, refused: () => void = () => {}) {
-  const { url, timeoutMs = defaultTimeoutMs, userAgent = 'landfall', log } = options;
+  const { url, timeoutMs = defaultTimeoutMs } = options;
   return Octokit.plugin((octokit) => {
     octokit.hook.before('request', (request) => {
       request.headers['x-github-api-version'] = apiVersion;
@@ -139,18 +117,14 @@ function clientClass(options: GitHubClientOptions, refused: () => void = () => {
     });
   }).defaults({
     ...(url !== undefined && { baseUrl: url }),
-    userAgent,
+    userAgent: 'landfall',
     throttle: { enabled: false },
     retry: { enabled: false },
-    request: { fetch: wholeAnswers(timeoutMs), ...(log ? { log } : {}) },
-    ...(log ? { log } : {}),
+    request: { fetch: wholeAnswers(timeoutMs) },
   });
 }
 
-/**
- * `fetch` that ends within a time, and fails unless the whole answer has come: octokit takes what has arrived of a body that was cut off for
- * the body, and says nothing.
- */
+/** `fetch` with a time limit that fails unless the whole answer has come: octokit takes a body that was cut off for the body. */
 function wholeAnswers(timeoutMs: number) {
   return async (url: string, init?: HttpInit): Promise<Response> => {
     const timeout = AbortSignal.timeout(timeoutMs);

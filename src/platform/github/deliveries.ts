@@ -26,28 +26,6 @@ export interface LostDelivery {
   readonly attempt: number;
 }
 
-export interface LostQuery {
-  /** Which webhooks are asked about, by the URL that they lead to. */
-  readonly isOurs: (url: string) => boolean;
-  /** Names of events; others are not worth to be sent again. */
-  readonly events: readonly string[];
-  readonly now: Date;
-}
-
-export interface LostDeliveries {
-  /** Of the webhooks that lead here. */
-  readonly hooks: number;
-  /** Oldest first. */
-  readonly lost: readonly LostDelivery[];
-}
-
-export interface GitHubDeliveries {
-  /** What is worth another attempt now. */
-  findLost(owner: HookOwner, query: LostQuery): Promise<LostDeliveries>;
-  /** GitHub only takes note here, and delivers a moment later. */
-  redeliver(owner: HookOwner, lost: LostDelivery): Promise<void>;
-}
-
 /** GitHub keeps deliveries for three days, and sends none again that is older. */
 const keptMs = 3 * 24 * 60 * 60_000;
 /** The first one is GitHub's own. */
@@ -64,25 +42,51 @@ const mostDeliveryPages = 10;
  * @param clientFor takes `owner/name`, or the name of an organization
  * @see https://docs.github.com/webhooks/using-webhooks/handling-failed-webhook-deliveries
  */
-export function createGitHubDeliveries(clientFor: (owner: string) => Promise<Octokit>): GitHubDeliveries {
+export function createGitHubDeliveries(clientFor: (owner: string) => Promise<Octokit>) {
   return {
-    async findLost(owner, { isOurs, events, now }) {
-      const api = await openHooks(clientFor, owner);
-      const hooks = (await collect(api.hooks(), mostHookPages)).filter(({ active, url }) => active && isOurs(url));
+    /**
+     * @param query `isOurs`: which webhooks are asked about, by the URL that they lead to; `events`: the names of those worth sending again
+     * @returns how many webhooks lead here, and what is worth another attempt now, oldest first
+     */
+    async findLost(
+      owner: HookOwner,
+      { isOurs, events, now }: { isOurs: (url: string) => boolean; events: readonly string[]; now: Date },
+    ): Promise<{ readonly hooks: number; readonly lost: readonly LostDelivery[] }> {
+      const { octokit, base, named } = await openHooks(clientFor, owner);
+      const pages = <Item>(route: string, more = {}) =>
+        octokit.paginate.iterator<Item>(`GET ${base}${route}`, { ...named, ...more, per_page: perPage });
+      const all = await collect(owner, pages<{ id: number; active: boolean; config: { url?: string } }>('/hooks'), mostHookPages);
+      const hooks = all.filter(({ active, config: { url = '' } }) => active && isOurs(url));
       const lost: LostDelivery[] = [];
       for (const { id } of hooks) {
         const since = now.getTime() - keptMs;
-        const attempts = await collect(api.attempts(id), mostDeliveryPages, (last) => Date.parse(last.delivered_at) < since);
+        // Unfiltered: GitHub's own filter for failures leaves out those without any answer.
+        const found = pages<DeliveryAttempt>('/hooks/{hook_id}/deliveries', { hook_id: id });
+        const attempts = await collect(owner, found, mostDeliveryPages, (last) => Date.parse(last.delivered_at) < since);
         const recent = attempts.filter((attempt) => events.includes(attempt.event) && Date.parse(attempt.delivered_at) >= since);
         lost.push(...lostAmong(recent, now).map((attempt) => ({ hook: id, guid: attempt.guid, attempt: attempt.id })));
       }
       return { hooks: hooks.length, lost };
     },
-    async redeliver(owner, { hook, attempt }) {
-      const api = await openHooks(clientFor, owner);
-      await api.redeliver(hook, attempt);
+    /** GitHub only takes note here, and delivers a moment later. */
+    async redeliver(owner: HookOwner, { hook: hook_id, attempt: delivery_id }: LostDelivery): Promise<void> {
+      const { octokit, base, named } = await openHooks(clientFor, owner);
+      await octokit.request(`POST ${base}/hooks/{hook_id}/deliveries/{delivery_id}/attempts`, { ...named, hook_id, delivery_id });
     },
   };
+}
+
+export type GitHubDeliveries = ReturnType<typeof createGitHubDeliveries>;
+
+async function openHooks(
+  clientFor: (owner: string) => Promise<Octokit>,
+  owner: HookOwner,
+): Promise<{ octokit: Octokit; base: `/${string}`; named: Readonly<Record<string, string>> }> {
+  if ('organization' in owner) {
+    return { octokit: await clientFor(owner.organization), base: '/orgs/{org}', named: { org: owner.organization } };
+  }
+  const [name = '', repo = ''] = owner.repository.split('/');
+  return { octokit: await clientFor(owner.repository), base: '/repos/{owner}/{repo}', named: { owner: name, repo } };
 }
 
 /** @param attempts newest first, as GitHub lists them @returns the last attempt of each event that is worth another one, oldest first */
@@ -101,88 +105,25 @@ function isWorthAnother(attempts: readonly DeliveryAttempt[], now: Date): boolea
   return made < mostAttempts - 1 || now.getTime() - last >= pauseBeforeLastMs;
 }
 
-interface Hook {
-  readonly id: number;
-  readonly active: boolean;
-  readonly url: string;
-}
-
-/** The same questions about either kind of owner. */
-interface Hooks {
-  hooks(): AsyncIterable<readonly Hook[]>;
-  /** Unfiltered: GitHub's own filter for failures leaves out those without any answer. */
-  attempts(hook: number): AsyncIterable<readonly DeliveryAttempt[]>;
-  redeliver(hook: number, attempt: number): Promise<unknown>;
-}
-
-async function openHooks(clientFor: (owner: string) => Promise<Octokit>, owner: HookOwner): Promise<Hooks> {
-  if ('organization' in owner) return hooksOfOrganization(await clientFor(owner.organization), owner.organization);
-  return hooksOfRepository(await clientFor(owner.repository), owner.repository);
-}
-
-function hooksOfRepository({ rest, paginate }: Octokit, fullName: string): Hooks {
-  const [owner = '', repo = ''] = fullName.split('/');
-  const named = { owner, repo, per_page: perPage };
-  return {
-    hooks: () => pages(paginate.iterator(rest.repos.listWebhooks, named), fullName, hookOf),
-    attempts: (hook_id) =>
-      pages(
-        paginate.iterator(rest.repos.listWebhookDeliveries, { ...named, hook_id }),
-        fullName,
-        (attempt): DeliveryAttempt => attempt,
-      ),
-    redeliver: (hook_id, delivery_id) => rest.repos.redeliverWebhookDelivery({ owner, repo, hook_id, delivery_id }),
-  };
-}
-
-function hooksOfOrganization({ rest, paginate }: Octokit, org: string): Hooks {
-  const named = { org, per_page: perPage };
-  return {
-    hooks: () => pages(paginate.iterator(rest.orgs.listWebhooks, named), org, hookOf),
-    attempts: (hook_id) =>
-      pages(
-        paginate.iterator(rest.orgs.listWebhookDeliveries, { ...named, hook_id }),
-        org,
-        (attempt): DeliveryAttempt => attempt,
-      ),
-    redeliver: (hook_id, delivery_id) => rest.orgs.redeliverWebhookDelivery({ org, hook_id, delivery_id }),
-  };
-}
-
-function hookOf({ id, active, config }: { id: number; active: boolean; config: { url?: string } }): Hook {
-  return { id, active, url: config.url ?? '' };
-}
-
-async function* pages<Given, Item>(
-  answers: AsyncIterable<{ readonly data: readonly Given[] }>,
-  owner: string,
-  itemOf: (given: Given) => Item,
-): AsyncIterable<readonly Item[]> {
-  try {
-    for await (const { data } of answers) yield data.map(itemOf);
-  } catch (error) {
-    throw answeredWith(error, 404) ? unreadable(owner, error) : error;
-  }
-}
-
+/** @throws Refusal where GitHub answers 404: it does so too where the token may not see webhooks */
 async function collect<Item>(
-  from: AsyncIterable<readonly Item[]>,
+  owner: HookOwner,
+  answers: AsyncIterable<{ data: readonly Item[] }>,
   mostPages: number,
   isEnough: (last: Item) => boolean = () => false,
 ): Promise<Item[]> {
-  const items: Item[] = [];
-  let seen = 0;
-  for await (const page of from) {
-    items.push(...page);
-    seen += 1;
-    const last = page.at(-1);
-    if (seen >= mostPages || last === undefined || isEnough(last)) break;
+  const pages: (readonly Item[])[] = [];
+  try {
+    for await (const { data } of answers) {
+      pages.push(data);
+      const last = data.at(-1);
+      if (pages.length >= mostPages || last === undefined || isEnough(last)) break;
+    }
+  } catch (error) {
+    if (!answeredWith(error, 404)) throw error;
+    const name = 'organization' in owner ? owner.organization : owner.repository;
+    const message = `expected to read the webhooks of ${name}, and GitHub shows none: check forge.github.hooks, and that the token may read and write webhooks (classic tokens: admin:repo_hook, admin:org_hook)`;
+    throw new Refusal('ForgeRefused', message, [], { cause: error });
   }
-  return items;
-}
-
-/** GitHub says so too where the token may not see webhooks. */
-function unreadable(owner: string, cause: unknown): Refusal {
-  const message = `expected to read the webhooks of ${owner}, and GitHub shows none: check forge.github.hooks, and that the token may read and write webhooks (classic tokens: admin:repo_hook, admin:org_hook)`;
-  return new Refusal('ForgeRefused', message, [], { cause });
+  return pages.flat();
 }

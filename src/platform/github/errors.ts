@@ -1,5 +1,6 @@
 import { RequestError } from 'octokit';
 import { RateLimit, Refusal } from '../../domain/failures.ts';
+import { memberOf } from '../../domain/json.ts';
 import { retryAfter } from '../http/headers.ts';
 
 /** Statuses that say something about the moment: asking again helps. 409: a conflict with another write, or with a merge going on. */
@@ -21,7 +22,7 @@ export function classify(error: unknown, nowMs: number): unknown {
   }
   if (status < 400 || status >= 500 || passing.has(status)) return error;
   const type = status === 401 ? 'CredentialsRefused' : 'ForgeRefused';
-  return new Refusal(type, `${explanation(error)} (${request(error)})`, [], { cause: error });
+  return new Refusal(type, `${explanation(error)} (${error.request.method} ${pathOf(error)})`, [], { cause: error });
 }
 
 /**
@@ -29,17 +30,17 @@ export function classify(error: unknown, nowMs: number): unknown {
  * @see https://docs.github.com/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api
  */
 export function classifyGraphql(error: unknown, nowMs: number): unknown {
-  const errors = error instanceof Error && error.name === 'GraphqlResponseError' ? property(error, 'errors') : undefined;
+  const errors = error instanceof Error && error.name === 'GraphqlResponseError' ? memberOf(error, 'errors') : undefined;
   if (!Array.isArray(errors)) return error;
-  const types = errors.map((each: unknown) => property(each, 'type'));
+  const types = errors.map((each: unknown) => memberOf(each, 'type'));
   if (types.includes('RATE_LIMITED')) {
-    const reset = Number(property(property(error, 'headers'), 'x-ratelimit-reset'));
+    const reset = Number(memberOf(memberOf(error, 'headers'), 'x-ratelimit-reset'));
     const until = reset > 0 ? new Date(Math.max(reset * 1000, nowMs) + 1000) : retryAfter(null, nowMs);
     return new RateLimit('GitHub asks us to wait', until);
   }
   // Without a type it is a mistake of GitHub's, or of ours: trying again may help with the one, and a person sees the other.
   if (types.every((type) => type === undefined)) return error;
-  const said = errors.map((each: unknown) => String(property(each, 'message') ?? JSON.stringify(each))).join(': ');
+  const said = errors.map((each: unknown) => String(memberOf(each, 'message') ?? JSON.stringify(each))).join(': ');
   return new Refusal('ForgeRefused', `GitHub refuses this: ${said.slice(0, 500)} (GraphQL)`, [], { cause: error });
 }
 
@@ -58,23 +59,17 @@ function limitedUntil(error: RequestError, nowMs: number): Date | undefined {
     // A moment later: the two clocks are not the same.
     return new Date(Math.max(reset * 1000, nowMs) + 1000);
   }
-  const isSecondary = secondaryRateLimits.test(String(member(error, 'documentation_url') ?? ''));
+  const isSecondary = secondaryRateLimits.test(String(memberOf(error.response?.data, 'documentation_url') ?? ''));
   // Without any of the headers, GitHub's advice is to wait for at least a minute.
   return error.status === 429 || isSecondary ? retryAfter(null, nowMs) : undefined;
 }
 
 /** What was expected, what was found, and what to do. */
 function explanation(error: RequestError): string {
-  switch (error.status) {
-    case 401:
-      return `GitHub refuses our credentials: ${messageOf(error)}; renew the token or the key of forge.github`;
-    case 403:
-      return `GitHub refuses this: ${messageOf(error)}; ${permissionAdvice(error)}`;
-    case 404:
-      return missing(error);
-    default:
-      return `GitHub refuses this: ${messageOf(error)}`;
-  }
+  const said = messageOf(error);
+  if (error.status === 401) return `GitHub refuses our credentials: ${said}; renew the token or the key of forge.github`;
+  if (error.status === 403) return `GitHub refuses this: ${said}; ${permissionAdvice(error)}`;
+  return error.status === 404 ? missing(error) : `GitHub refuses this: ${said}`;
 }
 
 /** GitHub answers 404 for what a token may not see, too. */
@@ -103,17 +98,13 @@ function permissionAdvice(error: RequestError): string {
 
 /** GitHub's own words, with what it says about single fields, at most 500 characters. */
 function messageOf(error: RequestError): string {
-  const errors = member(error, 'errors');
+  const errors = memberOf(error.response?.data, 'errors');
   const details = (Array.isArray(errors) ? errors : []).map((detail: unknown) =>
-    typeof detail === 'string' ? detail : String(property(detail, 'message') ?? JSON.stringify(detail)),
+    typeof detail === 'string' ? detail : String(memberOf(detail, 'message') ?? JSON.stringify(detail)),
   );
-  const message = member(error, 'message');
+  const message = memberOf(error.response?.data, 'message');
   const shown = [typeof message === 'string' ? message : `status ${error.status}`, ...details].join(': ');
   return shown.slice(0, 500);
-}
-
-function request(error: RequestError): string {
-  return `${error.request.method} ${pathOf(error)}`;
 }
 
 function pathOf(error: RequestError): string {
@@ -123,12 +114,4 @@ function pathOf(error: RequestError): string {
 function header(error: RequestError, name: string): string | undefined {
   const value = error.response?.headers[name];
   return value === undefined ? undefined : String(value);
-}
-
-function member(error: RequestError, name: string): unknown {
-  return property(error.response?.data, name);
-}
-
-function property(value: unknown, name: string): unknown {
-  return typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined;
 }

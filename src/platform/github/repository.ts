@@ -1,5 +1,6 @@
 import type { Octokit } from 'octokit';
 import { Refusal } from '../../domain/failures.ts';
+import { jsonIn } from '../../domain/json.ts';
 import { answeredWith } from './errors.ts';
 
 /** One repository at GitHub, and the client to ask about it. */
@@ -23,10 +24,7 @@ export async function openRepository(
   return { octokit: await clientFor(repository), fullName: repository, named: { owner, repo } };
 }
 
-/**
- * What was asked for, or undefined if it does not exist. GitHub answers 404 for a repository that the token cannot see, too.
- * @throws Refusal if it is the repository that does not exist
- */
+/** Undefined if it does not exist. @throws Refusal if the repository does not, or the token cannot see it: GitHub says 404 for both */
 export async function ifExists<Answer>(
   { octokit, named }: GitHubRepository,
   ask: () => Promise<Answer>,
@@ -62,4 +60,31 @@ export interface PullRequest {
   readonly assignees?: readonly { readonly login: string }[] | null;
   readonly requested_reviewers?: readonly { readonly login: string }[] | null;
   readonly requested_teams?: readonly { readonly slug: string }[] | null;
+}
+
+export type DeploymentState = 'error' | 'failure' | 'inactive' | 'in_progress' | 'queued' | 'pending' | 'success';
+
+interface DeploymentReport {
+  readonly state: DeploymentState;
+  /** At most 140 characters. */
+  readonly description: string;
+  readonly log_url?: string;
+}
+
+/** The payload that a deployment was made with: GitHub gives it back as an object or as its JSON text. */
+export function payloadOf({ payload }: { readonly payload?: unknown }): Readonly<Record<string, unknown>> {
+  const value = typeof payload === 'string' ? jsonIn(payload) : payload;
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : {};
+}
+
+/** Says how a deployment goes; what its newest status says already is not said again. */
+export async function reportDeployment(
+  { octokit, named }: GitHubRepository,
+  id: number,
+  report: DeploymentReport,
+): Promise<void> {
+  const { data } = await octokit.rest.repos.listDeploymentStatuses({ ...named, deployment_id: id, per_page: 1 });
+  const [newest] = data;
+  if (newest?.state === report.state && newest.description === report.description) return;
+  await octokit.rest.repos.createDeploymentStatus({ ...named, deployment_id: id, ...report });
 }

@@ -20,9 +20,8 @@ const common = [
 export const cloudAccounts = ['AWS_*', 'AZURE_*', 'GOOGLE_*'];
 
 /**
- * The environment of a program that Landfall starts: Landfall's own holds secrets, and variables that would change what the program
- * does, so only what is named is passed on.
- * @param also further names, beside those that any program needs; `*` at the end stands for any end
+ * What a program that Landfall starts gets of its environment: only what is named, as there are secrets, and variables that would change
+ * what it does. @param also further names, beside those that any program needs; `*` at the end stands for any end
  */
 export function childEnvironment(env: Environment, also: readonly string[]): Record<string, string | undefined> {
   const allowed = [...common, ...also];

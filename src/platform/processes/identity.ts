@@ -21,14 +21,9 @@ export async function identify(pid: number): Promise<ProcessIdentity | undefined
 
 /** Every process whose command line contains the text. */
 export async function findProcesses(text: string): Promise<ProcessIdentity[]> {
-  const all = process.platform === 'linux' ? await listByProc() : await listByPs(['-A']);
-  return all.filter(({ pid, command }) => pid !== process.pid && command.includes(text));
-}
-
-async function listByProc(): Promise<ProcessIdentity[]> {
-  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
-  const found = await Promise.all(pids.map(identifyByProc));
-  return found.filter((identity) => identity !== undefined);
+  const pids = async () => (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
+  const all = process.platform === 'linux' ? await Promise.all((await pids()).map(identifyByProc)) : await listByPs(['-A']);
+  return all.filter((found) => found !== undefined).filter(({ pid, command }) => pid !== process.pid && command.includes(text));
 }
 
 async function identifyByProc(pid: number): Promise<ProcessIdentity | undefined> {
@@ -50,15 +45,12 @@ async function identifyByProc(pid: number): Promise<ProcessIdentity | undefined>
 
 /** For systems without /proc. `lstart` is 24 characters wide on macOS and BSD. */
 async function listByPs(selection: readonly string[]): Promise<ProcessIdentity[]> {
-  const output = await run('ps', [...selection, '-o', 'pid=,state=,lstart=,command=']).then(
-    ({ stdout }) => stdout,
-    (error: unknown) => {
-      // `ps -p` of a process that does not run prints nothing and exits 1.
-      if (codeOf(error) === 1) return '';
-      throw error;
-    },
-  );
-  return output.split('\n').flatMap((line) => {
+  const { stdout } = await run('ps', [...selection, '-o', 'pid=,state=,lstart=,command=']).catch((error: unknown) => {
+    // `ps -p` of a process that does not run prints nothing and exits 1.
+    if (codeOf(error) === 1) return { stdout: '' };
+    throw error;
+  });
+  return stdout.split('\n').flatMap((line) => {
     const match = /^\s*(\d+)\s+(\S+)\s+(.{24})\s+(.*)$/.exec(line);
     if (match === null || match[2]?.startsWith('Z')) return [];
     return [{ pid: Number(match[1]), started: match[3] ?? '', command: (match[4] ?? '').trim() }];

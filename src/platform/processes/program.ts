@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { resolve } from 'node:path';
 import type { Environment } from '../../domain/environment.ts';
-import { killGroup } from './ending.ts';
+import { codeOf } from '../../domain/errors.ts';
 
 export interface ProgramRun {
   /** The program and its arguments; no shell is asked. */
@@ -58,7 +59,7 @@ export async function runProgram(run: ProgramRun): Promise<ProgramEnd> {
     stdout.add(bytes);
     output.add(bytes);
     printed += bytes.length;
-    if (printed > (run.longestStdout ?? Number.POSITIVE_INFINITY)) stopFor('too much output');
+    if (printed > (run.longestStdout ?? Number.POSITIVE_INFINITY)) stop('too much output');
   });
   child.stderr.on('data', (bytes: Buffer) => {
     stderr.add(bytes);
@@ -70,30 +71,25 @@ export async function runProgram(run: ProgramRun): Promise<ProgramEnd> {
 
   let endedBy: ProgramEnd['endedBy'] = 'itself';
   let kill: NodeJS.Timeout | undefined;
-  const stop = () => {
+  const stop = (reason: ProgramEnd['endedBy']) => {
+    endedBy = reason;
     killGroup(child.pid, 'SIGTERM');
     kill ??= setTimeout(() => killGroup(child.pid, 'SIGKILL'), stopWithinMs);
   };
-  const stopFor = (reason: ProgramEnd['endedBy']) => {
-    endedBy = reason;
-    stop();
-  };
-  const timer = run.timeoutMs === undefined ? undefined : setTimeout(stopFor, run.timeoutMs, 'time-out');
-  run.signal?.addEventListener('abort', stop, { once: true });
+  const abort = () => stop('itself');
+  const timer = run.timeoutMs === undefined ? undefined : setTimeout(stop, run.timeoutMs, 'time-out');
+  run.signal?.addEventListener('abort', abort, { once: true });
   try {
-    const [code, killedBy] = await new Promise<[number | null, NodeJS.Signals | null]>((settle, fail) => {
-      child.once('error', fail);
-      // What it left running would hold its output open for ever, and 'close' back.
-      child.once('exit', () => killGroup(child.pid, 'SIGKILL'));
-      child.once('close', (...how) => settle(how));
-    });
+    // What it left running would hold its output open for ever, and 'close' back.
+    child.once('exit', () => killGroup(child.pid, 'SIGKILL'));
+    const [code, killedBy] = await once(child, 'close');
     run.signal?.throwIfAborted();
     const printedText = { stdout: stdout.text(), stderr: stderr.text(), output: output.text() };
     return { code: code ?? undefined, killedBy: killedBy ?? undefined, endedBy, ...printedText };
   } finally {
     clearTimeout(timer);
     clearTimeout(kill);
-    run.signal?.removeEventListener('abort', stop);
+    run.signal?.removeEventListener('abort', abort);
   }
 }
 
@@ -112,4 +108,26 @@ function keepEnd(limit: number): { add: (bytes: Buffer) => void; text: () => str
     },
     text: () => Buffer.concat(chunks).subarray(-limit).toString('utf8'),
   };
+}
+
+/** Asks once the time is over, and insists some time later. */
+export function stopAfter(milliseconds: number, insistAfterMs: number, stop: (signal: NodeJS.Signals) => void) {
+  let fired = false;
+  let timer = setTimeout(() => {
+    fired = true;
+    stop('SIGTERM');
+    timer = setTimeout(() => stop('SIGKILL'), insistAfterMs);
+  }, milliseconds);
+  return { clear: () => clearTimeout(timer), fired: () => fired };
+}
+
+/** A program and all that it started, where it leads a process group of its own. */
+export function killGroup(pid: number | undefined, signal: NodeJS.Signals): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, signal);
+  } catch (error) {
+    // No process is left in the group, or none that we may kill.
+    if (!(codeOf(error) === 'ESRCH' || codeOf(error) === 'EPERM')) throw error;
+  }
 }

@@ -3,7 +3,12 @@ import { once } from 'node:events';
 import { open, readFile } from 'node:fs/promises';
 import type { Log } from '../../domain/log.ts';
 
-export interface SupervisedOptions {
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+interface SupervisedOptions {
   /** For log lines and errors. */
   readonly name: string;
   readonly command: string;
@@ -15,16 +20,7 @@ export interface SupervisedOptions {
   readonly log: Pick<Log, 'info' | 'warn' | 'error'>;
   /** Awaited after each start, before anything else happens. */
   readonly onStart: (pid: number) => Promise<void>;
-  readonly onExit?: (exit: { readonly code: number | null; readonly signal: NodeJS.Signals | null }) => void;
-}
-
-export interface Supervised {
-  pid(): number | undefined;
-  /** How often it ended without being asked to. */
-  exits(): number;
-  /** The end of its log, at most 20 lines. */
-  lastLines(): Promise<string>;
-  stop(): Promise<void>;
+  readonly onExit?: (exit: Exit) => void;
 }
 
 const firstRestartMs = 200;
@@ -36,18 +32,8 @@ const stopGraceMs = 15_000;
 /**
  * Keeps a program running in a process group of its own: whenever it ends unasked, it is started again, faster or slower by how long it
  * lived. It prints into a file rather than a pipe, so that it survives our own death by SIGKILL; every other end of ours takes it along.
- * @throws where the command cannot be started at all
  */
-export async function superviseProcess(options: SupervisedOptions): Promise<Supervised> {
-  const supervisor = new Supervisor(options);
-  await supervisor.start('w').catch(async (error: unknown) => {
-    await supervisor.stop();
-    throw error;
-  });
-  return supervisor;
-}
-
-class Supervisor implements Supervised {
+export class Supervised {
   readonly #options: SupervisedOptions;
   #child: ChildProcess | undefined;
   #unaskedExits = 0;
@@ -61,20 +47,32 @@ class Supervisor implements Supervised {
     process.once('exit', this.#takeAlong);
   }
 
+  /** @throws where the command cannot be started at all */
+  static async start(options: SupervisedOptions): Promise<Supervised> {
+    const supervised = new Supervised(options);
+    await supervised.#start('w').catch(async (error: unknown) => {
+      await supervised.stop();
+      throw error;
+    });
+    return supervised;
+  }
+
   pid(): number | undefined {
     return this.#child?.pid;
   }
 
+  /** How often it ended without being asked to. */
   exits(): number {
     return this.#unaskedExits;
   }
 
+  /** The end of its log, at most 20 lines. */
   async lastLines(): Promise<string> {
     const text = await readFile(this.#options.logFile, 'utf8');
     return text.trimEnd().split('\n').slice(-20).join('\n');
   }
 
-  async start(logMode: 'w' | 'a'): Promise<void> {
+  async #start(logMode: 'w' | 'a'): Promise<void> {
     const { command, env, logFile, onStart } = this.#options;
     const output = await open(logFile, logMode);
     try {
@@ -96,7 +94,7 @@ class Supervisor implements Supervised {
     }
   }
 
-  #ended(child: ChildProcess, exit: { code: number | null; signal: NodeJS.Signals | null }, livedMs: number): void {
+  #ended(child: ChildProcess, exit: Exit, livedMs: number): void {
     if (this.#child === child) this.#child = undefined;
     if (this.#stopping) return;
     this.#unaskedExits += 1;
@@ -109,7 +107,7 @@ class Supervisor implements Supervised {
   #restartLater(): void {
     clearTimeout(this.#restart);
     this.#restart = setTimeout(() => {
-      this.start('a').catch((error: unknown) => {
+      this.#start('a').catch((error: unknown) => {
         this.#options.log.error({ error: String(error) }, `${this.#options.name} could not be started again`);
         // One that did start is followed by the next when it has ended.
         if (!this.#stopping && this.#child === undefined) this.#restartLater();

@@ -14,31 +14,17 @@ export interface AttributeProblem extends WantedAttribute {
   readonly found?: string;
 }
 
-/** What Landfall needs to know of a namespace, and how it is reached from a shell. */
-export interface NamespaceAddress {
-  readonly address: string;
-  readonly namespace: string;
-}
-
-/** `temporal.api.enums.v1.IndexedValueType`, with the spelling that the `temporal` command uses. */
-const indexedValueTypes: Readonly<Record<SearchAttributeType, { readonly value: number; readonly spelling: string }>> = {
-  TEXT: { value: 1, spelling: 'Text' },
-  KEYWORD: { value: 2, spelling: 'Keyword' },
-  INT: { value: 3, spelling: 'Int' },
-  DOUBLE: { value: 4, spelling: 'Double' },
-  BOOL: { value: 5, spelling: 'Bool' },
-  DATETIME: { value: 6, spelling: 'Datetime' },
-  KEYWORD_LIST: { value: 7, spelling: 'KeywordList' },
-};
+/** In the order of `temporal.api.enums.v1.IndexedValueType`, which counts from 1. */
+const types: readonly SearchAttributeType[] = ['TEXT', 'KEYWORD', 'INT', 'DOUBLE', 'BOOL', 'DATETIME', 'KEYWORD_LIST'];
+/** As the `temporal` command spells it: `KeywordList`. */
+const spelled = (type: SearchAttributeType) => type.replace(/_?([A-Z])([A-Z]*)/g, (_, first, rest) => first + rest.toLowerCase());
 
 const retentionMs = 720 * 60 * 60 * 1000;
 const deadlineMs = 10_000;
 
 /**
- * Makes a namespace of our own (the embedded server's) ready: closed workflows are kept for 720 h, and every wanted search attribute
- * exists. Repeating it changes nothing.
- *
- * It goes through the API because the dev server ignores `--search-attribute` on an existing file, and keeps closed workflows for 24 h.
+ * Makes our own namespace ready, any number of times: closed workflows are kept for 720 h, and every wanted search attribute exists. By the
+ * API, because the dev server ignores `--search-attribute` on an existing file, and keeps closed workflows for 24 h.
  * @throws where an attribute exists with another type, which only an operator can undo
  */
 export async function prepareNamespace(
@@ -57,7 +43,7 @@ export async function prepareNamespace(
     if (problems.length === 0) return;
     await connection.operatorService.addSearchAttributes({
       namespace,
-      searchAttributes: Object.fromEntries(problems.map(({ name, type }) => [name, indexedValueTypes[type].value])),
+      searchAttributes: Object.fromEntries(problems.map(({ name, type }) => [name, types.indexOf(type) + 1])),
     });
   });
 }
@@ -81,29 +67,27 @@ export async function missingSearchAttributes(
   return wanted.flatMap((attribute): AttributeProblem[] => {
     const found = customAttributes[attribute.name];
     if (found === undefined) return [attribute];
-    if (found === indexedValueTypes[attribute.type].value) return [];
-    const spelling = Object.values(indexedValueTypes).find(({ value }) => value === found)?.spelling ?? `type ${found}`;
-    return [{ ...attribute, found: spelling }];
+    const type = types[found - 1];
+    if (type === attribute.type) return [];
+    return [{ ...attribute, found: type === undefined ? `type ${found}` : spelled(type) }];
   });
 }
 
-/**
- * The command that adds what is missing, ready to be pasted into a shell; undefined if nothing can be added (nothing is missing, or
- * what exists has another type).
- */
-export function searchAttributeCommand(problems: readonly AttributeProblem[], at: NamespaceAddress): string | undefined {
+/** A shell command that adds what is missing; undefined if nothing is, or what exists has another type. */
+export function searchAttributeCommand(
+  problems: readonly AttributeProblem[],
+  { address, namespace }: { readonly address: string; readonly namespace: string },
+): string | undefined {
   const absent = problems.filter(({ found }) => found === undefined);
   if (absent.length === 0) return undefined;
-  const columns = absent.map(({ name, type }) => `--name ${name} --type ${indexedValueTypes[type].spelling}`);
-  return [
-    `temporal operator search-attribute create --address ${at.address} --namespace ${at.namespace}`,
-    ...columns.map((column) => `  ${column}`),
-  ].join(' \\\n');
+  const columns = absent.map(({ name, type }) => `  --name ${name} --type ${spelled(type)}`);
+  const create = `temporal operator search-attribute create --address ${address} --namespace ${namespace}`;
+  return [create, ...columns].join(' \\\n');
 }
 
 /** One sentence for an operator. */
 export function describeProblem({ name, type, found }: AttributeProblem): string {
-  const expected = `expected search attribute ${name} of type ${indexedValueTypes[type].spelling}`;
+  const expected = `expected search attribute ${name} of type ${spelled(type)}`;
   return found === undefined
     ? `${expected}, found none`
     : `${expected}, found it with type ${found}: remove it with 'temporal operator search-attribute remove --name ${name}' or use another namespace`;

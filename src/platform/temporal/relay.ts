@@ -1,37 +1,20 @@
+import { once } from 'node:events';
 import { createServer, connect as dial, type Server, type Socket } from 'node:net';
 import { listenAt, type PortChoice } from '../ports.ts';
 
 /** Where a relay passes connections on to. */
-export interface RelayTarget {
+interface RelayTarget {
   readonly port: number;
   /** Whether the process that was found to listen there still runs. */
   isAlive(): Promise<boolean>;
 }
 
-/** A listener that keeps its port for as long as this process lives, in front of a server that comes and goes. */
-export interface Relay {
-  readonly port: number;
-  /** From now on connections go to this server. */
-  passTo(target: RelayTarget): void;
-  /** Ends all connections, and refuses new ones until there is a server again. The port is kept. */
-  shut(): void;
-  /** The same, and gives the port back. */
-  close(): Promise<void>;
-}
-
 /**
- * Clients that reconnect by themselves, as those of gRPC do, connect to a port, even if another process listens there by then. A server that ends gives
- * its port up, and another one may take it at once. So the port that clients know is ours, and each connection is passed on only to the
- * server that the owner has made sure of.
- * @throws where the configured port is taken
+ * A listener that keeps its port as long as this process lives, in front of a server that comes and goes. A server that ends gives its port up,
+ * another process may take it, and clients that reconnect, as gRPC's do, would reach that one. So the port that they know is ours, and a
+ * connection is passed on only to the server that the owner has made sure of.
  */
-export async function openRelay(choice: PortChoice): Promise<Relay> {
-  const relay = new TcpRelay(choice.ip);
-  await relay.listen(choice);
-  return relay;
-}
-
-class TcpRelay implements Relay {
+export class Relay {
   readonly #ip: string;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
@@ -43,25 +26,32 @@ class TcpRelay implements Relay {
     this.#server = createServer({ noDelay: true }, (client) => this.#accept(client));
   }
 
+  /** @throws where the configured port is taken */
+  static async open(choice: PortChoice): Promise<Relay> {
+    const relay = new Relay(choice.ip);
+    relay.#port = await listenAt(relay.#server, choice);
+    return relay;
+  }
+
   get port(): number {
     return this.#port;
   }
 
-  async listen(choice: PortChoice): Promise<void> {
-    this.#port = await listenAt(this.#server, choice);
-  }
-
+  /** From now on connections go to this server. */
   passTo(target: RelayTarget): void {
     this.#target = target;
   }
 
+  /** Ends all connections, and refuses new ones until there is a server again. The port is kept. */
   shut(): void {
     this.#target = undefined;
     for (const socket of this.#sockets) socket.destroy();
   }
 
+  /** The same, and gives the port back. */
   async close(): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    const closed = once(this.#server, 'close');
+    this.#server.close();
     this.shut();
     await closed;
   }
@@ -69,10 +59,7 @@ class TcpRelay implements Relay {
   #accept(client: Socket): void {
     const target = this.#target;
     this.#track(client);
-    if (target === undefined) {
-      client.destroy();
-      return;
-    }
+    if (target === undefined) return void client.destroy();
     const server = dial({ port: target.port, host: this.#ip, noDelay: true });
     this.#track(server);
     client.once('close', () => server.destroy());

@@ -1,46 +1,82 @@
 import { execFile } from 'node:child_process';
-import { constants, copyFile, mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
-import { join } from 'node:path';
+import { constants, copyFile, mkdir, readdir, readFile, rename, rm, stat, statfs } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
+import { z } from 'zod';
 import { codeOf } from '../../domain/errors.ts';
 import type { Log } from '../../domain/log.ts';
-import { type DatabaseNote, databaseFile, noteFile } from './version-note.ts';
+import { sync, unlessAbsent, writeDurably } from '../files/durable-file.ts';
 
 const run = promisify(execFile);
+
+const databaseNote = z.object({
+  /** The name of a namespace that this database has, and that of no other data folder: it tells our server from any other. */
+  mark: z.string(),
+  /** Version of the Temporal server that used the database last, as `1.32.0`: the form of the data is the server's. */
+  server: z.string(),
+  /** Version of the Temporal CLI that brought it, for people. */
+  cli: z.string(),
+  /** Where Temporal was reached last, and is to be reached again. */
+  port: z.number(),
+  uiPort: z.number(),
+  /** The copy from before this server first used the database, for as long as it is not known that it can. */
+  untriedSince: z.string().optional(),
+});
+
+/** What has to be known of `temporal.db`, kept beside it in `temporal.db.json`. */
+export type DatabaseNote = z.output<typeof databaseNote>;
+
+export const databaseFile = 'temporal.db';
+const noteFile = 'temporal.db.json';
+/** The command may run as another user than the service. */
+export const everybody = 0o666;
 
 /** A version that could not be found out. */
 const unknown = 'unknown';
 const answerWithinMs = 20_000;
 const copyPrefix = 'temporal-copy-of-';
 
-export type TemporalVersion = Pick<DatabaseNote, 'server' | 'cli'>;
+type TemporalVersion = Pick<DatabaseNote, 'server' | 'cli'>;
+
+/** Undefined if there is none: the folder is new, or of a Landfall that did not write any. */
+export async function readNote(folder: string): Promise<DatabaseNote | undefined> {
+  const file = join(folder, noteFile);
+  try {
+    return databaseNote.parse(JSON.parse(await readFile(file, 'utf8')));
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined;
+    throw new Error(
+      `expected {mark, server, cli, port, uiPort} in ${file}, found something else: remove the file and start again ` +
+        `(the database is copied then, as it is not known which Temporal wrote it)`,
+      { cause: error },
+    );
+  }
+}
+
+export async function writeNote(folder: string, note: DatabaseNote): Promise<void> {
+  await writeDurably(join(folder, noteFile), `${JSON.stringify(note)}\n`, everybody);
+}
 
 /** What a `temporal` command is. A CLI that somebody built may say no version of its own, but always says that of its server. */
 export async function versionOf(command: string, home: string): Promise<TemporalVersion> {
-  const printed = await run(command, ['--version'], { env: { HOME: home }, timeout: answerWithinMs }).then(
-    ({ stdout }) => stdout,
-    // A broken command is reported when the server is started.
-    () => '',
-  );
-  const [, cli, server] = /version (\S+) \(Server ([^,)\s]+)/.exec(printed) ?? [];
-  return { cli: cli ?? unknown, server: server ?? unknown };
+  const asked = run(command, ['--version'], { env: { HOME: home }, timeout: answerWithinMs });
+  // A broken command is reported when the server is started.
+  const { stdout } = await asked.catch(() => ({ stdout: '' }));
+  const [, cli = unknown, server = unknown] = /version (\S+) \(Server ([^,)\s]+)/.exec(stdout) ?? [];
+  return { cli, server };
 }
 
 /**
- * Before another Temporal than the last one uses the database: a newer one only after it was copied, because there is no way back; an
- * older one never. To be called while no server runs.
- * @param last undefined if nothing is known of the database
- * @returns the folder of the copy, if one was made
- * @throws where the command is the older one, or the copy has no room
+ * Before another Temporal uses the database, while no server runs: a newer one only after a copy was made, because there is no way back; an
+ * older one never. @param last undefined if nothing is known of the database
+ * @returns the folder of the copy, if one was made @throws where the command is the older one, or the copy has no room
  */
 export async function guardDatabase(
   folder: string,
-  {
-    command,
-    version,
-    last,
-    log,
-  }: { command: string; version: TemporalVersion; last?: DatabaseNote | undefined; log: Pick<Log, 'info' | 'warn' | 'error'> },
+  command: string,
+  version: TemporalVersion,
+  last: DatabaseNote | undefined,
+  log: Pick<Log, 'info'>,
 ): Promise<string | undefined> {
   const database = join(folder, databaseFile);
   if (last?.server === version.server) return undefined;
@@ -49,7 +85,7 @@ export async function guardDatabase(
   const order = last === undefined ? undefined : compareVersions(version.server, last.server);
   if (last !== undefined && order !== undefined && order < 0) {
     throw new Error(
-      `expected a Temporal CLI with server ${last.server} or later, which wrote ${database}, found ${inWords(version)} at ${command}. ` +
+      `expected a Temporal CLI with server ${last.server} or later, which wrote ${database}, found server ${version.server} (CLI ${version.cli}) at ${command}. ` +
         `Name a later CLI in TEMPORAL_CLI${await wayBack(folder, version)}`,
     );
   }
@@ -67,27 +103,28 @@ export function compareVersions(one: string, other: string): number | undefined 
   return differing < 0 ? undefined : Number(a[differing]) - Number(b[differing]);
 }
 
-/**
- * Named by the version and by when the database was written last, so that a start that was broken off makes no second one. The note goes
- * with it: what is put back says itself whose it is.
- */
-async function copyDatabase(
-  folder: string,
-  server: string,
-  files: readonly { readonly path: string; readonly size: number; readonly writtenMs: number }[],
-): Promise<string> {
+/** Named by version and last write, so that a start that was broken off makes no second one. The note goes along: it says whose it is. */
+async function copyDatabase(folder: string, server: string, files: Awaited<ReturnType<typeof existing>>): Promise<string> {
   const written = new Date(Math.max(...files.map(({ writtenMs }) => writtenMs))).toISOString().slice(0, 19);
   const target = join(folder, `${copyPrefix}${server}-${written.replaceAll(':', '-')}`);
   if ((await existing([target])).length > 0) return target;
-  await requireRoom(
-    folder,
-    files.reduce((sum, { size }) => sum + size, 0),
-  );
+  const bytes = files.reduce((sum, { size }) => sum + size, 0);
+  const { bavail, bsize } = await statfs(folder);
+  if (bytes > bavail * bsize) {
+    throw new Error(
+      `expected ${megabytes(bytes)} free in ${folder}, for a copy of ${databaseFile} before another version of Temporal uses it, found ` +
+        `${megabytes(bavail * bsize)}: make room, or name the CLI that wrote it in TEMPORAL_CLI`,
+    );
+  }
   const unfinished = `${target}.new`;
   await rm(unfinished, { recursive: true, force: true });
   await mkdir(unfinished);
   try {
-    for (const { path } of [...files, ...(await existing([join(folder, noteFile)]))]) await copyInto(unfinished, path);
+    for (const { path } of [...files, ...(await existing([join(folder, noteFile)]))]) {
+      const copy = join(unfinished, basename(path));
+      await copyFile(path, copy, constants.COPYFILE_FICLONE);
+      await sync(copy, 'r+');
+    }
   } catch (error) {
     await rm(unfinished, { recursive: true, force: true });
     throw new Error(`the database of Temporal in ${folder} could not be copied to ${target} before another version uses it`, {
@@ -96,26 +133,6 @@ async function copyDatabase(
   }
   await rename(unfinished, target);
   return target;
-}
-
-async function copyInto(folder: string, path: string): Promise<void> {
-  const copy = join(folder, path.slice(path.lastIndexOf('/') + 1));
-  await copyFile(path, copy, constants.COPYFILE_FICLONE);
-  const handle = await open(copy, 'r+');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-async function requireRoom(folder: string, bytes: number): Promise<void> {
-  const { bavail, bsize } = await statfs(folder);
-  if (bytes <= bavail * bsize) return;
-  throw new Error(
-    `expected ${megabytes(bytes)} free in ${folder}, for a copy of ${databaseFile} before another version of Temporal uses it, found ` +
-      `${megabytes(bavail * bsize)}: make room, or name the CLI that wrote it in TEMPORAL_CLI`,
-  );
 }
 
 /** How to go back to the older version, by the copy that was made before it was left. */
@@ -134,22 +151,11 @@ export function goBack(folder: string, copy: string): string {
 }
 
 async function existing(paths: readonly string[]): Promise<{ path: string; size: number; writtenMs: number }[]> {
-  const found = await Promise.all(
-    paths.map((path) =>
-      stat(path).then(
-        ({ size, mtimeMs }) => [{ path, size, writtenMs: mtimeMs }],
-        (error: unknown) => {
-          if (codeOf(error) === 'ENOENT') return [];
-          throw error;
-        },
-      ),
-    ),
-  );
-  return found.flat();
-}
-
-export function inWords({ server, cli }: TemporalVersion): string {
-  return `server ${server} (CLI ${cli})`;
+  const found = paths.map(async (path) => {
+    const stats = await stat(path).catch(unlessAbsent);
+    return stats && { path, size: stats.size, writtenMs: stats.mtimeMs };
+  });
+  return (await Promise.all(found)).filter((file) => file !== undefined);
 }
 
 function megabytes(bytes: number): string {

@@ -68,7 +68,10 @@ describe('an embedded Temporal server among others', function () {
     );
   }
 
-  async function withClient<Answer>({ address }: EmbeddedTemporal, use: (client: Client) => Promise<Answer>): Promise<Answer> {
+  async function withClient<Answer>(
+    { address }: Pick<EmbeddedTemporal, 'address'>,
+    use: (client: Client) => Promise<Answer>,
+  ): Promise<Answer> {
     const connection = await Connection.connect({ address, connectTimeout: '20s' });
     try {
       return await use(new Client({ connection }));
@@ -82,7 +85,7 @@ describe('an embedded Temporal server among others', function () {
     withClient(server, (client) => client.workflow.start('rollout', { workflowId, taskQueue: 'nobody-listens' }));
 
   /** Which of the workflows a server has. */
-  const foundAt = (server: EmbeddedTemporal, workflowIds: readonly string[]) =>
+  const foundAt = (server: Pick<EmbeddedTemporal, 'address'>, workflowIds: readonly string[]) =>
     withClient(server, async (client) => {
       const found = await Promise.all(
         workflowIds.map((id) =>
@@ -147,7 +150,7 @@ describe('an embedded Temporal server among others', function () {
     process.kill(pid, 'SIGKILL');
     const stranger = await eventually('the stranger', async () => (await strangers())[0]);
     const port = / --port (\d+)/.exec(stranger.command)?.[1];
-    await withClient({ ...server, address: `127.0.0.1:${port}` }, async ({ workflowService }) => {
+    await withClient({ address: `127.0.0.1:${port}` }, async ({ workflowService }) => {
       await eventually('the stranger to serve', () =>
         workflowService.describeNamespace({ namespace: 'default' }).catch(() => false),
       );
@@ -163,7 +166,7 @@ describe('an embedded Temporal server among others', function () {
       const [stranger] = await strangers();
       assert.ok(stranger);
       const port = / --port (\d+)/.exec(stranger.command)?.[1];
-      assert.deepEqual(await foundAt({ ...server, address: `127.0.0.1:${port}` }, ['own']), []);
+      assert.deepEqual(await foundAt({ address: `127.0.0.1:${port}` }, ['own']), []);
     } finally {
       for (const { pid } of await strangers()) process.kill(pid, 'SIGKILL');
     }
