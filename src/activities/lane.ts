@@ -7,7 +7,7 @@ import { globalHoldId, laneStartOptions, mergeQueueStartOptions, resolveStartOpt
 import type { RolloutRun } from '../domain/lane/run.ts';
 import type { ExternalHold } from '../domain/lane/stages.ts';
 import type { WindowPlan } from '../domain/plan.ts';
-import { windowsAt } from '../domain/windows.ts';
+import { windowsAt } from '../domain/windows/index.ts';
 import { ifKnown } from './boundary.ts';
 import type { Dependencies } from './dependencies.ts';
 

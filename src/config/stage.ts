@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { ApprovalPlan, Approver, StagePlan, WindowPlan } from '../domain/plan.ts';
-import { isTimeZone, problemOfWindow } from '../domain/windows.ts';
+import { isTimeZone, problemOfWindow } from '../domain/windows/index.ts';
 import { type Complain, within } from '../settings/problem.ts';
 import { duration, text } from '../settings/scalars.ts';
 import { expecting, map, oneOf, optional, orWord } from '../settings/wording.ts';

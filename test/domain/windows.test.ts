@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { WindowPlan } from '../../src/domain/plan.ts';
-import { problemOfWindow, type WindowsAnswer, windowsAt } from '../../src/domain/windows.ts';
+import { problemOfWindow, type WindowsAnswer, windowsAt } from '../../src/domain/windows/index.ts';
 
 const minute = 60_000;
 const hour = 60 * minute;

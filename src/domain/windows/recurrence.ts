@@ -1,6 +1,7 @@
 import { RRuleTemporal } from 'rrule-temporal';
 import { Temporal } from 'temporal-polyfill';
-import type { Times } from './times.ts';
+import { messageOf } from '../errors.ts';
+import type { Times } from './weekly.ts';
 
 /**
  * Times that come back by a rule of iCalendar (RFC 5545): `DTSTART` and `RRULE`, with `EXDATE` and `RDATE` if wanted. The library
@@ -8,14 +9,14 @@ import type { Times } from './times.ts';
  */
 
 const localTime = /^\d{8}T\d{6}$/;
-const wholeNumbers = (least: number, most: number, signed = false) => {
+const wholeNumbers = (least: number, most: number, form = /^\d{1,4}$/) => {
   return (value: string) =>
     value.split(',').every((number) => {
-      if (!(signed ? /^[+-]?\d{1,4}$/ : /^\d{1,4}$/).test(number)) return false;
       const amount = Math.abs(Number(number));
-      return amount >= least && amount <= most;
+      return form.test(number) && amount >= least && amount <= most;
     });
 };
+const signed = /^[+-]?\d{1,4}$/;
 const daysOfWeek = /^(?:[+-]?\d{1,2})?(?:MO|TU|WE|TH|FR|SA|SU)$/;
 
 /** What each part of a rule may say. Finer than hourly makes no window that anybody could read. */
@@ -29,10 +30,10 @@ const parts: Readonly<Record<string, (value: string) => boolean>> = {
   BYSECOND: wholeNumbers(0, 59),
   BYDAY: (value) => value.split(',').every((day) => daysOfWeek.test(day)),
   BYMONTH: wholeNumbers(1, 12),
-  BYMONTHDAY: wholeNumbers(1, 31, true),
-  BYYEARDAY: wholeNumbers(1, 366, true),
-  BYWEEKNO: wholeNumbers(1, 53, true),
-  BYSETPOS: wholeNumbers(1, 366, true),
+  BYMONTHDAY: wholeNumbers(1, 31, signed),
+  BYYEARDAY: wholeNumbers(1, 366, signed),
+  BYWEEKNO: wholeNumbers(1, 53, signed),
+  BYSETPOS: wholeNumbers(1, 366, signed),
   WKST: (value) => /^(?:MO|TU|WE|TH|FR|SA|SU)$/.test(value),
 };
 
@@ -55,27 +56,25 @@ export function problemOfRecurrence(text: string, zone: string): string | undefi
     return undefined;
   } catch (error) {
     if (error instanceof InvalidRecurrence) return error.message;
-    const why = error instanceof Error ? error.message : String(error);
-    return `expected a rule of iCalendar (RFC 5545) by which something happens, found: ${why}`;
+    return `expected a rule of iCalendar (RFC 5545) by which something happens, found: ${messageOf(error)}`;
   }
 }
 
 /** @throws Error for a text that has a problem */
 export function recurringTimes(text: string, zone: string, durationMs: number): Times {
   const rule = ruleOf(text, zone);
-  const lastStart = (instant: number) => rule.previous(new Date(instant), true)?.epochMilliseconds;
   /** All last equally long, so the one that began last ends last. */
   const endOf = (instant: number) => {
-    const start = lastStart(instant);
+    const start = rule.previous(new Date(instant), true)?.epochMilliseconds;
     return start !== undefined && start + durationMs > instant ? start + durationMs : undefined;
   };
   return {
     contains: (instant) => endOf(instant) !== undefined,
-    firstInside(from, limit) {
-      const next = endOf(from) === undefined ? rule.next(new Date(from), false)?.epochMilliseconds : from;
-      return next === undefined || next > limit ? undefined : next;
-    },
-    firstOutside(from, limit) {
+    first(isInside, from, limit) {
+      if (isInside) {
+        const next = endOf(from) === undefined ? rule.next(new Date(from), false)?.epochMilliseconds : from;
+        return next === undefined || next > limit ? undefined : next;
+      }
       let instant = from;
       for (let count = 0; count < mostOccurrences && instant <= limit; count++) {
         const end = endOf(instant);
@@ -106,22 +105,20 @@ function linesOf(text: string): { readonly name: string; readonly value: string 
   return lines
     .filter((line) => line.trim() !== '')
     .map((line) => {
-      const [, name = '', parameters = '', value = ''] = /^\s*([A-Za-z-]+)(;[^:]*)?:(.*?)\s*$/.exec(line) ?? [];
-      const known = ['DTSTART', 'RRULE', 'EXDATE', 'RDATE'].find((property) => property === name.toUpperCase());
-      if (known === undefined) throw new InvalidRecurrence(`expected lines DTSTART, RRULE, EXDATE and RDATE, found '${line}'`);
+      const [, written = '', parameters = '', value = ''] = /^\s*([A-Za-z-]+)(;[^:]*)?:(.*?)\s*$/.exec(line) ?? [];
+      const name = written.toUpperCase();
+      if (!['DTSTART', 'RRULE', 'EXDATE', 'RDATE'].includes(name))
+        throw new InvalidRecurrence(`expected lines DTSTART, RRULE, EXDATE and RDATE, found '${line}'`);
       if (parameters !== '')
-        throw new InvalidRecurrence(`expected ${known}:… without '${parameters}': the zone is said by timezone, found '${line}'`);
-      return { name: known, value: value.toUpperCase() };
+        throw new InvalidRecurrence(`expected ${name}:… without '${parameters}': the zone is said by timezone, found '${line}'`);
+      return { name, value: value.toUpperCase() };
     });
 }
 
 function localTimes(name: string, value: string): string {
   const times = name === 'DTSTART' ? [value] : value.split(',');
-  for (const time of times) {
-    if (readLocalTime(time) === undefined)
-      throw new InvalidRecurrence(`expected ${name} as a local time such as 20260131T090000, found '${value}'`);
-  }
-  return value;
+  if (times.every((time) => readLocalTime(time) !== undefined)) return value;
+  throw new InvalidRecurrence(`expected ${name} as a local time such as 20260131T090000, found '${value}'`);
 }
 
 function ruleParts(value: string, zone: string): string {
@@ -134,16 +131,14 @@ function ruleParts(value: string, zone: string): string {
     if (takes === undefined)
       throw new InvalidRecurrence(`expected the parts ${Object.keys(parts).join(', ')} in RRULE, found '${part}'`);
     if (seen.has(name) || !takes(text))
-      throw new InvalidRecurrence(`expected ${name} once and as in RFC 5545 (${hint(name)}), found '${part}'`);
+      throw new InvalidRecurrence(
+        `expected ${name} once and as in RFC 5545 (${name === 'FREQ' ? 'YEARLY, MONTHLY, WEEKLY, DAILY or HOURLY' : 'INTERVAL and COUNT are at most 1000'}), found '${part}'`,
+      );
     seen.add(name);
     return `${name}=${name === 'UNTIL' ? untilInUtc(text, zone) : text}`;
   });
   if (seen.has('COUNT') && seen.has('UNTIL')) throw new InvalidRecurrence('expected COUNT or UNTIL, not both');
   return read.join(';');
-}
-
-function hint(name: string): string {
-  return name === 'FREQ' ? 'YEARLY, MONTHLY, WEEKLY, DAILY or HOURLY' : 'INTERVAL and COUNT are at most 1000';
 }
 
 /** With a zone, RFC 5545 wants the end in UTC; but with local times a local end is meant. A day is left to the library. */

@@ -1,12 +1,18 @@
 import { Temporal } from 'temporal-polyfill';
-import type { Times } from './times.ts';
+
+/** The times that one window is about. Instants are milliseconds since 1970 UTC. */
+export interface Times {
+  contains(instant: number): boolean;
+  /** The first instant from `from` on that is inside (or outside), and none after `limit`. */
+  first(isInside: boolean, from: number, limit: number): number | undefined;
+}
 
 /** Times that come back every week, as people write them: `Fri 16:00 - Mon 08:00`, `Mon-Fri 09:00-17:00`, `Sat,Sun`, `22:00-06:00`. */
 
-/** Minutes since Monday 00:00 by the clocks of the zone: from 0 to 10080, `from` included, `to` not. */
+/** In minutes, by the clocks of the zone; `from` counts from Monday 00:00. It may go over the end of the week. */
 interface Span {
   readonly from: number;
-  readonly to: number;
+  readonly length: number;
 }
 
 const minutesOfDay = 24 * 60;
@@ -37,7 +43,7 @@ export function weeklyTimes(text: string, zone: string): Times {
   const read = readWeekly(text);
   if ('problem' in read) throw new Error(read.problem);
   const { spans } = read;
-  const edges = spans.flatMap(({ from, to }) => [from * minute, to * minute]);
+  const edges = spans.flatMap(({ from, length }) => [from * minute, (from + length) * minute]);
   const clocks = (instant: number) => Temporal.Instant.fromEpochMilliseconds(instant).toZonedDateTimeISO(zone);
   const timeOfWeek = (instant: number) => {
     const { dayOfWeek, hour, minute: minutes, second, millisecond } = clocks(instant);
@@ -45,9 +51,9 @@ export function weeklyTimes(text: string, zone: string): Times {
   };
   const contains = (instant: number) => {
     const time = timeOfWeek(instant);
-    return spans.some(({ from, to }) => time >= from * minute && time < to * minute);
+    return spans.some(({ from, length }) => modulo(time - from * minute, week) < length * minute);
   };
-  const first = (wanted: boolean, start: number, limit: number): number | undefined => {
+  const first: Times['first'] = (wanted, start, limit) => {
     let instant = start;
     while (instant <= limit) {
       if (contains(instant) === wanted) return instant;
@@ -59,11 +65,7 @@ export function weeklyTimes(text: string, zone: string): Times {
     }
     return undefined;
   };
-  return {
-    contains,
-    firstInside: (from, limit) => first(true, from, limit),
-    firstOutside: (from, limit) => first(false, from, limit),
-  };
+  return { contains, first };
 }
 
 function readWeekly(written: string): { readonly spans: readonly Span[] } | { readonly problem: string } {
@@ -72,28 +74,17 @@ function readWeekly(written: string): { readonly spans: readonly Span[] } | { re
   if (across !== undefined) {
     const from = dayNumber(across.firstDay) * minutesOfDay + minutesOf(across.from);
     const to = dayNumber(across.lastDay) * minutesOfDay + minutesOf(across.to);
-    return from % minutesOfWeek === to % minutesOfWeek ? { problem: sameTwice(written) } : { spans: spanOf(from, to) };
+    const length = modulo(to - from, minutesOfWeek);
+    return length === 0 ? sameTwice(written) : { spans: [{ from, length }] };
   }
   const within = text === '' ? undefined : withinDays.exec(text)?.groups;
-  if (within === undefined) return { problem: notUnderstood(written) };
-  const from = within.from === undefined ? 0 : minutesOf(within.from);
-  const to = within.to === undefined ? minutesOfDay : minutesOf(within.to);
-  if (from === to) return { problem: sameTwice(written) };
-  if (from === minutesOfDay) return { problem: notUnderstood(written) };
+  if (within === undefined) return notUnderstood(written);
+  const from = minutesOf(within.from ?? '00:00');
+  const to = minutesOf(within.to ?? '24:00');
+  if (from === to) return sameTwice(written);
+  if (from === minutesOfDay) return notUnderstood(written);
   const length = modulo(to - from, minutesOfDay) || minutesOfDay;
-  const starts = daysOf(within.days).map((day) => day * minutesOfDay + from);
-  return { spans: starts.flatMap((start) => spanOf(start, start + length)) };
-}
-
-/** One span, or two where it goes over the end of the week. */
-function spanOf(from: number, to: number): Span[] {
-  const start = from % minutesOfWeek;
-  const end = start + (modulo(to - from, minutesOfWeek) || minutesOfWeek);
-  if (end <= minutesOfWeek) return [{ from: start, to: end }];
-  return [
-    { from: start, to: minutesOfWeek },
-    { from: 0, to: end - minutesOfWeek },
-  ];
+  return { spans: daysOf(within.days).map((day) => ({ from: day * minutesOfDay + from, length })) };
 }
 
 function daysOf(list: string | undefined): number[] {
@@ -119,10 +110,12 @@ function modulo(value: number, divisor: number): number {
   return ((value % divisor) + divisor) % divisor;
 }
 
-function sameTwice(text: string): string {
-  return `expected two different times (00:00-24:00 is the whole day), found '${text}'`;
+function sameTwice(text: string) {
+  return { problem: `expected two different times (00:00-24:00 is the whole day), found '${text}'` };
 }
 
-function notUnderstood(text: string): string {
-  return `expected times of the week such as 'Fri 16:00 - Mon 08:00', 'Mon-Fri 09:00-17:00', 'Sat,Sun' or '22:00-06:00', found '${text}'`;
+function notUnderstood(text: string) {
+  return {
+    problem: `expected times of the week such as 'Fri 16:00 - Mon 08:00', 'Mon-Fri 09:00-17:00', 'Sat,Sun' or '22:00-06:00', found '${text}'`,
+  };
 }

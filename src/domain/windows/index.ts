@@ -1,8 +1,7 @@
 import { Temporal } from 'temporal-polyfill';
-import type { WindowPlan } from './plan.ts';
-import { problemOfRecurrence, recurringTimes } from './windows/recurrence.ts';
-import type { Times } from './windows/times.ts';
-import { problemOfWeekly, weeklyTimes } from './windows/weekly.ts';
+import type { WindowPlan } from '../plan.ts';
+import { problemOfRecurrence, recurringTimes } from './recurrence.ts';
+import { problemOfWeekly, type Times, weeklyTimes } from './weekly.ts';
 
 /**
  * When the running system may be changed: outside of every `deny`, and inside of at least one `allow` if there is any. Whether a
@@ -12,7 +11,6 @@ export type WindowsAnswer =
   | { readonly open: true }
   | {
       readonly open: false;
-      /** For people, one line. */
       readonly reason: string;
       /** The next moment at which it is open; absent if that is more than a year away, or never. */
       readonly until?: Date;
@@ -22,13 +20,26 @@ const farthest = 366 * 86_400_000;
 /** An hourly window and its opposite meet no more often than this within the year. */
 const mostSteps = 20_000;
 
+interface Window {
+  readonly plan: WindowPlan;
+  readonly times: Times;
+}
+
+/** It opens when one of these has ended (a `deny`), or has begun (`isAwaited`: of several `allow`, none of which holds). */
+interface Closed {
+  readonly isAwaited: boolean;
+  readonly windows: readonly Window[];
+}
+
 /** @throws Error for windows that have a problem (see `problemOfWindow`) */
 export function windowsAt(windows: readonly WindowPlan[], at: Date): WindowsAnswer {
   const all = windows.map((plan) => ({ plan, times: timesOf(plan) }));
   const closed = closedAt(all, at.getTime());
   if (closed === undefined) return { open: true };
   const until = firstOpen(all, at.getTime());
-  return { open: false, reason: reasonOf(closed), ...(until !== undefined && { until: new Date(until) }) };
+  const which = closed.windows.map(({ plan }) => describe(plan)).join(' or ');
+  const reason = `${closed.isAwaited ? 'changes only' : 'no changes'} ${which}`;
+  return { open: false, reason, ...(until !== undefined && { until: new Date(until) }) };
 }
 
 /** Whether it is an IANA name that Node knows, such as Europe/Stockholm or UTC; a mere offset such as +01:00 is none. */
@@ -52,48 +63,31 @@ export function problemOfWindow(window: WindowPlan): string | undefined {
   return problemOfRecurrence(window.recurrence, window.timezone);
 }
 
-interface Window {
-  readonly plan: WindowPlan;
-  readonly times: Times;
-}
-
-/** Why it is closed: the denying window, or the allowing ones of which none holds. */
-type Closed = { readonly denied: Window } | { readonly allowed: readonly Window[] };
-
 function timesOf(plan: WindowPlan): Times {
-  return 'weekly' in plan
-    ? weeklyTimes(plan.weekly, plan.timezone)
-    : recurringTimes(plan.recurrence, plan.timezone, plan.durationMs);
+  if ('weekly' in plan) return weeklyTimes(plan.weekly, plan.timezone);
+  return recurringTimes(plan.recurrence, plan.timezone, plan.durationMs);
 }
 
 function closedAt(windows: readonly Window[], instant: number): Closed | undefined {
   const denied = windows.find(({ plan, times }) => plan.kind === 'deny' && times.contains(instant));
-  if (denied !== undefined) return { denied };
+  if (denied !== undefined) return { isAwaited: false, windows: [denied] };
   const allowed = windows.filter(({ plan }) => plan.kind === 'allow');
-  return allowed.length === 0 || allowed.some(({ times }) => times.contains(instant)) ? undefined : { allowed };
+  if (allowed.length === 0 || allowed.some(({ times }) => times.contains(instant))) return undefined;
+  return { isAwaited: true, windows: allowed };
 }
 
 /** From one obstacle's end to the next: nothing in between can be open. */
 function firstOpen(windows: readonly Window[], from: number): number | undefined {
   const limit = from + farthest;
-  let instant: number | undefined = from;
-  for (let step = 0; step < mostSteps && instant !== undefined && instant <= limit; step++) {
+  let instant = from;
+  for (let step = 0; step < mostSteps && instant <= limit; step++) {
     const closed = closedAt(windows, instant);
     if (closed === undefined) return instant;
-    instant = endOf(closed, instant, limit);
+    const { isAwaited, windows: obstacles } = closed;
+    const ends = obstacles.map(({ times }) => times.first(isAwaited, instant, limit) ?? Infinity);
+    instant = Math.min(...ends);
   }
   return undefined;
-}
-
-function endOf(closed: Closed, instant: number, limit: number): number | undefined {
-  if ('denied' in closed) return closed.denied.times.firstOutside(instant, limit);
-  const starts = closed.allowed.flatMap(({ times }) => times.firstInside(instant, limit) ?? []);
-  return starts.length === 0 ? undefined : Math.min(...starts);
-}
-
-function reasonOf(closed: Closed): string {
-  if ('denied' in closed) return `no changes ${describe(closed.denied.plan)}`;
-  return `changes only ${closed.allowed.map(({ plan }) => describe(plan)).join(' or ')}`;
 }
 
 function describe(window: WindowPlan): string {
