@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { branchOf } from '../../src/domain/branch.ts';
 import type { Digest } from '../../src/domain/image-reference.ts';
+import { branchOf } from '../../src/domain/proposal.ts';
 import { foreignFile, type Push } from './history.ts';
 import { imageOf, kinds } from './images.ts';
 import type { Random } from './random.ts';

@@ -2,8 +2,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import type { DecisionActivities, ProofInput } from '../contracts/activities/people.ts';
 import { isProofOf, isTokenHash } from '../domain/decision-proof.ts';
 import { Refusal } from '../domain/failures.ts';
-import type { OperatorEntry } from '../domain/operator.ts';
-import { typedName } from '../domain/person.ts';
+import { type OperatorEntry, typedName } from '../domain/person.ts';
 import type { Dependencies } from './dependencies.ts';
 
 export function createDecisions({ operators, secrets }: Pick<Dependencies, 'operators' | 'secrets'>): DecisionActivities {

@@ -5,7 +5,7 @@ import type { Check } from '../checks/check.ts';
 import type { Deployer } from '../deploys/deploy.ts';
 import type { TurnGuard } from '../deploys/kit/turn-guard.ts';
 import type { RedeliveryEntry, SearchEntry } from '../domain/audit.ts';
-import type { OperatorEntry } from '../domain/operator.ts';
+import type { OperatorEntry } from '../domain/person.ts';
 import type { Plan } from '../domain/plan.ts';
 import type { Forge } from '../forges/forge.ts';
 import type { Notifier } from '../notifiers/notifier.ts';

@@ -4,7 +4,7 @@ import type { FollowUpActivities } from '../contracts/activities/lane.ts';
 import type { ResolveActivities } from '../contracts/activities/pushes.ts';
 import { progressSignal } from '../contracts/messages.ts';
 import { rollbackStartOptions, rolloutId, rolloutStartOptions, searchAttributes } from '../contracts/start-options.ts';
-import type { RolloutRun } from '../domain/lane/run.ts';
+import type { RolloutRun } from '../domain/lane/state.ts';
 import { ifKnown } from './boundary.ts';
 import type { Dependencies } from './dependencies.ts';
 

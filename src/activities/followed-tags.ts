@@ -3,7 +3,7 @@ import { Context } from '@temporalio/activity';
 import { concurrently } from '../domain/concurrently.ts';
 import { Refusal } from '../domain/failures.ts';
 import { type Digest, formatReference, type Repository, type Tag } from '../domain/image-reference.ts';
-import type { TagSnapshot } from '../domain/search-snapshot.ts';
+import type { TagSnapshot } from '../domain/search.ts';
 import { follows, latestOf, type TagPolicy } from '../domain/tag-policy.ts';
 import { creationTime, MissingPart } from '../platform/registry/image-description.ts';
 import type { Registry } from '../platform/registry/registry.ts';

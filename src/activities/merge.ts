@@ -1,12 +1,11 @@
 import { Context } from '@temporalio/activity';
 import type { BaseState, MergeActivities, ProposalInput, RevertInput, TidyInput } from '../contracts/activities/delivery.ts';
-import { rollbackBranchOf } from '../domain/branch.ts';
 import { Refusal } from '../domain/failures.ts';
 import { code, inert, prose } from '../domain/inert-text.ts';
-import type { ManifestRestored, ManifestValues } from '../domain/manifest-edit.ts';
-import type { MergeOutcome, Proposal, ProposalState, RevertOutcome } from '../domain/outcomes.ts';
+import type { ManifestRestored } from '../domain/manifest-edit/index.ts';
+import type { ManifestValues, MergeOutcome, Proposal, ProposalState, RevertOutcome } from '../domain/outcomes.ts';
 import type { ChangePlan, Plan } from '../domain/plan.ts';
-import { mergeMessage, mergeTitle, rollbackMessage } from '../domain/proposal-commit.ts';
+import { mergeMessage, mergeTitle, rollbackBranchOf, rollbackMessage } from '../domain/proposal.ts';
 import type { CheckReport, Forge, OwnChange } from '../forges/forge.ts';
 import { editManifest, manifestSays, restoreManifest } from '../platform/manifest-editor/index.ts';
 import { answering, currentRun } from './boundary.ts';

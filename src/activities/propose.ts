@@ -1,10 +1,16 @@
 import type { ProposeActivities, ProposeInput } from '../contracts/activities/delivery.ts';
-import { branchOf } from '../domain/branch.ts';
 import { Refusal } from '../domain/failures.ts';
 import type { ProposeOutcome, VerifiedImage } from '../domain/outcomes.ts';
 import type { ChangePlan } from '../domain/plan.ts';
-import { commitMessage, isAboutTag, withdrawalMessage } from '../domain/proposal-commit.ts';
-import { checkTexts, proposalBody, proposalTitle } from '../domain/proposal-text.ts';
+import {
+  branchOf,
+  checkTexts,
+  commitMessage,
+  isAboutTag,
+  proposalBody,
+  proposalTitle,
+  withdrawalMessage,
+} from '../domain/proposal.ts';
 import { compareCandidates, follows, type TagPolicy } from '../domain/tag-policy.ts';
 import type { Forge } from '../forges/forge.ts';
 import { editManifest, readReference } from '../platform/manifest-editor/index.ts';

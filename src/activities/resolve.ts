@@ -2,7 +2,7 @@ import type { ResolveActivities } from '../contracts/activities/pushes.ts';
 import type { ResolveRequest } from '../contracts/messages.ts';
 import { type Digest, formatReference, type Tag } from '../domain/image-reference.ts';
 import type { RateLimited, ResolveOutcome } from '../domain/outcomes.ts';
-import type { TagSnapshot } from '../domain/search-snapshot.ts';
+import type { TagSnapshot } from '../domain/search.ts';
 import { latestOf, type TagPolicy } from '../domain/tag-policy.ts';
 import { answering, leaveWhenCancelled } from './boundary.ts';
 import type { Dependencies } from './dependencies.ts';

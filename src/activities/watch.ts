@@ -6,13 +6,13 @@ import type { WatchPlan } from '../domain/plan.ts';
 import {
   beginWatch,
   observe,
+  type Restarts,
   resumeWatch,
   unhealthyDetails,
   unhealthyText,
   type WatchState,
   watchVerdict,
 } from '../domain/watch.ts';
-import type { Restarts } from '../domain/watch-restarts.ts';
 import { createDeploymentProof, type DeploymentProof } from '../probes/deployment.ts';
 import type { ProbeResult } from '../probes/index.ts';
 import { readContainerLog } from '../probes/log.ts';

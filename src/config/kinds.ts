@@ -1,7 +1,7 @@
 import type { CheckKind } from '../checks/check.ts';
 import type { DeployKind, ResolvedStage } from '../deploys/deploy.ts';
 import type { Environment } from '../domain/environment.ts';
-import type { OperatorEntry } from '../domain/operator.ts';
+import type { OperatorEntry } from '../domain/person.ts';
 import type { ForgeKind } from '../forges/forge.ts';
 import type { NotifierKind } from '../notifiers/notifier.ts';
 import type { ForgeSections } from '../settings/github.ts';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { OperatorEntry } from '../domain/operator.ts';
+import type { OperatorEntry } from '../domain/person.ts';
 import { type NoticeEvent, type NotifierPlan, noticeEvents } from '../domain/plan.ts';
 import { type SecretCheck, secret, text } from '../settings/scalars.ts';
 import { byKey, map, oneOf, optional } from '../settings/wording.ts';

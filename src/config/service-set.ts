@@ -1,4 +1,4 @@
-import { branchOf, rollbackBranchOf } from '../domain/branch.ts';
+import { branchOf, rollbackBranchOf } from '../domain/proposal.ts';
 import type { Complaint } from '../settings/problem.ts';
 import type { ServiceSettings } from './service.ts';
 

@@ -1,22 +1,23 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { ImagePush } from '../domain/image-push.ts';
+import type { RollbackTerms } from '../domain/lane/decisions.ts';
 import type { EntryAnswer, LaneEntry, LaneExit, VerifiedReport } from '../domain/lane/members.ts';
 import type { MergeTurns } from '../domain/lane/merge-turns.ts';
-import type { RollbackTerms } from '../domain/lane/rollback.ts';
-import type { RolloutRun } from '../domain/lane/run.ts';
 import type {
   BeginAnswer,
   BeginChange,
+  ExternalHold,
+  LaneState,
   NotRolledBackReport,
   RolledBackReport,
+  RolloutRun,
   Running,
   RunningReport,
-} from '../domain/lane/running.ts';
-import type { ExternalHold } from '../domain/lane/stages.ts';
-import type { Attribution, LaneState } from '../domain/lane/state.ts';
+} from '../domain/lane/state.ts';
 import type { Grant, TurnAnswer, TurnRequest } from '../domain/lane/turns.ts';
 import type { Notice } from '../domain/notice.ts';
 import type { ImageIdentity } from '../domain/outcomes.ts';
+import type { Attribution } from '../domain/person.ts';
 import type { NotifierPlan, Plan } from '../domain/plan.ts';
 import type { Decision, RolloutState } from '../domain/rollout-state.ts';
 

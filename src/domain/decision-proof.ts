@@ -1,26 +1,18 @@
+import type { Decision } from './rollout-state.ts';
+
 /**
  * Shows that a decision was made by the operator whose name it carries. The operator has a token, Landfall only its hash; the proof is an
  * HMAC-SHA256 under that hash over everything that the decision says, and over the very run that it is about. So it tells nothing of
  * the token, and is worth nothing for another decision, another digest, or another run.
  *
  * The hash is a secret too: anybody who has it can make proofs. It is worth less than the token only in that it is in one place.
- *
- * Web Crypto computes and does no I/O; it is here, because those who make proofs (the command) and those who check them (the worker)
- * have nothing else in common.
  */
 
-/** What a proof is bound to. */
-export interface ProvenDecision {
+/** What a proof is bound to; `rollout` and `runId` are those of the workflow. */
+export interface ProvenDecision extends Pick<Decision, 'stage' | 'step' | 'digest' | 'head' | 'reason'> {
   readonly verb: string;
-  /** Workflow id and run id. */
   readonly rollout: string;
   readonly runId: string;
-  readonly stage?: string;
-  readonly step?: string;
-  readonly digest?: string;
-  /** The head of the proposal. */
-  readonly head?: string;
-  readonly reason?: string;
   /** Name of the operator. */
   readonly by: string;
 }
@@ -39,10 +31,7 @@ export function isTokenHash(text: string): boolean {
   return /^sha256:[0-9a-f]{64}$/.test(text);
 }
 
-/**
- * @param tokenHash `sha256:HEX`
- * @returns 64 hex digits
- */
+/** @param tokenHash `sha256:HEX` @returns 64 hex digits */
 export async function proofOf(tokenHash: string, decision: ProvenDecision): Promise<string> {
   const signature = await crypto.subtle.sign(algorithm.name, await keyFrom(tokenHash), messageOf(decision));
   return Buffer.from(signature).toString('hex');

@@ -16,11 +16,8 @@ export interface DispatchSubject {
   readonly now: Date;
 }
 
-/** GitHub takes at most ten members. */
-export type ClientPayload = Readonly<Record<string, string | readonly string[]>>;
-
-/** `problem`: what was expected of the push and is not there. */
-export type PayloadResult = { readonly payload: ClientPayload } | { readonly problem: string };
+/** `payload`: GitHub takes at most ten members. `problem`: what was expected of the push and is not there. */
+type PayloadResult = { readonly payload: Readonly<Record<string, string | readonly string[]>> } | { readonly problem: string };
 
 /** Workflows compare it with the beginning of `github.sha`. */
 const shortCommit = 7;
@@ -44,14 +41,11 @@ export function eventsOf(
   shape: DispatchPayload | undefined,
   pushes: readonly ImagePush[],
 ): (readonly [ImagePush, ...ImagePush[]])[] {
-  const groups = new Map<string, [ImagePush, ...ImagePush[]]>();
-  for (const push of pushes) {
-    const key = JSON.stringify([push.commit, shape === 'quay' ? undefined : push.digest]);
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [push]);
-    else if (!group.some(({ tag }) => tag === push.tag)) group.push(push);
-  }
-  return [...groups.values()];
+  const groups = Map.groupBy(pushes, ({ commit, digest }) => JSON.stringify([commit, shape === 'quay' ? undefined : digest]));
+  return [...groups.values()].flatMap((group) => {
+    const [first, ...others] = group.filter(({ tag }, index) => group.findIndex((push) => push.tag === tag) === index);
+    return first === undefined ? [] : [[first, ...others] as const];
+  });
 }
 
 function landfall({ service, pushes, image, per, rollout, now }: DispatchSubject): PayloadResult {
@@ -76,8 +70,9 @@ function quay({ pushes, image }: DispatchSubject): PayloadResult {
   const [push] = pushes;
   const commit = (push.commit ?? image?.revision ?? '').trim();
   if (commit.length >= shortCommit) return { payload: { text: commit.slice(0, shortCommit) } };
+  const found = commit === '' ? 'none' : `'${commit}'`;
   return {
-    problem: `expected the commit of the build, because the payload quay is its first ${shortCommit} characters, found ${commit === '' ? 'none' : `'${commit}'`} in the push by way of ${push.source}: build by a trigger that names its commit, or choose another payload`,
+    problem: `expected the commit of the build, because the payload quay is its first ${shortCommit} characters, found ${found} in the push by way of ${push.source}: build by a trigger that names its commit, or choose another payload`,
   };
 }
 

@@ -2,9 +2,8 @@ import { shortened } from './inert-text.ts';
 
 /**
  * What a check found, for people: proposals, statuses of commits and `landfall show` print any of it. Plain text, except that `text` and
- * `items` may put names between backticks, which a proposal shows as code. It may quote what an image says of itself, so whoever shows it
- * sees to it that it can only be read. It is kept in workflow histories, so a check brings what a proposal tells (`items`) of an image that passed, and
- * what a person decides by (`rows`, `log`) of one that did not.
+ * `items` may put names between backticks, which a proposal shows as code. It may quote what an image says of itself: show it escaped. It is
+ * kept in workflow histories, so a check brings `items` of an image that passed, and what a person decides by (`rows`, `log`) of one that did not.
  */
 export interface Evidence {
   /** What was done, in a word or two: `Scanned`. */
@@ -18,7 +17,7 @@ export interface Evidence {
   readonly items?: readonly EvidenceItem[];
   /** Details in columns, each row as its cells, for a terminal. */
   readonly rows?: readonly (readonly string[])[];
-  /** Last lines of a log; secrets are masked. */
+  /** The end of a log, with secrets masked. */
   readonly log?: string;
   /** Paths in the artifacts folder. */
   readonly artifacts?: readonly string[];
@@ -30,10 +29,9 @@ export interface EvidenceItem {
   readonly text: string;
 }
 
-/** It is kept in workflow histories, and a proposal has to hold all of it. */
 const longest = { pieces: 5, lines: 20, line: 1_000, cell: 200, title: 60, log: 4_096 } as const;
 
-/** Evidence of any length as it may be kept: a few KiB for each piece. What is cut ends in `…`; of a log, the end is kept. */
+/** Cut to what a history and a proposal can hold, a few KiB for each piece. What is cut ends in `…`; of a log, the end is kept. */
 export function bounded(evidence: readonly Evidence[]): Evidence[] {
   return evidence.slice(0, longest.pieces).map(({ title, passed, text, short, items, rows, log, artifacts }) => ({
     title: shortened(title, longest.title),
@@ -46,24 +44,19 @@ export function bounded(evidence: readonly Evidence[]): Evidence[] {
         text: shortened(item.text, longest.line),
       })),
     }),
-    ...(rows !== undefined && {
-      rows: rows
-        .slice(0, longest.lines)
-        .map((cells) => cells.slice(0, longest.lines).map((cell) => shortened(cell, longest.cell))),
-    }),
+    ...(rows !== undefined && { rows: rows.slice(0, longest.lines).map(boundedCells) }),
     ...(log !== undefined && { log: log.slice(-longest.log) }),
-    ...(artifacts !== undefined && { artifacts: artifacts.slice(0, longest.lines).map((path) => shortened(path, longest.cell)) }),
+    ...(artifacts !== undefined && { artifacts: boundedCells(artifacts) }),
   }));
+}
+
+function boundedCells(cells: readonly string[]): string[] {
+  return cells.slice(0, longest.lines).map((cell) => shortened(cell, longest.cell));
 }
 
 /** Text between backticks, for `text`, and that of `items`. */
 export function quoted(value: string): string {
   return `\`${value.replaceAll('`', "'")}\``;
-}
-
-/** The parts of a text in their order: every second one stood between backticks. */
-export function partsOf(text: string): readonly { readonly text: string; readonly isQuoted: boolean }[] {
-  return text.split('`').map((part, index) => ({ text: part, isQuoted: index % 2 === 1 }));
 }
 
 export function withoutQuotes(text: string): string {
@@ -72,13 +65,6 @@ export function withoutQuotes(text: string): string {
 
 /** Whether something from a history, which a worker of any version wrote, is a piece of evidence. */
 export function isEvidence(value: unknown): value is Evidence {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    'title' in value &&
-    typeof value.title === 'string' &&
-    'passed' in value &&
-    'text' in value &&
-    typeof value.text === 'string'
-  );
+  if (typeof value !== 'object' || value === null || !('title' in value && 'passed' in value && 'text' in value)) return false;
+  return typeof value.title === 'string' && typeof value.text === 'string';
 }

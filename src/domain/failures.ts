@@ -1,6 +1,6 @@
 /**
- * Every way a step can be answered "no". An activity throws these as non-retryable `ApplicationFailure`s of this type; anything
- * else that it throws means that something is broken, and is tried again.
+ * Every way a step can be answered "no". An activity throws these as non-retryable `ApplicationFailure`s of this type; anything else that it
+ * throws means that something is broken, and is tried again.
  */
 export const failureTypes = [
   'NotInRegistry',
@@ -50,10 +50,7 @@ export function isOneOf<Name extends string>(names: readonly Name[], value: stri
 /** No decision of an operator can change these: the rollout ends `rejected`. */
 export const finalFailureTypes: readonly FailureType[] = ['NotInRegistry', 'NotAnImage'];
 
-/**
- * The answer is no. Adapters throw it where they learn it; the activity boundary turns it into a non-retryable
- * `ApplicationFailure` with the same type, message and details.
- */
+/** The answer is no. The activity boundary turns it into a non-retryable `ApplicationFailure` with the same type, message and details. */
 export class Refusal extends Error {
   readonly type: FailureType;
   /** JSON-safe, a few KiB at most: kept in the history. */
@@ -67,12 +64,7 @@ export class Refusal extends Error {
   }
 }
 
-/** Milliseconds until another side may be asked again: at least a second, as clocks differ, and at most `longestMs`. */
-export function waitFor(until: string, longestMs: number, nowMs: number): number {
-  return Math.min(longestMs, Math.max(1_000, Date.parse(until) - nowMs));
-}
-
-/** The other side asks us to wait until a given time. Adapters throw it; the activity boundary answers `RateLimited`. */
+/** The other side asks us to wait. The activity boundary answers `RateLimited`. */
 export class RateLimit extends Error {
   readonly until: Date;
 

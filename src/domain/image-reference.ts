@@ -1,6 +1,6 @@
 /**
- * Image references in the grammar of the OCI distribution specification and of `distribution/reference`:
- * `registry/path[:tag][@digest]`. Docker Hub's short names are written out: `nginx` is `docker.io/library/nginx`.
+ * Image references as in the OCI distribution specification and in `distribution/reference`: `registry/path[:tag][@digest]`. Docker Hub's
+ * short names are written out: `nginx` is `docker.io/library/nginx`.
  */
 
 /** `sha256:` and 64 lower-case hex digits. */
@@ -23,9 +23,9 @@ const hostPattern =
 const pathComponentPattern = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/;
 /** What Docker calls an image id: it would be ambiguous as a name. */
 const imageIdPattern = /^[0-9a-f]{64}$/;
-/** The longest name (registry and path together) that clients take, says the OCI distribution specification. */
+/** Of registry and path together, says the OCI distribution specification. */
 const longestName = 255;
-/** Longer text is no reference, and is refused before any pattern sees it: name, tag, digest and some room for a longer alias of Docker Hub. */
+/** Refused before any pattern sees it: name, tag, digest and some room for a longer alias of Docker Hub. */
 const longestReference = 512;
 /** Names of Docker Hub's registry that mean the same repositories. */
 const dockerHubHosts: readonly string[] = ['docker.io', 'index.docker.io', 'registry-1.docker.io'];
@@ -38,7 +38,7 @@ export function isTag(text: string): text is Tag {
   return tagPattern.test(text);
 }
 
-/** Thrown for text that is no image reference; the message says what was expected. */
+/** The message says what was expected. */
 export class InvalidReference extends Error {
   constructor(text: string, expected: string) {
     super(`'${text.slice(0, 300)}' is not an image reference: ${expected}`);
@@ -49,12 +49,10 @@ export class InvalidReference extends Error {
 /** @throws InvalidReference */
 export function parseReference(text: string): ImageReference {
   if (text.length > longestReference) throw new InvalidReference(text, `expected at most ${longestReference} characters`);
-  const at = text.indexOf('@');
-  const digest = at < 0 ? undefined : text.slice(at + 1);
+  const { name, tag, digest } = splitReference(text);
   if (digest !== undefined && !isDigest(digest)) {
     throw new InvalidReference(text, 'expected sha256: and 64 lower-case hex digits after @');
   }
-  const { name, tag } = splitTag(at < 0 ? text : text.slice(0, at));
   if (tag !== undefined && !isTag(tag)) {
     throw new InvalidReference(text, 'expected a tag of at most 128 letters, digits, _, . and - after the colon');
   }
@@ -64,22 +62,19 @@ export function parseReference(text: string): ImageReference {
 
 /** The repository of a reference as its author spelled it (`nginx` of `nginx:1.25@sha256:…`), valid or not. */
 export function writtenRepository(text: string): string {
-  const at = text.indexOf('@');
-  return splitTag(at < 0 ? text : text.slice(0, at)).name;
+  return splitReference(text).name;
 }
 
 /** A colon after the last slash begins the tag; one before it belongs to the registry's port. */
-function splitTag(named: string): { name: string; tag?: string } {
-  const colon = named.indexOf(':', named.lastIndexOf('/') + 1);
-  return colon < 0 ? { name: named } : { name: named.slice(0, colon), tag: named.slice(colon + 1) };
+function splitReference(text: string): { name: string; tag?: string | undefined; digest?: string | undefined } {
+  const [, name = '', tag, digest] = /^((?:[^@]*\/)?[^@:]*)(?::([^@]*))?(?:@(.*))?$/s.exec(text) ?? [];
+  return { name, tag, digest };
 }
 
 /**
- * A repository name without tag and digest, with Docker Hub's short forms written out and the registry in lower case.
- *
- * As in Docker, what stands before the first slash is a registry only if it could not be a path: it has a dot, a colon or
- * is `localhost`. Docker also takes a name with capitals for a registry (`Team/app`); here it is refused, because in lower case
- * it would mean a repository of Docker Hub.
+ * A repository name without tag and digest, with Docker Hub's short forms written out and the registry in lower case. As in Docker, what is
+ * before the first slash is a registry only if it could not be a path: it has a dot, a colon or is `localhost`. Docker also takes a name with
+ * capitals for a registry (`Team/app`); here it is refused, because in lower case it would mean a repository of Docker Hub.
  * @param whole what to show in the error, where `name` is a part of it
  * @throws InvalidReference
  */
@@ -88,15 +83,13 @@ export function parseRepository(name: string, whole: string = name): Repository 
   if (imageIdPattern.test(name)) throw new InvalidReference(whole, 'expected a name, found the 64 hex digits of an image id');
   const { host, path } = splitHost(name);
   // Before lower-casing: some letters outside ASCII become ASCII letters by it.
-  if (!hostPattern.test(host)) {
-    throw new InvalidReference(whole, 'expected a registry host before the first slash');
-  }
+  if (!hostPattern.test(host)) throw new InvalidReference(whole, 'expected a registry host before the first slash');
   if (!path.split('/').every((component) => pathComponentPattern.test(component))) {
     throw new InvalidReference(whole, 'expected lower-case path components of letters and digits, separated by ., _, __ or -');
   }
-  const lowerHost = host.toLowerCase();
-  const canonicalHost = dockerHubHosts.includes(lowerHost) ? 'docker.io' : lowerHost;
-  const full = canonicalHost === 'docker.io' && !path.includes('/') ? `docker.io/library/${path}` : `${canonicalHost}/${path}`;
+  const isDockerHub = dockerHubHosts.includes(host.toLowerCase());
+  const registry = isDockerHub ? 'docker.io' : host.toLowerCase();
+  const full = isDockerHub && !path.includes('/') ? `${registry}/library/${path}` : `${registry}/${path}`;
   if (full.length > longestName) {
     throw new InvalidReference(whole, `expected at most ${longestName} characters of registry and path`);
   }

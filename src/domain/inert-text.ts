@@ -15,10 +15,14 @@ const invisible = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]+/gu;
 /** Of a text without end, what is looked through for its first characters that show: a megabyte takes a fifth of a second. */
 const longestRead = 64 * 1024;
 
+/** What shows of a text, in one line. */
+export function oneLine(text: string, longest: number): string {
+  return shortened(text.slice(0, longestRead).replace(invisible, ' ').replace(/\s+/g, ' ').trim(), longest);
+}
+
 /** One line of plain text: for titles and commit messages. */
 export function inert(text: string, longest = 200): string {
-  const line = text.slice(0, longestRead).replace(invisible, ' ').replace(/\s+/g, ' ').trim();
-  return shortened(line, longest)
+  return oneLine(text, longest)
     .replace(/[@#]/g, `$&${zeroWidthSpace}`)
     .replace(/\bGH-(?=\d)/gi, `$&${zeroWidthSpace}`)
     .replace(/:\/\//g, `:${zeroWidthSpace}//`)

@@ -3,10 +3,7 @@ import type { Notice } from './notice.ts';
 import type { NotifierPlan } from './plan.ts';
 import { ends } from './rollout-state.ts';
 
-/**
- * Notices that are still to be sent: every target has a queue of its own, so that a broken one does not delay the others. JSON-safe, because
- * it is handed from one run of the workflow `notify` to the next.
- */
+/** Notices to be sent, by target, so that a broken one does not delay the others. JSON-safe: one run of the workflow hands it to the next. */
 export interface NoticeQueues {
   /** By `targetKey`. */
   readonly targets: Record<string, TargetQueue>;
@@ -60,43 +57,31 @@ export function addNotice(
     delete queues.ended;
   }
   if (endsStory(notice)) queues.ended = notice.runId;
-  const keys = new Set(notifiers.map(targetKey));
-  for (const notifier of notifiers) {
-    const key = targetKey(notifier);
-    if (!keys.delete(key)) continue;
+  const targets = new Map(notifiers.map((notifier) => [targetKey(notifier), notifier]));
+  for (const [key, notifier] of targets) {
     queues.targets[key] ??= { notifier, waiting: [] };
-    insert(queues.targets[key].waiting, { notice, episode: queues.episode, sinceMs: nowMs });
+    const { waiting } = queues.targets[key];
+    // Notices are handed over side by side, so that one may be there before another that is older.
+    const newer = waiting.findIndex((other) => other.notice.runId === notice.runId && other.notice.number > notice.number);
+    waiting.splice(newer < 0 ? waiting.length : newer, 0, { notice, episode: queues.episode, sinceMs: nowMs });
   }
-  return notifiers.map(targetKey);
-}
-
-/** Notices are handed over side by side, so that one may be there before another that is older. */
-function insert(waiting: WaitingNotice[], added: WaitingNotice): void {
-  const { runId, number } = added.notice;
-  const newer = waiting.findIndex(({ notice }) => notice.runId === runId && notice.number > number);
-  waiting.splice(newer < 0 ? waiting.length : newer, 0, added);
+  return [...targets.keys()];
 }
 
 /**
- * The notice to send next, which stays in the queue until `settleNotice`. If the target shows one message that is brought up to
- * date, those that a newer one of the same story has overtaken are dropped.
+ * The notice to send next, which stays in the queue until `settleNotice`. Those that a newer one of the same story has overtaken are dropped,
+ * if the target shows them in the same place.
  */
-export function nextNotice(queue: TargetQueue): WaitingNotice | undefined {
-  const { waiting, notifier, last } = queue;
+export function nextNotice({ waiting, notifier, last }: TargetQueue): WaitingNotice | undefined {
+  const isOne = updatesInPlace(notifier);
   for (let [first, second] = waiting; first !== undefined; [first, second] = waiting) {
-    const isOvertaken =
-      (second?.episode === first.episode && updatesInPlace(notifier)) ||
-      (last !== undefined && isLate(notifier, first.notice, last));
-    if (!isOvertaken) return first;
+    const { runId, number, stage } = first.notice;
+    const isSamePlace = isOne || (notifier.updates === 'stage' && stage === last?.stage);
+    const isLate = last !== undefined && isSamePlace && runId === last.runId && number < last.number;
+    if (!isLate && !(isOne && second?.episode === first.episode)) return first;
     waiting.shift();
   }
   return undefined;
-}
-
-/** A newer one is shown already, in the same place. */
-function isLate(notifier: NotifierPlan, { runId, number, stage }: Notice, last: NonNullable<TargetQueue['last']>): boolean {
-  const isSamePlace = updatesInPlace(notifier) || (notifier.updates === 'stage' && stage === last.stage);
-  return isSamePlace && runId === last.runId && number < last.number;
 }
 
 /** It was sent, or never will be. @param found by what later notices of the story find the message; absent: as before */
@@ -119,8 +104,7 @@ export function isAllTold({ targets }: NoticeQueues): boolean {
 
 /** No more notices of this run are to come. A stage's `proposed` is on the way; that of the whole rollout is its end. */
 export function endsStory({ event, stage }: Pick<Notice, 'event' | 'stage'>): boolean {
-  if (event === 'proposed' && stage !== undefined) return false;
-  return isOneOf(ends, event);
+  return isOneOf(ends, event) && !(event === 'proposed' && stage !== undefined);
 }
 
 /** Whether it shows one message for a rollout, which is brought up to date. */

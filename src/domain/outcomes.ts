@@ -2,15 +2,11 @@ import type { Evidence } from './evidence.ts';
 import type { Digest, Repository, Tag } from './image-reference.ts';
 import type { CheckPlan } from './plan.ts';
 
-/**
- * What steps answer. All of it is JSON-safe and at most a few KiB, because it is kept in workflow histories; what is larger is an
- * artifact, named by digest.
- */
+/** What steps answer. JSON-safe and at most a few KiB, because it is kept in workflow histories; what is larger is an artifact, named by digest. */
 
-/** The other side asked us to wait; the workflow sleeps until then and asks again. */
+/** The other side asked us to wait until then (ISO 8601, UTC). */
 export interface RateLimited {
   readonly kind: 'rate-limited';
-  /** ISO 8601, UTC. */
   readonly until: string;
 }
 
@@ -23,39 +19,39 @@ export interface ImageIdentity {
 
 export interface VerifiedImage extends ImageIdentity {
   readonly mediaType: string;
-  /** Each platform's image; attestations are left out. One entry for an image without an index. */
+  /** Each platform's image, without attestations. One entry for an image without an index. */
   readonly platforms: readonly PlatformDigests[];
   /** Compressed bytes (config and layers) of all platforms listed above. */
   readonly size: number;
   /** ISO 8601; from the image configuration of the first platform. */
   readonly created?: string;
-  /** Label `org.opencontainers.image.revision`. */
+  /** Labels `org.opencontainers.image.revision` and `org.opencontainers.image.source`. */
   readonly revision?: string;
-  /** Label `org.opencontainers.image.source`. */
   readonly source?: string;
 }
 
+/** Of the image manifest, and of the image configuration. */
 export interface PlatformDigests {
   readonly platform: string;
-  /** Of the image manifest. */
   readonly digest: Digest;
-  /** Of the image configuration. Absent in images that were verified before it was kept. */
   readonly config?: Digest;
 }
 
 export type VerifyOutcome =
-  /** `tagIs`: what the tag points to, where an operator named another digest. */
-  | { readonly kind: 'verified'; readonly image: VerifiedImage; readonly tagIs?: Digest }
-  /** The tag points to something else by now. */
-  | { readonly kind: 'moved'; readonly digest: Digest }
-  | RateLimited;
+  /** `tagIs`: what the tag points to, if an operator named another digest. */
+  { readonly kind: 'verified'; readonly image: VerifiedImage; readonly tagIs?: Digest } | Moved | RateLimited;
 
-export type ConfirmOutcome = { readonly kind: 'confirmed' } | { readonly kind: 'moved'; readonly digest: Digest } | RateLimited;
+export type ConfirmOutcome = { readonly kind: 'confirmed' } | Moved | RateLimited;
 
-/** A check let the image through. */
+/** The tag points to something else by now. */
+interface Moved {
+  readonly kind: 'moved';
+  readonly digest: Digest;
+}
+
+/** A check let the image through. `text` is one sentence. */
 export interface Checked {
   readonly kind: 'checked';
-  /** What came out, in one sentence. */
   readonly text: string;
   readonly evidence: readonly Evidence[];
 }
@@ -66,29 +62,33 @@ export type DispatchOutcome = { readonly kind: 'dispatched'; readonly repository
 export type Proposal = ProposedChange &
   ({ readonly kind: 'pull-request'; readonly number: number } | { readonly kind: 'branch'; readonly number?: never });
 
-export interface ProposedChange {
-  /** Where a person looks at it: the pull request, or `REMOTE#BRANCH` for a branch. */
+/** What the places of a change said and say, one value per place, in their order. */
+export interface ManifestValues {
+  /** As written in the file, without quotes. */
+  readonly before: readonly string[];
+  readonly after: readonly string[];
+  /** The same with the quotes that they have in the file: what is put back byte for byte. Absent if they have none. */
+  readonly written?: { readonly before: readonly string[]; readonly after: readonly string[] };
+}
+
+/** What depends on the file is absent if a forge has just opened it. */
+interface ProposedChange extends Partial<ManifestValues> {
+  /** Where a person sees it: the pull request, or `REMOTE#BRANCH` for a branch. */
   readonly url: string;
   readonly branch: string;
   readonly base: string;
   /** The commit that was proposed. */
   readonly head: string;
-  /** The commit of the base branch that it was made from. Absent if a forge has just opened it. */
+  /** The commit of the base branch that it was made from. */
   readonly baseCommit?: string;
-  /** What the places of the file said before, in their order, and what they say now. Absent if a forge has just opened it. */
-  readonly before?: readonly string[];
-  readonly after?: readonly string[];
-  /** The same with the quotes that they have in the file; absent if they have none. */
-  readonly written?: { readonly before: readonly string[]; readonly after: readonly string[] };
   /** The head brings more than the change that Landfall has computed: people committed to the branch. */
   readonly foreign?: true;
 }
 
+/** `unchanged`: the base branch has it already. `outdated`: it has a later tag by the service's own order, and nothing is downgraded by itself. */
 export type ProposeOutcome =
   | { readonly kind: 'proposed'; readonly proposal: Proposal }
-  /** The base branch has it already. */
   | { readonly kind: 'unchanged'; readonly base: string; readonly head: string }
-  /** The base branch has a later tag by the service's own order; Landfall never downgrades by itself. */
   | { readonly kind: 'outdated'; readonly tag: string }
   | RateLimited;
 
@@ -124,44 +124,37 @@ export type ProposalState =
       /** The base takes changes only by its merge queue. */
       readonly queued: 'no' | 'required' | 'in-queue';
     }
+  /** An approval may come after the merge. */
   | {
       readonly kind: 'merged';
       readonly commit: string;
       readonly by?: string;
       readonly at?: string;
-      /** An approval may come after somebody has merged. */
       readonly reviews?: readonly Review[];
     }
   | { readonly kind: 'closed'; readonly by?: string }
   | RateLimited;
 
-/** The newest review of one person that approves or asks for changes. */
+/** The newest review of one person that approves or asks for changes, and the commit that was reviewed. */
 export interface Review {
   readonly by: string;
   readonly state: 'approved' | 'changes-requested';
-  /** The commit that was reviewed. */
   readonly commit: string;
   readonly at: string;
 }
 
+/** `merged`: `commit` is what the base branch got. `not-yet`: the reason may pass, look again. `queued`: the merge queue has it. */
 export type MergeOutcome =
-  /** `commit` is what the base branch got. */
   | { readonly kind: 'merged'; readonly commit: string; readonly by?: string }
-  /** Not now, for a reason that may pass: look again. */
   | { readonly kind: 'not-yet'; readonly reason: string }
-  /** The merge queue has it. */
   | { readonly kind: 'queued' }
   | RateLimited;
 
-/** The repository says what it said before ours: proposed, found so, or impossible because somebody changed it since. */
-export type RevertOutcome =
-  | { readonly kind: 'proposed'; readonly proposal: Proposal }
-  | { readonly kind: 'unchanged'; readonly base: string; readonly head: string }
-  | RateLimited;
+/** The repository says what it said before ours: proposed, or found so. If somebody changed it since, it is refused. */
+export type RevertOutcome = Exclude<ProposeOutcome, { readonly kind: 'outdated' }>;
 
-/** One container or compose service, as it runs. */
+/** One container or compose service, by its name, as it runs. */
 export interface RunningImage {
-  /** Container name, or name of the compose service. */
   readonly name: string;
   /** The image as its container was configured with: `repository:tag@digest`, `repository:tag`, ... */
   readonly reference: string;
@@ -171,9 +164,8 @@ export interface RunningImage {
   readonly imageId?: string;
 }
 
-/** One look at whether something is healthy. */
+/** One look at whether something is healthy. `at` is ISO 8601, UTC. */
 export interface Reading {
-  /** ISO 8601, UTC. */
   readonly at: string;
   readonly healthy: boolean;
   /** For people: `http https://x/health answered 503`; at most 300 characters. */
@@ -183,9 +175,8 @@ export interface Reading {
 
 /** What a deploy changes besides the image. It names no values but harmless ones: what is rendered may hold secrets. */
 export interface OtherChanges {
-  /** `web: command changed`, `web: environment.DB_URL added`, `volume data: driver changed`; at most 20. */
+  /** `web: command changed`, `web: environment.DB_URL added`, `volume data: driver changed`; at most 20, and how many are left out. */
   readonly changes: readonly string[];
-  /** How many are left out. */
   readonly more?: number;
   /** Who brought them, newest first; at most 10. Empty if nobody knows, such as without a repository. */
   readonly commits: readonly { readonly commit: string; readonly author: string; readonly subject: string }[];
@@ -193,26 +184,25 @@ export interface OtherChanges {
   readonly fingerprint: string;
 }
 
-/** What ran before the change. Kept, because it cannot be found out any more after a crash. */
+/** What ran before the change. Kept, because it cannot be found out after a crash. */
 export interface StageSnapshot {
   readonly kind: 'snapshot';
   /** Empty if nothing runs yet, or if the stage does not deploy. */
   readonly running: readonly RunningImage[];
   /** Absent if nothing is watched. */
   readonly reading?: Reading;
-  /** What the deploy would change besides the image; absent if that is nothing, or if nobody asked. */
+  /** Absent if the deploy would change nothing else, or if nobody asked. */
   readonly others?: OtherChanges;
 }
 
+/** What runs now, of what this deploy was about. `changed` is false if the wanted digest ran already. */
 export interface Deployed {
   readonly kind: 'deployed';
-  /** False: the wanted digest ran already. */
   readonly changed: boolean;
-  /** What runs now, of what this deploy was about. */
   readonly running: readonly RunningImage[];
   /** For people: `recreated web-1, web-2`. */
   readonly text: string;
-  /** What else people have to know, for example that a rollback could restore the image only. */
+  /** What else people have to know, such as that a rollback could restore the image only. */
   readonly note?: string;
 }
 
@@ -228,11 +218,21 @@ export interface Watched {
   readonly last: Reading;
 }
 
+/** What came out of a step. `ready`: nothing but the merge itself is missing. */
+export type StepOutcome =
+  | VerifyOutcome
+  | ConfirmOutcome
+  | Checked
+  | DispatchOutcome
+  | ProposeOutcome
+  | MergeOutcome
+  | StageSnapshot
+  | Deployed
+  | Watched
+  | { readonly kind: 'ready' };
+
 /** Detail of an `Unhealthy` failure. */
-export interface Unhealthy {
-  readonly readings: number;
-  readonly failed: number;
-  readonly slowestMs: number;
+export interface Unhealthy extends Pick<Watched, 'readings' | 'failed' | 'slowestMs'> {
   /** The failed readings that decided, oldest first, at most five. */
   readonly failures: readonly Reading[];
   /** Last 50 log lines of a container, at most 4 KiB. */

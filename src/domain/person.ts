@@ -1,4 +1,5 @@
-import { shortened } from './inert-text.ts';
+import { oneLine } from './inert-text.ts';
+import type { Approver } from './plan.ts';
 
 /** Who said something. */
 export interface Person {
@@ -7,15 +8,29 @@ export interface Person {
   readonly verified: boolean;
 }
 
+/** What somebody said: who, why and when (ISO 8601, UTC). */
+export interface Attribution {
+  readonly by: string;
+  readonly reason?: string;
+  readonly at: string;
+}
+
+/** What an operator may do: `approve` a stage, or `operate` (everything else that a person can say). */
+export type OperatorRole = 'operate' | 'approve';
+
+/** A person whose decisions count. */
+export interface OperatorEntry extends Approver {
+  /** Secret reference of the token's hash (`sha256:HEX`). Absent: decides only by reviews at GitHub, or unverified. */
+  readonly token?: string;
+  readonly roles: readonly OperatorRole[];
+}
+
 const longestName = 100;
 const longestReason = 500;
-/** Control, format, surrogate, private-use, line and paragraph separator characters: nobody's name. */
-const invisible = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]+/gu;
 
-/** A name as somebody typed it, in one bounded line. Anybody with Temporal access can send any JSON: what is no text counts as nothing. */
+/** A name as somebody typed it, in one bounded line. */
 export function typedName(typed: string | undefined): string {
-  const name = oneLine(typed, longestName);
-  return name === '' ? 'somebody with Temporal access' : name;
+  return typedLine(typed, longestName) || 'somebody with Temporal access';
 }
 
 /** Anybody with Temporal access can type any name, so a name alone is unverified. */
@@ -25,10 +40,10 @@ export function nameOfPerson({ by, verified }: Person): string {
 
 /** A reason as somebody typed it, in one line: bounded, because it is kept in histories, memos and lanes. Empty if there is none. */
 export function typedReason(typed: string | undefined): string {
-  return oneLine(typed, longestReason);
+  return typedLine(typed, longestReason);
 }
 
-function oneLine(typed: unknown, longest: number): string {
-  const text = typeof typed === 'string' ? typed : '';
-  return shortened(text.replace(invisible, ' ').replace(/\s+/g, ' ').trim(), longest);
+/** Anybody with Temporal access can send any JSON: what is no text counts as nothing. */
+function typedLine(typed: unknown, longest: number): string {
+  return typeof typed === 'string' ? oneLine(typed, longest) : '';
 }

@@ -2,68 +2,63 @@ import type { Repository } from './image-reference.ts';
 import type { TagPolicy } from './tag-policy.ts';
 
 /**
- * What Landfall does with a push to one service. A rollout carries the plan that it was started with, so a later change of
- * the configuration never alters a running rollout. JSON-safe; durations are milliseconds, sizes bytes. Secrets appear only as
- * references (`env:NAME`, `file:PATH`), which activities resolve.
+ * What Landfall does with a push to one service. A rollout carries the plan that it was started with, so a later change of the configuration
+ * never alters a running rollout. JSON-safe; secrets appear only as references (`env:NAME`, `file:PATH`), which activities resolve.
  */
 export interface Plan {
   readonly service: string;
   readonly repository: Repository;
   readonly tags: TagPolicy;
-  /** Platforms (`os/arch` or `os/arch/variant`) that the image must have; empty: whatever the image has. */
+  /** `os/arch` or `os/arch/variant`, which the image must have; empty: whatever it has. */
   readonly platforms: readonly string[];
   /** In the order in which people see them. */
   readonly checks: readonly CheckPlan[];
-  /** In order; at least one. */
+  /** At least one. */
   readonly stages: readonly StagePlan[];
   /** How long a blocked step waits for a decision before the rollout ends `expired`. */
   readonly decideWithinMs: number;
-  /** Who gets which notices; absent: nobody. */
   readonly notify?: readonly NotifierPlan[];
 }
 
-/** What an image has to pass before any stage. What only its kind knows of it is in `settings`. */
-export interface CheckPlan {
-  /** Name of its step, and its key in the configuration. */
+/** What only a check's, deploy's or notifier's kind knows of it is in `settings`, JSON-safe; `kind` is its key in the configuration. */
+interface KindPlan {
   readonly kind: string;
+  readonly settings: object;
+}
+
+/** What an image has to pass before any stage. `kind` is also the name of its step. */
+export interface CheckPlan extends KindPlan {
   /** For people: `Scanned`. */
   readonly title: string;
-  /** Kinds of the plan that come before it in the plan, and that it waits for; empty: it begins at once. */
+  /** Kinds that come before it in the plan, and that it waits for; empty: it begins at once. */
   readonly after: readonly string[];
   /** Longest time of one attempt, with everything that it has to fetch. */
   readonly timeoutMs: number;
   /** Only by a worker that has a Docker daemon. */
   readonly needsDocker: boolean;
-  /** JSON-safe. */
-  readonly settings: object;
 }
 
-/**
- * One environment. Every part is optional: without a `change` the stage just deploys, without `deploy` something else does, without
- * `watch` nobody looks.
- */
+/** One environment. Every part is optional: without a `change` the stage just deploys, without `deploy` something else does. */
 export interface StagePlan {
   readonly name: string;
   readonly change?: ChangePlan;
   readonly dispatch?: DispatchPlan;
   /** Absent: nobody has to approve. */
   readonly approval?: ApprovalPlan;
-  /** When the running system may be changed; absent or empty: always. */
+  /** Absent or empty: it may be changed at any time. */
   readonly windows?: readonly WindowPlan[];
-  /** Absent: something else deploys what was merged. */
   readonly deploy?: DeployPlan;
-  /** Absent: the stage is done once it is deployed. */
+  /** Absent: it is done once it is deployed. */
   readonly watch?: WatchPlan;
-  /** What happens when it turns out to be unhealthy. */
+  /** If it turns out to be unhealthy. */
   readonly rollback: 'auto' | 'manual' | 'off';
 }
 
 export type MergeMethod = 'squash' | 'merge' | 'rebase';
 
 export interface ApprovalPlan {
-  /** The operators who may approve. */
+  /** The operators who may approve, and how many of them have to. */
   readonly from: readonly Approver[];
-  /** How many of them have to. */
   readonly required: number;
   /** Counted from when the approval is asked for; then the rollout ends `expired`. */
   readonly withinMs: number;
@@ -73,39 +68,26 @@ export interface ApprovalPlan {
   readonly verified: boolean;
 }
 
+/** `github`: the login, for reviews of the pull request. */
 export interface Approver {
   readonly name: string;
-  /** Login at GitHub, for reviews of the pull request. */
   readonly github?: string;
 }
 
 /**
- * Outside of every `deny`, and inside of at least one `allow` if there is any, the running system may be changed. `timezone` is an
- * IANA name.
+ * When the running system may be changed. `timezone` is an IANA name; `weekly` as it was written: `Fri 16:00 - Mon 08:00`, `Sat,Sun`;
+ * `recurrence` iCalendar, RFC 5545: `DTSTART` (a local time in `timezone`), `RRULE` and the like, one per line, each lasting `durationMs`.
  */
 export type WindowPlan = { readonly kind: 'allow' | 'deny'; readonly timezone: string; readonly reason?: string } & (
-  | {
-      /** As it was written: `Fri 16:00 - Mon 08:00`, `Mon-Fri 09:00-17:00`, `Sat,Sun`. */
-      readonly weekly: string;
-    }
-  | {
-      /** iCalendar, RFC 5545: `DTSTART` (a local time in `timezone`), `RRULE` and the like, one per line. */
-      readonly recurrence: string;
-      /** How long each occurrence lasts. */
-      readonly durationMs: number;
-    }
+  | { readonly weekly: string }
+  | { readonly recurrence: string; readonly durationMs: number }
 );
 
-/** Where and how the image comes to run. What only its kind knows of it is in `settings`. */
-export interface DeployPlan {
-  /** Its key in the configuration. */
-  readonly kind: string;
+/** Where and how the image comes to run. */
+export interface DeployPlan extends KindPlan {
   /** The name of the host whose worker does it. Absent: somebody else is asked, and any worker asks. */
   readonly host?: string;
-  /**
-   * Longest time of one attempt, with the wait for one that was cut off and still holds the lock. Time for pulls comes on top. What is
-   * done in parts has it for each.
-   */
+  /** Longest time of one attempt, of each part of it, with the wait for one that was cut off and still holds the lock, but without pulls. */
   readonly timeoutMs: number;
   /** How many of what runs are done, and watched, before the rest; absent: all at once. */
   readonly canary?: number;
@@ -115,13 +97,11 @@ export interface DeployPlan {
   readonly foresees: boolean;
   /** Its success proves which image runs. */
   readonly proves: boolean;
-  /** JSON-safe. */
-  readonly settings: object;
 }
 
-/** When is it healthy, and is it this digest? All probes have to agree. */
+/** When is it healthy, and is it this digest? */
 export interface WatchPlan {
-  /** At least one. */
+  /** At least one; all have to agree. */
   readonly probes: readonly ProbePlan[];
   /** How long it has to stay healthy. */
   readonly forMs: number;
@@ -141,9 +121,9 @@ export type ProbePlan = HttpProbePlan | TcpProbePlan | DockerProbePlan | Command
 export interface HttpProbePlan {
   readonly kind: 'http';
   readonly url: string;
-  /** Values are plain text or secret references. */
+  /** Values may be secret references. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Single status codes or classes such as `2xx`; default `["2xx", "3xx"]` without following redirects. */
+  /** Single status codes or classes such as `2xx`; redirects are not followed. */
   readonly status: readonly string[];
   /** RE2 pattern that the body (its first MiB) must match somewhere. */
   readonly body?: string;
@@ -152,9 +132,8 @@ export interface HttpProbePlan {
   readonly timeoutMs: number;
   /** PEM file on the worker, relative to the configuration file; certificates are always verified. */
   readonly ca?: string;
-  /** Where the answer says which image runs. */
+  /** Where the answer says which image runs: name of a header, or a JSON pointer (RFC 6901) into the body. */
   readonly version?: {
-    /** Name of a header, or a JSON pointer (RFC 6901) into the body. */
     readonly from: { readonly header: string } | { readonly json: string };
     readonly equals: 'tag' | 'digest' | 'revision';
   };
@@ -167,12 +146,11 @@ export interface TcpProbePlan {
   readonly timeoutMs: number;
 }
 
-/** The deployed containers themselves: running, `healthy` if they have a HEALTHCHECK, and not restarted too often. */
+/** Containers that run, are `healthy` if they have a HEALTHCHECK, and were restarted at most `restarts` times since the deploy. */
 export interface DockerProbePlan {
   readonly kind: 'docker';
-  /** Restarts since the deploy that are borne. */
   readonly restarts: number;
-  /** Containers by name; absent: those of the stage's deploy. */
+  /** By name; absent: those of the stage's deploy. */
   readonly containers?: readonly string[];
 }
 
@@ -183,7 +161,7 @@ export interface CommandProbePlan {
   readonly timeoutMs: number;
 }
 
-/** What people can be told of: what happens in a stage, a rollout that needs a person, and how it ends. */
+/** What people can be told of. */
 export const noticeEvents = [
   'proposed',
   'approval',
@@ -202,15 +180,11 @@ export const noticeEvents = [
 ] as const;
 export type NoticeEvent = (typeof noticeEvents)[number];
 
-/** Somebody who is told. What only its kind knows of it is in `settings`. */
-export interface NotifierPlan {
-  /** Its key in the configuration. */
-  readonly kind: string;
+/** Somebody who is told. */
+export interface NotifierPlan extends KindPlan {
   readonly events: readonly NoticeEvent[];
   /** Of what it shows one message, which newer notices bring up to date: of a rollout, or of each stage. Absent: all are there to be read. */
   readonly updates?: 'rollout' | 'stage';
-  /** JSON-safe. Secrets (addresses with tokens in them, passwords, keys) are references. */
-  readonly settings: object;
 }
 
 /** Where in the file the image reference is. */
@@ -221,12 +195,11 @@ export type ChangeTarget =
   | { readonly kind: 'env'; readonly key: string };
 
 export interface ChangePlan {
-  /** `owner/name` is a repository of the configured GitHub; a URL or path is a plain git remote. */
+  /** `owner/name` at the configured GitHub; a URL or path is a plain git remote. */
   readonly repository: string;
   readonly base: string;
   readonly file: string;
   readonly target: ChangeTarget;
-  /** What is written: `tag@digest` (the default), `tag` or `digest`. */
   readonly pin: 'tag@digest' | 'tag' | 'digest';
   /** `reference`: the value is a whole image reference. `bare`: the value is only what `pin` names (Helm's or Kustomize's `tag:`). */
   readonly value: 'reference' | 'bare';
@@ -257,10 +230,6 @@ export interface DispatchPlan {
 }
 
 /** The dispatch of a service that has its pushes passed on as they come, in place of rollouts. */
-export function dispatchOfPush({
-  stages,
-}: {
-  readonly stages: readonly Pick<StagePlan, 'dispatch'>[];
-}): DispatchPlan | undefined {
-  return stages.map(({ dispatch }) => dispatch).find((dispatch) => dispatch?.per === 'push');
+export function dispatchOfPush(plan: { readonly stages: readonly Pick<StagePlan, 'dispatch'>[] }): DispatchPlan | undefined {
+  return plan.stages.find(({ dispatch }) => dispatch?.per === 'push')?.dispatch;
 }

@@ -1,4 +1,5 @@
 import type { ImageIdentity, Proposal } from './outcomes.ts';
+import type { Attribution, Person } from './person.ts';
 
 /** How a rollout ends. */
 export const ends = [
@@ -23,25 +24,19 @@ export const stageStepNames = ['confirm', 'dispatch', 'propose', 'approve', 'mer
 /** `verify`, the kind of a check, or a step of a stage. */
 export type StepName = string;
 
-/** A waiver makes sense for these, and for every check; without the others there would be nothing left to go on with. */
-const skippableInStage: readonly StepName[] = ['dispatch', 'watch', 'rollback'];
-
-/** Changes that come along with an image may be let through knowingly, wherever they were found. */
+/** Without the other steps of a stage there would be nothing left to go on with. Changes besides the image may be let through knowingly. */
 export function maySkip({ step, stage, failure }: Pick<StepState, 'step' | 'stage' | 'failure'>): boolean {
-  return stage === undefined ? step !== 'verify' : skippableInStage.includes(step) || failure === 'OtherChanges';
+  if (stage === undefined) return step !== 'verify';
+  return ['dispatch', 'watch', 'rollback'].includes(step) || failure === 'OtherChanges';
 }
 
 /** A step, or a part of it, that an operator said to go on without. */
-export interface Waiver {
+export interface Waiver extends Required<Attribution> {
   readonly step: StepName;
   /** Absent for checks. */
   readonly stage?: string;
-  /** Only the changes that come along with the image were let through; the step itself is taken. Absent: the step was skipped. */
+  /** Only the changes besides the image were let through; the step itself is taken. Absent: the step was skipped. */
   readonly of?: 'other-changes';
-  readonly by: string;
-  readonly reason: string;
-  /** ISO 8601, UTC. */
-  readonly at: string;
 }
 
 export type StepStatus = 'pending' | 'running' | 'waiting' | 'passed' | 'blocked' | 'skipped' | 'stopped';
@@ -69,25 +64,18 @@ export interface RolloutState {
   readonly status: RolloutStatus;
   readonly reason?: string;
   readonly steps: readonly StepState[];
-  /** By stage. */
+  /** By stage, as who approved it, if somebody had to. */
   readonly proposals: Readonly<Record<string, Proposal>>;
-  /** By stage: who approved. Absent if nobody had to. */
   readonly approvals?: Readonly<Record<string, readonly Approval[]>>;
-  /** What was skipped, by whom and why, in order. Absent if nothing was. */
+  /** In order. Absent if nothing was skipped. */
   readonly waivers?: readonly Waiver[];
   readonly startedAt: string;
   readonly changedAt: string;
   readonly endedAt?: string;
 }
 
-export interface Approval {
-  /** Name of the operator. */
-  readonly by: string;
-  readonly reason?: string;
-  /** ISO 8601, UTC. */
-  readonly at: string;
-  /** Proven by the operator's token or by a review at GitHub, not just typed by somebody with Temporal access. */
-  readonly verified: boolean;
+/** `verified`: proven by a token or a review at GitHub, not just typed by somebody with Temporal access. */
+export interface Approval extends Attribution, Person {
   readonly way: 'decision' | 'review';
   /** The head of the proposal that was approved; absent if the stage proposes nothing. */
   readonly head?: string;
@@ -97,13 +85,12 @@ export interface Approval {
 export interface Decision {
   readonly step?: string;
   readonly stage?: string;
-  /** Required for `skip`: a waiver. */
+  /** Required for `skip`. */
   readonly reason?: string;
-  /** Who decided. Anybody with Temporal access can type it, so it counts as unverified unless the operators' API set `verified`. */
+  /** Who decided. Anybody with Temporal access can type it: without a proof it counts as unverified. */
   readonly by?: string;
-  /** The digest that is approved. A decision about another one than the rollout's is refused. */
+  /** What is approved: the digest, and the head of the proposal. A decision about others than the rollout's and the stage's is refused. */
   readonly digest?: string;
-  /** The head of the proposal that is approved. A decision about another one than the stage's is refused. */
   readonly head?: string;
   /** Shows that `by` is who it says: see `domain/decision-proof.ts`. */
   readonly proof?: string;

@@ -1,5 +1,5 @@
-import type { RolloutState, StepState, Waiver } from './rollout-state.ts';
-import { maySkip } from './rollout-state.ts';
+import type { StepOutcome } from './outcomes.ts';
+import { maySkip, type RolloutState, type StepState, type Waiver } from './rollout-state.ts';
 
 const marks = { pending: '▫️', running: '⏳', waiting: '⏸️', passed: '✅', blocked: '⛔', skipped: '⏭️', stopped: '⏹️' } as const;
 
@@ -21,9 +21,8 @@ export function rolloutInMarkdown(state: RolloutState): string {
 
 /** `watch (staging) skipped by ann: it is slow to start`. */
 export function waiverText(waiver: Waiver): string {
-  if (waiver.of === 'other-changes')
-    return `${nameOf(waiver)}: changes besides the image let through by ${waiver.by}: ${waiver.reason}`;
-  return `${nameOf(waiver)} skipped by ${waiver.by}: ${waiver.reason}`;
+  const what = waiver.of === 'other-changes' ? ': changes besides the image let through' : ' skipped';
+  return `${nameOf(waiver)}${what} by ${waiver.by}: ${waiver.reason}`;
 }
 
 /** Without `rollout:`, as commands take it. */
@@ -33,9 +32,8 @@ export function shortRollout(rollout: string): string {
 
 /** The commands that decide about a blocked step. */
 export function decisionAdvice(rollout: string, blocked: Pick<StepState, 'step' | 'stage' | 'failure'>): string {
-  const { step, stage } = blocked;
   const id = shortRollout(rollout);
-  const at = `${id} ${step}${stage === undefined ? '' : ` --stage ${stage}`}`;
+  const at = `${id} ${blocked.step}${blocked.stage === undefined ? '' : ` --stage ${blocked.stage}`}`;
   const skip = maySkip(blocked) ? `skip ${at} --reason TEXT, ` : '';
   return `decide: landfall retry ${at}, ${skip}reject ${at}, or abort ${id}`;
 }
@@ -43,4 +41,44 @@ export function decisionAdvice(rollout: string, blocked: Pick<StepState, 'step' 
 /** `scan`, or `propose (staging)`. */
 export function nameOf({ step, stage }: Pick<StepState, 'step' | 'stage'>): string {
   return stage === undefined ? step : `${step} (${stage})`;
+}
+
+type ByKind = { readonly [Outcome in StepOutcome as Outcome['kind']]: Outcome };
+
+const sentences: { readonly [Kind in keyof ByKind]: (outcome: ByKind[Kind]) => string } = {
+  verified: ({ image: { platforms, size }, tagIs }) => {
+    const names = platforms.map(({ platform }) => platform).join(', ');
+    const elsewhere = tagIs === undefined ? '' : `; the tag points to ${tagIs}`;
+    return `the registry has it for ${names} (${(size / 1_000_000).toFixed(1)} MB)${elsewhere}`;
+  },
+  confirmed: () => 'the tag still points to it',
+  moved: ({ digest }) => `the tag points to ${digest} by now`,
+  checked: ({ text }) => text,
+  dispatched: ({ event, repository }) => `${event} sent to ${repository}`,
+  proposed: ({ proposal }) => proposal.url,
+  unchanged: ({ base }) => `${base} has it already`,
+  outdated: ({ tag }) => `the base branch has the later ${tag}`,
+  ready: () => 'nothing but the merge is missing',
+  merged: ({ commit, by }) => `${commit.slice(0, 12)} is in the base branch${by === undefined ? '' : `, merged by ${by}`}`,
+  'not-yet': ({ reason }) => reason,
+  queued: () => 'the merge queue has it',
+  snapshot: ({ running }) =>
+    `before: ${running.map(({ name, reference }) => `${name} runs ${reference}`).join(', ') || 'nothing ran'}`,
+  deployed: ({ text }) => text,
+  watched: ({ healthyAfterMs, readings, failed, slowestMs, proof }) => {
+    const seconds = (milliseconds: number) => `${(milliseconds / 1000).toFixed(1)} s`;
+    const failures = failed === 0 ? '' : `, ${failed} of them failed`;
+    const proven = proof === 'none' ? '' : `, digest proven by the ${proof}`;
+    return `healthy after ${seconds(healthyAfterMs)}, ${readings} readings${failures}, slowest ${seconds(slowestMs)}${proven}`;
+  },
+  'rate-limited': ({ until }) => `asked to wait until ${until}`,
+};
+
+/** What came out of a step, in one sentence for people. */
+export function sentenceOf(outcome: StepOutcome): string {
+  return sentenceAs(outcome.kind, outcome);
+}
+
+function sentenceAs<Kind extends keyof ByKind>(kind: Kind, outcome: ByKind[Kind]): string {
+  return sentences[kind](outcome);
 }

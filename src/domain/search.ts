@@ -1,17 +1,17 @@
-import type { Repository, Tag } from './image-reference.ts';
-import type { Plan } from './plan.ts';
+import type { Digest, Repository, Tag } from './image-reference.ts';
+import type { ChangePlan, Plan } from './plan.ts';
+import { type Candidate, compareCandidates } from './tag-policy.ts';
 
 /**
  * What one search of a registry leaves to the next: the result of its workflow, and the only memory that there is. JSON-safe, and some
- * hundred bytes for a service. Lists of pairs, not records: tags may be named like what every object has.
+ * hundred bytes for a service. Lists of pairs, not records: a tag may have the name of what every object has.
  */
 export interface SearchMemory {
   readonly services: readonly Watermark[];
   /** When the search began, in seconds since 1970. */
   readonly at?: number;
-  /** Where a limit cut the search off: the next one begins with this repository. */
+  /** A limit cut the search off, until then (ISO 8601): the next one begins with this repository. */
   readonly resumeAt?: Repository;
-  /** ISO 8601: until then the registry asked not to be asked. */
   readonly limitedUntil?: string;
 }
 
@@ -39,7 +39,7 @@ export function shortHash(text: string): number {
   return hash >>> 0;
 }
 
-/** What a service follows, as `Known.follows` has it. Tags may be added to an exact policy, and the others stay known. */
+/** What `Watermark.follows` has. Tags may be added to an exact policy, and the others stay known. */
 export function followsInShort({ repository, tags }: Pick<Plan, 'repository' | 'tags'>): string {
   return shortHash(JSON.stringify([repository, tags.kind === 'exact' ? 'exact' : tags])).toString(36);
 }
@@ -50,19 +50,65 @@ export function memoryOf(result: unknown): SearchMemory {
   return Array.isArray(services) ? (result as SearchMemory) : { services: [] };
 }
 
-/** What one search did. */
+/** `found`: `repository:tag@digest` of what was pushed and is taken up now, the first hundred. `failed`: what and why, the first ten. */
 export interface SearchOutcome {
   readonly memory: SearchMemory;
-  /** `repository:tag@digest` of what was pushed and is taken up now; the first hundred. */
   readonly found: readonly string[];
-  /** What could not be searched, and why; the first ten. */
   readonly failed: readonly string[];
 }
 
-/** What starts `search`: once per interval for each registry. */
+/** What starts `search`, every so often for each registry (`ghcr.io`). */
 export interface SearchStart {
-  /** `ghcr.io` */
   readonly registry: string;
-  /** Milliseconds from one search to the next. */
   readonly everyMs: number;
+}
+
+/** A tag, and what it points to. */
+export interface TagSnapshot extends Candidate {
+  readonly digest: Digest;
+}
+
+/** What a search found new, compared with the previous one. */
+export interface SnapshotComparison {
+  /** Pushed since the previous search. */
+  readonly pushed: readonly TagSnapshot[];
+  /** Seen for the first time, so whether they were pushed now or a year ago is for the base branch to tell. */
+  readonly first: readonly TagSnapshot[];
+}
+
+/** What the previous search found: tags with their digests, `undefined` for a tag that was not there. */
+export interface PreviousSnapshot {
+  readonly tags: ReadonlyMap<Tag, Digest | undefined>;
+  /** Of the latest. */
+  readonly created?: string;
+}
+
+/**
+ * Compares what the registry has now with the previous search. A tag that is earlier in the policy's order (the latest was deleted) is no
+ * push. A tag that was missing before may have been hidden by a fault, so the base branch decides if there is one.
+ */
+export function compareSnapshots(
+  plan: Pick<Plan, 'tags' | 'stages'>,
+  previous: PreviousSnapshot | undefined,
+  chosen: readonly TagSnapshot[],
+): SnapshotComparison {
+  if (previous === undefined) return { pushed: [], first: chosen };
+  const { tags, created } = previous;
+  const isExact = plan.tags.kind === 'exact';
+  const hasBase = changeToAsk(plan) !== undefined;
+  const [latest] = tags;
+  const digestBefore = ({ tag }: TagSnapshot) => (isExact ? tags.get(tag) : latest?.[1]);
+  const isFirst = (now: TagSnapshot): boolean => (isExact && !tags.has(now.tag)) || (hasBase && digestBefore(now) === undefined);
+  const isPushed = (now: TagSnapshot): boolean => {
+    const digest = digestBefore(now);
+    if (digest === undefined || isExact || latest === undefined || latest[0] === now.tag) return digest !== now.digest;
+    const order = compareCandidates(plan.tags, { tag: latest[0], ...(created !== undefined && { created }) }, now);
+    return order < 0 || (order === 0 && digest !== now.digest);
+  };
+  return { first: chosen.filter(isFirst), pushed: chosen.filter((now) => !isFirst(now) && isPushed(now)) };
+}
+
+/** The change of the first stage that has one: what its base branch holds has been rolled out before. */
+export function changeToAsk({ stages }: Pick<Plan, 'stages'>): ChangePlan | undefined {
+  return stages.find(({ change }) => change !== undefined)?.change;
 }

@@ -9,20 +9,18 @@ export type TagPolicy =
   /**
    * Semantic versions within a range (npm's grammar); later is greater. A tag is a version if it has all three numbers, with or without a
    * leading `v`: `1.2` and `1` are names that move, so they are never followed. Prereleases (`1.3.0-rc.1`, and so `1.3.0-alpine`) are
-   * followed only where the range names one of the same three numbers (`>=1.3.0-rc.0`), as npm has it.
+   * followed only if the range names one of the same three numbers (`>=1.3.0-rc.0`), as npm has it.
    */
   | { readonly kind: 'semver'; readonly range: string }
   /**
-   * A regular expression over the whole tag (RE2's syntax). The first group, else the
-   * whole match, is what is compared: as text by code point, as a whole number of any length (a tag where it is none is not
-   * followed), or (`newest`) not at all: the image's creation time is.
+   * A regular expression over the whole tag (RE2's syntax). The first group, else the whole match, is what is compared: as text by code point,
+   * as a whole number of any length (otherwise the tag is not followed), or (`newest`) not at all: the image's creation time is.
    */
   | { readonly kind: 'pattern'; readonly pattern: string; readonly order: 'alphabetical' | 'numerical' | 'newest' };
 
-/** A tag with what `newest` needs to order it. */
 export interface Candidate {
   readonly tag: Tag;
-  /** ISO 8601 creation time of the image. */
+  /** ISO 8601 creation time of the image; `newest` needs it. */
   readonly created?: string;
 }
 
@@ -32,11 +30,16 @@ export function problemOf(policy: TagPolicy): string | undefined {
     case 'exact':
       return problemOfTags(policy.tags);
     case 'semver':
-      return policy.range.trim() !== '' && semver.validRange(policy.range) !== null
-        ? undefined
-        : `expected a range of semantic versions such as '>=1.2 <2' or '^1.4', found '${policy.range}'`;
+      if (policy.range.trim() !== '' && semver.validRange(policy.range) !== null) return undefined;
+      return `expected a range of semantic versions such as '>=1.2 <2' or '^1.4', found '${policy.range}'`;
     case 'pattern':
-      return problemOfPattern(policy.pattern);
+      try {
+        compilePattern(policy.pattern);
+        return undefined;
+      } catch (error) {
+        if (error instanceof InvalidPattern) return error.message;
+        throw error;
+      }
   }
 }
 
@@ -44,20 +47,8 @@ function problemOfTags(tags: readonly string[]): string | undefined {
   if (tags.length === 0) return 'expected at least one tag, found none';
   const wrong = tags.find((tag) => !isTag(tag));
   if (wrong === undefined) return undefined;
-  const hint = wrong.includes('*')
-    ? "; to follow many tags, use { semver: '>=1.0' } or { pattern: '^main-(\\d+)$', order: numerical }"
-    : '';
-  return `expected a tag of at most 128 letters, digits, _, . and -, found '${wrong}'${hint}`;
-}
-
-function problemOfPattern(pattern: string): string | undefined {
-  try {
-    compilePattern(pattern);
-    return undefined;
-  } catch (error) {
-    if (error instanceof InvalidPattern) return error.message;
-    throw error;
-  }
+  const follow = "; to follow many tags, use { semver: '>=1.0' } or { pattern: '^main-(\\d+)$', order: numerical }";
+  return `expected a tag of at most 128 letters, digits, _, . and -, found '${wrong}'${wrong.includes('*') ? follow : ''}`;
 }
 
 /** Whether the service follows the tag. Pure, and never throws for any tag of any length. The policy is one without problems. */
@@ -69,7 +60,7 @@ export function follows(policy: TagPolicy, tag: string): boolean {
     case 'semver':
       return semver.satisfies(tag, policy.range);
     case 'pattern': {
-      const compared = compilePattern(policy.pattern).match(tag);
+      const compared = compilePattern(policy.pattern)(tag);
       return compared !== undefined && (policy.order !== 'numerical' || isWholeNumber(compared));
     }
   }
@@ -80,35 +71,20 @@ export function follows(policy: TagPolicy, tag: string): boolean {
  * Both are followed tags.
  */
 export function compareCandidates(policy: TagPolicy, a: Candidate, b: Candidate): number {
-  return ordering(policy, (keyOf, compareKeys) => compareKeys(keyOf(a), keyOf(b)));
+  if (policy.kind === 'exact') return 0;
+  if (policy.kind === 'semver') return semver.compare(a.tag, b.tag);
+  if (policy.order === 'newest') return compare(creationTime(a), creationTime(b));
+  const match = compilePattern(policy.pattern);
+  const [matchedA = '', matchedB = ''] = [match(a.tag), match(b.tag)];
+  // Tags are ASCII, so that the order of UTF-16 units is the one of code points.
+  return policy.order === 'alphabetical' ? compare(matchedA, matchedB) : compare(wholeNumber(matchedA), wholeNumber(matchedB));
 }
 
 /** The latest of followed tags; of those that the policy does not order, the first. Undefined if there are none. */
 export function latestOf<Followed extends Candidate>(policy: TagPolicy, candidates: readonly Followed[]): Followed | undefined {
-  return ordering(policy, (keyOf, compareKeys) => {
-    const [first, ...others] = candidates;
-    if (first === undefined) return undefined;
-    let latest = { candidate: first, key: keyOf(first) };
-    for (const candidate of others) {
-      const key = keyOf(candidate);
-      if (compareKeys(latest.key, key) < 0) latest = { candidate, key };
-    }
-    return latest.candidate;
-  });
-}
-
-/** Gives `use` what the policy compares candidates by. A key costs more than a comparison, so a list needs one for each tag only. */
-function ordering<Result>(
-  policy: TagPolicy,
-  use: <Key>(keyOf: (candidate: Candidate) => Key, compareKeys: (a: Key, b: Key) => number) => Result,
-): Result {
-  if (policy.kind === 'exact') return use(() => 0, compare);
-  if (policy.kind === 'semver') return use(({ tag }) => new semver.SemVer(tag), semver.compare);
-  if (policy.order === 'newest') return use(creationTime, compare);
-  const pattern = compilePattern(policy.pattern);
-  const matched = ({ tag }: Candidate) => pattern.match(tag) ?? '';
-  // Tags are ASCII, so that the order of UTF-16 units is the one of code points.
-  return policy.order === 'alphabetical' ? use(matched, compare) : use((candidate) => wholeNumber(matched(candidate)), compare);
+  const [first, ...others] = candidates;
+  if (first === undefined) return undefined;
+  return others.reduce((latest, next) => (compareCandidates(policy, latest, next) < 0 ? next : latest), first);
 }
 
 function compare<T extends string | number | bigint>(a: T, b: T): number {
@@ -119,7 +95,7 @@ function isWholeNumber(text: string): boolean {
   return /^\d+$/.test(text);
 }
 
-/** What is no number, which only a tag that is not followed can be, comes before all numbers. */
+/** What is no number, which only a tag that is not followed has, comes before all numbers. */
 function wholeNumber(text: string): bigint {
   return isWholeNumber(text) ? BigInt(text) : -1n;
 }
@@ -143,10 +119,8 @@ export class InvalidPattern extends Error {
   }
 }
 
-interface TagPattern {
-  /** What the first group matched, else the whole text; undefined if the pattern does not match the whole text. */
-  match(text: string): string | undefined;
-}
+/** What the first group matched, else the whole text; undefined if the pattern does not match the whole text. */
+type TagPattern = (text: string) => string | undefined;
 
 const longestPattern = 500;
 /** Compiling costs a hundred times what matching does, and whole lists of tags are matched: what was compiled is kept. */
@@ -158,25 +132,19 @@ const mostKept = 200;
 export function compilePattern(pattern: string): TagPattern {
   const known = compiledPatterns.get(pattern);
   if (known !== undefined) return known;
-  const compiled = compileAnew(pattern);
-  if (compiledPatterns.size >= mostKept) compiledPatterns.clear();
-  compiledPatterns.set(pattern, compiled);
-  return compiled;
-}
-
-function compileAnew(pattern: string): TagPattern {
-  if (pattern.length > longestPattern) throw new InvalidPattern(pattern, `expected at most ${longestPattern} characters`);
   const compiled = compile(pattern);
-  return {
-    match(text) {
-      const matcher = compiled.matcher(text);
-      if (!matcher.matches()) return undefined;
-      return (compiled.groupCount() > 0 ? matcher.group(1) : undefined) ?? text;
-    },
+  if (compiledPatterns.size >= mostKept) compiledPatterns.clear();
+  const match: TagPattern = (text) => {
+    const matcher = compiled.matcher(text);
+    if (!matcher.matches()) return undefined;
+    return (compiled.groupCount() > 0 ? matcher.group(1) : undefined) ?? text;
   };
+  compiledPatterns.set(pattern, match);
+  return match;
 }
 
 function compile(pattern: string): RE2JS {
+  if (pattern.length > longestPattern) throw new InvalidPattern(pattern, `expected at most ${longestPattern} characters`);
   try {
     return RE2JS.compile(pattern);
   } catch (error) {

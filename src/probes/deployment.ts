@@ -2,7 +2,7 @@ import type { Octokit } from 'octokit';
 import { messageOf } from '../domain/errors.ts';
 import { RateLimit, Refusal } from '../domain/failures.ts';
 import type { WatchPlan } from '../domain/plan.ts';
-import type { ExpectedImage } from '../domain/watch-version.ts';
+import type { ExpectedImage } from '../domain/watch.ts';
 import { answeredWith } from '../platform/github/errors.ts';
 import { type GitHubRepository, ifExists, openRepository, payloadOf } from '../platform/github/repository.ts';
 import type { ProbeAnswer } from './answer.ts';

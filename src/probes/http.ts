@@ -4,7 +4,7 @@ import { RE2JS, RE2JSException } from 're2js';
 import { codeOf } from '../domain/errors.ts';
 import { shortened } from '../domain/inert-text.ts';
 import type { HttpProbePlan } from '../domain/plan.ts';
-import { type ExpectedImage, expectedVersion, isVersion, valueAt } from '../domain/watch-version.ts';
+import { type ExpectedImage, expectedVersion, isVersion, valueAt } from '../domain/watch.ts';
 import { ownConnection } from '../platform/http/client.ts';
 import { messageOfAll, type ProbeAnswer } from './answer.ts';
 

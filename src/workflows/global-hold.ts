@@ -18,7 +18,7 @@ import {
   type LaneDecision,
   type ProgressNote,
 } from '../contracts/messages.ts';
-import { DecisionRefused } from '../domain/lane/refused.ts';
+import { DecisionRefused } from '../domain/lane/decisions.ts';
 import { recordDecision } from './audit.ts';
 import { sendUntilLong } from './long-lived.ts';
 import { attributionOf, refusing } from './operator-decision.ts';

@@ -1,6 +1,6 @@
 import { condition, proxyActivities, sleep, workflowInfo } from '@temporalio/workflow';
 import type { FollowUpActivities } from '../contracts/activities/lane.ts';
-import type { RolloutRun } from '../domain/lane/run.ts';
+import type { RolloutRun } from '../domain/lane/state.ts';
 
 const { findEnded } = proxyActivities<Pick<FollowUpActivities, 'findEnded'>>({
   startToCloseTimeout: '1 minute',

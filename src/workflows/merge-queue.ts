@@ -7,7 +7,7 @@ import {
   requestMergeTurnUpdate,
 } from '../contracts/messages.ts';
 import { leaveMergeTurns, type MergeTurns, takeMergeTurn } from '../domain/lane/merge-turns.ts';
-import type { RolloutRun } from '../domain/lane/run.ts';
+import type { RolloutRun } from '../domain/lane/state.ts';
 import { forgetEndedWhileWaiting, sendUntilLong } from './long-lived.ts';
 
 /** Merges into one base branch of one repository go one after the other, whichever services they are of. */

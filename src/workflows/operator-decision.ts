@@ -1,7 +1,6 @@
 import { ApplicationFailure } from '@temporalio/workflow';
-import { DecisionRefused } from '../domain/lane/refused.ts';
-import type { Attribution } from '../domain/lane/state.ts';
-import { nameOfPerson, typedName, typedReason } from '../domain/person.ts';
+import { DecisionRefused } from '../domain/lane/decisions.ts';
+import { type Attribution, nameOfPerson, typedName, typedReason } from '../domain/person.ts';
 
 /** Who decided, as they typed it, when, and why. Operators may type anything, or nothing. */
 export function attributionOf(typed: { readonly by?: string; readonly reason?: string } | undefined): Attribution {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createDecisions } from '../../src/activities/decisions.ts';
 import type { ProofInput } from '../../src/contracts/activities/people.ts';
 import { hashOfToken, proofOf } from '../../src/domain/decision-proof.ts';
-import type { OperatorEntry } from '../../src/domain/operator.ts';
+import type { OperatorEntry } from '../../src/domain/person.ts';
 import type { Decision } from '../../src/domain/rollout-state.ts';
 import { createSecretResolver } from '../../src/settings/secrets.ts';
 import { failureOf, runActivity } from '../support/activity.ts';

@@ -16,9 +16,9 @@ import {
   unquarantineUpdate,
 } from '../../src/contracts/messages.ts';
 import type { Digest, Repository, Tag } from '../../src/domain/image-reference.ts';
-import { rollbackTerms } from '../../src/domain/lane/rollback.ts';
-import type { Running } from '../../src/domain/lane/running.ts';
-import { type Attribution, emptyLane, type LaneState, stageOf } from '../../src/domain/lane/state.ts';
+import { rollbackTerms } from '../../src/domain/lane/decisions.ts';
+import { emptyLane, type LaneState, type Running, stageOf } from '../../src/domain/lane/state.ts';
+import type { Attribution } from '../../src/domain/person.ts';
 
 const at = '2026-01-02T03:04:05.000Z';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { parseAllDocuments } from 'yaml';
 import type { Digest, Repository, Tag } from '../../src/domain/image-reference.ts';
-import { editManifest, manifestSays, readReference, restoreManifest } from '../../src/domain/manifest-edit.ts';
+import { editManifest, manifestSays, readReference, restoreManifest } from '../../src/domain/manifest-edit/index.ts';
 import type { ImageIdentity } from '../../src/domain/outcomes.ts';
 import type { ChangePlan, ChangeTarget } from '../../src/domain/plan.ts';
 

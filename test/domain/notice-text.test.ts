@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import type { Notice } from '../../src/domain/notice.ts';
-import { callsPerson, levelColours, noticeSentence, noticeText, webAddress } from '../../src/domain/notice-text.ts';
+import { callsPerson, levelColours, type Notice, noticeSentence, noticeText, webAddress } from '../../src/domain/notice.ts';
 import { noticeEvents } from '../../src/domain/plan.ts';
 import { hostile, noticeOf } from '../support/notices.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { ImageIdentity } from '../../src/domain/outcomes.ts';
-import { commitMessage, headMergedBy, mergeMessage, mergeTitle, rolloutOfCommit } from '../../src/domain/proposal-commit.ts';
+import { commitMessage, headMergedBy, mergeMessage, mergeTitle, rolloutOfCommit } from '../../src/domain/proposal.ts';
 import { imageOf, planOf } from '../support/plans.ts';
 
 const image: ImageIdentity = imageOf(planOf(), 'A');

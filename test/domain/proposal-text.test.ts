@@ -7,8 +7,16 @@ import { bounded, type Evidence, quoted } from '../../src/domain/evidence.ts';
 import type { Digest, Repository, Tag } from '../../src/domain/image-reference.ts';
 import { code, inert, prose } from '../../src/domain/inert-text.ts';
 import type { Checked, CheckResult, Skipped, VerifiedImage } from '../../src/domain/outcomes.ts';
-import { commitMessage, isAboutTag, rolloutOfCommit, withdrawalMessage } from '../../src/domain/proposal-commit.ts';
-import { checkTexts, type ProposalSubject, proposalBody, proposalTitle } from '../../src/domain/proposal-text.ts';
+import {
+  checkTexts,
+  commitMessage,
+  isAboutTag,
+  type ProposalSubject,
+  proposalBody,
+  proposalTitle,
+  rolloutOfCommit,
+  withdrawalMessage,
+} from '../../src/domain/proposal.ts';
 
 const image: VerifiedImage = {
   repository: 'ghcr.io/pitchconnect/match-list-processor' as Repository,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { countRestarts, type Restarts } from '../../src/domain/watch-restarts.ts';
+import { countRestarts, type Restarts } from '../../src/domain/watch.ts';
 
 function counted(...looks: (readonly [id: string, restartCount: number][])[]): Restarts | undefined {
   let known: Restarts | undefined;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { expectedVersion, isVersion, valueAt } from '../../src/domain/watch-version.ts';
+import { expectedVersion, isVersion, valueAt } from '../../src/domain/watch.ts';
 import { digestOf } from '../support/plans.ts';
 
 const digest = digestOf('A');

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { TrivyFailed } from '../../src/checks/scan/trivy-process.ts';
 import { composeFiles } from '../../src/deploys/compose/files.ts';
 import { inert } from '../../src/domain/inert-text.ts';
-import { headMergedBy } from '../../src/domain/proposal-commit.ts';
+import { headMergedBy } from '../../src/domain/proposal.ts';
 import { createMask, lastLines } from '../../src/platform/docker/log-lines.ts';
 import { nextPage, parseChallenges } from '../../src/platform/http/headers.ts';
 import { secretsIn } from '../../src/probes/log.ts';

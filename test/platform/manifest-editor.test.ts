@@ -7,7 +7,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { Refusal } from '../../src/domain/failures.ts';
 import type { Digest, Repository, Tag } from '../../src/domain/image-reference.ts';
-import * as rules from '../../src/domain/manifest-edit.ts';
+import * as rules from '../../src/domain/manifest-edit/index.ts';
 import type { ImageIdentity } from '../../src/domain/outcomes.ts';
 import type { ChangePlan, ChangeTarget } from '../../src/domain/plan.ts';
 import * as editor from '../../src/platform/manifest-editor/index.ts';

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { ExpectedImage } from '../../src/domain/watch-version.ts';
+import type { ExpectedImage } from '../../src/domain/watch.ts';
 import { createGitHubClients } from '../../src/platform/github/client.ts';
 import { createDeploymentProof } from '../../src/probes/deployment.ts';
 import { type GitHub, startGitHub, token } from '../support/github/server.ts';

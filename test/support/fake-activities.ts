@@ -3,10 +3,10 @@ import { ApplicationFailure } from '@temporalio/common';
 import { createFollowUps } from '../../src/activities/follow-up.ts';
 import { createLaneCalls } from '../../src/activities/lane.ts';
 import type { Activities } from '../../src/contracts/activities/index.ts';
-import { branchOf } from '../../src/domain/branch.ts';
 import type { Digest } from '../../src/domain/image-reference.ts';
 import type { Checked } from '../../src/domain/outcomes.ts';
 import type { Plan } from '../../src/domain/plan.ts';
+import { branchOf } from '../../src/domain/proposal.ts';
 import { fakeDelivery } from './fake-delivery.ts';
 import { verifiedOf } from './plans.ts';
 

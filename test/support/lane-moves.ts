@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import type { Tag } from '../../src/domain/image-reference.ts';
 import { enter, leave, verified } from '../../src/domain/lane/members.ts';
-import type { Running } from '../../src/domain/lane/running.ts';
 import { begin, ran, rolledBack } from '../../src/domain/lane/stages.ts';
-import type { LaneState } from '../../src/domain/lane/state.ts';
+import type { LaneState, Running } from '../../src/domain/lane/state.ts';
 import { release, request, type TurnAnswer } from '../../src/domain/lane/turns.ts';
 import type { End } from '../../src/domain/rollout-state.ts';
 import type { TagPolicy } from '../../src/domain/tag-policy.ts';

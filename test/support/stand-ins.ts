@@ -3,7 +3,7 @@ import { NativeConnection, Worker } from '@temporalio/worker';
 import { createFollowUps } from '../../src/activities/follow-up.ts';
 import { createLaneCalls } from '../../src/activities/lane.ts';
 import { taskQueues } from '../../src/contracts/start-options.ts';
-import type { RolloutRun } from '../../src/domain/lane/run.ts';
+import type { RolloutRun } from '../../src/domain/lane/state.ts';
 import { runActivity } from './activity.ts';
 import { heardQuery } from './stand-in-workflows.ts';
 import type { TestNamespace } from './temporal.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mergeQueueQuery } from '../../src/contracts/messages.ts';
 import { mergeQueueId, mergeQueueStartOptions } from '../../src/contracts/start-options.ts';
-import type { RolloutRun } from '../../src/domain/lane/run.ts';
+import type { RolloutRun } from '../../src/domain/lane/state.ts';
 import { callAs, laneActivities, standIn, startStandIns, untilHeard } from '../support/stand-ins.ts';
 import { startNamespace, type TestNamespace } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';

@@ -10,8 +10,15 @@ import { type Digest, formatReference, type Repository, type Tag } from '../../d
 import type { ImageIdentity } from '../../domain/outcomes.ts';
 import { type ChangePlan, dispatchOfPush, type Plan } from '../../domain/plan.ts';
 import type { RolloutState } from '../../domain/rollout-state.ts';
-import type { SearchMemory, SearchOutcome, Watermark } from '../../domain/search.ts';
-import { changeToAsk, compareSnapshots, type SnapshotComparison, type TagSnapshot } from '../../domain/search-snapshot.ts';
+import {
+  changeToAsk,
+  compareSnapshots,
+  type SearchMemory,
+  type SearchOutcome,
+  type SnapshotComparison,
+  type TagSnapshot,
+  type Watermark,
+} from '../../domain/search.ts';
 import { editManifest } from '../../platform/manifest-editor/index.ts';
 import { answering, type Heartbeat, ifKnown, leaveWhenCancelled } from '../boundary.ts';
 import { baseOf, type CommittedFile } from '../change-branch.ts';

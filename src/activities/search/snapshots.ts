@@ -1,7 +1,13 @@
 import type { Digest, Repository, Tag } from '../../domain/image-reference.ts';
 import type { Plan } from '../../domain/plan.ts';
-import { followsInShort, type SearchMemory, shortHash, type Watermark } from '../../domain/search.ts';
-import type { PreviousSnapshot, TagSnapshot } from '../../domain/search-snapshot.ts';
+import {
+  followsInShort,
+  type PreviousSnapshot,
+  type SearchMemory,
+  shortHash,
+  type TagSnapshot,
+  type Watermark,
+} from '../../domain/search.ts';
 import { latestOf, type TagPolicy } from '../../domain/tag-policy.ts';
 import type { Registry } from '../../platform/registry/registry.ts';
 import { findAll, findDated, findLatest, followedOf, type TagQuery } from '../followed-tags.ts';

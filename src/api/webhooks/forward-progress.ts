@@ -1,8 +1,8 @@
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import { progressSignal } from '../../contracts/messages.ts';
 import { searchAttributes } from '../../contracts/start-options.ts';
-import { branchOf, rollbackBranchOf } from '../../domain/branch.ts';
 import { concurrently } from '../../domain/concurrently.ts';
+import { branchOf, rollbackBranchOf } from '../../domain/proposal.ts';
 import { namePattern } from '../../settings/scalars.ts';
 import type { ForgeProgress } from '../../sources/kit/source.ts';
 import { orUnavailable, type TemporalCalls } from './unavailable.ts';

@@ -1,5 +1,5 @@
 import type { Evidence } from '../../domain/evidence.ts';
-import { formatSeconds } from '../../domain/seconds.ts';
+import { formatSeconds } from '../../domain/watch.ts';
 import type { TextMask } from '../../platform/docker/log-lines.ts';
 import { healthOf, type Probe, type ReadinessResult, type State } from '../../platform/docker/readiness.ts';
 import { CheckRefused } from '../check.ts';

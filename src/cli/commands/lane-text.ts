@@ -1,6 +1,6 @@
 import type { GlobalHoldState } from '../../contracts/messages.ts';
-import type { Running } from '../../domain/lane/running.ts';
-import type { Attribution, Delivered, EarlierRunning, LaneState, StageLane } from '../../domain/lane/state.ts';
+import type { Delivered, EarlierRunning, LaneState, Running, StageLane } from '../../domain/lane/state.ts';
+import type { Attribution } from '../../domain/person.ts';
 import { shortRollout } from '../../domain/rollout-text.ts';
 import type { CliContext } from '../context.ts';
 import { formatDuration, plain, table } from '../terminal.ts';

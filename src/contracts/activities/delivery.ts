@@ -16,7 +16,7 @@ import type {
 } from '../../domain/outcomes.ts';
 import type { Plan, StagePlan } from '../../domain/plan.ts';
 import type { Waiver } from '../../domain/rollout-state.ts';
-import type { ExpectedImage } from '../../domain/watch-version.ts';
+import type { ExpectedImage } from '../../domain/watch.ts';
 
 /** What every activity of a stage takes. */
 export interface StageStepInput {

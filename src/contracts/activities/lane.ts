@@ -1,6 +1,5 @@
 import type { UpdateDefinition } from '@temporalio/common';
-import type { RolloutRun } from '../../domain/lane/run.ts';
-import type { BeginAnswer, BeginChange } from '../../domain/lane/running.ts';
+import type { BeginAnswer, BeginChange, RolloutRun } from '../../domain/lane/state.ts';
 import type * as messages from '../messages.ts';
 
 export interface LaneCall<At> {

@@ -2,7 +2,7 @@ import { lstat, mkdir, mkdtemp, readdir, realpath, rm, symlink, writeFile } from
 import { tmpdir } from 'node:os';
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { Refusal } from '../../domain/failures.ts';
-import { editManifest } from '../../domain/manifest-edit.ts';
+import { editManifest } from '../../domain/manifest-edit/index.ts';
 import type { ImageIdentity } from '../../domain/outcomes.ts';
 import type { ChangePlan } from '../../domain/plan.ts';
 import { refused } from '../kit/refusals.ts';

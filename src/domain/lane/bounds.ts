@@ -1,4 +1,5 @@
-import type { LaneState, StageLane } from './state.ts';
+import type { Digest } from '../image-reference.ts';
+import type { LaneState, Quarantine } from './state.ts';
 
 /**
  * How much a lane remembers. What a workflow hands on may have 2 MiB; the budgets make less than one together, in bytes of JSON, so that an
@@ -13,6 +14,9 @@ export const budgets = {
   delivered: 60 * 1024,
 } as const;
 
+/** Of a reason or a name, in characters. */
+export const longestReason = 500;
+const mostQuarantined = 500;
 const encoder = new TextEncoder();
 
 export function bytesOf(value: unknown): number {
@@ -31,39 +35,11 @@ export function keepNewest(entries: Record<string, unknown>, most: number, mostB
   }
 }
 
-/** First what was run long ago, then what it takes to roll back what runs for the longest time. */
-export function fitStages(lane: LaneState): void {
-  while (bytesOf(lane.stages) > budgets.stages) {
-    const stages = Object.values(lane.stages);
-    for (const stage of stages) delete stage.lastPlan;
-    if (!dropOldest(stages, ({ earlier }) => earlier?.at(-1)?.until, dropEarliest) && !dropOldest(stages, since, dropRunning))
-      return;
+/** These never go out again by themselves. @param digests what was pushed and, last, the index that it is part of, if it is part of one */
+export function quarantine(lane: LaneState, digests: readonly Digest[], entry: Quarantine): void {
+  const index = digests.at(-1);
+  for (const digest of new Set(digests)) {
+    lane.quarantine[digest] ??= { ...entry, ...(index !== undefined && index !== digest && { of: index }) };
   }
-}
-
-function since({ running }: StageLane): string | undefined {
-  return running?.since;
-}
-
-function dropEarliest(stage: StageLane): void {
-  stage.earlier = stage.earlier?.slice(0, -1) ?? [];
-}
-
-function dropRunning(stage: StageLane): void {
-  delete stage.running;
-}
-
-/** @returns false where no stage has any */
-function dropOldest(
-  stages: readonly StageLane[],
-  age: (stage: StageLane) => string | undefined,
-  drop: (stage: StageLane) => void,
-): boolean {
-  let oldest: { stage: StageLane; at: string } | undefined;
-  for (const stage of stages) {
-    const at = age(stage);
-    if (at !== undefined && (oldest === undefined || at < oldest.at)) oldest = { stage, at };
-  }
-  if (oldest !== undefined) drop(oldest.stage);
-  return oldest !== undefined;
+  keepNewest(lane.quarantine, mostQuarantined, budgets.quarantine);
 }

@@ -1,28 +1,27 @@
 import type { Digest, Tag } from '../image-reference.ts';
 import type { End } from '../rollout-state.ts';
 import type { TagPolicy } from '../tag-policy.ts';
-import { budgets, bytesOf, keepNewest } from './bounds.ts';
-import { isLater, positionOf } from './order.ts';
-import { quarantine } from './quarantine.ts';
-import type { RolloutRun } from './run.ts';
-import { type LaneMember, type LanePosition, type LaneState, memberOf, type RolloutVerdict, stageOf } from './state.ts';
-import { type Grant, hasBegun, reach, withdraw } from './turns.ts';
+import { budgets, bytesOf, keepNewest, longestReason, quarantine } from './bounds.ts';
+import {
+  type LaneMember,
+  type LanePosition,
+  type LaneState,
+  memberOf,
+  type RolloutRun,
+  type RolloutVerdict,
+  stageOf,
+} from './state.ts';
+import { forget, type Grant, hasBegun, isLater, reach } from './turns.ts';
 
 /** Who enters a lane, what is remembered of those who left, and what never enters again. All of it is answered alike when repeated. */
 
-export interface LaneEntry extends RolloutRun {
-  readonly tag: Tag;
-  readonly digest: Digest;
-  readonly manual: boolean;
+export interface LaneEntry extends RolloutRun, Pick<LanePosition, 'tag' | 'digest' | 'manual'> {
   readonly stages: readonly string[];
 }
 
 export type EntryAnswer =
-  | {
-      readonly kind: 'admitted';
-      /** What the tag was when it was verified last. */
-      readonly newest?: Digest;
-    }
+  /** `newest`: what the tag was when it was verified last. */
+  | { readonly kind: 'admitted'; readonly newest?: Digest }
   | { readonly kind: 'unchanged' | 'quarantined'; readonly reason: string };
 
 export interface LaneExit extends RolloutRun {
@@ -34,13 +33,9 @@ export interface LaneExit extends RolloutRun {
 }
 
 const mostVerdicts = 500;
-const longestReason = 500;
 const reached: readonly End[] = ['proposed', 'delivered', 'unchanged'];
 
-/**
- * A rollout asks whether there is anything to do.
- * @returns the answer, and the turns that an earlier run of it had left behind when it died
- */
+/** A rollout asks whether there is anything to do. @returns the answer, and the turns that an earlier run of it had left behind when it died */
 export function enter(lane: LaneState, entry: LaneEntry): { answer: EntryAnswer; grants: Grant[] } {
   const refusal = refusalOf(lane, entry, entry.digest);
   if (refusal !== undefined) return { answer: refusal, grants: [] };
@@ -78,16 +73,10 @@ function sameUnderAnotherTag(lane: LaneState, tag: Tag, digest: Digest, stages: 
   return `the same digest went out under the tag ${other.tag} (${other.rollout})`;
 }
 
-export interface VerifiedReport extends RolloutRun {
+/** A promotion says nothing about its tag, and nothing against other checks. */
+export interface VerifiedReport extends RolloutRun, Pick<LanePosition, 'tag' | 'digest' | 'created' | 'promotion' | 'instead'> {
   readonly policy: TagPolicy;
-  readonly tag: Tag;
-  readonly digest: Digest;
-  readonly created?: string;
   readonly stages: readonly string[];
-  /** An operator brings it to one stage, whatever its tag is by now: that says nothing about the tag, and nothing against other checks. */
-  readonly promotion?: boolean;
-  /** What the tag points to, where an operator named another digest. */
-  readonly instead?: Digest;
 }
 
 /**
@@ -112,10 +101,11 @@ export function verified(lane: LaneState, at: VerifiedReport): { answer: EntryAn
   }
   if (promotion) return { answer: { kind: 'admitted' }, superseded: [] };
   const mine = member.position;
-  const older = Object.entries(lane.members).filter(
-    ([other, theirs]) =>
-      other !== rollout && !theirs.rollback && !hasBegun(lane, other) && isLater(policy, mine, positionOf(other, theirs)),
-  );
+  const older = Object.entries(lane.members).filter(([other, { position, tag, digest, manual, rollback }]) => {
+    // A rollout that is not verified yet stands before every verified one, as far as time decides.
+    const theirs = position ?? { rollout: other, tag, digest, manual, sequence: 0 };
+    return other !== rollout && !rollback && !hasBegun(lane, other) && isLater(policy, mine, theirs);
+  });
   for (const [, theirs] of older) theirs.supersededBy = mine;
   return { answer: { kind: 'admitted' }, superseded: older.map(([other]) => other) };
 }
@@ -127,20 +117,17 @@ export function leave(lane: LaneState, leaving: LaneExit): Grant[] {
   const { rollout, end, at, quarantinedBy } = leaving;
   const { tag, digest, position, supersededBy } = member;
   const reason = leaving.reason?.slice(0, longestReason);
-  const passing = end === 'superseded' && isPassing(member);
-  const by = end === 'superseded' && isNamedInstead(supersededBy, member) ? supersededBy?.rollout : undefined;
-  const about = { digest: position?.digest ?? digest, end, at, passing };
+  const isSuperseded = end === 'superseded';
+  const by = isSuperseded && isNamedInstead(supersededBy, member) ? supersededBy?.rollout : undefined;
+  const about = { digest: position?.digest ?? digest, end, at, passing: isSuperseded && isPassing(member) };
   const verdict: RolloutVerdict = { ...about, ...(reason !== undefined && { reason }), ...(by !== undefined && { by }) };
   if (reached.includes(end)) reach(lane, rollout);
   const grants = forget(lane, rollout);
   const digests = [...new Set([digest, verdict.digest])];
   // That an operator's rollback came to nothing says nothing about the image.
   if (!member.rollback || end === 'rolled-back') {
-    remember(
-      lane,
-      digests.map((known) => `${tag}@${known}`),
-      verdict,
-    );
+    const keys = digests.map((known) => `${tag}@${known}`);
+    remember(lane, keys, verdict);
   }
   if (position?.instead !== undefined) passOver(lane, position, position.instead, leaving);
   if (quarantinedBy !== undefined) {
@@ -179,20 +166,13 @@ function passOver(lane: LaneState, { rollout, tag, digest }: LanePosition, inste
 /** A member that is forgotten learns it when it asks for something, and enters again; the holder of a turn is never forgotten. */
 function fitMembers(lane: LaneState): void {
   let excess = bytesOf(lane.members) - budgets.members;
-  if (excess <= 0) return;
-  const position = new Set(Object.values(lane.stages).flatMap(({ holder, waiters }) => [holder, ...waiters]));
+  const inStages = new Set(Object.values(lane.stages).flatMap(({ holder, waiters }) => [holder, ...waiters]));
   for (const rollout of Object.keys(lane.members)) {
     if (excess <= 0) return;
-    if (position.has(rollout)) continue;
+    if (inStages.has(rollout)) continue;
     excess -= bytesOf({ [rollout]: lane.members[rollout] });
     forget(lane, rollout);
   }
-}
-
-/** Takes a rollout out of everything, as if it had never come: it has left, or it is dead. */
-export function forget(lane: LaneState, rollout: string): Grant[] {
-  delete lane.members[rollout];
-  return withdraw(lane, rollout);
 }
 
 function remember(lane: LaneState, keys: readonly string[], verdict: RolloutVerdict): void {
@@ -201,11 +181,8 @@ function remember(lane: LaneState, keys: readonly string[], verdict: RolloutVerd
     lane.verdicts[key] = verdict;
   }
   keepNewest(lane.verdicts, mostVerdicts, budgets.verdicts);
-  const tags = new Set<string>([...Object.keys(lane.verdicts).map(tagOf), ...Object.values(lane.members).map(({ tag }) => tag)]);
+  const verdictTags = Object.keys(lane.verdicts).map((key) => key.slice(0, key.indexOf('@')));
+  const tags = new Set<string>([...verdictTags, ...Object.values(lane.members).map(({ tag }) => tag)]);
   for (const tag of Object.keys(lane.newest)) if (!tags.has(tag)) delete lane.newest[tag];
   keepNewest(lane.newest, Number.POSITIVE_INFINITY, budgets.newest);
-}
-
-function tagOf(key: string): string {
-  return key.slice(0, key.indexOf('@'));
 }

@@ -1,4 +1,4 @@
-import type { RolloutRun } from './run.ts';
+import type { RolloutRun } from './state.ts';
 
 /** Who merges into one base branch: first come, first served. All of it is answered alike when repeated. */
 

@@ -1,23 +1,19 @@
 import type { Digest } from '../image-reference.ts';
-import { fitStages } from './bounds.ts';
-import { isNotedDelivered, noteDelivered } from './delivered.ts';
-import { quarantine } from './quarantine.ts';
-import type { RolloutRun } from './run.ts';
-import type {
-  BeginAnswer,
-  BeginChange,
-  NotRolledBackReport,
-  PreviousState,
-  RollbackBasis,
-  RolledBackReport,
-  RunningReport,
-} from './running.ts';
+import type { ImageIdentity } from '../outcomes.ts';
+import { budgets, bytesOf, longestReason, quarantine } from './bounds.ts';
 import {
+  type BeginAnswer,
+  type BeginChange,
   type CurrentRunning,
-  type EarlierRunning,
+  type Delivered,
+  type ExternalHold,
   type LaneMember,
   type LaneState,
   memberOf,
+  type NotRolledBackReport,
+  type RolledBackReport,
+  type RolloutRun,
+  type RunningReport,
   type StageLane,
   stageOf,
 } from './state.ts';
@@ -25,19 +21,9 @@ import {
 /** What each stage runs, and whether it may be changed now. All of it is answered alike when repeated. */
 
 const mostEarlier = 10;
-const longestReason = 500;
+const mostDelivered = 50;
 
-/** What was found outside of the lane: the windows are closed, or there is a global hold. */
-export interface ExternalHold {
-  readonly reason: string;
-  /** ISO 8601, UTC; absent: nobody knows. */
-  readonly until?: string;
-}
-
-/**
- * From here on a rollout changes the running system, and cannot be superseded any more. A rollback is never held back.
- * @param at its windows are not looked at: `shut` says what came out
- */
+/** From here on a rollout changes the running system, and cannot be superseded any more. A rollback is never held back. */
 export function begin(lane: LaneState, at: Omit<BeginChange, 'windows'>, externalHold?: ExternalHold): BeginAnswer {
   const stage = stageOf(lane, at.stage);
   const member = memberOf(lane, at);
@@ -48,13 +34,13 @@ export function begin(lane: LaneState, at: Omit<BeginChange, 'windows'>, externa
     if (refusal !== undefined) return refusal;
   }
   stage.begun = true;
-  const before = beforeOf(stage, digest);
-  const again = stage.running?.digest === digest ? undoable(stage.running) : undefined;
-  return { kind: 'go', turn: stage.turn, ...(before !== undefined && { before }), ...(again !== undefined && { again }) };
-}
-
-function undoable({ before, ...running }: CurrentRunning): RollbackBasis {
-  return { before, ...mergedOf(running) };
+  const go = { kind: 'go', turn: stage.turn } as const;
+  const { running } = stage;
+  if (running === undefined) return go;
+  if (running.digest !== digest) return { ...go, before: identityOf(running) };
+  // It runs already: what would be gone back to is what ran before it.
+  const { before } = running;
+  return { ...go, ...(before.image !== undefined && { before: before.image }), again: { before, ...mergedOf(running) } };
 }
 
 function refusalOf(
@@ -81,14 +67,12 @@ function because(reason: string | undefined): string {
   return reason === undefined ? '' : `: ${reason}`;
 }
 
-/** What is gone back to, should this digest turn out badly. Where the stage runs that already, it is what ran before it. */
-function beforeOf({ running }: StageLane, digest: Digest): PreviousState['image'] {
-  if (running === undefined) return undefined;
-  return running.digest === digest ? running.before.image : identityOf(running);
+function identityOf({ repository, tag, digest }: ImageIdentity): ImageIdentity {
+  return { repository, tag, digest };
 }
 
-function identityOf({ repository, tag, digest }: CurrentRunning): NonNullable<PreviousState['image']> {
-  return { repository, tag, digest };
+function mergedOf({ proposal, commit }: CurrentRunning): Pick<CurrentRunning, 'proposal' | 'commit'> {
+  return { ...(proposal !== undefined && { proposal }), ...(commit !== undefined && { commit }) };
 }
 
 /** The stage runs a rollout's image from now on, healthy or not. */
@@ -100,7 +84,10 @@ export function ran(lane: LaneState, at: RunningReport): void {
   const plan = { ...running.plan, stages: running.plan.stages.filter(({ name }) => name === at.stage) };
   const former = stage.running;
   const again = former?.digest === running.digest ? former : undefined;
-  if (former !== undefined && again === undefined) remember(stage, { ...withoutPlan(former), until: running.since });
+  if (former !== undefined && again === undefined) {
+    const { plan: _, ...entry } = former;
+    stage.earlier = [{ ...entry, until: running.since }, ...(stage.earlier ?? [])].slice(0, mostEarlier);
+  }
   // What ran before this digest, and not what ran before it was brought there once more.
   const before = again?.before ?? running.before;
   // Deployed once more, it may have had nothing to merge: what was merged for it is still there.
@@ -109,28 +96,12 @@ export function ran(lane: LaneState, at: RunningReport): void {
   delete stage.lastPlan;
   delete stage.unpinned;
   noteDelivered(lane, at.stage, running, running.since);
-  fitStages(lane);
-}
-
-function mergedOf({
-  proposal,
-  commit,
-}: Pick<CurrentRunning, 'proposal' | 'commit'>): Pick<CurrentRunning, 'proposal' | 'commit'> {
-  return { ...(proposal !== undefined && { proposal }), ...(commit !== undefined && { commit }) };
+  fitStages(lane.stages);
 }
 
 /** A rollout the lane has forgotten may still report, unless another one holds the stage. */
 function mayTell(lane: LaneState, { holder }: StageLane, at: RolloutRun): boolean {
-  if (memberOf(lane, at) !== undefined) return true;
-  return lane.members[at.rollout] === undefined && holder === undefined;
-}
-
-function withoutPlan({ plan: _, ...rest }: CurrentRunning): Omit<CurrentRunning, 'plan'> {
-  return rest;
-}
-
-function remember(stage: StageLane, entry: EarlierRunning): void {
-  stage.earlier = [entry, ...(stage.earlier ?? [])].slice(0, mostEarlier);
+  return memberOf(lane, at) !== undefined || (lane.members[at.rollout] === undefined && holder === undefined);
 }
 
 /**
@@ -142,22 +113,45 @@ export function rolledBack(lane: LaneState, at: RolledBackReport): Digest[] {
   const member = memberOf(lane, at);
   const digests = [...(member === undefined ? [] : [member.digest]), at.digest];
   quarantine(lane, digests, { reason: at.reason.slice(0, longestReason), by: at.by.slice(0, longestReason), at: at.at });
-  if (stage.running?.digest !== at.digest || !mayTell(lane, stage, at)) return digests;
-  if (!isNotedDelivered(lane, at.stage, at.digest)) noteDelivered(lane, at.stage, stage.running, stage.running.since);
-  unpin(stage, at.digest);
-  const restored = restorePrevious(stage, stage.running, at.at);
-  if (restored === undefined) {
-    delete stage.current;
-  } else {
+  const { running, pin } = stage;
+  if (running?.digest !== at.digest || !mayTell(lane, stage, at)) return digests;
+  if (!deliveredTo(lane, at.stage).some(({ digest }) => digest === at.digest)) {
+    noteDelivered(lane, at.stage, running, running.since);
+  }
+  // Pinned and in quarantine, it would keep everything out of the stage, and not come in itself.
+  if (pin?.digest === at.digest) {
+    stage.unpinned = pin;
+    delete stage.pin;
+  }
+  const restored = restorePrevious(stage, running, at.at);
+  delete stage.current;
+  if (restored !== undefined) {
     const { tag, digest } = restored;
     // Attributed to the rollback: the rollout that first deployed this digest has ended, and a new push of it must end `unchanged`.
     stage.current = { ...(restored.position ?? { tag, digest, sequence: 0, manual: false }), rollout: at.rollout };
   }
-  if (stage.latest?.digest === at.digest) setLatest(stage, stage.current);
+  if (stage.latest?.digest === at.digest) {
+    delete stage.latest;
+    if (stage.current !== undefined) stage.latest = stage.current;
+  }
   return digests;
 }
 
-/** The stage still runs what was to be rolled back. Where an operator left it so, it is not in quarantine: only what was rolled back or rejected is. */
+function restorePrevious(stage: StageLane, replaced: CurrentRunning, since: string): CurrentRunning | undefined {
+  const before = replaced.before.image?.digest;
+  const entry = stage.earlier?.find(({ digest }) => digest === before);
+  delete stage.running;
+  if (entry === undefined) {
+    stage.lastPlan = replaced.plan;
+    return undefined;
+  }
+  const { until: _, ...rest } = entry;
+  stage.earlier = stage.earlier?.filter((other) => other !== entry) ?? [];
+  stage.running = { ...rest, since, plan: replaced.plan };
+  return stage.running;
+}
+
+/** The stage still runs what was to be rolled back. If an operator left it so, it is not in quarantine: only what was rolled back or rejected is. */
 export function notRolledBack(lane: LaneState, at: NotRolledBackReport): void {
   const { running } = at;
   const stage = stageOf(lane, at.stage);
@@ -173,28 +167,44 @@ export function notRolledBack(lane: LaneState, at: NotRolledBackReport): void {
   if (pin === undefined && unpinned?.digest === running.digest) stage.pin = unpinned;
 }
 
-/** Pinned and in quarantine, it would keep everything out of the stage, and not come in itself. */
-function unpin(stage: StageLane, digest: Digest): void {
-  if (stage.pin?.digest !== digest) return;
-  stage.unpinned = stage.pin;
-  delete stage.pin;
-}
-
-function setLatest(stage: StageLane, position: StageLane['current']): void {
-  if (position === undefined) delete stage.latest;
-  else stage.latest = position;
-}
-
-function restorePrevious(stage: StageLane, replaced: CurrentRunning, since: string): CurrentRunning | undefined {
-  const before = replaced.before.image?.digest;
-  const entry = stage.earlier?.find(({ digest }) => digest === before);
-  delete stage.running;
-  if (entry === undefined) {
-    stage.lastPlan = replaced.plan;
-    return undefined;
+/** Also what was rolled back since can be brought there again. */
+export function noteDelivered(lane: LaneState, stage: string, image: ImageIdentity, at: string): void {
+  const others = deliveredTo(lane, stage).filter(({ digest }) => digest !== image.digest);
+  lane.delivered = { ...lane.delivered, [stage]: [{ ...identityOf(image), at }, ...others].slice(0, mostDelivered) };
+  let excess = bytesOf(lane.delivered) - budgets.delivered;
+  while (excess > 0) {
+    // Whichever went out longest ago, in whatever stage, is forgotten first; what a stage got last is kept.
+    const several = Object.values(lane.delivered).filter(({ length }) => length > 1);
+    const oldest = oldestOf(several, (delivered) => delivered.at(-1)?.at);
+    if (oldest === undefined) return;
+    excess -= bytesOf(oldest.pop());
   }
-  const { until: _, ...rest } = entry;
-  stage.earlier = stage.earlier?.filter((other) => other !== entry) ?? [];
-  stage.running = { ...rest, since, plan: replaced.plan };
-  return stage.running;
+}
+
+/** A stage may have the name of what every object has. */
+function deliveredTo({ delivered }: LaneState, stage: string): readonly Delivered[] {
+  return Object.hasOwn(delivered, stage) ? (delivered[stage] ?? []) : [];
+}
+
+/** First what was run long ago, then what it takes to roll back what runs for the longest time. */
+function fitStages(all: LaneState['stages']): void {
+  while (bytesOf(all) > budgets.stages) {
+    const stages = Object.values(all);
+    for (const stage of stages) delete stage.lastPlan;
+    const withEarlier = oldestOf(stages, ({ earlier }) => earlier?.at(-1)?.until);
+    const withRunning = withEarlier ?? oldestOf(stages, ({ running }) => running?.since);
+    if (withEarlier !== undefined) withEarlier.earlier?.pop();
+    else if (withRunning !== undefined) delete withRunning.running;
+    else return;
+  }
+}
+
+/** The first of those with the least time; undefined if none has any. */
+function oldestOf<Kept>(all: readonly Kept[], timeOf: (kept: Kept) => string | undefined): Kept | undefined {
+  let oldest: { kept: Kept; time: string } | undefined;
+  for (const kept of all) {
+    const time = timeOf(kept);
+    if (time !== undefined && (oldest === undefined || time < oldest.time)) oldest = { kept, time };
+  }
+  return oldest?.kept;
 }

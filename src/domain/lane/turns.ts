@@ -1,8 +1,14 @@
 import type { Digest, Tag } from '../image-reference.ts';
-import type { TagPolicy } from '../tag-policy.ts';
-import { isLater } from './order.ts';
-import type { RolloutRun } from './run.ts';
-import { type LaneMember, type LanePosition, type LaneState, memberOf, type StageLane, stageOf } from './state.ts';
+import { compareCandidates, type TagPolicy } from '../tag-policy.ts';
+import {
+  type LaneMember,
+  type LanePosition,
+  type LaneState,
+  memberOf,
+  type RolloutRun,
+  type StageLane,
+  stageOf,
+} from './state.ts';
 
 /** Who may work in a stage, one at a time. All of it is answered alike when repeated. */
 
@@ -36,6 +42,16 @@ interface Requested {
   readonly grants: readonly Grant[];
 }
 
+/** Whether `a` goes before `b`: by the tag policy if it orders them, else by when the registry said so. */
+export function isLater(policy: TagPolicy, a: LanePosition, b: LanePosition): boolean {
+  if (a.digest === b.digest) return false;
+  // An operator who names a digest knows what its tag points to, so that is older than the order, unless it is asked for in its turn.
+  if (b.instead === a.digest && !a.manual) return false;
+  if (a.instead === b.digest && !b.manual) return true;
+  const order = a.manual || b.manual ? 0 : compareCandidates(policy, a, b);
+  return order === 0 ? a.sequence > b.sequence : order > 0;
+}
+
 /** A verified rollout asks for a stage's turn, and asks again when it was granted: much may have happened while it waited. */
 export function request(lane: LaneState, asking: TurnRequest): Requested {
   if (asking.rollback !== undefined) return requestRollback(lane, asking, asking.rollback);
@@ -43,27 +59,25 @@ export function request(lane: LaneState, asking: TurnRequest): Requested {
   const stage = stageOf(lane, name);
   const member = memberOf(lane, asking);
   const mine = member?.position;
-  if (member === undefined || mine === undefined) return { answer: { kind: 'unknown' }, superseded: [], grants: [] };
-  if (stage.holder === rollout && stage.begun)
-    return { answer: { kind: 'granted', turn: stage.turn }, superseded: [], grants: [] };
-  const refusal = rollbackGoesFirst(lane, member, name) ?? refusalOf(lane, stage, policy, mine);
+  if (member === undefined || mine === undefined) return answered({ kind: 'unknown' });
+  const isMine = stage.holder === rollout;
+  if (isMine && stage.begun) return answered({ kind: 'granted', turn: stage.turn });
+  const refusal = refusalOf(lane, member, asking, mine);
   if (refusal !== undefined) {
     if (refusal.kind === 'superseded') member.supersededBy = lane.members[refusal.by]?.position ?? stage.latest ?? mine;
-    return { answer: refusal, superseded: [], grants: vacate(lane, rollout, name) };
+    return answered(refusal, vacate(lane, rollout, name));
   }
   stage.latest = mine;
   // What was superseded here before it left and came again, is not any more.
   delete member.supersededIn?.[name];
-  if (stage.holder === rollout) return { answer: { kind: 'granted', turn: stage.turn }, superseded: [], grants: [] };
+  if (isMine) return answered({ kind: 'granted', turn: stage.turn });
   const superseded = supersede(lane, name, mine, (theirs) => isLater(policy, mine, theirs));
   if (!stage.waiters.includes(rollout)) stage.waiters.push(rollout);
   return takeOrWait(lane, name, rollout, superseded);
 }
 
-/** A rollout that a rollback superseded comes again when that has ended, with what its tag is by then. */
-function rollbackGoesFirst(lane: LaneState, { supersededIn }: LaneMember, stage: string): TurnAnswer | undefined {
-  const by = supersededIn?.[stage];
-  return by !== undefined && lane.members[by]?.rollback ? { kind: 'superseded', by } : undefined;
+function answered(answer: TurnAnswer, grants: readonly Grant[] = []): Requested {
+  return { answer, superseded: [], grants };
 }
 
 /** A rollback goes before all others, and waits only for a rollout that has begun to change the stage. */
@@ -75,13 +89,11 @@ function requestRollback(
   const stage = stageOf(lane, name);
   const known = memberOf(lane, { rollout, runId });
   const isMine = known !== undefined && stage.holder === rollout;
-  const granted: Requested = { answer: { kind: 'granted', turn: stage.turn }, superseded: [], grants: [] };
+  const granted = answered({ kind: 'granted', turn: stage.turn });
   if (isMine && stage.begun) return granted;
-  const earlier = known === undefined ? leaveBehind(lane, rollout) : [];
+  const earlier = known === undefined ? forget(lane, rollout) : [];
   const by = instead(lane, stage, digest);
-  if (by !== undefined) {
-    return { answer: { kind: 'unchanged', by }, superseded: [], grants: [...earlier, ...leaveBehind(lane, rollout)] };
-  }
+  if (by !== undefined) return answered({ kind: 'unchanged', by }, [...earlier, ...forget(lane, rollout)]);
   if (isMine) return granted;
   if (known === undefined) {
     lane.clock += 1;
@@ -102,23 +114,26 @@ function instead(lane: LaneState, { running }: StageLane, digest: Digest): strin
   return running.digest === digest ? undefined : running.rollout;
 }
 
-function leaveBehind(lane: LaneState, rollout: string): Grant[] {
-  delete lane.members[rollout];
-  return withdraw(lane, rollout);
-}
-
 function takeOrWait(lane: LaneState, name: string, rollout: string, superseded: readonly string[]): Requested {
-  const grant = grantNext(lane, name);
-  if (grant?.rollout === rollout) return { answer: { kind: 'granted', turn: grant.turn }, superseded, grants: [] };
-  const behind = stageOf(lane, name).holder ?? '';
-  return { answer: { kind: 'waiting', behind }, superseded, grants: grant === undefined ? [] : [grant] };
+  const grants = grantNext(lane, name);
+  const mine = grants.find((grant) => grant.rollout === rollout);
+  if (mine !== undefined) return { answer: { kind: 'granted', turn: mine.turn }, superseded, grants: [] };
+  return { answer: { kind: 'waiting', behind: stageOf(lane, name).holder ?? '' }, superseded, grants };
 }
 
-function refusalOf(lane: LaneState, stage: StageLane, policy: TagPolicy, mine: LanePosition): TurnAnswer | undefined {
+function refusalOf(
+  lane: LaneState,
+  member: LaneMember,
+  { stage: name, policy }: TurnRequest,
+  mine: LanePosition,
+): TurnAnswer | undefined {
   const { rollout, digest, manual } = mine;
+  // A rollout that a rollback superseded comes again when that has ended, with what its tag is by then.
+  const rollback = member.supersededIn?.[name];
+  if (rollback !== undefined && lane.members[rollback]?.rollback) return { kind: 'superseded', by: rollback };
   const quarantine = lane.quarantine[digest];
   if (quarantine !== undefined) return { kind: 'quarantined', reason: quarantine.reason };
-  const { latest, current } = stage;
+  const { latest, current } = stageOf(lane, name);
   if (latest !== undefined && latest.rollout !== rollout && isLater(policy, latest, mine)) {
     return { kind: 'superseded', by: latest.rollout };
   }
@@ -132,15 +147,12 @@ function supersede(lane: LaneState, name: string, mine: LanePosition, goesAfter:
   const there = [...stage.waiters, ...(stage.holder === undefined || stage.begun ? [] : [stage.holder])];
   return there.filter((rollout) => {
     const member = lane.members[rollout];
-    if (rollout === mine.rollout || !canBeSuperseded(member) || !goesAfter(member.position)) return false;
+    if (rollout === mine.rollout || member?.position === undefined || member.rollback || !goesAfter(member.position))
+      return false;
     member.supersededBy = mine;
     member.supersededIn = { ...member.supersededIn, [name]: mine.rollout };
     return true;
   });
-}
-
-function canBeSuperseded(member: LaneMember | undefined): member is LaneMember & { readonly position: LanePosition } {
-  return member?.position !== undefined && !member.rollback;
 }
 
 /** Whether it changes a running system, or is about to. */
@@ -164,10 +176,11 @@ export function reach(lane: LaneState, rollout: string): void {
   for (const stage of Object.values(lane.stages)) if (stage.holder === rollout) stage.current = member.position;
 }
 
-/** Takes a rollout out of all stages. That it has asked counts no more, unless it got there. */
-export function withdraw(lane: LaneState, rollout: string): Grant[] {
-  return Object.keys(lane.stages).flatMap((name) => {
-    const stage = stageOf(lane, name);
+/** Takes a rollout out of everything, as if it had never come: it has left, or it is dead. */
+export function forget(lane: LaneState, rollout: string): Grant[] {
+  delete lane.members[rollout];
+  return Object.entries(lane.stages).flatMap(([name, stage]) => {
+    // That it has asked counts no more, unless it got there.
     if (stage.latest?.rollout === rollout && stage.current?.rollout !== rollout) {
       if (stage.current === undefined) delete stage.latest;
       else stage.latest = stage.current;
@@ -183,20 +196,19 @@ function vacate(lane: LaneState, rollout: string, stageName: string): Grant[] {
     delete stage.holder;
     delete stage.begun;
   }
-  const grant = grantNext(lane, stageName);
-  return grant === undefined ? [] : [grant];
+  return grantNext(lane, stageName);
 }
 
 /** Gives a free turn to the first who waits for it. */
-function grantNext(lane: LaneState, stageName: string): Grant | undefined {
+function grantNext(lane: LaneState, stageName: string): Grant[] {
   const stage = stageOf(lane, stageName);
-  if (stage.holder !== undefined) return undefined;
+  if (stage.holder !== undefined) return [];
   const rollout = stage.waiters.shift();
-  if (rollout === undefined) return undefined;
+  if (rollout === undefined) return [];
   lane.clock += 1;
   stage.turn = lane.clock;
   stage.holder = rollout;
-  return { rollout, stage: stageName, turn: stage.turn };
+  return [{ rollout, stage: stageName, turn: stage.turn }];
 }
 
 /** Whether somebody waits for a turn that somebody else holds: only then does it matter whether the holder is alive. */

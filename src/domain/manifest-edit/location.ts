@@ -1,4 +1,8 @@
 import { Refusal } from '../failures.ts';
+import type { ImageIdentity } from '../outcomes.ts';
+
+/** Whose images a change is about. */
+export type InRepository = Pick<ImageIdentity, 'repository'>;
 
 /** The position of a value in the text of a file. */
 export interface ValueLocation {
@@ -24,11 +28,6 @@ export function targetNotFound(file: string, lookedFor: string, instead: string)
 
 export function editRefused(file: string, why: string, options?: ErrorOptions): Refusal {
   return new Refusal('EditRefused', `${file}: ${why}`, [], options);
-}
-
-/** 1 for the first line. */
-export function lineAt(text: string, offset: number): number {
-  return text.slice(0, offset).split(/\r\n|\r|\n/).length;
 }
 
 /** `a, b and 3 more`, so that an error stays readable. */

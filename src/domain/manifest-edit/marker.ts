@@ -1,15 +1,13 @@
 import { parse } from 'yaml';
-import { InvalidReference, isDigest, isTag, parseReference } from '../image-reference.ts';
-import type { ImageIdentity } from '../outcomes.ts';
+import { isDigest, isTag, tryParseReference } from '../image-reference.ts';
 import type { ChangePlan } from '../plan.ts';
-import { editRefused, listed, targetNotFound, type ValueLocation } from './location.ts';
+import { editRefused, type InRepository, listed, targetNotFound, type ValueLocation } from './location.ts';
 
+/** `marker`: the name in the comment. `content`: the text before it. */
 interface MarkedLine {
-  /** The name in the comment. */
   readonly marker: string;
   readonly number: number;
   readonly start: number;
-  /** The text before the comment. */
   readonly content: string;
 }
 
@@ -18,37 +16,18 @@ const comment = /^(.*?)(?:#|\/\/)[ \t]*landfall:[ \t]*([^\s#]{1,200})[ \t]*\r?$/
 /** A longer one is no line that a person marked. */
 const longestLine = 4096;
 
-interface MarkedWord {
-  readonly text: string;
-  readonly start: number;
-  readonly end: number;
-}
+type MarkedWord = Pick<ValueLocation, 'value' | 'start' | 'end'>;
 
 /**
  * The image on each line that ends with the comment `# landfall: NAME` (or `// landfall: NAME`), in a file of any language: with
  * `value: reference` the reference to this very repository, with `bare` the last tag or digest.
  */
-export function findByMarker(
-  text: string,
-  change: ChangePlan,
-  name: string,
-  image: Pick<ImageIdentity, 'repository'>,
-): ValueLocation[] {
-  const markers = new Map<string, MarkedLine[]>();
-  for (const line of markedLines(text)) {
-    const lines = markers.get(line.marker);
-    if (lines === undefined) markers.set(line.marker, [line]);
-    else lines.push(line);
-  }
+export function findByMarker(text: string, change: ChangePlan, name: string, image: InRepository): ValueLocation[] {
+  const markers = Map.groupBy(markedLines(text), ({ marker }) => marker);
   const lines = markers.get(name);
-  if (lines === undefined) {
-    throw targetNotFound(
-      change.file,
-      `line that ends with '# landfall: ${name}'`,
-      `its marked lines are for: ${listed([...markers.keys()])}`,
-    );
-  }
-  return lines.map((line) => placeOn(line, change, image));
+  if (lines !== undefined) return lines.map((line) => placeOn(line, change, image));
+  const others = `its marked lines are for: ${listed([...markers.keys()])}`;
+  throw targetNotFound(change.file, `line that ends with '# landfall: ${name}'`, others);
 }
 
 function* markedLines(text: string): Generator<MarkedLine> {
@@ -63,57 +42,38 @@ function* markedLines(text: string): Generator<MarkedLine> {
   }
 }
 
-function placeOn(line: MarkedLine, change: ChangePlan, image: Pick<ImageIdentity, 'repository'>): ValueLocation {
-  const where = `line ${line.number}`;
-  if (line.content.length > longestLine) {
-    throw editRefused(
-      change.file,
-      `${where} has ${line.content.length} characters before its comment, expected at most ${longestLine}; put the image on a line of its own`,
+function placeOn(line: MarkedLine, change: ChangePlan, image: InRepository): ValueLocation {
+  const { number, content } = line;
+  const refused = (why: string) => editRefused(change.file, `line ${number} ${why}`);
+  if (content.length > longestLine) {
+    throw refused(
+      `has ${content.length} characters before its comment, expected at most ${longestLine}; put the image on a line of its own`,
     );
   }
-  const words = Array.from(line.content.matchAll(/[\w.:/@[\]-]+/g), (found) => wordOf(line, found[0], found.index));
-  const values = words.filter((word) => !isKey(line, word));
+  const words = Array.from(content.matchAll(/[\w.:/@[\]-]+/g), (found) => wordOf(line, found[0], found.index));
+  // `TAG` of `TAG=""`, or `"nginx"` of `"nginx": 1`, is a key.
+  const values = words.filter(({ end }) => !/^["']?[ \t]*[:=]/.test(content.slice(end - line.start)));
   const found =
     change.value === 'bare'
-      ? values.filter(({ text }) => text.split('@').every((part) => isTag(part) || isDigest(part))).slice(-1)
-      : values.filter(({ text }) => repositoryOf(text) === image.repository);
+      ? values.filter(({ value }) => value.split('@').every((part) => isTag(part) || isDigest(part))).slice(-1)
+      : values.filter(({ value }) => tryParseReference(value)?.repository === image.repository);
   const [word, another] = found;
   if (word === undefined || another !== undefined) {
     const expected = change.value === 'bare' ? 'a tag or a digest' : `one reference to ${image.repository}`;
-    throw editRefused(
-      change.file,
-      `${where} has ${found.length === 0 ? 'no' : found.length} such value, expected ${expected}: '${line.content.trim()}'`,
-    );
+    throw refused(`has ${found.length === 0 ? 'no' : found.length} such value, expected ${expected}: '${content.trim()}'`);
   }
   if (isPutTogether(line, word)) {
-    throw editRefused(
-      change.file,
-      `${where} puts the image together from variables, expected it written out: '${line.content.trim()}'`,
-    );
+    throw refused(`puts the image together from variables, expected it written out: '${content.trim()}'`);
   }
-  return { name: where, start: word.start, end: word.end, value: word.text, write: writerOf(line, word, change) };
+  return { ...word, name: `line ${number}`, write: writerOf(line, word, change) };
 }
 
 /** Brackets belong to a word only around the address of a registry, `[::1]:5000/app`; elsewhere they are the file's own. */
 function wordOf(line: MarkedLine, found: string, at: number): MarkedWord {
   const leading = /^\[(?![a-fA-F0-9:]+\])/.exec(found)?.[0].length ?? 0;
-  const text = found.slice(leading).replace(/(?<!\])\]+$/, '');
+  const value = found.slice(leading).replace(/(?<!\])\]+$/, '');
   const start = line.start + at + leading;
-  return { text, start, end: start + text.length };
-}
-
-/** `TAG` of `TAG=""`, or `"nginx"` of `"nginx": 1` */
-function isKey(line: MarkedLine, word: MarkedWord): boolean {
-  return /^["']?[ \t]*[:=]/.test(line.content.slice(word.end - line.start));
-}
-
-function repositoryOf(text: string): string | undefined {
-  try {
-    return parseReference(text).repository;
-  } catch (error) {
-    if (error instanceof InvalidReference) return undefined;
-    throw error;
-  }
+  return { value, start, end: start + value.length };
 }
 
 /** `${REGISTRY}nginx:1.25`, `nginx:1.${MINOR}`, `nginx:{{ tag }}` */
@@ -128,10 +88,8 @@ function writerOf(line: MarkedLine, word: MarkedWord, change: ChangePlan): (valu
   const isQuoted = /["']$/.test(line.content.slice(0, word.start - line.start));
   return (value) => {
     if (/\.ya?ml$/.test(change.file) && !isQuoted && typeof parse(value, { version: '1.1' }) !== 'string') {
-      throw editRefused(
-        change.file,
-        `line ${line.number}: '${value}' without quotes would not be text in YAML; put the value into quotes`,
-      );
+      const why = `line ${line.number}: '${value}' without quotes would not be text in YAML; put the value into quotes`;
+      throw editRefused(change.file, why);
     }
     return value;
   };

@@ -1,6 +1,7 @@
 import {
   type Alias,
   Composer,
+  CST,
   type Document,
   isAlias,
   isMap,
@@ -24,10 +25,17 @@ export type YamlStep =
   /** The items of a list that are maps in which `key` is `value`. */
   | { readonly kind: 'where'; readonly key: string; readonly value: string };
 
-export type YamlLookup =
+/** How far the steps led, what is there instead, and the map where it ended. */
+export interface MissingValue {
+  readonly kind: 'missing';
+  readonly depth: number;
+  readonly there: readonly string[];
+  readonly map?: YAMLMap;
+}
+
+type YamlLookup =
   | { readonly kind: 'place'; readonly place: ValueLocation }
-  /** How far the steps led, what is there instead, and the map where it ended. */
-  | { readonly kind: 'missing'; readonly depth: number; readonly there: readonly string[]; readonly map?: YAMLMap }
+  | MissingValue
   /** It is there, but not a value that can be changed on its own. */
   | { readonly kind: 'refused'; readonly why: string };
 
@@ -65,7 +73,7 @@ function invalid(file: string, text: string, offset: number, why: string, option
 
 /** The position of the first duplicate key. Keys that are maps or lists are not compared, as in the `yaml` package. */
 function repeatedKey(top: Node | null): number | undefined {
-  const repeated: number[] = [];
+  let first: number | undefined;
   const toDo: unknown[] = [top];
   for (let node = toDo.pop(); node !== undefined; node = toDo.pop()) {
     if (isSeq(node)) for (const item of node.items) toDo.push(item ?? null);
@@ -74,11 +82,11 @@ function repeatedKey(top: Node | null): number | undefined {
     for (const { key, value } of node.items) {
       toDo.push(key, value ?? null);
       if (!isScalar(key) || Number.isNaN(key.value)) continue;
-      if (values.has(key.value)) repeated.push(key.range?.[0] ?? 0);
+      if (values.has(key.value)) first = Math.min(key.range?.[0] ?? 0, first ?? Infinity);
       values.add(key.value);
     }
   }
-  return repeated.length === 0 ? undefined : repeated.reduce((a, b) => Math.min(a, b));
+  return first;
 }
 
 /** Follows the steps from the top of a document to one scalar. */
@@ -101,7 +109,7 @@ export function findValue(document: Document.Parsed, steps: readonly YamlStep[])
 }
 
 /** The text of a scalar as written, so that `1.10` is not 1.1. */
-export function scalarText(node: unknown): string | undefined {
+function scalarText(node: unknown): string | undefined {
   if (!isScalar(node)) return undefined;
   const token = node.srcToken;
   return token?.type === 'scalar' ? token.source : String(node.value ?? '');
@@ -113,25 +121,19 @@ export function keysOf(map: YAMLMap): string[] {
 
 function valueAt(node: Node | null, name: string): YamlLookup {
   if (isAlias(node)) return refusedAlias(name, node.source);
-  if (!isScalar(node))
-    return {
-      kind: 'refused',
-      why: `${name} is ${isMap(node) ? 'a map' : isSeq(node) ? 'a list' : 'empty'}, expected a single value`,
-    };
-  const token = node.srcToken;
-  switch (token?.type) {
-    case 'block-scalar':
-      return { kind: 'refused', why: `${name} is a block of text (| or >), expected the value on the same line as its key` };
-    case 'scalar':
-    case 'single-quoted-scalar':
-    case 'double-quoted-scalar': {
-      if (token.type === 'scalar' && token.source === '') break;
-      const write = token.type === 'scalar' ? plainOrQuoted : quotedLike(token.source.charAt(0));
-      const value = scalarText(node) ?? '';
-      return { kind: 'place', place: { name, start: token.offset, end: token.offset + token.source.length, value, write } };
-    }
+  if (!isScalar(node)) {
+    const found = isMap(node) ? 'a map' : isSeq(node) ? 'a list' : 'empty';
+    return { kind: 'refused', why: `${name} is ${found}, expected a single value` };
   }
-  return { kind: 'refused', why: `${name} is empty, expected a value to replace; write the image there once` };
+  const token = node.srcToken;
+  if (token?.type === 'block-scalar')
+    return { kind: 'refused', why: `${name} is a block of text (| or >), expected the value on the same line as its key` };
+  const isPlain = token?.type === 'scalar';
+  if (!CST.isScalar(token) || (isPlain && token.source === ''))
+    return { kind: 'refused', why: `${name} is empty, expected a value to replace; write the image there once` };
+  const write = isPlain ? plainOrQuoted : quotedLike(token.source.charAt(0));
+  const value = scalarText(node) ?? '';
+  return { kind: 'place', place: { name, start: token.offset, end: token.offset + token.source.length, value, write } };
 }
 
 /** Plain where every reader takes it for text; `1.10`, `20240501` or `no` would be a number or a truth value, so they get quotes. */

@@ -1,6 +1,6 @@
 import { Refusal } from '../../domain/failures.ts';
 import type { Proposal, ProposalState, RateLimited } from '../../domain/outcomes.ts';
-import { headMergedBy } from '../../domain/proposal-commit.ts';
+import { headMergedBy } from '../../domain/proposal.ts';
 import { BranchMoved, type MergeAnswer, type MergeRequest, type OwnChange } from '../forge.ts';
 import { foreignAmong, foreignIn, type RepositoryReader } from '../own-change.ts';
 import { fetchHead, push } from './branches.ts';

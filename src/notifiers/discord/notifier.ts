@@ -1,7 +1,6 @@
 import { RateLimit } from '../../domain/failures.ts';
 import { shortened } from '../../domain/inert-text.ts';
-import type { Notice } from '../../domain/notice.ts';
-import { imageName, levelColours, type NoticeLine, noticeText } from '../../domain/notice-text.ts';
+import { imageName, levelColours, type Notice, type NoticeLine, noticeText } from '../../domain/notice.ts';
 import type { HttpAnswer } from '../../platform/http/client.ts';
 import { addressOf, ask, judged, memberOf, named } from '../http.ts';
 import type { Notifier, NotifierContext } from '../notifier.ts';

@@ -3,8 +3,7 @@ import type { ConnectionOptions } from 'node:tls';
 import nodemailer from 'nodemailer';
 import { Refusal } from '../../domain/failures.ts';
 import { inert, shortened } from '../../domain/inert-text.ts';
-import type { Notice } from '../../domain/notice.ts';
-import { levelColours, type NoticeLine, type NoticeText, noticeText } from '../../domain/notice-text.ts';
+import { levelColours, type Notice, type NoticeLine, type NoticeText, noticeText } from '../../domain/notice.ts';
 import { named } from '../http.ts';
 import type { Notifier, NotifierContext } from '../notifier.ts';
 

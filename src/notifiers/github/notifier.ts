@@ -1,6 +1,5 @@
 import { isGitHubRepository } from '../../domain/github-repository.ts';
-import type { Notice } from '../../domain/notice.ts';
-import { noticeSentence, webAddress } from '../../domain/notice-text.ts';
+import { type Notice, noticeSentence, webAddress } from '../../domain/notice.ts';
 import type { NoticeEvent } from '../../domain/plan.ts';
 import {
   type DeploymentState,

@@ -1,7 +1,6 @@
 import { RateLimit, Refusal } from '../../domain/failures.ts';
 import { shortened } from '../../domain/inert-text.ts';
-import type { Notice } from '../../domain/notice.ts';
-import { callsPerson, type NoticeLevel, type NoticeLine, noticeSentence, noticeText } from '../../domain/notice-text.ts';
+import { callsPerson, type Notice, type NoticeLevel, type NoticeLine, noticeSentence, noticeText } from '../../domain/notice.ts';
 import { retryAfter } from '../../platform/http/headers.ts';
 import { addressOf, ask, judged, memberOf, named } from '../http.ts';
 import type { Notifier, NotifierContext } from '../notifier.ts';

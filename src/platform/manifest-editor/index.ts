@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { codeOf } from '../../domain/errors.ts';
 import { Refusal } from '../../domain/failures.ts';
-import * as rules from '../../domain/manifest-edit.ts';
+import * as rules from '../../domain/manifest-edit/index.ts';
 import type { ChangePlan } from '../../domain/plan.ts';
 import type { EditorAnswer, EditorRequest } from './thread.ts';
 

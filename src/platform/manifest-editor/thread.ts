@@ -1,7 +1,13 @@
 /** One use of the rules in `domain/manifest-edit`, in a thread of its own: see index.ts. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { type FailureType, Refusal } from '../../domain/failures.ts';
-import { editManifest, manifestSays, readReference, restoreManifest, sameBesidePlaces } from '../../domain/manifest-edit.ts';
+import {
+  editManifest,
+  manifestSays,
+  readReference,
+  restoreManifest,
+  sameBesidePlaces,
+} from '../../domain/manifest-edit/index.ts';
 
 const rules = { editManifest, manifestSays, readReference, restoreManifest, sameBesidePlaces };
 

@@ -14,22 +14,24 @@ import {
 import { rollbackId, rolloutId } from '../../contracts/start-options.ts';
 import type { DecisionEntry } from '../../domain/audit.ts';
 import {
+  countRollback,
+  DecisionRefused,
   freeFromQuarantine,
   hold,
-  mayHold,
+  mayName,
   mayPin,
+  mayPromote,
   mayQuarantine,
   mayRelease,
+  mayRollBack,
   mayUnquarantine,
   pin,
   putInQuarantine,
   releaseHold,
+  rollbackTerms,
 } from '../../domain/lane/decisions.ts';
-import { DecisionRefused } from '../../domain/lane/refused.ts';
-import { countRollback, mayPromote, mayRollBack, rollbackTerms } from '../../domain/lane/rollback.ts';
-import type { Running } from '../../domain/lane/running.ts';
-import type { Attribution, LaneState } from '../../domain/lane/state.ts';
-import { typedName } from '../../domain/person.ts';
+import type { LaneState, Running } from '../../domain/lane/state.ts';
+import { type Attribution, typedName } from '../../domain/person.ts';
 import { recordDecision } from '../audit.ts';
 import { attributionOf, refusing } from '../operator-decision.ts';
 import type { LaneOutbox } from './outbox.ts';
@@ -75,7 +77,7 @@ function verb<Typed extends LaneDecision, Found, Answer>(
 const verbs = [
   verb(
     holdUpdate,
-    ({ memory }, typed) => mayHold(memory, typed?.stage),
+    ({ memory }, typed) => mayName(memory, typed?.stage),
     ({ memory }, typed, _, author) => {
       hold(memory, typed?.stage, author);
       return [memory, { stage: typed?.stage }];

@@ -1,10 +1,8 @@
 import type { SignalDefinition } from '@temporalio/common';
 import { getExternalWorkflowHandle, log } from '@temporalio/workflow';
 import { grantSignal, type LaneMessage, type LaneStart, type PendingStart, progressSignal } from '../../contracts/messages.ts';
-import { forget } from '../../domain/lane/members.ts';
-import type { RolloutRun } from '../../domain/lane/run.ts';
-import type { LaneState } from '../../domain/lane/state.ts';
-import type { Grant } from '../../domain/lane/turns.ts';
+import type { LaneState, RolloutRun } from '../../domain/lane/state.ts';
+import { forget, type Grant } from '../../domain/lane/turns.ts';
 
 /** What a lane has to tell rollouts, and to start for operators. Update handlers only fill it, so that every update is answered at once. */
 export class LaneOutbox {

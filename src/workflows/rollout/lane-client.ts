@@ -3,8 +3,7 @@ import type { LaneActivities, LaneCall } from '../../contracts/activities/lane.t
 import { grantSignal, type MergeTurn, progressSignal, type RolloutStart, supersedeSignal } from '../../contracts/messages.ts';
 import type { Digest } from '../../domain/image-reference.ts';
 import type { EntryAnswer } from '../../domain/lane/members.ts';
-import type { RolloutRun } from '../../domain/lane/run.ts';
-import type { BeginAnswer, RolledBackReport, Running } from '../../domain/lane/running.ts';
+import type { BeginAnswer, RolledBackReport, RolloutRun, Running } from '../../domain/lane/state.ts';
 import type { TurnRequest } from '../../domain/lane/turns.ts';
 import type { VerifiedImage } from '../../domain/outcomes.ts';
 import type { StagePlan } from '../../domain/plan.ts';

@@ -2,22 +2,23 @@ import assert from 'node:assert/strict';
 import type { Tag } from '../../../src/domain/image-reference.ts';
 import { budgets, bytesOf } from '../../../src/domain/lane/bounds.ts';
 import {
+  countRollback,
+  DecisionRefused,
   freeFromQuarantine,
   hold,
-  mayHold,
+  mayName,
   mayPin,
+  mayPromote,
   mayQuarantine,
   mayRelease,
+  mayRollBack,
   mayUnquarantine,
   pin,
   putInQuarantine,
   releaseHold,
 } from '../../../src/domain/lane/decisions.ts';
-import { noteDelivered } from '../../../src/domain/lane/delivered.ts';
 import { enter, leave } from '../../../src/domain/lane/members.ts';
-import { DecisionRefused } from '../../../src/domain/lane/refused.ts';
-import { countRollback, mayPromote, mayRollBack } from '../../../src/domain/lane/rollback.ts';
-import { begin, ran } from '../../../src/domain/lane/stages.ts';
+import { begin, noteDelivered, ran } from '../../../src/domain/lane/stages.ts';
 import { emptyLane, type LaneState } from '../../../src/domain/lane/state.ts';
 import { request } from '../../../src/domain/lane/turns.ts';
 import { come, deliver, end, exact, rolloutOf, runningOf, someTime, stage, undo } from '../../support/lane-moves.ts';
@@ -34,7 +35,7 @@ describe('what operators say to a lane', () => {
       const lane = emptyLane();
       const a = rolloutOf('a');
       come(lane, a);
-      mayHold(lane, named);
+      mayName(lane, named);
       hold(lane, named, word);
       const answer = begin(lane, a);
       assert.ok(answer.kind === 'wait');
@@ -78,13 +79,13 @@ describe('what operators say to a lane', () => {
 
   it('is refused for stages that the lane does not know, naming those that it does', () => {
     const lane = emptyLane();
-    mayHold(lane, 'anything');
+    mayName(lane, 'anything');
     enter(lane, { ...rolloutOf('a'), stages: ['staging', stage] });
-    for (const may of [mayHold, mayRelease, mayRollBack]) {
+    for (const may of [mayName, mayRelease, mayRollBack]) {
       assert.throws(() => may(lane, 'prod'), /no stage 'prod' is known here: expected one of staging, production/);
     }
-    assert.throws(() => mayHold(lane, 'constructor'), DecisionRefused);
-    assert.throws(() => mayHold(emptyLane(), 'x'.repeat(101)), DecisionRefused);
+    assert.throws(() => mayName(lane, 'constructor'), DecisionRefused);
+    assert.throws(() => mayName(emptyLane(), 'x'.repeat(101)), DecisionRefused);
   });
 
   it('says that a stage is held with the whole service, where it is not held by itself', () => {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { Tag } from '../../../src/domain/image-reference.ts';
-import { enter, forget, leave, verified } from '../../../src/domain/lane/members.ts';
+import { enter, leave, verified } from '../../../src/domain/lane/members.ts';
 import { emptyLane, type LaneState } from '../../../src/domain/lane/state.ts';
-import { release, request, someoneWaits } from '../../../src/domain/lane/turns.ts';
+import { forget, release, request, someoneWaits } from '../../../src/domain/lane/turns.ts';
 import type { End } from '../../../src/domain/rollout-state.ts';
 import type { TagPolicy } from '../../../src/domain/tag-policy.ts';
 import { digestOf } from '../../support/plans.ts';

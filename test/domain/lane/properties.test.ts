@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { freeFromQuarantine, hold, pin, putInQuarantine, releaseHold } from '../../../src/domain/lane/decisions.ts';
-import { enter, forget, verified } from '../../../src/domain/lane/members.ts';
+import { enter, verified } from '../../../src/domain/lane/members.ts';
 import { begin, ran } from '../../../src/domain/lane/stages.ts';
 import { emptyLane, type LaneState } from '../../../src/domain/lane/state.ts';
-import { release, request } from '../../../src/domain/lane/turns.ts';
+import { forget, release, request } from '../../../src/domain/lane/turns.ts';
 import type { End } from '../../../src/domain/rollout-state.ts';
 import type { TagPolicy } from '../../../src/domain/tag-policy.ts';
 import { end, exact, type LaneRollout, rolloutOf, runningOf, someTime, stage, undo } from '../../support/lane-moves.ts';

@@ -13,7 +13,7 @@ import {
   verifiedUpdate,
 } from '../../../src/contracts/messages.ts';
 import { laneId, laneStartOptions } from '../../../src/contracts/start-options.ts';
-import type { RolloutRun } from '../../../src/domain/lane/run.ts';
+import type { RolloutRun } from '../../../src/domain/lane/state.ts';
 import { exact, rolloutOf, runningOf, someTime } from '../../support/lane-moves.ts';
 import { digestOf } from '../../support/plans.ts';
 import { standIn, startStandIns } from '../../support/stand-ins.ts';

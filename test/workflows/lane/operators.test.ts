@@ -15,8 +15,7 @@ import {
 } from '../../../src/contracts/messages.ts';
 import { laneId, laneStartOptions } from '../../../src/contracts/start-options.ts';
 import type { Tag } from '../../../src/domain/image-reference.ts';
-import type { RolloutRun } from '../../../src/domain/lane/run.ts';
-import type { LaneState } from '../../../src/domain/lane/state.ts';
+import type { LaneState, RolloutRun } from '../../../src/domain/lane/state.ts';
 import type { WindowPlan } from '../../../src/domain/plan.ts';
 import { exact, runningOf, stage } from '../../support/lane-moves.ts';
 import { digestOf } from '../../support/plans.ts';

@@ -1,5 +1,5 @@
 import { ApplicationFailure, CancellationScope, workflowInfo } from '@temporalio/workflow';
-import type { Running } from '../../../domain/lane/running.ts';
+import type { Running } from '../../../domain/lane/state.ts';
 import type { CheckResult, Deployed, Proposal, StageSnapshot } from '../../../domain/outcomes.ts';
 import type { DeployPlan, StagePlan } from '../../../domain/plan.ts';
 import type { StepName } from '../../../domain/rollout-state.ts';

@@ -1,10 +1,9 @@
 import { ApplicationFailure, log } from '@temporalio/workflow';
 import { parseReference } from '../../../domain/image-reference.ts';
-import type { Running } from '../../../domain/lane/running.ts';
-import type { StepOutcome } from '../../../domain/outcome-text.ts';
-import type { RunningImage } from '../../../domain/outcomes.ts';
+import type { Running } from '../../../domain/lane/state.ts';
+import type { RunningImage, StepOutcome } from '../../../domain/outcomes.ts';
 import type { StagePlan, WatchPlan } from '../../../domain/plan.ts';
-import { type ExpectedImage, expectedVersion } from '../../../domain/watch-version.ts';
+import { type ExpectedImage, expectedVersion } from '../../../domain/watch.ts';
 import { type Ending, RolloutEnded } from '../record.ts';
 import { network, onHost } from '../steps/proxies.ts';
 import { failureOf, type StageRun, type StepRules, takeStep } from '../steps/take-step.ts';

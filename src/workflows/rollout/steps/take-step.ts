@@ -12,12 +12,11 @@ import type { StageStepInput } from '../../../contracts/activities/delivery.ts';
 import type { RolloutStart } from '../../../contracts/messages.ts';
 import { finalFailureTypes, isOneOf } from '../../../domain/failures.ts';
 import { toldChanges } from '../../../domain/other-changes.ts';
-import { type StepOutcome, sentenceOf } from '../../../domain/outcome-text.ts';
-import type { OtherChanges, RateLimited, Reading, Skipped, VerifiedImage } from '../../../domain/outcomes.ts';
+import type { OtherChanges, RateLimited, Reading, Skipped, StepOutcome, VerifiedImage } from '../../../domain/outcomes.ts';
 import type { StagePlan } from '../../../domain/plan.ts';
-import { isAnswer, rateLimitIn, rateLimitMs } from '../../../domain/rate-limit.ts';
+import { isAnswer, isRateLimited, rateLimitMs } from '../../../domain/rate-limit.ts';
 import type { StepName } from '../../../domain/rollout-state.ts';
-import { decisionAdvice, nameOf } from '../../../domain/rollout-text.ts';
+import { decisionAdvice, nameOf, sentenceOf } from '../../../domain/rollout-text.ts';
 import { endRejected, type OperatorDecisions } from '../decisions.ts';
 import type { LaneClient } from '../lane-client.ts';
 import { endRollout, type RolloutRecord, type StepAt } from '../record.ts';
@@ -127,8 +126,7 @@ export async function unlimited<Answer extends { readonly kind: string }>(
 }
 
 async function waitAsAsked(answer: { readonly kind: string }): Promise<void> {
-  const limit = rateLimitIn(answer);
-  if (limit !== undefined) await sleep(rateLimitMs(limit, Date.now()));
+  if (isRateLimited(answer)) await sleep(rateLimitMs(answer, Date.now()));
 }
 
 /** What a person has to know of something that failed for good. */

@@ -1,9 +1,9 @@
-import { type EvidenceItem, partsOf, withoutQuotes } from './evidence.ts';
+import { type EvidenceItem, withoutQuotes } from './evidence.ts';
 import type { ImagePush } from './image-push.ts';
 import { code, inert, prose, shortened } from './inert-text.ts';
-import type { CheckResult, Skipped, VerifiedImage } from './outcomes.ts';
+import type { CheckResult, ImageIdentity, Skipped, VerifiedImage } from './outcomes.ts';
 import type { Waiver } from './rollout-state.ts';
-import { nameOf } from './rollout-text.ts';
+import { nameOf, waiverText } from './rollout-text.ts';
 
 /** What a proposal is about. */
 export interface ProposalSubject {
@@ -18,15 +18,13 @@ export interface ProposalSubject {
   readonly named?: boolean;
 }
 
-/** GitHub's limit for the body of a pull request, in characters. */
+/** GitHub's limits for a pull request, in characters; that of a title is 256. */
 const longestBody = 65_536;
-/** GitHub's limit for a title is 256 characters. */
 const longestTitle = 250;
 
 /** One line. @param template with placeholders, see `filled` */
 export function proposalTitle(subject: ProposalSubject, template = '🚀 Auto-update: {service} image'): string {
-  const line = filled(template, subject).replace(/\s+/g, ' ').trim();
-  return shortened(line, longestTitle);
+  return shortened(filled(template, subject).replace(/\s+/g, ' ').trim(), longestTitle);
 }
 
 /** Markdown. @param template with placeholders, see `filled`; absent: Landfall's own */
@@ -60,10 +58,8 @@ function sourceCommit({ push, image }: ProposalSubject): string | undefined {
 
 /** `owner/name`, or a URL of nothing but host and path: whatever else a label says is no repository. */
 function sourceRepository({ push, image }: ProposalSubject): string | undefined {
-  const forms = /^(?:https?:\/\/[\w.-]+(?::\d+)?(?:\/[\w.-]+){1,8}|[\w.-]+\/[\w.-]+)\/?$/;
-  return [push.sourceRepository, image.source].find(
-    (source) => source !== undefined && source.length <= 200 && forms.test(source),
-  );
+  const forms = /^(?=.{1,200}$)(?:https?:\/\/[\w.-]+(?::\d+)?(?:\/[\w.-]+){1,8}|[\w.-]+\/[\w.-]+)\/?$/;
+  return [push.sourceRepository, image.source].find((source) => source !== undefined && forms.test(source));
 }
 
 function ownBody(subject: ProposalSubject): string {
@@ -92,17 +88,15 @@ function ownBody(subject: ProposalSubject): string {
 
 function imageDetails(subject: ProposalSubject): string[] {
   const { service, image, push } = subject;
-  const source = sourceRepository(subject);
-  const commit = sourceCommit(subject);
+  const known = (value: string | undefined) => (value === undefined ? 'unknown' : code(value));
+  const platforms = image.platforms.map(({ platform }) => code(platform)).join(', ');
   return [
     `- **Service:** ${code(service)}`,
     `- **Image:** ${code(`${image.repository}:${image.tag}`, 400)}`,
     `- **Digest:** ${code(image.digest)}`,
-    `- **Source repository:** ${source === undefined ? 'unknown' : code(source)}`,
-    `- **Commit:** ${commit === undefined ? 'unknown' : code(commit)}`,
-    ...(image.platforms.length === 0
-      ? []
-      : [`- **Platforms:** ${image.platforms.map(({ platform }) => code(platform)).join(', ')}`]),
+    `- **Source repository:** ${known(sourceRepository(subject))}`,
+    `- **Commit:** ${known(sourceCommit(subject))}`,
+    ...(platforms === '' ? [] : [`- **Platforms:** ${platforms}`]),
     ...(push.actor === undefined ? [] : [`- **Pushed by:** ${code(push.actor)}`]),
   ];
 }
@@ -125,19 +119,16 @@ function checkBox({ title, outcome }: CheckResult): string[] {
   if (outcome.evidence.length === 0) return [`- [x] **${plainly(title)}**: ${prose(outcome.text)}`];
   return outcome.evidence.flatMap(({ title, passed, text, items, rows = [] }) => [
     `- [${passed ? 'x' : ' '}] **${plainly(title)}**: ${marked(text)}`,
-    ...(items ?? rows.map((cells) => ({ text: cells.join(', ') }))).map((item) => `  - ${itemText(item)}`),
+    ...(items ?? rows.map((cells): EvidenceItem => ({ text: cells.join(', ') }))).map(
+      ({ label, text }) => `  - ${label === undefined ? '' : `**${plainly(label)}** `}${marked(text)}`,
+    ),
   ]);
 }
 
-function itemText({ label, text }: EvidenceItem): string {
-  return `${label === undefined ? '' : `**${plainly(label)}** `}${marked(text)}`;
-}
-
-/** What stands between backticks is shown as code. */
+/** What is between backticks is shown as code. */
 function marked(text: string): string {
-  return partsOf(text)
-    .map(({ text: part, isQuoted }) => (isQuoted ? code(part) : spaced(part)))
-    .join('');
+  const parts = text.split('`');
+  return parts.map((part, index) => (index % 2 === 1 ? code(part) : spaced(part))).join('');
 }
 
 /** Parentheses, and hyphens within a word, mean nothing in Markdown, beside brackets that are escaped. */
@@ -159,7 +150,7 @@ function skippedBox(check: string, { by, reason }: Pick<Skipped, 'by' | 'reason'
 }
 
 /** What a check said, for a status on the commit. */
-export interface CheckText {
+interface CheckText {
   /** `landfall/scan` */
   readonly context: string;
   readonly state: 'success' | 'failure';
@@ -175,7 +166,10 @@ export function checkTexts({ image, checks, named }: ProposalSubject): CheckText
     { context: 'landfall/verify', state: 'success', description: found },
     ...checks.map(({ kind, outcome }): CheckText => {
       const context = `landfall/${kind}`;
-      if (outcome.kind === 'skipped') return skippedText(context, outcome);
+      if (outcome.kind === 'skipped') {
+        const { by, reason } = outcome;
+        return { context, state: 'success', description: `skipped by ${inert(by)}: ${inert(reason)}` };
+      }
       const lines = outcome.evidence.map(({ short, text }) => inert(withoutQuotes(short ?? text)));
       const state = outcome.evidence.every(({ passed }) => passed) ? 'success' : 'failure';
       return { context, state, description: lines.join('; ') || inert(outcome.text) };
@@ -184,6 +178,85 @@ export function checkTexts({ image, checks, named }: ProposalSubject): CheckText
   return texts.map((text) => ({ ...text, description: shortened(text.description, 140) }));
 }
 
-function skippedText(context: string, { by, reason }: Skipped): CheckText {
-  return { context, state: 'success', description: `skipped by ${inert(by)}: ${inert(reason)}` };
+/**
+ * The message of every commit that Landfall makes. The trailer is for people, who may write it as well: it proves nothing.
+ * @param skipped what was skipped so far
+ */
+export function commitMessage(service: string, image: ImageIdentity, rollout: string, skipped: readonly Waiver[] = []): string {
+  return commitText(`chore: update ${inert(service)} image`, service, image, rollout, skipped);
+}
+
+/** Takes an outdated proposal back: the base branch has the image already. */
+export function withdrawalMessage(service: string, image: ImageIdentity, rollout: string): string {
+  return commitText(`chore: keep ${inert(service)} image`, service, image, rollout);
+}
+
+/** Puts back what was there before an image that is rolled back. */
+export function rollbackMessage(service: string, image: ImageIdentity, rollout: string): string {
+  return commitText(`revert: roll back ${inert(service)} image`, service, image, rollout);
+}
+
+/** The first line of the commit that merges a proposal. */
+export function mergeTitle(service: string, { tag }: ImageIdentity, isRollback: boolean): string {
+  if (isRollback) return `revert: roll back ${inert(service)} from ${tag}`;
+  return `chore: update ${inert(service)} image to ${tag}`;
+}
+
+/** What is below it. The second trailer is the head that was merged: a rollout may merge several proposals, so its name does not tell them apart. */
+export function mergeMessage(service: string, image: ImageIdentity, rollout: string, head: string): string {
+  return `${commitText('', service, image, rollout).trim()}\nLandfall-Head: ${head}\n`;
+}
+
+/** The head of the proposal that a commit says it has merged. */
+export function headMergedBy(message: string): string | undefined {
+  return rolloutOfCommit(message) && trailerOf(message, /^Landfall-Head: ([0-9a-f]{40,64})\s*$/m);
+}
+
+function commitText(
+  subject: string,
+  service: string,
+  { repository, tag, digest }: ImageIdentity,
+  rollout: string,
+  skipped: readonly Waiver[] = [],
+): string {
+  return [
+    subject,
+    '',
+    `Service: ${inert(service)}`,
+    `Image: ${repository}:${tag}`,
+    `Digest: ${digest}`,
+    ...skipped.map((waiver) => `Skipped: ${inert(waiverText(waiver), 700)}`),
+    '',
+    `Landfall-Rollout: ${inert(rollout, 1_000)}`,
+    '',
+  ].join('\n');
+}
+
+/** The rollout that a commit says it was made by. */
+export function rolloutOfCommit(message: string): string | undefined {
+  return trailerOf(message, /^Landfall-Rollout: (\S+)\s*$/m);
+}
+
+/** As git does: from the last paragraph, which is not the only one. */
+function trailerOf(message: string, pattern: RegExp): string | undefined {
+  const [, ...rest] = message
+    .replaceAll('\r\n', '\n')
+    .trimEnd()
+    .split(/\n\s*\n/);
+  return pattern.exec(rest.at(-1) ?? '')?.[1];
+}
+
+/** Whether a message of ours is about this tag, with whatever digest. */
+export function isAboutTag(message: string, { repository, tag }: ImageIdentity): boolean {
+  return message.split(/\r?\n/).includes(`Image: ${repository}:${tag}`);
+}
+
+/** The branch of a service's proposals to a stage. */
+export function branchOf(service: string, stage: string): string {
+  return `landfall/${service}-${stage}`;
+}
+
+/** The branch that puts back what stood there before. */
+export function rollbackBranchOf(service: string, stage: string): string {
+  return `${branchOf(service, stage)}-rollback`;
 }
