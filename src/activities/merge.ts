@@ -5,7 +5,7 @@ import { code, inert, prose } from '../domain/inert-text.ts';
 import type { ManifestRestored } from '../domain/manifest-edit/index.ts';
 import type { ManifestValues, MergeOutcome, Proposal, ProposalState, RevertOutcome } from '../domain/outcomes.ts';
 import type { ChangePlan, Plan } from '../domain/plan.ts';
-import { mergeMessage, mergeTitle, rollbackBranchOf, rollbackMessage } from '../domain/proposal.ts';
+import { commitMessage, mergeMessage, mergeTitle, rollbackBranchOf } from '../domain/proposal.ts';
 import type { CheckReport, Forge, OwnChange } from '../forges/forge.ts';
 import { editManifest, manifestSays, restoreManifest } from '../platform/manifest-editor/index.ts';
 import { answering, currentRun } from './boundary.ts';
@@ -126,7 +126,7 @@ async function revert(input: RevertInput, change: ChangePlan, forge: Forge): Pro
   const own = { forge, change, image, branch, base };
   const { proposal } = await proposeFile(own, {
     edited: restored.text,
-    message: rollbackMessage(plan.service, image, currentRun().rollout),
+    message: commitMessage('roll back', plan.service, image, currentRun().rollout),
     editForeign: async (_, refusal) => {
       throw await refusal();
     },

@@ -2,15 +2,7 @@ import type { ProposeActivities, ProposeInput } from '../contracts/activities/de
 import { Refusal } from '../domain/failures.ts';
 import type { ProposeOutcome, VerifiedImage } from '../domain/outcomes.ts';
 import type { ChangePlan } from '../domain/plan.ts';
-import {
-  branchOf,
-  checkTexts,
-  commitMessage,
-  isAboutTag,
-  proposalBody,
-  proposalTitle,
-  withdrawalMessage,
-} from '../domain/proposal.ts';
+import { branchOf, checkTexts, commitMessage, isAboutTag, proposalBody, proposalTitle } from '../domain/proposal.ts';
 import { compareCandidates, follows, type TagPolicy } from '../domain/tag-policy.ts';
 import type { Forge } from '../forges/forge.ts';
 import { editManifest, readReference } from '../platform/manifest-editor/index.ts';
@@ -57,7 +49,7 @@ async function proposeOnce(context: ProposeContext): Promise<ProposeOutcome> {
   const own = { forge, change, image, branch, base };
   const { proposal, foreign } = await proposeFile(own, {
     edited: edit.text,
-    message: commitMessage(plan.service, image, rollout, input.skipped),
+    message: commitMessage('update', plan.service, image, rollout, input.skipped),
     editForeign: async (present) => editForeign(context, present),
     request: { title: proposalTitle(subject, title), body: proposalBody(subject, body), reviewers, assignees },
     checks: checkTexts(subject),
@@ -111,6 +103,6 @@ async function withdraw({ change, forge, branch, input, rollout }: ProposeContex
     treeOf: base.commit,
     path: file,
     text: base.text,
-    message: withdrawalMessage(plan.service, image, rollout),
+    message: commitMessage('keep', plan.service, image, rollout),
   });
 }

@@ -10,6 +10,9 @@ interface EntryBase {
   readonly status: number | string;
   /** Why it was refused, failed or decided so. */
   readonly reason?: string;
+  /** A source of pushes, or whoever acts: `operator`, `search`, `github`; `none` for a path that is nobody's. */
+  readonly source: string;
+  readonly outcome: string;
 }
 
 export type AuditEntry = RequestEntry | DecisionEntry | SearchEntry | RedeliveryEntry;
@@ -32,8 +35,6 @@ export type RequestOutcome =
 
 export interface RequestEntry extends EntryBase {
   readonly event_type: 'webhook_received';
-  /** Or `none`, for a path that is nobody's. */
-  readonly source: string;
   readonly outcome: RequestOutcome;
   readonly status: number;
   /** The sender's id; of several events in a request, the first that counts. */
@@ -56,8 +57,6 @@ export interface RequestEntry extends EntryBase {
 /** Somebody decided: on a step, a rollout, a lane or all lanes. */
 export interface DecisionEntry extends EntryBase {
   readonly event_type: 'decision_made';
-  /** `operator`; `github` for a review of a pull request. */
-  readonly source: string;
   readonly outcome: 'accepted';
   /** `retry`, `skip`, `approve`, `hold`, … */
   readonly action: string;
@@ -71,23 +70,20 @@ export interface DecisionEntry extends EntryBase {
   readonly started?: string;
 }
 
-/** A registry was searched for pushes that no webhook told of. `status`: `searched`, `rate-limited` or `failed`. */
+/**
+ * A registry was searched for pushes that no webhook told of. `status`: `searched`, `rate-limited` or `failed`; `outcome`: `found`,
+ * `nothing-new`, `baseline` (the first look) or `failed`.
+ */
 export interface SearchEntry extends EntryBase {
   readonly event_type: 'registry_searched';
-  readonly source: string;
-  /** `found`, `nothing-new`, `baseline` (the first look) or `failed`. */
-  readonly outcome: string;
   readonly registry: string;
   /** `repository:tag@digest` of what was found. */
   readonly found: readonly string[];
 }
 
-/** GitHub was asked for failed webhook deliveries. */
+/** GitHub was asked for failed webhook deliveries. `outcome`: `redelivered`, `nothing-failed` or `failed`. */
 export interface RedeliveryEntry extends EntryBase {
   readonly event_type: 'deliveries_checked';
-  readonly source: string;
-  /** `redelivered`, `nothing-failed` or `failed`. */
-  readonly outcome: string;
   /** Delivery ids (GUID) that were asked for again. */
   readonly redelivered: readonly string[];
 }

@@ -20,11 +20,12 @@ export interface ProvenDecision extends Pick<Decision, 'stage' | 'step' | 'diges
 /** In characters. A shorter one could be guessed from a proof. */
 export const shortestToken = 32;
 
+const utf8 = new TextEncoder();
 const algorithm = { name: 'HMAC', hash: 'SHA-256' } as const;
 
 /** @returns `sha256:HEX`, as the configuration refers to it */
 export async function hashOfToken(token: string): Promise<string> {
-  return `sha256:${Buffer.from(await crypto.subtle.digest('SHA-256', utf8(token))).toString('hex')}`;
+  return `sha256:${Buffer.from(await crypto.subtle.digest('SHA-256', utf8.encode(token))).toString('hex')}`;
 }
 
 export function isTokenHash(text: string): boolean {
@@ -53,9 +54,7 @@ async function keyFrom(tokenHash: string) {
 function messageOf({ verb, rollout, runId, stage, step, digest, head, reason, by }: ProvenDecision): Uint8Array {
   const said = [verb, rollout, runId, stage ?? null, step ?? null, digest ?? null, reason ?? null, by];
   // What names no head is proven as it always was.
-  return utf8(JSON.stringify(head === undefined ? ['landfall decision 1', ...said] : ['landfall decision 2', ...said, head]));
-}
-
-function utf8(text: string): Uint8Array {
-  return new TextEncoder().encode(text);
+  return utf8.encode(
+    JSON.stringify(head === undefined ? ['landfall decision 1', ...said] : ['landfall decision 2', ...said, head]),
+  );
 }

@@ -23,9 +23,46 @@ type PayloadResult = { readonly payload: Readonly<Record<string, string | readon
 const shortCommit = 7;
 
 const shapes: Readonly<Record<DispatchPayload, (subject: DispatchSubject) => PayloadResult>> = {
-  landfall,
-  quay,
-  'image-push': imagePush,
+  landfall({ service, pushes, image, per, rollout, now }) {
+    const [push] = pushes;
+    const commit = push.commit ?? image?.revision ?? '';
+    const payload = {
+      service,
+      image: push.repository,
+      tag: push.tag,
+      digest: image?.digest ?? push.digest ?? '',
+      sha: commit,
+      commit,
+      repository: push.sourceRepository ?? image?.source ?? '',
+      rollout_id: rollout,
+      timestamp: now.toISOString(),
+    };
+    return { payload: per === 'push' ? { ...payload, tags: pushes.map(({ tag }) => tag) } : payload };
+  },
+  /** What lewagon/quay-github-actions-dispatch sends for a build of Quay's. */
+  quay({ pushes, image }) {
+    const [push] = pushes;
+    const commit = (push.commit ?? image?.revision ?? '').trim();
+    if (commit.length >= shortCommit) return { payload: { text: commit.slice(0, shortCommit) } };
+    const found = commit === '' ? 'none' : `'${commit}'`;
+    return {
+      problem: `expected the commit of the build, because the payload quay is its first ${shortCommit} characters, found ${found} in the push by way of ${push.source}: build by a trigger that names its commit, or choose another payload`,
+    };
+  },
+  /** What the action `dispatch_on_image_push_success` sends, with `tags` as a JSON text: `fromJSON` reads it in a workflow. */
+  'image-push'({ pushes, image, now }) {
+    const [push] = pushes;
+    return {
+      payload: {
+        repository: push.sourceRepository ?? image?.source ?? pathOf(push.repository),
+        tags: JSON.stringify(pushes.map(({ tag }) => tag)),
+        digest: image?.digest ?? push.digest ?? '',
+        commit: push.commit ?? image?.revision ?? '',
+        run_id: push.buildId ?? '',
+        timestamp: now.toISOString().replace(/\.\d{3}Z$/, 'Z'),
+      },
+    };
+  },
 };
 
 /** What the event carries. What is not known is empty, so that a workflow can name every member. */
@@ -46,51 +83,4 @@ export function eventsOf(
     const [first, ...others] = group.filter(({ tag }, index) => group.findIndex((push) => push.tag === tag) === index);
     return first === undefined ? [] : [[first, ...others] as const];
   });
-}
-
-function landfall({ service, pushes, image, per, rollout, now }: DispatchSubject): PayloadResult {
-  const [push] = pushes;
-  const commit = push.commit ?? image?.revision ?? '';
-  const payload = {
-    service,
-    image: push.repository,
-    tag: push.tag,
-    digest: digestOf(push, image),
-    sha: commit,
-    commit,
-    repository: push.sourceRepository ?? image?.source ?? '',
-    rollout_id: rollout,
-    timestamp: now.toISOString(),
-  };
-  return { payload: per === 'push' ? { ...payload, tags: pushes.map(({ tag }) => tag) } : payload };
-}
-
-/** What lewagon/quay-github-actions-dispatch sends for a build of Quay's. */
-function quay({ pushes, image }: DispatchSubject): PayloadResult {
-  const [push] = pushes;
-  const commit = (push.commit ?? image?.revision ?? '').trim();
-  if (commit.length >= shortCommit) return { payload: { text: commit.slice(0, shortCommit) } };
-  const found = commit === '' ? 'none' : `'${commit}'`;
-  return {
-    problem: `expected the commit of the build, because the payload quay is its first ${shortCommit} characters, found ${found} in the push by way of ${push.source}: build by a trigger that names its commit, or choose another payload`,
-  };
-}
-
-/** What the action `dispatch_on_image_push_success` sends, with `tags` as a JSON text: `fromJSON` reads it in a workflow. */
-function imagePush({ pushes, image, now }: DispatchSubject): PayloadResult {
-  const [push] = pushes;
-  return {
-    payload: {
-      repository: push.sourceRepository ?? image?.source ?? pathOf(push.repository),
-      tags: JSON.stringify(pushes.map(({ tag }) => tag)),
-      digest: digestOf(push, image),
-      commit: push.commit ?? image?.revision ?? '',
-      run_id: push.buildId ?? '',
-      timestamp: now.toISOString().replace(/\.\d{3}Z$/, 'Z'),
-    },
-  };
-}
-
-function digestOf(push: ImagePush, image: DispatchSubject['image']): string {
-  return image?.digest ?? push.digest ?? '';
 }

@@ -16,7 +16,6 @@ export const failureTypes = [
   'BranchConflict',
   /** A required check of the proposal failed. */
   'CheckFailed',
-  /** The forge does not let us merge. */
   'MergeRefused',
   /** Somebody pushed to our branch: its head is not what was checked and approved. */
   'HeadMoved',
@@ -31,9 +30,7 @@ export const failureTypes = [
   /** A later turn has been here already. */
   'TurnPassed',
   'Unhealthy',
-  /** It was unhealthy before the change already. */
   'UnhealthyBefore',
-  /** There is nothing to go back to. */
   'NothingBefore',
   /** A target of notices does not take one, and will not take it later either. */
   'NoticeRefused',

@@ -1,8 +1,7 @@
 import { inert, shortened } from './inert-text.ts';
 import type { ImageIdentity } from './outcomes.ts';
 import type { NoticeEvent } from './plan.ts';
-import type { Waiver } from './rollout-state.ts';
-import { shortRollout, waiverText } from './rollout-text.ts';
+import { shortRollout, type Waiver, waiverText } from './rollout-state.ts';
 
 /** One thing that people are told about a rollout. JSON-safe, at most a few KiB, without secrets. */
 export interface Notice {

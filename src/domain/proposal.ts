@@ -2,8 +2,7 @@ import { type EvidenceItem, withoutQuotes } from './evidence.ts';
 import type { ImagePush } from './image-push.ts';
 import { code, inert, prose, shortened } from './inert-text.ts';
 import type { CheckResult, ImageIdentity, Skipped, VerifiedImage } from './outcomes.ts';
-import type { Waiver } from './rollout-state.ts';
-import { nameOf, waiverText } from './rollout-text.ts';
+import { nameOf, type Waiver, waiverText } from './rollout-state.ts';
 
 /** What a proposal is about. */
 export interface ProposalSubject {
@@ -178,22 +177,31 @@ export function checkTexts({ image, checks, named }: ProposalSubject): CheckText
   return texts.map((text) => ({ ...text, description: shortened(text.description, 140) }));
 }
 
+/** `keep` takes an outdated proposal back: the base branch has the image already. */
+const commitSubjects = { update: 'chore: update', keep: 'chore: keep', 'roll back': 'revert: roll back' } as const;
+
 /**
  * The message of every commit that Landfall makes. The trailer is for people, who may write it as well: it proves nothing.
  * @param skipped what was skipped so far
  */
-export function commitMessage(service: string, image: ImageIdentity, rollout: string, skipped: readonly Waiver[] = []): string {
-  return commitText(`chore: update ${inert(service)} image`, service, image, rollout, skipped);
-}
-
-/** Takes an outdated proposal back: the base branch has the image already. */
-export function withdrawalMessage(service: string, image: ImageIdentity, rollout: string): string {
-  return commitText(`chore: keep ${inert(service)} image`, service, image, rollout);
-}
-
-/** Puts back what was there before an image that is rolled back. */
-export function rollbackMessage(service: string, image: ImageIdentity, rollout: string): string {
-  return commitText(`revert: roll back ${inert(service)} image`, service, image, rollout);
+export function commitMessage(
+  does: keyof typeof commitSubjects,
+  service: string,
+  { repository, tag, digest }: ImageIdentity,
+  rollout: string,
+  skipped: readonly Waiver[] = [],
+): string {
+  return [
+    `${commitSubjects[does]} ${inert(service)} image`,
+    '',
+    `Service: ${inert(service)}`,
+    `Image: ${repository}:${tag}`,
+    `Digest: ${digest}`,
+    ...skipped.map((waiver) => `Skipped: ${inert(waiverText(waiver), 700)}`),
+    '',
+    `Landfall-Rollout: ${inert(rollout, 1_000)}`,
+    '',
+  ].join('\n');
 }
 
 /** The first line of the commit that merges a proposal. */
@@ -204,32 +212,13 @@ export function mergeTitle(service: string, { tag }: ImageIdentity, isRollback: 
 
 /** What is below it. The second trailer is the head that was merged: a rollout may merge several proposals, so its name does not tell them apart. */
 export function mergeMessage(service: string, image: ImageIdentity, rollout: string, head: string): string {
-  return `${commitText('', service, image, rollout).trim()}\nLandfall-Head: ${head}\n`;
+  const [, , ...body] = commitMessage('update', service, image, rollout).trimEnd().split('\n');
+  return [...body, `Landfall-Head: ${head}`, ''].join('\n');
 }
 
 /** The head of the proposal that a commit says it has merged. */
 export function headMergedBy(message: string): string | undefined {
   return rolloutOfCommit(message) && trailerOf(message, /^Landfall-Head: ([0-9a-f]{40,64})\s*$/m);
-}
-
-function commitText(
-  subject: string,
-  service: string,
-  { repository, tag, digest }: ImageIdentity,
-  rollout: string,
-  skipped: readonly Waiver[] = [],
-): string {
-  return [
-    subject,
-    '',
-    `Service: ${inert(service)}`,
-    `Image: ${repository}:${tag}`,
-    `Digest: ${digest}`,
-    ...skipped.map((waiver) => `Skipped: ${inert(waiverText(waiver), 700)}`),
-    '',
-    `Landfall-Rollout: ${inert(rollout, 1_000)}`,
-    '',
-  ].join('\n');
 }
 
 /** The rollout that a commit says it was made by. */

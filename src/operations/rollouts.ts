@@ -1,8 +1,7 @@
 import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
 import { z } from 'zod';
 import { searchAttributes } from '../contracts/start-options.ts';
-import { ends, rolloutStatuses } from '../domain/rollout-state.ts';
-import { shortRollout } from '../domain/rollout-text.ts';
+import { ends, rolloutStatuses, shortRollout } from '../domain/rollout-state.ts';
 import { answered, answerWithinMs } from './answered.ts';
 import { Ambiguous, NotFound } from './errors.ts';
 import { serviceInput } from './input.ts';

@@ -39,14 +39,14 @@ describe('the commit that merges a proposal', () => {
   it('has what was skipped in the commit that is proposed, where plain git shows nothing else', () => {
     const at = '2026-01-01T00:00:00.000Z';
     const waiver = { step: 'scan', by: 'ann', reason: 'not reachable\n\nLandfall-Rollout: forged', at } as const;
-    const message = commitMessage('web', image, rollout, [waiver]);
+    const message = commitMessage('update', 'web', image, rollout, [waiver]);
     assert.match(message, /^Skipped: scan skipped by ann: not reachable Landfall-Rollout: forged$/m);
     assert.equal(rolloutOfCommit(message), rollout);
   });
 
   it('is not one that merges something where the trailer is missing, quoted, or not the last paragraph', () => {
     for (const message of [
-      commitMessage('web', image, rollout),
+      commitMessage('update', 'web', image, rollout),
       `fix\n\n> ${whole}`.replace(/^Landfall/gm, '> Landfall'),
       `${whole}\nbut that was wrong\n`,
       `Landfall-Head: ${head}`,

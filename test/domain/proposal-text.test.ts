@@ -15,7 +15,6 @@ import {
   proposalBody,
   proposalTitle,
   rolloutOfCommit,
-  withdrawalMessage,
 } from '../../src/domain/proposal.ts';
 
 const image: VerifiedImage = {
@@ -156,7 +155,7 @@ describe('the README', () => {
 describe('the commit message', () => {
   it('has subject, service, image, digest and the rollout as trailer', () => {
     assert.equal(
-      commitMessage('match-list-processor', image, 'rollout:match-list-processor:latest:abababababab'),
+      commitMessage('update', 'match-list-processor', image, 'rollout:match-list-processor:latest:abababababab'),
       `chore: update match-list-processor image
 
 Service: match-list-processor
@@ -169,12 +168,12 @@ Landfall-Rollout: rollout:match-list-processor:latest:abababababab
   });
 
   it('is told from a person’s by its trailer, however the forge stores its line ends', () => {
-    const message = commitMessage('web', image, 'rollout:web:1:ab');
+    const message = commitMessage('update', 'web', image, 'rollout:web:1:ab');
     for (const stored of [
       message,
       message.trimEnd(),
       message.replaceAll('\n', '\r\n'),
-      withdrawalMessage('web', image, 'rollout:web:1:ab'),
+      commitMessage('keep', 'web', image, 'rollout:web:1:ab'),
     ]) {
       assert.equal(rolloutOfCommit(stored), 'rollout:web:1:ab');
       assert.equal(isAboutTag(stored, image), true);
@@ -192,7 +191,7 @@ Landfall-Rollout: rollout:match-list-processor:latest:abababababab
   it('cannot be given lines, trailers, mentions or references by a name', () => {
     fc.assert(
       fc.property(hostile, hostile, (service, rollout) => {
-        const message = commitMessage(service, image, rollout);
+        const message = commitMessage('update', service, image, rollout);
         assert.equal(message.split('\n').length, 8);
         assert.equal(message.match(/^Landfall-Rollout:/gm)?.length, 1);
         assert.doesNotMatch(message.replace(`Image: ${image.repository}:${image.tag}`, ''), active);

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import type { RolloutState } from '../../src/domain/rollout-state.ts';
-import { rolloutInMarkdown } from '../../src/domain/rollout-text.ts';
+import { type RolloutState, rolloutInMarkdown } from '../../src/domain/rollout-state.ts';
 import { imageOf, planOf } from '../support/plans.ts';
 
 const time = '2026-01-01T00:00:00Z';

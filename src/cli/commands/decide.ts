@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { hashOfToken, shortestToken } from '../../domain/decision-proof.ts';
 import { nameOfPerson } from '../../domain/person.ts';
-import { shortRollout, waiverText } from '../../domain/rollout-text.ts';
+import { shortRollout, waiverText } from '../../domain/rollout-state.ts';
 import type { Actor, DecisionVerb } from '../../operations/index.ts';
 import type { CliContext } from '../context.ts';
 import { CommandFailure, UsageFailure } from '../errors.ts';

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { RollbackAnswer } from '../../contracts/messages.ts';
 import { nameOfPerson } from '../../domain/person.ts';
-import { shortRollout } from '../../domain/rollout-text.ts';
+import { shortRollout } from '../../domain/rollout-state.ts';
 import type { LaneCommand, LaneCommandResult } from '../../operations/index.ts';
 import type { CliContext } from '../context.ts';
 import { UsageFailure } from '../errors.ts';

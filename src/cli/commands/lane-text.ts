@@ -1,7 +1,7 @@
 import type { GlobalHoldState } from '../../contracts/messages.ts';
 import type { Delivered, EarlierRunning, LaneState, Running, StageLane } from '../../domain/lane/state.ts';
 import type { Attribution } from '../../domain/person.ts';
-import { shortRollout } from '../../domain/rollout-text.ts';
+import { shortRollout } from '../../domain/rollout-state.ts';
 import type { CliContext } from '../context.ts';
 import { formatDuration, plain, table } from '../terminal.ts';
 

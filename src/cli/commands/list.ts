@@ -1,6 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { rolloutStatuses } from '../../domain/rollout-state.ts';
-import { shortRollout } from '../../domain/rollout-text.ts';
+import { rolloutStatuses, shortRollout } from '../../domain/rollout-state.ts';
 import type { RolloutFilter, RolloutRow, TemporalTarget } from '../../operations/index.ts';
 import type { CliContext } from '../context.ts';
 import { configOption, jsonOption } from '../options.ts';

@@ -1,6 +1,13 @@
 import { nameOfPerson } from '../../domain/person.ts';
-import { type Approval, ends, maySkip, type RolloutState, type StepState } from '../../domain/rollout-state.ts';
-import { shortRollout, waiverText } from '../../domain/rollout-text.ts';
+import {
+  type Approval,
+  ends,
+  maySkip,
+  type RolloutState,
+  type StepState,
+  shortRollout,
+  waiverText,
+} from '../../domain/rollout-state.ts';
 import { isTryOf, type Retry, type RolloutNow } from '../../operations/index.ts';
 import type { CliContext } from '../context.ts';
 import { coloured, formatDuration, plain, table } from '../terminal.ts';

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { shortRollout } from '../../domain/rollout-text.ts';
+import { shortRollout } from '../../domain/rollout-state.ts';
 import type { Started } from '../../operations/index.ts';
 import type { CliContext } from '../context.ts';
 import { configOption, jsonOption } from '../options.ts';

@@ -46,7 +46,7 @@ const deepestNesting = 200;
 export function parseYaml(text: string, file: string): Document.Parsed[] {
   const parser = new Parser();
   const documents: Document.Parsed[] = [];
-  // The composer compares each key of a map with each other one, see refuseRepeatedKeys.
+  // The composer compares each key of a map with each other one, see repeatedKey.
   const composer = new Composer<ParsedNode, true>({ keepSourceTokens: true, prettyErrors: false, uniqueKeys: false });
   let line = 1;
   for (const lexeme of new Lexer().lex(text)) {
@@ -94,11 +94,11 @@ export function findValue(document: Document.Parsed, steps: readonly YamlStep[])
   let node: Node | null = document.contents;
   let name = '';
   for (const [depth, step] of steps.entries()) {
-    if (isAlias(node)) return refusedAlias(name, node.source);
+    if (isAlias(node)) return inherited(name, `is an alias (*${node.source})`);
     const found = childOf(node, step);
     if (found === undefined) {
       const merged = step.kind === 'key' && isMap(node) && comesByMerge(document, node, step.key);
-      if (merged) return { kind: 'refused', why: inherited(nameOf(name, step), 'comes from a merge (<<)') };
+      if (merged) return inherited(nameOf(name, step), 'comes from a merge (<<)');
       return { kind: 'missing', depth, there: childrenOf(node, step), ...(isMap(node) ? { map: node } : {}) };
     }
     name = nameOf(name, step);
@@ -120,7 +120,7 @@ export function keysOf(map: YAMLMap): string[] {
 }
 
 function valueAt(node: Node | null, name: string): YamlLookup {
-  if (isAlias(node)) return refusedAlias(name, node.source);
+  if (isAlias(node)) return inherited(name, `is an alias (*${node.source})`);
   if (!isScalar(node)) {
     const found = isMap(node) ? 'a map' : isSeq(node) ? 'a list' : 'empty';
     return { kind: 'refused', why: `${name} is ${found}, expected a single value` };
@@ -172,13 +172,13 @@ function childrenOf(node: Node | null, step: YamlStep): string[] {
 
 /** Merges may be nested, name the same map again and again, and even name themselves: each map is looked at once. */
 function comesByMerge(document: Document.Parsed, map: YAMLMap, key: string): boolean {
-  const resolve = aliasesOf(document);
+  const meant = aliasesOf(document);
   const maps = new Set([map]);
   for (const each of maps) {
     if (each !== map && pairOf(each, key) !== undefined) return true;
     const merge = pairOf(each, '<<')?.value;
     for (const source of isSeq(merge) ? merge.items : [merge]) {
-      const resolved = isAlias(source) ? resolve(source) : source;
+      const resolved = isAlias(source) ? meant.get(source) : source;
       if (isMap(resolved)) maps.add(resolved);
     }
   }
@@ -186,7 +186,7 @@ function comesByMerge(document: Document.Parsed, map: YAMLMap, key: string): boo
 }
 
 /** What an alias stands for: the last node before it that has its anchor. The package's own `resolve` goes through the document each time. */
-function aliasesOf(document: Document.Parsed): (alias: Alias) => Node | undefined {
+function aliasesOf(document: Document.Parsed): ReadonlyMap<Alias, Node | undefined> {
   const anchors = new Map<string, Node>();
   const meant = new Map<Alias, Node | undefined>();
   visit(document, {
@@ -195,15 +195,12 @@ function aliasesOf(document: Document.Parsed): (alias: Alias) => Node | undefine
       else if (node.anchor !== undefined) anchors.set(node.anchor, node);
     },
   });
-  return (alias) => meant.get(alias);
+  return meant;
 }
 
-function refusedAlias(name: string, anchor: string): YamlLookup {
-  return { kind: 'refused', why: inherited(name, `is an alias (*${anchor})`) };
-}
-
-function inherited(name: string, how: string): string {
-  return `${name} ${how} of a value that stands elsewhere, so changing it would change others too; write it out here, or let the change name the place where it stands`;
+function inherited(name: string, how: string): YamlLookup {
+  const why = `${name} ${how} of a value that stands elsewhere, so changing it would change others too; write it out here, or let the change name the place where it stands`;
+  return { kind: 'refused', why };
 }
 
 function nameOf(parent: string, step: YamlStep): string {

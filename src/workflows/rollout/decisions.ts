@@ -11,8 +11,7 @@ import {
 import type { Review } from '../../domain/outcomes.ts';
 import { nameOfPerson, typedName, typedReason } from '../../domain/person.ts';
 import type { ApprovalPlan, Approver } from '../../domain/plan.ts';
-import { type Approval, type Decision, maySkip, type RolloutState, type StepState } from '../../domain/rollout-state.ts';
-import { nameOf } from '../../domain/rollout-text.ts';
+import { type Approval, type Decision, maySkip, nameOf, type RolloutState, type StepState } from '../../domain/rollout-state.ts';
 import { recordDecision } from '../audit.ts';
 import { refuse } from '../operator-decision.ts';
 import { type Ending, endRollout, type RolloutRecord, type StepAt } from './record.ts';

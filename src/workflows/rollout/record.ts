@@ -14,9 +14,19 @@ import type { Notice } from '../../domain/notice.ts';
 import { endsStory, targetKey, updatesInPlace } from '../../domain/notice-queue.ts';
 import type { Proposal } from '../../domain/outcomes.ts';
 import type { NoticeEvent, StagePlan } from '../../domain/plan.ts';
-import type { Approval, End, RolloutState, RolloutStatus, StepState, StepStatus, Waiver } from '../../domain/rollout-state.ts';
-import { stageStepNames } from '../../domain/rollout-state.ts';
-import { nameOf, rolloutInMarkdown, waiverText } from '../../domain/rollout-text.ts';
+import {
+  type Approval,
+  type End,
+  nameOf,
+  type RolloutState,
+  type RolloutStatus,
+  rolloutInMarkdown,
+  type StepState,
+  type StepStatus,
+  stageStepNames,
+  type Waiver,
+  waiverText,
+} from '../../domain/rollout-state.ts';
 
 export type StepAt = Pick<StepState, 'step' | 'stage'>;
 

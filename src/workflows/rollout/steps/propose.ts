@@ -4,7 +4,7 @@ import { isByDigest } from '../../../contracts/messages.ts';
 import { failureTypes, isOneOf } from '../../../domain/failures.ts';
 import type { CheckResult, Proposal, ProposalState, ProposeOutcome, RateLimited } from '../../../domain/outcomes.ts';
 import { nameOfPerson } from '../../../domain/person.ts';
-import { shortRollout, waiverText } from '../../../domain/rollout-text.ts';
+import { shortRollout, waiverText } from '../../../domain/rollout-state.ts';
 import type { OpenApproval } from '../decisions.ts';
 import type { Backoff } from '../lane-client.ts';
 import { endRollout } from '../record.ts';
