@@ -81,7 +81,10 @@ function splitReference(text: string): { name: string; tag?: string | undefined;
 export function parseRepository(name: string, whole: string = name): Repository {
   if (name.length > longestReference) throw new InvalidReference(whole, `expected at most ${longestReference} characters`);
   if (imageIdPattern.test(name)) throw new InvalidReference(whole, 'expected a name, found the 64 hex digits of an image id');
-  const { host, path } = splitHost(name);
+  const slash = name.indexOf('/');
+  const first = slash < 0 ? '' : name.slice(0, slash);
+  const isHost = /[.:]/.test(first) || first.toLowerCase() === 'localhost';
+  const [host, path] = isHost ? [first, name.slice(slash + 1)] : ['docker.io', name];
   // Before lower-casing: some letters outside ASCII become ASCII letters by it.
   if (!hostPattern.test(host)) throw new InvalidReference(whole, 'expected a registry host before the first slash');
   if (!path.split('/').every((component) => pathComponentPattern.test(component))) {
@@ -94,13 +97,6 @@ export function parseRepository(name: string, whole: string = name): Repository 
     throw new InvalidReference(whole, `expected at most ${longestName} characters of registry and path`);
   }
   return full as Repository;
-}
-
-function splitHost(name: string): { host: string; path: string } {
-  const slash = name.indexOf('/');
-  const first = slash < 0 ? '' : name.slice(0, slash);
-  const isHost = first.includes('.') || first.includes(':') || first.toLowerCase() === 'localhost';
-  return isHost ? { host: first, path: name.slice(slash + 1) } : { host: 'docker.io', path: name };
 }
 
 /** The canonical form; parsing it gives the same reference again. */

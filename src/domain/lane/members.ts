@@ -1,4 +1,4 @@
-import type { Digest, Tag } from '../image-reference.ts';
+import type { Digest } from '../image-reference.ts';
 import type { End } from '../rollout-state.ts';
 import type { TagPolicy } from '../tag-policy.ts';
 import { budgets, bytesOf, keepNewest, longestReason, quarantine } from './bounds.ts';
@@ -11,7 +11,7 @@ import {
   type RolloutVerdict,
   stageOf,
 } from './state.ts';
-import { forget, type Grant, hasBegun, isLater, reach } from './turns.ts';
+import { forget, type Grant, isLater } from './turns.ts';
 
 /** Who enters a lane, what is remembered of those who left, and what never enters again. All of it is answered alike when repeated. */
 
@@ -55,22 +55,16 @@ export function enter(lane: LaneState, entry: LaneEntry): { answer: EntryAnswer;
 function refusalOf(lane: LaneState, { tag, manual, stages }: Omit<LaneEntry, 'digest'>, digest: Digest): EntryAnswer | undefined {
   const quarantine = lane.quarantine[digest];
   if (quarantine !== undefined) return { kind: 'quarantined', reason: quarantine.reason };
-  const reason = manual ? undefined : (verdictAgainst(lane, tag, digest) ?? sameUnderAnotherTag(lane, tag, digest, stages));
-  return reason === undefined ? undefined : { kind: 'unchanged', reason };
-}
-
-function verdictAgainst(lane: LaneState, tag: Tag, digest: Digest): string | undefined {
+  if (manual) return undefined;
   const verdict = lane.verdicts[`${tag}@${digest}`];
-  if (verdict === undefined || verdict.passing || lane.newest[tag] !== verdict.digest) return undefined;
-  const why = verdict.reason === undefined ? '' : ` (${verdict.reason})`;
-  return `this image already ended ${verdict.end} at ${verdict.at}${why}`;
-}
-
-function sameUnderAnotherTag(lane: LaneState, tag: Tag, digest: Digest, stages: readonly string[]): string | undefined {
+  if (verdict !== undefined && !verdict.passing && lane.newest[tag] === verdict.digest) {
+    const why = verdict.reason === undefined ? '' : ` (${verdict.reason})`;
+    return { kind: 'unchanged', reason: `this image already ended ${verdict.end} at ${verdict.at}${why}` };
+  }
   const currents = stages.map((stage) => lane.stages[stage]?.current);
   const [other] = currents;
   if (other === undefined || other.tag === tag || !currents.every((current) => current?.digest === digest)) return undefined;
-  return `the same digest went out under the tag ${other.tag} (${other.rollout})`;
+  return { kind: 'unchanged', reason: `the same digest went out under the tag ${other.tag} (${other.rollout})` };
 }
 
 /** A promotion says nothing about its tag, and nothing against other checks. */
@@ -104,7 +98,8 @@ export function verified(lane: LaneState, at: VerifiedReport): { answer: EntryAn
   const older = Object.entries(lane.members).filter(([other, { position, tag, digest, manual, rollback }]) => {
     // A rollout that is not verified yet stands before every verified one, as far as time decides.
     const theirs = position ?? { rollout: other, tag, digest, manual, sequence: 0 };
-    return other !== rollout && !rollback && !hasBegun(lane, other) && isLater(policy, mine, theirs);
+    const hasBegun = Object.values(lane.stages).some(({ holder, begun }) => begun && holder === other);
+    return other !== rollout && !rollback && !hasBegun && isLater(policy, mine, theirs);
   });
   for (const [, theirs] of older) theirs.supersededBy = mine;
   return { answer: { kind: 'admitted' }, superseded: older.map(([other]) => other) };
@@ -121,7 +116,9 @@ export function leave(lane: LaneState, leaving: LaneExit): Grant[] {
   const by = isSuperseded && isNamedInstead(supersededBy, member) ? supersededBy?.rollout : undefined;
   const about = { digest: position?.digest ?? digest, end, at, passing: isSuperseded && isPassing(member) };
   const verdict: RolloutVerdict = { ...about, ...(reason !== undefined && { reason }), ...(by !== undefined && { by }) };
-  if (reached.includes(end)) reach(lane, rollout);
+  if (reached.includes(end) && position !== undefined && !member.rollback) {
+    for (const stage of Object.values(lane.stages)) if (stage.holder === rollout) stage.current = position;
+  }
   const grants = forget(lane, rollout);
   const digests = [...new Set([digest, verdict.digest])];
   // That an operator's rollback came to nothing says nothing about the image.

@@ -155,11 +155,6 @@ function supersede(lane: LaneState, name: string, mine: LanePosition, goesAfter:
   });
 }
 
-/** Whether it changes a running system, or is about to. */
-export function hasBegun(lane: LaneState, rollout: string): boolean {
-  return Object.values(lane.stages).some(({ holder, begun }) => begun && holder === rollout);
-}
-
 /** A rollout is done with a stage. `reached`: the stage has its image now. */
 export function release(lane: LaneState, at: RolloutRun & { readonly stage: string; readonly reached: boolean }): Grant[] {
   const member = memberOf(lane, at);
@@ -167,13 +162,6 @@ export function release(lane: LaneState, at: RolloutRun & { readonly stage: stri
   if (stage.holder !== at.rollout || member?.position === undefined) return [];
   if (at.reached && !member.rollback) stage.current = member.position;
   return vacate(lane, at.rollout, at.stage);
-}
-
-/** The stages that a rollout holds have its image now. */
-export function reach(lane: LaneState, rollout: string): void {
-  const member = lane.members[rollout];
-  if (member?.position === undefined || member.rollback) return;
-  for (const stage of Object.values(lane.stages)) if (stage.holder === rollout) stage.current = member.position;
 }
 
 /** Takes a rollout out of everything, as if it had never come: it has left, or it is dead. */

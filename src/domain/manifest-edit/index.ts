@@ -33,14 +33,6 @@ export type ManifestRestored =
   /** Somebody wrote something else there since. */
   | { readonly kind: 'changed'; readonly place: string; readonly says: string };
 
-/** What one place of a file says now. */
-interface CurrentReference {
-  /** As written in the file, without quotes. */
-  readonly text: string;
-  /** Absent if the text is no image reference. For `value: bare`, the repository is the service's own. */
-  readonly reference?: ImageReference;
-}
-
 /**
  * Writes an image into a file of the deployment repository and keeps every other byte: comments, quotes, line ends, indentation.
  * @throws Refusal `TargetNotFound` (names the file and what it has instead) or `EditRefused` (says why and what to do)
@@ -84,9 +76,14 @@ export function sameBesidePlaces(one: string, change: ChangePlan, image: InRepos
 
 /**
  * What the places of a change say now, one per place; the image says only whose places they are.
+ * @returns `text` without quotes, and the reference, if it is one; for `value: bare`, its repository is the service's own
  * @throws Refusal as `editManifest`, but for what stands there
  */
-export function readReference(text: string, change: ChangePlan, image: InRepository): readonly CurrentReference[] {
+export function readReference(
+  text: string,
+  change: ChangePlan,
+  image: InRepository,
+): readonly { text: string; reference?: ImageReference }[] {
   return placesOf(text, change, image).map(({ value }) => {
     const whole = change.value === 'reference' ? value : `${image.repository}${isDigest(value) ? '@' : ':'}${value}`;
     const reference = change.value === 'reference' || isBare(value) ? tryParseReference(whole) : undefined;
