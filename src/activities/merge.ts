@@ -5,8 +5,8 @@ import { code, inert, prose } from '../domain/inert-text.ts';
 import type { ManifestRestored } from '../domain/manifest-edit/index.ts';
 import type { ManifestValues, MergeOutcome, Proposal, ProposalState, RevertOutcome } from '../domain/outcomes.ts';
 import type { ChangePlan, Plan } from '../domain/plan.ts';
-import { commitMessage, mergeMessage, mergeTitle, rollbackBranchOf } from '../domain/proposal.ts';
-import type { CheckReport, Forge, OwnChange } from '../forges/forge.ts';
+import { type CheckReport, commitMessage, mergeMessage, mergeTitle, rollbackBranchOf } from '../domain/proposal.ts';
+import type { Forge, OwnChange } from '../forges/forge.ts';
 import { editManifest, manifestSays, restoreManifest } from '../platform/manifest-editor/index.ts';
 import { answering, currentRun } from './boundary.ts';
 import {

@@ -149,21 +149,21 @@ function skippedBox(check: string, { by, reason }: Pick<Skipped, 'by' | 'reason'
 }
 
 /** What a check said, for a status on the commit. */
-interface CheckText {
+export interface CheckReport {
   /** `landfall/scan` */
   readonly context: string;
-  readonly state: 'success' | 'failure';
+  readonly state: 'success' | 'failure' | 'pending';
   /** At most 140 characters: GitHub's limit. */
   readonly description: string;
 }
 
 /** One for each check that is configured; a skipped one keeps nobody from merging, and says who skipped it. */
-export function checkTexts({ image, checks, named }: ProposalSubject): CheckText[] {
+export function checkTexts({ image, checks, named }: ProposalSubject): CheckReport[] {
   const digest = image.digest.slice(0, 19);
   const found = named ? `${digest} is in the registry` : `${image.tag} is ${digest}`;
-  const texts: CheckText[] = [
+  const texts: CheckReport[] = [
     { context: 'landfall/verify', state: 'success', description: found },
-    ...checks.map(({ kind, outcome }): CheckText => {
+    ...checks.map(({ kind, outcome }): CheckReport => {
       const context = `landfall/${kind}`;
       if (outcome.kind === 'skipped') {
         const { by, reason } = outcome;

@@ -111,13 +111,8 @@ function creationTime({ created }: Candidate): number {
  * JavaScript's own matcher can take longer than the universe for 40 letters and `^(a+)+$`, inside a workflow at that.
  */
 
-/** Thrown for a pattern that cannot be used; the message says why. */
-export class InvalidPattern extends Error {
-  constructor(pattern: string, why: string) {
-    super(`'${pattern}' is not a pattern for tags: ${why}`);
-    this.name = 'InvalidPattern';
-  }
-}
+/** A pattern that cannot be used; the message says why. */
+export class InvalidPattern extends Error {}
 
 /** What the first group matched, else the whole text; undefined if the pattern does not match the whole text. */
 type TagPattern = (text: string) => string | undefined;
@@ -144,12 +139,12 @@ export function compilePattern(pattern: string): TagPattern {
 }
 
 function compile(pattern: string): RE2JS {
-  if (pattern.length > longestPattern) throw new InvalidPattern(pattern, `expected at most ${longestPattern} characters`);
+  const invalid = (why: string) => new InvalidPattern(`'${pattern}' is not a pattern for tags: ${why}`);
+  if (pattern.length > longestPattern) throw invalid(`expected at most ${longestPattern} characters`);
   try {
     return RE2JS.compile(pattern);
   } catch (error) {
-    if (error instanceof RE2JSException)
-      throw new InvalidPattern(pattern, `${error.message} (the syntax is RE2's: no look-around, no back-references)`);
-    throw error;
+    if (!(error instanceof RE2JSException)) throw error;
+    throw invalid(`${error.message} (the syntax is RE2's: no look-around, no back-references)`);
   }
 }

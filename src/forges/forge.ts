@@ -5,6 +5,7 @@ import { Refusal } from '../domain/failures.ts';
 import type { Log } from '../domain/log.ts';
 import type { MergeOutcome, Proposal, ProposalState, RateLimited } from '../domain/outcomes.ts';
 import type { ChangePlan, MergeMethod } from '../domain/plan.ts';
+import type { CheckReport } from '../domain/proposal.ts';
 import type { SecretCheck } from '../settings/scalars.ts';
 
 /**
@@ -188,14 +189,6 @@ export interface ChangeRequest extends Pick<ChangePlan, 'repository' | 'base' | 
   readonly title: string;
   /** Markdown. */
   readonly body: string;
-}
-
-export interface CheckReport {
-  /** `landfall/scan` */
-  readonly context: string;
-  readonly state: 'success' | 'failure' | 'error' | 'pending';
-  /** At most 140 characters. */
-  readonly description: string;
 }
 
 /** The text of a file. @param where for people: `FILE in REPOSITORY` @throws Refusal if it is no text, or a symbolic link */

@@ -1,7 +1,7 @@
 import { shortened } from '../../domain/inert-text.ts';
+import type { CheckReport } from '../../domain/proposal.ts';
 import { answeredWith } from '../../platform/github/errors.ts';
 import type { GitHubRepository } from '../../platform/github/repository.ts';
-import type { CheckReport } from '../forge.ts';
 
 /** What the checks of a commit say. */
 export interface Checks {
