@@ -54,16 +54,15 @@ export interface NoticeLine {
   readonly kind: 'text' | 'identifier' | 'link';
 }
 
-/** What people read, the same at every target. */
+/**
+ * What people read, the same at every target: in one line, what happened to which service, and where; what it is about; why, what was skipped,
+ * and what to do next, if anything; where to look.
+ */
 export interface NoticeText {
-  /** One line: what happened to which service, and where. */
   readonly title: string;
   readonly level: NoticeLevel;
-  /** What it is about: service, stage, image, digest, rollout, commit, who pushed. */
   readonly subject: readonly NoticeLine[];
-  /** Why, what was skipped, and what to do next; may be empty. */
   readonly story: readonly NoticeLine[];
-  /** Where to look. */
   readonly links: readonly NoticeLine[];
 }
 

@@ -69,10 +69,11 @@ function timesOf(plan: WindowPlan): Times {
 }
 
 function closedAt(windows: readonly Window[], instant: number): Closed | undefined {
-  const denied = windows.find(({ plan, times }) => plan.kind === 'deny' && times.contains(instant));
+  const contains = ({ times }: Window) => times(true, instant, instant) !== undefined;
+  const denied = windows.find((window) => window.plan.kind === 'deny' && contains(window));
   if (denied !== undefined) return { isAwaited: false, windows: [denied] };
   const allowed = windows.filter(({ plan }) => plan.kind === 'allow');
-  if (allowed.length === 0 || allowed.some(({ times }) => times.contains(instant))) return undefined;
+  if (allowed.length === 0 || allowed.some(contains)) return undefined;
   return { isAwaited: true, windows: allowed };
 }
 
@@ -84,7 +85,7 @@ function firstOpen(windows: readonly Window[], from: number): number | undefined
     const closed = closedAt(windows, instant);
     if (closed === undefined) return instant;
     const { isAwaited, windows: obstacles } = closed;
-    const ends = obstacles.map(({ times }) => times.first(isAwaited, instant, limit) ?? Infinity);
+    const ends = obstacles.map(({ times }) => times(isAwaited, instant, limit) ?? Infinity);
     instant = Math.min(...ends);
   }
   return undefined;

@@ -68,21 +68,19 @@ export function recurringTimes(text: string, zone: string, durationMs: number): 
     const start = rule.previous(new Date(instant), true)?.epochMilliseconds;
     return start !== undefined && start + durationMs > instant ? start + durationMs : undefined;
   };
-  return {
-    contains: (instant) => endOf(instant) !== undefined,
-    first(isInside, from, limit) {
-      if (isInside) {
-        const next = endOf(from) === undefined ? rule.next(new Date(from), false)?.epochMilliseconds : from;
-        return next === undefined || next > limit ? undefined : next;
-      }
-      let instant = from;
-      for (let count = 0; count < mostOccurrences && instant <= limit; count++) {
-        const end = endOf(instant);
-        if (end === undefined) return instant;
-        instant = end;
-      }
-      return undefined;
-    },
+  return (isInside, from, limit) => {
+    if (isInside) {
+      if (endOf(from) !== undefined) return from;
+      const next = from < limit ? rule.next(new Date(from), false)?.epochMilliseconds : undefined;
+      return next === undefined || next > limit ? undefined : next;
+    }
+    let instant = from;
+    for (let count = 0; count < mostOccurrences && instant <= limit; count++) {
+      const end = endOf(instant);
+      if (end === undefined) return instant;
+      instant = end;
+    }
+    return undefined;
   };
 }
 

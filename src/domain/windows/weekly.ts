@@ -1,11 +1,7 @@
 import { Temporal } from 'temporal-polyfill';
 
-/** The times that one window is about. Instants are milliseconds since 1970 UTC. */
-export interface Times {
-  contains(instant: number): boolean;
-  /** The first instant from `from` on that is inside (or outside), and none after `limit`. */
-  first(isInside: boolean, from: number, limit: number): number | undefined;
-}
+/** The first instant from `from` on that is inside (or outside) the times of a window, and none after `limit`. In milliseconds since 1970 UTC. */
+export type Times = (isInside: boolean, from: number, limit: number) => number | undefined;
 
 /** Times that come back every week, as people write them: `Fri 16:00 - Mon 08:00`, `Mon-Fri 09:00-17:00`, `Sat,Sun`, `22:00-06:00`. */
 
@@ -53,10 +49,11 @@ export function weeklyTimes(text: string, zone: string): Times {
     const time = timeOfWeek(instant);
     return spans.some(({ from, length }) => modulo(time - from * minute, week) < length * minute);
   };
-  const first: Times['first'] = (wanted, start, limit) => {
-    let instant = start;
+  return (isInside, from, limit) => {
+    let instant = from;
     while (instant <= limit) {
-      if (contains(instant) === wanted) return instant;
+      if (contains(instant) === isInside) return instant;
+      if (instant === limit) return undefined;
       const time = timeOfWeek(instant);
       const edge = instant + Math.min(...edges.map((at) => modulo(at - time, week) || week));
       // Where the clocks are set before the edge is reached, it comes earlier or later than it seems.
@@ -65,7 +62,6 @@ export function weeklyTimes(text: string, zone: string): Times {
     }
     return undefined;
   };
-  return { contains, first };
 }
 
 function readWeekly(written: string): { readonly spans: readonly Span[] } | { readonly problem: string } {
