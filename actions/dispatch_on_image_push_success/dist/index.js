@@ -20326,45 +20326,38 @@ var InvalidReference = class extends Error {
 };
 function parseReference(text) {
   if (text.length > longestReference) throw new InvalidReference(text, `expected at most ${longestReference} characters`);
-  const at = text.indexOf("@");
-  const digest = at < 0 ? void 0 : text.slice(at + 1);
+  const { name, tag, digest } = splitReference(text);
   if (digest !== void 0 && !isDigest(digest)) {
     throw new InvalidReference(text, "expected sha256: and 64 lower-case hex digits after @");
   }
-  const { name, tag } = splitTag(at < 0 ? text : text.slice(0, at));
   if (tag !== void 0 && !isTag(tag)) {
     throw new InvalidReference(text, "expected a tag of at most 128 letters, digits, _, . and - after the colon");
   }
   const repository = parseRepository(name, text);
   return { repository, ...tag !== void 0 && { tag }, ...digest !== void 0 && { digest } };
 }
-function splitTag(named) {
-  const colon = named.indexOf(":", named.lastIndexOf("/") + 1);
-  return colon < 0 ? { name: named } : { name: named.slice(0, colon), tag: named.slice(colon + 1) };
+function splitReference(text) {
+  const [, name = "", tag, digest] = /^((?:[^@]*\/)?[^@:]*)(?::([^@]*))?(?:@(.*))?$/s.exec(text) ?? [];
+  return { name, tag, digest };
 }
 function parseRepository(name, whole = name) {
   if (name.length > longestReference) throw new InvalidReference(whole, `expected at most ${longestReference} characters`);
   if (imageIdPattern.test(name)) throw new InvalidReference(whole, "expected a name, found the 64 hex digits of an image id");
-  const { host, path } = splitHost(name);
-  if (!hostPattern.test(host)) {
-    throw new InvalidReference(whole, "expected a registry host before the first slash");
-  }
+  const slash = name.indexOf("/");
+  const first = slash < 0 ? "" : name.slice(0, slash);
+  const isHost = /[.:]/.test(first) || first.toLowerCase() === "localhost";
+  const [host, path] = isHost ? [first, name.slice(slash + 1)] : ["docker.io", name];
+  if (!hostPattern.test(host)) throw new InvalidReference(whole, "expected a registry host before the first slash");
   if (!path.split("/").every((component) => pathComponentPattern.test(component))) {
     throw new InvalidReference(whole, "expected lower-case path components of letters and digits, separated by ., _, __ or -");
   }
-  const lowerHost = host.toLowerCase();
-  const canonicalHost = dockerHubHosts.includes(lowerHost) ? "docker.io" : lowerHost;
-  const full = canonicalHost === "docker.io" && !path.includes("/") ? `docker.io/library/${path}` : `${canonicalHost}/${path}`;
+  const isDockerHub = dockerHubHosts.includes(host.toLowerCase());
+  const registry = isDockerHub ? "docker.io" : host.toLowerCase();
+  const full = isDockerHub && !path.includes("/") ? `${registry}/library/${path}` : `${registry}/${path}`;
   if (full.length > longestName) {
     throw new InvalidReference(whole, `expected at most ${longestName} characters of registry and path`);
   }
   return full;
-}
-function splitHost(name) {
-  const slash = name.indexOf("/");
-  const first = slash < 0 ? "" : name.slice(0, slash);
-  const isHost = first.includes(".") || first.includes(":") || first.toLowerCase() === "localhost";
-  return isHost ? { host: first, path: name.slice(slash + 1) } : { host: "docker.io", path: name };
 }
 
 // actions/dispatch_on_image_push_success/src/inputs.ts
