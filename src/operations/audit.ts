@@ -21,19 +21,16 @@ export const auditQuery = z.object({
 export type AuditQuery = z.output<typeof auditQuery>;
 
 /** What was read of the audit log. */
-export interface AuditReading {
+interface AuditReading {
   /** The newest file. */
   readonly file: string;
   /** How many lines were none: torn by a crash or a full disk, or written by somebody else. */
-  readonly skipped: number;
+  skipped: number;
   /** How many entries there were. */
-  readonly read: number;
+  read: number;
 }
 
-interface OpenFile {
-  readonly name: string;
-  readonly handle: FileHandle;
-}
+type OpenFile = { readonly name: string; readonly handle: FileHandle };
 
 /**
  * Hands over every entry that is asked for, of the log and of its rotated predecessors (`FILE.1`, `FILE.2.gz`, …), the oldest first. The
@@ -44,8 +41,8 @@ export async function readAudit(
   { audit: { file } }: Pick<Configuration, 'audit'>,
   query: AuditQuery,
   take: (entry: AuditLine) => void,
-): Promise<AuditReading> {
-  const reading = { file, skipped: 0, read: 0 };
+): Promise<Readonly<AuditReading>> {
+  const reading: AuditReading = { file, skipped: 0, read: 0 };
   const opened: OpenFile[][] = [];
   try {
     // One log for each process that writes to it.
@@ -88,16 +85,13 @@ function timeOf(since: string, context: z.RefinementCtx): number {
 }
 
 /** The oldest first. */
-async function* entriesOf(files: readonly OpenFile[], reading: { skipped: number; read: number }): AsyncGenerator<AuditLine> {
+async function* entriesOf(files: readonly OpenFile[], reading: AuditReading): AsyncGenerator<AuditLine> {
   for (const { name, handle } of [...files].reverse()) {
     for await (const line of linesOf(name, handle)) {
       if (line.trim() === '') continue;
       const entry = entryIn(line);
-      if (entry === undefined) reading.skipped += 1;
-      else {
-        reading.read += 1;
-        yield entry;
-      }
+      reading[entry === undefined ? 'skipped' : 'read'] += 1;
+      if (entry !== undefined) yield entry;
     }
   }
 }
@@ -123,39 +117,34 @@ async function* inOrderOfTime(logs: readonly AsyncGenerator<AuditLine>[]): Async
 
 /** The newest first: whatever rotates meanwhile moves to where it is looked for next, and is known by its inode. */
 async function openAll(file: string): Promise<OpenFile[]> {
-  const names = await namesOf(file);
-  const [files, seen]: [OpenFile[], Set<string>] = [[], new Set()];
-  for (const name of names) {
-    const handle = await open(name, 'r').catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return undefined;
-      throw unreadable(name, error);
-    });
+  const files = new Map<string, OpenFile>();
+  for (const name of await namesOf(file)) {
+    const handle = await ifThere(name, () => open(name, 'r'));
     if (handle === undefined) continue;
     const { dev, ino } = await handle.stat();
-    if (seen.has(`${dev} ${ino}`)) await handle.close();
-    else files.push({ name, handle });
-    seen.add(`${dev} ${ino}`);
+    if (files.has(`${dev} ${ino}`)) await handle.close();
+    else files.set(`${dev} ${ino}`, { name, handle });
   }
-  return files;
+  return [...files.values()];
 }
 
 async function namesOf(file: string): Promise<string[]> {
-  const names = await readdir(dirname(file)).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return [];
-    throw unreadable(dirname(file), error);
-  });
-  const numbers = names.flatMap((name) => {
-    const [, number, gz = ''] =
-      /^\.(\d{1,6})(\.gz)?$/.exec(name.startsWith(basename(file)) ? name.slice(basename(file).length) : '') ?? [];
-    return number === undefined
-      ? []
-      : [{ number: Number(number), name: join(dirname(file), `${basename(file)}.${number}${gz}`) }];
-  });
-  return [file, ...numbers.sort((one, other) => one.number - other.number).map(({ name }) => name)];
+  const names = (await ifThere(dirname(file), () => readdir(dirname(file)))) ?? [];
+  const first = `${basename(file)}.`;
+  const numberOf = (name: string): number => Number.parseInt(name.slice(first.length), 10);
+  const earlier = names.filter((name) => name.startsWith(first) && /^\d{1,6}(?:\.gz)?$/.test(name.slice(first.length)));
+  return [file, ...earlier.sort((one, other) => numberOf(one) - numberOf(other)).map((name) => join(dirname(file), name))];
 }
 
-function unreadable(path: string, error: NodeJS.ErrnoException): Unreachable {
-  return new Unreachable(`the audit log ${path} cannot be read (${error.code}): ask as a user who may read it`, { cause: error });
+/** @throws Unreachable where it is there, and cannot be read */
+async function ifThere<Read>(path: string, read: () => Promise<Read>): Promise<Read | undefined> {
+  try {
+    return await read();
+  } catch (cause) {
+    const code = codeOf(cause);
+    if (code === 'ENOENT') return undefined;
+    throw new Unreachable(`the audit log ${path} cannot be read (${code}): ask as a user who may read it`, { cause });
+  }
 }
 
 /** Not by `readline`, which lets an error of what it reads from end the process. */
@@ -170,22 +159,21 @@ async function* linesOf(name: string, handle: FileHandle): AsyncGenerator<string
       rest = lines.pop() ?? '';
       yield* lines;
     }
-  } catch (error) {
-    throw new Unreachable(`the audit log ${name} cannot be read to its end (${codeOf(error) ?? error}): move the file away`, {
-      cause: error,
+  } catch (cause) {
+    throw new Unreachable(`the audit log ${name} cannot be read to its end (${codeOf(cause) ?? cause}): move the file away`, {
+      cause,
     });
   }
   yield rest;
 }
 
-const keys = ['timestamp', 'event_type', 'source', 'outcome'];
+/** What every entry has. */
+const entryShape = z.object({ timestamp: z.string(), event_type: z.string(), source: z.string(), outcome: z.string() });
 
 function entryIn(line: string): AuditLine | undefined {
   try {
     const entry: unknown = JSON.parse(line);
-    if (typeof entry !== 'object' || entry === null) return undefined;
-    const fields = entry as Record<string, unknown>;
-    return keys.every((key) => typeof fields[key] === 'string') ? (entry as AuditLine) : undefined;
+    return entryShape.safeParse(entry).success ? (entry as AuditLine) : undefined;
   } catch {
     return undefined;
   }

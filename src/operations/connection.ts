@@ -1,14 +1,29 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { z } from 'zod';
-import { loadTemporalSettings } from '../config/load.ts';
+import type { Configuration } from '../config/configuration.ts';
+import { dropInOf, type Kinds } from '../config/kinds.ts';
+import { loadConfiguration, loadTemporalSettings } from '../config/load.ts';
 import { connectionOptions, embeddedConnection, type TemporalConnectionOptions } from '../config/temporal.ts';
 import type { Environment } from '../domain/environment.ts';
-import { codeOf } from '../domain/errors.ts';
 import { Refusal } from '../domain/failures.ts';
 import { createSecretResolver } from '../settings/secrets.ts';
 import { InvalidConfiguration, Refused, Unreachable } from './errors.ts';
+
+/**
+ * The configuration, as far as operators need it: the service's own secrets are no business of theirs, so they need not exist here.
+ * @throws InvalidConfiguration
+ */
+export function readConfiguration(
+  file: string,
+  { env, kinds }: { readonly env: Environment; readonly kinds: Kinds },
+): Configuration {
+  const text = existsSync(file) ? undefined : dropInOf(kinds, env)?.text;
+  const loaded = loadConfiguration(file, env, kinds, { text, secretsFor: [] });
+  if ('problems' in loaded) throw new InvalidConfiguration(loaded.problems);
+  return loaded.configuration;
+}
 
 /** How long Temporal may take to answer a new connection. */
 const answerWithinMs = 5_000;
@@ -35,81 +50,63 @@ export function temporalTarget(file: string, env: Environment): TemporalTarget {
   const { temporal, directory, data } = loaded;
   if (temporal.kind === 'cluster') {
     const from = env.TEMPORAL_ADDRESS ? 'TEMPORAL_ADDRESS' : `temporal.address in ${file}`;
-    const secrets = createSecretResolver(env, directory);
-    return { ...orRefused(() => connectionOptions(temporal, secrets)), namespace: temporal.namespace, from };
+    try {
+      const options = connectionOptions(temporal, createSecretResolver(env, directory));
+      return { ...options, namespace: temporal.namespace, from };
+    } catch (error) {
+      throw error instanceof Refusal ? new Refused(error.message, { cause: error }) : error;
+    }
   }
   const stateFile = join(data, 'temporal.json');
-  const running = readRunningServer(stateFile);
-  if (running !== undefined) {
-    const { namespace, mark, address } = running;
+  if (statSync(stateFile, { throwIfNoEntry: false }) === undefined) {
+    throw new Unreachable(
+      `Landfall does not run from ${data}: start it (npm start), or say where Temporal is: TEMPORAL_ADDRESS=HOST:PORT`,
+    );
+  }
+  const text = readFileSync(stateFile, 'utf8');
+  try {
+    const { namespace, mark, address } = runningServer.parse(JSON.parse(text));
     return { ...embeddedConnection(address), namespace, mark, from: stateFile };
-  }
-  throw new Unreachable(
-    `Landfall does not run from ${data}: start it (npm start), or say where Temporal is: TEMPORAL_ADDRESS=HOST:PORT`,
-  );
-}
-
-/** What the secrets refuse is refused to the operator. */
-function orRefused<Result>(work: () => Result): Result {
-  try {
-    return work();
   } catch (error) {
-    throw error instanceof Refusal ? new Refused(error.message, { cause: error }) : error;
+    const message = `expected {address, namespace, mark} in ${stateFile}: remove the file and start Landfall again`;
+    throw new Unreachable(message, { cause: error });
   }
 }
 
-function readRunningServer(stateFile: string): z.output<typeof runningServer> | undefined {
-  let text: string;
-  try {
-    text = readFileSync(stateFile, 'utf8');
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return undefined;
-    throw error;
-  }
-  try {
-    return runningServer.parse(JSON.parse(text));
-  } catch (error) {
-    throw new Unreachable(`expected {address, namespace, mark} in ${stateFile}: remove the file and start Landfall again`, {
-      cause: error,
-    });
-  }
-}
-
-/** Connects, does the work, disconnects. */
-export async function withClient<Result>(target: TemporalTarget, work: (client: Client) => Promise<Result>): Promise<Result> {
+/** Connects to the Temporal that the file and the environment name, does the work, disconnects. */
+export async function withClient<Result>(
+  file: string,
+  env: Environment,
+  work: (client: Client, target: TemporalTarget) => Promise<Result>,
+): Promise<Result> {
+  const target = temporalTarget(file, env);
   const { namespace, from, mark, ...options } = target;
-  const connection = await connect(options, target);
+  const { address } = options;
+  const connection = await Connection.connect({ ...options, connectTimeout: answerWithinMs }).catch((cause: unknown) => {
+    throw new Unreachable(
+      `Temporal at ${address} (${from}) did not answer within ${answerWithinMs / 1000} s. ` +
+        'Start Landfall (npm start), or say where Temporal is: TEMPORAL_ADDRESS=HOST:PORT, or temporal.address in landfall.yaml',
+      { cause },
+    );
+  });
   try {
     if (mark !== undefined) await requireMark(connection, mark, target);
-    return await work(new Client({ connection, namespace }));
+    return await work(new Client({ connection, namespace }), target);
   } finally {
     await connection.close();
   }
 }
 
-async function connect(options: TemporalConnectionOptions, { address, from }: TemporalTarget): Promise<Connection> {
-  try {
-    return await Connection.connect({ ...options, connectTimeout: answerWithinMs });
-  } catch (error) {
-    throw new Unreachable(
-      `Temporal at ${address} (${from}) did not answer within ${answerWithinMs / 1000} s. ` +
-        'Start Landfall (npm start), or say where Temporal is: TEMPORAL_ADDRESS=HOST:PORT, or temporal.address in landfall.yaml',
-      { cause: error },
-    );
-  }
-}
-
 /** A Landfall that was killed leaves its address behind, where by now another's server may answer, to whom nothing may be said. */
 async function requireMark(connection: Connection, mark: string, { address, from }: TemporalTarget): Promise<void> {
+  const deadline = Date.now() + answerWithinMs;
   try {
-    await connection.withDeadline(Date.now() + answerWithinMs, () =>
-      connection.workflowService.describeNamespace({ namespace: mark }),
-    );
-  } catch (error) {
+    await connection.withDeadline(deadline, () => connection.workflowService.describeNamespace({ namespace: mark }));
+  } catch (cause) {
     throw new Unreachable(
       `expected the Temporal server of ${from} at ${address}, found another one there, or one that does not answer: ` +
         'start Landfall of that data folder (npm start)',
-      { cause: error },
+      { cause },
     );
   }
 }

@@ -1,14 +1,13 @@
 import type { Client } from '@temporalio/client';
 import { z } from 'zod';
 import { abortUpdate, approveUpdate, rejectUpdate, retryUpdate, skipUpdate } from '../contracts/messages.ts';
+import { proofOf } from '../domain/decision-proof.ts';
 import { typedReason } from '../domain/person.ts';
 import { type Decision, type RolloutState, shortRollout } from '../domain/rollout-state.ts';
-import { type Actor, signedBy } from './actor.ts';
-import { answered } from './answered.ts';
 import { NotFound, Refused } from './errors.ts';
-import { reasonInput } from './input.ts';
-import { readRollout } from './rollout.ts';
-import { rolloutPrefix, rolloutRow } from './rollouts.ts';
+import { type Actor, reasonInput } from './input.ts';
+import { readRollout, rolloutPrefix, rolloutRow } from './rollouts.ts';
+import { answered } from './temporal-calls.ts';
 
 const updates = {
   approve: approveUpdate,
@@ -31,7 +30,6 @@ export const decisionInput = z
   .refine(({ verb, reason }) => verb !== 'skip' || reason !== undefined, {
     error: 'a skip is a waiver and needs a reason: landfall skip ROLLOUT STEP --reason TEXT',
   });
-export type DecisionInput = z.output<typeof decisionInput>;
 
 /** Decisions are answered by a worker at once; this leaves it time to replay the rollout first. */
 const decideWithinMs = 15_000;
@@ -45,62 +43,48 @@ const decideWithinMs = 15_000;
 export async function decide(
   client: Client,
   rollout: string,
-  { verb, step, stage, reason }: Omit<DecisionInput, 'rollout'>,
-  actor: Actor,
-): Promise<{ readonly digest?: string }> {
-  const { at, bound } = await aboutRun(client, rollout, verb, stage);
-  const decision: Decision = {
+  { verb, step, stage, reason }: Omit<z.output<typeof decisionInput>, 'rollout'>,
+  { name, tokenHash }: Actor,
+): Promise<Pick<Decision, 'digest'>> {
+  const { runId, ...bound } = await boundTo(client, rollout, verb, stage);
+  const decision = {
     ...(step !== undefined && { step }),
     ...(stage !== undefined && { stage }),
     ...(reason !== undefined && { reason }),
     ...bound,
+    by: name,
   };
-  await send(client, at, verb, await signedBy(actor, verb, at, decision));
-  return bound.digest === undefined ? {} : { digest: bound.digest };
-}
-
-interface RunAt {
-  readonly rollout: string;
-  readonly runId: string;
+  const proof = tokenHash === undefined ? {} : { proof: await proofOf(tokenHash, { verb, rollout, runId, ...decision }) };
+  try {
+    await answered(client, decideWithinMs, () =>
+      client.workflow
+        .getHandle(rollout, runId)
+        .executeUpdate<RolloutState, [Decision]>(updates[verb].name, { args: [{ ...decision, ...proof }] }),
+    );
+  } catch (error) {
+    if (!(error instanceof NotFound)) throw error;
+    // NotFound where the rollout has never been.
+    const ended = await rolloutRow(client, rollout);
+    const why = ended.reason === undefined ? '' : ` (${typedReason(ended.reason)})`;
+    throw new Refused(`${shortRollout(rollout)} has ended: ${ended.status}${why}`, { cause: error });
+  }
+  return bound;
 }
 
 /** The very run that a decision is for, and what else it is bound to: an approval says which digest it approves, in which proposal. */
-async function aboutRun(
+async function boundTo(
   client: Client,
   rollout: string,
   verb: DecisionVerb,
   stage: string | undefined,
-): Promise<{ readonly at: RunAt; readonly bound: Pick<Decision, 'digest' | 'head'> }> {
+): Promise<{ readonly runId: string } & Pick<Decision, 'digest' | 'head'>> {
   if (verb !== 'approve') {
     const { runId } = await answered(client, decideWithinMs, () => client.workflow.getHandle(rollout).describe());
-    return { at: { rollout, runId }, bound: {} };
+    return { runId };
   }
   const { runId, state } = await readRollout(client, rollout);
-  const head = headToApprove(state, stage);
-  return { at: { rollout, runId }, bound: { digest: state.image.digest, ...(head !== undefined && { head }) } };
-}
-
-/** Of the stage that is named, or of the one that waits for its approval. */
-function headToApprove({ steps, proposals }: RolloutState, stage: string | undefined): string | undefined {
+  const { image, steps, proposals } = state;
   const waiting = stage ?? steps.find(({ step, status }) => step === 'approve' && status === 'waiting')?.stage;
-  return waiting === undefined ? undefined : proposals[waiting]?.head;
-}
-
-async function send(client: Client, { rollout, runId }: RunAt, verb: DecisionVerb, decision: Decision): Promise<void> {
-  const handle = client.workflow.getHandle(rollout, runId);
-  try {
-    await answered(client, decideWithinMs, () =>
-      handle.executeUpdate<RolloutState, [Decision]>(updates[verb].name, { args: [decision] }),
-    );
-  } catch (error) {
-    if (error instanceof NotFound) throw await endOf(client, rollout, error);
-    throw error;
-  }
-}
-
-/** @throws NotFound where the rollout has never been */
-async function endOf(client: Client, rollout: string, cause: unknown): Promise<Refused> {
-  const { status, reason } = await rolloutRow(client, rollout);
-  const why = reason === undefined ? '' : ` (${typedReason(reason)})`;
-  return new Refused(`${shortRollout(rollout)} has ended: ${status}${why}`, { cause });
+  const head = waiting === undefined ? undefined : proposals[waiting]?.head;
+  return { runId, digest: image.digest, ...(head !== undefined && { head }) };
 }

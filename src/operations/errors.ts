@@ -1,5 +1,4 @@
-import type { ConfigurationProblem } from '../settings/problem.ts';
-import { formatProblem } from '../settings/problem.ts';
+import { type ConfigurationProblem, formatProblem } from '../settings/problem.ts';
 
 /**
  * Why Landfall cannot tell or do what an operator asked. The message says what was expected, what was found, and what to do; it may have

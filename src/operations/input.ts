@@ -3,6 +3,13 @@ import { namePattern } from '../settings/scalars.ts';
 import { wordIssue } from '../settings/wording.ts';
 import { InvalidInput } from './errors.ts';
 
+/** Who asks for something to be done, and what proves that it is they. */
+export interface Actor {
+  readonly name: string;
+  /** Hash of their token, `sha256:HEX`: decisions are signed with it, and checked by the worker. Absent: the name is only a claim. */
+  readonly tokenHash?: string;
+}
+
 /** @throws InvalidInput with one line for each problem */
 export function parseInput<Schema extends z.ZodType>(schema: Schema, input: unknown): z.output<Schema> {
   const parsed = schema.safeParse(input, { error: wordIssue });

@@ -1,15 +1,37 @@
-import type { Client } from '@temporalio/client';
-import { type GlobalHoldState, globalHoldQuery, laneQuery } from '../contracts/messages.ts';
-import { globalHoldId, laneId } from '../contracts/start-options.ts';
+import { type Client, WithStartWorkflowOperation } from '@temporalio/client';
+import type { QueryDefinition, Workflow } from '@temporalio/common';
+import { z } from 'zod';
+import type { Configuration } from '../config/configuration.ts';
+import { describeFollowed } from '../config/plans.ts';
+import type { ServiceSettings } from '../config/service.ts';
+import {
+  type GlobalHoldState,
+  globalHoldQuery,
+  globalHoldUpdate,
+  globalReleaseUpdate,
+  holdUpdate,
+  type LaneDecision,
+  laneQuery,
+  pinUpdate,
+  promoteUpdate,
+  quarantineUpdate,
+  type RollbackAnswer,
+  releaseUpdate,
+  rollbackUpdate,
+  unquarantineUpdate,
+} from '../contracts/messages.ts';
+import { globalHoldId, globalHoldStartOptions, laneId, laneStartOptions } from '../contracts/start-options.ts';
 import type { Digest } from '../domain/image-reference.ts';
 import { DecisionRefused, digestOf, knownDigests } from '../domain/lane/decisions.ts';
 import type { LaneState } from '../domain/lane/state.ts';
-import { answered, answerWithinMs } from './answered.ts';
-import { NotFound, Refused } from './errors.ts';
+import { matchesWildcard } from '../settings/image-pattern.ts';
+import { InvalidConfiguration, NotFound, Refused } from './errors.ts';
+import { type Actor, reasonInput, serviceInput } from './input.ts';
+import { answered, answerWithinMs } from './temporal-calls.ts';
 
 /** What a service's lane knows; undefined where nothing of the service was ever rolled out. */
 export async function readLane(client: Client, service: string): Promise<LaneState | undefined> {
-  return await ask(client, laneId(service), (handle) => handle.query(laneQuery));
+  return await ask(client, laneId(service), laneQuery);
 }
 
 /**
@@ -23,42 +45,133 @@ export async function showLane(
   const [lane, globalHold] = await Promise.all([
     readLane(client, service),
     // The workflow is there only once somebody has held everything.
-    ask(client, globalHoldId, (handle) => handle.query(globalHoldQuery)),
+    ask(client, globalHoldId, globalHoldQuery),
   ]);
   if (lane === undefined) throw noLane(service);
   return { lane, globalHold: globalHold ?? {} };
 }
 
-type Handle = ReturnType<Client['workflow']['getHandle']>;
-
-async function ask<Answer>(
-  client: Client,
-  workflowId: string,
-  question: (handle: Handle) => Promise<Answer>,
-): Promise<Answer | undefined> {
+async function ask<Answer>(client: Client, workflowId: string, query: QueryDefinition<Answer>): Promise<Answer | undefined> {
   const handle = client.workflow.getHandle(workflowId);
   try {
     // One that was terminated would still answer, with what it knew then.
     const { status } = await answered(client, answerWithinMs, () => handle.describe());
     if (status.name !== 'RUNNING') return undefined;
-    return await answered(client, answerWithinMs, () => question(handle));
+    return await answered(client, answerWithinMs, () => handle.query(query));
   } catch (error) {
     if (error instanceof NotFound) return undefined;
     throw error;
   }
 }
 
-export function noLane(service: string): NotFound {
+function noLane(service: string): NotFound {
   return new NotFound(
     `nothing of a service '${service}' has been rolled out yet: landfall list shows what has; landfall trigger IMAGE rolls an image out`,
   );
+}
+
+const common = { service: serviceInput, reason: reasonInput };
+
+/** What changes how a service's lane goes on. `digest`: a whole one, or the beginning of one that the lane knows. */
+export const laneCommandInput = z
+  .discriminatedUnion('verb', [
+    z.object({ ...common, verb: z.enum(['hold', 'release']), stage: z.string().optional() }),
+    z.object({ ...common, verb: z.enum(['pin', 'promote']), stage: z.string(), digest: z.string() }),
+    z.object({ ...common, verb: z.enum(['quarantine', 'unquarantine']), digest: z.string() }),
+    z.object({ ...common, verb: z.literal('rollback'), stage: z.string() }),
+  ])
+  .superRefine(requireReason);
+export type LaneCommand = z.output<typeof laneCommandInput>;
+
+/** Of all services at once. */
+export const globalHoldInput = z.object({ verb: z.enum(['hold', 'release']), reason: reasonInput }).superRefine(requireReason);
+
+function requireReason({ verb, reason }: { verb: string; reason?: string | undefined }, context: z.RefinementCtx): void {
+  if (reason !== undefined || !['hold', 'pin', 'rollback'].includes(verb)) return;
+  const message = `whoever finds it later has to know why: landfall ${verb} ... --reason TEXT`;
+  context.addIssue({ code: 'custom', path: ['reason'], message });
+}
+
+const updates: Readonly<Record<LaneCommand['verb'], { readonly name: string }>> = {
+  hold: holdUpdate,
+  release: releaseUpdate,
+  pin: pinUpdate,
+  quarantine: quarantineUpdate,
+  unquarantine: unquarantineUpdate,
+  rollback: rollbackUpdate,
+  promote: promoteUpdate,
+};
+
+/** The lane as it is then; of a rollback or a promotion, the workflow that does it, and what the rollback comes to. */
+export type LaneAnswer = LaneState | ({ readonly workflow: string } & Partial<RollbackAnswer>);
+
+/** A lane answers at once; this leaves a worker time to replay it first. */
+const commandWithinMs = 15_000;
+
+/** These make sense before anything of the service was ever rolled out. */
+const startingVerbs: readonly LaneCommand['verb'][] = ['hold', 'quarantine'];
+
+/**
+ * Lanes take no proof: whoever the actor says to be is noted as unverified.
+ * @param configuration reads it when it is needed
+ * @returns the command with its whole digest, and what the lane answered
+ * @throws NotFound where neither lane nor configuration knows the service or the stage; Refused; Unreachable; InvalidConfiguration
+ */
+export async function commandLane(
+  { client, configuration }: { readonly client: Client; readonly configuration: () => Configuration },
+  input: LaneCommand,
+  actor: Actor,
+): Promise<{ readonly command: LaneCommand; readonly answer: LaneAnswer }> {
+  const { service, verb } = input;
+  const lane = await readLane(client, service);
+  const starts = lane === undefined && startingVerbs.includes(verb);
+  if (lane === undefined && !starts) throw noLane(service);
+  if (starts) requireKnownService(service, configuration);
+  if ('stage' in input && input.stage !== undefined) requireKnownStage(input.stage, service, lane, configuration);
+  const command = 'digest' in input ? { ...input, digest: completeDigest(input.digest, lane) } : input;
+  return { command, answer: await answered(client, commandWithinMs, () => send(client, command, actor, starts)) };
+}
+
+async function send(client: Client, command: LaneCommand, actor: Actor, starts: boolean): Promise<LaneAnswer> {
+  const { service, verb, reason } = command;
+  const where = {
+    ...('stage' in command && command.stage !== undefined && { stage: command.stage }),
+    ...('digest' in command && { digest: command.digest }),
+  };
+  const args: [LaneDecision] = [{ ...attributedTo(actor, reason), ...where }];
+  const { name } = updates[verb];
+  if (!starts) return await client.workflow.getHandle(laneId(service)).executeUpdate<LaneAnswer, [LaneDecision]>(name, { args });
+  const startWorkflowOperation = new WithStartWorkflowOperation('lane', laneStartOptions(service));
+  return await client.workflow.executeUpdateWithStart<Workflow, LaneAnswer, [LaneDecision]>(name, {
+    args,
+    startWorkflowOperation,
+  });
+}
+
+/** Holds all services, or ends that. @throws Unreachable */
+export async function commandGlobalHold(
+  client: Client,
+  { verb, reason }: z.output<typeof globalHoldInput>,
+  actor: Actor,
+): Promise<GlobalHoldState> {
+  const { name } = verb === 'hold' ? globalHoldUpdate : globalReleaseUpdate;
+  return await answered(client, commandWithinMs, () =>
+    client.workflow.executeUpdateWithStart<Workflow, GlobalHoldState, [LaneDecision]>(name, {
+      args: [attributedTo(actor, reason)],
+      startWorkflowOperation: new WithStartWorkflowOperation('globalHold', globalHoldStartOptions()),
+    }),
+  );
+}
+
+function attributedTo({ name }: Actor, reason: string | undefined): LaneDecision {
+  return { by: name, ...(reason !== undefined && { reason }) };
 }
 
 /**
  * A digest as people type it: whole, or its beginning (with or without `sha256:`), completed from what the lane knows.
  * @throws Refused where the lane knows none, or several; the message lists them
  */
-export function completeDigest(text: string, lane: LaneState | undefined): Digest {
+function completeDigest(text: string, lane: LaneState | undefined): Digest {
   const typed = text.trim().toLowerCase();
   const whole = /^[0-9a-f]{64}$/.test(typed) ? `sha256:${typed}` : typed;
   try {
@@ -67,4 +180,45 @@ export function completeDigest(text: string, lane: LaneState | undefined): Diges
     if (error instanceof DecisionRefused) throw new Refused(error.message, { cause: error });
     throw error;
   }
+}
+
+/*
+ * A hold of what does not exist would be taken, and hold nothing. So a name that no lane knows has to be one of the configuration.
+ */
+
+/** @throws NotFound where the configuration has no such service */
+function requireKnownService(service: string, read: () => Configuration): void {
+  const configuration = read();
+  if (settingsOf(configuration, service).length > 0) return;
+  const lines = describeFollowed(configuration).map((line) => `  ${line}`);
+  const known = lines.length === 0 ? [`${configuration.file} has none yet`] : [`${configuration.file} has:`, ...lines];
+  throw new NotFound([`there is no service '${service}'`, ...known].join('\n'));
+}
+
+/** @throws NotFound where neither the lane nor the configuration has such a stage */
+function requireKnownStage(stage: string, service: string, lane: LaneState | undefined, read: () => Configuration): void {
+  if (lane !== undefined && Object.hasOwn(lane.stages, stage)) return;
+  const configured = stagesOf(service, read);
+  if (configured.includes(stage)) return;
+  const known = [...new Set([...Object.keys(lane?.stages ?? {}), ...configured])];
+  const stages = known.length === 0 ? 'none is known yet' : `expected one of ${known.join(', ')}`;
+  throw new NotFound(`${service} has no stage '${stage}': ${stages}`);
+}
+
+/** Where the file cannot be used, the lane alone has to know. */
+function stagesOf(service: string, read: () => Configuration): string[] {
+  try {
+    return settingsOf(read(), service).flatMap(({ stages }) => stages.map(({ name }) => name));
+  } catch (error) {
+    if (error instanceof InvalidConfiguration) return [];
+    throw error;
+  }
+}
+
+/** The service of this name, or the patterns that can give it: `*` stands for something. */
+function settingsOf({ services }: Configuration, service: string): ServiceSettings[] {
+  const named = services.filter(({ name }) => name === service);
+  return named.length > 0
+    ? named
+    : services.filter(({ name }) => service.length >= name.length && matchesWildcard(name, service));
 }

@@ -1,10 +1,16 @@
-import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
+import {
+  type Client,
+  QueryNotRegisteredError,
+  type WorkflowExecutionDescription,
+  type WorkflowExecutionInfo,
+} from '@temporalio/client';
 import { z } from 'zod';
+import { stateQuery } from '../contracts/messages.ts';
 import { searchAttributes } from '../contracts/start-options.ts';
-import { ends, rolloutStatuses, shortRollout } from '../domain/rollout-state.ts';
-import { answered, answerWithinMs } from './answered.ts';
-import { Ambiguous, NotFound } from './errors.ts';
+import { ends, type RolloutState, rolloutStatuses, shortRollout } from '../domain/rollout-state.ts';
+import { Ambiguous, NotFound, Unreachable } from './errors.ts';
 import { serviceInput } from './input.ts';
+import { answered, answerWithinMs } from './temporal-calls.ts';
 
 /** One row of a list of rollouts: what Temporal's columns say, without asking any worker. */
 export interface RolloutRow {
@@ -37,8 +43,10 @@ export type RolloutFilter = z.output<typeof rolloutFilter>;
 const ofRollouts = "WorkflowType IN ('rollout', 'rollback')";
 
 /** The newest first. */
-export async function listRollouts(client: Client, filter: RolloutFilter): Promise<RolloutRow[]> {
-  const { service, status } = filter;
+export async function listRollouts(
+  client: Client,
+  { service, status, limit, allRuns = false }: RolloutFilter,
+): Promise<RolloutRow[]> {
   const isOpen = status !== undefined && !ends.some((end) => end === status);
   const conditions = [
     ofRollouts,
@@ -47,7 +55,16 @@ export async function listRollouts(client: Client, filter: RolloutFilter): Promi
     // What was terminated from outside never had the chance to change its own status.
     ...(isOpen ? ["ExecutionStatus = 'Running'"] : []),
   ];
-  return await answered(client, answerWithinMs, () => firstRows(client, conditions.join(' AND '), filter));
+  return await answered(client, answerWithinMs, async () => {
+    const rows = new Map<string, RolloutRow>();
+    // Temporal lists what runs first, and then what ended last: the first of an id is its newest run.
+    for await (const info of client.workflow.list({ query: conditions.join(' AND '), pageSize: Math.min(limit, 1000) })) {
+      const key = allRuns ? info.runId : info.workflowId;
+      if (!rows.has(key)) rows.set(key, rowOf(info));
+      if (rows.size >= limit) break;
+    }
+    return [...rows.values()];
+  });
 }
 
 const wholeId = /^(?:rollout:[^:]+:[^:]+:[0-9a-f]{12}|rollback:[^:]+:[^:]+:\d+)$/;
@@ -71,7 +88,16 @@ export async function findRollout(client: Client, prefix: string): Promise<strin
   // Lists lag behind a little: who has the whole id need not wait for them.
   if (wholeId.test(prefix)) return prefix;
   const query = `${ofRollouts} AND WorkflowId STARTS_WITH ${quoted(prefix)}`;
-  const ids = await answered(client, answerWithinMs, () => idsThatBegin(client, query, prefix));
+  const found = new Set<string>();
+  await answered(client, answerWithinMs, async () => {
+    for await (const { workflowId } of client.workflow.list({ query, pageSize: 100 })) {
+      // A closed rollout may have run again: the same id is the same rollout.
+      if (workflowId.startsWith(prefix)) found.add(workflowId);
+      // One more than are shown tells that there are more.
+      if (found.size > mostCandidates) break;
+    }
+  });
+  const ids = [...found].sort();
   const [first, ...others] = ids;
   if (first === undefined)
     throw new NotFound(`no rollout begins with '${shortRollout(prefix)}': landfall list shows what there is`);
@@ -81,32 +107,6 @@ export async function findRollout(client: Client, prefix: string): Promise<strin
   const more = ids.length > mostCandidates ? ['  …'] : [];
   const title = `'${shortRollout(prefix)}' is the beginning of several rollouts; name one of them:`;
   throw new Ambiguous([title, ...shown, ...more].join('\n'), candidates);
-}
-
-/** In the order of the alphabet; one more than are shown tells that there are more. */
-async function idsThatBegin(client: Client, query: string, prefix: string): Promise<string[]> {
-  const ids = new Set<string>();
-  for await (const { workflowId } of client.workflow.list({ query, pageSize: 100 })) {
-    // A closed rollout may have run again: the same id is the same rollout.
-    if (workflowId.startsWith(prefix)) ids.add(workflowId);
-    if (ids.size > mostCandidates) break;
-  }
-  return [...ids].sort();
-}
-
-/** Temporal lists what runs first, and then what ended last: the first of an id is its newest run. */
-async function firstRows(
-  client: Client,
-  query: string,
-  { limit, allRuns = false }: Pick<RolloutFilter, 'limit' | 'allRuns'>,
-): Promise<RolloutRow[]> {
-  const rows = new Map<string, RolloutRow>();
-  for await (const info of client.workflow.list({ query, pageSize: Math.min(limit, 1000) })) {
-    const key = allRuns ? info.runId : info.workflowId;
-    if (!rows.has(key)) rows.set(key, rowOf(info));
-    if (rows.size >= limit) break;
-  }
-  return [...rows.values()];
 }
 
 /**
@@ -121,6 +121,7 @@ function rowOf(info: Omit<WorkflowExecutionInfo, 'raw'>): RolloutRow {
   const columns = info.typedSearchAttributes;
   const stage = columns.get(searchAttributes.stage);
   const changedAt = columns.get(searchAttributes.changedAt) ?? info.closeTime ?? info.startTime;
+  const { reason, proposal } = info.memo ?? {};
   return {
     rollout: info.workflowId,
     runId: info.runId,
@@ -128,25 +129,79 @@ function rowOf(info: Omit<WorkflowExecutionInfo, 'raw'>): RolloutRow {
     image: columns.get(searchAttributes.image) ?? '',
     digest: columns.get(searchAttributes.digest) ?? '',
     status: statusOf(info.status.name, columns.get(searchAttributes.status)),
-    ...(stage === undefined ? {} : { stage }),
+    ...(stage !== undefined && { stage }),
     startedAt: info.startTime.toISOString(),
     changedAt: changedAt.toISOString(),
-    ...textOf(info.memo, 'reason'),
-    ...textOf(info.memo, 'proposal'),
+    ...(typeof reason === 'string' && { reason }),
+    ...(typeof proposal === 'string' && { proposal }),
   };
 }
 
 /** A rollout that Temporal ended from outside (terminated, timed out) says nothing any more. */
-export function statusOf(execution: string, own: string | undefined): string {
+function statusOf(execution: string, own: string | undefined): string {
   const isOwn = execution === 'RUNNING' || execution === 'COMPLETED' || execution === 'CONTINUED_AS_NEW';
   return isOwn ? (own ?? 'running') : execution.toLowerCase().replaceAll('_', ' ');
 }
 
-function textOf<Key extends string>(memo: Record<string, unknown> | undefined, key: Key): { [Name in Key]?: string } {
-  const value = memo?.[key];
-  return typeof value === 'string' ? ({ [key]: value } as { [Name in Key]?: string }) : {};
-}
-
 function quoted(value: string): string {
   return `'${value.replaceAll("'", "''")}'`;
+}
+
+/** What is known of a rollout at this moment: what it says itself, and what only Temporal knows. */
+export interface RolloutNow {
+  readonly runId: string;
+  /** `running`, `completed`, or how Temporal ended it from outside. */
+  readonly execution: string;
+  readonly state: RolloutState;
+  /** The steps that failed and are tried again, and those that no worker has taken. */
+  readonly retries: readonly Retry[];
+}
+
+export interface Retry {
+  /** Its step, or the name of the activity that is a part of one. */
+  readonly step: string;
+  /** The attempt that is under way or comes next: 1 only where no worker has taken it yet. */
+  readonly attempt: number;
+  readonly lastFailure: string;
+}
+
+/**
+ * A rollout that has ended left its state as its result; one that runs, or was ended from outside, is asked.
+ * @throws NotFound, and Unreachable where no worker answers
+ */
+export async function readRollout(client: Client, rollout: string): Promise<RolloutNow> {
+  const handle = client.workflow.getHandle(rollout);
+  const description = await answered(client, answerWithinMs, () => handle.describe());
+  const { name } = description.status;
+  const { runId } = description;
+  const known = { runId, execution: statusOf(name, name.toLowerCase()), retries: retriesIn(description) };
+  if (name === 'COMPLETED') {
+    return { ...known, state: (await answered(client, answerWithinMs, () => handle.result())) as RolloutState };
+  }
+  try {
+    return { ...known, state: await answered(client, answerWithinMs, () => handle.query(stateQuery)) };
+  } catch (error) {
+    if (error instanceof QueryNotRegisteredError) {
+      throw new Unreachable(`${rollout} has not told its state yet: ask again in a moment`, { cause: error });
+    }
+    throw error;
+  }
+}
+
+/** A worker takes a step within a moment, unless there is none, or it has its hands full. */
+const takenWithinMs = 5_000;
+const notTaken =
+  'no worker has taken it yet: see that a Landfall runs that serves it (LANDFALL_ROLES there, and LANDFALL_HOSTS for what is on a host)';
+/** `PENDING_ACTIVITY_STATE_SCHEDULED` of Temporal's API. */
+const scheduled = 1;
+
+function retriesIn({ raw }: WorkflowExecutionDescription): Retry[] {
+  return (raw.pendingActivities ?? []).flatMap((pending) => {
+    const { activityType, attempt, lastFailure, state, scheduledTime, lastStartedTime } = pending;
+    const step = activityType?.name?.replace(/^check:/, '') ?? '';
+    if (lastFailure?.message) return [{ step, attempt: attempt ?? 1, lastFailure: lastFailure.message }];
+    const waitsMs = Date.now() - Number(scheduledTime?.seconds ?? Number.POSITIVE_INFINITY) * 1000;
+    const isWaiting = state === scheduled && !lastStartedTime && waitsMs > takenWithinMs;
+    return isWaiting ? [{ step, attempt: 1, lastFailure: notTaken }] : [];
+  });
 }

@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import type { Client } from '@temporalio/client';
+import type { Client, WorkflowHandle } from '@temporalio/client';
 import { z } from 'zod';
 import type { Configuration } from '../config/configuration.ts';
 import { describeFollowed, describeTags, planOf, plansOfRepository } from '../config/plans.ts';
+import { resolveStartOptions, rolloutStartOptions } from '../contracts/start-options.ts';
 import type { ImagePush } from '../domain/image-push.ts';
 import {
+  type Digest,
   formatReference,
   type ImageReference,
   InvalidReference,
@@ -12,18 +14,20 @@ import {
   type Repository,
   type Tag,
 } from '../domain/image-reference.ts';
+import { typedReason } from '../domain/person.ts';
 import type { Plan } from '../domain/plan.ts';
 import { follows } from '../domain/tag-policy.ts';
-import type { Actor } from './actor.ts';
-import { InvalidInput, NotFound } from './errors.ts';
-import { type Started, startRollouts } from './start-rollouts.ts';
+import { InvalidInput, NotFound, Refused, Unreachable } from './errors.ts';
+import type { Actor } from './input.ts';
+import { readLane } from './lane.ts';
+import { answered, isUnanswered } from './temporal-calls.ts';
 
 /** `image`: IMAGE[:TAG][@DIGEST], or the name of a service in place of its image. `service`: only for this one. */
 export const triggerInput = z.object({ image: z.string(), service: z.string().optional() });
-export type TriggerInput = z.output<typeof triggerInput>;
+type TriggerInput = z.output<typeof triggerInput>;
 
 /** What is to be rolled out. */
-export interface Trigger {
+interface Trigger {
   readonly plan: Plan;
   readonly image: ImageReference;
   readonly tag: Tag;
@@ -33,28 +37,38 @@ export interface Trigger {
  * The services that an operator means.
  * @throws InvalidInput where it is no image, or a tag has to be named; NotFound where no service follows it
  */
-export function planTriggers(configuration: Configuration, { image, service }: TriggerInput): Trigger[] {
-  const wanted = readWanted(image, service, configuration);
-  return followersOf(configuration, wanted).map((follower) => ({ ...follower, image: wanted.image }));
+export function planTriggers(configuration: Configuration, input: TriggerInput): Trigger[] {
+  const { image, service } = readWanted(input, configuration);
+  const { repository, tag = defaultTag } = image;
+  const ofRepository = plansOfRepository(configuration, repository);
+  const candidates = ofRepository.filter((plan) => service === undefined || plan.service === service);
+  const followers = candidates.filter((plan) => follows(plan.tags, tag)).map((plan) => ({ plan, image, tag }));
+  if (followers.length > 0) return followers;
+  if (image.tag === undefined && candidates.length > 0) {
+    // Whoever follows one tag alone can mean no other.
+    const only = candidates.flatMap((plan) => {
+      const [tag, ...others] = plan.tags.kind === 'exact' ? plan.tags.tags : [];
+      return tag === undefined || others.length > 0 ? [] : [{ plan, image, tag }];
+    });
+    if (only.length > 0) return only;
+    throw new InvalidInput(candidates.map((plan) => `${plan.service} follows ${describeTags(plan.tags)}: name a tag`).join('\n'));
+  }
+  const what = formatReference({ repository, tag });
+  const others = ofRepository.filter((plan) => follows(plan.tags, tag)).map((plan) => plan.service);
+  const problem =
+    others.length > 0 ? `service ${service} does not follow ${what}; ${others.join(', ')} does` : `no service follows ${what}`;
+  const lines = describeFollowed(configuration).map((line) => `  ${line}`);
+  const known = lines.length === 0 ? [`${configuration.file} follows nothing yet`] : [`${configuration.file} follows:`, ...lines];
+  throw new NotFound([problem, ...known].join('\n'));
 }
+
+const defaultTag = 'latest' as Tag;
 
 /**
- * As if the image had just been pushed, and whatever the last verdict was.
- * @returns one for each trigger, in their order
- * @throws Refused where the digest is in quarantine; Unreachable
+ * An image, or in its place the name of a service that follows one repository. Where it is both, it is the image.
+ * @returns `service`: only for this one
  */
-export async function trigger(client: Client, triggers: readonly Trigger[], actor: Actor): Promise<Started[]> {
-  return await Promise.all(triggers.map(({ plan, image, tag }) => startRollouts(client, plan, pushOf(image, tag, actor.name))));
-}
-
-interface Wanted {
-  readonly image: ImageReference;
-  /** Only for this one. */
-  readonly service: string | undefined;
-}
-
-/** An image, or in its place the name of a service that follows one repository. Where it is both, it is the image. */
-function readWanted(text: string, service: string | undefined, configuration: Configuration): Wanted {
+function readWanted({ image: text, service }: TriggerInput, configuration: Configuration) {
   const [, name = '', rest = ''] = /^([^/:@]+)((?:[:@][^/]*)?)$/.exec(text) ?? [];
   const named = planOf(configuration, name);
   const isImage = plansOfRepository(configuration, `docker.io/library/${name}` as Repository).length > 0;
@@ -71,37 +85,98 @@ function parseImage(text: string): ImageReference {
   }
 }
 
-const defaultTag = 'latest' as Tag;
+/** What came of a trigger for one service, as far as it is known by now. */
+export interface Started {
+  readonly service: string;
+  /** The rollout, or the look-up that starts it. */
+  readonly workflow: string;
+  /** `wasRunning`: it ran already, and goes on as it was. */
+  readonly rollouts: readonly { readonly rollout: string; readonly wasRunning: boolean }[];
+  /** Why there is no rollout yet. Absent where there is one, and where nothing is known. */
+  readonly note?: string;
+}
 
-type Follower = Pick<Trigger, 'plan' | 'tag'>;
+/**
+ * As if the image had just been pushed, and whatever the last verdict was.
+ * @returns one for each trigger, in their order
+ * @throws Refused where the digest is in quarantine; Unreachable
+ */
+export async function trigger(client: Client, triggers: readonly Trigger[], { name }: Actor): Promise<Started[]> {
+  const starts = triggers.map(({ plan, image: { repository, digest }, tag }) => {
+    const receivedAt = new Date().toISOString();
+    const push = { source: 'operator', deliveryId: `operator-${randomUUID()}`, repository, tag, actor: name, receivedAt };
+    return digest === undefined ? lookUp(client, plan, push) : startRollout(client, plan, { ...push, digest }, digest);
+  });
+  return await Promise.all(starts);
+}
 
-function followersOf(configuration: Configuration, { image, service }: Wanted): Follower[] {
-  const { repository, tag = defaultTag } = image;
-  const ofRepository = plansOfRepository(configuration, repository);
-  const candidates = ofRepository.filter((plan) => service === undefined || plan.service === service);
-  const followers = candidates.filter((plan) => follows(plan.tags, tag)).map((plan) => ({ plan, tag }));
-  if (followers.length > 0) return followers;
-  const only = image.tag === undefined ? candidates.flatMap(withOnlyTag) : [];
-  if (only.length > 0) return only;
-  if (image.tag === undefined && candidates.length > 0) {
-    throw new InvalidInput(candidates.map((plan) => `${plan.service} follows ${describeTags(plan.tags)}: name a tag`).join('\n'));
+const startWithinMs = 5_000;
+/** Looking a tag up takes a second or two; who mistyped it should learn that here. */
+const followForMs = 5_000;
+const lookEveryMs = 1_000;
+
+async function startRollout(client: Client, plan: Plan, push: ImagePush, digest: Digest): Promise<Started> {
+  await refuseQuarantined(client, plan.service, digest);
+  const image = { repository: push.repository, tag: push.tag, digest };
+  const options = rolloutStartOptions({ plan, image, push, manual: true, named: true });
+  await answered(client, startWithinMs, () => client.workflow.start('rollout', options));
+  const workflow = options.workflowId;
+  return { service: plan.service, workflow, rollouts: [await startedFor(client, workflow, push)] };
+}
+
+/** The rollout would end at once, and say so only to whoever looks. Where no lane answers, it is left to the rollout. */
+async function refuseQuarantined(client: Client, service: string, digest: Digest): Promise<void> {
+  const lane = await readLane(client, service).catch((error: unknown) => {
+    if (error instanceof Unreachable) return undefined;
+    throw error;
+  });
+  const quarantined = lane?.quarantine[digest];
+  if (quarantined === undefined) return;
+  throw new Refused(
+    `${digest} is in quarantine since ${quarantined.at} (${typedReason(quarantined.reason)}): landfall unquarantine ${service} ${digest} lets it out, then trigger it`,
+  );
+}
+
+/** The memo names the delivery that started a run. */
+async function startedFor(client: Client, rollout: string, { deliveryId }: ImagePush): Promise<Started['rollouts'][number]> {
+  const { memo } = await answered(client, startWithinMs, () => client.workflow.getHandle(rollout).describe());
+  return { rollout, wasRunning: memo?.deliveryId !== deliveryId };
+}
+
+/** Asks what the tag is, and follows that for a few seconds. */
+async function lookUp(client: Client, plan: Plan, push: ImagePush): Promise<Started> {
+  const options = resolveStartOptions({ manual: true, plan, push });
+  const handle = await answered(client, startWithinMs, () => client.workflow.signalWithStart('resolve', options));
+  const known = { service: plan.service, workflow: options.workflowId };
+  for (const giveUpAt = Date.now() + followForMs; ; ) {
+    const ids = await unlessLate(client, () => handle.result());
+    if (ids !== undefined) {
+      // One look-up answers several questions; this one was about one tag.
+      const mine = (ids as string[]).filter((id) => id.startsWith(`rollout:${plan.service}:${push.tag}:`));
+      const rollouts = await Promise.all(mine.map((id) => startedFor(client, id, push)));
+      if (rollouts.length > 0) return { ...known, rollouts };
+    }
+    const note = await troubleOf(client, handle, `${plan.repository}:${push.tag}: `);
+    if (note !== undefined) return { ...known, rollouts: [], note };
+    if (ids !== undefined || Date.now() > giveUpAt) return { ...known, rollouts: [] };
   }
-  const what = formatReference({ repository, tag });
-  const others = ofRepository.filter((plan) => follows(plan.tags, tag)).map((plan) => plan.service);
-  const problem =
-    others.length > 0 ? `service ${service} does not follow ${what}; ${others.join(', ')} does` : `no service follows ${what}`;
-  const lines = describeFollowed(configuration).map((line) => `  ${line}`);
-  const known = lines.length === 0 ? [`${configuration.file} follows nothing yet`] : [`${configuration.file} follows:`, ...lines];
-  throw new NotFound([problem, ...known].join('\n'));
 }
 
-/** Whoever follows one tag alone can mean no other. */
-function withOnlyTag(plan: Plan): Follower[] {
-  const [tag, ...others] = plan.tags.kind === 'exact' ? plan.tags.tags : [];
-  return tag === undefined || others.length > 0 ? [] : [{ plan, tag }];
+/** What keeps a look-up from its answer: the failure of an activity that is tried again, or what the workflow says of a final one. */
+async function troubleOf(client: Client, handle: WorkflowHandle, subject: string): Promise<string | undefined> {
+  const { raw } = await answered(client, startWithinMs, () => handle.describe());
+  const failure = raw.pendingActivities?.find(({ lastFailure }) => lastFailure?.message)?.lastFailure?.message;
+  if (failure) return failure;
+  // The query that every workflow of the SDK answers, for Temporal's own page.
+  const told = await unlessLate(client, () => handle.query<{ currentDetails?: string }>('__temporal_workflow_metadata'));
+  return told?.currentDetails?.startsWith(subject) ? told.currentDetails.slice(subject.length) : undefined;
 }
 
-function pushOf({ repository, digest }: ImageReference, tag: Tag, actor: string): ImagePush {
-  const push = { source: 'operator', deliveryId: `operator-${randomUUID()}`, repository, tag, actor };
-  return { ...push, ...(digest === undefined ? {} : { digest }), receivedAt: new Date().toISOString() };
+async function unlessLate<Answer>(client: Client, call: () => Promise<Answer>): Promise<Answer | undefined> {
+  try {
+    return await answered(client, lookEveryMs, call);
+  } catch (error) {
+    if (error instanceof Unreachable && isUnanswered(error.cause)) return undefined;
+    throw error;
+  }
 }

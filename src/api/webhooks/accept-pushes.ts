@@ -7,7 +7,7 @@ import {
 } from '../../contracts/start-options.ts';
 import { concurrently } from '../../domain/concurrently.ts';
 import { formatReference } from '../../domain/image-reference.ts';
-import { causeOf, reasonOf } from '../../operations/in-time.ts';
+import { causeOf, reasonOf } from '../../operations/temporal-calls.ts';
 import { type PlanFinders, type PlannedStarts, planStarts, type ReceivedPushes } from './plan-starts.ts';
 import { orUnavailable, type TemporalCalls } from './unavailable.ts';
 

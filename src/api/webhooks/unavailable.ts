@@ -1,7 +1,7 @@
 import type { Client } from '@temporalio/client';
 import type { Log } from '../../domain/log.ts';
 import { unavailable } from '../../http/problem.ts';
-import { defaultDeadlineMs, inTime, isTemporalFailure, reasonOf } from '../../operations/in-time.ts';
+import { defaultDeadlineMs, inTime, isTemporalFailure, reasonOf } from '../../operations/temporal-calls.ts';
 
 export interface TemporalCalls {
   readonly client: Client;
