@@ -1,4 +1,5 @@
 import { userInfo } from 'node:os';
+import type { Command } from 'commander';
 import type { Kinds } from '../config/kinds.ts';
 import type { Environment } from '../domain/environment.ts';
 import { codeOf } from '../domain/errors.ts';
@@ -31,10 +32,9 @@ export function processContext(kinds: Kinds): CliContext {
     operator: operatorName(env),
     print: (line) => void process.stdout.write(`${line}\n`),
     warn: (line) => void process.stderr.write(`${line}\n`),
-    ...(process.stdout.isTTY ? { width: process.stdout.columns } : {}),
-    ...(process.stdin.isTTY && process.stderr.isTTY
-      ? { confirm: (question) => askYesOrNo(question, process.stdin, process.stderr) }
-      : {}),
+    ...(process.stdout.isTTY && { width: process.stdout.columns }),
+    ...(process.stdin.isTTY &&
+      process.stderr.isTTY && { confirm: (question) => askYesOrNo(question, process.stdin, process.stderr) }),
   };
 }
 
@@ -46,4 +46,39 @@ function operatorName(env: Environment): string {
   } catch (error) {
     return env.USER || env.LOGNAME || `uid ${process.getuid?.() ?? 'unknown'} (${codeOf(error) ?? 'no name'})`;
   }
+}
+
+/** What nearly every command can be told. */
+export interface CommandOptions {
+  readonly config: string;
+  readonly json?: boolean;
+}
+
+/** What the commands that decide something can be told. */
+export interface DecisionOptions extends CommandOptions {
+  readonly reason?: string;
+  readonly as?: string;
+}
+
+export const jsonOption = ['--json', 'print JSON'] as const;
+
+/** The same default as the service's own. */
+export const configOption = ({ env }: Pick<CliContext, 'env'>) =>
+  ['-c, --config <file>', 'configuration file', env.LANDFALL_CONFIG ?? 'landfall.yaml'] as const;
+
+export function addCommandOptions(command: Command, context: CliContext): Command {
+  return command.option(...jsonOption).option(...configOption(context));
+}
+
+/** @param who what the command calls whoever decides, and what proves it */
+export function addDecisionOptions(command: Command, who: string, proof: string, context: CliContext): Command {
+  const as = `${who}; else LANDFALL_OPERATOR, else the user of this machine${proof}`;
+  return addCommandOptions(command.option('--reason <text>', 'why').option('--as <operator>', as), context);
+}
+
+export const rolloutArgument = 'id of the rollout, or any beginning of it that only one has';
+
+/** Whom the record names: who says so, else whoever runs the command. */
+export function nameOf({ as }: { readonly as?: string }, { operator }: Pick<CliContext, 'operator'>): string {
+  return as?.trim() || operator;
 }

@@ -1,6 +1,5 @@
 import { InvalidConfiguration, InvalidInput, OperationError } from '../operations/errors.ts';
-import type { ConfigurationProblem } from '../settings/problem.ts';
-import { formatProblem } from '../settings/problem.ts';
+import { type ConfigurationProblem, formatProblem } from '../settings/problem.ts';
 import { plain } from './terminal.ts';
 
 /** Exit codes of the `landfall` command. */
@@ -8,21 +7,12 @@ export const exitCodes = { fine: 0, refused: 1, usage: 2 } as const;
 
 /** The command does not do what was asked; the message says why and what to do. */
 export class CommandFailure extends Error {
-  readonly exitCode: number;
-
-  constructor(message: string, exitCode: number = exitCodes.refused) {
-    super(message);
-    this.name = 'CommandFailure';
-    this.exitCode = exitCode;
-  }
+  readonly exitCode: number = exitCodes.refused;
 }
 
 /** It was asked in the wrong way. */
 export class UsageFailure extends CommandFailure {
-  constructor(message: string) {
-    super(message, exitCodes.usage);
-    this.name = 'UsageFailure';
-  }
+  override readonly exitCode = exitCodes.usage;
 }
 
 /** Problems echo what they found, and a file from elsewhere may hold what steers a terminal. */
@@ -32,8 +22,7 @@ export function problemLines(problems: readonly ConfigurationProblem[]): string[
 
 /** What an error means to whoever typed the command: the text to show and the exit code. */
 export function explain(error: unknown): { readonly message: string; readonly exitCode: number } {
-  if (error instanceof CommandFailure) return { message: error.message, exitCode: error.exitCode };
-
+  if (error instanceof CommandFailure) return error;
   if (error instanceof InvalidConfiguration) {
     return { message: problemLines(error.problems).join('\n'), exitCode: exitCodes.refused };
   }

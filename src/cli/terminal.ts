@@ -3,26 +3,17 @@ import { createInterface } from 'node:readline/promises';
 import { stripVTControlCharacters } from 'node:util';
 import type { Environment } from '../domain/environment.ts';
 
-type Tone = 'good' | 'bad' | 'wait' | 'dim' | 'plain';
-const escapes: Readonly<Record<Tone, string>> = { good: '32', bad: '31', wait: '33', dim: '2', plain: '' };
-
-const tones: Readonly<Record<string, Tone>> = {
-  delivered: 'good',
-  proposed: 'good',
-  passed: 'good',
-  blocked: 'bad',
-  failed: 'bad',
-  'rolled-back': 'bad',
-  rejected: 'bad',
-  terminated: 'bad',
-  running: 'wait',
-  waiting: 'wait',
+/** Statuses by their colour, as ECMA-48 numbers it: green, red and yellow. */
+const colours: Readonly<Record<number, readonly string[]>> = {
+  32: ['delivered', 'proposed', 'passed'],
+  31: ['blocked', 'failed', 'rolled-back', 'rejected', 'terminated'],
+  33: ['running', 'waiting'],
 };
 
 /** A status in its colour, on a terminal that shows colours. */
 export function coloured(status: string, { width, env }: { readonly width?: number; readonly env: Environment }): string {
-  const tone = tones[status] ?? 'plain';
-  return width === undefined || env.NO_COLOR || tone === 'plain' ? status : `\u001b[${escapes[tone]}m${status}\u001b[0m`;
+  const [colour] = Object.entries(colours).find(([, statuses]) => statuses.includes(status)) ?? [];
+  return width === undefined || env.NO_COLOR || colour === undefined ? status : `\u001b[${colour}m${status}\u001b[0m`;
 }
 
 /** Text from elsewhere as one line that only says something: no colours, no moving of the cursor, no turning of the direction of reading. */
@@ -50,35 +41,28 @@ export async function askYesOrNo(
 /** Aligned columns, two spaces apart; on a terminal no line is longer than it is wide. Line breaks in cells become spaces. */
 export function table(rows: readonly (readonly string[])[], width?: number): string[] {
   const cells = rows.map((row) => row.map((cell) => cell.replace(/\s*[\r\n]+\s*/g, ' ')));
-  const columns = Math.max(0, ...cells.map((row) => row.length));
-  const widths = Array.from({ length: columns }, (_, column) =>
-    Math.max(...cells.map((row) => visibleLength(row[column] ?? ''))),
-  );
+  const widths: number[] = [];
+  for (const row of cells)
+    for (const [column, cell] of row.entries()) widths[column] = Math.max(widths[column] ?? 0, visibleLength(cell));
+  const pad = (cell: string, column: number): string => cell + ' '.repeat((widths[column] ?? 0) - visibleLength(cell));
   return cells.map((row) => {
-    const line = row
-      .map((cell, column) => cell + ' '.repeat((widths[column] ?? 0) - visibleLength(cell)))
-      .join('  ')
-      .trimEnd();
-    return width === undefined || visibleLength(line) <= width ? line : cut(row, widths, width);
+    const line = row.map(pad).join('  ').trimEnd();
+    if (width === undefined || visibleLength(line) <= width) return line;
+    // In the last cell stands the prose, which can be shortened.
+    const before = row
+      .slice(0, -1)
+      .map((cell, column) => `${pad(cell, column)}  `)
+      .join('');
+    const room = width - visibleLength(before) - 1;
+    return room < 1 ? before.trimEnd() : `${before}${stripVTControlCharacters(row.at(-1) ?? '').slice(0, room)}…`;
   });
-}
-
-/** Shortens the last cell, where the prose stands. */
-function cut(row: readonly string[], widths: readonly number[], width: number): string {
-  const before = row
-    .slice(0, -1)
-    .map((cell, column) => `${cell + ' '.repeat((widths[column] ?? 0) - visibleLength(cell))}  `)
-    .join('');
-  const room = width - visibleLength(before) - 1;
-  const last = stripVTControlCharacters(row[row.length - 1] ?? '');
-  return room < 1 ? before.trimEnd() : `${before}${last.slice(0, room)}…`;
 }
 
 function visibleLength(text: string): number {
   return stripVTControlCharacters(text).length;
 }
 
-/** `3 s`, `2 min 5 s`, `4 h 10 min`, `3 d 2 h`, as one word so that it stays in its column. */
+/** `250ms`, `3s`, `2m5s`, `4h10m`, `3d2h`: one word, so that it stays in its column. */
 export function formatDuration(milliseconds: number): string {
   const seconds = Math.max(0, Math.round(milliseconds / 1000));
   if (milliseconds < 1000) return `${Math.max(0, Math.round(milliseconds))}ms`;

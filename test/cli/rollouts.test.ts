@@ -249,6 +249,8 @@ describe('the landfall command with a running Temporal', function () {
     for (const next of [`reject ${short} merge --stage staging`, `skip ${short} watch --stage production --reason TEXT`]) {
       assert.ok(stdout.includes(`landfall ${next}\n`), `${next} in:\n${stdout}`);
     }
+    assert.ok(stdout.includes(`landfall retry ${short} deploy --stage canary\n`), stdout);
+    assert.ok(!stdout.includes(`landfall skip ${short} deploy`), 'a deploy cannot be skipped');
   });
 
   describe('approve', () => {

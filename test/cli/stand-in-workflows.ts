@@ -143,6 +143,7 @@ function unhealthy(startedAt: string): StepState[] {
     { step: 'deploy', stage: 'production', status: 'passed', startedAt, endedAt: startedAt, reason: 'recreated web-1' },
     { step: 'watch', stage: 'production', status: 'blocked', startedAt, failure: 'UnhealthyBefore', details: { before, now } },
     { step: 'rollback', stage: 'production', status: 'blocked', startedAt, failure: 'Unhealthy', details: [now] },
+    { step: 'deploy', stage: 'canary', status: 'blocked', startedAt, failure: 'DeployFailed' },
   ];
 }
 

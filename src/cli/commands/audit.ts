@@ -1,39 +1,35 @@
 import type { Command } from 'commander';
+import type { AuditLine, DecisionEntry, RequestLine } from '../../domain/audit.ts';
 import type { AuditQuery } from '../../operations/index.ts';
-import type { CliContext } from '../context.ts';
+import { addCommandOptions, type CliContext, type CommandOptions } from '../context.ts';
 import { UsageFailure } from '../errors.ts';
-import { configOption, jsonOption } from '../options.ts';
-import { auditJson, auditLine } from './audit-text.ts';
+import { plain } from '../terminal.ts';
 
-interface AuditOptions {
-  readonly config: string;
-  readonly since?: string;
-  readonly source?: string;
-  readonly outcome?: string;
-  readonly service?: string;
-  readonly json?: boolean;
-}
+type AuditOptions = CommandOptions & { readonly [Key in keyof AuditQuery]?: string };
 
 export function addAudit(program: Command, context: CliContext): void {
-  program
+  const audit = program
     .command('audit')
     .description('print the audit log, the oldest first: every request and decision, and what came of it')
     .option('--since <time>', 'not what is older: 30m, 24h, 7d, or a date or time (UTC unless it says otherwise)')
     .option('--source <name>', 'only of this source: github, quay, operator, …')
     .option('--outcome <word>', 'only with this outcome: accepted, ignored, unauthenticated, limited, …')
-    .option('-s, --service <name>', 'only what is about this service')
-    .addOption(jsonOption())
-    .addOption(configOption(context))
-    .action((options: AuditOptions) => printAudit(options, context));
+    .option('-s, --service <name>', 'only what is about this service');
+  addCommandOptions(audit, context).action((options: AuditOptions) => printAudit(options, context));
 }
 
 async function printAudit(options: AuditOptions, context: CliContext): Promise<void> {
-  const { readAudit, readConfiguration } = await import('../../operations/index.ts');
-  const query = await queryOf(options);
-  const configuration = readConfiguration(options.config, context);
+  const { auditQuery, InvalidInput, parseInput, readAudit, readConfiguration } = await import('../../operations/index.ts');
+  let query: AuditQuery;
+  try {
+    query = parseInput(auditQuery, options);
+  } catch (error) {
+    // Only the time can be wrong.
+    throw error instanceof InvalidInput ? new UsageFailure(`--since: ${error.message}`) : error;
+  }
   const { print, warn } = context;
   let shown = 0;
-  const { file, read, skipped } = await readAudit(configuration, query, (entry) => {
+  const { file, read, skipped } = await readAudit(readConfiguration(options.config, context), query, (entry) => {
     shown += 1;
     print(options.json ? auditJson(entry) : auditLine(entry));
   });
@@ -42,12 +38,59 @@ async function printAudit(options: AuditOptions, context: CliContext): Promise<v
   if (shown === 0) warn(`no such entries among the ${read} of ${file}`);
 }
 
-/** Only the time can be wrong. */
-async function queryOf(options: AuditOptions): Promise<AuditQuery> {
-  const { auditQuery, InvalidInput, parseInput } = await import('../../operations/index.ts');
-  try {
-    return parseInput(auditQuery, options);
-  } catch (error) {
-    throw error instanceof InvalidInput ? new UsageFailure(`--since: ${error.message}`) : error;
-  }
+/** One line for people: when, source, outcome, status, repository, service, and what came of it. Files from elsewhere may hold anything. */
+function auditLine(entry: AuditLine): string {
+  const { timestamp, source, outcome, status, repository, service } = entry;
+  const cells = [word(timestamp).padEnd(24), word(source).padEnd(12), word(outcome).padEnd(15), word(status).padEnd(8)];
+  const where = repository ?? (entry.event_type === 'registry_searched' ? entry.registry : null);
+  return [...cells, word(where), word(service), plain(whatCame(entry))].join('  ').trimEnd();
+}
+
+/** As JSON in one line that steers no terminal; what is escaped means the same. */
+function auditJson(entry: AuditLine): string {
+  return JSON.stringify(entry).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
+    character
+      .split('')
+      .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+      .join(''),
+  );
+}
+
+function word(value: unknown): string {
+  return plain(textOf(value)) || '-';
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : '';
+}
+
+function listOf(value: unknown): string {
+  return Array.isArray(value) ? value.map(textOf).join(', ') : '';
+}
+
+function whatCame(entry: AuditLine): string {
+  if (entry.event_type === 'webhook_received') return whatStarted(entry);
+  if (entry.event_type === 'decision_made') return whatWasDecided(entry);
+  const found =
+    entry.event_type === 'registry_searched' ? listOf(entry.found) : listOf((entry as { redelivered?: unknown }).redelivered);
+  return found || textOf(entry.reason);
+}
+
+function whatStarted({ rollouts, resolving, forwarding, progress, ignored, reason, omitted }: RequestLine): string {
+  const started = [
+    listOf(rollouts),
+    ...[resolving, forwarding].map(listOf),
+    listOf(progress) && `told ${listOf(progress)} to look again`,
+    textOf(ignored) || textOf(reason),
+    omitted === undefined ? '' : `and ${textOf(omitted)} more like it`,
+  ];
+  return started.filter((part) => part !== '').join(', ');
+}
+
+function whatWasDecided(entry: Omit<DecisionEntry, 'services' | 'repositories'>): string {
+  const { action, by, reason, stage, step, digest, workflow, started } = entry;
+  const at = [stage, step === action ? undefined : step].map(textOf).filter((part) => part !== '');
+  const what = [textOf(action), ...at, `by ${textOf(by)}`].join(' ');
+  const on = [textOf(workflow), textOf(started) && `starts ${textOf(started)}`, textOf(digest)].filter((part) => part !== '');
+  return `${what}${textOf(reason) && `: ${textOf(reason)}`} (${on.join(', ')})`;
 }

@@ -2,75 +2,45 @@ import type { Command } from 'commander';
 import type { RollbackAnswer } from '../../contracts/messages.ts';
 import { nameOfPerson } from '../../domain/person.ts';
 import { shortRollout } from '../../domain/rollout-state.ts';
-import type { LaneCommand, LaneCommandResult } from '../../operations/index.ts';
-import type { CliContext } from '../context.ts';
+import type { LaneAnswer, LaneCommand } from '../../operations/index.ts';
+import { addDecisionOptions, type CliContext, type DecisionOptions, nameOf } from '../context.ts';
 import { UsageFailure } from '../errors.ts';
-import { byOption, configOption, jsonOption, nameOf, reasonOption } from '../options.ts';
 import { plain } from '../terminal.ts';
 
-interface LaneCommandOptions {
-  readonly config: string;
-  readonly reason?: string;
-  readonly as?: string;
-  readonly json?: boolean;
-}
+const argumentHelp = {
+  service: 'name of the service',
+  stage: 'the stage',
+  digest: 'a digest, or the beginning of one that the lane knows: landfall lane SERVICE',
+} as const;
 
 /** Which lane, and what of it. */
-interface LaneArguments {
-  readonly service: string;
-  readonly stage?: string | undefined;
-  readonly digest?: string;
-}
-
-const serviceArgument = ['<service>', 'name of the service'] as const;
-const stageArgument = ['<stage>', 'the stage'] as const;
-const digestArgument = ['<digest>', 'a digest, or the beginning of one that the lane knows: landfall lane SERVICE'] as const;
+type LaneArguments = { readonly [Name in keyof typeof argumentHelp]?: string | undefined };
 
 /** What operators have a service's lane do. */
 export function addLaneCommands(program: Command, context: CliContext): void {
   addHoldAndRelease(program, context);
-  for (const [verb, description] of [
-    ['pin', 'keep a stage on a digest until it is released'],
-    ['promote', 'bring an earlier digest to a stage'],
+  for (const [verb, description, ...names] of [
+    ['pin', 'keep a stage on a digest until it is released', 'service', 'stage', 'digest'],
+    ['promote', 'bring an earlier digest to a stage', 'service', 'stage', 'digest'],
+    ['quarantine', 'never roll a digest out again by itself', 'service', 'digest'],
+    ['unquarantine', 'let a digest be rolled out again', 'service', 'digest'],
+    ['rollback', 'undo what a stage runs, and quarantine its digest; needs a reason', 'service', 'stage'],
   ] as const) {
-    laneCommand(program, verb, description, context)
-      .argument(...serviceArgument)
-      .argument(...stageArgument)
-      .argument(...digestArgument)
-      .action((service: string, stage: string, digest: string, options: LaneCommandOptions) =>
-        runLaneCommand(verb, { service, stage, digest }, options, context),
-      );
+    const command = laneCommand(program, verb, description, context);
+    for (const name of names) command.argument(`<${name}>`, argumentHelp[name]);
+    command.action(() => {
+      const about: LaneArguments = Object.fromEntries(names.map((name, index) => [name, command.args[index]]));
+      return runLaneCommand(verb, about, command.opts<DecisionOptions>(), context);
+    });
   }
-  for (const [verb, description] of [
-    ['quarantine', 'never roll a digest out again by itself'],
-    ['unquarantine', 'let a digest be rolled out again'],
-  ] as const) {
-    laneCommand(program, verb, description, context)
-      .argument(...serviceArgument)
-      .argument(...digestArgument)
-      .action((service: string, digest: string, options: LaneCommandOptions) =>
-        runLaneCommand(verb, { service, digest }, options, context),
-      );
-  }
-  laneCommand(program, 'rollback', 'undo what a stage runs, and quarantine its digest; needs a reason', context)
-    .argument(...serviceArgument)
-    .argument(...stageArgument)
-    .action((service: string, stage: string, options: LaneCommandOptions) =>
-      runLaneCommand('rollback', { service, stage }, options, context),
-    );
 }
 
 function laneCommand(program: Command, verb: LaneCommand['verb'], description: string, context: CliContext): Command {
-  return program
-    .command(verb)
-    .description(description)
-    .addOption(reasonOption())
-    .addOption(byOption())
-    .addOption(jsonOption())
-    .addOption(configOption(context));
+  // What is said to a lane carries no proof, so the name is only a name.
+  return addDecisionOptions(program.command(verb).description(description), 'who says so', '', context);
 }
 
-interface HoldOptions extends LaneCommandOptions {
+interface HoldOptions extends DecisionOptions {
   readonly stage?: string;
   readonly all?: boolean;
 }
@@ -100,31 +70,33 @@ function addHoldAndRelease(program: Command, context: CliContext): void {
 async function runLaneCommand(
   verb: LaneCommand['verb'],
   about: LaneArguments,
-  options: LaneCommandOptions,
+  options: DecisionOptions,
   context: CliContext,
 ): Promise<void> {
   const operations = await import('../../operations/index.ts');
-  const input = operations.parseInput(operations.laneCommandInput, { ...about, verb, reason: options.reason });
-  const actor = { name: nameOf(options, context) };
-  const configuration = () => operations.readConfiguration(options.config, context);
-  const { command, answer } = await operations.withClient(operations.temporalTarget(options.config, context.env), (client) =>
-    operations.commandLane({ client, configuration }, input, actor),
+  const { config, json, reason } = options;
+  const input = operations.parseInput(operations.laneCommandInput, { ...about, verb, reason });
+  const name = nameOf(options, context);
+  const configuration = () => operations.readConfiguration(config, context);
+  const { command, answer } = await operations.withClient(config, context.env, (client) =>
+    operations.commandLane({ client, configuration }, input, { name }),
   );
   const { service } = command;
-  if (options.json) return context.print(JSON.stringify({ service, ...answer }, null, 2));
-  context.print(`${service}: ${describe(command, answer)} by ${nameOfPerson({ by: actor.name, verified: false })}`);
+  if (json) return context.print(JSON.stringify({ service, ...answer }, null, 2));
+  context.print(`${service}: ${describe(command, answer)} by ${nameOfPerson({ by: name, verified: false })}`);
   for (const line of 'workflow' in answer ? describeTerms(answer) : []) context.print(line);
 }
 
-async function runGlobalHold(verb: 'hold' | 'release', options: LaneCommandOptions, context: CliContext): Promise<void> {
+async function runGlobalHold(verb: 'hold' | 'release', options: DecisionOptions, context: CliContext): Promise<void> {
   const operations = await import('../../operations/index.ts');
-  const input = operations.parseInput(operations.globalHoldInput, { verb, reason: options.reason });
-  const actor = { name: nameOf(options, context) };
-  const hold = await operations.withClient(operations.temporalTarget(options.config, context.env), (client) =>
-    operations.commandGlobalHold(client, input, actor),
+  const { config, json, reason } = options;
+  const input = operations.parseInput(operations.globalHoldInput, { verb, reason });
+  const name = nameOf(options, context);
+  const hold = await operations.withClient(config, context.env, (client) =>
+    operations.commandGlobalHold(client, input, { name }),
   );
-  if (options.json) return context.print(JSON.stringify(hold, null, 2));
-  const by = nameOfPerson({ by: actor.name, verified: false });
+  if (json) return context.print(JSON.stringify(hold, null, 2));
+  const by = nameOfPerson({ by: name, verified: false });
   context.print(
     verb === 'hold'
       ? `all services are held by ${by}: nothing but rollbacks changes what runs, until landfall release --all`
@@ -144,7 +116,7 @@ function describeTerms({ from, to, behind, unpins }: Partial<RollbackAnswer>): s
   ];
 }
 
-function describe(command: LaneCommand, answer: LaneCommandResult['answer']): string {
+function describe(command: LaneCommand, answer: LaneAnswer): string {
   const workflow = 'workflow' in answer ? `landfall show ${shortRollout(answer.workflow)}` : '';
   switch (command.verb) {
     case 'hold':

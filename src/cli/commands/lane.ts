@@ -1,29 +1,114 @@
 import type { Command } from 'commander';
-import type { CliContext } from '../context.ts';
-import { configOption, jsonOption } from '../options.ts';
-import { describeLane } from './lane-text.ts';
-
-interface LaneOptions {
-  readonly config: string;
-  readonly json?: boolean;
-}
+import type { GlobalHoldState } from '../../contracts/messages.ts';
+import type { Running } from '../../domain/lane/running.ts';
+import type { Attribution, Delivered, EarlierRunning, LaneState, StageLane } from '../../domain/lane/state.ts';
+import { shortRollout } from '../../domain/rollout-text.ts';
+import { addCommandOptions, type CliContext, type CommandOptions } from '../context.ts';
+import { formatDuration, plain, table } from '../terminal.ts';
 
 export function addLane(program: Command, context: CliContext): void {
-  program
+  const command = program
     .command('lane')
     .description('show what each stage of a service runs, since when, and what keeps it so')
-    .argument('<service>', 'name of the service')
-    .addOption(jsonOption())
-    .addOption(configOption(context))
-    .action((service: string, options: LaneOptions) => printLane(service, options, context));
+    .argument('<service>', 'name of the service');
+  addCommandOptions(command, context).action(async (text: string, { config, json }: CommandOptions) => {
+    const operations = await import('../../operations/index.ts');
+    const service = operations.parseInput(operations.serviceInput, text);
+    const { lane, globalHold } = await operations.withClient(config, context.env, (client) =>
+      operations.showLane(client, service),
+    );
+    if (json) return context.print(JSON.stringify({ service, globalHold, ...lane }, null, 2));
+    for (const row of describeLane(service, lane, globalHold, context)) context.print(row);
+  });
 }
 
-async function printLane(text: string, options: LaneOptions, context: CliContext): Promise<void> {
-  const operations = await import('../../operations/index.ts');
-  const service = operations.parseInput(operations.serviceInput, text);
-  const { lane, globalHold } = await operations.withClient(operations.temporalTarget(options.config, context.env), (client) =>
-    operations.showLane(client, service),
-  );
-  if (options.json) return context.print(JSON.stringify({ service, globalHold, ...lane }, null, 2));
-  for (const row of describeLane(service, lane, globalHold, context)) context.print(row);
+const mostEarlier = 5;
+const mostQuarantined = 20;
+
+/** A lane as `landfall lane` prints it: what each stage runs, what keeps it so, and which digests never go out again. */
+function describeLane(
+  service: string,
+  lane: LaneState,
+  globalHold: GlobalHoldState,
+  { width }: Pick<CliContext, 'width'>,
+): string[] {
+  const stages = Object.entries(lane.stages);
+  const header = ['STAGE', 'RUNS', 'SINCE', 'ROLLOUT', 'BEFORE'];
+  const quarantined = Object.entries(lane.quarantine).reverse();
+  return [
+    `service  ${service}`,
+    ...(globalHold.hold === undefined ? [] : [`all services are held ${saidBy(globalHold.hold)}`]),
+    ...(lane.hold === undefined ? [] : [`held ${saidBy(lane.hold)}`]),
+    '',
+    ...(stages.length === 0 ? ['no stage has been reached yet'] : table([header, ...stages.map(stageCells)], width)),
+    ...stages.flatMap(([name, stage]) => describeStage(name, stage, deliveredBefore(lane, name))),
+    ...(quarantined.length === 0 ? [] : ['', 'quarantine (landfall unquarantine lets one out):']),
+    ...table(
+      quarantined
+        .slice(0, mostQuarantined)
+        .map(([digest, { by, at, reason }]) => [
+          `  ${digest}`,
+          ago(at),
+          by === undefined ? '' : `by ${plain(by)}`,
+          plain(reason),
+        ]),
+      width,
+    ),
+    ...more(quarantined.length - mostQuarantined),
+  ];
+}
+
+function stageCells([name, { running }]: [string, StageLane]): string[] {
+  if (running === undefined) return [name, 'nothing that Landfall knows of'];
+  return [name, imageText(running), ago(running.since), shortRollout(running.rollout), beforeText(running)];
+}
+
+/** Enough of the digest to name it in the other commands. */
+function imageText({ tag, digest }: Pick<Running, 'tag' | 'digest'>): string {
+  return `${tag} ${digest.slice('sha256:'.length, 'sha256:'.length + 12)}`;
+}
+
+function beforeText({ before }: Running): string {
+  if (before.image !== undefined) return imageText(before.image);
+  const [first, ...others] = before.running;
+  if (first === undefined) return 'nothing';
+  return `${plain(first.reference)}${others.length === 0 ? '' : ` and ${others.length} more`}`;
+}
+
+/** What went out once, and is neither what the stage runs nor an earlier run of it: what was rolled back. */
+function deliveredBefore({ delivered = {}, stages }: LaneState, name: string): Delivered[] {
+  const { running, earlier = [] } = stages[name] ?? {};
+  const others = Object.hasOwn(delivered, name) ? (delivered[name] ?? []) : [];
+  return others.filter(({ digest }) => ![running, ...earlier].some((run) => run?.digest === digest));
+}
+
+function describeStage(name: string, stage: StageLane, others: readonly Delivered[]): string[] {
+  const { hold, pin, holder, begun, waiters, earlier = [] } = stage;
+  const lines = [
+    ...(hold === undefined ? [] : [`held ${saidBy(hold)}`]),
+    ...(pin === undefined ? [] : [`stays on ${pin.digest} ${saidBy(pin)}`]),
+    ...(holder === undefined ? [] : [`${shortRollout(holder)} ${begun ? 'changes it' : 'has its turn'}`]),
+    ...(waiters.length === 0 ? [] : [`waiting: ${waiters.map(shortRollout).join(', ')}`]),
+    ...earlier.slice(0, mostEarlier).map((run) => `earlier: ${earlierText(run)}`),
+    ...more(earlier.length - mostEarlier),
+    ...others.slice(0, mostEarlier).map((image) => `once: ${imageText(image)}, ${ago(image.at)}`),
+    ...more(others.length - mostEarlier),
+  ];
+  return lines.length === 0 ? [] : ['', `${name}:`, ...lines.map((line) => `  ${line}`)];
+}
+
+function earlierText(run: EarlierRunning): string {
+  return `${imageText(run)}, until ${ago(run.until)}, by ${shortRollout(run.rollout)}`;
+}
+
+function saidBy({ by, at, reason }: Attribution): string {
+  return `by ${plain(by)} ${ago(at)}${reason ? `: ${plain(reason)}` : ''}`;
+}
+
+function ago(at: string): string {
+  return `${formatDuration(Date.now() - Date.parse(at))} ago`;
+}
+
+function more(count: number): string[] {
+  return count > 0 ? [`  and ${count} more: --json shows all`] : [];
 }

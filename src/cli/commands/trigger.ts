@@ -1,39 +1,28 @@
 import type { Command } from 'commander';
 import { shortRollout } from '../../domain/rollout-state.ts';
 import type { Started } from '../../operations/index.ts';
-import type { CliContext } from '../context.ts';
-import { configOption, jsonOption } from '../options.ts';
+import { addCommandOptions, type CliContext, type CommandOptions } from '../context.ts';
 import { plain } from '../terminal.ts';
 
-interface TriggerOptions {
-  readonly config: string;
-  readonly service?: string;
-  readonly json?: boolean;
-}
+type TriggerOptions = CommandOptions & { readonly service?: string };
 
 export function addTrigger(program: Command, context: CliContext): void {
-  program
+  const command = program
     .command('trigger')
     .description('roll an image out as if it had just been pushed, whatever the last verdict was')
     .argument('<image>', 'IMAGE[:TAG][@DIGEST], or the name of a service for its image; tag latest where none is given')
-    .option('-s, --service <name>', 'only for this service')
-    .addOption(jsonOption())
-    .addOption(configOption(context))
-    .action((image: string, options: TriggerOptions) => runTrigger(image, options, context));
-}
-
-async function runTrigger(image: string, options: TriggerOptions, context: CliContext): Promise<void> {
-  const operations = await import('../../operations/index.ts');
-  const { service } = options;
-  const input = operations.parseInput(operations.triggerInput, { image, service });
-  const triggers = operations.planTriggers(operations.readConfiguration(options.config, context), input);
-  const actor = { name: context.operator };
-  const started = await operations.withClient(operations.temporalTarget(options.config, context.env), (client) =>
-    operations.trigger(client, triggers, actor),
-  );
-  if (options.json) return context.print(JSON.stringify(started, null, 2));
-  const lines = started.flatMap((entry, index) => describeStarted(entry, triggers[index]?.tag));
-  for (const line of lines) context.print(line);
+    .option('-s, --service <name>', 'only for this service');
+  addCommandOptions(command, context).action(async (image: string, { config, json, service }: TriggerOptions) => {
+    const operations = await import('../../operations/index.ts');
+    const input = operations.parseInput(operations.triggerInput, { image, service });
+    const triggers = operations.planTriggers(operations.readConfiguration(config, context), input);
+    const started = await operations.withClient(config, context.env, (client) =>
+      operations.trigger(client, triggers, { name: context.operator }),
+    );
+    if (json) return context.print(JSON.stringify(started, null, 2));
+    const lines = started.flatMap((entry, index) => describeStarted(entry, triggers[index]?.tag));
+    for (const line of lines) context.print(line);
+  });
 }
 
 function describeStarted({ service, workflow, rollouts, note }: Started, tag: string | undefined): string[] {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { detailLines } from '../../../src/cli/commands/step-details.ts';
+import { detailLines } from '../../../src/cli/commands/show.ts';
 import type { Definition, ServiceDefinition } from '../../../src/deploys/compose/definition.ts';
 import { changesBetween } from '../../../src/deploys/compose/other-changes.ts';
 import { hostFailure } from '../../../src/deploys/kit/host-failure.ts';
