@@ -12,23 +12,6 @@ import { Ambiguous, NotFound, Unreachable } from './errors.ts';
 import { serviceInput } from './input.ts';
 import { answered, answerWithinMs } from './temporal-calls.ts';
 
-/** One row of a list of rollouts: what Temporal's columns say, without asking any worker. */
-export interface RolloutRow {
-  readonly rollout: string;
-  readonly runId: string;
-  readonly service: string;
-  readonly image: string;
-  readonly digest: string;
-  /** The rollout's own status; where Temporal ended it from outside, how (`terminated`, `failed`, `timed out`). */
-  readonly status: string;
-  readonly stage?: string;
-  /** ISO 8601, UTC. */
-  readonly startedAt: string;
-  readonly changedAt: string;
-  readonly reason?: string;
-  readonly proposal?: string;
-}
-
 /** Which rollouts to list. */
 export const rolloutFilter = z.object({
   service: serviceInput.optional(),
@@ -117,21 +100,25 @@ export async function rolloutRow(client: Client, rollout: string): Promise<Rollo
   return rowOf(await answered(client, answerWithinMs, () => client.workflow.getHandle(rollout).describe()));
 }
 
-function rowOf(info: Omit<WorkflowExecutionInfo, 'raw'>): RolloutRow {
-  const columns = info.typedSearchAttributes;
+/** One row of a list of rollouts: what Temporal's columns say, without asking any worker. */
+export type RolloutRow = ReturnType<typeof rowOf>;
+
+function rowOf(info: Omit<WorkflowExecutionInfo, 'raw'>) {
+  const { workflowId, runId, typedSearchAttributes: columns, memo, startTime, closeTime, status } = info;
   const stage = columns.get(searchAttributes.stage);
-  const changedAt = columns.get(searchAttributes.changedAt) ?? info.closeTime ?? info.startTime;
-  const { reason, proposal } = info.memo ?? {};
+  const { reason, proposal } = memo ?? {};
   return {
-    rollout: info.workflowId,
-    runId: info.runId,
+    rollout: workflowId,
+    runId,
     service: columns.get(searchAttributes.service) ?? '',
     image: columns.get(searchAttributes.image) ?? '',
     digest: columns.get(searchAttributes.digest) ?? '',
-    status: statusOf(info.status.name, columns.get(searchAttributes.status)),
+    /** The rollout's own status; where Temporal ended it from outside, how (`terminated`, `failed`, `timed out`). */
+    status: statusOf(status.name, columns.get(searchAttributes.status)),
     ...(stage !== undefined && { stage }),
-    startedAt: info.startTime.toISOString(),
-    changedAt: changedAt.toISOString(),
+    /** ISO 8601, UTC. */
+    startedAt: startTime.toISOString(),
+    changedAt: (columns.get(searchAttributes.changedAt) ?? closeTime ?? startTime).toISOString(),
     ...(typeof reason === 'string' && { reason }),
     ...(typeof proposal === 'string' && { proposal }),
   };
@@ -148,43 +135,26 @@ function quoted(value: string): string {
 }
 
 /** What is known of a rollout at this moment: what it says itself, and what only Temporal knows. */
-export interface RolloutNow {
-  readonly runId: string;
-  /** `running`, `completed`, or how Temporal ended it from outside. */
-  readonly execution: string;
-  readonly state: RolloutState;
-  /** The steps that failed and are tried again, and those that no worker has taken. */
-  readonly retries: readonly Retry[];
-}
-
-export interface Retry {
-  /** Its step, or the name of the activity that is a part of one. */
-  readonly step: string;
-  /** The attempt that is under way or comes next: 1 only where no worker has taken it yet. */
-  readonly attempt: number;
-  readonly lastFailure: string;
-}
+export type RolloutNow = Awaited<ReturnType<typeof readRollout>>;
 
 /**
  * A rollout that has ended left its state as its result; one that runs, or was ended from outside, is asked.
  * @throws NotFound, and Unreachable where no worker answers
  */
-export async function readRollout(client: Client, rollout: string): Promise<RolloutNow> {
+export async function readRollout(client: Client, rollout: string) {
   const handle = client.workflow.getHandle(rollout);
   const description = await answered(client, answerWithinMs, () => handle.describe());
-  const { name } = description.status;
-  const { runId } = description;
-  const known = { runId, execution: statusOf(name, name.toLowerCase()), retries: retriesIn(description) };
-  if (name === 'COMPLETED') {
-    return { ...known, state: (await answered(client, answerWithinMs, () => handle.result())) as RolloutState };
-  }
+  const { runId, status } = description;
+  const ask = async (): Promise<RolloutState> =>
+    status.name === 'COMPLETED' ? ((await handle.result()) as RolloutState) : await handle.query(stateQuery);
   try {
-    return { ...known, state: await answered(client, answerWithinMs, () => handle.query(stateQuery)) };
+    const state = await answered(client, answerWithinMs, ask);
+    /** `running`, `completed`, or how Temporal ended it from outside. */
+    const execution = statusOf(status.name, status.name.toLowerCase());
+    return { runId, execution, state, retries: retriesIn(description) };
   } catch (error) {
-    if (error instanceof QueryNotRegisteredError) {
-      throw new Unreachable(`${rollout} has not told its state yet: ask again in a moment`, { cause: error });
-    }
-    throw error;
+    if (!(error instanceof QueryNotRegisteredError)) throw error;
+    throw new Unreachable(`${rollout} has not told its state yet: ask again in a moment`, { cause: error });
   }
 }
 
@@ -195,10 +165,15 @@ const notTaken =
 /** `PENDING_ACTIVITY_STATE_SCHEDULED` of Temporal's API. */
 const scheduled = 1;
 
-function retriesIn({ raw }: WorkflowExecutionDescription): Retry[] {
+export type Retry = ReturnType<typeof retriesIn>[number];
+
+/** The steps that failed and are tried again, and those that no worker has taken. */
+function retriesIn({ raw }: WorkflowExecutionDescription) {
   return (raw.pendingActivities ?? []).flatMap((pending) => {
     const { activityType, attempt, lastFailure, state, scheduledTime, lastStartedTime } = pending;
+    /** Its step, or the name of the activity that is a part of one. */
     const step = activityType?.name?.replace(/^check:/, '') ?? '';
+    // The attempt that is under way or comes next: 1 only where no worker has taken it yet.
     if (lastFailure?.message) return [{ step, attempt: attempt ?? 1, lastFailure: lastFailure.message }];
     const waitsMs = Date.now() - Number(scheduledTime?.seconds ?? Number.POSITIVE_INFINITY) * 1000;
     const isWaiting = state === scheduled && !lastStartedTime && waitsMs > takenWithinMs;

@@ -64,25 +64,19 @@ export async function answered<Result>(client: Client, withinMs: number, call: (
   try {
     return await inTime(client, withinMs, call);
   } catch (error) {
-    throw meaningOf(error);
+    const options = { cause: error };
+    if (error instanceof WorkflowUpdateFailedError)
+      throw new Refused(`refused: ${error.cause?.message ?? error.message}`, options);
+    if (error instanceof WorkflowNotFoundError)
+      throw new NotFound('there is no such rollout: landfall list shows what there is', options);
+    if (error instanceof WorkflowFailedError)
+      throw new Refused(`${error.message}: ${error.cause?.message ?? 'Temporal does not say why'}`, options);
+    if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError || isUnanswered(error)) {
+      const message = 'Temporal has it, but no worker answered in time: start Landfall (npm start), then ask again';
+      throw new Unreachable(message, options);
+    }
+    const cause = causeOf(error);
+    if (isGrpcServiceError(cause)) throw new Unreachable(`Temporal says: ${cause.details || cause.message}`, options);
+    throw error;
   }
-}
-
-function meaningOf(error: unknown): unknown {
-  const options = { cause: error };
-  if (error instanceof WorkflowUpdateFailedError)
-    return new Refused(`refused: ${error.cause?.message ?? error.message}`, options);
-  if (error instanceof WorkflowNotFoundError)
-    return new NotFound('there is no such rollout: landfall list shows what there is', options);
-  if (error instanceof WorkflowFailedError)
-    return new Refused(`${error.message}: ${error.cause?.message ?? 'Temporal does not say why'}`, options);
-  if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError || isUnanswered(error)) {
-    return new Unreachable(
-      'Temporal has it, but no worker answered in time: start Landfall (npm start), then ask again',
-      options,
-    );
-  }
-  const cause = causeOf(error);
-  if (isGrpcServiceError(cause)) return new Unreachable(`Temporal says: ${cause.details || cause.message}`, options);
-  return error;
 }

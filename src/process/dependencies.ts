@@ -2,7 +2,6 @@ import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { Configuration } from '../config/configuration.ts';
-import type { Kinds } from '../config/kinds.ts';
 import { plansOfHost } from '../config/plans.ts';
 import { createTurnGuard } from '../deploys/kit/turn-guard.ts';
 import type { Environment } from '../domain/environment.ts';
@@ -29,9 +28,9 @@ export async function createDependencies(
   temporal: Temporal,
   env: Environment,
   { log, audit, secrets }: Logging,
-  { checks, deploys, forges, notifiers, sources }: Kinds,
 ) {
-  const { directory, data, registries } = configuration;
+  const { directory, data, registries, kinds } = configuration;
+  const { checks, deploys, forges, notifiers } = kinds;
   const plainHttp = (host: string): boolean => registries[host]?.plainHttp ?? false;
   const credentials = registryCredentials(configuration, secrets, env);
   const dockerHost = configuration.docker.host;
@@ -79,7 +78,7 @@ export async function createDependencies(
     ),
     plansOfHost: (host: string) => plansOfHost(configuration, host),
     report: audit,
-    ...redeliveryOf(configuration, sources, audit),
+    ...redeliveryOf(configuration, audit),
   };
 }
 
@@ -92,9 +91,9 @@ async function byKind<Kind extends { readonly kind: string }, Made>(
 }
 
 /** Which failed deliveries GitHub is asked for again, if any. */
-function redeliveryOf({ forge, publicUrl }: Configuration, sources: Kinds['sources'], report: Logging['audit']) {
+function redeliveryOf({ forge, publicUrl, kinds }: Configuration, report: Logging['audit']) {
   const owners = gitHubSettings(forge)?.hooks;
-  const received = sources.find(({ gitHubWebhooks }) => gitHubWebhooks !== undefined)?.gitHubWebhooks;
+  const received = kinds.sources.find(({ gitHubWebhooks }) => gitHubWebhooks !== undefined)?.gitHubWebhooks;
   if (owners === undefined || received === undefined) return {};
   return { redelivery: { owners, ...received, ...(publicUrl !== undefined && { publicUrl }), report } };
 }

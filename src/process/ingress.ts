@@ -7,7 +7,6 @@ import {
   createWebhookApp,
 } from '../api/index.ts';
 import type { Configuration } from '../config/configuration.ts';
-import type { Kinds } from '../config/kinds.ts';
 import { plansFor, plansOfRepository } from '../config/plans.ts';
 import { type ClientTrust, createClientTrust } from '../http/client-trust.ts';
 import { createListeners } from '../http/listeners.ts';
@@ -25,12 +24,11 @@ export async function startIngress(
   temporal: Temporal,
   logging: Logging,
   metrics: Metrics,
-  { sources }: Kinds,
   { takesWebhooks }: { readonly takesWebhooks: boolean },
 ) {
-  const { listen, directory } = configuration;
+  const { listen, directory, kinds } = configuration;
   const { log, secrets } = logging;
-  const receivers = takesWebhooks ? createReceivers(sources, configuration.receivers, { secrets, directory, log }) : [];
+  const receivers = takesWebhooks ? createReceivers(kinds.sources, configuration.receivers, { secrets, directory, log }) : [];
   const trust = createClientTrust(receivers, log);
   const tls = listen.tls && { files: listen.tls, ...(trust && { trust }) };
   const webhooks = webhookApp(configuration, temporal, logging, metrics, { receivers, trust });

@@ -53,11 +53,10 @@ export async function startService(file: string, env: Environment, kinds: Kinds)
     const temporal = await reachTemporal(configuration, logging, env);
     stops.push(temporal.stop);
     // The ports before the work: a second start by mistake must not take steps and drop them.
-    const ingress = await startIngress(configuration, temporal, logging, metrics, kinds, {
-      takesWebhooks: wanted.includes('api'),
-    });
+    const takesWebhooks = wanted.includes('api');
+    const ingress = await startIngress(configuration, temporal, logging, metrics, { takesWebhooks });
     stops.unshift(ingress.stop);
-    const workers = serving && (await startWorkers(configuration, temporal, env, logging, kinds, serving, [pauses.interceptor]));
+    const workers = serving && (await startWorkers(configuration, temporal, env, logging, serving, [pauses.interceptor]));
     if (workers !== undefined) stops.splice(1, 0, workers.stop);
     if (serving?.steps) stops.unshift(await beginSchedules(() => ensureSchedules(temporal.client, configuration, log), log));
     pauses.start();

@@ -12,29 +12,15 @@ import {
 import { searchAttributes } from '../contracts/start-options.ts';
 import type { Environment } from '../domain/environment.ts';
 import { startEmbeddedTemporal } from '../platform/temporal/embedded.ts';
-import {
-  type AttributeProblem,
-  describeProblem,
-  missingSearchAttributes,
-  searchAttributeCommand,
-} from '../platform/temporal/namespace.ts';
+import { describeProblem, missingSearchAttributes, searchAttributeCommand } from '../platform/temporal/namespace.ts';
 import { findTool } from '../platform/tools.mjs';
 import type { Logging } from './logging.ts';
 
 /** The Temporal that this process works with: its own embedded server, or somebody's cluster. */
-export interface Temporal {
-  readonly address: string;
-  readonly namespace: string;
+export type Temporal = Awaited<ReturnType<typeof connect>> & {
   /** Where people look at it; absent for a cluster where the configuration does not say. */
   readonly uiUrl?: string;
-  readonly client: Client;
-  /** A connection for workers. */
-  connectWorkers(): Promise<NativeConnection>;
-  /** What the namespace lacks of the columns that every rollout is started with. */
-  missingAttributes(): Promise<AttributeProblem[]>;
-  /** Closes the client, and stops the server if it is our own. Called last. */
-  stop(): Promise<void>;
-}
+};
 
 const wanted = Object.values(searchAttributes);
 const restartWithinMs = 60_000;
@@ -51,12 +37,9 @@ export async function reachTemporal(
   return { ...reached, ...(temporal.uiUrl !== undefined && { uiUrl: temporal.uiUrl }) };
 }
 
-async function embed(
-  { port, uiUrl }: Extract<TemporalSettings, { kind: 'embedded' }>,
-  folder: string,
-  env: Environment,
-  log: Logger,
-): Promise<Temporal> {
+type Embedded = Extract<TemporalSettings, { kind: 'embedded' }>;
+
+async function embed({ port, uiUrl }: Embedded, folder: string, env: Environment, log: Logger): Promise<Temporal> {
   const command = findTool('temporal', env);
   if (command === undefined) {
     throw new Error(
@@ -64,13 +47,7 @@ async function embed(
         'or use a Temporal cluster by setting temporal.address in landfall.yaml or TEMPORAL_ADDRESS',
     );
   }
-  const server = await startEmbeddedTemporal({
-    folder,
-    command,
-    ...(port !== undefined && { port }),
-    searchAttributes: wanted,
-    log,
-  });
+  const server = await startEmbeddedTemporal({ folder, command, ...(port && { port }), searchAttributes: wanted, log });
   const options = embeddedConnection(server.address);
   const reached = await connect(options, server.namespace).catch(async (error: unknown) => {
     await server.stop();
@@ -100,7 +77,7 @@ async function connectThroughRestart(options: TemporalConnectionOptions): Promis
   }
 }
 
-async function connect(options: TemporalConnectionOptions, namespace: string): Promise<Temporal> {
+async function connect(options: TemporalConnectionOptions, namespace: string) {
   const { address } = options;
   const connection = await Connection.connect({ ...options, connectTimeout: '10s' }).catch((cause: unknown) => {
     throw new Error(`Temporal at ${address} does not answer: check temporal.address, TLS and the network`, { cause });
@@ -109,8 +86,11 @@ async function connect(options: TemporalConnectionOptions, namespace: string): P
     address,
     namespace,
     client: new Client({ connection, namespace }),
+    /** A connection for workers. */
     connectWorkers: () => NativeConnection.connect(options),
+    /** What the namespace lacks of the columns that every rollout is started with. */
     missingAttributes: () => missingSearchAttributes(connection, namespace, wanted),
+    /** Closes the client, and stops the server if it is our own. Called last. */
     stop: () => connection.close(),
   };
 }

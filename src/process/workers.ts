@@ -18,7 +18,6 @@ import {
 import type { Logger } from 'pino';
 import { createActivities } from '../activities/index.ts';
 import type { Configuration } from '../config/configuration.ts';
-import type { Kinds } from '../config/kinds.ts';
 import { deployQueue, taskQueues } from '../contracts/start-options.ts';
 import { heartbeatThrottle, stickyTimeout } from '../contracts/timing.ts';
 import type { Audit } from '../domain/audit.ts';
@@ -49,11 +48,10 @@ export async function startWorkers(
   temporal: Temporal,
   env: Environment,
   logging: Logging,
-  kinds: Kinds,
   serving: ServedQueues,
   interceptors: ActivityInterceptorsFactory[] = [],
 ) {
-  const dependencies = await createDependencies(configuration, temporal, env, logging, kinds);
+  const dependencies = await createDependencies(configuration, temporal, env, logging);
   const activities = createActivities(dependencies);
   const connection = await temporal.connectWorkers();
   const workflowBundle = await findWorkflowBundle();

@@ -1,15 +1,4 @@
-import {
-  appendFileSync,
-  closeSync,
-  existsSync,
-  fstatSync,
-  mkdirSync,
-  openSync,
-  readSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
+import fs from 'node:fs';
 import { dirname } from 'node:path';
 import { messageOf } from '../domain/errors.ts';
 import type { Log } from '../domain/log.ts';
@@ -105,34 +94,34 @@ function createRotatingFile({ file, bytes, keep }: Pick<AuditFileSettings, 'file
   const close = (): void => {
     const open = descriptor;
     descriptor = undefined;
-    if (open !== undefined) closeSync(open);
+    if (open !== undefined) fs.closeSync(open);
   };
   const open = (): number => {
-    mkdirSync(dirname(file), { recursive: true });
-    const opened = openSync(file, 'a+', mode);
+    fs.mkdirSync(dirname(file), { recursive: true });
+    const opened = fs.openSync(file, 'a+', mode);
     descriptor = opened;
-    const { size } = fstatSync(opened);
+    const { size } = fs.fstatSync(opened);
     const last = Buffer.alloc(1);
     // What a crash or a full disk cut off must not run into the next line.
-    if (size > 0 && readSync(opened, last, 0, 1, size - 1) === 1 && last.toString() !== '\n') appendFileSync(opened, '\n');
+    if (size > 0 && fs.readSync(opened, last, 0, 1, size - 1) === 1 && last.toString() !== '\n') fs.appendFileSync(opened, '\n');
     return opened;
   };
   const rotate = (): void => {
     close();
-    if (keep === 0) rmSync(file);
+    if (keep === 0) fs.rmSync(file);
     for (let number = keep; number > 0; number -= 1) {
       const newer = number === 1 ? file : `${file}.${number - 1}`;
-      if (existsSync(newer)) renameSync(newer, `${file}.${number}`);
+      if (fs.existsSync(newer)) fs.renameSync(newer, `${file}.${number}`);
     }
   };
   return {
     close,
     append(text: string): void {
       try {
-        const known = statSync(file, { throwIfNoEntry: false });
+        const known = fs.statSync(file, { throwIfNoEntry: false });
         if (known?.isFile() === false) throw new Error('it is not a file');
         if (known !== undefined && known.size >= bytes) rotate();
-        appendFileSync(descriptor ?? open(), text);
+        fs.appendFileSync(descriptor ?? open(), text);
       } catch (error) {
         close();
         throw error;

@@ -27,34 +27,29 @@ export function createMask(): Mask {
   const known = new Set<string>();
   const starts = new Uint8Array(65_536);
   const byStart = new Map<number, string[]>();
-  const learn = (form: string): void => {
-    const start = startAt(form, 0);
-    const forms = byStart.get(start) ?? [];
-    if (forms.includes(form)) return;
-    // The longest first: one secret may be the beginning of another.
-    byStart.set(
-      start,
-      [...forms, form].sort((one, other) => other.length - one.length),
-    );
-    starts[start] = 1;
-  };
-  const learnAll = (secret: string): void => {
-    for (const part of partsOf(secret)) for (const form of formsOf(part)) learn(form);
+  const learn = (secret: string): void => {
+    for (const form of partsOf(secret).flatMap(formsOf)) {
+      const start = startAt(form, 0);
+      const forms = new Set(byStart.get(start)).add(form);
+      // The longest first: one secret may be the beginning of another.
+      byStart.set(
+        start,
+        [...forms].sort((one, other) => other.length - one.length),
+      );
+      starts[start] = 1;
+    }
   };
   const forgetOldest = (): void => {
     for (const old of [...known].slice(0, mostSecrets / 2)) known.delete(old);
     starts.fill(0);
     byStart.clear();
-    for (const secret of known) learnAll(secret);
-  };
-  const formAt = (text: string, index: number): string | undefined => {
-    const start = startAt(text, index);
-    return starts[start] === 1 ? byStart.get(start)?.find((form) => text.startsWith(form, index)) : undefined;
+    for (const secret of known) learn(secret);
   };
   const replace = (text: string): string => {
     let [answer, done] = ['', 0];
     for (let index = 0; index <= text.length - shortestSecret; index += 1) {
-      const form = formAt(text, index);
+      const start = startAt(text, index);
+      const form = starts[start] === 1 ? byStart.get(start)?.find((each) => text.startsWith(each, index)) : undefined;
       if (form === undefined) continue;
       answer += text.slice(done, index) + masked;
       done = index + form.length;
@@ -66,7 +61,7 @@ export function createMask(): Mask {
     if (known.has(secret)) return;
     known.add(secret);
     if (known.size > mostSecrets) forgetOldest();
-    else learnAll(secret);
+    else learn(secret);
   };
   const hide = (text: string) => replace(text).replace(selfEvident, masked).replace(passwordInUrl, `$1${masked}`);
   return Object.assign(hide, { add });

@@ -10,7 +10,6 @@ import { resolveStartOptions } from '../../src/contracts/start-options.ts';
 import { parseRepository, type Tag } from '../../src/domain/image-reference.ts';
 import { reachTemporal, type Temporal } from '../../src/process/temporal.ts';
 import { startWorkers, type Workers } from '../../src/process/workers.ts';
-import { product } from '../../src/product.ts';
 import { load } from '../config/support.ts';
 import { silentLogging } from '../support/silent-logging.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
@@ -50,7 +49,7 @@ data: ${folder}
 services: [{ image: "${host}/team/app" }]
 `);
     temporal = await reachTemporal(configuration, silentLogging(), {});
-    workers = await startWorkers(configuration, temporal, process.env, silentLogging(), product, { steps: true, hosts: [] });
+    workers = await startWorkers(configuration, temporal, process.env, silentLogging(), { steps: true, hosts: [] });
     const repository = parseRepository(`${host}/team/app`);
     const [plan] = plansOfRepository(configuration, repository);
     assert.ok(plan);

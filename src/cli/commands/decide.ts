@@ -13,37 +13,28 @@ interface DecideOptions extends DecisionOptions {
   readonly yes?: boolean;
 }
 
+/** Of each: what it does, and how it is said that it was done. */
+const verbs: Readonly<Record<DecisionVerb, readonly [string, string]>> = {
+  approve: ['let a rollout go on into a stage that waits for approval; it holds for this digest alone', 'approved'],
+  retry: ['try a blocked step again', 'retried'],
+  skip: ['go on without a blocked step: a waiver, which needs a reason', 'skipped'],
+  reject: ['end the rollout because of a step that is blocked or waits for people, and quarantine its digest', 'rejected'],
+  abort: ['stop a rollout, wherever it is', 'being aborted'],
+};
+
 /** What operators decide about a rollout. */
 export function addDecisions(program: Command, context: CliContext): void {
-  const stageOfStep = 'the stage of the step';
-  for (const [verb, description, takesStep, stage] of [
-    [
-      'approve',
-      'let a rollout go on into a stage that waits for approval; it holds for this digest alone',
-      false,
-      'the stage, where more than one waits',
-    ],
-    ['retry', 'try a blocked step again', true, stageOfStep],
-    ['skip', 'go on without a blocked step: a waiver, which needs a reason', true, stageOfStep],
-    [
-      'reject',
-      'end the rollout because of a step that is blocked or waits for people, and quarantine its digest',
-      true,
-      stageOfStep,
-    ],
-    ['abort', 'stop a rollout, wherever it is', false, undefined],
-  ] as const) {
+  for (const [verb, [description]] of Object.entries(verbs) as [DecisionVerb, readonly [string, string]][]) {
+    const isOfStep = verb !== 'approve' && verb !== 'abort';
     const command = program.command(verb).description(description).argument('<rollout>', rolloutArgument);
-    if (takesStep) command.argument('[step]', 'the step, where more than one is blocked');
-    if (stage !== undefined) command.option('--stage <name>', stage);
+    if (isOfStep) command.argument('[step]', 'the step, where more than one is blocked');
     if (verb === 'abort') command.option('-y, --yes', 'do not ask whether it is meant');
+    else command.option('--stage <name>', isOfStep ? 'the stage of the step' : 'the stage, where more than one waits');
     addDecisionOptions(command, 'who decides', '. LANDFALL_TOKEN proves it', context).action(() =>
       decide(verb, command.args, command.opts(), context),
     );
   }
 }
-
-const pastTense = { approve: 'approved', retry: 'retried', skip: 'skipped', reject: 'rejected', abort: 'being aborted' } as const;
 
 async function decide(
   verb: DecisionVerb,
@@ -61,7 +52,7 @@ async function decide(
     const { digest } = await operations.decide(client, rollout, input, actor);
     const what = digest ?? input.step;
     const by = nameOfPerson({ by: actor.name, verified: actor.tokenHash !== undefined });
-    if (!json) context.print(`${shortRollout(rollout)}: ${what === undefined ? '' : `${what} `}${pastTense[verb]} by ${by}`);
+    if (!json) context.print(`${shortRollout(rollout)}: ${what === undefined ? '' : `${what} `}${verbs[verb][1]} by ${by}`);
     // The update itself answers with the state from before the rollout went on.
     const { state } = await operations.readRollout(client, rollout);
     if (json) return context.print(JSON.stringify({ rollout, ...state }, null, 2));
