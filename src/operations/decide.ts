@@ -68,7 +68,7 @@ export async function decide(
     const why = ended.reason === undefined ? '' : ` (${typedReason(ended.reason)})`;
     throw new Refused(`${shortRollout(rollout)} has ended: ${ended.status}${why}`, { cause: error });
   }
-  return bound;
+  return bound.digest === undefined ? {} : { digest: bound.digest };
 }
 
 /** The very run that a decision is for, and what else it is bound to: an approval says which digest it approves, in which proposal. */

@@ -26,18 +26,11 @@ import { answered, isUnanswered } from './temporal-calls.ts';
 export const triggerInput = z.object({ image: z.string(), service: z.string().optional() });
 type TriggerInput = z.output<typeof triggerInput>;
 
-/** What is to be rolled out. */
-interface Trigger {
-  readonly plan: Plan;
-  readonly image: ImageReference;
-  readonly tag: Tag;
-}
-
 /**
  * The services that an operator means.
  * @throws InvalidInput where it is no image, or a tag has to be named; NotFound where no service follows it
  */
-export function planTriggers(configuration: Configuration, input: TriggerInput): Trigger[] {
+export function planTriggers(configuration: Configuration, input: TriggerInput) {
   const { image, service } = readWanted(input, configuration);
   const { repository, tag = defaultTag } = image;
   const ofRepository = plansOfRepository(configuration, repository);
@@ -101,7 +94,7 @@ export interface Started {
  * @returns one for each trigger, in their order
  * @throws Refused where the digest is in quarantine; Unreachable
  */
-export async function trigger(client: Client, triggers: readonly Trigger[], { name }: Actor): Promise<Started[]> {
+export async function trigger(client: Client, triggers: ReturnType<typeof planTriggers>, { name }: Actor): Promise<Started[]> {
   const starts = triggers.map(({ plan, image: { repository, digest }, tag }) => {
     const receivedAt = new Date().toISOString();
     const push = { source: 'operator', deliveryId: `operator-${randomUUID()}`, repository, tag, actor: name, receivedAt };

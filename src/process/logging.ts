@@ -110,13 +110,7 @@ interface AuditDependencies {
  * is written in one turn of the event loop goes out together at its end, or when the process exits: a write to standard output is dear.
  * @returns `close` takes no more, and writes what is waiting within a bounded time
  */
-export function createProcessAudit({
-  settings,
-  secrets,
-  log,
-  stdout,
-  mask,
-}: AuditDependencies): Pick<Logging, 'audit' | 'close'> {
+export function createProcessAudit({ settings, secrets, log, stdout, mask }: AuditDependencies) {
   const { endpoint } = settings;
   let lines = '';
   let turn: NodeJS.Immediate | undefined;
@@ -141,7 +135,7 @@ export function createProcessAudit({
   );
   return {
     audit,
-    async close() {
+    async close(): Promise<void> {
       flush();
       process.off('exit', put);
       clearImmediate(turn);

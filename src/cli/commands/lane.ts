@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { GlobalHoldState } from '../../contracts/messages.ts';
 import type { Running } from '../../domain/lane/running.ts';
-import type { Attribution, Delivered, EarlierRunning, LaneState, StageLane } from '../../domain/lane/state.ts';
+import type { Attribution, Delivered, LaneState, Quarantine, StageLane } from '../../domain/lane/state.ts';
 import { shortRollout } from '../../domain/rollout-text.ts';
 import { addCommandOptions, type CliContext, type CommandOptions } from '../context.ts';
 import { formatDuration, plain, table } from '../terminal.ts';
@@ -43,19 +43,13 @@ function describeLane(
     ...(stages.length === 0 ? ['no stage has been reached yet'] : table([header, ...stages.map(stageCells)], width)),
     ...stages.flatMap(([name, stage]) => describeStage(name, stage, deliveredBefore(lane, name))),
     ...(quarantined.length === 0 ? [] : ['', 'quarantine (landfall unquarantine lets one out):']),
-    ...table(
-      quarantined
-        .slice(0, mostQuarantined)
-        .map(([digest, { by, at, reason }]) => [
-          `  ${digest}`,
-          ago(at),
-          by === undefined ? '' : `by ${plain(by)}`,
-          plain(reason),
-        ]),
-      width,
-    ),
+    ...table(quarantined.slice(0, mostQuarantined).map(quarantineCells), width),
     ...more(quarantined.length - mostQuarantined),
   ];
+}
+
+function quarantineCells([digest, { by, at, reason }]: [string, Quarantine]): string[] {
+  return [`  ${digest}`, ago(at), by === undefined ? '' : `by ${plain(by)}`, plain(reason)];
 }
 
 function stageCells([name, { running }]: [string, StageLane]): string[] {
@@ -89,16 +83,14 @@ function describeStage(name: string, stage: StageLane, others: readonly Delivere
     ...(pin === undefined ? [] : [`stays on ${pin.digest} ${saidBy(pin)}`]),
     ...(holder === undefined ? [] : [`${shortRollout(holder)} ${begun ? 'changes it' : 'has its turn'}`]),
     ...(waiters.length === 0 ? [] : [`waiting: ${waiters.map(shortRollout).join(', ')}`]),
-    ...earlier.slice(0, mostEarlier).map((run) => `earlier: ${earlierText(run)}`),
+    ...earlier
+      .slice(0, mostEarlier)
+      .map((run) => `earlier: ${imageText(run)}, until ${ago(run.until)}, by ${shortRollout(run.rollout)}`),
     ...more(earlier.length - mostEarlier),
     ...others.slice(0, mostEarlier).map((image) => `once: ${imageText(image)}, ${ago(image.at)}`),
     ...more(others.length - mostEarlier),
   ];
   return lines.length === 0 ? [] : ['', `${name}:`, ...lines.map((line) => `  ${line}`)];
-}
-
-function earlierText(run: EarlierRunning): string {
-  return `${imageText(run)}, until ${ago(run.until)}, by ${shortRollout(run.rollout)}`;
 }
 
 function saidBy({ by, at, reason }: Attribution): string {
