@@ -182,11 +182,7 @@ function completeDigest(text: string, lane: LaneState | undefined): Digest {
   }
 }
 
-/*
- * A hold of what does not exist would be taken, and hold nothing. So a name that no lane knows has to be one of the configuration.
- */
-
-/** @throws NotFound where the configuration has no such service */
+/** A hold of what does not exist would be taken, and hold nothing. @throws NotFound where the configuration has no such service */
 function requireKnownService(service: string, read: () => Configuration): void {
   const configuration = read();
   if (settingsOf(configuration, service).length > 0) return;
@@ -197,11 +193,11 @@ function requireKnownService(service: string, read: () => Configuration): void {
 
 /** @throws NotFound where neither the lane nor the configuration has such a stage */
 function requireKnownStage(stage: string, service: string, lane: LaneState | undefined, read: () => Configuration): void {
-  if (lane !== undefined && Object.hasOwn(lane.stages, stage)) return;
-  const configured = stagesOf(service, read);
-  if (configured.includes(stage)) return;
-  const known = [...new Set([...Object.keys(lane?.stages ?? {}), ...configured])];
-  const stages = known.length === 0 ? 'none is known yet' : `expected one of ${known.join(', ')}`;
+  const known = new Set(Object.keys(lane?.stages ?? {}));
+  if (known.has(stage)) return;
+  for (const name of stagesOf(service, read)) known.add(name);
+  if (known.has(stage)) return;
+  const stages = known.size === 0 ? 'none is known yet' : `expected one of ${[...known].join(', ')}`;
   throw new NotFound(`${service} has no stage '${stage}': ${stages}`);
 }
 

@@ -34,15 +34,13 @@ function describeRollout(
   const { image, steps, proposals, approvals = {}, waivers = [] } = state;
   const isOutside = execution !== 'running' && execution !== 'completed';
   const took = Date.parse(state.endedAt ?? new Date().toISOString()) - Date.parse(state.startedAt);
+  const reason = state.reason === undefined ? '' : `: ${plain(state.reason)}`;
   const head = [
     ['rollout', rollout],
     ['service', state.service],
     ['image', `${image.repository}:${image.tag}`],
     ['digest', image.digest],
-    [
-      'status',
-      coloured(isOutside ? execution : state.status, context) + (state.reason === undefined ? '' : `: ${plain(state.reason)}`),
-    ],
+    ['status', coloured(isOutside ? execution : state.status, context) + reason],
     ['started', `${state.startedAt} (${state.endedAt === undefined ? 'for' : 'took'} ${formatDuration(took)})`],
     ...Object.entries(proposals).map(([stage, { url }]) => [`proposal`, `${stage}: ${url}`]),
     ...waivers.map((waiver) => ['skipped', `${waiver.at}: ${plain(waiverText(waiver))}`]),
