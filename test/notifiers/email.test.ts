@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Notice } from '../../src/domain/notice.ts';
-import type { EmailTarget } from '../../src/notifiers/email/notifier.ts';
-import { createEmail } from '../../src/notifiers/email/notifier.ts';
+import { createEmail, type EmailTarget } from '../../src/notifiers/email/notifier.ts';
 import type { MessageIds } from '../../src/notifiers/notifier.ts';
 import { reservePort } from '../../src/platform/ports.ts';
 import { errorOf, hostile, noticeOf, passing, refused, shownBy } from '../support/notices.ts';

@@ -2,8 +2,7 @@ import assert from 'node:assert/strict';
 import type { Notice } from '../../src/domain/notice.ts';
 import { noticeEvents } from '../../src/domain/plan.ts';
 import type { MessageIds } from '../../src/notifiers/notifier.ts';
-import type { SlackTarget } from '../../src/notifiers/slack/notifier.ts';
-import { createSlack } from '../../src/notifiers/slack/notifier.ts';
+import { createSlack, type SlackTarget } from '../../src/notifiers/slack/notifier.ts';
 import { errorOf, hostile, limited, noticeOf, passing, refused, shownBy } from '../support/notices.ts';
 import { type Slack, startSlack } from '../support/slack-server.ts';
 

@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import type { GlobalHoldState } from '../../contracts/messages.ts';
-import type { Running } from '../../domain/lane/running.ts';
-import type { Attribution, Delivered, LaneState, Quarantine, StageLane } from '../../domain/lane/state.ts';
-import { shortRollout } from '../../domain/rollout-text.ts';
+import type { Delivered, LaneState, Quarantine, Running, StageLane } from '../../domain/lane/state.ts';
+import type { Attribution } from '../../domain/person.ts';
+import { shortRollout } from '../../domain/rollout-state.ts';
 import { addCommandOptions, type CliContext, type CommandOptions } from '../context.ts';
 import { formatDuration, plain, table } from '../terminal.ts';
 

@@ -1,6 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { rolloutStatuses } from '../../domain/rollout-state.ts';
-import { shortRollout } from '../../domain/rollout-state.ts';
+import { rolloutStatuses, shortRollout } from '../../domain/rollout-state.ts';
 import type { RolloutFilter, TemporalTarget } from '../../operations/index.ts';
 import { addCommandOptions, type CliContext, type CommandOptions } from '../context.ts';
 import { coloured, formatDuration, plain, table } from '../terminal.ts';

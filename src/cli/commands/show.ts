@@ -1,8 +1,15 @@
 import type { Command } from 'commander';
 import { type Evidence, isEvidence, withoutQuotes } from '../../domain/evidence.ts';
 import { nameOfPerson } from '../../domain/person.ts';
-import { type Approval, ends, maySkip, type RolloutState, type StepState } from '../../domain/rollout-state.ts';
-import { shortRollout, waiverText } from '../../domain/rollout-text.ts';
+import {
+  type Approval,
+  ends,
+  maySkip,
+  type RolloutState,
+  type StepState,
+  shortRollout,
+  waiverText,
+} from '../../domain/rollout-state.ts';
 import type { Retry, RolloutNow } from '../../operations/index.ts';
 import { addCommandOptions, type CliContext, type CommandOptions, rolloutArgument } from '../context.ts';
 import { coloured, formatDuration, plain, table } from '../terminal.ts';

@@ -2,13 +2,14 @@ import assert from 'node:assert/strict';
 import { type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import type { Activities } from '../../../src/contracts/activities/index.ts';
-import type { RollbackStart, RolloutStart } from '../../../src/contracts/messages.ts';
 import {
   holdUpdate,
   laneQuery,
   pinUpdate,
   promoteUpdate,
   quarantineUpdate,
+  type RollbackStart,
+  type RolloutStart,
   releaseUpdate,
   rollbackUpdate,
   unquarantineUpdate,

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import type { WorkflowHandle } from '@temporalio/client';
-import { WorkflowUpdateFailedError } from '@temporalio/client';
+import { type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { approveUpdate, progressSignal, stateQuery } from '../../../src/contracts/messages.ts';
 import { laneId } from '../../../src/contracts/start-options.ts';
