@@ -14,6 +14,7 @@ import type { CredentialsSource } from '../platform/registry/credentials.ts';
 import type { Complain } from '../settings/problem.ts';
 import { type SecretCheck, text, textOrSecret } from '../settings/scalars.ts';
 import type { SecretResolver } from '../settings/secrets.ts';
+import { optional } from '../settings/wording.ts';
 
 /**
  * A kind of check: what an image has to pass before any stage. Everything else that knows kinds of checks learns of it from here.
@@ -114,10 +115,8 @@ export class CheckRefused extends Refusal {
 
 /** Environment variables of what a check starts. @param description a sentence */
 export function environment(check: SecretCheck, description: string) {
-  return z
-    .record(text('the name of an environment variable', /^[^=\s]+$/), textOrSecret(check))
-    .describe(`${description} Text that begins with env: or file: is a reference to a secret.`)
-    .exactOptional();
+  const variables = z.record(text('the name of an environment variable', /^[^=\s]+$/), textOrSecret(check));
+  return optional(variables, `${description} Text that begins with env: or file: is a reference to a secret.`);
 }
 
 /** One run of a check that has to do with Docker, and the process that it runs in. */

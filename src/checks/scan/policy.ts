@@ -5,6 +5,15 @@ import { expecting, map, optional } from '../../settings/wording.ts';
 export const severities = ['unknown', 'low', 'medium', 'high', 'critical'] as const;
 export type Severity = (typeof severities)[number];
 
+const ignoredFinding = map(
+  {
+    id: text('the id of a finding, such as CVE-2024-1234'),
+    reason: text('a reason: why this finding is no danger here'),
+    until: optional(z.iso.date(expecting('a date such as 2026-12-31')), 'The entry holds to the end of this day, UTC.'),
+  },
+  'One finding that does not fail the scan, and why.',
+);
+
 /** What the configuration says of scans. */
 export const scanSchema = map(
   {
@@ -13,18 +22,7 @@ export const scanSchema = map(
       'The lowest severity that fails the scan; none only reports. Default: critical.',
     ),
     ignoreUnfixed: optional(z.boolean(), 'Findings without a fixed version do not fail the scan. Default: false.'),
-    ignore: z
-      .array(
-        map(
-          {
-            id: text('the id of a finding, such as CVE-2024-1234'),
-            reason: text('a reason: why this finding is no danger here'),
-            until: optional(z.iso.date(expecting('a date such as 2026-12-31')), 'The entry holds to the end of this day, UTC.'),
-          },
-          'One finding that does not fail the scan, and why.',
-        ),
-      )
-      .exactOptional(),
+    ignore: z.array(ignoredFinding).exactOptional(),
   },
   'Trivy on each wanted platform, for vulnerabilities and secrets.',
 );

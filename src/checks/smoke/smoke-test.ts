@@ -61,12 +61,10 @@ async function smokeTest(test: SmokeTest): Promise<Checked> {
 
 /** The first word with the daemon, so the one that says what to do where there is none. */
 async function describeDaemon(docker: Docker): Promise<Daemon> {
-  try {
-    const [version, info] = await Promise.all([docker.version(), docker.info()]);
-    return { platform: `${version.Os}/${version.Arch}`, cpus: Number(info.NCPU) };
-  } catch (error) {
+  const [version, info] = await Promise.all([docker.version(), docker.info()]).catch((error: unknown) => {
     throw explainUnreachable(error);
-  }
+  });
+  return { platform: `${version.Os}/${version.Arch}`, cpus: Number(info.NCPU) };
 }
 
 function requirePlatform(image: VerifiedImage, platform: string): void {
