@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { isGitHubRepository } from '../../domain/github-repository.ts';
 import { needsGitHub } from '../../settings/github.ts';
 import { githubRepository, type SecretCheck, secret, text, textOrSecret, url } from '../../settings/scalars.ts';
-import { map, showValue } from '../../settings/wording.ts';
+import { map, optional, showValue } from '../../settings/wording.ts';
 import { defineForge } from '../forge.ts';
 
 const hook = z.union(
@@ -21,20 +21,16 @@ function gitHubSchema(check: SecretCheck) {
         .transform(String)
         .meta({ description: 'The id of the App (or its client id).' }),
       privateKey: secret(check).meta({ description: 'Its private key in PEM.' }),
-      installationId: z.int().min(1).meta({ description: 'Default: the installation that has the repository.' }).exactOptional(),
+      installationId: optional(z.int().min(1), 'Default: the installation that has the repository.'),
     },
     'A GitHub App.',
   );
   return map(
     {
-      token: secret(check).meta({ description: 'A token that may write contents and pull requests.' }).exactOptional(),
+      token: optional(secret(check), 'A token that may write contents and pull requests.'),
       app: app.exactOptional(),
       url: url("the base of GitHub's REST API; for GitHub Enterprise Server https://HOST/api/v3").exactOptional(),
-      hooks: z
-        .array(hook)
-        .min(1)
-        .meta({ description: 'Webhooks of Landfall whose failed deliveries GitHub is asked to send again.' })
-        .exactOptional(),
+      hooks: optional(z.array(hook).min(1), 'Webhooks of Landfall whose failed deliveries GitHub is asked to send again.'),
     },
     'GitHub, by token or as an App.',
   ).refine((value) => (value.token === undefined) !== (value.app === undefined), { error: 'expected either token or app' });
