@@ -12,7 +12,7 @@ export interface RepositoryReader {
 }
 
 /** What is to be merged, and where; `repository` as people see it. */
-export interface MergeRange {
+export interface ProposedMerge {
   readonly repository: string;
   readonly branch: string;
   readonly base: string;
@@ -27,7 +27,7 @@ export interface MergeRange {
 export async function foreignIn(
   reader: RepositoryReader,
   own: OwnChange,
-  range: MergeRange,
+  range: ProposedMerge,
 ): Promise<(() => Promise<Refusal>) | undefined> {
   const { baseCommit, head } = range;
   const foreign = await foreignAmong(reader, own, await reader.changes(baseCommit, head), head);
@@ -92,7 +92,7 @@ const mostShown = 10;
 const mostInDetails = 50;
 
 /** Names the files, and whom the commits of the branch are by, as these themselves say it. */
-function refusalOf(range: MergeRange, path: string, { files, more }: Foreign, commits: readonly Commit[]): Refusal {
+function refusalOf(range: ProposedMerge, path: string, { files, more }: Foreign, commits: readonly Commit[]): Refusal {
   const { repository, branch, base } = range;
   const authors = [...new Set(commits.map(({ author }) => inert(author, 100)))].slice(0, mostShown);
   const rest = files.length - mostShown;

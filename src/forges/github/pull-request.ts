@@ -6,10 +6,10 @@ import { type GitHubRepository, headOf, type PullRequest } from '../../platform/
 import type { ChangeRequest } from '../forge.ts';
 import { numberOf, readPull } from './pull-request-state.ts';
 
-type WarnLog = Pick<Log, 'warn'>;
+type ForgeLog = Pick<Log, 'warn'>;
 
 /** One open pull request a branch and base: found, or made; then with title, body, labels and people as they should be. */
-export async function openChange(repository: GitHubRepository, change: ChangeRequest, log: WarnLog): Promise<Proposal> {
+export async function openChange(repository: GitHubRepository, change: ChangeRequest, log: ForgeLog): Promise<Proposal> {
   const { octokit, named } = repository;
   const { branch, base, head, title, body } = change;
   const pull = (await findOpen(repository, change)) ?? (await create(repository, change));
@@ -54,7 +54,7 @@ function canonical(text: string): string {
  * Labels, assignees and reviewers, each added once: what a person took away again, or who has reviewed already, does not come back with
  * the next image. A reviewer or assignee that GitHub rejects is logged, and is no reason to stop.
  */
-async function addPeople(repository: GitHubRepository, change: ChangeRequest, pull: PullRequest, log: WarnLog): Promise<void> {
+async function addPeople(repository: GitHubRepository, change: ChangeRequest, pull: PullRequest, log: ForgeLog): Promise<void> {
   const { octokit, named } = repository;
   const { number, labels, assignees, requested_reviewers: users, requested_teams: teams } = pull;
   const missing = {
@@ -97,7 +97,12 @@ async function addedBefore({ octokit, named }: GitHubRepository, number: number)
     });
 }
 
-async function assign({ octokit, named }: GitHubRepository, pull: PullRequest, assignees: string[], log: WarnLog): Promise<void> {
+async function assign(
+  { octokit, named }: GitHubRepository,
+  pull: PullRequest,
+  assignees: string[],
+  log: ForgeLog,
+): Promise<void> {
   const { data } = await octokit.rest.issues.addAssignees({ ...named, issue_number: pull.number, assignees });
   // GitHub silently drops people that it does not know, or who have no access.
   const left = without(assignees, data.assignees?.map(loginOf));
@@ -109,7 +114,7 @@ async function requestReviews(
   repository: GitHubRepository,
   pull: PullRequest,
   reviewers: readonly string[],
-  log: WarnLog,
+  log: ForgeLog,
 ): Promise<void> {
   if (reviewers.length === 0) return;
   const refusal = await requestReview(repository, pull.number, reviewers);

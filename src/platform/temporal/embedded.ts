@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -72,11 +73,14 @@ async function startOwned(options: EmbeddedTemporalOptions, giveBack: () => Prom
   const relays = await openRelays(options, last);
   const mark = last?.mark ?? `landfall-folder-${randomUUID().slice(-12)}`;
   const note = { mark, ...version, port: relays.frontend.port, uiPort: relays.ui.port };
-  const server = new EmbeddedTemporal(options, relays, mark, giveBack);
+  const isNew = last?.isNew === true || !existsSync(join(folder, databaseFile));
+  const served = async () => {
+    if (copy !== undefined || isNew) await writeNote(folder, note);
+  };
+  const server = new EmbeddedTemporal(options, relays, mark, { isNew, served }, giveBack);
   try {
-    await writeNote(folder, { ...note, untriedSince: copy });
+    await writeNote(folder, { ...note, untriedSince: copy, isNew });
     await server.serve();
-    if (copy !== undefined) await writeNote(folder, note);
   } catch (error) {
     await server.stop();
     if (copy === undefined) throw error;
@@ -110,6 +114,17 @@ async function openRelays({ port, uiPort, log }: EmbeddedTemporalOptions, last?:
   }
 }
 
+interface DatabaseState {
+  /** Nothing is lost with it: no server has served with it. */
+  isNew: boolean;
+  /** To be called before anybody can write to it. */
+  readonly served: () => Promise<void>;
+}
+
+async function removeDatabase(folder: string): Promise<void> {
+  for (const suffix of ['', '-wal', '-shm']) await rm(join(folder, `${databaseFile}${suffix}`), { force: true });
+}
+
 /** A server process of ours, from its start to its end. */
 interface ServerRun {
   readonly pid: number;
@@ -125,6 +140,7 @@ export class EmbeddedTemporal {
   readonly #options: EmbeddedTemporalOptions;
   readonly #relays: Relays;
   readonly #mark: string;
+  readonly #database: DatabaseState;
   readonly #giveBack: () => Promise<void>;
   readonly #stateFile: string;
   #ports = { port: 0, uiPort: 0 };
@@ -134,10 +150,17 @@ export class EmbeddedTemporal {
   #settle: ((serves: boolean) => void) | undefined;
 
   /** @param giveBack the data folder's */
-  constructor(options: EmbeddedTemporalOptions, relays: Relays, mark: string, giveBack: () => Promise<void>) {
+  constructor(
+    options: EmbeddedTemporalOptions,
+    relays: Relays,
+    mark: string,
+    database: DatabaseState,
+    giveBack: () => Promise<void>,
+  ) {
     this.#options = options;
     this.#relays = relays;
     this.#mark = mark;
+    this.#database = { ...database };
     this.#giveBack = giveBack;
     this.#stateFile = join(options.folder, 'temporal.json');
     this.address = `${ip}:${relays.frontend.port}`;
@@ -189,6 +212,7 @@ export class EmbeddedTemporal {
 
   /** Other ports at each start: clients do not know them, and a taken port may be why it failed the last time. */
   async #arguments(): Promise<string[]> {
+    if (this.#database.isNew) await removeDatabase(this.#options.folder);
     this.#ports = { port: await reservePort(ip), uiPort: await reservePort(ip) };
     const { port, uiPort } = this.#ports;
     return [
@@ -225,6 +249,8 @@ export class EmbeddedTemporal {
       try {
         await this.#prepare(run.port);
         if (this.#run !== run) return;
+        await this.#database.served();
+        this.#database.isNew = false;
         this.#relays.frontend.passTo({ port: run.port, ...target });
         this.#relays.ui.passTo({ port: run.uiPort, ...target });
         this.#settle?.(true);

@@ -21,6 +21,8 @@ const databaseNote = z.object({
   uiPort: z.number(),
   /** The copy from before this server first used the database, for as long as it is not known that it can. */
   untriedSince: z.string().optional(),
+  /** No server has served with the database: one that was killed while it made the tables left nothing that another can use. */
+  isNew: z.boolean().optional(),
 });
 
 /** What has to be known of `temporal.db`, kept beside it in `temporal.db.json`. */

@@ -181,6 +181,22 @@ describe('an embedded Temporal server among others', function () {
     await startNamed(server, 'own');
   });
 
+  it('that was killed before it had made its tables begins anew, by itself and at the next start of Landfall', async () => {
+    const file = join(home, 'own', 'temporal.db');
+    const command = await commandThat(`started || { : > ${file}; exit 1; }`);
+    const server = await start('own', { command });
+    await startNamed(server, 'own');
+    await stop(server);
+    const noteFile = join(home, 'own', 'temporal.db.json');
+    const note = JSON.parse(await readFile(noteFile, 'utf8'));
+    assert.equal(note.isNew, undefined, 'from when it has served, it is kept');
+    assert.deepEqual(await foundAt(await start('own'), ['own']), ['own']);
+    await Promise.all([...running].map(stop));
+    await writeFile(noteFile, JSON.stringify({ ...note, isNew: true }));
+    await writeFile(file, '');
+    await startNamed(await start('own'), 'again');
+  });
+
   it('is reached at the same ports at the next start, and says so where it cannot be', async () => {
     await occupy(7233);
     await occupy(8233);
