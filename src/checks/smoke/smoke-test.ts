@@ -175,7 +175,6 @@ async function watchOver(
 
   const { platform } = daemon;
   const readTail = async () => lastLines(await readLog(docker, container.id, created.Config.Tty), mask);
-  const startedAt = performance.now();
   try {
     await container.start();
   } catch (error) {
@@ -183,6 +182,8 @@ async function watchOver(
     const { State } = await container.inspect();
     throw startRefusal(error, State, { smoke, platform, probe: undefined, log: await readTail(), mask }) ?? error;
   }
+  // Before that, Docker may have taken seconds of its own, which prove nothing of the container.
+  const startedAt = performance.now();
   const probe = smoke.probe && createProbe(smoke.probe, container, await addressOf(test, container));
   const judgement = await waitUntilOver({ container, limits: smoke, probe, startedAt, wakeUp, signal });
   const log = await readTail();

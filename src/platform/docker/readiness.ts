@@ -182,8 +182,8 @@ export async function waitUntilOver(waiting: ReadinessRun): Promise<ReadinessRes
   };
   const passed = performance.now() - startedAt;
   const timers = [
-    setTimeout(() => notice({ stayedUp: true }), limits.stayUpMs - passed),
-    setTimeout(() => notice({ timedOut: true }), limits.timeoutMs - passed),
+    setTimeout(() => notice({ stayedUp: true }), Math.max(0, limits.stayUpMs - passed)),
+    setTimeout(() => notice({ timedOut: true }), Math.max(0, limits.timeoutMs - passed)),
   ];
   let lastFound: string | undefined;
   const asking =

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { ApplicationFailure } from '@temporalio/activity';
 import type Docker from 'dockerode';
 import { createVerify } from '../../../src/activities/verify.ts';
@@ -98,6 +99,18 @@ describe('smoke', function () {
       assert.equal(summary.platform, hostPlatform());
       assert.equal(summary.log, 'hello');
       assert.ok(summary.readyAfterMs >= 500 && summary.readyAfterMs < 5_000, `${summary.readyAfterMs}`);
+    });
+
+    it('by how long it stayed up itself, however long Docker took to start it', async () => {
+      const proxy = await startDockerProxy(docker, async (line) => {
+        if (/^POST \S+\/start /.test(line)) await pause(1_000);
+      });
+      try {
+        const { message } = await fails('slow', { cmd: shell('sleep 0.2; exit 3') }, smokePlan(), { docker: proxy.docker });
+        assert.match(message, /it exited (at once|after [0-9.]+ s) with code 3/);
+      } finally {
+        await proxy.stop();
+      }
     });
 
     it('when its HTTP path answers', async () => {
