@@ -98,7 +98,9 @@ async function ask(path: string): Promise<string | undefined> {
   try {
     await once(socket, 'connect');
   } catch (error) {
-    if (codeOf(error) === 'ECONNREFUSED' || codeOf(error) === 'ENOENT') return undefined;
+    // ECONNRESET: it listened when we came, and gave its claim up before it saw us.
+    const code = codeOf(error);
+    if (code === 'ECONNREFUSED' || code === 'ECONNRESET' || code === 'ENOENT') return undefined;
     throw error;
   }
   return (await text(socket).catch(() => '')) || 'a process that does not answer';

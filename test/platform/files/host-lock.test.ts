@@ -36,6 +36,19 @@ describe('the lock of a host', () => {
     assert.equal(most, 1);
   });
 
+  it('is passed on two thousand times among forty, and nobody fails because another one lets go', async () => {
+    let left = 2_000;
+    const keepAsking = async () => {
+      while (left > 0) {
+        await createHostLock(folder).hold('/srv/shop', never, async () => {
+          left -= 1;
+        });
+      }
+    };
+    await Promise.all(Array.from({ length: 40 }, keepAsking));
+    assert.ok(left <= 0);
+  });
+
   it('does not keep those apart who are in different places', async () => {
     const both = await lock.hold('/srv/shop', never, () => lock.hold('/srv/forum', never, async () => 'both'));
     assert.equal(both, 'both');
