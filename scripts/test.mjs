@@ -193,7 +193,9 @@ function tell({ work, seconds, output, failed }) {
 async function report(done, works, slow) {
   const { default: reporter } = await import('../test/support/reporter.cjs');
   const sum = (/** @type {'passed' | 'failed' | 'skipped'} */ what) => done.reduce((total, each) => total + each[what], 0);
-  const seconds = new Map(done.map((each) => [each.work.label, each.seconds]));
+  const labelOf = (/** @type {Done} */ { work, processorSeconds }) =>
+    `${work.label}, ${processorSeconds.toFixed(1)} s of processor time`;
+  const seconds = new Map(done.map((each) => [labelOf(each), each.seconds]));
   const left = works.length - done.length;
   const failures = done.flatMap((each) => (each.failures === '' ? [] : [`${each.work.label}\n${each.failures}`]));
   if (left > 0) failures.push(`  stopped: ${left} of ${works.length} files were not run`);

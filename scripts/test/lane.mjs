@@ -2,12 +2,19 @@
  * One lane of the tests: a process of mocha that is told over its channel which file to run next (see lanes.mjs), and answers with what came
  * of it: `node lane.mjs MOCHA-OPTIONS`.
  */
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { format } from 'node:util';
 import Mocha from 'mocha';
 import CountingReporter from '../../test/support/reporter.cjs';
 
-/** @typedef {{ passed: number, failed: number, skipped: number, failures: string }} FileResult `failures`: their details, as mocha prints them */
+/**
+ * @typedef {{ passed: number, failed: number, skipped: number, failures: string }} Counted `failures`: their details, as mocha prints them
+ * @typedef {Counted & { processorSeconds: number }} FileResult
+ */
+
+/** USER_HZ, the same on every Linux that Node runs on. */
+const ticksPerSecond = 100;
 
 const require = createRequire(import.meta.url);
 const { loadOptions } = require('mocha/lib/cli/options.cjs');
@@ -18,7 +25,7 @@ const options = loadOptions(process.argv.slice(2));
 let runner;
 let isStopping = false;
 
-/** @type {FileResult} */
+/** @type {Counted} */
 let result;
 
 /** Details of failures are kept for the end of the whole run. */
@@ -57,7 +64,7 @@ function detailsOf(failures) {
 
 /**
  * @param {string} file
- * @returns {Promise<FileResult>}
+ * @returns {Promise<Counted>}
  */
 async function runFile(file) {
   const mocha = new Mocha({ ...options, reporter: LaneReporter }).addFile(file);
@@ -103,7 +110,17 @@ process.on('message', (/** @type {string} */ message) => {
 
 /** @param {string} file */
 async function answer(file) {
-  process.send?.(await runFile(file));
+  const before = processorSeconds();
+  const counted = await runFile(file);
+  process.send?.({ ...counted, processorSeconds: processorSeconds() - before });
+}
+
+/** What this process has had, and on Linux what its children had that have ended. */
+function processorSeconds() {
+  const { user, system } = process.cpuUsage();
+  const children =
+    process.platform === 'linux' ? readFileSync('/proc/self/stat', 'utf8').split(') ')[1]?.split(' ').slice(13, 15) : [];
+  return (user + system) / 1e6 + (children ?? []).reduce((sum, ticks) => sum + Number(ticks) / ticksPerSecond, 0);
 }
 
 await handleRequires(options.require);

@@ -129,7 +129,13 @@ class Lane {
     // The next file gets a new process.
     this.process = undefined;
     const how = process.signalCode ?? `exit code ${process.exitCode}`;
-    return { passed: 0, failed: 1, skipped: 0, failures: `  its process ended with ${how}, before the tests in it had\n` };
+    return {
+      passed: 0,
+      failed: 1,
+      skipped: 0,
+      processorSeconds: 0,
+      failures: `  its process ended with ${how}, before the tests in it had\n`,
+    };
   }
 
   async start() {

@@ -61,6 +61,7 @@ describe('the lanes of the tests', () => {
     const done = await run(works, 2);
     // Begun first, it would also be done first: the others wait for each other, and each of them has a lane by then.
     assert.notEqual(done[0]?.work.label, 'quick.test.cjs');
+    assert.ok(done.some(({ processorSeconds }) => processorSeconds > 0));
     for (const { work, output, passed, failed } of done) {
       const [name = ''] = work.label.split('.');
       assert.deepEqual([passed, failed], [1, 0]);
