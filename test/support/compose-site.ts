@@ -188,7 +188,8 @@ export async function createComposeSite(
       const label = [`com.docker.compose.project=${project}`];
       for (const { Id } of await docker.listContainers({ all: true, filters: { label } })) await removeContainer(docker, Id);
       for (const { Id } of await docker.listNetworks({ filters: { label } })) await removeNetwork(docker, Id);
-      const tags = (await docker.listImages()).flatMap(({ RepoTags }) => RepoTags ?? []);
+      const kept = await docker.listImages({ filters: { reference: ['landfall/keep'] } });
+      const tags = kept.flatMap(({ RepoTags }) => RepoTags ?? []);
       for (const tag of tags) if (tag.startsWith(`landfall/keep:${service}-`)) await docker.getImage(tag).remove();
       await removeImagesOf(docker, registry.host);
       await remote.destroy();

@@ -109,7 +109,8 @@ services:
 /** What was deployed, and what was kept of it under a tag of Landfall's own: by name, because others may run the same image. */
 async function removeImages(docker: Docker, host: string): Promise<void> {
   for (const { RepoTags, RepoDigests } of await docker.listImages()) {
-    const isOurs = RepoDigests?.some((reference) => reference.startsWith(`${host}/`));
+    // Docker 29 has names with a digest among the tags.
+    const isOurs = [...(RepoDigests ?? []), ...(RepoTags ?? [])].some((reference) => reference.startsWith(`${host}/`));
     const kept = (RepoTags ?? []).filter((tag) => tag.startsWith('landfall/keep:'));
     if (isOurs) await Promise.allSettled(kept.map((tag) => docker.getImage(tag).remove()));
   }
