@@ -88,40 +88,43 @@ function countLines(text: string): number {
   return text.split('\n').length - 1;
 }
 
-/** Whatever is asked of it is done when the call returns. */
+/** Whatever is asked of it is done when the call returns. The size is counted here: to ask for it would double what a line costs. */
 function createRotatingFile({ file, bytes, keep }: Pick<AuditFileSettings, 'file' | 'bytes' | 'keep'>) {
-  let descriptor: number | undefined;
+  let current: { readonly descriptor: number; size: number } | undefined;
   const close = (): void => {
-    const open = descriptor;
-    descriptor = undefined;
-    if (open !== undefined) fs.closeSync(open);
+    const closing = current;
+    current = undefined;
+    if (closing !== undefined) fs.closeSync(closing.descriptor);
   };
-  const open = (): number => {
+  const open = () => {
     fs.mkdirSync(dirname(file), { recursive: true });
-    const opened = fs.openSync(file, 'a+', mode);
-    descriptor = opened;
-    const { size } = fs.fstatSync(opened);
+    if (fs.statSync(file, { throwIfNoEntry: false })?.isFile() === false) throw new Error('it is not a file');
+    const descriptor = fs.openSync(file, 'a+', mode);
+    const { size } = fs.fstatSync(descriptor);
+    current = { descriptor, size };
     const last = Buffer.alloc(1);
     // What a crash or a full disk cut off must not run into the next line.
-    if (size > 0 && fs.readSync(opened, last, 0, 1, size - 1) === 1 && last.toString() !== '\n') fs.appendFileSync(opened, '\n');
-    return opened;
+    if (size > 0 && fs.readSync(descriptor, last, 0, 1, size - 1) === 1 && last.toString() !== '\n')
+      fs.appendFileSync(descriptor, '\n');
+    return current;
   };
-  const rotate = (): void => {
+  const rotate = () => {
     close();
-    if (keep === 0) fs.rmSync(file);
+    if (keep === 0) fs.rmSync(file, { force: true });
     for (let number = keep; number > 0; number -= 1) {
       const newer = number === 1 ? file : `${file}.${number - 1}`;
       if (fs.existsSync(newer)) fs.renameSync(newer, `${file}.${number}`);
     }
+    return open();
   };
   return {
     close,
     append(text: string): void {
       try {
-        const known = fs.statSync(file, { throwIfNoEntry: false });
-        if (known?.isFile() === false) throw new Error('it is not a file');
-        if (known !== undefined && known.size >= bytes) rotate();
-        fs.appendFileSync(descriptor ?? open(), text);
+        let to = current ?? open();
+        if (to.size >= bytes) to = rotate();
+        fs.appendFileSync(to.descriptor, text);
+        to.size += Buffer.byteLength(text);
       } catch (error) {
         close();
         throw error;
