@@ -73,8 +73,8 @@ export function needsBothEngines(file) {
   return isNamed && usesDocker(file);
 }
 
-/** Programs, Docker and Temporal: what a test has to start something for. */
-const servers = /from '(?:node:child_process|dockerode|@temporalio\/(?:client|testing|worker))'/;
+/** Programs, Docker and Temporal: what a test has to start something for, or needs to be there. */
+const servers = /from '(?:node:child_process|dockerode|@temporalio\/(?:client|testing|worker))'|\bensureDocker\(/;
 
 const docker = /(?:from|import) '[^']*(?:docker|compose|demo)[^']*'/;
 

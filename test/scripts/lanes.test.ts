@@ -197,6 +197,8 @@ describe('what a run of the tests is made of', () => {
       if (/^test\/(?:domain|config)\//.test(file)) assert.ok(unit.has(file), file);
       if (/^test\/(?:e2e|replay)\//.test(file)) assert.ok(!unit.has(file), file);
     }
+    // It asks a Docker that somebody else has started.
+    assert.ok(!unit.has('test/platform/docker/connect.test.ts'));
     assert.deepEqual((await takeOptions(['--unit'])).files, [...unit]);
   });
 
