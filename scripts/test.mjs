@@ -39,7 +39,10 @@ import { runLanes } from './test/lanes.mjs';
 /** Two thirds of the time is waiting. */
 const lanesOfTwoCores = 6;
 
-/** A whole run with its tools there takes some 24 minutes on two cores, and shall take 15. In CI it fails when it takes this long: a slow test is a fault of its own. */
+/**
+ * A whole run with its tools there takes some 24 minutes on two cores, and shall take 15. In CI it fails when it takes this long: a slow test
+ * is a fault of its own.
+ */
 const longestMinutes = 35;
 
 /** Of the lanes, those on the engine that answers, where both are there: that is how much of the whole run needs it. */

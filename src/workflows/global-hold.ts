@@ -1,13 +1,4 @@
-import {
-  allHandlersFinished,
-  condition,
-  log,
-  makeContinueAsNewFunc,
-  proxyActivities,
-  setCurrentDetails,
-  setHandler,
-  upsertMemo,
-} from '@temporalio/workflow';
+import { log, makeContinueAsNewFunc, proxyActivities, setCurrentDetails, setHandler, upsertMemo } from '@temporalio/workflow';
 import type { FollowUpActivities } from '../contracts/activities/lane.ts';
 import {
   type GlobalHoldStart,
@@ -66,10 +57,9 @@ export async function globalHold({ state = {}, pendingProgress, longestHistory =
       if (progress !== undefined) await tellWaiting(progress);
     },
   };
-  const again = async () => {
-    await condition(allHandlersFinished);
+  const again = () => {
     const { state, pendingProgress } = now;
-    return await makeContinueAsNewFunc<typeof globalHold>({ memo: { hold: state.hold ?? null } })({
+    return makeContinueAsNewFunc<typeof globalHold>({ memo: { hold: state.hold ?? null } })({
       ...{ state, longestHistory },
       ...(pendingProgress && { pendingProgress }),
     });

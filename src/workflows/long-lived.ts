@@ -1,4 +1,4 @@
-import { condition, proxyActivities, sleep, workflowInfo } from '@temporalio/workflow';
+import { allHandlersFinished, condition, proxyActivities, sleep, workflowInfo } from '@temporalio/workflow';
 import type { FollowUpActivities } from '../contracts/activities/lane.ts';
 import type { RolloutRun } from '../domain/lane/state.ts';
 
@@ -20,12 +20,23 @@ interface Messages {
 /**
  * Sends what handlers have left to be sent. Once history is long and all handlers have finished, it continues as new, and hands on what is
  * left: a workflow that is always asked would never find a moment with nothing left, until the server takes no more updates (2,000 a run).
+ * @param before what is still to be done in this run
  */
-export async function sendUntilLong(messages: Messages, longestHistory: number, again: () => Promise<never>): Promise<never> {
+export async function sendUntilLong(
+  messages: Messages,
+  longestHistory: number,
+  again: () => Promise<never>,
+  before: () => Promise<void> = async () => undefined,
+): Promise<never> {
   for (;;) {
     await condition(() => messages.areLeft() || historyIsLong(longestHistory));
-    if (!historyIsLong(longestHistory)) await messages.sendNext();
-    else await again();
+    if (!historyIsLong(longestHistory)) {
+      await messages.sendNext();
+      continue;
+    }
+    await before();
+    await condition(allHandlersFinished);
+    await again();
   }
 }
 

@@ -1,4 +1,4 @@
-import { allHandlersFinished, condition, continueAsNew, getExternalWorkflowHandle, log, setHandler } from '@temporalio/workflow';
+import { continueAsNew, getExternalWorkflowHandle, log, setHandler } from '@temporalio/workflow';
 import {
   type MergeQueueStart,
   mergeQueueQuery,
@@ -40,10 +40,7 @@ export async function mergeQueue(start: MergeQueueStart): Promise<never> {
     },
   };
   // Never ends, so that nobody can ask while it does.
-  const again = async () => {
-    await condition(allHandlersFinished);
-    return await continueAsNew<typeof mergeQueue>({ checkEveryMs, longestHistory, state: turns, called });
-  };
+  const again = () => continueAsNew<typeof mergeQueue>({ checkEveryMs, longestHistory, state: turns, called });
   return await Promise.race([forgetEndedWhileWaiting(members, checkEveryMs), sendUntilLong(messages, longestHistory, again)]);
 }
 

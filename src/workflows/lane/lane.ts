@@ -1,4 +1,4 @@
-import { allHandlersFinished, condition, continueAsNew, proxyActivities, setHandler, workflowInfo } from '@temporalio/workflow';
+import { condition, continueAsNew, proxyActivities, setHandler, workflowInfo } from '@temporalio/workflow';
 import type { FollowUpActivities } from '../../contracts/activities/lane.ts';
 import {
   beginChangeUpdate,
@@ -61,15 +61,13 @@ export async function lane(start: LaneStart): Promise<never> {
   setHandler(laneQuery, () => memory);
   answerRollouts(memory, outbox);
   answerOperators({ service, memory, outbox });
-  const again = async () => {
-    await forgetEnded(members);
-    await condition(allHandlersFinished);
+  const again = () => {
     const { pendingStarts, messages } = outbox;
-    return await continueAsNew<typeof lane>({ service, state: memory, checkEveryMs, longestHistory, pendingStarts, messages });
+    return continueAsNew<typeof lane>({ service, state: memory, checkEveryMs, longestHistory, pendingStarts, messages });
   };
   return await Promise.race([
     forgetEndedWhileWaiting(members, checkEveryMs),
-    sendUntilLong(outbox, longestHistory, again),
+    sendUntilLong(outbox, longestHistory, again, () => forgetEnded(members)),
     startPending(outbox),
   ]);
 }
