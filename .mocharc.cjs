@@ -1,6 +1,6 @@
 module.exports = {
   extension: ['ts'],
-  require: './test/support/rejections.cjs',
+  require: ['./test/support/rejections.cjs', './test/support/quick-fork.cjs'],
   reporter: 'test/support/reporter.cjs',
   // Against tests that hang. Several files share the machine, so it measures nothing.
   timeout: 60000,

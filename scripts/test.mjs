@@ -28,6 +28,7 @@ import {
   usesDocker,
 } from './test/files.mjs';
 import { runLanes } from './test/lanes.mjs';
+import { quickFork, spareWork } from './test/savings.mjs';
 
 /**
  * @typedef {import('./test/lanes.mjs').Ground} Ground
@@ -84,7 +85,19 @@ async function run(args) {
     if (process.env.CI === 'true') return 1;
     console.error('Running what can run; the tests that need it will fail.');
   }
-  const options = await takeOptions(args);
+  const removeTemporary = spareWork({ env: process.env, say });
+  try {
+    return await runTests(await takeOptions(args));
+  } finally {
+    removeTemporary();
+  }
+}
+
+/**
+ * @param {Options} options
+ * @returns {Promise<number>} the exit code
+ */
+async function runTests(options) {
   if (!options.isUnit) await buildService(root, { env: process.env, say });
   const isCurrent = options.engine === '29' || (options.isWhole && options.engine === undefined && canRunCurrentEngine());
   if (!isCurrent) return runOn({ here: process.env }, options);
@@ -104,8 +117,14 @@ function canRunCurrentEngine() {
  * @returns {Promise<number>} the exit code
  */
 async function runOn({ current, here }, options) {
-  const inside = current && { name: 'Docker 29', enter: [...current.enter, 'env', `--chdir=${root}`], env: current.env };
-  const outside = { name: 'the engine that answers', enter: [], env: here };
+  const library = await quickFork({ env: process.env, say });
+  const preload = library === undefined ? [] : [`LD_PRELOAD=${library}`];
+  const inside = current && {
+    name: 'Docker 29',
+    enter: [...current.enter, 'env', `--chdir=${root}`, ...preload],
+    env: current.env,
+  };
+  const outside = { name: 'the engine that answers', enter: library === undefined ? [] : ['env', ...preload], env: here };
   if (options.lanes === 1 || options.files.length === 1) return runMocha(inside ?? outside, options);
   if (inside === undefined) return runInLanes([{ ...outside, lanes: options.lanes }], options);
   if (!options.isWhole) return runInLanes([{ ...inside, lanes: options.lanes }], options);

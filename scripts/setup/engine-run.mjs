@@ -65,7 +65,7 @@ const shellBeside = (pid) => ['nsenter', '--target', pid, '--net', '--mount', '-
  */
 async function runInside(command, { env, say }, ready, stop) {
   const programs = await obtainCurrentEngine({ env, say });
-  removeLeftEngines();
+  removeLeftEngines(tmpdir());
   const folder = mkdtempSync(join(tmpdir(), prefix));
   writeFileSync(join(folder, 'pid'), String(process.pid));
   try {
@@ -121,10 +121,13 @@ export async function runApart(script, env, ready, stop) {
   }
 }
 
-/** What a run that was killed could not remove itself. */
-function removeLeftEngines() {
-  for (const name of readdirSync(tmpdir()).filter((each) => each.startsWith(prefix))) {
-    const folder = join(tmpdir(), name);
+/**
+ * What a run that was killed could not remove itself.
+ * @param {string} parent the folder for temporary files that it had
+ */
+export function removeLeftEngines(parent) {
+  for (const name of readdirSync(parent).filter((each) => each.startsWith(prefix))) {
+    const folder = join(parent, name);
     const owner = join(folder, 'pid');
     if (existsSync(owner) && !isAlive(Number(readFileSync(owner, 'utf8')))) removeEngine(folder);
   }

@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { quickFork, spareWork } from '../../scripts/test/savings.mjs';
+
+const run = promisify(execFile);
+const say = (): void => {};
+
+describe('what spares the tests work', () => {
+  it('keeps temporary files in memory, and removes them, and what a killed run left', async () => {
+    const env: Record<string, string | undefined> = { HOME: process.env.HOME };
+    const { pid } = await endedProcess();
+    const left = `/dev/shm/landfall-temporary-${pid}`;
+    if (existsSync('/dev/shm')) await mkdir(join(left, 'landfall-engine-left'), { recursive: true });
+    const remove = spareWork({ env, say });
+    const folder = env.TMPDIR;
+    // A machine without that memory keeps its usual place.
+    if (folder === undefined) return assert.notEqual(process.env.CI, 'true', 'expected 6 GiB in /dev/shm');
+    await writeFile(join(folder, 'a'), '');
+    assert.ok(!existsSync(left));
+    remove();
+    assert.ok(!existsSync(folder));
+  });
+
+  it('leaves a folder for temporary files that is asked for', () => {
+    const env = { TMPDIR: '/elsewhere', NODE_COMPILE_CACHE: '/cache' };
+    spareWork({ env, say })();
+    assert.deepEqual(env, { TMPDIR: '/elsewhere', NODE_COMPILE_CACHE: '/cache' });
+  });
+
+  it('starts programs with vfork, which only changes how long that takes', async () => {
+    const library = await quickFork({ env: process.env, say });
+    if (library === undefined) return assert.notEqual(process.env.CI, 'true', 'expected a C compiler');
+    const script = `
+      const { spawnSync } = require('node:child_process');
+      const told = spawnSync('/bin/sh', ['-c', 'echo $MINE $LD_PRELOAD; cat; exit 3'], { env: { MINE: 'x', ...process.env }, input: 'in' });
+      const refused = spawnSync('/nowhere');
+      const { MINE, LD_PRELOAD, STAYS } = process.env;
+      const children = Array.from({ length: 50 }, () => spawnSync('/bin/true').status);
+      console.log(JSON.stringify({ status: told.status, out: String(told.stdout), code: refused.error.code, MINE, LD_PRELOAD, STAYS, children }));`;
+    const unset = fileURLToPath(new URL('../support/quick-fork.cjs', import.meta.url));
+    const env = { ...process.env, LD_PRELOAD: library, STAYS: 'here' };
+    const { stdout } = await run(process.execPath, ['--require', unset, '--eval', script], { env });
+    const children = Array.from({ length: 50 }, () => 0);
+    assert.deepEqual(JSON.parse(stdout), { status: 3, out: 'x\nin', code: 'ENOENT', STAYS: 'here', children });
+  });
+});
+
+async function endedProcess(): Promise<{ pid: number }> {
+  const { stdout } = await run(process.execPath, ['--print', 'process.pid']);
+  return { pid: Number(stdout) };
+}
