@@ -143,15 +143,15 @@ async function pushImageManifest(
   const mediaTypes = types[options.mediaTypes ?? 'oci'];
   const [os = 'linux', architecture = 'amd64', variant] = (options.platform ?? hostPlatform()).split('/');
   const platform = { os, architecture, ...(variant === undefined ? {} : { variant }) };
-  const tars = await layerTars(options);
+  const made = await layersOf(options);
   const layers: Descriptor[] = [];
-  for (const tar of tars) layers.push(await pushBlob(registry, name, mediaTypes.layer, gzipSync(tar, { level: 1 })));
+  for (const { compressed } of made) layers.push(await pushBlob(registry, name, mediaTypes.layer, compressed));
   const config = {
     ...platform,
     created: options.created ?? '2024-05-01T12:00:00Z',
     config: containerConfig(options),
-    rootfs: { type: 'layers', diff_ids: tars.map(sha256) },
-    history: tars.map(() => ({ created_by: 'Landfall tests' })),
+    rootfs: { type: 'layers', diff_ids: made.map(({ diffId }) => diffId) },
+    history: made.map(() => ({ created_by: 'Landfall tests' })),
   };
   const manifest = {
     schemaVersion: 2,
@@ -184,23 +184,38 @@ function containerConfig(options: ImageOptions): Record<string, unknown> {
   };
 }
 
+interface Layer {
+  readonly diffId: string;
+  readonly compressed: Buffer;
+}
+
+const layerOf = (tar: Buffer): Layer => ({ diffId: sha256(tar), compressed: gzipSync(tar, { level: 1 }) });
+
 /** One layer for busybox, which the registry then keeps only once, and one for the files. */
-async function layerTars(options: ImageOptions): Promise<Buffer[]> {
-  const layers: Buffer[] = [];
+async function layersOf(options: ImageOptions): Promise<Layer[]> {
+  const layers: Layer[] = [];
   if (options.busybox) {
-    const links = busyboxCommands.map((command): TarEntry => ({ path: `bin/${command}`, link: 'busybox', mode: 0o777 }));
-    const busybox: TarEntry = {
-      path: 'bin/busybox',
-      content: await readFile(findTool('busybox') ?? '/bin/busybox'),
-      mode: 0o755,
-    };
-    layers.push(ustar([{ path: 'bin', mode: 0o755 }, busybox, ...links, { path: 'tmp', mode: 0o1777 }]));
+    busyboxLayer ??= makeBusyboxLayer();
+    layers.push(await busyboxLayer);
   }
   const files = Object.entries(options.files ?? {}).map(([path, content]): TarEntry => {
     return { path, content: Buffer.from(content), mode: /(^|\/)s?bin\//.test(path) ? 0o755 : 0o644 };
   });
-  if (files.length > 0 || layers.length === 0) layers.push(ustar([...foldersOf(files), ...files]));
+  if (files.length > 0 || layers.length === 0) layers.push(layerOf(ustar([...foldersOf(files), ...files])));
   return layers;
+}
+
+/** Always the same, and some 2 MB. */
+let busyboxLayer: Promise<Layer> | undefined;
+
+async function makeBusyboxLayer(): Promise<Layer> {
+  const links = busyboxCommands.map((command): TarEntry => ({ path: `bin/${command}`, link: 'busybox', mode: 0o777 }));
+  const busybox: TarEntry = {
+    path: 'bin/busybox',
+    content: await readFile(findTool('busybox') ?? '/bin/busybox'),
+    mode: 0o755,
+  };
+  return layerOf(ustar([{ path: 'bin', mode: 0o755 }, busybox, ...links, { path: 'tmp', mode: 0o1777 }]));
 }
 
 function foldersOf(files: readonly TarEntry[]): TarEntry[] {
