@@ -5,7 +5,7 @@ import type { RolloutState } from '../../src/domain/rollout-state.ts';
 import { ensureDocker } from '../support/docker.ts';
 import type { ImageOptions } from '../support/images.ts';
 import { fadingImage, healthyImage } from '../support/production.ts';
-import { eventually } from '../support/wait.ts';
+import { untilScheduled } from '../support/temporal.ts';
 import { startWorld, type World } from '../support/world.ts';
 
 /** The worker dies by SIGKILL in every step of a delivery and of a rollback, one after the other; each time the end is the same. */
@@ -33,18 +33,7 @@ describe('a worker that is killed while it delivers', function () {
 
   /** Kills the worker in the n-th run of an activity, and starts another one. The first kill is noticed as by what ships. */
   const killDuring = async (digest: Digest, activity: string, nth = 1): Promise<void> => {
-    const handle = world.rollout('latest', digest);
-    await eventually(
-      `${activity} to be started`,
-      async () => {
-        const history = await handle.fetchHistory().catch(() => undefined);
-        const begun = (history?.events ?? []).filter(
-          ({ activityTaskScheduledEventAttributes: scheduled }) => scheduled?.activityType?.name === activity,
-        );
-        return begun.length >= nth;
-      },
-      60_000,
-    );
+    await untilScheduled(world.temporal, world.rollout('latest', digest).workflowId, activity, { nth });
     await world.landfall().kill();
     await world.start('quick');
   };

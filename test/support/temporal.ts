@@ -4,6 +4,7 @@ import { Client, Connection } from '@temporalio/client';
 import { searchAttributes } from '../../src/contracts/start-options.ts';
 import { reservePort } from '../../src/platform/ports.ts';
 import { findTool } from '../../src/platform/tools.mjs';
+import { eventually } from './wait.ts';
 
 /** One namespace of a server that other test files may use as well. */
 export interface TestNamespace {
@@ -24,8 +25,8 @@ export interface TestTemporal extends TestNamespace {
   thaw(): void;
 }
 
-/** More than the files that one process of mocha runs; a namespace costs the server nothing until it is used. */
-const namespaces = Array.from({ length: 24 }, (_, index) => `tests-${index + 1}`);
+/** More than the files that one process of mocha runs; an unused one takes the server a moment every minute. */
+const namespaces = Array.from({ length: 12 }, (_, index) => `tests-${index + 1}`);
 let shared: { readonly address: Promise<string>; readonly free: string[] } | undefined;
 
 /**
@@ -52,6 +53,29 @@ async function startSharedServer(): Promise<string> {
   server.unref();
   await untilServing(address, server, namespaces.at(-1));
   return address;
+}
+
+/**
+ * Waits until a workflow, which there may not be yet, asks for an activity for the n-th time. Temporal tells it at once.
+ * @param withinMs for the workflow to begin
+ */
+export async function untilScheduled(
+  { client, namespace }: TestNamespace,
+  workflowId: string,
+  activity: string,
+  { nth = 1, withinMs = 60_000 }: { nth?: number; withinMs?: number } = {},
+): Promise<void> {
+  const handle = client.workflow.getHandle(workflowId);
+  await eventually(`${workflowId} to begin`, () => handle.describe().catch(() => undefined), withinMs);
+  const request = { namespace, execution: { workflowId }, waitNewEvent: true, nextPageToken: new Uint8Array() };
+  for (let left = nth; ; ) {
+    const { history, nextPageToken } = await client.workflowService.getWorkflowExecutionHistory(request);
+    for (const { activityTaskScheduledEventAttributes: scheduled } of history?.events ?? [])
+      if (scheduled?.activityType?.name === activity) left -= 1;
+    if (left <= 0) return;
+    if (!nextPageToken?.length) throw new Error(`${workflowId} ended: it asked for ${activity} ${nth - left} times, not ${nth}`);
+    request.nextPageToken = new Uint8Array(nextPageToken);
+  }
 }
 
 /** A real Temporal dev server on a chosen-free port, with Landfall's search attributes. */
@@ -96,7 +120,8 @@ function spawnServer(port: number, more: readonly string[]): ChildProcess {
     `${name}=${columnType[type]}`,
   ]);
   const flags = ['--headless', '--ip', '127.0.0.1', '--port', String(port), '--log-level', 'never', ...more, ...columns];
-  return spawn(command, ['server', 'start-dev', ...flags], { stdio: 'ignore' });
+  // A tenth of its time was spent on collecting memory, of which there is enough.
+  return spawn(command, ['server', 'start-dev', ...flags], { stdio: 'ignore', env: { ...process.env, GOGC: '400' } });
 }
 
 function storageFlags(databaseFile: string | undefined): string[] {
