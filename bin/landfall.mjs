@@ -3,18 +3,19 @@
 // A clone downloads another Node where this one is too old; the npm package and the image do not contain the scripts for that.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import nodeModule from 'node:module';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isNodeNewEnough, requireNode } from './node-version.mjs';
 
 async function run() {
-  const built = new URL('../dist/src/cli/main.js', import.meta.url);
-  const module = (/** @type {string} */ name) =>
-    existsSync(built)
-      ? new URL(`../dist/src/${name}.js`, import.meta.url).href
-      : new URL(`../src/${name}.ts`, import.meta.url).href;
-  const { allowClosedPipes, processContext, run } = await import(module('cli/main'));
-  const { product } = await import(module('product'));
+  const isBuilt = existsSync(new URL('../dist/src/cli/main.js', import.meta.url));
+  const module = (/** @type {string} */ name) => new URL(`../${isBuilt ? 'dist/' : ''}src/${name}`, import.meta.url).href;
+  const { cacheFolder } = await import(module('platform/tools.mjs'));
+  // The next call starts in two thirds of the time.
+  nodeModule.enableCompileCache(join(cacheFolder(), 'compiled'));
+  const { allowClosedPipes, processContext, run } = await import(module(isBuilt ? 'cli/main.js' : 'cli/main.ts'));
+  const { product } = await import(module(isBuilt ? 'product.js' : 'product.ts'));
   allowClosedPipes(process.stdout, process.stderr);
   return await run(process.argv.slice(2), processContext(product));
 }
