@@ -45,8 +45,10 @@ export async function withCheckoutUpdate<Result>(
   const found = await git(['-C', directory, 'rev-parse', '--path-format=absolute', '--show-toplevel', '--git-dir']);
   const [root, gitDir] = found.stdout.toString('utf8').split('\n');
   if (found.exitCode !== 0 || !root || !gitDir) {
+    // Where the directory is a mount of its own, a second line says that git looked no further.
+    const [why] = lastLines(found.stderr).split('\n', 1);
     throw refused(
-      `expected ${directory} in a checkout of the deployment repository, but git says: ${lastLines(found.stderr)}; clone ${repository} there ` +
+      `expected ${directory} in a checkout of the deployment repository, but git says: ${why}; clone ${repository} there ` +
         "as the user of the worker, or leave 'change' out of the stage",
     );
   }
