@@ -33,7 +33,7 @@ async function killedBefore(real: Docker, n: number, act: (docker: Docker) => Pr
 }
 
 describe('a docker deploy that is killed', function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   let world: DeployWorld;
   let old: VerifiedImage;
   let next: VerifiedImage;
