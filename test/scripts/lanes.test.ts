@@ -208,9 +208,9 @@ describe('what a run of the tests is made of', () => {
     assert.deepEqual(gone, [], 'npm test -- --write-times writes them anew');
   });
 
-  it('too slow from thirty-five minutes on', () => {
-    assert.equal(slowness(34.9), undefined);
-    assert.match(slowness(35.1) ?? '', /took 35\.1 min, expected at most 35/);
+  it('too slow from twenty-five minutes on', () => {
+    assert.equal(slowness(24.9), undefined);
+    assert.match(slowness(25.1) ?? '', /took 25\.1 min, expected at most 25/);
   });
 
   it('alone those whose first comment says so', async () => {
