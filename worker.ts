@@ -4,8 +4,7 @@
  */
 
 import { enableCompileCache } from 'node:module';
-import { join } from 'node:path';
-import { cacheFolder } from './src/platform/tools.mjs';
+import { compiledFolder } from './src/platform/tools.mjs';
 import { processEnvironment } from './src/settings/environment.ts';
 
 const env = processEnvironment();
@@ -23,7 +22,7 @@ const stopAsked = new Promise<void>((asked) => {
 });
 
 // What was compiled at one start is read at the next: 0.4 s less. In a folder of the user's own, since it is code that will run.
-enableCompileCache(join(cacheFolder(env), 'compiled'));
+enableCompileCache(compiledFolder(env));
 const { explain, startService } = await import('./src/process/service.ts');
 const { product } = await import('./src/product.ts');
 

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { cacheFolder, findOnPath } from '../../src/platform/tools.mjs';
+import { cacheFolder, compiledFolder, findOnPath } from '../../src/platform/tools.mjs';
 import { removeLeftEngines } from '../setup/engine-run.mjs';
 import { isAlive, runSlowly } from '../setup/machine.mjs';
 import { intoCache } from '../setup/obtain.mjs';
@@ -12,16 +12,16 @@ import { intoCache } from '../setup/obtain.mjs';
 
 const memory = '/dev/shm';
 const prefix = 'landfall-temporary-';
-/** A whole run has up to 1.5 GB there at a time, most of it images of the current engine. */
+/** The images of the current engine are there too, and whatever else the machine keeps in memory. */
 const leastFreeBytes = 6 * 1024 ** 3;
 
 /**
  * Has this process, and what it starts, keep temporary files in memory, and what Node compiles for the next process.
- * @param {Context} context its `env` is changed
+ * @param {Context['env']} env is changed
  * @returns {() => void} removes the files
  */
-export function spareWork({ env }) {
-  env.NODE_COMPILE_CACHE ??= join(cacheFolder(env), 'compiled');
+export function spareWork(env) {
+  env.NODE_COMPILE_CACHE ??= compiledFolder(env);
   if (env.TMPDIR || !hasRoom()) return () => undefined;
   removeLeft();
   const folder = join(memory, `${prefix}${process.pid}`);
@@ -52,15 +52,15 @@ const source = fileURLToPath(new URL('vfork.c', import.meta.url));
 
 /**
  * @param {Context} context
- * @returns {Promise<string | undefined>} what LD_PRELOAD has to name for Node to start programs without copying its page tables (see vfork.c);
- *   undefined where there is no C compiler, or no x86-64 Linux
+ * @returns {Promise<string[]>} what comes before the command of a lane, so that it starts programs without copying its page tables (see vfork.c):
+ *   nothing where there is no C compiler, or no x86-64 Linux
  */
 export async function quickFork(context) {
-  if (process.platform !== 'linux' || process.arch !== 'x64' || findOnPath('cc', context.env) === undefined) return undefined;
+  if (process.platform !== 'linux' || process.arch !== 'x64' || findOnPath('cc', context.env) === undefined) return [];
   const hash = createHash('sha256').update(readFileSync(source)).digest('hex').slice(0, 12);
   const library = join(cacheFolder(context.env), `vfork-${hash}`, 'vfork.so');
   if (!existsSync(library)) await intoCache(library, context, (folder) => compile(folder, context));
-  return library;
+  return ['env', `LD_PRELOAD=${library}`];
 }
 
 /**

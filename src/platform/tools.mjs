@@ -46,6 +46,15 @@ export function cacheFolder(env = process.env, platform = process.platform) {
 }
 
 /**
+ * Where Node keeps what it has compiled, for the next process: for `enableCompileCache`, or NODE_COMPILE_CACHE.
+ * @param {Environment} [env]
+ * @returns {string}
+ */
+export function compiledFolder(env = process.env) {
+  return join(cacheFolder(env), 'compiled');
+}
+
+/**
  * Where set-up puts a tool.
  * @param {keyof typeof cachedVersions} name
  * @param {Environment} [env]

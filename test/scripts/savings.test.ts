@@ -16,7 +16,7 @@ describe('what spares the tests work', () => {
     const { pid } = await endedProcess();
     const left = `/dev/shm/landfall-temporary-${pid}`;
     if (existsSync('/dev/shm')) await mkdir(join(left, 'landfall-engine-left'), { recursive: true });
-    const remove = spareWork({ env, say });
+    const remove = spareWork(env);
     const folder = env.TMPDIR;
     // A machine without that memory keeps its usual place.
     if (folder === undefined) return assert.notEqual(process.env.CI, 'true', 'expected 6 GiB in /dev/shm');
@@ -28,13 +28,13 @@ describe('what spares the tests work', () => {
 
   it('leaves a folder for temporary files that is asked for', () => {
     const env = { TMPDIR: '/elsewhere', NODE_COMPILE_CACHE: '/cache' };
-    spareWork({ env, say })();
+    spareWork(env)();
     assert.deepEqual(env, { TMPDIR: '/elsewhere', NODE_COMPILE_CACHE: '/cache' });
   });
 
   it('starts programs with vfork, which only changes how long that takes', async () => {
-    const library = await quickFork({ env: process.env, say });
-    if (library === undefined) return assert.notEqual(process.env.CI, 'true', 'expected a C compiler');
+    const quick = await quickFork({ env: process.env, say });
+    if (quick.length === 0) return assert.notEqual(process.env.CI, 'true', 'expected a C compiler');
     const script = `
       const { spawnSync } = require('node:child_process');
       const told = spawnSync('/bin/sh', ['-c', 'echo $MINE $LD_PRELOAD; cat; exit 3'], { env: { MINE: 'x', ...process.env }, input: 'in' });
@@ -43,8 +43,8 @@ describe('what spares the tests work', () => {
       const children = Array.from({ length: 50 }, () => spawnSync('/bin/true').status);
       console.log(JSON.stringify({ status: told.status, out: String(told.stdout), code: refused.error.code, MINE, LD_PRELOAD, STAYS, children }));`;
     const unset = fileURLToPath(new URL('../support/quick-fork.cjs', import.meta.url));
-    const env = { ...process.env, LD_PRELOAD: library, STAYS: 'here' };
-    const { stdout } = await run(process.execPath, ['--require', unset, '--eval', script], { env });
+    const [command = '', ...args] = [...quick, process.execPath, '--require', unset, '--eval', script];
+    const { stdout } = await run(command, args, { env: { ...process.env, STAYS: 'here' } });
     const children = Array.from({ length: 50 }, () => 0);
     assert.deepEqual(JSON.parse(stdout), { status: 3, out: 'x\nin', code: 'ENOENT', STAYS: 'here', children });
   });
