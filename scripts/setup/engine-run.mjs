@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { obtainCurrentEngine } from './current-engine.mjs';
-import { isAlive, SetUpFailure } from './machine.mjs';
+import { hasEnded, processName, SetUpFailure } from './machine.mjs';
 
 /** @typedef {Record<string, string | undefined>} Environment */
 
@@ -67,7 +67,7 @@ async function runInside(command, { env, say }, ready, stop) {
   const programs = await obtainCurrentEngine({ env, say });
   removeLeftEngines(tmpdir());
   const folder = mkdtempSync(join(tmpdir(), prefix));
-  writeFileSync(join(folder, 'pid'), String(process.pid));
+  writeFileSync(join(folder, 'owner'), processName());
   try {
     return await runApart([inside, folder, programs, ...command], engineEnvironment(programs, env), ready, stop);
   } finally {
@@ -128,8 +128,8 @@ export async function runApart(script, env, ready, stop) {
 export function removeLeftEngines(parent) {
   for (const name of readdirSync(parent).filter((each) => each.startsWith(prefix))) {
     const folder = join(parent, name);
-    const owner = join(folder, 'pid');
-    if (existsSync(owner) && !isAlive(Number(readFileSync(owner, 'utf8')))) removeEngine(folder);
+    const owner = join(folder, 'owner');
+    if (existsSync(owner) && hasEnded(readFileSync(owner, 'utf8'))) removeEngine(folder);
   }
 }
 

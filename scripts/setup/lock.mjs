@@ -1,7 +1,7 @@
 /** One set-up at a time, however many are started: the others wait, and then find everything done. */
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { isAlive } from './machine.mjs';
+import { hasEnded, processName } from './machine.mjs';
 
 /**
  * @param {string} folder the cache folder
@@ -15,8 +15,8 @@ export async function withLock(folder, say, work) {
   let told = false;
   while (!taken(folder, lock)) {
     const holder = holderOf(lock);
-    if (holder !== undefined && isAlive(holder)) {
-      if (!told) say(`another set-up (process ${holder}) is at work; waiting for it`);
+    if (holder !== undefined && !hasEnded(holder)) {
+      if (!told) say(`another set-up (process ${holder}) is at work; waiting for it. Where it is not, remove ${lock}`);
       told = true;
       // The holder may be another user's or another container's process: there is no event of its end to wait for.
       await new Promise((passed) => setTimeout(passed, 200));
@@ -27,7 +27,7 @@ export async function withLock(folder, say, work) {
   try {
     await work();
   } finally {
-    discard(folder, lock, process.pid);
+    discard(folder, lock, processName());
   }
 }
 
@@ -38,7 +38,7 @@ export async function withLock(folder, say, work) {
  */
 function taken(folder, lock) {
   const claim = mkdtempSync(join(folder, '.claim-'));
-  writeFileSync(join(claim, 'pid'), String(process.pid));
+  writeFileSync(join(claim, 'holder'), processName());
   try {
     renameSync(claim, lock);
     return true;
@@ -52,7 +52,7 @@ function taken(folder, lock) {
 /** @param {string} lock */
 function holderOf(lock) {
   try {
-    return Number(readFileSync(join(lock, 'pid'), 'utf8'));
+    return readFileSync(join(lock, 'holder'), 'utf8');
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return undefined;
     throw error;
@@ -63,7 +63,7 @@ function holderOf(lock) {
  * Moved away before it is removed, which only one of several can do; what turns out to be the next holder's is put back.
  * @param {string} folder
  * @param {string} lock
- * @param {number | undefined} expected whose lock it is
+ * @param {string | undefined} expected whose lock it is
  */
 function discard(folder, lock, expected) {
   const away = mkdtempSync(join(folder, '.released-'));

@@ -1,6 +1,6 @@
 /** What set-up learns about the machine, and how it runs programs on it. */
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, readlinkSync } from 'node:fs';
 import { findOnPath } from '../../src/platform/tools.mjs';
 
 /** @typedef {Record<string, string | undefined>} Environment */
@@ -131,4 +131,27 @@ export function isAlive(pid) {
     // EPERM: it runs, but belongs to somebody else.
     return error instanceof Error && 'code' in error && error.code === 'EPERM';
   }
+}
+
+const namespace = '/proc/self/ns/pid';
+
+/**
+ * Names this process for others on the machine (see `hasEnded`), of which some see other process ids: in a container, and beside the current engine.
+ * @returns {string} as `4026531836-1234`
+ */
+export function processName() {
+  return `${processNamespace()}-${process.pid}`;
+}
+
+/**
+ * @param {string} name of a process, by `processName`
+ * @returns {boolean} false also where it cannot be known
+ */
+export function hasEnded(name) {
+  const [where, pid] = name.split('-');
+  return where === processNamespace() && !isAlive(Number(pid));
+}
+
+function processNamespace() {
+  return existsSync(namespace) ? readlinkSync(namespace).replace(/\D/g, '') : '0';
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { cacheFolder, compiledFolder, findOnPath } from '../../src/platform/tools.mjs';
 import { removeLeftEngines } from '../setup/engine-run.mjs';
-import { isAlive, runSlowly } from '../setup/machine.mjs';
+import { hasEnded, processName, runSlowly } from '../setup/machine.mjs';
 import { intoCache } from '../setup/obtain.mjs';
 
 /** @typedef {{ env: Record<string, string | undefined>, say: (line: string) => void }} Context */
@@ -24,7 +24,7 @@ export function spareWork(env) {
   env.NODE_COMPILE_CACHE ??= compiledFolder(env);
   if (env.TMPDIR || !hasRoom()) return () => undefined;
   removeLeft();
-  const folder = join(memory, `${prefix}${process.pid}`);
+  const folder = join(memory, `${prefix}${processName()}`);
   mkdirSync(folder, { mode: 0o700 });
   env.TMPDIR = folder;
   return () => rmSync(folder, { recursive: true, force: true });
@@ -42,7 +42,7 @@ const tmpfs = 0x01021994;
 /** What runs that were killed could not remove themselves. */
 function removeLeft() {
   for (const name of readdirSync(memory).filter((each) => each.startsWith(prefix))) {
-    if (isAlive(Number(name.slice(prefix.length)))) continue;
+    if (!hasEnded(name.slice(prefix.length))) continue;
     removeLeftEngines(join(memory, name));
     rmSync(join(memory, name), { recursive: true, force: true });
   }

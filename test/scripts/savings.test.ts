@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { processName } from '../../scripts/setup/machine.mjs';
 import { quickFork, spareWork } from '../../scripts/test/savings.mjs';
 
 const run = promisify(execFile);
@@ -13,8 +14,7 @@ const say = (): void => {};
 describe('what spares the tests work', () => {
   it('keeps temporary files in memory, and removes them, and what a killed run left', async () => {
     const env: Record<string, string | undefined> = { HOME: process.env.HOME };
-    const { pid } = await endedProcess();
-    const left = `/dev/shm/landfall-temporary-${pid}`;
+    const left = `/dev/shm/landfall-temporary-${await endedProcess()}`;
     if (existsSync('/dev/shm')) await mkdir(join(left, 'landfall-engine-left'), { recursive: true });
     const remove = spareWork(env);
     const folder = env.TMPDIR;
@@ -24,6 +24,27 @@ describe('what spares the tests work', () => {
     assert.ok(!existsSync(left));
     remove();
     assert.ok(!existsSync(folder));
+  });
+
+  // Beside the current engine, where process ids are others, the folder of the run itself was removed.
+  it('leaves what another run has, also one that it cannot see', async () => {
+    const other = `/dev/shm/landfall-temporary-${processName()}`;
+    if (!existsSync('/dev/shm')) return assert.notEqual(process.env.CI, 'true', 'expected /dev/shm');
+    await mkdir(other);
+    const savings = JSON.stringify(new URL('../../scripts/test/savings.mjs', import.meta.url).href);
+    const script = `const { spareWork } = await import(${savings}); spareWork({})();`;
+    const node = [process.execPath, '--input-type=module', '--eval', script];
+    try {
+      for (const [command = '', ...args] of [
+        node,
+        ['unshare', '--user', '--map-root-user', '--pid', '--fork', '--mount-proc', ...node],
+      ]) {
+        await run(command, args);
+        assert.ok(existsSync(other), command);
+      }
+    } finally {
+      await rm(other, { recursive: true, force: true });
+    }
   });
 
   it('leaves a folder for temporary files that is asked for', () => {
@@ -50,7 +71,7 @@ describe('what spares the tests work', () => {
   });
 });
 
-async function endedProcess(): Promise<{ pid: number }> {
+async function endedProcess(): Promise<string> {
   const { stdout } = await run(process.execPath, ['--print', 'process.pid']);
-  return { pid: Number(stdout) };
+  return processName().replace(/\d+$/, stdout.trim());
 }

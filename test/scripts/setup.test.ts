@@ -17,7 +17,7 @@ import {
   packagesOf,
 } from '../../scripts/setup/choices.mjs';
 import { withLock } from '../../scripts/setup/lock.mjs';
-import { essenceOf, isDebianLike, SetUpFailure } from '../../scripts/setup/machine.mjs';
+import { essenceOf, isDebianLike, processName, SetUpFailure } from '../../scripts/setup/machine.mjs';
 import { nodeModulesCurrent, samePackages } from '../../scripts/setup/node-modules.mjs';
 import { installPackages, trivyImageScript } from '../../scripts/setup/obtain.mjs';
 import { isStatic } from '../../scripts/setup/tools.mjs';
@@ -252,7 +252,7 @@ describe('set-up', () => {
     };
     await Promise.all(Array.from({ length: 3 }, () => withLock(folder, (line) => said.push(line), work)));
     assert.equal(most, 1);
-    assert.match(said[0] ?? '', new RegExp(`another set-up \\(process ${process.pid}\\) is at work`));
+    assert.match(said[0] ?? '', new RegExp(`another set-up \\(process ${processName()}\\) is at work`));
     assert.deepEqual(await readdir(folder), []);
   });
 
@@ -260,16 +260,16 @@ describe('set-up', () => {
     const holder = spawn(process.execPath, ['-e', '']);
     await once(holder, 'exit');
     await mkdir(join(folder, 'setup.lock'));
-    await writeFile(join(folder, 'setup.lock', 'pid'), String(holder.pid));
+    await writeFile(join(folder, 'setup.lock', 'holder'), processName().replace(/\d+$/, String(holder.pid)));
     let held = '';
     await withLock(
       folder,
       () => undefined,
       async () => {
-        held = await readFile(join(folder, 'setup.lock', 'pid'), 'utf8');
+        held = await readFile(join(folder, 'setup.lock', 'holder'), 'utf8');
       },
     );
-    assert.equal(held, String(process.pid));
+    assert.equal(held, processName());
   });
 
   it('gives the lock back when the work fails, and passes the failure on', async () => {
