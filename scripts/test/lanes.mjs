@@ -8,6 +8,7 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { roomyHeap } from './savings.mjs';
 
 /**
  * @typedef {import('./lane.mjs').FileResult} FileResult
@@ -141,7 +142,14 @@ class Lane {
   async start() {
     const { cwd, nodeOptions, mochaOptions } = this.context;
     const output = openSync(this.outputFile, 'a');
-    const [command = '', ...args] = [...this.ground.enter, process.execPath, ...nodeOptions, laneScript, ...mochaOptions];
+    const [command = '', ...args] = [
+      ...this.ground.enter,
+      process.execPath,
+      ...roomyHeap,
+      ...nodeOptions,
+      laneScript,
+      ...mochaOptions,
+    ];
     const stdio = /** @type {const} */ (['ignore', output, output, 'ipc']);
     const child = spawn(command, args, { cwd, env: this.ground.env, stdio: [...stdio] });
     closeSync(output);
