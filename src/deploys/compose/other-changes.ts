@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto';
+import { relative } from 'node:path';
 import { z } from 'zod';
 import { Refusal } from '../../domain/failures.ts';
 import { toldChanges } from '../../domain/other-changes.ts';
@@ -55,7 +56,7 @@ export async function othersOf(
   const changes: DefinitionChange[] = [
     ...(exact ? [] : services.map((name) => ({ text: `${name}: ${isUnknown}`, values: [undefined, undefined] as const }))),
     ...changesBetween(ran, next, services),
-    ...changedMounts(next, services, changedFiles),
+    ...changedMounts(next, services, changedFiles, update?.root),
   ];
   if (changes.length === 0) return undefined;
   const mounted = changedFiles.filter((file) => changes.some(({ values }) => values[1] === file));
@@ -112,13 +113,18 @@ export function changesBetween(ran: Definition, next: Definition, services: read
 }
 
 /** Files of the repository that change and that services see: what is mounted is not part of a definition. */
-function changedMounts(next: Definition, services: readonly string[], changedFiles: readonly string[]): DefinitionChange[] {
+function changedMounts(
+  next: Definition,
+  services: readonly string[],
+  changedFiles: readonly string[],
+  root = '/',
+): DefinitionChange[] {
   return services.flatMap((name) => {
     const one = next.services?.[name];
     const seen = one === undefined ? [] : filesOf(next, one);
     return changedFiles
       .filter((file) => seen.some((path) => file === path || file.startsWith(`${path}/`)))
-      .map((file) => ({ text: `${name}: the mounted file ${file} changed`, values: [undefined, file] }));
+      .map((file) => ({ text: `${name}: the mounted file ${relative(root, file)} changed`, values: [undefined, file] }));
   });
 }
 
