@@ -1,6 +1,7 @@
 /**
  * Runs test files side by side, in a few processes of mocha ("lanes") that take one file after the other, the slowest first. Each file's
- * output comes in one piece when the file has ended, the details of failures at the end of all. Files that say so run alone, at the end.
+ * output comes in one piece when the file has ended, the details of failures at the end of all. Files that say so run alone, at the end, in
+ * a process of their own.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -58,6 +59,8 @@ export async function runLanes(works, grounds, context) {
   try {
     const together = works.filter(({ alone }) => !alone);
     await Promise.all(lanes.map((lane) => work(lane, together)));
+    // Whatever they measure, what earlier files have left in memory and at work is no part of it.
+    await Promise.all(lanes.map((lane) => lane.end()));
     const alone = works.filter((each) => each.alone);
     for (const lane of lanes) await work(lane, alone);
     return done;
@@ -167,6 +170,7 @@ class Lane {
 
   async end() {
     const child = await this.process?.catch(() => undefined);
+    this.process = undefined;
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const exited = once(child, 'exit');
     if (child.connected) child.disconnect();

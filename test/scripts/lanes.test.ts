@@ -84,6 +84,17 @@ describe('the lanes of the tests', () => {
     assert.deepEqual(notes.slice(2), ['y begins', 'y ends', 'x begins', 'x ends']);
   });
 
+  it('run what has to be alone where no other file has left anything', async () => {
+    const counted =
+      "it('is the first here', () => require('node:assert').equal((globalThis.files = (globalThis.files ?? 0) + 1), 1));";
+    const works = [workOf(await fileOf('a', counted)), workOf(await fileOf('b', counted), { alone: true })];
+    const done = await run(works, 1);
+    assert.deepEqual(
+      done.map(({ passed }) => passed),
+      [1, 1],
+    );
+  });
+
   it('keep the details of failures, and of a file that cannot be loaded or has no tests', async () => {
     const works = [
       workOf(await fileOf('fails', "it('adds', () => require('node:assert').equal(1, 2)); it('is well', () => undefined);")),
