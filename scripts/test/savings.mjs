@@ -11,7 +11,8 @@ import { intoCache } from '../setup/obtain.mjs';
 /** @typedef {{ env: Record<string, string | undefined>, say: (line: string) => void }} Context */
 
 const memory = '/dev/shm';
-const prefix = 'landfall-temporary-';
+/** Short, because a socket's path has at most 107 characters. */
+const prefix = 'landfall-';
 /** The images of the current engine are there too, and whatever else the machine keeps in memory. */
 const leastFreeBytes = 6 * 1024 ** 3;
 

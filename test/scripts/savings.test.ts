@@ -14,7 +14,7 @@ const say = (): void => {};
 describe('what spares the tests work', () => {
   it('keeps temporary files in memory, and removes them, and what a killed run left', async () => {
     const env: Record<string, string | undefined> = { HOME: process.env.HOME };
-    const left = `/dev/shm/landfall-temporary-${await endedProcess()}`;
+    const left = `/dev/shm/landfall-${await endedProcess()}`;
     if (existsSync('/dev/shm')) await mkdir(join(left, 'landfall-engine-left'), { recursive: true });
     const remove = spareWork(env);
     assert.equal(env.GOMAXPROCS, '1');
@@ -29,7 +29,7 @@ describe('what spares the tests work', () => {
 
   // Beside the current engine, where process ids are others, the folder of the run itself was removed.
   it('leaves what another run has, also one that it cannot see', async () => {
-    const other = `/dev/shm/landfall-temporary-${processName()}`;
+    const other = `/dev/shm/landfall-${processName()}`;
     if (!existsSync('/dev/shm')) return assert.notEqual(process.env.CI, 'true', 'expected /dev/shm');
     await mkdir(other);
     const savings = JSON.stringify(new URL('../../scripts/test/savings.mjs', import.meta.url).href);
