@@ -118,7 +118,7 @@ class Lane {
    * @returns {Promise<FileResult>}
    */
   async resultOf(work) {
-    this.process ??= this.start();
+    this.process ??= this.start(work.alone ? [] : roomyHeap);
     const process = await this.process;
     const answer = process.exitCode === null && process.signalCode === null ? answerOf(process) : Promise.resolve(undefined);
     process.send(work.file, () => undefined);
@@ -142,13 +142,14 @@ class Lane {
     };
   }
 
-  async start() {
+  /** @param {readonly string[]} heap how Node is to collect memory */
+  async start(heap) {
     const { cwd, nodeOptions, mochaOptions } = this.context;
     const output = openSync(this.outputFile, 'a');
     const [command = '', ...args] = [
       ...this.ground.enter,
       process.execPath,
-      ...roomyHeap,
+      ...heap,
       ...nodeOptions,
       laneScript,
       ...mochaOptions,

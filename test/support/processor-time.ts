@@ -13,17 +13,6 @@ export function busyMs(): number {
   return (user + system) / 1000;
 }
 
-/** How long a piece of work takes this process's main thread: the less of two times, because a collection of memory may fall into one. */
-export async function leastMs(work: () => unknown): Promise<number> {
-  const times: number[] = [];
-  for (let time = 0; time < 2; time += 1) {
-    const before = busyMs();
-    await work();
-    times.push(Math.round(busyMs() - before));
-  }
-  return Math.min(...times);
-}
-
 /** The longest that the event loop was kept by one piece of work while `act` ran, in milliseconds of processor time. */
 export async function longestPause(act: () => unknown): Promise<number> {
   let before = busyMs();

@@ -33,11 +33,11 @@ async function killedBefore(real: Docker, n: number, act: (docker: Docker) => Pr
 }
 
 describe('a docker deploy that is killed', function () {
-  this.timeout(300_000);
+  this.timeout(120_000);
   let world: DeployWorld;
   let old: VerifiedImage;
   let next: VerifiedImage;
-  /** Passed soon, so that nobody waits to see whether it stays up; each one that is made takes 30 ms of the processor. */
+  /** Passed soon, so that nobody waits to see whether it stays up; more often would only start more processes. */
   const healthcheck = { test: ['CMD', 'true'], intervalMs: 400 };
   before(async () => {
     world = await createDeployWorld();

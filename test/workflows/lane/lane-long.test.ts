@@ -20,11 +20,11 @@ import { standIn, startStandIns } from '../../support/stand-ins.ts';
 import { startNamespace, type TestNamespace } from '../../support/temporal.ts';
 import type { TestWorkers } from '../../support/worker.ts';
 
-const pushes = 1_000;
+const pushes = 2_000;
 const stages = 4;
 const stageOf = (number: number): string => `stage-${number % stages}`;
 
-describe('a lane with 1,000 pushes behind it', function () {
+describe('a lane with 2,000 pushes behind it', function () {
   this.timeout(600_000);
   let temporal: TestNamespace;
   let workers: TestWorkers;
