@@ -64,13 +64,12 @@ function makeRoom() {
   execFileSync('ip', ['link', 'set', 'lo', 'up']);
 }
 
-/** Making the usual filter of system calls takes each container and each HEALTHCHECK 15 ms; the older engine has it. */
-const quick = ['--seccomp-profile', 'unconfined'];
-
 async function startEngine() {
   const logFile = join(folder, 'dockerd.log');
-  const args = ['--data-root', join(folder, 'data'), '--cgroup-parent', `/${cgroupOf(folder)}`, ...quick];
-  return await untilAnswering(join(programs, 'dockerd'), args, logFile, process.env);
+  const args = ['--data-root', join(folder, 'data'), '--cgroup-parent', `/${cgroupOf(folder)}`];
+  // Else a program in Go keeps a core awake to look for work: with one to itself it took a quarter less for the same containers.
+  const env = { GOMAXPROCS: '1', ...process.env };
+  return await untilAnswering(join(programs, 'dockerd'), args, logFile, env);
 }
 
 /** The tests are to be believed when they say what they ran on. */

@@ -1,7 +1,7 @@
 /** One set-up at a time, however many are started: the others wait, and then find everything done. */
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { hasEnded, processName } from './machine.mjs';
+import { hasEnded, pidOf, processName } from './machine.mjs';
 
 /**
  * @param {string} folder the cache folder
@@ -16,7 +16,7 @@ export async function withLock(folder, say, work) {
   while (!taken(folder, lock)) {
     const holder = holderOf(lock);
     if (holder !== undefined && !hasEnded(holder)) {
-      if (!told) say(`another set-up (process ${holder}) is at work; waiting for it. Where it is not, remove ${lock}`);
+      if (!told) say(`another set-up (process ${pidOf(holder)}) is at work; waiting for it. Where it is not, remove ${lock}`);
       told = true;
       // The holder may be another user's or another container's process: there is no event of its end to wait for.
       await new Promise((passed) => setTimeout(passed, 200));

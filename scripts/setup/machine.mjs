@@ -148,8 +148,12 @@ export function processName() {
  * @returns {boolean} false also where it cannot be known
  */
 export function hasEnded(name) {
-  const [where, pid] = name.split('-');
-  return where === processNamespace() && !isAlive(Number(pid));
+  return name.startsWith(`${processNamespace()}-`) && !isAlive(pidOf(name));
+}
+
+/** @param {string} name of a process, by `processName` */
+export function pidOf(name) {
+  return Number(name.slice(name.indexOf('-') + 1));
 }
 
 function processNamespace() {

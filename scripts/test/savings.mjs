@@ -17,14 +17,12 @@ const prefix = 'landfall-';
 const leastFreeBytes = 6 * 1024 ** 3;
 
 /**
- * Has this process, and what it starts, keep temporary files in memory, and what Node compiles for the next process; and has programs in Go
- * take turns: else each keeps a core awake to look for work, which the lanes need (a quarter of what Docker 29 takes).
+ * Has this process, and what it starts, keep temporary files in memory, and what Node compiles for the next process.
  * @param {Context['env']} env is changed
  * @returns {() => void} removes the files
  */
 export function spareWork(env) {
   env.NODE_COMPILE_CACHE ??= compiledFolder(env);
-  env.GOMAXPROCS ??= '1';
   if (env.TMPDIR || !hasRoom()) return () => undefined;
   removeLeft();
   const folder = join(memory, `${prefix}${processName()}`);
@@ -51,7 +49,10 @@ function removeLeft() {
   }
 }
 
-/** For the processes of lanes: memory is collected a quarter as often, and on the core that they have (a tenth of what a file of workflows takes). */
+/**
+ * For the processes of lanes: memory is collected less often, and by the thread that needs it (a tenth less for a file of workflows). Not for
+ * what measures time: a collection may keep everything else waiting for half a second.
+ */
 export const roomyHeap = ['--min-semi-space-size=64', '--max-semi-space-size=128', '--single-threaded-gc'];
 
 const source = fileURLToPath(new URL('vfork.c', import.meta.url));

@@ -252,7 +252,7 @@ describe('set-up', () => {
     };
     await Promise.all(Array.from({ length: 3 }, () => withLock(folder, (line) => said.push(line), work)));
     assert.equal(most, 1);
-    assert.match(said[0] ?? '', new RegExp(`another set-up \\(process ${processName()}\\) is at work`));
+    assert.match(said[0] ?? '', new RegExp(`another set-up \\(process ${process.pid}\\) is at work`));
     assert.deepEqual(await readdir(folder), []);
   });
 
