@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Target, Work } from '../../src/deploys/deploy.ts';
 import { createWorkflowDeployer, type WorkflowDeployPlan } from '../../src/deploys/github-workflow/deployer.ts';
 import type { Deployed, RunningImage } from '../../src/domain/outcomes.ts';
@@ -116,7 +117,11 @@ describe('a deploy by a workflow of GitHub Actions', function () {
     const [run] = runs().splice(0);
     assert.ok(run);
     const listing = 'actions/list-workflow-runs';
-    github.beforeNext(listing, async () => github.beforeNext(listing, async () => runs().push(run)));
+    // The first look takes longer than the pause after it.
+    github.beforeNext(listing, async () => {
+      await pause(60);
+      github.beforeNext(listing, async () => runs().push(run));
+    });
     await concluded(deployer().deploy(target(), work({ since: since - 1_000 })), 'success');
     assert.deepEqual(runs(), [run]);
   });

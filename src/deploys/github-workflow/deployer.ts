@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Deployed } from '../../domain/outcomes.ts';
 import { answeredWith } from '../../platform/github/errors.ts';
 import { type GitHubRepository, openRepository } from '../../platform/github/repository.ts';
@@ -96,11 +97,12 @@ export function createWorkflowDeployer({
 async function earlierRun(dispatched: WorkflowDispatch): Promise<number | undefined> {
   const { since, signal, polling } = dispatched;
   const { firstMs } = polling;
-  const look = () => listedRun(dispatched);
   // The first try of a step begins at once.
-  if (Date.now() - since < firstMs) return look();
-  const until = Date.now() + firstMs;
-  return poll(look, () => until, { firstMs, longestMs: firstMs }, signal);
+  const isFirstTry = Date.now() - since < firstMs;
+  const run = await listedRun(dispatched);
+  if (run !== undefined || isFirstTry) return run;
+  await pause(firstMs, undefined, { signal });
+  return await listedRun(dispatched);
 }
 
 /** @throws Refusal `DeployFailed` if nothing tells which run it is */
