@@ -14,7 +14,7 @@ export interface RequestHead {
 }
 
 export interface ClientCertificate {
-  /** Common name and DNS names. */
+  /** DNS names. */
   readonly names: readonly string[];
   /** Why its chain is not to be trusted; absent: it is. */
   readonly distrust?: string;
@@ -23,6 +23,10 @@ export interface ClientCertificate {
 /** Headers in which proxies pass a client certificate on: RFC 9440's own; those of nginx, ingress-nginx, Apache, HAProxy; Traefik's. */
 export const certificateHeaders = ['client-cert', 'x-ssl-client-cert', 'ssl-client-cert', 'x-forwarded-tls-client-cert'] as const;
 export type CertificateHeader = (typeof certificateHeaders)[number];
+
+/** Headers in which proxies say where a request came from: the usual one, and that of RFC 7239. */
+export const addressHeaders = ['x-forwarded-for', 'forwarded'] as const;
+export type AddressHeader = (typeof addressHeaders)[number];
 
 /**
  * Tells whether a request is from whom it claims to be. It reads the body only if it needs it and the head rules nothing out, and takes

@@ -1,4 +1,4 @@
-import type { X509Certificate } from 'node:crypto';
+import type { KeyObject, X509Certificate } from 'node:crypto';
 import * as rsa from '@peculiar/asn1-rsa';
 import { AsnConvert } from '@peculiar/asn1-schema';
 import * as x509 from '@peculiar/asn1-x509';
@@ -52,7 +52,7 @@ export function distrustOf(
   /** @param below authorities between the client's certificate and the issuer of this one */
   const reaches = (certificate: X509Certificate, below: number): boolean => {
     const isIssuer = (issuer: X509Certificate): boolean =>
-      certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey) && isFit(unfitAuthority(issuer, below, now));
+      certificate.checkIssued(issuer) && isSignedBy(certificate, issuer) && isFit(unfitAuthority(issuer, below, now));
     if (authorities.some(isIssuer)) return true;
     return intermediates.slice(0, longestChain).some((issuer) => {
       if (seen.has(issuer.fingerprint256) || !isIssuer(issuer)) return false;
@@ -107,12 +107,28 @@ export function outOfDate(certificate: X509Certificate, now: Date): string | und
 }
 
 function weakness(certificate: X509Certificate): string | undefined {
-  if (hasShortKey(certificate)) return 'its key is too short';
+  const key = publicKeyOf(certificate);
+  if (key === undefined) return unreadable;
+  if (isShort(key)) return 'its key is too short';
   return detailsOf(certificate)?.isForgeable === false ? undefined : 'its signature is of a kind that can be forged';
 }
 
+/** Undefined where OpenSSL reads the certificate, but not the key in it: it does so only now, and throws. */
+function publicKeyOf(certificate: X509Certificate): KeyObject | undefined {
+  try {
+    return certificate.publicKey;
+  } catch {
+    return undefined;
+  }
+}
+
+function isSignedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
+  const key = publicKeyOf(issuer);
+  return key !== undefined && certificate.verify(key);
+}
+
 /** As OpenSSL has it on level 2: 112 bits of security. A curve that has no name may have any weakness. */
-function hasShortKey({ publicKey: { asymmetricKeyType, asymmetricKeyDetails } }: X509Certificate): boolean {
+function isShort({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): boolean {
   const { modulusLength, namedCurve = '' } = asymmetricKeyDetails ?? {};
   if (asymmetricKeyType === 'ec') return Number(/\d{3}/.exec(namedCurve)?.[0] ?? 0) < 224;
   return modulusLength !== undefined && modulusLength < 2048;
@@ -131,12 +147,10 @@ export function detailsOf({ raw }: X509Certificate) {
       const found = extensions.find(({ extnID }) => extnID === id);
       return found === undefined ? undefined : AsnConvert.parse(found.extnValue, type);
     };
-    const commonNames = tbsCertificate.subject.flat().filter(({ type }) => type === commonName);
     const alternatives = read(x509.id_ce_subjectAltName, x509.SubjectAlternativeName) ?? [];
-    const names = [...commonNames.map(({ value }) => value.toString()), ...alternatives.flatMap(({ dNSName }) => dNSName ?? [])];
     return {
-      /** Common names and DNS names of its subject, each once. */
-      names: [...new Set(names)],
+      /** DNS names among its subject's alternative names, each once. A common name is no name: RFC 9525, 2. */
+      names: [...new Set(alternatives.flatMap(({ dNSName }) => dNSName ?? []))],
       /** How many more authorities may follow below this one; undefined: any number. */
       pathLength: read(x509.id_ce_basicConstraints, x509.BasicConstraints)?.pathLenConstraint,
       /** Flags of the library's `KeyUsageFlags`; undefined: any use. */
@@ -154,7 +168,6 @@ export function detailsOf({ raw }: X509Certificate) {
   }
 }
 
-const commonName = '2.5.4.3';
 const dsaWithSha1 = '1.2.840.10040.4.3';
 const ecdsaWithSha1 = '1.2.840.10045.4.1';
 const forgeable: ReadonlySet<string> = new Set([

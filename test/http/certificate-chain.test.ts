@@ -174,9 +174,25 @@ describe('the chain of a certificate', () => {
   it('is read for all authorities that Node trusts, and their names are the ones that OpenSSL finds', () => {
     for (const pem of rootCertificates) {
       const certificate = new X509Certificate(pem);
-      const common: unknown = certificate.toLegacyObject().subject?.CN;
-      assert.deepEqual(detailsOf(certificate)?.names, common === undefined ? [] : [common].flat(), certificate.subject);
+      const listed = certificate.subjectAltName?.split(', ').filter((name) => name.startsWith('DNS:')) ?? [];
+      const names = listed.map((name) => name.slice('DNS:'.length));
+      assert.deepEqual(detailsOf(certificate)?.names, names, certificate.subject);
     }
+  });
+
+  it('is judged and never an error, whatever byte of a certificate that OpenSSL can read is another', async () => {
+    const leaf = await leafOf(root, { alternatives: 'DNS:client.example,IP:192.0.2.1,URI:https://client.example/' });
+    const { certificate: authority } = trusted;
+    let read = 0;
+    // 0x80: a length that is not said (BER).
+    for (const value of [0x00, 0x80]) {
+      for (const changed of changedBytes(leaf, value)) {
+        read += 1;
+        assert.doesNotThrow(() => verdict(changed));
+      }
+      for (const changed of changedBytes(authority, value)) assert.doesNotThrow(() => verdict(leaf, [changed], [changed]));
+    }
+    assert.ok(read > 200, `OpenSSL read only ${read}`);
   });
 
   it('takes any value but zero for critical, as OpenSSL does', async () => {
@@ -234,4 +250,23 @@ function issued(
     signatureValue: Uint8Array.from(signatureValue).buffer,
   });
   return new X509Certificate(Buffer.from(AsnConvert.serialize(certificate)));
+}
+
+/** The certificate with each of its bytes changed in turn, where OpenSSL still reads it. */
+function* changedBytes({ raw }: X509Certificate, value: number): Generator<X509Certificate> {
+  for (let at = 0; at < raw.length; at += 1) {
+    const changed = Buffer.from(raw);
+    changed[at] = value;
+    const certificate = readable(changed);
+    if (certificate !== undefined) yield certificate;
+  }
+}
+
+/** Undefined where OpenSSL refuses it. */
+function readable(raw: Buffer): X509Certificate | undefined {
+  try {
+    return new X509Certificate(raw);
+  } catch {
+    return undefined;
+  }
 }

@@ -181,7 +181,7 @@ describe('the webhook listener with TLS', () => {
 });
 
 describe('a Quay build over mutual TLS', () => {
-  const client = { commonName: '*.quay.io', name: 'quay.io', extensions: ['extendedKeyUsage=clientAuth,serverAuth'] };
+  const client = { name: '*.quay.io', extensions: ['extendedKeyUsage=clientAuth,serverAuth'] };
   let options: IngressOptions;
   before(async () => {
     options = {
@@ -237,6 +237,13 @@ describe('a Quay build over mutual TLS', () => {
         await authority.issue({ ...client, commonName: '*.quay.io.evil.example', name: 'evil.example' }),
         /none of the names/,
       );
+      // A common name is what its owner likes to be called; authorities vouch for the alternative names.
+      for (const alternatives of ['DNS:evil.example', 'IP:192.0.2.1', 'URI:https://hooks.quay.io', 'email:x@hooks.quay.io'])
+        await expectRefused(
+          ingress,
+          await authority.issue({ ...client, commonName: '*.quay.io', alternatives }),
+          /none of the names/,
+        );
       await expectRefused(
         ingress,
         await authority.issue({ ...client, extensions: ['extendedKeyUsage=codeSigning'] }),

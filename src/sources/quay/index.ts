@@ -11,12 +11,12 @@ import { pathSecretReceiver, secretOfPath, senderNetworks } from '../kit/path-se
 import { type DropIn, defineSource, type OwnReceiver } from '../kit/source.ts';
 import { parseQuayNotification as parse } from './notification.ts';
 
-/** The common name of the certificate that quay.io shows. */
+/** A DNS name of the certificate that quay.io shows. */
 const quaySubject = '*.quay.io';
 
 const label = String.raw`(?:\*|[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?)`;
 const subjectPattern = new RegExp(String.raw`^${label}(?:\.${label})*$`);
-/** DNS allows no longer name, and X.509 no common name of more than 64 characters. */
+/** DNS allows no longer name. */
 const longestName = 253;
 
 /** A DNS name, or a pattern of one: `*` stands for one label. */
@@ -37,7 +37,7 @@ const certificateSettings = map(
       .exactOptional(),
     subject: certificateSubject
       .meta({
-        description: `Common name or DNS name that the certificate must have; * stands for one label. Default: ${quaySubject}.`,
+        description: `DNS name that the certificate must have among its alternative names (a common name does not count); * stands for one label. Default: ${quaySubject}.`,
       })
       .exactOptional(),
   },
@@ -93,8 +93,8 @@ export const quaySource = defineSource({
 });
 
 /**
- * The sender showed a certificate in its TLS handshake, or to a trusted proxy, whose chain is trusted and one of whose names (common name
- * and DNS names) is the subject. A certificate that merely carries the name is refused: anybody can write one.
+ * The sender showed a certificate in its TLS handshake, or to a trusted proxy, whose chain is trusted and one of whose DNS names is the
+ * subject. A certificate that merely carries the name is refused: anybody can write one.
  */
 export function byClientCertificate(subject: string): Authenticate {
   const wanted = subject.toLowerCase().split('.');
