@@ -1,6 +1,11 @@
 import type { IncomingMessage } from 'node:http';
 import { isIP, type Socket, SocketAddress } from 'node:net';
-import { type CertificateHeader, type ClientCertificate, certificateHeaders } from '../../http/authentication.ts';
+import {
+  type AddressHeader,
+  type CertificateHeader,
+  type ClientCertificate,
+  certificateHeaders,
+} from '../../http/authentication.ts';
 import { certificateFromProxy, certificateOfHandshake } from '../../http/client-certificates.ts';
 import type { ClientTrust } from '../../http/client-trust.ts';
 import { createIsWithin } from '../../settings/networks.ts';
@@ -10,6 +15,8 @@ export type Senders = ReturnType<typeof createSenders>;
 export interface SenderSettings {
   /** Addresses and networks of proxies whose word about their senders is taken. */
   readonly trustedProxies: readonly string[];
+  /** Where those say it. Absent: in either, and where a request has both and they differ, neither counts. */
+  readonly addressHeader?: AddressHeader | undefined;
   /** The headers in which those pass client certificates on. Default: any of the known ones, but one at a time. */
   readonly certificateHeaders?: readonly CertificateHeader[];
   /** The authorities of client certificates; absent: no receiver asks for any. */
@@ -19,7 +26,7 @@ export interface SenderSettings {
 
 /** Who is at the other end of a request, as far as proxies are trusted. */
 export function createSenders(settings: SenderSettings) {
-  const { trust, certificateHeaders: allowed = certificateHeaders, now = () => new Date() } = settings;
+  const { addressHeader, trust, certificateHeaders: allowed = certificateHeaders, now = () => new Date() } = settings;
   const isProxy = settings.trustedProxies.length > 0 ? createIsWithin(settings.trustedProxies) : () => false;
   // IPv6 addresses are dear to read, and a connection may bring many requests.
   const connections = new WeakMap<Socket, string>();
@@ -29,17 +36,12 @@ export function createSenders(settings: SenderSettings) {
     return address;
   };
   return {
-    /**
-     * Each proxy appends the address that it was reached from to a list that anybody may have begun. So the last address that is not a
-     * proxy's is the sender's, and what stands before it may be invented. If that entry is no address, the connection's counts.
-     */
     addressOf: (request: IncomingMessage): string => {
       const connection = connectionOf(request);
       if (connection === undefined || !isProxy(connection)) return connection ?? 'unknown';
-      const addresses = forwardedAddresses(request);
-      const last = addresses.findLastIndex((address) => address === undefined || !isProxy(address));
-      // Nothing but proxies: the request is of the outermost one itself.
-      return (last === -1 ? addresses[0] : addresses[last]) ?? connection;
+      const senders = new Set(forwardedAddresses(request, addressHeader).map((addresses) => senderOf(addresses, isProxy)));
+      const [sender] = senders;
+      return (senders.size === 1 ? sender : undefined) ?? connection;
     },
     /** @returns undefined if the sender showed none */
     certificateOf: (request: IncomingMessage): ClientCertificate | undefined => {
@@ -51,18 +53,35 @@ export function createSenders(settings: SenderSettings) {
 }
 
 /**
- * From the sender to the last proxy; undefined in place of what is no address. Proxies that know only `X-Forwarded-For` pass a sender's
- * own `Forwarded` on, so that counts only if the other is missing.
+ * Each proxy appends the address that it was reached from to a list that anybody may have begun. So the last address that is not a
+ * proxy's is the sender's, and what stands before it may be invented. Undefined if that entry is no address: the connection's counts then.
  */
-function forwardedAddresses({ headersDistinct }: IncomingMessage): readonly (string | undefined)[] {
+function senderOf(addresses: AddressList, isProxy: (address: string) => boolean): string | undefined {
+  const last = addresses.findLastIndex((address) => address === undefined || !isProxy(address));
+  // Nothing but proxies: the request is of the outermost one itself.
+  return last === -1 ? addresses[0] : addresses[last];
+}
+
+/** From the sender to the last proxy; undefined in place of what is no address. */
+type AddressList = readonly (string | undefined)[];
+
+/**
+ * The list of each header that counts and is there. A proxy sets one of the two, and passes on what a sender has put into the other: which
+ * is which only the configuration can say.
+ */
+function forwardedAddresses({ headersDistinct }: IncomingMessage, only: AddressHeader | undefined): AddressList[] {
   const { 'x-forwarded-for': usual, forwarded: standard } = headersDistinct;
-  if (usual === undefined) return standard === undefined ? [] : forwarded(standard.join(','));
-  const entries = usual.join(',').split(',');
-  return entries.map((entry) => addressOfNode(entry.trim()));
+  const lists: AddressList[] = [];
+  if (usual !== undefined && only !== 'forwarded') {
+    const entries = usual.join(',').split(',');
+    lists.push(entries.map((entry) => addressOfNode(entry.trim())));
+  }
+  if (standard !== undefined && only !== 'x-forwarded-for') lists.push(forwarded(standard.join(',')));
+  return lists;
 }
 
 /** `Forwarded` (RFC 7239): `for=192.0.2.1;proto=https, for="[2001:db8::1]:4711"`. */
-function forwarded(value: string): readonly (string | undefined)[] {
+function forwarded(value: string): AddressList {
   // What separates elsewhere does not inside of quotes, and is part of no address.
   const elements = value.replace(/"[^"]*(?:"|$)/g, (quoted) => quoted.replace(/[,;]/g, '_')).split(',');
   return elements.map((element) => {
