@@ -42,4 +42,6 @@ export interface AuditSettings {
   readonly keep: number;
   /** A URL, or a reference. */
   readonly endpoint?: string;
+  /** Whether that may be without TLS. */
+  readonly plainHttp?: boolean;
 }

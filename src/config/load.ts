@@ -13,6 +13,7 @@ import { dirname, resolve } from 'node:path';
 import type { Environment } from '../domain/environment.ts';
 import { codeOf } from '../domain/errors.ts';
 import { Refusal } from '../domain/failures.ts';
+import { isPlainHttp } from '../domain/plain-http.ts';
 import { gitHubSettings } from '../settings/github.ts';
 import { type Complaint, type ConfigurationProblem, formatPath } from '../settings/problem.ts';
 import type { SecretCheck } from '../settings/scalars.ts';
@@ -61,6 +62,7 @@ export function loadConfiguration(
     ...notifyComplaints(input, kinds),
     ...certificateComplaints(input, kinds),
     ...environmentComplaints(input, env, kinds),
+    ...endpointComplaints(input, env),
     ...(deploysOnly ? watchComplaints(input, services, check) : []),
   );
   if (complaints.length > 0) return placed(file, source.document, complaints);
@@ -160,6 +162,14 @@ function notifyComplaints({ notify = [], forge }: FileInput, { notifiers }: Kind
   });
 }
 
+/** Of the variable that stands in for the setting. */
+function endpointComplaints({ audit }: FileInput, { LOGGING_ENDPOINT = '' }: Environment): Complaint[] {
+  if (audit.endpoint !== undefined || audit.plainHttp === true || !isPlainHttp(LOGGING_ENDPOINT)) return [];
+  const message =
+    'expected LOGGING_ENDPOINT to begin with https://, found http://: correct it, or say audit: { plainHttp: true }, if nobody else is on that network';
+  return [{ path: ['audit'], message }];
+}
+
 /** Client certificates come in the handshake, or from a proxy that has them from there. */
 function certificateComplaints({ receivers = {}, listen }: FileInput, { sources }: Kinds): Complaint[] {
   if (listen.tls !== undefined || listen.certificateHeader !== undefined) return [];
@@ -223,6 +233,7 @@ function configurationOf(
       bytes: audit.size,
       keep: audit.keep,
       ...(endpoint !== undefined && { endpoint }),
+      ...(audit.plainHttp === true && { plainHttp: true }),
     },
     log: { level: input.log?.level ?? (/^(?:1|true|yes|on)$/i.test(env.DEBUG ?? '') ? 'debug' : 'info') },
     operators,

@@ -1,9 +1,11 @@
 import { z } from 'zod';
-import { certificateHeaders } from '../http/authentication.ts';
+import { addressHeaders, certificateHeaders } from '../http/authentication.ts';
 import { networks } from '../settings/networks.ts';
 import {
+  demandTls,
   duration,
   parsed,
+  plainHttp,
   registryHost,
   type SecretCheck,
   secret,
@@ -79,9 +81,10 @@ function audit(check: SecretCheck) {
       size: size.describe('The file begins anew when it is this large.').prefault('20m'),
       keep: z.int().min(0).describe('How many earlier files are kept.').default(5),
       endpoint: optional(urlOrSecret(check), 'A URL that every line is posted to. Default: LOGGING_ENDPOINT, where that is set.'),
+      plainHttp: plainHttp.exactOptional(),
     },
     'Where the audit log goes, besides the standard output.',
-  );
+  ).superRefine(demandTls('endpoint'));
 }
 
 const addressPattern = /^(?:\[([0-9a-fA-F:]+)\]|([^\s:/]+)):(\d{1,5})$/;
@@ -122,10 +125,18 @@ const listen = map(
   {
     webhooks: listenAddress.describe('For registries and CI; to be exposed.').prefault('0.0.0.0:8080'),
     operators: listenAddress.describe('Page, API, metrics.').prefault('127.0.0.1:8081'),
+    operatorNames: optional(
+      z.array(text('a host name', /^[^\s/:]+$/)).min(1),
+      'Host names by which operators ask, besides addresses, localhost and names without a dot.',
+    ),
     tls: tls.exactOptional(),
     trustedProxies: networks
       .describe("Addresses and networks of proxies, whose word about a sender's address and certificate is taken.")
       .default([]),
+    addressHeader: optional(
+      z.enum(addressHeaders),
+      "The header in which the proxies say where senders are. Without it, a request whose two headers differ is taken for the proxy's own.",
+    ),
     certificateHeader: optional(
       z.enum(certificateHeaders),
       'The header in which the proxies pass client certificates on, and which they take off what senders send.',

@@ -1,4 +1,5 @@
 import { RateLimit, Refusal } from '../domain/failures.ts';
+import { isPlainHttp, plainHttpAdvice } from '../domain/plain-http.ts';
 import { type HttpAnswer, type HttpRequest, request } from '../platform/http/client.ts';
 import { retryAfter } from '../platform/http/headers.ts';
 
@@ -34,9 +35,11 @@ function advice(status: number): string {
   return 'it does not take this notice';
 }
 
-/** The address that a secret is. @throws Refusal `NoticeRefused` where it is none; the message does not show it */
-export function addressOf(secret: string, what: string): URL {
+/** The address that a secret is. @throws Refusal `NoticeRefused` where it is none, or one without TLS; the message does not show it */
+export function addressOf(secret: string, what: string, plainHttp = false): URL {
   const url = URL.parse(secret);
+  if (url?.protocol === 'http:' && isPlainHttp(url) && !plainHttp)
+    throw new Refusal('NoticeRefused', `expected ${what} to begin with https://, found http://: ${plainHttpAdvice}`);
   if (url?.protocol === 'https:' || url?.protocol === 'http:') return url;
   throw new Refusal('NoticeRefused', `expected ${what} to be an http(s) address, found something else: correct it`);
 }

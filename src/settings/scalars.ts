@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { messageOf } from '../domain/errors.ts';
 import { githubRepositoryPattern } from '../domain/github-repository.ts';
 import { isTag, parseRepository, registryOf } from '../domain/image-reference.ts';
+import { isPlainHttp, plainHttpAdvice } from '../domain/plain-http.ts';
 import { parseImagePattern } from './image-pattern.ts';
 import { parseSecretReference } from './secrets.ts';
 import { expecting, refusing, showInPlaceOfText, showValue } from './wording.ts';
@@ -122,6 +123,21 @@ export function url(what: string) {
     .refine((value) => URL.canParse(value), expecting(expected))
     .transform((value) => value.replace(/\/+$/, ''))
     .describe(`A URL: ${what}.`);
+}
+
+/** Beside a URL where secrets go: it has to be https, or on this machine, or `plainHttp` says that anything will do. */
+export const plainHttp = z
+  .boolean()
+  .describe('Send to it by HTTP without TLS, where everybody on the way can read along. Default: only on this machine.');
+
+/** For the map that has the two. Of a reference only its user learns the URL, and refuses it then. */
+export function demandTls<Value extends { readonly plainHttp?: boolean }>(key: string & keyof Value) {
+  return (value: Value, context: z.core.$RefinementCtx<Value>): void => {
+    const url = value[key];
+    if (value.plainHttp === true || typeof url !== 'string' || !isPlainHttp(url)) return;
+    const message = `expected a URL that begins with https://, because secrets go there, found one with http://: ${plainHttpAdvice}`;
+    context.addIssue({ code: 'custom', path: [key], message });
+  };
 }
 
 /** User and password of any URL; for http and https a user alone is too much, because tokens are given so. */

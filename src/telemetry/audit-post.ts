@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { codeOf } from '../domain/errors.ts';
 import type { Log } from '../domain/log.ts';
+import { isPlainHttp, plainHttpAdvice } from '../domain/plain-http.ts';
 import { HttpFailure, request } from '../platform/http/client.ts';
 import type { AuditWriter } from './audit-file.ts';
 
@@ -8,6 +9,8 @@ export interface AuditPostSettings {
   /** Asked for at each attempt, so that a rotated secret is taken up. May carry `user:password@`. */
   readonly endpoint: () => string;
   readonly log: Pick<Log, 'info' | 'warn'>;
+  /** Whether it may be without TLS, off this machine. */
+  readonly plainHttp?: boolean;
   /** Lines that wait at most; the oldest are dropped. */
   readonly most?: number;
   /** Milliseconds before the first repetition. */
@@ -27,7 +30,7 @@ const refusals = [400, 413, 422];
  * they are taken or as many newer ones have come. That it fails is said once, and that it works again once more.
  */
 export function createAuditPost(settings: AuditPostSettings): AuditWriter {
-  return new AuditPost({ most: 10_000, firstPauseMs: 1_000, graceMs: 5_000, ...settings });
+  return new AuditPost({ most: 10_000, firstPauseMs: 1_000, graceMs: 5_000, plainHttp: false, ...settings });
 }
 
 class AuditPost implements AuditWriter {
@@ -90,10 +93,12 @@ class AuditPost implements AuditWriter {
   /** @returns what went wrong and may go right later; nothing secret, so no URL */
   async #send(line: string): Promise<string | undefined> {
     try {
+      const url = new URL(this.#settings.endpoint());
+      if (isPlainHttp(url) && !this.#settings.plainHttp) return `expected https://, found http://: ${plainHttpAdvice}`;
       const { status } = await request({
         what: 'audit.endpoint',
         method: 'POST',
-        url: new URL(this.#settings.endpoint()),
+        url,
         headers: { 'content-type': 'application/json' },
         body: line,
         signal: this.#stop.signal,

@@ -151,6 +151,9 @@ describe('the action notify', function () {
       [{ url: '' }, /::error::url: expected .*found nothing/],
       [{ url: 'landfall.example.org' }, /::error::url: expected/],
       [{ url: 'ftp://landfall.example.org' }, /::error::url: expected/],
+      [{ url: 'http://landfall.example.org' }, /::error::url: expected .*plain-http: true/],
+      [{ url: 'http://127.0.0.1.example.org', 'plain-http': 'false' }, /::error::url: expected .*plain-http: true/],
+      [{ url: '', 'webhook-url': 'http://10.1.2.3:8080/event' }, /::error::url: expected .*plain-http: true/],
       [{ audience: ' ' }, /::error::audience: expected/],
       [{ image: '' }, /::error::image: expected/],
       [{ image: 'app' }, /::error::image: expected .*registry and path/],
@@ -250,7 +253,16 @@ describe('the action notify', function () {
 
   it('declares the inputs and outputs that it has', async () => {
     const { inputs, outputs, runs } = parse(await readFile(join(action, 'action.yml'), 'utf8'));
-    assert.deepEqual(Object.keys(inputs), ['url', 'webhook-url', 'audience', 'image', 'tags', 'tag', 'timeout-seconds']);
+    assert.deepEqual(Object.keys(inputs), [
+      'url',
+      'webhook-url',
+      'plain-http',
+      'audience',
+      'image',
+      'tags',
+      'tag',
+      'timeout-seconds',
+    ]);
     assert.deepEqual(Object.keys(outputs), ['rollouts', 'links']);
     assert.deepEqual(runs, { using: 'node20', main: 'dist/index.js' });
   });

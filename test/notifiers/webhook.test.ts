@@ -44,6 +44,12 @@ describe('a signed webhook', () => {
     assert.equal(receiver.requests.length, 0);
   });
 
+  it('is not sent without TLS where the secret turns out to be such an address, which is not shown', async () => {
+    const error = await errorOf(send({}, receiver.key, 'http://hooks.example.test/hidden'));
+    refused(/webhook of env:HOOK to begin with https:\/\/, found http:\/\/: .*plainHttp: true/)(error);
+    assert.doesNotMatch(shownBy(error), /hidden|example\.test/);
+  });
+
   it('has user and password of the address in a header, and in no error', async () => {
     const address = receiver.address.replace('http://', 'http://ann:pa%40ss@');
     await send({}, receiver.key, address);

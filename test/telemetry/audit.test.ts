@@ -259,9 +259,10 @@ describe('posting the audit log', function () {
     assert.match(log.said.at(-1) ?? '', /could not be posted.*\{"lost":10\}/);
   });
 
-  it('breaks nothing where the endpoint is no URL, or its secret is missing', async () => {
+  it('breaks nothing where the endpoint is no URL, or one without TLS, or its secret is missing', async () => {
     for (const wrong of [
       () => 'canary no url',
+      () => 'http://canary.example.test/in',
       () => {
         throw new Error('expected a secret');
       },

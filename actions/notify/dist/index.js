@@ -20424,6 +20424,13 @@ async function requestIdToken({ url, token }, audience, deadline, report) {
   throw new FinalError(`${what} gave no token: it answered ${answer.status}${detailOf(answer)}. Expected 200 with a token`);
 }
 
+// src/domain/plain-http.ts
+var loopback = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
+function isPlainHttp(url) {
+  const read = typeof url === "string" ? URL.parse(url) : url;
+  return read?.protocol === "http:" && !loopback.test(read.hostname);
+}
+
 // actions/notify/src/inputs.ts
 var longestSeconds = 6 * 60 * 60;
 var defaultSeconds = 120;
@@ -20431,7 +20438,7 @@ function readInputs(read) {
   const value = (name) => read(name).trim();
   const image = readImage(value("image"));
   return {
-    url: readUrl(value("url") || value("webhook-url")),
+    url: readUrl(value("url") || value("webhook-url"), value("plain-http") === "true"),
     audience: required(
       "audience",
       value("audience"),
@@ -20446,11 +20453,16 @@ function required(name, value, expected) {
   if (value === "") throw new Error(`${name}: expected ${expected}; found nothing`);
   return value;
 }
-function readUrl(value) {
+function readUrl(value, plainHttp) {
   const expected = "the URL of Landfall, such as https://landfall.example.org";
   required("url", value, expected);
   if (!URL.canParse(value) || !/^https?:$/.test(new URL(value).protocol)) throw new Error(`url: expected ${expected}`);
   const url = new URL(value);
+  if (isPlainHttp(url) && !plainHttp) {
+    throw new Error(
+      `url: expected ${expected}; found http://, where everybody on the way can read the job's token. Use https://, or set plain-http: true, if nobody else is on that network`
+    );
+  }
   if (url.pathname === "/") url.pathname = "/event";
   return url.href;
 }

@@ -1,3 +1,5 @@
+import { isPlainHttp } from '../../../src/domain/plain-http.ts';
+
 export interface Inputs {
   /** Where to post to. */
   readonly url: string;
@@ -18,7 +20,7 @@ export function readInputs(read: (name: string) => string): Inputs {
   const value = (name: string): string => read(name).trim();
   const image = readImage(value('image'));
   return {
-    url: readUrl(value('url') || value('webhook-url')),
+    url: readUrl(value('url') || value('webhook-url'), value('plain-http') === 'true'),
     audience: required(
       'audience',
       value('audience'),
@@ -35,11 +37,18 @@ function required(name: string, value: string, expected: string): string {
   return value;
 }
 
-function readUrl(value: string): string {
+/** A token goes there that lets anybody start rollouts who reads it on the way. */
+function readUrl(value: string, plainHttp: boolean): string {
   const expected = 'the URL of Landfall, such as https://landfall.example.org';
   required('url', value, expected);
   if (!URL.canParse(value) || !/^https?:$/.test(new URL(value).protocol)) throw new Error(`url: expected ${expected}`);
   const url = new URL(value);
+  if (isPlainHttp(url) && !plainHttp) {
+    throw new Error(
+      `url: expected ${expected}; found http://, where everybody on the way can read the job's token. ` +
+        `Use https://, or set plain-http: true, if nobody else is on that network`,
+    );
+  }
   if (url.pathname === '/') url.pathname = '/event';
   return url.href;
 }

@@ -1,7 +1,16 @@
 import { z } from 'zod';
 import { isGitHubRepository } from '../../domain/github-repository.ts';
 import { needsGitHub } from '../../settings/github.ts';
-import { githubRepository, type SecretCheck, secret, text, textOrSecret, url } from '../../settings/scalars.ts';
+import {
+  demandTls,
+  githubRepository,
+  plainHttp,
+  type SecretCheck,
+  secret,
+  text,
+  textOrSecret,
+  url,
+} from '../../settings/scalars.ts';
 import { map, optional, showValue } from '../../settings/wording.ts';
 import { defineForge } from '../forge.ts';
 
@@ -30,10 +39,13 @@ function gitHubSchema(check: SecretCheck) {
       token: optional(secret(check), 'A token that may write contents and pull requests.'),
       app: app.exactOptional(),
       url: url("the base of GitHub's REST API; for GitHub Enterprise Server https://HOST/api/v3").exactOptional(),
+      plainHttp: plainHttp.exactOptional(),
       hooks: optional(z.array(hook).min(1), 'Webhooks of Landfall whose failed deliveries GitHub is asked to send again.'),
     },
     'GitHub, by token or as an App.',
-  ).refine((value) => (value.token === undefined) !== (value.app === undefined), { error: 'expected either token or app' });
+  )
+    .refine((value) => (value.token === undefined) !== (value.app === undefined), { error: 'expected either token or app' })
+    .superRefine(demandTls('url'));
 }
 
 /** GitHub: a proposal is a pull request, and what the checks said are statuses of its head. */

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type SecretCheck, secret, text, url } from '../../settings/scalars.ts';
+import { demandTls, plainHttp, type SecretCheck, secret, text, url } from '../../settings/scalars.ts';
 import { expecting, map, showValue } from '../../settings/wording.ts';
 import { defineNotifier } from '../notifier.ts';
 import type { SlackTarget } from './notifier.ts';
@@ -18,9 +18,10 @@ function slackSchema(check: SecretCheck) {
       token: secret(check).describe('Secret reference of a bot token with the scope chat:write.'),
       channel: text('a channel').describe('The channel, best by its id.'),
       api: url("the base of Slack's Web API").exactOptional(),
+      plainHttp: plainHttp.exactOptional(),
     },
     'A bot of Slack, which can update its message and thread what follows.',
-  );
+  ).superRefine(demandTls('api'));
   return z
     .union(
       [secret(check).transform((reference): SlackTarget => ({ url: reference })), bot],

@@ -13,6 +13,8 @@ interface SlackTokenTarget {
   readonly channel: string;
   /** Base of the Web API; absent: https://slack.com/api */
   readonly api?: string;
+  /** Whether that may be without TLS. */
+  readonly plainHttp?: boolean;
 }
 
 /** Slack recommends at most 4,000 characters for the text that is shown where blocks are not. */
@@ -65,13 +67,13 @@ async function postToWebhook(address: string, what: string, message: object, sig
 
 /** Calls a method of Slack's; undefined where its answer is one of the errors that are `borne`. */
 function caller(
-  { token, api = 'https://slack.com/api' }: SlackTokenTarget,
+  { token, api = 'https://slack.com/api', plainHttp }: SlackTokenTarget,
   secrets: NotifierContext['secrets'],
   signal: AbortSignal,
 ) {
   return async (method: 'chat.postMessage' | 'chat.update', body: object, borne: ReadonlySet<string> = new Set()) => {
     const what = `Slack's ${method} with ${named('token', token)}`;
-    const url = addressOf(`${api.replace(/\/+$/, '')}/${method}`, 'the address of the Slack API');
+    const url = addressOf(`${api.replace(/\/+$/, '')}/${method}`, 'the address of the Slack API', plainHttp);
     const authorization = `Bearer ${tokenOf(secrets(token), what)}`;
     const answer = await ask({ what, url, headers: { ...json, authorization }, body: JSON.stringify(body), signal });
     const [ok, channel, ts, error] = ['ok', 'channel', 'ts', 'error'].map((name) => memberOf(answer.text, name));

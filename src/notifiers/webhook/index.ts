@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { credentialsInUrl, type SecretCheck, secret } from '../../settings/scalars.ts';
+import { credentialsInUrl, demandTls, plainHttp, type SecretCheck, secret } from '../../settings/scalars.ts';
 import { parseSecretReference } from '../../settings/secrets.ts';
 import { map, refusing } from '../../settings/wording.ts';
 import { defineNotifier } from '../notifier.ts';
@@ -25,8 +25,9 @@ function webhookSchema(check: SecretCheck) {
   return map(
     {
       url: z.string(expected).superRefine(refusing(problemOf)).describe('Where to, or the secret reference of it.'),
+      plainHttp: plainHttp.exactOptional(),
       secret: secret(check).describe('Secret reference of the key of the signature.'),
     },
     'A POST of JSON, signed with HMAC-SHA256.',
-  );
+  ).superRefine(demandTls('url'));
 }

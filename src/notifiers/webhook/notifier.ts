@@ -8,6 +8,8 @@ interface WebhookTarget {
   readonly url: string;
   /** Reference of the key of the signature. */
   readonly secret: string;
+  /** Whether it may be without TLS. */
+  readonly plainHttp?: boolean;
 }
 
 /** Any address that takes the notice as JSON, signed, so that it can tell ours from others'. See docs/notifications.md. */
@@ -15,7 +17,7 @@ export function createWebhook({ secrets }: Pick<NotifierContext, 'secrets'>): No
   return {
     async send({ target, notice, signal }) {
       const what = named('webhook', target.url);
-      const url = addressOf(secrets(target.url), what);
+      const url = addressOf(secrets(target.url), what, target.plainHttp);
       const key = secrets(target.secret);
       if (key === '') throw new Refusal('SecretMissing', `expected a key to sign for ${what}, found an empty one: set it`);
       const body = JSON.stringify(notice);

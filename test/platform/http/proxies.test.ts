@@ -131,14 +131,14 @@ describe('every request that Landfall makes', () => {
 
   it('to a notifier goes through the proxy', async () => {
     const { send } = createWebhook({ secrets: (value) => value });
-    const target = { url: 'http://hook.example.test/in', secret: 'key' };
+    const target = { url: 'http://hook.example.test/in', secret: 'key', plainHttp: true };
     const seen = await seenBy(() => send({ target, notice: noticeOf(), signal }));
     assert.deepEqual(seen, ['POST http://hook.example.test/in']);
   });
 
   it('that posts the audit log goes through the proxy', async () => {
     const seen = await seenBy(async () => {
-      const post = createAuditPost({ endpoint: () => 'http://ann:pass@audit.example.test/in', log });
+      const post = createAuditPost({ endpoint: () => 'http://ann:pass@audit.example.test/in', plainHttp: true, log });
       post.write('{}\n');
       await post.close();
     });
