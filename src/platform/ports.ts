@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, createServer, type Server } from 'node:net';
 
@@ -52,6 +53,23 @@ export async function reservePort(ip = '127.0.0.1'): Promise<number> {
   server.close();
   await once(server, 'close');
   return port;
+}
+
+/**
+ * An address of loopback for a server that nobody but this process has to find. Linux gives all of 127.0.0.0/8 to the machine itself, so a
+ * page in a browser, which can try all ports of an address, cannot try all addresses; elsewhere there is only 127.0.0.1.
+ */
+export async function findOwnLoopback(): Promise<string> {
+  const [a, b, c] = randomBytes(3);
+  const own = `127.${a}.${b}.${c === 255 ? 1 : c || 1}`;
+  const server = createServer();
+  try {
+    await listens(server, own, 0);
+    server.close();
+    return own;
+  } catch {
+    return '127.0.0.1';
+  }
 }
 
 function portOf(server: Server): number {

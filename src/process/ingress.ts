@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import {
   createAcceptPushes,
   createForwardProgress,
@@ -10,6 +11,7 @@ import type { Configuration } from '../config/configuration.ts';
 import { plansFor, plansOfRepository } from '../config/plans.ts';
 import { type ClientTrust, createClientTrust } from '../http/client-trust.ts';
 import { createListeners } from '../http/listeners.ts';
+import { createIsForUs } from '../platform/http/own-name.ts';
 import { createReceivers, type Receiver } from '../sources/kit/source.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Logging } from './logging.ts';
@@ -31,7 +33,9 @@ export async function startIngress(
   const trust = createClientTrust(receivers, log);
   const tls = listen.tls && { files: listen.tls, ...(trust && { trust }) };
   const webhooks = webhookApp(configuration, temporal, logging, metrics, { receivers, trust });
-  const operators = createOperatorApp({ metrics, log, reachTemporal: createReachTemporal(temporal.client) });
+  const reachTemporal = createReachTemporal(temporal.client);
+  const isForUs = createIsForUs('network', [listen.operators.host, hostname(), ...(listen.operatorNames ?? [])]);
+  const operators = createOperatorApp({ metrics, log, reachTemporal, isForUs });
   const forWebhooks = { name: 'listen.webhooks', handler: webhooks.callback(), ...listen.webhooks, ...(tls && { tls }) };
   const forOperators = { name: 'listen.operators', handler: operators.callback(), ...listen.operators };
   const listeners = createListeners([...(takesWebhooks ? [forWebhooks] : []), forOperators], log);
@@ -54,7 +58,7 @@ function webhookApp(
   { receivers, trust }: { readonly receivers: readonly Receiver[]; readonly trust: ClientTrust | undefined },
 ): ReturnType<typeof createWebhookApp> {
   const { client, namespace, uiUrl, missingAttributes } = temporal;
-  const { trustedProxies, certificateHeader, limits } = configuration.listen;
+  const { trustedProxies, addressHeader, certificateHeader, limits } = configuration.listen;
   // A certificate is public, so only a header that the proxy is known to set is believed.
   const certificateHeaders = certificateHeader === undefined ? [] : [certificateHeader];
   return createWebhookApp({
@@ -74,7 +78,7 @@ function webhookApp(
       isDeploymentRepository: (repository) => isDeploymentRepository(configuration, repository),
       log,
     }),
-    senders: createSenders({ trustedProxies, trust, certificateHeaders }),
+    senders: createSenders({ trustedProxies, addressHeader, trust, certificateHeaders }),
     audit,
     metrics,
     limits,

@@ -1,4 +1,5 @@
 import { type ChannelListener, subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { relative } from 'node:path';
 import { type Logger, pino } from 'pino';
 import type { AuditSettings, Configuration } from '../config/configuration.ts';
 import { auditFileOf, type Role, roles } from '../config/roles.ts';
@@ -46,7 +47,9 @@ export function openLogging(
   });
   learn(configuration, env, secrets, mask.add);
   const log = pino({ level: configuration.log.level }, { write: (line: string) => void stdout.write(mask(line)) });
-  const settings = { ...configuration.audit, file: auditFileOf(configuration.audit.file, own) };
+  const file = auditFileOf(configuration.audit.file, own);
+  // The data folder is nobody else's.
+  const settings = { ...configuration.audit, file, ...(isIn(configuration.data, file) && { mode: 0o600 }) };
   const { audit, close } = createProcessAudit({ settings, secrets, log, stdout, mask });
   const stopLogging = log.isLevelEnabled('debug') ? logOutgoing(log) : () => undefined;
   return {
@@ -61,6 +64,10 @@ export function openLogging(
       stopLogging();
     },
   };
+}
+
+function isIn(folder: string, file: string): boolean {
+  return !relative(folder, file).startsWith('..');
 }
 
 /** Bytes that wait for a standard output which takes nothing; lines beyond that are lost. */
@@ -97,7 +104,7 @@ function textsIn(value: unknown): string[] {
 }
 
 interface AuditDependencies {
-  readonly settings: AuditSettings;
+  readonly settings: AuditSettings & { readonly mode?: number };
   readonly secrets: SecretResolver;
   readonly log: Pick<Log, 'info' | 'warn'>;
   readonly stdout: LineDestination;
@@ -121,7 +128,9 @@ export function createProcessAudit({ settings, secrets, log, stdout, mask }: Aud
   };
   const writers = [
     createAuditFile({ ...settings, log }),
-    ...(endpoint === undefined ? [] : [createAuditPost({ endpoint: () => secrets(endpoint), log })]),
+    ...(endpoint === undefined
+      ? []
+      : [createAuditPost({ endpoint: () => secrets(endpoint), plainHttp: settings.plainHttp === true, log })]),
   ];
   // Before the file's own handler, which writes what it was given.
   process.prependListener('exit', put);

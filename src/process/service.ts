@@ -7,6 +7,7 @@ import { loadConfiguration } from '../config/load.ts';
 import { type Role, roles } from '../config/roles.ts';
 import { starterConfiguration } from '../config/starter.ts';
 import type { Environment } from '../domain/environment.ts';
+import { makePrivate } from '../platform/files/private-folder.ts';
 import { useProxies } from '../platform/http/client.ts';
 import { formatProblem } from '../settings/problem.ts';
 import type { DropIn } from '../sources/kit/source.ts';
@@ -39,12 +40,13 @@ export async function startService(file: string, env: Environment, kinds: Kinds)
         'neither: a server of its own would never be asked to deploy anything',
     );
   }
-  await makeFolders(configuration, wanted);
+  const warning = await makeFolders(configuration, wanted);
   useProxies(env);
   const metrics = createMetrics();
   const logging = openLogging(configuration, env, { alsoTell: metrics.found, own: wanted });
   const { log } = logging;
   reportUncaught(log);
+  if (warning !== undefined) log.warn({ data: configuration.data }, warning);
   const pauses = watchPauses(log);
   if (serving !== undefined) installRuntime(log);
   const stops: (() => Promise<void>)[] = [async () => pauses.stop(), logging.close];
@@ -71,22 +73,25 @@ export async function startService(file: string, env: Environment, kinds: Kinds)
   }
 }
 
-/** @throws if one of them cannot be made or written to */
-async function makeFolders({ data, artifacts, temporal }: Configuration, wanted: readonly Role[]): Promise<void> {
+/** @returns what to do about the data folder, where others can read it @throws if one of them cannot be made or written to */
+async function makeFolders({ data, artifacts, temporal }: Configuration, wanted: readonly Role[]): Promise<string | undefined> {
   const works = wanted.includes('worker') || wanted.includes('deploy');
   // Reports come from scans, and a process that only deploys makes none.
   const folders = {
     ...((works || temporal.kind === 'embedded') && { data }),
     ...(wanted.includes('worker') && { artifacts }),
   };
+  let warning: string | undefined;
   for (const [key, folder] of Object.entries(folders)) {
     try {
-      await mkdir(folder, { recursive: true });
+      if (key === 'data') warning = await makePrivate(folder);
+      else await mkdir(folder, { recursive: true });
       await access(folder, constants.W_OK);
     } catch (error) {
       throw new Error(`${key}: expected a folder that can be written to, found ${folder}`, { cause: error });
     }
   }
+  return warning;
 }
 
 /** In this order: requests, work, Temporal. One that fails does not keep the next from being stopped. */

@@ -47,7 +47,8 @@ async function embed({ port, uiUrl }: Embedded, folder: string, env: Environment
         'or use a Temporal cluster by setting temporal.address in landfall.yaml or TEMPORAL_ADDRESS',
     );
   }
-  const server = await startEmbeddedTemporal({ folder, command, ...(port && { port }), searchAttributes: wanted, log });
+  const uiNames = uiUrl === undefined ? [] : [new URL(uiUrl).hostname];
+  const server = await startEmbeddedTemporal({ folder, command, ...(port && { port }), uiNames, searchAttributes: wanted, log });
   const options = embeddedConnection(server.address);
   const reached = await connect(options, server.namespace).catch(async (error: unknown) => {
     await server.stop();

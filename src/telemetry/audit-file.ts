@@ -19,14 +19,15 @@ export interface AuditFileSettings {
   /** How many earlier files stay. */
   readonly keep: number;
   readonly log: Pick<Log, 'info' | 'warn'>;
+  /** Of files that are made. Default: names of people and addresses of senders are for the group of those who run this. */
+  readonly mode?: number;
   /** How long a file that could not be written to is left alone, in milliseconds. */
   readonly retryMs?: number;
 }
 
 /** Some 30,000 lines; what is more than that while the disk takes nothing is lost, the oldest first. */
 const mostWaitingBytes = 8 * 1024 ** 2;
-/** Names of people and addresses of senders are for the group of those who run this. */
-const mode = 0o640;
+const usualMode = 0o640;
 
 /**
  * Lines in a file that rotates. A line has been handed to the system when `write` returns, so that a process that is killed loses none.
@@ -89,7 +90,12 @@ function countLines(text: string): number {
 }
 
 /** Whatever is asked of it is done when the call returns. The size is counted here: to ask for it would double what a line costs. */
-function createRotatingFile({ file, bytes, keep }: Pick<AuditFileSettings, 'file' | 'bytes' | 'keep'>) {
+function createRotatingFile({
+  file,
+  bytes,
+  keep,
+  mode = usualMode,
+}: Pick<AuditFileSettings, 'file' | 'bytes' | 'keep' | 'mode'>) {
   let current: { readonly descriptor: number; size: number } | undefined;
   const close = (): void => {
     const closing = current;

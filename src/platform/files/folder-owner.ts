@@ -21,7 +21,7 @@ const claimName = /^owner-[0-9a-f]{8}\.sock$/;
  * @returns gives the folder back @throws where another process has it, or no Unix socket can be made there
  */
 export async function ownFolder(folder: string): Promise<() => Promise<void>> {
-  await mkdir(folder, { recursive: true });
+  await mkdir(folder, { recursive: true, mode: 0o700 });
   for (let look = 1; ; look++) {
     const { release, other } = await claimAlone(folder);
     if (release !== undefined) return release;

@@ -15,6 +15,8 @@ interface SupervisedOptions {
   /** Asked for before each start: a port that was free for the last one may be taken by now. */
   readonly arguments: () => Promise<readonly string[]>;
   readonly env: Readonly<Record<string, string>>;
+  /** Which modes the files that it makes do not get. */
+  readonly umask: number;
   /** Takes what the process prints. Replaced at the first start, extended at restarts. */
   readonly logFile: string;
   readonly log: Pick<Log, 'info' | 'warn' | 'error'>;
@@ -73,12 +75,12 @@ export class Supervised {
   }
 
   async #start(logMode: 'w' | 'a'): Promise<void> {
-    const { command, env, logFile, onStart } = this.#options;
-    const output = await open(logFile, logMode);
+    const { logFile, onStart } = this.#options;
+    const output = await open(logFile, logMode, 0o600);
     try {
       const args = await this.#options.arguments();
       if (this.#stopping) return;
-      const child = spawn(command, args, { detached: true, env, stdio: ['ignore', output.fd, output.fd] });
+      const child = this.#spawn(args, output.fd);
       const startedAt = Date.now();
       this.#child = child;
       child.once('exit', (code, signal) => this.#ended(child, { code, signal }, Date.now() - startedAt));
@@ -91,6 +93,17 @@ export class Supervised {
       throw error;
     } finally {
       await output.close();
+    }
+  }
+
+  /** The umask is of the whole process, and a child has that of its parent at the moment of its birth, which is over when this returns. */
+  #spawn(args: readonly string[], output: number): ChildProcess {
+    const { command, env, umask } = this.#options;
+    const before = process.umask(umask);
+    try {
+      return spawn(command, args, { detached: true, env, stdio: ['ignore', output, output] });
+    } finally {
+      process.umask(before);
     }
   }
 

@@ -7,12 +7,14 @@ import { Connection } from '@temporalio/client';
 import type { Log } from '../../domain/log.ts';
 import { writeDurably } from '../files/durable-file.ts';
 import { ownFolder } from '../files/folder-owner.ts';
-import { type PortChoice, reservePort } from '../ports.ts';
+import { makePrivate } from '../files/private-folder.ts';
+import { findOwnLoopback, type PortChoice, reservePort } from '../ports.ts';
 import { findProcesses, identify, type ProcessIdentity } from '../processes/identity.ts';
 import { type Exit, Supervised } from '../processes/supervised.ts';
 import { prepareNamespace, requireNamespace, type WantedAttribute } from './namespace.ts';
-import { Relay } from './relay.ts';
-import { type DatabaseNote, databaseFile, everybody, goBack, guardDatabase, readNote, versionOf, writeNote } from './version.ts';
+import { PageRelay } from './page-relay.ts';
+import { Relay, RelayServer } from './relay.ts';
+import { type DatabaseNote, databaseFile, goBack, guardDatabase, readNote, versionOf, writeNote } from './version.ts';
 
 export interface EmbeddedTemporalOptions {
   /** The data folder; it keeps `temporal.db`, `temporal.db.json`, `temporal.json`, `temporal.log`. Created if it is missing. */
@@ -23,6 +25,8 @@ export interface EmbeddedTemporalOptions {
   readonly port?: number;
   /** The same for the web UI; absent: that of the last time, 8233, or any. */
   readonly uiPort?: number;
+  /** Host names by which people reach the web UI, besides those of loopback. It answers to no others. */
+  readonly uiNames?: readonly string[];
   readonly searchAttributes: readonly WantedAttribute[];
   readonly log: Pick<Log, 'info' | 'warn' | 'error'>;
   /** The server ended without being asked to. It is restarted automatically, and keeps its ports. */
@@ -30,6 +34,10 @@ export interface EmbeddedTemporalOptions {
 }
 
 const ip = '127.0.0.1';
+/** What the server makes is for this user alone: its database has every plan, reason and log line. */
+const umask = 0o077;
+/** A name that no host can have: RFC 6761. */
+const nobody = 'nobody.invalid';
 /** A cold start takes a second or two; a loaded machine, or a large file after a crash, much longer. */
 const startDeadlineMs = 60_000;
 /** A server that ends while it starts may have lost a port to somebody; one that does so again and again has another reason. */
@@ -50,6 +58,7 @@ const directly = { 'grpc.enable_http_proxy': 0 } as const;
  */
 export async function startEmbeddedTemporal(options: EmbeddedTemporalOptions): Promise<EmbeddedTemporal> {
   const folder = resolve(options.folder);
+  await makePrivate(folder);
   const giveBack = await ownFolder(folder);
   try {
     return await startOwned({ ...options, folder }, giveBack);
@@ -97,17 +106,24 @@ async function startOwned(options: EmbeddedTemporalOptions, giveBack: () => Prom
 type Relays = Awaited<ReturnType<typeof openRelays>>;
 
 /** Bookmarks and scripts know the ports of the last time. */
-async function openRelays({ port, uiPort, log }: EmbeddedTemporalOptions, last?: DatabaseNote) {
-  const open = async (what: string, choice: Pick<PortChoice, 'setting' | 'configured'>, usual: number, before = usual) => {
-    const relay = await Relay.open({ ...choice, ip, preferred: [before, usual] });
-    if (last !== undefined && choice.configured === undefined && relay.port !== before)
+async function openRelays({ port, uiPort, uiNames = [], log }: EmbeddedTemporalOptions, last?: DatabaseNote) {
+  const uiIp = await findOwnLoopback();
+  const choiceOf = (setting: string, configured: number | undefined, usual: number, before = usual): PortChoice => ({
+    ...{ ip, setting, configured },
+    preferred: [before, usual],
+  });
+  const tellOfMove = (what: string, relay: { readonly port: number }, { configured, preferred: [before] }: PortChoice) => {
+    if (last !== undefined && configured === undefined && relay.port !== before)
       log.warn({ before, port: relay.port }, `something else listens at port ${before}: ${what} is at ${relay.port} from now on`);
-    return relay;
   };
-  const frontend = await open('Temporal', { setting: 'temporal.port', configured: port }, 7233, last?.port);
+  const forFrontend = choiceOf('temporal.port', port, 7233, last?.port);
+  const frontend = await Relay.open(new RelayServer(ip), forFrontend);
+  tellOfMove('Temporal', frontend, forFrontend);
   try {
-    const ui = await open("Temporal's page", { setting: 'temporal.uiPort', configured: uiPort }, 8233, last?.uiPort);
-    return { frontend, ui };
+    const forPage = choiceOf('temporal.uiPort', uiPort, 8233, last?.uiPort);
+    const ui = await PageRelay.open(new RelayServer(uiIp), uiNames, forPage);
+    tellOfMove("Temporal's page", ui, forPage);
+    return { uiIp, frontend, ui };
   } catch (error) {
     await frontend.close();
     throw error;
@@ -183,6 +199,7 @@ export class EmbeddedTemporal {
       arguments: () => this.#arguments(),
       // A clean environment: TEMPORAL_* variables and files in a home folder would change what the server does.
       env: { HOME: this.#options.folder },
+      umask,
       logFile: join(this.#options.folder, 'temporal.log'),
       log: this.#options.log,
       onStart: (pid) => this.#started(pid),
@@ -213,19 +230,23 @@ export class EmbeddedTemporal {
   /** Other ports at each start: clients do not know them, and a taken port may be why it failed the last time. */
   async #arguments(): Promise<string[]> {
     if (this.#database.isNew) await removeDatabase(this.#options.folder);
-    this.#ports = { port: await reservePort(ip), uiPort: await reservePort(ip) };
+    const { uiIp } = this.#relays;
+    this.#ports = { port: await reservePort(ip), uiPort: await reservePort(uiIp) };
     const { port, uiPort } = this.#ports;
     return [
       ...['server', 'start-dev', '--db-filename', join(this.#options.folder, databaseFile), '--namespace', this.#mark],
       // What was acknowledged survives a power cut, at 2.8 times the workflow starts of the default journal.
       ...['--sqlite-pragma', 'journal_mode=WAL', '--sqlite-pragma', 'synchronous=FULL'],
-      ...['--ip', ip, '--port', String(port), '--ui-port', String(uiPort), '--log-level', 'warn', '--log-format', 'json'],
+      ...['--ip', ip, '--port', String(port), '--ui-ip', uiIp, '--ui-port', String(uiPort)],
+      // Its HTTP API, which nobody here uses and nothing switches off, would take orders from any page in a browser that finds its port.
+      ...['--dynamic-config-value', `frontend.httpAllowedHosts=["${nobody}"]`],
+      ...['--log-level', 'warn', '--log-format', 'json'],
     ];
   }
 
   async #started(pid: number): Promise<void> {
     const { address, namespace, uiUrl } = this;
-    await writeDurably(this.#stateFile, `${JSON.stringify({ address, namespace, uiUrl, pid, mark: this.#mark })}\n`, everybody);
+    await writeDurably(this.#stateFile, `${JSON.stringify({ address, namespace, uiUrl, pid, mark: this.#mark })}\n`);
     // It may have ended meanwhile.
     if (this.#process !== undefined && this.#process.pid() !== pid) return;
     const run = { pid, ...this.#ports };
@@ -268,7 +289,11 @@ export class EmbeddedTemporal {
 
   /** @throws where what answers is not the server with the mark, or cannot be worked with (yet) */
   async #prepare(port: number): Promise<void> {
-    const connection = await Connection.connect({ address: `${ip}:${port}`, connectTimeout: 2000, channelArgs: directly });
+    const connection = await Connection.connect({
+      address: `${ip}:${port}`,
+      connectTimeout: 2000,
+      channelArgs: directly,
+    });
     try {
       // Before anything is changed there: it may be somebody else's.
       await requireNamespace(connection, this.#mark);

@@ -3,10 +3,59 @@ import { createServer, connect as dial, type Server, type Socket } from 'node:ne
 import { listenAt, type PortChoice } from '../ports.ts';
 
 /** Where a relay passes connections on to. */
-interface RelayTarget {
+export interface RelayTarget {
   readonly port: number;
   /** Whether the process that was found to listen there still runs. */
   isAlive(): Promise<boolean>;
+}
+
+/** The server that connections are passed on to, while it is known to be the own one. */
+export class RelayServer {
+  readonly #ip: string;
+  readonly #sockets = new Set<Socket>();
+  #target: RelayTarget | undefined;
+
+  /** @param ip where it listens */
+  constructor(ip: string) {
+    this.#ip = ip;
+  }
+
+  /** From now on connections go to this server. */
+  passTo(target: RelayTarget): void {
+    this.#target = target;
+  }
+
+  /** Ends all connections, and refuses new ones until there is a server again. */
+  shut(): void {
+    this.#target = undefined;
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  /** This one ends with the server, too. */
+  track(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.once('close', () => this.#sockets.delete(socket));
+    // An error ends a connection, and its other side with it; the clients of both know what to do.
+    socket.on('error', () => socket.destroy());
+  }
+
+  /**
+   * A new connection to it. One that lives after the connection was made is the one that took it: nobody else can listen at its port
+   * meanwhile. @throws while there is none
+   */
+  async connect(): Promise<Socket> {
+    const target = this.#target;
+    if (target === undefined) throw new Error('the server does not run');
+    const socket = dial({ port: target.port, host: this.#ip, noDelay: true });
+    this.track(socket);
+    await new Promise<void>((resolve, reject) => {
+      socket.once('connect', resolve);
+      socket.once('close', () => reject(new Error('the server does not take connections')));
+    });
+    if ((await target.isAlive().catch(() => false)) && this.#target === target && !socket.destroyed) return socket;
+    socket.destroy();
+    throw new Error('the server has ended');
+  }
 }
 
 /**
@@ -15,21 +64,19 @@ interface RelayTarget {
  * connection is passed on only to the server that the owner has made sure of.
  */
 export class Relay {
-  readonly #ip: string;
-  readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
-  #target: RelayTarget | undefined;
+  readonly #ours: RelayServer;
+  readonly #listener: Server;
   #port = 0;
 
-  constructor(ip: string) {
-    this.#ip = ip;
-    this.#server = createServer({ noDelay: true }, (client) => this.#accept(client));
+  constructor(ours: RelayServer) {
+    this.#ours = ours;
+    this.#listener = createServer({ noDelay: true }, (client) => void this.#accept(client));
   }
 
   /** @throws where the configured port is taken */
-  static async open(choice: PortChoice): Promise<Relay> {
-    const relay = new Relay(choice.ip);
-    relay.#port = await listenAt(relay.#server, choice);
+  static async open(ours: RelayServer, choice: PortChoice): Promise<Relay> {
+    const relay = new Relay(ours);
+    relay.#port = await listenAt(relay.#listener, choice);
     return relay;
   }
 
@@ -37,47 +84,30 @@ export class Relay {
     return this.#port;
   }
 
-  /** From now on connections go to this server. */
   passTo(target: RelayTarget): void {
-    this.#target = target;
+    this.#ours.passTo(target);
   }
 
-  /** Ends all connections, and refuses new ones until there is a server again. The port is kept. */
+  /** The port is kept. */
   shut(): void {
-    this.#target = undefined;
-    for (const socket of this.#sockets) socket.destroy();
+    this.#ours.shut();
   }
 
   /** The same, and gives the port back. */
   async close(): Promise<void> {
-    const closed = once(this.#server, 'close');
-    this.#server.close();
+    const closed = once(this.#listener, 'close');
+    this.#listener.close();
     this.shut();
     await closed;
   }
 
-  #accept(client: Socket): void {
-    const target = this.#target;
-    this.#track(client);
-    if (target === undefined) return void client.destroy();
-    const server = dial({ port: target.port, host: this.#ip, noDelay: true });
-    this.#track(server);
+  async #accept(client: Socket): Promise<void> {
+    this.#ours.track(client);
+    const server = await this.#ours.connect().catch(() => undefined);
+    if (server === undefined) return void client.destroy();
     client.once('close', () => server.destroy());
     server.once('close', () => client.destroy());
-    server.once('connect', () => void this.#join(client, server, target));
-  }
-
-  /** A server that lives after the connection was made is the one that took it: nobody else can listen at its port meanwhile. */
-  async #join(client: Socket, server: Socket, target: RelayTarget): Promise<void> {
-    const isAlive = await target.isAlive().catch(() => false);
-    if (isAlive && this.#target === target) client.pipe(server).pipe(client);
-    else client.destroy();
-  }
-
-  #track(socket: Socket): void {
-    this.#sockets.add(socket);
-    socket.once('close', () => this.#sockets.delete(socket));
-    // An error ends a connection, and its other side with it; the clients of both know what to do.
-    socket.on('error', () => socket.destroy());
+    if (client.destroyed) server.destroy();
+    else client.pipe(server).pipe(client);
   }
 }

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { constants, copyFile, mkdir, readdir, readFile, rename, rm, stat, statfs } from 'node:fs/promises';
+import { chmod, constants, copyFile, mkdir, readdir, readFile, rename, rm, stat, statfs } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { z } from 'zod';
@@ -30,8 +30,6 @@ export type DatabaseNote = z.output<typeof databaseNote>;
 
 export const databaseFile = 'temporal.db';
 const noteFile = 'temporal.db.json';
-/** The command may run as another user than the service. */
-export const everybody = 0o666;
 
 /** A version that could not be found out. */
 const unknown = 'unknown';
@@ -56,7 +54,7 @@ export async function readNote(folder: string): Promise<DatabaseNote | undefined
 }
 
 export async function writeNote(folder: string, note: DatabaseNote): Promise<void> {
-  await writeDurably(join(folder, noteFile), `${JSON.stringify(note)}\n`, everybody);
+  await writeDurably(join(folder, noteFile), `${JSON.stringify(note)}\n`);
 }
 
 /** What a `temporal` command is. A CLI that somebody built may say no version of its own, but always says that of its server. */
@@ -120,11 +118,12 @@ async function copyDatabase(folder: string, server: string, files: Awaited<Retur
   }
   const unfinished = `${target}.new`;
   await rm(unfinished, { recursive: true, force: true });
-  await mkdir(unfinished);
+  await mkdir(unfinished, { mode: 0o700 });
   try {
     for (const { path } of [...files, ...(await existing([join(folder, noteFile)]))]) {
       const copy = join(unfinished, basename(path));
       await copyFile(path, copy, constants.COPYFILE_FICLONE);
+      await chmod(copy, 0o600);
       await sync(copy, 'r+');
     }
   } catch (error) {

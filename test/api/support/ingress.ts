@@ -14,6 +14,7 @@ import type { BodyLimits } from '../../../src/http/body.ts';
 import { createClientTrust } from '../../../src/http/client-trust.ts';
 import { type ConnectionLimits, createListeners, type Listeners } from '../../../src/http/listeners.ts';
 import type { TlsSettings } from '../../../src/http/tls.ts';
+import { createIsForUs } from '../../../src/platform/http/own-name.ts';
 import { createSecretResolver } from '../../../src/settings/secrets.ts';
 import { type ReceiverSettings, sources } from '../../../src/sources/index.ts';
 import { createReceivers, type Receiver } from '../../../src/sources/kit/source.ts';
@@ -86,7 +87,12 @@ export async function startIngress(options: IngressOptions = {}): Promise<Ingres
     now: () => new Date(),
     ...(options.bodyLimits === undefined ? {} : { bodyLimits: options.bodyLimits }),
   });
-  const operators = createOperatorApp({ metrics, log, reachTemporal: options.reachTemporal ?? (async () => {}) });
+  const operators = createOperatorApp({
+    metrics,
+    log,
+    reachTemporal: options.reachTemporal ?? (async () => {}),
+    isForUs: createIsForUs('network'),
+  });
   const tls = options.tls && { ...options.tls, ...(trust && { trust }) };
   const settings = [
     { name: 'listen.webhooks', handler: webhooks.callback(), host: '127.0.0.1', port: 0, ...(tls && { tls }) },
