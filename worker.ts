@@ -4,6 +4,7 @@
  */
 
 import { enableCompileCache } from 'node:module';
+import { hideEnvironment } from './src/platform/processes/hidden-environment.ts';
 import { compiledFolder } from './src/platform/tools.mjs';
 import { processEnvironment } from './src/settings/environment.ts';
 
@@ -20,6 +21,14 @@ const stopAsked = new Promise<void>((asked) => {
     });
   }
 });
+
+// Before anything is started that could read it.
+const shown = hideEnvironment(process.env);
+if (shown !== undefined) {
+  console.error(
+    `What Landfall starts can read Landfall's environment in /proc (${shown}): have secrets read from files (file:PATH), see docs/operating.md`,
+  );
+}
 
 // What was compiled at one start is read at the next: 0.4 s less. In a folder of the user's own, since it is code that will run.
 enableCompileCache(compiledFolder(env));

@@ -25,9 +25,16 @@ export const cloudAccounts = ['AWS_*', 'AZURE_*', 'GOOGLE_*'];
  */
 export function childEnvironment(env: Environment, also: readonly string[]): Record<string, string | undefined> {
   const allowed = [...common, ...also];
-  const isAllowed = (name: string) =>
-    allowed.some((pattern) => (pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern));
   // Curl, and with it git, reads this one in lower case only.
   const proxy = env.http_proxy ?? env.HTTP_PROXY;
-  return { ...Object.fromEntries(Object.entries(env).filter(([name]) => isAllowed(name))), ...(proxy && { http_proxy: proxy }) };
+  return { ...Object.fromEntries(Object.entries(env).filter(([name]) => isNamed(name, allowed))), ...(proxy && { http_proxy: proxy }) };
+}
+
+/** Whether a variable is no secret from anything that Landfall starts. */
+export function isGivenToEveryChild(name: string): boolean {
+  return isNamed(name, common);
+}
+
+function isNamed(name: string, patterns: readonly string[]): boolean {
+  return patterns.some((pattern) => (pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern));
 }
