@@ -155,6 +155,10 @@ function registries(check: SecretCheck) {
       username: textOrSecret(check).exactOptional(),
       password: secret(check).exactOptional(),
       plainHttp: z.boolean().describe('Speak HTTP without TLS to this registry.').default(false),
+      hosts: optional(
+        z.array(registryHost).min(1),
+        'More hosts that belong to it: a token server on another site, storage in a private network that it redirects to.',
+      ),
       search: optional(search, 'As the key search of the file, for this registry.'),
     },
     "Credentials of one registry; without them Docker's own config.json is asked.",

@@ -32,6 +32,7 @@ export async function createDependencies(
   const { directory, data, registries, kinds } = configuration;
   const { checks, deploys, forges, notifiers } = kinds;
   const plainHttp = (host: string): boolean => registries[host]?.plainHttp ?? false;
+  const belongs = (host: string, registry: string): boolean => registries[registry]?.hosts?.includes(host) ?? false;
   const credentials = registryCredentials(configuration, secrets, env);
   const dockerHost = configuration.docker.host;
   const dockerEnv = dockerHost === undefined ? env : { ...env, DOCKER_HOST: dockerHost };
@@ -65,7 +66,7 @@ export async function createDependencies(
   return {
     ...context,
     client: temporal.client,
-    registry: new Registry({ credentials, plainHttp }),
+    registry: new Registry({ credentials, plainHttp, belongs }),
     checks: await byKind(checks, ({ create, section }) => create(context, section && configuration.sections[section.key])),
     deployers: await byKind(deploys, ({ create }) => create(context)),
     notifiers: await byKind(notifiers, ({ create }) => create(context)),

@@ -55,7 +55,7 @@ receivers:
   github: { secrets: [env:A, "env:B?"] }
   distribution: { token: env:A }
 registries:
-  ghcr.io: { username: env:A, password: env:A, search: 10m }
+  ghcr.io: { username: env:A, password: env:A, search: 10m, hosts: [tokens.example.org, 'storage.lan:9000'] }
   index.docker.io: { username: ann, password: env:A }
   localhost:5001: { plainHttp: true, search: off }
 forge:
@@ -93,7 +93,13 @@ services: []
       audit: { file: join(directory, 'log/audit.jsonl'), bytes: 1024 ** 2, keep: 2, endpoint: 'env:A' },
       receivers: { github: { secrets: ['env:A', 'env:B?'] }, distribution: { token: ['env:A'] } },
       registries: {
-        'ghcr.io': { username: 'env:A', password: 'env:A', plainHttp: false, searchEveryMs: 600_000 },
+        'ghcr.io': {
+          username: 'env:A',
+          password: 'env:A',
+          plainHttp: false,
+          hosts: ['tokens.example.org', 'storage.lan:9000'],
+          searchEveryMs: 600_000,
+        },
         'docker.io': { username: 'ann', password: 'env:A', plainHttp: false },
         'localhost:5001': { plainHttp: true, searchEveryMs: 'off' },
       },

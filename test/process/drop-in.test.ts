@@ -93,6 +93,13 @@ describe('in place of quay-github-actions-dispatch', function () {
     });
   const event = { eventType: 'QUAY_BUILD_SUCCESS', payload: { text: '42d4a62' } };
 
+  it('shows its token to none of the programs that it starts, by what the system tells of it', async function () {
+    if (process.platform !== 'linux') this.skip();
+    const shown = await readFile(`/proc/${landfall.pid}/environ`, 'utf8');
+    assert.match(shown, /(?:^|\0)PATH=/);
+    assert.ok(!shown.includes(token) && !/GH_TOKEN|LANDFALL_/.test(shown), shown);
+  });
+
   it('passes a build of three tags on once, and once again for the next build', async () => {
     const build = await exampleBuild();
     assert.equal(await send(build, quay), 202);

@@ -1,7 +1,7 @@
 // Needs the network: it installs a package with its dependencies.
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cp, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -96,7 +96,11 @@ describe('the npm package', function () {
 
   it('serves with a Temporal server of its own, and ends with 0', async () => {
     await writeFile(join(user, 'landfall.yaml'), configuration);
-    const running = await startLandfall(user, { TEMPORAL_ADDRESS: '' }, 'shipped', [join(installed, 'scripts/start.mjs')]);
+    const env = { TEMPORAL_ADDRESS: '', SOME_TOKEN: 'hunter2' };
+    const running = await startLandfall(user, env, 'shipped', [join(installed, 'scripts/start.mjs')]);
+    // Nor does what it starts find its secrets.
+    if (process.platform === 'linux')
+      assert.doesNotMatch(await readFile(`/proc/${running.pid}/environ`, 'utf8'), /SOME_TOKEN|hunter2/);
     assert.match(running.output(), /Landfall serves 1 service of /);
     assert.equal(await running.stop(), 0, running.output());
   });

@@ -100,16 +100,20 @@ async function fetchKeys(issuer: string, limits: FetchLimits): Promise<JSONWebKe
     throw new Error(`expected ${discoveryUrl} to name the issuer ${issuer}, found another`);
   if (URL.parse(keysUrl)?.protocol !== 'https:' && !(isLoopback(issuer) && isLoopback(keysUrl)))
     throw new Error(`expected jwks_uri of ${discoveryUrl} to begin with https://`);
-  const found = createLocalJWKSet((await fetchJson(keysUrl, limits)) as JSONWebKeySet).jwks();
+  const found = createLocalJWKSet((await fetchJson(keysUrl, limits, new URL(issuer))) as JSONWebKeySet).jwks();
   // By none could anything be verified, and in place of good ones it would turn every job away.
   if (found.keys.length === 0) throw new Error(`expected keys at ${keysUrl}, found an empty list`);
   return found;
 }
 
-/** @throws Error where it does not come in time, is too large, moved, or no JSON; the message says which */
-async function fetchJson(url: string, { timeoutMs, bytes }: FetchLimits): Promise<unknown> {
+/**
+ * @param namedBy who has named the address, if the configuration has not
+ * @throws Error where it does not come in time, is too large, moved, or no JSON; the message says which
+ */
+async function fetchJson(url: string, { timeoutMs, bytes }: FetchLimits, namedBy?: URL): Promise<unknown> {
   const headers = { accept: 'application/json' };
-  const sent = { what: url, method: 'GET', url: new URL(url), headers, timeoutMs, longestAnswer: bytes } as const;
+  const asked = { what: url, method: 'GET', url: new URL(url), headers, timeoutMs, longestAnswer: bytes } as const;
+  const sent = { ...asked, ...(namedBy !== undefined && namedBy.origin !== asked.url.origin && { namedBy }) };
   const { status, text } = await request(sent);
   if (status !== 200) throw new Error(`expected 200 from ${url}, found ${status}`);
   try {

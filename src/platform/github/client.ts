@@ -120,16 +120,19 @@ function clientClass(options: GitHubClientOptions, refused: () => void = () => {
     userAgent: 'landfall',
     throttle: { enabled: false },
     retry: { enabled: false },
-    request: { fetch: wholeAnswers(timeoutMs) },
+    request: { fetch: wholeAnswers(timeoutMs, new URL(url ?? 'https://api.github.com').origin) },
   });
 }
 
-/** `fetch` with a time limit that fails unless the whole answer has come: octokit takes a body that was cut off for the body. */
-function wholeAnswers(timeoutMs: number) {
+/**
+ * `fetch` with a time limit that fails unless the whole answer has come: octokit takes a body that was cut off for the body.
+ * @param origin of the API: nothing else is asked, wherever links and redirects lead; each request carries the token
+ */
+function wholeAnswers(timeoutMs: number, origin: string) {
   return async (url: string, init?: HttpInit): Promise<Response> => {
     const timeout = AbortSignal.timeout(timeoutMs);
     const signal = init?.signal ? AbortSignal.any([init.signal, timeout]) : timeout;
-    const answer = await httpFetch(url, { ...init, signal });
+    const answer = await fetchWithin(origin, url, { ...init, signal });
     const body = await answer.arrayBuffer();
     const { status, statusText, headers } = answer;
     // The answers without a body may not even be given an empty one.
@@ -137,4 +140,34 @@ function wholeAnswers(timeoutMs: number) {
     // One that is made by hand has none, and octokit's paginate reads it.
     return Object.defineProperty(whole, 'url', { value: answer.url });
   };
+}
+
+const mostRedirects = 5;
+
+/** A repository that was renamed is asked by its old name; GitHub answers with where it is now, on the same host. */
+async function fetchWithin(origin: string, asked: string, init: HttpInit): Promise<Response> {
+  const isRead = ['GET', 'HEAD', undefined].includes(init.method);
+  const { pathname, search } = new URL(asked);
+  // Links to further pages may name the API otherwise than we do, as behind a proxy: only their path counts.
+  let url = new URL(pathname + search, origin);
+  for (let redirects = 0; redirects <= mostRedirects; redirects++) {
+    const answer = await httpFetch(url, { ...init, redirect: 'manual' });
+    const location = answer.headers.get('location');
+    if (![301, 302, 303, 307, 308].includes(answer.status) || location === null) return answer;
+    await answer.body?.cancel();
+    const next = URL.parse(location, url.href);
+    if (next?.origin !== origin) {
+      throw new Error(
+        `GitHub at ${origin} redirects to ${next?.origin ?? 'what is no address'}: expected an address of its own API`,
+      );
+    }
+    // Any other status would make another request of it.
+    if (!isRead && ![307, 308].includes(answer.status)) {
+      throw new Error(
+        `GitHub redirects ${init.method} ${url.pathname} by ${answer.status}: expected 307 or 308, which keep what is asked`,
+      );
+    }
+    url = next;
+  }
+  throw new Error(`GitHub at ${origin} redirects more than ${mostRedirects} times`);
 }

@@ -1,26 +1,76 @@
-import { Agent, type buildConnector, Dispatcher, ProxyAgent, fetch as undiciFetch } from 'undici';
+import { Agent, buildConnector, Dispatcher, ProxyAgent, fetch as undiciFetch } from 'undici';
 import type { Environment } from '../../domain/environment.ts';
 import { codeOf } from '../../domain/errors.ts';
+import { type AddressKind, kindOfAddress, lesserKind, lookupFor, refuseByLooks } from './addresses.ts';
 import { type ProxyRules, proxyFor, proxyRules } from './proxies.ts';
 
 // Every HTTP request of Landfall's own goes out here. Why: docs/decisions/0026-one-http-client.md.
 
+/** Who is remembered at most: beyond that all are forgotten, and count as outside until they are asked again. */
+const mostRemembered = 10_000;
+
 /** Sends each request directly, or through the proxy that the rules name for its address. */
 class Route extends Dispatcher {
   readonly rules: ProxyRules;
+  readonly #from: AddressKind | undefined;
+  /** By origin: where it was when we asked it. Of several kinds of address, the one that can send us to the fewest. */
+  readonly #reached: Map<string, AddressKind>;
   readonly #agents = new Map<string, Dispatcher>();
+  readonly #sent = new Map<AddressKind, Route>();
 
-  constructor(rules: ProxyRules) {
+  /** @param from where those are that name the addresses; absent: our own configuration does */
+  constructor(rules: ProxyRules, from?: AddressKind, reached = new Map<string, AddressKind>()) {
     super();
     this.rules = rules;
+    this.#from = from;
+    this.#reached = reached;
   }
 
   override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
-    const proxy = options.origin === undefined ? undefined : proxyFor(new URL(options.origin), this.rules);
+    const url = options.origin === undefined ? undefined : new URL(options.origin);
+    if (url !== undefined && this.#from !== undefined) refuseByLooks(url.hostname, this.#from);
+    const proxy = url && proxyFor(url, this.rules);
     const key = proxy?.href ?? '';
-    const agent = this.#agents.get(key) ?? (proxy === undefined ? new Agent() : new ProxyAgent(proxyOptions(proxy)));
+    const agent = this.#agents.get(key) ?? this.#agentFor(proxy);
     this.#agents.set(key, agent);
     return agent.dispatch({ ...options }, handler);
+  }
+
+  /** The way to an address that somebody has named, who was asked before: where he is decides how far it goes. */
+  namedBy(url: URL): Route {
+    const from = this.kindOf(url) ?? 'public';
+    const route = this.#sent.get(from) ?? new Route(this.rules, from, this.#reached);
+    this.#sent.set(from, route);
+    return route;
+  }
+
+  /** Where it was when it was asked; undefined: it never was, or a proxy knows. */
+  kindOf(url: URL): AddressKind | undefined {
+    return this.#reached.get(url.origin);
+  }
+
+  #agentFor(proxy: URL | undefined): Dispatcher {
+    // Behind a proxy it is the proxy that resolves names, and has its own rules about where they may lead.
+    if (proxy !== undefined) return new ProxyAgent(proxyOptions(proxy));
+    const connect = buildConnector(this.#from === undefined ? {} : { lookup: lookupFor(this.#from) });
+    return new Agent({
+      connect: (to, done) =>
+        connect(to, (...[error, socket]) => {
+          if (error !== null) return done(error, null);
+          this.#remember(to, socket.remoteAddress);
+          return done(null, socket);
+        }),
+    });
+  }
+
+  #remember({ protocol, hostname, port }: buildConnector.Options, address: string | undefined): void {
+    if (address === undefined) return;
+    const host = hostname.includes(':') ? `[${hostname}]` : hostname;
+    const { origin } = new URL(`${protocol}//${host}:${port || (protocol === 'https:' ? 443 : 80)}`);
+    const known = this.#reached.get(origin);
+    if (known === undefined && this.#reached.size >= mostRemembered) this.#reached.clear();
+    const kind = kindOfAddress(address);
+    this.#reached.set(origin, known === undefined ? kind : lesserKind(known, kind));
   }
 }
 
@@ -45,12 +95,20 @@ export function useProxies(env: Environment): void {
 export interface HttpInit extends Pick<RequestInit, 'method' | 'redirect' | 'signal'> {
   readonly headers?: Headers | Readonly<Record<string, string>>;
   readonly body?: string;
+  /** Who has named the address, by a redirect or in an answer: he sends us to nowhere that he does not reach himself. */
+  readonly namedBy?: URL;
 }
 
 /** The standard's `fetch`, for libraries and for streams. @throws TypeError with the reason as its cause; the signal's reason */
-export async function httpFetch(url: string | URL, init: HttpInit = {}): Promise<Response> {
+export async function httpFetch(url: string | URL, { namedBy, ...init }: HttpInit = {}): Promise<Response> {
+  const dispatcher = namedBy === undefined ? route : route.namedBy(namedBy);
   // Pairs, because to undici the Headers of Node are none.
-  return await undiciFetch(url, { ...init, headers: [...new Headers(init.headers)], dispatcher: route });
+  return await undiciFetch(url, { ...init, headers: [...new Headers(init.headers)], dispatcher });
+}
+
+/** Whether it was asked, and is where not everybody can ask it. */
+export function isInternal(url: URL): boolean {
+  return (route.kindOf(url) ?? 'public') !== 'public';
 }
 
 /**
@@ -70,6 +128,8 @@ export interface HttpRequest {
   readonly method: 'GET' | 'POST' | 'PATCH';
   /** May carry `user:password@`: it becomes an Authorization header. */
   readonly url: URL;
+  /** See HttpInit. */
+  readonly namedBy?: URL;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
   readonly signal?: AbortSignal;
@@ -91,7 +151,7 @@ export interface HttpAnswer {
  * @throws BodyTooLarge, HttpFailure, and the signal's reason once it is aborted
  */
 export async function request(asked: HttpRequest): Promise<HttpAnswer> {
-  const { what, method, url, headers, body, signal, timeoutMs, longestAnswer } = asked;
+  const { what, method, url, namedBy, headers, body, signal, timeoutMs, longestAnswer } = asked;
   const deadline = AbortSignal.timeout(timeoutMs);
   try {
     const authorization = credentialsOf(url);
@@ -101,6 +161,7 @@ export async function request(asked: HttpRequest): Promise<HttpAnswer> {
       ...(body !== undefined && { body }),
       signal: signal === undefined ? deadline : AbortSignal.any([signal, deadline]),
       redirect: 'manual',
+      ...(namedBy !== undefined && { namedBy }),
     });
     const { status, headers: answered } = answer;
     if (longestAnswer === undefined) {

@@ -27,7 +27,10 @@ export function childEnvironment(env: Environment, also: readonly string[]): Rec
   const allowed = [...common, ...also];
   // Curl, and with it git, reads this one in lower case only.
   const proxy = env.http_proxy ?? env.HTTP_PROXY;
-  return { ...Object.fromEntries(Object.entries(env).filter(([name]) => isNamed(name, allowed))), ...(proxy && { http_proxy: proxy }) };
+  return {
+    ...Object.fromEntries(Object.entries(env).filter(([name]) => isNamed(name, allowed))),
+    ...(proxy && { http_proxy: proxy }),
+  };
 }
 
 /** Whether a variable is no secret from anything that Landfall starts. */

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { messageOf } from '../../domain/errors.ts';
 import { RateLimit } from '../../domain/failures.ts';
 import { jsonIn } from '../../domain/json.ts';
-import { HttpFailure, type HttpInit, httpFetch, readBody } from '../http/client.ts';
+import { HttpFailure, type HttpInit, httpFetch, isInternal, readBody } from '../http/client.ts';
 import { retryAfter } from '../http/headers.ts';
 
 /** What every request of the registry client needs. */
@@ -11,11 +11,15 @@ export interface HttpSettings {
   readonly timeoutMs: number;
   /** Registry hosts that are spoken to without TLS. */
   readonly plainHttp: (host: string) => boolean;
+  /** Whether a host was configured to belong to a registry: its token server, or storage that it redirects to. */
+  readonly belongs: (host: string, registry: string) => boolean;
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
 
 export interface RegistryRequest {
+  /** The host of the registry that it is about, as images name it: the URL may be that of its token server. */
+  readonly registry: string;
   readonly method: 'GET' | 'HEAD' | 'POST';
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
@@ -27,39 +31,78 @@ const mostRedirects = 5;
 const errorBodyLimit = 64 * 1024;
 const registryErrors = z.object({ errors: z.array(z.unknown()) });
 
+/** Where the API of a registry is. */
+export function originOf(registry: string, { plainHttp }: Pick<HttpSettings, 'plainHttp'>): URL {
+  // Docker Hub's API lives on another host than its images' names say.
+  if (registry === 'docker.io') return new URL('https://registry-1.docker.io');
+  return new URL(`${plainHttp(registry) ? 'http' : 'https'}://${registry}`);
+}
+
 /**
  * Sends a request and follows redirects. The Authorization header goes to the origin that it was made for and no further: registries
- * redirect to storage on other hosts, which must not see it (and some of which refuse a request that has one).
+ * redirect to storage on other hosts, which must not see it (and some of which refuse a request that has one). Nor do they send us to
+ * where only we are: see `namedBy` of the client.
  * @throws Error if the server cannot be reached or does not answer in time, and if it is another one that does not let us in: to
  *   be tried again
  */
-export async function send(request: RegistryRequest, { timeoutMs, plainHttp }: HttpSettings): Promise<Response> {
-  const { method, url: asked, body } = request;
-  const signal = AbortSignal.timeout(timeoutMs);
+export async function send(request: RegistryRequest, settings: HttpSettings): Promise<Response> {
+  const { method, url: asked, registry } = request;
+  const signal = AbortSignal.timeout(settings.timeoutMs);
   let url = asked;
   for (let redirects = 0; redirects <= mostRedirects; redirects++) {
-    const headers = new Headers({ 'user-agent': 'landfall', ...request.headers });
-    if (url.origin !== asked.origin) headers.delete('authorization');
-    const init: HttpInit = { method, headers, redirect: 'manual', signal, ...(body !== undefined && { body }) };
-    // Without the query: links to storage carry signatures there, and token requests name scopes.
-    const what = `${method} ${url.origin}${url.pathname}`;
-    const answer = await httpFetch(url, init).catch((error: unknown) => {
-      throw new HttpFailure(what, error, timeoutMs);
-    });
+    const answer = await sendOnce(request, url, signal, settings);
     const location = answer.headers.get('location');
     // A POST carries an identity token in its body, so it is never sent on.
     if (![301, 302, 303, 307, 308].includes(answer.status) || location === null || method === 'POST') {
       if (url.origin !== asked.origin) await refuseForeign(request, url, answer);
-      return answer;
+      return await withoutInternals(answer, url, originOf(registry, settings));
     }
     await answer.body?.cancel();
+    if (!URL.canParse(location, url.href)) throw new Error(`${url.host} redirects to what is no address; expected one`);
     const next = new URL(location, url);
-    if (next.protocol !== 'https:' && !(next.protocol === 'http:' && (plainHttp(next.host) || plainHttp(asked.host)))) {
-      throw new Error(`${url.host} redirects to ${next.origin}, which is not https; expected an encrypted address`);
+    if (next.protocol !== 'https:' && !mayBePlain(next, registry, settings)) {
+      throw new Error(
+        `${url.host} redirects to ${next.origin}, which is not https; expected an encrypted address, or plainHttp for ${next.host} under registries`,
+      );
     }
     url = next;
   }
   throw new Error(`${asked.host} redirects more than ${mostRedirects} times`);
+}
+
+async function sendOnce(request: RegistryRequest, url: URL, signal: AbortSignal, settings: HttpSettings): Promise<Response> {
+  const { method, url: asked, registry, body } = request;
+  const headers = new Headers({ 'user-agent': 'landfall', ...request.headers });
+  if (url.origin !== asked.origin) headers.delete('authorization');
+  const home = originOf(registry, settings);
+  const isElsewhere = url.origin !== home.origin && !settings.belongs(url.host, registry);
+  const init: HttpInit = {
+    method,
+    headers,
+    redirect: 'manual',
+    signal,
+    ...(body !== undefined && { body }),
+    ...(isElsewhere && { namedBy: home }),
+  };
+  // Without the query: links to storage carry signatures there, and token requests name scopes.
+  const what = `${method} ${url.origin}${url.pathname}`;
+  return await httpFetch(url, init).catch((error: unknown) => {
+    throw new HttpFailure(what, error, settings.timeoutMs);
+  });
+}
+
+/** Whether it is asked without TLS: because it was configured so, or is on the very host of a registry that is. */
+export function mayBePlain(url: URL, registry: string, settings: HttpSettings): boolean {
+  if (url.protocol !== 'http:') return false;
+  return settings.plainHttp(url.host) || (settings.plainHttp(registry) && url.hostname === originOf(registry, settings).hostname);
+}
+
+/** What somebody inside says of an error is for nobody outside; reasons are shown in notices and histories. */
+async function withoutInternals(answer: Response, url: URL, home: URL): Promise<Response> {
+  if (answer.status < 400 || url.origin === home.origin || !isInternal(url)) return answer;
+  await answer.body?.cancel();
+  const { status, statusText, headers } = answer;
+  return new Response(null, { status, statusText, headers });
 }
 
 /** Storage has nothing to say about who may pull; a challenge of it would have us take the registry's credentials to wherever it names. */

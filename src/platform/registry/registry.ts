@@ -53,8 +53,9 @@ export class Registry {
   readonly #session: Session;
   readonly #settings: HttpSettings;
 
-  constructor({ credentials, plainHttp = () => false, timeoutMs = 30_000, now = Date.now }: RegistryOptions) {
-    this.#settings = { timeoutMs, plainHttp, now };
+  constructor(options: RegistryOptions) {
+    const { credentials, plainHttp = () => false, belongs = () => false, timeoutMs = 30_000, now = Date.now } = options;
+    this.#settings = { timeoutMs, plainHttp, belongs, now };
     this.#session = new Session(credentials, this.#settings);
   }
 

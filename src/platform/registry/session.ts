@@ -4,7 +4,18 @@ import { pathOf, type Repository, registryOf } from '../../domain/image-referenc
 import { basicAuthorization } from '../http/client.ts';
 import { type Challenge, parseChallenges } from '../http/headers.ts';
 import { type CredentialsSource, identityTokenUser, type RegistryCredentials } from './credentials.ts';
-import { errorText, type HttpSettings, isPage, type RegistryRequest, readJson, send, unexpectedAnswer } from './http.ts';
+import {
+  errorText,
+  type HttpSettings,
+  isPage,
+  mayBePlain,
+  originOf,
+  type RegistryRequest,
+  readJson,
+  send,
+  unexpectedAnswer,
+} from './http.ts';
+import { isSameSite } from './site.ts';
 
 interface Authorization {
   /** Of the Authorization header. */
@@ -53,12 +64,11 @@ export class Session {
     headers: RegistryRequest['headers'],
   ): Promise<Response> {
     const host = registryOf(repository);
-    const scheme = this.#settings.plainHttp(host) ? 'http' : 'https';
-    // Docker Hub's API lives on another host than its images' names say.
-    const origin = host === 'docker.io' ? 'https://registry-1.docker.io' : `${scheme}://${host}`;
-    const url = new URL(`${origin}/v2/${pathOf(repository)}/${path}`);
-    const ask = (authorization: string | undefined) =>
-      send({ method, url, headers: { ...headers, ...(authorization !== undefined && { authorization }) } }, this.#settings);
+    const url = new URL(`/v2/${pathOf(repository)}/${path}`, originOf(host, this.#settings));
+    const ask = (authorization: string | undefined) => {
+      const sent = { ...headers, ...(authorization !== undefined && { authorization }) };
+      return send({ registry: host, method, url, headers: sent }, this.#settings);
+    };
 
     const remembered = await this.#remembered(repository);
     let answer = await ask(remembered);
@@ -117,10 +127,10 @@ export class Session {
   async #fetchToken(repository: Repository, asked: Challenge['parameters'], known?: RegistryCredentials): Promise<Authorization> {
     const settings = this.#settings;
     const host = registryOf(repository);
-    const realm = realmOf(host, asked.realm ?? '', settings);
+    const realm = realmOf(host, asked.realm ?? '', settings, known !== undefined);
     const scope = asked.scope ?? `repository:${pathOf(repository)}:pull`;
     const ask = (service?: string) =>
-      send(tokenRequest(realm, { scope, ...(service !== undefined && { service }) }, known), settings);
+      send({ registry: host, ...tokenRequest(realm, { scope, ...(service !== undefined && { service }) }, known) }, settings);
     let answer = await ask(asked.service);
     if (answer.status === 400 && asked.service === undefined) {
       // A challenge may leave the service out, and yet the server insists on one.
@@ -142,20 +152,32 @@ export class Session {
 }
 
 /** Checks where the token is to come from: credentials go there, so it is not just any address. */
-function realmOf(host: string, text: string, { plainHttp }: HttpSettings): URL {
+function realmOf(host: string, text: string, settings: HttpSettings, hasCredentials: boolean): URL {
   const realm = URL.canParse(text) ? new URL(text) : undefined;
-  const isPlainAllowed = (url: URL) =>
-    url.protocol === 'http:' && plainHttp(host) && (plainHttp(url.host) || url.hostname === new URL(`http://${host}`).hostname);
-  if (realm !== undefined && (realm.protocol === 'https:' || isPlainAllowed(realm))) return realm;
+  const isPlainAllowed = (url: URL) => settings.plainHttp(host) && mayBePlain(url, host, settings);
+  if (realm === undefined || (realm.protocol !== 'https:' && !isPlainAllowed(realm))) {
+    throw new Refusal(
+      'CredentialsRefused',
+      `${host} wants credentials to be sent to '${text.slice(0, 200)}', expected an https address; nothing was sent. ` +
+        'Give the registry a token server with https, or set plainHttp for both of them under registries',
+    );
+  }
+  const isOwn = isSameSite(realm.hostname, originOf(host, settings).hostname) || settings.belongs(realm.host, host);
+  // Whoever comes without credentials has none to lose.
+  if (isOwn || !hasCredentials) return realm;
   throw new Refusal(
     'CredentialsRefused',
-    `${host} wants credentials to be sent to '${text.slice(0, 200)}', expected an https address; nothing was sent. ` +
-      'Give the registry a token server with https, or set plainHttp for both of them under registries',
+    `${host} wants credentials to be sent to ${realm.host}, which is on another site; nothing was sent. ` +
+      `If that is its token server, say so in landfall.yaml: registries: { ${host}: { hosts: [${realm.host}] } }`,
   );
 }
 
 /** An identity token is posted, as OAuth 2 has it; a password goes as Basic; without either we ask as anybody. */
-function tokenRequest(realm: URL, asked: Readonly<Record<string, string>>, known?: RegistryCredentials): RegistryRequest {
+function tokenRequest(
+  realm: URL,
+  asked: Readonly<Record<string, string>>,
+  known?: RegistryCredentials,
+): Omit<RegistryRequest, 'registry'> {
   if (known?.username === identityTokenUser) {
     const grant = { grant_type: 'refresh_token', client_id: 'landfall', refresh_token: known.password };
     const headers = { 'content-type': 'application/x-www-form-urlencoded' };
