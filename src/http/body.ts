@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import { excessOf } from '../domain/json.ts';
 import { malformed, Problem } from './problem.ts';
 
 /** The media types that a path takes, and what to do where another one comes. */
@@ -102,13 +103,12 @@ function unsupported(detail: string, headers: Readonly<Record<string, string>> =
 }
 
 /** Far more than any registry nests, and far from what could exhaust a stack. */
-const deepest = 64;
-const quote = 0x22;
-const backslash = 0x5c;
+const limits = { levels: 64 };
 
 /** JSON text in UTF-8 (RFC 8259). Nesting is measured on the bytes, before anything is built from them. @throws Problem 400 */
 export function parseJson(raw: Buffer): unknown {
-  if (nestsDeeperThan(raw, deepest)) throw malformed(`Expected JSON of at most ${deepest} nested levels.`);
+  const excess = excessOf(raw, limits);
+  if (excess !== undefined) throw malformed(`Expected JSON of ${excess}.`);
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(raw)) as unknown;
   } catch (error) {
@@ -116,24 +116,4 @@ export function parseJson(raw: Buffer): unknown {
     if (error instanceof SyntaxError || error instanceof TypeError) throw malformed('Expected a body that is JSON in UTF-8.');
     throw error;
   }
-}
-
-/** Counts brackets outside strings. In UTF-8 no byte of a longer character can be mistaken for one of these. */
-function nestsDeeperThan(raw: Buffer, limit: number): boolean {
-  let depth = 0;
-  let inString = false;
-  for (let at = 0; at < raw.length; at++) {
-    const byte = raw[at];
-    if (inString) {
-      if (byte === backslash) at++;
-      else if (byte === quote) inString = false;
-    } else if (byte === quote) {
-      inString = true;
-    } else if (byte === 0x5b || byte === 0x7b) {
-      if (++depth > limit) return true;
-    } else if (byte === 0x5d || byte === 0x7d) {
-      depth--;
-    }
-  }
-  return false;
 }

@@ -1,12 +1,14 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { RE2JS, RE2JSException } from 're2js';
+import { RE2JSException } from 're2js';
 import { codeOf } from '../domain/errors.ts';
 import { shortened } from '../domain/inert-text.ts';
 import type { HttpProbePlan } from '../domain/plan.ts';
 import { type ExpectedImage, expectedVersion, isVersion, valueAt } from '../domain/watch.ts';
 import { ownConnection } from '../platform/http/client.ts';
+import { ThreadLimited } from '../platform/thread.ts';
 import { messageOfAll, type ProbeAnswer } from './answer.ts';
+import { matches } from './match.ts';
 
 export interface HttpProbeContext {
   /** What `ca` is relative to. */
@@ -30,7 +32,7 @@ export async function askHttp(probe: HttpProbePlan, context: HttpProbeContext): 
   const headers = Object.fromEntries(Object.entries(probe.headers).map(([key, value]) => [key, context.secrets(value)]));
   try {
     const found = await request(probe, headers, context);
-    const wrong = judge(probe, found, context.expected);
+    const wrong = await judge(probe, found, context.expected);
     return { kind: wrong === undefined ? 'good' : 'bad', text: `${name} ${wrong ?? `answered ${found.status}`}` };
   } catch (error) {
     context.signal.throwIfAborted();
@@ -77,7 +79,11 @@ async function readBeginning(body: AsyncIterable<Uint8Array>): Promise<string> {
 }
 
 /** What is wrong with it; undefined: nothing. */
-function judge(probe: HttpProbePlan, found: HttpExchange, expected: ExpectedImage | undefined): string | undefined {
+async function judge(
+  probe: HttpProbePlan,
+  found: HttpExchange,
+  expected: ExpectedImage | undefined,
+): Promise<string | undefined> {
   const allowed = probe.status.length === 0 ? ['2xx', '3xx'] : probe.status;
   const isAllowed = allowed.some((each) =>
     /^\dxx$/i.test(each) ? each[0] === String(found.status)[0] : each === String(found.status),
@@ -86,10 +92,10 @@ function judge(probe: HttpProbePlan, found: HttpExchange, expected: ExpectedImag
   if (probe.header !== undefined) {
     const value = headerOf(found, probe.header.name);
     if (value === undefined) return `answered ${found.status} without the header ${probe.header.name}`;
-    if (!matches(probe.header.pattern, value))
+    if (!(await matches(probe.header.pattern, value, probe.timeoutMs)))
       return `answered with a header ${probe.header.name} that does not match ${probe.header.pattern}`;
   }
-  if (probe.body !== undefined && !matches(probe.body, found.body))
+  if (probe.body !== undefined && !(await matches(probe.body, found.body, probe.timeoutMs)))
     return `answered ${found.status} with a body that does not match ${probe.body}`;
   return probe.version === undefined || expected === undefined ? undefined : judgeVersion(probe.version, found, expected);
 }
@@ -121,19 +127,10 @@ function parsed(body: string): unknown {
   }
 }
 
-const compiled = new Map<string, RE2JS>();
-
-/** Somewhere in the text, in linear time: the text is from strangers. */
-function matches(pattern: string, text: string): boolean {
-  const known = compiled.get(pattern) ?? RE2JS.compile(pattern);
-  if (compiled.size > 200) compiled.clear();
-  compiled.set(pattern, known);
-  return known.matcher(text).find();
-}
-
 function failure(error: unknown, probe: HttpProbePlan): string {
   if (error instanceof Error && error.name === 'TimeoutError') return `did not answer within ${probe.timeoutMs / 1000} s`;
   if (error instanceof RE2JSException) return `cannot be judged: a pattern is not in RE2's syntax (${error.message})`;
+  if (error instanceof ThreadLimited) return `answered with a body in which to find ${probe.body} takes ${error.excess}`;
   const code = String(codeOf(error) ?? '');
   if (code === 'ERR_INVALID_URL') return 'cannot be asked: expected http://HOST/PATH or https://HOST/PATH';
   return `failed: ${messageOfAll(error) || code}`;

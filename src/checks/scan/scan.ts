@@ -2,14 +2,15 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { type Evidence, type EvidenceItem, quoted } from '../../domain/evidence.ts';
 import { Refusal } from '../../domain/failures.ts';
+import type { Digest } from '../../domain/image-reference.ts';
 import type { Checked, PlatformDigests, VerifiedImage } from '../../domain/outcomes.ts';
 import type { Plan } from '../../domain/plan.ts';
 import { meantPlatforms } from '../../platform/registry/platform.ts';
 import { SharedRuns } from '../../platform/shared-runs.ts';
 import { type Check, type CheckContext, CheckRefused, type CheckWork, referenceOf } from '../check.ts';
 import { type Finding, judgeFindings, rejectionOf, type ScanPlan, type ScanSummary, severities } from './policy.ts';
+import { mostFindings, readReport, tooMuch } from './read-report.ts';
 import { scanners, type Trivy } from './trivy.ts';
-import { parseReport } from './trivy-report.ts';
 
 export interface ScanDependencies extends Pick<CheckContext, 'artifacts' | 'log' | 'now'> {
   readonly trivy: Trivy;
@@ -44,6 +45,7 @@ export function createScanner(dependencies: ScanDependencies) {
       scans.push(await runs.run(`${image.repository}@${platform.digest}`, scan, signal));
     }
     const findings = scans.flatMap((scan) => scan.findings);
+    if (findings.length > mostFindings) throw tooMuch(`${findings.length} findings`);
     const database = scans[0]?.database;
     return {
       ...judgeFindings(findings, settings, dependencies.now()),
@@ -79,11 +81,16 @@ async function scanPlatform(
     const [report, sbom] = [join(folder, files.report), join(folder, files.sbom)];
     await trivy.scan({ repository, digest }, { report, sbom }, signal);
     const paths = [await artifacts.keep(digest, files.report, report), await artifacts.keep(digest, files.sbom, sbom)];
-    const findings = parseReport((await artifacts.readText(digest, files.report)) ?? '', platform);
+    const findings = await reportOf(artifacts, digest, platform);
+    if (findings === undefined) throw new Error(`the report of ${digest} is gone from the artifacts just after it was made`);
     // Last, because it says that the others are there and readable.
     await artifacts.keepText(digest, files.record, JSON.stringify({ scannedAt: now().toISOString(), database, scanners }));
     return { findings, database, reused: false, artifacts: paths };
   });
+}
+
+async function reportOf(artifacts: ScanDependencies['artifacts'], digest: Digest, platform: string) {
+  return (await readReport(join(artifacts.folder, artifacts.pathOf(digest, files.report)), platform))?.findings;
 }
 
 const recordSchema = z.object({ scannedAt: z.iso.datetime(), database: z.string().optional(), scanners: z.string() });
@@ -94,13 +101,12 @@ async function knownFindings(
   { platform, digest }: PlatformDigests,
   database: string | undefined,
   now: Date,
-): Promise<Finding[] | undefined> {
+): Promise<readonly Finding[] | undefined> {
   if (database === undefined) return undefined;
   try {
     const record = await artifacts.readText(digest, files.record);
     if (record === undefined || !isCurrent(recordSchema.parse(JSON.parse(record)), database, now)) return undefined;
-    const report = await artifacts.readText(digest, files.report);
-    return report === undefined ? undefined : parseReport(report, platform);
+    return await reportOf(artifacts, digest, platform);
   } catch (error) {
     log.warn({ error }, `the last scan of ${digest} cannot be read, so it is scanned again`);
     return undefined;

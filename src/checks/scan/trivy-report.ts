@@ -28,14 +28,31 @@ const reportSchema = z.object({
     .nullish(),
 });
 
-/** The findings of Trivy's JSON report (schema version 2). @throws Error where the text is no such report */
-export function parseReport(text: string, platform: string): Finding[] {
-  return resultsOf(text).flatMap(({ Target, Vulnerabilities, Secrets }) => [
+/** What counts of a report. */
+export interface Report {
+  /** Not more than were asked for. */
+  readonly findings: readonly Finding[];
+  /** Of findings in all. */
+  readonly count: number;
+  /** Whether Trivy found Java archives in the image. */
+  readonly hasJavaArchives: boolean;
+}
+
+/** Reads Trivy's JSON report (schema version 2). @throws Error where the text is no such report */
+export function parseReport(text: string, platform: string, mostFindings = Number.POSITIVE_INFINITY): Report {
+  const parsed = reportSchema.safeParse(JSON.parse(text));
+  if (!parsed.success) {
+    throw new Error(`expected a Trivy report of schema version 2: ${z.prettifyError(parsed.error)}; use Trivy 0.50 or later`);
+  }
+  const results = parsed.data.Results ?? [];
+  const findings = results.flatMap(({ Target, Vulnerabilities, Secrets }) => [
     ...(Vulnerabilities ?? []).map(({ VulnerabilityID: id, PkgName: where, ...found }) =>
       findingOf({ kind: 'vulnerability', id, where, platform }, found),
     ),
     ...(Secrets ?? []).map(({ RuleID: id, ...found }) => findingOf({ kind: 'secret', id, where: Target, platform }, found)),
   ]);
+  const hasJavaArchives = results.some(({ Type }) => Type === 'jar');
+  return { findings: findings.slice(0, mostFindings), count: findings.length, hasJavaArchives };
 }
 
 function findingOf(
@@ -49,15 +66,4 @@ function findingOf(
     ...(fixed !== undefined && { fixed }),
     ...(title !== undefined && { title }),
   };
-}
-
-/** Whether Trivy found Java archives in the image. @throws Error where the text is no report */
-export function hasJavaArchives(text: string): boolean {
-  return resultsOf(text).some(({ Type }) => Type === 'jar');
-}
-
-function resultsOf(text: string) {
-  const report = reportSchema.safeParse(JSON.parse(text));
-  if (report.success) return report.data.Results ?? [];
-  throw new Error(`expected a Trivy report of schema version 2: ${z.prettifyError(report.error)}; use Trivy 0.50 or later`);
 }

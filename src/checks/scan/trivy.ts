@@ -10,8 +10,8 @@ import { childEnvironment, cloudAccounts } from '../../platform/processes/enviro
 import { identityTokenUser } from '../../platform/registry/credentials.ts';
 import { SharedRuns } from '../../platform/shared-runs.ts';
 import type { CheckContext } from '../check.ts';
+import { readReport } from './read-report.ts';
 import { runTrivy, TrivyFailed, type TrivyRun } from './trivy-process.ts';
-import { hasJavaArchives } from './trivy-report.ts';
 
 export interface TrivyOptions extends Pick<CheckContext, 'plainHttp' | 'credentials'> {
   readonly command: TrivyRun['command'];
@@ -134,7 +134,7 @@ async function wantsJavaIndex(
     );
   }
   const isDue = !offline && (await javaIndex.state())?.isDue;
-  return isDue === true && hasJavaArchives(await readFile(report, 'utf8'));
+  return isDue === true && (await readReport(report, 'any'))?.hasJavaArchives === true;
 }
 
 async function writeReport(

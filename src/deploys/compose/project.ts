@@ -1,6 +1,7 @@
 import type { Environment } from '../../domain/environment.ts';
 import { Refusal } from '../../domain/failures.ts';
 import { formatReference, tryParseReference } from '../../domain/image-reference.ts';
+import { excessOf } from '../../domain/json.ts';
 import { type ComposeProgram, findCompose, NoCompose } from '../../platform/compose/find-compose.ts';
 import { runProgram } from '../../platform/processes/program.ts';
 import { refused } from '../kit/refusals.ts';
@@ -89,11 +90,21 @@ export async function queryCompose(site: ComposeSite, args: readonly string[]) {
 /** @param services which have to be there, whatever their profiles are; empty: any @throws Refusal `DeployRefused` */
 export async function readDefinition(site: ComposeSite, services: readonly string[]): Promise<Definition> {
   const { exitCode, stdout, stderr } = await queryCompose(site, ['config', '--format', 'json', ...services]);
-  if (exitCode === 0) return definition.parse(JSON.parse(stdout));
+  if (exitCode === 0) return definitionIn(stdout);
   throw refused(
     `expected compose files with ${services.join(', ') || 'services'} in ${site.directory}, but Docker Compose says: ` +
       `${inOneLine(stderr)}; try '${site.compose.words.join(' ')} config' there, and correct deploy.compose or the files`,
   );
+}
+
+/** Hundreds of services with all that they need have some ten thousand; reading many more would keep everything else from going on. */
+const limits = { levels: 64, items: 100_000 };
+
+/** What Compose has printed. @throws Refusal `DeployRefused` if it is more than a project can need */
+export function definitionIn(printed: string): Definition {
+  const excess = excessOf(Buffer.from(printed), limits);
+  if (excess !== undefined) throw refused(`expected compose files that come to ${excess}: make them smaller`);
+  return definition.parse(JSON.parse(printed));
 }
 
 /** The end of an output, fit for a message of one line. */

@@ -3,8 +3,8 @@ import type { RunningImage } from '../../domain/outcomes.ts';
 import type { ComposeProgram } from '../../platform/compose/find-compose.ts';
 import { refused } from '../kit/refusals.ts';
 import type { ComposeContext, StoredDefinition } from './context.ts';
-import { type Definition, definition, withImages, withServices } from './definition.ts';
-import { type ComposeSite, type CurrentState, queryCompose } from './project.ts';
+import { type Definition, withImages, withServices } from './definition.ts';
+import { type ComposeSite, type CurrentState, definitionIn, queryCompose } from './project.ts';
 import { type DeployedService, runningImages } from './services.ts';
 
 /**
@@ -95,7 +95,7 @@ async function renderedAnew(context: ComposeContext, site: ComposeSite, kept: St
   if (ours.compose === site.compose.version) return kept;
   const args = ['config', '--format', 'json', ...Object.keys(ours.containers)];
   const { exitCode, stdout } = await askAbout(context, site, kept, args);
-  return exitCode === 0 ? { ...definition.parse(JSON.parse(stdout)), 'x-landfall': ours } : kept;
+  return exitCode === 0 ? { ...definitionIn(stdout), 'x-landfall': ours } : kept;
 }
 
 const hashLabel = 'com.docker.compose.config-hash';

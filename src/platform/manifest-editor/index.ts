@@ -1,9 +1,7 @@
-import { once } from 'node:events';
-import { Worker } from 'node:worker_threads';
-import { codeOf } from '../../domain/errors.ts';
 import { Refusal } from '../../domain/failures.ts';
 import * as rules from '../../domain/manifest-edit/index.ts';
 import type { ChangePlan } from '../../domain/plan.ts';
+import { askThread, scriptBeside, ThreadLimited } from '../thread.ts';
 import type { EditorAnswer, EditorRequest } from './thread.ts';
 
 /**
@@ -12,10 +10,8 @@ import type { EditorAnswer, EditorRequest } from './thread.ts';
  * of a second; a larger one is read in a thread.
  */
 const longestHere = 16 * 1024;
-/** The worst file of 1 MiB takes 7 seconds of an idle processor. */
-const withinMs = 60_000;
-/** The worst file of 1 MiB takes half of it. */
-const memoryMb = 768;
+/** The worst file of 1 MiB takes 7 seconds of an idle processor, and half of this memory. */
+const threadLimits = { withinMs: 60_000, memoryMb: 768 };
 
 export const editManifest = inThread('editManifest', rules.editManifest);
 export const restoreManifest = inThread('restoreManifest', rules.restoreManifest);
@@ -42,24 +38,13 @@ function inThread<Others extends readonly unknown[], Result>(
 
 async function ask(name: EditorRequest['name'], text: string, change: ChangePlan, others: readonly unknown[]): Promise<unknown> {
   const question: EditorRequest = { name, args: [text, change, ...others] };
-  const thread = new Worker(new URL(import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.js', import.meta.url), {
-    workerData: question,
-    // Not those of this process, which may be about its own entry point.
-    execArgv: [],
-    resourceLimits: { maxOldGenerationSizeMb: memoryMb },
-  });
-  const tooLong = AbortSignal.timeout(withinMs);
   try {
-    const [answer]: EditorAnswer[] = await once(thread, 'message', { signal: tooLong });
-    if (answer?.kind === 'done') return answer.result;
-    if (answer?.kind === 'refused') throw new Refusal(answer.type, answer.message, answer.details);
-    throw new Error(`the thread that reads ${change.file} failed: ${answer?.message}`);
+    const answer = (await askThread(scriptBeside(import.meta.url, 'thread'), question, threadLimits)) as EditorAnswer;
+    if (answer.kind === 'done') return answer.result;
+    if (answer.kind === 'refused') throw new Refusal(answer.type, answer.message, answer.details);
+    throw new Error(`the thread that reads ${change.file} failed: ${answer.message}`);
   } catch (error) {
-    if (tooLong.aborted) throw tooMuch(change, `more than ${withinMs / 1000} s`);
-    const isOutOfMemory = codeOf(error) === 'ERR_WORKER_OUT_OF_MEMORY';
-    throw isOutOfMemory ? tooMuch(change, `more than ${memoryMb} MiB of memory`) : error;
-  } finally {
-    await thread.terminate();
+    throw error instanceof ThreadLimited ? tooMuch(change, error.excess) : error;
   }
 }
 

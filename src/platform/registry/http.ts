@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { messageOf } from '../../domain/errors.ts';
 import { RateLimit } from '../../domain/failures.ts';
-import { jsonIn } from '../../domain/json.ts';
+import { excessOf, type JsonLimits, jsonIn } from '../../domain/json.ts';
 import { HttpFailure, type HttpInit, httpFetch, isInternal, readBody } from '../http/client.ts';
 import { retryAfter } from '../http/headers.ts';
 
@@ -151,9 +151,17 @@ export async function errorText(answer: Response, { timeoutMs }: HttpSettings): 
   }
 }
 
-/** @throws Error if the body is no JSON */
-export async function readJson(answer: Response, limit: number, what: string, { timeoutMs }: HttpSettings): Promise<unknown> {
+/** @throws Error if the body is no JSON, or more than the limits allow */
+export async function readJson(
+  answer: Response,
+  limit: number,
+  what: string,
+  { timeoutMs }: HttpSettings,
+  limits: JsonLimits = { levels: 64 },
+): Promise<unknown> {
   const body = await readBody(answer, limit, what, timeoutMs);
+  const excess = excessOf(body, limits);
+  if (excess !== undefined) throw new Error(`${what} is expected to have ${excess}`);
   try {
     return JSON.parse(body.toString());
   } catch (error) {

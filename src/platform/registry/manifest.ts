@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { Refusal } from '../../domain/failures.ts';
 import { type Digest, isDigest } from '../../domain/image-reference.ts';
-import { jsonIn, memberOf } from '../../domain/json.ts';
+import { excessOf, jsonIn, memberOf } from '../../domain/json.ts';
 
 /** Every kind of manifest that we ask for; a registry that has another kind may still send it. */
 export const manifestTypes = {
@@ -138,13 +138,17 @@ function ambiguous(what: string, why: string): Refusal {
 
 /** Whether it is at all of the form of a manifest, however wrong it may be otherwise. */
 export function resemblesManifest(bytes: Buffer): boolean {
-  return typeof memberOf(jsonIn(bytes.toString('utf8')), 'schemaVersion') === 'number';
+  return typeof memberOf(boundedJsonIn(bytes), 'schemaVersion') === 'number';
 }
 
 /** Whether it is at all of the form of an image configuration. */
 export function resemblesConfig(bytes: Buffer): boolean {
-  const json = jsonIn(bytes.toString('utf8'));
+  const json = boundedJsonIn(bytes);
   return ['rootfs', 'architecture', 'os', 'config'].some((name) => memberOf(json, name) !== undefined);
+}
+
+function boundedJsonIn(bytes: Buffer): unknown {
+  return excessOf(bytes, limits) === undefined ? jsonIn(bytes.toString('utf8')) : undefined;
 }
 
 /** OCI manifests need not say what they are, and the oldest of Docker's do not. */
@@ -154,7 +158,12 @@ function impliedType({ schemaVersion, manifests, config, layers }: z.infer<typeo
   return config && layers ? manifestTypes.ociImage : undefined;
 }
 
+/** An image has a hundred layers and as many labels at most, an index some dozens of images. With more, reading would take a second. */
+const limits = { levels: 32, items: 20_000 };
+
 function parseAs<Shape extends z.ZodType>(shape: Shape, bytes: Buffer, what: string): z.infer<Shape> {
+  const excess = excessOf(bytes, limits);
+  if (excess !== undefined) throw new Refusal('NotAnImage', `${what} is expected to have ${excess}; push a simpler one`);
   let json: unknown;
   try {
     json = JSON.parse(bytes.toString('utf8'));

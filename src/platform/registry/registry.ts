@@ -1,6 +1,6 @@
-import { z } from 'zod';
 import { Refusal } from '../../domain/failures.ts';
 import { type Digest, isDigest, isTag, type Repository, type Tag } from '../../domain/image-reference.ts';
+import { memberOf } from '../../domain/json.ts';
 import { BodyTooLarge, readBody } from '../http/client.ts';
 import { nextPage } from '../http/headers.ts';
 import type { CredentialsSource } from './credentials.ts';
@@ -37,11 +37,8 @@ const tagsPerPage = 1_000;
 const mostTagPages = 1_000;
 const longestEtag = 100;
 
-/** A repository without tags has null, or leaves the key out beside its name. */
-const tagPage = z.union([
-  z.object({ tags: z.array(z.string()).nullable() }),
-  z.object({ name: z.string(), tags: z.array(z.string()).nullish() }),
-]);
+/** Some registries give all tags of a repository at once, whatever they are asked for. */
+const tagPageLimits = { levels: 8, items: 400_000 };
 
 /**
  * What OCI registries know of images, read-only. "Not there" is an answer, `undefined`. Only a complete and well-formed answer of the
@@ -135,16 +132,23 @@ export class Registry {
       if (answer.status === 304 && 'if-none-match' in condition) return 'unchanged';
       if (answer.status === 404 && (await isNotThere(what, answer, this.#settings))) return { tags: [...tags] };
       if (answer.status !== 200) throw await unexpectedAnswer(what, answer, this.#settings);
-      const parsed = tagPage.safeParse(await readJson(answer, tagPageLimit, what, this.#settings));
-      if (!parsed.success)
-        throw new Error(`${what} is not of the form {"tags": ["…"]}, and is asked for again`, { cause: parsed.error });
-      for (const tag of (parsed.data.tags ?? []).filter(isTag)) tags.add(tag);
+      const listed = tagsIn(await readJson(answer, tagPageLimit, what, this.#settings, tagPageLimits));
+      if (listed === undefined) throw new Error(`${what} is not of the form {"tags": ["…"]}, and is asked for again`);
+      for (const tag of listed.filter(isTag)) tags.add(tag);
       const query = nextPage(answer.headers.get('link'));
       if (query === undefined) return { tags: [...tags], ...(page === 0 && etagOf(answer)) };
       path = `tags/list${query}`;
     }
     throw new Error(`${what} has more than ${mostTagPages} pages`);
   }
+}
+
+/** A repository without tags has null, or leaves the key out beside its name. Not by a schema: it would tell of each item that is no text. */
+function tagsIn(page: unknown): readonly string[] | undefined {
+  const tags = memberOf(page, 'tags');
+  if (Array.isArray(tags)) return tags.every((tag) => typeof tag === 'string') ? tags : undefined;
+  const isEmpty = tags === null || (tags === undefined && typeof memberOf(page, 'name') === 'string');
+  return isEmpty ? [] : undefined;
 }
 
 /** One of unusual length is not worth being remembered. */

@@ -25,7 +25,7 @@ const someDigest = `sha256:${'a'.repeat(64)}` as Digest;
 const never = () => new AbortController().signal;
 
 /** Scans as the step does, and returns what was found. */
-function scan({ trivy, artifacts }: TestScanner, host: string, name: string, digest: Digest): Promise<Finding[]> {
+function scan({ trivy, artifacts }: TestScanner, host: string, name: string, digest: Digest): Promise<readonly Finding[]> {
   return artifacts.withWorkFolder(async (folder) => {
     const report = join(folder, 'trivy.json');
     await trivy.scan(
@@ -33,7 +33,7 @@ function scan({ trivy, artifacts }: TestScanner, host: string, name: string, dig
       { report, sbom: join(folder, 'sbom.json') },
       never(),
     );
-    return parseReport(await readFile(report, 'utf8'), 'linux/amd64');
+    return parseReport(await readFile(report, 'utf8'), 'linux/amd64').findings;
   });
 }
 
@@ -377,14 +377,14 @@ describe('a report of Trivy', () => {
   const report = (results: unknown) => JSON.stringify({ SchemaVersion: 2, Results: results });
 
   it('of an image without packages has no findings', () => {
-    assert.deepEqual(parseReport(report(undefined), 'linux/amd64'), []);
-    assert.deepEqual(parseReport(report(null), 'linux/amd64'), []);
-    assert.deepEqual(parseReport(report([{ Target: 'x' }]), 'linux/amd64'), []);
+    assert.deepEqual(parseReport(report(undefined), 'linux/amd64').findings, []);
+    assert.deepEqual(parseReport(report(null), 'linux/amd64').findings, []);
+    assert.deepEqual(parseReport(report([{ Target: 'x' }]), 'linux/amd64').findings, []);
   });
 
   it('keeps a finding whose severity is a new word, and cuts long names', () => {
     const found = { VulnerabilityID: 'CVE-1', PkgName: 'p'.repeat(500), InstalledVersion: '', Severity: 'APOCALYPTIC' };
-    const [finding] = parseReport(report([{ Target: 'x', Vulnerabilities: [found] }]), 'linux/amd64');
+    const [finding] = parseReport(report([{ Target: 'x', Vulnerabilities: [found] }]), 'linux/amd64').findings;
     assert.equal(finding?.severity, 'unknown');
     assert.equal(finding?.where.length, 120);
     assert.ok(finding && !('installed' in finding) && !('fixed' in finding));
