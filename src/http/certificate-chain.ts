@@ -108,7 +108,7 @@ export function outOfDate(certificate: X509Certificate, now: Date): string | und
 
 function weakness(certificate: X509Certificate): string | undefined {
   const key = publicKeyOf(certificate);
-  if (key === undefined) return unreadable;
+  if (key === undefined) return 'its key cannot be read';
   if (isShort(key)) return 'its key is too short';
   return detailsOf(certificate)?.isForgeable === false ? undefined : 'its signature is of a kind that can be forged';
 }
