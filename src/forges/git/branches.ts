@@ -45,8 +45,8 @@ export async function commitFile(clone: Clone, commit: FileCommit): Promise<stri
 }
 
 async function isSameCommit(clone: Clone, head: string, tree: string, commit: FileCommit): Promise<boolean> {
-  const [[headTree, parents, ...message] = []] = await logOf(clone, '%T%n%P%n%B', ['-1', head]);
-  return headTree === tree && parents === commit.parents.join(' ') && message.join('\n').trimEnd() === commit.message.trimEnd();
+  const [[headTree, parents, message = ''] = []] = await logOf(clone, '%T%n%P%n%B', ['-1', head]);
+  return headTree === tree && parents === commit.parents.join(' ') && message.trimEnd() === commit.message.trimEnd();
 }
 
 /** Only if it is still at `head`: what somebody pushed to it is theirs. */

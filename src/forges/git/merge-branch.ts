@@ -137,8 +137,5 @@ async function mergeOf(clone: Clone, commit: string, base: string): Promise<Merg
 
 async function findMerges(clone: Clone, commits: readonly string[]): Promise<{ merged: Merged; message: string }[]> {
   const found = await logOf(clone, '%H%n%cn%n%cI%n%B', commits);
-  return found.map(([commit = '', by = '', at = '', ...message]) => ({
-    merged: { kind: 'merged', commit, by, at },
-    message: message.join('\n'),
-  }));
+  return found.map(([commit = '', by = '', at = '', message = '']) => ({ merged: { kind: 'merged', commit, by, at }, message }));
 }

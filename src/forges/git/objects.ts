@@ -17,7 +17,7 @@ export async function ensureCommits(clone: Clone, commits: readonly string[]): P
   }
 }
 
-/** Commits as `git log` prints them, each as the lines that the format has. */
+/** Commits as `git log` prints them, each as the lines that the format has; the last one may be several, as of a message. */
 export async function logOf(
   clone: Clone,
   format: string,
@@ -25,13 +25,25 @@ export async function logOf(
   paths: readonly string[] = [],
 ): Promise<string[][]> {
   const printed = await clone.text(['log', '-z', '--encoding=UTF-8', `--format=${format}`, ...commits, '--', ...paths]);
-  return printed.split('\0').flatMap((entry) => (entry === '' ? [] : [entry.split('\n')]));
+  const count = format.split('%n').length;
+  return printed.split('\0').flatMap((entry) => (entry === '' ? [] : [firstLines(entry, count)]));
+}
+
+/** A message may be nothing but a million line ends, each of which would be a text of its own. */
+function firstLines(text: string, count: number): string[] {
+  const lines: string[] = [];
+  let at = 0;
+  for (let end = text.indexOf('\n'); end >= 0 && lines.length < count - 1; end = text.indexOf('\n', at)) {
+    lines.push(text.slice(at, end));
+    at = end + 1;
+  }
+  return [...lines, text.slice(at)];
 }
 
 export async function compareCommits(clone: Clone, base: string, head: string): Promise<Comparison> {
   const ahead = await logOf(clone, '%H%n%an%n%B', ['--reverse', '--topo-order', `${base}..${head}`]);
   return {
-    commits: ahead.map(([sha = '', author = '', ...message]) => ({ sha, author, message: message.join('\n').trimEnd() })),
+    commits: ahead.map(([sha = '', author = '', message = '']) => ({ sha, author, message: message.trimEnd() })),
     behindBy: Number(await clone.text(['rev-list', '--count', `${head}..${base}`, '--'])),
   };
 }
@@ -56,7 +68,8 @@ export async function changesOf(clone: Clone, since: string, head: string): Prom
   // A repository's own .gitmodules may ask for submodules to be passed over.
   const options = ['-r', '-z', '--raw', '--no-renames', '--ignore-submodules=none'];
   // `:100644 100755 HASH HASH M`, and the path, by turns
-  const fields = (await clone.text(['diff-tree', ...options, since, head, '--'])).split('\0');
+  const printed = await clone.text(['diff-tree', ...options, since, head, '--']);
+  const fields = printed.split('\0', 2 * (mostFiles + 1));
   const files = fields.flatMap((path, index) => (index % 2 === 0 ? [] : [fileChange(fields[index - 1] ?? '', path)]));
   return { since, files: files.slice(0, mostFiles), more: files.length > mostFiles };
 }

@@ -37,8 +37,8 @@ export class GitTimeout extends Error {
 const defaultTimeoutMs = 60_000;
 /** git removes its lock files on SIGTERM; what does not end by then hangs. */
 const cleanUpMs = 5_000;
-/** GitHub's own limit for one file is 100 MiB; more than that is no text that we edit. */
-const longestOutput = 128 * 1024 * 1024;
+/** A file that we edit has at most 1 MiB, and a list of changes need not be whole. What is printed is read at once. */
+const longestOutput = 32 * 1024 * 1024;
 const longestErrorOutput = 64 * 1024;
 
 /** What git, ssh and credential helpers find their settings, agents and key rings by. */
