@@ -80,7 +80,7 @@ describe('a document as large as it may be', function () {
     });
     after(() => registry.stop());
 
-    it('keeps the event loop from nobody as a manifest, with its right digest or without', async () => {
+    it('does not hold up the event loop as a manifest, with its right digest or without', async () => {
       for (const key of ['manifests', 'layers']) {
         for (const [what, text] of Object.entries(worstJson(4 * mebibyte - 2_000, key, '"schemaVersion":2'))) {
           document = Buffer.from(text);
@@ -90,14 +90,14 @@ describe('a document as large as it may be', function () {
       }
     });
 
-    it('keeps the event loop from nobody as the configuration of an image', async () => {
+    it('does not hold up the event loop as the configuration of an image', async () => {
       for (const [what, text] of Object.entries(worstJson(8 * mebibyte - 2_000, 'history', linux))) {
         document = Buffer.from(text);
         await isQuick(what, () => registryClient().config(repositoryAt(registry), sha256(text)));
       }
     });
 
-    it('keeps the event loop from nobody as a list of tags, and one of 300,000 is read', async () => {
+    it('does not hold up the event loop as a list of tags, and one of 300,000 is read', async () => {
       for (const [what, text] of Object.entries(worstJson(8 * mebibyte - 2_000, 'tags', '"name":"team/app"'))) {
         document = Buffer.from(text);
         await isQuick(what, () => registryClient().tags(repositoryAt(registry)));
@@ -149,7 +149,7 @@ describe('a document as large as it may be', function () {
       return file;
     }
 
-    it('keeps the event loop from nobody while it is read and judged, and all of it counts', async () => {
+    it('does not hold up the event loop while it is read and judged, and all of it counts', async () => {
       for (const count of [10, 3_000, mostFindings]) {
         const file = await reportOf(count);
         await isQuick(`${count} findings`, async () => {
@@ -179,7 +179,7 @@ describe('a document as large as it may be', function () {
     });
   });
 
-  it('keeps the event loop from nobody as what Compose makes of its files', async () => {
+  it('does not hold up the event loop as what Compose makes of its files', async () => {
     const bytes = 4 * mebibyte - 2_000;
     const documents = {
       ...worstJson(bytes, 'services', '"name":"app"'),
@@ -192,7 +192,7 @@ describe('a document as large as it may be', function () {
     }
   });
 
-  it('keeps the event loop from nobody as the answer to a probe, whatever its pattern', async () => {
+  it('does not hold up the event loop as the answer to a probe, whatever its pattern', async () => {
     let body = '';
     const server = await startHttpServer((_, response) => response.end(body));
     const bodies = ['a', 'ab', ' ', '<p class="x">ok</p>\n', '\u00e4'].map((unit) =>

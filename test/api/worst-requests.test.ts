@@ -75,7 +75,7 @@ function bodyOf(body: unknown, what: string, blow: Blowing): string {
   }
 }
 
-describe('a body as large as it may be', function () {
+describe('a request as large as it may be', function () {
   this.timeout(120_000);
   let senders: Senders;
   let authority: Authority;
@@ -108,7 +108,7 @@ describe('a body as large as it may be', function () {
   });
 
   for (const [what, blow] of Object.entries(blowings)) {
-    it(`keeps the event loop from nobody: ${what}`, async () => {
+    it(`does not hold up the event loop: ${what}`, async () => {
       for (const { name, body, headers, query, authenticate } of seeds) {
         const raw = Buffer.from(bodyOf(body, what, blow));
         const { path, headers: proof } = await authenticate(raw);
@@ -123,4 +123,50 @@ describe('a body as large as it may be', function () {
       }
     });
   }
+
+  it('is read no more slowly for its headers, whatever is written into them', async () => {
+    const [seed] = seeds;
+    assert.ok(seed !== undefined);
+    const raw = Buffer.from(seed.raw);
+    const { path, headers: proof } = await seed.authenticate(raw);
+    const names = [
+      'Content-Type',
+      'Authorization',
+      'Client-Cert',
+      'Client-Cert-Chain',
+      'X-Forwarded-For',
+      'Forwarded',
+      'X-Hub-Signature-256',
+    ].concat(['X-GitHub-Event', 'X-Harbor-Event', 'ce-type', 'ce-source', 'ce-subject', 'User-Agent', 'X-Request-Id']);
+    const units = [
+      'a',
+      ' ',
+      ',',
+      ';',
+      '"',
+      '\\',
+      '=',
+      ':',
+      '/',
+      '.',
+      '%41',
+      ':AA==:,',
+      'for=a;',
+      'for="[::1]",',
+      '1.1.1.1,',
+      'Bearer ',
+      'a.',
+    ];
+    for (const name of names) {
+      for (const unit of units) {
+        const value = `Bearer${unit.repeat(Math.floor(14_000 / unit.length))}x`;
+        const pause = await longestPause(async () => {
+          const answer = await ingress.post(path, raw, { ...seed.headers, ...proof, [name]: value });
+          await answer.text();
+          assert.ok(answer.status < 500, `${name} of '${unit}': ${answer.status}`);
+        });
+        assert.ok(pause < longestPauseMs, `${name} of '${unit}': ${Math.round(pause)} ms`);
+      }
+    }
+  });
 });
