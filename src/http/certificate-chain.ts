@@ -110,7 +110,9 @@ function weakness(certificate: X509Certificate): string | undefined {
   const key = publicKeyOf(certificate);
   if (key === undefined) return 'its key cannot be read';
   if (isShort(key)) return 'its key is too short';
-  return detailsOf(certificate)?.isForgeable === false ? undefined : 'its signature is of a kind that can be forged';
+  const details = detailsOf(certificate);
+  if (details?.isOnOwnCurve) return 'its key is on a curve of its own';
+  return details?.isForgeable === false ? undefined : 'its signature is of a kind that can be forged';
 }
 
 /** Undefined where OpenSSL reads the certificate, but not the key in it: it does so only now, and throws. */
@@ -159,6 +161,8 @@ export function detailsOf({ raw }: X509Certificate) {
       setsUnknownConditions: extensions.some(
         ({ extnID, critical }) => (critical || extnID === x509.id_ce_nameConstraints) && !understood.has(extnID),
       ),
+      /** Whether its key brings the curve along in place of a name (RFC 5480, 2.1.1), so that somebody may have made one that fits. */
+      isOnOwnCurve: isOnOwnCurve(tbsCertificate.subjectPublicKeyInfo.algorithm),
       /** Whether its signature is by MD2, MD5 or SHA-1, so that somebody may have made another certificate for it. */
       isForgeable: isForgeable(signatureAlgorithm),
     };
@@ -178,6 +182,14 @@ const forgeable: ReadonlySet<string> = new Set([
   ecdsaWithSha1,
 ]);
 const strongHashes: ReadonlySet<string> = new Set([rsa.id_sha256, rsa.id_sha384, rsa.id_sha512]);
+
+const ellipticCurveKey = '1.2.840.10045.2.1';
+/** The first byte of an object identifier in DER. */
+const objectIdentifier = 0x06;
+
+function isOnOwnCurve({ algorithm, parameters }: x509.AlgorithmIdentifier): boolean {
+  return algorithm === ellipticCurveKey && new Uint8Array(parameters ?? [])[0] !== objectIdentifier;
+}
 
 /** RSASSA-PSS names its hash beside it, and means SHA-1 where it names none. */
 function isForgeable({ algorithm, parameters }: x509.AlgorithmIdentifier): boolean {

@@ -113,7 +113,7 @@ async function fetchKeys(issuer: string, limits: FetchLimits): Promise<JSONWebKe
 async function fetchJson(url: string, { timeoutMs, bytes }: FetchLimits, namedBy?: URL): Promise<unknown> {
   const headers = { accept: 'application/json' };
   const asked = { what: url, method: 'GET', url: new URL(url), headers, timeoutMs, longestAnswer: bytes } as const;
-  const sent = { ...asked, ...(namedBy !== undefined && namedBy.origin !== asked.url.origin && { namedBy }) };
+  const sent = { ...asked, ...(namedBy !== undefined && namedBy.origin !== asked.url.origin && { namedBy: [namedBy] as const }) };
   const { status, text } = await request(sent);
   if (status !== 200) throw new Error(`expected 200 from ${url}, found ${status}`);
   try {

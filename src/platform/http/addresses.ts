@@ -102,10 +102,16 @@ export class AddressRefused extends Error {
   }
 }
 
-/** @param host an address or a name @throws AddressRefused if it is known by its looks to be out of reach for the kind */
-export function refuseByLooks(host: string, from: AddressKind): void {
+/** @param host an address, as URLs have it, or a name @returns undefined for a name that may have any address */
+export function kindByLooks(host: string): AddressKind | undefined {
   const name = host.replace(/^\[|\]$|\.$/g, '').toLowerCase();
-  const kind = isIP(name) > 0 ? kindOfAddress(name) : /(?:^|\.)localhost$/.test(name) ? 'loopback' : undefined;
+  if (isIP(name) > 0) return kindOfAddress(name);
+  return /(?:^|\.)localhost$/.test(name) ? 'loopback' : undefined;
+}
+
+/** @throws AddressRefused if the host is known by its looks to be out of reach for the kind */
+export function refuseByLooks(host: string, from: AddressKind): void {
+  const kind = kindByLooks(host);
   if (kind !== undefined && !sendsTo[from].includes(kind)) throw new AddressRefused(kind);
 }
 

@@ -1,7 +1,7 @@
 import { Agent, buildConnector, Dispatcher, ProxyAgent, fetch as undiciFetch } from 'undici';
 import type { Environment } from '../../domain/environment.ts';
 import { codeOf } from '../../domain/errors.ts';
-import { type AddressKind, kindOfAddress, lesserKind, lookupFor, refuseByLooks } from './addresses.ts';
+import { type AddressKind, kindByLooks, kindOfAddress, lesserKind, lookupFor, refuseByLooks } from './addresses.ts';
 import { type ProxyRules, proxyFor, proxyRules } from './proxies.ts';
 
 // Every HTTP request of Landfall's own goes out here. Why: docs/decisions/0026-one-http-client.md.
@@ -36,17 +36,17 @@ class Route extends Dispatcher {
     return agent.dispatch({ ...options }, handler);
   }
 
-  /** The way to an address that somebody has named, who was asked before: where he is decides how far it goes. */
-  namedBy(url: URL): Route {
-    const from = this.kindOf(url) ?? 'public';
+  /** The way to an address that others have named, who were asked before: where they are decides how far it goes. */
+  namedBy(urls: readonly URL[]): Route {
+    const from = urls.map((url) => this.kindOf(url)).reduce(lesserKind, 'loopback');
     const route = this.#sent.get(from) ?? new Route(this.rules, from, this.#reached);
     this.#sent.set(from, route);
     return route;
   }
 
-  /** Where it was when it was asked; undefined: it never was, or a proxy knows. */
-  kindOf(url: URL): AddressKind | undefined {
-    return this.#reached.get(url.origin);
+  /** Where it was when it was asked. What never was, or where only a proxy knows, counts as outside. */
+  kindOf(url: URL): AddressKind {
+    return this.#reached.get(url.origin) ?? kindByLooks(url.hostname) ?? 'public';
   }
 
   #agentFor(proxy: URL | undefined): Dispatcher {
@@ -95,8 +95,8 @@ export function useProxies(env: Environment): void {
 export interface HttpInit extends Pick<RequestInit, 'method' | 'redirect' | 'signal'> {
   readonly headers?: Headers | Readonly<Record<string, string>>;
   readonly body?: string;
-  /** Who has named the address, by a redirect or in an answer: he sends us to nowhere that he does not reach himself. */
-  readonly namedBy?: URL;
+  /** Who has named the address, by redirects or in an answer: each sends us to nowhere that he does not reach himself. */
+  readonly namedBy?: readonly [URL, ...URL[]];
 }
 
 /** The standard's `fetch`, for libraries and for streams. @throws TypeError with the reason as its cause; the signal's reason */
@@ -108,7 +108,7 @@ export async function httpFetch(url: string | URL, { namedBy, ...init }: HttpIni
 
 /** Whether it was asked, and is where not everybody can ask it. */
 export function isInternal(url: URL): boolean {
-  return (route.kindOf(url) ?? 'public') !== 'public';
+  return route.kindOf(url) !== 'public';
 }
 
 /**
@@ -128,8 +128,7 @@ export interface HttpRequest {
   readonly method: 'GET' | 'POST' | 'PATCH';
   /** May carry `user:password@`: it becomes an Authorization header. */
   readonly url: URL;
-  /** See HttpInit. */
-  readonly namedBy?: URL;
+  readonly namedBy?: HttpInit['namedBy'];
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
   readonly signal?: AbortSignal;

@@ -48,14 +48,17 @@ export function originOf(registry: string, { plainHttp }: Pick<HttpSettings, 'pl
 export async function send(request: RegistryRequest, settings: HttpSettings): Promise<Response> {
   const { method, url: asked, registry } = request;
   const signal = AbortSignal.timeout(settings.timeoutMs);
+  const home = originOf(registry, settings);
+  const passed: URL[] = [];
   let url = asked;
   for (let redirects = 0; redirects <= mostRedirects; redirects++) {
-    const answer = await sendOnce(request, url, signal, settings);
+    const answer = await sendOnce(request, url, [home, ...passed], signal, settings);
+    passed.push(url);
     const location = answer.headers.get('location');
     // A POST carries an identity token in its body, so it is never sent on.
     if (![301, 302, 303, 307, 308].includes(answer.status) || location === null || method === 'POST') {
       if (url.origin !== asked.origin) await refuseForeign(request, url, answer);
-      return await withoutInternals(answer, url, originOf(registry, settings));
+      return await withoutInternals(answer, url, home);
     }
     await answer.body?.cancel();
     if (!URL.canParse(location, url.href)) throw new Error(`${url.host} redirects to what is no address; expected one`);
@@ -70,19 +73,25 @@ export async function send(request: RegistryRequest, settings: HttpSettings): Pr
   throw new Error(`${asked.host} redirects more than ${mostRedirects} times`);
 }
 
-async function sendOnce(request: RegistryRequest, url: URL, signal: AbortSignal, settings: HttpSettings): Promise<Response> {
+/** @param namedBy the registry, and who has redirected since */
+async function sendOnce(
+  request: RegistryRequest,
+  url: URL,
+  namedBy: readonly [URL, ...URL[]],
+  signal: AbortSignal,
+  settings: HttpSettings,
+): Promise<Response> {
   const { method, url: asked, registry, body } = request;
   const headers = new Headers({ 'user-agent': 'landfall', ...request.headers });
   if (url.origin !== asked.origin) headers.delete('authorization');
-  const home = originOf(registry, settings);
-  const isElsewhere = url.origin !== home.origin && !settings.belongs(url.host, registry);
+  const isElsewhere = url.origin !== namedBy[0].origin && !settings.belongs(url.host, registry);
   const init: HttpInit = {
     method,
     headers,
     redirect: 'manual',
     signal,
     ...(body !== undefined && { body }),
-    ...(isElsewhere && { namedBy: home }),
+    ...(isElsewhere && { namedBy }),
   };
   // Without the query: links to storage carry signatures there, and token requests name scopes.
   const what = `${method} ${url.origin}${url.pathname}`;

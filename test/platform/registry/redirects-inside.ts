@@ -80,6 +80,7 @@ for (const from of ['198.51.100.1', 'registry.example', '10.0.0.1', '127.0.0.1']
 await claim('a chain', () =>
   leading('registry.example', 'storage.example:PORT/302/10.0.0.2:PORT/blob'.replace(/PORT/g, String(storagePort))),
 );
+await claim('a chain from inside', () => leading('10.0.0.1', `198.51.100.2:PORT/302/10.0.0.2:${storagePort}/blob`));
 await claim('configured', () => leading('registry.example', '10.0.0.2:PORT/blob', (host) => host === `10.0.0.2:${storagePort}`));
 await claim('configured by name', () =>
   leading('registry.example', 'inside.example:PORT/blob', (host) => host.startsWith('inside.example')),

@@ -6,7 +6,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { Refusal } from '../../../src/domain/failures.ts';
+import { useProxies } from '../../../src/platform/http/client.ts';
 import { isSameSite } from '../../../src/platform/registry/site.ts';
+import { startForwardProxy } from '../../support/forward-proxy.ts';
 import { startHttpServer } from '../../support/http-server.ts';
 import { sha256 } from '../../support/images.ts';
 import { registryClient, repositoryAt, tagOf } from '../../support/registry-client.ts';
@@ -69,6 +71,7 @@ describe('where a registry sends Landfall', () => {
 
     it('is found out at each hop, for the address that is connected to, and again when a name has another', () => {
       assert.match(results['a chain'] ?? '', /leads to a private address.*; storage: 198\.51\.100\.2\S*$/);
+      assert.match(results['a chain from inside'] ?? '', /leads to a private address.*; storage: 198\.51\.100\.2\S*$/);
       assert.equal(results['a name with two addresses'], 'done; storage: 198.51.100.2/blob');
       assert.equal(results['a name before it changes'], 'done; storage: 198.51.100.2/blob');
       assert.match(results['a name after it changed'] ?? '', refused);
@@ -105,6 +108,32 @@ describe('where a registry sends Landfall', () => {
         assert.equal(outcome.includes(secret), isQuoted, `${claim}: ${outcome}`);
       }
     });
+  });
+
+  it('is nothing inside by its looks where a proxy resolves the names, unless the registry is there by its own', async () => {
+    const storage = await startHttpServer((_, response) => response.end(config));
+    const [, port = ''] = storage.host.split(':');
+    let location = '';
+    const registry = await startHttpServer((_, response) => response.writeHead(307, { location }).end());
+    const names = { 'registry.example.test': registry.host, 'storage.example.test': storage.host };
+    const proxy = await startForwardProxy((host) => new Map(Object.entries(names)).get(host) ?? host);
+    const ask = (host: string, to: string) => {
+      location = `http://${to}/blob`;
+      return registryClient().config(repositoryAt({ host }), sha256(config));
+    };
+    useProxies({ HTTP_PROXY: proxy.url });
+    try {
+      for (const to of [`127.0.0.1:${port}`, `localhost:${port}`, '169.254.169.254', '[::ffff:10.0.0.1]', '2130706433']) {
+        await assert.rejects(ask('registry.example.test', to), /it leads to a (?:loopback|link-local|private) address/, to);
+      }
+      assert.equal(storage.requests.length, 0);
+      await ask('registry.example.test', 'storage.example.test');
+      await ask(registry.host, storage.host);
+      assert.equal(storage.requests.length, 2);
+    } finally {
+      useProxies({});
+      for (const each of [proxy, registry, storage]) await each.stop();
+    }
   });
 
   it('is never another host without TLS, unless that host is configured so', async () => {
