@@ -41,12 +41,22 @@ export async function followedOf(policy: TagPolicy, tags: readonly Tag[]): Promi
 export async function findLatest(query: TagQuery, policy: TagPolicy, followed: readonly Tag[]): Promise<TagSnapshot[]> {
   let candidates = followed.map((tag) => ({ tag }));
   for (;;) {
-    const latest = latestOf(policy, candidates);
+    const latest = await latestOfMany(policy, candidates);
     if (latest === undefined) return [];
     const found = await findAll(query, [latest.tag]);
     if (found.length > 0) return found;
     candidates = candidates.filter((candidate) => candidate !== latest);
   }
+}
+
+async function latestOfMany(policy: TagPolicy, candidates: readonly { readonly tag: Tag }[]) {
+  let latest: { readonly tag: Tag } | undefined;
+  for (let start = 0; start < candidates.length; start += matchedAtOnce) {
+    const some = candidates.slice(start, start + matchedAtOnce);
+    latest = latestOf(policy, latest === undefined ? some : [latest, ...some]);
+    await setImmediate();
+  }
+  return latest;
 }
 
 /** @param pushed a tag whose image may not be there completely yet: it is then among the missing */
