@@ -147,6 +147,7 @@ function greet({ file, isNew, dropIn, configuration, temporal, ingress, hosts }:
   );
   if (dropIn !== undefined) {
     lines.push(`So it is because there is ${dropIn.because}, and no ${file}: with one, that says what is done.`);
+    if (dropIn.warning !== undefined) lines.push(dropIn.warning);
   } else if (length > 0) {
     lines.push('See what it does with `npx landfall list`.');
   } else {

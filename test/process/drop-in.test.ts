@@ -15,11 +15,14 @@ import { type GitHub, startGitHub, token } from '../support/github/server.ts';
 import { type RunningLandfall, startLandfall } from '../support/landfall.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
+import { landfall as command } from '../cli/command.ts';
 
 interface Certificate {
   readonly cert: string;
   readonly key: string;
 }
+
+const secret = 'canary-drop-in-4471';
 
 /** The example of quay-github-actions-dispatch, as it stands among the payloads. */
 async function exampleBuild(): Promise<Record<string, unknown>> {
@@ -54,6 +57,7 @@ describe('in place of quay-github-actions-dispatch', function () {
       GITHUB_API_URL: github.url,
       LANDFALL_CERTS: certs,
       LANDFALL_CLIENT_CA: authority.ca,
+      LANDFALL_SECRET: secret,
       LANDFALL_WEBHOOKS: `127.0.0.1:${port}`,
       LANDFALL_OPERATORS: `127.0.0.1:${await reservePort()}`,
       TEMPORAL_ADDRESS: temporal.address,
@@ -66,8 +70,12 @@ describe('in place of quay-github-actions-dispatch', function () {
   });
 
   /** What Quay sends, with a real handshake. @returns the status; undefined where the handshake itself failed */
-  async function send(build: Record<string, unknown>, certificate: Certificate | undefined): Promise<number | undefined> {
-    const sent = request(`https://127.0.0.1:${port}/incoming`, {
+  async function send(
+    build: Record<string, unknown>,
+    certificate: Certificate | undefined,
+    path = `/incoming/${secret}`,
+  ): Promise<number | undefined> {
+    const sent = request(`https://127.0.0.1:${port}${path}`, {
       method: 'POST',
       headers: { 'Content-Type': 'application/json' },
       ca: await readFile(authority.ca),
@@ -127,7 +135,7 @@ describe('in place of quay-github-actions-dispatch', function () {
     assert.equal(dispatched().length, before);
   });
 
-  it('refuses a sender without certificate, with another name, and with the right name and a chain of its own', async () => {
+  it('refuses a sender without certificate, with another name, with a chain of its own, and with the right certificate alone', async () => {
     const before = dispatched().length;
     const forged = await selfSigned(folder, '*.quay.io');
     const other = await authority.issue({ name: 'evil.example.org' });
@@ -136,6 +144,8 @@ describe('in place of quay-github-actions-dispatch', function () {
       const status = await send(build, certificate);
       assert.ok(status === 401 || status === undefined, `${status}`);
     }
+    // Any account of quay.io has this certificate, and writes what body it likes.
+    for (const path of ['/incoming', '/incoming/', '/incoming/guessed']) assert.notEqual(await send(build, quay, path), 202, path);
     assert.equal(dispatched().length, before);
     assert.ok(await notStarted('forged'));
   });
@@ -147,9 +157,9 @@ describe('in place of quay-github-actions-dispatch', function () {
 
   it('says what it does, writes no configuration, and never shows the token', () => {
     assert.match(landfall.output(), /in place of quay-github-actions-dispatch/);
-    assert.match(landfall.output(), new RegExp(`webhooks +https://127\\.0\\.0\\.1:${port} \\(/incoming\\)`));
+    assert.match(landfall.output(), new RegExp(`webhooks +https://127\\.0\\.0\\.1:${port} \\(/webhook/quay, /incoming\\)`));
     assert.ok(!existsSync(join(folder, 'landfall.yaml')));
-    assert.ok(!landfall.output().includes(token));
+    for (const hidden of [token, secret]) assert.ok(!landfall.output().includes(hidden));
   });
 });
 
@@ -191,6 +201,21 @@ describe('the configuration in place of a file', () => {
     assert.deepEqual(others.receivers, { quay: { certificate: {} } });
     assert.equal(others.search, 'off');
     assert.ok(!JSON.stringify(others).includes('canary'));
+  });
+
+  it('says who may tell of builds by a secret, or a list of owners, and is refused without', async () => {
+    const env = { LANDFALL_CERTS: folder, GH_TOKEN: 'canary' };
+    const receivers = (more: Environment) => made({ ...env, ...more })?.receivers;
+    assert.deepEqual(receivers({ LANDFALL_SECRET: 'canary' }), { quay: { secrets: 'env:LANDFALL_SECRET', certificate: {} } });
+    assert.deepEqual(receivers({ LANDFALL_OWNERS: 'team, other' }), { quay: { certificate: { owners: ['team', 'other'] } } });
+    assert.match(quayDropIn({ ...env, LANDFALL_OWNERS: 'team' })?.warning ?? '', /Every account of quay\.io .*LANDFALL_SECRET/);
+    assert.equal(quayDropIn({ ...env, LANDFALL_SECRET: 'canary' })?.warning, undefined);
+    const check = (more: Environment) => command(['config', 'check'], { cwd: folder, env: { ...env, ...more } });
+    const refused = await check({});
+    assert.equal(refused.exitCode, 1);
+    assert.match(refused.stdout, /receivers\.quay\.certificate: expected secrets beside it: .*set LANDFALL_SECRET \(or LANDFALL_OWNERS\)/);
+    assert.equal((await check({ LANDFALL_SECRET: 'canary' })).exitCode, 0);
+    assert.equal((await check({ LANDFALL_OWNERS: 'team' })).exitCode, 0);
   });
 
   it('takes the files CRT and KEY, and those that Let’s Encrypt names', async () => {

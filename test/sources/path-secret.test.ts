@@ -132,6 +132,8 @@ describe('the sources whose secret stands in the path', () => {
           { secrets: [] },
           { secrets: 'canary-new' },
           { secrets: 'env:SECRET', networks: [] },
+          // Addresses of a shared service are those of all its accounts.
+          { networks: ['203.0.113.0/24'] },
           { secrets: 'env:SECRET', networks: ['203.0.113.0/33'] },
           { secrets: 'env:SECRET', token: 'env:SECRET' },
         ]) {

@@ -200,6 +200,45 @@ describe('the configuration of Quay', () => {
     assert.equal(receiver.secretInPath ?? false, false);
   });
 
+  it('takes on /incoming, beside the certificate of all accounts of quay.io, only one of its secrets', async () => {
+    const [, receiver] = open({ secrets: ['env:SECRET'], certificate: {} });
+    assert.ok(receiver);
+    const certificate = { names: ['*.quay.io'] };
+    assert.equal(receiver.secretInPath, true);
+    assert.match(receiver.authenticationAdvice, /after \/incoming\/ in the URL/);
+    assert.equal(await isAuthentic(receiver, { certificate, pathSecret: 'canary' }), true);
+    assert.equal(await isAuthentic(receiver, { certificate, headers: { authorization: 'Bearer canary' } }), true);
+    assert.equal(await isAuthentic(receiver, { certificate }), false);
+    assert.equal(await isAuthentic(receiver, { certificate, pathSecret: 'canar' }), false);
+    assert.equal(await isAuthentic(receiver, { pathSecret: 'canary' }), false);
+    const [, ofOwn] = open({ secrets: ['env:SECRET'], certificate: { subject: 'hooks.example.org' } });
+    assert.ok(ofOwn);
+    assert.equal(await isAuthentic(ofOwn, { certificate: { names: ['hooks.example.org'] } }), true);
+  });
+
+  it('refuses the certificate of a shared Quay alone, whatever stands beside it that is no secret', () => {
+    const schema = quaySource.settings(() => undefined);
+    for (const certificate of [{}, { subject: '*.quay.io' }, { subject: 'Hooks.Quay.IO' }, { subject: '*.io' }, { ca: 'ca.pem' }]) {
+      for (const beside of [{}, { networks: ['203.0.113.0/24'] }]) {
+        const { error } = schema.safeParse({ certificate, ...beside });
+        assert.deepEqual(error?.issues.map(({ path }) => path), [['certificate']], JSON.stringify(certificate));
+        assert.match(error?.issues[0]?.message ?? '', /expected secrets beside it: quay\.io shows the same certificate/);
+      }
+    }
+  });
+
+  it('counts on /incoming only the images of its owners, where it has such a list', () => {
+    const [receiver] = open({ certificate: { owners: ['Team'] } });
+    assert.ok(receiver);
+    assert.equal(parseWith(receiver, built()).pushes.length, 1);
+    const strangers = { repository: 'evil/app', namespace: 'evil', docker_url: 'quay.io/evil/app' };
+    for (const body of [built(strangers), built({ docker_url: 'quay.io/teamwork/app' }), built({ docker_url: 'quay.io/x/team' })]) {
+      const { pushes, ignored } = parseWith(receiver, body);
+      assert.deepEqual(pushes, []);
+      assert.match(ignored ?? '', /none of receivers\.quay\.certificate\.owners/);
+    }
+  });
+
   it('takes another subject, and networks that the certificate must come from', async () => {
     const [receiver] = open({ certificate: { subject: 'hooks.example.org' }, networks: ['203.0.113.0/24'] });
     assert.ok(receiver);
@@ -232,14 +271,16 @@ describe('the configuration of Quay', () => {
   it('has secrets, or a certificate, or both', () => {
     const schema = quaySource.settings(() => undefined);
     const good = [
-      { certificate: {} },
+      { secrets: 'env:X', certificate: {} },
+      { certificate: { subject: 'hooks.example.org' } },
+      { certificate: { owners: 'team' } },
       { secrets: 'env:X', certificate: { ca: 'ca.pem', subject: '*.example.org' }, networks: ['::1'] },
     ];
     for (const settings of good) assert.equal(schema.safeParse(settings).success, true, JSON.stringify(settings));
     const none = schema.safeParse({ networks: ['::1'] });
     assert.deepEqual(
       none.error?.issues.map(({ message }) => message),
-      ['expected secrets, or certificate (which may be {}), or both'],
+      ['expected secrets, or certificate with the subject of your own Quay, or both'],
     );
     for (const wrong of [
       { certificate: null },

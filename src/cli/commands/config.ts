@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { type CliContext, configOption } from '../context.ts';
 import { exitCodes, problemLines } from '../errors.ts';
@@ -26,8 +27,11 @@ export function addConfig(program: Command, context: CliContext, setExitCode: (c
     .option('--no-secrets', 'do not ask whether the secrets are there, as in CI')
     .action(async (argument: string | undefined, { config, secrets }: CheckOptions) => {
       const { loadConfiguration } = await import('../../config/load.ts');
+      const { dropInOf } = await import('../../config/kinds.ts');
       const file = argument ?? config;
-      const loaded = loadConfiguration(file, env, kinds, secrets ? {} : { secretsFor: [] });
+      // Without a file, what the environment stands for is checked, as the service would use it.
+      const text = existsSync(file) ? undefined : dropInOf(kinds, env)?.text;
+      const loaded = loadConfiguration(file, env, kinds, { text, ...(!secrets && { secretsFor: [] }) });
       if ('problems' in loaded) {
         for (const line of problemLines(loaded.problems)) print(line);
         return setExitCode(exitCodes.refused);

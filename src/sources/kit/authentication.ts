@@ -1,5 +1,5 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
-import { type Authenticate, authentic, bearerIn, type RequestHead, refused } from '../../http/authentication.ts';
+import { type Authenticate, type Authenticity, authentic, bearerIn, type RequestHead, refused } from '../../http/authentication.ts';
 import { createIsWithin } from '../../settings/networks.ts';
 import type { ReadSecrets } from './settings.ts';
 
@@ -82,6 +82,18 @@ function sha256(text: string): Buffer {
 function textOf({ headers }: RequestHead, header: string): string | undefined {
   const value = headers[header.toLowerCase()];
   return typeof value === 'string' ? value : undefined;
+}
+
+/** Every one of them has to be satisfied; the first that is not says why. */
+export function allOf(...proofs: readonly Authenticate[]): Authenticate {
+  return async (head, body) => {
+    let verdict: Authenticity = refused('nothing proves who it is');
+    for (const authenticate of proofs) {
+      verdict = await authenticate(head, body);
+      if (!verdict.authentic) break;
+    }
+    return verdict;
+  };
 }
 
 /** Only from these networks, whatever else the source proves. Undefined: from anywhere. */

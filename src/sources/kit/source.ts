@@ -44,6 +44,8 @@ export interface DropIn {
   readonly serves: string;
   /** What of the environment asks for it: `GH_TOKEN and a certificate`. */
   readonly because: string;
+  /** What whoever starts it should know: a sentence. */
+  readonly warning?: string;
 }
 
 /** What receivers use of the process that they run in. */

@@ -6,9 +6,11 @@ import { codeOf } from '../../domain/errors.ts';
 import { type Authenticate, authentic, refused } from '../../http/authentication.ts';
 import { text } from '../../settings/scalars.ts';
 import { map, showValue } from '../../settings/wording.ts';
-import { fromNetworks } from '../kit/authentication.ts';
+import { asciiLowerCase } from '../kit/image.ts';
+import { allOf, byPathOrHeader, fromNetworks } from '../kit/authentication.ts';
 import { pathSecretReceiver, secretOfPath, senderNetworks } from '../kit/path-secret.ts';
-import { type DropIn, defineSource, type OwnReceiver } from '../kit/source.ts';
+import { textList } from '../kit/settings.ts';
+import { type DropIn, defineSource, type OwnContext, type OwnReceiver, type ParsedRequest } from '../kit/source.ts';
 import { parseQuayNotification as parse } from './notification.ts';
 
 /** A DNS name of the certificate that quay.io shows. */
@@ -40,13 +42,32 @@ const certificateSettings = map(
         description: `DNS name that the certificate must have among its alternative names (a common name does not count); * stands for one label. Default: ${quaySubject}.`,
       })
       .exactOptional(),
+    owners: textList(
+      'a namespace at Quay',
+      'In place of secrets: only images of these namespaces count. Every account of quay.io can still tell of them.',
+    ).exactOptional(),
   },
-  'The TLS client certificate that Quay shows.',
+  'The TLS client certificate that Quay shows, beside a secret unless the Quay is your own.',
 );
+type CertificateSettings = z.output<typeof certificateSettings>;
+
+const whySharedNeedsMore =
+  'expected secrets beside it: quay.io shows the same certificate for each of its accounts, so it does not tell who sends. ' +
+  'Builds are then told to https://YOUR-HOST/incoming/SECRET. Without a landfall.yaml, set LANDFALL_SECRET (or LANDFALL_OWNERS)';
+
+/**
+ * Whether a name is one that only the operator's own Quay can have: then its certificate proves as much as a secret. The end of the name
+ * has to be spelt out: a * there is a label of anybody's.
+ */
+export function isOwnQuay(subject: string): boolean {
+  const end = subject.toLowerCase().split('.').slice(-2);
+  return !end.includes('*') && end.join('.') !== 'quay.io';
+}
 
 /**
  * Notifications of Quay. It signs nothing: either the URL ends in a secret, or Quay shows its client certificate, as quay.io does to
- * every HTTPS URL.
+ * every HTTPS URL. What quay.io shows is the same for all its accounts, each of which chooses the whole body, so a secret has to come
+ * with it.
  */
 export const quaySource = defineSource({
   name: 'quay',
@@ -61,7 +82,11 @@ export const quaySource = defineSource({
       description,
     )
       .refine((settings) => settings.secrets !== undefined || settings.certificate !== undefined, {
-        error: 'expected secrets, or certificate (which may be {}), or both',
+        error: 'expected secrets, or certificate with the subject of your own Quay, or both',
+      })
+      .refine(({ secrets, certificate }) => secrets !== undefined || certificate === undefined || provesEnough(certificate), {
+        path: ['certificate'],
+        error: whySharedNeedsMore,
       })
       .meta({ description });
   },
@@ -69,28 +94,50 @@ export const quaySource = defineSource({
   dropIn: quayDropIn,
   clientCertificateAt: ({ certificate }) => (certificate === undefined ? undefined : ['certificate']),
   create(settings, context) {
-    const { secrets, networks, certificate } = settings;
+    const { secrets, certificate } = settings;
     const receivers: OwnReceiver[] = [];
     if (secrets !== undefined) {
       receivers.push(pathSecretReceiver({ name: 'quay', setUpAt: 'Quay', parse }, { ...settings, secrets }, context));
     }
-    if (certificate !== undefined) {
-      const { ca, subject = quaySubject } = certificate;
-      receivers.push({
-        // That of quay-github-actions-dispatch, whose place it takes.
-        path: '/incoming',
-        mediaTypeAdvice: 'This is the path of the webhooks of Quay, which send it by themselves.',
-        challenge: 'ClientCertificate realm="landfall"',
-        authenticationAdvice:
-          "Expected the TLS client certificate of Quay, with a trusted chain and the name of receivers.quay.certificate.subject. Send webhooks to this listener's HTTPS URL, or let the proxy in front of it pass the certificate on.",
-        authenticate: fromNetworks(networks, byClientCertificate(subject)),
-        clientCertificates: ca === undefined ? {} : { ca: readAuthorities(resolve(context.directory, ca)) },
-        parse,
-      });
-    }
+    if (certificate !== undefined) receivers.push(buildReceiver(certificate, settings, context));
     return receivers;
   },
 });
+
+function provesEnough({ subject = quaySubject, owners }: CertificateSettings): boolean {
+  return isOwnQuay(subject) || owners !== undefined;
+}
+
+/** What takes the notifications of builds. That of an own Quay may go without the secret, which the receiver of pushes has. */
+function buildReceiver(
+  { ca, subject = quaySubject, owners }: CertificateSettings,
+  { secrets, networks }: { readonly secrets?: readonly string[]; readonly networks?: readonly string[] },
+  context: OwnContext,
+): OwnReceiver {
+  const byCertificate = byClientCertificate(subject);
+  const asked = secrets === undefined || isOwnQuay(subject) ? undefined : context.read(secrets);
+  const beside =
+    asked === undefined ? '' : ' and, after /incoming/ in the URL or in the header Authorization, one of receivers.quay.secrets';
+  return {
+    // That of quay-github-actions-dispatch, whose place it takes.
+    path: '/incoming',
+    ...(asked !== undefined && { secretInPath: true }),
+    mediaTypeAdvice: 'This is the path of the webhooks of Quay, which send it by themselves.',
+    challenge: 'ClientCertificate realm="landfall"',
+    authenticationAdvice: `Expected the TLS client certificate of Quay, with a trusted chain and the name of receivers.quay.certificate.subject${beside}. Send webhooks to this listener's HTTPS URL, or let the proxy in front of it pass the certificate on.`,
+    authenticate: fromNetworks(networks, asked === undefined ? byCertificate : allOf(byCertificate, byPathOrHeader(asked))),
+    clientCertificates: ca === undefined ? {} : { ca: readAuthorities(resolve(context.directory, ca)) },
+    parse: owners === undefined ? parse : (request) => ofOwners(parse(request), owners),
+  };
+}
+
+/** Without the images of namespaces that are not listed. */
+function ofOwners(parsed: ParsedRequest, owners: readonly string[]): ParsedRequest {
+  const known = owners.map(asciiLowerCase);
+  const images = parsed.images.filter(({ repository }) => known.includes(repository.split('/')[1] ?? ''));
+  if (images.length > 0 || parsed.images.length === 0) return { ...parsed, images };
+  return { ...parsed, images, ignored: 'its namespace is none of receivers.quay.certificate.owners' };
+}
 
 /**
  * The sender showed a certificate in its TLS handshake, or to a trusted proxy, whose chain is trusted and one of whose DNS names is the
@@ -140,6 +187,8 @@ function readAuthorities(file: string): () => string {
  * passes every build that Quay reports on to GitHub. It understands the same environment: `GH_TOKEN`, `DEBUG`, and the folder `/certs` or
  * the files `CRT` and `KEY`. Beside them, `LANDFALL_CERTS` names another folder, `LANDFALL_CLIENT_CA` (a file) the authorities of the
  * client certificate, `LANDFALL_WEBHOOKS` and `LANDFALL_OPERATORS` (HOST:PORT) where it listens, `GITHUB_API_URL` another GitHub.
+ * One of two says who may tell of builds, as the certificate does not: `LANDFALL_SECRET` is what stands after `/incoming/` in the URL of
+ * the webhook, `LANDFALL_OWNERS` a list (with commas) of the only namespaces whose builds are passed on. Both may be set.
  * @returns undefined unless the environment asks for it
  * @see https://github.com/lewagon/quay-github-actions-dispatch
  */
@@ -147,9 +196,15 @@ export function quayDropIn(env: Environment): DropIn | undefined {
   const tls = certificateOf(env);
   if (!env.GH_TOKEN || tls === undefined) return undefined;
   const { LANDFALL_CLIENT_CA: ca, LANDFALL_OPERATORS: operators, GITHUB_API_URL: url } = env;
+  const owners = (env.LANDFALL_OWNERS ?? '').split(/[\s,]+/).filter((owner) => owner !== '');
   const configuration = {
     listen: { webhooks: env.LANDFALL_WEBHOOKS || '0.0.0.0:443', ...(operators && { operators }), tls },
-    receivers: { quay: { certificate: ca ? { ca } : {} } },
+    receivers: {
+      quay: {
+        ...(env.LANDFALL_SECRET && { secrets: 'env:LANDFALL_SECRET' }),
+        certificate: { ...(ca && { ca }), ...(owners.length > 0 && { owners }) },
+      },
+    },
     forge: { github: { token: 'env:GH_TOKEN', ...(url && { url }) } },
     search: 'off',
     services: [
@@ -168,6 +223,10 @@ export function quayDropIn(env: Environment): DropIn | undefined {
     serves:
       'in place of quay-github-actions-dispatch: each build that Quay reports is passed on to the GitHub repository of its name',
     because: 'GH_TOKEN and a certificate',
+    ...(!env.LANDFALL_SECRET && {
+      warning:
+        'Every account of quay.io can ask for events to repositories of LANDFALL_OWNERS: set LANDFALL_SECRET, and /incoming/SECRET at Quay.',
+    }),
   };
 }
 
