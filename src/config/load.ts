@@ -5,6 +5,7 @@
  *   schema.ts        the whole file: zod reads it, and says what is wrong with it; kinds.ts has what the kinds bring along
  *   service.ts       services, with the defaults under their own settings; their parts are in stage.ts, change.ts, deploy.ts and watch.ts
  *   service-set.ts   what is wrong with services only because of each other
+ *   receivers.ts     which receiver may tell of the images of which service
  *   load.ts          (this file) calls all of them, and gives a `Configuration` (configuration.ts) or every problem with its place
  *   plans.ts         later, for each push: from a service's settings and the pushed repository to the plan of a rollout
  */
@@ -23,6 +24,7 @@ import type { Configuration } from './configuration.ts';
 import { readDocument, type SourceDocument } from './document.ts';
 import { type FileContext, type Kinds, type SecretCheckFor, saidOf } from './kinds.ts';
 import { operators } from './people.ts';
+import { receiverComplaints, receiverNotes } from './receivers.ts';
 import { type Role, roles } from './roles.ts';
 import { defaultData, type FileInput, fileSchema } from './schema.ts';
 import { defaultsSchema, resolveService, type ServiceSettings, serviceSchema } from './service.ts';
@@ -36,6 +38,12 @@ export interface LoadOptions {
   readonly text?: string | undefined;
 }
 
+export interface LoadedConfiguration {
+  readonly configuration: Configuration;
+  /** What is right, and worth a look. */
+  readonly notes: readonly ConfigurationProblem[];
+}
+
 interface Problems {
   readonly problems: readonly ConfigurationProblem[];
 }
@@ -46,7 +54,7 @@ export function loadConfiguration(
   env: Environment,
   kinds: Kinds,
   { secretsFor = roles, text }: LoadOptions = {},
-): { readonly configuration: Configuration } | Problems {
+): LoadedConfiguration | Problems {
   const source = text === undefined ? readSource(file) : sourceOf(text, file);
   if ('problems' in source) return source;
   const directory = dirname(resolve(file));
@@ -57,7 +65,9 @@ export function loadConfiguration(
   if (!parsed.success) return placed(file, source.document, [...complaintsOf(parsed.error.issues), ...complaints]);
   const input = parsed.data;
   const deploysOnly = secretsFor.includes('deploy') && !secretsFor.includes('worker');
+  const receivers = receiversOf(input, env, kinds);
   complaints.push(
+    ...receiverComplaints(receivers, services, kinds),
     ...temporalComplaints(input.temporal ?? {}, env),
     ...notifyComplaints(input, kinds),
     ...certificateComplaints(input, kinds),
@@ -66,7 +76,8 @@ export function loadConfiguration(
     ...(deploysOnly ? watchComplaints(input, services, check) : []),
   );
   if (complaints.length > 0) return placed(file, source.document, complaints);
-  return { configuration: configurationOf(input, services, resolve(file), env, kinds) };
+  const notes = placed(file, source.document, receiverNotes(receivers, services, kinds)).problems;
+  return { configuration: configurationOf(input, services, resolve(file), env, kinds), notes };
 }
 
 /** What is needed to reach a running Landfall's Temporal; the rest of the file may be wrong, or the whole file missing. */

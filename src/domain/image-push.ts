@@ -1,5 +1,21 @@
 import type { Digest, Repository, Tag } from './image-reference.ts';
 
+/** What of a push is proven, and how. Nothing else of it counts as evidence of who pushed, or of what it was built from. */
+export interface ProvenOrigin {
+  /** `token`: by the OIDC token of the job; `forge`: the forge itself signs that it was so; `operator`: by an operator's token. */
+  readonly by: 'token' | 'forge' | 'operator';
+  readonly fields: readonly ('commit' | 'sourceRepository' | 'actor')[];
+  /** Whose names the actor is one of: accounts at GitHub, or operators of the configuration. Absent: nobody's that are known here. */
+  readonly actorOf?: 'github' | 'operators';
+}
+
+type OriginField = ProvenOrigin['fields'][number];
+
+/** What people read after the field of a push: whether it is only claimed. */
+export function claimedMark(field: OriginField, { proven }: Pick<ImagePush, 'proven'>): string {
+  return proven?.fields.includes(field) ? '' : ' (claimed)';
+}
+
 /** Somebody pushed an image. JSON-safe: it travels in workflow inputs and in memos. What is optional is there if the source says it. */
 export interface ImagePush {
   /** The source's name, `operator` for a trigger by hand, `search` for what was found in a registry. */
@@ -18,6 +34,8 @@ export interface ImagePush {
   readonly buildId?: string;
   /** Who pushed, as the source names them. */
   readonly actor?: string;
+  /** What of the above is more than the word of whoever knows a secret. Absent: all of it is only claimed. */
+  readonly proven?: ProvenOrigin;
   /** ISO 8601, UTC. */
   readonly receivedAt: string;
 }

@@ -1,3 +1,4 @@
+import { claimedMark, type ProvenOrigin } from './image-push.ts';
 import { inert, shortened } from './inert-text.ts';
 import type { ImageIdentity } from './outcomes.ts';
 import type { NoticeEvent } from './plan.ts';
@@ -31,6 +32,8 @@ export interface Notice {
   /** `owner/name` or URL of the source repository. */
   readonly sourceRepository?: string;
   readonly actor?: string;
+  /** What of the last three is proven; the rest is claimed. */
+  readonly proven?: ProvenOrigin;
 }
 
 /**
@@ -134,8 +137,8 @@ function subjectOf(notice: Notice): NoticeLine[] {
     identifierLine('Digest', image.digest),
     identifierLine('Rollout', shortRollout(notice.rollout)),
     ...(commit === undefined ? [] : [identifierLine('Commit', commit)]),
-    ...textLine('Source', sourceRepository, 2 * longestName),
-    ...textLine('Pushed by', actor, longestName),
+    ...textLine('Source', sourceRepository, 2 * longestName, claimedMark('sourceRepository', notice)),
+    ...textLine('Pushed by', actor, longestName, claimedMark('actor', notice)),
   ];
 }
 
@@ -144,10 +147,11 @@ export function imageName({ image }: Pick<Notice, 'image'>): string {
   return bare(`${image.repository}:${image.tag}`);
 }
 
-function textLine(name: string, value: string | undefined, longest = longestReason): NoticeLine[] {
+/** @param mark what stands behind it, in our own words */
+function textLine(name: string, value: string | undefined, longest = longestReason, mark = ''): NoticeLine[] {
   // What is far longer than what is shown need not be looked at to its end.
   const shown = value === undefined ? '' : inert(value.slice(0, 4 * longest), longest);
-  return shown === '' ? [] : [{ name, value: shown, kind: 'text' }];
+  return shown === '' ? [] : [{ name, value: `${shown}${mark}`, kind: 'text' }];
 }
 
 function identifierLine(name: string, value: string): NoticeLine {

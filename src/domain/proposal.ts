@@ -1,5 +1,5 @@
 import { type EvidenceItem, withoutQuotes } from './evidence.ts';
-import type { ImagePush } from './image-push.ts';
+import { claimedMark, type ImagePush } from './image-push.ts';
 import { code, inert, prose, shortened } from './inert-text.ts';
 import type { CheckResult, ImageIdentity, Skipped, VerifiedImage } from './outcomes.ts';
 import { nameOf, type Waiver, waiverText } from './rollout-state.ts';
@@ -87,16 +87,20 @@ function ownBody(subject: ProposalSubject): string {
 
 function imageDetails(subject: ProposalSubject): string[] {
   const { service, image, push } = subject;
-  const known = (value: string | undefined) => (value === undefined ? 'unknown' : code(value));
+  const known = (value: string | undefined, field: 'commit' | 'sourceRepository' | 'actor') => {
+    if (value === undefined) return 'unknown';
+    // Where the push does not say it, a label of the image does, which proves nothing either.
+    return `${code(value)}${claimedMark(field, push[field] === value ? push : {})}`;
+  };
   const platforms = image.platforms.map(({ platform }) => code(platform)).join(', ');
   return [
     `- **Service:** ${code(service)}`,
     `- **Image:** ${code(`${image.repository}:${image.tag}`, 400)}`,
     `- **Digest:** ${code(image.digest)}`,
-    `- **Source repository:** ${known(sourceRepository(subject))}`,
-    `- **Commit:** ${known(sourceCommit(subject))}`,
+    `- **Source repository:** ${known(sourceRepository(subject), 'sourceRepository')}`,
+    `- **Commit:** ${known(sourceCommit(subject), 'commit')}`,
     ...(platforms === '' ? [] : [`- **Platforms:** ${platforms}`]),
-    ...(push.actor === undefined ? [] : [`- **Pushed by:** ${code(push.actor)}`]),
+    ...(push.actor === undefined ? [] : [`- **Pushed by:** ${known(push.actor, 'actor')}`]),
   ];
 }
 

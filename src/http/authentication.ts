@@ -41,7 +41,7 @@ export type Authenticity =
   | { readonly authentic: false; readonly reason: string };
 
 /** What the sender has proven about itself and its build. */
-export type SenderIdentity = Pick<ImagePush, 'commit' | 'sourceRepository' | 'actor' | 'buildId'>;
+export type SenderIdentity = Pick<ImagePush, 'commit' | 'sourceRepository' | 'actor' | 'buildId' | 'proven'>;
 
 export const authentic: Authenticity = { authentic: true };
 

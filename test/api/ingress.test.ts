@@ -244,6 +244,25 @@ describe('the ingress with Temporal', function () {
     assert.deepEqual((await askedLookUp(temporal.client, 'resolve:crowd-ordered')).push.tag, '1.0.999');
   });
 
+  it('starts at most 100 for one request, and the others when the same comes again, as registries do', async () => {
+    const names = Array.from({ length: 130 }, (_, index) => `many-${index}`);
+    const ingress = await start(findersOf(names.map((name) => planOfEvent(name))));
+    const raw = eventsOf(...names);
+    const first = await sendEvents(ingress, raw);
+    assert.equal(first.status, 503);
+    assert.match(first.headers.get('Retry-After') ?? '', /^\d+$/);
+    assert.match(await first.text(), /130 starts, and at most 100 .*: 30 are left\. Send the same request again/);
+    assert.deepEqual([ingress.audited().at(-1)?.outcome, ingress.audited().at(-1)?.status], ['limited', 503]);
+    await askedLookUp(temporal.client, 'resolve:many-99');
+    await assert.rejects(askedLookUp(temporal.client, 'resolve:many-100'));
+    const second = await sendEvents(ingress, raw);
+    assert.equal(second.status, 202);
+    assert.deepEqual(
+      ((await second.json()) as Answer).resolving?.map(({ service }) => service),
+      names.slice(100),
+    );
+  });
+
   it('writes no secret down, nor anything that is made of one', async () => {
     const ingress = await start(followingEverything('everything'));
     const raw = JSON.stringify(smallestGithubEvent);

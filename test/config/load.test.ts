@@ -226,7 +226,9 @@ services: []
     assert.deepEqual(problemsIn(quay), [
       '1:22 receivers.quay.certificate: expected listen.tls beside it, or listen.certificateHeader with the proxies in listen.trustedProxies: without them no certificate ever comes',
     ]);
-    assert.deepEqual(load(`${quay}listen: { tls: certs }`).receivers, { quay: { certificate: { subject: 'hooks.example.org' } } });
+    assert.deepEqual(load(`${quay}listen: { tls: certs }`).receivers, {
+      quay: { certificate: { subject: 'hooks.example.org' } },
+    });
     assert.ok(load(`${quay}listen: { trustedProxies: [10.0.0.1], certificateHeader: client-cert }`));
   });
 

@@ -27,9 +27,11 @@ describe('the text of a notice', () => {
         `Digest: ${notice.image.digest}`,
         'Rollout: web:latest:559aead08264',
         'Commit: c0ffee1',
-        'Pushed by: ann',
+        'Pushed by: ann (claimed)',
       ],
     );
+    const proven = { by: 'forge', fields: ['actor'], actorOf: 'github' } as const;
+    assert.equal(noticeText({ ...notice, proven }).subject.at(-1)?.value, 'ann');
     assert.deepEqual(
       story.map(({ name, value }) => `${name}: ${value}`),
       ['Why: deploy: compose exited 1', 'What to do: decide'],

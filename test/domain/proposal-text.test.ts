@@ -84,6 +84,7 @@ function subject(changes: Partial<ProposalSubject> = {}): ProposalSubject {
       tag: image.tag,
       commit: '0123456789abcdef0123456789abcdef01234567',
       sourceRepository: 'PitchConnect/match-list-processor',
+      proven: { by: 'forge', fields: ['commit', 'sourceRepository', 'actor'], actorOf: 'github' },
       receivedAt: '2026-01-01T00:00:00Z',
     },
     checks: checksOf({ scan: scanned(scan), smoke }),
@@ -201,6 +202,21 @@ Landfall-Rollout: rollout:match-list-processor:latest:abababababab
 });
 
 describe('the body of a proposal', () => {
+  it('marks as claimed what the source has not proven, and what only a label of the image says', () => {
+    const { proven, ...push } = { ...subject().push, actor: 'mallory' };
+    const marked = (changes: Partial<ProposalSubject>) =>
+      proposalBody(subject(changes))
+        .split('\n')
+        .filter((line) => line.endsWith(' (claimed)'))
+        .map((line) => /\*\*(.*):\*\*/.exec(line)?.[1]);
+    assert.deepEqual(marked({ push }), ['Source repository', 'Commit', 'Pushed by']);
+    assert.deepEqual(marked({ push: { ...push, proven: { by: 'forge', fields: ['actor'] } } }), ['Source repository', 'Commit']);
+    assert.deepEqual(marked({ push: { ...push, ...(proven && { proven }) } }), []);
+    const { commit: _, ...unsaid } = push;
+    const labelled = { ...image, revision: '0123456789abcdef0123456789abcdef01234567' };
+    assert.deepEqual(marked({ image: labelled, push: { ...unsaid, ...(proven && { proven }) } }), ['Commit']);
+  });
+
   it('tells image, checks and next steps', () => {
     const body = proposalBody(subject());
     const sections = body.split('\n').filter((line) => line.startsWith('## '));

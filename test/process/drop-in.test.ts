@@ -10,12 +10,12 @@ import { text } from 'node:stream/consumers';
 import type { Environment } from '../../src/domain/environment.ts';
 import { reservePort } from '../../src/platform/ports.ts';
 import { quayDropIn } from '../../src/sources/quay/index.ts';
+import { landfall as command } from '../cli/command.ts';
 import { type Authority, createAuthority } from '../support/certificates.ts';
 import { type GitHub, startGitHub, token } from '../support/github/server.ts';
 import { type RunningLandfall, startLandfall } from '../support/landfall.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
-import { landfall as command } from '../cli/command.ts';
 
 interface Certificate {
   readonly cert: string;
@@ -145,7 +145,8 @@ describe('in place of quay-github-actions-dispatch', function () {
       assert.ok(status === 401 || status === undefined, `${status}`);
     }
     // Any account of quay.io has this certificate, and writes what body it likes.
-    for (const path of ['/incoming', '/incoming/', '/incoming/guessed']) assert.notEqual(await send(build, quay, path), 202, path);
+    for (const path of ['/incoming', '/incoming/', '/incoming/guessed'])
+      assert.notEqual(await send(build, quay, path), 202, path);
     assert.equal(dispatched().length, before);
     assert.ok(await notStarted('forged'));
   });
@@ -213,7 +214,10 @@ describe('the configuration in place of a file', () => {
     const check = (more: Environment) => command(['config', 'check'], { cwd: folder, env: { ...env, ...more } });
     const refused = await check({});
     assert.equal(refused.exitCode, 1);
-    assert.match(refused.stdout, /receivers\.quay\.certificate: expected secrets beside it: .*set LANDFALL_SECRET \(or LANDFALL_OWNERS\)/);
+    assert.match(
+      refused.stdout,
+      /receivers\.quay\.certificate: expected secrets beside it: .*set LANDFALL_SECRET \(or LANDFALL_OWNERS\)/,
+    );
     assert.equal((await check({ LANDFALL_SECRET: 'canary' })).exitCode, 0);
     assert.equal((await check({ LANDFALL_OWNERS: 'team' })).exitCode, 0);
   });

@@ -43,7 +43,11 @@ describe('the jobs whose events are taken', () => {
       authenticityOf(receiver, bearing(await issuer.sign({ aud: audience, ...gitlabClaims, ...claims })));
     assert.deepEqual(await gitlab({}), {
       authentic: true,
-      identity: { commit: githubJobClaims.sha, sourceRepository: `${issuer.url}/group/sub/app`, actor: 'ann', buildId: '78' },
+      identity: {
+        ...{ commit: githubJobClaims.sha, sourceRepository: `${issuer.url}/group/sub/app`, actor: 'ann', buildId: '78' },
+        // Nobody here is known by an account at GitLab.
+        proven: { by: 'token', fields: ['commit', 'sourceRepository', 'actor'] },
+      },
     });
     for (const namespace_path of [
       'group-evil',

@@ -142,6 +142,7 @@ describe('the receiver of events of CI jobs', () => {
       sourceRepository: 'test-org/app',
       actor: 'octocat',
       buildId: '8571234567',
+      proven: { by: 'token', fields: ['commit', 'sourceRepository', 'actor'], actorOf: 'github' },
     });
     assert.ok(deliveryId && receivedAt);
     assert.equal(pushes[1]?.deliveryId, deliveryId);

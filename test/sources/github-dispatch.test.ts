@@ -26,6 +26,9 @@ function parse(body: unknown, reading: { dispatches?: string[] } = {}): ParsedPu
 
 const push = (payload: object = {}) => parse(dispatched(payload)).pushes[0];
 
+/** The payload is whatever its sender wrote: only who that is, GitHub says. */
+const ofSender = { by: 'forge', fields: ['actor'], actorOf: 'github' } as const;
+
 describe('a repository_dispatch at the GitHub receiver', () => {
   it('is a push of the image that its payload names', () => {
     assert.deepEqual(parse(dispatched()), {
@@ -42,6 +45,7 @@ describe('a repository_dispatch at the GitHub receiver', () => {
           commit: sha,
           sourceRepository: 'Team/app',
           actor: 'ci-bot',
+          proven: ofSender,
           receivedAt,
         },
       ],
@@ -66,7 +70,7 @@ describe('a repository_dispatch at the GitHub receiver', () => {
     const bare = { ...dispatched(), client_payload: { image, tag: 'v1' }, sender: null };
     assert.deepEqual(parse(bare).pushes, [least]);
     const odd = { digest: '', sha: 'main\nx', repository: 'a b', service: null };
-    assert.deepEqual(push(odd), { ...least, actor: 'ci-bot' });
+    assert.deepEqual(push(odd), { ...least, actor: 'ci-bot', proven: ofSender });
     assert.equal(push({ repository: 'https://user:pw@host/x' })?.sourceRepository, undefined);
     assert.equal(push({ repository: 'https://gitlab.example/a/b' })?.sourceRepository, 'https://gitlab.example/a/b');
   });
@@ -83,6 +87,7 @@ describe('a repository_dispatch at the GitHub receiver', () => {
       commit: sha,
       buildId: '17',
       actor: 'ci-bot',
+      proven: ofSender,
     };
     assert.deepEqual(pushes, [
       { ...common, tag: 'v1', sourceRepository: 'team/app' },

@@ -57,6 +57,7 @@ describe('a workflow_run at the GitHub receiver', () => {
           buildId: '289782451',
           actor: 'ann',
           sourceRepository: 'Team/App',
+          proven: { by: 'forge', fields: ['actor', 'commit', 'sourceRepository'], actorOf: 'github' },
         },
       ],
     });
@@ -146,7 +147,9 @@ describe('a workflow_run at the GitHub receiver', () => {
 
   it('keeps nothing that is not what it should be', () => {
     const [push] = parse(completed({ id: 'x\n', head_sha: 'main', actor: { login: 'ann\nx' } })).pushes;
-    assert.deepEqual(Object.keys(push ?? {}).sort(), ['deliveryId', 'receivedAt', 'repository', 'source', 'sourceRepository']);
+    const { proven, ...rest } = push ?? {};
+    assert.deepEqual(Object.keys(rest).sort(), ['deliveryId', 'receivedAt', 'repository', 'source', 'sourceRepository']);
+    assert.deepEqual(proven, { by: 'forge', fields: ['sourceRepository'] });
   });
 
   it('has settings that say what is wrong with them', () => {

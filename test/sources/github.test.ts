@@ -24,6 +24,7 @@ describe('the GitHub receiver', () => {
       repository: 'ghcr.io/pitchconnect/fogis-api-client-python',
       tag: 'latest',
       sourceRepository: 'PitchConnect/fogis-api-client-python',
+      proven: { by: 'forge', fields: ['sourceRepository'] },
       receivedAt: '2026-01-02T03:04:05.000Z',
     });
   });
@@ -33,6 +34,11 @@ describe('the GitHub receiver', () => {
     const label = { labels: { all_labels: { 'org.opencontainers.image.revision': commit } } };
     assert.equal(parse('package', published({ target_oid: commit })).pushes[0]?.commit, commit);
     assert.equal(parse('package', published({ target_oid: '', container_metadata: label })).pushes[0]?.commit, commit);
+    // A label is what the image says of itself.
+    const isProven = (version: object) =>
+      parse('package', published(version)).pushes[0]?.proven?.fields.includes('commit') ?? false;
+    assert.equal(isProven({ target_oid: commit }), true);
+    assert.equal(isProven({ target_oid: '', container_metadata: label }), false);
     assert.equal(parse('package', published({ target_oid: 'main\nLandfall-Rollout: x' })).pushes[0]?.commit, undefined);
   });
 

@@ -218,10 +218,20 @@ describe('the configuration of Quay', () => {
 
   it('refuses the certificate of a shared Quay alone, whatever stands beside it that is no secret', () => {
     const schema = quaySource.settings(() => undefined);
-    for (const certificate of [{}, { subject: '*.quay.io' }, { subject: 'Hooks.Quay.IO' }, { subject: '*.io' }, { ca: 'ca.pem' }]) {
+    for (const certificate of [
+      {},
+      { subject: '*.quay.io' },
+      { subject: 'Hooks.Quay.IO' },
+      { subject: '*.io' },
+      { ca: 'ca.pem' },
+    ]) {
       for (const beside of [{}, { networks: ['203.0.113.0/24'] }]) {
         const { error } = schema.safeParse({ certificate, ...beside });
-        assert.deepEqual(error?.issues.map(({ path }) => path), [['certificate']], JSON.stringify(certificate));
+        assert.deepEqual(
+          error?.issues.map(({ path }) => path),
+          [['certificate']],
+          JSON.stringify(certificate),
+        );
         assert.match(error?.issues[0]?.message ?? '', /expected secrets beside it: quay\.io shows the same certificate/);
       }
     }
@@ -232,7 +242,11 @@ describe('the configuration of Quay', () => {
     assert.ok(receiver);
     assert.equal(parseWith(receiver, built()).pushes.length, 1);
     const strangers = { repository: 'evil/app', namespace: 'evil', docker_url: 'quay.io/evil/app' };
-    for (const body of [built(strangers), built({ docker_url: 'quay.io/teamwork/app' }), built({ docker_url: 'quay.io/x/team' })]) {
+    for (const body of [
+      built(strangers),
+      built({ docker_url: 'quay.io/teamwork/app' }),
+      built({ docker_url: 'quay.io/x/team' }),
+    ]) {
       const { pushes, ignored } = parseWith(receiver, body);
       assert.deepEqual(pushes, []);
       assert.match(ignored ?? '', /none of receivers\.quay\.certificate\.owners/);

@@ -7,8 +7,11 @@ import {
 } from '../../contracts/start-options.ts';
 import { concurrently } from '../../domain/concurrently.ts';
 import { formatReference } from '../../domain/image-reference.ts';
+import type { Log } from '../../domain/log.ts';
+import { Problem } from '../../http/problem.ts';
 import { causeOf, reasonOf } from '../../operations/temporal-calls.ts';
 import { type PlanFinders, type PlannedStarts, planStarts, type ReceivedPushes } from './plan-starts.ts';
+import { createPortions } from './portions.ts';
 import { orUnavailable, type TemporalCalls } from './unavailable.ts';
 
 /** What Temporal has: a rollout (by its workflow id), or a look-up of what a service's tags point to now. */
@@ -46,18 +49,38 @@ const startsAtOnce = 8;
 /**
  * From image pushes to workflows. It returns only when Temporal has all of them but those that it can never take; if one is missing, the
  * whole request is refused, and sending it again is safe because every start carries its business key.
- * @returns a function that throws Problem 503 if Temporal does not answer in time or refuses
+ * @returns a function that throws Problem 503 if Temporal does not answer in time or refuses, and where a request is worth too many
+ *   starts: some were made then, and the same request brings the next ones
  */
 export function createAcceptPushes(dependencies: AcceptDependencies): AcceptPushes {
   const says = {
     logged: 'a push could not be stored: Temporal did not take its workflow',
     detail: 'The push could not be stored, so nothing was started. Send it again later.',
   };
+  const portionOf = createPortions(mostStartsOfRequest);
   return async (received) => {
     const starts = startsOf(dependencies.client, planStarts(received, dependencies));
-    const start = () => concurrently(starts, startsAtOnce, (each) => tryStart(each, dependencies));
-    return sorted(await orUnavailable(dependencies, says, start));
+    const portion = portionOf(starts, ({ kind, push }) => `${kind} ${push.service} ${push.image}`);
+    const start = () => concurrently(portion.items, startsAtOnce, (each) => tryStart(each, dependencies));
+    const tried = await orUnavailable(dependencies, says, start);
+    portion.isDone();
+    if (portion.left > 0) throw tooMany(starts.length, portion.left, dependencies.log);
+    return sorted(tried);
   };
+}
+
+/** Far more than one push is worth; what a stolen secret can start is bounded by it. */
+const mostStartsOfRequest = 100;
+
+/** What is left is taken when the same request comes again, as senders do that are not told 2xx. */
+function tooMany(all: number, left: number, log: Log): Problem {
+  log.warn({ starts: all, left }, `a request asks for more than ${mostStartsOfRequest} starts at once`);
+  return new Problem(
+    503,
+    'limited',
+    `This request is worth ${all} starts, and at most ${mostStartsOfRequest} are made at once: ${left} are left. Send the same request again for them.`,
+    { 'Retry-After': '2' },
+  );
 }
 
 interface PushStart {

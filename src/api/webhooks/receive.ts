@@ -1,7 +1,7 @@
 import type { Log } from '../../domain/log.ts';
 import { type BodyLimits, parseJson, readBody, requireMediaType } from '../../http/body.ts';
 import { Problem } from '../../http/problem.ts';
-import type { ForgeProgress, Receiver } from '../../sources/kit/source.ts';
+import type { ForgeProgress, PushedImage, Receiver } from '../../sources/kit/source.ts';
 import type { AcceptedPushes, AcceptPushes } from './accept-pushes.ts';
 import type { ForwardProgress } from './forward-progress.ts';
 import { pushesOf, type ReceivedPushes } from './plan-starts.ts';
@@ -66,12 +66,29 @@ function createAnswer(receiver: Receiver, dependencies: ReceiveDependencies): An
     }
     const parsed = receiver.parse({ headers: req.headers, query, body: parseJson(await body()) });
     state.parsed = parsed;
-    const { images, progress, ignored } = parsed;
+    const { progress, ignored } = parsed;
     if (progress !== undefined) return await passOn(context, progress, forwardProgress);
-    if (images.length === 0) return ignore(context, ignored ?? 'no image was pushed');
-    const pushes = pushesOf(parsed, { source, receivedAt: now().toISOString(), ...authenticity.identity });
+    if (parsed.images.length === 0) return ignore(context, ignored ?? 'no image was pushed');
+    const { images, foreign } = ofReceiver(parsed.images, receiver);
+    if (foreign !== undefined) log.warn({ source, reason: foreign }, 'a receiver told of images that it may not tell of');
+    if (images.length === 0) return ignore(context, foreign ?? 'no image was pushed');
+    const about = { source, receivedAt: now().toISOString(), ...authenticity.identity };
+    const pushes = pushesOf({ ...parsed, images }, about);
     await start(context, { pushes, namesOneOfSeveralTags }, acceptPushes);
+    if (foreign !== undefined) context.state.ignored ??= foreign;
   };
+}
+
+/**
+ * What a receiver may tell of: the secret of one registry's webhooks must not start anything of another one. The rest is left out and not
+ * refused, because a registry repeats what is refused; where the receiver may tell of it after all, the search finds it.
+ */
+function ofReceiver(told: readonly PushedImage[], { source, allowedImages: allowed }: Receiver) {
+  const images = told.filter(({ repository }) => allowed?.includes(repository) ?? true);
+  if (images.length === told.length) return { images };
+  const others = listed(told.filter((image) => !images.includes(image)).map(({ repository }) => repository));
+  const setting = `receivers.${source.replace('/', '.')}.images`;
+  return { images, foreign: `this receiver may not tell of ${others}: list it in ${setting} if it may` };
 }
 
 async function start(context: RequestContext, received: ReceivedPushes, acceptPushes: AcceptPushes): Promise<void> {

@@ -36,6 +36,7 @@ export function addConfig(program: Command, context: CliContext, setExitCode: (c
         for (const line of problemLines(loaded.problems)) print(line);
         return setExitCode(exitCodes.refused);
       }
+      for (const line of problemLines(loaded.notes)) print(`note: ${line}`);
       const { length } = loaded.configuration.services;
       print(`${file}: ${length} ${length === 1 ? 'service' : 'services'}, fine`);
     });

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { malformed } from '../../http/problem.ts';
+import { ofService } from '../kit/allowed-images.ts';
 import { definePathSecretSource } from '../kit/path-secret.ts';
 import { eventNamed, parsedFrom, requireObject, texts } from '../kit/reading.ts';
 import { readAcrEvent } from './event.ts';
@@ -14,6 +15,8 @@ export const acrSource = definePathSecretSource({
   name: 'acr',
   description: 'Azure Container Registry webhooks on POST /webhook/acr/SECRET, or /webhook/acr with the secret in Authorization.',
   setUpAt: 'Azure Container Registry',
+  registries: ofService('acr'),
+  usualImages: 'those of registries of Azure (NAME.azurecr.io)',
   parse({ body }) {
     const { id, action } = bodySchema.parse(requireObject(body));
     const about = eventNamed({ name: 'webhook', action, id });

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { malformed } from '../../http/problem.ts';
+import { ofServiceOrPrivate, privateRegistries } from '../kit/allowed-images.ts';
 import { fullNameIn, repositoryIn } from '../kit/image.ts';
 import { definePathSecretSource } from '../kit/path-secret.ts';
 import { deliveryIdOf, parsedFrom, part, readImage, requireObject, texts } from '../kit/reading.ts';
@@ -20,6 +21,8 @@ export const aliyunSource = definePathSecretSource({
   name: 'aliyun',
   description: 'Alibaba Cloud Container Registry triggers on POST /webhook/aliyun/SECRET[?registry_url=HOST].',
   setUpAt: 'Alibaba Cloud',
+  registries: ofServiceOrPrivate('aliyun'),
+  usualImages: privateRegistries,
   parse({ body, query }) {
     const { push_data: push, repository: described } = bodySchema.parse(requireObject(body));
     const seen = { event: 'push', deliveryId: deliveryIdOf() };

@@ -5,6 +5,7 @@ import { map } from '../../settings/wording.ts';
 import { isAcrCloudEvent, readAcrEvent } from '../acr/event.ts';
 import { isEcrCloudEvent, readEcrCloudEvent } from '../ecr/event.ts';
 import { isHarborPush, readHarborData } from '../harbor/event.ts';
+import { allowedImages, imagesSetting, ofAny } from '../kit/allowed-images.ts';
 import { byHeaders, bySignature } from '../kit/authentication.ts';
 import { registryOfUrl, splitReference } from '../kit/image.ts';
 import { type EventReading, part, readImage, texts, withOwnId } from '../kit/reading.ts';
@@ -24,11 +25,13 @@ export const cloudeventsSource = defineSource({
           description: 'Header that has the token; default Authorization (with or without Bearer) or X-Webhook-Secret.',
         }),
         signature: signature.exactOptional(),
+        images: imagesSetting('any'),
       },
       'CloudEvents and CDEvents on POST /webhook/cloudevents.',
     ).refine(({ header, signature: signed }) => header === undefined || signed === undefined, {
       error: 'expected either header (of a token) or signature, found both',
     }),
+  allowedImages: ({ images }) => [{ path: [], allowed: allowedImages(images, ofAny) }],
   create({ secrets, header, signature: signed }, context) {
     const read = context.read(secrets);
     const headers = header === undefined ? ['Authorization', 'X-Webhook-Secret'] : [header];

@@ -3,6 +3,7 @@ import { isImageConfig } from '../../domain/image-config.ts';
 import { isTag, type Repository } from '../../domain/image-reference.ts';
 import { malformed } from '../../http/problem.ts';
 import { map } from '../../settings/wording.ts';
+import { allowedImages, imagesSetting, ofServiceOrPrivate, privateRegistries } from '../kit/allowed-images.ts';
 import { byBearer } from '../kit/authentication.ts';
 import { registryAt, repositoryIn } from '../kit/image.ts';
 import { bounded, deliveryIdOf, digestIn, listOf, originIn, part, printableLine, texts } from '../kit/reading.ts';
@@ -28,10 +29,11 @@ export const distributionSource = defineSource({
   name: 'distribution',
   settings: (check) =>
     map(
-      { token: secretList(check, 'Bearer token that the registry sends.') },
+      { token: secretList(check, 'Bearer token that the registry sends.'), images: imagesSetting(privateRegistries) },
       'Notifications of a distribution registry on POST /webhook/distribution.',
     ),
   example: '{ token: env:REGISTRY_HOOK_TOKEN }',
+  allowedImages: ({ images }) => [{ path: [], allowed: allowedImages(images, ofServiceOrPrivate('distribution')) }],
   create: ({ token }, context) => [
     {
       mediaTypes,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { malformed } from '../../http/problem.ts';
+import { ofService } from '../kit/allowed-images.ts';
 import { fullNameIn, isOtherArtifact, repositoryIn } from '../kit/image.ts';
 import { definePathSecretSource } from '../kit/path-secret.ts';
 import { deliveryIdOf, parsedFrom, part, readImage, requireObject, texts } from '../kit/reading.ts';
@@ -21,6 +22,8 @@ export const dockerhubSource = definePathSecretSource({
   name: 'dockerhub',
   description: 'Docker Hub webhooks on POST /webhook/dockerhub/SECRET.',
   setUpAt: 'Docker Hub',
+  registries: ofService('dockerhub'),
+  usualImages: 'those of Docker Hub',
   parse({ body }) {
     const { push_data: push, repository: described } = bodySchema.parse(requireObject(body));
     const seen = { event: 'push', deliveryId: deliveryIdOf() };

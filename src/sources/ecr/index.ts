@@ -1,6 +1,7 @@
 import { malformed } from '../../http/problem.ts';
 import { map } from '../../settings/wording.ts';
 import { type CloudEvent, cloudEventMediaTypes, cloudEventsIn, parsedEnvelopes } from '../cloudevents/envelope.ts';
+import { allowedImages, imagesSetting, ofService } from '../kit/allowed-images.ts';
 import { byHeaders } from '../kit/authentication.ts';
 import { type EventReading, eventNamed, parsedFrom, part, texts } from '../kit/reading.ts';
 import { headerName, secretList } from '../kit/settings.ts';
@@ -16,6 +17,7 @@ export const ecrSource = defineSource({
   settings: (check) =>
     map(
       {
+        images: imagesSetting('those of registries of Amazon ECR'),
         secrets: secretList(check, 'The API key of the connection that the API destination uses.'),
         header: headerName
           .exactOptional()
@@ -23,6 +25,7 @@ export const ecrSource = defineSource({
       },
       'Events of Amazon ECR from EventBridge on POST /webhook/ecr.',
     ),
+  allowedImages: ({ images }) => [{ path: [], allowed: allowedImages(images, ofService('ecr')) }],
   create: ({ secrets, header = 'Authorization' }, context) => [
     {
       mediaTypes: cloudEventMediaTypes,

@@ -28,7 +28,14 @@ export function judgeJob(token: VerifiedToken, allowed: AllowedJobs): Authentici
     return wrong('its repository');
   if (!matchesOneOf(refs, [job.ref])) return wrong('its ref');
   if (!matchesOneOf(workflows, spellingsOfWorkflow(job.workflow))) return wrong('its workflow');
-  return { authentic: true, identity: job.identity };
+  return { authentic: true, identity: provenBy(allowed.kind, job.identity) };
+}
+
+/** Its issuer vouches for all of it. Operators are known by their accounts at GitHub, so a user of GitLab is none of them. */
+function provenBy(kind: AllowedJobs['kind'], identity: SenderIdentity): SenderIdentity {
+  const fields = (['commit', 'sourceRepository', 'actor'] as const).filter((field) => identity[field] !== undefined);
+  const actorOf = kind === 'github' && identity.actor !== undefined ? ({ actorOf: 'github' } as const) : {};
+  return fields.length === 0 ? identity : { ...identity, proven: { by: 'token', fields, ...actorOf } };
 }
 
 /** @see https://docs.github.com/actions/reference/security/oidc */

@@ -72,6 +72,17 @@ export const eventSource = defineSource({
   name: 'event',
   settings: () => eventSettings,
   fromEnvironment: eventFromEnvironment,
+  // Its prefixes are demanded, and compared with what the job wrote.
+  allowedImages: ({ imagePrefix }) => [
+    {
+      path: [],
+      allowed: {
+        includes: () => true,
+        standingOf: (host) =>
+          imagePrefix.some((prefix) => `${host}/`.startsWith(prefix) || prefix.startsWith(`${host}/`)) ? 'own' : 'foreign',
+      },
+    },
+  ],
   create(settings, { log, now }) {
     const issuers = issuersOf(settings);
     return [

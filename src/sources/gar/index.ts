@@ -5,6 +5,7 @@ import { parseJson } from '../../http/body.ts';
 import { byToken } from '../../http/oidc/token-verifier.ts';
 import { malformed } from '../../http/problem.ts';
 import { map } from '../../settings/wording.ts';
+import { allowedImages, imagesSetting, ofService } from '../kit/allowed-images.ts';
 import { deliveryIdOf, digestIn, headerIn, present, printableLine, texts } from '../kit/reading.ts';
 import { issuerUrl, textList } from '../kit/settings.ts';
 import { type AuthenticRequest, defineSource, type ParsedRequest, type PushedImage } from '../kit/source.ts';
@@ -17,6 +18,7 @@ const garSettings = map(
       'a text',
       'The audience of the push subscription; unless it names one, that is its endpoint, the URL of this path.',
     ),
+    images: imagesSetting('those of registries of Google (REGION-docker.pkg.dev, gcr.io)'),
     email: textList('an e-mail address', 'The service account of the push subscription.'),
     issuer: issuerUrl('whose tokens are taken in place of those of Google').exactOptional(),
   },
@@ -32,6 +34,7 @@ export type GarSettings = z.output<typeof garSettings>;
 export const garSource = defineSource({
   name: 'gar',
   settings: () => garSettings,
+  allowedImages: ({ images }) => [{ path: [], allowed: allowedImages(images, ofService('gar')) }],
   create: ({ audience, email, issuer = googleIssuer }, { log, now }) => [
     {
       // What is unwrapped comes with the media type that its publisher gave it, and the registry gives none.

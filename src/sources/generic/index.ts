@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { isTag, type Tag } from '../../domain/image-reference.ts';
+import { isTag, registryOf, type Tag } from '../../domain/image-reference.ts';
 import { malformed, Problem } from '../../http/problem.ts';
+import { allowedImages, ofAny, ofHosts } from '../kit/allowed-images.ts';
 import { byBearer, byHeader, bySignature, fromNetworks } from '../kit/authentication.ts';
 import { referenceIn, type WrittenReference } from '../kit/image.ts';
 import { digestIn, looksLikeDeliveryId, originIn } from '../kit/reading.ts';
@@ -12,11 +13,23 @@ import { type Conditions, type GenericSender, genericSettings, parseJsonPointer,
 export const genericSource = defineSource({
   name: 'generic',
   settings: genericSettings,
+  allowedImages: (senders) =>
+    Object.entries(senders).map(([name, { images, push }]) => ({
+      path: [name],
+      allowed: allowedImages(images, registryOfSender(push)),
+    })),
   create: (senders, context) =>
     Object.entries(senders).map(([name, sender]) =>
       createReceiver(name, sender, context.read(sender.secrets, `${name}.secrets`)),
     ),
 });
+
+/** A pointer begins with a slash; anything else is the image itself. */
+function registryOfSender({ registry, repository }: GenericSender['push']) {
+  const always = repository === '' || repository.startsWith('/') ? undefined : referenceIn(repository)?.repository;
+  const host = registry ?? (always && registryOf(always));
+  return host === undefined ? ofAny : ofHosts(host);
+}
 
 function createReceiver(name: string, sender: GenericSender, secrets: ReadSecrets): OwnReceiver {
   const source = `generic/${name}`;

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { networks } from '../../settings/networks.ts';
 import { registryHost, type SecretCheck, text } from '../../settings/scalars.ts';
 import { map, showValue } from '../../settings/wording.ts';
+import { imagesSetting } from '../kit/allowed-images.ts';
 import { referenceIn } from '../kit/image.ts';
 import { headerName, secretList } from '../kit/settings.ts';
 
@@ -96,6 +97,7 @@ function sender(check: SecretCheck) {
         .min(1)
         .meta({ description: 'Default: [application/json].' })
         .exactOptional(),
+      images: imagesSetting('those of push.registry, or of the one image of push.repository; else any'),
       when: conditions.exactOptional(),
       push,
     },

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { malformed } from '../../http/problem.ts';
 import { map } from '../../settings/wording.ts';
+import { allowedImages, imagesSetting, ofServiceOrPrivate, privateRegistries } from '../kit/allowed-images.ts';
 import { bySignature } from '../kit/authentication.ts';
 import { registryOfUrl } from '../kit/image.ts';
 import { type EventReading, eventNamed, headerIn, parsedFrom, part, readImage, requireObject, texts } from '../kit/reading.ts';
@@ -22,7 +23,11 @@ const eventSchema = z.object({
 export const giteaSource = defineSource({
   name: 'gitea',
   settings: (check) =>
-    map({ secrets: secretList(check, 'The secret of the webhook.') }, 'Gitea and Forgejo webhooks on POST /webhook/gitea.'),
+    map(
+      { secrets: secretList(check, 'The secret of the webhook.'), images: imagesSetting(privateRegistries) },
+      'Gitea and Forgejo webhooks on POST /webhook/gitea.',
+    ),
+  allowedImages: ({ images }) => [{ path: [], allowed: allowedImages(images, ofServiceOrPrivate('gitea')) }],
   create: ({ secrets }, context) => [
     {
       mediaTypeAdvice: 'Choose the content type application/json in the settings of the webhook.',

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { isDigest, isTag, type Tag } from '../../domain/image-reference.ts';
 import { malformed } from '../../http/problem.ts';
 import { referenceIn } from '../kit/image.ts';
-import { isObject, jsonIn, originIn, part, present, printableLine, texts } from '../kit/reading.ts';
+import { isObject, jsonIn, originIn, part, present, printableLine, signedBy, texts } from '../kit/reading.ts';
 import type { ParsedRequest, PushedImage } from '../kit/source.ts';
 
 const eventSchema = z.object({ ...texts('action'), client_payload: z.unknown().optional(), sender: part(texts('login')) });
@@ -38,7 +38,11 @@ export function readDispatchEvent(body: object, names: readonly string[]): Parti
     sourceRepository: textIn(fields, 'repository', 'owner/name'),
     actor: sender?.login,
   });
-  const about = { ...origin, ...(typeof run === 'string' && /^\d{1,20}$/.test(run) && { buildId: run }) };
+  const about = {
+    ...origin,
+    ...signedBy(origin, 'actor'),
+    ...(typeof run === 'string' && /^\d{1,20}$/.test(run) && { buildId: run }),
+  };
   return { ...seen, images: imagesIn(fields).map((image) => ({ ...image, ...about })) };
 }
 

@@ -1,7 +1,9 @@
 import { z } from 'zod';
+import { registryOf } from '../../domain/image-reference.ts';
 import { malformed } from '../../http/problem.ts';
 import { text } from '../../settings/scalars.ts';
 import { map } from '../../settings/wording.ts';
+import { allowedImages, imagesSetting, ofServiceOrPrivate, privateRegistries } from '../kit/allowed-images.ts';
 import { bySignature } from '../kit/authentication.ts';
 import { deliveryIdOf, headerIn, requireObject } from '../kit/reading.ts';
 import { secretList } from '../kit/settings.ts';
@@ -34,6 +36,7 @@ export const githubSource = defineSource({
     map(
       {
         secrets: secretList(check, 'The secret of the webhook.'),
+        images: imagesSetting(`ghcr.io and those of workflows, and ${privateRegistries}`),
         dispatches: z
           .array(text('the name of a dispatch, such as image_published'))
           .min(1)
@@ -47,6 +50,20 @@ export const githubSource = defineSource({
     ),
   example: '{ secrets: [env:WEBHOOK_SECRET] }',
   gitHubWebhooks: { path, events },
+  allowedImages({ images, workflows = [] }) {
+    const allowed = allowedImages(images, ofServiceOrPrivate('github'));
+    // The images of workflows are named beside them.
+    const pushed = workflows.flatMap(({ image }) => image ?? []);
+    return [
+      {
+        path: [],
+        allowed: {
+          includes: (repository) => pushed.includes(repository) || allowed.includes(repository),
+          standingOf: (host) => (pushed.some((image) => registryOf(image) === host) ? 'own' : allowed.standingOf(host)),
+        },
+      },
+    ];
+  },
   create: ({ secrets, ...reading }, context) => [
     {
       path,

@@ -3,7 +3,7 @@ import { isImageConfig } from '../../domain/image-config.ts';
 import { isTag, type Repository, type Tag, writtenRepository } from '../../domain/image-reference.ts';
 import { malformed } from '../../http/problem.ts';
 import { repositoryIn } from '../kit/image.ts';
-import { commitHash, digestIn, originIn, part, present, printableLine, texts } from '../kit/reading.ts';
+import { commitHash, digestIn, originIn, part, present, printableLine, signedBy, texts } from '../kit/reading.ts';
 import type { ParsedRequest } from '../kit/source.ts';
 
 const login = part(texts('login'));
@@ -56,12 +56,15 @@ export function readPackageEvent(event: string, body: object): Partial<ParsedReq
   }
   const metadata = published.package_version?.container_metadata;
   const revision = metadata?.labels?.all_labels?.['org.opencontainers.image.revision'] || metadata?.labels?.revision;
+  const built = commitHash(published.package_version?.target_oid);
   const origin = originIn({
-    commit: commitHash(published.package_version?.target_oid) ?? revision,
+    commit: built ?? revision,
     sourceRepository: fullName,
     actor: parsed.sender?.login,
   });
-  return { action, images: [{ repository, tag, ...digestIn(metadata?.tag?.digest), ...origin }] };
+  // A revision is a label, which is whatever the image says.
+  const proven = signedBy(origin, 'actor', 'sourceRepository', ...(built === undefined ? [] : (['commit'] as const)));
+  return { action, images: [{ repository, tag, ...digestIn(metadata?.tag?.digest), ...origin, ...proven }] };
 }
 
 function whyNotAnImage({ package_type, ecosystem, registry, package_version }: Package): string | undefined {

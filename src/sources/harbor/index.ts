@@ -3,6 +3,7 @@ import { malformed } from '../../http/problem.ts';
 import { map } from '../../settings/wording.ts';
 import { isCdEvent, readCdEvent } from '../cloudevents/cdevents.ts';
 import { type CloudEvent, cloudEventsIn, parsedEnvelopes } from '../cloudevents/envelope.ts';
+import { allowedImages, imagesSetting, ofServiceOrPrivate, privateRegistries } from '../kit/allowed-images.ts';
 import { byHeader } from '../kit/authentication.ts';
 import { type EventReading, eventNamed, originIn, parsedFrom, requireObject, texts, withDetails } from '../kit/reading.ts';
 import { secretList } from '../kit/settings.ts';
@@ -14,9 +15,13 @@ export const harborSource = defineSource({
   name: 'harbor',
   settings: (check) =>
     map(
-      { secrets: secretList(check, "The Auth Header of the project's webhook, as it is.") },
+      {
+        secrets: secretList(check, "The Auth Header of the project's webhook, as it is."),
+        images: imagesSetting(privateRegistries),
+      },
       'Harbor webhooks on POST /webhook/harbor.',
     ),
+  allowedImages: ({ images }) => [{ path: [], allowed: allowedImages(images, ofServiceOrPrivate('harbor')) }],
   create: ({ secrets }, context) => [
     {
       mediaTypes: ['application/json', 'application/cloudevents+json'],

@@ -2,10 +2,11 @@ import { z } from 'zod';
 import { malformed } from '../../http/problem.ts';
 import { text as settingText } from '../../settings/scalars.ts';
 import { map } from '../../settings/wording.ts';
+import { allowedImages, imagesSetting, ofHosts, ofServiceOrPrivate, privateRegistries } from '../kit/allowed-images.ts';
 import { bySignature } from '../kit/authentication.ts';
 import { registryOfUrl } from '../kit/image.ts';
 import { type EventReading, eventNamed, parsedFrom, part, readImage, requireObject, texts } from '../kit/reading.ts';
-import { byRepository, entryOf, imagePrefix, secretList } from '../kit/settings.ts';
+import { byRepository, entryOf, hostOfPrefix, imagePrefix, secretList } from '../kit/settings.ts';
 import { defineSource } from '../kit/source.ts';
 
 const repositoryName = settingText('the name of a repository of Artifactory', /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/);
@@ -22,6 +23,7 @@ export const jfrogSource = defineSource({
     map(
       {
         secrets: secretList(check, 'The secret token of the webhook, which signs the payload.'),
+        images: imagesSetting(`that of host and hosts; else ${privateRegistries}`),
         host: imagePrefix.exactOptional().meta({
           description:
             'Registry that images are named after; default: the Custom Base URL, which the server sends where it has one.',
@@ -37,6 +39,13 @@ export const jfrogSource = defineSource({
       },
       'Artifactory webhooks on POST /webhook/jfrog.',
     ),
+  allowedImages: ({ images, host, hosts = {} }) => {
+    const known = [...(host === undefined ? [] : [host]), ...Object.values(hosts)].map(hostOfPrefix);
+    const otherwise = ofServiceOrPrivate('jfrog');
+    // Where `host` is absent, the server says its own.
+    const standing = host === undefined ? (at: string) => (known.includes(at) ? 'own' : otherwise(at)) : ofHosts(...known);
+    return [{ path: [], allowed: allowedImages(images, standing) }];
+  },
   create: ({ secrets, host, repositories, hosts }, context) => [
     {
       mediaTypeAdvice: 'Let a webhook of Artifactory send its own payload.',

@@ -1,5 +1,12 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
-import { type Authenticate, type Authenticity, authentic, bearerIn, type RequestHead, refused } from '../../http/authentication.ts';
+import {
+  type Authenticate,
+  type Authenticity,
+  authentic,
+  bearerIn,
+  type RequestHead,
+  refused,
+} from '../../http/authentication.ts';
 import { createIsWithin } from '../../settings/networks.ts';
 import type { ReadSecrets } from './settings.ts';
 

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { z } from 'zod';
+import type { ProvenOrigin } from '../../domain/image-push.ts';
 import { isDigest, isTag } from '../../domain/image-reference.ts';
 import { malformed } from '../../http/problem.ts';
 import { repositoryIn, type WrittenImage } from './image.ts';
@@ -112,6 +113,13 @@ export function originIn({ commit, sourceRepository, actor }: WrittenOrigin): Fo
     sourceRepository: sourceRepositoryIn(sourceRepository),
     actor: printableLine(actor, 100),
   });
+}
+
+/** What of an event that GitHub signed is GitHub's own word, and not that of whoever wrote a payload or a label of an image. */
+export function signedBy(origin: FoundFields<WrittenOrigin>, ...fields: ProvenOrigin['fields']): Pick<PushedImage, 'proven'> {
+  const found = fields.filter((field) => origin[field] !== undefined);
+  if (found.length === 0) return {};
+  return { proven: { by: 'forge', fields: found, ...(found.includes('actor') && { actorOf: 'github' }) } };
 }
 
 /** A digest that is one. */

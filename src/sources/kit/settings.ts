@@ -65,6 +65,12 @@ export const imagePrefix = text(expected, /^[^\s:/]+(?::\d+)?(?:\/[^\s:]+)?\/?$/
   return z.NEVER;
 });
 
+/** The registry that a prefix begins with. */
+export function hostOfPrefix(prefix: string): string {
+  const [host = ''] = prefix.split('/', 1);
+  return host;
+}
+
 /** By the sender's names of repositories. */
 export function byRepository<Schema extends z.core.$ZodType>(schema: Schema, description: string) {
   return z.record(z.string(), schema).meta({ description });

@@ -10,6 +10,7 @@ import type { AsksForCertificates } from '../../http/client-trust.ts';
 import type { Path } from '../../settings/problem.ts';
 import type { SecretCheck } from '../../settings/scalars.ts';
 import type { SecretResolver } from '../../settings/secrets.ts';
+import type { AllowedImages } from './allowed-images.ts';
 import { type ReadSecrets, readSecrets } from './settings.ts';
 
 /** One source of pushes: how it is configured, and what receives it. */
@@ -24,6 +25,9 @@ export interface Source<Name extends string, Schema extends z.ZodType> {
   /** The path of the setting that asks for client certificates, which only a handshake or a proxy can bring; undefined if none does. */
   clientCertificateAt?(settings: z.output<Schema>): Path | undefined;
   dropIn?(env: Environment): DropIn | undefined;
+  notes?(settings: z.output<Schema>): readonly SettingsNote[];
+  /** What its receivers may tell of, each with where its settings are below the source's own. Absent: any image. */
+  allowedImages?(settings: z.output<Schema>): readonly ReceiverImages[];
   /** Webhooks of GitHub repositories and organizations that come to this path: GitHub is asked to send their failed deliveries again. */
   readonly gitHubWebhooks?: { readonly path: string; readonly events: readonly string[] };
   /** The receivers that the configuration asks for; none if it does not name this source. @throws Error if a secret is missing */
@@ -32,6 +36,17 @@ export interface Source<Name extends string, Schema extends z.ZodType> {
 
 /** Any of the sources; only its own methods know the type of its settings. */
 export type AnySource = Source<string, z.ZodType>;
+
+/** What is right and worth knowing, for `landfall config check`. */
+export interface SettingsNote {
+  readonly path: Path;
+  readonly message: string;
+}
+
+export interface ReceiverImages {
+  readonly path: Path;
+  readonly allowed: AllowedImages;
+}
 
 /** Settings that the environment gives if the file says nothing; `problem`: it says only half of what is needed. */
 export type FromEnvironment<Settings> = { readonly settings: Settings } | { readonly problem: string } | undefined;
@@ -65,6 +80,8 @@ export interface Receiver extends ExpectedMediaType, AsksForCertificates {
   readonly source: string;
   /** Where the source posts to. */
   readonly path: string;
+  /** What it may tell of; absent: any image. */
+  readonly allowedImages?: AllowedImages;
   /** `PATH/SECRET` is taken too: for sources that can send no header. */
   readonly secretInPath?: boolean;
   /** The source may name only one of several tags that were pushed together, so the others have to be looked up. */
@@ -92,7 +109,10 @@ export interface AuthenticRequest {
 }
 
 /** What a source says of one push. Without a tag, the registry has to be asked for every followed tag of the repository. */
-export type PushedImage = Pick<ImagePush, 'repository' | 'digest' | 'commit' | 'sourceRepository' | 'actor' | 'buildId'> &
+export type PushedImage = Pick<
+  ImagePush,
+  'repository' | 'digest' | 'commit' | 'sourceRepository' | 'actor' | 'buildId' | 'proven'
+> &
   /** `deliveryId`: the event's own, in a request of several events. */
   Partial<Pick<ImagePush, 'tag' | 'deliveryId'>>;
 
@@ -156,7 +176,12 @@ export function defineSource<Name extends string, Schema extends z.ZodType>(
       if (own === undefined) return [];
       const read = (references: readonly string[], setting = 'secrets') =>
         readSecrets(references, context.secrets, `receivers.${name}.${setting}`);
-      return create(own, { ...context, read }).map((receiver) => ({ ...defaults, ...receiver }));
+      const allowed = definition.allowedImages?.(own) ?? [];
+      return create(own, { ...context, read }).map((receiver) => {
+        const whole = { ...defaults, ...receiver };
+        const its = allowed.find(({ path }) => [name, ...path].join('/') === whole.source);
+        return its === undefined ? whole : { ...whole, allowedImages: its.allowed };
+      });
     },
   };
 }

@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import { map } from '../../settings/wording.ts';
+import { allowedImages, imagesSetting, ofHosts } from '../kit/allowed-images.ts';
 import { bySignature } from '../kit/authentication.ts';
 import { type EventReading, eventNamed, headerIn, parsedFrom, part, readImage, requireObject, texts } from '../kit/reading.ts';
-import { byRepository, entryOf, imagePrefix, secretList } from '../kit/settings.ts';
+import { byRepository, entryOf, hostOfPrefix, imagePrefix, secretList } from '../kit/settings.ts';
 import { defineSource } from '../kit/source.ts';
 
 const eventSchema = z.object({
@@ -25,12 +26,17 @@ export const nexusSource = defineSource({
           imagePrefix,
           'Repositories of Nexus, each with the registry that its images are pulled from: its connector, or the server and a path.',
         ).exactOptional(),
+        images: imagesSetting('those of hosts and host'),
         host: imagePrefix.exactOptional().meta({ description: 'The registry of all other repositories.' }),
       },
       'Nexus webhooks on POST /webhook/nexus.',
     ).refine(({ host, hosts }) => host !== undefined || hosts !== undefined, {
       error: 'expected hosts (or host): Nexus does not say where its images are pulled from',
     }),
+  allowedImages: ({ images, host, hosts = {} }) => {
+    const known = [...(host === undefined ? [] : [host]), ...Object.values(hosts)].map(hostOfPrefix);
+    return [{ path: [], allowed: allowedImages(images, ofHosts(...known)) }];
+  },
   create: ({ secrets, host, hosts }, context) => [
     {
       mediaTypeAdvice: 'Let a capability of the type Webhook: Repository send it.',

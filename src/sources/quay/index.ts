@@ -6,8 +6,9 @@ import { codeOf } from '../../domain/errors.ts';
 import { type Authenticate, authentic, refused } from '../../http/authentication.ts';
 import { text } from '../../settings/scalars.ts';
 import { map, showValue } from '../../settings/wording.ts';
-import { asciiLowerCase } from '../kit/image.ts';
+import { allowedImages, imagesSetting, ofServiceOrPrivate, privateRegistries } from '../kit/allowed-images.ts';
 import { allOf, byPathOrHeader, fromNetworks } from '../kit/authentication.ts';
+import { asciiLowerCase } from '../kit/image.ts';
 import { pathSecretReceiver, secretOfPath, senderNetworks } from '../kit/path-secret.ts';
 import { textList } from '../kit/settings.ts';
 import { type DropIn, defineSource, type OwnContext, type OwnReceiver, type ParsedRequest } from '../kit/source.ts';
@@ -76,6 +77,7 @@ export const quaySource = defineSource({
     return map(
       {
         secrets: secretOfPath(check).exactOptional(),
+        images: imagesSetting(`quay.io, and ${privateRegistries}`),
         networks: senderNetworks,
         certificate: certificateSettings.exactOptional(),
       },
@@ -92,6 +94,13 @@ export const quaySource = defineSource({
   },
   example: '{ secrets: env:QUAY_SECRET }',
   dropIn: quayDropIn,
+  allowedImages: ({ images }) => [{ path: [], allowed: allowedImages(images, ofServiceOrPrivate('quay')) }],
+  notes: ({ secrets, certificate }) => {
+    if (secrets === undefined || certificate === undefined || isOwnQuay(certificate.subject ?? quaySubject)) return [];
+    const message =
+      'builds are told to https://YOUR-HOST/incoming/SECRET: quay.io shows the same certificate for each of its accounts, so it takes one of secrets beside it';
+    return [{ path: ['certificate'], message }];
+  },
   clientCertificateAt: ({ certificate }) => (certificate === undefined ? undefined : ['certificate']),
   create(settings, context) {
     const { secrets, certificate } = settings;

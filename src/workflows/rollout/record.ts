@@ -291,7 +291,7 @@ export class RolloutRecord {
   #noticeOf(event: NoticeEvent, more: Partial<Notice>): Notice {
     this.#notices += 1;
     const { workflowId: rollout, runId } = workflowInfo();
-    const { commit, sourceRepository, actor } = this.#start.push;
+    const { commit, sourceRepository, actor, proven } = this.#start.push;
     const { service, image, proposals, waivers } = this.state;
     const proposal = Object.values(proposals).at(-1)?.url;
     return {
@@ -302,6 +302,7 @@ export class RolloutRecord {
       ...(commit !== undefined && { commit }),
       ...(sourceRepository !== undefined && { sourceRepository }),
       ...(actor !== undefined && { actor }),
+      ...(proven !== undefined && { proven }),
     };
   }
 }
