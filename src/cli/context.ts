@@ -70,9 +70,9 @@ export function addCommandOptions(command: Command, context: CliContext): Comman
   return command.option(...jsonOption).option(...configOption(context));
 }
 
-/** @param who what the command calls whoever decides, and what proves it */
-export function addDecisionOptions(command: Command, who: string, proof: string, context: CliContext): Command {
-  const as = `${who}; else LANDFALL_OPERATOR, else the user of this machine${proof}`;
+/** @param who what the command calls whoever decides */
+export function addDecisionOptions(command: Command, who: string, context: CliContext): Command {
+  const as = `${who}; else LANDFALL_OPERATOR, else the user of this machine. LANDFALL_TOKEN proves it`;
   return addCommandOptions(command.option('--reason <text>', 'why').option('--as <operator>', as), context);
 }
 

@@ -24,7 +24,7 @@ const approval = map(
     ),
     verified: optional(
       z.boolean(),
-      "true: only approvals by an operator's token or by a review at GitHub count. Default: false.",
+      "true: only approvals by an operator's token or by a review at GitHub count. Default: true where any operator has a token.",
     ),
   },
   'Who has to approve before the stage is changed.',
@@ -144,12 +144,18 @@ function mergeComplaints({ merge, change, deploy = 'none', watch = 'off' }: Stag
 }
 
 function resolveApproval(input: z.output<typeof approval>, context: StageContext, complain: Complain): ApprovalPlan {
-  const { from = [], required = 1, within: withinMs = day, selfApproval = true, verified = false } = input;
+  const { from = [], required = 1, within: withinMs = day, selfApproval = true } = input;
+  const anyToken = context.operators?.some(({ token }) => token !== undefined) ?? false;
+  const { verified = anyToken } = input;
+  const because =
+    input.verified === undefined
+      ? 'verified is true where any operator has a token (verified: false takes typed names)'
+      : 'verified is true';
   if (from.length === 0) complain(['from'], 'expected the names of operators who may approve, found nothing');
   else if (required > from.length)
     complain(['required'], `expected at most ${from.length}, as many as may approve (from), found ${required}`);
   const approvers = from.map((name, index) =>
-    approver(name, from.indexOf(name) < index, verified, context, within(complain, 'from', index)),
+    approver(name, from.indexOf(name) < index, verified ? because : undefined, context, within(complain, 'from', index)),
   );
   return { from: approvers, required, withinMs, selfApproval, verified };
 }
@@ -157,14 +163,14 @@ function resolveApproval(input: z.output<typeof approval>, context: StageContext
 function approver(
   name: string,
   isRepeated: boolean,
-  verified: boolean,
+  whyVerified: string | undefined,
   { kinds, operators, change }: StageContext,
   complain: Complain,
 ): Approver {
   const isReviewed = change !== undefined && forgeOf(change.repository, kinds)?.reviews === true;
   const operator = operators?.find((entry) => entry.name === name);
   const known = operators?.map((entry) => entry.name).join(', ');
-  const isUnproven = verified && operator?.token === undefined;
+  const isUnproven = whyVerified !== undefined && operator?.token === undefined;
   if (operators === undefined) return { name };
   if (isRepeated) complain([], `expected each name once, found '${name}' again`);
   else if (operator === undefined)
@@ -175,11 +181,11 @@ function approver(
   else if (!operator.roles.includes('approve'))
     complain([], `expected an operator with the role approve, found '${name}' without it`);
   else if (isUnproven && operator.github === undefined)
-    complain([], `expected an operator with token or github, because verified is true, found '${name}' with neither of them`);
+    complain([], `expected an operator with token or github, because ${whyVerified}, found '${name}' with neither of them`);
   else if (isUnproven && !isReviewed)
     complain(
       [],
-      `expected an operator with token, because verified is true and this stage has no pull request to review, found '${name}' without it`,
+      `expected an operator with token, because ${whyVerified} and this stage has no pull request to review, found '${name}' without it`,
     );
   return { name, ...(operator?.github !== undefined && { github: operator.github }) };
 }

@@ -39,6 +39,9 @@ export function isByDigest({ named = false, promotion }: Pick<RolloutStart, 'nam
   return named || promotion !== undefined;
 }
 
+/** How many decisions a rollout, a lane or the global hold has taken: a proof is bound to it, so that it counts once. */
+export const decidedQuery = defineQuery<number>('decided');
+
 export const stateQuery = defineQuery<RolloutState>('state');
 
 export const retryUpdate = defineUpdate<RolloutState, [Decision?]>('retry');
@@ -74,6 +77,8 @@ interface NextStart<State> {
   readonly checkEveryMs?: number;
   /** After how many events of history it continues as new. */
   readonly longestHistory?: number;
+  /** How many decisions it has taken. */
+  readonly decided?: number;
 }
 
 export interface LaneStart extends NextStart<LaneState> {
@@ -147,6 +152,9 @@ export interface LaneDecision {
   readonly stage?: string;
   readonly by?: string;
   readonly reason?: string;
+  /** As those of a decision on a rollout. */
+  readonly proof?: string;
+  readonly earlier?: number;
 }
 
 /** The global hold: one workflow for all services. */

@@ -1,21 +1,34 @@
+import type { ImagePush } from './image-push.ts';
 import type { Decision } from './rollout-state.ts';
 
 /**
  * Shows that a decision was made by the operator whose name it carries. The operator has a token, Landfall only its hash; the proof is an
- * HMAC-SHA256 under that hash over everything that the decision says, and over the very run that it is about. So it tells nothing of
- * the token, and is worth nothing for another decision, another digest, or another run.
+ * HMAC-SHA256 under that hash over everything that the decision says, over the very run that it is about, and over how many decisions
+ * there were before. So it tells nothing of the token, and is worth nothing for another decision, another digest, another run, or again.
  *
  * The hash is a secret too: anybody who has it can make proofs. It is worth less than the token only in that it is in one place.
  */
 
 /** What a proof is bound to; `rollout` and `runId` are those of the workflow. */
-export interface ProvenDecision extends Pick<Decision, 'stage' | 'step' | 'digest' | 'head' | 'reason'> {
+export interface ProvenDecision extends Pick<Decision, 'stage' | 'step' | 'digest' | 'head' | 'reason' | 'earlier'> {
   readonly verb: string;
   readonly rollout: string;
   readonly runId: string;
   /** Name of the operator. */
   readonly by: string;
 }
+
+/** What the proof of a trigger is bound to: this service and image, and this very delivery. */
+export function provenTrigger(service: string, { repository, tag, deliveryId, receivedAt }: Trigger) {
+  return { verb: 'trigger', rollout: `trigger:${service}:${repository}:${tag}`, runId: `${deliveryId} ${receivedAt}` } as const;
+}
+type Trigger = Pick<ImagePush, 'repository' | 'tag' | 'deliveryId' | 'receivedAt'>;
+
+/** In place of the id of a run, for what is said to workflows that never end: they go on from run to run, and so does their count. */
+export const everyRun = '';
+
+/** What a workflow answers where its count has moved on since the proof was made; the command looks again and makes a new one. */
+export const decidedMeanwhile = 'something else was decided meanwhile, or this very proof was used before';
 
 /** In characters. A shorter one could be guessed from a proof. */
 export const shortestToken = 32;
@@ -51,8 +64,9 @@ async function keyFrom(tokenHash: string) {
 }
 
 /** A list has one form in JSON, and no part of it can be mistaken for another. */
-function messageOf({ verb, rollout, runId, stage, step, digest, head, reason, by }: ProvenDecision): Uint8Array {
+function messageOf({ verb, rollout, runId, stage, step, digest, head, reason, by, earlier }: ProvenDecision): Uint8Array {
   const said = [verb, rollout, runId, stage ?? null, step ?? null, digest ?? null, reason ?? null, by];
+  if (earlier !== undefined) return utf8.encode(JSON.stringify(['landfall decision 3', ...said, head ?? null, earlier]));
   // What names no head is proven as it always was.
   return utf8.encode(
     JSON.stringify(head === undefined ? ['landfall decision 1', ...said] : ['landfall decision 2', ...said, head]),

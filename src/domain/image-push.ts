@@ -9,6 +9,16 @@ export interface ProvenOrigin {
   readonly actorOf?: 'github' | 'operators';
 }
 
+/** Of a push, or what stands for one, that an operator asked for with a token. */
+export function operatorPush(name: string): Pick<ImagePush, 'actor' | 'proven'> {
+  return { actor: name, proven: { by: 'operator', fields: ['actor'], actorOf: 'operators' } };
+}
+
+/** Whom people are told of as who pushed: the actor of the source, or whoever triggered it. */
+export function pusherOf({ actor, trigger }: Pick<ImagePush, 'actor' | 'trigger'>): string | undefined {
+  return actor ?? trigger?.by;
+}
+
 type OriginField = ProvenOrigin['fields'][number];
 
 /** What people read after the field of a push: whether it is only claimed. */
@@ -32,6 +42,8 @@ export interface ImagePush {
   readonly sourceRepository?: string;
   /** The run of CI, or the build, that made it. */
   readonly buildId?: string;
+  /** Of a trigger by hand: who typed it, and what shows that it was they. Only where that is checked do they count as the actor. */
+  readonly trigger?: { readonly by: string; readonly proof?: string };
   /** Who pushed, as the source names them. */
   readonly actor?: string;
   /** What of the above is more than the word of whoever knows a secret. Absent: all of it is only claimed. */

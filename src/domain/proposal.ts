@@ -1,5 +1,5 @@
 import { type EvidenceItem, withoutQuotes } from './evidence.ts';
-import { claimedMark, type ImagePush } from './image-push.ts';
+import { claimedMark, type ImagePush, pusherOf } from './image-push.ts';
 import { code, inert, prose, shortened } from './inert-text.ts';
 import type { CheckResult, ImageIdentity, Skipped, VerifiedImage } from './outcomes.ts';
 import { nameOf, type Waiver, waiverText } from './rollout-state.ts';
@@ -93,6 +93,7 @@ function imageDetails(subject: ProposalSubject): string[] {
     return `${code(value)}${claimedMark(field, push[field] === value ? push : {})}`;
   };
   const platforms = image.platforms.map(({ platform }) => code(platform)).join(', ');
+  const pushedBy = pusherOf(push);
   return [
     `- **Service:** ${code(service)}`,
     `- **Image:** ${code(`${image.repository}:${image.tag}`, 400)}`,
@@ -100,7 +101,7 @@ function imageDetails(subject: ProposalSubject): string[] {
     `- **Source repository:** ${known(sourceRepository(subject), 'sourceRepository')}`,
     `- **Commit:** ${known(sourceCommit(subject), 'commit')}`,
     ...(platforms === '' ? [] : [`- **Platforms:** ${platforms}`]),
-    ...(push.actor === undefined ? [] : [`- **Pushed by:** ${known(push.actor, 'actor')}`]),
+    ...(pushedBy === undefined ? [] : [`- **Pushed by:** ${known(pushedBy, 'actor')}`]),
   ];
 }
 

@@ -94,6 +94,8 @@ export interface Decision {
   readonly head?: string;
   /** Shows that `by` is who it says: see `domain/decision-proof.ts`. */
   readonly proof?: string;
+  /** How many decisions there had been when the proof was made, so that it counts once. */
+  readonly earlier?: number;
 }
 
 const marks = { pending: '▫️', running: '⏳', waiting: '⏸️', passed: '✅', blocked: '⛔', skipped: '⏭️', stopped: '⏹️' } as const;

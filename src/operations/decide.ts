@@ -1,11 +1,11 @@
 import type { Client } from '@temporalio/client';
 import { z } from 'zod';
 import { abortUpdate, approveUpdate, rejectUpdate, retryUpdate, skipUpdate } from '../contracts/messages.ts';
-import { proofOf } from '../domain/decision-proof.ts';
 import { typedReason } from '../domain/person.ts';
 import { type Decision, type RolloutState, shortRollout } from '../domain/rollout-state.ts';
 import { NotFound, Refused } from './errors.ts';
 import { type Actor, reasonInput } from './input.ts';
+import { withProof } from './proof.ts';
 import { readRollout, rolloutPrefix, rolloutRow } from './rollouts.ts';
 import { answered } from './temporal-calls.ts';
 
@@ -47,19 +47,20 @@ export async function decide(
   { name, tokenHash }: Actor,
 ): Promise<Pick<Decision, 'digest'>> {
   const { runId, ...bound } = await boundTo(client, rollout, verb, stage);
-  const decision = {
+  const said = {
     ...(step !== undefined && { step }),
     ...(stage !== undefined && { stage }),
     ...(reason !== undefined && { reason }),
     ...bound,
     by: name,
   };
-  const proof = tokenHash === undefined ? {} : { proof: await proofOf(tokenHash, { verb, rollout, runId, ...decision }) };
   try {
-    await answered(client, decideWithinMs, () =>
-      client.workflow
-        .getHandle(rollout, runId)
-        .executeUpdate<RolloutState, [Decision]>(updates[verb].name, { args: [{ ...decision, ...proof }] }),
+    await withProof(client, { verb, rollout, runId, tokenHash }, said, (decision) =>
+      answered(client, decideWithinMs, () =>
+        client.workflow
+          .getHandle(rollout, runId)
+          .executeUpdate<RolloutState, [Decision]>(updates[verb].name, { args: [decision] }),
+      ),
     );
   } catch (error) {
     if (!(error instanceof NotFound)) throw error;

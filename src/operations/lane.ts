@@ -1,4 +1,4 @@
-import { type Client, WithStartWorkflowOperation } from '@temporalio/client';
+import { type Client, WithStartWorkflowOperation, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import type { QueryDefinition, Workflow } from '@temporalio/common';
 import { z } from 'zod';
 import type { Configuration } from '../config/configuration.ts';
@@ -21,12 +21,14 @@ import {
   unquarantineUpdate,
 } from '../contracts/messages.ts';
 import { globalHoldId, globalHoldStartOptions, laneId, laneStartOptions } from '../contracts/start-options.ts';
+import { everyRun } from '../domain/decision-proof.ts';
 import type { Digest } from '../domain/image-reference.ts';
 import { DecisionRefused, digestOf, knownDigests } from '../domain/lane/decisions.ts';
 import type { LaneState } from '../domain/lane/state.ts';
 import { matchesWildcard } from '../settings/image-pattern.ts';
 import { InvalidConfiguration, NotFound, Refused } from './errors.ts';
 import { type Actor, reasonInput, serviceInput } from './input.ts';
+import { withProof } from './proof.ts';
 import { answered, answerWithinMs } from './temporal-calls.ts';
 
 /** What a service's lane knows; undefined where nothing of the service was ever rolled out. */
@@ -112,7 +114,7 @@ const commandWithinMs = 15_000;
 const startingVerbs: readonly LaneCommand['verb'][] = ['hold', 'quarantine'];
 
 /**
- * Lanes take no proof: whoever the actor says to be is noted as unverified.
+ * Without a token, whoever the actor says to be is noted as unverified.
  * @param configuration reads it when it is needed
  * @returns the command with its whole digest, and what the lane answered
  * @throws NotFound where neither lane nor configuration knows the service or the stage; Refused; Unreachable; InvalidConfiguration
@@ -129,22 +131,42 @@ export async function commandLane(
   if (starts) requireKnownService(service, configuration);
   if ('stage' in input && input.stage !== undefined) requireKnownStage(input.stage, service, lane, configuration);
   const command = 'digest' in input ? { ...input, digest: completeDigest(input.digest, lane) } : input;
-  return { command, answer: await answered(client, commandWithinMs, () => send(client, command, actor, starts)) };
+  return { command, answer: await send(client, command, actor, starts) };
 }
 
 async function send(client: Client, command: LaneCommand, actor: Actor, starts: boolean): Promise<LaneAnswer> {
   const { service, verb, reason } = command;
-  const where = {
+  const said = {
+    ...attributedTo(actor, reason),
     ...('stage' in command && command.stage !== undefined && { stage: command.stage }),
     ...('digest' in command && { digest: command.digest }),
   };
-  const args: [LaneDecision] = [{ ...attributedTo(actor, reason), ...where }];
   const { name } = updates[verb];
-  if (!starts) return await client.workflow.getHandle(laneId(service)).executeUpdate<LaneAnswer, [LaneDecision]>(name, { args });
-  const startWorkflowOperation = new WithStartWorkflowOperation('lane', laneStartOptions(service));
-  return await client.workflow.executeUpdateWithStart<Workflow, LaneAnswer, [LaneDecision]>(name, {
-    args,
-    startWorkflowOperation,
+  const options = laneStartOptions(service);
+  if (starts && actor.tokenHash !== undefined) await begin(client, () => client.workflow.start('lane', options));
+  const target = { verb, rollout: laneId(service), runId: everyRun, tokenHash: actor.tokenHash };
+  return await withProof(client, target, said, (decision) =>
+    answered(client, commandWithinMs, async () => {
+      const args: [LaneDecision] = [decision];
+      if (!starts)
+        return await client.workflow.getHandle(laneId(service)).executeUpdate<LaneAnswer, [LaneDecision]>(name, { args });
+      const startWorkflowOperation = new WithStartWorkflowOperation('lane', options);
+      return await client.workflow.executeUpdateWithStart<Workflow, LaneAnswer, [LaneDecision]>(name, {
+        args,
+        startWorkflowOperation,
+      });
+    }),
+  );
+}
+
+/** What a proof is bound to is known only once the workflow runs. It may run already. */
+async function begin(client: Client, start: () => Promise<unknown>): Promise<void> {
+  await answered(client, commandWithinMs, async () => {
+    try {
+      await start();
+    } catch (error) {
+      if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+    }
   });
 }
 
@@ -155,15 +177,20 @@ export async function commandGlobalHold(
   actor: Actor,
 ): Promise<GlobalHoldState> {
   const { name } = verb === 'hold' ? globalHoldUpdate : globalReleaseUpdate;
-  return await answered(client, commandWithinMs, () =>
-    client.workflow.executeUpdateWithStart<Workflow, GlobalHoldState, [LaneDecision]>(name, {
-      args: [attributedTo(actor, reason)],
-      startWorkflowOperation: new WithStartWorkflowOperation('globalHold', globalHoldStartOptions()),
-    }),
+  const { tokenHash } = actor;
+  if (tokenHash !== undefined) await begin(client, () => client.workflow.start('globalHold', globalHoldStartOptions()));
+  const target = { verb, rollout: globalHoldId, runId: everyRun, tokenHash };
+  return await withProof(client, target, attributedTo(actor, reason), (decision) =>
+    answered(client, commandWithinMs, () =>
+      client.workflow.executeUpdateWithStart<Workflow, GlobalHoldState, [LaneDecision]>(name, {
+        args: [decision],
+        startWorkflowOperation: new WithStartWorkflowOperation('globalHold', globalHoldStartOptions()),
+      }),
+    ),
   );
 }
 
-function attributedTo({ name }: Actor, reason: string | undefined): LaneDecision {
+function attributedTo({ name }: Actor, reason: string | undefined): LaneDecision & { readonly by: string } {
   return { by: name, ...(reason !== undefined && { reason }) };
 }
 

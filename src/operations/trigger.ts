@@ -4,6 +4,7 @@ import { z } from 'zod';
 import type { Configuration } from '../config/configuration.ts';
 import { describeFollowed, describeTags, planOf, plansOfRepository } from '../config/plans.ts';
 import { resolveStartOptions, rolloutStartOptions } from '../contracts/start-options.ts';
+import { proofOf, provenTrigger } from '../domain/decision-proof.ts';
 import type { ImagePush } from '../domain/image-push.ts';
 import {
   type Digest,
@@ -94,13 +95,21 @@ export interface Started {
  * @returns one for each trigger, in their order
  * @throws Refused where the digest is in quarantine; Unreachable
  */
-export async function trigger(client: Client, triggers: ReturnType<typeof planTriggers>, { name }: Actor): Promise<Started[]> {
-  const starts = triggers.map(({ plan, image: { repository, digest }, tag }) => {
+export async function trigger(client: Client, triggers: ReturnType<typeof planTriggers>, actor: Actor): Promise<Started[]> {
+  const starts = triggers.map(async ({ plan, image: { repository, digest }, tag }) => {
     const receivedAt = new Date().toISOString();
-    const push = { source: 'operator', deliveryId: `operator-${randomUUID()}`, repository, tag, actor: name, receivedAt };
-    return digest === undefined ? lookUp(client, plan, push) : startRollout(client, plan, { ...push, digest }, digest);
+    const asked = { source: 'operator', deliveryId: `operator-${randomUUID()}`, repository, tag, receivedAt };
+    const push = { ...asked, trigger: await provenBy(actor, plan.service, asked, digest) };
+    return await (digest === undefined ? lookUp(client, plan, push) : startRollout(client, plan, { ...push, digest }, digest));
   });
   return await Promise.all(starts);
+}
+
+/** A name alone is no actor: whoever may not approve what they pushed could type another one. */
+async function provenBy({ name, tokenHash }: Actor, service: string, push: ImagePush, digest: Digest | undefined) {
+  if (tokenHash === undefined) return { by: name };
+  const decision = { ...provenTrigger(service, push), by: name, ...(digest !== undefined && { digest }) };
+  return { by: name, proof: await proofOf(tokenHash, decision) };
 }
 
 const startWithinMs = 5_000;

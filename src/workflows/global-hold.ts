@@ -1,4 +1,12 @@
-import { log, makeContinueAsNewFunc, proxyActivities, setCurrentDetails, setHandler, upsertMemo } from '@temporalio/workflow';
+import {
+  log,
+  makeContinueAsNewFunc,
+  proxyActivities,
+  setCurrentDetails,
+  setHandler,
+  upsertMemo,
+  workflowInfo,
+} from '@temporalio/workflow';
 import type { FollowUpActivities } from '../contracts/activities/lane.ts';
 import {
   type GlobalHoldStart,
@@ -9,10 +17,11 @@ import {
   type LaneDecision,
   type ProgressNote,
 } from '../contracts/messages.ts';
+import { everyRun } from '../domain/decision-proof.ts';
 import { DecisionRefused } from '../domain/lane/decisions.ts';
 import { recordDecision } from './audit.ts';
 import { sendUntilLong } from './long-lived.ts';
-import { attributionOf, refusing } from './operator-decision.ts';
+import { attributionOf, DecisionCounter, refusing } from './operator-decision.ts';
 import { failureOf } from './rollout/steps/take-step.ts';
 
 const { nudgeWaiting } = proxyActivities<Pick<FollowUpActivities, 'nudgeWaiting'>>({
@@ -25,7 +34,12 @@ const { nudgeWaiting } = proxyActivities<Pick<FollowUpActivities, 'nudgeWaiting'
 const everyService = { service: null, repository: null };
 
 /** While it is set, no service is changed. It is kept in the memo, so that it can be read without a worker. No such workflow: no hold. */
-export async function globalHold({ state = {}, pendingProgress, longestHistory = 1_000 }: GlobalHoldStart): Promise<never> {
+export async function globalHold({
+  state = {},
+  pendingProgress,
+  longestHistory = 1_000,
+  decided,
+}: GlobalHoldStart): Promise<never> {
   const now: { state: GlobalHoldState; pendingProgress: ProgressNote | undefined } = { state, pendingProgress };
   const set = (next: GlobalHoldState, what: string): GlobalHoldState => {
     now.state = next;
@@ -33,21 +47,26 @@ export async function globalHold({ state = {}, pendingProgress, longestHistory =
     upsertMemo({ hold: next.hold ?? null });
     return next;
   };
+  // It rises also where the workflow was terminated and begun anew: a proof of its earlier life counts for nothing.
+  const counter = new DecisionCounter(decided ?? workflowInfo().startTime.getTime(), everyRun);
   const mayRelease = refusing(() => {
     if (now.state.hold === undefined) throw new DecisionRefused('nothing to release: there is no global hold');
   });
   setHandler(globalHoldQuery, () => now.state);
-  setHandler(globalHoldUpdate, (typed) => {
-    const hold = attributionOf(typed);
-    recordDecision('hold', hold, everyService);
-    return set({ hold }, `everything was held by ${hold.by}`);
-  });
-  const release = (typed: LaneDecision) => {
-    mayRelease();
-    const author = attributionOf(typed);
-    recordDecision('release', author, everyService);
-    return set({}, `everything was released by ${author.by}`);
-  };
+  setHandler(globalHoldUpdate, (typed) =>
+    counter.withProof('hold', typed, (proven) => {
+      const hold = attributionOf(typed, proven);
+      recordDecision('hold', hold, everyService);
+      return set({ hold }, `everything was held by ${hold.by}`);
+    }),
+  );
+  const release = (typed: LaneDecision) =>
+    counter.withProof('release', typed, (proven) => {
+      mayRelease();
+      const author = attributionOf(typed, proven);
+      recordDecision('release', author, everyService);
+      return set({}, `everything was released by ${author.by}`);
+    });
   setHandler(globalReleaseUpdate, release, { validator: (_typed: LaneDecision) => mayRelease() });
   const messages = {
     areLeft: () => now.pendingProgress !== undefined,
@@ -60,7 +79,7 @@ export async function globalHold({ state = {}, pendingProgress, longestHistory =
   const again = () => {
     const { state, pendingProgress } = now;
     return makeContinueAsNewFunc<typeof globalHold>({ memo: { hold: state.hold ?? null } })({
-      ...{ state, longestHistory },
+      ...{ state, longestHistory, decided: counter.decided },
       ...(pendingProgress && { pendingProgress }),
     });
   };

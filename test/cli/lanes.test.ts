@@ -6,11 +6,12 @@ import { fileURLToPath } from 'node:url';
 import { NativeConnection, Worker } from '@temporalio/worker';
 import { type GlobalHoldState, globalHoldQuery, laneQuery } from '../../src/contracts/messages.ts';
 import { globalHoldId, laneId, laneStartOptions, taskQueues } from '../../src/contracts/start-options.ts';
+import { hashOfToken, isProofOf } from '../../src/domain/decision-proof.ts';
 import type { Digest, Repository, Tag } from '../../src/domain/image-reference.ts';
 import { emptyLane, type LaneState } from '../../src/domain/lane/state.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
 import { landfall, landfallHere, type Ran } from './command.ts';
-import { runningOf } from './stand-in-lanes.ts';
+import { runningOf, saidQuery } from './stand-in-lanes.ts';
 
 const operator = userInfo().username;
 
@@ -83,6 +84,28 @@ describe('what operators say to lanes', function () {
     assert.equal((await laneOf('other')).quarantine[digestOf('9')]?.reason, 'stolen key');
     await said('hold', 'web-shop', '--stage', 'staging', '--reason', 'named by a pattern');
     assert.equal((await laneOf('web-shop')).stages.staging?.hold?.reason, 'named by a pattern');
+  });
+
+  it('proves what it says to a lane, and to all of them, with LANDFALL_TOKEN, and again where somebody else was first', async () => {
+    const token = `the token of ann, ${'a'.repeat(32)}`;
+    const tokenHash = await hashOfToken(token);
+    const env = { TEMPORAL_ADDRESS: temporal.address, LANDFALL_TOKEN: token };
+    const say = (...words: string[]) => landfallHere([...words, '--as', 'ann'], { cwd: folder, env });
+    // Nothing of this service was ever rolled out.
+    assert.equal((await say('hold', 'proven', '--reason', 'x')).exitCode, 1);
+    for (const [service, reason, earlier] of [
+      ['web-proven', 'a fair', 7],
+      ['web-late', 'late', 8],
+    ] as const) {
+      const { stdout, stderr } = await say('hold', service, '--reason', reason);
+      assert.equal(stdout, `${service}: all stages held by ann\n`, stderr);
+      const { proof = '', ...said } = (await temporal.client.workflow.getHandle(laneId(service)).query(saidQuery)) ?? {};
+      assert.deepEqual(said, { by: 'ann', reason, earlier });
+      const proven = { ...said, by: 'ann', verb: 'hold', rollout: laneId(service), runId: '' };
+      assert.equal(await isProofOf(tokenHash, proven, proof), true);
+    }
+    assert.match((await say('hold', '--all', '--reason', 'x')).stdout, /^all services are held by ann: /);
+    assert.match((await say('release', '--all')).stdout, /released by ann\n/);
   });
 
   it('hold takes no service, and no stage, that neither lane nor configuration knows', async () => {

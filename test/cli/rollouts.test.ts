@@ -8,7 +8,7 @@ import { NativeConnection, Worker } from '@temporalio/worker';
 import { createDecisions } from '../../src/activities/decisions.ts';
 import { run } from '../../src/cli/main.ts';
 import { rolloutId, rolloutStartOptions, taskQueues } from '../../src/contracts/start-options.ts';
-import { hashOfToken } from '../../src/domain/decision-proof.ts';
+import { hashOfToken, isProofOf, provenTrigger } from '../../src/domain/decision-proof.ts';
 import type { Digest, Repository, Tag } from '../../src/domain/image-reference.ts';
 import type { Plan } from '../../src/domain/plan.ts';
 import type { Decision, RolloutState } from '../../src/domain/rollout-state.ts';
@@ -94,7 +94,7 @@ describe('the landfall command with a running Temporal', function () {
       [{ rollout: id, service: 'listed', status: 'blocked' }],
     );
     assert.equal(rows[0]?.image, `${repository}:latest`);
-    assert.equal(rows[0]?.reason, 'asked: false, actor: undefined');
+    assert.equal(rows[0]?.reason, 'asked: false, by: undefined, proof: undefined, actor: undefined');
   });
 
   it('prints a plain, aligned table where the output is no terminal', async () => {
@@ -280,12 +280,15 @@ describe('the landfall command with a running Temporal', function () {
       const words = ['--as', 'ann', '--reason', 'seen'];
       const { id, runId, stdout, decision } = await approved('asking-ann', words, { LANDFALL_TOKEN: token });
       assert.equal(decision.head, 'def');
+      assert.equal(decision.earlier, 3);
       const hash = await hashOfToken(token);
       const operators = [{ name: 'ann', token: 'env:ANN_TOKEN_HASH', roles: ['approve'] }] as const;
       const { whoDecided } = createDecisions({ operators, secrets: () => hash });
       const input = { rollout: id, runId, verb: 'approve', decision };
       assert.deepEqual(await runActivity(whoDecided, input), { by: 'ann', verified: true });
       await assert.rejects(runActivity(whoDecided, { ...input, runId: 'another' }), { type: 'DecisionRefused' });
+      const later = { ...input, decision: { ...decision, earlier: 4 } };
+      await assert.rejects(runActivity(whoDecided, later), { type: 'DecisionRefused' });
       const elsewhere = { ...input, decision: { ...decision, head: 'abc' } };
       await assert.rejects(runActivity(whoDecided, elsewhere), { type: 'DecisionRefused' });
       assert.match(stdout, / approved by ann\n/);
@@ -426,8 +429,23 @@ describe('the landfall command with a running Temporal', function () {
     const id = rolloutId('app', { tag: 'latest' as Tag, digest });
     assert.ok(stdout.includes(id.replace('rollout:', '')));
     const state = await temporal.client.workflow.getHandle(id).query<RolloutState>('state');
-    assert.equal(state.reason, `asked: true, actor: ${operator}`);
+    assert.equal(state.reason, `asked: true, by: ${operator}, proof: undefined, actor: undefined`);
     assert.deepEqual(state.image, { repository: 'ghcr.io/team/app', tag: 'latest', digest });
+    const token = `the token of ann, ${'a'.repeat(32)}`;
+    const named = digestOf('d');
+    const proven = await command(['trigger', `ghcr.io/team/app:latest@${named}`], {
+      ...{ TEMPORAL_ADDRESS: temporal.address, LANDFALL_TOKEN: token },
+    });
+    assert.equal(proven.exitCode, 0, proven.stderr);
+    const handle = temporal.client.workflow.getHandle(rolloutId('app', { tag: 'latest' as Tag, digest: named }));
+    const { reason = '', startedAt } = await handle.query<RolloutState>('state');
+    const [, proof = ''] = /^asked: true, by: \S+, proof: ([0-9a-f]{64}), actor: undefined$/.exec(reason) ?? [];
+    const deliveryId = String((await handle.describe()).memo?.deliveryId);
+    const push = { repository: repository as Repository, tag: 'latest' as Tag, deliveryId, receivedAt: startedAt };
+    const said = { ...provenTrigger('app', push), by: operator, digest: named };
+    assert.equal(await isProofOf(await hashOfToken(token), said, proof), true);
+    const elsewhere = { ...provenTrigger('app', { ...push, deliveryId: 'another' }), by: operator, digest: named };
+    assert.equal(await isProofOf(await hashOfToken(token), elsewhere, proof), false);
     const again = await command(['trigger', `ghcr.io/team/app:latest@${digest}`]);
     assert.equal(again.stdout, `app: was running already, and goes on: landfall show ${id.replace('rollout:', '')}\n`);
   });

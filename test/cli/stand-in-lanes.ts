@@ -1,5 +1,6 @@
-import { ApplicationFailure, condition, setHandler } from '@temporalio/workflow';
+import { ApplicationFailure, condition, defineQuery, setHandler } from '@temporalio/workflow';
 import {
+  decidedQuery,
   type GlobalHoldState,
   globalHoldQuery,
   globalHoldUpdate,
@@ -15,10 +16,14 @@ import {
   rollbackUpdate,
   unquarantineUpdate,
 } from '../../src/contracts/messages.ts';
+import { decidedMeanwhile } from '../../src/domain/decision-proof.ts';
 import type { Digest, Repository, Tag } from '../../src/domain/image-reference.ts';
 import { rollbackTerms } from '../../src/domain/lane/decisions.ts';
 import { emptyLane, type LaneState, type Running, stageOf } from '../../src/domain/lane/state.ts';
 import type { Attribution } from '../../src/domain/person.ts';
+
+/** The last hold as it was said. */
+export const saidQuery = defineQuery<LaneDecision | undefined>('said');
 
 const at = '2026-01-02T03:04:05.000Z';
 
@@ -34,10 +39,19 @@ export async function lane({ state }: LaneStart): Promise<never> {
     if (decision?.stage === 'sealed') throw ApplicationFailure.nonRetryable('sealed stays as it is');
   };
   const validated = { validator: refuseSealed };
+  let [said, decided]: [LaneDecision | undefined, number] = [undefined, 7];
   setHandler(laneQuery, () => memory);
+  setHandler(saidQuery, () => said);
+  setHandler(decidedQuery, () => decided);
   setHandler(
     holdUpdate,
     (decision) => {
+      // As if somebody had decided something else just before.
+      if (decision?.reason === 'late' && decided === 7) {
+        decided += 1;
+        throw ApplicationFailure.nonRetryable(`${decidedMeanwhile}: look`, 'DecisionRefused');
+      }
+      said = decision;
       if (decision?.stage === undefined) memory.hold = wordOf(decision);
       else stageOf(memory, decision.stage).hold = wordOf(decision);
       return memory;
@@ -78,6 +92,7 @@ export async function lane({ state }: LaneStart): Promise<never> {
 export async function globalHold(): Promise<never> {
   let state: GlobalHoldState = {};
   setHandler(globalHoldQuery, () => state);
+  setHandler(decidedQuery, () => 0);
   setHandler(globalHoldUpdate, ({ by = 'nobody', reason } = {}) => {
     state = { hold: { by, at, ...(reason !== undefined && { reason }) } };
     return state;

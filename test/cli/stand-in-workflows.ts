@@ -10,6 +10,7 @@ import {
 import {
   abortUpdate,
   approveUpdate,
+  decidedQuery,
   type RolloutStart,
   rejectUpdate,
   retryUpdate,
@@ -64,7 +65,7 @@ export async function rollout(start: RolloutStart): Promise<RolloutState> {
     image,
     status: isAsking ? 'waiting' : 'blocked',
     ...(isAsking && { approvals: { production: [review] }, waivers: [waiver] }),
-    reason: `asked: ${start.manual === true}, actor: ${start.push.actor}`,
+    reason: `asked: ${start.manual === true}, by: ${start.push.trigger?.by}, proof: ${start.push.trigger?.proof}, actor: ${start.push.actor}`,
     steps,
     proposals: {
       staging: { kind: 'branch', url: 'https://forge.example/pull/7', branch: 'landfall/app-staging', base: 'main', head: 'abc' },
@@ -94,6 +95,7 @@ export async function rollout(start: RolloutStart): Promise<RolloutState> {
     return before;
   };
   setHandler(stateQuery, () => state);
+  setHandler(decidedQuery, () => 3);
   setHandler(retryUpdate, decide('retry', 'proposed'));
   setHandler(skipUpdate, decide('skip', 'proposed'));
   setHandler(rejectUpdate, decide('reject', 'rejected'), {

@@ -69,8 +69,10 @@ describe('landfall trigger', function () {
     assert.match(stdout, /^app: landfall show app:latest:[0-9a-f]{12}\n$/);
     const asked = lookUps.at(-1);
     assert.equal(asked?.manual, true);
-    const { source, tag, actor, digest } = asked.push;
-    assert.deepEqual({ source, tag, actor, digest }, { source: 'operator', tag: 'latest', actor: operator, digest: undefined });
+    const { source, tag, actor, trigger, digest } = asked.push;
+    // A name that nothing proves is no actor.
+    const expected = { source: 'operator', tag: 'latest', actor: undefined, trigger: { by: operator }, digest: undefined };
+    assert.deepEqual({ source, tag, actor, trigger, digest }, expected);
     const again = await command('trigger', 'ghcr.io/team/app');
     assert.match(again.stdout, /^app: was running already, and goes on: landfall show app:latest:[0-9a-f]{12}\n$/);
   });

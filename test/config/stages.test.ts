@@ -3,7 +3,7 @@ import { plansOfRepository } from '../../src/config/plans.ts';
 import type { Repository } from '../../src/domain/image-reference.ts';
 import type { DeployPlan, StagePlan } from '../../src/domain/plan.ts';
 import { settingsIn } from '../support/plans.ts';
-import { load } from './support.ts';
+import { load, problemsIn } from './support.ts';
 
 const env = { SECRET: 's' };
 const head = `
@@ -43,9 +43,10 @@ describe('a stage', () => {
       required: 1,
       withinMs: 86_400_000,
       selfApproval: true,
-      verified: false,
+      // Somebody has a token, so a typed name counts only where that is said.
+      verified: true,
     });
-    const strict = 'approval: { from: [ann, bob], required: 2, within: 2h, selfApproval: false }';
+    const strict = 'approval: { from: [ann, bob], required: 2, within: 2h, selfApproval: false, verified: false }';
     assert.deepEqual(stage(strict).approval, {
       from: [{ name: 'ann', github: 'ann-gh' }, { name: 'bob' }],
       required: 2,
@@ -53,6 +54,17 @@ describe('a stage', () => {
       selfApproval: false,
       verified: false,
     });
+  });
+
+  it('takes typed names where nobody has a token, and says what to do where somebody has and another has not', () => {
+    const text = 'services: [{ image: ghcr.io/team/app, approval: { from: [bob] } }]';
+    const nobody = load(`operators: [{ name: bob, roles: [approve] }]\n${text}`);
+    assert.equal(plansOfRepository(nobody, 'ghcr.io/team/app' as Repository)[0]?.stages[0]?.approval?.verified, false);
+    const [problem] = problemsIn(`${head}${text}`, env);
+    assert.match(
+      problem ?? '',
+      /approval\.from\[0\]: expected an operator with token or github, because verified is true where any operator has a token \(verified: false takes typed names\), found 'bob'/,
+    );
   });
 
   it('keeps its windows as they were written, in UTC where nothing is said', () => {
@@ -309,7 +321,7 @@ describe('the keys of a stage', () => {
 defaults:
   change: { repository: team/deployment, file: f }
   merge: auto
-  approval: { from: [ann, bob], required: 2 }
+  approval: { from: [ann, bob], required: 2, verified: false }
   windows: [{ deny: Sat }, { deny: Sun }]
   deploy: { on: web-1, compose: { directory: "/srv/{stage}", file: a.yml } }
   watch: { http: { url: "http://a", headers: { A: a } }, tcp: "a:1", for: 5m }
@@ -363,7 +375,7 @@ services:
       'deploy: { docker: { label: a } }',
       'watch: { http: { url: "http://a" }, command: a }',
       'windows: [{ deny: Sat }]',
-      'approval: { from: [bob] }',
+      'approval: { from: [bob], verified: false }',
     );
     assert.deepEqual(JSON.parse(JSON.stringify(plan)), plan);
   });

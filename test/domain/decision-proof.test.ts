@@ -27,6 +27,13 @@ describe('the proof of a decision', () => {
     const expected = macOf(['landfall decision 2', ...said, head]);
     assert.equal(await proofOf(await hashOfToken(token), decision), expected);
     assert.equal(await isProofOf(await hashOfToken(token), decision, expected), true);
+    const counted = { ...decision, earlier: 4 };
+    assert.equal(await proofOf(await hashOfToken(token), counted), macOf(['landfall decision 3', ...said, head, 4]));
+    assert.equal(
+      await isProofOf(await hashOfToken(token), { ...counted, earlier: 5 }, await proofOf(await hashOfToken(token), counted)),
+      false,
+    );
+    assert.equal(await isProofOf(await hashOfToken(token), decision, await proofOf(await hashOfToken(token), counted)), false);
     const { head: _, ...headless } = decision;
     assert.equal(await proofOf(await hashOfToken(token), headless), macOf(['landfall decision 1', ...said]));
   });

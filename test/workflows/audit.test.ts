@@ -50,7 +50,7 @@ describe('decisions in the audit log', function () {
     await until(handle, 'blocked');
     for (const [verb, decision] of [
       ['skip', { by: 'ann', step: 'scan' }],
-      ['skip', { by: 'ann', step: 'scan', reason: 'known', proof: 'made up' }],
+      ['skip', { by: 'ann', step: 'scan', reason: 'known', proof: 'made up', earlier: 0 }],
       ['retry', { by: 'ann', step: 'smoke' }],
       ['approve', { by: 'ann' }],
     ] as const) {
@@ -58,7 +58,7 @@ describe('decisions in the audit log', function () {
     }
     await say(handle, 'retry', { by: 'ann', step: 'scan' });
     await until(handle, 'blocked');
-    await say(handle, 'skip', { by: 'ann', step: 'scan', reason: ' not\nreachable ', proof: 'proof of ann' });
+    await say(handle, 'skip', { by: 'ann', step: 'scan', reason: ' not\nreachable ', proof: 'proof of ann', earlier: 1 });
     await until(handle, 'waiting');
     await assert.rejects(say(handle, 'approve', { by: 'mallory' }));
     await say(handle, 'approve', { by: 'ann', stage, reason: 'looks good' });

@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
-import { hashOfToken, shortestToken } from '../../domain/decision-proof.ts';
 import { nameOfPerson } from '../../domain/person.ts';
 import { shortRollout, waiverText } from '../../domain/rollout-state.ts';
-import type { Actor, DecisionVerb } from '../../operations/index.ts';
-import { addDecisionOptions, type CliContext, type DecisionOptions, nameOf, rolloutArgument } from '../context.ts';
-import { CommandFailure, UsageFailure } from '../errors.ts';
+import type { DecisionVerb } from '../../operations/index.ts';
+import { actorOf } from '../actor.ts';
+import { addDecisionOptions, type CliContext, type DecisionOptions, rolloutArgument } from '../context.ts';
+import { CommandFailure } from '../errors.ts';
 import { plain } from '../terminal.ts';
 
 interface DecideOptions extends DecisionOptions {
@@ -30,9 +30,7 @@ export function addDecisions(program: Command, context: CliContext): void {
     if (isOfStep) command.argument('[step]', 'the step, where more than one is blocked');
     if (verb === 'abort') command.option('-y, --yes', 'do not ask whether it is meant');
     else command.option('--stage <name>', isOfStep ? 'the stage of the step' : 'the stage, where more than one waits');
-    addDecisionOptions(command, 'who decides', '. LANDFALL_TOKEN proves it', context).action(() =>
-      decide(verb, command.args, command.opts(), context),
-    );
+    addDecisionOptions(command, 'who decides', context).action(() => decide(verb, command.args, command.opts(), context));
   }
 }
 
@@ -61,17 +59,6 @@ async function decide(
     for (const waiver of waivers) context.print(`  ${plain(waiverText(waiver))}`);
     context.print(`now ${state.status}${state.reason === undefined ? '' : `: ${plain(state.reason)}`}`);
   });
-}
-
-/** @throws UsageFailure where LANDFALL_TOKEN cannot be a token */
-async function actorOf(options: DecideOptions, context: CliContext): Promise<Actor> {
-  const name = nameOf(options, context);
-  const token = context.env.LANDFALL_TOKEN?.trim();
-  if (!token) return { name };
-  if (token.length >= shortestToken) return { name, tokenHash: await hashOfToken(token) };
-  throw new UsageFailure(
-    `expected a token of at least ${shortestToken} characters in LANDFALL_TOKEN (landfall operator token makes one), found ${token.length}`,
-  );
 }
 
 async function confirmAbort(rollout: string, { confirm }: CliContext): Promise<void> {

@@ -2,8 +2,9 @@ import type { Command } from 'commander';
 import type { RollbackAnswer } from '../../contracts/messages.ts';
 import { nameOfPerson } from '../../domain/person.ts';
 import { shortRollout } from '../../domain/rollout-state.ts';
-import type { LaneAnswer, LaneCommand } from '../../operations/index.ts';
-import { addDecisionOptions, type CliContext, type DecisionOptions, nameOf } from '../context.ts';
+import type { Actor, LaneAnswer, LaneCommand } from '../../operations/index.ts';
+import { actorOf } from '../actor.ts';
+import { addDecisionOptions, type CliContext, type DecisionOptions } from '../context.ts';
 import { UsageFailure } from '../errors.ts';
 import { plain } from '../terminal.ts';
 
@@ -36,8 +37,7 @@ export function addLaneCommands(program: Command, context: CliContext): void {
 }
 
 function laneCommand(program: Command, verb: LaneCommand['verb'], description: string, context: CliContext): Command {
-  // What is said to a lane carries no proof, so the name is only a name.
-  return addDecisionOptions(program.command(verb).description(description), 'who says so', '', context);
+  return addDecisionOptions(program.command(verb).description(description), 'who says so', context);
 }
 
 interface HoldOptions extends DecisionOptions {
@@ -76,14 +76,14 @@ async function runLaneCommand(
   const operations = await import('../../operations/index.ts');
   const { config, json, reason } = options;
   const input = operations.parseInput(operations.laneCommandInput, { ...about, verb, reason });
-  const name = nameOf(options, context);
+  const actor = await actorOf(options, context);
   const configuration = () => operations.readConfiguration(config, context);
   const { command, answer } = await operations.withClient(config, context.env, (client) =>
-    operations.commandLane({ client, configuration }, input, { name }),
+    operations.commandLane({ client, configuration }, input, actor),
   );
   const { service } = command;
   if (json) return context.print(JSON.stringify({ service, ...answer }, null, 2));
-  context.print(`${service}: ${describe(command, answer)} by ${nameOfPerson({ by: name, verified: false })}`);
+  context.print(`${service}: ${describe(command, answer)} by ${nameOfActor(actor)}`);
   for (const line of 'workflow' in answer ? describeTerms(answer) : []) context.print(line);
 }
 
@@ -91,17 +91,19 @@ async function runGlobalHold(verb: 'hold' | 'release', options: DecisionOptions,
   const operations = await import('../../operations/index.ts');
   const { config, json, reason } = options;
   const input = operations.parseInput(operations.globalHoldInput, { verb, reason });
-  const name = nameOf(options, context);
-  const hold = await operations.withClient(config, context.env, (client) =>
-    operations.commandGlobalHold(client, input, { name }),
-  );
+  const actor = await actorOf(options, context);
+  const hold = await operations.withClient(config, context.env, (client) => operations.commandGlobalHold(client, input, actor));
   if (json) return context.print(JSON.stringify(hold, null, 2));
-  const by = nameOfPerson({ by: name, verified: false });
+  const by = nameOfActor(actor);
   context.print(
     verb === 'hold'
       ? `all services are held by ${by}: nothing but rollbacks changes what runs, until landfall release --all`
       : `the global hold is over: released by ${by}`,
   );
+}
+
+function nameOfActor({ name, tokenHash }: Actor): string {
+  return nameOfPerson({ by: name, verified: tokenHash !== undefined });
 }
 
 /** What a rollback comes to, and what it waits for. */

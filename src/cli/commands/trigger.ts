@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { shortRollout } from '../../domain/rollout-state.ts';
 import type { Started } from '../../operations/index.ts';
+import { actorOf } from '../actor.ts';
 import { addCommandOptions, type CliContext, type CommandOptions } from '../context.ts';
 import { plain } from '../terminal.ts';
 
@@ -16,9 +17,8 @@ export function addTrigger(program: Command, context: CliContext): void {
     const operations = await import('../../operations/index.ts');
     const input = operations.parseInput(operations.triggerInput, { image, service });
     const triggers = operations.planTriggers(operations.readConfiguration(config, context), input);
-    const started = await operations.withClient(config, context.env, (client) =>
-      operations.trigger(client, triggers, { name: context.operator }),
-    );
+    const actor = await actorOf({}, context);
+    const started = await operations.withClient(config, context.env, (client) => operations.trigger(client, triggers, actor));
     if (json) return context.print(JSON.stringify(started, null, 2));
     const lines = started.flatMap((entry, index) => describeStarted(entry, triggers[index]?.tag));
     for (const line of lines) context.print(line);

@@ -14,12 +14,14 @@ import {
   supersedeSignal,
   verifiedUpdate,
 } from '../../contracts/messages.ts';
+import { everyRun } from '../../domain/decision-proof.ts';
 import { membersOf } from '../../domain/lane/decisions.ts';
 import { enter, leave, verified } from '../../domain/lane/members.ts';
 import { begin, notRolledBack, ran, rolledBack } from '../../domain/lane/stages.ts';
 import { emptyLane, type LaneState } from '../../domain/lane/state.ts';
 import { release, request, someoneWaits } from '../../domain/lane/turns.ts';
 import { forgetEnded, forgetEndedWhileWaiting, type Members, sendUntilLong } from '../long-lived.ts';
+import { DecisionCounter } from '../operator-decision.ts';
 import { answerOperators } from './operators.ts';
 import { LaneOutbox } from './outbox.ts';
 
@@ -49,7 +51,7 @@ const { startRollback, startPromotion } = proxyActivities<Pick<FollowUpActivitie
 
 /** The long-lived workflow of one service: who goes before whom, what its stages run, and what became of every image. */
 export async function lane(start: LaneStart): Promise<never> {
-  const { service, state, checkEveryMs = 60_000, longestHistory = 4_000 } = start;
+  const { service, state, checkEveryMs = 60_000, longestHistory = 4_000, decided } = start;
   // Turn numbers rise also when a lane is terminated and begun anew: a host refuses a deploy by a lower one.
   const memory = state ?? emptyLane(workflowInfo().startTime.getTime());
   const outbox = new LaneOutbox(memory, start);
@@ -60,10 +62,13 @@ export async function lane(start: LaneStart): Promise<never> {
   };
   setHandler(laneQuery, () => memory);
   answerRollouts(memory, outbox);
-  answerOperators({ service, memory, outbox });
+  // As those of turns, the numbers of decisions rise also when the lane is begun anew: a proof of its earlier life counts for nothing.
+  const counter = new DecisionCounter(decided ?? workflowInfo().startTime.getTime(), everyRun);
+  answerOperators({ service, memory, outbox, counter });
   const again = () => {
     const { pendingStarts, messages } = outbox;
-    return continueAsNew<typeof lane>({ service, state: memory, checkEveryMs, longestHistory, pendingStarts, messages });
+    const carried = { service, state: memory, checkEveryMs, longestHistory, decided: counter.decided };
+    return continueAsNew<typeof lane>({ ...carried, pendingStarts, messages });
   };
   return await Promise.race([
     forgetEndedWhileWaiting(members, checkEveryMs),

@@ -13,6 +13,7 @@ import {
 } from '../../contracts/messages.ts';
 import { rollbackId, rolloutId } from '../../contracts/start-options.ts';
 import type { DecisionEntry } from '../../domain/audit.ts';
+import { operatorPush } from '../../domain/image-push.ts';
 import {
   countRollback,
   DecisionRefused,
@@ -31,9 +32,9 @@ import {
   rollbackTerms,
 } from '../../domain/lane/decisions.ts';
 import type { LaneState, Running } from '../../domain/lane/state.ts';
-import { type Attribution, typedName } from '../../domain/person.ts';
+import type { Attribution } from '../../domain/person.ts';
 import { recordDecision } from '../audit.ts';
-import { attributionOf, refusing } from '../operator-decision.ts';
+import { attributionOf, type DecisionCounter, refusing } from '../operator-decision.ts';
 import type { LaneOutbox } from './outbox.ts';
 
 /** More than these wait for Temporal only where it takes nothing that the lane starts. */
@@ -43,6 +44,7 @@ interface Lane {
   readonly service: string;
   readonly memory: LaneState;
   readonly outbox: LaneOutbox;
+  readonly counter: DecisionCounter;
 }
 
 /** What is told of a decision, beside who made it. */
@@ -51,17 +53,18 @@ type DecidedOn = Pick<DecisionEntry, 'digest' | 'started'> & { readonly stage?: 
 /**
  * Registers what a lane answers to one verb of operators, who may type anything, or nothing.
  * @param validate whether a decision applies, asked before it is taken and again when it is applied; throws `DecisionRefused`
- * @param apply does it, with what the validator found, and gives the answer and what was decided on
+ * @param apply does it, with what the validator found, and gives the answer and what was decided on. `proven` is the operator whose token
+ *   proves it, if any does
  */
 function verb<Typed extends LaneDecision, Found, Answer>(
   update: UpdateDefinition<Answer, [Typed]>,
   validate: (lane: Lane, typed: Typed) => Found,
-  apply: (lane: Lane, typed: Typed, found: Found, author: Attribution) => readonly [Answer, DecidedOn],
+  apply: (lane: Lane, typed: Typed, found: Found, author: Attribution, proven?: string) => readonly [Answer, DecidedOn],
 ): (lane: Lane) => void {
   return (lane) => {
-    const take = (typed: Typed): Answer => {
-      const author = attributionOf(typed);
-      const [answer, { stage, ...on }] = apply(lane, typed, validate(lane, typed), author);
+    const take = (typed: Typed, proven?: string): Answer => {
+      const author = attributionOf(typed, proven);
+      const [answer, { stage, ...on }] = apply(lane, typed, validate(lane, typed), author, proven);
       const { service, memory } = lane;
       // A lane learns its repository from the rollouts that enter, and may not know it yet.
       const known = Object.values(memory.stages).find(({ running }) => running !== undefined);
@@ -69,7 +72,10 @@ function verb<Typed extends LaneDecision, Found, Answer>(
       recordDecision(update.name, author, { service, repository, ...on, ...(stage !== undefined && { stage }) });
       return answer;
     };
-    setHandler(update, refusing(take), { validator: refusing((typed: Typed) => void validate(lane, typed)) });
+    const taken = refusing(take);
+    setHandler(update, (typed: Typed) => lane.counter.withProof(update.name, typed, (proven) => taken(typed, proven)), {
+      validator: refusing((typed: Typed) => void validate(lane, typed)),
+    });
   };
 }
 
@@ -129,8 +135,9 @@ const verbs = [
   ),
   verb(
     promoteUpdate,
-    (lane, typed) => promotionOf(lane, required(typed, 'stage'), required(typed, 'digest'), typed),
-    ({ outbox }, { stage }, start) => {
+    (lane, typed) => promotable(lane, required(typed, 'stage'), required(typed, 'digest')),
+    ({ outbox }, { stage }, found, author, proven) => {
+      const start = promotionOf(found, stage, author, proven);
       outbox.pendingStarts.push({ kind: 'promotion', start });
       const workflow = rolloutId(start.plan.service, start.image);
       return [{ workflow }, { stage, digest: start.image.digest, started: workflow }];
@@ -152,7 +159,7 @@ function rollbackOf({ memory, outbox }: Lane, stage: string): Running {
 }
 
 /** @throws DecisionRefused */
-function promotionOf({ memory, outbox }: Lane, stage: string, typedDigest: string, typed: LaneDecision): RolloutStart {
+function promotable({ memory, outbox }: Lane, stage: string, typedDigest: string): Promotable {
   requireRoom(outbox);
   const { image, plan } = mayPromote(memory, stage, typedDigest);
   const { repository, tag, digest } = image;
@@ -161,13 +168,20 @@ function promotionOf({ memory, outbox }: Lane, stage: string, typedDigest: strin
   if (isPending || memory.members[rollout] !== undefined) {
     throw new DecisionRefused(`${rollout} is under way: wait until it has ended, or abort it, and promote then`);
   }
-  const { by, reason, at } = attributionOf(typed);
-  const deliveryId = `promotion to ${stage} at ${at}`;
-  const push = { repository, tag, digest, source: 'operator', deliveryId, actor: typedName(typed.by), receivedAt: at };
+  return { plan, image: { repository, tag, digest } };
+}
+
+type Promotable = Pick<RolloutStart, 'plan' | 'image'>;
+
+/** Only a proven name is who brought the image here; the other one is only told. */
+function promotionOf({ plan, image }: Promotable, stage: string, author: Attribution, proven: string | undefined): RolloutStart {
+  const { by, reason, at } = author;
+  const who = proven === undefined ? { trigger: { by } } : operatorPush(proven);
+  const asked = { source: 'operator', deliveryId: `promotion to ${stage} at ${at}`, receivedAt: at, ...who };
   return {
     plan,
-    image: { repository, tag, digest },
-    push,
+    image,
+    push: { ...image, ...asked },
     manual: true,
     promotion: { by, ...(reason !== undefined && { reason }) },
   };

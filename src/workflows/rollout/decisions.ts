@@ -1,5 +1,4 @@
-import { proxyLocalActivities, setHandler, workflowInfo } from '@temporalio/workflow';
-import type { Activities } from '../../contracts/activities/index.ts';
+import { isCancellation, log, setHandler, workflowInfo } from '@temporalio/workflow';
 import {
   abortUpdate,
   approveUpdate,
@@ -8,25 +7,15 @@ import {
   retryUpdate,
   skipUpdate,
 } from '../../contracts/messages.ts';
+import { provenTrigger } from '../../domain/decision-proof.ts';
+import { type ImagePush, operatorPush } from '../../domain/image-push.ts';
 import type { Review } from '../../domain/outcomes.ts';
 import { nameOfPerson, typedName, typedReason } from '../../domain/person.ts';
 import type { ApprovalPlan, Approver } from '../../domain/plan.ts';
 import { type Approval, type Decision, maySkip, nameOf, type RolloutState, type StepState } from '../../domain/rollout-state.ts';
 import { recordDecision } from '../audit.ts';
-import { refuse } from '../operator-decision.ts';
+import { DecisionCounter, refuse, whoDecided } from '../operator-decision.ts';
 import { type Ending, endRollout, type RolloutRecord, type StepAt } from './record.ts';
-
-const { whoDecided } = proxyLocalActivities<Pick<Activities, 'whoDecided'>>({
-  startToCloseTimeout: '5s',
-  retry: { maximumAttempts: 3 },
-});
-
-/** With a proof, the worker that knows the hashes of operators is asked first. @param take is given who has proven to be who, if anybody */
-function withProof(verb: string, decision: Decision | undefined, take: (proven?: string) => RolloutState) {
-  if (decision?.proof === undefined) return take();
-  const { workflowId: rollout, runId } = workflowInfo();
-  return whoDecided({ rollout, runId, verb, decision }).then(({ by }) => take(by));
-}
 
 const updates = [
   ['retry', retryUpdate],
@@ -57,6 +46,8 @@ export class OperatorDecisions {
   readonly #start: RolloutStart;
   readonly #record: RolloutRecord;
   readonly #cancel: () => void;
+  readonly #counter = new DecisionCounter();
+  #pusher: ImagePush;
   /** By the name of the step. */
   readonly #made = new Map<string, MadeDecision>();
   /** By stage. */
@@ -66,6 +57,7 @@ export class OperatorDecisions {
   /** @param cancel what `abort` does */
   constructor(start: RolloutStart, record: RolloutRecord, cancel: () => void) {
     this.#start = start;
+    this.#pusher = start.push;
     this.#record = record;
     this.#cancel = cancel;
   }
@@ -105,7 +97,7 @@ export class OperatorDecisions {
   }
 
   #decide(verb: Verb, decision: Decision | undefined): RolloutState | Promise<RolloutState> {
-    return withProof(verb, decision, (proven) => {
+    return this.#counter.withProof(verb, decision, (proven) => {
       const at = this.#stepFor(verb, decision);
       const by = proven ?? nameOfPerson({ by: typedName(decision?.by), verified: false });
       const reason = typedReason(decision?.reason);
@@ -174,7 +166,7 @@ export class OperatorDecisions {
   }
 
   #approve(decision: Decision | undefined): RolloutState | Promise<RolloutState> {
-    return withProof('approve', decision, (proven) => {
+    return this.#counter.withProof('approve', decision, (proven) => {
       // While a proof was looked at, the same person may have approved by another way, or time may have run out.
       const { open, approver } = this.#approvalFor(decision);
       const reason = typedReason(decision?.reason);
@@ -237,14 +229,28 @@ export class OperatorDecisions {
   #problemOf(open: OpenApproval, approver: Approver): string | undefined {
     if (isGiven(open, approver)) return `${approver.name} has approved ${open.stage} already: somebody else has to, too`;
     if (open.plan.selfApproval) return undefined;
-    const { actor } = this.#start.push;
-    if (actor === undefined) {
-      return `${open.stage} may not be approved by who pushed the image, and nobody knows who did: set selfApproval, or trigger it as somebody`;
+    const problem = whyMayBePusher(this.#pusher, approver);
+    return problem && `${problem}: ${open.stage} may not be approved by who pushed the image. ${selfApprovalAdvice}`;
+  }
+
+  /**
+   * Who pushed, as far as that is proven: to be called before an approval that its pusher may not give. Of a trigger by hand, the worker that
+   * knows the hashes of operators is asked.
+   */
+  async learnPusher(): Promise<void> {
+    const { push } = this.#start;
+    const { by, proof } = push.trigger ?? {};
+    if (by === undefined || proof === undefined || this.#pusher.proven !== undefined) return;
+    if (Math.abs(workflowInfo().startTime.getTime() - Date.parse(push.receivedAt)) > longestTriggerMs) return;
+    const decision = { by, proof, ...(this.#start.named && { digest: this.#start.image.digest }) };
+    try {
+      const proven = await whoDecided({ ...provenTrigger(this.#start.plan.service, push), decision });
+      this.#pusher = { ...push, ...operatorPush(proven.by) };
+    } catch (error) {
+      // It stays a claim, which is what people are told.
+      if (isCancellation(error)) throw error;
+      log.warn('who triggered this rollout is not proven', { by, error });
     }
-    if (same(approver.github, actor) || same(approver.name, actor)) {
-      return `${approver.name} pushed this image (as ${actor}): somebody else has to approve ${open.stage}`;
-    }
-    return undefined;
   }
 
   #give({ stage, head, given }: OpenApproval, approval: Approval): void {
@@ -275,6 +281,28 @@ function describeOpen(decision: Decision | undefined, open: readonly StepState[]
 
 function isGiven({ given }: OpenApproval, { name }: Approver): boolean {
   return given.some(({ by }) => by === name);
+}
+
+/** A proof that was made long before the rollout is one from somebody's history. */
+const longestTriggerMs = 3_600_000;
+
+const selfApprovalAdvice =
+  'A source proves who pushed by an event that GitHub signs, or by the OIDC token of a job of GitHub; landfall trigger does with LANDFALL_TOKEN. Or set selfApproval: true';
+
+/** Why it cannot be ruled out that somebody pushed this image. Names of other registries are nobody's here, so they rule nobody out. */
+function whyMayBePusher({ actor, trigger, proven, source }: ImagePush, { name, github }: Approver): string | undefined {
+  const isProven = proven?.fields.includes('actor') ?? false;
+  if (actor === undefined || !isProven) {
+    const claimed = actor ?? trigger?.by;
+    return claimed === undefined
+      ? 'nobody knows who pushed this image'
+      : `that ${claimed} pushed this image is only claimed, by way of ${source}`;
+  }
+  if (proven?.actorOf === 'operators') return actor === name ? `${name} triggered this image` : undefined;
+  if (proven?.actorOf !== 'github') return `${actor} pushed this image, and nobody knows which operator that is`;
+  if (github === undefined)
+    return `${actor} pushed this image, and ${name} has no login at GitHub (operators: github) that could be another`;
+  return same(github, actor) ? `${name} pushed this image (as ${actor})` : undefined;
 }
 
 /** GitHub does not tell cases apart. */

@@ -10,6 +10,7 @@ import {
 import type { Activities } from '../../contracts/activities/index.ts';
 import { isByDigest, type RolloutStart } from '../../contracts/messages.ts';
 import { searchAttributes } from '../../contracts/start-options.ts';
+import { pusherOf } from '../../domain/image-push.ts';
 import type { Notice } from '../../domain/notice.ts';
 import { endsStory, targetKey, updatesInPlace } from '../../domain/notice-queue.ts';
 import type { Proposal } from '../../domain/outcomes.ts';
@@ -291,7 +292,8 @@ export class RolloutRecord {
   #noticeOf(event: NoticeEvent, more: Partial<Notice>): Notice {
     this.#notices += 1;
     const { workflowId: rollout, runId } = workflowInfo();
-    const { commit, sourceRepository, actor, proven } = this.#start.push;
+    const { commit, sourceRepository, proven } = this.#start.push;
+    const actor = pusherOf(this.#start.push);
     const { service, image, proposals, waivers } = this.state;
     const proposal = Object.values(proposals).at(-1)?.url;
     return {

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
+import { WithStartWorkflowOperation } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
-import { progressSignal } from '../../../src/contracts/messages.ts';
-import { mergeQueueId, mergeQueueStartOptions } from '../../../src/contracts/start-options.ts';
+import { decidedQuery, globalHoldQuery, progressSignal } from '../../../src/contracts/messages.ts';
+import {
+  globalHoldId,
+  globalHoldStartOptions,
+  mergeQueueId,
+  mergeQueueStartOptions,
+} from '../../../src/contracts/start-options.ts';
 import type { OtherChanges } from '../../../src/domain/outcomes.ts';
 import type { ApprovalPlan, Plan, StagePlan } from '../../../src/domain/plan.ts';
 import type { RolloutState } from '../../../src/domain/rollout-state.ts';
@@ -114,7 +120,10 @@ describe('people and a delivery', function () {
     const handle = await push(plan, 'too late');
     const head = digestOf('too late').slice(7, 47);
     await until(handle, 'waiting');
-    const approving = refused(say(handle, 'approve', { by: 'ann', head, proof: 'slow' }), /production.*approv.*until|has ended/);
+    const approving = refused(
+      say(handle, 'approve', { by: 'ann', head, proof: 'slow', earlier: 0 }),
+      /production.*approv.*until|has ended/,
+    );
     await until(handle, 'expired');
     prove();
     await approving;
@@ -490,12 +499,73 @@ describe('people and a delivery', function () {
     const plan = aPlan([stageOf('production')]);
     const handle = await push(plan, 'decided twice');
     await until(handle, 'blocked');
-    const late = refused(say(handle, 'reject', { by: 'ann', step: 'scan', proof: 'slow' }), /scan is not blocked|has ended/);
+    const rejection = { by: 'ann', step: 'scan', proof: 'slow', earlier: 0 };
+    const late = refused(say(handle, 'reject', rejection), /scan is not blocked|decided meanwhile|has ended/);
     refuses = false;
     await say(handle, 'retry', { by: 'bob', step: 'scan' });
     goOn();
     await late;
     assert.equal((await result(handle)).status, 'proposed');
+  });
+
+  it('a proof counts once: not when its step blocks again, not twice at once, and not without the count that it was made at', async () => {
+    await work({ 'check:scan': async () => refuse('ScanRejected', 'no') });
+    const handle = await push(aPlan([stageOf('production')]), 'again and again');
+    await until(handle, 'blocked');
+    const attempts = () => when(handle, 'to be blocked', ({ status }) => status === 'blocked');
+    const retry = { by: 'ann', step: 'scan', proof: 'proof of ann', earlier: 0 };
+    await refused(say(handle, 'retry', { ...retry, earlier: undefined }), /does not say after how many decisions/);
+    const both = await Promise.allSettled([say(handle, 'retry', retry), say(handle, 'retry', retry)]);
+    assert.equal(both.filter(({ status }) => status === 'fulfilled').length, 1);
+    await attempts();
+    await refused(say(handle, 'retry', retry), /this very proof was used before: look at what it is now/);
+    await refused(say(handle, 'skip', { ...retry, reason: 'known', earlier: 7 }), /decided meanwhile/);
+    assert.equal(await handle.query(decidedQuery), 1);
+    await say(handle, 'retry', { ...retry, earlier: 1 });
+    await attempts();
+    // What carries no proof moves the count on as well.
+    await say(handle, 'skip', { by: 'bob', step: 'scan', reason: 'known' });
+    assert.equal((await result(handle)).status, 'proposed');
+  });
+
+  it('what is said to a lane and to all of them is proven, too, and each proof once', async () => {
+    await work();
+    const plan = aPlan([stageOf('production', delivered)]);
+    await result(await push(plan, 'first'));
+    await result(await push(plan, 'second'));
+    const lane = laneOf(plan);
+    const proofOf = async (by: string, more: object = {}) => ({
+      ...{ by, proof: `proof of ${by}`, earlier: await lane.query(decidedQuery) },
+      ...more,
+    });
+    const holding = await proofOf('ann', { reason: 'a fair' });
+    await say(lane, 'hold', holding);
+    assert.equal((await laneState(plan)).hold?.by, 'ann');
+    assert.deepEqual(Object.keys((await laneState(plan)).hold ?? {}).sort(), ['at', 'by', 'reason']);
+    await say(lane, 'release', { by: 'bob' });
+    await refused(say(lane, 'hold', holding), /this very proof was used before/);
+    await refused(say(lane, 'hold', { ...(await proofOf('ann')), proof: 'made up' }), /the proof is wrong/);
+    assert.equal((await laneState(plan)).hold, undefined);
+    const digest = digestOf('first');
+    await say(lane, 'quarantine', await proofOf('ann', { digest, reason: 'slow' }));
+    await say(lane, 'unquarantine', await proofOf('ann', { digest }));
+    const promotion = await proofOf('ann', { stage: 'production', digest, reason: 'second is slow' });
+    const { workflow } = await say<{ workflow: string }>(lane, 'promote', promotion);
+    const promoted = temporal.client.workflow.getHandle(workflow);
+    await eventually('the promotion', async () => (await laneState(plan)).stages.production?.running?.digest === digest);
+    await promoted.result();
+    await refused(say(lane, 'promote', { ...promotion, digest: digestOf('second') }), /this very proof was used before/);
+
+    const start = () => new WithStartWorkflowOperation('globalHold', globalHoldStartOptions());
+    const begin = { startWorkflowOperation: start(), args: [{ by: 'bob', reason: 'an incident' }] as [object] };
+    await temporal.client.workflow.executeUpdateWithStart('hold', begin);
+    const everything = temporal.client.workflow.getHandle(globalHoldId);
+    const release = { by: 'ann', proof: 'proof of ann', earlier: await everything.query(decidedQuery) };
+    await say(everything, 'release', release);
+    await say(everything, 'hold', { ...release, earlier: release.earlier + 1, reason: 'again' });
+    assert.equal((await everything.query(globalHoldQuery)).hold?.by, 'ann');
+    await refused(say(everything, 'release', release), /this very proof was used before/);
+    await say(everything, 'release', { ...release, earlier: release.earlier + 2 });
   });
 
   describe('changes that come along with an image', () => {

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
+import type { ProofInput } from '../../../src/contracts/activities/people.ts';
 import { approveUpdate, progressSignal, stateQuery } from '../../../src/contracts/messages.ts';
 import { laneId, searchAttributes } from '../../../src/contracts/start-options.ts';
+import type { ImagePush } from '../../../src/domain/image-push.ts';
 import type { ApprovalPlan, Plan, StagePlan } from '../../../src/domain/plan.ts';
 import type { Decision, RolloutState } from '../../../src/domain/rollout-state.ts';
 import { delivered, deployOf, digestOf, imageOf, pushOf, stageOf } from '../../support/plans.ts';
@@ -18,11 +20,14 @@ const approval = (overrides: Partial<ApprovalPlan> = {}): ApprovalPlan => ({
   ...overrides,
 });
 
+/** GitHub signs who pushed. */
+const atGitHub = { by: 'forge', fields: ['actor'], actorOf: 'github' } as const;
+
 describe('the delivery of a stage', function () {
   this.timeout(60_000);
   const { temporal, world, activities, work, push, result, until, laneState: lane, ...tests } = workflowTests('shop');
   const aPlan = (stages: StagePlan[], overrides: Partial<Plan> = {}): Plan => tests.aPlan({ stages, ...overrides });
-  const begin = (plan: Plan, word: string, by: { actor?: string } = {}, asked = false): Promise<WorkflowHandle> =>
+  const begin = (plan: Plan, word: string, by: Partial<ImagePush> = {}, asked = false): Promise<WorkflowHandle> =>
     push(plan, word, { push: { ...pushOf(imageOf(plan, word)), ...by }, manual: asked });
   const approve = (handle: WorkflowHandle, decision: Decision): Promise<RolloutState> =>
     handle.executeUpdate<RolloutState, [Decision]>(approveUpdate.name, { args: [decision] });
@@ -188,10 +193,10 @@ describe('the delivery of a stage', function () {
     const head = digestOf('approved').slice(7, 47);
     await refused({ by: 'ann', head: 'e'.repeat(40) }, /proposal at .*, and the approval is for eeeeeeeeeeee/);
     await refused({ by: 'ann', proof: 'proof of ann' }, /has to be for the proposal of production, whose head is/);
-    await refused({ by: 'ann', head, proof: 'made up' }, /the proof is wrong/);
+    await refused({ by: 'ann', head, proof: 'made up', earlier: 0 }, /the proof is wrong/);
     await approve(handle, { by: 'ann', digest: digestOf('approved'), head, reason: 'looks good' });
     await refused({ by: 'ann' }, /ann has approved production already/);
-    await approve(handle, { by: 'bob', head, proof: 'proof of bob' });
+    await approve(handle, { by: 'bob', head, proof: 'proof of bob', earlier: 1 });
     const state = await result(handle);
     assert.equal(state.status, 'delivered', state.reason);
     assert.deepEqual(
@@ -312,22 +317,82 @@ describe('the delivery of a stage', function () {
 
   it('is not approved by who pushed it, nor by anybody where nobody knows who did', async () => {
     await work();
-    const plan = aPlan([stageOf('production', { ...delivered, approval: approval({ selfApproval: false, withinMs: 3_000 }) })]);
-    const handle = await begin(plan, 'mine', { actor: 'ann-gh' });
+    const from = [{ name: 'ann', github: 'Ann-GH' }, { name: 'bob', github: 'bob-gh' }, { name: 'cleo' }];
+    const four = approval({ from, selfApproval: false });
+    const plan = aPlan([stageOf('production', { ...delivered, approval: four })]);
+    const refused = (handle: WorkflowHandle, by: string, why: RegExp): Promise<void> =>
+      assert.rejects(approve(handle, { by }), (error: unknown) => {
+        assert.match(String(error instanceof WorkflowUpdateFailedError && error.cause?.message), why);
+        return true;
+      });
+    const handle = await begin(plan, 'mine', { actor: 'ann-gh', proven: atGitHub });
     await until(handle, 'waiting');
-    await assert.rejects(approve(handle, { by: 'ann' }), (error: unknown) => {
-      assert.match(String(error instanceof WorkflowUpdateFailedError && error.cause?.message), /ann pushed this image/);
-      return true;
-    });
+    await refused(handle, 'ann', /ann pushed this image \(as ann-gh\): production may not be approved by who pushed/);
+    await refused(handle, 'cleo', /ann-gh pushed this image, and cleo has no login at GitHub/);
     await approve(handle, { by: 'bob' });
     assert.equal((await result(handle)).status, 'delivered');
-    const unknown = await begin(plan, 'nobody’s');
-    await until(unknown, 'waiting');
-    await assert.rejects(approve(unknown, { by: 'bob' }), (error: unknown) => {
-      assert.match(String(error instanceof WorkflowUpdateFailedError && error.cause?.message), /nobody knows who did/);
-      return true;
+
+    // Names that nothing proves, and those of other registries, are nobody's here: they rule nobody out.
+    for (const [word, push, why] of [
+      ['nobody’s', {}, /nobody knows who pushed this image.*landfall trigger does with LANDFALL_TOKEN/],
+      ['claimed', { actor: 'somebody', source: 'quay' }, /that somebody pushed this image is only claimed, by way of quay/],
+      ['half', { actor: 'x', proven: { by: 'forge', fields: ['commit'] } }, /that x pushed this image is only claimed/],
+      ['elsewhere', { actor: 'x', proven: { by: 'token', fields: ['actor'] } }, /nobody knows which operator that is/],
+      ['typed', { trigger: { by: 'mallory' } }, /that mallory pushed this image is only claimed/],
+    ] as const) {
+      const unknown = await begin(plan, word, push);
+      await until(unknown, 'waiting');
+      for (const by of ['ann', 'bob', 'cleo']) await refused(unknown, by, why);
+      await unknown.executeUpdate('abort', { args: [{ by: 'ann' }] });
+      await result(unknown);
+    }
+  });
+
+  it('is not approved by who triggered it, which their token proves and nothing else does', async () => {
+    const asked: ProofInput[] = [];
+    await work({
+      async whoDecided(input) {
+        asked.push(input);
+        if (input.decision.proof !== `proof of ${input.decision.by}`)
+          throw ApplicationFailure.nonRetryable('no', 'DecisionRefused');
+        return { by: input.decision.by ?? '', verified: true };
+      },
     });
-    const state = await result(unknown);
+    const four = approval({ selfApproval: false });
+    const plan = aPlan([stageOf('production', { ...delivered, approval: four })]);
+    const problem = async (handle: WorkflowHandle, by: string): Promise<string> => {
+      try {
+        await approve(handle, { by });
+        return 'approved';
+      } catch (error) {
+        return String(error instanceof WorkflowUpdateFailedError && error.cause?.message);
+      }
+    };
+    const trigger = { by: 'ann', proof: 'proof of ann' };
+    const handle = await begin(plan, 'triggered', { trigger }, true);
+    await until(handle, 'waiting');
+    assert.equal(asked[0]?.rollout, `trigger:${plan.service}:${plan.repository}:latest`);
+    assert.match(asked[0].runId, /^delivery-1 20/);
+    assert.match(await problem(handle, 'ann'), /^ann triggered this image: production may not be approved/);
+    assert.equal(await problem(handle, 'bob'), 'approved');
+    await result(handle);
+    const old = new Date(Date.now() - 2 * 3_600_000).toISOString();
+    for (const [word, push] of [
+      ['forged', { trigger: { by: 'ann', proof: 'made up' } }],
+      ['from a history', { trigger, receivedAt: old }],
+    ] as const) {
+      const claimed = await begin(plan, word, push, true);
+      await until(claimed, 'waiting');
+      assert.match(await problem(claimed, 'bob'), /that ann pushed this image is only claimed/);
+      await claimed.executeUpdate('abort', { args: [{ by: 'ann' }] });
+      await result(claimed);
+    }
+  });
+
+  it('expires where nobody may approve it in time', async () => {
+    await work();
+    const plan = aPlan([stageOf('production', { ...delivered, approval: approval({ selfApproval: false, withinMs: 3_000 }) })]);
+    const state = await result(await begin(plan, 'nobody’s'));
     assert.equal(state.status, 'expired');
     assert.match(state.reason ?? '', /production got 0 of 1 approvals within 3 seconds/);
   });

@@ -76,6 +76,7 @@ export async function approve(run: StageRun, proposal: Proposal | undefined): Pr
   const { approval: plan, name: stage } = run.stage;
   if (plan === undefined) return;
   const at = run.at('approve');
+  if (!plan.selfApproval) await run.decisions.learnPusher();
   const open = run.decisions.openApproval({ stage, plan, deadline: Date.now() + plan.withinMs, head: proposal?.head });
   await takeStep(run, at, () => untilApproved(run, proposal, open), { continues: true });
   run.decisions.closeApproval(stage);

@@ -1,0 +1,18 @@
+import { hashOfToken, shortestToken } from '../domain/decision-proof.ts';
+import type { Actor } from '../operations/index.ts';
+import { type CliContext, nameOf } from './context.ts';
+import { UsageFailure } from './errors.ts';
+
+/**
+ * Who decides, with what proves it.
+ * @throws UsageFailure where LANDFALL_TOKEN cannot be a token
+ */
+export async function actorOf(options: { readonly as?: string }, context: CliContext): Promise<Actor> {
+  const name = nameOf(options, context);
+  const token = context.env.LANDFALL_TOKEN?.trim();
+  if (!token) return { name };
+  if (token.length >= shortestToken) return { name, tokenHash: await hashOfToken(token) };
+  throw new UsageFailure(
+    `expected a token of at least ${shortestToken} characters in LANDFALL_TOKEN (landfall operator token makes one), found ${token.length}`,
+  );
+}
