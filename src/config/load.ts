@@ -76,7 +76,10 @@ export function loadConfiguration(
     ...(deploysOnly ? watchComplaints(input, services, check) : []),
   );
   if (complaints.length > 0) return placed(file, source.document, complaints);
-  const notes = placed(file, source.document, receiverNotes(receivers, services, kinds)).problems;
+  const notes = placed(file, source.document, [
+    ...receiverNotes(receivers, services, kinds),
+    ...notifyNotes(input, kinds),
+  ]).problems;
   return { configuration: configurationOf(input, services, resolve(file), env, kinds), notes };
 }
 
@@ -179,6 +182,13 @@ function endpointComplaints({ audit }: FileInput, { LOGGING_ENDPOINT = '' }: Env
   const message =
     'expected LOGGING_ENDPOINT to begin with https://, found http://: correct it, or say audit: { plainHttp: true }, if nobody else is on that network';
   return [{ path: ['audit'], message }];
+}
+
+function notifyNotes({ notify = [] }: FileInput, { notifiers }: Kinds): Complaint[] {
+  return notify.flatMap(({ notifier: { kind, settings } }, index) => {
+    const message = notifiers.find((known) => known.kind === kind)?.note?.(settings);
+    return message === undefined ? [] : [{ path: ['notify', index, kind], message }];
+  });
 }
 
 /** Client certificates come in the handshake, or from a proxy that has them from there. */

@@ -16,6 +16,8 @@ export interface NotifierKind<Input = unknown, Settings extends object = object>
   schema(check: SecretCheck): z.ZodType<Input>;
   /** Of `settings`, secrets (addresses with tokens in them, passwords, keys) are references. */
   resolve(input: Input): Pick<NotifierPlan, 'updates'> & { readonly settings: Settings };
+  /** What is right in its settings, and worth knowing: for `landfall config check`. */
+  note?(settings: Settings): string | undefined;
   create(context: NotifierContext): Notifier<Settings> | Promise<Notifier<Settings>>;
 }
 

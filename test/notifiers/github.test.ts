@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Notice } from '../../src/domain/notice.ts';
+import { githubNotifier } from '../../src/notifiers/github/index.ts';
 import { createGitHubNotifier } from '../../src/notifiers/github/notifier.ts';
 import type { MessageIds } from '../../src/notifiers/notifier.ts';
 import { createGitHubClients } from '../../src/platform/github/client.ts';
@@ -22,9 +23,10 @@ describe('GitHub Deployments', function () {
   });
   afterEach(() => github.stop());
 
-  const send = (notice: Partial<Notice>, thread?: MessageIds, repository?: string) =>
+  type Target = Parameters<ReturnType<typeof createGitHubNotifier>['send']>[0]['target'];
+  const send = (notice: Partial<Notice>, thread?: MessageIds, target: Target = { repository: source }) =>
     createGitHubNotifier({ clientFor: createGitHubClients({ token }, { url: github.url }).clientFor }).send({
-      target: repository === undefined ? {} : { repository },
+      target,
       notice: noticeOf({ commit, sourceRepository: source, stage: 'production', ...notice }),
       ...(thread !== undefined && { thread }),
       signal: new AbortController().signal,
@@ -85,17 +87,88 @@ describe('GitHub Deployments', function () {
     await send({ event: 'delivered', stage: undefined as never });
     await send({ event: 'deploying', commit: undefined as never });
     await send({ event: 'deploying', commit: 'main' });
-    await send({ event: 'deploying', sourceRepository: 'https://gitlab.com/team/web' });
+    await send({ event: 'deploying', sourceRepository: 'https://gitlab.com/team/web' }, undefined, {});
+    await send({ event: 'deploying', sourceRepository: 'not one' }, undefined, { repository: [source, 'team/other'] });
     await send({ event: 'unchanged' });
     await send({ event: 'aborted' });
     assert.deepEqual(deployments(), []);
     assert.ok(github.requests.every(({ method }) => method === 'GET'));
   });
 
-  it('go to the repository of the push, else to the configured one', async () => {
-    await send({ event: 'deploying', sourceRepository: `https://github.com/${source}.git` }, undefined, 'team/other');
-    await send({ event: 'healthy', sourceRepository: 'not a repository' }, undefined, source);
+  it('go to the configured repository, to the one of a list that the push names, and to the one that a token proves', async () => {
+    await send({ event: 'deploying', sourceRepository: 'not a repository' });
+    const list = { repository: ['team/other', source] };
+    await send({ event: 'healthy', sourceRepository: `https://github.com/Team/Web.git` }, undefined, list);
     assert.deepEqual(states(), [['in_progress', 'success']]);
+    const proven = { by: 'token', fields: ['sourceRepository'] } as const;
+    await send({ event: 'delivered', proven }, undefined, {});
+    await send({ event: 'rolled-back', proven }, undefined, { repository: 'team/other' });
+    assert.deepEqual(states(), [['in_progress', 'success', 'success', 'inactive']]);
+  });
+
+  it('never go to a repository that a push only names, whoever signed that', async () => {
+    await github.createRepository('other-org/other-repo', { files: { 'README.md': 'x\n' } });
+    for (const [target, notice] of [
+      [{ repository: source }, { sourceRepository: 'other-org/other-repo' }],
+      [{ repository: ['team/a', source] }, { sourceRepository: 'https://github.com/other-org/other-repo' }],
+      [{}, {}],
+      [{}, { proven: { by: 'forge', fields: ['sourceRepository', 'actor'] } }],
+      [{}, { proven: { by: 'token', fields: ['actor'] } }],
+    ] as const) {
+      await assert.rejects(
+        send({ event: 'deploying', ...notice }, undefined, target),
+        refused(/which the push names and nothing proves/),
+      );
+    }
+    assert.deepEqual([deployments(), github.requests], [[], []]);
+  });
+
+  it('are of commits on a branch of the repository: not of a fork’s, which GitHub finds as well', async () => {
+    const { git } = github.repository(source);
+    const { tree } = await git.readCommit(commit);
+    const person = { name: 'Mallory', email: 'm@example.test', date: new Date().toISOString() };
+    const by = { tree, author: person, committer: person };
+    const ofFork = await git.writeCommit({ ...by, parents: [commit], message: 'from a fork' });
+    const unrelated = await git.writeCommit({ ...by, parents: [], message: 'of its own' });
+    for (const sha of [ofFork, unrelated]) {
+      await assert.rejects(send({ event: 'deploying', commit: sha }), refused(/is on no branch of team\/web/));
+    }
+    assert.deepEqual(deployments(), []);
+    // One that is not the newest of its branch, one at the end of another, and one that is short.
+    const [, first = ''] = (await git.git(['rev-list', commit])).split('\n');
+    const other = await github.pushCommit(source, {
+      branch: 'release',
+
+      message: 'fix',
+      files: { 'README.md': 'r\n' },
+    });
+    for (const sha of [first, other, commit.slice(0, 10)]) await send({ event: 'deploying', commit: sha });
+    assert.equal(deployments().length, 3);
+  });
+
+  it('are made where required checks have not passed only if that is said', async () => {
+    const at = { sha: commit, context: 'ci', state: 'failure', description: null, targetUrl: null, at: new Date().toISOString() };
+    github.repository(source).statuses.push({ ...at, id: 1, creator: 'ci' } as never);
+    await assert.rejects(
+      send({ event: 'deploying' }),
+      refused(/its required checks have not passed: .*skipRequiredContexts: true/),
+    );
+    assert.deepEqual(deployments(), []);
+    await send({ event: 'deploying' }, undefined, { repository: source, skipRequiredContexts: true });
+    assert.equal(deployments().length, 1);
+  });
+
+  it('are configured by true, a repository, or a list, and a note says what true alone reports', () => {
+    const input = (settings: unknown) => githubNotifier.schema(() => undefined).safeParse(settings);
+    for (const settings of [true, { repository: source }, { repository: [source, 'team/b'], skipRequiredContexts: true }]) {
+      assert.equal(input(settings).success, true, JSON.stringify(settings));
+    }
+    for (const settings of [false, { repository: [] }, { repository: 'web' }, { repository: [source, 7] }]) {
+      assert.equal(input(settings).success, false, JSON.stringify(settings));
+    }
+    const note = (settings: unknown) => githubNotifier.note?.(githubNotifier.resolve(input(settings).data).settings);
+    assert.match(note(true) ?? '', /only in repositories that the OIDC token of a job proves .*: name the repository, or a list/);
+    assert.equal(note({ repository: source }), undefined);
   });
 
   it('wait where GitHub limits us, and refuse a commit that it does not know', async () => {

@@ -1,6 +1,9 @@
+import { Refusal } from '../../domain/failures.ts';
 import { isGitHubRepository } from '../../domain/github-repository.ts';
 import { type Notice, noticeSentence, webAddress } from '../../domain/notice.ts';
 import type { NoticeEvent } from '../../domain/plan.ts';
+import { answeredWith } from '../../platform/github/errors.ts';
+import { isOnBranch } from '../../platform/github/on-branch.ts';
 import {
   type DeploymentState,
   type GitHubRepository,
@@ -11,8 +14,10 @@ import {
 import type { Notifier, NotifierContext } from '../notifier.ts';
 
 interface GitHubTarget {
-  /** `owner/name`, where the push names no source repository. */
-  readonly repository?: string;
+  /** `owner/name`, one or several: where deployments may be made. */
+  readonly repository?: string | readonly string[] | undefined;
+  /** Whether they are made, too, where required checks of the commit have not passed. */
+  readonly skipRequiredContexts?: boolean | undefined;
 }
 
 /** GitHub refuses longer descriptions. */
@@ -41,15 +46,16 @@ export function createGitHubNotifier({ clientFor }: Pick<NotifierContext, 'clien
   return {
     async send({ target, notice, thread }) {
       const { stage, commit } = notice;
-      const name = repositoryOf(target, notice);
       const state = states[notice.event];
-      if (stage === undefined || name === undefined || state === undefined || !isCommit(commit)) return undefined;
+      if (stage === undefined || state === undefined || !isCommit(commit)) return undefined;
+      const name = repositoryOf(target, notice);
+      if (name === undefined) return undefined;
       const repository = await openRepository(clientFor, name);
       const key = `${name}#${stage}`;
       const known = thread?.[key] === undefined ? await findDeployment(repository, notice, stage, commit) : Number(thread[key]);
       // Nothing has been deployed that could be no more.
       if (known === undefined && state === 'inactive') return undefined;
-      const id = known ?? (await createDeployment(repository, notice, stage, commit));
+      const id = known ?? (await createDeployment(repository, target, notice, stage, commit));
       const url = notice.proposal === undefined ? undefined : webAddress(notice.proposal);
       await reportDeployment(repository, id, {
         state,
@@ -65,10 +71,23 @@ function isCommit(text: string | undefined): text is string {
   return text !== undefined && /^[0-9a-f]{7,64}$/.test(text);
 }
 
-/** That of the push, where it names one at GitHub; else the configured one. */
-function repositoryOf(target: GitHubTarget, { sourceRepository }: Notice): string | undefined {
+/**
+ * A deployment runs workflows with the secrets of its repository, so it is made only where the configuration says, or where the job that
+ * built the image has proven to be. What a payload says chooses among these, and nothing else.
+ * @throws Refusal where the push names another one
+ */
+function repositoryOf({ repository = [] }: GitHubTarget, { sourceRepository, proven }: Notice): string | undefined {
+  const configured = typeof repository === 'string' ? [repository] : repository;
   const path = sourceRepository?.replace(/^https:\/\/github\.com\//, '').replace(/(?:\.git)?\/?$/, '');
-  return path !== undefined && isGitHubRepository(path) ? path : target.repository;
+  const named = path !== undefined && isGitHubRepository(path) ? path : undefined;
+  if (named === undefined) return configured.length === 1 ? configured[0] : undefined;
+  const known = configured.find((each) => each.toLowerCase() === named.toLowerCase());
+  if (known !== undefined) return known;
+  if (proven?.by === 'token' && proven.fields.includes('sourceRepository')) return named;
+  throw new Refusal(
+    'NoticeRefused',
+    `no deployment is made in ${named}, which the push names and nothing proves: list it in repository of notify.github, or let the job tell of its image with its OIDC token`,
+  );
 }
 
 /** One that an earlier notice of this run made, though its answer was lost. */
@@ -86,23 +105,37 @@ async function findDeployment(
   return ours?.id;
 }
 
+/** @throws Refusal where the commit is on no branch of the repository, or its required checks have not passed */
 async function createDeployment(
-  { octokit, named, fullName }: GitHubRepository,
+  repository: GitHubRepository,
+  target: GitHubTarget,
   { rollout, runId, service, image }: Notice,
   environment: string,
   commit: string,
 ): Promise<number> {
-  const { data } = await octokit.rest.repos.createDeployment({
+  const { octokit, named, fullName } = repository;
+  if ((await isOnBranch(repository, commit)) === false) {
+    throw new Refusal(
+      'NoticeRefused',
+      `no deployment is made of ${commit}, which is on no branch of ${fullName} (of the default one, those that end in it, and protected ones): it may be a fork's`,
+    );
+  }
+  const asked = octokit.rest.repos.createDeployment({
     ...named,
     ref: commit,
     environment,
     description: `${service} ${image.tag}`.slice(0, longestDescription),
     payload: { rollout, run: runId },
-    // The commit as it is, whatever else the repository would like to see first: Landfall reports what it does, and asks nobody.
+    // The commit as it is: what is deployed is built already.
     auto_merge: false,
-    required_contexts: [],
+    ...(target.skipRequiredContexts && { required_contexts: [] }),
     transient_environment: false,
     production_environment: environment === 'production',
+  });
+  const { data } = await asked.catch((error: unknown) => {
+    if (!answeredWith(error, 409)) throw error;
+    const why = 'its required checks have not passed: notify.github makes it then only with skipRequiredContexts: true';
+    throw new Refusal('NoticeRefused', `GitHub makes no deployment of ${commit} in ${fullName}, because ${why}`);
   });
   if ('id' in data) return data.id;
   throw new Error(`expected GitHub to make a deployment of ${commit} in ${fullName}, found: ${data.message}`);

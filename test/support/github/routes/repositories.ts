@@ -98,6 +98,31 @@ async function getBranch({ world, repository, parameters }: RepositoryCall) {
   return { status: 200, body };
 }
 
+async function branchShapes({ world, repository }: RepositoryCall) {
+  const refs = await repository.git.refs('refs/heads/');
+  return refs.map(({ ref, sha }) => {
+    const name = ref.slice('refs/heads/'.length);
+    const commit = { sha, url: `${shapes.repositoryUrl(world, repository)}/commits/${sha}` };
+    return { name, commit, protected: repository.protections.has(name) };
+  });
+}
+
+async function listBranches(call: RepositoryCall) {
+  const wanted = call.query.get('protected');
+  const all = await branchShapes(call);
+  const found = all.filter((branch) => wanted === null || String(branch.protected) === wanted);
+  const { items, headers } = page(call, found, new URL(`${shapes.repositoryUrl(call.world, call.repository)}/branches`).pathname);
+  return { status: 200, body: items, headers };
+}
+
+async function listBranchesAt(call: RepositoryCall) {
+  const sha = call.parameters.commit_sha;
+  if ((await call.repository.git.resolve(sha ?? '', 'commit')) === undefined) {
+    throw new ErrorReply(422, `No commit found for SHA: ${sha}`);
+  }
+  return { status: 200, body: (await branchShapes(call)).filter(({ commit }) => commit.sha === sha) };
+}
+
 function checksOf(contexts: readonly string[]) {
   return contexts.map((context) => ({ context, app_id: null }));
 }
@@ -225,6 +250,8 @@ export const repositoryRoutes: Routes = {
   'repos/create-dispatch-event': onRepository(['contents=write'], dispatch),
   'repos/get-commit': onRepository(['contents=read'], getCommit),
   'repos/compare-commits-with-basehead': onRepository(['contents=read'], compare),
+  'repos/list-branches': onRepository(['contents=read'], listBranches),
+  'repos/list-branches-for-head-commit': onRepository(['contents=read'], listBranchesAt),
   'repos/get-branch': onRepository(['contents=read'], getBranch),
   'repos/get-branch-protection': onRepository(['administration=read'], getProtection),
   'repos/update-branch-protection': onRepository(['administration=write'], protect),
