@@ -14,6 +14,10 @@ export function operators(check: SecretCheck) {
     {
       name: text('a name without blanks at its ends', /^\S(?:.*\S)?$/).describe('As approvals and decisions name it.'),
       github: optional(login, "Login at GitHub: reviews of this account are this person's."),
+      githubId: optional(
+        z.int().positive(),
+        "Id of that account (api.github.com/users/LOGIN): then only it counts, as a login may be somebody else's after a rename.",
+      ),
       token: optional(secret(check), "Secret reference of the token's hash (sha256:HEX), never of the token."),
       roles: z
         .array(z.enum(['operate', 'approve']))
@@ -25,12 +29,21 @@ export function operators(check: SecretCheck) {
   return z
     .array(operator)
     .superRefine((entries, context) => {
-      for (const key of ['name', 'github'] as const) {
-        const values = entries.map((entry) => entry[key]?.toLowerCase());
+      for (const [index, { github, githubId }] of entries.entries()) {
+        if (githubId === undefined || github !== undefined) continue;
+        const message = 'expected github, the login of that account, beside it';
+        context.addIssue({ code: 'custom', path: [index, 'githubId'], message });
+      }
+      for (const [key, word] of [
+        ['name', 'name'],
+        ['github', 'login'],
+        ['githubId', 'id'],
+      ] as const) {
+        const values = entries.map((entry) => entry[key] && String(entry[key]).toLowerCase());
         for (const [index, value] of values.entries()) {
           const earlier = values.indexOf(value);
           if (value === undefined || earlier === index) continue;
-          const message = `expected each ${key === 'name' ? 'name' : 'login'} once, found that of operators[${earlier}] again`;
+          const message = `expected each ${word} once, found that of operators[${earlier}] again`;
           context.addIssue({ code: 'custom', path: [index, key], message });
         }
       }

@@ -187,5 +187,6 @@ function approver(
       [],
       `expected an operator with token, because ${whyVerified} and this stage has no pull request to review, found '${name}' without it`,
     );
-  return { name, ...(operator?.github !== undefined && { github: operator.github }) };
+  const { github, githubId } = operator ?? {};
+  return { name, ...(github !== undefined && { github }), ...(githubId !== undefined && { githubId }) };
 }

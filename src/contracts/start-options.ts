@@ -127,10 +127,12 @@ export function imageOfPassThrough({ plan, pushes }: PassThroughStart): string {
   return `${plan.repository}:${pushes[0]?.tag ?? ''}`;
 }
 
-/** Once per delivery, and again where that failed. */
+/** Once per delivery (or, where bodies are signed, per body), and again where that failed. */
 export function passThroughStartOptions(start: PassThroughStart) {
   const { plan, pushes } = start;
-  const { deliveryId = '', source, receivedAt } = pushes[0] ?? {};
+  const { deliveryId: said = '', signedId, source, receivedAt } = pushes[0] ?? {};
+  // A delivery that was overheard may come again under another id, which nobody signed.
+  const deliveryId = signedId ?? said;
   // Temporal on PostgreSQL keeps an id in 255 characters, and of a long one the ends tell most.
   const short = deliveryId.length <= 140 ? deliveryId : `${deliveryId.slice(0, 70)}${deliveryId.slice(-70)}`;
   const image = imageOfPassThrough(start);
@@ -139,7 +141,7 @@ export function passThroughStartOptions(start: PassThroughStart) {
     workflowIdReusePolicy: 'ALLOW_DUPLICATE_FAILED_ONLY' as const,
     typedSearchAttributes: listedBy({ service: plan.service, image, at: receivedAt }),
     staticSummary: `${plan.service}: ${pushes.map(({ tag }) => tag).join(', ')}`.slice(0, 200),
-    staticDetails: `\`${image}\`, passed on by way of ${source} (${deliveryId})`,
+    staticDetails: `\`${image}\`, passed on by way of ${source} (${said})`,
   };
 }
 

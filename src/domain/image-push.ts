@@ -7,6 +7,8 @@ export interface ProvenOrigin {
   readonly fields: readonly ('commit' | 'sourceRepository' | 'actor')[];
   /** Whose names the actor is one of: accounts at GitHub, or operators of the configuration. Absent: nobody's that are known here. */
   readonly actorOf?: 'github' | 'operators';
+  /** The account's id at GitHub, which stays when its name does not. */
+  readonly actorId?: number;
 }
 
 /** Of a push, or what stands for one, that an operator asked for with a token. */
@@ -48,6 +50,8 @@ export interface ImagePush {
   readonly actor?: string;
   /** What of the above is more than the word of whoever knows a secret. Absent: all of it is only claimed. */
   readonly proven?: ProvenOrigin;
+  /** Tells two deliveries apart by what was signed, where the source signs its bodies and not the ids of its deliveries. */
+  readonly signedId?: string;
   /** ISO 8601, UTC. */
   readonly receivedAt: string;
 }

@@ -138,6 +138,8 @@ export type ProposalState =
 /** The newest review of one person that approves or asks for changes, and the commit that was reviewed. */
 export interface Review {
   readonly by: string;
+  /** Id of the account. */
+  readonly byId?: number;
   readonly state: 'approved' | 'changes-requested';
   readonly commit: string;
   readonly at: string;

@@ -72,6 +72,8 @@ export interface ApprovalPlan {
 export interface Approver {
   readonly name: string;
   readonly github?: string;
+  /** The account's id: then its name counts for nothing, which may be somebody else's by now. */
+  readonly githubId?: number;
 }
 
 /**

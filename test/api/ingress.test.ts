@@ -160,6 +160,22 @@ describe('the ingress with Temporal', function () {
     );
   });
 
+  it('passes a package event of GitHub on once, also where it is sent again under another id, which nobody signs', async () => {
+    const dispatch = { event: 'pushed', payload: 'image-push', per: 'push' } as const;
+    const stages = [{ name: 'production', rollback: 'off', dispatch }] as const;
+    const ingress = await start(findersOf([{ ...planOf('once', smallestImage, exactly('latest')), stages }]));
+    const raw = JSON.stringify(smallestGithubEvent);
+    const send = async (delivery: string, body = raw) => {
+      const headers = { 'Content-Type': 'application/json', 'X-GitHub-Event': 'registry_package', 'X-GitHub-Delivery': delivery };
+      const answer = await ingress.post(github, body, { ...headers, ...githubSignature(githubSecret, body) });
+      const [forwarded] = ((await answer.json()) as { forwarding: { id: string }[] }).forwarding;
+      return (await temporal.client.workflow.getHandle(forwarded?.id ?? '').describe()).runId;
+    };
+    const first = await send('72d3162e-cc78-11e3-81ab-4c9367dc0958');
+    assert.equal(await send('82d3162e-cc78-11e3-81ab-4c9367dc0958'), first);
+    assert.notEqual(await send('72d3162e-cc78-11e3-81ab-4c9367dc0958', `${raw} `), first);
+  });
+
   it('starts one rollout for the same delivery 50 times at once', async () => {
     const ingress = await start(findersOf([planOf('fifty', '127.0.0.1:5055/team/app', exactly('1.2.3'))]));
     const [vector] = vectorsOf('distribution').filter(({ name }) => name === 'push-manifest');

@@ -76,6 +76,16 @@ describe('the problems with people', () => {
       'operators: [{ name: a, github: X, roles: [operate] }, { name: b, github: x, roles: [operate] }]',
       /operators\[1\]\.github: expected each login once/,
     ],
+    [
+      'the id of an account twice',
+      'operators: [{ name: a, github: x, githubId: 7, roles: [operate] }, { name: b, github: y, githubId: 7, roles: [operate] }]',
+      /operators\[1\]\.githubId: expected each id once, found that of operators\[0\] again/,
+    ],
+    [
+      'the id of an account without its login',
+      'operators: [{ name: a, githubId: 7, roles: [operate] }]',
+      /operators\[0\]\.githubId: expected github, the login of that account, beside it/,
+    ],
     ['an operator without roles', 'operators: [{ name: a, roles: [] }]', /operators\[0\]\.roles: expected at least 1/],
     [
       'a role that there is not',

@@ -35,6 +35,42 @@ describe('the jobs whose events are taken', () => {
   });
   const tokenOf = (claims: object = {}) => issuer.sign({ ...githubJobClaims, aud: audience, ...claims });
 
+  it('knows by their ids only those of this owner and this repository, whatever they are called after a rename', async () => {
+    const isTaken = async (allowed: Partial<EventSettings>, claims: object) => {
+      const { owners: _, ...rest } = settings({ issuers: [{ github: issuer.url }], ...allowed });
+      const receiver = only(eventSource.open({ event: { ...rest, ...allowed } }, contextOf({})));
+      return await isAuthentic(
+        receiver,
+        bearing(await issuer.sign({ ...githubJobClaims, aud: audience, repository_id: '77', ...claims })),
+      );
+    };
+    const taken = { repository_owner_id: '666' };
+    assert.equal(await isTaken({ owners: ['test-org'], ownerIds: ['1234'] }, {}), true);
+    assert.equal(await isTaken({ owners: ['test-org'], ownerIds: ['1234'] }, taken), false);
+    assert.equal(await isTaken({ owners: ['other'], ownerIds: ['1234'] }, {}), false);
+    assert.equal(await isTaken({ ownerIds: ['1234', '5'] }, { repository_owner: 'renamed' }), true);
+    assert.equal(await isTaken({ ownerIds: ['1234'] }, taken), false);
+    assert.equal(await isTaken({ ownerIds: ['1234'] }, { repository_owner_id: 1234 }), false);
+    assert.equal(await isTaken({ ownerIds: ['1234'], repositoryIds: ['77'] }, {}), true);
+    assert.equal(await isTaken({ ownerIds: ['1234'], repositoryIds: ['78'] }, {}), false);
+    assert.equal(await isTaken({ ownerIds: ['1234'], repositoryIds: ['77'] }, { repository_id: undefined }), false);
+    const ofIssuer = { issuers: [{ github: issuer.url, ownerIds: ['1234'], repositoryIds: ['77'] }] };
+    assert.equal(await isTaken(ofIssuer, {}), true);
+    assert.equal(await isTaken(ofIssuer, taken), false);
+  });
+
+  it('has the id of who started it', async () => {
+    const receiver = only(
+      eventSource.open({ event: settings({ issuers: [{ github: issuer.url }], owners: ['test-org'] }) }, contextOf({})),
+    );
+    const proven = async (claims: object) => {
+      const found = await authenticityOf(receiver, bearing(await issuer.sign({ ...githubJobClaims, aud: audience, ...claims })));
+      return found.authentic ? found.identity?.proven?.actorId : assert.fail();
+    };
+    assert.equal(await proven({ actor_id: '583231' }), 583_231);
+    assert.equal(await proven({ actor_id: 'x' }), undefined);
+  });
+
   it('knows the job of GitLab by its token, and takes a group for its subgroups', async () => {
     const receiver = only(
       eventSource.open({ event: settings({ issuers: [{ gitlab: issuer.url }], owners: ['group'] }) }, contextOf({})),

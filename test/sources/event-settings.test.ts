@@ -22,6 +22,9 @@ describe('the settings of events', () => {
     const { owners: _, ...withoutOwners } = whole;
     assert.match(read(withoutOwners).error?.message ?? '', /expected owners/);
     assert.ok(read({ ...withoutOwners, issuers: [{ github: true, owners: ['team'] }] }).success);
+    assert.deepEqual(read({ ...withoutOwners, ownerIds: [1234, '5'], repositoryIds: 77 }).data?.ownerIds, ['1234', '5']);
+    for (const ownerIds of [[], 'x', -1, 1.5, ['1', 'x']])
+      assert.ok(!read({ ...withoutOwners, ownerIds }).success, String(ownerIds));
     assert.ok(
       !read({ ...withoutOwners, issuers: [{ github: true, owners: ['team'] }, { gitlab: 'https://gitlab.com' }] }).success,
     );

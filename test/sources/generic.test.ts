@@ -178,6 +178,45 @@ describe('the generic receiver', () => {
     assert.equal(await isAuthentic(near, { headers, address: '198.51.100.9' }), false);
   });
 
+  it('takes a signature with its time only now, and only for that time', async () => {
+    const body = '{"a":1}';
+    const now = Date.parse('2026-01-02T03:04:05Z');
+    const [receiver] = genericSource.open(
+      {
+        generic: {
+          acme: { secrets: ['env:SECRET'], push: plain, signature: { header: 'X-Sig', timestamp: 'X-Time', maxAge: 60_000 } },
+        },
+      },
+      { ...contextOf({ SECRET: 'new' }), now: () => now },
+    );
+    assert.ok(receiver);
+    assert.match(receiver.authenticationAdvice, /the header X-Time with the time, and the header X-Sig/);
+    const hex = (time: string) => createHmac('sha256', 'new').update(`${time}.${body}`).digest('hex');
+    const isTaken = (time: string, signed = time) =>
+      isAuthentic(receiver, { headers: { 'x-time': time, 'x-sig': hex(signed) } }, body);
+    const seconds = now / 1000;
+    for (const time of [`${seconds}`, `${seconds - 59}`, `${seconds + 59}`, `${now}`, '2026-01-02T03:04:05Z']) {
+      assert.equal(await isTaken(time), true, time);
+    }
+    for (const time of [
+      `${seconds - 61}`,
+      `${seconds + 61}`,
+      `${now - 61_000}`,
+      '2026-01-01T03:04:05Z',
+      '',
+      'now',
+      '-1',
+      '1e9',
+    ]) {
+      assert.equal(await isTaken(time), false, time);
+    }
+    // What was signed an hour ago is not of now because its header says so.
+    assert.equal(await isTaken(`${seconds}`, `${seconds - 3_600}`), false);
+    const untimed = createHmac('sha256', 'new').update(body).digest('hex');
+    assert.equal(await isAuthentic(receiver, { headers: { 'x-sig': untimed, 'x-time': `${seconds}` } }, body), false);
+    assert.equal(await isAuthentic(receiver, { headers: { 'x-sig': untimed } }, body), false);
+  });
+
   it('does not start without a secret', () => {
     assert.throws(() => receiverOf({ push: plain }, { SECRET: ' ' }), /receivers\.generic\.acme\.secrets: expected at least one/);
   });

@@ -35,6 +35,8 @@ describe('the GitHub receiver', () => {
     assert.equal(parse('package', published({ target_oid: commit })).pushes[0]?.commit, commit);
     assert.equal(parse('package', published({ target_oid: '', container_metadata: label })).pushes[0]?.commit, commit);
     // A label is what the image says of itself.
+    const { proven } = parse('package', { ...published({}), sender: { login: 'ann-gh', id: 583_231 } }).pushes[0] ?? {};
+    assert.deepEqual([proven?.actorOf, proven?.actorId], ['github', 583_231]);
     const isProven = (version: object) =>
       parse('package', published(version)).pushes[0]?.proven?.fields.includes('commit') ?? false;
     assert.equal(isProven({ target_oid: commit }), true);

@@ -6,7 +6,7 @@ import type { SenderIdentity } from '../../http/authentication.ts';
 import type { ParsedRequest, PushedImage } from '../../sources/kit/source.ts';
 
 /** A pushed image, with who told of it and when. */
-export type ReceivedPush = PushedImage & Pick<ImagePush, 'source' | 'deliveryId' | 'receivedAt'>;
+export type ReceivedPush = PushedImage & Pick<ImagePush, 'source' | 'deliveryId' | 'receivedAt' | 'signedId'>;
 
 /** @param about who told of the images, when, and what that sender has proven about their build */
 export function pushesOf(

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Log } from '../../domain/log.ts';
 import { type BodyLimits, parseJson, readBody, requireMediaType } from '../../http/body.ts';
 import { Problem } from '../../http/problem.ts';
@@ -73,7 +74,14 @@ function createAnswer(receiver: Receiver, dependencies: ReceiveDependencies): An
     if (foreign !== undefined) log.warn({ source, reason: foreign }, 'a receiver told of images that it may not tell of');
     if (images.length === 0) return ignore(context, foreign ?? 'no image was pushed');
     const about = { source, receivedAt: now().toISOString(), ...authenticity.identity };
-    const pushes = pushesOf({ ...parsed, images }, about);
+    const signed = parsed.isOnlyOnce
+      ? {
+          signedId: createHash('sha256')
+            .update(await body())
+            .digest('hex'),
+        }
+      : {};
+    const pushes = pushesOf({ ...parsed, images }, about).map((push) => ({ ...push, ...signed }));
     await start(context, { pushes, namesOneOfSeveralTags }, acceptPushes);
     if (foreign !== undefined) context.state.ignored ??= foreign;
   };

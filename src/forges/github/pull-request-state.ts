@@ -171,7 +171,7 @@ async function readReviews({ octokit, named }: GitHubRepository, number: number)
   for (const { user, state, commit_id: commit, submitted_at: at } of reviews) {
     if (user === null) continue;
     const by = user.login;
-    const review = { by, commit: commit ?? '', at: at ?? '' };
+    const review = { by, byId: user.id, commit: commit ?? '', at: at ?? '' };
     if (state === 'APPROVED') newest.set(by, { ...review, state: 'approved' });
     if (state === 'CHANGES_REQUESTED') newest.set(by, { ...review, state: 'changes-requested' });
     if (state === 'DISMISSED') newest.delete(by);

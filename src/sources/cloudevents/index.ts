@@ -9,7 +9,7 @@ import { allowedImages, imagesSetting, ofAny } from '../kit/allowed-images.ts';
 import { byHeaders, bySignature } from '../kit/authentication.ts';
 import { registryOfUrl, splitReference } from '../kit/image.ts';
 import { type EventReading, part, readImage, texts, withOwnId } from '../kit/reading.ts';
-import { headerName, secretList } from '../kit/settings.ts';
+import { headerName, secretList, signedTime, signedTimeOf } from '../kit/settings.ts';
 import { type AuthenticRequest, defineSource, type ParsedRequest } from '../kit/source.ts';
 import { isCdEvent, readCdEvent } from './cdevents.ts';
 import { type CloudEvent, cloudEventMediaTypes, cloudEventsIn, parsedEnvelopes } from './envelope.ts';
@@ -34,6 +34,7 @@ export const cloudeventsSource = defineSource({
   allowedImages: ({ images }) => [{ path: [], allowed: allowedImages(images, ofAny) }],
   create({ secrets, header, signature: signed }, context) {
     const read = context.read(secrets);
+    const bySignedTime = signed && bySignature(read, { ...signed, time: signedTimeOf(signed, context.now) });
     const headers = header === undefined ? ['Authorization', 'X-Webhook-Secret'] : [header];
     const carried = signed
       ? `header ${signed.header} with the signature of the body`
@@ -43,7 +44,7 @@ export const cloudeventsSource = defineSource({
         mediaTypes: cloudEventMediaTypes,
         mediaTypeAdvice: 'Send CloudEvents over HTTP in structured, binary or batched mode, with data in JSON.',
         challenge: signed ? `HMAC header="${signed.header}"` : 'Bearer realm="landfall"',
-        authenticate: signed ? bySignature(read, signed).authenticate : byHeaders(read, headers),
+        authenticate: bySignedTime?.authenticate ?? byHeaders(read, headers),
         authenticationAdvice: `Expected the ${carried}. Set the same secret at the sender and in receivers.cloudevents.secrets.`,
         parse,
       },
@@ -58,6 +59,7 @@ const signature = map(
       .exactOptional()
       .meta({ description: 'What stands before the HMAC, such as sha256=.' }),
     algorithm: z.enum(['sha256', 'sha1']).exactOptional().meta({ description: 'Default: sha256.' }),
+    ...signedTime,
   },
   'Where the sender signs the body in place of sending a token.',
 );

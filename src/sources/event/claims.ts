@@ -8,8 +8,11 @@ import { originIn } from '../kit/reading.ts';
 /** Which jobs of an issuer may tell of pushes. What is absent is not asked for. */
 export interface AllowedJobs {
   readonly kind: 'github' | 'gitlab';
-  /** Compared whole, without regard to case. A group of GitLab stands for its subgroups too. */
+  /** Compared whole, without regard to case. A group of GitLab stands for its subgroups too. Empty: only the ids count. */
   readonly owners: readonly string[];
+  /** A name may be somebody else's after a rename; an id never is. */
+  readonly ownerIds?: readonly string[] | undefined;
+  readonly repositoryIds?: readonly string[] | undefined;
   /** Patterns, in which `*` is any text. */
   readonly repositories?: readonly string[] | undefined;
   readonly refs?: readonly string[] | undefined;
@@ -20,22 +23,28 @@ export interface AllowedJobs {
 export function judgeJob(token: VerifiedToken, allowed: AllowedJobs): Authenticity {
   const job = allowed.kind === 'github' ? githubJob(token.claims) : gitlabJob(token);
   const wrong = (what: string) => refused(`the token is refused: ${what} is none of those allowed`);
-  if (!isOwnedByOneOf(job.owner, allowed)) {
+  if ((allowed.owners.length > 0 || allowed.ownerIds === undefined) && !isOwnedByOneOf(job.owner, allowed)) {
     return wrong(`its owner (${allowed.kind === 'github' ? 'repository_owner' : 'namespace_path'})`);
   }
-  const { repositories, refs, workflows } = allowed;
+  const { repositories, refs, workflows, ownerIds, repositoryIds } = allowed;
+  if (!isOneOfIds(ownerIds, job.ownerId)) return wrong('the id of its owner');
+  if (!isOneOfIds(repositoryIds, job.repositoryId)) return wrong('the id of its repository');
   if (!matchesOneOf(repositories?.map(asciiLowerCase), [job.repository && asciiLowerCase(job.repository)]))
     return wrong('its repository');
   if (!matchesOneOf(refs, [job.ref])) return wrong('its ref');
   if (!matchesOneOf(workflows, spellingsOfWorkflow(job.workflow))) return wrong('its workflow');
-  return { authentic: true, identity: provenBy(allowed.kind, job.identity) };
+  return { authentic: true, identity: provenBy(allowed.kind, job.identity, token.claims) };
 }
 
 /** Its issuer vouches for all of it. Operators are known by their accounts at GitHub, so a user of GitLab is none of them. */
-function provenBy(kind: AllowedJobs['kind'], identity: SenderIdentity): SenderIdentity {
+function provenBy(kind: AllowedJobs['kind'], identity: SenderIdentity, claims: JWTPayload): SenderIdentity {
   const fields = (['commit', 'sourceRepository', 'actor'] as const).filter((field) => identity[field] !== undefined);
-  const actorOf = kind === 'github' && identity.actor !== undefined ? ({ actorOf: 'github' } as const) : {};
-  return fields.length === 0 ? identity : { ...identity, proven: { by: 'token', fields, ...actorOf } };
+  const actorId = textOf(claims.actor_id);
+  const actor =
+    kind === 'github' && identity.actor !== undefined
+      ? ({ actorOf: 'github', ...(actorId !== undefined && /^\d{1,15}$/.test(actorId) && { actorId: Number(actorId) }) } as const)
+      : {};
+  return fields.length === 0 ? identity : { ...identity, proven: { by: 'token', fields, ...actor } };
 }
 
 /** @see https://docs.github.com/actions/reference/security/oidc */
@@ -43,7 +52,9 @@ function githubJob(claims: JWTPayload) {
   const repository = textOf(claims.repository);
   return {
     owner: textOf(claims.repository_owner),
+    ownerId: textOf(claims.repository_owner_id),
     repository,
+    repositoryId: textOf(claims.repository_id),
     ref: textOf(claims.ref),
     /** `owner/name/.github/workflows/release.yml@refs/heads/main`, or GitLab's `host/group/name//.gitlab-ci.yml@refs/heads/main` */
     workflow: textOf(claims.workflow_ref),
@@ -60,7 +71,9 @@ function gitlabJob({ issuer, claims }: VerifiedToken): ReturnType<typeof githubJ
   const build = claims.job_id ?? claims.pipeline_id;
   return {
     owner: textOf(claims.namespace_path),
+    ownerId: textOf(claims.namespace_id),
     repository,
+    repositoryId: textOf(claims.project_id),
     // Older versions of GitLab have only the short name.
     ref: isOfRef
       ? (textOf(claims.ref_path) ?? (name && `refs/${claims.ref_type === 'tag' ? 'tags' : 'heads'}/${name}`))
@@ -91,6 +104,10 @@ function isOwnedByOneOf(owner: string | undefined, { kind, owners }: AllowedJobs
   if (owner === undefined) return false;
   const given = asciiLowerCase(owner);
   return owners.map(asciiLowerCase).some((known) => given === known || (kind === 'gitlab' && given.startsWith(`${known}/`)));
+}
+
+function isOneOfIds(ids: readonly string[] | undefined, id: string | undefined): boolean {
+  return ids === undefined || (id !== undefined && ids.includes(id));
 }
 
 /** As the whole, and as `.github/workflows/release.yml` and `release.yml`. Its name is not looked at: any file can claim any name. */

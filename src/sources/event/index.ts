@@ -5,7 +5,7 @@ import { InvalidReference, isTag, parseRepository, type Repository, type Tag } f
 import { isIssuerUrl } from '../../http/oidc/issuer-keys.ts';
 import { byToken } from '../../http/oidc/token-verifier.ts';
 import { malformed } from '../../http/problem.ts';
-import { map } from '../../settings/wording.ts';
+import { map, showValue } from '../../settings/wording.ts';
 import { asciiLowerCase } from '../kit/image.ts';
 import { isObject } from '../kit/reading.ts';
 import { issuerUrl, textList } from '../kit/settings.ts';
@@ -20,9 +20,29 @@ const owners = textList(
   'Owners of repositories whose jobs are believed. Compared whole, without regard to case.',
 );
 
+function ids(what: string) {
+  const id = z.union([z.int().nonnegative().transform(String), z.string().regex(/^\d{1,20}$/)], {
+    error: ({ input }) => `expected an id, which is a number, found ${showValue(input)}`,
+  });
+  return z
+    .union([id, z.array(id).min(1)], { error: 'expected an id, which is a number, or a list of them' })
+    .transform((value): readonly string[] => (typeof value === 'string' ? [value] : value))
+    .meta({ description: `${what} A name may be somebody else's after a rename; an id never is.` });
+}
+
+const ownerIds = ids('Ids of owners (repository_owner_id, at GitLab namespace_id), beside or in place of owners.');
+const repositoryIds = ids('Only jobs of repositories with these ids (repository_id, at GitLab project_id).');
+
 function patterns(what: string) {
   return textList('a text', `Only jobs of these ${what}; * is any text.`);
 }
+
+/** What ids mean depends on the issuer. */
+const ofIssuer = {
+  owners: owners.exactOptional(),
+  ownerIds: ownerIds.exactOptional(),
+  repositoryIds: repositoryIds.exactOptional(),
+};
 
 const issuer = z.union(
   [
@@ -31,11 +51,11 @@ const issuer = z.union(
         github: z.union([z.literal(true), issuerUrl('the issuer of a GitHub Enterprise')], {
           error: 'expected true, or the URL of the issuer of a GitHub Enterprise',
         }),
-        owners: owners.exactOptional(),
+        ...ofIssuer,
       },
       'GitHub Actions.',
     ),
-    map({ gitlab: issuerUrl('a GitLab'), owners: owners.exactOptional() }, 'GitLab CI.'),
+    map({ gitlab: issuerUrl('a GitLab'), ...ofIssuer }, 'GitLab CI.'),
   ],
   {
     error:
@@ -51,16 +71,21 @@ const eventSettings = map(
       .min(1)
       .meta({ description: 'Who vouches for jobs. Default: GitHub Actions of github.com.' })
       .exactOptional(),
-    owners: owners.exactOptional(),
+    ...ofIssuer,
     repositories: patterns('repositories, such as team/app or team/*').exactOptional(),
     refs: patterns('refs, such as refs/heads/main or refs/tags/v*').exactOptional(),
     workflows: patterns('files of workflows, such as release.yml').exactOptional(),
     imagePrefix: textList('the beginning of images', 'What images have to begin with, such as ghcr.io/team/ (with the slash).'),
   },
   'Jobs of CI, with their OIDC tokens, on POST /event.',
-).refine((settings) => settings.owners !== undefined || settings.issuers?.every((one) => one.owners !== undefined), {
-  error: 'expected owners, here or at every issuer: otherwise every job of GitHub could tell of pushes',
+).refine((settings) => saysWhose(settings) || settings.issuers?.every(saysWhose), {
+  error: 'expected owners (or ownerIds), here or at every issuer: otherwise every job of GitHub could tell of pushes',
 });
+
+function saysWhose({ owners, ownerIds }: { readonly owners?: unknown; readonly ownerIds?: unknown }): boolean {
+  return owners !== undefined || ownerIds !== undefined;
+}
+
 export type EventSettings = z.output<typeof eventSettings>;
 
 /**
@@ -115,7 +140,11 @@ function issuersOf(settings: EventSettings): readonly (AllowedJobs & { readonly 
   const { repositories, refs, workflows, owners = [] } = settings;
   const issuers = settings.issuers ?? [{ github: true as const }];
   return issuers.map((issuer) => {
-    const own = { owners: issuer.owners ?? owners, repositories, refs, workflows };
+    const its = saysWhose(issuer) ? issuer : { owners, ownerIds: settings.ownerIds };
+    const own = {
+      ...{ owners: its.owners ?? [], ownerIds: its.ownerIds, repositoryIds: issuer.repositoryIds ?? settings.repositoryIds },
+      ...{ repositories, refs, workflows },
+    };
     if ('gitlab' in issuer) return { ...own, kind: 'gitlab', url: issuer.gitlab };
     return { ...own, kind: 'github', url: issuer.github === true ? githubIssuer : issuer.github };
   });

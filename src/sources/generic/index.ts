@@ -5,7 +5,7 @@ import { allowedImages, ofAny, ofHosts } from '../kit/allowed-images.ts';
 import { byBearer, byHeader, bySignature, fromNetworks } from '../kit/authentication.ts';
 import { referenceIn, type WrittenReference } from '../kit/image.ts';
 import { digestIn, looksLikeDeliveryId, originIn } from '../kit/reading.ts';
-import type { ReadSecrets } from '../kit/settings.ts';
+import { type ReadSecrets, signedTimeOf } from '../kit/settings.ts';
 import { defineSource, type OwnReceiver, type ParsedRequest, type PushedImage, type Receiver } from '../kit/source.ts';
 import { type Conditions, type GenericSender, genericSettings, parseJsonPointer, valueAt } from './settings.ts';
 
@@ -20,7 +20,7 @@ export const genericSource = defineSource({
     })),
   create: (senders, context) =>
     Object.entries(senders).map(([name, sender]) =>
-      createReceiver(name, sender, context.read(sender.secrets, `${name}.secrets`)),
+      createReceiver(name, sender, context.read(sender.secrets, `${name}.secrets`), context.now),
     ),
 });
 
@@ -31,9 +31,9 @@ function registryOfSender({ registry, repository }: GenericSender['push']) {
   return host === undefined ? ofAny : ofHosts(host);
 }
 
-function createReceiver(name: string, sender: GenericSender, secrets: ReadSecrets): OwnReceiver {
+function createReceiver(name: string, sender: GenericSender, secrets: ReadSecrets, now?: () => number): OwnReceiver {
   const source = `generic/${name}`;
-  const { authenticate, challenge, carries } = proofOf(sender, secrets);
+  const { authenticate, challenge, carries } = proofOf(sender, secrets, now);
   return {
     source,
     path: `/webhook/${source}`,
@@ -56,14 +56,18 @@ function createReceiver(name: string, sender: GenericSender, secrets: ReadSecret
 function proofOf(
   { signature, header }: GenericSender,
   secrets: ReadSecrets,
+  now: (() => number) | undefined,
 ): Pick<Receiver, 'authenticate' | 'challenge'> & { readonly carries: string } {
   if (signature !== undefined) {
     const { algorithm = 'sha256', prefix = '' } = signature;
     const method = `HMAC-${algorithm.toUpperCase()}`;
     const before = prefix === '' ? '' : ` after ${prefix}`;
     return {
-      ...bySignature(secrets, signature),
-      carries: `the header ${signature.header} with the ${method} of the body, in hex${before}`,
+      ...bySignature(secrets, { ...signature, time: signedTimeOf(signature, now) }),
+      carries:
+        signature.timestamp === undefined
+          ? `the header ${signature.header} with the ${method} of the body, in hex${before}`
+          : `the header ${signature.timestamp} with the time, and the header ${signature.header} with the ${method} of that, a dot and the body, in hex${before}`,
     };
   }
   if (header !== undefined) {

@@ -4,7 +4,7 @@ import { registryHost, type SecretCheck, text } from '../../settings/scalars.ts'
 import { map, showValue } from '../../settings/wording.ts';
 import { imagesSetting } from '../kit/allowed-images.ts';
 import { referenceIn } from '../kit/image.ts';
-import { headerName, secretList } from '../kit/settings.ts';
+import { headerName, secretList, signedTime } from '../kit/settings.ts';
 
 /** What is said of a sender that no receiver of its own exists for: how it authenticates, and where in its JSON the push is. */
 
@@ -81,6 +81,7 @@ const signature = map(
     header: headerName.meta({ description: 'The header with the signature, in hex.' }),
     prefix: z.string().max(30).meta({ description: 'What stands before it, such as sha256=.' }).exactOptional(),
     algorithm: z.enum(['sha256', 'sha1']).meta({ description: 'Default: sha256.' }).exactOptional(),
+    ...signedTime,
   },
   'An HMAC of the body in a header.',
 );

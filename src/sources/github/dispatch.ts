@@ -2,10 +2,10 @@ import { z } from 'zod';
 import { isDigest, isTag, type Tag } from '../../domain/image-reference.ts';
 import { malformed } from '../../http/problem.ts';
 import { referenceIn } from '../kit/image.ts';
-import { isObject, jsonIn, originIn, part, present, printableLine, signedBy, texts } from '../kit/reading.ts';
+import { account, isObject, jsonIn, originIn, present, printableLine, signedBy, texts } from '../kit/reading.ts';
 import type { ParsedRequest, PushedImage } from '../kit/source.ts';
 
-const eventSchema = z.object({ ...texts('action'), client_payload: z.unknown().optional(), sender: part(texts('login')) });
+const eventSchema = z.object({ ...texts('action'), client_payload: z.unknown().optional(), sender: account });
 
 /** Nobody pushes more tags of one image together. */
 const mostTags = 100;
@@ -40,7 +40,7 @@ export function readDispatchEvent(body: object, names: readonly string[]): Parti
   });
   const about = {
     ...origin,
-    ...signedBy(origin, 'actor'),
+    ...signedBy(origin, sender, 'actor'),
     ...(typeof run === 'string' && /^\d{1,20}$/.test(run) && { buildId: run }),
   };
   return { ...seen, images: imagesIn(fields).map((image) => ({ ...image, ...about })) };

@@ -92,6 +92,7 @@ function readEvent(event: string, body: object, reading: GithubReading): Partial
   if (event === 'ping') return { ignored: 'a ping: the webhook is set up and its secret is right' };
   if (event === 'repository_dispatch') return readDispatchEvent(body, reading.dispatches ?? ['image_published']);
   if (event === 'workflow_run') return readWorkflowRunEvent(body, reading.workflows ?? []);
-  if (packageEvents.includes(event)) return readPackageEvent(event, body);
+  // It has the ids and times of the version that was pushed.
+  if (packageEvents.includes(event)) return { ...readPackageEvent(event, body), isOnlyOnce: true };
   return readProgressEvent(event, body) ?? { ignored: `expected the events ${expectedEvents}` };
 }

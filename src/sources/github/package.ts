@@ -3,7 +3,7 @@ import { isImageConfig } from '../../domain/image-config.ts';
 import { isTag, type Repository, type Tag, writtenRepository } from '../../domain/image-reference.ts';
 import { malformed } from '../../http/problem.ts';
 import { repositoryIn } from '../kit/image.ts';
-import { commitHash, digestIn, originIn, part, present, printableLine, signedBy, texts } from '../kit/reading.ts';
+import { account, commitHash, digestIn, originIn, part, present, printableLine, signedBy, texts } from '../kit/reading.ts';
 import type { ParsedRequest } from '../kit/source.ts';
 
 const login = part(texts('login'));
@@ -28,7 +28,7 @@ const eventSchema = z.object({
   package: packageSchema,
   registry_package: packageSchema,
   repository: part(texts('full_name')),
-  sender: login,
+  sender: account,
 });
 
 /**
@@ -63,7 +63,13 @@ export function readPackageEvent(event: string, body: object): Partial<ParsedReq
     actor: parsed.sender?.login,
   });
   // A revision is a label, which is whatever the image says.
-  const proven = signedBy(origin, 'actor', 'sourceRepository', ...(built === undefined ? [] : (['commit'] as const)));
+  const proven = signedBy(
+    origin,
+    parsed.sender,
+    'actor',
+    'sourceRepository',
+    ...(built === undefined ? [] : (['commit'] as const)),
+  );
   return { action, images: [{ repository, tag, ...digestIn(metadata?.tag?.digest), ...origin, ...proven }] };
 }
 

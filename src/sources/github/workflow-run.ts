@@ -5,7 +5,7 @@ import { malformed } from '../../http/problem.ts';
 import { githubRepository, text as settingText } from '../../settings/scalars.ts';
 import { map, showValue } from '../../settings/wording.ts';
 import { repositoryIn } from '../kit/image.ts';
-import { originIn, part, present, printableLine, signedBy, texts } from '../kit/reading.ts';
+import { account, originIn, part, present, printableLine, signedBy, texts } from '../kit/reading.ts';
 import type { ParsedRequest } from '../kit/source.ts';
 
 const imageOfWorkflow = settingText('an image such as ghcr.io/team/app').transform((value, context): Repository => {
@@ -44,8 +44,8 @@ const runSchema = part({
     .optional()
     .catch(undefined),
   ...texts('name', 'path', 'event', 'conclusion', 'head_sha'),
-  actor: part(texts('login')),
-  triggering_actor: part(texts('login')),
+  actor: account,
+  triggering_actor: account,
   head_repository: part(texts('full_name')),
 });
 
@@ -85,10 +85,11 @@ export function readWorkflowRunEvent(body: object, workflows: readonly PushingWo
     return { ...seen, ignored: 'the name of its repository is not that of an image: set image in receivers.github.workflows' };
   }
   const { id, head_sha: commit, actor, triggering_actor: trigger } = completed;
-  const said = originIn({ commit, sourceRepository: fullName, actor: actor?.login ?? trigger?.login });
+  const who = actor?.login === undefined ? trigger : actor;
+  const said = originIn({ commit, sourceRepository: fullName, actor: who?.login });
   const origin = {
     ...said,
-    ...signedBy(said, 'actor', 'commit', 'sourceRepository'),
+    ...signedBy(said, who, 'actor', 'commit', 'sourceRepository'),
     ...(id !== undefined && { buildId: String(id) }),
     sourceRepository: fullName,
   };

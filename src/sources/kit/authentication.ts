@@ -22,28 +22,67 @@ export interface SignatureHeader {
   readonly prefix?: string | undefined;
   /** Default: `sha256`. */
   readonly algorithm?: HmacAlgorithm | undefined;
+  /** The time is signed, too: the HMAC is of `TIME.BODY`. */
+  readonly time?: SignatureClock | undefined;
+}
+
+/** When a request was signed, so that it cannot be sent again later. */
+interface SignatureClock {
+  /** Seconds or milliseconds since 1970, or ISO 8601. */
+  readonly header: string;
+  readonly maxAgeMs: number;
+  readonly now: () => number;
 }
 
 /** A signature in the first of these headers that has one; the challenge names the usual one. Without any, the body is not read. */
 export function bySignature(secrets: ReadSecrets, usual: SignatureHeader, ...others: readonly SignatureHeader[]) {
   const authenticate: Authenticate = async (head, body) => {
-    for (const { header, prefix = '', algorithm = 'sha256' } of [usual, ...others]) {
+    for (const { header, prefix = '', algorithm = 'sha256', time } of [usual, ...others]) {
       const value = textOf(head, header);
       if (!value?.startsWith(prefix)) continue;
-      return isSignedByOneOf(secrets(), await body(), value.slice(prefix.length), algorithm)
+      const late = time && whyNotNow(head, time);
+      if (late !== undefined) return refused(late);
+      const before = time === undefined ? '' : `${textOf(head, time.header)}.`;
+      return isSignedByOneOf(secrets(), before, await body(), value.slice(prefix.length), algorithm)
         ? authentic
         : refused(`the signature in ${header} is not that of the body under any of the secrets`);
     }
     return refused(`no signature in ${usual.header}`);
   };
-  return { authenticate, challenge: `HMAC-${(usual.algorithm ?? 'sha256').toUpperCase()} header="${usual.header}"` };
+  return {
+    authenticate,
+    challenge: `HMAC-${(usual.algorithm ?? 'sha256').toUpperCase()} header="${usual.header}"`,
+  };
 }
 
-/** All secrets are tried whatever comes out, so the time taken tells nothing about which one it was. */
-function isSignedByOneOf(secrets: readonly string[], body: Buffer, signature: string, algorithm: HmacAlgorithm): boolean {
+/** Before the body is read. What the time says is believed only with the signature. */
+function whyNotNow(head: RequestHead, { header, maxAgeMs, now }: SignatureClock): string | undefined {
+  const written = textOf(head, header)?.trim() ?? '';
+  const number = /^\d{1,15}$/.test(written) ? Number(written) : undefined;
+  // Seconds have ten digits until the year 2286.
+  const at = number === undefined ? Date.parse(written) : number < 1e11 ? number * 1000 : number;
+  if (Number.isNaN(at)) return `no time in ${header}`;
+  return Math.abs(now() - at) > maxAgeMs
+    ? `the time in ${header} is not now: it was signed long ago, or the clocks differ`
+    : undefined;
+}
+
+/**
+ * All secrets are tried whatever comes out, so the time taken tells nothing about which one it was.
+ * @param before what was signed before the body
+ */
+function isSignedByOneOf(
+  secrets: readonly string[],
+  before: string,
+  body: Buffer,
+  signature: string,
+  algorithm: HmacAlgorithm,
+): boolean {
   if (signature.length !== hexDigits[algorithm] || !/^[0-9a-f]+$/i.test(signature)) return false;
   const given = Buffer.from(signature, 'hex');
-  const verdicts = secrets.map((secret) => timingSafeEqual(createHmac(algorithm, secret).update(body).digest(), given));
+  const verdicts = secrets.map((secret) =>
+    timingSafeEqual(createHmac(algorithm, secret).update(before).update(body).digest(), given),
+  );
   return verdicts.includes(true);
 }
 

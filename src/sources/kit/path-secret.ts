@@ -55,7 +55,7 @@ export function pathSecretReceiver(
     secretInPath: true,
     mediaTypeAdvice: `This is the path of the webhooks of ${setUpAt}, which send it by themselves.`,
     challenge: 'Bearer realm="landfall"',
-    authenticationAdvice: `Expected one of the secrets of receivers.${name}.secrets after /webhook/${name}/ in the URL, or in the header Authorization${networks === undefined ? '' : `, from one of the networks of receivers.${name}.networks`}. Set the URL up in the settings of the webhook at ${setUpAt}.`,
+    authenticationAdvice: `Expected one of the secrets of receivers.${name}.secrets after /webhook/${name}/ in the URL, or in the header Authorization. Set the URL up in the settings of the webhook at ${setUpAt}.`,
     authenticate: fromNetworks(networks, byPathOrHeader(context.read(secrets))),
     parse,
   };

@@ -22,6 +22,9 @@ export function part<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
   return z.object(shape).optional().catch(undefined);
 }
 
+/** An account at GitHub. */
+export const account = part({ ...texts('login'), id: z.int().nonnegative().optional().catch(undefined) });
+
 export function listOf<Item extends z.ZodType>(item: Item) {
   return z.array(item).catch([]);
 }
@@ -116,10 +119,15 @@ export function originIn({ commit, sourceRepository, actor }: WrittenOrigin): Fo
 }
 
 /** What of an event that GitHub signed is GitHub's own word, and not that of whoever wrote a payload or a label of an image. */
-export function signedBy(origin: FoundFields<WrittenOrigin>, ...fields: ProvenOrigin['fields']): Pick<PushedImage, 'proven'> {
+export function signedBy(
+  origin: FoundFields<WrittenOrigin>,
+  sender: z.infer<typeof account>,
+  ...fields: ProvenOrigin['fields']
+): Pick<PushedImage, 'proven'> {
   const found = fields.filter((field) => origin[field] !== undefined);
   if (found.length === 0) return {};
-  return { proven: { by: 'forge', fields: found, ...(found.includes('actor') && { actorOf: 'github' }) } };
+  const who = { actorOf: 'github', ...(sender?.id !== undefined && { actorId: sender.id }) } as const;
+  return { proven: { by: 'forge', fields: found, ...(found.includes('actor') && who) } };
 }
 
 /** A digest that is one. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { isIssuerUrl } from '../../http/oidc/issuer-keys.ts';
-import { type SecretCheck, secret, text, url } from '../../settings/scalars.ts';
+import { duration, type SecretCheck, secret, text, url } from '../../settings/scalars.ts';
 import { presentSecrets, type SecretResolver } from '../../settings/secrets.ts';
 import { oneOrMany } from '../../settings/wording.ts';
 import { repositoryIn } from './image.ts';
@@ -44,6 +44,26 @@ export function readSecrets(references: readonly string[], resolve: SecretResolv
 }
 
 export const headerName = text('the name of a header', /^[A-Za-z0-9_-]{1,100}$/);
+
+/** How a signature says when it was made. */
+export const signedTime = {
+  timestamp: headerName
+    .meta({
+      description: 'Header with the time of the signature, which is then of TIME.BODY: in seconds, milliseconds or ISO 8601.',
+    })
+    .exactOptional(),
+  maxAge: duration.meta({ description: 'How far that time may be from now. Default: 5m.' }).exactOptional(),
+};
+
+const usualMaxAgeMs = 300_000;
+
+/** What the settings of a signature say of its time. */
+export function signedTimeOf(
+  { timestamp, maxAge = usualMaxAgeMs }: { readonly timestamp?: string; readonly maxAge?: number },
+  now: () => number = Date.now,
+) {
+  return timestamp === undefined ? undefined : { header: timestamp, maxAgeMs: maxAge, now };
+}
 
 /** One text, or a list of which any will do. */
 export function textList(expected: string, description: string) {

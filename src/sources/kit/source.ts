@@ -121,6 +121,8 @@ export interface ParsedRequest {
   readonly event: string;
   readonly action?: string;
   readonly deliveryId: string;
+  /** The body is signed and no two pushes have the same one, so it tells deliveries apart: the id beside it is in a header that nobody signed. */
+  readonly isOnlyOnce?: true;
   readonly images: readonly PushedImage[];
   /** What has moved at a forge, if the event is about that. */
   readonly progress?: ForgeProgress;

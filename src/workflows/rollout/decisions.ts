@@ -151,11 +151,11 @@ export class OperatorDecisions {
   takeReviews(open: OpenApproval, reviews: readonly Review[]): string[] {
     const { head } = open;
     if (head === undefined) return [];
-    return reviews.flatMap(({ by, state, commit, at }) => {
+    return reviews.flatMap(({ by, byId, state, commit, at }) => {
       if (state !== 'approved') return [`${by} asks for changes`];
       const isNot = (why: string) => [`the review of ${by} does not count: ${why}`];
-      const approver = open.plan.from.find(({ github }) => same(github, by));
-      if (approver === undefined) return isNot('no operator who may approve has this login');
+      const approver = open.plan.from.find((each) => isAccountOf(each, by, byId));
+      if (approver === undefined) return isNot('no operator who may approve has this login (and id)');
       if (commit !== head) return isNot(`it is of ${short(commit)}, not of the head ${short(head)}`);
       if (Date.parse(at) >= open.deadline) return isNot(`it came at ${at}, which is too late`);
       const problem = this.#problemOf(open, approver);
@@ -290,7 +290,8 @@ const selfApprovalAdvice =
   'A source proves who pushed by an event that GitHub signs, or by the OIDC token of a job of GitHub; landfall trigger does with LANDFALL_TOKEN. Or set selfApproval: true';
 
 /** Why it cannot be ruled out that somebody pushed this image. Names of other registries are nobody's here, so they rule nobody out. */
-function whyMayBePusher({ actor, trigger, proven, source }: ImagePush, { name, github }: Approver): string | undefined {
+function whyMayBePusher({ actor, trigger, proven, source }: ImagePush, approver: Approver): string | undefined {
+  const { name, github } = approver;
   const isProven = proven?.fields.includes('actor') ?? false;
   if (actor === undefined || !isProven) {
     const claimed = actor ?? trigger?.by;
@@ -302,7 +303,12 @@ function whyMayBePusher({ actor, trigger, proven, source }: ImagePush, { name, g
   if (proven?.actorOf !== 'github') return `${actor} pushed this image, and nobody knows which operator that is`;
   if (github === undefined)
     return `${actor} pushed this image, and ${name} has no login at GitHub (operators: github) that could be another`;
-  return same(github, actor) ? `${name} pushed this image (as ${actor})` : undefined;
+  return isAccountOf(approver, actor, proven.actorId) ? `${name} pushed this image (as ${actor})` : undefined;
+}
+
+/** By the id where both are known, else by the login. */
+function isAccountOf({ github, githubId }: Approver, login: string, id: number | undefined): boolean {
+  return githubId !== undefined && id !== undefined ? githubId === id : same(github, login);
 }
 
 /** GitHub does not tell cases apart. */

@@ -290,7 +290,8 @@ describe('the delivery of a stage', function () {
 
   it('counts reviews only of the head, by a named operator', async () => {
     await work();
-    const plan = aPlan([stageOf('production', { ...delivered, approval: approval({ verified: true }) })]);
+    const from = [{ name: 'ann', github: 'Ann-GH', githubId: 7 }, { name: 'bob' }];
+    const plan = aPlan([stageOf('production', { ...delivered, approval: approval({ verified: true, from }) })]);
     const image = imageOf(plan, 'reviewed');
     const branch = `landfall/${plan.service}-production`;
     const review = { state: 'approved', at: new Date().toISOString() } as const;
@@ -308,7 +309,15 @@ describe('the delivery of a stage', function () {
       assert.match(String(error instanceof WorkflowUpdateFailedError && error.cause?.message), /verified approvals only/);
       return true;
     });
-    world.reviews.set(branch, [{ ...review, by: 'ANN-gh', commit: head }]);
+    // An account that took the login over.
+    world.reviews.set(branch, [{ ...review, by: 'ANN-gh', byId: 8, commit: head }]);
+    await handle.signal(progressSignal, { what: 'pull_request_review submitted' });
+    await eventually('the review to be seen', async () =>
+      /review of ANN-gh does not count: no operator/.test(
+        (await handle.query(stateQuery)).steps.map(({ reason }) => reason).join(),
+      ),
+    );
+    world.reviews.set(branch, [{ ...review, by: 'renamed', byId: 7, commit: head }]);
     await handle.signal(progressSignal, { what: 'pull_request_review submitted' });
     const state = await result(handle);
     assert.equal(state.status, 'delivered', state.reason);
@@ -331,6 +340,21 @@ describe('the delivery of a stage', function () {
     await refused(handle, 'cleo', /ann-gh pushed this image, and cleo has no login at GitHub/);
     await approve(handle, { by: 'bob' });
     assert.equal((await result(handle)).status, 'delivered');
+
+    // A new name at GitHub makes nobody another person.
+    const known = approval({
+      from: [
+        { name: 'ann', github: 'ann-gh', githubId: 7 },
+        { name: 'bob', github: 'bob-gh' },
+      ],
+      selfApproval: false,
+    });
+    const byId = aPlan([stageOf('production', { ...delivered, approval: known })]);
+    const renamed = await begin(byId, 'renamed', { actor: 'ann-2', proven: { ...atGitHub, actorId: 7 } });
+    await until(renamed, 'waiting');
+    await refused(renamed, 'ann', /ann pushed this image \(as ann-2\)/);
+    await approve(renamed, { by: 'bob' });
+    await result(renamed);
 
     // Names that nothing proves, and those of other registries, are nobody's here: they rule nobody out.
     for (const [word, push, why] of [
