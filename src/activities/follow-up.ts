@@ -4,6 +4,7 @@ import type { FollowUpActivities } from '../contracts/activities/lane.ts';
 import type { ResolveActivities } from '../contracts/activities/pushes.ts';
 import { progressSignal } from '../contracts/messages.ts';
 import { rollbackStartOptions, rolloutId, rolloutStartOptions, searchAttributes } from '../contracts/start-options.ts';
+import { pushFor } from '../domain/image-push.ts';
 import type { RolloutRun } from '../domain/lane/state.ts';
 import { ifKnown } from './boundary.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -22,7 +23,10 @@ export function createFollowUps({
       if (after !== undefined && images.some((image) => rolloutId(plan.service, image) === after.rollout)) {
         if (await isRunning(client, after)) throw new Error(`${after.rollout} asked for this look-up and has not ended yet`);
       }
-      const starts = images.map((image) => rolloutStartOptions({ plan, image, push, ...(manual && { manual }) }));
+      const starts = images.map((image) => {
+        const reason = pushFor(push, image, after !== undefined);
+        return rolloutStartOptions({ plan, image, push: reason, ...(manual && { manual }) });
+      });
       const started = await Promise.all(starts.map((start) => workflows.start('rollout', start)));
       return started.map(({ workflowId }) => workflowId);
     },

@@ -16,6 +16,22 @@ export function operatorPush(name: string): Pick<ImagePush, 'actor' | 'proven'> 
   return { actor: name, proven: { by: 'operator', fields: ['actor'], actorOf: 'operators' } };
 }
 
+/**
+ * A push as the reason of a rollout of what was found in the registry. Who pushed is proven of what they pushed alone: not of another digest,
+ * nor of what a tag has become since.
+ * @param isLater the tag is known to have moved since
+ */
+export function pushFor(
+  push: ImagePush,
+  { tag, digest }: { readonly tag: Tag; readonly digest: Digest },
+  isLater: boolean,
+): ImagePush {
+  const isThis = push.digest === undefined ? push.tag === tag && !isLater : push.digest === digest;
+  if (isThis) return push;
+  const { proven: _, trigger, ...claimed } = push;
+  return { ...claimed, ...(trigger && { trigger: { by: trigger.by } }) };
+}
+
 /** Whom people are told of as who pushed: the actor of the source, or whoever triggered it. */
 export function pusherOf({ actor, trigger }: Pick<ImagePush, 'actor' | 'trigger'>): string | undefined {
   return actor ?? trigger?.by;
