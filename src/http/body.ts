@@ -34,6 +34,8 @@ export interface BodyLimits {
   readonly bytes: number;
   /** From the end of the headers to the end of the body. */
   readonly timeoutMs: number;
+  /** From the end of the headers to the first byte of the body: senders write both at once. Default: 1000. */
+  readonly firstByteMs?: number;
 }
 
 /**
@@ -49,43 +51,77 @@ export function readBody(request: IncomingMessage, response: ServerResponse, lim
     const chunks: Buffer[] = [];
     let length = 0;
     let isRefused = false;
-    const timer = setTimeout(() => {
+    const refuse = (problem: Problem): void => {
       isRefused = true;
-      const detail = `Expected the whole body within ${limits.timeoutMs / 1000} s. Check the connection and send it again.`;
-      reject(new Problem(408, 'timed-out', detail, { Connection: 'close' }));
-    }, limits.timeoutMs);
+      stopClock();
+      reject(problem);
+    };
+    const stopClock = startClock(limits, () => length === 0 && !request.complete, refuse);
     // The listeners stay: taking them off costs more than what they do once this is settled, which is nothing.
     request.on('data', (chunk: Buffer) => {
       if (isRefused) return;
       length += chunk.length;
-      isRefused = length > limits.bytes;
-      if (!isRefused) chunks.push(chunk);
-      else reject(tooLarge(limits, false));
+      if (length > limits.bytes) refuse(tooLarge(limits, false));
+      else chunks.push(chunk);
     });
     request.on('end', () => {
-      clearTimeout(timer);
+      stopClock();
       if (!isRefused) resolve(Buffer.concat(chunks, length));
     });
     request.on('close', () => {
-      clearTimeout(timer);
+      stopClock();
       if (!request.readableEnded) reject(new Problem(400, 'aborted', 'The connection ended before the body was complete.'));
     });
   });
 }
 
+/**
+ * Gives a body up of which nothing comes, or not all in time.
+ * @param isSilent whether nothing has come yet
+ * @returns stops the clock
+ */
+function startClock(
+  { timeoutMs, firstByteMs = 1_000 }: BodyLimits,
+  isSilent: () => boolean,
+  refuse: (problem: Problem) => void,
+): () => void {
+  const firstMs = Math.min(firstByteMs, timeoutMs);
+  let isOver = false;
+  let timer = setTimeout(() => {
+    // What came while this process was busy is read only after the timers.
+    setImmediate(() => {
+      if (isOver) return;
+      if (isSilent()) return refuse(tooSlow('the first byte of the body', firstMs));
+      timer = setTimeout(() => refuse(tooSlow('the whole body', timeoutMs)), timeoutMs - firstMs);
+    });
+  }, firstMs);
+  return () => {
+    isOver = true;
+    clearTimeout(timer);
+  };
+}
+
+function tooSlow(what: string, withinMs: number): Problem {
+  const detail = `Expected ${what} within ${withinMs / 1000} s. Check the connection and send it again.`;
+  return new Problem(408, 'timed-out', detail, { Connection: 'close' });
+}
+
 const mostDiscardedBytes = 4 * 1024 * 1024;
+const longestDiscardMs = 2_000;
 
 /**
  * Reads and throws away the rest of a body once the answer is ready: closing at once would reset the connection, and a sender who is
- * still busy sending would not see the answer. The server's request timeout bounds the time.
+ * still busy sending would not see the answer. One who sends nothing any more is cut off, so that it does not keep the connection.
  */
 export function discardRest(request: IncomingMessage): void {
   if (request.complete || request.destroyed) return;
   let length = 0;
+  const timer = setTimeout(() => request.destroy(), longestDiscardMs).unref();
   request.on('data', (chunk: Buffer) => {
     length += chunk.length;
     if (length > mostDiscardedBytes) request.destroy();
   });
+  request.on('close', () => clearTimeout(timer));
 }
 
 function expectsContinue(request: IncomingMessage): boolean {

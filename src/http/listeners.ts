@@ -6,7 +6,10 @@ import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { messageOf } from '../domain/errors.ts';
 import type { Log } from '../domain/log.ts';
+import { canonicalAddress, networkOfOneSender } from './networks.ts';
 import { problemMediaType, problemText } from './problem.ts';
+import { createKnownNetworks, createShares, type KnownNetworks } from './shares.ts';
+import { thinLines } from './thin-lines.ts';
 import { keepTls, type TlsSettings } from './tls.ts';
 
 export interface ListenerSettings {
@@ -19,6 +22,10 @@ export interface ListenerSettings {
   readonly port: number;
   /** Absent: plain HTTP. */
   readonly tls?: TlsSettings;
+  /** Whose connections may be more than a share of all: proxies speak for many senders. Default: nobody's. */
+  readonly isProxy?: (address: string) => boolean;
+  /** For whom some connections are kept. Default: nobody. */
+  readonly known?: Pick<KnownNetworks, 'has'>;
 }
 
 const defaultLimits = {
@@ -28,8 +35,8 @@ const defaultLimits = {
   requestTimeoutMs: 20_000,
   idleTimeoutMs: 30_000,
   headerBytes: 16 * 1024,
-  /** Each may hold a body of 1 MiB in memory. */
-  connections: 256,
+  /** How many of them may be of one network, `createShares` says. Bodies are read only for requests that have a place in work. */
+  connections: 1_024,
   /** How long requests in work may take to finish at shutdown. */
   graceMs: 10_000,
 };
@@ -87,7 +94,6 @@ function createListener(setting: ListenerSettings, limits: ConnectionLimits, log
           requestCert: tls.trust !== undefined,
           rejectUnauthorized: false,
         });
-  server.maxConnections = limits.connections;
   server.setTimeout(limits.idleTimeoutMs);
   const handle: RequestListener = (request, response) => {
     if (!server.listening) response.setHeader('Connection', 'close');
@@ -99,13 +105,41 @@ function createListener(setting: ListenerSettings, limits: ConnectionLimits, log
   const handshakes = tls === undefined ? new Map<string, Socket>() : followHandshakes(server);
   const secured = new WeakSet<Duplex>();
   server.on('secureConnection', (socket: Duplex) => secured.add(socket));
+  const tellRefused = tellRefusals(name, log);
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    tellRefused(error, socket);
     // Without a finished handshake no answer could be read.
-    refuse(error, socket, socket instanceof TLSSocket && !secured.has(socket), name, log);
+    refuse(error, socket, socket instanceof TLSSocket && !secured.has(socket));
   });
-  server.on('drop', () => log.warn({ listener: name, connections: limits.connections }, 'too many connections: one was refused'));
+  admit(server, setting, limits.connections, log);
   const keeper = 'setSecureContext' in server && tls ? keepTls(server, tls, log) : undefined;
   return { setting, server, handshakes, keeper };
+}
+
+/**
+ * Lets only as many connections in as the network of each may have, and resets the others: closed in order, they would take up room of
+ * ours a while longer. Node's own limit (`maxConnections`) would be one for the world.
+ */
+function admit(server: Server | TlsServer, setting: ListenerSettings, connections: number, log: Log): void {
+  const { name, isProxy = () => false, known = createKnownNetworks() } = setting;
+  const shares = createShares(connections, known);
+  const tell = thinLines<{ readonly address: string }>(
+    { most: mostLinesInASecond },
+    (about) => log.warn({ listener: name, ...about }, 'too many connections of one network, or of all: one was refused'),
+    (omitted) => log.warn({ listener: name, omitted }, 'too many connections: so were others in the same second'),
+  );
+  const takers = server.listeners('connection');
+  server.removeAllListeners('connection');
+  server.on('connection', (socket: Socket) => {
+    const address = canonicalAddress(socket.remoteAddress ?? '') ?? 'unknown';
+    const network = networkOfOneSender(address);
+    if (!(isProxy(address) ? shares.takeAny(network) : shares.take(network))) {
+      socket.resetAndDestroy();
+      return tell({ address });
+    }
+    socket.once('close', () => shares.giveBack(network));
+    for (const take of takers) take.call(server, socket);
+  });
 }
 
 /** Connections whose handshake is not over, which the HTTP server does not know yet, by the other end's address and port. */
@@ -127,7 +161,8 @@ function followHandshakes(server: Server | TlsServer): ReadonlyMap<string, Socke
 
 async function listen(server: Server | TlsServer, { name, host, port }: ListenerSettings): Promise<AddressInfo> {
   try {
-    server.listen(port, host);
+    // As long as the system lets it be: a burst of connections that are refused must not push others out.
+    server.listen({ port, host, backlog: 4_096 });
     await once(server, 'listening');
   } catch (error) {
     const reason = messageOf(error);
@@ -153,11 +188,25 @@ async function close({ keeper, server, setting, handshakes }: Listener, graceMs:
   clearTimeout(timer);
 }
 
+/** One person who tries something is seen at once; whoever tries it by the thousand is counted. */
+const mostLinesInASecond = 5;
+
+/** Logs connections that become no request. */
+function tellRefusals(listener: string, log: Log): (error: NodeJS.ErrnoException, socket: Duplex) => void {
+  const tell = thinLines<{ readonly error: NodeJS.ErrnoException; readonly socket: Duplex }>(
+    { most: mostLinesInASecond },
+    ({ error: { code }, socket }) => {
+      const spoken = code === 'ERR_SSL_HTTP_REQUEST' ? ': expected TLS, found plain HTTP (https:// in the URL helps)' : '';
+      const address = socket instanceof Socket ? canonicalAddress(socket.remoteAddress ?? '') : undefined;
+      log.info({ listener, code, address }, `a connection was refused${spoken}`);
+    },
+    (omitted) => log.info({ listener, omitted }, 'connections were refused, so many more in the same second'),
+  );
+  return (error, socket) => tell({ error, socket });
+}
+
 /** What never becomes a request: no TLS, no HTTP, headers that are too long, or a sender who is too slow. */
-function refuse(error: NodeJS.ErrnoException, socket: Duplex, isUnsecured: boolean, name: string, log: Log): void {
-  const spoken = error.code === 'ERR_SSL_HTTP_REQUEST' ? ': expected TLS, found plain HTTP (https:// in the URL helps)' : '';
-  const address = socket instanceof Socket ? socket.remoteAddress : undefined;
-  log.info({ listener: name, code: error.code, address }, `a connection was refused${spoken}`);
+function refuse(error: NodeJS.ErrnoException, socket: Duplex, isUnsecured: boolean): void {
   if (isUnsecured || !socket.writable || error.code === 'ECONNRESET') {
     socket.destroy();
     return;

@@ -11,7 +11,9 @@ import type { Configuration } from '../config/configuration.ts';
 import { plansFor, plansOfRepository } from '../config/plans.ts';
 import { type ClientTrust, createClientTrust } from '../http/client-trust.ts';
 import { createListeners } from '../http/listeners.ts';
+import { createKnownNetworks, type KnownNetworks } from '../http/shares.ts';
 import { createIsForUs } from '../platform/http/own-name.ts';
+import { createIsWithin } from '../settings/networks.ts';
 import { createReceivers, type Receiver } from '../sources/kit/source.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Logging } from './logging.ts';
@@ -32,11 +34,15 @@ export async function startIngress(
   const receivers = takesWebhooks ? createReceivers(kinds.sources, configuration.receivers, { secrets, directory, log }) : [];
   const trust = createClientTrust(receivers, log);
   const tls = listen.tls && { files: listen.tls, ...(trust && { trust }) };
-  const webhooks = webhookApp(configuration, temporal, logging, metrics, { receivers, trust });
+  const known = createKnownNetworks();
+  const webhooks = webhookApp(configuration, temporal, logging, metrics, { receivers, trust, known });
   const reachTemporal = createReachTemporal(temporal.client);
   const isForUs = createIsForUs('network', [listen.operators.host, hostname(), ...(listen.operatorNames ?? [])]);
   const operators = createOperatorApp({ metrics, log, reachTemporal, isForUs });
-  const forWebhooks = { name: 'listen.webhooks', handler: webhooks.callback(), ...listen.webhooks, ...(tls && { tls }) };
+  const forWebhooks = {
+    ...{ name: 'listen.webhooks', handler: webhooks.callback(), ...listen.webhooks, ...(tls && { tls }) },
+    ...{ isProxy: createIsWithin(listen.trustedProxies), known },
+  };
   const forOperators = { name: 'listen.operators', handler: operators.callback(), ...listen.operators };
   const listeners = createListeners([...(takesWebhooks ? [forWebhooks] : []), forOperators], log);
   const ports = (await listeners.start()).map(({ port }) => port);
@@ -55,14 +61,14 @@ function webhookApp(
   temporal: Temporal,
   { log, audit }: Logging,
   metrics: Metrics,
-  { receivers, trust }: { readonly receivers: readonly Receiver[]; readonly trust: ClientTrust | undefined },
+  asked: { readonly receivers: readonly Receiver[]; readonly trust: ClientTrust | undefined; readonly known: KnownNetworks },
 ): ReturnType<typeof createWebhookApp> {
   const { client, namespace, uiUrl, missingAttributes } = temporal;
   const { trustedProxies, addressHeader, certificateHeader, limits } = configuration.listen;
   // A certificate is public, so only a header that the proxy is known to set is believed.
   const certificateHeaders = certificateHeader === undefined ? [] : [certificateHeader];
   return createWebhookApp({
-    receivers,
+    ...{ receivers: asked.receivers, known: asked.known },
     acceptPushes: createAcceptPushes({
       client,
       plansFor: (repository, tag) => plansFor(configuration, repository, tag),
@@ -78,7 +84,7 @@ function webhookApp(
       isDeploymentRepository: (repository) => isDeploymentRepository(configuration, repository),
       log,
     }),
-    senders: createSenders({ trustedProxies, addressHeader, trust, certificateHeaders }),
+    senders: createSenders({ trustedProxies, addressHeader, trust: asked.trust, certificateHeaders }),
     audit,
     metrics,
     limits,

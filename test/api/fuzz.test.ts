@@ -197,7 +197,7 @@ async function configuration(senders: Senders, { ca }: Authority, temporal: stri
       operators: '127.0.0.1:0',
       trustedProxies: ['127.0.0.1'],
       certificateHeader: 'client-cert',
-      limits: { perMinute: 10_000_000, inWork: 1_000 },
+      limits: { perMinute: 10_000_000 },
     },
     receivers: { ...senders.settings(), ...otherReceivers, quay, github },
     temporal: { address: temporal },

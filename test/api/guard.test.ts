@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { IncomingMessage, ServerResponse } from 'node:http';
-import { Socket } from 'node:net';
+import { connect, Socket } from 'node:net';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import Koa, { type Middleware } from 'koa';
 import { guard } from '../../src/api/webhooks/guard.ts';
 import { identify, type RequestState } from '../../src/api/webhooks/request.ts';
 import { Problem } from '../../src/http/problem.ts';
+import { eventually } from '../support/wait.ts';
 import { distributionToken, type Ingress, type IngressOptions, startIngress } from './support/ingress.ts';
 import { converse } from './support/raw-http.ts';
 import { bearer } from './support/vectors.ts';
@@ -100,7 +101,8 @@ describe('the guard', () => {
     const inWork = async (count: number): Promise<void> => {
       while (waiting.length < count) await new Promise(setImmediate);
     };
-    await withIngress({ limits: { inWork: 2 }, acceptPushes }, async ({ post, audited, url }) => {
+    // Of four one network has two, and one more once it is known.
+    await withIngress({ limits: { inWork: 4 }, acceptPushes }, async ({ post, audited, url }) => {
       const send = (): Promise<Response> => post(distribution, onePush, { ...json, ...bearer(distributionToken) });
       const taken = [send(), send()];
       await inWork(2);
@@ -115,6 +117,50 @@ describe('the guard', () => {
       await inWork(1);
       for (const finish of waiting) finish();
       assert.equal((await next).status, 200);
+    });
+  });
+
+  it('keeps places for senders that have proven who they are before', async () => {
+    let finish: () => void = () => {};
+    const finished = new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    let waiting = 0;
+    const acceptPushes: IngressOptions['acceptPushes'] = () => async () => {
+      waiting += 1;
+      if (waiting > 1) await finished;
+      return { rollouts: [], resolving: [] };
+    };
+    await withIngress({ limits: { inWork: 8 }, acceptPushes, trustedProxies: ['127.0.0.1'] }, async ({ post }) => {
+      const send = (address: string): Promise<Response> =>
+        post(distribution, onePush, { ...json, ...bearer(distributionToken), 'X-Forwarded-For': address });
+      assert.equal((await send('192.0.2.1')).status, 200);
+      const strangers = Array.from({ length: 6 }, (_, index) => send(`198.51.100.${index}`));
+      await eventually('all places but those that are kept to be taken', async () => waiting === 7);
+      assert.equal((await send('203.0.113.1')).status, 503);
+      const known = send('192.0.2.1');
+      await eventually('the known one to be in work', async () => waiting === 8);
+      finish();
+      for (const answer of await Promise.all([...strangers, known])) assert.equal(answer.status, 200);
+    });
+  });
+
+  it('leaves places for others where one sender behind a proxy has many bodies that do not come', async () => {
+    const options = { limits: { inWork: 16 }, trustedProxies: ['127.0.0.1'], bodyLimits: { bytes: 1024, timeoutMs: 20_000 } };
+    await withIngress(options, async ({ post, port, audited }) => {
+      const announce = `POST ${github} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nX-Forwarded-For: 192.0.2.66\r\nX-Hub-Signature-256: sha256=${'0'.repeat(64)}\r\n`;
+      const slow = Array.from({ length: 40 }, () => connect(port, '127.0.0.1').on('error', () => undefined));
+      for (const socket of slow) socket.write(`${announce}Content-Length: 9\r\n\r\n{`);
+      // A quarter is kept for senders that are known, and one alone has half of the rest.
+      await eventually('those above the share to be refused', async () => audited().length === 34);
+      assert.ok(audited().every(({ outcome, remote_address }) => outcome === 'limited' && remote_address === '192.0.2.66'));
+      const honest = { ...json, ...bearer(distributionToken), 'X-Forwarded-For': '192.0.2.1' };
+      const answers = await Promise.all(Array.from({ length: 3 }, () => post(distribution, onePush, honest)));
+      assert.deepEqual(
+        answers.map(({ status }) => status),
+        [200, 200, 200],
+      );
+      for (const socket of slow) socket.destroy();
     });
   });
 

@@ -40,7 +40,7 @@ describe('refusals in the log', () => {
     assert.equal(lines.at(-1)?.address, '192.0.2.9');
   });
 
-  it('leave a line for each request in the audit log all the same', async () => {
+  it('are each told to the audit log all the same, which counts them', async () => {
     const { post, audited, written, listeners } = await startIngress();
     try {
       const answers = await Promise.all(Array.from({ length: 120 }, () => post(github, '{}', wronglySigned)));

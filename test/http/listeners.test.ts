@@ -3,11 +3,14 @@ import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import { connect } from 'node:net';
 import { pino } from 'pino';
-import { type ConnectionLimits, createListeners, type Listeners } from '../../src/http/listeners.ts';
+import type { Log } from '../../src/domain/log.ts';
+import { type ConnectionLimits, createListeners, type ListenerSettings, type Listeners } from '../../src/http/listeners.ts';
 import { reservePort } from '../../src/platform/ports.ts';
+import type { Receiver } from '../../src/sources/kit/source.ts';
 import { githubSecret, startIngress } from '../api/support/ingress.ts';
 import { converse } from '../api/support/raw-http.ts';
 import { githubSignature } from '../api/support/vectors.ts';
+import { eventually } from '../support/wait.ts';
 
 const silent = pino({ level: 'silent' });
 const { 'X-Hub-Signature-256': ofNothing } = githubSignature(githubSecret, '');
@@ -32,6 +35,60 @@ describe('a connection', () => {
       const heard = await converse(ingress.port, `${head}Content-Length: 10\r\n\r\n{`);
       assert.match(heard, /^HTTP\/1\.1 408 .*Expected the whole body within 0\.2 s/s);
       assert.equal(ingress.audited().at(-1)?.outcome, 'timed-out');
+    } finally {
+      await ingress.listeners.stop();
+    }
+  });
+
+  it('is cut off soon when nothing of the body comes at all', async () => {
+    const ingress = await startIngress({ bodyLimits: { bytes: 1024, timeoutMs: 30_000, firstByteMs: 100 } });
+    try {
+      const heard = await converse(ingress.port, `${head}Content-Length: 10\r\n\r\n`);
+      assert.match(heard, /^HTTP\/1\.1 408 .*Expected the first byte of the body within 0\.1 s/s);
+      assert.equal(ingress.audited().at(-1)?.outcome, 'timed-out');
+    } finally {
+      await ingress.listeners.stop();
+    }
+  });
+
+  it('is not cut off when the body has come, but this process was busy', async () => {
+    let isAwaited: () => void = () => {};
+    const awaited = new Promise<void>((resolve) => {
+      isAwaited = resolve;
+    });
+    const receiver: Receiver = {
+      ...{ source: 'own', path: '/own', mediaTypes: ['application/json'], mediaTypeAdvice: '', challenge: 'Own' },
+      authenticationAdvice: 'Expected nothing.',
+      authenticate: async (_head, body) => {
+        const reading = body();
+        isAwaited();
+        await reading;
+        return { authentic: true };
+      },
+      parse: () => ({ event: 'none', deliveryId: '1', images: [] }),
+    };
+    const bodyLimits = { bytes: 1024, timeoutMs: 30_000, firstByteMs: 100 };
+    const ingress = await startIngress({ bodyLimits, ownReceivers: [receiver] });
+    try {
+      const socket = connect(ingress.port, '127.0.0.1');
+      const answered = once(socket.setEncoding('utf8'), 'data');
+      socket.write('POST /own HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n');
+      await awaited;
+      socket.write('{}', () => busy(200));
+      assert.match(String((await answered)[0]), /^HTTP\/1\.1 200 /);
+      socket.destroy();
+    } finally {
+      await ingress.listeners.stop();
+    }
+  });
+
+  it('that sends nothing more of a body which nobody wants ends soon after the answer', async () => {
+    const ingress = await startIngress();
+    try {
+      const begun = performance.now();
+      const unsigned = head.replace(/X-Hub.*\r\n/, '');
+      assert.match(await converse(ingress.port, `${unsigned}Content-Length: 10\r\n\r\n{`), /^HTTP\/1\.1 401 /);
+      assert.ok(performance.now() - begun < 4_000);
     } finally {
       await ingress.listeners.stop();
     }
@@ -132,6 +189,62 @@ describe('a connection', () => {
   });
 });
 
+describe('connections of one network', () => {
+  it('are only a share of all, and those above it are reset, with the first of them in the log, by address', async () => {
+    const lines: string[] = [];
+    const log = pino({}, { write: (line: string) => void lines.push(line) });
+    const { listeners, port } = await listening((_request, response) => response.end(), { connections: 16 }, log);
+    try {
+      const sockets = Array.from({ length: 60 }, () => connect({ port, host: '127.0.0.1', localAddress: '127.0.0.2' }));
+      let cut = 0;
+      const count = (): void => {
+        cut += 1;
+      };
+      for (const socket of sockets) socket.on('error', () => undefined).on('close', count);
+      // A quarter is kept for known networks, and one alone gets half of the rest.
+      await eventually('those above the share to be cut off', async () => cut === 54);
+      const other = await fetch(`http://127.0.0.1:${port}/`);
+      assert.equal(other.status, 200);
+      const told = lines.map((line) => JSON.parse(line) as { address?: string; msg: string });
+      assert.deepEqual([told.length, told[0]?.address], [5, '127.0.0.2']);
+      await eventually('the number of the others', async () => lines.length === 6);
+      assert.match(lines[5] ?? '', /"omitted":49/);
+      for (const socket of sockets) socket.destroy();
+    } finally {
+      await listeners.stop();
+    }
+  });
+
+  it('are as many as there is room for where it is a trusted proxy', async () => {
+    const { listeners, port } = await listening((_request, response) => response.end(), { connections: 16 }, silent, {
+      isProxy: (address) => address === '127.0.0.1',
+    });
+    try {
+      const sockets = Array.from({ length: 16 }, () => connect(port, '127.0.0.1'));
+      await Promise.all(sockets.map((socket) => once(socket, 'connect')));
+      const answers = sockets.map((socket) => once(socket, 'data'));
+      for (const socket of sockets) socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+      assert.equal((await Promise.all(answers)).length, 16);
+      for (const socket of sockets) socket.destroy();
+    } finally {
+      await listeners.stop();
+    }
+  });
+
+  it('that are no HTTP are thinned in the log', async () => {
+    const lines: string[] = [];
+    const log = pino({}, { write: (line: string) => void lines.push(line) });
+    const { listeners, port } = await listening((_request, response) => response.end(), {}, log);
+    try {
+      for (let sent = 0; sent < 20; sent += 1) await converse(port, 'nonsense\r\n\r\n');
+      assert.ok(lines.length >= 5 && lines.length < 20, `${lines.length} lines`);
+      assert.match(lines[0] ?? '', /"address":"127\.0\.0\.1".*a connection was refused/);
+    } finally {
+      await listeners.stop();
+    }
+  });
+});
+
 describe('the listeners', () => {
   it('finish what is in work before they stop, and take nothing new', async () => {
     let finish: () => void = () => {};
@@ -205,9 +318,16 @@ describe('the listeners', () => {
 async function listening(
   handler: RequestListener,
   limits: Partial<ConnectionLimits> = {},
+  log: Log = silent,
+  settings: Pick<ListenerSettings, 'isProxy'> = {},
 ): Promise<{ listeners: Listeners; port: number }> {
-  const listeners = createListeners([{ name: 'listen.webhooks', handler, host: '127.0.0.1', port: 0 }], silent, limits);
+  const listeners = createListeners([{ name: 'listen.webhooks', handler, host: '127.0.0.1', port: 0, ...settings }], log, limits);
   const [address] = await listeners.start();
   assert.ok(address !== undefined);
   return { listeners, port: address.port };
+}
+
+function busy(milliseconds: number): void {
+  const end = performance.now() + milliseconds;
+  while (performance.now() < end);
 }

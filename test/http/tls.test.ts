@@ -46,6 +46,18 @@ describe('the webhook listener with TLS', () => {
     });
   });
 
+  it('has room for others while one address keeps connections without a handshake', async () => {
+    await withIngress({ tls: { files }, limits: { connections: 16 } }, async ({ port, written: all }) => {
+      const silent = Array.from({ length: 40 }, () => connect({ port, host: '127.0.0.1', localAddress: '127.0.0.2' }));
+      for (const socket of silent) socket.on('error', () => undefined).resume();
+      const isOpen = ({ destroyed }: (typeof silent)[number]) => !destroyed;
+      await eventually('those above the share to be reset', async () => silent.filter(isOpen).length === 6);
+      assert.equal((await ask(port)).statusCode, 200);
+      assert.match(all(), /"address":"127\.0\.0\.2".*too many connections of one network/);
+      for (const socket of silent) socket.destroy();
+    });
+  });
+
   it('keeps the operators on plain HTTP', async () => {
     await withIngress({ tls: { files } }, async ({ port, operatorsUrl }) => {
       assert.equal((await fetch(`${operatorsUrl}/healthz`)).status, 200);

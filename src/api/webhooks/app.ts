@@ -1,24 +1,27 @@
 import Router from '@koa/router';
 import type Koa from 'koa';
 import { answerErrors, createApp } from '../../http/app.ts';
+import { createKnownNetworks, type KnownNetworks } from '../../http/shares.ts';
 import type { Receiver } from '../../sources/kit/source.ts';
 import { type GuardLimits, guard } from './guard.ts';
 import { type ReceiveDependencies, receive } from './receive.ts';
 import { debugRequests, type RecordDependencies, recordRequests } from './record-requests.ts';
 import { identify, type RequestContext, type RequestState } from './request.ts';
 
-export interface WebhookAppDependencies extends ReceiveDependencies, RecordDependencies {
+export interface WebhookAppDependencies extends Omit<ReceiveDependencies, 'known'>, RecordDependencies {
   readonly receivers: readonly Receiver[];
   readonly limits: GuardLimits;
+  /** The same that the listener keeps connections for. Default: networks of its own. */
+  readonly known?: KnownNetworks;
 }
 
 /** What the world may reach: one path for each receiver, and `/healthz`. */
 export function createWebhookApp(dependencies: WebhookAppDependencies): Koa<RequestState> {
-  const { receivers, senders, log, limits } = dependencies;
+  const { receivers, senders, log, limits, known = createKnownNetworks() } = dependencies;
   const router = new Router<RequestState>({ sensitive: true, strict: true });
   const posts = new Map<string, (context: RequestContext) => Promise<void>>();
   for (const receiver of receivers) {
-    const answer = receive(receiver, dependencies);
+    const answer = receive(receiver, { ...dependencies, known });
     posts.set(receiver.path, (context) => answer(context));
     router.post(receiver.path, (context) => answer(context));
     if (receiver.secretInPath) router.post(`${receiver.path}/:secret`, (context) => answer(context, context.params.secret));
@@ -28,7 +31,7 @@ export function createWebhookApp(dependencies: WebhookAppDependencies): Koa<Requ
   app.use(debugRequests(log));
   app.use(recordRequests(dependencies));
   app.use(answerErrors(log));
-  app.use(guard(limits));
+  app.use(guard(limits, undefined, known));
   // Nearly all requests are for exactly these paths. The router, which costs as much as the rest of a refusal, does what is left: secrets
   // in paths, and what is not found or not allowed.
   app.use((context, next) => (context.method === 'POST' ? posts.get(context.path)?.(context) : undefined) ?? next());

@@ -1,13 +1,13 @@
 import { randomInt } from 'node:crypto';
-import { isIP } from 'node:net';
 import type { Middleware } from 'koa';
 import { Problem } from '../../http/problem.ts';
+import { createKnownNetworks, createShares, type KnownNetworks } from '../../http/shares.ts';
 import { type RequestState, sourceOf } from './request.ts';
 
 export interface GuardLimits {
   /** Requests that one source may send from one address in a minute. */
   readonly perMinute: number;
-  /** Requests that are worked on at once. */
+  /** Requests that are worked on at once: how many of them may be of one network, `createShares` says. */
   readonly inWork: number;
 }
 
@@ -17,28 +17,37 @@ const mostHeaders = 100;
 const counters = 32_768;
 const minuteMs = 60_000;
 
+/** Made once: a flood must cost as little as can be. */
+const tooManyHeaders = new Problem(431, 'malformed', `Expected at most ${mostHeaders} headers.`, { Connection: 'close' });
+const tooMuchInWork = new Problem(
+  503,
+  'limited',
+  'Too many requests are in work. Send this one again after the time in Retry-After.',
+  { 'Retry-After': '2' },
+);
+
 /**
- * Refuses, before a body is read, senders of too many requests (429), and everybody while too much is in work (503). Both are
- * told when to come back, and the outcome is `limited`. To be used inside of what answers errors and records requests.
+ * Refuses, before a body is read, senders of too many requests (429), and whoever has its share of what is in work (503). Both are told
+ * when to come back, and the outcome is `limited`. To be used inside of what answers errors and records requests.
  * @param now milliseconds, of any clock that never goes back
+ * @param known for whom some of the places in work are kept
  */
-export function guard(limits: GuardLimits, now: () => number = () => performance.now()): Middleware<RequestState> {
+export function guard(
+  limits: GuardLimits,
+  now: () => number = () => performance.now(),
+  known: Pick<KnownNetworks, 'has'> = createKnownNetworks(),
+): Middleware<RequestState> {
   const count = createCounter(limits.perMinute, now);
-  let inWork = 0;
+  const inWork = createShares(limits.inWork, known);
   return async (context, next) => {
-    count(`${sourceOf(context.state)} ${networkOfOneSender(context.state.address)}`);
-    if (context.req.rawHeaders.length > 2 * mostHeaders) {
-      throw new Problem(431, 'malformed', `Expected at most ${mostHeaders} headers.`, { Connection: 'close' });
-    }
-    if (inWork >= limits.inWork) {
-      const detail = 'Too many requests are in work. Send this one again after the time in Retry-After.';
-      throw new Problem(503, 'limited', detail, { 'Retry-After': '2' });
-    }
-    inWork += 1;
+    const { network } = context.state;
+    count(`${sourceOf(context.state)} ${network}`);
+    if (context.req.rawHeaders.length > 2 * mostHeaders) throw tooManyHeaders;
+    if (!inWork.take(network)) throw tooMuchInWork;
     try {
       await next();
     } finally {
-      inWork -= 1;
+      inWork.giveBack(network);
     }
   };
 }
@@ -74,25 +83,4 @@ function hash(text: string, seed: number): number {
   let value = seed;
   for (let at = 0; at < text.length; at += 1) value = Math.imul(value ^ text.charCodeAt(at), 0x01000193);
   return value >>> 0;
-}
-
-/**
- * What one sender has for itself: an IPv4 address, or the first 64 bits of an IPv6 address, below which anybody may choose.
- * @param address a canonical one; anything else is returned as it is
- */
-export function networkOfOneSender(address: string): string {
-  if (isIP(address) !== 6) return address;
-  const [before = '', after] = address.split('::');
-  const left = groupsOf(before);
-  const right = groupsOf(after ?? '');
-  const zeros = after === undefined ? [] : Array.from({ length: 8 - left.length - right.length }, () => '0');
-  return [...left, ...zeros, ...right].slice(0, 4).join(':');
-}
-
-/** IPv4 at the end stands for two groups; it is never among the first four. */
-function groupsOf(text: string): string[] {
-  return text
-    .split(':')
-    .filter((group) => group !== '')
-    .flatMap((group) => (group.includes('.') ? ['0', '0'] : [group]));
 }

@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto';
 import type { Log } from '../../domain/log.ts';
 import { type BodyLimits, parseJson, readBody, requireMediaType } from '../../http/body.ts';
 import { Problem } from '../../http/problem.ts';
+import type { KnownNetworks } from '../../http/shares.ts';
+import { thinLines } from '../../http/thin-lines.ts';
 import type { ForgeProgress, PushedImage, Receiver } from '../../sources/kit/source.ts';
 import type { AcceptedPushes, AcceptPushes } from './accept-pushes.ts';
 import type { ForwardProgress } from './forward-progress.ts';
@@ -16,6 +18,8 @@ export interface ReceiveDependencies {
   readonly log: Log;
   readonly now: () => Date;
   readonly bodyLimits?: BodyLimits;
+  /** Gets the networks of senders that have proven who they are. */
+  readonly known: KnownNetworks;
 }
 
 /** Payloads of registries are a few KiB; GitHub's longest are some 100. */
@@ -45,7 +49,7 @@ export function receive(receiver: Receiver, dependencies: ReceiveDependencies): 
 
 /** The way of one request: what its headers rule out, its bytes, whether they are authentic, what they say, and what comes of that. */
 function createAnswer(receiver: Receiver, dependencies: ReceiveDependencies): AnswerRequest {
-  const { now, bodyLimits = defaultBodyLimits, forwardProgress, acceptPushes, senders, log } = dependencies;
+  const { now, bodyLimits = defaultBodyLimits, forwardProgress, acceptPushes, senders, known, log } = dependencies;
   const { source, namesOneOfSeveralTags = false, authenticationAdvice, challenge } = receiver;
   const logRefusal = thinRefusals(log, receiver);
   const refusal = new Problem(401, 'unauthenticated', authenticationAdvice, { 'WWW-Authenticate': challenge });
@@ -65,6 +69,7 @@ function createAnswer(receiver: Receiver, dependencies: ReceiveDependencies): An
       logRefusal(authenticity.reason, state.address);
       throw refusal;
     }
+    known.add(state.network);
     const parsed = receiver.parse({ headers: req.headers, query, body: parseJson(await body()) });
     state.parsed = parsed;
     const { progress, ignored } = parsed;
@@ -140,27 +145,16 @@ function ignore(context: RequestContext, reason: string): void {
 /** What one address alone may send by default; so only a flood from many addresses is thinned, or one that the limits allow. */
 const mostInASecond = 20;
 
-/**
- * Logs why requests of a receiver are not authentic. Of a flood the log has the first of each second and the number of the others: it
- * must not fill a disk, nor cost more than the refusals themselves. The audit log has a line for each.
- */
+/** Logs why requests of a receiver are not authentic: of a flood, the first of each second and the number of the others. */
 export function thinRefusals(
   log: Pick<Log, 'warn'>,
   { source, refusedInLog = 'a request was refused: it is not authentic' }: Pick<Receiver, 'source' | 'refusedInLog'>,
-  everyMs = 1_000,
+  everyMs?: number,
 ): (reason: string, address: string) => void {
-  let [logged, omitted] = [0, 0];
-  const settle = (): void => {
-    if (omitted > 0) log.warn({ source, omitted }, `${refusedInLog}; so were others in the same second`);
-    [logged, omitted] = [0, 0];
-  };
-  return (reason, address) => {
-    if (logged === mostInASecond) {
-      omitted += 1;
-      return;
-    }
-    if (logged === 0) setTimeout(settle, everyMs).unref();
-    logged += 1;
-    log.warn({ source, reason, address }, refusedInLog);
-  };
+  const write = thinLines<{ readonly reason: string; readonly address: string }>(
+    { most: mostInASecond, everyMs },
+    (about) => log.warn({ source, ...about }, refusedInLog),
+    (omitted) => log.warn({ source, omitted }, `${refusedInLog}; so were others in the same second`),
+  );
+  return (reason, address) => write({ reason, address });
 }

@@ -1,5 +1,6 @@
 import type { Middleware, ParameterizedContext } from 'koa';
 import type { RequestOutcome } from '../../domain/audit.ts';
+import { networkOfOneSender } from '../../http/networks.ts';
 import type { ParsedRequest, Receiver } from '../../sources/kit/source.ts';
 import type { AcceptedPushes } from './accept-pushes.ts';
 import type { SignalledRollout } from './forward-progress.ts';
@@ -11,6 +12,8 @@ export interface RequestState {
   receiver?: Receiver | undefined;
   /** The sender's, as far as proxies are trusted. */
   address: string;
+  /** What of it the sender has for itself: limits are for that. */
+  network: string;
   outcome?: RequestOutcome;
   /** Set once the request is authentic and understood: nothing that anybody else says is written down. */
   parsed?: ParsedRequest;
@@ -32,6 +35,7 @@ export function identify(receivers: readonly Receiver[], senders: Pick<Senders, 
     const { path, req, state } = context;
     state.receiver = exact.get(path) ?? withSecret.find(({ path: own }) => path.startsWith(`${own}/`));
     state.address = senders.addressOf(req);
+    state.network = networkOfOneSender(state.address);
     return next();
   };
 }

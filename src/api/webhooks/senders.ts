@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { isIP, type Socket, SocketAddress } from 'node:net';
+import type { Socket } from 'node:net';
 import {
   type AddressHeader,
   type CertificateHeader,
@@ -8,6 +8,7 @@ import {
 } from '../../http/authentication.ts';
 import { certificateFromProxy, certificateOfHandshake } from '../../http/client-certificates.ts';
 import type { ClientTrust } from '../../http/client-trust.ts';
+import { canonicalAddress } from '../../http/networks.ts';
 import { createIsWithin } from '../../settings/networks.ts';
 
 export type Senders = ReturnType<typeof createSenders>;
@@ -95,18 +96,4 @@ function addressOfNode(node: string): string | undefined {
   const [, six, four] = /^(?:\[([^\]]+)\]|(\d+(?:\.\d+){3}))(?::\d{1,5})?$/.exec(node) ?? [];
   const address = six ?? four ?? node;
   return address.includes('%') ? undefined : canonicalAddress(address);
-}
-
-/**
- * An IP address in the one way in which it is written here: IPv6 in its shortest form, IPv4 inside IPv6 as IPv4, no zone.
- * @returns undefined if it is none
- */
-function canonicalAddress(text: string): string | undefined {
-  const [bare = ''] = text.split('%');
-  const version = isIP(bare);
-  if (version === 4) return bare;
-  if (version === 0) return undefined;
-  const { address } = new SocketAddress({ address: bare, family: 'ipv6' });
-  const mapped = address.replace(/^::ffff:(?=\d+\.)/, '');
-  return isIP(mapped) === 4 ? mapped : address;
 }

@@ -13,8 +13,10 @@ import { follows, type TagPolicy } from '../../../src/domain/tag-policy.ts';
 import type { BodyLimits } from '../../../src/http/body.ts';
 import { createClientTrust } from '../../../src/http/client-trust.ts';
 import { type ConnectionLimits, createListeners, type Listeners } from '../../../src/http/listeners.ts';
+import { createKnownNetworks } from '../../../src/http/shares.ts';
 import type { TlsSettings } from '../../../src/http/tls.ts';
 import { createIsForUs } from '../../../src/platform/http/own-name.ts';
+import { createIsWithin } from '../../../src/settings/networks.ts';
 import { createSecretResolver } from '../../../src/settings/secrets.ts';
 import { type ReceiverSettings, sources } from '../../../src/sources/index.ts';
 import { createReceivers, type Receiver } from '../../../src/sources/kit/source.ts';
@@ -75,8 +77,10 @@ export async function startIngress(options: IngressOptions = {}): Promise<Ingres
   const context = { secrets: createSecretResolver(options.env ?? testSecrets, process.cwd()), directory: process.cwd(), log };
   const receivers = [...createReceivers(sources, options.receivers ?? twoReceivers, context), ...(options.ownReceivers ?? [])];
   const trust = createClientTrust(receivers, log);
+  const known = createKnownNetworks();
   const webhooks = createWebhookApp({
     receivers,
+    known,
     senders: createSenders({ trustedProxies: options.trustedProxies ?? [], trust }),
     limits: { perMinute: 1_000_000, inWork: 1_000, ...options.limits },
     acceptPushes: options.acceptPushes?.(log) ?? (async () => ({ rollouts: [], resolving: [] })),
@@ -95,7 +99,10 @@ export async function startIngress(options: IngressOptions = {}): Promise<Ingres
   });
   const tls = options.tls && { ...options.tls, ...(trust && { trust }) };
   const settings = [
-    { name: 'listen.webhooks', handler: webhooks.callback(), host: '127.0.0.1', port: 0, ...(tls && { tls }) },
+    {
+      ...{ name: 'listen.webhooks', handler: webhooks.callback(), host: '127.0.0.1', port: 0 },
+      ...{ isProxy: createIsWithin(options.trustedProxies ?? []), known, ...(tls && { tls }) },
+    },
     { name: 'listen.operators', handler: operators.callback(), host: '127.0.0.1', port: 0 },
   ];
   const listeners = createListeners(settings, log, options.limits);
