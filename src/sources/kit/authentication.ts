@@ -34,20 +34,25 @@ interface SignatureClock {
   readonly now: () => number;
 }
 
-/** A signature in the first of these headers that has one; the challenge names the usual one. Without any, the body is not read. */
+/**
+ * A signature in the first of these headers that has one; the challenge names the usual one. The body is read only for what can be a
+ * signature: everything else is no reason to wait for it.
+ */
 export function bySignature(secrets: ReadSecrets, usual: SignatureHeader, ...others: readonly SignatureHeader[]) {
+  const headers = [usual, ...others].map(readSignatureHeader);
+  const none = refused(`no signature in ${usual.header}`);
   const authenticate: Authenticate = async (head, body) => {
-    for (const { header, prefix = '', algorithm = 'sha256', time } of [usual, ...others]) {
-      const value = textOf(head, header);
-      if (!value?.startsWith(prefix)) continue;
+    for (const { name, prefix, algorithm, isForm, malformed, wrong, time } of headers) {
+      const value = head.headers[name];
+      if (typeof value !== 'string' || !value.startsWith(prefix)) continue;
+      const signature = value.slice(prefix.length);
+      if (!isForm.test(signature)) return malformed;
       const late = time && whyNotNow(head, time);
       if (late !== undefined) return refused(late);
       const before = time === undefined ? '' : `${textOf(head, time.header)}.`;
-      return isSignedByOneOf(secrets(), before, await body(), value.slice(prefix.length), algorithm)
-        ? authentic
-        : refused(`the signature in ${header} is not that of the body under any of the secrets`);
+      return isSignedByOneOf(secrets(), before, await body(), signature, algorithm) ? authentic : wrong;
     }
-    return refused(`no signature in ${usual.header}`);
+    return none;
   };
   return {
     authenticate,
@@ -67,6 +72,17 @@ function whyNotNow(head: RequestHead, { header, maxAgeMs, now }: SignatureClock)
     : undefined;
 }
 
+/** What is asked of every request, made once. */
+function readSignatureHeader({ header, prefix = '', algorithm = 'sha256', time }: SignatureHeader) {
+  const digits = hexDigits[algorithm];
+  return {
+    ...{ name: header.toLowerCase(), prefix, algorithm, time },
+    isForm: new RegExp(`^[0-9a-f]{${digits}}$`, 'i'),
+    malformed: refused(`what ${header} has is no signature: expected ${digits} hex digits`),
+    wrong: refused(`the signature in ${header} is not that of the body under any of the secrets`),
+  };
+}
+
 /**
  * All secrets are tried whatever comes out, so the time taken tells nothing about which one it was.
  * @param before what was signed before the body
@@ -78,7 +94,6 @@ function isSignedByOneOf(
   signature: string,
   algorithm: HmacAlgorithm,
 ): boolean {
-  if (signature.length !== hexDigits[algorithm] || !/^[0-9a-f]+$/i.test(signature)) return false;
   const given = Buffer.from(signature, 'hex');
   const verdicts = secrets.map((secret) =>
     timingSafeEqual(createHmac(algorithm, secret).update(before).update(body).digest(), given),
