@@ -46,8 +46,8 @@ function createProgram(context: CliContext, setExitCode: (code: number) => void)
     })
     .exitOverride();
   addConfig(program, context, setExitCode);
-  for (const add of [addList, addShow, addDecisions, addOperator, addLane, addLaneCommands, addTrigger, addAudit])
-    add(program, context);
+  addAudit(program, context, setExitCode);
+  for (const add of [addList, addShow, addDecisions, addOperator, addLane, addLaneCommands, addTrigger]) add(program, context);
   return program;
 }
 

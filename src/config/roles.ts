@@ -14,7 +14,13 @@ export function auditFileOf(file: string, own: readonly Role[]): string {
   return format({ dir, name: [name, ...roles.filter((role) => own.includes(role))].join('-'), ext });
 }
 
-/** All files of one configuration that there may be, the configured one first. */
+/** The log of decisions of the process that writes this audit log: a file of its own, so that requests cannot wash decisions away. */
+export function decisionFileOf(file: string): string {
+  const { dir, name, ext } = parse(file);
+  return format({ dir, name: `${name}-decisions`, ext });
+}
+
+/** All audit logs of one configuration that there may be, the configured one first; each has its log of decisions beside it. */
 export function auditFilesOf(file: string): string[] {
   const apart: readonly (readonly Role[])[] = [['api'], ['worker'], ['deploy'], ['worker', 'deploy']];
   return apart.map((own) => auditFileOf(file, own));

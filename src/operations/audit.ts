@@ -1,14 +1,10 @@
-import { type FileHandle, open, readdir } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
-import { pipeline } from 'node:stream';
-import { createGunzip } from 'node:zlib';
 import { z } from 'zod';
 import type { Configuration } from '../config/configuration.ts';
-import { auditFilesOf } from '../config/roles.ts';
+import { auditFilesOf, decisionFileOf } from '../config/roles.ts';
 import { type AuditLine, servicesIn } from '../domain/audit.ts';
-import { codeOf } from '../domain/errors.ts';
 import { parseDuration } from '../settings/scalars.ts';
-import { NotFound, Unreachable } from './errors.ts';
+import { linesOf, type OpenFile, openAll } from './audit-files.ts';
+import { NotFound } from './errors.ts';
 
 /** Which entries to read. */
 export const auditQuery = z.object({
@@ -30,8 +26,6 @@ interface AuditReading {
   read: number;
 }
 
-type OpenFile = { readonly name: string; readonly handle: FileHandle };
-
 /**
  * Hands over every entry that is asked for, of the log and of its rotated predecessors (`FILE.1`, `FILE.2.gz`, …), the oldest first. The
  * log may be written to and rotate meanwhile.
@@ -45,8 +39,9 @@ export async function readAudit(
   const reading: AuditReading = { file, skipped: 0, read: 0 };
   const opened: OpenFile[][] = [];
   try {
-    // One log for each process that writes to it.
-    for (const log of auditFilesOf(file)) opened.push(await openAll(log));
+    // Two logs for each process: of requests, and of decisions.
+    const logs = auditFilesOf(file).flatMap((log) => [log, decisionFileOf(log)]);
+    for (const log of logs) opened.push(await openAll(log));
     if (opened.every((files) => files.length === 0)) {
       throw new NotFound(
         `there is no audit log at ${file}: nothing was recorded yet, or audit.file of the configuration is another one`,
@@ -113,58 +108,6 @@ async function* inOrderOfTime(logs: readonly AsyncGenerator<AuditLine>[]): Async
     if (done) heads.splice(heads.indexOf(oldest), 1);
     else oldest.entry = entry;
   }
-}
-
-/** The newest first: whatever rotates meanwhile moves to where it is looked for next, and is known by its inode. */
-async function openAll(file: string): Promise<OpenFile[]> {
-  const files = new Map<string, OpenFile>();
-  for (const name of await namesOf(file)) {
-    const handle = await ifThere(name, () => open(name, 'r'));
-    if (handle === undefined) continue;
-    const { dev, ino } = await handle.stat();
-    if (files.has(`${dev} ${ino}`)) await handle.close();
-    else files.set(`${dev} ${ino}`, { name, handle });
-  }
-  return [...files.values()];
-}
-
-async function namesOf(file: string): Promise<string[]> {
-  const names = (await ifThere(dirname(file), () => readdir(dirname(file)))) ?? [];
-  const first = `${basename(file)}.`;
-  const numberOf = (name: string): number => Number.parseInt(name.slice(first.length), 10);
-  const earlier = names.filter((name) => name.startsWith(first) && /^\d{1,6}(?:\.gz)?$/.test(name.slice(first.length)));
-  return [file, ...earlier.sort((one, other) => numberOf(one) - numberOf(other)).map((name) => join(dirname(file), name))];
-}
-
-/** @throws Unreachable where it is there, and cannot be read */
-async function ifThere<Read>(path: string, read: () => Promise<Read>): Promise<Read | undefined> {
-  try {
-    return await read();
-  } catch (cause) {
-    const code = codeOf(cause);
-    if (code === 'ENOENT') return undefined;
-    throw new Unreachable(`the audit log ${path} cannot be read (${code}): ask as a user who may read it`, { cause });
-  }
-}
-
-/** Not by `readline`, which lets an error of what it reads from end the process. */
-async function* linesOf(name: string, handle: FileHandle): AsyncGenerator<string> {
-  const stream = handle.createReadStream({ autoClose: false });
-  const input = name.endsWith('.gz') ? pipeline(stream, createGunzip(), () => undefined) : stream;
-  input.setEncoding('utf8');
-  let rest = '';
-  try {
-    for await (const text of input) {
-      const lines = `${rest}${text}`.split('\n');
-      rest = lines.pop() ?? '';
-      yield* lines;
-    }
-  } catch (cause) {
-    throw new Unreachable(`the audit log ${name} cannot be read to its end (${codeOf(cause) ?? cause}): move the file away`, {
-      cause,
-    });
-  }
-  yield rest;
 }
 
 /** What every entry has. */

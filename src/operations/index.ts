@@ -10,3 +10,4 @@ export * from './input.ts';
 export * from './lane.ts';
 export * from './rollouts.ts';
 export * from './trigger.ts';
+export * from './verify-audit.ts';

@@ -1,17 +1,20 @@
 import { type ChannelListener, subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { relative } from 'node:path';
 import { type Logger, pino } from 'pino';
+import { chainHashes } from '../config/chain-hashes.ts';
 import type { AuditSettings, Configuration } from '../config/configuration.ts';
-import { auditFileOf, type Role, roles } from '../config/roles.ts';
+import { auditFileOf, decisionFileOf, type Role, roles } from '../config/roles.ts';
 import type { Audit } from '../domain/audit.ts';
+import type { ChainHash } from '../domain/decision-chain.ts';
 import type { Environment } from '../domain/environment.ts';
 import { masked } from '../domain/inert-text.ts';
 import type { Log } from '../domain/log.ts';
 import { gitHubSettings } from '../settings/github.ts';
 import { createSecretResolver, parseSecretReference, type SecretResolver } from '../settings/secrets.ts';
 import { createAudit, type LineDestination, thinFloods } from '../telemetry/audit.ts';
-import { createAuditFile } from '../telemetry/audit-file.ts';
+import { type AuditWriter, createAuditFile } from '../telemetry/audit-file.ts';
 import { createAuditPost } from '../telemetry/audit-post.ts';
+import { createDecisionFile } from '../telemetry/decision-file.ts';
 import { createMask } from '../telemetry/mask.ts';
 
 /** Log and audit log of a process. Secrets of the configuration are masked in both. */
@@ -50,7 +53,8 @@ export function openLogging(
   const file = auditFileOf(configuration.audit.file, own);
   // The data folder is nobody else's.
   const settings = { ...configuration.audit, file, ...(isIn(configuration.data, file) && { mode: 0o600 }) };
-  const { audit, close } = createProcessAudit({ settings, secrets, log, stdout, mask });
+  const hash = () => chainHashes(configuration, env)[0];
+  const { audit, close } = createProcessAudit({ settings, secrets, log, stdout, mask, hash });
   const stopLogging = log.isLevelEnabled('debug') ? logOutgoing(log) : () => undefined;
   return {
     log,
@@ -110,38 +114,36 @@ interface AuditDependencies {
   readonly stdout: LineDestination;
   /** A sender's words are in the log, and may be a secret in the wrong place. */
   readonly mask: (text: string) => string;
+  /** What holds the log of decisions together. */
+  readonly hash: () => ChainHash;
 }
 
 /**
- * One per process, for its ingress and its workers: to standard output, to the file, and to the log collector, if one is configured. What
- * is written in one turn of the event loop goes out together at its end, or when the process exits: a write to standard output is dear.
+ * One per process, for its ingress and its workers: to standard output, to its file, and to the log collector, if one is configured.
+ * Decisions have a file of their own. What is written in one turn of the event loop goes out together at its end, or when the process
+ * exits: a write to standard output is dear.
  * @returns `close` takes no more, and writes what is waiting within a bounded time
  */
-export function createProcessAudit({ settings, secrets, log, stdout, mask }: AuditDependencies) {
-  const { endpoint } = settings;
-  let lines = '';
+export function createProcessAudit({ settings, secrets, log, stdout, mask, hash }: AuditDependencies) {
+  const { endpoint, file } = settings;
   let turn: NodeJS.Immediate | undefined;
-  const put = (): void => {
-    const shown = mask(lines);
-    [lines, turn] = ['', undefined];
-    if (shown !== '') for (const destination of [stdout, ...writers]) destination.write(shown);
+  const begin = (): void => {
+    turn ??= setImmediate(put);
   };
-  const writers = [
-    createAuditFile({ ...settings, log }),
-    ...(endpoint === undefined
-      ? []
-      : [createAuditPost({ endpoint: () => secrets(endpoint), plainHttp: settings.plainHttp === true, log })]),
-  ];
+  const requests = collectLines(createAuditFile({ ...settings, log }), begin);
+  const decisions = collectLines(createDecisionFile({ ...settings, file: decisionFileOf(file), hash, log }), begin);
+  const plainHttp = settings.plainHttp === true;
+  const post = endpoint === undefined ? [] : [createAuditPost({ endpoint: () => secrets(endpoint), plainHttp, log })];
+  const put = (): void => {
+    turn = undefined;
+    for (const { take, writer } of [requests, decisions]) {
+      const shown = mask(take());
+      if (shown !== '') for (const destination of [stdout, writer, ...post]) destination.write(shown);
+    }
+  };
   // Before the file's own handler, which writes what it was given.
   process.prependListener('exit', put);
-  const { audit, flush } = thinFloods(
-    createAudit({
-      write(line) {
-        lines += line;
-        turn ??= setImmediate(put);
-      },
-    }),
-  );
+  const { audit, flush } = thinFloods((entry) => (entry.event_type === 'decision_made' ? decisions : requests).audit(entry));
   return {
     audit,
     async close(): Promise<void> {
@@ -149,9 +151,24 @@ export function createProcessAudit({ settings, secrets, log, stdout, mask }: Aud
       process.off('exit', put);
       clearImmediate(turn);
       put();
-      await Promise.all(writers.map((writer) => writer.close()));
+      await Promise.all([requests.writer, decisions.writer, ...post].map((writer) => writer.close()));
     },
   };
+}
+
+/** Lines that wait for the end of the turn, for one file. @param begin is told of each that comes */
+function collectLines(writer: AuditWriter, begin: () => void) {
+  let lines = '';
+  const write = (line: string): void => {
+    lines += line;
+    begin();
+  };
+  const take = (): string => {
+    const taken = lines;
+    lines = '';
+    return taken;
+  };
+  return { writer, take, audit: createAudit({ write }) };
 }
 
 /** What undici's channels tell; `response` and `error` each on a channel of its own. */

@@ -27,15 +27,27 @@ export interface AuditFileSettings {
 
 /** Some 30,000 lines; what is more than that while the disk takes nothing is lost, the oldest first. */
 const mostWaitingBytes = 8 * 1024 ** 2;
-const usualMode = 0o640;
+export const usualMode = 0o640;
+
+/** A file, or several in a row, that takes lines at once or throws. */
+export interface LineFile {
+  append(lines: string): void;
+  close(): void;
+}
+
+/** Lines in a file that rotates. */
+export function createAuditFile(settings: AuditFileSettings): AuditWriter {
+  return createLineWriter(settings, createRotatingFile(settings));
+}
 
 /**
- * Lines in a file that rotates. A line has been handed to the system when `write` returns, so that a process that is killed loses none.
- * A file that cannot be written to is said once, and tried again.
+ * A line has been handed to the system when `write` returns, so that a process that is killed loses none. A file that cannot be written to
+ * is said once, and tried again.
  */
-export function createAuditFile({ retryMs = 5_000, ...settings }: AuditFileSettings): AuditWriter {
-  const { file, log } = settings;
-  const rotating = createRotatingFile(settings);
+export function createLineWriter(
+  { file, log, retryMs = 5_000 }: Pick<AuditFileSettings, 'file' | 'log' | 'retryMs'>,
+  to: LineFile,
+): AuditWriter {
   let waiting: string[] = [];
   let [waitingBytes, lost] = [0, 0];
   let [isBroken, isClosed] = [false, false];
@@ -43,7 +55,7 @@ export function createAuditFile({ retryMs = 5_000, ...settings }: AuditFileSetti
   const flush = (): void => {
     if (waiting.length === 0) return;
     try {
-      rotating.append(waiting.join(''));
+      to.append(waiting.join(''));
     } catch (error) {
       if (!isBroken) {
         log.warn(
@@ -80,7 +92,7 @@ export function createAuditFile({ retryMs = 5_000, ...settings }: AuditFileSetti
       flush();
       lost += countLines(waiting.join(''));
       if (lost > 0) log.warn({ file, lost }, 'lines of the audit log could not be written');
-      rotating.close();
+      to.close();
     },
   };
 }
@@ -95,7 +107,7 @@ function createRotatingFile({
   bytes,
   keep,
   mode = usualMode,
-}: Pick<AuditFileSettings, 'file' | 'bytes' | 'keep' | 'mode'>) {
+}: Pick<AuditFileSettings, 'file' | 'bytes' | 'keep' | 'mode'>): LineFile {
   let current: { readonly descriptor: number; size: number } | undefined;
   const close = (): void => {
     const closing = current;

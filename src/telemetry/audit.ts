@@ -1,4 +1,4 @@
-import { type Audit, auditText, type RequestEntry } from '../domain/audit.ts';
+import { type Audit, auditText, type RequestEntry, type RequestOutcome } from '../domain/audit.ts';
 
 /** Anything that takes lines of text: a stream, or one of pino's destinations. */
 export interface LineDestination {
@@ -15,9 +15,22 @@ interface FloodState {
   readonly timer: NodeJS.Timeout;
 }
 
+/** What anybody can cause without having proven anything, and so by the thousand. */
+const flooding: ReadonlySet<string> = new Set<RequestOutcome>([
+  'limited',
+  'unauthenticated',
+  'not-found',
+  'method-not-allowed',
+  'unsupported-media-type',
+  'malformed',
+  'too-large',
+  'timed-out',
+  'aborted',
+]);
+
 /**
- * Requests over the rate limit come by the thousand: of each source one line at once, and one for all others of the same second, which
- * says how many it stands for. All are counted: lines and their `omitted` add up to the requests.
+ * Floods of refused requests must not wash away what the log has of others: of each source and outcome one line at once, and one for all
+ * others of the same second, which says how many it stands for. All are counted: lines and their `omitted` add up to the requests.
  * @returns `flush` writes what is held back, before the log is closed
  */
 export function thinFloods(audit: Audit, everyMs = 1_000): { readonly audit: Audit; flush(): void } {
@@ -27,21 +40,22 @@ export function thinFloods(audit: Audit, everyMs = 1_000): { readonly audit: Aud
     Object.assign(flood, { last: undefined, omitted: 0 });
     if (last !== undefined) audit({ ...last, ...(omitted > 0 && { omitted }) });
   };
-  const begin = (source: string): void => {
+  const begin = (key: string): void => {
     const timer = setInterval(() => {
       if (flood.last !== undefined) return settle(flood);
       clearInterval(timer);
-      floods.delete(source);
+      floods.delete(key);
     }, everyMs).unref();
     const flood: FloodState = { last: undefined, omitted: 0, timer };
-    floods.set(source, flood);
+    floods.set(key, flood);
   };
   return {
     audit(entry) {
-      if (entry.event_type !== 'webhook_received' || entry.outcome !== 'limited') return audit(entry);
-      const flood = floods.get(entry.source);
+      if (entry.event_type !== 'webhook_received' || !flooding.has(entry.outcome)) return audit(entry);
+      const key = `${entry.source} ${entry.outcome}`;
+      const flood = floods.get(key);
       if (flood === undefined) {
-        begin(entry.source);
+        begin(key);
         return audit(entry);
       }
       if (flood.last !== undefined) flood.omitted += 1;

@@ -3,7 +3,9 @@ import { appendFile, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { chainHashes } from '../../src/config/chain-hashes.ts';
 import type { AuditLine } from '../../src/domain/audit.ts';
+import { chainBeginning, chainedText } from '../../src/domain/decision-chain.ts';
 import { landfall, landfallHere } from './command.ts';
 
 const request = (overrides: object = {}): AuditLine => ({
@@ -85,6 +87,33 @@ describe('landfall audit', () => {
         '2026-01-02T03:05:00.000Z | search | found | accepted | ghcr.io/team/web | web | a:1@sha256:0',
       ],
     );
+  });
+
+  it('--verify says that nothing was changed, or the first decision that does not fit, and exits 1 then', async () => {
+    const decisions = join(cwd, 'log-decisions.jsonl');
+    const { stderr, exitCode: none } = await audit('--verify');
+    assert.equal(none, 1);
+    assert.match(stderr, /there is no log of decisions at .*log-decisions\.jsonl: nobody has decided anything here yet/);
+    const env = { LANDFALL_KEY: 'k'.repeat(64) };
+    const [hash] = chainHashes({ data: cwd }, env);
+    const first = chainedText(JSON.stringify(decision()), chainBeginning, hash);
+    const second = chainedText(JSON.stringify(decision({ action: 'approve' })), first.end, hash);
+    await writeFile(`${decisions}.1`, `${first.text}\n`);
+    await writeFile(decisions, `${second.text}\n`);
+    const verify = async (...words: string[]) => await landfallHere(['audit', '--verify', ...words], { cwd, env });
+    assert.deepEqual(await verify(), {
+      exitCode: 0,
+      stdout: `${decisions}: 2 decisions, nothing changed or taken out; the last hash is ${second.end.hash}\n`,
+      stderr: '',
+    });
+    // They are entries of the log like any others.
+    assert.deepEqual(sources((await audit()).stdout), ['operator', 'operator']);
+    await writeFile(`${decisions}.1`, `${first.text.replace('ann', 'ben')}\n`);
+    const wrong = await verify();
+    assert.equal(wrong.exitCode, 1);
+    assert.match(wrong.stdout, /log-decisions\.jsonl\.1:1: its hash is not that of what it says under the key/);
+    const { at, problem } = JSON.parse((await verify('--json')).stdout) as { at: string; problem: string };
+    assert.deepEqual([at, /its hash/.test(problem)], [`${decisions}.1:1`, true]);
   });
 
   it('reads the rotated files too, the oldest first, packed or not, and no file of another name', async () => {

@@ -187,9 +187,10 @@ log: { level: trace }
     await rm(folder, { recursive: true });
   });
 
-  /** Everything that left the process: standard output and the audit log's file. */
+  const read = (name: string): Promise<string> => readFile(join(folder, `${name}.jsonl`), 'utf8').catch(() => '');
+  /** Everything that left the process: standard output, and the files of the audit log and of decisions. */
   const output = async (): Promise<string> =>
-    written.join('') + (await readFile(join(folder, 'audit.jsonl'), 'utf8').catch(() => ''));
+    [written.join(''), ...(await Promise.all(['audit', 'audit-decisions'].map(read)))].join('');
   const assertNoCanary = async (): Promise<void> => {
     const text = await output();
     const at = text.search(/canary|Y2FuYXJ5/);

@@ -8,7 +8,8 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import type { DecisionEntry } from '../../src/domain/audit.ts';
+import { chainHashes } from '../../src/config/chain-hashes.ts';
+import type { DecisionEntry, SearchEntry } from '../../src/domain/audit.ts';
 import type { Log } from '../../src/domain/log.ts';
 import { createProcessAudit, openLogging } from '../../src/process/logging.ts';
 import { createAuditFile } from '../../src/telemetry/audit-file.ts';
@@ -278,7 +279,7 @@ describe('posting the audit log', function () {
 });
 
 describe('the audit log of a process', () => {
-  it('goes to standard output, to the file and to the endpoint, alike, and without what the mask knows', async () => {
+  it('goes to standard output, to its file and to the endpoint, alike, and without what the mask knows; decisions to a file of their own', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'landfall-audit-'));
     const file = join(folder, 'audit.jsonl');
     const posted: string[] = [];
@@ -295,6 +296,7 @@ describe('the audit log of a process', () => {
       log: aLog(),
       stdout: { write: (line) => printed.push(line) },
       mask: (line) => line.replaceAll('canary', '[masked]'),
+      hash: () => chainHashes({ data: folder }, {})[0],
     });
     const entry: DecisionEntry = {
       timestamp: '2026-01-02T03:04:05.678Z',
@@ -310,7 +312,13 @@ describe('the audit log of a process', () => {
       ...{ by: 'ann (unverified)', reason: '[masked]', workflow: 'lane:web' },
     };
     const wanted = `${JSON.stringify(line)}\n`;
-    assert.deepEqual([printed, posted, await readFile(file, 'utf8')], [[wanted], [wanted], wanted]);
+    assert.deepEqual([printed, posted], [[wanted], [wanted]]);
+    const decisions = await readFile(join(folder, 'audit-decisions.jsonl'), 'utf8');
+    const { number, previous, hashed, hash, ...same } = JSON.parse(decisions) as Record<string, unknown>;
+    assert.deepEqual(same, line);
+    assert.deepEqual([number, previous, hashed], [1, '0'.repeat(64), 'sha256']);
+    assert.match(String(hash), /^[0-9a-f]{64}$/);
+    assert.equal(existsSync(file), false);
     server.close();
     await rm(folder, { recursive: true });
   });
@@ -324,10 +332,10 @@ describe('the audit logs of processes that share a configuration', function () {
   });
   afterEach(() => rm(folder, { recursive: true }));
 
-  const decision = (action: string): DecisionEntry => ({
+  const search = (action: string): SearchEntry => ({
     timestamp: '2026-01-02T03:04:05.678Z',
-    ...{ event_type: 'decision_made', source: 'operator', outcome: 'accepted', status: 'accepted', action },
-    ...{ services: ['web'], repositories: [], by: 'ann', workflow: 'lane:web' },
+    ...{ event_type: 'registry_searched', source: 'search', outcome: 'found', status: 'searched', action },
+    ...{ services: ['web'], repositories: [], registry: 'ghcr.io', found: [] },
   });
 
   it('are files of their own, as none may be rotated under the hands of another', async () => {
@@ -337,8 +345,8 @@ describe('the audit logs of processes that share a configuration', function () {
     );
     assert.ok(api && worker);
     for (let count = 0; count < 200; count += 1) {
-      api.audit(decision(`api-${count}`));
-      worker.audit(decision(`worker-${count}`));
+      api.audit(search(`api-${count}`));
+      worker.audit(search(`worker-${count}`));
       await new Promise((resolve) => setImmediate(resolve));
     }
     await Promise.all([api.close(), worker.close()]);
@@ -349,7 +357,7 @@ describe('the audit logs of processes that share a configuration', function () {
         .join('')
         .split('\n')
         .filter((line) => line !== '');
-      return read.map((line) => (JSON.parse(line) as DecisionEntry).action).sort();
+      return read.map((line) => (JSON.parse(line) as SearchEntry).action).sort();
     };
     const wanted = (of: string) => Array.from({ length: 200 }, (_, count) => `${of}-${count}`).sort();
     assert.deepEqual(await actionsIn('audit.jsonl'), wanted('api'));

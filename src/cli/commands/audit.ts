@@ -1,21 +1,44 @@
 import type { Command } from 'commander';
 import type { AuditLine, DecisionEntry, RequestLine } from '../../domain/audit.ts';
-import type { AuditQuery } from '../../operations/index.ts';
+import type { AuditQuery, VerifiedAudit } from '../../operations/index.ts';
 import { addCommandOptions, type CliContext, type CommandOptions } from '../context.ts';
-import { UsageFailure } from '../errors.ts';
+import { exitCodes, UsageFailure } from '../errors.ts';
 import { plain } from '../terminal.ts';
 
-type AuditOptions = CommandOptions & { readonly [Key in keyof AuditQuery]?: string };
+type AuditOptions = CommandOptions & { readonly [Key in keyof AuditQuery]?: string } & { readonly verify?: boolean };
 
-export function addAudit(program: Command, context: CliContext): void {
+export function addAudit(program: Command, context: CliContext, setExitCode: (code: number) => void): void {
   const audit = program
     .command('audit')
     .description('print the audit log, the oldest first: every request and decision, and what came of it')
     .option('--since <time>', 'not what is older: 30m, 24h, 7d, or a date or time (UTC unless it says otherwise)')
     .option('--source <name>', 'only of this source: github, quay, operator, …')
     .option('--outcome <word>', 'only with this outcome: accepted, ignored, unauthenticated, limited, …')
-    .option('-s, --service <name>', 'only what is about this service');
-  addCommandOptions(audit, context).action((options: AuditOptions) => printAudit(options, context));
+    .option('-s, --service <name>', 'only what is about this service')
+    .option('--verify', 'check instead that no decision was changed or taken out, and say the first line that does not fit');
+  addCommandOptions(audit, context).action(async (options: AuditOptions) => {
+    if (!options.verify) return await printAudit(options, context);
+    if (!(await printVerified(options, context))) setExitCode(exitCodes.refused);
+  });
+}
+
+/** @returns whether everything fits */
+async function printVerified(options: AuditOptions, context: CliContext): Promise<boolean> {
+  const { readConfiguration, verifyAudit } = await import('../../operations/index.ts');
+  const verified = await verifyAudit(readConfiguration(options.config, context), context.env);
+  for (const log of verified) context.print(options.json ? JSON.stringify(log) : verifiedLine(log));
+  return verified.every(({ problem }) => problem === undefined);
+}
+
+function verifiedLine({ file, at, problem, end, plain: withoutKey, torn }: VerifiedAudit): string {
+  if (problem !== undefined) return plain(`${at}: ${problem}`);
+  const notes = [
+    `${end.number} ${end.number === 1 ? 'decision' : 'decisions'}, nothing changed or taken out`,
+    ...(end.number > 0 ? [`the last hash is ${end.hash}`] : []),
+    ...(withoutKey > 0 ? [`${withoutKey} without a key: whoever can write the file can have made them`] : []),
+    ...(torn > 0 ? [`${torn} torn ${torn === 1 ? 'line' : 'lines'} left out`] : []),
+  ];
+  return plain(`${file}: ${notes.join('; ')}`);
 }
 
 async function printAudit(options: AuditOptions, context: CliContext): Promise<void> {

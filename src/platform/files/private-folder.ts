@@ -9,7 +9,7 @@ const ofOthers = 0o077;
 const sticky = 0o1000;
 
 /** What Landfall and its Temporal keep right in the data folder, which may be one that holds other things, too. */
-const ownFiles = /^(?:temporal[.-]|audit\.jsonl|[a-z-]+\.key$)/;
+const ownFiles = /^(?:temporal[.-]|audit[a-z-]*\.jsonl|[a-z-]+\.key$)/;
 
 /**
  * Makes the data folder one for this user alone (0700), with the files of Landfall in it (0600), also where an older version left them open.
