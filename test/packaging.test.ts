@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { chmod, copyFile, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
@@ -134,6 +134,13 @@ describe('docker-compose.yml', function () {
       const kept = volumes.filter(({ type }) => type === 'volume').map(({ target }) => target);
       assert.deepEqual(kept.sort(), [artifacts, data]);
     }
+  });
+
+  it('has Caddy cut off who is slower than any sender, before Landfall does', () => {
+    const text = readFileSync(join(root, 'deploy/Caddyfile'), 'utf8');
+    const [, seconds] = /read_body (\d+)s/.exec(text) ?? [];
+    assert.ok(Number(seconds) <= 10, text);
+    assert.match(text, /timeouts \{[^}]*read_header 5s/);
   });
 
   it('leaves the time that the longest stop takes', () => {

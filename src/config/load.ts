@@ -41,7 +41,7 @@ export interface LoadOptions {
 export interface LoadedConfiguration {
   readonly configuration: Configuration;
   /** What is right, and worth a look. */
-  readonly notes: readonly ConfigurationProblem[];
+  readonly warnings: readonly ConfigurationProblem[];
 }
 
 interface Problems {
@@ -76,11 +76,13 @@ export function loadConfiguration(
     ...(deploysOnly ? watchComplaints(input, services, check) : []),
   );
   if (complaints.length > 0) return placed(file, source.document, complaints);
-  const notes = placed(file, source.document, [
+  const configuration = configurationOf(input, services, resolve(file), env, kinds);
+  const { problems: warnings } = placed(file, source.document, [
     ...receiverNotes(receivers, services, kinds),
     ...notifyNotes(input, kinds),
-  ]).problems;
-  return { configuration: configurationOf(input, services, resolve(file), env, kinds), notes };
+    ...listenWarnings(configuration),
+  ]);
+  return { configuration, warnings };
 }
 
 /** What is needed to reach a running Landfall's Temporal; the rest of the file may be wrong, or the whole file missing. */
@@ -201,6 +203,17 @@ function certificateComplaints({ receivers = {}, listen }: FileInput, { sources 
     const path = settings === undefined ? undefined : clientCertificateAt?.(settings);
     return path === undefined ? [] : [{ path: ['receivers', name, ...path], message }];
   });
+}
+
+/** What is allowed, and most likely not meant: on every address, without TLS, and without a proxy that would have it. */
+function listenWarnings({ listen, receivers }: Configuration): Complaint[] {
+  const { tls, trustedProxies, webhooks } = listen;
+  const isOpen = webhooks.host === '0.0.0.0' || /^[0:]+$/.test(webhooks.host);
+  if (!isOpen || tls !== undefined || trustedProxies.length > 0 || Object.keys(receivers).length === 0) return [];
+  const message =
+    `takes webhooks on every address (${webhooks.host}:${webhooks.port}) without TLS, and trusts no proxy: whoever is on the way reads secrets, and behind a proxy ` +
+    'all senders share the limits of one; set tls, or trustedProxies to the address of the proxy in front, or let webhooks listen on 127.0.0.1';
+  return [{ path: ['listen'], message }];
 }
 
 /** The watch of a stage runs where its deploy does, and so needs the forge's secrets there where a Deployment is its proof. */

@@ -116,7 +116,11 @@ const tls = z
 const limits = map(
   {
     perMinute: z.int().min(1).describe('Requests that one source may send from one address in a minute.').default(1200),
-    inWork: z.int().min(1).describe('Requests that are worked on at once; more are told to come back.').default(128),
+    inWork: z
+      .int()
+      .min(1)
+      .describe('Requests that are worked on at once; more are told to come back. No sender gets all of them.')
+      .default(128),
   },
   'What webhooks may ask of this process.',
 );

@@ -6,7 +6,7 @@ import { configurationJsonSchema } from '../../src/config/schema.ts';
 import { starterConfiguration } from '../../src/config/starter.ts';
 import { reservePort } from '../../src/platform/ports.ts';
 import { product } from '../../src/product.ts';
-import { landfall, landfallUnread } from './command.ts';
+import { landfall, landfallHere, landfallUnread } from './command.ts';
 
 describe('the landfall command', () => {
   let folder: string;
@@ -55,6 +55,33 @@ describe('the landfall command', () => {
     await writeFile(join(folder, 'secret.yaml'), 'receivers: { distribution: { token: env:HOOK } }');
     assert.equal((await landfall(['config', 'check', 'secret.yaml'], { cwd: folder })).exitCode, 1);
     assert.equal((await landfall(['config', 'check', 'secret.yaml'], { cwd: folder, env: { HOOK: 'x' } })).exitCode, 0);
+  });
+
+  it('config check warns of a listener for the world without TLS or a proxy, and of no other one', async () => {
+    const warned = async (listen: string): Promise<string> => {
+      await writeFile(join(folder, 'listen.yaml'), `receivers: { github: { secrets: [env:HOOK] } }\nlisten: ${listen}\n`);
+      const { exitCode, stdout, stderr } = await landfallHere(['config', 'check', '--no-secrets', join(folder, 'listen.yaml')], {
+        cwd: folder,
+      });
+      assert.deepEqual(
+        { exitCode, stdout: stdout.replace(`${folder}/`, '') },
+        { exitCode: 0, stdout: 'listen.yaml: 0 services, fine\n' },
+      );
+      return stderr.replace(`${folder}/`, '');
+    };
+    for (const open of ['{}', '{ webhooks: 0.0.0.0:80 }', '{ webhooks: "[::]:80" }'])
+      assert.match(
+        await warned(open),
+        /^warning: listen\.yaml:2: listen: takes webhooks on every address .*set tls, or trustedProxies/,
+      );
+    for (const meant of [
+      '{ webhooks: 127.0.0.1:80 }',
+      '{ webhooks: 10.1.2.3:80 }',
+      '{ trustedProxies: [10.0.0.2] }',
+      '{ tls: certificates }',
+    ]) {
+      assert.equal(await warned(meant), '');
+    }
   });
 
   it('config check takes the file as every other command does: by --config, and from LANDFALL_CONFIG', async () => {

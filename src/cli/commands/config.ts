@@ -10,7 +10,7 @@ interface CheckOptions {
 }
 
 export function addConfig(program: Command, context: CliContext, setExitCode: (code: number) => void): void {
-  const { env, kinds, print } = context;
+  const { env, kinds, print, warn } = context;
   const config = program.command('config').description('the configuration file');
   config
     .command('schema')
@@ -21,7 +21,7 @@ export function addConfig(program: Command, context: CliContext, setExitCode: (c
     });
   config
     .command('check')
-    .description('say all that is wrong with a configuration file, one line per problem')
+    .description('say all that is wrong with a configuration file, one line per problem; warn of what is hardly meant')
     .argument('[file]', 'the same as --config')
     .option(...configOption(context))
     .option('--no-secrets', 'do not ask whether the secrets are there, as in CI')
@@ -36,7 +36,7 @@ export function addConfig(program: Command, context: CliContext, setExitCode: (c
         for (const line of problemLines(loaded.problems)) print(line);
         return setExitCode(exitCodes.refused);
       }
-      for (const line of problemLines(loaded.notes)) print(`note: ${line}`);
+      for (const line of problemLines(loaded.warnings)) warn(`warning: ${line}`);
       const { length } = loaded.configuration.services;
       print(`${file}: ${length} ${length === 1 ? 'service' : 'services'}, fine`);
     });
