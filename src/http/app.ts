@@ -1,7 +1,7 @@
 import Koa, { type Context, type Middleware } from 'koa';
 import type { Log } from '../domain/log.ts';
 import { discardRest } from './body.ts';
-import { Problem, problemMediaType } from './problem.ts';
+import { commonHeaders, Problem } from './problem.ts';
 
 /** What all listeners have in common: headers of every answer, `/healthz`, and the end of bodies that nobody has read. */
 export function createApp<State>(log: Log): Koa<State> {
@@ -9,8 +9,8 @@ export function createApp<State>(log: Log): Koa<State> {
   // Errors that come here have passed every middleware: usually the sender has gone before the answer is written.
   app.on('error', (error: Error) => log.warn({ reason: error.message }, 'an answer could not be sent'));
   app.use(async (context, next) => {
-    context.set({ 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' });
     await next();
+    if (!context.headerSent) context.set(commonHeaders);
     discardRest(context.req);
   });
   // The process is alive; nothing else is asked. Not recorded: it is asked every few seconds.
@@ -57,12 +57,11 @@ function unanswered(ctx: Context): Problem | undefined {
   return undefined;
 }
 
+/** Past Koa, which would take as long for its answer as everything else takes: of refusals there may be thousands in a second. */
 function answer(ctx: Context, problem: Problem): void {
-  ctx.status = problem.status;
-  ctx.set(problem.headers);
-  // Before the body, for which Koa would guess another one.
-  ctx.set('Content-Type', problemMediaType);
-  ctx.body = problem.body;
+  ctx.respond = false;
+  // Beside what router and listener have set.
+  ctx.res.writeHead(problem.status, [...problem.rawHeaders]).end(problem.body);
   ctx.state.outcome = problem.outcome;
   ctx.state.reason ??= problem.message;
 }

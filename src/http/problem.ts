@@ -10,6 +10,7 @@ export class Problem extends Error {
   readonly outcome: RequestOutcome;
   readonly headers: Readonly<Record<string, string>>;
   #body: string | undefined;
+  #rawHeaders: readonly string[] | undefined;
 
   constructor(status: number, outcome: RequestOutcome, detail: string, headers: Readonly<Record<string, string>> = {}) {
     // Strangers can make thousands a second, and nobody reads where: a stack would cost more than the rest of the answer.
@@ -29,12 +30,25 @@ export class Problem extends Error {
     return this.#body;
   }
 
+  /** All headers of its answer, a name and a value in turns, as Node writes them fastest; made once, too. */
+  get rawHeaders(): readonly string[] {
+    this.#rawHeaders ??= Object.entries({
+      ...commonHeaders,
+      ...this.headers,
+      'Content-Type': problemMediaType,
+      'Content-Length': String(Buffer.byteLength(this.body)),
+    }).flat();
+    return this.#rawHeaders;
+  }
+
   /** The same with the status code that this sender expects. */
   withStatus(status: number | undefined): Problem {
     return status === undefined ? this : new Problem(status, this.outcome, this.message, this.headers);
   }
 }
 
+/** Of every answer. */
+export const commonHeaders = { 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' } as const;
 export const problemMediaType = 'application/problem+json';
 
 /** RFC 9457. The type is `about:blank`: the status says what kind of problem it is, the detail the rest. */

@@ -39,6 +39,30 @@ describe('the webhook listener', () => {
     assert.match(((await answer.json()) as { ignored: string }).ignored, /ping/);
   });
 
+  it('keeps every answer from caches and from being taken for another type, whoever wrote it', async () => {
+    const answers = await Promise.all([
+      fetch(`${ingress.url}/healthz`),
+      ping('{}'),
+      ping('{}', githubSignature('another', '{}')),
+      ingress.post('/nowhere', '{}', {}),
+      fetch(`${ingress.url}${github}`),
+      fetch(`${ingress.url}${github}`, { method: 'HEAD' }),
+    ]);
+    assert.deepEqual(
+      answers.map(({ status }) => status),
+      [200, 200, 401, 404, 405, 405],
+    );
+    for (const { headers } of answers) {
+      assert.deepEqual([headers.get('Cache-Control'), headers.get('X-Content-Type-Options')], ['no-store', 'nosniff']);
+    }
+    const texts = await Promise.all(answers.map((answer) => answer.text()));
+    assert.equal(texts.at(-1), '');
+    for (const [index, { headers }] of answers.slice(0, -1).entries()) {
+      assert.equal(Number(headers.get('Content-Length')), Buffer.byteLength(texts[index] ?? ''));
+    }
+    assert.equal(answers[4]?.headers.get('Allow'), 'POST');
+  });
+
   it('takes a request that is signed with the old secret while both are configured', async () => {
     assert.equal((await ping('{}', githubSignature(oldGithubSecret, '{}'))).status, 200);
     await expectProblem(await ping('{}', githubSignature('another', '{}')), 401, /X-Hub-Signature-256/);

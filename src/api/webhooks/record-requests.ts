@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { Audit } from '../../domain/audit.ts';
 import { masked } from '../../domain/inert-text.ts';
 import type { Log } from '../../domain/log.ts';
+import { problemMediaType } from '../../http/problem.ts';
 import type { Receiver } from '../../sources/kit/source.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import { type RequestContext, type RequestState, sourceOf } from './request.ts';
@@ -95,7 +96,8 @@ export function debugRequests(log: Log & Partial<Pick<Logger, 'isLevelEnabled'>>
       const { status, response } = context;
       const { outcome } = context.state;
       const duration_ms = Math.round(performance.now() - begun);
-      const type = response.get('content-type') || undefined;
+      // A problem is answered past Koa, which so knows nothing of its headers.
+      const type = context.respond === false ? problemMediaType : response.get('content-type') || undefined;
       log.debug({ request, status, type, length: response.length, outcome, duration_ms }, 'it is answered');
     }
   };
