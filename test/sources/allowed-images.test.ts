@@ -242,8 +242,8 @@ services: [{ image: a.example.org/app }, { image: b.example.org/team/app, name: 
 `;
     const notes = withFile(text, (file) => {
       const loaded = loadConfiguration(file, env, product);
-      assert.ok('notes' in loaded);
-      return loaded.notes.map(({ line, path, message }) => `${line} ${path}: ${message}`);
+      assert.ok('warnings' in loaded);
+      return loaded.warnings.map(({ line, path, message }) => `${line} ${path}: ${message}`);
     });
     assert.deepEqual(notes, [
       '2 receivers.distribution: it may tell of images of a.example.org and b.example.org: list in images what is its own, such as [a.example.org/**]',
