@@ -239,6 +239,7 @@ services:
     const text = `
 receivers: { distribution: { token: env:S } }
 services: [{ image: a.example.org/app }, { image: b.example.org/team/app, name: b }, { image: ghcr.io/team/app, name: c }]
+listen: { webhooks: 127.0.0.1:8080 }
 `;
     const notes = withFile(text, (file) => {
       const loaded = loadConfiguration(file, env, product);

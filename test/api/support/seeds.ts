@@ -75,7 +75,7 @@ export function createSeeds(senders: Senders, secret: string, clientCertificate:
     }),
     seed('cdevent', cdEvent, bearer('/webhook/cloudevents'), { 'Content-Type': 'application/cloudevents+json' }),
     seed('incoming', JSON.parse(quayBuild?.raw ?? '{}') as object, () => ({
-      path: '/incoming',
+      path: `/incoming/${secret}`,
       headers: { 'Client-Cert': clientCertificate },
     })),
   ];
