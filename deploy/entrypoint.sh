@@ -36,10 +36,11 @@ if [ -n "$abilities" ] && ! as_node --inh-caps="$abilities" --ambient-caps="$abi
   abilities=
 fi
 
-# A new volume belongs to root. Only the folders themselves: what is inside was written by us.
+# A new volume belongs to root. Only the folders themselves: what is inside was written by us, and a link that it made leads to nothing
+# that it should be given.
 for folder in /landfall /landfall/data /landfall/artifacts; do
-  if [ -d "$folder" ] && [ -w "$folder" ]; then
-    chown node:node "$folder"
+  if [ -d "$folder" ] && [ ! -L "$folder" ] && [ -w "$folder" ]; then
+    chown -h node:node "$folder"
   fi
 done
 exec setpriv --reuid=1000 --regid=1000 --groups="$groups" --no-new-privs \

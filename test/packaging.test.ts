@@ -1,17 +1,19 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { chmod, copyFile, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Connection } from '@temporalio/client';
 import { z } from 'zod';
+import { imagesOf } from '../scripts/pin-images.mjs';
 import { loadConfiguration } from '../src/config/load.ts';
 import { searchAttributes } from '../src/contracts/start-options.ts';
 import { missingSearchAttributes } from '../src/platform/temporal/namespace.ts';
 import { findTool } from '../src/platform/tools.mjs';
 import { product } from '../src/product.ts';
+import { createIsWithin } from '../src/settings/networks.ts';
 import { startTemporal, type TestTemporal } from './support/temporal.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -27,7 +29,19 @@ const composeSchema = z.object({
       stop_grace_period: z.string().optional(),
       volumes: z.array(z.object({ type: z.string(), source: z.string(), target: z.string() })).default([]),
       environment: z.record(z.string(), z.string().nullable()).default({}),
+      networks: z.record(z.string(), z.object({ ipv4_address: z.string().optional() }).nullable()),
+      cap_drop: z.array(z.string()).default([]),
+      cap_add: z.array(z.string()).default([]),
+      security_opt: z.array(z.string()).default([]),
+      read_only: z.boolean().default(false),
+      privileged: z.boolean().default(false),
+      mem_limit: z.string().optional(),
+      pids_limit: z.number().optional(),
     }),
+  ),
+  networks: z.record(
+    z.string(),
+    z.object({ ipam: z.object({ config: z.array(z.object({ subnet: z.string(), ip_range: z.string() })).optional() }) }),
   ),
 });
 
@@ -45,17 +59,18 @@ function compose(
 describe('docker-compose.yml', function () {
   this.timeout(30_000);
 
-  function services(folder?: string) {
-    const args = ['--profile', 'https', 'config', '--format', 'json'];
-    const { status, stdout, stderr } = compose(args, { POSTGRES_PASSWORD: 'chosen' }, folder);
+  function whole(folder?: string, env: Record<string, string> = {}) {
+    const args = ['--profile', 'https', '--profile', 'ui', 'config', '--format', 'json'];
+    const { status, stdout, stderr } = compose(args, { POSTGRES_PASSWORD: 'chosen', ...env }, folder);
     assert.equal(status, 0, stderr);
-    return composeSchema.parse(JSON.parse(stdout)).services;
+    return composeSchema.parse(JSON.parse(stdout));
   }
+  const services = (folder?: string) => whole(folder).services;
 
   it('is valid, with and without the profile https', () => {
     const { status, stdout, stderr } = compose(['config', '--services'], { POSTGRES_PASSWORD: 'chosen' });
     assert.equal(status, 0, stderr);
-    assert.ok(!stdout.includes('caddy'));
+    assert.doesNotMatch(stdout, /caddy|temporal-ui/);
     assert.deepEqual(services().caddy?.profiles, ['https']);
   });
 
@@ -70,6 +85,50 @@ describe('docker-compose.yml', function () {
       ports.filter(({ host_ip }) => host_ip !== '127.0.0.1').map(({ published }) => `${name}:${published}`),
     );
     assert.deepEqual(open, ['caddy:80', 'caddy:443']);
+  });
+
+  it('has Temporal on a network that nothing else reaches, and no port of it', () => {
+    const all = services();
+    const on = (network: string) => Object.keys(all).filter((name) => network in (all[name]?.networks ?? {}));
+    assert.deepEqual(on('front').sort(), ['caddy', 'landfall-api']);
+    assert.ok(!on('back').includes('caddy'));
+    for (const name of ['temporal', 'postgresql']) assert.deepEqual(all[name]?.ports, [], name);
+    assert.deepEqual(all['temporal-ui']?.profiles, ['ui']);
+  });
+
+  it('gives no container more than it needs', () => {
+    const added: Record<string, readonly string[]> = {};
+    for (const [name, service] of Object.entries(services())) {
+      assert.deepEqual(
+        [service.cap_drop, service.security_opt, service.privileged],
+        [['ALL'], ['no-new-privileges:true'], false],
+        name,
+      );
+      assert.ok(Number(service.mem_limit) > 0 && Number(service.pids_limit) > 0, name);
+      assert.ok(service.read_only || ['temporal', 'temporal-ui'].includes(name), `${name} can write to its image`);
+      if (service.cap_add.length > 0) added[name] = service.cap_add;
+    }
+    assert.deepEqual(added, { caddy: ['NET_BIND_SERVICE'], 'landfall-worker': ['CHOWN', 'KILL', 'SETGID', 'SETUID'] });
+  });
+
+  it('believes Caddy alone about senders, at an address that no other container gets', () => {
+    const { services: all, networks } = whole();
+    const file = join(root, 'examples/compose/landfall.yaml');
+    const loaded = loadConfiguration(file, {}, product, { secretsFor: [] });
+    assert.ok('configuration' in loaded);
+    const address = all.caddy?.networks.front?.ipv4_address ?? 'none';
+    assert.deepEqual(loaded.configuration.listen.trustedProxies, [address]);
+    const [pool] = networks.front?.ipam.config ?? [];
+    assert.ok(pool && createIsWithin([pool.subnet])(address) && !createIsWithin([pool.ip_range])(address));
+  });
+
+  it('takes every image by digest where .env says so', () => {
+    const text = readFileSync(join(root, 'docker-compose.yml'), 'utf8');
+    const digest = `sha256:${'0'.repeat(64)}`;
+    const chosen = [...imagesOf(text)].map(([name, image]) => [name, `${image}@${digest}`] as const);
+    const { services: all } = whole(undefined, Object.fromEntries(chosen));
+    for (const [name, { image }] of Object.entries(all))
+      assert.ok(name.startsWith('landfall') || image?.endsWith(`@${digest}`), `${name}: ${image}`);
   });
 
   it('checks the health of whatever stays up, and names the version of every image', () => {
@@ -211,13 +270,21 @@ describe('the image', () => {
   }
 
   it('is built from stages that are named before they are used, each of a pinned base', async () => {
+    const bases = imagesOf(await readFile(join(root, 'Dockerfile'), 'utf8'));
     const seen: string[] = [];
     for (const { name, from, lines } of await stages()) {
-      assert.match(from, /:\$\{[A-Z_]+_VERSION\}/, `${name} is built from ${from}`);
+      // By an argument of its own, so that it can be taken by digest.
+      assert.ok(bases.get(/^\$\{(\w+)\}$/.exec(from)?.[1] ?? '')?.includes(':'), `${name} is built from ${from}`);
       for (const [, source = ''] of lines.join('\n').matchAll(/COPY --from=(\S+)/g)) assert.ok(seen.includes(source), source);
       seen.push(name);
     }
     assert.equal(seen.at(-1), 'landfall');
+  });
+
+  it('lets no package of npm run a program, neither there nor in a release', async () => {
+    for (const file of ['Dockerfile', '.github/workflows/release.yml'])
+      for (const line of (await readFile(join(root, file), 'utf8')).split('\n'))
+        if (/\bnpm (?:ci|install)\b/.test(line)) assert.match(line, / --ignore-scripts\b/, `${file}: ${line}`);
   });
 
   it('copies only what is there and what .dockerignore lets through', async () => {
@@ -248,6 +315,32 @@ describe('the image', () => {
       assert.equal(status, 0, stderr);
     }
   });
+});
+
+describe('what the project is made of', () => {
+  it('has a checksum for each package of the lock file, from the registry alone', async () => {
+    const { packages } = lockFile.parse(JSON.parse(await readFile(join(root, 'package-lock.json'), 'utf8')));
+    const { '': _, ...installed } = packages;
+    assert.ok(Object.keys(installed).length > 400);
+    for (const [name, { integrity, resolved }] of Object.entries(installed)) {
+      assert.match(integrity ?? '', /^sha512-/, `${name}: remove its entry, and run 'npm install --package-lock-only'`);
+      assert.match(resolved ?? 'https://registry.npmjs.org/', /^https:\/\/registry\.npmjs\.org\//, name);
+    }
+  });
+
+  it('names each action of a workflow by its commit, the examples included', async () => {
+    for (const folder of ['.github/workflows', 'examples/github']) {
+      for (const file of await readdir(join(root, folder))) {
+        const text = await readFile(join(root, folder, file), 'utf8');
+        for (const [, action = ''] of text.matchAll(/\buses: (\S+)/g))
+          assert.match(action, /@(?:[0-9a-f]{40}|COMMIT)$/, `${folder}/${file}`);
+      }
+    }
+  });
+});
+
+const lockFile = z.object({
+  packages: z.record(z.string(), z.object({ integrity: z.string().optional(), resolved: z.string().optional() })),
 });
 
 describe('.ci/run', () => {
