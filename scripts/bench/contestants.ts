@@ -89,7 +89,7 @@ function scriptSettings({ host, folder, remote }: World, tag: string, digest: Di
     DIGEST: digest,
     PORT: String(service.port),
     HEALTH_PATH: service.path,
-    TRIVY: trivyArguments(command, [folder], undefined).join(' '),
+    TRIVY: trivyArguments(command, [folder], undefined, 4 * 1024 ** 3).join(' '),
     TRIVY_CACHE: join(folder, 'trivy'),
     WORK: folder,
     // Neither the settings nor the hooks of whoever runs this.

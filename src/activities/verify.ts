@@ -39,7 +39,7 @@ async function verifyImage(
   if (!belongsTo(digest, manifest)) return { kind: 'moved', digest: manifest.digest };
   const tagIs = tagged !== undefined && !isTagged ? { tagIs: tagged.digest } : {};
   try {
-    const description = await describeImage(registry, repository, manifest, plan.platforms);
+    const description = await describeImage(registry, repository, manifest, plan.platforms, plan.mostImageBytes);
     return { kind: 'verified', image: { repository, tag, digest: manifest.digest, ...description }, ...tagIs };
   } catch (error) {
     throw error instanceof MissingPart ? notInRegistry(error.part, window) : error;

@@ -78,6 +78,8 @@ export interface CheckContext {
   readonly hostReach: HostReach;
   /** The container that this worker runs in: there where `hostReach` is `network`. See workerReach. */
   readonly ownContainer?: string;
+  /** Whether this process sees a network interface of the daemon's: not where Docker runs in a machine of its own. */
+  readonly hasInterface: (name: string) => boolean;
   /** Labels what this worker makes. */
   readonly workerId: string;
   /** Names this Landfall where several share one Docker daemon, and stays the same when it is started again: see createSweep. */

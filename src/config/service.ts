@@ -5,7 +5,17 @@ import type { CheckPlan, Plan, StagePlan } from '../domain/plan.ts';
 import { problemOf, type TagPolicy } from '../domain/tag-policy.ts';
 import type { ImagePattern } from '../settings/image-pattern.ts';
 import { type Complain, type Complaint, type Path, within } from '../settings/problem.ts';
-import { duration, imagePattern, platform, type SecretCheck, serviceName, stageName, tag, text } from '../settings/scalars.ts';
+import {
+  duration,
+  imagePattern,
+  platform,
+  type SecretCheck,
+  serviceName,
+  size,
+  stageName,
+  tag,
+  text,
+} from '../settings/scalars.ts';
 import { byKey, expecting, map, optional, orWord, refusing, showValue } from '../settings/wording.ts';
 import { isPerPush } from './change.ts';
 import { type FileContext, type Kinds, saidOf } from './kinds.ts';
@@ -46,6 +56,13 @@ function serviceSettings(check: SecretCheck, kinds: Kinds) {
     platforms: optional(
       z.array(platform),
       'Platforms that the image must have, and the only ones that are scanned and may run. Default: whatever it has.',
+    ),
+    verify: optional(
+      map(
+        { maxSize: optional(size, 'Most that its layers may have, compressed. Default: 10g.') },
+        'What an image may be at all.',
+      ),
+      'What an image may be at all.',
     ),
     ...byKey(kinds.checks.map(({ kind, schema, keys }) => [kind, orWord('off', schema(check), keys)])),
     ...stage,
@@ -100,7 +117,7 @@ export function resolveService(
   const { kinds } = context;
   const { image, name: _name, stages: listed = sharedStages, ...own } = input;
   const settings = mergeSettings(shared, own, kinds);
-  const { tags = { kind: 'exact', tags: [latest] }, platforms = [], decideWithin = day, ...forStages } = settings;
+  const { tags = { kind: 'exact', tags: [latest] }, platforms = [], decideWithin = day, verify, ...forStages } = settings;
   const ofStages = Object.entries(forStages).filter(([key]) => !kinds.checks.some(({ kind }) => kind === key));
   const merged = listed.map((stage) => mergeSettings(Object.fromEntries(ofStages), stage, kinds));
   const forwards = merged.some(isForwarding);
@@ -112,6 +129,7 @@ export function resolveService(
     name: nameOf(input, complain),
     tags,
     platforms: forwards ? [] : platforms,
+    ...(!forwards && verify?.maxSize !== undefined && { mostImageBytes: verify.maxSize }),
     checks: forwards ? [] : checksOf(settings, kinds, complain),
     stages: merged.map(({ name, dispatch, ...rest }, index) => {
       // Of a stage that forwards, nothing is left but the dispatch.
@@ -168,7 +186,7 @@ function isForwarding({ dispatch }: StageInput): boolean {
 /** What only rollouts have. Of the defaults it is left out; beside the dispatch itself somebody expects something of it. */
 function wordsOfRollouts({ checks }: Kinds): string[] {
   const inStages = ['change', 'approval', 'windows', 'merge', 'mergeMethod', 'deploy', 'watch', 'rollback'];
-  return ['platforms', ...checks.map(({ kind }) => kind), ...inStages, 'decideWithin'];
+  return ['platforms', 'verify', ...checks.map(({ kind }) => kind), ...inStages, 'decideWithin'];
 }
 
 /** What a service may not say whose pushes are passed on: it has one stage, and nothing is done in it but the dispatch. */

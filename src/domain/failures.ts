@@ -5,6 +5,7 @@
 export const failureTypes = [
   'NotInRegistry',
   'NotAnImage',
+  'ImageTooLarge',
   'DigestMismatch',
   'PlatformMissing',
   'CredentialsRefused',

@@ -11,6 +11,8 @@ export interface Plan {
   readonly tags: TagPolicy;
   /** `os/arch` or `os/arch/variant`, which the image must have; empty: whatever it has. */
   readonly platforms: readonly string[];
+  /** Most bytes of its layers, compressed; absent: `usualImageBytes`. */
+  readonly mostImageBytes?: number;
   /** In the order in which people see them. */
   readonly checks: readonly CheckPlan[];
   /** At least one. */

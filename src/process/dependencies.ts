@@ -8,7 +8,7 @@ import type { Environment } from '../domain/environment.ts';
 import { Refusal } from '../domain/failures.ts';
 import { createForgeFor } from '../forges/forge.ts';
 import { Artifacts } from '../platform/artifacts.ts';
-import { connectDocker, workerReach } from '../platform/docker/connect.ts';
+import { connectDocker, hasInterface, workerReach } from '../platform/docker/connect.ts';
 import { ownershipKey } from '../platform/docker/labels.ts';
 import { createHostLock } from '../platform/files/host-lock.ts';
 import { createGitHubClients, type GitHubClients, type GitHubCredentials } from '../platform/github/client.ts';
@@ -46,6 +46,7 @@ export async function createDependencies(
   // What kinds may use of this process.
   const context = {
     ...reach,
+    hasInterface: (name: string) => hasInterface(name),
     docker,
     secrets,
     credentials,

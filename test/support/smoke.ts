@@ -11,6 +11,7 @@ import { type Digest, parseRepository, type Tag } from '../../src/domain/image-r
 import type { Checked, RateLimited, VerifiedImage } from '../../src/domain/outcomes.ts';
 import type { Plan } from '../../src/domain/plan.ts';
 import { Artifacts } from '../../src/platform/artifacts.ts';
+import { hasInterface } from '../../src/platform/docker/connect.ts';
 import { hostPlatform } from './images.ts';
 import { checkOf } from './plans.ts';
 
@@ -22,6 +23,7 @@ export function checkContext(docker: Docker, changes: Partial<CheckContext> = {}
   return {
     docker,
     hostReach: 'loopback',
+    hasInterface: (name) => hasInterface(name),
     workerId: 'worker-of-tests',
     ownershipKey: keyOfTests,
     secrets: (value) => value,

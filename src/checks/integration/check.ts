@@ -3,8 +3,10 @@ import { access } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { Refusal } from '../../domain/failures.ts';
 import type { Checked } from '../../domain/outcomes.ts';
+import { type ComposeProject, NotIsolated } from '../../platform/compose/file.ts';
 import { runCompose } from '../../platform/compose/find-compose.ts';
-import { type ComposeProject, NotIsolated, throwAwayProject } from '../../platform/compose/project.ts';
+import { type MountRules, refuseForeignMounts } from '../../platform/compose/privileges.ts';
+import { type DisposableProject, throwAwayProject, withCalmHealthcheck } from '../../platform/compose/project.ts';
 import {
   containersOf,
   execTest,
@@ -23,6 +25,7 @@ import { createMask, lastLines, type TextMask } from '../../platform/docker/log-
 import { findLabelled, remove } from '../../platform/docker/remove.ts';
 import { requireScanned } from '../../platform/docker/scanned.ts';
 import { type Check, type CheckContext, CheckRefused, type DockerCheck, labelsFor, pullMs, referenceOf } from '../check.ts';
+import { wayOutHint } from '../way-out.ts';
 import type { IntegrationPlan } from './plan.ts';
 
 type IntegrationCheck = DockerCheck<IntegrationPlan>;
@@ -63,9 +66,13 @@ async function checkIntegration(check: IntegrationCheck): Promise<Checked> {
   const candidate = referenceOf(check.image);
   // Images are pulled before the time of the test begins, but the labels are made before that.
   const labels = labelsFor(check, name, integration.timeoutMs + pullMs + deadlineGraceMs);
-  const { project, test } = isolate(read, { name, image: candidate, labels, integration, variables });
-  await takeImages(check, candidate, project);
+  const rules = { folder: dirname(path), forbidden: [check.data, check.artifacts.folder] };
+  const isolated = await isolate(read, { name, image: candidate, labels, integration, variables }, rules);
+  const { test } = isolated;
+  await takeImages(check, candidate, isolated.project);
   await requireScanned(check.docker, check.plan, check.image);
+  const { Config } = await check.docker.getImage(candidate).inspect();
+  const project = withCalmHealthcheck(isolated.project, integration.candidate, Config?.Healthcheck);
   check.signal.throwIfAborted();
   const running = { name, file: JSON.stringify(project), folder: dirname(path), variables, test, mask };
   check.later(`remove the compose project ${name}`, () => takeDown(check, running));
@@ -119,9 +126,14 @@ function servicesOf({ candidate, services, test }: IntegrationPlan): string[] {
   return [...new Set([candidate, ...services, ...(test.kind === 'exec' ? [test.service] : [])])];
 }
 
-function isolate(...project: Parameters<typeof throwAwayProject>): ReturnType<typeof throwAwayProject> {
+async function isolate(
+  file: ComposeProject,
+  run: DisposableProject,
+  rules: MountRules,
+): Promise<ReturnType<typeof throwAwayProject>> {
   try {
-    return throwAwayProject(...project);
+    await refuseForeignMounts(file, rules);
+    return throwAwayProject(file, run);
   } catch (error) {
     if (error instanceof NotIsolated) throw new CheckRefused('IntegrationFailed', error.message, [], { cause: error });
     throw error;
@@ -140,8 +152,10 @@ async function testWithin(check: IntegrationCheck, project: Project): Promise<Ch
   const refuse = async (what: string, exitCode?: number) => {
     const candidateLog = lastLines(await logOf(docker, project.name, integration.candidate), mask);
     const text = exitCode === undefined ? 'the test did not end' : `exit code ${exitCode}`;
-    return new CheckRefused('IntegrationFailed', mask(what), [
-      { title: 'Integration check', passed: false, text, log: await readTest() },
+    const log = await readTest();
+    const hint = wayOutHint(integration.network, `${log}\n${candidateLog}`, 'integration');
+    return new CheckRefused('IntegrationFailed', mask(`${what}${hint}`), [
+      { title: 'Integration check', passed: false, text, log },
       { title: 'Candidate', passed: false, text: 'the log of the image', log: candidateLog },
     ]);
   };
@@ -154,7 +168,8 @@ async function testWithin(check: IntegrationCheck, project: Project): Promise<Ch
         `expected the integration test to exit with 0, but it exited with ${exitCode}: its log says why`,
         exitCode,
       );
-    const text = `passed after ${((performance.now() - startedAt) / 1000).toFixed(1)} s`;
+    const where = integration.network === 'full' ? ', with the whole network' : '';
+    const text = `passed after ${((performance.now() - startedAt) / 1000).toFixed(1)} s${where}`;
     return { kind: 'checked', text, evidence: [{ title: 'Integration check', passed: true, text, log: await readTest() }] };
   } catch (error) {
     check.signal.throwIfAborted();

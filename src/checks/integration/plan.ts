@@ -25,6 +25,14 @@ export function integrationSchema(check: SecretCheck) {
       ).exactOptional(),
       env: environment(check, "Variables of the test and of the compose file's own text."),
       timeout: optional(duration, 'Longest time of the whole check. Default: 5m.'),
+      network: optional(
+        z.enum(['internal', 'full']),
+        'What the project reaches: internal (the default), its own networks and nothing else; full: all that Docker lets containers reach.',
+      ),
+      runtime: optional(
+        text('the name of a runtime', /^[\w.-]+$/),
+        'A runtime of the candidate that the Docker daemon knows, such as runsc.',
+      ),
     },
     'A test against the image and the services that it needs, in a throw-away compose project.',
   );
@@ -36,8 +44,18 @@ export type IntegrationPlan = ReturnType<typeof resolveIntegration>;
 
 export function resolveIntegration(integration: IntegrationInput, complain: Complain) {
   const { compose = '', candidate = '{service}', services = [], test, env = {}, timeout = 300_000 } = integration;
+  const { network, runtime } = integration;
   if (compose === '') complain(['compose'], 'expected a compose file, found nothing here and in defaults.integration');
-  return { compose, candidate, services, test: testOf(test ?? {}, within(complain, 'test')), env, timeoutMs: timeout };
+  return {
+    compose,
+    candidate,
+    services,
+    test: testOf(test ?? {}, within(complain, 'test')),
+    env,
+    timeoutMs: timeout,
+    ...(network === 'full' && { network }),
+    ...(runtime !== undefined && { runtime }),
+  };
 }
 
 function testOf({ image, service, command }: NonNullable<IntegrationInput['test']>, complain: Complain) {

@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
-import { text, url } from '../../settings/scalars.ts';
+import { memory, size, text, url } from '../../settings/scalars.ts';
 import { map, optional } from '../../settings/wording.ts';
 import { type CheckContext, defineCheck } from '../check.ts';
 import { scanSchema } from './policy.ts';
@@ -15,6 +15,8 @@ export const trivySchema = map(
       'Where the index of Java archives is pulled from, once an image has some.',
     ),
     offline: z.boolean().describe('Use the databases that are there, and the network for nothing.').default(false),
+    memory: optional(memory, 'Most memory that it may have. Default: 4g.'),
+    disk: optional(size, 'Most that it may unpack an image to. Default: 20g.'),
     server: url('a Trivy server that scans in place of this machine').exactOptional(),
   },
   'How images are scanned.',

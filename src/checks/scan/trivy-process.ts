@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { codeOf } from '../../domain/errors.ts';
-import { type ProgramRun, runProgram } from '../../platform/processes/program.ts';
+import { type ProcessLimits, type ProgramRun, runProgram } from '../../platform/processes/program.ts';
 
 /** A program with its first arguments, or an image that Docker runs. */
 type TrivyCommand = readonly string[] | { readonly image: string };
@@ -20,17 +20,36 @@ const proxyVariables = ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY'];
 const passedVariables = [
   'TRIVY_USERNAME',
   'TRIVY_INSECURE',
+  'GOMEMLIMIT',
   ...proxyVariables,
   ...proxyVariables.map((name) => name.toLowerCase()),
 ];
 
 /** @param folders what an image must see, at the same paths. @param user `UID:GID` that owns what it writes; undefined on Windows */
-export function trivyArguments(command: TrivyCommand, folders: readonly string[], user: string | undefined): readonly string[] {
+export function trivyArguments(
+  command: TrivyCommand,
+  folders: readonly string[],
+  user: string | undefined,
+  memoryBytes: number,
+): readonly string[] {
   if (!('image' in command)) return command;
   const volumes = [...new Set(folders)].flatMap((folder) => ['--volume', `${folder}:${folder}`]);
   const variables = passedVariables.flatMap((name) => ['--env', name]);
   const owner = user === undefined ? [] : ['--user', user];
-  return ['docker', 'run', '--rm', '--interactive', '--network', 'host', ...owner, ...volumes, ...variables, command.image];
+  const box = ['--memory', String(memoryBytes), '--memory-swap', String(memoryBytes), '--cap-drop', 'ALL'];
+  return [
+    'docker',
+    'run',
+    '--rm',
+    '--interactive',
+    '--network',
+    'host',
+    ...box,
+    ...owner,
+    ...volumes,
+    ...variables,
+    command.image,
+  ];
 }
 
 /** `input` is a password, which neither arguments nor environment may show. */
@@ -41,6 +60,7 @@ export interface TrivyRun extends Pick<ProgramRun, 'environment' | 'input'> {
   /** What it reads and writes. */
   readonly folders: readonly string[];
   readonly arguments: readonly string[];
+  readonly limits: ProcessLimits;
   readonly signal: AbortSignal;
 }
 
@@ -53,6 +73,8 @@ export class TrivyFailed extends Error {
   readonly answer: string | undefined;
   /** The image has Java archives, and the index that Trivy looks them up in is not there. */
   readonly lacksJavaIndex: boolean;
+  /** It met a limit that we gave it. */
+  readonly metLimit: 'memory' | 'disk' | undefined;
 
   constructor(exit: string, log: string) {
     const [call, status, code] = /\b(?:GET|HEAD|POST) \S+: (?:unexpected status code (\d{3})|([A-Z_]+):)[^\n]*/.exec(log) ?? [];
@@ -61,22 +83,38 @@ export class TrivyFailed extends Error {
     this.answer = status ?? code;
     // Trivy has one exit code for everything, so what it printed has to tell.
     this.lacksJavaIndex = log.includes('Unable to initialize the Java DB');
+    const lacksMemory = /out of memory|cannot allocate memory|memory exhausted/i.test(log) || exit === 'exit code 137';
+    const lacksDisk = exit === 'signal SIGXFSZ' || log.includes('file too large') || log.includes('SIGXFSZ');
+    this.metLimit = lacksMemory ? 'memory' : lacksDisk ? 'disk' : undefined;
   }
 }
 
+/** The step has a limit of its own, which counts where the worker still hears of it. */
+const longestRunMs = 60 * 60_000;
+
 /** Runs Trivy to its end. @throws TrivyFailed, Error where it cannot be started, and what `runProgram` throws */
-export async function runTrivy(run: TrivyRun): Promise<void> {
+export async function runTrivy({ limits, ...run }: TrivyRun): Promise<void> {
   const user = process.getuid && process.getgid ? `${process.getuid()}:${process.getgid()}` : undefined;
-  const [program = 'trivy', ...first] = trivyArguments(run.command, run.folders, user);
+  const [program = 'trivy', ...first] = trivyArguments(run.command, run.folders, user, limits.memoryBytes);
   // A path of ours would mean another file from where it starts.
   const command = [program.includes('/') ? resolve(program) : program, ...first, ...run.arguments];
+  // Of an image, the client's own memory is no matter.
+  const isImage = 'image' in run.command;
+  // Go gives memory back before it meets the limit, where it can.
+  const environment = { ...run.environment, GOMEMLIMIT: String(Math.floor(limits.memoryBytes * 0.8)) };
+  const cannotStart = (why: unknown, options?: ErrorOptions) =>
+    new Error(`Trivy cannot be started as '${program}' (${why}); install Trivy, or name it in TRIVY`, options);
   try {
-    const { code, killedBy, stderr } = await runProgram({ ...run, command });
+    const bounds = { timeoutMs: longestRunMs, ...(!isImage && { limits }) };
+    const { code, killedBy, endedBy, stderr } = await runProgram({ ...run, ...bounds, environment, command });
+    if (endedBy === 'time-out') throw new Error(`Trivy did not end within ${longestRunMs / 60_000} minutes; it is run again`);
+    // What the shell says that becomes the program.
+    if (!isImage && (code === 127 || code === 126)) throw cannotStart(code === 127 ? 'ENOENT' : 'EACCES');
     if (code !== 0) throw new TrivyFailed(code === undefined ? `signal ${killedBy}` : `exit code ${code}`, stderr);
   } catch (cause) {
     const why = codeOf(cause);
     if (why !== 'ENOENT' && why !== 'EACCES') throw cause;
-    throw new Error(`Trivy cannot be started as '${program}' (${why}); install Trivy, or name it in TRIVY`, { cause });
+    throw cannotStart(why, { cause });
   }
 }
 

@@ -5,6 +5,7 @@ import type { Environment } from '../../domain/environment.ts';
 import { codeOf } from '../../domain/errors.ts';
 import { RateLimit, Refusal } from '../../domain/failures.ts';
 import { type Digest, type Repository, registryOf } from '../../domain/image-reference.ts';
+import { watchFolder } from '../../platform/files/folder-size.ts';
 import { request } from '../../platform/http/client.ts';
 import { childEnvironment, cloudAccounts } from '../../platform/processes/environment.ts';
 import { identityTokenUser } from '../../platform/registry/credentials.ts';
@@ -25,6 +26,10 @@ export interface TrivyOptions extends Pick<CheckContext, 'plainHttp' | 'credenti
   readonly offline: boolean;
   /** URL of a Trivy server, which has the database then. */
   readonly server?: string;
+  /** Bytes of memory that it may have; absent: 4 GiB. */
+  readonly memory?: number;
+  /** Bytes that it may unpack an image to; absent: 20 GiB. */
+  readonly disk?: number;
   /** Where Trivy's environment is taken from, without Landfall's secrets and Trivy's own settings: PATH, HOME, proxies. */
   readonly env: Environment;
 }
@@ -50,6 +55,9 @@ export interface Trivy {
 }
 
 export const scanners = 'vuln,secret';
+
+const usualMemory = 4 * 1024 ** 3;
+const usualDisk = 20 * 1024 ** 3;
 
 const quiet = ['--no-progress', '--skip-version-check', '--disable-telemetry'];
 /** Trivy's own limit is five minutes. The step has one, so this is only never to be shorter than that. */
@@ -100,14 +108,18 @@ export function createTrivy(options: TrivyOptions): Trivy {
 
 /** Runs Trivy where no file and no variable but ours changes what it does. */
 async function run(
-  { command, cacheDir, env }: TrivyOptions,
-  { environment, ...rest }: Omit<TrivyRun, 'command' | 'directory' | 'environment'> & Partial<Pick<TrivyRun, 'environment'>>,
+  { command, cacheDir, env, memory = usualMemory, disk = usualDisk }: TrivyOptions,
+  {
+    environment,
+    ...rest
+  }: Omit<TrivyRun, 'command' | 'directory' | 'environment' | 'limits'> & Partial<Pick<TrivyRun, 'environment'>>,
 ): Promise<void> {
   await mkdir(cacheDir, { recursive: true });
   await runTrivy({
     ...rest,
     command,
     directory: cacheDir,
+    limits: { memoryBytes: memory, fileBytes: disk },
     arguments: [...rest.arguments, ...ownSettings, ...patient],
     environment: { ...childEnvironment(env, [...dockerVariables, ...cloudAccounts]), ...environment },
   });
@@ -155,6 +167,9 @@ async function writeReport(
   const offline = options.offline ? ['--offline-scan'] : [];
   const login = credentials === undefined ? [] : ['--password-stdin'];
   const what = ['--scanners', scanners, '--secret-config', '', '--image-src', 'remote', '--format', 'json', '--output', report];
+  const over = new AbortController();
+  const tooLarge = new AbortController();
+  const watching = watchFolder(dirname(report), options.disk ?? usualDisk, tooLarge, over.signal);
   try {
     await run(options, {
       folders: [options.cacheDir, dirname(report)],
@@ -166,11 +181,33 @@ async function writeReport(
         ...(options.plainHttp(registry) && { TRIVY_INSECURE: 'true' }),
       },
       ...(credentials !== undefined && { input: credentials.password }),
-      signal,
+      signal: AbortSignal.any([signal, tooLarge.signal]),
     });
   } catch (error) {
-    throw error instanceof TrivyFailed ? classified(error, image.repository) : error;
+    if (tooLarge.signal.aborted && !signal.aborted) throw overLimit('disk', image, options);
+    if (!(error instanceof TrivyFailed)) throw error;
+    throw error.metLimit === undefined ? classified(error, image.repository) : overLimit(error.metLimit, image, options, error);
+  } finally {
+    over.abort();
+    await watching;
   }
+}
+
+/** What an image is like decides how much Trivy takes, so the answer is no: it would take as much again. */
+function overLimit(
+  limit: 'memory' | 'disk',
+  { repository, digest }: { readonly repository: Repository; readonly digest: Digest },
+  { memory = usualMemory, disk = usualDisk }: TrivyOptions,
+  cause?: Error,
+): Refusal {
+  const most = `${Math.round((limit === 'memory' ? memory : disk) / 1024 ** 2)} MiB`;
+  return new Refusal(
+    'ScanFailed',
+    `expected Trivy to scan ${repository}@${digest} with at most ${most} of ${limit}, but it needs more: make the image smaller, or raise ` +
+      `trivy.${limit} if this machine has it`,
+    [],
+    { cause },
+  );
 }
 
 /** An identity token comes from Docker's own configuration, where Trivy finds it by itself; as a password it would be refused. */

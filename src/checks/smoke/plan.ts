@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { usualLimits } from '../../platform/docker/limits.ts';
 import type { ReadyProbe } from '../../platform/docker/readiness.ts';
 import type { Complain } from '../../settings/problem.ts';
 import { duration, memory, port, type SecretCheck, text } from '../../settings/scalars.ts';
@@ -8,6 +9,8 @@ import { environment } from '../check.ts';
 /** What the configuration says of smoke tests. */
 
 const words = z.array(z.string()).min(1);
+const networks = ['internal', 'full', 'none'] as const;
+const readOnlyDisk = 64 * 1024 ** 2;
 
 export function smokeSchema(check: SecretCheck) {
   return map(
@@ -21,6 +24,19 @@ export function smokeSchema(check: SecretCheck) {
         z.array(text('a Linux capability such as NET_BIND_SERVICE', /^(?:CAP_)?[A-Z][A-Z_]+$/)),
         'Linux capabilities that are kept; all others are dropped.',
       ),
+      network: optional(
+        z.enum(networks),
+        'What it reaches: internal (the default), a network of its own without a way out; full: all that Docker lets containers reach; none.',
+      ),
+      disk: optional(
+        memory,
+        'Most that it writes, where the storage driver of Docker can limit it, and the largest single file anywhere. Default: 10g.',
+      ),
+      readOnly: optional(
+        z.boolean(),
+        'The root is read-only; /tmp, /run, /var/tmp and the volumes of the image are in memory, each as large as disk (64m then).',
+      ),
+      runtime: optional(text('the name of a runtime', /^[\w.-]+$/), 'A runtime that the Docker daemon knows, such as runsc.'),
       env: environment(check, 'Environment variables.'),
       envFile: optional(text('a file of KEY=VALUE lines'), 'A file of KEY=VALUE lines on the worker, relative to this file.'),
       command: optional(words, "Replaces the image's command."),
@@ -42,19 +58,23 @@ export function resolveSmoke(smoke: SmokeInput, complain: Complain) {
   const {
     timeout = 60_000,
     stayUp = 10_000,
-    memory = 512 * 1024 ** 2,
-    cpus = 1,
-    pids = 256,
+    memory = usualLimits.memoryBytes,
+    cpus = usualLimits.cpus,
+    pids = usualLimits.pids,
     capabilities = [],
     env = {},
+    network = 'internal',
+    readOnly = false,
   } = smoke;
-  const { http, tcp, exec, envFile, command } = smoke;
+  const { http, tcp, exec, envFile, command, disk, runtime } = smoke;
   const probes = Object.entries({ http, tcp, exec }).filter(([, probe]) => probe !== undefined);
   if (probes.length > 1)
     complain([], `expected only one of http, tcp and exec, found ${probes.map(([key]) => key).join(' and ')}`);
   if (http !== undefined && http.port === undefined) complain(['http', 'port'], 'expected a port, found nothing');
   if (tcp !== undefined && tcp.port === undefined) complain(['tcp', 'port'], 'expected a port, found nothing');
   if (stayUp > timeout) complain(['stayUp'], 'expected stayUp to be no longer than timeout: the smoke test could never pass');
+  if (network === 'none' && (http ?? tcp) !== undefined)
+    complain(['network'], 'expected internal or full beside http or tcp, found none: a container without a network has no port');
   const probe = probeOf(smoke);
   return {
     timeoutMs: timeout,
@@ -64,6 +84,11 @@ export function resolveSmoke(smoke: SmokeInput, complain: Complain) {
     pids,
     capabilities: capabilities.map((capability) => capability.replace(/^CAP_/, '')),
     env,
+    // Plans of rollouts that run may be older than these.
+    ...(network !== 'internal' && { network }),
+    ...(disk !== undefined ? { diskBytes: disk } : readOnly && { diskBytes: readOnlyDisk }),
+    ...(readOnly && { readOnly }),
+    ...(runtime !== undefined && { runtime }),
     ...(envFile !== undefined && { envFile }),
     ...(command !== undefined && { command }),
     ...(probe !== undefined && { probe }),

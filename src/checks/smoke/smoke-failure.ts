@@ -3,6 +3,7 @@ import { formatSeconds } from '../../domain/watch.ts';
 import type { TextMask } from '../../platform/docker/log-lines.ts';
 import { healthOf, type Probe, type ReadinessResult, type State } from '../../platform/docker/readiness.ts';
 import { CheckRefused } from '../check.ts';
+import { wayOutHint } from '../way-out.ts';
 import type { SmokePlan } from './plan.ts';
 
 interface FailureContext {
@@ -33,7 +34,8 @@ function evidenceOf({ Running, ExitCode, OOMKilled }: State, { platform, log }: 
 function describe(judgement: ReadinessResult, context: FailureContext): string {
   const { smoke, probe } = context;
   const expected = expectation(smoke, probe, judgement.state);
-  const hint = capabilityHint(smoke, `${judgement.state.Error}\n${context.log}`, judgement.state);
+  const capability = capabilityHint(smoke, `${judgement.state.Error}\n${context.log}`, judgement.state);
+  const hint = `${capability}${wayOutHint(smoke.network, context.log, 'smoke')}`;
   if (judgement.verdict.kind === 'unhealthy')
     return `expected ${expected}, but its HEALTHCHECK turned unhealthy after ${formatSeconds(judgement.afterMs)}${lastHealth(judgement.state)}${hint}`;
   if (judgement.verdict.kind === 'timed-out') return `expected ${expected}, but ${whatWasMissing(judgement, context)}${hint}`;
@@ -103,7 +105,8 @@ export function capabilityHint(smoke: Pick<SmokePlan, 'capabilities'>, text: str
  * a refused operation is the image's or the plan's too. Anything else (no port, no disk) is Docker's own trouble.
  */
 export function startRefusal(error: Error, state: State, context: FailureContext): CheckRefused | undefined {
-  const refused = /operation not permitted/i.test(error.message);
+  // A limit that the daemon may not set is no fault of the image.
+  const refused = /operation not permitted/i.test(error.message) && !/setting rlimit/.test(error.message);
   if (![126, 127].includes(state.ExitCode) && !refused) return undefined;
   const why = error.message.replace(/^\(HTTP code \d+\) [^-]*- /, '').trim();
   const hint = capabilityHint(context.smoke, why, state);

@@ -1,17 +1,20 @@
 import type Docker from 'dockerode';
-import { messageOf } from '../../domain/errors.ts';
 import { quoted } from '../../domain/evidence.ts';
 import type { Checked, VerifiedImage } from '../../domain/outcomes.ts';
+import type { Ask } from '../../platform/docker/ask.ts';
 import { type ContainerEnvironment, readEnvironment } from '../../platform/docker/environment.ts';
 import { explainUnreachable, isMissing, platformMissing } from '../../platform/docker/errors.ts';
 import { watchContainer } from '../../platform/docker/events.ts';
 import { sharedImages } from '../../platform/docker/images.ts';
 import { isEarlier, nameOf } from '../../platform/docker/labels.ts';
+import { createBounded, usualLimits } from '../../platform/docker/limits.ts';
 import { createMask, lastLines, readLog } from '../../platform/docker/log-lines.ts';
-import { type Address, createProbe, createWakeUp, waitUntilOver } from '../../platform/docker/readiness.ts';
-import { findLabelled, remove, removeContainer, removeNetwork } from '../../platform/docker/remove.ts';
+import { createProbe, createWakeUp, waitUntilOver } from '../../platform/docker/readiness.ts';
+import { findLabelled, remove, removeContainer } from '../../platform/docker/remove.ts';
 import { type ContainerImageInfo, requireMadeOfScanned, requireScanned } from '../../platform/docker/scanned.ts';
 import { type Check, type CheckContext, type DockerCheck, labelsFor, referenceOf } from '../check.ts';
+import { boxOf } from './box.ts';
+import { askOf, type CandidateNetwork, createCandidateNetwork } from './network.ts';
 import type { SmokePlan } from './plan.ts';
 import { smokeRefusal, startRefusal } from './smoke-failure.ts';
 
@@ -37,7 +40,7 @@ export function createSmokeTest(context: CheckContext): Check<SmokePlan> {
 }
 
 /**
- * Runs the image in a container and network of its own, and says when it was ready.
+ * Runs the image in a box of its own, and says when it was ready.
  * @throws Refusal `SmokeFailed`, `PlatformMissing`, `CredentialsRefused`, `FileNotFound` or `SecretMissing`; RateLimit; an ordinary
  *   error where Docker or the registry is broken; the signal's reason once it is aborted
  */
@@ -53,10 +56,10 @@ async function smokeTest(test: SmokeTest): Promise<Checked> {
   await requireScanned(docker, plan, test.image);
   const labels = labelsFor(test, nameOf(run), smoke.timeoutMs + deadlineGraceMs);
   signal.throwIfAborted();
-  await createNetwork(test, nameOf(run), labels);
+  const network = await createCandidateNetwork(test, labels);
   signal.throwIfAborted();
-  const container = await createContainer(test, daemon, environment, labels);
-  return watchOver(test, daemon, container, environment);
+  const container = await createContainer(test, daemon, network, environment, labels);
+  return watchOver(test, daemon, network, container, environment);
 }
 
 /** The first word with the daemon, so the one that says what to do where there is none. */
@@ -82,40 +85,24 @@ async function takeImage(test: SmokeTest, { platform }: Daemon): Promise<void> {
   await test.images.take(reference, { platform, credentials, signal, now });
 }
 
-/** A bridge network of its own, so that the container under test meets nothing else. */
-async function createNetwork({ docker, later }: SmokeTest, name: string, labels: Record<string, string>): Promise<void> {
-  later(`remove network ${name}`, () => removeNetwork(docker, name));
-  try {
-    await docker.createNetwork({ Name: name, Driver: 'bridge', CheckDuplicate: true, Labels: labels });
-  } catch (error) {
-    if (!/address pool/i.test(messageOf(error))) throw error;
-    throw new Error(
-      `Docker has no addresses left for another network (${messageOf(error)}): remove unused ones with 'docker network prune', ` +
-        "or give Docker more with default-address-pools in the daemon's configuration",
-      { cause: error },
-    );
-  }
-}
-
 /** Creating is never cut short: the daemon would go on, and make a container after its clean-up. */
 async function createContainer(
   test: SmokeTest,
   daemon: Daemon,
+  network: CandidateNetwork,
   { variables }: ContainerEnvironment,
   labels: Record<string, string>,
 ): Promise<Docker.Container> {
+  const { docker, settings: smoke } = test;
   const name = nameOf(test.run);
-  const options = {
-    ...containerLimits(test, daemon.cpus),
-    name,
-    Image: referenceOf(test.image),
-    Labels: labels,
-    Env: Object.entries(variables).map(([key, value]) => `${key}=${value}`),
-  };
-  test.later(`remove container ${name}`, () => removeContainer(test.docker, name));
+  const Image = referenceOf(test.image);
+  const Env = Object.entries(variables).map(([key, value]) => `${key}=${value}`);
+  test.later(`remove container ${name}`, () => removeContainer(docker, name));
   for (let pulls = 1; ; pulls += 1) {
     try {
-      return await test.docker.createContainer(options);
+      const { Config } = await docker.getImage(Image).inspect();
+      const options = { name, Image, Labels: labels, Env, ...boxOf(smoke, Config, network, daemon.cpus) };
+      return await createBounded(docker, options, smoke.diskBytes ?? usualLimits.diskBytes);
     } catch (error) {
       // Somebody, perhaps another worker that is done with it, removed the image after we pulled it.
       if (!isMissing(error) || pulls >= pullsAtMost) throw error;
@@ -124,43 +111,11 @@ async function createContainer(
   }
 }
 
-/** A container that can do no more than the plan allows: no host paths, no capabilities, bounded memory, CPU, processes and log. */
-function containerLimits({ settings: smoke, run, hostReach }: SmokeTest, hostCpus: number): Docker.ContainerCreateOptions {
-  const port = probedPort(smoke);
-  const publishes = port !== undefined && hostReach === 'loopback';
-  return {
-    ...(smoke.command !== undefined && { Cmd: [...smoke.command] }),
-    ...(publishes && { ExposedPorts: { [`${port}/tcp`]: {} } }),
-    HostConfig: {
-      NetworkMode: nameOf(run),
-      // Docker chooses the host's port, so that smoke tests never fight over one.
-      ...(publishes && { PortBindings: { [`${port}/tcp`]: [{ HostIp: '127.0.0.1', HostPort: '' }] } }),
-      Memory: smoke.memoryBytes,
-      // Memory and swap together: no swap.
-      MemorySwap: smoke.memoryBytes,
-      NanoCpus: Math.round(Math.min(smoke.cpus, hostCpus) * 1e9),
-      PidsLimit: smoke.pids,
-      CapDrop: ['ALL'],
-      CapAdd: [...smoke.capabilities],
-      SecurityOpt: ['no-new-privileges'],
-      Privileged: false,
-      RestartPolicy: { Name: 'no' },
-      // Whoever removes it wants to read its log first.
-      AutoRemove: false,
-      LogConfig: { Type: 'json-file', Config: { 'max-size': '1m', 'max-file': '2' } },
-    },
-  };
-}
-
-/** The port of the configured probe, if it has one. */
-function probedPort({ probe }: SmokePlan): number | undefined {
-  return probe === undefined || probe.kind === 'exec' ? undefined : probe.port;
-}
-
 /** From the start to the verdict. The watch begins before the start, so that nothing is missed. */
 async function watchOver(
   test: SmokeTest,
   daemon: Daemon,
+  network: CandidateNetwork,
   container: Docker.Container,
   environment: ContainerEnvironment,
 ): Promise<Checked> {
@@ -184,32 +139,22 @@ async function watchOver(
   }
   // Before that, Docker may have taken seconds of its own, which prove nothing of the container.
   const startedAt = performance.now();
-  const probe = smoke.probe && createProbe(smoke.probe, container, await addressOf(test, container));
+  const probe = smoke.probe && createProbe(smoke.probe, container, await askFor(test, network, container));
   const judgement = await waitUntilOver({ container, limits: smoke, probe, startedAt, wakeUp, signal });
   const log = await readTail();
   const { verdict, afterMs } = judgement;
   if (verdict.kind !== 'ready') throw smokeRefusal(judgement, { smoke, platform, probe, log, mask });
   const after = `after ${(afterMs / 1000).toFixed(1)} s`;
-  const text = `ready ${after} (${quoted(verdict.by)}) on ${quoted(platform)}`;
-  const short = `ready ${after} (${verdict.by}) on ${platform}`;
+  const where = smoke.network === 'full' ? ', with the whole network' : '';
+  const text = `ready ${after} (${quoted(verdict.by)}) on ${quoted(platform)}${where}`;
+  const short = `ready ${after} (${verdict.by}) on ${platform}${where}`;
   const evidence = [{ title: 'Smoke-tested', passed: true, text, short, log }];
-  return { kind: 'checked', text: `ready by ${verdict.by} ${after} on ${platform}`, evidence };
+  return { kind: 'checked', text: `ready by ${verdict.by} ${after} on ${platform}${where}`, evidence };
 }
 
-/** Where the probed port is for this worker; undefined where the container has exited already. */
-async function addressOf(test: SmokeTest, container: Docker.Container): Promise<Address | undefined> {
-  const port = probedPort(test.settings);
-  if (port === undefined) return undefined;
-  const network = nameOf(test.run);
-  if (test.hostReach === 'network' && test.ownContainer !== undefined) {
-    // The network's removal, which is arranged already, takes whoever is in it out first.
-    await test.docker.getNetwork(network).connect({ Container: test.ownContainer });
-  }
-  const { Networks, Ports } = (await container.inspect()).NetworkSettings;
-  if (test.hostReach === 'network') {
-    const host = Networks[network]?.IPAddress;
-    return host ? { host, port, proxied: false } : undefined;
-  }
-  const published = Ports[`${port}/tcp`]?.[0];
-  return published ? { host: '127.0.0.1', port: Number(published.HostPort), proxied: true } : undefined;
+/** How the port of the configured probe is asked, if it has one. */
+async function askFor(test: SmokeTest, network: CandidateNetwork, container: Docker.Container): Promise<Ask | undefined> {
+  const { probe, timeoutMs } = test.settings;
+  if (probe === undefined || probe.kind === 'exec') return undefined;
+  return await askOf(test, network, container, probe, timeoutMs + deadlineGraceMs);
 }

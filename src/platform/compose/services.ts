@@ -9,7 +9,7 @@ import { ensureImage, type Images, type PullOptions } from '../docker/images.ts'
 import { readLog } from '../docker/log-lines.ts';
 import { healthOf } from '../docker/readiness.ts';
 import type { CredentialsSource } from '../registry/credentials.ts';
-import type { ComposeProject } from './project.ts';
+import type { ComposeProject } from './file.ts';
 
 const lookAgainMs = 250;
 const keptOutput = 64 * 1024;

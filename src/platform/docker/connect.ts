@@ -17,7 +17,7 @@ export type DockerEndpoint =
   /** `tls` is the folder that holds `ca.pem`, `cert.pem` and `key.pem`. */
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number; readonly tls?: string };
 
-/** How a probe gets to a container: by a port that Docker publishes on this host, or, from a container, by joining its network. */
+/** Where this worker is: on the daemon's host, or in a container of that daemon, where this host's loopback is none of its. */
 export type HostReach = 'loopback' | 'network';
 
 const pipe = '//./pipe/docker_engine';
@@ -169,6 +169,12 @@ export async function workerReach(
     if (statusOf(error) !== undefined) throw error;
   }
   return { hostReach: 'network', ownContainer: id };
+}
+
+/** Whether this process sees a network interface: those of a daemon in a virtual machine (Docker Desktop) are not on this host. */
+export function hasInterface(name: string, read = readText): boolean {
+  // Not os.networkInterfaces(): it leaves a bridge out while nothing is plugged into it.
+  return (read('/proc/net/dev') ?? '').split('\n').some((line) => line.trimStart().startsWith(`${name}:`));
 }
 
 /**

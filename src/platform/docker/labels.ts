@@ -64,7 +64,7 @@ export function readLabels(name: string, labels: Readonly<Record<string, string>
   const owner = parseLabels(labels);
   if (owner === undefined) return undefined;
   const [, project] = projectPattern.exec(name) ?? [];
-  if (project === undefined && name !== nameOf(owner)) return undefined;
+  if (project === undefined && name !== nameOf(owner) && name !== helperNameOf(owner)) return undefined;
   const given = Buffer.from(labels[proofLabel] ?? '');
   const expected = Buffer.from(proofOf(owner, project ?? name, key));
   return given.length === expected.length && timingSafeEqual(given, expected) ? owner : undefined;
@@ -87,6 +87,11 @@ function parseLabels(labels: Readonly<Record<string, string>>): Ownership | unde
 export function nameOf(smoke: SmokeRun): string {
   const readable = smoke.rollout.replace(/[^a-zA-Z0-9_.-]+/g, '-').slice(0, 120);
   return `landfall-${readable}-${smoke.run}-${smoke.activity.replace(/[^a-zA-Z0-9_.-]+/g, '-')}-${smoke.attempt}`;
+}
+
+/** A name for the container that asks the container under test, for a worker that is in one itself. */
+export function helperNameOf(smoke: SmokeRun): string {
+  return `${nameOf(smoke)}-asks`;
 }
 
 /** Whether `left` is what an earlier attempt of `smoke` left. A rollout runs one smoke test at a time. */

@@ -1,15 +1,11 @@
-import { get } from 'node:http';
-import { connect } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import { messageOf } from '../../domain/errors.ts';
+import type { Ask, PortProbe } from './ask.ts';
 import { unlessMissing } from './errors.ts';
 
 /** What is asked of a container. `exec`: a command run in it; ready when it exits 0. */
-export type ReadyProbe =
-  | { readonly kind: 'http'; readonly port: number; readonly path: string }
-  | { readonly kind: 'tcp'; readonly port: number }
-  | { readonly kind: 'exec'; readonly command: readonly string[] };
+export type ReadyProbe = PortProbe | { readonly kind: 'exec'; readonly command: readonly string[] };
 
 /** Asks the container whether it is ready. */
 export interface Probe {
@@ -20,21 +16,10 @@ export interface Probe {
   ask(signal: AbortSignal): Promise<string | undefined>;
 }
 
-/** Where the container's port is for us. */
-export interface Address {
-  readonly host: string;
-  readonly port: number;
-  /** Docker's proxy is in between, and accepts connections for a port that nobody in the container listens on. */
-  readonly proxied: boolean;
-}
-
 const askAgainMs = 250;
-const answerWithinMs = 5_000;
-/** How long a connection through Docker's proxy must hold to be one to the container: the proxy closes others at once. */
-const heldMs = 300;
 
-/** @param address undefined if the container has none (yet), which is no answer */
-export function createProbe(probe: ReadyProbe, container: Docker.Container, address: Address | undefined): Probe {
+/** @param ask how the container's port is asked; undefined if it has no address (yet), which is no answer */
+export function createProbe(probe: ReadyProbe, container: Docker.Container, ask: Ask | undefined): Probe {
   if (probe.kind === 'exec') {
     const Cmd = [...probe.command];
     return {
@@ -52,10 +37,7 @@ export function createProbe(probe: ReadyProbe, container: Docker.Container, addr
   return {
     kind: probe.kind,
     what: probe.kind === 'http' ? `http port ${probe.port} ${probe.path}` : `tcp port ${probe.port}`,
-    async ask(signal) {
-      if (address === undefined) return 'no address';
-      return probe.kind === 'http' ? await askHttp(address, probe.path, signal) : await askTcp(address, signal);
-    },
+    ask: async (signal) => (ask === undefined ? 'no address' : await ask(signal)),
   };
 }
 
@@ -73,40 +55,6 @@ export async function keepAsking(
     missed(found);
     await pause(askAgainMs, undefined, { signal }).catch(() => undefined);
   }
-}
-
-function askHttp({ host, port }: Address, path: string, signal: AbortSignal): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    const headers = { 'user-agent': 'landfall-smoke', connection: 'close' };
-    const request = get({ host, port, path, headers, signal, agent: false, timeout: answerWithinMs }, (response) => {
-      const status = response.statusCode ?? 0;
-      // Only the status counts; the body may be endless.
-      response.destroy();
-      resolve(status >= 200 && status < 400 ? undefined : `answered ${status}`);
-    });
-    request.on('timeout', () => request.destroy(new Error(`did not answer within ${answerWithinMs / 1000} s`)));
-    request.on('error', (error) => resolve(messageOf(error)));
-  });
-}
-
-function askTcp({ host, port, proxied }: Address, signal: AbortSignal): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    const socket = connect({ host, port, signal });
-    const end = (found: string | undefined) => {
-      clearTimeout(timer);
-      socket.destroy();
-      resolve(found);
-    };
-    let timer = setTimeout(() => end('did not connect'), answerWithinMs);
-    socket.on('connect', () => {
-      if (!proxied) return end(undefined);
-      clearTimeout(timer);
-      timer = setTimeout(() => end(undefined), heldMs);
-    });
-    socket.on('data', () => end(undefined));
-    socket.on('end', () => end('nobody listens'));
-    socket.on('error', (error) => end(messageOf(error)));
-  });
 }
 
 export type State = Docker.ContainerInspectInfo['State'];

@@ -62,7 +62,7 @@ export async function removeContainer(docker: Docker, idOrName: string, { volume
   }
 }
 
-/** Removes a network, and takes whatever is in it out first: a worker that runs in a container has joined it to probe. */
+/** Removes a network, and takes whatever is in it out first: a worker of an earlier version, in a container, may have joined it. */
 export async function removeNetwork(docker: Docker, idOrName: string): Promise<void> {
   const network = docker.getNetwork(idOrName);
   const inspected: Docker.NetworkInspectInfo | undefined = await network.inspect().catch(unlessMissing);

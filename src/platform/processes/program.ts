@@ -17,6 +17,15 @@ export interface ProgramRun {
   readonly signal?: AbortSignal;
   /** Bytes that it may print on standard output: with more it is stopped. Absent: what is longer loses its beginning. */
   readonly longestStdout?: number;
+  /** What the kernel allows it; not on Windows. */
+  readonly limits?: ProcessLimits;
+}
+
+export interface ProcessLimits {
+  /** Memory of its own in each process: not what it maps from files. */
+  readonly memoryBytes: number;
+  /** The largest file that it writes. */
+  readonly fileBytes: number;
 }
 
 export interface ProgramEnd {
@@ -46,7 +55,9 @@ export async function runProgram(run: ProgramRun): Promise<ProgramEnd> {
   run.signal?.throwIfAborted();
   const [program = '', ...words] = run.command;
   // A path of ours would mean another file from where it starts.
-  const child = spawn(program.includes('/') ? resolve(run.directory ?? '.', program) : program, words, {
+  const path = program.includes('/') ? resolve(run.directory ?? '.', program) : program;
+  const [first, rest] = run.limits === undefined ? [path, words] : limited(run.limits, [path, ...words]);
+  const child = spawn(first, rest, {
     ...(run.directory !== undefined && { cwd: run.directory }),
     env: { ...run.environment },
     stdio: ['pipe', 'pipe', 'pipe'],
@@ -91,6 +102,14 @@ export async function runProgram(run: ProgramRun): Promise<ProgramEnd> {
     clearTimeout(kill);
     run.signal?.removeEventListener('abort', abort);
   }
+}
+
+/** Node cannot set limits, so a shell does, and becomes the program; what is run is never a part of what the shell reads. */
+function limited({ memoryBytes, fileBytes }: ProcessLimits, command: readonly string[]): [string, string[]] {
+  if (process.platform === 'win32') return [command[0] ?? '', command.slice(1)];
+  const script = 'ulimit -c 0; ulimit -d "$1"; ulimit -f "$2"; shift 2; exec "$@"';
+  // POSIX counts files in blocks of 512 bytes; memory is in KiB everywhere.
+  return ['/bin/sh', ['-c', script, 'sh', String(Math.ceil(memoryBytes / 1024)), String(Math.ceil(fileBytes / 512)), ...command]];
 }
 
 function keepEnd(limit: number): { add: (bytes: Buffer) => void; text: () => string } {

@@ -55,6 +55,8 @@ const mostImages = 64;
 const mostEntries = 4 * mostImages;
 const imageTypes: readonly string[] = [manifestTypes.ociImage, manifestTypes.dockerImage];
 const indexTypes: readonly string[] = [manifestTypes.ociIndex, manifestTypes.dockerIndex];
+/** Of its layers, compressed. */
+const usualImageBytes = 10 * 1024 ** 3;
 /** A revision is 40 or 64 digits, a source a URL; what is longer is neither, and would only fill histories. */
 const longestLabel = 512;
 
@@ -72,13 +74,15 @@ export async function creationTime(registry: Registry, repository: Repository, m
 
 /**
  * Looks at every platform of an image. @param wanted platforms that it must have; empty: whatever it has
- * @throws Refusal `NotAnImage`, `PlatformMissing` or `DigestMismatch`; MissingPart
+ * @param mostBytes of the layers that Docker and Trivy would fetch
+ * @throws Refusal `NotAnImage`, `ImageTooLarge`, `PlatformMissing` or `DigestMismatch`; MissingPart
  */
 export async function describeImage(
   registry: Registry,
   repository: Repository,
   manifest: Manifest,
   wanted: readonly string[],
+  mostBytes: number = usualImageBytes,
 ): Promise<ImageDescription> {
   const name = formatReference({ repository, digest: manifest.digest });
   if (isSchema1(manifest)) {
@@ -97,7 +101,9 @@ export async function describeImage(
       ? await imagesOfIndex({ name, registry, repository, index: manifest, wanted })
       : [await ownImage(registry, repository, manifest)];
   refuseMissingPlatforms(name, images, wanted);
-  const [first] = meantPlatforms(wanted, images);
+  const meant = meantPlatforms(wanted, images);
+  refuseLarge(name, meant, mostBytes);
+  const [first] = meant;
   const config = first && (first.config ?? (await configOf(registry, repository, first.manifest)));
   const labels = config?.config?.Labels ?? {};
   const created = isoTime(config?.created);
@@ -123,6 +129,21 @@ function refuseMissingPlatforms(name: string, images: readonly PlatformImage[], 
     `${name} is not built for ${missing.join(', ')}, which the service wants; it has ${there.join(', ')}. ` +
       `Build it for all of them (docker buildx build --platform ${wanted.join(',')}), or change platforms of the service`,
     [{ missing, there }],
+  );
+}
+
+/** Before anything of it is fetched: a host's disk may be the one that Landfall's own state is on. */
+function refuseLarge(name: string, images: readonly PlatformImage[], mostBytes: number): void {
+  const layers = images.flatMap(({ manifest: { config, layers } }) => [config, ...layers]);
+  // What several platforms share is fetched once.
+  const bytes = [...new Map(layers.map(({ digest, size }) => [digest, size])).values()].reduce((sum, size) => sum + size, 0);
+  if (bytes <= mostBytes) return;
+  const inGiB = (amount: number) => (amount / 1024 ** 3).toFixed(amount < 1024 ** 3 ? 3 : 1);
+  throw new Refusal(
+    'ImageTooLarge',
+    `${name} has ${inGiB(bytes)} GiB in its layers, compressed, expected at most ${inGiB(mostBytes)} GiB: make it smaller, ` +
+      'set platforms of the service to those that it runs on, or raise verify.maxSize of the service',
+    [{ bytes, mostBytes }],
   );
 }
 

@@ -35,6 +35,8 @@ const tagPageLimit = 8 * 1024 * 1024;
 /** Elastic Container Registry takes no more in one page. */
 const tagsPerPage = 1_000;
 const mostTagPages = 1_000;
+/** Each is kept and compared by whoever searches. */
+const mostTags = 100_000;
 const longestEtag = 100;
 
 /** Some registries give all tags of a repository at once, whatever they are asked for. */
@@ -135,6 +137,11 @@ export class Registry {
       const listed = tagsIn(await readJson(answer, tagPageLimit, what, this.#settings, tagPageLimits));
       if (listed === undefined) throw new Error(`${what} is not of the form {"tags": ["…"]}, and is asked for again`);
       for (const tag of listed.filter(isTag)) tags.add(tag);
+      if (tags.size > mostTags)
+        throw new Error(
+          `${what} has more than ${mostTags} tags, and is not read any further: remove old tags there, or let pushes be told of by a ` +
+            "webhook and set search of the registry to 'off'",
+        );
       const query = nextPage(answer.headers.get('link'));
       if (query === undefined) return { tags: [...tags], ...(page === 0 && etagOf(answer)) };
       path = `tags/list${query}`;

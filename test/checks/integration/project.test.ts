@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { IntegrationPlan } from '../../../src/checks/integration/plan.ts';
-import { type ComposeProject, NotIsolated, throwAwayProject } from '../../../src/platform/compose/project.ts';
+import { type ComposeProject, NotIsolated } from '../../../src/platform/compose/file.ts';
+import { throwAwayProject } from '../../../src/platform/compose/project.ts';
 
 const integration: IntegrationPlan = {
   compose: 'it.yml',

@@ -362,14 +362,14 @@ describe('how Trivy is started', () => {
   });
 
   it('as an image sees its folders at the same paths, writes as our user, and is told no secret by argument', () => {
-    const words = trivyArguments({ image: 'aquasec/trivy:1' }, ['/cache', '/work', '/cache'], '1000:1000').join(' ');
+    const words = trivyArguments({ image: 'aquasec/trivy:1' }, ['/cache', '/work', '/cache'], '1000:1000', 1024).join(' ');
     assert.match(
       words,
       /^docker run --rm --interactive .*--user 1000:1000 --volume \/cache:\/cache --volume \/work:\/work --env/,
     );
     assert.match(words, /--env TRIVY_USERNAME .* aquasec\/trivy:1$/);
-    assert.doesNotMatch(trivyArguments({ image: 'x' }, [], undefined).join(' '), /--user/);
-    assert.deepEqual(trivyArguments(['/bin/trivy'], ['/cache'], '1:1'), ['/bin/trivy']);
+    assert.doesNotMatch(trivyArguments({ image: 'x' }, [], undefined, 1024).join(' '), /--user/);
+    assert.deepEqual(trivyArguments(['/bin/trivy'], ['/cache'], '1:1', 1024), ['/bin/trivy']);
   });
 });
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import Docker from 'dockerode';
+import { askPort } from '../../../src/platform/docker/ask.ts';
 import {
   createProbe,
   createWakeUp,
@@ -68,7 +69,7 @@ describe('asking whether a container is ready', () => {
   it('takes a question that cannot even be asked for no answer, and fails nobody who does not listen', async () => {
     const asked = { kind: 'http', port: 80, path: '/a path with spaces' } as const;
     const address = { host: '127.0.0.1', port: 1, proxied: false };
-    const probe = createProbe(asked, new Docker().getContainer('any'), address);
+    const probe = createProbe(asked, new Docker().getContainer('any'), (signal) => askPort(asked, address, signal));
     assert.ok(probe);
     const over = new AbortController();
     let found = '';
