@@ -7,10 +7,12 @@ import { CancelledFailure } from '@temporalio/activity';
 import Docker from 'dockerode';
 import { smokeCheck } from '../../../src/checks/smoke/index.ts';
 import { createSweep } from '../../../src/platform/docker/sweep.ts';
+import { failureOf } from '../../support/activity.ts';
 import { ensureDocker, expectEvent, imageIsGone, labelled, removeImagesOf } from '../../support/docker.ts';
 import { startDockerProxy } from '../../support/docker-proxy.ts';
 import { type Fault, startFaultyProxy } from '../../support/faulty-proxy.ts';
 import { type ImageOptions, pushImage } from '../../support/images.ts';
+import { importOwnImage } from '../../support/own-image.ts';
 import { type Registry, startRegistry } from '../../support/registry.ts';
 import { checkContext, imageToSmoke, keyOfTests, type RunningSmoke, smokePlan, startSmoke } from '../../support/smoke.ts';
 
@@ -336,46 +338,63 @@ describe('smoke, when something breaks', function () {
 
   describe('a worker that runs in a container itself', () => {
     let worker: Docker.Container;
+    let workerAddress: string;
     before(async () => {
-      const verified = await image('stand-in');
-      const reference = `${verified.repository}@${verified.digest}`;
-      const pulling = await docker.pull(reference);
-      await new Promise((resolve) => docker.modem.followProgress(pulling, resolve));
-      worker = await docker.createContainer({ Image: reference, HostConfig: { NetworkMode: 'bridge' } });
+      const Image = await importOwnImage(docker);
+      const listens = "require('node:net').createServer((socket) => socket.end()).listen(8081, '0.0.0.0')";
+      const Cmd = [process.execPath, '-e', listens];
+      worker = await docker.createContainer({ Image, Cmd, HostConfig: { NetworkMode: 'bridge' } });
       await worker.start();
+      workerAddress = (await worker.inspect()).NetworkSettings.Networks.bridge?.IPAddress ?? assert.fail('it has no address');
     });
     after(async () => {
-      const { Config } = await worker.inspect();
+      const { Image } = await worker.inspect();
       await worker.remove({ force: true, v: true });
-      await docker.getImage(Config.Image).remove();
+      await docker.getImage(Image).remove({ force: true });
     });
 
     const networksOf = async () => Object.keys((await worker.inspect()).NetworkSettings.Networks);
+    const dependencies = () => ({ hostReach: 'network' as const, ownContainer: worker.id });
+    const script = (address: string) =>
+      `nc -w 1 ${address} 8081 </dev/null && echo reached the worker; sleep 0.7; exec httpd -f -p 8080 -h /www`;
 
-    it("joins the container's network, probes it there, publishes no port, and leaves again", async () => {
-      const rollout = `rollout:joined:${randomUUID()}`;
-      const script = 'sleep 0.7; exec httpd -f -p 8080 -h /www';
-      const verified = await image('joined', { cmd: ['sh', '-c', script], files: { 'www/health': 'fine' } });
-      const joined: string[] = [];
+    it('has a container beside the one under test ask for it, and joins no network where the image could meet it', async () => {
+      const rollout = `rollout:apart:${randomUUID()}`;
+      const verified = await image('apart', { cmd: ['sh', '-c', script(workerAddress)], files: { 'www/health': 'fine' } });
+      const seen: { worker?: string[]; names?: string[] } = {};
       const proxy = await startDockerProxy(docker, async (line) => {
         // The log is read once the container is ready.
-        if (line.includes('/logs')) joined.push(...(await networksOf()));
+        if (line.includes('/logs')) Object.assign(seen, { worker: await networksOf(), names: await labelled(docker, rollout) });
       });
       try {
-        const dependencies = { hostReach: 'network' as const, ownContainer: worker.id };
         const smoke = smokePlan({ probe: { kind: 'http', port: 8080, path: '/health' } });
         const started = await expectEvent(docker, rollout, 'start');
-        const running = startSmoke({ docker: proxy.docker, image: verified, smoke, rollout, dependencies });
+        const running = startSmoke({ docker: proxy.docker, image: verified, smoke, rollout, dependencies: dependencies() });
         const tested = await docker.getContainer(await started.seen).inspect();
         const outcome = await running.outcome;
-        assert.equal(outcome.kind === 'checked' && /^ready by (\w+)/.exec(outcome.text)?.[1], 'http');
+        if (outcome.kind !== 'checked') assert.fail(outcome.kind);
+        assert.match(outcome.text, /^ready by http /);
+        assert.doesNotMatch(outcome.evidence[0]?.log ?? '', /reached the worker/);
         assert.deepEqual(tested.HostConfig.PortBindings ?? {}, {});
-        assert.equal(joined.length, 2);
-        assert.deepEqual(await networksOf(), ['bridge']);
+        assert.deepEqual(seen.worker, ['bridge']);
+        const helper = seen.names?.find((name) => name.endsWith('-asks'));
+        assert.equal(seen.names?.length, 3, `${seen.names}`);
+        assert.ok(helper);
+        assert.deepEqual(running.warnings, []);
         assert.deepEqual(await labelled(docker, rollout), []);
       } finally {
         await proxy.stop();
       }
+    });
+
+    it('asks a port in the same way, and says what came where nobody answers', async () => {
+      const verified = await image('apart-tcp', { cmd: ['sh', '-c', 'sleep 0.7; exec httpd -f -p 8080 -h /'] });
+      const tcp = smokePlan({ probe: { kind: 'tcp', port: 8080 } });
+      const { outcome } = startSmoke({ docker, image: verified, smoke: tcp, dependencies: dependencies() });
+      assert.match(JSON.stringify(await outcome), /ready by tcp/);
+      const silent = smokePlan({ timeoutMs: 2_500, network: 'full', probe: { kind: 'http', port: 8081, path: '/' } });
+      const { outcome: none } = startSmoke({ docker, image: verified, smoke: silent, dependencies: dependencies() });
+      assert.match((await failureOf(none)).message, /http port 8081 \/ was not answered \(last: connect ECONNREFUSED/);
     });
 
     it('is refused at start where it does not know which container it is', async () => {

@@ -293,7 +293,7 @@ describe('smoke', function () {
       assert.deepEqual(host.SecurityOpt, ['no-new-privileges']);
       assert.equal(host.LogConfig?.Config['max-size'], '1m');
       assert.deepEqual(Mounts, []);
-      assert.deepEqual(host.PortBindings, { '80/tcp': [{ HostIp: '127.0.0.1', HostPort: '' }] });
+      assert.deepEqual(host.PortBindings ?? {}, {});
       assert.equal(config.Labels['landfall.rollout'], rollout);
       assert.equal(config.Labels['landfall.worker'], 'worker-of-tests');
       assert.ok(Date.parse(config.Labels['landfall.deadline'] ?? '') > Date.now() + smoke.timeoutMs);
