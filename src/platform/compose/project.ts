@@ -44,7 +44,7 @@ export function throwAwayProject(
     const { build: _, ...kept } = own;
     return { ...boxed(kept, integration.runtime), image, pull_policy: 'never' };
   });
-  const networks = renewed({ ...file.networks, default: {} }, run);
+  const networks = renewedNetworks({ ...file.networks, default: {} }, run);
   const { test } = integration;
   const project = { ...file, name, networks, volumes: renewed(file.volumes ?? {}, run) };
   if (test.kind === 'exec') return { project: { ...project, services }, test: undefined };
@@ -146,15 +146,17 @@ function withoutAddresses(settings: unknown): unknown {
 }
 
 /** Networks or volumes: with Docker's own driver, and without the options that would make them somebody else's. */
-function renewed(
-  all: Readonly<Record<string, unknown>>,
-  { name, labels, integration }: DisposableProject,
-): Record<string, unknown> {
-  return mapped(all, (settings, key) => ({
-    name: `${name}_${key}`,
-    labels: mapped(labels, escaped),
-    ...(integration.network === 'full' ? record(settings).internal === true && { internal: true } : closed),
-  }));
+function renewed(all: Readonly<Record<string, unknown>>, { name, labels }: DisposableProject): Record<string, object> {
+  return mapped(all, (_, key) => ({ name: `${name}_${key}`, labels: mapped(labels, escaped) }));
+}
+
+/** Without a way out, unless the plan says otherwise: then those of them that had none before. */
+function renewedNetworks(all: Readonly<Record<string, unknown>>, run: DisposableProject): Record<string, unknown> {
+  const isFull = run.integration.network === 'full';
+  return mapped(renewed(all, run), (network, key) => {
+    const { internal } = record(all[key]);
+    return { ...network, ...(isFull ? internal === true && { internal } : closed) };
+  });
 }
 
 function unusedName(services: Readonly<Record<string, unknown>>): string {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -211,10 +211,59 @@ volumes:
     return joined.filter((id) => id !== neighbour.id);
   }
 
-  it('refuses what cannot be run beside what is deployed here', async () => {
+  it('refuses what would give an image this host, as Compose writes it, and names service and key', async () => {
     const image = await candidate('host');
-    const running = await start(image, 'true', {}, compose(image.repository, '    network_mode: host\n'));
-    assert.match((await refused(running)).message, /service web has network_mode host/);
+    await symlink('/etc', join(folder, 'link'));
+    const cases: readonly (readonly [yaml: string, RegExp])[] = [
+      ['    network_mode: host\n', /service web has network_mode host/],
+      [`  db:\n    image: ${tools}\n    privileged: true\n`, /service db has privileged true/],
+      ['    pid: host\n    cap_add: [CHOWN]\n', /service web has pid host/],
+      ['    cap_add: [CHOWN, SYS_ADMIN]\n', /service web has cap_add SYS_ADMIN/],
+      ['    devices: ["/dev/fuse:/dev/fuse"]\n', /service web has devices/],
+      ['    security_opt: ["seccomp:unconfined"]\n', /service web has security_opt seccomp[:=]unconfined/],
+      [
+        '    volumes: ["/var/run/docker.sock:/docker.sock"]\n',
+        /a volume of service web mounts \/var\/run\/docker\.sock, a socket/,
+      ],
+      ['    volumes: ["/etc:/host:ro"]\n', /a volume of service web mounts \/etc, which belongs to the host/],
+      ['    volumes: ["./link/ssl:/certs"]\n', /a volume of service web mounts .*link\/ssl, which belongs to the host/],
+      [
+        '    secrets: [key]\nsecrets: { key: { file: /etc/shadow } }\n',
+        /secrets\.key mounts \/etc\/shadow, which belongs to the host/,
+      ],
+    ];
+    for (const [yaml, expected] of cases) {
+      const services = yaml.includes('  db:') ? ['db'] : [];
+      const running = await start(image, 'true', { services }, compose(image.repository, yaml));
+      assert.match((await refused(running)).message, expected);
+      await isClean(running);
+    }
+  });
+
+  it('gives the candidate the limits of a smoke test, files of its repository, and no way out, nor to anybody beside it', async () => {
+    const image = await candidate('boxed', { healthcheck: { test: ['CMD', 'true'], intervalMs: 1 } });
+    await writeFile(join(folder, 'settings'), 'from the repository');
+    const rollout = `rollout:boxed:${randomUUID()}`;
+    const file = compose(image.repository, '    volumes: ["./settings:/www/settings:ro"]\n    cap_add: [CHOWN]\n');
+    await writeFile(join(folder, 'it.yml'), file);
+    const { Gateway } = (await neighbour.inspect()).NetworkSettings.Networks[`${taken}-net`] ?? assert.fail();
+    const host = `nc -w 1 ${Gateway} ${registry.port} </dev/null && echo reached the host`;
+    const script = `wget -q -O - http://web:8080/settings; ${host}; busybox ip route | grep -v default`;
+    const started = await expectEvent(docker, rollout, 'start');
+    const running = startIntegration({ docker, image, baseDir: folder, integration: planOf(script), rollout });
+    const { HostConfig, Config } = await docker.getContainer(await started.seen).inspect();
+    const { log } = await integrated(running);
+    assert.match(log, /from the repository/);
+    assert.doesNotMatch(log, /reached the host/);
+    const { Memory, MemorySwap, PidsLimit, NanoCpus, CapDrop, CapAdd, SecurityOpt, LogConfig } = HostConfig;
+    assert.deepEqual([Memory, MemorySwap, PidsLimit, NanoCpus], [512 * 1024 ** 2, 512 * 1024 ** 2, 256, 1e9]);
+    assert.deepEqual([CapDrop, CapAdd?.map((each: string) => each.replace('CAP_', ''))], [['ALL'], ['CHOWN']]);
+    assert.ok(
+      SecurityOpt?.some((each: string) => each.startsWith('no-new-privileges')),
+      `${SecurityOpt}`,
+    );
+    assert.equal(LogConfig?.Config['max-size'], '1m');
+    assert.equal(Config.Healthcheck?.Interval, 1e9);
     await isClean(running);
   });
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { IntegrationPlan } from '../../../src/checks/integration/plan.ts';
-import { type ComposeProject, NotIsolated } from '../../../src/platform/compose/file.ts';
-import { throwAwayProject } from '../../../src/platform/compose/project.ts';
+import { type ComposeProject, type ComposeService, NotIsolated } from '../../../src/platform/compose/file.ts';
+import { throwAwayProject, withCalmHealthcheck } from '../../../src/platform/compose/project.ts';
 
 const integration: IntegrationPlan = {
   compose: 'it.yml',
@@ -44,14 +44,100 @@ describe('the throw-away project of an integration check', () => {
         },
       },
     });
-    assert.deepEqual(project.services.web, {
-      image,
-      labels: { keep: 'me', 'landfall.rollout': 'rollout:web:$$latest' },
-      environment: { KEPT: 'yes' },
-      networks: { default: { aliases: ['www'] } },
-      restart: 'no',
-      pull_policy: 'never',
+    const {
+      image: runs,
+      labels: own,
+      environment,
+      networks,
+      restart,
+      pull_policy,
+      ports,
+      container_name,
+      external_links,
+    } = project.services.web ?? {};
+    assert.deepEqual(
+      { runs, own, environment, networks, restart, pull_policy, ports, container_name, external_links },
+      {
+        runs: image,
+        own: { keep: 'me', 'landfall.rollout': 'rollout:web:$$latest' },
+        environment: { KEPT: 'yes' },
+        networks: { default: { aliases: ['www'] } },
+        restart: 'no',
+        pull_policy: 'never',
+        ports: undefined,
+        container_name: undefined,
+        external_links: undefined,
+      },
+    );
+  });
+
+  const limitsOf = (web: ComposeService, changes: Partial<IntegrationPlan> = {}) => {
+    const { project } = isolate({ services: { web, db: {} } }, changes);
+    const { web: candidate = {}, db = {} } = project.services;
+    return { candidate, db };
+  };
+
+  it('allows the candidate what a smoke test allows, and the services beside it what they ask for', () => {
+    const { candidate, db } = limitsOf({ oom_kill_disable: true, memswap_limit: '-1', logging: { driver: 'syslog' } });
+    const { mem_limit, memswap_limit, cpus, pids_limit, cap_drop, security_opt, ulimits, logging, oom_kill_disable } = candidate;
+    assert.deepEqual(
+      { mem_limit, memswap_limit, cpus, pids_limit, cap_drop, security_opt, ulimits, logging, oom_kill_disable },
+      {
+        mem_limit: 512 * 1024 ** 2,
+        memswap_limit: 512 * 1024 ** 2,
+        cpus: 1,
+        pids_limit: 256,
+        cap_drop: ['ALL'],
+        security_opt: ['no-new-privileges:true'],
+        ulimits: { nofile: 16_384, core: 0, fsize: 10 * 1024 ** 3 },
+        logging: { driver: 'json-file', options: { 'max-size': '1m', 'max-file': '2' } },
+        oom_kill_disable: undefined,
+      },
+    );
+    assert.deepEqual([db.mem_limit, db.cap_drop, db.security_opt], [undefined, undefined, undefined]);
+  });
+
+  it('allows the candidate what the file says that it needs, but nothing without a bound', () => {
+    const { candidate } = limitsOf(
+      { mem_limit: '2147483648', cpus: 2, pids_limit: 1_000, cap_add: ['CHOWN'] },
+      { runtime: 'runsc' },
+    );
+    const { mem_limit, memswap_limit, cpus, pids_limit, cap_add, runtime } = candidate;
+    assert.deepEqual([mem_limit, memswap_limit, cpus, pids_limit], ['2147483648', 2_147_483_648, 2, 1_000]);
+    assert.deepEqual([cap_add, runtime], [['CHOWN'], 'runsc']);
+    const limits = { memory: '1073741824', cpus: 3, pids: 7 };
+    const { candidate: deployed } = limitsOf({ deploy: { resources: { limits } } });
+    assert.deepEqual(
+      [deployed.mem_limit, deployed.memswap_limit, deployed.cpus, deployed.pids_limit, deployed.deploy],
+      [undefined, 1_073_741_824, undefined, undefined, { resources: { limits } }],
+    );
+    const { candidate: endless } = limitsOf({ mem_limit: '0', pids_limit: -1 });
+    assert.deepEqual([endless.mem_limit, endless.pids_limit], [512 * 1024 ** 2, 256]);
+  });
+
+  it("does not run the candidate's own HEALTHCHECK again and again, unless the file sets its pace", () => {
+    const paced = (web: ComposeService, image: { Interval?: number; StartInterval?: number } | undefined) =>
+      withCalmHealthcheck(isolate({ services: { web } }).project, 'web', image).services.web?.healthcheck;
+    assert.deepEqual(paced({}, { Interval: 1_000_000 }), { interval: '1000000000ns' });
+    assert.deepEqual(paced({}, { Interval: 30_000_000_000, StartInterval: 1_000_000 }), {
+      interval: '30000000000ns',
+      start_interval: '1000000000ns',
     });
+    assert.deepEqual(paced({ healthcheck: { retries: 2 } }, { Interval: 1 }), { retries: 2, interval: '1000000000ns' });
+    assert.deepEqual(paced({ healthcheck: { interval: '1s' } }, { Interval: 1 }), { interval: '1s' });
+    assert.equal(paced({}, { Interval: 30_000_000_000 }), undefined);
+    assert.equal(paced({}, undefined), undefined);
+  });
+
+  it('has no way out of any network unless the plan says full', () => {
+    const file = { services: { web: {}, db: { network_mode: 'none' } }, networks: { inner: { internal: true }, outer: {} } };
+    const isInternal = (changes: Partial<IntegrationPlan>) => {
+      const { project } = isolate(file, changes);
+      const networks = Object.values(project.networks ?? {}).map((each) => (each as { internal?: boolean }).internal === true);
+      return { networks, dns: [project.services.web?.dns, project.services.db?.dns] };
+    };
+    assert.deepEqual(isInternal({}), { networks: [true, true, true], dns: [['127.0.0.1'], undefined] });
+    assert.deepEqual(isInternal({ network: 'full' }), { networks: [true, false, false], dns: [undefined, undefined] });
   });
 
   it('has networks and volumes of its own, also for external ones and those with options', () => {
@@ -67,10 +153,11 @@ describe('the throw-away project of an integration check', () => {
       },
     });
     const own = (key: string) => ({ name: `landfall-it-1_${key}`, labels: { 'landfall.rollout': 'rollout:web:$$latest' } });
+    const closed = { internal: true, driver_opts: { 'com.docker.network.bridge.inhibit_ipv4': 'true' } };
     assert.deepEqual(project.networks, {
-      shared: own('shared'),
-      inner: { ...own('inner'), internal: true },
-      default: own('default'),
+      shared: { ...own('shared'), ...closed },
+      inner: { ...own('inner'), ...closed },
+      default: { ...own('default'), ...closed },
     });
     assert.deepEqual(project.volumes, { data: own('data'), host: own('host') });
   });
