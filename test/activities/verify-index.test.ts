@@ -7,7 +7,7 @@ import { pushArtifact, pushChart, pushImage, pushIndex, pushManifest } from '../
 import { planOf } from '../support/plans.ts';
 import { type Registry, startRegistry } from '../support/registry.ts';
 import { registryClient, repositoryAt, tagOf } from '../support/registry-client.ts';
-import { mediaTypes } from '../support/registry-upload.ts';
+import { mediaTypes, pushBlob } from '../support/registry-upload.ts';
 
 const { verify } = createVerify({ registry: registryClient() });
 const amd64 = { os: 'linux', architecture: 'amd64' };
@@ -38,10 +38,11 @@ describe('an index from which runtimes choose by platform', () => {
   const indexOf = (manifests: readonly Entry[], more: object = {}) =>
     pushManifest(registry, name, undefined, { schemaVersion: 2, mediaType: mediaTypes.oci.index, manifests, ...more });
 
-  function verifying(digest: Digest, platforms: readonly string[] = []) {
+  function verifying(digest: Digest, platforms: readonly string[] = [], mostImageBytes?: number) {
     const repository = repositoryAt(registry, name);
     const image = { repository, tag: tagOf('latest'), digest };
-    return runActivity(verify, { plan: planOf({ repository, platforms }), image, byDigest: true });
+    const plan = planOf({ repository, platforms, ...(mostImageBytes !== undefined && { mostImageBytes }) });
+    return runActivity(verify, { plan, image, byDigest: true });
   }
 
   async function platformsOf(digest: Digest, wanted: readonly string[] = []): Promise<VerifiedImage['platforms']> {
@@ -282,5 +283,44 @@ describe('an index from which runtimes choose by platform', () => {
     assert.ok(manifest?.kind === 'manifest');
     const [found] = await platformsOf(await indexOf([{ ...good, platform: amd64 }]));
     assert.deepEqual(found, { platform: 'linux/amd64', digest: good.digest, config: manifest.config.digest });
+  });
+
+  describe('of many or large layers', () => {
+    /** An image of one platform whose manifest claims such a layer. */
+    async function layered(platform: string, size: number, layer = platform): Promise<Entry> {
+      const [os = '', architecture = ''] = platform.split('/');
+      const config = JSON.stringify({ os, architecture, config: {}, rootfs: { type: 'layers', diff_ids: [] } });
+      const { mediaType, digest } = await pushBlob(registry, name, mediaTypes.oci.layer, Buffer.from(layer));
+      const pushed = await pushManifest(registry, name, undefined, {
+        schemaVersion: 2,
+        mediaType: mediaTypes.oci.manifest,
+        config: await pushBlob(registry, name, mediaTypes.oci.config, Buffer.from(config)),
+        layers: [{ mediaType, digest, size }],
+      });
+      return { mediaType: mediaTypes.oci.manifest, digest: pushed, size: 500, platform: { os, architecture } };
+    }
+    const gib = 1024 ** 3;
+    const refused = async (digest: Digest, platforms: readonly string[] = [], mostImageBytes?: number) =>
+      (await failureOf(verifying(digest, platforms, mostImageBytes))).message;
+
+    it('is refused before anything of it is fetched, with what can be done', async () => {
+      const { digest } = await layered('linux/amd64', 11 * gib);
+      assert.match(
+        await refused(digest),
+        /has 11\.0 GiB in its layers, compressed, expected at most 10\.0 GiB: make it smaller, .* or raise verify\.maxSize/,
+      );
+      assert.equal((await failureOf(verifying(digest))).type, 'ImageTooLarge');
+      assert.equal((await verifying(digest, [], 12 * gib)).kind, 'verified');
+    });
+
+    it('is refused for all of its meant platforms together, of which shared layers count once', async () => {
+      const several = ['linux/amd64', 'linux/arm64', 'linux/riscv64'];
+      const apart = await indexOf(await Promise.all(several.map((platform) => layered(platform, 4 * gib))));
+      assert.match(await refused(apart), /has 12\.0 GiB/);
+      assert.equal((await verifying(apart, ['linux/amd64', 'linux/arm64'])).kind, 'verified');
+      assert.match(await refused(apart, ['linux/amd64'], gib), /has 4\.0 GiB .* at most 1\.0 GiB/);
+      const shared = await indexOf(await Promise.all(several.map((platform) => layered(platform, 4 * gib, 'one'))));
+      assert.equal((await verifying(shared)).kind, 'verified');
+    });
   });
 });

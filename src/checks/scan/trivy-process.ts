@@ -83,7 +83,9 @@ export class TrivyFailed extends Error {
     this.answer = status ?? code;
     // Trivy has one exit code for everything, so what it printed has to tell.
     this.lacksJavaIndex = log.includes('Unable to initialize the Java DB');
-    const lacksMemory = /out of memory|cannot allocate memory|memory exhausted/i.test(log) || exit === 'exit code 137';
+    // The last two are a container that met its limit, and Go that could not even start.
+    const lacksMemory =
+      /out of memory|cannot allocate memory|memory exhausted/i.test(log) || ['exit code 137', 'signal SIGSEGV'].includes(exit);
     const lacksDisk = exit === 'signal SIGXFSZ' || log.includes('file too large') || log.includes('SIGXFSZ');
     this.metLimit = lacksMemory ? 'memory' : lacksDisk ? 'disk' : undefined;
   }

@@ -337,6 +337,35 @@ describe('Trivy', function () {
     });
   }
 
+  describe('that an image makes hungry', () => {
+    /** What Trivy would do with such an image; what comes after is Trivy's own arguments. */
+    const doing = (script: string): readonly string[] => ['/bin/sh', '-c', script];
+    const refusal = async (options: Parameters<typeof scannerWith>[0]) => {
+      const error = await scan(await scannerWith(options), registry.host, 'team/app', someDigest).then(
+        () => assert.fail('it was scanned'),
+        (thrown: unknown) => thrown,
+      );
+      if (!(error instanceof Refusal)) throw error;
+      assert.equal(error.type, 'ScanFailed');
+      return error.message;
+    };
+
+    it('gets no more memory than it may have', async () => {
+      const all = 'head -c 300000000 /dev/zero | tail -c 299999999 > /dev/null';
+      const hungry = /with at most 64 MiB of memory, but it needs more: make the image smaller, or raise trivy\.memory/;
+      assert.match(await refusal({ command: doing(`${all} || exit 1`), memory: 64 * 1024 ** 2 }), hungry);
+      assert.match(await refusal({ memory: 64 * 1024 ** 2 }), hungry);
+    });
+
+    it('unpacks no more to the disk than it may, in one file or in many', async () => {
+      const file = (name: string, megabytes: number) => `dd if=/dev/zero of="$TMPDIR/${name}" bs=1M count=${megabytes} 2>&1 >&2`;
+      const disk = 8 * 1024 ** 2;
+      const hungry = /with at most 8 MiB of disk, but it needs more: make the image smaller, or raise trivy\.disk/;
+      assert.match(await refusal({ command: doing(`exec ${file('one', 20)}`), disk }), hungry);
+      assert.match(await refusal({ command: doing(`${file('one', 6)}; ${file('two', 6)}; exec sleep 60`), disk }), hungry);
+    });
+  });
+
   it('says so where it cannot be started', async () => {
     const { artifacts } = await scannerWith();
     await mkdir(artifacts.folder);

@@ -148,6 +148,24 @@ describe('a list of tags in pages', () => {
   });
 });
 
+describe('a list of tags without an end', () => {
+  it('is read no further than some 100,000 tags, and says what to do', async () => {
+    let page = 0;
+    const server = await startHttpServer((_, response) => {
+      page += 1;
+      const tags = Array.from({ length: 20_000 }, (_, index) => `p${page}-${index}`);
+      response.setHeader('link', `</v2/team/app/tags/list?last=${page}>; rel=next`);
+      response.end(JSON.stringify({ name: 'team/app', tags }));
+    });
+    try {
+      await assert.rejects(registryClient().tags(repositoryAt(server)), /has more than 100000 tags, .*: remove old tags there/);
+      assert.equal(server.requests.length, 6);
+    } finally {
+      await server.stop();
+    }
+  });
+});
+
 /** Compressed bytes of configuration and layers, as the registry's own blobs have them. */
 async function storedSize({ url }: Registry, name: string, manifests: readonly string[]): Promise<number> {
   let size = 0;
