@@ -355,6 +355,13 @@ services:
       service('smoke: { tcp: { port: 1 }, exec: [a] }'),
       /smoke: expected only one of http, tcp and exec, found tcp and exec/,
     ],
+    [
+      'a port of a container without a network',
+      service('smoke: { network: none, tcp: { port: 80 } }'),
+      /smoke\.network: expected internal or full beside http or tcp, found none/,
+    ],
+    ['a network that is none of these', service('smoke: { network: host }'), /smoke\.network: /],
+    ['a size that is none', service('verify: { maxSize: 10 }'), /verify\.maxSize: expected a size such as 512k or 20m/],
     ['a probe without port', service('smoke: { http: {} }'), /smoke\.http\.port: expected a port/],
     [
       'a stayUp longer than the timeout',

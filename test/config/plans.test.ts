@@ -175,6 +175,24 @@ services:
     assert.deepEqual(JSON.parse(JSON.stringify(plan)), plan);
   });
 
+  it('says of the box of an image only what is not as usual, because plans of running rollouts may be older', () => {
+    const usual = planOf(
+      load('services: [{ image: a/app, smoke: { network: internal }, integration: { compose: it.yml, test: { image: t } } }]'),
+      'app',
+    );
+    for (const key of ['network', 'diskBytes', 'readOnly', 'runtime'])
+      for (const check of ['smoke', 'integration']) assert.equal(Object.hasOwn(settingsIn(usual, check) ?? {}, key), false, key);
+    assert.equal(usual?.mostImageBytes, undefined);
+    const settings = 'verify: { maxSize: 2g }, smoke: { network: full, readOnly: true, runtime: runsc }';
+    const other = planOf(load(`services: [{ image: a/app, ${settings} }]`), 'app');
+    const { network, diskBytes, readOnly, runtime } = settingsIn(other, 'smoke') ?? {};
+    assert.deepEqual(
+      { network, diskBytes, readOnly, runtime },
+      { network: 'full', diskBytes: 64 * 1024 ** 2, readOnly: true, runtime: 'runsc' },
+    );
+    assert.equal(other?.mostImageBytes, 2 * 1024 ** 3);
+  });
+
   it('has neither scan nor smoke where they are off', () => {
     const plan = planOf(load('services: [{ image: a/app, scan: off, smoke: off }]'), 'app');
     assert.ok(plan !== undefined && plan.checks.length === 0);

@@ -8,7 +8,8 @@ import { removeContainer, removeNetwork } from '../../platform/docker/remove.ts'
 import { type DockerCheck, labelsFor } from '../check.ts';
 import type { SmokePlan } from './plan.ts';
 
-type SmokeTest = DockerCheck<SmokePlan>;
+/** One run of a smoke test, and the process that it runs in. */
+export type SmokeTest = DockerCheck<SmokePlan>;
 
 /** How a probe gets to the port: through a port of this host, at the container's own address, or by a helper in its network. */
 type PortReach = 'published' | 'address' | 'helper';

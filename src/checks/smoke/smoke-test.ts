@@ -12,9 +12,9 @@ import { createMask, lastLines, readLog } from '../../platform/docker/log-lines.
 import { createProbe, createWakeUp, waitUntilOver } from '../../platform/docker/readiness.ts';
 import { findLabelled, remove, removeContainer } from '../../platform/docker/remove.ts';
 import { type ContainerImageInfo, requireMadeOfScanned, requireScanned } from '../../platform/docker/scanned.ts';
-import { type Check, type CheckContext, type DockerCheck, labelsFor, referenceOf } from '../check.ts';
+import { type Check, type CheckContext, labelsFor, referenceOf } from '../check.ts';
 import { boxOf } from './box.ts';
-import { askOf, type CandidateNetwork, createCandidateNetwork } from './network.ts';
+import { askOf, type CandidateNetwork, createCandidateNetwork, type SmokeTest } from './network.ts';
 import type { SmokePlan } from './plan.ts';
 import { smokeRefusal, startRefusal } from './smoke-failure.ts';
 
@@ -22,8 +22,6 @@ import { smokeRefusal, startRefusal } from './smoke-failure.ts';
 const deadlineGraceMs = 2 * 60_000;
 /** How often an image that somebody removed between pull and start is pulled again. */
 const pullsAtMost = 3;
-
-type SmokeTest = DockerCheck<SmokePlan>;
 
 interface Daemon {
   /** `os/arch`, as image indexes say it. */

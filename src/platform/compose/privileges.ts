@@ -3,7 +3,7 @@ import { dirname, join, resolve, sep } from 'node:path';
 import { type ComposeProject, type ComposeService, NotIsolated } from './file.ts';
 
 /** What a compose file may not ask for: the image in it was approved by nobody yet, and each of these is a way to the whole host. */
-type Refused = readonly [key: string, found: string];
+type RefusedKey = readonly [key: string, found: string];
 
 /** Docker's own set, and what databases and caches ask for beside it: none reaches past the container's own namespaces. */
 const harmlessCapabilities = new Set([
@@ -38,11 +38,11 @@ export function refusePrivileges(project: ComposeProject): void {
   }
 }
 
-function privilegesOf(service: ComposeService): Refused[] {
+function privilegesOf(service: ComposeService): RefusedKey[] {
   const asked = (key: string, isRefused: (value: string) => boolean) =>
     texts(service[key])
       .filter(isRefused)
-      .map((found): Refused => [key, found]);
+      .map((found): RefusedKey => [key, found]);
   const there = (key: string, value: unknown) => (isEmpty(value) ? [] : [[key, ''] as const]);
   const hooks = [...list(service.post_start), ...list(service.pre_stop)];
   const { build, deploy } = service;
@@ -64,7 +64,7 @@ function privilegesOf(service: ComposeService): Refused[] {
     ...there('build.entitlements', member(build, 'entitlements')),
     ...texts(member(build, 'network'))
       .filter(isHostOrContainer)
-      .map((found): Refused => ['build.network', found]),
+      .map((found): RefusedKey => ['build.network', found]),
   ];
 }
 

@@ -6,7 +6,7 @@ import type Docker from 'dockerode';
 import type { Address, Ask, PortProbe } from './ask.ts';
 
 /** What a worker in a container needs to ask a container that it shares no network with. */
-export interface AskHelperOptions {
+export interface AskOptions {
   readonly docker: Docker;
   /** The container that this worker runs in: the helper is made of the same image, which the daemon therefore has. */
   readonly ownContainer: string;
@@ -29,7 +29,7 @@ const keptErrors = 2_000;
  * whatever it listens on would be open to the image. Whoever calls removes the container by its name in the end.
  * @throws Error if it cannot be started
  */
-export async function startAskHelper(options: AskHelperOptions): Promise<Ask> {
+export async function startAskHelper(options: AskOptions): Promise<Ask> {
   const container = await createHelper(options);
   const stream = await container.attach({ stream: true, stdin: true, stdout: true, stderr: true, hijack: true });
   const [stdout, stderr] = [new PassThrough(), new PassThrough()];
@@ -56,7 +56,7 @@ export async function startAskHelper(options: AskHelperOptions): Promise<Ask> {
   };
 }
 
-async function createHelper({ docker, ownContainer, ...helper }: AskHelperOptions): Promise<Docker.Container> {
+async function createHelper({ docker, ownContainer, ...helper }: AskOptions): Promise<Docker.Container> {
   const { Image } = await docker.getContainer(ownContainer).inspect();
   const isSource = import.meta.url.endsWith('.ts');
   const program = fileURLToPath(new URL(isSource ? './ask-process.ts' : './ask-process.js', import.meta.url));

@@ -16,7 +16,7 @@ export const usualLimits = {
 /** Docker runs each HEALTHCHECK outside of the container's own limits. */
 const healthAtMostEveryNs = 1_000_000_000;
 
-interface ImageHealthcheck {
+interface ImageHealth {
   readonly Interval?: number | undefined;
   readonly StartInterval?: number | undefined;
 }
@@ -26,7 +26,7 @@ interface ImageHealthcheck {
  * Undefined for an image that asks for nothing of the kind. No interval at all is Docker's own, 30 s.
  */
 export function calmedHealthcheck(
-  image: ImageHealthcheck | null | undefined,
+  image: ImageHealth | null | undefined,
 ): { readonly Interval: number; readonly StartInterval: number } | undefined {
   const { Interval = 0, StartInterval = 0 } = image ?? {};
   const isStorm = [Interval, StartInterval].some((every) => every > 0 && every < healthAtMostEveryNs);

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -240,19 +241,22 @@ volumes:
     }
   });
 
-  it('gives the candidate the limits of a smoke test, files of its repository, and no way out, nor to anybody beside it', async () => {
+  it('gives the candidate the limits of a smoke test, files of its repository, and no way out, nor to this host', async () => {
     const image = await candidate('boxed', { healthcheck: { test: ['CMD', 'true'], intervalMs: 1 } });
     await writeFile(join(folder, 'settings'), 'from the repository');
     const rollout = `rollout:boxed:${randomUUID()}`;
     const file = compose(image.repository, '    volumes: ["./settings:/www/settings:ro"]\n    cap_add: [CHOWN]\n');
     await writeFile(join(folder, 'it.yml'), file);
     const { Gateway } = (await neighbour.inspect()).NetworkSettings.Networks[`${taken}-net`] ?? assert.fail();
-    const host = `nc -w 1 ${Gateway} ${registry.port} </dev/null && echo reached the host`;
-    const script = `wget -q -O - http://web:8080/settings; ${host}; busybox ip route | grep -v default`;
+    // On all addresses of this host.
+    const host = createServer((socket) => socket.end()).listen(0, '0.0.0.0');
+    await once(host, 'listening');
+    const { port } = host.address() as AddressInfo;
+    const script = `wget -q -O - http://web:8080/settings; nc -w 1 ${Gateway} ${port} </dev/null && echo reached the host; true`;
     const started = await expectEvent(docker, rollout, 'start');
     const running = startIntegration({ docker, image, baseDir: folder, integration: planOf(script), rollout });
     const { HostConfig, Config } = await docker.getContainer(await started.seen).inspect();
-    const { log } = await integrated(running);
+    const { log } = await integrated(running).finally(() => host.close());
     assert.match(log, /from the repository/);
     assert.doesNotMatch(log, /reached the host/);
     const { Memory, MemorySwap, PidsLimit, NanoCpus, CapDrop, CapAdd, SecurityOpt, LogConfig } = HostConfig;

@@ -28,9 +28,8 @@ describe('the box of a smoke test', function () {
     const { port } = host.address() as AddressInfo;
     const verified = await image('neighbour', { cmd: ['httpd', '-f', '-p', '8080'] });
     const Image = `${verified.repository}@${verified.digest}`;
-    await new Promise((resolve, reject) =>
-      docker.pull(Image).then((stream) => docker.modem.followProgress(stream, resolve), reject),
-    );
+    const pulling = await docker.pull(Image);
+    await new Promise((resolve) => docker.modem.followProgress(pulling, resolve));
     neighbour = await docker.createContainer({ Image, HostConfig: { NetworkMode: 'bridge' } });
     await neighbour.start();
     const { IPAddress, Gateway } = (await neighbour.inspect()).NetworkSettings.Networks.bridge ?? assert.fail();

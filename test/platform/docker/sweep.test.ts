@@ -4,7 +4,7 @@ import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type Docker from 'dockerode';
-import { labelsOf, nameOf, type Ownership, ownershipKey, readLabels } from '../../../src/platform/docker/labels.ts';
+import { helperNameOf, labelsOf, nameOf, type Ownership, ownershipKey, readLabels } from '../../../src/platform/docker/labels.ts';
 import { removeContainer, removeNetwork } from '../../../src/platform/docker/remove.ts';
 import { createSweep, type SweepOptions } from '../../../src/platform/docker/sweep.ts';
 import { runContainer } from '../../support/containers.ts';
@@ -68,6 +68,22 @@ describe('the sweep', () => {
     await leave();
     assert.deepEqual(await sweeping().sweep.sweepOnce(), [nameOf(owner)]);
     assert.equal(await isLeft(), false);
+  });
+
+  it('removes also what stands beside the container of a check, where the proof is for that name', async () => {
+    const name = helperNameOf(owner);
+    for (const [proven, left] of [
+      [nameOf(owner), true],
+      [name, false],
+    ] as const) {
+      await docker.createNetwork({ Name: name, Labels: labelsOf(owner, proven, keyOfTests) });
+      try {
+        await sweeping().sweep.sweepOnce();
+        assert.equal(await isLeft(), left);
+      } finally {
+        await removeNetwork(docker, name);
+      }
+    }
   });
 
   it('asks by rollout, run and activity, and keeps what is pending', async () => {
