@@ -1,6 +1,9 @@
 import type { Repository } from './image-reference.ts';
 import type { TagPolicy } from './tag-policy.ts';
 
+/** Of all layers of an image, compressed. */
+export const usualImageBytes = 10 * 1024 ** 3;
+
 /**
  * What Landfall does with a push to one service. A rollout carries the plan that it was started with, so a later change of the configuration
  * never alters a running rollout. JSON-safe; secrets appear only as references (`env:NAME`, `file:PATH`), which activities resolve.

@@ -1,6 +1,7 @@
 import type Docker from 'dockerode';
 import { quoted } from '../../domain/evidence.ts';
 import type { Checked, VerifiedImage } from '../../domain/outcomes.ts';
+import { usualImageBytes } from '../../domain/plan.ts';
 import type { Ask } from '../../platform/docker/ask.ts';
 import { type ContainerEnvironment, readEnvironment } from '../../platform/docker/environment.ts';
 import { explainUnreachable, isMissing, platformMissing } from '../../platform/docker/errors.ts';
@@ -80,7 +81,8 @@ async function takeImage(test: SmokeTest, { platform }: Daemon): Promise<void> {
   // Removing a large image takes Docker seconds, which no rollout has to wait for.
   test.later(`remove image ${reference}`, () => test.images.giveBack(reference), { isAwaited: false });
   const { credentials, signal, now } = test;
-  await test.images.take(reference, { platform, credentials, signal, now });
+  const mostBytes = test.plan.mostImageBytes ?? usualImageBytes;
+  await test.images.take(reference, { platform, credentials, signal, now, mostBytes });
 }
 
 /** Creating is never cut short: the daemon would go on, and make a container after its clean-up. */

@@ -3,6 +3,7 @@ import { finished } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import { formatReference, parseReference } from '../../domain/image-reference.ts';
+import { type Plan, usualImageBytes } from '../../domain/plan.ts';
 import type { CleanUpLater } from '../docker/clean-up.ts';
 import { explainUnreachable } from '../docker/errors.ts';
 import { ensureImage, type Images, type PullOptions } from '../docker/images.ts';
@@ -23,6 +24,8 @@ export interface ImageNeeds extends Pick<PullOptions, 'now' | 'signal'> {
   readonly images: Images;
   readonly credentials: CredentialsSource;
   readonly later: CleanUpLater;
+  /** Of the candidate. */
+  readonly plan: Pick<Plan, 'mostImageBytes'>;
 }
 
 /**
@@ -38,7 +41,7 @@ export async function takeImages(needs: ImageNeeds, candidate: string, project: 
   });
   const pull = { platform: `${Os}/${Arch}`, credentials, signal, now };
   later(`remove image ${candidate}`, () => images.giveBack(candidate), { isAwaited: false });
-  await images.take(candidate, pull);
+  await images.take(candidate, { ...pull, mostBytes: needs.plan.mostImageBytes ?? usualImageBytes });
   // Compose itself builds what is built, and pulls what is for another platform.
   const others = Object.values(project.services).flatMap(({ image, build, platform }) =>
     image === undefined || image === candidate || build !== undefined || platform !== undefined ? [] : [image],

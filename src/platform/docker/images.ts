@@ -1,5 +1,7 @@
 import type Docker from 'dockerode';
+import { Refusal } from '../../domain/failures.ts';
 import { parseReference, tryParseReference } from '../../domain/image-reference.ts';
+import { memberOf } from '../../domain/json.ts';
 import type { CredentialsSource } from '../registry/credentials.ts';
 import { isConflict, isMissing, platformMissing, pullError, unlessMissing } from './errors.ts';
 import { jsonLines } from './events.ts';
@@ -10,6 +12,8 @@ export interface PullOptions {
   readonly credentials: CredentialsSource;
   readonly signal: AbortSignal;
   readonly now: () => Date;
+  /** That it may download: a manifest can say less of its layers than they have. Absent: as many as come. */
+  readonly mostBytes?: number;
 }
 
 export type Images = ReturnType<typeof createImages>;
@@ -84,15 +88,31 @@ async function pull(docker: Docker, reference: string, options: PullOptions): Pr
   try {
     const authconfig = credentials && { ...credentials, serveraddress };
     const progress = await docker.pull(reference, { abortSignal: signal, ...(authconfig && { authconfig }) });
-    for await (const line of jsonLines(progress)) if (typeof line.error === 'string') throw new Error(line.error);
+    const downloaded = new Map<unknown, number>();
+    for await (const line of jsonLines(progress)) {
+      if (typeof line.error === 'string') throw new Error(line.error);
+      if (line.status === 'Downloading') downloaded.set(line.id, Number(memberOf(line.progressDetail, 'current') ?? 0));
+      // Whoever stops reading stops the pull.
+      refuseLarger(reference, [...downloaded.values()], options.mostBytes);
+    }
   } catch (error) {
     signal.throwIfAborted();
+    if (error instanceof Refusal) throw error;
     throw pullError(reference, platform, error, options.now());
   }
   // An image without an index is pulled whatever its platform is.
   const found = await platformOf(docker, reference);
   if (found === undefined) throw new Error(`Docker pulled ${reference}, but does not have it: it is pulled again`);
   if (found !== platform) throw platformMissing(reference, platform, [found]);
+}
+
+function refuseLarger(reference: string, downloaded: readonly number[], mostBytes = Number.POSITIVE_INFINITY): void {
+  if (downloaded.reduce((sum, bytes) => sum + bytes, 0) <= mostBytes) return;
+  throw new Refusal(
+    'ImageTooLarge',
+    `expected ${reference} to have at most ${mostBytes} bytes in its layers, as verify found, but more came than that, so the pull was stopped: ` +
+      'its manifest is wrong about them; push it again, or raise verify.maxSize of the service',
+  );
 }
 
 async function removeUnused(docker: Docker, reference: string): Promise<void> {

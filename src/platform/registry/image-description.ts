@@ -2,6 +2,7 @@ import { concurrently } from '../../domain/concurrently.ts';
 import { Refusal } from '../../domain/failures.ts';
 import { type Digest, formatReference, type Repository } from '../../domain/image-reference.ts';
 import type { VerifiedImage } from '../../domain/outcomes.ts';
+import { usualImageBytes } from '../../domain/plan.ts';
 import { isForNoPlatform, isSchema1, otherThanImage } from './artifact-kind.ts';
 import {
   type Descriptor,
@@ -55,8 +56,6 @@ const mostImages = 64;
 const mostEntries = 4 * mostImages;
 const imageTypes: readonly string[] = [manifestTypes.ociImage, manifestTypes.dockerImage];
 const indexTypes: readonly string[] = [manifestTypes.ociIndex, manifestTypes.dockerIndex];
-/** Of its layers, compressed. */
-const usualImageBytes = 10 * 1024 ** 3;
 /** A revision is 40 or 64 digits, a source a URL; what is longer is neither, and would only fill histories. */
 const longestLabel = 512;
 
