@@ -6,7 +6,7 @@ import type { Checked } from '../../domain/outcomes.ts';
 import { type ComposeProject, NotIsolated } from '../../platform/compose/file.ts';
 import { runCompose } from '../../platform/compose/find-compose.ts';
 import { type MountRules, refuseForeignMounts } from '../../platform/compose/privileges.ts';
-import { type DisposableProject, throwAwayProject, withCalmHealthcheck } from '../../platform/compose/project.ts';
+import { type DisposableProject, throwAwayProject, withCalmHealthcheck, withDiskLimit } from '../../platform/compose/project.ts';
 import {
   containersOf,
   execTest,
@@ -21,8 +21,9 @@ import { readEnvironment } from '../../platform/docker/environment.ts';
 import { explainUnreachable } from '../../platform/docker/errors.ts';
 import { sharedImages } from '../../platform/docker/images.ts';
 import { isEarlier, projectPrefix } from '../../platform/docker/labels.ts';
+import { limitsDisk, usualLimits } from '../../platform/docker/limits.ts';
 import { createMask, lastLines, type TextMask } from '../../platform/docker/log-lines.ts';
-import { findLabelled, remove } from '../../platform/docker/remove.ts';
+import { findLabelled, remove, removeContainer } from '../../platform/docker/remove.ts';
 import { requireScanned } from '../../platform/docker/scanned.ts';
 import { type Check, type CheckContext, CheckRefused, type DockerCheck, labelsFor, pullMs, referenceOf } from '../check.ts';
 import { wayOutHint } from '../way-out.ts';
@@ -71,12 +72,27 @@ async function checkIntegration(check: IntegrationCheck): Promise<Checked> {
   const { test } = isolated;
   await takeImages(check, candidate, isolated.project);
   await requireScanned(check.docker, check.plan, check.image);
-  const { Config } = await check.docker.getImage(candidate).inspect();
-  const project = withCalmHealthcheck(isolated.project, integration.candidate, Config?.Healthcheck);
+  const project = await fitted(check, isolated.project, name, labels);
   check.signal.throwIfAborted();
   const running = { name, file: JSON.stringify(project), folder: dirname(path), variables, test, mask };
   check.later(`remove the compose project ${name}`, () => takeDown(check, running));
   return await testWithin(check, running);
+}
+
+/** What only the image and the host can tell of the candidate's box. */
+async function fitted(
+  { docker, settings: integration, image, later }: IntegrationCheck,
+  project: ComposeProject,
+  name: string,
+  labels: Record<string, string>,
+): Promise<ComposeProject> {
+  const Image = referenceOf(image);
+  const { Config } = await docker.getImage(Image).inspect();
+  const calm = withCalmHealthcheck(project, integration.candidate, Config?.Healthcheck);
+  const trial = { name: `${name}-trial`, Image, Labels: labels };
+  later(`remove container ${trial.name}`, () => removeContainer(docker, trial.name));
+  const isLimited = await limitsDisk(docker, trial, usualLimits.diskBytes);
+  return isLimited ? withDiskLimit(calm, integration.candidate) : calm;
 }
 
 /** What earlier attempts of this check left: they cannot be at work any more. */

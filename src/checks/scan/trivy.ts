@@ -5,7 +5,7 @@ import type { Environment } from '../../domain/environment.ts';
 import { codeOf } from '../../domain/errors.ts';
 import { RateLimit, Refusal } from '../../domain/failures.ts';
 import { type Digest, type Repository, registryOf } from '../../domain/image-reference.ts';
-import { watchFolder } from '../../platform/files/folder-size.ts';
+import { FolderTooLarge, withinFolder } from '../../platform/files/folder-size.ts';
 import { request } from '../../platform/http/client.ts';
 import { childEnvironment, cloudAccounts } from '../../platform/processes/environment.ts';
 import { identityTokenUser } from '../../platform/registry/credentials.ts';
@@ -167,29 +167,23 @@ async function writeReport(
   const offline = options.offline ? ['--offline-scan'] : [];
   const login = credentials === undefined ? [] : ['--password-stdin'];
   const what = ['--scanners', scanners, '--secret-config', '', '--image-src', 'remote', '--format', 'json', '--output', report];
-  const over = new AbortController();
-  const tooLarge = new AbortController();
-  const watching = watchFolder(dirname(report), options.disk ?? usualDisk, tooLarge, over.signal);
+  const words = [...scan, ...offline, ...login, ...what, `${image.repository}@${image.digest}`];
+  const environment = {
+    // Unpacked layers go where they are removed with the report, also when Trivy is killed.
+    TMPDIR: dirname(report),
+    ...(credentials !== undefined && { TRIVY_USERNAME: credentials.username }),
+    ...(options.plainHttp(registry) && { TRIVY_INSECURE: 'true' }),
+  };
+  const password = credentials !== undefined && { input: credentials.password };
+  const folders = [options.cacheDir, dirname(report)];
   try {
-    await run(options, {
-      folders: [options.cacheDir, dirname(report)],
-      arguments: [...scan, ...offline, ...login, ...what, `${image.repository}@${image.digest}`],
-      environment: {
-        // Unpacked layers go where they are removed with the report, also when Trivy is killed.
-        TMPDIR: dirname(report),
-        ...(credentials !== undefined && { TRIVY_USERNAME: credentials.username }),
-        ...(options.plainHttp(registry) && { TRIVY_INSECURE: 'true' }),
-      },
-      ...(credentials !== undefined && { input: credentials.password }),
-      signal: AbortSignal.any([signal, tooLarge.signal]),
-    });
+    await withinFolder(dirname(report), options.disk ?? usualDisk, signal, (both) =>
+      run(options, { folders, arguments: words, environment, ...password, signal: both }),
+    );
   } catch (error) {
-    if (tooLarge.signal.aborted && !signal.aborted) throw overLimit('disk', image, options);
+    if (error instanceof FolderTooLarge) throw overLimit('disk', image, options, error);
     if (!(error instanceof TrivyFailed)) throw error;
     throw error.metLimit === undefined ? classified(error, image.repository) : overLimit(error.metLimit, image, options, error);
-  } finally {
-    over.abort();
-    await watching;
   }
 }
 
@@ -198,7 +192,7 @@ function overLimit(
   limit: 'memory' | 'disk',
   { repository, digest }: { readonly repository: Repository; readonly digest: Digest },
   { memory = usualMemory, disk = usualDisk }: TrivyOptions,
-  cause?: Error,
+  cause: Error,
 ): Refusal {
   const most = `${Math.round((limit === 'memory' ? memory : disk) / 1024 ** 2)} MiB`;
   return new Refusal(

@@ -132,6 +132,13 @@ export function withCalmHealthcheck(
   return { ...project, services: { ...project.services, [candidate]: { ...service, healthcheck } } };
 }
 
+/** Where the host can limit it, unless the file says how much itself. */
+export function withDiskLimit(project: ComposeProject, candidate: string): ComposeProject {
+  const service = project.services[candidate];
+  const storage_opt = { size: String(usualLimits.diskBytes), ...record(service?.storage_opt) };
+  return { ...project, services: { ...project.services, [candidate]: { ...service, storage_opt } } };
+}
+
 /** A limit that is one: `0` and `-1` mean none. */
 function amount(value: unknown): number | undefined {
   const number = Number(value ?? 0);

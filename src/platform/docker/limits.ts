@@ -1,5 +1,6 @@
 import type Docker from 'dockerode';
 import { messageOf } from '../../domain/errors.ts';
+import { removeContainer } from './remove.ts';
 
 /** What an image under test may use unless somebody allows it more: in a smoke test, and as the candidate of an integration check. */
 export const usualLimits = {
@@ -54,4 +55,15 @@ export async function createBounded(
     }
   }
   return await docker.createContainer({ ...options, ...(HostConfig && { HostConfig }) });
+}
+
+/** Whether the storage driver can limit that: a container tells that is made for it alone, and goes again at once. @param options with a name */
+export async function limitsDisk(docker: Docker, options: Docker.ContainerCreateOptions, diskBytes: number): Promise<boolean> {
+  if (unlimited.has(docker.modem)) return false;
+  try {
+    await createBounded(docker, options, diskBytes);
+    return !unlimited.has(docker.modem);
+  } finally {
+    await removeContainer(docker, options.name ?? '');
+  }
 }

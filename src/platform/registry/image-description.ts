@@ -102,17 +102,27 @@ export async function describeImage(
   refuseMissingPlatforms(name, images, wanted);
   const meant = meantPlatforms(wanted, images);
   refuseLarge(name, meant, mostBytes);
-  const [first] = meant;
+  return {
+    mediaType: manifest.mediaType,
+    platforms: images.map(({ platform, manifest: { digest, config } }) => ({ platform, digest, config: config.digest })),
+    // Compressed.
+    size: images.flatMap(({ manifest: { config, layers } }) => [config, ...layers]).reduce((sum, { size }) => sum + size, 0),
+    ...(await originOf(registry, repository, meant[0])),
+  };
+}
+
+/** By the first of its images that is meant. */
+async function originOf(
+  registry: Registry,
+  repository: Repository,
+  first: PlatformImage | undefined,
+): Promise<Pick<ImageDescription, 'created' | 'revision' | 'source'>> {
   const config = first && (first.config ?? (await configOf(registry, repository, first.manifest)));
   const labels = config?.config?.Labels ?? {};
   const created = isoTime(config?.created);
   const revision = shortLabel(labels['org.opencontainers.image.revision']);
   const source = shortLabel(labels['org.opencontainers.image.source']);
   return {
-    mediaType: manifest.mediaType,
-    platforms: images.map(({ platform, manifest: { digest, config } }) => ({ platform, digest, config: config.digest })),
-    // Compressed.
-    size: images.flatMap(({ manifest: { config, layers } }) => [config, ...layers]).reduce((sum, { size }) => sum + size, 0),
     ...(created !== undefined && { created }),
     ...(revision !== undefined && { revision }),
     ...(source !== undefined && { source }),
