@@ -2,6 +2,7 @@
  * The demo: real images are pushed to a real registry. Landfall delivers the good one, stops two bad ones, and takes a third one back that
  * only turns out bad in production.
  */
+import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { rolloutId } from '../src/contracts/start-options.ts';
 import type { RolloutState } from '../src/domain/rollout-state.ts';
@@ -129,9 +130,9 @@ function whereToLook({ temporal, folder, deployment, production }: World, keep: 
   }
   print(`Everything keeps running until Ctrl-C. Where to look:
   every step and its history   ${temporal.uiUrl}/namespaces/${temporal.namespace}/workflows
-  the same in the terminal     TEMPORAL_ADDRESS=${temporal.address} npx landfall list
-  what can be decided          TEMPORAL_ADDRESS=${temporal.address} npx landfall show shop
-  what a service runs          TEMPORAL_ADDRESS=${temporal.address} npx landfall lane web
+  the same in the terminal     LANDFALL_CONFIG=${join(folder, 'landfall.yaml')} npx landfall list
+  what can be decided          LANDFALL_CONFIG=${join(folder, 'landfall.yaml')} npx landfall show shop
+  what a service runs          LANDFALL_CONFIG=${join(folder, 'landfall.yaml')} npx landfall lane web
   what runs in production      docker ps --filter label=com.docker.compose.project=${production.project}
   the deployment repository    git --git-dir=${deployment.folder} log --all --oneline
   configuration, log, reports  ${folder}`);

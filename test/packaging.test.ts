@@ -59,25 +59,43 @@ function compose(
 describe('docker-compose.yml', function () {
   this.timeout(30_000);
 
+  const chosen: Record<string, string> & { LANDFALL_KEY: string } = {
+    POSTGRES_PASSWORD: 'a password',
+    LANDFALL_KEY: 'a key, the same for both parts',
+  };
+
   function whole(folder?: string, env: Record<string, string> = {}) {
     const args = ['--profile', 'https', '--profile', 'ui', 'config', '--format', 'json'];
-    const { status, stdout, stderr } = compose(args, { POSTGRES_PASSWORD: 'chosen', ...env }, folder);
+    const { status, stdout, stderr } = compose(args, { ...chosen, ...env }, folder);
     assert.equal(status, 0, stderr);
     return composeSchema.parse(JSON.parse(stdout));
   }
   const services = (folder?: string) => whole(folder).services;
 
   it('is valid, with and without the profile https', () => {
-    const { status, stdout, stderr } = compose(['config', '--services'], { POSTGRES_PASSWORD: 'chosen' });
+    const { status, stdout, stderr } = compose(['config', '--services'], chosen);
     assert.equal(status, 0, stderr);
     assert.doesNotMatch(stdout, /caddy|temporal-ui/);
     assert.deepEqual(services().caddy?.profiles, ['https']);
   });
 
-  it('has no password of its own', () => {
-    const { status, stderr } = compose(['config'], {});
-    assert.notEqual(status, 0);
-    assert.match(stderr, /POSTGRES_PASSWORD.*set it in \.env/);
+  it('has no password and no key of its own', () => {
+    for (const name of Object.keys(chosen)) {
+      const { [name]: _missing, ...others } = chosen;
+      const { status, stderr } = compose(['config'], others);
+      assert.notEqual(status, 0);
+      assert.match(stderr, new RegExp(`${name} is missing a value: set it in \\.env`));
+    }
+  });
+
+  it("gives Landfall's key to Landfall alone", () => {
+    const having = Object.entries(services()).filter(([, { environment }]) =>
+      JSON.stringify(environment)?.includes(chosen.LANDFALL_KEY),
+    );
+    assert.deepEqual(
+      having.map(([name]) => name),
+      ['landfall-api', 'landfall-worker'],
+    );
   });
 
   it('shows nothing to the network but Caddy: everything else is on loopback', () => {
@@ -227,7 +245,7 @@ describe('the namespace job of docker-compose.yml', function () {
     const env = {
       PATH: [dirname(command), process.env.PATH].join(delimiter),
       HOME: tmpdir(),
-      TEMPORAL_ADDRESS: temporal.address,
+      ...temporal.env,
       TEMPORAL_NAMESPACE: namespace,
     };
     const { status, stdout, stderr } = spawnSync('sh', [join(root, 'deploy/temporal/create-namespace.sh')], {

@@ -8,7 +8,7 @@ import { rolloutStartOptions } from '../../src/contracts/start-options.ts';
 import { type Digest, parseRepository, type Repository, type Tag } from '../../src/domain/image-reference.ts';
 import { reservePort } from '../../src/platform/ports.ts';
 import { product } from '../../src/product.ts';
-import { startTemporal, type TestTemporal } from '../../test/support/temporal.ts';
+import { startTemporal, type TestTemporal, testKey } from '../../test/support/temporal.ts';
 import { startBareKoa } from './bare-koa.ts';
 import { startIngressProcess } from './ingress-process.ts';
 import { type Contest, type Pace, pacesOf } from './pace.ts';
@@ -51,7 +51,7 @@ export async function measureIngress(
   const koa = await startBareKoa();
   const port = await reservePort();
   const file = await writeConfiguration(folder, port, temporal.address);
-  const env = { BENCH_SECRET: secret, LANDFALL_ROLES: 'api' };
+  const env = { BENCH_SECRET: secret, LANDFALL_ROLES: 'api', LANDFALL_KEY: testKey };
   const landfall = await startIngressProcess(folder, port, env);
   const poster = startPoster();
   try {

@@ -62,7 +62,7 @@ export async function startSite(root: string): Promise<Site> {
   await mkdir(join(folder, 'data'), { recursive: true });
   const settings = { webhooks, operators: await reservePort(), host, remote: remote.folder, directory, project, ports };
   await writeFile(join(folder, 'landfall.yaml'), stringify(configuration(settings)));
-  const env = { REGISTRY_HOOK_TOKEN: hookToken, TEMPORAL_ADDRESS: temporal.address };
+  const env = { REGISTRY_HOOK_TOKEN: hookToken, ...temporal.env };
   let landfall = await startLandfall(folder, env);
   const ofProject = { label: [`com.docker.compose.project=${project}`] };
 

@@ -3,6 +3,8 @@ import { type Client, WithStartWorkflowOperation } from '@temporalio/client';
 import type { UpdateDefinition, Workflow } from '@temporalio/common';
 import type { LaneActivities, LaneCall } from '../contracts/activities/lane.ts';
 import * as messages from '../contracts/messages.ts';
+import { believed } from '../contracts/seal.ts';
+import { isUnsealed, type UnsealedValue } from '../contracts/sealed.ts';
 import { globalHoldId, laneStartOptions, mergeQueueStartOptions, resolveStartOptions } from '../contracts/start-options.ts';
 import type { ExternalHold, RolloutRun } from '../domain/lane/state.ts';
 import type { WindowPlan } from '../domain/plan.ts';
@@ -16,14 +18,15 @@ import type { Dependencies } from './dependencies.ts';
  * call can be repeated: the update id is the same for each attempt, so the lane answers what it answered first.
  */
 export function createLaneCalls({ client }: Pick<Dependencies, 'client'>): LaneActivities {
-  const send = <Answer, Said, Target extends Workflow>(
+  const send = async <Answer, Said, Target extends Workflow>(
     update: UpdateDefinition<Answer, [Said]>,
     said: Said,
     startWorkflowOperation: WithStartWorkflowOperation<Target>,
   ): Promise<Answer> => {
     const { workflowExecution, activityId } = Context.current().info;
     const updateId = `${workflowExecution?.runId}:${update.name}:${activityId}`;
-    return client.workflow.executeUpdateWithStart(update, { args: [said], updateId, startWorkflowOperation });
+    const answer = await client.workflow.executeUpdateWithStart(update, { args: [said], updateId, startWorkflowOperation });
+    return believed(`the answer to ${update.name}`, answer);
   };
   const toLane = <Answer, Said>(update: UpdateDefinition<Answer, [Said]>, service: string, said: Said): Promise<Answer> =>
     send(update, said, new WithStartWorkflowOperation('lane', laneStartOptions(service)));
@@ -73,7 +76,9 @@ function closedAt(windows: readonly WindowPlan[], at: Date): ExternalHold | unde
 /** Read from the memo, which Temporal answers without a worker. A workflow that does not run holds nothing. */
 async function readGlobalHold(client: Client): Promise<ExternalHold | undefined> {
   const described = await ifKnown(client.workflow.getHandle(globalHoldId).describe());
-  const hold = described?.memo?.hold as messages.GlobalHoldState['hold'] | null;
+  const hold = described?.memo?.hold as messages.GlobalHoldState['hold'] | UnsealedValue | null;
   if (hold == null || described?.status.name !== 'RUNNING') return undefined;
+  // Better held once too often: it may be of a Landfall that sealed nothing.
+  if (isUnsealed(hold)) return { reason: `everything is held by somebody without Landfall's key: ${hold.landfall.unsealed}` };
   return { reason: `everything is held by ${hold.by}${hold.reason === undefined ? '' : `: ${hold.reason}`}` };
 }

@@ -4,10 +4,13 @@ import { join } from 'node:path';
 import type { ChainHash } from '../domain/decision-chain.ts';
 import type { Environment } from '../domain/environment.ts';
 import { codeOf } from '../domain/errors.ts';
+import { keyFile } from '../settings/seal-key.ts';
+import { createSecretResolver } from '../settings/secrets.ts';
 import type { Configuration } from './configuration.ts';
 
-/** Where Landfall's own key is, if it has one; several, with spaces or line breaks between them, where it is being changed. */
-const keyFile = 'landfall.key';
+/** Where Landfall's own key may be. */
+type KeySettings = Pick<Configuration, 'data'> & Partial<Pick<Configuration, 'directory' | 'temporal'>>;
+
 /** In characters: what is shorter is no key. */
 const shortestKey = 32;
 
@@ -15,8 +18,8 @@ const shortestKey = 32;
  * The hashes by which the log of decisions hangs together: the first one makes it, each of them is taken. Keyed where Landfall's key is at
  * hand, so it is asked for at each call: an embedded Temporal server has it from its first start on.
  */
-export function chainHashes({ data }: Pick<Configuration, 'data'>, env: Environment): readonly [ChainHash, ...ChainHash[]] {
-  const keyed = keysAtHand(data, env).map((key): ChainHash => {
+export function chainHashes(configuration: KeySettings, env: Environment): readonly [ChainHash, ...ChainHash[]] {
+  const keyed = keysAtHand(configuration, env).map((key): ChainHash => {
     // A key of its own, so that nothing else that is made with the same one can be put in here.
     const own = createHmac('sha256', key).update('landfall: log of decisions').digest();
     return { name: 'hmac-sha256', of: (text) => createHmac('sha256', own).update(text).digest('hex') };
@@ -26,8 +29,11 @@ export function chainHashes({ data }: Pick<Configuration, 'data'>, env: Environm
   return first === undefined ? [plain] : [first, ...others, plain];
 }
 
-function keysAtHand(data: string, env: Environment): readonly string[] {
-  const text = env.LANDFALL_KEY || textIfThere(join(data, keyFile));
+/** Several, with spaces or line breaks between them, where the key is being changed. */
+function keysAtHand({ data, directory, temporal }: KeySettings, env: Environment): readonly string[] {
+  const reference = temporal?.kind === 'cluster' ? temporal.key : undefined;
+  const ofCluster = reference === undefined ? '' : createSecretResolver(env, directory ?? '')(reference);
+  const text = env.LANDFALL_KEY || ofCluster || textIfThere(join(data, keyFile));
   return text.split(/\s+/).filter((word) => word.length >= shortestKey);
 }
 

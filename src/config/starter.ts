@@ -65,7 +65,7 @@ services: []
 #   - { slack: env:SLACK_WEBHOOK_URL, events: [approval, blocked, delivered, rolled-back] }
 
 # Where Temporal is. Without an address Landfall runs a server of its own, which keeps its state in the folder data.
-# temporal: { address: "temporal.example.org:7233", namespace: landfall, tls: true, apiKey: env:TEMPORAL_API_KEY }
+# temporal: { address: "temporal.example.org:7233", namespace: landfall, apiKey: env:TEMPORAL_API_KEY, key: env:LANDFALL_KEY }
 
 # Folders, relative to this file.
 # data: data                    # Temporal's state, Trivy's database, clones of deployment repositories

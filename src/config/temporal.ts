@@ -4,7 +4,8 @@ import type { TLSConfig } from '@temporalio/client';
 import { z } from 'zod';
 import type { Environment } from '../domain/environment.ts';
 import type { Complaint } from '../settings/problem.ts';
-import { port, type SecretCheck, secret, text, url } from '../settings/scalars.ts';
+import { parsed, port, type SecretCheck, secret, text, url } from '../settings/scalars.ts';
+import { missingKey, readKeys } from '../settings/seal-key.ts';
 import type { SecretResolver } from '../settings/secrets.ts';
 import { expecting, map, optional, showValue } from '../settings/wording.ts';
 
@@ -23,6 +24,12 @@ function tlsSchema(check: SecretCheck) {
   });
 }
 
+const momentPattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?Z$/;
+const moment = parsed('a time such as 2026-12-01T12:00:00Z, in UTC', momentPattern, (value) => {
+  const date = new Date(value);
+  return momentPattern.test(value) && !Number.isNaN(date.getTime()) ? date : undefined;
+});
+
 export function temporal(check: SecretCheck) {
   return map(
     {
@@ -39,6 +46,14 @@ export function temporal(check: SecretCheck) {
         'true, or certificates. Default: true with apiKey, else false.',
       ),
       apiKey: optional(secret(check), 'API key, as for Temporal Cloud.'),
+      key: optional(
+        secret(check),
+        "Landfall's own key, the same in every process and command: workers believe only what it sealed. Default: LANDFALL_KEY of the environment. Several, with spaces between them: the first one seals.",
+      ),
+      sealedSince: optional(
+        moment,
+        'After an update from 0.1, which sealed nothing: when Landfall was first started with a key. What Temporal has from before is believed.',
+      ),
       port: optional(port, 'Port of the embedded server. Default: that of the last start, 7233, or a free one.'),
       ui: url("where people reach Temporal's page, for links to rollouts; default: that of the embedded server").exactOptional(),
     },
@@ -66,7 +81,14 @@ export function temporalSettings(input: TemporalInput, env: Environment, directo
     return { kind: 'embedded' as const, namespace, ...ui, ...(input.port !== undefined && { port: input.port }) };
   const apiKey = env.TEMPORAL_API_KEY ? 'env:TEMPORAL_API_KEY' : input.apiKey;
   const tls = typeof input.tls === 'object' ? absoluteFiles(input.tls, directory) : (input.tls ?? apiKey !== undefined);
-  return { kind: 'cluster' as const, address, namespace, tls, ...ui, ...(apiKey !== undefined && { apiKey }) };
+  const key = env.LANDFALL_KEY ? 'env:LANDFALL_KEY' : input.key;
+  const { sealedSince } = input;
+  return {
+    ...{ kind: 'cluster' as const, address, namespace, tls, ...ui },
+    ...(apiKey !== undefined && { apiKey }),
+    ...(key !== undefined && { key }),
+    ...(sealedSince !== undefined && { sealedSince }),
+  };
 }
 
 function absoluteFiles({ ca, certificate, ...tls }: TemporalTls, directory: string): TemporalTls {
@@ -77,12 +99,19 @@ function absoluteFiles({ ca, certificate, ...tls }: TemporalTls, directory: stri
   };
 }
 
+const withoutAddress = {
+  tls: 'the embedded server has no tls',
+  apiKey: 'the embedded server has no apiKey',
+  key: 'for the embedded server Landfall makes one itself, in the data folder',
+  sealedSince: 'for the embedded server Landfall knows it itself',
+} as const;
+
 /** What only makes sense for a cluster needs the address of one. */
 export function temporalComplaints(input: TemporalInput, env: Environment): Complaint[] {
   if (env.TEMPORAL_ADDRESS || input.address !== undefined) return [];
-  const unused = (['tls', 'apiKey'] as const)
+  const unused = (['tls', 'apiKey', 'key', 'sealedSince'] as const)
     .filter((key) => input[key] !== undefined)
-    .map((key) => ({ path: ['temporal', key], message: `expected address beside ${key}: the embedded server has no ${key}` }));
+    .map((key) => ({ path: ['temporal', key], message: `expected address beside ${key}: ${withoutAddress[key]}` }));
   const namespace = env.TEMPORAL_NAMESPACE || input.namespace || defaultNamespace;
   if (namespace === defaultNamespace) return unused;
   const beside = env.TEMPORAL_NAMESPACE ? 'TEMPORAL_ADDRESS beside TEMPORAL_NAMESPACE' : 'address beside namespace';
@@ -114,6 +143,22 @@ export function connectionOptions(
     ...(tls !== false && { tls: tls === true || tlsOptions(tls, resolveSecret) }),
     ...(apiKey !== undefined && { apiKey: resolveSecret(apiKey) }),
   };
+}
+
+/**
+ * What seals everything that goes through a cluster.
+ * @throws Refusal `SecretMissing` where there is no key, or a short one; Error where `sealedSince` is yet to come
+ */
+export function clusterSealing(
+  { key, sealedSince }: Pick<Extract<TemporalSettings, { kind: 'cluster' }>, 'key' | 'sealedSince'>,
+  resolveSecret: SecretResolver,
+): { readonly keys: readonly [string, ...string[]]; readonly since?: Date } {
+  if (key === undefined)
+    throw missingKey('as temporal.key (env:NAME or file:PATH) or in LANDFALL_KEY of the environment, found neither');
+  const keys = readKeys(resolveSecret(key), key);
+  if (sealedSince === undefined) return { keys };
+  if (sealedSince.getTime() <= Date.now()) return { keys, since: sealedSince };
+  throw new Error(`temporal.sealedSince: expected a time that has come, found ${sealedSince.toISOString()}`);
 }
 
 function tlsOptions({ serverName, ca, certificate, key }: TemporalTls, resolveSecret: SecretResolver): TLSConfig {

@@ -3,6 +3,7 @@ import { defineSearchAttributeKey, SearchAttributeType, TypedSearchAttributes } 
 import type { ImageIdentity } from '../domain/outcomes.ts';
 import type { SearchStart } from '../domain/search.ts';
 import { type PassThroughStart, type ResolveRequest, type RollbackStart, type RolloutStart, resolveSignal } from './messages.ts';
+import { sealedFor } from './sealed.ts';
 
 /** Task queues. Lanes have workers of their own, so that rollouts which ask a lane never keep it from answering. */
 export const taskQueues = { main: 'landfall', lanes: 'landfall-lanes', docker: 'landfall-docker' } as const;
@@ -145,13 +146,14 @@ export function passThroughStartOptions(start: PassThroughStart) {
   };
 }
 
+/** Sealed for every start of the schedule. */
 export function searchAction(start: SearchStart) {
   return {
     type: 'startWorkflow',
     workflowType: 'search',
     workflowId: searchId(start.registry),
     taskQueue: taskQueues.main,
-    args: [start],
+    args: [sealedFor({ for: 'start search' }, start)],
     staticSummary: `${start.registry}: pushes that no webhook reported`,
   } as const;
 }

@@ -1,13 +1,17 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Client, Connection } from '@temporalio/client';
+import { type Client, Connection } from '@temporalio/client';
 import { z } from 'zod';
 import type { Configuration } from '../config/configuration.ts';
 import { dropInOf, type Kinds } from '../config/kinds.ts';
 import { loadConfiguration, loadTemporalSettings } from '../config/load.ts';
-import { connectionOptions, embeddedConnection, type TemporalConnectionOptions } from '../config/temporal.ts';
+import { clusterSealing, connectionOptions, embeddedConnection, type TemporalConnectionOptions } from '../config/temporal.ts';
+import type { Sealing } from '../contracts/seal.ts';
+import { sealedClient } from '../contracts/sealed-client.ts';
 import type { Environment } from '../domain/environment.ts';
+import { codeOf } from '../domain/errors.ts';
 import { Refusal } from '../domain/failures.ts';
+import { keyFile, readKeyFile } from '../settings/seal-key.ts';
 import { createSecretResolver } from '../settings/secrets.ts';
 import { InvalidConfiguration, Refused, Unreachable } from './errors.ts';
 
@@ -30,6 +34,7 @@ const answerWithinMs = 5_000;
 
 export interface TemporalTarget extends TemporalConnectionOptions {
   readonly namespace: string;
+  readonly sealing: Sealing;
   /** Where the address comes from, for people. */
   readonly from: string;
   /** A namespace that only the server of this data folder has; absent for a cluster. */
@@ -42,34 +47,59 @@ const runningServer = z.object({ address: z.string(), namespace: z.string(), mar
 /**
  * TEMPORAL_ADDRESS, else the `temporal:` section, else the embedded server that runs from the data folder. Never Temporal's usual port by
  * itself: what answers there may be somebody else's.
- * @throws InvalidConfiguration, Unreachable where no Landfall runs, and Refused where the cluster's API key is missing
+ * @throws InvalidConfiguration, Unreachable where no Landfall runs, and Refused where the cluster's API key or Landfall's key is missing
  */
 export function temporalTarget(file: string, env: Environment): TemporalTarget {
   const loaded = loadTemporalSettings(file, env);
   if ('problems' in loaded) throw new InvalidConfiguration(loaded.problems);
   const { temporal, directory, data } = loaded;
-  if (temporal.kind === 'cluster') {
-    const from = env.TEMPORAL_ADDRESS ? 'TEMPORAL_ADDRESS' : `temporal.address in ${file}`;
-    try {
-      const options = connectionOptions(temporal, createSecretResolver(env, directory));
-      return { ...options, namespace: temporal.namespace, from };
-    } catch (error) {
-      throw error instanceof Refusal ? new Refused(error.message, { cause: error }) : error;
-    }
-  }
+  if (temporal.kind === 'embedded') return runningTarget(data);
+  const from = env.TEMPORAL_ADDRESS ? 'TEMPORAL_ADDRESS' : `temporal.address in ${file}`;
+  const secrets = createSecretResolver(env, directory);
+  return orRefused(() => {
+    const sealing = clusterSealing(temporal, secrets);
+    return { ...connectionOptions(temporal, secrets), namespace: temporal.namespace, sealing, from };
+  });
+}
+
+/** Of the Landfall that runs from a data folder. */
+function runningTarget(data: string): TemporalTarget {
   const stateFile = join(data, 'temporal.json');
-  if (statSync(stateFile, { throwIfNoEntry: false }) === undefined) {
+  const text = readOwn(stateFile);
+  if (text === undefined) {
     throw new Unreachable(
       `Landfall does not run from ${data}: start it (npm start), or say where Temporal is: TEMPORAL_ADDRESS=HOST:PORT`,
     );
   }
-  const text = readFileSync(stateFile, 'utf8');
+  const key = join(data, keyFile);
+  const sealing = orRefused(() => readKeyFile(readOwn(key) ?? '', key));
   try {
     const { namespace, mark, address } = runningServer.parse(JSON.parse(text));
-    return { ...embeddedConnection(address), namespace, mark, from: stateFile };
+    return { ...embeddedConnection(address), namespace, sealing, mark, from: stateFile };
   } catch (error) {
     const message = `expected {address, namespace, mark} in ${stateFile}: remove the file and start Landfall again`;
     throw new Unreachable(message, { cause: error });
+  }
+}
+
+/** Undefined if there is none. @throws Refused where this user may not read it */
+function readOwn(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    const code = codeOf(error);
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    if (code !== 'EACCES') throw error;
+    throw new Refused(`${path} is for the user alone that Landfall runs as: run the command as that user`, { cause: error });
+  }
+}
+
+/** What is missing of secrets is for the operator to mend. */
+function orRefused<Result>(read: () => Result): Result {
+  try {
+    return read();
+  } catch (error) {
+    throw error instanceof Refusal ? new Refused(error.message, { cause: error }) : error;
   }
 }
 
@@ -80,7 +110,7 @@ export async function withClient<Result>(
   work: (client: Client, target: TemporalTarget) => Promise<Result>,
 ): Promise<Result> {
   const target = temporalTarget(file, env);
-  const { namespace, from, mark, ...options } = target;
+  const { namespace, sealing, from, mark, ...options } = target;
   const { address } = options;
   const connection = await Connection.connect({ ...options, connectTimeout: answerWithinMs }).catch((cause: unknown) => {
     throw new Unreachable(
@@ -91,7 +121,7 @@ export async function withClient<Result>(
   });
   try {
     if (mark !== undefined) await requireMark(connection, mark, target);
-    return await work(new Client({ connection, namespace }), target);
+    return await work(sealedClient({ connection, namespace, sealing }), target);
   } finally {
     await connection.close();
   }

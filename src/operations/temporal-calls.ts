@@ -9,6 +9,7 @@ import {
   WorkflowUpdateFailedError,
   WorkflowUpdateRPCTimeoutOrCancelledError,
 } from '@temporalio/client';
+import { believed, NotSealed } from '../contracts/seal.ts';
 import { NotFound, Refused, Unreachable } from './errors.ts';
 
 /** The client's own default takes 20 s to fail; senders of webhooks give up after 10 (GitHub). */
@@ -62,9 +63,14 @@ export const answerWithinMs = 10_000;
  */
 export async function answered<Result>(client: Client, withinMs: number, call: () => Promise<Result>): Promise<Result> {
   try {
-    return await inTime(client, withinMs, call);
+    return believed('what Temporal answered', await inTime(client, withinMs, call));
   } catch (error) {
     const options = { cause: error };
+    if (error instanceof NotSealed)
+      throw new Refused(
+        `${error.message}. Give this command the key of the service, and see that nothing else works in its namespace`,
+        options,
+      );
     if (error instanceof WorkflowUpdateFailedError)
       throw new Refused(`refused: ${error.cause?.message ?? error.message}`, options);
     if (error instanceof WorkflowNotFoundError)

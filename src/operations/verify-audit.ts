@@ -19,10 +19,11 @@ export interface VerifiedAudit extends ChainVerdict {
  * @throws NotFound where there is none, Unreachable where one cannot be read
  */
 export async function verifyAudit(
-  { audit, data }: Pick<Configuration, 'audit' | 'data'>,
+  configuration: Pick<Configuration, 'audit' | 'data'> & Partial<Pick<Configuration, 'directory' | 'temporal'>>,
   env: Environment,
 ): Promise<readonly VerifiedAudit[]> {
-  const hashes = chainHashes({ data }, env);
+  const { audit } = configuration;
+  const hashes = chainHashes(configuration, env);
   const verified: VerifiedAudit[] = [];
   for (const log of auditFilesOf(audit.file).map(decisionFileOf)) {
     const files = await openAll(log);

@@ -100,7 +100,7 @@ function learn(configuration: Configuration, env: Environment, secrets: SecretRe
 }
 
 /** Also variables that the programs that we start, or libraries, read from the environment themselves. */
-const saysSecret = /(?:TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|PRIVATE_KEY)(?:_OLD|_HASH)?$/i;
+const saysSecret = /(?:LANDFALL_KEY|TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|PRIVATE_KEY)(?:_OLD|_HASH)?$/i;
 
 function textsIn(value: unknown): string[] {
   if (typeof value === 'string') return [value];

@@ -8,6 +8,7 @@ import {
 } from '@temporalio/client';
 import type { Configuration } from '../config/configuration.ts';
 import { searchedRegistries } from '../config/plans.ts';
+import { isUnsealed } from '../contracts/sealed.ts';
 import { redeliverAction, redeliverId, searchAction, searchId } from '../contracts/start-options.ts';
 import { messageOf } from '../domain/errors.ts';
 import type { Log } from '../domain/log.ts';
@@ -109,19 +110,22 @@ async function ensureSchedule(client: Client, { id, everyMs, action }: WantedSch
   } catch (error) {
     if (!(error instanceof ScheduleAlreadyRunning)) throw error;
     const schedule = client.schedule.getHandle(id);
-    const { spec, policies } = await schedule.describe();
+    const { spec, policies, action: known } = await schedule.describe();
     const [interval] = spec.intervals ?? [];
     const isSame =
       interval?.every === options.spec.intervals[0]?.every &&
       spec.jitter === options.spec.jitter &&
       policies.catchupWindow === options.policies.catchupWindow;
-    if (isSame) return;
+    // What it starts would be refused: it was made by a Landfall that sealed nothing, or with another key.
+    const isRefused = known.args?.some(isUnsealed);
+    if (isSame && !isRefused) return;
     // Searches that ran so far stay known: their last result goes on to the next.
     await schedule.update(({ state: { paused, note } }) => ({
       ...options,
       state: { paused, ...(note !== undefined && { note }) },
     }));
-    log.info({ schedule: id, everyMs }, 'a schedule has another interval from now on');
+    const now = isSame ? 'a schedule is sealed from now on' : 'a schedule has another interval from now on';
+    log.info({ schedule: id, everyMs }, now);
   }
 }
 

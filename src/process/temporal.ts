@@ -1,20 +1,24 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { Client, Connection } from '@temporalio/client';
+import { Connection } from '@temporalio/client';
 import { NativeConnection } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import type { Configuration } from '../config/configuration.ts';
 import {
+  clusterSealing,
   connectionOptions,
   embeddedConnection,
   type TemporalConnectionOptions,
   type TemporalSettings,
 } from '../config/temporal.ts';
+import type { Sealing } from '../contracts/seal.ts';
+import { sealedClient } from '../contracts/sealed-client.ts';
 import { searchAttributes } from '../contracts/start-options.ts';
 import type { Environment } from '../domain/environment.ts';
 import { startEmbeddedTemporal } from '../platform/temporal/embedded.ts';
 import { describeProblem, missingSearchAttributes, searchAttributeCommand } from '../platform/temporal/namespace.ts';
 import { findTool } from '../platform/tools.mjs';
 import type { Logging } from './logging.ts';
+import { keyOf } from './sealing.ts';
 
 /** The Temporal that this process works with: its own embedded server, or somebody's cluster. */
 export type Temporal = Awaited<ReturnType<typeof connect>> & {
@@ -25,14 +29,15 @@ export type Temporal = Awaited<ReturnType<typeof connect>> & {
 const wanted = Object.values(searchAttributes);
 const restartWithinMs = 60_000;
 
-/** @throws if Temporal does not answer, with what to do */
+/** @throws if Temporal does not answer, or there is no key, with what to do */
 export async function reachTemporal(
   { temporal, data }: Configuration,
   { log, secrets }: Pick<Logging, 'log' | 'secrets'>,
   env: Environment,
 ): Promise<Temporal> {
   if (temporal.kind === 'embedded') return await embed(temporal, data, env, log);
-  const reached = await connect(connectionOptions(temporal, secrets), temporal.namespace);
+  const sealing = clusterSealing(temporal, secrets);
+  const reached = await connect(connectionOptions(temporal, secrets), temporal.namespace, sealing);
   await refuseIncomplete(reached);
   return { ...reached, ...(temporal.uiUrl !== undefined && { uiUrl: temporal.uiUrl }) };
 }
@@ -47,10 +52,12 @@ async function embed({ port, uiUrl }: Embedded, folder: string, env: Environment
         'or use a Temporal cluster by setting temporal.address in landfall.yaml or TEMPORAL_ADDRESS',
     );
   }
+  // Before the server makes its database: by that it is known whether an earlier Landfall was here.
+  const sealing = await keyOf(folder);
   const uiNames = uiUrl === undefined ? [] : [new URL(uiUrl).hostname];
   const server = await startEmbeddedTemporal({ folder, command, ...(port && { port }), uiNames, searchAttributes: wanted, log });
   const options = embeddedConnection(server.address);
-  const reached = await connect(options, server.namespace).catch(async (error: unknown) => {
+  const reached = await connect(options, server.namespace, sealing).catch(async (error: unknown) => {
     await server.stop();
     throw error;
   });
@@ -78,7 +85,7 @@ async function connectThroughRestart(options: TemporalConnectionOptions): Promis
   }
 }
 
-async function connect(options: TemporalConnectionOptions, namespace: string) {
+async function connect(options: TemporalConnectionOptions, namespace: string, sealing: Sealing) {
   const { address } = options;
   const connection = await Connection.connect({ ...options, connectTimeout: '10s' }).catch((cause: unknown) => {
     throw new Error(`Temporal at ${address} does not answer: check temporal.address, TLS and the network`, { cause });
@@ -86,7 +93,9 @@ async function connect(options: TemporalConnectionOptions, namespace: string) {
   return {
     address,
     namespace,
-    client: new Client({ connection, namespace }),
+    client: sealedClient({ connection, namespace, sealing }),
+    /** For workers, as the client has it. */
+    sealing,
     /** A connection for workers. */
     connectWorkers: () => NativeConnection.connect(options),
     /** What the namespace lacks of the columns that every rollout is started with. */

@@ -28,6 +28,7 @@ import { readTextIfThere, writeDurably } from '../platform/files/durable-file.ts
 import type { AuditSinks } from '../workflows/audit.ts';
 import { createDependencies } from './dependencies.ts';
 import type { Logging } from './logging.ts';
+import { sealedWorker } from './sealing.ts';
 import type { Temporal } from './temporal.ts';
 
 export type Workers = Awaited<ReturnType<typeof startWorkers>>;
@@ -62,7 +63,7 @@ export async function startWorkers(
       taskQueue,
       activities,
       sinks: auditSinks(logging.audit),
-      interceptors: { activity: interceptors },
+      ...sealedWorker(temporal.namespace, temporal.sealing, interceptors),
       shutdownGraceTime: graceMs,
       shutdownForceTime: graceMs * 3,
       maxHeartbeatThrottleInterval: heartbeatThrottle,
@@ -161,6 +162,7 @@ export async function bundleOf(checkout: string): Promise<string> {
   if (known !== undefined) return known;
   const { code } = await bundleWorkflowCode({
     workflowsPath: join(checkout, 'src/workflows/index.ts'),
+    workflowInterceptorModules: [join(checkout, 'src/workflows/sealed.ts')],
     logger: new DefaultLogger('WARN'),
   });
   // What was changed while it was read belongs to neither hash.

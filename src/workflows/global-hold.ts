@@ -20,7 +20,7 @@ import {
 import { everyRun } from '../domain/decision-proof.ts';
 import { DecisionRefused } from '../domain/lane/decisions.ts';
 import { recordDecision } from './audit.ts';
-import { sendUntilLong } from './long-lived.ts';
+import { answerUpdate, sendUntilLong } from './long-lived.ts';
 import { attributionOf, DecisionCounter, refusing } from './operator-decision.ts';
 import { failureOf } from './rollout/steps/take-step.ts';
 
@@ -53,7 +53,7 @@ export async function globalHold({
     if (now.state.hold === undefined) throw new DecisionRefused('nothing to release: there is no global hold');
   });
   setHandler(globalHoldQuery, () => now.state);
-  setHandler(globalHoldUpdate, (typed) =>
+  answerUpdate(globalHoldUpdate, (typed) =>
     counter.withProof('hold', typed, (proven) => {
       const hold = attributionOf(typed, proven);
       recordDecision('hold', hold, everyService);

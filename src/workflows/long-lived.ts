@@ -1,4 +1,5 @@
-import { allHandlersFinished, condition, proxyActivities, sleep, workflowInfo } from '@temporalio/workflow';
+import type { UpdateDefinition } from '@temporalio/common';
+import { allHandlersFinished, condition, proxyActivities, setHandler, sleep, workflowInfo } from '@temporalio/workflow';
 import type { FollowUpActivities } from '../contracts/activities/lane.ts';
 import type { RolloutRun } from '../domain/lane/state.ts';
 
@@ -10,6 +11,14 @@ const { findEnded } = proxyActivities<Pick<FollowUpActivities, 'findEnded'>>({
 /** Whether a long-lived workflow should continue as new. @param longestHistory in events */
 export function historyIsLong(longestHistory: number): boolean {
   return workflowInfo().historyLength > longestHistory || workflowInfo().continueAsNewSuggested;
+}
+
+/**
+ * Answers an update that is always taken. It has a validator all the same: one that is not sealed is refused there, and leaves nothing in the
+ * history of a workflow that never ends.
+ */
+export function answerUpdate<Answer, Asked>(update: UpdateDefinition<Answer, [Asked]>, answer: (asked: Asked) => Answer): void {
+  setHandler(update, answer, { validator: (_asked: Asked) => undefined });
 }
 
 interface Messages {

@@ -1,6 +1,7 @@
 import { continueAsNew, getExternalWorkflowHandle, log, setHandler } from '@temporalio/workflow';
 import {
   type MergeQueueStart,
+  type MergeTurnAnswer,
   mergeQueueQuery,
   progressSignal,
   releaseMergeTurnUpdate,
@@ -8,7 +9,7 @@ import {
 } from '../contracts/messages.ts';
 import { leaveMergeTurns, type MergeTurns, takeMergeTurn } from '../domain/lane/merge-turns.ts';
 import type { RolloutRun } from '../domain/lane/state.ts';
-import { forgetEndedWhileWaiting, sendUntilLong } from './long-lived.ts';
+import { answerUpdate, forgetEndedWhileWaiting, sendUntilLong } from './long-lived.ts';
 
 /** Merges into one base branch of one repository go one after the other, whichever services they are of. */
 export async function mergeQueue(start: MergeQueueStart): Promise<never> {
@@ -21,12 +22,12 @@ export async function mergeQueue(start: MergeQueueStart): Promise<never> {
   };
   const leave = ({ rollout, runId }: RolloutRun) => call(leaveMergeTurns(turns, { rollout, runId }));
   setHandler(mergeQueueQuery, () => turns);
-  setHandler(requestMergeTurnUpdate, ({ rollout, runId }) => {
+  answerUpdate(requestMergeTurnUpdate, ({ rollout, runId }): MergeTurnAnswer => {
     const { behind, next } = takeMergeTurn(turns, { rollout, runId });
     call(next);
     return behind === undefined ? { kind: 'granted' } : { kind: 'waiting', behind };
   });
-  setHandler(releaseMergeTurnUpdate, leave);
+  answerUpdate(releaseMergeTurnUpdate, leave);
   const members = {
     all: () => (turns.holder === undefined ? turns.waiting : [turns.holder, ...turns.waiting]),
     someoneWaits: () => turns.waiting.length > 0,

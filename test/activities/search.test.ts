@@ -6,6 +6,7 @@ import type { WorkflowHandle } from '@temporalio/client';
 import { defaultPayloadConverter } from '@temporalio/common';
 import { createSearch } from '../../src/activities/search/index.ts';
 import type { SearchActivities } from '../../src/contracts/activities/pushes.ts';
+import { createSealCodec } from '../../src/contracts/seal.ts';
 import { resolveId, rolloutId, taskQueues } from '../../src/contracts/start-options.ts';
 import type { SearchEntry } from '../../src/domain/audit.ts';
 import { concurrently } from '../../src/domain/concurrently.ts';
@@ -23,7 +24,7 @@ import { deleteManifest, pushImage, tag as retag, sha256 } from '../support/imag
 import { planOf, stageOf } from '../support/plans.ts';
 import { type Registry, startRegistry } from '../support/registry.ts';
 import { registryClient, repositoryAt, tagOf } from '../support/registry-client.ts';
-import { startTemporal, type TestTemporal } from '../support/temporal.ts';
+import { startTemporal, type TestTemporal, testSealing } from '../support/temporal.ts';
 
 const exact = (...tags: string[]): TagPolicy => ({ kind: 'exact', tags: tags.map(tagOf) });
 const versions: TagPolicy = { kind: 'semver', range: '>=1.0.0' };
@@ -190,12 +191,14 @@ describe('searching a registry for missed pushes', function () {
   async function endWith(plan: Plan, digest: Digest, state: object): Promise<void> {
     const { workflow } = temporal.client;
     const taskQueue = `ended-${plan.service}`;
-    await workflow.start('rollout', { workflowId: rolloutId(plan.service, { tag: tagOf('latest'), digest }), taskQueue });
+    const workflowId = rolloutId(plan.service, { tag: tagOf('latest'), digest });
+    await workflow.start('rollout', { workflowId, taskQueue });
     const { namespace } = temporal;
     const { taskToken } = await temporal.client.connection.withDeadline(Date.now() + 20_000, () =>
       workflow.workflowService.pollWorkflowTaskQueue({ namespace, taskQueue: { name: taskQueue } }),
     );
-    const payloads = [defaultPayloadConverter.toPayload(state)];
+    const seal = createSealCodec(namespace, testSealing, 'worker');
+    const payloads = await seal.encode([defaultPayloadConverter.toPayload(state)], { type: 'workflow', namespace, workflowId });
     await workflow.workflowService.respondWorkflowTaskCompleted({
       namespace,
       taskToken,

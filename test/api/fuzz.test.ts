@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { reservePort } from '../../src/platform/ports.ts';
 import { type Authority, createAuthority } from '../support/certificates.ts';
-import { startTemporal, type TestTemporal } from '../support/temporal.ts';
+import { startTemporal, type TestTemporal, testKey } from '../support/temporal.ts';
 import { below, mutatedBytes, mutatedHeaders, mutatedJson, pick, type Random, seeded } from './support/mutate.ts';
 import { createSeeds, otherReceivers, type Seed } from './support/seeds.ts';
 import { type Senders, startSenders } from './support/senders.ts';
@@ -49,7 +49,10 @@ describe('whatever anybody sends to any receiver', function () {
     authority = await createAuthority();
     folder = await mkdtemp(join(tmpdir(), 'landfall-fuzz-'));
     assert.deepEqual(senders.env, secrets);
-    service = await startService(folder, await configuration(senders, authority, temporal.address), secrets);
+    service = await startService(folder, await configuration(senders, authority, temporal.address), {
+      ...secrets,
+      LANDFALL_KEY: testKey,
+    });
     const { cert } = await authority.issue({
       name: 'build.quay.io',
       commonName: '*.quay.io',

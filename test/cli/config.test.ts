@@ -6,6 +6,7 @@ import { configurationJsonSchema } from '../../src/config/schema.ts';
 import { starterConfiguration } from '../../src/config/starter.ts';
 import { reservePort } from '../../src/platform/ports.ts';
 import { product } from '../../src/product.ts';
+import { testKey } from '../support/temporal.ts';
 import { landfall, landfallHere, landfallUnread } from './command.ts';
 
 describe('the landfall command', () => {
@@ -150,7 +151,7 @@ describe('the landfall command', () => {
   });
 
   it('says where it looked and what to do when Temporal does not answer, within 10 s', async () => {
-    const env = { TEMPORAL_ADDRESS: `127.0.0.1:${await reservePort()}` };
+    const env = { TEMPORAL_ADDRESS: `127.0.0.1:${await reservePort()}`, LANDFALL_KEY: testKey };
     const began = Date.now();
     const { exitCode, stderr } = await landfall(['list'], { cwd: folder, env });
     assert.equal(exitCode, 1);

@@ -10,6 +10,7 @@ import { hashOfToken, isProofOf } from '../../src/domain/decision-proof.ts';
 import type { Digest, Repository, Tag } from '../../src/domain/image-reference.ts';
 import { emptyLane, type LaneState } from '../../src/domain/lane/state.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
+import { sealedFromSources } from '../support/worker.ts';
 import { landfall, landfallHere, type Ran } from './command.ts';
 import { runningOf, saidQuery } from './stand-in-lanes.ts';
 
@@ -32,6 +33,7 @@ describe('what operators say to lanes', function () {
       connection,
       taskQueue: taskQueues.lanes,
       workflowsPath: fileURLToPath(new URL('./stand-in-lanes.ts', import.meta.url)),
+      ...sealedFromSources(temporal),
     });
     running = worker.run();
   });
@@ -44,8 +46,7 @@ describe('what operators say to lanes', function () {
     await rm(folder, { recursive: true });
   });
 
-  const command = (...words: readonly string[]): Promise<Ran> =>
-    landfallHere(words, { cwd: folder, env: { TEMPORAL_ADDRESS: temporal.address } });
+  const command = (...words: readonly string[]): Promise<Ran> => landfallHere(words, { cwd: folder, env: temporal.env });
 
   async function startLane(service: string, state: LaneState): Promise<void> {
     await temporal.client.workflow.start('lane', { ...laneStartOptions(service), args: [{ service, state }] });
@@ -279,7 +280,7 @@ describe('what operators say to lanes', function () {
 
   it('the command takes the name of the operator from LANDFALL_OPERATOR', async () => {
     await startLane('named', laneWith('named'));
-    const env = { TEMPORAL_ADDRESS: temporal.address, LANDFALL_OPERATOR: 'ann' };
+    const env = { ...temporal.env, LANDFALL_OPERATOR: 'ann' };
     const { stdout } = await landfall(['hold', 'named', '--reason', 'x'], { cwd: folder, env });
     assert.equal(stdout, 'named: all stages held by ann (unverified)\n');
     assert.equal((await laneOf('named')).hold?.by, 'ann');

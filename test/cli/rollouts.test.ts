@@ -14,9 +14,11 @@ import type { Plan } from '../../src/domain/plan.ts';
 import type { Decision, RolloutState } from '../../src/domain/rollout-state.ts';
 import type { RolloutRow } from '../../src/operations/index.ts';
 import { product } from '../../src/product.ts';
+import { keyFile, keyFileText } from '../../src/settings/seal-key.ts';
 import { runActivity } from '../support/activity.ts';
-import { startTemporal, type TestTemporal } from '../support/temporal.ts';
+import { startTemporal, type TestTemporal, testKey } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
+import { sealedFromSources } from '../support/worker.ts';
 import { landfall, landfallHere, type Ran } from './command.ts';
 
 const operator = userInfo().username;
@@ -38,6 +40,7 @@ describe('the landfall command with a running Temporal', function () {
       connection,
       taskQueue: taskQueues.main,
       workflowsPath: fileURLToPath(new URL('./stand-in-workflows.ts', import.meta.url)),
+      ...sealedFromSources(temporal),
       activities: { smoke: () => Promise.reject(new Error('the \u001b[31mdaemon is away')) },
     });
     running = worker.run();
@@ -51,10 +54,8 @@ describe('the landfall command with a running Temporal', function () {
     await rm(folder, { recursive: true });
   });
 
-  const command = (
-    words: readonly string[],
-    env: Record<string, string> = { TEMPORAL_ADDRESS: temporal.address },
-  ): Promise<Ran> => landfallHere(words, { cwd: folder, env });
+  const command = (words: readonly string[], env: Record<string, string> = temporal.env): Promise<Ran> =>
+    landfallHere(words, { cwd: folder, env });
 
   /** A blocked rollout of its own, so that no test meets another's. */
   async function blockedRollout(service: string, fill = 'a', status = 'blocked'): Promise<string> {
@@ -73,6 +74,7 @@ describe('the landfall command with a running Temporal', function () {
     const { address, namespace } = temporal;
     const state = { address, namespace, uiUrl: 'http://127.0.0.1:1', pid: 1, mark };
     await writeFile(join(folder, 'data', 'temporal.json'), JSON.stringify(state));
+    await writeFile(join(folder, 'data', keyFile), keyFileText(testKey));
   }
 
   async function listed(id: string, status = 'blocked'): Promise<void> {
@@ -99,7 +101,7 @@ describe('the landfall command with a running Temporal', function () {
 
   it('prints a plain, aligned table where the output is no terminal', async () => {
     const id = await blockedRollout('tabled');
-    const env = { TEMPORAL_ADDRESS: temporal.address };
+    const env = temporal.env;
     const { stdout } = await landfall(['list', '--service', 'tabled'], { cwd: folder, env });
     const [header = '', row = '', ...rest] = stdout.trimEnd().split('\n');
     assert.deepEqual(rest, []);
@@ -261,7 +263,7 @@ describe('the landfall command with a running Temporal', function () {
       const handle = temporal.client.workflow.getHandle(id);
       const { runId } = await handle.describe();
       const { exitCode, stdout, stderr } = await command(['approve', id, ...words], {
-        TEMPORAL_ADDRESS: temporal.address,
+        ...temporal.env,
         ...env,
       });
       assert.equal(exitCode, 0, stderr);
@@ -298,7 +300,7 @@ describe('the landfall command with a running Temporal', function () {
 
     it('takes the name of the operator from --as before any other', async () => {
       const id = await blockedRollout('asking-as', 'a', 'waiting');
-      const env = { TEMPORAL_ADDRESS: temporal.address, LANDFALL_OPERATOR: 'ann' };
+      const env = { ...temporal.env, LANDFALL_OPERATOR: 'ann' };
       const { stdout } = await landfall(['approve', id, '--as', 'ben'], { cwd: folder, env });
       assert.match(stdout, / approved by ben \(unverified\)\n/);
       const { reason } = (await temporal.client.workflow.getHandle(id).result()) as RolloutState;
@@ -308,7 +310,7 @@ describe('the landfall command with a running Temporal', function () {
     it('refuses a token that is too short to be one, before it says anything to anybody', async () => {
       const id = await blockedRollout('asking-short', 'a', 'waiting');
       const { exitCode, stderr } = await command(['approve', id], {
-        TEMPORAL_ADDRESS: temporal.address,
+        ...temporal.env,
         LANDFALL_TOKEN: 'hunter2',
       });
       assert.equal(exitCode, 2);
@@ -349,7 +351,7 @@ describe('the landfall command with a running Temporal', function () {
   it('abort asks first where somebody sits at the terminal, unless told not to', async () => {
     const id = await blockedRollout('asked');
     const asked: string[] = [];
-    const env = { TEMPORAL_ADDRESS: temporal.address };
+    const env = temporal.env;
     const warned: string[] = [];
     const abort = (answer: boolean, ...more: string[]) =>
       run(['abort', id, ...more], {
@@ -483,9 +485,13 @@ describe('the landfall command with a running Temporal', function () {
   it('finds a cluster by the temporal: section, also of a file that is wrong elsewhere', async () => {
     const file = join(folder, 'cluster.yaml');
     await writeFile(file, `temporal: { address: "${temporal.address}" }\nservices: [{ image: UPPER/case }]\n`);
-    const { exitCode, stderr } = await command(['list', '--config', file, '--service', 'nobody'], {});
+    const list = ['list', '--config', file, '--service', 'nobody'];
+    const { exitCode, stderr } = await command(list, { LANDFALL_KEY: testKey });
     assert.equal(exitCode, 0, stderr);
     assert.match(stderr, new RegExp(`^no such rollouts in Temporal at ${temporal.address}, .*landfall list shows all\n$`));
+    const without = await command(list, {});
+    assert.equal(without.exitCode, 1);
+    assert.match(without.stderr, /expected Landfall's key as temporal\.key .*: it is the same in every process and command/);
   });
 
   it('says what to do where a rollout exists and no worker answers', async () => {

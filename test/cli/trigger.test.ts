@@ -60,8 +60,7 @@ describe('landfall trigger', function () {
     throw ApplicationFailure.nonRetryable('1 critical finding', 'ScanRejected');
   }
 
-  const command = (...words: string[]): Promise<Ran> =>
-    landfall(words, { cwd: folder, env: { TEMPORAL_ADDRESS: temporal.address } });
+  const command = (...words: string[]): Promise<Ran> => landfall(words, { cwd: folder, env: temporal.env });
 
   it('names the rollout that the look-up of tag latest started, and says so when it was running already', async () => {
     const { exitCode, stdout, stderr } = await command('trigger', 'ghcr.io/team/app');

@@ -21,6 +21,7 @@ const secrets = [
   'GITHUB_TOKEN',
   'GITHUB_APP_KEY',
   'TEMPORAL_API_KEY',
+  'LANDFALL_KEY',
   'TEST_PASSWORD',
   'ANN_TOKEN_HASH',
   'BEN_TOKEN_HASH',

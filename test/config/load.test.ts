@@ -162,6 +162,18 @@ services: []
     });
   });
 
+  it("takes the cluster's key from the environment before the file, and reads since when there is one", () => {
+    const text = 'temporal: { address: "there:7233", key: env:OUR_KEY, sealedSince: 2026-12-01T12:00:00Z }';
+    const cluster = { kind: 'cluster', address: 'there:7233', namespace: 'default', tls: false };
+    const sealedSince = new Date('2026-12-01T12:00:00Z');
+    assert.deepEqual(load(text, { OUR_KEY: 'k' }).temporal, { ...cluster, key: 'env:OUR_KEY', sealedSince });
+    assert.deepEqual(load(text, { OUR_KEY: 'k', LANDFALL_KEY: 'l' }).temporal, {
+      ...cluster,
+      key: 'env:LANDFALL_KEY',
+      sealedSince,
+    });
+  });
+
   it('loads the starter without a problem, with nothing set in the environment', () => {
     assert.deepEqual(load(starterConfiguration(product)).services, []);
   });
@@ -313,6 +325,21 @@ services:
     ],
     ['a forge without credentials', 'forge: { github: {} }', /forge\.github: expected either token or app/],
     ['a port beside an address', 'temporal: { address: "a:1", port: 2 }', /temporal\.port: expected no port beside address/],
+    [
+      'a key in plain text, without showing it',
+      'temporal: { address: "a:1", key: hunter2 }',
+      /temporal\.key: expected env:NAME or file:PATH \(with .*\), never the secret itself$/,
+    ],
+    [
+      'a key for the embedded server',
+      'temporal: { key: "file:key?" }',
+      /temporal\.key: expected address beside key: .*makes one itself/,
+    ],
+    [
+      'a time that is none',
+      'temporal: { address: "a:1", sealedSince: today }',
+      /temporal\.sealedSince: expected a time such as 20/,
+    ],
     ['TLS for the embedded server', 'temporal: { tls: true }', /temporal\.tls: expected address beside tls/],
     [
       'a namespace for the embedded server',

@@ -72,7 +72,7 @@ describe('a delivery by pull request', function () {
     );
   /** By the command, as an operator does it. */
   const approveAsBob = async (digest: Digest): Promise<void> => {
-    const env = { TEMPORAL_ADDRESS: world.temporal.address, LANDFALL_TOKEN: bobsToken };
+    const env = { ...world.temporal.env, LANDFALL_TOKEN: bobsToken };
     const rollout = world.rollout('latest', digest).workflowId;
     const { exitCode, stderr } = await landfallHere(['approve', rollout, '--as', 'bob'], { cwd: world.folder, env });
     assert.equal(exitCode, 0, stderr);

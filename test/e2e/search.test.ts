@@ -26,7 +26,7 @@ describe('a push that no webhook tells of', function () {
       configuration: { receivers: { github: { secrets: ['env:WEBHOOK_SECRET'] } }, search: '3s' },
       service: { scan: 'off', smoke: 'off' },
     });
-    const env = { WEBHOOK_SECRET: 'x', GITHUB_TOKEN: 'x', TEMPORAL_ADDRESS: world.temporal.address };
+    const env = { WEBHOOK_SECRET: 'x', GITHUB_TOKEN: 'x', ...world.temporal.env };
     // Before Landfall does it itself, which changes nothing.
     await ensureSchedules(world.temporal.client, load(await readConfiguration(world), env), pino({ level: 'silent' }));
   });

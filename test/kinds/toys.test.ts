@@ -64,7 +64,7 @@ describe('a kind of everything that the product does not have, each a folder and
       ],
     };
     await writeFile(join(folder, 'landfall.yaml'), stringify(configuration));
-    const env = { TOY_TOKEN: 'a-token-of-a-toy', TEMPORAL_ADDRESS: temporal.address };
+    const env = { TOY_TOKEN: 'a-token-of-a-toy', ...temporal.env };
     service = await startLandfall(folder, env, 'shipped', [script]);
 
     const digest = await pushImage(registry, 'team/web', 'latest', { busybox: true, cmd: ['true'] });

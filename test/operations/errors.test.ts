@@ -39,6 +39,7 @@ import {
 import { product } from '../../src/product.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
+import { sealedFromSources } from '../support/worker.ts';
 
 type Kind = new (...values: never[]) => OperationError;
 
@@ -105,7 +106,7 @@ describe('what operations say that cannot be done', function () {
       [taskQueues.lanes, 'stand-in-lanes.ts'],
     ] as const) {
       const workflowsPath = fileURLToPath(new URL(`../cli/${workflows}`, import.meta.url));
-      workers.push(await Worker.create({ connection, taskQueue, workflowsPath }));
+      workers.push(await Worker.create({ connection, taskQueue, workflowsPath, ...sealedFromSources(temporal) }));
     }
     running.push(...workers.map((worker) => worker.run()));
   });

@@ -60,7 +60,7 @@ describe('in place of quay-github-actions-dispatch', function () {
       LANDFALL_SECRET: secret,
       LANDFALL_WEBHOOKS: `127.0.0.1:${port}`,
       LANDFALL_OPERATORS: `127.0.0.1:${await reservePort()}`,
-      TEMPORAL_ADDRESS: temporal.address,
+      ...temporal.env,
     });
   });
   after(async () => {

@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
+import type { RolloutRow } from '../../src/operations/index.ts';
 import { reservePort } from '../../src/platform/ports.ts';
 import { identify } from '../../src/platform/processes/identity.ts';
+import { keyFile } from '../../src/settings/seal-key.ts';
+import { landfallHere } from '../cli/command.ts';
 import { startLandfall } from '../support/landfall.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -125,6 +128,21 @@ services: [{ name: ${name}, image: "127.0.0.1:1/team/app", tags: [latest], smoke
       assert.equal(address, before[at]?.address);
       assert.notEqual(pid, before[at]?.pid);
     }
+  });
+
+  it('keeps its key, and all that Temporal has, from every other user, and the command of its own user reads it', async () => {
+    const data = join(home, 'one', 'data');
+    const modeOf = async (path: string) => (await stat(path)).mode & 0o777;
+    assert.equal(await modeOf(data), 0o700);
+    const kept = (await readdir(data)).filter((name) => name.startsWith('temporal.') || name === keyFile);
+    assert.ok(
+      ['temporal.db', 'temporal.json', 'temporal.db.json', keyFile].every((name) => kept.includes(name)),
+      String(kept),
+    );
+    for (const name of kept) assert.equal(await modeOf(join(data, name)), 0o600, name);
+    assert.match(await readFile(join(data, keyFile), 'utf8'), /^[0-9a-f]{64}\n$/);
+    const [row] = JSON.parse((await landfallHere(['list', '--json'], { cwd: join(home, 'one') })).stdout) as RolloutRow[];
+    assert.equal(row?.service, 'one');
   });
 
   it('takes its server along when it is told twice to end', async () => {

@@ -22,8 +22,8 @@ describe("the namespace of somebody else's cluster", function () {
   after(() => temporal.stop());
 
   it('is refused without our search attributes, with the command that adds them, and the way of Temporal Cloud', async () => {
-    const configuration = load(`temporal: { address: "${temporal.address}", namespace: ${bare} }`);
-    await assert.rejects(reachTemporal(configuration, silentLogging(), {}), (error: Error) => {
+    const env = { ...temporal.env, TEMPORAL_NAMESPACE: bare };
+    await assert.rejects(reachTemporal(load('', env), silentLogging(undefined, env), {}), (error: Error) => {
       assert.match(error.message, /temporal operator search-attribute create .*\n.*--name LandfallService --type Keyword/);
       assert.match(error.message, /On Temporal Cloud they are added in its UI, or by 'tcld/);
       return true;

@@ -8,7 +8,7 @@ import { beginSchedules, ensureSchedules } from '../../src/process/schedules.ts'
 import { load } from '../config/support.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
-import { workflowBundle } from '../support/worker.ts';
+import { sealedBy, workflowBundle } from '../support/worker.ts';
 
 const services = (...images: string[]) => `services: [${images.map((image) => `{ image: "${image}" }`).join(', ')}]\n`;
 
@@ -128,6 +128,7 @@ describe('the schedules of searches', function () {
       connection,
       taskQueue: taskQueues.main,
       workflowBundle: await workflowBundle(),
+      ...sealedBy(temporal),
       activities: { searchRegistry },
     });
     await worker.runUntil(async () => {

@@ -29,7 +29,7 @@ describe('the service', function () {
 
   const refused = async (configuration: string, env: Record<string, string> = {}): Promise<string> => {
     await writeFile(join(folder, 'landfall.yaml'), configuration);
-    const started = startLandfall(folder, { TEMPORAL_ADDRESS: temporal.address, ...env });
+    const started = startLandfall(folder, { ...temporal.env, ...env });
     const error: Error = await started.then(
       async (landfall) => {
         await landfall.stop();
@@ -66,7 +66,7 @@ describe('the service', function () {
       join(folder, 'landfall.yaml'),
       `publicUrl: https://landfall.example.org\nlisten: { webhooks: "127.0.0.1:${webhooks}", operators: "127.0.0.1:${operators}" }\nservices: []\n`,
     );
-    const landfall = await startLandfall(folder, { TEMPORAL_ADDRESS: temporal.address });
+    const landfall = await startLandfall(folder, { ...temporal.env });
     assert.match(landfall.output(), /webhooks +https:\/\/landfall\.example\.org /);
     assert.equal(await landfall.stop(), 0);
   });
@@ -93,7 +93,7 @@ services: [{ image: ghcr.io/team/app, smoke: { env: { PASSWORD: env:TEST_PASSWOR
         new RegExp(`the environment variable ${secret}, which is not set`),
       );
       const landfall = await startLandfall(folder, {
-        TEMPORAL_ADDRESS: temporal.address,
+        ...temporal.env,
         LANDFALL_ROLES: role,
         [secret]: 'chosen',
       });
@@ -118,7 +118,7 @@ artifacts: /etc/hostname
 services: [{ image: ghcr.io/team/app, deploy: { on: web-1, docker: { container: app } } }]
 `;
     await writeFile(join(folder, 'landfall.yaml'), text);
-    const landfall = await startLandfall(folder, { TEMPORAL_ADDRESS: temporal.address, LANDFALL_ROLES: 'deploy' });
+    const landfall = await startLandfall(folder, { ...temporal.env, LANDFALL_ROLES: 'deploy' });
     assert.match(landfall.output(), /deploys +of on: web-1/);
     assert.equal(await landfall.stop(), 0);
   });
@@ -129,6 +129,14 @@ services: [{ image: ghcr.io/team/app, deploy: { on: web-1, docker: { container: 
       LANDFALL_ROLES: 'deploy',
     });
     assert.match(said, /LANDFALL_ROLES: expected api or worker beside deploy/);
+  });
+
+  it('refuses to work with a cluster without a key, or with a short one, and says how one is made', async () => {
+    const missing = await refused('services: []\n', { LANDFALL_KEY: '' });
+    assert.match(missing, /expected Landfall's key as temporal\.key .* or in LANDFALL_KEY .* made with 'openssl rand -hex 32'/);
+    const short = await refused('services: []\n', { LANDFALL_KEY: 'hunter2' });
+    assert.match(short, /at least 32 characters in env:LANDFALL_KEY, found one of 7: .* made with 'openssl rand -hex 32'/);
+    assert.doesNotMatch(short, /hunter2/);
   });
 
   it('says where Temporal was expected when it does not answer', async () => {

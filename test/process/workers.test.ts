@@ -42,14 +42,17 @@ describe('the workers', function () {
 
   it('let a step be heard from every few seconds, so that the loss of one heartbeat does not end it', async () => {
     const host = `127.0.0.1:${(registry.address() as AddressInfo).port}`;
-    const configuration = load(`
-temporal: { address: "${server.address}" }
+    const configuration = load(
+      `
 registries: { "${host}": { plainHttp: true } }
 data: ${folder}
 services: [{ image: "${host}/team/app" }]
-`);
-    temporal = await reachTemporal(configuration, silentLogging(), {});
-    workers = await startWorkers(configuration, temporal, process.env, silentLogging(), { steps: true, hosts: [] });
+`,
+      server.env,
+    );
+    const logging = silentLogging(undefined, server.env);
+    temporal = await reachTemporal(configuration, logging, {});
+    workers = await startWorkers(configuration, temporal, process.env, logging, { steps: true, hosts: [] });
     const repository = parseRepository(`${host}/team/app`);
     const [plan] = plansOfRepository(configuration, repository);
     assert.ok(plan);

@@ -21,6 +21,7 @@ describe('the bundle of the workflows, from the sources', function () {
     await mkdir(join(checkout, 'src/workflows'), { recursive: true });
     await mkdir(join(checkout, 'src/domain/events'), { recursive: true });
     await writeFile(join(checkout, 'src/domain/word.ts'), "export const word: string = 'first';\n");
+    await writeFile(join(checkout, 'src/workflows/sealed.ts'), 'export const interceptors = () => ({});\n');
     await writeFile(workflows(), "import { word } from '../domain/word.ts';\nexport async function say() {\n  return word;\n}\n");
   });
   afterEach(() => rm(checkout, { recursive: true }));

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Worker } from '@temporalio/worker';
 import { DeterminismViolationError } from '@temporalio/workflow';
-import { workflowBundle } from '../support/worker.ts';
+import { replayOptions } from '../support/worker.ts';
 
 const folder = fileURLToPath(new URL('.', import.meta.url));
 const recorded = readdirSync(folder).filter((name) => name.endsWith('.json'));
@@ -22,7 +22,7 @@ describe('recorded histories', function () {
   for (const name of recorded) {
     it(`${name} is replayed by the workflows of today`, async () => {
       const history = JSON.parse(readFileSync(`${folder}${name}`, 'utf8'));
-      await Worker.runReplayHistory({ workflowBundle: await workflowBundle(), replayName: name }, history);
+      await Worker.runReplayHistory({ ...(await replayOptions()), replayName: name }, history);
     });
   }
 
@@ -32,7 +32,7 @@ describe('recorded histories', function () {
       (event: { eventType: string }) => event.eventType === 'EVENT_TYPE_ACTIVITY_TASK_SCHEDULED',
     );
     scheduled.activityTaskScheduledEventAttributes.activityType.name = 'deploy';
-    const replaying = Worker.runReplayHistory({ workflowBundle: await workflowBundle(), replayName: 'another story' }, history);
+    const replaying = Worker.runReplayHistory({ ...(await replayOptions()), replayName: 'another story' }, history);
     await assert.rejects(replaying, DeterminismViolationError);
   });
 });

@@ -8,7 +8,7 @@ import { runActivity } from './activity.ts';
 import { heardQuery } from './stand-in-workflows.ts';
 import type { TestNamespace } from './temporal.ts';
 import { eventually } from './wait.ts';
-import { workflowBundle as bundleOf, type TestWorkers } from './worker.ts';
+import { workflowBundle as bundleOf, sealedBy, type TestWorkers } from './worker.ts';
 
 type LaneActivities = ReturnType<typeof createLaneCalls> & ReturnType<typeof createFollowUps>;
 
@@ -24,6 +24,7 @@ export async function startStandIns(temporal: TestNamespace, overrides: Partial<
       taskQueue,
       activities,
       workflowBundle,
+      ...sealedBy(temporal),
       shutdownGraceTime: '1s',
       shutdownForceTime: '5s',
     });

@@ -1,16 +1,25 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { Client, Connection } from '@temporalio/client';
+import { type Client, Connection } from '@temporalio/client';
+import type { Sealing } from '../../src/contracts/seal.ts';
+import { sealedClient } from '../../src/contracts/sealed-client.ts';
 import { searchAttributes } from '../../src/contracts/start-options.ts';
 import { reservePort } from '../../src/platform/ports.ts';
 import { findTool } from '../../src/platform/tools.mjs';
 import { eventually } from './wait.ts';
 
+/** Landfall's key in all tests. */
+export const testKey = 'the-key-that-every-process-of-a-test-has';
+export const testSealing: Sealing = { keys: [testKey] };
+
 /** One namespace of a server that other test files may use as well. */
 export interface TestNamespace {
   readonly address: string;
   readonly namespace: string;
+  /** It seals what it says by the tests' key. */
   readonly client: Client;
+  /** For a process of Landfall, or its command, that is to work with it. */
+  readonly env: { readonly TEMPORAL_ADDRESS: string; readonly TEMPORAL_NAMESPACE: string; readonly LANDFALL_KEY: string };
   stop(): Promise<void>;
 }
 
@@ -38,7 +47,12 @@ export async function startNamespace(): Promise<TestNamespace> {
   const namespace = shared.free.shift() ?? 'default';
   const address = await shared.address;
   const connection = await Connection.connect({ address });
-  return { address, namespace, client: new Client({ connection, namespace }), stop: () => connection.close() };
+  return { ...clientOf(connection, address, namespace), stop: () => connection.close() };
+}
+
+function clientOf(connection: Connection, address: string, namespace: string): Omit<TestNamespace, 'stop'> {
+  const env = { TEMPORAL_ADDRESS: address, TEMPORAL_NAMESPACE: namespace, LANDFALL_KEY: testKey };
+  return { address, namespace, env, client: sealedClient({ connection, namespace, sealing: testSealing }) };
 }
 
 async function startSharedServer(): Promise<string> {
@@ -98,9 +112,7 @@ export async function startTemporal(options: { databaseFile?: string } = {}): Pr
   await start();
   const connection = await Connection.connect({ address });
   return {
-    address,
-    namespace: 'default',
-    client: new Client({ connection }),
+    ...clientOf(connection, address, 'default'),
     start,
     kill: () => kill(),
     freeze: () => void server?.kill('SIGSTOP'),

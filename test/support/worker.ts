@@ -14,28 +14,32 @@ import {
 import { builtService } from '../../scripts/setup/build.mjs';
 import { withLock } from '../../scripts/setup/lock.mjs';
 import type { Activities } from '../../src/contracts/activities/index.ts';
+import type { Sealing } from '../../src/contracts/seal.ts';
 import { deployQueue, taskQueues } from '../../src/contracts/start-options.ts';
+import { sealedWorker } from '../../src/process/sealing.ts';
 import { auditSinks } from '../../src/process/workers.ts';
-import type { TestNamespace } from './temporal.ts';
+import { type TestNamespace, testSealing } from './temporal.ts';
 
 Runtime.install({ logger: new DefaultLogger('ERROR'), telemetryOptions: { logging: { forward: {}, filter: 'ERROR' } } });
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const theService = 'src/workflows/index.ts';
+const sealedModule = join(root, 'src/workflows/sealed.ts');
 const bundles = new Map<string, Promise<WorkflowBundlePath>>();
 
 /**
  * Made once for all processes and runs, until a source changes: it is kept by the hash of the sources, and of several processes that
  * need it one makes it and the others wait. The service's own is the one that was built, where it is there.
  * @param entry where the workflows are exported, below the checkout
+ * @param interceptors none for workflows of somebody else
  */
-export function workflowBundle(entry = theService): Promise<WorkflowBundlePath> {
-  const bundle = bundles.get(entry) ?? keptBundle(entry);
+export function workflowBundle(entry = theService, interceptors = [sealedModule]): Promise<WorkflowBundlePath> {
+  const bundle = bundles.get(entry) ?? keptBundle(entry, interceptors);
   bundles.set(entry, bundle);
   return bundle;
 }
 
-async function keptBundle(entry: string): Promise<WorkflowBundlePath> {
+async function keptBundle(entry: string, workflowInterceptorModules: string[]): Promise<WorkflowBundlePath> {
   const built = builtService(root);
   if (built !== undefined && entry === theService) return { codePath: join(dirname(built), 'workflow-bundle.js') };
   const folder = join(root, 'node_modules/.cache/landfall-test-bundles', entry.replaceAll('/', '-'));
@@ -44,7 +48,8 @@ async function keptBundle(entry: string): Promise<WorkflowBundlePath> {
   mkdirSync(folder, { recursive: true });
   await withLock(folder, console.log, async () => {
     if (existsSync(codePath)) return;
-    const { code } = await bundleWorkflowCode({ workflowsPath: join(root, entry), logger: new DefaultLogger('ERROR') });
+    const logger = new DefaultLogger('ERROR');
+    const { code } = await bundleWorkflowCode({ workflowsPath: join(root, entry), workflowInterceptorModules, logger });
     for (const name of readdirSync(folder).filter((each) => each.endsWith('.js'))) rmSync(join(folder, name));
     writeFileSync(`${codePath}.new`, code);
     renameSync(`${codePath}.new`, codePath);
@@ -62,15 +67,38 @@ function hashOfSources(entry: string): string {
   return hash.digest('hex').slice(0, 32);
 }
 
+/** How a worker of a bundle above is made, beside what it does: it takes and gives only what is sealed by the tests' key. */
+export function sealedBy({ namespace }: Pick<TestNamespace, 'namespace'>) {
+  return sealedWorker(namespace, testSealing);
+}
+
+/** Landfall sealed nothing before. */
+export const sealedSince = new Date('2026-11-29T00:00:00Z');
+
+/** How a history is replayed: also one that was recorded before anything was sealed. */
+export async function replayOptions({ namespace }: Pick<TestNamespace, 'namespace'> = { namespace: 'default' }) {
+  const { dataConverter } = sealedWorker(namespace, { ...testSealing, since: sealedSince });
+  return { workflowBundle: await workflowBundle(), dataConverter };
+}
+
+/** The same for one that bundles its workflows itself. */
+export function sealedFromSources(temporal: Pick<TestNamespace, 'namespace'>) {
+  const { interceptors, ...sealed } = sealedBy(temporal);
+  return { ...sealed, interceptors: { ...interceptors, workflowModules: [sealedModule] } };
+}
+
 export interface TestWorkers {
   stop(): Promise<void>;
 }
 
 /** Workers for all task queues, as worker.ts runs them, with these activities. */
 export async function startWorkers(
-  temporal: TestNamespace,
+  temporal: Pick<TestNamespace, 'address' | 'namespace'>,
   activities: Activities | Record<string, (input: unknown) => Promise<unknown>>,
-  options: Pick<WorkerOptions, 'maxCachedWorkflows' | 'sinks'> = {},
+  {
+    sealing = testSealing,
+    ...options
+  }: Pick<WorkerOptions, 'maxCachedWorkflows' | 'sinks'> & { readonly sealing?: Sealing } = {},
 ): Promise<TestWorkers> {
   const connection = await NativeConnection.connect({ address: temporal.address });
   const workflowBundleCode = await workflowBundle();
@@ -81,6 +109,7 @@ export async function startWorkers(
       taskQueue,
       activities,
       sinks: auditSinks(() => undefined),
+      ...sealedWorker(temporal.namespace, sealing),
       maxHeartbeatThrottleInterval: '3s',
       shutdownGraceTime: '1s',
       shutdownForceTime: '5s',

@@ -33,10 +33,17 @@ interface Answers {
  */
 export function workflowTests(prefix: string, usual: Settings = {}) {
   let namespace: TestNamespace | undefined;
-  const shared = sharedWorkers(() => namespace ?? assert.fail('there is no Temporal before the first test'));
+  const here = (): TestNamespace => namespace ?? assert.fail('there is no Temporal before the first test');
+  const shared = sharedWorkers(here);
   const temporal = {
     get client(): Client {
-      return namespace?.client ?? assert.fail('there is no Temporal before the first test');
+      return here().client;
+    },
+    get namespace(): string {
+      return here().namespace;
+    },
+    get address(): string {
+      return here().address;
     },
   };
   const tags: TagTable = new Map();

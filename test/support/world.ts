@@ -134,7 +134,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
     WEBHOOK_SECRET: webhookSecret,
     GITHUB_TOKEN: token,
     ...options.env,
-    ...(options.embedded ? { TEMPORAL_ADDRESS: '' } : { TEMPORAL_ADDRESS: temporal.address }),
+    ...(options.embedded ? { TEMPORAL_ADDRESS: '' } : temporal.env),
   };
   let running: RunningLandfall | undefined;
   const repository = `${host}/team/web` as Parameters<typeof rolloutId>[0];

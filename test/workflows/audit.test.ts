@@ -11,7 +11,7 @@ import type { RolloutState } from '../../src/domain/rollout-state.ts';
 import { auditSinks } from '../../src/process/workers.ts';
 import { delivered, digestOf, stageOf } from '../support/plans.ts';
 import { eventually } from '../support/wait.ts';
-import { workflowBundle } from '../support/worker.ts';
+import { replayOptions } from '../support/worker.ts';
 import { workflowTests } from '../support/workflow-tests.ts';
 
 const stage = 'production';
@@ -172,9 +172,13 @@ describe('decisions in the audit log', function () {
     await handle.result();
     await decisions(1);
     const kept = readFileSync(new URL('../replay/lane-steered.json', import.meta.url), 'utf8');
-    for (const history of [await handle.fetchHistory(), JSON.parse(kept)]) {
+    const { namespace } = temporal.client.options;
+    for (const [options, history] of [
+      [await replayOptions({ namespace }), await handle.fetchHistory()],
+      [await replayOptions(), JSON.parse(kept)],
+    ]) {
       const sinks = auditSinks((entry) => entries.push(entry));
-      await Worker.runReplayHistory({ workflowBundle: await workflowBundle(), sinks, replayName: 'audited' }, history);
+      await Worker.runReplayHistory({ ...options, sinks, replayName: 'audited' }, history, handle.workflowId);
     }
     assert.equal(entries.length, 1);
   });

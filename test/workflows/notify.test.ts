@@ -13,7 +13,7 @@ import { makeNotifiers, notifierOf } from '../support/notifiers.ts';
 import { startNamespace, type TestNamespace } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
 import { startWebhookReceiver, type WebhookReceiver } from '../support/webhook-server.ts';
-import { workflowBundle } from '../support/worker.ts';
+import { sealedBy, workflowBundle } from '../support/worker.ts';
 
 const discordTarget = notifierOf('discord', 'env:DISCORD');
 const webhookTarget = notifierOf('webhook', { url: 'env:HOOK', secret: 'env:KEY' });
@@ -62,6 +62,7 @@ describe('telling people', function () {
       namespace: temporal.namespace,
       taskQueue: taskQueues.main,
       workflowBundle: bundle,
+      ...sealedBy(temporal),
       activities: await activities(),
       shutdownGraceTime: '1s',
       ...options,

@@ -12,7 +12,7 @@ import { type GitHub, startGitHub, token } from '../support/github/server.ts';
 import { imageOf, planOf, pushOf, stageOf } from '../support/plans.ts';
 import { startNamespace, type TestNamespace } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
-import { workflowBundle } from '../support/worker.ts';
+import { sealedBy, workflowBundle } from '../support/worker.ts';
 
 const repository = 'team/web';
 const commit = '42d4a62c53350993ea41069e9f2cfdefb0df097d';
@@ -49,6 +49,7 @@ describe('passing pushes on', function () {
       namespace: temporal.namespace,
       taskQueue: taskQueues.main,
       workflowBundle: bundle,
+      ...sealedBy(temporal),
       activities: createDispatch({ clientFor }),
       // Every step is replayed.
       maxCachedWorkflows: 0,

@@ -14,7 +14,7 @@ import { startGitHub, token } from '../support/github/server.ts';
 import { startTcpGate } from '../support/tcp-gate.ts';
 import { startNamespace, type TestNamespace } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
-import { workflowBundle } from '../support/worker.ts';
+import { sealedBy, workflowBundle } from '../support/worker.ts';
 
 const { path = '', events = [] } = githubSource.gitHubWebhooks ?? {};
 
@@ -41,6 +41,7 @@ describe('the look for failed deliveries', function () {
       namespace,
       taskQueue,
       workflowBundle: bundle,
+      ...sealedBy(temporal),
       activities,
       shutdownGraceTime: '1s',
     });

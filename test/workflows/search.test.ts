@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { ScheduleOverlapPolicy } from '@temporalio/client';
 import type { SearchInput } from '../../src/contracts/activities/pushes.ts';
-import { searchId, taskQueues } from '../../src/contracts/start-options.ts';
+import { searchAction, searchId, taskQueues } from '../../src/contracts/start-options.ts';
 import type { Repository } from '../../src/domain/image-reference.ts';
 import type { SearchMemory, SearchOutcome, SearchStart } from '../../src/domain/search.ts';
 import { fakeActivities } from '../support/fake-activities.ts';
@@ -57,13 +57,7 @@ describe('the search of a registry', function () {
       scheduleId: searchId(registry),
       spec: { intervals: [{ every: 1_000 }] },
       policies: { overlap: ScheduleOverlapPolicy.SKIP },
-      action: {
-        type: 'startWorkflow',
-        workflowType: 'search',
-        workflowId: searchId(registry),
-        taskQueue: taskQueues.main,
-        args: [start],
-      },
+      action: searchAction(start),
     });
     try {
       await work();

@@ -1,8 +1,6 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
-import { chmod, link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { codeOf } from '../../domain/errors.ts';
-import { readTextIfThere } from '../files/durable-file.ts';
+import { madeOnce } from '../files/made-once.ts';
 
 /** The execution of a check's activity that something in Docker belongs to. */
 export interface SmokeRun {
@@ -106,29 +104,9 @@ export function isEarlier(left: SmokeRun, smoke: SmokeRun): boolean {
  */
 export async function ownershipKey(folder: string): Promise<string> {
   const path = join(folder, 'docker-ownership.key');
-  const key = (await readTextIfThere(path)) ?? (await makeKey(folder, path));
-  if (!/^[0-9a-f]{64}$/.test(key)) {
-    throw new Error(
-      `expected 64 hexadecimal digits in ${path}, found something else: remove the file, and what checks have left in Docker until now is then yours to remove`,
-    );
-  }
-  await chmod(path, 0o600);
-  return key;
-}
-
-/** Whole before it has its name, and never over another one: of two processes at once, both take the key of the first. */
-async function makeKey(folder: string, path: string): Promise<string> {
-  await mkdir(folder, { recursive: true });
-  const key = randomBytes(32).toString('hex');
-  const part = `${path}.${key.slice(0, 8)}.part`;
-  await writeFile(part, key, { flag: 'wx', mode: 0o600, flush: true });
-  try {
-    await link(part, path);
-    return key;
-  } catch (error) {
-    if (codeOf(error) === 'EEXIST') return await readFile(path, 'utf8');
-    throw error;
-  } finally {
-    await rm(part, { force: true });
-  }
+  const key = await madeOnce(path, () => randomBytes(32).toString('hex'));
+  if (/^[0-9a-f]{64}$/.test(key)) return key;
+  throw new Error(
+    `expected 64 hexadecimal digits in ${path}, found something else: remove the file, and what checks have left in Docker until now is then yours to remove`,
+  );
 }

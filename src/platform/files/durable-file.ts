@@ -3,13 +3,13 @@ import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { codeOf } from '../../domain/errors.ts';
 
-/** The whole file or none, safe from power failures; folders are made. @param mode before the umask; else for the owner alone */
-export async function writeDurably(path: string, text: string, mode = 0o600): Promise<void> {
+/** The whole file or none, for its owner alone, safe from power failures; folders are made. */
+export async function writeDurably(path: string, text: string): Promise<void> {
   const folder = dirname(path);
   await mkdir(folder, { recursive: true });
   const part = `${path}.${randomUUID().slice(0, 8)}.part`;
   try {
-    await writeFile(part, text, { mode, flush: true });
+    await writeFile(part, text, { mode: 0o600, flush: true });
     await rename(part, path);
   } catch (error) {
     await rm(part, { force: true });

@@ -20,7 +20,7 @@ import { enter, leave, verified } from '../../domain/lane/members.ts';
 import { begin, notRolledBack, ran, rolledBack } from '../../domain/lane/stages.ts';
 import { emptyLane, type LaneState } from '../../domain/lane/state.ts';
 import { release, request, someoneWaits } from '../../domain/lane/turns.ts';
-import { forgetEnded, forgetEndedWhileWaiting, type Members, sendUntilLong } from '../long-lived.ts';
+import { answerUpdate, forgetEnded, forgetEndedWhileWaiting, type Members, sendUntilLong } from '../long-lived.ts';
 import { DecisionCounter } from '../operator-decision.ts';
 import { answerOperators } from './operators.ts';
 import { LaneOutbox } from './outbox.ts';
@@ -79,31 +79,31 @@ export async function lane(start: LaneStart): Promise<never> {
 
 /** What a lane answers to rollouts: the rules of `domain/lane`, and who has to be told. */
 function answerRollouts(memory: LaneState, outbox: LaneOutbox): void {
-  setHandler(enterUpdate, (entry) => {
+  answerUpdate(enterUpdate, (entry) => {
     const { answer, grants } = enter(memory, entry);
     outbox.grantAll(grants);
     return answer;
   });
-  setHandler(verifiedUpdate, (report) => {
+  answerUpdate(verifiedUpdate, (report) => {
     const { answer, superseded } = verified(memory, report);
     for (const older of superseded) outbox.enqueue(older, supersedeSignal, { by: report.rollout, where: 'checks' });
     return answer;
   });
-  setHandler(requestTurnUpdate, (turn) => {
+  answerUpdate(requestTurnUpdate, (turn) => {
     const { answer, superseded, grants } = request(memory, turn);
     for (const older of superseded) outbox.enqueue(older, supersedeSignal, { by: turn.rollout, where: { stage: turn.stage } });
     outbox.grantAll(grants);
     return answer;
   });
-  setHandler(beginChangeUpdate, ({ externalHold, ...change }) => begin(memory, change, externalHold));
-  setHandler(runningUpdate, (report) => ran(memory, report));
-  setHandler(rolledBackUpdate, (report) => {
+  answerUpdate(beginChangeUpdate, ({ externalHold, ...change }) => begin(memory, change, externalHold));
+  answerUpdate(runningUpdate, (report) => ran(memory, report));
+  answerUpdate(rolledBackUpdate, (report) => {
     const others = membersOf(memory, rolledBack(memory, report)).filter((rollout) => rollout !== report.rollout);
     outbox.nudge(others, `${report.digest} was rolled back and is in quarantine`);
   });
-  setHandler(notRolledBackUpdate, (report) => notRolledBack(memory, report));
-  setHandler(releaseTurnUpdate, (report) => outbox.grantAll(release(memory, report)));
-  setHandler(leaveUpdate, (leaving) => outbox.grantAll(leave(memory, leaving)));
+  answerUpdate(notRolledBackUpdate, (report) => notRolledBack(memory, report));
+  answerUpdate(releaseTurnUpdate, (report) => outbox.grantAll(release(memory, report)));
+  answerUpdate(leaveUpdate, (leaving) => outbox.grantAll(leave(memory, leaving)));
 }
 
 /** One after the other. One that is under way when the lane continues as new is run again, and finds what it did. */
