@@ -90,7 +90,7 @@ describe('what operators say to lanes', function () {
   it('proves what it says to a lane, and to all of them, with LANDFALL_TOKEN, and again where somebody else was first', async () => {
     const token = `the token of ann, ${'a'.repeat(32)}`;
     const tokenHash = await hashOfToken(token);
-    const env = { TEMPORAL_ADDRESS: temporal.address, LANDFALL_TOKEN: token };
+    const env = { ...temporal.env, LANDFALL_TOKEN: token };
     const say = (...words: string[]) => landfallHere([...words, '--as', 'ann'], { cwd: folder, env });
     // Nothing of this service was ever rolled out.
     assert.equal((await say('hold', 'proven', '--reason', 'x')).exitCode, 1);

@@ -436,7 +436,7 @@ describe('the landfall command with a running Temporal', function () {
     const token = `the token of ann, ${'a'.repeat(32)}`;
     const named = digestOf('d');
     const proven = await command(['trigger', `ghcr.io/team/app:latest@${named}`], {
-      ...{ TEMPORAL_ADDRESS: temporal.address, LANDFALL_TOKEN: token },
+      ...{ ...temporal.env, LANDFALL_TOKEN: token },
     });
     assert.equal(proven.exitCode, 0, proven.stderr);
     const handle = temporal.client.workflow.getHandle(rolloutId('app', { tag: 'latest' as Tag, digest: named }));
