@@ -78,7 +78,7 @@ function takesSealed(trust: Trust): WorkflowInboundCallsInterceptor {
     handleSignal(input, next) {
       const check = inThisRun(trust.arguments(input.args, `signal ${input.signalName}`));
       if ('value' in check) return next({ ...input, args: [check.value] });
-      log.warn("a signal was left out: it is not sealed with Landfall's key", { signal: input.signalName, error: check.refused });
+      log.warn("a signal was left out: it is not sealed with Landfall's key", { error: `${input.signalName}: ${check.refused}` });
       return Promise.resolve();
     },
     validateUpdate: (input, next) => next({ ...input, args: openUpdate(input) }),

@@ -112,6 +112,27 @@ const scenarios: Readonly<Record<string, Scenario>> = {
       return handle;
     },
   },
+  /** What came before was recorded when nothing was sealed yet. A "no", an update, and every step to the end. */
+  'rollout-sealed': {
+    activities: () => ({ 'check:scan': refuse }),
+    async play({ begin, untilBlocked }) {
+      const handle = await begin(planOf({ stages: [stageOf('production', { ...delivered, approval })] }), 'sealed');
+      await untilBlocked(handle);
+      await handle.executeUpdate('skip', { args: [{ by: 'ann', step: 'scan', reason: 'not reachable' }] });
+      await until(handle, 'waiting');
+      await handle.executeUpdate('approve', { args: [{ by: 'ann' }] });
+      await handle.result();
+      return handle;
+    },
+  },
+  'lane-sealed': {
+    async play({ begin, temporal }) {
+      const lane = temporal.client.workflow.getHandle(laneId('web'));
+      await (await begin(planOf({ stages: [stageOf('production', delivered)] }), 'sealed')).result();
+      await lane.executeUpdate('hold', { args: [{ by: 'ann' }] });
+      return lane;
+    },
+  },
   'rollout-superseded': {
     activities: () => ({ 'check:scan': async (input) => (input.image.digest === digestOf('older') ? refuse() : passes()) }),
     async play({ begin, untilBlocked, tags }) {
