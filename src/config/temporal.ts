@@ -52,7 +52,7 @@ export function temporal(check: SecretCheck) {
       ),
       sealedSince: optional(
         moment,
-        'After an update from 0.1, which sealed nothing: when Landfall was first started with a key. What Temporal has from before is believed.',
+        'When Landfall was started with its first key (0.1 had none), or with a new one in place of a lost one: what Temporal has from before is believed.',
       ),
       port: optional(port, 'Port of the embedded server. Default: that of the last start, 7233, or a free one.'),
       ui: url("where people reach Temporal's page, for links to rollouts; default: that of the embedded server").exactOptional(),

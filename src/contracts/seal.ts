@@ -11,7 +11,7 @@ import { redeliverId, searchId } from './start-options.ts';
 export interface Sealing {
   /** The first one seals; each of them is believed, so that a key can be changed without a gap. */
   readonly keys: readonly [string, ...string[]];
-  /** What was made before and has no seal is believed: it is of a Landfall that sealed nothing. */
+  /** What was made before is believed: it is of a Landfall that sealed nothing, or had a key that is gone. */
   readonly since?: Date;
 }
 

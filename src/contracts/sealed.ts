@@ -5,7 +5,7 @@
 
 /** What a value is sealed for. What was sealed for one thing is not taken for another. */
 export interface SealTerms {
-  /** `start rollout`, `signal grant`, `update approve ID`, `activity deployStage`, `answer deployStage`. */
+  /** `start rollout`, `signal grant`, `update approve ID`, `activity deployStage on QUEUE`, `answer deployStage`. */
   readonly for: string;
   /** When, in milliseconds since 1970. Absent: whenever it comes, as what a schedule starts. */
   readonly at?: number;
@@ -28,7 +28,7 @@ export interface UnsealedValue {
     readonly unsealed: string;
     /** It may well be ours: it has a seal, but of a key that is not known here. */
     readonly otherKey?: boolean;
-    /** What was made before that time, in milliseconds since 1970, is believed: Landfall sealed nothing then. */
+    /** What was made before that time, in milliseconds since 1970, is believed. */
     readonly since?: number;
   };
   /** What it was: only there with `since`. */

@@ -29,17 +29,15 @@ export function sealedWorker(namespace: string, sealing: Sealing, interceptors: 
 }
 
 /**
- * An activity is done only for a workflow of Landfall's: for the very activity that was sealed, in the very run. Its answer, and its "no", are
- * sealed for that activity as well.
+ * An activity is done only for a workflow of Landfall's: the very one that was sealed, for this queue and this run. Its answer, and its "no",
+ * are sealed for that activity as well.
  */
 export const refuseUnsealed: ActivityInterceptorsFactory = ({ info }) => ({
   inbound: {
     async execute(input, next) {
-      const { activityType, scheduledTimestampMs, heartbeatDetails } = info;
-      const check = inItsRun(
-        openArguments(input.args, `activity ${activityType}`, scheduledTimestampMs),
-        info.workflowExecution?.runId,
-      );
+      const { activityType, taskQueue, scheduledTimestampMs, workflowExecution, heartbeatDetails } = info;
+      const opened = openArguments(input.args, `activity ${activityType} on ${taskQueue}`, scheduledTimestampMs);
+      const check = inItsRun(opened, workflowExecution?.runId);
       if ('refused' in check) throw notSealed(`what ${activityType} is asked for`, check);
       if (isUnsealed(heartbeatDetails)) {
         const { unsealed: refused, otherKey = false } = heartbeatDetails.landfall;
@@ -51,7 +49,7 @@ export const refuseUnsealed: ActivityInterceptorsFactory = ({ info }) => ({
         return sealedFor(terms(`answer ${activityType}`), await next({ ...input, args: [check.value] }));
       } catch (error) {
         if (!(error instanceof ApplicationFailure) || !error.nonRetryable) throw error;
-        const seal = sealedFor(terms(`failure ${activityType} ${error.type}`), true);
+        const seal = sealedFor(terms(`failure ${activityType} ${error.type}`), undefined);
         throw ApplicationFailure.fromError(error, { details: [...(error.details ?? []), seal] });
       }
     },

@@ -19,7 +19,7 @@ import { failureTypes, isOneOf } from '../domain/failures.ts';
  *
  *   start               fails the workflow
  *   signal              is left out, with a warning in the log
- *   update              is refused, as an answer to whoever sent it
+ *   update              is refused, which is the answer to whoever sent it, with a warning in the log
  *   answer or "no"      of an activity: fails the activity, as `NotSealed`
  *
  * Queries are open to everybody: they change nothing.
@@ -62,6 +62,7 @@ function takesSealed(trust: Trust): WorkflowInboundCallsInterceptor {
   const openUpdate = ({ name, updateId, args }: UpdateInput): unknown[] => {
     const check = inThisRun(trust.arguments(args, `update ${name} ${updateId}`));
     if ('value' in check) return [check.value];
+    log.warn("an update was refused: it is not sealed with Landfall's key", { error: `${name}: ${check.refused}` });
     throw notSealed(`the update ${name}`, check.refused);
   };
   return {
@@ -116,8 +117,9 @@ function notSealed(what: string, reason: string): ApplicationFailure {
 
 function seals(trust: Trust): WorkflowOutboundCallsInterceptor {
   const asking = <Input extends ActivityInput | LocalActivityInput>(input: Input): Input => {
-    const { runId: run, firstExecutionRunId: chain } = workflowInfo();
-    return { ...input, args: sealedArguments({ for: `activity ${input.activityType}`, run, chain }, input.args) };
+    const { runId: run, firstExecutionRunId: chain, taskQueue } = workflowInfo();
+    const queue = ('taskQueue' in input.options && input.options.taskQueue) || taskQueue;
+    return { ...input, args: sealedArguments({ for: `activity ${input.activityType} on ${queue}`, run, chain }, input.args) };
   };
   const take = (asked: Promise<unknown>, activity: string): Promise<unknown> =>
     asked.then(
@@ -142,9 +144,7 @@ function seals(trust: Trust): WorkflowOutboundCallsInterceptor {
 function answerOf(trust: Trust, answer: unknown, activity: string): unknown {
   const check = inThisChain(trust.value(answer, `answer ${activity}`));
   if ('value' in check) return check.value;
-  const what = `the answer of ${activity}`;
-  if (check.otherKey) throw new OtherKey(sentence(what, check.refused));
-  throw failedActivity(activity, what, check.refused);
+  throw failedActivity(activity, `the answer of ${activity}`, check.refused);
 }
 
 /** An activity that was asked before Landfall sealed anything knows of no chain. */

@@ -83,11 +83,18 @@ describe('a seal', () => {
     assert.ok(isUnsealed(await opened(rollout, of('rollout:app-2026-11-29T12:00:00Z'))));
   });
 
-  it('is asked for of what came since there are seals, and of nothing from before', async () => {
+  it('is asked for of what came since there are seals, or a new key, and of nothing from before', async () => {
     const since = new Date('2026-11-29T00:00:00Z');
-    const codec = createSealCodec('default', { keys: [key], since }, 'worker');
-    const value = await opened(defaultPayloadConverter.toPayload({ plan: 'old' }), of('rollout:app'), codec);
-    assert.deepEqual(openSealed(value, 'start rollout', since.getTime() - 1), { value: { plan: 'old' } });
-    assert.deepEqual(openSealed(value, 'start rollout', since.getTime()), { refused: 'it has no seal' });
+    const codec = createSealCodec('default', { keys: ['b'.repeat(32)], since }, 'worker');
+    const old = [
+      [defaultPayloadConverter.toPayload({ plan: 'old' }), /^it has no seal$/],
+      [await sealed(sealedFor({ for: 'start rollout', at: 0 }, { plan: 'old' })), /^its seal is of another key/],
+    ] as const;
+    for (const [payload, why] of old) {
+      const value = await opened(payload, of('rollout:app'), codec);
+      assert.deepEqual(openSealed(value, 'start rollout', since.getTime() - 1), { value: { plan: 'old' } });
+      const check = openSealed(value, 'start rollout', since.getTime());
+      assert.match('refused' in check ? check.refused : '', why);
+    }
   });
 });

@@ -6,6 +6,7 @@ import { searchId, taskQueues } from '../../src/contracts/start-options.ts';
 import type { SearchMemory, SearchOutcome } from '../../src/domain/search.ts';
 import { beginSchedules, ensureSchedules } from '../../src/process/schedules.ts';
 import { load } from '../config/support.ts';
+import { strangerOf } from '../support/stranger.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
 import { sealedBy, workflowBundle } from '../support/worker.ts';
@@ -91,6 +92,23 @@ describe('the schedules of searches', function () {
     assert.deepEqual([described?.state.paused, described?.state.note], [true, 'the registry is moved']);
     assert.deepEqual(described?.action.args, [{ registry: 'ghcr.io', everyMs: 10_000 }]);
     assert.equal(said.length, 3);
+  });
+
+  it('are sealed anew where somebody without the key has changed them, which an earlier Landfall did not have', async () => {
+    const text = `search: 1m\nregistries: { "ghcr.io": { search: 10s } }\n${services('ghcr.io/team/app', 'nginx', 'localhost:5000/local')}`;
+    const plain = strangerOf(temporal).client.schedule.getHandle(searchId('ghcr.io'));
+    await plain.update(({ state, action, ...schedule }) => ({
+      ...schedule,
+      state: { paused: state.paused },
+      action: { ...action, args: [{ registry: 'elsewhere.example.test', everyMs: 1 }] },
+    }));
+    await ensure(text);
+    assert.deepEqual(said, ['search:ghcr.io a schedule is sealed from now on']);
+    const described = await describeOf('ghcr.io');
+    assert.deepEqual(described?.action.args, [{ registry: 'ghcr.io', everyMs: 10_000 }]);
+    assert.equal(described?.state.paused, true);
+    await ensure(text);
+    assert.equal(said.length, 1);
   });
 
   it('end where a registry is followed no more, or its search is off; those of others stay', async () => {
