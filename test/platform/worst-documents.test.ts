@@ -109,8 +109,8 @@ describe('a document as large as it may be', function () {
       }
     });
 
-    it('has 300,000 tags, of which the latest is found without holding up the event loop', async () => {
-      const tags = Array.from({ length: 300_000 }, (_, at) => `v1.${at}.0` as Tag);
+    it('has 100,000 tags, of which the latest is found without holding up the event loop', async () => {
+      const tags = Array.from({ length: 100_000 }, (_, at) => `v1.${at}.0` as Tag);
       document = Buffer.from(JSON.stringify({ name: 'team/app', tags }));
       let found: readonly Tag[] = [];
       await isQuick('the list', async () => {

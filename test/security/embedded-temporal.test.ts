@@ -4,7 +4,6 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { chmod, mkdtemp, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { Agent, type IncomingMessage, request } from 'node:http';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { type EmbeddedTemporal, startEmbeddedTemporal } from '../../src/platform/temporal/embedded.ts';
@@ -25,7 +24,8 @@ describe('the embedded Temporal, for whoever is not its owner', function () {
   before(async () => {
     const command = findTool('temporal');
     assert.ok(command, 'the tests need the temporal command');
-    home = await mkdtemp(join(tmpdir(), 'landfall-open-'));
+    // Not in a folder of temporary files that is for one user alone: others have to get as far as here.
+    home = await mkdtemp('/tmp/landfall-open-');
     await chmod(home, 0o755);
     folder = join(home, 'data');
     outside = join(home, 'outside');
