@@ -81,6 +81,8 @@ export async function startStack(image: OwnImage): Promise<Stack> {
   await once(registry, 'listening');
   const stop = async () => {
     await compose('down', '--volumes', '--remove-orphans', '--timeout', '5').catch(() => undefined);
+    // Names with ports that no other run has.
+    await program('docker', ['image', 'rm', '--force', image.name, ...Object.values(image.references)]).catch(() => undefined);
     registry.close();
     await remote.destroy();
     await rm(folder, { recursive: true, force: true });
