@@ -47,6 +47,7 @@ export async function startStack(image: OwnImage): Promise<Stack> {
   const env = {
     ...process.env,
     POSTGRES_PASSWORD: password,
+    LANDFALL_KEY: randomUUID(),
     LANDFALL_IMAGE: image.name,
     LANDFALL_FRONT: front,
     POSTGRES_IMAGE: image.references.postgres,

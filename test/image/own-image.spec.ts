@@ -1,4 +1,4 @@
-// Needs the network: Debian's packages and npm's, the first time.
+// `npm run test:image`, apart from `npm test`, because it builds for some minutes. Needs the network: Debian's packages and npm's, the first time.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
