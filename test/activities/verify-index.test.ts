@@ -150,6 +150,7 @@ describe('an index from which runtimes choose by platform', () => {
   }
 
   const rivals = /is an index with two images for linux\/\w+, sha256:\w+ and sha256:\w+, .*one image for each platform/;
+  const marked = /found an image for a platform that is marked as an attestation: a runtime may start what was not scanned/;
   const refused: readonly (readonly [what: string, push: () => Promise<Digest>, said: RegExp])[] = [
     [
       'with an image that is marked as an attestation, before another for the same platform',
@@ -158,7 +159,21 @@ describe('an index from which runtimes choose by platform', () => {
           { ...evil, platform: amd64, ...attestation },
           { ...good, platform: amd64 },
         ]),
-      rivals,
+      marked,
+    ],
+    [
+      'with an image that is marked as an attestation, beside one that is listed for another platform and by itself is for this one',
+      () =>
+        indexOf([
+          { ...evil, platform: { os: 'linux', architecture: 'arm64' } },
+          { ...good, platform: amd64, ...attestation },
+        ]),
+      marked,
+    ],
+    [
+      'with an image for Linux that asks for features of the system, which some runtimes pass over',
+      () => indexOf([{ ...good, platform: { ...amd64, 'os.features': ['sse4'] } }]),
+      /found an image that asks for features of the system \(os\.features\)/,
     ],
     [
       'with an image for no platform',

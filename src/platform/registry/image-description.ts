@@ -55,6 +55,8 @@ const mostImages = 64;
 /** With what is listed beside the images. */
 const mostEntries = 4 * mostImages;
 const imageTypes: readonly string[] = [manifestTypes.ociImage, manifestTypes.dockerImage];
+/** By which BuildKit marks provenance and SBOM. */
+const referenceType = 'vnd.docker.reference.type';
 const indexTypes: readonly string[] = [manifestTypes.ociIndex, manifestTypes.dockerIndex];
 /** A revision is 40 or 64 digits, a source a URL; what is longer is neither, and would only fill histories. */
 const longestLabel = 512;
@@ -214,6 +216,12 @@ function refuseEntry(look: IndexQuery, entry: Descriptor): void {
   // Docker fills in what is missing.
   if (platform && (platform.os === '') !== (platform.architecture === ''))
     throw refused(look, entry, 'an image for half a platform');
+  // Docker 29 passes it over, and takes what is listed for another platform but is by itself for that of the host; Docker 20.10 takes it.
+  if (entry.annotations?.[referenceType] !== undefined)
+    throw refused(look, entry, 'an image for a platform that is marked as an attestation');
+  // The same for what asks for features of the host, which only Windows has by itself.
+  if (platform?.os.toLowerCase() !== 'windows' && (platform?.['os.features']?.length ?? 0) > 0)
+    throw refused(look, entry, 'an image that asks for features of the system (os.features)');
 }
 
 /** @returns undefined for what no runtime can choose, and for a platform that is not wanted and was not copied with the others */

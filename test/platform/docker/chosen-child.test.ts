@@ -83,7 +83,7 @@ const sensible = (entry: Entry): Entry => {
   if (entry.content === 'attestation')
     return { ...entry, platform: { os: 'unknown', architecture: 'unknown' }, annotations: attestation, mediaType: undefined };
   const platform = entry.content === 'image' ? here : { os: 'linux', architecture: other };
-  return isOurs ? { ...entry, platform, mediaType: undefined } : entry;
+  return isOurs ? { ...entry, platform, mediaType: undefined, annotations: undefined } : entry;
 };
 const indexes = fc.record({
   entries: fc.array(fc.oneof(entries, { weight: 3, arbitrary: entries.map(sensible) }), { minLength: 1, maxLength: 4 }),
@@ -177,20 +177,23 @@ describe('what Docker chooses from an index', function () {
       const ours = image.platforms.filter(
         ({ platform }) => platform === hostPlatform() || platform.startsWith(`${hostPlatform()}/`),
       );
-      const named = [...pool].flatMap(([content, { digest }]) => (ours.some((each) => each.digest === digest) ? [content] : []));
+      const contentsOf = (images: typeof image.platforms) =>
+        [...pool].flatMap(([content, { digest }]) => (images.some((each) => each.digest === digest) ? [content] : []));
+      const named = contentsOf(ours);
       const found = await startable(image);
       count[found === undefined ? 'not for this host' : 'started'] += 1;
-      // Never another one. None is no danger, and a surprise only where one entry is plainly for this host, and no other is in any way.
+      // Never one that is not scanned. Where no entry is plainly for this host, Docker 29 may take one that is by its configuration.
       const [only] = named;
       const isPlain = index.entries.some(
         ({ content, platform, annotations }) =>
           content === only && isDeepStrictEqual(platform, here) && annotations === undefined,
       );
       const mustStart = ours.length === 1 && isPlain && only !== 'for another platform';
+      const allowed = isPlain ? named : contentsOf(image.platforms);
       if (found !== undefined || mustStart)
         assert.ok(
-          named.some((each) => each === found),
-          `${found} in place of ${named}`,
+          allowed.some((each) => each === found),
+          `${found} in place of ${allowed}`,
         );
     });
     await fc.assert(property, { numRuns: runs, interruptAfterTimeLimit: 150_000, markInterruptAsFailure: true });
