@@ -11,6 +11,7 @@ import type { Activities } from '../../src/contracts/activities/index.ts';
 import type { Sealing } from '../../src/contracts/seal.ts';
 import { sealedClient } from '../../src/contracts/sealed-client.ts';
 import {
+  globalHoldId,
   globalHoldStartOptions,
   resolveStartOptions,
   rolloutStartOptions,
@@ -36,7 +37,8 @@ type Event = NonNullable<Awaited<ReturnType<WorkflowHandle['fetchHistory']>>['ev
 
 describe('somebody who reaches Temporal and has no key', function () {
   this.timeout(60_000);
-  const { temporal, activities, world, aPlan, work, stopWorkers, push, result, until, say, laneOf } = workflowTests('sealed');
+  const { temporal, activities, world, aPlan, work, stopWorkers, push, result, when, until, say, laneOf } =
+    workflowTests('sealed');
   const calls: string[] = [];
   const stranger = () => strangerOf(temporal);
 
@@ -252,6 +254,20 @@ describe('somebody who reaches Temporal and has no key', function () {
     assert.match(blocked.reason ?? '', /a failure of watchStage \(it is down\) is not sealed/);
     assert.ok(!world.stage(plan, 'production').log.some((line) => line.startsWith('restore')));
     for (const end of hanging.values()) end();
+    await say(rollout, 'abort', { by: 'ann' });
+    await result(rollout);
+  });
+
+  it('who sets a global hold is told apart from operators, and the hold is kept', async () => {
+    await work();
+    const memo = { hold: { by: 'ann', at: '2026-11-29T12:00:00.000Z' } };
+    const options = { workflowId: globalHoldId, taskQueue: strangerQueue, args: [{}], memo };
+    const hold = await stranger().client.workflow.start('globalHold', options);
+    const rollout = await push(aPlan({ stages: [stageOf('production', delivered)] }), 'held');
+    await when(rollout, 'to be held', ({ reason }) =>
+      /held by somebody without Landfall's key: it has no seal/.test(reason ?? ''),
+    );
+    await hold.terminate();
     await say(rollout, 'abort', { by: 'ann' });
     await result(rollout);
   });
