@@ -4,15 +4,12 @@ import { join } from 'node:path';
 import type { ChainHash } from '../domain/decision-chain.ts';
 import type { Environment } from '../domain/environment.ts';
 import { codeOf } from '../domain/errors.ts';
-import { keyFile } from '../settings/seal-key.ts';
+import { keyFile, shortestKey } from '../settings/seal-key.ts';
 import { createSecretResolver } from '../settings/secrets.ts';
 import type { Configuration } from './configuration.ts';
 
 /** Where Landfall's own key may be. */
 type KeySettings = Pick<Configuration, 'data'> & Partial<Pick<Configuration, 'directory' | 'temporal'>>;
-
-/** In characters: what is shorter is no key. */
-const shortestKey = 32;
 
 /**
  * The hashes by which the log of decisions hangs together: the first one makes it, each of them is taken. Keyed where Landfall's key is at

@@ -4,7 +4,7 @@ import { Refusal } from '../domain/failures.ts';
 export const keyFile = 'landfall.key';
 
 /** A key is as long as this, in characters: 16 bytes would do, and `openssl rand -hex 32` makes twice as many. */
-const shortestKey = 32;
+export const shortestKey = 32;
 
 const makeOne = "the first one is made with 'openssl rand -hex 32'";
 

@@ -20425,10 +20425,12 @@ async function requestIdToken({ url, token }, audience, deadline, report) {
 }
 
 // src/domain/plain-http.ts
-var loopback = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
+function isLoopbackHost(host) {
+  return /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/.test(host);
+}
 function isPlainHttp(url) {
   const read = typeof url === "string" ? URL.parse(url) : url;
-  return read?.protocol === "http:" && !loopback.test(read.hostname);
+  return read?.protocol === "http:" && !isLoopbackHost(read.hostname);
 }
 
 // actions/notify/src/inputs.ts

@@ -2,6 +2,7 @@ import { createLocalJWKSet, createRemoteJWKSet, customFetch, errors, type JSONWe
 import { z } from 'zod';
 import { messageOf } from '../../domain/errors.ts';
 import type { Log } from '../../domain/log.ts';
+import { isLoopbackHost } from '../../domain/plain-http.ts';
 import { request } from '../../platform/http/client.ts';
 
 /** The keys of an issuer are not to be had, so nothing can be said about its tokens: neither that they are good nor that they are not. */
@@ -134,7 +135,7 @@ export function isIssuerUrl(url: string): boolean {
 /** Whether a URL is of this machine, where plain HTTP can be trusted. */
 function isLoopback(url: string): boolean {
   const { protocol, hostname = '' } = URL.parse(url) ?? {};
-  return protocol === 'http:' && /^(?:127(?:\.\d{1,3}){3}|localhost|\[::1\])$/.test(hostname);
+  return protocol === 'http:' && isLoopbackHost(hostname);
 }
 
 /** @returns a function that says whether one more is allowed, and counts it */

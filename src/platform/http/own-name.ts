@@ -1,3 +1,5 @@
+import { isLoopbackHost } from '../../domain/plain-http.ts';
+
 /*
  * A page in a browser can give its own host name the address of this machine (DNS rebinding), and then reads what listens here as if it
  * were its own site. The browser still names that host in `Host`, so a listener that is not for the world answers only to names that no
@@ -9,11 +11,6 @@ const hostPattern = /^(\[[0-9a-f:.]+\]|[^:[\]\s/@]+)(?::\d{1,5})?$/i;
 /** The host of a `Host` header, without its port, in small letters; undefined if it is none. */
 function hostOf(header: string): string | undefined {
   return hostPattern.exec(header)?.[1]?.toLowerCase();
-}
-
-/** `localhost` and the addresses of loopback: nobody can point these elsewhere, or have them from elsewhere. */
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(host);
 }
 
 /** An address is no name that could be rebound, and in one without a dot nobody outside of the own network can put anything. */
@@ -35,7 +32,7 @@ export interface AddressedRequest {
 export function createIsForUs(reach: 'loopback' | 'network', names: readonly string[] = []) {
   const own = new Set(names.map((name) => name.toLowerCase()));
   const isOurs = (host: string | undefined): boolean =>
-    host !== undefined && (own.has(host) || isLoopback(host) || (reach === 'network' && isOfOwnNetwork(host)));
+    host !== undefined && (own.has(host) || isLoopbackHost(host) || (reach === 'network' && isOfOwnNetwork(host)));
   return ({ headersDistinct: { host = [], origin } }: AddressedRequest): boolean => {
     if (host.length !== 1 || !isOurs(hostOf(host[0] ?? ''))) return false;
     // Another site's page that sends a form, or asks for what it may not read.

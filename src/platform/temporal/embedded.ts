@@ -12,7 +12,7 @@ import { findOwnLoopback, type PortChoice, reservePort } from '../ports.ts';
 import { findProcesses, identify, type ProcessIdentity } from '../processes/identity.ts';
 import { type Exit, Supervised } from '../processes/supervised.ts';
 import { prepareNamespace, requireNamespace, type WantedAttribute } from './namespace.ts';
-import { PageRelay } from './page-relay.ts';
+import { passingPage } from './page-relay.ts';
 import { Relay, RelayServer } from './relay.ts';
 import { type DatabaseNote, databaseFile, goBack, guardDatabase, readNote, versionOf, writeNote } from './version.ts';
 
@@ -121,7 +121,8 @@ async function openRelays({ port, uiPort, uiNames = [], log }: EmbeddedTemporalO
   tellOfMove('Temporal', frontend, forFrontend);
   try {
     const forPage = choiceOf('temporal.uiPort', uiPort, 8233, last?.uiPort);
-    const ui = await PageRelay.open(new RelayServer(uiIp), uiNames, forPage);
+    const page = new RelayServer(uiIp);
+    const ui = await Relay.open(page, forPage, passingPage(page, uiNames));
     tellOfMove("Temporal's page", ui, forPage);
     return { uiIp, frontend, ui };
   } catch (error) {

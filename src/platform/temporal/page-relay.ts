@@ -3,68 +3,32 @@ import { createServer, type IncomingMessage, request as pass, type Server, type 
 import type { Socket } from 'node:net';
 import { pipeline } from 'node:stream/promises';
 import { createIsForUs } from '../http/own-name.ts';
-import { listenAt, type PortChoice } from '../ports.ts';
-import type { RelayServer, RelayTarget } from './relay.ts';
+import type { RelayServer } from './relay.ts';
 
 /** Of one connection, not of the message (RFC 9110, 7.6.1): each side of the relay has its own. */
 const ofConnection = /^(?:connection|keep-alive|proxy-.*|te|trailer|upgrade|expect)$/i;
 
 /**
- * The relay in front of Temporal's page. Who reads the page can give orders, and the page asks nobody who they are, so it is passed on
- * request by request, and only where the browser means this machine: see createIsForUs.
+ * Passes requests on to Temporal's page, for a Relay in front of it. Who reads the page can give orders, and the page asks nobody who they are,
+ * so it is passed on request by request, and only where the browser means this machine: see createIsForUs.
+ * @param names by which people reach it besides loopback's
  */
-export class PageRelay {
-  readonly #ours: RelayServer;
-  readonly #isForUs: ReturnType<typeof createIsForUs>;
-  readonly #listener: Server;
-  #port = 0;
+export function passingPage(ours: RelayServer, names: readonly string[]): Server {
+  const isForUs = createIsForUs('loopback', names);
+  return createServer((request, response) => {
+    if (isForUs(request) && request.url?.startsWith('/')) void answer(request, response, ours);
+    else refuse(request, response);
+  }).on('connection', (socket) => ours.track(socket));
+}
 
-  /** @param names by which people reach it besides loopback's */
-  constructor(ours: RelayServer, names: readonly string[]) {
-    this.#ours = ours;
-    this.#isForUs = createIsForUs('loopback', names);
-    this.#listener = createServer((request, response) => void this.#answer(request, response));
-    this.#listener.on('connection', (socket) => ours.track(socket));
-  }
-
-  /** @throws where the configured port is taken */
-  static async open(ours: RelayServer, names: readonly string[], choice: PortChoice): Promise<PageRelay> {
-    const relay = new PageRelay(ours, names);
-    relay.#port = await listenAt(relay.#listener, choice);
-    return relay;
-  }
-
-  get port(): number {
-    return this.#port;
-  }
-
-  passTo(target: RelayTarget): void {
-    this.#ours.passTo(target);
-  }
-
-  /** The port is kept. */
-  shut(): void {
-    this.#ours.shut();
-  }
-
-  /** The same, and gives the port back. */
-  async close(): Promise<void> {
-    const closed = once(this.#listener, 'close');
-    this.#listener.close();
-    this.shut();
-    await closed;
-  }
-
-  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    if (!this.#isForUs(request) || request.url?.startsWith('/') !== true) return refuse(request, response);
-    try {
-      const server = await this.#ours.connect();
-      response.once('close', () => server.destroy());
-      await exchange(request, response, server);
-    } catch {
-      // As if nobody listened: nothing is passed on to a server that is not known to be ours.
-      response.destroy();
-    }
+async function answer(request: IncomingMessage, response: ServerResponse, ours: RelayServer): Promise<void> {
+  try {
+    const server = await ours.connect();
+    response.once('close', () => server.destroy());
+    await exchange(request, response, server);
+  } catch {
+    // As if nobody listened: nothing is passed on to a server that is not known to be ours.
+    response.destroy();
   }
 }
 

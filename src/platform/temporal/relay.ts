@@ -66,22 +66,17 @@ export class RelayServer {
 export class Relay {
   readonly #ours: RelayServer;
   readonly #listener: Server;
-  #port = 0;
+  readonly port: number;
 
-  constructor(ours: RelayServer) {
+  private constructor(ours: RelayServer, listener: Server, port: number) {
     this.#ours = ours;
-    this.#listener = createServer({ noDelay: true }, (client) => void this.#accept(client));
+    this.#listener = listener;
+    this.port = port;
   }
 
-  /** @throws where the configured port is taken */
-  static async open(ours: RelayServer, choice: PortChoice): Promise<Relay> {
-    const relay = new Relay(ours);
-    relay.#port = await listenAt(relay.#listener, choice);
-    return relay;
-  }
-
-  get port(): number {
-    return this.#port;
+  /** @param listener what passes on; default: whatever comes, byte for byte @throws where the configured port is taken */
+  static async open(ours: RelayServer, choice: PortChoice, listener = passingAll(ours)): Promise<Relay> {
+    return new Relay(ours, listener, await listenAt(listener, choice));
   }
 
   passTo(target: RelayTarget): void {
@@ -100,14 +95,18 @@ export class Relay {
     this.shut();
     await closed;
   }
+}
 
-  async #accept(client: Socket): Promise<void> {
-    this.#ours.track(client);
-    const server = await this.#ours.connect().catch(() => undefined);
-    if (server === undefined) return void client.destroy();
-    client.once('close', () => server.destroy());
-    server.once('close', () => client.destroy());
-    if (client.destroyed) server.destroy();
-    else client.pipe(server).pipe(client);
-  }
+function passingAll(ours: RelayServer): Server {
+  return createServer({ noDelay: true }, (client) => void passOn(client, ours));
+}
+
+async function passOn(client: Socket, ours: RelayServer): Promise<void> {
+  ours.track(client);
+  const server = await ours.connect().catch(() => undefined);
+  if (server === undefined) return void client.destroy();
+  client.once('close', () => server.destroy());
+  server.once('close', () => client.destroy());
+  if (client.destroyed) server.destroy();
+  else client.pipe(server).pipe(client);
 }
