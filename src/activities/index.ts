@@ -1,8 +1,9 @@
+import type { HostActivities } from '../contracts/activities/delivery.ts';
 import type { Activities } from '../contracts/activities/index.ts';
 import { createChecks } from './check.ts';
 import { createDecisions } from './decisions.ts';
 import type { Dependencies } from './dependencies.ts';
-import { createDeploy } from './deploy.ts';
+import { createDeploy, type DeployDependencies } from './deploy.ts';
 import { createDispatch } from './dispatch.ts';
 import { createFollowUps } from './follow-up.ts';
 import { createLaneCalls } from './lane.ts';
@@ -13,11 +14,9 @@ import { createRedeliver } from './redeliver.ts';
 import { createResolve } from './resolve.ts';
 import { createSearch } from './search/index.ts';
 import { createVerify } from './verify.ts';
-import { createWatch } from './watch.ts';
+import { createWatch, type WatchDependencies } from './watch.ts';
 
 export function createActivities(dependencies: Dependencies): Activities {
-  const deploys = createDeploy(dependencies);
-  const watches = createWatch(dependencies);
   return {
     ...createVerify(dependencies),
     ...createChecks(dependencies),
@@ -27,6 +26,18 @@ export function createActivities(dependencies: Dependencies): Activities {
     ...createLaneCalls(dependencies),
     ...createFollowUps(dependencies),
     ...createMerge(dependencies),
+    ...createHostActivities(dependencies),
+    ...createNotify(dependencies),
+    ...createDecisions(dependencies),
+    ...createRedeliver(dependencies),
+    ...createSearch(dependencies),
+  };
+}
+
+export function createHostActivities(dependencies: DeployDependencies & WatchDependencies): HostActivities {
+  const deploys = createDeploy(dependencies);
+  const watches = createWatch(dependencies);
+  return {
     ...deploys,
     async watchStage(input) {
       const outcome = await watches.watchStage(input);
@@ -34,9 +45,5 @@ export function createActivities(dependencies: Dependencies): Activities {
       if (input.discardsPrevious && outcome.kind === 'watched') await deploys.discardPrevious(input);
       return outcome;
     },
-    ...createNotify(dependencies),
-    ...createDecisions(dependencies),
-    ...createRedeliver(dependencies),
-    ...createSearch(dependencies),
   };
 }

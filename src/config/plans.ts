@@ -29,6 +29,17 @@ export function planOf(configuration: Configuration, service: string): Plan | un
   return found?.image.repository && planFrom(configuration, found, found.image.repository, service);
 }
 
+/** What is said of one stage of a service that follows a repository. */
+export function stageOf(
+  configuration: Configuration,
+  repository: Repository,
+  service: string,
+  stage: string,
+): StagePlan | undefined {
+  const plan = plansOfRepository(configuration, repository).find((candidate) => candidate.service === service);
+  return plan?.stages.find(({ name }) => name === stage);
+}
+
 /** The plans of the services that name one repository of a registry (`ghcr.io`): which others there are, a pattern does not tell. */
 export function plansOfHost(configuration: Configuration, host: string): Plan[] {
   return searchedServices(configuration).flatMap(({ service, repository }) =>

@@ -16,8 +16,12 @@ import {
   type WorkflowBundleOption,
 } from '@temporalio/worker';
 import type { Logger } from 'pino';
-import { createActivities } from '../activities/index.ts';
+import type { Dependencies } from '../activities/dependencies.ts';
+import { createActivities, createHostActivities } from '../activities/index.ts';
+import { asOwnFileSays, type OwnStage } from '../activities/own-file.ts';
 import type { Configuration } from '../config/configuration.ts';
+import { stageOf } from '../config/plans.ts';
+import type { HostActivities } from '../contracts/activities/delivery.ts';
 import { deployQueue, taskQueues } from '../contracts/start-options.ts';
 import { heartbeatThrottle, stickyTimeout } from '../contracts/timing.ts';
 import type { Audit } from '../domain/audit.ts';
@@ -70,6 +74,7 @@ export async function startWorkers(
       stickyQueueScheduleToStartTimeout: stickyTimeout,
       ...more,
     });
+  const onHost = hostActivitiesOf(configuration, dependencies, serving);
   const ofSteps = (...queue: Parameters<typeof create>) => (serving.steps ? [create(...queue)] : []);
   const [lanes, others] = await Promise.all([
     Promise.all(ofSteps(taskQueues.lanes, { workflowBundle })),
@@ -77,7 +82,7 @@ export async function startWorkers(
       ...ofSteps(taskQueues.main, { workflowBundle }),
       // Scans and smoke tests are what a host can stand only so many of.
       ...ofSteps(taskQueues.docker, { maxConcurrentActivityTaskExecutions: 8 }),
-      ...serving.hosts.map((host) => create(deployQueue(host))),
+      ...serving.hosts.map((host) => create(deployQueue(host), { activities: onHost(host) })),
     ]),
   ]);
   const sweep = createSweep({ ...dependencies, isPending: createIsPending(temporal.client) });
@@ -101,6 +106,17 @@ export async function startWorkers(
       await connection.close();
     },
   };
+}
+
+/** A rollout keeps its plan while the file that it is from changes. A process that only deploys asks its own file again. */
+function hostActivitiesOf(
+  configuration: Configuration,
+  dependencies: Dependencies,
+  serving: ServedQueues,
+): (host: string) => HostActivities {
+  const activities = createHostActivities(dependencies);
+  const ownStage: OwnStage = ({ image, plan, stage }) => stageOf(configuration, image.repository, plan.service, stage.name);
+  return (host) => (serving.steps ? activities : asOwnFileSays(host, activities, ownStage));
 }
 
 /** What workflows say to the audit log. Not while a history is replayed: it was said when it happened. */

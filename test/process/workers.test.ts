@@ -6,13 +6,16 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { plansOfRepository } from '../../src/config/plans.ts';
-import { resolveStartOptions } from '../../src/contracts/start-options.ts';
+import { stateQuery } from '../../src/contracts/messages.ts';
+import { resolveStartOptions, rolloutStartOptions } from '../../src/contracts/start-options.ts';
 import { parseRepository, type Tag } from '../../src/domain/image-reference.ts';
 import { reachTemporal, type Temporal } from '../../src/process/temporal.ts';
-import { startWorkers, type Workers } from '../../src/process/workers.ts';
+import { type ServedQueues, startWorkers, type Workers } from '../../src/process/workers.ts';
 import { load } from '../config/support.ts';
+import { pushImage } from '../support/images.ts';
+import { startRegistry } from '../support/registry.ts';
 import { silentLogging } from '../support/silent-logging.ts';
-import { startTemporal, type TestTemporal } from '../support/temporal.ts';
+import { startNamespace, startTemporal, type TestTemporal } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
 // Says once for all tests of this process what Temporal's runtime logs.
 import '../support/worker.ts';
@@ -68,5 +71,49 @@ services: [{ image: "${host}/team/app" }]
     const first = await heardFrom(started);
     await handle.terminate();
     assert.ok(first - started < 5_000, `${first - started} ms without a heartbeat`);
+  });
+
+  it('of a host that only deploys do what its own file says, whoever asks', async () => {
+    const images = await startRegistry();
+    const stops: (() => Promise<void>)[] = [() => images.stop()];
+    try {
+      const { env, client, stop } = await startNamespace();
+      stops.push(stop);
+      const digest = await pushImage(images, 'team/app', '1');
+      const startWith = async (container: string, serving: ServedQueues) => {
+        const configuration = load(
+          `
+registries: { "${images.host}": { plainHttp: true } }
+data: ${await mkdtemp(join(folder, 'data-'))}
+services: [{ image: "${images.host}/team/app", tags: ["1"], scan: off, smoke: off, change: off, deploy: { on: web-1, docker: { container: "${container}" } } }]
+`,
+          env,
+        );
+        const logging = silentLogging(undefined, env);
+        const reached = await reachTemporal(configuration, logging, {});
+        const started = await startWorkers(configuration, reached, process.env, logging, serving);
+        stops.unshift(() => started.stop().then(() => reached.stop()));
+        return configuration;
+      };
+      const asking = await startWith('theirs', { steps: true, hosts: [] });
+      await startWith('ours', { steps: false, hosts: ['web-1'] });
+      const repository = parseRepository(`${images.host}/team/app`);
+      const [plan] = plansOfRepository(asking, repository);
+      assert.ok(plan);
+      const image = { repository, tag: '1' as Tag, digest };
+      const push = { ...image, source: 'test', deliveryId: 'd1', receivedAt: new Date().toISOString() };
+      const handle = await client.workflow.start('rollout', rolloutStartOptions({ plan, image, push }));
+      const blocked = await eventually('the refusal', async () => {
+        const { status, reason } = await handle.query(stateQuery);
+        return status === 'blocked' && reason;
+      });
+      assert.match(
+        String(blocked),
+        /host web-1 does what its own landfall\.yaml says, and that has for .* another docker\.containers/,
+      );
+      await handle.terminate();
+    } finally {
+      for (const stop of stops) await stop();
+    }
   });
 });

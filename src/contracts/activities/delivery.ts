@@ -152,3 +152,6 @@ export interface WatchActivities {
    */
   watchStage(input: WatchStageInput): Promise<Watched | RateLimited>;
 }
+
+/** What the worker of a host does there. */
+export interface HostActivities extends DeployActivities, WatchActivities {}

@@ -1,5 +1,5 @@
 import type { CheckActivities, VerifyActivities } from './checks.ts';
-import type { DeployActivities, DispatchActivities, MergeActivities, ProposeActivities, WatchActivities } from './delivery.ts';
+import type { DispatchActivities, HostActivities, MergeActivities, ProposeActivities } from './delivery.ts';
 import type { FollowUpActivities, LaneActivities } from './lane.ts';
 import type { DecisionActivities, NotifyActivities } from './people.ts';
 import type { RedeliverActivities, ResolveActivities, SearchActivities } from './pushes.ts';
@@ -11,8 +11,7 @@ export interface Activities
     DispatchActivities,
     ProposeActivities,
     MergeActivities,
-    DeployActivities,
-    WatchActivities,
+    HostActivities,
     ResolveActivities,
     SearchActivities,
     RedeliverActivities,

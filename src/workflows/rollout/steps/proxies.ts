@@ -1,5 +1,6 @@
 import { type ActivityInterfaceFor, proxyActivities, proxyLocalActivities, scheduleActivity } from '@temporalio/workflow';
 import type { CheckInput } from '../../../contracts/activities/checks.ts';
+import type { HostActivities } from '../../../contracts/activities/delivery.ts';
 import type { Activities } from '../../../contracts/activities/index.ts';
 import { deployQueue, taskQueues } from '../../../contracts/start-options.ts';
 import { heartbeatTimeout } from '../../../contracts/timing.ts';
@@ -37,12 +38,10 @@ export function runCheck({ kind, needsDocker, timeoutMs }: CheckPlan, input: Che
 /** The slowest pull that is worth waiting for, beside a deploy's own time-out. */
 const pullMs = 15 * 60_000;
 
-type OnHost = Pick<Activities, 'snapshotStage' | 'deployStage' | 'rollBackStage' | 'discardPrevious' | 'watchStage'>;
-
 /** Done on the stage's host. One that restarts Docker or its worker is waited for: an hour of trying, and for ever for a worker. */
-export function onHost(stage: StagePlan): ActivityInterfaceFor<OnHost> {
+export function onHost(stage: StagePlan): ActivityInterfaceFor<HostActivities> {
   const { deploy, watch } = stage;
-  return proxyActivities<OnHost>({
+  return proxyActivities<HostActivities>({
     ...(deploy?.host !== undefined && { taskQueue: deployQueue(deploy.host) }),
     startToCloseTimeout: pullMs + Math.max(deploy?.timeoutMs ?? 0, watch?.withinMs ?? 0),
     ...usual,

@@ -1,0 +1,65 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { HostActivities, StageStepInput } from '../contracts/activities/delivery.ts';
+import { Refusal } from '../domain/failures.ts';
+import type { DeployPlan, StagePlan } from '../domain/plan.ts';
+import { answering } from './boundary.ts';
+
+/** What this machine's own configuration says of a stage now; undefined: it does not know it. */
+export type OwnStage = (input: StageStepInput) => StagePlan | undefined;
+
+/**
+ * The activities of a machine that only deploys. It does what its own file says of a stage, whoever asks: a process elsewhere that was taken
+ * over, and has Landfall's key, chooses neither the folder, nor the container, nor a command that runs here.
+ */
+export function asOwnFileSays(host: string, activities: HostActivities, ownStage: OwnStage): HostActivities {
+  const checked = answering(async (input: StageStepInput) => {
+    const problem = problemOf(input, host, ownStage(input));
+    if (problem === undefined) return undefined;
+    throw new Refusal(
+      'DeployRefused',
+      `host ${host} does what its own landfall.yaml says, and ${problem}: bring the file of the host up to date and restart it there, ` +
+        'then retry; if the rollout is what is out of date, abort it and trigger the image anew',
+    );
+  });
+  const onceChecked =
+    <Input extends StageStepInput, Outcome>(act: (input: Input) => Promise<Outcome>) =>
+    async (input: Input) => {
+      await checked(input);
+      return await act(input);
+    };
+  return {
+    snapshotStage: onceChecked(activities.snapshotStage),
+    deployStage: onceChecked(activities.deployStage),
+    rollBackStage: onceChecked(activities.rollBackStage),
+    discardPrevious: onceChecked(activities.discardPrevious),
+    watchStage: onceChecked(activities.watchStage),
+  };
+}
+
+/** As a part of a sentence. Values stay out of it: it is about the file, where they can be read. */
+function problemOf({ plan, image, stage }: StageStepInput, host: string, own: StagePlan | undefined): string | undefined {
+  const named = `stage ${stage.name} of ${plan.service} (${image.repository})`;
+  if (own?.deploy === undefined) return `that has no deploy for ${named}`;
+  if (own.deploy.host !== host) return `that has ${named} deployed elsewhere`;
+  if (stage.deploy?.kind !== own.deploy.kind) return `that has ${named} deployed by ${own.deploy.kind}`;
+  const others = [
+    ...otherSettings(stage.deploy, own.deploy),
+    ...(sameJson(stage.watch?.probes ?? [], own.watch?.probes ?? []) ? [] : ['probes of watch']),
+  ];
+  return others.length === 0 ? undefined : `that has for ${named} another ${others.join(', another ')}`;
+}
+
+function otherSettings({ kind, settings: asked }: DeployPlan, { settings: own }: DeployPlan): string[] {
+  const keys = new Set([...Object.keys(asked), ...Object.keys(own)]);
+  return [...keys].filter((key) => !sameJson(valueAt(asked, key), valueAt(own, key))).map((key) => `${kind}.${key}`);
+}
+
+function valueAt(settings: object, key: string): unknown {
+  return Object.entries(settings).find(([name]) => name === key)?.[1];
+}
+
+/** One of the two went through Temporal, the other comes from a file. */
+function sameJson(one: unknown, other: unknown): boolean {
+  const plain = (value: unknown): unknown => (value === undefined ? undefined : JSON.parse(JSON.stringify(value)));
+  return isDeepStrictEqual(plain(one), plain(other));
+}
