@@ -1,16 +1,14 @@
-/** The benchmark: from a push to its proposal, beside a straight-line shell script. docs/benchmark.md says how to read it. */
-import { once } from 'node:events';
-import { startWorld, type World } from '../test/support/world.ts';
-import { type LandfallRound, measureLandfall, measureScript, type ScriptRound } from './bench/contestants.ts';
-import { type Layout, readServiceFiles, type ServiceFiles, service } from './bench/image.ts';
+/** The benchmark: from a push to its proposal, beside a straight-line shell script, and more. docs/benchmark.md says how to read it. */
+import { writeFile } from 'node:fs/promises';
+import { readBaseline, regressions } from './bench/baseline.ts';
+import { benchHundredPushes } from './bench/hundred.ts';
+import type { Layout } from './bench/image.ts';
 import { measureIngress } from './bench/ingress.ts';
 import { ingressAims, ingressText } from './bench/ingress-report.ts';
-import { type Aim, aimsOf, aimText, isMet, type Measured, reportText } from './bench/report.ts';
+import { type Aim, aimText, isMet } from './bench/report.ts';
+import { benchFirstPush, benchSecondPush } from './bench/rollouts.ts';
 import { measureStarts, startAims } from './bench/start.ts';
 import { buildService } from './setup/build.mjs';
-
-export const benchParts = ['start', 'rollout', 'ingress'] as const;
-export type BenchPart = (typeof benchParts)[number];
 
 export interface BenchOptions {
   /** The checkout. */
@@ -23,18 +21,49 @@ export interface BenchOptions {
   readonly parts: readonly BenchPart[];
   /** A missed aim is a failure. */
   readonly check: boolean;
+  /** A ratio that got worse by more than 30 % is a failure. */
+  readonly compare: boolean;
+  /** Where what was found is written to, as JSON. */
+  readonly json: string | undefined;
   readonly print: (line: string) => void;
 }
 
-/** @returns the exit code: 0, or 1 where an aim is missed and `check` is asked for */
+/** Each answers undefined where somebody stopped it. */
+const benches = {
+  start: benchStart,
+  rollout: benchFirstPush,
+  second: benchSecondPush,
+  hundred: ({ print }: BenchOptions) => benchHundredPushes(print),
+  ingress: benchIngress,
+} satisfies Record<string, (options: BenchOptions) => Promise<Aim[] | undefined>>;
+
+export type BenchPart = keyof typeof benches;
+export const benchParts = Object.keys(benches) as BenchPart[];
+/** In about three minutes, and with two rounds: what is compared with a peer, so that a busy machine does not matter. */
+export const quickParts: readonly BenchPart[] = ['rollout', 'second', 'ingress'];
+
+/** @returns the exit code: 0, 1 where an aim is missed or something got slower and that is asked for, 130 where somebody stopped it */
 export async function runBench(options: BenchOptions): Promise<number> {
-  const { rounds, parts, check, print } = options;
-  const startsAims = parts.includes('start') ? await benchStart(options) : [];
-  const rolloutAims = parts.includes('rollout') ? await benchRollout(options) : [];
-  if (rolloutAims === undefined) return 130;
-  const aims = [...startsAims, ...rolloutAims, ...(parts.includes('ingress') ? await benchIngress(rounds, print) : [])];
+  const { parts, check, compare, json, print } = options;
+  const aims: Aim[] = [];
+  for (const part of parts) {
+    const found = await benches[part](options);
+    if (found === undefined) return 130;
+    aims.push(...found);
+  }
   print(`\n${aims.map(aimText).join('\n')}`);
-  return check && !aims.every(isMet) ? 1 : 0;
+  const slower = compare ? regressions(aims, readBaseline()) : [];
+  for (const sentence of slower) print(`SLOWER  ${sentence}`);
+  if (json !== undefined)
+    await writeFile(
+      json,
+      `${JSON.stringify(
+        aims.map((aim) => ({ ...aim, met: isMet(aim) })),
+        undefined,
+        2,
+      )}\n`,
+    );
+  return slower.length > 0 || (check && !aims.every(isMet)) ? 1 : 0;
 }
 
 async function benchStart({ root, rounds, print }: BenchOptions): Promise<Aim[]> {
@@ -43,57 +72,9 @@ async function benchStart({ root, rounds, print }: BenchOptions): Promise<Aim[]>
   return startAims(await measureStarts(root, rounds));
 }
 
-/** @returns undefined where somebody stopped it */
-async function benchRollout({ root, rounds, layout, print }: BenchOptions): Promise<Aim[] | undefined> {
-  const stop = new AbortController();
-  const stopped = Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]).then(() => stop.abort());
-  print('Starting a registry, a deployment repository, Temporal and Landfall.');
-  const { port, path } = service;
-  const smoke = { timeout: '60s', http: { port, path } };
-  const world = await startWorld({ forge: 'git', service: { smoke } });
-  try {
-    await world.start();
-    const files = await readServiceFiles(root, layout);
-    const measured = await Promise.race([measureRounds(world, files, rounds, print, stop.signal), stopped]);
-    if (measured === undefined) return undefined;
-    print(`\n${reportText(measured, layout)}`);
-    return aimsOf(measured);
-  } finally {
-    await world.stop();
-  }
-}
-
-async function benchIngress(rounds: number, print: (line: string) => void): Promise<Aim[]> {
+async function benchIngress({ rounds, print }: BenchOptions): Promise<Aim[]> {
   print('\nStarting an ingress and a Temporal server for it.');
   const measured = await measureIngress(rounds, { starts: 1_000, refusals: 5_000, atOnce: 32 }, print);
   print(`\n${ingressText(measured)}`);
   return ingressAims(measured);
-}
-
-/** The sides take turns at being first, so that neither always has the machine that the other has warmed up. */
-async function measureRounds(
-  world: World,
-  files: ServiceFiles,
-  rounds: number,
-  print: (line: string) => void,
-  signal: AbortSignal,
-): Promise<Measured> {
-  const landfall: LandfallRound[] = [];
-  const script: ScriptRound[] = [];
-  for (let round = 0; round <= rounds; round += 1) {
-    const isScriptFirst = round % 2 === 1;
-    const early = isScriptFirst ? await measureScript(world, files, signal) : undefined;
-    const ours = await measureLandfall(world, files);
-    const theirs = early ?? (await measureScript(world, files, signal));
-    const what = round === 0 ? 'warm-up, not counted' : `round ${round} of ${rounds}`;
-    print(`  ${what}: Landfall ${text(ours.proposedAfterMs)}, script ${text(theirs.proposedAfterMs)}`);
-    if (round === 0) continue;
-    landfall.push(ours);
-    script.push(theirs);
-  }
-  return { landfall, script };
-}
-
-function text(milliseconds: number): string {
-  return `${(milliseconds / 1_000).toFixed(2)} s`;
 }

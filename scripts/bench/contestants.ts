@@ -12,11 +12,11 @@ import type { Digest } from '../../src/domain/image-reference.ts';
 import type { RolloutState } from '../../src/domain/rollout-state.ts';
 import { findTool } from '../../src/platform/tools.mjs';
 import type { GitRemote } from '../../test/support/git-remote.ts';
-import { pushImage } from '../../test/support/images.ts';
+import { type ImageOptions, pushImage } from '../../test/support/images.ts';
 import { eventually } from '../../test/support/wait.ts';
 import type { World } from '../../test/support/world.ts';
 import { type RolloutTimes, timesOf } from './history.ts';
-import { freshImage, type ServiceFiles, service } from './image.ts';
+import { service } from './image.ts';
 
 /** One push, and what became of it. */
 export interface LandfallRound {
@@ -37,8 +37,8 @@ const straightLine = fileURLToPath(new URL('./straight-line.sh', import.meta.url
 const branches = { landfall: 'landfall/web-production', script: 'by-hand/web' } as const;
 
 /** Pushes an image to the tag that Landfall follows, and does nothing else. */
-export async function measureLandfall({ push, rollout, remote }: World, files: ServiceFiles): Promise<LandfallRound> {
-  const digest = await push('latest', freshImage(files));
+export async function measureLandfall({ push, rollout, remote }: World, image: ImageOptions): Promise<LandfallRound> {
+  const digest = await push('latest', image);
   const pushedAt = Date.now();
   const handle = rollout('latest', digest);
   await untilProposed(handle);
@@ -71,9 +71,9 @@ async function isStarted(handle: WorkflowHandle): Promise<boolean> {
 }
 
 /** Pushes an image to a tag that nobody follows, and runs the script at once. */
-export async function measureScript(world: World, files: ServiceFiles, signal: AbortSignal): Promise<ScriptRound> {
+export async function measureScript(world: World, image: ImageOptions, signal: AbortSignal): Promise<ScriptRound> {
   const tag = 'by-hand';
-  const digest = await pushImage(world.registry, 'team/web', tag, freshImage(files));
+  const digest = await pushImage(world.registry, 'team/web', tag, image);
   const pushedAt = Date.now();
   const marks = await runScript(scriptSettings(world, tag, digest), signal);
   const proposedAfterMs = (await takeBranch(world.remote, branches.script)) - pushedAt;

@@ -50,12 +50,21 @@ async function metadataOf(path: string): Promise<Buffer> {
 
 /** An image whose layer nobody has seen before, so that nothing of it but busybox is in anybody's cache. */
 export function freshImage(files: ServiceFiles): ImageOptions {
-  const { startsWithinSeconds, port, path } = service;
-  return {
-    busybox: true,
-    // Its start is slept through rather than computed, so that it takes the same time for both sides.
-    cmd: ['sh', '-c', `sleep ${startsWithinSeconds}; exec httpd -f -p ${port} -h /www`],
-    exposedPorts: [`${port}/tcp`],
-    files: { ...files, [`www${path}`]: `well, build ${randomBytes(8).toString('hex')}\n` },
-  };
+  return { ...running, files: { ...files, ...freshPage() } };
+}
+
+/** An image of which only a small layer is new: what is pushed all day. @param files the same object for all of them */
+export function nextImage(files: ServiceFiles): ImageOptions {
+  return { ...running, below: files, files: freshPage() };
+}
+
+const running: ImageOptions = {
+  busybox: true,
+  // Its start is slept through rather than computed, so that it takes the same time for both sides.
+  cmd: ['sh', '-c', `sleep ${service.startsWithinSeconds}; exec httpd -f -p ${service.port} -h /www`],
+  exposedPorts: [`${service.port}/tcp`],
+};
+
+function freshPage(): ServiceFiles {
+  return { [`www${service.path}`]: Buffer.from(`well, build ${randomBytes(8).toString('hex')}\n`) };
 }

@@ -7,11 +7,15 @@ export function ingressAims(rounds: readonly IngressRound[]): Aim[] {
   const perSecond = (of: (round: IngressRound) => Pace) => median(rounds.map((round) => of(round).perSecond));
   return [
     {
+      id: 'accepted',
+      isRatio: true,
       what: 'deliveries accepted per second, of the starts of a bare Temporal client',
       atLeast: 0.9,
       found: perSecond(({ accepted }) => accepted) / perSecond(({ bare }) => bare),
     },
     {
+      id: 'refused',
+      isRatio: true,
       what: 'deliveries refused per second, of the answers of a bare Koa',
       atLeast: 0.5,
       found: perSecond(({ refused }) => refused) / perSecond(({ koa }) => koa),

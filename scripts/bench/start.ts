@@ -50,7 +50,7 @@ async function startOnce(program: readonly string[]): Promise<number> {
 export function startAims(rounds: readonly StartRound[]): Aim[] {
   const secondsOf = (of: (round: StartRound) => number) => median(rounds.map(of)) / 1_000;
   return [
-    { what: 'seconds until it serves, from a clone', atMost: 5, found: secondsOf(({ cloneMs }) => cloneMs) },
-    { what: 'seconds until it serves, from the build', atMost: 3, found: secondsOf(({ buildMs }) => buildMs) },
+    { id: 'start-clone', what: 'seconds until it serves, from a clone', atMost: 5, found: secondsOf(({ cloneMs }) => cloneMs) },
+    { id: 'start-build', what: 'seconds until it serves, from the build', atMost: 3, found: secondsOf(({ buildMs }) => buildMs) },
   ];
 }

@@ -2,17 +2,28 @@ import { Context } from '@temporalio/activity';
 import type { Check } from '../checks/check.ts';
 import type { CheckActivities, CheckInput } from '../contracts/activities/checks.ts';
 import { bounded } from '../domain/evidence.ts';
-import type { Checked } from '../domain/outcomes.ts';
+import type { Checked, Superseded } from '../domain/outcomes.ts';
 import { withCleanUp } from '../platform/docker/clean-up.ts';
 import { answering, currentRun, orCancelled } from './boundary.ts';
 import type { Dependencies } from './dependencies.ts';
+import { type AskSuperseded, createAskSuperseded } from './superseded.ts';
 
-export function createChecks({ checks }: Pick<Dependencies, 'checks'>): CheckActivities {
-  return Object.fromEntries([...checks].map(([kind, check]) => [`check:${kind}`, answering(createCheck(kind, check))]));
+/** @param client asked before each check whether it still matters; absent: it does */
+export function createChecks({
+  checks,
+  client,
+}: Pick<Dependencies, 'checks'> & Partial<Pick<Dependencies, 'client'>>): CheckActivities {
+  const askSuperseded = client && createAskSuperseded(client);
+  return Object.fromEntries(
+    [...checks].map(([kind, check]) => [`check:${kind}`, answering(createCheck(kind, check, askSuperseded))]),
+  );
 }
 
-function createCheck(kind: string, { check }: Check): (input: CheckInput) => Promise<Checked> {
-  return async ({ plan, image }) => {
+function createCheck(kind: string, { check }: Check, askSuperseded: AskSuperseded | undefined) {
+  return async (input: CheckInput): Promise<Checked | Superseded> => {
+    const superseded = await askSuperseded?.(input);
+    if (superseded !== undefined) return superseded;
+    const { plan, image } = input;
     const settings = plan.checks.find((planned) => planned.kind === kind)?.settings;
     if (settings === undefined)
       throw new Error(`the plan of ${plan.service} has no check ${kind}, so it should not be asked for`);

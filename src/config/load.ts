@@ -261,6 +261,7 @@ function configurationOf(
       Object.entries(input).filter(([key]) => kinds.checks.some(({ section }) => section?.key === key)),
     ),
     docker,
+    limits: input.limits,
     ...(search !== 'off' && { searchEveryMs: search }),
     audit: {
       file: audit.file === undefined ? resolve(data, 'audit.jsonl') : resolve(directory, audit.file),

@@ -57,6 +57,15 @@ export function fileSchema(checkFor: SecretCheckFor, kinds: Kinds) {
         },
         "The Docker daemon of smoke tests. Default: DOCKER_HOST, then Docker's current context.",
       ).exactOptional(),
+      limits: map(
+        {
+          checks: optional(
+            z.int().min(1).max(1_000),
+            'Scans, smoke tests and integration checks that run at once. Default: 4 for each processor, as far as the memory goes (1 GiB each).',
+          ),
+        },
+        'How much this machine does at once.',
+      ).prefault({}),
       search: search.describe('How often registries are asked for pushes that no webhook told of; off: never.').prefault('5m'),
       audit: audit(checkFor('api', 'worker')).prefault({}),
       log: map(

@@ -42,6 +42,9 @@ export function isByDigest({ named = false, promotion }: Pick<RolloutStart, 'nam
 /** How many decisions a rollout, a lane or the global hold has taken: a proof is bound to it, so that it counts once. */
 export const decidedQuery = defineQuery<number>('decided');
 
+/** The rollout that makes this one's checks pointless, if there is one. */
+export const supersededQuery = defineQuery<string | undefined>('superseded');
+
 export const stateQuery = defineQuery<RolloutState>('state');
 
 export const retryUpdate = defineUpdate<RolloutState, [Decision?]>('retry');

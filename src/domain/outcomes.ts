@@ -49,6 +49,15 @@ interface Moved {
   readonly digest: Digest;
 }
 
+/** The image was not checked: a newer one of its service goes first. */
+export interface Superseded {
+  readonly kind: 'superseded';
+  /** The rollout of the newer one. */
+  readonly by: string;
+}
+
+export type CheckOutcome = Checked | Superseded | RateLimited;
+
 /** A check let the image through. `text` is one sentence. */
 export interface Checked {
   readonly kind: 'checked';

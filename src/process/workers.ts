@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readdir, readFile, rm } from 'node:fs/promises';
+import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
@@ -80,8 +81,7 @@ export async function startWorkers(
     Promise.all(ofSteps(taskQueues.lanes, { workflowBundle })),
     Promise.all([
       ...ofSteps(taskQueues.main, { workflowBundle }),
-      // Scans and smoke tests are what a host can stand only so many of.
-      ...ofSteps(taskQueues.docker, { maxConcurrentActivityTaskExecutions: 8 }),
+      ...ofSteps(taskQueues.docker, { maxConcurrentActivityTaskExecutions: configuration.limits.checks ?? usualChecks() }),
       ...serving.hosts.map((host) => create(deployQueue(host), { activities: onHost(host) })),
     ]),
   ]);
@@ -117,6 +117,15 @@ function hostActivitiesOf(
   const activities = createHostActivities(dependencies);
   const ownStage: OwnStage = ({ image, plan, stage }) => stageOf(configuration, image.repository, plan.service, stage.name);
   return (host) => (serving.steps ? activities : asOwnFileSays(host, activities, ownStage));
+}
+
+const gib = 1024 ** 3;
+
+/** How many scans and smoke tests a machine can stand at once: a scan takes one processor and some memory, a smoke test mostly waits. */
+function usualChecks(): number {
+  // Within a container, less than the machine has; 0 or an absurdly large number elsewhere.
+  const memory = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
+  return Math.max(1, Math.min(4 * availableParallelism(), Math.floor(memory / gib)));
 }
 
 /** What workflows say to the audit log. Not while a history is replayed: it was said when it happened. */

@@ -35,6 +35,7 @@ describe('loading a configuration', () => {
       temporal: { kind: 'embedded', namespace: 'default' },
       sections: { trivy: { offline: false } },
       docker: {},
+      limits: {},
       log: { level: 'info' },
       operators: [],
       notify: [],
@@ -75,6 +76,7 @@ artifacts: reports
 data: /var/lib/landfall
 trivy: { command: trivy, cacheDir: cache, dbRepository: mirror.example.org/trivy-db, javaDbRepository: mirror.example.org/java-db, offline: true, server: "http://trivy:4954" }
 docker: { host: unix:///run/docker.sock }
+limits: { checks: 3 }
 log: { level: debug }
 operators: [{ name: Ann Lee, github: ann-gh, token: env:A, roles: [operate, approve] }, { name: bob, roles: [approve] }]
 notify: [{ discord: env:A, services: [web, api-*] }]
@@ -131,6 +133,7 @@ services: []
         },
       },
       docker: { host: 'unix:///run/docker.sock' },
+      limits: { checks: 3 },
       log: { level: 'debug' },
       operators: [
         { name: 'Ann Lee', github: 'ann-gh', token: 'env:A', roles: ['operate', 'approve'] },
@@ -273,7 +276,7 @@ services:
     assert.deepEqual(problemsIn(text), [
       '1:21 listen.webhooks: expected an address as HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080, found 8080',
       '4:15 receivers.github.secrets[0]: expected a secret in the environment variable NOT_SET, which is not set: set it',
-      "5:1 sevices: expected publicUrl, listen, receivers, registries, forge, temporal, operators, notify, artifacts, data, trivy, docker, search, audit, log, defaults or services, found the unknown key 'sevices' (did you mean services?)",
+      "5:1 sevices: expected publicUrl, listen, receivers, registries, forge, temporal, operators, notify, artifacts, data, trivy, docker, limits, search, audit, log, defaults or services, found the unknown key 'sevices' (did you mean services?)",
       "7:12 services[0].image: 'ghcr.io/team/app:1' is not an image reference: expected no tag and no digest here; which tags are followed is said by `tags`",
       '8:12 services[0].tags[0]: expected a tag, found 1.1 (put it in quotes)',
       '11:16 services[1].smoke.timeout: expected a duration such as 60s, 10m or 24h (more than 0, at most 366d), found 5',

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { msToTs } from '@temporalio/common/lib/time.js';
 import fc from 'fast-check';
+import { readBaseline, regressions } from '../../scripts/bench/baseline.ts';
 import { covered, type History, timesOf } from '../../scripts/bench/history.ts';
 import { freshImage, readServiceFiles } from '../../scripts/bench/image.ts';
 import { ingressAims, ingressText } from '../../scripts/bench/ingress-report.ts';
@@ -199,5 +200,34 @@ describe("the benchmark's image", () => {
     const paths = Object.keys(await readServiceFiles(process.cwd(), 'node'));
     assert.ok(paths.includes('app/node_modules/koa/package.json'));
     assert.ok(paths.every((path) => path === 'usr/bin/node' || path.startsWith('app/node_modules/')));
+  });
+});
+
+describe("the benchmark's comparison with earlier runs", () => {
+  const aim = { id: 'some-ratio', what: 'a ratio', isRatio: true } as const;
+  const before = new Map([
+    ['some-ratio', 0.5],
+    ['seconds', 2],
+  ]);
+
+  it('finds a ratio that got worse by more than 30 %, in whichever direction is worse', () => {
+    assert.deepEqual(regressions([{ ...aim, atMost: 0.8, found: 0.64 }], before), []);
+    assert.deepEqual(regressions([{ ...aim, atMost: 0.8, found: 0.66 }], before), [
+      'a ratio: 0.66, and it was 0.50: worse by 32 %',
+    ]);
+    assert.deepEqual(regressions([{ ...aim, atLeast: 0.4, found: 0.7 }], before), []);
+    assert.match(regressions([{ ...aim, atLeast: 0.4, found: 0.38 }], before)[0] ?? '', /worse by 32 %/);
+  });
+
+  it('passes over what depends on the machine, and what nobody measured before', () => {
+    const aims = [
+      { id: 'seconds', what: 'the start', atMost: 3, found: 20 },
+      { ...aim, id: 'new', atMost: 1, found: 20 },
+    ];
+    assert.deepEqual(regressions(aims, before), []);
+  });
+
+  it('knows what was found for every ratio of a quick run', () => {
+    assert.deepEqual([...readBaseline().keys()].sort(), ['accepted', 'first-push', 'refused', 'second-push-python']);
   });
 });

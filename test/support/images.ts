@@ -12,6 +12,8 @@ export { deleteManifest, pushManifest, sha256, tag } from './registry-upload.ts'
 export interface ImageOptions {
   /** Contents by path, such as `app/package.json`; what lies in `bin/` is executable. */
   readonly files?: Readonly<Record<string, string | Buffer>>;
+  /** A layer of its own below `files`, which is made once for the same object however often it is pushed. */
+  readonly below?: Readonly<Record<string, string | Buffer>>;
   /** Puts a static busybox into `/bin`, with `sh`, `httpd`, `sleep`, `wget` and more, so that Docker can run the image. */
   readonly busybox?: boolean;
   readonly cmd?: readonly string[];
@@ -191,18 +193,29 @@ interface Layer {
 
 const layerOf = (tar: Buffer): Layer => ({ diffId: sha256(tar), compressed: gzipSync(tar, { level: 1 }) });
 
-/** One layer for busybox, which the registry then keeps only once, and one for the files. */
-async function layersOf(options: ImageOptions): Promise<Layer[]> {
+/** One layer for busybox, which the registry then keeps only once, one for what lies below, and one for the files. */
+async function layersOf({ busybox, below, files = {} }: ImageOptions): Promise<Layer[]> {
   const layers: Layer[] = [];
-  if (options.busybox) {
+  if (busybox) {
     busyboxLayer ??= makeBusyboxLayer();
     layers.push(await busyboxLayer);
   }
-  const files = Object.entries(options.files ?? {}).map(([path, content]): TarEntry => {
+  if (below !== undefined) {
+    const made = belowLayers.get(below) ?? layerOfFiles(below);
+    belowLayers.set(below, made);
+    layers.push(made);
+  }
+  if (Object.keys(files).length > 0 || layers.length === 0) layers.push(layerOfFiles(files));
+  return layers;
+}
+
+const belowLayers = new WeakMap<object, Layer>();
+
+function layerOfFiles(files: Readonly<Record<string, string | Buffer>>): Layer {
+  const entries = Object.entries(files).map(([path, content]): TarEntry => {
     return { path, content: Buffer.from(content), mode: /(^|\/)s?bin\//.test(path) ? 0o755 : 0o644 };
   });
-  if (files.length > 0 || layers.length === 0) layers.push(layerOf(ustar([...foldersOf(files), ...files])));
-  return layers;
+  return layerOf(ustar([...foldersOf(entries), ...entries]));
 }
 
 /** Always the same, and some 2 MB. */

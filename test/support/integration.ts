@@ -5,7 +5,7 @@ import type Docker from 'dockerode';
 import { createChecks } from '../../src/activities/check.ts';
 import { integrationCheck } from '../../src/checks/integration/index.ts';
 import type { IntegrationPlan } from '../../src/checks/integration/plan.ts';
-import type { Checked, RateLimited, VerifiedImage } from '../../src/domain/outcomes.ts';
+import type { CheckOutcome, VerifiedImage } from '../../src/domain/outcomes.ts';
 import { checkOf, planOf } from './plans.ts';
 import { checkContext } from './smoke.ts';
 
@@ -23,7 +23,7 @@ export interface IntegrationAttempt {
 export interface RunningIntegration {
   readonly rollout: string;
   readonly environment: MockActivityEnvironment;
-  readonly outcome: Promise<Checked | RateLimited>;
+  readonly outcome: Promise<CheckOutcome>;
   /** What the activity itself warned of. */
   readonly warnings: readonly string[];
 }

@@ -8,7 +8,7 @@ import type { CheckContext } from '../../src/checks/check.ts';
 import { smokeCheck } from '../../src/checks/smoke/index.ts';
 import type { SmokePlan } from '../../src/checks/smoke/plan.ts';
 import { type Digest, parseRepository, type Tag } from '../../src/domain/image-reference.ts';
-import type { Checked, RateLimited, VerifiedImage } from '../../src/domain/outcomes.ts';
+import type { CheckOutcome, VerifiedImage } from '../../src/domain/outcomes.ts';
 import type { Plan } from '../../src/domain/plan.ts';
 import { Artifacts } from '../../src/platform/artifacts.ts';
 import { hasInterface } from '../../src/platform/docker/connect.ts';
@@ -80,7 +80,7 @@ export interface SmokeAttempt {
 export interface RunningSmoke {
   readonly rollout: string;
   readonly environment: MockActivityEnvironment;
-  readonly outcome: Promise<Checked | RateLimited>;
+  readonly outcome: Promise<CheckOutcome>;
   /** What the activity itself warned of. */
   readonly warnings: readonly string[];
   /** How often it has told Temporal that it lives. */

@@ -98,7 +98,9 @@ export async function startWorkers(
   {
     sealing = testSealing,
     ...options
-  }: Pick<WorkerOptions, 'maxCachedWorkflows' | 'sinks'> & { readonly sealing?: Sealing } = {},
+  }: Pick<WorkerOptions, 'maxCachedWorkflows' | 'maxConcurrentActivityTaskExecutions' | 'sinks'> & {
+    readonly sealing?: Sealing;
+  } = {},
 ): Promise<TestWorkers> {
   const connection = await NativeConnection.connect({ address: temporal.address });
   const workflowBundleCode = await workflowBundle();

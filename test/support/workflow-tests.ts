@@ -17,7 +17,7 @@ import { eventually } from './wait.ts';
 import { startWorkers, type TestWorkers } from './worker.ts';
 
 type Calls = ReadonlyMap<string, (input: unknown) => Promise<unknown>>;
-type Settings = Pick<WorkerOptions, 'maxCachedWorkflows' | 'sinks'>;
+type Settings = Pick<WorkerOptions, 'maxCachedWorkflows' | 'maxConcurrentActivityTaskExecutions' | 'sinks'>;
 
 /** What a test answers for its services. Nothing before it says so with `work`, and nothing once it is over. */
 interface Answers {
@@ -151,9 +151,8 @@ function sharedWorkers(namespace: () => TestNamespace) {
     unanswered,
     stop,
     async run(settings: Settings): Promise<void> {
-      const { maxCachedWorkflows, sinks } = settings;
-      const isSame = running?.settings.maxCachedWorkflows === maxCachedWorkflows && running?.settings.sinks === sinks;
-      if (running !== undefined && isSame) return;
+      const keys = ['maxCachedWorkflows', 'maxConcurrentActivityTaskExecutions', 'sinks'] as const;
+      if (running !== undefined && keys.every((key) => running?.settings[key] === settings[key])) return;
       await stop();
       const { client } = namespace();
       // What line and merge queues ask of Temporal is the same for every test.

@@ -108,7 +108,7 @@ export async function runTrivy({ limits, ...run }: TrivyRun): Promise<void> {
     new Error(`Trivy cannot be started as '${program}' (${why}); install Trivy, or name it in TRIVY`, options);
   try {
     const bounds = { timeoutMs: longestRunMs, ...(!isImage && { limits }) };
-    const { code, killedBy, endedBy, stderr } = await runProgram({ ...run, ...bounds, environment, command });
+    const { code, killedBy, endedBy, stderr } = await runProgram({ ...run, ...bounds, environment, command, yields: true });
     if (endedBy === 'time-out') throw new Error(`Trivy did not end within ${longestRunMs / 60_000} minutes; it is run again`);
     // What the shell says that becomes the program.
     if (!isImage && (code === 127 || code === 126)) throw cannotStart(code === 127 ? 'ENOENT' : 'EACCES');

@@ -1,4 +1,4 @@
-import type { Checked, ConfirmOutcome, ImageIdentity, RateLimited, VerifyOutcome } from '../../domain/outcomes.ts';
+import type { CheckOutcome, ConfirmOutcome, ImageIdentity, VerifyOutcome } from '../../domain/outcomes.ts';
 import type { Plan } from '../../domain/plan.ts';
 import type { StageStepInput } from './delivery.ts';
 
@@ -22,10 +22,13 @@ export interface VerifyActivities {
   confirm(input: VerifyInput): Promise<ConfirmOutcome>;
 }
 
-export type CheckInput = Omit<StageStepInput, 'stage'>;
+export interface CheckInput extends Omit<StageStepInput, 'stage'> {
+  /** The rollout that went first when the check was asked for. */
+  readonly supersededBy?: string;
+}
 
 /** One activity for each kind of check, named after it, so that Temporal shows which one is at work. */
 export interface CheckActivities {
   /** @throws ApplicationFailure of the check's own type where the image does not pass, with a list of `Evidence` as its detail */
-  readonly [check: `check:${string}`]: (input: CheckInput) => Promise<Checked | RateLimited>;
+  readonly [check: `check:${string}`]: (input: CheckInput) => Promise<CheckOutcome>;
 }

@@ -20,8 +20,8 @@ export interface LaneEntry extends RolloutRun, Pick<LanePosition, 'tag' | 'diges
 }
 
 export type EntryAnswer =
-  /** `newest`: what the tag was when it was verified last. */
-  | { readonly kind: 'admitted'; readonly newest?: Digest }
+  /** `newest`: what the tag was when it was verified last; `supersededBy`: a rollout that goes first wherever this one asks for its turn. */
+  | { readonly kind: 'admitted'; readonly newest?: Digest; readonly supersededBy?: string }
   | { readonly kind: 'unchanged' | 'quarantined'; readonly reason: string };
 
 export interface LaneExit extends RolloutRun {
@@ -102,7 +102,22 @@ export function verified(lane: LaneState, at: VerifiedReport): { answer: EntryAn
     return other !== rollout && !rollback && !hasBegun && isLater(policy, mine, theirs);
   });
   for (const [, theirs] of older) theirs.supersededBy = mine;
-  return { answer: { kind: 'admitted' }, superseded: older.map(([other]) => other) };
+  const superseded = older.map(([other]) => other);
+  const first = goesFirst(lane, at, mine);
+  if (first === undefined) return { answer: { kind: 'admitted' }, superseded };
+  member.supersededBy = first;
+  return { answer: { kind: 'admitted', supersededBy: first.rollout }, superseded };
+}
+
+/** Pushes come in any order: a later image that is verified already, or has asked for the turn of every stage. */
+function goesFirst(lane: LaneState, { rollout, policy, stages }: VerifiedReport, mine: LanePosition): LanePosition | undefined {
+  const isBefore = (theirs: LanePosition | undefined): theirs is LanePosition =>
+    theirs !== undefined && theirs.rollout !== rollout && isLater(policy, theirs, mine);
+  const members = Object.values(lane.members).filter(({ rollback, position }) => !rollback && !position?.promotion);
+  const member = members.map(({ position }) => position).find(isBefore);
+  if (member !== undefined) return member;
+  const latest = stages.map((stage) => lane.stages[stage]?.latest);
+  return latest.every(isBefore) ? latest[0] : undefined;
 }
 
 /** A rollout has ended: its verdict is kept, and what it held goes to the next. */

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { constants, setPriority } from 'node:os';
 import { resolve } from 'node:path';
 import type { Environment } from '../../domain/environment.ts';
 import { codeOf } from '../../domain/errors.ts';
@@ -17,6 +18,8 @@ export interface ProgramRun {
   readonly signal?: AbortSignal;
   /** Bytes that it may print on standard output: with more it is stopped. Absent: what is longer loses its beginning. */
   readonly longestStdout?: number;
+  /** It computes for long, and yields to everything else that this machine does. */
+  readonly yields?: boolean;
   /** What the kernel allows it; not on Windows. */
   readonly limits?: ProcessLimits;
 }
@@ -63,6 +66,7 @@ export async function runProgram(run: ProgramRun): Promise<ProgramEnd> {
     stdio: ['pipe', 'pipe', 'pipe'],
     detached: true,
   });
+  if (run.yields && child.pid !== undefined) lowerPriority(child.pid);
   const stdout = keepEnd(keptAnswer);
   const [stderr, output] = [keepEnd(keptOutput), keepEnd(keptOutput)];
   let printed = 0;
@@ -101,6 +105,16 @@ export async function runProgram(run: ProgramRun): Promise<ProgramEnd> {
     clearTimeout(timer);
     clearTimeout(kill);
     run.signal?.removeEventListener('abort', abort);
+  }
+}
+
+/** What it starts has the same. */
+function lowerPriority(pid: number): void {
+  try {
+    setPriority(pid, constants.priority.PRIORITY_BELOW_NORMAL);
+  } catch (error) {
+    // It has ended already.
+    if (codeOf(error) !== 'ESRCH' && codeOf(error) !== 'ERR_SYSTEM_ERROR') throw error;
   }
 }
 

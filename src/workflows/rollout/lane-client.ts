@@ -1,6 +1,13 @@
 import { CancellationScope, condition, proxyLocalActivities, setHandler, workflowInfo } from '@temporalio/workflow';
 import type { LaneActivities, LaneCall } from '../../contracts/activities/lane.ts';
-import { grantSignal, type MergeTurn, progressSignal, type RolloutStart, supersedeSignal } from '../../contracts/messages.ts';
+import {
+  grantSignal,
+  type MergeTurn,
+  progressSignal,
+  type RolloutStart,
+  supersededQuery,
+  supersedeSignal,
+} from '../../contracts/messages.ts';
 import type { Digest } from '../../domain/image-reference.ts';
 import type { EntryAnswer } from '../../domain/lane/members.ts';
 import type { BeginAnswer, RolledBackReport, RolloutRun, Running } from '../../domain/lane/state.ts';
@@ -70,6 +77,7 @@ export class LaneClient {
     setHandler(supersedeSignal, ({ by, where }) => {
       this.#superseded.set(where === 'checks' ? undefined : where.stage, by);
     });
+    setHandler(supersededQuery, () => this.supersededIn(undefined));
     setHandler(progressSignal, () => {
       this.#progress += 1;
     });
@@ -137,7 +145,9 @@ export class LaneClient {
       ...(this.#start.promotion !== undefined && { promotion: true }),
       ...(this.tagIs !== undefined && { instead: this.tagIs }),
     });
-    this.#endUnlessAdmitted(await calls.reportVerified(report));
+    const answer = await calls.reportVerified(report);
+    this.#endUnlessAdmitted(answer);
+    if (answer.kind === 'admitted' && answer.supersededBy !== undefined) this.#superseded.set(undefined, answer.supersededBy);
   }
 
   #endUnlessAdmitted(answer: EntryAnswer): void {

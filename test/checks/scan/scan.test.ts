@@ -9,7 +9,7 @@ import type { ScanPlan, ScanSummary } from '../../../src/checks/scan/policy.ts';
 import { createScan, createScanner as createScans, type ScanDependencies } from '../../../src/checks/scan/scan.ts';
 import { type Evidence, isEvidence } from '../../../src/domain/evidence.ts';
 import type { Digest, Repository, Tag } from '../../../src/domain/image-reference.ts';
-import type { Checked, RateLimited, VerifiedImage } from '../../../src/domain/outcomes.ts';
+import type { CheckOutcome, VerifiedImage } from '../../../src/domain/outcomes.ts';
 import type { Plan } from '../../../src/domain/plan.ts';
 import { failureOf, runActivity } from '../../support/activity.ts';
 import { startHttpServer } from '../../support/http-server.ts';
@@ -51,7 +51,7 @@ function activityOf(scans: Scans) {
   return scan ?? assert.fail('there is no such activity');
 }
 
-function scanOnce(scans: Scans, plan: Plan, image: VerifiedImage): Promise<Checked | RateLimited> {
+function scanOnce(scans: Scans, plan: Plan, image: VerifiedImage): Promise<CheckOutcome> {
   return runActivity(activityOf(scans), { plan, image });
 }
 

@@ -8,7 +8,7 @@ import type Docker from 'dockerode';
 import { createVerify } from '../../../src/activities/verify.ts';
 import type { SmokePlan } from '../../../src/checks/smoke/plan.ts';
 import type { Evidence } from '../../../src/domain/evidence.ts';
-import type { Checked, RateLimited } from '../../../src/domain/outcomes.ts';
+import type { CheckOutcome } from '../../../src/domain/outcomes.ts';
 import { failureOf, runActivity } from '../../support/activity.ts';
 import { ensureDocker, expectEvent, hasImage, imageIsGone, labelled, removeImagesOf } from '../../support/docker.ts';
 import { startDockerProxy } from '../../support/docker-proxy.ts';
@@ -20,7 +20,7 @@ import { pushRivals } from '../../support/rival-images.ts';
 import { imageToSmoke, type SmokeAttempt, smokePlan, startSmoke } from '../../support/smoke.ts';
 
 /** What was said of an image that passed. */
-function summaryOf(outcome: Checked | RateLimited) {
+function summaryOf(outcome: CheckOutcome) {
   if (outcome.kind !== 'checked') assert.fail(JSON.stringify(outcome));
   const [, readyBy, seconds, platform] =
     /^ready by (\w+) after ([\d.]+) s on (\S+)$/.exec(outcome.text) ?? assert.fail(outcome.text);

@@ -44,6 +44,26 @@ describe('the rules of a lane', () => {
     assert.ok(!someoneWaits(lane));
   });
 
+  it('tell a rollout at once which later one goes first: one that is verified, or that has asked for every turn', () => {
+    const lane = emptyLane();
+    const said = (rollout: Rollout) => {
+      enter(lane, rollout);
+      return verified(lane, { ...rollout, policy: semver }).answer;
+    };
+    const [first, second, third, fourth] = ['1.0.1', '1.0.2', '1.0.3', '1.0.4'].map((tag) => of(tag, tag));
+    assert.ok(first && second && third && fourth);
+    assert.deepEqual(said(third), { kind: 'admitted' });
+    assert.deepEqual(said(first), { kind: 'admitted', supersededBy: third.rollout });
+    assert.deepEqual(said(of('1.0.0', '1.0.0', true)), { kind: 'admitted' }, 'an operator asked for it');
+    request(lane, { ...third, policy: semver });
+    end(lane, third, 'proposed');
+    assert.deepEqual(said(second), { kind: 'admitted', supersededBy: third.rollout });
+    assert.deepEqual(said(fourth), { kind: 'admitted' });
+    const twoStages = { ...of('1.0.2', '1.0.2', false), rollout: 'again', stages: [stage, 'canary'] };
+    end(lane, fourth, 'rejected');
+    assert.deepEqual(said(twoStages), { kind: 'admitted' }, 'there is a stage that nothing later has asked for');
+  });
+
   it('answer a repeated question alike', () => {
     const lane = emptyLane();
     const [a, b] = [of('a'), of('b')];

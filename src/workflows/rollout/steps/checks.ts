@@ -1,6 +1,7 @@
 import { CancellationScope, sleep } from '@temporalio/workflow';
 import { isByDigest } from '../../../contracts/messages.ts';
 import type { CheckResult, VerifiedImage } from '../../../domain/outcomes.ts';
+import type { CheckPlan } from '../../../domain/plan.ts';
 import { endRollout } from '../record.ts';
 import { network, runCheck } from './proxies.ts';
 import { type RolloutContext, type StageRun, takeStep } from './take-step.ts';
@@ -49,7 +50,7 @@ export async function check(run: RolloutContext, image: VerifiedImage): Promise<
     const begun = new Map<string, Promise<CheckResult>>();
     for (const planned of plan.checks) {
       const { kind, title } = planned;
-      const take = () => takeStep(run, { step: kind }, () => runCheck(planned, { plan, image }));
+      const take = () => takeStep(run, { step: kind }, () => checkUnlessSuperseded(run, planned, image));
       const before = Promise.all(planned.after.map((other) => begun.get(other)));
       const result = before.then(async () => ({ kind, title, outcome: await take() }));
       begun.set(kind, result);
@@ -60,4 +61,12 @@ export async function check(run: RolloutContext, image: VerifiedImage): Promise<
     await Promise.allSettled(running);
     return await all;
   });
+}
+
+/** Where a newer image of the service goes first, the worker does not begin the check: see src/activities/superseded.ts. */
+async function checkUnlessSuperseded({ start, lane }: RolloutContext, planned: CheckPlan, image: VerifiedImage) {
+  const supersededBy = lane.supersededIn(undefined);
+  const outcome = await runCheck(planned, { plan: start.plan, image, ...(supersededBy !== undefined && { supersededBy }) });
+  if (outcome.kind !== 'superseded') return outcome;
+  return endRollout({ end: 'superseded', reason: `by ${outcome.by}, before it was checked` });
 }
