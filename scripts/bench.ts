@@ -6,6 +6,7 @@ import type { Layout } from './bench/image.ts';
 import { measureIngress } from './bench/ingress.ts';
 import { ingressAims, ingressText } from './bench/ingress-report.ts';
 import { type Aim, aimText, isMet } from './bench/report.ts';
+import { benchRollbacks } from './bench/rollback.ts';
 import { benchFirstPush, benchSecondPush } from './bench/rollouts.ts';
 import { measureStarts, startAims } from './bench/start.ts';
 import { buildService } from './setup/build.mjs';
@@ -34,6 +35,7 @@ const benches = {
   rollout: benchFirstPush,
   second: benchSecondPush,
   hundred: ({ print }: BenchOptions) => benchHundredPushes(print),
+  rollback: ({ rounds, print }: BenchOptions) => benchRollbacks(rounds, print),
   ingress: benchIngress,
 } satisfies Record<string, (options: BenchOptions) => Promise<Aim[] | undefined>>;
 

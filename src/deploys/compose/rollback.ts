@@ -9,7 +9,7 @@ import { awaitLeftBehind } from './detached-program.ts';
 import { readDefinition, requireCompose, requireSite } from './project.ts';
 import { hasRun, keepCurrent } from './running-definition.ts';
 import { type DeployedService, findServices, nameOfBefore, recreated, runningImages, runsPreviousImage } from './services.ts';
-import { bringUp, type ComposeUp, waitForServices } from './up.ts';
+import { bringUp, type ComposeUp, requireServices, waitForServices } from './up.ts';
 
 /**
  * Brings the services back as they ran, whatever the files say by now. If nobody kept what they were made from (another host, an earlier
@@ -31,7 +31,9 @@ export async function rollBack(context: ComposeContext, before: readonly Running
   await files.writeProgress(undefined);
   const pins = await pinsOf(context, meant, signal);
   await files.writePins(pins);
-  await recreate(context, { kept, up, pins, toDo }, signal);
+  // It was healthy before, time matters, and the watch that follows sees whether it is.
+  const waits = target.stage.watch === undefined;
+  await recreate(context, { kept, up, pins, toDo, waits }, signal);
   const now = await findServices(docker, up.project, names);
   const running = runningImages(now, target.image);
   if (toDo.length === 0) return { kind: 'deployed', changed: false, running, text: 'what ran before runs' };
@@ -67,16 +69,22 @@ interface ComposeRollback {
   readonly pins: Readonly<Record<string, string>>;
   /** Names of the services to recreate; the others run already what ran before. */
   readonly toDo: readonly string[];
+  /** Until they are healthy, and not only until they run. */
+  readonly waits: boolean;
 }
 
 /** Recreates services as they ran: where it was kept, not only the image but the whole definition that their containers were made from. */
-async function recreate(context: ComposeContext, { kept, up, pins, toDo }: ComposeRollback, signal: AbortSignal): Promise<void> {
+async function recreate(
+  context: ComposeContext,
+  { kept, up, pins, toDo, waits }: ComposeRollback,
+  signal: AbortSignal,
+): Promise<void> {
   const whole = kept && withImages(kept, pins);
   // Compose writes this path on the containers as their definition's, so the file stays. No container has it yet.
   if (whole) await context.files.writeCurrent({ ...whole, 'x-landfall': { ...whole['x-landfall'], containers: {} } });
   // The containers being replaced are unhealthy: do not wait for their graceful stop.
-  if (toDo.length > 0) await bringUp(context, { ...up, services: toDo, stopWithin: 2 });
-  if (up.services.length > 0) await waitForServices(context, up, signal);
+  if (toDo.length > 0) await bringUp(context, { ...up, services: toDo, stopWithin: 1 });
+  if (up.services.length > 0) await (waits ? waitForServices(context, up, signal) : requireServices(context, up));
   if (whole === undefined) return;
   const { commit, exact } = whole['x-landfall'];
   const services = await findServices(context.docker, up.project, up.services);
@@ -132,7 +140,7 @@ async function rollBackAfterFailure(context: ComposeContext, services: readonly 
     const { signal } = new AbortController();
     const up = await upOf(context, names, ran);
     const pins = await pinsOf(context, before, signal);
-    await recreate(context, { kept: ran, up, pins, toDo: names }, signal);
+    await recreate(context, { kept: ran, up, pins, toDo: names, waits: true }, signal);
     return 'what ran before runs again';
   } catch (error) {
     return `what ran before could NOT be brought back, so the service may be down: ${messageOf(error)}`;

@@ -1,7 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import { Refusal } from '../../domain/failures.ts';
-import { waitUntilReady } from '../docker/readiness.ts';
+import type { Container } from '../../platform/docker/container.ts';
+import { requireRunning, waitUntilReady } from '../docker/readiness.ts';
 import { failed } from '../kit/refusals.ts';
 import type { ComposeContext } from './context.ts';
 import { runToEnd } from './detached-program.ts';
@@ -56,17 +57,12 @@ export async function waitForServices(context: ComposeContext, up: ComposeUp, si
   const { docker, target } = context;
   const { timeoutMs } = target.deploy;
   await whileDaemonStays(docker, async () => {
-    const found = await findServices(docker, up.project, up.services);
-    const missing = found.find(({ containers }) => containers.length === 0);
-    if (missing !== undefined)
-      throw failed(`expected a container of ${missing.name} after 'docker compose up', found none`, [{}]);
+    const found = await containersOf(docker, up);
     const over = new AbortController();
     const either = AbortSignal.any([signal, over.signal]);
-    const waits = found
-      .flatMap(({ containers }) => containers)
-      .map(({ container: { Id: id, Name, RestartCount: restarts } }) =>
-        waitUntilReady({ docker, id, name: Name.slice(1), timeoutMs, restarts, signal: either }),
-      );
+    const waits = found.map(({ Id: id, Name, RestartCount: restarts }) =>
+      waitUntilReady({ docker, id, name: Name.slice(1), timeoutMs, restarts, signal: either }),
+    );
     try {
       await Promise.all(waits);
     } finally {
@@ -75,6 +71,20 @@ export async function waitForServices(context: ComposeContext, up: ComposeUp, si
       await Promise.allSettled(waits);
     }
   });
+}
+
+/** What was just brought up runs, healthy or not. @throws Refusal `DeployFailed` if a container has ended already */
+export async function requireServices({ docker }: ComposeContext, up: ComposeUp): Promise<void> {
+  await whileDaemonStays(docker, async () => {
+    for (const { Name } of await containersOf(docker, up)) await requireRunning(docker, Name.slice(1));
+  });
+}
+
+async function containersOf(docker: Docker, { project, services }: ComposeUp): Promise<Container[]> {
+  const found = await findServices(docker, project, services);
+  const missing = found.find(({ containers }) => containers.length === 0);
+  if (missing !== undefined) throw failed(`expected a container of ${missing.name} after 'docker compose up', found none`, [{}]);
+  return found.flatMap(({ containers }) => containers.map(({ container }) => container));
 }
 
 /** A failure while the daemon shuts down is retried, and not blamed on the image. */

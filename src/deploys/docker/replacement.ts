@@ -48,7 +48,7 @@ export interface Replacement extends DockerDeployerOptions, Pick<Work, 'turn' | 
 }
 
 /** A bad container is not worth the wait for its own stop timeout. */
-export const quickStopSeconds = 2;
+export const quickStopSeconds = 1;
 /** How often an image that somebody removed between pull and use is pulled again. */
 const pullsAtMost = 3;
 
