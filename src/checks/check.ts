@@ -11,6 +11,7 @@ import type { HostReach } from '../platform/docker/connect.ts';
 import type { Images } from '../platform/docker/images.ts';
 import { labelsOf, type SmokeRun } from '../platform/docker/labels.ts';
 import type { CredentialsSource } from '../platform/registry/credentials.ts';
+import type { Registry } from '../platform/registry/registry.ts';
 import type { Complain } from '../settings/problem.ts';
 import { type SecretCheck, text, textOrSecret } from '../settings/scalars.ts';
 import type { SecretResolver } from '../settings/secrets.ts';
@@ -88,6 +89,7 @@ export interface CheckContext {
   readonly ownershipKey: string;
   readonly secrets: SecretResolver;
   readonly credentials: CredentialsSource;
+  readonly registry: Registry;
   /** Whether a registry (host and port) is spoken to over plain HTTP. */
   readonly plainHttp: (registry: string) => boolean;
   readonly artifacts: Artifacts;

@@ -50,6 +50,7 @@ export async function createDependencies(
     docker,
     secrets,
     credentials,
+    registry: new Registry({ credentials, plainHttp, belongs }),
     plainHttp,
     clientFor,
     locks,
@@ -67,7 +68,6 @@ export async function createDependencies(
   return {
     ...context,
     client: temporal.client,
-    registry: new Registry({ credentials, plainHttp, belongs }),
     checks: await byKind(checks, ({ create, section }) => create(context, section && configuration.sections[section.key])),
     deployers: await byKind(deploys, ({ create }) => create(context)),
     notifiers: await byKind(notifiers, ({ create }) => create(context)),

@@ -33,12 +33,16 @@ export async function createScanner(options: Partial<TrivyOptions> & { readonly 
     env: { PATH: process.env.PATH, HOME: folder },
     ...overrides,
   };
+  const trivy = createTrivy(all);
   return {
-    trivy: createTrivy(all),
+    trivy,
     artifacts,
     cacheDir,
     options: all,
-    remove: () => rm(folder, { recursive: true, force: true }),
+    async remove() {
+      await trivy.stop();
+      await rm(folder, { recursive: true, force: true });
+    },
   };
 }
 

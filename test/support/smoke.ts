@@ -12,6 +12,7 @@ import type { CheckOutcome, VerifiedImage } from '../../src/domain/outcomes.ts';
 import type { Plan } from '../../src/domain/plan.ts';
 import { Artifacts } from '../../src/platform/artifacts.ts';
 import { hasInterface } from '../../src/platform/docker/connect.ts';
+import { Registry } from '../../src/platform/registry/registry.ts';
 import { hostPlatform } from './images.ts';
 import { checkOf } from './plans.ts';
 
@@ -28,6 +29,7 @@ export function checkContext(docker: Docker, changes: Partial<CheckContext> = {}
     ownershipKey: keyOfTests,
     secrets: (value) => value,
     credentials: async () => undefined,
+    registry: new Registry({ credentials: async () => undefined, plainHttp: () => true }),
     plainHttp: () => true,
     artifacts: new Artifacts(tmpdir()),
     baseDir: tmpdir(),

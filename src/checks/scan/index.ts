@@ -1,7 +1,7 @@
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { memory, size, text, url } from '../../settings/scalars.ts';
-import { map, optional } from '../../settings/wording.ts';
+import { expecting, map, optional } from '../../settings/wording.ts';
 import { type CheckContext, defineCheck } from '../check.ts';
 import { scanSchema } from './policy.ts';
 
@@ -17,6 +17,10 @@ export const trivySchema = map(
     offline: z.boolean().describe('Use the databases that are there, and the network for nothing.').default(false),
     memory: optional(memory, 'Most memory that it may have. Default: 4g.'),
     disk: optional(size, 'Most that it may unpack an image to. Default: 20g.'),
+    layers: optional(
+      z.union([z.literal('off'), size], expecting('off or a size such as 512m or 2g')),
+      'Most that what was found in layers may take on the disk, so that a layer is looked through once; off: at each scan. Default: 2g.',
+    ),
     server: url('a Trivy server that scans in place of this machine').exactOptional(),
   },
   'How images are scanned.',
@@ -47,7 +51,7 @@ export const scanCheck = defineCheck({
   }),
   section: { key: 'trivy', schema: () => trivySchema },
   async create(context, section) {
-    const { command, ...trivy } = trivySettings(section, context);
+    const { command, layers, ...trivy } = trivySettings(section, context);
     const [{ createTrivy }, { trivyCommand }, { createScan }, { findTool }] = await Promise.all([
       import('./trivy.ts'),
       import('./trivy-process.ts'),
@@ -55,6 +59,8 @@ export const scanCheck = defineCheck({
       import('../../platform/tools.mjs'),
     ]);
     const started = trivyCommand({ configured: command, found: findTool('trivy', context.env) });
-    return createScan({ ...context, trivy: createTrivy({ ...context, ...trivy, command: started }) });
+    const { registry, log } = context;
+    const kept = layers !== 'off' && { layers: { registry, log, ...(layers !== undefined && { mostBytes: layers }) } };
+    return createScan({ ...context, trivy: createTrivy({ ...context, ...trivy, ...kept, command: started }) });
   },
 });

@@ -53,7 +53,7 @@ export function trivyArguments(
 }
 
 /** `input` is a password, which neither arguments nor environment may show. */
-export interface TrivyRun extends Pick<ProgramRun, 'environment' | 'input'> {
+export interface TrivyRun extends Pick<ProgramRun, 'environment' | 'input' | 'stopBy'> {
   readonly command: TrivyCommand;
   /** Where it starts, and looks for settings. */
   readonly directory: string;
@@ -91,10 +91,17 @@ export class TrivyFailed extends Error {
   }
 }
 
+/** Trivy ended well, but this machine kept it from looking at all of the image. */
+export class ScanBroken extends Error {}
+
+/** What Trivy only warns of, and goes on without the file. A file that is damaged is another matter: it is so each time. */
+const machineFault =
+  /Analysis error.*(no space left on device|disk quota exceeded|too many open files|input\/output error|cannot allocate memory)/;
+
 /** The step has a limit of its own, which counts where the worker still hears of it. */
 const longestRunMs = 60 * 60_000;
 
-/** Runs Trivy to its end. @throws TrivyFailed, Error where it cannot be started, and what `runProgram` throws */
+/** Runs Trivy to its end. @throws TrivyFailed, ScanBroken, Error where it cannot be started, and what `runProgram` throws */
 export async function runTrivy({ limits, ...run }: TrivyRun): Promise<void> {
   const user = process.getuid && process.getgid ? `${process.getuid()}:${process.getgid()}` : undefined;
   const [program = 'trivy', ...first] = trivyArguments(run.command, run.folders, user, limits.memoryBytes);
@@ -113,6 +120,8 @@ export async function runTrivy({ limits, ...run }: TrivyRun): Promise<void> {
     // What the shell says that becomes the program.
     if (!isImage && (code === 127 || code === 126)) throw cannotStart(code === 127 ? 'ENOENT' : 'EACCES');
     if (code !== 0) throw new TrivyFailed(code === undefined ? `signal ${killedBy}` : `exit code ${code}`, stderr);
+    const fault = machineFault.exec(stderr)?.[1];
+    if (fault !== undefined) throw new ScanBroken(`Trivy could not look at every file (${fault}); it is scanned again`);
   } catch (cause) {
     const why = codeOf(cause);
     if (why !== 'ENOENT' && why !== 'EACCES') throw cause;

@@ -1,17 +1,23 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { z } from 'zod';
 import type { Environment } from '../../domain/environment.ts';
-import { codeOf } from '../../domain/errors.ts';
 import { RateLimit, Refusal } from '../../domain/failures.ts';
 import { type Digest, type Repository, registryOf } from '../../domain/image-reference.ts';
 import { FolderTooLarge, withinFolder } from '../../platform/files/folder-size.ts';
-import { request } from '../../platform/http/client.ts';
 import { childEnvironment, cloudAccounts } from '../../platform/processes/environment.ts';
-import { identityTokenUser } from '../../platform/registry/credentials.ts';
-import { SharedRuns } from '../../platform/shared-runs.ts';
+import type { ProcessLimits } from '../../platform/processes/program.ts';
+import { identityTokenUser, type RegistryCredentials } from '../../platform/registry/credentials.ts';
 import type { CheckContext } from '../check.ts';
+import {
+  alone,
+  costOfForgetting,
+  createLayerCache,
+  type LayerCache,
+  type LayerCacheSettings,
+  type ScanTerms,
+} from './layer-cache.ts';
 import { readReport } from './read-report.ts';
+import { createDatabase, databaseOfServer, type TrivyDatabase } from './trivy-database.ts';
 import { runTrivy, TrivyFailed, type TrivyRun } from './trivy-process.ts';
 
 export interface TrivyOptions extends Pick<CheckContext, 'plainHttp' | 'credentials'> {
@@ -30,6 +36,8 @@ export interface TrivyOptions extends Pick<CheckContext, 'plainHttp' | 'credenti
   readonly memory?: number;
   /** Bytes that it may unpack an image to; absent: 20 GiB. */
   readonly disk?: number;
+  /** Absent: what was found in layers is not kept, and each scan looks through all of them. */
+  readonly layers?: LayerCacheSettings;
   /** Where Trivy's environment is taken from, without Landfall's secrets and Trivy's own settings: PATH, HOME, proxies. */
   readonly env: Environment;
 }
@@ -52,6 +60,9 @@ export interface Trivy {
     files: { readonly report: string; readonly sbom: string },
     signal: AbortSignal,
   ): Promise<void>;
+
+  /** Ends what runs beside us between scans. It ends with us, too. */
+  stop(): Promise<void>;
 }
 
 export const scanners = 'vuln,secret';
@@ -76,9 +87,10 @@ const dockerVariables = [
 ];
 
 export function createTrivy(options: TrivyOptions): Trivy {
-  const { dbRepository, javaDbRepository, offline, server } = options;
-  const database = createDatabase(options, 'the vulnerability database', 'db', dbRepository);
-  const javaIndex = createDatabase(options, 'the index of Java archives', 'java-db', javaDbRepository);
+  const { offline, server } = options;
+  const database = databaseOf(options, 'the vulnerability database', 'db');
+  const javaIndex = databaseOf(options, 'the index of Java archives', 'java-db');
+  const cache = layerCacheOf(options, database, javaIndex);
   return {
     async database(signal) {
       if (server !== undefined) return databaseOfServer(server, signal);
@@ -92,7 +104,7 @@ export function createTrivy(options: TrivyOptions): Trivy {
       );
     },
     async scan(image, files, signal) {
-      const scanOnce = () => writeReport(options, image, files.report, signal);
+      const scanOnce = () => writeReport(options, cache, image, files.report, signal);
       if (await wantsJavaIndex(options, javaIndex, scanOnce, files.report)) {
         await javaIndex.download(signal);
         await scanOnce();
@@ -103,26 +115,51 @@ export function createTrivy(options: TrivyOptions): Trivy {
         signal,
       });
     },
+    stop: async () => await cache?.stop(),
   };
+}
+
+/** Where the Trivy of these options cannot remember layers, or another one does, undefined. */
+function layerCacheOf(options: TrivyOptions, database: TrivyDatabase, javaIndex: TrivyDatabase): LayerCache | undefined {
+  const { layers, command, server } = options;
+  if (layers === undefined) return undefined;
+  if (server !== undefined) {
+    layers.log.warn(
+      {},
+      'trivy.server remembers layers by what images claim of them: whoever may push can have it mistake one for another',
+    );
+    return undefined;
+  }
+  const why = 'image' in command ? 'Trivy runs as an image' : process.platform === 'win32' ? 'this is Windows' : undefined;
+  if (why !== undefined || 'image' in command) {
+    layers.log.warn({}, `what Trivy finds in layers is not kept, because ${why}: ${costOfForgetting}`);
+    return undefined;
+  }
+  return createLayerCache({ ...options, ...layers, command, database, javaIndex, limits: limitsOf(options) });
 }
 
 /** Runs Trivy where no file and no variable but ours changes what it does. */
 async function run(
-  { command, cacheDir, env, memory = usualMemory, disk = usualDisk }: TrivyOptions,
+  options: TrivyOptions,
   {
     environment,
     ...rest
   }: Omit<TrivyRun, 'command' | 'directory' | 'environment' | 'limits'> & Partial<Pick<TrivyRun, 'environment'>>,
 ): Promise<void> {
+  const { command, cacheDir, env } = options;
   await mkdir(cacheDir, { recursive: true });
   await runTrivy({
     ...rest,
     command,
     directory: cacheDir,
-    limits: { memoryBytes: memory, fileBytes: disk },
+    limits: limitsOf(options),
     arguments: [...rest.arguments, ...ownSettings, ...patient],
     environment: { ...childEnvironment(env, [...dockerVariables, ...cloudAccounts]), ...environment },
   });
+}
+
+function limitsOf({ memory = usualMemory, disk = usualDisk }: TrivyOptions): ProcessLimits {
+  return { memoryBytes: memory, fileBytes: disk };
 }
 
 /**
@@ -131,7 +168,7 @@ async function run(
  */
 async function wantsJavaIndex(
   { offline }: TrivyOptions,
-  javaIndex: Database,
+  javaIndex: TrivyDatabase,
   scanOnce: () => Promise<void>,
   report: string,
 ): Promise<boolean> {
@@ -151,19 +188,16 @@ async function wantsJavaIndex(
 
 async function writeReport(
   options: TrivyOptions,
+  cache: LayerCache | undefined,
   image: { readonly repository: Repository; readonly digest: Digest },
   report: string,
   signal: AbortSignal,
 ): Promise<void> {
   const registry = registryOf(image.repository);
-  const credentials = await loginFor(registry, options);
-  const database =
-    options.server === undefined
-      ? // In memory, because Trivy locks a cache on disk: scans at the same time would wait for each other and fail.
-        ['--cache-backend', 'memory', '--skip-db-update']
-      : ['--server', options.server];
+  const known = await options.credentials(registry);
+  const credentials = loginOf(known, registry);
   // Databases are downloaded by us: scans at the same time would write over each other.
-  const scan = ['image', ...quiet, '--cache-dir', options.cacheDir, ...database, '--skip-java-db-update'];
+  const scan = ['image', ...quiet, '--cache-dir', options.cacheDir, '--skip-java-db-update'];
   const offline = options.offline ? ['--offline-scan'] : [];
   const login = credentials === undefined ? [] : ['--password-stdin'];
   const what = ['--scanners', scanners, '--secret-config', '', '--image-src', 'remote', '--format', 'json', '--output', report];
@@ -176,10 +210,18 @@ async function writeReport(
   };
   const password = credentials !== undefined && { input: credentials.password };
   const folders = [options.cacheDir, dirname(report)];
+  const scanWith = (terms: ScanTerms, stop: AbortSignal) =>
+    withinFolder(dirname(report), options.disk ?? usualDisk, stop, (both) => {
+      const [first = '', ...rest] = words;
+      const more = { arguments: [first, ...terms.options, ...rest], environment: { ...environment, ...terms.environment } };
+      // What it has half done is not to be kept by the server.
+      const stopBy = terms !== alone && { stopBy: 'SIGKILL' as const };
+      return run(options, { folders, ...more, ...password, ...stopBy, signal: both });
+    });
   try {
-    await withinFolder(dirname(report), options.disk ?? usualDisk, signal, (both) =>
-      run(options, { folders, arguments: words, environment, ...password, signal: both }),
-    );
+    if (cache !== undefined) await cache.scan({ ...image, user: known?.username }, signal, scanWith);
+    else
+      await scanWith(options.server === undefined ? alone : { options: ['--server', options.server], environment: {} }, signal);
   } catch (error) {
     if (error instanceof FolderTooLarge) throw overLimit('disk', image, options, error);
     if (!(error instanceof TrivyFailed)) throw error;
@@ -205,8 +247,7 @@ function overLimit(
 }
 
 /** An identity token comes from Docker's own configuration, where Trivy finds it by itself; as a password it would be refused. */
-async function loginFor(registry: string, options: TrivyOptions): ReturnType<TrivyOptions['credentials']> {
-  const credentials = await options.credentials(registry);
+function loginOf(credentials: RegistryCredentials | undefined, registry: string): RegistryCredentials | undefined {
   if (credentials === undefined || credentials.username === identityTokenUser) return undefined;
   if (!/[\s,]/.test(credentials.username)) return credentials;
   throw new Refusal(
@@ -233,63 +274,20 @@ function rateLimit({ answer }: TrivyFailed, host: string): RateLimit | undefined
   return new RateLimit(`${host} asks Trivy to come back later`, new Date(Date.now() + 60_000));
 }
 
-type Database = ReturnType<typeof createDatabase>;
-
-/** One of the databases in Trivy's cache folder. @param what for people. @param from undefined: Trivy's own registries */
-function createDatabase(options: TrivyOptions, what: string, flag: 'db' | 'java-db', from: string | undefined) {
-  const { cacheDir } = options;
-  const folder = join(cacheDir, flag);
-  const downloads = new SharedRuns<void>();
-  const download = async (signal: AbortSignal) => {
-    const repository = from === undefined ? [] : [`--${flag}-repository`, from];
-    const only = ['image', `--download-${flag}-only`, '--cache-dir', cacheDir, ...quiet, ...repository];
+/** One of the databases in Trivy's cache folder. @param what for people */
+function databaseOf(options: TrivyOptions, what: string, kind: 'db' | 'java-db'): TrivyDatabase {
+  const from = kind === 'db' ? options.dbRepository : options.javaDbRepository;
+  const folder = join(options.cacheDir, kind);
+  const download = async (cacheDir: string, signal: AbortSignal) => {
+    const repository = from === undefined ? [] : [`--${kind}-repository`, from];
+    const only = ['image', `--download-${kind}-only`, '--cache-dir', cacheDir, ...quiet, ...repository];
     try {
-      await run(options, { folders: [cacheDir], arguments: only, signal });
+      await run(options, { folders: [options.cacheDir], arguments: only, signal });
     } catch (error) {
       if (!(error instanceof TrivyFailed)) throw error;
       const message = `${what} cannot be downloaded; let this machine reach ${from ?? "Trivy's registries"}, name a mirror under trivy, or put it into ${folder} and scan offline. ${error.message}`;
       throw rateLimit(error, `the registry of ${what}`) ?? new Error(message, { cause: error });
     }
   };
-  return {
-    /** Absolute. */
-    folder,
-    /** Undefined where there is none yet. */
-    state: () => readMetadata(folder),
-    /** Downloads the newest one; several that ask at once share one download, for they would write over each other. */
-    download: (signal: AbortSignal) => downloads.run(folder, download, signal),
-  };
-}
-
-const metadataSchema = z.object({ UpdatedAt: z.iso.datetime(), NextUpdate: z.iso.datetime() });
-
-/** When a database was made (ISO 8601), which identifies it, and whether a newer one is due. */
-async function readMetadata(folder: string): Promise<{ readonly updatedAt: string; readonly isDue: boolean } | undefined> {
-  const path = join(folder, 'metadata.json');
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return undefined;
-    throw error;
-  }
-  const metadata = metadataSchema.safeParse(JSON.parse(text));
-  if (metadata.success) return { updatedAt: metadata.data.UpdatedAt, isDue: Date.now() >= Date.parse(metadata.data.NextUpdate) };
-  throw new Error(`${path} is not what Trivy writes: ${z.prettifyError(metadata.error)}; remove ${folder}`);
-}
-
-const serverSchema = z.object({ VulnerabilityDB: z.object({ UpdatedAt: z.string() }).nullish() });
-
-async function databaseOfServer(server: string, signal: AbortSignal): Promise<string | undefined> {
-  const url = new URL('/version', server);
-  const { status, text } = await request({
-    what: `the Trivy server ${url.host}`,
-    method: 'GET',
-    url,
-    signal,
-    timeoutMs: 30_000,
-    longestAnswer: 1024 * 1024,
-  });
-  if (status !== 200) throw new Error(`the Trivy server ${url.host} answered /version with ${status}, expected 200`);
-  return serverSchema.parse(JSON.parse(text)).VulnerabilityDB?.UpdatedAt;
+  return createDatabase({ ...options, kind, file: kind === 'db' ? 'trivy.db' : 'trivy-java.db', download });
 }

@@ -6,7 +6,7 @@ import { unlessAbsent } from './durable-file.ts';
 const lookAgainMs = 500;
 
 /** What a folder takes of the disk, in bytes. What goes away meanwhile counts for nothing. */
-async function folderSize(folder: string): Promise<number> {
+export async function folderSize(folder: string): Promise<number> {
   const names = (await readdir(folder, { recursive: true }).catch(unlessAbsent)) ?? [];
   let bytes = 0;
   for (const name of names) bytes += ((await lstat(join(folder, name)).catch(unlessAbsent))?.blocks ?? 0) * 512;

@@ -20,6 +20,8 @@ export interface ProgramRun {
   readonly longestStdout?: number;
   /** It computes for long, and yields to everything else that this machine does. */
   readonly yields?: boolean;
+  /** How it is stopped; absent: asked by SIGTERM first. */
+  readonly stopBy?: 'SIGKILL';
   /** What the kernel allows it; not on Windows. */
   readonly limits?: ProcessLimits;
 }
@@ -88,7 +90,7 @@ export async function runProgram(run: ProgramRun): Promise<ProgramEnd> {
   let kill: NodeJS.Timeout | undefined;
   const stop = (reason: ProgramEnd['endedBy']) => {
     endedBy = reason;
-    killGroup(child.pid, 'SIGTERM');
+    killGroup(child.pid, run.stopBy ?? 'SIGTERM');
     kill ??= setTimeout(() => killGroup(child.pid, 'SIGKILL'), stopWithinMs);
   };
   const abort = () => stop('itself');
@@ -119,14 +121,14 @@ function lowerPriority(pid: number): void {
 }
 
 /** Node cannot set limits, so a shell does, and becomes the program; what is run is never a part of what the shell reads. */
-function limited({ memoryBytes, fileBytes }: ProcessLimits, command: readonly string[]): [string, string[]] {
+export function limited({ memoryBytes, fileBytes }: ProcessLimits, command: readonly string[]): [string, string[]] {
   if (process.platform === 'win32') return [command[0] ?? '', command.slice(1)];
   const script = 'ulimit -c 0; ulimit -d "$1"; ulimit -f "$2"; shift 2; exec "$@"';
   // POSIX counts files in blocks of 512 bytes; memory is in KiB everywhere.
   return ['/bin/sh', ['-c', script, 'sh', String(Math.ceil(memoryBytes / 1024)), String(Math.ceil(fileBytes / 512)), ...command]];
 }
 
-function keepEnd(limit: number): { add: (bytes: Buffer) => void; text: () => string } {
+export function keepEnd(limit: number): { add: (bytes: Buffer) => void; text: () => string } {
   let chunks: Buffer[] = [];
   let length = 0;
   return {

@@ -136,6 +136,12 @@ function ambiguous(what: string, why: string): Refusal {
   return new Refusal('NotAnImage', `${what} ${why}, so it is ambiguous which image it is; push it again`);
 }
 
+/** JSON that every program reads alike: undefined where it is none, has more than an image needs, or a key that is ambiguous. */
+export function unambiguousJsonIn(bytes: Buffer): unknown {
+  const json = boundedJsonIn(bytes);
+  return json === undefined || ambiguousKey(bytes.toString('utf8')) !== undefined ? undefined : json;
+}
+
 /** Whether it is at all of the form of a manifest, however wrong it may be otherwise. */
 export function resemblesManifest(bytes: Buffer): boolean {
   return typeof memberOf(boundedJsonIn(bytes), 'schemaVersion') === 'number';
@@ -243,6 +249,6 @@ function endOfString(text: string, start: number): number {
 }
 
 /** As Go folds case: the long s and the Kelvin sign are letters too. */
-function folded(key: string): string {
+export function folded(key: string): string {
   return key.toUpperCase().toLowerCase();
 }

@@ -93,13 +93,19 @@ export class Registry {
 
   /** An image's configuration; its bytes are hashed. */
   async config(repository: Repository, digest: Digest): Promise<ImageConfig | undefined> {
+    const bytes = await this.configBytes(repository, digest);
+    return bytes && parseImageConfig(bytes, configName(repository, digest));
+  }
+
+  /** The same as it was pushed, whatever is in it. */
+  async configBytes(repository: Repository, digest: Digest): Promise<Buffer | undefined> {
     const fetched = await this.#fetch(repository, `blobs/${digest}`, configLimit);
     if (fetched === undefined) return undefined;
-    const what = `the image configuration ${repository}@${digest}`;
+    const what = configName(repository, digest);
     const found = digestOf(fetched.bytes);
     if (found !== digest && !resemblesConfig(fetched.bytes)) throw oddAnswer(what, fetched.answer, 'an image configuration');
     if (found !== digest) throw digestMismatch(what, digest, found);
-    return parseImageConfig(fetched.bytes, what);
+    return fetched.bytes;
   }
 
   async #fetch(repository: Repository, path: string, limit: number): Promise<{ answer: Response; bytes: Buffer } | undefined> {
@@ -156,6 +162,10 @@ function tagsIn(page: unknown): readonly string[] | undefined {
   if (Array.isArray(tags)) return tags.every((tag) => typeof tag === 'string') ? tags : undefined;
   const isEmpty = tags === null || (tags === undefined && typeof memberOf(page, 'name') === 'string');
   return isEmpty ? [] : undefined;
+}
+
+function configName(repository: Repository, digest: Digest): string {
+  return `the image configuration ${repository}@${digest}`;
 }
 
 /** One of unusual length is not worth being remembered. */

@@ -8,6 +8,14 @@ describe('the section trivy', () => {
     assert.deepEqual(trivySettings(trivySchema.parse({}), folders), { offline: false, cacheDir: '/var/lib/landfall/trivy' });
   });
 
+  it('takes the size of what is remembered of layers, or off', () => {
+    assert.deepEqual(
+      ['1m', 'off'].map((layers) => trivySchema.parse({ layers }).layers),
+      [1024 ** 2, 'off'],
+    );
+    assert.throws(() => trivySchema.parse({ layers: 'none' }), /expected off or a size such as 512m or 2g/);
+  });
+
   it('makes a cache folder absolute, and keeps the rest as it is', () => {
     assert.deepEqual(trivySettings({ command: 'trivy', cacheDir: 'cache', offline: true }, folders), {
       command: 'trivy',
