@@ -2,23 +2,24 @@ import type { IngressRound } from './ingress.ts';
 import type { Pace } from './pace.ts';
 import { type Aim, median } from './report.ts';
 
-/** The ingress's aims of docs/benchmark.md: ratios of medians, each of one run. */
+/** The ingress's aims of docs/benchmark.md: medians of the rounds' ratios, because only sides of one round met the same machine. */
 export function ingressAims(rounds: readonly IngressRound[]): Aim[] {
-  const perSecond = (of: (round: IngressRound) => Pace) => median(rounds.map((round) => of(round).perSecond));
+  const ratio = (of: (round: IngressRound) => readonly [ours: Pace, bare: Pace]) =>
+    median(rounds.map(of).map(([ours, bare]) => ours.perSecond / bare.perSecond));
   return [
     {
       id: 'accepted',
       isRatio: true,
       what: 'deliveries accepted per second, of the starts of a bare Temporal client',
       atLeast: 0.9,
-      found: perSecond(({ accepted }) => accepted) / perSecond(({ bare }) => bare),
+      found: ratio(({ accepted, bare }) => [accepted, bare]),
     },
     {
       id: 'refused',
       isRatio: true,
       what: 'deliveries refused per second, of the answers of a bare Koa',
-      atLeast: 0.5,
-      found: perSecond(({ refused }) => refused) / perSecond(({ koa }) => koa),
+      atLeast: 0.6,
+      found: ratio(({ refused, koa }) => [refused, koa]),
     },
   ];
 }

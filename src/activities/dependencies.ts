@@ -5,6 +5,7 @@ import type { Check } from '../checks/check.ts';
 import type { Deployer } from '../deploys/deploy.ts';
 import type { TurnGuard } from '../deploys/kit/turn-guard.ts';
 import type { RedeliveryEntry, SearchEntry } from '../domain/audit.ts';
+import type { Repository } from '../domain/image-reference.ts';
 import type { OperatorEntry } from '../domain/person.ts';
 import type { Plan } from '../domain/plan.ts';
 import type { Forge } from '../forges/forge.ts';
@@ -12,6 +13,7 @@ import type { Notifier } from '../notifiers/notifier.ts';
 import type { HostLock } from '../platform/files/host-lock.ts';
 import type { HookOwner } from '../platform/github/deliveries.ts';
 import type { Registry } from '../platform/registry/registry.ts';
+import type { StoredTags } from '../platform/registry/stored-tags.ts';
 import type { Probes } from '../probes/index.ts';
 
 /** What the steps need of the outside world. Each step picks what it needs, and no more. */
@@ -26,6 +28,8 @@ export interface Dependencies {
   readonly docker: Docker;
   readonly client: Client;
   readonly registry: Registry;
+  /** What is known of a repository's tags; whoever opened it closes it. */
+  readonly storedTags: (repository: Repository) => Promise<StoredTags>;
   /** How long "not found" in the registry is tried again, from the first attempt on; two minutes. */
   readonly notFoundForMs?: number;
   readonly now?: () => Date;

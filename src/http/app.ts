@@ -44,7 +44,7 @@ export function answerErrors(log: Log): Middleware {
 
 /** What the router left without a body: paths and methods that do not exist. It has set `Allow` already. */
 function unanswered(ctx: Context): Problem | undefined {
-  if ((ctx.body ?? '') !== '') return undefined;
+  if (ctx.respond === false || (ctx.body ?? '') !== '') return undefined;
   if (ctx.status === 404) {
     const detail = 'There is nothing at this path. Check the URL against the documentation of the webhooks.';
     return new Problem(404, 'not-found', detail);
@@ -57,8 +57,11 @@ function unanswered(ctx: Context): Problem | undefined {
   return undefined;
 }
 
-/** Past Koa, which would take as long for its answer as everything else takes: of refusals there may be thousands in a second. */
-function answer(ctx: Context, problem: Problem): void {
+/**
+ * Past Koa, which would take as long for its answer as everything else takes: of refusals there may be thousands in a second. Of these,
+ * what is decided in one place calls this: to throw through all that stands around costs as much again.
+ */
+export function answer(ctx: Context, problem: Problem): void {
   ctx.respond = false;
   // Beside what router and listener have set.
   ctx.res.writeHead(problem.status, [...problem.rawHeaders]).end(problem.body);

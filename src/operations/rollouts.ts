@@ -10,7 +10,7 @@ import { searchAttributes } from '../contracts/start-options.ts';
 import { ends, type RolloutState, rolloutStatuses, shortRollout } from '../domain/rollout-state.ts';
 import { Ambiguous, NotFound, Unreachable } from './errors.ts';
 import { serviceInput } from './input.ts';
-import { answered, answerWithinMs } from './temporal-calls.ts';
+import { answered, answeredEach, answerWithinMs } from './temporal-calls.ts';
 
 /** Which rollouts to list. */
 export const rolloutFilter = z.object({
@@ -38,16 +38,15 @@ export async function listRollouts(
     // What was terminated from outside never had the chance to change its own status.
     ...(isOpen ? ["ExecutionStatus = 'Running'"] : []),
   ];
-  return await answered(client, answerWithinMs, async () => {
-    const rows = new Map<string, RolloutRow>();
-    // Temporal lists what runs first, and then what ended last: the first of an id is its newest run.
-    for await (const info of client.workflow.list({ query: conditions.join(' AND '), pageSize: Math.min(limit, 1000) })) {
-      const key = allRuns ? info.runId : info.workflowId;
-      if (!rows.has(key)) rows.set(key, rowOf(info));
-      if (rows.size >= limit) break;
-    }
-    return [...rows.values()];
-  });
+  const rows = new Map<string, RolloutRow>();
+  const list = client.workflow.list({ query: conditions.join(' AND '), pageSize: Math.min(limit, 1000) });
+  // Temporal lists what runs first, and then what ended last: the first of an id is its newest run.
+  for await (const info of answeredEach(client, answerWithinMs, list)) {
+    const key = allRuns ? info.runId : info.workflowId;
+    if (!rows.has(key)) rows.set(key, rowOf(info));
+    if (rows.size >= limit) break;
+  }
+  return [...rows.values()];
 }
 
 const wholeId = /^(?:rollout:[^:]+:[^:]+:[0-9a-f]{12}|rollback:[^:]+:[^:]+:\d+)$/;
@@ -70,16 +69,17 @@ export const rolloutPrefix = z
 export async function findRollout(client: Client, prefix: string): Promise<string> {
   // Lists lag behind a little: who has the whole id need not wait for them.
   if (wholeId.test(prefix)) return prefix;
-  const query = `${ofRollouts} AND WorkflowId STARTS_WITH ${quoted(prefix)}`;
+  // A beginning of ids alone has Temporal look at every one that there is.
+  const [, service = '', ...rest] = prefix.split(':');
+  const ofService = rest.length === 0 ? '' : `${searchAttributes.service.name} = ${quoted(service)} AND `;
+  const query = `${ofRollouts} AND ${ofService}WorkflowId STARTS_WITH ${quoted(prefix)}`;
   const found = new Set<string>();
-  await answered(client, answerWithinMs, async () => {
-    for await (const { workflowId } of client.workflow.list({ query, pageSize: 100 })) {
-      // A closed rollout may have run again: the same id is the same rollout.
-      if (workflowId.startsWith(prefix)) found.add(workflowId);
-      // One more than are shown tells that there are more.
-      if (found.size > mostCandidates) break;
-    }
-  });
+  for await (const { workflowId } of answeredEach(client, answerWithinMs, client.workflow.list({ query, pageSize: 100 }))) {
+    // A closed rollout may have run again: the same id is the same rollout.
+    if (workflowId.startsWith(prefix)) found.add(workflowId);
+    // One more than are shown tells that there are more.
+    if (found.size > mostCandidates) break;
+  }
   const ids = [...found].sort();
   const [first, ...others] = ids;
   if (first === undefined)

@@ -61,7 +61,12 @@ export const answerWithinMs = 10_000;
  * A call of Temporal for an operator.
  * @throws Unreachable, Refused and NotFound for what Temporal and the workflow answer; what is none of them stays as it is
  */
-export async function answered<Result>(client: Client, withinMs: number, call: () => Promise<Result>): Promise<Result> {
+export async function answered<Result>(
+  client: Client,
+  withinMs: number,
+  call: () => Promise<Result>,
+  late = 'Temporal has it, but no worker answered in time: start Landfall (npm start), then ask again',
+): Promise<Result> {
   try {
     return believed('what Temporal answered', await inTime(client, withinMs, call));
   } catch (error) {
@@ -77,12 +82,27 @@ export async function answered<Result>(client: Client, withinMs: number, call: (
       throw new NotFound('there is no such rollout: landfall list shows what there is', options);
     if (error instanceof WorkflowFailedError)
       throw new Refused(`${error.message}: ${error.cause?.message ?? 'Temporal does not say why'}`, options);
-    if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError || isUnanswered(error)) {
-      const message = 'Temporal has it, but no worker answered in time: start Landfall (npm start), then ask again';
-      throw new Unreachable(message, options);
-    }
+    if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError || isUnanswered(error)) throw new Unreachable(late, options);
     const cause = causeOf(error);
     if (isGrpcServiceError(cause)) throw new Unreachable(`Temporal says: ${cause.details || cause.message}`, options);
     throw error;
+  }
+}
+
+/**
+ * What a list of Temporal has. It comes in pages, and each of them has to come in time: a list of 100,000 takes as long as it takes.
+ * @throws the same; nobody's worker is needed for a list
+ */
+export async function* answeredEach<Item>(
+  client: Client,
+  withinMs: number,
+  list: AsyncIterable<Item>,
+): AsyncGenerator<Item, void> {
+  const items = list[Symbol.asyncIterator]();
+  const late = `Temporal did not give the next part of a list within ${withinMs / 1_000} s: ask again, or for fewer`;
+  for (;;) {
+    const next = await answered(client, withinMs, () => items.next(), late);
+    if (next.done === true) return;
+    yield next.value;
   }
 }

@@ -6,6 +6,7 @@ import { plansOfHost } from '../config/plans.ts';
 import { createTurnGuard } from '../deploys/kit/turn-guard.ts';
 import type { Environment } from '../domain/environment.ts';
 import { Refusal } from '../domain/failures.ts';
+import type { Repository } from '../domain/image-reference.ts';
 import { createForgeFor } from '../forges/forge.ts';
 import { Artifacts } from '../platform/artifacts.ts';
 import { connectDocker, hasInterface, workerReach } from '../platform/docker/connect.ts';
@@ -14,6 +15,7 @@ import { createHostLock } from '../platform/files/host-lock.ts';
 import { createGitHubClients, type GitHubClients, type GitHubCredentials } from '../platform/github/client.ts';
 import { type CredentialsSource, createDockerCredentials, firstCredentials } from '../platform/registry/credentials.ts';
 import { Registry } from '../platform/registry/registry.ts';
+import { StoredTags } from '../platform/registry/stored-tags.ts';
 import { createProbes } from '../probes/index.ts';
 import { type GitHubSettings, gitHubSettings } from '../settings/github.ts';
 import type { SecretResolver } from '../settings/secrets.ts';
@@ -68,6 +70,7 @@ export async function createDependencies(
   return {
     ...context,
     client: temporal.client,
+    storedTags: (repository: Repository) => StoredTags.open(repository, { folder: join(data, 'tags'), log }),
     checks: await byKind(checks, ({ create, section }) => create(context, section && configuration.sections[section.key])),
     deployers: await byKind(deploys, ({ create }) => create(context)),
     notifiers: await byKind(notifiers, ({ create }) => create(context)),

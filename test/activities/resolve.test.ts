@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { createResolve } from '../../src/activities/resolve.ts';
-import type { Digest } from '../../src/domain/image-reference.ts';
+import type { Digest, Repository } from '../../src/domain/image-reference.ts';
 import type { TagPolicy } from '../../src/domain/tag-policy.ts';
+import { StoredTags } from '../../src/platform/registry/stored-tags.ts';
 import { failureOf, runActivity } from '../support/activity.ts';
-import { startFaultyProxy } from '../support/faulty-proxy.ts';
+import { type FaultyProxy, type SeenRequest, startFaultyProxy } from '../support/faulty-proxy.ts';
 import { type HttpServer, startHttpServer } from '../support/http-server.ts';
-import { deleteManifest, pushArtifact, pushImage, pushIndex, sha256 } from '../support/images.ts';
+import { deleteManifest, pushArtifact, pushImage, pushIndex, tag as retag, sha256 } from '../support/images.ts';
 import { planOf, pushOf } from '../support/plans.ts';
 import { type Registry, startRegistry } from '../support/registry.ts';
 import { registryClient, repositoryAt, tagOf } from '../support/registry-client.ts';
@@ -19,11 +23,17 @@ const longAgo = { scheduledTimestampMs: Date.now() - 121_000 };
 
 describe('looking tags up', () => {
   let registry: Registry;
-  const { resolveTags: lookUpTags } = createResolve({ registry: registryClient() });
+  let folder: string;
+  const storedTags = (repository: Repository) => StoredTags.open(repository, { folder, log: console });
+  const { resolveTags: lookUpTags } = createResolve({ registry: registryClient(), storedTags });
   before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'landfall-resolve-'));
     registry = await startRegistry();
   });
-  after(() => registry.stop());
+  after(async () => {
+    await registry.stop();
+    await rm(folder, { recursive: true });
+  });
 
   /** Pushes one image for each tag, each different from all others, made one day after the one before it. */
   async function push(name: string, ...tags: string[]): Promise<Record<string, Digest>> {
@@ -94,10 +104,10 @@ describe('looking tags up', () => {
     assert.equal(failure.type, 'NotInRegistry', 'expected the pushed tag to be looked for again');
   });
 
-  /** In front of the registry: what one tag or digest points to was changed, and the digest is named for GET alone. */
+  /** In front of the registry: what is at one path was changed, and the digest is named for GET alone. */
   async function startBreaking(broken: string, content = 'junk', digest = sha256(content)): Promise<HttpServer> {
     return startHttpServer(async (request, response) => {
-      if (request.url?.endsWith(`/manifests/${broken}`)) {
+      if (request.url?.endsWith(`/${broken}`)) {
         return response.writeHead(200, request.method === 'GET' ? { 'docker-content-digest': digest } : {}).end(content);
       }
       const headers = { accept: request.headers.accept ?? '' };
@@ -126,18 +136,25 @@ describe('looking tags up', () => {
     }
   });
 
-  it('is not kept from the newest image by one whose manifest was changed', async () => {
+  it('is not kept from the newest image by one whose manifest or configuration was changed', async () => {
     const digests = await push('team/changed', 'main-1', 'main-2');
-    const server = await startBreaking(digests['main-2'] ?? '', '{"schemaVersion":2}');
-    try {
-      const input = inputOf('team/changed', newest, 'main-2', false, server);
-      const failure = await failureOf(runActivity(lookUpTags, input));
-      assert.deepEqual([failure.type, failure.nonRetryable, failure.nextRetryDelay], ['DigestMismatch', false, '5 seconds']);
-      assert.deepEqual(await find(input, longAgo), { 'main-1': digests['main-1'] });
-      const other = inputOf('team/changed', newest, 'main-1', false, server);
-      assert.deepEqual(await find(other), { 'main-1': digests['main-1'] });
-    } finally {
-      await server.stop();
+    const manifest = await registryClient().manifest(repositoryAt(registry, 'team/changed'), tagOf('main-2'));
+    assert.ok(manifest?.kind === 'manifest');
+    for (const [broken, content] of [
+      ['main-2', '{"schemaVersion":2}'],
+      [manifest.config.digest, '{"architecture":"none"}'],
+    ] as const) {
+      const server = await startBreaking(broken, content, manifest.digest);
+      try {
+        const input = inputOf('team/changed', newest, 'main-2', false, server);
+        const failure = await failureOf(runActivity(lookUpTags, input));
+        assert.deepEqual([failure.type, failure.nonRetryable, failure.nextRetryDelay], ['DigestMismatch', false, '5 seconds']);
+        assert.deepEqual(await find(input, longAgo), { 'main-1': digests['main-1'] });
+        const other = inputOf('team/changed', newest, 'main-1', false, server);
+        assert.deepEqual(await find(other), { 'main-1': digests['main-1'] });
+      } finally {
+        await server.stop();
+      }
     }
   });
 
@@ -174,20 +191,85 @@ describe('looking tags up', () => {
     }
   });
 
-  it('asks for the creation time of a digest only once', async () => {
-    await push('team/remembered', 'main-1', 'main-2', 'main-3');
-    const proxy = await startFaultyProxy(registry.url);
-    try {
-      const input = inputOf('team/remembered', newest, 'main-1', false, proxy);
-      const { resolveTags: freshLookUp } = createResolve({ registry: registryClient() });
-      const first = await runActivity(freshLookUp, input);
-      const isBodyOfImage = ({ method, path }: { method: string; path: string }) => method === 'GET' && !path.includes('/tags/');
-      assert.equal(proxy.requests.filter(isBodyOfImage).length, 6);
-      assert.deepEqual(await runActivity(freshLookUp, input), first);
-      assert.equal(proxy.requests.filter(isBodyOfImage).length, 6);
-    } finally {
-      await proxy.stop();
+  describe('for the newest image', () => {
+    /** In front of the registry: what is asked for beside the list. */
+    let proxy: FaultyProxy;
+    let clock = Date.UTC(2026, 5, 1);
+    const isAboutTags = ({ path }: SeenRequest) => !path.includes('/tags/');
+    before(async () => {
+      proxy = await startFaultyProxy(registry.url, { applies: isAboutTags });
+    });
+    after(() => proxy.stop());
+
+    const many = (count: number) => Array.from({ length: count }, (_, build) => `main-${build}`);
+    const pushLater = (name: string, tag: string, created = '2027-01-01T00:00:00Z') =>
+      pushImage(registry, name, tag, { labels: { name, tag }, created });
+
+    /** The tag that a process finds that has only just begun, and what it asked for: `HEAD main-7`. */
+    async function look(name: string, pushed: string) {
+      const { resolveTags } = createResolve({ registry: registryClient(), storedTags, now: () => new Date(clock) });
+      const before = proxy.requests.length;
+      const outcome = await runActivity(resolveTags, inputOf(name, newest, pushed, false, proxy));
+      const asked = proxy.requests.slice(before).filter(isAboutTags);
+      return {
+        found: outcome.kind === 'found' ? outcome.images.map(({ tag }) => tag).join() : outcome.kind,
+        asked: asked.map(({ method, path }) => `${method} ${path.slice(path.lastIndexOf('/') + 1)}`),
+      };
     }
+
+    it('asks twice for a tag that is new, ever, and not at all for one that is known and not the newest', async () => {
+      const name = 'team/remembered';
+      const digests = await push(name, ...many(40));
+      const first = await look(name, 'main-7');
+      assert.deepEqual([first.found, first.asked.length], ['main-39', 2 * 40]);
+      assert.deepEqual(await look(name, 'main-7'), { found: 'main-39', asked: ['HEAD main-7', 'HEAD main-39'] });
+      const digest = await pushLater(name, 'main-other');
+      const second = await look(name, 'main-other');
+      assert.deepEqual([second.found, second.asked.length, second.asked[0]], ['main-other', 2, 'GET main-other']);
+      // An image that is known by another tag.
+      await retag(registry, name, 'main-3', 'main-again');
+      assert.deepEqual(await look(name, 'main-again'), { found: 'main-other', asked: ['GET main-again', 'HEAD main-other'] });
+      // What it takes for the newest is away, or older by now.
+      await deleteManifest(registry, name, digest);
+      await retag(registry, name, 'main-0', 'main-39');
+      const asked = ['HEAD main-1', 'HEAD main-39', 'HEAD main-38'];
+      assert.deepEqual(await look(name, 'main-1'), { found: 'main-38', asked });
+      assert.ok(digests['main-38']);
+    });
+
+    it('notices within a day that a tag moved of which nobody told, and asks for each tag once in that time', async () => {
+      const name = 'team/moved';
+      await push(name, ...many(30));
+      assert.equal((await look(name, 'main-0')).found, 'main-29');
+      await pushLater(name, 'main-5');
+      const looks: Awaited<ReturnType<typeof look>>[] = [];
+      for (let hour = 0; hour < 24; hour += 1) {
+        clock += 60 * 60_000;
+        looks.push(await look(name, 'main-0'));
+      }
+      assert.equal(looks.at(-1)?.found, 'main-5');
+      const asked = looks.flatMap((one) => one.asked);
+      for (const tag of many(30).slice(1, 29)) {
+        const isAsked = asked.filter((line) => line === `HEAD ${tag}`).length;
+        assert.ok(tag === 'main-5' ? isAsked >= 1 : isAsked === 1, `${tag}: ${isAsked}`);
+      }
+    });
+
+    it('goes on after a limit with what it has learned', async () => {
+      const name = 'team/limited';
+      await push(name, ...many(30));
+      const limit = { kind: 'status', status: 429, headers: { 'retry-after': '7' } } as const;
+      proxy.next(...Array.from({ length: 30 }, () => ({ kind: 'pass' }) as const), limit);
+      const first = await look(name, 'main-0');
+      assert.equal(first.found, 'rate-limited');
+      const second = await look(name, 'main-0');
+      assert.equal(second.found, 'main-29');
+      // Eight were under way; what was pushed is asked for each time.
+      assert.ok(
+        second.asked.length <= 2 * 30 + 2 - (first.asked.length - 8),
+        `${first.asked.length}, then ${second.asked.length}`,
+      );
+    });
   });
 
   it('looks again for a pushed tag that is not there yet, for two minutes', async () => {

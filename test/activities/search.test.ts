@@ -15,6 +15,7 @@ import type { Plan } from '../../src/domain/plan.ts';
 import { memoryOf, type SearchMemory, type SearchOutcome } from '../../src/domain/search.ts';
 import type { TagPolicy } from '../../src/domain/tag-policy.ts';
 import { createGitForge } from '../../src/forges/git/forge.ts';
+import { StoredTags } from '../../src/platform/registry/stored-tags.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 import { runActivity } from '../support/activity.ts';
 import { type FaultyProxy, type SeenRequest, startFaultyProxy } from '../support/faulty-proxy.ts';
@@ -41,6 +42,8 @@ describe('searching a registry for missed pushes', function () {
   let temporal: TestTemporal;
   let remote: GitRemote;
   let folder: string;
+  /** Where the worker of a search keeps what it knows of tags. */
+  let worker = 'one';
   let names = 0;
 
   before(async () => {
@@ -83,6 +86,7 @@ describe('searching a registry for missed pushes', function () {
     const reported: SearchEntry[] = [];
     const { searchRegistry } = createSearch({
       registry: registryClient({ timeoutMs: 5_000 }),
+      storedTags: (repository) => StoredTags.open(repository, { folder: join(folder, 'tags', worker), log: console }),
       client: temporal.client,
       forgeFor: () => createGitForge({ folder: join(folder, 'git'), env: gitEnvironment() }),
       plansOfHost: () => plans,
@@ -465,10 +469,11 @@ describe('searching a registry for missed pushes', function () {
     assert.deepEqual(first.found, []);
     const digest = await push(plan, 'main-0', '2026-03-01T00:00:00Z');
     await push(plan, 'main-99', '2025-01-01T00:00:00Z');
-    // Another worker, which remembers no creation times.
+    // Another worker, which knows no creation times.
+    worker = 'another';
     const second = await searcher([plan]).search(first.memory);
     assert.deepEqual(second.found, [named(plan, 'main-0', digest)]);
-    assert.equal(second.requests.length, 1 + 1 + 2 * 3, 'the list, the latest, and three for each new tag');
+    assert.equal(second.requests.length, 1 + 1 + 2 * 2, 'the list, the latest, and two for each new tag');
     const third = await searcher([plan]).search(second.memory);
     assert.deepEqual([third.found, third.requests.length], [[], 2]);
     const moved = await push(plan, 'main-0', '2026-03-02T00:00:00Z');
@@ -530,6 +535,27 @@ describe('searching a registry for missed pushes', function () {
     }
   });
 
+  it('finds within a day that a tag moved of which it knew that it was not the newest', async () => {
+    const guard = await startTagging();
+    try {
+      for (const front of [proxy, guard]) {
+        const plan = service(newest);
+        const moving = { ...plan, repository: repositoryAt(front, pathOf(plan)) };
+        for (const day of [1, 2, 3]) await push(plan, `main-${day}`, `2026-02-0${day}T00:00:00Z`);
+        let clock = Date.now();
+        const { search } = searcher([moving], () => new Date(clock));
+        const first = await search(nothing);
+        const digest = await push(plan, 'main-1', '2026-03-01T00:00:00Z');
+        clock += 24 * 60 * 60_000;
+        const second = await search(first.memory);
+        assert.deepEqual(second.found, [named(moving, 'main-1', digest)]);
+        assert.deepEqual((await search(second.memory)).found, []);
+      }
+    } finally {
+      await guard.stop();
+    }
+  });
+
   it('dates no more than a hundred new tags at once, and the rest the next time', async () => {
     const plan = service(newest);
     await push(plan, 'main-first', '2026-01-01T00:00:00Z');
@@ -545,7 +571,8 @@ describe('searching a registry for missed pushes', function () {
     // Registries list tags in any order.
     assert.deepEqual([...second.found, ...third.found], [named(plan, 'main-z', digest)]);
     assert.ok((await search(third.memory)).requests.length === 2);
-    // Whoever sees so many for the first time takes none of them for the latest, and finds what comes then.
+    // Whoever sees so many for the first time, and knows none of them, takes none for the latest, and finds what comes then.
+    worker = 'of many';
     const anew = await searcher([plan]).search(nothing);
     assert.equal(anew.requests.length, 1);
     const later = await push(plan, 'main-0', '2026-06-01T00:00:00Z');

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { pino } from 'pino';
 import { thinRefusals } from '../../src/api/webhooks/receive.ts';
+import { answer, answerErrors, createApp } from '../../src/http/app.ts';
 import { malformed, Problem } from '../../src/http/problem.ts';
+import { startHttpServer } from '../support/http-server.ts';
 import { eventually } from '../support/wait.ts';
 import { startIngress } from './support/ingress.ts';
 
@@ -56,6 +58,22 @@ describe('refusals in the log', () => {
 });
 
 describe('a problem', () => {
+  it('is the only answer where it is answered at once, also if it says that nothing is there', async () => {
+    const lines: string[] = [];
+    const log = pino({}, { write: (line: string) => void lines.push(line) });
+    const app = createApp(log).use(answerErrors(log));
+    app.use((context) => answer(context, new Problem(404, 'unauthenticated', 'Expected a secret.')));
+    const handle = app.callback();
+    const server = await startHttpServer((request, response) => handle(request, response));
+    try {
+      const found = await fetch(`http://${server.host}/somewhere`);
+      const { detail } = (await found.json()) as { detail: string };
+      assert.deepEqual([found.status, detail, lines], [404, 'Expected a secret.', []]);
+    } finally {
+      await server.stop();
+    }
+  });
+
   it('has no stack, which nobody reads, and leaves other errors theirs', () => {
     assert.doesNotMatch(malformed('x').stack ?? '', /\n\s+at /);
     assert.doesNotMatch(malformed('x').withStatus(422).stack ?? '', /\n\s+at /);

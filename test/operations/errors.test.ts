@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { NativeConnection, Worker } from '@temporalio/worker';
 import type { Configuration } from '../../src/config/configuration.ts';
@@ -36,6 +37,7 @@ import {
   triggerInput,
   Unreachable,
 } from '../../src/operations/index.ts';
+import { answeredEach } from '../../src/operations/temporal-calls.ts';
 import { product } from '../../src/product.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
@@ -189,6 +191,21 @@ describe('what operations say that cannot be done', function () {
       fails(() => readRollout(temporal.client, orphan), Unreachable, /no worker answered in time: start Landfall/),
       fails(() => showLane(temporal.client, 'orphan'), Unreachable, /no worker answered in time: start Landfall/),
     ]);
+  });
+
+  it('Unreachable: a part of a list that does not come in time, but no list for its length', async () => {
+    // Of what nobody asks Temporal for here: the time between two rows.
+    async function* rows(...afterMs: readonly number[]) {
+      for (const ms of afterMs) yield await setTimeout(ms, ms);
+    }
+    const read = async (...afterMs: readonly number[]) => {
+      const found: number[] = [];
+      for await (const row of answeredEach(temporal.client, 200, rows(...afterMs))) found.push(row);
+      return found;
+    };
+    const many = Array.from({ length: 20 }, () => 50);
+    assert.deepEqual(await read(...many), many);
+    await fails(() => read(1, 2_000, 1), Unreachable, /next part of a list within 0\.2 s: ask again, or for fewer/);
   });
 
   it('InvalidConfiguration: with each problem', async () => {

@@ -149,16 +149,22 @@ describe('the benchmark of the ingress', () => {
   });
 
   it('meets each aim at its limit, and misses it below, by medians of the rounds', () => {
-    assert.deepEqual(ingressAims([round(90, 500)]).map(isMet), [true, true]);
-    assert.deepEqual(ingressAims([round(89, 499)]).map(isMet), [false, false]);
+    assert.deepEqual(ingressAims([round(90, 600)]).map(isMet), [true, true]);
+    assert.deepEqual(ingressAims([round(89, 599)]).map(isMet), [false, false]);
     assert.deepEqual(ingressAims([round(10, 100), round(95, 600), round(96, 700)]).map(isMet), [true, true]);
+    // A machine that is slower in one round is so for both sides.
+    const slow = { accepted: pace(45), bare: pace(50), refused: pace(35), koa: pace(50) };
+    assert.deepEqual(
+      ingressAims([slow, slow, round(95, 700)]).map(({ found }) => found),
+      [0.9, 0.7],
+    );
   });
 
   it('says of each how fast it went', () => {
     const text = [ingressText([round(90, 400)]), ...ingressAims([round(90, 400)]).map(aimText)].join('\n');
     assert.match(text, /accepted .* 90\/s .*p50 11\.1 ms, p99 20\.0 ms/);
     assert.match(text, /bare Koa .* 1000\/s/);
-    assert.match(text, /^MISSED {2}deliveries refused .*: 0\.40 \(aim: at least 0\.50\)$/m);
+    assert.match(text, /^MISSED {2}deliveries refused .*: 0\.40 \(aim: at least 0\.60\)$/m);
   });
 
   it('measures what was really done, so many at once, and takes no failure for a success', async () => {

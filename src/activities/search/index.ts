@@ -6,7 +6,7 @@ import { resolveStartOptions, rolloutId } from '../../contracts/start-options.ts
 import { concurrently } from '../../domain/concurrently.ts';
 import { messageOf } from '../../domain/errors.ts';
 import { type FailureType, RateLimit, Refusal } from '../../domain/failures.ts';
-import { type Digest, formatReference, type Repository, type Tag } from '../../domain/image-reference.ts';
+import { formatReference, type Repository, type Tag } from '../../domain/image-reference.ts';
 import type { ImageIdentity } from '../../domain/outcomes.ts';
 import { type ChangePlan, dispatchOfPush, type Plan } from '../../domain/plan.ts';
 import type { RolloutState } from '../../domain/rollout-state.ts';
@@ -25,7 +25,10 @@ import { baseOf, type CommittedFile } from '../change-branch.ts';
 import type { Dependencies } from '../dependencies.ts';
 import { nextWatermark, openWatermarks, previousOf, readSnapshots, type ServiceSnapshot, type Watermarks } from './snapshots.ts';
 
-type SearchDependencies = Pick<Dependencies, 'registry' | 'client' | 'forgeFor' | 'plansOfHost' | 'report' | 'now'>;
+type SearchDependencies = Pick<
+  Dependencies,
+  'registry' | 'storedTags' | 'client' | 'forgeFor' | 'plansOfHost' | 'report' | 'now'
+>;
 
 const repositoriesAtOnce = 4;
 /** After so many failing repositories in a row, the registry itself counts as unreachable. */
@@ -36,8 +39,6 @@ const longestMs = 5 * 60_000;
 const clockSkewMs = 60_000;
 const mostReportedFound = 100;
 const mostReportedFailed = 10;
-/** Creation times to remember; beyond that they are forgotten and asked for again. */
-const mostRemembered = 10_000;
 
 /** One search, as far as it has come. */
 interface SearchRun extends Required<SearchDependencies> {
@@ -45,7 +46,6 @@ interface SearchRun extends Required<SearchDependencies> {
   readonly watermarks: Watermarks;
   /** Files on base branches; services of one deployment repository share them. */
   readonly baseFiles: Map<string, Promise<CommittedFile>>;
-  readonly creationTimes: Map<Digest, string | undefined>;
   readonly began: number;
   readonly heartbeat: Heartbeat;
   /** Ids of the rollouts that this attempt, or an earlier one, has requested. */
@@ -60,18 +60,15 @@ interface SearchRun extends Required<SearchDependencies> {
 
 export function createSearch(dependencies: SearchDependencies): SearchActivities {
   const { now = () => new Date() } = dependencies;
-  const creationTimes = new Map<Digest, string | undefined>();
   return {
     searchRegistry: answering(({ registry: host, known }: SearchInput, heartbeat) =>
       leaveWhenCancelled(async () => {
-        if (creationTimes.size > mostRemembered) creationTimes.clear();
         const run: SearchRun = {
           ...dependencies,
           now,
           host,
           watermarks: openWatermarks(known),
           baseFiles: new Map(),
-          creationTimes,
           began: now().getTime(),
           heartbeat,
           requested: new Set(Array.isArray(heartbeat.previous) ? heartbeat.previous.map(String) : []),

@@ -8,15 +8,16 @@ import {
   type TagSnapshot,
   type Watermark,
 } from '../../domain/search.ts';
-import { latestOf, type TagPolicy } from '../../domain/tag-policy.ts';
+import type { TagPolicy } from '../../domain/tag-policy.ts';
 import type { Registry } from '../../platform/registry/registry.ts';
-import { findAll, findDated, findLatest, followedOf, type TagQuery } from '../followed-tags.ts';
+import type { StoredTags } from '../../platform/registry/stored-tags.ts';
+import { askAgain, findAll, findLatest, findNewest, followedOf, type StoredTagQuery, type TagQuery } from '../followed-tags.ts';
 
 /** So many tags' hashes are remembered for `newest` in all, five bytes each; beyond that such services are looked at as a whole again. */
 const mostSeen = 20_000;
 /**
- * Creation times cost three requests each. A first search with more tags than this chooses none of them: a later push is then found,
- * because there is nothing to compare it with. A later search leaves the rest to the next one.
+ * A creation time that is not stored costs two or three requests. A first search with more of them than this chooses no tag: a later push
+ * is then found, because there is nothing to compare it with. A later search leaves the rest to the next one.
  */
 const mostDated = 100;
 
@@ -112,7 +113,17 @@ export interface RepositoryQuery {
   readonly repository: Repository;
   readonly plans: readonly Plan[];
   readonly watermarks: Watermarks;
-  readonly creationTimes: Map<Digest, string | undefined>;
+  readonly storedTags: (repository: Repository) => Promise<StoredTags>;
+  readonly now: () => Date;
+}
+
+/** The same as it is worked on. `stored` is there if one of the services asks for creation times. */
+interface ListQuery {
+  readonly tags: TagQuery;
+  readonly dated?: StoredTagQuery;
+  readonly watermarks: Watermarks;
+  readonly plans: readonly Plan[];
+  readonly now: number;
 }
 
 /** What the registry has for one service: with an exact policy every followed tag, otherwise the latest. */
@@ -123,12 +134,12 @@ export interface ServiceSnapshot extends Pick<Watermark, 'etag' | 'seen'> {
 
 /** One request for each exact tag, and for the rest one list, with one request for what each service chooses from it. */
 export async function readSnapshots(query: RepositoryQuery): Promise<ServiceSnapshot[]> {
-  const { registry, repository, plans, watermarks, creationTimes } = query;
+  const { registry, repository, plans, watermarks } = query;
   const known = new Map<Tag, Digest>();
   for (const plan of plans) {
     for (const [tag, digest] of previousOf(watermarks.of(plan))?.tags ?? []) if (digest !== undefined) known.set(tag, digest);
   }
-  const tagQuery: TagQuery = { registry, repository, known, creationTimes, missing: new Set(), broken: new Map() };
+  const tagQuery: TagQuery = { registry, repository, known, missing: new Set(), broken: new Map() };
   const exact = plans.flatMap((plan) => (plan.tags.kind === 'exact' ? [{ plan, tags: plan.tags.tags }] : []));
   const found = await findAll(tagQuery, [...new Set(exact.flatMap(({ tags }) => tags))]);
   const snapshots = exact.map(({ plan, tags }) => ({ plan, chosen: found.filter(({ tag }) => tags.includes(tag)) }));
@@ -136,81 +147,92 @@ export async function readSnapshots(query: RepositoryQuery): Promise<ServiceSnap
   return ordered.length === 0 ? snapshots : [...snapshots, ...(await readOrdered(query, tagQuery, ordered))];
 }
 
-async function readOrdered(query: RepositoryQuery, tagQuery: TagQuery, plans: readonly Plan[]): Promise<ServiceSnapshot[]> {
-  const { registry, repository, watermarks } = query;
+async function readOrdered(query: RepositoryQuery, tags: TagQuery, plans: readonly Plan[]): Promise<ServiceSnapshot[]> {
+  const { watermarks, storedTags } = query;
+  const ordered: ListQuery = { tags, watermarks, plans, now: query.now().getTime() };
+  if (!plans.some((plan) => isNewest(plan.tags))) return readLists(ordered);
+  const stored = await storedTags(query.repository);
+  try {
+    return await readLists({ ...ordered, dated: { ...tags, stored } });
+  } finally {
+    await stored.close();
+  }
+}
+
+async function readLists(query: ListQuery): Promise<ServiceSnapshot[]> {
+  const { watermarks, plans, tags, dated, now } = query;
   // The etag that all of them share; a service that is new needs the list itself.
   const [etag, ...others] = new Set(plans.map((plan) => watermarks.of(plan)?.etag));
-  const list = await registry.tagList(repository, others.length === 0 ? etag : undefined);
-  if (list !== 'unchanged') return chooseAll(watermarks, tagQuery, plans, list);
-  const still = await Promise.all(plans.map((plan) => readLatestAgain(watermarks.of(plan), tagQuery, plan)));
+  const list = await tags.registry.tagList(tags.repository, others.length === 0 ? etag : undefined);
+  if (dated !== undefined) await askAgain(dated, list === 'unchanged' ? dated.stored.tags() : list.tags, now);
+  if (list !== 'unchanged') return chooseAll(query, list);
+  const still = await Promise.all(plans.map((plan) => readLatestAgain(query, plan)));
   if (still.every((snapshots) => snapshots !== undefined)) return still;
   // The latest tag is gone, so read the list again.
-  const anew = await registry.tagList(repository);
-  return anew === 'unchanged' ? [] : chooseAll(watermarks, tagQuery, plans, anew);
+  const anew = await tags.registry.tagList(tags.repository);
+  return anew === 'unchanged' ? [] : chooseAll(query, anew);
 }
 
 /** The list has not changed, so the latest tag is the same: what does it point to now? @returns undefined if it is gone */
-async function readLatestAgain(
-  watermark: Watermark | undefined,
-  tagQuery: TagQuery,
-  plan: Plan,
-): Promise<ServiceSnapshot | undefined> {
-  const { tags = [], etag, seen } = watermark ?? {};
-  const names = tags.map(([tag]) => tag);
-  const chosen = isNewest(plan.tags) ? await redated(tagQuery, watermark) : await findAll(tagQuery, names);
-  if (chosen.length < names.length) return undefined;
+async function readLatestAgain({ watermarks, tags, dated }: ListQuery, plan: Plan): Promise<ServiceSnapshot | undefined> {
+  const watermark = watermarks.of(plan);
+  const { etag, seen } = watermark ?? {};
+  const latest = latestTags(watermark, dated);
+  const isDated = dated !== undefined && isNewest(plan.tags);
+  const candidates = isDated ? new Set([...latest, ...(await followedOf(plan.tags, dated.stored.tags()))]) : [];
+  const chosen = isDated ? await findNewest(dated, plan.tags, [...candidates], latest) : await findAll(tags, latest);
+  if (chosen.length < latest.length || latest.some((tag) => tags.missing.has(tag))) return undefined;
   return { plan, chosen, ...(etag !== undefined && { etag }), ...(seen !== undefined && { seen }) };
 }
 
+/** What was the latest; its creation time is known as long as it points to the same image. */
+function latestTags(watermark: Watermark | undefined, dated: StoredTagQuery | undefined): Tag[] {
+  const { tags, created } = previousOf(watermark) ?? {};
+  for (const [tag, digest] of tags ?? [])
+    if (created !== undefined && digest !== undefined && dated?.stored.get(tag) === undefined)
+      dated?.stored.learn(tag, digest, created);
+  return [...(tags?.keys() ?? [])];
+}
+
 async function chooseAll(
-  watermarks: Watermarks,
-  tagQuery: TagQuery,
-  plans: readonly Plan[],
+  { watermarks, tags: query, dated, plans }: ListQuery,
   list: { readonly tags: readonly Tag[]; readonly etag?: string },
 ): Promise<ServiceSnapshot[]> {
   const snapshots: ServiceSnapshot[] = [];
   const etag = list.etag === undefined ? {} : { etag: list.etag };
   for (const plan of plans) {
     const followed = await followedOf(plan.tags, list.tags);
-    if (isNewest(plan.tags)) snapshots.push(await chooseNewest(tagQuery, plan, watermarks.of(plan), followed, etag));
-    else snapshots.push({ plan, chosen: await findLatest(tagQuery, plan.tags, followed), ...etag });
+    if (dated !== undefined && isNewest(plan.tags))
+      snapshots.push(await chooseNewest(dated, plan, watermarks.of(plan), followed, etag));
+    else snapshots.push({ plan, chosen: await findLatest(query, plan.tags, followed), ...etag });
   }
   return snapshots;
 }
 
+/** Compares what is stored with what is new in the list. What an earlier search saw, but is not stored on this machine, is left out. */
 async function chooseNewest(
-  tagQuery: TagQuery,
+  query: StoredTagQuery,
   plan: Plan,
   watermark: Watermark | undefined,
   followed: readonly Tag[],
   etag: Pick<Watermark, 'etag'>,
 ): Promise<ServiceSnapshot> {
+  const latest = latestTags(watermark, query);
   const before = seenTags(watermark?.seen);
-  const fresh = followed.filter((tag) => !before.has(shortHash(tag)));
+  const isStored = (tag: Tag): boolean => query.stored.get(tag) !== undefined;
+  const fresh = followed.filter((tag) => !isStored(tag) && !before.has(shortHash(tag)));
   if (watermark?.seen === undefined && fresh.length > mostDated) return { plan, chosen: [], seen: packedTags(followed), ...etag };
+  const soon = new Set(fresh.slice(0, mostDated));
   const later = new Set(fresh.slice(mostDated));
   // Among equally new tags the order of the list decides, as it does when all of them are compared.
-  const candidates = [...(await redated(tagQuery, watermark)), ...(await findDated(tagQuery, fresh.slice(0, mostDated)))];
-  const newest = latestOf(plan.tags, candidates);
+  const candidates = new Set([...latest, ...followed.filter((tag) => soon.has(tag) || isStored(tag))]);
   return {
     plan,
-    chosen: newest === undefined ? [] : [newest],
+    chosen: await findNewest(query, plan.tags, [...candidates], latest),
     seen: packedTags(followed.filter((tag) => !later.has(tag))),
     // If some are left over, the next search needs the list again, changed or not.
     ...(later.size === 0 && etag),
   };
-}
-
-/** The previously latest tag: its creation time stays known while it points to the same image. */
-async function redated(tagQuery: TagQuery, watermark: Watermark | undefined): Promise<TagSnapshot[]> {
-  const previous = previousOf(watermark);
-  const [latest] = previous?.tags ?? [];
-  if (latest === undefined) return [];
-  const [tag, digest] = latest;
-  const [now] = await findAll(tagQuery, [tag]);
-  if (now === undefined) return [];
-  if (now.digest !== digest) return findDated(tagQuery, [tag]);
-  return [{ ...now, ...(previous?.created !== undefined && { created: previous.created }) }];
 }
 
 function isNewest(policy: TagPolicy): boolean {

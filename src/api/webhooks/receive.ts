@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Log } from '../../domain/log.ts';
+import { answer } from '../../http/app.ts';
 import { type BodyLimits, parseJson, readBody, requireMediaType } from '../../http/body.ts';
 import { Problem } from '../../http/problem.ts';
 import type { KnownNetworks } from '../../http/shares.ts';
@@ -30,11 +31,11 @@ export type AnswerRequest = (context: RequestContext, pathSecret?: string) => Pr
 
 /** Answers the requests of one receiver, with the status codes that its senders expect. */
 export function receive(receiver: Receiver, dependencies: ReceiveDependencies): AnswerRequest {
-  const answer = createAnswer(receiver, dependencies);
+  const work = createWork(receiver, dependencies);
   const { statuses = {} } = receiver;
   return async (context, pathSecret) => {
     try {
-      await answer(context, pathSecret);
+      await work(context, pathSecret);
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       throw error.withStatus(statuses[error.outcome]);
@@ -48,11 +49,13 @@ export function receive(receiver: Receiver, dependencies: ReceiveDependencies): 
 }
 
 /** The way of one request: what its headers rule out, its bytes, whether they are authentic, what they say, and what comes of that. */
-function createAnswer(receiver: Receiver, dependencies: ReceiveDependencies): AnswerRequest {
+function createWork(receiver: Receiver, dependencies: ReceiveDependencies): AnswerRequest {
   const { now, bodyLimits = defaultBodyLimits, forwardProgress, acceptPushes, senders, known, log } = dependencies;
   const { source, namesOneOfSeveralTags = false, authenticationAdvice, challenge } = receiver;
   const logRefusal = thinRefusals(log, receiver);
-  const refusal = new Problem(401, 'unauthenticated', authenticationAdvice, { 'WWW-Authenticate': challenge });
+  const refusal = new Problem(401, 'unauthenticated', authenticationAdvice, { 'WWW-Authenticate': challenge }).withStatus(
+    receiver.statuses?.unauthenticated,
+  );
   return async (context, pathSecret) => {
     const { req, res, querystring, state } = context;
     requireMediaType(req.headers, receiver);
@@ -67,7 +70,7 @@ function createAnswer(receiver: Receiver, dependencies: ReceiveDependencies): An
     if (!authenticity.authentic) {
       state.reason = authenticity.reason;
       logRefusal(authenticity.reason, state.address);
-      throw refusal;
+      return answer(context, refusal);
     }
     known.add(state.network);
     const parsed = receiver.parse({ headers: req.headers, query, body: parseJson(await body()) });
