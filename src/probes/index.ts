@@ -10,7 +10,7 @@ import type { CommandProbePlan, DeployPlan, TcpProbePlan, WatchPlan } from '../d
 import { countRestarts, type ExpectedImage, expectedVersion, type Observation, type Restarts } from '../domain/watch.ts';
 import { healthOf } from '../platform/docker/readiness.ts';
 import { childEnvironment } from '../platform/processes/environment.ts';
-import { runProgram } from '../platform/processes/program.ts';
+import { runProgram } from '../platform/processes/launcher.ts';
 import { messageOfAll, type ProbeAnswer, together } from './answer.ts';
 import {
   type ContainerSnapshot,

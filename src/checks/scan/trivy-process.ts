@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { codeOf } from '../../domain/errors.ts';
-import { type ProcessLimits, type ProgramRun, runProgram } from '../../platform/processes/program.ts';
+import { runProgram } from '../../platform/processes/launcher.ts';
+import type { ProcessLimits, ProgramRun } from '../../platform/processes/program.ts';
 
 /** A program with its first arguments, or an image that Docker runs. */
 type TrivyCommand = readonly string[] | { readonly image: string };

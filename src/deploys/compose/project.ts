@@ -3,7 +3,7 @@ import { Refusal } from '../../domain/failures.ts';
 import { formatReference, tryParseReference } from '../../domain/image-reference.ts';
 import { excessOf } from '../../domain/json.ts';
 import { type ComposeProgram, findCompose, NoCompose } from '../../platform/compose/find-compose.ts';
-import { runProgram } from '../../platform/processes/program.ts';
+import { runProgram } from '../../platform/processes/launcher.ts';
 import { refused } from '../kit/refusals.ts';
 import type { ComposeContext } from './context.ts';
 import { type Definition, definition } from './definition.ts';

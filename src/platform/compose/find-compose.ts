@@ -1,7 +1,8 @@
 import type { Environment } from '../../domain/environment.ts';
 import { codeOf } from '../../domain/errors.ts';
 import { childEnvironment } from '../processes/environment.ts';
-import { type ProgramEnd, type ProgramRun, runProgram } from '../processes/program.ts';
+import { type ProgramAnswer, runProgram } from '../processes/launcher.ts';
+import type { ProgramRun } from '../processes/program.ts';
 import { findOnPath, findTool } from '../tools.mjs';
 
 /** The first with `up --pull never`, as far as we have to care: older ones are out of support for years. */
@@ -80,7 +81,7 @@ export interface ComposeRun extends Pick<ProgramRun, 'input' | 'timeoutMs' | 'si
  * Runs the Compose that is found, with `input` as a compose file to be read with `-f -`.
  * @throws as `findCompose`, and as `runProgram`; how it ended is for the caller to judge
  */
-export async function runCompose({ arguments: words, env, variables, ...run }: ComposeRun): Promise<ProgramEnd> {
+export async function runCompose({ arguments: words, env, variables, ...run }: ComposeRun): Promise<ProgramAnswer> {
   const compose = await findCompose(env);
   return await runProgram({
     ...run,

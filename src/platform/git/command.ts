@@ -1,7 +1,7 @@
-import { spawn } from 'node:child_process';
 import type { Environment } from '../../domain/environment.ts';
+import { codeOf, messageOf } from '../../domain/errors.ts';
 import { childEnvironment, cloudAccounts } from '../processes/environment.ts';
-import { stopAfter } from '../processes/program.ts';
+import { runProgramForBytes } from '../processes/launcher.ts';
 
 /** Runs one git command to its end, whatever its exit code. Throws only where git could not be run, or ran out of time. */
 export type RunGit = (args: readonly string[], options?: GitRunOptions) => Promise<GitResult>;
@@ -39,7 +39,6 @@ const defaultTimeoutMs = 60_000;
 const cleanUpMs = 5_000;
 /** A file that we edit has at most 1 MiB, and a list of changes need not be whole. What is printed is read at once. */
 const longestOutput = 32 * 1024 * 1024;
-const longestErrorOutput = 64 * 1024;
 
 /** What git, ssh and credential helpers find their settings, agents and key rings by. */
 const passedVariables = [
@@ -111,44 +110,25 @@ function gitEnvironment(env: Environment): Record<string, string | undefined> {
   };
 }
 
-function run(
+async function run(
   git: string,
   args: readonly string[],
   { input, timeoutMs = defaultTimeoutMs }: GitRunOptions,
-  env: Record<string, string | undefined>,
+  environment: Record<string, string | undefined>,
 ): Promise<GitResult> {
-  const command = args.find((arg) => !arg.startsWith('-')) ?? '';
-  return new Promise((resolve, reject) => {
-    const child = spawn(git, [...settings, ...args], { env, stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'] });
-    const stdout: Buffer[] = [];
-    let printed = 0;
-    let stderr = '';
-    let inputError: Error | undefined;
-    const timer = stopAfter(timeoutMs, cleanUpMs, (signal) => child.kill(signal));
-    child.stdout?.on('data', (chunk: Buffer) => {
-      printed += chunk.length;
-      if (printed <= longestOutput) stdout.push(chunk);
-      else child.kill('SIGTERM');
-    });
-    child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
-      stderr = (stderr + chunk).slice(-longestErrorOutput);
-    });
-    // A git that ends before it has read its input breaks the pipe; its exit code then tells the reason.
-    child.stdin?.on('error', (error) => {
-      inputError = error;
-    });
-    child.stdin?.end(input);
-    child.on('error', (error) => {
-      timer.clear();
-      reject(new Error(`could not run '${git}': ${error.message}; install git, or name its path`, { cause: error }));
-    });
-    child.on('close', (exitCode, signal) => {
-      timer.clear();
-      if (timer.fired()) reject(new GitTimeout(command, timeoutMs, signal === 'SIGKILL'));
-      else if (printed > longestOutput) reject(new Error(`git ${command} printed more than ${longestOutput} bytes`));
-      else if (exitCode === null) reject(new Error(`git ${command} was ended by ${signal ?? 'a signal'}; it is tried again`));
-      else if (exitCode === 0 && inputError !== undefined) reject(inputError);
-      else resolve({ command, exitCode, stdout: Buffer.concat(stdout), stderr });
-    });
+  const name = args.find((arg) => !arg.startsWith('-')) ?? '';
+  const command = [git, ...settings, ...args];
+  const { code, killedBy, endedBy, stdout, stderr } = await runProgramForBytes({
+    ...{ command, environment, timeoutMs, longestStdout: longestOutput, stopWithinMs: cleanUpMs },
+    // A keeper of credentials.
+    leavesSome: true,
+    ...(input !== undefined && { input }),
+  }).catch((error: unknown) => {
+    if (codeOf(error) === undefined) throw error;
+    throw new Error(`could not run '${git}': ${messageOf(error)}; install git, or name its path`, { cause: error });
   });
+  if (endedBy === 'time-out') throw new GitTimeout(name, timeoutMs, killedBy === 'SIGKILL');
+  if (endedBy === 'too much output') throw new Error(`git ${name} printed more than ${longestOutput} bytes`);
+  if (code === undefined) throw new Error(`git ${name} was ended by ${killedBy ?? 'a signal'}; it is tried again`);
+  return { command: name, exitCode: code, stdout: Buffer.from(stdout), stderr: Buffer.from(stderr).toString('utf8') };
 }

@@ -12,16 +12,20 @@ export interface ProgramRun {
   /** All that it gets: see childEnvironment. */
   readonly environment: Environment;
   /** What it reads from standard input; absent: nothing. */
-  readonly input?: string;
+  readonly input?: string | Uint8Array;
   /** Absent: as long as it likes. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
-  /** Bytes that it may print on standard output: with more it is stopped. Absent: what is longer loses its beginning. */
+  /** Bytes that it may print on standard output: with more it is stopped. Absent: of what is longer than 8 MiB the end is kept. */
   readonly longestStdout?: number;
   /** It computes for long, and yields to everything else that this machine does. */
   readonly yields?: boolean;
   /** How it is stopped; absent: asked by SIGTERM first. */
   readonly stopBy?: 'SIGKILL';
+  /** Time to end after SIGTERM, before SIGKILL; default: 2 s. */
+  readonly stopWithinMs?: number;
+  /** What it leaves running is meant to go on: a keeper of credentials, say. */
+  readonly leavesSome?: boolean;
   /** What the kernel allows it; not on Windows. */
   readonly limits?: ProcessLimits;
 }
@@ -33,30 +37,30 @@ export interface ProcessLimits {
   readonly fileBytes: number;
 }
 
+/** How a program ended, and what it printed, in bytes. */
 export interface ProgramEnd {
   /** Undefined if a signal ended it. */
   readonly code: number | undefined;
   readonly killedBy: NodeJS.Signals | undefined;
   readonly endedBy: 'itself' | 'time-out' | 'too much output';
-  /** At most 8 MiB. */
-  readonly stdout: string;
+  /** At most 8 MiB, or `longestStdout`. */
+  readonly stdout: Uint8Array;
   /** Its end, at most 64 KiB. */
-  readonly stderr: string;
+  readonly stderr: Uint8Array;
   /** The end of what it printed on both, as it came; at most 64 KiB. */
-  readonly output: string;
+  readonly output: Uint8Array;
 }
 
-/** Time to end after SIGTERM, before SIGKILL. */
-const stopWithinMs = 2_000;
+const usualStopWithinMs = 2_000;
 const keptAnswer = 8 * 1024 * 1024;
 const keptOutput = 64 * 1024;
 
 /**
- * Runs a program to its end, in a process group of its own. When its time is over or the signal aborts, the whole group is stopped, and
- * when it ends by itself, so is whatever it left in the group.
+ * Runs a program to its end, in a process group of its own, started by this very process: see `runProgram` of launcher.ts. When its time is over
+ * or the signal aborts, the whole group is stopped, and when it ends by itself, so is whatever it left in the group.
  * @throws Error if it cannot be started (`code` is that of the system: `ENOENT`), and the signal's reason once it is aborted
  */
-export async function runProgram(run: ProgramRun): Promise<ProgramEnd> {
+export async function runHere(run: ProgramRun): Promise<ProgramEnd> {
   run.signal?.throwIfAborted();
   const [program = '', ...words] = run.command;
   // A path of ours would mean another file from where it starts.
@@ -69,14 +73,15 @@ export async function runProgram(run: ProgramRun): Promise<ProgramEnd> {
     detached: true,
   });
   if (run.yields && child.pid !== undefined) lowerPriority(child.pid);
-  const stdout = keepEnd(keptAnswer);
+  const { longestStdout = Number.POSITIVE_INFINITY } = run;
+  const stdout = keepEnd(run.longestStdout ?? keptAnswer);
   const [stderr, output] = [keepEnd(keptOutput), keepEnd(keptOutput)];
   let printed = 0;
   child.stdout.on('data', (bytes: Buffer) => {
     stdout.add(bytes);
     output.add(bytes);
     printed += bytes.length;
-    if (printed > (run.longestStdout ?? Number.POSITIVE_INFINITY)) stop('too much output');
+    if (printed > longestStdout) stop('too much output');
   });
   child.stderr.on('data', (bytes: Buffer) => {
     stderr.add(bytes);
@@ -91,18 +96,18 @@ export async function runProgram(run: ProgramRun): Promise<ProgramEnd> {
   const stop = (reason: ProgramEnd['endedBy']) => {
     endedBy = reason;
     killGroup(child.pid, run.stopBy ?? 'SIGTERM');
-    kill ??= setTimeout(() => killGroup(child.pid, 'SIGKILL'), stopWithinMs);
+    kill ??= setTimeout(() => killGroup(child.pid, 'SIGKILL'), run.stopWithinMs ?? usualStopWithinMs);
   };
   const abort = () => stop('itself');
   const timer = run.timeoutMs === undefined ? undefined : setTimeout(stop, run.timeoutMs, 'time-out');
   run.signal?.addEventListener('abort', abort, { once: true });
   try {
     // What it left running would hold its output open for ever, and 'close' back.
-    child.once('exit', () => killGroup(child.pid, 'SIGKILL'));
+    if (!run.leavesSome) child.once('exit', () => killGroup(child.pid, 'SIGKILL'));
     const [code, killedBy] = await once(child, 'close');
     run.signal?.throwIfAborted();
-    const printedText = { stdout: stdout.text(), stderr: stderr.text(), output: output.text() };
-    return { code: code ?? undefined, killedBy: killedBy ?? undefined, endedBy, ...printedText };
+    const printedBytes = { stdout: stdout.bytes(), stderr: stderr.bytes(), output: output.bytes() };
+    return { code: code ?? undefined, killedBy: killedBy ?? undefined, endedBy, ...printedBytes };
   } finally {
     clearTimeout(timer);
     clearTimeout(kill);
@@ -128,7 +133,7 @@ export function limited({ memoryBytes, fileBytes }: ProcessLimits, command: read
   return ['/bin/sh', ['-c', script, 'sh', String(Math.ceil(memoryBytes / 1024)), String(Math.ceil(fileBytes / 512)), ...command]];
 }
 
-export function keepEnd(limit: number): { add: (bytes: Buffer) => void; text: () => string } {
+export function keepEnd(limit: number): { add: (bytes: Buffer) => void; bytes: () => Buffer; text: () => string } {
   let chunks: Buffer[] = [];
   let length = 0;
   return {
@@ -141,6 +146,7 @@ export function keepEnd(limit: number): { add: (bytes: Buffer) => void; text: ()
         length = limit;
       }
     },
+    bytes: () => Buffer.concat(chunks).subarray(-limit),
     text: () => Buffer.concat(chunks).subarray(-limit).toString('utf8'),
   };
 }

@@ -5,7 +5,7 @@ import type { Environment } from '../../domain/environment.ts';
 import { codeOf, messageOf } from '../../domain/errors.ts';
 import { Refusal } from '../../domain/failures.ts';
 import { jsonIn } from '../../domain/json.ts';
-import { runProgram } from '../processes/program.ts';
+import { runProgram } from '../processes/launcher.ts';
 
 /** The user name `<token>`, as Docker has it, says that the password is an identity token, which the token server takes instead. */
 export interface RegistryCredentials {

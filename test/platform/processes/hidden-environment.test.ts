@@ -8,7 +8,7 @@ const source = (path: string) => fileURLToPath(new URL(`../../../src/platform/${
 const script = `
 const { hideEnvironment } = await import(${JSON.stringify(source('processes/hidden-environment.ts'))});
 const { childEnvironment } = await import(${JSON.stringify(source('processes/environment.ts'))});
-const { runProgram } = await import(${JSON.stringify(source('processes/program.ts'))});
+const { runProgram } = await import(${JSON.stringify(source('processes/launcher.ts'))});
 const { Worker } = await import('node:worker_threads');
 const problem = hideEnvironment(process.env);
 const run = (text, also = []) =>

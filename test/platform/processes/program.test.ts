@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { getPriority } from 'node:os';
-import { runProgram } from '../../../src/platform/processes/program.ts';
+import { runProgram } from '../../../src/platform/processes/launcher.ts';
 
 describe('a program that computes for long', () => {
   it('yields to everything else, with what it starts, where it is asked to', async () => {
