@@ -15,9 +15,9 @@ async function run() {
   // The next call starts in half the time.
   nodeModule.enableCompileCache(compiledFolder());
   const { allowClosedPipes, processContext, run } = await import(module(isBuilt ? 'cli/main.js' : 'cli/main.ts'));
-  const { product } = await import(module(isBuilt ? 'product.js' : 'product.ts'));
+  const loadKinds = async () => (await import(module(isBuilt ? 'product.js' : 'product.ts'))).product;
   allowClosedPipes(process.stdout, process.stderr);
-  return await run(process.argv.slice(2), processContext(product));
+  return await run(process.argv.slice(2), processContext(loadKinds));
 }
 
 async function runOnAnotherNode() {

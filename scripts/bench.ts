@@ -1,7 +1,9 @@
 /** The benchmark: from a push to its proposal, beside a straight-line shell script, and more. docs/benchmark.md says how to read it. */
 import { writeFile } from 'node:fs/promises';
 import { readBaseline, regressions } from './bench/baseline.ts';
+import { commandAims, measureCommands } from './bench/command.ts';
 import { benchHundredPushes } from './bench/hundred.ts';
+import { idleAims, measureIdle } from './bench/idle.ts';
 import type { Layout } from './bench/image.ts';
 import { measureIngress } from './bench/ingress.ts';
 import { ingressAims, ingressText } from './bench/ingress-report.ts';
@@ -32,6 +34,8 @@ export interface BenchOptions {
 /** Each answers undefined where somebody stopped it. */
 const benches = {
   start: benchStart,
+  idle: benchIdle,
+  command: benchCommand,
   rollout: benchFirstPush,
   second: benchSecondPush,
   hundred: ({ print }: BenchOptions) => benchHundredPushes(print),
@@ -72,6 +76,26 @@ async function benchStart({ root, rounds, print }: BenchOptions): Promise<Aim[]>
   print(`Starting the service ${rounds} times from the sources and from the build.`);
   await buildService(root, { env: process.env, say: print });
   return startAims(await measureStarts(root, rounds));
+}
+
+async function benchIdle({ root, print }: BenchOptions): Promise<Aim[]> {
+  if (!isOnLinux('idle', print)) return [];
+  print('Looking at the service while it has nothing to do, for a minute.');
+  await buildService(root, { env: process.env, say: print });
+  return idleAims(await measureIdle(root));
+}
+
+async function benchCommand({ root, rounds, print }: BenchOptions): Promise<Aim[]> {
+  if (!isOnLinux('command', print)) return [];
+  print(`Running landfall list ${rounds} times from the sources and from the build.`);
+  await buildService(root, { env: process.env, say: print });
+  return commandAims(await measureCommands(root, rounds));
+}
+
+/** What processes take is read from /proc. */
+function isOnLinux(part: BenchPart, print: BenchOptions['print']): boolean {
+  if (process.platform !== 'linux') print(`The part ${part} is left out: it needs Linux.`);
+  return process.platform === 'linux';
 }
 
 async function benchIngress({ rounds, print }: BenchOptions): Promise<Aim[]> {

@@ -3,14 +3,12 @@
  * something that is not deterministic. With a file, the bundle is kept there, and workers start faster. WORKFLOWS: others than the sources.
  */
 import { writeFile } from 'node:fs/promises';
-import { dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { bundleWorkflowCode } from '@temporalio/worker';
+import { bundleWorkflows } from '../src/process/workflow-bundle.ts';
 
 const quiet = { log: () => undefined, trace: () => undefined, debug: () => undefined, info: () => undefined };
 const logger = { ...quiet, warn: console.warn, error: console.error };
 const [file, workflowsPath = fileURLToPath(new URL('../src/workflows/index.ts', import.meta.url))] = process.argv.slice(2);
-const workflowInterceptorModules = [join(dirname(workflowsPath), `sealed${extname(workflowsPath)}`)];
-const { code } = await bundleWorkflowCode({ workflowsPath, workflowInterceptorModules, logger });
+const code = await bundleWorkflows(workflowsPath, logger);
 if (file !== undefined) await writeFile(file, code);
 console.log(`Workflows bundle: ${Math.round(code.length / 1024)} KiB${file === undefined ? '' : `, in ${file}`}.`);

@@ -8,8 +8,8 @@ import { askYesOrNo } from './terminal.ts';
 
 /** What a command is run with: everything that it reads of, and writes to, the machine. */
 export interface CliContext {
-  /** What may stand in the configuration. */
-  readonly kinds: Kinds;
+  /** What may stand in the configuration. Not every command reads it, and all kinds take 0.1 s to load. */
+  readonly loadKinds: () => Promise<Kinds>;
   readonly env: Environment;
   /** Who runs the command, for the record: LANDFALL_OPERATOR, else the user of the machine. */
   readonly operator: string;
@@ -24,10 +24,10 @@ export interface CliContext {
 }
 
 /** That of this process. */
-export function processContext(kinds: Kinds): CliContext {
+export function processContext(loadKinds: CliContext['loadKinds']): CliContext {
   const env = processEnvironment();
   return {
-    kinds,
+    loadKinds,
     env,
     operator: operatorName(env),
     print: (line) => void process.stdout.write(`${line}\n`),

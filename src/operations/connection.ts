@@ -19,10 +19,11 @@ import { InvalidConfiguration, Refused, Unreachable } from './errors.ts';
  * The configuration, as far as operators need it: the service's own secrets are no business of theirs, so they need not exist here.
  * @throws InvalidConfiguration
  */
-export function readConfiguration(
+export async function readConfiguration(
   file: string,
-  { env, kinds }: { readonly env: Environment; readonly kinds: Kinds },
-): Configuration {
+  { env, loadKinds }: { readonly env: Environment; readonly loadKinds: () => Promise<Kinds> },
+): Promise<Configuration> {
+  const kinds = await loadKinds();
   const text = existsSync(file) ? undefined : dropInOf(kinds, env)?.text;
   const loaded = loadConfiguration(file, env, kinds, { text, secretsFor: [] });
   if ('problems' in loaded) throw new InvalidConfiguration(loaded.problems);

@@ -120,7 +120,7 @@ const startingVerbs: readonly LaneCommand['verb'][] = ['hold', 'quarantine'];
  * @throws NotFound where neither lane nor configuration knows the service or the stage; Refused; Unreachable; InvalidConfiguration
  */
 export async function commandLane(
-  { client, configuration }: { readonly client: Client; readonly configuration: () => Configuration },
+  { client, configuration }: { readonly client: Client; readonly configuration: () => Promise<Configuration> },
   input: LaneCommand,
   actor: Actor,
 ): Promise<{ readonly command: LaneCommand; readonly answer: LaneAnswer }> {
@@ -128,8 +128,8 @@ export async function commandLane(
   const lane = await readLane(client, service);
   const starts = lane === undefined && startingVerbs.includes(verb);
   if (lane === undefined && !starts) throw noLane(service);
-  if (starts) requireKnownService(service, configuration);
-  if ('stage' in input && input.stage !== undefined) requireKnownStage(input.stage, service, lane, configuration);
+  if (starts) await requireKnownService(service, configuration);
+  if ('stage' in input && input.stage !== undefined) await requireKnownStage(input.stage, service, lane, configuration);
   const command = 'digest' in input ? { ...input, digest: completeDigest(input.digest, lane) } : input;
   return { command, answer: await send(client, command, actor, starts) };
 }
@@ -210,8 +210,8 @@ function completeDigest(text: string, lane: LaneState | undefined): Digest {
 }
 
 /** A hold of what does not exist would be taken, and hold nothing. @throws NotFound where the configuration has no such service */
-function requireKnownService(service: string, read: () => Configuration): void {
-  const configuration = read();
+async function requireKnownService(service: string, read: () => Promise<Configuration>): Promise<void> {
+  const configuration = await read();
   if (settingsOf(configuration, service).length > 0) return;
   const lines = describeFollowed(configuration).map((line) => `  ${line}`);
   const known = lines.length === 0 ? [`${configuration.file} has none yet`] : [`${configuration.file} has:`, ...lines];
@@ -219,19 +219,24 @@ function requireKnownService(service: string, read: () => Configuration): void {
 }
 
 /** @throws NotFound where neither the lane nor the configuration has such a stage */
-function requireKnownStage(stage: string, service: string, lane: LaneState | undefined, read: () => Configuration): void {
+async function requireKnownStage(
+  stage: string,
+  service: string,
+  lane: LaneState | undefined,
+  read: () => Promise<Configuration>,
+): Promise<void> {
   const known = new Set(Object.keys(lane?.stages ?? {}));
   if (known.has(stage)) return;
-  for (const name of stagesOf(service, read)) known.add(name);
+  for (const name of await stagesOf(service, read)) known.add(name);
   if (known.has(stage)) return;
   const stages = known.size === 0 ? 'none is known yet' : `expected one of ${[...known].join(', ')}`;
   throw new NotFound(`${service} has no stage '${stage}': ${stages}`);
 }
 
 /** Where the file cannot be used, the lane alone has to know. */
-function stagesOf(service: string, read: () => Configuration): string[] {
+async function stagesOf(service: string, read: () => Promise<Configuration>): Promise<string[]> {
   try {
-    return settingsOf(read(), service).flatMap(({ stages }) => stages.map(({ name }) => name));
+    return settingsOf(await read(), service).flatMap(({ stages }) => stages.map(({ name }) => name));
   } catch (error) {
     if (error instanceof InvalidConfiguration) return [];
     throw error;

@@ -35,7 +35,7 @@ export async function startIngress(
   const trust = createClientTrust(receivers, log);
   const tls = listen.tls && { files: listen.tls, ...(trust && { trust }) };
   const known = createKnownNetworks();
-  const webhooks = webhookApp(configuration, temporal, logging, metrics, { receivers, trust, known });
+  const webhooks = await webhookApp(configuration, temporal, logging, metrics, { receivers, trust, known });
   const reachTemporal = createReachTemporal(temporal.client);
   const isForUs = createIsForUs('network', [listen.operators.host, hostname(), ...(listen.operatorNames ?? [])]);
   const operators = createOperatorApp({ metrics, log, reachTemporal, isForUs });
@@ -56,13 +56,13 @@ export async function startIngress(
   };
 }
 
-function webhookApp(
+async function webhookApp(
   configuration: Configuration,
   temporal: Temporal,
   { log, audit }: Logging,
   metrics: Metrics,
   asked: { readonly receivers: readonly Receiver[]; readonly trust: ClientTrust | undefined; readonly known: KnownNetworks },
-): ReturnType<typeof createWebhookApp> {
+): Promise<ReturnType<typeof createWebhookApp>> {
   const { client, namespace, uiUrl, missingAttributes } = temporal;
   const { trustedProxies, addressHeader, certificateHeader, limits } = configuration.listen;
   // A certificate is public, so only a header that the proxy is known to set is believed.
@@ -84,7 +84,7 @@ function webhookApp(
       isDeploymentRepository: (repository) => isDeploymentRepository(configuration, repository),
       log,
     }),
-    senders: createSenders({ trustedProxies, addressHeader, trust: asked.trust, certificateHeaders }),
+    senders: await createSenders({ trustedProxies, addressHeader, trust: asked.trust, certificateHeaders }),
     audit,
     metrics,
     limits,

@@ -12,13 +12,12 @@ import { useProxies } from '../platform/http/client.ts';
 import { formatProblem } from '../settings/problem.ts';
 import type { DropIn } from '../sources/kit/source.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
-import { type Ingress, startIngress } from './ingress.ts';
+import type { Ingress } from './ingress.ts';
 import { openLogging } from './logging.ts';
 import { watchPauses } from './pauses.ts';
-import { beginSchedules, ensureSchedules } from './schedules.ts';
 import { reachTemporal, type Temporal } from './temporal.ts';
 import { reportUncaught } from './uncaught.ts';
-import { installRuntime, type ServedQueues, startWorkers } from './workers.ts';
+import type { ServedQueues } from './workers.ts';
 
 /**
  * @returns `greeting`: what a person who started it wants to know; `running` rejects when a part of it cannot go on
@@ -48,12 +47,13 @@ export async function startService(file: string, env: Environment, kinds: Kinds)
   reportUncaught(log);
   if (warning !== undefined) log.warn({ data: configuration.data }, warning);
   const pauses = watchPauses(log);
-  if (serving !== undefined) installRuntime(log);
   const stops: (() => Promise<void>)[] = [async () => pauses.stop(), logging.close];
   const stop = (): Promise<void> => stopAll(stops.splice(0));
   try {
-    const temporal = await reachTemporal(configuration, logging, env);
+    const temporal = await reachTemporal(configuration, logging, env, loadWork);
     stops.push(temporal.stop);
+    const { startIngress, installRuntime, startWorkers, beginSchedules, ensureSchedules } = await loadWork();
+    if (serving !== undefined) installRuntime(log);
     // The ports before the work: a second start by mistake must not take steps and drop them.
     const takesWebhooks = wanted.includes('api');
     const ingress = await startIngress(configuration, temporal, logging, metrics, { takesWebhooks });
@@ -71,6 +71,11 @@ export async function startService(file: string, env: Environment, kinds: Kinds)
     await stop();
     throw error;
   }
+}
+
+/** Half of the code, which takes as long to load as a Temporal server of our own takes to start: both at once. */
+async function loadWork() {
+  return { ...(await import('./ingress.ts')), ...(await import('./workers.ts')), ...(await import('./schedules.ts')) };
 }
 
 /** @returns what to do about the data folder, where others can read it @throws if one of them cannot be made or written to */

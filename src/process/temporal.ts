@@ -1,6 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { Connection } from '@temporalio/client';
-import { NativeConnection } from '@temporalio/worker';
+import type { NativeConnection } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import type { Configuration } from '../config/configuration.ts';
 import {
@@ -11,7 +10,6 @@ import {
   type TemporalSettings,
 } from '../config/temporal.ts';
 import type { Sealing } from '../contracts/seal.ts';
-import { sealedClient } from '../contracts/sealed-client.ts';
 import { searchAttributes } from '../contracts/start-options.ts';
 import type { Environment } from '../domain/environment.ts';
 import { startEmbeddedTemporal } from '../platform/temporal/embedded.ts';
@@ -29,13 +27,17 @@ export type Temporal = Awaited<ReturnType<typeof connect>> & {
 const wanted = Object.values(searchAttributes);
 const restartWithinMs = 60_000;
 
-/** @throws if Temporal does not answer, or there is no key, with what to do */
+/**
+ * @param meanwhile what can be done while a server of our own starts
+ * @throws if Temporal does not answer, or there is no key, with what to do
+ */
 export async function reachTemporal(
   { temporal, data }: Configuration,
   { log, secrets }: Pick<Logging, 'log' | 'secrets'>,
   env: Environment,
+  meanwhile?: () => Promise<unknown>,
 ): Promise<Temporal> {
-  if (temporal.kind === 'embedded') return await embed(temporal, data, env, log);
+  if (temporal.kind === 'embedded') return await embed(temporal, data, env, { log, ...(meanwhile && { meanwhile }) });
   const sealing = clusterSealing(temporal, secrets);
   const reached = await connect(connectionOptions(temporal, secrets), temporal.namespace, sealing);
   await refuseIncomplete(reached);
@@ -44,7 +46,12 @@ export async function reachTemporal(
 
 type Embedded = Extract<TemporalSettings, { kind: 'embedded' }>;
 
-async function embed({ port, uiUrl }: Embedded, folder: string, env: Environment, log: Logger): Promise<Temporal> {
+async function embed(
+  { port, uiUrl }: Embedded,
+  folder: string,
+  env: Environment,
+  options: { readonly log: Logger; readonly meanwhile?: () => Promise<unknown> },
+): Promise<Temporal> {
   const command = findTool('temporal', env);
   if (command === undefined) {
     throw new Error(
@@ -55,15 +62,17 @@ async function embed({ port, uiUrl }: Embedded, folder: string, env: Environment
   // Before the server makes its database: by that it is known whether an earlier Landfall was here.
   const sealing = await keyOf(folder);
   const uiNames = uiUrl === undefined ? [] : [new URL(uiUrl).hostname];
-  const server = await startEmbeddedTemporal({ folder, command, ...(port && { port }), uiNames, searchAttributes: wanted, log });
-  const options = embeddedConnection(server.address);
-  const reached = await connect(options, server.namespace, sealing).catch(async (error: unknown) => {
+  const ports = port && { port };
+  const server = await startEmbeddedTemporal({ ...options, folder, command, ...ports, uiNames, searchAttributes: wanted });
+
+  const connection = embeddedConnection(server.address);
+  const reached = await connect(connection, server.namespace, sealing).catch(async (error: unknown) => {
     await server.stop();
     throw error;
   });
   return {
     ...reached,
-    connectWorkers: () => connectThroughRestart(options),
+    connectWorkers: () => connectThroughRestart(connection),
     uiUrl: uiUrl ?? server.uiUrl,
     stop: async () => {
       await reached.stop();
@@ -77,7 +86,7 @@ async function connectThroughRestart(options: TemporalConnectionOptions): Promis
   const giveUpAt = Date.now() + restartWithinMs;
   for (;;) {
     try {
-      return await NativeConnection.connect(options);
+      return await connectNatively(options);
     } catch (error) {
       if (Date.now() > giveUpAt) throw error;
       await pause(200);
@@ -87,6 +96,8 @@ async function connectThroughRestart(options: TemporalConnectionOptions): Promis
 
 async function connect(options: TemporalConnectionOptions, namespace: string, sealing: Sealing) {
   const { address } = options;
+  const { Connection } = await import('@temporalio/client');
+  const { sealedClient } = await import('../contracts/sealed-client.ts');
   const connection = await Connection.connect({ ...options, connectTimeout: '10s' }).catch((cause: unknown) => {
     throw new Error(`Temporal at ${address} does not answer: check temporal.address, TLS and the network`, { cause });
   });
@@ -97,12 +108,18 @@ async function connect(options: TemporalConnectionOptions, namespace: string, se
     /** For workers, as the client has it. */
     sealing,
     /** A connection for workers. */
-    connectWorkers: () => NativeConnection.connect(options),
+    connectWorkers: () => connectNatively(options),
     /** What the namespace lacks of the columns that every rollout is started with. */
     missingAttributes: () => missingSearchAttributes(connection, namespace, wanted),
     /** Closes the client, and stops the server if it is our own. Called last. */
     stop: () => connection.close(),
   };
+}
+
+/** The libraries of Temporal are loaded while a server of our own starts. */
+async function connectNatively(options: TemporalConnectionOptions): Promise<NativeConnection> {
+  const { NativeConnection: Native } = await import('@temporalio/worker');
+  return await Native.connect(options);
 }
 
 /** On somebody else's cluster nothing is changed: what is missing is said, with the command that adds it. */

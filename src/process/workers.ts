@@ -1,20 +1,13 @@
-import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { readdir, readFile, rm } from 'node:fs/promises';
 import { availableParallelism, totalmem } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import {
   type ActivityInterceptorsFactory,
-  bundleWorkflowCode,
   DefaultLogger,
   type InjectedSinks,
   makeTelemetryFilterString,
   Runtime,
-  Worker,
+  type Worker,
   type WorkerOptions,
-  type WorkflowBundleOption,
 } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import type { Dependencies } from '../activities/dependencies.ts';
@@ -27,18 +20,23 @@ import { deployQueue, taskQueues } from '../contracts/start-options.ts';
 import { heartbeatThrottle, stickyTimeout } from '../contracts/timing.ts';
 import type { Audit } from '../domain/audit.ts';
 import type { Environment } from '../domain/environment.ts';
-import { codeOf } from '../domain/errors.ts';
 import { createSweep } from '../platform/docker/sweep.ts';
-import { readTextIfThere, writeDurably } from '../platform/files/durable-file.ts';
 import type { AuditSinks } from '../workflows/audit.ts';
 import { createDependencies } from './dependencies.ts';
 import type { Logging } from './logging.ts';
 import { sealedWorker } from './sealing.ts';
 import type { Temporal } from './temporal.ts';
+import { findWorkflowBundle } from './workflow-bundle.ts';
+import { sharedThreadWorker } from './workflow-thread.ts';
 
 export type Workers = Awaited<ReturnType<typeof startWorkers>>;
 
 const graceMs = 10_000;
+/**
+ * Requests for work that wait at Temporal, for each queue and kind of task: with Temporal's own ten, 60 of them return once a minute, which
+ * takes 10 MB. Ten start work no faster than four, 900 activities of 150 workflows at once.
+ */
+const pollers = { type: 'simple-maximum', maximum: 4 } as const;
 
 /** Which task queues this process serves. */
 export interface ServedQueues {
@@ -61,8 +59,9 @@ export async function startWorkers(
   const activities = createActivities(dependencies);
   const connection = await temporal.connectWorkers();
   const workflowBundle = await findWorkflowBundle();
+  const SharedThreadWorker = sharedThreadWorker();
   const create = (taskQueue: string, more: Partial<WorkerOptions> = {}) =>
-    Worker.create({
+    SharedThreadWorker.create({
       connection,
       namespace: temporal.namespace,
       taskQueue,
@@ -73,6 +72,8 @@ export async function startWorkers(
       shutdownForceTime: graceMs * 3,
       maxHeartbeatThrottleInterval: heartbeatThrottle,
       stickyQueueScheduleToStartTimeout: stickyTimeout,
+      workflowTaskPollerBehavior: pollers,
+      activityTaskPollerBehavior: pollers,
       ...more,
     });
   const onHost = hostActivitiesOf(configuration, dependencies, serving);
@@ -165,52 +166,4 @@ function createIsPending(client: Client): (rollout: string, run: string, activit
       throw error;
     }
   };
-}
-
-/** The workflows as Temporal's workers take them: bundled by the build where this runs from one, else from the sources. */
-async function findWorkflowBundle(): Promise<WorkflowBundleOption> {
-  const built = fileURLToPath(new URL('../../workflow-bundle.js', import.meta.url));
-  if (existsSync(built)) return { codePath: built };
-  return { code: await bundleOf(fileURLToPath(new URL('../..', import.meta.url))) };
-}
-
-/**
- * Bundling takes seconds, so a bundle is kept in node_modules until one of the sources, or a package, is another.
- * @param checkout has `src` and `node_modules`
- * @returns the code
- */
-export async function bundleOf(checkout: string): Promise<string> {
-  const folder = join(checkout, 'node_modules/.cache/landfall');
-  const hash = await sourcesHash(checkout);
-  const kept = join(folder, `workflows-${hash}.js`);
-  const known = await readTextIfThere(kept);
-  if (known !== undefined) return known;
-  const { code } = await bundleWorkflowCode({
-    workflowsPath: join(checkout, 'src/workflows/index.ts'),
-    workflowInterceptorModules: [join(checkout, 'src/workflows/sealed.ts')],
-    logger: new DefaultLogger('WARN'),
-  });
-  // What was changed while it was read belongs to neither hash.
-  if ((await sourcesHash(checkout)) === hash) await keep(folder, kept, code);
-  return code;
-}
-
-/** Of every source, because which of them workflows import is found out by bundling only. */
-async function sourcesHash(checkout: string): Promise<string> {
-  const hash = createHash('sha256').update((await readTextIfThere(join(checkout, 'node_modules/.package-lock.json'))) ?? '');
-  const names = await readdir(join(checkout, 'src'), { recursive: true });
-  for (const name of names.filter((each) => /\.m?[jt]s$/.test(each)).sort())
-    hash.update(`\n${name}\n`).update(await readFile(join(checkout, 'src', name)));
-  return hash.digest('hex').slice(0, 16);
-}
-
-/** A checkout that may not be written to has its workflows bundled at each start. */
-async function keep(folder: string, file: string, code: string): Promise<void> {
-  try {
-    await writeDurably(file, code);
-    const older = (await readdir(folder)).filter((name) => /^workflows-\w+\.js$/.test(name) && !file.endsWith(name));
-    for (const name of older) await rm(join(folder, name), { force: true });
-  } catch (error) {
-    if (!['EACCES', 'EROFS', 'EPERM'].includes(String(codeOf(error)))) throw error;
-  }
 }

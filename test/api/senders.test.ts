@@ -39,10 +39,10 @@ async function received<Answer>(headers: Headers, ask: (message: IncomingMessage
   return await asked;
 }
 
-const behind = (...trustedProxies: string[]) => {
-  const senders = createSenders({ trustedProxies });
-  return (headers: Headers) => received(headers, senders.addressOf);
-};
+const behind =
+  (...trustedProxies: string[]) =>
+  async (headers: Headers) =>
+    received(headers, (await createSenders({ trustedProxies })).addressOf);
 
 describe('the address of a sender', () => {
   it('is that of the connection where no proxy is trusted, whatever the headers say', async () => {
@@ -105,14 +105,14 @@ describe('the address of a sender', () => {
       [undefined, '127.0.0.1'],
     ] as const) {
       it(`is that of ${addressHeader ?? 'the connection where nobody says which counts'}`, async () => {
-        const { addressOf } = createSenders({ trustedProxies: ['127.0.0.1'], addressHeader });
+        const { addressOf } = await createSenders({ trustedProxies: ['127.0.0.1'], addressHeader });
         assert.equal(await received(both, addressOf), expected);
         assert.equal(await received({ 'X-Forwarded-For': '192.0.2.1', Forwarded: 'for="192.0.2.1:80"' }, addressOf), '192.0.2.1');
       });
     }
 
     it('is not that of the header which does not count, where that is all there is', async () => {
-      const { addressOf } = createSenders({ trustedProxies: ['127.0.0.1'], addressHeader: 'forwarded' });
+      const { addressOf } = await createSenders({ trustedProxies: ['127.0.0.1'], addressHeader: 'forwarded' });
       assert.equal(await received({ 'X-Forwarded-For': '192.0.2.1' }, addressOf), '127.0.0.1');
     });
   });
@@ -139,9 +139,9 @@ describe('a client certificate that a proxy passes on', () => {
   });
   after(() => rm(authority.folder, { recursive: true }));
 
-  const shown = (headers: Headers, settings: Partial<SenderSettings> = {}): Promise<ClientCertificate | undefined> => {
+  const shown = async (headers: Headers, settings: Partial<SenderSettings> = {}): Promise<ClientCertificate | undefined> => {
     const trust = createClientTrust(receivers, pino({ enabled: false }));
-    const senders = createSenders({ trustedProxies: ['127.0.0.1'], trust, ...settings });
+    const senders = await createSenders({ trustedProxies: ['127.0.0.1'], trust, ...settings });
     return received(headers, senders.certificateOf);
   };
   /** As RFC 9440 has it. */

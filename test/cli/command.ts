@@ -38,7 +38,7 @@ export async function landfallHere(
 ): Promise<Ran> {
   const [stdout, stderr]: [string[], string[]] = [[], []];
   const exitCode = await run(words, {
-    kinds,
+    loadKinds: async () => kinds,
     env: { LANDFALL_CONFIG: join(cwd, 'landfall.yaml'), ...env },
     operator: userInfo().username,
     print: (line) => stdout.push(`${line}\n`),

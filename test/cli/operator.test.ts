@@ -8,7 +8,7 @@ describe('landfall operator token', () => {
   async function operator(...words: readonly string[]) {
     const [out, err]: [string[], string[]] = [[], []];
     const exitCode = await run(['operator', ...words], {
-      kinds: product,
+      loadKinds: async () => product,
       env: {},
       operator: 'nobody',
       print: (line) => out.push(line),

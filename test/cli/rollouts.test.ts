@@ -355,7 +355,7 @@ describe('the landfall command with a running Temporal', function () {
     const warned: string[] = [];
     const abort = (answer: boolean, ...more: string[]) =>
       run(['abort', id, ...more], {
-        kinds: product,
+        loadKinds: async () => product,
         env,
         operator,
         print: () => undefined,

@@ -100,7 +100,7 @@ describe('what operations say that cannot be done', function () {
     folder = await mkdtemp(join(tmpdir(), 'landfall-operations-'));
     const file = join(folder, 'landfall.yaml');
     await writeFile(file, 'services: [{ image: ghcr.io/team/app }, { image: ghcr.io/team/web, tags: { semver: ">=1" } }]\n');
-    configuration = readConfiguration(file, { env: {}, kinds: product });
+    configuration = await readConfiguration(file, { env: {}, loadKinds: async () => product });
     temporal = await startTemporal();
     connection = await NativeConnection.connect({ address: temporal.address });
     for (const [taskQueue, workflows] of [
@@ -139,7 +139,11 @@ describe('what operations say that cannot be done', function () {
   const decided = (verb: 'retry' | 'reject' | 'approve', rollout: string, more: object = {}, by = actor) =>
     decide(temporal.client, rollout, parseInput(decisionInput, { verb, rollout, ...more }), by);
   const commanded = (command: object) =>
-    commandLane({ client: temporal.client, configuration: () => configuration }, parseInput(laneCommandInput, command), actor);
+    commandLane(
+      { client: temporal.client, configuration: async () => configuration },
+      parseInput(laneCommandInput, command),
+      actor,
+    );
 
   it('NotFound: a rollout, a service, a stage or an image that there is not', async () => {
     const never = 'rollout:never:latest:aaaaaaaaaaaa';
@@ -211,7 +215,7 @@ describe('what operations say that cannot be done', function () {
   it('InvalidConfiguration: with each problem', async () => {
     const file = join(folder, 'wrong.yaml');
     await writeFile(file, 'services: [{ image: UPPER/case }]\nsevices: []\n');
-    const read = () => readConfiguration(file, { env: {}, kinds: product });
+    const read = () => readConfiguration(file, { env: {}, loadKinds: async () => product });
     const error = await fails(read, InvalidConfiguration, /wrong\.yaml:1.*UPPER/);
     assert.ok(error instanceof InvalidConfiguration && error.problems.length === 2);
   });

@@ -221,7 +221,7 @@ log: { level: trace }
         audit,
         log,
         metrics: createMetrics(),
-        senders: createSenders({ trustedProxies: [] }),
+        senders: await createSenders({ trustedProxies: [] }),
         limits: { perMinute: 1_200, inWork: 128 },
         now: () => new Date(),
       },

@@ -5,20 +5,25 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Worker as Thread } from 'node:worker_threads';
+import { NativeConnection } from '@temporalio/worker';
 import { plansOfRepository } from '../../src/config/plans.ts';
 import { stateQuery } from '../../src/contracts/messages.ts';
 import { resolveStartOptions, rolloutStartOptions } from '../../src/contracts/start-options.ts';
 import { parseRepository, type Tag } from '../../src/domain/image-reference.ts';
 import { reachTemporal, type Temporal } from '../../src/process/temporal.ts';
 import { type ServedQueues, startWorkers, type Workers } from '../../src/process/workers.ts';
+import { sharedThreadWorker } from '../../src/process/workflow-thread.ts';
 import { load } from '../config/support.ts';
 import { pushImage } from '../support/images.ts';
 import { startRegistry } from '../support/registry.ts';
 import { silentLogging } from '../support/silent-logging.ts';
+import { endSignal } from '../support/stand-in-workflows.ts';
 import { startNamespace, startTemporal, type TestTemporal } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
-// Says once for all tests of this process what Temporal's runtime logs.
-import '../support/worker.ts';
+import { sealedBy, workflowBundle } from '../support/worker.ts';
+
+const standIns = 'test/support/stand-in-workflows.ts';
 
 describe('the workers', function () {
   this.timeout(60_000);
@@ -115,5 +120,33 @@ services: [{ image: "${images.host}/team/app", tags: ["1"], scan: off, smoke: of
     } finally {
       for (const stop of stops) await stop();
     }
+  });
+
+  it('run the workflows of all queues in one thread, which is there until the last of them has stopped', async () => {
+    const threads: Thread[] = [];
+    const count = (thread: Thread) => threads.push(thread);
+    process.on('worker', count);
+    const connection = await NativeConnection.connect({ address: server.address });
+    const OneThreadWorker = sharedThreadWorker();
+    const { namespace } = server;
+    const common = { connection, namespace, workflowBundle: await workflowBundle(standIns), ...sealedBy(server) };
+    const create = (taskQueue: string) => OneThreadWorker.create({ ...common, taskQueue });
+    const [first, second] = await Promise.all([create('first'), create('second')]);
+    process.off('worker', count);
+    assert.equal(threads.length, 1);
+    const exited = once(threads[0] ?? assert.fail(), 'exit');
+    const runs = [first.run(), second.run()];
+    const work = async (taskQueue: string) => {
+      const handle = await server.client.workflow.start('rollout', { workflowId: taskQueue, taskQueue, args: [{}] });
+      await handle.signal(endSignal);
+      await handle.result();
+    };
+    await Promise.all([work('first'), work('second')]);
+    first.shutdown();
+    await runs[0];
+    await work('second');
+    second.shutdown();
+    await Promise.all([...runs, exited]);
+    await connection.close();
   });
 });

@@ -3,7 +3,7 @@ import { appendFile, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { bundleOf } from '../../src/process/workers.ts';
+import { bundleOf } from '../../src/process/workflow-bundle.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -57,5 +57,12 @@ describe('the bundle of the workflows, from the sources', function () {
     await bundleOf(checkout);
     files.push(await keptFiles());
     assert.equal(new Set(files.flat()).size, 3);
+  });
+
+  it('knows the places in the sources, for stacks, and not their text, which would be in memory several times', async () => {
+    const [, encoded = ''] = (await bundleOf(checkout)).split('sourceMappingURL=data:application/json;charset=utf-8;base64,');
+    const map = JSON.parse(Buffer.from(encoded, 'base64').toString()) as { sources: string[]; sourcesContent?: string[] };
+    assert.ok(map.sources.some((source) => source.endsWith('src/domain/word.ts')));
+    assert.equal(map.sourcesContent, undefined);
   });
 });

@@ -1,12 +1,17 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { msToTs } from '@temporalio/common/lib/time.js';
 import fc from 'fast-check';
 import { readBaseline, regressions } from '../../scripts/bench/baseline.ts';
+import { commandAims } from '../../scripts/bench/command.ts';
 import { covered, type History, timesOf } from '../../scripts/bench/history.ts';
+import { idleAims } from '../../scripts/bench/idle.ts';
 import { freshImage, readServiceFiles } from '../../scripts/bench/image.ts';
 import { ingressAims, ingressText } from '../../scripts/bench/ingress-report.ts';
 import { type Pace, paceOf, percentile } from '../../scripts/bench/pace.ts';
+import { processorTimes, residentMebibytes, timesIn } from '../../scripts/bench/processor.ts';
 import { aimsOf, aimText, isMet, type Measured, median, reportText } from '../../scripts/bench/report.ts';
+import { startAims } from '../../scripts/bench/start.ts';
 
 type Event = NonNullable<History['events']>[number];
 
@@ -186,6 +191,31 @@ describe('the benchmark of the ingress', () => {
     );
     assert.equal(percentile([1, 2, 3, 4], 0.5), 2);
     assert.equal(percentile([1, 2, 3, 4], 0.99), 4);
+  });
+});
+
+describe('the benchmark of the process', () => {
+  it('meets each aim at its limit, and misses it beyond', () => {
+    const idle = (mebibytes: number, share: number) =>
+      idleAims({ landfall: { mebibytes, share }, temporal: { mebibytes: mebibytes - 27, share } }).map(isMet);
+    assert.deepEqual(idle(200, 0.01), [true, true, true, true]);
+    assert.deepEqual(idle(201, 0.011), [false, false, false, false]);
+    assert.deepEqual(startAims([{ cloneMs: 3_000, buildMs: 1_500 }]).map(isMet), [true, true]);
+    assert.deepEqual(startAims([{ cloneMs: 3_001, buildMs: 1_501 }]).map(isMet), [false, false]);
+    assert.deepEqual(commandAims([{ clone: 0.4, build: 0.4 }]).map(isMet), [true, true]);
+    assert.deepEqual(commandAims([{ clone: 0.41, build: 0.41 }]).map(isMet), [false, false]);
+  });
+
+  it('reads what Linux says of a process, whatever its name, and counts what a child took', function () {
+    if (process.platform !== 'linux') return this.skip();
+    const stat = '7 (a) 1 (b) S 1 7 7 0 -1 4194560 1 2 3 4 150 50 20 30 20 0 1 0 100 1 1';
+    assert.deepEqual(timesIn(stat), { own: 2, children: 0.5 });
+    const before = processorTimes('self').children;
+    const busy = 'while (process.cpuUsage().user < 200_000) Math.sqrt(2);';
+    execFileSync(process.execPath, ['-e', busy]);
+    assert.ok(processorTimes('self').children - before >= 0.18);
+    const differs = residentMebibytes(process.pid) - process.memoryUsage.rss() / 1024 ** 2;
+    assert.ok(Math.abs(differs) < 10, `${differs} MiB`);
   });
 });
 

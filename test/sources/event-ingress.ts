@@ -24,7 +24,7 @@ export async function serveReceiver(open: (log: Log) => Receiver, acceptPushes: 
   const log = pino({ level: 'trace' }, { write: (line: string) => void lines.push(line) });
   const app = createWebhookApp({
     receivers: [open(log)],
-    senders: createSenders({ trustedProxies: [] }),
+    senders: await createSenders({ trustedProxies: [] }),
     acceptPushes,
     forwardProgress: async () => ({ ignored: 'nobody is told in this test' }),
     audit: (entry) => void audited.push(entry),

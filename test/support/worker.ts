@@ -7,7 +7,7 @@ import {
   DefaultLogger,
   NativeConnection,
   Runtime,
-  Worker,
+  type Worker,
   type WorkerOptions,
   type WorkflowBundlePath,
 } from '@temporalio/worker';
@@ -18,6 +18,7 @@ import type { Sealing } from '../../src/contracts/seal.ts';
 import { deployQueue, taskQueues } from '../../src/contracts/start-options.ts';
 import { sealedWorker } from '../../src/process/sealing.ts';
 import { auditSinks } from '../../src/process/workers.ts';
+import { sharedThreadWorker } from '../../src/process/workflow-thread.ts';
 import { type TestNamespace, testSealing } from './temporal.ts';
 
 Runtime.install({ logger: new DefaultLogger('ERROR'), telemetryOptions: { logging: { forward: {}, filter: 'ERROR' } } });
@@ -104,8 +105,9 @@ export async function startWorkers(
 ): Promise<TestWorkers> {
   const connection = await NativeConnection.connect({ address: temporal.address });
   const workflowBundleCode = await workflowBundle();
+  const SharedThreadWorker = sharedThreadWorker();
   const create = (taskQueue: string, workflows: boolean): Promise<Worker> =>
-    Worker.create({
+    SharedThreadWorker.create({
       connection,
       namespace: temporal.namespace,
       taskQueue,

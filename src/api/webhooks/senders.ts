@@ -6,12 +6,11 @@ import {
   type ClientCertificate,
   certificateHeaders,
 } from '../../http/authentication.ts';
-import { certificateFromProxy, certificateOfHandshake } from '../../http/client-certificates.ts';
 import type { ClientTrust } from '../../http/client-trust.ts';
 import { canonicalAddress } from '../../http/networks.ts';
 import { createIsWithin } from '../../settings/networks.ts';
 
-export type Senders = ReturnType<typeof createSenders>;
+export type Senders = Awaited<ReturnType<typeof createSenders>>;
 
 export interface SenderSettings {
   /** Addresses and networks of proxies whose word about their senders is taken. */
@@ -26,9 +25,11 @@ export interface SenderSettings {
 }
 
 /** Who is at the other end of a request, as far as proxies are trusted. */
-export function createSenders(settings: SenderSettings) {
+export async function createSenders(settings: SenderSettings) {
   const { addressHeader, trust, certificateHeaders: allowed = certificateHeaders, now = () => new Date() } = settings;
   const isProxy = settings.trustedProxies.length > 0 ? createIsWithin(settings.trustedProxies) : () => false;
+  // What reads certificates takes 3 MB, and few are asked for any.
+  const certificates = trust && { trust, ...(await import('../../http/client-certificates.ts')) };
   // IPv6 addresses are dear to read, and a connection may bring many requests.
   const connections = new WeakMap<Socket, string>();
   const connectionOf = ({ socket }: IncomingMessage): string | undefined => {
@@ -46,9 +47,11 @@ export function createSenders(settings: SenderSettings) {
     },
     /** @returns undefined if the sender showed none */
     certificateOf: (request: IncomingMessage): ClientCertificate | undefined => {
-      if (trust === undefined) return undefined;
-      const passedOn = isProxy(connectionOf(request) ?? '') ? certificateFromProxy(request, trust, allowed, now()) : undefined;
-      return passedOn ?? certificateOfHandshake(request, trust, now());
+      if (certificates === undefined) return undefined;
+      const { certificateFromProxy, certificateOfHandshake } = certificates;
+      const isPassedOn = isProxy(connectionOf(request) ?? '');
+      const passedOn = isPassedOn ? certificateFromProxy(request, certificates.trust, allowed, now()) : undefined;
+      return passedOn ?? certificateOfHandshake(request, certificates.trust, now());
     },
   };
 }

@@ -25,7 +25,7 @@ export function addAudit(program: Command, context: CliContext, setExitCode: (co
 /** @returns whether everything fits */
 async function printVerified(options: AuditOptions, context: CliContext): Promise<boolean> {
   const { readConfiguration, verifyAudit } = await import('../../operations/index.ts');
-  const verified = await verifyAudit(readConfiguration(options.config, context), context.env);
+  const verified = await verifyAudit(await readConfiguration(options.config, context), context.env);
   for (const log of verified) context.print(options.json ? JSON.stringify(log) : verifiedLine(log));
   return verified.every(({ problem }) => problem === undefined);
 }
@@ -52,7 +52,7 @@ async function printAudit(options: AuditOptions, context: CliContext): Promise<v
   }
   const { print, warn } = context;
   let shown = 0;
-  const { file, read, skipped } = await readAudit(readConfiguration(options.config, context), query, (entry) => {
+  const { file, read, skipped } = await readAudit(await readConfiguration(options.config, context), query, (entry) => {
     shown += 1;
     print(options.json ? auditJson(entry) : auditLine(entry));
   });

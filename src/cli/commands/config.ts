@@ -10,14 +10,14 @@ interface CheckOptions {
 }
 
 export function addConfig(program: Command, context: CliContext, setExitCode: (code: number) => void): void {
-  const { env, kinds, print, warn } = context;
+  const { env, loadKinds, print, warn } = context;
   const config = program.command('config').description('the configuration file');
   config
     .command('schema')
     .description('print the JSON Schema of landfall.yaml, for editors')
     .action(async () => {
       const { configurationJsonSchema } = await import('../../config/schema.ts');
-      print(JSON.stringify(configurationJsonSchema(kinds), null, 2));
+      print(JSON.stringify(configurationJsonSchema(await loadKinds()), null, 2));
     });
   config
     .command('check')
@@ -29,6 +29,7 @@ export function addConfig(program: Command, context: CliContext, setExitCode: (c
       const { loadConfiguration } = await import('../../config/load.ts');
       const { dropInOf } = await import('../../config/kinds.ts');
       const file = argument ?? config;
+      const kinds = await loadKinds();
       // Without a file, what the environment stands for is checked, as the service would use it.
       const text = existsSync(file) ? undefined : dropInOf(kinds, env)?.text;
       const loaded = loadConfiguration(file, env, kinds, { text, ...(!secrets && { secretsFor: [] }) });

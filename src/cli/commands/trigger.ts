@@ -16,7 +16,7 @@ export function addTrigger(program: Command, context: CliContext): void {
   addCommandOptions(command, context).action(async (image: string, { config, json, service }: TriggerOptions) => {
     const operations = await import('../../operations/index.ts');
     const input = operations.parseInput(operations.triggerInput, { image, service });
-    const triggers = operations.planTriggers(operations.readConfiguration(config, context), input);
+    const triggers = operations.planTriggers(await operations.readConfiguration(config, context), input);
     const actor = await actorOf({}, context);
     const started = await operations.withClient(config, context.env, (client) => operations.trigger(client, triggers, actor));
     if (json) return context.print(JSON.stringify(started, null, 2));

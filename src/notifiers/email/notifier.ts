@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import type { ConnectionOptions } from 'node:tls';
-import nodemailer from 'nodemailer';
 import { Refusal } from '../../domain/failures.ts';
 import { inert, shortened } from '../../domain/inert-text.ts';
 import { levelColours, type Notice, type NoticeLine, type NoticeText, noticeText } from '../../domain/notice.ts';
@@ -31,7 +30,9 @@ export function createEmail(dependencies: EmailDependencies): Notifier<EmailTarg
   return {
     async send({ target, notice, thread, signal, warn }) {
       const what = named('mail server', target.smtp);
-      const transport = nodemailer.createTransport(transportOf(target, what, dependencies));
+      // Loaded where there is mail to send: it takes 5 MB.
+      const { createTransport } = await import('nodemailer');
+      const transport = createTransport(transportOf(target, what, dependencies));
       const text = noticeText(notice);
       const { id, references } = messageIds(notice, target.from, thread?.first);
       const from = addressLine(target.from, what);

@@ -1,5 +1,5 @@
 import { createPrivateKey } from 'node:crypto';
-import { App, Octokit } from 'octokit';
+import type { App, Octokit } from 'octokit';
 import { Refusal } from '../../domain/failures.ts';
 import { type HttpInit, httpFetch } from '../http/client.ts';
 import { answeredWith, classify } from './errors.ts';
@@ -40,8 +40,14 @@ const apiVersion = '2022-11-28';
 /** They neither wait nor try again: the workflow does, durably. @throws Refusal `CredentialsRefused` if the app's key is no private key */
 export function createGitHubClients(credentials: GitHubCredentials, options: GitHubClientOptions = {}): GitHubClients {
   if ('token' in credentials) {
-    const client = new (clientClass(options))({ auth: credentials.token });
-    return { clientFor: async () => client };
+    const { token: auth } = credentials;
+    let client: Promise<Octokit> | undefined;
+    return {
+      clientFor() {
+        client ??= clientClass(options).then((Client) => new Client({ auth }));
+        return client;
+      },
+    };
   }
   return createAppClients(credentials.app, options);
 }
@@ -61,10 +67,11 @@ function createAppClients(
     app = undefined;
     clients.clear();
   };
-  const Client = clientClass(options, forget);
 
   async function installationClient(named: string): Promise<Octokit> {
-    app ??= new App({ appId: id, privateKey: pem, Octokit: Client });
+    const { App: AppClients } = await import('octokit');
+    const Client = await clientClass(options, forget);
+    app ??= new AppClients({ appId: id, privateKey: pem, Octokit: Client });
     const current = app;
     return current.getInstallationOctokit(installationId ?? (await findInstallation(current, named)));
   }
@@ -104,10 +111,11 @@ function checkKey(pem: string): void {
   }
 }
 
-/** @param refused called when GitHub refuses a credential or an operation */
-function clientClass(options: GitHubClientOptions, refused: () => void = () => {}) {
+/** Octokit is loaded here, where GitHub is asked for the first time. @param refused called when GitHub refuses a credential or an operation */
+async function clientClass(options: GitHubClientOptions, refused: () => void = () => {}) {
+  const { Octokit: Base } = await import('octokit');
   const { url, timeoutMs = defaultTimeoutMs } = options;
-  return Octokit.plugin((octokit) => {
+  return Base.plugin((octokit) => {
     octokit.hook.before('request', (request) => {
       request.headers['x-github-api-version'] = apiVersion;
     });

@@ -1,4 +1,4 @@
-import { RequestError } from 'octokit';
+import type { RequestError } from 'octokit';
 import { RateLimit, Refusal } from '../../domain/failures.ts';
 import { memberOf } from '../../domain/json.ts';
 import { retryAfter } from '../http/headers.ts';
@@ -14,7 +14,7 @@ const secondaryRateLimits = /#(?:about-)?secondary-rate-limits$/;
  * @see https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
  */
 export function classify(error: unknown, nowMs: number): unknown {
-  if (!(error instanceof RequestError) || error.response === undefined) return error;
+  if (!isRequestError(error) || error.response === undefined) return error;
   const { status } = error;
   if (status === 403 || status === 429) {
     const until = limitedUntil(error, nowMs);
@@ -47,7 +47,12 @@ export function classifyGraphql(error: unknown, nowMs: number): unknown {
 /** Whether this is GitHub's answer with the status, classified or not. */
 export function answeredWith(error: unknown, status: number): boolean {
   const answer = error instanceof Refusal ? error.cause : error;
-  return answer instanceof RequestError && answer.response !== undefined && answer.status === status;
+  return isRequestError(answer) && answer.response !== undefined && answer.status === status;
+}
+
+/** By its name, so that octokit is loaded only where GitHub is asked. */
+function isRequestError(error: unknown): error is RequestError {
+  return error instanceof Error && error.name === 'HttpError' && 'request' in error;
 }
 
 /** Until when GitHub does not want to be asked; undefined if the answer is no rate limit. */

@@ -10,6 +10,9 @@ import type { ProgramEnd, ProgramRun } from './program.ts';
  */
 const script = fileURLToPath(scriptBeside(import.meta.url, 'launcher-process'));
 
+/** Its memory is given back where no program was started for so long. */
+const idleMs = 60_000;
+
 interface Waiting {
   resolve(end: ProgramEnd): void;
   reject(error: Error): void;
@@ -20,6 +23,7 @@ class Launcher {
   readonly #process: ChildProcess;
   readonly #waiting = new Map<number, Waiting>();
   #last = 0;
+  #idle: NodeJS.Timeout | undefined;
 
   constructor() {
     this.#process = fork(script, [], {
@@ -44,6 +48,7 @@ class Launcher {
   }
 
   async run({ signal, ...run }: ProgramRun): Promise<ProgramEnd> {
+    clearTimeout(this.#idle);
     this.#last += 1;
     const id = this.#last;
     const stop = () => this.#say({ stop: id });
@@ -57,8 +62,14 @@ class Launcher {
     } finally {
       signal?.removeEventListener('abort', stop);
       this.#waiting.delete(id);
-      if (this.#waiting.size === 0) this.#process.channel?.unref();
+      if (this.#waiting.size === 0) this.#rest();
     }
+  }
+
+  #rest(): void {
+    this.#process.channel?.unref();
+    clearTimeout(this.#idle);
+    this.#idle = setTimeout(() => this.#process.connected && this.#process.disconnect(), idleMs).unref();
   }
 
   #say(request: LaunchRequest): void {

@@ -81,7 +81,7 @@ export async function startIngress(options: IngressOptions = {}): Promise<Ingres
   const webhooks = createWebhookApp({
     receivers,
     known,
-    senders: createSenders({ trustedProxies: options.trustedProxies ?? [], trust }),
+    senders: await createSenders({ trustedProxies: options.trustedProxies ?? [], trust }),
     limits: { perMinute: 1_000_000, inWork: 1_000, ...options.limits },
     acceptPushes: options.acceptPushes?.(log) ?? (async () => ({ rollouts: [], resolving: [] })),
     forwardProgress: options.forwardProgress?.(log) ?? (async () => ({ ignored: 'nobody is told in this test' })),

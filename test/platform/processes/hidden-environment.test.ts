@@ -22,8 +22,9 @@ console.log(JSON.stringify({
   // Of itself, as libraries find it, and as a thread of it does.
   own: { ...process.env },
   inThread: await inThread,
-  parent: await run('cat /proc/$PPID/environ'),
-  threads: await run('cat /proc/$PPID/task/*/environ'),
+  parent: await run('cat /proc/' + process.pid + '/environ'),
+  threads: await run('cat /proc/' + process.pid + '/task/*/environ'),
+  launcher: await run('cat /proc/$PPID/environ'),
   given: await run('echo "$DOCKER_HOST:$GITHUB_TOKEN"', ['DOCKER_*']),
 }));
 `;
@@ -44,7 +45,7 @@ describe('the environment that a service was started with', () => {
     if (process.platform !== 'linux') this.skip();
   });
 
-  it('shows no secret to the children of the service, however they look', () => {
+  it('shows no secret to the programs of the service, however they look', () => {
     const secrets = {
       GITHUB_TOKEN: 'ghp_hunter2',
       // Names and values of every shape: of many lines, with an equals sign, empty, not ASCII, and long.
@@ -57,8 +58,9 @@ describe('the environment that a service was started with', () => {
       // Begins like one that everybody gets.
       PATH_SECRET: 'hunter2',
     };
-    const { problem, own, inThread, parent, threads, given } = inspect({ ...secrets, LANG: 'C', TZ: 'UTC' });
+    const { problem, own, inThread, parent, threads, launcher, given } = inspect({ ...secrets, LANG: 'C', TZ: 'UTC' });
     assert.equal(problem, undefined);
+    assert.equal(launcher, '', 'the process that starts programs');
     for (const text of [parent, threads]) {
       const shown = String(text).split('\0');
       assert.deepEqual(
