@@ -33,6 +33,7 @@ class Launcher {
       serialization: 'advanced',
       // What a terminal sends to this process is not for that one.
       detached: true,
+      windowsHide: true,
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });
     this.#process.on('message', (answer: LaunchAnswer) => this.#answered(answer));

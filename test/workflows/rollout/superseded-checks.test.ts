@@ -12,7 +12,7 @@ import { eventually } from '../../support/wait.ts';
 import { workflowTests } from '../../support/workflow-tests.ts';
 
 const versions: TagPolicy = { kind: 'semver', range: '*' };
-const scan: CheckPlan = { kind: 'scan', title: 'Scanned', after: [], timeoutMs: 30_000, needsDocker: true, settings: {} };
+const scan: CheckPlan = { kind: 'scan', title: 'Scanned', after: [], timeoutMs: 600_000, needsDocker: true, settings: {} };
 
 describe('checks of images that come faster than they are checked', function () {
   this.timeout(60_000);
@@ -46,8 +46,8 @@ describe('checks of images that come faster than they are checked', function () 
       await tests.when(handle, 'to be verified', ({ steps }) => steps.some(({ step }) => step === 'scan'));
     finish.get('1.0.0')?.();
     await untilScanned('1.0.4');
-    finish.get('1.0.4')?.();
     assert.equal((await tests.result(first)).status, 'proposed');
+    finish.get('1.0.4')?.();
     assert.equal((await tests.result(newest)).status, 'proposed');
     for (const handle of older) {
       const { status, reason } = await tests.result(handle);
