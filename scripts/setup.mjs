@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * Brings a bare clone to where it can run: `node scripts/setup.mjs [check|start|demo|test]` (default `test`). Needs Node and npm only,
+ * Brings a bare clone to where it can run: `node scripts/setup.mjs [check|start|demo|test|cluster-test|cluster-demo]` (default `test`). Needs Node and npm only,
  * is done in under 2 s where nothing is missing, and may be run by several processes at once.
  */
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -11,7 +11,8 @@ import { useStartedEngine } from './setup/docker-engine.mjs';
 import { withLock } from './setup/lock.mjs';
 import { SetUpFailure, say } from './setup/machine.mjs';
 import { installNodeModules, nodeModulesCurrent } from './setup/node-modules.mjs';
-import { installPackages, obtain } from './setup/obtain.mjs';
+import { obtain } from './setup/obtain.mjs';
+import { installPackages } from './setup/packages.mjs';
 import { choose, isPresent, toolsFor } from './setup/tools.mjs';
 
 /**

@@ -20,6 +20,7 @@ import {
   isUnit,
   knownTimes,
   mochaArguments,
+  namesCluster,
   needsBothEngines,
   needsNetwork,
   readArguments,
@@ -79,7 +80,7 @@ export async function takeOptions(args) {
  */
 async function run(args) {
   takeEngine(args);
-  const missing = await setUpOrExit(args.includes('--unit') ? 'check' : 'test');
+  const missing = await setUpOrExit(purposeOf(args));
   if (missing.length > 0) {
     console.error(`Not everything that the tests need is here:\n${missingText(missing)}`);
     if (process.env.CI === 'true') return 1;
@@ -94,6 +95,15 @@ async function run(args) {
 }
 
 /**
+ * Before set-up there is no mocha to say which files are meant; Kubernetes is built for those alone that use it.
+ * @param {readonly string[]} args
+ */
+export function purposeOf(args) {
+  if (args.includes('--unit')) return 'check';
+  return canRunApart() && mochaArguments(takeEngine(args).rest).some(namesCluster) ? 'cluster-test' : 'test';
+}
+
+/**
  * @param {Options} options
  * @returns {Promise<number>} the exit code
  */
@@ -105,8 +115,12 @@ async function runTests(options) {
 }
 
 /** Namespaces need Linux, and root. */
+export function canRunApart() {
+  return process.platform === 'linux' && isRoot();
+}
+
 function canRunCurrentEngine() {
-  if (process.platform === 'linux' && isRoot()) return true;
+  if (canRunApart()) return true;
   say('the tests run on the Docker engine that answers: Docker 29 beside it needs Linux and root');
   return false;
 }

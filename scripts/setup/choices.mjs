@@ -8,6 +8,7 @@ import { cachedVersions, olderTemporal } from '../../src/platform/tools.mjs';
  * @typedef {{ packages: readonly string[], whereKnown?: readonly string[] }} Packages `whereKnown`: left out where Debian has none of that name
  * @typedef {{ how: 'apt' } & Packages
  *   | { how: 'go', from: string, version: string }
+ *   | { how: 'go-programs' }
  *   | { how: 'sdk-download' }
  *   | { how: 'wheel', version: string }
  *   | { how: 'trivy-image' }
@@ -111,12 +112,12 @@ export function chooseTrivy({ platform, pipFound, aptAllowed, dockerReachable })
 
 /**
  * What comes from Debian's own packages. Elsewhere an image does the same for two of them.
- * @param {'docker-registry' | 'skopeo' | 'git' | 'busybox' | 'openssl'} tool
+ * @param {'docker-registry' | 'skopeo' | 'git' | 'busybox' | 'openssl' | 'etcd' | 'network-plugins'} tool
  * @param {Pick<Facts, 'aptAllowed' | 'platform' | 'dockerReachable'>} facts
  * @returns {Choice}
  */
 export function choosePackage(tool, { aptAllowed, platform, dockerReachable }) {
-  const debianPackage = tool === 'busybox' ? 'busybox-static' : tool;
+  const debianPackage = debianPackages[tool] ?? tool;
   const image = hubImages[tool];
   /** @type {Way[]} */
   const ways = [];
@@ -131,6 +132,20 @@ export function choosePackage(tool, { aptAllowed, platform, dockerReachable }) {
 }
 
 /**
+ * The programs of a Kubernetes node. They have network and mounts of their own, which takes Linux and root.
+ * @param {Pick<Facts, 'platform' | 'root' | 'goFound' | 'aptAllowed'> & { seccompPackages: readonly string[] }} facts `seccompPackages`: those
+ *   that building them lacks
+ * @returns {Choice}
+ */
+export function chooseKubernetes({ platform, root, goFound, aptAllowed, seccompPackages }) {
+  const advice = 'it needs root on Linux, and Go 1.26 or later (https://go.dev/dl/), by which set-up builds it';
+  if (platform !== 'linux' || !root || !goFound) return { ways: [], advice };
+  /** @type {Way[]} */
+  const ways = aptAllowed && seccompPackages.length > 0 ? [{ how: 'apt', packages: seccompPackages }] : [];
+  return { ways: [...ways, { how: 'go-programs' }], advice };
+}
+
+/**
  * What several tools want of Debian, to be asked for at once.
  * @param {readonly Choice[]} choices
  * @returns {Required<Packages>} each package once
@@ -142,6 +157,13 @@ export function packagesOf(choices) {
     whereKnown: [...new Set(wanted.flatMap(({ whereKnown = [] }) => whereKnown))],
   };
 }
+
+/** @type {Readonly<Record<string, string | undefined>>} */
+const debianPackages = Object.freeze({
+  busybox: 'busybox-static',
+  etcd: 'etcd-server',
+  'network-plugins': 'containernetworking-plugins',
+});
 
 /** @type {Readonly<Record<string, string | undefined>>} */
 export const hubImages = Object.freeze({ 'docker-registry': 'registry:2', busybox: 'busybox:stable' });

@@ -8,7 +8,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { currentVersions } from './current-engine.mjs';
 import { stopDaemon, untilAnswering } from './docker-engine.mjs';
-import { cgroupOf, removeEngine } from './engine-run.mjs';
+import { cgroupOf, removeOwnFolder } from './leftovers.mjs';
 import { answerOf, SetUpFailure } from './machine.mjs';
 
 const [folder = '', programs = '', ...command] = process.argv.slice(2);
@@ -53,7 +53,7 @@ async function run() {
   } finally {
     await stopDaemon(engine);
     // Else whoever started this does, once the last mount is gone.
-    if (!process.connected) removeEngine(folder);
+    if (!process.connected) removeOwnFolder(folder);
   }
 }
 

@@ -4,16 +4,15 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { obtainCurrentEngine } from './current-engine.mjs';
-import { hasEnded, processName, SetUpFailure } from './machine.mjs';
+import { makeOwnFolder, removeOwnFolder } from './leftovers.mjs';
+import { SetUpFailure } from './machine.mjs';
 
 /** @typedef {Record<string, string | undefined>} Environment */
 
-const prefix = 'landfall-engine-';
 const inside = fileURLToPath(new URL('engine-inside.mjs', import.meta.url));
 
 /**
@@ -65,13 +64,11 @@ const shellBeside = (pid) => ['nsenter', '--target', pid, '--net', '--mount', '-
  */
 async function runInside(command, { env, say }, ready, stop) {
   const programs = await obtainCurrentEngine({ env, say });
-  removeLeftEngines(tmpdir());
-  const folder = mkdtempSync(join(tmpdir(), prefix));
-  writeFileSync(join(folder, 'owner'), processName());
+  const folder = makeOwnFolder('engine');
   try {
     return await runApart([inside, folder, programs, ...command], engineEnvironment(programs, env), ready, stop);
   } finally {
-    removeEngine(folder);
+    removeOwnFolder(folder);
   }
 }
 
@@ -119,42 +116,4 @@ export async function runApart(script, env, ready, stop) {
   } finally {
     process.off('SIGTERM', passOn).off('SIGINT', stay);
   }
-}
-
-/**
- * What a run that was killed could not remove itself.
- * @param {string} parent the folder for temporary files that it had
- */
-export function removeLeftEngines(parent) {
-  for (const name of readdirSync(parent).filter((each) => each.startsWith(prefix))) {
-    const folder = join(parent, name);
-    const owner = join(folder, 'owner');
-    if (existsSync(owner) && hasEnded(readFileSync(owner, 'utf8'))) removeEngine(folder);
-  }
-}
-
-/** @param {string} folder */
-export function removeEngine(folder) {
-  // The last mounts may be going this moment.
-  rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });
-  // One for each controller with cgroup 1, one for all with cgroup 2.
-  const root = '/sys/fs/cgroup';
-  const parents = existsSync(root) ? [root, ...readdirSync(root).map((controller) => join(root, controller))] : [];
-  for (const parent of parents) removeCgroup(join(parent, cgroupOf(folder)));
-}
-
-/**
- * The control group that all of its containers are in.
- * @param {string} folder
- */
-export function cgroupOf(folder) {
-  return folder.slice(folder.lastIndexOf(prefix));
-}
-
-/** @param {string} folder */
-function removeCgroup(folder) {
-  if (!existsSync(folder)) return;
-  for (const entry of readdirSync(folder, { withFileTypes: true }))
-    if (entry.isDirectory()) removeCgroup(join(folder, entry.name));
-  rmdirSync(folder);
 }

@@ -9,9 +9,10 @@ import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { howToInstall, isNodeNewEnough, tooOld } from '../../bin/node-version.mjs';
 import { cacheFolder, isExecutable } from '../../src/platform/tools.mjs';
+import { intoCache } from './cache.mjs';
 import { withLock } from './lock.mjs';
 import { answerOf, runSlowly, SetUpFailure, say } from './machine.mjs';
-import { intoCache, onlyFileOf } from './obtain.mjs';
+import { onlyFileOf } from './obtain.mjs';
 
 /** @typedef {{ env: Record<string, string | undefined>, say: (line: string) => void }} Context */
 /** @typedef {{ version: string, integrity: Readonly<Record<string, string>> }} PinnedNode */

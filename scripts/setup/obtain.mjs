@@ -1,10 +1,12 @@
 /** How each way of getting a tool is gone. Whatever lands in the cache is moved there in one step: nobody ever runs half a file. */
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { readdirSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { cachedTool, cachedVersions, cacheFolder, findTool, isExecutable } from '../../src/platform/tools.mjs';
+import { cachedTool, cachedVersions, findTool, isExecutable } from '../../src/platform/tools.mjs';
+import { intoCache } from './cache.mjs';
 import { startDockerd } from './docker-engine.mjs';
-import { answerOf, runSlowly } from './machine.mjs';
+import { buildKubernetes } from './kubernetes.mjs';
+import { runSlowly } from './machine.mjs';
 
 /**
  * @typedef {{ env: Record<string, string | undefined>, say: (line: string) => void }} Context
@@ -27,31 +29,13 @@ const wheels = Object.freeze({
  */
 export async function obtain(tool, way, context) {
   if (way.how === 'start-dockerd') return startDockerd(context);
+  if (way.how === 'go-programs') return buildKubernetes(context);
   if (way.how === 'image') return pullImage(way.image, context);
   const program = tool === 'temporal-versions' ? 'temporal' : tool;
   if (program !== 'temporal' && program !== 'trivy' && program !== 'docker-compose')
     throw new Error(`no way to get ${tool} by ${way.how}`);
   const target = cachedTool(program, context.env, 'version' in way ? way.version : undefined);
   if (!isExecutable(target)) await intoCache(target, context, (folder) => fetchInto(folder, program, way, context));
-}
-
-/**
- * @param {string} target where the program belongs in the cache folder
- * @param {Context} context
- * @param {(folder: string) => Promise<string>} make makes the program somewhere in an empty folder
- */
-export async function intoCache(target, { env }, make) {
-  mkdirSync(cacheFolder(env), { recursive: true });
-  const folder = mkdtempSync(join(cacheFolder(env), '.fetch-'));
-  try {
-    const program = await make(folder);
-    chmodSync(program, 0o755);
-    mkdirSync(dirname(target), { recursive: true });
-    renameSync(program, target);
-  } finally {
-    // Go makes its module cache read-only, but not what it installs.
-    rmSync(folder, { recursive: true, force: true });
-  }
 }
 
 /**
@@ -151,20 +135,6 @@ exec docker run --rm --network host $settings \\
  */
 async function pullImage(image, { env, say }) {
   await runSlowly(`pulling image ${image}`, findTool('docker', env) ?? 'docker', ['pull', image], { env, say });
-}
-
-/**
- * All at once: one reading of the lists, and apt decides about everything together.
- * @param {import('./choices.mjs').Packages} wanted
- * @param {Context} context
- */
-export async function installPackages({ packages, whereKnown = [] }, { env, say }) {
-  const quiet = { env: { ...env, DEBIAN_FRONTEND: 'noninteractive' }, say };
-  await runSlowly('reading the package lists (apt-get update)', 'apt-get', ['update'], quiet);
-  const known = whereKnown.filter((name) => answerOf('apt-cache', ['show', name], env, 30_000) !== undefined);
-  const all = [...packages, ...known];
-  const install = ['install', '--yes', '--no-install-recommends', ...all];
-  await runSlowly(`installing ${all.join(', ')} (apt-get)`, 'apt-get', install, quiet);
 }
 
 /** @param {string} folder */

@@ -4,19 +4,38 @@ import { cachedTool, cachedVersions, findOnPath, findTool, isExecutable, olderTe
 import {
   chooseCompose,
   chooseDocker,
+  chooseKubernetes,
   choosePackage,
   chooseTemporal,
   chooseTemporalVersions,
   chooseTrivy,
   hubImages,
 } from './choices.mjs';
+import { canBuildSeccomp, seccompPackages } from './go-programs.mjs';
+import { findNetworkPlugins, hasKubernetes, hasRuntime } from './kubernetes.mjs';
 import { answerOf, dockerServerVersion, hasApt, isRoot, SetUpFailure } from './machine.mjs';
 
 /**
- * @typedef {'temporal' | 'temporal-versions' | 'docker' | 'docker-compose' | 'trivy' | 'git' | 'docker-registry' | 'skopeo' | 'busybox' | 'openssl'} SetUpTool
- * @typedef {'check' | 'start' | 'demo' | 'test'} Purpose
+ * @typedef {'temporal' | 'temporal-versions' | 'docker' | 'docker-compose' | 'trivy' | 'git' | 'docker-registry' | 'skopeo' | 'busybox' | 'openssl' | ClusterTool} SetUpTool
+ * @typedef {'etcd' | 'network-plugins' | 'kubernetes'} ClusterTool what a Kubernetes node takes; `network-plugins` give pods their network
+ * @typedef {'check' | 'start' | 'demo' | 'test' | 'cluster-demo' | 'cluster-test'} Purpose
  * @typedef {Record<string, string | undefined>} Environment
  */
+
+const demo = /** @type {const} */ (['docker', 'git', 'busybox', 'docker-registry', 'trivy', 'docker-compose', 'temporal']);
+const test = /** @type {const} */ ([
+  'docker',
+  'git',
+  'openssl',
+  'busybox',
+  'docker-registry',
+  'skopeo',
+  'trivy',
+  'docker-compose',
+  'temporal',
+  'temporal-versions',
+]);
+const cluster = /** @type {const} */ (['etcd', 'network-plugins', 'kubernetes']);
 
 /**
  * In the order in which they are had: Trivy and others may come as images, so Docker is first.
@@ -25,19 +44,10 @@ import { answerOf, dockerServerVersion, hasApt, isRoot, SetUpFailure } from './m
 export const toolsFor = Object.freeze({
   check: [],
   start: ['docker', 'temporal', 'git', 'trivy'],
-  demo: ['docker', 'git', 'busybox', 'docker-registry', 'trivy', 'docker-compose', 'temporal'],
-  test: [
-    'docker',
-    'git',
-    'openssl',
-    'busybox',
-    'docker-registry',
-    'skopeo',
-    'trivy',
-    'docker-compose',
-    'temporal',
-    'temporal-versions',
-  ],
+  demo,
+  test,
+  'cluster-demo': [...demo, 'openssl', ...cluster],
+  'cluster-test': [...test, ...cluster],
 });
 
 /**
@@ -48,6 +58,9 @@ export const toolsFor = Object.freeze({
 export function isPresent(tool, env) {
   if (tool === 'temporal-versions')
     return [cachedVersions.temporal, olderTemporal].every((version) => isExecutable(cachedTool('temporal', env, version)));
+  if (tool === 'etcd') return findOnPath('etcd', env) !== undefined;
+  if (tool === 'network-plugins') return findNetworkPlugins() !== undefined;
+  if (tool === 'kubernetes') return hasKubernetes(env);
   const found = find(tool, env);
   if (tool === 'docker') return dockerServerVersion(found, env) !== undefined;
   if (found !== undefined && (tool !== 'busybox' || isStatic(readFileSync(found)))) return true;
@@ -58,7 +71,7 @@ export function isPresent(tool, env) {
 }
 
 /**
- * @param {Exclude<SetUpTool, 'temporal-versions'>} tool
+ * @param {Exclude<SetUpTool, 'temporal-versions' | ClusterTool>} tool
  * @param {Environment} env
  * @throws {SetUpFailure} where the environment names something that cannot be run
  */
@@ -98,7 +111,7 @@ export async function choose(tool, purpose, env) {
   const root = isRoot();
   const { platform } = process;
   // Only the demo and the tests may install system packages; whoever starts the service decides about their machine themselves.
-  const aptAllowed = root && hasApt(env) && (purpose === 'demo' || purpose === 'test');
+  const aptAllowed = root && hasApt(env) && /(?:demo|test)$/.test(purpose);
   const goFound = findOnPath('go', env) !== undefined;
   const dockerReachable = isPresent('docker', env);
   switch (tool) {
@@ -114,6 +127,10 @@ export async function choose(tool, purpose, env) {
       return chooseTemporalVersions({ platform, pipFound: hasPip(env), aptAllowed });
     case 'trivy':
       return chooseTrivy({ platform, pipFound: hasPip(env), aptAllowed, dockerReachable });
+    case 'kubernetes': {
+      const isReady = hasRuntime(env) || canBuildSeccomp(env);
+      return chooseKubernetes({ platform, root, goFound, aptAllowed, seccompPackages: isReady ? [] : seccompPackages });
+    }
     default:
       return choosePackage(tool, { platform, aptAllowed, dockerReachable });
   }

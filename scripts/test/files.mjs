@@ -1,6 +1,6 @@
 /** What there is to know of test files without running them. */
 
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, globSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { SetUpFailure } from '../setup/machine.mjs';
 import { root } from '../setup.mjs';
@@ -93,6 +93,17 @@ export function isUnit(file) {
 export function usesDocker(file) {
   return !isUnit(file) && [...withImports(file)].some((each) => docker.test(withoutTypes(each)));
 }
+
+/**
+ * Whether an argument of mocha's is, or stands for, a test that starts a Kubernetes node.
+ * @param {string} argument
+ */
+export function namesCluster(argument) {
+  if (!/\.ts$|\*/.test(argument)) return false;
+  return globSync(argument, { cwd: root }).some((file) => withImports(file).has(clusterSupport));
+}
+
+const clusterSupport = 'test/support/cluster.ts';
 
 /** @param {string} file */
 function withoutTypes(file) {

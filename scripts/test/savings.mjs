@@ -4,9 +4,9 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statfsSync } 
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { cacheFolder, compiledFolder, findOnPath } from '../../src/platform/tools.mjs';
-import { removeLeftEngines } from '../setup/engine-run.mjs';
+import { intoCache } from '../setup/cache.mjs';
+import { removeLeft as removeLeftFolders } from '../setup/leftovers.mjs';
 import { hasEnded, processName, runSlowly } from '../setup/machine.mjs';
-import { intoCache } from '../setup/obtain.mjs';
 
 /** @typedef {{ env: Record<string, string | undefined>, say: (line: string) => void }} Context */
 
@@ -28,7 +28,13 @@ export function spareWork(env) {
   const folder = join(memory, `${prefix}${processName()}`);
   mkdirSync(folder, { mode: 0o700 });
   env.TMPDIR = folder;
-  return () => rmSync(folder, { recursive: true, force: true });
+  return () => removeRun(folder);
+}
+
+/** @param {string} folder of a run that has ended, and with it all that it started */
+function removeRun(folder) {
+  removeLeftFolders(folder, { all: true });
+  rmSync(folder, { recursive: true, force: true });
 }
 
 function hasRoom() {
@@ -43,9 +49,7 @@ const tmpfs = 0x01021994;
 /** What runs that were killed could not remove themselves. */
 function removeLeft() {
   for (const name of readdirSync(memory).filter((each) => each.startsWith(prefix))) {
-    if (!hasEnded(name.slice(prefix.length))) continue;
-    removeLeftEngines(join(memory, name));
-    rmSync(join(memory, name), { recursive: true, force: true });
+    if (hasEnded(name.slice(prefix.length))) removeRun(join(memory, name));
   }
 }
 

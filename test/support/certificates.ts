@@ -40,9 +40,9 @@ export interface Authority {
 const authoritySubject = '/CN=Landfall tests';
 const ellipticKey = ['ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1'];
 
-/** An authority of its own, made by OpenSSL. */
-export async function createAuthority(): Promise<Authority> {
-  const folder = await mkdtemp(join(tmpdir(), 'landfall-authority-'));
+/** An authority of its own, made by OpenSSL. @param folder absent: a new one */
+export async function createAuthority(where?: string): Promise<Authority> {
+  const folder = where ?? (await mkdtemp(join(tmpdir(), 'landfall-authority-')));
   const newKey = ['-newkey', ...ellipticKey, '-nodes'];
   openssl(folder, 'req', '-x509', ...newKey, '-keyout', 'ca.key', '-out', 'ca.pem', '-days', '2', '-subj', authoritySubject);
   return authorityIn(folder, 'ca');

@@ -5,8 +5,9 @@ import { chmod, copyFile, cp, mkdir, mkdtemp, readdir, readFile, realpath, renam
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { currentEngineFolder } from '../../scripts/setup/current-engine.mjs';
-import { installPackages } from '../../scripts/setup/obtain.mjs';
+import { engine } from '../../scripts/setup/current-engine.mjs';
+import { programsFolder } from '../../scripts/setup/go-programs.mjs';
+import { installPackages } from '../../scripts/setup/packages.mjs';
 import { cachedVersions, cacheFolder, findOnPath, findTool, isExecutable } from '../../src/platform/tools.mjs';
 import { startRegistry } from './registry.ts';
 
@@ -45,7 +46,7 @@ export function buildx(words: readonly string[], options: { readonly cwd?: strin
 }
 
 export function buildxProgram(): string {
-  const plugins = ['/usr/libexec/docker/cli-plugins', '/usr/local/lib/docker/cli-plugins', currentEngineFolder(process.env)];
+  const plugins = ['/usr/libexec/docker/cli-plugins', '/usr/local/lib/docker/cli-plugins', programsFolder(engine, process.env)];
   const found = plugins.map((folder) => join(folder, 'docker-buildx')).find(isExecutable);
   if (found === undefined)
     throw new Error("these tests need Docker's buildx: install docker-buildx-plugin, or run 'npm test -- --engine 29' once");
