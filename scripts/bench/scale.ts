@@ -1,7 +1,6 @@
-import { readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { rolloutStartOptions } from '../../src/contracts/start-options.ts';
 import type { RolloutState } from '../../src/domain/rollout-state.ts';
 import { fakeActivities } from '../../test/support/fake-activities.ts';
@@ -32,9 +31,13 @@ try {
   });
   const seconds = (performance.now() - begunAt) / 1_000;
   const { user, system } = process.cpuUsage(before);
-  const bytes = (await Promise.all(['temporal.db', 'temporal.db-wal'].map((name) => sizeOf(join(folder, name))))).reduce((a, b) => a + b);
-  console.log(`${services} rollouts of as many services, ${atOnce} at once: ${(services / seconds).toFixed(1)}/s, p50 ${p50Ms.toFixed(0)} ms, p99 ${p99Ms.toFixed(0)} ms`);
-  console.log(`  of processor time each: worker ${(((user + system) / 1_000) / services).toFixed(1)} ms (with what starts them)`);
+  const bytes = (await Promise.all(['temporal.db', 'temporal.db-wal'].map((name) => sizeOf(join(folder, name))))).reduce(
+    (a, b) => a + b,
+  );
+  console.log(
+    `${services} rollouts of as many services, ${atOnce} at once: ${(services / seconds).toFixed(1)}/s, p50 ${p50Ms.toFixed(0)} ms, p99 ${p99Ms.toFixed(0)} ms`,
+  );
+  console.log(`  of processor time each: worker ${((user + system) / 1_000 / services).toFixed(1)} ms (with what starts them)`);
   console.log(`  memory: worker ${await mebibytes('self')} MiB; on the disk ${Math.round(bytes / services / 1024)} KiB each`);
   await workers.stop();
 } finally {
@@ -43,7 +46,10 @@ try {
 }
 
 async function sizeOf(path: string): Promise<number> {
-  return await stat(path).then(({ size }) => size, () => 0);
+  return await stat(path).then(
+    ({ size }) => size,
+    () => 0,
+  );
 }
 
 async function mebibytes(pid: string): Promise<number> {
