@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { ServiceError, type WorkflowHandle } from '@temporalio/client';
-import { defaultPayloadConverter, type UpdateDefinition } from '@temporalio/common';
+import type { WorkflowHandle } from '@temporalio/client';
+import { defaultPayloadConverter } from '@temporalio/common';
 import {
   beginChangeUpdate,
   enterUpdate,
@@ -37,21 +37,6 @@ describe('a lane with 2,000 pushes behind it', function () {
     await temporal.stop();
   });
 
-  /** Where the lane continues as new just then, the server takes no update, and rollouts ask again. */
-  async function ask<Answer, Asked>(
-    lane: WorkflowHandle,
-    update: UpdateDefinition<Answer, [Asked]>,
-    asked: Asked,
-  ): Promise<Answer> {
-    for (;;) {
-      try {
-        return await lane.executeUpdate(update, { args: [asked] });
-      } catch (error) {
-        if (!(error instanceof ServiceError) || !/Workflow Task in failed state/.test(String(error.cause))) throw error;
-      }
-    }
-  }
-
   /**
    * From entering to the change of its stage, said in one breath: whatever overtakes what it depends on is said again, as rollouts do.
    * @returns the rest, which other pushes need not wait for
@@ -62,10 +47,10 @@ describe('a lane with 2,000 pushes behind it', function () {
     const one = { ...rolloutOf(word, `tag-${number % 40}`), ...me, stage, stages: [stage] };
     for (;;) {
       const [entry, , , answer] = await Promise.all([
-        ask(lane, enterUpdate, one),
-        ask(lane, verifiedUpdate, { ...one, policy: exact }),
-        ask(lane, requestTurnUpdate, { ...me, stage, policy: exact }),
-        ask(lane, beginChangeUpdate, { ...me, stage }),
+        lane.executeUpdate(enterUpdate, { args: [one] }),
+        lane.executeUpdate(verifiedUpdate, { args: [{ ...one, policy: exact }] }),
+        lane.executeUpdate(requestTurnUpdate, { args: [{ ...me, stage, policy: exact }] }),
+        lane.executeUpdate(beginChangeUpdate, { args: [{ ...me, stage }] }),
       ]);
       assert.equal(entry.kind, 'admitted');
       if (answer.kind === 'unknown') continue;
@@ -74,9 +59,9 @@ describe('a lane with 2,000 pushes behind it', function () {
       const running = runningOf(one, word, answer.before);
       return () =>
         Promise.all([
-          ask(lane, runningUpdate, { ...me, stage, running }),
-          ask(lane, releaseTurnUpdate, { ...me, stage, reached: true }),
-          ask(lane, leaveUpdate, { ...me, end: 'delivered', at: someTime }),
+          lane.executeUpdate(runningUpdate, { args: [{ ...me, stage, running }] }),
+          lane.executeUpdate(releaseTurnUpdate, { args: [{ ...me, stage, reached: true }] }),
+          lane.executeUpdate(leaveUpdate, { args: [{ ...me, end: 'delivered', at: someTime }] }),
         ]);
     }
   }
@@ -90,17 +75,16 @@ describe('a lane with 2,000 pushes behind it', function () {
   }
 
   it('continues as new several times, with a short history and its memory as it was', async () => {
-    const { lane, members } = await begin('busy');
-    // Each has a stage, and does not wait for the others: what comes at the same time is answered in one go.
-    const pushAll = async (me: RolloutRun, first: number): Promise<void> => {
-      let rest: Promise<unknown> = Promise.resolve();
-      for (let number = first; number < pushes; number += stages) {
-        await rest;
-        rest = (await push(lane, me, number))();
-      }
-      await rest;
-    };
-    await Promise.all(members.map(pushAll));
+    const { lane, members: runs } = await begin('busy');
+    const members = runs.map((run) => ({ ...run, rest: Promise.resolve<unknown>(undefined) }));
+    for (let number = 0; number < pushes; number += 1) {
+      const member = members[number % stages] ?? assert.fail();
+      await member.rest;
+      const { rollout, runId } = member;
+      const rest = await push(lane, { rollout, runId }, number);
+      member.rest = rest();
+    }
+    await Promise.all(members.map(({ rest }) => rest));
     const past = await runsOf(temporal, lane);
     assert.ok(past.length >= 4, `${past.length} runs`);
     for (const { events } of past) assert.ok(events < 10_000, `${events} events`);
