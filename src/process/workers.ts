@@ -1,4 +1,5 @@
 import { availableParallelism, totalmem } from 'node:os';
+import { getHeapStatistics } from 'node:v8';
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import {
   type ActivityInterceptorsFactory,
@@ -74,6 +75,7 @@ export async function startWorkers(
       stickyQueueScheduleToStartTimeout: stickyTimeout,
       workflowTaskPollerBehavior: pollers,
       activityTaskPollerBehavior: pollers,
+      maxCachedWorkflows: mostCachedWorkflows(getHeapStatistics().heap_size_limit),
       ...more,
     });
   const onHost = hostActivitiesOf(configuration, dependencies, serving);
@@ -120,7 +122,16 @@ function hostActivitiesOf(
   return (host) => (serving.steps ? activities : asOwnFileSays(host, activities, ownStage));
 }
 
-const gib = 1024 ** 3;
+const [mib, gib] = [1024 ** 2, 1024 ** 3];
+
+/**
+ * How many workflows each of the two workers that have some keeps in memory; the others are replayed when they are asked for. A lane takes about
+ * 1 MiB. Temporal's default is for one worker with a thread, and a heap, of its own; ours share one.
+ * @param heapBytes the most that V8 lets the heap of a thread grow to
+ */
+export function mostCachedWorkflows(heapBytes: number): number {
+  return Math.max(50, Math.min(500, Math.floor((heapBytes / mib - 200) / 4)));
+}
 
 /** How many scans and smoke tests a machine can stand at once: a scan takes one processor and some memory, a smoke test mostly waits. */
 function usualChecks(): number {

@@ -12,7 +12,7 @@ import { stateQuery } from '../../src/contracts/messages.ts';
 import { resolveStartOptions, rolloutStartOptions } from '../../src/contracts/start-options.ts';
 import { parseRepository, type Tag } from '../../src/domain/image-reference.ts';
 import { reachTemporal, type Temporal } from '../../src/process/temporal.ts';
-import { type ServedQueues, startWorkers, type Workers } from '../../src/process/workers.ts';
+import { mostCachedWorkflows, type ServedQueues, startWorkers, type Workers } from '../../src/process/workers.ts';
 import { sharedThreadWorker } from '../../src/process/workflow-thread.ts';
 import { load } from '../config/support.ts';
 import { pushImage } from '../support/images.ts';
@@ -120,6 +120,14 @@ services: [{ image: "${images.host}/team/app", tags: ["1"], scan: off, smoke: of
     } finally {
       for (const stop of stops) await stop();
     }
+  });
+
+  it('keep no more workflows in memory than their heap has room for, twice, and no more than 500', () => {
+    const mib = 1024 ** 2;
+    assert.deepEqual(
+      [256, 1024, 2048, 4144].map((heap) => mostCachedWorkflows(heap * mib)),
+      [50, 206, 462, 500],
+    );
   });
 
   it('run the workflows of all queues in one thread, which is there until the last of them has stopped', async () => {
