@@ -50,7 +50,7 @@ export async function measureLandfall({ push, rollout, remote }: World, image: I
 
 /** Asks the worker nothing in the meantime: answering would cost it time. */
 async function untilProposed(handle: WorkflowHandle): Promise<void> {
-  await eventually('the rollout to have started', () => isStarted(handle));
+  await untilStarted(handle);
   const state = await Promise.race([
     handle.result() as Promise<RolloutState>,
     wait(rolloutDeadlineMs, undefined, { ref: false }),
@@ -58,6 +58,11 @@ async function untilProposed(handle: WorkflowHandle): Promise<void> {
   const { status, reason } = state ?? (await handle.query(stateQuery));
   if (status !== 'proposed')
     throw new Error(`expected ${handle.workflowId} to be proposed, found it ${status}: ${reason ?? 'no reason'}`);
+}
+
+/** Its push is told of a moment later. */
+export async function untilStarted(handle: WorkflowHandle, withinMs?: number): Promise<void> {
+  await eventually(`${handle.workflowId} to have started`, () => isStarted(handle), withinMs);
 }
 
 async function isStarted(handle: WorkflowHandle): Promise<boolean> {

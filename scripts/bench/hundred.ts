@@ -1,12 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { WorkflowHandle } from '@temporalio/client';
 import { parse, stringify } from 'yaml';
 import { rolloutId } from '../../src/contracts/start-options.ts';
 import type { Tag } from '../../src/domain/image-reference.ts';
 import type { RolloutState } from '../../src/domain/rollout-state.ts';
 import { type ImageOptions, pushImage } from '../../test/support/images.ts';
 import { readConfiguration, startWorld, type World } from '../../test/support/world.ts';
+import { untilStarted } from './contestants.ts';
 import { percentile } from './pace.ts';
 import type { Aim } from './report.ts';
 
@@ -63,17 +65,9 @@ async function pushAll(world: World, service: string) {
   return { ms: mtimeMs - pushedAt, others: states.slice(0, -1).map((state) => state.status) };
 }
 
-async function untilEnded(handle: { result(): Promise<RolloutState> }): Promise<RolloutState> {
-  const deadline = Date.now() + longestMs;
-  for (;;) {
-    try {
-      return await handle.result();
-    } catch (error) {
-      // Its delivery has not come yet.
-      if (!(error instanceof Error) || error.name !== 'WorkflowNotFoundError' || Date.now() > deadline) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 200));
-    }
-  }
+async function untilEnded(handle: WorkflowHandle): Promise<RolloutState> {
+  await untilStarted(handle, longestMs);
+  return (await handle.result()) as RolloutState;
 }
 
 function image(): ImageOptions {

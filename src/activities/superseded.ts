@@ -28,7 +28,8 @@ export function createAskSuperseded(client: Client, now: () => number = Date.now
   const begin = (run: string, service: string): undefined => {
     since.delete(service);
     begun.add(run);
-    for (const oldest of begun) if (begun.size > mostRemembered) begun.delete(oldest);
+    const [oldest] = begun;
+    if (oldest !== undefined && begun.size > mostRemembered) begun.delete(oldest);
   };
 
   return async (input) => {

@@ -8,7 +8,7 @@ import { Registry as RegistryClient } from '../../src/platform/registry/registry
 import { type HistoryEntry, pushLayers, type TestLayer } from './layered-images.ts';
 import { type Registry, startRegistry } from './registry.ts';
 import { type RegistryRelay, startRelay } from './registry-relay.ts';
-import { createScanner, type TestScanner } from './scanner.ts';
+import { type createScanner, scannersOfTests, type TestScanner } from './scanner.ts';
 
 export interface Image {
   readonly name: string;
@@ -42,26 +42,17 @@ export function idsIn(found: {
 /** A registry and scanners for the tests of a group, which are stopped after it. No test may leave a warning. */
 export function layerScans() {
   let registry: Registry;
-  const scanners: TestScanner[] = [];
+  // Gone before it is looked at what they warned of.
+  const createKept = scannersOfTests();
   const relays: RegistryRelay[] = [];
   const warnings: string[] = [];
   const clientFor = (): LayerCacheSettings => ({
     registry: new RegistryClient({ credentials: async () => undefined, plainHttp: () => true }),
     log: { warn: (_, message) => void warnings.push(message) },
   });
-  const scannerWith = async (
-    layers: Partial<LayerCacheSettings> = {},
-    options: Parameters<typeof createScanner>[0] = {},
-  ): Promise<TestScanner> => {
-    const scanner = await createScanner({ layers: { ...clientFor(), ...layers }, ...options });
-    scanners.push(scanner);
-    return scanner;
-  };
-  const forgetful = async (): Promise<TestScanner> => {
-    const scanner = await createScanner();
-    scanners.push(scanner);
-    return scanner;
-  };
+  const scannerWith = (layers: Partial<LayerCacheSettings> = {}, options: Parameters<typeof createScanner>[0] = {}) =>
+    createKept({ layers: { ...clientFor(), ...layers }, ...options });
+  const forgetful = () => createKept();
 
   before(async () => {
     registry = await startRegistry();
@@ -69,7 +60,6 @@ export function layerScans() {
   after(() => registry.stop());
   afterEach(async () => {
     await Promise.all(relays.splice(0).map((relay) => relay.stop()));
-    await Promise.all(scanners.splice(0).map((scanner) => scanner.remove()));
     assert.deepEqual(warnings.splice(0), []);
   });
 

@@ -46,6 +46,19 @@ export async function createScanner(options: Partial<TrivyOptions> & { readonly 
   };
 }
 
+/** How the tests of one file make scanners, which are gone after each test. Call it inside of `describe`. */
+export function scannersOfTests(): typeof createScanner {
+  const scanners: TestScanner[] = [];
+  afterEach(async () => {
+    await Promise.all(scanners.splice(0).map((scanner) => scanner.remove()));
+  });
+  return async (options) => {
+    const scanner = await createScanner(options);
+    scanners.push(scanner);
+    return scanner;
+  };
+}
+
 export function trivyProgram(): string {
   const found = findTool('trivy', process.env);
   if (found === undefined) throw new Error('these tests need Trivy: npm test sets it up');

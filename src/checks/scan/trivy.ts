@@ -211,7 +211,7 @@ async function writeReport(
   const password = credentials !== undefined && { input: credentials.password };
   const folders = [options.cacheDir, dirname(report)];
   const scanWith = (terms: ScanTerms, stop: AbortSignal) =>
-    withinFolder(dirname(report), options.disk ?? usualDisk, stop, (both) => {
+    withinFolder(dirname(report), limitsOf(options).fileBytes, stop, (both) => {
       const [first = '', ...rest] = words;
       const more = { arguments: [first, ...terms.options, ...rest], environment: { ...environment, ...terms.environment } };
       // What it has half done is not to be kept by the server.
@@ -233,10 +233,11 @@ async function writeReport(
 function overLimit(
   limit: 'memory' | 'disk',
   { repository, digest }: { readonly repository: Repository; readonly digest: Digest },
-  { memory = usualMemory, disk = usualDisk }: TrivyOptions,
+  options: TrivyOptions,
   cause: Error,
 ): Refusal {
-  const most = `${Math.round((limit === 'memory' ? memory : disk) / 1024 ** 2)} MiB`;
+  const { memoryBytes, fileBytes } = limitsOf(options);
+  const most = `${Math.round((limit === 'memory' ? memoryBytes : fileBytes) / 1024 ** 2)} MiB`;
   return new Refusal(
     'ScanFailed',
     `expected Trivy to scan ${repository}@${digest} with at most ${most} of ${limit}, but it needs more: make the image smaller, or raise ` +

@@ -23,6 +23,7 @@ class Launcher {
   readonly #process: ChildProcess;
   readonly #waiting = new Map<number, Waiting>();
   #last = 0;
+  #hasEnded = false;
   #idle: NodeJS.Timeout | undefined;
 
   constructor() {
@@ -45,7 +46,8 @@ class Launcher {
   }
 
   get isThere(): boolean {
-    return this.#process.connected;
+    // That it has ended may be heard of before its channel closes.
+    return this.#process.connected && !this.#hasEnded;
   }
 
   async run({ signal, ...run }: ProgramRun): Promise<ProgramEnd> {
@@ -85,6 +87,7 @@ class Launcher {
   }
 
   #ended(how: string): void {
+    this.#hasEnded = true;
     const error = new Error(`the process that starts programs for Landfall ended (${how}); it is started again`);
     for (const { reject } of this.#waiting.values()) reject(error);
   }

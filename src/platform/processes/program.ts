@@ -133,21 +133,22 @@ export function limited({ memoryBytes, fileBytes }: ProcessLimits, command: read
   return ['/bin/sh', ['-c', script, 'sh', String(Math.ceil(memoryBytes / 1024)), String(Math.ceil(fileBytes / 512)), ...command]];
 }
 
-export function keepEnd(limit: number): { add: (bytes: Buffer) => void; bytes: () => Buffer; text: () => string } {
+export function keepEnd(limit: number): { add: (chunk: Buffer) => void; bytes: () => Buffer; text: () => string } {
   let chunks: Buffer[] = [];
   let length = 0;
+  const bytes = () => Buffer.concat(chunks).subarray(-limit);
   return {
-    add(bytes) {
-      chunks.push(bytes);
-      length += bytes.length;
+    add(chunk) {
+      chunks.push(chunk);
+      length += chunk.length;
       // Joined now and then only: each time would take quadratic time.
       if (length > 2 * limit) {
-        chunks = [Buffer.concat(chunks).subarray(-limit)];
+        chunks = [bytes()];
         length = limit;
       }
     },
-    bytes: () => Buffer.concat(chunks).subarray(-limit),
-    text: () => Buffer.concat(chunks).subarray(-limit).toString('utf8'),
+    bytes,
+    text: () => bytes().toString('utf8'),
   };
 }
 

@@ -16,7 +16,7 @@ import { startHttpServer } from '../../support/http-server.ts';
 import { pushImage } from '../../support/images.ts';
 import { type Registry, registryAccount, startRegistry } from '../../support/registry.ts';
 import { pushBlob, pushManifest } from '../../support/registry-upload.ts';
-import { createScanner, type TestScanner, testDatabase, trivyProgram } from '../../support/scanner.ts';
+import { createScanner, scannersOfTests, type TestScanner, testDatabase, trivyProgram } from '../../support/scanner.ts';
 import { ustar } from '../../support/ustar.ts';
 import { eventually } from '../../support/wait.ts';
 
@@ -90,20 +90,12 @@ const javaArchive = Buffer.from(
 describe('Trivy', function () {
   this.timeout(60_000);
   let registry: Registry;
-  const scanners: TestScanner[] = [];
-  const scannerWith = async (options: Parameters<typeof createScanner>[0] = {}): Promise<TestScanner> => {
-    const scanner = await createScanner(options);
-    scanners.push(scanner);
-    return scanner;
-  };
+  const scannerWith = scannersOfTests();
 
   before(async () => {
     registry = await startRegistry();
   });
   after(() => registry.stop());
-  afterEach(async () => {
-    await Promise.all(scanners.splice(0).map((scanner) => scanner.remove()));
-  });
 
   it('downloads the database once for all scans that want it', async () => {
     const content = ['trivy.db', 'metadata.json'].map(async (path) => [path, await readFile(join(testDatabase, path))] as const);
