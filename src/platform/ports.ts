@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { connect, createServer, type Server } from 'node:net';
+import { connect, createServer, type Server, type Socket } from 'node:net';
 
 import { codeOf } from '../domain/errors.ts';
 
@@ -44,12 +44,17 @@ async function listens(server: Server, ip: string, port: number): Promise<boolea
  * for the minute that the kernel remembers that (TIME_WAIT), it gives the port only to a process that names it.
  */
 export async function reservePort(ip = '127.0.0.1'): Promise<number> {
-  const server = createServer((accepted) => accepted.end());
+  const accepted: Socket[] = [];
+  const server = createServer((socket) => {
+    accepted.push(socket.on('error', () => undefined).end());
+  });
   await listens(server, ip, 0);
   const port = portOf(server);
   const client = connect(port, ip);
   client.resume();
   await once(client, 'close');
+  // Whoever looks for a server that was at this port before may have connected too, and need not hang up.
+  for (const socket of accepted) socket.destroy();
   server.close();
   await once(server, 'close');
   return port;

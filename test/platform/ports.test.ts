@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { channel } from 'node:diagnostics_channel';
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:net';
+import { connect, createServer, Server, type Socket } from 'node:net';
 import { reservePort } from '../../src/platform/ports.ts';
 
 describe('a reserved port', () => {
@@ -26,5 +27,27 @@ describe('a reserved port', () => {
       [],
     );
     for (const port of reserved) assert.equal(await listen(port), port);
+  });
+
+  it('is there although a stranger connected to it first, sent something, and does not hang up', async () => {
+    const strangers: Socket[] = [];
+    const listens = channel('tracing:net.server.listen:asyncEnd');
+    const connectFirst = (event: unknown) => {
+      assert.ok(typeof event === 'object' && event !== null && 'server' in event && event.server instanceof Server);
+      const address = event.server.address();
+      assert.ok(address !== null && typeof address === 'object');
+      const stranger = connect({ port: address.port, host: address.address, allowHalfOpen: true });
+      stranger.on('error', () => undefined).write('is anybody there?');
+      strangers.push(stranger);
+    };
+    listens.subscribe(connectFirst);
+    try {
+      const port = await reservePort();
+      assert.equal(strangers.length, 1);
+      assert.equal(await listen(port), port);
+    } finally {
+      listens.unsubscribe(connectFirst);
+      for (const stranger of strangers) stranger.destroy();
+    }
   });
 });
