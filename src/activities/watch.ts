@@ -15,11 +15,10 @@ import {
 } from '../domain/watch.ts';
 import { createDeploymentProof, type DeploymentProof } from '../probes/deployment.ts';
 import type { ProbeResult } from '../probes/index.ts';
-import { readContainerLog } from '../probes/log.ts';
 import { answering, type Heartbeat, orCancelled } from './boundary.ts';
 import type { Dependencies } from './dependencies.ts';
 
-export type WatchDependencies = Pick<Dependencies, 'docker' | 'probes' | 'clientFor'>;
+export type WatchDependencies = Pick<Dependencies, 'probes' | 'clientFor'>;
 
 /** What goes with the heartbeats. */
 interface WatchProgress {
@@ -83,8 +82,7 @@ async function watchUntilVerdict(dependencies: WatchDependencies, context: Watch
       };
     }
     if (verdict?.kind === 'unhealthy') {
-      const [sick] = result.containers;
-      const log = sick === undefined ? undefined : await readContainerLog(dependencies.docker, sick);
+      const log = await result.readLog?.();
       const details: Unhealthy = { ...unhealthyDetails(state), ...(log && { log }) };
       throw new Refusal('Unhealthy', unhealthyText(watch, state, verdict.because), [details]);
     }

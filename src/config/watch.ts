@@ -1,5 +1,13 @@
 import { z } from 'zod';
-import type { CommandProbePlan, DockerProbePlan, HttpProbePlan, ProbePlan, TcpProbePlan, WatchPlan } from '../domain/plan.ts';
+import type {
+  CommandProbePlan,
+  DockerProbePlan,
+  HttpProbePlan,
+  KubernetesProbePlan,
+  ProbePlan,
+  TcpProbePlan,
+  WatchPlan,
+} from '../domain/plan.ts';
 import { repositoryAtGitHub } from '../settings/github.ts';
 import { type Complain, within } from '../settings/problem.ts';
 import {
@@ -110,6 +118,17 @@ const docker = z.union(
   expecting('true or a map (restarts, containers)'),
 );
 
+const kubernetes = z.union(
+  [
+    z.literal(true),
+    map(
+      { restarts: optional(z.int().min(0), 'Restarts since the deploy that are borne. Default: 0.') },
+      'The pods of the deploy: ready, not restarted.',
+    ),
+  ],
+  expecting('true or a map (restarts)'),
+);
+
 const commandMap = map(
   { command: command.exactOptional(), timeout: optional(duration, 'Longest time of one run. Default: 10s.') },
   'A command on the host, without a shell; exit code 0 is healthy.',
@@ -126,6 +145,7 @@ export const watch = map(
     http: oneOrMany(http, 'a map (url, status, …)').exactOptional(),
     tcp: oneOrMany(tcp, 'an address as HOST:PORT, or a map (host, port, timeout),').exactOptional(),
     docker: docker.exactOptional(),
+    kubernetes: kubernetes.exactOptional(),
     command: commands.exactOptional(),
     for: optional(duration, 'How long it has to stay healthy. Default: 1m.'),
     interval: optional(duration, 'Time between two readings. Default: 5s.'),
@@ -161,9 +181,10 @@ export function resolveWatch(
     ...httpProbes(watch, isOnHost, context, complain),
     ...tcpProbes(watch, complain),
     ...dockerProbes(watch, hasContainers, complain),
+    ...kubernetesProbes(watch, deployedBy, complain),
     ...commandProbes(watch, complain),
   ];
-  if (probes.length === 0) complain([], 'expected at least one of http, tcp, docker and command, found none');
+  if (probes.length === 0) complain([], 'expected at least one of http, tcp, docker, kubernetes and command, found none');
   else if (deploy === undefined) proofComplaint(watch, probes, complain);
   if (withinMs < forMs) complain(['within'], 'expected within to be no shorter than for: it could never be healthy in time');
   const proof = deployment && {
@@ -222,6 +243,17 @@ function dockerProbes({ docker }: WatchInput, hasContainers: boolean, complain: 
   if (probe.containers === undefined && !hasContainers)
     complain(['docker'], 'expected docker with containers, because no deploy of this stage says which ones are meant');
   return [probe];
+}
+
+function kubernetesProbes(
+  { kubernetes }: WatchInput,
+  deployedBy: ReturnType<typeof deploysOf>,
+  complain: Complain,
+): KubernetesProbePlan[] {
+  if (kubernetes === undefined) return [];
+  if (deployedBy.every(({ kind }) => kind !== 'kubernetes'))
+    complain(['kubernetes'], 'expected a deploy by kubernetes beside it, whose pods are meant, found none');
+  return [{ kind: 'kubernetes', restarts: 0, ...(kubernetes !== true && kubernetes) }];
 }
 
 function commandProbes(watch: WatchInput, complain: Complain): CommandProbePlan[] {

@@ -6,6 +6,7 @@ import type { Deployed, OtherChanges, RunningImage, VerifiedImage } from '../dom
 import type { ChangePlan, DeployPlan, Plan, StagePlan } from '../domain/plan.ts';
 import type { HostReach } from '../platform/docker/connect.ts';
 import type { HostLock } from '../platform/files/host-lock.ts';
+import type { KubernetesClients } from '../platform/kubernetes/client.ts';
 import type { CredentialsSource } from '../platform/registry/credentials.ts';
 import type { ForgeSections } from '../settings/github.ts';
 import type { Complain } from '../settings/problem.ts';
@@ -46,7 +47,7 @@ export interface ResolvedStage extends ForgeSections {
   readonly change?: ChangePlan;
 }
 
-export interface ResolvedDeploy<Settings extends object> extends Pick<DeployPlan, 'timeoutMs' | 'canary' | 'batch'> {
+export interface ResolvedDeploy<Settings extends object> extends Pick<DeployPlan, 'timeoutMs' | 'canary' | 'batch' | 'parts'> {
   readonly settings: Settings;
 }
 
@@ -68,6 +69,8 @@ export interface DeployContext {
   readonly locks: HostLock;
   /** A client of GitHub for `owner/name` whose errors are classified. @throws Refusal where GitHub is not configured */
   readonly clientFor: (repository: string) => Promise<Octokit>;
+  /** By context of the kubeconfig. */
+  readonly clusters: KubernetesClients;
   /** Absolute: for what has to be there after a restart. */
   readonly data: string;
   /** Landfall's own environment, with the `DOCKER_HOST` that is configured. Of it, programs get what they need. */
@@ -132,7 +135,7 @@ export interface Foreseeing {
 }
 
 export interface Work extends Foreseeing {
-  /** Names of the containers that are meant; absent: all. */
+  /** Names of the containers that are meant, or of the part of the deploy that it is the turn of; absent: all. */
   readonly only?: readonly string[];
   /** The turn that allows it, for labels and logs; that it is not a passed one was checked before. */
   readonly turn: number;

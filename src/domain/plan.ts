@@ -100,6 +100,8 @@ export interface DeployPlan extends KindPlan {
   readonly canary?: number;
   /** How many of the rest are done at once; absent: all. */
   readonly batch?: number;
+  /** Parts that the kind itself makes of a deploy, by name: done, and watched, one after the other. Absent: it goes by `canary` and `batch`. */
+  readonly parts?: readonly string[];
   /** It may change more than the image, so it is looked at before the rollout waits for approvals and windows. */
   readonly foresees: boolean;
   /** Its success proves which image runs. */
@@ -123,7 +125,7 @@ export interface WatchPlan {
   readonly deployment?: { readonly repository: string; readonly environment: string };
 }
 
-export type ProbePlan = HttpProbePlan | TcpProbePlan | DockerProbePlan | CommandProbePlan;
+export type ProbePlan = HttpProbePlan | TcpProbePlan | DockerProbePlan | KubernetesProbePlan | CommandProbePlan;
 
 export interface HttpProbePlan {
   readonly kind: 'http';
@@ -159,6 +161,12 @@ export interface DockerProbePlan {
   readonly restarts: number;
   /** By name; absent: those of the stage's deploy. */
   readonly containers?: readonly string[];
+}
+
+/** Pods of the stage's deploy: ready, and restarted at most `restarts` times since it. */
+export interface KubernetesProbePlan {
+  readonly kind: 'kubernetes';
+  readonly restarts: number;
 }
 
 /** Run on the host without a shell; exit code 0 is healthy. */

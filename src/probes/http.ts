@@ -52,7 +52,7 @@ async function request(probe: HttpProbePlan, headers: Readonly<Record<string, st
   const url = new URL(probe.url);
   const ca = probe.ca === undefined ? undefined : await readFile(resolve(context.baseDir, probe.ca));
   const signal = AbortSignal.any([AbortSignal.timeout(probe.timeoutMs), context.signal]);
-  const connection = ownConnection(url, probe.timeoutMs, ca);
+  const connection = ownConnection(url, probe.timeoutMs, ca && { ca });
   try {
     const answer = await connection.request({
       origin: url.origin,

@@ -9,6 +9,7 @@ import type { Reading, RunningImage, Watched } from '../domain/outcomes.ts';
 import type { CommandProbePlan, DeployPlan, TcpProbePlan, WatchPlan } from '../domain/plan.ts';
 import { countRestarts, type ExpectedImage, expectedVersion, type Observation, type Restarts } from '../domain/watch.ts';
 import { healthOf } from '../platform/docker/readiness.ts';
+import type { KubernetesClients } from '../platform/kubernetes/client.ts';
 import { childEnvironment } from '../platform/processes/environment.ts';
 import { runProgram } from '../platform/processes/launcher.ts';
 import { messageOfAll, type ProbeAnswer, together } from './answer.ts';
@@ -21,6 +22,8 @@ import {
   findNamed,
 } from './containers.ts';
 import { askHttp } from './http.ts';
+import { readContainerLog } from './log.ts';
+import { askPods } from './pods.ts';
 
 /** Checks what a stage runs. */
 export interface Probes {
@@ -60,14 +63,15 @@ export interface ProbeResult {
   readonly restarts: Restarts | undefined;
   /** What proves the digest, where the reading is good. */
   readonly proof: Extract<Watched['proof'], 'container' | 'probe' | 'none'>;
-  /** Ids of the containers, unhealthy ones first. */
-  readonly containers: readonly string[];
+  /** The end of the log of what is not well, if there is such a thing. */
+  readonly readLog?: (() => Promise<string | undefined>) | undefined;
 }
 
 export interface ProbeDependencies {
   readonly docker: Docker;
   /** To find the containers that they bring. */
   readonly deploys: readonly DeployKind[];
+  readonly clusters: KubernetesClients;
   /** What `ca` of a probe is relative to, and where commands start: the folder of the configuration file. */
   readonly baseDir: string;
   readonly secrets: (value: string) => string;
@@ -81,12 +85,15 @@ export function createProbes(dependencies: ProbeDependencies): Probes {
   async function probe(request: ProbeRequest): Promise<ProbeResult> {
     const at = now().toISOString();
     const startedAt = performance.now();
-    const [asked, contained] = await Promise.all([askOthers(dependencies, request), askContainers(dependencies, request)]);
-    const { answers, isProof, ...found } = contained;
+    const [asked, contained] = await Promise.all([
+      askOthers(dependencies, request),
+      request.deploy?.kind === 'kubernetes' ? askPodsOf(dependencies, request) : askContainers(dependencies, request),
+    ]);
+    const { answers, isProof, restarts, readLog } = contained;
     const { kind, text } = together([...asked, ...answers, ...(request.also ?? [])]);
     const tookMs = Math.round(performance.now() - startedAt);
     const proof = isProof ? 'container' : isProvenByProbe(request) ? 'probe' : 'none';
-    return { ...found, kind, proof, reading: { at, healthy: kind === 'good', text, tookMs } };
+    return { restarts, readLog, kind, proof, reading: { at, healthy: kind === 'good', text, tookMs } };
   }
   return {
     probe,
@@ -117,9 +124,16 @@ function isProvenByProbe({ watch, expected }: ProbeRequest): boolean {
   );
 }
 
-interface ContainerAnswers extends Pick<ProbeResult, 'restarts' | 'containers'> {
+interface ContainerAnswers extends Pick<ProbeResult, 'restarts' | 'readLog'> {
   readonly answers: readonly ProbeAnswer[];
   readonly isProof: boolean;
+}
+
+function askPodsOf({ clusters }: ProbeDependencies, request: ProbeRequest): Promise<ContainerAnswers> {
+  const { watch, deploy, running, expected, restarts, signal } = request;
+  const probe = watch.probes.find(({ kind }) => kind === 'kubernetes');
+  const allowedRestarts = probe?.kind === 'kubernetes' ? probe.restarts : undefined;
+  return askPods(clusters, { deploy, running, digests: expected?.digests, allowedRestarts, restarts, signal });
 }
 
 async function askContainers({ docker, deploys }: ProbeDependencies, request: ProbeRequest): Promise<ContainerAnswers> {
@@ -142,10 +156,12 @@ async function askContainers({ docker, deploys }: ProbeDependencies, request: Pr
     const restarts = countRestarts(request.restarts, all);
     const judged = probes.flatMap((probe, index) => judgeContainers(named[index] ?? nothing, restarts, probe.restarts));
     const proven = isProof ? proving.flatMap((seen) => proveDigest(seen, expected.digests)) : [];
-    return { answers: [...judged, ...proven], restarts, isProof, containers: sickFirst(all) };
+    const [sick] = sickFirst(all);
+    const readLog = sick === undefined ? undefined : () => readContainerLog(docker, sick);
+    return { answers: [...judged, ...proven], restarts, isProof, readLog };
   } catch (error) {
     if (!(error instanceof DaemonAway)) throw error;
-    return { answers: [{ kind: 'away', text: error.message }], restarts: request.restarts, isProof, containers: [] };
+    return { answers: [{ kind: 'away', text: error.message }], restarts: request.restarts, isProof };
   }
 }
 

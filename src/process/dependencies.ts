@@ -13,6 +13,7 @@ import { connectDocker, hasInterface, workerReach } from '../platform/docker/con
 import { ownershipKey } from '../platform/docker/labels.ts';
 import { createHostLock } from '../platform/files/host-lock.ts';
 import { createGitHubClients, type GitHubClients, type GitHubCredentials } from '../platform/github/client.ts';
+import { createKubernetesClients } from '../platform/kubernetes/client.ts';
 import { type CredentialsSource, createDockerCredentials, firstCredentials } from '../platform/registry/credentials.ts';
 import { Registry } from '../platform/registry/registry.ts';
 import { StoredTags } from '../platform/registry/stored-tags.ts';
@@ -55,6 +56,7 @@ export async function createDependencies(
     registry: new Registry({ credentials, plainHttp, belongs }),
     plainHttp,
     clientFor,
+    clusters: createKubernetesClients(env),
     locks,
     artifacts: new Artifacts(configuration.artifacts),
     baseDir: directory,

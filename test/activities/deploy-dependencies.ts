@@ -7,6 +7,7 @@ import { deploys } from '../../src/deploys/index.ts';
 import { createTurnGuard } from '../../src/deploys/kit/turn-guard.ts';
 import { createHostLock } from '../../src/platform/files/host-lock.ts';
 import { createProbes } from '../../src/probes/index.ts';
+import { noClusters } from '../support/no-clusters.ts';
 
 export interface DeployFolders {
   readonly data: string;
@@ -20,7 +21,7 @@ export function deployDependencies(docker: Docker, { data, env }: DeployFolders)
   const compose = createComposeDeployer({ docker, env, credentials: async () => undefined, locks, folder });
   return {
     deployers: new Map([['compose', compose]]),
-    probes: createProbes({ docker, deploys, baseDir: tmpdir(), secrets: (value) => value, env }),
+    probes: createProbes({ docker, deploys, clusters: noClusters, baseDir: tmpdir(), secrets: (value) => value, env }),
     turns: createTurnGuard(join(data, 'turns')),
     locks,
   };

@@ -10,7 +10,8 @@ describe('a reserved port', () => {
     await Promise.all(servers.splice(0).map((server) => once(server.close(), 'close')));
   });
   async function listen(port: number): Promise<number> {
-    const server = createServer().listen(port, '127.0.0.1');
+    // Somebody may look for a server that was here before, and not hang up.
+    const server = createServer((socket) => socket.on('error', () => undefined).destroy()).listen(port, '127.0.0.1');
     servers.push(server);
     await once(server, 'listening');
     const address = server.address();

@@ -14,6 +14,7 @@ import { createProbes } from '../../src/probes/index.ts';
 import { runContainer } from '../support/containers.ts';
 import { ensureDocker, removeImagesOf } from '../support/docker.ts';
 import { pushImage } from '../support/images.ts';
+import { noClusters } from '../support/no-clusters.ts';
 import { deployOf } from '../support/plans.ts';
 import { type Registry, startRegistry } from '../support/registry.ts';
 import { watchPlan } from '../support/watch.ts';
@@ -35,7 +36,14 @@ describe('containers that a watch names', function () {
     assert.equal(end.code, 0, end.output);
   };
   const read = (containers: readonly string[], of?: DeployPlan) => {
-    const probes = createProbes({ docker, deploys, baseDir: '/', secrets: (value) => value, env: process.env });
+    const probes = createProbes({
+      docker,
+      deploys,
+      clusters: noClusters,
+      baseDir: '/',
+      secrets: (value) => value,
+      env: process.env,
+    });
     return probes.read(watchPlan([{ kind: 'docker', restarts: 0, containers }]), [], never, of);
   };
   const names = async (written: string, of?: DeployPlan) => {

@@ -6,12 +6,13 @@ import { together } from '../../src/probes/answer.ts';
 import { createProbes } from '../../src/probes/index.ts';
 import { ensureDocker } from '../support/docker.ts';
 import { startHttpServer } from '../support/http-server.ts';
+import { noClusters } from '../support/no-clusters.ts';
 import { deployOf, digestOf } from '../support/plans.ts';
 import { watchPlan } from '../support/watch.ts';
 
 const never = new AbortController().signal;
 const probesWith = (docker: Docker) =>
-  createProbes({ docker, deploys, baseDir: '/', secrets: (value) => value, env: process.env });
+  createProbes({ docker, deploys, clusters: noClusters, baseDir: '/', secrets: (value) => value, env: process.env });
 
 describe('one reading', () => {
   const docker: ProbePlan = { kind: 'docker', restarts: 0 };

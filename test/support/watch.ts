@@ -7,6 +7,7 @@ import { deploys } from '../../src/deploys/index.ts';
 import type { RateLimited, RunningImage, VerifiedImage, Watched } from '../../src/domain/outcomes.ts';
 import type { ProbePlan, StagePlan, WatchPlan } from '../../src/domain/plan.ts';
 import { createProbes } from '../../src/probes/index.ts';
+import { noClusters } from './no-clusters.ts';
 import { imageOf, planOf, stageOf, verifiedOf } from './plans.ts';
 
 /** A watch that is quick to say yes or no. */
@@ -40,8 +41,7 @@ export function startWatch({ docker, watch, deploy, before, ...attempt }: WatchA
   environment.on('heartbeat', (details: unknown) => beats.push(details));
   const secrets = (value: string) => value;
   const activities = createWatch({
-    docker,
-    probes: createProbes({ docker, deploys, baseDir: '/', secrets, env: process.env }),
+    probes: createProbes({ docker, deploys, clusters: noClusters, baseDir: '/', secrets, env: process.env }),
     clientFor: attempt.clientFor ?? (() => Promise.reject(new Error('GitHub was asked'))),
   });
   const stage = stageOf('production', { watch, ...(deploy !== undefined && { deploy }) });

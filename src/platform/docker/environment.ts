@@ -57,3 +57,17 @@ export function parseEnvironmentFile(text: string, path: string): Record<string,
   }
   return variables;
 }
+
+/** Shorter values would mask half of a log. */
+const shortestSecret = 4;
+
+/** @param environment `NAME=VALUE`: values of names that tell a secret, and passwords in URLs */
+export function secretsIn(environment: readonly string[]): string[] {
+  const secrets = environment.flatMap((entry) => {
+    const [name = ''] = entry.split('=', 1);
+    const value = entry.slice(name.length + 1);
+    const [, password] = /^[a-z][a-z0-9+.-]*:\/\/[^/@:]*:([^@/]+)@/i.exec(value) ?? [];
+    return [...(holdsSecret(name) ? [value] : []), ...(password === undefined ? [] : [password])];
+  });
+  return secrets.filter((secret) => secret.length >= shortestSecret);
+}

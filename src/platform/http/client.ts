@@ -111,15 +111,37 @@ export function isInternal(url: URL): boolean {
   return route.kindOf(url) !== 'public';
 }
 
-/**
- * For one request, to be destroyed after it. Certificates are verified, whatever NODE_TLS_REJECT_UNAUTHORIZED says.
- * @param timeoutMs for connecting @param ca certificates in PEM to trust in place of the usual ones
- */
-export function ownConnection(url: URL, timeoutMs: number, ca?: Buffer): Dispatcher {
-  const tls: buildConnector.BuildOptions = { timeout: timeoutMs, rejectUnauthorized: true, ...(ca !== undefined && { ca }) };
+/** What is shown to the other side and asked of it; keys and certificates in PEM. */
+export interface ConnectionTls {
+  /** Trusted in place of the usual authorities. */
+  readonly ca?: Buffer | string;
+  readonly cert?: string;
+  readonly key?: string;
+  /** The name in the certificate, where it is not that of the address. */
+  readonly servername?: string;
+  /** False: any certificate will do. Absent: it is verified, whatever NODE_TLS_REJECT_UNAUTHORIZED says. */
+  readonly verified?: false;
+}
+
+/** For one request, to be destroyed after it. @param timeoutMs for connecting */
+export function ownConnection(url: URL, timeoutMs: number, tls: ConnectionTls = {}): Dispatcher {
   const proxy = proxyFor(url, route.rules);
-  if (proxy === undefined) return new Agent({ connect: tls, pipelining: 0 });
-  return new ProxyAgent({ ...proxyOptions(proxy), requestTls: tls, proxyTls: { timeout: timeoutMs } });
+  if (proxy === undefined) return new Agent({ connect: tlsOptions(tls, timeoutMs), pipelining: 0 });
+  return tunnel(proxy, tls, timeoutMs);
+}
+
+/** For many requests, until it is destroyed. @param by a proxy that is to be used whatever the environment says */
+export function keptConnection(url: URL, timeoutMs: number, tls: ConnectionTls, by?: URL): Dispatcher {
+  const proxy = by ?? proxyFor(url, route.rules);
+  return proxy === undefined ? new Agent({ connect: tlsOptions(tls, timeoutMs) }) : tunnel(proxy, tls, timeoutMs);
+}
+
+function tunnel(proxy: URL, tls: ConnectionTls, timeoutMs: number): Dispatcher {
+  return new ProxyAgent({ ...proxyOptions(proxy), requestTls: tlsOptions(tls, timeoutMs), proxyTls: { timeout: timeoutMs } });
+}
+
+function tlsOptions({ verified, ...tls }: ConnectionTls, timeout: number): buildConnector.BuildOptions {
+  return { timeout, rejectUnauthorized: verified ?? true, ...tls };
 }
 
 export interface HttpRequest {

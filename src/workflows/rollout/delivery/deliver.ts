@@ -195,6 +195,7 @@ async function deployAndWatch(run: StageRun, change: StageChange): Promise<void>
 
 /** The first few first, where the plan says so; `undefined` is all that there is. */
 function batchesOf(deploy: DeployPlan | undefined, { running }: StageSnapshot): (readonly string[] | undefined)[] {
+  if (deploy?.parts !== undefined) return deploy.parts.map((part) => [part]);
   if (deploy === undefined || (deploy.canary === undefined && deploy.batch === undefined)) return [undefined];
   const names = running.map(({ name }) => name);
   const first = deploy.canary ?? deploy.batch ?? names.length;

@@ -1,0 +1,110 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { RunningImage } from '../../domain/outcomes.ts';
+import type { KubernetesClient } from '../../platform/kubernetes/client.ts';
+import { type Pod, type PodTemplate, pods } from '../../platform/kubernetes/objects.ts';
+import { explainProblem, isReady, problemOf, runningDigest, statusesOf } from '../../platform/kubernetes/pods.ts';
+import { canaryLabel, rolloutAnnotation, type Workload, workloadResources } from '../../platform/kubernetes/workloads.ts';
+import { failed } from '../kit/refusals.ts';
+import { type Expected, FailedRunning, type PodWait, requireDigests } from './readiness.ts';
+import { fieldManager } from './write.ts';
+
+/**
+ * One pod of the new image, beside those of the Deployment and with their labels, so that it gets its share of what they are asked. It goes with
+ * its Deployment, and is removed once the rest has the image, or what ran before is back.
+ */
+export async function startCanary(
+  waiting: PodWait,
+  expected: Expected,
+  images: Readonly<Record<string, string>>,
+  rollout: string,
+): Promise<RunningImage[]> {
+  const { client, signal } = waiting;
+  const { workload } = expected;
+  const path = { resource: pods, namespace: workload.namespace, name: canaryName(workload) };
+  const there = await client.get<Pod>(path, signal);
+  if (there !== undefined && there.metadata.annotations?.[rolloutAnnotation] !== rollout) {
+    await client.remove(path, signal, there.metadata.uid);
+    await untilGone(waiting, workload);
+  }
+  if (there?.metadata.annotations?.[rolloutAnnotation] !== rollout) {
+    const { name: _, ...collection } = path;
+    await client.create<Pod>(collection, canaryOf(workload, images, rollout), fieldManager, signal);
+  }
+  const pod = await untilReady(waiting, expected);
+  return statusesOf(pod).flatMap((status) => {
+    const reference = images[status.name];
+    const digest = runningDigest(status);
+    if (reference === undefined) return [];
+    return [{ name: `pod/${pod.metadata.name}/${status.name}`, reference, ...(digest !== undefined && { digest }) }];
+  });
+}
+
+export function canaryName({ name }: Pick<Workload, 'name'>): string {
+  return `${name.slice(0, 200)}-landfall-canary`;
+}
+
+export async function removeCanary(client: KubernetesClient, { namespace, name }: Workload, signal: AbortSignal): Promise<void> {
+  const path = { resource: pods, namespace, name: canaryName({ name }) };
+  const there = await client.get<Pod>(path, signal);
+  if (there?.metadata.labels?.[canaryLabel] !== undefined) await client.remove(path, signal, there.metadata.uid);
+}
+
+function canaryOf({ kind, name, object, template }: Workload, images: Readonly<Record<string, string>>, rollout: string): object {
+  const { metadata, spec }: PodTemplate = template;
+  const withImages = (containers: PodTemplate['spec']['containers'] = []) =>
+    containers.map((container) => ({ ...container, image: images[container.name] ?? container.image }));
+  const owner = { apiVersion: workloadResources[kind].apiVersion, kind, name, uid: object.metadata.uid };
+  return {
+    kind: 'Pod',
+    metadata: {
+      name: canaryName({ name }),
+      labels: { ...metadata?.labels, [canaryLabel]: 'true' },
+      annotations: { ...metadata?.annotations, [rolloutAnnotation]: rollout },
+      ownerReferences: [owner],
+    },
+    spec: {
+      ...spec,
+      containers: withImages(spec.containers),
+      ...(spec.initContainers !== undefined && { initContainers: withImages(spec.initContainers) }),
+    },
+  };
+}
+
+const lookMs = 500;
+
+async function untilReady(waiting: PodWait, expected: Expected): Promise<Pod> {
+  const { client, signal, restarts, timeoutMs } = waiting;
+  const { workload, name } = expected;
+  const path = { resource: pods, namespace: workload.namespace, name: canaryName(workload) };
+  const until = Date.now() + timeoutMs;
+  const since = new Map<string, number>();
+  for (;;) {
+    const pod = await client.get<Pod>(path, signal);
+    if (pod === undefined) throw failed(`the canary of ${name} was deleted while it came up`);
+    requireDigests(expected, pod);
+    if (isReady(pod)) return pod;
+    const problem = problemOf(pod, restarts);
+    if (problem !== undefined) {
+      const seen = since.get(problem.reason) ?? Date.now();
+      since.set(problem.reason, seen);
+      if (Date.now() - seen >= problem.borneMs) {
+        const { events, log } = await explainProblem(client, problem, signal);
+        const noted = events.length === 0 ? '' : `; Kubernetes noted: ${events.join(' | ')}`;
+        const message = `the canary of ${name} will not come up: ${problem.text}${noted}`;
+        throw new FailedRunning(message, problem.isOfImage, log === undefined ? [] : [{ log }]);
+      }
+    }
+    if (Date.now() >= until)
+      throw failed(`expected the canary of ${name} to be ready within ${timeoutMs / 1_000} s, found that it is not`);
+    await pause(lookMs, undefined, { signal });
+  }
+}
+
+async function untilGone({ client, signal, timeoutMs }: PodWait, workload: Workload): Promise<void> {
+  const path = { resource: pods, namespace: workload.namespace, name: canaryName(workload) };
+  const until = Date.now() + timeoutMs;
+  while ((await client.get<Pod>(path, signal)) !== undefined) {
+    if (Date.now() >= until) throw failed(`the canary of an earlier rollout, ${canaryName(workload)}, does not go`);
+    await pause(lookMs, undefined, { signal });
+  }
+}

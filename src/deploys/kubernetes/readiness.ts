@@ -1,0 +1,237 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { concurrently } from '../../domain/concurrently.ts';
+import { messageOf } from '../../domain/errors.ts';
+import { Refusal } from '../../domain/failures.ts';
+import type { Digest } from '../../domain/image-reference.ts';
+import type { KubernetesClient } from '../../platform/kubernetes/client.ts';
+import type { Pod } from '../../platform/kubernetes/objects.ts';
+import {
+  explainProblem,
+  isReady,
+  type PodProblem,
+  problemOf,
+  readEvents,
+  runningDigest,
+  statusesOf,
+} from '../../platform/kubernetes/pods.ts';
+import { isOfTemplate, listWorkloads, podsOf, readWorkload, type Workload } from '../../platform/kubernetes/workloads.ts';
+import type { DeployContext } from '../deploy.ts';
+import { failed } from '../kit/refusals.ts';
+import { progressOf } from './progress.ts';
+
+/** A workload that was changed, and by which digest each of its containers is to run; absent: nobody knows it. */
+export interface Expected {
+  readonly workload: Workload;
+  readonly name: string;
+  readonly digests: Readonly<Record<string, readonly Digest[] | undefined>>;
+}
+
+export interface PodWait extends Pick<DeployContext, 'log'> {
+  readonly client: KubernetesClient;
+  readonly restarts: number;
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** What will not come right by waiting. `isOfImage`: the image is to blame, and not the cluster. */
+export class FailedRunning extends Refusal {
+  readonly isOfImage: boolean;
+
+  constructor(message: string, isOfImage: boolean, details: readonly object[] = []) {
+    super('DeployFailed', message, details);
+    this.isOfImage = isOfImage;
+  }
+}
+
+const firstLookMs = 500;
+const longestLookMs = 3_000;
+/** What is said of a workload that gets no pods is borne so long. */
+const noPodsMs = 10_000;
+
+/** What was seen of one workload, and when it was seen first. */
+type Seen = Map<string, number>;
+
+/**
+ * Until every pod of the new template is ready and runs the digest, and no other pod is left. The API server may be away meanwhile.
+ * @returns how many pods were proven
+ * @throws FailedRunning; Refusal `DeployFailed` at the time-out, `DeployRefused`; the signal's reason
+ */
+export async function waitUntilRunning(waiting: PodWait, expected: readonly Expected[]): Promise<number> {
+  const until = Date.now() + waiting.timeoutMs;
+  const seen: Seen = new Map();
+  let left = [...expected];
+  let proven = 0;
+  for (let waitMs = firstLookMs; ; waitMs = Math.min(longestLookMs, waitMs * 1.3)) {
+    const found = await lookAll(waiting, left);
+    for (const { pods, isDone } of found ?? []) if (isDone) proven += pods.length;
+    if (found !== undefined) left = found.filter(({ isDone }) => !isDone).map(({ expected }) => expected);
+    if (left.length === 0) return proven;
+    for (const { problem, key, expected: of } of problemsIn(found ?? [], waiting.restarts)) {
+      const since = seen.get(key) ?? Date.now();
+      seen.set(key, since);
+      if (Date.now() - since >= problem.borneMs && !(await mayCome(waiting, problem)))
+        throw await failedRunning(waiting, of, problem);
+    }
+    await requirePods(waiting, found ?? [], seen);
+    if (Date.now() >= until) throw await late(waiting, found);
+    await pause(Math.min(waitMs, Math.max(1, until - Date.now())), undefined, { signal: waiting.signal });
+  }
+}
+
+interface WorkloadState {
+  readonly expected: Expected;
+  readonly workload: Workload;
+  /** Of the new template. */
+  readonly pods: readonly Pod[];
+  readonly isDone: boolean;
+  /** For people: `2 of 3 pods are ready`. */
+  readonly text: string;
+}
+
+/** Undefined where the API server does not answer, which says nothing. */
+async function lookAll(waiting: PodWait, left: readonly Expected[]): Promise<WorkloadState[] | undefined> {
+  const { client, signal, log } = waiting;
+  try {
+    const workloads = await readAll(client, left, signal);
+    const pods = await podsOf(client, [...workloads.values()], signal);
+    return left.map((expected) => {
+      const workload = workloads.get(keyOf(expected.workload));
+      if (workload === undefined) throw failed(`${expected.name} was deleted while its pods were waited for`);
+      return lookAt(expected, workload, pods.get(workload) ?? []);
+    });
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof Refusal) throw error;
+    log.warn(
+      { cluster: client.context.name, reason: messageOf(error) },
+      'Kubernetes does not say how the pods are: it is asked again',
+    );
+    return undefined;
+  }
+}
+
+/** One question for all of a kind, once there are several. */
+async function readAll(
+  client: KubernetesClient,
+  expected: readonly Expected[],
+  signal: AbortSignal,
+): Promise<Map<string, Workload>> {
+  const groups = Map.groupBy(expected, ({ workload: { kind, namespace } }) => `${namespace} ${kind}`);
+  const found = await concurrently([...groups.values()], 4, async (ours) => {
+    const [first] = ours;
+    if (first === undefined) return [];
+    const { kind, namespace } = first.workload;
+    if (ours.length > 2) return await listWorkloads(client, namespace, [kind], undefined, signal);
+    const read = await Promise.all(ours.map(({ workload }) => readWorkload(client, workload, signal)));
+    return read.flatMap((each) => each ?? []);
+  });
+  return new Map(found.flat().map((workload) => [keyOf(workload), workload]));
+}
+
+function keyOf({ kind, namespace, name }: Workload): string {
+  return `${kind} ${namespace} ${name}`;
+}
+
+function lookAt(expected: Expected, workload: Workload, all: readonly Pod[]): WorkloadState {
+  const pods = all.filter((pod) => isOfTemplate(pod, workload.template));
+  for (const pod of pods) requireDigests(expected, pod);
+  const { isDone, text } = progressOf(workload);
+  const areReady = pods.every((pod) => isReady(pod) && isProven(expected, pod));
+  return { expected, workload, pods, isDone: isDone && areReady, text };
+}
+
+/** A container that runs something else will never run what is wanted. @throws FailedRunning */
+export function requireDigests({ digests, name }: Pick<Expected, 'digests' | 'name'>, pod: Pod): void {
+  for (const status of statusesOf(pod)) {
+    const wanted = digests[status.name];
+    const found = runningDigest(status);
+    if (wanted === undefined || found === undefined || wanted.includes(found)) continue;
+    const policy = pod.spec.containers.find((each) => each.name === status.name)?.imagePullPolicy;
+    const advice =
+      policy === 'Always'
+        ? 'the tag was moved meanwhile'
+        : `its node had another image of that name already: set imagePullPolicy: Always, or leave pin at tag@digest`;
+    throw new FailedRunning(
+      `expected pod ${pod.metadata.name} of ${name} to run ${wanted[0]} in container ${status.name}, found ${found}: ${advice}`,
+      false,
+    );
+  }
+}
+
+function isProven({ digests }: Expected, pod: Pod): boolean {
+  return statusesOf(pod).every((status) => digests[status.name] === undefined || runningDigest(status) !== undefined);
+}
+
+interface FoundPodProblem {
+  readonly key: string;
+  readonly expected: Expected;
+  readonly problem: PodProblem;
+}
+
+function problemsIn(looks: readonly WorkloadState[], restarts: number): FoundPodProblem[] {
+  return looks.flatMap(({ pods, expected }) =>
+    pods.flatMap((pod) => {
+      const problem = isReady(pod) ? undefined : problemOf(pod, restarts);
+      return problem === undefined ? [] : [{ key: `${pod.metadata.uid} ${kindOfProblem(problem)}`, expected, problem }];
+    }),
+  );
+}
+
+/** What goes back and forth between two names is one problem. */
+function kindOfProblem({ reason, container }: PodProblem): string {
+  return `${container} ${/Image/.test(reason) ? 'image' : reason}`;
+}
+
+/** Where a node is on its way for the pod, it is waited for. */
+async function mayCome({ client, signal }: PodWait, { pod, reason }: PodProblem): Promise<boolean> {
+  if (reason !== 'Unschedulable') return false;
+  const noted = await readEvents(client, pod.metadata, signal, ['TriggeredScaleUp', 'Nominated']);
+  return noted.length > 0;
+}
+
+async function failedRunning(waiting: PodWait, { name, workload }: Expected, problem: PodProblem): Promise<FailedRunning> {
+  const { events, log } = await explainProblem(waiting.client, problem, waiting.signal);
+  const noted = events.length === 0 ? '' : `; Kubernetes noted: ${events.join(' | ')}`;
+  const last = log?.split('\n').findLast((line) => line.trim() !== '');
+  const said = last === undefined ? '' : `; its last line: ${last.trim().slice(0, 200)}`;
+  const message = `${name} in ${workload.namespace} will not come up: ${problem.text}${said}${noted}`;
+  return new FailedRunning(message, problem.isOfImage, log === undefined ? [] : [{ log }]);
+}
+
+/** A quota, a policy or a webhook that lets no pod be made: Kubernetes tries again for ever, and says so only at the workload. */
+async function requirePods({ client, signal }: PodWait, looks: readonly WorkloadState[], seen: Seen): Promise<void> {
+  for (const { workload, expected, isDone, text } of looks) {
+    const key = `${keyOf(workload)} ${text}`;
+    const since = seen.get(key) ?? Date.now();
+    seen.set(key, since);
+    if (isDone || Date.now() - since < noPodsMs) continue;
+    const condition = workload.object.status?.conditions?.find(
+      ({ type, status }) => type === 'ReplicaFailure' && status === 'True',
+    );
+    // A Deployment has it from its ReplicaSet; of the others only an event tells.
+    const [noted] =
+      workload.kind === 'Deployment' ? [] : await readEvents(client, workload.object.metadata, signal, ['FailedCreate']);
+    const why = condition?.message ?? noted;
+    if (why !== undefined)
+      throw new FailedRunning(`${expected.name} in ${workload.namespace} gets no new pods: ${why.slice(0, 500)}`, false);
+  }
+}
+
+async function late(waiting: PodWait, looks: readonly WorkloadState[] | undefined): Promise<Refusal> {
+  const seconds = waiting.timeoutMs / 1_000;
+  const [first, ...others] = looks ?? [];
+  if (first === undefined)
+    return failed(`Kubernetes (${waiting.client.context.name}) did not say within ${seconds} s how the pods are`);
+  const { pods, expected, text, workload } = first;
+  const sick = pods.find((pod) => !isReady(pod));
+  const container = sick && statusesOf(sick).find(({ ready }) => !ready)?.name;
+  const { events, log } = sick
+    ? await explainProblem(waiting.client, { pod: sick, ...(container && { container }) }, waiting.signal)
+    : { events: [], log: undefined };
+  const noted = events.length === 0 ? '' : `; Kubernetes noted: ${events.join(' | ')}`;
+  const more = others.length === 0 ? '' : `; and ${others.length} more`;
+  return failed(
+    `expected ${expected.name} in ${workload.namespace} to be ready within ${seconds} s, found that ${text}${noted}${more}`,
+    log === undefined ? [] : [{ log }],
+  );
+}

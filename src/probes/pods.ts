@@ -1,0 +1,142 @@
+import type { KubernetesDeployPlan } from '../deploys/kubernetes/targets.ts';
+import { messageOf } from '../domain/errors.ts';
+import { Refusal } from '../domain/failures.ts';
+import type { Digest } from '../domain/image-reference.ts';
+import type { RunningImage } from '../domain/outcomes.ts';
+import type { DeployPlan } from '../domain/plan.ts';
+import { countRestarts, type Restarts } from '../domain/watch.ts';
+import type { KubernetesClient, KubernetesClients } from '../platform/kubernetes/client.ts';
+import { type Pod, pods as podResource } from '../platform/kubernetes/objects.ts';
+import { isReady, problemOf, readPodLog, runningDigest, statusesOf } from '../platform/kubernetes/pods.ts';
+import { isOfTemplate, podsOf, readWorkload, workloadKinds } from '../platform/kubernetes/workloads.ts';
+import type { ProbeAnswer } from './answer.ts';
+
+interface PodsRequest {
+  readonly deploy: DeployPlan | undefined;
+  readonly running: readonly RunningImage[];
+  /** Of the image that is expected; absent: nothing has to be proven. */
+  readonly digests: readonly Digest[] | undefined;
+  /** How many restarts since the deploy are borne; absent: nobody asked how the pods are, only what they run. */
+  readonly allowedRestarts: number | undefined;
+  readonly restarts: Restarts | undefined;
+  readonly signal: AbortSignal;
+}
+
+export interface PodAnswers {
+  readonly answers: readonly ProbeAnswer[];
+  readonly restarts: Restarts | undefined;
+  readonly isProof: boolean;
+  /** The end of the log of a pod that is not well. */
+  readonly readLog?: () => Promise<string | undefined>;
+}
+
+/** What pods of a deploy to Kubernetes are called: see `imagesOf` of its targets. */
+interface NamedContainer {
+  readonly namespace: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly container: string;
+}
+
+/**
+ * The pods that a deploy to Kubernetes has brought: ready, and not restarted; and the proof, by what each of them says that it runs. A cluster
+ * that does not answer says nothing against them. @throws Refusal where it may not be asked, and the signal's reason
+ */
+export async function askPods(clients: KubernetesClients, request: PodsRequest): Promise<PodAnswers> {
+  const { deploy, running, digests, allowedRestarts, restarts, signal } = request;
+  if (deploy?.kind !== 'kubernetes' || running.length === 0) return { answers: [], restarts, isProof: false };
+  const settings = deploy.settings as KubernetesDeployPlan;
+  try {
+    const client = await clients(settings.context);
+    const named = running.map(({ name }) => parseName(name, settings.namespace ?? client.context.namespace ?? 'default'));
+    const found = await Promise.all(groupsOf(named).map((group) => findPods(client, group, signal)));
+    const all = found.flatMap(({ pods }) => pods);
+    const counted = countRestarts(restarts, all.flatMap(containersToCount));
+    const answers = found.flatMap(({ what, containers, pods }) => [
+      ...(pods.length === 0 && allowedRestarts !== undefined
+        ? [{ kind: 'bad' as const, text: `kubernetes: ${what} has no pods` }]
+        : []),
+      ...pods.flatMap((pod) => [
+        ...(allowedRestarts === undefined ? [] : [judge(pod, counted, allowedRestarts)]),
+        ...(digests === undefined ? [] : prove(pod, containers, digests)),
+      ]),
+    ]);
+    const sick = all.find((pod) => !isReady(pod));
+    return {
+      answers,
+      restarts: counted,
+      isProof: digests !== undefined && all.length > 0,
+      ...(sick && { readLog: () => logOf(client, sick, signal) }),
+    };
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof Refusal) throw error;
+    return { answers: [{ kind: 'away', text: messageOf(error) }], restarts, isProof: digests !== undefined };
+  }
+}
+
+function parseName(name: string, usual: string): NamedContainer {
+  const parts = name.split('/');
+  const [container = '', workload = '', kind = '', namespace = usual] = parts.reverse();
+  return { namespace, kind, name: workload, container };
+}
+
+function groupsOf(named: readonly NamedContainer[]): (readonly NamedContainer[])[] {
+  return [...Map.groupBy(named, ({ namespace, kind, name }) => `${namespace} ${kind} ${name}`).values()];
+}
+
+interface FoundPods {
+  /** For people. */
+  readonly what: string;
+  readonly containers: readonly string[];
+  readonly pods: readonly Pod[];
+}
+
+async function findPods(client: KubernetesClient, group: readonly NamedContainer[], signal: AbortSignal): Promise<FoundPods> {
+  const [first] = group;
+  if (first === undefined) return { what: '', containers: [], pods: [] };
+  const { namespace, name } = first;
+  const containers = group.map(({ container }) => container);
+  const what = `${first.kind}/${name}`;
+  if (first.kind === 'pod') {
+    const pod = await client.get<Pod>({ resource: podResource, namespace, name }, signal);
+    return { what, containers, pods: pod === undefined ? [] : [pod] };
+  }
+  const kind = workloadKinds.find((each) => each.toLowerCase() === first.kind);
+  const workload = kind && (await readWorkload(client, { kind, namespace, name }, signal));
+  if (workload === undefined) return { what, containers, pods: [] };
+  const all = (await podsOf(client, [workload], signal)).get(workload) ?? [];
+  return { what, containers, pods: all.filter((pod) => isOfTemplate(pod, workload.template)) };
+}
+
+function containersToCount(pod: Pod) {
+  return statusesOf(pod).map(({ name, restartCount }) => ({ id: `${pod.metadata.uid}/${name}`, restartCount }));
+}
+
+function judge(pod: Pod, restarts: Restarts, allowed: number): ProbeAnswer {
+  const name = `kubernetes pod ${pod.metadata.name}`;
+  const restarted = containersToCount(pod).find(({ id }) => (restarts[id]?.since ?? 0) > allowed);
+  if (restarted !== undefined) {
+    const since = restarts[restarted.id]?.since;
+    return { kind: 'bad', text: `${name} was restarted ${since} times, borne are ${allowed}` };
+  }
+  if (isReady(pod)) return { kind: 'good', text: `${name} is ready` };
+  return { kind: 'bad', text: problemOf(pod, allowed)?.text ?? `${name} is not ready` };
+}
+
+function prove(pod: Pod, containers: readonly string[], digests: readonly Digest[]): ProbeAnswer[] {
+  const [wanted = ''] = digests;
+  return statusesOf(pod).flatMap((status): ProbeAnswer[] => {
+    if (!containers.includes(status.name)) return [];
+    const found = runningDigest(status);
+    const name = `kubernetes pod ${pod.metadata.name}`;
+    if (found === undefined) return [{ kind: 'none', text: `${name} does not run ${status.name} yet` }];
+    if (digests.includes(found)) return [{ kind: 'good', text: `${name} runs ${wanted.slice(0, 19)}` }];
+    return [{ kind: 'bad', text: `${name} runs ${found.slice(0, 19)}, expected ${wanted.slice(0, 19)}` }];
+  });
+}
+
+async function logOf(client: KubernetesClient, pod: Pod, signal: AbortSignal): Promise<string | undefined> {
+  const container = statusesOf(pod).find(({ ready }) => !ready);
+  return container && (await readPodLog(client, pod, container, signal));
+}
