@@ -5,7 +5,7 @@ import { type Pod, type PodTemplate, pods } from '../../platform/kubernetes/obje
 import { explainProblem, isReady, problemOf, runningDigest, statusesOf } from '../../platform/kubernetes/pods.ts';
 import { canaryLabel, rolloutAnnotation, type Workload, workloadResources } from '../../platform/kubernetes/workloads.ts';
 import { failed } from '../kit/refusals.ts';
-import { type Expected, FailedRunning, type PodWait, requireDigests } from './readiness.ts';
+import { type ExpectedPods, FailedRunning, type PodWait, requireDigests } from './readiness.ts';
 import { fieldManager } from './write.ts';
 
 /**
@@ -14,7 +14,7 @@ import { fieldManager } from './write.ts';
  */
 export async function startCanary(
   waiting: PodWait,
-  expected: Expected,
+  expected: ExpectedPods,
   images: Readonly<Record<string, string>>,
   rollout: string,
 ): Promise<RunningImage[]> {
@@ -72,7 +72,7 @@ function canaryOf({ kind, name, object, template }: Workload, images: Readonly<R
 
 const lookMs = 500;
 
-async function untilReady(waiting: PodWait, expected: Expected): Promise<Pod> {
+async function untilReady(waiting: PodWait, expected: ExpectedPods): Promise<Pod> {
   const { client, signal, restarts, timeoutMs } = waiting;
   const { workload, name } = expected;
   const path = { resource: pods, namespace: workload.namespace, name: canaryName(workload) };

@@ -43,7 +43,7 @@ const schema = map(
       'What is written. With tag, one that is the same as before is restarted. Default: tag@digest; with image: tag, tag.',
     ),
     takeFrom: optional(
-      z.array(text('the name of a field manager')).min(1),
+      z.array(text('the name of a field manager')),
       'Field managers whose image is taken over, such as kubectl-client-side-apply. Default: nobody.',
     ),
     restarts: optional(z.int().min(0), 'How many restarts of a container are borne while it comes up. Default: 1.'),

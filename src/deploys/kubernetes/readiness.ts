@@ -20,7 +20,7 @@ import { failed } from '../kit/refusals.ts';
 import { progressOf } from './progress.ts';
 
 /** A workload that was changed, and by which digest each of its containers is to run; absent: nobody knows it. */
-export interface Expected {
+export interface ExpectedPods {
   readonly workload: Workload;
   readonly name: string;
   readonly digests: Readonly<Record<string, readonly Digest[] | undefined>>;
@@ -56,7 +56,7 @@ type Seen = Map<string, number>;
  * @returns how many pods were proven
  * @throws FailedRunning; Refusal `DeployFailed` at the time-out, `DeployRefused`; the signal's reason
  */
-export async function waitUntilRunning(waiting: PodWait, expected: readonly Expected[]): Promise<number> {
+export async function waitUntilRunning(waiting: PodWait, expected: readonly ExpectedPods[]): Promise<number> {
   const until = Date.now() + waiting.timeoutMs;
   const seen: Seen = new Map();
   let left = [...expected];
@@ -79,7 +79,7 @@ export async function waitUntilRunning(waiting: PodWait, expected: readonly Expe
 }
 
 interface WorkloadState {
-  readonly expected: Expected;
+  readonly expected: ExpectedPods;
   readonly workload: Workload;
   /** Of the new template. */
   readonly pods: readonly Pod[];
@@ -89,7 +89,7 @@ interface WorkloadState {
 }
 
 /** Undefined where the API server does not answer, which says nothing. */
-async function lookAll(waiting: PodWait, left: readonly Expected[]): Promise<WorkloadState[] | undefined> {
+async function lookAll(waiting: PodWait, left: readonly ExpectedPods[]): Promise<WorkloadState[] | undefined> {
   const { client, signal, log } = waiting;
   try {
     const workloads = await readAll(client, left, signal);
@@ -113,7 +113,7 @@ async function lookAll(waiting: PodWait, left: readonly Expected[]): Promise<Wor
 /** One question for all of a kind, once there are several. */
 async function readAll(
   client: KubernetesClient,
-  expected: readonly Expected[],
+  expected: readonly ExpectedPods[],
   signal: AbortSignal,
 ): Promise<Map<string, Workload>> {
   const groups = Map.groupBy(expected, ({ workload: { kind, namespace } }) => `${namespace} ${kind}`);
@@ -132,7 +132,7 @@ function keyOf({ kind, namespace, name }: Workload): string {
   return `${kind} ${namespace} ${name}`;
 }
 
-function lookAt(expected: Expected, workload: Workload, all: readonly Pod[]): WorkloadState {
+function lookAt(expected: ExpectedPods, workload: Workload, all: readonly Pod[]): WorkloadState {
   const pods = all.filter((pod) => isOfTemplate(pod, workload.template));
   for (const pod of pods) requireDigests(expected, pod);
   const { isDone, text } = progressOf(workload);
@@ -141,7 +141,7 @@ function lookAt(expected: Expected, workload: Workload, all: readonly Pod[]): Wo
 }
 
 /** A container that runs something else will never run what is wanted. @throws FailedRunning */
-export function requireDigests({ digests, name }: Pick<Expected, 'digests' | 'name'>, pod: Pod): void {
+export function requireDigests({ digests, name }: Pick<ExpectedPods, 'digests' | 'name'>, pod: Pod): void {
   for (const status of statusesOf(pod)) {
     const wanted = digests[status.name];
     const found = runningDigest(status);
@@ -158,13 +158,13 @@ export function requireDigests({ digests, name }: Pick<Expected, 'digests' | 'na
   }
 }
 
-function isProven({ digests }: Expected, pod: Pod): boolean {
+function isProven({ digests }: ExpectedPods, pod: Pod): boolean {
   return statusesOf(pod).every((status) => digests[status.name] === undefined || runningDigest(status) !== undefined);
 }
 
 interface FoundPodProblem {
   readonly key: string;
-  readonly expected: Expected;
+  readonly expected: ExpectedPods;
   readonly problem: PodProblem;
 }
 
@@ -189,7 +189,7 @@ async function mayCome({ client, signal }: PodWait, { pod, reason }: PodProblem)
   return noted.length > 0;
 }
 
-async function failedRunning(waiting: PodWait, { name, workload }: Expected, problem: PodProblem): Promise<FailedRunning> {
+async function failedRunning(waiting: PodWait, { name, workload }: ExpectedPods, problem: PodProblem): Promise<FailedRunning> {
   const { events, log } = await explainProblem(waiting.client, problem, waiting.signal);
   const noted = events.length === 0 ? '' : `; Kubernetes noted: ${events.join(' | ')}`;
   const last = log?.split('\n').findLast((line) => line.trim() !== '');

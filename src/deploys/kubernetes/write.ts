@@ -47,16 +47,17 @@ function isPrevious(found: unknown): found is PreviousImages {
 /** A change of one workload. */
 export interface WorkloadChange {
   readonly workload: Workload;
-  /** By container. */
+  /** By container; of those that are left out, nothing changes. */
   readonly images: Readonly<Record<string, string>>;
   readonly previous: PreviousImages;
   readonly rollout: string;
+  /** Field managers whose image is taken over; `anybody`: what is there is known to be what we found. */
+  readonly takeFrom: readonly string[] | 'anybody';
   /** ISO 8601, UTC: the pods are to be made anew although no image changes. */
   readonly restartedAt?: string;
 }
 
 interface WriteOptions {
-  readonly takeFrom: readonly string[];
   /** Nothing is changed: what would be refused is found out. */
   readonly dryRun?: boolean;
   readonly signal: AbortSignal;
@@ -79,7 +80,8 @@ export async function writeImages(client: KubernetesClient, change: WorkloadChan
       if (owners.length > 0) {
         // That somebody else restarted it once is no state that could be lost.
         const strangers = owners.filter(
-          ({ manager, field }) => !options.takeFrom.includes(manager) && !field.includes(restartAnnotation),
+          ({ manager, field }) =>
+            change.takeFrom !== 'anybody' && !change.takeFrom.includes(manager) && !field.includes(restartAnnotation),
         );
         if (strangers.length > 0) throw ownedByOthers(workload, strangers, error);
         return await applyOnce(client, { ...change, workload }, options, true);
