@@ -5,6 +5,7 @@ import { canaryParts } from './index.ts';
 import { waitUntilRunning } from './readiness.ts';
 import { orPutBack, removeCanaries, rollBackWorkloads } from './rollback.ts';
 import {
+  asWritten,
   containersByName,
   describeRollout,
   digestsOf,
@@ -61,7 +62,8 @@ async function deploy(rollout: KubernetesRollout, { only, turn }: Pick<Work, 'on
   if (only?.includes(canaryParts.first)) return await deployCanaries(rollout, planned);
   // All or none, as far as that can be known.
   if (changes.length > 1) await writeAll(rollout, changes, true);
-  for (const { kind, namespace, name } of await writeAll(rollout, changes)) {
+  const written = await writeAll(rollout, changes);
+  for (const { kind, namespace, name } of written) {
     const { digest } = target.image;
     log.info(
       { workload: `${kind} ${namespace}/${name}`, rollout: target.rollout, turn, digest },
@@ -69,7 +71,7 @@ async function deploy(rollout: KubernetesRollout, { only, turn }: Pick<Work, 'on
     );
   }
   const digests = digestsOf(target.image);
-  const expected = targets.map((each) => expectedOf(each, () => digests));
+  const expected = asWritten(targets, written).map((each) => expectedOf(each, () => digests));
   const proven = await orPutBack(rollout, targets, () => waitUntilRunning(rollout, expected));
   await removeCanaries(rollout, targets);
   const running = await runningImages(client, await findAgain(rollout, containersByName(targets)), signal);

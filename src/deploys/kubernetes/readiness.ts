@@ -14,15 +14,24 @@ import {
   runningDigest,
   statusesOf,
 } from '../../platform/kubernetes/pods.ts';
-import { isOfTemplate, listWorkloads, podsOf, readWorkload, type Workload } from '../../platform/kubernetes/workloads.ts';
+import {
+  containersOf,
+  isOfTemplate,
+  listWorkloads,
+  podsOf,
+  readWorkload,
+  type Workload,
+} from '../../platform/kubernetes/workloads.ts';
 import type { DeployContext } from '../deploy.ts';
-import { failed } from '../kit/refusals.ts';
+import { failed, refused } from '../kit/refusals.ts';
 import { progressOf } from './progress.ts';
 
 /** A workload that was changed, and by which digest each of its containers is to run; absent: nobody knows it. */
 export interface ExpectedPods {
   readonly workload: Workload;
   readonly name: string;
+  /** By container: what its template says. */
+  readonly images: Readonly<Record<string, string>>;
   readonly digests: Readonly<Record<string, readonly Digest[] | undefined>>;
 }
 
@@ -133,11 +142,24 @@ function keyOf({ kind, namespace, name }: Workload): string {
 }
 
 function lookAt(expected: ExpectedPods, workload: Workload, all: readonly Pod[]): WorkloadState {
+  requireUnchanged(expected, workload);
   const pods = all.filter((pod) => isOfTemplate(pod, workload.template));
   for (const pod of pods) requireDigests(expected, pod);
   const { isDone, text } = progressOf(workload);
   const areReady = pods.every((pod) => isReady(pod) && isProven(expected, pod));
   return { expected, workload, pods, isDone: isDone && areReady, text };
+}
+
+/** Who changes the image meanwhile means it: what comes up now is theirs. @throws Refusal `DeployRefused` */
+function requireUnchanged({ name, images }: ExpectedPods, { namespace, template }: Workload): void {
+  for (const { name: container, image = '' } of containersOf(template)) {
+    const ours = images[container];
+    if (ours === undefined || ours === image) continue;
+    throw refused(
+      `somebody set the image of container ${container} of ${name} in ${namespace} to ${image} while its pods were waited for, and it was left at that: ` +
+        'find out who it was; retry brings ours again, abort leaves it',
+    );
+  }
 }
 
 /** A container that runs something else will never run what is wanted. @throws FailedRunning */

@@ -7,6 +7,7 @@ import { removeCanary } from './canary.ts';
 import { FailedRunning, waitUntilRunning } from './readiness.ts';
 import { requireChangeable } from './refusals.ts';
 import {
+  asWritten,
   changesReference,
   containersByName,
   describeRollout,
@@ -38,9 +39,9 @@ export async function rollBackWorkloads(rollout: KubernetesRollout, before: read
     return changesReference(workload, images) ? [backTo(rollout, workload, images, known)] : [];
   });
   for (const { workload } of changes) requireChangeable(workload, false);
-  await writeAll(rollout, changes);
+  const written = await writeAll(rollout, changes);
   await removeCanaries(rollout, targets);
-  const expected = targets.map((each) =>
+  const expected = asWritten(targets, written).map((each) =>
     expectedOf(each, (container) => {
       const digest = digestOf(ran.get(`${each.name}/${container}`));
       return digest === undefined ? undefined : [digest];

@@ -1,7 +1,7 @@
 import { concurrently } from '../../domain/concurrently.ts';
 import { type Digest, tryParseReference } from '../../domain/image-reference.ts';
 import type { RunningImage, VerifiedImage } from '../../domain/outcomes.ts';
-import { containersOf, referenceOf, type Workload } from '../../platform/kubernetes/workloads.ts';
+import { containersOf, nameOf, referenceOf, type Workload } from '../../platform/kubernetes/workloads.ts';
 import type { ExpectedPods, PodWait } from './readiness.ts';
 import { requireChangeable } from './refusals.ts';
 import { findTargets, type KubernetesTarget, runningImages, type WorkloadTarget, wantedReference } from './targets.ts';
@@ -80,6 +80,15 @@ export async function writeAll(
   return await concurrently(changes, writesAtOnce, (change) => writeImages(client, change, { dryRun, signal }));
 }
 
+/** The targets as the API server has them after it took the changes. */
+export function asWritten(targets: readonly WorkloadTarget[], written: readonly Workload[]): WorkloadTarget[] {
+  const now = new Map(written.map((workload) => [`${workload.kind} ${nameOf(workload, true)}`, workload]));
+  return targets.map((target) => {
+    const { workload } = target;
+    return { ...target, workload: now.get(`${workload.kind} ${nameOf(workload, true)}`) ?? workload };
+  });
+}
+
 /** The same workloads as they are now: what is searched for by its image may have another one. */
 export async function findAgain(
   { client, target, signal }: KubernetesRollout,
@@ -105,7 +114,11 @@ export function expectedOf(
   { workload, name, containers }: WorkloadTarget,
   digestsFor: (container: string) => readonly Digest[] | undefined,
 ): ExpectedPods {
-  return { workload, name, digests: Object.fromEntries(containers.map((container) => [container, digestsFor(container)])) };
+  const images = containersOf(workload.template).flatMap(({ name, image = '' }) =>
+    containers.includes(name) ? [[name, image]] : [],
+  );
+  const digests = containers.map((container) => [container, digestsFor(container)]);
+  return { workload, name, images: Object.fromEntries(images), digests: Object.fromEntries(digests) };
 }
 
 export function describeRollout(targets: readonly WorkloadTarget[], changed: boolean, proven: number): string {

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { formatReference, tryParseReference } from '../../domain/image-reference.ts';
 import type { RunningImage } from '../../domain/outcomes.ts';
 import type { KubernetesClient } from '../../platform/kubernetes/client.ts';
@@ -63,7 +64,9 @@ interface WriteOptions {
   readonly signal: AbortSignal;
 }
 
-const mostTries = 5;
+/** Controllers note the state of a new object several times a second, and each of these makes it another one. */
+const mostTries = 12;
+const pauseMs = 50;
 
 /**
  * Sets images by server-side apply. Somebody who changes the object at the same moment is not run over: it is read again.
@@ -88,6 +91,7 @@ export async function writeImages(client: KubernetesClient, change: WorkloadChan
       }
       if (isInvalid(error)) throw refused(`Kubernetes does not take the change of ${nameOf(workload)}: ${error.message}`, error);
       if (!isConflict(error) || tries >= mostTries) throw error;
+      await pause(tries * pauseMs, undefined, { signal: options.signal });
       const now = await readWorkload(client, workload, options.signal);
       if (now === undefined) throw refused(`${nameOf(workload)} in ${workload.namespace} was deleted meanwhile`, error);
       workload = now;
