@@ -21,6 +21,8 @@ export interface ObjectPath {
 }
 
 interface ListFilter {
+  /** Objects of a page; absent: as many as are usual. */
+  readonly limit?: string;
   readonly labelSelector?: string;
   readonly fieldSelector?: string;
 }
@@ -66,7 +68,7 @@ export class KubernetesClient {
     const items: Item[] = [];
     let next: string | undefined;
     do {
-      const query = { ...selection, limit: String(pageSize), ...(next && { continue: next }) };
+      const query = { limit: String(pageSize), ...selection, ...(next && { continue: next }) };
       const page = (await this.#ask('GET', path, { query }, signal)) as ListPage<Item>;
       items.push(...(page.items ?? []));
       next = page.metadata?.continue || undefined;
