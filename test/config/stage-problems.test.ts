@@ -108,11 +108,35 @@ describe('the problems of a stage', () => {
       /^watch: expected merge: auto or manual beside change and watch/,
     ],
     // deploy
-    ['a deploy of no kind', ['deploy: { on: a }'], /^deploy: expected one of compose, docker, workflow, deployment, found none/],
+    [
+      'a deploy of no kind',
+      ['deploy: { on: a }'],
+      /^deploy: expected one of compose, docker, kubernetes, workflow, deployment, found none/,
+    ],
     [
       'a deploy of two kinds',
       ['deploy: { compose: { directory: /a }, docker: { container: a } }'],
       /^deploy: expected one of .* found compose and docker/,
+    ],
+    [
+      'a deploy to Kubernetes of two choices',
+      ['deploy: { kubernetes: { label: app=a, image: tag } }'],
+      /^deploy\.kubernetes: expected one of workloads, label and image, found label and image/,
+    ],
+    [
+      'a deploy to Kubernetes of no workload',
+      ['deploy: { kubernetes: { workloads: [pod/a] } }'],
+      /^deploy\.kubernetes\.workloads\[0\]: expected a workload as deployment, statefulset, daemonset, cronjob\/NAME/,
+    ],
+    [
+      'a canary of what replaces its pods one by one',
+      ['deploy: { kubernetes: { workloads: [statefulset/a], canary: 1 } }'],
+      /^deploy\.kubernetes\.canary: expected Deployments alone beside canary/,
+    ],
+    [
+      'a probe of pods that nobody brings',
+      [docker, 'watch: { kubernetes: true }'],
+      /^watch\.kubernetes: expected a deploy by kubernetes beside it/,
     ],
     ['a deploy that is switched off by another word', ['deploy: off'], /^deploy: expected none or a map .*found 'off'/],
     [
@@ -189,7 +213,7 @@ describe('the problems of a stage', () => {
     [
       'a watch of nothing',
       [docker, 'watch: { for: 1m }'],
-      /^watch: expected at least one of http, tcp, docker and command, found none/,
+      /^watch: expected at least one of http, tcp, docker, kubernetes and command, found none/,
     ],
     [
       'a watch of another deploy without proof',

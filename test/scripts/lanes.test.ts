@@ -202,17 +202,18 @@ describe('what a run of the tests is made of', () => {
   });
 
   it('set up with Kubernetes where a test needs it, which is never built for others', () => {
-    const cluster = 'test/platform/kubernetes/cluster.spec.ts';
-    for (const args of [[cluster], [`./${cluster}`, '--grep', 'a'], ['test/packaging.test.ts', cluster]])
-      assert.equal(purposeOf(args), canRunApart() ? 'cluster-test' : 'test', args.join(' '));
-    for (const args of [
+    const cluster = 'test/platform/kubernetes/cluster.test.ts';
+    const named = [
       [],
       ['--engine', '29'],
       ['test/platform/'],
-      ['test/domain'],
-      ['test/packaging.test.ts'],
       ['test/deploys/**/*.test.ts'],
-    ])
+      [cluster],
+      [`./${cluster}`, '--grep', 'a'],
+    ];
+    for (const args of [...named, ['test/packaging.test.ts', cluster]])
+      assert.equal(purposeOf(args), canRunApart() ? 'cluster-test' : 'test', args.join(' '));
+    for (const args of [['test/domain'], ['test/packaging.test.ts'], ['test/deploys/docker/**/*.test.ts']])
       assert.equal(purposeOf(args), 'test', args.join(' '));
     assert.equal(purposeOf(['--unit']), 'check');
   });
