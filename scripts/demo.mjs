@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * `npm run demo [-- [--engine NAME] [--keep]]`: sets up what is missing, shows Landfall at work on real images, and cleans up. Which engines
- * there are is said in setup/engine-choice.mjs.
+ * `npm run demo [-- [--engine NAME] [--kubernetes] [--keep]]`: sets up what is missing, shows Landfall at work on real images, and cleans up.
+ * Which engines there are is said in setup/engine-choice.mjs.
  */
 import { fileURLToPath } from 'node:url';
 import { leaveStartedEngine } from './setup/docker-engine.mjs';
@@ -15,14 +15,20 @@ import { missingText, orReport, root, say, setUpOrExit } from './setup.mjs';
  */
 async function run(args) {
   const { engine, rest } = takeEngine(args);
-  const missing = await setUpOrExit('demo');
+  const inCluster = rest.includes('--kubernetes');
+  if (inCluster && (process.platform !== 'linux' || process.getuid?.() !== 0)) {
+    console.error('The demo with Kubernetes starts a node of its own, which takes Linux and root.');
+    return 1;
+  }
+  const missing = await setUpOrExit(inCluster ? 'cluster-demo' : 'demo');
   if (missing.length > 0) {
     console.error(`The demo needs more than is here:\n${missingText(missing)}`);
     return 1;
   }
   if (engine === '29') return runOnCurrentEngine([fileURLToPath(import.meta.url), ...rest], { env: process.env, say });
-  const { runDemo } = await import('./demo.ts');
-  return runDemo({ root, env: process.env, keep: rest.includes('--keep'), print: console.log });
+  const options = { root, env: process.env, keep: rest.includes('--keep'), print: console.log };
+  if (inCluster) return (await import('./demo/kubernetes.ts')).runKubernetesDemo(options);
+  return (await import('./demo.ts')).runDemo(options);
 }
 
 try {

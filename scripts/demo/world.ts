@@ -1,12 +1,8 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
-import { cp, mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as wait } from 'node:timers/promises';
 import { reservePort } from '../../src/platform/ports.ts';
-import { findProcesses } from '../../src/platform/processes/identity.ts';
 import { findTool } from '../../src/platform/tools.mjs';
 import { createRemote, type GitRemote } from '../../test/support/git-remote.ts';
 import { tag } from '../../test/support/registry-upload.ts';
@@ -14,6 +10,7 @@ import { buildImage, type DemoImage, demoImages, fadingImage } from './images.ts
 import { createProduction, type Production } from './production.ts';
 import { startDemoRegistry } from './registry.ts';
 import { type Environment, run } from './run.ts';
+import { startService, stopService } from './service.ts';
 
 /** All that the demo runs: a registry, a deployment repository, and Landfall itself in a folder of its own. */
 export interface World {
@@ -38,9 +35,6 @@ interface Options {
   readonly env: Environment;
   readonly say: (line: string) => void;
 }
-
-const startDeadlineMs = 90_000;
-const stopDeadlineMs = 90_000;
 
 /** @throws where a part does not start; whatever had started by then is stopped */
 export async function createWorld(options: Options): Promise<World> {
@@ -153,57 +147,6 @@ services:
     watch: { http: { url: "${production.url}/health" }, for: 10s, interval: 1s, failures: 1, startPeriod: 10s }
     rollback: auto
 `;
-}
-
-/** `npm start` as it is, in the folder of the demo. */
-async function startService(root: string, folder: string, env: Environment): Promise<ChildProcess> {
-  await mkdir(join(folder, 'data'), { recursive: true });
-  const log = await open(join(folder, 'landfall.log'), 'w');
-  // A cluster or a role that the caller has set is not the demo's.
-  const {
-    TEMPORAL_ADDRESS: _address,
-    TEMPORAL_NAMESPACE: _namespace,
-    LANDFALL_ROLES: _roles,
-    LANDFALL_CONFIG: _file,
-    ...own
-  } = env;
-  const child = spawn(process.execPath, [join(root, 'scripts/start.mjs')], {
-    cwd: folder,
-    env: own,
-    // A group of its own: Ctrl-C is for the demo, which then stops everything in order.
-    detached: true,
-    stdio: ['ignore', log.fd, log.fd],
-  });
-  await log.close();
-  const giveUpAt = Date.now() + startDeadlineMs;
-  for (;;) {
-    const said = await readFile(join(folder, 'landfall.log'), 'utf8');
-    if (said.includes('Landfall serves')) return child;
-    if (child.exitCode !== null || child.signalCode !== null) throw new Error(`Landfall did not start:\n${said}`);
-    if (Date.now() > giveUpAt) {
-      child.kill('SIGKILL');
-      throw new Error(`Landfall did not start within ${startDeadlineMs / 1000} s:\n${said}`);
-    }
-    await wait(100);
-  }
-}
-
-/** It drains and exits 0; anything else is shown, because it would be a fault. */
-async function stopService(child: ChildProcess, folder: string): Promise<void> {
-  if (child.exitCode === null && child.signalCode === null) {
-    const exited = once(child, 'exit');
-    child.kill('SIGTERM');
-    const kill = setTimeout(() => child.kill('SIGKILL'), stopDeadlineMs);
-    await exited;
-    clearTimeout(kill);
-  }
-  if (child.exitCode === 0) return;
-  // Landfall's Temporal server outlives a killed Landfall; the next start on this folder would take it over, but there is none.
-  for (const { pid } of await findProcesses(`--db-filename ${join(folder, 'data/temporal.db')} `)) process.kill(pid, 'SIGKILL');
-  const log = await readFile(join(folder, 'landfall.log'), 'utf8');
-  console.error(
-    `Landfall ended with ${child.signalCode ?? child.exitCode}, expected 0. The end of its log:\n${log.slice(-3000)}`,
-  );
 }
 
 async function removeImage(docker: string, reference: string, env: Environment): Promise<void> {

@@ -1,0 +1,202 @@
+/**
+ * `npm run demo -- --kubernetes`: a real cluster of one node, and Landfall beside it. A push reaches the pods and is proven by their digests; one
+ * that crashes there is rolled back; one to a tag that moves restarts what follows the tag.
+ */
+import { randomBytes } from 'node:crypto';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client, Connection } from '@temporalio/client';
+import { rolloutId } from '../../src/contracts/start-options.ts';
+import type { RolloutState } from '../../src/domain/rollout-state.ts';
+import { reservePort } from '../../src/platform/ports.ts';
+import { type Cluster, startCluster } from '../../test/support/cluster.ts';
+import { type ImageOptions, pushImage } from '../../test/support/images.ts';
+import { workload } from '../../test/support/kubernetes-deploy.ts';
+import { type DemoRegistry, startDemoRegistry } from './registry.ts';
+import type { Environment } from './run.ts';
+import { startService, stopService } from './service.ts';
+import { followRollouts } from './timeline.ts';
+
+interface DemoOptions {
+  readonly root: string;
+  readonly env: Environment;
+  readonly keep: boolean;
+  readonly print: (line: string) => void;
+}
+
+/** What the demo has running. */
+interface DemoWorld {
+  readonly registry: DemoRegistry;
+  readonly cluster: Cluster;
+  readonly namespace: string;
+  readonly folder: string;
+  readonly client: Client;
+}
+
+const deadlineMs = 180_000;
+
+/** @returns the exit code: 0 only where all outcomes are as they should be */
+export async function runKubernetesDemo({ root, env, keep, print }: DemoOptions): Promise<number> {
+  const undo: (() => Promise<unknown>)[] = [];
+  const interrupted = new Promise<'interrupted'>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve('interrupted'));
+  });
+  try {
+    print('Starting:');
+    const shown = start({ root, env, keep, print }, undo).then((world) =>
+      show(world, print).then((problems) => ({ world, problems })),
+    );
+    const ended = await Promise.race([shown, interrupted]);
+    if (ended === 'interrupted') return 130;
+    for (const problem of ended.problems) print(`NOT AS EXPECTED: ${problem}`);
+    if (keep) {
+      print(`Everything keeps running until Ctrl-C. Where to look:
+  the cluster     kubectl --kubeconfig ${ended.world.cluster.kubeconfig} get pods -n ${ended.world.namespace}
+  what happened   LANDFALL_CONFIG=${join(ended.world.folder, 'landfall.yaml')} npx landfall list`);
+      await interrupted;
+    }
+    return ended.problems.length === 0 ? 0 : 1;
+  } finally {
+    print('Stopping and removing everything.');
+    for (const step of undo.reverse()) await step();
+  }
+}
+
+async function start({ root, env, print }: DemoOptions, undo: (() => Promise<unknown>)[]): Promise<DemoWorld> {
+  const folder = await mkdtemp(join(tmpdir(), 'landfall-demo-'));
+  undo.push(() => rm(folder, { recursive: true, force: true }));
+  const token = randomBytes(24).toString('hex');
+  const ports = { webhooks: await reservePort(), operators: await reservePort(), temporal: await reservePort() };
+  print('  a registry that reports every push');
+  const registry = await startDemoRegistry({ port: ports.webhooks, path: '/webhook/distribution', token }, env);
+  undo.push(() => registry.stop());
+  print('  a Kubernetes node: etcd, API server, controllers, scheduler, containerd, kubelet');
+  const cluster = await startCluster({ registry: endpointOf(registry) });
+  undo.push(() => cluster.stop());
+  const namespace = await cluster.namespace();
+  await deployByHand(registry, cluster, namespace);
+
+  print('  Landfall, with its own Temporal server');
+  await cp(join(root, 'test/support/trivy-db/db'), join(folder, 'trivy/db'), { recursive: true });
+  await writeFile(join(folder, 'landfall.yaml'), configuration({ registry: registry.host, namespace, ...ports }));
+  const service = await startService(root, folder, { ...env, DEMO_REGISTRY_TOKEN: token, KUBECONFIG: cluster.kubeconfig });
+  undo.push(() => stopService(service, folder));
+  const temporal = JSON.parse(await readFile(join(folder, 'data/temporal.json'), 'utf8'));
+  const connection = await Connection.connect({ address: temporal.address });
+  undo.push(() => connection.close());
+  return { registry, cluster, namespace, folder, client: new Client({ connection, namespace: temporal.namespace }) };
+}
+
+const endpointOf = ({ host }: DemoRegistry) => ({ host, url: `http://${host}` });
+
+/** What a person made by kubectl, before there was Landfall. */
+async function deployByHand(registry: DemoRegistry, cluster: Cluster, namespace: string): Promise<void> {
+  await pushImage(endpointOf(registry), 'demo/web', '1.0.0', web('1.0.0'));
+  await pushImage(endpointOf(registry), 'demo/worker', 'dev', worker('first'));
+  const always = { container: { name: 'web', imagePullPolicy: 'Always' } };
+  await cluster.apply(
+    namespace,
+    workload(`${registry.host}/demo/web:1.0.0`, { name: 'web', replicas: 2 }),
+    workload(`${registry.host}/demo/worker:dev`, { name: 'worker', replicas: 1, ...always }),
+  );
+  for (const name of ['web', 'worker'])
+    await cluster.kubectl('rollout', 'status', `deployment/${name}`, '-n', namespace, '--timeout=60s');
+}
+
+const web = (version: string, before = ''): ImageOptions => ({
+  busybox: true,
+  files: { 'www/health': `well, ${version}\n` },
+  cmd: ['sh', '-c', `${before}exec httpd -f -p 8080 -h /www`],
+});
+const worker = (version: string): ImageOptions => ({ busybox: true, cmd: ['sleep', '3600'], env: { VERSION: version } });
+/** Well in its smoke test, and not in the cluster. */
+const crash = 'test -z "$KUBERNETES_SERVICE_HOST" || { echo "fatal: no database in this cluster"; exit 1; }; ';
+
+interface DemoSettings {
+  readonly registry: string;
+  readonly namespace: string;
+  readonly webhooks: number;
+  readonly operators: number;
+  readonly temporal: number;
+}
+
+function configuration({ registry, namespace, webhooks, operators, temporal }: DemoSettings): string {
+  return `listen: { webhooks: "127.0.0.1:${webhooks}", operators: "127.0.0.1:${operators}" }
+receivers:
+  distribution: { token: env:DEMO_REGISTRY_TOKEN }
+registries:
+  "${registry}": { plainHttp: true }
+temporal: { port: ${temporal} }
+trivy: { cacheDir: trivy, offline: true }
+search: off
+log: { level: warn }
+defaults:
+  scan: { failOn: critical }
+  smoke: { timeout: 60s, stayUp: 2s }
+  rollback: auto
+services:
+  - image: "${registry}/demo/web"
+    tags: { semver: ">=1.0.0" }
+    smoke: { http: { port: 8080, path: /health } }
+    # The Deployment was made by kubectl, which owns its image so far.
+    deploy: { kubernetes: { namespace: ${namespace}, workloads: [deployment/web], takeFrom: [kubectl] } }
+    watch: { kubernetes: true, for: 5s, interval: 1s }
+  - image: "${registry}/demo/worker"
+    tags: [dev]
+    deploy: { kubernetes: { namespace: ${namespace}, image: tag } }
+`;
+}
+
+interface DemoPush {
+  readonly name: 'web' | 'worker';
+  readonly tag: string;
+  readonly about: string;
+  readonly image: ImageOptions;
+  readonly ends: 'delivered' | 'rolled-back';
+}
+
+export const demoPushes: readonly DemoPush[] = [
+  { name: 'web', tag: '2.0.0', about: 'a good one', image: web('2.0.0'), ends: 'delivered' },
+  { name: 'web', tag: '3.0.0', about: 'one that crashes in the cluster', image: web('3.0.0', crash), ends: 'rolled-back' },
+  {
+    name: 'worker',
+    tag: 'dev',
+    about: 'another image of the tag that the Deployment follows',
+    image: worker('second'),
+    ends: 'delivered',
+  },
+];
+
+/** @returns what was not as expected */
+async function show(world: DemoWorld, print: (line: string) => void): Promise<string[]> {
+  const problems: string[] = [];
+  const good = new Map<string, string>();
+  for (const push of demoPushes) {
+    const { name, tag, about, image, ends } = push;
+    print(`\nPushing ${world.registry.host}/demo/${name}:${tag} (${about}):`);
+    const pushedAt = Date.now();
+    const digest = await pushImage(endpointOf(world.registry), `demo/${name}`, tag, image);
+    const rollout = rolloutId(name, { tag, digest } as RolloutState['image']);
+    const [state] = await followRollouts(world.client, [{ name, rollout }], { deadlineMs, print });
+    const seconds = ((Date.now() - pushedAt) / 1000).toFixed(1);
+    if (ends === 'delivered') good.set(name, digest);
+    const running = await digestsOfPods(world, name);
+    print(
+      `  ${state?.status} ${seconds} s after the push; the pods of ${name} run ${running.map((each) => each.slice(0, 19)).join(', ')}`,
+    );
+    if (state?.status !== ends) problems.push(`${name}:${tag}: expected ${ends}, found ${state?.status}: ${state?.reason ?? ''}`);
+    const wanted = good.get(name) ?? '';
+    if (running.length === 0 || running.some((each) => each !== wanted))
+      problems.push(`${name}:${tag}: expected every pod to run ${wanted}, found ${running.join(', ') || 'none'}`);
+  }
+  return problems;
+}
+
+async function digestsOfPods({ cluster, namespace }: DemoWorld, name: string): Promise<string[]> {
+  const field = '{range .items[*]}{.metadata.deletionTimestamp}{.status.containerStatuses[0].imageID}{"\\n"}{end}';
+  const listed = await cluster.kubectl('get', 'pods', '-n', namespace, '-l', `app=${name}`, '-o', `jsonpath=${field}`);
+  // One that is about to go begins with its time.
+  const lines = listed.split('\n').filter((line) => line !== '' && !/^\d{4}-/.test(line));
+  return lines.map((line) => line.slice(line.indexOf('@') + 1));
+}
