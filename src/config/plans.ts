@@ -1,26 +1,38 @@
 import { pathOf, type Repository, registryOf, type Tag } from '../domain/image-reference.ts';
+import type { ImageIdentity } from '../domain/outcomes.ts';
 import { type ChangeTarget, dispatchOfPush, type Plan, type ProbePlan, type StagePlan } from '../domain/plan.ts';
-import { follows, type TagPolicy } from '../domain/tag-policy.ts';
-import { exactness, matchesPattern, matchesWildcard } from '../settings/image-pattern.ts';
+import { followedApart, follows, type TagPolicy } from '../domain/tag-policy.ts';
+import { exactness, isOfAnyDepth, matchesPattern, matchesWildcard } from '../settings/image-pattern.ts';
 import type { Configuration } from './configuration.ts';
 import type { Kinds } from './kinds.ts';
-import { type ServiceSettings, shortenedName } from './service.ts';
+import { type ServiceSettings, shortenedName, shortHash } from './service.ts';
 
 /** The plans of the services that follow a pushed image; none: nobody wants it. */
 export function plansFor(configuration: Configuration, repository: Repository, tag: Tag): Plan[] {
-  return plansOfRepository(configuration, repository).filter((plan) => follows(plan.tags, tag));
+  return plansOfRepository(configuration, repository, tag).filter((plan) => follows(plan.tags, tag));
 }
 
 /**
- * The plans of the services that follow a repository, whatever the tag. Entries that name the repository itself win over patterns, and
+ * The plans of the services that follow a repository, whatever the tag. Where each tag goes its own way, only that of `tag`. Entries that name the repository itself win over patterns, and
  * there may be several of them; of the patterns the most exact one counts, the first of equals.
  */
-export function plansOfRepository(configuration: Configuration, repository: Repository): Plan[] {
+export function plansOfRepository(configuration: Configuration, repository: Repository, tag?: Tag): Plan[] {
+  return plansOfAllTags(configuration, repository).flatMap((plan) => ofOneTag(plan, tag));
+}
+
+function plansOfAllTags(configuration: Configuration, repository: Repository): Plan[] {
   const matching = configuration.services.filter(({ image }) => matchesPattern(image, repository));
   const exact = matching.filter(({ image }) => image.repository !== undefined);
   if (exact.length > 0) return exact.map((service) => planFrom(configuration, service, repository, service.name));
   const [best] = matching.sort((a, b) => exactness(b.image) - exactness(a.image));
   return best === undefined ? [] : [planFrom(configuration, best, repository, nameFromPattern(configuration, best, repository))];
+}
+
+/** As of a service that follows this tag alone, where each goes its own way: no name in a configuration has an `@`. */
+function ofOneTag(plan: Plan, tag: Tag | undefined): Plan[] {
+  if (!followedApart(plan.tags)) return [plan];
+  if (tag === undefined || !follows(plan.tags, tag)) return [];
+  return [{ ...plan, service: shortenedName(`${plan.service}@${tag}`), tags: { kind: 'exact', tags: [tag] } }];
 }
 
 /** The plan of a service that names one repository; undefined if there is none of that name, or a pattern would have to tell. */
@@ -32,11 +44,11 @@ export function planOf(configuration: Configuration, service: string): Plan | un
 /** What is said of one stage of a service that follows a repository. */
 export function stageOf(
   configuration: Configuration,
-  repository: Repository,
+  { repository, tag }: Pick<ImageIdentity, 'repository' | 'tag'>,
   service: string,
   stage: string,
 ): StagePlan | undefined {
-  const plan = plansOfRepository(configuration, repository).find((candidate) => candidate.service === service);
+  const plan = plansOfRepository(configuration, repository, tag).find((candidate) => candidate.service === service);
   return plan?.stages.find(({ name }) => name === stage);
 }
 
@@ -47,11 +59,12 @@ export function plansOfHost(configuration: Configuration, host: string): Plan[] 
   );
 }
 
-/** Whose pushes can be missed: what is passed on push by push is gone when it was not told of. */
+/** Whose pushes can be missed: what is passed on push by push is gone when it was not told of, and of tags apart nobody says which are in use. */
 function searchedServices({ services }: Configuration): { readonly service: ServiceSettings; readonly repository: Repository }[] {
   return services.flatMap((service) => {
     const { repository } = service.image;
-    return repository === undefined || dispatchOfPush(service) !== undefined ? [] : [{ service, repository }];
+    if (repository === undefined || dispatchOfPush(service) !== undefined || followedApart(service.tags)) return [];
+    return [{ service, repository }];
   });
 }
 
@@ -68,7 +81,8 @@ export function searchedRegistries(configuration: Configuration): Map<string, nu
 
 /**
  * What the pattern leaves open, in place of `*`: the path from its first `*` on, which is the last segment for most. Where a service of
- * another repository has that very name, as much of the path is put before it as it takes: two repositories never share a lane.
+ * another repository has that very name, as much of the path is put before it as it takes: two repositories never share a lane. So paths of any
+ * depth are joined by what hardly a segment has.
  */
 function nameFromPattern(configuration: Configuration, { name, image }: ServiceSettings, repository: Repository): string {
   const isTaken = (candidate: string) =>
@@ -77,9 +91,15 @@ function nameFromPattern(configuration: Configuration, { name, image }: ServiceS
   const open = image.text.split('/').findIndex((component) => component.includes('*'));
   const names = segments
     .slice(0, open)
-    .map((_, index) => shortenedName(name.replace('*', segments.slice(index).join('-'))))
+    .map((_, index) => shortenedName(name.replace('*', joined(segments.slice(index), isOfAnyDepth(image)))))
     .reverse();
   return names.find((candidate) => !isTaken(candidate)) ?? shortenedName(name.replace('*', repository.replace(/[/:]/g, '-')));
+}
+
+function joined(segments: readonly string[], isAnyDepth: boolean): string {
+  if (!isAnyDepth) return segments.join('-');
+  const name = segments.join('__');
+  return segments.some((segment) => segment.includes('__')) ? `${name}-${shortHash(segments.join('/'))}` : name;
 }
 
 function planFrom(

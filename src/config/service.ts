@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { Tag } from '../domain/image-reference.ts';
 import type { CheckPlan, Plan, StagePlan } from '../domain/plan.ts';
-import { problemOf, type TagPolicy } from '../domain/tag-policy.ts';
+import { followedApart, problemOf, type TagPolicy } from '../domain/tag-policy.ts';
 import type { ImagePattern } from '../settings/image-pattern.ts';
 import { type Complain, type Complaint, type Path, within } from '../settings/problem.ts';
 import {
@@ -35,8 +35,10 @@ const tagPolicy = z
         {
           pattern: text('a regular expression'),
           order: z
-            .enum(['alphabetical', 'numerical', 'newest'])
-            .describe('How the first group (else the whole tag) is compared; newest: by the creation time of the image.'),
+            .enum(['alphabetical', 'numerical', 'newest', 'none'])
+            .describe(
+              'How the first group (else the whole tag) is compared; newest: by the creation time of the image; none: not at all, each tag is a service of its own, NAME@TAG.',
+            ),
         },
         'A regular expression over the whole tag, and which of two tags is the later one.',
       ),
@@ -140,6 +142,8 @@ export function resolveService(
     }),
     decideWithinMs: decideWithin,
   };
+  if (followedApart(tags) && service.stages.some(({ change }) => change !== undefined))
+    complain(['tags'], 'expected no change beside order: none: each tag would write its image to the same place');
   for (const [index, { name }] of listed.entries())
     if (listed.findIndex((stage) => stage.name === name) < index)
       inStage(index)(['name'], 'expected a name that no other stage of this service has');
@@ -174,8 +178,12 @@ const longestServiceName = 99;
 /** A name made of a repository's path, which may be longer than a name: its end then tells it from others that begin alike. */
 export function shortenedName(name: string): string {
   if (name.length <= longestServiceName) return name;
-  const suffix = `-${createHash('sha256').update(name).digest('hex').slice(0, 12)}`;
+  const suffix = `-${shortHash(name)}`;
   return name.slice(0, longestServiceName - suffix.length) + suffix;
+}
+
+export function shortHash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 12);
 }
 
 /** Whether a stage, merged with all that holds for it, has whole pushes passed on in place of rollouts. */

@@ -14,9 +14,10 @@ export type TagPolicy =
   | { readonly kind: 'semver'; readonly range: string }
   /**
    * A regular expression over the whole tag (RE2's syntax). The first group, else the whole match, is what is compared: as text by code point,
-   * as a whole number of any length (otherwise the tag is not followed), or (`newest`) not at all: the image's creation time is.
+   * as a whole number of any length (otherwise the tag is not followed), or (`newest`) not at all: the image's creation time is. With `none`
+   * no tag is before another: each has a plan of its own, see `followedApart`.
    */
-  | { readonly kind: 'pattern'; readonly pattern: string; readonly order: 'alphabetical' | 'numerical' | 'newest' };
+  | { readonly kind: 'pattern'; readonly pattern: string; readonly order: 'alphabetical' | 'numerical' | 'newest' | 'none' };
 
 export interface Candidate {
   readonly tag: Tag;
@@ -66,12 +67,17 @@ export function follows(policy: TagPolicy, tag: string): boolean {
   }
 }
 
+/** Whether each tag that is followed goes its own way, as if a service of its own followed it alone. */
+export function followedApart(policy: TagPolicy): boolean {
+  return policy.kind === 'pattern' && policy.order === 'none';
+}
+
 /**
  * Negative: `a` is earlier than `b`. Zero: the policy does not order them (always so for exact tags, and for one tag pushed twice).
  * Both are followed tags.
  */
 export function compareCandidates(policy: TagPolicy, a: Candidate, b: Candidate): number {
-  if (policy.kind === 'exact') return 0;
+  if (policy.kind === 'exact' || followedApart(policy)) return 0;
   if (policy.kind === 'semver') return semver.compare(a.tag, b.tag);
   if (policy.order === 'newest') return compare(creationTime(a), creationTime(b));
   const match = compilePattern(policy.pattern);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isTag } from '../domain/image-reference.ts';
 import { namePattern } from '../settings/scalars.ts';
 import { wordIssue } from '../settings/wording.ts';
 import { InvalidInput } from './errors.ts';
@@ -17,10 +18,15 @@ export function parseInput<Schema extends z.ZodType>(schema: Schema, input: unkn
   throw new InvalidInput(parsed.error.issues.map(({ message }) => message).join('\n'));
 }
 
-/** The name of a service, whether or not there is one. */
+/** The name of a service, whether or not there is one. That of a tag which goes its own way ends in it. */
 export const serviceInput = z
   .string()
-  .regex(namePattern, { error: ({ input }) => `expected the name of a service, found '${String(input)}'` });
+  .refine(isServiceName, { error: ({ input }) => `expected the name of a service, found '${String(input)}'` });
+
+function isServiceName(text: string): boolean {
+  const [name = '', ...tags] = text.split('@');
+  return namePattern.test(name) && tags.length < 2 && tags.every(isTag);
+}
 
 /** Why somebody decides so. A blank one is none. */
 export const reasonInput = z

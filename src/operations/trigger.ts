@@ -17,7 +17,7 @@ import {
 } from '../domain/image-reference.ts';
 import { typedReason } from '../domain/person.ts';
 import type { Plan } from '../domain/plan.ts';
-import { follows } from '../domain/tag-policy.ts';
+import { followedApart, follows } from '../domain/tag-policy.ts';
 import { InvalidInput, NotFound, Refused, Unreachable } from './errors.ts';
 import type { Actor } from './input.ts';
 import { readLane } from './lane.ts';
@@ -34,7 +34,7 @@ type TriggerInput = z.output<typeof triggerInput>;
 export function planTriggers(configuration: Configuration, input: TriggerInput) {
   const { image, service } = readWanted(input, configuration);
   const { repository, tag = defaultTag } = image;
-  const ofRepository = plansOfRepository(configuration, repository);
+  const ofRepository = plansOfRepository(configuration, repository, tag);
   const candidates = ofRepository.filter((plan) => service === undefined || plan.service === service);
   const followers = candidates.filter((plan) => follows(plan.tags, tag)).map((plan) => ({ plan, image, tag }));
   if (followers.length > 0) return followers;
@@ -67,7 +67,9 @@ function readWanted({ image: text, service }: TriggerInput, configuration: Confi
   const named = planOf(configuration, name);
   const isImage = plansOfRepository(configuration, `docker.io/library/${name}` as Repository).length > 0;
   if (named === undefined || isImage) return { image: parseImage(text), service };
-  return { image: parseImage(`${named.repository}${rest}`), service: service ?? name };
+  // Of tags apart, each has a service of a longer name.
+  const only = followedApart(named.tags) ? service : (service ?? name);
+  return { image: parseImage(`${named.repository}${rest}`), service: only };
 }
 
 function parseImage(text: string): ImageReference {

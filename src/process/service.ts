@@ -9,6 +9,7 @@ import { starterConfiguration } from '../config/starter.ts';
 import type { Environment } from '../domain/environment.ts';
 import { makePrivate } from '../platform/files/private-folder.ts';
 import { useProxies } from '../platform/http/client.ts';
+import { readClusterContext } from '../platform/kubernetes/kubeconfig.ts';
 import { formatProblem } from '../settings/problem.ts';
 import type { DropIn } from '../sources/kit/source.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
@@ -25,13 +26,15 @@ import type { ServedQueues } from './workers.ts';
  */
 export async function startService(file: string, env: Environment, kinds: Kinds) {
   const isThere = existsSync(file);
-  const dropIn = isThere ? undefined : dropInOf(kinds, env);
+  const asked = dropInOf(kinds, env);
+  const dropIn = isThere ? undefined : asked;
   const isNew = !isThere && dropIn === undefined;
   if (isNew) await writeFile(file, starterConfiguration(kinds), { flag: 'wx' });
   const wanted = rolesOf(env);
   const loaded = loadConfiguration(file, env, kinds, { text: dropIn?.text, secretsFor: wanted });
   if ('problems' in loaded) throw new Error(loaded.problems.map(formatProblem).join('\n'));
   const { configuration } = loaded;
+  if (dropIn?.needsCluster && wanted.includes('worker')) await readClusterContext(env);
   const serving = servingOf(configuration, wanted, env);
   if (configuration.temporal.kind === 'embedded' && !wanted.includes('api') && !wanted.includes('worker')) {
     throw new Error(
@@ -63,7 +66,7 @@ export async function startService(file: string, env: Environment, kinds: Kinds)
     if (serving?.steps) stops.unshift(await beginSchedules(() => ensureSchedules(temporal.client, configuration, log), log));
     pauses.start();
     return {
-      greeting: greet({ file, isNew, dropIn, configuration, temporal, ingress, hosts: serving?.hosts ?? [] }),
+      greeting: greet({ file, isNew, asked, dropIn, configuration, temporal, ingress, hosts: serving?.hosts ?? [] }),
       running: workers?.running ?? new Promise<void>(() => undefined),
       stop,
     };
@@ -126,7 +129,9 @@ function servingOf(configuration: Configuration, wanted: readonly Role[], env: E
 interface StartedParts {
   readonly file: string;
   readonly isNew: boolean;
-  /** In place of a file. */
+  /** What the environment stands for. */
+  readonly asked: DropIn | undefined;
+  /** The same, in place of a file. */
   readonly dropIn: DropIn | undefined;
   readonly configuration: Configuration;
   readonly temporal: Temporal;
@@ -135,7 +140,7 @@ interface StartedParts {
   readonly hosts: readonly string[];
 }
 
-function greet({ file, isNew, dropIn, configuration, temporal, ingress, hosts }: StartedParts): string {
+function greet({ file, isNew, asked, dropIn, configuration, temporal, ingress, hosts }: StartedParts): string {
   const { length } = configuration.services;
   const served = dropIn?.serves ?? `${length} ${length === 1 ? 'service' : 'services'} of ${file}`;
   const lines = [`Landfall serves ${served}.`];
@@ -150,18 +155,27 @@ function greet({ file, isNew, dropIn, configuration, temporal, ingress, hosts }:
     `  operators  http://${ingress.operators} (/readyz, /metrics)`,
     `  Temporal   ${temporal.address}, namespace ${temporal.namespace}${temporal.uiUrl ? `, page ${temporal.uiUrl}` : ''}`,
   );
+  return [...lines, ...adviceTo({ file, isNew, asked, dropIn }, length)].join('\n');
+}
+
+/** What whoever started it may want to do next. */
+function adviceTo(
+  { file, isNew, asked, dropIn }: Pick<StartedParts, 'file' | 'isNew' | 'asked' | 'dropIn'>,
+  services: number,
+): string[] {
   if (dropIn !== undefined) {
-    lines.push(`So it is because there is ${dropIn.because}, and no ${file}: with one, that says what is done.`);
-    if (dropIn.warning !== undefined) lines.push(dropIn.warning);
-  } else if (length > 0) {
-    lines.push('See what it does with `npx landfall list`.');
-  } else {
-    lines.push(
-      isNew ? `${file} is new, written just now, with what each section is for.` : `${file} has no services yet.`,
-      'Next: add a service and a receiver to it, look it over with `npx landfall config check`, and start again.',
-    );
+    const because = `So it is because there is ${dropIn.because}, and no ${file}: with one, that says what is done.`;
+    return [because, ...(dropIn.warning === undefined ? [] : [dropIn.warning])];
   }
-  return lines.join('\n');
+  const passedOver = asked && `${file} is there, so it says what is done, and not ${asked.because} alone.`;
+  const next =
+    services > 0
+      ? ['See what it does with `npx landfall list`.']
+      : [
+          isNew ? `${file} is new, written just now, with what each section is for.` : `${file} has no services yet.`,
+          'Next: add a service and a receiver to it, look it over with `npx landfall config check`, and start again.',
+        ];
+  return [...(passedOver === undefined ? [] : [passedOver]), ...next];
 }
 
 /**

@@ -118,7 +118,7 @@ function hostActivitiesOf(
   serving: ServedQueues,
 ): (host: string) => HostActivities {
   const activities = createHostActivities(dependencies);
-  const ownStage: OwnStage = ({ image, plan, stage }) => stageOf(configuration, image.repository, plan.service, stage.name);
+  const ownStage: OwnStage = ({ image, plan, stage }) => stageOf(configuration, image, plan.service, stage.name);
   return (host) => (serving.steps ? activities : asOwnFileSays(host, activities, ownStage));
 }
 

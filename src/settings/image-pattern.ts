@@ -1,6 +1,9 @@
 import { InvalidReference, parseReference, parseRepository, type Repository } from '../domain/image-reference.ts';
 
-/** Which repositories an entry of the configuration speaks of: one, or all whose name fits `*` (any text within one path component). */
+/**
+ * Which repositories an entry of the configuration speaks of: one, or all whose name fits `*` (any text within one path component) or begins with
+ * what is before `**`, which stands at the end.
+ */
 export interface ImagePattern {
   /** Canonical: Docker Hub's short names are written out. */
   readonly text: string;
@@ -8,6 +11,8 @@ export interface ImagePattern {
   readonly repository?: Repository;
 }
 
+/** At the end: any path, of however many components. */
+const anyPath = '**';
 /** Stands for `*` while the rest is checked by the grammar of references. */
 const placeholder = '0wildcard0';
 
@@ -18,18 +23,28 @@ export function parseImagePattern(text: string): ImagePattern {
     if (tag === undefined && digest === undefined) return { text: repository, repository };
     throw new InvalidReference(text, 'expected no tag and no digest here; which tags are followed is said by `tags`');
   }
-  const canonical = parseRepository(text.replaceAll('*', placeholder), text);
+  const isAnyPath = text.endsWith(anyPath);
+  const open = isAnyPath ? text.slice(0, -1) : text;
+  if (isAnyPath && (open.indexOf('*') < open.length - 1 || !open.includes('/')))
+    throw new InvalidReference(text, 'expected ** at the end, after a registry or an owner with a /, and no other *');
+  const canonical = parseRepository(open.replaceAll('*', placeholder), text);
   if (canonical.slice(0, canonical.indexOf('/')).includes(placeholder)) {
     throw new InvalidReference(text, 'expected * only after the registry');
   }
-  return { text: canonical.replaceAll(placeholder, '*') };
+  return { text: canonical.replaceAll(placeholder, isAnyPath ? anyPath : '*') };
 }
 
 export function matchesPattern(pattern: ImagePattern, repository: Repository): boolean {
   if (pattern.repository !== undefined) return pattern.repository === repository;
+  if (isOfAnyDepth(pattern)) return repository.startsWith(pattern.text.slice(0, -anyPath.length));
   const wanted = pattern.text.split('/');
   const found = repository.split('/');
   return wanted.length === found.length && wanted.every((component, index) => matchesWildcard(component, found[index] ?? ''));
+}
+
+/** Whether what it leaves open may have several path components. */
+export function isOfAnyDepth({ text }: ImagePattern): boolean {
+  return text.endsWith(anyPath);
 }
 
 /** Whether `*` in `wanted`, as any text, makes it `found`. Without a regular expression: many `*` must not make the matching explode. */

@@ -30,9 +30,7 @@ describe('a host that only deploys', () => {
     throw new Error('the work itself');
   };
   const worked = Object.fromEntries(types.map((type) => [type, act])) as unknown as HostActivities;
-  const host = asOwnFileSays('web-1', worked, ({ image, plan, stage }) =>
-    stageOf(own, image.repository, plan.service, stage.name),
-  );
+  const host = asOwnFileSays('web-1', worked, ({ image, plan, stage }) => stageOf(own, image, plan.service, stage.name));
 
   function inputOf(repository: string, change: (stage: StagePlan) => StagePlan = (stage) => stage): StageStepInput {
     const [plan] = plansOfRepository(own, parseRepository(repository));

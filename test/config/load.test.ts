@@ -366,8 +366,18 @@ services:
     [
       'a pattern without order',
       service('tags: { pattern: a }'),
-      /tags\.order: expected alphabetical, numerical or newest, found nothing/,
+      /tags\.order: expected alphabetical, numerical, newest or none, found nothing/,
     ],
+    [
+      'a change of tags apart',
+      'services: [{ image: a/x, tags: { pattern: a, order: none }, change: { repository: ./d, file: f } }]',
+      /services\[0\]\.tags: expected no change beside order: none/,
+    ],
+    ...['ghcr**', 'gh*.io/**'].map((image): [string, string, RegExp] => [
+      `the pattern ${image}`,
+      `services: [{ image: "${image}" }]`,
+      /services\[0\]\.image: /,
+    ]),
     ['a platform that is none', service('platforms: [amd64]'), /platforms\[0\]: expected a platform such as linux\/amd64/],
     [
       'an ignored finding without a reason',

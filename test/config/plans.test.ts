@@ -357,6 +357,28 @@ services:
     ]);
   });
 
+  it('is one of a path of any depth, and two paths never have one name', () => {
+    const text = 'services: [{ image: "ghcr.io/team/svc-**" }, { image: ghcr.io/team/svc-web, name: own }]';
+    assert.deepEqual(names(text, 'ghcr.io/team/svc-a'), ['svc-a']);
+    assert.deepEqual(names(text, 'ghcr.io/team/svc-web'), ['own']);
+    assert.deepEqual(names(text, 'ghcr.io/team/other'), []);
+    const [deep, flat] = ['svc-a/b', 'svc-a__b'].flatMap((path) => names(text, `ghcr.io/team/${path}`));
+    assert.equal(deep, 'svc-a__b');
+    assert.match(flat ?? '', /^svc-a__b-[0-9a-f]{12}$/);
+  });
+
+  it('is a service of its own for each tag that goes its own way', () => {
+    const configuration = load('services: [{ image: "ghcr.io/team/**", tags: { pattern: ".*", order: none } }]');
+    const image = repository('ghcr.io/team/app');
+    const [plan, ...others] = plansFor(configuration, image, 'dev' as Tag);
+    assert.deepEqual([plan?.service, plan?.tags, others], ['app@dev', { kind: 'exact', tags: ['dev'] }, []]);
+    const long = plansFor(configuration, image, 'x'.repeat(128) as Tag)[0]?.service ?? '';
+    assert.match(long, /^app@x+-[0-9a-f]{12}$/);
+    assert.equal(long.length, 99);
+    // Which of them was pushed has to be said.
+    assert.deepEqual(plansOfRepository(configuration, image), []);
+  });
+
   it('has a name that fits workflow ids, and is still its own, however long the path', () => {
     const long = 'x'.repeat(120);
     const [a, b] = ['a', 'b'].flatMap((end) =>

@@ -1,4 +1,10 @@
 import assert from 'node:assert/strict';
+import { loadConfiguration } from '../../src/config/load.ts';
+import { plansFor } from '../../src/config/plans.ts';
+import type { Environment } from '../../src/domain/environment.ts';
+import type { Repository, Tag } from '../../src/domain/image-reference.ts';
+import { product } from '../../src/product.ts';
+import { eventDropIn } from '../../src/sources/event/drop-in.ts';
 import { eventFromEnvironment, eventSource } from '../../src/sources/event/index.ts';
 import { contextOf } from '../api/support/receivers.ts';
 
@@ -80,5 +86,59 @@ describe('the settings of events', () => {
       JSON.stringify(eventFromEnvironment({ ...three, GITHUB_OIDC_ISSUER: 'http://evil.example' })),
       /problem.*https:/,
     );
+  });
+
+  it('want a registry or an owner, with its slash, before all images: without, others begin alike', () => {
+    const found = eventFromEnvironment({ ...three, ALLOWED_IMAGE_PREFIX: 'ghcr.io' });
+    assert.match(
+      JSON.stringify(found),
+      /ALLOWED_IMAGE_PREFIX: expected a registry and an owner, such as ghcr.io\/my-org\/, found 'ghcr.io'/,
+    );
+  });
+
+  const made = (env: Environment) => {
+    const dropIn = eventDropIn(env);
+    const loaded = dropIn && loadConfiguration('landfall.yaml', env, product, { text: dropIn.text });
+    return { dropIn, loaded, ...(loaded && 'configuration' in loaded && { configuration: loaded.configuration }) };
+  };
+
+  it('stand for a whole configuration, as of kuberollouttrigger: each tag of what is below the prefix, in all namespaces', () => {
+    const { configuration, dropIn } = made({ ...three, ALLOWED_IMAGE_PREFIX: 'ghcr.io/UnitVectorY-Labs/' });
+    assert.ok(configuration && dropIn);
+    const [plan] = plansFor(configuration, 'ghcr.io/unitvectory-labs/deep/app' as Repository, 'dev' as Tag);
+    assert.deepEqual([plan?.service, plan?.checks], ['deep__app@dev', []]);
+    const [{ deploy, change, watch, rollback } = {}, ...others] = plan?.stages ?? [];
+    assert.deepEqual([change, watch, rollback, others], [undefined, undefined, 'auto', []]);
+    const wanted = { namespace: '*', workloads: { image: 'tag' }, pin: 'tag' };
+    assert.partialDeepStrictEqual(deploy, { kind: 'kubernetes', settings: wanted });
+    assert.deepEqual(plansFor(configuration, 'ghcr.io/other/app' as Repository, 'dev' as Tag), []);
+    const { listen, log, receivers, registries } = configuration;
+    assert.deepEqual(
+      [listen.webhooks, log.level, Object.keys(receivers), registries],
+      [{ host: '0.0.0.0', port: 8080 }, 'info', ['event'], {}],
+    );
+    assert.match(dropIn.warning ?? '', /^Nothing is scanned or smoke-tested: for that, .*landfall\.yaml[^\n]*$/);
+    assert.equal(made({ PATH: '/bin' }).dropIn, undefined);
+  });
+
+  it('know the other variables of kuberollouttrigger: those that say something, and those that are for nothing', () => {
+    const more = {
+      WEB_LISTEN_ADDR: ':9090',
+      LOG_LEVEL: 'WARN',
+      VALKEY_ADDR: 'valkey:6379',
+      VALKEY_CHANNEL: 'x',
+      DEV_MODE: 'true',
+    };
+    const { configuration, dropIn } = made({ ...three, ALLOWED_IMAGE_PREFIX: '127.0.0.1:5000/team/', ...more });
+    assert.deepEqual(configuration?.listen.webhooks, { host: '0.0.0.0', port: 9090 });
+    assert.equal(configuration?.log.level, 'warn');
+    assert.equal(configuration?.registries['127.0.0.1:5000']?.plainHttp, true);
+    assert.match(dropIn?.warning ?? '', /without effect: VALKEY_ADDR, VALKEY_CHANNEL\..*\n.*DEV_MODE/);
+    assert.deepEqual(made({ ...three, WEB_LISTEN_ADDR: '127.0.0.1:81' }).configuration?.listen.webhooks, {
+      host: '127.0.0.1',
+      port: 81,
+    });
+    const { GITHUB_OIDC_AUDIENCE: _, ...two } = three;
+    assert.match(JSON.stringify(made(two).loaded), /but GITHUB_OIDC_AUDIENCE is not set: set all of them, or none/);
   });
 });

@@ -237,6 +237,13 @@ describe('the receiver of events of CI jobs', () => {
     assert.deepEqual(parse({ image: 'ghcr.io/test-org/Sub/APP', tags: ['Dev_1.0-x'] }), ['ghcr.io/test-org/sub/app:Dev_1.0-x']);
     assert.deepEqual(parse({ image: `${app}//`, tags: ['dev'] }), [`${app}:dev`]);
     assert.deepEqual(parse({ image: 'docker-org/app', tags: ['dev'] }), ['docker.io/docker-org/app:dev']);
+    const capitals = only(eventSource.open({ event: settings({ imagePrefix: ['ghcr.io/Test-Org/'] }) }, contextOf({})));
+    for (const image of ['ghcr.io/Test-Org/App', 'ghcr.io/test-org/app'])
+      assert.equal(parseWith(capitals, { image, tags: ['dev'] }).pushes[0]?.repository, app);
+    assert.throws(() => parseWith(capitals, { image: 'ghcr.io/test-orgevil/app', tags: ['dev'] }), {
+      name: 'Problem',
+      status: 400,
+    });
   });
 
   it('says what was expected without repeating what was sent', async () => {

@@ -53,7 +53,7 @@ export function createKubernetesDeployer({
 
 async function deploy(rollout: KubernetesRollout, { only, turn }: Pick<Work, 'only' | 'turn'>): Promise<Deployed> {
   const { client, target, signal, log } = rollout;
-  const planned = await planRollout(rollout);
+  const planned = await planRollout(rollout, true);
   const { targets, changes } = planned;
   if (targets.length === 0) {
     const text = `no workload of ${client.context.name} uses ${wantedReference(target)}`;

@@ -4,7 +4,7 @@ import { messageOf } from '../../domain/errors.ts';
 import { Refusal } from '../../domain/failures.ts';
 import type { Digest } from '../../domain/image-reference.ts';
 import type { KubernetesClient } from '../../platform/kubernetes/client.ts';
-import type { Pod } from '../../platform/kubernetes/objects.ts';
+import { type Pod, pods } from '../../platform/kubernetes/objects.ts';
 import {
   explainProblem,
   isReady,
@@ -75,6 +75,7 @@ export async function waitUntilRunning(waiting: PodWait, expected: readonly Expe
     for (const { pods, isDone } of found ?? []) if (isDone) proven += pods.length;
     if (found !== undefined) left = found.filter(({ isDone }) => !isDone).map(({ expected }) => expected);
     if (left.length === 0) return proven;
+    await removeStuckPods(waiting, found ?? []);
     for (const { problem, key, expected: of } of problemsIn(found ?? [], waiting.restarts)) {
       const since = seen.get(key) ?? Date.now();
       seen.set(key, since);
@@ -92,6 +93,8 @@ interface WorkloadState {
   readonly workload: Workload;
   /** Of the new template. */
   readonly pods: readonly Pod[];
+  /** Of another one. */
+  readonly others: readonly Pod[];
   readonly isDone: boolean;
   /** For people: `2 of 3 pods are ready`. */
   readonly text: string;
@@ -143,11 +146,24 @@ function keyOf({ kind, namespace, name }: Workload): string {
 
 function lookAt(expected: ExpectedPods, workload: Workload, all: readonly Pod[]): WorkloadState {
   requireUnchanged(expected, workload);
-  const pods = all.filter((pod) => isOfTemplate(pod, workload.template));
-  for (const pod of pods) requireDigests(expected, pod);
+  const ours = all.filter((pod) => isOfTemplate(pod, workload.template));
+  const others = all.filter((pod) => !ours.includes(pod));
+  for (const pod of ours) requireDigests(expected, pod);
   const { isDone, text } = progressOf(workload);
-  const areReady = pods.every((pod) => isReady(pod) && isProven(expected, pod));
-  return { expected, workload, pods, isDone: isDone && areReady, text };
+  const areReady = ours.every((pod) => isReady(pod) && isProven(expected, pod));
+  return { expected, workload, pods: ours, others, isDone: isDone && areReady, text };
+}
+
+/**
+ * A StatefulSet waits for ever for a pod that does not come up, also when it has a better template by now.
+ * @see https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback
+ */
+async function removeStuckPods({ client, signal, restarts }: PodWait, looks: readonly WorkloadState[]): Promise<void> {
+  const ofSets = looks.filter(({ workload }) => workload.kind === 'StatefulSet').flatMap(({ others }) => others);
+  for (const pod of ofSets.filter((pod) => !isReady(pod) && problemOf(pod, restarts) !== undefined)) {
+    const { namespace, name, uid } = pod.metadata;
+    await client.remove({ resource: pods, namespace, name }, signal, uid);
+  }
 }
 
 /** Who changes the image meanwhile means it: what comes up now is theirs. @throws Refusal `DeployRefused` */

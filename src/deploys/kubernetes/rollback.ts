@@ -16,8 +16,8 @@ import {
   type KubernetesRollout,
   writeAll,
 } from './rollout.ts';
-import { runningImages, type WorkloadTarget, wantedReference } from './targets.ts';
-import { pinnedReference, previousOf, type WorkloadChange } from './write.ts';
+import { containerIn, runningImages, type WorkloadTarget, wantedReference } from './targets.ts';
+import { pinnedReference, pinsBeside, previousOf, type WorkloadChange } from './write.ts';
 
 /**
  * Brings back what the snapshot found. The registry is asked by nobody but the nodes.
@@ -99,17 +99,14 @@ function backTo(
   const known = [wantedReference(target), ...found];
   const current = containersOf(workload.template).filter(({ name }) => name in images);
   const isKnown = current.every(({ image = '' }) => known.includes(image));
-  const previous = { rollout: `${rollout} undone`, images: {}, pinned };
+  const others = pinsBeside(workload, Object.keys(images));
+  const previous = { rollout: `${rollout} undone`, images: {}, pinned: [...others, ...pinned] };
   return { workload, images, previous, rollout, takeFrom: isKnown ? 'anybody' : deploy.takeFrom };
 }
 
 /** `deployment/web` of `deployment/web/app`. */
 function workloadIn({ name }: RunningImage): string {
   return name.slice(0, name.lastIndexOf('/'));
-}
-
-function containerIn({ name }: RunningImage): string {
-  return name.slice(name.lastIndexOf('/') + 1);
 }
 
 function digestOf(image: RunningImage | undefined): Digest | undefined {

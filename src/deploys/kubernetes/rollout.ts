@@ -1,11 +1,23 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { concurrently } from '../../domain/concurrently.ts';
 import { type Digest, tryParseReference } from '../../domain/image-reference.ts';
-import type { RunningImage, VerifiedImage } from '../../domain/outcomes.ts';
-import { containersOf, nameOf, referenceOf, type Workload } from '../../platform/kubernetes/workloads.ts';
+import type { VerifiedImage } from '../../domain/outcomes.ts';
+import type { Pod } from '../../platform/kubernetes/objects.ts';
+import { runningDigest, statusesOf } from '../../platform/kubernetes/pods.ts';
+import { containersOf, isOfTemplate, nameOf, podsOf, referenceOf, type Workload } from '../../platform/kubernetes/workloads.ts';
+import { progressOf } from './progress.ts';
 import type { ExpectedPods, PodWait } from './readiness.ts';
 import { requireChangeable } from './refusals.ts';
-import { findTargets, type KubernetesTarget, runningImages, type WorkloadTarget, wantedReference } from './targets.ts';
-import { type PreviousImages, pinnedReference, previousOf, type WorkloadChange, writeImages } from './write.ts';
+import {
+  containerIn,
+  findTargets,
+  imagesOf,
+  type KubernetesTarget,
+  type WorkloadTarget,
+  wantedReference,
+  workloadsOf,
+} from './targets.ts';
+import { type PreviousImages, pinnedReference, pinsBeside, previousOf, type WorkloadChange, writeImages } from './write.ts';
 
 /** One deploy, or rollback, of one stage. */
 export interface KubernetesRollout extends PodWait {
@@ -20,40 +32,67 @@ export interface PlannedRollout {
 /** Workloads that are written at once; the client keeps its pace. */
 export const writesAtOnce = 8;
 
-/** Refuses what can be told to fail, and changes nothing. */
-export async function planRollout({ client, target, signal }: KubernetesRollout): Promise<PlannedRollout> {
-  const targets = await findTargets(client, target, signal);
-  const running = await runningImages(client, targets, signal);
-  const changes = targets.flatMap((each) => changeOf(each, running, target) ?? []);
-  for (const { workload, images } of changes) requireChangeable(workload, Object.keys(images).length === 0);
-  return { targets, changes };
+/** Pods that are being made say before long what they run. */
+const knownWithinMs = 15_000;
+const lookMs = 1_000;
+
+/**
+ * Refuses what can be told to fail, and changes nothing.
+ * @param waits where somebody else has just restarted a workload, for what its pods run then: it may be the image already
+ */
+export async function planRollout(rollout: KubernetesRollout, waits = false): Promise<PlannedRollout> {
+  const { client, target, signal } = rollout;
+  const until = Date.now() + (waits ? knownWithinMs : 0);
+  for (;;) {
+    const targets = await findTargets(client, target, signal);
+    const pods = await podsOf(client, workloadsOf(targets), signal);
+    const found = targets.map((each) => changeOf(each, pods.get(each.workload) ?? [], target));
+    const changes = found.flatMap((each) => each?.change ?? []);
+    if (Date.now() < until && found.some((each) => each?.isGuessed)) {
+      await pause(lookMs, undefined, { signal });
+      continue;
+    }
+    for (const { workload, images } of changes) requireChangeable(workload, Object.keys(images).length === 0);
+    return { targets, changes };
+  }
 }
 
-/** Undefined where the workload has the image, and its pods run it or will. */
+/** Undefined where the workload has the image, and its pods run it or will. `isGuessed`: its pods do not say what they run yet. */
 function changeOf(
-  { workload, name, containers }: WorkloadTarget,
-  all: readonly RunningImage[],
+  of: WorkloadTarget,
+  pods: readonly Pod[],
   target: KubernetesTarget,
-): WorkloadChange | undefined {
+): { readonly change: WorkloadChange; readonly isGuessed: boolean } | undefined {
+  const { workload, containers } = of;
   const { deploy, rollout } = target;
-  const running = new Map(all.map((image) => [image.name, image]));
-  const ours = containers.flatMap((container) => {
-    const image = running.get(`${name}/${container}`);
-    return image === undefined ? [] : [{ container, image }];
-  });
-  const found = Object.fromEntries(ours.map(({ container, image }) => [container, pinnedReference(image)]));
+  const found = Object.fromEntries(imagesOf(of, pods).map((image) => [containerIn(image), pinnedReference(image)]));
   const before = previousOf(workload);
   // An earlier try of this rollout wrote it.
   const isWritten = before?.rollout === rollout;
-  const previous: PreviousImages = { rollout, images: isWritten ? before.images : found, pinned: [] };
+  const pinned = pinsBeside(workload, containers);
+  const previous: PreviousImages = { rollout, images: isWritten ? before.images : found, pinned };
   const images = Object.fromEntries(containers.map((container) => [container, wantedReference(target)]));
   const change = { workload, images, previous, rollout, takeFrom: deploy.takeFrom };
-  if (changesReference(workload, images)) return change;
-  const accepted = digestsOf(target.image);
-  const runsIt = ours.every(({ image: { digest } }) => digest === undefined || accepted.includes(digest));
-  if (runsIt || isWritten || deploy.pin !== 'tag') return undefined;
+  if (changesReference(workload, images)) return { change, isGuessed: false };
+  if (isWritten || deploy.pin !== 'tag') return undefined;
+  const runsIt = templateRuns(of, pods, digestsOf(target.image));
+  if (runsIt === true) return undefined;
   // The reference stays whose it is.
-  return { ...change, images: {}, restartedAt: new Date().toISOString() };
+  return { change: { ...change, images: {}, restartedAt: new Date().toISOString() }, isGuessed: runsIt === undefined };
+}
+
+/**
+ * Whether the pods of a workload's template run one of these, as they do where somebody has restarted it since the tag was moved. Undefined: they
+ * are being made, and nobody can tell.
+ */
+function templateRuns({ workload, containers }: WorkloadTarget, pods: readonly Pod[], accepted: readonly Digest[]) {
+  const statuses = pods.filter((pod) => isOfTemplate(pod, workload.template)).flatMap(statusesOf);
+  const digests = containers.map((name) =>
+    statuses.filter((status) => status.name === name).flatMap((status) => runningDigest(status) ?? []),
+  );
+  if (digests.flat().some((digest) => !accepted.includes(digest))) return false;
+  if (digests.every(({ length }) => length > 0) || progressOf(workload).isDone) return true;
+  return undefined;
 }
 
 export function changesReference({ template }: Workload, images: Readonly<Record<string, string>>): boolean {

@@ -146,12 +146,17 @@ export async function runningImages(
   targets: readonly WorkloadTarget[],
   signal: AbortSignal,
 ): Promise<RunningImage[]> {
-  const pods = await podsOf(
-    client,
-    targets.map(({ workload }) => workload),
-    signal,
-  );
+  const pods = await podsOf(client, workloadsOf(targets), signal);
   return targets.flatMap((target) => imagesOf(target, pods.get(target.workload) ?? []));
+}
+
+export function workloadsOf(targets: readonly WorkloadTarget[]): Workload[] {
+  return targets.map(({ workload }) => workload);
+}
+
+/** `app` of `deployment/web/app`. */
+export function containerIn({ name }: RunningImage): string {
+  return name.slice(name.lastIndexOf('/') + 1);
 }
 
 export function imagesOf({ workload, name, containers }: WorkloadTarget, pods: readonly Pod[]): RunningImage[] {

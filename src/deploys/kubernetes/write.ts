@@ -41,6 +41,11 @@ export function previousOf({ object }: Workload): PreviousImages | undefined {
   }
 }
 
+/** What was pinned to go back in the other containers of a workload stays so. */
+export function pinsBeside(workload: Workload, containers: readonly string[]): string[] {
+  return previousOf(workload)?.pinned.filter((container) => !containers.includes(container)) ?? [];
+}
+
 function isPrevious(found: unknown): found is PreviousImages {
   return typeof found === 'object' && found !== null && 'rollout' in found && 'images' in found && 'pinned' in found;
 }
@@ -69,7 +74,8 @@ const mostTries = 12;
 const pauseMs = 50;
 
 /**
- * Sets images by server-side apply. Somebody who changes the object at the same moment is not run over: it is read again.
+ * Sets images by server-side apply. Somebody who changes the object at the same moment is not run over: it is read again, and where it was restarted
+ * meanwhile, that will do.
  * @throws Refusal `DeployRefused` where a field belongs to another manager, or the API server does not take it
  */
 export async function writeImages(client: KubernetesClient, change: WorkloadChange, options: WriteOptions): Promise<Workload> {
@@ -94,6 +100,7 @@ export async function writeImages(client: KubernetesClient, change: WorkloadChan
       await pause(tries * pauseMs, undefined, { signal: options.signal });
       const now = await readWorkload(client, workload, options.signal);
       if (now === undefined) throw refused(`${nameOf(workload)} in ${workload.namespace} was deleted meanwhile`, error);
+      if (change.restartedAt !== undefined && restartOf(now) !== restartOf(change.workload)) return now;
       workload = now;
     }
   }
@@ -120,7 +127,7 @@ function objectFor({ workload, images, previous, rollout, restartedAt }: Workloa
     return wanted === undefined ? [] : [{ name, image: wanted }];
   });
   const [initContainers, containers] = [true, false].map((init) => all.filter((each) => isInit(template, each.name) === init));
-  const restart = restartedAt ?? (isOwnRestart(object) ? template.metadata?.annotations?.[restartAnnotation] : undefined);
+  const restart = restartedAt ?? (isOwnRestart(object) ? restartOf(workload) : undefined);
   const pods = {
     metadata: { annotations: { [rolloutAnnotation]: rollout, ...(restart !== undefined && { [restartAnnotation]: restart }) } },
     spec: { ...(containers?.length && { containers }), ...(initContainers?.length && { initContainers }) },
@@ -140,6 +147,10 @@ function ownContainers(object: WorkloadObject): Set<string> {
     return name !== undefined && 'f:image' in fields ? [(JSON.parse(name) as { name?: string }).name ?? ''] : [];
   });
   return new Set(names);
+}
+
+function restartOf({ template }: Workload): string | undefined {
+  return template.metadata?.annotations?.[restartAnnotation];
 }
 
 function isOwnRestart(object: WorkloadObject): boolean {

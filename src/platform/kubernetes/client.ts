@@ -44,7 +44,7 @@ export class KubernetesClient {
   readonly context: ClusterContext;
   readonly #env: Environment;
   readonly #bucket = { tokens: burst, at: performance.now() };
-  #session: { readonly credentials: KubernetesCredentials; readonly connection: Dispatcher } | undefined;
+  #session: Session | undefined;
   /** How many requests it has sent. */
   requests = 0;
 
@@ -152,13 +152,14 @@ export class KubernetesClient {
     const first = await this.#sendOnce(method, path, asked, signal);
     if (first.status !== 401) return first;
     // The token may have been replaced since it was read.
-    this.#forget();
+    this.#forget(first.session);
     return await this.#sendOnce(method, path, asked, signal);
   }
 
   async #sendOnce(method: Dispatcher.HttpMethod, path: ObjectPath, { query, body, type, accept }: Asked, signal: AbortSignal) {
     await this.#take(signal);
-    const { credentials, connection } = await this.#connect(signal);
+    const session = await this.#connect(signal);
+    const { credentials, connection } = session;
     const url = new URL(`${this.context.cluster.server.replace(/\/+$/, '')}${pathOf(path)}`);
     url.search = new URLSearchParams(query).toString();
     const deadline = AbortSignal.timeout(answerWithinMs);
@@ -177,17 +178,17 @@ export class KubernetesClient {
         ...(body !== undefined && { body }),
         signal: AbortSignal.any([signal, deadline]),
       });
-      return { status: answer.statusCode, headers: answer.headers, text: await readText(answer.body) };
+      return { status: answer.statusCode, headers: answer.headers, text: await readText(answer.body), session };
     } catch (error) {
       signal.throwIfAborted();
       // A connection may have been cut with what it was made from: the kubeconfig is read anew.
-      this.#forget();
+      this.#forget(session);
       const why = deadline.aborted ? `did not answer within ${answerWithinMs / 1_000} s` : `did not answer: ${messageOf(error)}`;
       throw new Error(`Kubernetes (${this.context.name}, ${url.origin}) ${why}`, { cause: error });
     }
   }
 
-  async #connect(signal: AbortSignal) {
+  async #connect(signal: AbortSignal): Promise<Session> {
     const known = this.#session;
     if (known !== undefined && Date.now() < (known.credentials.validUntil ?? Number.POSITIVE_INFINITY)) return known;
     const { cluster } = this.context;
@@ -199,6 +200,8 @@ export class KubernetesClient {
       ...(credentials.certificate !== undefined && { cert: credentials.certificate }),
       ...(credentials.key !== undefined && { key: credentials.key }),
     };
+    // Of several requests that found none, the first has made one by now.
+    if (this.#session !== known && this.#session !== undefined) return this.#session;
     const proxy = cluster['proxy-url'];
     const connection = keptConnection(
       new URL(cluster.server),
@@ -206,16 +209,15 @@ export class KubernetesClient {
       tls,
       proxy === undefined ? undefined : new URL(proxy),
     );
-    this.#forget();
+    this.#forget(known);
     this.#session = { credentials, connection };
     return this.#session;
   }
 
   /** What is under way on it is answered still. */
-  #forget(): void {
-    const { connection } = this.#session ?? {};
-    this.#session = undefined;
-    connection?.close().catch(() => undefined);
+  #forget(session: Session | undefined): void {
+    if (this.#session === session) this.#session = undefined;
+    session?.connection.close().catch(() => undefined);
   }
 
   async #take(signal: AbortSignal): Promise<void> {
@@ -225,6 +227,11 @@ export class KubernetesClient {
     bucket.at = now;
     if (bucket.tokens < 0) await pause((-bucket.tokens / requestsPerSecond) * 1_000, undefined, { signal });
   }
+}
+
+interface Session {
+  readonly credentials: KubernetesCredentials;
+  readonly connection: Dispatcher;
 }
 
 interface ListPage<Item> {

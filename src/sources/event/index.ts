@@ -11,6 +11,7 @@ import { isObject } from '../kit/reading.ts';
 import { issuerUrl, textList } from '../kit/settings.ts';
 import { type AuthenticRequest, defineSource, type FromEnvironment, type ParsedRequest } from '../kit/source.ts';
 import { type AllowedJobs, judgeJob } from './claims.ts';
+import { eventDropIn, jobVariables } from './drop-in.ts';
 
 /** Issuer of the tokens of GitHub Actions at github.com. */
 const githubIssuer = 'https://token.actions.githubusercontent.com';
@@ -97,6 +98,7 @@ export const eventSource = defineSource({
   name: 'event',
   settings: () => eventSettings,
   fromEnvironment: eventFromEnvironment,
+  dropIn: eventDropIn,
   // Its prefixes are demanded, and compared with what the job wrote.
   allowedImages: ({ imagePrefix }) => [
     {
@@ -178,7 +180,8 @@ function allowedRepository(image: unknown, prefixes: readonly string[]): Reposit
   if (!image.includes('/')) throw malformed('Expected an image with a /, such as ghcr.io/team/app.');
   // Before the prefix is looked at: what is left must still begin with it.
   const name = image.replace(/\/+$/, '');
-  if (!prefixes.some((prefix) => name.startsWith(prefix))) {
+  // Owners are written with capitals in the one place, and in the other not.
+  if (!prefixes.some((prefix) => name.startsWith(prefix) || name.startsWith(asciiLowerCase(prefix)))) {
     throw malformed('Expected an image that begins with the prefix which receivers.event allows.');
   }
   try {
@@ -203,23 +206,15 @@ function tagsOf(tags: unknown): readonly Tag[] {
   });
 }
 
-const required = ['GITHUB_OIDC_AUDIENCE', 'GITHUB_ALLOWED_ORG', 'ALLOWED_IMAGE_PREFIX'] as const;
-
 /**
  * The variables that configure kuberollouttrigger configure this receiver as well, without any file. `GITHUB_OIDC_ISSUER` names another
  * issuer than github.com's, such as that of a GitHub Enterprise Server.
  */
 export function eventFromEnvironment(env: Environment): FromEnvironment<EventSettings> {
-  const missing = required.filter((name) => !env[name]?.trim());
-  if (missing.length === required.length) return undefined;
-  if (missing.length > 0) {
-    const is = missing.length === 1 ? 'is' : 'are';
-    return {
-      problem: `expected ${required.join(', ')} together, but ${missing.join(' and ')} ${is} not set: set all of them, or none`,
-    };
-  }
+  const variables = jobVariables(env);
+  if (variables === undefined || 'problem' in variables) return variables;
   const issuer = env.GITHUB_OIDC_ISSUER?.trim().replace(/\/+$/, '') || githubIssuer;
   if (!isIssuerUrl(issuer)) return { problem: 'GITHUB_OIDC_ISSUER: expected a URL that begins with https://' };
-  const [audience = '', owner = '', prefix = ''] = required.map((name) => env[name]?.trim());
+  const { audience, owner, prefix } = variables;
   return { settings: { issuers: [{ github: issuer }], audience: [audience], owners: [owner], imagePrefix: [prefix] } };
 }

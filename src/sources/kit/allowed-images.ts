@@ -61,18 +61,10 @@ export function allowedImages(listed: readonly string[] | undefined, otherwise: 
   };
 }
 
-const everything = '/**';
-
-/** As those of services, and `registry.example.org/**` for whatever is below. @throws InvalidReference */
+/** @throws InvalidReference */
 function patternOf(text: string): { readonly host: string; readonly matches: (repository: Repository) => boolean } {
-  if (!text.endsWith(everything)) {
-    const pattern = parseImagePattern(text);
-    return { host: hostOf(pattern.text), matches: (repository) => matchesPattern(pattern, repository) };
-  }
-  const whole = parseImagePattern(`${text.slice(0, -everything.length)}/x/x`).text;
-  const prefix = whole.slice(0, -'x/x'.length);
-  if (prefix.includes('*')) throw new InvalidReference(text, 'expected no other * beside /** at the end');
-  return { host: hostOf(whole), matches: (repository) => repository.startsWith(prefix) };
+  const pattern = parseImagePattern(text);
+  return { host: hostOf(pattern.text), matches: (repository) => matchesPattern(pattern, repository) };
 }
 
 function hostOf(pattern: string): string {

@@ -59,7 +59,9 @@ export interface DropIn {
   readonly serves: string;
   /** What of the environment asks for it: `GH_TOKEN and a certificate`. */
   readonly because: string;
-  /** What whoever starts it should know: a sentence. */
+  /** Without a Kubernetes that can be reached it would be for nothing. */
+  readonly needsCluster?: true;
+  /** What whoever starts it should know: sentences. */
   readonly warning?: string;
 }
 
