@@ -118,7 +118,9 @@ function judge(pod: Pod, restarts: Restarts, allowed: number): ProbeAnswer {
   const restarted = containersToCount(pod).find(({ id }) => (restarts[id]?.since ?? 0) > allowed);
   if (restarted !== undefined) {
     const since = restarts[restarted.id]?.since;
-    return { kind: 'bad', text: `${name} was restarted ${since} times, borne are ${allowed}` };
+    const ended = statusesOf(pod).find(({ lastState }) => lastState?.terminated !== undefined)?.lastState?.terminated;
+    const how = ended === undefined ? '' : ` (${ended.reason === 'OOMKilled' ? 'out of memory' : `exit code ${ended.exitCode}`})`;
+    return { kind: 'bad', text: `${name} was restarted ${since} times, borne are ${allowed}${how}` };
   }
   if (isReady(pod)) return { kind: 'good', text: `${name} is ready` };
   return { kind: 'bad', text: problemOf(pod, allowed)?.text ?? `${name} is not ready` };

@@ -28,7 +28,9 @@ export function createKubernetesDeployer({
 }: Pick<DeployContext, 'clusters' | 'log'>): Deployer<KubernetesDeployPlan> {
   const begin = async (target: KubernetesTarget, signal: AbortSignal): Promise<KubernetesRollout> => {
     const { context, restarts, timeoutMs } = target.deploy;
-    return { target, client: await clusters(context), log, restarts, timeoutMs, signal };
+    // Without a watch nobody would see that they crash a moment later.
+    const holdsMs = target.stage.watch === undefined ? 2_000 : 0;
+    return { target, client: await clusters(context), log, restarts, holdsMs, timeoutMs, signal };
   };
   const inTime = (target: KubernetesTarget) => begin(target, AbortSignal.timeout(target.deploy.timeoutMs));
   return {

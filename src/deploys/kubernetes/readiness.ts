@@ -38,6 +38,8 @@ export interface ExpectedPods {
 export interface PodWait extends Pick<DeployContext, 'log'> {
   readonly client: KubernetesClient;
   readonly restarts: number;
+  /** How long pods have to stay ready before they count: 0 where somebody watches them afterwards. */
+  readonly holdsMs: number;
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
 }
@@ -72,8 +74,9 @@ export async function waitUntilRunning(waiting: PodWait, expected: readonly Expe
   let proven = 0;
   for (let waitMs = firstLookMs; ; waitMs = Math.min(longestLookMs, waitMs * 1.3)) {
     const found = await lookAll(waiting, left);
-    for (const { pods, isDone } of found ?? []) if (isDone) proven += pods.length;
-    if (found !== undefined) left = found.filter(({ isDone }) => !isDone).map(({ expected }) => expected);
+    const holding = (found ?? []).filter((state) => state.isDone && hold(state, seen) >= waiting.holdsMs);
+    for (const { pods } of holding) proven += pods.length;
+    left = left.filter((each) => holding.every(({ expected }) => expected !== each));
     if (left.length === 0) return proven;
     await removeStuckPods(waiting, found ?? []);
     for (const { problem, key, expected: of } of problemsIn(found ?? [], waiting.restarts)) {
@@ -86,6 +89,15 @@ export async function waitUntilRunning(waiting: PodWait, expected: readonly Expe
     if (Date.now() >= until) throw await late(waiting, found);
     await pause(Math.min(waitMs, Math.max(1, until - Date.now())), undefined, { signal: waiting.signal });
   }
+}
+
+/** How long the pods have been ready by now, in milliseconds, none of them restarted since. */
+function hold({ pods, workload }: WorkloadState, seen: Seen): number {
+  const restarts = pods.flatMap(statusesOf).reduce((sum, { restartCount }) => sum + restartCount, 0);
+  const key = `${keyOf(workload)} ready, ${restarts} restarts`;
+  const since = seen.get(key) ?? Date.now();
+  seen.set(key, since);
+  return Date.now() - since;
 }
 
 interface WorkloadState {

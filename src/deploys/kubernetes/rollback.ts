@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { Refusal } from '../../domain/failures.ts';
 import { type Digest, tryParseReference } from '../../domain/image-reference.ts';
 import type { Deployed, RunningImage } from '../../domain/outcomes.ts';
@@ -101,7 +102,10 @@ function backTo(
   const isKnown = current.every(({ image = '' }) => known.includes(image));
   const others = pinsBeside(workload, Object.keys(images));
   const previous = { rollout: `${rollout} undone`, images: {}, pinned: [...others, ...pinned] };
-  return { workload, images, previous, rollout, takeFrom: isKnown ? 'anybody' : deploy.takeFrom };
+  // The very template that it was, so that pods of it that still run go on.
+  const before = previousOf(workload);
+  const mark = before !== undefined && isDeepStrictEqual(before.images, images) ? before.mark : rollout;
+  return { workload, images, previous, mark, takeFrom: isKnown ? 'anybody' : deploy.takeFrom };
 }
 
 /** `deployment/web` of `deployment/web/app`. */

@@ -17,7 +17,15 @@ import {
   wantedReference,
   workloadsOf,
 } from './targets.ts';
-import { type PreviousImages, pinnedReference, pinsBeside, previousOf, type WorkloadChange, writeImages } from './write.ts';
+import {
+  markOf,
+  type PreviousImages,
+  pinnedReference,
+  pinsBeside,
+  previousOf,
+  type WorkloadChange,
+  writeImages,
+} from './write.ts';
 
 /** One deploy, or rollback, of one stage. */
 export interface KubernetesRollout extends PodWait {
@@ -70,9 +78,15 @@ function changeOf(
   // An earlier try of this rollout wrote it.
   const isWritten = before?.rollout === rollout;
   const pinned = pinsBeside(workload, containers);
-  const previous: PreviousImages = { rollout, images: isWritten ? before.images : found, pinned };
+  const mark = isWritten ? before.mark : markOf(workload);
+  const previous: PreviousImages = {
+    rollout,
+    images: isWritten ? before.images : found,
+    pinned,
+    ...(mark !== undefined && { mark }),
+  };
   const images = Object.fromEntries(containers.map((container) => [container, wantedReference(target)]));
-  const change = { workload, images, previous, rollout, takeFrom: deploy.takeFrom };
+  const change = { workload, images, previous, mark: rollout, takeFrom: deploy.takeFrom };
   if (changesReference(workload, images)) return { change, isGuessed: false };
   if (isWritten || deploy.pin !== 'tag') return undefined;
   const runsIt = templateRuns(of, pods, digestsOf(target.image));

@@ -28,6 +28,8 @@ export interface PreviousImages {
   readonly rollout: string;
   /** By container: references with the digests that ran. */
   readonly images: Readonly<Record<string, string>>;
+  /** Which rollout had brought that, as its template said. */
+  readonly mark?: string;
   /** Containers that have a digest only because we went back to it. */
   readonly pinned: readonly string[];
 }
@@ -39,6 +41,11 @@ export function previousOf({ object }: Workload): PreviousImages | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** The rollout that brought what a template has; undefined: none did. */
+export function markOf({ template }: Workload): string | undefined {
+  return template.metadata?.annotations?.[rolloutAnnotation];
 }
 
 /** What was pinned to go back in the other containers of a workload stays so. */
@@ -56,7 +63,8 @@ export interface WorkloadChange {
   /** By container; of those that are left out, nothing changes. */
   readonly images: Readonly<Record<string, string>>;
   readonly previous: PreviousImages;
-  readonly rollout: string;
+  /** Says on the template which rollout brought it; absent: none did. */
+  readonly mark: string | undefined;
   /** Field managers whose image is taken over; `anybody`: what is there is known to be what we found. */
   readonly takeFrom: readonly string[] | 'anybody';
   /** ISO 8601, UTC: the pods are to be made anew although no image changes. */
@@ -119,7 +127,7 @@ async function applyOnce(
 }
 
 /** All that is to be ours from now on: what we set once and leave out would be taken away. */
-function objectFor({ workload, images, previous, rollout, restartedAt }: WorkloadChange): object {
+function objectFor({ workload, images, previous, mark, restartedAt }: WorkloadChange): object {
   const { kind, namespace, name, object, template } = workload;
   const own = ownContainers(object);
   const all = containersOf(template).flatMap(({ name, image }) => {
@@ -129,7 +137,12 @@ function objectFor({ workload, images, previous, rollout, restartedAt }: Workloa
   const [initContainers, containers] = [true, false].map((init) => all.filter((each) => isInit(template, each.name) === init));
   const restart = restartedAt ?? (isOwnRestart(object) ? restartOf(workload) : undefined);
   const pods = {
-    metadata: { annotations: { [rolloutAnnotation]: rollout, ...(restart !== undefined && { [restartAnnotation]: restart }) } },
+    metadata: {
+      annotations: {
+        ...(mark !== undefined && { [rolloutAnnotation]: mark }),
+        ...(restart !== undefined && { [restartAnnotation]: restart }),
+      },
+    },
     spec: { ...(containers?.length && { containers }), ...(initContainers?.length && { initContainers }) },
   };
   const { resourceVersion } = object.metadata;

@@ -44,7 +44,7 @@ export class KubernetesClient {
   readonly context: ClusterContext;
   readonly #env: Environment;
   readonly #bucket = { tokens: burst, at: performance.now() };
-  #session: Session | undefined;
+  #session: OpenConnection | undefined;
   /** How many requests it has sent. */
   requests = 0;
 
@@ -188,7 +188,7 @@ export class KubernetesClient {
     }
   }
 
-  async #connect(signal: AbortSignal): Promise<Session> {
+  async #connect(signal: AbortSignal): Promise<OpenConnection> {
     const known = this.#session;
     if (known !== undefined && Date.now() < (known.credentials.validUntil ?? Number.POSITIVE_INFINITY)) return known;
     const { cluster } = this.context;
@@ -215,7 +215,7 @@ export class KubernetesClient {
   }
 
   /** What is under way on it is answered still. */
-  #forget(session: Session | undefined): void {
+  #forget(session: OpenConnection | undefined): void {
     if (this.#session === session) this.#session = undefined;
     session?.connection.close().catch(() => undefined);
   }
@@ -229,7 +229,7 @@ export class KubernetesClient {
   }
 }
 
-interface Session {
+interface OpenConnection {
   readonly credentials: KubernetesCredentials;
   readonly connection: Dispatcher;
 }
