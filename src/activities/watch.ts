@@ -13,12 +13,14 @@ import {
   type WatchState,
   watchVerdict,
 } from '../domain/watch.ts';
+import type { CommitCheck } from '../probes/controllers/controller.ts';
 import { createDeploymentProof, type DeploymentProof } from '../probes/deployment.ts';
 import type { ProbeResult } from '../probes/index.ts';
 import { answering, type Heartbeat, orCancelled } from './boundary.ts';
+import { createCommitCheck } from './commit-check.ts';
 import type { Dependencies } from './dependencies.ts';
 
-export type WatchDependencies = Pick<Dependencies, 'probes' | 'clientFor'>;
+export type WatchDependencies = Pick<Dependencies, 'probes' | 'clientFor' | 'forgeFor'>;
 
 /** What goes with the heartbeats. */
 interface WatchProgress {
@@ -33,14 +35,16 @@ const shortestPauseMs = 10;
 export function createWatch(dependencies: WatchDependencies): WatchActivities {
   return {
     watchStage: answering(async (input: WatchStageInput, heartbeat) => {
-      const { plan, stage, expected } = input;
-      const { watch } = stage;
+      const { plan, stage, expected, commit } = input;
+      const { watch, change } = stage;
       if (watch === undefined)
         throw new Error(`stage ${stage.name} of ${plan.service} has no watch, so it should not be asked for`);
       const deployment =
-        watch.deployment && expected && createDeploymentProof(dependencies.clientFor, watch.deployment, expected);
+        watch.deployment && expected && createDeploymentProof(dependencies.clientFor, watch.deployment, { ...expected, commit });
+      const isOurs =
+        change && commit !== undefined ? createCommitCheck(dependencies.forgeFor, change.repository, commit) : undefined;
       return await orCancelled('the watch', (signal) =>
-        watchUntilVerdict(dependencies, { ...input, watch, deployment, signal }, heartbeat),
+        watchUntilVerdict(dependencies, { ...input, watch, deployment, isOurs, signal }, heartbeat),
       );
     }),
   };
@@ -49,6 +53,7 @@ export function createWatch(dependencies: WatchDependencies): WatchActivities {
 interface WatchContext extends WatchStageInput {
   readonly watch: WatchPlan;
   readonly deployment: DeploymentProof | undefined;
+  readonly isOurs: CommitCheck | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -93,7 +98,7 @@ async function watchUntilVerdict(dependencies: WatchDependencies, context: Watch
 
 async function readOnce(
   { probes }: WatchDependencies,
-  { stage, image, running, expected, watch, deployment, signal }: WatchContext,
+  { stage, image, running, expected, watch, deployment, isOurs, signal }: WatchContext,
   { restarts, isDeployed }: WatchProgress,
 ): Promise<{ readonly result: ProbeResult; readonly isDeployed: boolean }> {
   const answer = isDeployed ? undefined : await deployment?.ask(signal);
@@ -103,7 +108,8 @@ async function readOnce(
     watch,
     deploy: stage.deploy,
     running,
-    expected: expected && { ...expected, digests: [expected.digest, ...others] },
+    expected: expected && { ...expected, digests: [expected.digest, ...others], repository: image.repository },
+    isOurs,
     restarts,
     also: answer ? [answer] : [],
     signal,

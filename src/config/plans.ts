@@ -151,6 +151,8 @@ function targetFrom(target: ChangeTarget, fill: Fill): ChangeTarget {
 function probeFrom(probe: ProbePlan, fill: Fill): ProbePlan {
   if (probe.kind === 'http') return { ...probe, url: fill(probe.url) };
   if (probe.kind === 'tcp') return { ...probe, host: fill(probe.host) };
+  if (probe.kind === 'argocd' || probe.kind === 'flux')
+    return { ...probe, name: fill(probe.name), namespace: fill(probe.namespace) };
   if (probe.kind !== 'docker' || probe.containers === undefined) return probe;
   return { ...probe, containers: probe.containers.map(fill) };
 }

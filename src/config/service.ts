@@ -246,6 +246,7 @@ function alternativesOf({ checks, deploys }: Kinds): Alternatives {
   return {
     change: ['services', 'path', 'marker', 'key'],
     'watch.http.version': ['header', 'json'],
+    'watch.flux': ['kustomization', 'helmRelease'],
     deploy: deploys.map(({ kind }) => kind),
     ...Object.fromEntries(ofKinds),
   };

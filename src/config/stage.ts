@@ -88,7 +88,7 @@ export function stageSettings(kinds: Kinds) {
       'Default: the first of squash, merge and rebase that the repository allows.',
     ),
     deploy: orWord('none', deploySchema(kinds), oneOf(kinds.deploys.map(({ kind }) => kind))).exactOptional(),
-    watch: orWord('off', watch, 'http, tcp, docker, command, for, …').exactOptional(),
+    watch: orWord('off', watch, 'http, tcp, docker, kubernetes, argocd, flux, command, for, …').exactOptional(),
     rollback: optional(
       z.enum(['auto', 'manual', 'off']),
       'When it turns out to be unhealthy. auto: back at once. manual: an operator decides. Default: auto with a watch or a deploy, else off.',

@@ -23,6 +23,7 @@ import {
 import { expecting, map, oneOrMany, optional } from '../settings/wording.ts';
 import { type DeployInput, deploysOf } from './deploy.ts';
 import type { StageContext } from './kinds.ts';
+import { argocd, controllerProbes, flux } from './watch-controllers.ts';
 
 /** How a stage may say when it is healthy, and what comes of it. All of it may come from a level above, so little is required here. */
 
@@ -146,6 +147,8 @@ export const watch = map(
     tcp: oneOrMany(tcp, 'an address as HOST:PORT, or a map (host, port, timeout),').exactOptional(),
     docker: docker.exactOptional(),
     kubernetes: kubernetes.exactOptional(),
+    argocd: argocd.exactOptional(),
+    flux: flux.exactOptional(),
     command: commands.exactOptional(),
     for: optional(duration, 'How long it has to stay healthy. Default: 1m.'),
     interval: optional(duration, 'Time between two readings. Default: 5s.'),
@@ -182,9 +185,11 @@ export function resolveWatch(
     ...tcpProbes(watch, complain),
     ...dockerProbes(watch, hasContainers, complain),
     ...kubernetesProbes(watch, deployedBy, complain),
+    ...controllerProbes(watch, complain),
     ...commandProbes(watch, complain),
   ];
-  if (probes.length === 0) complain([], 'expected at least one of http, tcp, docker, kubernetes and command, found none');
+  if (probes.length === 0)
+    complain([], 'expected at least one of http, tcp, docker, kubernetes, argocd, flux and command, found none');
   else if (deploy === undefined) proofComplaint(watch, probes, complain);
   if (withinMs < forMs) complain(['within'], 'expected within to be no shorter than for: it could never be healthy in time');
   const proof = deployment && {
@@ -197,11 +202,12 @@ export function resolveWatch(
 
 /** With `deploy: none` nobody here knows what runs: without a proof, the health of the old image would be taken for that of the new one. */
 function proofComplaint({ deployment }: WatchInput, probes: readonly ProbePlan[], complain: Complain): void {
-  if (deployment !== undefined || probes.some((probe) => probe.kind === 'docker' || ('version' in probe && probe.version)))
+  const proving = ['docker', 'argocd', 'flux'];
+  if (deployment !== undefined || probes.some((probe) => proving.includes(probe.kind) || ('version' in probe && probe.version)))
     return;
   complain(
     [],
-    'expected a proof of which image is healthy, because this stage has no deploy: version in an http probe, deployment, or docker with containers',
+    'expected a proof of which image is healthy, because this stage has no deploy: version in an http probe, deployment, docker with containers, argocd, or flux',
   );
 }
 

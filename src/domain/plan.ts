@@ -125,7 +125,13 @@ export interface WatchPlan {
   readonly deployment?: { readonly repository: string; readonly environment: string };
 }
 
-export type ProbePlan = HttpProbePlan | TcpProbePlan | DockerProbePlan | KubernetesProbePlan | CommandProbePlan;
+export type ProbePlan =
+  | HttpProbePlan
+  | TcpProbePlan
+  | DockerProbePlan
+  | KubernetesProbePlan
+  | ControllerProbePlan
+  | CommandProbePlan;
 
 export interface HttpProbePlan {
   readonly kind: 'http';
@@ -166,6 +172,23 @@ export interface DockerProbePlan {
 /** Pods of the stage's deploy: ready, and restarted at most `restarts` times since it. */
 export interface KubernetesProbePlan {
   readonly kind: 'kubernetes';
+  readonly restarts: number;
+}
+
+/**
+ * What a GitOps controller says of an object of its own: it has applied our commit, or one that came after it, and finds it healthy. The pods
+ * that it brought are ready, and run the digest.
+ */
+export interface ControllerProbePlan {
+  readonly kind: 'argocd' | 'flux';
+  readonly object: 'Application' | 'Kustomization' | 'HelmRelease';
+  readonly name: string;
+  readonly namespace: string;
+  /** Of the worker's kubeconfig: where the object is. Absent: the current one, or the service account. */
+  readonly context?: string;
+  /** Where its pods are; absent: in the same cluster. */
+  readonly podsContext?: string;
+  /** How many of a container are borne. */
   readonly restarts: number;
 }
 

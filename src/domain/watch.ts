@@ -135,8 +135,6 @@ export interface ExpectedImage {
   readonly digest: Digest;
   readonly tag?: string;
   readonly revision?: string;
-  /** What the base branch of the deployment repository got by the merge. */
-  readonly commit?: string;
 }
 
 type Equals = NonNullable<HttpProbePlan['version']>['equals'];

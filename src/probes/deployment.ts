@@ -28,7 +28,7 @@ const looksBack = 30;
 export function createDeploymentProof(
   clientFor: (repository: string) => Promise<Octokit>,
   { repository, environment }: NonNullable<WatchPlan['deployment']>,
-  expected: ExpectedImage,
+  expected: ExpectedImage & { readonly commit?: string | undefined },
 ): DeploymentProof {
   const name = `deployment of ${repository} to ${environment}`;
   const descends = new Map<string, boolean>();

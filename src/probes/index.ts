@@ -1,18 +1,14 @@
-import { connect } from 'node:net';
 import type Docker from 'dockerode';
 import type { DeployKind } from '../deploys/deploy.ts';
 import type { Environment } from '../domain/environment.ts';
-import { messageOf } from '../domain/errors.ts';
-import type { Digest } from '../domain/image-reference.ts';
-import { shortened } from '../domain/inert-text.ts';
+import type { Digest, Repository } from '../domain/image-reference.ts';
 import type { Reading, RunningImage, Watched } from '../domain/outcomes.ts';
-import type { CommandProbePlan, DeployPlan, TcpProbePlan, WatchPlan } from '../domain/plan.ts';
+import type { DeployPlan, WatchPlan } from '../domain/plan.ts';
 import { countRestarts, type ExpectedImage, expectedVersion, type Observation, type Restarts } from '../domain/watch.ts';
 import { healthOf } from '../platform/docker/readiness.ts';
 import type { KubernetesClients } from '../platform/kubernetes/client.ts';
-import { childEnvironment } from '../platform/processes/environment.ts';
-import { runProgram } from '../platform/processes/launcher.ts';
-import { messageOfAll, type ProbeAnswer, together } from './answer.ts';
+import { type ProbeAnswer, together } from './answer.ts';
+import { askCommand } from './command.ts';
 import {
   type ContainerSnapshot,
   type ContainersSnapshot,
@@ -21,9 +17,12 @@ import {
   findContainers,
   findNamed,
 } from './containers.ts';
+import type { CommitCheck } from './controllers/controller.ts';
+import { askController } from './controllers/index.ts';
 import { askHttp } from './http.ts';
 import { readContainerLog } from './log.ts';
 import { askPods } from './pods.ts';
+import { askTcp } from './tcp.ts';
 
 /** Checks what a stage runs. */
 export interface Probes {
@@ -49,7 +48,9 @@ export interface ProbeRequest {
   readonly deploy?: DeployPlan | undefined;
   readonly running: readonly RunningImage[];
   /** Absent: nothing has to be proven. */
-  readonly expected?: (ExpectedImage & { readonly digests: readonly Digest[] }) | undefined;
+  readonly expected?: (ExpectedImage & { readonly digests: readonly Digest[]; readonly repository: Repository }) | undefined;
+  /** Which commits of the deployment repository have what is expected; absent: nobody knows. */
+  readonly isOurs?: CommitCheck | undefined;
   /** As the previous probe counted them; absent at the first. */
   readonly restarts?: Restarts | undefined;
   /** Further answers, judged with those of the probes. */
@@ -85,11 +86,12 @@ export function createProbes(dependencies: ProbeDependencies): Probes {
   async function probe(request: ProbeRequest): Promise<ProbeResult> {
     const at = now().toISOString();
     const startedAt = performance.now();
-    const [asked, contained] = await Promise.all([
+    const [asked, ...contained] = await Promise.all([
       askOthers(dependencies, request),
       request.deploy?.kind === 'kubernetes' ? askPodsOf(dependencies, request) : askContainers(dependencies, request),
+      ...askControllers(dependencies, request),
     ]);
-    const { answers, isProof, restarts, readLog } = contained;
+    const { answers, isProof, restarts, readLog } = allOf(contained);
     const { kind, text } = together([...asked, ...answers, ...(request.also ?? [])]);
     const tookMs = Math.round(performance.now() - startedAt);
     const proof = isProof ? 'container' : isProvenByProbe(request) ? 'probe' : 'none';
@@ -136,6 +138,25 @@ function askPodsOf({ clusters }: ProbeDependencies, request: ProbeRequest): Prom
   return askPods(clusters, { deploy, running, digests: expected?.digests, allowedRestarts, restarts, signal });
 }
 
+function askControllers({ clusters }: ProbeDependencies, request: ProbeRequest): Promise<ContainerAnswers>[] {
+  const { watch, expected, isOurs, restarts, signal } = request;
+  return watch.probes.flatMap((probe) =>
+    probe.kind === 'argocd' || probe.kind === 'flux'
+      ? [askController(clusters, probe, { expected, isOurs, restarts, signal })]
+      : [],
+  );
+}
+
+function allOf(contained: readonly ContainerAnswers[]): ContainerAnswers {
+  const restarts = contained.flatMap((each) => (each.restarts === undefined ? [] : [Object.entries(each.restarts)]));
+  return {
+    answers: contained.flatMap(({ answers }) => answers),
+    isProof: contained.some(({ isProof }) => isProof),
+    restarts: restarts.length === 0 ? undefined : Object.fromEntries(restarts.flat()),
+    readLog: contained.find(({ readLog }) => readLog !== undefined)?.readLog,
+  };
+}
+
 async function askContainers({ docker, deploys }: ProbeDependencies, request: ProbeRequest): Promise<ContainerAnswers> {
   const { watch, expected, signal } = request;
   const nothing: ContainersSnapshot = { containers: [], missing: [] };
@@ -143,6 +164,7 @@ async function askContainers({ docker, deploys }: ProbeDependencies, request: Pr
   const containerOf = containersOf(deploys, request.deploy);
   // A deploy without containers names the running image after something else, such as an environment at GitHub.
   const deployed = request.deploy === undefined || containerOf !== undefined ? request.running.map(({ name }) => name) : [];
+  if (probes.length === 0 && deployed.length === 0) return { answers: [], restarts: request.restarts, isProof: false };
   // If something else deploys, the containers that a probe names prove the digest; beside our own deploy they may be unrelated.
   const isProof = expected !== undefined && (deployed.length > 0 || probes.some(({ containers }) => containers !== undefined));
   try {
@@ -231,53 +253,4 @@ function exit({ state }: ContainerSnapshot): string {
 
 function short(digest: string): string {
   return digest.slice(0, 'sha256:'.length + 12);
-}
-
-/** Runs it once; its process group ends with it. Never throws but for the signal. */
-export async function askCommand(
-  { command, timeoutMs }: CommandProbePlan,
-  { baseDir, env, signal }: Pick<ProbeDependencies, 'baseDir' | 'env'> & Pick<ProbeRequest, 'signal'>,
-): Promise<ProbeAnswer> {
-  const name = `command ${shortened(command.join(' '), 80)}`;
-  const environment = childEnvironment(env, ['DOCKER_*']);
-  try {
-    const { code, endedBy, output } = await runProgram({ command, directory: baseDir, environment, timeoutMs, signal });
-    if (endedBy === 'time-out') return { kind: 'bad', text: `${name} did not end within ${timeoutMs / 1000} s` };
-    if (code === 0) return { kind: 'good', text: `${name} exited with 0` };
-    const said = output.trim().split('\n').at(-1)?.trim();
-    const end = code === undefined ? 'was killed' : `exited with ${code}`;
-    return { kind: 'bad', text: `${name} ${end}${said ? `: ${shortened(said, 120)}` : ''}` };
-  } catch (error) {
-    signal.throwIfAborted();
-    return { kind: 'bad', text: `${name} could not be started: ${messageOf(error)}` };
-  }
-}
-
-/** Docker's proxy takes connections for a port that nobody in the container listens on, and closes them at once. */
-const heldMs = 300;
-
-/** Connects once, and looks whether the connection holds for a moment. Never throws but for the signal. */
-export async function askTcp({ host, port, timeoutMs }: TcpProbePlan, signal: AbortSignal): Promise<ProbeAnswer> {
-  const name = `tcp ${host}:${port}`;
-  const wrong = await new Promise<string | undefined>((resolve) => {
-    const socket = connect({ host, port });
-    const end = (found: string | undefined) => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', stop);
-      socket.destroy();
-      resolve(found);
-    };
-    const stop = () => end('was not waited for');
-    let timer = setTimeout(() => end(`did not connect within ${timeoutMs / 1000} s`), timeoutMs);
-    signal.addEventListener('abort', stop, { once: true });
-    socket.on('connect', () => {
-      clearTimeout(timer);
-      timer = setTimeout(() => end(undefined), heldMs);
-    });
-    socket.on('data', () => end(undefined));
-    socket.on('end', () => end('closed the connection at once'));
-    socket.on('error', (error) => end(`failed: ${messageOfAll(error)}`));
-  });
-  signal.throwIfAborted();
-  return { kind: wrong === undefined ? 'good' : 'bad', text: `${name} ${wrong ?? 'connects'}` };
 }

@@ -109,11 +109,11 @@ async function findPods(client: KubernetesClient, group: readonly NamedContainer
   return { what, containers, pods: all.filter((pod) => isOfTemplate(pod, workload.template)) };
 }
 
-function containersToCount(pod: Pod) {
+export function containersToCount(pod: Pod) {
   return statusesOf(pod).map(({ name, restartCount }) => ({ id: `${pod.metadata.uid}/${name}`, restartCount }));
 }
 
-function judge(pod: Pod, restarts: Restarts, allowed: number): ProbeAnswer {
+export function judge(pod: Pod, restarts: Restarts, allowed: number): ProbeAnswer {
   const name = `kubernetes pod ${pod.metadata.name}`;
   const restarted = containersToCount(pod).find(({ id }) => (restarts[id]?.since ?? 0) > allowed);
   if (restarted !== undefined) {
@@ -126,7 +126,7 @@ function judge(pod: Pod, restarts: Restarts, allowed: number): ProbeAnswer {
   return { kind: 'bad', text: problemOf(pod, allowed)?.text ?? `${name} is not ready` };
 }
 
-function prove(pod: Pod, containers: readonly string[], digests: readonly Digest[]): ProbeAnswer[] {
+export function prove(pod: Pod, containers: readonly string[], digests: readonly Digest[]): ProbeAnswer[] {
   const [wanted = ''] = digests;
   return statusesOf(pod).flatMap((status): ProbeAnswer[] => {
     if (!containers.includes(status.name)) return [];
@@ -138,7 +138,7 @@ function prove(pod: Pod, containers: readonly string[], digests: readonly Digest
   });
 }
 
-async function logOf(client: KubernetesClient, pod: Pod, signal: AbortSignal): Promise<string | undefined> {
+export async function logOf(client: KubernetesClient, pod: Pod, signal: AbortSignal): Promise<string | undefined> {
   const container = statusesOf(pod).find(({ ready }) => !ready);
   return container && (await readPodLog(client, pod, container, signal));
 }

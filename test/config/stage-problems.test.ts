@@ -213,12 +213,19 @@ describe('the problems of a stage', () => {
     [
       'a watch of nothing',
       [docker, 'watch: { for: 1m }'],
-      /^watch: expected at least one of http, tcp, docker, kubernetes and command, found none/,
+      /^watch: expected at least one of http, tcp, docker, kubernetes, argocd, flux and command, found none/,
     ],
     [
       'a watch of another deploy without proof',
       [`watch: { ${probe} }`],
-      /^watch: expected a proof of which image is healthy, because this stage has no deploy: version .*, deployment, or docker with containers/,
+      /^watch: expected a proof of which image is healthy, because this stage has no deploy: version .*, deployment, docker with containers, argocd, or flux$/,
+    ],
+    ['a watch of no Application', ['watch: { argocd: {} }'], /^watch\.argocd\.application: expected the name of an Application/],
+    ['a watch of Flux alone', ['watch: { flux: {} }'], /^watch\.flux: expected either kustomization or helmRelease, found none/],
+    [
+      'a watch of two objects of Flux',
+      ['watch: { flux: { kustomization: a, helmRelease: b } }'],
+      /^watch\.flux: expected either kustomization or helmRelease, found both/,
     ],
     ['a watch of containers that nobody names', ['watch: { docker: true }'], /^watch\.docker: expected docker with containers/],
     [

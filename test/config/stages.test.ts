@@ -308,7 +308,30 @@ describe('a watch', () => {
     assert.deepEqual(stage(named).watch?.deployment, { repository: 'a/b', environment: 'live' });
   });
 
-  for (const proof of ['http: { url: "http://a", version: { header: X, equals: digest } }', 'docker: { containers: [a] }']) {
+  it('has GitOps controllers say it, by objects that are named after the service', () => {
+    const argocd = 'argocd: { application: "{service}-{stage}", context: hub, podsContext: live }';
+    assert.deepEqual(
+      stage(`watch: { ${argocd}, flux: { helmRelease: "{service}", namespace: "{stage}", restarts: 0 } }`).watch?.probes,
+      [
+        {
+          ...{ kind: 'argocd', object: 'Application', name: 'app-production', namespace: 'argocd', restarts: 1 },
+          ...{ context: 'hub', podsContext: 'live' },
+        },
+        { kind: 'flux', object: 'HelmRelease', name: 'app', namespace: 'production', restarts: 0 },
+      ],
+    );
+    const near = ['watch: { flux: { helmRelease: a } }', 'stages: [{ name: live, watch: { flux: { kustomization: b } } }]'];
+    assert.deepEqual(stage(...near).watch?.probes, [
+      { kind: 'flux', object: 'Kustomization', name: 'b', namespace: 'flux-system', restarts: 1 },
+    ]);
+  });
+
+  for (const proof of [
+    'http: { url: "http://a", version: { header: X, equals: digest } }',
+    'docker: { containers: [a] }',
+    'argocd: { application: a }',
+    'flux: { kustomization: a }',
+  ]) {
     it(`without a deploy is enough with ${proof}`, () => {
       assert.equal(stage(`watch: { ${proof} }`).watch?.probes.length, 1);
     });

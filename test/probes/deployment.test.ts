@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import type { ExpectedImage } from '../../src/domain/watch.ts';
 import { createGitHubClients } from '../../src/platform/github/client.ts';
 import { createDeploymentProof } from '../../src/probes/deployment.ts';
 import { type GitHub, startGitHub, token } from '../support/github/server.ts';
@@ -44,11 +43,13 @@ describe('the proof by a deployment at GitHub', function () {
     }
   }
 
-  function proof(expected: Partial<ExpectedImage> = {}, names = repository) {
+  type Expected = Partial<Parameters<typeof createDeploymentProof>[2]>;
+
+  function proof(expected: Expected = {}, names = repository) {
     const { clientFor } = createGitHubClients({ token }, { url: github.url });
     return createDeploymentProof(clientFor, { repository: names, environment }, { digest, ...expected });
   }
-  const ask = (expected?: Partial<ExpectedImage>) => proof(expected).ask(never);
+  const ask = (expected?: Expected) => proof(expected).ask(never);
 
   it('is none where no deployment is about the image, or in another environment', async () => {
     await deployment({ payload: { digest: digestOf('old') } }, 'success');

@@ -5,7 +5,8 @@ import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { reservePort } from '../../src/platform/ports.ts';
-import { askCommand, askTcp } from '../../src/probes/index.ts';
+import { askCommand } from '../../src/probes/command.ts';
+import { askTcp } from '../../src/probes/tcp.ts';
 import { eventually } from '../support/wait.ts';
 
 const never = new AbortController().signal;

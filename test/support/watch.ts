@@ -43,6 +43,9 @@ export function startWatch({ docker, watch, deploy, before, ...attempt }: WatchA
   const activities = createWatch({
     probes: createProbes({ docker, deploys, clusters: noClusters, baseDir: '/', secrets, env: process.env }),
     clientFor: attempt.clientFor ?? (() => Promise.reject(new Error('GitHub was asked'))),
+    forgeFor(repository) {
+      throw new Error(`the forge of ${repository} was asked`);
+    },
   });
   const stage = stageOf('production', { watch, ...(deploy !== undefined && { deploy }) });
   const plan = planOf({ stages: [stage] });

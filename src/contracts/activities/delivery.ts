@@ -139,6 +139,8 @@ export interface DeployActivities {
 export interface WatchStageInput extends StageStepInput {
   /** What has to be proven to run. For a rollback: what ran before; absent: nothing has to be proven. */
   readonly expected?: ExpectedImage;
+  /** What the base branch of the deployment repository got, by the merge or by its revert; absent: it got nothing, or nobody knows. */
+  readonly commit?: string;
   /** What was deployed: the containers that `docker` probes look at and that prove the digest. */
   readonly running: readonly RunningImage[];
   /** The stage is done once this is healthy: what was kept to go back to is removed then. */

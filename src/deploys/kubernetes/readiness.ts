@@ -14,6 +14,7 @@ import {
   runningDigest,
   statusesOf,
 } from '../../platform/kubernetes/pods.ts';
+import { progressOf } from '../../platform/kubernetes/progress.ts';
 import {
   containersOf,
   isOfTemplate,
@@ -24,7 +25,6 @@ import {
 } from '../../platform/kubernetes/workloads.ts';
 import type { DeployContext } from '../deploy.ts';
 import { failed, refused } from '../kit/refusals.ts';
-import { progressOf } from './progress.ts';
 
 /** A workload that was changed, and by which digest each of its containers is to run; absent: nobody knows it. */
 export interface ExpectedPods {

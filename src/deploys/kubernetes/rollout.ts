@@ -4,8 +4,8 @@ import { type Digest, tryParseReference } from '../../domain/image-reference.ts'
 import type { VerifiedImage } from '../../domain/outcomes.ts';
 import type { Pod } from '../../platform/kubernetes/objects.ts';
 import { runningDigest, statusesOf } from '../../platform/kubernetes/pods.ts';
+import { progressOf } from '../../platform/kubernetes/progress.ts';
 import { containersOf, isOfTemplate, nameOf, podsOf, referenceOf, type Workload } from '../../platform/kubernetes/workloads.ts';
-import { progressOf } from './progress.ts';
 import type { ExpectedPods, PodWait } from './readiness.ts';
 import { requireChangeable } from './refusals.ts';
 import {

@@ -120,6 +120,38 @@ describe('the delivery of a stage', function () {
     assert.equal((await result(handle)).status, 'rolled-back');
   });
 
+  it('goes back through the repository where something else deploys, and waits for the commit of the revert', async () => {
+    const watched: (readonly [string | undefined, string | undefined])[] = [];
+    await work({
+      async mergeChange(input) {
+        const isRevert = input.proposal.branch.endsWith('-rollback');
+        const merged = await world.activities.mergeChange(input);
+        return merged.kind === 'merged' ? { ...merged, commit: isRevert ? 'revert' : 'merge' } : merged;
+      },
+      async watchStage(input) {
+        const { expected, commit } = input;
+        watched.push([expected?.digest, commit]);
+        if (expected?.digest !== digestOf('ill')) return await world.activities.watchStage(input);
+        throw ApplicationFailure.create({ type: 'Unhealthy', message: 'it is Degraded', nonRetryable: true, details: [{}] });
+      },
+    });
+    const { deploy: _ofLandfall, ...ofOthers } = delivered;
+    const plan = aPlan([stageOf('production', ofOthers)]);
+    await result(await begin(plan, 'good'));
+    assert.equal((await result(await begin(plan, 'ill'))).status, 'rolled-back');
+    const [good, ill] = [digestOf('good'), digestOf('ill')];
+    assert.deepEqual(watched, [
+      [good, 'merge'],
+      [ill, 'merge'],
+      [good, 'revert'],
+    ]);
+    assert.deepEqual(world.stage(plan, 'production').log.slice(1), [
+      `merge ${short('ill')}`,
+      `revert ${short('ill')}`,
+      'merge of the revert',
+    ]);
+  });
+
   it('that is the first of its kind has nothing to go back to: blocked, and failed when nobody decides', async () => {
     await work();
     const plan = aPlan([stageOf('production', delivered)], { decideWithinMs: 500 });

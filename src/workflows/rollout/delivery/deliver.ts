@@ -221,8 +221,8 @@ async function watch(run: StageRun, { before, merged }: StageChange, { running }
   const { stage, image } = run;
   if (stage.watch === undefined) return;
   const { digest, tag, revision } = image;
-  const expected = { digest, tag, ...(revision !== undefined && { revision }), ...(merged && { commit: merged.commit }) };
-  const input = { ...run.input, expected, running, discardsPrevious: isLast };
+  const expected = { digest, tag, ...(revision !== undefined && { revision }) };
+  const input = { ...run.input, expected, running, discardsPrevious: isLast, ...(merged && { commit: merged.commit }) };
   const { reading } = before;
   const rules: StepRules =
     reading === undefined || reading.healthy ? rulesOf(stage, 'Unhealthy') : { rejection: 'unhealthy', unhealthyBefore: reading };

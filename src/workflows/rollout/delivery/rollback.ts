@@ -69,16 +69,16 @@ async function systemFirst(rollback: Rollback): Promise<RolledBack | undefined> 
   const restored = await untilBack(rollback, () => part(run, () => onHost(run.stage).rollBackStage(input)));
   if (restored.kind === 'skipped') return undefined;
   const healthyAt = await watchAgain(rollback, restored.running);
-  const isReverted = await revertRepository(rollback);
+  const reverted = await revertRepository(rollback);
   await discardPrevious(run);
-  const left = isReverted ? [] : ['the repository was left as it is'];
+  const left = reverted === undefined ? ['the repository was left as it is'] : [];
   return { healthyAt, notes: [...(restored.note === undefined ? [] : [restored.note]), ...left] };
 }
 
 /** @returns nothing where the repository, and with it the stage, was left as it is */
 async function repositoryFirst(rollback: Rollback): Promise<RolledBack | undefined> {
-  const isReverted = await untilBack(rollback, () => revertRepository(rollback));
-  return isReverted ? { healthyAt: await watchAgain(rollback, []), notes: [] } : undefined;
+  const reverted = await untilBack(rollback, () => revertRepository(rollback));
+  return reverted && { healthyAt: await watchAgain(rollback, [], reverted.commit), notes: [] };
 }
 
 /** Where the rollback is given up before anything is back, the lane has to know what runs; the digest stays in quarantine. */
@@ -92,27 +92,37 @@ async function untilBack<Result>({ run, running }: Rollback, act: () => Promise<
   }
 }
 
-async function watchAgain({ run, before }: Rollback, running: readonly RunningImage[]): Promise<RolledBack['healthyAt']> {
+/** @param commit what the repository got by its revert, where something else deploys it */
+async function watchAgain(
+  { run, before }: Rollback,
+  running: readonly RunningImage[],
+  commit?: string,
+): Promise<RolledBack['healthyAt']> {
   const { stage } = run;
   if (stage.watch === undefined) return undefined;
   const expected = expectedOf(before, stage.watch);
   const watch = shortened(stage.watch);
-  const input = { ...run.input, stage: { ...stage, watch }, running, ...(expected !== undefined && { expected }) };
+  const proven = { ...(expected !== undefined && { expected }), ...(commit !== undefined && { commit }) };
+  const input = { ...run.input, stage: { ...stage, watch }, running, ...proven };
   const beganAt = Date.now();
   const watched = await part(run, () => onHost(stage).watchStage(input));
   if (watched.kind === 'skipped') return 'skipped';
   return beganAt + watched.healthyAfterMs;
 }
 
-/** Brings the previous image back to the base branch, where that still has ours. @returns false where an operator said to leave it */
-async function revertRepository({ run, running, cause }: Rollback): Promise<boolean> {
+/**
+ * Brings the previous image back to the base branch, where that still has ours.
+ * @returns the commit by which it has that, as far as there is one; nothing where an operator said to leave it
+ */
+async function revertRepository({ run, running, cause }: Rollback): Promise<{ readonly commit?: string } | undefined> {
   const { proposal } = running;
-  if (proposal === undefined || run.stage.change === undefined) return true;
+  if (proposal === undefined || run.stage.change === undefined) return {};
   const revert = { ...run.input, proposal, reason: cause.reason };
   const reverted = await part(run, () => network.revertChange(revert));
-  if (reverted.kind !== 'proposed') return reverted.kind !== 'skipped';
+  if (reverted.kind === 'skipped') return undefined;
+  if (reverted.kind === 'unchanged') return { commit: reverted.head };
   run.record.proposed(`${run.stage.name} rollback`, reverted.proposal);
-  return (await new OpenProposal(run, reverted.proposal, { revert }).merge(partRules)) !== undefined;
+  return await new OpenProposal(run, reverted.proposal, { revert }).merge(partRules);
 }
 
 /** A part that fails is blocked, loudly; where nobody decides, the rollout failed. */

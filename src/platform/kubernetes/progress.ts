@@ -1,4 +1,4 @@
-import type { Workload } from '../../platform/kubernetes/workloads.ts';
+import type { Workload } from './workloads.ts';
 
 /** How far Kubernetes is with replacing the pods of a workload. `text`: for people. */
 export interface Progress {
