@@ -257,7 +257,7 @@ function kubernetesProbes(
   complain: Complain,
 ): KubernetesProbePlan[] {
   if (kubernetes === undefined) return [];
-  if (deployedBy.every(({ kind }) => kind !== 'kubernetes'))
+  if (deployedBy.every(({ podsOf }) => podsOf === undefined))
     complain(['kubernetes'], 'expected a deploy by kubernetes beside it, whose pods are meant, found none');
   return [{ kind: 'kubernetes', restarts: 0, ...(kubernetes !== true && kubernetes) }];
 }

@@ -36,6 +36,8 @@ export interface DeployKind<Input = unknown, Settings extends object = object> {
   fill?(settings: Settings, fill: (text: string) => string): Settings;
   /** Where a container of this name is found, as its deployer or a person says it. Absent: it brings no containers to the host. */
   containerOf?(settings: Settings, name: string): ContainerQuery;
+  /** Where the pods are that it brings, if it brings any: what runs is then named as `imagesOf` of the platform's workloads names it. */
+  podsOf?(settings: Settings): PodsQuery;
   /** The repositories (`owner/name`) of the forge in which what happens can matter to it. */
   repositoriesOf?(settings: Settings): readonly string[];
   create(context: DeployContext): Deployer<Settings> | Promise<Deployer<Settings>>;
@@ -49,6 +51,12 @@ export interface ResolvedStage extends ForgeSections {
 
 export interface ResolvedDeploy<Settings extends object> extends Pick<DeployPlan, 'timeoutMs' | 'canary' | 'batch' | 'parts'> {
   readonly settings: Settings;
+}
+
+/** By the context of a kubeconfig, and namespace; absent: the current one, and that of the context. */
+export interface PodsQuery {
+  readonly context?: string;
+  readonly namespace?: string;
 }
 
 /** By the name of a container, or of a service of Compose: in this project, or in one whose files are in this directory (absolute). */

@@ -88,7 +88,8 @@ export function createProbes(dependencies: ProbeDependencies): Probes {
     const startedAt = performance.now();
     const [asked, ...contained] = await Promise.all([
       askOthers(dependencies, request),
-      request.deploy?.kind === 'kubernetes' ? askPodsOf(dependencies, request) : askContainers(dependencies, request),
+      askContainers(dependencies, request),
+      ...askPodsOf(dependencies, request),
       ...askControllers(dependencies, request),
     ]);
     const { answers, isProof, restarts, readLog } = allOf(contained);
@@ -131,11 +132,12 @@ interface ContainerAnswers extends Pick<ProbeResult, 'restarts' | 'readLog'> {
   readonly isProof: boolean;
 }
 
-function askPodsOf({ clusters }: ProbeDependencies, request: ProbeRequest): Promise<ContainerAnswers> {
+function askPodsOf({ clusters, deploys }: ProbeDependencies, request: ProbeRequest): Promise<ContainerAnswers>[] {
   const { watch, deploy, running, expected, restarts, signal } = request;
-  const probe = watch.probes.find(({ kind }) => kind === 'kubernetes');
-  const allowedRestarts = probe?.kind === 'kubernetes' ? probe.restarts : undefined;
-  return askPods(clusters, { deploy, running, digests: expected?.digests, allowedRestarts, restarts, signal });
+  const where = deploy && deploys.find(({ kind }) => kind === deploy.kind)?.podsOf?.(deploy.settings);
+  if (where === undefined || running.length === 0) return [];
+  const probe = watch.probes.find((each) => each.kind === 'kubernetes');
+  return [askPods(clusters, { where, running, digests: expected?.digests, allowedRestarts: probe?.restarts, restarts, signal })];
 }
 
 function askControllers({ clusters }: ProbeDependencies, request: ProbeRequest): Promise<ContainerAnswers>[] {

@@ -1,9 +1,8 @@
-import type { KubernetesDeployPlan } from '../deploys/kubernetes/targets.ts';
+import type { PodsQuery } from '../deploys/deploy.ts';
 import { messageOf } from '../domain/errors.ts';
 import { Refusal } from '../domain/failures.ts';
 import type { Digest } from '../domain/image-reference.ts';
 import type { RunningImage } from '../domain/outcomes.ts';
-import type { DeployPlan } from '../domain/plan.ts';
 import { countRestarts, type Restarts } from '../domain/watch.ts';
 import type { KubernetesClient, KubernetesClients } from '../platform/kubernetes/client.ts';
 import { type Pod, pods as podResource } from '../platform/kubernetes/objects.ts';
@@ -12,7 +11,8 @@ import { isOfTemplate, podsOf, readWorkload, workloadKinds } from '../platform/k
 import type { ProbeAnswer } from './answer.ts';
 
 interface PodsRequest {
-  readonly deploy: DeployPlan | undefined;
+  readonly where: PodsQuery;
+  /** At least one. */
   readonly running: readonly RunningImage[];
   /** Of the image that is expected; absent: nothing has to be proven. */
   readonly digests: readonly Digest[] | undefined;
@@ -43,19 +43,15 @@ interface NamedContainer {
  * that does not answer says nothing against them. @throws Refusal where it may not be asked, and the signal's reason
  */
 export async function askPods(clients: KubernetesClients, request: PodsRequest): Promise<PodAnswers> {
-  const { deploy, running, digests, allowedRestarts, restarts, signal } = request;
-  if (deploy?.kind !== 'kubernetes' || running.length === 0) return { answers: [], restarts, isProof: false };
-  const settings = deploy.settings as KubernetesDeployPlan;
+  const { where, running, digests, allowedRestarts, restarts, signal } = request;
   try {
-    const client = await clients(settings.context);
-    const named = running.map(({ name }) => parseName(name, settings.namespace ?? client.context.namespace ?? 'default'));
+    const client = await clients(where.context);
+    const named = running.map(({ name }) => parseName(name, where.namespace ?? client.context.namespace ?? 'default'));
     const found = await Promise.all(groupsOf(named).map((group) => findPods(client, group, signal)));
     const all = found.flatMap(({ pods }) => pods);
     const counted = countRestarts(restarts, all.flatMap(containersToCount));
-    const answers = found.flatMap(({ what, containers, pods }) => [
-      ...(pods.length === 0 && allowedRestarts !== undefined
-        ? [{ kind: 'bad' as const, text: `kubernetes: ${what} has no pods` }]
-        : []),
+    const answers = found.flatMap(({ what, containers, pods, isEmpty }) => [
+      ...(pods.length === 0 && allowedRestarts !== undefined ? [withoutPods(what, isEmpty)] : []),
       ...pods.flatMap((pod) => [
         ...(allowedRestarts === undefined ? [] : [judge(pod, counted, allowedRestarts)]),
         ...(digests === undefined ? [] : prove(pod, containers, digests)),
@@ -90,6 +86,13 @@ interface FoundPods {
   readonly what: string;
   readonly containers: readonly string[];
   readonly pods: readonly Pod[];
+  /** It is meant to have none now: scaled to nothing, or between two runs. */
+  readonly isEmpty?: boolean;
+}
+
+function withoutPods(what: string, isEmpty = false): ProbeAnswer {
+  if (isEmpty) return { kind: 'good', text: `kubernetes ${what} is to have no pods now` };
+  return { kind: 'bad', text: `kubernetes ${what} has no pods` };
 }
 
 async function findPods(client: KubernetesClient, group: readonly NamedContainer[], signal: AbortSignal): Promise<FoundPods> {
@@ -106,7 +109,8 @@ async function findPods(client: KubernetesClient, group: readonly NamedContainer
   const workload = kind && (await readWorkload(client, { kind, namespace, name }, signal));
   if (workload === undefined) return { what, containers, pods: [] };
   const all = (await podsOf(client, [workload], signal)).get(workload) ?? [];
-  return { what, containers, pods: all.filter((pod) => isOfTemplate(pod, workload.template)) };
+  const isEmpty = kind === 'CronJob' || workload.object.spec.replicas === 0;
+  return { what, containers, isEmpty, pods: all.filter((pod) => isOfTemplate(pod, workload.template)) };
 }
 
 export function containersToCount(pod: Pod) {

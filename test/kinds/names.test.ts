@@ -16,7 +16,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Names that are words for other things, too: programs, places of a change, probes, proofs, payloads, GitHub's own account. */
-const alsoWords = ['compose', 'deployment', 'docker', 'event', 'git', 'github', 'quay', 'webhook', 'workflow'];
+const alsoWords = ['compose', 'deployment', 'docker', 'event', 'git', 'github', 'kubernetes', 'quay', 'webhook', 'workflow'];
 
 /** A file with what its code has in quotes; what stands in comments and in longer texts is for people. */
 function namedIn(file: string, text: string): string[] {

@@ -1,7 +1,6 @@
 import type { Deployed } from '../../domain/outcomes.ts';
 import type { DeployContext, Deployer, Work } from '../deploy.ts';
 import { deployCanaries } from './canaries.ts';
-import { canaryParts } from './index.ts';
 import { waitUntilRunning } from './readiness.ts';
 import { orPutBack, removeCanaries, rollBackWorkloads } from './rollback.ts';
 import {
@@ -15,7 +14,14 @@ import {
   planRollout,
   writeAll,
 } from './rollout.ts';
-import { findTargets, type KubernetesDeployPlan, type KubernetesTarget, runningImages, wantedReference } from './targets.ts';
+import {
+  canaryParts,
+  findTargets,
+  type KubernetesDeployPlan,
+  type KubernetesTarget,
+  runningImages,
+  wantedReference,
+} from './targets.ts';
 import { previousOf } from './write.ts';
 
 /**

@@ -3,7 +3,7 @@ import { type WorkloadName, workloadKinds } from '../../platform/kubernetes/work
 import { duration, parsed, text } from '../../settings/scalars.ts';
 import { map, optional } from '../../settings/wording.ts';
 import { defineDeploy } from '../deploy.ts';
-import type { KubernetesDeployPlan } from './targets.ts';
+import { canaryParts, type KubernetesDeployPlan } from './targets.ts';
 
 const filledIn = '{service} and {stage} are filled in';
 const namePattern = /^(?:[a-z0-9]|\{service\}|\{stage\})(?:[a-z0-9.-]|\{service\}|\{stage\})*$/;
@@ -53,9 +53,6 @@ const schema = map(
   'Workloads of a Kubernetes cluster, whose pods prove which image they run.',
 );
 
-/** The names of the two parts of a deploy that lets one pod go first. */
-export const canaryParts = { first: 'canary', rest: 'rest' } as const;
-
 /** Sets the image of workloads of a cluster by server-side apply, and waits until all of their pods run it. */
 export const kubernetesDeploy = defineDeploy({
   kind: 'kubernetes',
@@ -94,6 +91,10 @@ export const kubernetesDeploy = defineDeploy({
         : 'label' in workloads
           ? { label: fill(workloads.label) }
           : workloads,
+  }),
+  podsOf: ({ context, namespace }) => ({
+    ...(context !== undefined && { context }),
+    ...(namespace !== undefined && namespace !== '*' && { namespace }),
   }),
   async create(context) {
     const { createKubernetesDeployer } = await import('./deployer.ts');

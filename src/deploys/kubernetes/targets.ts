@@ -37,6 +37,9 @@ export interface KubernetesDeployPlan {
   readonly timeoutMs: number;
 }
 
+/** The names of the two parts of a deploy that lets one pod go first. */
+export const canaryParts = { first: 'canary', rest: 'rest' } as const;
+
 export type KubernetesTarget = Target<KubernetesDeployPlan>;
 
 /** A workload, and which of its containers are meant. */
