@@ -1,11 +1,12 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { Refusal } from '../domain/failures.ts';
 import type { ImageIdentity, Proposal } from '../domain/outcomes.ts';
-import type { ChangePlan, Plan, StagePlan } from '../domain/plan.ts';
+import { type ChangedFile, type ChangePlan, filesOf, type Plan, type StagePlan } from '../domain/plan.ts';
 import type { CheckReport } from '../domain/proposal.ts';
-import { BranchMoved, type ChangeRequest, type Forge, type OwnChange } from '../forges/forge.ts';
+import { BranchMoved, type ChangeRequest, type FileText, type Forge, type OwnChange } from '../forges/forge.ts';
 import { foreignIn, type RepositoryReader } from '../forges/own-change.ts';
 import { editManifest, restoreManifest, sameBesidePlaces } from '../platform/manifest-editor/index.ts';
+import { partsOf, type Texts } from './changed-files.ts';
 import type { Dependencies } from './dependencies.ts';
 
 /** How activities write to a branch of ours: an existing one is reused, never force-pushed, and what people committed to it is kept. */
@@ -45,20 +46,40 @@ export function openStage(
   return { change, forge };
 }
 
-export interface CommittedFile {
+export interface CommittedFiles {
   readonly commit: string;
-  readonly text: string;
+  readonly texts: Texts;
 }
 
-/** The file of a change on its base branch. @throws Refusal if there is no such branch or file */
-export async function baseOf(forge: Forge, change: ChangePlan): Promise<CommittedFile> {
+/** The files of a change on its base branch. @throws Refusal if there is no such branch, or one of the files is not there */
+export async function baseOf(forge: Forge, change: ChangePlan): Promise<CommittedFiles> {
   const commit = await baseHead(forge, change);
-  const text = await forge.readFile(change.repository, commit, change.file);
-  if (text !== undefined) return { commit, text };
+  const texts = await readFiles(forge, change, commit);
+  if (isWhole(texts)) return { commit, texts };
+  const missing = filesOf(change)[texts.indexOf(undefined)]?.file;
   throw new Refusal(
     'FileNotFound',
-    `expected the file ${change.file} on branch ${change.base} of ${shown(change.repository)}, found none: create it, or set change.file`,
+    `expected the file ${missing} on branch ${change.base} of ${shown(change.repository)}, found none: create it, or set change.file`,
   );
+}
+
+/** The files of a change at a commit; undefined for one that is not there. */
+export async function readFiles(forge: Forge, change: ChangePlan, commit: string): Promise<(string | undefined)[]> {
+  const texts: (string | undefined)[] = [];
+  for (const { file } of filesOf(change)) texts.push(await forge.readFile(change.repository, commit, file));
+  return texts;
+}
+
+export function isWhole(texts: readonly (string | undefined)[]): texts is Texts {
+  return !texts.includes(undefined);
+}
+
+export function isSame(one: readonly (string | undefined)[], other: Texts): boolean {
+  return one.every((text, index) => text === other[index]);
+}
+
+export function withPaths(change: ChangePlan, texts: Texts): FileText[] {
+  return filesOf(change).map(({ file: path }, index) => ({ path, text: texts[index] ?? '' }));
 }
 
 /** @throws Refusal if there is no such branch */
@@ -77,15 +98,15 @@ export interface OwnBranch {
   readonly change: ChangePlan;
   readonly image: ImageIdentity;
   readonly branch: string;
-  readonly base: CommittedFile;
+  readonly base: CommittedFiles;
 }
 
-export interface ProposedFile {
-  /** The file of the base as it is to be. */
-  readonly edited: string;
+export interface ProposedFiles {
+  /** The files of the base as they are to be. */
+  readonly edited: Texts;
   readonly message: string;
-  /** The file as a person left it on the branch, with the change in it. */
-  readonly editForeign: (present: string | undefined, refusal: () => Promise<Refusal>) => Promise<string>;
+  /** The files as people left them on the branch, with the change in them. */
+  readonly editForeign: (present: readonly (string | undefined)[], refusal: () => Promise<Refusal>) => Promise<Texts>;
   /** What the forge shows people. */
   readonly request: Pick<ChangeRequest, 'title' | 'body' | 'reviewers' | 'assignees'>;
   readonly checks: readonly CheckReport[];
@@ -95,9 +116,9 @@ export interface ProposedFile {
  * Writes the branch, and opens or updates its proposal.
  * @returns `foreign`, if the branch has more than our change, so that a person has to merge it: makes the refusal that says what
  */
-export async function proposeFile(
+export async function proposeFiles(
   own: OwnBranch,
-  proposed: ProposedFile,
+  proposed: ProposedFiles,
 ): Promise<{ proposal: Proposal; foreign: (() => Promise<Refusal>) | undefined }> {
   const { forge, change, branch, base } = own;
   const { repository, labels } = change;
@@ -109,27 +130,29 @@ export async function proposeFile(
 
 async function writeBranch(
   own: OwnBranch,
-  { edited, message, editForeign }: ProposedFile,
+  { edited, message, editForeign }: ProposedFiles,
 ): Promise<{ head: string; foreign?: () => Promise<Refusal> }> {
   const { forge, change, branch, base } = own;
-  const { repository, file } = change;
-  const write = { repository, branch, path: file, message };
+  const { repository } = change;
+  const write = { repository, branch, message };
+  const files = withPaths(change, edited);
   const head = await forge.head(repository, branch);
   if (head === undefined) {
-    return { head: await forge.commitFile({ ...write, parents: [base.commit], treeOf: base.commit, text: edited }) };
+    return { head: await forge.commitFiles({ ...write, parents: [base.commit], treeOf: base.commit, files }) };
   }
   const foreign = await foreignOn(own, head);
-  const present = await forge.readFile(repository, head, file);
+  const present = await readFiles(forge, change, head);
   if (foreign !== undefined) {
-    const text = await editForeign(present, foreign);
-    if (text === present) return { head, foreign };
-    return { head: await forge.commitFile({ ...write, expectedHead: head, parents: [head], treeOf: head, text }), foreign };
+    const texts = await editForeign(present, foreign);
+    if (isSame(present, texts)) return { head, foreign };
+    const files = withPaths(change, texts);
+    return { head: await forge.commitFiles({ ...write, expectedHead: head, parents: [head], treeOf: head, files }), foreign };
   }
   const isBehind = (await forge.compare(repository, base.commit, head)).behindBy > 0;
-  if (present === edited && !isBehind) return { head };
+  if (isSame(present, edited) && !isBehind) return { head };
   // With the base as second parent and its tree, the branch is up to date without a conflict, and without rewinding it.
   const parents = isBehind ? [head, base.commit] : [head];
-  return { head: await forge.commitFile({ ...write, expectedHead: head, parents, treeOf: base.commit, text: edited }) };
+  return { head: await forge.commitFiles({ ...write, expectedHead: head, parents, treeOf: base.commit, files }) };
 }
 
 /** What the branch changes besides the image. Authors and messages of its commits prove nothing, so only content counts. */
@@ -141,33 +164,36 @@ export function foreignOn({ forge, change, image, branch, base }: OwnBranch, hea
     compare: (base, head) => forge.compare(repository, base, head),
   };
   // Of any image: nothing but the values of the change differs.
-  const own = ownChange(change, (before, after) => sameBesidePlaces(before, change, image, after));
+  const own = ownChange(change, (file, before, after) => sameBesidePlaces(before, file, image, after));
   const range = { repository: shown(repository), branch, base: change.base, baseCommit: base.commit, head };
   return foreignIn(reader, own, range);
 }
 
 /** A proposal may write the image where the change says, computed from the file as it is there now. */
 export function imageIn(change: ChangePlan, image: ImageIdentity): OwnChange {
-  return ownChange(change, async (before, after) => (await editManifest(before, change, image)).text === after);
+  return ownChange(change, async (file, before, after) => (await editManifest(before, file, image)).text === after);
 }
 
 /** A rollback: the values of the change are again what they were before the proposal. */
-export function previousIn(change: ChangePlan, image: ImageIdentity, { before, after, written }: Proposal): OwnChange {
-  return ownChange(change, async (text, wanted) => {
-    if (before === undefined || after === undefined) return false;
-    // Restoring with before and after swapped gives the file that the rollback must produce.
-    const back = { before: after, after: before, ...(written && { written: { before: written.after, after: written.before } }) };
-    const restored = await restoreManifest(text, change, image, back);
-    return restored.kind === 'restored' && restored.text === wanted;
+export function previousIn(change: ChangePlan, image: ImageIdentity, { before, after, written, perFile }: Proposal): OwnChange {
+  // Restoring with before and after swapped gives the files that the rollback must produce.
+  const swapped = written && { written: { before: written.after, after: written.before } };
+  const parts = before && after ? partsOf({ before: after, after: before, ...swapped, ...(perFile && { perFile }) }) : [];
+  return ownChange(change, async (file, text, wanted) => {
+    const back = parts[filesOf(change).indexOf(file)];
+    const restored = back && (await restoreManifest(text, file, image, back));
+    return restored?.kind === 'restored' && restored.text === wanted;
   });
 }
 
-function ownChange({ file }: ChangePlan, makes: OwnChange['makes']): OwnChange {
+function ownChange(change: ChangePlan, makes: (file: ChangedFile, before: string, after: string) => Promise<boolean>): OwnChange {
+  const files = filesOf(change);
   return {
-    path: file,
-    async makes(before, after) {
+    paths: files.map(({ file }) => file),
+    async makes(path, before, after) {
+      const file = files.find(({ file }) => file === path);
       try {
-        return await makes(before, after);
+        return file !== undefined && (await makes(file, before, after));
       } catch (error) {
         // The file does not have the values of the change.
         if (error instanceof Refusal) return false;

@@ -2,24 +2,26 @@ import { Context } from '@temporalio/activity';
 import type { BaseState, MergeActivities, ProposalInput, RevertInput, TidyInput } from '../contracts/activities/delivery.ts';
 import { Refusal } from '../domain/failures.ts';
 import { code, inert, prose } from '../domain/inert-text.ts';
-import type { ManifestRestored } from '../domain/manifest-edit/index.ts';
 import type { ManifestValues, MergeOutcome, Proposal, ProposalState, RevertOutcome } from '../domain/outcomes.ts';
 import type { ChangePlan, Plan } from '../domain/plan.ts';
 import { type CheckReport, commitMessage, mergeMessage, mergeTitle, rollbackBranchOf } from '../domain/proposal.ts';
 import type { Forge, OwnChange } from '../forges/forge.ts';
-import { editManifest, manifestSays, restoreManifest } from '../platform/manifest-editor/index.ts';
 import { answering, currentRun } from './boundary.ts';
 import {
   baseHead,
   baseOf,
-  type CommittedFile,
+  type CommittedFiles,
   imageIn,
+  isSame,
+  isWhole,
   openStage,
   previousIn,
-  proposeFile,
+  proposeFiles,
+  readFiles,
   retryWhileBranchMoves,
   shown,
 } from './change-branch.ts';
+import { editFiles, type FilesRestored, filesSay, restoreFiles } from './changed-files.ts';
 import type { Dependencies } from './dependencies.ts';
 
 export function createMerge({ forgeFor }: Pick<Dependencies, 'forgeFor'>): MergeActivities {
@@ -79,12 +81,13 @@ export function createMerge({ forgeFor }: Pick<Dependencies, 'forgeFor'>): Merge
 
 async function lookAtBase({ image, proposal }: ProposalInput, change: ChangePlan, forge: Forge): Promise<BaseState> {
   const commit = await baseHead(forge, change);
-  const text = await forge.readFile(change.repository, commit, change.file);
-  if (text === undefined) return { kind: 'looked', holds: false, commit };
+  const texts = await readFiles(forge, change, commit);
+  if (!isWhole(texts)) return { kind: 'looked', holds: false, commit };
+  const { before = [], after, perFile } = proposal;
   const holds =
-    proposal.after === undefined
-      ? (await editManifest(text, change, image)).text === text
-      : await manifestSays(text, change, image, proposal.after);
+    after === undefined
+      ? isSame((await editFiles(texts, change, image)).texts, texts)
+      : await filesSay(texts, change, image, { before, after, ...(perFile && { perFile }) });
   return { kind: 'looked', holds, commit };
 }
 
@@ -124,59 +127,53 @@ async function revert(input: RevertInput, change: ChangePlan, forge: Forge): Pro
   if (restored.kind === 'unchanged') return { kind: 'unchanged', base: change.base, head: base.commit };
   const branch = rollbackBranchOf(plan.service, stage.name);
   const own = { forge, change, image, branch, base };
-  const { proposal } = await proposeFile(own, {
-    edited: restored.text,
+  const { proposal } = await proposeFiles(own, {
+    edited: restored.texts,
     message: commitMessage('roll back', plan.service, image, currentRun().rollout),
     editForeign: async (_, refusal) => {
       throw await refusal();
     },
     // Nobody is asked: a rollback waits for no approval.
-    request: { title: mergeTitle(plan.service, image, true), body: bodyOf(input, restored), reviewers: [], assignees: [] },
+    request: { title: mergeTitle(plan.service, image, true), body: bodyOf(input, restored.values), reviewers: [], assignees: [] },
     checks: checksOf(plan),
   });
-  const { kind: _kind, text: _text, ...back } = restored;
-  return { kind: 'proposed', proposal: { ...proposal, ...back } };
+  return { kind: 'proposed', proposal: { ...proposal, ...restored.values } };
 }
 
-function valuesOf({ before, after, written, url }: Proposal): ManifestValues {
-  if (before !== undefined && after !== undefined) return { before, after, ...(written && { written }) };
+function valuesOf({ before, after, written, perFile, url }: Proposal): ManifestValues {
+  if (before !== undefined && after !== undefined)
+    return { before, after, ...(written && { written }), ...(perFile && { perFile }) };
   throw new Refusal(
     'NothingBefore',
     `expected the proposal ${url} to know what stood there before, found one of an earlier version of Landfall: put the previous image back by hand`,
   );
 }
 
+/** @throws Refusal that names the commit which changed a file after us */
 async function restore(
   { image, proposal }: RevertInput,
   change: ChangePlan,
   forge: Forge,
-  base: CommittedFile,
+  base: CommittedFiles,
   values: ManifestValues,
-): Promise<Exclude<ManifestRestored, { kind: 'changed' }>> {
-  /** Names the commit that changed the file after us. */
-  const movedOn = async (found: string, options?: ErrorOptions): Promise<Refusal> => {
-    const { repository, file } = change;
-    const last = await forge.lastChange(repository, base.commit, file);
-    const later = last ? `, since ${last.sha.slice(0, 12)} of ${inert(last.author)}: ${inert(last.message)}` : '';
-    return new Refusal(
-      'BaseMovedOn',
-      `expected ${file} on ${change.base} of ${shown(repository)} to say ${proposal.after?.join(', ') ?? 'ours'}, found that ${found}${later}; put the previous image back by hand, or leave it as it is now`,
-      last ? [last] : [],
-      options,
-    );
-  };
-  let found: ManifestRestored;
-  try {
-    found = await restoreManifest(base.text, change, image, values);
-  } catch (error) {
-    throw error instanceof Refusal ? await movedOn(error.message, { cause: error }) : error;
-  }
-  if (found.kind !== 'changed') return found;
-  throw await movedOn(`${found.place} says '${found.says}'`);
+): Promise<Exclude<FilesRestored, { kind: 'moved-on' }>> {
+  const restored = await restoreFiles(base.texts, change, image, values);
+  if (restored.kind !== 'moved-on') return restored;
+  const { file, found, cause } = restored;
+  const { repository } = change;
+  const last = await forge.lastChange(repository, base.commit, file);
+  const later = last ? `, since ${last.sha.slice(0, 12)} of ${inert(last.author)}: ${inert(last.message)}` : '';
+  throw new Refusal(
+    'BaseMovedOn',
+    `expected ${file} on ${change.base} of ${shown(repository)} to say ${proposal.after?.join(', ') ?? 'ours'}, found that ${found}${later}; put the previous image back by hand, or leave it as it is now`,
+    last ? [last] : [],
+    cause && { cause },
+  );
 }
 
 function bodyOf({ plan, stage, image, reason, proposal }: RevertInput, { before, after }: ManifestValues): string {
-  const lines = after.map((value, index) => `- ${code(before[index] ?? '', 400)} → ${code(value, 400)}`);
+  const said = (value = '') => (value === '' ? 'nothing' : code(value, 400));
+  const lines = after.flatMap((value, index) => (value === before[index] ? [] : [`- ${said(before[index])} → ${said(value)}`]));
   return [
     `## Rollback of ${code(plan.service)} in ${prose(stage.name)}`,
     `**Why:** ${prose(reason, 1_000)}`,

@@ -1,13 +1,26 @@
 import type { ProposeActivities, ProposeInput } from '../contracts/activities/delivery.ts';
 import { Refusal } from '../domain/failures.ts';
 import type { ProposeOutcome, VerifiedImage } from '../domain/outcomes.ts';
-import type { ChangePlan } from '../domain/plan.ts';
+import { type ChangePlan, filesOf } from '../domain/plan.ts';
 import { branchOf, checkTexts, commitMessage, isAboutTag, proposalBody, proposalTitle } from '../domain/proposal.ts';
 import { compareCandidates, follows, type TagPolicy } from '../domain/tag-policy.ts';
 import type { Forge } from '../forges/forge.ts';
-import { editManifest, readReference } from '../platform/manifest-editor/index.ts';
+import { readReference } from '../platform/manifest-editor/index.ts';
 import { answering, currentRun } from './boundary.ts';
-import { baseOf, type CommittedFile, foreignOn, openStage, proposeFile, retryWhileBranchMoves, shown } from './change-branch.ts';
+import {
+  baseOf,
+  type CommittedFiles,
+  foreignOn,
+  isSame,
+  isWhole,
+  openStage,
+  proposeFiles,
+  readFiles,
+  retryWhileBranchMoves,
+  shown,
+  withPaths,
+} from './change-branch.ts';
+import { editFiles, type Texts } from './changed-files.ts';
 import type { Dependencies } from './dependencies.ts';
 
 /**
@@ -36,19 +49,19 @@ async function proposeOnce(context: ProposeContext): Promise<ProposeOutcome> {
   const { input, change, forge, branch, rollout } = context;
   const { image, plan, stage, push, checks, skipped = [], named = false } = input;
   const base = await baseOf(forge, change);
-  const edit = await editManifest(base.text, change, image);
-  if (edit.text === base.text) {
+  const { texts, values } = await editFiles(base.texts, change, image);
+  if (isSame(texts, base.texts)) {
     await withdraw(context, base);
     return { kind: 'unchanged', base: change.base, head: base.commit };
   }
-  const later = input.manual === true ? undefined : await laterTag(plan.tags, base.text, change, image);
+  const later = input.manual === true ? undefined : await laterTag(plan.tags, base.texts, change, image);
   if (later !== undefined) return { kind: 'outdated', tag: later };
 
   const subject = { service: plan.service, stage: stage.name, image, push, checks, skipped, named };
   const { title, body, reviewers, assignees } = change;
   const own = { forge, change, image, branch, base };
-  const { proposal, foreign } = await proposeFile(own, {
-    edited: edit.text,
+  const { proposal, foreign } = await proposeFiles(own, {
+    edited: texts,
     message: commitMessage('update', plan.service, image, rollout, input.skipped),
     editForeign: async (present) => editForeign(context, present),
     request: { title: proposalTitle(subject, title), body: proposalBody(subject, body), reviewers, assignees },
@@ -56,25 +69,27 @@ async function proposeOnce(context: ProposeContext): Promise<ProposeOutcome> {
   });
   // Landfall would not merge it. Said now, nobody approves in vain; the proposal is there for a person to merge.
   if (foreign !== undefined && change.merge === 'auto') throw await foreign();
-  const { text: _, ...values } = edit;
   return { kind: 'proposed', proposal: { ...proposal, ...values, ...(foreign && { foreign: true }) } };
 }
 
 /** A tag in the base branch that is later than the image's, by the service's own order. */
-async function laterTag(policy: TagPolicy, text: string, change: ChangePlan, image: VerifiedImage): Promise<string | undefined> {
-  return (await readReference(text, change, image))
+async function laterTag(policy: TagPolicy, texts: Texts, change: ChangePlan, image: VerifiedImage): Promise<string | undefined> {
+  const places = await Promise.all(filesOf(change).map((file, index) => readReference(texts[index] ?? '', file, image)));
+  return places
+    .flat()
     .flatMap(({ reference }) => (reference?.tag === undefined || !follows(policy, reference.tag) ? [] : [reference.tag]))
     .find((tag) => compareCandidates(policy, { tag }, image) > 0);
 }
 
-/** The file as a person left it on the branch, with the image written into it. */
-async function editForeign({ change, branch, input }: ProposeContext, present: string | undefined): Promise<string> {
+/** The files as people left them on the branch, with the image written into them. */
+async function editForeign({ change, branch, input }: ProposeContext, present: readonly (string | undefined)[]): Promise<Texts> {
   const advice = `somebody committed to ${branch} of ${shown(change.repository)}, and what they did is kept: merge or revert it, or delete the branch, then retry`;
-  if (present === undefined) {
-    throw new Refusal('BranchConflict', `expected the file ${change.file} on the branch, found none; ${advice}`);
+  if (!isWhole(present)) {
+    const missing = filesOf(change)[present.indexOf(undefined)]?.file;
+    throw new Refusal('BranchConflict', `expected the file ${missing} on the branch, found none; ${advice}`);
   }
   try {
-    return (await editManifest(present, change, input.image)).text;
+    return (await editFiles(present, change, input.image)).texts;
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     throw new Refusal('BranchConflict', `${error.message}; ${advice}`, error.details, { cause: error });
@@ -85,24 +100,23 @@ async function editForeign({ change, branch, input }: ProposeContext, present: s
  * The base branch has the image, and the branch still proposes another digest of the same tag, one that the registry has taken back
  * (pushes of A, B and A again): the branch gets the base's tree, so that merging it would change nothing.
  */
-async function withdraw({ change, forge, branch, input, rollout }: ProposeContext, base: CommittedFile): Promise<void> {
+async function withdraw({ change, forge, branch, input, rollout }: ProposeContext, base: CommittedFiles): Promise<void> {
   const { plan, image } = input;
-  const { repository, file } = change;
+  const { repository } = change;
   const head = await forge.head(repository, branch);
   if (head === undefined) return;
   const { commits, behindBy } = await forge.compare(repository, base.commit, head);
   const newest = commits.at(-1);
   if (newest === undefined || !isAboutTag(newest.message, image)) return;
-  const present = await forge.readFile(repository, head, file);
-  if (present === base.text || (await foreignOn({ forge, change, image, branch, base }, head)) !== undefined) return;
-  await forge.commitFile({
+  const present = await readFiles(forge, change, head);
+  if (isSame(present, base.texts) || (await foreignOn({ forge, change, image, branch, base }, head)) !== undefined) return;
+  await forge.commitFiles({
     repository,
     branch,
     expectedHead: head,
     parents: behindBy > 0 ? [head, base.commit] : [head],
     treeOf: base.commit,
-    path: file,
-    text: base.text,
+    files: withPaths(change, base.texts),
     message: commitMessage('keep', plan.service, image, rollout),
   });
 }

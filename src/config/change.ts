@@ -1,10 +1,10 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import { type ChangePlan, type ChangeTarget, type DispatchPlan, dispatchPayloads } from '../domain/plan.ts';
+import { type ChangedFile, type ChangePlan, type ChangeTarget, type DispatchPlan, dispatchPayloads } from '../domain/plan.ts';
 import { hasGitHub, needsGitHub } from '../settings/github.ts';
-import type { Complain } from '../settings/problem.ts';
+import { type Complain, type Path, within } from '../settings/problem.ts';
 import { composeService, credentialsInUrl, githubRepository, text } from '../settings/scalars.ts';
-import { map, optional } from '../settings/wording.ts';
+import { expecting, map, optional } from '../settings/wording.ts';
 import { type FileContext, forgeOf } from './kinds.ts';
 
 /** What a stage may say of its deployment repository, and what comes of it. */
@@ -20,6 +20,36 @@ const deploymentRepository = text('owner/name (GitHub), or the URL or path of a 
   },
 );
 
+const yamlPath = text('a YAML path such as spec.template.spec.containers[0].image');
+
+/** What is said of one file: where it names the image, and what is written there. */
+const changedFile = {
+  services: optional(
+    z.array(composeService).min(1),
+    "Services of a compose file whose image is set. The default, with the service's own name.",
+  ),
+  path: optional(
+    z.union([yamlPath, z.array(yamlPath).min(1)], expecting('a YAML path, or a list of them')),
+    'Any path of a YAML file, or several; {service} and {stage} are filled in.',
+  ),
+  marker: optional(
+    text('the NAME of a line marked # landfall: NAME'),
+    'The line marked `# landfall: NAME`; {service} and {stage} are filled in.',
+  ),
+  key: optional(text('a key of a .env file'), 'A key of a .env file; {service} and {stage} are filled in.'),
+  images: optional(
+    z.literal(true),
+    "Wherever the file names the service's image: a kustomization, values of Helm, a HelmRelease, an Application of Argo CD, manifests of Kubernetes.",
+  ),
+  pin: optional(z.enum(['tag@digest', 'tag', 'digest']), 'What is written. Default: tag@digest.'),
+  value: optional(z.enum(['reference', 'bare']), 'A whole image reference (the default), or only what pin names, as for Helm.'),
+};
+
+const file = text('a file of the repository, from its root and without . or .. in between', /^(?!(?:.*\/)?\.{0,2}(?:\/|$)).*\S/);
+
+/** More would be no change that a person reads. */
+const mostFiles = 20;
+
 export const change = map(
   {
     repository: optional(
@@ -27,25 +57,15 @@ export const change = map(
       'owner/name is a repository of forge.github; a URL, or a path that begins with / or ., is plain git.',
     ),
     base: optional(text('a branch'), 'The branch that is changed. Default: main.'),
-    file: optional(
-      text('a file of the repository, from its root and without . or .. in between', /^(?!(?:.*\/)?\.{0,2}(?:\/|$)).*\S/),
-      'The file that names the image; {service} and {stage} are filled in.',
+    file: optional(file, 'The file that names the image; {service} and {stage} are filled in.'),
+    ...changedFile,
+    files: optional(
+      z
+        .array(map({ file, ...changedFile }, 'One file of several.'))
+        .min(1)
+        .max(mostFiles),
+      'Several files in one proposal, each with its place (services, path, …), pin and value; in place of file and its place.',
     ),
-    services: optional(
-      z.array(composeService).min(1),
-      "Services of a compose file whose image is set. The default, with the service's own name.",
-    ),
-    path: optional(
-      text('a YAML path such as spec.template.spec.containers[0].image'),
-      'Any path of a YAML file; {service} and {stage} are filled in.',
-    ),
-    marker: optional(
-      text('the NAME of a line marked # landfall: NAME'),
-      'The line marked `# landfall: NAME`; {service} and {stage} are filled in.',
-    ),
-    key: optional(text('a key of a .env file'), 'A key of a .env file; {service} and {stage} are filled in.'),
-    pin: optional(z.enum(['tag@digest', 'tag', 'digest']), 'What is written. Default: tag@digest.'),
-    value: optional(z.enum(['reference', 'bare']), 'A whole image reference (the default), or only what pin names, as for Helm.'),
     title: optional(
       text(),
       'Title of the pull request, with {service}, {stage}, {image}, {tag}, {digest}, {commit}, {sourceRepository}.',
@@ -60,38 +80,52 @@ export const change = map(
 
 type ChangeInput = z.output<typeof change> & Pick<ChangePlan, 'merge' | 'mergeMethod'>;
 
-export function resolveChange(
-  { services, path, marker, key, ...input }: ChangeInput,
-  context: FileContext,
-  complain: Complain,
-): ChangePlan {
-  const { repository = '', file = '' } = input;
+export function resolveChange(input: ChangeInput, context: FileContext, complain: Complain): ChangePlan {
+  const { files, file = '', services, path, marker, key, images, pin = 'tag@digest', value = 'reference', ...rest } = input;
+  const { repository = '' } = rest;
   if (repository === '')
     complain(['repository'], 'expected the deployment repository, found nothing here and in defaults.change');
-  if (file === '') complain(['file'], 'expected the file that names the image, found nothing here and in defaults.change');
   const forge = forgeOf(repository, context.kinds);
   if (forge?.section !== undefined && !context.forges.includes(forge.kind))
     complain(['repository'], forge.section.needed(repository));
+  const single = { file, services, path, marker, key, images };
+  if (files !== undefined && namedIn(single).length > 0)
+    complain([], `expected either files, or file and its place, found files and ${namedIn(single).join(' and ')}`);
+  const changed = (said: TargetInput & { readonly file: string }, ...where: Path) =>
+    changedFileOf({ pin, value, ...said }, within(complain, ...where));
+  const also = (files ?? []).slice(1).map((said, index) => changed(said, 'files', index + 1));
   return {
     base: 'main',
-    pin: 'tag@digest',
-    value: 'reference',
     labels: [],
     reviewers: [],
     assignees: [],
-    ...input,
+    ...rest,
     repository: /^\.{1,2}(?:\/|$)/.test(repository) ? resolve(context.directory, repository) : repository,
-    file,
-    target: changeTarget({ services, path, marker, key }, complain),
+    ...(files?.[0] === undefined ? changed(single) : changed(files[0], 'files', 0)),
+    ...(also.length > 0 && { also }),
   };
 }
 
-type TargetInput = { readonly [Key in 'services' | 'path' | 'marker' | 'key']: ChangeInput[Key] | undefined };
+type TargetInput = { readonly [Key in 'services' | 'path' | 'marker' | 'key' | 'images']?: ChangeInput[Key] | undefined };
 
-function changeTarget(said: TargetInput, complain: Complain): ChangeTarget {
-  const { services = ['{service}'], path, marker, key } = said;
-  const named = Object.entries(said).flatMap(([word, value]) => (value === undefined ? [] : [word]));
-  if (named.length > 1) complain([], `expected only one of services, path, marker and key, found ${named.join(' and ')}`);
+function namedIn(said: object): string[] {
+  return Object.entries(said).flatMap(([word, value]) => (value === undefined || value === '' ? [] : [word]));
+}
+
+function changedFileOf(
+  { file, pin, value, ...target }: Omit<ChangedFile, 'target'> & TargetInput,
+  complain: Complain,
+): ChangedFile {
+  if (file === '') complain(['file'], 'expected the file that names the image, found nothing here and in defaults.change');
+  const named = namedIn(target);
+  if (named.length > 1) complain([], `expected only one of services, path, marker, key and images, found ${named.join(' and ')}`);
+  if (target.images && value === 'bare')
+    complain(['value'], 'expected reference beside images, which writes whatever the file has there, found bare');
+  return { file, target: changeTarget(target), pin, value };
+}
+
+function changeTarget({ services = ['{service}'], path, marker, key, images }: TargetInput): ChangeTarget {
+  if (images) return { kind: 'images' };
   if (path !== undefined) return { kind: 'yaml', path };
   if (marker !== undefined) return { kind: 'marker', name: marker };
   return key === undefined ? { kind: 'compose', services } : { kind: 'env', key };

@@ -1,6 +1,14 @@
 import { pathOf, type Repository, registryOf, type Tag } from '../domain/image-reference.ts';
 import type { ImageIdentity } from '../domain/outcomes.ts';
-import { type ChangeTarget, dispatchOfPush, type Plan, type ProbePlan, type StagePlan } from '../domain/plan.ts';
+import {
+  type ChangedFile,
+  type ChangePlan,
+  type ChangeTarget,
+  dispatchOfPush,
+  type Plan,
+  type ProbePlan,
+  type StagePlan,
+} from '../domain/plan.ts';
 import { followedApart, follows, type TagPolicy } from '../domain/tag-policy.ts';
 import { exactness, isOfAnyDepth, matchesPattern, matchesWildcard } from '../settings/image-pattern.ts';
 import type { Configuration } from './configuration.ts';
@@ -126,7 +134,7 @@ function stageFrom({ change, deploy, watch, ...stage }: StagePlan, service: stri
   const fill: Fill = (text) => text.replaceAll('{service}', service).replaceAll('{stage}', stage.name);
   return {
     ...stage,
-    ...(change && { change: { ...change, file: fill(change.file), target: targetFrom(change.target, fill) } }),
+    ...(change && { change: changeFrom(change, fill) }),
     ...(deploy && { deploy: filledIn(deploy, deploys, fill) }),
     ...(watch && { watch: { ...watch, probes: watch.probes.map((probe) => probeFrom(probe, fill)) } }),
   };
@@ -141,11 +149,28 @@ function filledIn<Part extends { readonly kind: string; readonly settings: objec
   return kind?.fill === undefined ? part : { ...part, settings: kind.fill(part.settings, fill) };
 }
 
+function changeFrom(change: ChangePlan, fill: Fill): ChangePlan {
+  const { also } = change;
+  return { ...changedFrom(change, fill), ...(also && { also: also.map((file) => changedFrom(file, fill)) }) };
+}
+
+function changedFrom<File extends ChangedFile>(changed: File, fill: Fill): File {
+  return { ...changed, file: fill(changed.file), target: targetFrom(changed.target, fill) };
+}
+
 function targetFrom(target: ChangeTarget, fill: Fill): ChangeTarget {
-  if (target.kind === 'compose') return { ...target, services: target.services.map(fill) };
-  if (target.kind === 'yaml') return { ...target, path: fill(target.path) };
-  if (target.kind === 'marker') return { ...target, name: fill(target.name) };
-  return { ...target, key: fill(target.key) };
+  switch (target.kind) {
+    case 'compose':
+      return { ...target, services: target.services.map(fill) };
+    case 'yaml':
+      return { ...target, path: typeof target.path === 'string' ? fill(target.path) : target.path.map(fill) };
+    case 'marker':
+      return { ...target, name: fill(target.name) };
+    case 'env':
+      return { ...target, key: fill(target.key) };
+    case 'images':
+      return target;
+  }
 }
 
 function probeFrom(probe: ProbePlan, fill: Fill): ProbePlan {

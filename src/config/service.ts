@@ -226,8 +226,8 @@ function unnamedRepositoryComplaint(image: string, { dispatch }: StagePlan, comp
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** Keys by the path to their map, `deploy.compose`: it has one of them at most, so a nearer level displaces what a farther one chose. */
-type Alternatives = Readonly<Record<string, readonly string[]>>;
+/** Groups of keys by the path to their map, `deploy.compose`: it has one of a group at most, so a nearer level displaces what a farther one chose. */
+type Alternatives = Readonly<Record<string, readonly (readonly string[])[]>>;
 
 /**
  * Settings of a farther level (defaults, service) under those of a nearer one (service, stage): maps merge, everything else, lists
@@ -241,20 +241,23 @@ function mergeSettings<Far extends object, Near extends object>(far: Far, near: 
 function alternativesOf({ checks, deploys }: Kinds): Alternatives {
   const kinds = [...checks, ...deploys.map(({ kind, alternatives }) => ({ kind: `deploy.${kind}`, alternatives }))];
   const ofKinds = kinds.flatMap(({ kind, alternatives = {} }) =>
-    Object.entries(alternatives).map(([path, keys]) => [path === '' ? kind : `${kind}.${path}`, keys]),
+    Object.entries(alternatives).map(([path, keys]) => [path === '' ? kind : `${kind}.${path}`, [keys]]),
   );
   return {
-    change: ['services', 'path', 'marker', 'key'],
-    'watch.http.version': ['header', 'json'],
-    'watch.flux': ['kustomization', 'helmRelease'],
-    deploy: deploys.map(({ kind }) => kind),
+    change: [
+      ['services', 'path', 'marker', 'key', 'images', 'files'],
+      ['file', 'files'],
+    ],
+    'watch.http.version': [['header', 'json']],
+    'watch.flux': [['kustomization', 'helmRelease']],
+    deploy: [deploys.map(({ kind }) => kind)],
     ...Object.fromEntries(ofKinds),
   };
 }
 
 function mergeMaps(far: Json, near: Json, alternatives: Alternatives, path: readonly string[]): Json {
-  const group = alternatives[path.join('.')] ?? [];
-  const displaced = group.some((key) => Object.hasOwn(near, key)) ? group : [];
+  const groups = alternatives[path.join('.')] ?? [];
+  const displaced = groups.filter((group) => group.some((key) => Object.hasOwn(near, key))).flat();
   const kept = Object.entries(far).filter(([key, value]) => value !== undefined && !displaced.includes(key));
   const merged = Object.entries(near).map(([key, value]) => {
     const [under, inner] = [far[key], [...path, key]];

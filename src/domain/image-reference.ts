@@ -114,6 +114,11 @@ export function pathOf(repository: Repository): string {
   return repository.slice(repository.indexOf('/') + 1);
 }
 
+/** As people write it, and most manifests have it: `nginx` of `docker.io/library/nginx`. */
+export function familiarName(repository: Repository): string {
+  return repository.replace(/^docker\.io\/(?:library\/)?/, '');
+}
+
 /** Undefined for what is no reference: ids, mostly. */
 export function tryParseReference(text: string): ImageReference | undefined {
   try {

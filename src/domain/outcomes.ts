@@ -78,6 +78,8 @@ export interface ManifestValues {
   readonly after: readonly string[];
   /** The same with the quotes that they have in the file: what is put back byte for byte. Absent if they have none. */
   readonly written?: { readonly before: readonly string[]; readonly after: readonly string[] };
+  /** How many of them each file of the change has, in their order. Absent: it has one file. */
+  readonly perFile?: readonly number[];
 }
 
 /** What depends on the file is absent if a forge has just opened it. */

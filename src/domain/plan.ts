@@ -225,22 +225,30 @@ export interface NotifierPlan extends KindPlan {
   readonly updates?: 'rollout' | 'stage';
 }
 
-/** Where in the file the image reference is. */
+/** Where in a file the image is named. */
 export type ChangeTarget =
   | { readonly kind: 'compose'; readonly services: readonly string[] }
-  | { readonly kind: 'yaml'; readonly path: string }
+  | { readonly kind: 'yaml'; readonly path: string | readonly string[] }
   | { readonly kind: 'marker'; readonly name: string }
-  | { readonly kind: 'env'; readonly key: string };
+  | { readonly kind: 'env'; readonly key: string }
+  /** Wherever the file names the service's image, as files of its kind do: see `domain/manifest-edit/images.ts`. */
+  | { readonly kind: 'images' };
 
-export interface ChangePlan {
-  /** `owner/name` at the configured GitHub; a URL or path is a plain git remote. */
-  readonly repository: string;
-  readonly base: string;
+/** What is changed in one file of the deployment repository. */
+export interface ChangedFile {
   readonly file: string;
   readonly target: ChangeTarget;
   readonly pin: 'tag@digest' | 'tag' | 'digest';
   /** `reference`: the value is a whole image reference. `bare`: the value is only what `pin` names (Helm's or Kustomize's `tag:`). */
   readonly value: 'reference' | 'bare';
+}
+
+export interface ChangePlan extends ChangedFile {
+  /** `owner/name` at the configured GitHub; a URL or path is a plain git remote. */
+  readonly repository: string;
+  readonly base: string;
+  /** Further files, which are changed in the same proposal. */
+  readonly also?: readonly ChangedFile[];
   /** Templates with `{service}`, `{stage}`, `{image}`, `{tag}`, `{digest}`, `{commit}`, `{sourceRepository}`; absent: Landfall's own. */
   readonly title?: string;
   readonly body?: string;
@@ -251,6 +259,11 @@ export interface ChangePlan {
   readonly merge: 'off' | 'manual' | 'auto';
   /** Absent: the first of squash, merge and rebase that the repository allows. */
   readonly mergeMethod?: MergeMethod;
+}
+
+/** All files of a change, in the order in which its values are kept. */
+export function filesOf(change: ChangePlan): readonly ChangedFile[] {
+  return [change, ...(change.also ?? [])];
 }
 
 /** What a `repository_dispatch` carries: ours, or a shape that existing workflows listen to. */

@@ -79,10 +79,10 @@ export interface Forge {
   changes(repository: string, base: string, head: string): Promise<Changes>;
 
   /**
-   * A commit with the tree of another commit but for one file, and the branch moved (or, where `expectedHead` is absent, created) to
+   * A commit with the tree of another commit but for some files, and the branch moved (or, where `expectedHead` is absent, created) to
    * it: never by force, and only from `expectedHead`. @returns the new commit @throws BranchMoved
    */
-  commitFile(commit: FileCommit): Promise<string>;
+  commitFiles(commit: FilesCommit): Promise<string>;
 
   /** Opens the change for the branch, or updates the one that is open. */
   openChange(change: ChangeRequest): Promise<Proposal>;
@@ -163,14 +163,14 @@ export interface FileChange {
   readonly after?: string;
 }
 
-/** The one change that Landfall makes: of one file, whose mode stays. */
+/** The one change that Landfall makes: of some files, whose modes stay. */
 export interface OwnChange {
-  readonly path: string;
-  /** Whether it makes the second text of the first. */
-  makes(before: string, after: string): Promise<boolean>;
+  readonly paths: readonly string[];
+  /** Whether it makes the second text of the first, in one of these files. */
+  makes(path: string, before: string, after: string): Promise<boolean>;
 }
 
-export interface FileCommit {
+export interface FilesCommit {
   readonly repository: string;
   readonly branch: string;
   readonly expectedHead?: string;
@@ -178,9 +178,13 @@ export interface FileCommit {
   readonly parents: readonly string[];
   /** The commit whose tree is taken. */
   readonly treeOf: string;
+  readonly files: readonly FileText[];
+  readonly message: string;
+}
+
+export interface FileText {
   readonly path: string;
   readonly text: string;
-  readonly message: string;
 }
 
 export interface ChangeRequest extends Pick<ChangePlan, 'repository' | 'base' | 'labels' | 'reviewers' | 'assignees'> {

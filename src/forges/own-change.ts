@@ -32,7 +32,7 @@ export async function foreignIn(
   const { baseCommit, head } = range;
   const foreign = await foreignAmong(reader, own, await reader.changes(baseCommit, head), head);
   if (foreign === undefined) return undefined;
-  return async () => refusalOf(range, own.path, foreign, (await reader.compare(baseCommit, head)).commits);
+  return async () => refusalOf(range, own.paths, foreign, (await reader.compare(baseCommit, head)).commits);
 }
 
 /** `files` is for people: `evil.sh (new)`; empty if it cannot be determined. `more`: there are more, or it cannot be determined. */
@@ -49,10 +49,11 @@ export async function foreignAmong(
   head: string,
 ): Promise<Foreign | undefined> {
   if (since === undefined) return { files: [], more: true };
-  const foreign = files.filter(({ path }) => path !== own.path).map(described);
-  const file = files.find(({ path }) => path === own.path);
-  if (file !== undefined && !isPlainEdit(file)) foreign.unshift(described(file));
-  else if (file !== undefined && !(await isMade(reader, own, since, head))) foreign.unshift(`${file.path} (beside the image)`);
+  const foreign = files.filter(({ path }) => !own.paths.includes(path)).map(described);
+  for (const file of files.filter(({ path }) => own.paths.includes(path))) {
+    if (!isPlainEdit(file)) foreign.unshift(described(file));
+    else if (!(await isMade(reader, own, file.path, since, head))) foreign.unshift(`${file.path} (beside the image)`);
+  }
   return foreign.length === 0 && !more ? undefined : { files: foreign, more };
 }
 
@@ -60,11 +61,11 @@ function isPlainEdit({ before, after }: FileChange): boolean {
   return before === after && (after === '100644' || after === '100755');
 }
 
-async function isMade(reader: RepositoryReader, own: OwnChange, since: string, head: string): Promise<boolean> {
+async function isMade(reader: RepositoryReader, own: OwnChange, path: string, since: string, head: string): Promise<boolean> {
   try {
-    const before = await reader.readFile(since, own.path);
-    const after = await reader.readFile(head, own.path);
-    return before !== undefined && after !== undefined && (await own.makes(before, after));
+    const before = await reader.readFile(since, path);
+    const after = await reader.readFile(head, path);
+    return before !== undefined && after !== undefined && (await own.makes(path, before, after));
   } catch (error) {
     // No text any more.
     if (error instanceof Refusal && error.type === 'EditRefused') return false;
@@ -92,7 +93,12 @@ const mostShown = 10;
 const mostInDetails = 50;
 
 /** Names the files, and whom the commits of the branch are by, as these themselves say it. */
-function refusalOf(range: ProposedMerge, path: string, { files, more }: Foreign, commits: readonly Commit[]): Refusal {
+function refusalOf(
+  range: ProposedMerge,
+  paths: readonly string[],
+  { files, more }: Foreign,
+  commits: readonly Commit[],
+): Refusal {
   const { repository, branch, base } = range;
   const authors = [...new Set(commits.map(({ author }) => inert(author, 100)))].slice(0, mostShown);
   const rest = files.length - mostShown;
@@ -100,7 +106,7 @@ function refusalOf(range: ProposedMerge, path: string, { files, more }: Foreign,
   const found = files.length === 0 ? 'what nobody can tell from the two branches' : others;
   return new Refusal(
     'BranchConflict',
-    `expected ${branch} of ${repository} to bring the image in ${path} to ${base} and nothing else, found ${found}, in commits of ${authors.join(', ') || 'nobody'}. ` +
+    `expected ${branch} of ${repository} to bring the image in ${paths.join(', ')} to ${base} and nothing else, found ${found}, in commits of ${authors.join(', ') || 'nobody'}. ` +
       'Landfall merges its own change alone: revert the others or delete the branch, then retry; or merge it by hand, then retry',
     [{ files: files.slice(0, mostInDetails), count: files.length, more, authors }],
   );

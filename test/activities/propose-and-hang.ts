@@ -7,13 +7,13 @@ import { gitEnvironment } from '../support/git-remote.ts';
 
 /**
  * A worker that is to be killed: it runs `propose` with the JSON of its argument, says `hanging` once the named call of the forge
- * has been made (`commitFile`) or is about to be made (`openChange`), and goes no further.
+ * has been made (`commitFiles`) or is about to be made (`openChange`), and goes no further.
  */
 interface Order {
   readonly input: ProposeInput;
   readonly folder: string;
   readonly workflowId: string;
-  readonly at: 'commitFile' | 'openChange';
+  readonly at: 'commitFiles' | 'openChange';
 }
 
 const order = JSON.parse(process.argv[2] ?? '') as Order;
@@ -27,9 +27,9 @@ function hang(): Promise<never> {
 
 const hanging: Forge = {
   ...forge,
-  async commitFile(commit) {
-    const made = await forge.commitFile(commit);
-    return order.at === 'commitFile' ? hang() : made;
+  async commitFiles(commit) {
+    const made = await forge.commitFiles(commit);
+    return order.at === 'commitFiles' ? hang() : made;
   },
   openChange: (change) => (order.at === 'openChange' ? hang() : forge.openChange(change)),
 };

@@ -146,7 +146,7 @@ describe('propose', () => {
       assert.equal((await remote.log(branch)).length, 2);
     });
 
-    for (const at of ['commitFile', 'openChange'] as const) {
+    for (const at of ['commitFiles', 'openChange'] as const) {
       it(`finds it after SIGKILL at ${at}, and says one change and one commit`, async () => {
         const input = inputOf();
         await killWhenHanging({ input, folder, workflowId: 'rollout:web:latest:killed', at });
@@ -356,9 +356,9 @@ describe('propose', () => {
       let interruptions = 0;
       const interrupted: Forge = {
         ...forge,
-        async commitFile(commit) {
+        async commitFiles(commit) {
           if (interruptions++ === 0) await remote.commit(branch, { 'README.md': 'theirs\n' }, 'theirs');
-          return forge.commitFile(commit);
+          return forge.commitFiles(commit);
         },
       };
       await proposedHead({ word: 'B' }, interrupted);
@@ -372,9 +372,9 @@ describe('propose', () => {
       let count = 0;
       const restless: Forge = {
         ...forge,
-        async commitFile(commit) {
+        async commitFiles(commit) {
           await remote.commit(branch, { 'README.md': `${count++}\n` }, 'again');
-          return forge.commitFile(commit);
+          return forge.commitFiles(commit);
         },
       };
       await assert.rejects(propose({ word: 'B' }, restless), { name: 'BranchMoved' });
@@ -425,8 +425,8 @@ describe('propose', () => {
     const environment = environmentOf(input);
     const cancelling: Forge = {
       ...forge,
-      async commitFile(commit) {
-        const made = await forge.commitFile(commit);
+      async commitFiles(commit) {
+        const made = await forge.commitFiles(commit);
         environment.cancel();
         return made;
       },

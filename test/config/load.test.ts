@@ -426,6 +426,29 @@ services:
       /change: expected only one of .* found path and key/,
     ],
     [
+      'several files beside one',
+      service('change: { repository: ./d, file: f, key: A, files: [{ file: g }] }'),
+      /change: expected either files, or file and its place, found files and file and key/,
+    ],
+    [
+      'two targets in one of several files',
+      service('change: { repository: ./d, files: [{ file: f }, { file: g, images: true, marker: A }] }'),
+      /change\.files\[1\]: expected only one of .* found marker and images/,
+    ],
+    [
+      'one of several files without a name',
+      service('change: { repository: ./d, files: [{ images: true }] }'),
+      /change\.files\[0\]\.file: expected a file of the repository/,
+    ],
+    ['no files at all', service('change: { repository: ./d, files: [] }'), /change\.files: expected at least 1 in the list/],
+    [
+      'bare values beside images',
+      service('change: { repository: ./d, file: f, images: true, value: bare }'),
+      /change\.value: expected reference beside images/,
+    ],
+    ['images that are not meant', service('change: { repository: ./d, file: f, images: no }'), /change\.images: expected true/],
+    ['no path at all', service('change: { repository: ./d, file: f, path: [] }'), /change\.path: expected/],
+    [
       'a file outside of the repository',
       service('change: { repository: ./d, file: a/../../b }'),
       /change\.file: expected a file of the repository/,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describeFollowed, planOf, plansFor, plansOfRepository } from '../../src/config/plans.ts';
 import type { Repository, Tag } from '../../src/domain/image-reference.ts';
-import type { Plan } from '../../src/domain/plan.ts';
+import { filesOf, type Plan } from '../../src/domain/plan.ts';
 import { namePattern } from '../../src/settings/scalars.ts';
 import { settingsIn } from '../support/plans.ts';
 import { load } from './support.ts';
@@ -161,6 +161,8 @@ services:
     ['', { kind: 'compose', services: ['app'] }],
     ['services: [web]', { kind: 'compose', services: ['web'] }],
     ['path: spec.image', { kind: 'yaml', path: 'spec.image' }],
+    ['path: [a.image, "{service}.image"]', { kind: 'yaml', path: ['a.image', 'app.image'] }],
+    ['images: true', { kind: 'images' }],
     ['marker: "{service}"', { kind: 'marker', name: 'app' }],
     ['key: "APP_{stage}"', { kind: 'env', key: 'APP_production' }],
   ] as const) {
@@ -169,6 +171,37 @@ services:
       assert.deepEqual(planOf(load(text), 'app')?.stages[0]?.change?.target, target);
     });
   }
+
+  it('has several files, with what change says of all of them, in place of a file of the defaults', () => {
+    const text = `
+defaults: { change: { repository: ./d, file: compose.yml, key: APP, pin: tag } }
+services:
+  - image: a/app
+    change:
+      files:
+        - { file: "{service}/values.yaml", images: true, pin: tag@digest }
+        - { file: "{stage}.env", key: "{service}" }
+        - { file: docker-compose.yml }
+  - { image: a/db, change: { files: [{ file: a }] }, stages: [{ name: test, change: { file: b } }] }`;
+    const [app, db] = ['app', 'db'].map((name) => planOf(load(text), name)?.stages[0]?.change);
+    assert.ok(app && db);
+    assert.deepEqual(
+      filesOf(app).map(({ file, target, pin, value }) => ({ file, target, pin, value })),
+      [
+        { file: 'app/values.yaml', target: { kind: 'images' }, pin: 'tag@digest', value: 'reference' },
+        { file: 'production.env', target: { kind: 'env', key: 'app' }, pin: 'tag', value: 'reference' },
+        { file: 'docker-compose.yml', target: { kind: 'compose', services: ['app'] }, pin: 'tag', value: 'reference' },
+      ],
+    );
+    assert.deepEqual([db.file, db.also], ['b', undefined]);
+  });
+
+  it('deploys the compose services of whichever file has some', () => {
+    const files = '[{ file: a, images: true }, { file: b, services: [one] }, { file: c, services: [one, two] }]';
+    const text = `services: [{ image: a/app, change: { repository: ./d, files: ${files} }, merge: auto, deploy: { compose: { directory: /srv } } }]`;
+    const settings = planOf(load(text), 'app')?.stages[0]?.deploy?.settings;
+    assert.deepEqual(settings && Reflect.get(settings, 'services'), ['one', 'two']);
+  });
 
   it('is JSON-safe: what comes out of a history is what went in', () => {
     const plan = planOf(load('services: [{ image: a/app, smoke: { tcp: { port: 80 } } }]'), 'app');

@@ -121,12 +121,11 @@ describe('yaml-test-suite', () => {
       tag: 'v2' as Tag,
       digest: `sha256:${'0a'.repeat(32)}` as Digest,
     };
-    const change = { repository: 'team/deploy', base: 'main', file: 'compose.yml', labels: [], reviewers: [], assignees: [] };
     for (const [id, { yaml }] of cases) {
       for (const text of [yaml, `services:\n  web:\n    image: ghcr.io/team/app:v1\n${yaml}`]) {
         const target = { kind: 'compose', services: ['web'] } as const;
-        const plan = { ...change, target, pin: 'tag@digest', value: 'reference', merge: 'off' } as const;
-        const outcome = await timely(id, () => editManifest(text, { ...plan, labels: [], reviewers: [], assignees: [] }, image));
+        const plan = { file: 'compose.yml', target, pin: 'tag@digest', value: 'reference' } as const;
+        const outcome = await timely(id, () => editManifest(text, plan, image));
         if ('error' in outcome) assert.ok(outcome.error instanceof Refusal, `${id}: ${outcome.error}`);
         // One place, and nothing beside it.
         else assert.equal(outcome.result.text, text.replace('app:v1', `app:v2@${image.digest}`), id);

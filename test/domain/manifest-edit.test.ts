@@ -301,6 +301,7 @@ describe('an edit of a manifest', () => {
       { kind: 'yaml', path: 'services[0].web' },
       { kind: 'marker', name: 'web' },
       { kind: 'env', key: 'WEB' },
+      { kind: 'images' },
     ];
     fc.assert(
       fc.property(

@@ -21,8 +21,8 @@ const proposedText = compose.replace('nginx:1', 'nginx:2');
 const branch = 'landfall/web-production';
 const file = 'docker-compose.yml';
 const own: OwnChange = {
-  path: file,
-  makes: async (before, after) => after === before.replace('nginx:1', 'nginx:2'),
+  paths: [file],
+  makes: async (_path, before, after) => after === before.replace('nginx:1', 'nginx:2'),
 };
 
 describe('a merge on a plain git remote', () => {
@@ -36,13 +36,12 @@ describe('a merge on a plain git remote', () => {
     folder = await mkdtemp(join(tmpdir(), 'landfall-clones-'));
     forge = createGitForge({ folder, env: gitEnvironment() });
     const base = await headOf('main');
-    const head = await forge.commitFile({
+    const head = await forge.commitFiles({
       repository: remote.folder,
       branch,
       parents: [base],
       treeOf: base,
-      path: file,
-      text: proposedText,
+      files: [{ path: file, text: proposedText }],
       message: 'chore: update web image\n\nLandfall-Rollout: rollout:web:2:abc',
     });
     proposal = { kind: 'branch', url: `${remote.folder}#${branch}`, branch, base: 'main', head, baseCommit: base };
@@ -148,19 +147,18 @@ describe('a merge on a plain git remote', () => {
     });
 
     it('is not taken for that of another stage of the same rollout', async () => {
-      const other = await forge.commitFile({
+      const other = await forge.commitFiles({
         repository: remote.folder,
         branch: 'landfall/web-staging',
         parents: [proposal.baseCommit ?? ''],
         treeOf: proposal.baseCommit ?? '',
-        path: 'notes.txt',
-        text: 'staging\n',
+        files: [{ path: 'notes.txt', text: 'staging\n' }],
         message: 'chore: update web image\n\nLandfall-Rollout: rollout:web:2:abc',
       });
       const staging = { ...proposal, branch: 'landfall/web-staging', head: other };
       const message = mergeOf().message.replace(proposal.head, other);
       assert.equal(
-        (await merge({ proposal: staging, message, own: { path: 'notes.txt', makes: async () => true } })).kind,
+        (await merge({ proposal: staging, message, own: { paths: ['notes.txt'], makes: async () => true } })).kind,
         'merged',
       );
       assert.equal((await standing()).kind, 'open');

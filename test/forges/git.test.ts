@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, readdir, rm, truncate, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { BranchMoved, FileCommit, Forge } from '../../src/forges/forge.ts';
+import type { BranchMoved, FilesCommit, Forge } from '../../src/forges/forge.ts';
 import { createGitForge } from '../../src/forges/git/forge.ts';
 import { createGitRunner } from '../../src/platform/git/command.ts';
 import { createRemote, type GitRemote, gitEnvironment, serveOverHttp, withCredentialHelper } from '../support/git-remote.ts';
@@ -31,15 +31,15 @@ describe('plain git as a forge', () => {
     return head;
   }
 
-  async function proposal(fields: Partial<FileCommit> = {}): Promise<FileCommit> {
+  const two = compose.replace('nginx:1', 'nginx:2');
+  async function proposal({ text = two, ...fields }: Partial<FilesCommit & { text: string }> = {}): Promise<FilesCommit> {
     const base = await baseHead(fields.repository);
     return {
       repository: remote.folder,
       branch: 'landfall/web-production',
       parents: [base],
       treeOf: base,
-      path: 'docker-compose.yml',
-      text: compose.replace('nginx:1', 'nginx:2'),
+      files: [{ path: 'docker-compose.yml', text }],
       message: 'chore: update web image\n\nLandfall-Rollout: rollout:web:2:abc',
       ...fields,
     };
@@ -133,7 +133,7 @@ describe('plain git as a forge', () => {
 
   describe('committing', () => {
     it('makes a branch whose only change is the file, as Landfall', async () => {
-      const made = await forge.commitFile(await proposal());
+      const made = await forge.commitFiles(await proposal());
       const [newest, ...older] = await remote.log('landfall/web-production');
       assert.equal(newest?.sha, made);
       assert.equal(newest?.author, 'Landfall');
@@ -145,49 +145,49 @@ describe('plain git as a forge', () => {
 
     it('keeps the mode of the file', async () => {
       await remote.changeMode('main', 'docker-compose.yml', '100755');
-      const made = await forge.commitFile(await proposal());
+      const made = await forge.commitFiles(await proposal());
       assert.match(await remote.git('ls-tree', made, 'docker-compose.yml'), /^100755 /);
     });
 
     it('finds its commit when it is asked again after a push whose answer was lost', async () => {
       const commit = await proposal();
-      const made = await forge.commitFile(commit);
+      const made = await forge.commitFiles(commit);
       const later = { GIT_AUTHOR_DATE: '2040-01-01T00:00:00Z', GIT_COMMITTER_DATE: '2040-01-01T00:00:00Z' };
       const retry = createGitForge({ folder, env: { ...gitEnvironment(), ...later } });
-      assert.equal(await retry.commitFile(commit), made);
+      assert.equal(await retry.commitFiles(commit), made);
       assert.equal((await remote.log(commit.branch)).length, 2);
     });
 
     it('goes on from the head that it expects, with two parents', async () => {
-      const first = await forge.commitFile(await proposal());
+      const first = await forge.commitFiles(await proposal());
       const base = await remote.commit('main', { 'docs/notes.txt': 'meanwhile\n' }, 'meanwhile');
       const text = compose.replace('nginx:1', 'nginx:3');
-      const second = await forge.commitFile(await proposal({ expectedHead: first, parents: [first, base], treeOf: base, text }));
+      const second = await forge.commitFiles(await proposal({ expectedHead: first, parents: [first, base], treeOf: base, text }));
       assert.deepEqual((await remote.log('landfall/web-production'))[0]?.parents, [first, base]);
       assert.equal(await remote.read(second, 'docs/notes.txt'), 'meanwhile\n');
     });
 
     it('says that the branch moved, and leaves it alone, when somebody pushed in between', async () => {
       const moved = (error: BranchMoved) => error.name === 'BranchMoved';
-      const expectedHead = await forge.commitFile(await proposal());
+      const expectedHead = await forge.commitFiles(await proposal());
       const theirs = await remote.commit('landfall/web-production', { 'docs/notes.txt': 'mine\n' }, 'by hand');
       const text = compose.replace('nginx:1', 'nginx:3');
-      await assert.rejects(forge.commitFile(await proposal({ expectedHead, parents: [expectedHead], text })), moved);
-      await assert.rejects(forge.commitFile(await proposal({ text })), moved, 'expected no branch, and there is one');
+      await assert.rejects(forge.commitFiles(await proposal({ expectedHead, parents: [expectedHead], text })), moved);
+      await assert.rejects(forge.commitFiles(await proposal({ text })), moved, 'expected no branch, and there is one');
       await remote.git('branch', '-D', 'landfall/web-production');
-      await assert.rejects(forge.commitFile(await proposal({ expectedHead: theirs, parents: [theirs], text })), moved);
+      await assert.rejects(forge.commitFiles(await proposal({ expectedHead: theirs, parents: [theirs], text })), moved);
     });
 
     it('never rewinds a branch', async () => {
-      const expectedHead = await forge.commitFile(await proposal());
-      await assert.rejects(forge.commitFile(await proposal({ expectedHead })), /among the parents/);
+      const expectedHead = await forge.commitFiles(await proposal());
+      await assert.rejects(forge.commitFiles(await proposal({ expectedHead })), /among the parents/);
     });
 
     it('lets one of many win that push at the same time, from one process or several', async () => {
       const second = createGitForge({ folder: join(folder, 'second'), env: gitEnvironment() });
       const commit = await proposal();
       const attempts = [forge, second, forge, second].map((each, number) =>
-        each.commitFile({ ...commit, text: compose.replace('nginx:1', `nginx:${number + 2}`) }),
+        each.commitFiles({ ...commit, files: [{ path: 'docker-compose.yml', text: `nginx:${number + 2}\n` }] }),
       );
       const results = await Promise.allSettled(attempts);
       assert.equal(results.filter(({ status }) => status === 'fulfilled').length, 1);
@@ -198,7 +198,7 @@ describe('plain git as a forge', () => {
 
     it('tells what a hook of the remote says when it refuses', async () => {
       await remote.hook('pre-receive', 'echo "only on Mondays" >&2; exit 1');
-      await assert.rejects(forge.commitFile(await proposal()), {
+      await assert.rejects(forge.commitFiles(await proposal()), {
         type: 'ForgeRefused',
         message: /hook declined.*only on Mondays/,
       });
@@ -211,7 +211,7 @@ describe('plain git as a forge', () => {
       }
       const env = { ...gitEnvironment(), GIT_CONFIG_COUNT: '1', GIT_CONFIG_KEY_0: 'core.hooksPath', GIT_CONFIG_VALUE_0: hooks };
       forge = createGitForge({ folder, env });
-      assert.match(await forge.commitFile(await proposal()), /^[0-9a-f]{40}$/);
+      assert.match(await forge.commitFiles(await proposal()), /^[0-9a-f]{40}$/);
     });
   });
 
@@ -231,7 +231,7 @@ describe('plain git as a forge', () => {
       }
       await remote.commit('main', { 'docs/notes.txt': 'newer\n' }, 'newer');
       forge = createGitForge({ folder, env: gitEnvironment() });
-      await forge.commitFile(await proposal());
+      await forge.commitFiles(await proposal());
       const names = await readdir(folder, { recursive: true });
       assert.deepEqual(
         names.filter((name) => /\.lock$|landfall-index|new-half/.test(name)),
@@ -247,7 +247,7 @@ describe('plain git as a forge', () => {
         else await rm(join(await clone(), harm), { recursive: true });
         assert.equal(await forge.readFile(remote.folder, base, 'docker-compose.yml'), compose, harm);
         await remote.commit('main', { 'docs/notes.txt': `${harm}\n` }, harm);
-        assert.match(await forge.commitFile(await proposal({ branch: `landfall/${harm}` })), /^[0-9a-f]{40}$/);
+        assert.match(await forge.commitFiles(await proposal({ branch: `landfall/${harm}` })), /^[0-9a-f]{40}$/);
       }
     });
 
@@ -271,7 +271,7 @@ describe('plain git as a forge', () => {
       try {
         forge = createGitForge({ folder, env: withCredentialHelper(credentials) });
         const commit = await proposal({ repository: server.url });
-        const head = await forge.commitFile(commit);
+        const head = await forge.commitFiles(commit);
         const change = { ...commit, base: 'main', head, title: '', body: '', labels: [], reviewers: [], assignees: [] };
         assert.deepEqual(await forge.openChange(change), {
           kind: 'branch',
@@ -280,7 +280,7 @@ describe('plain git as a forge', () => {
           base: 'main',
           head,
         });
-        assert.equal(await remote.read('landfall/web-production', 'docker-compose.yml'), commit.text);
+        assert.equal(await remote.read('landfall/web-production', 'docker-compose.yml'), commit.files[0]?.text);
       } finally {
         await server.stop();
       }
@@ -333,7 +333,7 @@ describe('plain git as a forge', () => {
     it('reads and pushes, by URL and by the short form', async () => {
       forge = await overSsh('for command; do :; done; eval "$command"');
       for (const repository of [`ssh://git@host.invalid${remote.folder}`, `git@host.invalid:${remote.folder}`]) {
-        const made = await forge.commitFile(await proposal({ repository, branch: `landfall/${repository.slice(0, 3)}` }));
+        const made = await forge.commitFiles(await proposal({ repository, branch: `landfall/${repository.slice(0, 3)}` }));
         assert.equal(await remote.read(made, 'docker-compose.yml'), compose.replace('nginx:1', 'nginx:2'));
       }
     });

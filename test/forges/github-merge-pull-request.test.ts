@@ -25,7 +25,7 @@ import {
   startDeployment,
 } from '../support/github-forge.ts';
 
-const own: OwnChange = { path: file, makes: async (from, to) => from === before && to === after };
+const own: OwnChange = { paths: [file], makes: async (_path, from, to) => from === before && to === after };
 const message = 'Service: web\n\nLandfall-Rollout: rollout:web:1.1:abc';
 
 describe('a merge at GitHub', function () {
@@ -135,7 +135,7 @@ describe('a merge at GitHub', function () {
     });
 
     it('is not done where they pushed by force', async () => {
-      const other = await forge.commitFile(firstCommit(setting, { branch: 'other', text: 'services: {}\n' }));
+      const other = await forge.commitFiles(firstCommit(setting, { branch: 'other', text: 'services: {}\n' }));
       await github.person(fullName, 'ann').forcePush(branch, other);
       await assert.rejects(merge(), refused('HeadMoved', /retry to propose the image again/));
     });

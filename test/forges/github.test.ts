@@ -142,7 +142,7 @@ describe('the forge github', function () {
       const path = 'bin/deploy.sh';
       const base = await github.pushCommit(fullName, { branch: 'main', files: { [path]: 'a\n' }, modes: { [path]: '100755' } });
       const text = '\uFEFFb\r\n🚀';
-      const sha = await forge.commitFile(firstCommit({ ...setting, base }, { path, text }));
+      const sha = await forge.commitFiles(firstCommit({ ...setting, base }, { path, text }));
       const { git } = github.repository(fullName);
       assert.equal((await git.entry(sha, path))?.mode, '100755');
       assert.equal(await forge.readFile(fullName, sha, path), text);
@@ -156,7 +156,7 @@ describe('the forge github', function () {
       const base = await github.pushCommit(fullName, { branch: 'main', files: { 'other.txt': 'x\n' } });
       const text = before.replace('1.0', '1.2');
       const next = { expectedHead: person, parents: [person, base], treeOf: person, text };
-      const sha = await forge.commitFile(firstCommit(setting, next));
+      const sha = await forge.commitFiles(firstCommit(setting, next));
       assert.equal(await forge.readFile(fullName, sha, 'notes.txt'), 'kept\n');
       assert.equal(await forge.readFile(fullName, sha, file), text);
       assert.deepEqual((await github.repository(fullName).git.readCommit(sha)).parents, [person, base]);
@@ -172,14 +172,14 @@ describe('the forge github', function () {
       await assert.rejects(proposed(setting), BranchMoved);
       const moved = await github.pushCommit(fullName, { branch, files: { 'notes.txt': 'x' } });
       const next = firstCommit(setting, { expectedHead: head, parents: [head], treeOf: head, text: 'new\n' });
-      await assert.rejects(forge.commitFile(next), BranchMoved);
+      await assert.rejects(forge.commitFiles(next), BranchMoved);
       assert.equal(await forge.head(fullName, branch), moved);
       const { git } = github.repository(fullName);
       await git.updateRef(`refs/heads/${branch}`, base, moved);
-      await assert.rejects(forge.commitFile(next), BranchMoved);
+      await assert.rejects(forge.commitFiles(next), BranchMoved);
       assert.equal(await forge.head(fullName, branch), base);
       await git.deleteRef(`refs/heads/${branch}`);
-      await assert.rejects(forge.commitFile(next), BranchMoved);
+      await assert.rejects(forge.commitFiles(next), BranchMoved);
       assert.equal(await forge.head(fullName, branch), undefined);
     });
 
@@ -194,7 +194,7 @@ describe('the forge github', function () {
           pushing = github.pushCommit(fullName, { branch, files: { 'notes.txt': state } });
           await pushing;
         });
-        await assert.rejects(forge.commitFile(firstCommit(setting, next)), BranchMoved);
+        await assert.rejects(forge.commitFiles(firstCommit(setting, next)), BranchMoved);
         assert.equal(await forge.head(fullName, branch), await pushing);
       }
     });
@@ -204,7 +204,7 @@ describe('the forge github', function () {
       const { github, forge, base } = setting;
       github.repository(fullName).protections.set('main', { contexts: [], approvals: 1 });
       await assert.rejects(
-        forge.commitFile(firstCommit(setting, { branch: 'main', expectedHead: base })),
+        forge.commitFiles(firstCommit(setting, { branch: 'main', expectedHead: base })),
         refused('ForgeRefused', /Changes must be made through a pull request/),
       );
       await github.pushCommit(fullName, { branch: 'landfall', files: { 'x.txt': 'x' } });

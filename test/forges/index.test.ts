@@ -7,7 +7,7 @@ const forge = (url: string): Forge => ({
   readFile: async () => undefined,
   changes: async () => ({ files: [], more: false }),
   compare: async () => ({ commits: [], behindBy: 0 }),
-  commitFile: async () => '',
+  commitFiles: async () => '',
   openChange: async ({ branch, base, head }) => ({ kind: 'branch', url, branch, base, head }),
   reportChecks: async () => {},
   state: async () => ({ kind: 'closed' }),

@@ -29,6 +29,7 @@ const targets: Record<HostileManifest['file'], ChangeTarget> = {
   'bare marker': { kind: 'marker', name: 'web' },
   env: { kind: 'env', key: 'WEB' },
   path: { kind: 'yaml', path: 'a[k=v].b' },
+  images: { kind: 'images' },
 };
 
 function changeOf(file: HostileManifest['file'] = 'compose'): ChangePlan {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type FailureType, RateLimit, Refusal } from '../../src/domain/failures.ts';
-import type { ChangeRequest, FileCommit, Forge } from '../../src/forges/forge.ts';
+import type { ChangeRequest, FilesCommit, FileText, Forge } from '../../src/forges/forge.ts';
 import { createGitHubForge } from '../../src/forges/github/forge.ts';
 import { createGitHubClients, type GitHubCredentials } from '../../src/platform/github/client.ts';
 import { type GitHub, type GitHubOptions, startGitHub, token } from './github/server.ts';
@@ -49,9 +49,12 @@ export function forgeOf(
 
 export const branch = 'landfall/web-production';
 
-export function firstCommit({ base }: Pick<Setting, 'base'>, more: Partial<FileCommit> = {}): FileCommit {
+export function firstCommit(
+  { base }: Pick<Setting, 'base'>,
+  { path = file, text = after, ...more }: Partial<FilesCommit & FileText> = {},
+): FilesCommit {
   const message = 'chore: update web image\n\nLandfall-Rollout: rollout:web:1.1:abc';
-  return { repository: fullName, branch, parents: [base], treeOf: base, path: file, text: after, message, ...more };
+  return { repository: fullName, branch, parents: [base], treeOf: base, files: [{ path, text }], message, ...more };
 }
 
 export function change(head: string, more: Partial<ChangeRequest> = {}): ChangeRequest {
@@ -61,7 +64,7 @@ export function change(head: string, more: Partial<ChangeRequest> = {}): ChangeR
 
 /** Makes a branch with one commit of Landfall's. */
 export async function proposed(setting: Setting): Promise<string> {
-  return setting.forge.commitFile(firstCommit(setting));
+  return setting.forge.commitFiles(firstCommit(setting));
 }
 
 export function count(github: GitHub, operation: string, status = 201): number {

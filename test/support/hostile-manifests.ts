@@ -1,7 +1,7 @@
 /** Files of a deployment repository that somebody wrote to keep whoever reads them busy, each of about as many characters as asked. */
 export interface HostileManifest {
   readonly what: string;
-  readonly file: 'compose' | 'marker' | 'bare marker' | 'env' | 'path';
+  readonly file: 'compose' | 'marker' | 'bare marker' | 'env' | 'path' | 'images';
   readonly text: string;
 }
 
@@ -15,6 +15,24 @@ export function nestedMerges(levels: number): string {
 
 export function manyKeys(count: number): string {
   return `${web}x:\n${Array.from({ length: count }, (_, index) => `  k${index}: 1\n`).join('')}`;
+}
+
+/** For whoever looks for an image in a file as a whole. */
+function imagesOf(length: number): Record<string, string> {
+  const each = (count: number, line: (index: number) => string) =>
+    Array.from({ length: Math.floor(count) }, (_, index) => line(index)).join('');
+  const application = 'apiVersion: argoproj.io/v1alpha1\nkind: Application\nspec:\n';
+  return {
+    'merges that name images': `x0: &x0 {image: a}\n${each(length / 50, (index) => `x${index + 1}: &x${index + 1}\n  <<: [*x${index}]\n  k${index}image: a\n`)}`,
+    'images in a map': each(length / 16, (index) => `k${index}image: a\n`),
+    'sources of an Application': `${application}  sources:\n${each(length / 50, () => '  - helm: {parameters: [{name: a, value: b}]}\n')}`,
+    'texts of values': `${application}  sources:\n${each(length / 42, () => '  - helm:\n      values: |\n        a: 1\n')}`,
+    'parameters of an Application': `${application}  source:\n    helm:\n      parameters:\n${each(length / 42, (index) => `      - {name: a.k${index}image, value: b}\n`)}`,
+    'entries of a kustomization': `kind: Kustomization\nimages:\n${each(length / 12, () => '- name: a\n')}`,
+    'entries of one image': `kind: Kustomization\nimages:\n${each(length / 25, () => '- name: ghcr.io/team/app\n')}`,
+    'spaces after an entry': `kind: Kustomization\nimages:\n- name: a${' '.repeat(length - 60)}\n`,
+    'variables in an image': `image: "${':$'.repeat(length / 2 - 10)}"`,
+  };
 }
 
 export function hostileManifests(length: number): HostileManifest[] {
@@ -71,5 +89,6 @@ export function hostileManifests(length: number): HostileManifest[] {
     { what: 'brackets', file: 'bare marker', text: full(brackets) },
     ...Object.entries(env).map(([what, text]) => ({ what, file: 'env' as const, text })),
     { what: 'items', file: 'path', text: `a:\n${full('  - {k: w}\n')}` },
+    ...Object.entries(imagesOf(length)).map(([what, text]) => ({ what, file: 'images' as const, text })),
   ];
 }

@@ -8,7 +8,7 @@ import { messageOf } from '../../domain/errors.ts';
 import { type FailureType, RateLimit, Refusal } from '../../domain/failures.ts';
 import { formatReference, type Repository, type Tag } from '../../domain/image-reference.ts';
 import type { ImageIdentity } from '../../domain/outcomes.ts';
-import { type ChangePlan, dispatchOfPush, type Plan } from '../../domain/plan.ts';
+import { type ChangePlan, dispatchOfPush, filesOf, type Plan } from '../../domain/plan.ts';
 import type { RolloutState } from '../../domain/rollout-state.ts';
 import {
   changeToAsk,
@@ -19,9 +19,9 @@ import {
   type TagSnapshot,
   type Watermark,
 } from '../../domain/search.ts';
-import { editManifest } from '../../platform/manifest-editor/index.ts';
 import { answering, type Heartbeat, ifKnown, leaveWhenCancelled } from '../boundary.ts';
-import { baseOf, type CommittedFile } from '../change-branch.ts';
+import { baseOf, type CommittedFiles, isSame } from '../change-branch.ts';
+import { editFiles } from '../changed-files.ts';
 import type { Dependencies } from '../dependencies.ts';
 import { nextWatermark, openWatermarks, previousOf, readSnapshots, type ServiceSnapshot, type Watermarks } from './snapshots.ts';
 
@@ -45,7 +45,7 @@ interface SearchRun extends Required<SearchDependencies> {
   readonly host: string;
   readonly watermarks: Watermarks;
   /** Files on base branches; services of one deployment repository share them. */
-  readonly baseFiles: Map<string, Promise<CommittedFile>>;
+  readonly baseFiles: Map<string, Promise<CommittedFiles>>;
   readonly began: number;
   readonly heartbeat: Heartbeat;
   /** Ids of the rollouts that this attempt, or an earlier one, has requested. */
@@ -171,12 +171,12 @@ async function compareWithBase(
 
 /** Whether the base branch of a change has the image already. @throws where the forge cannot be asked, or the file has no place for it */
 async function baseHolds({ baseFiles, forgeFor }: SearchRun, change: ChangePlan, image: ImageIdentity): Promise<boolean> {
-  const key = JSON.stringify([change.repository, change.base, change.file]);
-  // A forge that cannot be reached is asked once for each file.
-  const file = baseFiles.get(key) ?? baseOf(forgeFor(change.repository), change);
-  baseFiles.set(key, file);
-  const { text } = await file;
-  return (await editManifest(text, change, image)).text === text;
+  const key = JSON.stringify([change.repository, change.base, filesOf(change).map(({ file }) => file)]);
+  // A forge that cannot be reached is asked once for the same files.
+  const files = baseFiles.get(key) ?? baseOf(forgeFor(change.repository), change);
+  baseFiles.set(key, files);
+  const { texts } = await files;
+  return isSame((await editFiles(texts, change, image)).texts, texts);
 }
 
 /**

@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
+import { filesOf } from '../../domain/plan.ts';
 import { command, composeService, duration, text } from '../../settings/scalars.ts';
 import { map, optional } from '../../settings/wording.ts';
 import { defineDeploy } from '../deploy.ts';
@@ -49,7 +50,8 @@ export const composeDeploy = defineDeploy({
     const { directory = '', file, files, project, services, before = [], after = [], others = 'ask' } = input;
     if (directory === '') complain(['directory'], 'expected an absolute path on the host, found nothing');
     if (file !== undefined && files !== undefined) complain([], 'expected only one of file and files, found both');
-    const changed = change?.target.kind === 'compose' ? change.target.services : ['{service}'];
+    const named = change && filesOf(change).flatMap(({ target }) => (target.kind === 'compose' ? target.services : []));
+    const changed = named === undefined || named.length === 0 ? ['{service}'] : [...new Set(named)];
     const timeoutMs = input.timeout ?? 5 * 60_000;
     const settings: ComposeDeployPlan = {
       directory,

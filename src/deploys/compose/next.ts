@@ -4,7 +4,7 @@ import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { Refusal } from '../../domain/failures.ts';
 import { editManifest } from '../../domain/manifest-edit/index.ts';
 import type { ImageIdentity } from '../../domain/outcomes.ts';
-import type { ChangePlan } from '../../domain/plan.ts';
+import { type ChangedFile, filesOf } from '../../domain/plan.ts';
 import { refused } from '../kit/refusals.ts';
 import { type Checkout, type CheckoutUpdate, withCheckoutUpdate } from './checkout.ts';
 import type { ComposeContext } from './context.ts';
@@ -80,7 +80,7 @@ async function withNextFiles<Result>(
     await linkNeighbours(tree, update.root);
     await writeTracked(update, top, root);
     await linkUntracked(update, root);
-    if (change !== undefined) await edit(update, root, change, image);
+    for (const file of change ? filesOf(change) : []) await edit(update, root, file, image);
     const there = join(root, relative(update.root, await realpath(directory)));
     await mkdir(there, { recursive: true });
     return await act(there, (text) => text.replaceAll(there, resolve(directory)).replaceAll(tree, ''));
@@ -132,8 +132,8 @@ async function linkOne(from: string, to: string, root: string): Promise<void> {
   await symlink(from, to).catch(() => undefined);
 }
 
-/** What the proposal makes of the file. A link is not followed: git would not have it changed either. */
-async function edit({ git, target }: CheckoutUpdate, root: string, change: ChangePlan, image: ImageIdentity): Promise<void> {
+/** What the proposal makes of a file. A link is not followed: git would not have it changed either. */
+async function edit({ git, target }: CheckoutUpdate, root: string, change: ChangedFile, image: ImageIdentity): Promise<void> {
   const path = join(root, change.file);
   if (!(await lstat(path).catch(() => undefined))?.isFile()) return;
   const { exitCode, stdout } = await git(['cat-file', 'blob', `${target}:${change.file}`]);

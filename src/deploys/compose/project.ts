@@ -2,6 +2,7 @@ import type { Environment } from '../../domain/environment.ts';
 import { Refusal } from '../../domain/failures.ts';
 import { formatReference, tryParseReference } from '../../domain/image-reference.ts';
 import { excessOf } from '../../domain/json.ts';
+import { filesOf } from '../../domain/plan.ts';
 import { type ComposeProgram, findCompose, NoCompose } from '../../platform/compose/find-compose.ts';
 import { runProgram } from '../../platform/processes/launcher.ts';
 import { refused } from '../kit/refusals.ts';
@@ -58,9 +59,9 @@ export async function requireSite(context: ComposeContext): Promise<ComposeSite>
   return site;
 }
 
-/** The file that the stage changes, if it is a compose file. */
+/** The file that the stage changes, if one of them is a compose file. */
 export function changedComposeFile({ stage: { change } }: ComposeContext['target']): string | undefined {
-  return change?.target.kind === 'compose' ? change.file : undefined;
+  return change && filesOf(change).find(({ target }) => target.kind === 'compose')?.file;
 }
 
 /** Words of a command for these files, up to the subcommand. */
@@ -146,12 +147,14 @@ export function pinsFor({ target: { stage, deploy, image } }: ComposeContext, { 
   const { repository, tag, digest } = image;
   const pinned = formatReference({ repository, tag, digest });
   const pins: Record<string, string> = {};
+  const { change } = stage;
+  const mayBeByTag = change && filesOf(change).some(({ pin }) => pin === 'tag');
   for (const service of deploy.services) {
     const named = services?.[service]?.image;
     const found = tryParseReference(named ?? '');
     if (found?.repository === repository && found.digest === digest) continue;
     const isByTag = found?.repository === repository && found.digest === undefined && found.tag === tag;
-    if (stage.change !== undefined && !(stage.change.pin === 'tag' && isByTag)) {
+    if (change !== undefined && !(mayBeByTag && isByTag)) {
       throw refused(
         `expected ${service} in ${deploy.directory} to be ${pinned} after the change, but there it is ${named ?? 'without an image'}: ` +
           'somebody changed it since, or deploy.compose (directory, files) reads another file than change.file',

@@ -1,4 +1,6 @@
+import { Refusal } from '../failures.ts';
 import {
+  familiarName,
   type ImageReference,
   isDigest,
   isTag,
@@ -7,8 +9,9 @@ import {
   writtenRepository,
 } from '../image-reference.ts';
 import type { ImageIdentity, ManifestValues } from '../outcomes.ts';
-import type { ChangePlan } from '../plan.ts';
+import type { ChangedFile } from '../plan.ts';
 import { findInEnvFile } from './env-file.ts';
+import { findImages } from './images.ts';
 import { editRefused, type InRepository, type ValueLocation } from './location.ts';
 import { findByMarker } from './marker.ts';
 import { findByPath, findInCompose } from './yaml.ts';
@@ -18,7 +21,7 @@ export { problemOfPath } from './yaml.ts';
 /** Anybody who can push to the deployment repository can write any file there: a larger one would take long, and no real manifest is. */
 export const longestFile = 1024 * 1024;
 /** The values are kept in the rollout's history, whose size is limited. */
-const mostPlaces = 500;
+export const mostPlaces = 500;
 
 interface ManifestEdit extends ManifestValues {
   /** The file afterwards; the very text that was given if nothing had to change. */
@@ -37,14 +40,28 @@ export type ManifestRestored =
  * Writes an image into a file of the deployment repository and keeps every other byte: comments, quotes, line ends, indentation.
  * @throws Refusal `TargetNotFound` (names the file and what it has instead) or `EditRefused` (says why and what to do)
  */
-export function editManifest(text: string, change: ChangePlan, image: ImageIdentity): ManifestEdit {
+export function editManifest(text: string, change: ChangedFile, image: ImageIdentity): ManifestEdit {
   const places = placesOf(text, change, image);
-  const before = places.map((place) => text.slice(place.start, place.end));
-  const written = places.map((place, index) => {
+  const before = places.map((place) => saidAt(text, place));
+  const after = places.map((place) => {
     const value = valueFor(place, change, image);
-    return value === place.value ? (before[index] ?? '') : place.write(value);
+    return { value, raw: value === place.value ? saidAt(text, place).raw : place.write(value) };
   });
-  return { text: withWritten(text, places, written), ...valuesOf(before, written) };
+  const edited = withWritten(text, places, after);
+  const values = valuesOf(before, after);
+  if (places.some(({ start, end }) => start === end)) assertReads(edited, change, image, values.after);
+  return { text: edited, ...values };
+}
+
+/** Whatever stands around it: what was added has to read as it was meant. @throws Refusal */
+function assertReads(edited: string, change: ChangedFile, image: InRepository, values: readonly string[]): void {
+  const why = 'the image cannot be added to what stands there; write it there once, on lines of its own';
+  try {
+    if (manifestSays(edited, change, image, values)) return;
+  } catch (cause) {
+    throw cause instanceof Refusal ? editRefused(change.file, why, { cause }) : cause;
+  }
+  throw editRefused(change.file, why);
 }
 
 /**
@@ -52,24 +69,32 @@ export function editManifest(text: string, change: ChangePlan, image: ImageIdent
  * @param values of the edit: `after` is what the places have to say still, in whatever quotes
  * @throws Refusal if the file has the places no more
  */
-export function restoreManifest(text: string, change: ChangePlan, image: InRepository, values: ManifestValues): ManifestRestored {
-  const { before, after } = values.written ?? values;
+export function restoreManifest(
+  text: string,
+  change: ChangedFile,
+  image: InRepository,
+  values: ManifestValues,
+): ManifestRestored {
   const places = placesOf(text, change, image);
-  const now = places.map((place) => text.slice(place.start, place.end));
-  const other = places.find((place, index) => !isValue(place, before[index]) && !isValue(place, after[index]));
+  const before = places.map((_, index) => {
+    const value = values.before[index];
+    return value === undefined ? undefined : { value, raw: values.written?.before[index] ?? value };
+  });
+  const other = places.find(({ value }, index) => value !== before[index]?.value && value !== values.after[index]);
   if (other !== undefined) return { kind: 'changed', place: other.name, says: other.value };
-  if (places.every((place, index) => isValue(place, before[index]))) return { kind: 'unchanged' };
-  const restored = places.map((place, index) => (isValue(place, before[index]) ? now[index] : before[index]) ?? '');
+  if (places.every(({ value }, index) => value === before[index]?.value)) return { kind: 'unchanged' };
+  const now = places.map((place) => saidAt(text, place));
+  const restored = now.map((said, index) => (said.value === before[index]?.value ? said : (before[index] ?? said)));
   return { kind: 'restored', text: withWritten(text, places, restored), ...valuesOf(now, restored) };
 }
 
 /** Whether all places say these values, in whatever quotes. @throws Refusal if the file has the places no more */
-export function manifestSays(text: string, change: ChangePlan, image: InRepository, values: readonly string[]): boolean {
-  return placesOf(text, change, image).every((place, index) => isValue(place, values[index]));
+export function manifestSays(text: string, change: ChangedFile, image: InRepository, values: readonly string[]): boolean {
+  return placesOf(text, change, image).every(({ value }, index) => value === values[index]);
 }
 
 /** Whether two texts differ in nothing but the values of the change and their quotes. @throws Refusal if one of them does not have these values */
-export function sameBesidePlaces(one: string, change: ChangePlan, image: InRepository, other: string): boolean {
+export function sameBesidePlaces(one: string, change: ChangedFile, image: InRepository, other: string): boolean {
   const [rest, otherRest] = [one, other].map((text) => withWritten(text, placesOf(text, change, image), []));
   return rest === otherRest;
 }
@@ -81,46 +106,49 @@ export function sameBesidePlaces(one: string, change: ChangePlan, image: InRepos
  */
 export function readReference(
   text: string,
-  change: ChangePlan,
+  change: ChangedFile,
   image: InRepository,
 ): readonly { text: string; reference?: ImageReference }[] {
-  return placesOf(text, change, image).map(({ value }) => {
-    const whole = change.value === 'reference' ? value : `${image.repository}${isDigest(value) ? '@' : ':'}${value}`;
-    const reference = change.value === 'reference' || isBare(value) ? tryParseReference(whole) : undefined;
+  return placesOf(text, change, image).map(({ value, holds = change.value }) => {
+    const whole = holds === 'reference' ? value : `${image.repository}${isDigest(value) ? '@' : ':'}${value}`;
+    const isRead = holds === 'reference' || (holds !== 'hash' && holds !== 'name' && isBare(value));
+    const reference = isRead ? tryParseReference(whole) : undefined;
     return { text: value, ...(reference !== undefined && { reference }) };
   });
 }
 
-/** @param before with quotes @param after with quotes */
-function valuesOf(before: readonly string[], after: readonly string[]): ManifestValues {
-  const plain = { before: before.map(unquoted), after: after.map(unquoted) };
-  const isPlain = [...before, ...after].every((raw) => raw === unquoted(raw));
-  return isPlain ? plain : { ...plain, written: { before, after } };
+/** A value, and how it is written in the file: with its quotes. */
+interface WrittenValue {
+  readonly value: string;
+  readonly raw: string;
 }
 
-function unquoted(raw: string): string {
-  return raw.replace(/^(["'])(.*)\1$/s, '$2');
+function saidAt(text: string, { value, start, end }: ValueLocation): WrittenValue {
+  return { value, raw: text.slice(start, end) };
 }
 
-function isValue(place: ValueLocation, raw: string | undefined): boolean {
-  return raw !== undefined && place.value === unquoted(raw);
+function valuesOf(before: readonly WrittenValue[], after: readonly WrittenValue[]): ManifestValues {
+  const values = { before: before.map(({ value }) => value), after: after.map(({ value }) => value) };
+  if ([...before, ...after].every(({ value, raw }) => value === raw)) return values;
+  return { ...values, written: { before: before.map(({ raw }) => raw), after: after.map(({ raw }) => raw) } };
 }
 
-/** @param written one per place, with its quotes; what is missing is left out of the text */
-function withWritten(text: string, places: readonly ValueLocation[], written: readonly string[]): string {
+/** @param said one per place; where it is missing or empty, the place is left out of the text */
+function withWritten(text: string, places: readonly ValueLocation[], said: readonly WrittenValue[]): string {
   const inOrder = places
-    .map((place, index) => ({ place, raw: written[index] ?? '' }))
+    .map((place, index) => ({ place, raw: said[index]?.raw ?? '' }))
     .sort((a, b) => a.place.start - b.place.start);
   const parts: string[] = [];
   let end = 0;
   for (const { place, raw } of inOrder) {
-    parts.push(text.slice(end, place.start), raw);
-    end = place.end;
+    const range = raw === '' ? (place.whole ?? place) : place;
+    parts.push(text.slice(end, range.start), raw);
+    end = range.end;
   }
   return [...parts, text.slice(end)].join('');
 }
 
-function placesOf(text: string, change: ChangePlan, image: InRepository): readonly ValueLocation[] {
+function placesOf(text: string, change: ChangedFile, image: InRepository): readonly ValueLocation[] {
   const { file } = change;
   if (text.length > longestFile) {
     throw editRefused(
@@ -133,17 +161,19 @@ function placesOf(text: string, change: ChangePlan, image: InRepository): readon
   throw editRefused(file, `the change has ${places.length} places there, expected at most ${mostPlaces}; split the file`);
 }
 
-function findPlaces(text: string, change: ChangePlan, image: InRepository): readonly ValueLocation[] {
+function findPlaces(text: string, change: ChangedFile, image: InRepository): readonly ValueLocation[] {
   const { file, target } = change;
   switch (target.kind) {
     case 'compose':
       return findInCompose(text, file, [...new Set(target.services)]);
     case 'yaml':
-      return findByPath(text, file, target.path);
+      return findByPath(text, file, [target.path].flat());
     case 'marker':
       return findByMarker(text, change, target.name, image);
     case 'env':
       return findInEnvFile(text, file, target.key);
+    case 'images':
+      return findImages(text, change, image);
   }
 }
 
@@ -151,7 +181,8 @@ function findPlaces(text: string, change: ChangePlan, image: InRepository): read
  * What a place says once it names the image: the spelling of the repository is kept (`nginx` stays `nginx`).
  * @throws Refusal `EditRefused` if the place holds something else than this image
  */
-function valueFor({ name, value }: ValueLocation, change: ChangePlan, image: ImageIdentity): string {
+function valueFor(place: ValueLocation, change: ChangedFile, image: ImageIdentity): string {
+  const { name, value, holds = change.value } = place;
   const refused = (why: string, options?: ErrorOptions) => editRefused(change.file, `${name} ${why}`, options);
   const tag = change.pin === 'digest' ? '' : `:${image.tag}`;
   const digest = change.pin === 'tag' ? '' : `@${image.digest}`;
@@ -160,13 +191,25 @@ function valueFor({ name, value }: ValueLocation, change: ChangePlan, image: Ima
       `is '${value}', which is put together where it is used; write the whole value there, or let the change name the variable (env: KEY)`,
     );
   }
-  if (change.value === 'bare') {
-    if (value === '' || isBare(value)) return `${tag}${digest}`.slice(1);
-    throw refused(
-      `is '${value}', expected a tag or a digest alone; leave out 'value: bare' where it holds a whole image reference`,
-    );
+  switch (holds) {
+    case 'name':
+      return value === '' ? familiarName(image.repository) : value;
+    case 'digest':
+      return image.digest;
+    case 'hash':
+      return image.digest.slice('sha256:'.length);
+    case 'tag':
+      return image.tag;
+    case 'bare':
+      if (value === '' || isBare(value)) return `${tag}${digest}`.slice(1);
+      throw refused(
+        `is '${value}', expected a tag or a digest alone; leave out 'value: bare' where it holds a whole image reference`,
+      );
+    case 'reference':
+      break;
   }
-  const repository = repositoryIn(value, refused);
+  // Where the registry stands apart, whoever found the place has seen to it that it is this repository's.
+  const repository = change.target.kind === 'images' ? image.repository : repositoryIn(value, refused);
   if (repository !== image.repository) {
     throw refused(`is '${value}', expected an image of ${image.repository}; correct the file or the service's image and change`);
   }

@@ -15,7 +15,20 @@ export interface ValueLocation {
   readonly value: string;
   /** The text of another value, in the style of this one. Values hold letters, digits and `_.:/@-[]` only. */
   readonly write: (value: string) => string;
+  /** What it holds, where the file tells; absent: what `value` of the change says. */
+  readonly holds?: Holds;
+  /**
+   * For a value that may be missing: what is taken away with it, its key and the line break before it. Where it is missing, `start` and `end`
+   * are where `write` puts all of that.
+   */
+  readonly whole?: Pick<ValueLocation, 'start' | 'end'>;
 }
+
+/**
+ * `reference`: a whole reference, of the service's repository. `bare`: a tag or a digest, or both. `hash`: the hex digits of a digest.
+ * `name`: which image an entry is about.
+ */
+export type Holds = 'reference' | 'bare' | 'tag' | 'digest' | 'hash' | 'name';
 
 export function quotedLike(quote: string): (value: string) => string {
   return (value) => `${quote}${value}${quote}`;

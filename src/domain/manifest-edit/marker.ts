@@ -1,6 +1,6 @@
 import { parse } from 'yaml';
 import { isDigest, isTag, tryParseReference } from '../image-reference.ts';
-import type { ChangePlan } from '../plan.ts';
+import type { ChangedFile } from '../plan.ts';
 import { editRefused, type InRepository, listed, targetNotFound, type ValueLocation } from './location.ts';
 
 /** `marker`: the name in the comment. `content`: the text before it. */
@@ -22,7 +22,7 @@ type MarkedWord = Pick<ValueLocation, 'value' | 'start' | 'end'>;
  * The image on each line that ends with the comment `# landfall: NAME` (or `// landfall: NAME`), in a file of any language: with
  * `value: reference` the reference to this very repository, with `bare` the last tag or digest.
  */
-export function findByMarker(text: string, change: ChangePlan, name: string, image: InRepository): ValueLocation[] {
+export function findByMarker(text: string, change: ChangedFile, name: string, image: InRepository): ValueLocation[] {
   const markers = Map.groupBy(markedLines(text), ({ marker }) => marker);
   const lines = markers.get(name);
   if (lines !== undefined) return lines.map((line) => placeOn(line, change, image));
@@ -42,7 +42,7 @@ function* markedLines(text: string): Generator<MarkedLine> {
   }
 }
 
-function placeOn(line: MarkedLine, change: ChangePlan, image: InRepository): ValueLocation {
+function placeOn(line: MarkedLine, change: ChangedFile, image: InRepository): ValueLocation {
   const { number, content } = line;
   const refused = (why: string) => editRefused(change.file, `line ${number} ${why}`);
   if (content.length > longestLine) {
@@ -84,7 +84,7 @@ function isPutTogether(line: MarkedLine, word: MarkedWord): boolean {
 }
 
 /** Quotes are not ours to add in an unknown language; in YAML, a word that would no longer be text is refused. */
-function writerOf(line: MarkedLine, word: MarkedWord, change: ChangePlan): (value: string) => string {
+function writerOf(line: MarkedLine, word: MarkedWord, change: ChangedFile): (value: string) => string {
   const isQuoted = /["']$/.test(line.content.slice(0, word.start - line.start));
   return (value) => {
     if (/\.ya?ml$/.test(change.file) && !isQuoted && typeof parse(value, { version: '1.1' }) !== 'string') {

@@ -109,7 +109,7 @@ export function findValue(document: Document.Parsed, steps: readonly YamlStep[])
 }
 
 /** The text of a scalar as written, so that `1.10` is not 1.1. */
-function scalarText(node: unknown): string | undefined {
+export function scalarText(node: unknown): string | undefined {
   if (!isScalar(node)) return undefined;
   const token = node.srcToken;
   return token?.type === 'scalar' ? token.source : String(node.value ?? '');
@@ -119,7 +119,8 @@ export function keysOf(map: YAMLMap): string[] {
   return map.items.map((pair) => scalarText(pair.key) ?? '').filter((key) => key !== '' && key !== '<<');
 }
 
-function valueAt(node: Node | null, name: string): YamlLookup {
+/** The place of a scalar. @param name for people */
+export function valueAt(node: Node | null, name: string): Exclude<YamlLookup, MissingValue> {
   if (isAlias(node)) return inherited(name, `is an alias (*${node.source})`);
   if (!isScalar(node)) {
     const found = isMap(node) ? 'a map' : isSeq(node) ? 'a list' : 'empty';
@@ -137,7 +138,7 @@ function valueAt(node: Node | null, name: string): YamlLookup {
 }
 
 /** Plain where every reader takes it for text; `1.10`, `20240501` or `no` would be a number or a truth value, so they get quotes. */
-function plainOrQuoted(value: string): string {
+export function plainOrQuoted(value: string): string {
   const versions = ['1.1', '1.2'] as const;
   return versions.every((version) => parse(value, { version }) === value) ? value : `"${value}"`;
 }
@@ -157,7 +158,7 @@ function childOf(node: Node | null, step: YamlStep): (Node | null)[] | undefined
   return found.length === 0 ? undefined : found;
 }
 
-function pairOf(map: YAMLMap, key: string): Pair | undefined {
+export function pairOf(map: YAMLMap, key: string): Pair | undefined {
   return map.items.find((pair) => scalarText(pair.key) === key);
 }
 
@@ -186,7 +187,7 @@ function comesByMerge(document: Document.Parsed, map: YAMLMap, key: string): boo
 }
 
 /** What an alias stands for: the last node before it that has its anchor. The package's own `resolve` goes through the document each time. */
-function aliasesOf(document: Document.Parsed): ReadonlyMap<Alias, Node | undefined> {
+export function aliasesOf(document: Document.Parsed): ReadonlyMap<Alias, Node | undefined> {
   const anchors = new Map<string, Node>();
   const meant = new Map<Alias, Node | undefined>();
   visit(document, {
@@ -198,12 +199,12 @@ function aliasesOf(document: Document.Parsed): ReadonlyMap<Alias, Node | undefin
   return meant;
 }
 
-function inherited(name: string, how: string): YamlLookup {
+export function inherited(name: string, how: string): Extract<YamlLookup, { kind: 'refused' }> {
   const why = `${name} ${how} of a value that stands elsewhere, so changing it would change others too; write it out here, or let the change name the place where it stands`;
   return { kind: 'refused', why };
 }
 
-function nameOf(parent: string, step: YamlStep): string {
+export function nameOf(parent: string, step: YamlStep): string {
   if (step.kind === 'index') return `${parent}[${step.index}]`;
   if (step.kind === 'where') return `${parent}[${step.key}=${step.value}]`;
   if (/[.[\]"]/.test(step.key)) return `${parent}["${step.key}"]`;

@@ -29,13 +29,18 @@ export function problemOfPath(path: string): string | undefined {
   return `expected a path such as spec.template.spec.containers[name=web].image, found '${path}'`;
 }
 
-/** The one value that a path leads to, in whichever document of the file. */
-export function findByPath(text: string, file: string, path: string): ValueLocation[] {
-  const steps = parseYamlPath(path);
-  if (steps === undefined) throw editRefused(file, `${problemOfPath(path)}; correct the change of the service`);
-  const missing = ({ there }: MissingValue) => targetNotFound(file, path, `where the path ends, it has: ${listed(there)}`);
-  const hint = "; mark the line with a comment '# landfall: NAME' and let the change name that";
-  return [findIn(parseYaml(text, file), file, steps, path, missing, hint)];
+/** The one value that each path leads to, in whichever document of the file. */
+export function findByPath(text: string, file: string, paths: readonly string[]): ValueLocation[] {
+  const documents = parseYaml(text, file);
+  const places = paths.map((path) => {
+    const steps = parseYamlPath(path);
+    if (steps === undefined) throw editRefused(file, `${problemOfPath(path)}; correct the change of the service`);
+    const missing = ({ there }: MissingValue) => targetNotFound(file, path, `where the path ends, it has: ${listed(there)}`);
+    const hint = "; mark the line with a comment '# landfall: NAME' and let the change name that";
+    return findIn(documents, file, steps, path, missing, hint);
+  });
+  // Two ways to write the same path.
+  return [...new Map(places.map((place) => [place.start, place])).values()];
 }
 
 /** `services.NAME.image` of each service of a Compose file. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Refusal } from '../../domain/failures.ts';
 import { lastLines, remoteFailure, remoteMessage } from '../../platform/git/errors.ts';
-import { BranchMoved, type FileCommit } from '../forge.ts';
+import { BranchMoved, type FilesCommit } from '../forge.ts';
 import type { Clone } from './cache.ts';
 import { ensureCommits, logOf, writeCommit, writeTree } from './objects.ts';
 
@@ -28,7 +28,7 @@ async function remoteHead({ contact, url }: Clone, branch: string): Promise<stri
   return lines.map((line) => line.split('\t')).find(([, name]) => name === ref)?.[0];
 }
 
-export async function commitFile(clone: Clone, commit: FileCommit): Promise<string> {
+export async function commitFiles(clone: Clone, commit: FilesCommit): Promise<string> {
   const { branch, expectedHead, parents, treeOf } = commit;
   if (expectedHead !== undefined && !parents.includes(expectedHead)) {
     throw new Error(`expected ${expectedHead} among the parents of a commit on ${branch}: a branch is never rewound`);
@@ -44,7 +44,7 @@ export async function commitFile(clone: Clone, commit: FileCommit): Promise<stri
   throw head === expectedHead ? rejection : new BranchMoved(clone.url, branch);
 }
 
-async function isSameCommit(clone: Clone, head: string, tree: string, commit: FileCommit): Promise<boolean> {
+async function isSameCommit(clone: Clone, head: string, tree: string, commit: FilesCommit): Promise<boolean> {
   const [[headTree, parents, message = ''] = []] = await logOf(clone, '%T%n%P%n%B', ['-1', head]);
   return headTree === tree && parents === commit.parents.join(' ') && message.trimEnd() === commit.message.trimEnd();
 }

@@ -2,7 +2,7 @@ import type { Environment } from '../../domain/environment.ts';
 import { createGitRunner } from '../../platform/git/command.ts';
 import { parseRemote } from '../../platform/git/remote.ts';
 import type { Forge } from '../forge.ts';
-import { commitFile, deleteBranch, fetchHead } from './branches.ts';
+import { commitFiles, deleteBranch, fetchHead } from './branches.ts';
 import { type Clone, createGitCache } from './cache.ts';
 import { mergeProposal, proposalState } from './merge-branch.ts';
 import { changesBetween, compareCommits, ensureCommits, lastChange, readText } from './objects.ts';
@@ -35,7 +35,7 @@ export function createGitForge({ folder, env, git = 'git' }: GitForgeOptions): F
     readFile: (repository, commit, path) => having(repository, [commit], (clone) => readText(clone, commit, path)),
     compare: (repository, base, head) => having(repository, [base, head], (clone) => compareCommits(clone, base, head)),
     changes: (repository, base, head) => having(repository, [base, head], (clone) => changesBetween(clone, base, head)),
-    commitFile: (commit) => use(commit.repository, (clone) => commitFile(clone, commit)),
+    commitFiles: (commit) => use(commit.repository, (clone) => commitFiles(clone, commit)),
     openChange: async ({ repository, base, branch, head }) => ({
       kind: 'branch',
       url: `${parseRemote(repository).url}#${branch}`,

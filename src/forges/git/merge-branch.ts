@@ -124,7 +124,7 @@ async function bringsJust(clone: Clone, own: OwnChange, commit: string): Promise
   const parent = await clone.ask('rev-parse', '--verify', '--quiet', `${commit}^1`);
   if (parent === undefined) return false;
   const changes = await changesOf(clone, parent, commit);
-  return changes.files.length === 1 && (await foreignAmong(readerOf(clone), own, changes, commit)) === undefined;
+  return changes.files.length > 0 && (await foreignAmong(readerOf(clone), own, changes, commit)) === undefined;
 }
 
 /** The first commit of the base's own line that has the commit: its merge, or (fast forward) the commit itself. */

@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Changes, type Commit, type Comparison, type FileChange, type FileCommit, textOf } from '../forge.ts';
+import { type Changes, type Commit, type Comparison, type FileChange, type FilesCommit, textOf } from '../forge.ts';
 import type { Clone } from './cache.ts';
 
 /** Commits, trees and files in the clone of a remote, without a work tree. */
 
-/** More than any person reads, and what Landfall changes is one. */
+/** More than any person reads, and what Landfall changes are a few. */
 const mostFiles = 1_000;
 
 /** Commits named by an earlier answer of ours are missing only where the clone had to be made anew in between. */
@@ -97,15 +97,19 @@ export async function readText(clone: Clone, commit: string, path: string): Prom
   return textOf(stdout, entry.mode, `${path} in ${clone.url}`);
 }
 
-/** The tree of `treeOf` with one file written; the file's mode stays as it was. */
-export async function writeTree(clone: Clone, { treeOf, path, text }: FileCommit): Promise<string> {
-  const blob = await clone.text(['hash-object', '-w', '--stdin'], { input: text });
-  const mode = (await treeEntry(clone, treeOf, path))?.mode ?? '100644';
+/** The tree of `treeOf` with some files written; their modes stay as they were. */
+export async function writeTree(clone: Clone, { treeOf, files }: FilesCommit): Promise<string> {
+  const entries: string[] = [];
+  for (const { path, text } of files) {
+    const blob = await clone.text(['hash-object', '-w', '--stdin'], { input: text });
+    const mode = (await treeEntry(clone, treeOf, path))?.mode ?? '100644';
+    entries.push(`${mode} ${blob}\t${path}\0`);
+  }
   const index = join(clone.folder, `landfall-index-${randomUUID()}`);
   const env = { GIT_INDEX_FILE: index };
   try {
     await clone.text(['read-tree', treeOf], { env });
-    await clone.text(['update-index', '-z', '--index-info'], { env, input: `${mode} ${blob}\t${path}\0` });
+    await clone.text(['update-index', '-z', '--index-info'], { env, input: entries.join('') });
     return await clone.text(['write-tree'], { env });
   } finally {
     await rm(index, { force: true });
@@ -120,7 +124,7 @@ const env = { GIT_AUTHOR_NAME: name, GIT_AUTHOR_EMAIL: email, GIT_COMMITTER_NAME
 /** @param parents the first is the branch's own line @returns the new commit */
 export async function writeCommit(
   clone: Clone,
-  { tree, parents, message }: Pick<FileCommit, 'parents' | 'message'> & { readonly tree: string },
+  { tree, parents, message }: Pick<FilesCommit, 'parents' | 'message'> & { readonly tree: string },
 ): Promise<string> {
   return clone.text(['commit-tree', tree, ...parents.flatMap((parent) => ['-p', parent]), '-F', '-'], { input: message, env });
 }

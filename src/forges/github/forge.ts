@@ -2,7 +2,7 @@ import { headOf, openRepository } from '../../platform/github/repository.ts';
 import type { Forge, ForgeContext } from '../forge.ts';
 import { reportChecks } from './checks.ts';
 import { mergePull } from './merge-pull-request.ts';
-import { changesBetween, commitFile, compareCommits, lastChange, readText } from './objects.ts';
+import { changesBetween, commitFiles, compareCommits, lastChange, readText } from './objects.ts';
 import { closePull, deleteBranch, openChange } from './pull-request.ts';
 import { pullRequestState } from './pull-request-state.ts';
 
@@ -14,7 +14,7 @@ export function createGitHubForge({ clientFor, log }: Pick<ForgeContext, 'client
     readFile: async (repository, commit, path) => readText(await open(repository), commit, path),
     compare: async (repository, base, head) => compareCommits(await open(repository), base, head),
     changes: async (repository, base, head) => changesBetween(await open(repository), base, head),
-    commitFile: async (commit) => commitFile(await open(commit.repository), commit),
+    commitFiles: async (commit) => commitFiles(await open(commit.repository), commit),
     openChange: async (change) => openChange(await open(change.repository), change, log),
     reportChecks: async (repository, head, checks) => reportChecks(await open(repository), head, checks),
     state: async (repository, proposal) => pullRequestState(await open(repository), proposal),

@@ -1,12 +1,12 @@
 import { Refusal } from '../../domain/failures.ts';
 import { answeredWith } from '../../platform/github/errors.ts';
 import { type GitHubRepository, headOf, ifExists } from '../../platform/github/repository.ts';
-import { BranchMoved, type Changes, type Commit, type Comparison, type FileChange, type FileCommit, textOf } from '../forge.ts';
+import { BranchMoved, type Changes, type Commit, type Comparison, type FileChange, type FilesCommit, textOf } from '../forge.ts';
 
 /** Commits, trees and files through git's own objects: the contents API gives 1 MB at most, and forgets that a file is executable. */
 
-/** Trees that are asked for, and files that are listed, at most: Landfall's own change is one file, some folders down. */
-const mostTrees = 100;
+/** Trees that are asked for, and files that are listed, at most: Landfall's own change is a few files, some folders down. */
+const mostTrees = 200;
 const mostFiles = 1_000;
 /** The largest page that GitHub gives. */
 const pageSize = 100;
@@ -138,7 +138,7 @@ async function entryAt(repository: GitHubRepository, commit: string, path: strin
 }
 
 /** @returns the new commit @throws BranchMoved */
-export async function commitFile(repository: GitHubRepository, commit: FileCommit): Promise<string> {
+export async function commitFiles(repository: GitHubRepository, commit: FilesCommit): Promise<string> {
   const { octokit, named, fullName } = repository;
   const { branch, expectedHead } = commit;
   // GitHub moves a branch to any descendant of where it is: only we can see that it was rewound. It also avoids creating objects in vain.
@@ -155,19 +155,19 @@ export async function commitFile(repository: GitHubRepository, commit: FileCommi
   return sha;
 }
 
-async function writeCommit(repository: GitHubRepository, commit: FileCommit): Promise<string> {
+async function writeCommit(repository: GitHubRepository, commit: FilesCommit): Promise<string> {
   const { octokit, named } = repository;
-  const { treeOf, path, text, message, parents } = commit;
+  const { treeOf, files, message, parents } = commit;
   const base = await octokit.rest.git.getCommit({ ...named, commit_sha: treeOf });
-  const mode = (await entryAt(repository, treeOf, path))?.mode === '100755' ? '100755' : '100644';
-  // Base64 carries every byte as it is, a byte order mark too.
-  const content = Buffer.from(text, 'utf8').toString('base64');
-  const blob = await octokit.rest.git.createBlob({ ...named, content, encoding: 'base64' });
-  const tree = await octokit.rest.git.createTree({
-    ...named,
-    base_tree: base.data.tree.sha,
-    tree: [{ path, mode, type: 'blob', sha: blob.data.sha }],
-  });
+  const entries = [];
+  for (const { path, text } of files) {
+    const mode = (await entryAt(repository, treeOf, path))?.mode === '100755' ? '100755' : '100644';
+    // Base64 carries every byte as it is, a byte order mark too.
+    const content = Buffer.from(text, 'utf8').toString('base64');
+    const blob = await octokit.rest.git.createBlob({ ...named, content, encoding: 'base64' });
+    entries.push({ path, mode, type: 'blob', sha: blob.data.sha } as const);
+  }
+  const tree = await octokit.rest.git.createTree({ ...named, base_tree: base.data.tree.sha, tree: entries });
   // Without author and committer it is the token's owner, and GitHub signs the commits of apps.
   const made = await octokit.rest.git.createCommit({ ...named, message, tree: tree.data.sha, parents: [...parents] });
   return made.data.sha;

@@ -1,6 +1,6 @@
 import { Refusal } from '../../domain/failures.ts';
 import * as rules from '../../domain/manifest-edit/index.ts';
-import type { ChangePlan } from '../../domain/plan.ts';
+import type { ChangedFile } from '../../domain/plan.ts';
 import { askThread, scriptBeside, ThreadLimited } from '../thread.ts';
 import type { EditorAnswer, EditorRequest } from './thread.ts';
 
@@ -25,8 +25,8 @@ let last: Promise<unknown> = Promise.resolve();
 /** @returns the same function; it also throws a Refusal `EditRefused` for a file that takes too long, or too much memory */
 function inThread<Others extends readonly unknown[], Result>(
   name: EditorRequest['name'],
-  act: (text: string, change: ChangePlan, ...others: Others) => Result,
-): (text: string, change: ChangePlan, ...others: Others) => Promise<Result> {
+  act: (text: string, change: ChangedFile, ...others: Others) => Result,
+): (text: string, change: ChangedFile, ...others: Others) => Promise<Result> {
   return async (text, change, ...others) => {
     if (text.length <= longestHere || text.length > rules.longestFile) return act(text, change, ...others);
     const mine = last.then(() => ask(name, text, change, others));
@@ -36,7 +36,7 @@ function inThread<Others extends readonly unknown[], Result>(
   };
 }
 
-async function ask(name: EditorRequest['name'], text: string, change: ChangePlan, others: readonly unknown[]): Promise<unknown> {
+async function ask(name: EditorRequest['name'], text: string, change: ChangedFile, others: readonly unknown[]): Promise<unknown> {
   const question: EditorRequest = { name, args: [text, change, ...others] };
   try {
     const answer = (await askThread(scriptBeside(import.meta.url, 'thread'), question, threadLimits)) as EditorAnswer;
@@ -48,9 +48,9 @@ async function ask(name: EditorRequest['name'], text: string, change: ChangePlan
   }
 }
 
-function tooMuch({ file, base, repository }: ChangePlan, what: string): Refusal {
+function tooMuch({ file }: ChangedFile, what: string): Refusal {
   return new Refusal(
     'EditRefused',
-    `expected ${file} of ${repository} (base ${base}) to be read at once, but it takes ${what}: see what is in it, and make it simpler or smaller`,
+    `expected ${file} to be read at once, but it takes ${what}: see what is in it, and make it simpler or smaller`,
   );
 }

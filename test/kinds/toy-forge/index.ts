@@ -23,7 +23,7 @@ export const toyForge = defineForge({
       readFile: (repository, commit, path) => git.readFile(folderOf(repository), commit, path),
       compare: (repository, base, head) => git.compare(folderOf(repository), base, head),
       changes: (repository, base, head) => git.changes(folderOf(repository), base, head),
-      commitFile: (commit) => git.commitFile({ ...commit, repository: folderOf(commit.repository) }),
+      commitFiles: (commit) => git.commitFiles({ ...commit, repository: folderOf(commit.repository) }),
       async openChange(change) {
         await writeFile(join(section?.letters ?? '', 'letter.md'), change.body);
         return await git.openChange({ ...change, repository: folderOf(change.repository) });

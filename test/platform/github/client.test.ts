@@ -90,7 +90,7 @@ describe('a client of GitHub', function () {
       github.addToken('reader', { login: 'reader', permissions: { contents: 'read' } });
       const reader = forgeOf(github, { token: 'reader' });
       await assert.rejects(
-        reader.commitFile(firstCommit(setting)),
+        reader.commitFiles(firstCommit(setting)),
         refused('ForgeRefused', /needs the permission contents=write/),
       );
     });
@@ -108,7 +108,7 @@ describe('a client of GitHub', function () {
       const setting = await setUp({ apps: [app] });
       const { github } = setting;
       const forge = forgeOf(github, { app: { id: app.id, privateKey: privateKey.replaceAll('\n', '\\n') } });
-      const head = await forge.commitFile(firstCommit(setting));
+      const head = await forge.commitFiles(firstCommit(setting));
       await forge.openChange(change(head));
       assert.equal(pulls(github)[0]?.author, 'landfall[bot]');
       assert.equal(count(github, 'apps/create-installation-access-token'), 1);
@@ -136,9 +136,9 @@ describe('a client of GitHub', function () {
       const granted: Record<string, 'read' | 'write'> = { contents: 'read' };
       const setting = await setUp({ apps: [{ ...app, permissions: granted }] });
       const forge = forgeOf(setting.github, { app: { id: app.id, privateKey } });
-      await assert.rejects(forge.commitFile(firstCommit(setting)), refused('ForgeRefused', /contents=write/));
+      await assert.rejects(forge.commitFiles(firstCommit(setting)), refused('ForgeRefused', /contents=write/));
       granted.contents = 'write';
-      assert.match(await forge.commitFile(firstCommit(setting)), /^[0-9a-f]{40}$/);
+      assert.match(await forge.commitFiles(firstCommit(setting)), /^[0-9a-f]{40}$/);
     });
 
     it('is refused at once where its key is none', () => {
