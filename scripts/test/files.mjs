@@ -70,7 +70,8 @@ export function needsBothEngines(file) {
     /^test\/(?:platform\/docker\/|deploys\/(?:compose|docker)\/|checks\/smoke\/|activities\/(?:watch|deploy)|scripts\/demo\.)/.test(
       file,
     );
-  return isNamed && usesDocker(file);
+  // What runs in a cluster has no Docker.
+  return isNamed && usesDocker(file) && !withImports(file).has(clusterSupport);
 }
 
 /** Programs, Docker and Temporal: what a test has to start something for, or needs to be there. */

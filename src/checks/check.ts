@@ -3,13 +3,15 @@ import { z } from 'zod';
 import type { Environment } from '../domain/environment.ts';
 import { bounded, type Evidence } from '../domain/evidence.ts';
 import { Refusal } from '../domain/failures.ts';
+import type { Log } from '../domain/log.ts';
 import type { Checked, VerifiedImage } from '../domain/outcomes.ts';
 import type { Plan } from '../domain/plan.ts';
 import type { Artifacts } from '../platform/artifacts.ts';
 import type { CleanUpLater } from '../platform/docker/clean-up.ts';
 import type { HostReach } from '../platform/docker/connect.ts';
 import type { Images } from '../platform/docker/images.ts';
-import { labelsOf, type SmokeRun } from '../platform/docker/labels.ts';
+import { type AskPending, labelsOf, type SmokeRun } from '../platform/docker/labels.ts';
+import type { KubernetesClients } from '../platform/kubernetes/client.ts';
 import type { CredentialsSource } from '../platform/registry/credentials.ts';
 import type { Registry } from '../platform/registry/registry.ts';
 import type { Complain } from '../settings/problem.ts';
@@ -40,13 +42,20 @@ export interface CheckKind<Input = unknown, Settings extends object = object, Se
   /** Keys of which one at most is meant, by the path to their map; `''` is its own map. The nearest level that names one decides. */
   readonly alternatives?: Readonly<Record<string, readonly string[]>>;
   /** What its settings come to. Complaints begin inside of its map; `timeoutMs` is for one attempt, with everything that it has to fetch. */
-  resolve(input: Input, complain: Complain): { readonly settings: Settings; readonly timeoutMs: number };
+  resolve(input: Input, complain: Complain): ResolvedCheck<Settings>;
   /** The same for one service, with `{service}` filled in. */
   fill?(settings: Settings, fill: (text: string) => string): Settings;
   /** What the file as a whole may say of it: how this machine does it. */
   readonly section?: { readonly key: string; schema(check: SecretCheck): z.ZodType<Section> };
   /** @param section of an empty map where the file says nothing of it; undefined where the kind has none */
   create(context: CheckContext, section: Section): Check<Settings> | Promise<Check<Settings>>;
+}
+
+interface ResolvedCheck<Settings> {
+  readonly settings: Settings;
+  readonly timeoutMs: number;
+  /** Where it depends on the settings. */
+  readonly needsDocker?: boolean;
 }
 
 /** The slowest pull of an image that is worth waiting for, in milliseconds: a part of the time of a check that runs it. */
@@ -59,6 +68,11 @@ export interface Check<Settings extends object = object> {
    * @throws CheckRefused or another Refusal: the image does not pass; RateLimit; any other error: it is tried again
    */
   check(work: CheckWork<Settings>): Promise<Checked>;
+  /**
+   * Removes what killed workers left elsewhere than in Docker.
+   * @param settings of all services: they tell where there may be something @returns the names of what was removed
+   */
+  sweep?(settings: readonly Settings[], isPending: AskPending): Promise<string[]>;
 }
 
 /** One run of a check. */
@@ -76,6 +90,7 @@ export interface CheckWork<Settings extends object> {
 /** What checks use of the process that they run in. */
 export interface CheckContext {
   readonly docker: Docker;
+  readonly clusters: KubernetesClients;
   readonly hostReach: HostReach;
   /** The container that this worker runs in: there where `hostReach` is `network`. See workerReach. */
   readonly ownContainer?: string;
@@ -99,7 +114,7 @@ export interface CheckContext {
   readonly data: string;
   /** Landfall's own environment, with the `DOCKER_HOST` that is configured. */
   readonly env: Environment;
-  readonly log: { warn(fields: object, message: string): void };
+  readonly log: Pick<Log, 'info' | 'warn'>;
   readonly now: () => Date;
 }
 

@@ -158,8 +158,8 @@ function checksOf(settings: DefaultsInput, { checks }: Kinds, complain: Complain
   });
   const first = wanted.filter(({ last }) => !last).map(({ kind }) => kind);
   return wanted.map(({ kind, title, last, needsDocker, input, resolve }) => {
-    const { settings, timeoutMs } = resolve(input, within(complain, kind));
-    return { kind, title, after: last ? first : [], timeoutMs, needsDocker, settings };
+    const resolved = resolve(input, within(complain, kind));
+    return { kind, title, after: last ? first : [], needsDocker, ...resolved };
   });
 }
 

@@ -21,7 +21,9 @@ import { deployQueue, taskQueues } from '../contracts/start-options.ts';
 import { heartbeatThrottle, stickyTimeout } from '../contracts/timing.ts';
 import type { Audit } from '../domain/audit.ts';
 import type { Environment } from '../domain/environment.ts';
+import type { AskPending } from '../platform/docker/labels.ts';
 import { createSweep } from '../platform/docker/sweep.ts';
+import { everyMinute } from '../platform/every-minute.ts';
 import type { AuditSinks } from '../workflows/audit.ts';
 import { createDependencies } from './dependencies.ts';
 import type { Logging } from './logging.ts';
@@ -88,8 +90,8 @@ export async function startWorkers(
       ...serving.hosts.map((host) => create(deployQueue(host), { activities: onHost(host) })),
     ]),
   ]);
-  const sweep = createSweep({ ...dependencies, isPending: createIsPending(temporal.client) });
-  sweep.start();
+  const sweeps = createSweeps(configuration, dependencies, createIsPending(temporal.client));
+  for (const sweep of sweeps) sweep.start();
   const lanesRun = lanes.map((worker) => worker.run());
   const othersRun = others.map((worker) => worker.run());
   const running = Promise.all([...lanesRun, ...othersRun]).then(() => undefined);
@@ -105,7 +107,7 @@ export async function startWorkers(
       await Promise.allSettled(othersRun);
       shutDown(...lanes);
       await Promise.all([...othersRun, ...lanesRun]);
-      await sweep.stop();
+      await Promise.all(sweeps.map((sweep) => sweep.stop()));
       await connection.close();
     },
   };
@@ -166,12 +168,31 @@ function readable(meta: Record<string, unknown> = {}): Record<string, unknown> {
   return { workflow: workflowId, step: activityType, attempt, taskQueue, reason };
 }
 
+/** What removes what checks of killed workers left: in Docker, and wherever else checks have their things. */
+function createSweeps(
+  { services }: Configuration,
+  dependencies: Awaited<ReturnType<typeof createDependencies>>,
+  isPending: AskPending,
+) {
+  const { checks, log } = dependencies;
+  const elsewhere = [...checks].flatMap(([kind, check]) => {
+    const planned = services.flatMap((service) => service.checks.filter((each) => each.kind === kind));
+    const settings = planned.map((each) => each.settings);
+    const failed = (error: unknown) =>
+      log.warn({ error }, `could not sweep what the check ${kind} leaves; it is tried again each minute`);
+    return check.sweep === undefined ? [] : [everyMinute(async () => check.sweep?.(settings, isPending), failed)];
+  });
+  return [createSweep({ ...dependencies, isPending }), ...elsewhere];
+}
+
 /** Whether Temporal still has an activity of a rollout to do or doing. */
-function createIsPending(client: Client): (rollout: string, run: string, activity: string) => Promise<boolean> {
+function createIsPending(client: Client): AskPending {
   return async (rollout, run, activity) => {
     try {
-      const { raw } = await client.workflow.getHandle(rollout, run).describe();
-      return raw.pendingActivities?.some(({ activityId }) => activityId === activity) ?? false;
+      const { closeTime, raw } = await client.workflow.getHandle(rollout, run).describe();
+      // One that was terminated keeps what was pending.
+      const isOver = closeTime !== undefined;
+      return !isOver && (raw.pendingActivities?.some(({ activityId }) => activityId === activity) ?? false);
     } catch (error) {
       if (error instanceof WorkflowNotFoundError) return false;
       throw error;

@@ -400,6 +400,21 @@ services:
       service('smoke: { network: none, tcp: { port: 80 } }'),
       /smoke\.network: expected internal or full beside http or tcp, found none/,
     ],
+    [
+      'a limit that pods do not have',
+      service('smoke: { kubernetes: {}, pids: 5 }'),
+      /smoke\.pids: expected no pids beside kubernetes: .*podPidsLimit/,
+    ],
+    [
+      'no network in a pod',
+      service('smoke: { kubernetes: {}, network: none }'),
+      /smoke\.network: expected internal or full beside kubernetes, found none/,
+    ],
+    [
+      'root as the user of a pod',
+      service('smoke: { kubernetes: { user: 0 } }'),
+      /smoke\.kubernetes\.user: expected the number of a user/,
+    ],
     ['a network that is none of these', service('smoke: { network: host }'), /smoke\.network: /],
     ['a size that is none', service('verify: { maxSize: 10 }'), /verify\.maxSize: expected a size such as 512k or 20m/],
     ['a probe without port', service('smoke: { http: {} }'), /smoke\.http\.port: expected a port/],

@@ -226,6 +226,15 @@ services:
     assert.equal(other?.mostImageBytes, 2 * 1024 ** 3);
   });
 
+  it('has its smoke test done by any worker where that is a pod', () => {
+    const kubernetes = { namespace: 'trials', user: 1000, imagePullSecrets: ['pull'] };
+    const text = `services: [{ image: a/app, smoke: { kubernetes: {} } }, { image: a/other, smoke: { kubernetes: ${JSON.stringify(kubernetes)} } }]`;
+    const [usual, other] = ['app', 'other'].map((name) => planOf(load(text), name));
+    assert.deepEqual(settingsIn(usual, 'smoke')?.kubernetes, { namespace: 'landfall-smoke' });
+    assert.deepEqual(settingsIn(other, 'smoke')?.kubernetes, kubernetes);
+    assert.equal(usual?.checks.find(({ kind }) => kind === 'smoke')?.needsDocker, false);
+  });
+
   it('has neither scan nor smoke where they are off', () => {
     const plan = planOf(load('services: [{ image: a/app, scan: off, smoke: off }]'), 'app');
     assert.ok(plan !== undefined && plan.checks.length === 0);

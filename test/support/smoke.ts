@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
-import type Docker from 'dockerode';
+import Docker from 'dockerode';
 import { createChecks } from '../../src/activities/check.ts';
 import type { CheckContext } from '../../src/checks/check.ts';
 import { smokeCheck } from '../../src/checks/smoke/index.ts';
@@ -14,15 +14,20 @@ import { Artifacts } from '../../src/platform/artifacts.ts';
 import { hasInterface } from '../../src/platform/docker/connect.ts';
 import { Registry } from '../../src/platform/registry/registry.ts';
 import { hostPlatform } from './images.ts';
+import { noClusters } from './no-clusters.ts';
 import { checkOf } from './plans.ts';
 
 /** Of all workers that tests start: what one leaves, another finds. */
 export const keyOfTests = '0f'.repeat(32);
 
+/** For what has to do without. */
+export const noDocker = new Docker({ socketPath: '/nowhere/docker.sock' });
+
 /** What checks use of a worker; secrets are what stands for them. */
 export function checkContext(docker: Docker, changes: Partial<CheckContext> = {}): CheckContext {
   return {
     docker,
+    clusters: noClusters,
     hostReach: 'loopback',
     hasInterface: (name) => hasInterface(name),
     workerId: 'worker-of-tests',
@@ -35,7 +40,7 @@ export function checkContext(docker: Docker, changes: Partial<CheckContext> = {}
     baseDir: tmpdir(),
     data: tmpdir(),
     env: process.env,
-    log: { warn: () => undefined },
+    log: { info: () => undefined, warn: () => undefined },
     now: () => new Date(),
     ...changes,
   };

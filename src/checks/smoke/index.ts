@@ -1,7 +1,7 @@
 import { defineCheck, pullMs } from '../check.ts';
 import { resolveSmoke, smokeSchema } from './plan.ts';
 
-/** The container is started once, without rights and without a network beyond its own, and has to become ready. */
+/** The container is started once, by Docker or as a pod, without rights and without a network beyond its own, and has to become ready. */
 export const smokeCheck = defineCheck({
   kind: 'smoke',
   title: 'Smoke-tested',
@@ -12,7 +12,22 @@ export const smokeCheck = defineCheck({
   alternatives: { '': ['http', 'tcp', 'exec'] },
   resolve(input, complain) {
     const settings = resolveSmoke(input, complain);
-    return { settings, timeoutMs: pullMs + settings.timeoutMs };
+    return { settings, timeoutMs: pullMs + settings.timeoutMs, needsDocker: settings.kubernetes === undefined };
   },
-  create: async (context) => (await import('./smoke-test.ts')).createSmokeTest(context),
+  async create(context) {
+    const [{ createSmokeTest }, { smokeTestInPod }, { sweepPods }] = await Promise.all([
+      import('./smoke-test.ts'),
+      import('./pod/pod-test.ts'),
+      import('./pod/owned-pods.ts'),
+    ]);
+    const byDocker = createSmokeTest(context);
+    return {
+      check(work) {
+        const { kubernetes } = work.settings;
+        if (kubernetes === undefined) return byDocker.check(work);
+        return smokeTestInPod({ ...context, ...work, settings: { ...work.settings, kubernetes } });
+      },
+      sweep: (plans, isPending) => sweepPods(context, plans, isPending),
+    };
+  },
 });

@@ -3,7 +3,7 @@ import { usualLimits } from '../../platform/docker/limits.ts';
 import type { ReadyProbe } from '../../platform/docker/readiness.ts';
 import type { Complain } from '../../settings/problem.ts';
 import { duration, memory, port, type SecretCheck, text } from '../../settings/scalars.ts';
-import { map, optional } from '../../settings/wording.ts';
+import { expecting, map, optional } from '../../settings/wording.ts';
 import { environment } from '../check.ts';
 
 /** What the configuration says of smoke tests. */
@@ -11,6 +11,28 @@ import { environment } from '../check.ts';
 const words = z.array(z.string()).min(1);
 const networks = ['internal', 'full', 'none'] as const;
 const readOnlyDisk = 64 * 1024 ** 2;
+
+const objectName = (what: string) => text(what, /^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/);
+
+const podUser = expecting('the number of a user (not 0), or image');
+const kubernetes = map(
+  {
+    context: optional(text('a context of the kubeconfig'), 'Default: the current one, or in a pod its service account.'),
+    namespace: optional(text('a namespace', /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/), 'Default: landfall-smoke.'),
+    user: optional(
+      z.union([z.int().min(1, podUser), z.literal('image')], podUser),
+      'The number of the user that it runs as, or image: as whom the image says, which may be root. Default: as whom the image says, and never root.',
+    ),
+    imagePullSecrets: optional(
+      z.array(objectName('the name of a Secret')),
+      'Secrets of that namespace by which the image is pulled. Default: what the cluster itself has.',
+    ),
+  },
+  'It is started as a pod of a cluster, and no Docker is needed.',
+);
+
+/** Where a smoke test is a pod, and as whom. */
+export type PodSettings = z.output<typeof kubernetes> & { readonly namespace: string };
 
 export function smokeSchema(check: SecretCheck) {
   return map(
@@ -36,7 +58,10 @@ export function smokeSchema(check: SecretCheck) {
         z.boolean(),
         'The root is read-only; /tmp, /run, /var/tmp and the volumes of the image are in memory, each as large as disk (64m then).',
       ),
-      runtime: optional(text('the name of a runtime', /^[\w.-]+$/), 'A runtime that the Docker daemon knows, such as runsc.'),
+      runtime: optional(
+        text('the name of a runtime', /^[\w.-]+$/),
+        'A runtime that the Docker daemon knows, such as runsc; with kubernetes, a RuntimeClass.',
+      ),
       env: environment(check, 'Environment variables.'),
       envFile: optional(text('a file of KEY=VALUE lines'), 'A file of KEY=VALUE lines on the worker, relative to this file.'),
       command: optional(words, "Replaces the image's command."),
@@ -46,6 +71,7 @@ export function smokeSchema(check: SecretCheck) {
       ).exactOptional(),
       tcp: map({ port: port.exactOptional() }, 'Ready when this port takes connections.').exactOptional(),
       exec: optional(words, 'Ready when this command, run in the container, exits 0.'),
+      kubernetes: kubernetes.exactOptional(),
     },
     'A trial start of the container. Ready by http, tcp or exec (at most one), else by its HEALTHCHECK, else by staying up.',
   );
@@ -66,7 +92,7 @@ export function resolveSmoke(smoke: SmokeInput, complain: Complain) {
     network = 'internal',
     readOnly = false,
   } = smoke;
-  const { http, tcp, exec, envFile, command, disk, runtime } = smoke;
+  const { http, tcp, exec, envFile, command, disk, runtime, kubernetes } = smoke;
   const probes = Object.entries({ http, tcp, exec }).filter(([, probe]) => probe !== undefined);
   if (probes.length > 1)
     complain([], `expected only one of http, tcp and exec, found ${probes.map(([key]) => key).join(' and ')}`);
@@ -75,6 +101,7 @@ export function resolveSmoke(smoke: SmokeInput, complain: Complain) {
   if (stayUp > timeout) complain(['stayUp'], 'expected stayUp to be no longer than timeout: the smoke test could never pass');
   if (network === 'none' && (http ?? tcp) !== undefined)
     complain(['network'], 'expected internal or full beside http or tcp, found none: a container without a network has no port');
+  if (kubernetes !== undefined) podComplaints(smoke, complain);
   const probe = probeOf(smoke);
   return {
     timeoutMs: timeout,
@@ -92,7 +119,16 @@ export function resolveSmoke(smoke: SmokeInput, complain: Complain) {
     ...(envFile !== undefined && { envFile }),
     ...(command !== undefined && { command }),
     ...(probe !== undefined && { probe }),
+    ...(kubernetes !== undefined && { kubernetes: { namespace: 'landfall-smoke', ...kubernetes } }),
   };
+}
+
+/** What a pod cannot be given. */
+function podComplaints({ pids, network }: SmokeInput, complain: Complain): void {
+  if (pids !== undefined)
+    complain(['pids'], 'expected no pids beside kubernetes: how many processes a pod may have, its kubelet says (podPidsLimit)');
+  if (network === 'none')
+    complain(['network'], 'expected internal or full beside kubernetes, found none: every pod has a network');
 }
 
 function probeOf({ http, tcp, exec }: SmokeInput): ReadyProbe | undefined {

@@ -6,9 +6,10 @@ import { CheckRefused } from '../check.ts';
 import { wayOutHint } from '../way-out.ts';
 import type { SmokePlan } from './plan.ts';
 
-interface FailureContext {
+export interface FailureContext {
   readonly smoke: SmokePlan;
-  readonly platform: string;
+  /** What ran it, for people: `platform linux/amd64`, `pod on node-1`. */
+  readonly where: string;
   readonly probe: Pick<Probe, 'kind' | 'what'> | undefined;
   /** Last lines of the log, masked. */
   readonly log: string;
@@ -21,9 +22,9 @@ export function smokeRefusal(judgement: ReadinessResult, context: FailureContext
   return new CheckRefused('SmokeFailed', context.mask(describe(judgement, context)), [evidenceOf(state, context)]);
 }
 
-function evidenceOf({ Running, ExitCode, OOMKilled }: State, { platform, log }: FailureContext): Evidence {
+function evidenceOf({ Running, ExitCode, OOMKilled }: State, { where, log }: FailureContext): Evidence {
   const facts = [
-    `platform ${platform}`,
+    where,
     // A container that still runs has exit code 0 in Docker's answer, which would mislead.
     ...(Running ? [] : [`exit code ${ExitCode}`]),
     ...(OOMKilled ? ['out of memory'] : []),
@@ -109,7 +110,11 @@ export function startRefusal(error: Error, state: State, context: FailureContext
   const refused = /operation not permitted/i.test(error.message) && !/setting rlimit/.test(error.message);
   if (![126, 127].includes(state.ExitCode) && !refused) return undefined;
   const why = error.message.replace(/^\(HTTP code \d+\) [^-]*- /, '').trim();
+  return cannotStart(why, state, context, { cause: error });
+}
+
+export function cannotStart(why: string, state: State, context: FailureContext, options?: ErrorOptions): CheckRefused {
   const hint = capabilityHint(context.smoke, why, state);
   const message = `expected the container to start, but its command cannot be run (${why}): correct the image or smoke.command${hint}`;
-  return new CheckRefused('SmokeFailed', context.mask(message), [evidenceOf(state, context)], { cause: error });
+  return new CheckRefused('SmokeFailed', context.mask(message), [evidenceOf(state, context)], options);
 }

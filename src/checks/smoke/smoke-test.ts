@@ -1,5 +1,4 @@
 import type Docker from 'dockerode';
-import { quoted } from '../../domain/evidence.ts';
 import type { Checked, VerifiedImage } from '../../domain/outcomes.ts';
 import { usualImageBytes } from '../../domain/plan.ts';
 import type { Ask } from '../../platform/docker/ask.ts';
@@ -16,6 +15,7 @@ import { type ContainerImageInfo, requireMadeOfScanned, requireScanned } from '.
 import { type Check, type CheckContext, labelsFor, referenceOf } from '../check.ts';
 import { boxOf } from './box.ts';
 import { askOf, type CandidateNetwork, createCandidateNetwork, type SmokeTest } from './network.ts';
+import { smokePassed } from './passed.ts';
 import type { SmokePlan } from './plan.ts';
 import { smokeRefusal, startRefusal } from './smoke-failure.ts';
 
@@ -129,13 +129,14 @@ async function watchOver(
   await watchContainer(docker, container.id, created.Created, wakeUp.trigger, AbortSignal.any([watch.signal, signal]));
 
   const { platform } = daemon;
+  const where = `platform ${platform}`;
   const readTail = async () => lastLines(await readLog(docker, container.id, created.Config.Tty), mask);
   try {
     await container.start();
   } catch (error) {
     if (!(error instanceof Error)) throw error;
     const { State } = await container.inspect();
-    throw startRefusal(error, State, { smoke, platform, probe: undefined, log: await readTail(), mask }) ?? error;
+    throw startRefusal(error, State, { smoke, where, probe: undefined, log: await readTail(), mask }) ?? error;
   }
   // Before that, Docker may have taken seconds of its own, which prove nothing of the container.
   const startedAt = performance.now();
@@ -143,13 +144,8 @@ async function watchOver(
   const judgement = await waitUntilOver({ container, limits: smoke, probe, startedAt, wakeUp, signal });
   const log = await readTail();
   const { verdict, afterMs } = judgement;
-  if (verdict.kind !== 'ready') throw smokeRefusal(judgement, { smoke, platform, probe, log, mask });
-  const after = `after ${(afterMs / 1000).toFixed(1)} s`;
-  const where = smoke.network === 'full' ? ', with the whole network' : '';
-  const text = `ready ${after} (${quoted(verdict.by)}) on ${quoted(platform)}${where}`;
-  const short = `ready ${after} (${verdict.by}) on ${platform}${where}`;
-  const evidence = [{ title: 'Smoke-tested', passed: true, text, short, log }];
-  return { kind: 'checked', text: `ready by ${verdict.by} ${after} on ${platform}${where}`, evidence };
+  if (verdict.kind !== 'ready') throw smokeRefusal(judgement, { smoke, where, probe, log, mask });
+  return smokePassed(verdict.by, afterMs, { before: 'on', place: platform, log, network: smoke.network });
 }
 
 /** How the port of the configured probe is asked, if it has one. */

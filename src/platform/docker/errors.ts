@@ -37,8 +37,28 @@ export function explainUnreachable(error: unknown): unknown {
 /** Docker Hub counts pulls over six hours, and the daemon does not pass on when a registry lets us in again. */
 const rateLimitMs = 5 * 60_000;
 
-/** What a failed pull means: the daemon answers 500 to all of them, and only its text has the error code of the registry (OCI). */
-export function pullError(reference: string, platform: string, error: unknown, now: Date): unknown {
+/** Who pulls, and how it gets credentials for a registry. */
+export interface PullClient {
+  readonly name: string;
+  readonly advice: (registry: string) => string;
+}
+
+const byDocker: PullClient = {
+  name: 'Docker',
+  advice: (registry) => `set registries.${registry} in the configuration, or log the worker's Docker in`,
+};
+
+/**
+ * What a failed pull means: the daemon answers 500 to all of them, and only its text has the error code of the registry (OCI).
+ * @param platform undefined: nobody knows for which one it was pulled
+ */
+export function pullError(
+  reference: string,
+  platform: string | undefined,
+  error: unknown,
+  now: Date,
+  { name, advice } = byDocker,
+): unknown {
   // A repository may be called `denied`: only what the daemon says beside the name counts.
   const text = messageOf(error)
     .replaceAll(reference, 'the image')
@@ -49,13 +69,14 @@ export function pullError(reference: string, platform: string, error: unknown, n
   if (/toomanyrequests|too many requests|rate limit/i.test(said)) {
     return new RateLimit(`the registry limits pulls of ${reference}: ${text}`, new Date(now.getTime() + rateLimitMs));
   }
-  if (/no matching manifest|no match for platform/i.test(said)) return platformMissing(reference, platform, []);
+  if (platform !== undefined && /no matching manifest|no match for platform/i.test(said))
+    return platformMissing(reference, platform, []);
   if (/\b(unauthorized|denied|forbidden|authentication required|no basic auth credentials)\b/i.test(said)) {
     const registry = reference.slice(0, reference.indexOf('/'));
-    const advice = `set registries.${registry} in the configuration, or log the worker's Docker in`;
-    return new Refusal('CredentialsRefused', `${registry} does not let Docker pull ${reference} (${text}): ${advice}`, [], cause);
+    const message = `${registry} does not let ${name} pull ${reference} (${text}): ${advice(registry)}`;
+    return new Refusal('CredentialsRefused', message, [], cause);
   }
-  return new Error(`Docker could not pull ${reference}: ${text}`, cause);
+  return new Error(`${name} could not pull ${reference}: ${text}`, cause);
 }
 
 /** @param has the platforms of the image, if they are known */

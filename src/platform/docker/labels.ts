@@ -22,6 +22,9 @@ export interface Ownership extends SmokeRun {
   readonly deadline: Date;
 }
 
+/** Whether Temporal still has that activity to do or doing. Throws if Temporal cannot tell: then nothing is removed. */
+export type AskPending = (rollout: string, run: string, activity: string) => Promise<boolean>;
+
 export const rolloutLabel = 'landfall.rollout';
 const runLabel = 'landfall.run';
 const proofLabel = 'landfall.proof';
@@ -45,7 +48,8 @@ function proofOf(owner: Ownership, name: string, key: string): string {
   return createHmac('sha256', Buffer.from(key, 'hex')).update(text).digest('hex');
 }
 
-function plainLabels(owner: Ownership): Record<string, string> {
+/** What tells an owner, without a proof. */
+export function plainLabels(owner: Ownership): Record<string, string> {
   return {
     [rolloutLabel]: owner.rollout,
     [runLabel]: owner.run,
@@ -68,7 +72,8 @@ export function readLabels(name: string, labels: Readonly<Record<string, string>
   return given.length === expected.length && timingSafeEqual(given, expected) ? owner : undefined;
 }
 
-function parseLabels(labels: Readonly<Record<string, string>>): Ownership | undefined {
+/** Undefined if they do not tell all of an owner. */
+export function parseLabels(labels: Readonly<Record<string, string>>): Ownership | undefined {
   const rollout = labels[rolloutLabel];
   const run = labels[runLabel];
   const activity = labels['landfall.activity'];

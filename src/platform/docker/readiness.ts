@@ -18,13 +18,19 @@ export interface Probe {
 
 const askAgainMs = 250;
 
+/** For messages: `http port 8080 /health`. */
+export function describeProbe(probe: ReadyProbe): string {
+  if (probe.kind === 'exec') return `exec ${probe.command.join(' ')}`;
+  return probe.kind === 'http' ? `http port ${probe.port} ${probe.path}` : `tcp port ${probe.port}`;
+}
+
 /** @param ask how the container's port is asked; undefined if it has no address (yet), which is no answer */
 export function createProbe(probe: ReadyProbe, container: Docker.Container, ask: Ask | undefined): Probe {
   if (probe.kind === 'exec') {
     const Cmd = [...probe.command];
     return {
       kind: probe.kind,
-      what: `exec ${Cmd.join(' ')}`,
+      what: describeProbe(probe),
       async ask(abortSignal) {
         const exec = await container.exec({ Cmd, AttachStdout: true, AttachStderr: true, abortSignal });
         // The command has ended when its output has; what it says is not kept.
@@ -36,7 +42,7 @@ export function createProbe(probe: ReadyProbe, container: Docker.Container, ask:
   }
   return {
     kind: probe.kind,
-    what: probe.kind === 'http' ? `http port ${probe.port} ${probe.path}` : `tcp port ${probe.port}`,
+    what: describeProbe(probe),
     ask: async (signal) => (ask === undefined ? 'no address' : await ask(signal)),
   };
 }
@@ -57,7 +63,12 @@ export async function keepAsking(
   }
 }
 
-export type State = Docker.ContainerInspectInfo['State'];
+/** How a container is, in the words of Docker. */
+export type State = Pick<
+  Docker.ContainerInspectInfo['State'],
+  'Running' | 'ExitCode' | 'OOMKilled' | 'Error' | 'StartedAt' | 'FinishedAt' | 'Health'
+>;
+type DockerState = Docker.ContainerInspectInfo['State'];
 
 /** SIGKILL. */
 const killedBySignal = 137;
@@ -71,7 +82,7 @@ export interface ReadinessObservation {
   readonly stayedUp: boolean;
   /** `timeout` has passed since the start. */
   readonly timedOut: boolean;
-  readonly probe: Pick<Probe, 'kind' | 'what'> | undefined;
+  readonly probe: Pick<Probe, 'kind'> | undefined;
 }
 
 export type ReadinessVerdict =
@@ -164,10 +175,10 @@ export async function waitUntilOver(waiting: ReadinessRun): Promise<ReadinessRes
 }
 
 /** Docker learns about OOM kills from a different event than the exit, sometimes slightly later: wait for it. */
-async function withCause(container: Docker.Container, exited: State, signal: AbortSignal): Promise<State> {
+async function withCause(container: Docker.Container, exited: DockerState, signal: AbortSignal): Promise<State> {
   if (exited.ExitCode !== killedBySignal) return exited;
   const deadline = performance.now() + causeWithinMs;
-  let state: State | undefined = exited;
+  let state: DockerState | undefined = exited;
   while (state !== undefined && !state.OOMKilled && performance.now() < deadline) {
     await pause(100, undefined, { signal });
     state = await inspectState(container, signal);
@@ -176,13 +187,13 @@ async function withCause(container: Docker.Container, exited: State, signal: Abo
 }
 
 /** A container that is being removed was killed by that removal: its exit code says nothing about the image. */
-async function look(container: Docker.Container, signal: AbortSignal): Promise<State> {
+async function look(container: Docker.Container, signal: AbortSignal): Promise<DockerState> {
   const state = await inspectState(container, signal);
   if (state !== undefined && !['removing', 'dead'].includes(state.Status)) return state;
   throw new Error('somebody removed the container while it was tested; it is tested again');
 }
 
-async function inspectState(container: Docker.Container, signal: AbortSignal): Promise<State | undefined> {
+async function inspectState(container: Docker.Container, signal: AbortSignal): Promise<DockerState | undefined> {
   return (await container.inspect({ abortSignal: signal }).catch(unlessMissing))?.State;
 }
 

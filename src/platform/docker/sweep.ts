@@ -1,9 +1,9 @@
 import type Docker from 'dockerode';
 import type { Log } from '../../domain/log.ts';
-import type { Ownership } from './labels.ts';
+import { everyMinute } from '../every-minute.ts';
+import type { AskPending, Ownership } from './labels.ts';
 import { findLabelled, type OwnedResource, remove } from './remove.ts';
 
-const everyMs = 60_000;
 const unprovenText =
   'has the labels of a check, but they do not prove that this Landfall made it, so it is left alone: if nobody needs it, remove it yourself';
 
@@ -14,8 +14,7 @@ export interface SweepOptions {
   readonly installation?: string;
   /** What this installation made is known by it: see ownershipKey. */
   readonly ownershipKey: string;
-  /** Whether Temporal still has that activity to do or doing. Throws if Temporal cannot tell: then nothing is removed. */
-  readonly isPending: (rollout: string, run: string, activity: string) => Promise<boolean>;
+  readonly isPending: AskPending;
   readonly now: () => Date;
   readonly log: Pick<Log, 'info' | 'warn'>;
 }
@@ -27,9 +26,6 @@ export interface SweepOptions {
  */
 export function createSweep(options: SweepOptions) {
   const { docker, log } = options;
-  let timer: NodeJS.Timeout | undefined;
-  let running: Promise<unknown> = Promise.resolve();
-  let stopped = false;
   let told: ReadonlySet<string> = new Set();
 
   /** @returns the names of what was removed */
@@ -57,23 +53,8 @@ export function createSweep(options: SweepOptions) {
     }
   }
 
-  /** Now, and every minute after. */
-  function start(): void {
-    running = sweepOnce()
-      .catch((error) => log.warn({ error }, 'could not ask Docker what to sweep; it is asked again in a minute'))
-      .then(() => {
-        if (!stopped) timer = setTimeout(start, everyMs).unref();
-      });
-  }
-
-  /** Ends the schedule, once a sweep that runs is done. */
-  async function stop(): Promise<void> {
-    stopped = true;
-    clearTimeout(timer);
-    await running;
-  }
-
-  return { sweepOnce, start, stop };
+  const failed = (error: unknown) => log.warn({ error }, 'could not ask Docker what to sweep; it is asked again each minute');
+  return { sweepOnce, ...everyMinute(sweepOnce, failed) };
 }
 
 async function whyRemove(owner: Ownership, options: SweepOptions): Promise<string | undefined> {

@@ -101,6 +101,7 @@ export interface ContainerState {
     readonly exitCode: number;
     readonly reason?: string;
     readonly message?: string;
+    readonly startedAt?: string;
     readonly finishedAt?: string;
   };
 }
@@ -152,6 +153,8 @@ export interface Resource {
 
 export const pods: Resource = { apiVersion: 'v1', plural: 'pods' };
 export const events: Resource = { apiVersion: 'v1', plural: 'events' };
+export const secrets: Resource = { apiVersion: 'v1', plural: 'secrets' };
+export const networkPolicies: Resource = { apiVersion: 'networking.k8s.io/v1', plural: 'networkpolicies' };
 
 /** As the query parameter `labelSelector` has it. */
 export function formatSelector({ matchLabels = {}, matchExpressions = [] }: LabelSelector): string {

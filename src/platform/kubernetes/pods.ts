@@ -1,6 +1,6 @@
 import { type Digest, isDigest } from '../../domain/image-reference.ts';
 import { secretsIn } from '../docker/environment.ts';
-import { createMask, lastLines } from '../docker/log-lines.ts';
+import { createMask, lastLines, type TextMask } from '../docker/log-lines.ts';
 import type { KubernetesClient } from './client.ts';
 import { type ContainerStatus, events, type KubernetesEvent, type ObjectMeta, type Pod, pods } from './objects.ts';
 
@@ -155,18 +155,20 @@ function timeOf({ lastTimestamp, eventTime, metadata }: KubernetesEvent): number
   return Date.parse(lastTimestamp ?? eventTime ?? metadata.creationTimestamp ?? '') || 0;
 }
 
-/** The end of a container's log, the secrets of its environment masked; of the one before where that has ended. Undefined: it is only advice. */
+/**
+ * The end of a container's log, masked; of the one before where that has ended. Undefined: it is only advice.
+ * @param mask absent: of the secrets that stand in the pod
+ */
 export async function readPodLog(
   client: KubernetesClient,
   pod: Pod,
   container: Pick<ContainerStatus, 'name' | 'state' | 'restartCount'>,
   signal: AbortSignal,
+  mask = maskOf(pod, container.name),
 ): Promise<string | undefined> {
   const { name, namespace } = pod.metadata;
   const query = { container: container.name, tailLines: String(mostLogLines), limitBytes: String(longestLog) };
   const isAgain = container.state?.terminated === undefined;
-  const spec = [...(pod.spec.initContainers ?? []), ...pod.spec.containers].find(({ name }) => name === container.name);
-  const mask = createMask(secretsIn((spec?.env ?? []).map(({ name, value = '' }) => `${name}=${value}`)));
   try {
     const path = { resource: pods, namespace, name, sub: 'log' };
     const before = isAgain && container.restartCount > 0 ? { ...query, previous: 'true' } : query;
@@ -176,4 +178,9 @@ export async function readPodLog(
     signal.throwIfAborted();
     return undefined;
   }
+}
+
+function maskOf({ spec }: Pod, container: string): TextMask {
+  const found = [...(spec.initContainers ?? []), ...spec.containers].find(({ name }) => name === container);
+  return createMask(secretsIn((found?.env ?? []).map(({ name, value = '' }) => `${name}=${value}`)));
 }

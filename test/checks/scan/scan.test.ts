@@ -43,7 +43,8 @@ function imageAt(host: string, name: string, digest: Digest, platforms?: Verifie
 
 type Scans = Omit<ScanDependencies, 'log' | 'now'> & Partial<ScanDependencies>;
 
-const complete = (scans: Scans): ScanDependencies => ({ log: { warn: () => undefined }, now: () => new Date(), ...scans });
+const silent = { info: () => undefined, warn: () => undefined };
+const complete = (scans: Scans): ScanDependencies => ({ log: silent, now: () => new Date(), ...scans });
 
 /** As a worker has it. */
 function activityOf(scans: Scans) {

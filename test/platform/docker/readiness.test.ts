@@ -14,19 +14,14 @@ describe('judge', () => {
   const nothing: ReadinessObservation = { proven: false, stayedUp: false, timedOut: false, probe: undefined };
   const probe = { kind: 'http' as const, what: 'http port 80 /' };
   const running: State = {
-    Status: 'running',
     Running: true,
-    Paused: false,
-    Restarting: false,
     OOMKilled: false,
-    Dead: false,
-    Pid: 1,
     ExitCode: 0,
     Error: '',
     StartedAt: '2030-01-01T00:00:00Z',
     FinishedAt: '0001-01-01T00:00:00Z',
   };
-  const exited = { ...running, Status: 'exited', Running: false };
+  const exited = { ...running, Running: false };
   const health = (Status: string): State => ({ ...running, Health: { Status, FailingStreak: 0, Log: [] } });
   const all = { proven: true, stayedUp: true, timedOut: true };
 
