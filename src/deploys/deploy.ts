@@ -8,6 +8,7 @@ import type { HostReach } from '../platform/docker/connect.ts';
 import type { HostLock } from '../platform/files/host-lock.ts';
 import type { KubernetesClients } from '../platform/kubernetes/client.ts';
 import type { CredentialsSource } from '../platform/registry/credentials.ts';
+import type { Registry } from '../platform/registry/registry.ts';
 import type { ForgeSections } from '../settings/github.ts';
 import type { Complain } from '../settings/problem.ts';
 
@@ -77,6 +78,7 @@ export interface DeployContext {
   readonly locks: HostLock;
   /** A client of GitHub for `owner/name` whose errors are classified. @throws Refusal where GitHub is not configured */
   readonly clientFor: (repository: string) => Promise<Octokit>;
+  readonly registry: Registry;
   /** By context of the kubeconfig. */
   readonly clusters: KubernetesClients;
   /** Absolute: for what has to be there after a restart. */

@@ -47,6 +47,7 @@ export async function askPods(clients: KubernetesClients, request: PodsRequest):
   try {
     const client = await clients(where.context);
     const named = running.map(({ name }) => parseName(name, where.namespace ?? client.context.namespace ?? 'default'));
+    const deployed = running.flatMap(({ digest }) => digest ?? []);
     const found = await Promise.all(groupsOf(named).map((group) => findPods(client, group, signal)));
     const all = found.flatMap(({ pods }) => pods);
     const counted = countRestarts(restarts, all.flatMap(containersToCount));
@@ -54,7 +55,8 @@ export async function askPods(clients: KubernetesClients, request: PodsRequest):
       ...(pods.length === 0 && allowedRestarts !== undefined ? [withoutPods(what, isEmpty)] : []),
       ...pods.flatMap((pod) => [
         ...(allowedRestarts === undefined ? [] : [judge(pod, counted, allowedRestarts)]),
-        ...(digests === undefined ? [] : prove(pod, containers, digests)),
+        // What the deploy has proven is its image by another name, where a node has it by several.
+        ...(digests === undefined ? [] : prove(pod, containers, [...digests, ...deployed])),
       ]),
     ]);
     const sick = all.find((pod) => !isReady(pod));

@@ -7,6 +7,7 @@ import type { Repository, Tag } from '../../src/domain/image-reference.ts';
 import type { VerifiedImage } from '../../src/domain/outcomes.ts';
 import { createKubernetesClients, type KubernetesClients } from '../../src/platform/kubernetes/client.ts';
 import type { Pod } from '../../src/platform/kubernetes/objects.ts';
+import { Registry } from '../../src/platform/registry/registry.ts';
 import type { ClusterAccess } from './cluster.ts';
 import { hostPlatform, type ImageOptions, pushImage } from './images.ts';
 import { deployOf, planOf, stageOf, verifiedOf } from './plans.ts';
@@ -15,6 +16,7 @@ import type { RegistryEndpoint } from './registry.ts';
 /** A cluster, a deployer that is connected to it, and what tests do there. */
 export interface KubernetesWorld {
   readonly clusters: KubernetesClients;
+  readonly registry: Registry;
   readonly deployer: Deployer<KubernetesDeployPlan>;
   /** Pushes an image that stays up and stops at once; `version` is its tag, and tells it apart. */
   push(version: string, options?: ImageOptions & { readonly name?: string }): Promise<VerifiedImage>;
@@ -33,9 +35,11 @@ export interface KubernetesWorld {
 export function kubernetesWorld(cluster: ClusterAccess & { readonly registry: RegistryEndpoint }): KubernetesWorld {
   const clusters = createKubernetesClients({ KUBECONFIG: cluster.kubeconfig });
   const log = { info() {}, warn() {} };
+  const registry = new Registry({ credentials: async () => undefined, plainHttp: () => true });
   return {
     clusters,
-    deployer: createKubernetesDeployer({ clusters, log }),
+    registry,
+    deployer: createKubernetesDeployer({ clusters, registry, log }),
     async push(version, { name = 'team/web', ...options } = {}) {
       const digest = await pushImage(cluster.registry, name, version, {
         busybox: true,

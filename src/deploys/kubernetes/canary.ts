@@ -81,7 +81,7 @@ async function untilReady(waiting: PodWait, expected: ExpectedPods): Promise<Pod
   for (;;) {
     const pod = await client.get<Pod>(path, signal);
     if (pod === undefined) throw failed(`the canary of ${name} was deleted while it came up`);
-    requireDigests(expected, pod);
+    await requireDigests(waiting, expected, pod);
     if (isReady(pod)) return pod;
     const problem = problemOf(pod, restarts);
     if (problem !== undefined) {

@@ -1,4 +1,6 @@
+import type { Digest } from '../../domain/image-reference.ts';
 import type { Deployed } from '../../domain/outcomes.ts';
+import { isSameImage } from '../../platform/registry/same-image.ts';
 import type { DeployContext, Deployer, Work } from '../deploy.ts';
 import { deployCanaries } from './canaries.ts';
 import { waitUntilRunning } from './readiness.ts';
@@ -30,13 +32,16 @@ import { previousOf } from './write.ts';
  */
 export function createKubernetesDeployer({
   clusters,
+  registry,
   log,
-}: Pick<DeployContext, 'clusters' | 'log'>): Deployer<KubernetesDeployPlan> {
+}: Pick<DeployContext, 'clusters' | 'registry' | 'log'>): Deployer<KubernetesDeployPlan> {
   const begin = async (target: KubernetesTarget, signal: AbortSignal): Promise<KubernetesRollout> => {
     const { context, restarts, timeoutMs } = target.deploy;
     // Without a watch nobody would see that they crash a moment later.
     const holdsMs = target.stage.watch === undefined ? 2_000 : 0;
-    return { target, client: await clusters(context), log, restarts, holdsMs, timeoutMs, signal };
+    const query = { registry, repository: target.image.repository, platforms: target.plan.platforms };
+    const isSame = (found: Digest, wanted: readonly Digest[]) => isSameImage(query, found, wanted);
+    return { target, client: await clusters(context), log, restarts, holdsMs, timeoutMs, signal, isSameImage: isSame };
   };
   const inTime = (target: KubernetesTarget) => begin(target, AbortSignal.timeout(target.deploy.timeoutMs));
   return {

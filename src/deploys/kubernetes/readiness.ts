@@ -42,6 +42,8 @@ export interface PodWait extends Pick<DeployContext, 'log'> {
   readonly holdsMs: number;
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
+  /** Whether a digest that is none of these names the same image all the same. */
+  readonly isSameImage: (found: Digest, wanted: readonly Digest[]) => Promise<boolean>;
 }
 
 /** What will not come right by waiting. `isOfImage`: the image is to blame, and not the cluster. */
@@ -118,11 +120,13 @@ async function lookAll(waiting: PodWait, left: readonly ExpectedPods[]): Promise
   try {
     const workloads = await readAll(client, left, signal);
     const pods = await podsOf(client, [...workloads.values()], signal);
-    return left.map((expected) => {
+    const looks = left.map((expected) => {
       const workload = workloads.get(keyOf(expected.workload));
       if (workload === undefined) throw failed(`${expected.name} was deleted while its pods were waited for`);
       return lookAt(expected, workload, pods.get(workload) ?? []);
     });
+    for (const { expected, pods } of looks) for (const pod of pods) await requireDigests(waiting, expected, pod);
+    return looks;
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof Refusal) throw error;
@@ -160,7 +164,6 @@ function lookAt(expected: ExpectedPods, workload: Workload, all: readonly Pod[])
   requireUnchanged(expected, workload);
   const ours = all.filter((pod) => isOfTemplate(pod, workload.template));
   const others = all.filter((pod) => !ours.includes(pod));
-  for (const pod of ours) requireDigests(expected, pod);
   const { isDone, text } = progressOf(workload);
   const areReady = ours.every((pod) => isReady(pod) && isProven(expected, pod));
   return { expected, workload, pods: ours, others, isDone: isDone && areReady, text };
@@ -191,11 +194,12 @@ function requireUnchanged({ name, images }: ExpectedPods, { namespace, template 
 }
 
 /** A container that runs something else will never run what is wanted. @throws FailedRunning */
-export function requireDigests({ digests, name }: Pick<ExpectedPods, 'digests' | 'name'>, pod: Pod): void {
+export async function requireDigests({ isSameImage }: PodWait, { digests, name }: ExpectedPods, pod: Pod): Promise<void> {
   for (const status of statusesOf(pod)) {
     const wanted = digests[status.name];
     const found = runningDigest(status);
-    if (wanted === undefined || found === undefined || wanted.includes(found)) continue;
+    if (wanted === undefined || found === undefined) continue;
+    if (wanted.includes(found) || (await isSameImage(found, wanted))) continue;
     const policy = pod.spec.containers.find((each) => each.name === status.name)?.imagePullPolicy;
     const advice =
       policy === 'Always'

@@ -6,6 +6,7 @@ import type { Pod } from '../../platform/kubernetes/objects.ts';
 import { runningDigest, statusesOf } from '../../platform/kubernetes/pods.ts';
 import { progressOf } from '../../platform/kubernetes/progress.ts';
 import { containersOf, isOfTemplate, nameOf, podsOf, referenceOf, type Workload } from '../../platform/kubernetes/workloads.ts';
+import { digestsOf as digestsOfPlatform } from '../../platform/registry/same-image.ts';
 import type { ExpectedPods, PodWait } from './readiness.ts';
 import { requireChangeable } from './refusals.ts';
 import {
@@ -120,8 +121,7 @@ export function changesReference({ template }: Workload, images: Readonly<Record
 
 /** By which a pod may call the image: the index, the manifest of its platform, and what a runtime calls an image by itself. */
 export function digestsOf({ digest, platforms }: VerifiedImage): Digest[] {
-  const ofPlatforms = platforms.flatMap(({ digest, config }) => [digest, ...(config === undefined ? [] : [config])]);
-  return [digest, ...ofPlatforms];
+  return [digest, ...platforms.flatMap(digestsOfPlatform)];
 }
 
 /** @param dryRun nothing is changed: what would be refused is found out */

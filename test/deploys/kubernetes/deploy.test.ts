@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { Refusal } from '../../../src/domain/failures.ts';
+import type { Digest, Repository, Tag } from '../../../src/domain/image-reference.ts';
 import type { VerifiedImage } from '../../../src/domain/outcomes.ts';
 import { type Cluster, sharedCluster } from '../../support/cluster.ts';
 import { work } from '../../support/docker-deploy.ts';
+import { pushIndex } from '../../support/images.ts';
 import { type KubernetesWorld, kubernetesWorld, type WorkloadOptions, workload } from '../../support/kubernetes-deploy.ts';
+import { verifiedOf } from '../../support/plans.ts';
 
 // Namespaces need Linux, and root.
 if (process.platform === 'linux' && process.getuid?.() === 0) {
@@ -162,6 +165,40 @@ if (process.platform === 'linux' && process.getuid?.() === 0) {
       const three = await world.push('dev', { name: 'team/moving' });
       const next = await world.deployer.deploy(world.target(three, namespace, settings, 'rollout:web:3'), work());
       assert.deepEqual(next.running, [{ name: `${namespace}/deployment/web/web`, reference: image, digest: three.digest }]);
+    });
+
+    it('takes what the node knows by an index of an earlier build for the same image; a tag that the node has otherwise, for another', async () => {
+      const name = 'team/rebuilt';
+      const content = { busybox: true, cmd: ['sleep', '3600'], env: { BUILD: `${Date.now()}` } };
+      const plain = await pushIndex(cluster.registry, name, '1', [content]);
+      const attested = await pushIndex(cluster.registry, name, '2', [content], { attestations: true });
+      const image = (tag: string, digest: Digest): VerifiedImage =>
+        verifiedOf({ repository: `${cluster.registry.host}/${name}` as Repository, tag: tag as Tag, digest });
+      const [one, two] = [image('1', plain.digest), image('2', attested.digest)];
+      const namespace = await made(named(one), { replicas: 1 });
+      const settings = { workloads: ['deployment/web'], takeFrom: ['kubectl'] };
+      // The node calls both by one of the two; of each, its index alone is known.
+      for (const [index, each] of [two, one].entries()) {
+        const target = world.target(each, namespace, settings, `rollout:web:${index}`);
+        assert.equal((await world.deployer.deploy(target, work())).text, 'set deployment/web; 1 pod runs the digest');
+        const [pod] = await world.pods(namespace);
+        assert.equal(pod?.spec.containers[0]?.image, named(each));
+      }
+
+      const older = await world.push('moved', { name: 'team/stale' });
+      const reference = `${older.repository}:moved`;
+      const stale = await made(reference, { replicas: 1, container: { imagePullPolicy: 'IfNotPresent' } });
+      const newer = await world.push('moved', { name: 'team/stale' });
+      const byTag = world.target(newer, stale, { ...settings, pin: 'tag' });
+      await assert.rejects(world.deployer.deploy(byTag, work()), (error) => {
+        assert.ok(error instanceof Refusal);
+        assert.equal(error.type, 'DeployRefused');
+        assert.match(
+          error.message,
+          /found sha256:\S+: its node had another image of that name already: set imagePullPolicy: Always/,
+        );
+        return true;
+      });
     });
 
     it('lets one pod go first, beside the others, which is gone with the rest of the deploy or with the rollback', async () => {

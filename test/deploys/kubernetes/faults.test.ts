@@ -82,7 +82,7 @@ if (process.platform === 'linux' && process.getuid?.() === 0) {
         const cutOff = async (act: (deployer: typeof world.deployer, signal: AbortSignal) => Promise<unknown>) => {
           const killed = new AbortController();
           const client = await cutOffClient(cluster.kubeconfig, cut, killed);
-          const deployer = createKubernetesDeployer({ clusters: async () => client, log });
+          const deployer = createKubernetesDeployer({ clusters: async () => client, registry: world.registry, log });
           await assert.rejects(act(deployer, killed.signal), CutOff);
         };
         await cutOff((deployer, signal) => deployer.deploy(target, work({ signal })));
