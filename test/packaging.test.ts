@@ -6,7 +6,9 @@ import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Connection } from '@temporalio/client';
+import { parse, parseAllDocuments } from 'yaml';
 import { z } from 'zod';
+import { readManifest } from '../scripts/kubernetes-manifest.mjs';
 import { imagesOf } from '../scripts/pin-images.mjs';
 import { loadConfiguration } from '../src/config/load.ts';
 import { searchAttributes } from '../src/contracts/start-options.ts';
@@ -410,5 +412,17 @@ describe('.ci/run', () => {
     assert.deepEqual((await run('true', 'echo broken; exit 7')).lastLine, '0 passed, 1 failed');
     const { status, lastLine } = await run('true', 'true');
     assert.deepEqual({ status, lastLine }, { status: 1, lastLine: '0 passed, 1 failed' });
+  });
+});
+
+describe('deploy/kubernetes', () => {
+  it('has the version of the package, and a configuration that loads', async () => {
+    const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
+    const chart = parse(await readFile(join(root, 'deploy/kubernetes/chart/Chart.yaml'), 'utf8'));
+    assert.deepEqual([chart.version, chart.appVersion], [version, version]);
+    const objects = parseAllDocuments(readManifest()).map((document) => document.toJS());
+    const text: string = objects.find(({ kind }) => kind === 'ConfigMap').data['landfall.yaml'];
+    const loaded = loadConfiguration('/etc/landfall/landfall.yaml', {}, product, { text });
+    assert.deepEqual('problems' in loaded ? loaded.problems : [], []);
   });
 });

@@ -4,7 +4,7 @@ import { type AddressInfo, connect, type Socket } from 'node:net';
 import { pipeline } from 'node:stream';
 
 export interface ForwardProxy {
-  /** `http://127.0.0.1:PORT` */
+  /** `http://ADDRESS:PORT` */
   readonly url: string;
   /** What was asked for, oldest first: `GET http://HOST/PATH` or `CONNECT HOST:PORT`. */
   readonly seen: readonly string[];
@@ -16,8 +16,12 @@ export interface ForwardProxy {
 /**
  * A forward proxy: passes requests for `http:` addresses on, and tunnels to others.
  * @param resolve where a host of a request really is, as `127.0.0.1:PORT`; undefined: it lets nobody there
+ * @param address of this machine, where it listens
  */
-export async function startForwardProxy(resolve: (host: string) => string | undefined = (host) => host): Promise<ForwardProxy> {
+export async function startForwardProxy(
+  resolve: (host: string) => string | undefined = (host) => host,
+  address = '127.0.0.1',
+): Promise<ForwardProxy> {
   const seen: string[] = [];
   const authorizations: (string | undefined)[] = [];
   const sockets = new Set<Socket>();
@@ -53,11 +57,11 @@ export async function startForwardProxy(resolve: (host: string) => string | unde
     });
     onward.on('error', () => client.destroy());
   });
-  server.listen(0, '127.0.0.1');
+  server.listen(0, address);
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   return {
-    url: `http://127.0.0.1:${port}`,
+    url: `http://${address}:${port}`,
     seen,
     authorizations,
     async stop() {

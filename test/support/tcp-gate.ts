@@ -4,14 +4,14 @@ import { reservePort } from '../../src/platform/ports.ts';
 
 /** A server's address that can be taken away and given back: while it is shut, connections are refused. */
 export interface TcpGate {
-  /** `127.0.0.1:PORT`, the same all the time. */
+  /** `ADDRESS:PORT`, the same all the time. */
   readonly host: string;
   shut(): Promise<void>;
   open(): Promise<void>;
 }
 
-/** @param target `http://127.0.0.1:PORT` */
-export async function startTcpGate(target: string): Promise<TcpGate> {
+/** @param target `http://127.0.0.1:PORT` @param address of this machine, where it listens */
+export async function startTcpGate(target: string, address = '127.0.0.1'): Promise<TcpGate> {
   const { hostname, port: targetPort } = new URL(target);
   const port = await reservePort();
   const sockets = new Set<Socket>();
@@ -31,12 +31,12 @@ export async function startTcpGate(target: string): Promise<TcpGate> {
       client.on('close', () => upstream.destroy());
       upstream.on('close', () => client.destroy());
     });
-    server.listen(port, '127.0.0.1');
+    server.listen(port, address);
     await once(server, 'listening');
   };
   await open();
   return {
-    host: `127.0.0.1:${port}`,
+    host: `${address}:${port}`,
     open,
     async shut() {
       const closing = server;

@@ -70,8 +70,8 @@ export async function readWorkload(
 }
 
 /**
- * Those of a namespace, or of all. Of what is searched for by label or image, kinds that may not be listed are left out, unless that is all of
- * them. @throws Forbidden
+ * Those of a namespace, or of all. Of what is searched for by label or image, kinds that may not be listed are left out, unless nothing is found
+ * then: what is looked for may be one of them. @throws Forbidden
  */
 export async function listWorkloads(
   client: KubernetesClient,
@@ -80,8 +80,7 @@ export async function listWorkloads(
   labelSelector: string | undefined,
   signal: AbortSignal,
 ): Promise<Workload[]> {
-  const refusals: Forbidden[] = [];
-  const found = await Promise.all(
+  const answers = await Promise.all(
     kinds.map(async (kind) => {
       const path = { resource: workloadResources[kind], namespace: namespace === '*' ? undefined : namespace };
       try {
@@ -92,15 +91,15 @@ export async function listWorkloads(
         );
         return objects.map((object) => workloadOf(kind, object));
       } catch (error) {
-        if (!(error instanceof Forbidden)) throw error;
-        refusals.push(error);
-        return [];
+        if (error instanceof Forbidden) return error;
+        throw error;
       }
     }),
   );
-  const [first] = refusals;
-  if (first !== undefined && refusals.length === kinds.length) throw first;
-  return found.flat().sort((one, other) => (nameOf(one, true) < nameOf(other, true) ? -1 : 1));
+  const workloads = answers.flatMap((answer) => (answer instanceof Forbidden ? [] : answer));
+  const refusal = answers.find((answer) => answer instanceof Forbidden);
+  if (refusal !== undefined && workloads.length === 0) throw refusal;
+  return workloads.sort((one, other) => (nameOf(one, true) < nameOf(other, true) ? -1 : 1));
 }
 
 /** The containers of a template whose image is meant, init containers first, as they are started. */

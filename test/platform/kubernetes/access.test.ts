@@ -56,6 +56,11 @@ if (process.platform === 'linux' && process.getuid?.() === 0) {
       return String(users[0]?.user.token);
     };
 
+    it('is by one connection, also for several that ask at once before there is one', async () => {
+      const client = await createKubernetesClients({ KUBECONFIG: await kubeconfig({ token: await token() }) })(undefined);
+      await Promise.all(Array.from({ length: 4 }, () => list(client)));
+    });
+
     it('is by a token, a file with one that is replaced, or a plugin that is told what it needs and no secret of ours', async () => {
       const plugin = join(folder, 'plugin.sh');
       const script = `#!/bin/sh

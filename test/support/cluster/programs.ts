@@ -30,7 +30,7 @@ const accounts = {
   kubelet: { token: 'the-token-of-the-kubelet', user: `system:node:${nodeName}`, group: 'system:nodes' },
 } as const;
 
-/** What workloads need. Volumes, attached disks, certificates, cloud providers and the like are not for this node. */
+/** What workloads need. Attached disks, certificates, cloud providers and the like are not for this node. */
 const controllers = [
   'cronjob-controller',
   'daemonset-controller',
@@ -42,6 +42,7 @@ const controllers = [
   'job-controller',
   'namespace-controller',
   'node-lifecycle-controller',
+  'persistentvolume-binder-controller',
   'pod-garbage-collector-controller',
   'replicaset-controller',
   'resourcequota-controller',
