@@ -7,7 +7,14 @@ import { countRestarts, type Restarts } from '../domain/watch.ts';
 import type { KubernetesClient, KubernetesClients } from '../platform/kubernetes/client.ts';
 import { type Pod, pods as podResource } from '../platform/kubernetes/objects.ts';
 import { isReady, problemOf, readPodLog, runningDigest, statusesOf } from '../platform/kubernetes/pods.ts';
-import { isOfTemplate, podsOf, readWorkload, workloadKinds } from '../platform/kubernetes/workloads.ts';
+import {
+  containersOf,
+  isOfTemplate,
+  podsOf,
+  readWorkload,
+  referenceOf,
+  workloadKinds,
+} from '../platform/kubernetes/workloads.ts';
 import type { ProbeAnswer } from './answer.ts';
 
 interface PodsRequest {
@@ -47,7 +54,6 @@ export async function askPods(clients: KubernetesClients, request: PodsRequest):
   try {
     const client = await clients(where.context);
     const named = running.map(({ name }) => parseName(name, where.namespace ?? client.context.namespace ?? 'default'));
-    const deployed = running.flatMap(({ digest }) => digest ?? []);
     const found = await Promise.all(groupsOf(named).map((group) => findPods(client, group, signal)));
     const all = found.flatMap(({ pods }) => pods);
     const counted = countRestarts(restarts, all.flatMap(containersToCount));
@@ -55,8 +61,7 @@ export async function askPods(clients: KubernetesClients, request: PodsRequest):
       ...(pods.length === 0 && allowedRestarts !== undefined ? [withoutPods(what, isEmpty)] : []),
       ...pods.flatMap((pod) => [
         ...(allowedRestarts === undefined ? [] : [judge(pod, counted, allowedRestarts)]),
-        // What the deploy has proven is its image by another name, where a node has it by several.
-        ...(digests === undefined ? [] : prove(pod, containers, [...digests, ...deployed])),
+        ...(digests === undefined ? [] : prove(pod, containers, digests)),
       ]),
     ]);
     const sick = all.find((pod) => !isReady(pod));
@@ -139,9 +144,17 @@ export function prove(pod: Pod, containers: readonly string[], digests: readonly
     const found = runningDigest(status);
     const name = `kubernetes pod ${pod.metadata.name}`;
     if (found === undefined) return [{ kind: 'none', text: `${name} does not run ${status.name} yet` }];
-    if (digests.includes(found)) return [{ kind: 'good', text: `${name} runs ${wanted.slice(0, 19)}` }];
+    if (digests.includes(found) || isPinned(pod, status.name, digests))
+      return [{ kind: 'good', text: `${name} runs ${wanted.slice(0, 19)}` }];
     return [{ kind: 'bad', text: `${name} runs ${found.slice(0, 19)}, expected ${wanted.slice(0, 19)}` }];
   });
+}
+
+/** A node that has the image by the index of an earlier build, too, names any of them; but it runs what the pod pins. */
+function isPinned({ spec }: Pod, container: string, digests: readonly Digest[]): boolean {
+  const pinned = containersOf({ spec }).find(({ name }) => name === container);
+  const digest = pinned && referenceOf(pinned)?.digest;
+  return digest !== undefined && digests.includes(digest);
 }
 
 export async function logOf(client: KubernetesClient, pod: Pod, signal: AbortSignal): Promise<string | undefined> {
