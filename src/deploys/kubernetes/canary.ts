@@ -3,7 +3,7 @@ import type { RunningImage } from '../../domain/outcomes.ts';
 import type { KubernetesClient } from '../../platform/kubernetes/client.ts';
 import { type Pod, type PodTemplate, pods } from '../../platform/kubernetes/objects.ts';
 import { explainProblem, isReady, problemOf, runningDigest, statusesOf } from '../../platform/kubernetes/pods.ts';
-import { canaryLabel, rolloutAnnotation, type Workload, workloadResources } from '../../platform/kubernetes/workloads.ts';
+import { canaryLabel, nameOf, rolloutAnnotation, type Workload, workloadResources } from '../../platform/kubernetes/workloads.ts';
 import { failed } from '../kit/refusals.ts';
 import { type ExpectedPods, FailedRunning, type PodWait, requireDigests } from './readiness.ts';
 import { fieldManager } from './write.ts';
@@ -20,6 +20,8 @@ export async function startCanary(
 ): Promise<RunningImage[]> {
   const { client, signal } = waiting;
   const { workload } = expected;
+  // Of several namespaces, each is named.
+  const beside = expected.name.slice(0, -nameOf(workload).length);
   const path = { resource: pods, namespace: workload.namespace, name: canaryName(workload) };
   const there = await client.get<Pod>(path, signal);
   if (there !== undefined && there.metadata.annotations?.[rolloutAnnotation] !== rollout) {
@@ -35,7 +37,7 @@ export async function startCanary(
     const reference = images[status.name];
     const digest = runningDigest(status);
     if (reference === undefined) return [];
-    return [{ name: `pod/${pod.metadata.name}/${status.name}`, reference, ...(digest !== undefined && { digest }) }];
+    return [{ name: `${beside}pod/${pod.metadata.name}/${status.name}`, reference, ...(digest !== undefined && { digest }) }];
   });
 }
 
