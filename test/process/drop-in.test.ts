@@ -9,6 +9,8 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import type { Environment } from '../../src/domain/environment.ts';
 import { reservePort } from '../../src/platform/ports.ts';
+import { startService } from '../../src/process/service.ts';
+import { product } from '../../src/product.ts';
 import { quayDropIn } from '../../src/sources/quay/index.ts';
 import { landfall as command } from '../cli/command.ts';
 import { type Authority, createAuthority } from '../support/certificates.ts';
@@ -230,5 +232,24 @@ describe('the configuration in place of a file', () => {
     const [cert, key] = [join(folder, 'fullchain.pem'), join(folder, 'privkey.pem')];
     for (const file of [cert, key]) await writeFile(file, '');
     assert.deepEqual(made({ GH_TOKEN: 't', LANDFALL_CERTS: folder })?.listen.tls, { cert, key });
+  });
+});
+
+describe('in place of kuberollouttrigger', () => {
+  it('does not start without all of its variables, or without a cluster, and writes no configuration', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'landfall-drop-in-'));
+    const file = join(folder, 'landfall.yaml');
+    const two = { GITHUB_OIDC_AUDIENCE: 'here', ALLOWED_IMAGE_PREFIX: 'ghcr.io/team/', KUBECONFIG: join(folder, 'none') };
+    try {
+      await assert.rejects(startService(file, two, product), /but GITHUB_ALLOWED_ORG is not set: set all of them, or none/);
+      const three = { ...two, GITHUB_ALLOWED_ORG: 'team' };
+      await assert.rejects(
+        startService(file, three, product),
+        /expected a kubeconfig, found none at .*none, .*let KUBECONFIG name one/,
+      );
+      assert.ok(!existsSync(file));
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
   });
 });

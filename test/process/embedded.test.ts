@@ -32,7 +32,8 @@ describe('Landfall with a Temporal of its own', function () {
     await once(proxy, 'listening');
     const address = proxy.address();
     assert.ok(address !== null && typeof address === 'object');
-    const env = { http_proxy: `http://127.0.0.1:${address.port}` };
+    const dropIn = { GITHUB_OIDC_AUDIENCE: 'here', GITHUB_ALLOWED_ORG: 'team', ALLOWED_IMAGE_PREFIX: 'ghcr.io/team/' };
+    const env = { http_proxy: `http://127.0.0.1:${address.port}`, ...dropIn };
     const starting = Promise.all(['one', 'two'].map((name) => start(name, env)));
     [both] = await Promise.all([starting, killServersOf('two', 2)]);
   });
@@ -117,6 +118,16 @@ services: [{ name: ${name}, image: "127.0.0.1:1/team/app", tags: [latest], smoke
   it('does its own rollouts only, where two start at the same moment and the server of one is killed meanwhile', async () => {
     await eachDoesItsOwn();
     assert.equal(proxied, 0, 'what is on this host was asked for through a proxy');
+  });
+
+  it('does what its file says, also where variables would stand for one, and says so', () => {
+    for (const { landfall, name } of both) {
+      assert.match(landfall.output(), /Landfall serves 1 service of /, name);
+      assert.match(
+        landfall.output(),
+        /landfall\.yaml is there, so it says what is done, and not GITHUB_OIDC_AUDIENCE, .* alone\./,
+      );
+    }
   });
 
   it('goes on at the same address when the servers of both are killed at the same moment', async () => {

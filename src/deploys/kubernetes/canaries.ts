@@ -4,7 +4,7 @@ import { refused } from '../kit/refusals.ts';
 import { startCanary } from './canary.ts';
 import { FailedRunning } from './readiness.ts';
 import { removeCanaries } from './rollback.ts';
-import { digestsOf, expectedOf, type KubernetesRollout, type PlannedRollout, writeAll, writesAtOnce } from './rollout.ts';
+import { digestsOf, expectedOf, type KubernetesRollout, type PlannedRollout, tryAll, writesAtOnce } from './rollout.ts';
 import { wantedReference } from './targets.ts';
 
 /** The first part of a deploy with a canary: nothing but one pod of each Deployment. */
@@ -22,7 +22,7 @@ export async function deployCanaries(rollout: KubernetesRollout, { targets, chan
     throw refused(
       `expected Deployments alone beside deploy.kubernetes.canary, found ${other.expected.name}: leave canary out, its pods are replaced one by one`,
     );
-  await writeAll(rollout, changes, true);
+  await tryAll(rollout, changes);
   const running = await concurrently(wanted, writesAtOnce, ({ images, expected }) =>
     startCanary(rollout, expected, images, target.rollout),
   ).catch(async (error: unknown) => {

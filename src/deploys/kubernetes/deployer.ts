@@ -14,6 +14,7 @@ import {
   findAgain,
   type KubernetesRollout,
   planRollout,
+  tryAll,
   writeAll,
 } from './rollout.ts';
 import {
@@ -51,7 +52,7 @@ export function createKubernetesDeployer({
     },
     async foresee(target, { signal }) {
       const rollout = await begin(target, signal);
-      await writeAll(rollout, (await planRollout(rollout)).changes, true);
+      await tryAll(rollout, (await planRollout(rollout)).changes);
       return undefined;
     },
     deploy: async (target, work) => deploy(await begin(target, work.signal), work),
@@ -74,7 +75,7 @@ async function deploy(rollout: KubernetesRollout, { only, turn }: Pick<Work, 'on
   }
   if (only?.includes(canaryParts.first)) return await deployCanaries(rollout, planned);
   // All or none, as far as that can be known.
-  if (changes.length > 1) await writeAll(rollout, changes, true);
+  if (changes.length > 1) await tryAll(rollout, changes);
   const written = await writeAll(rollout, changes);
   for (const { kind, namespace, name } of written) {
     const { digest } = target.image;

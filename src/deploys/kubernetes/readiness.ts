@@ -16,6 +16,7 @@ import {
 } from '../../platform/kubernetes/pods.ts';
 import { progressOf } from '../../platform/kubernetes/progress.ts';
 import {
+  areMany,
   containersOf,
   isOfTemplate,
   listWorkloads,
@@ -144,12 +145,13 @@ async function readAll(
   expected: readonly ExpectedPods[],
   signal: AbortSignal,
 ): Promise<Map<string, Workload>> {
-  const groups = Map.groupBy(expected, ({ workload: { kind, namespace } }) => `${namespace} ${kind}`);
+  const isEverywhere = areMany(new Set(expected.map(({ workload: { namespace } }) => namespace)).size);
+  const groups = Map.groupBy(expected, ({ workload: { kind, namespace } }) => `${isEverywhere ? '*' : namespace} ${kind}`);
   const found = await concurrently([...groups.values()], 4, async (ours) => {
     const [first] = ours;
     if (first === undefined) return [];
     const { kind, namespace } = first.workload;
-    if (ours.length > 2) return await listWorkloads(client, namespace, [kind], undefined, signal);
+    if (ours.length > 2) return await listWorkloads(client, isEverywhere ? '*' : namespace, [kind], undefined, signal);
     const read = await Promise.all(ours.map(({ workload }) => readWorkload(client, workload, signal)));
     return read.flatMap((each) => each ?? []);
   });

@@ -124,13 +124,17 @@ export function digestsOf({ digest, platforms }: VerifiedImage): Digest[] {
   return [digest, ...platforms.flatMap(digestsOfPlatform)];
 }
 
-/** @param dryRun nothing is changed: what would be refused is found out */
-export async function writeAll(
-  { client, signal }: KubernetesRollout,
-  changes: readonly WorkloadChange[],
-  dryRun = false,
-): Promise<Workload[]> {
-  return await concurrently(changes, writesAtOnce, (change) => writeImages(client, change, { dryRun, signal }));
+export async function writeAll({ client, signal }: KubernetesRollout, changes: readonly WorkloadChange[]): Promise<Workload[]> {
+  return await concurrently(changes, writesAtOnce, (change) => writeImages(client, change, { signal }));
+}
+
+/** Nothing is changed: what would be refused is found out. Of restarts one of a kind and namespace tells of all, because only a right can be missing. */
+export async function tryAll({ client, signal }: KubernetesRollout, changes: readonly WorkloadChange[]): Promise<void> {
+  const groups = Map.groupBy(changes, ({ workload: { kind, namespace, name }, restartedAt }) =>
+    [kind, namespace, ...(restartedAt === undefined ? [name] : [])].join(' '),
+  );
+  const firsts = [...groups.values()].flatMap(([first]) => first ?? []);
+  await concurrently(firsts, writesAtOnce, (change) => writeImages(client, change, { dryRun: true, signal }));
 }
 
 /** The targets as the API server has them after it took the changes. */

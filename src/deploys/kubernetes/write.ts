@@ -88,9 +88,10 @@ const pauseMs = 50;
  */
 export async function writeImages(client: KubernetesClient, change: WorkloadChange, options: WriteOptions): Promise<Workload> {
   let { workload } = change;
+  let forced = false;
   for (let tries = 1; ; tries += 1) {
     try {
-      return await applyOnce(client, { ...change, workload }, options, false);
+      return await applyOnce(client, { ...change, workload }, options, forced);
     } catch (error) {
       if (!(error instanceof KubernetesError)) throw error;
       const owners = isConflict(error) ? conflictingManagers(error) : [];
@@ -101,7 +102,8 @@ export async function writeImages(client: KubernetesClient, change: WorkloadChan
             change.takeFrom !== 'anybody' && !change.takeFrom.includes(manager) && !field.includes(restartAnnotation),
         );
         if (strangers.length > 0) throw ownedByOthers(workload, strangers, error);
-        return await applyOnce(client, { ...change, workload }, options, true);
+        forced = true;
+        continue;
       }
       if (isInvalid(error)) throw refused(`Kubernetes does not take the change of ${nameOf(workload)}: ${error.message}`, error);
       if (!isConflict(error) || tries >= mostTries) throw error;
@@ -110,6 +112,8 @@ export async function writeImages(client: KubernetesClient, change: WorkloadChan
       if (now === undefined) throw refused(`${nameOf(workload)} in ${workload.namespace} was deleted meanwhile`, error);
       if (change.restartedAt !== undefined && restartOf(now) !== restartOf(change.workload)) return now;
       workload = now;
+      // Whose it is now may have changed as well.
+      forced = false;
     }
   }
 }

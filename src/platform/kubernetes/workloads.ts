@@ -129,18 +129,33 @@ export async function podsOf(
 ): Promise<Map<Workload, Pod[]>> {
   const byWorkload = new Map<Workload, Pod[]>();
   const byNamespace = Map.groupBy(workloads, ({ namespace }) => namespace);
+  const all = areMany(byNamespace.size) ? await client.list<Pod>({ resource: pods }, {}, signal) : undefined;
+  const podsIn = all && Map.groupBy(all, ({ metadata }) => metadata.namespace ?? '');
   for (const [namespace, ours] of byNamespace) {
-    const [only, ...others] = ours;
-    if (only === undefined) continue;
-    // One question for all of a namespace, once there are several.
-    const labelSelector = others.length === 0 ? formatSelector(only.object.spec.selector ?? {}) : '';
-    const listed = await client.list<Pod>({ resource: pods, namespace }, { ...(labelSelector && { labelSelector }) }, signal);
+    const listed = podsIn === undefined ? await listPods(client, namespace, ours, signal) : (podsIn.get(namespace) ?? []);
     for (const workload of ours) {
       const { selector } = workload.object.spec;
       byWorkload.set(workload, selector === undefined ? [] : listed.filter((pod) => isLive(pod) && isSelected(pod, workload)));
     }
   }
   return byWorkload;
+}
+
+/** Of so many namespaces, all are asked for at once. Whoever found workloads in so many may list those of all. */
+export function areMany(namespaces: number): boolean {
+  return namespaces > 10;
+}
+
+/** One question for all of a namespace, once there are several. */
+async function listPods(
+  client: KubernetesClient,
+  namespace: string,
+  ours: readonly Workload[],
+  signal: AbortSignal,
+): Promise<Pod[]> {
+  const [only, ...others] = ours;
+  const labelSelector = others.length === 0 ? formatSelector(only?.object.spec.selector ?? {}) : '';
+  return await client.list<Pod>({ resource: pods, namespace }, { ...(labelSelector && { labelSelector }) }, signal);
 }
 
 function isLive({ metadata, status }: Pod): boolean {

@@ -1,22 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { Digest } from '../../../src/domain/image-reference.ts';
-import type { RolloutRow } from '../../../src/operations/index.ts';
 import type { WorkloadObject } from '../../../src/platform/kubernetes/objects.ts';
 import { runningDigest, statusesOf } from '../../../src/platform/kubernetes/pods.ts';
-import { reservePort } from '../../../src/platform/ports.ts';
-import { bearer } from '../../api/support/vectors.ts';
-import { landfallHere } from '../../cli/command.ts';
 import { type Cluster, sharedCluster } from '../../support/cluster.ts';
 import { pushImage, tag as tagAs } from '../../support/images.ts';
 import { type KubernetesWorld, kubernetesWorld, type WorkloadOptions, workload } from '../../support/kubernetes-deploy.ts';
-import { type RunningLandfall, startLandfall } from '../../support/landfall.ts';
-import { githubJobClaims, type OidcIssuer, startOidcIssuer } from '../../support/oidc-issuer.ts';
-import { eventually } from '../../support/wait.ts';
-
-const audience = 'https://kuberollouttrigger.example.org';
+import { type InPlace, startInPlace } from '../../support/kuberollouttrigger.ts';
 
 interface Seen {
   readonly generation: number;
@@ -30,38 +19,21 @@ if (process.platform === 'linux' && process.getuid?.() === 0) {
     this.timeout(180_000);
     let cluster: Pick<Cluster, 'kubectl' | 'apply' | 'namespace' | 'registry' | 'kubeconfig'>;
     let world: KubernetesWorld;
-    let issuer: OidcIssuer;
-    let folder: string;
-    let env: Record<string, string>;
-    let landfall: RunningLandfall;
+    let inPlace: InPlace;
     /** Two namespaces. */
     let one: string;
     let two: string;
 
     before(async () => {
-      [cluster, issuer] = await Promise.all([sharedCluster(), startOidcIssuer()]);
+      cluster = await sharedCluster();
       world = kubernetesWorld(cluster);
-      folder = await mkdtemp(join(tmpdir(), 'landfall-kuberollouttrigger-'));
-      env = {
-        GITHUB_OIDC_AUDIENCE: audience,
-        GITHUB_OIDC_ISSUER: issuer.url,
-        GITHUB_ALLOWED_ORG: 'test-org',
-        // As the owner writes it, which the registry does not know.
-        ALLOWED_IMAGE_PREFIX: `${cluster.registry.host}/Test-Org/`,
-        KUBECONFIG: cluster.kubeconfig,
-        LOG_LEVEL: 'warn',
-        WEB_LISTEN_ADDR: `127.0.0.1:${await reservePort()}`,
-        LANDFALL_OPERATORS: `127.0.0.1:${await reservePort()}`,
-        VALKEY_ADDR: 'valkey:6379',
-        TEMPORAL_ADDRESS: '',
-      };
-      [landfall, one, two] = await Promise.all([startLandfall(folder, env), cluster.namespace(), cluster.namespace()]);
+      [inPlace, one, two] = await Promise.all([
+        startInPlace(cluster.registry, cluster.kubeconfig),
+        cluster.namespace(),
+        cluster.namespace(),
+      ]);
     });
-    after(async () => {
-      await landfall?.stop();
-      await issuer.stop();
-      await rm(folder, { recursive: true, force: true });
-    });
+    after(() => inPlace?.stop());
 
     const service = 'test-org/myservice';
     /** One image by several tags. */
@@ -73,29 +45,6 @@ if (process.platform === 'linux' && process.getuid?.() === 0) {
       for (const other of others) await tagAs(cluster.registry, name, digest, other);
       return digest;
     };
-    const tell = async (tags: readonly string[]) => {
-      const token = await issuer.sign({ ...githubJobClaims, aud: audience });
-      const answer = await fetch(`http://${env.WEB_LISTEN_ADDR}/event`, {
-        method: 'POST',
-        headers: { 'Content-Type': 'application/json', ...bearer(token) },
-        body: JSON.stringify({ image: `${cluster.registry.host}/Test-Org/myservice`, tags }),
-      });
-      assert.equal(answer.status, 202);
-      return (await answer.json()) as { resolving: readonly { service: string; link?: string }[] };
-    };
-    /** How the rollouts of a digest end, by tag. */
-    const endsOf = async (digest: Digest, tags: readonly string[]) =>
-      await eventually(
-        `the end of the rollouts of ${tags.join()}`,
-        async () => {
-          const { stdout } = await landfallHere(['list', '--json'], { cwd: folder, env });
-          const rows = JSON.parse(stdout) as RolloutRow[];
-          const ours = tags.map((tag) => rows.find((row) => row.service === `myservice@${tag}` && row.digest === digest));
-          const isOver = ours.every((row) => row !== undefined && !['running', 'waiting'].includes(row.status));
-          return isOver && ours.map((row) => row?.status);
-        },
-        90_000,
-      );
     const image = (tag: string, name = service) => `${cluster.registry.host}/${name}:${tag}`;
     const made = async (namespace: string, kind: WorkloadOptions['kind'] & {}, name: string, podSpec: object) => {
       await cluster.apply(
@@ -130,9 +79,9 @@ if (process.platform === 'linux' && process.getuid?.() === 0) {
     };
 
     it('says what it does, what it leaves out, and what is not needed', () => {
-      assert.match(landfall.output(), /in place of kuberollouttrigger: .*\(\/event\)/s);
-      assert.match(landfall.output(), /Nothing is scanned or smoke-tested: for that, copy the landfall\.yaml/);
-      assert.match(landfall.output(), /Not needed, and without effect: VALKEY_ADDR\./);
+      assert.match(inPlace.output(), /in place of kuberollouttrigger: .*\(\/event\)/s);
+      assert.match(inPlace.output(), /Nothing is scanned or smoke-tested: for that, copy the landfall\.yaml/);
+      assert.match(inPlace.output(), /Not needed, and without effect: VALKEY_ADDR\./);
     });
 
     it('restarts what has this very tag, in all namespaces, once for several tags, and nothing else', async () => {
@@ -152,13 +101,13 @@ if (process.platform === 'linux' && process.getuid?.() === 0) {
       assert.deepEqual(before.both?.ran, [ran]);
 
       const digest = await pushed('2', ['dev', 'latest']);
-      const { resolving } = await tell(['dev', 'latest']);
+      const { resolving } = await inPlace.tell('myservice', ['dev', 'latest']);
       assert.deepEqual(
         resolving.map(({ service }) => service),
         ['myservice@dev', 'myservice@latest'],
       );
       for (const { link } of resolving) assert.match(link ?? '', /^http:.*\/workflows\/resolve%3Amyservice%40/);
-      assert.deepEqual(await endsOf(digest, ['dev', 'latest']), ['delivered', 'delivered']);
+      assert.deepEqual(await inPlace.endsOf('myservice', digest, ['dev', 'latest']), ['delivered', 'delivered']);
       const after = await look();
       const restarted = Object.keys(after).filter((name) => after[name]?.generation === (before[name]?.generation ?? 0) + 1);
       assert.deepEqual(restarted.sort(), ['agent', 'both', 'init', 'state']);
@@ -171,15 +120,15 @@ if (process.platform === 'linux' && process.getuid?.() === 0) {
       const before = await look();
       const [ran] = before.both?.ran ?? [];
       const bad = await pushed('bad', ['dev', 'latest'], { cmd: ['sh', '-c', 'exit 3'] });
-      await tell(['dev', 'latest']);
-      assert.deepEqual(await endsOf(bad, ['dev', 'latest']), ['rolled-back', 'rolled-back']);
+      await inPlace.tell('myservice', ['dev', 'latest']);
+      assert.deepEqual(await inPlace.endsOf('myservice', bad, ['dev', 'latest']), ['rolled-back', 'rolled-back']);
       const undone = await look();
       assert.deepEqual(undone.both?.made, [`${image('dev')}@${ran}`, `${image('latest')}@${ran}`]);
       for (const name of ['both', 'state', 'agent']) assert.deepEqual(undone[name]?.ran, [ran], name);
 
       const good = await pushed('3', ['dev', 'latest']);
-      await tell(['dev', 'latest']);
-      assert.deepEqual(await endsOf(good, ['dev', 'latest']), ['delivered', 'delivered']);
+      await inPlace.tell('myservice', ['dev', 'latest']);
+      assert.deepEqual(await inPlace.endsOf('myservice', good, ['dev', 'latest']), ['delivered', 'delivered']);
       const after = await look();
       for (const name of ['both', 'state', 'agent'])
         assert.deepEqual(after[name], { ...after[name], made: before[name]?.made, ran: [good] });

@@ -152,6 +152,9 @@ function kubeletSettings({ folder, network, cgroup }: Place): unknown {
   };
 }
 
+/** Requests a second: as fast as the machine is. Else a hundred workloads would wait for the controllers' 20. */
+const ownPace = ['--kube-api-qps=1000', '--kube-api-burst=1000'];
+
 export function commandOf(name: NodeProgram, { place, programs }: NodeSetting): string[] {
   const { folder } = place;
   const own = (file: string) => join(folder, file);
@@ -169,9 +172,10 @@ export function commandOf(name: NodeProgram, { place, programs }: NodeSetting): 
         `--controllers=${controllers.join()}`,
         '--leader-elect=false',
         '--secure-port=0',
+        ...ownPace,
       );
     case 'kube-scheduler':
-      return kubernetes(`--kubeconfig=${own('scheduler.kubeconfig')}`, '--leader-elect=false', '--secure-port=0');
+      return kubernetes(`--kubeconfig=${own('scheduler.kubeconfig')}`, '--leader-elect=false', '--secure-port=0', ...ownPace);
     case 'containerd':
       return [join(programs.runtime, name), '--config', own('containerd.toml')];
     case 'kubelet':
