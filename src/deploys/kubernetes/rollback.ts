@@ -18,7 +18,7 @@ import {
   writeAll,
 } from './rollout.ts';
 import { containerIn, runningImages, type WorkloadTarget, wantedReference } from './targets.ts';
-import { pinnedReference, pinsBeside, previousOf, type WorkloadChange } from './write.ts';
+import { pinnedReference, previousOf, type WorkloadChange } from './write.ts';
 
 /**
  * Brings back what the snapshot found. The registry is asked by nobody but the nodes.
@@ -100,8 +100,7 @@ function backTo(
   const known = [wantedReference(target), ...found];
   const current = containersOf(workload.template).filter(({ name }) => name in images);
   const isKnown = current.every(({ image = '' }) => known.includes(image));
-  const others = pinsBeside(workload, Object.keys(images));
-  const previous = { rollout: `${rollout} undone`, images: {}, pinned: [...others, ...pinned] };
+  const previous = { rollout: `${rollout} undone`, images: {}, pinned };
   // The very template that it was, so that pods of it that still run go on.
   const before = previousOf(workload);
   const mark = before !== undefined && isDeepStrictEqual(before.images, images) ? before.mark : rollout;

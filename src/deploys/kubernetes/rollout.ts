@@ -18,15 +18,7 @@ import {
   wantedReference,
   workloadsOf,
 } from './targets.ts';
-import {
-  markOf,
-  type PreviousImages,
-  pinnedReference,
-  pinsBeside,
-  previousOf,
-  type WorkloadChange,
-  writeImages,
-} from './write.ts';
+import { markOf, type PreviousImages, pinnedReference, previousOf, type WorkloadChange, writeImages } from './write.ts';
 
 /** One deploy, or rollback, of one stage. */
 export interface KubernetesRollout extends PodWait {
@@ -78,12 +70,11 @@ function changeOf(
   const before = previousOf(workload);
   // An earlier try of this rollout wrote it.
   const isWritten = before?.rollout === rollout;
-  const pinned = pinsBeside(workload, containers);
   const mark = isWritten ? before.mark : markOf(workload);
   const previous: PreviousImages = {
     rollout,
     images: isWritten ? before.images : found,
-    pinned,
+    pinned: [],
     ...(mark !== undefined && { mark }),
   };
   const images = Object.fromEntries(containers.map((container) => [container, wantedReference(target)]));

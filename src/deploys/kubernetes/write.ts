@@ -48,9 +48,10 @@ export function markOf({ template }: Workload): string | undefined {
   return template.metadata?.annotations?.[rolloutAnnotation];
 }
 
-/** What was pinned to go back in the other containers of a workload stays so. */
-export function pinsBeside(workload: Workload, containers: readonly string[]): string[] {
-  return previousOf(workload)?.pinned.filter((container) => !containers.includes(container)) ?? [];
+/** What was pinned to go back in the other containers stays so, also where that was done since the change was planned. */
+function withOtherPins({ workload, images, previous }: WorkloadChange): PreviousImages {
+  const others = previousOf(workload)?.pinned.filter((container) => !(container in images) && !(container in previous.images));
+  return { ...previous, pinned: [...(others ?? []), ...previous.pinned] };
 }
 
 function isPrevious(found: unknown): found is PreviousImages {
@@ -131,7 +132,8 @@ async function applyOnce(
 }
 
 /** All that is to be ours from now on: what we set once and leave out would be taken away. */
-function objectFor({ workload, images, previous, mark, restartedAt }: WorkloadChange): object {
+function objectFor(change: WorkloadChange): object {
+  const { workload, images, mark, restartedAt } = change;
   const { kind, namespace, name, object, template } = workload;
   const own = ownContainers(object);
   const all = containersOf(template).flatMap(({ name, image }) => {
@@ -152,7 +154,7 @@ function objectFor({ workload, images, previous, mark, restartedAt }: WorkloadCh
   const { resourceVersion } = object.metadata;
   return {
     kind,
-    metadata: { name, namespace, resourceVersion, annotations: { [previousAnnotation]: JSON.stringify(previous) } },
+    metadata: { name, namespace, resourceVersion, annotations: { [previousAnnotation]: JSON.stringify(withOtherPins(change)) } },
     spec: kind === 'CronJob' ? { jobTemplate: { spec: { template: pods } } } : { template: pods },
   };
 }
