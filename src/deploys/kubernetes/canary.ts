@@ -75,7 +75,7 @@ function canaryOf({ kind, name, object, template }: Workload, images: Readonly<R
 const lookMs = 500;
 
 async function untilReady(waiting: PodWait, expected: ExpectedPods): Promise<Pod> {
-  const { client, signal, restarts, timeoutMs } = waiting;
+  const { client, signal, restarts, holdsMs, timeoutMs } = waiting;
   const { workload, name } = expected;
   const path = { resource: pods, namespace: workload.namespace, name: canaryName(workload) };
   const until = Date.now() + timeoutMs;
@@ -84,8 +84,13 @@ async function untilReady(waiting: PodWait, expected: ExpectedPods): Promise<Pod
     const pod = await client.get<Pod>(path, signal);
     if (pod === undefined) throw failed(`the canary of ${name} was deleted while it came up`);
     await requireDigests(waiting, expected, pod);
-    if (isReady(pod)) return pod;
-    const problem = problemOf(pod, restarts);
+    if (isReady(pod)) {
+      const key = `ready, ${statusesOf(pod).map(({ restartCount }) => restartCount)} restarts`;
+      const ready = since.get(key) ?? Date.now();
+      since.set(key, ready);
+      if (Date.now() - ready >= holdsMs) return pod;
+    }
+    const problem = isReady(pod) ? undefined : problemOf(pod, restarts);
     if (problem !== undefined) {
       const seen = since.get(problem.reason) ?? Date.now();
       since.set(problem.reason, seen);
