@@ -35,12 +35,14 @@ export interface KubernetesWorld {
 export function kubernetesWorld(cluster: ClusterAccess & { readonly registry: RegistryEndpoint }): KubernetesWorld {
   const clusters = createKubernetesClients({ KUBECONFIG: cluster.kubeconfig });
   const log = { info() {}, warn() {} };
+  // Others have used this cluster: its node keeps what their tags were.
+  const ownName = `team/web-${randomBytes(4).toString('hex')}`;
   const registry = new Registry({ credentials: async () => undefined, plainHttp: () => true });
   return {
     clusters,
     registry,
     deployer: createKubernetesDeployer({ clusters, registry, log }),
-    async push(version, { name = 'team/web', ...options } = {}) {
+    async push(version, { name = ownName, ...options } = {}) {
       const digest = await pushImage(cluster.registry, name, version, {
         busybox: true,
         cmd: ['sleep', '3600'],
