@@ -39,8 +39,8 @@ export interface CheckKind<Input = unknown, Settings extends object = object, Se
   schema(check: SecretCheck): z.ZodType<Input>;
   /** Its keys, as a message lists them: `failOn, ignore, …`. */
   readonly keys: string;
-  /** Keys of which one at most is meant, by the path to their map; `''` is its own map. The nearest level that names one decides. */
-  readonly alternatives?: Readonly<Record<string, readonly string[]>>;
+  /** Groups of keys of which one at most is meant, by the path to their map; `''` is its own map. The nearest level that names one decides. */
+  readonly alternatives?: Readonly<Record<string, readonly (readonly string[])[]>>;
   /** What its settings come to. Complaints begin inside of its map; `timeoutMs` is for one attempt, with everything that it has to fetch. */
   resolve(input: Input, complain: Complain): ResolvedCheck<Settings>;
   /** The same for one service, with `{service}` filled in. */

@@ -241,7 +241,7 @@ function mergeSettings<Far extends object, Near extends object>(far: Far, near: 
 function alternativesOf({ checks, deploys }: Kinds): Alternatives {
   const kinds = [...checks, ...deploys.map(({ kind, alternatives }) => ({ kind: `deploy.${kind}`, alternatives }))];
   const ofKinds = kinds.flatMap(({ kind, alternatives = {} }) =>
-    Object.entries(alternatives).map(([path, keys]) => [path === '' ? kind : `${kind}.${path}`, [keys]]),
+    Object.entries(alternatives).map(([path, groups]) => [path === '' ? kind : `${kind}.${path}`, groups]),
   );
   return {
     change: [

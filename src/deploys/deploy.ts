@@ -29,8 +29,8 @@ export interface DeployKind<Input = unknown, Settings extends object = object> {
   readonly proves?: true;
   /** What a stage may say of it. Nothing may be required, because all of it may come from a level above. */
   readonly schema: z.ZodType<Input>;
-  /** Keys of which one at most is meant, by the path to their map; `''` is its own map. The nearest level that names one decides. */
-  readonly alternatives?: Readonly<Record<string, readonly string[]>>;
+  /** Groups of keys of which one at most is meant, by the path to their map; `''` is its own map. The nearest level that names one decides. */
+  readonly alternatives?: Readonly<Record<string, readonly (readonly string[])[]>>;
   /** What a stage's settings, with those of the levels above, come to. Paths of complaints begin inside of its map. */
   resolve(input: Input, stage: ResolvedStage, complain: Complain): ResolvedDeploy<Settings>;
   /** The same for one service, with `{service}` and `{stage}` filled in. */

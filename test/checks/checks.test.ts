@@ -18,7 +18,7 @@ const signature = defineCheck({
   needsDocker: false,
   keys: 'key, issuer',
   schema: () => map({ key: z.string().exactOptional(), issuer: z.string().exactOptional() }, 'Who signed it.'),
-  alternatives: { '': ['key', 'issuer'] },
+  alternatives: { '': [['key', 'issuer']] },
   resolve: (input, complain) => {
     if (input.key === undefined && input.issuer === undefined) complain(['key'], 'expected a key or an issuer, found neither');
     return { settings: input, timeoutMs: 1_000 };

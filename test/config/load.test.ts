@@ -423,6 +423,26 @@ services:
       service('smoke: { timeout: 5s, stayUp: 6s }'),
       /smoke\.stayUp: expected stayUp to be no longer/,
     ],
+    [
+      'a run that is to stay up',
+      service('smoke: { run: [spec], stayUp: 5s, http: { port: 80 } }'),
+      /smoke\.run: expected no http, tcp, exec, stayUp or command beside run, found http and stayUp/,
+    ],
+    [
+      'what a run is to end with, and no run',
+      service('smoke: { expect: json }'),
+      /smoke\.expect: expected run beside expect, found none/,
+    ],
+    [
+      'another end of a run',
+      service('smoke: { run: [], expect: yaml }'),
+      /smoke\.expect: expected exit, json or a map such as .*found 'yaml'/,
+    ],
+    [
+      'a member that is a list',
+      service('smoke: { run: [], expect: { json: { type: [a] } } }'),
+      /smoke\.expect\.json\.type: expected text, a number, true or false, found a list/,
+    ],
     ['less memory than Docker takes', service('smoke: { memory: 5m }'), /smoke\.memory: expected a size .*at least 6m/],
     [
       'a capability in lower case',

@@ -310,6 +310,20 @@ services:
     assert.ok(nothing !== undefined && nothing.stages[0]?.change === undefined);
   });
 
+  it('give way where a service is run to its end, and where it is not', () => {
+    const text = (far: string, near: string) => `defaults: { smoke: ${far} }\nservices: [{ image: a/app, smoke: ${near} }]`;
+    const planned = (far: string, near: string) => settingsIn(planOf(load(text(far, near)), 'app'), 'smoke') ?? {};
+    const run = planned('{ timeout: 5s, stayUp: 2s, http: { port: 80 }, command: [serve] }', '{ run: [spec], expect: json }');
+    assert.deepEqual([run.timeoutMs, run.probe, run.command, run.expect], [5_000, undefined, ['spec'], { json: {} }]);
+    for (const near of ['{ tcp: { port: 80 } }', '{ stayUp: 5s }', '{ command: [serve] }'])
+      assert.equal(Object.hasOwn(planned('{ run: [spec], expect: json }', near), 'expect'), false, near);
+    const ends = ['exit', 'json', '{ json: { type: SPEC } }'].map(
+      (expect) => planned('{ run: [spec], expect: { json: { n: 1 } } }', `{ expect: ${expect} }`).expect,
+    );
+    assert.deepEqual(ends, [{}, { json: {} }, { json: { n: 1, type: 'SPEC' } }]);
+    assert.deepEqual(planned('{}', '{ run: [] }').expect, {});
+  });
+
   it('do not mix two tag policies', () => {
     const tags = 'defaults: { tags: { semver: "1" } }\nservices: [{ image: a/app, tags: { pattern: a, order: newest } }]';
     assert.deepEqual(planOf(load(tags), 'app')?.tags, { kind: 'pattern', pattern: 'a', order: 'newest' });

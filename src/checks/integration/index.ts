@@ -10,7 +10,7 @@ export const integrationCheck = defineCheck({
   needsDocker: true,
   keys: 'compose, test, services, …',
   schema: integrationSchema,
-  alternatives: { test: ['image', 'service'] },
+  alternatives: { test: [['image', 'service']] },
   resolve(input, complain) {
     const settings = resolveIntegration(input, complain);
     return { settings, timeoutMs: pullMs + settings.timeoutMs };

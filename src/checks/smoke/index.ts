@@ -1,7 +1,7 @@
 import { defineCheck, pullMs } from '../check.ts';
-import { resolveSmoke, smokeSchema } from './plan.ts';
+import { resolveSmoke, smokeAlternatives, smokeSchema } from './plan.ts';
 
-/** The container is started once, by Docker or as a pod, without rights and without a network beyond its own, and has to become ready. */
+/** The container is started once, by Docker or as a pod, without rights and without a network beyond its own, and has to become ready, or to run to its end. */
 export const smokeCheck = defineCheck({
   kind: 'smoke',
   title: 'Smoke-tested',
@@ -9,7 +9,7 @@ export const smokeCheck = defineCheck({
   needsDocker: true,
   keys: 'timeout, env, http, …',
   schema: smokeSchema,
-  alternatives: { '': ['http', 'tcp', 'exec'] },
+  alternatives: { '': smokeAlternatives },
   resolve(input, complain) {
     const settings = resolveSmoke(input, complain);
     return { settings, timeoutMs: pullMs + settings.timeoutMs, needsDocker: settings.kubernetes === undefined };

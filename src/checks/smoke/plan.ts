@@ -3,8 +3,9 @@ import { usualLimits } from '../../platform/docker/limits.ts';
 import type { ReadyProbe } from '../../platform/docker/readiness.ts';
 import type { Complain } from '../../settings/problem.ts';
 import { duration, memory, port, type SecretCheck, text } from '../../settings/scalars.ts';
-import { expecting, map, optional } from '../../settings/wording.ts';
+import { expecting, map, oneOf, optional } from '../../settings/wording.ts';
 import { environment } from '../check.ts';
+import { expectedEnd, resolveExpectedEnd } from './expected-output.ts';
 
 /** What the configuration says of smoke tests. */
 
@@ -37,7 +38,7 @@ export type PodSettings = z.output<typeof kubernetes> & { readonly namespace: st
 export function smokeSchema(check: SecretCheck) {
   return map(
     {
-      timeout: optional(duration, 'Longest time from start to ready. Default: 60s.'),
+      timeout: optional(duration, 'Longest time from start to ready, or to its end. Default: 60s.'),
       stayUp: optional(duration, 'How long a container without probe and HEALTHCHECK must stay up. Default: 10s.'),
       memory: optional(memory, 'Memory limit, such as 512m (the default).'),
       cpus: optional(z.number().positive(), 'CPU limit. Default: 1.'),
@@ -71,9 +72,14 @@ export function smokeSchema(check: SecretCheck) {
       ).exactOptional(),
       tcp: map({ port: port.exactOptional() }, 'Ready when this port takes connections.').exactOptional(),
       exec: optional(words, 'Ready when this command, run in the container, exits 0.'),
+      run: optional(z.array(z.string()), "It has to run to its end with these arguments; with [], with the image's own command."),
+      expect: optional(
+        expectedEnd,
+        'How a run has to end: exit (the default), with exit code 0; json: and one line of its output is a JSON object; { json: { type: SPEC } }: one with these members.',
+      ),
       kubernetes: kubernetes.exactOptional(),
     },
-    'A trial start of the container. Ready by http, tcp or exec (at most one), else by its HEALTHCHECK, else by staying up.',
+    'A trial start of the container. Ready by http, tcp or exec (at most one), else by its HEALTHCHECK, else by staying up; or run to its end.',
   );
 }
 
@@ -90,17 +96,14 @@ export function resolveSmoke(smoke: SmokeInput, complain: Complain) {
     capabilities = [],
     env = {},
     network = 'internal',
+    expect = 'exit',
     readOnly = false,
   } = smoke;
-  const { http, tcp, exec, envFile, command, disk, runtime, kubernetes } = smoke;
-  const probes = Object.entries({ http, tcp, exec }).filter(([, probe]) => probe !== undefined);
-  if (probes.length > 1)
-    complain([], `expected only one of http, tcp and exec, found ${probes.map(([key]) => key).join(' and ')}`);
-  if (http !== undefined && http.port === undefined) complain(['http', 'port'], 'expected a port, found nothing');
-  if (tcp !== undefined && tcp.port === undefined) complain(['tcp', 'port'], 'expected a port, found nothing');
-  if (stayUp > timeout) complain(['stayUp'], 'expected stayUp to be no longer than timeout: the smoke test could never pass');
-  if (network === 'none' && (http ?? tcp) !== undefined)
-    complain(['network'], 'expected internal or full beside http or tcp, found none: a container without a network has no port');
+  const { envFile, run, command = run, disk, runtime, kubernetes } = smoke;
+  if (run === undefined && stayUp > timeout)
+    complain(['stayUp'], 'expected stayUp to be no longer than timeout: the smoke test could never pass');
+  probeComplaints(smoke, complain);
+  runComplaints(smoke, complain);
   if (kubernetes !== undefined) podComplaints(smoke, complain);
   const probe = probeOf(smoke);
   return {
@@ -119,8 +122,43 @@ export function resolveSmoke(smoke: SmokeInput, complain: Complain) {
     ...(envFile !== undefined && { envFile }),
     ...(command !== undefined && { command }),
     ...(probe !== undefined && { probe }),
+    ...(run !== undefined && { expect: resolveExpectedEnd(expect) }),
     ...(kubernetes !== undefined && { kubernetes: { namespace: 'landfall-smoke', ...kubernetes } }),
   };
+}
+
+function probeComplaints({ http, tcp, exec, network }: SmokeInput, complain: Complain): void {
+  const probes = Object.entries({ http, tcp, exec }).filter(([, probe]) => probe !== undefined);
+  if (probes.length > 1)
+    complain([], `expected only one of http, tcp and exec, found ${probes.map(([key]) => key).join(' and ')}`);
+  if (http !== undefined && http.port === undefined) complain(['http', 'port'], 'expected a port, found nothing');
+  if (tcp !== undefined && tcp.port === undefined) complain(['tcp', 'port'], 'expected a port, found nothing');
+  if (network === 'none' && (http ?? tcp) !== undefined)
+    complain(['network'], 'expected internal or full beside http or tcp, found none: a container without a network has no port');
+}
+
+/** A service is asked whether it is ready; what is run to its end is not. */
+const ofServices = ['http', 'tcp', 'exec', 'stayUp', 'command'] as const;
+
+/** Keys of which one at most is meant. */
+export const smokeAlternatives = [
+  ['http', 'tcp', 'exec'],
+  ...ofServices.flatMap((key) => [
+    ['run', key],
+    ['expect', key],
+  ]),
+];
+
+function runComplaints(smoke: SmokeInput, complain: Complain): void {
+  const { run, expect } = smoke;
+  const found = ofServices.filter((key) => smoke[key] !== undefined);
+  if (run !== undefined && found.length > 0)
+    complain(
+      ['run'],
+      `expected no ${oneOf(ofServices)} beside run, found ${oneOf(found, 'and')}: what is run to its end gets its arguments from run, and is never ready`,
+    );
+  if (run === undefined && expect !== undefined)
+    complain(['expect'], 'expected run beside expect, found none: the arguments with which the image is run to its end');
 }
 
 /** What a pod cannot be given. */

@@ -4,6 +4,7 @@ import type { TextMask } from '../../platform/docker/log-lines.ts';
 import { healthOf, type Probe, type ReadinessResult, type State } from '../../platform/docker/readiness.ts';
 import { CheckRefused } from '../check.ts';
 import { wayOutHint } from '../way-out.ts';
+import { describeObject, type JsonMembers } from './expected-output.ts';
 import type { SmokePlan } from './plan.ts';
 
 export interface FailureContext {
@@ -45,9 +46,20 @@ function describe(judgement: ReadinessResult, context: FailureContext): string {
 
 function expectation(smoke: SmokePlan, probe: FailureContext['probe'], state: State): string {
   const within = `within ${formatSeconds(smoke.timeoutMs)}`;
+  if (smoke.expect !== undefined) return `the container to end with exit code 0 ${within} (${describeRun(smoke)})`;
   if (probe !== undefined) return `the container to be ready ${within} (${probe.what})`;
   if (healthOf(state) !== undefined) return `the container to be healthy ${within} (its HEALTHCHECK)`;
   return `the container to stay up for ${formatSeconds(smoke.stayUpMs)}`;
+}
+
+/** For messages: `run spec`. */
+function describeRun({ command = [] }: SmokePlan): string {
+  return command.length === 0 ? "run, with the image's own command" : `run ${command.join(' ')}`;
+}
+
+/** The setting that says what is started. */
+function commandKey({ expect }: SmokePlan): string {
+  return expect === undefined ? 'smoke.command' : 'smoke.run';
 }
 
 function howItExited({ state, afterMs }: ReadinessResult, smoke: SmokePlan): string {
@@ -58,12 +70,13 @@ function howItExited({ state, afterMs }: ReadinessResult, smoke: SmokePlan): str
     return `it ran out of memory ${when} (exit code ${state.ExitCode}): raise smoke.memory, now ${memory}, or make the image need less`;
   const code = `it exited ${when} with code ${state.ExitCode}`;
   if (state.ExitCode === 0)
-    return `${code}: a service has to keep running; set smoke.command if it is started in another way, or take smoke out of this service if it is a job that ends`;
-  return `${code}: its last log lines say why; correct the image, or what it is given by smoke.env, smoke.envFile or smoke.command`;
+    return `${code}: a service has to keep running; set smoke.command if it is started in another way, or smoke.run if it is a job that ends`;
+  return `${code}: its last log lines say why; correct the image, or what it is given by smoke.env, smoke.envFile or ${commandKey(smoke)}`;
 }
 
 function whatWasMissing(judgement: ReadinessResult, { smoke, probe }: FailureContext): string {
   const raise = 'raise smoke.timeout, or see the log lines for what holds it up';
+  if (smoke.expect !== undefined) return `it still runs: ${raise}`;
   if (probe !== undefined)
     return `${probe.what} was not answered (last: ${judgement.lastFound ?? 'no answer'}): correct the probe if it asks for the wrong thing, ${raise}`;
   const health = healthOf(judgement.state);
@@ -76,8 +89,16 @@ function lastHealth(state: State): string {
   return output ? ` (it said: ${output})` : '';
 }
 
+/** It ended well, but its output is not what was expected. */
+export function outputRefusal(expected: JsonMembers, state: State, context: FailureContext): CheckRefused {
+  const message =
+    `expected the container to print ${describeObject(expected)} as a line of its own (${describeRun(context.smoke)}), but it ended with ` +
+    'exit code 0 and without one (of a long output, only the end is looked at): correct the image, smoke.run or smoke.expect';
+  return new CheckRefused('SmokeFailed', context.mask(message), [evidenceOf(state, context)]);
+}
+
 /** How long the container's process ran, by the daemon's clock; undefined where it never started. */
-function ranFor(state: State): number | undefined {
+export function ranFor(state: State): number | undefined {
   const ms = Date.parse(state.FinishedAt) - Date.parse(state.StartedAt);
   return Date.parse(state.StartedAt) > 0 && ms >= 0 ? ms : undefined;
 }
@@ -115,6 +136,6 @@ export function startRefusal(error: Error, state: State, context: FailureContext
 
 export function cannotStart(why: string, state: State, context: FailureContext, options?: ErrorOptions): CheckRefused {
   const hint = capabilityHint(context.smoke, why, state);
-  const message = `expected the container to start, but its command cannot be run (${why}): correct the image or smoke.command${hint}`;
+  const message = `expected the container to start, but its command cannot be run (${why}): correct the image or ${commandKey(context.smoke)}${hint}`;
   return new CheckRefused('SmokeFailed', context.mask(message), [evidenceOf(state, context)], options);
 }

@@ -8,16 +8,16 @@ import { watchContainer } from '../../platform/docker/events.ts';
 import { sharedImages } from '../../platform/docker/images.ts';
 import { isEarlier, nameOf } from '../../platform/docker/labels.ts';
 import { createBounded, usualLimits } from '../../platform/docker/limits.ts';
-import { createMask, lastLines, readLog } from '../../platform/docker/log-lines.ts';
+import { createMask, lastLines, readLog, readStdout } from '../../platform/docker/log-lines.ts';
 import { createProbe, createWakeUp, waitUntilOver } from '../../platform/docker/readiness.ts';
 import { findLabelled, remove, removeContainer } from '../../platform/docker/remove.ts';
 import { type ContainerImageInfo, requireMadeOfScanned, requireScanned } from '../../platform/docker/scanned.ts';
 import { type Check, type CheckContext, labelsFor, referenceOf } from '../check.ts';
 import { boxOf } from './box.ts';
+import { concludeSmoke } from './conclusion.ts';
 import { askOf, type CandidateNetwork, createCandidateNetwork, type SmokeTest } from './network.ts';
-import { smokePassed } from './passed.ts';
 import type { SmokePlan } from './plan.ts';
-import { smokeRefusal, startRefusal } from './smoke-failure.ts';
+import { startRefusal } from './smoke-failure.ts';
 
 /** After its timeout a smoke test still reads a log and cleans up, and an image that vanished is pulled once more. */
 const deadlineGraceMs = 2 * 60_000;
@@ -39,7 +39,7 @@ export function createSmokeTest(context: CheckContext): Check<SmokePlan> {
 }
 
 /**
- * Runs the image in a box of its own, and says when it was ready.
+ * Runs the image in a box of its own, and says when it was ready, or how it ended.
  * @throws Refusal `SmokeFailed`, `PlatformMissing`, `CredentialsRefused`, `FileNotFound` or `SecretMissing`; RateLimit; an ordinary
  *   error where Docker or the registry is broken; the signal's reason once it is aborted
  */
@@ -141,11 +141,11 @@ async function watchOver(
   // Before that, Docker may have taken seconds of its own, which prove nothing of the container.
   const startedAt = performance.now();
   const probe = smoke.probe && createProbe(smoke.probe, container, await askFor(test, network, container));
-  const judgement = await waitUntilOver({ container, limits: smoke, probe, startedAt, wakeUp, signal });
+  const isOneShot = smoke.expect !== undefined;
+  const result = await waitUntilOver({ container, limits: smoke, isOneShot, probe, startedAt, wakeUp, signal });
+  const readOutput = () => readStdout(docker, container.id, created.Config.Tty);
   const log = await readTail();
-  const { verdict, afterMs } = judgement;
-  if (verdict.kind !== 'ready') throw smokeRefusal(judgement, { smoke, where, probe, log, mask });
-  return smokePassed(verdict.by, afterMs, { before: 'on', place: platform, log, network: smoke.network });
+  return await concludeSmoke(result, { smoke, where, probe, log, mask, before: 'on', place: platform, readOutput });
 }
 
 /** How the port of the configured probe is asked, if it has one. */

@@ -45,7 +45,7 @@ export const composeDeploy = defineDeploy({
   kind: 'compose',
   foresees: true,
   schema,
-  alternatives: { '': ['file', 'files'] },
+  alternatives: { '': [['file', 'files']] },
   resolve(input, { change }, complain) {
     const { directory = '', file, files, project, services, before = [], after = [], others = 'ask' } = input;
     if (directory === '') complain(['directory'], 'expected an absolute path on the host, found nothing');

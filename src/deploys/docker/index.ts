@@ -29,7 +29,7 @@ const schema = map(
 export const dockerDeploy = defineDeploy({
   kind: 'docker',
   schema,
-  alternatives: { '': ['container', 'containers', 'label'] },
+  alternatives: { '': [['container', 'containers', 'label']] },
   resolve({ container, containers, label, canary, batch, timeout: timeoutMs = 2 * 60_000 }, _stage, complain) {
     const named = Object.entries({ container, containers, label }).flatMap(([key, value]) => (value === undefined ? [] : [key]));
     if (named.length !== 1)

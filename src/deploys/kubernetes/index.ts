@@ -58,7 +58,7 @@ export const kubernetesDeploy = defineDeploy({
   kind: 'kubernetes',
   foresees: true,
   schema,
-  alternatives: { '': ['workloads', 'label', 'image'] },
+  alternatives: { '': [['workloads', 'label', 'image']] },
   resolve(input, _stage, complain) {
     const { context, namespace, workloads, label, image, container, takeFrom = [], restarts = 1, canary } = input;
     const { pin = image === 'tag' ? 'tag' : 'tag@digest', timeout: timeoutMs = 5 * 60_000 } = input;

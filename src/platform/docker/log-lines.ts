@@ -33,13 +33,22 @@ export function createMask(secrets: readonly string[]): TextMask {
 
 /** The last lines of a container's log, stdout and stderr as they came, fit for {@link lastLines}. */
 export async function readLog(docker: Docker, id: string, tty: boolean): Promise<Buffer> {
+  return await readKept(docker, id, tty, { stdout: true, stderr: true, tail: keptLines });
+}
+
+/** All that Docker has kept of what a container wrote to stdout: no more than the limits of its log. */
+export async function readStdout(docker: Docker, id: string, tty: boolean): Promise<string> {
+  return (await readKept(docker, id, tty, { stdout: true })).toString('utf8');
+}
+
+async function readKept(docker: Docker, id: string, tty: boolean, options: Docker.ContainerLogsOptions): Promise<Buffer> {
   // Not dockerode's `logs`: it parses an answer that happens to be JSON, such as the one log line of a container with a terminal.
   const stream: unknown = await promisify(docker.modem.dial.bind(docker.modem))({
     path: `/containers/${id}/logs?`,
     method: 'GET',
     isStream: true,
     statusCodes: { 200: true, 404: 'no such container', 500: 'server error' },
-    options: { stdout: true, stderr: true, tail: keptLines },
+    options,
   });
   const bytes = await buffer(stream as NodeJS.ReadableStream);
   return tty ? bytes : demultiplex(bytes);

@@ -82,6 +82,8 @@ export interface ReadinessObservation {
   readonly stayedUp: boolean;
   /** `timeout` has passed since the start. */
   readonly timedOut: boolean;
+  /** It has to end by itself: nothing makes it ready. */
+  readonly isOneShot: boolean;
   readonly probe: Pick<Probe, 'kind'> | undefined;
 }
 
@@ -92,6 +94,7 @@ export type ReadinessVerdict =
 /** Undefined: not decided yet. The container's state now counts more than what it answered a moment ago. */
 export function judge(state: State, observed: ReadinessObservation): ReadinessVerdict | undefined {
   if (!state.Running) return { kind: 'exited' };
+  if (observed.isOneShot) return observed.timedOut ? { kind: 'timed-out' } : undefined;
   const health = healthOf(state);
   if (health === 'unhealthy') return { kind: 'unhealthy' };
   if (observed.probe !== undefined) {
@@ -119,8 +122,9 @@ export interface ReadinessResult {
 
 export interface ReadinessRun {
   readonly container: Docker.Container;
-  /** Longest time to ready; and how long it must stay up if nothing else says that it is. */
+  /** Longest time to ready, or to its end; and how long it must stay up if nothing else says that it is ready. */
   readonly limits: { readonly timeoutMs: number; readonly stayUpMs: number };
+  readonly isOneShot: boolean;
   readonly probe: Probe | undefined;
   /** `performance.now()` of the start. */
   readonly startedAt: number;
@@ -131,10 +135,10 @@ export interface ReadinessRun {
 
 /** Inspects the container at every wake-up, until there is a verdict. */
 export async function waitUntilOver(waiting: ReadinessRun): Promise<ReadinessResult> {
-  const { container, limits, probe, startedAt, wakeUp, signal } = waiting;
+  const { container, limits, isOneShot, probe, startedAt, wakeUp, signal } = waiting;
   const ended = new AbortController();
   const both = AbortSignal.any([signal, ended.signal]);
-  const observed = { proven: false, stayedUp: false, timedOut: false, probe };
+  const observed = { proven: false, stayedUp: false, timedOut: false, isOneShot, probe };
   const notice = (change: Partial<typeof observed>) => {
     Object.assign(observed, change);
     wakeUp.trigger();

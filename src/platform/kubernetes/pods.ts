@@ -2,6 +2,7 @@ import { type Digest, isDigest } from '../../domain/image-reference.ts';
 import { secretsIn } from '../docker/environment.ts';
 import { createMask, lastLines, type TextMask } from '../docker/log-lines.ts';
 import type { KubernetesClient } from './client.ts';
+import { Forbidden } from './errors.ts';
 import { type ContainerStatus, events, type KubernetesEvent, type ObjectMeta, type Pod, pods } from './objects.ts';
 
 /** How a pod is, and whether it can still come right. */
@@ -111,6 +112,9 @@ export function runningDigest({ imageID }: Pick<ContainerStatus, 'imageID'>): Di
 
 const mostLogLines = 50;
 const longestLog = 64 * 1024;
+/** Of what is kept in pieces of at most 16 KiB. */
+const mostOutputLines = 500;
+const longestOutput = mostOutputLines * 16 * 1024;
 const mostEvents = 3;
 
 /** The last that a container said, of the one before if that has ended; and what Kubernetes noted about its pod. As far as one may know it. */
@@ -178,6 +182,18 @@ export async function readPodLog(
     signal.throwIfAborted();
     return undefined;
   }
+}
+
+/** What a container that has ended printed, both streams in one, as far as it is kept: of much, the last lines. */
+export async function readPodOutput(client: KubernetesClient, pod: Pod, container: string, signal: AbortSignal): Promise<string> {
+  const { name, namespace } = pod.metadata;
+  const query = { container, tailLines: String(mostOutputLines), limitBytes: String(longestOutput) };
+  const { status, text } = await client.text({ resource: pods, namespace, name, sub: 'log' }, query, signal);
+  if (status === 200) return text;
+  const message = `expected the output of pod ${name}, but Kubernetes (${client.context.name}) answered ${status}`;
+  if (status === 403)
+    throw new Forbidden(`${message}: allow get of pods/log in ${namespace} by a Role and a RoleBinding, then retry`);
+  throw new Error(message);
 }
 
 function maskOf({ spec }: Pod, container: string): TextMask {

@@ -15,6 +15,7 @@ import { digestOf, planOf } from '../../support/plans.ts';
 import { type Registry, type RegistryEndpoint, startRegistry } from '../../support/registry.ts';
 import { checkContext, imageToSmoke, noDocker, smokePlan, startSmoke } from '../../support/smoke.ts';
 import { endOf, type SmokeCluster, smokeCluster } from '../../support/smoke-pods.ts';
+import { secretsOfRuns, smokeRunCases } from '../../support/smoke-runs.ts';
 
 /** One image, and what is said of it. */
 interface SmokeCase {
@@ -162,15 +163,15 @@ if (process.platform === 'linux' && process.getuid?.() === 0) {
         failure: 'Error',
         says: /finds no node \(Unschedulable\): 0\/1 nodes are available.*it is tried again/,
       },
+      ...smokeRunCases.map(({ options, ...rest }) => ({ ...rest, image: () => image(rest.what, options) })),
     ];
 
     it('says of every image what Docker would, in a namespace that enforces `restricted`, and leaves nothing', async () => {
-      const secrets = (value: string) => (value === 'env:T0KEN' ? 'hunter22' : value);
       const login = [`--docker-server=${closed.host}`, '--docker-username=landfall', '--docker-password=let-me-in'];
       await cluster.kubectl('create', 'secret', 'docker-registry', 'pull', '-n', namespace, ...login);
       const ends = cases.map(async ({ what, image, settings, failure = 'passed', says, log = /^/ }) => {
         const plan = smokePlan({ ...settings, kubernetes: { ...settings?.kubernetes, namespace } });
-        const running = start(await image(), plan, { dependencies: { ...dependencies(), secrets } });
+        const running = start(await image(), plan, { dependencies: { ...dependencies(), secrets: secretsOfRuns } });
         const end = await endOf(running.outcome);
         assert.equal(end.type, failure, `${what}: ${end.text}`);
         assert.match(end.text, says, `${what}: ${end.text}`);
@@ -203,6 +204,15 @@ if (process.platform === 'linux' && process.getuid?.() === 0) {
       assert.match(ends[0].text, /is full, and the smoke test is tried again: .*exceeded quota: tight/);
       assert.match(ends[1].text, /^expected the namespace nowhere of \S+ for smoke tests, found none: create it/);
       assert.match(ends[2].text, /^Kubernetes does not take the smoke test: .*runAsUser: Invalid value/);
+    });
+
+    it('asks for a person where it may not read what a run has printed', async () => {
+      const withoutLogs = JSON.stringify([{ op: 'remove', path: '/rules/3' }]);
+      await cluster.kubectl('patch', 'role', namespace, '-n', namespace, '--type=json', '-p', withoutLogs);
+      const verified = await image('unread', { cmd: ['echo', '{}'] });
+      const end = await endOf(start(verified, inPod({ command: [], expect: { json: {} } })).outcome);
+      assert.equal(end.type, 'DeployRefused', end.text);
+      assert.match(end.text, /^expected the output of pod \S+, but Kubernetes .* answered 403: allow get of pods\/log in /);
     });
 
     it('knows an image again that its node has by another index, and no other image', async () => {

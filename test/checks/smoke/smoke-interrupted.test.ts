@@ -124,11 +124,11 @@ describe('smoke, when something breaks', function () {
       worker.kill('SIGKILL');
       await exited;
     }
-    async function killWhileRunning(name: string) {
+    async function killWhileRunning(name: string, smoke = patient) {
       const ids = { rollout: `rollout:${name}:${randomUUID()}`, run: randomUUID() };
       const verified = await image(name);
       const started = await expectEvent(docker, ids.rollout, 'start');
-      const worker = startWorker({ image: verified, smoke: patient, ...ids });
+      const worker = startWorker({ image: verified, smoke, ...ids });
       await started.seen;
       await kill(worker);
       assert.equal((await labelled(docker, ids.rollout)).length, 2);
@@ -143,7 +143,8 @@ describe('smoke, when something breaks', function () {
     });
 
     it('leaves what the sweep removes, where no attempt follows', async () => {
-      const { rollout } = await killWhileRunning('killed-last');
+      const run = smokePlan({ timeoutMs: 50_000, command: [], expect: {} });
+      const { rollout } = await killWhileRunning('killed-last', run);
       const quiet = { info() {}, warn() {} };
       const isPending = async (other: string) => other !== rollout;
       const sweep = createSweep({

@@ -11,7 +11,7 @@ import {
 } from '../../../src/platform/docker/readiness.ts';
 
 describe('judge', () => {
-  const nothing: ReadinessObservation = { proven: false, stayedUp: false, timedOut: false, probe: undefined };
+  const nothing: ReadinessObservation = { proven: false, stayedUp: false, timedOut: false, isOneShot: false, probe: undefined };
   const probe = { kind: 'http' as const, what: 'http port 80 /' };
   const running: State = {
     Running: true,
@@ -37,6 +37,14 @@ describe('judge', () => {
     ['does not take staying up for healthy', health('starting'), { stayedUp: true }, undefined],
     ['gives up on starting', health('starting'), { stayedUp: true, timedOut: true }, { kind: 'timed-out' }],
     ['is satisfied by staying up without probe and HEALTHCHECK', running, { stayedUp: true }, { kind: 'ready', by: 'stayUp' }],
+    [
+      'waits for the end of a run, healthy or not',
+      health('unhealthy'),
+      { proven: true, stayedUp: true, isOneShot: true },
+      undefined,
+    ],
+    ['gives up on a run', running, { ...all, isOneShot: true }, { kind: 'timed-out' }],
+    ['believes the end of a run', exited, { ...all, isOneShot: true }, { kind: 'exited' }],
     ['takes HEALTHCHECK NONE for none', health('none'), { stayedUp: true }, { kind: 'ready', by: 'stayUp' }],
   ];
   for (const [claim, state, observed, expected] of table) {

@@ -5,10 +5,10 @@ import { createMask } from '../../../platform/docker/log-lines.ts';
 import { describeProbe } from '../../../platform/docker/readiness.ts';
 import type { KubernetesClient } from '../../../platform/kubernetes/client.ts';
 import type { Pod } from '../../../platform/kubernetes/objects.ts';
-import { readPodLog } from '../../../platform/kubernetes/pods.ts';
+import { readPodLog, readPodOutput } from '../../../platform/kubernetes/pods.ts';
 import { type CheckContext, type CheckWork, pullMs, referenceOf } from '../../check.ts';
-import { smokePassed } from '../passed.ts';
-import { type FailureContext, smokeRefusal } from '../smoke-failure.ts';
+import { concludeSmoke } from '../conclusion.ts';
+import type { FailureContext } from '../smoke-failure.ts';
 import { createPod, ensureClosedNetwork } from './creation.ts';
 import { findPods, installationOf, removePod } from './owned-pods.ts';
 import { candidate, type PodPlan, podNameOf } from './pod.ts';
@@ -22,7 +22,7 @@ type PodTest = CheckWork<PodPlan> & CheckContext;
 const deadlineGraceMs = 2 * 60_000;
 
 /**
- * Runs the image as a pod, and says when it was ready.
+ * Runs the image as a pod, and says when it was ready, or how it ended.
  * @throws Refusal `SmokeFailed`, `DigestMismatch`, `DeployRefused`, `TargetNotFound`, `CredentialsRefused`, `FileNotFound` or `SecretMissing`;
  *   RateLimit; an ordinary error where the cluster or the registry is broken or full; the signal's reason once it is aborted
  */
@@ -45,11 +45,9 @@ export async function smokeTestInPod(test: PodTest): Promise<Checked> {
   const requireProven = createProof(test);
   const reference = referenceOf(image);
   const result = await waitForPod({ client, namespace, name, reference, smoke, signal, now, requireProven, explain });
-  const { pod, verdict, afterMs } = result;
-  const failure = await explain(pod);
-  if (verdict.kind !== 'ready') throw smokeRefusal(result, failure);
-  const { log } = failure;
-  return smokePassed(verdict.by, afterMs, { before: 'in a pod on', place: nodeOf(pod), log, network: smoke.network });
+  const { pod } = result;
+  const readOutput = () => readPodOutput(client, pod, candidate, signal);
+  return await concludeSmoke(result, { ...(await explain(pod)), before: 'in a pod on', place: nodeOf(pod), readOutput });
 }
 
 function ownerOf({ run, workerId: worker, settings, now, ...context }: PodTest): Ownership {

@@ -63,6 +63,7 @@ async function resultOf(run: PodRun, pod: Pod, status: ContainerStatus, afterMs:
     proven: isReady(pod),
     stayedUp: afterMs >= smoke.stayUpMs,
     timedOut: afterMs >= smoke.timeoutMs,
+    isOneShot: smoke.expect !== undefined,
     probe: smoke.probe,
   });
   if (verdict === undefined) return undefined;
