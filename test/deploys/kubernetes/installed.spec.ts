@@ -164,7 +164,7 @@ describe('a Landfall in a cluster', function () {
 
   it('rolls out a service from one pod with a volume, which keeps all of it, in a namespace that is restricted', async () => {
     await provideVolume('landfall');
-    const [before, pushed] = [await world.push('1.0'), await world.push('2.0')];
+    const [before, pushed] = [await world.push('1.0', { name: 'team/web' }), await world.push('2.0', { name: 'team/web' })];
     await cluster.kubectl('apply', '--filename', await editManifest(configurationFor('2.0')));
     await cluster.apply('landfall', secret, workload(`${before.repository}:1.0`, confined));
     await cluster.kubectl('rollout', 'status', 'statefulset/landfall', '-n', 'landfall', '--timeout=180s');
@@ -178,7 +178,7 @@ describe('a Landfall in a cluster', function () {
   it('rolls out a service of another namespace from an api and a worker, once they have the right that they say is missing', async () => {
     const [namespace, shop] = [await cluster.namespace(), await cluster.namespace()];
     await cluster.kubectl('label', 'namespace', namespace, ...Object.entries(restricted).map((label) => label.join('=')));
-    const [before, pushed] = [await world.push('3.0'), await world.push('4.0')];
+    const [before, pushed] = [await world.push('3.0', { name: 'team/web' }), await world.push('4.0', { name: 'team/web' })];
     await cluster.apply(namespace, secret);
     await cluster.apply(shop, workload(`${before.repository}:3.0`));
     const temporal = await startNamespace();
