@@ -4,23 +4,14 @@
  */
 
 import { enableCompileCache, setSourceMapsSupport } from 'node:module';
+import { withCauses } from './src/domain/errors.ts';
 import { hideEnvironment } from './src/platform/processes/hidden-environment.ts';
 import { compiledFolder } from './src/platform/tools.mjs';
+import { stopAsked } from './src/process/stop-signals.ts';
 import { processEnvironment } from './src/settings/environment.ts';
 
 const env = processEnvironment();
-const stopAsked = new Promise<void>((asked) => {
-  let isAsked = false;
-  // Listened to without a gap: a signal that nobody listens to ends the process at once, and leaves what it started running.
-  for (const signal of ['SIGTERM', 'SIGINT']) {
-    process.on(signal, () => {
-      // Whoever asks twice does not want to wait for the drain.
-      if (isAsked) process.exit(1);
-      isAsked = true;
-      asked();
-    });
-  }
-});
+const asked = stopAsked();
 
 // Before anything is started that could read it.
 const shown = hideEnvironment(process.env);
@@ -34,19 +25,19 @@ if (shown !== undefined) {
 enableCompileCache(compiledFolder(env));
 // For stacks with places in the sources. Those of the packages would take 15 MB, and nobody looks for a fault there.
 setSourceMapsSupport(true, { nodeModules: false });
-const { explain, startService } = await import('./src/process/service.ts');
+const { startService } = await import('./src/process/service.ts');
 const { product } = await import('./src/product.ts');
 
 try {
   const service = await startService(env.LANDFALL_CONFIG ?? 'landfall.yaml', env, product);
   console.log(service.greeting);
   try {
-    await Promise.race([service.running, stopAsked]);
+    await Promise.race([service.running, asked]);
   } finally {
     await service.stop();
   }
 } catch (error) {
-  console.error(explain(error));
+  console.error(withCauses(error));
   // What could not be stopped must not keep a supervisor from starting us anew.
   process.exit(1);
 }

@@ -10,14 +10,23 @@ import { isNodeNewEnough, requireNode } from './node-version.mjs';
 
 async function run() {
   const isBuilt = existsSync(new URL('../dist/src/cli/main.js', import.meta.url));
-  const module = (/** @type {string} */ name) => new URL(`../${isBuilt ? 'dist/' : ''}src/${name}`, import.meta.url).href;
-  const { compiledFolder } = await import(module('platform/tools.mjs'));
+  const part = (/** @type {string} */ name) => {
+    const file = isBuilt ? `dist/src/${name.replace(/\.ts$/, '.js')}` : `src/${name}`;
+    return import(new URL(`../${file}`, import.meta.url).href);
+  };
+  const { compiledFolder } = await part('platform/tools.mjs');
   // The next call starts in half the time.
   nodeModule.enableCompileCache(compiledFolder());
-  const { allowClosedPipes, processContext, run } = await import(module(isBuilt ? 'cli/main.js' : 'cli/main.ts'));
-  const loadKinds = async () => (await import(module(isBuilt ? 'product.js' : 'product.ts'))).product;
+  const { allowClosedPipes, processContext, run } = await part('cli/main.ts');
+  const loadKinds = async () => (await part('product.ts')).product;
+  /** @type {import('../src/cli/context.ts').CliContext['startLocalWork']} */
+  const startLocalWork = async (configuration, env) => {
+    // Before anything is started that could read it.
+    (await part('platform/processes/hidden-environment.ts')).hideEnvironment(process.env);
+    return (await part('process/local-work.ts')).startLocalWork(configuration, env);
+  };
   allowClosedPipes(process.stdout, process.stderr);
-  return await run(process.argv.slice(2), processContext(loadKinds));
+  return await run(process.argv.slice(2), processContext({ loadKinds, startLocalWork }));
 }
 
 async function runOnAnotherNode() {

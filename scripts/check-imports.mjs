@@ -45,7 +45,7 @@ export const rules = Object.freeze({
   cli: { imports: ['domain', 'config', 'settings', 'contracts', 'operations'], packages: /^(?!@temporalio\/)/ },
   // Which kinds of each room the product has; nothing but worker.ts and the command's launcher imports it.
   'product.ts': { imports: ['config', 'sources', 'checks', 'deploys', 'forges', 'notifiers'] },
-  // Where everything is put together; nothing but worker.ts imports it.
+  // Where everything is put together; nothing but worker.ts and the command's launcher imports it.
   process: {
     imports: [
       ...world,

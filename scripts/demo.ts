@@ -4,13 +4,14 @@
  */
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
+import { createTimeline } from '../src/cli/timeline.ts';
 import { rolloutId } from '../src/contracts/start-options.ts';
 import type { RolloutState } from '../src/domain/rollout-state.ts';
+import { followRollouts } from '../src/operations/follow.ts';
 import { type DemoImage, demoImages, fadingImage } from './demo/images.ts';
 import { againProblems, evidence, problemsWith, rollbackProblems } from './demo/outcomes.ts';
 import type { Sight } from './demo/production.ts';
 import type { Environment } from './demo/run.ts';
-import { followRollouts } from './demo/timeline.ts';
 import { createWorld, type World } from './demo/world.ts';
 
 export interface DemoOptions {
@@ -95,17 +96,17 @@ async function rollOut(
   print: (line: string) => void,
   earlier?: RolloutState,
 ): Promise<RolloutState[]> {
-  const followed = [];
+  const rollouts: string[] = [];
   for (const image of images) {
     const digest = earlier === undefined ? await world.push(image) : await world.pushAgain(image);
     const { name, about } = image;
     print(`  ${world.repositories}/${name}:latest  ${digest.slice(0, 19)}…  (${about})`);
-    followed.push({ name, rollout: rolloutId(name, { tag: 'latest', digest } as RolloutState['image']) });
+    rollouts.push(rolloutId(name, { tag: 'latest', digest } as RolloutState['image']));
   }
   print('\nWhat Landfall does:');
   const notBefore = earlier?.endedAt;
-  const options = { deadlineMs: rolloutsDeadlineMs, print, ...(notBefore !== undefined && { notBefore }) };
-  return await followRollouts(client, followed, options);
+  const options = { deadlineMs: rolloutsDeadlineMs, seen: createTimeline(print), ...(notBefore !== undefined && { notBefore }) };
+  return await followRollouts(client, rollouts, options);
 }
 
 /** What runs, what it answers, and what the repository says: to be compared. */

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * Brings a bare clone to where it can run: `node scripts/setup.mjs [check|start|demo|test|cluster-test|cluster-demo]` (default `test`). Needs Node and npm only,
+ * Brings a bare clone to where it can run: `node scripts/setup.mjs [check|start|run|demo|test|cluster-test|cluster-demo]` (default `test`). Needs Node and npm only,
  * is done in under 2 s where nothing is missing, and may be run by several processes at once.
  */
 import { fileURLToPath, pathToFileURL } from 'node:url';

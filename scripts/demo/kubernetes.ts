@@ -7,8 +7,10 @@ import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
+import { createTimeline } from '../../src/cli/timeline.ts';
 import { rolloutId } from '../../src/contracts/start-options.ts';
 import type { RolloutState } from '../../src/domain/rollout-state.ts';
+import { followRollouts } from '../../src/operations/follow.ts';
 import { reservePort } from '../../src/platform/ports.ts';
 import { type Cluster, startCluster } from '../../test/support/cluster.ts';
 import { type ImageOptions, pushImage } from '../../test/support/images.ts';
@@ -16,7 +18,6 @@ import { workload } from '../../test/support/kubernetes-deploy.ts';
 import { type DemoRegistry, startDemoRegistry } from './registry.ts';
 import type { Environment } from './run.ts';
 import { startService, stopService } from './service.ts';
-import { followRollouts } from './timeline.ts';
 
 interface DemoOptions {
   readonly root: string;
@@ -178,7 +179,7 @@ async function show(world: DemoWorld, print: (line: string) => void): Promise<st
     const pushedAt = Date.now();
     const digest = await pushImage(endpointOf(world.registry), `demo/${name}`, tag, image);
     const rollout = rolloutId(name, { tag, digest } as RolloutState['image']);
-    const [state] = await followRollouts(world.client, [{ name, rollout }], { deadlineMs, print });
+    const [state] = await followRollouts(world.client, [rollout], { deadlineMs, seen: createTimeline(print) });
     const seconds = ((Date.now() - pushedAt) / 1000).toFixed(1);
     if (ends === 'delivered') good.set(name, digest);
     const running = await digestsOfPods(world, name);

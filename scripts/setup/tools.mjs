@@ -18,7 +18,7 @@ import { answerOf, dockerServerVersion, hasApt, isRoot, SetUpFailure } from './m
 /**
  * @typedef {'temporal' | 'temporal-versions' | 'docker' | 'docker-compose' | 'trivy' | 'git' | 'docker-registry' | 'skopeo' | 'busybox' | 'openssl' | ClusterTool} SetUpTool
  * @typedef {'etcd' | 'network-plugins' | 'kubernetes'} ClusterTool what a Kubernetes node takes; `network-plugins` give pods their network
- * @typedef {'check' | 'start' | 'demo' | 'test' | 'cluster-demo' | 'cluster-test'} Purpose
+ * @typedef {'check' | 'start' | 'run' | 'demo' | 'test' | 'cluster-demo' | 'cluster-test'} Purpose
  * @typedef {Record<string, string | undefined>} Environment
  */
 
@@ -44,6 +44,8 @@ const cluster = /** @type {const} */ (['etcd', 'network-plugins', 'kubernetes'])
 export const toolsFor = Object.freeze({
   check: [],
   start: ['docker', 'temporal', 'git', 'trivy'],
+  // `landfall run` where nothing is installed, such as a job of GitHub Actions: unlike `start`, it is brought what it lacks.
+  run: ['docker', 'git', 'trivy', 'temporal'],
   demo,
   test,
   'cluster-demo': [...demo, 'openssl', ...cluster],

@@ -1,5 +1,7 @@
 import { userInfo } from 'node:os';
+import type { Client } from '@temporalio/client';
 import type { Command } from 'commander';
+import type { Configuration } from '../config/configuration.ts';
 import type { Kinds } from '../config/kinds.ts';
 import type { Environment } from '../domain/environment.ts';
 import { codeOf } from '../domain/errors.ts';
@@ -10,6 +12,8 @@ import { askYesOrNo } from './terminal.ts';
 export interface CliContext {
   /** What may stand in the configuration. Not every command reads it, and all kinds take 0.1 s to load. */
   readonly loadKinds: () => Promise<Kinds>;
+  /** Does Landfall's work in this process, without a server; one command needs it. */
+  readonly startLocalWork: (configuration: Configuration, env: Environment) => Promise<LocalWork>;
   readonly env: Environment;
   /** Who runs the command, for the record: LANDFALL_OPERATOR, else the user of the machine. */
   readonly operator: string;
@@ -23,11 +27,19 @@ export interface CliContext {
   readonly confirm?: (question: string) => Promise<boolean>;
 }
 
+/** Workers, and a Temporal that lives as long as they do. */
+export interface LocalWork {
+  readonly client: Client;
+  /** Rejects when it cannot go on; resolves with the signal by which somebody asked it to stop. */
+  readonly over: Promise<NodeJS.Signals>;
+  readonly stop: () => Promise<void>;
+}
+
 /** That of this process. */
-export function processContext(loadKinds: CliContext['loadKinds']): CliContext {
+export function processContext(parts: Pick<CliContext, 'loadKinds' | 'startLocalWork'>): CliContext {
   const env = processEnvironment();
   return {
-    loadKinds,
+    ...parts,
     env,
     operator: operatorName(env),
     print: (line) => void process.stdout.write(`${line}\n`),

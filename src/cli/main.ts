@@ -9,6 +9,7 @@ import { addLane } from './commands/lane.ts';
 import { addLaneCommands } from './commands/lane-commands.ts';
 import { addList } from './commands/list.ts';
 import { addOperator } from './commands/operator.ts';
+import { addRun } from './commands/run.ts';
 import { addShow } from './commands/show.ts';
 import { addTrigger } from './commands/trigger.ts';
 import type { CliContext } from './context.ts';
@@ -47,6 +48,7 @@ function createProgram(context: CliContext, setExitCode: (code: number) => void)
     .exitOverride();
   addConfig(program, context, setExitCode);
   addAudit(program, context, setExitCode);
+  addRun(program, context, setExitCode);
   for (const add of [addList, addShow, addDecisions, addOperator, addLane, addLaneCommands, addTrigger]) add(program, context);
   return program;
 }

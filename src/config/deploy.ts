@@ -46,6 +46,11 @@ export function resolveDeploy(deploy: DeployInput, context: StageContext, compla
   };
 }
 
+/** The hosts whose deploys a process without a server does: those that it is told, else what names no host. */
+export function servedHere({ LANDFALL_HOSTS }: Environment): string[] {
+  return (LANDFALL_HOSTS || defaultHost).split(',').map((name) => name.trim());
+}
+
 type StagesOfServices = { readonly services: readonly { readonly stages: readonly Pick<StagePlan, 'deploy'>[] }[] };
 
 /** The hosts that deploys of the configuration name with `on`, each once, in the order of the file. */

@@ -36,6 +36,8 @@ export interface LoadOptions {
   readonly secretsFor?: readonly Role[];
   /** In place of the file, to whose folder relative paths are relative all the same. */
   readonly text?: string | undefined;
+  /** For work without a server: the data folder in place of the file's. What only servers use of the file is passed over. */
+  readonly localData?: string | undefined;
 }
 
 export interface LoadedConfiguration {
@@ -53,10 +55,11 @@ export function loadConfiguration(
   file: string,
   env: Environment,
   kinds: Kinds,
-  { secretsFor = roles, text }: LoadOptions = {},
+  { secretsFor = roles, text, localData }: LoadOptions = {},
 ): LoadedConfiguration | Problems {
-  const source = text === undefined ? readSource(file) : sourceOf(text, file);
-  if ('problems' in source) return source;
+  const read = text === undefined ? readSource(file) : sourceOf(text, file);
+  if ('problems' in read) return read;
+  const source = localData === undefined ? read : withoutServer(read, localData);
   const directory = dirname(resolve(file));
   const check = secretCheck(env, directory);
   const checkFor: SecretCheckFor = (...users) => (users.some((role) => secretsFor.includes(role)) ? check : acceptEverySecret);
@@ -136,6 +139,15 @@ function sourceOf(text: string, file: string): SourceResult {
   if (typeof value !== 'object' || Array.isArray(value)) return { document, value, sections: {} };
   const sections = Object.fromEntries(Object.entries(value).filter(([, section]) => section !== null));
   return { document, value: sections, sections };
+}
+
+const onlyForServers = ['listen', 'publicUrl', 'receivers', 'search', 'temporal'];
+
+function withoutServer(source: ConfigurationSource, data: string): ConfigurationSource {
+  if (source.value !== source.sections) return source;
+  const kept = Object.entries(source.sections).filter(([key]) => !onlyForServers.includes(key));
+  const sections = { ...Object.fromEntries(kept), data };
+  return { ...source, value: sections, sections };
 }
 
 /** Each service by itself, so that nothing that is wrong elsewhere (nor a missing secret) hides what is wrong here. */

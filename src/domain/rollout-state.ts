@@ -19,6 +19,11 @@ export type End = (typeof ends)[number];
 export const rolloutStatuses = ['running', 'waiting', 'blocked', ...ends] as const;
 export type RolloutStatus = (typeof rolloutStatuses)[number];
 
+/** It has ended, or nobody but an operator can move it. */
+export function isSettled({ status }: Pick<RolloutState, 'status'>): boolean {
+  return status === 'blocked' || ends.some((end) => end === status);
+}
+
 /** `confirm`: is the image still what its tag is, now that the stage's turn has come? */
 export const stageStepNames = ['confirm', 'dispatch', 'propose', 'approve', 'merge', 'deploy', 'watch', 'rollback'] as const;
 /** `verify`, the kind of a check, or a step of a stage. */
@@ -100,20 +105,25 @@ export interface Decision {
 
 const marks = { pending: '▫️', running: '⏳', waiting: '⏸️', passed: '✅', blocked: '⛔', skipped: '⏭️', stopped: '⏹️' } as const;
 
-/** A rollout as Temporal's own page shows it to somebody who never saw our code. Markdown. */
+/** A rollout as Temporal's own page shows it to somebody who never saw our code, with what is asked of them. Markdown. */
 export function rolloutInMarkdown(state: RolloutState): string {
-  const { image, service, status, reason, steps, proposals } = state;
-  const lines = [
+  const { status, steps } = state;
+  const lines = stateInMarkdown(state);
+  const asking = steps.find(({ step, status }) => step === 'approve' && status === 'waiting');
+  if (asking !== undefined) lines.push('', `Waiting for an approval of ${asking.stage}: \`approve\` or \`reject\`.`);
+  if (status === 'blocked') lines.push('', 'Waiting for a decision: `retry`, `skip` (needs a reason), `reject` or `abort`.');
+  return lines.join('\n');
+}
+
+/** Its lines in Markdown: what it is, its steps, and its proposals. */
+export function stateInMarkdown({ image, service, status, reason, steps, proposals }: RolloutState): string[] {
+  return [
     `**${service}**: \`${image.repository}:${image.tag}\``,
     `\`${image.digest}\``,
     `Status: **${status}**${reason === undefined ? '' : `: ${reason}`}`,
     ...steps.map((step) => `- ${marks[step.status]} ${nameOf(step)}${step.reason === undefined ? '' : `: ${step.reason}`}`),
     ...Object.entries(proposals).map(([stage, { url }]) => `- ${stage}: ${url}`),
   ];
-  const asking = steps.find(({ step, status }) => step === 'approve' && status === 'waiting');
-  if (asking !== undefined) lines.push('', `Waiting for an approval of ${asking.stage}: \`approve\` or \`reject\`.`);
-  if (status === 'blocked') lines.push('', 'Waiting for a decision: `retry`, `skip` (needs a reason), `reject` or `abort`.');
-  return lines.join('\n');
 }
 
 /** `watch (staging) skipped by ann: it is slow to start`. */

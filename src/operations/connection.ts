@@ -4,7 +4,7 @@ import { type Client, Connection } from '@temporalio/client';
 import { z } from 'zod';
 import type { Configuration } from '../config/configuration.ts';
 import { dropInOf, type Kinds } from '../config/kinds.ts';
-import { loadConfiguration, loadTemporalSettings } from '../config/load.ts';
+import { type LoadOptions, loadConfiguration, loadTemporalSettings } from '../config/load.ts';
 import { clusterSealing, connectionOptions, embeddedConnection, type TemporalConnectionOptions } from '../config/temporal.ts';
 import type { Sealing } from '../contracts/seal.ts';
 import { sealedClient } from '../contracts/sealed-client.ts';
@@ -22,10 +22,11 @@ import { InvalidConfiguration, Refused, Unreachable } from './errors.ts';
 export async function readConfiguration(
   file: string,
   { env, loadKinds }: { readonly env: Environment; readonly loadKinds: () => Promise<Kinds> },
+  options: Omit<LoadOptions, 'text'> = { secretsFor: [] },
 ): Promise<Configuration> {
   const kinds = await loadKinds();
   const text = existsSync(file) ? undefined : dropInOf(kinds, env)?.text;
-  const loaded = loadConfiguration(file, env, kinds, { text, secretsFor: [] });
+  const loaded = loadConfiguration(file, env, kinds, { ...options, text });
   if ('problems' in loaded) throw new InvalidConfiguration(loaded.problems);
   return loaded.configuration;
 }

@@ -6,6 +6,7 @@ export * from './audit.ts';
 export * from './connection.ts';
 export * from './decide.ts';
 export * from './errors.ts';
+export * from './follow.ts';
 export * from './input.ts';
 export * from './lane.ts';
 export * from './rollouts.ts';

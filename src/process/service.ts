@@ -82,7 +82,10 @@ async function loadWork() {
 }
 
 /** @returns what to do about the data folder, where others can read it @throws if one of them cannot be made or written to */
-async function makeFolders({ data, artifacts, temporal }: Configuration, wanted: readonly Role[]): Promise<string | undefined> {
+export async function makeFolders(
+  { data, artifacts, temporal }: Configuration,
+  wanted: readonly Role[],
+): Promise<string | undefined> {
   const works = wanted.includes('worker') || wanted.includes('deploy');
   // Reports come from scans, and a process that only deploys makes none.
   const folders = {
@@ -103,7 +106,7 @@ async function makeFolders({ data, artifacts, temporal }: Configuration, wanted:
 }
 
 /** In this order: requests, work, Temporal. One that fails does not keep the next from being stopped. */
-async function stopAll(stops: readonly (() => Promise<void>)[]): Promise<void> {
+export async function stopAll(stops: readonly (() => Promise<void>)[]): Promise<void> {
   const errors: unknown[] = [];
   for (const stop of stops) await stop().catch((error: unknown) => errors.push(error));
   if (errors.length > 0) throw new AggregateError(errors, 'not everything could be stopped in order');
@@ -176,16 +179,4 @@ function adviceTo(
           'Next: add a service and a receiver to it, look it over with `npx landfall config check`, and start again.',
         ];
   return [...(passedOver === undefined ? [] : [passedOver]), ...next];
-}
-
-/**
- * An error as somebody who has to mend it reads it: what failed, and because of what, one line each. A fault of our own (a TypeError, say)
- * keeps its stack, for debugging.
- */
-export function explain(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const isOurs = error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError;
-  const own = isOurs ? (error.stack ?? error.message) : error.message;
-  const causes = error instanceof AggregateError ? error.errors : error.cause === undefined ? [] : [error.cause];
-  return [own, ...causes.map((cause) => `  because: ${explain(cause)}`)].join('\n');
 }

@@ -39,6 +39,7 @@ export async function landfallHere(
   const [stdout, stderr]: [string[], string[]] = [[], []];
   const exitCode = await run(words, {
     loadKinds: async () => kinds,
+    startLocalWork: () => Promise.reject(new Error('only a process of its own does work')),
     env: { LANDFALL_CONFIG: join(cwd, 'landfall.yaml'), ...env },
     operator: userInfo().username,
     print: (line) => stdout.push(`${line}\n`),

@@ -9,6 +9,7 @@ describe('landfall operator token', () => {
     const [out, err]: [string[], string[]] = [[], []];
     const exitCode = await run(['operator', ...words], {
       loadKinds: async () => product,
+      startLocalWork: () => assert.fail('no work'),
       env: {},
       operator: 'nobody',
       print: (line) => out.push(line),

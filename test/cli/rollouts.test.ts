@@ -12,7 +12,7 @@ import { hashOfToken, isProofOf, provenTrigger } from '../../src/domain/decision
 import type { Digest, Repository, Tag } from '../../src/domain/image-reference.ts';
 import type { Plan } from '../../src/domain/plan.ts';
 import type { Decision, RolloutState } from '../../src/domain/rollout-state.ts';
-import type { RolloutRow } from '../../src/operations/index.ts';
+import { followRollouts, type RolloutRow } from '../../src/operations/index.ts';
 import { product } from '../../src/product.ts';
 import { keyFile, keyFileText } from '../../src/settings/seal-key.ts';
 import { runActivity } from '../support/activity.ts';
@@ -193,6 +193,11 @@ describe('the landfall command with a running Temporal', function () {
       retries.map(({ step }) => step),
       ['smoke'],
     );
+    const followed = followRollouts(temporal.client, ['rollout:none', id], { deadlineMs: 0, seen: () => undefined });
+    await assert.rejects(
+      followed,
+      /within 0 s, found rollout:none not started, rollout:\S+ blocked at smoke \(attempt \d+: the .*daemon is away\)$/,
+    );
   });
 
   it('shows of a step that no worker takes what it waits for', async () => {
@@ -356,6 +361,7 @@ describe('the landfall command with a running Temporal', function () {
     const abort = (answer: boolean, ...more: string[]) =>
       run(['abort', id, ...more], {
         loadKinds: async () => product,
+        startLocalWork: () => assert.fail('no work'),
         env,
         operator,
         print: () => undefined,

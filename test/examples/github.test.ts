@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,6 +14,7 @@ const folder = join(root, 'examples/github');
 const stepSchema = z.strictObject({
   id: z.string().optional(),
   if: z.string().optional(),
+  'working-directory': z.string().optional(),
   uses: z.string().optional(),
   run: z.string().optional(),
   with: z.record(z.string(), z.union([z.string(), z.boolean()])).optional(),
@@ -131,6 +132,38 @@ describe('triggering by hand', () => {
     '$(touch x)',
   ]) {
     it(`refuses '${image}', which has no tag`, async () => assert.deepEqual(await split(image), { status: 1, said: '' }));
+  }
+});
+
+describe('updating images in a job', () => {
+  const { steps } = named('auto-update-images.yml');
+  const script = steps.find(({ id }) => id === 'landfall')?.run ?? assert.fail('no script');
+  const digest = `sha256:${'a'.repeat(64)}`;
+  let folder: string;
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'landfall-job-'));
+    await mkdir(join(folder, 'scripts'));
+    await writeFile(join(folder, 'scripts/node.sh'), '');
+    await writeFile(join(folder, 'node'), '#!/bin/sh\nfor word; do printf "<%s>" "$word"; done\necho\n', { mode: 0o755 });
+  });
+  after(() => rm(folder, { recursive: true, force: true }));
+
+  for (const [what, given, words] of [
+    ['an event', { IMAGE: 'ghcr.io/team/web', TAG: 'v1', DIGEST: digest }, `<ghcr.io/team/web:v1@${digest}><--if-followed>`],
+    [
+      'an event with a URL and no digest',
+      { IMAGE: 'https://localhost:5001/web', TAG: 'v1' },
+      '<localhost:5001/web:v1><--if-followed>',
+    ],
+    ['an image with its tag', { IMAGE: 'ghcr.io/team/web:v1', SERVICE: 'web' }, '<ghcr.io/team/web:v1><--service><web>'],
+    ['an image by hand', { IMAGE: 'ghcr.io/team/web', SERVICE: 'web' }, '<ghcr.io/team/web><--service><web>'],
+    ['what would be a command', { IMAGE: '$(touch x) y', SERVICE: 'web' }, '<$(touch x) y><--service><web>'],
+  ] as const) {
+    it(`brings the tools, and runs ${what}`, () => {
+      const env = { SERVICE: '', TAG: '', DIGEST: '', ...given, PATH: `${folder}:${process.env.PATH}` };
+      const { stdout } = spawnSync('bash', ['-e', '-c', script], { cwd: folder, env, encoding: 'utf8' });
+      assert.equal(stdout, `<scripts/setup.mjs><run>\n<bin/landfall.mjs><run>${words}\n`);
+    });
   }
 });
 

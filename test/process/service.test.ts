@@ -4,8 +4,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { withCauses } from '../../src/domain/errors.ts';
 import { reservePort } from '../../src/platform/ports.ts';
-import { explain } from '../../src/process/service.ts';
 import { startLandfall } from '../support/landfall.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
 
@@ -148,7 +148,7 @@ services: [{ image: ghcr.io/team/app, deploy: { on: web-1, docker: { container: 
 describe('an error explained', () => {
   it('has its causes, one a line, and a stack only where the fault is ours', () => {
     const outer = new Error('no scan', { cause: new Error('no database', { cause: 'offline' }) });
-    assert.equal(explain(outer), 'no scan\n  because: no database\n  because: offline');
-    assert.match(explain(new TypeError('x is undefined')), /at /);
+    assert.equal(withCauses(outer), 'no scan\n  because: no database\n  because: offline');
+    assert.match(withCauses(new TypeError('x is undefined')), /at /);
   });
 });
