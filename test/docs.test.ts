@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { dirname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parse } from 'yaml';
 import { loadConfiguration } from '../src/config/load.ts';
 import { product } from '../src/product.ts';
 
@@ -10,6 +11,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const documents = [
   ...['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md'],
   ...readdirSync(join(root, 'docs')).flatMap((name) => (name.endsWith('.md') ? [`docs/${name}`] : [])),
+  ...readdirSync(join(root, 'actions')).map((name) => `actions/${name}/README.md`),
 ];
 const read = (file: string) => readFileSync(join(root, file), 'utf8');
 
@@ -42,6 +44,15 @@ describe('the documents', () => {
       local.filter(({ file, link }) => !leadsSomewhere(file, link)),
       [],
     );
+  });
+
+  it('name every input and output of each action in its folder', () => {
+    for (const name of readdirSync(join(root, 'actions'))) {
+      const { inputs, outputs } = parse(read(`actions/${name}/action.yml`)) as Record<'inputs' | 'outputs', object>;
+      const readme = read(`actions/${name}/README.md`);
+      for (const key of [...Object.keys(inputs), ...Object.keys(outputs)])
+        assert.ok(readme.includes(`\`${key}\``), `${name}: ${key}`);
+    }
   });
 
   it('have lines that fit on a screen, apart from tables and code', () => {

@@ -57,8 +57,9 @@ async function proposeOnce(context: ProposeContext): Promise<ProposeOutcome> {
   const later = input.manual === true ? undefined : await laterTag(plan.tags, base.texts, change, image);
   if (later !== undefined) return { kind: 'outdated', tag: later };
 
-  const subject = { service: plan.service, stage: stage.name, image, push, checks, skipped, named };
   const { title, body, reviewers, assignees } = change;
+  const byTag = filesOf(change).some(({ pin }) => pin === 'tag');
+  const subject = { service: plan.service, stage: stage.name, image, push, checks, skipped, named, byTag };
   const own = { forge, change, image, branch, base };
   const { proposal, foreign } = await proposeFiles(own, {
     edited: texts,

@@ -83,6 +83,7 @@ async function checkOwner(
       services: [],
       action: 'redeliver',
       status,
+      images: [],
       repositories: [name],
       redelivered,
       ...(reason !== undefined && { reason }),

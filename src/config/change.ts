@@ -1,8 +1,15 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import { type ChangedFile, type ChangePlan, type ChangeTarget, type DispatchPlan, dispatchPayloads } from '../domain/plan.ts';
+import {
+  type ChangedFile,
+  type ChangePlan,
+  type ChangeTarget,
+  type DispatchPlan,
+  dispatchPayloads,
+  type StagePlan,
+} from '../domain/plan.ts';
 import { hasGitHub, needsGitHub } from '../settings/github.ts';
-import { type Complain, type Path, within } from '../settings/problem.ts';
+import { type Complain, type Complaint, type Path, within } from '../settings/problem.ts';
 import { composeService, credentialsInUrl, githubRepository, text } from '../settings/scalars.ts';
 import { expecting, map, optional } from '../settings/wording.ts';
 import { type FileContext, forgeOf } from './kinds.ts';
@@ -26,7 +33,7 @@ const yamlPath = text('a YAML path such as spec.template.spec.containers[0].imag
 const changedFile = {
   services: optional(
     z.array(composeService).min(1),
-    "Services of a compose file whose image is set. The default, with the service's own name.",
+    "Services of a compose file whose image is set. Default: the one with the service's own name, else the only one that uses the image.",
   ),
   path: optional(
     z.union([yamlPath, z.array(yamlPath).min(1)], expecting('a YAML path, or a list of them')),
@@ -124,11 +131,12 @@ function changedFileOf(
   return { file, target: changeTarget(target), pin, value };
 }
 
-function changeTarget({ services = ['{service}'], path, marker, key, images }: TargetInput): ChangeTarget {
+function changeTarget({ services, path, marker, key, images }: TargetInput): ChangeTarget {
   if (images) return { kind: 'images' };
   if (path !== undefined) return { kind: 'yaml', path };
   if (marker !== undefined) return { kind: 'marker', name: marker };
-  return key === undefined ? { kind: 'compose', services } : { kind: 'env', key };
+  if (key !== undefined) return { kind: 'env', key };
+  return { kind: 'compose', ...(services === undefined ? { services: ['{service}'], orByImage: true } : { services }) };
 }
 
 export const dispatch = map(
@@ -166,3 +174,15 @@ export function resolveDispatch(dispatch: DispatchInput, context: FileContext, c
 }
 
 const neededByDispatch = 'expected forge.github with token or app, because a dispatch goes to a repository at GitHub';
+
+/** Many deployment repositories have a workflow that makes a pull request of such an event. */
+export function dispatchNotes(services: readonly { readonly stages: readonly StagePlan[] }[]): Complaint[] {
+  return services.flatMap(({ stages }, index) => {
+    const twice = stages.find(({ change, dispatch }) => change !== undefined && dispatch?.repository === change.repository);
+    if (twice === undefined) return [];
+    const message =
+      `dispatch tells ${twice.change?.repository} of what Landfall proposes there itself: if a workflow there makes a pull request of ` +
+      'that event, each push gets two; take that workflow away, or send the event to another repository';
+    return [{ path: ['services', index], message }];
+  });
+}

@@ -20,6 +20,7 @@ import { type Complaint, type ConfigurationProblem, formatPath } from '../settin
 import type { SecretCheck } from '../settings/scalars.ts';
 import { createSecretResolver } from '../settings/secrets.ts';
 import { complaintsOf, wordIssue } from '../settings/wording.ts';
+import { dispatchNotes } from './change.ts';
 import type { Configuration } from './configuration.ts';
 import { readDocument, type SourceDocument } from './document.ts';
 import { type FileContext, type Kinds, type SecretCheckFor, saidOf } from './kinds.ts';
@@ -83,6 +84,7 @@ export function loadConfiguration(
   const { problems: warnings } = placed(file, source.document, [
     ...receiverNotes(receivers, services, kinds),
     ...notifyNotes(input, kinds),
+    ...dispatchNotes(services),
     ...listenWarnings(configuration),
   ]);
   return { configuration, warnings };

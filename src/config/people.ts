@@ -59,7 +59,7 @@ export interface NotifierSettings {
   readonly services: readonly string[];
 }
 
-const usualEvents: readonly NoticeEvent[] = ['approval', 'blocked', 'delivered', 'rolled-back', 'failed', 'expired'];
+const usualEvents: readonly NoticeEvent[] = ['proposed', 'approval', 'blocked', 'delivered', 'rolled-back', 'failed', 'expired'];
 
 export function notify(check: SecretCheck, { notifiers }: Kinds) {
   const kinds = notifiers.map(({ kind }) => kind);

@@ -139,6 +139,8 @@ export function passThroughStartOptions(start: PassThroughStart) {
   const image = imageOfPassThrough(start);
   return {
     ...once(`pass-through:${plan.service}:${short}`, start),
+    // Whoever sends one again is told so.
+    workflowIdConflictPolicy: 'FAIL' as const,
     workflowIdReusePolicy: 'ALLOW_DUPLICATE_FAILED_ONLY' as const,
     typedSearchAttributes: listedBy({ service: plan.service, image, at: receivedAt }),
     staticSummary: `${plan.service}: ${pushes.map(({ tag }) => tag).join(', ')}`.slice(0, 200),

@@ -4,6 +4,9 @@ interface EntryBase {
   readonly timestamp: string;
   /** What it is about, each once; empty if that is nothing, everything or not known. */
   readonly services: readonly string[];
+  /** Image repositories. */
+  readonly images: readonly string[];
+  /** Where sources or deployments are kept: `owner/name`, or a URL. */
   readonly repositories: readonly string[];
   readonly action: string | null;
   /** The code of an HTTP answer, or a word. */
@@ -90,18 +93,19 @@ export interface RedeliveryEntry extends EntryBase {
 
 export type Audit = (entry: AuditEntry) => void;
 
-/** An entry as the audit log has it, one line of JSON: `service` and `repository` hold one name, several joined by commas, or null. */
+/** An entry as the audit log has it, one line of JSON: `service`, `repository` and `image` hold one name, several joined by commas, or null. */
 export type AuditLine = LineOf<RequestEntry> | LineOf<DecisionEntry> | LineOf<SearchEntry> | LineOf<RedeliveryEntry>;
 export type RequestLine = LineOf<RequestEntry>;
 
-type LineOf<Entry> = Omit<Entry, 'services' | 'repositories'> & Readonly<Record<'service' | 'repository', string | null>>;
+type LineOf<Entry> = Omit<Entry, 'services' | 'images' | 'repositories'> &
+  Readonly<Record<'service' | 'repository' | 'image', string | null>>;
 
 const separator = ',';
 
 /** The text of an entry's line, without a line break. */
 export function auditText(entry: AuditEntry): string {
   const joined = (names: readonly string[]) => (names.length === 0 ? null : names.join(separator));
-  const { timestamp, event_type, source, outcome, services, action, status, repositories, ...rest } = entry;
+  const { timestamp, event_type, source, outcome, services, action, status, repositories, images, ...rest } = entry;
   return JSON.stringify({
     timestamp,
     event_type,
@@ -111,6 +115,7 @@ export function auditText(entry: AuditEntry): string {
     action,
     status,
     repository: joined(repositories),
+    image: joined(images),
     ...rest,
   });
 }

@@ -49,17 +49,18 @@ const shapes: Readonly<Record<DispatchPayload, (subject: DispatchSubject) => Pay
       problem: `expected the commit of the build, because the payload quay is its first ${shortCommit} characters, found ${found} in the push by way of ${push.source}: build by a trigger that names its commit, or choose another payload`,
     };
   },
-  /** What the action `dispatch_on_image_push_success` sends, with `tags` as a JSON text: `fromJSON` reads it in a workflow. */
+  /** As the action `dispatch_on_image_push_success`: `repository` is the image's name, `tags` a JSON text that `fromJSON` reads. */
   'image-push'({ pushes, image, now }) {
     const [push] = pushes;
     return {
       payload: {
-        repository: push.sourceRepository ?? image?.source ?? pathOf(push.repository),
+        repository: pathOf(push.repository),
         tags: JSON.stringify(pushes.map(({ tag }) => tag)),
         digest: image?.digest ?? push.digest ?? '',
         commit: push.commit ?? image?.revision ?? '',
         run_id: push.buildId ?? '',
         timestamp: now.toISOString().replace(/\.\d{3}Z$/, 'Z'),
+        source_repository: push.sourceRepository ?? image?.source ?? '',
       },
     };
   },

@@ -227,7 +227,8 @@ export interface NotifierPlan extends KindPlan {
 
 /** Where in a file the image is named. */
 export type ChangeTarget =
-  | { readonly kind: 'compose'; readonly services: readonly string[] }
+  /** `orByImage`: where the file has no service of that name, the only one that uses the image is meant. */
+  | { readonly kind: 'compose'; readonly services: readonly string[]; readonly orByImage?: true }
   | { readonly kind: 'yaml'; readonly path: string | readonly string[] }
   | { readonly kind: 'marker'; readonly name: string }
   | { readonly kind: 'env'; readonly key: string }

@@ -15,6 +15,8 @@ export interface ProposalSubject {
   readonly skipped?: readonly Waiver[];
   /** An operator wants this very digest, whatever its tag points to. */
   readonly named?: boolean;
+  /** The change writes no digest. */
+  readonly byTag?: boolean;
 }
 
 /** GitHub's limits for a pull request, in characters; that of a title is 256. */
@@ -80,7 +82,9 @@ function ownBody(subject: ProposalSubject): string {
     '',
     '---',
     '',
-    '_Proposed by Landfall. The image is pinned by its digest: what was checked is what is deployed._',
+    subject.byTag
+      ? '_Proposed by Landfall. Only the tag is written: if it moves before the deploy, that is another image than the one above._'
+      : '_Proposed by Landfall. The image is pinned by its digest: what was checked is what is deployed._',
     '',
   ].join('\n');
 }
@@ -107,11 +111,12 @@ function imageDetails(subject: ProposalSubject): string[] {
 
 function checkBoxes({ image, checks, skipped = [], named }: ProposalSubject): string[] {
   const platforms = image.platforms.length === 1 ? 'one platform' : `${image.platforms.length} platforms`;
+  const isPulled = checks.some(({ outcome }) => outcome.kind === 'checked');
   const found = named
     ? 'the registry has this digest, which an operator named'
     : `the registry says that ${code(image.tag)} is this digest`;
   return [
-    `- [x] **Pulled and verified**: ${found}, ${platforms}`,
+    `- [x] **${isPulled ? 'Pulled and verified' : 'Verified'}**: ${found}, ${platforms}`,
     ...checks.flatMap(checkBox),
     // Those of checks are told with their check.
     ...skipped.filter(({ stage }) => stage !== undefined).map((waiver) => skippedBox(prose(nameOf(waiver)), waiver)),

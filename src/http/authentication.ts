@@ -36,12 +36,21 @@ export type AddressHeader = (typeof addressHeaders)[number];
 export type Authenticate = (head: RequestHead, body: () => Promise<Buffer>) => Authenticity | Promise<Authenticity>;
 
 export type Authenticity =
-  | { readonly authentic: true; readonly identity?: SenderIdentity }
+  /** `byHand`: it is a run that somebody has started by hand, and has proven that. */
+  | { readonly authentic: true; readonly identity?: SenderIdentity; readonly byHand?: boolean }
   /** `reason` is for the log; it repeats nothing secret. */
   | { readonly authentic: false; readonly reason: string };
 
 /** What the sender has proven about itself and its build. */
 export type SenderIdentity = Pick<ImagePush, 'commit' | 'sourceRepository' | 'actor' | 'buildId' | 'proven'>;
+
+/** Of who tells of an image that they have not built: only who they are. */
+export function withoutBuild({ actor, proven }: SenderIdentity): SenderIdentity {
+  return {
+    ...(actor !== undefined && { actor }),
+    ...(proven?.fields.includes('actor') && { proven: { ...proven, fields: ['actor'] } }),
+  };
+}
 
 export const authentic: Authenticity = { authentic: true };
 

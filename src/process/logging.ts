@@ -1,4 +1,3 @@
-import { type ChannelListener, subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { relative } from 'node:path';
 import { type Logger, pino } from 'pino';
 import { chainHashes } from '../config/chain-hashes.ts';
@@ -7,7 +6,6 @@ import { auditFileOf, decisionFileOf, type Role, roles } from '../config/roles.t
 import type { Audit } from '../domain/audit.ts';
 import type { ChainHash } from '../domain/decision-chain.ts';
 import type { Environment } from '../domain/environment.ts';
-import { masked } from '../domain/inert-text.ts';
 import type { Log } from '../domain/log.ts';
 import { gitHubSettings } from '../settings/github.ts';
 import { createSecretResolver, parseSecretReference, type SecretResolver } from '../settings/secrets.ts';
@@ -16,6 +14,7 @@ import { type AuditWriter, createAuditFile } from '../telemetry/audit-file.ts';
 import { createAuditPost } from '../telemetry/audit-post.ts';
 import { createDecisionFile } from '../telemetry/decision-file.ts';
 import { createMask } from '../telemetry/mask.ts';
+import { logOutgoing } from '../telemetry/outgoing-requests.ts';
 
 /** Log and audit log of a process. Secrets of the configuration are masked in both. */
 export interface Logging {
@@ -169,60 +168,4 @@ function collectLines(writer: AuditWriter, begin: () => void) {
     return taken;
   };
   return { writer, take, audit: createAudit({ write }) };
-}
-
-/** What undici's channels tell; `response` and `error` each on a channel of its own. */
-interface OutgoingMessage {
-  /** Undici's own object, as far as it is documented: https://github.com/nodejs/undici/blob/main/docs/docs/api/DiagnosticsChannel.md */
-  readonly request: { readonly method: string; readonly origin: string | URL; readonly path: string };
-  readonly response: { readonly statusCode: number };
-  readonly error: Error & { readonly code?: string };
-}
-
-/**
- * Logs, at level debug, every request that this process sends by `fetch` (to registries, GitHub, Slack, Discord, Landfall's own tools)
- * and what is answered. No headers, no bodies, no query, and nothing of a path that looks like a token.
- * @returns stops it
- */
-function logOutgoing(log: Pick<Log, 'debug'>): () => void {
-  const begun = new WeakMap<object, { readonly number: number; readonly at: number }>();
-  let count = 0;
-  const about = (request: OutgoingMessage['request']) => {
-    const { number, at } = begun.get(request) ?? { number: 0, at: performance.now() };
-    const { method, origin, path } = request;
-    return { request: number, method, url: shownUrl(String(origin), path), duration_ms: Math.round(performance.now() - at) };
-  };
-  const listeners: Readonly<Record<string, (message: OutgoingMessage) => void>> = {
-    'undici:request:create': ({ request }) => {
-      count += 1;
-      begun.set(request, { number: count, at: performance.now() });
-      const { duration_ms, ...asked } = about(request);
-      log.debug(asked, 'a request goes out');
-    },
-    'undici:request:headers': ({ request, response }) =>
-      log.debug({ ...about(request), status: response.statusCode }, 'its answer comes in'),
-    'undici:request:error': ({ request, error }) =>
-      log.debug({ ...about(request), reason: error.code ?? error.name }, 'a request got no answer'),
-  };
-  const channels = Object.entries(listeners) as [string, ChannelListener][];
-  for (const [channel, listener] of channels) subscribe(channel, listener);
-  return () => {
-    for (const [channel, listener] of channels) unsubscribe(channel, listener);
-  };
-}
-
-const longestPath = 500;
-
-function shownUrl(origin: string, path: string): string {
-  const [withoutQuery = '', query] = path.split('?', 2);
-  const segments = withoutQuery
-    .slice(0, longestPath)
-    .split('/')
-    .map((segment) => (isLikeToken(segment) ? masked : segment));
-  return `${origin}${segments.join('/')}${query === undefined ? '' : '?…'}`;
-}
-
-/** The URLs of webhooks end in their secret: letters of both cases, and digits, at length. Digests and commits are neither. */
-function isLikeToken(segment: string): boolean {
-  return segment.length >= 20 && /[A-Z]/.test(segment) && /[a-z]/.test(segment) && /\d/.test(segment);
 }

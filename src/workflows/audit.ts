@@ -8,7 +8,7 @@ export interface AuditSinks extends Sinks {
 
 const { audit } = proxySinks<AuditSinks>();
 
-/** Both are null if the decision is about every service. */
+/** Both are null if the decision is about every service. `repository`: of its image. */
 type On = { readonly service: string | null; readonly repository: string | null } & Partial<
   Pick<DecisionEntry, 'source' | 'stage' | 'step' | 'digest' | 'started'>
 >;
@@ -28,7 +28,8 @@ export function recordDecision(action: string, { by, reason }: DecisionAuthor, {
     action,
     by,
     services: service === null ? [] : [service],
-    repositories: repository === null ? [] : [repository],
+    images: repository === null ? [] : [repository],
+    repositories: [],
     ...on,
     ...(reason && { reason }),
   });

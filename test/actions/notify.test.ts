@@ -101,7 +101,7 @@ describe('the action notify', function () {
       const taken = await step({ url, image: 'ghcr.io/Test-Org/App', tags: 'v1, dev' });
       assert.deepEqual([taken.exitCode, taken.outputs.rollouts], [0, ['resolve:app:v1', 'resolve:app:dev']], taken.printed);
       const [entry] = served[0]?.audited ?? [];
-      assert.deepEqual(entry?.repositories, ['ghcr.io/test-org/app']);
+      assert.deepEqual([entry?.images, entry?.repositories], [['ghcr.io/test-org/app'], ['test-org/app']]);
       const outside = await step({ url, image: 'ghcr.io/other/app' });
       assert.equal(outside.exitCode, 1);
       assert.match(outside.printed, /::error::Landfall answered 400: Expected an image that begins with the prefix/);
@@ -131,6 +131,7 @@ describe('the action notify', function () {
     const spellings: [Given, string[]][] = [
       [{ tags: '', tag: 'dev' }, ['dev']],
       [{ tags: ' dev ' }, ['dev']],
+      [{ image: `https://${image}` }, ['dev']],
       [{ tags: 'v1.0\nv1\nlatest\n' }, three],
       [{ tags: 'v1.0\r\nv1, latest,,' }, three],
       [{ tags: '["v1.0", "v1", "latest", "v1"]' }, three],
@@ -247,6 +248,13 @@ describe('the action notify', function () {
     assert.match(ignored.printed, /::warning::.*no service follows it/);
   });
 
+  it('tells of the shorter versions as well, and asks for the same again, where it is told to', async () => {
+    await step({ tags: 'v1.2.3,latest,v1.2.3-rc.1', 'expand-versions': 'true', again: 'true' });
+    assert.deepEqual(sent(), [
+      { image: 'ghcr.io/test-org/app', tags: ['v1', 'v1.2', 'v1.2.3', 'latest', 'v1.2.3-rc.1'], again: true },
+    ]);
+  });
+
   it('is bundled from the sources that are here', async () => {
     assert.equal(await isStale(action), false, 'run node scripts/build-actions.mjs');
   });
@@ -261,6 +269,8 @@ describe('the action notify', function () {
       'image',
       'tags',
       'tag',
+      'expand-versions',
+      'again',
       'timeout-seconds',
     ]);
     assert.deepEqual(Object.keys(outputs), ['rollouts', 'links']);

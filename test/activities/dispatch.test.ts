@@ -126,18 +126,19 @@ describe('dispatch', function () {
     });
   });
 
-  it('carries tag, digest, commit and run where the shape is image-push, the tags as a JSON text', async () => {
+  it('carries the name of the image, tag, digest, commit and run where the shape is image-push, the tags as a JSON text', async () => {
     const push = { commit: 'c0ffee', sourceRepository: 'team/source', buildId: '4711' };
     const input = inputOf({ dispatch: { repository, event: 'image_published', payload: 'image-push' }, push });
     await dispatch(input);
     const { timestamp, ...others } = payload();
     assert.match(String(timestamp), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
     assert.deepEqual(others, {
-      repository: 'team/source',
+      repository: 'team/web',
       tags: '["latest"]',
       digest: input.image.digest,
       commit: 'c0ffee',
       run_id: '4711',
+      source_repository: 'team/source',
     });
   });
 

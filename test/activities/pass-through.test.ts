@@ -65,6 +65,7 @@ describe('passing a push on', function () {
       digest,
       commit: 'c0ffee',
       run_id: '7',
+      source_repository: '',
     });
   });
 

@@ -83,6 +83,7 @@ describe('failed deliveries of webhooks', function () {
       services: [],
       action: 'redeliver',
       status: 'checked',
+      images: [],
       repositories: [repository],
       redelivered: [missed.id],
     });

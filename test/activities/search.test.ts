@@ -133,7 +133,7 @@ describe('searching a registry for missed pushes', function () {
     const second = await search(first.memory);
     assert.deepEqual(second.found, [named(plan, 'latest', digest), named(plan, 'next', created)]);
     assert.deepEqual(
-      [second.entry.outcome, second.entry.services, second.entry.repositories, second.entry.registry],
+      [second.entry.outcome, second.entry.services, second.entry.images, second.entry.registry],
       ['found', [plan.service], [plan.repository], proxy.host],
     );
     assert.equal(await askedFor(plan), 1, 'one look-up looks at all tags of a service');

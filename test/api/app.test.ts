@@ -258,7 +258,7 @@ describe('the webhook listener', () => {
     const answer = await ingress.post(distribution, body, headers);
     assert.equal(answer.status, 200);
     assert.deepEqual(await answer.json(), { ignored: 'no service follows 127.0.0.1:5055/team/app:1.0' });
-    assert.equal(ingress.audited().at(-1)?.repository, '127.0.0.1:5055/team/app');
+    assert.equal(ingress.audited().at(-1)?.image, '127.0.0.1:5055/team/app');
   });
 });
 

@@ -11,6 +11,7 @@ const request = (overrides: Partial<RequestEntry> = {}): RequestEntry => ({
   status: 429,
   services: [],
   action: null,
+  images: [],
   repositories: [],
   rollouts: [],
   resolving: [],
@@ -29,18 +30,18 @@ describe('the audit of requests', () => {
     assert.equal(written.length, 2);
     for (const line of written) {
       assert.equal(line.indexOf('\n'), line.length - 1);
-      const { services: _services, repositories: _repositories, ...same } = entry;
-      assert.deepEqual(JSON.parse(line), { ...same, service: null, repository: null });
+      const { services: _services, images: _images, repositories: _repositories, ...same } = entry;
+      assert.deepEqual(JSON.parse(line), { ...same, service: null, repository: null, image: null });
     }
   });
 
   it('joins names by commas in its line alone, in which they are found again', () => {
     const written: string[] = [];
     const audit = createAudit({ write: (line: string) => written.push(line) });
-    audit(request({ services: ['web', 'api'], repositories: ['ghcr.io/team/web', 'ghcr.io/team/api'] }));
+    audit(request({ services: ['web', 'api'], repositories: ['team/web'], images: ['ghcr.io/team/web', 'ghcr.io/team/api'] }));
     const [line = ''] = written;
-    const { service, repository } = JSON.parse(line) as RequestLine;
-    assert.deepEqual([service, repository], ['web,api', 'ghcr.io/team/web,ghcr.io/team/api']);
+    const { service, repository, image } = JSON.parse(line) as RequestLine;
+    assert.deepEqual([service, repository, image], ['web,api', 'team/web', 'ghcr.io/team/web,ghcr.io/team/api']);
     assert.deepEqual([servicesIn({ service }), servicesIn({ service: null })], [['web', 'api'], []]);
     assert.match(line, /^\{"timestamp":"[^"]+","event_type":"webhook_received","source":"quay",/);
   });

@@ -20,6 +20,14 @@ describe('the starts that pushes are worth', () => {
     assert.deepEqual(startsOf([push('latest')]), { rollouts: [], lookUps: ['web latest', 'job latest'] });
   });
 
+  it('are look-ups of these very tags where somebody asks for them again', () => {
+    const { lookUps } = planStarts({ pushes: [push('1.0.0')], namesOneOfSeveralTags: false, again: true }, finders);
+    assert.deepEqual(
+      lookUps.map(({ manual, push: { tag } }) => [manual, tag]),
+      [[true, '1.0.0']],
+    );
+  });
+
   it('are none for a tag that nobody follows, and none for a repository that nobody follows', () => {
     assert.deepEqual(startsOf([push('nightly', digest), push('latest', digest, 'ghcr.io/team/other')]), {
       rollouts: [],

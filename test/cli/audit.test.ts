@@ -16,7 +16,8 @@ const request = (overrides: object = {}): AuditLine => ({
   status: 202,
   service: 'web',
   action: 'published',
-  repository: 'ghcr.io/team/web',
+  repository: 'team/source',
+  image: 'ghcr.io/team/web',
   rollouts: ['rollout:web:latest:0123456789ab'],
   resolving: [],
   remote_address: '192.0.2.7',
@@ -31,7 +32,8 @@ const decision = (overrides: object = {}): AuditLine => ({
   outcome: 'accepted',
   status: 'accepted',
   service: 'web',
-  repository: 'ghcr.io/team/web',
+  repository: null,
+  image: 'ghcr.io/team/web',
   action: 'skip',
   by: 'ann',
   reason: 'known',
@@ -59,7 +61,7 @@ describe('landfall audit', () => {
   it('prints one line for each entry: who came, what was answered, and what came of it', async () => {
     const entries = [
       request(),
-      request({ outcome: 'limited', status: 429, service: null, repository: null, rollouts: [], omitted: 41 }),
+      request({ outcome: 'limited', status: 429, service: null, repository: null, image: null, rollouts: [], omitted: 41 }),
       request({ outcome: 'ignored', status: 200, rollouts: [], ignored: 'no tag' }),
       decision(),
       {

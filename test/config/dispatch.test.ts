@@ -1,14 +1,31 @@
 import assert from 'node:assert/strict';
+import { loadConfiguration } from '../../src/config/load.ts';
 import { planOf, plansFor } from '../../src/config/plans.ts';
 import { parseRepository, type Tag } from '../../src/domain/image-reference.ts';
 import { dispatchOfPush } from '../../src/domain/plan.ts';
+import { product } from '../../src/product.ts';
 import { settingsIn } from '../support/plans.ts';
-import { load, problemsIn } from './support.ts';
+import { load, problemsIn, withFile } from './support.ts';
 
 const github = 'forge: { github: { token: env:T } }';
 const env = { T: 't' };
 const service = (settings: string, more = ''): string =>
   `${github}\n${more}\nservices:\n  - image: quay.io/team/app\n    ${settings}\n`;
+
+describe('a dispatch beside a change', () => {
+  const warningsOf = (settings: string) =>
+    withFile(service(`change: { repository: a/b, file: f }\n    ${settings}`), (file) => {
+      const loaded = loadConfiguration(file, env, product);
+      assert.ok('configuration' in loaded, JSON.stringify(loaded));
+      return loaded.warnings.map(({ message }) => message).filter((message) => message.startsWith('dispatch'));
+    });
+
+  it('is warned of where it tells the repository that the change is proposed to', () => {
+    const [warning = '', ...more] = warningsOf('dispatch: { repository: a/b, event: image_published }');
+    assert.match(warning, /dispatch tells a\/b of what Landfall proposes there itself.*each push gets two/);
+    assert.deepEqual([more, warningsOf('dispatch: { repository: a/c, event: image_published }')], [[], []]);
+  });
+});
 
 describe('a dispatch per push', () => {
   it('is all that such a service does, whatever the defaults say', () => {

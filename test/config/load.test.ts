@@ -143,7 +143,7 @@ services: []
         {
           notifier: {
             kind: 'discord',
-            events: ['approval', 'blocked', 'delivered', 'rolled-back', 'failed', 'expired'],
+            events: ['proposed', 'approval', 'blocked', 'delivered', 'rolled-back', 'failed', 'expired'],
             settings: { url: 'env:A' },
             updates: 'rollout',
           },

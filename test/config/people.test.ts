@@ -5,7 +5,7 @@ import type { Repository } from '../../src/domain/image-reference.ts';
 import { load, problemsIn } from './support.ts';
 
 const env = { SECRET: 's' };
-const usual = ['approval', 'blocked', 'delivered', 'rolled-back', 'failed', 'expired'];
+const usual = ['proposed', 'approval', 'blocked', 'delivered', 'rolled-back', 'failed', 'expired'];
 
 function notifiers(written: string, image = 'ghcr.io/team/app') {
   const text = `forge: { github: { token: env:SECRET } }\nservices: [{ image: ghcr.io/team/* }]\nnotify: [${written}]`;

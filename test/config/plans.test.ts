@@ -158,7 +158,7 @@ services:
   });
 
   for (const [keys, target] of [
-    ['', { kind: 'compose', services: ['app'] }],
+    ['', { kind: 'compose', services: ['app'], orByImage: true }],
     ['services: [web]', { kind: 'compose', services: ['web'] }],
     ['path: spec.image', { kind: 'yaml', path: 'spec.image' }],
     ['path: [a.image, "{service}.image"]', { kind: 'yaml', path: ['a.image', 'app.image'] }],
@@ -190,7 +190,12 @@ services:
       [
         { file: 'app/values.yaml', target: { kind: 'images' }, pin: 'tag@digest', value: 'reference' },
         { file: 'production.env', target: { kind: 'env', key: 'app' }, pin: 'tag', value: 'reference' },
-        { file: 'docker-compose.yml', target: { kind: 'compose', services: ['app'] }, pin: 'tag', value: 'reference' },
+        {
+          file: 'docker-compose.yml',
+          target: { kind: 'compose', services: ['app'], orByImage: true },
+          pin: 'tag',
+          value: 'reference',
+        },
       ],
     );
     assert.deepEqual([db.file, db.also], ['b', undefined]);
@@ -449,7 +454,7 @@ services:
   it('writes to the compose service of its own name where a pattern gave it', () => {
     const text = 'services: [{ image: ghcr.io/team/*, change: { repository: ./d, file: "{service}.yml" } }]';
     const [plan] = plansFor(load(text), repository('ghcr.io/team/app'), latest);
-    assert.deepEqual(plan?.stages[0]?.change?.target, { kind: 'compose', services: ['app'] });
+    assert.deepEqual(plan?.stages[0]?.change?.target, { kind: 'compose', services: ['app'], orByImage: true });
     assert.equal(plan?.stages[0]?.change?.file, 'app.yml');
   });
 

@@ -332,6 +332,30 @@ describe('an edit of a manifest', () => {
     assert.deepEqual(edit.after, [value, value]);
   });
 
+  describe('by default', () => {
+    const byDefault = change({ ...compose, orByImage: true });
+    const edited = (text: string) => editManifest(text, byDefault, image).text;
+    const value = `ghcr.io/team/app:v2@${digest}`;
+
+    it('changes the service of that name, else the only one that uses the image, and finds the way back', () => {
+      const named = 'services:\n  web: {image: "ghcr.io/team/app:v1"}\n  app-service: {image: "ghcr.io/team/app:v1"}\n';
+      assert.equal(edited(named), named.replace('ghcr.io/team/app:v1', value));
+      const other = 'services:\n  app-service:\n    image: ghcr.io/team/app:v1 # ours\n  db: {image: postgres}\n';
+      const edit = editManifest(other, byDefault, image);
+      assert.equal(edit.text, other.replace('ghcr.io/team/app:v1', value));
+      const restored = restoreManifest(edit.text, byDefault, image, edit);
+      assert.ok(restored.kind === 'restored' && restored.text === other);
+    });
+
+    it('asks for services where several use the image, or none', () => {
+      const several = 'services: {one: {image: ghcr.io/team/app}, two: {image: "ghcr.io/team/app:v1"}}';
+      const expected = /several use ghcr\.io\/team\/app: services\.one\.image, services\.two\.image; let change\.services name/;
+      assert.throws(() => edited(several), { name: 'EditRefused', message: expected });
+      const none = 'services: {one: {image: postgres}}';
+      assert.throws(() => edited(none), { name: 'TargetNotFound', message: /its services are: one; let change\.services name/ });
+    });
+  });
+
   it('returns the very text where the image stands there already', () => {
     const text = `services: {web: {image: 'ghcr.io/team/app:v2@${digest}'}}`;
     assert.equal(editManifest(text, change(compose), image).text, text);
@@ -346,7 +370,7 @@ describe('an edit of a manifest is refused', () => {
       'services: {api: {image: a}, db: {image: b}}',
       change(compose),
       'TargetNotFound',
-      /^file\.yml has no service 'web'; its services are: api, db$/,
+      /^file\.yml has no service 'web'; its services are: api, db; let change\.services name/,
     ],
     [
       'where the file has no services',

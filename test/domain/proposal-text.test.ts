@@ -236,6 +236,14 @@ describe('the body of a proposal', () => {
     }
   });
 
+  it('says no more than what was done: an image without checks is not pulled, and one by its tag is not pinned', () => {
+    const skipped = { kind: 'skipped', by: 'ann', reason: 'x' } as const;
+    for (const checks of [[], checksOf({ scan: skipped })])
+      assert.match(proposalBody(subject({ checks })), /^- \[x\] \*\*Verified\*\*: the registry says/m);
+    assert.match(proposalBody(subject({ byTag: true })), /^_Proposed by Landfall\. Only the tag is written: if it moves/m);
+    assert.match(proposalBody(subject({ byTag: false })), /is pinned by its digest/);
+  });
+
   it('leaves the box of a skipped check empty, and says who skipped it and why', () => {
     const waiver = { kind: 'skipped', by: 'ann', reason: 'no fix exists yet' } as const;
     const body = proposalBody(subject({ checks: checksOf({ scan: waiver, smoke: waiver }) }));

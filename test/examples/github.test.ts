@@ -7,6 +7,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { z } from 'zod';
+import { loadConfiguration } from '../../src/config/load.ts';
+import { product } from '../../src/product.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const folder = join(root, 'examples/github');
@@ -42,6 +44,17 @@ const workflows = readdirSync(folder).map((file) => {
   return { file, text, workflow, steps: Object.values(workflow.jobs).flatMap(({ steps }) => steps) };
 });
 const named = (file: string) => workflows.find((workflow) => workflow.file === file) ?? assert.fail(`no ${file}`);
+
+describe('the configurations of examples', () => {
+  for (const file of readdirSync(join(root, 'examples')).filter((name) => name.endsWith('.yaml'))) {
+    it(`${file} tells no repository of what is proposed there: a workflow could propose it again`, () => {
+      const loaded = loadConfiguration(join(root, 'examples', file), {}, product, { secretsFor: [] });
+      assert.ok('configuration' in loaded, JSON.stringify(loaded));
+      for (const { change, dispatch } of loaded.configuration.services.flatMap(({ stages }) => stages))
+        assert.ok(change === undefined || dispatch?.repository !== change.repository);
+    });
+  }
+});
 
 describe('the workflows of examples/github', () => {
   it('use each action', () => {
@@ -91,6 +104,26 @@ describe('the workflows of examples/github', () => {
   });
 });
 
+describe('what a workflow runs', () => {
+  it('helm-upgrade.yml: an upgrade to the image of the commit', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'landfall-helm-'));
+    try {
+      await writeFile(join(folder, 'helm'), '#!/bin/sh\necho "$@"; cat "$RUNNER_TEMP/kubeconfig"\n', { mode: 0o755 });
+      const { workflow, steps } = named('helm-upgrade.yml');
+      assert.deepEqual(workflow.on.repository_dispatch?.types, ['QUAY_BUILD_SUCCESS']);
+      const script = steps.find(({ run }) => run !== undefined)?.run ?? assert.fail('no script');
+      const env = { PATH: `${folder}:${process.env.PATH}`, RUNNER_TEMP: folder, KUBECONFIG_TEXT: 'a: b' };
+      const { stdout } = spawnSync('bash', ['-e', '-c', script], {
+        env: { ...env, GITHUB_SHA: '42d4a62c53350993ea41069e9f2cfdefb0df097d' },
+        encoding: 'utf8',
+      });
+      assert.match(stdout, /^upgrade app charts\/app --install --atomic .*--set-string image\.tag=42d4a62\na: b\n$/);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+});
+
 describe('triggering by hand', () => {
   const { workflow, steps } = named('trigger-by-hand.yml');
   let outputs: string;
@@ -122,17 +155,16 @@ describe('triggering by hand', () => {
     ['ghcr.io/team/app:v1', 'name=ghcr.io/team/app\ntag=v1\n'],
     ['localhost:5001/team/app:v1', 'name=localhost:5001/team/app\ntag=v1\n'],
     [`ghcr.io/team/app:v1@sha256:${'a'.repeat(64)}`, 'name=ghcr.io/team/app\ntag=v1\n'],
+    ['ghcr.io/team/app', 'name=ghcr.io/team/app\ntag=latest\n'],
+    ['localhost:5001/team/app', 'name=localhost:5001/team/app\ntag=latest\n'],
+    ['$(touch x)', 'name=$(touch x)\ntag=latest\n'],
   ] as const) {
     it(`tells '${image}' as image and tag`, async () => assert.deepEqual(await split(image), { status: 0, said: expected }));
   }
-  for (const image of [
-    'ghcr.io/team/app',
-    'localhost:5001/team/app',
-    `ghcr.io/team/app@sha256:${'a'.repeat(64)}`,
-    '$(touch x)',
-  ]) {
-    it(`refuses '${image}', which has no tag`, async () => assert.deepEqual(await split(image), { status: 1, said: '' }));
-  }
+
+  it('begins anew, whatever the last verdict was', () => {
+    assert.equal(steps.find(({ id }) => id === 'landfall')?.with?.again, true);
+  });
 });
 
 describe('updating images in a job', () => {

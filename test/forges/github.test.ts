@@ -365,4 +365,19 @@ describe('the forge github', function () {
       ['success', 'pending', 'success'],
     );
   });
+
+  it('says nothing on the commit where the token may not, and goes on', async () => {
+    const setting = await setUp();
+    const { github } = setting;
+    const head = await proposed(setting);
+    for (const [token, more] of [
+      ['least', {}],
+      ['reader', { statuses: 'read' }],
+    ] as const) {
+      github.addToken(token, { login: token, permissions: { contents: 'write', pull_requests: 'write', ...more } });
+      const forge = forgeOf(github, { token });
+      await forge.reportChecks(fullName, head, [{ context: 'landfall/scan', state: 'success', description: 'no findings' }]);
+    }
+    assert.deepEqual(github.repository(fullName).statuses, []);
+  });
 });

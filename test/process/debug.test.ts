@@ -151,6 +151,8 @@ describe('what a process writes at level debug', function () {
     outside = createServer((request, response) => {
       seen.push(`${request.url} ${request.headers.authorization ?? ''}`);
       if (request.url?.startsWith('/token')) return void response.end(JSON.stringify({ token: 'canary-issued-token' }));
+      if (request.url?.startsWith('/api/v3/repos/'))
+        return void response.writeHead(201, { 'content-type': 'application/json' }).end(JSON.stringify({ said: 'taken' }));
       if (request.url?.startsWith('/api/')) return void response.writeHead(404, { 'content-type': 'application/json' }).end('{}');
       if (request.headers.authorization === 'Bearer canary-issued-token')
         return void response.writeHead(404, { 'docker-distribution-api-version': 'registry/2.0' }).end();
@@ -262,6 +264,11 @@ log: { level: trace }
       ['/webhook/image-published', { ...json, 'x-github-delivery': 'shown', 'x-gitea-event': 'canary-of-another-source' }],
       ['/webhook/image-published', json, `{"secret":${JSON.stringify(canaries.WEBHOOK_SECRET)}`],
       ['/webhook/image-published', { 'content-type': canaries.PATH_TOKEN }],
+      [
+        `/webhook/quay/${path}`,
+        json,
+        `{"said":"shown","token":"canary-nobody-knows","again":${JSON.stringify(canaries.GH_PAT)}}`,
+      ],
       [`/${canaries.GH_PAT}`, {}, undefined, 'PUT'],
     ];
     const statuses: number[] = [];
@@ -279,7 +286,11 @@ log: { level: trace }
     assert.equal(headersOf(came[7])?.cookie, masked);
     const ofSource = headersOf(came[9]);
     assert.deepEqual([ofSource?.['x-github-delivery'], ofSource?.['x-gitea-event']], ['shown', masked]);
-    assert.equal(came[12]?.path, '/[masked]');
+    assert.equal(came.at(-1)?.path, '/[masked]');
+    const authentic = went.find(({ body }) => String(body).includes('shown'));
+    assert.equal(authentic?.body, `{"said":"shown","token":"${masked}","again":"${masked}"}`);
+    assert.match(String(authentic.reason), /^Expected /);
+    assert.ok(went.every(({ body, outcome }) => body === undefined || outcome !== 'unauthenticated'));
     await assertNoCanary();
   });
 
@@ -292,6 +303,9 @@ log: { level: trace }
     assert.ok(configuration.forge.github);
     const octokit = await connectGitHub(configuration.forge.github, secrets).clientFor('pitchconnect/app');
     await assert.rejects(octokit.request('GET /rate_limit?x=canary-in-a-query'));
+    const payload = { text: '42d4a62', password: 'canary-nobody-knows' };
+    const named = { owner: 'pitchconnect', repo: 'app', event_type: 'QUAY_BUILD_SUCCESS', client_payload: payload };
+    await octokit.rest.repos.createDispatchEvent(named);
     await fetch(`http://${host}/api/webhooks/123456789/CanaryAbcdefGhijkl0123456789?wait=canary`).catch(() => undefined);
     await assert.rejects(fetch(`http://127.0.0.1:${await reservePort()}/gone`));
     assert.ok(
@@ -316,6 +330,14 @@ log: { level: trace }
       seen.join(),
     );
     assert.ok(came.some(({ status, method, request }) => status === 401 && method === 'HEAD' && typeof request === 'number'));
+    const event = { event_type: 'QUAY_BUILD_SUCCESS', client_payload: { text: '42d4a62', password: masked } };
+    const dispatched = came.find(({ body }) => typeof body === 'string');
+    assert.deepEqual(JSON.parse(String(dispatched?.body)), event);
+    const answers = logged('its answer says').filter(({ request }) => request === dispatched?.request);
+    assert.deepEqual(
+      answers.map(({ answer }) => answer),
+      ['{"said":"taken"}'],
+    );
     assert.ok(logged('a request got no answer').some(({ reason }) => reason === 'ECONNREFUSED'));
     await assertNoCanary();
   });
@@ -331,6 +353,7 @@ log: { level: trace }
         ...{
           status: 'accepted',
           services: ['web'],
+          images: [],
           repositories: [],
           action: 'hold',
           by: 'ann',

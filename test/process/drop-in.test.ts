@@ -111,15 +111,23 @@ describe('in place of quay-github-actions-dispatch', function () {
   });
 
   it('passes a build of three tags on once, and once again for the next build', async () => {
-    const build = await exampleBuild();
+    const build = { ...(await exampleBuild()), build_id: 'first' };
     assert.equal(await send(build, quay), 202);
     await eventually('the event', async () => dispatched().length > 0);
     // Quay sends again what it has no answer to.
-    assert.equal(await send(build, quay), 202);
+    assert.equal(await send(build, quay), 200);
     assert.equal(await send({ ...build, build_id: 'second' }, quay), 202);
     await untilEnded('second');
     assert.deepEqual(dispatched(), [event, event]);
     assert.equal(github.requests.length, 2);
+  });
+
+  it("passes Quay's test notification on each time, though its build is always the same", async () => {
+    const before = dispatched().length;
+    for (const times of [1, 2]) {
+      assert.equal(await send(await exampleBuild(), quay), 202);
+      await eventually(`event ${times}`, async () => dispatched().length === before + times);
+    }
   });
 
   it('follows every tag', async () => {

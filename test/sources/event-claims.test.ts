@@ -84,7 +84,10 @@ describe('the jobs whose events are taken', () => {
         // Nobody here is known by an account at GitLab.
         proven: { by: 'token', fields: ['commit', 'sourceRepository', 'actor'] },
       },
+      byHand: false,
     });
+    const byHand = await gitlab({ pipeline_source: 'web' });
+    assert.ok(byHand.authentic && byHand.byHand);
     for (const namespace_path of [
       'group-evil',
       'groupsub',

@@ -148,6 +148,35 @@ describe('the receiver of events of CI jobs', () => {
     assert.equal(pushes[1]?.deliveryId, deliveryId);
   });
 
+  it('begins anew where a run by hand says so, and only there', async () => {
+    const asked: unknown[] = [];
+    accept = async (received) => {
+      asked.push(received.again);
+      pushes.push(...received.pushes);
+      return await acceptAll(received);
+    };
+    const again = { ...event, again: true };
+    const byHand = { ...json, ...bearer(await tokenOf({ event_name: 'workflow_dispatch' })) };
+    assert.equal((await post(again, byHand)).status, 202);
+    assert.equal((await post(event, byHand)).status, 202);
+    assert.deepEqual(asked, [true, false]);
+    const refused = await post(again);
+    assert.equal(refused.status, 400);
+    assert.match(await refused.text(), /only from a run that somebody has started by hand/);
+    assert.equal((await post({ ...event, again: 'yes' }, byHand)).status, 400);
+  });
+
+  it('takes for the source of an image neither who asks for it again, nor who passes it on', async () => {
+    for (const [event_name, more] of [
+      ['workflow_dispatch', { again: true }],
+      ['repository_dispatch', {}],
+    ] as const) {
+      await post({ ...event, ...more }, { ...json, ...bearer(await tokenOf({ event_name })) });
+      const { commit, sourceRepository, actor, proven } = pushes.pop() ?? {};
+      assert.deepEqual([commit, sourceRepository, actor, proven?.fields], [undefined, undefined, 'octocat', ['actor']]);
+    }
+  });
+
   it('leaves out what a token says of itself in an unexpected form', async () => {
     await post(event, {
       ...json,

@@ -96,7 +96,10 @@ describe('a repository_dispatch at the GitHub receiver', () => {
     const tagsOf = (payload: object) => parse(dispatched({ tag: null, ...payload })).pushes.map(({ tag }) => tag as string);
     assert.deepEqual(tagsOf({ tags: ['v2'] }), ['v2']);
     assert.deepEqual(tagsOf({ tags: '["v2"]', image: `${image}:v2` }), ['v2']);
-    for (const tags of ['v2', '[7]', '{}', '"v2"', 7, {}, '["v2"', '["no tag"]', '[]', Array(101).fill('v2')]) {
+    assert.deepEqual(tagsOf({ tags: 'v2\nv3, latest' }), ['v2', 'v3', 'latest']);
+    assert.deepEqual(tagsOf({ tags: `["${image}:v2", "v3"]` }), ['v2', 'v3']);
+    assert.equal(push({ repository: image, source_repository: 'team/source' })?.sourceRepository, 'team/source');
+    for (const tags of ['no tag!', '[7]', '{}', '"v2"', 7, {}, '["v2"', '["no tag"]', '[]', Array(101).fill('v2')]) {
       assert.throws(() => tagsOf({ tags }), { status: 400 }, JSON.stringify(tags).slice(0, 40));
     }
     assert.throws(() => tagsOf({ tags: '["v2","v3"]', image: `${image}:v2` }), { status: 400, message: /without a tag/ });

@@ -301,14 +301,14 @@ describe('the audit log of a process', () => {
     const entry: DecisionEntry = {
       timestamp: '2026-01-02T03:04:05.678Z',
       ...{ event_type: 'decision_made', source: 'operator', outcome: 'accepted', status: 'accepted', action: 'hold' },
-      ...{ services: ['web'], repositories: [], by: 'ann (unverified)', reason: 'canary', workflow: 'lane:web' },
+      ...{ services: ['web'], images: [], repositories: [], by: 'ann (unverified)', reason: 'canary', workflow: 'lane:web' },
     };
     audit(entry);
     await close();
     const line = {
       timestamp: '2026-01-02T03:04:05.678Z',
       ...{ event_type: 'decision_made', source: 'operator', outcome: 'accepted' },
-      ...{ service: 'web', action: 'hold', status: 'accepted', repository: null },
+      ...{ service: 'web', action: 'hold', status: 'accepted', repository: null, image: null },
       ...{ by: 'ann (unverified)', reason: '[masked]', workflow: 'lane:web' },
     };
     const wanted = `${JSON.stringify(line)}\n`;
@@ -335,7 +335,7 @@ describe('the audit logs of processes that share a configuration', function () {
   const search = (action: string): SearchEntry => ({
     timestamp: '2026-01-02T03:04:05.678Z',
     ...{ event_type: 'registry_searched', source: 'search', outcome: 'found', status: 'searched', action },
-    ...{ services: ['web'], repositories: [], registry: 'ghcr.io', found: [] },
+    ...{ services: ['web'], images: [], repositories: [], registry: 'ghcr.io', found: [] },
   });
 
   it('are files of their own, as none may be rotated under the hands of another', async () => {

@@ -143,12 +143,12 @@ describe('the log of decisions', function () {
     });
     const request: RequestEntry = {
       ...{ timestamp: '2026-01-02T03:04:05.678Z', event_type: 'webhook_received', source: 'github', outcome: 'ignored' },
-      ...{ status: 200, services: [], action: null, repositories: [], rollouts: [], resolving: [] },
+      ...{ status: 200, services: [], action: null, images: [], repositories: [], rollouts: [], resolving: [] },
       ...{ remote_address: '192.0.2.1', duration_ms: 1 },
     };
     const decision: DecisionEntry = {
       ...{ timestamp: '2026-01-02T03:04:05.678Z', event_type: 'decision_made', source: 'operator', outcome: 'accepted' },
-      ...{ status: 'accepted', action: 'hold', services: ['web'], repositories: [], by: 'ann', workflow: 'lane:web' },
+      ...{ status: 'accepted', action: 'hold', services: ['web'], images: [], repositories: [], by: 'ann', workflow: 'lane:web' },
     };
     audit(decision);
     for (let count = 0; count < 500; count += 1) {

@@ -69,7 +69,13 @@ describe('decisions in the audit log', function () {
     await handle.signal('progress', { what: 'a review' });
     assert.equal(((await handle.result()) as RolloutState).status, 'delivered');
     const about = {
-      ...{ services: [plan.service], repositories: [plan.repository], digest: image.digest, workflow: handle.workflowId },
+      ...{
+        services: [plan.service],
+        images: [plan.repository],
+        repositories: [],
+        digest: image.digest,
+        workflow: handle.workflowId,
+      },
     };
     assert.deepEqual(await decisions(4), [
       { source: 'operator', action: 'retry', by: 'ann (unverified)', step: 'scan', ...about },
@@ -129,7 +135,7 @@ describe('decisions in the audit log', function () {
     );
     const about = {
       ...{ source: 'operator', by: 'ann (unverified)', workflow: lane.workflowId },
-      ...{ services: [plan.service], repositories: [plan.repository] },
+      ...{ services: [plan.service], images: [plan.repository], repositories: [] },
     };
     assert.deepEqual(await decisions(9), [
       { action: 'hold', reason: 'audit', ...about },
@@ -155,7 +161,7 @@ describe('decisions in the audit log', function () {
     const line = temporal.client.workflow.getHandle(globalHoldId);
     await line.executeUpdate(globalReleaseUpdate, { args: [{ by: 'bob' }] });
     await assert.rejects(line.executeUpdate(globalReleaseUpdate, { args: [{ by: 'bob' }] }));
-    const about = { source: 'operator', services: [], repositories: [], workflow: globalHoldId };
+    const about = { source: 'operator', services: [], images: [], repositories: [], workflow: globalHoldId };
     assert.deepEqual(await decisions(2), [
       { action: 'hold', by: 'ann (unverified)', reason: 'an incident', ...about },
       { action: 'release', by: 'bob (unverified)', ...about },

@@ -20305,59 +20305,8 @@ var githubRepositoryPattern = /^[A-Za-z0-9][A-Za-z0-9_-]*\/(?!\.{1,2}$)[A-Za-z0-
 
 // src/domain/image-reference.ts
 var digestPattern = /^sha256:[0-9a-f]{64}$/;
-var tagPattern = /^\w[\w.-]{0,127}$/;
-var hostPattern = /^(?:(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(?:\.(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?$/;
-var pathComponentPattern = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/;
-var imageIdPattern = /^[0-9a-f]{64}$/;
-var longestName = 255;
-var longestReference = 512;
-var dockerHubHosts = ["docker.io", "index.docker.io", "registry-1.docker.io"];
 function isDigest(text) {
   return digestPattern.test(text);
-}
-function isTag(text) {
-  return tagPattern.test(text);
-}
-var InvalidReference = class extends Error {
-  constructor(text, expected) {
-    super(`'${text.slice(0, 300)}' is not an image reference: ${expected}`);
-    this.name = "InvalidReference";
-  }
-};
-function parseReference(text) {
-  if (text.length > longestReference) throw new InvalidReference(text, `expected at most ${longestReference} characters`);
-  const { name, tag, digest } = splitReference(text);
-  if (digest !== void 0 && !isDigest(digest)) {
-    throw new InvalidReference(text, "expected sha256: and 64 lower-case hex digits after @");
-  }
-  if (tag !== void 0 && !isTag(tag)) {
-    throw new InvalidReference(text, "expected a tag of at most 128 letters, digits, _, . and - after the colon");
-  }
-  const repository = parseRepository(name, text);
-  return { repository, ...tag !== void 0 && { tag }, ...digest !== void 0 && { digest } };
-}
-function splitReference(text) {
-  const [, name = "", tag, digest] = /^((?:[^@]*\/)?[^@:]*)(?::([^@]*))?(?:@(.*))?$/s.exec(text) ?? [];
-  return { name, tag, digest };
-}
-function parseRepository(name, whole = name) {
-  if (name.length > longestReference) throw new InvalidReference(whole, `expected at most ${longestReference} characters`);
-  if (imageIdPattern.test(name)) throw new InvalidReference(whole, "expected a name, found the 64 hex digits of an image id");
-  const slash = name.indexOf("/");
-  const first = slash < 0 ? "" : name.slice(0, slash);
-  const isHost = /[.:]/.test(first) || first.toLowerCase() === "localhost";
-  const [host, path] = isHost ? [first, name.slice(slash + 1)] : ["docker.io", name];
-  if (!hostPattern.test(host)) throw new InvalidReference(whole, "expected a registry host before the first slash");
-  if (!path.split("/").every((component) => pathComponentPattern.test(component))) {
-    throw new InvalidReference(whole, "expected lower-case path components of letters and digits, separated by ., _, __ or -");
-  }
-  const isDockerHub = dockerHubHosts.includes(host.toLowerCase());
-  const registry = isDockerHub ? "docker.io" : host.toLowerCase();
-  const full = isDockerHub && !path.includes("/") ? `${registry}/library/${path}` : `${registry}/${path}`;
-  if (full.length > longestName) {
-    throw new InvalidReference(whole, `expected at most ${longestName} characters of registry and path`);
-  }
-  return full;
 }
 
 // actions/dispatch_on_image_push_success/src/inputs.ts
@@ -20376,7 +20325,7 @@ function readInputs(env) {
     targetRepo,
     token,
     event,
-    tags: readTags(),
+    tags: required("tags", "the tags that were pushed, usually as a JSON array"),
     digest: readDigest(),
     imageName: getInput("image_name"),
     apiUrl: readApiUrl(env)
@@ -20387,33 +20336,6 @@ function required(name, what) {
   if (value === "")
     throw new Error(`${name}: expected ${what}, found nothing: set the input (a secret that does not exist is empty)`);
   return value;
-}
-function readTags() {
-  const text = getInput("tags");
-  const expected = 'tags: expected a JSON array of at least one tag, such as ["latest", "v1.2.0"]';
-  if (text === "") throw new Error(`${expected}, found nothing: set the input to the tags that were pushed`);
-  const tags = parseJson(text);
-  if (!Array.isArray(tags)) throw new Error(`${expected}, found ${show(text)}`);
-  if (tags.length === 0) throw new Error(`${expected}, found an empty one`);
-  const wrong = tags.find((tag) => typeof tag !== "string" || !namesTag(tag));
-  if (wrong !== void 0) throw new Error(`${expected}, found ${show(JSON.stringify(wrong))} in it`);
-  return text;
-}
-function parseJson(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return void 0;
-  }
-}
-function namesTag(text) {
-  if (isTag(text)) return true;
-  try {
-    return parseReference(text).tag !== void 0;
-  } catch (error2) {
-    if (error2 instanceof InvalidReference) return false;
-    throw error2;
-  }
 }
 function readDigest() {
   const digest = getInput("digest");
@@ -20437,12 +20359,13 @@ function eventOf({ event, tags, digest, imageName }, env, now) {
   return {
     event_type: event,
     client_payload: {
-      repository: env.GITHUB_REPOSITORY ?? "",
+      repository: imageName || (env.GITHUB_REPOSITORY ?? ""),
       tags,
       digest,
       commit: env.GITHUB_SHA ?? "",
       run_id: env.GITHUB_RUN_ID ?? "",
       timestamp: now.toISOString().replace(/\.\d{3}Z$/, "Z"),
+      source_repository: env.GITHUB_REPOSITORY ?? "",
       ...imageName !== "" && { image: imageName }
     }
   };
@@ -20497,11 +20420,11 @@ try {
   if (token !== "") setSecret(token);
   const inputs = readInputs(process.env);
   await send(inputs, eventOf(inputs, process.env, /* @__PURE__ */ new Date()));
-  const result = `Sent ${inputs.event} to ${inputs.targetRepo}.`;
+  const result = `Dispatched successfully to ${inputs.targetRepo} with event ${inputs.event}`;
   setOutput("result", result);
   info(result);
 } catch (error2) {
   const reason = error2 instanceof Error ? error2.message : String(error2);
-  setOutput("result", `Nothing was sent: ${reason}`);
+  setOutput("result", `Dispatch failed to ${getInput("target_repo") || "target_repo"}: ${reason}`);
   setFailed(reason);
 }

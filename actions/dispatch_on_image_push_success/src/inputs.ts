@@ -1,13 +1,13 @@
 import { getInput } from '@actions/core';
 import { githubRepositoryPattern } from '../../../src/domain/github-repository.ts';
-import { InvalidReference, isDigest, isTag, parseReference } from '../../../src/domain/image-reference.ts';
+import { isDigest } from '../../../src/domain/image-reference.ts';
 
 export interface Inputs {
   /** `owner/name` */
   readonly targetRepo: string;
   readonly token: string;
   readonly event: string;
-  /** The JSON array as it was given. */
+  /** As it was given: usually a JSON array. */
   readonly tags: string;
   /** Empty where it was not given. */
   readonly digest: string;
@@ -38,7 +38,7 @@ export function readInputs(env: Environment): Inputs {
     targetRepo,
     token,
     event,
-    tags: readTags(),
+    tags: required('tags', 'the tags that were pushed, usually as a JSON array'),
     digest: readDigest(),
     imageName: getInput('image_name'),
     apiUrl: readApiUrl(env),
@@ -50,38 +50,6 @@ function required(name: string, what: string): string {
   if (value === '')
     throw new Error(`${name}: expected ${what}, found nothing: set the input (a secret that does not exist is empty)`);
   return value;
-}
-
-function readTags(): string {
-  const text = getInput('tags');
-  const expected = 'tags: expected a JSON array of at least one tag, such as ["latest", "v1.2.0"]';
-  if (text === '') throw new Error(`${expected}, found nothing: set the input to the tags that were pushed`);
-  const tags = parseJson(text);
-  if (!Array.isArray(tags)) throw new Error(`${expected}, found ${show(text)}`);
-  if (tags.length === 0) throw new Error(`${expected}, found an empty one`);
-  const wrong = tags.find((tag: unknown) => typeof tag !== 'string' || !namesTag(tag));
-  if (wrong !== undefined) throw new Error(`${expected}, found ${show(JSON.stringify(wrong))} in it`);
-  return text;
-}
-
-/** Undefined for what is no JSON. */
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-/** A tag, or a whole name with a tag, as docker/metadata-action lists them. */
-function namesTag(text: string): boolean {
-  if (isTag(text)) return true;
-  try {
-    return parseReference(text).tag !== undefined;
-  } catch (error) {
-    if (error instanceof InvalidReference) return false;
-    throw error;
-  }
 }
 
 function readDigest(): string {

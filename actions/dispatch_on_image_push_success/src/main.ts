@@ -8,11 +8,11 @@ try {
   if (token !== '') setSecret(token);
   const inputs = readInputs(process.env);
   await send(inputs, eventOf(inputs, process.env, new Date()));
-  const result = `Sent ${inputs.event} to ${inputs.targetRepo}.`;
+  const result = `Dispatched successfully to ${inputs.targetRepo} with event ${inputs.event}`;
   setOutput('result', result);
   info(result);
 } catch (error) {
   const reason = error instanceof Error ? error.message : String(error);
-  setOutput('result', `Nothing was sent: ${reason}`);
+  setOutput('result', `Dispatch failed to ${getInput('target_repo') || 'target_repo'}: ${reason}`);
   setFailed(reason);
 }

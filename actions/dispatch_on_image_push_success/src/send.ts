@@ -8,17 +8,18 @@ export interface Event {
 
 const timeoutMs = 30_000;
 
-/** `tags` stays a JSON text, as it was given: `fromJSON` reads it in a workflow. What the job does not know is empty. */
+/** `repository` is the image's name, as workflows that listen to this event expect. What the job does not know is empty. */
 export function eventOf({ event, tags, digest, imageName }: Inputs, env: Environment, now: Date): Event {
   return {
     event_type: event,
     client_payload: {
-      repository: env.GITHUB_REPOSITORY ?? '',
+      repository: imageName || (env.GITHUB_REPOSITORY ?? ''),
       tags,
       digest,
       commit: env.GITHUB_SHA ?? '',
       run_id: env.GITHUB_RUN_ID ?? '',
       timestamp: now.toISOString().replace(/\.\d{3}Z$/, 'Z'),
+      source_repository: env.GITHUB_REPOSITORY ?? '',
       ...(imageName !== '' && { image: imageName }),
     },
   };

@@ -20447,7 +20447,8 @@ function readInputs(read) {
       "what the token is requested for, as in receivers.event.audience of Landfall"
     ),
     image,
-    tags: readTags([value("tags"), value("tag")], image),
+    tags: readTags([value("tags"), value("tag")], image, value("expand-versions") === "true"),
+    again: value("again") === "true",
     timeoutMs: readTimeout(value("timeout-seconds"))
   };
 }
@@ -20469,7 +20470,7 @@ function readUrl(value, plainHttp) {
   return url.href;
 }
 function readImage(value) {
-  const image = required("image", value, "an image such as ghcr.io/team/app").toLowerCase();
+  const image = required("image", value, "an image such as ghcr.io/team/app").toLowerCase().replace(/^https:\/\//, "");
   if (!image.includes("/"))
     throw new Error(`image: expected an image with registry and path, such as ghcr.io/team/app; found '${value}'`);
   if (image.includes("@") || image.lastIndexOf(":") > image.lastIndexOf("/")) {
@@ -20477,16 +20478,20 @@ function readImage(value) {
   }
   return image;
 }
-function readTags(values, image) {
+function readTags(values, image, isExpanded) {
   const listed = values.flatMap(listOf).map((tag) => withoutImage(tag, image));
   if (listed.length === 0) throw new Error("tags: expected at least one tag; found nothing");
   const own = listed.filter((tag) => !isReference(tag));
   const tags = own.length === 0 ? listed : own;
   const wrong = tags.find((tag) => !/^\w[\w.-]{0,127}$/.test(tag));
-  if (wrong === void 0) return [...new Set(tags)];
+  if (wrong === void 0) return [...new Set(isExpanded ? tags.flatMap(withShorter) : tags)];
   throw new Error(
     `tags: expected tags of ${image}, each of at most 128 letters, digits, _, . and -; found '${wrong.slice(0, 200)}'`
   );
+}
+function withShorter(tag) {
+  const [, minor, major] = /^((v\d+)\.\d+)\.\d+$/.exec(tag) ?? [];
+  return major === void 0 || minor === void 0 ? [tag] : [major, minor, tag];
 }
 function isReference(text) {
   return /^[\w.:-]+\/[\w./-]+:\w[\w.-]{0,127}$/.test(text);
@@ -20515,9 +20520,9 @@ function readTimeout(value) {
 // actions/notify/src/main.ts
 var graceMs = 2e3;
 async function notify(inputs, deadline) {
-  const { url, audience, image, tags } = inputs;
+  const { url, audience, image, tags, again } = inputs;
   const request = tokenRequestFrom(process.env);
-  const body = JSON.stringify({ image, tags });
+  const body = JSON.stringify({ image, tags, ...again && { again } });
   const answer = await persist(
     "Landfall",
     deadline,

@@ -6,6 +6,8 @@ export interface Inputs {
   readonly audience: string;
   readonly image: string;
   readonly tags: readonly string[];
+  /** Whatever the last verdict was. */
+  readonly again: boolean;
   readonly timeoutMs: number;
 }
 
@@ -27,7 +29,8 @@ export function readInputs(read: (name: string) => string): Inputs {
       'what the token is requested for, as in receivers.event.audience of Landfall',
     ),
     image,
-    tags: readTags([value('tags'), value('tag')], image),
+    tags: readTags([value('tags'), value('tag')], image, value('expand-versions') === 'true'),
+    again: value('again') === 'true',
     timeoutMs: readTimeout(value('timeout-seconds')),
   };
 }
@@ -55,7 +58,10 @@ function readUrl(value: string, plainHttp: boolean): string {
 
 /** Repositories are written with capitals at GitHub, as in `ghcr.io/${{ github.repository }}`, and with small letters in registries. */
 function readImage(value: string): string {
-  const image = required('image', value, 'an image such as ghcr.io/team/app').toLowerCase();
+  // GitHub's own events name it by its URL.
+  const image = required('image', value, 'an image such as ghcr.io/team/app')
+    .toLowerCase()
+    .replace(/^https:\/\//, '');
   if (!image.includes('/'))
     throw new Error(`image: expected an image with registry and path, such as ghcr.io/team/app; found '${value}'`);
   if (image.includes('@') || image.lastIndexOf(':') > image.lastIndexOf('/')) {
@@ -64,17 +70,23 @@ function readImage(value: string): string {
   return image;
 }
 
-function readTags(values: readonly string[], image: string): readonly string[] {
+function readTags(values: readonly string[], image: string, isExpanded: boolean): readonly string[] {
   const listed = values.flatMap(listOf).map((tag) => withoutImage(tag, image));
   if (listed.length === 0) throw new Error('tags: expected at least one tag; found nothing');
   // docker/metadata-action lists those of every registry that a job pushes to.
   const own = listed.filter((tag) => !isReference(tag));
   const tags = own.length === 0 ? listed : own;
   const wrong = tags.find((tag) => !/^\w[\w.-]{0,127}$/.test(tag));
-  if (wrong === undefined) return [...new Set(tags)];
+  if (wrong === undefined) return [...new Set(isExpanded ? tags.flatMap(withShorter) : tags)];
   throw new Error(
     `tags: expected tags of ${image}, each of at most 128 letters, digits, _, . and -; found '${wrong.slice(0, 200)}'`,
   );
+}
+
+/** `v1.2.3` is also `v1` and `v1.2`. */
+function withShorter(tag: string): readonly string[] {
+  const [, minor, major] = /^((v\d+)\.\d+)\.\d+$/.exec(tag) ?? [];
+  return major === undefined || minor === undefined ? [tag] : [major, minor, tag];
 }
 
 /** `registry/path:tag` */

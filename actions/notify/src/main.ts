@@ -10,9 +10,9 @@ import { type Deadline, persist } from './persist.ts';
 const graceMs = 2_000;
 
 async function notify(inputs: Inputs, deadline: Deadline): Promise<void> {
-  const { url, audience, image, tags } = inputs;
+  const { url, audience, image, tags, again } = inputs;
   const request = tokenRequestFrom(process.env);
-  const body = JSON.stringify({ image, tags });
+  const body = JSON.stringify({ image, tags, ...(again && { again }) });
   const answer = await persist(
     'Landfall',
     deadline,

@@ -30,6 +30,8 @@ export interface AcceptedPushes {
   readonly resolving: readonly AcceptedPush[];
   /** Whole pushes that are dispatched as they are; absent if there are none. */
   readonly forwarding?: readonly AcceptedPush[];
+  /** Such pushes that were passed on before, and so are not again; absent if there are none. */
+  readonly repeated?: readonly AcceptedPush[];
   /** What Temporal calls invalid, and always will; absent if there are none. Why is in the log. */
   readonly refused?: readonly AcceptedPush[];
 }
@@ -107,14 +109,9 @@ function startsOf(client: Client, { rollouts, lookUps, forwards }: PlannedStarts
     ...forwards.map((start): PushStart => {
       const options = passThroughStartOptions(start);
       const push = { id: options.workflowId, service: start.plan.service, image: imageOfPassThrough(start) };
-      return { kind: 'forwarding', push, begin: () => client.workflow.start('passThrough', options).catch(isStartedAlready) };
+      return { kind: 'forwarding', push, begin: () => client.workflow.start('passThrough', options) };
     }),
   ];
-}
-
-/** A delivery that was passed on already is not passed on again. */
-function isStartedAlready(error: unknown): void {
-  if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
 }
 
 /** gRPC's INVALID_ARGUMENT: https://grpc.io/docs/guides/status-codes/ */
@@ -127,6 +124,7 @@ async function tryStart({ kind, push, begin }: PushStart, dependencies: AcceptDe
     await begin();
     return { kind, push: linkTo === undefined ? push : { ...push, link: linkTo(push.id) } };
   } catch (error) {
+    if (error instanceof WorkflowExecutionAlreadyStartedError) return { kind: 'repeated', push };
     const cause = causeOf(error);
     const isCalledInvalid = isGrpcServiceError(cause) && cause.code === invalidArgument;
     if (!isCalledInvalid || !(await isNamespaceReady())) throw error;
@@ -137,11 +135,12 @@ async function tryStart({ kind, push, begin }: PushStart, dependencies: AcceptDe
 
 function sorted(tried: readonly TriedStart[]): AcceptedPushes {
   const of = (wanted: PushStart['kind']) => tried.filter(({ kind }) => kind === wanted).map(({ push }) => push);
-  const [refused, forwarding] = [of('refused'), of('forwarding')];
+  const [refused, forwarding, repeated] = [of('refused'), of('forwarding'), of('repeated')];
   return {
     rollouts: of('rollouts'),
     resolving: of('resolving'),
     ...(forwarding.length > 0 && { forwarding }),
+    ...(repeated.length > 0 && { repeated }),
     ...(refused.length > 0 && { refused }),
   };
 }

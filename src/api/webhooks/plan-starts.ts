@@ -22,6 +22,8 @@ export interface ReceivedPushes {
   readonly pushes: readonly ReceivedPush[];
   /** The source may name only one of several tags that were pushed together. */
   readonly namesOneOfSeveralTags: boolean;
+  /** Somebody asks for these very tags, whatever the last verdict was. Default: false. */
+  readonly again?: boolean;
 }
 
 /** The two questions that the configuration answers. */
@@ -42,7 +44,10 @@ export interface PlannedStarts {
 const mostStartsOfService = 8;
 
 /** Which workflows a request starts. Starts are dear: each once, and none for an image that no service follows. */
-export function planStarts({ pushes, namesOneOfSeveralTags }: ReceivedPushes, finders: PlanFinders): PlannedStarts {
+export function planStarts(
+  { pushes, namesOneOfSeveralTags, again = false }: ReceivedPushes,
+  finders: PlanFinders,
+): PlannedStarts {
   const { plansFor, plansOfRepository } = finders;
   const rollouts = new Map<string, RolloutStart>();
   const lookUps = new Map<string, ResolveRequest>();
@@ -65,7 +70,7 @@ export function planStarts({ pushes, namesOneOfSeveralTags }: ReceivedPushes, fi
         const forward = forwards.get(key) ?? { plan, pushes: [] };
         forward.pushes.push(push);
         forwards.set(key, forward);
-      } else if (digest === undefined) lookUps.set(`${plan.service} ${tag}`, { plan, push });
+      } else if (digest === undefined) lookUps.set(`${plan.service} ${tag}`, { plan, push, ...(again && { manual: again }) });
       else rollouts.set(`${plan.service} ${tag} ${digest}`, { plan, image: { repository, tag, digest }, push });
     }
     if (!namesOneOfSeveralTags) continue;

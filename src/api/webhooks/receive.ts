@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { Log } from '../../domain/log.ts';
 import { answer } from '../../http/app.ts';
+import { withoutBuild } from '../../http/authentication.ts';
 import { type BodyLimits, parseJson, readBody, requireMediaType } from '../../http/body.ts';
-import { Problem } from '../../http/problem.ts';
+import { malformed, Problem } from '../../http/problem.ts';
 import type { KnownNetworks } from '../../http/shares.ts';
 import { thinLines } from '../../http/thin-lines.ts';
 import type { ForgeProgress, PushedImage, Receiver } from '../../sources/kit/source.ts';
@@ -73,24 +74,29 @@ function createWork(receiver: Receiver, dependencies: ReceiveDependencies): Answ
       return answer(context, refusal);
     }
     known.add(state.network);
-    const parsed = receiver.parse({ headers: req.headers, query, body: parseJson(await body()) });
-    state.parsed = parsed;
-    const { progress, ignored } = parsed;
+    state.body = await body();
+    const parsed = receiver.parse({ headers: req.headers, query, body: parseJson(state.body) });
+    const { progress, ignored, again = false } = parsed;
+    const { identity = {} } = authenticity;
+    const sender = again ? withoutBuild(identity) : identity;
+    state.parsed = { ...parsed, images: parsed.images.map((image) => ({ ...image, ...sender })) };
+    if (again && !authenticity.byHand)
+      throw malformed(
+        'Expected again only from a run that somebody has started by hand: workflow_dispatch, at GitLab a pipeline from the web.',
+      );
     if (progress !== undefined) return await passOn(context, progress, forwardProgress);
     if (parsed.images.length === 0) return ignore(context, ignored ?? 'no image was pushed');
     const { images, foreign } = ofReceiver(parsed.images, receiver);
     if (foreign !== undefined) log.warn({ source, reason: foreign }, 'a receiver told of images that it may not tell of');
     if (images.length === 0) return ignore(context, foreign ?? 'no image was pushed');
-    const about = { source, receivedAt: now().toISOString(), ...authenticity.identity };
+    const about = { source, receivedAt: now().toISOString(), ...sender };
     const signed = parsed.isOnlyOnce
       ? {
-          signedId: createHash('sha256')
-            .update(await body())
-            .digest('hex'),
+          signedId: createHash('sha256').update(state.body).digest('hex'),
         }
       : {};
     const pushes = pushesOf({ ...parsed, images }, about).map((push) => ({ ...push, ...signed }));
-    await start(context, { pushes, namesOneOfSeveralTags }, acceptPushes);
+    await start(context, { pushes, namesOneOfSeveralTags, again }, acceptPushes);
     if (foreign !== undefined) context.state.ignored ??= foreign;
   };
 }
@@ -128,7 +134,8 @@ function accept(context: RequestContext, body: object): void {
   context.body = body;
 }
 
-function whyNothing({ refused }: AcceptedPushes, { pushes }: ReceivedPushes): string {
+function whyNothing({ refused, repeated = [] }: AcceptedPushes, { pushes }: ReceivedPushes): string {
+  if (repeated.length > 0) return `it was passed on before: ${repeated.map(({ id }) => id).join(', ')}`;
   if (refused === undefined)
     return `no service follows ${listed(pushes.map(({ repository, tag }) => (tag === undefined ? repository : `${repository}:${tag}`)))}`;
   return `Temporal takes no workflow for ${listed(refused.map(({ image }) => image))}; the log of the server says why`;

@@ -6,6 +6,7 @@ import type { Log } from '../../domain/log.ts';
 import { problemMediaType } from '../../http/problem.ts';
 import type { Receiver } from '../../sources/kit/source.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
+import { shownBody } from '../../telemetry/shown-body.ts';
 import { type RequestContext, type RequestState, sourceOf } from './request.ts';
 
 export interface RecordDependencies {
@@ -42,16 +43,18 @@ export function recordRequests({ audit, metrics, now }: RecordDependencies): Mid
 /** What the request was about and what came of it; nothing that it says itself before it is known to be authentic. */
 function contentOf({ parsed, accepted, signalled, ignored, reason }: RequestState) {
   const refused = reason === undefined ? {} : { reason };
-  if (parsed === undefined) return { services: [], action: null, repositories: [], rollouts: [], resolving: [], ...refused };
+  if (parsed === undefined)
+    return { services: [], action: null, images: [], repositories: [], rollouts: [], resolving: [], ...refused };
   const { rollouts = [], resolving = [], forwarding = [] } = accepted ?? {};
   const concerned = [...rollouts, ...resolving, ...forwarding, ...(signalled ?? [])];
-  const about = [...parsed.images, ...(parsed.progress === undefined ? [] : [parsed.progress])];
+  const repositories = [...parsed.images.map(({ sourceRepository }) => sourceRepository), parsed.progress?.repository];
   return {
     delivery: parsed.deliveryId,
     event: parsed.event,
     services: [...new Set(concerned.map(({ service }) => service))],
     action: parsed.action ?? null,
-    repositories: [...new Set(about.map(({ repository }) => repository))],
+    images: [...new Set(parsed.images.map(({ repository }) => repository))],
+    repositories: [...new Set(repositories.filter((name) => name !== undefined))],
     rollouts: rollouts.map(({ id }) => id),
     resolving: resolving.map(({ id }) => id),
     ...(forwarding.length === 0 ? {} : { forwarding: forwarding.map(({ id }) => id) }),
@@ -69,8 +72,8 @@ const shownHeaders =
   /^(?:host|user-agent|date|content-(?:type|length|encoding)|accept(?:-encoding|-language)?|connection|transfer-encoding|expect|via|forwarded|x-forwarded-(?:for|proto|host)|x-real-ip|x-request-id|traceparent|ce-(?:id|type|source|specversion|subject|time))$/;
 
 /**
- * Logs every request and its answer at level debug, and costs nothing at any other. Bodies are not shown; of what a request carries beside
- * its body, values that may be secret are masked by their position, whether they are secret or not.
+ * Logs every request and its answer at level debug, and costs nothing at any other. The body is shown of what is authentic only; of what
+ * a request carries beside it, values that may be secret are masked by their position, whether they are secret or not.
  * @param log one that cannot tell its level is taken to log everything
  */
 export function debugRequests(log: Log & Partial<Pick<Logger, 'isLevelEnabled'>>): Middleware<RequestState> {
@@ -94,11 +97,13 @@ export function debugRequests(log: Log & Partial<Pick<Logger, 'isLevelEnabled'>>
       await next();
     } finally {
       const { status, response } = context;
-      const { outcome } = context.state;
+      const { outcome, reason, body = Buffer.alloc(0) } = context.state;
       const duration_ms = Math.round(performance.now() - begun);
       // A problem is answered past Koa, which so knows nothing of its headers.
       const type = context.respond === false ? problemMediaType : response.get('content-type') || undefined;
-      log.debug({ request, status, type, length: response.length, outcome, duration_ms }, 'it is answered');
+      const said = context.respond === false ? { reason } : { answer: context.body };
+      const about = { request, status, type, length: response.length, outcome, duration_ms };
+      log.debug({ ...about, body: shownBody(body), ...said }, 'it is answered');
     }
   };
   return (context, next) => (log.isLevelEnabled?.('debug') === false ? next() : logged(context, next));

@@ -17,6 +17,8 @@ export interface RequestState {
   outcome?: RequestOutcome;
   /** Set once the request is authentic and understood: nothing that anybody else says is written down. */
   parsed?: ParsedRequest;
+  /** Of an authentic request, for the log at level debug. */
+  body?: Buffer;
   accepted?: AcceptedPushes;
   signalled?: readonly SignalledRollout[];
   /** Why nothing was started. */

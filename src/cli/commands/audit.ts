@@ -61,11 +61,12 @@ async function printAudit(options: AuditOptions, context: CliContext): Promise<v
   if (shown === 0) warn(`no such entries among the ${read} of ${file}`);
 }
 
-/** One line for people: when, source, outcome, status, repository, service, and what came of it. Files from elsewhere may hold anything. */
+/** One line for people: when, source, outcome, status, image or repository, service, and what came of it. Files from elsewhere may hold anything. */
 function auditLine(entry: AuditLine): string {
-  const { timestamp, source, outcome, status, repository, service } = entry;
+  const { timestamp, source, outcome, status, image, repository, service } = entry;
   const cells = [word(timestamp).padEnd(24), word(source).padEnd(12), word(outcome).padEnd(15), word(status).padEnd(8)];
-  const where = repository ?? (entry.event_type === 'registry_searched' ? entry.registry : null);
+  // Lines of earlier versions have no image.
+  const where = image ?? repository ?? (entry.event_type === 'registry_searched' ? entry.registry : null);
   return [...cells, word(where), word(service), plain(whatCame(entry))].join('  ').trimEnd();
 }
 
@@ -110,7 +111,7 @@ function whatStarted({ rollouts, resolving, forwarding, progress, ignored, reaso
   return started.filter((part) => part !== '').join(', ');
 }
 
-function whatWasDecided(entry: Omit<DecisionEntry, 'services' | 'repositories'>): string {
+function whatWasDecided(entry: Omit<DecisionEntry, 'services' | 'images' | 'repositories'>): string {
   const { action, by, reason, stage, step, digest, workflow, started } = entry;
   const at = [stage, step === action ? undefined : step].map(textOf).filter((part) => part !== '');
   const what = [textOf(action), ...at, `by ${textOf(by)}`].join(' ');

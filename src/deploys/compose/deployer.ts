@@ -20,6 +20,7 @@ import {
 } from './context.ts';
 import { withImages } from './definition.ts';
 import { awaitLeftBehind, runToEnd } from './detached-program.ts';
+import { withFoundService } from './found-service.ts';
 import { requireHost } from './host-requirements.ts';
 import { withNext } from './next.ts';
 import { othersOf, requireAccepted } from './other-changes.ts';
@@ -52,7 +53,7 @@ import { waitForServices } from './up.ts';
 export function createComposeDeployer(options: ComposeDeployerOptions): Deployer<ComposeDeployPlan> {
   const git = createGitRunner('git', options.env);
   const within = <Result>(target: Target<ComposeDeployPlan>, act: (context: ComposeContext) => Promise<Result>) =>
-    explained(() => act(contextOf(options, git, target)));
+    explained(async () => await act(contextOf(options, git, await withFoundService(target))));
   return {
     lockOf: ({ directory }) => `compose ${resolve(directory)}`,
     running: (target) => within(target, running),

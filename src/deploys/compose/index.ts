@@ -26,7 +26,7 @@ const schema = map(
     project: optional(projectName, `Default: as docker compose names it; ${filledIn}.`),
     services: optional(
       z.array(composeService).min(1),
-      `What is recreated; ${filledIn}. Default: change.services, else the service's own name.`,
+      `What is recreated; ${filledIn}. Default: change.services, else the service that the change finds.`,
     ),
     before: optional(z.array(command), 'Commands run in directory before, such as migrations; a failure stops it.'),
     after: optional(z.array(command), 'Commands run in directory afterwards; a failure counts.'),

@@ -94,7 +94,7 @@ export async function readDefinition(site: ComposeSite, services: readonly strin
   if (exitCode === 0) return definitionIn(stdout);
   throw refused(
     `expected compose files with ${services.join(', ') || 'services'} in ${site.directory}, but Docker Compose says: ` +
-      `${inOneLine(stderr)}; try '${site.compose.words.join(' ')} config' there, and correct deploy.compose or the files`,
+      `${inOneLine(stderr)}; try '${site.compose.words.join(' ')} config' there, and correct deploy.compose, change.services (what is deployed) or the files`,
   );
 }
 

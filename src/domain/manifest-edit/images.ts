@@ -12,15 +12,20 @@ import { aliasesOf, parseYaml } from './yaml-file.ts';
  * @throws Refusal if there is none, or what is there cannot hold what `pin` demands
  */
 export function findImages(text: string, change: ChangedFile, image: InRepository): ValueLocation[] {
-  const search: ImageSearch = { text, change, image, named: new Set() };
-  const documents = parseYaml(text, change.file);
-  const found = documents.flatMap((document) => placesIn(document, search));
+  const { found, search, documents } = searchImages(text, change, image);
   if (found.length > 0) return found;
   const [owner, another] = documents.flatMap((document) => ownersOfImages(document, change.file));
   if (owner !== undefined && another === undefined) return placesOfNewEntry(owner, search);
   const named = `it names: ${listed([...search.named])}`;
   const advice = 'where a chart knows the rest, let the change name the place (path, with value: bare)';
   throw targetNotFound(change.file, `image of ${image.repository}`, `${named}; ${advice}`);
+}
+
+/** The same without a complaint where there is none. */
+export function searchImages(text: string, change: ChangedFile, image: InRepository) {
+  const search: ImageSearch = { text, change, image, named: new Set() };
+  const documents = parseYaml(text, change.file);
+  return { found: documents.flatMap((document) => placesIn(document, search)), search, documents };
 }
 
 function placesIn(document: Document.Parsed, search: ImageSearch): ValueLocation[] {

@@ -88,6 +88,13 @@ export function restoreManifest(
   return { kind: 'restored', text: withWritten(text, places, restored), ...valuesOf(now, restored) };
 }
 
+/** The first service of a Compose file whose image the change sets. @throws Refusal if the file has none */
+export function composeServiceIn(text: string, change: ChangedFile, image: InRepository): string | undefined {
+  const [place] = placesOf(text, change, image);
+  const [, plain, quoted] = /^services(?:\.([^.[\]"]+)|\["([^"]+)"\])\.image$/.exec(place?.name ?? '') ?? [];
+  return plain ?? quoted;
+}
+
 /** Whether all places say these values, in whatever quotes. @throws Refusal if the file has the places no more */
 export function manifestSays(text: string, change: ChangedFile, image: InRepository, values: readonly string[]): boolean {
   return placesOf(text, change, image).every(({ value }, index) => value === values[index]);
@@ -165,7 +172,7 @@ function findPlaces(text: string, change: ChangedFile, image: InRepository): rea
   const { file, target } = change;
   switch (target.kind) {
     case 'compose':
-      return findInCompose(text, file, [...new Set(target.services)]);
+      return findInCompose(text, change, target, image);
     case 'yaml':
       return findByPath(text, file, [target.path].flat());
     case 'marker':

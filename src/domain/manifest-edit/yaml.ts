@@ -1,6 +1,8 @@
 import type { Document } from 'yaml';
 import type { Refusal } from '../failures.ts';
-import { editRefused, listed, targetNotFound, type ValueLocation } from './location.ts';
+import type { ChangedFile, ChangeTarget } from '../plan.ts';
+import { searchImages } from './images.ts';
+import { editRefused, type InRepository, listed, targetNotFound, type ValueLocation } from './location.ts';
 import { findValue, keysOf, type MissingValue, parseYaml, type YamlStep } from './yaml-file.ts';
 
 const stepPattern = /\["([^"]+)"\]|\[(\d{1,6})\]|\[([^\]="]+)=(?:"([^"]*)"|([^\]"]*))\]|(?:^|\.)([^.[\]"]+)/y;
@@ -44,18 +46,43 @@ export function findByPath(text: string, file: string, paths: readonly string[])
 }
 
 /** `services.NAME.image` of each service of a Compose file. */
-export function findInCompose(text: string, file: string, services: readonly string[]): ValueLocation[] {
+export function findInCompose(
+  text: string,
+  change: ChangedFile,
+  { services, orByImage }: Extract<ChangeTarget, { kind: 'compose' }>,
+  image: InRepository,
+): ValueLocation[] {
+  const { file } = change;
   const documents = parseYaml(text, file);
-  return services.map((service) => {
-    const steps = ['services', service, 'image'].map((key) => ({ kind: 'key' as const, key }));
+  const isThere = (service: string) =>
+    documents.some((document) => findValue(document, keySteps('services', service)).kind !== 'missing');
+  const byImage = orByImage && !services.some(isThere) ? findOnlyUser(text, change, image) : [];
+  if (byImage.length > 0) return byImage;
+  return [...new Set(services)].map((service) => {
+    const steps = keySteps('services', service, 'image');
     return findIn(documents, file, steps, `service '${service}'`, (missing) => missingImage(file, service, missing));
   });
+}
+
+function keySteps(...keys: readonly string[]): YamlStep[] {
+  return keys.map((key) => ({ kind: 'key', key }));
+}
+
+/** Where the image stands, if that is one place; none if it is nowhere. @throws Refusal if it stands in several */
+function findOnlyUser(text: string, change: ChangedFile, image: InRepository): ValueLocation[] {
+  const { found } = searchImages(text, change, image);
+  if (found.length < 2) return found;
+  const places = listed(found.map(({ name }) => name));
+  throw editRefused(change.file, `several use ${image.repository}: ${places}; let change.services name those that are meant`);
 }
 
 function missingImage(file: string, service: string, { depth, there, map }: MissingValue): Refusal {
   const names = listed(there);
   if (depth === 0) return targetNotFound(file, `service '${service}'`, `it has no services at all; its keys are: ${names}`);
-  if (depth === 1) return targetNotFound(file, `service '${service}'`, `its services are: ${names}`);
+  if (depth === 1) {
+    const advice = 'let change.services name the one that is meant';
+    return targetNotFound(file, `service '${service}'`, `its services are: ${names}; ${advice}`);
+  }
   const keys = map === undefined ? [] : keysOf(map);
   if (keys.includes('build')) {
     return editRefused(

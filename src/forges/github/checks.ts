@@ -24,8 +24,8 @@ const longestDescription = 140;
 /** The largest page that GitHub gives. */
 const pageSize = 100;
 
-/** What the token may read, or undefined if GitHub says that it may not (403), or hides it (404). */
-export async function ifReadable<Answer>(ask: () => Promise<Answer>): Promise<Answer | undefined> {
+/** GitHub's answer, or undefined if it says that the token may not (403), or hides it (404). */
+export async function ifAllowed<Answer>(ask: () => Promise<Answer>): Promise<Answer | undefined> {
   try {
     return await ask();
   } catch (error) {
@@ -55,12 +55,12 @@ export async function readChecks(repository: GitHubRepository, commit: string, r
 
 /** The latest run of each check, or undefined if the token cannot read them. */
 async function checkRuns({ octokit, named }: GitHubRepository, ref: string): Promise<CheckRunResult[] | undefined> {
-  const runs = await ifReadable(() => octokit.paginate(octokit.rest.checks.listForRef, { ...named, ref, per_page: 100 }));
+  const runs = await ifAllowed(() => octokit.paginate(octokit.rest.checks.listForRef, { ...named, ref, per_page: 100 }));
   return runs?.map(({ name, status, conclusion }) => ({ name, verdict: verdictOf(status, conclusion) }));
 }
 
 async function commitStatuses(repository: GitHubRepository, commit: string): Promise<CheckRunResult[] | undefined> {
-  const statuses = await ifReadable(() => statusesOf(repository, commit));
+  const statuses = await ifAllowed(() => statusesOf(repository, commit));
   return statuses?.map(({ context: name, state }) => ({
     name,
     verdict: state === 'success' ? 'passed' : state === 'pending' ? 'pending' : 'failed',
@@ -69,7 +69,7 @@ async function commitStatuses(repository: GitHubRepository, commit: string): Pro
 
 /** The latest run of each workflow for the commit: what a token that cannot read checks may see of them. */
 async function workflowRuns({ octokit, named }: GitHubRepository, commit: string): Promise<CheckRunResult[]> {
-  const runs = await ifReadable(() =>
+  const runs = await ifAllowed(() =>
     octokit.paginate(octokit.rest.actions.listWorkflowRunsForRepo, { ...named, head_sha: commit, per_page: 100 }),
   );
   const latest = new Map<number, NonNullable<typeof runs>[number]>();
@@ -87,9 +87,13 @@ function verdictOf(status: string | null, conclusion: string | null): CheckRunRe
   return passing.has(conclusion ?? '') ? 'passed' : 'failed';
 }
 
-/** Says on a commit what the checks said, by commit statuses. GitHub keeps every one of them, 1000 a context, so equal ones are not repeated. */
+/** Says on a commit what the checks said, by commit statuses. A token without that permission does no harm: the pull request says it, too. */
 export async function reportChecks(repository: GitHubRepository, head: string, checks: readonly CheckReport[]): Promise<void> {
-  if (checks.length === 0) return;
+  if (checks.length > 0) await ifAllowed(() => addStatuses(repository, head, checks));
+}
+
+/** GitHub keeps every one of them, 1000 a context, so equal ones are not repeated. */
+async function addStatuses(repository: GitHubRepository, head: string, checks: readonly CheckReport[]): Promise<void> {
   const { octokit, named } = repository;
   // GitHub does not tell cases apart in a context.
   const said = new Map((await statusesOf(repository, head)).map((status) => [status.context.toLowerCase(), status]));

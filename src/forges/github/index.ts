@@ -36,7 +36,10 @@ function gitHubSchema(check: SecretCheck) {
   );
   return map(
     {
-      token: optional(secret(check), 'A token that may write contents and pull requests.'),
+      token: optional(
+        secret(check),
+        'A token that may read and write Contents and Pull requests (classic: repo); and Commit statuses, if the commit is to show the checks.',
+      ),
       app: app.exactOptional(),
       url: url("the base of GitHub's REST API; for GitHub Enterprise Server https://HOST/api/v3").exactOptional(),
       plainHttp: plainHttp.exactOptional(),

@@ -2,7 +2,7 @@ import { Refusal } from '../../domain/failures.ts';
 import type { Proposal, ProposalState, RateLimited, Review } from '../../domain/outcomes.ts';
 import type { MergeMethod } from '../../domain/plan.ts';
 import type { GitHubRepository } from '../../platform/github/repository.ts';
-import { type Checks, ifReadable, readChecks } from './checks.ts';
+import { type Checks, ifAllowed, readChecks } from './checks.ts';
 import { readQueue } from './queue.ts';
 
 type PullRequestState = Exclude<ProposalState, RateLimited>;
@@ -43,7 +43,7 @@ export async function endedState(
     return { kind: 'merged', commit: commit ?? pull.head.sha, ...(by && { by: by.login }), ...(at !== null && { at }) };
   }
   // Only the pull request's issue tells who closed it.
-  const issue = await ifReadable(() => octokit.rest.issues.get({ ...named, issue_number: pull.number }));
+  const issue = await ifAllowed(() => octokit.rest.issues.get({ ...named, issue_number: pull.number }));
   const by = issue?.data.closed_by;
   return { kind: 'closed', ...(by && { by: by.login }) };
 }
@@ -75,8 +75,8 @@ export interface BranchRules {
 export async function readBranchRules({ octokit, named }: GitHubRepository, branch: string): Promise<BranchRules> {
   const { getBranchRules, getBranch } = octokit.rest.repos;
   const [rules, found] = await Promise.all([
-    ifReadable(() => octokit.paginate(getBranchRules, { ...named, branch, per_page: 100 })),
-    ifReadable(() => getBranch({ ...named, branch })),
+    ifAllowed(() => octokit.paginate(getBranchRules, { ...named, branch, per_page: 100 })),
+    ifAllowed(() => getBranch({ ...named, branch })),
   ]);
   const classic = found?.data.protection?.required_status_checks;
   const checks = new Set(classic?.enforcement_level === 'off' ? [] : classic?.contexts);

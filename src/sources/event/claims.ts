@@ -1,6 +1,6 @@
 import type { JWTPayload } from 'jose';
 import { RE2JS } from 're2js';
-import { type Authenticity, refused, type SenderIdentity } from '../../http/authentication.ts';
+import { type Authenticity, refused, type SenderIdentity, withoutBuild } from '../../http/authentication.ts';
 import type { VerifiedToken } from '../../http/oidc/token-verifier.ts';
 import { asciiLowerCase } from '../kit/image.ts';
 import { originIn } from '../kit/reading.ts';
@@ -33,7 +33,8 @@ export function judgeJob(token: VerifiedToken, allowed: AllowedJobs): Authentici
     return wrong('its repository');
   if (!matchesOneOf(refs, [job.ref])) return wrong('its ref');
   if (!matchesOneOf(workflows, spellingsOfWorkflow(job.workflow))) return wrong('its workflow');
-  return { authentic: true, identity: provenBy(allowed.kind, job.identity, token.claims) };
+  const identity = provenBy(allowed.kind, job.identity, token.claims);
+  return { authentic: true, identity: job.passesOn ? withoutBuild(identity) : identity, byHand: job.byHand };
 }
 
 /** Its issuer vouches for all of it. Operators are known by their accounts at GitHub, so a user of GitLab is none of them. */
@@ -59,6 +60,9 @@ function githubJob(claims: JWTPayload) {
     /** `owner/name/.github/workflows/release.yml@refs/heads/main`, or GitLab's `host/group/name//.gitlab-ci.yml@refs/heads/main` */
     workflow: textOf(claims.workflow_ref),
     identity: identityOf(claims.sha, repository, claims.actor, claims.run_id),
+    byHand: claims.event_name === 'workflow_dispatch',
+    /** Another repository has built the image, and told this one. */
+    passesOn: claims.event_name === 'repository_dispatch',
   };
 }
 
@@ -80,6 +84,8 @@ function gitlabJob({ issuer, claims }: VerifiedToken): ReturnType<typeof githubJ
       : undefined,
     workflow: isOfRef ? configuration : configuration && fileOf(configuration),
     identity: identityOf(claims.sha, repository && `${issuer}/${repository}`, claims.user_login, build),
+    byHand: claims.pipeline_source === 'web',
+    passesOn: false,
   };
 }
 

@@ -153,18 +153,27 @@ function issuersOf(settings: EventSettings): readonly (AllowedJobs & { readonly 
 }
 
 function parse({ body }: AuthenticRequest, prefixes: readonly string[]): ParsedRequest {
-  const { image, tags } = fieldsOf(body);
+  const { image, tags, again = false } = fieldsOf(body);
+  if (typeof again !== 'boolean') throw malformed('Expected again as true or false.');
   const repository = allowedRepository(image, prefixes);
-  return { event: 'event', deliveryId: randomUUID(), images: tagsOf(tags).map((tag) => ({ repository, tag })) };
+  const images = tagsOf(tags).map((tag) => ({ repository, tag }));
+  return { event: 'event', deliveryId: randomUUID(), images, ...(again && { again }) };
+}
+
+interface EventFields {
+  image?: unknown;
+  tags?: unknown;
+  again?: unknown;
 }
 
 /** Names in any case, and the last of several wins, as the JSON decoder of Go has it. */
-function fieldsOf(body: unknown): { readonly image?: unknown; readonly tags?: unknown } {
+function fieldsOf(body: unknown): EventFields {
   if (!isObject(body)) throw malformed('Expected a JSON object with image and tags.');
-  const fields: { image?: unknown; tags?: unknown } = {};
+  const fields: EventFields = {};
   for (const [key, value] of Object.entries(body)) {
     const name = key.toLowerCase();
-    if (name !== 'image' && name !== 'tags') throw malformed('Expected a JSON object with image and tags, and nothing else.');
+    if (name !== 'image' && name !== 'tags' && name !== 'again')
+      throw malformed('Expected a JSON object with image and tags, and nothing else but again.');
     fields[name] = value;
   }
   return fields;

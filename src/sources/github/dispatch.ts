@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { isDigest, isTag, type Tag } from '../../domain/image-reference.ts';
+import { isDigest, isTag, type Repository, type Tag } from '../../domain/image-reference.ts';
 import { malformed } from '../../http/problem.ts';
 import { referenceIn } from '../kit/image.ts';
 import { account, isObject, jsonIn, originIn, present, printableLine, signedBy, texts } from '../kit/reading.ts';
@@ -14,8 +14,8 @@ type PayloadFields = ReadonlyMap<string, unknown>;
 
 /**
  * What a `repository_dispatch` event says, whose sender chose its name and wrote its payload: `{service, image, tag, digest?, sha,
- * repository}`, or with the JSON text `tags` as the action dispatch_on_image_push_success sends it. Unlike GitHub's own events it is
- * made for us, so what is wrong with it is said.
+ * repository}`, or with `tags` and `source_repository` as the action dispatch_on_image_push_success sends it, whose `repository` is the
+ * image. Unlike GitHub's own events it is made for us, so what is wrong with it is said.
  * @param body a JSON object
  * @param names of the dispatches that tell of images
  * @throws Problem 400 if the payload is not of this form
@@ -35,7 +35,7 @@ export function readDispatchEvent(body: object, names: readonly string[]): Parti
   const run = fields.get('run_id');
   const origin = originIn({
     commit: textIn(fields, 'sha', 'a commit') ?? textIn(fields, 'commit', 'a commit'),
-    sourceRepository: textIn(fields, 'repository', 'owner/name'),
+    sourceRepository: textIn(fields, 'source_repository', 'owner/name') ?? textIn(fields, 'repository', 'owner/name'),
     actor: sender?.login,
   });
   const about = {
@@ -59,12 +59,14 @@ function imagesIn(fields: PayloadFields): readonly Pick<PushedImage, 'repository
   if (digest !== undefined && !isDigest(digest)) {
     throw malformed('Expected client_payload.digest as sha256: and 64 lower-case hex digits, or none.');
   }
-  return tagsIn(fields, reference.tag).map((tag) => ({ repository, tag, ...present({ digest }) }));
+  return tagsIn(fields, reference.tag, repository).map((tag) => ({ repository, tag, ...present({ digest }) }));
 }
 
-function tagsIn(fields: PayloadFields, ofImage: string | undefined): readonly Tag[] {
+function tagsIn(fields: PayloadFields, ofImage: string | undefined, repository: Repository): readonly Tag[] {
   const tag = textIn(fields, 'tag', 'a tag');
-  const ofFields = tag === undefined ? tagListIn(fields.get('tags')) : [tag];
+  const listed = tag === undefined ? tagListIn(fields.get('tags')) : [tag];
+  // docker/metadata-action lists whole references.
+  const ofFields = listed.map((each) => (each.startsWith(`${repository}:`) ? each.slice(repository.length + 1) : each));
   requireAgreement('tag', ofImage, ofFields);
   const written = [...new Set(ofFields.length === 0 && ofImage !== undefined ? [ofImage] : ofFields)];
   const tags = written.filter((each) => isTag(each));
@@ -74,9 +76,14 @@ function tagsIn(fields: PayloadFields, ofImage: string | undefined): readonly Ta
 
 function tagListIn(value: unknown): readonly string[] {
   if (isAbsent(value)) return [];
-  const listed = typeof value === 'string' ? jsonIn(value) : value;
+  const listed = typeof value === 'string' ? listIn(value) : value;
   if (Array.isArray(listed) && listed.length <= mostTags && listed.every((tag) => typeof tag === 'string')) return listed;
-  throw malformed(`Expected client_payload.tags as a JSON list of at most ${mostTags} tags.`);
+  throw malformed(`Expected client_payload.tags as a JSON list of at most ${mostTags} tags, or as lines or words.`);
+}
+
+function listIn(text: string): readonly unknown[] {
+  const json = jsonIn(text);
+  return Array.isArray(json) ? json : text.split(/[\s,]+/).filter((word) => word !== '');
 }
 
 function textIn(fields: PayloadFields, name: string, expected: string): string | undefined {

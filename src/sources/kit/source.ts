@@ -126,6 +126,8 @@ export interface ParsedRequest {
   /** The body is signed and no two pushes have the same one, so it tells deliveries apart: the id beside it is in a header that nobody signed. */
   readonly isOnlyOnce?: true;
   readonly images: readonly PushedImage[];
+  /** Somebody wants them rolled out whatever the last verdict was. Only a run by hand may ask for that. */
+  readonly again?: true;
   /** What has moved at a forge, if the event is about that. */
   readonly progress?: ForgeProgress;
   /** Why there is neither an image nor progress; absent if there is. */

@@ -80,6 +80,20 @@ describe('deploy: compose', function () {
       assert.deepEqual(await site.containers('other'), other);
     });
 
+    it('deploys the only service that uses the image, where none has the name that the change expects', async () => {
+      const text = composeText({ web: pinned(first), other: 'redis:7' });
+      await site.remote.commit('main', { 'docker-compose.yml': text }, 'another image for other');
+      await site.git('pull', '--quiet');
+      const target = { kind: 'compose', services: ['app'], orByImage: true } as const;
+      const options = { change: { target }, deploy: { services: ['app'] } };
+      const { running } = await deploy(first, options);
+      assert.deepEqual(
+        running.map(({ name, digest }) => [name, digest]),
+        [['web', first.digest]],
+      );
+      assert.deepEqual(await site.deployer.running(site.target(first, options)), running);
+    });
+
     it('starts nothing where Docker chooses another image from an index than the one that was scanned', async () => {
       await startFirst();
       const web = await site.containers('web');
