@@ -65,7 +65,10 @@ describe('the action connector-image-build-push', function () {
   let base: string;
 
   before(async () => {
-    await ensureDocker();
+    const docker = await ensureDocker();
+    const { DriverStatus = [] } = await docker.info();
+    if (!JSON.stringify(DriverStatus).includes('io.containerd.snapshotter'))
+      throw new Error("these tests need an engine with containerd's image store: run them with npm test -- --engine 29");
     registry = await startRegistry();
     root = await mkdtemp(join(tmpdir(), 'landfall-connectors-'));
     home = await mkdtemp(join(tmpdir(), 'landfall-docker-home-'));
