@@ -69,9 +69,9 @@ async function standing(client: Client, rollout: string): Promise<string> {
 
 /** Waits until people were told all that they are to be told of a rollout, or the time is over: a target may be away for long. */
 export async function awaitNotices(client: Client, rollout: string, withinMs: number): Promise<void> {
-  for (const giveUpAt = Date.now() + withinMs; Date.now() < giveUpAt && (await hasWork(client, notifyId(rollout))); ) {
-    await pause(pollMs);
-  }
+  // In this order: a rollout with nothing left to do has handed its notices over.
+  const isTelling = async () => (await hasWork(client, rollout)) || (await hasWork(client, notifyId(rollout)));
+  for (const giveUpAt = Date.now() + withinMs; Date.now() < giveUpAt && (await isTelling()); ) await pause(pollMs);
 }
 
 async function hasWork(client: Client, workflow: string): Promise<boolean> {
