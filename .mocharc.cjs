@@ -1,6 +1,6 @@
 module.exports = {
   extension: ['ts'],
-  require: ['./test/support/rejections.cjs', './test/support/quick-fork.cjs'],
+  require: ['./test/support/rejections.cjs', './test/support/quick-fork.cjs', './test/support/endings.cjs'],
   reporter: 'test/support/reporter.cjs',
   // Against tests that hang. Several files share the machine, so it measures nothing.
   timeout: 60000,

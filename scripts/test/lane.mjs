@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { format } from 'node:util';
 import Mocha from 'mocha';
+import { mochaHooks } from '../../test/support/endings.cjs';
 import CountingReporter from '../../test/support/reporter.cjs';
 
 /**
@@ -80,6 +81,7 @@ async function runFile(file) {
   // Else each file would leave its listeners on the process.
   runner?.dispose();
   runner = undefined;
+  await mochaHooks.afterAll();
   const isFiltered = options.grep !== undefined || options.fgrep !== undefined || isStopping;
   const isEmpty = result.passed + result.failed + result.skipped === 0;
   return isEmpty && !isFiltered ? failed('expected a test in this file, found none') : result;

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { nodePrograms } from '../../scripts/setup/kubernetes.mjs';
@@ -42,10 +43,19 @@ export interface ClusterAccess {
 
 let shared: Promise<Cluster> | undefined;
 
-/** A cluster that runs until this process ends: for whoever does not stop its API server, and keeps to namespaces of its own. */
+const { endings } = createRequire(import.meta.url)('./endings.cjs') as { readonly endings: Set<() => Promise<void>> };
+
+/** A cluster for all tests of a run of mocha, which in a lane is one file: what crashes in it would go on crashing beside everything else. */
 export async function sharedCluster(): Promise<ClusterAccess & Pick<Cluster, 'registry' | 'address'>> {
   shared ??= startCluster();
+  endings.add(stopShared);
   return await shared;
+}
+
+async function stopShared(): Promise<void> {
+  const cluster = shared;
+  shared = undefined;
+  await (await cluster)?.stop();
 }
 
 /** @param options `registry`: one that somebody else starts and stops */

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Digest } from '../../src/domain/image-reference.ts';
-import { type Cluster, startCluster } from '../support/cluster.ts';
-import type { ImageOptions } from '../support/images.ts';
-import { workload } from '../support/kubernetes-deploy.ts';
-import { untilScheduled } from '../support/temporal.ts';
-import { startWorld, type World } from '../support/world.ts';
+import type { Digest } from '../../../src/domain/image-reference.ts';
+import { type Cluster, startCluster } from '../../support/cluster.ts';
+import type { ImageOptions } from '../../support/images.ts';
+import { workload } from '../../support/kubernetes-deploy.ts';
+import { untilScheduled } from '../../support/temporal.ts';
+import { startWorld, type World } from '../../support/world.ts';
 
 /** Stays up; no two are the same. */
 const well = (version: number): ImageOptions => ({ busybox: true, cmd: ['sleep', '3600'], env: { VERSION: `${version}` } });
