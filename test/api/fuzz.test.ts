@@ -229,7 +229,7 @@ async function startService(folder: string, settings: object, secrets: Record<st
       lines += 1;
       last = line;
       // Of tokens, the payload and the signature; `alg` and `kid` at the beginning are no secret, yet nothing of it is wanted.
-      if (/canary|eyJ/.test(line)) leaks.push(line.slice(0, 1_000));
+      if (/canary|eyJ[\w-]{8,}\.[\w-]+\./.test(line)) leaks.push(line.slice(0, 1_000));
     }
   };
   child.stdout?.on('data', read);
