@@ -68,7 +68,8 @@ describe('image patterns', () => {
 
   it('agree with a regular expression about any number of *', () => {
     const small = fc.stringMatching(/^[ab]{1,7}$/);
-    const wild = fc.stringMatching(/^[ab*]{1,7}$/);
+    // At the end, ** stands for any path.
+    const wild = fc.stringMatching(/^[ab*]{1,7}$/).filter((text) => !text.endsWith('**'));
     fc.assert(
       fc.property(wild, small, (text, found) => {
         const expected = new RegExp(`^${text.replaceAll('*', '[^/]*')}$`).test(found);
