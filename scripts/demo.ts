@@ -10,46 +10,21 @@ import type { RolloutState } from '../src/domain/rollout-state.ts';
 import { followRollouts } from '../src/operations/follow.ts';
 import { type DemoImage, demoImages, fadingImage } from './demo/images.ts';
 import { againProblems, evidence, problemsWith, rollbackProblems } from './demo/outcomes.ts';
+import { type DemoOptions, present } from './demo/present.ts';
 import type { Sight } from './demo/production.ts';
-import type { Environment } from './demo/run.ts';
 import { createWorld, type World } from './demo/world.ts';
-
-export interface DemoOptions {
-  /** The checkout. */
-  readonly root: string;
-  readonly env: Environment;
-  /** Leaves everything running until Ctrl-C. */
-  readonly keep: boolean;
-  readonly print: (line: string) => void;
-}
 
 const rolloutsDeadlineMs = 180_000;
 
 /** @returns the exit code: 0 only where all outcomes are as they should be */
-export async function runDemo({ root, env, keep, print }: DemoOptions): Promise<number> {
-  let asked = false;
-  const interrupted = new Promise<'interrupted'>((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-      process.once(signal, () => {
-        asked = true;
-        resolve('interrupted');
-      });
-    }
+export async function runDemo(options: DemoOptions): Promise<number> {
+  const { root, env, keep, print } = options;
+  return await present(options, {
+    start: () => createWorld({ root, env, say: (line) => print(`  ${line}`) }),
+    show: (world) => show(world, print),
+    whereToLook: (world) => whereToLook(world, keep, print),
+    stop: (world) => world.destroy(),
   });
-  print('Starting:');
-  const world = await createWorld({ root, env, say: (line) => print(`  ${line}`) });
-  try {
-    if (asked) return 130;
-    const problems = await Promise.race([show(world, print), interrupted]);
-    if (problems === 'interrupted') return 130;
-    for (const problem of problems) print(`NOT AS EXPECTED: ${problem}`);
-    whereToLook(world, keep, print);
-    if (keep) await interrupted;
-    return problems.length === 0 ? 0 : 1;
-  } finally {
-    print('Stopping and removing everything.');
-    await world.destroy();
-  }
 }
 
 /** @returns what was not as expected */

@@ -15,16 +15,9 @@ import { reservePort } from '../../src/platform/ports.ts';
 import { type Cluster, startCluster } from '../../test/support/cluster.ts';
 import { type ImageOptions, pushImage } from '../../test/support/images.ts';
 import { workload } from '../../test/support/kubernetes-deploy.ts';
+import { type DemoOptions, present } from './present.ts';
 import { type DemoRegistry, startDemoRegistry } from './registry.ts';
-import type { Environment } from './run.ts';
-import { startService, stopService } from './service.ts';
-
-interface DemoOptions {
-  readonly root: string;
-  readonly env: Environment;
-  readonly keep: boolean;
-  readonly print: (line: string) => void;
-}
+import { configurationHead, type DemoPlaces, startService, stopService } from './service.ts';
 
 /** What the demo has running. */
 interface DemoWorld {
@@ -33,38 +26,42 @@ interface DemoWorld {
   readonly namespace: string;
   readonly folder: string;
   readonly client: Client;
+  readonly stop: () => Promise<void>;
 }
 
 const deadlineMs = 180_000;
 
 /** @returns the exit code: 0 only where all outcomes are as they should be */
-export async function runKubernetesDemo({ root, env, keep, print }: DemoOptions): Promise<number> {
-  const undo: (() => Promise<unknown>)[] = [];
-  const interrupted = new Promise<'interrupted'>((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve('interrupted'));
-  });
-  try {
-    print('Starting:');
-    const shown = start({ root, env, keep, print }, undo).then((world) =>
-      show(world, print).then((problems) => ({ world, problems })),
-    );
-    const ended = await Promise.race([shown, interrupted]);
-    if (ended === 'interrupted') return 130;
-    for (const problem of ended.problems) print(`NOT AS EXPECTED: ${problem}`);
-    if (keep) {
+export async function runKubernetesDemo(options: DemoOptions): Promise<number> {
+  const { keep, print } = options;
+  return await present(options, {
+    start: () => startWorld(options),
+    show: (world) => show(world, print),
+    whereToLook({ cluster, namespace, folder }) {
+      if (!keep) return;
       print(`Everything keeps running until Ctrl-C. Where to look:
-  the cluster     kubectl --kubeconfig ${ended.world.cluster.kubeconfig} get pods -n ${ended.world.namespace}
-  what happened   LANDFALL_CONFIG=${join(ended.world.folder, 'landfall.yaml')} npx landfall list`);
-      await interrupted;
-    }
-    return ended.problems.length === 0 ? 0 : 1;
-  } finally {
-    print('Stopping and removing everything.');
-    for (const step of undo.reverse()) await step();
+  the cluster     kubectl --kubeconfig ${cluster.kubeconfig} get pods -n ${namespace}
+  what happened   LANDFALL_CONFIG=${join(folder, 'landfall.yaml')} npx landfall list`);
+    },
+    stop: (world) => world.stop(),
+  });
+}
+
+/** @throws where a part does not start; whatever had started by then is stopped */
+async function startWorld(options: DemoOptions): Promise<DemoWorld> {
+  const undo: (() => Promise<unknown>)[] = [];
+  const stop = async (): Promise<void> => {
+    for (const step of undo.splice(0).reverse()) await step();
+  };
+  try {
+    return { ...(await start(options, undo)), stop };
+  } catch (error) {
+    await stop();
+    throw error;
   }
 }
 
-async function start({ root, env, print }: DemoOptions, undo: (() => Promise<unknown>)[]): Promise<DemoWorld> {
+async function start({ root, env, print }: DemoOptions, undo: (() => Promise<unknown>)[]): Promise<Omit<DemoWorld, 'stop'>> {
   const folder = await mkdtemp(join(tmpdir(), 'landfall-demo-'));
   undo.push(() => rm(folder, { recursive: true, force: true }));
   const token = randomBytes(24).toString('hex');
@@ -114,25 +111,9 @@ const worker = (version: string): ImageOptions => ({ busybox: true, cmd: ['sleep
 /** Well in its smoke test, and not in the cluster. */
 const crash = 'test -z "$KUBERNETES_SERVICE_HOST" || { echo "fatal: no database in this cluster"; exit 1; }; ';
 
-interface DemoSettings {
-  readonly registry: string;
-  readonly namespace: string;
-  readonly webhooks: number;
-  readonly operators: number;
-  readonly temporal: number;
-}
-
-function configuration({ registry, namespace, webhooks, operators, temporal }: DemoSettings): string {
-  return `listen: { webhooks: "127.0.0.1:${webhooks}", operators: "127.0.0.1:${operators}" }
-receivers:
-  distribution: { token: env:DEMO_REGISTRY_TOKEN }
-registries:
-  "${registry}": { plainHttp: true }
-temporal: { port: ${temporal} }
-trivy: { cacheDir: trivy, offline: true }
-search: off
-log: { level: warn }
-defaults:
+function configuration({ namespace, ...places }: DemoPlaces & { readonly namespace: string }): string {
+  const { registry } = places;
+  return `${configurationHead(places, '127.0.0.1')}defaults:
   scan: { failOn: critical }
   smoke: { timeout: 60s, stayUp: 2s }
   rollback: auto

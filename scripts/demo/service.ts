@@ -6,6 +6,29 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { findProcesses } from '../../src/platform/processes/identity.ts';
 import type { Environment } from './run.ts';
 
+/** Where the service of a demo is, and what it asks. */
+export interface DemoPlaces {
+  readonly registry: string;
+  /** Ports of this machine. */
+  readonly webhooks: number;
+  readonly operators: number;
+  readonly temporal: number;
+}
+
+/** What `landfall.yaml` of each demo begins with. @param address where the webhooks are listened for */
+export function configurationHead({ registry, webhooks, operators, temporal }: DemoPlaces, address: string): string {
+  return `listen: { webhooks: "${address}:${webhooks}", operators: "127.0.0.1:${operators}" }
+receivers:
+  distribution: { token: env:DEMO_REGISTRY_TOKEN }
+registries:
+  "${registry}": { plainHttp: true }
+temporal: { port: ${temporal} }
+trivy: { cacheDir: trivy, offline: true }
+search: off
+log: { level: warn }
+`;
+}
+
 const startDeadlineMs = 90_000;
 const stopDeadlineMs = 90_000;
 

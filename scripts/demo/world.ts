@@ -10,7 +10,7 @@ import { buildImage, type DemoImage, demoImages, fadingImage } from './images.ts
 import { createProduction, type Production } from './production.ts';
 import { startDemoRegistry } from './registry.ts';
 import { type Environment, run } from './run.ts';
-import { startService, stopService } from './service.ts';
+import { configurationHead, type DemoPlaces, startService, stopService } from './service.ts';
 
 /** All that the demo runs: a registry, a deployment repository, and Landfall itself in a folder of its own. */
 export interface World {
@@ -113,26 +113,14 @@ services:
 `;
 }
 
-interface Places {
-  readonly registry: string;
+interface Places extends DemoPlaces {
   readonly deployment: string;
   readonly production: Production;
-  readonly webhooks: number;
-  readonly operators: number;
-  readonly temporal: number;
 }
 
-function configuration({ registry, deployment, production, webhooks, operators, temporal }: Places): string {
-  return `listen: { webhooks: "0.0.0.0:${webhooks}", operators: "127.0.0.1:${operators}" }
-receivers:
-  distribution: { token: env:DEMO_REGISTRY_TOKEN }
-registries:
-  "${registry}": { plainHttp: true }
-temporal: { port: ${temporal} }
-trivy: { cacheDir: trivy, offline: true }
-search: off
-log: { level: warn }
-defaults:
+function configuration({ deployment, production, ...places }: Places): string {
+  const { registry } = places;
+  return `${configurationHead(places, '0.0.0.0')}defaults:
   change: { repository: ${JSON.stringify(deployment)}, base: main, file: docker-compose.yml }
   scan: { failOn: critical }
   smoke: { timeout: 60s, stayUp: 2s }

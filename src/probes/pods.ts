@@ -5,16 +5,9 @@ import type { Digest } from '../domain/image-reference.ts';
 import type { RunningImage } from '../domain/outcomes.ts';
 import { countRestarts, type Restarts } from '../domain/watch.ts';
 import type { KubernetesClient, KubernetesClients } from '../platform/kubernetes/client.ts';
-import { type Pod, pods as podResource } from '../platform/kubernetes/objects.ts';
+import { containersOf, type Pod, pods as podResource } from '../platform/kubernetes/objects.ts';
 import { isReady, problemOf, readPodLog, runningDigest, statusesOf } from '../platform/kubernetes/pods.ts';
-import {
-  containersOf,
-  isOfTemplate,
-  podsOf,
-  readWorkload,
-  referenceOf,
-  workloadKinds,
-} from '../platform/kubernetes/workloads.ts';
+import { isOfTemplate, podsOf, readWorkload, referenceOf, workloadKinds } from '../platform/kubernetes/workloads.ts';
 import type { ProbeAnswer } from './answer.ts';
 
 interface PodsRequest {
@@ -53,7 +46,7 @@ export async function askPods(clients: KubernetesClients, request: PodsRequest):
   const { where, running, digests, allowedRestarts, restarts, signal } = request;
   try {
     const client = await clients(where.context);
-    const named = running.map(({ name }) => parseName(name, where.namespace ?? client.context.namespace ?? 'default'));
+    const named = running.map(({ name }) => parseName(name, where.namespace ?? client.namespace));
     const found = await Promise.all(groupsOf(named).map((group) => findPods(client, group, signal)));
     const all = found.flatMap(({ pods }) => pods);
     const counted = countRestarts(restarts, all.flatMap(containersToCount));

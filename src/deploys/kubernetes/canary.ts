@@ -2,10 +2,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { RunningImage } from '../../domain/outcomes.ts';
 import type { KubernetesClient } from '../../platform/kubernetes/client.ts';
 import { type Pod, type PodTemplate, pods } from '../../platform/kubernetes/objects.ts';
-import { explainProblem, isReady, problemOf, runningDigest, statusesOf } from '../../platform/kubernetes/pods.ts';
+import { isReady, runningDigest, SeenTimes, statusesOf } from '../../platform/kubernetes/pods.ts';
 import { canaryLabel, nameOf, rolloutAnnotation, type Workload, workloadResources } from '../../platform/kubernetes/workloads.ts';
 import { failed } from '../kit/refusals.ts';
-import { type ExpectedPods, FailedRunning, type PodWait, requireDigests } from './readiness.ts';
+import { type ExpectedPods, type PodWait, readyMs, requireDigests, requireHope } from './readiness.ts';
 import { fieldManager } from './write.ts';
 
 /**
@@ -41,7 +41,7 @@ export async function startCanary(
   });
 }
 
-export function canaryName({ name }: Pick<Workload, 'name'>): string {
+function canaryName({ name }: Pick<Workload, 'name'>): string {
   return `${name.slice(0, 200)}-landfall-canary`;
 }
 
@@ -75,32 +75,17 @@ function canaryOf({ kind, name, object, template }: Workload, images: Readonly<R
 const lookMs = 500;
 
 async function untilReady(waiting: PodWait, expected: ExpectedPods): Promise<Pod> {
-  const { client, signal, restarts, holdsMs, timeoutMs } = waiting;
+  const { client, signal, holdsMs, timeoutMs } = waiting;
   const { workload, name } = expected;
   const path = { resource: pods, namespace: workload.namespace, name: canaryName(workload) };
   const until = Date.now() + timeoutMs;
-  const since = new Map<string, number>();
+  const seen = new SeenTimes();
   for (;;) {
     const pod = await client.get<Pod>(path, signal);
     if (pod === undefined) throw failed(`the canary of ${name} was deleted while it came up`);
     await requireDigests(waiting, expected, pod);
-    if (isReady(pod)) {
-      const key = `ready, ${statusesOf(pod).map(({ restartCount }) => restartCount)} restarts`;
-      const ready = since.get(key) ?? Date.now();
-      since.set(key, ready);
-      if (Date.now() - ready >= holdsMs) return pod;
-    }
-    const problem = isReady(pod) ? undefined : problemOf(pod, restarts);
-    if (problem !== undefined) {
-      const seen = since.get(problem.reason) ?? Date.now();
-      since.set(problem.reason, seen);
-      if (Date.now() - seen >= problem.borneMs) {
-        const { events, log } = await explainProblem(client, problem, signal);
-        const noted = events.length === 0 ? '' : `; Kubernetes noted: ${events.join(' | ')}`;
-        const message = `the canary of ${name} will not come up: ${problem.text}${noted}`;
-        throw new FailedRunning(message, problem.isOfImage, log === undefined ? [] : [{ log }]);
-      }
-    }
+    if (isReady(pod) && readyMs('canary', [pod], seen) >= holdsMs) return pod;
+    await requireHope(waiting, seen, pod, `the canary of ${name}`);
     if (Date.now() >= until)
       throw failed(`expected the canary of ${name} to be ready within ${timeoutMs / 1_000} s, found that it is not`);
     await pause(lookMs, undefined, { signal });

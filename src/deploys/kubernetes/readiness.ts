@@ -4,7 +4,7 @@ import { messageOf } from '../../domain/errors.ts';
 import { Refusal } from '../../domain/failures.ts';
 import type { Digest } from '../../domain/image-reference.ts';
 import type { KubernetesClient } from '../../platform/kubernetes/client.ts';
-import { type Pod, pods } from '../../platform/kubernetes/objects.ts';
+import { containersOf, type Pod, pods } from '../../platform/kubernetes/objects.ts';
 import {
   explainProblem,
   isReady,
@@ -12,12 +12,12 @@ import {
   problemOf,
   readEvents,
   runningDigest,
+  SeenTimes,
   statusesOf,
 } from '../../platform/kubernetes/pods.ts';
 import { progressOf } from '../../platform/kubernetes/progress.ts';
 import {
   areMany,
-  containersOf,
   isOfTemplate,
   listWorkloads,
   podsOf,
@@ -62,9 +62,6 @@ const longestLookMs = 3_000;
 /** What is said of a workload that gets no pods is borne so long. */
 const noPodsMs = 10_000;
 
-/** What was seen of one workload, and when it was seen first. */
-type Seen = Map<string, number>;
-
 /**
  * Until every pod of the new template is ready and runs the digest, and no other pod is left. The API server may be away meanwhile.
  * @returns how many pods were proven
@@ -72,35 +69,30 @@ type Seen = Map<string, number>;
  */
 export async function waitUntilRunning(waiting: PodWait, expected: readonly ExpectedPods[]): Promise<number> {
   const until = Date.now() + waiting.timeoutMs;
-  const seen: Seen = new Map();
+  const seen = new SeenTimes();
   let left = [...expected];
   let proven = 0;
   for (let waitMs = firstLookMs; ; waitMs = Math.min(longestLookMs, waitMs * 1.3)) {
     const found = await lookAll(waiting, left);
-    const holding = (found ?? []).filter((state) => state.isDone && hold(state, seen) >= waiting.holdsMs);
+    const holding = (found ?? []).filter(
+      (state) => state.isDone && readyMs(keyOf(state.workload), state.pods, seen) >= waiting.holdsMs,
+    );
     for (const { pods } of holding) proven += pods.length;
     left = left.filter((each) => holding.every(({ expected }) => expected !== each));
     if (left.length === 0) return proven;
     await removeStuckPods(waiting, found ?? []);
-    for (const { problem, key, expected: of } of problemsIn(found ?? [], waiting.restarts)) {
-      const since = seen.get(key) ?? Date.now();
-      seen.set(key, since);
-      if (Date.now() - since >= problem.borneMs && !(await mayCome(waiting, problem)))
-        throw await failedRunning(waiting, of, problem);
-    }
+    for (const { pods, expected } of found ?? [])
+      for (const pod of pods) await requireHope(waiting, seen, pod, `${expected.name} in ${expected.workload.namespace}`);
     await requirePods(waiting, found ?? [], seen);
     if (Date.now() >= until) throw await late(waiting, found);
     await pause(Math.min(waitMs, Math.max(1, until - Date.now())), undefined, { signal: waiting.signal });
   }
 }
 
-/** How long the pods have been ready by now, in milliseconds, none of them restarted since. */
-function hold({ pods, workload }: WorkloadState, seen: Seen): number {
+/** How long pods have been ready by now, in milliseconds, none of them restarted since. */
+export function readyMs(what: string, pods: readonly Pod[], seen: SeenTimes): number {
   const restarts = pods.flatMap(statusesOf).reduce((sum, { restartCount }) => sum + restartCount, 0);
-  const key = `${keyOf(workload)} ready, ${restarts} restarts`;
-  const since = seen.get(key) ?? Date.now();
-  seen.set(key, since);
-  return Date.now() - since;
+  return seen.lastedMs(`${what} ready, ${restarts} restarts`);
 }
 
 interface WorkloadState {
@@ -202,7 +194,7 @@ export async function requireDigests({ isSameImage }: PodWait, { digests, name }
     const found = runningDigest(status);
     if (wanted === undefined || found === undefined) continue;
     if (wanted.includes(found) || (await isSameImage(found, wanted))) continue;
-    const policy = pod.spec.containers.find((each) => each.name === status.name)?.imagePullPolicy;
+    const policy = containersOf(pod).find((each) => each.name === status.name)?.imagePullPolicy;
     const advice =
       policy === 'Always'
         ? 'the tag was moved meanwhile'
@@ -218,24 +210,15 @@ function isProven({ digests }: ExpectedPods, pod: Pod): boolean {
   return statusesOf(pod).every((status) => digests[status.name] === undefined || runningDigest(status) !== undefined);
 }
 
-interface FoundPodProblem {
-  readonly key: string;
-  readonly expected: ExpectedPods;
-  readonly problem: PodProblem;
-}
-
-function problemsIn(looks: readonly WorkloadState[], restarts: number): FoundPodProblem[] {
-  return looks.flatMap(({ pods, expected }) =>
-    pods.flatMap((pod) => {
-      const problem = isReady(pod) ? undefined : problemOf(pod, restarts);
-      return problem === undefined ? [] : [{ key: `${pod.metadata.uid} ${kindOfProblem(problem)}`, expected, problem }];
-    }),
-  );
-}
-
-/** What goes back and forth between two names is one problem. */
-function kindOfProblem({ reason, container }: PodProblem): string {
-  return `${container} ${/Image/.test(reason) ? 'image' : reason}`;
+/** Of a pod that will not come right by waiting. @param what whose pod it is, for people @throws FailedRunning */
+export async function requireHope(waiting: PodWait, seen: SeenTimes, pod: Pod, what: string): Promise<void> {
+  const problem = isReady(pod) ? undefined : problemOf(pod, waiting.restarts);
+  if (problem === undefined || !seen.isLasting(problem) || (await mayCome(waiting, problem))) return;
+  const { noted, log } = await explained(waiting, problem);
+  const last = log?.split('\n').findLast((line) => line.trim() !== '');
+  const said = last === undefined ? '' : `; its last line: ${last.trim().slice(0, 200)}`;
+  const message = `${what} will not come up: ${problem.text}${said}${noted}`;
+  throw new FailedRunning(message, problem.isOfImage, log === undefined ? [] : [{ log }]);
 }
 
 /** Where a node is on its way for the pod, it is waited for. */
@@ -245,22 +228,17 @@ async function mayCome({ client, signal }: PodWait, { pod, reason }: PodProblem)
   return noted.length > 0;
 }
 
-async function failedRunning(waiting: PodWait, { name, workload }: ExpectedPods, problem: PodProblem): Promise<FailedRunning> {
-  const { events, log } = await explainProblem(waiting.client, problem, waiting.signal);
-  const noted = events.length === 0 ? '' : `; Kubernetes noted: ${events.join(' | ')}`;
-  const last = log?.split('\n').findLast((line) => line.trim() !== '');
-  const said = last === undefined ? '' : `; its last line: ${last.trim().slice(0, 200)}`;
-  const message = `${name} in ${workload.namespace} will not come up: ${problem.text}${said}${noted}`;
-  return new FailedRunning(message, problem.isOfImage, log === undefined ? [] : [{ log }]);
+/** `noted`: what comes after a message, if there is anything. */
+async function explained({ client, signal }: PodWait, sick: Pick<PodProblem, 'pod' | 'container'>) {
+  const { events, log } = await explainProblem(client, sick, signal);
+  return { noted: events.length === 0 ? '' : `; Kubernetes noted: ${events.join(' | ')}`, log };
 }
 
 /** A quota, a policy or a webhook that lets no pod be made: Kubernetes tries again for ever, and says so only at the workload. */
-async function requirePods({ client, signal }: PodWait, looks: readonly WorkloadState[], seen: Seen): Promise<void> {
+async function requirePods({ client, signal }: PodWait, looks: readonly WorkloadState[], seen: SeenTimes): Promise<void> {
   for (const { workload, expected, isDone, text } of looks) {
-    const key = `${keyOf(workload)} ${text}`;
-    const since = seen.get(key) ?? Date.now();
-    seen.set(key, since);
-    if (isDone || Date.now() - since < noPodsMs) continue;
+    const lastedMs = seen.lastedMs(`${keyOf(workload)} ${text}`);
+    if (isDone || lastedMs < noPodsMs) continue;
     const condition = workload.object.status?.conditions?.find(
       ({ type, status }) => type === 'ReplicaFailure' && status === 'True',
     );
@@ -281,10 +259,9 @@ async function late(waiting: PodWait, looks: readonly WorkloadState[] | undefine
   const { pods, expected, text, workload } = first;
   const sick = pods.find((pod) => !isReady(pod));
   const container = sick && statusesOf(sick).find(({ ready }) => !ready)?.name;
-  const { events, log } = sick
-    ? await explainProblem(waiting.client, { pod: sick, ...(container && { container }) }, waiting.signal)
-    : { events: [], log: undefined };
-  const noted = events.length === 0 ? '' : `; Kubernetes noted: ${events.join(' | ')}`;
+  const { noted, log } = sick
+    ? await explained(waiting, { pod: sick, ...(container && { container }) })
+    : { noted: '', log: undefined };
   const more = others.length === 0 ? '' : `; and ${others.length} more`;
   return failed(
     `expected ${expected.name} in ${workload.namespace} to be ready within ${seconds} s, found that ${text}${noted}${more}`,

@@ -1,10 +1,9 @@
 import { formatReference, type ImageReference } from '../../domain/image-reference.ts';
 import type { RunningImage } from '../../domain/outcomes.ts';
 import type { KubernetesClient } from '../../platform/kubernetes/client.ts';
-import type { Pod } from '../../platform/kubernetes/objects.ts';
+import { containersOf, type Pod } from '../../platform/kubernetes/objects.ts';
 import { isReady, runningDigest, statusesOf } from '../../platform/kubernetes/pods.ts';
 import {
-  containersOf,
   isOfTemplate,
   listWorkloads,
   nameOf,
@@ -60,7 +59,7 @@ export async function findTargets(
   signal: AbortSignal,
 ): Promise<WorkloadTarget[]> {
   const { deploy } = target;
-  const namespace = namespaceOf(client, deploy);
+  const { namespace = client.namespace } = deploy;
   const inAll = namespace === '*';
   const workloads = await chosen(client, deploy.workloads, namespace, signal);
   return workloads.flatMap((workload) => {
@@ -71,10 +70,6 @@ export async function findTargets(
     if ('image' in deploy.workloads || ('label' in deploy.workloads && deploy.container === undefined)) return [];
     throw noContainer(client, workload, target);
   });
-}
-
-export function namespaceOf({ context }: KubernetesClient, { namespace }: KubernetesDeployPlan): string {
-  return namespace ?? context.namespace ?? 'default';
 }
 
 async function chosen(

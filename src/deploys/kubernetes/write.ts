@@ -3,9 +3,8 @@ import { formatReference, tryParseReference } from '../../domain/image-reference
 import type { RunningImage } from '../../domain/outcomes.ts';
 import type { KubernetesClient } from '../../platform/kubernetes/client.ts';
 import { conflictingManagers, isConflict, isInvalid, KubernetesError } from '../../platform/kubernetes/errors.ts';
-import type { FieldSet, ManagedFields, WorkloadObject } from '../../platform/kubernetes/objects.ts';
+import { containersOf, type FieldSet, type ManagedFields, type WorkloadObject } from '../../platform/kubernetes/objects.ts';
 import {
-  containersOf,
   isInit,
   nameOf,
   readWorkload,

@@ -53,6 +53,11 @@ export class KubernetesClient {
     this.#env = env;
   }
 
+  /** The namespace of whoever names none. */
+  get namespace(): string {
+    return this.context.namespace ?? 'default';
+  }
+
   /** Undefined: there is none. */
   async get<Item extends KubernetesObject>(path: ObjectPath, signal: AbortSignal): Promise<Item | undefined> {
     try {

@@ -156,6 +156,11 @@ export const events: Resource = { apiVersion: 'v1', plural: 'events' };
 export const secrets: Resource = { apiVersion: 'v1', plural: 'secrets' };
 export const networkPolicies: Resource = { apiVersion: 'networking.k8s.io/v1', plural: 'networkpolicies' };
 
+/** All containers of a pod, or of a template of pods, init containers first, as they are started. */
+export function containersOf({ spec }: Pick<PodTemplate, 'spec'>): readonly PodContainer[] {
+  return [...(spec.initContainers ?? []), ...spec.containers];
+}
+
 /** As the query parameter `labelSelector` has it. */
 export function formatSelector({ matchLabels = {}, matchExpressions = [] }: LabelSelector): string {
   const equal = Object.entries(matchLabels).map(([key, value]) => `${key}=${value}`);

@@ -3,7 +3,7 @@ import { secretsIn } from '../docker/environment.ts';
 import { createMask, lastLines, type TextMask } from '../docker/log-lines.ts';
 import type { KubernetesClient } from './client.ts';
 import { Forbidden } from './errors.ts';
-import { type ContainerStatus, events, type KubernetesEvent, type ObjectMeta, type Pod, pods } from './objects.ts';
+import { type ContainerStatus, containersOf, events, type KubernetesEvent, type ObjectMeta, type Pod, pods } from './objects.ts';
 
 /** How a pod is, and whether it can still come right. */
 export interface PodProblem {
@@ -38,6 +38,25 @@ const waitingReasons: Readonly<Record<string, { readonly borneMs: number; readon
 };
 
 const unschedulableMs = 20_000;
+
+/** Since when something has been seen, each by its key. */
+export class SeenTimes {
+  readonly #first = new Map<string, number>();
+
+  /** Milliseconds since it was seen first: 0 now. */
+  lastedMs(key: string): number {
+    const now = performance.now();
+    const first = this.#first.get(key) ?? now;
+    this.#first.set(key, first);
+    return now - first;
+  }
+
+  /** Whether a problem has lasted longer than it is borne. What goes back and forth between two names is one problem. */
+  isLasting({ pod, container, reason, borneMs }: PodProblem): boolean {
+    const what = /Image/.test(reason) ? 'image' : reason;
+    return this.lastedMs(`${pod.metadata.uid} ${container} ${what}`) >= borneMs;
+  }
+}
 
 /** @param restarts how many of a container are borne */
 export function problemOf(pod: Pod, restarts: number): PodProblem | undefined {
@@ -197,6 +216,6 @@ export async function readPodOutput(client: KubernetesClient, pod: Pod, containe
 }
 
 function maskOf({ spec }: Pod, container: string): TextMask {
-  const found = [...(spec.initContainers ?? []), ...spec.containers].find(({ name }) => name === container);
+  const found = containersOf({ spec }).find(({ name }) => name === container);
   return createMask(secretsIn((found?.env ?? []).map(({ name, value = '' }) => `${name}=${value}`)));
 }

@@ -2,6 +2,7 @@ import { type ImageReference, tryParseReference } from '../../domain/image-refer
 import type { KubernetesClient } from './client.ts';
 import { Forbidden } from './errors.ts';
 import {
+  containersOf,
   formatSelector,
   type Pod,
   type PodContainer,
@@ -29,12 +30,6 @@ export interface Workload {
   readonly name: string;
   readonly object: WorkloadObject;
   readonly template: PodTemplate;
-}
-
-/** Which ones are meant: of a namespace, or of all where it is `*`. */
-export interface WorkloadQuery {
-  readonly namespace: string;
-  readonly workloads: WorkloadChoice;
 }
 
 /** By kind and name; by a label of their own; or by what one of their containers was made from. */
@@ -100,11 +95,6 @@ export async function listWorkloads(
   const refusal = answers.find((answer) => answer instanceof Forbidden);
   if (refusal !== undefined && workloads.length === 0) throw refusal;
   return workloads.sort((one, other) => (nameOf(one, true) < nameOf(other, true) ? -1 : 1));
-}
-
-/** The containers of a template whose image is meant, init containers first, as they are started. */
-export function containersOf({ spec }: PodTemplate): readonly PodContainer[] {
-  return [...(spec.initContainers ?? []), ...spec.containers];
 }
 
 export function isInit({ spec }: PodTemplate, name: string): boolean {
@@ -183,6 +173,6 @@ export function isOfTemplate({ metadata, spec }: Pod, template: PodTemplate): bo
   const own = metadata.annotations ?? {};
   const wanted = template.metadata?.annotations ?? {};
   if ([rolloutAnnotation, restartAnnotation].some((key) => own[key] !== wanted[key])) return false;
-  const images = new Map([...(spec.initContainers ?? []), ...spec.containers].map(({ name, image }) => [name, image]));
+  const images = new Map(containersOf({ spec }).map(({ name, image }) => [name, image]));
   return containersOf(template).every(({ name, image }) => images.get(name) === image);
 }

@@ -1,10 +1,10 @@
 import type { Digest, Repository } from '../../domain/image-reference.ts';
 import { countRestarts, type Restarts } from '../../domain/watch.ts';
 import type { KubernetesClient } from '../../platform/kubernetes/client.ts';
-import type { Pod } from '../../platform/kubernetes/objects.ts';
+import { containersOf, type Pod } from '../../platform/kubernetes/objects.ts';
 import { isReady, problemOf, runningDigest, statusesOf } from '../../platform/kubernetes/pods.ts';
 import { progressOf } from '../../platform/kubernetes/progress.ts';
-import { containersOf, isOfTemplate, nameOf, podsOf, referenceOf, type Workload } from '../../platform/kubernetes/workloads.ts';
+import { isOfTemplate, nameOf, podsOf, referenceOf, type Workload } from '../../platform/kubernetes/workloads.ts';
 import type { ProbeAnswer } from '../answer.ts';
 import { containersToCount, judge, logOf, type PodAnswers, prove } from '../pods.ts';
 

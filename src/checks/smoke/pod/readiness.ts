@@ -3,7 +3,7 @@ import { type PullClient, pullError } from '../../../platform/docker/errors.ts';
 import { judge, type ReadinessResult, type State } from '../../../platform/docker/readiness.ts';
 import type { KubernetesClient } from '../../../platform/kubernetes/client.ts';
 import { type ContainerStatus, type Pod, pods } from '../../../platform/kubernetes/objects.ts';
-import { isReady, type PodProblem, problemOf, readEvents } from '../../../platform/kubernetes/pods.ts';
+import { isReady, type PodProblem, problemOf, readEvents, SeenTimes } from '../../../platform/kubernetes/pods.ts';
 import type { FailureContext } from '../smoke-failure.ts';
 import { candidate, type PodPlan } from './pod.ts';
 import { diskRefusal, podStartRefusal, userRefusal, wroteTooMuch } from './refusals.ts';
@@ -35,7 +35,7 @@ const longestLookMs = 3_000;
  * @throws CheckRefused, or another Refusal; RateLimit of the registry; an ordinary error where the cluster is to blame, and it is tried again
  */
 export async function waitForPod(run: PodRun): Promise<PodResult> {
-  const seen = new Map<string, number>();
+  const seen = new SeenTimes();
   let startedAt: number | undefined;
   for (let waitMs = firstLookMs; ; waitMs = Math.min(longestLookMs, waitMs * 1.2)) {
     const pod = await readPod(run);
@@ -47,7 +47,7 @@ export async function waitForPod(run: PodRun): Promise<PodResult> {
       if (result !== undefined) return result;
     } else {
       const problem = problemOf(pod, 0);
-      if (problem !== undefined && (isAboutUser(problem) || hasLasted(problem, seen))) throw await failureOf(run, problem);
+      if (problem !== undefined && (isAboutUser(problem) || seen.isLasting(problem))) throw await failureOf(run, problem);
     }
     await pause(waitMs, undefined, { signal: run.signal });
   }
@@ -131,12 +131,4 @@ async function failureOf(run: PodRun, problem: PodProblem): Promise<unknown> {
   if (isAboutUser(problem)) return userRefusal(text, await run.explain(pod));
   if (/ImagePull|Registry/.test(reason)) return pullError(run.reference, undefined, new Error(text), run.now(), byKubernetes);
   return isOfImage ? await startFailure(run, pod, text) : new Error(`${text}; it is tried again`);
-}
-
-/** Whether a problem has lasted longer than it is borne. What goes back and forth between two names is one problem. */
-function hasLasted({ reason, borneMs }: PodProblem, seen: Map<string, number>): boolean {
-  const key = /Image/.test(reason) ? 'image' : reason;
-  const since = seen.get(key) ?? performance.now();
-  seen.set(key, since);
-  return performance.now() - since >= borneMs;
 }
