@@ -40,7 +40,7 @@ WORKDIR /app
 COPY package.json package-lock.json ./
 # No package needs a script of its own to be of use here, so none gets to run one.
 RUN --mount=type=cache,target=/root/.npm npm ci --ignore-scripts
-COPY tsconfig.json tsconfig.build.json worker.ts ./
+COPY tsconfig.json tsconfig.build.json worker.ts command.ts ./
 COPY src ./src
 COPY bin ./bin
 COPY scripts ./scripts
@@ -78,4 +78,4 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=6 \
   CMD ["node", "-e", "Promise.any([8080, 8081].map((port) => fetch(`http://127.0.0.1:${port}/healthz`).then((answer) => answer.ok || Promise.reject()))).then(() => process.exit(0), () => process.exit(1))"]
 ENTRYPOINT ["/usr/bin/tini", "--", "/app/entrypoint.sh"]
-CMD ["node", "/app/dist/worker.js"]
+CMD ["node", "/app/dist/service/service.mjs"]

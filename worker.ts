@@ -11,7 +11,7 @@ import { stopAsked } from './src/process/stop-signals.ts';
 import { processEnvironment } from './src/settings/environment.ts';
 
 const env = processEnvironment();
-const asked = stopAsked();
+const signals = stopAsked();
 
 // Before anything is started that could read it.
 const shown = hideEnvironment(process.env);
@@ -29,13 +29,17 @@ const { startService } = await import('./src/process/service.ts');
 const { product } = await import('./src/product.ts');
 
 try {
-  const service = await startService(env.LANDFALL_CONFIG ?? 'landfall.yaml', env, product);
+  const service = await startService(env.LANDFALL_CONFIG ?? 'landfall.yaml', env, product, signals.tellBy);
   console.log(service.greeting);
+  const isLooking = await service.warnOfOutside();
   try {
-    await Promise.race([service.running, asked]);
+    await Promise.race([service.running, signals.asked]);
   } finally {
     await service.stop();
+    service.log.info({}, 'stopped');
   }
+  // Nobody waits for the answers of others any more.
+  if (isLooking()) process.exit();
 } catch (error) {
   console.error(withCauses(error));
   // What could not be stopped must not keep a supervisor from starting us anew.

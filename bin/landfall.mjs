@@ -1,36 +1,38 @@
 #!/usr/bin/env node
-// Runs the built command where there is one, and the sources in a clone that was never built.
+// Runs the built command where there is one, else that of the clone's sources.
 // A clone downloads another Node where this one is too old; the npm package and the image do not contain the scripts for that.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import nodeModule from 'node:module';
 import { delimiter, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { isNodeNewEnough, requireNode } from './node-version.mjs';
 
+const built = new URL('../dist/command/command.mjs', import.meta.url);
+
 async function run() {
-  const isBuilt = existsSync(new URL('../dist/src/cli/main.js', import.meta.url));
-  const part = (/** @type {string} */ name) => {
-    const file = isBuilt ? `dist/src/${name.replace(/\.ts$/, '.js')}` : `src/${name}`;
-    return import(new URL(`../${file}`, import.meta.url).href);
-  };
-  const { compiledFolder } = await part('platform/tools.mjs');
+  const isBuilt = existsSync(built);
+  const { compiledFolder } = await import(`../${isBuilt ? 'dist/' : ''}src/platform/tools.mjs`);
   // The next call starts in half the time.
   nodeModule.enableCompileCache(compiledFolder());
-  const { allowClosedPipes, processContext, run } = await part('cli/main.ts');
-  const loadKinds = async () => (await part('product.ts')).product;
-  /** @type {import('../src/cli/context.ts').CliContext['startLocalWork']} */
-  const startLocalWork = async (configuration, env) => {
-    // Before anything is started that could read it.
-    (await part('platform/processes/hidden-environment.ts')).hideEnvironment(process.env);
-    return (await part('process/local-work.ts')).startLocalWork(configuration, env);
-  };
-  allowClosedPipes(process.stdout, process.stderr);
-  return await run(process.argv.slice(2), processContext({ loadKinds, startLocalWork }));
+  /** @type {typeof import('../command.ts')} */
+  const { runCommand } = await import(isBuilt ? built.href : pathToFileURL(await commandOfThisClone()).href);
+  return await runCommand(process.argv.slice(2), async (config) => {
+    process.env.LANDFALL_CONFIG = config;
+    await import('../scripts/start.mjs');
+  });
+}
+
+async function commandOfThisClone() {
+  const { commandOfClone } = await import('../scripts/setup/command.mjs');
+  return await commandOfClone(fileURLToPath(new URL('..', import.meta.url)));
 }
 
 async function runOnAnotherNode() {
-  if (!existsSync(new URL('../scripts/setup/node.mjs', import.meta.url))) return requireNode();
+  if (!existsSync(new URL('../scripts/setup/node.mjs', import.meta.url))) {
+    requireNode();
+    return 1;
+  }
   const { SetUpFailure, say } = await import('../scripts/setup/machine.mjs');
   const { obtainNode } = await import('../scripts/setup/node.mjs');
   try {

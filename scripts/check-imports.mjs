@@ -22,7 +22,7 @@ export const rules = Object.freeze({
   // What workflows, activities, the API and the command agree on.
   contracts: { imports: ['domain'] },
   // Each kind brings its own settings: docs/decisions/0029-kinds.md. The kinds know nothing of config.
-  config: { imports: ['domain', 'settings', 'http', 'sources', 'checks', 'deploys', 'forges', 'notifiers'] },
+  config: { imports: ['domain', 'settings', 'http', 'sources', 'checks', 'deploys', 'forges', 'notifiers', 'builds'] },
   // What a setting is made of: durations, sizes, references to secrets, wording of problems.
   settings: { imports: ['domain'] },
   // A kit for whoever listens: nothing of sources, services or workflows.
@@ -30,22 +30,28 @@ export const rules = Object.freeze({
   sources: { imports: ['domain', 'settings', 'http'] },
   platform: { imports: ['domain'] },
   checks: { imports: [...world, 'settings'] },
+  // How commits become images.
+  builds: { imports: [...world, 'settings', 'forges'] },
   probes: { imports: [...world, 'deploys'] },
   deploys: { imports: [...world, 'settings'] },
   forges: { imports: [...world, 'settings'] },
   notifiers: { imports: [...world, 'settings'] },
   telemetry: { imports: [...world, 'settings'] },
-  activities: { imports: [...world, 'contracts', 'checks', 'deploys', 'forges', 'notifiers', 'probes'] },
+  activities: { imports: [...world, 'contracts', 'checks', 'deploys', 'forges', 'notifiers', 'probes', 'builds'] },
   // Deterministic: nothing of Node's may get into the bundle.
   workflows: { imports: ['domain', 'contracts'], packages: /^@temporalio\/(?:workflow|common)$/ },
   // What an operator can ask and do. No words for a terminal, no HTTP: the command and the API bring their own.
   operations: { imports: ['domain', 'config', 'settings', 'contracts'], packages: /^(?!commander$)/ },
-  api: { imports: ['domain', 'config', 'settings', 'contracts', 'operations', 'http', 'sources', 'telemetry'] },
+  // Shows what the operations tell, and has them do what buttons say.
+  page: { imports: ['domain', 'settings', 'contracts', 'operations', 'http'], packages: /^(?!@temporalio\/)/ },
+  api: { imports: ['domain', 'config', 'settings', 'contracts', 'operations', 'http', 'page', 'sources', 'telemetry'] },
   // Words and tables over the operations: it never talks to Temporal itself.
   cli: { imports: ['domain', 'config', 'settings', 'contracts', 'operations'], packages: /^(?!@temporalio\/)/ },
-  // Which kinds of each room the product has; nothing but worker.ts and the command's launcher imports it.
-  'product.ts': { imports: ['config', 'sources', 'checks', 'deploys', 'forges', 'notifiers'] },
-  // Where everything is put together; nothing but worker.ts and the command's launcher imports it.
+  // The operations once more, behind the API of a Landfall elsewhere. Quick to load: neither Temporal nor what reads a configuration.
+  remote: { imports: [...world, 'contracts', 'operations', 'api/operators/v1/answers.ts'], packages: /^(?!@temporalio\/)/ },
+  // Which kinds of each room the product has; nothing but worker.ts and command.ts imports it.
+  'product.ts': { imports: ['config', 'sources', 'checks', 'deploys', 'forges', 'notifiers', 'builds'] },
+  // Where everything is put together; nothing but worker.ts and command.ts imports it.
   process: {
     imports: [
       ...world,
@@ -58,10 +64,12 @@ export const rules = Object.freeze({
       'deploys',
       'forges',
       'notifiers',
+      'builds',
       'probes',
       'telemetry',
       'activities',
       'operations',
+      'page',
       'api',
       'workflows',
     ],
@@ -116,7 +124,8 @@ function importProblem(file, layer, rule, { specifier, typeOnly }) {
     return `src/${layer} may not import '${specifier}' at run time`;
   }
   const target = join(dirname(file), specifier);
-  if (target === 'worker.ts') return 'nothing may import worker.ts: it is where everything is put together';
+  if (target === 'worker.ts' || target === 'command.ts')
+    return `nothing may import ${target}: it is where everything is put together`;
   if (!file.startsWith('src/')) return undefined;
   if (rule === undefined) return `src/${layer} has no rule in scripts/check-imports.mjs: add what it may import`;
   if (!target.startsWith('src/')) return `src may not import '${target}', which is outside of it`;

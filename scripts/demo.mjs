@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * `npm run demo [-- [--engine NAME] [--kubernetes] [--keep]]`: sets up what is missing, shows Landfall at work on real images, and cleans up.
+ * `npm run demo [-- [--engine NAME] [--kubernetes | --build] [--keep]]`: sets up what is missing, shows Landfall at work on real images, and cleans up.
  * Which engines there are is said in setup/engine-choice.mjs.
  */
 import { fileURLToPath } from 'node:url';
@@ -28,6 +28,7 @@ async function run(args) {
   if (engine === '29') return runOnCurrentEngine([fileURLToPath(import.meta.url), ...rest], { env: process.env, say });
   const options = { root, env: process.env, keep: rest.includes('--keep'), print: console.log };
   if (inCluster) return (await import('./demo/kubernetes.ts')).runKubernetesDemo(options);
+  if (rest.includes('--build')) return (await import('./demo/build.ts')).runBuildDemo(options);
   return (await import('./demo.ts')).runDemo(options);
 }
 

@@ -81,7 +81,7 @@ async function rollOut(
   print('\nWhat Landfall does:');
   const notBefore = earlier?.endedAt;
   const options = { deadlineMs: rolloutsDeadlineMs, seen: createTimeline(print), ...(notBefore !== undefined && { notBefore }) };
-  return await followRollouts(client, rollouts, options);
+  return await followRollouts<RolloutState>(client, rollouts, options);
 }
 
 /** What runs, what it answers, and what the repository says: to be compared. */

@@ -9,7 +9,7 @@ import { requireNode } from '../bin/node-version.mjs';
 
 requireNode();
 
-const built = new URL('../dist/worker.js', import.meta.url);
+const built = new URL('../dist/service/service.mjs', import.meta.url);
 const worker = existsSync(built) ? built : new URL('../worker.ts', import.meta.url);
 
 if (worker !== built) {

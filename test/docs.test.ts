@@ -5,7 +5,12 @@ import { dirname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { loadConfiguration } from '../src/config/load.ts';
+import { planOf } from '../src/config/plans.ts';
+import { failureTypes } from '../src/domain/failures.ts';
+import { stepsOfBuilds } from '../src/domain/rollout-state.ts';
 import { product } from '../src/product.ts';
+import { load } from './config/support.ts';
+import { documentedStart } from './support/documented-start.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const documents = [
@@ -77,5 +82,49 @@ describe('the documents', () => {
     } finally {
       rmSync(folder, { recursive: true });
     }
+  });
+
+  it('name every step, and what to do about every failure that blocks one', () => {
+    const text = read('docs/steps.md');
+    const sources = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
+    const thrown = sources.flatMap((file) =>
+      [...read(`src/${file}`).matchAll(/new (?:Refusal|CheckRefused)\(\s*'(\w+)'/g)].map(([, type = '']) => type),
+    );
+    assert.ok(thrown.includes('SmokeFailed'));
+    const rows = new Set([...text.matchAll(/^\| `([\w-]+)` /gm)].map(([, name = '']) => name));
+    const ofStages = ['verify', 'confirm', 'dispatch', 'propose', 'approve', 'merge', 'deploy', 'watch', 'rollback'];
+    const wanted = new Set([...failureTypes, ...thrown, ...ofStages, ...product.checks.map(({ kind }) => kind)]);
+    assert.deepEqual([...rows].sort(), [...wanted].sort());
+    for (const step of stepsOfBuilds) assert.ok(text.includes(`\`${step}\``), step);
+  });
+
+  it('start with GitHub and Compose by six services that a person merges, and that are then deployed, watched and rolled back', () => {
+    const { composeFile, configuration, lines } = documentedStart();
+    const variables = lines.flatMap((line) => /^([A-Z_]+)=/.exec(line)?.[1] ?? []);
+    const loaded = load(configuration, Object.fromEntries(variables.map((name) => [name, 'x'])), {
+      secretsFor: ['api', 'worker'],
+    });
+    const { services } = parse(composeFile) as { services: Record<string, { image: string }> };
+    assert.equal(Object.keys(services).length, 6);
+    for (const [name, { image }] of Object.entries(services)) {
+      const plan = planOf(loaded, name);
+      assert.equal(`${plan?.repository}:latest`, image);
+      assert.deepEqual(plan?.tags, { kind: 'exact', tags: ['latest'] });
+      assert.deepEqual(
+        plan?.checks.map(({ kind }) => kind),
+        ['scan', 'smoke'],
+      );
+      const [{ change, deploy, rollback, watch, approval } = assert.fail()] = plan?.stages ?? [];
+      assert.deepEqual(
+        [change?.repository, change?.merge, rollback, approval],
+        ['pitchconnect/deployment', 'manual', 'auto', undefined],
+      );
+      assert.deepEqual([deploy?.kind, watch?.forMs], ['compose', 120_000]);
+      assert.deepEqual(Reflect.get(deploy?.settings ?? {}, 'services'), [name]);
+    }
+    assert.equal(loaded.services.length, 6);
+    // Least rights: each variable is asked for, and none besides.
+    assert.deepEqual([...new Set(configuration.match(/(?<=env:)\w+/g))].sort(), [...variables].sort());
+    assert.match(lines.find((line) => line.startsWith('sed ')) ?? '', /merge: manual/);
   });
 });

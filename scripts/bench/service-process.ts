@@ -3,9 +3,9 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { cacheFolder } from '../../src/platform/tools.mjs';
-import { builtService } from '../setup/build.mjs';
+import { builtDist, serviceProgram } from '../setup/build.mjs';
 
 /** The service in a folder of its own, with a Temporal server on a new database. */
 export interface ServiceProcess {
@@ -59,16 +59,16 @@ export interface ShippedCopy {
 
 /** Always at the same place, by whose name Node finds what it has compiled before. @param root the checkout, built */
 export async function copyShipped(root: string): Promise<ShippedCopy> {
-  const built = builtService(root);
+  const built = builtDist(root);
   if (built === undefined) throw new Error('expected the service to be built');
   const name = createHash('sha256').update(root).digest('hex').slice(0, 12);
   const folder = join(cacheFolder(), `shipped-${name}`);
   await rm(folder, { recursive: true, force: true });
-  await cp(dirname(built), join(folder, 'dist'), { recursive: true });
+  await cp(built, join(folder, 'dist'), { recursive: true });
   for (const part of ['bin', 'package.json']) await cp(join(root, part), join(folder, part), { recursive: true });
   await symlink(join(root, 'node_modules'), join(folder, 'node_modules'));
   return {
-    service: join(folder, 'dist/worker.js'),
+    service: join(folder, 'dist', serviceProgram),
     command: join(folder, 'bin/landfall.mjs'),
     remove: () => rm(folder, { recursive: true }),
   };

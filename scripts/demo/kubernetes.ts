@@ -15,7 +15,7 @@ import { reservePort } from '../../src/platform/ports.ts';
 import { type Cluster, startCluster } from '../../test/support/cluster.ts';
 import { type ImageOptions, pushImage } from '../../test/support/images.ts';
 import { workload } from '../../test/support/kubernetes-deploy.ts';
-import { type DemoOptions, present } from './present.ts';
+import { type DemoOptions, present, startUndoable, type Undo } from './present.ts';
 import { type DemoRegistry, startDemoRegistry } from './registry.ts';
 import { configurationHead, type DemoPlaces, startService, stopService } from './service.ts';
 
@@ -47,21 +47,11 @@ export async function runKubernetesDemo(options: DemoOptions): Promise<number> {
   });
 }
 
-/** @throws where a part does not start; whatever had started by then is stopped */
 async function startWorld(options: DemoOptions): Promise<DemoWorld> {
-  const undo: (() => Promise<unknown>)[] = [];
-  const stop = async (): Promise<void> => {
-    for (const step of undo.splice(0).reverse()) await step();
-  };
-  try {
-    return { ...(await start(options, undo)), stop };
-  } catch (error) {
-    await stop();
-    throw error;
-  }
+  return await startUndoable((undo) => start(options, undo));
 }
 
-async function start({ root, env, print }: DemoOptions, undo: (() => Promise<unknown>)[]): Promise<Omit<DemoWorld, 'stop'>> {
+async function start({ root, env, print }: DemoOptions, undo: Undo): Promise<Omit<DemoWorld, 'stop'>> {
   const folder = await mkdtemp(join(tmpdir(), 'landfall-demo-'));
   undo.push(() => rm(folder, { recursive: true, force: true }));
   const token = randomBytes(24).toString('hex');

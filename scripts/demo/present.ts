@@ -19,6 +19,25 @@ interface Demo<World> {
   stop(world: World): Promise<void>;
 }
 
+/** How to stop what has started; the last is stopped first. */
+export type Undo = (() => Promise<unknown>)[];
+
+/** @throws where a part does not start; whatever had started by then is stopped */
+export async function startUndoable<World>(
+  start: (undo: Undo) => Promise<World>,
+): Promise<World & { readonly stop: () => Promise<void> }> {
+  const undo: Undo = [];
+  const stop = async (): Promise<void> => {
+    for (const step of undo.splice(0).reverse()) await step();
+  };
+  try {
+    return { ...(await start(undo)), stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
 /**
  * Ctrl-C while it starts counts once it has started: what starts last would be left else.
  * @returns the exit code: 0 only where all outcomes are as they should be

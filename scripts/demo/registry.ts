@@ -18,31 +18,27 @@ export interface Notifications {
   readonly token: string;
 }
 
-/** A real registry that tells Landfall of every push: the program where there is one, else the image `registry:2`. */
-export async function startDemoRegistry(notifications: Notifications, env: Environment): Promise<DemoRegistry> {
+/**
+ * A real registry: the program where there is one, else the image `registry:2`.
+ * @param notifications Landfall is told of every push; undefined: nobody is
+ */
+export async function startDemoRegistry(notifications: Notifications | undefined, env: Environment): Promise<DemoRegistry> {
   if (findTool('docker-registry', env) === undefined) return startInContainer(notifications, env);
+  if (notifications === undefined) return startRegistry();
   const url = `http://127.0.0.1:${notifications.port}${notifications.path}`;
   return startRegistry({ notifications: { url, headers: { Authorization: [`Bearer ${notifications.token}`] } } });
 }
 
 /** The port is published rather than the host's network used: with Docker Desktop, that network is the one of its virtual machine. */
-async function startInContainer({ port, path, token }: Notifications, env: Environment): Promise<DemoRegistry> {
+async function startInContainer(notifications: Notifications | undefined, env: Environment): Promise<DemoRegistry> {
   const docker = findTool('docker', env) ?? 'docker';
   const folder = await mkdtemp(join(tmpdir(), 'landfall-demo-registry-'));
-  const endpoint = {
-    name: 'landfall',
-    url: `http://host.docker.internal:${port}${path}`,
-    headers: { Authorization: [`Bearer ${token}`] },
-    timeout: '5s',
-    threshold: 3,
-    backoff: '500ms',
-  };
   // The registry reads YAML, and JSON is YAML.
   const settings = {
     version: '0.1',
     storage: { filesystem: { rootdirectory: '/var/lib/registry' } },
     http: { addr: ':5000' },
-    notifications: { endpoints: [endpoint] },
+    notifications: { endpoints: notifications === undefined ? [] : [endpointOf(notifications)] },
   };
   await writeFile(join(folder, 'config.yml'), JSON.stringify(settings));
   const volume = `${join(folder, 'config.yml')}:/etc/docker/registry/config.yml:ro`;
@@ -67,5 +63,16 @@ async function startInContainer({ port, path, token }: Notifications, env: Envir
       await run(docker, ['rm', '--force', '--volumes', container], { env });
       await rm(folder, { recursive: true });
     },
+  };
+}
+
+function endpointOf({ port, path, token }: Notifications) {
+  return {
+    name: 'landfall',
+    url: `http://host.docker.internal:${port}${path}`,
+    headers: { Authorization: [`Bearer ${token}`] },
+    timeout: '5s',
+    threshold: 3,
+    backoff: '500ms',
   };
 }

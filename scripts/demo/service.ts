@@ -15,11 +15,19 @@ export interface DemoPlaces {
   readonly temporal: number;
 }
 
-/** What `landfall.yaml` of each demo begins with. @param address where the webhooks are listened for */
-export function configurationHead({ registry, webhooks, operators, temporal }: DemoPlaces, address: string): string {
+/**
+ * What `landfall.yaml` of each demo begins with.
+ * @param address where the webhooks are listened for
+ * @param receiver who tells of pushes
+ */
+export function configurationHead(
+  { registry, webhooks, operators, temporal }: DemoPlaces,
+  address: string,
+  receiver = 'distribution: { token: env:DEMO_REGISTRY_TOKEN }',
+): string {
   return `listen: { webhooks: "${address}:${webhooks}", operators: "127.0.0.1:${operators}" }
 receivers:
-  distribution: { token: env:DEMO_REGISTRY_TOKEN }
+  ${receiver}
 registries:
   "${registry}": { plainHttp: true }
 temporal: { port: ${temporal} }

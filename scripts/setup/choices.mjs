@@ -112,7 +112,7 @@ export function chooseTrivy({ platform, pipFound, aptAllowed, dockerReachable })
 
 /**
  * What comes from Debian's own packages. Elsewhere an image does the same for two of them.
- * @param {'docker-registry' | 'skopeo' | 'git' | 'busybox' | 'openssl' | 'etcd' | 'network-plugins'} tool
+ * @param {'docker-registry' | 'skopeo' | 'git' | 'busybox' | 'openssl' | 'chromium' | 'promtool' | 'etcd' | 'network-plugins'} tool
  * @param {Pick<Facts, 'aptAllowed' | 'platform' | 'dockerReachable'>} facts
  * @returns {Choice}
  */
@@ -163,6 +163,7 @@ const debianPackages = Object.freeze({
   busybox: 'busybox-static',
   etcd: 'etcd-server',
   'network-plugins': 'containernetworking-plugins',
+  promtool: 'prometheus',
 });
 
 /** @type {Readonly<Record<string, string | undefined>>} */

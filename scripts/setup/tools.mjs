@@ -16,7 +16,7 @@ import { findNetworkPlugins, hasKubernetes, hasRuntime } from './kubernetes.mjs'
 import { answerOf, dockerServerVersion, hasApt, isRoot, SetUpFailure } from './machine.mjs';
 
 /**
- * @typedef {'temporal' | 'temporal-versions' | 'docker' | 'docker-compose' | 'trivy' | 'git' | 'docker-registry' | 'skopeo' | 'busybox' | 'openssl' | ClusterTool} SetUpTool
+ * @typedef {'temporal' | 'temporal-versions' | 'docker' | 'docker-compose' | 'trivy' | 'git' | 'docker-registry' | 'skopeo' | 'busybox' | 'openssl' | 'chromium' | 'promtool' | ClusterTool} SetUpTool
  * @typedef {'etcd' | 'network-plugins' | 'kubernetes'} ClusterTool what a Kubernetes node takes; `network-plugins` give pods their network
  * @typedef {'check' | 'start' | 'run' | 'demo' | 'test' | 'cluster-demo' | 'cluster-test'} Purpose
  * @typedef {Record<string, string | undefined>} Environment
@@ -34,6 +34,8 @@ const test = /** @type {const} */ ([
   'docker-compose',
   'temporal',
   'temporal-versions',
+  'chromium',
+  'promtool',
 ]);
 const cluster = /** @type {const} */ (['etcd', 'network-plugins', 'kubernetes']);
 
@@ -60,7 +62,7 @@ export const toolsFor = Object.freeze({
 export function isPresent(tool, env) {
   if (tool === 'temporal-versions')
     return [cachedVersions.temporal, olderTemporal].every((version) => isExecutable(cachedTool('temporal', env, version)));
-  if (tool === 'etcd') return findOnPath('etcd', env) !== undefined;
+  if (tool === 'etcd' || tool === 'promtool') return findOnPath(tool, env) !== undefined;
   if (tool === 'network-plugins') return findNetworkPlugins() !== undefined;
   if (tool === 'kubernetes') return hasKubernetes(env);
   const found = find(tool, env);
@@ -73,7 +75,7 @@ export function isPresent(tool, env) {
 }
 
 /**
- * @param {Exclude<SetUpTool, 'temporal-versions' | ClusterTool>} tool
+ * @param {Exclude<SetUpTool, 'temporal-versions' | 'promtool' | ClusterTool>} tool
  * @param {Environment} env
  * @throws {SetUpFailure} where the environment names something that cannot be run
  */

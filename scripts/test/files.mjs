@@ -96,12 +96,13 @@ export function usesDocker(file) {
 }
 
 /**
- * Whether an argument of mocha's is, or stands for, a test that starts a Kubernetes node.
+ * Whether an argument of mocha's is, or stands for, a test that starts what is built for such tests alone.
  * @param {string} argument
+ * @param {'cluster' | 'buildkit'} what a Kubernetes node, or a BuildKit
  */
-export function namesCluster(argument) {
+export function namesUsers(argument, what) {
   if (!/\.ts$|\*/.test(argument)) return false;
-  return globSync(argument, { cwd: root }).some((file) => withImports(file).has(clusterSupport));
+  return globSync(argument, { cwd: root }).some((file) => withImports(file).has(`test/support/${what}.ts`));
 }
 
 const clusterSupport = 'test/support/cluster.ts';

@@ -23,6 +23,7 @@ const leastFreeBytes = 6 * 1024 ** 3;
  */
 export function spareWork(env) {
   env.NODE_COMPILE_CACHE ??= compiledFolder(env);
+  env.GOGC ??= roomyGo;
   if (env.TMPDIR || !hasRoom()) return () => undefined;
   removeLeft();
   const folder = join(memory, `${prefix}${processName()}`);
@@ -30,6 +31,12 @@ export function spareWork(env) {
   env.TMPDIR = folder;
   return () => removeRun(folder);
 }
+
+/**
+ * How far the memory of programs in Go may grow before they collect it, in percent. Docker, containerd, runc, Compose, Temporal's server and
+ * Trivy are all of them, and most live for less than a second.
+ */
+const roomyGo = '500';
 
 /** @param {string} folder of a run that has ended, and with it all that it started */
 function removeRun(folder) {

@@ -1,11 +1,13 @@
 import type { Client } from '@temporalio/client';
 import type Docker from 'dockerode';
 import type { Octokit } from 'octokit';
+import type { Builds } from '../builds/index.ts';
 import type { Check } from '../checks/check.ts';
 import type { Deployer } from '../deploys/deploy.ts';
 import type { TurnGuard } from '../deploys/kit/turn-guard.ts';
 import type { RedeliveryEntry, SearchEntry } from '../domain/audit.ts';
-import type { Repository } from '../domain/image-reference.ts';
+import type { BuildPlan } from '../domain/build.ts';
+import type { Repository, Tag } from '../domain/image-reference.ts';
 import type { OperatorEntry } from '../domain/person.ts';
 import type { Plan } from '../domain/plan.ts';
 import type { Forge } from '../forges/forge.ts';
@@ -38,10 +40,17 @@ export interface Dependencies {
   /** @throws Refusal if the repository's forge is not configured */
   readonly forgeFor: (repository: string) => Forge;
   readonly operators: readonly OperatorEntry[];
+  /** The key by which the API vouches for people who have logged in, as a hash (`sha256:HEX`). @throws Refusal where there is none */
+  readonly vouchKey: () => Promise<string>;
   /** What a reference stands for. @throws Refusal */
   readonly secrets: (reference: string) => string;
   /** Absent: no webhooks are configured to be asked for. */
   readonly redelivery?: Redelivery;
+  readonly builds: Builds;
+  /** A build of the configuration as it is now, by its own name. */
+  readonly buildPlanOf: (name: string) => BuildPlan | undefined;
+  /** The services that follow this tag of the repository, as the configuration has them now. */
+  readonly plansFor: (repository: Repository, tag: Tag) => readonly Plan[];
   /** The services of a registry that name one repository, as the configuration has them now. */
   readonly plansOfHost: (host: string) => readonly Plan[];
   /** Reports to metrics and audit log. Called once at the end of each search. */

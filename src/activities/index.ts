@@ -1,5 +1,7 @@
+import type { BuildHostActivities } from '../contracts/activities/builds.ts';
 import type { HostActivities } from '../contracts/activities/delivery.ts';
 import type { Activities } from '../contracts/activities/index.ts';
+import { createBuildActivities, createBuildHostActivities } from './builds.ts';
 import { createChecks } from './check.ts';
 import { createDecisions } from './decisions.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -26,6 +28,7 @@ export function createActivities(dependencies: Dependencies): Activities {
     ...createLaneCalls(dependencies),
     ...createFollowUps(dependencies),
     ...createMerge(dependencies),
+    ...createBuildActivities(dependencies),
     ...createHostActivities(dependencies),
     ...createNotify(dependencies),
     ...createDecisions(dependencies),
@@ -34,11 +37,14 @@ export function createActivities(dependencies: Dependencies): Activities {
   };
 }
 
-export function createHostActivities(dependencies: DeployDependencies & WatchDependencies): HostActivities {
+export function createHostActivities(
+  dependencies: DeployDependencies & WatchDependencies & Pick<Dependencies, 'builds' | 'checks'>,
+): HostActivities & BuildHostActivities {
   const deploys = createDeploy(dependencies);
   const watches = createWatch(dependencies);
   return {
     ...deploys,
+    ...createBuildHostActivities(dependencies),
     async watchStage(input) {
       const outcome = await watches.watchStage(input);
       // On the same host and right away: a step of its own would add as many events to the history as a deploy.

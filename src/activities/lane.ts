@@ -70,7 +70,7 @@ function closedAt(windows: readonly WindowPlan[], at: Date): ExternalHold | unde
   const answer = windowsAt(windows, at);
   if (answer.open) return undefined;
   const { reason, until } = answer;
-  return { reason, ...(until !== undefined && { until: until.toISOString() }) };
+  return { reason, window: true, ...(until !== undefined && { until: until.toISOString() }) };
 }
 
 /** Read from the memo, which Temporal answers without a worker. A workflow that does not run holds nothing. */

@@ -1,5 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { BuildHostActivities, PlatformInput } from '../contracts/activities/builds.ts';
 import type { HostActivities, StageStepInput } from '../contracts/activities/delivery.ts';
+import type { BuildPlan } from '../domain/build.ts';
 import { Refusal } from '../domain/failures.ts';
 import type { DeployPlan, StagePlan } from '../domain/plan.ts';
 import { answering } from './boundary.ts';
@@ -17,16 +19,11 @@ export function asOwnFileSays(host: string, activities: HostActivities, ownStage
     if (problem === undefined) return undefined;
     throw new Refusal(
       'DeployRefused',
-      `host ${host} does what its own landfall.yaml says, and ${problem}: bring the file of the host up to date and restart it there, ` +
+      `host ${host} does what its own landfall.yaml says, and ${problem}: bring the file of the host up to date, which is read again by itself, ` +
         'then retry; if the rollout is what is out of date, abort it and trigger the image anew',
     );
   });
-  const onceChecked =
-    <Input extends StageStepInput, Outcome>(act: (input: Input) => Promise<Outcome>) =>
-    async (input: Input) => {
-      await checked(input);
-      return await act(input);
-    };
+  const onceChecked = onlyAfter(checked);
   return {
     snapshotStage: onceChecked(activities.snapshotStage),
     deployStage: onceChecked(activities.deployStage),
@@ -34,6 +31,39 @@ export function asOwnFileSays(host: string, activities: HostActivities, ownStage
     discardPrevious: onceChecked(activities.discardPrevious),
     watchStage: onceChecked(activities.watchStage),
   };
+}
+
+/** What this machine's own configuration says of a build now. */
+export type OwnBuild = (name: string) => BuildPlan | undefined;
+
+/** The same of builds: what is run here, with which secrets and builder, and where it is pushed to, is for the file of this machine to say. */
+export function asOwnFileBuilds(host: string, activities: BuildHostActivities, ownBuild: OwnBuild): BuildHostActivities {
+  const checked = answering(async ({ subject: { plan } }: PlatformInput) => {
+    const { notify: _told, ...asked } = plan;
+    const { notify: _toldHere, ...own } = ownBuild(plan.name) ?? { notify: undefined };
+    if (sameJson(asked, own)) return undefined;
+    throw new Refusal(
+      'BuildRefused',
+      `host ${host} builds what its own landfall.yaml says, and that has ${Object.keys(own).length === 0 ? 'no build' : 'another build'} named ` +
+        `${plan.name}: bring the file of the host up to date, which is read again by itself, then abort this build and start it again`,
+    );
+  });
+  const onceChecked = onlyAfter(checked);
+  return {
+    buildPlatform: onceChecked(activities.buildPlatform),
+    checkBuilt: onceChecked(activities.checkBuilt),
+    pushPlatform: onceChecked(activities.pushPlatform),
+    discardBuild: activities.discardBuild,
+  };
+}
+
+/** What does a thing only once it has been checked what it is asked. */
+function onlyAfter<Checked>(check: (input: Checked) => Promise<unknown>) {
+  return <Input extends Checked, Outcome>(act: (input: Input) => Promise<Outcome>) =>
+    async (input: Input) => {
+      await check(input);
+      return await act(input);
+    };
 }
 
 /** As a part of a sentence. Values stay out of it: it is about the file, where they can be read. */

@@ -22,10 +22,15 @@ interface ResolveSettings extends Pick<Dependencies, 'storedTags'> {
 export function createResolve({
   registry,
   storedTags,
+  plansFor,
   ...options
-}: Pick<Dependencies, 'registry' | 'storedTags' | 'notFoundForMs' | 'now'>): Pick<ResolveActivities, 'resolveTags'> {
+}: Pick<Dependencies, 'registry' | 'storedTags' | 'plansFor' | 'notFoundForMs' | 'now'>): Pick<
+  ResolveActivities,
+  'resolveTags' | 'planNow'
+> {
   const settings: ResolveSettings = { storedTags, window: windowOf(options), now: options.now ?? (() => new Date()) };
   return {
+    planNow: async ({ service, repository, tag }) => plansFor(repository, tag).find((plan) => plan.service === service),
     resolveTags: answering((input: ResolveRequest) =>
       leaveWhenCancelled(async () => {
         const { repository } = input.plan;

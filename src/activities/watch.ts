@@ -74,7 +74,7 @@ async function watchUntilVerdict(dependencies: WatchDependencies, context: Watch
     heartbeat.record(progress);
     const verdict = watchVerdict(watch, state);
     if (verdict?.kind === 'healthy') {
-      const { readings, failed, slowestMs, firstGoodMs = 0 } = state;
+      const { readings, failed, slowestMs, firstGoodMs = 0, recent } = state;
       const healthyAfterMs = Math.round(firstGoodMs);
       return {
         kind: 'watched',
@@ -84,6 +84,7 @@ async function watchUntilVerdict(dependencies: WatchDependencies, context: Watch
         healthyAfterMs,
         proof: proofOf(context, result, isDeployed),
         last: reading,
+        ...(recent !== undefined && { recent }),
       };
     }
     if (verdict?.kind === 'unhealthy') {

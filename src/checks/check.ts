@@ -1,8 +1,11 @@
 import type Docker from 'dockerode';
 import { z } from 'zod';
+import type { BuiltImage, OneShotTest } from '../domain/build.ts';
+import type { Diagnosed } from '../domain/diagnosis.ts';
 import type { Environment } from '../domain/environment.ts';
 import { bounded, type Evidence } from '../domain/evidence.ts';
 import { Refusal } from '../domain/failures.ts';
+import type { Repository } from '../domain/image-reference.ts';
 import type { Log } from '../domain/log.ts';
 import type { Checked, VerifiedImage } from '../domain/outcomes.ts';
 import type { Plan } from '../domain/plan.ts';
@@ -11,6 +14,7 @@ import type { CleanUpLater } from '../platform/docker/clean-up.ts';
 import type { HostReach } from '../platform/docker/connect.ts';
 import type { Images } from '../platform/docker/images.ts';
 import { type AskPending, labelsOf, type SmokeRun } from '../platform/docker/labels.ts';
+import type { ImageFile } from '../platform/docker/load-image.ts';
 import type { KubernetesClients } from '../platform/kubernetes/client.ts';
 import type { CredentialsSource } from '../platform/registry/credentials.ts';
 import type { Registry } from '../platform/registry/registry.ts';
@@ -45,6 +49,15 @@ export interface CheckKind<Input = unknown, Settings extends object = object, Se
   resolve(input: Input, complain: Complain): ResolvedCheck<Settings>;
   /** The same for one service, with `{service}` filled in. */
   fill?(settings: Settings, fill: (text: string) => string): Settings;
+  /** It can look at what a build has made, before that is pushed. Absent: builds do not have it. */
+  readonly ofBuilds?: {
+    /** Whether builds that say nothing of it have it. */
+    readonly byDefault: boolean;
+    /** In place of the defaults of services. */
+    readonly defaults?: Partial<Input>;
+    /** What it makes of a program that a project wants to be run. */
+    readonly ofTest?: (test: OneShotTest) => Input;
+  };
   /** What the file as a whole may say of it: how this machine does it. */
   readonly section?: { readonly key: string; schema(check: SecretCheck): z.ZodType<Section> };
   /** @param section of an empty map where the file says nothing of it; undefined where the kind has none */
@@ -69,10 +82,28 @@ export interface Check<Settings extends object = object> {
    */
   check(work: CheckWork<Settings>): Promise<Checked>;
   /**
+   * The same for an image of one platform that was built and is in no registry yet; there where its kind has `ofBuilds`.
+   * @returns `undefined` where it cannot be checked on this machine, because the image is for another one
+   */
+  checkBuilt?(work: BuiltWork<Settings>): Promise<Checked | undefined>;
+  /**
    * Removes what killed workers left elsewhere than in Docker.
    * @param settings of all services: they tell where there may be something @returns the names of what was removed
    */
   sweep?(settings: readonly Settings[], isPending: AskPending): Promise<string[]>;
+  /** Whether what it needs besides Docker is here: programs, databases, clusters. Changes nothing. @throws with what to do */
+  diagnose?(settings: Settings, signal: AbortSignal): Promise<Diagnosed>;
+  /** What whoever runs this has to see getting old or full, at the moment of a scrape. Absent: nothing. */
+  readonly figures?: readonly CheckFigure[];
+}
+
+/** A gauge of `/metrics`. */
+export interface CheckFigure {
+  /** In Prometheus' manner, with its unit at the end, and without `landfall_`. */
+  readonly name: string;
+  readonly help: string;
+  /** Undefined: it is not known. */
+  read(): Promise<number | undefined>;
 }
 
 /** One run of a check. */
@@ -85,6 +116,17 @@ export interface CheckWork<Settings extends object> {
   readonly signal: AbortSignal;
   /** What is done in the end, however it ends. */
   readonly later: CleanUpLater;
+}
+
+/** One check of what was built. */
+export interface BuiltWork<Settings extends object> extends Omit<CheckWork<Settings>, 'plan' | 'image'> {
+  readonly image: BuiltImage;
+  /** Where it belongs. */
+  readonly repository: Repository;
+  /** Absolute: an OCI image layout with this image alone. */
+  readonly layout: string;
+  /** The files that it is made of. */
+  readonly files: { readonly config: ImageFile; readonly layers: readonly ImageFile[] };
 }
 
 /** What checks use of the process that they run in. */
@@ -144,7 +186,11 @@ export interface DockerCheck<Settings extends object> extends CheckWork<Settings
 }
 
 /** The labels of what a run makes in Docker. @param withinMs when nobody can need it any more, in milliseconds from now */
-export function labelsFor(check: DockerCheck<object>, name: string, withinMs: number): Record<string, string> {
+export function labelsFor(
+  check: Pick<DockerCheck<object>, 'run' | 'workerId' | 'installation' | 'ownershipKey' | 'now'>,
+  name: string,
+  withinMs: number,
+): Record<string, string> {
   const { run, workerId: worker, installation, ownershipKey, now } = check;
   const deadline = new Date(now().getTime() + withinMs);
   return labelsOf({ ...run, worker, deadline, ...(installation !== undefined && { installation }) }, name, ownershipKey);

@@ -13,6 +13,6 @@ export async function actorOf(options: { readonly as?: string }, context: CliCon
   if (!token) return { name };
   if (token.length >= shortestToken) return { name, tokenHash: await hashOfToken(token) };
   throw new UsageFailure(
-    `expected a token of at least ${shortestToken} characters in LANDFALL_TOKEN (landfall operator token makes one), found ${token.length}`,
+    `expected a token of at least ${shortestToken} characters in LANDFALL_TOKEN (landfall token makes one), found ${token.length}`,
   );
 }

@@ -1,9 +1,9 @@
-import { InvalidConfiguration, InvalidInput, OperationError } from '../operations/errors.ts';
+import { InvalidConfiguration, InvalidInput, OperationError, Unreachable } from '../operations/errors.ts';
 import { type ConfigurationProblem, formatProblem } from '../settings/problem.ts';
 import { plain } from './terminal.ts';
 
-/** Exit codes of the `landfall` command. */
-export const exitCodes = { fine: 0, refused: 1, usage: 2 } as const;
+/** Exit codes of the `landfall` command: docs/operating.md. `unreachable`: Temporal, a worker or the API did not answer, and it may have been done all the same. */
+export const exitCodes = { fine: 0, refused: 1, usage: 2, unreachable: 3 } as const;
 
 /** The command does not do what was asked; the message says why and what to do. */
 export class CommandFailure extends Error {
@@ -27,10 +27,15 @@ export function explain(error: unknown): { readonly message: string; readonly ex
     return { message: problemLines(error.problems).join('\n'), exitCode: exitCodes.refused };
   }
   if (error instanceof OperationError) {
-    return { message: printable(error.message), exitCode: error instanceof InvalidInput ? exitCodes.usage : exitCodes.refused };
+    return { message: printable(error.message), exitCode: codeOf(error) };
   }
   const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
   return { message: `unexpected, please report it: ${what}`, exitCode: exitCodes.refused };
+}
+
+function codeOf(error: OperationError): number {
+  if (error instanceof InvalidInput) return exitCodes.usage;
+  return error instanceof Unreachable ? exitCodes.unreachable : exitCodes.refused;
 }
 
 /** Line by line, so that nothing in it steers the terminal; what is indented stays so. */

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { appendFile } from 'node:fs/promises';
-import { type RolloutState, stateInMarkdown } from '../domain/rollout-state.ts';
+import { type RunState, stateInMarkdown } from '../domain/rollout-state.ts';
 import { detailLines } from './commands/show.ts';
 import type { CliContext } from './context.ts';
 
@@ -25,11 +25,11 @@ export async function withoutCommands<Result>(print: CliContext['print'], work: 
 }
 
 /** Adds to the summary of the job. */
-export async function writeSummary(states: readonly RolloutState[], { GITHUB_STEP_SUMMARY: file }: CliContext['env']) {
+export async function writeSummary(states: readonly RunState[], { GITHUB_STEP_SUMMARY: file }: CliContext['env']) {
   if (file && states.length > 0) await appendFile(file, `${states.map(inMarkdown).join('\n\n')}\n`);
 }
 
-function inMarkdown(state: RolloutState): string {
+function inMarkdown(state: RunState): string {
   const found = state.steps.filter(({ status }) => status === 'blocked').flatMap(({ details }) => detailLines(details));
   const text = found.join('\n');
   // Longer than any run of backticks in the text, which could end it.

@@ -1,17 +1,26 @@
-import { readFileSync } from 'node:fs';
-import { findPackageJSON } from 'node:module';
 import { Command, CommanderError } from 'commander';
-import { z } from 'zod';
 import { addAudit } from './commands/audit.ts';
+import { addBuild } from './commands/build.ts';
+import { addCompletion } from './commands/completion.ts';
 import { addConfig } from './commands/config.ts';
 import { addDecisions } from './commands/decide.ts';
+import { addDoctor } from './commands/doctor.ts';
+import { addInit } from './commands/init.ts';
 import { addLane } from './commands/lane.ts';
 import { addLaneCommands } from './commands/lane-commands.ts';
 import { addList } from './commands/list.ts';
-import { addOperator } from './commands/operator.ts';
+import { addLogs } from './commands/logs.ts';
+
 import { addRun } from './commands/run.ts';
+import { addSchema } from './commands/schema.ts';
 import { addShow } from './commands/show.ts';
+import { addStart } from './commands/start.ts';
+import { addStats } from './commands/stats.ts';
+import { addStatus } from './commands/status.ts';
+import { addToken } from './commands/token.ts';
 import { addTrigger } from './commands/trigger.ts';
+import { addVersion, version } from './commands/version.ts';
+import { addWhy } from './commands/why.ts';
 import type { CliContext } from './context.ts';
 import { exitCodes, explain } from './errors.ts';
 
@@ -46,19 +55,34 @@ function createProgram(context: CliContext, setExitCode: (code: number) => void)
       writeErr: (text) => context.warn(text.trimEnd()),
     })
     .exitOverride();
-  addConfig(program, context, setExitCode);
-  addAudit(program, context, setExitCode);
-  addRun(program, context, setExitCode);
-  for (const add of [addList, addShow, addDecisions, addOperator, addLane, addLaneCommands, addTrigger]) add(program, context);
+  for (const add of commands) add(program, context, setExitCode);
   return program;
 }
 
-/** From package.json, which is another number of folders up in the build than in the sources. */
-function version(): string {
-  const file = findPackageJSON(import.meta.url);
-  if (file === undefined) throw new Error('expected a package.json above the command, found none');
-  return z.object({ version: z.string() }).parse(JSON.parse(readFileSync(file, 'utf8'))).version;
-}
+/** In the order in which `landfall --help` lists them. */
+const commands: readonly ((program: Command, context: CliContext, setExitCode: (code: number) => void) => void)[] = [
+  addStatus,
+  addList,
+  addShow,
+  addLogs,
+  addDecisions,
+  addLane,
+  addLaneCommands,
+  addTrigger,
+  addBuild,
+  addWhy,
+  addRun,
+  addStats,
+  addAudit,
+  addInit,
+  addStart,
+  addConfig,
+  addDoctor,
+  addToken,
+  addSchema,
+  addCompletion,
+  addVersion,
+];
 
 /** Whoever has read enough (`landfall list | head`) closes the pipe: what else is printed is lost, and nothing is wrong. */
 export function allowClosedPipes(...streams: readonly NodeJS.WriteStream[]): void {

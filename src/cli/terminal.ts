@@ -5,15 +5,19 @@ import type { Environment } from '../domain/environment.ts';
 
 /** Statuses by their colour, as ECMA-48 numbers it: green, red and yellow. */
 const colours: Readonly<Record<number, readonly string[]>> = {
-  32: ['delivered', 'proposed', 'passed'],
-  31: ['blocked', 'failed', 'rolled-back', 'rejected', 'terminated'],
-  33: ['running', 'waiting'],
+  32: ['delivered', 'proposed', 'passed', 'healthy'],
+  31: ['blocked', 'failed', 'rolled-back', 'rejected', 'terminated', 'unhealthy'],
+  33: ['running', 'waiting', 'watched'],
 };
 
-/** A status in its colour, on a terminal that shows colours. */
-export function coloured(status: string, { width, env }: { readonly width?: number; readonly env: Environment }): string {
+/** A status in its colour, on a terminal that shows colours. @param status as whose colour another text is shown */
+export function coloured(
+  text: string,
+  { width, env }: { readonly width?: number; readonly env: Environment },
+  status = text,
+): string {
   const [colour] = Object.entries(colours).find(([, statuses]) => statuses.includes(status)) ?? [];
-  return width === undefined || env.NO_COLOR || colour === undefined ? status : `\u001b[${colour}m${status}\u001b[0m`;
+  return width === undefined || env.NO_COLOR || colour === undefined ? text : `\u001b[${colour}m${text}\u001b[0m`;
 }
 
 /** Text from elsewhere as one line that only says something: no colours, no moving of the cursor, no turning of the direction of reading. */
@@ -70,4 +74,14 @@ export function formatDuration(milliseconds: number): string {
   if (seconds < 3600) return `${Math.floor(seconds / 60)}m${seconds % 60}s`;
   if (seconds < 86_400) return `${Math.floor(seconds / 3600)}h${Math.floor((seconds % 3600) / 60)}m`;
   return `${Math.floor(seconds / 86_400)}d${Math.floor((seconds % 86_400) / 3600)}h`;
+}
+
+/** Lines of a log, so that nothing in them passes for ours or steers the terminal. */
+export function markedLines(log: string): string[] {
+  return Array.from(log.trimEnd().split('\n'), (line) => `| ${/^ */.exec(line)?.[0]}${plain(line)}`);
+}
+
+/** `3m5s ago`, of an ISO 8601 time. */
+export function ago(at: string): string {
+  return `${formatDuration(Date.now() - Date.parse(at))} ago`;
 }

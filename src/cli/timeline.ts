@@ -1,52 +1,51 @@
-import { isSettled, nameOf, type RolloutState, type StepState } from '../domain/rollout-state.ts';
-import { plain } from './terminal.ts';
+import { markedLine, stepMark, stepSentence, verdictMark, verdictSentence } from '../domain/progress.ts';
+import { isSettled, nameOf, type RunState } from '../domain/rollout-state.ts';
+
+/** What happened, and when: ISO 8601, absent where the rollout does not say. */
+interface StepChange {
+  readonly line: string;
+  readonly at?: string | undefined;
+}
 
 /**
  * What happens to rollouts, one line for each change of a step.
+ * @param since `now`: seconds from this call on; `start`: from the beginning of each rollout, for what may be long over
  * @returns to be told of each state that was seen; prints what is new in it
  */
-export function createTimeline(print: (line: string) => void): (state: RolloutState) => void {
-  const startedAt = Date.now();
+export function createTimeline(print: (line: string) => void, since: 'now' | 'start' = 'now'): (state: RunState) => void {
+  const calledAt = Date.now();
   const shown = new Map<string, string>();
   return (state) => {
-    for (const line of news(state, shown)) print(`${elapsed(startedAt)}  ${line}`);
+    for (const { line, at } of news(state, shown)) {
+      const now = at === undefined || since === 'now' ? Date.now() : Date.parse(at);
+      print(`${elapsed(now - (since === 'now' ? calledAt : Date.parse(state.startedAt)))}  ${line}`);
+    }
   };
 }
 
-function news(state: RolloutState, shown: Map<string, string>): string[] {
-  const { service, image, status, reason, steps, startedAt } = state;
+function news(state: RunState, shown: Map<string, string>): StepChange[] {
+  const { service, status, reason, steps, startedAt } = state;
   const isNew = (what: string, now: string): boolean => {
-    const key = `${service} ${image.tag} ${image.digest} ${startedAt} ${what}`;
+    // Not by its image: tag and digest of a build become known on the way.
+    const key = `${service} ${startedAt} ${what}`;
     if (shown.get(key) === now) return false;
     shown.set(key, now);
     return true;
   };
   const lines = steps
     .filter((step) => step.status !== 'pending' && isNew(nameOf(step), step.status))
-    .map((step) => stepLine(service, step));
+    // Most have one stage.
+    .map(
+      ({ stage: _, ...step }): StepChange => ({
+        line: markedLine(service, stepMark(step.status), stepSentence(step)),
+        at: step.endedAt ?? step.startedAt,
+      }),
+    );
   if (!isSettled(state) || !isNew('', status)) return lines;
-  const mark = status === 'blocked' ? '■' : '●';
-  return [...lines, `${service.padEnd(8)}${mark} ${status}: ${plain(reason ?? 'it waits for a decision')}`];
+  const line = markedLine(service, verdictMark(status), verdictSentence(status, reason));
+  return [...lines, { line, at: state.endedAt ?? state.changedAt }];
 }
 
-const marks: Partial<Record<StepState['status'], string>> = {
-  running: '…',
-  passed: '✔',
-  blocked: '✘',
-  skipped: '-',
-  stopped: '-',
-};
-
-function stepLine(service: string, step: StepState): string {
-  const took = step.endedAt === undefined || step.startedAt === undefined ? '' : ` (${seconds(step.startedAt, step.endedAt)} s)`;
-  const reason = step.status === 'running' || step.reason === undefined ? '' : `: ${plain(step.reason)}`;
-  return `${service.padEnd(8)}${marks[step.status] ?? '·'} ${step.step} ${step.status}${took}${reason}`;
-}
-
-function seconds(from: string, to: string): string {
-  return ((Date.parse(to) - Date.parse(from)) / 1000).toFixed(1);
-}
-
-function elapsed(startedAt: number): string {
-  return `${((Date.now() - startedAt) / 1000).toFixed(1).padStart(6)} s`;
+function elapsed(milliseconds: number): string {
+  return `${(milliseconds / 1000).toFixed(1).padStart(6)} s`;
 }

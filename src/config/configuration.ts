@@ -1,4 +1,5 @@
 import type { TlsFiles } from '../http/tls.ts';
+import type { BuildSettings } from './builds.ts';
 import type { Kinds } from './kinds.ts';
 import type { FileInput } from './schema.ts';
 import type { ServiceSettings } from './service.ts';
@@ -34,7 +35,9 @@ export interface Configuration extends Pick<FileInput, 'publicUrl'> {
   readonly audit: AuditSettings;
   readonly log: Required<NonNullable<FileInput['log']>>;
   readonly operators: NonNullable<FileInput['operators']>;
+  readonly login: FileInput['login'];
   readonly notify: NonNullable<FileInput['notify']>;
+  readonly builds: readonly BuildSettings[];
   readonly services: readonly ServiceSettings[];
 }
 

@@ -1,3 +1,5 @@
+import type { BuilderKind } from '../builds/builder.ts';
+import type { ProjectKind } from '../builds/project.ts';
 import type { CheckKind } from '../checks/check.ts';
 import type { DeployKind, ResolvedStage } from '../deploys/deploy.ts';
 import type { Environment } from '../domain/environment.ts';
@@ -15,6 +17,10 @@ export interface Kinds {
   readonly sources: readonly AnySource[];
   /** What an image has to pass, by their keys in a service. In the order in which people see them. */
   readonly checks: readonly CheckKind[];
+  /** How a folder of a repository becomes an image, by the keys of `project` of a build. */
+  readonly projects: readonly ProjectKind[];
+  /** What makes it, by the keys of `builder`. */
+  readonly builders: readonly BuilderKind[];
   /** How an image comes to run, by the keys of `deploy`. */
   readonly deploys: readonly DeployKind[];
   /** Where deployment repositories live, by the keys of `forge`: the first that accepts a repository has it. */

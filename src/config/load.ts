@@ -6,31 +6,32 @@
  *   service.ts       services, with the defaults under their own settings; their parts are in stage.ts, change.ts, deploy.ts and watch.ts
  *   service-set.ts   what is wrong with services only because of each other
  *   receivers.ts     which receiver may tell of the images of which service
+ *   source.ts        the file as a whole: there, and read; load-temporal.ts reads of it what it takes to reach Temporal, and no more
  *   load.ts          (this file) calls all of them, and gives a `Configuration` (configuration.ts) or every problem with its place
  *   plans.ts         later, for each push: from a service's settings and the pushed repository to the plan of a rollout
  */
-import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { Environment } from '../domain/environment.ts';
-import { codeOf } from '../domain/errors.ts';
 import { Refusal } from '../domain/failures.ts';
 import { isPlainHttp } from '../domain/plain-http.ts';
 import { gitHubSettings } from '../settings/github.ts';
-import { type Complaint, type ConfigurationProblem, formatPath } from '../settings/problem.ts';
+import type { Complaint, ConfigurationProblem } from '../settings/problem.ts';
 import type { SecretCheck } from '../settings/scalars.ts';
 import { createSecretResolver } from '../settings/secrets.ts';
 import { complaintsOf, wordIssue } from '../settings/wording.ts';
+import { resolveBuilds } from './builds.ts';
 import { dispatchNotes } from './change.ts';
 import type { Configuration } from './configuration.ts';
-import { readDocument, type SourceDocument } from './document.ts';
 import { type FileContext, type Kinds, type SecretCheckFor, saidOf } from './kinds.ts';
+import { loginComplaints } from './login.ts';
 import { operators } from './people.ts';
 import { receiverComplaints, receiverNotes } from './receivers.ts';
 import { type Role, roles } from './roles.ts';
-import { defaultData, type FileInput, fileSchema } from './schema.ts';
+import { type FileInput, fileSchema } from './schema.ts';
 import { defaultsSchema, resolveService, type ServiceSettings, serviceSchema } from './service.ts';
 import { serviceSetComplaints } from './service-set.ts';
-import { type TemporalSettings, temporal, temporalComplaints, temporalSettings } from './temporal.ts';
+import { type ConfigurationSource, type Problems, placed, readSource, sourceOf } from './source.ts';
+import { temporalComplaints, temporalSettings } from './temporal.ts';
 
 export interface LoadOptions {
   /** The parts of Landfall whose secrets must all be there. Default: all. An operator's command needs none of the service's. */
@@ -45,10 +46,6 @@ export interface LoadedConfiguration {
   readonly configuration: Configuration;
   /** What is right, and worth a look. */
   readonly warnings: readonly ConfigurationProblem[];
-}
-
-interface Problems {
-  readonly problems: readonly ConfigurationProblem[];
 }
 
 /** Reads and checks a configuration file; either it is right as a whole, or all that is wrong with it is said at once. */
@@ -68,6 +65,13 @@ export function loadConfiguration(
   const { services, complaints } = resolveServices(source.sections, directory, checkFor, kinds);
   if (!parsed.success) return placed(file, source.document, [...complaintsOf(parsed.error.issues), ...complaints]);
   const input = parsed.data;
+  const { builds, complaints: ofBuilds } = resolveBuilds(listOf(source.sections.builds), {
+    kinds,
+    notify: input.notify ?? [],
+    checkFor,
+    hasForge: (kind) => saidOf(input.forge ?? {}, kind) !== undefined,
+  });
+  complaints.push(...ofBuilds);
   const deploysOnly = secretsFor.includes('deploy') && !secretsFor.includes('worker');
   const receivers = receiversOf(input, env, kinds);
   complaints.push(
@@ -77,10 +81,14 @@ export function loadConfiguration(
     ...certificateComplaints(input, kinds),
     ...environmentComplaints(input, env, kinds),
     ...endpointComplaints(input, env),
+    ...loginComplaints(input.login, {
+      isCluster: temporalSettings(input.temporal ?? {}, env, directory).kind === 'cluster',
+      github: gitHubSettings(input.forge)?.url,
+    }),
     ...(deploysOnly ? watchComplaints(input, services, check) : []),
   );
   if (complaints.length > 0) return placed(file, source.document, complaints);
-  const configuration = configurationOf(input, services, resolve(file), env, kinds);
+  const configuration = configurationOf(input, { services, builds }, resolve(file), env, kinds);
   const { problems: warnings } = placed(file, source.document, [
     ...receiverNotes(receivers, services, kinds),
     ...notifyNotes(input, kinds),
@@ -90,60 +98,7 @@ export function loadConfiguration(
   return { configuration, warnings };
 }
 
-/** What is needed to reach a running Landfall's Temporal; the rest of the file may be wrong, or the whole file missing. */
-export function loadTemporalSettings(
-  file: string,
-  env: Environment,
-): { readonly temporal: TemporalSettings; readonly directory: string; readonly data: string } | Problems {
-  const directory = dirname(resolve(file));
-  const source = readSource(file);
-  if ('problems' in source && !source.missing) return source;
-  const { temporal: said = {}, data = defaultData } = 'problems' in source ? {} : source.sections;
-  const parsed = temporal(acceptEverySecret).safeParse(said, { error: wordIssue });
-  if (!parsed.success) {
-    const complaints = complaintsOf(parsed.error.issues, ['temporal']);
-    return 'problems' in source ? { problems: [] } : placed(file, source.document, complaints);
-  }
-  return {
-    temporal: temporalSettings(parsed.data, env, directory),
-    directory,
-    data: resolve(directory, typeof data === 'string' ? data : defaultData),
-  };
-}
-
-interface ConfigurationSource {
-  readonly document: SourceDocument;
-  readonly value: unknown;
-  /** Of the value; none where that is no map. */
-  readonly sections: Readonly<Record<string, unknown>>;
-}
-
-type SourceResult = ConfigurationSource | (Problems & { readonly missing: boolean });
-
-function readSource(file: string): SourceResult {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    const code = String(codeOf(error) ?? error);
-    const message = `expected a readable file, found ${code}: \`npm start\` writes a commented starter`;
-    return { problems: [{ file, line: 1, column: 1, path: '', message }], missing: code === 'ENOENT' };
-  }
-  return sourceOf(text, file);
-}
-
-/** A section whose every line is commented out counts as absent, and so does an empty file. */
-function sourceOf(text: string, file: string): SourceResult {
-  const read = readDocument(text);
-  if ('problems' in read) return { problems: read.problems.map((problem) => ({ file, path: '', ...problem })), missing: false };
-  const { document } = read;
-  const value = document.value ?? {};
-  if (typeof value !== 'object' || Array.isArray(value)) return { document, value, sections: {} };
-  const sections = Object.fromEntries(Object.entries(value).filter(([, section]) => section !== null));
-  return { document, value: sections, sections };
-}
-
-const onlyForServers = ['listen', 'publicUrl', 'receivers', 'search', 'temporal'];
+const onlyForServers = ['listen', 'login', 'publicUrl', 'receivers', 'search', 'temporal'];
 
 function withoutServer(source: ConfigurationSource, data: string): ConfigurationSource {
   if (source.value !== source.sections) return source;
@@ -172,7 +127,7 @@ function resolveServices(
     directory,
   };
   const schema = serviceSchema(acceptEverySecret, kinds);
-  const resolved = (Array.isArray(listed) ? listed : []).map((item) => {
+  const resolved = listOf(listed).map((item) => {
     const input = schema.safeParse(item).data;
     return input && resolveService(input, shared, context);
   });
@@ -181,6 +136,10 @@ function resolveServices(
   );
   const set = serviceSetComplaints(resolved.map((entry) => entry?.service));
   return { services: resolved.flatMap((entry) => entry?.service ?? []), complaints: [...own, ...set] };
+}
+
+function listOf(section: unknown): unknown[] {
+  return Array.isArray(section) ? section : [];
 }
 
 function notifyComplaints({ notify = [], forge }: FileInput, { notifiers }: Kinds): Complaint[] {
@@ -244,7 +203,7 @@ function watchComplaints({ forge }: FileInput, services: readonly ServiceSetting
 
 function configurationOf(
   input: FileInput,
-  services: readonly ServiceSettings[],
+  listed: Pick<Configuration, 'services' | 'builds'>,
   file: string,
   env: Environment,
   kinds: Kinds,
@@ -286,8 +245,9 @@ function configurationOf(
     },
     log: { level: input.log?.level ?? (/^(?:1|true|yes|on)$/i.test(env.DEBUG ?? '') ? 'debug' : 'info') },
     operators,
+    login: input.login,
     notify,
-    services,
+    ...listed,
   };
 }
 
@@ -325,11 +285,4 @@ function secretCheck(env: Environment, directory: string): SecretCheck {
       throw error;
     }
   };
-}
-
-function placed(file: string, document: SourceDocument, complaints: readonly Complaint[]): Problems {
-  const problems = complaints
-    .map(({ path, message }) => ({ file, ...document.positionOf(path), path: formatPath(path), message }))
-    .sort((a, b) => a.line - b.line || a.column - b.column);
-  return { problems };
 }

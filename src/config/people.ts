@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { OperatorEntry } from '../domain/person.ts';
+import { type OperatorEntry, operatorRoles } from '../domain/person.ts';
 import { type NoticeEvent, type NotifierPlan, noticeEvents } from '../domain/plan.ts';
 import { type SecretCheck, secret, text } from '../settings/scalars.ts';
 import { byKey, map, oneOf, optional } from '../settings/wording.ts';
@@ -12,17 +12,31 @@ const login = text('a login at GitHub', /^[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9
 export function operators(check: SecretCheck) {
   const operator = map(
     {
-      name: text('a name without blanks at its ends', /^\S(?:.*\S)?$/).describe('As approvals and decisions name it.'),
+      // `ann (oidc)` is how somebody is told of who is no operator of that name.
+      name: text('a name without blanks at its ends, or (…) at its end', /^\S(?:.*[^\s)])?$/).describe(
+        'As approvals and decisions name it.',
+      ),
       github: optional(login, "Login at GitHub: reviews of this account are this person's."),
       githubId: optional(
         z.int().positive(),
         "Id of that account (api.github.com/users/LOGIN): then only it counts, as a login may be somebody else's after a rename.",
       ),
+      oidc: optional(
+        text('a name', /^\S(?:.*\S)?$/),
+        'Their name at the OpenID provider, as the claim login.oidc.name says it: who logs in under it is this person.',
+      ),
       token: optional(secret(check), "Secret reference of the token's hash (sha256:HEX), never of the token."),
+      proof: optional(
+        z.enum(['required', 'optional']),
+        'optional: whoever types the name without the token is taken for somebody unverified, and not refused. Default: required where there is a token.',
+      ),
       roles: z
-        .array(z.enum(['operate', 'approve']))
+        .array(z.enum(operatorRoles))
         .min(1)
-        .describe('approve: stages; operate: everything else that a person can say.'),
+        .describe(
+          'view: all that there is; operate: what changes something; approve: stages. Each of the two others sees all, too.',
+        )
+        .default(['view']),
     },
     'A person whose decisions count.',
   );
@@ -38,6 +52,7 @@ export function operators(check: SecretCheck) {
         ['name', 'name'],
         ['github', 'login'],
         ['githubId', 'id'],
+        ['oidc', 'name at the OpenID provider'],
       ] as const) {
         const values = entries.map((entry) => entry[key] && String(entry[key]).toLowerCase());
         for (const [index, value] of values.entries()) {
@@ -48,7 +63,9 @@ export function operators(check: SecretCheck) {
         }
       }
     })
-    .transform((entries): readonly OperatorEntry[] => entries)
+    .transform((entries): readonly OperatorEntry[] =>
+      entries.map(({ proof, ...entry }) => ({ ...entry, ...(proof === 'optional' && { proof }) })),
+    )
     .describe('Who may approve, retry, roll back, …');
 }
 

@@ -13,7 +13,8 @@ import { followedApart, follows, type TagPolicy } from '../domain/tag-policy.ts'
 import { exactness, isOfAnyDepth, matchesPattern, matchesWildcard } from '../settings/image-pattern.ts';
 import type { Configuration } from './configuration.ts';
 import type { Kinds } from './kinds.ts';
-import { type ServiceSettings, shortenedName, shortHash } from './service.ts';
+import { shortenedName, shortHash } from './names.ts';
+import type { ServiceSettings } from './service.ts';
 
 /** The plans of the services that follow a pushed image; none: nobody wants it. */
 export function plansFor(configuration: Configuration, repository: Repository, tag: Tag): Plan[] {

@@ -16,13 +16,14 @@ import {
   urlOrSecret,
 } from '../settings/scalars.ts';
 import { byKey, expecting, map, optional } from '../settings/wording.ts';
+import { buildSchema } from './builds.ts';
 import type { Kinds, SecretCheckFor } from './kinds.ts';
+import { login } from './login.ts';
 import { notify, operators } from './people.ts';
 import { defaultsSchema, serviceSchema } from './service.ts';
-import { temporal } from './temporal.ts';
+import { defaultData, temporal } from './temporal.ts';
 
 /** Also where the embedded Temporal is looked for while the rest of the file is wrong. */
-export const defaultData = 'data';
 
 /** `landfall.yaml` as a user writes it. Secrets are checked while the file is read. */
 export function fileSchema(checkFor: SecretCheckFor, kinds: Kinds) {
@@ -41,6 +42,7 @@ export function fileSchema(checkFor: SecretCheckFor, kinds: Kinds) {
       forge: map(forges, 'Where deployment repositories live. Plain git needs nothing here.').exactOptional(),
       temporal: temporal(checkFor('api', 'worker', 'deploy')).exactOptional(),
       operators: operators(check).exactOptional(),
+      login: login(checkFor('api'), checkFor('api', 'worker')).prefault({}),
       notify: notify(check, kinds).exactOptional(),
       artifacts: text('a folder')
         .describe('Folder for scan reports and SBOMs, shared by api and workers, relative to this file.')
@@ -73,6 +75,7 @@ export function fileSchema(checkFor: SecretCheckFor, kinds: Kinds) {
         'What is logged. Default level: info.',
       ).exactOptional(),
       defaults: defaultsSchema(check, kinds).exactOptional(),
+      builds: optional(z.array(buildSchema(check, kinds)), 'Images that Landfall itself builds, from commits.'),
       services: optional(z.array(serviceSchema(check, kinds)), 'What is followed. May be empty.'),
     },
     'Landfall brings every pushed container image into production safely.',

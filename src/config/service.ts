@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { Tag } from '../domain/image-reference.ts';
 import type { CheckPlan, Plan, StagePlan } from '../domain/plan.ts';
@@ -19,6 +18,7 @@ import {
 import { byKey, expecting, map, optional, orWord, refusing, showValue } from '../settings/wording.ts';
 import { isPerPush } from './change.ts';
 import { type FileContext, type Kinds, saidOf } from './kinds.ts';
+import { shortenedName } from './names.ts';
 import { resolveStage, type StageInput, stageSettings } from './stage.ts';
 
 /** What `defaults` and a service may say, and what comes of it. Everything is optional, because each may come from a level above. */
@@ -170,20 +170,6 @@ function nameOf({ image, name }: ServiceInput, complain: Complain): string {
     complain(['name'], `expected a name with *, such as ${name}-*, because the pattern ${image.text} gives many services`);
   if (!isPattern && name.includes('*')) complain(['name'], 'expected a name without *: the image is one repository');
   return name;
-}
-
-/** With prefix, tag and digest it fits the 255 characters that Temporal on PostgreSQL has for a workflow id. */
-const longestServiceName = 99;
-
-/** A name made of a repository's path, which may be longer than a name: its end then tells it from others that begin alike. */
-export function shortenedName(name: string): string {
-  if (name.length <= longestServiceName) return name;
-  const suffix = `-${shortHash(name)}`;
-  return name.slice(0, longestServiceName - suffix.length) + suffix;
-}
-
-export function shortHash(text: string): string {
-  return createHash('sha256').update(text).digest('hex').slice(0, 12);
 }
 
 /** Whether a stage, merged with all that holds for it, has whole pushes passed on in place of rollouts. */

@@ -170,7 +170,7 @@ function approver(
   const isReviewed = change !== undefined && forgeOf(change.repository, kinds)?.reviews === true;
   const operator = operators?.find((entry) => entry.name === name);
   const known = operators?.map((entry) => entry.name).join(', ');
-  const isUnproven = whyVerified !== undefined && operator?.token === undefined;
+  const isUnproven = whyVerified !== undefined && operator?.token === undefined && operator?.oidc === undefined;
   if (operators === undefined) return { name };
   if (isRepeated) complain([], `expected each name once, found '${name}' again`);
   else if (operator === undefined)
@@ -181,12 +181,17 @@ function approver(
   else if (!operator.roles.includes('approve'))
     complain([], `expected an operator with the role approve, found '${name}' without it`);
   else if (isUnproven && operator.github === undefined)
-    complain([], `expected an operator with token or github, because ${whyVerified}, found '${name}' with neither of them`);
+    complain([], `expected an operator with token, oidc or github, because ${whyVerified}, found '${name}' with none of them`);
   else if (isUnproven && !isReviewed)
     complain(
       [],
-      `expected an operator with token, because ${whyVerified} and this stage has no pull request to review, found '${name}' without it`,
+      `expected an operator with token or oidc, because ${whyVerified} and this stage has no pull request to review, found '${name}' without it`,
     );
-  const { github, githubId } = operator ?? {};
-  return { name, ...(github !== undefined && { github }), ...(githubId !== undefined && { githubId }) };
+  const { github, githubId, oidc } = operator ?? {};
+  return {
+    name,
+    ...(github !== undefined && { github }),
+    ...(githubId !== undefined && { githubId }),
+    ...(oidc !== undefined && { oidc }),
+  };
 }

@@ -9,8 +9,8 @@ export function starterConfiguration({ sources }: Pick<Kinds, 'sources'>): strin
   const others = sources.flatMap(({ name, example }) => (example === undefined ? [name] : []));
   const receivers = [...lines, `# and ${others.join(', ')}: docs/webhooks.md`].join('\n');
   return `# What Landfall follows, and what happens to a push. Every section is here with its usual keys; what is commented out shows an
-# example, or the default. All keys, with descriptions: npx landfall config schema. Check the file with: npx landfall config check.
-# (npx landfall works in Landfall's clone; from anywhere else it is: node CLONE/bin/landfall.mjs)
+# example, or the default. All keys, with descriptions: landfall config schema. Check the file with: landfall config check.
+# (In a clone of Landfall's, landfall is: node CLONE/bin/landfall.mjs. When Landfall starts, it says how it is called.)
 
 # Secrets are never written here: env:NAME or file:PATH stands for them (with ? at the end where one may be missing).
 
@@ -42,6 +42,14 @@ ${receivers}
 # Whose decisions count: approvals, retries, rollbacks. The token's hash (sha256:...), never the token.
 # operators:
 #   - { name: ann, github: ann-gh, token: env:ANN_TOKEN_HASH, roles: [operate, approve] }
+
+# How people log in at the page, besides by a token; docs/api.md has OpenID Connect.
+# login:
+#   session: 8h
+
+# Images that Landfall itself builds, from commits; see docs/builds.md
+# builds:
+#   - { image: ghcr.io/your-team/your-app, source: { git: https://git.example.org/your-team/your-app.git } }
 
 # What holds for every service: maps merge into each service, lists replace.
 defaults:

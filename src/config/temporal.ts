@@ -71,6 +71,8 @@ type TemporalTls = z.output<ReturnType<typeof tlsSchema>>;
 export type TemporalSettings = ReturnType<typeof temporalSettings>;
 
 const defaultNamespace = 'default';
+/** Where the embedded server keeps its state, relative to the file. */
+export const defaultData = 'data';
 
 /** Temporal's own variables (`TEMPORAL_ADDRESS`, …) win over the file, as they do for Temporal's command. */
 export function temporalSettings(input: TemporalInput, env: Environment, directory: string) {

@@ -1,5 +1,7 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
+import type { BuildOptions, BuildPlan, BuildSubject, BuildTarget } from '../domain/build.ts';
 import type { ImagePush } from '../domain/image-push.ts';
+import type { Digest } from '../domain/image-reference.ts';
 import type { RollbackTerms } from '../domain/lane/decisions.ts';
 import type { EntryAnswer, LaneEntry, LaneExit, VerifiedReport } from '../domain/lane/members.ts';
 import type { MergeTurns } from '../domain/lane/merge-turns.ts';
@@ -19,7 +21,7 @@ import type { Notice } from '../domain/notice.ts';
 import type { ImageIdentity } from '../domain/outcomes.ts';
 import type { Attribution } from '../domain/person.ts';
 import type { NotifierPlan, Plan } from '../domain/plan.ts';
-import type { Decision, RolloutState } from '../domain/rollout-state.ts';
+import type { Decision, RolloutState, RunState } from '../domain/rollout-state.ts';
 
 /** What starts a rollout. The rollout's id is `rolloutId(plan.service, image)`. */
 export interface RolloutStart {
@@ -46,12 +48,16 @@ export const decidedQuery = defineQuery<number>('decided');
 export const supersededQuery = defineQuery<string | undefined>('superseded');
 
 export const stateQuery = defineQuery<RolloutState>('state');
+/** The same of whatever answers it: a rollout, a rollback or a build. */
+export const runStateQuery = defineQuery<RunState>(stateQuery.name);
 
-export const retryUpdate = defineUpdate<RolloutState, [Decision?]>('retry');
-export const skipUpdate = defineUpdate<RolloutState, [Decision?]>('skip');
-export const rejectUpdate = defineUpdate<RolloutState, [Decision?]>('reject');
-export const abortUpdate = defineUpdate<RolloutState, [Decision?]>('abort');
-export const approveUpdate = defineUpdate<RolloutState, [Decision?]>('approve');
+export const retryUpdate = defineUpdate<RunState, [Decision?]>('retry');
+export const skipUpdate = defineUpdate<RunState, [Decision?]>('skip');
+export const rejectUpdate = defineUpdate<RunState, [Decision?]>('reject');
+/** The same with what the configuration says now: the rollout begins anew, with the first step. */
+export const renewUpdate = defineUpdate<RunState, [Decision?]>('renew');
+export const abortUpdate = defineUpdate<RunState, [Decision?]>('abort');
+export const approveUpdate = defineUpdate<RunState, [Decision?]>('approve');
 
 /** Look again: something has moved. What has is asked for where it comes from, so that a forged or repeated signal changes nothing. */
 export const progressSignal = defineSignal<[ProgressNote]>('progress');
@@ -157,6 +163,7 @@ export interface LaneDecision {
   readonly reason?: string;
   /** As those of a decision on a rollout. */
   readonly proof?: string;
+  readonly login?: 'oidc';
   readonly earlier?: number;
 }
 
@@ -192,6 +199,56 @@ export interface PassThroughStart {
   readonly plan: Plan;
   /** Of one delivery and one repository; at least one. */
   readonly pushes: readonly ImagePush[];
+}
+
+/** What a record is about. */
+export interface RecordSubject {
+  readonly plan: Pick<Plan, 'service' | 'notify'>;
+  readonly image: RunState['image'];
+  readonly push: Omit<ImagePush, 'repository' | 'tag' | 'digest'>;
+}
+
+/** What starts `build:NAME:COMMIT`. */
+export interface BuildStart {
+  readonly subject: BuildSubject;
+  readonly cause: BuildCause;
+}
+
+/** Why something is built, and by whom. Of a schedule, `receivedAt` is empty until it has found something. */
+export type BuildCause = Pick<ImagePush, 'source' | 'deliveryId' | 'receivedAt' | 'actor' | 'proven' | 'trigger'>;
+
+/** What starts `search-builds:…`: which folders of a commit are to be built? */
+export interface BuildSearch {
+  /** Each build of the configuration that has to do with the commit. */
+  readonly plans: readonly BuildPlan[];
+  /** In place of plans: the name of the build that looks at its branch by itself; what it is, the configuration says then. */
+  readonly scheduled?: string;
+  /** A full commit, a branch or a tag. */
+  readonly ref: string;
+  /** Only what has changed since this commit. */
+  readonly before?: string;
+  /** Only these, by their own names; of a plan with `*`, its folders. */
+  readonly names?: readonly string[];
+  readonly options: BuildOptions;
+  readonly cause: BuildCause;
+}
+
+/** The answer of the query `state` of a build, and its result: that of a rollout, and what only builds have. */
+export interface BuildState extends RunState {
+  readonly outputs: BuildOutputs;
+}
+
+/** As the action gives them. */
+export interface BuildOutputs {
+  readonly target?: BuildTarget;
+  /** Whether the registry had the tag before. */
+  readonly exists?: boolean;
+  readonly built: boolean;
+  /** It happened, and was not just meant to. */
+  readonly pushed: boolean;
+  readonly digest?: Digest;
+  /** Workflow ids of the rollouts that go on with it. */
+  readonly rollouts?: readonly string[];
 }
 
 /** What starts `rollback:SERVICE:STAGE:N`: an operator rolls back what a stage runs. `at` tells two of the same number apart. */

@@ -5,14 +5,16 @@ import { sealedArguments } from './sealed.ts';
 
 type SealedClientOptions = Required<Pick<ClientOptions, 'connection' | 'namespace'>> & {
   readonly sealing: Sealing;
+  /** They see messages before these are sealed. */
+  readonly interceptors?: readonly WorkflowClientInterceptor[];
   /** For tests. */
   readonly now?: () => number;
 };
 
 /** A client of Temporal that seals what it says, each message for its one use. What it is answered without a seal is an `UnsealedValue`. */
-export function sealedClient({ connection, namespace, sealing, now = Date.now }: SealedClientOptions): Client {
+export function sealedClient({ connection, namespace, sealing, interceptors = [], now = Date.now }: SealedClientOptions): Client {
   const dataConverter = { payloadCodecs: [createSealCodec(namespace, sealing, 'client')] };
-  return new Client({ connection, namespace, dataConverter, interceptors: { workflow: [sealsMessages(now)] } });
+  return new Client({ connection, namespace, dataConverter, interceptors: { workflow: [...interceptors, sealsMessages(now)] } });
 }
 
 function sealsMessages(now: () => number): WorkflowClientInterceptor {

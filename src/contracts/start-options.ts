@@ -1,8 +1,17 @@
 import type { WorkflowSignalWithStartOptions } from '@temporalio/client';
 import { defineSearchAttributeKey, SearchAttributeType, TypedSearchAttributes } from '@temporalio/common';
+import type { BuildOptions, BuildPlan } from '../domain/build.ts';
 import type { ImageIdentity } from '../domain/outcomes.ts';
 import type { SearchStart } from '../domain/search.ts';
-import { type PassThroughStart, type ResolveRequest, type RollbackStart, type RolloutStart, resolveSignal } from './messages.ts';
+import {
+  type BuildSearch,
+  type BuildStart,
+  type PassThroughStart,
+  type ResolveRequest,
+  type RollbackStart,
+  type RolloutStart,
+  resolveSignal,
+} from './messages.ts';
 import { sealedFor } from './sealed.ts';
 
 /** Task queues. Lanes have workers of their own, so that rollouts which ask a lane never keep it from answering. */
@@ -47,6 +56,16 @@ export const redeliverId = 'redeliver';
 
 type Listed = { service: string; image: string; digest?: string; stage?: string; at: string | undefined };
 
+/**
+ * `build:NAME:COMMIT12`: a commit is built once at a time, however often it is asked for. A dry run pushes nothing, so it has an id of its own
+ * (`…-dry`), or whoever asks for one could keep a push from being built.
+ */
+export function buildId(name: string, commit: string, { dryRun = false }: Pick<BuildOptions, 'dryRun'> = {}): string {
+  return `build:${name}:${commit.slice(0, 12)}${dryRun ? '-dry' : ''}`;
+}
+/** Of the schedule of a build, and what the ids of its runs begin with. */
+export const buildScheduleId = (name: string) => `search-builds:${name}`;
+
 /** What every rollout, rollback and push that is passed on is listed by when it begins. @param at when it was asked for, ISO 8601 */
 function listedBy({ service, image, digest, stage, at }: Listed): TypedSearchAttributes {
   return new TypedSearchAttributes([
@@ -80,6 +99,24 @@ export function rolloutStartOptions(start: RolloutStart) {
     staticSummary: `${service}: ${image.tag}`,
     staticDetails: `\`${reference}@${image.digest}\`, pushed by way of ${push.source} (${push.deliveryId})`,
   };
+}
+
+export function buildStartOptions(start: BuildStart) {
+  const { subject, cause } = start;
+  const { plan, name, folder, commit, options } = subject;
+  const image = plan.image.replace('*', folder.split('/').at(-1) ?? '');
+  return {
+    ...once(buildId(name, commit, options), start),
+    typedSearchAttributes: listedBy({ service: name, image, at: cause.receivedAt }),
+    memo: { source: cause.source, deliveryId: cause.deliveryId },
+    staticSummary: `${name}: ${commit.slice(0, 12)}`,
+    staticDetails: `\`${image}\` of ${plan.source.repository} at ${commit}, asked for by way of ${cause.source} (${cause.deliveryId})`,
+  };
+}
+
+/** @param key tells what is searched for from other commits, and from what is asked for again */
+export function buildSearchOptions(search: BuildSearch, key: string) {
+  return { ...once(`search-builds:${key}`, search), staticSummary: `what is to be built of ${search.ref}?` };
 }
 
 /** Its workflow is started where it does not run yet. */
@@ -157,6 +194,21 @@ export function searchAction(start: SearchStart) {
     taskQueue: taskQueues.main,
     args: [sealedFor({ for: 'start search' }, start)],
     staticSummary: `${start.registry}: pushes that no webhook reported`,
+  } as const;
+}
+
+/** Of a build that looks at its branch by itself. Sealed for every start of the schedule. */
+export function buildAction({ name, source }: Pick<BuildPlan, 'name' | 'source'>) {
+  const cause = { source: 'schedule', deliveryId: buildScheduleId(name), receivedAt: '' };
+  // Its plan may be another one by then.
+  const search: BuildSearch = { plans: [], scheduled: name, ref: source.branch, options: {}, cause };
+  return {
+    type: 'startWorkflow',
+    workflowType: 'searchBuilds',
+    workflowId: buildScheduleId(name),
+    taskQueue: taskQueues.main,
+    args: [sealedFor({ for: 'start searchBuilds' }, search)],
+    staticSummary: `what is to be built of ${source.branch} for ${name}?`,
   } as const;
 }
 

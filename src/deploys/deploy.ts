@@ -1,6 +1,7 @@
 import type Docker from 'dockerode';
 import type { Octokit } from 'octokit';
 import type { z } from 'zod';
+import type { Diagnosed } from '../domain/diagnosis.ts';
 import type { Environment } from '../domain/environment.ts';
 import type { Deployed, OtherChanges, RunningImage, VerifiedImage } from '../domain/outcomes.ts';
 import type { ChangePlan, DeployPlan, Plan, StagePlan } from '../domain/plan.ts';
@@ -42,6 +43,25 @@ export interface DeployKind<Input = unknown, Settings extends object = object> {
   /** The repositories (`owner/name`) of the forge in which what happens can matter to it. */
   repositoriesOf?(settings: Settings): readonly string[];
   create(context: DeployContext): Deployer<Settings> | Promise<Deployer<Settings>>;
+  /** Where people say already what runs, so that a first configuration can be made of it. */
+  readonly starter?: {
+    /** As such files are usually called. */
+    readonly files: readonly string[];
+    read(text: string, file: string): Promise<StarterServices | { readonly problem: string }>;
+  };
+}
+
+/** Services for a first configuration. */
+export interface StarterServices {
+  readonly entries: readonly {
+    readonly name: string;
+    readonly image: string;
+    readonly tags: readonly string[] | { readonly semver: string };
+    /** As it stands in a configuration. */
+    readonly deploy: Readonly<Record<string, object>>;
+  }[];
+  /** What was not taken, and why, one line each. */
+  readonly leftOut: readonly string[];
 }
 
 /** What the settings of a deploy may depend on: the stage's name, and its change. */
@@ -126,6 +146,9 @@ export interface Deployer<Settings extends object = object> {
 
   /** Removes what was kept to go back to. */
   settle(target: Target<Settings>): Promise<void>;
+
+  /** Whether it could deploy there, as far as that is known without an image. Changes nothing. Absent: `running` tells. @throws with what to do */
+  diagnose?(target: Target<Settings>, signal: AbortSignal): Promise<Diagnosed>;
 }
 
 /** `deploy`: the settings of the stage's deploy. */

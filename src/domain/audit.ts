@@ -18,7 +18,7 @@ interface EntryBase {
   readonly outcome: string;
 }
 
-export type AuditEntry = RequestEntry | DecisionEntry | SearchEntry | RedeliveryEntry;
+export type AuditEntry = RequestEntry | DecisionEntry | RefusalEntry | SearchEntry | RedeliveryEntry;
 
 /** What became of a request, as the audit log and the metrics name it. */
 export type RequestOutcome =
@@ -26,6 +26,10 @@ export type RequestOutcome =
   | 'ignored'
   | 'malformed'
   | 'unauthenticated'
+  | 'foreign-origin'
+  | 'forbidden'
+  | 'refused'
+  | 'ambiguous'
   | 'not-found'
   | 'method-not-allowed'
   | 'timed-out'
@@ -47,6 +51,8 @@ export interface RequestEntry extends EntryBase {
   readonly rollouts: readonly string[];
   readonly resolving: readonly string[];
   readonly forwarding?: readonly string[];
+  /** Searches for what is to be built. */
+  readonly building?: readonly string[];
   /** Rollouts that were told to look again; absent if the request was about a push. */
   readonly progress?: readonly string[];
   /** Why nothing was started. */
@@ -74,6 +80,26 @@ export interface DecisionEntry extends EntryBase {
 }
 
 /**
+ * Somebody wanted to decide, and may not, or it does not apply. In the log of requests: anybody can cause as many as they like. `outcome`:
+ * `refused`, or `unauthenticated` where nobody knows who it was.
+ */
+export interface RefusalEntry extends EntryBase {
+  readonly event_type: 'decision_refused';
+  readonly outcome: 'refused' | 'unauthenticated';
+  readonly action: string;
+  /** As far as that is known. */
+  readonly by: string;
+  readonly reason: string;
+  readonly stage?: string;
+  readonly step?: string;
+  readonly digest?: string;
+  /** Workflow id of what it is about, where there is one. */
+  readonly workflow?: string;
+  /** So many more of the same kind came within the same second and have no line of their own. */
+  readonly omitted?: number;
+}
+
+/**
  * A registry was searched for pushes that no webhook told of. `status`: `searched`, `rate-limited` or `failed`; `outcome`: `found`,
  * `nothing-new`, `baseline` (the first look) or `failed`.
  */
@@ -94,7 +120,12 @@ export interface RedeliveryEntry extends EntryBase {
 export type Audit = (entry: AuditEntry) => void;
 
 /** An entry as the audit log has it, one line of JSON: `service`, `repository` and `image` hold one name, several joined by commas, or null. */
-export type AuditLine = LineOf<RequestEntry> | LineOf<DecisionEntry> | LineOf<SearchEntry> | LineOf<RedeliveryEntry>;
+export type AuditLine =
+  | LineOf<RequestEntry>
+  | LineOf<DecisionEntry>
+  | LineOf<RefusalEntry>
+  | LineOf<SearchEntry>
+  | LineOf<RedeliveryEntry>;
 export type RequestLine = LineOf<RequestEntry>;
 
 type LineOf<Entry> = Omit<Entry, 'services' | 'images' | 'repositories'> &

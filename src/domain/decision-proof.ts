@@ -6,15 +6,18 @@ import type { Decision } from './rollout-state.ts';
  * HMAC-SHA256 under that hash over everything that the decision says, over the very run that it is about, and over how many decisions
  * there were before. So it tells nothing of the token, and is worth nothing for another decision, another digest, another run, or again.
  *
+ * For somebody who has logged in at the OpenID provider, Landfall's API makes the proof, by a key that only it and the workers have: it
+ * vouches for the name, and for what that person may say.
+ *
  * The hash is a secret too: anybody who has it can make proofs. It is worth less than the token only in that it is in one place.
  */
 
 /** What a proof is bound to; `rollout` and `runId` are those of the workflow. */
-export interface ProvenDecision extends Pick<Decision, 'stage' | 'step' | 'digest' | 'head' | 'reason' | 'earlier'> {
+export interface ProvenDecision extends Pick<Decision, 'stage' | 'step' | 'digest' | 'head' | 'reason' | 'earlier' | 'login'> {
   readonly verb: string;
   readonly rollout: string;
   readonly runId: string;
-  /** Name of the operator. */
+  /** Name of the operator, or of somebody who has logged in. */
   readonly by: string;
 }
 
@@ -64,8 +67,10 @@ async function keyFrom(tokenHash: string) {
 }
 
 /** A list has one form in JSON, and no part of it can be mistaken for another. */
-function messageOf({ verb, rollout, runId, stage, step, digest, head, reason, by, earlier }: ProvenDecision): Uint8Array {
+function messageOf({ verb, rollout, runId, stage, step, digest, head, reason, by, earlier, login }: ProvenDecision): Uint8Array {
   const said = [verb, rollout, runId, stage ?? null, step ?? null, digest ?? null, reason ?? null, by];
+  if (login !== undefined)
+    return utf8.encode(JSON.stringify(['landfall decision 4', ...said, head ?? null, earlier ?? null, login]));
   if (earlier !== undefined) return utf8.encode(JSON.stringify(['landfall decision 3', ...said, head ?? null, earlier]));
   // What names no head is proven as it always was.
   return utf8.encode(

@@ -35,6 +35,8 @@ export const failureTypes = [
   'NothingBefore',
   /** A target of notices does not take one, and will not take it later either. */
   'NoticeRefused',
+  /** A commit cannot be built: what it says of itself is not what the build expects. */
+  'BuildRefused',
 ] as const;
 
 /** Each kind of check has one of its own, which says more than that a check failed: `ScanRejected`. */

@@ -2,8 +2,9 @@ import type { Digest, Repository, Tag } from './image-reference.ts';
 
 /** What of a push is proven, and how. Nothing else of it counts as evidence of who pushed, or of what it was built from. */
 export interface ProvenOrigin {
-  /** `token`: by the OIDC token of the job; `forge`: the forge itself signs that it was so; `operator`: by an operator's token. */
-  readonly by: 'token' | 'forge' | 'operator';
+  /** `token`: by the OIDC token of the job; `forge`: the forge itself signs that it was so; `operator`: by an operator's token; `build`:
+   * Landfall has built it itself. */
+  readonly by: 'token' | 'forge' | 'operator' | 'build';
   readonly fields: readonly ('commit' | 'sourceRepository' | 'actor')[];
   /** Whose names the actor is one of: accounts at GitHub, or operators of the configuration. Absent: nobody's that are known here. */
   readonly actorOf?: 'github' | 'operators';
@@ -61,7 +62,7 @@ export interface ImagePush {
   /** The run of CI, or the build, that made it. */
   readonly buildId?: string;
   /** Of a trigger by hand: who typed it, and what shows that it was they. Only where that is checked do they count as the actor. */
-  readonly trigger?: { readonly by: string; readonly proof?: string };
+  readonly trigger?: { readonly by: string; readonly proof?: string; readonly login?: 'oidc' };
   /** Who pushed, as the source names them. */
   readonly actor?: string;
   /** What of the above is more than the word of whoever knows a secret. Absent: all of it is only claimed. */

@@ -1,8 +1,7 @@
 import { claimedMark, type ProvenOrigin } from './image-push.ts';
 import { inert, shortened } from './inert-text.ts';
-import type { ImageIdentity } from './outcomes.ts';
 import type { NoticeEvent } from './plan.ts';
-import { shortRollout, type Waiver, waiverText } from './rollout-state.ts';
+import { isBuild, type RunState, shortRollout, type Waiver, waiverText } from './rollout-state.ts';
 
 /** One thing that people are told about a rollout. JSON-safe, at most a few KiB, without secrets. */
 export interface Notice {
@@ -17,11 +16,13 @@ export interface Notice {
   readonly service: string;
   /** Absent: it is about the whole rollout. */
   readonly stage?: string;
-  readonly image: ImageIdentity;
+  readonly image: RunState['image'];
   /** Why, or what came out, in a sentence. */
   readonly reason?: string;
   /** What a person should do now; absent: nothing. */
   readonly advice?: string;
+  /** The last lines of what is not well; at most `longestLog` characters. */
+  readonly log?: string;
   /** What operators skipped so far. */
   readonly skipped?: readonly Waiver[];
   /** Of `healthy`: the stage has no watch, or it was skipped. */
@@ -67,6 +68,8 @@ export interface NoticeText {
   readonly subject: readonly NoticeLine[];
   readonly story: readonly NoticeLine[];
   readonly links: readonly NoticeLine[];
+  /** The last lines that something has logged, each inert and short. */
+  readonly log: readonly string[];
 }
 
 /** Titles with `{service}` and `{at}`, which is ` in STAGE`, or nothing for what is about the whole rollout. */
@@ -110,7 +113,9 @@ export function noticeText(notice: Notice): NoticeText {
   const { level, title } = event === 'healthy' && notice.watched === false ? unwatched : eventTexts[event];
   const at = stage === undefined ? '' : ` in ${inert(stage, longestName)}`;
   return {
-    title: title.replace('{at}', () => at).replace('{service}', () => inert(service, longestName)),
+    title: (isBuild(notice.rollout) ? title.replace('the rollout', 'the build') : title)
+      .replace('{at}', () => at)
+      .replace('{service}', () => inert(service, longestName)),
     level,
     subject: subjectOf(notice),
     story: [
@@ -119,7 +124,27 @@ export function noticeText(notice: Notice): NoticeText {
       ...textLine('What to do', notice.advice),
     ],
     links: proposalLine(notice.proposal),
+    log: logLines(notice.log),
   };
+}
+
+/** Of a log that goes with a notice: a person sees the end of it, and the rest in the rollout. */
+const longestLog = 1_000;
+const mostLogLines = 8;
+const longestLogLine = 160;
+
+/** What details of a failure have of a log, as far as a notice takes it. They come from workers of any version. */
+export function logIn(details: unknown): string | undefined {
+  if (Array.isArray(details)) return details.map(logIn).findLast((log) => log !== undefined);
+  if (typeof details !== 'object' || details === null) return undefined;
+  if ('now' in details) return logIn(details.now);
+  const log = 'log' in details && typeof details.log === 'string' ? details.log.trimEnd() : '';
+  return log === '' ? undefined : log.slice(-longestLog);
+}
+
+function logLines(log = ''): string[] {
+  const lines = log.split('\n').filter((line) => line.trim() !== '');
+  return lines.slice(-mostLogLines).map((line) => inert(line, longestLogLine));
 }
 
 /** In one line, for targets with little room. */
@@ -134,8 +159,8 @@ function subjectOf(notice: Notice): NoticeLine[] {
     ...textLine('Service', service, longestName),
     ...textLine('Stage', stage, longestName),
     identifierLine('Image', imageName(notice)),
-    identifierLine('Digest', image.digest),
-    identifierLine('Rollout', shortRollout(notice.rollout)),
+    ...(image.digest === undefined ? [] : [identifierLine('Digest', image.digest)]),
+    identifierLine(isBuild(notice.rollout) ? 'Build' : 'Rollout', shortRollout(notice.rollout)),
     ...(commit === undefined ? [] : [identifierLine('Commit', commit)]),
     ...textLine('Source', sourceRepository, 2 * longestName, claimedMark('sourceRepository', notice)),
     ...textLine('Pushed by', actor, longestName, claimedMark('actor', notice)),

@@ -1,3 +1,4 @@
+import type { BuildOutcome } from './build.ts';
 import type { Evidence } from './evidence.ts';
 import type { Digest, Repository, Tag } from './image-reference.ts';
 import type { CheckPlan } from './plan.ts';
@@ -186,6 +187,9 @@ export interface Reading {
   readonly tookMs: number;
 }
 
+/** A reading as a chart shows it. */
+export type ReadingPoint = Pick<Reading, 'at' | 'healthy' | 'tookMs'>;
+
 /** What a deploy changes besides the image. It names no values but harmless ones: what is rendered may hold secrets. */
 export interface OtherChanges {
   /** `web: command changed`, `web: environment.DB_URL added`, `volume data: driver changed`; at most 20, and how many are left out. */
@@ -229,6 +233,8 @@ export interface Watched {
   /** What proved that it is this digest; `none` if nothing was there to prove it. */
   readonly proof: 'container' | 'deployment' | 'probe' | 'none';
   readonly last: Reading;
+  /** The newest readings, oldest first. Absent: a worker of an earlier version watched. */
+  readonly recent?: readonly ReadingPoint[];
 }
 
 /** What came out of a step. `ready`: nothing but the merge itself is missing. */
@@ -242,10 +248,11 @@ export type StepOutcome =
   | StageSnapshot
   | Deployed
   | Watched
+  | BuildOutcome
   | { readonly kind: 'ready' };
 
 /** Detail of an `Unhealthy` failure. */
-export interface Unhealthy extends Pick<Watched, 'readings' | 'failed' | 'slowestMs'> {
+export interface Unhealthy extends Pick<Watched, 'readings' | 'failed' | 'slowestMs' | 'recent'> {
   /** The failed readings that decided, oldest first, at most five. */
   readonly failures: readonly Reading[];
   /** Last 50 log lines of a container, at most 4 KiB. */

@@ -4,8 +4,12 @@ import type { Approver } from './plan.ts';
 /** Who said something. */
 export interface Person {
   readonly by: string;
-  /** Proven by a token, not just typed. */
+  /** Proven by a token or a login, not just typed. */
   readonly verified: boolean;
+  /** Proven by a login at the OpenID provider, for which Landfall's API vouches. */
+  readonly login?: 'oidc';
+  /** Whose decisions they are, by the name in the configuration. Absent: nobody's who is named there. */
+  readonly operator?: string;
 }
 
 /** What somebody said: who, why and when (ISO 8601, UTC). */
@@ -15,13 +19,21 @@ export interface Attribution {
   readonly at: string;
 }
 
-/** What an operator may do: `approve` a stage, or `operate` (everything else that a person can say). */
-export type OperatorRole = 'operate' | 'approve';
+/** What an operator may do: `view` all that there is, `approve` a stage, or `operate` (everything else that a person can say). */
+export const operatorRoles = ['view', 'operate', 'approve'] as const;
+export type OperatorRole = (typeof operatorRoles)[number];
+
+/** What somebody needs for a decision. */
+export function roleFor(verb: string): OperatorRole {
+  return verb === 'approve' ? 'approve' : 'operate';
+}
 
 /** A person whose decisions count. */
 export interface OperatorEntry extends Approver {
   /** Secret reference of the token's hash (`sha256:HEX`). Absent: decides only by reviews at GitHub, or unverified. */
   readonly token?: string;
+  /** `optional`: who only types this name is taken for somebody unverified, although there is a token. */
+  readonly proof?: 'optional';
   readonly roles: readonly OperatorRole[];
 }
 
@@ -34,8 +46,9 @@ export function typedName(typed: string | undefined): string {
 }
 
 /** Anybody with Temporal access can type any name, so a name alone is unverified. */
-export function nameOfPerson({ by, verified }: Person): string {
-  return verified ? by : `${by} (unverified)`;
+export function nameOfPerson({ by, verified, login }: Person): string {
+  if (!verified) return `${by} (unverified)`;
+  return login === undefined ? by : `${by} (${login})`;
 }
 
 /** A reason as somebody typed it, in one line: bounded, because it is kept in histories, memos and lanes. Empty if there is none. */

@@ -79,6 +79,8 @@ export interface Approver {
   readonly github?: string;
   /** The account's id: then its name counts for nothing, which may be somebody else's by now. */
   readonly githubId?: number;
+  /** Their name at the OpenID provider, as its claim says it. */
+  readonly oidc?: string;
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { Digest } from './image-reference.ts';
-import type { Reading, Unhealthy } from './outcomes.ts';
+import type { Reading, ReadingPoint, Unhealthy } from './outcomes.ts';
 import type { HttpProbePlan, WatchPlan } from './plan.ts';
 
 /**
@@ -31,6 +31,8 @@ export interface WatchState {
   readonly slowestMs: number;
   /** The newest failed readings, oldest first, at most five. */
   readonly failures: readonly Reading[];
+  /** The newest answers, oldest first. Absent: begun by a worker of an earlier version. */
+  readonly recent?: readonly ReadingPoint[];
   readonly last?: Reading;
   /** Somebody who knows said that it failed. */
   readonly isRefused: boolean;
@@ -53,6 +55,7 @@ interface UnhealthyVerdict {
 type WatchTimes = Pick<WatchPlan, 'forMs' | 'failures' | 'startPeriodMs' | 'withinMs'>;
 
 const keptFailures = 5;
+const keptPoints = 60;
 
 export function beginWatch(plan: WatchTimes): WatchState {
   return {
@@ -83,6 +86,7 @@ export function observe(plan: WatchTimes, before: WatchState, { kind, reading, a
   const answered = {
     ...looked,
     readings: before.readings + 1,
+    recent: [...(before.recent ?? []), pointOf(reading)].slice(-keptPoints),
     slowestMs: Math.max(before.slowestMs, reading.tookMs),
     healthyMs: before.healthyMs + (isHealthyTime ? Math.max(0, afterMs) : 0),
   };
@@ -94,6 +98,10 @@ export function observe(plan: WatchTimes, before: WatchState, { kind, reading, a
   const failed = { ...answered, failed: before.failed + 1, failures, isRefused: kind === 'refused' };
   if (watchedMs < before.graceEndsMs) return { ...failed, healthyMs: before.healthyMs, isKnown: false };
   return { ...failed, failedInRow: before.failedInRow + 1, isKnown: true };
+}
+
+function pointOf({ at, healthy, tookMs }: Reading): ReadingPoint {
+  return { at, healthy, tookMs };
 }
 
 /** Undefined: not yet. */
@@ -108,9 +116,10 @@ export function watchVerdict(plan: WatchTimes, state: WatchState): WatchVerdict 
 
 /** The log is added elsewhere. */
 export function unhealthyDetails(state: WatchState): Omit<Unhealthy, 'log'> {
-  const { readings, failed, slowestMs, failures, last } = state;
+  const { readings, failed, slowestMs, failures, last, recent } = state;
   const isLastMissing = last !== undefined && !last.healthy && failures.at(-1)?.at !== last.at;
-  return { readings, failed, slowestMs, failures: (isLastMissing ? [...failures, last] : failures).slice(-keptFailures) };
+  const told = { readings, failed, slowestMs, ...(recent !== undefined && { recent }) };
+  return { ...told, failures: (isLastMissing ? [...failures, last] : failures).slice(-keptFailures) };
 }
 
 /** Why, for people. */

@@ -1,5 +1,6 @@
 import type { Octokit } from 'octokit';
 import type { z } from 'zod';
+import type { Diagnosed } from '../domain/diagnosis.ts';
 import type { Environment } from '../domain/environment.ts';
 import { Refusal } from '../domain/failures.ts';
 import type { Log } from '../domain/log.ts';
@@ -112,6 +113,18 @@ export interface Forge {
 
   /** The newest commit of a branch that changed a file, with its message's first line: to tell people who changed it after us. */
   lastChange(repository: string, commit: string, path: string): Promise<Commit | undefined>;
+
+  /** Whether we may do there what proposals need, as far as the forge tells. Changes nothing. @throws with what to do */
+  diagnose?(repository: string): Promise<Diagnosed>;
+  /** How git itself fetches the repository. */
+  remote(repository: string): Promise<FetchedRemote>;
+}
+
+export interface FetchedRemote {
+  /** A URL, or a path. */
+  readonly url: string;
+  /** What git needs of the environment to be let in; nobody else may see it. */
+  readonly env: Readonly<Record<string, string>>;
 }
 
 export interface Commit {

@@ -10,7 +10,8 @@ export function createApp<State>(log: Log): Koa<State> {
   app.on('error', (error: Error) => log.warn({ reason: error.message }, 'an answer could not be sent'));
   app.use(async (context, next) => {
     await next();
-    if (!context.headerSent) context.set(commonHeaders);
+    const kept = context.response.get('Cache-Control');
+    if (!context.headerSent) context.set({ ...commonHeaders, ...(kept && { 'Cache-Control': kept }) });
     discardRest(context.req);
   });
   // The process is alive; nothing else is asked. Not recorded: it is asked every few seconds.
@@ -43,7 +44,7 @@ export function answerErrors(log: Log): Middleware {
 }
 
 /** What the router left without a body: paths and methods that do not exist. It has set `Allow` already. */
-function unanswered(ctx: Context): Problem | undefined {
+export function unanswered(ctx: Context): Problem | undefined {
   if (ctx.respond === false || (ctx.body ?? '') !== '') return undefined;
   if (ctx.status === 404) {
     const detail = 'There is nothing at this path. Check the URL against the documentation of the webhooks.';

@@ -9,10 +9,18 @@ export class Problem extends Error {
   readonly status: number;
   readonly outcome: RequestOutcome;
   readonly headers: Readonly<Record<string, string>>;
+  /** What its body has besides, such as a type and a title of its own. */
+  readonly members: Readonly<Record<string, unknown>>;
   #body: string | undefined;
   #rawHeaders: readonly string[] | undefined;
 
-  constructor(status: number, outcome: RequestOutcome, detail: string, headers: Readonly<Record<string, string>> = {}) {
+  constructor(
+    status: number,
+    outcome: RequestOutcome,
+    detail: string,
+    headers: Readonly<Record<string, string>> = {},
+    members: Readonly<Record<string, unknown>> = {},
+  ) {
     // Strangers can make thousands a second, and nobody reads where: a stack would cost more than the rest of the answer.
     const { stackTraceLimit } = Error;
     Error.stackTraceLimit = 0;
@@ -22,6 +30,7 @@ export class Problem extends Error {
     this.status = status;
     this.outcome = outcome;
     this.headers = headers;
+    this.members = members;
   }
 
   /** What its sender is shown; written once, however many are shown it. */
@@ -43,7 +52,7 @@ export class Problem extends Error {
 
   /** The same with the status code that this sender expects. */
   withStatus(status: number | undefined): Problem {
-    return status === undefined ? this : new Problem(status, this.outcome, this.message, this.headers);
+    return status === undefined ? this : new Problem(status, this.outcome, this.message, this.headers, this.members);
   }
 }
 
@@ -51,9 +60,13 @@ export class Problem extends Error {
 export const commonHeaders = { 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' } as const;
 export const problemMediaType = 'application/problem+json';
 
-/** RFC 9457. The type is `about:blank`: the status says what kind of problem it is, the detail the rest. */
-export function problemText({ status, message: detail }: Pick<Problem, 'status' | 'message'>): string {
-  return JSON.stringify({ type: 'about:blank', title: STATUS_CODES[status] ?? 'Error', status, detail });
+/** RFC 9457. Without a type of its own it is `about:blank`: the status says what kind of problem it is, the detail the rest. */
+export function problemText({
+  status,
+  message: detail,
+  members = {},
+}: Pick<Problem, 'status' | 'message'> & Partial<Pick<Problem, 'members'>>): string {
+  return JSON.stringify({ type: 'about:blank', title: STATUS_CODES[status] ?? 'Error', status, detail, ...members });
 }
 
 /** Something that is needed does not answer now. */

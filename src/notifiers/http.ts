@@ -1,3 +1,4 @@
+import { type Diagnosed, fine, warning } from '../domain/diagnosis.ts';
 import { RateLimit, Refusal } from '../domain/failures.ts';
 import { isPlainHttp, plainHttpAdvice } from '../domain/plain-http.ts';
 import { type HttpAnswer, type HttpRequest, request } from '../platform/http/client.ts';
@@ -33,6 +34,13 @@ function advice(status: number): string {
   if (status === 404 || status === 410) return 'it does not exist any more; make a new one and configure its address';
   if (status === 401 || status === 403) return 'it does not let us in; renew its address or key';
   return 'it does not take this notice';
+}
+
+/** Whether somebody is there at all, and speaks HTTP: what a target thinks of our notices, only a notice would tell. */
+export async function reached(what: string, url: URL, signal: AbortSignal): Promise<Diagnosed> {
+  const { status } = await ask({ what, method: 'GET', url, signal });
+  if (status >= 500) return warning(`${what} answers ${status}: see whether it is up`);
+  return fine(`${what} answers`);
 }
 
 /** The address that a secret is. @throws Refusal `NoticeRefused` where it is none, or one without TLS; the message does not show it */

@@ -1,5 +1,6 @@
 import type { Octokit } from 'octokit';
 import type { z } from 'zod';
+import type { Diagnosed } from '../domain/diagnosis.ts';
 import type { Notice } from '../domain/notice.ts';
 import type { NoticeEvent, NotifierPlan } from '../domain/plan.ts';
 import type { SecretCheck } from '../settings/scalars.ts';
@@ -55,4 +56,6 @@ export interface Notifier<Settings extends object = object> {
    *   key of a target: both are secrets
    */
   send(delivery: Delivery<Settings>): Promise<MessageIds | undefined>;
+  /** Whether the target is there and takes ours, as far as it tells without a message. @throws with what to do */
+  diagnose?(target: Settings, signal: AbortSignal): Promise<Diagnosed>;
 }

@@ -3,7 +3,7 @@ import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { codeOf } from '../domain/errors.ts';
-import { Unreachable } from './errors.ts';
+import { Refused } from './errors.ts';
 
 /** The files of an audit log, read while they are written to and rotate. */
 
@@ -30,14 +30,14 @@ async function namesOf(file: string): Promise<string[]> {
   return [file, ...earlier.sort((one, other) => numberOf(one) - numberOf(other)).map((name) => join(dirname(file), name))];
 }
 
-/** @throws Unreachable where it is there, and cannot be read */
+/** @throws Refused where it is there, and cannot be read */
 async function ifThere<Read>(path: string, read: () => Promise<Read>): Promise<Read | undefined> {
   try {
     return await read();
   } catch (cause) {
     const code = codeOf(cause);
     if (code === 'ENOENT') return undefined;
-    throw new Unreachable(`the audit log ${path} cannot be read (${code}): ask as a user who may read it`, { cause });
+    throw new Refused(`the audit log ${path} cannot be read (${code}): ask as a user who may read it`, { cause });
   }
 }
 
@@ -54,7 +54,7 @@ export async function* linesOf(name: string, handle: FileHandle): AsyncGenerator
       yield* lines;
     }
   } catch (cause) {
-    throw new Unreachable(`the audit log ${name} cannot be read to its end (${codeOf(cause) ?? cause}): move the file away`, {
+    throw new Refused(`the audit log ${name} cannot be read to its end (${codeOf(cause) ?? cause}): move the file away`, {
       cause,
     });
   }

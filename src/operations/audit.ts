@@ -2,34 +2,26 @@ import { z } from 'zod';
 import type { Configuration } from '../config/configuration.ts';
 import { auditFilesOf, decisionFileOf } from '../config/roles.ts';
 import { type AuditLine, servicesIn } from '../domain/audit.ts';
-import { parseDuration } from '../settings/scalars.ts';
 import { linesOf, type OpenFile, openAll } from './audit-files.ts';
 import { NotFound } from './errors.ts';
-
-/** Which entries to read. */
-export const auditQuery = z.object({
-  /** An age such as 24h, or a time: not what is older. */
-  since: z.string().transform(timeOf).optional(),
-  source: z.string().optional(),
-  outcome: z.string().optional(),
-  service: z.string().optional(),
-});
-export type AuditQuery = z.output<typeof auditQuery>;
+import type { AuditQuery } from './inputs.ts';
 
 /** What was read of the audit log. */
-interface AuditReading {
+export interface AuditReading {
   /** The newest file. */
   readonly file: string;
   /** How many lines were none: torn by a crash or a full disk, or written by somebody else. */
   skipped: number;
   /** How many entries there were. */
   read: number;
+  /** There are earlier ones that were asked for, and not handed over. */
+  readonly isCut?: boolean;
 }
 
 /**
  * Hands over every entry that is asked for, of the log and of its rotated predecessors (`FILE.1`, `FILE.2.gz`, …), the oldest first. The
  * log may be written to and rotate meanwhile.
- * @throws NotFound where there is none, Unreachable where it cannot be read
+ * @throws NotFound where there is none, Refused where it cannot be read
  */
 export async function readAudit(
   { audit: { file } }: Pick<Configuration, 'audit'>,
@@ -64,19 +56,6 @@ function isWanted(entry: AuditLine, { since = Number.NEGATIVE_INFINITY, source, 
     (outcome === undefined || entry.outcome === outcome) &&
     (service === undefined || servicesIn(entry).includes(service))
   );
-}
-
-/** Milliseconds since 1970 of an age or a time. */
-function timeOf(since: string, context: z.RefinementCtx): number {
-  const age = parseDuration(since);
-  if (age !== undefined) return Date.now() - age;
-  const [, date, time, zone = 'Z'] =
-    /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)(Z|[+-]\d\d:\d\d)?)?$/i.exec(since) ?? [];
-  const at = date === undefined ? Number.NaN : Date.parse(`${date}T${time ?? '00:00'}${zone.toUpperCase()}`);
-  if (!Number.isNaN(at)) return at;
-  const message = `expected 30m, 24h, 7d or a time such as 2026-01-31 or 2026-01-31T08:00Z, found '${since}'`;
-  context.addIssue({ code: 'custom', message });
-  return z.NEVER;
 }
 
 /** The oldest first. */

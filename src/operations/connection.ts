@@ -4,7 +4,8 @@ import { type Client, Connection } from '@temporalio/client';
 import { z } from 'zod';
 import type { Configuration } from '../config/configuration.ts';
 import { dropInOf, type Kinds } from '../config/kinds.ts';
-import { type LoadOptions, loadConfiguration, loadTemporalSettings } from '../config/load.ts';
+import type { LoadOptions } from '../config/load.ts';
+import { loadTemporalSettings } from '../config/load-temporal.ts';
 import { clusterSealing, connectionOptions, embeddedConnection, type TemporalConnectionOptions } from '../config/temporal.ts';
 import type { Sealing } from '../contracts/seal.ts';
 import { sealedClient } from '../contracts/sealed-client.ts';
@@ -24,7 +25,8 @@ export async function readConfiguration(
   { env, loadKinds }: { readonly env: Environment; readonly loadKinds: () => Promise<Kinds> },
   options: Omit<LoadOptions, 'text'> = { secretsFor: [] },
 ): Promise<Configuration> {
-  const kinds = await loadKinds();
+  // It takes long to load, and who asks for rollouts needs none of it.
+  const [kinds, { loadConfiguration }] = await Promise.all([loadKinds(), import('../config/load.ts')]);
   const text = existsSync(file) ? undefined : dropInOf(kinds, env)?.text;
   const loaded = loadConfiguration(file, env, kinds, { ...options, text });
   if ('problems' in loaded) throw new InvalidConfiguration(loaded.problems);
@@ -111,6 +113,16 @@ export async function withClient<Result>(
   env: Environment,
   work: (client: Client, target: TemporalTarget) => Promise<Result>,
 ): Promise<Result> {
+  const { client, target, close } = await openClient(file, env);
+  try {
+    return await work(client, target);
+  } finally {
+    await close();
+  }
+}
+
+/** The same, until it is closed. */
+export async function openClient(file: string, env: Environment): Promise<OpenClient> {
   const target = temporalTarget(file, env);
   const { namespace, sealing, from, mark, ...options } = target;
   const { address } = options;
@@ -123,10 +135,17 @@ export async function withClient<Result>(
   });
   try {
     if (mark !== undefined) await requireMark(connection, mark, target);
-    return await work(sealedClient({ connection, namespace, sealing }), target);
-  } finally {
+    return { client: sealedClient({ connection, namespace, sealing }), target, close: () => connection.close() };
+  } catch (error) {
     await connection.close();
+    throw error;
   }
+}
+
+interface OpenClient {
+  readonly client: Client;
+  readonly target: TemporalTarget;
+  close(): Promise<void>;
 }
 
 /** A Landfall that was killed leaves its address behind, where by now another's server may answer, to whom nothing may be said. */

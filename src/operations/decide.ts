@@ -1,35 +1,21 @@
 import type { Client } from '@temporalio/client';
-import { z } from 'zod';
-import { abortUpdate, approveUpdate, rejectUpdate, retryUpdate, skipUpdate } from '../contracts/messages.ts';
+import { abortUpdate, approveUpdate, rejectUpdate, renewUpdate, retryUpdate, skipUpdate } from '../contracts/messages.ts';
 import { typedReason } from '../domain/person.ts';
-import { type Decision, type RolloutState, shortRollout } from '../domain/rollout-state.ts';
+import { type Decision, type DecisionVerb, type RunState, shortRollout } from '../domain/rollout-state.ts';
 import { NotFound, Refused } from './errors.ts';
-import { type Actor, reasonInput } from './input.ts';
+import type { Actor, DecisionInput } from './inputs.ts';
 import { withProof } from './proof.ts';
-import { readRollout, rolloutPrefix, rolloutRow } from './rollouts.ts';
+import { readRollout, rolloutRow } from './rollouts.ts';
 import { answered } from './temporal-calls.ts';
 
-const updates = {
+const updates: Readonly<Record<DecisionVerb, { readonly name: string }>> = {
   approve: approveUpdate,
   retry: retryUpdate,
+  renew: renewUpdate,
   skip: skipUpdate,
   reject: rejectUpdate,
   abort: abortUpdate,
-} as const;
-export type DecisionVerb = keyof typeof updates;
-
-/** What somebody decides about a rollout: its step, or its stage, where more than one waits. */
-export const decisionInput = z
-  .object({
-    verb: z.enum(['approve', 'retry', 'skip', 'reject', 'abort']),
-    rollout: rolloutPrefix,
-    step: z.string().optional(),
-    stage: z.string().optional(),
-    reason: reasonInput,
-  })
-  .refine(({ verb, reason }) => verb !== 'skip' || reason !== undefined, {
-    error: 'a skip is a waiver and needs a reason: landfall skip ROLLOUT STEP --reason TEXT',
-  });
+};
 
 /** Decisions are answered by a worker at once; this leaves it time to replay the rollout first. */
 const decideWithinMs = 15_000;
@@ -43,8 +29,8 @@ const decideWithinMs = 15_000;
 export async function decide(
   client: Client,
   rollout: string,
-  { verb, step, stage, reason }: Omit<z.output<typeof decisionInput>, 'rollout'>,
-  { name, tokenHash }: Actor,
+  { verb, step, stage, reason }: Omit<DecisionInput, 'rollout'>,
+  { name, tokenHash, login }: Actor,
 ): Promise<Pick<Decision, 'digest'>> {
   const { runId, ...bound } = await boundTo(client, rollout, verb, stage);
   const said = {
@@ -53,13 +39,12 @@ export async function decide(
     ...(reason !== undefined && { reason }),
     ...bound,
     by: name,
+    ...(login !== undefined && { login }),
   };
   try {
     await withProof(client, { verb, rollout, runId, tokenHash }, said, (decision) =>
       answered(client, decideWithinMs, () =>
-        client.workflow
-          .getHandle(rollout, runId)
-          .executeUpdate<RolloutState, [Decision]>(updates[verb].name, { args: [decision] }),
+        client.workflow.getHandle(rollout, runId).executeUpdate<RunState, [Decision]>(updates[verb].name, { args: [decision] }),
       ),
     );
   } catch (error) {
@@ -87,5 +72,5 @@ async function boundTo(
   const { image, steps, proposals } = state;
   const waiting = stage ?? steps.find(({ step, status }) => step === 'approve' && status === 'waiting')?.stage;
   const head = waiting === undefined ? undefined : proposals[waiting]?.head;
-  return { runId, digest: image.digest, ...(head !== undefined && { head }) };
+  return { runId, ...(image.digest !== undefined && { digest: image.digest }), ...(head !== undefined && { head }) };
 }

@@ -31,6 +31,11 @@ export class Ambiguous extends OperationError {
 /** Temporal, or a worker of Landfall, did not answer. It may have been done all the same. */
 export class Unreachable extends OperationError {}
 
+/** For what is worth telling, and not worth failing for: nothing where nobody answered. @throws anything else */
+export function unlessUnanswered(error: unknown): undefined {
+  if (!(error instanceof Unreachable)) throw error;
+}
+
 /** It does not apply to what is there now, or this person may not do it. Nothing was done. */
 export class Refused extends OperationError {}
 

@@ -1,6 +1,5 @@
 import { type Client, WithStartWorkflowOperation, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import type { QueryDefinition, Workflow } from '@temporalio/common';
-import { z } from 'zod';
 import type { Configuration } from '../config/configuration.ts';
 import { describeFollowed } from '../config/plans.ts';
 import type { ServiceSettings } from '../config/service.ts';
@@ -20,14 +19,17 @@ import {
   rollbackUpdate,
   unquarantineUpdate,
 } from '../contracts/messages.ts';
+import { isUnsealed, type UnsealedValue } from '../contracts/sealed.ts';
 import { globalHoldId, globalHoldStartOptions, laneId, laneStartOptions } from '../contracts/start-options.ts';
 import { everyRun } from '../domain/decision-proof.ts';
 import type { Digest } from '../domain/image-reference.ts';
-import { DecisionRefused, digestOf, knownDigests } from '../domain/lane/decisions.ts';
+import { digestOf, knownDigests } from '../domain/lane/decisions.ts';
 import type { LaneState } from '../domain/lane/state.ts';
+import type { Attribution } from '../domain/person.ts';
 import { matchesWildcard } from '../settings/image-pattern.ts';
-import { InvalidConfiguration, NotFound, Refused } from './errors.ts';
-import { type Actor, reasonInput, serviceInput } from './input.ts';
+import { InvalidConfiguration, NotFound } from './errors.ts';
+import type { Actor, GlobalHoldInput, LaneCommand } from './inputs.ts';
+import { orRefused } from './lane-terms.ts';
 import { withProof } from './proof.ts';
 import { answered, answerWithinMs } from './temporal-calls.ts';
 
@@ -46,11 +48,29 @@ export async function showLane(
 ): Promise<{ readonly lane: LaneState; readonly globalHold: GlobalHoldState }> {
   const [lane, globalHold] = await Promise.all([
     readLane(client, service),
-    // The workflow is there only once somebody has held everything.
+    // The workflow is there only once somebody has held everything. It is asked itself, as what Temporal lists of it lags behind a little.
     ask(client, globalHoldId, globalHoldQuery),
   ]);
   if (lane === undefined) throw noLane(service);
   return { lane, globalHold: globalHold ?? {} };
+}
+
+/**
+ * What keeps every service from being changed, if anything does. It is in the memo, which Temporal answers without a worker.
+ * @throws Unreachable
+ */
+export async function readGlobalHold(client: Client): Promise<Attribution | undefined> {
+  try {
+    const described = await answered(client, answerWithinMs, () => client.workflow.getHandle(globalHoldId).describe());
+    const hold = described.memo?.hold as Attribution | UnsealedValue | null | undefined;
+    if (hold === undefined || hold === null || described.status.name !== 'RUNNING') return undefined;
+    if (!isUnsealed(hold)) return hold;
+    const at = described.startTime.toISOString();
+    return { by: "somebody without Landfall's key", reason: hold.landfall.unsealed, at };
+  } catch (error) {
+    if (error instanceof NotFound) return undefined;
+    throw error;
+  }
 }
 
 async function ask<Answer>(client: Client, workflowId: string, query: QueryDefinition<Answer>): Promise<Answer | undefined> {
@@ -70,28 +90,6 @@ function noLane(service: string): NotFound {
   return new NotFound(
     `nothing of a service '${service}' has been rolled out yet: landfall list shows what has; landfall trigger IMAGE rolls an image out`,
   );
-}
-
-const common = { service: serviceInput, reason: reasonInput };
-
-/** What changes how a service's lane goes on. `digest`: a whole one, or the beginning of one that the lane knows. */
-export const laneCommandInput = z
-  .discriminatedUnion('verb', [
-    z.object({ ...common, verb: z.enum(['hold', 'release']), stage: z.string().optional() }),
-    z.object({ ...common, verb: z.enum(['pin', 'promote']), stage: z.string(), digest: z.string() }),
-    z.object({ ...common, verb: z.enum(['quarantine', 'unquarantine']), digest: z.string() }),
-    z.object({ ...common, verb: z.literal('rollback'), stage: z.string() }),
-  ])
-  .superRefine(requireReason);
-export type LaneCommand = z.output<typeof laneCommandInput>;
-
-/** Of all services at once. */
-export const globalHoldInput = z.object({ verb: z.enum(['hold', 'release']), reason: reasonInput }).superRefine(requireReason);
-
-function requireReason({ verb, reason }: { verb: string; reason?: string | undefined }, context: z.RefinementCtx): void {
-  if (reason !== undefined || !['hold', 'pin', 'rollback'].includes(verb)) return;
-  const message = `whoever finds it later has to know why: landfall ${verb} ... --reason TEXT`;
-  context.addIssue({ code: 'custom', path: ['reason'], message });
 }
 
 const updates: Readonly<Record<LaneCommand['verb'], { readonly name: string }>> = {
@@ -173,7 +171,7 @@ async function begin(client: Client, start: () => Promise<unknown>): Promise<voi
 /** Holds all services, or ends that. @throws Unreachable */
 export async function commandGlobalHold(
   client: Client,
-  { verb, reason }: z.output<typeof globalHoldInput>,
+  { verb, reason }: GlobalHoldInput,
   actor: Actor,
 ): Promise<GlobalHoldState> {
   const { name } = verb === 'hold' ? globalHoldUpdate : globalReleaseUpdate;
@@ -190,8 +188,8 @@ export async function commandGlobalHold(
   );
 }
 
-function attributedTo({ name }: Actor, reason: string | undefined): LaneDecision & { readonly by: string } {
-  return { by: name, ...(reason !== undefined && { reason }) };
+function attributedTo({ name, login }: Actor, reason: string | undefined): LaneDecision & { readonly by: string } {
+  return { by: name, ...(login !== undefined && { login }), ...(reason !== undefined && { reason }) };
 }
 
 /**
@@ -201,12 +199,7 @@ function attributedTo({ name }: Actor, reason: string | undefined): LaneDecision
 function completeDigest(text: string, lane: LaneState | undefined): Digest {
   const typed = text.trim().toLowerCase();
   const whole = /^[0-9a-f]{64}$/.test(typed) ? `sha256:${typed}` : typed;
-  try {
-    return digestOf(whole, lane === undefined ? new Map() : knownDigests(lane), 'anything');
-  } catch (error) {
-    if (error instanceof DecisionRefused) throw new Refused(error.message, { cause: error });
-    throw error;
-  }
+  return orRefused(() => digestOf(whole, lane === undefined ? new Map() : knownDigests(lane), 'anything'));
 }
 
 /** A hold of what does not exist would be taken, and hold nothing. @throws NotFound where the configuration has no such service */

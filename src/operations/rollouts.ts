@@ -4,33 +4,22 @@ import {
   type WorkflowExecutionDescription,
   type WorkflowExecutionInfo,
 } from '@temporalio/client';
-import { z } from 'zod';
-import { stateQuery } from '../contracts/messages.ts';
+import { runStateQuery } from '../contracts/messages.ts';
 import { searchAttributes } from '../contracts/start-options.ts';
-import { ends, type RolloutState, rolloutStatuses, shortRollout } from '../domain/rollout-state.ts';
-import { Ambiguous, NotFound, Unreachable } from './errors.ts';
-import { serviceInput } from './input.ts';
+import { isEnd, type RunState } from '../domain/rollout-state.ts';
+import { Unreachable } from './errors.ts';
+import type { RolloutFilter } from './inputs.ts';
 import { answered, answeredEach, answerWithinMs } from './temporal-calls.ts';
 
-/** Which rollouts to list. */
-export const rolloutFilter = z.object({
-  service: serviceInput.optional(),
-  status: z.enum(rolloutStatuses).optional(),
-  limit: z.int().min(1).max(99_999),
-  /** Earlier runs of a rollout too, not only the newest that matches. */
-  allRuns: z.boolean().optional(),
-});
-export type RolloutFilter = z.output<typeof rolloutFilter>;
-
 /** A rollback that an operator asked for is shown, and decided about, as a rollout is. */
-const ofRollouts = "WorkflowType IN ('rollout', 'rollback')";
+export const ofRollouts = "WorkflowType IN ('rollout', 'rollback', 'build')";
 
 /** The newest first. */
 export async function listRollouts(
   client: Client,
   { service, status, limit, allRuns = false }: RolloutFilter,
 ): Promise<RolloutRow[]> {
-  const isOpen = status !== undefined && !ends.some((end) => end === status);
+  const isOpen = status !== undefined && !isEnd(status);
   const conditions = [
     ofRollouts,
     ...(service === undefined ? [] : [`${searchAttributes.service.name} = ${quoted(service)}`]),
@@ -49,61 +38,18 @@ export async function listRollouts(
   return [...rows.values()];
 }
 
-const wholeId = /^(?:rollout:[^:]+:[^:]+:[0-9a-f]{12}|rollback:[^:]+:[^:]+:\d+)$/;
-const idText = /^[\w.:-]+$/;
-const mostCandidates = 20;
-
-/** What somebody typed for a rollout, as the beginning of an id. */
-export const rolloutPrefix = z
-  .string()
-  .regex(idText, {
-    error: ({ input }) => `expected the beginning of a rollout's id such as app:latest:9f86d081884c, found '${String(input)}'`,
-  })
-  .transform((text) => (/^(?:rollout|rollback):/.test(text) ? text : `rollout:${text}`));
-
-/**
- * The id of the one rollout that begins with the prefix.
- * @param prefix as `rolloutPrefix` gives it
- * @throws NotFound where there is none, Ambiguous where there are several; its message lists them
- */
-export async function findRollout(client: Client, prefix: string): Promise<string> {
-  // Lists lag behind a little: who has the whole id need not wait for them.
-  if (wholeId.test(prefix)) return prefix;
-  // A beginning of ids alone has Temporal look at every one that there is.
-  const [, service = '', ...rest] = prefix.split(':');
-  const ofService = rest.length === 0 ? '' : `${searchAttributes.service.name} = ${quoted(service)} AND `;
-  const query = `${ofRollouts} AND ${ofService}WorkflowId STARTS_WITH ${quoted(prefix)}`;
-  const found = new Set<string>();
-  for await (const { workflowId } of answeredEach(client, answerWithinMs, client.workflow.list({ query, pageSize: 100 }))) {
-    // A closed rollout may have run again: the same id is the same rollout.
-    if (workflowId.startsWith(prefix)) found.add(workflowId);
-    // One more than are shown tells that there are more.
-    if (found.size > mostCandidates) break;
-  }
-  const ids = [...found].sort();
-  const [first, ...others] = ids;
-  if (first === undefined)
-    throw new NotFound(`no rollout begins with '${shortRollout(prefix)}': landfall list shows what there is`);
-  if (others.length === 0) return first;
-  const candidates = ids.slice(0, mostCandidates);
-  const shown = candidates.map((id) => `  ${shortRollout(id)}`);
-  const more = ids.length > mostCandidates ? ['  …'] : [];
-  const title = `'${shortRollout(prefix)}' is the beginning of several rollouts; name one of them:`;
-  throw new Ambiguous([title, ...shown, ...more].join('\n'), candidates);
-}
-
 /**
  * The newest run of one rollout, at once: lists lag behind a little.
  * @throws NotFound
  */
-export async function rolloutRow(client: Client, rollout: string): Promise<RolloutRow> {
-  return rowOf(await answered(client, answerWithinMs, () => client.workflow.getHandle(rollout).describe()));
+export async function rolloutRow(client: Client, rollout: string, run?: string): Promise<RolloutRow> {
+  return rowOf(await answered(client, answerWithinMs, () => client.workflow.getHandle(rollout, run).describe()));
 }
 
 /** One row of a list of rollouts: what Temporal's columns say, without asking any worker. */
 export type RolloutRow = ReturnType<typeof rowOf>;
 
-function rowOf(info: Omit<WorkflowExecutionInfo, 'raw'>) {
+export function rowOf(info: Omit<WorkflowExecutionInfo, 'raw'>) {
   const { workflowId, runId, typedSearchAttributes: columns, memo, startTime, closeTime, status } = info;
   const stage = columns.get(searchAttributes.stage);
   const { reason, proposal } = memo ?? {};
@@ -124,13 +70,18 @@ function rowOf(info: Omit<WorkflowExecutionInfo, 'raw'>) {
   };
 }
 
+/** It goes on, or waits: what was ended from outside has another status. */
+export function isOpen({ status }: Pick<RolloutRow, 'status'>): boolean {
+  return ['running', 'waiting', 'blocked'].includes(status);
+}
+
 /** A rollout that Temporal ended from outside (terminated, timed out) says nothing any more. */
 function statusOf(execution: string, own: string | undefined): string {
   const isOwn = execution === 'RUNNING' || execution === 'COMPLETED' || execution === 'CONTINUED_AS_NEW';
   return isOwn ? (own ?? 'running') : execution.toLowerCase().replaceAll('_', ' ');
 }
 
-function quoted(value: string): string {
+export function quoted(value: string): string {
   return `'${value.replaceAll("'", "''")}'`;
 }
 
@@ -141,14 +92,14 @@ export type RolloutNow = Awaited<ReturnType<typeof readRollout>>;
  * A rollout that has ended left its state as its result; one that runs, or was ended from outside, is asked.
  * @throws NotFound, and Unreachable where no worker answers
  */
-export async function readRollout(client: Client, rollout: string) {
-  const handle = client.workflow.getHandle(rollout);
-  const description = await answered(client, answerWithinMs, () => handle.describe());
+export async function readRollout(client: Client, rollout: string, withinMs = answerWithinMs, run?: string) {
+  const handle = client.workflow.getHandle(rollout, run);
+  const description = await answered(client, withinMs, () => handle.describe());
   const { runId, status } = description;
-  const ask = async (): Promise<RolloutState> =>
-    status.name === 'COMPLETED' ? ((await handle.result()) as RolloutState) : await handle.query(stateQuery);
+  const ask = async (): Promise<RunState> =>
+    status.name === 'COMPLETED' ? ((await handle.result()) as RunState) : await handle.query(runStateQuery);
   try {
-    const state = await answered(client, answerWithinMs, ask);
+    const state = await answered(client, withinMs, ask);
     /** `running`, `completed`, or how Temporal ended it from outside. */
     const execution = statusOf(status.name, status.name.toLowerCase());
     return { runId, execution, state, retries: retriesIn(description) };

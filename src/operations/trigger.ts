@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import type { Client, WorkflowHandle } from '@temporalio/client';
-import { z } from 'zod';
 import type { Configuration } from '../config/configuration.ts';
 import { describeFollowed, describeTags, planOf, plansOfRepository } from '../config/plans.ts';
 import { resolveStartOptions, rolloutStartOptions } from '../contracts/start-options.ts';
@@ -19,13 +18,9 @@ import { typedReason } from '../domain/person.ts';
 import type { Plan } from '../domain/plan.ts';
 import { followedApart, follows } from '../domain/tag-policy.ts';
 import { InvalidInput, NotFound, Refused, Unreachable } from './errors.ts';
-import type { Actor } from './input.ts';
+import type { Actor, TriggerInput } from './inputs.ts';
 import { readLane } from './lane.ts';
 import { answered, isUnanswered } from './temporal-calls.ts';
-
-/** `image`: IMAGE[:TAG][@DIGEST], or the name of a service in place of its image. `service`: only for this one. */
-export const triggerInput = z.object({ image: z.string(), service: z.string().optional() });
-type TriggerInput = z.output<typeof triggerInput>;
 
 /**
  * The services that an operator means.
@@ -84,6 +79,8 @@ function parseImage(text: string): ImageReference {
 /** What came of a trigger for one service, as far as it is known by now. */
 export interface Started {
   readonly service: string;
+  /** Which was asked for. */
+  readonly tag: string;
   /** The rollout, or the look-up that starts it. */
   readonly workflow: string;
   /** `wasRunning`: it ran already, and goes on as it was. */
@@ -108,10 +105,11 @@ export async function trigger(client: Client, triggers: ReturnType<typeof planTr
 }
 
 /** A name alone is no actor: whoever may not approve what they pushed could type another one. */
-async function provenBy({ name, tokenHash }: Actor, service: string, push: ImagePush, digest: Digest | undefined) {
+async function provenBy({ name, tokenHash, login }: Actor, service: string, push: ImagePush, digest: Digest | undefined) {
   if (tokenHash === undefined) return { by: name };
-  const decision = { ...provenTrigger(service, push), by: name, ...(digest !== undefined && { digest }) };
-  return { by: name, proof: await proofOf(tokenHash, decision) };
+  const said = { by: name, ...(login !== undefined && { login }) };
+  const decision = { ...provenTrigger(service, push), ...said, ...(digest !== undefined && { digest }) };
+  return { ...said, proof: await proofOf(tokenHash, decision) };
 }
 
 const startWithinMs = 5_000;
@@ -125,7 +123,7 @@ async function startRollout(client: Client, plan: Plan, push: ImagePush, digest:
   const options = rolloutStartOptions({ plan, image, push, manual: true, named: true });
   await answered(client, startWithinMs, () => client.workflow.start('rollout', options));
   const workflow = options.workflowId;
-  return { service: plan.service, workflow, rollouts: [await startedFor(client, workflow, push)] };
+  return { service: plan.service, tag: push.tag, workflow, rollouts: [await startedFor(client, workflow, push)] };
 }
 
 /** The rollout would end at once, and say so only to whoever looks. Where no lane answers, it is left to the rollout. */
@@ -151,7 +149,7 @@ async function startedFor(client: Client, rollout: string, { deliveryId }: Image
 async function lookUp(client: Client, plan: Plan, push: ImagePush): Promise<Started> {
   const options = resolveStartOptions({ manual: true, plan, push });
   const handle = await answered(client, startWithinMs, () => client.workflow.signalWithStart('resolve', options));
-  const known = { service: plan.service, workflow: options.workflowId };
+  const known = { service: plan.service, tag: push.tag, workflow: options.workflowId };
   for (const giveUpAt = Date.now() + followForMs; ; ) {
     const ids = await unlessLate(client, () => handle.result());
     if (ids !== undefined) {

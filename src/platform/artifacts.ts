@@ -4,6 +4,9 @@ import { join } from 'node:path';
 import type { Digest } from '../domain/image-reference.ts';
 import { readTextIfThere, unlessAbsent } from './files/durable-file.ts';
 
+/** The SBOM of an image of one platform, in CycloneDX's JSON. */
+export const sbomFile = 'sbom.cdx.json';
+
 const workFolders = '.work';
 /** No step works longer than this on its files, so what is older was left by a worker that was killed. */
 const longestWorkMs = 24 * 60 * 60 * 1000;
@@ -59,6 +62,52 @@ export class Artifacts {
   async readText(digest: Digest, name: string): Promise<string | undefined> {
     return await readTextIfThere(join(this.folder, this.pathOf(digest, name)));
   }
+}
+
+/** What is kept of them. */
+export interface ArtifactLimits {
+  readonly longestMs: number;
+  readonly mostBytes: number;
+}
+
+export const usualArtifactLimits: ArtifactLimits = { longestMs: 90 * 24 * 60 * 60 * 1000, mostBytes: 10 * 1024 ** 3 };
+
+/**
+ * Removes what is older than the limit, and the oldest of what is too much. Reports are made anew by the next scan of their image, and a
+ * rollback needs none; what is of the last day stays in any case, because a rollout may be about to read it.
+ * @returns how many digests were removed
+ */
+export async function sweepArtifacts(
+  folder: string,
+  { longestMs, mostBytes }: ArtifactLimits,
+  now = Date.now(),
+): Promise<number> {
+  const all = join(folder, 'sha256');
+  const names = await readdir(all).catch(unlessAbsent);
+  const found = await Promise.all((names ?? []).map(async (name) => await measured(join(all, name))));
+  let bytes = 0;
+  let removed = 0;
+  for (const { path, size, newestMs } of found.sort((one, other) => other.newestMs - one.newestMs)) {
+    bytes += size;
+    const ageMs = now - newestMs;
+    if (ageMs <= longestWorkMs || (ageMs <= longestMs && bytes <= mostBytes)) continue;
+    await rm(path, { recursive: true, force: true });
+    bytes -= size;
+    removed += 1;
+  }
+  return removed;
+}
+
+/** Another worker may remove it in between: then it has no size. */
+async function measured(path: string) {
+  const names = (await readdir(path).catch(unlessAbsent)) ?? [];
+  const files = await Promise.all(names.map((name) => stat(join(path, name)).catch(unlessAbsent)));
+  const known = files.filter((file) => file !== undefined);
+  return {
+    path,
+    size: known.reduce((sum, file) => sum + file.size, 0),
+    newestMs: Math.max(0, ...known.map((file) => file.mtimeMs)),
+  };
 }
 
 async function removeLeftovers(folder: string): Promise<void> {

@@ -1,10 +1,10 @@
-const everyMs = 60_000;
+const minuteMs = 60_000;
 
 /**
- * Does something now, and a minute after it is done again.
+ * Does something now, and a minute (or so long) after it is done again.
  * @param failed is told of the first of several failures in a row: what is never there, such as Docker in a cluster, needs no line each minute
  */
-export function everyMinute(act: () => Promise<unknown>, failed: (error: unknown) => void) {
+export function everyMinute(act: () => Promise<unknown>, failed: (error: unknown) => void, everyMs = minuteMs) {
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<unknown> = Promise.resolve();
   let stopped = false;

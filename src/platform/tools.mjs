@@ -7,7 +7,7 @@ import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 
 /**
- * @typedef {'temporal'|'trivy'|'docker'|'dockerd'|'docker-compose'|'docker-registry'|'skopeo'|'git'|'busybox'|'openssl'} ToolName
+ * @typedef {'temporal'|'trivy'|'docker'|'dockerd'|'docker-compose'|'docker-buildx'|'buildctl'|'docker-registry'|'skopeo'|'git'|'busybox'|'openssl'|'chromium'} ToolName
  * @typedef {Record<string, string | undefined>} Environment
  */
 
@@ -24,11 +24,14 @@ const overrides = Object.freeze({
   docker: 'DOCKER_CLI',
   dockerd: 'DOCKERD',
   'docker-compose': 'DOCKER_COMPOSE',
+  'docker-buildx': 'DOCKER_BUILDX',
+  buildctl: 'BUILDCTL',
   'docker-registry': 'DOCKER_REGISTRY',
   skopeo: 'SKOPEO',
   git: 'GIT',
   busybox: 'BUSYBOX',
   openssl: 'OPENSSL',
+  chromium: 'CHROMIUM',
 });
 
 /**
@@ -81,7 +84,7 @@ export function findTool(name, env = process.env) {
   }
   const onPath = findOnPath(name, env);
   if (onPath !== undefined) return onPath;
-  const plugin = name === 'docker-compose' ? composePlugins(env).find(isExecutable) : undefined;
+  const plugin = isPlugin(name) ? pluginFiles(name, env).find(isExecutable) : undefined;
   if (plugin !== undefined) return plugin;
   if (name !== 'temporal' && name !== 'trivy' && name !== 'docker-compose') return undefined;
   const versions = [cachedVersions[name], ...(name === 'temporal' ? [olderTemporal] : [])];
@@ -98,11 +101,15 @@ export function findOnPath(name, env = process.env) {
   return folders.map((folder) => join(folder, name)).find(isExecutable);
 }
 
+/** @param {ToolName} name */
+const isPlugin = (name) => name === 'docker-compose' || name === 'docker-buildx';
+
 /**
- * Where Docker looks for its plugins. The Compose plugin is a whole program too, so `docker-compose` need not be on `PATH`.
+ * Where Docker looks for a plugin. The plugins for Compose and buildx are whole programs too, so they need not be on `PATH`.
+ * @param {ToolName} name
  * @param {Environment} env
  */
-function composePlugins(env) {
+function pluginFiles(name, env) {
   const ownFolder = env.DOCKER_CONFIG || join(env.HOME || homedir(), '.docker');
   return [
     join(ownFolder, 'cli-plugins'),
@@ -111,7 +118,7 @@ function composePlugins(env) {
     '/usr/lib/docker/cli-plugins',
     '/usr/libexec/docker/cli-plugins',
     '/Applications/Docker.app/Contents/Resources/cli-plugins',
-  ].map((folder) => join(folder, 'docker-compose'));
+  ].map((folder) => join(folder, name));
 }
 
 /**

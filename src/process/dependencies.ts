@@ -1,12 +1,15 @@
 import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+import { createBuilds } from '../builds/index.ts';
+import { buildPlanOf } from '../config/build-plans.ts';
 import type { Configuration } from '../config/configuration.ts';
-import { plansOfHost } from '../config/plans.ts';
+import { plansFor, plansOfHost } from '../config/plans.ts';
 import { createTurnGuard } from '../deploys/kit/turn-guard.ts';
 import type { Environment } from '../domain/environment.ts';
 import { Refusal } from '../domain/failures.ts';
-import type { Repository } from '../domain/image-reference.ts';
+import type { Repository, Tag } from '../domain/image-reference.ts';
+import type { Log } from '../domain/log.ts';
 import { createForgeFor } from '../forges/forge.ts';
 import { Artifacts } from '../platform/artifacts.ts';
 import { connectDocker, hasInterface, workerReach } from '../platform/docker/connect.ts';
@@ -17,36 +20,79 @@ import { createKubernetesClients } from '../platform/kubernetes/client.ts';
 import { type CredentialsSource, createDockerCredentials, firstCredentials } from '../platform/registry/credentials.ts';
 import { Registry } from '../platform/registry/registry.ts';
 import { StoredTags } from '../platform/registry/stored-tags.ts';
+import { Uploads } from '../platform/registry/uploads.ts';
 import { createProbes } from '../probes/index.ts';
 import { type GitHubSettings, gitHubSettings } from '../settings/github.ts';
 import type { SecretResolver } from '../settings/secrets.ts';
 import type { Logging } from './logging.ts';
+import { createLoginKeys } from './login-keys.ts';
+import type { CurrentConfiguration } from './reload.ts';
 import type { Temporal } from './temporal.ts';
 
 const describeWithinMs = 10_000;
 
-/** Everything that steps use of the outside world, built from the configuration. */
+/**
+ * Everything that steps use of the outside world, built from the configuration. What is asked for each time (registries, operators, the
+ * plans of searches) is as the file says now.
+ */
 export async function createDependencies(
-  configuration: Configuration,
+  current: CurrentConfiguration,
   temporal: Temporal,
   env: Environment,
   { log, audit, secrets }: Logging,
 ) {
-  const { directory, data, registries, kinds } = configuration;
-  const { checks, deploys, forges, notifiers } = kinds;
-  const plainHttp = (host: string): boolean => registries[host]?.plainHttp ?? false;
-  const belongs = (host: string, registry: string): boolean => registries[registry]?.hosts?.includes(host) ?? false;
-  const credentials = registryCredentials(configuration, secrets, env);
+  // A lane that begins anew in another namespace counts its turns from another start.
+  const installation = await installationName(temporal);
+  const { data, kinds } = current.configuration;
+  const terms = { installation, ownershipKey: await ownershipKey(data), clones: data };
+  const loginKeys = createLoginKeys(current.configuration, secrets);
+  const outside = await connectOutside(current, terms, env, { log, secrets });
+  return {
+    ...outside,
+    client: temporal.client,
+    storedTags: (repository: Repository) => StoredTags.open(repository, { folder: join(data, 'tags'), log }),
+    probes: createProbes({ ...outside, deploys: kinds.deploys }),
+    get operators() {
+      return current.configuration.operators;
+    },
+    turns: createTurnGuard(join(data, 'turns', installation)),
+    vouchKey: async () => (await loginKeys()).vouch,
+    buildPlanOf: (name: string) => buildPlanOf(current.configuration, name),
+    plansFor: (repository: Repository, tag: Tag) => plansFor(current.configuration, repository, tag),
+    plansOfHost: (host: string) => plansOfHost(current.configuration, host),
+    report: audit,
+    ...redeliveryOf(current.configuration, audit),
+  };
+}
+
+/** Whose work it is: what is made on this machine carries it. */
+interface OutsideTerms {
+  readonly installation: string;
+  readonly ownershipKey: string;
+  /** Where forges keep clones, which no two processes may share. */
+  readonly clones: string;
+}
+
+/** What kinds use of this process, and what they make of it. */
+export async function connectOutside(
+  current: CurrentConfiguration,
+  { installation, ownershipKey, clones }: OutsideTerms,
+  env: Environment,
+  { log, secrets }: Pick<Logging, 'secrets'> & { readonly log: Log },
+) {
+  const { configuration } = current;
+  const { directory, data, kinds } = configuration;
+  const ofRegistry = (host: string) => current.configuration.registries[host];
+  const { checks, deploys, forges, notifiers, projects, builders } = kinds;
+  const plainHttp = (host: string): boolean => ofRegistry(host)?.plainHttp ?? false;
+  const belongs = (host: string, registry: string): boolean => ofRegistry(registry)?.hosts?.includes(host) ?? false;
+  const credentials = registryCredentials(ofRegistry, secrets, env);
   const dockerHost = configuration.docker.host;
   const dockerEnv = dockerHost === undefined ? env : { ...env, DOCKER_HOST: dockerHost };
   const docker = connectDocker(dockerEnv);
   const reach = await workerReach(docker);
   const github = gitHubSettings(configuration.forge);
   const { clientFor } = github === undefined ? { clientFor: refuseWithoutGitHub } : connectGitHub(github, secrets);
-  // A lane that begins anew in another namespace counts its turns from another start.
-  const installation = await installationName(temporal);
-  const locks = createHostLock(join(data, 'locks'));
-  // What kinds may use of this process.
   const context = {
     ...reach,
     hasInterface: (name: string) => hasInterface(name),
@@ -57,35 +103,37 @@ export async function createDependencies(
     plainHttp,
     clientFor,
     clusters: createKubernetesClients(env),
-    locks,
+    locks: createHostLock(join(data, 'locks')),
     artifacts: new Artifacts(configuration.artifacts),
     baseDir: directory,
     data,
     workerId: `${hostname()}-${process.pid}`,
     installation,
-    ownershipKey: await ownershipKey(data),
+    ownershipKey,
     env: dockerEnv,
     log,
     now: () => new Date(),
   };
   const configuredForges = forges.filter(({ kind, section }) => section === undefined || configuration.forge[kind] !== undefined);
+  const forForges = { ...context, data: clones };
+  const forgeFor = createForgeFor(
+    forges,
+    await byKind(configuredForges, ({ kind, create }) => create(forForges, configuration.forge[kind])),
+  );
   return {
     ...context,
-    client: temporal.client,
-    storedTags: (repository: Repository) => StoredTags.open(repository, { folder: join(data, 'tags'), log }),
     checks: await byKind(checks, ({ create, section }) => create(context, section && configuration.sections[section.key])),
     deployers: await byKind(deploys, ({ create }) => create(context)),
     notifiers: await byKind(notifiers, ({ create }) => create(context)),
-    probes: createProbes({ ...context, deploys }),
-    operators: configuration.operators,
-    turns: createTurnGuard(join(data, 'turns', installation)),
-    forgeFor: createForgeFor(
-      forges,
-      await byKind(configuredForges, ({ kind, create }) => create(context, configuration.forge[kind])),
-    ),
-    plansOfHost: (host: string) => plansOfHost(configuration, host),
-    report: audit,
-    ...redeliveryOf(configuration, audit),
+    forgeFor,
+    builds: createBuilds({
+      ...context,
+      data: clones,
+      projects,
+      builders: await byKind(builders, ({ create }) => create(context)),
+      remoteOf: (repository: string) => forgeFor(repository).remote(repository),
+      uploads: new Uploads({ credentials, plainHttp, belongs }),
+    }),
   };
 }
 
@@ -105,9 +153,13 @@ function redeliveryOf({ forge, publicUrl, kinds }: Configuration, report: Loggin
   return { redelivery: { owners, ...received, ...(publicUrl !== undefined && { publicUrl }), report } };
 }
 
-function registryCredentials({ registries }: Configuration, secrets: SecretResolver, env: Environment): CredentialsSource {
+function registryCredentials(
+  ofRegistry: (host: string) => Configuration['registries'][string] | undefined,
+  secrets: SecretResolver,
+  env: Environment,
+): CredentialsSource {
   const configured: CredentialsSource = async (host) => {
-    const { username, password } = registries[host] ?? {};
+    const { username, password } = ofRegistry(host) ?? {};
     return username === undefined || password === undefined
       ? undefined
       : { username: secrets(username), password: secrets(password) };

@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import {
+  createAcceptCommits,
   createAcceptPushes,
   createForwardProgress,
   createOperatorApp,
@@ -9,6 +10,7 @@ import {
 } from '../api/index.ts';
 import type { Configuration } from '../config/configuration.ts';
 import { plansFor, plansOfRepository } from '../config/plans.ts';
+import type { Environment } from '../domain/environment.ts';
 import { type ClientTrust, createClientTrust } from '../http/client-trust.ts';
 import { createListeners } from '../http/listeners.ts';
 import { createKnownNetworks, type KnownNetworks } from '../http/shares.ts';
@@ -16,72 +18,114 @@ import { createIsForUs } from '../platform/http/own-name.ts';
 import { createIsWithin } from '../settings/networks.ts';
 import { createReceivers, type Receiver } from '../sources/kit/source.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import type { Tracer } from '../telemetry/tracing/tracer.ts';
 import type { Logging } from './logging.ts';
+import { operatorParts } from './operators.ts';
+import type { CurrentConfiguration } from './reload.ts';
 import type { Temporal } from './temporal.ts';
 
 export type Ingress = Awaited<ReturnType<typeof startIngress>>;
 
+interface IngressOptions {
+  readonly takesWebhooks: boolean;
+  readonly env: Environment;
+  /** Absent: nothing is traced. */
+  readonly tracer?: Tracer | undefined;
+}
+
 /** The listeners: webhooks, for the world, and operators, for those who run this; a process that only works has just the second. */
 export async function startIngress(
-  configuration: Configuration,
+  current: CurrentConfiguration,
   temporal: Temporal,
   logging: Logging,
   metrics: Metrics,
-  { takesWebhooks }: { readonly takesWebhooks: boolean },
+  { takesWebhooks, env, tracer }: IngressOptions,
 ) {
-  const { listen, directory, kinds } = configuration;
+  const { listen } = current.configuration;
   const { log, secrets } = logging;
-  const receivers = takesWebhooks ? createReceivers(kinds.sources, configuration.receivers, { secrets, directory, log }) : [];
+  const receiversOf = ({ directory, kinds, receivers }: Configuration) =>
+    takesWebhooks ? createReceivers(kinds.sources, receivers, { secrets, directory, log }) : [];
+  const receivers = receiversOf(current.configuration);
   const trust = createClientTrust(receivers, log);
   const tls = listen.tls && { files: listen.tls, ...(trust && { trust }) };
   const known = createKnownNetworks();
-  const webhooks = await webhookApp(configuration, temporal, logging, metrics, { receivers, trust, known });
+  let webhooks = (await webhookApp(current, temporal, logging, metrics, { receivers, trust, known, listen, tracer })).callback();
   const reachTemporal = createReachTemporal(temporal.client);
-  const isForUs = createIsForUs('network', [listen.operators.host, hostname(), ...(listen.operatorNames ?? [])]);
-  const operators = createOperatorApp({ metrics, log, reachTemporal, isForUs });
+  const { url: ownUrl } = current.configuration.login;
+  const named = ownUrl === undefined ? [] : [new URL(ownUrl).hostname];
+  const isForUs = createIsForUs('network', [listen.operators.host, hostname(), ...named, ...(listen.operatorNames ?? [])]);
+  let told: readonly string[] = [];
+  const { stop: stopStreams, ...parts } = operatorParts(current, temporal, logging, () => told, env);
+  const operators = createOperatorApp({ metrics, log, reachTemporal, isForUs, parts });
   const forWebhooks = {
-    ...{ name: 'listen.webhooks', handler: webhooks.callback(), ...listen.webhooks, ...(tls && { tls }) },
+    ...{ name: 'listen.webhooks', ...listen.webhooks, ...(tls && { tls }) },
+    handler: (...request: Parameters<typeof webhooks>) => webhooks(...request),
     ...{ isProxy: createIsWithin(listen.trustedProxies), known },
   };
   const forOperators = { name: 'listen.operators', handler: operators.callback(), ...listen.operators };
   const listeners = createListeners([...(takesWebhooks ? [forWebhooks] : []), forOperators], log);
   const ports = (await listeners.start()).map(({ port }) => port);
   const url = `${tls === undefined ? 'http' : 'https'}://${listen.webhooks.host}:${ports[0]}`;
+  const paths = receivers.map(({ path }) => path);
+  told = takesWebhooks ? paths.map((path) => `${current.configuration.publicUrl ?? url}${path}`) : [];
   return {
     /** What webhooks can be sent to; absent if this process takes none. */
-    ...(takesWebhooks && { webhooks: { url, paths: receivers.map(({ path }) => path) } }),
+    ...(takesWebhooks && { webhooks: { url, paths } }),
     /** `HOST:PORT` */
     operators: `${listen.operators.host}:${ports.at(-1)}`,
-    stop: () => listeners.stop(),
+    /** Opens the receivers of another configuration. @returns has them take the webhooks from then on @throws where one cannot be opened */
+    async renew(configuration: Configuration): Promise<() => void> {
+      const renewed = receiversOf(configuration);
+      const app = await webhookApp(current, temporal, logging, metrics, { receivers: renewed, trust, known, listen, tracer });
+      return () => {
+        webhooks = app.callback();
+      };
+    },
+    async stop() {
+      // Streams never end by themselves.
+      stopStreams();
+      await listeners.stop();
+    },
   };
 }
 
+interface AskedOfReceivers {
+  readonly receivers: readonly Receiver[];
+  readonly trust: ClientTrust | undefined;
+  readonly known: KnownNetworks;
+  /** Those of the start: the listener has them, too. */
+  readonly listen: Configuration['listen'];
+  readonly tracer: Tracer | undefined;
+}
+
 async function webhookApp(
-  configuration: Configuration,
+  current: CurrentConfiguration,
   temporal: Temporal,
   { log, audit }: Logging,
   metrics: Metrics,
-  asked: { readonly receivers: readonly Receiver[]; readonly trust: ClientTrust | undefined; readonly known: KnownNetworks },
+  asked: AskedOfReceivers,
 ): Promise<ReturnType<typeof createWebhookApp>> {
   const { client, namespace, uiUrl, missingAttributes } = temporal;
-  const { trustedProxies, addressHeader, certificateHeader, limits } = configuration.listen;
+  const { trustedProxies, addressHeader, certificateHeader, limits } = asked.listen;
   // A certificate is public, so only a header that the proxy is known to set is believed.
   const certificateHeaders = certificateHeader === undefined ? [] : [certificateHeader];
+  const link = uiUrl !== undefined && {
+    linkTo: (id: string) => `${uiUrl}/namespaces/${encodeURIComponent(namespace)}/workflows/${encodeURIComponent(id)}`,
+  };
   return createWebhookApp({
-    ...{ receivers: asked.receivers, known: asked.known },
+    ...{ receivers: asked.receivers, known: asked.known, tracer: asked.tracer },
     acceptPushes: createAcceptPushes({
       client,
-      plansFor: (repository, tag) => plansFor(configuration, repository, tag),
-      plansOfRepository: (repository) => plansOfRepository(configuration, repository),
+      plansFor: (repository, tag) => plansFor(current.configuration, repository, tag),
+      plansOfRepository: (repository) => plansOfRepository(current.configuration, repository),
       isNamespaceReady: async () => (await missingAttributes()).length === 0,
-      ...(uiUrl !== undefined && {
-        linkTo: (id: string) => `${uiUrl}/namespaces/${encodeURIComponent(namespace)}/workflows/${encodeURIComponent(id)}`,
-      }),
+      ...link,
       log,
     }),
+    acceptCommits: createAcceptCommits({ client, current, ...link, log }),
     forwardProgress: createForwardProgress({
       client,
-      isDeploymentRepository: (repository) => isDeploymentRepository(configuration, repository),
+      isDeploymentRepository: (repository) => isDeploymentRepository(current.configuration, repository),
       log,
     }),
     senders: await createSenders({ trustedProxies, addressHeader, trust: asked.trust, certificateHeaders }),

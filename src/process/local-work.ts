@@ -1,5 +1,5 @@
 import type { Configuration } from '../config/configuration.ts';
-import { servedHere } from '../config/deploy.ts';
+import { servedHere } from '../config/hosts.ts';
 import type { Environment } from '../domain/environment.ts';
 import { useProxies } from '../platform/http/client.ts';
 import { openLogging } from './logging.ts';
@@ -18,7 +18,7 @@ const own = ['worker', 'deploy'] as const;
  * @throws with what whoever started it has to mend
  */
 export async function startLocalWork(configuration: Configuration, env: Environment) {
-  const asked = stopAsked();
+  const { asked } = stopAsked();
   await makeFolders(configuration, own);
   useProxies(env);
   // Its caller says what happens to the rollout, also what fails; the log has what else goes wrong.
@@ -31,7 +31,7 @@ export async function startLocalWork(configuration: Configuration, env: Environm
     const temporal = await reachTemporal(configuration, logging, env);
     stops.push(temporal.stop);
     installRuntime(logging.log);
-    const workers = await startWorkers(configuration, temporal, env, logging, { steps: true, hosts: servedHere(env) });
+    const workers = await startWorkers({ configuration }, temporal, env, logging, { steps: true, hosts: servedHere(env) });
     stops.unshift(workers.stop);
     const broken = workers.running.then(() => asked);
     return { client: temporal.client, over: Promise.race([asked, broken]), stop };

@@ -1,5 +1,5 @@
 import { relative } from 'node:path';
-import { type Logger, pino } from 'pino';
+import { type Logger, pino, stdTimeFunctions } from 'pino';
 import { chainHashes } from '../config/chain-hashes.ts';
 import type { AuditSettings, Configuration } from '../config/configuration.ts';
 import { auditFileOf, decisionFileOf, type Role, roles } from '../config/roles.ts';
@@ -7,21 +7,31 @@ import type { Audit } from '../domain/audit.ts';
 import type { ChainHash } from '../domain/decision-chain.ts';
 import type { Environment } from '../domain/environment.ts';
 import type { Log } from '../domain/log.ts';
+import type { ProgressEntry } from '../domain/progress.ts';
 import { gitHubSettings } from '../settings/github.ts';
 import { createSecretResolver, parseSecretReference, type SecretResolver } from '../settings/secrets.ts';
 import { createAudit, type LineDestination, thinFloods } from '../telemetry/audit.ts';
 import { type AuditWriter, createAuditFile } from '../telemetry/audit-file.ts';
 import { createAuditPost } from '../telemetry/audit-post.ts';
 import { createDecisionFile } from '../telemetry/decision-file.ts';
-import { createMask } from '../telemetry/mask.ts';
+import { createMask, type Mask } from '../telemetry/mask.ts';
+import type { AuditSink } from '../telemetry/metrics.ts';
 import { logOutgoing } from '../telemetry/outgoing-requests.ts';
+import { createProgressLog } from '../telemetry/progress-log.ts';
+import { terminalLines } from '../telemetry/terminal-lines.ts';
 
 /** Log and audit log of a process. Secrets of the configuration are masked in both. */
 export interface Logging {
   readonly log: Logger;
   readonly audit: Audit;
+  /** Is told of each change of a rollout that this process works on. */
+  readonly progress: (entry: ProgressEntry) => void;
   /** All of the process reads secrets with this: what it reads is masked from then on, because a file may change after the start. */
   readonly secrets: SecretResolver;
+  /** Hides them in any text. */
+  readonly mask: Mask;
+  /** Secrets of a configuration that was read again are masked from then on. */
+  learn(configuration: Configuration): void;
   /** Close this after everything else except the Temporal connection. */
   close(): Promise<void>;
 }
@@ -29,44 +39,66 @@ export interface Logging {
 export interface LoggingOptions {
   /** Where log and audit log go; default: the process's standard output. */
   readonly stdout?: LineDestination;
-  /** Is told of every line of the audit log as well. */
+  /** Where somebody reads it as it comes: sentences in place of JSON. Default: standard output is a terminal. */
+  readonly isTerminal?: boolean;
+  /** Is told of every line of the audit log as well, and of each change of a rollout. */
   readonly alsoTell?: Audit;
+  readonly alsoMoved?: (entry: ProgressEntry) => void;
+  /** Is told whenever lines of the audit log cannot be written or posted. */
+  readonly auditFailed?: (sink: AuditSink) => void;
   /** The parts of Landfall that this process is; default: all. */
   readonly own?: readonly Role[];
 }
 
-export function openLogging(
-  configuration: Configuration,
-  env: Environment,
-  { stdout = standardOutput(), alsoTell = () => undefined, own = roles }: LoggingOptions = {},
-): Logging {
+export function openLogging(configuration: Configuration, env: Environment, options: LoggingOptions = {}): Logging {
+  const { isTerminal = options.stdout === undefined && process.stdout.isTTY === true, own = roles } = options;
+  const stdout = isTerminal ? readable(options.stdout ?? standardOutput()) : (options.stdout ?? standardOutput());
   const mask = createMask();
-  const { registries, forge } = configuration;
   // User names and ids are no secrets, and part of what a log has to say: an owner's name is in every repository.
-  const open = new Set([...Object.values(registries).map(({ username }) => username), gitHubSettings(forge)?.app?.id]);
+  const open = new Set(openIn(configuration));
   const secrets = createSecretResolver(env, configuration.directory, (secret, reference) => {
     if (!open.has(reference)) mask.add(secret);
   });
   learn(configuration, env, secrets, mask.add);
-  const log = pino({ level: configuration.log.level }, { write: (line: string) => void stdout.write(mask(line)) });
+  const timestamp = stdTimeFunctions.isoTime;
+  const log = pino({ level: configuration.log.level, timestamp }, { write: (line: string) => void stdout.write(mask(line)) });
+  const logProgress = createProgressLog(log, isTerminal);
   const file = auditFileOf(configuration.audit.file, own);
   // The data folder is nobody else's.
   const settings = { ...configuration.audit, file, ...(isIn(configuration.data, file) && { mode: 0o600 }) };
   const hash = () => chainHashes(configuration, env)[0];
-  const { audit, close } = createProcessAudit({ settings, secrets, log, stdout, mask, hash });
+  const { audit, close } = createProcessAudit({ settings, secrets, log, stdout, mask, hash, failed: options.auditFailed });
   const stopLogging = log.isLevelEnabled('debug') ? logOutgoing(log) : () => undefined;
   return {
     log,
     audit: (entry) => {
       audit(entry);
-      alsoTell(entry);
+      options.alsoTell?.(entry);
+    },
+    progress: (entry) => {
+      logProgress(entry);
+      options.alsoMoved?.(entry);
     },
     secrets,
+    mask,
+    learn(again) {
+      for (const reference of openIn(again)) open.add(reference);
+      learn(again, env, secrets, mask.add);
+    },
     async close() {
       await close();
       stopLogging();
     },
   };
+}
+
+function openIn({ registries, forge }: Configuration): string[] {
+  const references = [...Object.values(registries).map(({ username }) => username), gitHubSettings(forge)?.app?.id];
+  return references.filter((reference) => reference !== undefined);
+}
+
+function readable(destination: LineDestination): LineDestination {
+  return { write: (lines: string) => void destination.write(terminalLines(lines)) };
 }
 
 function isIn(folder: string, file: string): boolean {
@@ -115,6 +147,7 @@ interface AuditDependencies {
   readonly mask: (text: string) => string;
   /** What holds the log of decisions together. */
   readonly hash: () => ChainHash;
+  readonly failed?: ((sink: AuditSink) => void) | undefined;
 }
 
 /**
@@ -123,16 +156,28 @@ interface AuditDependencies {
  * exits: a write to standard output is dear.
  * @returns `close` takes no more, and writes what is waiting within a bounded time
  */
-export function createProcessAudit({ settings, secrets, log, stdout, mask, hash }: AuditDependencies) {
+export function createProcessAudit({ settings, secrets, log, stdout, mask, hash, failed }: AuditDependencies) {
+  /** What its destinations warn of is that they lose lines, or are about to. */
+  const counted = (sink: AuditSink): Pick<Log, 'info' | 'warn'> => ({
+    info: (fields, message) => log.info(fields, message),
+    warn: (fields, message) => {
+      failed?.(sink);
+      log.warn(fields, message);
+    },
+  });
   const { endpoint, file } = settings;
   let turn: NodeJS.Immediate | undefined;
   const begin = (): void => {
     turn ??= setImmediate(put);
   };
-  const requests = collectLines(createAuditFile({ ...settings, log }), begin);
-  const decisions = collectLines(createDecisionFile({ ...settings, file: decisionFileOf(file), hash, log }), begin);
+  const requests = collectLines(createAuditFile({ ...settings, log: counted('file') }), begin);
+  const decisions = collectLines(
+    createDecisionFile({ ...settings, file: decisionFileOf(file), hash, log: counted('decisions') }),
+    begin,
+  );
   const plainHttp = settings.plainHttp === true;
-  const post = endpoint === undefined ? [] : [createAuditPost({ endpoint: () => secrets(endpoint), plainHttp, log })];
+  const post =
+    endpoint === undefined ? [] : [createAuditPost({ endpoint: () => secrets(endpoint), plainHttp, log: counted('endpoint') })];
   const put = (): void => {
     turn = undefined;
     for (const { take, writer } of [requests, decisions]) {

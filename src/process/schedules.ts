@@ -6,10 +6,18 @@ import {
   ScheduleOverlapPolicy,
   ServiceError,
 } from '@temporalio/client';
+import { scheduledBuilds } from '../config/build-plans.ts';
 import type { Configuration } from '../config/configuration.ts';
 import { searchedRegistries } from '../config/plans.ts';
 import { isUnsealed } from '../contracts/sealed.ts';
-import { redeliverAction, redeliverId, searchAction, searchId } from '../contracts/start-options.ts';
+import {
+  buildAction,
+  buildScheduleId,
+  redeliverAction,
+  redeliverId,
+  searchAction,
+  searchId,
+} from '../contracts/start-options.ts';
 import { messageOf } from '../domain/errors.ts';
 import type { Log } from '../domain/log.ts';
 import { gitHubSettings } from '../settings/github.ts';
@@ -31,7 +39,7 @@ interface WantedSchedule {
   /** Of the schedule, and of the workflow that it starts. */
   readonly id: string;
   readonly everyMs: number;
-  readonly action: ReturnType<typeof searchAction> | ReturnType<typeof redeliverAction>;
+  readonly action: ReturnType<typeof searchAction> | ReturnType<typeof redeliverAction> | ReturnType<typeof buildAction>;
 }
 
 /**
@@ -44,7 +52,7 @@ export async function ensureSchedules(client: Client, configuration: Configurati
   for (const one of wanted) await withRetries(() => ensureSchedule(client, one, log));
   const ids = new Set(wanted.map(({ id }) => id));
   for await (const { scheduleId, action } of client.schedule.list()) {
-    const type = scheduleId.startsWith(searchId('')) ? 'search' : scheduleId === redeliverId ? 'redeliver' : undefined;
+    const type = typeOf(scheduleId);
     const isOurs = type !== undefined && (action === undefined || action.workflowType === type);
     if (!isOurs || ids.has(scheduleId)) continue;
     await client.schedule
@@ -92,7 +100,21 @@ function wantedBy(configuration: Configuration): readonly WantedSchedule[] {
     return { id: searchId(registry), everyMs, action: searchAction({ registry, everyMs }) };
   });
   const hasHooks = gitHubSettings(configuration.forge)?.hooks !== undefined;
-  return hasHooks ? [...searches, { id: redeliverId, everyMs: redeliverEveryMs, action: redeliverAction() }] : searches;
+  const builds = scheduledBuilds(configuration).map(({ plan, everyMs }): WantedSchedule => {
+    return { id: buildScheduleId(plan.name), everyMs, action: buildAction(plan) };
+  });
+  return [
+    ...searches,
+    ...builds,
+    ...(hasHooks ? [{ id: redeliverId, everyMs: redeliverEveryMs, action: redeliverAction() }] : []),
+  ];
+}
+
+/** The workflow that a schedule of this id starts, if it is one of ours. */
+function typeOf(scheduleId: string): string | undefined {
+  if (scheduleId.startsWith(searchId(''))) return 'search';
+  if (scheduleId.startsWith(buildScheduleId(''))) return 'searchBuilds';
+  return scheduleId === redeliverId ? 'redeliver' : undefined;
 }
 
 async function ensureSchedule(client: Client, { id, everyMs, action }: WantedSchedule, log: Pick<Log, 'info'>): Promise<void> {

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import type { WorkflowClientInterceptor } from '@temporalio/client';
 import type { NativeConnection } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import type { Configuration } from '../config/configuration.ts';
@@ -24,11 +25,14 @@ export type Temporal = Awaited<ReturnType<typeof connect>> & {
   readonly uiUrl?: string;
 };
 
+type ClientInterceptors = readonly WorkflowClientInterceptor[];
+
 const wanted = Object.values(searchAttributes);
 const restartWithinMs = 60_000;
 
 /**
  * @param meanwhile what can be done while a server of our own starts
+ * @param interceptors of the client, before what seals
  * @throws if Temporal does not answer, or there is no key, with what to do
  */
 export async function reachTemporal(
@@ -36,10 +40,12 @@ export async function reachTemporal(
   { log, secrets }: Pick<Logging, 'log' | 'secrets'>,
   env: Environment,
   meanwhile?: () => Promise<unknown>,
+  interceptors: ClientInterceptors = [],
 ): Promise<Temporal> {
-  if (temporal.kind === 'embedded') return await embed(temporal, data, env, { log, ...(meanwhile && { meanwhile }) });
+  if (temporal.kind === 'embedded')
+    return await embed(temporal, data, env, { log, interceptors, ...(meanwhile && { meanwhile }) });
   const sealing = clusterSealing(temporal, secrets);
-  const reached = await connect(connectionOptions(temporal, secrets), temporal.namespace, sealing);
+  const reached = await connect(connectionOptions(temporal, secrets), temporal.namespace, sealing, interceptors);
   await refuseIncomplete(reached);
   return { ...reached, ...(temporal.uiUrl !== undefined && { uiUrl: temporal.uiUrl }) };
 }
@@ -50,7 +56,10 @@ async function embed(
   { port, uiUrl }: Embedded,
   folder: string,
   env: Environment,
-  options: { readonly log: Logger; readonly meanwhile?: () => Promise<unknown> },
+  {
+    interceptors,
+    ...options
+  }: { readonly log: Logger; readonly meanwhile?: () => Promise<unknown>; readonly interceptors: ClientInterceptors },
 ): Promise<Temporal> {
   const command = findTool('temporal', env);
   if (command === undefined) {
@@ -66,7 +75,7 @@ async function embed(
   const server = await startEmbeddedTemporal({ ...options, folder, command, ...ports, uiNames, searchAttributes: wanted });
 
   const connection = embeddedConnection(server.address);
-  const reached = await connect(connection, server.namespace, sealing).catch(async (error: unknown) => {
+  const reached = await connect(connection, server.namespace, sealing, interceptors).catch(async (error: unknown) => {
     await server.stop();
     throw error;
   });
@@ -94,9 +103,14 @@ async function connectThroughRestart(options: TemporalConnectionOptions): Promis
   }
 }
 
-async function connect(options: TemporalConnectionOptions, namespace: string, sealing: Sealing) {
+async function connect(
+  options: TemporalConnectionOptions,
+  namespace: string,
+  sealing: Sealing,
+  interceptors: ClientInterceptors,
+) {
   const { address } = options;
-  const { Connection } = await import('@temporalio/client');
+  const { Connection } = await import('../platform/temporal/connection.ts');
   const { sealedClient } = await import('../contracts/sealed-client.ts');
   const connection = await Connection.connect({ ...options, connectTimeout: '10s' }).catch((cause: unknown) => {
     throw new Error(`Temporal at ${address} does not answer: check temporal.address, TLS and the network`, { cause });
@@ -104,7 +118,7 @@ async function connect(options: TemporalConnectionOptions, namespace: string, se
   return {
     address,
     namespace,
-    client: sealedClient({ connection, namespace, sealing }),
+    client: sealedClient({ connection, namespace, sealing, interceptors }),
     /** For workers, as the client has it. */
     sealing,
     /** A connection for workers. */

@@ -13,20 +13,27 @@ import {
 import type { Logger } from 'pino';
 import type { Dependencies } from '../activities/dependencies.ts';
 import { createActivities, createHostActivities } from '../activities/index.ts';
-import { asOwnFileSays, type OwnStage } from '../activities/own-file.ts';
-import type { Configuration } from '../config/configuration.ts';
+import { asOwnFileBuilds, asOwnFileSays, type OwnStage } from '../activities/own-file.ts';
+import { buildPlanOf } from '../config/build-plans.ts';
 import { stageOf } from '../config/plans.ts';
+import type { BuildHostActivities } from '../contracts/activities/builds.ts';
 import type { HostActivities } from '../contracts/activities/delivery.ts';
 import { deployQueue, taskQueues } from '../contracts/start-options.ts';
 import { heartbeatThrottle, stickyTimeout } from '../contracts/timing.ts';
 import type { Audit } from '../domain/audit.ts';
+import type { BuildPlan } from '../domain/build.ts';
 import type { Environment } from '../domain/environment.ts';
+import type { ProgressEntry } from '../domain/progress.ts';
+import type { TraceSpan } from '../domain/trace.ts';
+import { sweepArtifacts, usualArtifactLimits } from '../platform/artifacts.ts';
 import type { AskPending } from '../platform/docker/labels.ts';
 import { createSweep } from '../platform/docker/sweep.ts';
 import { everyMinute } from '../platform/every-minute.ts';
 import type { AuditSinks } from '../workflows/audit.ts';
+import type { TraceSinks } from '../workflows/traced.ts';
 import { createDependencies } from './dependencies.ts';
 import type { Logging } from './logging.ts';
+import type { CurrentConfiguration } from './reload.ts';
 import { sealedWorker } from './sealing.ts';
 import type { Temporal } from './temporal.ts';
 import { findWorkflowBundle } from './workflow-bundle.ts';
@@ -49,16 +56,24 @@ export interface ServedQueues {
   readonly hosts: readonly string[];
 }
 
+/** Who else is to know of what is done. */
+export interface WorkWatchers {
+  readonly interceptors?: readonly ActivityInterceptorsFactory[];
+  /** Is told of spans of workflows. */
+  readonly spanEnded?: ((span: TraceSpan) => void) | undefined;
+}
+
 /** One process serves all task queues; the lanes have workers of their own, see docs/decisions. */
 export async function startWorkers(
-  configuration: Configuration,
+  current: CurrentConfiguration,
   temporal: Temporal,
   env: Environment,
   logging: Logging,
   serving: ServedQueues,
-  interceptors: ActivityInterceptorsFactory[] = [],
+  { interceptors = [], spanEnded }: WorkWatchers = {},
 ) {
-  const dependencies = await createDependencies(configuration, temporal, env, logging);
+  const { configuration } = current;
+  const dependencies = await createDependencies(current, temporal, env, logging);
   const activities = createActivities(dependencies);
   const connection = await temporal.connectWorkers();
   const workflowBundle = await findWorkflowBundle();
@@ -69,7 +84,7 @@ export async function startWorkers(
       namespace: temporal.namespace,
       taskQueue,
       activities,
-      sinks: auditSinks(logging.audit),
+      sinks: { ...auditSinks(logging.audit, logging.progress), ...traceSinks(spanEnded) },
       ...sealedWorker(temporal.namespace, temporal.sealing, interceptors),
       shutdownGraceTime: graceMs,
       shutdownForceTime: graceMs * 3,
@@ -80,7 +95,7 @@ export async function startWorkers(
       maxCachedWorkflows: mostCachedWorkflows(getHeapStatistics().heap_size_limit),
       ...more,
     });
-  const onHost = hostActivitiesOf(configuration, dependencies, serving);
+  const onHost = hostActivitiesOf(current, dependencies, serving);
   const ofSteps = (...queue: Parameters<typeof create>) => (serving.steps ? [create(...queue)] : []);
   const [lanes, others] = await Promise.all([
     Promise.all(ofSteps(taskQueues.lanes, { workflowBundle })),
@@ -90,7 +105,7 @@ export async function startWorkers(
       ...serving.hosts.map((host) => create(deployQueue(host), { activities: onHost(host) })),
     ]),
   ]);
-  const sweeps = createSweeps(configuration, dependencies, createIsPending(temporal.client));
+  const sweeps = createSweeps(current, dependencies, createIsPending(temporal.client));
   for (const sweep of sweeps) sweep.start();
   const lanesRun = lanes.map((worker) => worker.run());
   const othersRun = others.map((worker) => worker.run());
@@ -98,6 +113,7 @@ export async function startWorkers(
   // Whoever waits for it hears of it, and may begin to only after one has failed.
   running.catch(() => undefined);
   return {
+    figures: [...dependencies.checks.values()].flatMap((check) => check.figures ?? []),
     /** Resolves when they have stopped, rejects when one of them cannot go on. */
     running,
     /** Takes no more work, gives what is in work a bounded time, and cancels the rest, which others take up again. */
@@ -115,13 +131,15 @@ export async function startWorkers(
 
 /** A rollout keeps its plan while the file that it is from changes. A process that only deploys asks its own file again. */
 function hostActivitiesOf(
-  configuration: Configuration,
+  current: CurrentConfiguration,
   dependencies: Dependencies,
   serving: ServedQueues,
-): (host: string) => HostActivities {
+): (host: string) => HostActivities & BuildHostActivities {
   const activities = createHostActivities(dependencies);
-  const ownStage: OwnStage = ({ image, plan, stage }) => stageOf(configuration, image, plan.service, stage.name);
-  return (host) => (serving.steps ? activities : asOwnFileSays(host, activities, ownStage));
+  const ownStage: OwnStage = ({ image, plan, stage }) => stageOf(current.configuration, image, plan.service, stage.name);
+  const ownBuild = (name: string): BuildPlan | undefined => buildPlanOf(current.configuration, name);
+  return (host) =>
+    serving.steps ? activities : { ...asOwnFileSays(host, activities, ownStage), ...asOwnFileBuilds(host, activities, ownBuild) };
 }
 
 const [mib, gib] = [1024 ** 2, 1024 ** 3];
@@ -142,24 +160,49 @@ function usualChecks(): number {
   return Math.max(1, Math.min(4 * availableParallelism(), Math.floor(memory / gib)));
 }
 
-/** What workflows say to the audit log. Not while a history is replayed: it was said when it happened. */
-export function auditSinks(audit: Audit): InjectedSinks<AuditSinks> {
-  return { audit: { decided: { fn: (_info, entry) => audit(entry), callDuringReplay: false } } };
+/** What workflows say to audit log and log. Not while a history is replayed: it was said when it happened. */
+export function auditSinks(audit: Audit, moved: (entry: ProgressEntry) => void = () => undefined): InjectedSinks<AuditSinks> {
+  return {
+    audit: {
+      decided: { fn: (_info, entry) => audit(entry), callDuringReplay: false },
+      moved: { fn: (_info, entry) => moved(entry), callDuringReplay: false },
+    },
+  };
+}
+
+/** Also where nobody wants spans: another process may have asked for the trace. */
+export function traceSinks(ended: (span: TraceSpan) => void = () => undefined): InjectedSinks<TraceSinks> {
+  return { trace: { ended: { fn: (_info, span) => ended(span), callDuringReplay: false } } };
 }
 
 function shutDown(...workers: Worker[]): void {
   for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
 }
 
-/** Once per process, before the first worker: Temporal's own words go into our log, and signals are ours to handle. */
-export function installRuntime(log: Logger): void {
+/**
+ * Once per process, before the first worker: Temporal's own words go into our log, and signals are ours to handle.
+ * @param metricsAddress where its figures are served; absent: nowhere
+ */
+export function installRuntime(log: Logger, metricsAddress?: string): void {
   const levels = { TRACE: 'trace', DEBUG: 'debug', INFO: 'info', WARN: 'warn', ERROR: 'error' } as const;
   Runtime.install({
     shutdownSignals: [],
-    logger: new DefaultLogger('WARN', ({ level, message, meta }) => log[levels[level]](readable(meta), message)),
-    telemetryOptions: { logging: { forward: {}, filter: makeTelemetryFilterString({ core: 'ERROR', other: 'ERROR' }) } },
+    logger: new DefaultLogger('WARN', ({ level, message, meta }) => {
+      if (!knownWorkers.test(message)) log[levels[level]](readable(meta), message);
+    }),
+    telemetryOptions: {
+      logging: { forward: {}, filter: makeTelemetryFilterString({ core: 'ERROR', other: 'ERROR' }) },
+      ...(metricsAddress !== undefined && {
+        metrics: { prometheus: { bindAddress: metricsAddress, ...inPrometheusManner } },
+      }),
+    },
   });
 }
+
+const inPrometheusManner = { countersTotalSuffix: true, unitSuffix: true, useSecondsForDurations: true } as const;
+
+/** Hosts and Docker have workers for activities alone, which is as it should be. */
+const knownWorkers = /^No (?:workflows|activities) registered, not polling/;
 
 /** What somebody at 3 a.m. needs of Temporal's fields: of which rollout, and the error as its message. The rest is in Temporal. */
 function readable(meta: Record<string, unknown> = {}): Record<string, unknown> {
@@ -168,21 +211,28 @@ function readable(meta: Record<string, unknown> = {}): Record<string, unknown> {
   return { workflow: workflowId, step: activityType, attempt, taskQueue, reason };
 }
 
-/** What removes what checks of killed workers left: in Docker, and wherever else checks have their things. */
+const hourMs = 60 * 60_000;
+
+/** What removes what checks of killed workers left, in Docker and wherever else checks have their things, and artifacts that are old. */
 function createSweeps(
-  { services }: Configuration,
+  current: CurrentConfiguration,
   dependencies: Awaited<ReturnType<typeof createDependencies>>,
   isPending: AskPending,
 ) {
   const { checks, log } = dependencies;
   const elsewhere = [...checks].flatMap(([kind, check]) => {
-    const planned = services.flatMap((service) => service.checks.filter((each) => each.kind === kind));
-    const settings = planned.map((each) => each.settings);
+    const settings = () =>
+      current.configuration.services.flatMap(({ checks: planned }) =>
+        planned.filter((each) => each.kind === kind).map((each) => each.settings),
+      );
     const failed = (error: unknown) =>
       log.warn({ error }, `could not sweep what the check ${kind} leaves; it is tried again each minute`);
-    return check.sweep === undefined ? [] : [everyMinute(async () => check.sweep?.(settings, isPending), failed)];
+    return check.sweep === undefined ? [] : [everyMinute(async () => check.sweep?.(settings(), isPending), failed)];
   });
-  return [createSweep({ ...dependencies, isPending }), ...elsewhere];
+  const { artifacts } = current.configuration;
+  const cannot = (error: unknown) => log.warn({ error }, 'could not remove old artifacts; it is tried again each hour');
+  const ofArtifacts = everyMinute(async () => sweepArtifacts(artifacts, usualArtifactLimits), cannot, hourMs);
+  return [createSweep({ ...dependencies, isPending }), ofArtifacts, ...elsewhere];
 }
 
 /** Whether Temporal still has an activity of a rollout to do or doing. */

@@ -4,36 +4,13 @@ import { messageOf } from '../domain/errors.ts';
 import { githubRepositoryPattern } from '../domain/github-repository.ts';
 import { isTag, parseRepository, registryOf } from '../domain/image-reference.ts';
 import { isPlainHttp, plainHttpAdvice } from '../domain/plain-http.ts';
+import { durationPattern, parseDuration, parseSize } from './amounts.ts';
 import { parseImagePattern } from './image-pattern.ts';
+import { namePattern } from './name-pattern.ts';
 import { parseSecretReference } from './secrets.ts';
 import { expecting, refusing, showInPlaceOfText, showValue } from './wording.ts';
 
 /** The smallest values of the configuration. Each says in its error what was expected and what was found. */
-
-const durationPattern = /^(\d{1,9})(ms|s|m|h|d)$/;
-const milliseconds = new Map(Object.entries({ ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }));
-/** Temporal and Node count in milliseconds; a year is more than anything here can mean. */
-const longestMilliseconds = 366 * 86_400_000;
-
-const sizePattern = /^(\d{1,9})([bkmg])$/;
-const bytes = new Map(Object.entries({ b: 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 }));
-
-/** Milliseconds of `60s`, `10m`, `24h`; undefined for anything else. */
-export function parseDuration(text: string): number | undefined {
-  const total = amountOf(text, durationPattern, milliseconds);
-  return total > 0 && total <= longestMilliseconds ? total : undefined;
-}
-
-/** Bytes of `512m` or `2g`, counted by 1024 as Docker does; undefined for anything else. */
-export function parseSize(text: string): number | undefined {
-  const total = amountOf(text.toLowerCase(), sizePattern, bytes);
-  return Number.isNaN(total) ? undefined : total;
-}
-
-function amountOf(text: string, pattern: RegExp, units: ReadonlyMap<string, number>): number {
-  const [, amount, unit = ''] = pattern.exec(text) ?? [];
-  return Number(amount) * (units.get(unit) ?? Number.NaN);
-}
 
 /** A text that `parse` turns into a value, or refuses with undefined. `pattern` only tells editors what to expect. */
 export function parsed<Value>(what: string, pattern: RegExp, parse: (text: string) => Value | undefined) {
@@ -79,8 +56,6 @@ export const memory = parsed('a size such as 512m or 2g, at least 6m', sizeShape
   return size !== undefined && size >= leastMemory ? size : undefined;
 });
 
-/** Names stand in workflow ids, branch and container names; at most `longestServiceName` characters. */
-export const namePattern = /^[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?!\.)){0,98}(?<!\.)$/;
 export const stageName = text('a name of letters, digits, - and _', /^[A-Za-z0-9][A-Za-z0-9_-]{0,48}$/);
 
 /** With `*`, the name of each service that a pattern gives. */

@@ -1,4 +1,4 @@
-import { type Audit, auditText, type RequestEntry, type RequestOutcome } from '../domain/audit.ts';
+import { type Audit, auditText, type RefusalEntry, type RequestEntry, type RequestOutcome } from '../domain/audit.ts';
 
 /** Anything that takes lines of text: a stream, or one of pino's destinations. */
 export interface LineDestination {
@@ -10,7 +10,7 @@ export function createAudit(destination: LineDestination): Audit {
 }
 
 interface FloodState {
-  last: RequestEntry | undefined;
+  last: RequestEntry | RefusalEntry | undefined;
   omitted: number;
   readonly timer: NodeJS.Timeout;
 }
@@ -51,7 +51,8 @@ export function thinFloods(audit: Audit, everyMs = 1_000): { readonly audit: Aud
   };
   return {
     audit(entry) {
-      if (entry.event_type !== 'webhook_received' || !flooding.has(entry.outcome)) return audit(entry);
+      const isThinned = entry.event_type === 'webhook_received' || entry.event_type === 'decision_refused';
+      if (!isThinned || !flooding.has(entry.outcome)) return audit(entry);
       const key = `${entry.source} ${entry.outcome}`;
       const flood = floods.get(key);
       if (flood === undefined) {

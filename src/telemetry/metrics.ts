@@ -1,5 +1,9 @@
-import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { AuditEntry, RequestOutcome } from '../domain/audit.ts';
+import type { OpenRollout } from '../domain/open-rollout.ts';
+import { createOpenMetrics } from './open-metrics.ts';
+import { countRequests } from './request-metrics.ts';
+import { createRolloutMetrics } from './rollout-metrics.ts';
 
 interface OfService {
   readonly service: string;
@@ -11,6 +15,9 @@ interface StartedWorkflows {
   readonly resolving: readonly OfService[];
   readonly forwarding?: readonly OfService[];
 }
+
+/** Where lines of the audit log go. */
+export type AuditSink = 'file' | 'decisions' | 'endpoint';
 
 export type Metrics = ReturnType<typeof createMetrics>;
 
@@ -30,8 +37,37 @@ export function createMetrics() {
   const countServices = (counter: Counter<'service'>, all: readonly OfService[]): void => {
     for (const { service } of all) counter.inc({ service });
   };
+  const others: (() => Promise<string>)[] = [];
+  const accepted = new Gauge({
+    name: 'landfall_configuration_accepted',
+    help: 'Whether the configuration is served as it is in the file: 0 where that was changed and is wrong.',
+    registers: [registry],
+  });
+  accepted.set(1);
+  for (const sink of ['file', 'decisions', 'endpoint'] satisfies AuditSink[]) counters.auditFailures.inc({ sink }, 0);
   return {
     registry,
+    /** All of `/metrics`. */
+    text: async (): Promise<string> =>
+      (await Promise.all([registry.metrics(), ...others.map((read) => read())])).filter((text) => text !== '').join('\n'),
+    /** Somebody else's figures, in Prometheus' format. */
+    passOn: (read: () => Promise<string>): void => void others.push(read),
+    /** What is open at the moment of a scrape. */
+    showOpen: (read: () => Promise<readonly OpenRollout[]>): void => createOpenMetrics(registry, read),
+    /** What is read at the moment of a scrape. */
+    show(figures: readonly ReadFigure[]): void {
+      for (const { name, help, read } of figures) createReadGauge(registry, name, help, read);
+    },
+    ...createRolloutMetrics(registry),
+    /** Requests that this process sends. @returns stops it */
+    countRequests: () => countRequests(registry),
+    /** The configuration was read again. */
+    configurationRead: (isAccepted: boolean): void => accepted.set(isAccepted ? 1 : 0),
+    auditFailed: (sink: AuditSink) => counters.auditFailures.inc({ sink }),
+    /** What a registry tells by the dozen, by what it is. */
+    routineTold(source: string, events: Readonly<Record<string, number>>): void {
+      for (const [event, count] of Object.entries(events)) counters.routine.inc({ source, event }, count);
+    },
     /** @param source a receiver's name, or `none` for a path that is nobody's */
     requestAnswered(source: string, outcome: RequestOutcome, seconds: number): void {
       counters.requests.inc({ source, outcome });
@@ -43,16 +79,36 @@ export function createMetrics() {
       countServices(counters.forwards, forwarding);
     },
     progressForwarded: (signalled: readonly OfService[]) => countServices(counters.progress, signalled),
-    /** What was found without a webhook: by searches of registries, and by looking for failed deliveries. Other entries count nothing. */
+    /** What was found without a webhook, by searches of registries and by looking for failed deliveries, and what operators decided. */
     found(entry: AuditEntry): void {
       if (entry.event_type === 'registry_searched') {
         counters.searches.inc({ registry: entry.registry, outcome: entry.outcome });
         for (const service of entry.services) counters.found.inc({ service });
       }
+      if (entry.event_type === 'decision_made') counters.decisions.inc({ action: entry.action });
       if (entry.event_type === 'deliveries_checked')
         counters.redeliveries.inc({ outcome: entry.outcome }, entry.redelivered.length);
     },
   };
+}
+
+interface ReadFigure {
+  readonly name: string;
+  readonly help: string;
+  /** Undefined: it is not known. */
+  read(): Promise<number | undefined>;
+}
+
+function createReadGauge(registry: Registry, name: string, help: string, read: ReadFigure['read']): void {
+  new Gauge({
+    name: `landfall_${name}`,
+    ...{ help, registers: [registry] },
+    async collect() {
+      this.reset();
+      const value = await read().catch(() => undefined);
+      this.set(value ?? Number.NaN);
+    },
+  });
 }
 
 function createCounters(registry: Registry) {
@@ -80,6 +136,17 @@ function createCounters(registry: Registry) {
       'searches',
       ['registry', 'outcome'],
       'Searches of a registry for pushes that no webhook told of, by outcome.',
+    ),
+    decisions: counter('decisions', ['action'], 'What operators have decided, by what they said.'),
+    routine: counter(
+      'registry_events',
+      ['source', 'event'],
+      'Pulls, mounts and layers that a registry told of, which start nothing and are not in the audit log.',
+    ),
+    auditFailures: counter(
+      'audit_failures',
+      ['sink'],
+      'Warnings about lines of the audit log that could not be written or posted.',
     ),
     redeliveries: counter(
       'redeliveries',

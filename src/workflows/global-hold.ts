@@ -48,7 +48,7 @@ export async function globalHold({
     return next;
   };
   // It rises also where the workflow was terminated and begun anew: a proof of its earlier life counts for nothing.
-  const counter = new DecisionCounter(decided ?? workflowInfo().startTime.getTime(), everyRun);
+  const counter = new DecisionCounter(() => everyService, decided ?? workflowInfo().startTime.getTime(), everyRun);
   const mayRelease = refusing(() => {
     if (now.state.hold === undefined) throw new DecisionRefused('nothing to release: there is no global hold');
   });
@@ -67,7 +67,7 @@ export async function globalHold({
       recordDecision('release', author, everyService);
       return set({}, `everything was released by ${author.by}`);
     });
-  setHandler(globalReleaseUpdate, release, { validator: (_typed: LaneDecision) => mayRelease() });
+  setHandler(globalReleaseUpdate, release, { validator: counter.validator('release', (_typed: LaneDecision) => mayRelease()) });
   const messages = {
     areLeft: () => now.pendingProgress !== undefined,
     sendNext: async () => {

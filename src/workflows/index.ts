@@ -1,4 +1,5 @@
 /** The workflows that a worker registers with Temporal: the names of these functions are the workflow types. */
+export { build } from './build/build.ts';
 export { globalHold } from './global-hold.ts';
 export { lane } from './lane/lane.ts';
 export { mergeQueue } from './merge-queue.ts';
@@ -9,3 +10,4 @@ export { resolve } from './resolve.ts';
 export { rollback } from './rollback.ts';
 export { rollout } from './rollout/rollout.ts';
 export { search } from './search.ts';
+export { searchBuilds } from './search-builds.ts';

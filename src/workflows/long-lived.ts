@@ -17,7 +17,10 @@ export function historyIsLong(longestHistory: number): boolean {
  * Answers an update that is always taken. It has a validator all the same: one that is not sealed is refused there, and leaves nothing in the
  * history of a workflow that never ends.
  */
-export function answerUpdate<Answer, Asked>(update: UpdateDefinition<Answer, [Asked]>, answer: (asked: Asked) => Answer): void {
+export function answerUpdate<Answer, Asked>(
+  update: UpdateDefinition<Answer, [Asked]>,
+  answer: (asked: Asked) => Answer | Promise<Answer>,
+): void {
   setHandler(update, answer, { validator: (_asked: Asked) => undefined });
 }
 

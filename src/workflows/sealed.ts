@@ -12,6 +12,7 @@ import {
 } from '@temporalio/workflow';
 import { clockToleranceMs, isUnsealed, openArguments, openSealed, type SealCheck, sealedArguments } from '../contracts/sealed.ts';
 import { failureTypes, isOneOf } from '../domain/failures.ts';
+import { tracesInbound, tracesOutbound } from './traced.ts';
 
 /*
  * What a workflow takes from Temporal, and what it hands to it. Each of these was sealed for its one use by a process with Landfall's key, or
@@ -34,7 +35,8 @@ class OtherKey extends Error {}
 /** Bundled with the workflows: Temporal's worker calls it once for each run. */
 export function interceptors(): WorkflowInterceptors {
   const trust = new Trust();
-  return { inbound: [takesSealed(trust)], outbound: [seals(trust)] };
+  // Traces see only what was sealed, and what is not sealed yet.
+  return { inbound: [takesSealed(trust), tracesInbound], outbound: [tracesOutbound, seals(trust)] };
 }
 
 /** What is not sealed and yet believed: what came before Landfall sealed anything. */

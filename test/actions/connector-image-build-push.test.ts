@@ -1,23 +1,23 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
-import { readConnector } from '../../actions/connector-image-build-push/src/connector.ts';
 import { readInputs } from '../../actions/connector-image-build-push/src/inputs.ts';
-import { planBuild, planTags } from '../../actions/connector-image-build-push/src/plan.ts';
 import { isStale } from '../../scripts/build-actions.mjs';
+import { readConnector } from '../../src/builds/projects/airbyte-connector/connector.ts';
+import { planPush, planTag } from '../../src/domain/build.ts';
+import { actionFolder, runAction, toldOfFaker } from '../support/action-step.ts';
 import { ensureDocker } from '../support/docker.ts';
-import { buildxProgram } from '../support/image-bases.ts';
+import { buildxProgram } from '../support/docker-buildx.ts';
 import { pushIndex } from '../support/images.ts';
 import { type Registry, startRegistry } from '../support/registry.ts';
 
-const action = fileURLToPath(new URL('../../actions/connector-image-build-push/', import.meta.url));
+const action = actionFolder('connector-image-build-push');
 
 type Given = Readonly<Record<string, string>>;
+const read = (given: Given) => readInputs((name) => ({ 'connector-name': 'source-faker', ...given })[name] ?? '');
+const options = (given: Given) => read(given).options;
 
 /** A checkout shaped like Airbyte's. */
 async function connectorsRepository(root: string, base: string): Promise<void> {
@@ -84,40 +84,17 @@ describe('the action connector-image-build-push', function () {
     for (const folder of [root, home]) if (folder !== undefined) await rm(folder, { recursive: true, force: true });
   });
 
-  /** Runs it as a runner does. */
   async function step(given: Given) {
-    const output = join(home, 'output');
-    await writeFile(output, '');
-    const { inputs } = parse(await readFile(join(action, 'action.yml'), 'utf8'));
-    const defaults = Object.entries(inputs as Record<string, { default?: string }>).map(([name, input]) => [
-      name,
-      input.default ?? '',
-    ]);
-    const all = { ...Object.fromEntries(defaults), registry: `${registry.host}/airbyte`, ...given };
-    const { PATH, DOCKER_HOST } = process.env;
-    const child = spawn(process.execPath, [join(action, 'dist', 'index.js')], {
+    const { DOCKER_HOST } = process.env;
+    return await runAction('connector-image-build-push', {
       cwd: root,
+      inputs: { registry: `${registry.host}/airbyte`, ...given },
       env: {
-        PATH,
         ...(DOCKER_HOST && { DOCKER_HOST }),
         DOCKER_CONFIG: home,
-        GITHUB_WORKSPACE: root,
         GITHUB_SHA: '0123456789abcdef0123456789abcdef01234567',
-        GITHUB_OUTPUT: output,
-        ...Object.fromEntries(Object.entries(all).map(([name, value]) => [`INPUT_${name.toUpperCase()}`, value])),
       },
     });
-    let printed = '';
-    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (printed += chunk.toString()));
-    const [exitCode] = await once(child, 'close');
-    const written = await readFile(output, 'utf8');
-    const outputs = Object.fromEntries(
-      [...written.matchAll(/^(\S+?)<<(\S+)\n([\s\S]*?)\n\2$/gm)].map(([, name, , value]): [string, string] => [
-        name ?? '',
-        value ?? '',
-      ]),
-    );
-    return { exitCode, printed, outputs };
   }
 
   async function manifest(name: string, reference: string) {
@@ -139,20 +116,7 @@ describe('the action connector-image-build-push', function () {
     assert.equal(exitCode, 0, printed);
     const image = `${registry.host}/airbyte/source-faker`;
     const { digest, body } = await manifest('source-faker', '6.2.1');
-    const told = {
-      'connector-name': 'source-faker',
-      'connector-type': 'python',
-      'connector-dir': 'airbyte-integrations/connectors/source-faker',
-      'base-image': base,
-      'connector-version-tag': '6.2.1',
-      'connector-image-name': `${image}:6.2.1`,
-      'docker-tags': `${image}:6.2.1,${image}:latest`,
-      'image-exists': 'false',
-      'build-executed': 'true',
-      'push-executed': 'true',
-      digest,
-    };
-    assert.deepEqual(outputs, told);
+    assert.deepEqual(outputs, toldOfFaker({ image, base, digest }));
     const { outputs: declared } = parse(await readFile(join(action, 'action.yml'), 'utf8'));
     assert.deepEqual(Object.keys(outputs).sort(), Object.keys(declared).sort());
     const platforms = (body.manifests ?? []).map(({ platform }) => `${platform.os}/${platform.architecture}`);
@@ -194,7 +158,7 @@ describe('the action connector-image-build-push', function () {
     const decided = rows
       .filter(({ dryRun, force }) => !(dryRun && force))
       .map(({ exists, dryRun, force }) => {
-        const { builds, pushes } = planBuild(exists, { dryRun, force });
+        const { builds, pushes } = planPush(exists, options({ 'dry-run': String(dryRun), 'force-publish': String(force) }));
         return [exists, dryRun, force, builds, pushes];
       });
     assert.deepEqual(decided, [
@@ -205,36 +169,36 @@ describe('the action connector-image-build-push', function () {
       [false, false, true, true, true],
       [false, false, false, true, true],
     ]);
-    const commit = '0123456789abcdef';
-    const none = { tagOverride: '', pushesLatest: false, releaseType: '' } as const;
-    assert.deepEqual(planTags(none, '1.2.3', commit), { tag: '1.2.3', movesLatest: false });
-    assert.deepEqual(planTags({ ...none, tagOverride: 'v9' }, '1.2.3', commit), { tag: 'v9', movesLatest: false });
-    assert.deepEqual(planTags({ ...none, pushesLatest: true }, '1.2.3', commit), { tag: '1.2.3', movesLatest: true });
-    assert.deepEqual(planTags({ ...none, releaseType: 'pre-release' }, '1.2.3', commit), {
-      tag: '1.2.3-dev.0123456789',
-      movesLatest: false,
-    });
-    assert.deepEqual(planTags({ ...none, releaseType: 'main-release' }, '1.2.3', commit), { tag: '1.2.3', movesLatest: true });
-    assert.deepEqual(planTags({ ...none, releaseType: 'main-release' }, '1.2.3-rc.1', commit), {
-      tag: '1.2.3-rc.1',
-      movesLatest: false,
-    });
+    for (const [given, version, tag, movesLatest] of [
+      [{}, '1.2.3', '1.2.3', false],
+      [{ 'tag-override': 'v9' }, '1.2.3', 'v9', false],
+      [{ 'push-latest': 'true' }, '1.2.3', '1.2.3', true],
+      [{ 'push-latest': 'true', 'release-type': 'pre-release' }, '1.2.3', '1.2.3-dev.0123456789', true],
+      [{ 'release-type': 'pre-release' }, '1.2.3', '1.2.3-dev.0123456789', false],
+      [{ 'release-type': 'main-release' }, '1.2.3', '1.2.3', true],
+      [{ 'release-type': 'main-release' }, '1.2.3-rc.1', '1.2.3-rc.1', false],
+    ] as const) {
+      const facts = { version, commit: '0123456789abcdef', branch: '' };
+      assert.deepEqual(planTag({ tag: '{version}', latest: 'never' }, options(given), facts), { tag, movesLatest });
+    }
   });
 
-  it('refuses what it cannot build, and inputs that do not go together, and says what was expected', () => {
+  it('refuses what it cannot build, and inputs that do not go together, and says what was expected', async () => {
     for (const [name, says] of [
-      ['source-none', /^connector-name: expected the folder airbyte-integrations\/connectors\/source-none, found none/],
+      [
+        'source-none',
+        /^expected the folder airbyte-integrations\/connectors\/source-none, found none: check the name of the connector/,
+      ],
       ['source-empty', /^expected airbyte-integrations\/connectors\/source-empty\/metadata.yaml, found none/],
       ['source-java', /^expected the tag language:python or language:manifest-only in \S+, found language:java/],
       ['source-baseless', /^expected data\.connectorBuildOptions\.baseImage in \S+ to be an image such as/],
       ['source-versionless', /^expected data\.dockerImageTag in \S+ to be a version such as 1\.2\.3, found nothing/],
-      ['source-nothing', /^expected \S+ to be YAML: /],
+      ['source-nothing', /^expected \S+ to be YAML, found /],
     ] as const)
-      assert.throws(() => readConnector(root, name), { message: says });
-    const read = (given: Given) => readInputs((name) => ({ 'connector-name': 'source-faker', ...given })[name] ?? '');
+      await assert.rejects(readConnector(root, `airbyte-integrations/connectors/${name}`), { message: says });
     assert.deepEqual(
-      [read({}).dryRun, read({}).force, read({}).pushesLatest, read({}).repository],
-      [true, false, false, 'docker.io/airbyte/source-faker'],
+      [read({}).options, read({}).repository, read({}).landfall],
+      [{ dryRun: true, force: false }, 'docker.io/airbyte/source-faker', undefined],
     );
     for (const [given, says] of [
       [{ 'connector-name': '../x' }, /^connector-name: expected the name of a connector/],
@@ -243,9 +207,16 @@ describe('the action connector-image-build-push', function () {
       [{ 'force-publish': 'true' }, /^force-publish: expected dry-run: false beside it/],
       [{ 'tag-override': 'a b' }, /^tag-override: expected a tag/],
       [{ 'tag-override': 'v1', 'release-type': 'main-release' }, /^tag-override: expected no release-type beside it/],
+      [{ 'landfall-url': 'landfall' }, /^landfall-url: expected the URL of Landfall/],
+      [{ 'landfall-url': 'http://landfall.example.org' }, /^landfall-url: .*everybody on the way can read the job's token/],
+      [{ 'landfall-url': 'https://l.example', 'timeout-seconds': '0' }, /^timeout-seconds: expected a number/],
+      [{ 'landfall-url': 'https://l.example', build: '*' }, /^build: expected the name of one build/],
       [{ 'docker-hub-username': 'me' }, /^docker-hub-password: expected it beside the other one/],
     ] as const)
       assert.throws(() => read(given), { message: says });
+    assert.deepEqual(read({ 'landfall-url': 'https://l.example/' }).landfall, {
+      ...{ url: 'https://l.example', audience: 'https://l.example', build: 'source-faker', timeoutMs: 7_200_000 },
+    });
   });
 
   it('is bundled from its sources as they are', async () => {

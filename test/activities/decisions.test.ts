@@ -14,9 +14,12 @@ const operators: readonly OperatorEntry[] = [
   { name: 'cleo', github: 'cleo-gh', roles: ['approve', 'operate'] },
   { name: 'dan', token: 'env:DAN_TOKEN_HASH', roles: ['approve'] },
   { name: 'eve', token: 'env:EVE_TOKEN', roles: ['approve'] },
+  { name: 'gus', token: 'env:ANN_TOKEN_HASH', proof: 'optional', roles: ['approve'] },
+  { name: 'hal', oidc: 'hal@corp', roles: ['approve'] },
   { name: 'fay', token: 'env:ANN_TOKEN_HASH', roles: [] },
 ];
 const run = { rollout: 'rollout:app:latest:aaaaaaaaaaaa', runId: 'run-1' };
+const vouchKey = () => hashOfToken('the key of logins, at least 32 characters');
 const digest = `sha256:${'a'.repeat(64)}`;
 
 describe('who decided', () => {
@@ -27,7 +30,7 @@ describe('who decided', () => {
       BEN_TOKEN_HASH: await hashOfToken(tokens.ben),
       EVE_TOKEN: 'a token where its hash belongs, 32 long',
     };
-    whoDecided = createDecisions({ operators, secrets: createSecretResolver(env, '/') }).whoDecided;
+    whoDecided = createDecisions({ operators, secrets: createSecretResolver(env, '/'), vouchKey }).whoDecided;
   });
 
   const decided = (verb: string, decision: Decision, at: Partial<ProofInput> = {}) =>
@@ -46,15 +49,37 @@ describe('who decided', () => {
 
   it('is the operator whose token made the proof', async () => {
     const approval = await proven('approve', { by: 'ann', stage: 'production', digest, reason: 'fine' }, tokens.ann);
-    assert.deepEqual(await decided('approve', approval), { by: 'ann', verified: true });
+    assert.deepEqual(await decided('approve', approval), { by: 'ann', verified: true, operator: 'ann' });
     const retry = await proven('retry', { by: 'ben', step: 'scan' }, tokens.ben);
-    assert.deepEqual(await decided('retry', retry), { by: 'ben', verified: true });
+    assert.deepEqual(await decided('retry', retry), { by: 'ben', verified: true, operator: 'ben' });
   });
 
   it('is the name as it was typed, unverified, where there is no proof', async () => {
-    assert.deepEqual(await decided('approve', { by: 'ann' }), { by: 'ann', verified: false });
+    assert.deepEqual(await decided('approve', { by: 'cleo' }), { by: 'cleo', verified: false });
+    assert.deepEqual(await decided('approve', { by: 'gus' }), { by: 'gus', verified: false });
     assert.deepEqual(await decided('abort', { by: 'who\never' }), { by: 'who ever', verified: false });
     assert.deepEqual(await decided('abort', {}), { by: 'somebody with Temporal access', verified: false });
+  });
+
+  it('is nobody who only types the name of somebody with a token', async () => {
+    assert.match(await refusal(decided('approve', { by: 'ann' })), /ann has a token, so that a name alone is not enough/);
+    assert.match(await refusal(decided('abort', { by: ' ben ' })), /ben has a token/);
+  });
+
+  it('is who has logged in, where the API vouches for them, by the operator whom they are linked to', async () => {
+    const vouched = async (decision: Decision & { readonly by: string }) => ({
+      ...decision,
+      proof: await proofOf(await vouchKey(), { verb: 'retry', ...run, ...decision }),
+    });
+    const hal = await decided('retry', await vouched({ by: 'hal@corp', login: 'oidc', earlier: 3 }));
+    assert.deepEqual(hal, { by: 'hal', verified: true, login: 'oidc', operator: 'hal' });
+    const ann = await decided('retry', await vouched({ by: 'ann', login: 'oidc', earlier: 3 }));
+    assert.deepEqual(ann, { by: 'ann', verified: true, login: 'oidc' }, 'no operator of that name');
+    const byToken = await proven('retry', { by: 'ben', login: 'oidc', earlier: 3 }, tokens.ben);
+    assert.match(await refusal(decided('retry', byToken)), /does not show that Landfall's API has seen ben say 'retry'/);
+    const { login: _, ...without } = await vouched({ by: 'ann', login: 'oidc', earlier: 3 });
+    assert.match(await refusal(decided('retry', without)), /expected one made with ann's token/);
+    assert.match(await refusal(decided('abort', await vouched({ by: 'ann', login: 'oidc', earlier: 3 }))), /does not show/);
   });
 
   it('is somebody where the name is no text, and a proof that is none is refused', async () => {
@@ -92,7 +117,7 @@ describe('who decided', () => {
     const stranger = await proven('approve', { by: 'zoe' }, tokens.ann);
     assert.match(await refusal(decided('approve', stranger)), /\(ann, ben, cleo, .*\), found 'zoe'/);
     assert.match(await refusal(decided('approve', { proof: '0'.repeat(64) })), /found none: say --as NAME/);
-    const none = createDecisions({ operators: [], secrets: () => '' });
+    const none = createDecisions({ operators: [], secrets: () => '', vouchKey });
     const attempt = runActivity(none.whoDecided, { ...run, verb: 'approve', decision: stranger });
     assert.match(await refusal(attempt), /it has none/);
   });

@@ -102,7 +102,7 @@ describe('a host that only deploys', () => {
       const said = await saidTo(input);
       assert.match(said, /^DeployRefused: host web-1 does what its own landfall\.yaml says, and that /);
       assert.match(said, pattern);
-      assert.match(said, /restart it there, then retry; .* abort it and trigger the image anew$/);
+      assert.match(said, /which is read again by itself, then retry; .* abort it and trigger the image anew$/);
       assert.doesNotMatch(said, /taken|\/root/);
     });
 

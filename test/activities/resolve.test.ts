@@ -25,7 +25,7 @@ describe('looking tags up', () => {
   let registry: Registry;
   let folder: string;
   const storedTags = (repository: Repository) => StoredTags.open(repository, { folder, log: console });
-  const { resolveTags: lookUpTags } = createResolve({ registry: registryClient(), storedTags });
+  const { resolveTags: lookUpTags } = createResolve({ registry: registryClient(), storedTags, plansFor: () => [] });
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'landfall-resolve-'));
     registry = await startRegistry();
@@ -207,7 +207,12 @@ describe('looking tags up', () => {
 
     /** The tag that a process finds that has only just begun, and what it asked for: `HEAD main-7`. */
     async function look(name: string, pushed: string) {
-      const { resolveTags } = createResolve({ registry: registryClient(), storedTags, now: () => new Date(clock) });
+      const { resolveTags } = createResolve({
+        registry: registryClient(),
+        storedTags,
+        plansFor: () => [],
+        now: () => new Date(clock),
+      });
       const before = proxy.requests.length;
       const outcome = await runActivity(resolveTags, inputOf(name, newest, pushed, false, proxy));
       const asked = proxy.requests.slice(before).filter(isAboutTags);

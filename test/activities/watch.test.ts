@@ -496,11 +496,12 @@ describe('watch', function () {
       const { id } = made as { id: number };
       await github.ask('POST', `/repos/${repository}/deployments/${id}/statuses`, { state });
     }
-    async function startDeploymentWatch() {
+    async function startDeploymentWatch(withinMs?: number) {
       const server = await serve((response) => response.end());
       const { clientFor } = createGitHubClients({ token }, { url: github.url });
       const deployment = { repository, environment: 'production' };
-      return startWatch({ docker, watch: watchPlan([http(server)], { deployment, withinMs: 1_000 }), expected, clientFor });
+      const watch = watchPlan([http(server)], { deployment, ...(withinMs !== undefined && { withinMs }) });
+      return startWatch({ docker, watch, expected, clientFor });
     }
 
     it('is healthy once its deployment has succeeded, with that as proof', async () => {
@@ -509,8 +510,8 @@ describe('watch', function () {
     });
 
     it('is unhealthy as soon as its deployment has failed, and where there never is one', async () => {
-      const { message } = await unhealthy(await startDeploymentWatch());
-      assert.match(message, /within 1 s, but no reading was good; the last: no deployment of .* is about this image yet/);
+      const { message } = await unhealthy(await startDeploymentWatch(2_000));
+      assert.match(message, /within 2 s, but no reading was good; the last: no deployment of .* is about this image yet/);
       await report('failure');
       const failed = await unhealthy(await startDeploymentWatch());
       assert.match(failed.message, /expected it to become healthy, but deployment of .* failed/);

@@ -252,6 +252,20 @@ describe('the webhook listener', () => {
     assert.match(figures, /process_cpu_seconds_total \d/);
   });
 
+  it('counts pulls and mounts that a registry tells of, and leaves them out of the audit log', async () => {
+    const headers = { 'Content-Type': 'application/vnd.docker.distribution.events.v1+json', ...bearer(distributionToken) };
+    const pulled = { ...tagged('127.0.0.1:5055', 'team/app', '1.0'), action: 'pull' };
+    const before = ingress.audited().length;
+    const answer = await ingress.post(distribution, JSON.stringify({ events: [pulled, pulled] }), headers);
+    assert.equal(answer.status, 200);
+    assert.equal(ingress.audited().length, before);
+    const figures = await (await fetch(`${ingress.operatorsUrl}/metrics`)).text();
+    assert.match(figures, /^landfall_registry_events_total\{source="distribution",event="pull"\} 2$/m);
+    assert.match(figures, /^landfall_webhook_requests_total\{source="distribution",outcome="ignored"\} \d/m);
+    await ingress.post(distribution, JSON.stringify({ events: [{ ...pulled, action: 'delete' }, pulled] }), headers);
+    assert.equal(ingress.audited().length, before + 1);
+  });
+
   it('names an unfollowed image in its answer', async () => {
     const body = JSON.stringify({ events: [tagged('127.0.0.1:5055', 'team/app', '1.0')] });
     const headers = { 'Content-Type': 'application/vnd.docker.distribution.events.v1+json', ...bearer(distributionToken) };

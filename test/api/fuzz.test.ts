@@ -14,9 +14,10 @@ import { below, mutatedBytes, mutatedHeaders, mutatedJson, pick, type Random, se
 import { createSeeds, otherReceivers, type Seed } from './support/seeds.ts';
 import { type Senders, startSenders } from './support/senders.ts';
 
-const requests = 100_000;
+/** `npm run test:fuzz` sends more. */
+const requests = Number(process.env.LANDFALL_FUZZ_REQUESTS ?? 25_000);
 /** Caches and compiled code have their size by then. */
-const warmUp = 20_000;
+const warmUp = Math.min(20_000, requests / 2);
 const mostGrowth = 20 * 1024 ** 2;
 const atOnce = 32;
 const connections = 32;

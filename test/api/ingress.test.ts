@@ -7,7 +7,7 @@ import type { PassThroughStart, ResolveRequest, RolloutStart } from '../../src/c
 import type { Log } from '../../src/domain/log.ts';
 import type { Plan } from '../../src/domain/plan.ts';
 import { sources } from '../../src/sources/index.ts';
-import { createReceivers } from '../../src/sources/kit/source.ts';
+import { createReceivers, onlyRoutine } from '../../src/sources/kit/source.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
 import {
   distributionToken,
@@ -66,7 +66,11 @@ describe('the ingress with Temporal', function () {
           ...asked.map(({ push: { repository, tag } }) => ({ repository, tag, digest: null })),
         ];
         assert.deepEqual(images, vector.images);
-        assert.equal(ingress.audited().at(-1)?.outcome, { 202: 'accepted', 200: 'ignored', 400: 'malformed' }[expectedStatus]);
+        // What a registry tells of each pull and each layer is only counted.
+        const isRoutine = body.ignored === onlyRoutine;
+        if (isRoutine) assert.equal(ingress.audited().length, 0);
+        else
+          assert.equal(ingress.audited().at(-1)?.outcome, { 202: 'accepted', 200: 'ignored', 400: 'malformed' }[expectedStatus]);
       });
     }
   }
@@ -265,7 +269,8 @@ describe('the ingress with Temporal', function () {
 
   it('starts at most 100 for one request, and the others when the same comes again, as registries do', async () => {
     const names = Array.from({ length: 130 }, (_, index) => `many-${index}`);
-    const ingress = await start(findersOf(names.map((name) => planOfEvent(name))));
+    // A hundred starts take a busy machine longer than a sender waits.
+    const ingress = await start(findersOf(names.map((name) => planOfEvent(name))), { deadlineMs: 60_000 });
     const raw = eventsOf(...names);
     const first = await sendEvents(ingress, raw);
     assert.equal(first.status, 503);

@@ -6,7 +6,9 @@ import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { run } from '../../src/cli/main.ts';
 import type { Kinds } from '../../src/config/kinds.ts';
+import { diagnoseOutside, withRegistry } from '../../src/process/diagnosis.ts';
 import { product } from '../../src/product.ts';
+import { reachApi } from '../../src/remote/index.ts';
 
 export interface Ran {
   readonly exitCode: number;
@@ -31,19 +33,32 @@ export async function landfall(
   });
 }
 
-/** The same in this process, which saves a second each time. Nobody sits at a terminal; the operator is the user of the machine. */
+/** The same in this process, which saves a second each time. The operator is the user of the machine. */
 export async function landfallHere(
   words: readonly string[],
-  { cwd, env = {}, kinds = product }: { cwd: string; env?: Record<string, string>; kinds?: Kinds },
+  options: {
+    cwd: string;
+    env?: Record<string, string>;
+    kinds?: Kinds;
+    /** Absent: nobody sits at a terminal. */
+    confirm?: (question: string) => Promise<boolean>;
+  },
 ): Promise<Ran> {
+  const { cwd, env = {}, kinds = product, confirm } = options;
   const [stdout, stderr]: [string[], string[]] = [[], []];
   const exitCode = await run(words, {
     loadKinds: async () => kinds,
     startLocalWork: () => Promise.reject(new Error('only a process of its own does work')),
+    startService: () => Promise.reject(new Error('only a process of its own is the service')),
+    diagnoseOutside,
+    withRegistry,
+    reachApi,
+    command: 'landfall',
     env: { LANDFALL_CONFIG: join(cwd, 'landfall.yaml'), ...env },
     operator: userInfo().username,
     print: (line) => stdout.push(`${line}\n`),
     warn: (line) => stderr.push(`${line}\n`),
+    ...(confirm !== undefined && { confirm }),
   });
   return { exitCode, stdout: stdout.join(''), stderr: stderr.join('') };
 }

@@ -112,7 +112,7 @@ describe('the landfall command', () => {
 
   it('never asks a Temporal that it was not told about', async () => {
     const { exitCode, stderr } = await landfall(['list'], { cwd: folder });
-    assert.equal(exitCode, 1);
+    assert.equal(exitCode, 3);
     assert.equal(
       stderr,
       `Landfall does not run from ${join(folder, 'data')}: start it (npm start), or say where Temporal is: TEMPORAL_ADDRESS=HOST:PORT\n`,
@@ -154,7 +154,7 @@ describe('the landfall command', () => {
     const env = { TEMPORAL_ADDRESS: `127.0.0.1:${await reservePort()}`, LANDFALL_KEY: testKey };
     const began = Date.now();
     const { exitCode, stderr } = await landfall(['list'], { cwd: folder, env });
-    assert.equal(exitCode, 1);
+    assert.equal(exitCode, 3);
     assert.match(
       stderr,
       /Temporal at 127\.0\.0\.1:\d+ \(TEMPORAL_ADDRESS\) did not answer within 5 s\. Start Landfall \(npm start\)/,

@@ -162,6 +162,27 @@ describe('what operators say to lanes', function () {
     assert.match(await refused(1, 'pin', 'several', 'production', 'latest', '--reason', 'x'), /no digest that is known here/);
   });
 
+  it('rollback names from and to and asks, where somebody sits at the terminal, unless told not to', async () => {
+    const lane = laneWith('doubted');
+    await startLane('doubted', lane);
+    const asked: string[] = [];
+    const rollback = (answer: boolean, ...more: string[]) =>
+      landfallHere(['rollback', 'doubted', 'production', '--reason', 'slow', ...more], {
+        ...{ cwd: folder, env: temporal.env },
+        confirm: async (question) => {
+          asked.push(question);
+          return answer;
+        },
+      });
+    const no = await rollback(false);
+    assert.deepEqual([no.exitCode, no.stdout], [1, '']);
+    assert.equal(no.stderr, 'doubted: production stays as it is: nothing was rolled back\n');
+    assert.match(asked[0] ?? '', /^Roll doubted back in production, from \S+@sha256:b{64} to .+\?$/);
+    assert.match((await rollback(true)).stdout, /^doubted: production is being rolled back/);
+    assert.match((await rollback(false, '--yes')).stdout, /^doubted: production is being rolled back/);
+    assert.equal(asked.length, 2);
+  });
+
   it('rollback and promote name the workflow that does it, and rollback what it goes back to and what it waits for', async () => {
     const state = laneWith('undone');
     const { production } = state.stages;
@@ -289,7 +310,7 @@ describe('what operators say to lanes', function () {
   it('says what to do where the lane runs and no worker answers', async () => {
     const options = { ...laneStartOptions('orphan'), taskQueue: 'nobody-works-here' };
     await temporal.client.workflow.start('lane', options);
-    assert.match(await refused(1, 'lane', 'orphan'), /no worker answered in time: start Landfall/);
+    assert.match(await refused(3, 'lane', 'orphan'), /no worker answered in time: start Landfall/);
   });
 });
 

@@ -234,6 +234,12 @@ describe('the landfall command with a running Temporal', function () {
     });
   }
 
+  it('retry --with-new-configuration has it begin anew', async () => {
+    const id = await blockedRollout('decided-renew');
+    const { stdout } = await command(['retry', id, 'scan', '--with-new-configuration', '--reason', 'corrected']);
+    assert.match(stdout, /: scan begun anew by .*\nnow aborted: renew scan corrected/);
+  });
+
   it('show says until when an approval is waited for, who has given one, what was skipped, and how to give one', async () => {
     const id = await blockedRollout('asking-shown', 'a', 'waiting');
     const { stdout } = await command(['show', id]);
@@ -290,9 +296,9 @@ describe('the landfall command with a running Temporal', function () {
       assert.equal(decision.earlier, 3);
       const hash = await hashOfToken(token);
       const operators = [{ name: 'ann', token: 'env:ANN_TOKEN_HASH', roles: ['approve'] }] as const;
-      const { whoDecided } = createDecisions({ operators, secrets: () => hash });
+      const { whoDecided } = createDecisions({ operators, secrets: () => hash, vouchKey: async () => hash });
       const input = { rollout: id, runId, verb: 'approve', decision };
-      assert.deepEqual(await runActivity(whoDecided, input), { by: 'ann', verified: true });
+      assert.deepEqual(await runActivity(whoDecided, input), { by: 'ann', verified: true, operator: 'ann' });
       await assert.rejects(runActivity(whoDecided, { ...input, runId: 'another' }), { type: 'DecisionRefused' });
       const later = { ...input, decision: { ...decision, earlier: 4 } };
       await assert.rejects(runActivity(whoDecided, later), { type: 'DecisionRefused' });
@@ -362,6 +368,11 @@ describe('the landfall command with a running Temporal', function () {
       run(['abort', id, ...more], {
         loadKinds: async () => product,
         startLocalWork: () => assert.fail('no work'),
+        startService: () => assert.fail('no service'),
+        diagnoseOutside: () => assert.fail('nothing outside'),
+        withRegistry: () => assert.fail('no registry'),
+        reachApi: () => assert.fail('no API'),
+        command: 'landfall',
         env,
         operator,
         print: () => undefined,
@@ -402,6 +413,79 @@ describe('the landfall command with a running Temporal', function () {
     const { exitCode, stderr } = await command(['retry', id]);
     assert.equal(exitCode, 1);
     assert.equal(stderr, `${id.replace('rollout:', '')} has ended: aborted (abort by ${operator})\n`);
+  });
+
+  it('shows of a service its newest rollout, and decides about the only one that waits for that', async () => {
+    const ended = await blockedRollout('several', 'a');
+    await command(['abort', ended, '--yes']);
+    await temporal.client.workflow.getHandle(ended).result();
+    await listed(ended, 'aborted');
+    const blocked = await blockedRollout('several', 'b');
+    const newest = await blockedRollout('several', 'c');
+    assert.match((await command(['show', 'several'])).stdout, new RegExp(`^rollout +${newest}$`, 'm'));
+    const both = await command(['retry', 'several', 'scan']);
+    assert.equal(both.exitCode, 1);
+    assert.match(
+      both.stderr,
+      /^'several' is the beginning of several rollouts; name one of them:\n( {2}several:\S+ {2}blocked since \S+\n){2}$/,
+    );
+    await command(['abort', newest, '--yes']);
+    await temporal.client.workflow.getHandle(newest).result();
+    await listed(newest, 'aborted');
+    const retried = await command(['retry', 'several', 'scan']);
+    assert.equal(retried.exitCode, 0, retried.stderr);
+    assert.ok(retried.stdout.startsWith(`${blocked.replace('rollout:', '')}: scan retried by`), retried.stdout);
+    await temporal.client.workflow.getHandle(blocked).result();
+    await listed(blocked, 'proposed');
+    assert.match((await command(['retry', 'several'])).stderr, /^several:latest:c+ has ended: aborted/);
+  });
+
+  it('says what there is where a decision fits none of several rollouts', async () => {
+    await blockedRollout('unfit', 'a');
+    await blockedRollout('unfit', 'b');
+    const { exitCode, stderr } = await command(['approve', 'unfit']);
+    assert.equal(exitCode, 1);
+    assert.match(stderr, /^approve: no rollout of unfit waits for that; there are:\n( {2}unfit:\S+ {2}blocked since \S+\n){2}$/);
+  });
+
+  it('lists the step that a rollout is at, and what it waits for, since when', async () => {
+    const id = await blockedRollout('asking-listed', 'a', 'waiting');
+    const { stdout } = await command(['list', '--service', 'asking-listed']);
+    assert.match(stdout, /^asking-listed:latest:a{12} +waiting +approve \(production\) +\d+m?s ago +asked: false/m);
+    const [row] = JSON.parse((await command(['list', '--service', 'asking-listed', '--json'])).stdout) as RolloutRow[];
+    assert.deepEqual(
+      { ...row, reason: undefined, runId: undefined },
+      {
+        ...{ rollout: id, runId: undefined, service: 'asking-listed', image: `${repository}:latest`, digest: digestOf('a') },
+        ...{ status: 'waiting', stage: 'production', step: 'approve', reason: undefined },
+        ...{ startedAt: row?.startedAt, changedAt: row?.changedAt, since: row?.changedAt },
+      },
+    );
+  });
+
+  it('show --watch tells each step in the time of the rollout, until it has ended or is blocked, and then shows it', async () => {
+    await blockedRollout('watched');
+    const { exitCode, stdout } = await command(['show', 'watched', '--watch']);
+    assert.equal(exitCode, 0);
+    assert.match(
+      stdout,
+      /^ +1\.5 s {2}watched ✔ verify passed \(1\.5 s\)\n +0\.0 s {2}watched ✘ scan blocked: 1 critical finding\n/,
+    );
+    assert.match(stdout, /\n +\d\.\d s {2}watched ■ blocked: asked: .*\n\nrollout +rollout:watched:latest:a{12}\n/);
+  });
+
+  it('decisions wait with --wait for what came of them, and say it by the exit code too', async () => {
+    const retried = await blockedRollout('awaited', 'a');
+    const well = await command(['retry', retried, 'scan', '--wait']);
+    assert.equal(well.exitCode, 0, well.stderr);
+    assert.match(well.stdout, /: scan retried by .*\n.* awaited ● proposed: retry scan by .*\nnow proposed: retry scan by /s);
+    assert.equal((await command(['abort', await blockedRollout('awaited', 'b'), '--yes', '--wait'])).exitCode, 0);
+    const badly = await command(['trigger', `ghcr.io/team/app:latest@${digestOf('e')}`, '--wait']);
+    assert.equal(badly.exitCode, 1);
+    assert.match(badly.stdout, /^app: started: landfall show app:latest:e+\n.* app +■ blocked: /s);
+    const late = await command(['approve', await blockedRollout('asking-awaited', 'a', 'waiting'), '--timeout', 'soon']);
+    assert.equal(late.exitCode, 2);
+    assert.match(late.stderr, /--timeout: expected a duration such as 30m, found 'soon'/);
   });
 
   it('lists the candidates of an ambiguous prefix and exits 1', async () => {
@@ -482,7 +566,7 @@ describe('the landfall command with a running Temporal', function () {
     await writeState('landfall-folder-another');
     const id = await blockedRollout('elsewhere');
     const { exitCode, stderr } = await command(['abort', id, '--reason', 'not ours'], {});
-    assert.equal(exitCode, 1);
+    assert.equal(exitCode, 3);
     assert.match(stderr, /expected the Temporal server of .*temporal\.json at 127\.0\.0\.1:\d+, found another one there/);
     const { status } = await temporal.client.workflow.getHandle(id).query<RolloutState>('state');
     assert.equal(status, 'blocked');
@@ -506,7 +590,7 @@ describe('the landfall command with a running Temporal', function () {
     const options = rolloutStartOptions({ plan: planNamed('orphan'), image, push });
     await temporal.client.workflow.start('rollout', { ...options, taskQueue: 'nobody-works-here' });
     const { exitCode, stderr } = await command(['show', rolloutId('orphan', image)]);
-    assert.equal(exitCode, 1);
+    assert.equal(exitCode, 3);
     assert.match(stderr, /no worker answered in time: start Landfall/);
   });
 });

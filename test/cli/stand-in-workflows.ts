@@ -13,6 +13,7 @@ import {
   decidedQuery,
   type RolloutStart,
   rejectUpdate,
+  renewUpdate,
   retryUpdate,
   skipUpdate,
   stateQuery,
@@ -97,6 +98,7 @@ export async function rollout(start: RolloutStart): Promise<RolloutState> {
   setHandler(stateQuery, () => state);
   setHandler(decidedQuery, () => 3);
   setHandler(retryUpdate, decide('retry', 'proposed'));
+  setHandler(renewUpdate, decide('renew', 'aborted'));
   setHandler(skipUpdate, decide('skip', 'proposed'));
   setHandler(rejectUpdate, decide('reject', 'rejected'), {
     validator: (decision?: Decision) => {

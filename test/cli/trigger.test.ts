@@ -65,7 +65,7 @@ describe('landfall trigger', function () {
   it('names the rollout that the look-up of tag latest started, and says so when it was running already', async () => {
     const { exitCode, stdout, stderr } = await command('trigger', 'ghcr.io/team/app');
     assert.equal(exitCode, 0, stderr);
-    assert.match(stdout, /^app: landfall show app:latest:[0-9a-f]{12}\n$/);
+    assert.match(stdout, /^app: started: .*landfall\S* show app:latest:[0-9a-f]{12}\n$/);
     const asked = lookUps.at(-1);
     assert.equal(asked?.manual, true);
     const { source, tag, actor, trigger, digest } = asked.push;
@@ -73,11 +73,11 @@ describe('landfall trigger', function () {
     const expected = { source: 'operator', tag: 'latest', actor: undefined, trigger: { by: operator }, digest: undefined };
     assert.deepEqual({ source, tag, actor, trigger, digest }, expected);
     const again = await command('trigger', 'ghcr.io/team/app');
-    assert.match(again.stdout, /^app: was running already, and goes on: landfall show app:latest:[0-9a-f]{12}\n$/);
+    assert.match(again.stdout, /^app: was running already, and goes on: .*landfall\S* show app:latest:[0-9a-f]{12}\n$/);
   });
 
   it('takes the name of a service for its image, with a tag too', async () => {
-    assert.match((await command('trigger', 'web:1.2.0')).stdout, /^web: landfall show web:1\.2\.0:/);
+    assert.match((await command('trigger', 'web:1.2.0')).stdout, /^web: started: .* show web:1\.2\.0:/);
     assert.equal(lookUps.at(-1)?.push.repository, 'ghcr.io/team/frontend');
   });
 
@@ -93,7 +93,7 @@ describe('landfall trigger', function () {
     const digest = digestOf('named');
     const { exitCode, stdout, stderr } = await command('trigger', `only@${digest}`);
     assert.equal(exitCode, 0, stderr);
-    assert.equal(stdout, `only: landfall show only:stable:${digest.slice(7, 19)}\n`);
+    assert.match(stdout, new RegExp(`^only: started: .* show only:stable:${digest.slice(7, 19)}\n$`));
     const handle = temporal.client.workflow.getHandle(`rollout:only:stable:${digest.slice(7, 19)}`);
     const history = await handle.fetchHistory();
     const input = history.events?.[0]?.workflowExecutionStartedEventAttributes?.input?.payloads?.[0]?.data;
@@ -124,7 +124,7 @@ describe('landfall trigger', function () {
       const asJson = await command('trigger', `${tag}:${tag}`, '--json');
       assert.equal(asJson.exitCode, 0, asJson.stderr);
       const [started] = JSON.parse(asJson.stdout) as Started[];
-      assert.deepEqual(started, { service: tag, workflow: `resolve:${tag}`, rollouts: [], note: why });
+      assert.deepEqual(started, { service: tag, tag, workflow: `resolve:${tag}`, rollouts: [], note: why });
     });
   }
 
@@ -145,7 +145,10 @@ describe('landfall trigger', function () {
       fakeActivities(temporal.client, new Map(), { resolveTags: lookUpTags, 'check:scan': scan }),
     );
     assert.equal(exitCode, 0, stderr);
-    assert.equal(stdout, 'late: the registry is being asked what latest is now (resolve:late): landfall list --service late\n');
+    assert.match(
+      stdout,
+      /^late: the registry is being asked what latest is now \(resolve:late\): .*landfall\S* list --service late\n$/,
+    );
   });
 
   it('leaves what landfall list shows with the reason, as soon as a rollout is blocked', async () => {

@@ -37,8 +37,10 @@ describe('loading a configuration', () => {
       docker: {},
       limits: {},
       log: { level: 'info' },
+      login: { session: 28_800_000 },
       operators: [],
       notify: [],
+      builds: [],
       services: [],
     });
   });
@@ -135,6 +137,7 @@ services: []
       docker: { host: 'unix:///run/docker.sock' },
       limits: { checks: 3 },
       log: { level: 'debug' },
+      login: { session: 28_800_000 },
       operators: [
         { name: 'Ann Lee', github: 'ann-gh', token: 'env:A', roles: ['operate', 'approve'] },
         { name: 'bob', roles: ['approve'] },
@@ -150,6 +153,7 @@ services: []
           services: ['web', 'api-*'],
         },
       ],
+      builds: [],
       services: [],
     });
   });
@@ -184,7 +188,7 @@ services: []
   it('loads the starter with everything uncommented, too', () => {
     const uncommented = starterConfiguration(product)
       .replace('services: []', '')
-      .replace(/^( *)# (?=(receivers|registries|forge|operators|services|change|notify):| {2}\S)/gm, '$1')
+      .replace(/^( *)# (?=(receivers|registries|forge|operators|login|builds|services|change|notify):| {2}\S)/gm, '$1')
       .replace('localhost:5001:', '"localhost:5001":');
     const env = Object.fromEntries(
       [
@@ -276,7 +280,7 @@ services:
     assert.deepEqual(problemsIn(text), [
       '1:21 listen.webhooks: expected an address as HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080, found 8080',
       '4:15 receivers.github.secrets[0]: expected a secret in the environment variable NOT_SET, which is not set: set it',
-      "5:1 sevices: expected publicUrl, listen, receivers, registries, forge, temporal, operators, notify, artifacts, data, trivy, docker, limits, search, audit, log, defaults or services, found the unknown key 'sevices' (did you mean services?)",
+      "5:1 sevices: expected publicUrl, listen, receivers, registries, forge, temporal, operators, login, notify, artifacts, data, trivy, docker, limits, search, audit, log, defaults, builds or services, found the unknown key 'sevices' (did you mean services?)",
       "7:12 services[0].image: 'ghcr.io/team/app:1' is not an image reference: expected no tag and no digest here; which tags are followed is said by `tags`",
       '8:12 services[0].tags[0]: expected a tag, found 1.1 (put it in quotes)',
       '11:16 services[1].smoke.timeout: expected a duration such as 60s, 10m or 24h (more than 0, at most 366d), found 5',

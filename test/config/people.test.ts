@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { deployHosts, hostsToServe } from '../../src/config/deploy.ts';
+import { deployHosts, hostsToServe } from '../../src/config/hosts.ts';
 import { plansOfRepository } from '../../src/config/plans.ts';
 import type { Repository } from '../../src/domain/image-reference.ts';
 import { load, problemsIn } from './support.ts';
@@ -64,6 +64,8 @@ describe('who is told', () => {
   });
 });
 
+const provider = '{ issuer: "https://id.example", clientId: landfall, roles: { view: [staff] } }';
+
 describe('the problems with people', () => {
   for (const [claim, text, expected] of [
     [
@@ -88,9 +90,45 @@ describe('the problems with people', () => {
     ],
     ['an operator without roles', 'operators: [{ name: a, roles: [] }]', /operators\[0\]\.roles: expected at least 1/],
     [
+      'a name that looks like a login',
+      'operators: [{ name: "ann (oidc)" }]',
+      /operators\[0\]\.name: expected a name without blanks/,
+    ],
+    [
+      'one person at the provider twice',
+      'operators: [{ name: a, oidc: x }, { name: b, oidc: X }]',
+      /operators\[1\]\.oidc: expected each name at the OpenID provider once/,
+    ],
+    ['a provider without a way back', `login: { oidc: ${provider} }`, /login\.url: expected url beside oidc/],
+    [
+      'a provider beside a cluster, without a key',
+      `temporal: { address: "t:7233" }\nlogin: { url: "https://l.example", oidc: ${provider} }`,
+      /login\.key: expected key beside oidc: workers elsewhere/,
+    ],
+    [
+      'a provider without TLS',
+      `login: { url: "https://l.example", oidc: ${provider.replace('https', 'http')} }`,
+      /login\.oidc\.issuer: expected a URL that begins with https/,
+    ],
+    [
+      'a provider whose groups may do nothing',
+      `login: { url: "https://l.example", oidc: ${provider.replace('view: [staff]', '')} }`,
+      /login\.oidc\.roles: expected groups for at least one of view, operate, approve/,
+    ],
+    [
+      'jobs of another GitHub than that of the repositories',
+      'forge: { github: { token: env:SECRET, url: "https://github.corp.example/api/v3" } }\nlogin: { jobs: { audience: x } }',
+      /login\.jobs: expected issuer beside forge\.github\.url/,
+    ],
+    [
+      'an issuer of jobs without TLS',
+      'login: { jobs: { audience: x, issuer: "http://ci.example" } }',
+      /login\.jobs\.issuer: expected a URL that begins with https/,
+    ],
+    [
       'a role that there is not',
       'operators: [{ name: a, roles: [rule] }]',
-      /roles\[0\]: expected operate or approve, found 'rule'/,
+      /roles\[0\]: expected view, operate or approve, found 'rule'/,
     ],
     [
       "an operator's token in plain text",

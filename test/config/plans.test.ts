@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describeFollowed, planOf, plansFor, plansOfRepository } from '../../src/config/plans.ts';
 import type { Repository, Tag } from '../../src/domain/image-reference.ts';
 import { filesOf, type Plan } from '../../src/domain/plan.ts';
-import { namePattern } from '../../src/settings/scalars.ts';
+import { namePattern } from '../../src/settings/name-pattern.ts';
 import { settingsIn } from '../support/plans.ts';
 import { load } from './support.ts';
 

@@ -54,12 +54,12 @@ describe('the problems of a stage', () => {
     [
       'a verified approval by who can prove nothing',
       [change, 'approval: { from: [ann, bob], verified: true }'],
-      /^approval\.from\[1\]: expected an operator with token or github, because verified is true, found 'bob'/,
+      /^approval\.from\[1\]: expected an operator with token, oidc or github, because verified is true, found 'bob'/,
     ],
     [
       'a verified approval by who could only review, and there is no pull request',
       ['change: { repository: ./deployment, file: f }', 'approval: { from: [ann], verified: true }'],
-      /^approval\.from\[0\]: expected an operator with token, .* no pull request to review, found 'ann'/,
+      /^approval\.from\[0\]: expected an operator with token or oidc, .* no pull request to review, found 'ann'/,
     ],
     // windows
     [
@@ -369,10 +369,10 @@ describe('the problems of a stage', () => {
   });
 
   it('say nothing of operators whose own section is wrong', () => {
-    const text = 'operators: [{ name: ann }]\nservices: [{ image: a/b, approval: { from: [ann] } }]';
+    const text = 'operators: [{ name: ann, roles: [] }]\nservices: [{ image: a/b, approval: { from: [ann] } }]';
     assert.deepEqual(
       problemsIn(text).map((line) => line.split(': ')[0]),
-      ['1:13 operators[0].roles'],
+      ['1:26 operators[0].roles'],
     );
   });
 

@@ -63,7 +63,7 @@ describe('a stage', () => {
     const [problem] = problemsIn(`${head}${text}`, env);
     assert.match(
       problem ?? '',
-      /approval\.from\[0\]: expected an operator with token or github, because verified is true where any operator has a token \(verified: false takes typed names\), found 'bob'/,
+      /approval\.from\[0\]: expected an operator with token, oidc or github, because verified is true where any operator has a token \(verified: false takes typed names\), found 'bob'/,
     );
   });
 

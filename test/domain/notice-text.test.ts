@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { callsPerson, levelColours, type Notice, noticeSentence, noticeText, webAddress } from '../../src/domain/notice.ts';
+import {
+  callsPerson,
+  levelColours,
+  logIn,
+  type Notice,
+  noticeSentence,
+  noticeText,
+  webAddress,
+} from '../../src/domain/notice.ts';
 import { noticeEvents } from '../../src/domain/plan.ts';
 import { hostile, noticeOf } from '../support/notices.ts';
 
@@ -37,6 +45,18 @@ describe('the text of a notice', () => {
       ['Why: deploy: compose exited 1', 'What to do: decide'],
     );
     assert.deepEqual(links, [{ name: 'Proposal', value: 'https://github.com/team/deployment/pull/7', kind: 'link' }]);
+  });
+
+  it('has the last lines that were logged, few, short and inert, whatever a failure has them in', () => {
+    const log = `${'x'.repeat(5_000)}\n${Array.from({ length: 20 }, (_, line) => `line ${line} @here \u001b[2J`).join('\n')}\n\n`;
+    for (const details of [{ log }, [{ title: 'Started', log }], { before: {}, now: { failures: [], log } }]) {
+      const shown = noticeText(noticeOf({ log: logIn(details) ?? '' })).log;
+      assert.equal(shown.length, 8);
+      assert.match(shown.at(-1) ?? '', /^line 19 @\u200bhere \[2J$/);
+    }
+    assert.ok((logIn({ log })?.length ?? 0) <= 1_000);
+    for (const details of [undefined, 'text', [], { log: '' }, { log: 3 }]) assert.equal(logIn(details), undefined);
+    assert.deepEqual(noticeText(noticeOf()).log, []);
   });
 
   it('says what was skipped, by whom and why, and calls nothing healthy that nobody watched', () => {

@@ -8,6 +8,9 @@ import type { Digest } from '../../src/domain/image-reference.ts';
 import type { RolloutState } from '../../src/domain/rollout-state.ts';
 import { landfallHere } from '../cli/command.ts';
 import { ensureDocker } from '../support/docker.ts';
+import { createDocumentedSite, type DocumentedSite } from '../support/documented-site.ts';
+import { documentedStart } from '../support/documented-start.ts';
+import { token } from '../support/github/server.ts';
 import { fadingImage, healthyImage } from '../support/production.ts';
 import { eventually } from '../support/wait.ts';
 import { startWorld, type World } from '../support/world.ts';
@@ -22,6 +25,7 @@ describe('a delivery by pull request', function () {
   let world: World;
   let docker: Docker;
   let version = 0;
+  let site: DocumentedSite | undefined;
 
   before(async () => {
     docker = await ensureDocker();
@@ -43,7 +47,10 @@ describe('a delivery by pull request', function () {
   afterEach(function () {
     if (this.currentTest?.state === 'failed') console.error(world.lastWords());
   });
-  after(() => world.stop());
+  after(async () => {
+    await site?.destroy();
+    await world?.stop();
+  });
 
   const push = async (image = healthyImage): Promise<Digest> => {
     version += 1;
@@ -228,4 +235,49 @@ describe('a delivery by pull request', function () {
     await world.until('latest', digest, 'unchanged');
     assert.equal(world.github.repository(deployment).pulls.length, before);
   });
+
+  // The last one: landfall.yaml and the token's rights are the document's from here on.
+  it('begins with nothing and ends automatic by the commands of docs/start-github-compose.md, with no more rights than it says', async () => {
+    const service = 'match-list-processor';
+    const { lines, commands } = documentedStart();
+    const [init, check, start, doctor, status, show, trigger, again, hold, release, back, ...more] = commands;
+    assert.deepEqual(
+      [init?.split(' ')[0], start, doctor, again, ...more],
+      ['init', 'start', 'doctor', status],
+      'init and doctor are in test/cli, the start is that of this world',
+    );
+    site = await createDocumentedSite(world, docker);
+    const run = async (line = '', exitCode = 0): Promise<string> => {
+      const words = [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, word]) => quoted ?? word ?? '');
+      const env = { ...world.temporal.env, GITHUB_TOKEN: token, WEBHOOK_SECRET: 'webhook-secret', REGISTRY_HOOK_TOKEN: 'x' };
+      const paths = { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '' };
+      const ran = await landfallHere(words, { cwd: world.folder, env: { ...env, ...paths } });
+      assert.equal(ran.exitCode, exitCode, `${line}: ${ran.stdout}${ran.stderr}`);
+      return ran.stdout;
+    };
+    assert.match(await run(check), /: 6 services, fine\n✔/);
+    const ofStart = () => world.github.repository('pitchconnect/deployment').pulls;
+    await eventually('six pull requests', async () => ofStart().length === 6, 90_000);
+    await eventually('six questions', async () => /^waits for a person \(6\)/m.test(await run(status)), 60_000);
+    const first = ofStart().find((each) => each.branch === `landfall/${service}-production`);
+    await world.github.person('pitchconnect/deployment', 'grace').merge(first?.number ?? 0);
+    assert.match(await run(show), /merge passed .* merged by grace$[\s\S]*● delivered: production$/m);
+
+    await site.shell(lines.find((line) => line.startsWith('sed ')) ?? 'false');
+    await eventually(
+      'the file to be read',
+      async () => world.landfall().output().split('was read again and serves').length === 3,
+    );
+    const second = await site.push(service, '2');
+    await world.deliver('latest', second, { deliveryId: 'second', path: `pitchconnect/${service}` });
+    assert.match(await run(show), /● delivered: production$/m);
+    assert.ok(await site.runs(service, second));
+
+    await site.push(service, '3', fadingImage);
+    assert.match(await run(trigger, 1), /watch stopped [\s\S]*rollback passed [\s\S]*● rolled-back: production/);
+    assert.ok(await site.runs(service, second));
+    for (const line of [hold, release]) await run(line);
+    // Of the same form as what test/cli/service.test.ts runs.
+    assert.match(back ?? '', /^rollback match-list-processor production --reason "\w+"$/);
+  }).timeout(300_000);
 });

@@ -15,6 +15,7 @@ const forge = (url: string): Forge => ({
   deleteBranch: async () => {},
   close: async () => {},
   lastChange: async () => undefined,
+  remote: async (url) => ({ url, env: {} }),
 });
 
 describe('the forge of a repository', () => {

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { parseReport } from '../../src/checks/scan/trivy-report.ts';
 import type { Repository } from '../../src/domain/image-reference.ts';
 import { type Stack, startStack } from '../support/compose-stack.ts';
-import { buildxProgram } from '../support/image-bases.ts';
+import { buildxProgram } from '../support/docker-buildx.ts';
 import { buildOwnImage, type OwnImage } from '../support/landfall-image.ts';
 import { createScanner } from '../support/scanner.ts';
 import { eventually } from '../support/wait.ts';

@@ -15,8 +15,20 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   notifiers: product.notifiers.map(({ kind }) => kind),
 };
 
-/** Names that are words for other things, too: programs, places of a change, probes, proofs, payloads, GitHub's own account. */
-const alsoWords = ['compose', 'deployment', 'docker', 'event', 'git', 'github', 'kubernetes', 'quay', 'webhook', 'workflow'];
+/** Names that are words for other things, too: claims of a login, programs, places of a change, probes, proofs, payloads, GitHub's own account. */
+const alsoWords = [
+  'compose',
+  'deployment',
+  'docker',
+  'email',
+  'event',
+  'git',
+  'github',
+  'kubernetes',
+  'quay',
+  'webhook',
+  'workflow',
+];
 
 /** A file with what its code has in quotes; what stands in comments and in longer texts is for people. */
 function namedIn(file: string, text: string): string[] {

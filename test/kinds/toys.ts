@@ -8,6 +8,7 @@ import { toySource } from './toy-source/index.ts';
 
 /** The product with one kind more of everything: a folder and a line each. */
 export const toys: Kinds = {
+  ...product,
   sources: [...product.sources, toySource],
   checks: [...product.checks, toyCheck],
   deploys: [...product.deploys, toyDeploy],

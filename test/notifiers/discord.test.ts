@@ -49,6 +49,24 @@ describe('Discord', () => {
     );
   });
 
+  it('says what calls a person in a new message, as nobody is told of an edit, and brings all of them to their end', async () => {
+    const first = await send({ event: 'proposed' });
+    const log = 'listening on 8080\nlost my database ```\n';
+    const called = await send({ event: 'blocked', reason: 'deploy: exit code 1', log, number: 2 }, first);
+    assert.equal(called?.message, first?.message);
+    assert.equal(discord.messages.length, 2);
+    const [, call] = discord.messages;
+    assert.match(call?.embeds[0]?.description ?? '', /```\nlistening on 8080\nlost my database '''\n```$/);
+    const again = await send({ event: 'approval', number: 3 }, called);
+    assert.equal(await send({ event: 'delivered', number: 4 }, again), undefined);
+    assert.deepEqual(
+      discord.messages.map(({ embeds }) => embeds[0]?.title),
+      Array(3).fill('Deployment Status: delivered'),
+    );
+    const calls = discord.requests.filter(({ method }) => method === 'POST');
+    assert.equal(calls.length, 3);
+  });
+
   it('begins another message where somebody deleted the first', async () => {
     const thread = await send({ event: 'deploying' });
     discord.messages.length = 0;

@@ -95,6 +95,16 @@ describe('Slack', () => {
       assert.deepEqual([reply?.threadTs, reply?.broadcast, reply?.text], [first?.ts, true, first?.text]);
     });
 
+    it('brings the reply to its end, too: it asks for nothing that is done', async () => {
+      const thread = await byBot({ event: 'deploying' });
+      const called = await byBot({ event: 'blocked', number: 2 }, thread);
+      await byBot({ event: 'aborted', number: 3 }, called);
+      assert.deepEqual(
+        slack.messages.map(({ text }) => text),
+        Array(2).fill('web: the rollout is aborted'),
+      );
+    });
+
     it('begins another message where the first is gone', async () => {
       const thread = await byBot({ event: 'deploying' });
       slack.messages.length = 0;

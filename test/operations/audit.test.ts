@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readAudit, Unreachable } from '../../src/operations/index.ts';
+import { Refused, readAudit } from '../../src/operations/index.ts';
 
 describe('reading the audit log', () => {
   it('fails where the folder cannot be listed, since rotated files would be left out without a word', async () => {
@@ -17,7 +17,7 @@ describe('reading the audit log', () => {
     await chmod(folder, 0o711);
     await chmod(logs, 0o311);
     try {
-      await asNobody(() => assert.rejects(read, (error) => error instanceof Unreachable && error.message.includes(logs)));
+      await asNobody(() => assert.rejects(read, (error) => error instanceof Refused && error.message.includes(logs)));
     } finally {
       await chmod(logs, 0o700);
       await rm(folder, { recursive: true });

@@ -62,7 +62,12 @@ describe('what operations say of a wrong input', () => {
   const whole = { verb: 'retry', rollout: 'app' };
   for (const [what, schema, input, message] of [
     ['a rollout', rolloutPrefix, 'no such id', /beginning of a rollout's id .*, found 'no such id'/],
-    ['a decision', decisionInput, { ...whole, verb: 'praise' }, /expected approve, retry, skip, reject or abort, found 'praise'/],
+    [
+      'a decision',
+      decisionInput,
+      { ...whole, verb: 'praise' },
+      /expected approve, retry, renew, skip, reject or abort, found 'praise'/,
+    ],
     ['a skip', decisionInput, { ...whole, verb: 'skip', reason: ' ' }, /a skip is a waiver and needs a reason/],
     ['a filter', rolloutFilter, { limit: 0 }, /expected at least 1, found 0/],
     ['a service', laneCommandInput, { verb: 'release', service: 'a b' }, /expected the name of a service, found 'a b'/],
@@ -167,7 +172,7 @@ describe('what operations say that cannot be done', function () {
       ),
     );
     assert.deepEqual(error.candidates, ids);
-    assert.match(error.message, /beginning of several rollouts; name one of them:\n {2}twin-a:/);
+    assert.match(error.message, /beginning of several rollouts; name one of them:\n {2}twin-[ab]:latest:a{12} {2}\w+ since 20/);
   });
 
   it('Refused: a decision that does not apply, a rollout that has ended, a digest in quarantine', async () => {

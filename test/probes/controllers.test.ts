@@ -65,7 +65,7 @@ if (process.platform === 'linux' && process.getuid?.() === 0) {
         ...controllersIn(cluster, namespace),
         namespace,
         run,
-        ready: () => cluster.kubectl('rollout', 'status', 'deployment/web', '-n', namespace, '--timeout=60s'),
+        ready: () => cluster.kubectl('rollout', 'status', 'deployment/web', '-n', namespace, '--timeout=4m'),
         async ask({ of = two, unknown, clusters: asked = clusters, ...rest } = {}) {
           const probe = { ...usual, ...rest };
           const expected = { digest: of.digest, digests: [of.digest], repository: of.repository };

@@ -228,6 +228,7 @@ log: { level: trace }
         now: () => new Date(),
       },
       acceptPushes: async () => ({ rollouts: [], resolving: [] }),
+      acceptCommits: async () => [],
       forwardProgress: async () => ({ ignored: 'nobody waits' }),
     });
     const handle = app.callback();

@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { hostname, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 import { Client, Connection } from '@temporalio/client';
 import type { RolloutRow } from '../../src/operations/index.ts';
 import { reservePort } from '../../src/platform/ports.ts';
 import { identify } from '../../src/platform/processes/identity.ts';
+import { findTool } from '../../src/platform/tools.mjs';
 import { keyFile } from '../../src/settings/seal-key.ts';
 import { landfallHere } from '../cli/command.ts';
 import { startLandfall } from '../support/landfall.ts';
@@ -69,14 +72,15 @@ search: off
 services: [{ name: ${name}, image: "127.0.0.1:1/team/app", tags: [latest], smoke: off, scan: off }]
 `,
     );
-    const landfall = await startLandfall(folder, { TEMPORAL_ADDRESS: '', HOOK_TOKEN: 'token', ...env });
-    const push = () =>
+    const landfall = await startLandfall(folder, { TEMPORAL_ADDRESS: '', HOOK_TOKEN: 'token', NEW_TOKEN: 'new', ...env });
+    const push = (repository = 'team/app', token = 'token') =>
       fetch(`http://127.0.0.1:${ports.webhooks}/webhook/distribution`, {
         method: 'POST',
-        headers: { authorization: 'Bearer token', 'content-type': 'application/json' },
-        body: JSON.stringify({ events: [pushed] }),
+        headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ events: [{ ...pushed, target: { ...pushed.target, repository } }] }),
       });
-    return { name, landfall, push };
+    const figures = async () => await (await fetch(`http://127.0.0.1:${ports.operators}/metrics`)).text();
+    return { name, file: join(folder, 'landfall.yaml'), landfall, push, figures };
   }
 
   async function stateOf(name: string): Promise<{ address: string; pid: number }> {
@@ -156,14 +160,122 @@ services: [{ name: ${name}, image: "127.0.0.1:1/team/app", tags: [latest], smoke
     assert.equal(row?.service, 'one');
   });
 
-  it('takes its server along when it is told twice to end', async () => {
+  it('has every figure that the rules and the dashboard of examples/monitoring ask for', async () => {
+    const folder = new URL('../../examples/monitoring/', import.meta.url);
+    const texts = await Promise.all(['alerts.yml', 'dashboard.json'].map((name) => readFile(new URL(name, folder), 'utf8')));
+    const asked = texts.flatMap((text) => text.match(/\b(?:landfall|temporal|nodejs|process)_[a-z0-9_]+/g) ?? []);
+    const named = [...new Set(asked.map((name) => name.replace(/_(?:bucket|count|sum)$/, '')))];
+    assert.ok(named.length > 30);
+    const figures = await both[0]?.figures();
+    const described = new Set([...(figures ?? '').matchAll(/^# TYPE (\S+) /gm)].map(([, name]) => name));
+    assert.deepEqual(
+      named.filter((name) => !described.has(name)),
+      [],
+    );
+    assert.match(figures ?? '', /^landfall_rollouts\{service="one",status="running"\} 1$/m);
+    assert.match(figures ?? '', /^landfall_rollouts_ended_total\{service="one",end="rolled-back"\} 0$/m);
+  });
+
+  it('serves its file as it is now, and goes on with what it had where that is wrong', async () => {
+    const [, two] = both;
+    assert.ok(two);
+    const { file, landfall, push, figures } = two;
+    const before = await readFile(file, 'utf8');
+    const said = (text: RegExp) => eventually(String(text), async () => text.test(landfall.output()));
+    assert.match(await (await push('team/other')).text(), /no service follows/);
+    const more = before
+      .replace('HOOK_TOKEN }', 'NEW_TOKEN }')
+      .replace(
+        'services: [',
+        'services: [{ name: other, image: "127.0.0.1:1/team/other", tags: [latest], smoke: off, scan: off }, ',
+      );
+    await writeFile(file, more);
+    await said(
+      /"services":\["other"\],"receivers":\["distribution"\],"msg":"the configuration was read again and serves what begins/,
+    );
+    assert.equal((await push('team/other')).status, 401);
+    assert.equal((await push('team/other', 'new')).status, 202);
+
+    await writeFile(file, more.replace('tags: [latest]', 'tag: latest'));
+    await said(
+      /services\[0\]\.tag: .*did you mean tags.*"msg":"the configuration was read again and is refused: the one before goes on"/,
+    );
+    assert.equal((await push('team/other', 'new')).status, 202);
+    assert.match(await figures(), /^landfall_configuration_accepted 0$/m);
+
+    await writeFile(file, `${before.replace('search: off', 'search: 1h')}limits: { checks: 1 }\n`);
+    process.kill(landfall.pid, 'SIGHUP');
+    await said(/"afterRestart":\["limits"\],"msg":"[^"]* except for limits: restart Landfall for that"/);
+    assert.match(await (await push('team/other')).text(), /no service follows/);
+    assert.match(await figures(), /^landfall_configuration_accepted 1$/m);
+  });
+
+  // The schedule is of the file that the test before has left.
+  it('is found, looked at and paused by the commands of the documents, with the command of Temporal', async () => {
+    const [, two] = both;
+    assert.ok(two);
+    const { address } = await stateOf(two.name);
+    const text = await readFile(new URL('../../docs/operating.md', import.meta.url), 'utf8');
+    const commands = text.match(/^temporal .*$/gm) ?? [];
+    assert.ok(commands.length > 6);
+    const env = {
+      ...process.env,
+      TEMPORAL_ADDRESS: address,
+      PATH: `${dirname(findTool('temporal', process.env) ?? '')}:${process.env.PATH}`,
+    };
+    for (const command of commands) {
+      const { stdout } = await promisify(execFile)(
+        'sh',
+        ['-c', `${command.replaceAll('ghcr.io', '127.0.0.1:1')} --client-connect-timeout 30s`],
+        { env },
+      );
+      assert.doesNotMatch(stdout, /error/i, command);
+    }
+  });
+
+  it('says in its log how a rollout has ended, and counts it', async () => {
+    const [one] = both;
+    assert.ok(one);
+    await landfallHere(['abort', 'one', '--yes', '--reason', 'enough'], { cwd: join(home, 'one') });
+    const verdict = /"rollout":"rollout:one:latest:a+".*"verdict":"aborted".*"msg":"aborted: aborted by .*enough"/;
+    await eventually('the line of its end', async () => verdict.test(one.landfall.output()));
+    assert.match(await one.figures(), /^landfall_rollouts_ended_total\{service="one",end="aborted"\} 1$/m);
+  });
+
+  it('takes its server along when it is told to end, also where npm passes the signal on once more, and says so', async () => {
     const one = both[0];
     assert.ok(one);
     const { pid } = await stateOf(one.name);
     const stopped = one.landfall.stop();
-    process.kill(one.landfall.pid, 'SIGINT');
-    assert.equal(await stopped, 1);
+    process.kill(one.landfall.pid, 'SIGTERM');
+    assert.equal(await stopped, 0);
+    assert.match(one.landfall.output(), /"msg":"stopping: .*"msg":"stopped"/s);
     await eventually('the end of its server', async () => (await identify(pid)) === undefined);
+  });
+
+  it('is there again, with all that was, once its folder is lost and restored by the commands of the documents', async () => {
+    const text = await readFile(new URL('../../docs/production.md', import.meta.url), 'utf8');
+    const [backUp, restore] = [...text.matchAll(/^```\n((?:rm -rf data\n)?tar [^`]*)```$/gm)].map(
+      ([, commands = '']) => commands,
+    );
+    const cwd = join(home, 'one');
+    const run = async (commands = '') => await promisify(execFile)('sh', ['-ec', commands], { cwd });
+    await run(backUp);
+    const key = await readFile(join(cwd, 'data', keyFile), 'utf8');
+    await rm(join(cwd, 'data'), { recursive: true });
+    await run(restore);
+    assert.equal(await readFile(join(cwd, 'data', keyFile), 'utf8'), key);
+    const { landfall } = await start('one');
+    try {
+      const rows = JSON.parse((await landfallHere(['list', '--json'], { cwd })).stdout) as RolloutRow[];
+      assert.deepEqual(
+        rows.map(({ service, status }) => [service, status]),
+        [['one', 'aborted']],
+      );
+      assert.equal((await landfallHere(['lane', 'one', '--json'], { cwd })).exitCode, 0);
+    } finally {
+      await landfall.stop();
+    }
   });
 });
 

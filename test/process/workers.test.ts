@@ -60,7 +60,7 @@ services: [{ image: "${host}/team/app" }]
     );
     const logging = silentLogging(undefined, server.env);
     temporal = await reachTemporal(configuration, logging, {});
-    workers = await startWorkers(configuration, temporal, process.env, logging, { steps: true, hosts: [] });
+    workers = await startWorkers({ configuration }, temporal, process.env, logging, { steps: true, hosts: [] });
     const repository = parseRepository(`${host}/team/app`);
     const [plan] = plansOfRepository(configuration, repository);
     assert.ok(plan);
@@ -96,7 +96,7 @@ services: [{ image: "${images.host}/team/app", tags: ["1"], scan: off, smoke: of
         );
         const logging = silentLogging(undefined, env);
         const reached = await reachTemporal(configuration, logging, {});
-        const started = await startWorkers(configuration, reached, process.env, logging, serving);
+        const started = await startWorkers({ configuration }, reached, process.env, logging, serving);
         stops.unshift(() => started.stop().then(() => reached.stop()));
         return configuration;
       };

@@ -15,12 +15,12 @@ describe('the dependency rules', () => {
     [
       'src/config/load.ts',
       "import type { A } from '../platform/a.ts';",
-      /src\/config may import domain, settings, http, sources, checks, deploys, forges, notifiers; found/,
+      /src\/config may import domain, settings, http, sources, checks, deploys, forges, notifiers, builds; found/,
     ],
     [
       'src/config/load.ts',
       "import { a } from '../api/app.ts';",
-      /src\/config may import domain, settings, http, sources, checks, deploys, forges, notifiers; found/,
+      /src\/config may import domain, settings, http, sources, checks, deploys, forges, notifiers, builds; found/,
     ],
     ['src/platform/a.ts', "export { a } from '../contracts/messages.ts';", /src\/platform may import domain; found/],
     ['src/activities/scan.ts', "import '../workflows/rollout.ts';", /src\/activities may import domain, platform/],

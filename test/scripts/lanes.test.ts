@@ -13,7 +13,7 @@ import {
   usesDocker,
 } from '../../scripts/test/files.mjs';
 import { type Done, runLanes, take, type Work } from '../../scripts/test/lanes.mjs';
-import { canRunApart, purposeOf, slowness, takeOptions, worksOf } from '../../scripts/test.mjs';
+import { canRunApart, needsBuildkit, purposeOf, slowness, takeOptions, worksOf } from '../../scripts/test.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -218,6 +218,13 @@ describe('what a run of the tests is made of', () => {
     assert.equal(purposeOf(['--unit']), 'check');
   });
 
+  it('set up with BuildKit where a test starts one, which is never built for others', () => {
+    for (const args of [[], ['--engine', '29'], ['test/builds'], ['./test/builds/buildkit.test.ts']])
+      assert.equal(needsBuildkit(args), canRunApart(), args.join(' '));
+    for (const args of [['--unit'], ['test/domain'], ['test/builds/builds.test.ts']])
+      assert.ok(!needsBuildkit(args), args.join(' '));
+  });
+
   it('with --unit the tests that start nothing, and with them most of the pure ones', async () => {
     const { files } = await readArguments(mochaArguments([]));
     const unit = new Set(files.filter(isUnit));
@@ -236,9 +243,11 @@ describe('what a run of the tests is made of', () => {
     assert.deepEqual(gone, [], 'npm test -- --write-times writes them anew');
   });
 
-  it('too slow from twenty-five minutes on', () => {
-    assert.equal(slowness(24.9), undefined);
-    assert.match(slowness(25.1) ?? '', /took 25\.1 min, expected at most 25/);
+  it('too slow from forty minutes on, or later where the machine is slower', () => {
+    assert.equal(slowness(39.9, 1), undefined);
+    assert.match(slowness(40.1, 1) ?? '', /took 40\.1 min, expected at most 40\.0 /);
+    assert.equal(slowness(59.9, 1.5), undefined);
+    assert.match(slowness(60.1, 1.5) ?? '', /at most 60\.0 \(the machine takes 1\.5 times as long as usual\)/);
   });
 
   it('alone those whose first comment says so', async () => {

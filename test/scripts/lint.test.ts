@@ -56,6 +56,7 @@ describe('the lint of promises', function () {
   it('finds a circle between two files, of types alone', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'landfall-lint-'));
     try {
+      await symlink(join(checkout, 'node_modules'), join(folder, 'node_modules'));
       await writeFile(join(folder, 'a.ts'), "import type { B } from './b.ts';\nexport type A = B | 1;\n");
       await writeFile(join(folder, 'b.ts'), "import type { A } from './a.ts';\nexport type B = A | 2;\n");
       const oxlint = join(checkout, 'node_modules/.bin/oxlint');

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import packageFile from '../../package.json' with { type: 'json' };
-import { builtService } from '../../scripts/setup/build.mjs';
+import { builtDist } from '../../scripts/setup/build.mjs';
 import { startLandfall } from '../support/landfall.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -44,9 +44,9 @@ describe('the npm package', function () {
     const left = ['.git', 'node_modules', 'dist', 'test', 'data', 'artifacts'];
     const copied = (await readdir(root)).filter((name) => !left.includes(name));
     await Promise.all(copied.map((name) => cp(join(root, name), join(copy, name), { recursive: true })));
-    const built = builtService(root);
+    const built = builtDist(root);
     if (built === undefined) await symlink(join(root, 'node_modules'), join(copy, 'node_modules'));
-    else await cp(dirname(built), join(copy, 'dist'), { recursive: true });
+    else await cp(built, join(copy, 'dist'), { recursive: true });
     npm(built === undefined ? ['pack'] : ['pack', '--ignore-scripts'], copy);
     return copy;
   }
@@ -73,7 +73,10 @@ describe('the npm package', function () {
   it('is built anew before it is packed', () => {
     const { prepack, build } = packageFile.scripts;
     assert.match(prepack, /&& npm run build$/);
-    assert.match(build, /&& rm -rf dist && tsc .* && node scripts\/bundle-workflows\.ts dist\/workflow-bundle\.js$/);
+    assert.match(
+      build,
+      /&& rm -rf dist && tsc .* && node scripts\/bundle-workflows\.ts dist\/workflow-bundle\.js && node scripts\/bundle-programs\.mjs$/,
+    );
   });
 
   it('has the command, with its version and help', () => {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { InvalidReference, parseRepository } from '../../src/domain/image-reference.ts';
+import { parseDuration, parseSize } from '../../src/settings/amounts.ts';
 import { exactness, matchesPattern, parseImagePattern } from '../../src/settings/image-pattern.ts';
-import { parseDuration, parseSize } from '../../src/settings/scalars.ts';
 import { editDistance, nearest } from '../../src/settings/wording.ts';
 
 const unitsOfTime = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;

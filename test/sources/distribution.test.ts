@@ -45,6 +45,20 @@ describe('the distribution receiver', () => {
     assert.match(parse({ events: [] }).ignored ?? '', /none of the events is the push of a tagged image/);
   });
 
+  it('tells what every push and pull makes a registry say from what somebody may look for', () => {
+    const routineIn = (...events: readonly object[]) => {
+      const { routine, ignored } = receiver.parse({ headers: {}, query: new URLSearchParams(), body: { events } });
+      return [routine, ignored];
+    };
+    const pulled = { ...pushed('1.0.0'), action: 'pull' };
+    const layer = { action: 'push', target: { mediaType: 'application/octet-stream', repository: 'team/app' } };
+    const only = 'pulls, mounts and layers, which start nothing';
+    assert.deepEqual(routineIn(pulled, pulled, layer, { ...layer, action: 'mount' }), [{ pull: 2, blob: 1, mount: 1 }, only]);
+    assert.deepEqual(routineIn(pulled, pushed('1.0.0')), [{ pull: 1 }, undefined]);
+    const [routine, ignored] = routineIn(pulled, { ...pushed('1.0.0'), action: 'delete' });
+    assert.deepEqual([routine, ignored], [{ pull: 1 }, 'none of the events is the push of a tagged image']);
+  });
+
   it('names images after the host that was pushed to, and writes the port of a bare host name out', () => {
     const at = (host: string | undefined, url: string) =>
       parse({ events: [{ ...pushed('1.0.0', url), request: { host } }] }).pushes[0]?.repository;

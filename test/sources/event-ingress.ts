@@ -26,6 +26,7 @@ export async function serveReceiver(open: (log: Log) => Receiver, acceptPushes: 
     receivers: [open(log)],
     senders: await createSenders({ trustedProxies: [] }),
     acceptPushes,
+    acceptCommits: async () => [],
     forwardProgress: async () => ({ ignored: 'nobody is told in this test' }),
     audit: (entry) => void audited.push(entry),
     metrics: createMetrics(),

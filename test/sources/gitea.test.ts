@@ -88,7 +88,7 @@ describe('the gitea receiver', () => {
       assert.deepEqual(parsed.pushes, []);
       return parsed.ignored;
     };
-    assert.equal(ignored({ ref: 'refs/heads/main' }, 'push'), 'expected the event package');
+    assert.equal(ignored({ action: 'opened' }, 'issues'), 'expected the event package or push');
     assert.equal(ignored(created({}, { action: 'deleted' })), 'expected the action created');
     assert.equal(ignored(created({ type: 'npm' })), 'the package is not a container image');
     assert.equal(ignored(created({ version: `sha256:${'0'.repeat(64)}` })), 'no tag was pushed');

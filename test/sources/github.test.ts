@@ -70,7 +70,7 @@ describe('the GitHub receiver', () => {
   });
 
   it('ignores other events, and says which it expects', () => {
-    const parsed = parse('push', { ref: 'refs/heads/main' });
+    const parsed = parse('issues', { action: 'opened' });
     assert.deepEqual(parsed.pushes, []);
     assert.match(parsed.ignored ?? '', /package or registry_package/);
   });

@@ -130,7 +130,7 @@ export async function createComposeSite(
   }
 
   const deployed = (deploy: SiteTarget['deploy'] = {}): ComposeDeployPlan => ({
-    ...{ directory, files: [], services: ['web'], before: [], after: [], timeoutMs: 30_000, others: 'apply' },
+    ...{ directory, files: [], services: ['web'], before: [], after: [], timeoutMs: 120_000, others: 'apply' },
     ...deploy,
   });
   const stage: ComposeSite['stage'] = ({ change, deploy } = {}) => {

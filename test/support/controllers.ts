@@ -26,7 +26,7 @@ const definitions = [
 export async function installControllers(cluster: ClusterAccess): Promise<void> {
   await cluster.apply('default', ...definitions);
   const names = definitions.map(({ metadata }) => `crd/${metadata.name}`);
-  await cluster.kubectl('wait', '--for=condition=established', '--timeout=30s', ...names);
+  await cluster.kubectl('wait', '--for=condition=established', '--timeout=2m', ...names);
 }
 
 export type ControllerObject = 'applications' | 'kustomizations' | 'helmreleases';

@@ -102,7 +102,7 @@ export async function createDeployWorld(): Promise<DeployWorld> {
       await docker.createNetwork({ Name: name, ...options });
       return name;
     },
-    target: (image, containers, { rollout = 'rollout:web:1', timeoutMs = 20_000 } = {}) => {
+    target: (image, containers, { rollout = 'rollout:web:1', timeoutMs = 80_000 } = {}) => {
       const which = typeof containers === 'string' ? { label: containers } : { names: containers };
       const deploy: DockerDeployPlan = { containers: which, timeoutMs };
       const stage = stageOf('production', { deploy: deployOf('docker', deploy) });

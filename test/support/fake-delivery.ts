@@ -131,7 +131,8 @@ export function fakeDelivery(): FakeDelivery {
     discardPrevious: async () => {},
     async watchStage({ expected, running: watched }) {
       if (watched.some(isBad(fakes.bad))) {
-        throw ApplicationFailure.create({ type: 'Unhealthy', message: 'http answered 503', nonRetryable: true, details: [{}] });
+        const details = [{ readings: 1, failed: 1, slowestMs: 1, failures: [], log: 'lost my database' }];
+        throw ApplicationFailure.create({ type: 'Unhealthy', message: 'http answered 503', nonRetryable: true, details });
       }
       const last = { at: new Date().toISOString(), healthy: true, text: 'well', tookMs: 1 };
       const proof = expected === undefined ? 'none' : 'container';

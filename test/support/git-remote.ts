@@ -183,8 +183,8 @@ export interface HttpRemote {
   stop(): Promise<void>;
 }
 
-/** The same repository over http, by `git http-backend`; with `credentials`, only for those who have them. */
-export async function serveOverHttp({ folder }: GitRemote, credentials?: GitCredentials): Promise<HttpRemote> {
+/** The same repository over http, by `git http-backend`; with `credentials`, only for those who have them. @param path beneath which it is */
+export async function serveOverHttp({ folder }: GitRemote, credentials?: GitCredentials, path = ''): Promise<HttpRemote> {
   await runGit([`--git-dir=${folder}`, 'config', 'http.receivepack', 'true']);
   const expected = credentials && `Basic ${Buffer.from(`${credentials.username}:${credentials.password}`).toString('base64')}`;
   const requests: string[] = [];
@@ -192,9 +192,10 @@ export async function serveOverHttp({ folder }: GitRemote, credentials?: GitCred
   const server = createServer((request, response) => {
     requests.push(`${request.method} ${request.url}`);
     if (fault !== undefined) response.writeHead(fault).end('not now');
+    else if (!request.url?.startsWith(`${path}/`)) response.writeHead(404).end();
     else if (expected !== undefined && request.headers.authorization !== expected) {
       response.writeHead(401, { 'www-authenticate': 'Basic realm="git"' }).end();
-    } else handOver(folder, request, response);
+    } else handOver(folder, request.url.slice(path.length), request, response);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();
@@ -215,8 +216,8 @@ export async function serveOverHttp({ folder }: GitRemote, credentials?: GitCred
 }
 
 /** A request through git's own CGI program, and its answer back. */
-function handOver(folder: string, request: IncomingMessage, response: ServerResponse): void {
-  const url = new URL(request.url ?? '/', 'http://localhost');
+function handOver(folder: string, address: string, request: IncomingMessage, response: ServerResponse): void {
+  const url = new URL(address, 'http://localhost');
   const child = spawn('git', ['http-backend'], {
     env: {
       ...gitEnvironment(),

@@ -5,10 +5,9 @@ import { chmod, copyFile, cp, mkdir, mkdtemp, readdir, readFile, realpath, renam
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { engine } from '../../scripts/setup/current-engine.mjs';
-import { programsFolder } from '../../scripts/setup/go-programs.mjs';
 import { installPackages } from '../../scripts/setup/packages.mjs';
-import { cachedVersions, cacheFolder, findOnPath, findTool, isExecutable } from '../../src/platform/tools.mjs';
+import { cachedVersions, cacheFolder, findOnPath, findTool } from '../../src/platform/tools.mjs';
+import { buildx } from './docker-buildx.ts';
 import { startRegistry } from './registry.ts';
 
 /*
@@ -38,19 +37,6 @@ export async function imageBases(): Promise<ImageBases> {
     storage: await kept('bases', await keyOfBases(), makeBases),
     modules: await kept('modules', await lockFile(), makeModules),
   };
-}
-
-/** Docker's buildx, as a program of its own. */
-export function buildx(words: readonly string[], options: { readonly cwd?: string } = {}) {
-  return run(buildxProgram(), words, { ...options, ...most });
-}
-
-export function buildxProgram(): string {
-  const plugins = ['/usr/libexec/docker/cli-plugins', '/usr/local/lib/docker/cli-plugins', programsFolder(engine, process.env)];
-  const found = plugins.map((folder) => join(folder, 'docker-buildx')).find(isExecutable);
-  if (found === undefined)
-    throw new Error("these tests need Docker's buildx: install docker-buildx-plugin, or run 'npm test -- --engine 29' once");
-  return found;
 }
 
 /** A folder in the cache, made whole or not at all. */

@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { imagesOf } from '../../scripts/pin-images.mjs';
 import type { Digest } from '../../src/domain/image-reference.ts';
-import { type BaseName, baseNames, buildx, imageBases } from './image-bases.ts';
+import { buildx } from './docker-buildx.ts';
+import { type BaseName, baseNames, imageBases } from './image-bases.ts';
 import { type Registry, startRegistry } from './registry.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));

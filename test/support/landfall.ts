@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { builtService, type Timing } from '../../scripts/setup/build.mjs';
+import { builtDist, serviceProgram, type Timing } from '../../scripts/setup/build.mjs';
 
 export interface RunningLandfall {
   readonly pid: number;
@@ -17,8 +18,8 @@ const checkout = fileURLToPath(new URL('../../', import.meta.url));
 
 /** The service as it ships where `npm test` has built it, and from the sources where these are newer, as in a run of mocha alone. */
 function programOf(timing: Timing): readonly string[] {
-  const built = builtService(checkout, timing);
-  if (built !== undefined) return ['--enable-source-maps', built];
+  const built = builtDist(checkout, timing);
+  if (built !== undefined) return ['--enable-source-maps', join(built, serviceProgram)];
   return [`${checkout}worker.ts`];
 }
 
@@ -35,7 +36,8 @@ export async function startLandfall(
 ): Promise<RunningLandfall> {
   const child = spawn(process.execPath, program, {
     cwd: folder,
-    env: { ...process.env, ...env },
+    // What it asks at its start nobody has to answer here, or count.
+    env: { ...process.env, LANDFALL_DOCTOR: 'off', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';

@@ -1,17 +1,5 @@
-import { readFileSync } from 'node:fs';
-
-/**
- * Milliseconds that this process's main thread has been at work: what a busy machine does beside it does not count, and neither do other
- * threads. Where there is no /proc, the time of the whole process.
- */
-export function busyMs(): number {
-  if (process.platform === 'linux') {
-    const [nanoseconds = ''] = readFileSync(`/proc/self/task/${process.pid}/schedstat`, 'utf8').split(' ', 1);
-    return Number(nanoseconds) / 1e6;
-  }
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1000;
-}
+import assert from 'node:assert/strict';
+import { busyMs, processorPace } from '../../scripts/test/pace.mjs';
 
 /** The longest that the event loop was kept by one piece of work while `act` ran, in milliseconds of processor time. */
 export async function longestPause(act: () => unknown): Promise<number> {
@@ -30,4 +18,11 @@ export async function longestPause(act: () => unknown): Promise<number> {
   } finally {
     clearInterval(turns);
   }
+}
+
+/** Fails where something took longer than it may on a machine as quick as the one that the limit was set on. Both in processor time. */
+export function assertWithin(limitMs: number, tookMs: number, what: string): void {
+  if (tookMs < limitMs) return;
+  const limit = limitMs * processorPace();
+  assert.ok(tookMs < limit, `${what}: ${Math.round(tookMs)} ms of the processor, expected less than ${Math.round(limit)}`);
 }

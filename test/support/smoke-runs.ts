@@ -44,7 +44,7 @@ export const smokeRunCases: readonly SmokeRunCase[] = [
     ...program('exits', 'echo "no $1 for $TOKEN" >&2; exit 1'),
     settings: { ...expectsSpec, env: { TOKEN: 'env:T0KEN' } },
     failure: 'SmokeFailed',
-    says: /^expected the container to end with exit code 0 within 15 s \(run spec\), but it exited (?:at once|after [\d.]+ s) with code 1: .* smoke\.envFile or smoke\.run$/,
+    says: /^expected the container to end with exit code 0 within 60 s \(run spec\), but it exited (?:at once|after [\d.]+ s) with code 1: .* smoke\.envFile or smoke\.run$/,
     log: /^no spec for \[masked\]$/,
   },
   {

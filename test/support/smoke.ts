@@ -49,7 +49,7 @@ export function checkContext(docker: Docker, changes: Partial<CheckContext> = {}
 /** A smoke plan that is quick to say no. */
 export function smokePlan(changes: Partial<SmokePlan> = {}): SmokePlan {
   return {
-    timeoutMs: 15_000,
+    timeoutMs: 60_000,
     stayUpMs: 500,
     memoryBytes: 64 * 1024 * 1024,
     cpus: 1,

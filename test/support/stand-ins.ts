@@ -1,5 +1,7 @@
+import assert from 'node:assert/strict';
 import type { WorkflowHandle } from '@temporalio/client';
 import { NativeConnection, Worker } from '@temporalio/worker';
+import { createDecisions } from '../../src/activities/decisions.ts';
 import { createFollowUps } from '../../src/activities/follow-up.ts';
 import { createLaneCalls } from '../../src/activities/lane.ts';
 import { taskQueues } from '../../src/contracts/start-options.ts';
@@ -16,7 +18,7 @@ type LaneActivities = ReturnType<typeof createLaneCalls> & ReturnType<typeof cre
 export async function startStandIns(temporal: TestNamespace, overrides: Partial<LaneActivities> = {}): Promise<TestWorkers> {
   const workflowBundle = await bundleOf('test/support/stand-in-workflows.ts');
   const connection = await NativeConnection.connect({ address: temporal.address });
-  const activities = { ...laneActivities(temporal), ...overrides };
+  const activities = { ...laneActivities(temporal), ...withoutOperators, ...overrides };
   const create = (taskQueue: string): Promise<Worker> =>
     Worker.create({
       connection,
@@ -38,6 +40,13 @@ export async function startStandIns(temporal: TestNamespace, overrides: Partial<
     },
   };
 }
+
+/** No operator has a token: every name may be typed. */
+const withoutOperators = createDecisions({
+  operators: [],
+  secrets: () => assert.fail('no secret is needed'),
+  vouchKey: () => assert.fail('nobody logs in'),
+});
 
 export function laneActivities({ client }: TestNamespace): LaneActivities {
   return { ...createLaneCalls({ client }), ...createFollowUps({ client }) };

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { slowest } from './time-limits.cjs';
 
 const firstPauseMs = 20;
 /** Every look costs something, and often more than the wait: a query of a workflow takes a worker and the server some 10 ms. */
@@ -7,12 +8,14 @@ const longestPauseMs = 300;
 /**
  * Asks until the answer is there, at first often and then more seldom, and fails with what was waited for when it does not come in time. What
  * has to be seen at once is to be awaited instead.
+ * @param usualMs how long it may take on a machine that does little else
  */
 export async function eventually<Answer>(
   what: string,
   ask: () => Promise<Answer | undefined | false>,
-  withinMs = 30_000,
+  usualMs = 30_000,
 ): Promise<Answer> {
+  const withinMs = usualMs * slowest;
   const deadline = Date.now() + withinMs;
   for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 1.2, longestPauseMs)) {
     const answer = await ask();

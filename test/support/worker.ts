@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
   bundleWorkflowCode,
@@ -11,13 +11,13 @@ import {
   type WorkerOptions,
   type WorkflowBundlePath,
 } from '@temporalio/worker';
-import { builtService } from '../../scripts/setup/build.mjs';
+import { builtDist } from '../../scripts/setup/build.mjs';
 import { withLock } from '../../scripts/setup/lock.mjs';
 import type { Activities } from '../../src/contracts/activities/index.ts';
 import type { Sealing } from '../../src/contracts/seal.ts';
 import { deployQueue, taskQueues } from '../../src/contracts/start-options.ts';
 import { sealedWorker } from '../../src/process/sealing.ts';
-import { auditSinks } from '../../src/process/workers.ts';
+import { auditSinks, traceSinks, type WorkWatchers } from '../../src/process/workers.ts';
 import { sharedThreadWorker } from '../../src/process/workflow-thread.ts';
 import { type TestNamespace, testSealing } from './temporal.ts';
 
@@ -41,8 +41,8 @@ export function workflowBundle(entry = theService, interceptors = [sealedModule]
 }
 
 async function keptBundle(entry: string, workflowInterceptorModules: string[]): Promise<WorkflowBundlePath> {
-  const built = builtService(root);
-  if (built !== undefined && entry === theService) return { codePath: join(dirname(built), 'workflow-bundle.js') };
+  const built = builtDist(root);
+  if (built !== undefined && entry === theService) return { codePath: join(built, 'workflow-bundle.js') };
   const folder = join(root, 'node_modules/.cache/landfall-test-bundles', entry.replaceAll('/', '-'));
   const codePath = join(folder, `${hashOfSources(entry)}.js`);
   if (existsSync(codePath)) return { codePath };
@@ -79,7 +79,7 @@ export const sealedSince = new Date('2026-11-29T00:00:00Z');
 /** How a history is replayed: also one that was recorded before anything was sealed. */
 export async function replayOptions({ namespace }: Pick<TestNamespace, 'namespace'> = { namespace: 'default' }) {
   const { dataConverter } = sealedWorker(namespace, { ...testSealing, since: sealedSince });
-  return { workflowBundle: await workflowBundle(), dataConverter };
+  return { workflowBundle: await workflowBundle(), dataConverter, sinks: auditSinks(() => undefined) };
 }
 
 /** The same for one that bundles its workflows itself. */
@@ -98,9 +98,11 @@ export async function startWorkers(
   activities: Activities | Record<string, (input: unknown) => Promise<unknown>>,
   {
     sealing = testSealing,
+    watchers = {},
     ...options
   }: Pick<WorkerOptions, 'maxCachedWorkflows' | 'maxConcurrentActivityTaskExecutions' | 'sinks'> & {
     readonly sealing?: Sealing;
+    readonly watchers?: WorkWatchers;
   } = {},
 ): Promise<TestWorkers> {
   const connection = await NativeConnection.connect({ address: temporal.address });
@@ -112,11 +114,11 @@ export async function startWorkers(
       namespace: temporal.namespace,
       taskQueue,
       activities,
-      sinks: auditSinks(() => undefined),
-      ...sealedWorker(temporal.namespace, sealing),
+      sinks: { ...auditSinks(() => undefined), ...traceSinks(watchers.spanEnded) },
+      ...sealedWorker(temporal.namespace, sealing, watchers.interceptors),
       maxHeartbeatThrottleInterval: '3s',
       shutdownGraceTime: '1s',
-      shutdownForceTime: '5s',
+      shutdownForceTime: '40s',
       ...options,
       ...(workflows && { workflowBundle: workflowBundleCode }),
     });

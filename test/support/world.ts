@@ -33,6 +33,8 @@ export interface WorldOptions {
   readonly configuration?: Readonly<Record<string, unknown>>;
   /** Merged into the service of `team/web`. */
   readonly service?: Readonly<Record<string, unknown>>;
+  /** Further services, of the registry's host. */
+  readonly services?: (host: string) => readonly Readonly<Record<string, unknown>>[];
   /** The embedded server instead of one of the test's own. */
   readonly embedded?: boolean;
   /** Secrets beside the world's own. */
@@ -62,8 +64,8 @@ export interface World {
   /** Starts Landfall (again); `quick`: with a build that notices in 3 s that it was killed. */
   start(timing?: Timing): Promise<RunningLandfall>;
   push(tag: string, image?: ImageOptions): Promise<Digest>;
-  /** The delivery that GitHub sends for a push. */
-  deliver(tag: string, digest: Digest, options?: { deliveryId?: string }): Promise<Response>;
+  /** The delivery that GitHub sends for a push; `path`: of another image than `team/web`. */
+  deliver(tag: string, digest: Digest, options?: { deliveryId?: string; path?: string }): Promise<Response>;
   rollout(tag: string, digest: Digest): WorkflowHandle;
   /** Waits until a rollout has a status, and answers its state. */
   until(tag: string, digest: Digest, status: RolloutStatus, withinMs?: number): Promise<RolloutState>;
@@ -126,6 +128,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
         ...(production && deliveryTo(production)),
         ...options.service,
       },
+      ...(options.services?.(host) ?? []),
     ],
   };
   await writeFile(join(folder, 'landfall.yaml'), stringify(configuration));
@@ -137,7 +140,6 @@ export async function startWorld(options: WorldOptions): Promise<World> {
     ...(options.embedded ? { TEMPORAL_ADDRESS: '' } : temporal.env),
   };
   let running: RunningLandfall | undefined;
-  const repository = `${host}/team/web` as Parameters<typeof rolloutId>[0];
   const idOf = (tag: string, digest: Digest): string => rolloutId('web', { tag: tag as Tag, digest });
   const world: World = {
     folder,
@@ -162,8 +164,8 @@ export async function startWorld(options: WorldOptions): Promise<World> {
       return running;
     },
     push: (tag, image = goodImage) => pushImage(registry, 'team/web', tag, image),
-    deliver: (tag, digest, { deliveryId = 'delivery' } = {}) => {
-      const body = JSON.stringify(githubPush(repository, tag, digest));
+    deliver: (tag, digest, { deliveryId = 'delivery', path = 'team/web' } = {}) => {
+      const body = JSON.stringify(githubPush(host, path, tag, digest));
       const signature = createHmac('sha256', webhookSecret).update(body).digest('hex');
       return fetch(`${webhooks}/webhook/image-published`, {
         method: 'POST',
@@ -222,19 +224,19 @@ async function stateIs(handle: WorkflowHandle, status: RolloutStatus): Promise<R
 }
 
 /** The documented form of GitHub's event, as a GitHub App gets it. */
-function githubPush(repository: string, tag: string, digest: Digest): unknown {
+function githubPush(host: string, path: string, tag: string, digest: Digest): unknown {
   return {
     action: 'published',
     registry_package: {
-      name: 'web',
+      name: path.slice(path.lastIndexOf('/') + 1),
       package_type: 'CONTAINER',
       package_version: {
         version: digest,
-        package_url: `${repository}:${tag}`,
+        package_url: `${host}/${path}:${tag}`,
         container_metadata: { tag: { name: tag, digest } },
       },
     },
-    repository: { full_name: 'team/web' },
+    repository: { full_name: path },
     sender: { login: 'octocat' },
   };
 }

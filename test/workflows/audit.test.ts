@@ -3,12 +3,16 @@ import { readFileSync } from 'node:fs';
 import { WithStartWorkflowOperation } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { Worker } from '@temporalio/worker';
-import { globalHoldUpdate, globalReleaseUpdate, stateQuery } from '../../src/contracts/messages.ts';
+import { globalHoldUpdate, globalReleaseUpdate } from '../../src/contracts/messages.ts';
 import { globalHoldId, globalHoldStartOptions } from '../../src/contracts/start-options.ts';
 import type { AuditEntry, DecisionEntry } from '../../src/domain/audit.ts';
 import type { Plan } from '../../src/domain/plan.ts';
+import { type ProgressEntry, stepSentence, verdictSentence } from '../../src/domain/progress.ts';
 import type { RolloutState } from '../../src/domain/rollout-state.ts';
+import { createOpenRollouts } from '../../src/operations/index.ts';
 import { auditSinks } from '../../src/process/workers.ts';
+import { createMetrics } from '../../src/telemetry/metrics.ts';
+import { passes } from '../support/fake-activities.ts';
 import { delivered, digestOf, stageOf } from '../support/plans.ts';
 import { eventually } from '../support/wait.ts';
 import { replayOptions } from '../support/worker.ts';
@@ -19,11 +23,19 @@ const stage = 'production';
 describe('decisions in the audit log', function () {
   this.timeout(90_000);
   let entries: AuditEntry[];
+  let moves: ProgressEntry[];
   // Without a cache every task replays the whole history: what was said before must not be said again.
-  const audited = { maxCachedWorkflows: 0, sinks: auditSinks((entry) => entries.push(entry)) };
-  const { temporal, world, work, push, until, say, laneOf, ...tests } = workflowTests('audited', audited);
+  const audited = {
+    maxCachedWorkflows: 0,
+    sinks: auditSinks(
+      (entry) => entries.push(entry),
+      (entry) => moves.push(entry),
+    ),
+  };
+  const { temporal, world, work, push, reached, say, laneOf, ...tests } = workflowTests('audited', audited);
   beforeEach(() => {
     entries = [];
+    moves = [];
   });
 
   const findings = async (): Promise<never> => {
@@ -33,8 +45,9 @@ describe('decisions in the audit log', function () {
     tests.aPlan({ stages: [stageOf(stage, { ...delivered, ...overrides })] });
   /** What differs, once so many are there; the rest is looked at here. */
   const decisions = async (wanted: number) => {
-    await eventually(`${wanted} decisions`, async () => entries.length >= wanted);
-    const made = entries as DecisionEntry[];
+    const taken = () => entries.filter((entry) => entry.event_type === 'decision_made');
+    await eventually(`${wanted} decisions`, async () => taken().length >= wanted);
+    const made: readonly DecisionEntry[] = taken();
     for (const { timestamp, event_type, outcome, status } of made) {
       assert.ok(Math.abs(Date.parse(timestamp) - Date.now()) < 60_000, timestamp);
       assert.deepEqual([event_type, outcome, status], ['decision_made', 'accepted', 'accepted']);
@@ -42,12 +55,12 @@ describe('decisions in the audit log', function () {
     return made.map(({ timestamp: _, event_type: __, outcome: ___, status: ____, ...entry }) => entry);
   };
 
-  it('of a rollout: one line for each that was accepted, with who, and none for those that were refused', async () => {
+  it('of a rollout: one line for each that was accepted, with who, and one for each that was refused, with why', async () => {
     await work({ 'check:scan': findings });
     const people = { from: [{ name: 'ann' }, { name: 'bob', github: 'bob-gh' }], required: 2, withinMs: 60_000 };
     const plan = aPlan({ approval: { ...people, selfApproval: true, verified: false } });
     const handle = await push(plan, 'one');
-    await until(handle, 'blocked');
+    await reached(handle, 'blocked');
     for (const [verb, decision] of [
       ['skip', { by: 'ann', step: 'scan' }],
       ['skip', { by: 'ann', step: 'scan', reason: 'known', proof: 'made up', earlier: 0 }],
@@ -57,17 +70,19 @@ describe('decisions in the audit log', function () {
       await assert.rejects(say(handle, verb, decision), verb);
     }
     await say(handle, 'retry', { by: 'ann', step: 'scan' });
-    await until(handle, 'blocked');
+    await reached(handle, 'blocked');
     await say(handle, 'skip', { by: 'ann', step: 'scan', reason: ' not\nreachable ', proof: 'proof of ann', earlier: 1 });
-    await until(handle, 'waiting');
+    await reached(handle, 'waiting');
     await assert.rejects(say(handle, 'approve', { by: 'mallory' }));
     await say(handle, 'approve', { by: 'ann', stage, reason: 'looks good' });
     await assert.rejects(say(handle, 'approve', { by: 'ann', stage }));
-    const { proposals, image } = (await handle.query(stateQuery)) as RolloutState;
-    const { branch = '', head = '' } = proposals[stage] ?? {};
-    world.reviews.set(branch, [{ by: 'Bob-GH', state: 'approved', commit: head, at: new Date().toISOString() }]);
+    const at = new Date().toISOString();
+    const branch = `landfall/${plan.service}-${stage}`;
+    world.reviews.set(branch, [{ by: 'Bob-GH', state: 'approved', commit: digestOf('one').slice(7, 47), at }]);
     await handle.signal('progress', { what: 'a review' });
-    assert.equal(((await handle.result()) as RolloutState).status, 'delivered');
+    const { status, proposals, image } = (await handle.result()) as RolloutState;
+    assert.equal(status, 'delivered');
+    assert.equal(proposals[stage]?.branch, branch);
     const about = {
       ...{
         services: [plan.service],
@@ -83,17 +98,29 @@ describe('decisions in the audit log', function () {
       { source: 'operator', action: 'approve', by: 'ann (unverified)', stage, step: 'approve', reason: 'looks good', ...about },
       { source: 'github', action: 'approve', by: 'bob', stage, step: 'approve', ...about },
     ]);
+    const refusals = entries.filter((entry) => entry.event_type === 'decision_refused');
+    assert.deepEqual(
+      refusals.map(({ action, by, reason, workflow }) => [action, by, reason.slice(0, 24), workflow === handle.workflowId]),
+      [
+        ['skip', 'ann (unverified)', 'a skip is a waiver and n', true],
+        ['skip', 'ann (unverified)', 'the proof is wrong', true],
+        ['retry', 'ann (unverified)', 'cannot retry: smoke is n', true],
+        ['approve', 'ann (unverified)', 'this rollout waits for n', true],
+        ['approve', 'mallory (unverified)', 'mallory may not approve ', true],
+        ['approve', 'ann (unverified)', 'ann has approved product', true],
+      ],
+    );
   });
 
   it('that end a rollout: reject and abort', async () => {
     await work({ 'check:scan': findings });
     const plan = aPlan();
     const rejected = await push(plan, 'bad');
-    await until(rejected, 'blocked');
+    await reached(rejected, 'blocked');
     await say(rejected, 'reject', { by: 'ann', reason: 'no' });
     await rejected.result();
     const aborted = await push(plan, 'worse');
-    await until(aborted, 'blocked');
+    await reached(aborted, 'blocked');
     await say(aborted, 'abort', { by: 'bob' });
     await aborted.result();
     assert.deepEqual(
@@ -122,10 +149,7 @@ describe('decisions in the audit log', function () {
     await assert.rejects(say(lane, 'quarantine', { by, digest: digestOf('other') }));
     await say(lane, 'unquarantine', { by, digest: digestOf('other') });
     const { workflow: promotion } = await say<{ workflow: string }>(lane, 'promote', { by, stage, digest: digestOf('early') });
-    await eventually('the promotion', async () => {
-      const { stages } = await lane.query<{ stages: Record<string, { running?: { digest: string }; holder?: unknown }> }>('lane');
-      return stages[stage]?.running?.digest === digestOf('early') && stages[stage]?.holder === undefined;
-    });
+    await temporal.client.workflow.getHandle(promotion).result();
     const { workflow: rollback } = await say<{ workflow: string }>(lane, 'rollback', { by, stage, reason: 'slow' });
     await eventually('the rollback', () =>
       temporal.client.workflow
@@ -173,7 +197,7 @@ describe('decisions in the audit log', function () {
     await work({ 'check:scan': findings });
     const plan = aPlan();
     const handle = await push(plan, 'replayed');
-    await until(handle, 'blocked');
+    await reached(handle, 'blocked');
     await say(handle, 'abort', { by: 'ann' });
     await handle.result();
     await decisions(1);
@@ -189,10 +213,74 @@ describe('decisions in the audit log', function () {
     assert.equal(entries.length, 1);
   });
 
+  it('and what becomes of each step is in the log once, as often as the history is replayed, and in the figures', async () => {
+    await work({ 'check:scan': findings });
+    const handle = await push(aPlan(), 'logged');
+    await reached(handle, 'blocked');
+    await say(handle, 'skip', { by: 'ann', reason: 'known' });
+    assert.equal(((await handle.result()) as RolloutState).status, 'delivered');
+    const { service } = moves[0] ?? {};
+    assert.deepEqual(new Set(moves.map(({ rollout }) => rollout)), new Set([handle.workflowId]));
+    const lines = moves
+      .filter(({ step }) => step?.status !== 'running')
+      .map(({ step, status, reason }) => (step === undefined ? verdictSentence(status, reason) : stepSentence(step)));
+    const names = lines.map((line) => line.replace(/ \(\d+\.\d s\)|: .*/g, ''));
+    assert.deepEqual(names, [...new Set(names)]);
+    for (const name of ['verify passed', 'scan blocked', 'scan skipped', `deploy (${stage}) passed`, `watch (${stage}) passed`]) {
+      assert.ok(names.includes(name), `${name} of ${names}`);
+    }
+    assert.equal(names.at(-1), 'delivered');
+    const metrics = createMetrics();
+    for (const entry of moves) metrics.moved(entry);
+    const figures = await metrics.registry.metrics();
+    for (const figure of [
+      `landfall_rollouts_ended_total{service="${service}",end="delivered"} 1`,
+      `landfall_deploys_total{service="${service}",stage="${stage}"} 1`,
+      'landfall_step_failures_total{step="scan",failure="Vulnerable"} 1',
+      'landfall_step_duration_seconds_count{step="scan",status="skipped"} 1',
+      `landfall_time_to_healthy_seconds_count{service="${service}",stage="${stage}"} 1`,
+      `landfall_time_to_delivered_seconds_count{service="${service}"} 1`,
+    ]) {
+      assert.ok(figures.includes(figure), `${figure} of\n${figures}`);
+    }
+  });
+
+  it('that wait for a person are figures, with the age of the oldest, and nothing is said while Temporal is away', async () => {
+    await work({ 'check:scan': async ({ plan }) => (plan.stages[0]?.approval ? passes() : await findings()) });
+    const approval = { from: [{ name: 'ann' }], required: 1, withinMs: 60_000, selfApproval: true, verified: false };
+    const [blocked, asking] = [aPlan(), aPlan({ approval })];
+    await reached(await push(blocked, 'blocked'), 'blocked');
+    await reached(await push(asking, 'asking'), 'waiting');
+    const read = createOpenRollouts(temporal.client);
+    // Lists lag behind a little.
+    await eventually('both decisions', async () => (await read()).filter(({ decision }) => decision !== undefined).length === 2);
+    const metrics = createMetrics();
+    metrics.showOpen(read);
+    const figures = await metrics.text();
+    for (const figure of [
+      'landfall_temporal_reachable 1',
+      `landfall_rollouts{service="${blocked.service}",status="blocked"} 1`,
+      `landfall_rollouts{service="${asking.service}",status="waiting"} 1`,
+      `landfall_lane_depth{service="${asking.service}"} 1`,
+      `landfall_decisions_waiting{service="${blocked.service}",kind="blocked"} 1`,
+      `landfall_decisions_waiting{service="${asking.service}",kind="approval"} 1`,
+    ]) {
+      assert.ok(figures.includes(figure), `${figure} of\n${figures}`);
+    }
+    assert.match(figures, /landfall_oldest_decision_age_seconds\{kind="blocked"\} [1-9\d]/);
+    const away = createMetrics();
+    away.showOpen(async () => {
+      throw new Error('it does not answer');
+    });
+    const silent = await away.text();
+    assert.match(silent, /^landfall_temporal_reachable 0$/m);
+    assert.doesNotMatch(silent, /^landfall_rollouts\{/m);
+  });
+
   it('are taken by a worker that has nowhere to say them', async () => {
     await work({ 'check:scan': findings }, { maxCachedWorkflows: 0 });
     const handle = await push(aPlan(), 'silent');
-    await until(handle, 'blocked');
+    await reached(handle, 'blocked');
     await say(handle, 'skip', { by: 'ann', reason: 'known' });
     assert.equal(((await handle.result()) as RolloutState).status, 'delivered');
     assert.deepEqual(entries, []);

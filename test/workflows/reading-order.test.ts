@@ -17,8 +17,8 @@ const inOrder = [
   'decisions.ts',
   'record.ts',
 ];
-/** What leaves the workflow, to activities and to the audit log, and the answers to updates, which a delivery does not ask for. */
-const notFollowed = ['steps/proxies.ts', '../audit.ts', '../operator-decision.ts'];
+/** What leaves the workflow, to activities, to the log, to the audit log and to traces, and the answers to updates, which a delivery does not ask for. */
+const notFollowed = ['steps/proxies.ts', '../audit.ts', '../progress.ts', '../operator-decision.ts', '../traced.ts'];
 /** A rollback merges what it has proposed. */
 const returns = ['delivery/rollback.ts calls delivery/merge.ts'];
 

@@ -46,8 +46,8 @@ var require_tunnel = __commonJS({
     "use strict";
     var net = __require("net");
     var tls = __require("tls");
-    var http = __require("http");
-    var https = __require("https");
+    var http2 = __require("http");
+    var https2 = __require("https");
     var events = __require("events");
     var assert2 = __require("assert");
     var util = __require("util");
@@ -57,24 +57,24 @@ var require_tunnel = __commonJS({
     exports.httpsOverHttps = httpsOverHttps2;
     function httpOverHttp2(options) {
       var agent = new TunnelingAgent(options);
-      agent.request = http.request;
+      agent.request = http2.request;
       return agent;
     }
     function httpsOverHttp2(options) {
       var agent = new TunnelingAgent(options);
-      agent.request = http.request;
+      agent.request = http2.request;
       agent.createSocket = createSecureSocket;
       agent.defaultPort = 443;
       return agent;
     }
     function httpOverHttps2(options) {
       var agent = new TunnelingAgent(options);
-      agent.request = https.request;
+      agent.request = https2.request;
       return agent;
     }
     function httpsOverHttps2(options) {
       var agent = new TunnelingAgent(options);
-      agent.request = https.request;
+      agent.request = https2.request;
       agent.createSocket = createSecureSocket;
       agent.defaultPort = 443;
       return agent;
@@ -83,7 +83,7 @@ var require_tunnel = __commonJS({
       var self = this;
       self.options = options || {};
       self.proxyOptions = self.options.proxy || {};
-      self.maxSockets = self.options.maxSockets || http.Agent.defaultMaxSockets;
+      self.maxSockets = self.options.maxSockets || http2.Agent.defaultMaxSockets;
       self.requests = [];
       self.sockets = [];
       self.on("free", function onFree(socket, host, port, localAddress) {
@@ -6174,7 +6174,7 @@ var require_client_h1 = __commonJS({
         } else {
           socket[kReset] = true;
         }
-        const pause2 = request.onHeaders(statusCode, headers, this.resume, statusText) === false;
+        const pause3 = request.onHeaders(statusCode, headers, this.resume, statusText) === false;
         if (request.aborted) {
           return -1;
         }
@@ -6188,7 +6188,7 @@ var require_client_h1 = __commonJS({
           socket[kBlocking] = false;
           client[kResume]();
         }
-        return pause2 ? constants3.ERROR.PAUSED : 0;
+        return pause3 ? constants3.ERROR.PAUSED : 0;
       }
       onBody(buf) {
         const { client, socket, statusCode, maxResponseSize } = this;
@@ -7628,7 +7628,7 @@ var require_client = __commonJS({
     "use strict";
     var assert2 = __require("node:assert");
     var net = __require("node:net");
-    var http = __require("node:http");
+    var http2 = __require("node:http");
     var util = require_util();
     var { channels } = require_diagnostics();
     var Request = require_request();
@@ -7817,7 +7817,7 @@ var require_client = __commonJS({
         this[kUrl] = util.parseOrigin(url2);
         this[kConnector] = connect2;
         this[kPipelining] = pipelining != null ? pipelining : 1;
-        this[kMaxHeadersSize] = maxHeaderSize || http.maxHeaderSize;
+        this[kMaxHeadersSize] = maxHeaderSize || http2.maxHeaderSize;
         this[kKeepAliveDefaultTimeout] = keepAliveTimeout == null ? 4e3 : keepAliveTimeout;
         this[kKeepAliveMaxTimeout] = keepAliveMaxTimeout == null ? 6e5 : keepAliveMaxTimeout;
         this[kKeepAliveTimeoutThreshold] = keepAliveTimeoutThreshold == null ? 2e3 : keepAliveTimeoutThreshold;
@@ -8624,7 +8624,7 @@ var require_agent = __commonJS({
     function defaultFactory(origin, opts) {
       return opts && opts.connections === 1 ? new Client(origin, opts) : new Pool(origin, opts);
     }
-    var Agent2 = class extends DispatcherBase {
+    var Agent4 = class extends DispatcherBase {
       constructor({ factory = defaultFactory, maxRedirections = 0, connect, tls, ...options } = {}) {
         if (typeof factory !== "function") {
           throw new InvalidArgumentError("factory must be a function.");
@@ -8699,7 +8699,7 @@ var require_agent = __commonJS({
         await Promise.all(destroyPromises);
       }
     };
-    module.exports = Agent2;
+    module.exports = Agent4;
   }
 });
 
@@ -8709,7 +8709,7 @@ var require_proxy_agent = __commonJS({
     "use strict";
     var { kProxy, kClose, kDestroy, kDispatch, kInterceptors } = require_symbols();
     var { URL: URL2 } = __require("node:url");
-    var Agent2 = require_agent();
+    var Agent4 = require_agent();
     var Pool = require_pool();
     var DispatcherBase = require_dispatcher_base();
     var { InvalidArgumentError, RequestAbortedError, SecureProxyConnectionError } = require_errors();
@@ -8824,7 +8824,7 @@ var require_proxy_agent = __commonJS({
           return agentFactory(origin2, options);
         };
         this[kClient] = clientFactory(url2, { connect });
-        this[kAgent] = new Agent2({
+        this[kAgent] = new Agent4({
           ...opts,
           factory,
           connect: async (opts2, callback) => {
@@ -8933,7 +8933,7 @@ var require_env_http_proxy_agent = __commonJS({
     var DispatcherBase = require_dispatcher_base();
     var { kClose, kDestroy, kClosed, kDestroyed, kDispatch, kNoProxyAgent, kHttpProxyAgent, kHttpsProxyAgent } = require_symbols();
     var ProxyAgent3 = require_proxy_agent();
-    var Agent2 = require_agent();
+    var Agent4 = require_agent();
     var DEFAULT_PORTS = {
       "http:": 80,
       "https:": 443
@@ -8953,7 +8953,7 @@ var require_env_http_proxy_agent = __commonJS({
           });
         }
         const { httpProxy, httpsProxy, noProxy, ...agentOpts } = opts;
-        this[kNoProxyAgent] = new Agent2(agentOpts);
+        this[kNoProxyAgent] = new Agent4(agentOpts);
         const HTTP_PROXY = httpProxy ?? process.env.http_proxy ?? process.env.HTTP_PROXY;
         if (HTTP_PROXY) {
           this[kHttpProxyAgent] = new ProxyAgent3({ ...agentOpts, uri: HTTP_PROXY });
@@ -10854,9 +10854,9 @@ var require_mock_utils = __commonJS({
       if (mockDispatch2.data.callback) {
         mockDispatch2.data = { ...mockDispatch2.data, ...mockDispatch2.data.callback(opts) };
       }
-      const { data: { statusCode, data, headers, trailers, error: error63 }, delay, persist } = mockDispatch2;
+      const { data: { statusCode, data, headers, trailers, error: error63 }, delay, persist: persist2 } = mockDispatch2;
       const { timesInvoked, times } = mockDispatch2;
-      mockDispatch2.consumed = !persist && timesInvoked >= times;
+      mockDispatch2.consumed = !persist2 && timesInvoked >= times;
       mockDispatch2.pending = timesInvoked < times;
       if (error63 !== null) {
         deleteMockDispatch(this[kDispatches], key);
@@ -11276,14 +11276,14 @@ var require_pending_interceptors_formatter = __commonJS({
       }
       format(pendingInterceptors) {
         const withPrettyHeaders = pendingInterceptors.map(
-          ({ method, path, data: { statusCode }, persist, times, timesInvoked, origin }) => ({
+          ({ method, path, data: { statusCode }, persist: persist2, times, timesInvoked, origin }) => ({
             Method: method,
             Origin: origin,
             Path: path,
             "Status code": statusCode,
-            Persistent: persist ? PERSISTENT : NOT_PERSISTENT,
+            Persistent: persist2 ? PERSISTENT : NOT_PERSISTENT,
             Invocations: timesInvoked,
-            Remaining: persist ? Infinity : times - timesInvoked
+            Remaining: persist2 ? Infinity : times - timesInvoked
           })
         );
         this.logger.table(withPrettyHeaders);
@@ -11298,7 +11298,7 @@ var require_mock_agent = __commonJS({
   "node_modules/@actions/http-client/node_modules/undici/lib/mock/mock-agent.js"(exports, module) {
     "use strict";
     var { kClients } = require_symbols();
-    var Agent2 = require_agent();
+    var Agent4 = require_agent();
     var {
       kAgent,
       kMockAgentSet,
@@ -11325,7 +11325,7 @@ var require_mock_agent = __commonJS({
         if (opts?.agent && typeof opts.agent.dispatch !== "function") {
           throw new InvalidArgumentError("Argument opts.agent must implement Agent");
         }
-        const agent = opts?.agent ? opts.agent : new Agent2(opts);
+        const agent = opts?.agent ? opts.agent : new Agent4(opts);
         this[kAgent] = agent;
         this[kClients] = agent[kClients];
         this[kOptions] = buildMockOptions(opts);
@@ -11429,9 +11429,9 @@ var require_global2 = __commonJS({
     "use strict";
     var globalDispatcher = /* @__PURE__ */ Symbol.for("undici.globalDispatcher.1");
     var { InvalidArgumentError } = require_errors();
-    var Agent2 = require_agent();
+    var Agent4 = require_agent();
     if (getGlobalDispatcher() === void 0) {
-      setGlobalDispatcher(new Agent2());
+      setGlobalDispatcher(new Agent4());
     }
     function setGlobalDispatcher(agent) {
       if (!agent || typeof agent.dispatch !== "function") {
@@ -19022,7 +19022,7 @@ var require_undici = __commonJS({
     var Dispatcher2 = require_dispatcher();
     var Pool = require_pool();
     var BalancedPool = require_balanced_pool();
-    var Agent2 = require_agent();
+    var Agent4 = require_agent();
     var ProxyAgent3 = require_proxy_agent();
     var EnvHttpProxyAgent = require_env_http_proxy_agent();
     var RetryAgent = require_retry_agent();
@@ -19045,7 +19045,7 @@ var require_undici = __commonJS({
     module.exports.Client = Client;
     module.exports.Pool = Pool;
     module.exports.BalancedPool = BalancedPool;
-    module.exports.Agent = Agent2;
+    module.exports.Agent = Agent4;
     module.exports.ProxyAgent = ProxyAgent3;
     module.exports.EnvHttpProxyAgent = EnvHttpProxyAgent;
     module.exports.RetryAgent = RetryAgent;
@@ -33607,7 +33607,7 @@ var require_client_h12 = __commonJS({
         } else {
           socket[kReset] = true;
         }
-        const pause2 = request.onHeaders(statusCode, headers, this.resume, statusText) === false;
+        const pause3 = request.onHeaders(statusCode, headers, this.resume, statusText) === false;
         if (request.aborted) {
           return -1;
         }
@@ -33621,7 +33621,7 @@ var require_client_h12 = __commonJS({
           socket[kBlocking] = false;
           client[kResume]();
         }
-        return pause2 ? constants3.ERROR.PAUSED : 0;
+        return pause3 ? constants3.ERROR.PAUSED : 0;
       }
       /**
        * @param {Buffer} buf
@@ -35139,7 +35139,7 @@ var require_client2 = __commonJS({
     "use strict";
     var assert2 = __require("node:assert");
     var net = __require("node:net");
-    var http = __require("node:http");
+    var http2 = __require("node:http");
     var util = require_util9();
     var { ClientStats } = require_stats();
     var { channels } = require_diagnostics2();
@@ -35197,7 +35197,7 @@ var require_client2 = __commonJS({
     var connectH1 = require_client_h12();
     var connectH2 = require_client_h22();
     var kClosedResolve = /* @__PURE__ */ Symbol("kClosedResolve");
-    var getDefaultNodeMaxHeaderSize = http && http.maxHeaderSize && Number.isInteger(http.maxHeaderSize) && http.maxHeaderSize > 0 ? () => http.maxHeaderSize : () => {
+    var getDefaultNodeMaxHeaderSize = http2 && http2.maxHeaderSize && Number.isInteger(http2.maxHeaderSize) && http2.maxHeaderSize > 0 ? () => http2.maxHeaderSize : () => {
       throw new InvalidArgumentError("http module not available or http.maxHeaderSize invalid");
     };
     var noop = () => {
@@ -36301,7 +36301,7 @@ var require_agent2 = __commonJS({
     function defaultFactory(origin, opts) {
       return opts && opts.connections === 1 ? new Client(origin, opts) : new Pool(origin, opts);
     }
-    var Agent2 = class extends DispatcherBase {
+    var Agent4 = class extends DispatcherBase {
       constructor({ factory = defaultFactory, maxOrigins = Infinity, connect, tls, ...options } = {}) {
         if (typeof factory !== "function") {
           throw new InvalidArgumentError("factory must be a function.");
@@ -36413,7 +36413,7 @@ var require_agent2 = __commonJS({
         return allClientStats;
       }
     };
-    module.exports = Agent2;
+    module.exports = Agent4;
   }
 });
 
@@ -37119,7 +37119,7 @@ var require_proxy_agent2 = __commonJS({
   "node_modules/undici/lib/dispatcher/proxy-agent.js"(exports, module) {
     "use strict";
     var { kProxy, kClose, kDestroy, kDispatch } = require_symbols6();
-    var Agent2 = require_agent2();
+    var Agent4 = require_agent2();
     var Pool = require_pool2();
     var DispatcherBase = require_dispatcher_base2();
     var { InvalidArgumentError, RequestAbortedError, SecureProxyConnectionError } = require_errors3();
@@ -37250,7 +37250,7 @@ var require_proxy_agent2 = __commonJS({
         } else {
           this[kClient] = clientFactory(url2, { connect });
         }
-        this[kAgent] = new Agent2({
+        this[kAgent] = new Agent4({
           ...opts,
           factory,
           connect: async (opts2, callback) => {
@@ -37378,7 +37378,7 @@ var require_env_http_proxy_agent2 = __commonJS({
     var DispatcherBase = require_dispatcher_base2();
     var { kClose, kDestroy, kClosed, kDestroyed, kDispatch, kNoProxyAgent, kHttpProxyAgent, kHttpsProxyAgent } = require_symbols6();
     var ProxyAgent3 = require_proxy_agent2();
-    var Agent2 = require_agent2();
+    var Agent4 = require_agent2();
     var DEFAULT_PORTS = {
       "http:": 80,
       "https:": 443
@@ -37391,7 +37391,7 @@ var require_env_http_proxy_agent2 = __commonJS({
         super();
         this.#opts = opts;
         const { httpProxy, httpsProxy, noProxy, ...agentOpts } = opts;
-        this[kNoProxyAgent] = new Agent2(agentOpts);
+        this[kNoProxyAgent] = new Agent4(agentOpts);
         const HTTP_PROXY = httpProxy ?? process.env.http_proxy ?? process.env.HTTP_PROXY;
         if (HTTP_PROXY) {
           this[kHttpProxyAgent] = new ProxyAgent3({ ...agentOpts, uri: HTTP_PROXY });
@@ -39469,9 +39469,9 @@ var require_mock_utils2 = __commonJS({
       if (mockDispatch2.data.callback) {
         mockDispatch2.data = { ...mockDispatch2.data, ...mockDispatch2.data.callback(opts) };
       }
-      const { data: { statusCode, data, headers, trailers, error: error63 }, delay, persist } = mockDispatch2;
+      const { data: { statusCode, data, headers, trailers, error: error63 }, delay, persist: persist2 } = mockDispatch2;
       const { timesInvoked, times } = mockDispatch2;
-      mockDispatch2.consumed = !persist && timesInvoked >= times;
+      mockDispatch2.consumed = !persist2 && timesInvoked >= times;
       mockDispatch2.pending = timesInvoked < times;
       if (error63 !== null) {
         deleteMockDispatch(this[kDispatches], key);
@@ -40118,14 +40118,14 @@ var require_pending_interceptors_formatter2 = __commonJS({
       }
       format(pendingInterceptors) {
         const withPrettyHeaders = pendingInterceptors.map(
-          ({ method, path, data: { statusCode }, persist, times, timesInvoked, origin }) => ({
+          ({ method, path, data: { statusCode }, persist: persist2, times, timesInvoked, origin }) => ({
             Method: method,
             Origin: origin,
             Path: path,
             "Status code": statusCode,
-            Persistent: persist ? PERSISTENT : NOT_PERSISTENT,
+            Persistent: persist2 ? PERSISTENT : NOT_PERSISTENT,
             Invocations: timesInvoked,
-            Remaining: persist ? Infinity : times - timesInvoked
+            Remaining: persist2 ? Infinity : times - timesInvoked
           })
         );
         this.logger.table(withPrettyHeaders);
@@ -40140,7 +40140,7 @@ var require_mock_agent2 = __commonJS({
   "node_modules/undici/lib/mock/mock-agent.js"(exports, module) {
     "use strict";
     var { kClients } = require_symbols6();
-    var Agent2 = require_agent2();
+    var Agent4 = require_agent2();
     var {
       kAgent,
       kMockAgentSet,
@@ -40178,7 +40178,7 @@ var require_mock_agent2 = __commonJS({
         if (opts?.agent && typeof opts.agent.dispatch !== "function") {
           throw new InvalidArgumentError("Argument opts.agent must implement Agent");
         }
-        const agent = opts?.agent ? opts.agent : new Agent2(opts);
+        const agent = opts?.agent ? opts.agent : new Agent4(opts);
         this[kAgent] = agent;
         this[kClients] = agent[kClients];
         this[kOptions] = mockOptions;
@@ -40409,7 +40409,7 @@ var require_snapshot_utils = __commonJS({
 var require_snapshot_recorder = __commonJS({
   "node_modules/undici/lib/mock/snapshot-recorder.js"(exports, module) {
     "use strict";
-    var { writeFile: writeFile2, readFile: readFile2, mkdir: mkdir2 } = __require("node:fs/promises");
+    var { writeFile: writeFile2, readFile: readFile3, mkdir: mkdir2 } = __require("node:fs/promises");
     var { dirname, resolve } = __require("node:path");
     var { setTimeout: setTimeout2, clearTimeout: clearTimeout2 } = __require("node:timers");
     var { InvalidArgumentError, UndiciError } = require_errors3();
@@ -40611,7 +40611,7 @@ var require_snapshot_recorder = __commonJS({
           throw new InvalidArgumentError("Snapshot path is required");
         }
         try {
-          const data = await readFile2(resolve(path), "utf8");
+          const data = await readFile3(resolve(path), "utf8");
           const parsed = JSON.parse(data);
           if (Array.isArray(parsed)) {
             this.#snapshots.clear();
@@ -40785,7 +40785,7 @@ var require_snapshot_recorder = __commonJS({
 var require_snapshot_agent = __commonJS({
   "node_modules/undici/lib/mock/snapshot-agent.js"(exports, module) {
     "use strict";
-    var Agent2 = require_agent2();
+    var Agent4 = require_agent2();
     var MockAgent = require_mock_agent2();
     var { SnapshotRecorder } = require_snapshot_recorder();
     var WrapHandler = require_wrap_handler();
@@ -40836,7 +40836,7 @@ var require_snapshot_agent = __commonJS({
         });
         this[kSnapshotLoaded] = false;
         if (this[kSnapshotMode] === "record" || this[kSnapshotMode] === "update" || this[kSnapshotMode] === "playback" && opts.excludeUrls && opts.excludeUrls.length > 0) {
-          this[kRealAgent] = new Agent2(opts);
+          this[kRealAgent] = new Agent4(opts);
         }
         if ((this[kSnapshotMode] === "playback" || this[kSnapshotMode] === "update") && this[kSnapshotPath]) {
           this.loadSnapshots().catch(() => {
@@ -41075,9 +41075,9 @@ var require_global4 = __commonJS({
     var globalDispatcher = /* @__PURE__ */ Symbol.for("undici.globalDispatcher.2");
     var legacyGlobalDispatcher = /* @__PURE__ */ Symbol.for("undici.globalDispatcher.1");
     var { InvalidArgumentError } = require_errors3();
-    var Agent2 = require_agent2();
+    var Agent4 = require_agent2();
     if (getGlobalDispatcher() === void 0) {
-      setGlobalDispatcher(new Agent2());
+      setGlobalDispatcher(new Agent4());
     }
     function setGlobalDispatcher(agent) {
       if (!agent || typeof agent.dispatch !== "function") {
@@ -52935,7 +52935,7 @@ var require_undici2 = __commonJS({
     var Pool = require_pool2();
     var BalancedPool = require_balanced_pool2();
     var RoundRobinPool = require_round_robin_pool();
-    var Agent2 = require_agent2();
+    var Agent4 = require_agent2();
     var ProxyAgent3 = require_proxy_agent2();
     var Socks5ProxyAgent = require_socks5_proxy_agent();
     var EnvHttpProxyAgent = require_env_http_proxy_agent2();
@@ -52962,7 +52962,7 @@ var require_undici2 = __commonJS({
     module.exports.Pool = Pool;
     module.exports.BalancedPool = BalancedPool;
     module.exports.RoundRobinPool = RoundRobinPool;
-    module.exports.Agent = Agent2;
+    module.exports.Agent = Agent4;
     module.exports.ProxyAgent = ProxyAgent3;
     module.exports.Socks5ProxyAgent = Socks5ProxyAgent;
     module.exports.EnvHttpProxyAgent = EnvHttpProxyAgent;
@@ -53227,8 +53227,112 @@ function prepareKeyValueMessage(key, value) {
 import * as os4 from "os";
 
 // node_modules/@actions/http-client/lib/index.js
+import * as http from "http";
+import * as https from "https";
+
+// node_modules/@actions/http-client/lib/proxy.js
+function getProxyUrl(reqUrl) {
+  const usingSsl = reqUrl.protocol === "https:";
+  if (checkBypass(reqUrl)) {
+    return void 0;
+  }
+  const proxyVar = (() => {
+    if (usingSsl) {
+      return process.env["https_proxy"] || process.env["HTTPS_PROXY"];
+    } else {
+      return process.env["http_proxy"] || process.env["HTTP_PROXY"];
+    }
+  })();
+  if (proxyVar) {
+    try {
+      return new DecodedURL(proxyVar);
+    } catch (_a3) {
+      if (!proxyVar.startsWith("http://") && !proxyVar.startsWith("https://"))
+        return new DecodedURL(`http://${proxyVar}`);
+    }
+  } else {
+    return void 0;
+  }
+}
+function checkBypass(reqUrl) {
+  if (!reqUrl.hostname) {
+    return false;
+  }
+  const reqHost = reqUrl.hostname;
+  if (isLoopbackAddress(reqHost)) {
+    return true;
+  }
+  const noProxy = process.env["no_proxy"] || process.env["NO_PROXY"] || "";
+  if (!noProxy) {
+    return false;
+  }
+  let reqPort;
+  if (reqUrl.port) {
+    reqPort = Number(reqUrl.port);
+  } else if (reqUrl.protocol === "http:") {
+    reqPort = 80;
+  } else if (reqUrl.protocol === "https:") {
+    reqPort = 443;
+  }
+  const upperReqHosts = [reqUrl.hostname.toUpperCase()];
+  if (typeof reqPort === "number") {
+    upperReqHosts.push(`${upperReqHosts[0]}:${reqPort}`);
+  }
+  for (const upperNoProxyItem of noProxy.split(",").map((x) => x.trim().toUpperCase()).filter((x) => x)) {
+    if (upperNoProxyItem === "*" || upperReqHosts.some((x) => x === upperNoProxyItem || x.endsWith(`.${upperNoProxyItem}`) || upperNoProxyItem.startsWith(".") && x.endsWith(`${upperNoProxyItem}`))) {
+      return true;
+    }
+  }
+  return false;
+}
+function isLoopbackAddress(host) {
+  const hostLower = host.toLowerCase();
+  return hostLower === "localhost" || hostLower.startsWith("127.") || hostLower.startsWith("[::1]") || hostLower.startsWith("[0:0:0:0:0:0:0:1]");
+}
+var DecodedURL = class extends URL {
+  constructor(url2, base) {
+    super(url2, base);
+    this._decodedUsername = decodeURIComponent(super.username);
+    this._decodedPassword = decodeURIComponent(super.password);
+  }
+  get username() {
+    return this._decodedUsername;
+  }
+  get password() {
+    return this._decodedPassword;
+  }
+};
+
+// node_modules/@actions/http-client/lib/index.js
 var tunnel = __toESM(require_tunnel2(), 1);
 var import_undici = __toESM(require_undici(), 1);
+var __awaiter = function(thisArg, _arguments, P, generator) {
+  function adopt(value) {
+    return value instanceof P ? value : new P(function(resolve) {
+      resolve(value);
+    });
+  }
+  return new (P || (P = Promise))(function(resolve, reject) {
+    function fulfilled(value) {
+      try {
+        step(generator.next(value));
+      } catch (e) {
+        reject(e);
+      }
+    }
+    function rejected(value) {
+      try {
+        step(generator["throw"](value));
+      } catch (e) {
+        reject(e);
+      }
+    }
+    function step(result) {
+      result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected);
+    }
+    step((generator = generator.apply(thisArg, _arguments || [])).next());
+  });
+};
 var HttpCodes;
 (function(HttpCodes2) {
   HttpCodes2[HttpCodes2["OK"] = 200] = "OK";
@@ -53280,11 +53384,560 @@ var HttpResponseRetryCodes = [
   HttpCodes.ServiceUnavailable,
   HttpCodes.GatewayTimeout
 ];
+var RetryableHttpVerbs = ["OPTIONS", "GET", "DELETE", "HEAD"];
+var ExponentialBackoffCeiling = 10;
+var ExponentialBackoffTimeSlice = 5;
+var HttpClientError = class _HttpClientError extends Error {
+  constructor(message, statusCode) {
+    super(message);
+    this.name = "HttpClientError";
+    this.statusCode = statusCode;
+    Object.setPrototypeOf(this, _HttpClientError.prototype);
+  }
+};
+var HttpClientResponse = class {
+  constructor(message) {
+    this.message = message;
+  }
+  readBody() {
+    return __awaiter(this, void 0, void 0, function* () {
+      return new Promise((resolve) => __awaiter(this, void 0, void 0, function* () {
+        let output2 = Buffer.alloc(0);
+        this.message.on("data", (chunk) => {
+          output2 = Buffer.concat([output2, chunk]);
+        });
+        this.message.on("end", () => {
+          resolve(output2.toString());
+        });
+      }));
+    });
+  }
+  readBodyBuffer() {
+    return __awaiter(this, void 0, void 0, function* () {
+      return new Promise((resolve) => __awaiter(this, void 0, void 0, function* () {
+        const chunks = [];
+        this.message.on("data", (chunk) => {
+          chunks.push(chunk);
+        });
+        this.message.on("end", () => {
+          resolve(Buffer.concat(chunks));
+        });
+      }));
+    });
+  }
+};
+var HttpClient = class {
+  constructor(userAgent, handlers, requestOptions) {
+    this._ignoreSslError = false;
+    this._allowRedirects = true;
+    this._allowRedirectDowngrade = false;
+    this._maxRedirects = 50;
+    this._allowRetries = false;
+    this._maxRetries = 1;
+    this._keepAlive = false;
+    this._disposed = false;
+    this.userAgent = this._getUserAgentWithOrchestrationId(userAgent);
+    this.handlers = handlers || [];
+    this.requestOptions = requestOptions;
+    if (requestOptions) {
+      if (requestOptions.ignoreSslError != null) {
+        this._ignoreSslError = requestOptions.ignoreSslError;
+      }
+      this._socketTimeout = requestOptions.socketTimeout;
+      if (requestOptions.allowRedirects != null) {
+        this._allowRedirects = requestOptions.allowRedirects;
+      }
+      if (requestOptions.allowRedirectDowngrade != null) {
+        this._allowRedirectDowngrade = requestOptions.allowRedirectDowngrade;
+      }
+      if (requestOptions.maxRedirects != null) {
+        this._maxRedirects = Math.max(requestOptions.maxRedirects, 0);
+      }
+      if (requestOptions.keepAlive != null) {
+        this._keepAlive = requestOptions.keepAlive;
+      }
+      if (requestOptions.allowRetries != null) {
+        this._allowRetries = requestOptions.allowRetries;
+      }
+      if (requestOptions.maxRetries != null) {
+        this._maxRetries = requestOptions.maxRetries;
+      }
+    }
+  }
+  options(requestUrl, additionalHeaders) {
+    return __awaiter(this, void 0, void 0, function* () {
+      return this.request("OPTIONS", requestUrl, null, additionalHeaders || {});
+    });
+  }
+  get(requestUrl, additionalHeaders) {
+    return __awaiter(this, void 0, void 0, function* () {
+      return this.request("GET", requestUrl, null, additionalHeaders || {});
+    });
+  }
+  del(requestUrl, additionalHeaders) {
+    return __awaiter(this, void 0, void 0, function* () {
+      return this.request("DELETE", requestUrl, null, additionalHeaders || {});
+    });
+  }
+  post(requestUrl, data, additionalHeaders) {
+    return __awaiter(this, void 0, void 0, function* () {
+      return this.request("POST", requestUrl, data, additionalHeaders || {});
+    });
+  }
+  patch(requestUrl, data, additionalHeaders) {
+    return __awaiter(this, void 0, void 0, function* () {
+      return this.request("PATCH", requestUrl, data, additionalHeaders || {});
+    });
+  }
+  put(requestUrl, data, additionalHeaders) {
+    return __awaiter(this, void 0, void 0, function* () {
+      return this.request("PUT", requestUrl, data, additionalHeaders || {});
+    });
+  }
+  head(requestUrl, additionalHeaders) {
+    return __awaiter(this, void 0, void 0, function* () {
+      return this.request("HEAD", requestUrl, null, additionalHeaders || {});
+    });
+  }
+  sendStream(verb, requestUrl, stream, additionalHeaders) {
+    return __awaiter(this, void 0, void 0, function* () {
+      return this.request(verb, requestUrl, stream, additionalHeaders);
+    });
+  }
+  /**
+   * Gets a typed object from an endpoint
+   * Be aware that not found returns a null.  Other errors (4xx, 5xx) reject the promise
+   */
+  getJson(requestUrl_1) {
+    return __awaiter(this, arguments, void 0, function* (requestUrl, additionalHeaders = {}) {
+      additionalHeaders[Headers2.Accept] = this._getExistingOrDefaultHeader(additionalHeaders, Headers2.Accept, MediaTypes.ApplicationJson);
+      const res = yield this.get(requestUrl, additionalHeaders);
+      return this._processResponse(res, this.requestOptions);
+    });
+  }
+  postJson(requestUrl_1, obj_1) {
+    return __awaiter(this, arguments, void 0, function* (requestUrl, obj, additionalHeaders = {}) {
+      const data = JSON.stringify(obj, null, 2);
+      additionalHeaders[Headers2.Accept] = this._getExistingOrDefaultHeader(additionalHeaders, Headers2.Accept, MediaTypes.ApplicationJson);
+      additionalHeaders[Headers2.ContentType] = this._getExistingOrDefaultContentTypeHeader(additionalHeaders, MediaTypes.ApplicationJson);
+      const res = yield this.post(requestUrl, data, additionalHeaders);
+      return this._processResponse(res, this.requestOptions);
+    });
+  }
+  putJson(requestUrl_1, obj_1) {
+    return __awaiter(this, arguments, void 0, function* (requestUrl, obj, additionalHeaders = {}) {
+      const data = JSON.stringify(obj, null, 2);
+      additionalHeaders[Headers2.Accept] = this._getExistingOrDefaultHeader(additionalHeaders, Headers2.Accept, MediaTypes.ApplicationJson);
+      additionalHeaders[Headers2.ContentType] = this._getExistingOrDefaultContentTypeHeader(additionalHeaders, MediaTypes.ApplicationJson);
+      const res = yield this.put(requestUrl, data, additionalHeaders);
+      return this._processResponse(res, this.requestOptions);
+    });
+  }
+  patchJson(requestUrl_1, obj_1) {
+    return __awaiter(this, arguments, void 0, function* (requestUrl, obj, additionalHeaders = {}) {
+      const data = JSON.stringify(obj, null, 2);
+      additionalHeaders[Headers2.Accept] = this._getExistingOrDefaultHeader(additionalHeaders, Headers2.Accept, MediaTypes.ApplicationJson);
+      additionalHeaders[Headers2.ContentType] = this._getExistingOrDefaultContentTypeHeader(additionalHeaders, MediaTypes.ApplicationJson);
+      const res = yield this.patch(requestUrl, data, additionalHeaders);
+      return this._processResponse(res, this.requestOptions);
+    });
+  }
+  /**
+   * Makes a raw http request.
+   * All other methods such as get, post, patch, and request ultimately call this.
+   * Prefer get, del, post and patch
+   */
+  request(verb, requestUrl, data, headers) {
+    return __awaiter(this, void 0, void 0, function* () {
+      if (this._disposed) {
+        throw new Error("Client has already been disposed.");
+      }
+      const parsedUrl = new URL(requestUrl);
+      let info2 = this._prepareRequest(verb, parsedUrl, headers);
+      const maxTries = this._allowRetries && RetryableHttpVerbs.includes(verb) ? this._maxRetries + 1 : 1;
+      let numTries = 0;
+      let response;
+      do {
+        response = yield this.requestRaw(info2, data);
+        if (response && response.message && response.message.statusCode === HttpCodes.Unauthorized) {
+          let authenticationHandler;
+          for (const handler of this.handlers) {
+            if (handler.canHandleAuthentication(response)) {
+              authenticationHandler = handler;
+              break;
+            }
+          }
+          if (authenticationHandler) {
+            return authenticationHandler.handleAuthentication(this, info2, data);
+          } else {
+            return response;
+          }
+        }
+        let redirectsRemaining = this._maxRedirects;
+        while (response.message.statusCode && HttpRedirectCodes.includes(response.message.statusCode) && this._allowRedirects && redirectsRemaining > 0) {
+          const redirectUrl = response.message.headers["location"];
+          if (!redirectUrl) {
+            break;
+          }
+          const parsedRedirectUrl = new URL(redirectUrl);
+          if (parsedUrl.protocol === "https:" && parsedUrl.protocol !== parsedRedirectUrl.protocol && !this._allowRedirectDowngrade) {
+            throw new Error("Redirect from HTTPS to HTTP protocol. This downgrade is not allowed for security reasons. If you want to allow this behavior, set the allowRedirectDowngrade option to true.");
+          }
+          yield response.readBody();
+          if (parsedRedirectUrl.hostname !== parsedUrl.hostname) {
+            for (const header in headers) {
+              if (header.toLowerCase() === "authorization") {
+                delete headers[header];
+              }
+            }
+          }
+          info2 = this._prepareRequest(verb, parsedRedirectUrl, headers);
+          response = yield this.requestRaw(info2, data);
+          redirectsRemaining--;
+        }
+        if (!response.message.statusCode || !HttpResponseRetryCodes.includes(response.message.statusCode)) {
+          return response;
+        }
+        numTries += 1;
+        if (numTries < maxTries) {
+          yield response.readBody();
+          yield this._performExponentialBackoff(numTries);
+        }
+      } while (numTries < maxTries);
+      return response;
+    });
+  }
+  /**
+   * Needs to be called if keepAlive is set to true in request options.
+   */
+  dispose() {
+    if (this._agent) {
+      this._agent.destroy();
+    }
+    this._disposed = true;
+  }
+  /**
+   * Raw request.
+   * @param info
+   * @param data
+   */
+  requestRaw(info2, data) {
+    return __awaiter(this, void 0, void 0, function* () {
+      return new Promise((resolve, reject) => {
+        function callbackForResult(err, res) {
+          if (err) {
+            reject(err);
+          } else if (!res) {
+            reject(new Error("Unknown error"));
+          } else {
+            resolve(res);
+          }
+        }
+        this.requestRawWithCallback(info2, data, callbackForResult);
+      });
+    });
+  }
+  /**
+   * Raw request with callback.
+   * @param info
+   * @param data
+   * @param onResult
+   */
+  requestRawWithCallback(info2, data, onResult) {
+    if (typeof data === "string") {
+      if (!info2.options.headers) {
+        info2.options.headers = {};
+      }
+      info2.options.headers["Content-Length"] = Buffer.byteLength(data, "utf8");
+    }
+    let callbackCalled = false;
+    function handleResult(err, res) {
+      if (!callbackCalled) {
+        callbackCalled = true;
+        onResult(err, res);
+      }
+    }
+    const req = info2.httpModule.request(info2.options, (msg) => {
+      const res = new HttpClientResponse(msg);
+      handleResult(void 0, res);
+    });
+    let socket;
+    req.on("socket", (sock) => {
+      socket = sock;
+    });
+    req.setTimeout(this._socketTimeout || 3 * 6e4, () => {
+      if (socket) {
+        socket.end();
+      }
+      handleResult(new Error(`Request timeout: ${info2.options.path}`));
+    });
+    req.on("error", function(err) {
+      handleResult(err);
+    });
+    if (data && typeof data === "string") {
+      req.write(data, "utf8");
+    }
+    if (data && typeof data !== "string") {
+      data.on("close", function() {
+        req.end();
+      });
+      data.pipe(req);
+    } else {
+      req.end();
+    }
+  }
+  /**
+   * Gets an http agent. This function is useful when you need an http agent that handles
+   * routing through a proxy server - depending upon the url and proxy environment variables.
+   * @param serverUrl  The server URL where the request will be sent. For example, https://api.github.com
+   */
+  getAgent(serverUrl) {
+    const parsedUrl = new URL(serverUrl);
+    return this._getAgent(parsedUrl);
+  }
+  getAgentDispatcher(serverUrl) {
+    const parsedUrl = new URL(serverUrl);
+    const proxyUrl = getProxyUrl(parsedUrl);
+    const useProxy = proxyUrl && proxyUrl.hostname;
+    if (!useProxy) {
+      return;
+    }
+    return this._getProxyAgentDispatcher(parsedUrl, proxyUrl);
+  }
+  _prepareRequest(method, requestUrl, headers) {
+    const info2 = {};
+    info2.parsedUrl = requestUrl;
+    const usingSsl = info2.parsedUrl.protocol === "https:";
+    info2.httpModule = usingSsl ? https : http;
+    const defaultPort = usingSsl ? 443 : 80;
+    info2.options = {};
+    info2.options.host = info2.parsedUrl.hostname;
+    info2.options.port = info2.parsedUrl.port ? parseInt(info2.parsedUrl.port) : defaultPort;
+    info2.options.path = (info2.parsedUrl.pathname || "") + (info2.parsedUrl.search || "");
+    info2.options.method = method;
+    info2.options.headers = this._mergeHeaders(headers);
+    if (this.userAgent != null) {
+      info2.options.headers["user-agent"] = this.userAgent;
+    }
+    info2.options.agent = this._getAgent(info2.parsedUrl);
+    if (this.handlers) {
+      for (const handler of this.handlers) {
+        handler.prepareRequest(info2.options);
+      }
+    }
+    return info2;
+  }
+  _mergeHeaders(headers) {
+    if (this.requestOptions && this.requestOptions.headers) {
+      return Object.assign({}, lowercaseKeys(this.requestOptions.headers), lowercaseKeys(headers || {}));
+    }
+    return lowercaseKeys(headers || {});
+  }
+  /**
+   * Gets an existing header value or returns a default.
+   * Handles converting number header values to strings since HTTP headers must be strings.
+   * Note: This returns string | string[] since some headers can have multiple values.
+   * For headers that must always be a single string (like Content-Type), use the
+   * specialized _getExistingOrDefaultContentTypeHeader method instead.
+   */
+  _getExistingOrDefaultHeader(additionalHeaders, header, _default3) {
+    let clientHeader;
+    if (this.requestOptions && this.requestOptions.headers) {
+      const headerValue = lowercaseKeys(this.requestOptions.headers)[header];
+      if (headerValue) {
+        clientHeader = typeof headerValue === "number" ? headerValue.toString() : headerValue;
+      }
+    }
+    const additionalValue = additionalHeaders[header];
+    if (additionalValue !== void 0) {
+      return typeof additionalValue === "number" ? additionalValue.toString() : additionalValue;
+    }
+    if (clientHeader !== void 0) {
+      return clientHeader;
+    }
+    return _default3;
+  }
+  /**
+   * Specialized version of _getExistingOrDefaultHeader for Content-Type header.
+   * Always returns a single string (not an array) since Content-Type should be a single value.
+   * Converts arrays to comma-separated strings and numbers to strings to ensure type safety.
+   * This was split from _getExistingOrDefaultHeader to provide stricter typing for callers
+   * that assign the result to places expecting a string (e.g., additionalHeaders[Headers.ContentType]).
+   */
+  _getExistingOrDefaultContentTypeHeader(additionalHeaders, _default3) {
+    let clientHeader;
+    if (this.requestOptions && this.requestOptions.headers) {
+      const headerValue = lowercaseKeys(this.requestOptions.headers)[Headers2.ContentType];
+      if (headerValue) {
+        if (typeof headerValue === "number") {
+          clientHeader = String(headerValue);
+        } else if (Array.isArray(headerValue)) {
+          clientHeader = headerValue.join(", ");
+        } else {
+          clientHeader = headerValue;
+        }
+      }
+    }
+    const additionalValue = additionalHeaders[Headers2.ContentType];
+    if (additionalValue !== void 0) {
+      if (typeof additionalValue === "number") {
+        return String(additionalValue);
+      } else if (Array.isArray(additionalValue)) {
+        return additionalValue.join(", ");
+      } else {
+        return additionalValue;
+      }
+    }
+    if (clientHeader !== void 0) {
+      return clientHeader;
+    }
+    return _default3;
+  }
+  _getAgent(parsedUrl) {
+    let agent;
+    const proxyUrl = getProxyUrl(parsedUrl);
+    const useProxy = proxyUrl && proxyUrl.hostname;
+    if (this._keepAlive && useProxy) {
+      agent = this._proxyAgent;
+    }
+    if (!useProxy) {
+      agent = this._agent;
+    }
+    if (agent) {
+      return agent;
+    }
+    const usingSsl = parsedUrl.protocol === "https:";
+    let maxSockets = 100;
+    if (this.requestOptions) {
+      maxSockets = this.requestOptions.maxSockets || http.globalAgent.maxSockets;
+    }
+    if (proxyUrl && proxyUrl.hostname) {
+      const agentOptions = {
+        maxSockets,
+        keepAlive: this._keepAlive,
+        proxy: Object.assign(Object.assign({}, (proxyUrl.username || proxyUrl.password) && {
+          proxyAuth: `${proxyUrl.username}:${proxyUrl.password}`
+        }), { host: proxyUrl.hostname, port: proxyUrl.port })
+      };
+      let tunnelAgent;
+      const overHttps = proxyUrl.protocol === "https:";
+      if (usingSsl) {
+        tunnelAgent = overHttps ? tunnel.httpsOverHttps : tunnel.httpsOverHttp;
+      } else {
+        tunnelAgent = overHttps ? tunnel.httpOverHttps : tunnel.httpOverHttp;
+      }
+      agent = tunnelAgent(agentOptions);
+      this._proxyAgent = agent;
+    }
+    if (!agent) {
+      const options = { keepAlive: this._keepAlive, maxSockets };
+      agent = usingSsl ? new https.Agent(options) : new http.Agent(options);
+      this._agent = agent;
+    }
+    if (usingSsl && this._ignoreSslError) {
+      agent.options = Object.assign(agent.options || {}, {
+        rejectUnauthorized: false
+      });
+    }
+    return agent;
+  }
+  _getProxyAgentDispatcher(parsedUrl, proxyUrl) {
+    let proxyAgent;
+    if (this._keepAlive) {
+      proxyAgent = this._proxyAgentDispatcher;
+    }
+    if (proxyAgent) {
+      return proxyAgent;
+    }
+    const usingSsl = parsedUrl.protocol === "https:";
+    proxyAgent = new import_undici.ProxyAgent(Object.assign({ uri: proxyUrl.href, pipelining: !this._keepAlive ? 0 : 1 }, (proxyUrl.username || proxyUrl.password) && {
+      token: `Basic ${Buffer.from(`${proxyUrl.username}:${proxyUrl.password}`).toString("base64")}`
+    }));
+    this._proxyAgentDispatcher = proxyAgent;
+    if (usingSsl && this._ignoreSslError) {
+      proxyAgent.options = Object.assign(proxyAgent.options.requestTls || {}, {
+        rejectUnauthorized: false
+      });
+    }
+    return proxyAgent;
+  }
+  _getUserAgentWithOrchestrationId(userAgent) {
+    const baseUserAgent = userAgent || "actions/http-client";
+    const orchId = process.env["ACTIONS_ORCHESTRATION_ID"];
+    if (orchId) {
+      const sanitizedId = orchId.replace(/[^a-z0-9_.-]/gi, "_");
+      return `${baseUserAgent} actions_orchestration_id/${sanitizedId}`;
+    }
+    return baseUserAgent;
+  }
+  _performExponentialBackoff(retryNumber) {
+    return __awaiter(this, void 0, void 0, function* () {
+      retryNumber = Math.min(ExponentialBackoffCeiling, retryNumber);
+      const ms = ExponentialBackoffTimeSlice * Math.pow(2, retryNumber);
+      return new Promise((resolve) => setTimeout(() => resolve(), ms));
+    });
+  }
+  _processResponse(res, options) {
+    return __awaiter(this, void 0, void 0, function* () {
+      return new Promise((resolve, reject) => __awaiter(this, void 0, void 0, function* () {
+        const statusCode = res.message.statusCode || 0;
+        const response = {
+          statusCode,
+          result: null,
+          headers: {}
+        };
+        if (statusCode === HttpCodes.NotFound) {
+          resolve(response);
+        }
+        function dateTimeDeserializer(key, value) {
+          if (typeof value === "string") {
+            const a = new Date(value);
+            if (!isNaN(a.valueOf())) {
+              return a;
+            }
+          }
+          return value;
+        }
+        let obj;
+        let contents;
+        try {
+          contents = yield res.readBody();
+          if (contents && contents.length > 0) {
+            if (options && options.deserializeDates) {
+              obj = JSON.parse(contents, dateTimeDeserializer);
+            } else {
+              obj = JSON.parse(contents);
+            }
+            response.result = obj;
+          }
+          response.headers = res.message.headers;
+        } catch (err) {
+        }
+        if (statusCode > 299) {
+          let msg;
+          if (obj && obj.message) {
+            msg = obj.message;
+          } else if (contents && contents.length > 0) {
+            msg = contents;
+          } else {
+            msg = `Failed request: (${statusCode})`;
+          }
+          const err = new HttpClientError(msg, statusCode);
+          err.result = response.result;
+          reject(err);
+        } else {
+          resolve(response);
+        }
+      }));
+    });
+  }
+};
+var lowercaseKeys = (obj) => Object.keys(obj).reduce((c, k) => (c[k.toLowerCase()] = obj[k], c), {});
 
 // node_modules/@actions/core/lib/summary.js
 import { EOL as EOL3 } from "os";
 import { constants, promises } from "fs";
-var __awaiter = function(thisArg, _arguments, P, generator) {
+var __awaiter2 = function(thisArg, _arguments, P, generator) {
   function adopt(value) {
     return value instanceof P ? value : new P(function(resolve) {
       resolve(value);
@@ -53324,7 +53977,7 @@ var Summary = class {
    * @returns step summary file path
    */
   filePath() {
-    return __awaiter(this, void 0, void 0, function* () {
+    return __awaiter2(this, void 0, void 0, function* () {
       if (this._filePath) {
         return this._filePath;
       }
@@ -53365,7 +54018,7 @@ var Summary = class {
    * @returns {Promise<Summary>} summary instance
    */
   write(options) {
-    return __awaiter(this, void 0, void 0, function* () {
+    return __awaiter2(this, void 0, void 0, function* () {
       const overwrite = !!(options === null || options === void 0 ? void 0 : options.overwrite);
       const filePath = yield this.filePath();
       const writeFunc = overwrite ? writeFile : appendFile;
@@ -53379,7 +54032,7 @@ var Summary = class {
    * @returns {Summary} summary instance
    */
   clear() {
-    return __awaiter(this, void 0, void 0, function* () {
+    return __awaiter2(this, void 0, void 0, function* () {
       return this.emptyBuffer().write({ overwrite: true });
     });
   }
@@ -53564,6 +54217,7 @@ var Summary = class {
   }
 };
 var _summary = new Summary();
+var summary = _summary;
 
 // node_modules/@actions/core/lib/platform.js
 import os3 from "os";
@@ -53628,281 +54282,12 @@ function endGroup() {
   issue("endgroup");
 }
 
-// actions/connector-image-build-push/src/connector.ts
+// actions/connector-image-build-push/src/alone.ts
+import { join as join4 } from "node:path";
+
+// src/builds/projects/airbyte-connector/connector.ts
 var import_yaml = __toESM(require_dist(), 1);
-import { existsSync as existsSync2, readFileSync } from "node:fs";
-import { join } from "node:path";
-var languages = { python: "python", "manifest-only": "manifest-only" };
-function readConnector(root, name) {
-  const directory = join("airbyte-integrations", "connectors", name);
-  if (!existsSync2(join(root, directory)))
-    throw new Error(
-      `connector-name: expected the folder ${directory}, found none: check the name, and that the repository is checked out`
-    );
-  const file2 = join(directory, "metadata.yaml");
-  if (!existsSync2(join(root, file2))) throw new Error(`expected ${file2}, found none: every connector has one`);
-  const data = dataOf(readFileSync(join(root, file2), "utf8"), file2);
-  const type = typeOf(data, file2);
-  const dockerfile = join("docker-images", `Dockerfile.${type}-connector`);
-  if (!existsSync2(join(root, dockerfile)))
-    throw new Error(`expected the Dockerfile of ${type} connectors at ${dockerfile}, found none`);
-  return {
-    name,
-    type,
-    directory,
-    baseImage: textOf(
-      data,
-      ["connectorBuildOptions", "baseImage"],
-      file2,
-      "an image such as docker.io/airbyte/python-connector-base:4.0.0"
-    ),
-    version: textOf(data, ["dockerImageTag"], file2, "a version such as 1.2.3"),
-    dockerfile
-  };
-}
-function dataOf(text2, file2) {
-  let whole;
-  try {
-    whole = (0, import_yaml.parse)(text2);
-  } catch (error63) {
-    throw new Error(`expected ${file2} to be YAML: ${error63 instanceof Error ? error63.message.split("\n", 1)[0] : error63}`);
-  }
-  const data = member(whole, "data");
-  if (typeof data !== "object" || data === null) throw new Error(`expected data in ${file2}, found none`);
-  return data;
-}
-function typeOf(data, file2) {
-  const tags = member(data, "tags");
-  const found = Array.isArray(tags) ? tags.flatMap((tag) => /^language:(.+)$/.exec(String(tag))?.[1] ?? []) : [];
-  const known = found.find((language) => language in languages);
-  if (known !== void 0) return known;
-  throw new Error(
-    `expected the tag language:python or language:manifest-only in ${file2}, found ${found.map((each) => `language:${each}`).join(", ") || "none"}: only connectors in Python and manifest-only ones are built`
-  );
-}
-function textOf(data, path, file2, expected) {
-  const found = path.reduce(member, data);
-  if (typeof found === "string" && found.trim() !== "") return found.trim();
-  throw new Error(
-    `expected data.${path.join(".")} in ${file2} to be ${expected}, found ${found === void 0 ? "nothing" : JSON.stringify(found)}`
-  );
-}
-function member(value, key) {
-  return typeof value === "object" && value !== null ? Reflect.get(value, key) : void 0;
-}
-
-// actions/connector-image-build-push/src/docker.ts
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { text } from "node:stream/consumers";
-async function docker(args, { input: input2, quiet = false, timeoutMs } = {}) {
-  const signal = timeoutMs === void 0 ? void 0 : AbortSignal.timeout(timeoutMs);
-  const child = spawn("docker", args, { stdio: ["pipe", "pipe", quiet ? "ignore" : "inherit"], ...signal && { signal } });
-  child.stdin.on("error", () => void 0).end(input2 ?? "");
-  if (!quiet) child.stdout.pipe(process.stdout, { end: false });
-  const closed = once(child, "close").catch((error63) => {
-    if (signal?.aborted) return [null];
-    throw new Error(`docker could not be started: ${error63 instanceof Error ? error63.message : error63}`);
-  });
-  const [stdout, [code]] = await Promise.all([text(child.stdout), closed]);
-  return { code, stdout };
-}
-async function mustDocker(args, run2 = {}) {
-  const { code, stdout } = await docker(args, run2);
-  if (code !== 0) throw new Error(`docker ${args.slice(0, 3).join(" ")} \u2026 failed with ${code}: see what it said above`);
-  return stdout;
-}
-
-// actions/connector-image-build-push/src/image.ts
-import { readFile, rm as rm2 } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join as join2 } from "node:path";
-var platforms = ["linux/amd64", "linux/arm64"];
-var testMs = 12e4;
-function buildArguments({ root, connector }) {
-  const { dockerfile, directory, baseImage, name } = connector;
-  return [
-    ...["--file", join2(root, dockerfile)],
-    ...["--build-arg", `BASE_IMAGE=${baseImage}`],
-    ...["--build-arg", `CONNECTOR_NAME=${name}`],
-    ...["--label", `io.airbyte.version=${connector.version}`, "--label", `io.airbyte.name=airbyte/${name}`],
-    join2(root, directory)
-  ];
-}
-async function buildHere(source) {
-  const name = `landfall.local/${source.connector.name}:test`;
-  await mustDocker(["buildx", "build", "--load", "--provenance=false", "--tag", name, ...buildArguments(source)]);
-  return name;
-}
-async function testSpec(image) {
-  const limits2 = ["--network", "none", "--memory", "2g", "--pids-limit", "256", "--cap-drop", "ALL"];
-  const name = `landfall-spec-${process.pid}`;
-  const { code, stdout } = await docker(["run", "--rm", "--name", name, ...limits2, image, "spec"], { timeoutMs: testMs });
-  if (code === null) {
-    await docker(["rm", "--force", name], { quiet: true });
-    throw new Error(`expected 'spec' of the image to end within ${testMs / 1e3} s`);
-  }
-  if (code !== 0) throw new Error(`expected 'spec' of the image to exit with 0, found ${code}: ${lastLines(stdout)}`);
-  if (!stdout.split("\n").some(isSpec))
-    throw new Error(`expected 'spec' of the image to print a line of JSON of the type SPEC, found: ${lastLines(stdout)}`);
-}
-function isSpec(line) {
-  try {
-    const found = JSON.parse(line);
-    return typeof found === "object" && found !== null && Reflect.get(found, "type") === "SPEC";
-  } catch {
-    return false;
-  }
-}
-function lastLines(text2) {
-  return text2.trimEnd().split("\n").slice(-5).join("\n").slice(-1e3) || "nothing";
-}
-async function pushAll(source, repository, [tag, ...others]) {
-  const builder = await builderFor();
-  const file2 = join2(tmpdir(), `landfall-build-${process.pid}.json`);
-  try {
-    const shown = ["--platform", platforms.join(","), "--push", "--provenance=mode=max", "--metadata-file", file2];
-    await mustDocker(["buildx", "build", ...builder, ...shown, "--tag", `${repository}:${tag}`, ...buildArguments(source)]);
-    const metadata = JSON.parse(await readFile(file2, "utf8"));
-    const digest = typeof metadata === "object" && metadata !== null ? Reflect.get(metadata, "containerimage.digest") : void 0;
-    if (typeof digest !== "string") throw new Error("expected buildx to say the digest of what it pushed, found none");
-    for (const other of others)
-      await mustDocker([
-        "buildx",
-        "imagetools",
-        "create",
-        ...builder,
-        "--tag",
-        `${repository}:${other}`,
-        `${repository}@${digest}`
-      ]);
-    return digest;
-  } finally {
-    await rm2(file2, { force: true });
-    if (builder.length > 0) await docker(["buildx", "rm", builderName], { quiet: true });
-  }
-}
-var builderName = `landfall-${process.pid}`;
-async function builderFor() {
-  const status = await mustDocker(["info", "--format", "{{json .DriverStatus}}"], { quiet: true });
-  const { stdout } = await docker(["buildx", "inspect"], { quiet: true });
-  if (status.includes("io.containerd.snapshotter") || !/^Driver:\s*docker$/m.test(stdout)) return [];
-  await mustDocker(["buildx", "create", "--name", builderName, "--driver", "docker-container"]);
-  return ["--builder", builderName];
-}
-
-// src/domain/image-reference.ts
-var digestPattern = /^sha256:[0-9a-f]{64}$/;
-var tagPattern = /^\w[\w.-]{0,127}$/;
-var hostPattern = /^(?:(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(?:\.(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?$/;
-var pathComponentPattern = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/;
-var imageIdPattern = /^[0-9a-f]{64}$/;
-var longestName = 255;
-var longestReference = 512;
-var dockerHubHosts = ["docker.io", "index.docker.io", "registry-1.docker.io"];
-function isDigest(text2) {
-  return digestPattern.test(text2);
-}
-function isTag(text2) {
-  return tagPattern.test(text2);
-}
-var InvalidReference = class extends Error {
-  constructor(text2, expected) {
-    super(`'${text2.slice(0, 300)}' is not an image reference: ${expected}`);
-    this.name = "InvalidReference";
-  }
-};
-function parseRepository(name, whole = name) {
-  if (name.length > longestReference) throw new InvalidReference(whole, `expected at most ${longestReference} characters`);
-  if (imageIdPattern.test(name)) throw new InvalidReference(whole, "expected a name, found the 64 hex digits of an image id");
-  const slash = name.indexOf("/");
-  const first = slash < 0 ? "" : name.slice(0, slash);
-  const isHost = /[.:]/.test(first) || first.toLowerCase() === "localhost";
-  const [host, path] = isHost ? [first, name.slice(slash + 1)] : ["docker.io", name];
-  if (!hostPattern.test(host)) throw new InvalidReference(whole, "expected a registry host before the first slash");
-  if (!path.split("/").every((component) => pathComponentPattern.test(component))) {
-    throw new InvalidReference(whole, "expected lower-case path components of letters and digits, separated by ., _, __ or -");
-  }
-  const isDockerHub = dockerHubHosts.includes(host.toLowerCase());
-  const registry2 = isDockerHub ? "docker.io" : host.toLowerCase();
-  const full = isDockerHub && !path.includes("/") ? `${registry2}/library/${path}` : `${registry2}/${path}`;
-  if (full.length > longestName) {
-    throw new InvalidReference(whole, `expected at most ${longestName} characters of registry and path`);
-  }
-  return full;
-}
-function registryOf(repository) {
-  return repository.slice(0, repository.indexOf("/"));
-}
-function pathOf(repository) {
-  return repository.slice(repository.indexOf("/") + 1);
-}
-
-// actions/connector-image-build-push/src/inputs.ts
-var tagPattern2 = /^\w[\w.-]{0,127}$/;
-function readInputs(read) {
-  const value = (name) => read(name).trim();
-  const yes = (name, usual) => {
-    const text2 = value(name).toLowerCase();
-    if (text2 === "") return usual;
-    if (text2 === "true" || text2 === "false") return text2 === "true";
-    throw new Error(`${name}: expected true or false, found '${text2}'`);
-  };
-  const connector = value("connector-name");
-  if (!/^[a-z0-9]+(?:-[a-z0-9]+)*$/.test(connector))
-    throw new Error(`connector-name: expected the name of a connector such as source-faker, found '${connector}'`);
-  const tagOverride = value("tag-override");
-  if (tagOverride !== "" && !tagPattern2.test(tagOverride))
-    throw new Error(`tag-override: expected a tag of at most 128 letters, digits, _, . and -, found '${tagOverride}'`);
-  const [dryRun, force] = [yes("dry-run", true), yes("force-publish", false)];
-  if (dryRun && force)
-    throw new Error("force-publish: expected dry-run: false beside it: with both nobody can tell whether to push");
-  return {
-    connector,
-    repository: readRepository(value("registry") || "docker.io/airbyte", connector),
-    tagOverride,
-    pushesLatest: yes("push-latest", false),
-    releaseType: readReleaseType(value("release-type"), tagOverride),
-    dryRun,
-    force,
-    account: readAccount(value("docker-hub-username"), value("docker-hub-password"))
-  };
-}
-function readRepository(registry2, connector) {
-  const place = registry2.replace(/\/+$/, "");
-  if (!/[.:]|^localhost\b/.test(place.split("/", 1)[0] ?? ""))
-    throw new Error(`registry: expected a registry and its namespace, such as docker.io/airbyte, found '${registry2}'`);
-  return parseRepository(`${place}/${connector}`);
-}
-function readReleaseType(text2, tagOverride) {
-  if (text2 !== "" && text2 !== "pre-release" && text2 !== "main-release")
-    throw new Error(`release-type: expected pre-release or main-release, found '${text2}'`);
-  if (text2 !== "" && tagOverride !== "")
-    throw new Error("tag-override: expected no release-type beside it: each of them says what the tag is");
-  return text2;
-}
-function readAccount(username, password) {
-  if (username !== "" && password !== "") return { username, password };
-  if (username === "" && password === "") return void 0;
-  const missing = username === "" ? "docker-hub-username" : "docker-hub-password";
-  throw new Error(`${missing}: expected it beside the other one, found nothing`);
-}
-
-// actions/connector-image-build-push/src/plan.ts
-function planBuild(exists2, { dryRun, force }) {
-  if (dryRun) return { builds: true, pushes: false, why: "dry-run: it is built and tested, and not pushed" };
-  if (force) return { builds: true, pushes: true, why: "force-publish: it is built and pushed, whatever the registry has" };
-  if (exists2) return { builds: false, pushes: false, why: "the registry has it already, so there is nothing to do" };
-  return { builds: true, pushes: true, why: "the registry does not have it: it is built and pushed" };
-}
-function planTags({ tagOverride, pushesLatest, releaseType }, version2, commit) {
-  const tag = tagOverride || (releaseType === "pre-release" ? `${version2}-dev.${commit.slice(0, 10)}` : version2);
-  const isRelease = releaseType === "main-release" && !version2.includes("rc");
-  return { tag, movesLatest: pushesLatest || isRelease };
-}
-
-// actions/connector-image-build-push/src/registry.ts
-import { setTimeout as pause } from "node:timers/promises";
+import { basename, join as join2 } from "node:path";
 
 // src/domain/failures.ts
 var Refusal = class extends Error {
@@ -53955,8 +54340,9 @@ function endOfString(json2, start) {
   return at;
 }
 
-// src/platform/http/client.ts
-var import_undici2 = __toESM(require_undici2(), 1);
+// src/builds/files.ts
+import { lstat as lstat2, readFile, realpath } from "node:fs/promises";
+import { isAbsolute, join, normalize, relative } from "node:path";
 
 // src/domain/errors.ts
 function messageOf(error63) {
@@ -53965,6 +54351,279 @@ function messageOf(error63) {
 function codeOf(error63) {
   return error63 instanceof Error && "code" in error63 ? error63.code : void 0;
 }
+
+// src/builds/files.ts
+var longestText = 1024 * 1024;
+async function kindAt(root, path) {
+  try {
+    const real = await realpath(join(root, path));
+    if (relative(await realpath(root), real).startsWith("..")) return void 0;
+    const found = await lstat2(real);
+    return found.isDirectory() ? "folder" : found.isFile() ? "file" : void 0;
+  } catch (error63) {
+    if (["ENOENT", "ENOTDIR", "ELOOP"].includes(String(codeOf(error63)))) return void 0;
+    throw error63;
+  }
+}
+async function textAt(root, path) {
+  if (await kindAt(root, path) !== "file") return void 0;
+  const bytes = await readFile(join(root, path));
+  if (bytes.length <= longestText) return bytes.toString("utf8");
+  throw new Refusal("BuildRefused", `expected ${path} to have at most ${longestText} bytes, found ${bytes.length}`);
+}
+
+// src/builds/projects/airbyte-connector/connector.ts
+var languages = ["python", "manifest-only"];
+var templates = "docker-images";
+async function readConnector(root, folder) {
+  const name = basename(folder);
+  if (!/^[a-z0-9]+(?:-[a-z0-9]+)*$/.test(name))
+    throw refused(`the name of a connector such as source-faker as the name of its folder`, `'${name}'`);
+  if (await kindAt(root, folder) !== "folder")
+    throw refused(`the folder ${folder}`, "none: check the name of the connector, and that the repository is checked out");
+  const file2 = join2(folder, "metadata.yaml");
+  const text2 = await textAt(root, file2);
+  if (text2 === void 0) throw refused(file2, "none: every connector has one");
+  const data = dataOf(text2, file2);
+  const type = languageOf(data, file2);
+  const dockerfile = join2(templates, `Dockerfile.${type}-connector`);
+  if (await kindAt(root, dockerfile) !== "file") throw refused(`the Dockerfile of ${type} connectors at ${dockerfile}`, "none");
+  const baseImage = textOf(
+    data,
+    ["connectorBuildOptions", "baseImage"],
+    file2,
+    "an image such as docker.io/airbyte/python-connector-base:4.0.0"
+  );
+  const version2 = textOf(data, ["dockerImageTag"], file2, "a version such as 1.2.3");
+  return {
+    context: folder,
+    dockerfile,
+    arguments: { BASE_IMAGE: baseImage, CONNECTOR_NAME: name },
+    secrets: {},
+    labels: { "io.airbyte.version": version2, "io.airbyte.name": `airbyte/${name}` },
+    version: version2,
+    facts: { name, type, baseImage, version: version2 }
+  };
+}
+function dataOf(text2, file2) {
+  let whole;
+  try {
+    whole = (0, import_yaml.parse)(text2);
+  } catch (error63) {
+    throw refused(`${file2} to be YAML`, error63 instanceof Error ? error63.message.split("\n", 1)[0] ?? "" : String(error63));
+  }
+  const data = memberOf(whole, "data");
+  if (typeof data !== "object" || data === null) throw refused(`data in ${file2}`, "none");
+  return data;
+}
+function languageOf(data, file2) {
+  const tags = memberOf(data, "tags");
+  const found = Array.isArray(tags) ? tags.flatMap((tag) => /^language:(.+)$/.exec(String(tag))?.[1] ?? []) : [];
+  const known = languages.find((language) => found.includes(language));
+  if (known !== void 0) return known;
+  throw refused(
+    `the tag language:python or language:manifest-only in ${file2}`,
+    `${found.map((each) => `language:${each}`).join(", ") || "none"}: only connectors in Python and manifest-only ones are built`
+  );
+}
+function textOf(data, path, file2, expected) {
+  const found = path.reduce(memberOf, data);
+  if (typeof found === "string" && found.trim() !== "") return found.trim();
+  throw refused(`data.${path.join(".")} in ${file2} to be ${expected}`, found === void 0 ? "nothing" : JSON.stringify(found));
+}
+function refused(expected, found) {
+  return new Refusal("BuildRefused", `expected ${expected}, found ${found}`);
+}
+
+// src/domain/build.ts
+function planPush(exists2, { dryRun = false, force = false }) {
+  if (dryRun) return { builds: true, pushes: false, why: "a dry run: it is built and checked, and not pushed" };
+  if (force) return { builds: true, pushes: true, why: "forced: it is built and pushed, whatever the registry has" };
+  if (exists2) return { builds: false, pushes: false, why: "the registry has it already, so there is nothing to do" };
+  return { builds: true, pushes: true, why: "the registry does not have it: it is built and pushed" };
+}
+function planTag({ tag: rule, latest }, { tag, movesLatest, release }, { version: version2, commit, branch }) {
+  const chosen = release === "pre-release" ? `{version}-dev.${commit.slice(0, 10)}` : release === "main-release" ? "{version}" : rule;
+  const facts = {
+    version: version2,
+    commit: commit.slice(0, 12),
+    branch: branch.replace(/[^\w.-]+/g, "-")
+  };
+  const lacks = tag === void 0 && Object.keys(facts).find((name) => chosen.includes(`{${name}}`) && facts[name] === void 0);
+  if (lacks) return { lacks };
+  const text2 = tag ?? chosen.replace(/\{(version|commit|branch)\}/g, (_, name) => facts[name] ?? "");
+  const isCandidate = version2?.includes("rc") ?? false;
+  const byRule = release === "pre-release" ? false : release === "main-release" || latest === "release" ? !isCandidate : latest === "always";
+  return { tag: text2, movesLatest: (movesLatest ?? byRule) && text2 !== "latest" };
+}
+
+// actions/connector-image-build-push/src/docker.ts
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { text } from "node:stream/consumers";
+async function docker(args, { input: input2, quiet = false, timeoutMs } = {}) {
+  const signal = timeoutMs === void 0 ? void 0 : AbortSignal.timeout(timeoutMs);
+  const child = spawn("docker", args, { stdio: ["pipe", "pipe", quiet ? "ignore" : "inherit"], ...signal && { signal } });
+  child.stdin.on("error", () => void 0).end(input2 ?? "");
+  if (!quiet) child.stdout.pipe(process.stdout, { end: false });
+  const closed = once(child, "close").catch((error63) => {
+    if (signal?.aborted) return [null];
+    throw new Error(`docker could not be started: ${error63 instanceof Error ? error63.message : error63}`);
+  });
+  const [stdout, [code]] = await Promise.all([text(child.stdout), closed]);
+  return { code, stdout };
+}
+async function mustDocker(args, run2 = {}) {
+  const { code, stdout } = await docker(args, run2);
+  if (code !== 0) throw new Error(`docker ${args.slice(0, 3).join(" ")} \u2026 failed with ${code}: see what it said above`);
+  return stdout;
+}
+
+// actions/connector-image-build-push/src/image.ts
+import { readFile as readFile2, rm as rm2 } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join as join3 } from "node:path";
+var platforms = ["linux/amd64", "linux/arm64"];
+var testMs = 12e4;
+function buildArguments({ root, project }) {
+  const named = (option, values) => Object.entries(values).flatMap(([name, value]) => [option, `${name}=${value}`]);
+  return [
+    ...["--file", join3(root, project.dockerfile)],
+    ...named("--build-arg", project.arguments),
+    ...named("--label", project.labels),
+    join3(root, project.context)
+  ];
+}
+async function buildHere(source) {
+  const name = `landfall.local/${source.name}:test`;
+  await mustDocker(["buildx", "build", "--load", "--provenance=false", "--tag", name, ...buildArguments(source)]);
+  return name;
+}
+async function testSpec(image) {
+  const limits2 = ["--network", "none", "--memory", "2g", "--pids-limit", "256", "--cap-drop", "ALL"];
+  const name = `landfall-spec-${process.pid}`;
+  const { code, stdout } = await docker(["run", "--rm", "--name", name, ...limits2, image, "spec"], { timeoutMs: testMs });
+  if (code === null) {
+    await docker(["rm", "--force", name], { quiet: true });
+    throw new Error(`expected 'spec' of the image to end within ${testMs / 1e3} s`);
+  }
+  if (code !== 0) throw new Error(`expected 'spec' of the image to exit with 0, found ${code}: ${lastLines(stdout)}`);
+  if (!stdout.split("\n").some(isSpec))
+    throw new Error(`expected 'spec' of the image to print a line of JSON of the type SPEC, found: ${lastLines(stdout)}`);
+}
+function isSpec(line) {
+  try {
+    const found = JSON.parse(line);
+    return typeof found === "object" && found !== null && Reflect.get(found, "type") === "SPEC";
+  } catch {
+    return false;
+  }
+}
+function lastLines(text2) {
+  return text2.trimEnd().split("\n").slice(-5).join("\n").slice(-1e3) || "nothing";
+}
+async function pushAll(source, repository, [tag, ...others]) {
+  const builder = await builderFor();
+  const file2 = join3(tmpdir(), `landfall-build-${process.pid}.json`);
+  try {
+    const shown = ["--platform", platforms.join(","), "--push", "--provenance=mode=max", "--metadata-file", file2];
+    await mustDocker(["buildx", "build", ...builder, ...shown, "--tag", `${repository}:${tag}`, ...buildArguments(source)]);
+    const metadata = JSON.parse(await readFile2(file2, "utf8"));
+    const digest = typeof metadata === "object" && metadata !== null ? Reflect.get(metadata, "containerimage.digest") : void 0;
+    if (typeof digest !== "string") throw new Error("expected buildx to say the digest of what it pushed, found none");
+    for (const other of others)
+      await mustDocker([
+        "buildx",
+        "imagetools",
+        "create",
+        ...builder,
+        "--tag",
+        `${repository}:${other}`,
+        `${repository}@${digest}`
+      ]);
+    return digest;
+  } finally {
+    await rm2(file2, { force: true });
+    if (builder.length > 0) await docker(["buildx", "rm", builderName], { quiet: true });
+  }
+}
+var builderName = `landfall-${process.pid}`;
+async function builderFor() {
+  const status = await mustDocker(["info", "--format", "{{json .DriverStatus}}"], { quiet: true });
+  const { stdout } = await docker(["buildx", "inspect"], { quiet: true });
+  if (status.includes("io.containerd.snapshotter") || !/^Driver:\s*docker$/m.test(stdout)) return [];
+  await mustDocker(["buildx", "create", "--name", builderName, "--driver", "docker-container"]);
+  return ["--builder", builderName];
+}
+
+// actions/connector-image-build-push/src/outputs.ts
+function tell({ name, type, folder, baseImage, tag, image, tags }) {
+  const outputs = {
+    "connector-name": name,
+    "connector-type": type,
+    "connector-dir": folder,
+    "base-image": baseImage,
+    "connector-version-tag": tag,
+    "connector-image-name": image,
+    "docker-tags": tags.join(","),
+    "build-executed": "false",
+    "push-executed": "false"
+  };
+  for (const [output2, value] of Object.entries(outputs)) setOutput(output2, value);
+}
+
+// actions/connector-image-build-push/src/registry.ts
+import { setTimeout as pause } from "node:timers/promises";
+
+// src/domain/image-reference.ts
+var digestPattern = /^sha256:[0-9a-f]{64}$/;
+var tagPattern = /^\w[\w.-]{0,127}$/;
+var hostPattern = /^(?:(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(?:\.(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?$/;
+var pathComponentPattern = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/;
+var imageIdPattern = /^[0-9a-f]{64}$/;
+var longestName = 255;
+var longestReference = 512;
+var dockerHubHosts = ["docker.io", "index.docker.io", "registry-1.docker.io"];
+function isDigest(text2) {
+  return digestPattern.test(text2);
+}
+function isTag(text2) {
+  return tagPattern.test(text2);
+}
+var InvalidReference = class extends Error {
+  constructor(text2, expected) {
+    super(`'${text2.slice(0, 300)}' is not an image reference: ${expected}`);
+    this.name = "InvalidReference";
+  }
+};
+function parseRepository(name, whole = name) {
+  if (name.length > longestReference) throw new InvalidReference(whole, `expected at most ${longestReference} characters`);
+  if (imageIdPattern.test(name)) throw new InvalidReference(whole, "expected a name, found the 64 hex digits of an image id");
+  const slash = name.indexOf("/");
+  const first = slash < 0 ? "" : name.slice(0, slash);
+  const isHost = /[.:]/.test(first) || first.toLowerCase() === "localhost";
+  const [host, path] = isHost ? [first, name.slice(slash + 1)] : ["docker.io", name];
+  if (!hostPattern.test(host)) throw new InvalidReference(whole, "expected a registry host before the first slash");
+  if (!path.split("/").every((component) => pathComponentPattern.test(component))) {
+    throw new InvalidReference(whole, "expected lower-case path components of letters and digits, separated by ., _, __ or -");
+  }
+  const isDockerHub = dockerHubHosts.includes(host.toLowerCase());
+  const registry2 = isDockerHub ? "docker.io" : host.toLowerCase();
+  const full = isDockerHub && !path.includes("/") ? `${registry2}/library/${path}` : `${registry2}/${path}`;
+  if (full.length > longestName) {
+    throw new InvalidReference(whole, `expected at most ${longestName} characters of registry and path`);
+  }
+  return full;
+}
+function registryOf(repository) {
+  return repository.slice(0, repository.indexOf("/"));
+}
+function pathOf(repository) {
+  return repository.slice(repository.indexOf("/") + 1);
+}
+
+// src/platform/http/client.ts
+var import_undici2 = __toESM(require_undici2(), 1);
 
 // src/platform/http/addresses.ts
 import { lookup as lookUp } from "node:dns";
@@ -54233,10 +54892,11 @@ function withoutCredentials(url2) {
 }
 
 // src/platform/http/headers.ts
+var longestHeader = 16 * 1024;
 var partPattern = /[\s,]*(?:(?<scheme>[\w!#$%&'*+.^`|~-]+)(?=\s+[\w-]|\s*,|\s*$)(?!\s*=)\s*)?(?:(?<name>[\w-]+)\s*=\s*(?:"(?<quoted>(?:[^"\\]|\\.)*)"|(?<token>[^\s,"]*)))?/gy;
 function parseChallenges(header) {
   const challenges = [];
-  for (const match of header.matchAll(partPattern)) {
+  for (const match of header.slice(0, longestHeader).matchAll(partPattern)) {
     const { scheme, name, quoted, token } = match.groups ?? {};
     if (scheme === void 0 && name === void 0) break;
     if (scheme !== void 0) challenges.push({ scheme: scheme.toLowerCase(), parameters: {} });
@@ -54248,7 +54908,7 @@ function parseChallenges(header) {
 }
 var anyBase = "http://registry.invalid";
 function nextPage(header) {
-  for (const [, address, parameters] of (header ?? "").matchAll(/<([^<>]*)>([^<]*)/g)) {
+  for (const [, address, parameters] of (header ?? "").slice(0, longestHeader).matchAll(/<([^<>]*)>([^<]*)/g)) {
     if (!/;\s*rel\s*=\s*"?next"?/i.test(parameters ?? "") || !URL.canParse(address ?? "", anyBase)) continue;
     const { search } = new URL(address ?? "", anyBase);
     return search === "" ? void 0 : search;
@@ -70085,11 +70745,11 @@ function compactTypeUnion(schema) {
     if (keys.length !== 1 || keys[0] !== "type")
       return;
     const type = option.type;
-    for (const member2 of Array.isArray(type) ? type : [type]) {
-      if (typeof member2 !== "string")
+    for (const member of Array.isArray(type) ? type : [type]) {
+      if (typeof member !== "string")
         return;
-      if (!types.includes(member2))
-        types.push(member2);
+      if (!types.includes(member))
+        types.push(member);
     }
   }
   delete schema.anyOf;
@@ -70097,22 +70757,22 @@ function compactTypeUnion(schema) {
 }
 var FOLDABLE_KEYS = /* @__PURE__ */ new Set(["type", "properties", "required", "additionalProperties"]);
 var UNION_KEYS = ["oneOf", "anyOf"];
-function undeclaredConstraint(member2) {
-  const extra = member2.additionalProperties;
+function undeclaredConstraint(member) {
+  const extra = member.additionalProperties;
   if (extra === void 0 || extra === false || typeof extra !== "object" || extra === null)
     return null;
   return Object.keys(extra).length ? extra : null;
 }
 function foldObjects(members3) {
   const objects = [];
-  for (const member2 of members3) {
-    if (typeof member2 !== "object" || member2.type !== "object")
+  for (const member of members3) {
+    if (typeof member !== "object" || member.type !== "object")
       return null;
-    for (const key in member2) {
+    for (const key in member) {
       if (!FOLDABLE_KEYS.has(key))
         return null;
     }
-    objects.push(member2);
+    objects.push(member);
   }
   const properties = {};
   const required2 = /* @__PURE__ */ new Set();
@@ -73990,8 +74650,8 @@ function originOf(registry2, { plainHttp }) {
   return new URL(`${plainHttp(registry2) ? "http" : "https"}://${registry2}`);
 }
 async function send(request, settings) {
-  const { method, url: asked, registry: registry2 } = request;
-  const signal = AbortSignal.timeout(settings.timeoutMs);
+  const { method, url: asked, registry: registry2, timeoutMs = settings.timeoutMs } = request;
+  const signal = AbortSignal.timeout(timeoutMs);
   const home = originOf(registry2, settings);
   const passed = [];
   let url2 = asked;
@@ -73999,7 +74659,8 @@ async function send(request, settings) {
     const answer = await sendOnce(request, url2, [home, ...passed], signal, settings);
     passed.push(url2);
     const location = answer.headers.get("location");
-    if (![301, 302, 303, 307, 308].includes(answer.status) || location === null || method === "POST") {
+    const isSentOn = method === "GET" || method === "HEAD";
+    if (![301, 302, 303, 307, 308].includes(answer.status) || location === null || !isSentOn) {
       if (url2.origin !== asked.origin) await refuseForeign(request, url2, answer);
       return await withoutInternals(answer, url2, home);
     }
@@ -74030,7 +74691,7 @@ async function sendOnce(request, url2, namedBy, signal, settings) {
   };
   const what = `${method} ${url2.origin}${url2.pathname}`;
   return await httpFetch(url2, init).catch((error63) => {
-    throw new HttpFailure(what, error63, settings.timeoutMs);
+    throw new HttpFailure(what, error63, request.timeoutMs ?? settings.timeoutMs);
   });
 }
 function mayBePlain(url2, registry2, settings) {
@@ -74359,16 +75020,18 @@ var Session = class {
     this.#settings = settings;
   }
   /**
-   * @param path below `/v2/NAME/`, with the query
+   * @param at what is below `/v2/NAME/`, with the query; or where the registry itself has said to send an upload
+   * @param more headers, and what is sent
    * @returns any answer but 401 and 403; for HEAD these too, if they are not sure to be meant
    * @throws Refusal `CredentialsRefused`
    */
-  async request(repository, method, path, headers) {
+  async request(repository, method, at, more) {
     const host = registryOf(repository);
-    const url2 = new URL(`/v2/${pathOf(repository)}/${path}`, originOf(host, this.#settings));
+    const origin = originOf(host, this.#settings);
+    const url2 = at instanceof URL ? at : new URL(`/v2/${pathOf(repository)}/${at}`, origin);
     const ask = (authorization) => {
-      const sent = { ...headers, ...authorization !== void 0 && { authorization } };
-      return send({ registry: host, method, url: url2, headers: sent }, this.#settings);
+      const sent = { ...more.headers, ...authorization !== void 0 && url2.origin === origin.origin && { authorization } };
+      return send({ ...more, registry: host, method, url: url2, headers: sent }, this.#settings);
     };
     const remembered = await this.#remembered(repository);
     let answer = await ask(remembered);
@@ -74392,9 +75055,9 @@ var Session = class {
     const known = await this.#authorizations.get(repository)?.catch(() => void 0);
     return known !== void 0 && known.expiresAt > this.#settings.now() ? known.value : void 0;
   }
-  async #anotherThan(refused, repository, challenges) {
+  async #anotherThan(refused2, repository, challenges) {
     const known = await this.#remembered(repository);
-    if (known !== void 0 && known !== refused) return known;
+    if (known !== void 0 && known !== refused2) return known;
     if (this.#authorizations.size >= mostRemembered2) this.#authorizations.clear();
     const pending = this.#authorize(repository, challenges);
     this.#authorizations.set(repository, pending);
@@ -74500,7 +75163,9 @@ var Registry = class {
   async resolve(repository, tag, known) {
     const path = `manifests/${tag}`;
     const condition = known === void 0 ? {} : { "if-none-match": `"${known}"` };
-    const answer = await this.#session.request(repository, "HEAD", path, { accept: acceptManifests, ...condition });
+    const answer = await this.#session.request(repository, "HEAD", path, {
+      headers: { accept: acceptManifests, ...condition }
+    });
     if (answer.status === 304 && known !== void 0) return known;
     if (answer.status === 429) throw await unexpectedAnswer(`HEAD ${repository}/${path}`, answer, this.#settings);
     const digest = answer.headers.get("docker-content-digest") ?? "";
@@ -74538,7 +75203,7 @@ var Registry = class {
   async #fetch(repository, path, limit) {
     const what = `GET ${repository}/${path}`;
     const headers = path.startsWith("manifests/") ? { accept: acceptManifests } : {};
-    const answer = await this.#session.request(repository, "GET", path, headers);
+    const answer = await this.#session.request(repository, "GET", path, { headers });
     if (answer.status === 404 && await isNotThere(what, answer, this.#settings)) return void 0;
     if (answer.status !== 200) throw await unexpectedAnswer(what, answer, this.#settings);
     try {
@@ -74561,7 +75226,9 @@ var Registry = class {
     let path = `tags/list?n=${tagsPerPage}`;
     for (let page = 0; page < mostTagPages; page++) {
       const condition = page === 0 && known !== void 0 ? { "if-none-match": known } : {};
-      const answer = await this.#session.request(repository, "GET", path, { accept: "application/json", ...condition });
+      const answer = await this.#session.request(repository, "GET", path, {
+        headers: { accept: "application/json", ...condition }
+      });
       if (answer.status === 304 && "if-none-match" in condition) return "unchanged";
       if (answer.status === 404 && await isNotThere(what, answer, this.#settings)) return { tags: [...tags] };
       if (answer.status !== 200) throw await unexpectedAnswer(what, answer, this.#settings);
@@ -74602,7 +75269,7 @@ function digestMismatch(what, expected, found) {
 
 // actions/connector-image-build-push/src/registry.ts
 var pausesMs = [1e3, 2e3, 4e3, 8e3];
-async function imageExists({ repository, account }, tag, told) {
+async function imageExists({ repository, account }, tag, told2) {
   const registry2 = new Registry({
     credentials: async () => account,
     plainHttp: (host) => /^(?:localhost|127\.0\.0\.1|\[::1\])(?::\d+)?$/.test(host)
@@ -74612,7 +75279,7 @@ async function imageExists({ repository, account }, tag, told) {
       return await registry2.resolve(repository, tag) !== void 0;
     } catch (error63) {
       if (error63 instanceof Refusal || wait === void 0) throw error63;
-      told(
+      told2(
         `${error63 instanceof Error ? error63.message : error63}: asked again in ${wait / 1e3} s (${tries + 1} of ${pausesMs.length})`
       );
       await pause(wait);
@@ -74636,21 +75303,23 @@ async function scan(image) {
   }
 }
 
-// actions/connector-image-build-push/src/main.ts
-async function run(root) {
-  const password = getInput("docker-hub-password");
-  if (password !== "") setSecret(password);
-  const inputs = readInputs(getInput);
-  const connector = readConnector(root, inputs.connector);
-  const { tag, movesLatest } = planTags(inputs, connector.version, process.env.GITHUB_SHA ?? "");
-  const image = `${inputs.repository}:${tag}`;
-  const tags = [tag, ...movesLatest && tag !== "latest" ? ["latest"] : []];
-  tell(connector, image, tag, tags.map((each) => `${inputs.repository}:${each}`).join(","));
+// actions/connector-image-build-push/src/alone.ts
+async function buildAlone(inputs, root, commit) {
+  const { connector: name, repository, options } = inputs;
+  const folder = join4("airbyte-integrations", "connectors", name);
+  const project = await readConnector(root, folder);
+  const { type = "", baseImage = "", version: version2 } = project.facts;
+  const planned = planTag({ tag: "{version}", latest: "never" }, options, { version: version2, commit, branch: "" });
+  if ("lacks" in planned) throw new Error(`expected a connector that has a ${planned.lacks}`);
+  const { tag, movesLatest } = planned;
+  const tags = [tag, ...movesLatest ? ["latest"] : []];
+  const image = `${repository}:${tag}`;
+  tell({ ...{ name, type, folder, baseImage, tag, image }, tags: tags.map((each) => `${repository}:${each}`) });
   const exists2 = await imageExists(inputs, tag, info);
-  const { builds, pushes, why } = planBuild(exists2, inputs);
+  const { builds, pushes, why } = planPush(exists2, options);
   setOutput("image-exists", String(exists2));
   info(`${image}: ${why}`);
-  const source = { root, connector };
+  const source = { root, name, project };
   if (builds) {
     const local = await group("Build for this machine", () => buildHere(source));
     await group("Test: 'spec'", () => testSpec(local));
@@ -74659,24 +75328,10 @@ async function run(root) {
   }
   if (!pushes) return;
   await logIn(inputs);
-  const digest = await group("Build for amd64 and arm64, and push", () => pushAll(source, inputs.repository, tags));
+  const digest = await group("Build for amd64 and arm64, and push", () => pushAll(source, repository, tags));
   setOutput("push-executed", "true");
   setOutput("digest", digest);
   notice(`pushed ${image}@${digest}`);
-}
-function tell({ name, type, directory, baseImage }, image, tag, tags) {
-  const outputs = {
-    "connector-name": name,
-    "connector-type": type,
-    "connector-dir": directory,
-    "base-image": baseImage,
-    "connector-version-tag": tag,
-    "connector-image-name": image,
-    "docker-tags": tags,
-    "build-executed": "false",
-    "push-executed": "false"
-  };
-  for (const [output2, value] of Object.entries(outputs)) setOutput(output2, value);
 }
 async function logIn({ account, repository }) {
   if (account === void 0) return;
@@ -74692,8 +75347,351 @@ async function group(name, act) {
     endGroup();
   }
 }
+
+// src/domain/plain-http.ts
+function isLoopbackHost(host) {
+  return /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/.test(host);
+}
+function isPlainHttp(url2) {
+  const read = typeof url2 === "string" ? URL.parse(url2) : url2;
+  return read?.protocol === "http:" && !isLoopbackHost(read.hostname);
+}
+
+// actions/connector-image-build-push/src/inputs.ts
+var longestSeconds = 6 * 60 * 60;
+var defaultSeconds = 2 * 60 * 60;
+function readInputs(read) {
+  const value = (name) => read(name).trim();
+  const connector = value("connector-name");
+  if (!/^[a-z0-9]+(?:-[a-z0-9]+)*$/.test(connector))
+    throw new Error(`connector-name: expected the name of a connector such as source-faker, found '${connector}'`);
+  const landfall = readLandfall(value, connector);
+  return {
+    connector,
+    repository: readRepository(value("registry") || "docker.io/airbyte", connector),
+    options: readOptions(value),
+    account: readAccount(value("docker-hub-username"), value("docker-hub-password")),
+    ...landfall !== void 0 && { landfall }
+  };
+}
+function readOptions(value) {
+  const yes = (name, usual) => {
+    const text2 = value(name).toLowerCase();
+    if (text2 === "") return usual;
+    if (text2 === "true" || text2 === "false") return text2 === "true";
+    throw new Error(`${name}: expected true or false, found '${text2}'`);
+  };
+  const tag = readTag(value("tag-override"));
+  const release = readRelease(value("release-type"));
+  if (tag !== void 0 && release !== void 0)
+    throw new Error("tag-override: expected no release-type beside it: each of them says what the tag is");
+  const [dryRun, force] = [yes("dry-run", true), yes("force-publish", false)];
+  if (dryRun && force)
+    throw new Error("force-publish: expected dry-run: false beside it: with both nobody can tell whether to push");
+  return {
+    dryRun,
+    force,
+    ...tag !== void 0 && { tag },
+    ...release !== void 0 && { release },
+    // false says nothing: a main release moves latest all the same.
+    ...yes("push-latest", false) && { movesLatest: true }
+  };
+}
+function readRepository(registry2, connector) {
+  const place = registry2.replace(/\/+$/, "");
+  if (!/[.:]|^localhost\b/.test(place.split("/", 1)[0] ?? ""))
+    throw new Error(`registry: expected a registry and its namespace, such as docker.io/airbyte, found '${registry2}'`);
+  return parseRepository(`${place}/${connector}`);
+}
+function readTag(text2) {
+  if (text2 === "") return void 0;
+  if (isTag(text2)) return text2;
+  throw new Error(`tag-override: expected a tag of at most 128 letters, digits, _, . and -, found '${text2}'`);
+}
+function readRelease(text2) {
+  if (text2 === "") return void 0;
+  if (text2 === "pre-release" || text2 === "main-release") return text2;
+  throw new Error(`release-type: expected pre-release or main-release, found '${text2}'`);
+}
+function readAccount(username, password) {
+  if (username !== "" && password !== "") return { username, password };
+  if (username === "" && password === "") return void 0;
+  const missing = username === "" ? "docker-hub-username" : "docker-hub-password";
+  throw new Error(`${missing}: expected it beside the other one, found nothing`);
+}
+function readLandfall(value, connector) {
+  const text2 = value("landfall-url");
+  if (text2 === "") return void 0;
+  const url2 = URL.canParse(text2) ? new URL(text2) : null;
+  const expected = "landfall-url: expected the URL of Landfall for operators, such as https://landfall.example.org";
+  if (url2 === null || !/^https?:$/.test(url2.protocol) || `${url2.search}${url2.hash}${url2.username}${url2.password}` !== "")
+    throw new Error(expected);
+  if (isPlainHttp(url2)) throw new Error(`${expected}; found http://, where everybody on the way can read the job's token`);
+  const bare = url2.href.replace(/\/+$/, "");
+  const seconds = Number(value("timeout-seconds") || defaultSeconds);
+  if (!(seconds > 0 && seconds <= longestSeconds))
+    throw new Error(
+      `timeout-seconds: expected a number of seconds above 0 and up to ${longestSeconds}; found '${value("timeout-seconds")}'`
+    );
+  const build = value("build") || connector;
+  if (build.includes("*")) throw new Error(`build: expected the name of one build, found '${build}', which means several`);
+  return { url: bare, audience: value("audience") || bare, build, timeoutMs: seconds * 1e3 };
+}
+
+// actions/connector-image-build-push/src/landfall.ts
+import { setTimeout as pause2 } from "node:timers/promises";
+
+// src/domain/rollout-state.ts
+var ends = [
+  "delivered",
+  "proposed",
+  "unchanged",
+  "superseded",
+  "rejected",
+  "expired",
+  "rolled-back",
+  "aborted",
+  "failed"
+];
+var buildEnds = ["pushed", "built"];
+var rolloutStatuses = ["running", "waiting", "blocked", ...ends];
+var runStatuses = [...rolloutStatuses, ...buildEnds];
+function isGoodBuildEnd(status) {
+  return status === "unchanged" || buildEnds.some((end) => end === status);
+}
+
+// actions/notify/src/persist.ts
+var FinalError = class extends Error {
+};
+var firstWaitMs = 500;
+var longestWaitMs2 = 15e3;
+var longestAttemptMs = 3e4;
+var mostBytes = 1024 * 1024;
+var isPassing = (status) => status === 408 || status === 429 || status >= 500;
+async function persist(what, deadline, send2, report) {
+  for (let attempt = 0; ; attempt++) {
+    const tried = await attemptOnce(send2, Math.max(1, Math.min(longestAttemptMs, deadline - Date.now())));
+    if ("status" in tried && !isPassing(tried.status)) return tried;
+    const problem = "status" in tried ? `${what} answered ${tried.status}${detailOf(tried)}` : `${what} cannot be reached: ${tried.problem}`;
+    const waitMs = ("status" in tried ? tried.retryAfterMs : void 0) ?? backoff(attempt);
+    if (Date.now() + waitMs >= deadline)
+      throw new FinalError(`${problem}. The time is over (timeout-seconds) after ${attempt + 1} attempts`);
+    report(`${problem}. Next attempt in ${Math.ceil(waitMs / 1e3)} s.`);
+    await new Promise((resolve) => setTimeout(resolve, waitMs));
+  }
+}
+async function attemptOnce(send2, timeoutMs) {
+  try {
+    const response = await send2(timeoutMs);
+    const text2 = await readBounded(response);
+    const { statusCode = 0, headers } = response.message;
+    const retryAfterMs = parseRetryAfter(headers["retry-after"]);
+    return { status: statusCode, text: text2, ...retryAfterMs !== void 0 && { retryAfterMs } };
+  } catch (error63) {
+    if (error63 instanceof FinalError) throw error63;
+    const [cause] = error63 instanceof AggregateError ? error63.errors : [error63];
+    return { problem: cause instanceof Error ? cause.message : String(cause) };
+  }
+}
+async function readBounded({ message }) {
+  const chunks = [];
+  let length = 0;
+  for await (const chunk of message) {
+    length += chunk.length;
+    if (length > mostBytes) throw new Error(`expected an answer of at most ${mostBytes} bytes, found more`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
+function backoff(attempt) {
+  return Math.min(longestWaitMs2, firstWaitMs * 2 ** attempt) * (0.75 + Math.random() / 4);
+}
+function parseRetryAfter(value) {
+  if (value === void 0) return void 0;
+  const ms = /^\d{1,9}$/.test(value) ? Number(value) * 1e3 : Date.parse(value) - Date.now();
+  return Number.isNaN(ms) ? void 0 : Math.max(0, ms);
+}
+function detailOf({ text: text2 }) {
+  const { detail } = asRecord(parseJson(text2));
+  return typeof detail === "string" && detail !== "" ? `: ${detail.replace(/\s+/g, " ").slice(0, 500)}` : "";
+}
+function parseJson(text2) {
+  try {
+    return JSON.parse(text2);
+  } catch {
+    return void 0;
+  }
+}
+function asRecord(value) {
+  return typeof value === "object" && value !== null ? value : {};
+}
+
+// actions/notify/src/id-token.ts
+function tokenRequestFrom(env) {
+  const { ACTIONS_ID_TOKEN_REQUEST_URL: url2 = "", ACTIONS_ID_TOKEN_REQUEST_TOKEN: token = "" } = env;
+  if (url2 !== "" && token !== "") return { url: url2, token };
+  throw new Error(
+    "This job may not request an OIDC token. Give it `permissions: { id-token: write }`; jobs of pull requests from forks never may."
+  );
+}
+async function requestIdToken({ url: url2, token }, audience, deadline, report) {
+  const withAudience = new URL(url2);
+  withAudience.searchParams.set("audience", audience);
+  const what = "GitHub's issuer of tokens";
+  const send2 = (socketTimeout) => new HttpClient("landfall-notify", [], { socketTimeout, allowRedirects: false }).get(withAudience.href, {
+    Authorization: `Bearer ${token}`,
+    Accept: "application/json"
+  });
+  const answer = await persist(what, deadline, send2, report);
+  const { value } = asRecord(parseJson(answer.text));
+  if (answer.status === 200 && typeof value === "string" && value !== "") return value;
+  throw new FinalError(`${what} gave no token: it answered ${answer.status}${detailOf(answer)}. Expected 200 with a token`);
+}
+
+// actions/connector-image-build-push/src/api.ts
+var usableMs = 12e4;
+function createLandfall({ url: url2, audience }, deadline, report) {
+  const request = tokenRequestFrom(process.env);
+  let token = { text: "", at: 0 };
+  const currentToken = async () => {
+    if (Date.now() - token.at < usableMs) return token.text;
+    token = { text: await requestIdToken(request, audience, deadline, report), at: Date.now() };
+    setSecret(token.text);
+    return token.text;
+  };
+  const ask = async (send2) => {
+    const answer = await persist(
+      "Landfall",
+      deadline,
+      async (socketTimeout) => {
+        const client = new HttpClient("landfall-build", [], { socketTimeout, allowRedirects: false });
+        return await send2(client, `Bearer ${await currentToken()}`);
+      },
+      report
+    );
+    if (answer.status === 200) return parseJson(answer.text);
+    throw new Error(explain(answer));
+  };
+  const api = `${url2}/api/v1/builds`;
+  return {
+    async start(asked, round) {
+      const body = JSON.stringify(asked);
+      const answer = await ask(
+        (client, Authorization) => client.post(api, body, { Authorization, "Content-Type": "application/json", "Idempotency-Key": `round-${round}` })
+      );
+      const { builds } = asRecord(answer);
+      const [found, another] = Array.isArray(builds) ? builds.map(asRecord) : [];
+      if (typeof found?.build !== "string" || another !== void 0)
+        throw new Error(
+          `expected Landfall to build one image, found ${another === void 0 ? "none" : "several"}: name it in build`
+        );
+      return {
+        build: found.build,
+        run: typeof found.run === "string" ? `?run=${found.run}` : "",
+        wasRunning: found.wasRunning === true
+      };
+    },
+    read: async ({ build, run: run2 }) => await ask((client, Authorization) => client.get(`${api}/${build}${run2}`, { Authorization }))
+  };
+}
+var explanations = {
+  401: "Landfall does not take this job's token. Compare audience with login.jobs.audience of Landfall",
+  403: "See login.jobs and builds of Landfall",
+  404: "Expected the listener for operators of a Landfall that has builds. Check landfall-url and build",
+  421: "Add the host of landfall-url to listen.operatorNames of Landfall"
+};
+function explain(answer) {
+  const { status } = answer;
+  const isRedirect = status >= 300 && status < 400;
+  const why = isRedirect ? "Tokens are not sent on. Set landfall-url to where it leads" : explanations[status];
+  return `Landfall answered ${status}${detailOf(answer)}${why === void 0 ? "" : ` (${why})`}`;
+}
+
+// actions/connector-image-build-push/src/landfall.ts
+var lookEveryMs = 1e3;
+var longestPauseMs = 15e3;
+async function buildThere(options, inputs, commit) {
+  const deadline = Date.now() + inputs.timeoutMs;
+  const landfall = createLandfall(inputs, deadline, info);
+  const { dryRun = false, force = false, tag, release, movesLatest } = options;
+  const asked = {
+    ...{ name: inputs.build, ref: commit, dryRun, force },
+    ...tag !== void 0 && { tag },
+    ...release !== void 0 && { release },
+    ...movesLatest && { pushLatest: true }
+  };
+  const found = await untilOwn(landfall, asked, deadline);
+  await told(found);
+}
+async function untilOwn(landfall, asked, deadline) {
+  for (let round = 1; ; round++) {
+    const started = await landfall.start(asked, round);
+    const { build, wasRunning } = started;
+    info(wasRunning ? `${build} is under way already: it is waited for, and then asked for again` : `${build} is under way`);
+    const found = await follow(landfall, started, deadline);
+    if (!wasRunning || found.status === "blocked") return found;
+  }
+}
+async function follow(landfall, started, deadline) {
+  const seen = /* @__PURE__ */ new Set();
+  for (let waitMs = lookEveryMs; ; waitMs = Math.min(waitMs * 1.5, longestPauseMs)) {
+    const found = await landfall.read(started);
+    for (const { step, stage, status, reason } of found.steps) {
+      const line = `${stage === void 0 ? step : `${step} ${stage}`}: ${status}${reason === void 0 ? "" : `: ${oneLine(reason)}`}`;
+      if (status === "pending" || seen.has(line)) continue;
+      seen.add(line);
+      info(line);
+      waitMs = lookEveryMs;
+    }
+    if (found.endedAt !== void 0 || !["running", "waiting"].includes(found.status)) return found;
+    if (Date.now() + waitMs >= deadline)
+      throw new Error(
+        `${started.build} has not ended in time (timeout-seconds). It goes on at Landfall: run this job again to follow it`
+      );
+    await pause2(waitMs);
+  }
+}
+async function told({ build, status, reason = status, steps, logs, outputs }) {
+  const { name, folder = "", facts, tag = "", image = "", tags, exists: exists2, built, pushed, digest } = outputs;
+  tell({ ...{ name: facts.name ?? name, folder, tag, image, tags }, type: facts.type ?? "", baseImage: facts.baseImage ?? "" });
+  if (exists2 !== void 0) setOutput("image-exists", String(exists2));
+  setOutput("build-executed", String(built));
+  setOutput("push-executed", String(pushed));
+  if (pushed && digest !== void 0) setOutput("digest", digest);
+  await summarize(build, status, reason, steps);
+  if (isGoodBuildEnd(status)) return notice(pushed ? `pushed ${image}@${digest}` : `${image}: ${oneLine(reason)}`);
+  const stopped = steps.findLast((step) => step.status === "blocked");
+  const said = logs.findLast(({ step, stage }) => step === stopped?.step && stage === stopped.stage)?.log;
+  const at = stopped === void 0 ? "" : ` at ${stopped.step}${stopped.stage === void 0 ? "" : ` (${stopped.stage})`}`;
+  const lines = said === void 0 ? "" : `
+${said.trimEnd().split("\n").slice(-10).join("\n").slice(-2e3)}`;
+  throw new Error(`${build} is ${status}${at}: ${reason}${lines}`);
+}
+async function summarize(build, status, reason, steps) {
+  if (!process.env.GITHUB_STEP_SUMMARY) return;
+  const rows = steps.filter((step) => step.status !== "pending").map(({ step, stage = "", status: state, reason: why = "" }) => [step, stage, state, why].map(inert));
+  const head = ["step", "platform", "status", ""].map((data) => ({ data, header: true }));
+  const title = `${inert(build)}: ${inert(status)}`;
+  await summary.addHeading(title, 3).addRaw(inert(reason), true).addTable([head, ...rows]).write();
+}
+function inert(text2) {
+  return oneLine(text2).replace(/[&<>"'`|\\[\]*_]/g, (found) => `&#${found.codePointAt(0)};`);
+}
+function oneLine(text2) {
+  return text2.replace(/\s+/g, " ").trim().slice(0, 1e3);
+}
+
+// actions/connector-image-build-push/src/main.ts
+async function run() {
+  const password = getInput("docker-hub-password");
+  if (password !== "") setSecret(password);
+  const inputs = readInputs(getInput);
+  const { GITHUB_WORKSPACE = process.cwd(), GITHUB_SHA = "" } = process.env;
+  if (inputs.landfall === void 0) await buildAlone(inputs, GITHUB_WORKSPACE, GITHUB_SHA);
+  else await buildThere(inputs.options, inputs.landfall, GITHUB_SHA);
+}
 try {
-  await run(process.env.GITHUB_WORKSPACE ?? process.cwd());
+  await run();
 } catch (error63) {
   setFailed(error63 instanceof Error ? error63.message : String(error63));
 }

@@ -1,33 +1,35 @@
 import { readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Connector } from './connector.ts';
+import type { BuildProject } from '../../../src/builds/project.ts';
 import { docker, mustDocker } from './docker.ts';
 
 /** What an image is built from. */
 export interface BuildSource {
   /** The checkout. */
   readonly root: string;
-  readonly connector: Connector;
+  /** Of the connector. */
+  readonly name: string;
+  readonly project: BuildProject;
 }
 
 const platforms = ['linux/amd64', 'linux/arm64'];
 const testMs = 120_000;
 
-function buildArguments({ root, connector }: BuildSource): string[] {
-  const { dockerfile, directory, baseImage, name } = connector;
+function buildArguments({ root, project }: BuildSource): string[] {
+  const named = (option: string, values: Readonly<Record<string, string>>) =>
+    Object.entries(values).flatMap(([name, value]) => [option, `${name}=${value}`]);
   return [
-    ...['--file', join(root, dockerfile)],
-    ...['--build-arg', `BASE_IMAGE=${baseImage}`],
-    ...['--build-arg', `CONNECTOR_NAME=${name}`],
-    ...['--label', `io.airbyte.version=${connector.version}`, '--label', `io.airbyte.name=airbyte/${name}`],
-    join(root, directory),
+    ...['--file', join(root, project.dockerfile)],
+    ...named('--build-arg', project.arguments),
+    ...named('--label', project.labels),
+    join(root, project.context),
   ];
 }
 
 /** For this machine alone, under a name that is pushed nowhere. @returns the name */
 export async function buildHere(source: BuildSource): Promise<string> {
-  const name = `landfall.local/${source.connector.name}:test`;
+  const name = `landfall.local/${source.name}:test`;
   await mustDocker(['buildx', 'build', '--load', '--provenance=false', '--tag', name, ...buildArguments(source)]);
   return name;
 }

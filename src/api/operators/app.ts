@@ -5,7 +5,15 @@ import type Koa from 'koa';
 import type { Log } from '../../domain/log.ts';
 import { answerErrors, createApp } from '../../http/app.ts';
 import { Problem, unavailable } from '../../http/problem.ts';
+import type { Page } from '../../page/index.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
+import { createAccess } from './access.ts';
+import { type AskerDependencies, createWhoAsks } from './asker.ts';
+import { addLoginRoutes, type LoginDependencies } from './login-routes.ts';
+import { answerProblems } from './problems.ts';
+import { securityHeaders } from './security-headers.ts';
+import type { ApiDependencies } from './v1/dependencies.ts';
+import { apiPrefix, createApi } from './v1/index.ts';
 
 export interface OperatorAppDependencies {
   readonly metrics: Metrics;
@@ -14,11 +22,40 @@ export interface OperatorAppDependencies {
   readonly reachTemporal: () => Promise<void>;
   /** Whether a request names this machine, and not a host that a page in somebody's browser has given its address. */
   readonly isForUs: (request: IncomingMessage) => boolean;
+  /** Absent: probes and metrics are all there is. */
+  readonly parts?: OperatorParts;
 }
 
-/** What operators and their tools reach: `/readyz`, `/metrics`, `/healthz`. */
-export function createOperatorApp({ metrics, log, reachTemporal, isForUs }: OperatorAppDependencies): Koa {
+/** What people reach here, beside probes and metrics. */
+export interface OperatorParts {
+  /** What people look at. */
+  readonly page: Pick<Page, 'routes'>;
+  /** Who may ask, and how they log in. */
+  readonly people: AskerDependencies & LoginDependencies;
+  readonly api: ApiDependencies;
+  /** Of Landfall. */
+  readonly version: string;
+}
+
+/** What operators and their tools reach: the page at `/`, `/login`, `/api/v1`, `/readyz`, `/metrics`, `/healthz`. */
+export function createOperatorApp(dependencies: OperatorAppDependencies): Koa {
+  const { log, parts } = dependencies;
   const router = new Router({ sensitive: true, strict: true });
+  addProbes(router, dependencies);
+  if (parts !== undefined) {
+    addLoginRoutes(router, parts.people);
+    router.use(parts.page.routes);
+  }
+  const app = createApp(log);
+  app.use(securityHeaders);
+  app.use(answerErrors(log));
+  app.use(router.routes());
+  if (parts !== undefined) addApi(app, parts, dependencies);
+  app.use(router.allowedMethods());
+  return app;
+}
+
+function addProbes(router: Router, { metrics, log, reachTemporal, isForUs }: OperatorAppDependencies): void {
   router.get('/readyz', async (context) => {
     try {
       await reachTemporal();
@@ -30,17 +67,38 @@ export function createOperatorApp({ metrics, log, reachTemporal, isForUs }: Oper
   });
   // After the probes, which load balancers ask by any name, and which tell nobody anything.
   router.use(async (context, next) => {
-    if (!isForUs(context.req)) throw new Problem(421, 'malformed', misdirected);
+    requireOurName(context.req, isForUs);
     await next();
   });
   router.get('/metrics', async (context) => {
-    context.body = await metrics.registry.metrics();
+    context.body = await metrics.text();
     context.set('Content-Type', metrics.registry.contentType);
   });
-  const app = createApp(log);
-  app.use(answerErrors(log));
-  app.use(router.routes()).use(router.allowedMethods());
-  return app;
+}
+
+function addApi(
+  app: Koa,
+  { people, api, version }: OperatorParts,
+  { log, isForUs }: Pick<OperatorAppDependencies, 'log' | 'isForUs'>,
+): void {
+  const access = createAccess({ whoAsks: createWhoAsks(people), sessions: people.sessions, url: people.login.url });
+  const router = createApi(api, access, version);
+  const problems = answerProblems(log);
+  const routes = router.routes();
+  const methods = router.allowedMethods();
+  app.use(async (context, next) => {
+    if (context.path !== apiPrefix && !context.path.startsWith(`${apiPrefix}/`)) return await next();
+    await problems(context, async () => {
+      requireOurName(context.req, isForUs);
+      await routes(context as Parameters<typeof routes>[0], () =>
+        methods(context as Parameters<typeof methods>[0], async () => undefined),
+      );
+    });
+  });
+}
+
+function requireOurName(request: IncomingMessage, isForUs: (request: IncomingMessage) => boolean): void {
+  if (!isForUs(request)) throw new Problem(421, 'malformed', misdirected);
 }
 
 const misdirected =

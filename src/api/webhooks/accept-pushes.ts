@@ -30,6 +30,8 @@ export interface AcceptedPushes {
   readonly resolving: readonly AcceptedPush[];
   /** Whole pushes that are dispatched as they are; absent if there are none. */
   readonly forwarding?: readonly AcceptedPush[];
+  /** Searches for what is to be built of commits; absent if none were pushed. */
+  readonly building?: readonly AcceptedPush[];
   /** Such pushes that were passed on before, and so are not again; absent if there are none. */
   readonly repeated?: readonly AcceptedPush[];
   /** What Temporal calls invalid, and always will; absent if there are none. Why is in the log. */

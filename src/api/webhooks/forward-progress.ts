@@ -3,7 +3,7 @@ import { progressSignal } from '../../contracts/messages.ts';
 import { searchAttributes } from '../../contracts/start-options.ts';
 import { concurrently } from '../../domain/concurrently.ts';
 import { branchOf, rollbackBranchOf } from '../../domain/proposal.ts';
-import { namePattern } from '../../settings/scalars.ts';
+import { namePattern } from '../../settings/name-pattern.ts';
 import type { ForgeProgress } from '../../sources/kit/source.ts';
 import { orUnavailable, type TemporalCalls } from './unavailable.ts';
 

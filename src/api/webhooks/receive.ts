@@ -6,8 +6,9 @@ import { type BodyLimits, parseJson, readBody, requireMediaType } from '../../ht
 import { malformed, Problem } from '../../http/problem.ts';
 import type { KnownNetworks } from '../../http/shares.ts';
 import { thinLines } from '../../http/thin-lines.ts';
-import type { ForgeProgress, PushedImage, Receiver } from '../../sources/kit/source.ts';
-import type { AcceptedPushes, AcceptPushes } from './accept-pushes.ts';
+import type { CommitPush, ForgeProgress, PushedImage, Receiver } from '../../sources/kit/source.ts';
+import type { AcceptCommits } from './accept-commits.ts';
+import type { AcceptedPush, AcceptedPushes, AcceptPushes } from './accept-pushes.ts';
 import type { ForwardProgress } from './forward-progress.ts';
 import { pushesOf, type ReceivedPushes } from './plan-starts.ts';
 import type { RequestContext } from './request.ts';
@@ -15,6 +16,7 @@ import type { Senders } from './senders.ts';
 
 export interface ReceiveDependencies {
   readonly acceptPushes: AcceptPushes;
+  readonly acceptCommits: AcceptCommits;
   readonly forwardProgress: ForwardProgress;
   readonly senders: Senders;
   readonly log: Log;
@@ -51,7 +53,7 @@ export function receive(receiver: Receiver, dependencies: ReceiveDependencies): 
 
 /** The way of one request: what its headers rule out, its bytes, whether they are authentic, what they say, and what comes of that. */
 function createWork(receiver: Receiver, dependencies: ReceiveDependencies): AnswerRequest {
-  const { now, bodyLimits = defaultBodyLimits, forwardProgress, acceptPushes, senders, known, log } = dependencies;
+  const { now, bodyLimits = defaultBodyLimits, forwardProgress, acceptPushes, acceptCommits, senders, known, log } = dependencies;
   const { source, namesOneOfSeveralTags = false, authenticationAdvice, challenge } = receiver;
   const logRefusal = thinRefusals(log, receiver);
   const refusal = new Problem(401, 'unauthenticated', authenticationAdvice, { 'WWW-Authenticate': challenge }).withStatus(
@@ -76,7 +78,7 @@ function createWork(receiver: Receiver, dependencies: ReceiveDependencies): Answ
     known.add(state.network);
     state.body = await body();
     const parsed = receiver.parse({ headers: req.headers, query, body: parseJson(state.body) });
-    const { progress, ignored, again = false } = parsed;
+    const { commits, progress, ignored, again = false } = parsed;
     const { identity = {} } = authenticity;
     const sender = again ? withoutBuild(identity) : identity;
     state.parsed = { ...parsed, images: parsed.images.map((image) => ({ ...image, ...sender })) };
@@ -85,6 +87,10 @@ function createWork(receiver: Receiver, dependencies: ReceiveDependencies): Answ
         'Expected again only from a run that somebody has started by hand: workflow_dispatch, at GitLab a pipeline from the web.',
       );
     if (progress !== undefined) return await passOn(context, progress, forwardProgress);
+    if (commits !== undefined) {
+      const about = { source, deliveryId: parsed.deliveryId, receivedAt: now().toISOString() };
+      return building(context, commits, await acceptCommits(commits, about));
+    }
     if (parsed.images.length === 0) return ignore(context, ignored ?? 'no image was pushed');
     const { images, foreign } = ofReceiver(parsed.images, receiver);
     if (foreign !== undefined) log.warn({ source, reason: foreign }, 'a receiver told of images that it may not tell of');
@@ -117,6 +123,16 @@ async function start(context: RequestContext, received: ReceivedPushes, acceptPu
   const accepted = await acceptPushes(received);
   if (accepted.rollouts.length + accepted.resolving.length + (accepted.forwarding ?? []).length === 0)
     return ignore(context, whyNothing(accepted, received));
+  context.state.accepted = accepted;
+  accept(context, accepted);
+}
+
+function building(context: RequestContext, { repositories, branch }: CommitPush, found: readonly AcceptedPush[]): void {
+  if (found.length === 0) {
+    ignore(context, `no build is made of ${branch} of ${repositories[0]}`);
+    return;
+  }
+  const accepted: AcceptedPushes = { rollouts: [], resolving: [], building: found };
   context.state.accepted = accepted;
   accept(context, accepted);
 }

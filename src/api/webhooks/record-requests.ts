@@ -4,7 +4,7 @@ import type { Audit } from '../../domain/audit.ts';
 import { masked } from '../../domain/inert-text.ts';
 import type { Log } from '../../domain/log.ts';
 import { problemMediaType } from '../../http/problem.ts';
-import type { Receiver } from '../../sources/kit/source.ts';
+import { onlyRoutine, type Receiver } from '../../sources/kit/source.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import { shownBody } from '../../telemetry/shown-body.ts';
 import { type RequestContext, type RequestState, sourceOf } from './request.ts';
@@ -15,7 +15,7 @@ export interface RecordDependencies {
   readonly now: () => Date;
 }
 
-/** One audit entry and one count for every request, whatever becomes of it. To be used outside of what answers errors. */
+/** One count for every request, and one audit entry for every one that is about more than pulls, whatever becomes of it. To be used outside of what answers errors. */
 export function recordRequests({ audit, metrics, now }: RecordDependencies): Middleware<RequestState> {
   return async (context, next) => {
     const begun = performance.now();
@@ -27,6 +27,10 @@ export function recordRequests({ audit, metrics, now }: RecordDependencies): Mid
     metrics.requestAnswered(source, outcome, milliseconds / 1000);
     if (accepted !== undefined) metrics.pushesAccepted(accepted);
     if (signalled !== undefined) metrics.progressForwarded(signalled);
+    const { routine, ignored } = state.parsed ?? {};
+    if (routine !== undefined) metrics.routineTold(source, routine);
+    // A registry that tells of pulls would fill the log with our own.
+    if (routine !== undefined && ignored === onlyRoutine && outcome === 'ignored') return;
     audit({
       timestamp: now().toISOString(),
       event_type: 'webhook_received',
@@ -45,9 +49,13 @@ function contentOf({ parsed, accepted, signalled, ignored, reason }: RequestStat
   const refused = reason === undefined ? {} : { reason };
   if (parsed === undefined)
     return { services: [], action: null, images: [], repositories: [], rollouts: [], resolving: [], ...refused };
-  const { rollouts = [], resolving = [], forwarding = [] } = accepted ?? {};
-  const concerned = [...rollouts, ...resolving, ...forwarding, ...(signalled ?? [])];
-  const repositories = [...parsed.images.map(({ sourceRepository }) => sourceRepository), parsed.progress?.repository];
+  const { rollouts = [], resolving = [], forwarding = [], building = [] } = accepted ?? {};
+  const concerned = [...rollouts, ...resolving, ...forwarding, ...building, ...(signalled ?? [])];
+  const repositories = [
+    ...parsed.images.map(({ sourceRepository }) => sourceRepository),
+    parsed.progress?.repository,
+    parsed.commits?.repositories[0],
+  ];
   return {
     delivery: parsed.deliveryId,
     event: parsed.event,
@@ -58,6 +66,7 @@ function contentOf({ parsed, accepted, signalled, ignored, reason }: RequestStat
     rollouts: rollouts.map(({ id }) => id),
     resolving: resolving.map(({ id }) => id),
     ...(forwarding.length === 0 ? {} : { forwarding: forwarding.map(({ id }) => id) }),
+    ...(building.length === 0 ? {} : { building: [...new Set(building.map(({ id }) => id))] }),
     ...(signalled === undefined ? {} : { progress: signalled.map(({ id }) => id) }),
     ...(ignored === undefined ? {} : { ignored }),
     ...refused,

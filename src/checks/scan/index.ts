@@ -44,6 +44,8 @@ export const scanCheck = defineCheck({
   byDefault: true,
   needsDocker: true,
   keys: 'failOn, ignoreUnfixed, ignore',
+  // What is known to be wrong is told; whether it may be deployed is for the service to say.
+  ofBuilds: { byDefault: true, defaults: { failOn: 'none' } },
   schema: () => scanSchema,
   resolve: ({ failOn = 'critical', ignoreUnfixed = false, ignore = [] }) => ({
     settings: { failOn, ignoreUnfixed, ignore },

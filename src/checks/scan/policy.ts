@@ -67,7 +67,8 @@ const worstShown = 10;
 /** @param findings of all platforms; what several have counts once. @param today decides which `ignore` entries still hold */
 export function judgeFindings(findings: readonly Finding[], plan: ScanPlan, today: Date): ScanVerdict {
   const distinct = distinctFindings(findings);
-  const counted = distinct.filter((finding) => !isIgnored(finding, plan, today)).sort(worstFirst);
+  const isIgnored = ignoredBy(plan, today);
+  const counted = distinct.filter((finding) => !isIgnored(finding)).sort(worstFirst);
   const counts: Record<Severity, number> = { unknown: 0, low: 0, medium: 0, high: 0, critical: 0 };
   for (const { severity } of distinct) counts[severity] += 1;
   return {
@@ -105,12 +106,13 @@ function distinctFindings(findings: readonly Finding[]): Finding[] {
   return [...distinct.values()];
 }
 
-function isIgnored(finding: Finding, plan: ScanPlan, today: Date): boolean {
-  // A secret is never fixed by a newer version, so `ignoreUnfixed` says nothing about it.
-  if (plan.ignoreUnfixed && finding.kind === 'vulnerability' && finding.fixed === undefined) return true;
+function ignoredBy({ ignore, ignoreUnfixed }: ScanPlan, today: Date): (finding: Finding) => boolean {
   const date = today.toISOString().slice(0, 10);
-  const holding = plan.ignore.filter(({ until }) => until === undefined || date <= until.slice(0, 10));
-  return holding.some(({ id }) => id.toLowerCase() === finding.id.toLowerCase());
+  const holding = ignore.filter(({ until }) => until === undefined || date <= until.slice(0, 10));
+  const ids = new Set(holding.map(({ id }) => id.toLowerCase()));
+  // A secret is never fixed by a newer version, so `ignoreUnfixed` says nothing about it.
+  return ({ kind, id, fixed }) =>
+    (ignoreUnfixed && kind === 'vulnerability' && fixed === undefined) || (ids.size > 0 && ids.has(id.toLowerCase()));
 }
 
 function fails(finding: Finding, plan: ScanPlan): boolean {

@@ -5,9 +5,10 @@ import { Refusal } from '../../domain/failures.ts';
 import type { Digest } from '../../domain/image-reference.ts';
 import type { Checked, PlatformDigests, VerifiedImage } from '../../domain/outcomes.ts';
 import type { Plan } from '../../domain/plan.ts';
+import { sbomFile } from '../../platform/artifacts.ts';
 import { meantPlatforms } from '../../platform/registry/platform.ts';
 import { SharedRuns } from '../../platform/shared-runs.ts';
-import { type Check, type CheckContext, CheckRefused, type CheckWork, referenceOf } from '../check.ts';
+import { type BuiltWork, type Check, type CheckContext, CheckRefused, type CheckWork, referenceOf } from '../check.ts';
 import { type Finding, judgeFindings, rejectionOf, type ScanPlan, type ScanSummary, severities } from './policy.ts';
 import { mostFindings, readReport, tooMuch } from './read-report.ts';
 import { scanners, type Trivy } from './trivy.ts';
@@ -18,19 +19,34 @@ export interface ScanDependencies extends Pick<CheckContext, 'artifacts' | 'log'
 
 type PlatformScan = Awaited<ReturnType<typeof scanPlatform>>;
 
-const files = { report: 'trivy.json', sbom: 'sbom.cdx.json', record: 'scan.json' } as const;
+const files = { report: 'trivy.json', sbom: sbomFile, record: 'scan.json' } as const;
 /** A report is used again for as long, if nothing that it depends on has changed. */
 const reuseWithinMs = 24 * 60 * 60 * 1000;
 
 export function createScan(dependencies: ScanDependencies): Check<ScanPlan> {
   const scan = createScanner(dependencies);
+  const judged = (summary: ScanSummary, settings: ScanPlan): Checked => {
+    if (summary.failing > 0) throw new CheckRefused('ScanRejected', rejectionOf(summary, settings), [scanEvidence(summary)]);
+    return scanned(summary);
+  };
+  const { trivy, now } = dependencies;
   return {
-    async check(work) {
-      const summary = await scan(work);
-      if (summary.failing > 0)
-        throw new CheckRefused('ScanRejected', rejectionOf(summary, work.settings), [scanEvidence(summary)]);
-      return scanned(summary);
+    figures: [
+      {
+        name: 'trivy_database_age_seconds',
+        help: 'Since when the vulnerability database that scans use was made; absent where a Trivy server scans.',
+        async read() {
+          const madeAt = await trivy.databaseMadeAt();
+          return madeAt === undefined ? undefined : (now().getTime() - Date.parse(madeAt)) / 1000;
+        },
+      },
+    ],
+    check: async (work) => judged(await scan(work), work.settings),
+    async checkBuilt({ settings, image, repository, layout, signal }: BuiltWork<ScanPlan>) {
+      const found = await scanPlatform(dependencies, { repository, layout }, image, signal);
+      return judged(summaryOf([found], [image], settings, dependencies.now()), settings);
     },
+    diagnose: (_settings, signal) => dependencies.trivy.diagnose(signal),
   };
 }
 
@@ -44,16 +60,25 @@ export function createScanner(dependencies: ScanDependencies) {
       const scan = (stop: AbortSignal) => scanPlatform(dependencies, image, platform, stop);
       scans.push(await runs.run(`${image.repository}@${platform.digest}`, scan, signal));
     }
-    const findings = scans.flatMap((scan) => scan.findings);
-    if (findings.length > mostFindings) throw tooMuch(`${findings.length} findings`);
-    const database = scans[0]?.database;
-    return {
-      ...judgeFindings(findings, settings, dependencies.now()),
-      platforms: platforms.map(({ platform }) => platform),
-      ...(database !== undefined && { database }),
-      reused: scans.length > 0 && scans.every((scan) => scan.reused),
-      artifacts: scans.flatMap((scan) => scan.artifacts),
-    };
+    return summaryOf(scans, platforms, settings, dependencies.now());
+  };
+}
+
+function summaryOf(
+  scans: readonly PlatformScan[],
+  platforms: readonly Pick<PlatformDigests, 'platform'>[],
+  settings: ScanPlan,
+  now: Date,
+): ScanSummary {
+  const findings = scans.flatMap((scan) => scan.findings);
+  if (findings.length > mostFindings) throw tooMuch(`${findings.length} findings`);
+  const database = scans[0]?.database;
+  return {
+    ...judgeFindings(findings, settings, now),
+    platforms: platforms.map(({ platform }) => platform),
+    ...(database !== undefined && { database }),
+    reused: scans.length > 0 && scans.every((scan) => scan.reused),
+    artifacts: scans.flatMap((scan) => scan.artifacts),
   };
 }
 
@@ -67,7 +92,7 @@ function wantedPlatforms(plan: Plan, image: VerifiedImage): readonly PlatformDig
 
 async function scanPlatform(
   { trivy, artifacts, log, now }: ScanDependencies,
-  { repository }: VerifiedImage,
+  { repository, layout }: Pick<VerifiedImage, 'repository'> & { readonly layout?: string },
   { platform, digest }: PlatformDigests,
   signal: AbortSignal,
 ) {
@@ -79,7 +104,7 @@ async function scanPlatform(
   }
   return artifacts.withWorkFolder(async (folder) => {
     const [report, sbom] = [join(folder, files.report), join(folder, files.sbom)];
-    await trivy.scan({ repository, digest }, { report, sbom }, signal);
+    await trivy.scan({ repository, digest, ...(layout !== undefined && { layout }) }, { report, sbom }, signal);
     const paths = [await artifacts.keep(digest, files.report, report), await artifacts.keep(digest, files.sbom, sbom)];
     const findings = await reportOf(artifacts, digest, platform);
     if (findings === undefined) throw new Error(`the report of ${digest} is gone from the artifacts just after it was made`);

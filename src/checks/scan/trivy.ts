@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { type Diagnosed, fine, warning } from '../../domain/diagnosis.ts';
 import type { Environment } from '../../domain/environment.ts';
 import { RateLimit, Refusal } from '../../domain/failures.ts';
 import { type Digest, type Repository, registryOf } from '../../domain/image-reference.ts';
@@ -42,6 +43,13 @@ export interface TrivyOptions extends Pick<CheckContext, 'plainHttp' | 'credenti
   readonly env: Environment;
 }
 
+export interface TrivyTarget {
+  readonly repository: Repository;
+  readonly digest: Digest;
+  /** Absolute: an OCI image layout with this image alone, which is looked at in place of the registry. */
+  readonly layout?: string;
+}
+
 export interface Trivy {
   /**
    * Sees to a current vulnerability database.
@@ -52,14 +60,17 @@ export interface Trivy {
 
   /**
    * Scans one image manifest for vulnerabilities and secrets. `database` comes first.
+   * @param image at its registry, or one that was built and is in no registry yet
    * @param files absolute paths of what is written: Trivy's full JSON report, and an SBOM in CycloneDX's JSON
    * @throws Refusal `CredentialsRefused`; RateLimit
    */
-  scan(
-    image: { readonly repository: Repository; readonly digest: Digest },
-    files: { readonly report: string; readonly sbom: string },
-    signal: AbortSignal,
-  ): Promise<void>;
+  scan(image: TrivyTarget, files: { readonly report: string; readonly sbom: string }, signal: AbortSignal): Promise<void>;
+
+  /** Whether there is a database, and how old it is. @throws where none can come by itself */
+  diagnose(signal: AbortSignal): Promise<Diagnosed>;
+
+  /** When the database here was made, ISO 8601; undefined where there is none yet, or a server has its own. */
+  databaseMadeAt(): Promise<string | undefined>;
 
   /** Ends what runs beside us between scans. It ends with us, too. */
   stop(): Promise<void>;
@@ -115,8 +126,34 @@ export function createTrivy(options: TrivyOptions): Trivy {
         signal,
       });
     },
+    diagnose: (signal) => diagnoseDatabase(options, database, signal),
+    databaseMadeAt: async () => (server === undefined ? (await database.state())?.updatedAt : undefined),
     stop: async () => await cache?.stop(),
   };
+}
+
+const dayMs = 24 * 60 * 60_000;
+/** A new one comes every six hours. */
+const oldAfterDays = 2;
+
+async function diagnoseDatabase(
+  { server, offline, command }: TrivyOptions,
+  database: TrivyDatabase,
+  signal: AbortSignal,
+): Promise<Diagnosed> {
+  const program = 'image' in command ? `Trivy as the image ${command.image}` : command.join(' ');
+  const updatedAt = server === undefined ? (await database.state())?.updatedAt : await databaseOfServer(server, signal);
+  if (updatedAt === undefined) {
+    if (server !== undefined) return fine(`the server ${server} answers`);
+    if (!offline) return fine(`${program}; no vulnerability database yet: the first scan downloads it`);
+    throw new Error(
+      `no vulnerability database in ${database.folder}, and none is downloaded (trivy.offline): put trivy.db and metadata.json there`,
+    );
+  }
+  const days = Math.floor((Date.now() - Date.parse(updatedAt)) / dayMs);
+  const text = `${server === undefined ? program : `the server ${server}`}; the vulnerability database is of ${updatedAt}`;
+  if (days < oldAfterDays || (server === undefined && !offline)) return fine(text);
+  return warning(`${text}, ${days} days old: whoever puts it there has stopped (trivy.offline or trivy.server)`);
 }
 
 /** Where the Trivy of these options cannot remember layers, or another one does, undefined. */
@@ -189,10 +226,11 @@ async function wantsJavaIndex(
 async function writeReport(
   options: TrivyOptions,
   cache: LayerCache | undefined,
-  image: { readonly repository: Repository; readonly digest: Digest },
+  image: TrivyTarget,
   report: string,
   signal: AbortSignal,
 ): Promise<void> {
+  if (image.layout !== undefined) return await writeReportOfLayout(options, image, image.layout, report, signal);
   const registry = registryOf(image.repository);
   const known = await options.credentials(registry);
   const credentials = loginOf(known, registry);
@@ -229,13 +267,38 @@ async function writeReport(
   }
 }
 
-/** What an image is like decides how much Trivy takes, so the answer is no: it would take as much again. */
-function overLimit(
-  limit: 'memory' | 'disk',
-  { repository, digest }: { readonly repository: Repository; readonly digest: Digest },
+/** Of an image on this disk. Nothing is remembered of its layers: they are not in any registry, and what is pushed is scanned once more. */
+async function writeReportOfLayout(
   options: TrivyOptions,
-  cause: Error,
-): Refusal {
+  image: TrivyTarget,
+  layout: string,
+  report: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const scan = [
+    'image',
+    ...quiet,
+    '--cache-dir',
+    options.cacheDir,
+    '--skip-java-db-update',
+    ...(options.offline ? ['--offline-scan'] : []),
+  ];
+  const what = ['--scanners', scanners, '--secret-config', '', '--format', 'json', '--output', report, '--input', layout];
+  const from = options.server === undefined ? alone.options : ['--server', options.server];
+  const folders = [options.cacheDir, dirname(report), dirname(layout)];
+  try {
+    await withinFolder(dirname(report), limitsOf(options).fileBytes, signal, (both) =>
+      run(options, { folders, arguments: [...scan, ...from, ...what], environment: { TMPDIR: dirname(report) }, signal: both }),
+    );
+  } catch (error) {
+    if (error instanceof FolderTooLarge) throw overLimit('disk', image, options, error);
+    if (!(error instanceof TrivyFailed) || error.metLimit === undefined) throw error;
+    throw overLimit(error.metLimit, image, options, error);
+  }
+}
+
+/** What an image is like decides how much Trivy takes, so the answer is no: it would take as much again. */
+function overLimit(limit: 'memory' | 'disk', { repository, digest }: TrivyTarget, options: TrivyOptions, cause: Error): Refusal {
   const { memoryBytes, fileBytes } = limitsOf(options);
   const most = `${Math.round((limit === 'memory' ? memoryBytes : fileBytes) / 1024 ** 2)} MiB`;
   return new Refusal(

@@ -10,6 +10,7 @@ export const smokeCheck = defineCheck({
   keys: 'timeout, env, http, …',
   schema: smokeSchema,
   alternatives: { '': smokeAlternatives },
+  ofBuilds: { byDefault: false, ofTest: ({ run, json }) => ({ run: [...run], expect: { json } }) },
   resolve(input, complain) {
     const settings = resolveSmoke(input, complain);
     return { settings, timeoutMs: pullMs + settings.timeoutMs, needsDocker: settings.kubernetes === undefined };
@@ -22,6 +23,7 @@ export const smokeCheck = defineCheck({
     ]);
     const byDocker = createSmokeTest(context);
     return {
+      ...byDocker,
       check(work) {
         const { kubernetes } = work.settings;
         if (kubernetes === undefined) return byDocker.check(work);

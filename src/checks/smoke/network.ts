@@ -11,6 +11,9 @@ import type { SmokePlan } from './plan.ts';
 /** One run of a smoke test, and the process that it runs in. */
 export type SmokeTest = DockerCheck<SmokePlan>;
 
+/** The same, whatever image it runs. */
+export type SmokeContainer = Omit<SmokeTest, 'plan' | 'image'>;
+
 /** How a probe gets to the port: through a port of this host, at the container's own address, or by a helper in its network. */
 type PortReach = 'published' | 'address' | 'helper';
 
@@ -28,7 +31,7 @@ const withoutReplies = { 'com.docker.network.bridge.enable_ip_masquerade': 'fals
  * meets of the host depends on how its port is asked. Docker publishes no port of an internal network, so a worker on the host asks at the
  * container's address, and then the host has one in that network too.
  */
-export async function createCandidateNetwork(test: SmokeTest, labels: Record<string, string>): Promise<CandidateNetwork> {
+export async function createCandidateNetwork(test: SmokeContainer, labels: Record<string, string>): Promise<CandidateNetwork> {
   const { settings: smoke, docker } = test;
   const name = nameOf(test.run);
   const port = probedPort(smoke);
@@ -87,7 +90,7 @@ export function probedPort({ probe }: SmokePlan): number | undefined {
 
 /** How the port of a container that runs is asked; undefined where the container has exited already. @param withinMs of the helper */
 export async function askOf(
-  test: SmokeTest,
+  test: SmokeContainer,
   { reach }: CandidateNetwork,
   container: Docker.Container,
   probe: PortProbe,
@@ -108,7 +111,7 @@ function askAt(probe: PortProbe, address: Address): Ask {
   return (signal) => askPort(probe, address, signal);
 }
 
-async function askByHelper(test: SmokeTest, probe: PortProbe, address: Address, withinMs: number): Promise<Ask> {
+async function askByHelper(test: SmokeContainer, probe: PortProbe, address: Address, withinMs: number): Promise<Ask> {
   const { docker, ownContainer, run } = test;
   if (ownContainer === undefined) throw new Error("expected a worker in a container to know its own container's id");
   const name = helperNameOf(run);

@@ -8,14 +8,15 @@ import { watchContainer } from '../../platform/docker/events.ts';
 import { sharedImages } from '../../platform/docker/images.ts';
 import { isEarlier, nameOf } from '../../platform/docker/labels.ts';
 import { createBounded, usualLimits } from '../../platform/docker/limits.ts';
+import { loadImage, unloadImage } from '../../platform/docker/load-image.ts';
 import { createMask, lastLines, readLog, readStdout } from '../../platform/docker/log-lines.ts';
 import { createProbe, createWakeUp, waitUntilOver } from '../../platform/docker/readiness.ts';
 import { findLabelled, remove, removeContainer } from '../../platform/docker/remove.ts';
 import { type ContainerImageInfo, requireMadeOfScanned, requireScanned } from '../../platform/docker/scanned.ts';
-import { type Check, type CheckContext, labelsFor, referenceOf } from '../check.ts';
+import { type BuiltWork, type Check, type CheckContext, labelsFor, referenceOf } from '../check.ts';
 import { boxOf } from './box.ts';
 import { concludeSmoke } from './conclusion.ts';
-import { askOf, type CandidateNetwork, createCandidateNetwork, type SmokeTest } from './network.ts';
+import { askOf, type CandidateNetwork, createCandidateNetwork, type SmokeContainer, type SmokeTest } from './network.ts';
 import type { SmokePlan } from './plan.ts';
 import { startRefusal } from './smoke-failure.ts';
 
@@ -23,6 +24,15 @@ import { startRefusal } from './smoke-failure.ts';
 const deadlineGraceMs = 2 * 60_000;
 /** How often an image that somebody removed between pull and start is pulled again. */
 const pullsAtMost = 3;
+
+interface BuiltSmokeTest extends SmokeContainer, BuiltWork<SmokePlan> {}
+
+/** What a container is made of. */
+interface ImageToRun {
+  readonly reference: string;
+  /** Has the engine have it, also where somebody removed it meanwhile. */
+  readonly load: () => Promise<void>;
+}
 
 interface Daemon {
   /** `os/arch`, as image indexes say it. */
@@ -35,7 +45,29 @@ export function createSmokeTest(context: CheckContext): Check<SmokePlan> {
   if (context.hostReach === 'network' && context.ownContainer === undefined)
     throw new Error("a worker that reaches containers by network has to know its own container's id: see workerReach");
   const images = sharedImages(context.docker);
-  return { check: (work) => smokeTest({ ...context, ...work, images }) };
+  return {
+    check: (work) => smokeTest({ ...context, ...work, images }),
+    checkBuilt: (work) => smokeTestBuilt({ ...context, ...work, images }),
+  };
+}
+
+/** The same for what was built, which an engine of its platform is given without any registry. */
+async function smokeTestBuilt({ image, files, ...test }: BuiltSmokeTest): Promise<Checked | undefined> {
+  const { docker, settings: smoke, run, signal } = test;
+  const daemon = await describeDaemon(docker);
+  if (!isFor(image.platform, daemon.platform)) return undefined;
+  const environment = await readEnvironment(smoke, test.baseDir, test.secrets);
+  await removeEarlier(test);
+  const reference = `landfall.local/${image.digest.slice('sha256:'.length, 'sha256:'.length + 32)}:built`;
+  const built = { ...test, reference, load: () => loadImage(docker, reference, files) };
+  test.later(`remove image ${reference}`, () => unloadImage(docker, reference), { isAwaited: false });
+  await built.load();
+  const labels = labelsFor(test, nameOf(run), smoke.timeoutMs + deadlineGraceMs);
+  signal.throwIfAborted();
+  const network = await createCandidateNetwork(test, labels);
+  signal.throwIfAborted();
+  const container = await createContainer(built, daemon, network, environment, labels);
+  return watchOver(test, daemon, network, container, environment);
 }
 
 /**
@@ -48,17 +80,28 @@ async function smokeTest(test: SmokeTest): Promise<Checked> {
   const daemon = await describeDaemon(docker);
   requirePlatform(test.image, daemon.platform);
   const environment = await readEnvironment(smoke, test.baseDir, test.secrets);
-  for (const left of (await findLabelled(docker, test.ownershipKey, run.rollout)).ours)
-    if (isEarlier(left.owner, run)) await remove(docker, left);
-
-  await takeImage(test, daemon);
+  await removeEarlier(test);
+  const load = () => takeImage(test, daemon);
+  await load();
   await requireScanned(docker, plan, test.image);
   const labels = labelsFor(test, nameOf(run), smoke.timeoutMs + deadlineGraceMs);
   signal.throwIfAborted();
   const network = await createCandidateNetwork(test, labels);
   signal.throwIfAborted();
-  const container = await createContainer(test, daemon, network, environment, labels);
-  return watchOver(test, daemon, network, container, environment);
+  const container = await createContainer(
+    { ...test, reference: referenceOf(test.image), load },
+    daemon,
+    network,
+    environment,
+    labels,
+  );
+  const chosen = (made: ContainerImageInfo) => requireMadeOfScanned(made, plan, test.image);
+  return watchOver(test, daemon, network, container, environment, chosen);
+}
+
+async function removeEarlier({ docker, ownershipKey, run }: SmokeContainer): Promise<void> {
+  for (const left of (await findLabelled(docker, ownershipKey, run.rollout)).ours)
+    if (isEarlier(left.owner, run)) await remove(docker, left);
 }
 
 /** The first word with the daemon, so the one that says what to do where there is none. */
@@ -71,9 +114,13 @@ async function describeDaemon(docker: Docker): Promise<Daemon> {
 
 function requirePlatform(image: VerifiedImage, platform: string): void {
   const has = image.platforms.map((each) => each.platform);
-  // A variant (linux/arm/v7) is for Docker to choose.
-  const isThere = has.some((each) => each === platform || each.startsWith(`${platform}/`));
+  const isThere = has.some((each) => isFor(each, platform));
   if (has.length > 0 && !isThere) throw platformMissing(referenceOf(image), platform, has);
+}
+
+/** A variant (linux/arm/v7) is for Docker to choose. @param daemon the daemon's own platform */
+function isFor(platform: string, daemon: string): boolean {
+  return platform === daemon || platform.startsWith(`${daemon}/`);
 }
 
 async function takeImage(test: SmokeTest, { platform }: Daemon): Promise<void> {
@@ -87,7 +134,7 @@ async function takeImage(test: SmokeTest, { platform }: Daemon): Promise<void> {
 
 /** Creating is never cut short: the daemon would go on, and make a container after its clean-up. */
 async function createContainer(
-  test: SmokeTest,
+  test: SmokeContainer & ImageToRun,
   daemon: Daemon,
   network: CandidateNetwork,
   { variables }: ContainerEnvironment,
@@ -95,7 +142,7 @@ async function createContainer(
 ): Promise<Docker.Container> {
   const { docker, settings: smoke } = test;
   const name = nameOf(test.run);
-  const Image = referenceOf(test.image);
+  const { reference: Image } = test;
   const Env = Object.entries(variables).map(([key, value]) => `${key}=${value}`);
   test.later(`remove container ${name}`, () => removeContainer(docker, name));
   for (let pulls = 1; ; pulls += 1) {
@@ -106,18 +153,19 @@ async function createContainer(
     } catch (error) {
       // Somebody, perhaps another worker that is done with it, removed the image after we pulled it.
       if (!isMissing(error) || pulls >= pullsAtMost) throw error;
-      await takeImage(test, daemon);
+      await test.load();
     }
   }
 }
 
 /** From the start to the verdict. The watch begins before the start, so that nothing is missed. */
 async function watchOver(
-  test: SmokeTest,
+  test: SmokeContainer,
   daemon: Daemon,
   network: CandidateNetwork,
   container: Docker.Container,
   environment: ContainerEnvironment,
+  requireChosen: (made: ContainerImageInfo) => void = () => undefined,
 ): Promise<Checked> {
   const { docker, signal, settings: smoke } = test;
   const mask = createMask(environment.secrets);
@@ -125,7 +173,7 @@ async function watchOver(
   const watch = new AbortController();
   test.later('end the watch', async () => watch.abort());
   const created: Docker.ContainerInspectInfo & ContainerImageInfo = await container.inspect({ abortSignal: signal });
-  requireMadeOfScanned(created, test.plan, test.image);
+  requireChosen(created);
   await watchContainer(docker, container.id, created.Created, wakeUp.trigger, AbortSignal.any([watch.signal, signal]));
 
   const { platform } = daemon;
@@ -149,7 +197,7 @@ async function watchOver(
 }
 
 /** How the port of the configured probe is asked, if it has one. */
-async function askFor(test: SmokeTest, network: CandidateNetwork, container: Docker.Container): Promise<Ask | undefined> {
+async function askFor(test: SmokeContainer, network: CandidateNetwork, container: Docker.Container): Promise<Ask | undefined> {
   const { probe, timeoutMs } = test.settings;
   if (probe === undefined || probe.kind === 'exec') return undefined;
   return await askOf(test, network, container, probe, timeoutMs + deadlineGraceMs);

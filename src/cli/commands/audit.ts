@@ -1,8 +1,10 @@
 import type { Command } from 'commander';
 import type { AuditLine, DecisionEntry, RequestLine } from '../../domain/audit.ts';
+import { InvalidInput } from '../../operations/errors.ts';
 import type { AuditQuery, VerifiedAudit } from '../../operations/index.ts';
 import { addCommandOptions, type CliContext, type CommandOptions } from '../context.ts';
 import { exitCodes, UsageFailure } from '../errors.ts';
+import { withOperations } from '../reach.ts';
 import { plain } from '../terminal.ts';
 
 type AuditOptions = CommandOptions & { readonly [Key in keyof AuditQuery]?: string } & { readonly verify?: boolean };
@@ -24,8 +26,7 @@ export function addAudit(program: Command, context: CliContext, setExitCode: (co
 
 /** @returns whether everything fits */
 async function printVerified(options: AuditOptions, context: CliContext): Promise<boolean> {
-  const { readConfiguration, verifyAudit } = await import('../../operations/index.ts');
-  const verified = await verifyAudit(await readConfiguration(options.config, context), context.env);
+  const verified = await withOperations(options, context, (operations) => operations.verifyAudit());
   for (const log of verified) context.print(options.json ? JSON.stringify(log) : verifiedLine(log));
   return verified.every(({ problem }) => problem === undefined);
 }
@@ -42,7 +43,7 @@ function verifiedLine({ file, at, problem, end, plain: withoutKey, torn }: Verif
 }
 
 async function printAudit(options: AuditOptions, context: CliContext): Promise<void> {
-  const { auditQuery, InvalidInput, parseInput, readAudit, readConfiguration } = await import('../../operations/index.ts');
+  const { auditQuery, parseInput } = await import('../../operations/inputs.ts');
   let query: AuditQuery;
   try {
     query = parseInput(auditQuery, options);
@@ -52,10 +53,14 @@ async function printAudit(options: AuditOptions, context: CliContext): Promise<v
   }
   const { print, warn } = context;
   let shown = 0;
-  const { file, read, skipped } = await readAudit(await readConfiguration(options.config, context), query, (entry) => {
+  const take = (entry: AuditLine): void => {
     shown += 1;
     print(options.json ? auditJson(entry) : auditLine(entry));
-  });
+  };
+  const reading = await withOperations(options, context, (operations) => operations.readAudit(query, take));
+  const { file, read, skipped, isCut = false } = reading;
+  if (isCut)
+    warn(`only the newest ${shown} are shown: for earlier ones, run it where ${file} is, or narrow it by --service and so on`);
   if (skipped > 0)
     warn(`${skipped} ${skipped === 1 ? 'line' : 'lines'} of the audit log left out: torn, or no entry of Landfall`);
   if (shown === 0) warn(`no such entries among the ${read} of ${file}`);

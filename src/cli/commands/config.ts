@@ -2,11 +2,14 @@ import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { type CliContext, configOption } from '../context.ts';
 import { exitCodes, problemLines } from '../errors.ts';
+import { isProblem, printDiagnoses } from './doctor.ts';
 
 interface CheckOptions {
   readonly config: string;
   /** Whether the secrets that the file refers to must be there. */
   readonly secrets: boolean;
+  /** Whether what the file names is asked whether it is there. */
+  readonly connect?: boolean;
 }
 
 export function addConfig(program: Command, context: CliContext, setExitCode: (code: number) => void): void {
@@ -25,7 +28,8 @@ export function addConfig(program: Command, context: CliContext, setExitCode: (c
     .argument('[file]', 'the same as --config')
     .option(...configOption(context))
     .option('--no-secrets', 'do not ask whether the secrets are there, as in CI')
-    .action(async (argument: string | undefined, { config, secrets }: CheckOptions) => {
+    .option('--connect', 'also ask registries, repositories, hosts and whom to tell whether they are there and let us in')
+    .action(async (argument: string | undefined, { config, secrets, connect }: CheckOptions) => {
       const { loadConfiguration } = await import('../../config/load.ts');
       const { dropInOf } = await import('../../config/kinds.ts');
       const file = argument ?? config;
@@ -40,5 +44,9 @@ export function addConfig(program: Command, context: CliContext, setExitCode: (c
       for (const line of problemLines(loaded.warnings)) warn(`warning: ${line}`);
       const { length } = loaded.configuration.services;
       print(`${file}: ${length} ${length === 1 ? 'service' : 'services'}, fine`);
+      if (!connect) return;
+      const found = await context.diagnoseOutside(loaded.configuration, env);
+      printDiagnoses(found, context);
+      if (found.some(isProblem)) setExitCode(exitCodes.refused);
     });
 }

@@ -2,11 +2,12 @@ import type { Command } from 'commander';
 import type { RollbackAnswer } from '../../contracts/messages.ts';
 import { nameOfPerson } from '../../domain/person.ts';
 import { shortRollout } from '../../domain/rollout-state.ts';
-import type { Actor, LaneAnswer, LaneCommand } from '../../operations/index.ts';
-import { actorOf } from '../actor.ts';
+import type { LaneAnswer, LaneCommand, Operations } from '../../operations/index.ts';
 import { addDecisionOptions, type CliContext, type DecisionOptions } from '../context.ts';
-import { UsageFailure } from '../errors.ts';
+import { CommandFailure, exitCodes, UsageFailure } from '../errors.ts';
+import { withOperations } from '../reach.ts';
 import { plain } from '../terminal.ts';
+import { addWaitOptions, awaitRollouts, goodEnds, timeoutOf, type WaitOptions } from '../wait.ts';
 
 const argumentHelp = {
   service: 'name of the service',
@@ -14,11 +15,16 @@ const argumentHelp = {
   digest: 'a digest, or the beginning of one that the lane knows: landfall lane SERVICE',
 } as const;
 
+interface LaneOptions extends DecisionOptions, WaitOptions {
+  /** Rolls back without asking whether that is meant. */
+  readonly yes?: boolean;
+}
+
 /** Which lane, and what of it. */
 type LaneArguments = { readonly [Name in keyof typeof argumentHelp]?: string | undefined };
 
 /** What operators have a service's lane do. */
-export function addLaneCommands(program: Command, context: CliContext): void {
+export function addLaneCommands(program: Command, context: CliContext, setExitCode: (code: number) => void): void {
   addHoldAndRelease(program, context);
   for (const [verb, description, ...names] of [
     ['pin', 'keep a stage on a digest until it is released', 'service', 'stage', 'digest'],
@@ -29,9 +35,12 @@ export function addLaneCommands(program: Command, context: CliContext): void {
   ] as const) {
     const command = laneCommand(program, verb, description, context);
     for (const name of names) command.argument(`<${name}>`, argumentHelp[name]);
-    command.action(() => {
+    if (verb === 'rollback') command.option('-y, --yes', 'do not ask whether it is meant');
+    if (verb === 'rollback' || verb === 'promote') addWaitOptions(command);
+    command.action(async () => {
       const about: LaneArguments = Object.fromEntries(names.map((name, index) => [name, command.args[index]]));
-      return runLaneCommand(verb, about, command.opts<DecisionOptions>(), context);
+      const isAsMeant = await runLaneCommand(verb, about, command.opts<LaneOptions>(), context);
+      if (!isAsMeant) setExitCode(exitCodes.refused);
     });
   }
 }
@@ -62,64 +71,83 @@ function addHoldAndRelease(program: Command, context: CliContext): void {
           );
         }
         if (service === undefined) return await runGlobalHold(verb, options, context);
-        return await runLaneCommand(verb, { service, stage }, options, context);
+        await runLaneCommand(verb, { service, stage }, options, context);
       });
   }
 }
 
+/** @returns whether it has come to what was meant, as far as that was waited for */
 async function runLaneCommand(
   verb: LaneCommand['verb'],
   about: LaneArguments,
-  options: DecisionOptions,
+  options: LaneOptions,
   context: CliContext,
+): Promise<boolean> {
+  const inputs = await import('../../operations/inputs.ts');
+  const { json, reason } = options;
+  const input = inputs.parseInput(inputs.laneCommandInput, { ...about, verb, reason });
+  timeoutOf(options);
+  return await withOperations(options, context, async (operations) => {
+    const by = nameOfPerson(await operations.actor());
+    if (input.verb === 'rollback' && !options.yes) await confirmRollback(input, operations, context);
+    const { command, answer } = await operations.commandLane(input);
+    const { service } = command;
+    if (!json) {
+      context.print(`${service}: ${describe(command, answer, context)} by ${by}`);
+      for (const line of 'workflow' in answer ? describeTerms(answer, context) : []) context.print(line);
+    }
+    const rollouts = options.wait && 'workflow' in answer ? [answer.workflow] : [];
+    const [state] = await awaitRollouts(operations, rollouts, options, context);
+    if (json) context.print(JSON.stringify({ service, ...answer, ...(state !== undefined && { state }) }, null, 2));
+    return state === undefined || (verb === 'rollback' ? ['rolled-back', 'unchanged'] : goodEnds).includes(state.status);
+  });
+}
+
+/** Whoever is asked sees what it comes to. */
+async function confirmRollback(
+  { service, stage }: { readonly service: string; readonly stage: string },
+  operations: Operations,
+  { confirm }: CliContext,
 ): Promise<void> {
-  const operations = await import('../../operations/index.ts');
-  const { config, json, reason } = options;
-  const input = operations.parseInput(operations.laneCommandInput, { ...about, verb, reason });
-  const actor = await actorOf(options, context);
-  const configuration = () => operations.readConfiguration(config, context);
-  const { command, answer } = await operations.withClient(config, context.env, (client) =>
-    operations.commandLane({ client, configuration }, input, actor),
-  );
-  const { service } = command;
-  if (json) return context.print(JSON.stringify({ service, ...answer }, null, 2));
-  context.print(`${service}: ${describe(command, answer)} by ${nameOfActor(actor)}`);
-  for (const line of 'workflow' in answer ? describeTerms(answer) : []) context.print(line);
+  if (confirm === undefined) return;
+  const { foreseeRollback } = await import('../../operations/lane-terms.ts');
+  const { from, to, behind } = foreseeRollback((await operations.showLane(service)).lane, stage);
+  const waits = behind === undefined ? '' : ` It waits for ${shortRollout(behind)}, which is changing the stage.`;
+  const target = to === '' ? 'nothing (it was the first)' : plain(to);
+  if (await confirm(`Roll ${service} back in ${stage}, from ${plain(from)} to ${target}?${waits}`)) return;
+  throw new CommandFailure(`${service}: ${stage} stays as it is: nothing was rolled back`);
 }
 
 async function runGlobalHold(verb: 'hold' | 'release', options: DecisionOptions, context: CliContext): Promise<void> {
-  const operations = await import('../../operations/index.ts');
-  const { config, json, reason } = options;
-  const input = operations.parseInput(operations.globalHoldInput, { verb, reason });
-  const actor = await actorOf(options, context);
-  const hold = await operations.withClient(config, context.env, (client) => operations.commandGlobalHold(client, input, actor));
+  const inputs = await import('../../operations/inputs.ts');
+  const { json, reason } = options;
+  const input = inputs.parseInput(inputs.globalHoldInput, { verb, reason });
+  const { hold, by } = await withOperations(options, context, async (operations) => ({
+    by: nameOfPerson(await operations.actor()),
+    hold: await operations.commandGlobalHold(input),
+  }));
   if (json) return context.print(JSON.stringify(hold, null, 2));
-  const by = nameOfActor(actor);
   context.print(
     verb === 'hold'
-      ? `all services are held by ${by}: nothing but rollbacks changes what runs, until landfall release --all`
+      ? `all services are held by ${by}: nothing but rollbacks changes what runs, until ${context.command} release --all`
       : `the global hold is over: released by ${by}`,
   );
 }
 
-function nameOfActor({ name, tokenHash }: Actor): string {
-  return nameOfPerson({ by: name, verified: tokenHash !== undefined });
-}
-
 /** What a rollback comes to, and what it waits for. */
-function describeTerms({ from, to, behind, unpins }: Partial<RollbackAnswer>): string[] {
+function describeTerms({ from, to, behind, unpins }: Partial<RollbackAnswer>, { command }: CliContext): string[] {
   return [
     ...(from === undefined ? [] : [`  from ${plain(from)}`]),
     ...(to ? [`  to ${plain(to)}`] : []),
     ...(behind === undefined
       ? []
-      : [`  it waits for ${shortRollout(behind)}, which is changing the stage: landfall show ${shortRollout(behind)}`]),
+      : [`  it waits for ${shortRollout(behind)}, which is changing the stage: ${command} show ${shortRollout(behind)}`]),
     ...(unpins ? ['  the pin of what is rolled back is released'] : []),
   ];
 }
 
-function describe(command: LaneCommand, answer: LaneAnswer): string {
-  const workflow = 'workflow' in answer ? `landfall show ${shortRollout(answer.workflow)}` : '';
+function describe(command: LaneCommand, answer: LaneAnswer, context: Pick<CliContext, 'command'>): string {
+  const workflow = 'workflow' in answer ? `${context.command} show ${shortRollout(answer.workflow)}` : '';
   switch (command.verb) {
     case 'hold':
       return `${command.stage ?? 'all stages'} held`;

@@ -1,25 +1,63 @@
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import type { GlobalHoldState } from '../../contracts/messages.ts';
 import type { Delivered, LaneState, Quarantine, Running, StageLane } from '../../domain/lane/state.ts';
 import type { Attribution } from '../../domain/person.ts';
 import { shortRollout } from '../../domain/rollout-state.ts';
+import type { EarlierImage } from '../../operations/index.ts';
 import { addCommandOptions, type CliContext, type CommandOptions } from '../context.ts';
-import { formatDuration, plain, table } from '../terminal.ts';
+import { withOperations } from '../reach.ts';
+import { ago, plain, table } from '../terminal.ts';
 
 export function addLane(program: Command, context: CliContext): void {
   const command = program
     .command('lane')
     .description('show what each stage of a service runs, since when, and what keeps it so')
-    .argument('<service>', 'name of the service');
-  addCommandOptions(command, context).action(async (text: string, { config, json }: CommandOptions) => {
-    const operations = await import('../../operations/index.ts');
-    const service = operations.parseInput(operations.serviceInput, text);
-    const { lane, globalHold } = await operations.withClient(config, context.env, (client) =>
-      operations.showLane(client, service),
+    .argument('<service>', 'name of the service')
+    .option(
+      '--at <time>',
+      'what each stage ran then: a time such as 2026-01-31T15:00 (of this machine) or 2026-01-31T15:00:00Z',
+      timeIn,
     );
-    if (json) return context.print(JSON.stringify({ service, globalHold, ...lane }, null, 2));
-    for (const row of describeLane(service, lane, globalHold, context)) context.print(row);
+  addCommandOptions(command, context).action(async (text: string, options: ShowLaneOptions) => {
+    const { json, at } = options;
+    const [inputs, { ranAt }] = await Promise.all([
+      import('../../operations/inputs.ts'),
+      import('../../operations/stage-overview.ts'),
+    ]);
+    const service = inputs.parseInput(inputs.serviceInput, text);
+    const { lane, globalHold } = await withOperations(options, context, (operations) => operations.showLane(service));
+    const then = at === undefined ? undefined : { time: at, stages: whatRan(lane, at, ranAt) };
+    if (json) return context.print(JSON.stringify({ service, globalHold, ...lane, ...(then && { at: then }) }, null, 2));
+    const rows = then && table([['STAGE', `RAN AT ${then.time}`, 'SINCE'], ...then.stages.map(ranCells)], context.width);
+    for (const row of rows ?? describeLane(service, lane, globalHold, context)) context.print(row);
   });
+}
+
+interface ShowLaneOptions extends CommandOptions {
+  readonly at?: string;
+}
+
+function timeIn(text: string): string {
+  const time = /^\d{4}-\d\d-\d\dT/.test(text) ? new Date(text) : undefined;
+  if (time !== undefined && !Number.isNaN(time.getTime())) return time.toISOString();
+  throw new InvalidArgumentError(`expected a time such as 2026-01-31T15:00, found '${text}'`);
+}
+
+interface EarlierStage {
+  readonly stage: string;
+  readonly ran: EarlierImage;
+}
+
+function whatRan(
+  lane: LaneState,
+  at: string,
+  ranAt: (lane: LaneState, stage: string, at: string) => EarlierImage,
+): EarlierStage[] {
+  return Object.keys(lane.stages).map((stage) => ({ stage, ran: ranAt(lane, stage, at) }));
+}
+
+function ranCells({ stage, ran }: EarlierStage): string[] {
+  return ran === undefined ? [stage, 'nothing that Landfall knows of'] : [stage, imageText(ran), ran.since];
 }
 
 const mostEarlier = 5;
@@ -95,10 +133,6 @@ function describeStage(name: string, stage: StageLane, others: readonly Delivere
 
 function saidBy({ by, at, reason }: Attribution): string {
   return `by ${plain(by)} ${ago(at)}${reason ? `: ${plain(reason)}` : ''}`;
-}
-
-function ago(at: string): string {
-  return `${formatDuration(Date.now() - Date.parse(at))} ago`;
 }
 
 function more(count: number): string[] {

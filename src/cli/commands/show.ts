@@ -3,40 +3,75 @@ import { type Evidence, isEvidence, withoutQuotes } from '../../domain/evidence.
 import { nameOfPerson } from '../../domain/person.ts';
 import {
   type Approval,
+  decisionsFor,
   ends,
-  maySkip,
-  type RolloutState,
+  type RunState,
   type StepState,
   shortRollout,
   waiverText,
 } from '../../domain/rollout-state.ts';
-import type { Retry, RolloutNow } from '../../operations/index.ts';
+import type { Operations, Retry, RolloutNow } from '../../operations/index.ts';
 import { addCommandOptions, type CliContext, type CommandOptions, rolloutArgument } from '../context.ts';
-import { coloured, formatDuration, plain, table } from '../terminal.ts';
+import { withOperations } from '../reach.ts';
+import { coloured, formatDuration, markedLines, plain, table } from '../terminal.ts';
+import { createTimeline } from '../timeline.ts';
+
+type ShowOptions = CommandOptions & { readonly watch?: boolean; readonly stage?: string };
 
 export function addShow(program: Command, context: CliContext): void {
   const show = program
     .command('show')
-    .description('show a rollout: its steps, what blocks it, and what can be done')
-    .argument('<rollout>', rolloutArgument);
-  addCommandOptions(show, context).action(async (text: string, { config, json }: CommandOptions) => {
-    const operations = await import('../../operations/index.ts');
-    const prefix = operations.parseInput(operations.rolloutPrefix, text);
-    const { rollout, now } = await operations.withClient(config, context.env, async (client) => {
-      const rollout = await operations.findRollout(client, prefix);
-      return { rollout, now: await operations.readRollout(client, rollout) };
+    .description('show a rollout, of a service the newest: its steps, what blocks it, and what can be done')
+    .argument('<rollout>', rolloutArgument)
+    .option(
+      '--stage <stage>',
+      'of a service, the rollout that brought what this stage runs: who approved that, and what came of it',
+    )
+    .option('-w, --watch', 'follow it until it has ended or is blocked, a line for each step');
+  addCommandOptions(show, context).action(async (text: string, options: ShowOptions) => {
+    const { json, watch = false, stage } = options;
+    const inputs = await import('../../operations/inputs.ts');
+    const prefix = inputs.parseInput(inputs.rolloutPrefix, text);
+    const { rollout, now, isOlder } = await withOperations(options, context, async (operations) => {
+      const rollout =
+        stage === undefined
+          ? await operations.findRollout(prefix)
+          : await rolloutOf(inputs.parseInput(inputs.serviceInput, text), stage, operations);
+      if (watch) {
+        const { follow } = await import('../../operations/following.ts');
+        const seen = json ? () => undefined : createTimeline(context.print, 'start');
+        await follow(operations, [rollout], { deadlineMs: watchForMs, seen });
+        if (!json) context.print('');
+      }
+      const now = await operations.readRollout(rollout);
+      const isAsked = !json && now.state.steps.some(({ status }) => status === 'blocked');
+      return { rollout, now, isOlder: isAsked && (await operations.hasNewerPlan(rollout, now.state)) };
     });
     const { execution, state, retries } = now;
     if (json) return context.print(JSON.stringify({ rollout, execution, ...state, retries }, null, 2));
     for (const line of describeRollout(rollout, now, context)) context.print(line);
+    const blocked = state.steps.find(({ status }) => status === 'blocked');
+    if (blocked === undefined || !isOlder) return;
+    const at = `${shortRollout(rollout)} ${blocked.step}${blocked.stage === undefined ? '' : ` --stage ${blocked.stage}`}`;
+    context.print(`\nlandfall.yaml says something else by now than when this rollout began. To begin anew with it:`);
+    context.print(`  landfall retry ${at} --with-new-configuration`);
   });
 }
+
+async function rolloutOf(service: string, stage: string, operations: Operations): Promise<string> {
+  const { rolloutIn } = await import('../../operations/lane-terms.ts');
+  const { lane } = await operations.showLane(service);
+  return rolloutIn(lane, service, stage);
+}
+
+/** Whoever watches ends it; no rollout waits for people so long. */
+const watchForMs = 30 * 86_400_000;
 
 /** A rollout as `landfall show` prints it: what it is, its steps, what blocks it, and what can be done. */
 function describeRollout(
   rollout: string,
   { execution, state, retries }: RolloutNow,
-  context: Pick<CliContext, 'width' | 'env'>,
+  context: Pick<CliContext, 'width' | 'env' | 'command'>,
 ): string[] {
   const { image, steps, proposals, approvals = {}, waivers = [] } = state;
   const isOutside = execution !== 'running' && execution !== 'completed';
@@ -46,7 +81,7 @@ function describeRollout(
     ['rollout', rollout],
     ['service', state.service],
     ['image', `${image.repository}:${image.tag}`],
-    ['digest', image.digest],
+    ...(image.digest === undefined ? [] : [['digest', image.digest]]),
     ['status', coloured(isOutside ? execution : state.status, context) + reason],
     ['started', `${state.startedAt} (${state.endedAt === undefined ? 'for' : 'took'} ${formatDuration(took)})`],
     ...Object.entries(proposals).map(([stage, { url }]) => [`proposal`, `${stage}: ${url}`]),
@@ -61,12 +96,14 @@ function describeRollout(
     stepDuration(step),
     reasonOf(step, retries),
   ]);
-  const next = isOutside ? [] : nextCommands(rollout, state);
+  const next = isOutside ? [] : nextCommands(rollout, state, context);
   return [
     ...table(head),
     '',
     ...table(rows, context.width),
-    ...steps.filter(({ status }) => status === 'blocked').flatMap(describeBlock),
+    ...steps
+      .filter(({ status, details }) => status === 'blocked' || (status === 'stopped' && details !== undefined))
+      .flatMap(describeBlock),
     ...(next.length === 0 ? [] : ['', 'what can be done:', ...next.map((command) => `  ${command}`)]),
   ];
 }
@@ -103,28 +140,27 @@ function stepDuration({ startedAt, endedAt }: StepState): string {
 /** What a person should see of a blocked step: findings as a table, log lines as they are, anything else as JSON. */
 function describeBlock(step: StepState): string[] {
   const details = detailLines(step.details);
-  const title = `${stepName(step)} is blocked${step.failure === undefined ? '' : ` (${step.failure})`}${details.length === 0 ? '' : ':'}`;
+  const title = `${stepName(step)} ${step.status === 'blocked' ? 'is blocked' : 'was stopped'}${step.failure === undefined ? '' : ` (${step.failure})`}${details.length === 0 ? '' : ':'}`;
   return ['', title, ...details.map((line) => `  ${line}`)];
 }
 
-function nextCommands(rollout: string, { status, steps }: RolloutState): string[] {
+function nextCommands(rollout: string, { status, steps, image }: RunState, { command }: Pick<CliContext, 'command'>): string[] {
   if (ends.some((end) => end === status)) return [];
   const id = shortRollout(rollout);
-  return [...steps.flatMap((step) => commandsFor(id, step)), `landfall abort ${id}`];
+  const again = `abort ${id} && ${command} trigger ${image.repository}:${image.tag}`;
+  return [
+    ...steps.flatMap((step) => commandsFor(id, step)),
+    `abort ${id}`,
+    // Who has corrected it would see the same failure again.
+    ...(status === 'blocked' ? [`${again}    # with a corrected landfall.yaml: a rollout keeps the one that it began with`] : []),
+  ].map((words) => `${command} ${words}`);
 }
 
-/** Blocked steps wait for a decision; a stage that waits for its approval, or for a person's merge, can be rejected. */
 function commandsFor(id: string, state: StepState): string[] {
-  const { step, stage, status } = state;
-  const stageOption = stage === undefined ? '' : ` --stage ${stage}`;
-  const at = `${id} ${step}${stageOption}`;
-  if (status === 'blocked') {
-    const skip = maySkip(state) ? [`landfall skip ${at} --reason TEXT`] : [];
-    return [`landfall retry ${at}`, ...skip, `landfall reject ${at}`];
-  }
-  if (status !== 'waiting') return [];
-  if (step === 'approve') return [`landfall approve ${id}${stageOption}`, `landfall reject ${at}`];
-  return step === 'merge' ? [`landfall reject ${at}`] : [];
+  const stage = state.stage === undefined ? '' : ` --stage ${state.stage}`;
+  const step = `${id} ${state.step}${stage}`;
+  const words = { approve: `${id}${stage}`, retry: step, skip: `${step} --reason TEXT`, reject: step };
+  return decisionsFor(state).map((verb) => `${verb} ${words[verb]}`);
 }
 
 /**
@@ -196,10 +232,6 @@ function readingsTable(readings: readonly unknown[]): string[] {
 
 function logLines(log: string): string[] {
   return log.trimEnd() === '' ? ['(no log lines)'] : markedLines(log);
-}
-
-function markedLines(log: string): string[] {
-  return Array.from(log.trimEnd().split('\n'), (line) => `| ${line}`);
 }
 
 function cell(record: unknown, key: string): string {

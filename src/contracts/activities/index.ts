@@ -1,3 +1,4 @@
+import type { BuildActivities, BuildHostActivities } from './builds.ts';
 import type { CheckActivities, VerifyActivities } from './checks.ts';
 import type { DispatchActivities, HostActivities, MergeActivities, ProposeActivities } from './delivery.ts';
 import type { FollowUpActivities, LaneActivities } from './lane.ts';
@@ -12,6 +13,8 @@ export interface Activities
     ProposeActivities,
     MergeActivities,
     HostActivities,
+    BuildActivities,
+    BuildHostActivities,
     ResolveActivities,
     SearchActivities,
     RedeliverActivities,

@@ -16,8 +16,9 @@ export interface ProofInput {
 
 export interface DecisionActivities {
   /**
-   * Who made a decision: the operator whose token made its proof, else the name as it was typed, unverified. Called as a local activity.
-   * @throws ApplicationFailure `DecisionRefused` where there is a proof and it is wrong
+   * Who made a decision: the operator whose token made its proof, who has logged in, else the name as it was typed, unverified. Called as a
+   * local activity.
+   * @throws ApplicationFailure `DecisionRefused` where there is a proof and it is wrong, or none and the name is that of somebody with a token
    */
   whoDecided(input: ProofInput): Promise<Person>;
 }

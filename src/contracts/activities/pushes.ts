@@ -1,4 +1,5 @@
 import type { ImageIdentity, RateLimited, ResolveOutcome } from '../../domain/outcomes.ts';
+import type { Plan } from '../../domain/plan.ts';
 import type { SearchMemory, SearchOutcome, SearchStart } from '../../domain/search.ts';
 import type { ResolveRequest } from '../messages.ts';
 
@@ -9,6 +10,8 @@ export interface ResolveActivities {
    *   and `NotAnImage` or `DigestMismatch` if it is broken
    */
   resolveTags(input: ResolveRequest): Promise<ResolveOutcome>;
+  /** The plan that a push of this image would have now; undefined where the service does not follow it (any more). */
+  planNow(input: Pick<Plan, 'service' | 'repository'> & Pick<ImageIdentity, 'tag'>): Promise<Plan | undefined>;
   /** Starts the rollouts of what was found. @returns their ids, also of those that run already */
   startRollouts(input: { request: ResolveRequest; images: readonly ImageIdentity[] }): Promise<string[]>;
 }

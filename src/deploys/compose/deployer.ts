@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { type Diagnosed, fine, warning } from '../../domain/diagnosis.ts';
 import { RateLimit, Refusal } from '../../domain/failures.ts';
 import { formatReference } from '../../domain/image-reference.ts';
 import { toldChanges } from '../../domain/other-changes.ts';
@@ -32,6 +33,7 @@ import {
   pinsFor,
   readCurrentState,
   readDefinition,
+  requireCompose,
   requireSite,
 } from './project.ts';
 import { bringUpOrRollBack, rollBack } from './rollback.ts';
@@ -61,7 +63,22 @@ export function createComposeDeployer(options: ComposeDeployerOptions): Deployer
     deploy: (target, work) => within(target, (context) => deploy(context, work)),
     restore: (target, before, { signal }) => within(target, (context) => rollBack(context, before, signal)),
     settle: (target) => within(target, settle),
+    diagnose: (target, signal) => within(target, (context) => diagnose(context, signal)),
   };
+}
+
+/** Compose, the checkout with nothing of anybody else's in it, and the services in the files. */
+async function diagnose(context: ComposeContext, signal: AbortSignal): Promise<Diagnosed> {
+  const { env, target } = context;
+  const { directory, services } = target.deploy;
+  const { version } = await requireCompose(env);
+  const commit = await withCheckoutUpdate(context, signal, async (update) => update?.target);
+  // The files may come with the change.
+  const site = target.stage.change === undefined ? await requireSite(context) : await findSite(context);
+  const where = commit === undefined ? directory : `${directory}, a clean checkout (the base is ${commit.slice(0, 12)})`;
+  if (site === undefined) return warning(`${where}, has no compose file yet: it has to come with the repository`);
+  await readDefinition(site, services);
+  return fine(`Docker Compose ${version}, ${services.join(', ')} in ${where}`);
 }
 
 async function running(context: ComposeContext): Promise<readonly RunningImage[]> {

@@ -69,10 +69,23 @@ async function filesOfEnvironment(directory: string): Promise<string[] | undefin
 
 /** The last assignment counts. */
 function variableOf(text: string, name: string): string | undefined {
-  const lines = text.split(/\r?\n/).map((line) => /^\s*(?:export\s+)?([A-Z_]+)\s*[=:]\s*(.*)$/.exec(line));
-  const value = lines.findLast((line) => line?.[1] === name)?.[2]?.trimEnd();
-  const [, , quoted] = /^(["'])(.*?)\1/.exec(value ?? '') ?? [];
-  return quoted ?? value?.replace(/\s#.*$/, '').trimEnd();
+  for (const line of lastLinesWith(text, name)) {
+    const [, assigned, value = ''] = /^\s*(?:export\s+)?([A-Z_]+)\s*[=:]\s*(.*)$/.exec(line) ?? [];
+    if (assigned !== name) continue;
+    const [, , quoted] = /^(["'])(.*?)\1/.exec(value) ?? [];
+    return quoted ?? value.replace(/\s#.*$/, '').trimEnd();
+  }
+  return undefined;
+}
+
+/** The lines that have the word, the last one first: a list of all lines would take long to make of a large file. */
+function* lastLinesWith(text: string, word: string): Generator<string> {
+  for (let at = text.lastIndexOf(word); at >= 0; ) {
+    const begins = text.lastIndexOf('\n', at) + 1;
+    const ends = text.indexOf('\n', at);
+    yield text.slice(begins, ends < 0 ? undefined : ends).replace(/\r$/, '');
+    at = begins === 0 ? -1 : text.lastIndexOf(word, begins - 1);
+  }
 }
 
 async function firstThere(directory: string, names: readonly string[]): Promise<string | undefined> {

@@ -75,6 +75,10 @@ export const composeDeploy = defineDeploy({
   }),
   containerOf: ({ project, directory }, service) =>
     project === undefined ? { service, directory: resolve(directory) } : { service, project },
+  starter: {
+    files: ['compose.yaml', 'compose.yml', 'docker-compose.yml', 'docker-compose.yaml'],
+    read: async (text, file) => (await import('./starter.ts')).servicesIn(text, file),
+  },
   async create({ data, docker, credentials, env, hostReach, locks }) {
     const { createComposeDeployer } = await import('./deployer.ts');
     return createComposeDeployer({

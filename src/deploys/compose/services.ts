@@ -62,17 +62,21 @@ export function runningImages(services: readonly DeployedService[], wanted: Imag
 }
 
 /**
- * Removes what a Compose that was killed, or lost its daemon, left beside a container that it was replacing: `ID_NAME`, created and never
- * started. The next `up` would fail over that name. Where the replaced container is gone already, Compose goes on by itself. Volumes stay:
- * they are those of the replaced container.
+ * Puts right what a Compose that was killed, or lost its daemon, left while it was replacing a container: `ID_NAME`, created and never
+ * started. Beside the container that it was to replace it is removed, as the next `up` would fail over that name. Where that one is gone
+ * already, the next `up` starts it, but leaves it its name: it gets the right one here. Volumes stay: they are those of the replaced one.
  */
-export async function removeInterrupted(docker: Docker, services: readonly DeployedService[]): Promise<void> {
+export async function mendInterrupted(docker: Docker, services: readonly DeployedService[]): Promise<void> {
   for (const { containers } of services) {
     const ids = containers.map(({ container }) => container.Id.slice(0, 12));
+    const names = containers.map(({ container }) => container.Name);
     for (const { container } of containers) {
-      const [, replaced = ''] = /^\/([0-9a-f]{12})_/.exec(container.Name) ?? [];
+      const [, replaced = '', name = ''] = /^\/([0-9a-f]{12})_(.+)/.exec(container.Name) ?? [];
+      const interrupted = docker.getContainer(container.Id);
       if (container.State.Status === 'created' && ids.includes(replaced)) {
-        await docker.getContainer(container.Id).remove({ v: false }).catch(unlessMissing);
+        await interrupted.remove({ v: false }).catch(unlessMissing);
+      } else if (name !== '' && !ids.includes(replaced) && !names.includes(`/${name}`)) {
+        await interrupted.rename({ name }).catch(unlessMissing);
       }
     }
   }
@@ -96,7 +100,8 @@ export async function keepImages({ docker, target }: ComposeContext, services: r
   for (const { name, containers } of services) {
     const before = containers.find((each) => each.image !== undefined && !runs(each, target.image));
     if (before === undefined) continue;
-    const tag = safeName(target.plan.service, target.stage.name, name);
+    // Another Landfall on this daemon may have a service of the same name, but not in the same place.
+    const tag = safeName(target.plan.service, target.stage.name, name, target.deploy.directory);
     // Somebody may have removed the image by force; it is on its own.
     await docker.getImage(before.container.Image).tag({ repo: 'landfall/keep', tag }).catch(unlessMissing);
   }

@@ -7,7 +7,7 @@ import { failed } from '../kit/refusals.ts';
 import type { ComposeContext } from './context.ts';
 import { runToEnd } from './detached-program.ts';
 import { type ComposeSite, composeCommand, inOneLine } from './project.ts';
-import { findServices, removeInterrupted } from './services.ts';
+import { findServices, mendInterrupted } from './services.ts';
 
 /** A daemon that shuts down fails requests a moment before it closes its connections. */
 const goesWithinMs = 1_000;
@@ -32,7 +32,7 @@ export async function bringUp(context: ComposeContext, up: ComposeUp): Promise<v
   const { docker, files, target, programFolder } = context;
   const { timeoutMs, directory: cwd } = target.deploy;
   const { site, project, services, isPinned, stopWithin } = up;
-  await removeInterrupted(docker, await findServices(docker, project, services));
+  await mendInterrupted(docker, await findServices(docker, project, services));
   const stop = stopWithin === undefined ? [] : ['--timeout', String(stopWithin)];
   const args = ['up', '--detach', '--no-deps', '--no-build', '--pull', 'never', ...stop, ...services];
   const command = [...composeCommand(site, isPinned ? files.override : undefined), ...args];

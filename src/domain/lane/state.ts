@@ -154,6 +154,8 @@ export interface ExternalHold {
   readonly reason: string;
   /** Absent: nobody knows. */
   readonly until?: string;
+  /** A window of the stage is closed, which an operator may pass over. */
+  readonly window?: true;
 }
 
 export type BeginAnswer =

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
+import { type Diagnosed, fine } from '../../domain/diagnosis.ts';
 import { Refusal } from '../../domain/failures.ts';
+import type { Clone } from '../../platform/git/cache.ts';
 import { lastLines, remoteFailure, remoteMessage } from '../../platform/git/errors.ts';
 import { BranchMoved, type FilesCommit } from '../forge.ts';
-import type { Clone } from './cache.ts';
 import { ensureCommits, logOf, writeCommit, writeTree } from './objects.ts';
 
 /** Branches of a remote: where they are, and how Landfall moves them. */
@@ -26,6 +27,17 @@ async function remoteHead({ contact, url }: Clone, branch: string): Promise<stri
   const lines = result.stdout.toString('utf8').split('\n');
   // ls-remote matches the end of names, so `refs/x/refs/heads/main` is listed too.
   return lines.map((line) => line.split('\t')).find(([, name]) => name === ref)?.[0];
+}
+
+/** Asks the remote to take a branch, and takes it back before it is sent. @throws Refusal where the remote takes nothing from us */
+export async function mayPush({ contact, url }: Clone): Promise<Diagnosed> {
+  // Deleting a branch that nobody has needs no commit, and nothing is sent.
+  const result = await contact(['push', '--dry-run', '--porcelain', '--no-verify', url, ':refs/heads/landfall/no-such-branch']);
+  // What it says of the branch itself is that there is none.
+  const isAnswer =
+    result.exitCode === 0 || /remote ref does not exist|unable to delete/i.test(`${result.stdout}${result.stderr}`);
+  if (!isAnswer) throw remoteFailure(url, result);
+  return fine('it can be read, and lets us begin to push');
 }
 
 export async function commitFiles(clone: Clone, commit: FilesCommit): Promise<string> {

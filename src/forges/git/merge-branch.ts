@@ -1,10 +1,10 @@
 import { Refusal } from '../../domain/failures.ts';
 import type { Proposal, ProposalState, RateLimited } from '../../domain/outcomes.ts';
 import { headMergedBy } from '../../domain/proposal.ts';
+import type { Clone } from '../../platform/git/cache.ts';
 import { BranchMoved, type MergeAnswer, type MergeRequest, type OwnChange } from '../forge.ts';
 import { foreignAmong, foreignIn, type RepositoryReader } from '../own-change.ts';
 import { fetchHead, push } from './branches.ts';
-import type { Clone } from './cache.ts';
 import { changesBetween, changesOf, compareCommits, logOf, readText, writeCommit } from './objects.ts';
 
 /** The state of a proposal on a plain git remote, and its merge: everything is read from the two branches. */

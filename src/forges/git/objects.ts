@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Clone } from '../../platform/git/cache.ts';
 import { type Changes, type Commit, type Comparison, type FileChange, type FilesCommit, textOf } from '../forge.ts';
-import type { Clone } from './cache.ts';
 
 /** Commits, trees and files in the clone of a remote, without a work tree. */
 

@@ -5,6 +5,8 @@ import { mergePull } from './merge-pull-request.ts';
 import { changesBetween, commitFiles, compareCommits, lastChange, readText } from './objects.ts';
 import { closePull, deleteBranch, openChange } from './pull-request.ts';
 import { pullRequestState } from './pull-request-state.ts';
+import { remoteOf } from './remote.ts';
+import { rightsIn } from './rights.ts';
 
 /** GitHub as a forge: the proposal is a pull request, what the checks said are commit statuses. */
 export function createGitHubForge({ clientFor, log }: Pick<ForgeContext, 'clientFor' | 'log'>): Forge {
@@ -22,5 +24,7 @@ export function createGitHubForge({ clientFor, log }: Pick<ForgeContext, 'client
     deleteBranch: async (repository, branch, head) => deleteBranch(await open(repository), branch, head),
     close: async (repository, proposal) => closePull(await open(repository), proposal),
     lastChange: async (repository, commit, path) => lastChange(await open(repository), commit, path),
+    remote: async (repository) => remoteOf(await clientFor(repository), repository),
+    diagnose: async (repository) => rightsIn(await open(repository)),
   };
 }

@@ -1,6 +1,7 @@
+import { fine } from '../../domain/diagnosis.ts';
 import { RateLimit } from '../../domain/failures.ts';
 import { shortened } from '../../domain/inert-text.ts';
-import { imageName, levelColours, type Notice, type NoticeLine, noticeText } from '../../domain/notice.ts';
+import { callsPerson, imageName, levelColours, type Notice, type NoticeLine, noticeText } from '../../domain/notice.ts';
 import type { HttpAnswer } from '../../platform/http/client.ts';
 import { addressOf, ask, judged, memberOf, named } from '../http.ts';
 import type { Notifier, NotifierContext } from '../notifier.ts';
@@ -17,7 +18,13 @@ const longestDescription = 3500;
 /** Error codes in answers: https://discord.com/developers/docs/topics/opcodes-and-status-codes#json */
 const unknownMessage = 10008;
 
-/** One message for each rollout, which is edited as the rollout goes on. */
+/** Messages that called a person and are still brought up to date. */
+const mostCalls = 3;
+
+/**
+ * One message for each rollout, which is edited as the rollout goes on. Discord tells nobody of an edit, so what calls a person is a message of its
+ * own, and edited with the first one from then on: it asks for nothing that is done.
+ */
 export function createDiscord({ secrets }: Pick<NotifierContext, 'secrets'>): Notifier<DiscordTarget> {
   return {
     async send({ target, notice, thread, signal }) {
@@ -25,20 +32,33 @@ export function createDiscord({ secrets }: Pick<NotifierContext, 'secrets'>): No
       const webhook = addressOf(secrets(target.url), what);
       const body = JSON.stringify(messageOf(notice));
       const headers = { 'content-type': 'application/json' };
-      if (thread?.message !== undefined) {
-        const url = below(webhook, `/messages/${encodeURIComponent(thread.message)}`);
+      /** @returns false where somebody has deleted the message */
+      const edit = async (message: string): Promise<boolean> => {
+        const url = below(webhook, `/messages/${encodeURIComponent(message)}`);
         const answer = await ask({ what, method: 'PATCH', url, headers, body, signal });
-        if (answer.status === 200) return undefined;
-        // Somebody deleted the message: another one takes its place.
+        if (answer.status === 200) return true;
         if (answer.status !== 404 || memberOf(answer.text, 'code') !== unknownMessage) throw judgedAnswer(what, answer);
-      }
+        return false;
+      };
+      const calls = thread?.calls?.split(',') ?? [];
+      for (const call of calls) await edit(call);
+      const isThere = thread?.message !== undefined && (await edit(thread.message));
+      if (isThere && !callsPerson(notice)) return undefined;
       const url = below(webhook, '');
       // Without it Discord does not say which message it made.
       url.searchParams.set('wait', 'true');
       const answer = await ask({ what, url, headers, body, signal });
       const message = memberOf(answer.text, 'id');
       if (answer.status !== 200 || typeof message !== 'string') throw judgedAnswer(what, answer);
-      return { message };
+      if (!isThere) return { ...thread, message };
+      return { ...thread, calls: [...calls, message].slice(-mostCalls).join(',') };
+    },
+    // Whoever has its address may ask what it is: https://discord.com/developers/docs/resources/webhook#get-webhook-with-token
+    async diagnose(target, signal) {
+      const what = named('Discord webhook', target.url);
+      const answer = await ask({ what, method: 'GET', url: below(addressOf(secrets(target.url), what), ''), signal });
+      if (answer.status !== 200) throw judgedAnswer(what, answer);
+      return fine(`${what} is there`);
     },
   };
 }
@@ -61,7 +81,7 @@ function judgedAnswer(what: string, answer: HttpAnswer): Error {
 
 /** @see https://discord.com/developers/docs/resources/webhook#execute-webhook */
 function messageOf(notice: Notice) {
-  const { title, level, subject, story, links } = noticeText(notice);
+  const { title, level, subject, story, links, log } = noticeText(notice);
   const status = notice.event === 'healthy' && notice.watched === false ? 'not watched' : notice.event;
   const shown = (wanted: string) => subject.find(({ name }) => name === wanted)?.value;
   const [service, stage] = [shown('Service') ?? '', shown('Stage')];
@@ -76,7 +96,10 @@ function messageOf(notice: Notice) {
     embeds: [
       {
         title: shortened(`Deployment Status: ${status}`, longest.title),
-        description: shortened([escaped(title), ...[...story, ...links].map(paragraph)].join('\n\n'), longestDescription),
+        description: shortened(
+          [escaped(title), ...[...story, ...links].map(paragraph), ...logBlock(log)].join('\n\n'),
+          longestDescription,
+        ),
         color: levelColours[level],
         timestamp: notice.at,
         fields: [...inline, { ...field('Image', ''), value: code(imageName(notice)) }, ...rest.map(lineField)],
@@ -97,6 +120,10 @@ function lineField({ name, value, kind }: NoticeLine) {
 
 function paragraph({ name, value, kind }: NoticeLine): string {
   return `**${name}:** ${kind === 'link' ? `<${value}>` : escaped(value)}`;
+}
+
+function logBlock(lines: readonly string[]): string[] {
+  return lines.length === 0 ? [] : [`\`\`\`\n${lines.join('\n').replaceAll('`', "'")}\n\`\`\``];
 }
 
 /** An identifier has no backticks. */

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { ConnectionOptions } from 'node:tls';
+import { fine } from '../../domain/diagnosis.ts';
 import { Refusal } from '../../domain/failures.ts';
 import { inert, shortened } from '../../domain/inert-text.ts';
 import { levelColours, type Notice, type NoticeLine, type NoticeText, noticeText } from '../../domain/notice.ts';
@@ -64,6 +65,19 @@ export function createEmail(dependencies: EmailDependencies): Notifier<EmailTarg
         transport.close();
       }
       return thread?.first === undefined ? { first: id } : undefined;
+    },
+    async diagnose(target) {
+      const what = named('mail server', target.smtp);
+      const { createTransport } = await import('nodemailer');
+      const transport = createTransport(transportOf(target, what, dependencies));
+      try {
+        await transport.verify();
+        return fine(`${what} lets us in`);
+      } catch (error) {
+        throw judgedMail(what, error);
+      } finally {
+        transport.close();
+      }
     },
   };
 }
@@ -138,14 +152,14 @@ function messageIds(
   return first === undefined || first === id ? { id } : { id, references: first };
 }
 
-function mailText({ title, subject, story, links }: NoticeText): string {
+function mailText({ title, subject, story, links, log }: NoticeText): string {
   const paragraphs = story.map(({ name, value }) => `${name}: ${value}`);
   const facts = [...subject, ...links].map(({ name, value }) => `${name}: ${value}`);
-  return `${[title, ...paragraphs, facts.join('\n')].join('\n\n')}\n`;
+  return `${[title, ...paragraphs, ...(log.length === 0 ? [] : [log.map((line) => `| ${line}`).join('\n')]), facts.join('\n')].join('\n\n')}\n`;
 }
 
 /** Simple enough for every mail program: no pictures, no style sheet, nothing that is loaded. */
-function mailHtml({ title, level, subject, story, links }: NoticeText): string {
+function mailHtml({ title, level, subject, story, links, log }: NoticeText): string {
   const colour = `#${levelColours[level].toString(16).padStart(6, '0')}`;
   const rows = [...subject, ...links].map(
     (line) => `<tr><td style="padding-right:1em;vertical-align:top">${escaped(line.name)}</td><td>${cell(line)}</td></tr>`,
@@ -154,6 +168,7 @@ function mailHtml({ title, level, subject, story, links }: NoticeText): string {
     '<!doctype html><html><body>',
     `<h2 style="border-left:6px solid ${colour};padding-left:8px">${escaped(title)}</h2>`,
     ...story.map(({ name, value }) => `<p><b>${escaped(name)}:</b> ${escaped(value)}</p>`),
+    ...(log.length === 0 ? [] : [`<pre>${log.map(escaped).join('\n')}</pre>`]),
     `<table>${rows.join('')}</table>`,
     '</body></html>',
   ].join('\n');

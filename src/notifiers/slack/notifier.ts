@@ -1,8 +1,9 @@
+import { fine } from '../../domain/diagnosis.ts';
 import { RateLimit, Refusal } from '../../domain/failures.ts';
 import { shortened } from '../../domain/inert-text.ts';
 import { callsPerson, type Notice, type NoticeLevel, type NoticeLine, noticeSentence, noticeText } from '../../domain/notice.ts';
 import { retryAfter } from '../../platform/http/headers.ts';
-import { addressOf, ask, judged, memberOf, named } from '../http.ts';
+import { addressOf, ask, judged, memberOf, named, reached } from '../http.ts';
 import type { Notifier, NotifierContext } from '../notifier.ts';
 
 /** An incoming webhook can only add messages; a bot token can update and thread them. Addresses of webhooks and tokens are references. */
@@ -28,7 +29,7 @@ const withoutMessage = new Set(['message_not_found', 'cant_update_message', 'edi
 
 /**
  * With a bot token: one message for each rollout, brought up to date, and a reply in its thread (shown in the channel, too) for what
- * calls a person. With an incoming webhook, which can do neither: a message for each notice.
+ * calls a person, which is brought up to date, too. With an incoming webhook, which can do neither: a message for each notice.
  */
 export function createSlack({ secrets }: Pick<NotifierContext, 'secrets'>): Notifier<SlackTarget> {
   return {
@@ -43,15 +44,29 @@ export function createSlack({ secrets }: Pick<NotifierContext, 'secrets'>): Noti
       const quiet = { unfurl_links: false, unfurl_media: false };
       if (thread?.ts !== undefined && thread.channel !== undefined) {
         const { channel, ts } = thread;
+        const replies = thread.calls?.split(',') ?? [];
+        for (const reply of replies) await call('chat.update', { channel, ts: reply, ...message }, withoutMessage);
         const updated = await call('chat.update', { channel, ts, ...message }, withoutMessage);
-        if (updated !== undefined && callsPerson(notice))
-          await call('chat.postMessage', { channel, thread_ts: ts, reply_broadcast: true, ...message, ...quiet });
-        if (updated !== undefined) return undefined;
+        if (updated !== undefined && !callsPerson(notice)) return undefined;
+        if (updated !== undefined) {
+          const reply = await call('chat.postMessage', { channel, thread_ts: ts, reply_broadcast: true, ...message, ...quiet });
+          return reply && { ...thread, calls: [...replies, reply.ts].slice(-mostCalls).join(',') };
+        }
       }
       return await call('chat.postMessage', { channel: target.channel, ...message, ...quiet });
     },
+    async diagnose(target, signal) {
+      if ('url' in target) {
+        const what = named('Slack webhook', target.url);
+        return await reached(what, addressOf(secrets(target.url), what), signal);
+      }
+      return await tryToken(target, secrets, signal);
+    },
   };
 }
+
+/** Replies that called a person and are still brought up to date. */
+const mostCalls = 3;
 
 const json = { 'content-type': 'application/json; charset=utf-8' };
 
@@ -65,15 +80,26 @@ async function postToWebhook(address: string, what: string, message: object, sig
   throw judged(what, answer, /^[a-z_]{1,60}$/.test(code) ? code : '');
 }
 
+/** @see https://docs.slack.dev/reference/methods/auth.test */
+async function tryToken({ token, api, plainHttp }: SlackTokenTarget, secrets: NotifierContext['secrets'], signal: AbortSignal) {
+  const what = `Slack's auth.test with ${named('token', token)}`;
+  const url = methodAddress('auth.test', plainHttp, api);
+  const authorization = `Bearer ${tokenOf(secrets(token), what)}`;
+  const answer = await ask({ what, url, headers: { ...json, authorization }, body: '{}', signal });
+  const [ok, error] = ['ok', 'error'].map((name) => memberOf(answer.text, name));
+  if (ok === true) return fine(`Slack knows ${named('token', token)}`);
+  throw ok === false && typeof error === 'string' ? refusal(what, error, answer.headers) : judged(what, answer);
+}
+
+function methodAddress(method: string, plainHttp: boolean | undefined, api = 'https://slack.com/api'): URL {
+  return addressOf(`${api.replace(/\/+$/, '')}/${method}`, 'the address of the Slack API', plainHttp);
+}
+
 /** Calls a method of Slack's; undefined where its answer is one of the errors that are `borne`. */
-function caller(
-  { token, api = 'https://slack.com/api', plainHttp }: SlackTokenTarget,
-  secrets: NotifierContext['secrets'],
-  signal: AbortSignal,
-) {
+function caller({ token, api, plainHttp }: SlackTokenTarget, secrets: NotifierContext['secrets'], signal: AbortSignal) {
   return async (method: 'chat.postMessage' | 'chat.update', body: object, borne: ReadonlySet<string> = new Set()) => {
     const what = `Slack's ${method} with ${named('token', token)}`;
-    const url = addressOf(`${api.replace(/\/+$/, '')}/${method}`, 'the address of the Slack API', plainHttp);
+    const url = methodAddress(method, plainHttp, api);
     const authorization = `Bearer ${tokenOf(secrets(token), what)}`;
     const answer = await ask({ what, url, headers: { ...json, authorization }, body: JSON.stringify(body), signal });
     const [ok, channel, ts, error] = ['ok', 'channel', 'ts', 'error'].map((name) => memberOf(answer.text, name));
@@ -118,13 +144,14 @@ const signs: Readonly<Record<NoticeLevel, string>> = {
   neutral: '⚪',
 };
 
-/** A notice as at most five blocks. What comes from outside is plain text, or an identifier in code, so that nothing of it is markup. */
+/** A notice as a few blocks. What comes from outside is plain text, or an identifier in code, so that nothing of it is markup. */
 function slackBlocks(notice: Notice) {
-  const { title, level, subject, story, links } = noticeText(notice);
+  const { title, level, subject, story, links, log } = noticeText(notice);
   return [
     { type: 'header', text: plain(`${signs[level]} ${title}`, longest.header) },
     { type: 'section', fields: subject.slice(0, longest.fields).map(field) },
     ...story.map(({ name, value }) => ({ type: 'section', text: plain(`${name}: ${value}`, longest.section) })),
+    ...(log.length === 0 ? [] : [{ type: 'section', text: plain(log.join('\n'), longest.section) }]),
     ...(links.length === 0 ? [] : [{ type: 'section', text: markdown(links.map(linkText).join('\n'), longest.section) }]),
   ];
 }

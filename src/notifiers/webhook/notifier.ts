@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 import { Refusal } from '../../domain/failures.ts';
-import { addressOf, ask, judged, named } from '../http.ts';
+import { addressOf, ask, judged, named, reached } from '../http.ts';
 import type { Notifier, NotifierContext } from '../notifier.ts';
 
 interface WebhookTarget {
@@ -34,6 +34,12 @@ export function createWebhook({ secrets }: Pick<NotifierContext, 'secrets'>): No
       const answer = await ask({ what, url, headers, body, signal });
       if (answer.status < 200 || answer.status >= 300) throw judged(what, answer);
       return undefined;
+    },
+    async diagnose({ url, secret, plainHttp }, signal) {
+      const what = named('webhook', url);
+      if (secrets(secret) === '')
+        throw new Refusal('SecretMissing', `expected a key to sign for ${what}, found an empty one: set it`);
+      return await reached(what, addressOf(secrets(url), what, plainHttp), signal);
     },
   };
 }

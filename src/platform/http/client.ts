@@ -94,7 +94,8 @@ export function useProxies(env: Environment): void {
 /** What requests of ours, of octokit and of jose are made of. */
 export interface HttpInit extends Pick<RequestInit, 'method' | 'redirect' | 'signal'> {
   readonly headers?: Headers | Readonly<Record<string, string>>;
-  readonly body?: string;
+  /** A file as `openAsBlob` of node:fs gives it is sent piece by piece, with its length. */
+  readonly body?: string | Uint8Array | Blob;
   /** Who has named the address, by redirects or in an answer: each sends us to nowhere that he does not reach himself. */
   readonly namedBy?: readonly [URL, ...URL[]];
 }
@@ -152,7 +153,7 @@ export interface HttpRequest {
   readonly url: URL;
   readonly namedBy?: HttpInit['namedBy'];
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: string;
+  readonly body?: string | Uint8Array;
   readonly signal?: AbortSignal;
   /** Milliseconds from the request to the last byte of its answer. */
   readonly timeoutMs: number;

@@ -6,6 +6,9 @@ export interface Challenge {
   readonly parameters: Readonly<Record<string, string>>;
 }
 
+/** Node takes no longer ones by itself, and some patterns take their time. */
+const longestHeader = 16 * 1024;
+
 /** A scheme of its own, or one with its first parameter, or a further parameter; values are tokens or quoted strings. */
 const partPattern =
   /[\s,]*(?:(?<scheme>[\w!#$%&'*+.^`|~-]+)(?=\s+[\w-]|\s*,|\s*$)(?!\s*=)\s*)?(?:(?<name>[\w-]+)\s*=\s*(?:"(?<quoted>(?:[^"\\]|\\.)*)"|(?<token>[^\s,"]*)))?/gy;
@@ -13,7 +16,7 @@ const partPattern =
 /** The challenges in the order of the header; what cannot be read ends the list, because nothing after it can be trusted. */
 export function parseChallenges(header: string): Challenge[] {
   const challenges: { scheme: string; parameters: Record<string, string> }[] = [];
-  for (const match of header.matchAll(partPattern)) {
+  for (const match of header.slice(0, longestHeader).matchAll(partPattern)) {
     const { scheme, name, quoted, token } = match.groups ?? {};
     if (scheme === undefined && name === undefined) break;
     if (scheme !== undefined) challenges.push({ scheme: scheme.toLowerCase(), parameters: {} });
@@ -32,7 +35,7 @@ const anyBase = 'http://registry.invalid';
  * taken: registries behind a proxy often name a host or path there that cannot be reached.
  */
 export function nextPage(header: string | null): string | undefined {
-  for (const [, address, parameters] of (header ?? '').matchAll(/<([^<>]*)>([^<]*)/g)) {
+  for (const [, address, parameters] of (header ?? '').slice(0, longestHeader).matchAll(/<([^<>]*)>([^<]*)/g)) {
     if (!/;\s*rel\s*=\s*"?next"?/i.test(parameters ?? '') || !URL.canParse(address ?? '', anyBase)) continue;
     const { search } = new URL(address ?? '', anyBase);
     return search === '' ? undefined : search;

@@ -9,7 +9,7 @@ import type { EditorAnswer, EditorRequest } from './thread.ts';
  * to a deployment repository can write a file that takes seconds to read. Up to so many characters even the worst file takes a tenth
  * of a second; a larger one is read in a thread.
  */
-const longestHere = 16 * 1024;
+const longestHere = 8 * 1024;
 /** The worst file of 1 MiB takes 7 seconds of an idle processor, and half of this memory. */
 const threadLimits = { withinMs: 60_000, memoryMb: 768 };
 

@@ -20,11 +20,15 @@ export interface HttpSettings {
 export interface RegistryRequest {
   /** The host of the registry that it is about, as images name it: the URL may be that of its token server. */
   readonly registry: string;
-  readonly method: 'GET' | 'HEAD' | 'POST';
+  readonly method: RegistryMethod;
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body?: string;
+  readonly body?: HttpInit['body'];
+  /** Absent: that of the settings. */
+  readonly timeoutMs?: number;
 }
+
+export type RegistryMethod = 'GET' | 'HEAD' | 'POST' | 'PUT';
 
 const mostRedirects = 5;
 /** Enough for the message of an error; the rest of an error's body is of no use. */
@@ -46,8 +50,8 @@ export function originOf(registry: string, { plainHttp }: Pick<HttpSettings, 'pl
  *   be tried again
  */
 export async function send(request: RegistryRequest, settings: HttpSettings): Promise<Response> {
-  const { method, url: asked, registry } = request;
-  const signal = AbortSignal.timeout(settings.timeoutMs);
+  const { method, url: asked, registry, timeoutMs = settings.timeoutMs } = request;
+  const signal = AbortSignal.timeout(timeoutMs);
   const home = originOf(registry, settings);
   const passed: URL[] = [];
   let url = asked;
@@ -55,8 +59,9 @@ export async function send(request: RegistryRequest, settings: HttpSettings): Pr
     const answer = await sendOnce(request, url, [home, ...passed], signal, settings);
     passed.push(url);
     const location = answer.headers.get('location');
-    // A POST carries an identity token in its body, so it is never sent on.
-    if (![301, 302, 303, 307, 308].includes(answer.status) || location === null || method === 'POST') {
+    // A POST carries an identity token in its body, so it is never sent on; what is uploaded goes where it was said to go.
+    const isSentOn = method === 'GET' || method === 'HEAD';
+    if (![301, 302, 303, 307, 308].includes(answer.status) || location === null || !isSentOn) {
       if (url.origin !== asked.origin) await refuseForeign(request, url, answer);
       return await withoutInternals(answer, url, home);
     }
@@ -96,7 +101,7 @@ async function sendOnce(
   // Without the query: links to storage carry signatures there, and token requests name scopes.
   const what = `${method} ${url.origin}${url.pathname}`;
   return await httpFetch(url, init).catch((error: unknown) => {
-    throw new HttpFailure(what, error, settings.timeoutMs);
+    throw new HttpFailure(what, error, request.timeoutMs ?? settings.timeoutMs);
   });
 }
 

@@ -66,7 +66,9 @@ export class Registry {
     const path = `manifests/${tag}`;
     // Distribution and those made from it use the digest as the manifest's ETag.
     const condition = known === undefined ? {} : { 'if-none-match': `"${known}"` };
-    const answer = await this.#session.request(repository, 'HEAD', path, { accept: acceptManifests, ...condition });
+    const answer = await this.#session.request(repository, 'HEAD', path, {
+      headers: { accept: acceptManifests, ...condition },
+    });
     if (answer.status === 304 && known !== undefined) return known;
     if (answer.status === 429) throw await unexpectedAnswer(`HEAD ${repository}/${path}`, answer, this.#settings);
     const digest = answer.headers.get('docker-content-digest') ?? '';
@@ -111,7 +113,7 @@ export class Registry {
   async #fetch(repository: Repository, path: string, limit: number): Promise<{ answer: Response; bytes: Buffer } | undefined> {
     const what = `GET ${repository}/${path}`;
     const headers = path.startsWith('manifests/') ? { accept: acceptManifests } : {};
-    const answer = await this.#session.request(repository, 'GET', path, headers);
+    const answer = await this.#session.request(repository, 'GET', path, { headers });
     if (answer.status === 404 && (await isNotThere(what, answer, this.#settings))) return undefined;
     if (answer.status !== 200) throw await unexpectedAnswer(what, answer, this.#settings);
     try {
@@ -136,7 +138,9 @@ export class Registry {
     let path = `tags/list?n=${tagsPerPage}`;
     for (let page = 0; page < mostTagPages; page++) {
       const condition = page === 0 && known !== undefined ? { 'if-none-match': known } : {};
-      const answer = await this.#session.request(repository, 'GET', path, { accept: 'application/json', ...condition });
+      const answer = await this.#session.request(repository, 'GET', path, {
+        headers: { accept: 'application/json', ...condition },
+      });
       if (answer.status === 304 && 'if-none-match' in condition) return 'unchanged';
       if (answer.status === 404 && (await isNotThere(what, answer, this.#settings))) return { tags: [...tags] };
       if (answer.status !== 200) throw await unexpectedAnswer(what, answer, this.#settings);

@@ -10,6 +10,7 @@ import {
   isPage,
   mayBePlain,
   originOf,
+  type RegistryMethod,
   type RegistryRequest,
   readJson,
   send,
@@ -40,6 +41,8 @@ const tokenAnswer = z.object({
   expires_in: z.number().positive().optional(),
 });
 
+export type RequestContent = Pick<RegistryRequest, 'headers' | 'body' | 'timeoutMs'>;
+
 /** Requests to registries, authenticated as they ask; for tokens see https://distribution.github.io/distribution/spec/auth/token/. */
 export class Session {
   readonly #settings: HttpSettings;
@@ -53,21 +56,19 @@ export class Session {
   }
 
   /**
-   * @param path below `/v2/NAME/`, with the query
+   * @param at what is below `/v2/NAME/`, with the query; or where the registry itself has said to send an upload
+   * @param more headers, and what is sent
    * @returns any answer but 401 and 403; for HEAD these too, if they are not sure to be meant
    * @throws Refusal `CredentialsRefused`
    */
-  async request(
-    repository: Repository,
-    method: 'GET' | 'HEAD',
-    path: string,
-    headers: RegistryRequest['headers'],
-  ): Promise<Response> {
+  async request(repository: Repository, method: RegistryMethod, at: string | URL, more: RequestContent): Promise<Response> {
     const host = registryOf(repository);
-    const url = new URL(`/v2/${pathOf(repository)}/${path}`, originOf(host, this.#settings));
+    const origin = originOf(host, this.#settings);
+    const url = at instanceof URL ? at : new URL(`/v2/${pathOf(repository)}/${at}`, origin);
     const ask = (authorization: string | undefined) => {
-      const sent = { ...headers, ...(authorization !== undefined && { authorization }) };
-      return send({ registry: host, method, url, headers: sent }, this.#settings);
+      // Credentials of the registry are for it alone.
+      const sent = { ...more.headers, ...(authorization !== undefined && url.origin === origin.origin && { authorization }) };
+      return send({ ...more, registry: host, method, url, headers: sent }, this.#settings);
     };
 
     const remembered = await this.#remembered(repository);

@@ -85,7 +85,7 @@ async function startOwned(options: EmbeddedTemporalOptions, giveBack: () => Prom
   }
   const last = await readNote(folder);
   // Loading the client takes as long as the answer: 0.06 s of a start.
-  const [version] = await Promise.all([versionOf(command, folder), import('@temporalio/client')]);
+  const [version] = await Promise.all([versionOf(command, folder), import('./connection.ts')]);
   const made = await guardDatabase(folder, command, version, last, log);
   const copy = last?.untriedSince ?? made;
   const relays = await openRelays(options, last);
@@ -299,7 +299,7 @@ export class EmbeddedTemporal {
 
   /** @throws where what answers is not the server with the mark, or cannot be worked with (yet) */
   async #prepare(port: number): Promise<void> {
-    const { Connection } = await import('@temporalio/client');
+    const { Connection } = await import('./connection.ts');
     const connection = await Connection.connect({
       address: `${ip}:${port}`,
       connectTimeout: 2000,

@@ -8,7 +8,14 @@ import { byBearer } from '../kit/authentication.ts';
 import { registryAt, repositoryIn } from '../kit/image.ts';
 import { bounded, deliveryIdOf, digestIn, listOf, originIn, part, printableLine, texts } from '../kit/reading.ts';
 import { secretList } from '../kit/settings.ts';
-import { type AuthenticRequest, defineSource, type ParsedRequest, type PushedImage } from '../kit/source.ts';
+import {
+  type AuthenticRequest,
+  defineSource,
+  onlyRoutine,
+  type ParsedRequest,
+  type PushedImage,
+  type RoutineEvent,
+} from '../kit/source.ts';
 
 /** Version 3 of the registry calls the same content v2. */
 const mediaTypes = [
@@ -71,8 +78,21 @@ function parse({ body }: AuthenticRequest): ParsedRequest {
   const images = events.flatMap((event) => imageOf(event) ?? []);
   const deliveryId = images[0]?.deliveryId ?? deliveryIdOf(events[0]?.id);
   const action = [...new Set(events.map((event) => printableLine(event.action, 20) ?? 'unknown'))].slice(0, 5).join(',');
+  const counted = events.flatMap((event) => routineOf(event) ?? []);
+  const routine = Object.fromEntries([...new Set(counted)].map((kind) => [kind, counted.filter((one) => one === kind).length]));
   const seen = { event: 'notification', ...(action !== '' && { action }), deliveryId, images };
-  return images.length > 0 ? seen : { ...seen, ignored: 'none of the events is the push of a tagged image' };
+  const whole = counted.length === 0 ? seen : { ...seen, routine };
+  return images.length > 0 ? whole : { ...whole, ignored: notOne(events.length, counted.length) };
+}
+
+function notOne(events: number, routine: number): string {
+  return events > 0 && events === routine ? onlyRoutine : 'none of the events is the push of a tagged image';
+}
+
+/** What a registry tells of each layer that is pushed, and whenever anybody pulls. */
+function routineOf({ action, target }: RegistryEvent): RoutineEvent | undefined {
+  if (action === 'pull' || action === 'mount') return action;
+  return action === 'push' && target.mediaType === 'application/octet-stream' ? 'blob' : undefined;
 }
 
 /** Blobs and the platform manifests of an index are pushed without a tag; a deleted or pulled tag is told by its action alone. */

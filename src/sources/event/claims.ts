@@ -1,6 +1,7 @@
 import type { JWTPayload } from 'jose';
 import { RE2JS } from 're2js';
 import { type Authenticity, refused, type SenderIdentity, withoutBuild } from '../../http/authentication.ts';
+import { gitHubActor, textClaim } from '../../http/oidc/claims.ts';
 import type { VerifiedToken } from '../../http/oidc/token-verifier.ts';
 import { asciiLowerCase } from '../kit/image.ts';
 import { originIn } from '../kit/reading.ts';
@@ -40,25 +41,21 @@ export function judgeJob(token: VerifiedToken, allowed: AllowedJobs): Authentici
 /** Its issuer vouches for all of it. Operators are known by their accounts at GitHub, so a user of GitLab is none of them. */
 function provenBy(kind: AllowedJobs['kind'], identity: SenderIdentity, claims: JWTPayload): SenderIdentity {
   const fields = (['commit', 'sourceRepository', 'actor'] as const).filter((field) => identity[field] !== undefined);
-  const actorId = textOf(claims.actor_id);
-  const actor =
-    kind === 'github' && identity.actor !== undefined
-      ? ({ actorOf: 'github', ...(actorId !== undefined && /^\d{1,15}$/.test(actorId) && { actorId: Number(actorId) }) } as const)
-      : {};
+  const actor = kind === 'github' && identity.actor !== undefined ? gitHubActor(claims) : {};
   return fields.length === 0 ? identity : { ...identity, proven: { by: 'token', fields, ...actor } };
 }
 
 /** @see https://docs.github.com/actions/reference/security/oidc */
 function githubJob(claims: JWTPayload) {
-  const repository = textOf(claims.repository);
+  const repository = textClaim(claims.repository);
   return {
-    owner: textOf(claims.repository_owner),
-    ownerId: textOf(claims.repository_owner_id),
+    owner: textClaim(claims.repository_owner),
+    ownerId: textClaim(claims.repository_owner_id),
     repository,
-    repositoryId: textOf(claims.repository_id),
-    ref: textOf(claims.ref),
+    repositoryId: textClaim(claims.repository_id),
+    ref: textClaim(claims.ref),
     /** `owner/name/.github/workflows/release.yml@refs/heads/main`, or GitLab's `host/group/name//.gitlab-ci.yml@refs/heads/main` */
-    workflow: textOf(claims.workflow_ref),
+    workflow: textClaim(claims.workflow_ref),
     identity: identityOf(claims.sha, repository, claims.actor, claims.run_id),
     byHand: claims.event_name === 'workflow_dispatch',
     /** Another repository has built the image, and told this one. */
@@ -68,19 +65,19 @@ function githubJob(claims: JWTPayload) {
 
 /** @see https://docs.gitlab.com/ci/secrets/id_token_authentication/#token-payload */
 function gitlabJob({ issuer, claims }: VerifiedToken): ReturnType<typeof githubJob> {
-  const repository = textOf(claims.project_path);
+  const repository = textClaim(claims.project_path);
   const isOfRef = !mayBeOfMergeRequest(claims);
-  const configuration = textOf(claims.ci_config_ref_uri);
-  const name = textOf(claims.ref);
+  const configuration = textClaim(claims.ci_config_ref_uri);
+  const name = textClaim(claims.ref);
   const build = claims.job_id ?? claims.pipeline_id;
   return {
-    owner: textOf(claims.namespace_path),
-    ownerId: textOf(claims.namespace_id),
+    owner: textClaim(claims.namespace_path),
+    ownerId: textClaim(claims.namespace_id),
     repository,
-    repositoryId: textOf(claims.project_id),
+    repositoryId: textClaim(claims.project_id),
     // Older versions of GitLab have only the short name.
     ref: isOfRef
-      ? (textOf(claims.ref_path) ?? (name && `refs/${claims.ref_type === 'tag' ? 'tags' : 'heads'}/${name}`))
+      ? (textClaim(claims.ref_path) ?? (name && `refs/${claims.ref_type === 'tag' ? 'tags' : 'heads'}/${name}`))
       : undefined,
     workflow: isOfRef ? configuration : configuration && fileOf(configuration),
     identity: identityOf(claims.sha, repository && `${issuer}/${repository}`, claims.user_login, build),
@@ -99,9 +96,9 @@ function mayBeOfMergeRequest({ pipeline_source: source, ref_type: type, ref_prot
 }
 
 function identityOf(sha: unknown, repository: string | undefined, actor: unknown, build: unknown): SenderIdentity {
-  const buildId = typeof build === 'number' ? String(build) : textOf(build);
+  const buildId = typeof build === 'number' ? String(build) : textClaim(build);
   return {
-    ...originIn({ commit: textOf(sha), sourceRepository: repository, actor: textOf(actor) }),
+    ...originIn({ commit: textClaim(sha), sourceRepository: repository, actor: textClaim(actor) }),
     ...(buildId !== undefined && /^\d{1,30}$/.test(buildId) && { buildId }),
   };
 }
@@ -138,8 +135,4 @@ function matchesOneOf(patterns: readonly string[] | undefined, values: readonly 
 function matches(pattern: string, value: string): boolean {
   const literals = pattern.split('*').map((literal) => RE2JS.quote(literal));
   return RE2JS.matches(`(?s)${literals.join('.*')}`, value);
-}
-
-function textOf(claim: unknown): string | undefined {
-  return typeof claim === 'string' && claim !== '' ? claim : undefined;
 }

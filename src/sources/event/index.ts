@@ -5,34 +5,21 @@ import { InvalidReference, isTag, parseRepository, type Repository, type Tag } f
 import { isIssuerUrl } from '../../http/oidc/issuer-keys.ts';
 import { byToken } from '../../http/oidc/token-verifier.ts';
 import { malformed } from '../../http/problem.ts';
-import { map, showValue } from '../../settings/wording.ts';
+import { map } from '../../settings/wording.ts';
 import { asciiLowerCase } from '../kit/image.ts';
 import { isObject } from '../kit/reading.ts';
-import { issuerUrl, textList } from '../kit/settings.ts';
+import { githubIssuer, idList, issuerUrl, textList } from '../kit/settings.ts';
 import { type AuthenticRequest, defineSource, type FromEnvironment, type ParsedRequest } from '../kit/source.ts';
 import { type AllowedJobs, judgeJob } from './claims.ts';
 import { eventDropIn, jobVariables } from './drop-in.ts';
-
-/** Issuer of the tokens of GitHub Actions at github.com. */
-const githubIssuer = 'https://token.actions.githubusercontent.com';
 
 const owners = textList(
   'the name of an owner',
   'Owners of repositories whose jobs are believed. Compared whole, without regard to case.',
 );
 
-function ids(what: string) {
-  const id = z.union([z.int().nonnegative().transform(String), z.string().regex(/^\d{1,20}$/)], {
-    error: ({ input }) => `expected an id, which is a number, found ${showValue(input)}`,
-  });
-  return z
-    .union([id, z.array(id).min(1)], { error: 'expected an id, which is a number, or a list of them' })
-    .transform((value): readonly string[] => (typeof value === 'string' ? [value] : value))
-    .meta({ description: `${what} A name may be somebody else's after a rename; an id never is.` });
-}
-
-const ownerIds = ids('Ids of owners (repository_owner_id, at GitLab namespace_id), beside or in place of owners.');
-const repositoryIds = ids('Only jobs of repositories with these ids (repository_id, at GitLab project_id).');
+const ownerIds = idList('Ids of owners (repository_owner_id, at GitLab namespace_id), beside or in place of owners.');
+const repositoryIds = idList('Only jobs of repositories with these ids (repository_id, at GitLab project_id).');
 
 function patterns(what: string) {
   return textList('a text', `Only jobs of these ${what}; * is any text.`);

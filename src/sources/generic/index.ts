@@ -3,6 +3,7 @@ import { isTag, registryOf, type Tag } from '../../domain/image-reference.ts';
 import { malformed, Problem } from '../../http/problem.ts';
 import { allowedImages, ofAny, ofHosts } from '../kit/allowed-images.ts';
 import { byBearer, byHeader, bySignature, fromNetworks } from '../kit/authentication.ts';
+import { commitsOf } from '../kit/commits.ts';
 import { referenceIn, type WrittenReference } from '../kit/image.ts';
 import { digestIn, looksLikeDeliveryId, originIn } from '../kit/reading.ts';
 import { type ReadSecrets, signedTimeOf } from '../kit/settings.ts';
@@ -25,7 +26,9 @@ export const genericSource = defineSource({
 });
 
 /** A pointer begins with a slash; anything else is the image itself. */
-function registryOfSender({ registry, repository }: GenericSender['push']) {
+function registryOfSender(push: GenericSender['push']) {
+  if (push === undefined) return ofAny;
+  const { registry, repository } = push;
   const always = repository === '' || repository.startsWith('/') ? undefined : referenceIn(repository)?.repository;
   const host = registry ?? (always && registryOf(always));
   return host === undefined ? ofAny : ofHosts(host);
@@ -43,6 +46,7 @@ function createReceiver(name: string, sender: GenericSender, secrets: ReadSecret
     authenticationAdvice: `Expected ${carries}. Set the same secret at the sender and in receivers.generic.${name}.secrets.`,
     authenticate: fromNetworks(sender.networks, authenticate),
     parse({ body }) {
+      if (sender.commits !== undefined) return readCommits(body, sender, sender.commits);
       const found = readPushes(body, sender, name);
       // What comes in one request is one delivery.
       const made = randomUUID();
@@ -81,7 +85,19 @@ function proofOf(
   };
 }
 
+type SenderPush = NonNullable<GenericSender['push']>;
+
 const mostItems = 100;
+
+function readCommits(body: unknown, { when = {} }: GenericSender, commits: NonNullable<GenericSender['commits']>): ParsedRequest {
+  const about = { event: 'push', deliveryId: randomUUID(), images: [] };
+  const unwanted = whyNot(body, when);
+  if (unwanted !== undefined) return { ...about, ignored: unwanted };
+  const { repository: at, ref, before, after, actor } = commits;
+  const repository = at.startsWith('/') ? textAt(body, at) : at;
+  const [said, was, is, by] = [ref, before, after, actor].map((pointer) => textAt(body, pointer));
+  return { ...about, ...commitsOf({ repositories: [repository], ref: said, before: was, after: is, actor: by }) };
+}
 
 type ReadImages = Pick<ParsedRequest, 'images' | 'ignored'>;
 
@@ -91,6 +107,8 @@ type ReadImages = Pick<ParsedRequest, 'images' | 'ignored'>;
  * @throws Problem 400 if nothing can be read: of several items, one that can be read is enough
  */
 function readPushes(body: unknown, { when = {}, push }: GenericSender, name: string): ReadImages {
+  // The schema has seen to it that there is this or commits.
+  if (push === undefined) throw new Error('expected push of a sender of images');
   const unwanted = whyNot(body, when);
   if (unwanted !== undefined) return { images: [], ignored: unwanted };
   if (push.list === undefined) return readItem(body, push, name);
@@ -114,7 +132,7 @@ function readPushes(body: unknown, { when = {}, push }: GenericSender, name: str
   return { images, ignored: ignored ?? 'the list is empty' };
 }
 
-function readItem(item: unknown, push: GenericSender['push'], name: string): ReadImages {
+function readItem(item: unknown, push: SenderPush, name: string): ReadImages {
   const unwanted = whyNot(item, push.when ?? {});
   if (unwanted !== undefined) return { images: [], ignored: unwanted };
   const reference = imageOf(item, push);
@@ -141,7 +159,7 @@ function whyNot(value: unknown, conditions: Conditions): string | undefined {
   return failed && `expected at ${failed[0]} ${failed[1].slice(0, 5).map(String).join(' or ')}`;
 }
 
-function imageOf(item: unknown, { repository: at, registry }: GenericSender['push']): WrittenReference {
+function imageOf(item: unknown, { repository: at, registry }: SenderPush): WrittenReference {
   const pointer = parseJsonPointer(at);
   const written = pointer === undefined ? at : valueAt(item, pointer);
   const reference = typeof written === 'string' ? referenceIn(withRegistry(written, registry)) : undefined;
@@ -170,7 +188,7 @@ function tagsAmong(values: readonly unknown[]): readonly Tag[] {
 }
 
 /** Two senders may both count from one. */
-function deliveryOf(item: unknown, { delivery: at }: GenericSender['push'], name: string): Pick<PushedImage, 'deliveryId'> {
+function deliveryOf(item: unknown, { delivery: at }: SenderPush, name: string): Pick<PushedImage, 'deliveryId'> {
   const found = foundAt(item, at);
   const id = Number.isSafeInteger(found) ? String(found) : found;
   if (typeof id !== 'string' || !/^[\w.:-]{1,100}$/.test(id)) return {};

@@ -76,6 +76,20 @@ const push = map(
   'Where a push is found, as JSON pointers (RFC 6901).',
 );
 
+const commits = map(
+  {
+    repository: textThat(
+      (value) => isPointer(value) || !value.startsWith('/'),
+      'a JSON pointer such as /project/git_http_url, or a repository as builds name it',
+    ).meta({ description: 'The repository, as owner/name or an address of git; or always the same one.' }),
+    ref: pointer.meta({ description: 'The ref that was pushed, such as refs/heads/main.' }),
+    before: pointer.meta({ description: 'The commit that it had before.' }).exactOptional(),
+    after: pointer.meta({ description: 'The commit that it has now; zeros where it was deleted.' }).exactOptional(),
+    actor: pointer.meta({ description: 'Who pushed.' }).exactOptional(),
+  },
+  'Where a push of commits is found, as JSON pointers (RFC 6901): builds are made of them.',
+);
+
 const signature = map(
   {
     header: headerName.meta({ description: 'The header with the signature, in hex.' }),
@@ -100,12 +114,17 @@ function sender(check: SecretCheck) {
         .exactOptional(),
       images: imagesSetting('those of push.registry, or of the one image of push.repository; else any'),
       when: conditions.exactOptional(),
-      push,
+      push: push.exactOptional(),
+      commits: commits.exactOptional(),
     },
     'A sender of JSON on POST /webhook/generic/NAME.',
-  ).refine((value) => value.signature === undefined || value.header === undefined, {
-    error: 'expected either signature or header: how the sender proves who it is',
-  });
+  )
+    .refine((value) => value.signature === undefined || value.header === undefined, {
+      error: 'expected either signature or header: how the sender proves who it is',
+    })
+    .refine((value) => (value.push === undefined) !== (value.commits === undefined), {
+      error: 'expected either push, for images that are pushed, or commits, for what images are built from',
+    });
 }
 
 export function genericSettings(check: SecretCheck) {

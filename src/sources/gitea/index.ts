@@ -3,6 +3,7 @@ import { malformed } from '../../http/problem.ts';
 import { map } from '../../settings/wording.ts';
 import { allowedImages, imagesSetting, ofServiceOrPrivate, privateRegistries } from '../kit/allowed-images.ts';
 import { bySignature } from '../kit/authentication.ts';
+import { readPushEvent } from '../kit/commits.ts';
 import { registryOfUrl } from '../kit/image.ts';
 import { type EventReading, eventNamed, headerIn, parsedFrom, part, readImage, requireObject, texts } from '../kit/reading.ts';
 import { secretList } from '../kit/settings.ts';
@@ -46,7 +47,9 @@ export const giteaSource = defineSource({
         const name = headerIn(headers, ...namesOf('event')) ?? (event.package === undefined ? undefined : 'package');
         if (name === undefined) throw malformed('Expected the header X-Gitea-Event with the name of the event.');
         const about = eventNamed({ name, action: event.action, id: headerIn(headers, ...namesOf('delivery')) });
-        return parsedFrom([name === 'package' ? readPackage(event) : { ignored: 'expected the event package' }], about);
+        if (name === 'push') return { ...about, images: [], ...readPushEvent(requireObject(body)) };
+        const reading = name === 'package' ? readPackage(event) : { ignored: 'expected the event package or push' };
+        return parsedFrom([reading], about);
       },
     },
   ],

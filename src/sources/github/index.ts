@@ -5,6 +5,7 @@ import { text } from '../../settings/scalars.ts';
 import { map } from '../../settings/wording.ts';
 import { allowedImages, imagesSetting, ofServiceOrPrivate, privateRegistries } from '../kit/allowed-images.ts';
 import { bySignature } from '../kit/authentication.ts';
+import { readPushEvent } from '../kit/commits.ts';
 import { deliveryIdOf, headerIn, requireObject } from '../kit/reading.ts';
 import { secretList } from '../kit/settings.ts';
 import { type AuthenticRequest, defineSource, type ParsedRequest } from '../kit/source.ts';
@@ -16,7 +17,7 @@ import { type PushingWorkflow, pushingWorkflows, readWorkflowRunEvent } from './
 /** Repository and organization webhooks send `package`, those of GitHub Apps `registry_package`; the content is the same. */
 const packageEvents = ['package', 'registry_package'];
 /** Every event that something can follow from. */
-const events: readonly string[] = [...packageEvents, 'repository_dispatch', 'workflow_run', ...progressEvents];
+const events: readonly string[] = [...packageEvents, 'push', 'repository_dispatch', 'workflow_run', ...progressEvents];
 const path = '/webhook/image-published';
 
 interface GithubReading {
@@ -86,11 +87,12 @@ function parse({ headers, body }: AuthenticRequest, reading: GithubReading): Par
   return { event, deliveryId, images: [], ...readEvent(event, payload, reading) };
 }
 
-const expectedEvents = `${packageEvents.join(' or ')}, repository_dispatch, workflow_run, and of deployment repositories ${progressEvents.join(', ')}`;
+const expectedEvents = `${packageEvents.join(' or ')}, push, repository_dispatch, workflow_run, and of deployment repositories ${progressEvents.join(', ')}`;
 
 function readEvent(event: string, body: object, reading: GithubReading): Partial<ParsedRequest> {
   if (event === 'ping') return { ignored: 'a ping: the webhook is set up and its secret is right' };
   if (event === 'repository_dispatch') return readDispatchEvent(body, reading.dispatches ?? ['image_published']);
+  if (event === 'push') return readPushEvent(body);
   if (event === 'workflow_run') return readWorkflowRunEvent(body, reading.workflows ?? []);
   // It has the ids and times of the version that was pushed.
   if (packageEvents.includes(event)) return { ...readPackageEvent(event, body), isOnlyOnce: true };

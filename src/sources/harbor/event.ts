@@ -9,6 +9,10 @@ export function isHarborPush(type: string): boolean {
   return pushed.includes(type.toLowerCase());
 }
 
+export function isHarborPull(type: string): boolean {
+  return ['pull_artifact', 'pullimage'].includes(type.toLowerCase());
+}
+
 const dataSchema = part({ resources: listOf(z.unknown()) });
 const resourceSchema = part(texts('digest', 'tag', 'resource_url'));
 

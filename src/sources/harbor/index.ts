@@ -7,8 +7,8 @@ import { allowedImages, imagesSetting, ofServiceOrPrivate, privateRegistries } f
 import { byHeader } from '../kit/authentication.ts';
 import { type EventReading, eventNamed, originIn, parsedFrom, requireObject, texts, withDetails } from '../kit/reading.ts';
 import { secretList } from '../kit/settings.ts';
-import { type AuthenticRequest, defineSource, type ParsedRequest } from '../kit/source.ts';
-import { isHarborPush, readHarborData } from './event.ts';
+import { type AuthenticRequest, defineSource, onlyRoutine, type ParsedRequest } from '../kit/source.ts';
+import { isHarborPull, isHarborPush, readHarborData } from './event.ts';
 
 /** Webhooks of Harbor, in its own format and as CloudEvents, and those of version 1. */
 export const harborSource = defineSource({
@@ -46,7 +46,8 @@ function parse(request: AuthenticRequest): ParsedRequest {
   }
   const { type, operator, event_data: data } = eventSchema.parse(body);
   if (!type) throw malformed('Expected an event of Harbor with its type.');
-  return parsedFrom(byOperator(readData(type, data), operator), eventNamed({ name: type }));
+  const parsed = parsedFrom(byOperator(readData(type, data), operator), eventNamed({ name: type }));
+  return isHarborPull(type) ? { ...parsed, ignored: onlyRoutine, routine: { pull: 1 } } : parsed;
 }
 
 function readData(type: string, data: unknown): readonly EventReading[] {

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { isIssuerUrl } from '../../http/oidc/issuer-keys.ts';
 import { duration, type SecretCheck, secret, text, url } from '../../settings/scalars.ts';
 import { presentSecrets, type SecretResolver } from '../../settings/secrets.ts';
-import { oneOrMany } from '../../settings/wording.ts';
+import { oneOrMany, showValue } from '../../settings/wording.ts';
 import { repositoryIn } from './image.ts';
 
 const listed = (value: string | readonly string[]): readonly string[] => (typeof value === 'string' ? [value] : value);
@@ -68,6 +68,20 @@ export function signedTimeOf(
 /** One text, or a list of which any will do. */
 export function textList(expected: string, description: string) {
   return oneOrMany(text(expected), expected).transform(listed).meta({ description });
+}
+
+/** Of the tokens of GitHub Actions at github.com. */
+export const githubIssuer = 'https://token.actions.githubusercontent.com';
+
+/** Ids of owners or repositories, which are numbers. */
+export function idList(what: string) {
+  const id = z.union([z.int().nonnegative().transform(String), z.string().regex(/^\d{1,20}$/)], {
+    error: ({ input }) => `expected an id, which is a number, found ${showValue(input)}`,
+  });
+  return z
+    .union([id, z.array(id).min(1)], { error: 'expected an id, which is a number, or a list of them' })
+    .transform((value): readonly string[] => (typeof value === 'string' ? [value] : value))
+    .meta({ description: `${what} A name may be somebody else's after a rename; an id never is.` });
 }
 
 /** An issuer of tokens; its keys are fetched from there. */

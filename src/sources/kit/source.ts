@@ -128,11 +128,30 @@ export interface ParsedRequest {
   readonly images: readonly PushedImage[];
   /** Somebody wants them rolled out whatever the last verdict was. Only a run by hand may ask for that. */
   readonly again?: true;
+  /** Commits that were pushed, if the event is about that. */
+  readonly commits?: CommitPush;
   /** What has moved at a forge, if the event is about that. */
   readonly progress?: ForgeProgress;
   /** Why there is neither an image nor progress; absent if there is. */
   readonly ignored?: string;
+  /** Events that every push and pull of an image makes by the dozen, Landfall's own pulls too. They are counted, and where there is nothing else, that is all. */
+  readonly routine?: Readonly<Partial<Record<RoutineEvent, number>>>;
 }
+
+/** Commits were pushed to a branch, of which images may be built. Which ones the branch has is for its repository to say. */
+export interface CommitPush {
+  /** All that the sender calls it: `owner/name`, and the addresses by which git fetches it. */
+  readonly repositories: readonly string[];
+  readonly branch: string;
+  /** What the branch had before; absent if it is new. */
+  readonly before?: string;
+  /** Who pushed, as the sender names them. */
+  readonly actor?: string;
+}
+export type RoutineEvent = 'pull' | 'mount' | 'blob';
+
+/** Why nothing comes of a request in which there is nothing else. */
+export const onlyRoutine = 'pulls, mounts and layers, which start nothing';
 
 /** Something has moved in a deployment repository that a rollout may wait for. Only a hint: the rollout asks the forge itself. */
 export interface ForgeProgress {

@@ -22,7 +22,7 @@ import { emptyLane, type LaneState } from '../../domain/lane/state.ts';
 import { release, request, someoneWaits } from '../../domain/lane/turns.ts';
 import { answerUpdate, forgetEnded, forgetEndedWhileWaiting, type Members, sendUntilLong } from '../long-lived.ts';
 import { DecisionCounter } from '../operator-decision.ts';
-import { answerOperators } from './operators.ts';
+import { aboutLane, answerOperators } from './operators.ts';
 import { LaneOutbox } from './outbox.ts';
 
 /*
@@ -63,7 +63,11 @@ export async function lane(start: LaneStart): Promise<never> {
   setHandler(laneQuery, () => memory);
   answerRollouts(memory, outbox);
   // As those of turns, the numbers of decisions rise also when the lane is begun anew: a proof of its earlier life counts for nothing.
-  const counter = new DecisionCounter(decided ?? workflowInfo().startTime.getTime(), everyRun);
+  const counter = new DecisionCounter(
+    () => aboutLane({ service, memory }),
+    decided ?? workflowInfo().startTime.getTime(),
+    everyRun,
+  );
   answerOperators({ service, memory, outbox, counter });
   const again = () => {
     const { pendingStarts, messages } = outbox;

@@ -32,7 +32,7 @@ import {
   rollbackTerms,
 } from '../../domain/lane/decisions.ts';
 import type { LaneState, Running } from '../../domain/lane/state.ts';
-import type { Attribution } from '../../domain/person.ts';
+import { type Attribution, nameOfPerson, type Person } from '../../domain/person.ts';
 import { recordDecision } from '../audit.ts';
 import { attributionOf, type DecisionCounter, refusing } from '../operator-decision.ts';
 import type { LaneOutbox } from './outbox.ts';
@@ -48,7 +48,7 @@ interface Lane {
 }
 
 /** What is told of a decision, beside who made it. */
-type DecidedOn = Pick<DecisionEntry, 'digest' | 'started'> & { readonly stage?: string | undefined };
+type DecisionTarget = Pick<DecisionEntry, 'digest' | 'started'> & { readonly stage?: string | undefined };
 
 /**
  * Registers what a lane answers to one verb of operators, who may type anything, or nothing.
@@ -59,24 +59,29 @@ type DecidedOn = Pick<DecisionEntry, 'digest' | 'started'> & { readonly stage?: 
 function verb<Typed extends LaneDecision, Found, Answer>(
   update: UpdateDefinition<Answer, [Typed]>,
   validate: (lane: Lane, typed: Typed) => Found,
-  apply: (lane: Lane, typed: Typed, found: Found, author: Attribution, proven?: string) => readonly [Answer, DecidedOn],
+  apply: (lane: Lane, typed: Typed, found: Found, author: Attribution, proven?: Person) => readonly [Answer, DecisionTarget],
 ): (lane: Lane) => void {
   return (lane) => {
-    const take = (typed: Typed, proven?: string): Answer => {
+    const take = (typed: Typed, proven?: Person): Answer => {
       const author = attributionOf(typed, proven);
       const [answer, { stage, ...on }] = apply(lane, typed, validate(lane, typed), author, proven);
-      const { service, memory } = lane;
-      // A lane learns its repository from the rollouts that enter, and may not know it yet.
-      const known = Object.values(memory.stages).find(({ running }) => running !== undefined);
-      const repository = known?.running?.image.repository ?? null;
-      recordDecision(update.name, author, { service, repository, ...on, ...(stage !== undefined && { stage }) });
+      recordDecision(update.name, author, { ...aboutLane(lane), ...on, ...(stage !== undefined && { stage }) });
       return answer;
     };
     const taken = refusing(take);
     setHandler(update, (typed: Typed) => lane.counter.withProof(update.name, typed, (proven) => taken(typed, proven)), {
-      validator: refusing((typed: Typed) => void validate(lane, typed)),
+      validator: lane.counter.validator(
+        update.name,
+        refusing((typed: Typed) => void validate(lane, typed)),
+      ),
     });
   };
+}
+
+/** A lane learns its repository from the rollouts that enter, and may not know it yet. */
+export function aboutLane({ service, memory }: Pick<Lane, 'service' | 'memory'>) {
+  const known = Object.values(memory.stages).find(({ running }) => running !== undefined);
+  return { service, repository: known?.running?.image.repository ?? null };
 }
 
 /** What operators can say to a lane: whether it applies, and what it does. */
@@ -174,9 +179,9 @@ function promotable({ memory, outbox }: Lane, stage: string, typedDigest: string
 type Promotable = Pick<RolloutStart, 'plan' | 'image'>;
 
 /** Only a proven name is who brought the image here; the other one is only told. */
-function promotionOf({ plan, image }: Promotable, stage: string, author: Attribution, proven: string | undefined): RolloutStart {
+function promotionOf({ plan, image }: Promotable, stage: string, author: Attribution, proven: Person | undefined): RolloutStart {
   const { by, reason, at } = author;
-  const who = proven === undefined ? { trigger: { by } } : operatorPush(proven);
+  const who = proven === undefined ? { trigger: { by } } : operatorPush(proven.operator ?? nameOfPerson(proven));
   const asked = { source: 'operator', deliveryId: `promotion to ${stage} at ${at}`, receivedAt: at, ...who };
   return {
     plan,

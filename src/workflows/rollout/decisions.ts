@@ -2,29 +2,32 @@ import { isCancellation, log, setHandler, workflowInfo } from '@temporalio/workf
 import {
   abortUpdate,
   approveUpdate,
+  type RecordSubject,
   type RolloutStart,
   rejectUpdate,
+  renewUpdate,
   retryUpdate,
   skipUpdate,
 } from '../../contracts/messages.ts';
 import { provenTrigger } from '../../domain/decision-proof.ts';
-import { type ImagePush, operatorPush } from '../../domain/image-push.ts';
+import { operatorPush } from '../../domain/image-push.ts';
 import type { Review } from '../../domain/outcomes.ts';
 import { nameOfPerson, typedName, typedReason } from '../../domain/person.ts';
 import type { ApprovalPlan, Approver } from '../../domain/plan.ts';
-import { type Approval, type Decision, maySkip, nameOf, type RolloutState, type StepState } from '../../domain/rollout-state.ts';
+import { type Approval, type Decision, maySkip, nameOf, type RunState, type StepState } from '../../domain/rollout-state.ts';
 import { recordDecision } from '../audit.ts';
 import { DecisionCounter, refuse, whoDecided } from '../operator-decision.ts';
 import { type Ending, endRollout, type RolloutRecord, type StepAt } from './record.ts';
 
 const updates = [
   ['retry', retryUpdate],
+  ['renew', renewUpdate],
   ['skip', skipUpdate],
   ['reject', rejectUpdate],
   ['abort', abortUpdate],
 ] as const;
 type Verb = (typeof updates)[number][0];
-interface MadeDecision {
+export interface MadeDecision {
   readonly verb: Exclude<Verb, 'abort'>;
   readonly by: string;
   readonly reason: string;
@@ -41,21 +44,32 @@ export interface OpenApproval {
   readonly given: Approval[];
 }
 
+/** No step of a plan: it is there once somebody has said to go on outside of the windows. */
+export const windowStep = 'window';
+
+/** What decisions have to know of what they are about. */
+type DecidedStart = RecordSubject & Pick<RolloutStart, 'named'>;
+
 /** What operators decide. An approval is bound to this rollout, and with it to its digest, and to the head that is proposed. */
 export class OperatorDecisions {
-  readonly #start: RolloutStart;
+  readonly #start: DecidedStart;
   readonly #record: RolloutRecord;
   readonly #cancel: () => void;
-  readonly #counter = new DecisionCounter();
-  #pusher: ImagePush;
+  readonly #counter = new DecisionCounter(() => this.#about());
+  #pusher: RecordSubject['push'];
   /** By the name of the step. */
   readonly #made = new Map<string, MadeDecision>();
   /** By stage. */
   readonly #approvals = new Map<string, OpenApproval>();
   aborted: Ending | undefined;
+  /** The stage that waits for one. */
+  #window: string | undefined;
+  /** Whether the configuration may have another plan for it. */
+  readonly #mayRenew: boolean;
 
   /** @param cancel what `abort` does */
-  constructor(start: RolloutStart, record: RolloutRecord, cancel: () => void) {
+  constructor(start: DecidedStart, record: RolloutRecord, cancel: () => void, mayRenew = false) {
+    this.#mayRenew = mayRenew;
     this.#start = start;
     this.#pusher = start.push;
     this.#record = record;
@@ -65,12 +79,18 @@ export class OperatorDecisions {
   handleUpdates(): void {
     for (const [verb, update] of updates) {
       setHandler(update, (decision?: Decision) => this.#decide(verb, decision), {
-        validator: (decision?: Decision) => void this.#stepFor(verb, decision),
+        validator: this.#counter.validator(verb, (decision?: Decision) => void this.#stepFor(verb, decision)),
       });
     }
     setHandler(approveUpdate, (decision?: Decision) => this.#approve(decision), {
-      validator: (decision?: Decision) => this.#mayApprove(decision),
+      validator: this.#counter.validator('approve', (decision?: Decision) => this.#mayApprove(decision)),
     });
+  }
+
+  #about() {
+    const { service, image } = this.#record.state;
+    const { repository, digest } = image;
+    return { service, repository, ...(digest !== undefined && { digest }) };
   }
 
   isMade(at: StepAt): boolean {
@@ -96,16 +116,16 @@ export class OperatorDecisions {
     if (made?.verb === 'reject') endRejected(at, made);
   }
 
-  #decide(verb: Verb, decision: Decision | undefined): RolloutState | Promise<RolloutState> {
+  #decide(verb: Verb, decision: Decision | undefined): RunState | Promise<RunState> {
     return this.#counter.withProof(verb, decision, (proven) => {
       const at = this.#stepFor(verb, decision);
-      const by = proven ?? nameOfPerson({ by: typedName(decision?.by), verified: false });
+      const by = nameOfPerson(proven ?? { by: typedName(decision?.by), verified: false });
       const reason = typedReason(decision?.reason);
       if (at !== undefined && verb !== 'abort') this.#made.set(nameOf(at), { verb, by, reason });
-      const { service, image } = this.#record.state;
-      const { repository, digest } = image;
       const { step, stage } = at ?? {};
-      recordDecision(verb, { by, reason }, { service, repository, digest, ...(step && { step }), ...(stage && { stage }) });
+      const on = { ...(step && { step }), ...(stage && { stage }) };
+      recordDecision(verb, { by, reason }, { ...this.#about(), ...on });
+      this.#record.decided({ verb, by, ...(reason && { reason }), ...on, at: new Date().toISOString() });
       if (verb === 'abort') {
         this.aborted = { end: 'aborted', reason: `aborted by ${by}${reason && `: ${reason}`}` };
         this.#cancel();
@@ -117,6 +137,7 @@ export class OperatorDecisions {
   /** The one blocked step that a decision is about; none for `abort`. Serves as the validator, so it changes nothing. */
   #stepFor(verb: Verb, decision: Decision | undefined): StepState | undefined {
     if (verb === 'abort') return this.#refuseWhenOver();
+    if (verb === 'skip' && decision?.step === windowStep) return this.#closedWindow(decision);
     const deciding = verb === 'reject' ? this.#record.blockedOrAsking() : this.#record.blocked();
     const open = deciding.filter((step) => !this.isMade(step));
     const wanted = open.filter(
@@ -126,9 +147,23 @@ export class OperatorDecisions {
     if (step === undefined) return refuse(`cannot ${verb}: ${describeOpen(decision, open)}`);
     if (another !== undefined)
       return refuse(`cannot ${verb}: name the step (and stage), one of ${wanted.map(nameOf).join(', ')}`);
+    if (verb === 'renew' && (!this.#mayRenew || step.step === 'rollback')) return refuse(keepsPlan);
     if (verb === 'skip' && !maySkip(step)) return refuse(`${step.step} cannot be skipped: retry, reject or abort`);
     if (verb === 'skip' && !decision?.reason?.trim()) return refuse('a skip is a waiver and needs a reason');
     return step;
+  }
+
+  /** A stage waits for one of its windows; `undefined`: no more. */
+  waitForWindow(stage: string | undefined): void {
+    this.#window = stage;
+  }
+
+  /** Serves the validator, so it changes nothing. */
+  #closedWindow({ stage = this.#window, reason }: Decision): StepState {
+    if (this.#window === undefined || stage !== this.#window)
+      return refuse('cannot skip: no such stage waits for its window now');
+    if (!reason?.trim()) return refuse('a skip is a waiver and needs a reason');
+    return { step: windowStep, stage, status: 'waiting' };
   }
 
   #refuseWhenOver(): undefined {
@@ -165,12 +200,16 @@ export class OperatorDecisions {
     });
   }
 
-  #approve(decision: Decision | undefined): RolloutState | Promise<RolloutState> {
+  #approve(decision: Decision | undefined): RunState | Promise<RunState> {
     return this.#counter.withProof('approve', decision, (proven) => {
       // While a proof was looked at, the same person may have approved by another way, or time may have run out.
       const { open, approver } = this.#approvalFor(decision);
       const reason = typedReason(decision?.reason);
-      const given = { by: approver.name, at: new Date().toISOString(), verified: proven !== undefined };
+      const { login } = proven ?? {};
+      const given = {
+        ...{ by: approver.name, at: new Date().toISOString(), verified: proven !== undefined },
+        ...(login !== undefined && { login }),
+      };
       this.#give(open, { ...given, way: 'decision', ...(reason && { reason }) });
       return this.#record.state;
     });
@@ -205,8 +244,13 @@ export class OperatorDecisions {
     }
     const by = decision?.by?.trim();
     const names = open.plan.from.map(({ name }) => name).join(', ');
-    const approver = open.plan.from.find(({ name }) => name === by);
-    if (approver === undefined) return refuse(`${by || 'nobody'} may not approve ${open.stage}: expected one of ${names}`);
+    // Without a proof it is a name that anybody may have typed.
+    const isOidc = decision?.login === 'oidc' && decision.proof !== undefined;
+    const approver = open.plan.from.find(({ name, oidc }) => (isOidc ? oidc : name) === by);
+    if (approver === undefined) {
+      const advice = isOidc ? ' (operators: oidc says who somebody is who logs in)' : '';
+      return refuse(`${by || 'nobody'} may not approve ${open.stage}: expected one of ${names}${advice}`);
+    }
     if (open.plan.verified && decision?.proof === undefined) {
       refuse(
         `${open.stage} takes verified approvals only: approve with the operator's token (LANDFALL_TOKEN), or by a review of the pull request`,
@@ -239,13 +283,19 @@ export class OperatorDecisions {
    */
   async learnPusher(): Promise<void> {
     const { push } = this.#start;
-    const { by, proof } = push.trigger ?? {};
+    const { by, proof, login } = push.trigger ?? {};
     if (by === undefined || proof === undefined || this.#pusher.proven !== undefined) return;
     if (Math.abs(workflowInfo().startTime.getTime() - Date.parse(push.receivedAt)) > longestTriggerMs) return;
-    const decision = { by, proof, ...(this.#start.named && { digest: this.#start.image.digest }) };
+    const { image, named, plan } = this.#start;
+    const decision = {
+      by,
+      proof,
+      ...(login !== undefined && { login }),
+      ...(named && image.digest !== undefined && { digest: image.digest }),
+    };
     try {
-      const proven = await whoDecided({ ...provenTrigger(this.#start.plan.service, push), decision });
-      this.#pusher = { ...push, ...operatorPush(proven.by) };
+      const proven = await whoDecided({ ...provenTrigger(plan.service, { ...image, ...push }), decision });
+      this.#pusher = { ...push, ...operatorPush(proven.operator ?? nameOfPerson(proven)) };
     } catch (error) {
       // It stays a claim, which is what people are told.
       if (isCancellation(error)) throw error;
@@ -256,12 +306,14 @@ export class OperatorDecisions {
   #give({ stage, head, given }: OpenApproval, approval: Approval): void {
     given.push({ ...approval, ...(head !== undefined && { head }) });
     this.#record.approved(stage, given);
-    const { service, image } = this.#record.state;
-    const { repository, digest } = image;
+    const { at, reason, way } = approval;
+    const by = nameOfPerson(approval);
+    const said = { verb: 'approve', by, ...(reason !== undefined && { reason }), step: 'approve', stage, at } as const;
+    this.#record.decided({ ...said, ...(way === 'review' && { way }) });
     recordDecision(
       'approve',
-      { by: nameOfPerson(approval), reason: approval.reason },
-      { service, repository, digest, stage, step: 'approve', ...(approval.way === 'review' && { source: 'github' }) },
+      { by, reason },
+      { ...this.#about(), stage, step: 'approve', ...(way === 'review' && { source: 'github' }) },
     );
   }
 }
@@ -270,6 +322,9 @@ export function endRejected(at: StepAt, { by, reason }: Omit<MadeDecision, 'verb
   const why = `${nameOf(at)}: rejected by ${by}${reason && `: ${reason}`}`;
   return endRollout({ end: 'rejected', reason: why, quarantinedBy: by });
 }
+
+const keepsPlan =
+  'cannot retry with the new configuration: a rollback keeps the plan that brought the image, and a build its own';
 
 function describeOpen(decision: Decision | undefined, open: readonly StepState[]): string {
   const what =
@@ -290,7 +345,7 @@ const selfApprovalAdvice =
   'A source proves who pushed by an event that GitHub signs, or by the OIDC token of a job of GitHub; landfall trigger does with LANDFALL_TOKEN. Or set selfApproval: true';
 
 /** Why it cannot be ruled out that somebody pushed this image. Names of other registries are nobody's here, so they rule nobody out. */
-function whyMayBePusher({ actor, trigger, proven, source }: ImagePush, approver: Approver): string | undefined {
+function whyMayBePusher({ actor, trigger, proven, source }: RecordSubject['push'], approver: Approver): string | undefined {
   const { name, github } = approver;
   const isProven = proven?.fields.includes('actor') ?? false;
   if (actor === undefined || !isProven) {

@@ -14,7 +14,8 @@ import type { BeginAnswer, RolledBackReport, RolloutRun, Running } from '../../d
 import type { TurnRequest } from '../../domain/lane/turns.ts';
 import type { VerifiedImage } from '../../domain/outcomes.ts';
 import type { StagePlan } from '../../domain/plan.ts';
-import type { OperatorDecisions } from './decisions.ts';
+import { shortRollout } from '../../domain/rollout-state.ts';
+import { type OperatorDecisions, windowStep } from './decisions.ts';
 import { type Ending, endRollout, type RolloutRecord, type StepAt } from './record.ts';
 
 /** Local activities, because a workflow cannot send an update to another one; each is one event of history. */
@@ -212,8 +213,9 @@ export class LaneClient {
    * supersedes this one in the stage.
    * @param at a step that operators may reject until then, which ends the rollout
    */
-  async beginChange({ name: stage, windows = [] }: StagePlan, at?: StepAt): Promise<Allowed> {
+  async beginChange({ name: stage, windows: planned = [] }: StagePlan, at?: StepAt): Promise<Allowed> {
     const backoff = this.backoff(stage, at);
+    let windows = planned;
     for (;;) {
       this.#decisions.endIfRejected(at);
       backoff.attempt();
@@ -232,14 +234,32 @@ export class LaneClient {
           await this.#takeTurn(stage);
           break;
         case 'wait': {
-          const { reason, until } = answer;
-          this.#record.waitFor(until === undefined ? reason : `${reason}, until ${until}`);
+          const { reason, until, window = false } = answer;
+          const skip = `landfall skip ${shortRollout(workflowInfo().workflowId)} ${windowStep} --stage ${stage} --reason TEXT`;
+          const urgent = window ? `; if it is urgent: ${skip}` : '';
+          this.#record.waitFor(`${reason}${until === undefined ? '' : `, until ${until}`}${urgent}`);
           const atMost = until === undefined ? undefined : Math.max(1_000, Date.parse(until) - Date.now());
-          await backoff.pause(atMost);
+          if (await this.#pauseUnlessSkipped(backoff, { stage, window, atMost })) windows = [];
           this.endIfSuperseded(stage, reason);
         }
       }
     }
+  }
+
+  /** @returns whether an operator said to go on outside of the windows: holds and pins still count */
+  async #pauseUnlessSkipped(
+    backoff: Backoff,
+    { stage, window, atMost }: { readonly stage: string; readonly window: boolean; readonly atMost: number | undefined },
+  ): Promise<boolean> {
+    const at = { step: windowStep, stage };
+    this.#decisions.waitForWindow(window ? stage : undefined);
+    await backoff.pause(atMost, () => this.#decisions.isMade(at));
+    this.#decisions.waitForWindow(undefined);
+    const skipped = this.#decisions.take(at);
+    if (skipped === undefined) return false;
+    this.#record.begin(at);
+    this.#record.waive(at, skipped);
+    return true;
   }
 
   /** Called before the first change of the running system, so that whatever happens then can be rolled back. */

@@ -8,32 +8,35 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { Activities } from '../../contracts/activities/index.ts';
-import { isByDigest, type RolloutStart } from '../../contracts/messages.ts';
+import { isByDigest, type RecordSubject, type RolloutStart } from '../../contracts/messages.ts';
 import { searchAttributes } from '../../contracts/start-options.ts';
 import { pusherOf } from '../../domain/image-push.ts';
 import type { Notice } from '../../domain/notice.ts';
 import { endsStory, targetKey, updatesInPlace } from '../../domain/notice-queue.ts';
 import type { Proposal } from '../../domain/outcomes.ts';
-import type { NoticeEvent, StagePlan } from '../../domain/plan.ts';
+import type { NoticeEvent, Plan, StagePlan } from '../../domain/plan.ts';
 import {
   type Approval,
   type End,
   nameOf,
-  type RolloutState,
-  type RolloutStatus,
+  type RunEnd,
+  type RunState,
+  type RunStatus,
   rolloutInMarkdown,
   type StepState,
   type StepStatus,
   stageStepNames,
+  type TakenDecision,
   type Waiver,
   waiverText,
 } from '../../domain/rollout-state.ts';
+import { ProgressWriter } from '../progress.ts';
 
 export type StepAt = Pick<StepState, 'step' | 'stage'>;
 
 /** How a rollout ends, and why. */
-export interface Ending {
-  readonly end: End;
+export interface Ending<Kind extends RunEnd = End> {
+  readonly end: Kind;
   readonly reason?: string;
   /** Where it ended, where that was in one stage. */
   readonly stage?: string;
@@ -41,6 +44,8 @@ export interface Ending {
   readonly quarantinedBy?: string;
   /** Superseded, because the registry says that the tag points elsewhere. */
   readonly moved?: boolean;
+  /** An operator has it begin anew with this plan. */
+  readonly renewed?: Plan;
 }
 
 /** Never leaves the workflow: `runToItsEnd` catches it. */
@@ -67,48 +72,60 @@ const { queueNotice } = proxyLocalActivities<Pick<Activities, 'queueNotice'>>({
 
 /** More of them than any rollout has, unless an operator skips one part after the other. */
 const mostWaivers = 20;
+const mostDecisions = 50;
 /** Of a reason that is kept in lists, and in the lane. */
 const longestReason = 4_000;
 const openStatuses: readonly StepStatus[] = ['running', 'waiting', 'blocked'];
 
+/** The steps that a rollout's plan foresees. */
+export function plannedSteps(start: RolloutStart): StepAt[] {
+  const { plan } = start;
+  const ofStages = plan.stages.flatMap((stage) =>
+    stageStepNames.filter((step) => isPlanned(stage, step, start)).map((step) => ({ step, stage: stage.name })),
+  );
+  return [{ step: 'verify' }, ...plan.checks.map((check) => ({ step: check.kind })), ...ofStages];
+}
+
 /** What is known of a rollout: for the `state` query, Temporal's lists and its page, and for people whom its plan names. */
 export class RolloutRecord {
-  readonly #start: RolloutStart;
+  readonly #about: RecordSubject;
+  readonly #plan: string | undefined;
   readonly #startedAt = new Date().toISOString();
   readonly #proposals: Record<string, Proposal> = {};
   readonly #approvals: Record<string, readonly Approval[]> = {};
   /** The stages that were changed, and are as they should be. */
   readonly delivered: string[] = [];
   #waivers: readonly Waiver[] = [];
+  #decisions: readonly TakenDecision[] = [];
   #steps: readonly StepState[];
-  #image: RolloutState['image'];
+  #image: RunState['image'];
   #changedAt = this.#startedAt;
-  #ended: { end: End; reason?: string } | undefined;
+  #ended: { end: RunEnd; reason?: string } | undefined;
   #waitingFor: string | undefined;
-  #published: { status: RolloutStatus; stage: string | undefined } = { status: 'running', stage: undefined };
+  #published: { status: RunStatus; stage: string | undefined } = { status: 'running', stage: undefined };
   #neededPerson = false;
+  #proposedSeconds: number | undefined;
+  #isProposalPublished = false;
   /** Notices that are being handed over. */
   readonly #underWay: Promise<void>[] = [];
   /** By key: the targets that got a notice. */
   readonly #notified = new Set<string>();
+  readonly #progress: ProgressWriter;
   #notices = 0;
 
-  /** @param kind a rollback has no other steps than that */
-  constructor(start: RolloutStart, kind: 'rollout' | 'rollback') {
-    const { plan, image } = start;
-    this.#start = start;
-    this.#image = image;
-    const checks: StepAt[] = [{ step: 'verify' }, ...plan.checks.map((check) => ({ step: check.kind }))];
-    const ofStages = plan.stages.flatMap((stage) =>
-      stageStepNames.filter((step) => isPlanned(stage, step, start)).map((step) => ({ step, stage: stage.name })),
-    );
-    this.#steps = kind === 'rollback' ? [] : [...checks, ...ofStages].map((at) => ({ ...at, status: 'pending' }));
+  /** @param steps those that are planned; others are added when they begin @param plan its fingerprint */
+  constructor(about: RecordSubject, steps: readonly StepAt[], plan?: string) {
+    this.#plan = plan;
+    this.#about = about;
+    this.#progress = new ProgressWriter(about);
+    this.#image = about.image;
+    this.#steps = steps.map((at) => ({ ...at, status: 'pending' }));
   }
 
-  get state(): RolloutState {
+  get state(): RunState {
     const reason = this.#ended?.reason ?? this.#waitingFor ?? this.blocked()[0]?.reason;
     return {
-      service: this.#start.plan.service,
+      service: this.#about.plan.service,
       image: this.#image,
       status: this.#status(),
       ...(reason !== undefined && { reason }),
@@ -116,6 +133,8 @@ export class RolloutRecord {
       proposals: this.#proposals,
       ...(Object.keys(this.#approvals).length > 0 && { approvals: this.#approvals }),
       ...(this.#waivers.length > 0 && { waivers: this.#waivers }),
+      ...(this.#decisions.length > 0 && { decisions: this.#decisions }),
+      ...(this.#plan !== undefined && { plan: this.#plan }),
       startedAt: this.#startedAt,
       changedAt: this.#changedAt,
       ...(this.#ended !== undefined && { endedAt: this.#changedAt }),
@@ -123,7 +142,7 @@ export class RolloutRecord {
   }
 
   /** Blocked means that nothing goes on: while a step beside the failed one still runs, the rollout is running. */
-  #status(): RolloutStatus {
+  #status(): RunStatus {
     if (this.#ended !== undefined) return this.#ended.end;
     if (this.#waitingFor !== undefined) return 'waiting';
     const statuses = this.#steps.map(({ status }) => status);
@@ -144,6 +163,16 @@ export class RolloutRecord {
 
   approved(stage: string, approvals: readonly Approval[]): void {
     this.#approvals[stage] = [...approvals];
+  }
+
+  /** Somebody did a part of it that Landfall does not do by itself. */
+  personActed(): void {
+    this.#neededPerson = true;
+  }
+
+  decided(decision: TakenDecision): void {
+    this.#neededPerson = true;
+    this.#decisions = [...this.#decisions, decision].slice(-mostDecisions);
   }
 
   begin(at: StepAt): void {
@@ -206,18 +235,21 @@ export class RolloutRecord {
     if (what === this.#waitingFor) return;
     this.#waitingFor = what;
     this.#publish();
+    if (what !== undefined) this.#progress.write(this.state);
   }
 
-  identify({ repository, tag, digest }: RolloutState['image']): void {
-    this.#image = { repository, tag, digest };
+  identify({ repository, tag, digest }: RunState['image']): void {
+    this.#image = { repository, tag, ...(digest !== undefined && { digest }) };
   }
 
   proposed(stage: string, proposal: Proposal): void {
     this.#proposals[stage] = proposal;
+    this.#proposedSeconds ??= this.#secondsSincePush(new Date().toISOString());
+    if (proposal.foreign) this.#neededPerson = true;
   }
 
   /** @returns the ending, with all that was skipped on the way there */
-  end({ reason: told, ...ending }: Ending): Ending {
+  end<Kind extends RunEnd>({ reason: told, ...ending }: Ending<Kind>): Ending<Kind> {
     const texts = [...(told === undefined ? [] : [told]), ...new Set(this.#waivers.map(waiverText))];
     const reason = texts.join('; ').slice(0, Math.max(longestReason, told?.length ?? 0));
     const why = texts.length > 0 && { reason };
@@ -228,12 +260,17 @@ export class RolloutRecord {
     this.#waitingFor = undefined;
     this.#ended = { end: ending.end, ...why };
     this.#publish();
+    this.#progress.write(this.state);
     return { ...ending, ...why };
   }
 
   #change(at: StepAt, change: (before: StepState) => StepState): void {
     this.#steps = this.#steps.map((known) => (nameOf(known) === nameOf(at) ? change(known) : known));
     this.#publish();
+    this.#progress.write(
+      this.state,
+      this.#steps.find((known) => nameOf(known) === nameOf(at)),
+    );
   }
 
   /** Columns cost an event of history each time, so they are written only when what they say has changed. */
@@ -246,19 +283,26 @@ export class RolloutRecord {
     if (status === this.#published.status && stage === this.#published.stage) return;
     this.#publishMemo(state);
     this.#published = { status, stage };
-    const seconds = Math.round((Date.parse(this.#changedAt) - Date.parse(this.#start.push.receivedAt)) / 1000);
+    const proposedSeconds = this.#isProposalPublished ? undefined : this.#proposedSeconds;
+    this.#isProposalPublished = this.#proposedSeconds !== undefined;
     upsertSearchAttributes([
       { key: searchAttributes.status, value: status },
       { key: searchAttributes.changedAt, value: new Date(this.#changedAt) },
       ...(stage === undefined ? [] : [{ key: searchAttributes.stage, value: stage }]),
-      ...(status === 'proposed' ? [{ key: searchAttributes.proposedSeconds, value: seconds }] : []),
-      ...(status === 'delivered' ? [{ key: searchAttributes.healthySeconds, value: seconds }] : []),
+      ...(proposedSeconds === undefined ? [] : [{ key: searchAttributes.proposedSeconds, value: proposedSeconds }]),
+      ...(status === 'delivered'
+        ? [{ key: searchAttributes.healthySeconds, value: this.#secondsSincePush(this.#changedAt) }]
+        : []),
       ...(this.#ended !== undefined ? [{ key: searchAttributes.neededPerson, value: this.#neededPerson }] : []),
     ]);
   }
 
+  #secondsSincePush(at: string): number {
+    return Math.round((Date.parse(at) - Date.parse(this.#about.push.receivedAt)) / 1000);
+  }
+
   /** Lists show why a rollout is blocked or how it ended, and what it proposed. */
-  #publishMemo({ status, reason }: RolloutState): void {
+  #publishMemo({ status, reason }: RunState): void {
     const isTold = status === 'blocked' || this.#ended !== undefined;
     if (!isTold && this.#published.status !== 'blocked') return;
     const proposal = Object.values(this.#proposals).at(-1);
@@ -266,8 +310,8 @@ export class RolloutRecord {
   }
 
   /** Tells those who want to know of it. Does not wait: the rollout goes on at once. */
-  notify(event: NoticeEvent, more: Pick<Notice, 'stage' | 'reason' | 'advice' | 'watched'> = {}): void {
-    const all = this.#start.plan.notify ?? [];
+  notify(event: NoticeEvent, more: Pick<Notice, 'stage' | 'reason' | 'advice' | 'watched' | 'log'> = {}): void {
+    const all = this.#about.plan.notify ?? [];
     // These would show for ever what was said last, because they did not ask for the end of the rollout.
     const areLeftOpen = event !== 'proposed' && endsStory({ event, ...more });
     const notifiers = [
@@ -292,8 +336,8 @@ export class RolloutRecord {
   #noticeOf(event: NoticeEvent, more: Partial<Notice>): Notice {
     this.#notices += 1;
     const { workflowId: rollout, runId } = workflowInfo();
-    const { commit, sourceRepository, proven } = this.#start.push;
-    const actor = pusherOf(this.#start.push);
+    const { commit, sourceRepository, proven } = this.#about.push;
+    const actor = pusherOf(this.#about.push);
     const { service, image, proposals, waivers } = this.state;
     const proposal = Object.values(proposals).at(-1)?.url;
     return {

@@ -3,14 +3,19 @@ import {
   CancellationScope,
   condition,
   isCancellation,
+  makeContinueAsNewFunc,
+  proxyLocalActivities,
   setHandler,
   workflowInfo,
 } from '@temporalio/workflow';
-import { type RolloutStart, stateQuery } from '../../contracts/messages.ts';
+import type { Activities } from '../../contracts/activities/index.ts';
+import { type RolloutStart, runStateQuery } from '../../contracts/messages.ts';
+import { rolloutStartOptions } from '../../contracts/start-options.ts';
+import { fingerprintOf } from '../../domain/fingerprint.ts';
 import type { RolloutState } from '../../domain/rollout-state.ts';
 import { OperatorDecisions } from './decisions.ts';
 import { LaneClient, type RollbackTurn } from './lane-client.ts';
-import { type Ending, RolloutEnded, RolloutRecord } from './record.ts';
+import { type Ending, plannedSteps, RolloutEnded, RolloutRecord } from './record.ts';
 import { tidy } from './steps/propose.ts';
 import { failureOf, type RolloutContext, stageRunOf } from './steps/take-step.ts';
 
@@ -33,31 +38,54 @@ export async function runToItsEnd(
     await record.flushNotices();
     await condition(allHandlersFinished);
   });
-  return record.state;
+  if (found.renewed !== undefined) await beginAnew({ ...start, plan: found.renewed });
+  return record.state as RolloutState;
 }
 
 /** Begins to answer queries, updates and signals, too. @param cancel what an operator's `abort` does */
 function openContext(start: RolloutStart, cancel: () => void, rollback?: RollbackTurn): RolloutContext {
-  const record = new RolloutRecord(start, rollback === undefined ? 'rollout' : 'rollback');
-  const decisions = new OperatorDecisions(start, record, cancel);
+  const record =
+    rollback === undefined
+      ? new RolloutRecord(start, plannedSteps(start), fingerprintOf(start.plan))
+      : new RolloutRecord(start, []);
+  const mayRenew = rollback === undefined;
+  const decisions = new OperatorDecisions(start, record, cancel, mayRenew);
   const lane = new LaneClient(start, record, decisions, rollback);
   lane.handleSignals();
   decisions.handleUpdates();
-  setHandler(stateQuery, () => record.state);
-  return { start, record, decisions, lane };
+  setHandler(runStateQuery, () => record.state);
+  const { service, repository } = start.plan;
+  const planNow = () => local.planNow({ service, repository, tag: start.image.tag });
+  return { start, record, decisions, lane, ...(mayRenew && { planNow }) };
 }
 
-function endingOf(error: unknown, decisions: OperatorDecisions): Ending {
+const local = proxyLocalActivities<Pick<Activities, 'planNow'>>({
+  startToCloseTimeout: '10s',
+  retry: { maximumInterval: '10s' },
+});
+
+/** The next run of the same rollout: its columns begin as those of a new one. */
+async function beginAnew(start: RolloutStart): Promise<never> {
+  const again = { ...start, manual: true };
+  const { typedSearchAttributes, memo } = rolloutStartOptions(again);
+  return await makeContinueAsNewFunc<(start: RolloutStart) => Promise<RolloutState>>({ typedSearchAttributes, memo })(again);
+}
+
+export function endingOf(error: unknown, decisions: OperatorDecisions): Ending {
   if (error instanceof RolloutEnded) return error.ending;
   // An error that no step turned into a question: a workflow that failed would never leave its lane.
   if (!isCancellation(error)) return { end: 'failed', reason: failureOf(error).message };
   return decisions.aborted ?? { end: 'aborted', reason: `workflow ${workflowInfo().workflowId} was cancelled in Temporal` };
 }
 
-/** Closes what a rejected rollout proposed and did not merge. The turn is still held, so the proposal is not somebody else's by now. */
-async function closeRejected(context: RolloutContext, { end }: Ending): Promise<void> {
+/**
+ * Closes what a rejected or aborted rollout proposed and did not merge. The turn is still held, so the proposal is not somebody else's by
+ * now. One that begins anew will want it.
+ */
+async function closeRejected(context: RolloutContext, { end, renewed }: Ending): Promise<void> {
   const { start, record, lane } = context;
-  if (end !== 'rejected' || lane.image === undefined) return;
+  const isInVain = end === 'rejected' || (end === 'aborted' && renewed === undefined);
+  if (!isInVain || lane.image === undefined) return;
   const { proposals } = record.state;
   for (const stage of start.plan.stages) {
     const proposal = proposals[stage.name];

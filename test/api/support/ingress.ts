@@ -22,6 +22,7 @@ import { type ReceiverSettings, sources } from '../../../src/sources/index.ts';
 import { createReceivers, type Receiver } from '../../../src/sources/kit/source.ts';
 import { createAudit } from '../../../src/telemetry/audit.ts';
 import { createMetrics } from '../../../src/telemetry/metrics.ts';
+import type { Tracer } from '../../../src/telemetry/tracing/tracer.ts';
 
 export const githubSecret = 'canary-github-7f3a9c';
 export const oldGithubSecret = 'canary-github-old-51be20';
@@ -52,6 +53,7 @@ export interface IngressOptions {
   readonly limits?: Partial<ConnectionLimits & GuardLimits>;
   /** Absent: plain HTTP. */
   readonly tls?: Pick<TlsSettings, 'files' | 'lookEveryMs'>;
+  readonly tracer?: Tracer;
   /** Receivers of the test's own, beside those of the settings. */
   readonly ownReceivers?: readonly Receiver[];
 }
@@ -84,11 +86,13 @@ export async function startIngress(options: IngressOptions = {}): Promise<Ingres
     senders: await createSenders({ trustedProxies: options.trustedProxies ?? [], trust }),
     limits: { perMinute: 1_000_000, inWork: 1_000, ...options.limits },
     acceptPushes: options.acceptPushes?.(log) ?? (async () => ({ rollouts: [], resolving: [] })),
+    acceptCommits: async () => [],
     forwardProgress: options.forwardProgress?.(log) ?? (async () => ({ ignored: 'nobody is told in this test' })),
     audit: createAudit({ write: (line: string) => auditLines.push(line) }),
     metrics,
     log,
     now: () => new Date(),
+    tracer: options.tracer,
     ...(options.bodyLimits === undefined ? {} : { bodyLimits: options.bodyLimits }),
   });
   const operators = createOperatorApp({

@@ -393,7 +393,7 @@ describe('smoke, when something breaks', function () {
       const tcp = smokePlan({ probe: { kind: 'tcp', port: 8080 } });
       const { outcome } = startSmoke({ docker, image: verified, smoke: tcp, dependencies: dependencies() });
       assert.match(JSON.stringify(await outcome), /ready by tcp/);
-      const silent = smokePlan({ timeoutMs: 2_500, network: 'full', probe: { kind: 'http', port: 8081, path: '/' } });
+      const silent = smokePlan({ timeoutMs: 5_000, network: 'full', probe: { kind: 'http', port: 8081, path: '/' } });
       const { outcome: none } = startSmoke({ docker, image: verified, smoke: silent, dependencies: dependencies() });
       assert.match((await failureOf(none)).message, /http port 8081 \/ was not answered \(last: connect ECONNREFUSED/);
     });

@@ -162,23 +162,27 @@ describe('deploy: compose, when something goes wrong', function () {
     });
   });
 
-  it('goes on where a Compose was killed while it replaced a container', async () => {
-    const [id = ''] = await site.containers('web');
-    const { Name } = await docker.getContainer(id).inspect();
-    const next = await site.image('2');
-    // The old container takes its time to stop, and Compose is killed while it waits for that.
-    await site.write({ 'docker-compose.yml': composeText({ web: pinned(next) }, { web: { stop_grace_period: '2s' } }) });
-    const killed = new AbortController();
-    const person = site.composeUntil(killed.signal, 'up', '--detach', '--quiet-pull', 'web');
-    const ended = assert.rejects(person);
-    await eventually('the new container beside the old one', async () => (await site.containers('web')).length === 2);
-    killed.abort();
-    await ended;
-    assert.equal((await site.containers('web')).length, 2);
-    assert.equal((await deploy(next)).running[0]?.digest, next.digest);
-    const [web = '', ...others] = await site.containers('web');
-    assert.deepEqual([(await docker.getContainer(web).inspect()).Name, others], [Name, []]);
-  });
+  const moments = { 'while it replaced a container': false, 'once the replaced container was gone': true };
+  for (const [moment, isGone] of Object.entries(moments)) {
+    it(`goes on where a Compose was killed ${moment}`, async () => {
+      const [id = ''] = await site.containers('web');
+      const { Name } = await docker.getContainer(id).inspect();
+      const next = await site.image('2');
+      // The old container takes its time to stop, and Compose is killed while it waits for that.
+      await site.write({ 'docker-compose.yml': composeText({ web: pinned(next) }, { web: { stop_grace_period: '5s' } }) });
+      const killed = new AbortController();
+      const person = site.composeUntil(killed.signal, 'up', '--detach', '--quiet-pull', 'web');
+      const ended = assert.rejects(person);
+      await eventually('the new container beside the old one', async () => (await site.containers('web')).length === 2);
+      killed.abort();
+      await ended;
+      assert.equal((await site.containers('web')).length, 2);
+      if (isGone) await docker.getContainer(id).remove({ force: true });
+      assert.equal((await deploy(next)).running[0]?.digest, next.digest);
+      const [web = '', ...others] = await site.containers('web');
+      assert.deepEqual([(await docker.getContainer(web).inspect()).Name, others], [Name, []]);
+    });
+  }
 
   describe('a daemon that goes away', () => {
     it('is noticed, however late', async () => {

@@ -97,7 +97,7 @@ if (process.platform === 'linux' && process.getuid?.() === 0) {
           const namespace = await cluster.namespace();
           await cluster.kubectl('create', 'secret', 'generic', 'keys', '--from-literal=key=1', '-n', namespace);
           await cluster.apply(namespace, workload(`${good.repository}@${good.digest}`, options));
-          await cluster.kubectl('rollout', 'status', 'deployment/web', '-n', namespace, '--timeout=60s');
+          await cluster.kubectl('rollout', 'status', 'deployment/web', '-n', namespace, '--timeout=4m');
           await prepare?.(namespace);
           const target = world.target(await image(), namespace, {
             workloads: ['deployment/web'],

@@ -60,7 +60,7 @@ if (process.platform === 'linux' && process.getuid?.() === 0) {
     async function up(image: VerifiedImage): Promise<string> {
       const namespace = await cluster.namespace();
       await cluster.apply(namespace, workload(`${image.repository}@${image.digest}`, options));
-      await cluster.kubectl('rollout', 'status', 'deployment/web', '-n', namespace, '--timeout=60s');
+      await cluster.kubectl('rollout', 'status', 'deployment/web', '-n', namespace, '--timeout=4m');
       return namespace;
     }
     const templates = async (namespace: string) =>

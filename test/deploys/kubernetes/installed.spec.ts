@@ -120,6 +120,11 @@ describe('a Landfall in a cluster', function () {
     assert.match(await runHelm('lint', '--strict', chart), /0 chart\(s\) failed/);
     const closed = ['--set', 'configuration=listen: {}'];
     await assert.rejects(runHelm('template', chart, ...closed), /expected listen: { operators: 0.0.0.0:8081 }/);
+    const oidc = { issuer: 'https://id.example', clientId: 'landfall', clientSecret: 'env:OIDC' };
+    const said = (login: object) =>
+      ['--set-json', `configuration=${JSON.stringify(stringify({ temporal: { address: 'temporal:7233' }, login }))}`] as const;
+    await assert.rejects(runHelm('template', chart, ...said({ oidc })), /expected login: { key: file:.*login-key }/);
+    await runHelm('template', chart, ...said({ oidc, key: 'file:/run/secrets/landfall/login-key' }));
     assert.equal(readManifest().slice(readManifest().indexOf('\n') + 1), renderManifest(helm));
   });
 

@@ -51,7 +51,7 @@ if (process.platform === 'linux' && process.getuid?.() === 0) {
         namespace,
         workload('', { kind, name, replicas: 1, podSpec: { terminationGracePeriodSeconds: 0, ...podSpec } }),
       );
-      await cluster.kubectl('rollout', 'status', `${kind}/${name}`, '-n', namespace, '--timeout=60s');
+      await cluster.kubectl('rollout', 'status', `${kind}/${name}`, '-n', namespace, '--timeout=4m');
     };
     const always = { imagePullPolicy: 'Always' };
     /** By name: how often somebody has changed it, and what its containers are made from and run. */

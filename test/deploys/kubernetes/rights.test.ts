@@ -50,7 +50,7 @@ if (process.platform === 'linux' && process.getuid?.() === 0) {
       [one, two] = [await world.push('1.0'), await world.push('2.0')];
       const image = `${one.repository}:1.0`;
       await cluster.apply(namespace, workload(image, { replicas: 1 }), workload(image, { kind: 'CronJob', name: 'report' }));
-      await cluster.kubectl('rollout', 'status', 'deployment/web', '-n', namespace, '--timeout=60s');
+      await cluster.kubectl('rollout', 'status', 'deployment/web', '-n', namespace, '--timeout=4m');
     });
 
     after(() => rm(folder, { recursive: true, force: true }));

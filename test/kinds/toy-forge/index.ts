@@ -34,6 +34,7 @@ export const toyForge = defineForge({
       deleteBranch: (repository, branch, head) => git.deleteBranch(folderOf(repository), branch, head),
       close: (repository, proposal) => git.close(folderOf(repository), proposal),
       lastChange: (repository, commit, path) => git.lastChange(folderOf(repository), commit, path),
+      remote: (repository) => git.remote(folderOf(repository)),
     };
   },
 });

@@ -84,7 +84,7 @@ if (process.platform === 'linux' && process.getuid?.() === 0) {
       const namespace = await cluster.namespace();
       const digest = await pushImage(cluster.registry, 'web', '1', server);
       await cluster.apply(namespace, deployment(`${cluster.registry.host}/web:1`));
-      await cluster.kubectl('rollout', 'status', 'deployment/web', '-n', namespace, '--timeout=60s');
+      await cluster.kubectl('rollout', 'status', 'deployment/web', '-n', namespace, '--timeout=4m');
       const ours = `${cluster.registry.host}/web@${digest}`;
       assert.deepEqual(await fieldOfPods(namespace, '{.status.containerStatuses[0].imageID}'), [ours, ours]);
       assert.equal(await cluster.kubectl('logs', '-n', namespace, 'deployment/web'), 'it serves\n');

@@ -59,7 +59,7 @@ describe('an answer that is not the registry itself gives', () => {
       for (const [question, ask] of Object.entries(questions)) {
         const proxy = await startFaultyProxy(registry.url, { faults });
         try {
-          const client = registryClient({ timeoutMs: 500 });
+          const client = registryClient();
           const error = await ask(client, proxy.host).then(
             (found) => assert.fail(`expected an error for ${question}, found ${JSON.stringify(found)}`),
             (thrown: unknown) => thrown,

@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict';
 import { WithStartWorkflowOperation } from '@temporalio/client';
-import { ApplicationFailure } from '@temporalio/common';
+import { ApplicationFailure, type Workflow } from '@temporalio/common';
+import { createDecisions } from '../../../src/activities/decisions.ts';
 import { decidedQuery, globalHoldQuery, progressSignal } from '../../../src/contracts/messages.ts';
 import {
   globalHoldId,
   globalHoldStartOptions,
+  laneStartOptions,
   mergeQueueId,
   mergeQueueStartOptions,
 } from '../../../src/contracts/start-options.ts';
+import type { LaneState } from '../../../src/domain/lane/state.ts';
 import type { OtherChanges } from '../../../src/domain/outcomes.ts';
 import type { ApprovalPlan, Plan, StagePlan } from '../../../src/domain/plan.ts';
 import type { RolloutState } from '../../../src/domain/rollout-state.ts';
@@ -29,13 +32,28 @@ const refuse = (type: string, message: string): never => {
 
 describe('people and a delivery', function () {
   this.timeout(60_000);
-  const { temporal, world, activities, work, stopWorkers, push, result, when, until, say, refused, laneOf, laneState, ...tests } =
-    workflowTests('step-in');
+  const {
+    temporal,
+    world,
+    activities,
+    work,
+    stopWorkers,
+    push,
+    result,
+    when,
+    until,
+    reached,
+    say,
+    refused,
+    laneOf,
+    laneState,
+    ...tests
+  } = workflowTests('step-in');
   const aPlan = (stages: StagePlan[], overrides: Partial<Plan> = {}): Plan => tests.aPlan({ stages, ...overrides });
   const status = (state: RolloutState, wanted: string): string | undefined =>
     state.steps.find(({ step }) => step === wanted)?.status;
 
-  it('a proposal that is rejected is closed, at its approval, blocked, and in quarantine, and nothing waits for that', async () => {
+  it('a proposal that is rejected or aborted is closed, at its approval, blocked, and in quarantine, and nothing waits for that', async () => {
     const closed: string[] = [];
     await work({
       async tidyChange({ proposal, close }) {
@@ -51,6 +69,12 @@ describe('people and a delivery', function () {
     await say(asked, 'reject', { by: 'ann', step: 'approve' });
     assert.equal((await result(asked)).status, 'rejected');
     assert.deepEqual(closed, [headOf('asked')]);
+
+    const aborted = await push(plan, 'aborted');
+    await until(aborted, 'waiting');
+    await say(aborted, 'abort', { by: 'ann' });
+    assert.equal((await result(aborted)).status, 'aborted');
+    assert.deepEqual(closed.splice(1), [headOf('aborted')]);
 
     const quarantined = await push(plan, 'quarantined');
     await until(quarantined, 'waiting');
@@ -124,7 +148,8 @@ describe('people and a delivery', function () {
       say(handle, 'approve', { by: 'ann', head, proof: 'slow', earlier: 0 }),
       /production.*approv.*until|has ended/,
     );
-    await until(handle, 'expired');
+    // The look is a local activity, and is under way.
+    await reached(handle, 'expired');
     prove();
     await approving;
     const state = await result(handle);
@@ -362,7 +387,7 @@ describe('people and a delivery', function () {
     await work({}, { maxCachedWorkflows: 0 });
     const plan = aPlan([stageOf('production', { ...delivered, approval: approval() })]);
     const handle = await push(plan, 'orphan');
-    await until(handle, 'waiting');
+    await reached(handle, 'waiting');
     await laneOf(plan).terminate('by mistake');
     await say(handle, 'approve', { by: 'ann' });
     const state = await result(handle);
@@ -526,6 +551,29 @@ describe('people and a delivery', function () {
     // What carries no proof moves the count on as well.
     await say(handle, 'skip', { by: 'bob', step: 'scan', reason: 'known' });
     assert.equal((await result(handle)).status, 'proposed');
+  });
+
+  it('a name whose operator has a token is nobody without it: to a rollout, and to a lane that begins by it', async () => {
+    const operators = [{ name: 'ann', token: 'env:ANN_TOKEN_HASH', roles: ['operate'] }] as const;
+    const none = () => assert.fail('there is no proof to look at');
+    const { whoDecided } = createDecisions({ operators, secrets: none, vouchKey: none });
+    await work({ 'check:scan': async () => refuse('ScanRejected', 'no'), whoDecided });
+    const handle = await push(aPlan([stageOf('production')]), 'typed');
+    await until(handle, 'blocked');
+    await refused(say(handle, 'retry', { by: 'ann', step: 'scan' }), /ann has a token, so that a name alone is not enough/);
+    assert.equal(await handle.query(decidedQuery), 0);
+    const { client } = temporal;
+    const options = laneStartOptions(aPlan([stageOf('production')]).service);
+    const hold = (by: string) => {
+      const startWorkflowOperation = new WithStartWorkflowOperation<Workflow>('lane', options);
+      return client.workflow.executeUpdateWithStart('hold', { startWorkflowOperation, args: [{ by, reason: 'a fair' }] });
+    };
+    await refused(hold('ann'), /ann has a token/);
+    await hold('bob');
+    const lane = await client.workflow.getHandle(options.workflowId).query<LaneState>('lane');
+    assert.equal(lane.hold?.by, 'bob (unverified)');
+    await say(handle, 'abort', { by: 'bob' });
+    assert.match((await result(handle)).reason ?? '', /bob \(unverified\)/);
   });
 
   it('what is said to a lane and to all of them is proven, too, and each proof once', async () => {

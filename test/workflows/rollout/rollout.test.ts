@@ -11,7 +11,7 @@ import { workflowTests } from '../../support/workflow-tests.ts';
 
 describe('a rollout', function () {
   this.timeout(60_000);
-  const { temporal, activities, aPlan, work, start: begin, result, until } = workflowTests('web');
+  const { temporal, activities, aPlan, work, start: begin, result, until, reached } = workflowTests('web');
   const refuses = (type: string, message = 'no'): never => {
     throw ApplicationFailure.create({ type, message, nonRetryable: true, details: [{ hint: message }] });
   };
@@ -244,7 +244,7 @@ describe('a rollout', function () {
     let scans = 0;
     await work({ 'check:scan': async () => (++scans === 1 ? refuses('ScanRejected') : passes()) }, { maxCachedWorkflows: 0 });
     const handle = await begin(aPlan(), 'uncached');
-    await until(handle, 'blocked');
+    await reached(handle, 'blocked');
     await handle.executeUpdate('retry', { args: [{}] });
     const state = await result(handle);
     assert.equal(state.status, 'proposed');

@@ -30,6 +30,10 @@ labels:
 {{- if and (hasKey $said "listen") (ne (dig "listen" "operators" "" $said) "0.0.0.0:8081") }}
 {{- fail "configuration: expected listen: { operators: 0.0.0.0:8081 }, where the probes of the pods ask" }}
 {{- end }}
+{{- $login := $said.login | default dict }}
+{{- if and (include "landfall.temporal" .) $login.oidc (not $login.key) }}
+{{- fail "configuration: expected login: { key: file:/run/secrets/landfall/login-key }, or another secret that api and worker share: with temporal.address they are apart, and the worker checks by it who has logged in" }}
+{{- end }}
 {{- range $key, $value := dict "listen" "{ operators: 0.0.0.0:8081 }" "data" "/landfall/data" "artifacts" "/landfall/artifacts" }}
 {{- if not (hasKey $said $key) }}
 {{- printf "%s: %s\n" $key $value }}

@@ -62,7 +62,12 @@ export async function deliver(delivery: StageDelivery, need: Exclude<Need, 'noth
     await deployAndWatch(run, changed);
   } catch (error) {
     if (!(error instanceof NotHealthy)) throw error;
-    const cause = { reason: error.message, by: error.by ?? 'Landfall', turn: changed.allowed.turn };
+    const cause = {
+      reason: error.message,
+      by: error.by ?? 'Landfall',
+      turn: changed.allowed.turn,
+      ...(error.log !== undefined && { log: error.log }),
+    };
     return await rollBack(run, { ...running, ...cameAlong(changed) }, cause);
   }
   record.delivered.push(stage.name);

@@ -1,5 +1,6 @@
 import { ApplicationFailure } from '@temporalio/workflow';
 import type { RevertInput } from '../../../contracts/activities/delivery.ts';
+import { personMerges } from '../../../domain/open-questions.ts';
 import type { CheckResult, MergeOutcome, Proposal } from '../../../domain/outcomes.ts';
 import type { StepAt } from '../record.ts';
 import { endClosed, proposalState, proposeAgain, type SeenProposal, tidy } from '../steps/propose.ts';
@@ -82,12 +83,15 @@ async function untilMergeable(open: OpenProposal, who: 'person' | 'landfall'): P
   for (;;) {
     const state = await proposalState(run, open.current, backoff);
     if (state.kind === 'closed') return await endClosed(run, open.current, state.by);
-    if (state.kind === 'merged') return await mergedBySomebody(open, state);
+    if (state.kind === 'merged') {
+      if (who === 'person') run.record.personActed();
+      return await mergedBySomebody(open, state);
+    }
     if (state.kind === 'open') {
       requireOurs(open, state);
       if (who === 'landfall' && isMergeable(state)) return { kind: 'ready' };
     }
-    showWaiting(open, who === 'person' ? 'a person merges it' : reasonOf(state));
+    showWaiting(open, who === 'person' ? personMerges : reasonOf(state));
     // Checks that never report would be waited for in vain; people take as long as they like.
     if (who === 'landfall' && Date.now() - backoff.sinceMs >= run.start.plan.decideWithinMs) {
       const found = `${open.current.url} could not be merged for too long: ${reasonOf(state)}`;

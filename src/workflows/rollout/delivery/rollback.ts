@@ -16,6 +16,8 @@ interface RollbackCause {
   readonly turn: number;
   /** How the reason is told where nothing is rolled back. */
   readonly reasonIfNot?: string;
+  /** The last lines of what is not healthy. */
+  readonly log?: string;
 }
 
 /** One rollback of one stage. */
@@ -48,7 +50,9 @@ export async function rollBack(run: StageRun, running: Running, found: RollbackC
   const rollback: Rollback = { run, running, cause, before: whatRanBefore(stage, running) };
   const startedAt = Date.now();
   record.stop(stage.name, reason);
-  record.notify('unhealthy', { stage: stage.name, reason, advice: 'nothing: what ran before is being brought back' });
+  const { log } = found;
+  const advice = 'nothing: what ran before is being brought back';
+  record.notify('unhealthy', { stage: stage.name, reason, advice, ...(log !== undefined && { log }) });
   if (!(await isSomethingBefore(rollback))) return notRolledBack(rollback);
   const reportedAt = new Date().toISOString();
   await lane.reportRolledBack(stage.name, { digest: running.digest, reason, by: cause.by, at: reportedAt });

@@ -11,12 +11,14 @@ import {
 import type { StageStepInput } from '../../../contracts/activities/delivery.ts';
 import type { RolloutStart } from '../../../contracts/messages.ts';
 import { finalFailureTypes, isOneOf } from '../../../domain/failures.ts';
+import { logIn } from '../../../domain/notice.ts';
 import { toldChanges } from '../../../domain/other-changes.ts';
 import type { OtherChanges, RateLimited, Reading, Skipped, StepOutcome, VerifiedImage } from '../../../domain/outcomes.ts';
-import type { StagePlan } from '../../../domain/plan.ts';
+import type { Plan, StagePlan } from '../../../domain/plan.ts';
 import { isAnswer, isRateLimited, rateLimitMs } from '../../../domain/rate-limit.ts';
-import { decisionAdvice, nameOf, type StepName, sentenceOf } from '../../../domain/rollout-state.ts';
-import { endRejected, type OperatorDecisions } from '../decisions.ts';
+import { decisionAdvice, nameOf, type StepName, type StepState, sentenceOf } from '../../../domain/rollout-state.ts';
+import { tracedStep } from '../../traced.ts';
+import { endRejected, type MadeDecision, type OperatorDecisions } from '../decisions.ts';
 import type { LaneClient } from '../lane-client.ts';
 import { endRollout, type RolloutRecord, type StepAt } from '../record.ts';
 
@@ -26,6 +28,17 @@ export interface RolloutContext {
   readonly record: RolloutRecord;
   readonly decisions: OperatorDecisions;
   readonly lane: LaneClient;
+  readonly planNow?: () => Promise<Plan | undefined>;
+}
+
+/** What taking a step needs of it. */
+export interface StepTerms {
+  readonly start: { readonly plan: Pick<RolloutStart['plan'], 'decideWithinMs'> };
+  readonly record: Pick<RolloutRecord, 'begin' | 'settle' | 'waive' | 'notify'>;
+  readonly decisions: Pick<OperatorDecisions, 'isMade' | 'take'>;
+  readonly lane: Pick<LaneClient, 'supersededIn'>;
+  /** What the configuration has planned for it by now; undefined where it has nothing. Absent: it keeps its plan. */
+  readonly planNow?: () => Promise<Plan | undefined>;
 }
 
 /** One image on its way to one stage: what every step of a stage is about. */
@@ -62,11 +75,14 @@ export interface StepRules {
 export class NotHealthy extends Error {
   /** The operator who decided that; absent: the probes did. */
   readonly by: string | undefined;
+  /** The last lines of what is not healthy. */
+  readonly log: string | undefined;
 
-  constructor(reason: string, by?: string) {
+  constructor(reason: string, { by, log }: { readonly by?: string; readonly log?: string | undefined } = {}) {
     super(reason);
     this.name = 'NotHealthy';
     this.by = by;
+    this.log = log;
   }
 }
 
@@ -77,11 +93,20 @@ const longestLimitMs = 24 * 60 * 60_000;
  * Takes a step until it has an outcome. What is broken, Temporal has tried again already; a "no" waits for an operator.
  * @throws NotHealthy
  */
-export async function takeStep<Outcome extends StepOutcome>(
-  run: RolloutContext,
+export function takeStep<Outcome extends StepOutcome>(
+  run: StepTerms,
   at: StepAt,
   act: () => Promise<Outcome>,
   rules: StepRules = {},
+): Promise<Exclude<Outcome, RateLimited> | Skipped> {
+  return tracedStep(at, () => untilOutcome(run, at, act, rules));
+}
+
+async function untilOutcome<Outcome extends StepOutcome>(
+  run: StepTerms,
+  at: StepAt,
+  act: () => Promise<Outcome>,
+  rules: StepRules,
 ): Promise<Exclude<Outcome, RateLimited> | Skipped> {
   const { record } = run;
   let sinceMs = Date.now();
@@ -91,7 +116,7 @@ export async function takeStep<Outcome extends StepOutcome>(
     try {
       const outcome = await act();
       if (isAnswer(outcome)) {
-        if (!rules.continues) record.settle(at, 'passed', sentenceOf(outcome));
+        if (!rules.continues) record.settle(at, 'passed', sentenceOf(outcome), shownDetails(outcome));
         return outcome;
       }
       if (Date.now() - sinceMs > longestLimitMs)
@@ -111,6 +136,14 @@ export async function takeStep<Outcome extends StepOutcome>(
     // Let through, it is asked once more, so that nothing else came meanwhile.
     if (!areOthers || !rules.consent?.accept(skipped)) return skipped;
   }
+}
+
+/** What a person should see of a step that passed: what a check found, and how the health was. */
+function shownDetails(outcome: StepOutcome): Pick<StepState, 'details'> {
+  if (outcome.kind === 'checked') return outcome.evidence.length === 0 ? {} : { details: outcome.evidence };
+  if (outcome.kind !== 'watched') return {};
+  const { kind: _, ...watched } = outcome;
+  return { details: watched };
 }
 
 /** Asks until there is an answer, and waits as often as the other side asks for it. */
@@ -146,19 +179,25 @@ export function failureOf(error: unknown): Failure {
 }
 
 /** Shows people why the step does not go on, unless the failure answers that itself. */
-function block({ record }: RolloutContext, at: StepAt, failure: Failure, rules: StepRules): void {
+function block({ record }: StepTerms, at: StepAt, failure: Failure, rules: StepRules): void {
   const { type, message } = failure;
   if (isOneOf(finalFailureTypes, type)) {
     record.settle(at, 'stopped', message, { failure: type });
     endRollout({ end: 'rejected', reason: `${type}: ${message}` });
   }
-  if (type === rules.unhealthyOn) throw new NotHealthy(message);
+  if (type === rules.unhealthyOn) {
+    // Its container is gone in a moment: readings and last lines stay here.
+    record.settle(at, 'stopped', message, { failure: type, details: failure.details });
+    throw new NotHealthy(message, { log: logIn(failure.details) });
+  }
   rules.consent?.note(failure);
   const shown = shownOf(failure, at, rules);
+  const log = logIn(shown.details);
   record.settle(at, 'blocked', shown.message, { failure: shown.type, details: shown.details });
   record.notify('blocked', {
     ...(at.stage !== undefined && { stage: at.stage }),
     reason: `${nameOf(at)}: ${shown.message}`,
+    ...(log !== undefined && { log }),
     advice: decisionAdvice(workflowInfo().workflowId, { ...at, failure: shown.type }),
   });
 }
@@ -179,11 +218,9 @@ function shownOf(failure: Failure, { stage }: StepAt, { rejection, unhealthyBefo
  * Waits until an operator has decided on a blocked step. Ends the rollout where that, or a newer image, or nobody in time says so.
  * @returns nothing where it is to be tried again
  */
-async function decided(
-  { start, decisions, lane }: RolloutContext,
-  at: StepAt,
-  { rejection }: StepRules,
-): Promise<Skipped | undefined> {
+async function decided(run: StepTerms, at: StepAt, rules: StepRules): Promise<Skipped | undefined> {
+  const { start, decisions, lane } = run;
+  const { rejection } = rules;
   const { decideWithinMs } = start.plan;
   const isOver = (): boolean => decisions.isMade(at) || lane.supersededIn(at.stage) !== undefined;
   const inTime = await condition(isOver, decideWithinMs);
@@ -199,10 +236,22 @@ async function decided(
   }
   const { verb, reason } = made;
   if (verb === 'retry') return undefined;
+  if (verb === 'renew') return await renewed(run, at, rules, made);
   if (verb === 'skip') return { kind: 'skipped', by: made.by, reason };
-  if (rejection === 'unhealthy') throw new NotHealthy(`rejected by ${made.by}${reason && `: ${reason}`}`, made.by);
+  if (rejection === 'unhealthy') throw new NotHealthy(`rejected by ${made.by}${reason && `: ${reason}`}`, { by: made.by });
   if (rejection === undefined) return endRejected(at, made);
   return endRollout({ end: 'failed', reason: `the rollback of ${at.stage} was given up by ${made.by}: ${reason}` });
+}
+
+/** Ends the run, which then begins anew with what the configuration has for it now; where that is nothing, the step stays blocked. */
+async function renewed(run: StepTerms, at: StepAt, rules: StepRules, { by, reason }: MadeDecision): Promise<Skipped | undefined> {
+  const plan = await run.planNow?.();
+  const why = reason && `: ${reason}`;
+  if (plan !== undefined)
+    return endRollout({ end: 'aborted', reason: `begins anew with the new configuration, by ${by}${why}`, renewed: plan });
+  const nothing = 'the configuration of the workers does not follow this image for this service any more, so it stays as it is';
+  run.record.settle(at, 'blocked', nothing, { failure: 'NotFollowed' });
+  return await decided(run, at, rules);
 }
 
 /** What a deploy changes besides the image: what was found, and what an operator let through. */

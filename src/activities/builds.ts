@@ -1,0 +1,151 @@
+import { createHash } from 'node:crypto';
+import { Context } from '@temporalio/activity';
+import type { BuildActivities, BuildHostActivities, CheckBuiltInput, PlatformInput } from '../contracts/activities/builds.ts';
+import type { BuildSearch } from '../contracts/messages.ts';
+import { buildStartOptions, passThroughStartOptions, rolloutStartOptions } from '../contracts/start-options.ts';
+import type { BuildPlan, BuildSubject } from '../domain/build.ts';
+import { bounded } from '../domain/evidence.ts';
+import { Refusal } from '../domain/failures.ts';
+import type { ImagePush } from '../domain/image-push.ts';
+import { dispatchOfPush } from '../domain/plan.ts';
+import { withCleanUp } from '../platform/docker/clean-up.ts';
+import type { Descriptor } from '../platform/registry/manifest.ts';
+import { answering, currentRun, leaveWhenCancelled, orCancelled } from './boundary.ts';
+import type { Dependencies } from './dependencies.ts';
+
+type BuildDependencies = Pick<Dependencies, 'builds' | 'client' | 'registry' | 'plansFor' | 'buildPlanOf'>;
+
+/** What builds ask for that any worker can do: of the sources, the registry and Temporal. */
+export function createBuildActivities({ builds, client, registry, plansFor, buildPlanOf }: BuildDependencies): BuildActivities {
+  return {
+    startBuilds: answering(async (search: BuildSearch) => {
+      const { plans, scheduled, cause } = search;
+      const own = scheduled === undefined ? undefined : buildPlanOf(scheduled);
+      const subjects = await findSubjects({ ...search, plans: own === undefined ? plans : [own] }, builds);
+      const [{ commit }] = subjects;
+      const started = subjects.map(async (subject) => {
+        const receivedAt = cause.receivedAt || new Date().toISOString();
+        const options = buildStartOptions({ subject, cause: { ...cause, receivedAt } });
+        await client.workflow.start('build', options);
+        const { memo, runId: run } = await client.workflow.getHandle(options.workflowId).describe();
+        return { build: options.workflowId, run, wasRunning: memo?.deliveryId !== cause.deliveryId };
+      });
+      return { kind: 'found' as const, commit, builds: await Promise.all(started) };
+    }),
+
+    readTarget: answering(async (subject: BuildSubject) => ({
+      kind: 'read' as const,
+      target: await leaveWhenCancelled(() => builds.readTarget(subject)),
+    })),
+
+    askRegistry: answering(async ({ target }) => {
+      const digest = await leaveWhenCancelled(() => registry.resolve(target.image, target.tag));
+      return { kind: 'asked' as const, ...(digest !== undefined && { digest }) };
+    }),
+
+    publishBuild: answering(async ({ subject, target, entries, before }) => {
+      // What an index says of an image went through Temporal as plain JSON.
+      const published = { target, force: subject.options.force ?? false, entries: entries as readonly { image: Descriptor }[] };
+      return { kind: 'pushed' as const, ...(await builds.publish({ ...published, ...(before !== undefined && { before }) })) };
+    }),
+
+    handOver: answering(async ({ subject, target, digest, tags, cause }) => {
+      const { workflowId: buildId = '' } = Context.current().info.workflowExecution ?? {};
+      const { repository: sourceRepository } = subject.plan.source;
+      const fields = [
+        'commit',
+        'sourceRepository',
+        ...(cause.proven?.fields.includes('actor') ? ['actor' as const] : []),
+      ] as const;
+      const proven: ImagePush['proven'] = { ...cause.proven, by: 'build', fields };
+      const { image: repository, commit } = target;
+      const starts = tags.flatMap((tag) => {
+        const push: ImagePush = { ...cause, source: 'build', repository, tag, digest, commit, sourceRepository, buildId, proven };
+        return plansFor(repository, tag).map((plan) => ({ plan, push, image: { repository, tag, digest } }));
+      });
+      const ids = starts.map(async ({ plan, push, image }) => {
+        const isPassedOn = dispatchOfPush(plan) !== undefined;
+        const options = isPassedOn
+          ? passThroughStartOptions({ plan, pushes: [push] })
+          : rolloutStartOptions({ plan, push, image });
+        await client.workflow.start(isPassedOn ? 'passThrough' : 'rollout', {
+          ...options,
+          workflowIdConflictPolicy: 'USE_EXISTING',
+        });
+        return options.workflowId;
+      });
+      return { kind: 'handed-over' as const, rollouts: [...new Set(await Promise.all(ids))] };
+    }) as BuildActivities['handOver'],
+  };
+}
+
+/** Each build of a commit. @throws Refusal `BuildRefused` where what is named is not there */
+async function findSubjects({ plans, ref, before, names, options }: BuildSearch, { sources }: Dependencies['builds']) {
+  const found = await Promise.all(
+    plans.map(async (plan) => {
+      const commit = await sources.commitOf(plan.source, ref);
+      const folders = await sources.folders(plan.source, commit, before);
+      const branch = /^[0-9a-f]{40}$/.test(ref) ? plan.source.branch : ref;
+      return folders.map((folder): BuildSubject => ({ plan, name: nameOf(plan, folder), folder, commit, branch, options }));
+    }),
+  );
+  const all = found.flat();
+  const wanted = names === undefined ? all : all.filter(({ name }) => names.includes(name));
+  const [first, ...others] = wanted;
+  if (first !== undefined) return [first, ...others] as const;
+  const paths = [...new Set(plans.map(({ source }) => source.path || '.'))].join(', ');
+  const named = names === undefined ? '' : ` named ${names.join(', ')}`;
+  const there =
+    all.length === 0
+      ? ''
+      : `; there are: ${all
+          .slice(0, 20)
+          .map(({ name }) => name)
+          .join(', ')}`;
+  throw new Refusal('BuildRefused', `expected a folder to build${named} (path: ${paths}) at ${ref}, found none${there}`);
+}
+
+function nameOf({ name }: BuildPlan, folder: string): string {
+  return name.replace('*', folder.split('/').at(-1) ?? '');
+}
+
+/** What is done where a platform is built. */
+export function createBuildHostActivities({ builds, checks }: Pick<Dependencies, 'builds' | 'checks'>): BuildHostActivities {
+  const workOf = ({ subject, target, part }: PlatformInput) => ({ key: keyOfRun(), plan: subject.plan, target, part });
+  return {
+    buildPlatform: answering(async (input: PlatformInput) => {
+      const image = await orCancelled('the build', (signal) => builds.platforms.build({ ...workOf(input), signal }));
+      return { kind: 'built' as const, image };
+    }),
+
+    checkBuilt: answering(async (input: CheckBuiltInput) => {
+      const { subject, target, image, check: kind } = input;
+      const settings = subject.plan.checks.find((planned) => planned.kind === kind)?.settings;
+      const check = checks.get(kind);
+      if (settings === undefined || check?.checkBuilt === undefined) throw new Error(`no build is checked by ${kind} here`);
+      const { layout, ...files } = await builds.platforms.files(workOf(input));
+      const { log } = Context.current();
+      const work = { settings, image, repository: target.image, layout, files, run: currentRun() };
+      const checked = await orCancelled(`the check ${kind}`, (signal) =>
+        withCleanUp(
+          (what, error) => log.warn(`could not ${what} after the check ${kind}; the sweep removes it`, { error }),
+          async (later) => check.checkBuilt?.({ ...work, signal, later }),
+        ),
+      );
+      return checked === undefined ? { kind: 'not-here' as const } : { ...checked, evidence: bounded(checked.evidence) };
+    }),
+
+    pushPlatform: answering(async (input: PlatformInput) => ({
+      kind: 'uploaded' as const,
+      ...(await leaveWhenCancelled(() => builds.platforms.push(workOf(input)))),
+    })),
+
+    discardBuild: () => builds.platforms.discard(keyOfRun()),
+  };
+}
+
+/** One run of one build: what an earlier run has built is not pushed by this one. */
+function keyOfRun(): string {
+  const { rollout, run } = currentRun();
+  return createHash('sha256').update(`${rollout} ${run}`).digest('hex').slice(0, 32);
+}

@@ -1,0 +1,108 @@
+import Router from '@koa/router';
+import type { Context } from 'koa';
+import { Problem } from '../../../http/problem.ts';
+import { type Access, requireAllowed } from '../access.ts';
+import { type Asker, shownName } from '../asker.ts';
+import { problemsPath, problemTypes } from '../problems.ts';
+import { read, readJson, readQuery } from './asked.ts';
+import { buildRoutes } from './builds.ts';
+import type { ApiDependencies } from './dependencies.ts';
+import { openApiDocument } from './openapi.ts';
+import { recordRoutes } from './record.ts';
+import { rolloutRoutes } from './rollouts.ts';
+import type { ApiRoute } from './route.ts';
+import { serviceRoutes } from './services.ts';
+
+/** Everything that the API does: a list for each room. */
+export const apiRoutes: readonly ApiRoute[] = [...serviceRoutes, ...rolloutRoutes, ...buildRoutes, ...recordRoutes];
+
+export const apiPrefix = '/api/v1';
+
+/** The API beneath `/api/v1`, and its OpenAPI document. */
+export function createApi(dependencies: ApiDependencies, access: Access, version: string): Router {
+  const router = new Router({ prefix: apiPrefix, sensitive: true, strict: true });
+  const document = openApiDocument(apiRoutes, version);
+  for (const route of apiRoutes) {
+    router.register(route.url.replaceAll(/\{(\w+)\}/g, ':$1'), [route.method], (context) =>
+      answerRoute(route, context, dependencies, access),
+    );
+  }
+  router.get('/openapi.json', access.requireRole('view'), (context) => {
+    context.body = document;
+  });
+  router.get(`${problemsPath.slice(apiPrefix.length)}:name`, (context) => {
+    const { name } = paramsOf(context);
+    const known = Object.entries(problemTypes).find(([type]) => type === name);
+    if (known === undefined) throw new Problem(404, 'not-found', 'There is no such type of problem.');
+    const [, [status, title]] = known;
+    context.body = { type: problemsPath + name, title, status, explained: `docs/problems.md#${name}` };
+  });
+  return router;
+}
+
+const nobody: Asker = { name: 'anybody', way: 'unverified', roles: [], actor: { name: 'anybody' }, byCookie: false };
+
+/** Who asks is looked at before what is asked; which role that takes may depend on what is. */
+async function answerRoute(route: ApiRoute, context: Context, dependencies: ApiDependencies, access: Access): Promise<void> {
+  const { role } = route;
+  let body: unknown;
+  try {
+    const asker = role === 'anybody' ? nobody : await access.require(context, 'view', route.forJobs);
+    const path = read(route.path, paramsOf(context), 'path');
+    const query = readQuery(context.URL.searchParams, route.query);
+    body = route.body === undefined ? undefined : await readJson(context, route.body);
+    if (role !== 'anybody') requireAllowed(asker, typeof role === 'function' ? role(body) : role, route.forJobs);
+    const answer = await route.handle({ path, query, body, asker, context }, dependencies);
+    context.status = 200;
+    context.body = answer;
+  } catch (error) {
+    const isRefusal = error instanceof Problem && noWorkerSaw.includes(error.outcome);
+    // Of what jobs may see, also who wanted to.
+    if (isRefusal && (route.method !== 'get' || route.forJobs))
+      await recordRefusal(error, { context, body }, dependencies, access);
+    throw error;
+  }
+}
+
+/** As the router has found them in the path. */
+function paramsOf(context: Context): Readonly<Record<string, string>> {
+  const { params } = context as Context & { readonly params?: Readonly<Record<string, string>> };
+  return params ?? {};
+}
+
+/** What a worker refuses, it records itself. */
+const noWorkerSaw = ['unauthenticated', 'forbidden', 'foreign-origin'];
+
+async function recordRefusal(
+  error: Problem,
+  { context, body }: { readonly context: Context; readonly body: unknown },
+  { audit }: ApiDependencies,
+  access: Access,
+): Promise<void> {
+  const asker = await access.whoAsks(context);
+  const said = typeof body === 'object' && body !== null ? body : {};
+  const text = (key: string): string | undefined => {
+    const value: unknown = Reflect.get(said, key);
+    return typeof value === 'string' ? value.slice(0, 200) : undefined;
+  };
+  const { service = text('name'), rollout, build } = paramsOf(context);
+  const workflow = rollout ?? build;
+  const [stage, step, digest] = [text('stage'), text('step'), text('digest')];
+  audit({
+    timestamp: new Date().toISOString(),
+    event_type: 'decision_refused',
+    source: 'job' in asker ? 'job' : 'operator',
+    outcome: error.outcome === 'unauthenticated' ? 'unauthenticated' : 'refused',
+    status: error.status,
+    action: text('verb') ?? context.path.slice(apiPrefix.length).slice(0, 200),
+    by: 'refused' in asker ? 'somebody' : shownName(asker),
+    reason: error.message,
+    services: service === undefined ? [] : [service.slice(0, 200)],
+    images: [],
+    repositories: [],
+    ...(workflow !== undefined && { workflow: workflow.slice(0, 300) }),
+    ...(stage !== undefined && { stage }),
+    ...(step !== undefined && { step }),
+    ...(digest !== undefined && { digest }),
+  });
+}

@@ -1,0 +1,120 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { BuildSource } from '../domain/build.ts';
+import { Refusal } from '../domain/failures.ts';
+import type { FetchedRemote } from '../forges/forge.ts';
+import { type Clone, createGitCache } from '../platform/git/cache.ts';
+import type { RunGit } from '../platform/git/command.ts';
+import { matchesWildcard } from '../settings/image-pattern.ts';
+
+export interface SourceDependencies {
+  /** For bare clones: a cache that may be thrown away at any time. */
+  readonly folder: string;
+  readonly git: RunGit;
+  /** @throws Refusal where nobody knows where it is */
+  readonly remoteOf: (repository: string) => Promise<FetchedRemote>;
+}
+
+/** What a commit changed, as far as it is known: undefined, where everything may have. */
+export type ChangedPaths = readonly string[] | undefined;
+
+const fullCommit = /^[0-9a-f]{40}$/;
+
+/** The sources of builds: commits, their folders, and their files on disk. */
+export function createSources({ folder, git, remoteOf }: SourceDependencies) {
+  const use = createGitCache(folder, git);
+
+  /** @param ref a full commit, a branch or a tag; `refs/…` names one of them beyond doubt */
+  async function withCommit<Result>(repository: string, ref: string, act: (clone: Clone, commit: string) => Promise<Result>) {
+    const { url, env } = await remoteOf(repository);
+    return await use(url, async (clone) => act(clone, await fetched(clone, ref, env)));
+  }
+
+  return {
+    /** @returns the commit that a ref names @throws Refusal `BuildRefused` where there is no such ref */
+    commitOf: ({ repository }: BuildSource, ref: string) => withCommit(repository, ref, async (_clone, commit) => commit),
+
+    /**
+     * The folders of a commit that a path with `*` means, in order; the path itself where it has none.
+     * @param before only those in which something has changed since this commit
+     */
+    async folders({ repository, path }: BuildSource, commit: string, before?: string): Promise<string[]> {
+      return await withCommit(repository, commit, async (clone) => {
+        const all = path.includes('*') ? await matching(clone, commit, path) : [path];
+        const changed = before === undefined ? undefined : await changedSince(clone, before, commit);
+        if (changed === undefined) return all;
+        return all.filter((each) => changed.some((file) => each === '' || file === each || file.startsWith(`${each}/`)));
+      });
+    },
+
+    /** Writes the files of a commit into a folder that is not there yet. Submodules stay empty. @returns when it was made, in seconds since 1970 */
+    async checkOut({ repository }: BuildSource, commit: string, into: string): Promise<number> {
+      return await withCommit(repository, commit, async (clone) => {
+        await mkdir(into, { recursive: true });
+        const index = join(clone.folder, `landfall-index-${randomUUID()}`);
+        try {
+          const options = { env: { GIT_INDEX_FILE: index }, timeoutMs: 600_000 };
+          await clone.local([`--work-tree=${into}`, 'checkout', '--quiet', '--force', commit, '--', '.'], options);
+        } finally {
+          await rm(index, { force: true });
+        }
+        return Number(await clone.text(['show', '--no-patch', '--format=%ct', commit]));
+      });
+    },
+  };
+}
+
+export type Sources = ReturnType<typeof createSources>;
+
+async function fetched(clone: Clone, ref: string, env: FetchedRemote['env']): Promise<string> {
+  if (fullCommit.test(ref)) {
+    if (!(await clone.has(ref))) await clone.fetch(ref, env);
+    return ref;
+  }
+  if (!/^[\w][\w./+-]*$/.test(ref) || ref.includes('..')) throw noSuchRef(clone, ref);
+  const listed = await clone.contact(['ls-remote', clone.url, ref], env);
+  if (listed.exitCode !== 0) {
+    // What fetches it fails alike, and says why.
+    await clone.fetch('HEAD', env);
+    throw new Error(`git ls-remote of ${clone.url} failed with ${listed.exitCode}; it is tried again`);
+  }
+  const found = new Map(
+    listed.stdout
+      .toString('utf8')
+      .split('\n')
+      .map((line) => line.split('\t').reverse() as [name: string, commit: string]),
+  );
+  const names = [ref, `refs/heads/${ref}`, `refs/tags/${ref}^{}`, `refs/tags/${ref}`];
+  const name = names.find((each) => found.has(each));
+  const commit = name && found.get(name);
+  if (!commit) throw noSuchRef(clone, ref);
+  if (!(await clone.has(commit))) await clone.fetch(name.replace(/\^\{\}$/, ''), env);
+  return await clone.text(['rev-parse', '--verify', `${commit}^{commit}`]);
+}
+
+function noSuchRef({ url }: Clone, ref: string): Refusal {
+  return new Refusal('BuildRefused', `expected a commit (40 digits), a branch or a tag of ${url}, found none named '${ref}'`);
+}
+
+/** Folders only, of the depth that the path has. */
+async function matching(clone: Clone, commit: string, path: string): Promise<string[]> {
+  const wanted = path.split('/');
+  const fixed = wanted.slice(
+    0,
+    wanted.findIndex((part) => part.includes('*')),
+  );
+  const under = fixed.length === 0 ? [] : ['--', `${fixed.join('/')}/`];
+  const listed = await clone.text(['ls-tree', '-z', '-r', '-d', '--name-only', '--full-tree', commit, ...under]);
+  return listed.split('\0').filter((folder) => {
+    const found = folder.split('/');
+    return found.length === wanted.length && wanted.every((part, index) => matchesWildcard(part, found[index] ?? ''));
+  });
+}
+
+/** Undefined where the earlier commit is not known, as after a branch was made or rewritten. */
+async function changedSince(clone: Clone, before: string, commit: string): Promise<ChangedPaths> {
+  if (!fullCommit.test(before) || !(await clone.has(before))) return undefined;
+  const printed = await clone.text(['diff-tree', '-r', '-z', '--name-only', '--no-renames', before, commit, '--']);
+  return printed.split('\0').filter((name) => name !== '');
+}

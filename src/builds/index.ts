@@ -1,0 +1,51 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { BuildSubject, BuildTarget } from '../domain/build.ts';
+import type { Environment } from '../domain/environment.ts';
+import type { FetchedRemote } from '../forges/forge.ts';
+import type { Artifacts } from '../platform/artifacts.ts';
+import { createGitRunner } from '../platform/git/command.ts';
+import type { Registry } from '../platform/registry/registry.ts';
+import type { Uploads } from '../platform/registry/uploads.ts';
+import type { Builder } from './builder.ts';
+import { createSources, type Sources } from './checkout.ts';
+import { createPlatformBuilds, type PlatformBuilds } from './platform-build.ts';
+import type { ProjectKind } from './project.ts';
+import { type Publication, publish } from './publish.ts';
+import { readTarget } from './read-target.ts';
+
+export interface BuildsContext {
+  /** Absolute: the data folder. */
+  readonly data: string;
+  readonly env: Environment;
+  readonly projects: readonly ProjectKind[];
+  readonly builders: ReadonlyMap<string, Builder>;
+  readonly remoteOf: (repository: string) => Promise<FetchedRemote>;
+  readonly registry: Registry;
+  readonly uploads: Uploads;
+  readonly artifacts: Artifacts;
+  readonly secrets: (reference: string) => string;
+}
+
+/** What builds are made of. */
+export interface Builds {
+  readonly sources: Sources;
+  readonly platforms: PlatformBuilds;
+  /** @throws Refusal `BuildRefused` */
+  readTarget(asked: BuildSubject): Promise<BuildTarget>;
+  publish(publication: Publication): ReturnType<typeof publish>;
+}
+
+export function createBuilds({ data, env, remoteOf, ...context }: BuildsContext): Builds {
+  const folder = join(data, 'builds');
+  const sources = createSources({ folder: join(data, 'sources'), git: createGitRunner('git', env), remoteOf });
+  return {
+    sources,
+    platforms: createPlatformBuilds({ ...context, folder, sources }),
+    async readTarget(asked) {
+      await mkdir(folder, { recursive: true });
+      return await readTarget(asked, { ...context, sources, folder });
+    },
+    publish: (publication) => publish(publication, context),
+  };
+}

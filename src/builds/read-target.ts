@@ -1,0 +1,67 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type BuildPlan, type BuildSubject, type BuildTarget, planTag } from '../domain/build.ts';
+import { Refusal } from '../domain/failures.ts';
+import { InvalidReference, isTag, parseRepository, type Repository } from '../domain/image-reference.ts';
+import type { Sources } from './checkout.ts';
+import type { BuildProject, ProjectFolder, ProjectKind } from './project.ts';
+
+interface ReadTargetDependencies {
+  readonly sources: Sources;
+  readonly projects: readonly ProjectKind[];
+  /** Absolute: for a checkout that is only looked at. */
+  readonly folder: string;
+}
+
+/** @throws Refusal `BuildRefused` that says what was expected of the configuration or the commit */
+export async function readProject(
+  projects: readonly ProjectKind[],
+  { project }: BuildPlan,
+  folder: ProjectFolder,
+): Promise<BuildProject> {
+  const kind = projects.find((each) => each.kind === project.kind);
+  if (kind === undefined) throw new Error(`nobody here reads a project of the kind ${project.kind}`);
+  return await kind.read(folder, project.settings);
+}
+
+/** What is built of a folder of a commit, and what it is called. @throws Refusal `BuildRefused` */
+export async function readTarget(
+  asked: BuildSubject,
+  { sources, projects, folder: work }: ReadTargetDependencies,
+): Promise<BuildTarget> {
+  const { plan, name, folder, commit, branch, options } = asked;
+  if (options.dryRun && options.force)
+    throw new Refusal('BuildRefused', 'expected either a dry run or force: with both nobody can tell whether to push');
+  if (options.tag !== undefined && options.release !== undefined)
+    throw new Refusal('BuildRefused', 'expected either a tag or a release type: each of them says what the tag is');
+  const root = await mkdtemp(join(work, 'look-'));
+  try {
+    await sources.checkOut(plan.source, commit, root);
+    const { version, facts } = await readProject(projects, plan, { root, path: folder });
+    const planned = planTag(plan, options, { version, commit, branch });
+    if ('lacks' in planned)
+      throw new Refusal(
+        'BuildRefused',
+        `expected a project that has a ${planned.lacks}, because the tag is made of it: set tag of the build`,
+      );
+    const { tag, movesLatest } = planned;
+    if (!isTag(tag))
+      throw new Refusal(
+        'BuildRefused',
+        `expected a tag of at most 128 letters, digits, _, . and -, found '${tag}': see tag of the build`,
+      );
+    return { name, folder, commit, image: imageOf(plan, folder), tag, movesLatest, facts };
+  } finally {
+    await rm(root, { recursive: true, force: true });
+  }
+}
+
+function imageOf({ image }: BuildPlan, folder: string): Repository {
+  const text = image.replace('*', folder.split('/').at(-1) ?? '');
+  try {
+    return parseRepository(text);
+  } catch (error) {
+    if (error instanceof InvalidReference) throw new Refusal('BuildRefused', error.message, [], { cause: error });
+    throw error;
+  }
+}

@@ -1,0 +1,29 @@
+import type { Client } from '@temporalio/client';
+import type { Context } from 'koa';
+import type { Log } from '../domain/log.ts';
+import type { ImageExplanation } from '../operations/explain-image.ts';
+import type { commandLane } from '../operations/lane.ts';
+import type { ConfiguredService } from '../operations/overview.ts';
+import type { LoginWays } from './login.ts';
+import type { FirstPush } from './now.ts';
+import type { UnknownViewer, Viewer } from './view.ts';
+
+export interface PageDependencies {
+  readonly client: Client;
+  readonly log: Log;
+  /** For decisions that need to know what is configured. */
+  readonly configuration: Parameters<typeof commandLane>[0]['configuration'];
+  readonly configured: readonly ConfiguredService[];
+  /** The configuration of one service as it was resolved, as YAML. */
+  readonly describeService: (service: string) => string | undefined;
+  /** What a push of a tag of this service would come to; undefined where its configuration names no image. */
+  readonly explainTag?: (service: string, tag: string) => Promise<ImageExplanation | undefined>;
+  readonly firstPush: () => FirstPush;
+  /** Where Temporal's own page shows a workflow. */
+  readonly linkTo?: (workflow: string) => string;
+  /** Whose word about the path is taken. */
+  readonly isProxy: (address: string) => boolean;
+  /** Who asks, or why nobody is known: then they have to log in. */
+  readonly viewerOf: (context: Context) => Promise<Viewer | UnknownViewer>;
+  readonly loginWays: LoginWays;
+}

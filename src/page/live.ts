@@ -1,0 +1,119 @@
+import { createHash } from 'node:crypto';
+import type { ServerResponse } from 'node:http';
+import { messageOf } from '../domain/errors.ts';
+import type { Log } from '../domain/log.ts';
+
+/**
+ * Tells open pages that something has changed. However many look at the same, it is read once at a time; nothing is read while nobody looks,
+ * as hidden pages close their stream. What has changed a page then asks for itself, and gets what was read here.
+ */
+export interface LiveOptions {
+  /** What a topic is about at this time, as anything that JSON can hold. */
+  readonly look: (topic: string) => Promise<unknown>;
+  readonly everyMs?: number;
+  readonly mostStreams?: number;
+  readonly log: Log;
+}
+
+export type Live = ReturnType<typeof createLive>;
+
+const usual = { everyMs: 1_000, mostStreams: 500 } as const;
+/** Listeners cut what is silent for 30 s. */
+const heartbeatMs = 15_000;
+/** In place of a version, where nothing could be read. */
+const away = 'away';
+
+interface Topic {
+  readonly streams: Set<ServerResponse>;
+  version: string | undefined;
+  timer: NodeJS.Timeout | undefined;
+}
+
+export function createLive({ look, log, ...options }: LiveOptions) {
+  const { everyMs, mostStreams } = { ...usual, ...options };
+  const topics = new Map<string, Topic>();
+  let count = 0;
+  let isStopped = false;
+
+  /** The next look comes as long after this one as it took, at least: a slow Temporal is not asked all the time. */
+  const watch = async (name: string, topic: Topic): Promise<void> => {
+    const begunAt = Date.now();
+    try {
+      change(topic, versionOf(await look(name)));
+    } catch (error) {
+      log.debug({ topic: name, reason: messageOf(error) }, 'pages could not be told whether something has changed');
+      change(topic, away);
+    }
+    if (topics.get(name) !== topic) return;
+    topic.timer = setTimeout(() => void watch(name, topic), Math.max(everyMs, Date.now() - begunAt));
+  };
+
+  const join = (name: string, stream: ServerResponse): boolean => {
+    if (isStopped || count >= mostStreams) return false;
+    count += 1;
+    begin(stream);
+    const known = topics.get(name);
+    const topic: Topic = known ?? { streams: new Set(), version: undefined, timer: undefined };
+    topic.streams.add(stream);
+    const heartbeat = setInterval(() => stream.write(':\n\n'), heartbeatMs);
+    stream.once('close', () => {
+      count -= 1;
+      clearInterval(heartbeat);
+      topic.streams.delete(stream);
+      if (topic.streams.size > 0 || topics.get(name) !== topic) return;
+      clearTimeout(topic.timer);
+      topics.delete(name);
+    });
+    if (known === undefined) {
+      topics.set(name, topic);
+      void watch(name, topic);
+    } else if (topic.version !== undefined) {
+      tell(stream, topic.version);
+    }
+    return true;
+  };
+
+  const stop = (): void => {
+    isStopped = true;
+    for (const { streams, timer } of topics.values()) {
+      clearTimeout(timer);
+      for (const stream of streams) stream.end();
+    }
+    topics.clear();
+  };
+
+  return {
+    /** Tells a page from now on. @returns false where too many look, or the process ends */
+    join,
+    stop,
+    /** How many look. */
+    streams: () => count,
+  };
+}
+
+function begin(stream: ServerResponse): void {
+  stream.writeHead(200, {
+    'Content-Type': 'text/event-stream',
+    'Cache-Control': 'no-store',
+    'X-Content-Type-Options': 'nosniff',
+    // nginx collects answers otherwise.
+    'X-Accel-Buffering': 'no',
+  });
+  // A browser comes back by itself, not at once with all the others.
+  stream.write(`retry: ${2_000 + Math.floor(Math.random() * 2_000)}\n\n`);
+}
+
+function change(topic: Topic, version: string): void {
+  if (version === topic.version) return;
+  topic.version = version;
+  for (const stream of topic.streams) tell(stream, version);
+}
+
+function tell(stream: ServerResponse, version: string): void {
+  stream.write(`event: version\ndata: ${version}\n\n`);
+}
+
+/** The same for what says the same. */
+export function versionOf(read: unknown): string {
+  return createHash('sha256').update(JSON.stringify(read)).digest('base64url').slice(0, 16);
+}

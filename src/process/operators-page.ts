@@ -1,0 +1,71 @@
+import type { Context } from 'koa';
+import { stringify } from 'yaml';
+import { type AskerDependencies, createWhoAsks } from '../api/index.ts';
+import type { Configuration } from '../config/configuration.ts';
+import { planOf } from '../config/plans.ts';
+import {
+  configuredServices,
+  type ExplanationInput,
+  explainInput,
+  type ImageExplanation,
+  parseInput,
+} from '../operations/index.ts';
+import { createPage, type Page, type UnknownViewer, type Viewer } from '../page/index.ts';
+import { createIsWithin } from '../settings/networks.ts';
+import type { Temporal } from './temporal.ts';
+
+/**
+ * The page, with what it has to know of this process.
+ * @param webhooks where pushes can be told, once the ports are known
+ * @param explain what a push would come to: asks registries
+ */
+export function createOperatorsPage(
+  configuration: Configuration,
+  { client, namespace, uiUrl }: Pick<Temporal, 'client' | 'namespace' | 'uiUrl'>,
+  people: AskerDependencies & { readonly log: Parameters<typeof createPage>[0]['log'] },
+  webhooks: () => readonly string[],
+  explain: (input: ExplanationInput) => Promise<ImageExplanation>,
+): Page {
+  const { file, listen, login, operators, services } = configuration;
+  const linkTo = (id: string) => `${uiUrl}/namespaces/${encodeURIComponent(namespace)}/workflows/${encodeURIComponent(id)}`;
+  return createPage({
+    ...{ client, log: people.log, viewerOf: viewers(people) },
+    loginWays: { token: operators.some(({ token }) => token !== undefined), oidc: login.oidc !== undefined },
+    configuration: async () => configuration,
+    configured: configuredServices(configuration),
+    describeService: (name) => describe(configuration, name),
+    explainTag: async (name, tag) => {
+      const plan = planOf(configuration, name);
+      if (plan === undefined) return undefined;
+      return await explain(parseInput(explainInput, { image: `${plan.repository}:${tag}` }));
+    },
+    firstPush: () => ({ file, services: services.length, webhooks: webhooks() }),
+    ...(uiUrl !== undefined && { linkTo }),
+    isProxy: createIsWithin(listen.trustedProxies),
+  });
+}
+
+/** As the API knows people. */
+function viewers(people: AskerDependencies): (context: Context) => Promise<Viewer | UnknownViewer> {
+  const whoAsks = createWhoAsks(people);
+  return async ({ req, res, method }) => {
+    const asker = await whoAsks(req);
+    if ('refused' in asker) return asker;
+    const { name, way, actor, roles, byCookie } = asker;
+    if (byCookie && method === 'GET') await people.sessions.keep(req, res);
+    const mayOperate = roles.includes('operate');
+    return {
+      actor,
+      mayOperate,
+      mayApprove: roles.includes('approve'),
+      isLoggedIn: byCookie,
+      ...(way !== 'unverified' && { name }),
+    };
+  };
+}
+
+/** Secrets are references in it. */
+function describe(configuration: Configuration, service: string): string | undefined {
+  const plan = planOf(configuration, service);
+  return plan && stringify(plan, { aliasDuplicateObjects: false });
+}

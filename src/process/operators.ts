@@ -1,0 +1,67 @@
+import { codeLoginPath, createEventFeed, createReadJob, createSessions, type OperatorParts } from '../api/index.ts';
+import type { Configuration } from '../config/configuration.ts';
+import type { Environment } from '../domain/environment.ts';
+import { createCodeLogin } from '../http/oidc/code-login.ts';
+import { type ExplanationInput, explainImage, listChanged } from '../operations/index.ts';
+import { withRegistry } from './diagnosis.ts';
+import type { Logging } from './logging.ts';
+import { createLoginKeys } from './login-keys.ts';
+import { createOperatorsPage } from './operators-page.ts';
+import { packageVersion } from './package-version.ts';
+import type { CurrentConfiguration } from './reload.ts';
+import type { Temporal } from './temporal.ts';
+
+/**
+ * Who may ask the operators' listener, and what its API and its page are made with.
+ * @param webhooks where pushes can be told, once the ports are known
+ * @param env that of the process, for the credentials of registries
+ * @returns `stop` ends what listens to events
+ */
+export function operatorParts(
+  current: CurrentConfiguration,
+  temporal: Pick<Temporal, 'client' | 'namespace' | 'uiUrl'>,
+  { log, audit, secrets }: Pick<Logging, 'log' | 'audit' | 'secrets'>,
+  webhooks: () => readonly string[],
+  env: Environment,
+): OperatorParts & { readonly stop: () => void } {
+  const { client } = temporal;
+  const { configuration } = current;
+  const { login, operators } = configuration;
+  const keys = createLoginKeys(configuration, secrets);
+  const sessions = createSessions({ login, cookieKey: async () => (await keys()).cookies });
+  const feed = createEventFeed({ changedSince: (time) => listChanged(client, time), log });
+  const people = {
+    ...{ operators, login, secrets, sessions, log },
+    vouchKey: async () => (await keys()).vouch,
+    codeLogin: codeLoginOf(configuration, { log, secrets }),
+  };
+  const explain = (read: Configuration, input: ExplanationInput) =>
+    withRegistry(read, env, (registry) => explainImage({ client, registry, configuration: read }, input));
+  const page = createOperatorsPage(configuration, temporal, people, webhooks, (input) => explain(configuration, input));
+  return {
+    page,
+    // Only the API believes jobs: whoever the page lets in sees all of it.
+    people: { ...people, readJob: createReadJob(login, { log }) },
+    version: packageVersion(),
+    api: {
+      ...{ client, feed, audit, log },
+      configuration: () => current.configuration,
+      explain: (input) => explain(current.configuration, input),
+    },
+    stop: () => {
+      feed.stop();
+      page.stop();
+    },
+  };
+}
+
+function codeLoginOf({ login }: Configuration, { log, secrets }: Pick<Logging, 'log' | 'secrets'>) {
+  const { oidc, url } = login;
+  if (oidc === undefined || url === undefined) return undefined;
+  const { issuer, clientId, clientSecret, scopes, name, groups } = oidc;
+  return createCodeLogin({
+    ...{ issuer, clientId, scopes, name, groups, log },
+    clientSecret: () => (clientSecret === undefined ? undefined : secrets(clientSecret)),
+    redirectUrl: `${url}${codeLoginPath}`,
+  });
+}

@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict';
+import { EventEmitter, once } from 'node:events';
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { createLive, type Live } from '../../src/page/live.ts';
+import { createSharedRead } from '../../src/page/shared-read.ts';
+import { silentLogging } from '../support/silent-logging.ts';
+import { eventually } from '../support/wait.ts';
+
+describe('the streams of open pages', () => {
+  let looks: string[];
+  let now: unknown;
+  let live: Live;
+  let stop: () => Promise<void>;
+  let url: string;
+
+  beforeEach(async () => {
+    looks = [];
+    now = 1;
+    const look = async (topic: string): Promise<unknown> => {
+      looks.push(topic);
+      if (now instanceof Error) throw now;
+      return now;
+    };
+    live = createLive({ look, everyMs: 20, mostStreams: 101, log: silentLogging().log });
+    const server = createServer((request, response: ServerResponse) => {
+      if (!live.join(request.url ?? '', response)) response.writeHead(503).end();
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    stop = async () => {
+      live.stop();
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    };
+  });
+  afterEach(() => stop());
+
+  it('are a hundred, and what they are about is read no more often than for one', async () => {
+    const pages = await Promise.all(Array.from({ length: 100 }, () => open(`${url}/all`)));
+    await eventually('all to be told', async () => pages.every(({ versions }) => versions.length === 1) || undefined);
+    const before = looks.length;
+    now = 2;
+    await eventually('all to be told again', async () => pages.every(({ versions }) => versions.length === 2) || undefined);
+    assert.ok(looks.length - before <= 25, `${looks.length - before} looks for 100 pages`);
+    assert.equal(new Set(pages.flatMap(({ versions }) => versions)).size, 2);
+    await Promise.all(pages.map(({ close }) => close()));
+  });
+
+  it('cost nothing when nobody looks any more', async () => {
+    const page = await open(`${url}/all`);
+    await eventually('it to be told', async () => page.versions.length > 0 || undefined);
+    await page.close();
+    await eventually('the stream to be gone', async () => live.streams() === 0 || undefined);
+    const before = looks.length;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    assert.equal(looks.length, before);
+  });
+
+  it('say when nothing can be read, and when it can again', async () => {
+    const page = await open(`${url}/all`);
+    await eventually('it to be told', async () => page.versions.length === 1 || undefined);
+    now = new Error('Temporal is away');
+    await eventually('it to be told', async () => page.versions.length === 2 || undefined);
+    now = 1;
+    await eventually('it to be told', async () => page.versions.length === 3 || undefined);
+    const [first, away, again] = page.versions;
+    assert.deepEqual([away, again], ['away', first]);
+    await page.close();
+  });
+
+  it('are not more than there is room for, and end when Landfall does', async () => {
+    const pages = await Promise.all(Array.from({ length: 101 }, () => open(`${url}/all`)));
+    assert.equal((await fetch(`${url}/all`)).status, 503);
+    live.stop();
+    await Promise.all(pages.map(({ ended }) => ended));
+    assert.equal((await fetch(`${url}/all`)).status, 503);
+  });
+});
+
+describe('a read that many ask for', () => {
+  it('is one', async () => {
+    let reads = 0;
+    const gate = new EventEmitter();
+    const read = createSharedRead(async (key) => {
+      reads += 1;
+      await once(gate, 'open');
+      return `${key} ${reads}`;
+    }, 20);
+    const asked = [read('a'), read('a'), read('a')];
+    gate.emit('open');
+    assert.deepEqual(await Promise.all(asked), ['a 1', 'a 1', 'a 1']);
+    assert.equal(await read('a'), 'a 1');
+  });
+
+  it('is asked anew after a failure', async () => {
+    let reads = 0;
+    const read = createSharedRead(async () => {
+      reads += 1;
+      if (reads === 1) throw new Error('away');
+      return reads;
+    }, 1_000);
+    await assert.rejects(read('a'), /away/);
+    assert.equal(await read('a'), 2);
+  });
+});
+
+/** As a browser's EventSource: the versions that came. */
+async function open(address: string) {
+  const stop = new AbortController();
+  const response = await fetch(address, { signal: stop.signal });
+  assert.equal(response.headers.get('content-type'), 'text/event-stream');
+  const versions: string[] = [];
+  const read = async (): Promise<void> => {
+    let text = '';
+    try {
+      for await (const chunk of response.body ?? []) {
+        text += Buffer.from(chunk).toString();
+        versions.splice(
+          0,
+          versions.length,
+          ...[...text.matchAll(/event: version\ndata: (\S+)/g)].map(([, version = '']) => version),
+        );
+      }
+    } catch (error) {
+      if (!stop.signal.aborted) throw error;
+    }
+  };
+  const ended = read();
+  const close = async (): Promise<void> => {
+    stop.abort();
+    await ended;
+  };
+  return { versions, ended, close };
+}

@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { createServer, type Server } from 'node:http';
+import { httpFetch } from '../../src/platform/http/client.ts';
+import { createMetrics } from '../../src/telemetry/metrics.ts';
+import { boundedNames } from '../../src/telemetry/rollout-metrics.ts';
+
+describe('the figures of requests that go out', () => {
+  let server: Server;
+  let host: string;
+  before(async () => {
+    server = createServer((request, response) => {
+      const headers = {
+        '/github': { 'X-RateLimit-Remaining': '4711', 'X-RateLimit-Resource': 'core' },
+        '/hub': { 'RateLimit-Remaining': '98;w=21600' },
+        '/odd': { 'X-RateLimit-Remaining': 'many', 'X-RateLimit-Resource': 'a"b' },
+      }[request.url ?? ''];
+      if (request.url === '/cut') return void request.socket.destroy();
+      response.writeHead(request.url === '/odd' ? 503 : 200, headers).end();
+    });
+    await new Promise<void>((listening) => void server.listen(0, '127.0.0.1', listening));
+    const address = server.address();
+    assert.ok(typeof address === 'object' && address !== null);
+    host = `127.0.0.1:${address.port}`;
+  });
+  after(() => new Promise((closed) => void server.close(closed)));
+
+  it('say who was asked and how that ended, and what is left of rate limits', async () => {
+    const metrics = createMetrics();
+    const stop = metrics.countRequests();
+    for (const path of ['github', 'hub', 'odd']) await (await httpFetch(`http://${host}/${path}`)).body?.cancel();
+    await assert.rejects(httpFetch(`http://${host}/cut`));
+    stop();
+    await (await httpFetch(`http://${host}/github`)).body?.cancel();
+    const figures = await metrics.text();
+    const own = figures.split('\n').filter((line) => line.includes(host));
+    assert.deepEqual(own.sort(), [
+      `landfall_rate_limit_remaining{host="${host}",resource="all"} 98`,
+      `landfall_rate_limit_remaining{host="${host}",resource="core"} 4711`,
+      `landfall_requests_sent_total{host="${host}",status="2xx"} 2`,
+      `landfall_requests_sent_total{host="${host}",status="5xx"} 1`,
+      `landfall_requests_sent_total{host="${host}",status="none"} 1`,
+    ]);
+  });
+
+  it('have as many names as were foreseen, and one for all others', () => {
+    const named = boundedNames(2, '(others)');
+    assert.deepEqual(['a', 'b', 'c', 'a', 'd'].map(named), ['a', 'b', '(others)', 'a', '(others)']);
+  });
+});
