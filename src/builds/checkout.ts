@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BuildSource } from '../domain/build.ts';
@@ -69,14 +69,14 @@ export type Sources = ReturnType<typeof createSources>;
 
 async function fetched(clone: Clone, ref: string, env: FetchedRemote['env']): Promise<string> {
   if (fullCommit.test(ref)) {
-    if (!(await clone.has(ref))) await clone.fetch(ref, env);
+    if (!(await clone.has(ref))) await fetchAndKeep(clone, ref, env);
     return ref;
   }
   if (!/^[\w][\w./+-]*$/.test(ref) || ref.includes('..')) throw noSuchRef(clone, ref);
   const listed = await clone.contact(['ls-remote', clone.url, ref], env);
   if (listed.exitCode !== 0) {
     // What fetches it fails alike, and says why.
-    await clone.fetch('HEAD', env);
+    await fetchAndKeep(clone, 'HEAD', env);
     throw new Error(`git ls-remote of ${clone.url} failed with ${listed.exitCode}; it is tried again`);
   }
   const found = new Map(
@@ -89,8 +89,18 @@ async function fetched(clone: Clone, ref: string, env: FetchedRemote['env']): Pr
   const name = names.find((each) => found.has(each));
   const commit = name && found.get(name);
   if (!commit) throw noSuchRef(clone, ref);
-  if (!(await clone.has(commit))) await clone.fetch(name.replace(/\^\{\}$/, ''), env);
+  if (!(await clone.has(commit))) await fetchAndKeep(clone, name.replace(/\^\{\}$/, ''), env);
+  if (!(await clone.has(commit))) throw new Error(`${ref} of ${clone.url} moved while it was fetched; it is looked at again`);
   return await clone.text(['rev-parse', '--verify', `${commit}^{commit}`]);
+}
+
+/**
+ * By refs of its own git tells a remote what it has, and is sent no more than what is new. Where they are follows from a hash: there are 256 at most,
+ * whatever is built, and branches `a` and `a/b` may follow one another.
+ */
+async function fetchAndKeep(clone: Clone, what: string, env: FetchedRemote['env']): Promise<void> {
+  const slot = createHash('sha256').update(what).digest('hex').slice(0, 2);
+  await clone.fetch(`+${what}:refs/landfall/${slot}`, env);
 }
 
 function noSuchRef({ url }: Clone, ref: string): Refusal {

@@ -120,7 +120,8 @@ function createClone(parent: string, { key, url }: GitRemote, run: RunGit, saysN
       if (error instanceof CloneBroken) return true;
       if (saysNothing.some((kind) => error instanceof kind)) return false;
       // A fetch or push that fails for no known reason: perhaps it stumbled over a commit or tree that is missing here.
-      const check = await run([`--git-dir=${folder}`, 'rev-list', '--objects', '--all', '--quiet']);
+      const options = { timeoutMs: remoteTimeoutMs };
+      const check = await run([`--git-dir=${folder}`, 'rev-list', '--objects', '--all', '--quiet'], options);
       return check.exitCode !== 0;
     },
     /** Renamed first, so that a crash in between leaves no half of it in place. */
