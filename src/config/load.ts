@@ -84,6 +84,7 @@ export function loadConfiguration(
     ...loginComplaints(input.login, {
       isCluster: temporalSettings(input.temporal ?? {}, env, directory).kind === 'cluster',
       github: gitHubSettings(input.forge)?.url,
+      repositories: builds.map(({ source }) => source.repository),
     }),
     ...(deploysOnly ? watchComplaints(input, services, check) : []),
   );

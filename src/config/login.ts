@@ -1,10 +1,11 @@
 import { z } from 'zod';
+import { isGitHubRepository, siteOfGitHub } from '../domain/github-repository.ts';
 import { operatorRoles } from '../domain/person.ts';
 import { isLoopbackHost } from '../domain/plain-http.ts';
 import type { Complaint } from '../settings/problem.ts';
 import { duration, parsed, type SecretCheck, secret, text, url } from '../settings/scalars.ts';
 import { map, optional } from '../settings/wording.ts';
-import { idList, issuerUrl, textList } from '../sources/kit/settings.ts';
+import { githubIssuer, idList, issuerUrl, textList } from '../sources/kit/settings.ts';
 
 /** Who may log in at the operators' listener, and for how long. */
 
@@ -87,17 +88,37 @@ interface LoginContext {
   readonly isCluster: boolean;
   /** The API of a GitHub that is not github.com. */
   readonly github: string | undefined;
+  /** What builds are built from. */
+  readonly repositories: readonly string[];
 }
 
-export function loginComplaints(login: LoginInput, { isCluster, github }: LoginContext): Complaint[] {
-  return [...oidcComplaints(login, isCluster), ...jobsComplaints(login, github)];
+export function loginComplaints(login: LoginInput, context: LoginContext): Complaint[] {
+  return [...oidcComplaints(login, context.isCluster), ...jobsComplaints(login, context)];
 }
 
-/** `team/app` is one repository at github.com, and another one at a GitHub Enterprise: the jobs of the one must not build the other. */
-function jobsComplaints({ jobs }: LoginInput, github: string | undefined): Complaint[] {
-  if (jobs === undefined || jobs.issuer !== undefined || github === undefined || github === 'https://api.github.com') return [];
-  const message = `expected issuer beside forge.github.url (${github}), such as https://HOST/_services/token: repositories are at that GitHub, and the default vouches for jobs of github.com`;
-  return [{ path: ['login', 'jobs'], message }];
+/** `team/app` is one repository at github.com, and another one elsewhere: jobs of the one build nothing of the other. */
+function jobsComplaints({ jobs }: LoginInput, { github, repositories }: LoginContext): Complaint[] {
+  if (jobs === undefined) return [];
+  const [site, jobsAt] = [new URL(siteOfGitHub(github)).hostname, siteOfIssuer(jobs.issuer)];
+  if (site === jobsAt) return [];
+  if (jobs.issuer === undefined) {
+    const message = `expected issuer beside forge.github.url (${github}), such as https://HOST/_services/token: repositories are at that GitHub, and the default vouches for jobs of github.com`;
+    return [{ path: ['login', 'jobs'], message }];
+  }
+  // Where others are named by their URLs, it is those that are meant.
+  if (repositories.length === 0 || !repositories.every(isGitHubRepository)) return [];
+  const message = `expected the issuer of ${site}, where the builds' repositories are (owner/name: forge.github), found that of ${jobsAt}: name them by their URLs if they are there`;
+  return [{ path: ['login', 'jobs', 'issuer'], message }];
+}
+
+/** The host that has the repositories whose jobs an issuer vouches for. */
+export function siteOfIssuer(issuer = githubIssuer): string {
+  return isOfGitHubCom(issuer) ? 'github.com' : new URL(issuer).hostname.replace(/^token\.actions\./, '');
+}
+
+/** An enterprise there may have an issuer of its own, beneath. */
+export function isOfGitHubCom(issuer: string): boolean {
+  return issuer === githubIssuer || issuer.startsWith(`${githubIssuer}/`);
 }
 
 function oidcComplaints({ url, oidc, key }: LoginInput, isCluster: boolean): Complaint[] {

@@ -12,6 +12,11 @@ function placeOf(address: string): string {
   return host ? `${host}/${bare}`.toLowerCase() : (path ?? '');
 }
 
+/** Whether a repository of the configuration is at an address, and not only called alike. @param site where `owner/name` is, as `https://github.com` */
+export function isRepositoryAt(configured: string, address: string, site: string): boolean {
+  return placeOf(isGitHubRepository(configured) ? `${site}/${configured}` : configured) === placeOf(address);
+}
+
 /** Whether a repository of the configuration is the one that a push names, in one of the ways in which it does. */
 export function isSameRepository(configured: string, named: readonly string[]): boolean {
   if (isGitHubRepository(configured)) {

@@ -390,9 +390,9 @@ describe("the operators' API", function () {
       { source: { git: '/srv/test-org/app' }, image: 'registry.example.test/team/local' },
     ];
     const claims = { ...githubJobClaims, aud: audience, repository_id: '77' };
-    const configured = (jobs: object = {}) => {
+    const configured = (jobs: object = {}, github: object = { url: issuer.url }) => {
       const login = { key: 'env:LOGIN_KEY', jobs: { audience, issuer: issuer.url, ...jobs } };
-      const forge = { github: { token: 'env:ANN' } };
+      const forge = { github: { token: 'env:ANN', ...github } };
       return `${operators}forge: ${JSON.stringify(forge)}\nbuilds: ${JSON.stringify(builds)}\nlogin: ${JSON.stringify(login)}\n`;
     };
     const build = async (body: object, token: string, of = api) => await of.ask('/builds', { token, body });
@@ -435,6 +435,22 @@ describe("the operators' API", function () {
       const own = await api.ask('/builds/app:0123456789ab', { token: job });
       assert.deepEqual([own.status, own.body.type], [404, '/api/v1/problems/not-found']);
       assert.equal((await build({ name: 'app' }, 'a.b.c')).status, 401);
+    });
+
+    it('takes a repository for the one of the job only where it is at the same host', async () => {
+      const token = await issuer.sign({ ...claims, ref: 'refs/heads/topic' });
+      const atGitHub = await listen(configured({}, {}));
+      assert.match(
+        String((await build({ name: 'app' }, token, atGitHub)).body.detail),
+        /named app with test-org\/app as its source/,
+      );
+      for (const git of ['https://127.0.0.1:3000/Test-Org/App.git', 'git@127.0.0.1:test-org/app'])
+        assert.match(
+          String(
+            (await build({ name: 'app' }, token, await listen(configured({}, {}).replace('Test-Org/App', git)))).body.detail,
+          ),
+          /may do dry runs alone/,
+        );
     });
 
     it('lets a job do nothing else, and shows it no page', async () => {

@@ -121,6 +121,15 @@ describe('the problems with people', () => {
       /login\.jobs: expected issuer beside forge\.github\.url/,
     ],
     [
+      'jobs of another forge than that of all builds',
+      [
+        'forge: { github: { token: env:SECRET } }',
+        'login: { jobs: { audience: x, issuer: "https://gitea.example/api/actions" } }',
+        'builds: [{ source: { git: team/app }, image: ghcr.io/team/app }]',
+      ].join('\n'),
+      /login\.jobs\.issuer: expected the issuer of github\.com, where the builds' repositories are .* found that of gitea\.example/,
+    ],
+    [
       'an issuer of jobs without TLS',
       'login: { jobs: { audience: x, issuer: "http://ci.example" } }',
       /login\.jobs\.issuer: expected a URL that begins with https/,

@@ -1,5 +1,6 @@
 import type { JWTPayload } from 'jose';
 import type { Configuration } from '../../config/configuration.ts';
+import { isOfGitHubCom, siteOfIssuer } from '../../config/login.ts';
 import type { BuildCause } from '../../contracts/messages.ts';
 import { isGitHubRepository } from '../../domain/github-repository.ts';
 import type { Log } from '../../domain/log.ts';
@@ -15,8 +16,8 @@ export interface Job {
   readonly name: string;
   /** `owner/name` */
   readonly repository: string;
-  /** All by which a build may name that repository as its source. */
-  readonly addresses: readonly string[];
+  /** Where that is: `https://github.com/owner/name` */
+  readonly address: string;
   /** `refs/heads/main` */
   readonly ref: string;
   /** Full. */
@@ -82,20 +83,9 @@ function jobOf(claims: JWTPayload, issuer: string): Job | undefined {
   return {
     name: `job ${repository} (run ${run})`,
     ...{ repository, ref, commit: commit ?? '', run: `${run}-${/^\d{1,6}$/.test(attempt) ? attempt : '1'}` },
-    addresses: [repository, `https://${siteOf(issuer)}/${repository}`],
+    address: `https://${siteOfIssuer(issuer)}/${repository}`,
     actor: actorOf(claims, issuer),
   };
-}
-
-/** Where the repositories are whose jobs an issuer vouches for. */
-function siteOf(issuer: string): string {
-  const { hostname } = new URL(issuer);
-  return isOfGitHubCom(issuer) ? 'github.com' : hostname.replace(/^token\.actions\./, '');
-}
-
-/** An enterprise there may have an issuer of its own, beneath. */
-function isOfGitHubCom(issuer: string): boolean {
-  return issuer === githubIssuer || issuer.startsWith(`${githubIssuer}/`);
 }
 
 /** Approvers are known by their accounts at GitHub, so a user of something else is none of them. */

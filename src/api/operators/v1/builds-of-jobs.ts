@@ -1,16 +1,18 @@
 import { createHash } from 'node:crypto';
 import { buildPlanFor } from '../../../config/build-plans.ts';
 import type { Configuration } from '../../../config/configuration.ts';
-import { isSameRepository } from '../../../config/same-repository.ts';
+import { isRepositoryAt } from '../../../config/same-repository.ts';
 import type { BuildCause } from '../../../contracts/messages.ts';
 import type { BuildPlan } from '../../../domain/build.ts';
+import { siteOfGitHub } from '../../../domain/github-repository.ts';
 import { Problem } from '../../../http/problem.ts';
+import { gitHubSettings } from '../../../settings/github.ts';
 import { matchesWildcard } from '../../../settings/image-pattern.ts';
 import type { Job } from '../jobs.ts';
 
 /** What a job may ask for: builds of its own repository, which others are told nothing of. */
 
-type JobConfiguration = Pick<Configuration, 'builds' | 'login'>;
+type JobConfiguration = Pick<Configuration, 'builds' | 'forge' | 'login'>;
 
 /** What of a request the rules for jobs are about. */
 interface AskedBuild {
@@ -22,7 +24,8 @@ interface AskedBuild {
 /** @throws Problem 403: the same whether there is no such build, or it is of another repository */
 export function requireOwnBuild(configuration: JobConfiguration, name: string, job: Job): BuildPlan {
   const plan = buildPlanFor(configuration, name);
-  if (plan !== undefined && isSameRepository(plan.source.repository, job.addresses)) return plan;
+  const site = siteOfGitHub(gitHubSettings(configuration.forge)?.url);
+  if (plan !== undefined && isRepositoryAt(plan.source.repository, job.address, site)) return plan;
   throw forbidden(
     `A job has to do with builds of its own repository alone. Expected a build named ${name} with ${job.repository} as its source (source.git in builds), found none.`,
   );
