@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { isPlanned } from '../builds/read-target.ts';
 import type { BuildHostActivities, PlatformInput } from '../contracts/activities/builds.ts';
 import type { HostActivities, StageStepInput } from '../contracts/activities/delivery.ts';
 import type { BuildPlan } from '../domain/build.ts';
@@ -36,16 +37,19 @@ export function asOwnFileSays(host: string, activities: HostActivities, ownStage
 /** What this machine's own configuration says of a build now. */
 export type OwnBuild = (name: string) => BuildPlan | undefined;
 
-/** The same of builds: what is run here, with which secrets and builder, and where it is pushed to, is for the file of this machine to say. */
+/**
+ * The same of builds: from which repository, with which secrets and builder, for which platforms, and where it is pushed to, is for the file of this
+ * machine to say. Which commit it is, is for whoever asks.
+ */
 export function asOwnFileBuilds(host: string, activities: BuildHostActivities, ownBuild: OwnBuild): BuildHostActivities {
-  const checked = answering(async ({ subject: { plan } }: PlatformInput) => {
-    const { notify: _told, ...asked } = plan;
-    const { notify: _toldHere, ...own } = ownBuild(plan.name) ?? { notify: undefined };
-    if (sameJson(asked, own)) return undefined;
+  const checked = answering(async (input: PlatformInput) => {
+    const { name } = input.subject.plan;
+    const problem = buildProblemOf(input, host, ownBuild(name));
+    if (problem === undefined) return undefined;
     throw new Refusal(
       'BuildRefused',
-      `host ${host} builds what its own landfall.yaml says, and that has ${Object.keys(own).length === 0 ? 'no build' : 'another build'} named ` +
-        `${plan.name}: bring the file of the host up to date, which is read again by itself, then abort this build and start it again`,
+      `host ${host} builds what its own landfall.yaml says, and that has ${problem} ${name}: bring the file of the host up to date, which is read again ` +
+        'by itself, then abort this build and start it again',
     );
   });
   const onceChecked = onlyAfter(checked);
@@ -77,6 +81,15 @@ function problemOf({ plan, image, stage }: StageStepInput, host: string, own: St
     ...(sameJson(stage.watch?.probes ?? [], own.watch?.probes ?? []) ? [] : ['probes of watch']),
   ];
   return others.length === 0 ? undefined : `that has for ${named} another ${others.join(', another ')}`;
+}
+
+/** The same of a build. */
+function buildProblemOf({ subject, target, part }: PlatformInput, host: string, own: BuildPlan | undefined): string | undefined {
+  if (own === undefined) return 'no build named';
+  const withoutNotices = ({ notify: _told, ...plan }: BuildPlan) => plan;
+  if (!sameJson(withoutNotices(subject.plan), withoutNotices(own))) return 'another build named';
+  if ((part.host ?? 'default') !== host || !own.parts.some((each) => sameJson(each, part))) return 'another host or platform for';
+  return isPlanned(own, target) ? undefined : 'another folder or image for';
 }
 
 function otherSettings({ kind, settings: asked }: DeployPlan, { settings: own }: DeployPlan): string[] {

@@ -6,7 +6,7 @@ import { Refusal } from '../domain/failures.ts';
 import type { FetchedRemote } from '../forges/forge.ts';
 import { type Clone, createGitCache } from '../platform/git/cache.ts';
 import type { RunGit } from '../platform/git/command.ts';
-import { matchesWildcard } from '../settings/image-pattern.ts';
+import { matchesFolder } from '../settings/image-pattern.ts';
 
 export interface SourceDependencies {
   /** For bare clones: a cache that may be thrown away at any time. */
@@ -116,10 +116,7 @@ async function matching(clone: Clone, commit: string, path: string): Promise<str
   );
   const under = fixed.length === 0 ? [] : ['--', `${fixed.join('/')}/`];
   const listed = await clone.text(['ls-tree', '-z', '-r', '-d', '--name-only', '--full-tree', commit, ...under]);
-  return listed.split('\0').filter((folder) => {
-    const found = folder.split('/');
-    return found.length === wanted.length && wanted.every((part, index) => matchesWildcard(part, found[index] ?? ''));
-  });
+  return listed.split('\0').filter((folder) => matchesFolder(path, folder));
 }
 
 /** Undefined where the earlier commit is not known, as after a branch was made or rewritten. */

@@ -45,7 +45,8 @@ const longestKeptMs = 7 * 24 * 60 * 60_000;
 /** What is built of one platform, and where it is until it is pushed. */
 export function createPlatformBuilds(dependencies: PlatformBuildDependencies) {
   const { folder, artifacts, uploads } = dependencies;
-  const folderOf = ({ key, part }: Pick<PlatformWork, 'key' | 'part'>) => join(folder, key, part.platform.replaceAll('/', '-'));
+  const folderOf = ({ key, part }: Pick<PlatformWork, 'key' | 'part'>) =>
+    join(folder, key, `platform-${part.platform.replaceAll('/', '-')}`);
 
   return {
     /** Once it is there, it is what is checked and pushed: it is not built again. */

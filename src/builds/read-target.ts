@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { type BuildPlan, type BuildSubject, type BuildTarget, planTag } from '../domain/build.ts';
 import { Refusal } from '../domain/failures.ts';
 import { InvalidReference, isTag, parseRepository, type Repository } from '../domain/image-reference.ts';
+import { matchesFolder } from '../settings/image-pattern.ts';
 import type { Sources } from './checkout.ts';
 import type { BuildProject, ProjectFolder, ProjectKind } from './project.ts';
 
@@ -54,6 +55,11 @@ export async function readTarget(
   } finally {
     await rm(root, { recursive: true, force: true });
   }
+}
+
+/** Whether a folder is one that a plan builds, and an image what it is pushed to. @throws Refusal `BuildRefused` */
+export function isPlanned(plan: BuildPlan, { folder, image }: Pick<BuildTarget, 'folder' | 'image'>): boolean {
+  return matchesFolder(plan.source.path, folder) && imageOf(plan, folder) === image;
 }
 
 function imageOf({ image }: BuildPlan, folder: string): Repository {

@@ -63,6 +63,13 @@ export function matchesWildcard(wanted: string, found: string): boolean {
   return true;
 }
 
+/** Whether a path with `*` means a folder: of the same depth, and within the root. */
+export function matchesFolder(path: string, folder: string): boolean {
+  const [wanted, found] = [path.split('/'), folder.split('/')];
+  const isWithin = !found.some((part) => part === '.' || part === '..');
+  return isWithin && found.length === wanted.length && wanted.every((part, index) => matchesWildcard(part, found[index] ?? ''));
+}
+
 /** How exactly a pattern speaks of what it matches: the greater one wins. One repository beats every pattern. */
 export function exactness(pattern: ImagePattern): number {
   return pattern.repository !== undefined ? Number.POSITIVE_INFINITY : pattern.text.replaceAll('*', '').length;

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
-import { asOwnFileSays } from '../../src/activities/own-file.ts';
+import { asOwnFileBuilds, asOwnFileSays } from '../../src/activities/own-file.ts';
+import { buildPlanOf } from '../../src/config/build-plans.ts';
 import { plansOfRepository, stageOf } from '../../src/config/plans.ts';
+import type { BuildHostActivities, PlatformInput } from '../../src/contracts/activities/builds.ts';
 import type { HostActivities, StageStepInput } from '../../src/contracts/activities/delivery.ts';
+import type { BuildPlan } from '../../src/domain/build.ts';
 import { parseRepository } from '../../src/domain/image-reference.ts';
 import type { DeployPlan, StagePlan, WatchPlan } from '../../src/domain/plan.ts';
 import { load } from '../config/support.ts';
@@ -113,4 +116,77 @@ describe('a host that only deploys', () => {
     });
     await assert.rejects(runActivity(host.deployStage, { ...turned, turn: 1 }), /the work itself/);
   });
+});
+
+describe('a host that only builds for others', () => {
+  const ofBuilds = load(`
+builds:
+  - name: "*"
+    source: { git: "https://git.example.org/team/app.git", path: services/* }
+    image: ghcr.io/team/*
+    platforms: [linux/amd64, { platform: linux/arm64, on: arm-1 }]
+`);
+  const act = () => Promise.reject(new Error('the work itself'));
+  const worked = { buildPlatform: act, checkBuilt: act, pushPlatform: act, discardBuild: act } as unknown as BuildHostActivities;
+  const host = asOwnFileBuilds('arm-1', worked, (name) => buildPlanOf(ofBuilds, name));
+
+  const inputOf = (change: (plan: BuildPlan) => BuildPlan = (plan) => plan): PlatformInput => {
+    const plan = buildPlanOf(ofBuilds, '*');
+    assert.ok(plan);
+    const commit = 'a'.repeat(40);
+    const target = { name: 'web', folder: 'services/web', commit, image: parseRepository('ghcr.io/team/web'), tag: 'v1' };
+    return JSON.parse(
+      JSON.stringify({
+        subject: { plan: change(plan), name: 'web', folder: 'services/web', commit, branch: 'main', options: {} },
+        target: { ...target, movesLatest: false, facts: {} },
+        part: plan.parts[1],
+      }),
+    );
+  };
+  const withTarget = (target: object): PlatformInput => {
+    const input = inputOf();
+    return { ...input, target: { ...input.target, ...target } };
+  };
+  const evil = parseRepository('ghcr.io/evil/web');
+
+  it('builds and pushes what its file says, whoever is told of it', async () => {
+    for (const type of ['buildPlatform', 'pushPlatform'] as const) {
+      const activity = host[type] as (input: PlatformInput) => Promise<unknown>;
+      await assert.rejects(
+        runActivity(
+          activity,
+          inputOf((plan) => ({ ...plan, notify: [] })),
+        ),
+        /the work itself/,
+      );
+    }
+  });
+
+  for (const [what, input, pattern] of [
+    [
+      'another repository',
+      inputOf((plan) => ({ ...plan, source: { ...plan.source, repository: '/root' } })),
+      /another build named \*/,
+    ],
+    ['a build that it does not know', inputOf((plan) => ({ ...plan, name: 'web' })), /no build named web/],
+    ['another image', withTarget({ image: evil }), /another folder or image for \*/],
+    ['a folder of another image', withTarget({ folder: 'services/db' }), /another folder or image for \*/],
+    ['another folder', withTarget({ folder: 'secret/web' }), /another folder or image for \*/],
+    ['a folder within one', withTarget({ folder: 'services/db/web' }), /another folder or image for \*/],
+    ['a folder that is none', withTarget({ folder: 'services/..' }), /another folder or image for \*/],
+    ["another host's platform", { ...inputOf(), part: { platform: 'linux/amd64' } }, /another host or platform for \*/],
+    ['a platform that is none', { ...inputOf(), part: { platform: '..', host: 'arm-1' } }, /another host or platform for \*/],
+  ] as const)
+    it(`refuses ${what}`, async () => {
+      for (const type of ['buildPlatform', 'checkBuilt', 'pushPlatform'] as const) {
+        const activity = host[type] as (input: PlatformInput) => Promise<unknown>;
+        const failure = await failureOf(runActivity(activity, input));
+        assert.equal(failure.type, 'BuildRefused');
+        assert.match(failure.message, pattern);
+        assert.match(
+          failure.message,
+          /^host arm-1 builds what its own landfall\.yaml says, .* abort this build and start it again$/,
+        );
+      }
+    });
 });
