@@ -147,8 +147,8 @@ export const releaseUpdate = defineUpdate<LaneState, [LaneDecision]>('release');
 export const pinUpdate = defineUpdate<LaneState, [OfStage & OfDigest]>('pin');
 export const quarantineUpdate = defineUpdate<LaneState, [OfDigest]>('quarantine');
 export const unquarantineUpdate = defineUpdate<LaneState, [OfDigest]>('unquarantine');
-/** @returns the id of the workflow that does it, and what it does */
-export const rollbackUpdate = defineUpdate<RollbackAnswer, [OfStage]>('rollback');
+/** `digest`: what the stage is thought to run. @returns the id of the workflow that does it, and what it does */
+export const rollbackUpdate = defineUpdate<RollbackAnswer, [OfStage & Partial<OfDigest>]>('rollback');
 export type RollbackAnswer = { readonly workflow: string } & RollbackTerms;
 export const promoteUpdate = defineUpdate<Pick<RollbackAnswer, 'workflow'>, [OfStage & OfDigest]>('promote');
 

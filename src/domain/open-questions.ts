@@ -18,6 +18,8 @@ export interface OpenQuestion extends Pick<StepState, 'step' | 'stage' | 'reason
   readonly advice: string;
   /** What is to be approved or merged, where people see it. */
   readonly proposal?: string;
+  /** The commit that is to be approved or merged. */
+  readonly head?: string;
 }
 
 /** In the order of the steps. Any rollout that has not ended can be aborted, too. */
@@ -26,7 +28,7 @@ export function openQuestions(rollout: string, state: RunState): OpenQuestion[] 
     const asked = askedBy(rollout, step);
     if (asked === undefined) return [];
     const { stage, reason, failure, details, startedAt } = step;
-    const proposal = stage === undefined ? undefined : state.proposals[stage]?.url;
+    const proposal = stage === undefined ? undefined : state.proposals[stage];
     return [
       {
         ...asked,
@@ -36,7 +38,7 @@ export function openQuestions(rollout: string, state: RunState): OpenQuestion[] 
         ...(reason !== undefined && { reason }),
         ...(failure !== undefined && { failure }),
         ...(details !== undefined && { details }),
-        ...(proposal !== undefined && { proposal }),
+        ...(proposal !== undefined && { proposal: proposal.url, head: proposal.head }),
       },
     ];
   });

@@ -21,7 +21,8 @@ const updates: Readonly<Record<DecisionVerb, { readonly name: string }>> = {
 const decideWithinMs = 15_000;
 
 /**
- * Tells a rollout what was decided. The rollout then goes on by itself: `readRollout` says how.
+ * Tells a rollout what was decided. The rollout then goes on by itself: `readRollout` says how. An approval is for the digest and the head that
+ * it names, as whoever approves has seen them; what it does not name is as it is now.
  * @param rollout the whole id, as `findRollout` gives it for `input.rollout`
  * @returns the digest that an approval is bound to
  * @throws Refused where the decision does not apply, or the rollout has ended; NotFound; Unreachable
@@ -29,10 +30,11 @@ const decideWithinMs = 15_000;
 export async function decide(
   client: Client,
   rollout: string,
-  { verb, step, stage, reason }: Omit<DecisionInput, 'rollout'>,
+  input: Omit<DecisionInput, 'rollout'>,
   { name, tokenHash, login }: Actor,
 ): Promise<Pick<Decision, 'digest'>> {
-  const { runId, ...bound } = await boundTo(client, rollout, verb, stage);
+  const { verb, step, stage, reason } = input;
+  const { runId, ...bound } = await boundTo(client, rollout, input);
   const said = {
     ...(step !== undefined && { step }),
     ...(stage !== undefined && { stage }),
@@ -61,8 +63,7 @@ export async function decide(
 async function boundTo(
   client: Client,
   rollout: string,
-  verb: DecisionVerb,
-  stage: string | undefined,
+  { verb, stage, ...seen }: Omit<DecisionInput, 'rollout'>,
 ): Promise<{ readonly runId: string } & Pick<Decision, 'digest' | 'head'>> {
   if (verb !== 'approve') {
     const { runId } = await answered(client, decideWithinMs, () => client.workflow.getHandle(rollout).describe());
@@ -71,6 +72,6 @@ async function boundTo(
   const { runId, state } = await readRollout(client, rollout);
   const { image, steps, proposals } = state;
   const waiting = stage ?? steps.find(({ step, status }) => step === 'approve' && status === 'waiting')?.stage;
-  const head = waiting === undefined ? undefined : proposals[waiting]?.head;
-  return { runId, ...(image.digest !== undefined && { digest: image.digest }), ...(head !== undefined && { head }) };
+  const { digest = image.digest, head = waiting === undefined ? undefined : proposals[waiting]?.head } = seen;
+  return { runId, ...(digest !== undefined && { digest }), ...(head !== undefined && { head }) };
 }

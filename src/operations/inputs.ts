@@ -1,6 +1,6 @@
 /** What operators can ask for and have done: who asks, and the schema of each input. Nothing here reaches Temporal, so that it loads quickly. */
 import { z } from 'zod';
-import { isTag } from '../domain/image-reference.ts';
+import { type Digest, isDigest, isTag } from '../domain/image-reference.ts';
 import { decisionVerbs, runStatuses } from '../domain/rollout-state.ts';
 import { parseDuration } from '../settings/amounts.ts';
 import { namePattern } from '../settings/name-pattern.ts';
@@ -59,6 +59,10 @@ export const rolloutPrefix = z
   })
   .transform((text) => (/^(?:rollout|rollback|build):/.test(text) ? text : `rollout:${text}`));
 
+const digestInput = z.string().refine((text): text is Digest => isDigest(text), {
+  error: ({ input }) => `expected a digest: sha256: and 64 hex digits, found '${String(input).slice(0, 80)}'`,
+});
+
 /** What somebody decides about a rollout: its step, or its stage, where more than one waits. */
 export const decisionInput = z
   .object({
@@ -67,9 +71,22 @@ export const decisionInput = z
     step: z.string().optional(),
     stage: z.string().optional(),
     reason: reasonInput,
+    digest: digestInput
+      .exactOptional()
+      .describe('Of an approval: the digest that was looked at. Where it is another one, it is refused.'),
+    head: z
+      .string()
+      .max(100)
+      .exactOptional()
+      .describe(
+        "Of an approval: the proposal's head that was looked at, as its question says. Where it has moved on, it is refused.",
+      ),
   })
   .refine(({ verb, reason }) => verb !== 'skip' || reason !== undefined, {
     error: 'a skip is a waiver and needs a reason: landfall skip ROLLOUT STEP --reason TEXT',
+  })
+  .refine(({ verb, digest, head }) => verb === 'approve' || (digest === undefined && head === undefined), {
+    error: 'expected digest and head with approve alone: they say what is approved',
   });
 
 export type DecisionInput = z.output<typeof decisionInput>;
@@ -82,7 +99,13 @@ export const laneCommandInput = z
     z.object({ ...common, verb: z.enum(['hold', 'release']), stage: z.string().optional() }),
     z.object({ ...common, verb: z.enum(['pin', 'promote']), stage: z.string(), digest: z.string() }),
     z.object({ ...common, verb: z.enum(['quarantine', 'unquarantine']), digest: z.string() }),
-    z.object({ ...common, verb: z.literal('rollback'), stage: z.string() }),
+    z.object({
+      ...{ ...common, verb: z.literal('rollback'), stage: z.string() },
+      digest: z
+        .string()
+        .exactOptional()
+        .describe('What the stage ran when it was looked at. Where it runs another one, it is refused.'),
+    }),
   ])
   .superRefine(requireReason);
 export type LaneCommand = z.output<typeof laneCommandInput>;

@@ -128,7 +128,8 @@ export async function commandLane(
   if (lane === undefined && !starts) throw noLane(service);
   if (starts) await requireKnownService(service, configuration);
   if ('stage' in input && input.stage !== undefined) await requireKnownStage(input.stage, service, lane, configuration);
-  const command = 'digest' in input ? { ...input, digest: completeDigest(input.digest, lane) } : input;
+  const command =
+    'digest' in input && input.digest !== undefined ? { ...input, digest: completeDigest(input.digest, lane) } : input;
   return { command, answer: await send(client, command, actor, starts) };
 }
 

@@ -1,9 +1,7 @@
 import type { Client } from '@temporalio/client';
 import { decide } from '../operations/decide.ts';
-import { Refused } from '../operations/errors.ts';
 import { type Actor, decisionInput, globalHoldInput, laneCommandInput, parseInput } from '../operations/inputs.ts';
-import { commandGlobalHold, commandLane, readLane } from '../operations/lane.ts';
-import { readRollout } from '../operations/rollouts.ts';
+import { commandGlobalHold, commandLane } from '../operations/lane.ts';
 import type { FormFields } from './request.ts';
 
 /** What buttons do: the operations of the command, with what the person has seen. */
@@ -26,29 +24,9 @@ export const doneTexts: Readonly<Record<string, string>> = {
 
 /** @returns the verb @throws OperationError */
 export async function decideRollout(client: Client, rollout: string, fields: FormFields, actor: Actor): Promise<string> {
-  const { verb, step, stage, reason } = parseInput(decisionInput, { ...fields, rollout });
-  if (verb === 'approve') await requireSeen(client, rollout, stage, fields);
-  await decide(
-    client,
-    rollout,
-    { verb, reason, ...(step !== undefined && { step }), ...(stage !== undefined && { stage }) },
-    actor,
-  );
-  return verb;
-}
-
-/** Somebody pushed to the branch since the page was read: that is not what was approved. */
-async function requireSeen(
-  client: Client,
-  rollout: string,
-  stage: string | undefined,
-  { digest, head }: FormFields,
-): Promise<void> {
-  const { state } = await readRollout(client, rollout);
-  const now = stage === undefined ? undefined : state.proposals[stage]?.head;
-  if ((head !== undefined && head !== now) || (digest !== undefined && digest !== state.image.digest)) {
-    throw new Refused('What is to be approved has changed since this page was read: look at it again, and then approve it.');
-  }
+  const { rollout: _, ...input } = parseInput(decisionInput, { ...fields, rollout });
+  await decide(client, rollout, input, actor);
+  return input.verb;
 }
 
 export async function decideLane(
@@ -58,18 +36,8 @@ export async function decideLane(
   actor: Actor,
 ): Promise<string> {
   const input = parseInput(laneCommandInput, { ...fields, service });
-  if (input.verb === 'rollback') await requireRunning(context.client, service, input.stage, fields.digest);
   await commandLane(context, input, actor);
   return input.verb;
-}
-
-/** The form said from what to what: that is what is done, or nothing. */
-async function requireRunning(client: Client, service: string, stage: string, digest: string | undefined): Promise<void> {
-  const running = (await readLane(client, service))?.stages[stage]?.running?.digest;
-  if (digest === undefined || digest === running) return;
-  throw new Refused(
-    `${stage} runs something else by now, ${running ?? 'which is not known'}: look again at what it would be rolled back to.`,
-  );
 }
 
 export async function decideAll(client: Client, fields: FormFields, actor: Actor): Promise<string> {

@@ -67,9 +67,7 @@ function hidden({ here }: PageView, fields: HiddenFields): VNode[] {
 
 interface AskedRollout {
   readonly rollout: string;
-  /** What an approval is bound to: what the person sees. */
   readonly digest?: string | undefined;
-  readonly head?: string | undefined;
 }
 
 /** What can be said to one step that waits for a person. */
@@ -97,12 +95,13 @@ export function may({ viewer }: PageView, role: 'approve' | 'operate'): boolean 
 
 function decisionForm(view: PageView, verb: StepDecision, question: OpenQuestion, about: AskedRollout): VNode | undefined {
   if (!may(view, roleFor(verb))) return undefined;
-  const { step, stage, failure } = question;
+  const { step, stage, failure, head } = question;
   const action = paths.decide(about.rollout);
   const fields = { verb, step, stage };
   const where = stage === undefined ? step : `${step} (${stage})`;
   if (verb === 'approve') {
-    const bound = { ...fields, digest: about.digest, head: about.head };
+    // What the person sees is what they approve.
+    const bound = { ...fields, digest: about.digest, head };
     return buttonForm(view, { action, fields: bound, text: 'Approve', kind: 'primary', label: `Approve ${stage ?? step}` });
   }
   if (verb === 'retry') return buttonForm(view, { action, fields, text: 'Retry', kind: 'primary', label: `Retry ${where}` });

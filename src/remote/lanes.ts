@@ -2,7 +2,7 @@ import * as answers from '../api/operators/v1/answers.ts';
 import type { GlobalHoldState, RollbackAnswer } from '../contracts/messages.ts';
 import type { LaneState } from '../domain/lane/state.ts';
 import type { Attribution } from '../domain/person.ts';
-import type { LaneCommand, Operations } from '../operations/index.ts';
+import type { Operations } from '../operations/index.ts';
 import type { AskApi } from './ask.ts';
 
 /** What a service runs, and keeping it so: by the routes of the API that are about services. */
@@ -19,7 +19,7 @@ export function laneOperations(ask: AskApi): Pick<Operations, 'showLane' | 'comm
       const { service, ...body } = input;
       const path = `/services/${encodeURIComponent(service)}/commands`;
       const { lane, digest, overview: _, ...begun } = await ask<LaneCommandAnswer>({ path, body, answer: answers.commanded });
-      const command: LaneCommand = 'digest' in input ? { ...input, digest: digest ?? input.digest } : input;
+      const command = digest !== undefined && 'digest' in input ? { ...input, digest } : input;
       return { command, answer: lane ?? begun };
     },
   };

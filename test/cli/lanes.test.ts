@@ -178,8 +178,11 @@ describe('what operators say to lanes', function () {
     assert.deepEqual([no.exitCode, no.stdout], [1, '']);
     assert.equal(no.stderr, 'doubted: production stays as it is: nothing was rolled back\n');
     assert.match(asked[0] ?? '', /^Roll doubted back in production, from \S+@sha256:b{64} to .+\?$/);
+    const confirmed = () => temporal.client.workflow.getHandle(laneId('doubted')).query(saidQuery);
     assert.match((await rollback(true)).stdout, /^doubted: production is being rolled back/);
+    assert.equal((await confirmed())?.digest, digestOf('b'), 'what was asked about, and nothing else');
     assert.match((await rollback(false, '--yes')).stdout, /^doubted: production is being rolled back/);
+    assert.equal((await confirmed())?.digest, undefined);
     assert.equal(asked.length, 2);
   });
 

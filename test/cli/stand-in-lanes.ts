@@ -22,8 +22,8 @@ import { rollbackTerms } from '../../src/domain/lane/decisions.ts';
 import { emptyLane, type LaneState, type Running, stageOf } from '../../src/domain/lane/state.ts';
 import type { Attribution } from '../../src/domain/person.ts';
 
-/** The last hold as it was said. */
-export const saidQuery = defineQuery<LaneDecision | undefined>('said');
+/** The last hold or rollback as it was said. */
+export const saidQuery = defineQuery<(LaneDecision & { readonly digest?: string }) | undefined>('said');
 
 const at = '2026-01-02T03:04:05.000Z';
 
@@ -39,7 +39,8 @@ export async function lane({ state }: LaneStart): Promise<never> {
     if (decision?.stage === 'sealed') throw ApplicationFailure.nonRetryable('sealed stays as it is');
   };
   const validated = { validator: refuseSealed };
-  let [said, decided]: [LaneDecision | undefined, number] = [undefined, 7];
+  let said: (LaneDecision & { readonly digest?: string }) | undefined;
+  let decided = 7;
   setHandler(laneQuery, () => memory);
   setHandler(saidQuery, () => said);
   setHandler(decidedQuery, () => decided);
@@ -77,7 +78,9 @@ export async function lane({ state }: LaneStart): Promise<never> {
   });
   setHandler(
     rollbackUpdate,
-    ({ stage, by, reason }) => {
+    (decision) => {
+      said = decision;
+      const { stage, by, reason } = decision;
       const workflow = `rollback:${[stage, by, reason].join(':')}:1`;
       const { running } = memory.stages[stage] ?? {};
       return running === undefined ? { workflow, from: '', to: '' } : { workflow, ...rollbackTerms(memory, stage, running) };

@@ -89,8 +89,8 @@ async function runLaneCommand(
   timeoutOf(options);
   return await withOperations(options, context, async (operations) => {
     const by = nameOfPerson(await operations.actor());
-    if (input.verb === 'rollback' && !options.yes) await confirmRollback(input, operations, context);
-    const { command, answer } = await operations.commandLane(input);
+    const seen = input.verb === 'rollback' && !options.yes ? await confirmRollback(input, operations, context) : {};
+    const { command, answer } = await operations.commandLane({ ...input, ...seen });
     const { service } = command;
     if (!json) {
       context.print(`${service}: ${describe(command, answer, context)} by ${by}`);
@@ -103,18 +103,22 @@ async function runLaneCommand(
   });
 }
 
-/** Whoever is asked sees what it comes to. */
+/** Whoever is asked sees what it comes to. @returns what that was about: it is done, or nothing is */
 async function confirmRollback(
   { service, stage }: { readonly service: string; readonly stage: string },
   operations: Operations,
   { confirm }: CliContext,
-): Promise<void> {
-  if (confirm === undefined) return;
+): Promise<{ readonly digest?: string }> {
+  if (confirm === undefined) return {};
   const { foreseeRollback } = await import('../../operations/lane-terms.ts');
-  const { from, to, behind } = foreseeRollback((await operations.showLane(service)).lane, stage);
+  const { lane } = await operations.showLane(service);
+  const { from, to, behind } = foreseeRollback(lane, stage);
   const waits = behind === undefined ? '' : ` It waits for ${shortRollout(behind)}, which is changing the stage.`;
   const target = to === '' ? 'nothing (it was the first)' : plain(to);
-  if (await confirm(`Roll ${service} back in ${stage}, from ${plain(from)} to ${target}?${waits}`)) return;
+  if (await confirm(`Roll ${service} back in ${stage}, from ${plain(from)} to ${target}?${waits}`)) {
+    const digest = lane.stages[stage]?.running?.digest;
+    return digest === undefined ? {} : { digest };
+  }
   throw new CommandFailure(`${service}: ${stage} stays as it is: nothing was rolled back`);
 }
 

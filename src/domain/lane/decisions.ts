@@ -127,8 +127,11 @@ export function membersOf(lane: LaneState, digests: readonly Digest[]): string[]
   );
 }
 
-/** @returns what would be rolled back @throws DecisionRefused if nothing is known that could be */
-export function mayRollBack(lane: LaneState, name: string): Running {
+/**
+ * @param seen the digest that whoever decides has found there
+ * @returns what would be rolled back @throws DecisionRefused if nothing is known that could be, or it is not what was seen
+ */
+export function mayRollBack(lane: LaneState, name: string, seen?: string): Running {
   mayName(lane, name);
   const { running, holder, waiters = [] } = lane.stages[name] ?? {};
   if (running === undefined) {
@@ -139,6 +142,11 @@ export function mayRollBack(lane: LaneState, name: string): Running {
   if (!isSomethingBefore(running)) {
     throw new DecisionRefused(
       `${running.digest} is the first that Landfall brought to ${name}: it knows of nothing before it. Push or promote what should run`,
+    );
+  }
+  if (seen !== undefined && seen !== running.digest) {
+    throw new DecisionRefused(
+      `${name} runs something else by now, ${running.digest}: look again at what it would be rolled back to`,
     );
   }
   const { position: _, ...rest } = running;

@@ -81,7 +81,6 @@ function asking(view: PageView, rollout: string, state: RunState): VNode | false
   if (questions.length === 0 || state.endedAt !== undefined) return false;
   const cards = questions.map((question) => {
     const { asks, reason, stage, step, details, proposal, since: from } = question;
-    const head = stage === undefined ? undefined : state.proposals[stage]?.head;
     const title = {
       decision: `${nameOf(question)} is blocked`,
       approval: `${stage} waits for an approval`,
@@ -95,7 +94,7 @@ function asking(view: PageView, rollout: string, state: RunState): VNode | false
       reason !== undefined && p('', ...prose(reason)),
       proposal !== undefined && p('', outsideLink(proposal, proposal)),
       ...detailNodes(details),
-      questionForms(view, question, { rollout, digest: state.image.digest, head }),
+      questionForms(view, question, { rollout, digest: state.image.digest }),
     );
   });
   return section('asks', 'Needs a person', ...cards);

@@ -128,7 +128,7 @@ const verbs = [
   ),
   verb(
     rollbackUpdate,
-    (lane, typed) => rollbackOf(lane, required(typed, 'stage')),
+    (lane, typed) => rollbackOf(lane, required(typed, 'stage'), typed.digest),
     ({ service, memory, outbox }, { stage }, running, author) => {
       const workflow = rollbackId(service, stage, countRollback(memory, stage));
       outbox.pendingStarts.push({ kind: 'rollback', start: { service, stage, running, ...author, workflow } });
@@ -155,12 +155,12 @@ export function answerOperators(lane: Lane): void {
 }
 
 /** @throws DecisionRefused */
-function rollbackOf({ memory, outbox }: Lane, stage: string): Running {
+function rollbackOf({ memory, outbox }: Lane, stage: string, seen: string | undefined): Running {
   requireRoom(outbox);
   const pending = outbox.pendingStarts.find(({ kind, start }) => kind === 'rollback' && start.stage === stage);
   if (pending?.kind === 'rollback')
     throw new DecisionRefused(`${stage} is being rolled back already, by ${pending.start.workflow}`);
-  return mayRollBack(memory, stage);
+  return mayRollBack(memory, stage, seen);
 }
 
 /** @throws DecisionRefused */

@@ -45,6 +45,7 @@ const question = z.object({
   decisions: z.array(z.enum(['approve', 'retry', 'skip', 'reject'])).readonly(),
   advice: z.string().describe('The commands that answer it.'),
   proposal: z.string().exactOptional(),
+  head: z.string().exactOptional().describe("The proposal's commit, which an approval is for."),
 });
 
 const underWay = rolloutRow.extend({ standing: z.string().exactOptional() });
