@@ -17,21 +17,22 @@ interface ClientRun extends Pick<BuildWork<object>, 'signal'> {
   readonly variables?: Readonly<Record<string, string>>;
 }
 
-/** Runs a client of BuildKit to its end. @throws Error where it cannot be started, or takes too long */
-export async function runClient({ command, env, variables, ...run }: ClientRun) {
+/** Runs a client of BuildKit to its end, or out of time. @throws Error where it cannot be started */
+async function runClient({ command, env, variables, ...run }: ClientRun) {
   const [program = ''] = command;
   const environment = { ...childEnvironment(env, passed), ...variables };
-  const end = await runProgram({ ...run, command, environment, yields: true }).catch((error: unknown) => {
+  return await runProgram({ ...run, command, environment, yields: true }).catch((error: unknown) => {
     if (codeOf(error) !== 'ENOENT') throw error;
     throw new Error(`'${program}' is gone since it was found: install it again`, { cause: error });
   });
-  if (end.endedBy === 'time-out')
-    throw new Refusal(
-      'BuildFailed',
-      `expected the build to end within ${run.timeoutMs / 1000} s: see what hangs, or raise timeout of the build`,
-      [said(end.output)],
-    );
-  return end;
+}
+
+/** Asks a builder something. @throws Error where it does not answer in time */
+export async function askBuilder({ timeoutMs = 60_000, ...run }: Omit<ClientRun, 'timeoutMs'> & { readonly timeoutMs?: number }) {
+  const end = await runClient({ ...run, timeoutMs });
+  if (end.endedBy !== 'time-out') return end;
+  const last = end.output.trim().slice(-300);
+  throw new Error(`the builder did not answer ${run.command[0]} within ${timeoutMs / 1000} s; it is tried again: ${last}`);
 }
 
 /** A program of the Dockerfile said no, whatever its words are: BuildKit tells them here. */
@@ -39,7 +40,9 @@ const programFailed = /did not complete successfully: exit code: \d+/;
 
 /** What says that nothing is wrong with what is built. */
 const broken = [
-  /error reading from server|failed to dial|error while dialing|connection refused|no such host|i\/o timeout|TLS handshake timeout/i,
+  /error reading from server|failed to dial|error while dialing|connection (?:refused|reset by peer|timed out)|broken pipe/i,
+  /no such host|server misbehaving|name resolution|(?:network|host) is unreachable|no route to host|i\/o timeout/i,
+  /TLS handshake timeout|client connection lost|closed network connection|(?:Get|Head|Post|Put|Patch) "[^"]*": EOF/i,
   /Cannot connect to the Docker daemon|context deadline exceeded|closing transport|unexpected EOF/i,
   /no space left on device|429 Too Many Requests|toomanyrequests|50[0234] (?:Internal|Bad|Service|Gateway)/i,
 ];
@@ -49,7 +52,13 @@ const broken = [
  * @throws Refusal `BuildFailed`
  */
 export async function runBuild(run: ClientRun): Promise<void> {
-  const { code, killedBy, output } = await runClient(run);
+  const { code, killedBy, endedBy, output } = await runClient(run);
+  if (endedBy === 'time-out')
+    throw new Refusal(
+      'BuildFailed',
+      `expected the build to end within ${run.timeoutMs / 1000} s: see what hangs, or raise timeout of the build`,
+      [said(output)],
+    );
   if (code === 0) return;
   if (killedBy !== undefined) throw new Error(`the build broke off: ${run.command[0]} was ended by ${killedBy}`);
   const last = lastErrorOf(output);

@@ -3,7 +3,7 @@ import { jsonIn, memberOf } from '../../../domain/json.ts';
 import { findTool } from '../../../platform/tools.mjs';
 import type { Builder, BuilderContext, BuildWork } from '../../builder.ts';
 import { nativeOf } from '../platforms.ts';
-import { runBuild, runClient } from '../run.ts';
+import { askBuilder, runBuild } from '../run.ts';
 
 interface BuildkitSettings {
   readonly address: string;
@@ -11,8 +11,6 @@ interface BuildkitSettings {
   readonly cert?: string;
   readonly key?: string;
 }
-
-const answerMs = 60_000;
 
 export function createBuildKit({ env, baseDir }: BuilderContext): Builder<BuildkitSettings> {
   const client = ({ address, ca, cert, key }: BuildkitSettings): string[] => {
@@ -29,7 +27,7 @@ export function createBuildKit({ env, baseDir }: BuilderContext): Builder<Buildk
   return {
     async native(settings, signal) {
       const command = [...client(settings), 'debug', 'workers', '--format', '{{json .}}'];
-      const { code, stdout, output } = await runClient({ command, env, signal, timeoutMs: answerMs });
+      const { code, stdout, output } = await askBuilder({ command, env, signal });
       if (code !== 0) throw new Error(`BuildKit at ${settings.address} does not answer: ${output.trim().slice(-300)}`);
       const platforms = platformsIn(jsonIn(stdout));
       if (platforms.length > 0) return nativeOf(platforms);

@@ -3,13 +3,11 @@ import { Refusal } from '../../../domain/failures.ts';
 import { findTool } from '../../../platform/tools.mjs';
 import type { Builder, BuilderContext, BuildWork } from '../../builder.ts';
 import { nativeOf } from '../platforms.ts';
-import { runBuild, runClient } from '../run.ts';
+import { askBuilder, runBuild } from '../run.ts';
 
 interface BuildxSettings {
   readonly name?: string;
 }
-
-const answerMs = 60_000;
 
 /** What `buildx inspect` prints, a line each: `Driver: docker`. A builder of several nodes has most of them once for each. */
 function valuesIn(text: string, key: string): string[] {
@@ -29,7 +27,7 @@ export function createBuildx({ env }: BuilderContext): Builder<BuildxSettings> {
   return {
     async native(settings, signal) {
       const command = [program(), 'inspect', '--bootstrap', ...builderOf(settings)];
-      const { code, stdout, output } = await runClient({ command, env, signal, timeoutMs: answerMs });
+      const { code, stdout, output } = await askBuilder({ command, env, signal });
       const said = output.trim().slice(-300);
       if (code !== 0 && /no builder .* found/.test(output))
         throw new Refusal('BuildRefused', `expected the builder ${settings.name} on this host (docker buildx ls): ${said}`);
