@@ -1,7 +1,8 @@
 import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
 import { searchAttributes } from '../contracts/start-options.ts';
+import { quoted } from '../contracts/visibility.ts';
 import type { FiguresInput } from './inputs.ts';
-import { quoted, rowOf } from './rollouts.ts';
+import { rowOf } from './rollouts.ts';
 import { answeredEach, answerWithinMs } from './temporal-calls.ts';
 
 /** How well it went, of the rollouts that ended within the time. */

@@ -1,9 +1,10 @@
 import type { Client } from '@temporalio/client';
 import { searchAttributes } from '../contracts/start-options.ts';
+import { quoted } from '../contracts/visibility.ts';
 import { type DecisionVerb, decisionsFor, isBuild, shortRollout } from '../domain/rollout-state.ts';
 import { Ambiguous, NotFound, OperationError, Refused } from './errors.ts';
 import type { WantedRollout } from './operations.ts';
-import { isOpen, ofRollouts, quoted, type RolloutRow, readRollout, rowOf } from './rollouts.ts';
+import { isOpen, ofRollouts, type RolloutRow, readRollout, rowOf } from './rollouts.ts';
 import { answeredEach, answerWithinMs } from './temporal-calls.ts';
 
 const wholeId = /^(?:rollout:[^:]+:[^:]+:[0-9a-f]{12}|rollback:[^:]+:[^:]+:\d+|build:[^:]+:[0-9a-f]{12}(?:-dry)?)$/;

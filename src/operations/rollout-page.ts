@@ -3,11 +3,12 @@ import type { Client } from '@temporalio/client';
 import { executionInfoFromRaw } from '@temporalio/client/lib/helpers.js';
 import { z } from 'zod';
 import { searchAttributes } from '../contracts/start-options.ts';
+import { quoted } from '../contracts/visibility.ts';
 import { InvalidReference, isDigest, parseReference } from '../domain/image-reference.ts';
 import { isEnd, type RunStatus, runStatuses } from '../domain/rollout-state.ts';
 import { InvalidInput } from './errors.ts';
 import { serviceInput } from './inputs.ts';
-import { ofRollouts, quoted, type RolloutRow, rowOf } from './rollouts.ts';
+import { ofRollouts, type RolloutRow, rowOf } from './rollouts.ts';
 import { answered, answerWithinMs } from './temporal-calls.ts';
 
 /** Rollouts in pages, by what Temporal's columns say: no worker is asked, and no page costs more than a few calls. */
@@ -44,7 +45,14 @@ export const rolloutPageFilter = z.object({
   image: image.optional(),
   /** Or its first 7 or more hex digits. */
   digest: digest.optional(),
-  stage: z.string().min(1).max(100).optional(),
+  /** Or a platform, which the steps of a build are of. */
+  stage: z
+    .string()
+    .regex(/^[A-Za-z0-9][\w./-]{0,98}$/, {
+      error: ({ input }) =>
+        `stage: expected the name of a stage, or the platform of a build such as linux/amd64, found '${String(input).slice(0, 80)}'`,
+    })
+    .optional(),
   status: z.array(z.enum(runStatuses)).min(1).optional(),
   /** Those that were under way at some time between the two. */
   from: time('from').optional(),

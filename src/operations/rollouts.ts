@@ -6,6 +6,7 @@ import {
 } from '@temporalio/client';
 import { runStateQuery } from '../contracts/messages.ts';
 import { searchAttributes } from '../contracts/start-options.ts';
+import { quoted } from '../contracts/visibility.ts';
 import { isEnd, type RunState } from '../domain/rollout-state.ts';
 import { Unreachable } from './errors.ts';
 import type { RolloutFilter } from './inputs.ts';
@@ -79,10 +80,6 @@ export function isOpen({ status }: Pick<RolloutRow, 'status'>): boolean {
 function statusOf(execution: string, own: string | undefined): string {
   const isOwn = execution === 'RUNNING' || execution === 'COMPLETED' || execution === 'CONTINUED_AS_NEW';
   return isOwn ? (own ?? 'running') : execution.toLowerCase().replaceAll('_', ' ');
-}
-
-export function quoted(value: string): string {
-  return `'${value.replaceAll("'", "''")}'`;
 }
 
 /** What is known of a rollout at this moment: what it says itself, and what only Temporal knows. */

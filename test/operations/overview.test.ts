@@ -12,6 +12,7 @@ import {
   rolloutStartOptions,
   taskQueues,
 } from '../../src/contracts/start-options.ts';
+import { quoted } from '../../src/contracts/visibility.ts';
 import type { Digest, Repository, Tag } from '../../src/domain/image-reference.ts';
 import { emptyLane, type LaneState, type StageLane } from '../../src/domain/lane/state.ts';
 import type { Plan } from '../../src/domain/plan.ts';
@@ -188,6 +189,24 @@ describe('what is going on, for whoever is on call', function () {
       );
     });
   }
+
+  /** The second ends a literal where only quotes are doubled. */
+  const hostile = ['\\', "\\' OR WorkflowType = 'lane' -- ", "'", "a' OR 'b' = 'b", "\\\\'"];
+
+  it('takes a text for a text, whatever is in it', async () => {
+    for (const text of hostile) {
+      for (const condition of [`LandfallStage = ${quoted(text)}`, `WorkflowId STARTS_WITH ${quoted(`x${text}`)}`]) {
+        assert.equal((await client.workflow.count(condition)).count, 0, condition);
+      }
+    }
+  });
+
+  it('takes as a stage what can be the name of one, or the platform of a build', async () => {
+    for (const stage of [...hostile, '', 'a b', 'a'.repeat(100)]) {
+      assert.throws(() => parseInput(rolloutPageFilter, { stage }), InvalidInput, stage);
+    }
+    for (const stage of ['eu-west_1', 'linux/arm64/v8']) assert.deepEqual((await page({ stage })).rows, []);
+  });
 
   it('counts what a filter finds', async () => {
     assert.equal(await countRollouts(client, parseInput(rolloutPageFilter, { service: 'listed' })), 5);

@@ -1,6 +1,7 @@
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import { progressSignal } from '../../contracts/messages.ts';
 import { searchAttributes } from '../../contracts/start-options.ts';
+import { quoted } from '../../contracts/visibility.ts';
 import { concurrently } from '../../domain/concurrently.ts';
 import { branchOf, rollbackBranchOf } from '../../domain/proposal.ts';
 import { namePattern } from '../../settings/name-pattern.ts';
@@ -81,10 +82,6 @@ function servicesOf(branch: string): string[] {
     const rest = words.slice(index + 1).join('-');
     return namePattern.test(service) && rest.length <= longestRest ? [service] : [];
   });
-}
-
-function quoted(value: string): string {
-  return `'${value.replaceAll("'", "''")}'`;
 }
 
 /** Lists lag behind a little: a rollout that has ended meanwhile waits for nothing. */
