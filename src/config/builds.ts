@@ -65,8 +65,11 @@ export function buildSchema(check: SecretCheck, kinds: Kinds) {
       platforms: optional(z.array(part).min(1), 'Default: what the project says, or linux/amd64.'),
       emulate: z.boolean().describe('Programs of another platform may be run by emulation while it is built.').default(false),
       tag: optional(
-        text('a tag, perhaps with {version}, {commit} or {branch}', /^(?:[\w.-]|\{(?:version|commit|branch)\})+$/),
-        'The tag. Default: {commit}, its first 12 digits; of a project with a version {version}.',
+        text(
+          'a tag with {version} or {commit}, such as {branch}-{commit}: any other is built once and never again (for one that moves there is latest: always)',
+          /^(?=.*\{(?:version|commit)\})(?:[\w.-]|\{(?:version|commit|branch)\})+$/,
+        ),
+        'The tag: text with {version} or {commit}, and perhaps {branch}. Default: {commit}, its first 12 digits; of a project with a version {version}.',
       ),
       latest: z
         .enum(['never', 'always', 'release'])

@@ -83,7 +83,12 @@ describe('the problems of a build', () => {
       [local, image, 'platforms: [amd64]'],
       /^platforms\[0\]: expected a platform such as linux\/amd64/,
     ],
-    ['a tag of an unknown fact', [local, image, 'tag: "{day}"'], /^tag: expected a tag, perhaps with \{version\}/],
+    ['a tag of an unknown fact', [local, image, 'tag: "{day}-{commit}"'], /^tag: expected a tag with \{version\} or \{commit\}/],
+    [
+      'a tag that is the same for every commit',
+      [local, image, 'tag: "{branch}"'],
+      /^tag: .* such as \{branch\}-\{commit\}: .*built once and never again .*latest: always\), found '\{branch\}'/,
+    ],
     ['a misspelt key', [local, image, 'platform: linux/amd64'], /platform.*platforms/],
   ] as const) {
     it(`${claim}`, () => {
