@@ -1,9 +1,9 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BuildSubject, BuildTarget } from '../domain/build.ts';
 import type { Environment } from '../domain/environment.ts';
 import type { FetchedRemote } from '../forges/forge.ts';
 import type { Artifacts } from '../platform/artifacts.ts';
+import { removeOlder } from '../platform/files/leftovers.ts';
 import { createGitRunner } from '../platform/git/command.ts';
 import type { Registry } from '../platform/registry/registry.ts';
 import type { Uploads } from '../platform/registry/uploads.ts';
@@ -36,15 +36,17 @@ export interface Builds {
   publish(publication: Publication): ReturnType<typeof publish>;
 }
 
+const dayMs = 24 * 60 * 60_000;
+
 export function createBuilds({ data, env, remoteOf, ...context }: BuildsContext): Builds {
-  const folder = join(data, 'builds');
+  const [folder, targets] = [join(data, 'builds'), join(data, 'targets')];
   const sources = createSources({ folder: join(data, 'sources'), git: createGitRunner('git', env), remoteOf });
   return {
     sources,
     platforms: createPlatformBuilds({ ...context, folder, sources }),
     async readTarget(asked) {
-      await mkdir(folder, { recursive: true });
-      return await readTarget(asked, { ...context, sources, folder });
+      await removeOlder(targets, dayMs);
+      return await readTarget(asked, { ...context, sources, folder: targets });
     },
     publish: (publication) => publish(publication, context),
   };

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BuildPart, BuildPlan, BuildTarget, BuiltImage } from '../domain/build.ts';
 import { Refusal } from '../domain/failures.ts';
@@ -12,6 +12,7 @@ import type { Uploads } from '../platform/registry/uploads.ts';
 import type { Builder } from './builder.ts';
 import { isNative } from './builders/platforms.ts';
 import type { Sources } from './checkout.ts';
+import { keepBuild, removeAttempts, removeOldBuilds } from './kept.ts';
 import { attest, blobOf, checkBlob, imageAlone, imageIn, type PlatformManifests, partsOf, statementsOf } from './layout.ts';
 import type { ProjectKind } from './project.ts';
 import { emulatedIn } from './provenance.ts';
@@ -39,9 +40,6 @@ export interface PlatformWork {
   readonly signal: AbortSignal;
 }
 
-/** What is older was left by a run that nobody came back to. */
-const longestKeptMs = 7 * 24 * 60 * 60_000;
-
 /** What is built of one platform, and where it is until it is pushed. */
 export function createPlatformBuilds(dependencies: PlatformBuildDependencies) {
   const { folder, artifacts, uploads } = dependencies;
@@ -51,8 +49,11 @@ export function createPlatformBuilds(dependencies: PlatformBuildDependencies) {
   return {
     /** Once it is there, it is what is checked and pushed: it is not built again. */
     async build(work: PlatformWork): Promise<BuiltImage> {
-      await removeOld(folder);
+      await removeOldBuilds(folder);
+      await mkdir(join(folder, work.key), { recursive: true });
+      await keepBuild(join(folder, work.key), work.plan);
       const home = folderOf(work);
+      await removeAttempts(home);
       const known = await knownImage(home);
       if (known !== undefined) return known;
       await rm(home, { recursive: true, force: true });
@@ -68,6 +69,7 @@ export function createPlatformBuilds(dependencies: PlatformBuildDependencies) {
 
     /** For checks: a layout of the image alone, and its files. */
     async files(work: Omit<PlatformWork, 'signal'>) {
+      await keepBuild(join(folder, work.key), work.plan);
       const layout = join(await builtFolder(folderOf(work), work), 'layout');
       const found = await imageIn(layout);
       const [manifest, config, ...layers] = (await partsOf(layout, found.image)).toReversed();
@@ -82,6 +84,7 @@ export function createPlatformBuilds(dependencies: PlatformBuildDependencies) {
 
     /** Everything that the image is made of, by digests alone: whoever pulls a tag sees nothing of it. */
     async push(work: Omit<PlatformWork, 'signal'>): Promise<{ readonly entry: PlatformManifests; readonly sentBytes: number }> {
+      await keepBuild(join(folder, work.key), work.plan);
       const layout = join(await builtFolder(folderOf(work), work), 'layout');
       const entry = await withSbom(layout, await imageIn(layout), artifacts);
       let sentBytes = 0;
@@ -198,13 +201,4 @@ async function upload(
     if (await uploads.blob(image, { digest, size, file: blobOf(layout, digest) })) sent += size;
   await uploads.manifest(image, manifest.digest, await readFile(blobOf(layout, manifest.digest)), manifest.mediaType);
   return sent;
-}
-
-async function removeOld(folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true });
-  for (const name of await readdir(folder)) {
-    const path = join(folder, name);
-    const { mtimeMs } = await stat(path);
-    if (Date.now() - mtimeMs > longestKeptMs) await rm(path, { recursive: true, force: true });
-  }
 }

@@ -35,7 +35,7 @@ export async function readTarget(
     throw new Refusal('BuildRefused', 'expected either a dry run or force: with both nobody can tell whether to push');
   if (options.tag !== undefined && options.release !== undefined)
     throw new Refusal('BuildRefused', 'expected either a tag or a release type: each of them says what the tag is');
-  const root = await mkdtemp(join(work, 'look-'));
+  const root = await mkdtemp(join(work, 'commit-'));
   try {
     await sources.checkOut(plan.source, commit, root);
     const { version, facts } = await readProject(projects, plan, { root, path: folder });

@@ -3,6 +3,7 @@ import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Digest } from '../domain/image-reference.ts';
 import { readTextIfThere, unlessAbsent } from './files/durable-file.ts';
+import { removeOlder } from './files/leftovers.ts';
 
 /** The SBOM of an image of one platform, in CycloneDX's JSON. */
 export const sbomFile = 'sbom.cdx.json';
@@ -31,7 +32,7 @@ export class Artifacts {
 
   /** A new folder on the same disk, for files in the making. It is removed afterwards. */
   async withWorkFolder<Result>(use: (folder: string) => Promise<Result>): Promise<Result> {
-    await removeLeftovers(join(this.folder, workFolders));
+    await removeOlder(join(this.folder, workFolders), longestWorkMs);
     const work = join(this.folder, workFolders, randomUUID());
     await mkdir(work, { recursive: true });
     try {
@@ -108,14 +109,4 @@ async function measured(path: string) {
     size: known.reduce((sum, file) => sum + file.size, 0),
     newestMs: Math.max(0, ...known.map((file) => file.mtimeMs)),
   };
-}
-
-async function removeLeftovers(folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true });
-  for (const name of await readdir(folder)) {
-    const left = join(folder, name);
-    // Another worker may be done with it in between.
-    const found = await stat(left).catch(unlessAbsent);
-    if (found && Date.now() - found.mtimeMs > longestWorkMs) await rm(left, { recursive: true, force: true });
-  }
 }

@@ -72,7 +72,7 @@ export function required<Answer extends { readonly kind: string }>(
   return answer as Exclude<Answer, { kind: 'skipped' }>;
 }
 
-/** What stays on a host that does not answer is removed there by the next build. */
+/** What stays on a host that does not answer is removed by builds there, once nobody could come back to it. */
 export async function discard({ start }: BuildRun): Promise<void> {
   const hosts = new Set(start.subject.plan.parts.map(({ host }) => host));
   for (const host of hosts) {
