@@ -43,10 +43,10 @@ export function createBuildActivities({ builds, client, registry, plansFor, buil
       return { kind: 'asked' as const, ...(digest !== undefined && { digest }) };
     }),
 
-    publishBuild: answering(async ({ subject, target, entries, before }) => {
+    publishBuild: answering(async ({ subject: { plan, options }, target, entries }) => {
       // What an index says of an image went through Temporal as plain JSON.
-      const published = { target, force: subject.options.force ?? false, entries: entries as readonly { image: Descriptor }[] };
-      return { kind: 'pushed' as const, ...(await builds.publish({ ...published, ...(before !== undefined && { before }) })) };
+      const uploaded = entries as readonly { readonly image: Descriptor }[];
+      return { kind: 'pushed' as const, ...(await builds.publish({ source: plan.source, target, options, entries: uploaded })) };
     }),
 
     handOver: answering(async ({ subject, target, digest, tags, cause }) => {

@@ -26,9 +26,13 @@ export function createSources({ folder, git, remoteOf }: SourceDependencies) {
   const use = createGitCache(folder, git);
 
   /** @param ref a full commit, a branch or a tag; `refs/…` names one of them beyond doubt */
-  async function withCommit<Result>(repository: string, ref: string, act: (clone: Clone, commit: string) => Promise<Result>) {
+  async function withCommit<Result>(
+    repository: string,
+    ref: string,
+    act: (clone: Clone, commit: string, env: FetchedRemote['env']) => Promise<Result>,
+  ) {
     const { url, env } = await remoteOf(repository);
-    return await use(url, async (clone) => act(clone, await fetched(clone, ref, env)));
+    return await use(url, async (clone) => act(clone, await fetched(clone, ref, env), env));
   }
 
   return {
@@ -45,6 +49,18 @@ export function createSources({ folder, git, remoteOf }: SourceDependencies) {
         const changed = before === undefined ? undefined : await changedSince(clone, before, commit);
         if (changed === undefined) return all;
         return all.filter((each) => changed.some((file) => each === '' || file === each || file.startsWith(`${each}/`)));
+      });
+    },
+
+    /**
+     * Whether a commit came before another one, and is not the same. False also where nobody can tell, as the other one is not (or no more) in the
+     * history of the branch.
+     */
+    async isBefore({ repository, branch }: BuildSource, commit: string, other: string): Promise<boolean> {
+      if (!fullCommit.test(other) || other === commit) return false;
+      return await withCommit(repository, commit, async (clone, _commit, env) => {
+        if (!(await clone.has(other))) await fetchBranch(clone, branch, env);
+        return (await clone.has(other)) && (await clone.ask('merge-base', '--is-ancestor', commit, other)) !== undefined;
       });
     },
 
@@ -92,6 +108,15 @@ async function fetched(clone: Clone, ref: string, env: FetchedRemote['env']): Pr
   if (!(await clone.has(commit))) await fetchAndKeep(clone, name.replace(/\^\{\}$/, ''), env);
   if (!(await clone.has(commit))) throw new Error(`${ref} of ${clone.url} moved while it was fetched; it is looked at again`);
   return await clone.text(['rev-parse', '--verify', `${commit}^{commit}`]);
+}
+
+/** What is on a branch now, if there is one. */
+async function fetchBranch(clone: Clone, branch: string, env: FetchedRemote['env']): Promise<void> {
+  try {
+    await fetched(clone, `refs/heads/${branch}`, env);
+  } catch (error) {
+    if (!(error instanceof Refusal && error.type === 'BuildRefused')) throw error;
+  }
 }
 
 /**

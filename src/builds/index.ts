@@ -48,6 +48,6 @@ export function createBuilds({ data, env, remoteOf, ...context }: BuildsContext)
       await removeOlder(targets, dayMs);
       return await readTarget(asked, { ...context, sources, folder: targets });
     },
-    publish: (publication) => publish(publication, context),
+    publish: (publication) => publish(publication, { ...context, sources }),
   };
 }

@@ -4,6 +4,7 @@ import { mkdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promi
 import { join } from 'node:path';
 import type { Digest } from '../domain/image-reference.ts';
 import { jsonIn, memberOf } from '../domain/json.ts';
+import { revisionKey } from '../platform/registry/image-description.ts';
 import { type Descriptor, digestOf, type Manifest, manifestTypes, parseManifest } from '../platform/registry/manifest.ts';
 
 /** Image layouts on disk, as the OCI image specification has them: `index.json`, and blobs by their digests. */
@@ -122,10 +123,15 @@ async function writeBlob(layout: string, content: unknown, mediaType: string) {
   return { mediaType, digest, size: bytes.length };
 }
 
-/** The index of an image: first what runs, then what is attested of it. */
-export function indexOf(platforms: readonly PlatformManifests[]): { readonly bytes: Buffer; readonly digest: Digest } {
+/** The index of an image of a commit: first what runs, then what is attested of it. */
+export function indexOf(
+  platforms: readonly PlatformManifests[],
+  commit: string,
+): { readonly bytes: Buffer; readonly digest: Digest } {
   const manifests = [...platforms.map(({ image }) => image), ...platforms.flatMap(({ attestation }) => attestation ?? [])];
-  const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: manifestTypes.ociIndex, manifests }, null, 2));
+  const annotations = { [revisionKey]: commit };
+  const index = { schemaVersion: 2, mediaType: manifestTypes.ociIndex, manifests, annotations };
+  const bytes = Buffer.from(JSON.stringify(index, null, 2));
   return { bytes, digest: digestOf(bytes) };
 }
 

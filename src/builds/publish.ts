@@ -1,35 +1,60 @@
-import type { BuildTarget } from '../domain/build.ts';
-import type { Digest, Tag } from '../domain/image-reference.ts';
-import { type Descriptor, manifestTypes } from '../platform/registry/manifest.ts';
+import type { BuildOptions, BuildSource, BuildTarget, PushedBuild } from '../domain/build.ts';
+import { Refusal } from '../domain/failures.ts';
+import type { Repository, Tag } from '../domain/image-reference.ts';
+import { MissingPart, revisionOf } from '../platform/registry/image-description.ts';
+import { manifestTypes } from '../platform/registry/manifest.ts';
 import type { Registry } from '../platform/registry/registry.ts';
 import type { Uploads } from '../platform/registry/uploads.ts';
-import { indexOf } from './layout.ts';
+import type { Sources } from './checkout.ts';
+import { indexOf, type PlatformManifests } from './layout.ts';
 
 export interface Publication {
+  readonly source: BuildSource;
   readonly target: BuildTarget;
-  /** The tag is moved whatever it points to. */
-  readonly force: boolean;
+  /** `force`: the tag is moved whatever it points to. With it, and where `latest` was asked for, no question is asked about `latest` either. */
+  readonly options: Pick<BuildOptions, 'force' | 'movesLatest'>;
   /** All of them are in the registry by their digests. */
-  readonly entries: readonly { readonly image: Descriptor; readonly attestation?: Descriptor }[];
-  /** What the tag pointed to when the build began. */
-  readonly before?: Digest;
+  readonly entries: readonly PlatformManifests[];
 }
+
+interface PublishDependencies {
+  readonly sources: Sources;
+  readonly registry: Registry;
+  readonly uploads: Uploads;
+}
+
+const latest = 'latest' as Tag;
 
 /**
  * Gives an image its tags, as the last thing that is done: first the index by its digest, then the tag, then `latest`. Done again it finds its own work.
  * @returns what the tag points to, and what was moved to it; nothing was, where the tag came from somebody else meanwhile
  */
 export async function publish(
-  { target, force, entries, before }: Publication,
-  { registry, uploads }: { readonly registry: Registry; readonly uploads: Uploads },
-): Promise<{ digest: Digest; tags: Tag[] }> {
-  const { image, tag, movesLatest } = target;
-  const { bytes, digest } = indexOf(entries);
+  { source, target, options: { force = false, movesLatest: wantsLatest = false }, entries }: Publication,
+  { sources, registry, uploads }: PublishDependencies,
+): Promise<Omit<PushedBuild, 'kind'>> {
+  const { image, tag, commit, movesLatest } = target;
+  const { bytes, digest } = indexOf(entries, commit);
   const now = await registry.resolve(image, tag);
-  // One that was there before is only replaced by force, which was asked for then.
-  if (now !== undefined && now !== digest && !force && now !== before) return { digest: now, tags: [] };
+  // One that is there is only replaced by force.
+  if (now !== undefined && now !== digest && !force) return { digest: now, tags: [] };
   await uploads.manifest(image, digest, bytes, manifestTypes.ociIndex);
-  const tags = [tag, ...(movesLatest ? ['latest' as Tag] : [])];
-  for (const each of tags) await uploads.manifest(image, each, bytes, manifestTypes.ociIndex);
-  return { digest, tags };
+  await uploads.manifest(image, tag, bytes, manifestTypes.ociIndex);
+  if (!movesLatest) return { digest, tags: [tag] };
+  const standing = force || wantsLatest ? undefined : await revisionOfLatest(registry, image);
+  if (standing !== undefined && (await sources.isBefore(source, commit, standing)))
+    return { digest, tags: [tag], newerLatest: standing };
+  await uploads.manifest(image, latest, bytes, manifestTypes.ociIndex);
+  return { digest, tags: [tag, latest] };
+}
+
+/** The commit that `latest` was built from; undefined where it does not say, or is nothing that can be read: that keeps nobody from moving it. */
+async function revisionOfLatest(registry: Registry, image: Repository): Promise<string | undefined> {
+  try {
+    const found = await registry.manifest(image, latest);
+    return found && (await revisionOf(registry, image, found));
+  } catch (error) {
+    if (error instanceof MissingPart || (error instanceof Refusal && error.type === 'NotAnImage')) return undefined;
+    throw error;
+  }
 }

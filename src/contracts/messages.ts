@@ -1,7 +1,7 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { BuildOptions, BuildPlan, BuildSubject, BuildTarget } from '../domain/build.ts';
 import type { ImagePush } from '../domain/image-push.ts';
-import type { Digest } from '../domain/image-reference.ts';
+import type { Digest, Tag } from '../domain/image-reference.ts';
 import type { RollbackTerms } from '../domain/lane/decisions.ts';
 import type { EntryAnswer, LaneEntry, LaneExit, VerifiedReport } from '../domain/lane/members.ts';
 import type { MergeTurns } from '../domain/lane/merge-turns.ts';
@@ -247,6 +247,8 @@ export interface BuildOutputs {
   /** It happened, and was not just meant to. */
   readonly pushed: boolean;
   readonly digest?: Digest;
+  /** What was moved to it. */
+  readonly tags?: readonly Tag[];
   /** Workflow ids of the rollouts that go on with it. */
   readonly rollouts?: readonly string[];
 }

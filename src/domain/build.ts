@@ -183,6 +183,14 @@ export interface PushedBuild {
   readonly digest: Digest;
   /** What was moved to it; none where the tag came from somebody else meanwhile, and was left as it is. */
   readonly tags: readonly Tag[];
+  /** The commit of the image that `latest` points to, where that is newer than the one that was built: `latest` was left there. */
+  readonly newerLatest?: string;
+}
+
+/** Behind what was pushed, for people; empty where `latest` was moved, or not to be. */
+export function latestThatStays(newerLatest: string | undefined): string {
+  if (newerLatest === undefined) return '';
+  return `; latest stays at the newer commit ${newerLatest.slice(0, 12)} (--push-latest moves it all the same)`;
 }
 
 export interface HandedOver {

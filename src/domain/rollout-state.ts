@@ -1,3 +1,4 @@
+import { latestThatStays } from './build.ts';
 import type { ImageIdentity, Proposal, StepOutcome } from './outcomes.ts';
 import type { Attribution, Person } from './person.ts';
 
@@ -269,8 +270,10 @@ const sentences: { readonly [Kind in keyof ByKind]: (outcome: ByKind[Kind]) => s
   built: ({ image: { digest, size } }) => `${digest} (${megabytes(size)})`,
   'not-here': () => 'the machine that builds it does not run it',
   uploaded: ({ sentBytes }) => (sentBytes === 0 ? 'the registry had all of it' : `${megabytes(sentBytes)} sent`),
-  pushed: ({ digest, tags }) =>
-    tags.length === 0 ? `somebody else pushed the tag meanwhile: ${digest}` : `${tags.join(', ')}: ${digest}`,
+  pushed: ({ digest, tags, newerLatest }) =>
+    tags.length === 0
+      ? `somebody else pushed the tag meanwhile: ${digest}`
+      : `${tags.join(', ')}: ${digest}${latestThatStays(newerLatest)}`,
   'handed-over': ({ rollouts }) => (rollouts.length === 0 ? 'no service follows it' : rollouts.map(shortRollout).join(', ')),
   'rate-limited': ({ until }) => `asked to wait until ${until}`,
 };

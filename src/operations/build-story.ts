@@ -23,7 +23,7 @@ export interface BuildStory {
 }
 
 /** What is absent is not known (yet). */
-interface KnownOutputs extends Omit<BuildOutputs, 'target'> {
+interface KnownOutputs extends Omit<BuildOutputs, 'target' | 'tags'> {
   readonly name: string;
   readonly folder?: string;
   /** Full. */
@@ -51,10 +51,12 @@ export async function readBuildStory(client: Client, build: string, run?: string
   };
 }
 
+const nothingYet: BuildOutputs = { built: false, pushed: false };
+
 function outputsOf(state: RunState | BuildState): KnownOutputs {
-  const { target, ...told } = 'outputs' in state ? state.outputs : { target: undefined, built: false, pushed: false };
+  const { target, tags: moved, ...told } = 'outputs' in state ? state.outputs : nothingYet;
   if (target === undefined) return { ...told, name: state.service, facts: {}, tags: [] };
   const { name, folder, commit, facts, image, tag, movesLatest } = target;
-  const tags = [tag, ...(movesLatest ? ['latest'] : [])].map((each) => `${image}:${each}`);
+  const tags = (moved ?? [tag, ...(movesLatest ? ['latest'] : [])]).map((each) => `${image}:${each}`);
   return { ...told, ...{ name, folder, commit, facts, tag, image: `${image}:${tag}`, tags } };
 }

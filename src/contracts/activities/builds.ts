@@ -41,8 +41,6 @@ export interface BuildStepInput {
 export interface PublishInput extends BuildStepInput {
   /** By platform, in the order of the index. */
   readonly entries: readonly PlatformEntry[];
-  /** What the tag pointed to when it was asked; another one by now came from somebody else, and stays. */
-  readonly before?: Digest;
 }
 
 export interface HandOverInput extends BuildStepInput {
@@ -55,7 +53,10 @@ export interface BuildActivities extends BuildSearchActivities {
   /** @throws ApplicationFailure `BuildRefused` */
   readTarget(input: BuildSubject): Promise<ReadTarget | RateLimited>;
   askRegistry(input: BuildStepInput): Promise<TagAnswer | RateLimited>;
-  /** The index by its digest, then the tag, then `latest`; nothing of it where the tag came from somebody else meanwhile. */
+  /**
+   * The index by its digest, then the tag, then `latest`; nothing of it where the tag came from somebody else meanwhile, and no `latest` where that
+   * has a newer commit.
+   */
   publishBuild(input: PublishInput): Promise<PushedBuild | RateLimited>;
   /** Starts the rollouts of the services that follow what was pushed. */
   handOver(input: HandOverInput): Promise<HandedOver>;

@@ -58,19 +58,32 @@ const imageTypes: readonly string[] = [manifestTypes.ociImage, manifestTypes.doc
 /** By which BuildKit marks provenance and SBOM. */
 const referenceType = 'vnd.docker.reference.type';
 const indexTypes: readonly string[] = [manifestTypes.ociIndex, manifestTypes.dockerIndex];
+/** Of annotations and labels: https://specs.opencontainers.org/image-spec/annotations/ */
+export const revisionKey = 'org.opencontainers.image.revision';
 /** A revision is 40 or 64 digits, a source a URL; what is longer is neither, and would only fill histories. */
 const longestLabel = 512;
 
 /** When it was made (ISO 8601), by its first platform's configuration; undefined if that does not say, or for no image. @throws MissingPart */
 export async function creationTime(registry: Registry, repository: Repository, manifest: Manifest): Promise<string | undefined> {
+  return isoTime((await firstConfig(registry, repository, manifest))?.created);
+}
+
+/** The commit that it says it was built from: by its annotation, or its first platform's label. @throws MissingPart */
+export async function revisionOf(registry: Registry, repository: Repository, manifest: Manifest): Promise<string | undefined> {
+  const labels = async () => (await firstConfig(registry, repository, manifest))?.config?.Labels;
+  return shortLabel(manifest.annotations?.[revisionKey] ?? (await labels())?.[revisionKey]);
+}
+
+/** Of its first platform; undefined for no image. @throws MissingPart */
+async function firstConfig(registry: Registry, repository: Repository, manifest: Manifest): Promise<ImageConfig | undefined> {
   if (manifest.kind === 'index') {
     const first = manifest.manifests.find(isImageEntry);
     const child = first && (await registry.manifest(repository, first.digest));
     if (first && child === undefined) throw new MissingPart(repository, first.digest, manifest.digest);
-    return child?.kind === 'manifest' ? creationTime(registry, repository, child) : undefined;
+    return child?.kind === 'manifest' ? firstConfig(registry, repository, child) : undefined;
   }
   if (manifest.kind === 'other' || otherThanImage(manifest) !== undefined) return undefined;
-  return isoTime((await configOf(registry, repository, manifest)).created);
+  return await configOf(registry, repository, manifest);
 }
 
 /**
@@ -122,7 +135,7 @@ async function originOf(
   const config = first && (first.config ?? (await configOf(registry, repository, first.manifest)));
   const labels = config?.config?.Labels ?? {};
   const created = isoTime(config?.created);
-  const revision = shortLabel(labels['org.opencontainers.image.revision']);
+  const revision = shortLabel(labels[revisionKey]);
   const source = shortLabel(labels['org.opencontainers.image.source']);
   return {
     ...(created !== undefined && { created }),

@@ -56,6 +56,8 @@ const manifestBody = z.object({
   config: descriptor.nullish(),
   layers: z.array(descriptor).nullish(),
   manifests: z.array(descriptor).nullish(),
+  /** They are for people: what is none of them makes no manifest wrong. */
+  annotations: z.record(z.string(), z.string()).nullish().catch(undefined),
   /** Layers of Docker's schema 1. */
   fsLayers: z.array(z.unknown()).nullish(),
 });
@@ -76,6 +78,7 @@ interface ManifestBase {
   readonly digest: Digest;
   readonly mediaType: string;
   readonly artifactType?: string;
+  readonly annotations?: Readonly<Record<string, string>>;
 }
 
 /** A manifest of one image, or of something else that is packed like one. */
@@ -113,6 +116,7 @@ export function parseManifest(bytes: Buffer, contentType: string | null, what: s
     digest: digestOf(bytes),
     mediaType: body.mediaType ?? impliedType(body) ?? contentType?.split(';')[0]?.trim() ?? 'unknown',
     ...(body.artifactType ? { artifactType: body.artifactType } : {}),
+    ...(body.annotations ? { annotations: body.annotations } : {}),
   };
   if (manifests) return { ...base, kind: 'index', manifests };
   if (config && layers) return { ...base, kind: 'manifest', config, layers };

@@ -1,7 +1,7 @@
 import { allHandlersFinished, CancellationScope, condition, setHandler, upsertSearchAttributes } from '@temporalio/workflow';
 import { type BuildStart, type BuildState, runStateQuery } from '../../contracts/messages.ts';
 import { searchAttributes } from '../../contracts/start-options.ts';
-import { planPush } from '../../domain/build.ts';
+import { latestThatStays, planPush } from '../../domain/build.ts';
 import { isOneOf } from '../../domain/failures.ts';
 import { noticeEvents } from '../../domain/plan.ts';
 import type { RunEnd } from '../../domain/rollout-state.ts';
@@ -37,14 +37,13 @@ async function story(run: BuildRun): Promise<Ending<RunEnd>> {
   outputs.target = target;
   record.identify({ repository: target.image, tag: target.tag });
   upsertSearchAttributes([{ key: searchAttributes.image, value: `${target.image}:${target.tag}` }]);
-  const before = await exists(run, target);
-  outputs.exists = before !== undefined;
+  outputs.exists = await exists(run, target);
   const { builds, pushes, why } = planPush(outputs.exists, start.subject.options);
   if (!builds) return { end: 'unchanged', reason: why };
   const images = await buildPlatforms(run, target);
   outputs.built = true;
   if (!pushes) return { end: 'built', reason: why };
-  const { digest, tags } = await push(run, target, images, before);
+  const { digest, tags, newerLatest } = await push(run, target, images);
   outputs.digest = digest;
   record.identify({ repository: target.image, tag: target.tag, digest });
   upsertSearchAttributes([{ key: searchAttributes.digest, value: digest }]);
@@ -53,8 +52,9 @@ async function story(run: BuildRun): Promise<Ending<RunEnd>> {
     return { end: 'unchanged', reason: `somebody else pushed ${target.tag} meanwhile, and that was left as it is: ${digest}` };
   }
   outputs.pushed = true;
+  outputs.tags = tags;
   if (!start.subject.options.pushOnly) outputs.rollouts = await handOver(run, target, { digest, tags });
-  return { end: 'pushed', reason: `${target.image}:${target.tag}@${digest}` };
+  return { end: 'pushed', reason: `${target.image}:${target.tag}@${digest}${latestThatStays(newerLatest)}` };
 }
 
 function stateOf({ record, outputs }: BuildRun): BuildState {

@@ -4,7 +4,6 @@ import type { Activities } from '../../contracts/activities/index.ts';
 import { deployQueue } from '../../contracts/start-options.ts';
 import { heartbeatTimeout } from '../../contracts/timing.ts';
 import type { BuildPart, BuildTarget, PlatformEntry, PushedBuild } from '../../domain/build.ts';
-import type { Digest } from '../../domain/image-reference.ts';
 import { failureOf, takeStep } from '../rollout/steps/take-step.ts';
 import { type BuildRun, inputOf } from './run.ts';
 
@@ -35,10 +34,10 @@ export async function validate(run: BuildRun): Promise<BuildTarget> {
   return required(answer, 'validate').target;
 }
 
-/** @returns what the tag points to, if it is there */
-export async function exists(run: BuildRun, target: BuildTarget): Promise<Digest | undefined> {
+/** @returns whether the registry has the tag */
+export async function exists(run: BuildRun, target: BuildTarget): Promise<boolean> {
   const answer = await takeStep(run, { step: 'exists' }, () => network.askRegistry(inputOf(run, target)));
-  return required(answer, 'exists').digest;
+  return required(answer, 'exists').digest !== undefined;
 }
 
 /** Every platform by its digest; and then, as all of them are there, the index and the tags. */
@@ -46,10 +45,9 @@ export async function push(
   run: BuildRun,
   target: BuildTarget,
   upload: readonly (() => Promise<PlatformEntry>)[],
-  before: Digest | undefined,
 ): Promise<PushedBuild> {
   const entries = await Promise.all(upload.map((each) => each()));
-  const input = { ...inputOf(run, target), entries, ...(before !== undefined && { before }) };
+  const input = { ...inputOf(run, target), entries };
   return required(await takeStep(run, { step: 'push' }, () => network.publishBuild(input)), 'push');
 }
 
