@@ -1,17 +1,22 @@
 import { createHash } from 'node:crypto';
 import { Context } from '@temporalio/activity';
-import type { BuildActivities, BuildHostActivities, CheckBuiltInput, PlatformInput } from '../contracts/activities/builds.ts';
+import type {
+  BuildActivities,
+  BuildHostActivities,
+  CheckBuiltInput,
+  HandOverInput,
+  PlatformInput,
+} from '../contracts/activities/builds.ts';
 import type { BuildSearch } from '../contracts/messages.ts';
-import { buildStartOptions, passThroughStartOptions, rolloutStartOptions } from '../contracts/start-options.ts';
+import { buildStartOptions } from '../contracts/start-options.ts';
 import type { BuildPlan, BuildSubject } from '../domain/build.ts';
 import { bounded } from '../domain/evidence.ts';
 import { Refusal } from '../domain/failures.ts';
-import type { ImagePush } from '../domain/image-push.ts';
-import { dispatchOfPush } from '../domain/plan.ts';
 import { withCleanUp } from '../platform/docker/clean-up.ts';
 import type { Descriptor } from '../platform/registry/manifest.ts';
 import { answering, currentRun, leaveWhenCancelled, orCancelled } from './boundary.ts';
 import type { Dependencies } from './dependencies.ts';
+import { handOver } from './hand-over.ts';
 
 type BuildDependencies = Pick<Dependencies, 'builds' | 'client' | 'registry' | 'plansFor' | 'buildPlanOf'>;
 
@@ -49,33 +54,7 @@ export function createBuildActivities({ builds, client, registry, plansFor, buil
       return { kind: 'pushed' as const, ...(await builds.publish({ source: plan.source, target, options, entries: uploaded })) };
     }),
 
-    handOver: answering(async ({ subject, target, digest, tags, cause }) => {
-      const { workflowId: buildId = '' } = Context.current().info.workflowExecution ?? {};
-      const { repository: sourceRepository } = subject.plan.source;
-      const fields = [
-        'commit',
-        'sourceRepository',
-        ...(cause.proven?.fields.includes('actor') ? ['actor' as const] : []),
-      ] as const;
-      const proven: ImagePush['proven'] = { ...cause.proven, by: 'build', fields };
-      const { image: repository, commit } = target;
-      const starts = tags.flatMap((tag) => {
-        const push: ImagePush = { ...cause, source: 'build', repository, tag, digest, commit, sourceRepository, buildId, proven };
-        return plansFor(repository, tag).map((plan) => ({ plan, push, image: { repository, tag, digest } }));
-      });
-      const ids = starts.map(async ({ plan, push, image }) => {
-        const isPassedOn = dispatchOfPush(plan) !== undefined;
-        const options = isPassedOn
-          ? passThroughStartOptions({ plan, pushes: [push] })
-          : rolloutStartOptions({ plan, push, image });
-        await client.workflow.start(isPassedOn ? 'passThrough' : 'rollout', {
-          ...options,
-          workflowIdConflictPolicy: 'USE_EXISTING',
-        });
-        return options.workflowId;
-      });
-      return { kind: 'handed-over' as const, rollouts: [...new Set(await Promise.all(ids))] };
-    }) as BuildActivities['handOver'],
+    handOver: answering((input: HandOverInput) => handOver(input, { client, plansFor })) as BuildActivities['handOver'],
   };
 }
 

@@ -6,6 +6,7 @@ import { createBuildActivities } from '../../src/activities/builds.ts';
 import { createBuilds } from '../../src/builds/index.ts';
 import { projects } from '../../src/builds/projects/index.ts';
 import { type BuildSearch, type BuildState } from '../../src/contracts/messages.ts';
+import { buildId } from '../../src/contracts/start-options.ts';
 import type { BuildOptions, BuildPlan } from '../../src/domain/build.ts';
 import { parseRepository, type Tag } from '../../src/domain/image-reference.ts';
 import type { Plan } from '../../src/domain/plan.ts';
@@ -16,7 +17,7 @@ import { runActivity } from '../support/activity.ts';
 import { fakeActivities } from '../support/fake-activities.ts';
 import { createRemote, type GitRemote, gitEnvironment } from '../support/git-remote.ts';
 import { pushImage } from '../support/images.ts';
-import { planOf } from '../support/plans.ts';
+import { planOf, stageOf } from '../support/plans.ts';
 import { type Registry, startRegistry } from '../support/registry.ts';
 import { startNamespace, type TestNamespace } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
@@ -170,5 +171,45 @@ describe('builds of commits', function () {
         assert.equal(await latest(), outputs.digest);
       }
     });
+  });
+
+  it('are passed on once a run for all of their tags, also where one schedule causes many', async () => {
+    const dispatch = { repository: 'team/deployment', event: 'pushed', per: 'push' as const };
+    const service = `passes-on-${count}`;
+    const follow = (...tags: string[]) => {
+      followers = [
+        planOf({
+          service,
+          repository: image(),
+          tags: { kind: 'exact', tags: tags as Tag[] },
+          stages: [stageOf('all', { dispatch })],
+        }),
+      ];
+    };
+    const [first, second] = [await head(), await remote.commit('main', { 'libs/code': '2' }, 'second')];
+    follow('latest', first.slice(0, 12));
+    const one = await built(planFor(), first);
+    const [id = '', ...others] = one.outputs.rollouts ?? [];
+    assert.deepEqual(others, []);
+    const passedOn = temporal.client.workflow.getHandle(id);
+    await passedOn.result();
+    const { staticSummary } = await passedOn.describe();
+    assert.equal(await staticSummary(), `${service}: ${first.slice(0, 12)}, latest`);
+    // An attempt after it ended, whose answer was lost.
+    const { runId = '' } = await temporal.client.workflow.getHandle(buildId(`app-${count}`, first)).describe();
+    const plan = planFor();
+    const subject = { plan, name: plan.name, folder: '', commit: first, branch: 'main', options: {} };
+    const target = one.outputs.target ?? assert.fail('it has none');
+    const { digest = assert.fail('nor this'), tags = [] } = one.outputs;
+    const again = await runActivity(
+      activities.handOver,
+      { subject, target, digest, tags, cause: cause() },
+      { workflowExecution: { workflowId: buildId(plan.name, first), runId } },
+    );
+    assert.deepEqual(again.rollouts, [id]);
+    const two = await built(planFor(), second);
+    assert.equal(two.status, 'pushed');
+    assert.notEqual(two.outputs.rollouts?.[0], id);
+    await temporal.client.workflow.getHandle(two.outputs.rollouts?.[0] ?? '').result();
   });
 });
