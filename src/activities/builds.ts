@@ -8,35 +8,22 @@ import type {
   PlatformInput,
 } from '../contracts/activities/builds.ts';
 import type { BuildSearch } from '../contracts/messages.ts';
-import { buildStartOptions } from '../contracts/start-options.ts';
-import type { BuildPlan, BuildSubject } from '../domain/build.ts';
+import type { BuildSubject } from '../domain/build.ts';
 import { bounded } from '../domain/evidence.ts';
-import { Refusal } from '../domain/failures.ts';
 import { withCleanUp } from '../platform/docker/clean-up.ts';
 import type { Descriptor } from '../platform/registry/manifest.ts';
 import { answering, currentRun, leaveWhenCancelled, orCancelled } from './boundary.ts';
 import type { Dependencies } from './dependencies.ts';
 import { handOver } from './hand-over.ts';
+import { startBuilds } from './start-builds.ts';
 
 type BuildDependencies = Pick<Dependencies, 'builds' | 'client' | 'registry' | 'plansFor' | 'buildPlanOf'>;
 
 /** What builds ask for that any worker can do: of the sources, the registry and Temporal. */
-export function createBuildActivities({ builds, client, registry, plansFor, buildPlanOf }: BuildDependencies): BuildActivities {
+export function createBuildActivities(dependencies: BuildDependencies): BuildActivities {
+  const { builds, registry } = dependencies;
   return {
-    startBuilds: answering(async (search: BuildSearch) => {
-      const { plans, scheduled, cause } = search;
-      const own = scheduled === undefined ? undefined : buildPlanOf(scheduled);
-      const subjects = await findSubjects({ ...search, plans: own === undefined ? plans : [own] }, builds);
-      const [{ commit }] = subjects;
-      const started = subjects.map(async (subject) => {
-        const receivedAt = cause.receivedAt || new Date().toISOString();
-        const options = buildStartOptions({ subject, cause: { ...cause, receivedAt } });
-        await client.workflow.start('build', options);
-        const { memo, runId: run } = await client.workflow.getHandle(options.workflowId).describe();
-        return { build: options.workflowId, run, wasRunning: memo?.deliveryId !== cause.deliveryId };
-      });
-      return { kind: 'found' as const, commit, builds: await Promise.all(started) };
-    }),
+    startBuilds: answering((search: BuildSearch) => startBuilds(search, dependencies)),
 
     readTarget: answering(async (subject: BuildSubject) => ({
       kind: 'read' as const,
@@ -54,38 +41,8 @@ export function createBuildActivities({ builds, client, registry, plansFor, buil
       return { kind: 'pushed' as const, ...(await builds.publish({ source: plan.source, target, options, entries: uploaded })) };
     }),
 
-    handOver: answering((input: HandOverInput) => handOver(input, { client, plansFor })) as BuildActivities['handOver'],
+    handOver: answering((input: HandOverInput) => handOver(input, dependencies)) as BuildActivities['handOver'],
   };
-}
-
-/** Each build of a commit. @throws Refusal `BuildRefused` where what is named is not there */
-async function findSubjects({ plans, ref, before, names, options }: BuildSearch, { sources }: Dependencies['builds']) {
-  const found = await Promise.all(
-    plans.map(async (plan) => {
-      const commit = await sources.commitOf(plan.source, ref);
-      const folders = await sources.folders(plan.source, commit, before);
-      const branch = /^[0-9a-f]{40}$/.test(ref) ? plan.source.branch : ref;
-      return folders.map((folder): BuildSubject => ({ plan, name: nameOf(plan, folder), folder, commit, branch, options }));
-    }),
-  );
-  const all = found.flat();
-  const wanted = names === undefined ? all : all.filter(({ name }) => names.includes(name));
-  const [first, ...others] = wanted;
-  if (first !== undefined) return [first, ...others] as const;
-  const paths = [...new Set(plans.map(({ source }) => source.path || '.'))].join(', ');
-  const named = names === undefined ? '' : ` named ${names.join(', ')}`;
-  const there =
-    all.length === 0
-      ? ''
-      : `; there are: ${all
-          .slice(0, 20)
-          .map(({ name }) => name)
-          .join(', ')}`;
-  throw new Refusal('BuildRefused', `expected a folder to build${named} (path: ${paths}) at ${ref}, found none${there}`);
-}
-
-function nameOf({ name }: BuildPlan, folder: string): string {
-  return name.replace('*', folder.split('/').at(-1) ?? '');
 }
 
 /** What is done where a platform is built. */

@@ -16,6 +16,12 @@ export interface SourceDependencies {
   readonly remoteOf: (repository: string) => Promise<FetchedRemote>;
 }
 
+/** From the root of the repository; `''`: the root. */
+interface SourceFolder {
+  readonly folder: string;
+  readonly hasChanged: boolean;
+}
+
 /** What a commit changed, as far as it is known: undefined, where everything may have. */
 export type ChangedPaths = readonly string[] | undefined;
 
@@ -40,15 +46,16 @@ export function createSources({ folder, git, remoteOf }: SourceDependencies) {
     commitOf: ({ repository }: BuildSource, ref: string) => withCommit(repository, ref, async (_clone, commit) => commit),
 
     /**
-     * The folders of a commit that a path with `*` means, in order; the path itself where it has none.
-     * @param before only those in which something has changed since this commit
+     * The folders of a commit that a path with `*` means, in order, and whether something has changed there; without `*` the path itself, which
+     * changes with every commit, as its image may be made of more than the folder.
+     * @param before since this commit; absent, or not known: everything has
      */
-    async folders({ repository, path }: BuildSource, commit: string, before?: string): Promise<string[]> {
+    async folders({ repository, path }: BuildSource, commit: string, before?: string): Promise<SourceFolder[]> {
+      if (!path.includes('*')) return [{ folder: path, hasChanged: true }];
       return await withCommit(repository, commit, async (clone) => {
-        const all = path.includes('*') ? await matching(clone, commit, path) : [path];
         const changed = before === undefined ? undefined : await changedSince(clone, before, commit);
-        if (changed === undefined) return all;
-        return all.filter((each) => changed.some((file) => each === '' || file === each || file.startsWith(`${each}/`)));
+        const hasChanged = (folder: string) => changed?.some((file) => file === folder || file.startsWith(`${folder}/`)) ?? true;
+        return (await matching(clone, commit, path)).map((folder) => ({ folder, hasChanged: hasChanged(folder) }));
       });
     },
 

@@ -225,8 +225,10 @@ export interface BuildSearch {
   readonly scheduled?: string;
   /** A full commit, a branch or a tag. */
   readonly ref: string;
-  /** Only what has changed since this commit. */
+  /** Of folders of a pattern, only those in which something has changed since this commit. */
   readonly before?: string;
+  /** What the sender says that the ref has by now: a branch that still has what was there before is asked again. */
+  readonly after?: string;
   /** Only these, by their own names; of a plan with `*`, its folders. */
   readonly names?: readonly string[];
   readonly options: BuildOptions;

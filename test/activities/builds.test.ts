@@ -13,7 +13,7 @@ import type { Plan } from '../../src/domain/plan.ts';
 import { Artifacts } from '../../src/platform/artifacts.ts';
 import { Registry as RegistryClient } from '../../src/platform/registry/registry.ts';
 import { Uploads } from '../../src/platform/registry/uploads.ts';
-import { runActivity } from '../support/activity.ts';
+import { failureOf, runActivity } from '../support/activity.ts';
 import { fakeActivities } from '../support/fake-activities.ts';
 import { createRemote, type GitRemote, gitEnvironment } from '../support/git-remote.ts';
 import { pushImage } from '../support/images.ts';
@@ -211,5 +211,31 @@ describe('builds of commits', function () {
     assert.equal(two.status, 'pushed');
     assert.notEqual(two.outputs.rollouts?.[0], id);
     await temporal.client.workflow.getHandle(two.outputs.rollouts?.[0] ?? '').result();
+  });
+
+  describe('that a push may mean', () => {
+    it('are those of a folder whatever has changed, and of a pattern those in which something has', async () => {
+      const before = await head();
+      const after = await remote.commit('main', { 'libs/code': '2' }, 'shared code');
+      const pushed = { before, after };
+      assert.deepEqual(await found(planFor({}, 'services/web'), pushed), [buildId(`app-${count}`, after)]);
+      const many = planFor({ name: `*-${count}`, image: `${image()}/*` }, 'services/*');
+      assert.deepEqual(await found(many, pushed), []);
+      assert.deepEqual(await found(many), [buildId(`web-${count}`, after)]);
+      const missing = await failureOf(found(planFor({ name: '*' }, 'elsewhere/*'), pushed));
+      assert.equal(missing.type, 'BuildRefused');
+    });
+
+    it('are not known before the forge shows the push: it is asked again, for some minutes', async () => {
+      const before = await head();
+      const pushed = { before, after: 'a'.repeat(40) };
+      await assert.rejects(
+        found(planFor(), pushed),
+        (error: Error) => /it is asked again/.test(error.message) && error.name === 'Error',
+      );
+      const receivedAt = new Date(Date.now() - 10 * 60_000).toISOString();
+      const late = await found(planFor(), { ...pushed, cause: { ...cause(), receivedAt } });
+      assert.deepEqual(late, [buildId(`app-${count}`, before)]);
+    });
   });
 });

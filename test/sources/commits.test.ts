@@ -32,6 +32,7 @@ describe('a push of commits', () => {
         ],
         branch: 'main',
         before,
+        after,
         actor: 'ann',
       },
     });
@@ -77,6 +78,7 @@ describe('a push of commits', () => {
       repositories: [project.git_http_url],
       branch: 'main',
       before,
+      after,
       actor: 'ann',
     });
     assert.match(parse({ ...event, object_kind: 'tag_push' }).ignored ?? '', /object_kind/);

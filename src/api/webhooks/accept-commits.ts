@@ -30,11 +30,12 @@ export function createAcceptCommits({ current, linkTo, ...dependencies }: Commit
     logged: 'a push of commits could not be stored: Temporal did not take its search',
     detail: 'The push could not be stored, so nothing is built. Send it again later.',
   };
-  return async ({ repositories, branch, before, actor }, { source, deliveryId, receivedAt }) => {
+  return async ({ repositories, branch, before, after, actor }, { source, deliveryId, receivedAt }) => {
     const plans = buildPlansOfPush(current.configuration, branch, (repository) => isSameRepository(repository, repositories));
     if (plans.length === 0) return [];
     const cause = { source, deliveryId, receivedAt, ...(actor !== undefined && { actor }) };
-    const search = { plans, ref: branch, options: {}, cause, ...(before !== undefined && { before }) };
+    const told = { ...(before !== undefined && { before }), ...(after !== undefined && { after }) };
+    const search = { plans, ref: branch, options: {}, cause, ...told };
     // Sent again, it is the same search.
     const options = buildSearchOptions(search, `${shortHash(`${repositories[0]} ${branch}`)}:${deliveryId}`);
     await orUnavailable(dependencies, says, () => dependencies.client.workflow.start('searchBuilds', options));

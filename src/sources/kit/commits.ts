@@ -33,7 +33,11 @@ export function commitsOf({
   if (named.length === 0) return { ignored: 'expected the repository that was pushed to' };
   if (after !== undefined && /^0+$/.test(after)) return { ignored: 'the branch was deleted' };
   const known = before !== undefined && /^0+$/.test(before) ? undefined : commitHash(before);
-  const commits: CommitPush = { repositories: named, branch, ...present({ before: known, actor: printableLine(actor, 100) }) };
+  const commits: CommitPush = {
+    repositories: named,
+    branch,
+    ...present({ before: known, after: commitHash(after), actor: printableLine(actor, 100) }),
+  };
   return { commits };
 }
 

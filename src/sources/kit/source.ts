@@ -145,6 +145,8 @@ export interface CommitPush {
   readonly branch: string;
   /** What the branch had before; absent if it is new. */
   readonly before?: string;
+  /** What it has now, as the sender says. */
+  readonly after?: string;
   /** Who pushed, as the sender names them. */
   readonly actor?: string;
 }

@@ -1,0 +1,69 @@
+import type { FoundBuilds } from '../contracts/activities/builds.ts';
+import type { BuildSearch } from '../contracts/messages.ts';
+import { buildStartOptions } from '../contracts/start-options.ts';
+import type { BuildPlan, BuildSubject } from '../domain/build.ts';
+import { Refusal } from '../domain/failures.ts';
+import type { Dependencies } from './dependencies.ts';
+
+/** What is to be built of a commit, and its builds. @throws Refusal `BuildRefused` where what is named is not there */
+export async function startBuilds(
+  search: BuildSearch,
+  { builds, client, buildPlanOf }: Pick<Dependencies, 'builds' | 'client' | 'buildPlanOf'>,
+): Promise<FoundBuilds> {
+  const { plans, scheduled, cause } = search;
+  const own = scheduled === undefined ? undefined : buildPlanOf(scheduled);
+  const { commit, subjects } = await findSubjects({ ...search, plans: own === undefined ? plans : [own] }, builds);
+  const started = subjects.map(async (subject) => {
+    const receivedAt = cause.receivedAt || new Date().toISOString();
+    const options = buildStartOptions({ subject, cause: { ...cause, receivedAt } });
+    await client.workflow.start('build', options);
+    const { memo, runId: run } = await client.workflow.getHandle(options.workflowId).describe();
+    return { build: options.workflowId, run, wasRunning: memo?.deliveryId !== cause.deliveryId };
+  });
+  return { kind: 'found', commit, builds: await Promise.all(started) };
+}
+
+/** Each build of a commit, as far as it is asked for. */
+async function findSubjects(search: BuildSearch, { sources }: Dependencies['builds']) {
+  const { plans, ref, before, names, options } = search;
+  const found = await Promise.all(
+    plans.map(async (plan) => {
+      const commit = await sources.commitOf(plan.source, ref);
+      refuseOutdated(search, commit);
+      const folders = await sources.folders(plan.source, commit, before);
+      const branch = /^[0-9a-f]{40}$/.test(ref) ? plan.source.branch : ref;
+      return folders.map(({ folder, hasChanged }) => {
+        const subject: BuildSubject = { plan, name: nameOf(plan, folder), folder, commit, branch, options };
+        return { subject, hasChanged };
+      });
+    }),
+  );
+  const all = found.flat();
+  const wanted = names === undefined ? all : all.filter(({ subject }) => names.includes(subject.name));
+  const [first] = wanted;
+  if (first === undefined) throw nothingThere(search, all);
+  return { commit: first.subject.commit, subjects: wanted.flatMap(({ subject, hasChanged }) => (hasChanged ? subject : [])) };
+}
+
+/** Far longer than the replicas of a forge are behind. */
+const longestLagMs = 5 * 60_000;
+
+/** A forge may tell of a push sooner than all of its servers have it. What the sender says decides nothing but that the branch is asked again. */
+function refuseOutdated({ ref, before, after, cause }: BuildSearch, commit: string): void {
+  if (commit !== before || after === undefined || after === before) return;
+  // Later the branch was set back, or the sender is wrong.
+  if (Date.now() - Date.parse(cause.receivedAt) > longestLagMs) return;
+  throw new Error(`expected ${ref} to have more than ${commit}, as ${after} was pushed to it; it is asked again`);
+}
+
+function nothingThere({ plans, ref, names }: BuildSearch, all: readonly { readonly subject: BuildSubject }[]): Refusal {
+  const paths = [...new Set(plans.map(({ source }) => source.path || '.'))].join(', ');
+  const named = names === undefined ? '' : ` named ${names.join(', ')}`;
+  const known = all.slice(0, 20).map(({ subject }) => subject.name);
+  const there = known.length === 0 ? '' : `; there are: ${known.join(', ')}`;
+  return new Refusal('BuildRefused', `expected a folder to build${named} (path: ${paths}) at ${ref}, found none${there}`);
+}
+
+function nameOf({ name }: BuildPlan, folder: string): string {
+  return name.replace('*', folder.split('/').at(-1) ?? '');
+}
