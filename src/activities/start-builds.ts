@@ -1,8 +1,11 @@
+import type { Client } from '@temporalio/client';
 import type { FoundBuilds } from '../contracts/activities/builds.ts';
 import type { BuildSearch } from '../contracts/messages.ts';
-import { buildStartOptions } from '../contracts/start-options.ts';
+import { buildStartOptions, searchAttributes } from '../contracts/start-options.ts';
 import type { BuildPlan, BuildSubject } from '../domain/build.ts';
 import { Refusal } from '../domain/failures.ts';
+import { isGoodBuildEnd } from '../domain/rollout-state.ts';
+import { ifKnown } from './boundary.ts';
 import type { Dependencies } from './dependencies.ts';
 
 /** What is to be built of a commit, and its builds. @throws Refusal `BuildRefused` where what is named is not there */
@@ -16,11 +19,20 @@ export async function startBuilds(
   const started = subjects.map(async (subject) => {
     const receivedAt = cause.receivedAt || new Date().toISOString();
     const options = buildStartOptions({ subject, cause: { ...cause, receivedAt } });
+    if (scheduled !== undefined && (await isGivenUp(client, options.workflowId))) return [];
     await client.workflow.start('build', options);
     const { memo, runId: run } = await client.workflow.getHandle(options.workflowId).describe();
-    return { build: options.workflowId, run, wasRunning: memo?.deliveryId !== cause.deliveryId };
+    return [{ build: options.workflowId, run, wasRunning: memo?.deliveryId !== cause.deliveryId }];
   });
-  return { kind: 'found', commit, builds: await Promise.all(started) };
+  return { kind: 'found', commit, builds: (await Promise.all(started)).flat() };
+}
+
+/** Whether the last build of this commit was rejected, or nobody came to decide: a schedule does not ask again. One that was aborted may begin anew. */
+async function isGivenUp(client: Client, build: string): Promise<boolean> {
+  const last = await ifKnown(client.workflow.getHandle(build).describe());
+  if (last?.status.name !== 'COMPLETED') return false;
+  const end = last.typedSearchAttributes.get(searchAttributes.status) ?? 'aborted';
+  return end !== 'aborted' && !isGoodBuildEnd(end);
 }
 
 /** Each build of a commit, as far as it is asked for. */

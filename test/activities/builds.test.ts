@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { createBuildActivities } from '../../src/activities/builds.ts';
 import { createBuilds } from '../../src/builds/index.ts';
 import { projects } from '../../src/builds/projects/index.ts';
-import { type BuildSearch, type BuildState } from '../../src/contracts/messages.ts';
-import { buildId } from '../../src/contracts/start-options.ts';
+import { type BuildSearch, type BuildState, runStateQuery } from '../../src/contracts/messages.ts';
+import { buildId, searchAttributes } from '../../src/contracts/start-options.ts';
 import type { BuildOptions, BuildPlan } from '../../src/domain/build.ts';
 import { parseRepository, type Tag } from '../../src/domain/image-reference.ts';
 import type { Plan } from '../../src/domain/plan.ts';
@@ -237,5 +237,27 @@ describe('builds of commits', function () {
       const late = await found(planFor(), { ...pushed, cause: { ...cause(), receivedAt } });
       assert.deepEqual(late, [buildId(`app-${count}`, before)]);
     });
+  });
+
+  it('are begun again by their schedule where they were aborted, and not where they were rejected', async () => {
+    scheduledPlan = planFor();
+    const commit = await remote.commit('main', { Dockerfile: undefined }, 'nothing to build');
+    const id = buildId(`app-${count}`, commit);
+    const scheduled = () => found(scheduledPlan, { plans: [], scheduled: scheduledPlan.name });
+    const handle = temporal.client.workflow.getHandle(id);
+    for (const verb of ['abort', 'reject']) {
+      assert.deepEqual(await scheduled(), [id]);
+      await eventually(`${id} is blocked`, async () => {
+        const { typedSearchAttributes } = await handle.describe();
+        return typedSearchAttributes.get(searchAttributes.status) === 'blocked';
+      });
+      await handle.executeUpdate(verb, { args: [{ by: 'ann', reason: 'enough' }] });
+      await handle.result();
+    }
+    assert.equal((await handle.query(runStateQuery)).status, 'rejected');
+    assert.deepEqual(await scheduled(), []);
+    const another = await remote.commit('main', { 'libs/code': '2' }, 'another');
+    assert.deepEqual(await scheduled(), [buildId(`app-${count}`, another)]);
+    assert.deepEqual(await found(scheduledPlan, { ref: commit }), [id], 'whoever asks for it');
   });
 });
