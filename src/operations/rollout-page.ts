@@ -106,11 +106,17 @@ export async function listRolloutPage(client: Client, filter: RolloutPageFilter)
 
 const mostChanged = 500;
 
+export interface ChangedRollouts {
+  readonly rows: readonly RolloutRow[];
+  /** There are more. */
+  readonly isCut: boolean;
+}
+
 /** The rollouts whose columns changed since then (ISO 8601), the newest of many. */
-export async function listChanged(client: Client, since: string): Promise<readonly RolloutRow[]> {
+export async function listChanged(client: Client, since: string): Promise<ChangedRollouts> {
   const query = `${ofRollouts} AND ${searchAttributes.changedAt.name} >= ${quoted(utc(since))}`;
-  const { rows } = await readPart(client, query, mostChanged, firstPlace);
-  return rows;
+  const { rows, next } = await readPart(client, query, mostChanged, firstPlace);
+  return { rows, isCut: next !== '' };
 }
 
 /** How many there are, whatever text was asked for. */

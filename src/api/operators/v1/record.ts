@@ -48,34 +48,38 @@ const me = defineRoute({
 const beatMs = 15_000;
 /** Whoever does not read is not waited for. */
 const mostWaitingBytes = 1024 * 1024;
+const eventId = /^\d{1,15}(?:\.\d{1,3})?$/;
 
 const events = defineRoute({
   ...{ id: 'events', method: 'get', url: '/events', tag: 'Record', role: 'view' },
   summary: 'What changes, as it happens: server-sent events',
   description:
     'Events of the type rollout have a row as in the list; those of the type decision say who decided what about which services. ' +
-    'With Last-Event-ID it goes on behind that event.',
+    'After one of the type resync, read the lists again: more has changed than is told. With Last-Event-ID it goes on behind that ' +
+    'event; what changed within 10 s before may come again.',
   answer: { mediaType: 'text/event-stream' },
   problems: ['limited'],
   async handle({ context }, { feed }) {
     const stream = new PassThrough();
-    const send = ({ id, type, data }: FeedEvent): void => {
-      if (stream.writableLength > mostWaitingBytes) return void stream.destroy();
-      stream.write(`id: ${id}\nevent: ${type}\ndata: ${JSON.stringify(data)}\n\n`);
+    const write = (text: string): void => {
+      if (stream.writable) stream.write(text);
     };
-    const end = feed.listen(send);
+    const told = ({ id, type, data }: FeedEvent): void => {
+      const isRead = stream.readableFlowing !== null;
+      if (isRead && stream.writableLength > mostWaitingBytes) return void stream.destroy();
+      write(`id: ${id}\nevent: ${type}\ndata: ${JSON.stringify(data)}\n\n`);
+    };
+    write('retry: 2000\n\n');
+    const last = context.get('Last-Event-ID');
+    const end = await feed.listen({ told, ended: () => stream.end() }, eventId.test(last) ? last : undefined);
     if (end === undefined)
       throw new Problem(429, 'limited', 'Too many listen already. Ask again later.', { 'Retry-After': '30' });
-    const beat = setInterval(() => stream.write(': still here\n\n'), beatMs);
+    const beat = setInterval(() => write(': still here\n\n'), beatMs);
     stream.once('close', () => {
       clearInterval(beat);
       end();
     });
-    feed.onStop(() => stream.end());
     context.set({ 'Content-Type': 'text/event-stream', 'X-Accel-Buffering': 'no' });
-    stream.write('retry: 2000\n\n');
-    const last = context.get('Last-Event-ID');
-    if (/^\d{1,15}(?:\.\d{1,3})?$/.test(last)) for (const event of await feed.since(last)) send(event);
     return stream;
   },
 });
