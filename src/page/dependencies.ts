@@ -13,7 +13,8 @@ export interface PageDependencies {
   readonly log: Log;
   /** For decisions that need to know what is configured. */
   readonly configuration: Parameters<typeof commandLane>[0]['configuration'];
-  readonly configured: readonly ConfiguredService[];
+  /** As the configuration says now, as all else that is asked for here: it may be read again. */
+  readonly configured: () => readonly ConfiguredService[];
   /** The configuration of one service as it was resolved, as YAML. */
   readonly describeService: (service: string) => string | undefined;
   /** What a push of a tag of this service would come to; undefined where its configuration names no image. */
@@ -25,5 +26,5 @@ export interface PageDependencies {
   readonly isProxy: (address: string) => boolean;
   /** Who asks, or why nobody is known: then they have to log in. */
   readonly viewerOf: (context: Context) => Promise<Viewer | UnknownViewer>;
-  readonly loginWays: LoginWays;
+  readonly loginWays: () => LoginWays;
 }

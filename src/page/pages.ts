@@ -42,7 +42,7 @@ export function createPages({ client, configured, describeService, firstPush }: 
     const filter: RolloutsFilter = fieldsIn(query, filterKeys);
     const readAt = new Date().toISOString();
     const common = { title: 'Rollouts', current: 'rollouts' as const, readAt, readFrom: fromTemporal };
-    const services = configured.map(({ service }) => service);
+    const services = configured().map(({ service }) => service);
     try {
       const { status, ...rest } = filter;
       const page = await readings.rollouts(
@@ -111,7 +111,7 @@ export function createPages({ client, configured, describeService, firstPush }: 
     const body = recordBody(
       view,
       figures,
-      configured.map(({ service }) => service),
+      configured().map(({ service }) => service),
       name,
     );
     return { title: 'Record', current: 'record', readAt: figures.readAt, readFrom: fromTemporal, body };

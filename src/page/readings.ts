@@ -32,12 +32,12 @@ const mostAsked = 12;
 
 export function createReadings(
   client: Client,
-  configured: readonly ConfiguredService[],
+  configured: () => readonly ConfiguredService[],
   explainTag: PageDependencies['explainTag'] = async () => undefined,
 ) {
   const readAll = createSharedRead(async (): Promise<SharedReading> => {
     const filter = rolloutPageFilter.parse({ limit: 50 });
-    const [overview, { rows }] = await Promise.all([readOverview(client, configured), listRolloutPage(client, filter)]);
+    const [overview, { rows }] = await Promise.all([readOverview(client, configured()), listRolloutPage(client, filter)]);
     const open = new Set(overview.underWay.map(({ runId }) => runId));
     const isOver = ({ runId, status }: RolloutRow) => !open.has(runId) && !['running', 'waiting', 'blocked'].includes(status);
     const steps = await stepsOf(client, overview.underWay);

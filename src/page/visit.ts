@@ -35,7 +35,7 @@ export async function showLogin(context: Context, dependencies: PageDependencies
   }
   const nobody = { actor: { name: '' }, mayOperate: false, mayApprove: false, isLoggedIn: false };
   const view = viewFor(context, dependencies, nobody);
-  const body = loginBody(view, dependencies.loginWays, back, viewer.refused);
+  const body = loginBody(view, dependencies.loginWays(), back, viewer.refused);
   const message = context.query.failed === undefined ? undefined : { isProblem: true, text: 'The token is nobody’s here.' };
   const read = { readAt: new Date(view.now).toISOString(), readFrom: 'the configuration' };
   answerPage(context, view, { ...{ title: 'Log in', body }, ...read, ...(message && { message }) });

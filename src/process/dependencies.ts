@@ -45,7 +45,7 @@ export async function createDependencies(
   const installation = await installationName(temporal);
   const { data, kinds } = current.configuration;
   const terms = { installation, ownershipKey: await ownershipKey(data), clones: data };
-  const loginKeys = createLoginKeys(current.configuration, secrets);
+  const loginKeys = createLoginKeys(current, secrets);
   const outside = await connectOutside(current, terms, env, { log, secrets });
   return {
     ...outside,

@@ -14,7 +14,7 @@ import type { Environment } from '../domain/environment.ts';
 import { type ClientTrust, createClientTrust } from '../http/client-trust.ts';
 import { createListeners } from '../http/listeners.ts';
 import { createKnownNetworks, type KnownNetworks } from '../http/shares.ts';
-import { createIsForUs } from '../platform/http/own-name.ts';
+import { type AddressedRequest, createIsForUs } from '../platform/http/own-name.ts';
 import { createIsWithin } from '../settings/networks.ts';
 import { createReceivers, type Receiver } from '../sources/kit/source.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -51,9 +51,11 @@ export async function startIngress(
   const known = createKnownNetworks();
   let webhooks = (await webhookApp(current, temporal, logging, metrics, { receivers, trust, known, listen, tracer })).callback();
   const reachTemporal = createReachTemporal(temporal.client);
-  const { url: ownUrl } = current.configuration.login;
-  const named = ownUrl === undefined ? [] : [new URL(ownUrl).hostname];
-  const isForUs = createIsForUs('network', [listen.operators.host, hostname(), ...named, ...(listen.operatorNames ?? [])]);
+  const names = [listen.operators.host, hostname(), ...(listen.operatorNames ?? [])];
+  const isForUs = (request: AddressedRequest) => {
+    const { url } = current.configuration.login;
+    return createIsForUs('network', url === undefined ? names : [...names, new URL(url).hostname])(request);
+  };
   let told: readonly string[] = [];
   const { stop: stopStreams, ...parts } = operatorParts(current, temporal, logging, () => told, env);
   const operators = createOperatorApp({ metrics, log, reachTemporal, isForUs, parts });
@@ -66,11 +68,12 @@ export async function startIngress(
   const listeners = createListeners([...(takesWebhooks ? [forWebhooks] : []), forOperators], log);
   const ports = (await listeners.start()).map(({ port }) => port);
   const url = `${tls === undefined ? 'http' : 'https'}://${listen.webhooks.host}:${ports[0]}`;
-  const paths = receivers.map(({ path }) => path);
-  told = takesWebhooks ? paths.map((path) => `${current.configuration.publicUrl ?? url}${path}`) : [];
+  const base = current.configuration.publicUrl ?? url;
+  const urlsOf = (opened: readonly Receiver[]) => opened.map(({ path }) => `${base}${path}`);
+  told = urlsOf(receivers);
   return {
     /** What webhooks can be sent to; absent if this process takes none. */
-    ...(takesWebhooks && { webhooks: { url, paths } }),
+    ...(takesWebhooks && { webhooks: { url, paths: receivers.map(({ path }) => path) } }),
     /** `HOST:PORT` */
     operators: `${listen.operators.host}:${ports.at(-1)}`,
     /** Opens the receivers of another configuration. @returns has them take the webhooks from then on @throws where one cannot be opened */
@@ -79,6 +82,7 @@ export async function startIngress(
       const app = await webhookApp(current, temporal, logging, metrics, { receivers: renewed, trust, known, listen, tracer });
       return () => {
         webhooks = app.callback();
+        told = urlsOf(renewed);
       };
     },
     async stop() {

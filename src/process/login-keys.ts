@@ -16,30 +16,24 @@ export interface LoginKeys {
   readonly vouch: string;
 }
 
-/** Made from one key, which is read when it is first needed. @throws Refusal `SecretMissing` where it is missing or short */
+/** Made from one key, as the configuration names it now. @throws Refusal `SecretMissing` where it is missing or short */
 export function createLoginKeys(
-  { login, data }: Pick<Configuration, 'login' | 'data'>,
+  current: { readonly configuration: Pick<Configuration, 'login' | 'data'> },
   secrets: SecretResolver,
 ): () => Promise<LoginKeys> {
-  let keys: Promise<LoginKeys> | undefined;
-  const read = async (): Promise<LoginKeys> => {
-    const key = login.key === undefined ? await madeOnce(join(data, loginKeyFile), makeKey) : secrets(login.key);
-    if (key.trim().length < shortestKey) {
-      const found = `found ${key.trim().length}: openssl rand -hex 32 makes one`;
-      const message = `expected at least ${shortestKey} characters in ${login.key ?? join(data, loginKeyFile)}, ${found}`;
-      throw new Refusal('SecretMissing', message);
-    }
-    const derived = (what: string) => createHmac('sha256', key.trim()).update(`landfall: ${what}`).digest();
-    return { cookies: derived('cookies'), vouch: `sha256:${derived('who has logged in').toString('hex')}` };
-  };
+  // The folder is of the start, as all else is that is in it.
+  const file = join(current.configuration.data, loginKeyFile);
+  let made: string | undefined;
   return async () => {
-    keys ??= read();
-    try {
-      return await keys;
-    } catch (error) {
-      keys = undefined;
-      throw error;
+    const { key: reference } = current.configuration.login;
+    if (reference === undefined) made ??= await madeOnce(file, makeKey);
+    const key = (reference === undefined ? (made ?? '') : secrets(reference)).trim();
+    if (key.length < shortestKey) {
+      const found = `found ${key.length}: openssl rand -hex 32 makes one`;
+      throw new Refusal('SecretMissing', `expected at least ${shortestKey} characters in ${reference ?? file}, ${found}`);
     }
+    const derived = (what: string) => createHmac('sha256', key).update(`landfall: ${what}`).digest();
+    return { cookies: derived('cookies'), vouch: `sha256:${derived('who has logged in').toString('hex')}` };
   };
 }
 

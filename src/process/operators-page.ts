@@ -12,6 +12,7 @@ import {
 } from '../operations/index.ts';
 import { createPage, type Page, type UnknownViewer, type Viewer } from '../page/index.ts';
 import { createIsWithin } from '../settings/networks.ts';
+import type { CurrentConfiguration } from './reload.ts';
 import type { Temporal } from './temporal.ts';
 
 /**
@@ -20,26 +21,29 @@ import type { Temporal } from './temporal.ts';
  * @param explain what a push would come to: asks registries
  */
 export function createOperatorsPage(
-  configuration: Configuration,
+  current: CurrentConfiguration,
   { client, namespace, uiUrl }: Pick<Temporal, 'client' | 'namespace' | 'uiUrl'>,
   people: AskerDependencies & { readonly log: Parameters<typeof createPage>[0]['log'] },
   webhooks: () => readonly string[],
   explain: (input: ExplanationInput) => Promise<ImageExplanation>,
 ): Page {
-  const { file, listen, login, operators, services } = configuration;
+  const { file, listen } = current.configuration;
   const linkTo = (id: string) => `${uiUrl}/namespaces/${encodeURIComponent(namespace)}/workflows/${encodeURIComponent(id)}`;
   return createPage({
     ...{ client, log: people.log, viewerOf: viewers(people) },
-    loginWays: { token: operators.some(({ token }) => token !== undefined), oidc: login.oidc !== undefined },
-    configuration: async () => configuration,
-    configured: configuredServices(configuration),
-    describeService: (name) => describe(configuration, name),
+    loginWays: () => {
+      const { operators, login } = current.configuration;
+      return { token: operators.some(({ token }) => token !== undefined), oidc: login.oidc !== undefined };
+    },
+    configuration: async () => current.configuration,
+    configured: () => configuredServices(current.configuration),
+    describeService: (name) => describe(current.configuration, name),
     explainTag: async (name, tag) => {
-      const plan = planOf(configuration, name);
+      const plan = planOf(current.configuration, name);
       if (plan === undefined) return undefined;
       return await explain(parseInput(explainInput, { image: `${plan.repository}:${tag}` }));
     },
-    firstPush: () => ({ file, services: services.length, webhooks: webhooks() }),
+    firstPush: () => ({ file, services: current.configuration.services.length, webhooks: webhooks() }),
     ...(uiUrl !== undefined && { linkTo }),
     isProxy: createIsWithin(listen.trustedProxies),
   });

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { codeLoginPath, createEventFeed, createReadJob, createSessions, type OperatorParts } from '../api/index.ts';
 import type { Configuration } from '../config/configuration.ts';
 import type { Environment } from '../domain/environment.ts';
@@ -25,29 +26,27 @@ export function operatorParts(
   env: Environment,
 ): OperatorParts & { readonly stop: () => void } {
   const { client } = temporal;
-  const { configuration } = current;
-  const { login, operators } = configuration;
-  const keys = createLoginKeys(configuration, secrets);
+  const configuration = () => current.configuration;
+  const login = () => current.configuration.login;
+  const keys = createLoginKeys(current, secrets);
   const sessions = createSessions({ login, cookieKey: async () => (await keys()).cookies });
   const feed = createEventFeed({ changedSince: (time) => listChanged(client, time), log });
   const people = {
-    ...{ operators, login, secrets, sessions, log },
+    ...{ configuration, secrets, sessions, log },
     vouchKey: async () => (await keys()).vouch,
-    codeLogin: codeLoginOf(configuration, { log, secrets }),
+    codeLogin: madeOf(login, (now) => codeLoginOf(now, { log, secrets })),
   };
-  const explain = (read: Configuration, input: ExplanationInput) =>
-    withRegistry(read, env, (registry) => explainImage({ client, registry, configuration: read }, input));
-  const page = createOperatorsPage(configuration, temporal, people, webhooks, (input) => explain(configuration, input));
+  const explain = (input: ExplanationInput) => {
+    const read = configuration();
+    return withRegistry(read, env, (registry) => explainImage({ client, registry, configuration: read }, input));
+  };
+  const page = createOperatorsPage(current, temporal, people, webhooks, explain);
   return {
     page,
     // Only the API believes jobs: whoever the page lets in sees all of it.
-    people: { ...people, readJob: createReadJob(login, { log }) },
+    people: { ...people, readJob: madeOf(login, (now) => createReadJob(now, { log })) },
     version: packageVersion(),
-    api: {
-      ...{ client, feed, audit, log },
-      configuration: () => current.configuration,
-      explain: (input) => explain(current.configuration, input),
-    },
+    api: { client, feed, audit, log, configuration, explain },
     stop: () => {
       feed.stop();
       page.stop();
@@ -55,8 +54,17 @@ export function operatorParts(
   };
 }
 
-function codeLoginOf({ login }: Configuration, { log, secrets }: Pick<Logging, 'log' | 'secrets'>) {
-  const { oidc, url } = login;
+/** Keeps what is made, with what it has learned such as keys, until what it is made of says something else. */
+function madeOf<Of, Made>(of: () => Of, make: (of: Of) => Made): () => Made {
+  let known: { readonly of: Of; readonly made: Made } | undefined;
+  return () => {
+    const now = of();
+    if (known === undefined || !isDeepStrictEqual(known.of, now)) known = { of: now, made: make(now) };
+    return known.made;
+  };
+}
+
+function codeLoginOf({ oidc, url }: Configuration['login'], { log, secrets }: Pick<Logging, 'log' | 'secrets'>) {
   if (oidc === undefined || url === undefined) return undefined;
   const { issuer, clientId, clientSecret, scopes, name, groups } = oidc;
   return createCodeLogin({

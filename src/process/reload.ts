@@ -133,8 +133,9 @@ function otherKeys(before: Configuration['sections'], now: Configuration['sectio
 function differences(before: Configuration, now: Configuration) {
   const services = otherKeys(byName(before), byName(now));
   const receivers = otherKeys(before.receivers, now.receivers);
-  const notify = isDeepStrictEqual(before.notify, now.notify) ? {} : { notify: 'changed' };
-  return { ...(services.length > 0 && { services }), ...(receivers.length > 0 && { receivers }), ...notify };
+  const others = (['notify', 'operators', 'login'] as const).filter((key) => !isDeepStrictEqual(before[key], now[key]));
+  const changed = Object.fromEntries(others.map((key) => [key, 'changed']));
+  return { ...(services.length > 0 && { services }), ...(receivers.length > 0 && { receivers }), ...changed };
 }
 
 function byName({ services }: Configuration): Readonly<Record<string, unknown>> {

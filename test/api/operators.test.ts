@@ -60,7 +60,7 @@ describe("the operators' API", function () {
     temporal = await startNamespace();
     const secrets = createSecretResolver(env, folder);
     const login = { key: 'env:LOGIN_KEY' } as never;
-    const vouchKey = async () => (await createLoginKeys({ login, data: folder }, secrets)()).vouch;
+    const vouchKey = async () => (await createLoginKeys({ configuration: { login, data: folder } }, secrets)()).vouch;
     const world = fakeDelivery();
     workers = await startWorkers(
       temporal,

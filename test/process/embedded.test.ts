@@ -7,6 +7,7 @@ import { hostname, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { Client, Connection } from '@temporalio/client';
+import { hashOfToken } from '../../src/domain/decision-proof.ts';
 import type { RolloutRow } from '../../src/operations/index.ts';
 import { reservePort } from '../../src/platform/ports.ts';
 import { identify } from '../../src/platform/processes/identity.ts';
@@ -16,6 +17,7 @@ import { landfallHere } from '../cli/command.ts';
 import { startLandfall } from '../support/landfall.ts';
 import { eventually } from '../support/wait.ts';
 
+const annsToken = `landfall_${'a'.repeat(40)}`;
 const digest = `sha256:${'a'.repeat(64)}`;
 
 describe('Landfall with a Temporal of its own', function () {
@@ -72,15 +74,17 @@ search: off
 services: [{ name: ${name}, image: "127.0.0.1:1/team/app", tags: [latest], smoke: off, scan: off }]
 `,
     );
-    const landfall = await startLandfall(folder, { TEMPORAL_ADDRESS: '', HOOK_TOKEN: 'token', NEW_TOKEN: 'new', ...env });
+    const ANN = await hashOfToken(annsToken);
+    const landfall = await startLandfall(folder, { TEMPORAL_ADDRESS: '', HOOK_TOKEN: 'token', NEW_TOKEN: 'new', ANN, ...env });
     const push = (repository = 'team/app', token = 'token') =>
       fetch(`http://127.0.0.1:${ports.webhooks}/webhook/distribution`, {
         method: 'POST',
         headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
         body: JSON.stringify({ events: [{ ...pushed, target: { ...pushed.target, repository } }] }),
       });
-    const figures = async () => await (await fetch(`http://127.0.0.1:${ports.operators}/metrics`)).text();
-    return { name, file: join(folder, 'landfall.yaml'), landfall, push, figures };
+    const operators = `http://127.0.0.1:${ports.operators}`;
+    const figures = async () => await (await fetch(`${operators}/metrics`)).text();
+    return { name, file: join(folder, 'landfall.yaml'), landfall, push, operators, figures };
   }
 
   async function stateOf(name: string): Promise<{ address: string; pid: number }> {
@@ -208,6 +212,29 @@ services: [{ name: ${name}, image: "127.0.0.1:1/team/app", tags: [latest], smoke
     await said(/"afterRestart":\["limits"\],"msg":"[^"]* except for limits: restart Landfall for that"/);
     assert.match(await (await push('team/other')).text(), /no service follows/);
     assert.match(await figures(), /^landfall_configuration_accepted 1$/m);
+  });
+
+  it('lets in who its file names now, and shows what it has now', async () => {
+    const [, two] = both;
+    assert.ok(two);
+    const { file, landfall, operators } = two;
+    const before = await readFile(file, 'utf8');
+    const statusOf = async (path: string, headers = {}) => (await fetch(`${operators}${path}`, { headers })).status;
+    const told = { Authorization: `Bearer ${annsToken}` };
+    const serves = async (text: string, path: string, headers: object, status: number) => {
+      await writeFile(file, text);
+      process.kill(landfall.pid, 'SIGHUP');
+      await eventually(`${path} to be ${status}`, async () => (await statusOf(path, headers)) === status);
+    };
+    assert.equal(await statusOf('/api/v1/me'), 200);
+    const named = `${before}operators: [{ name: ann, token: env:ANN }]\n`;
+    await serves(named, '/api/v1/me', {}, 401);
+    assert.deepEqual([await statusOf('/api/v1/me', told), await statusOf('/services/another', told)], [200, 404]);
+    await serves(named.replace('name: two', 'name: another'), '/services/another', told, 200);
+    assert.match(await (await fetch(`${operators}/rollouts`, { headers: told })).text(), /<option[^>]*>another</);
+    await serves(named.replace('name: ann', 'name: ben').replace('env:ANN', 'env:NEW_TOKEN'), '/api/v1/me', told, 401);
+    assert.match(landfall.output(), /"operators":"changed","msg":"the configuration was read again and serves/);
+    await serves(before, '/api/v1/me', {}, 200);
   });
 
   // The schedule is of the file that the test before has left.

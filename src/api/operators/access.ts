@@ -27,8 +27,8 @@ export interface Access {
 interface AccessDependencies {
   readonly whoAsks: WhoAsks;
   readonly sessions: Sessions;
-  /** As browsers have the listener. */
-  readonly url: string | undefined;
+  /** As browsers have the listener now. */
+  readonly url: () => string | undefined;
 }
 
 export function createAccess({ whoAsks, sessions, url }: AccessDependencies): Access {
@@ -36,7 +36,7 @@ export function createAccess({ whoAsks, sessions, url }: AccessDependencies): Ac
   const required = async (context: Context, role: OperatorRole, forJobs = false): Promise<Asker> => {
     const asker = await asked(context.req);
     if ('refused' in asker) throw unauthenticated(asker.refused);
-    requireOwnOrigin(context.req, url, asker.byCookie);
+    requireOwnOrigin(context.req, url(), asker.byCookie);
     if (asker.byCookie) await sessions.keep(context.req, context.res);
     requireAllowed(asker, role, forJobs);
     return asker;

@@ -81,7 +81,8 @@ function addApi(
   { people, api, version }: OperatorParts,
   { log, isForUs }: Pick<OperatorAppDependencies, 'log' | 'isForUs'>,
 ): void {
-  const access = createAccess({ whoAsks: createWhoAsks(people), sessions: people.sessions, url: people.login.url });
+  const { configuration, sessions } = people;
+  const access = createAccess({ whoAsks: createWhoAsks(people), sessions, url: () => configuration().login.url });
   const router = createApi(api, access, version);
   const problems = answerProblems(log);
   const routes = router.routes();

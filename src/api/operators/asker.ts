@@ -28,14 +28,14 @@ export function shownName({ name, way, actor }: Asker): string {
 }
 
 export interface AskerDependencies {
-  readonly operators: readonly OperatorEntry[];
-  readonly login: Configuration['login'];
+  /** As it is now: it may be read again. */
+  readonly configuration: () => Pick<Configuration, 'operators' | 'login'>;
   readonly secrets: (reference: string) => string;
   readonly sessions: Sessions;
   /** By which workers know what this API vouches for. */
   readonly vouchKey: () => Promise<string>;
-  /** Absent: a job is nobody. */
-  readonly readJob?: ReadJob | undefined;
+  /** Absent, or without one: a job is nobody. */
+  readonly readJob?: () => ReadJob | undefined;
   readonly log: { warn(fields: object, message: string): void };
 }
 
@@ -50,15 +50,12 @@ const howToLogIn = 'Send Authorization: Bearer TOKEN with the token of an operat
 
 /** A bearer token counts before a cookie. Nothing is open but to this machine, and only while nobody can log in. */
 export function createWhoAsks(dependencies: AskerDependencies): WhoAsks {
-  const { operators, login, sessions } = dependencies;
-  // Where jobs can reach it, it is not for this machine alone.
-  const canLogIn = login.oidc !== undefined || login.jobs !== undefined || operators.some(({ token }) => token !== undefined);
   return async (request) => {
     const token = bearerIn(request);
     if (token !== undefined) return await byToken(dependencies, token);
-    const session = await sessions.read(request);
+    const session = await dependencies.sessions.read(request);
     if (session !== undefined) return await bySession(dependencies, session);
-    if (canLogIn) return { refused: howToLogIn };
+    if (canLogIn(dependencies.configuration())) return { refused: howToLogIn };
     if (isOfThisMachine(request)) return unverified(request);
     return {
       refused: 'There are no operators with a token in the configuration, so only this machine may ask. Add some, or a login.',
@@ -66,14 +63,19 @@ export function createWhoAsks(dependencies: AskerDependencies): WhoAsks {
   };
 }
 
+/** Where jobs can reach it, it is not for this machine alone. */
+function canLogIn({ operators, login }: Pick<Configuration, 'operators' | 'login'>): boolean {
+  return login.oidc !== undefined || login.jobs !== undefined || operators.some(({ token }) => token !== undefined);
+}
+
 /** @returns the operator whose token it is, without telling by the time that it takes which one, or none */
 export async function operatorOf(
-  { operators, secrets, log }: Pick<AskerDependencies, 'operators' | 'secrets' | 'log'>,
+  { configuration, secrets, log }: Pick<AskerDependencies, 'configuration' | 'secrets' | 'log'>,
   token: string,
 ): Promise<{ readonly operator: OperatorEntry; readonly tokenHash: string } | undefined> {
   const wanted = Buffer.from(await hashOfToken(token));
   let found: { readonly operator: OperatorEntry; readonly tokenHash: string } | undefined;
-  for (const operator of operators) {
+  for (const operator of configuration().operators) {
     const tokenHash = hashOf(operator, secrets, log);
     if (tokenHash !== undefined && timingSafeEqual(Buffer.from(tokenHash), wanted)) found ??= { operator, tokenHash };
   }
@@ -99,7 +101,7 @@ function hashOf(
 
 async function byToken(dependencies: AskerDependencies, token: string): Promise<Asker | NobodyKnown> {
   const found = await operatorOf(dependencies, token);
-  const { readJob } = dependencies;
+  const readJob = dependencies.readJob?.();
   if (found === undefined && readJob !== undefined && looksLikeJob(token)) return askerOf(await readJob(token));
   if (found === undefined) return { refused: `The token is nobody's here. ${howToLogIn}` };
   return operatorAsks(found.operator, found.tokenHash, false);
@@ -116,7 +118,8 @@ function operatorAsks({ name, roles }: OperatorEntry, tokenHash: string, byCooki
 }
 
 async function bySession(dependencies: AskerDependencies, session: LoginSession): Promise<Asker | NobodyKnown> {
-  const { operators, login, secrets, log, vouchKey } = dependencies;
+  const { secrets, log, vouchKey } = dependencies;
+  const { operators, login } = dependencies.configuration();
   const { name } = session;
   if (session.way === 'oidc') {
     const roles = rolesOf(session.groups, login);

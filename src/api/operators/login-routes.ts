@@ -13,11 +13,10 @@ import type { Sessions } from './sessions.ts';
 /** Where the provider sends people back to, beneath `login.url`. */
 export const codeLoginPath = '/login/oidc/callback';
 
-export interface LoginDependencies extends Pick<AskerDependencies, 'operators' | 'secrets' | 'log'> {
-  readonly login: Configuration['login'];
+export interface LoginDependencies extends Pick<AskerDependencies, 'configuration' | 'secrets' | 'log'> {
   readonly sessions: Sessions;
-  /** Absent: nobody logs in at a provider. */
-  readonly codeLogin: CodeLogin | undefined;
+  /** Undefined: nobody logs in at a provider. */
+  readonly codeLogin: () => CodeLogin | undefined;
   readonly log: Pick<Log, 'info' | 'warn'>;
 }
 
@@ -28,33 +27,40 @@ const codeState = z.object({ state: z.string(), nonce: z.string(), verifier: z.s
 
 /** `POST /login` with a token, as a form or as JSON; `GET /login/oidc`; `POST /logout`. The page at `GET /login` is another's. */
 export function addLoginRoutes(router: Router, dependencies: LoginDependencies): void {
-  const { login, sessions, log, codeLogin } = dependencies;
-  const base = login.url === undefined ? '' : new URL(login.url).pathname.replace(/\/$/, '');
-  const ownPage = (context: Context) => requireOwnOrigin(context.req, login.url, false);
+  const { configuration, sessions, log } = dependencies;
+  const base = () => {
+    const { url } = configuration().login;
+    return url === undefined ? '' : new URL(url).pathname.replace(/\/$/, '');
+  };
+  const ownPage = (context: Context) => requireOwnOrigin(context.req, configuration().login.url, false);
+  const codeLogin = (): CodeLogin => {
+    const known = dependencies.codeLogin();
+    if (known === undefined) throw new Problem(404, 'not-found', 'Nobody logs in at a provider here: login.oidc names one.');
+    return known;
+  };
   router.post('/login', async (context) => {
     ownPage(context);
     const { token, return: back, isForm } = await readCredentials(context);
     const found = await operatorOf(dependencies, token.trim());
     if (found === undefined) {
       log.warn({ address: context.req.socket.remoteAddress }, 'a login was refused: the token is nobody’s');
-      if (isForm) return redirect(context, `${base}/login?failed=token`);
+      if (isForm) return redirect(context, `${base()}/login?failed=token`);
       throw refusedLogin('The token is nobody’s here. landfall token makes one, and its hash goes to the configuration.');
     }
     const { operator, tokenHash } = found;
     await sessions.begin(context.res, { way: 'token', name: operator.name, token: fingerprintOf(tokenHash) });
     log.info({ operator: operator.name, way: 'token' }, 'somebody has logged in');
-    if (isForm) return redirect(context, base + ownPath(back));
+    if (isForm) return redirect(context, base() + ownPath(back));
     context.status = 204;
   });
   router.post('/logout', (context) => {
     ownPage(context);
     sessions.end(context.res);
-    if (context.is(form)) return redirect(context, `${base}/`);
+    if (context.is(form)) return redirect(context, `${base()}/`);
     context.status = 204;
   });
-  if (codeLogin === undefined) return;
   router.get('/login/oidc', async (context) => {
-    const { url, state } = await codeLogin.begin();
+    const { url, state } = await codeLogin().begin();
     await sessions.rememberCode(context.res, { ...state, back: ownPath(context.URL.searchParams.get('return')) });
     context.redirect(url);
   });
@@ -62,14 +68,15 @@ export function addLoginRoutes(router: Router, dependencies: LoginDependencies):
     const state = codeState.safeParse(await sessions.takeCode(context.req, context.res)).data;
     if (state === undefined)
       throw refusedLogin('The login took too long, or was begun in another browser. Begin again at /login.');
-    const { name, groups } = await codeLogin.finish(context.URL.search, state);
+    const { name, groups } = await codeLogin().finish(context.URL.search, state);
+    const { login } = configuration();
     if (rolesOf(groups, login).length === 0) {
       log.warn({ name, way: 'oidc' }, 'a login was refused: no group of theirs has a role');
       throw new Problem(403, 'forbidden', 'You have logged in, and none of your groups may do anything here (login.oidc.roles).');
     }
     await sessions.begin(context.res, { way: 'oidc', name, groups: groups.filter((group) => matters(group, login)) });
     log.info({ operator: name, way: 'oidc' }, 'somebody has logged in');
-    leadOn(context, base + state.back);
+    leadOn(context, base() + state.back);
   });
 }
 

@@ -16,34 +16,39 @@ const cookieShape = z.object({ session: sessionShape, begun: z.int(), until: z.i
 export type Sessions = ReturnType<typeof createSessions>;
 
 export interface SessionDependencies {
-  readonly login: Configuration['login'];
+  /** As it is now: it may be read again. */
+  readonly login: () => Configuration['login'];
   /** 32 bytes. */
   readonly cookieKey: () => Promise<Buffer>;
   readonly now?: () => number;
 }
 
+const [loginCookie, codeCookie] = ['landfall', 'landfall-login'];
 /** A login at a provider goes on for minutes, with what the person has to confirm there. */
 const codeLoginMs = 10 * 60_000;
 
 export function createSessions({ login, cookieKey, now = Date.now }: SessionDependencies) {
-  const isHttps = login.url?.startsWith('https://') ?? false;
+  const isHttps = (): boolean => login().url?.startsWith('https://') ?? false;
   // Browsers take a name that begins so from this very host alone, over TLS, and for all paths.
-  const prefix = isHttps ? '__Host-' : '';
-  const [name, codeName] = [`${prefix}landfall`, `${prefix}landfall-login`];
-  const attributes = `Path=/; HttpOnly${isHttps ? '; Secure' : ''}`;
-  const lasts = ({ way }: LoginSession): number => (way === 'oidc' && login.oidc ? login.oidc.session : login.session);
-  const set = (response: ServerResponse, cookie: string, value: string, ms: number, sameSite: 'Strict' | 'Lax'): void => {
-    const maxAge = Math.round(ms / 1000);
-    response.appendHeader('Set-Cookie', `${cookie}=${value}; ${attributes}; SameSite=${sameSite}; Max-Age=${maxAge}`);
+  const named = (name: string): string => (isHttps() ? `__Host-${name}` : name);
+  const lasts = ({ way }: LoginSession): number => {
+    const { oidc, session } = login();
+    return way === 'oidc' && oidc ? oidc.session : session;
+  };
+  const set = (response: ServerResponse, name: string, value: string, ms: number, sameSite: 'Strict' | 'Lax'): void => {
+    const attributes = `Path=/; HttpOnly${isHttps() ? '; Secure' : ''}; SameSite=${sameSite}; Max-Age=${Math.round(ms / 1000)}`;
+    response.appendHeader('Set-Cookie', `${name}=${value}; ${attributes}`);
   };
   const opened = async (request: IncomingMessage) => {
+    const name = named(loginCookie);
     const text = cookieIn(request.headers.cookie, name);
     if (text === undefined) return undefined;
     const cookie = cookieShape.safeParse(openCookie(await cookieKey(), name, text)).data;
-    const isOver = cookie === undefined || cookie.until <= now() || cookie.begun < (login.notBefore?.getTime() ?? 0);
+    const isOver = cookie === undefined || cookie.until <= now() || cookie.begun < (login().notBefore?.getTime() ?? 0);
     return isOver ? undefined : cookie;
   };
   const begin = async (response: ServerResponse, session: LoginSession, begun = now()): Promise<void> => {
+    const name = named(loginCookie);
     const ms = lasts(session);
     const cookie = { session, begun, until: now() + ms };
     set(response, name, sealCookie(await cookieKey(), name, cookie), ms, 'Strict');
@@ -60,14 +65,16 @@ export function createSessions({ login, cookieKey, now = Date.now }: SessionDepe
       await begin(response, cookie.session, cookie.begun);
     },
     end(response: ServerResponse): void {
-      set(response, name, '', 0, 'Strict');
+      set(response, named(loginCookie), '', 0, 'Strict');
     },
     /** What a login at a provider began with. It has to be sent along when that provider's page leads back here. */
     async rememberCode(response: ServerResponse, state: unknown): Promise<void> {
+      const codeName = named(codeCookie);
       const value = sealCookie(await cookieKey(), codeName, { state, until: now() + codeLoginMs });
       set(response, codeName, value, codeLoginMs, 'Lax');
     },
     async takeCode(request: IncomingMessage, response: ServerResponse): Promise<unknown> {
+      const codeName = named(codeCookie);
       const text = cookieIn(request.headers.cookie, codeName);
       if (text === undefined) return undefined;
       set(response, codeName, '', 0, 'Lax');

@@ -6,6 +6,7 @@ import { pino } from 'pino';
 import { createOperatorApp } from '../../../src/api/index.ts';
 import { apiRoutes } from '../../../src/api/operators/v1/index.ts';
 import { openApiDocument } from '../../../src/api/operators/v1/openapi.ts';
+import type { Configuration } from '../../../src/config/configuration.ts';
 import { loadConfiguration } from '../../../src/config/load.ts';
 import type { AuditEntry } from '../../../src/domain/audit.ts';
 import type { Environment } from '../../../src/domain/environment.ts';
@@ -23,6 +24,8 @@ export interface OperatorListener {
   readonly audited: AuditEntry[];
   /** An answer of the API, which is what its OpenAPI document says. */
   ask<Answer = Record<string, unknown>>(path: string, options?: AskOptions): Promise<ApiAnswer<Answer>>;
+  /** As when the file was read again. */
+  configure(text: string): void;
   stop(): Promise<void>;
 }
 
@@ -46,15 +49,18 @@ export async function startOperators(
   text: string,
   { env = {}, port = 0 }: { readonly env?: Environment; readonly port?: number } = {},
 ): Promise<OperatorListener> {
-  const loaded = loadConfiguration(join(folder, 'landfall.yaml'), env, product, { text });
-  if ('problems' in loaded) throw new Error(JSON.stringify(loaded.problems));
-  const { configuration } = loaded;
+  const read = (said: string): Configuration => {
+    const loaded = loadConfiguration(join(folder, 'landfall.yaml'), env, product, { text: said });
+    if ('problems' in loaded) throw new Error(JSON.stringify(loaded.problems));
+    return loaded.configuration;
+  };
+  const current = { configuration: read(text) };
   const log = pino({ level: process.env.LANDFALL_TEST_LOG ?? 'silent' });
   const audited: AuditEntry[] = [];
   const audit = (entry: AuditEntry) => void audited.push(entry);
   const secrets = createSecretResolver(env, folder);
   const { stop: stopFeed, ...parts } = operatorParts(
-    { configuration },
+    current,
     { client, namespace: 'default' },
     { log, audit, secrets },
     () => [],
@@ -69,6 +75,9 @@ export async function startOperators(
   return {
     url,
     audited,
+    configure(said) {
+      current.configuration = read(said);
+    },
     async ask(path, { token, body, headers = {} } = {}) {
       const response = await fetch(`${url}/api/v1${path}`, {
         ...(body !== undefined && { method: 'POST', body: JSON.stringify(body) }),
