@@ -2,10 +2,16 @@ import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { createLive, type Live } from '../../src/page/live.ts';
+import type { Browser, Page } from 'playwright-core';
+import { islandFile } from '../../src/page/assets.ts';
+import { h } from '../../src/page/html.ts';
+import { pageText } from '../../src/page/layout.ts';
+import { createLive, type Live, versionOf } from '../../src/page/live.ts';
 import { createSharedRead } from '../../src/page/shared-read.ts';
+import { startBrowser } from '../support/browser.ts';
 import { silentLogging } from '../support/silent-logging.ts';
 import { eventually } from '../support/wait.ts';
+import { view } from './hostile.ts';
 
 describe('the streams of open pages', () => {
   let looks: string[];
@@ -76,6 +82,73 @@ describe('the streams of open pages', () => {
     live.stop();
     await Promise.all(pages.map(({ ended }) => ended));
     assert.equal((await fetch(`${url}/all`)).status, 503);
+  });
+});
+
+describe('an open page', () => {
+  let now = 'first';
+  let isRefused = false;
+  let live: Live;
+  let browser: Browser;
+  let page: Page;
+  let stop: () => Promise<void>;
+
+  before(async () => {
+    live = createLive({ look: async () => now, everyMs: 20, log: silentLogging().log });
+    const server = createServer((request, response) => {
+      const { pathname } = new URL(request.url ?? '', 'http://landfall');
+      if (pathname === '/live') return void (live.join('all', response) || response.writeHead(503).end());
+      if (pathname.endsWith(islandFile.name))
+        return void response.writeHead(200, { 'Content-Type': islandFile.type }).end(islandFile.text);
+      const content = { title: 'T', readAt: new Date().toISOString(), readFrom: 'a test', body: [h('h1', null, now)] };
+      const text = pageText(view, { ...content, live: { topic: 'all', version: versionOf(now) } });
+      response.writeHead(isRefused ? 503 : 200, { 'Content-Type': 'text/html' }).end(text);
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    browser = await startBrowser();
+    page = await browser.newPage();
+    await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
+    stop = async () => {
+      live.stop();
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    };
+  });
+  after(async () => {
+    await browser?.close();
+    await stop?.();
+  });
+
+  const says = (state: string) => page.locator(`#live[data-state=${state}]`).waitFor();
+  const shows = (text: string) => page.locator('h1').getByText(text, { exact: true }).waitFor();
+
+  it('shows what changes', async () => {
+    await says('live');
+    now = 'second';
+    await shows('second');
+    await says('live');
+  });
+
+  it('does not call itself live while it shows what was so before, and asks again', async () => {
+    isRefused = true;
+    now = 'third';
+    await says('away');
+    await shows('second');
+    // The server is itself again, and nothing changes any more: the stream, when it is back, tells what it told before.
+    isRefused = false;
+    for (const turn of [true, false])
+      await page.evaluate(
+        `Object.defineProperty(document, 'hidden', { value: ${turn}, configurable: true }); document.dispatchEvent(new Event('visibilitychange'))`,
+      );
+    await shows('third');
+    await says('live');
+    isRefused = true;
+    now = 'fourth';
+    await says('away');
+    isRefused = false;
+    await shows('fourth');
+    await says('live');
   });
 });
 

@@ -11,60 +11,70 @@ if (main !== null) live(main);
 
 function live(main: HTMLElement): void {
   const { stream = '', topic = '' } = main.dataset;
-  let { version } = main.dataset;
+  /** Of what is shown. Lists have none of their own: it is the first one that is told. */
+  let { version: shown } = main.dataset;
+  /** By the stream; undefined while that is closed or broken, or what it is about cannot be read. */
+  let told: string | undefined;
   let offset = Number(main.dataset.now) - Date.now();
   let source: EventSource | undefined;
   let isAsking = false;
   let asksAgain = false;
+  let later: ReturnType<typeof setTimeout> | undefined;
   const content = document.createElement('div');
   content.className = 'content';
   content.append(...main.childNodes);
   main.append(content);
   hydrate(toNodes(content), content);
 
+  /** @returns whether what there is now is shown: what was read before is better than nothing */
+  const ask = async (): Promise<boolean> => {
+    const version = told;
+    const response = await fetch(location.href, { headers: { Accept: 'text/html' } });
+    // Temporal is away, say.
+    if (!response.ok) return false;
+    const page = new DOMParser().parseFromString(await response.text(), 'text/html');
+    const next = page.querySelector<HTMLElement>('main[data-stream]');
+    if (response.redirected || next === null) {
+      location.reload();
+      return false;
+    }
+    offset = Number(next.dataset.now) - Date.now();
+    render(toNodes(next), content);
+    document.title = page.title;
+    const [footer, nextFooter] = [document.querySelector('footer'), page.querySelector('footer')];
+    if (footer && nextFooter) footer.replaceWith(nextFooter);
+    shown = next.dataset.version ?? version ?? shown;
+    return true;
+  };
+
   const refresh = async (): Promise<void> => {
-    if (isAsking) {
-      asksAgain = true;
-      return;
-    }
+    asksAgain = isAsking;
+    if (isAsking) return;
     isAsking = true;
-    try {
-      const response = await fetch(location.href, { headers: { Accept: 'text/html' } });
-      // Temporal is away, say: what was read before is better than nothing, and the stream tells when it is back.
-      if (!response.ok) return say('away');
-      const page = new DOMParser().parseFromString(await response.text(), 'text/html');
-      const next = page.querySelector<HTMLElement>('main[data-stream]');
-      if (response.redirected || next === null) return location.reload();
-      version = next.dataset.version ?? version;
-      offset = Number(next.dataset.now) - Date.now();
-      render(toNodes(next), content);
-      document.title = page.title;
-      const [shown, footer] = [document.querySelector('footer'), page.querySelector('footer')];
-      if (shown && footer) shown.replaceWith(footer);
-      say('live');
-    } catch {
-      // The stream says when there is something to ask again.
-      say('away');
-    } finally {
-      isAsking = false;
-    }
-    if (asksAgain) {
+    clearTimeout(later);
+    let isShown: boolean;
+    do {
       asksAgain = false;
-      await refresh();
-    }
+      isShown = await ask().catch(() => false);
+    } while (asksAgain);
+    isAsking = false;
+    say(isShown && told !== undefined ? 'live' : 'away');
+    // The stream tells only of the next change, or where it stands when it is back.
+    if (!isShown) later = setTimeout(() => told !== undefined && void refresh(), 5_000);
   };
 
   const open = (): void => {
     if (source !== undefined || document.hidden) return;
     source = new EventSource(`${stream}?of=${encodeURIComponent(topic)}`);
     source.addEventListener('version', ({ data }: MessageEvent<string>) => {
-      if (data === 'away') return say('away');
-      const isNew = version !== undefined && data !== version;
-      version = data;
-      say('live');
-      if (isNew) void refresh();
+      told = data === 'away' ? undefined : data;
+      if (told === undefined) return say('away');
+      shown ??= data;
+      if (data === shown) say('live');
+      else void refresh();
     });
     source.addEventListener('error', () => {
+      told = undefined;
       say('away');
       // A browser gives up after an answer that is no stream.
       if (source?.readyState === EventSource.CLOSED) {
@@ -76,6 +86,7 @@ function live(main: HTMLElement): void {
   const close = (): void => {
     source?.close();
     source = undefined;
+    told = undefined;
   };
 
   document.addEventListener('visibilitychange', () => (document.hidden ? close() : open()));
