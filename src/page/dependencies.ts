@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import type { Client } from '@temporalio/client';
 import type { Context } from 'koa';
 import type { Log } from '../domain/log.ts';
@@ -22,8 +23,10 @@ export interface PageDependencies {
   readonly firstPush: () => FirstPush;
   /** Where Temporal's own page shows a workflow. */
   readonly linkTo?: (workflow: string) => string;
-  /** Whose word about the path is taken. */
-  readonly isProxy: (address: string) => boolean;
+  /** The path below which a proxy shows the page. */
+  readonly baseOf: (request: IncomingMessage) => string;
+  /** As browsers have the listener now, where that is configured. */
+  readonly ownUrl: () => string | undefined;
   /** Who asks, or why nobody is known: then they have to log in. */
   readonly viewerOf: (context: Context) => Promise<Viewer | UnknownViewer>;
   readonly loginWays: () => LoginWays;

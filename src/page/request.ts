@@ -1,20 +1,11 @@
 import type { IncomingMessage } from 'node:http';
 import type { Context } from 'koa';
 import { readBody, requireMediaType } from '../http/body.ts';
-import { Problem } from '../http/problem.ts';
+import { requireOwnOrigin } from '../http/origin.ts';
+import type { PageDependencies } from './dependencies.ts';
 import { type Theme, themes } from './view.ts';
 
 /** What a request says besides its path. */
-
-const prefixPattern = /^(?:\/[A-Za-z0-9._~-]+)+$/;
-
-/** The path below which a proxy shows the page, where it is one of ours that says so. */
-export function baseOf(request: IncomingMessage, isProxy: (address: string) => boolean): string {
-  const [said, ...others] = request.headersDistinct['x-forwarded-prefix'] ?? [];
-  if (said === undefined || others.length > 0 || !isProxy(request.socket.remoteAddress ?? '')) return '';
-  const base = said.replace(/\/+$/, '');
-  return prefixPattern.test(base) && !base.split('/').some((part) => part === '..' || part === '.') ? base : '';
-}
 
 const themeCookie = 'landfall-theme';
 const doneCookie = 'landfall-done';
@@ -52,24 +43,9 @@ export async function readForm({ req, res }: Context): Promise<FormFields> {
   return Object.fromEntries(fields.filter(([, value]) => value.trim() !== ''));
 }
 
-/**
- * What changes something comes from a page of ours. A browser says where a form comes from, and no page can make it say something else.
- * @throws Problem 403
- */
-export function requireOwnPage({ headersDistinct }: IncomingMessage): void {
-  const { 'sec-fetch-site': site, origin, host = [] } = headersDistinct;
-  const isOwn =
-    site === undefined
-      ? origin?.length === 1 && hostOfOrigin(origin[0]) === host[0]?.toLowerCase()
-      : site.join() === 'same-origin';
-  if (isOwn) return;
-  const advice =
-    'This was sent from the page of another site, or by no browser. Use the buttons of the page, or the command landfall.';
-  throw new Problem(403, 'malformed', advice);
-}
-
-function hostOfOrigin(origin: string | undefined): string | undefined {
-  return origin !== undefined && URL.canParse(origin) ? new URL(origin).host.toLowerCase() : undefined;
+/** Forms come from browsers alone, which say from which page: see requireOwnOrigin. @throws Problem 403 */
+export function requireOwnPage(request: IncomingMessage, { ownUrl }: Pick<PageDependencies, 'ownUrl'>): void {
+  requireOwnOrigin(request, ownUrl(), true);
 }
 
 /** Where a form came from, to go back to: a path of ours, and nothing that a browser could take for another site. */

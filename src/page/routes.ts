@@ -11,7 +11,7 @@ import { may } from './forms.ts';
 import { createLive, type Live } from './live.ts';
 import { createPages, type PageAnswer } from './pages.ts';
 import { createReadings } from './readings.ts';
-import { baseOf, type FormFields, keepDone, keepTheme, readForm, requireOwnPage, wayBack } from './request.ts';
+import { type FormFields, keepDone, keepTheme, readForm, requireOwnPage, wayBack } from './request.ts';
 import { type PageView, paths, themes } from './view.ts';
 import { seeOther, sendToLogin, showLogin, viewOf } from './visit.ts';
 
@@ -23,7 +23,7 @@ export type Page = ReturnType<typeof createPage>;
 
 /** The page for operators. Everything that is read and done is an operation, the same as of command and API. */
 export function createPage(dependencies: PageDependencies) {
-  const { client, configured, explainTag, log, isProxy } = dependencies;
+  const { client, configured, explainTag, log, baseOf } = dependencies;
   const readings = createReadings(client, configured, explainTag);
   const live = createLive({ look: readings.topic, log });
   const router = new Router({ sensitive: true, strict: true });
@@ -31,8 +31,8 @@ export function createPage(dependencies: PageDependencies) {
   addButtons(router, dependencies);
   addLive(router, dependencies, live);
   router.post('/theme', async (context) => {
-    requireOwnPage(context.req);
-    const base = baseOf(context.req, isProxy);
+    requireOwnPage(context.req, dependencies);
+    const base = baseOf(context.req);
     const { theme, from } = await readForm(context);
     keepTheme(context, base, themes.find((known) => known === theme) ?? 'auto');
     seeOther(context, base + wayBack(from, paths.now()));
@@ -63,11 +63,11 @@ function addPages(router: Router, dependencies: PageDependencies, pages: ReturnT
 }
 
 function addButtons(router: Router, dependencies: PageDependencies): void {
-  const { client, configuration, isProxy } = dependencies;
+  const { client, configuration, baseOf } = dependencies;
   /** What it could not do is said on a page, and what it did on the next one. */
   const change = (path: string, after: (params: PathValues) => string, act: ButtonHandler): void => {
     router.post(path, async (context) => {
-      requireOwnPage(context.req);
+      requireOwnPage(context.req, dependencies);
       const view = await viewOf(context, dependencies);
       if (view === undefined) return sendToLogin(context, dependencies);
       const fields = await readForm(context);
@@ -81,7 +81,7 @@ function addButtons(router: Router, dependencies: PageDependencies): void {
       }
     });
     // Whoever loads the answer of a button again.
-    router.get(path, (context) => seeOther(context, baseOf(context.req, isProxy) + after(context.params)));
+    router.get(path, (context) => seeOther(context, baseOf(context.req) + after(context.params)));
   };
   const ofRollout = (params: PathValues) => paths.rollout(idIn(params));
   change('/rollouts/:rollout/decide', ofRollout, (fields, actor, params) => decideRollout(client, idIn(params), fields, actor));
@@ -104,6 +104,12 @@ function addLive(router: Router, { viewerOf }: PageDependencies, live: Live): vo
     if ('refused' in (await viewerOf(context))) throw new Problem(401, 'unauthenticated', 'Log in first.');
     const topic = topicOf(context);
     if (topic === undefined) throw new Problem(400, 'malformed', 'Expected of=all, or the id of a rollout.');
+    // A stream without a body would never end.
+    if (context.method === 'HEAD') {
+      context.type = 'text/event-stream';
+      context.status = 200;
+      return;
+    }
     context.req.setTimeout(0);
     if (!live.join(topic, context.res))
       throw new Problem(503, 'unavailable', 'Too many pages are open, or Landfall ends: it is asked again.');

@@ -3,7 +3,7 @@ import { answerPage } from './answer.ts';
 import type { PageDependencies } from './dependencies.ts';
 import { documentText, h } from './html.ts';
 import { loginBody } from './login.ts';
-import { baseOf, themeOf, wayBack } from './request.ts';
+import { themeOf, wayBack } from './request.ts';
 import { type PageView, paths, type Viewer } from './view.ts';
 
 /** Who looks, and where those are sent who have not said so. */
@@ -14,9 +14,9 @@ export async function viewOf(context: Context, dependencies: PageDependencies): 
   return 'refused' in viewer ? undefined : viewFor(context, dependencies, viewer);
 }
 
-function viewFor(context: Context, { isProxy, linkTo }: PageDependencies, viewer: Viewer): PageView {
+function viewFor(context: Context, { baseOf, linkTo }: PageDependencies, viewer: Viewer): PageView {
   return {
-    base: baseOf(context.req, isProxy),
+    base: baseOf(context.req),
     theme: themeOf(context),
     now: Date.now(),
     viewer,
@@ -30,7 +30,7 @@ export async function showLogin(context: Context, dependencies: PageDependencies
   const back = wayBack([context.query.from].flat()[0], paths.now());
   const viewer = await dependencies.viewerOf(context);
   if (!('refused' in viewer)) {
-    seeOther(context, baseOf(context.req, dependencies.isProxy) + back);
+    seeOther(context, dependencies.baseOf(context.req) + back);
     return;
   }
   const nobody = { actor: { name: '' }, mayOperate: false, mayApprove: false, isLoggedIn: false };
@@ -45,9 +45,9 @@ export async function showLogin(context: Context, dependencies: PageDependencies
  * A browser keeps the cookie of a login back from whoever follows a link on another site, such as in a chat. Asked for once more by a page of
  * ours, it sends it along.
  */
-export function sendToLogin(context: Context, { isProxy }: PageDependencies): void {
+export function sendToLogin(context: Context, { baseOf }: PageDependencies): void {
   const here = `${context.path}${context.search}`;
-  const base = baseOf(context.req, isProxy);
+  const base = baseOf(context.req);
   if (context.get('Sec-Fetch-Site') !== 'cross-site') {
     const from = context.method === 'GET' ? here : paths.now();
     seeOther(context, `${base}/login?${new URLSearchParams({ from })}`);

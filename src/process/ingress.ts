@@ -1,4 +1,3 @@
-import { hostname } from 'node:os';
 import {
   createAcceptCommits,
   createAcceptPushes,
@@ -14,7 +13,6 @@ import type { Environment } from '../domain/environment.ts';
 import { type ClientTrust, createClientTrust } from '../http/client-trust.ts';
 import { createListeners } from '../http/listeners.ts';
 import { createKnownNetworks, type KnownNetworks } from '../http/shares.ts';
-import { type AddressedRequest, createIsForUs } from '../platform/http/own-name.ts';
 import { createIsWithin } from '../settings/networks.ts';
 import { createReceivers, type Receiver } from '../sources/kit/source.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -51,13 +49,8 @@ export async function startIngress(
   const known = createKnownNetworks();
   let webhooks = (await webhookApp(current, temporal, logging, metrics, { receivers, trust, known, listen, tracer })).callback();
   const reachTemporal = createReachTemporal(temporal.client);
-  const names = [listen.operators.host, hostname(), ...(listen.operatorNames ?? [])];
-  const isForUs = (request: AddressedRequest) => {
-    const { url } = current.configuration.login;
-    return createIsForUs('network', url === undefined ? names : [...names, new URL(url).hostname])(request);
-  };
   let told: readonly string[] = [];
-  const { stop: stopStreams, ...parts } = operatorParts(current, temporal, logging, () => told, env);
+  const { stop: stopStreams, isForUs, ...parts } = operatorParts(current, temporal, logging, () => told, env);
   const operators = createOperatorApp({ metrics, log, reachTemporal, isForUs, parts });
   const forWebhooks = {
     ...{ name: 'listen.webhooks', ...listen.webhooks, ...(tls && { tls }) },

@@ -10,8 +10,7 @@ import {
   type ImageExplanation,
   parseInput,
 } from '../operations/index.ts';
-import { createPage, type Page, type UnknownViewer, type Viewer } from '../page/index.ts';
-import { createIsWithin } from '../settings/networks.ts';
+import { createPage, type Page, type PageDependencies, type UnknownViewer, type Viewer } from '../page/index.ts';
 import type { CurrentConfiguration } from './reload.ts';
 import type { Temporal } from './temporal.ts';
 
@@ -23,14 +22,15 @@ import type { Temporal } from './temporal.ts';
 export function createOperatorsPage(
   current: CurrentConfiguration,
   { client, namespace, uiUrl }: Pick<Temporal, 'client' | 'namespace' | 'uiUrl'>,
-  people: AskerDependencies & { readonly log: Parameters<typeof createPage>[0]['log'] },
+  people: AskerDependencies & Pick<PageDependencies, 'log' | 'baseOf'>,
   webhooks: () => readonly string[],
   explain: (input: ExplanationInput) => Promise<ImageExplanation>,
 ): Page {
-  const { file, listen } = current.configuration;
+  const { file } = current.configuration;
   const linkTo = (id: string) => `${uiUrl}/namespaces/${encodeURIComponent(namespace)}/workflows/${encodeURIComponent(id)}`;
   return createPage({
-    ...{ client, log: people.log, viewerOf: viewers(people) },
+    ...{ client, log: people.log, baseOf: people.baseOf, viewerOf: viewers(people) },
+    ownUrl: () => current.configuration.login.url,
     loginWays: () => {
       const { operators, login } = current.configuration;
       return { token: operators.some(({ token }) => token !== undefined), oidc: login.oidc !== undefined };
@@ -45,7 +45,6 @@ export function createOperatorsPage(
     },
     firstPush: () => ({ file, services: current.configuration.services.length, webhooks: webhooks() }),
     ...(uiUrl !== undefined && { linkTo }),
-    isProxy: createIsWithin(listen.trustedProxies),
   });
 }
 

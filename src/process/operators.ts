@@ -1,9 +1,14 @@
+import type { IncomingMessage } from 'node:http';
+import { hostname } from 'node:os';
 import { isDeepStrictEqual } from 'node:util';
 import { codeLoginPath, createEventFeed, createReadJob, createSessions, type OperatorParts } from '../api/index.ts';
 import type { Configuration } from '../config/configuration.ts';
 import type { Environment } from '../domain/environment.ts';
 import { createCodeLogin } from '../http/oidc/code-login.ts';
+import { baseOf } from '../http/origin.ts';
 import { type ExplanationInput, explainImage, listChanged } from '../operations/index.ts';
+import { createIsForUs } from '../platform/http/own-name.ts';
+import { createIsWithin } from '../settings/networks.ts';
 import { withRegistry } from './diagnosis.ts';
 import type { Logging } from './logging.ts';
 import { createLoginKeys } from './login-keys.ts';
@@ -16,7 +21,7 @@ import type { Temporal } from './temporal.ts';
  * Who may ask the operators' listener, and what its API and its page are made with.
  * @param webhooks where pushes can be told, once the ports are known
  * @param env that of the process, for the credentials of registries
- * @returns `stop` ends what listens to events
+ * @returns `isForUs`: see OperatorAppDependencies; `stop` ends what listens to events
  */
 export function operatorParts(
   current: CurrentConfiguration,
@@ -24,15 +29,17 @@ export function operatorParts(
   { log, audit, secrets }: Pick<Logging, 'log' | 'audit' | 'secrets'>,
   webhooks: () => readonly string[],
   env: Environment,
-): OperatorParts & { readonly stop: () => void } {
+): OperatorParts & { readonly isForUs: (request: IncomingMessage) => boolean; readonly stop: () => void } {
   const { client } = temporal;
   const configuration = () => current.configuration;
   const login = () => current.configuration.login;
   const keys = createLoginKeys(current, secrets);
   const sessions = createSessions({ login, cookieKey: async () => (await keys()).cookies });
   const feed = createEventFeed({ changedSince: (time) => listChanged(client, time), log });
+  const isProxy = createIsWithin(current.configuration.listen.trustedProxies);
   const people = {
     ...{ configuration, secrets, sessions, log },
+    baseOf: (request: IncomingMessage) => baseOf(request, isProxy),
     vouchKey: async () => (await keys()).vouch,
     codeLogin: madeOf(login, (now) => codeLoginOf(now, { log, secrets })),
   };
@@ -47,10 +54,21 @@ export function operatorParts(
     people: { ...people, readJob: madeOf(login, (now) => createReadJob(now, { log })) },
     version: packageVersion(),
     api: { client, feed, audit, log, configuration, explain },
+    isForUs: createIsForUsNow(current),
     stop: () => {
       feed.stop();
       page.stop();
     },
+  };
+}
+
+/** By the names of this machine, of the listener as it was started, and of where browsers have it now. */
+function createIsForUsNow(current: CurrentConfiguration): (request: IncomingMessage) => boolean {
+  const { operators, operatorNames = [] } = current.configuration.listen;
+  const names = [operators.host, hostname(), ...operatorNames];
+  return (request) => {
+    const { url } = current.configuration.login;
+    return createIsForUs('network', url === undefined ? names : [...names, new URL(url).hostname])(request);
   };
 }
 

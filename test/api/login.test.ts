@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { type IncomingMessage, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
-import { stringify } from 'yaml';
+import { parse, stringify } from 'yaml';
 import { hashOfToken } from '../../src/domain/decision-proof.ts';
 import { reservePort } from '../../src/platform/ports.ts';
 import { clientSecret, startLoginProvider } from '../support/login-provider.ts';
@@ -134,4 +137,83 @@ describe('logins', () => {
       await issuer.stop();
     });
   });
+
+  describe('behind a proxy below a path', () => {
+    const [documented = {}, proxied] = documentedProxy();
+    const url = new URL(documented.login?.url ?? '');
+    const browser = { origin: url.origin, 'content-type': 'application/x-www-form-urlencoded' };
+    let api: OperatorListener;
+    before(async () => {
+      api = await listen({ ...documented, operators: [ann] });
+    });
+
+    /** What the proxy of the document passes on of what a browser sends. */
+    const press = async (path: string, fields: Record<string, string>, headers: Record<string, string> = {}, to = api) => {
+      const options = { method: 'POST', headers: { ...browser, ...proxied, ...headers }, agent: false };
+      const sent = request(new URL(path, to.url), options).end(new URLSearchParams(fields).toString());
+      const [answer] = (await once(sent, 'response')) as [IncomingMessage];
+      answer.resume();
+      const { location, 'set-cookie': set = [] } = answer.headers;
+      return [answer.statusCode, location, set[0]?.split(';')[0] ?? ''] as const;
+    };
+
+    it('work as the document says, with what browsers say of their page and without', async () => {
+      for (const said of [{}, { 'sec-fetch-site': 'same-origin' }]) {
+        const [status, location, cookie] = await press('/login', { token: tokens.ann, return: '/rollouts' }, said);
+        assert.deepEqual([status, location], [303, '/landfall/rollouts']);
+        assert.match(cookie, /^__Host-landfall=./);
+        assert.deepEqual((await press('/login', { token: 'nobody’s' }, said)).slice(0, 2), [303, '/landfall/login?failed=token']);
+        const theme = await press('/theme', { theme: 'dark', from: '/record' }, { cookie, ...said });
+        assert.deepEqual(theme.slice(0, 2), [303, '/landfall/record']);
+        assert.deepEqual((await press('/logout', {}, { cookie, ...said })).slice(0, 2), [303, '/landfall/']);
+      }
+    });
+
+    it('lead below it, too, where only the proxy says the path', async () => {
+      const kept = await listen({ listen: { ...documented.listen, operatorNames: [url.hostname] }, operators: [ann] });
+      const headers = { host: url.host };
+      const [status, location] = await press('/login', { token: tokens.ann, return: '/record' }, headers, kept);
+      assert.deepEqual([status, location], [303, '/landfall/record']);
+      // Not by a proxy that nobody trusts.
+      const open = await listen({ listen: { operatorNames: [url.hostname] }, operators: [ann] });
+      assert.equal((await press('/login', { token: tokens.ann, return: '/record' }, headers, open))[1], '/record');
+    });
+
+    it('are nobody else’s page’s to make, for buttons as for logins', async () => {
+      for (const path of ['/login', '/logout', '/theme'])
+        for (const [headers, wanted] of [
+          [{ 'sec-fetch-site': 'cross-site' }, 403],
+          [{ 'sec-fetch-site': 'same-site' }, 403],
+          [{ origin: 'https://tools.example:444' }, 403],
+          [{ origin: 'https://evil.example' }, 421],
+          [{ origin: 'null' }, 421],
+        ] as const)
+          assert.equal((await press(path, { token: tokens.ann }, headers))[0], wanted, `${path} ${JSON.stringify(headers)}`);
+    });
+
+    it('are asked for by who is passed on, where there are none', async () => {
+      const open = await listen(documented);
+      const ask = (headers: Record<string, string>) => open.ask('/me', { headers });
+      assert.equal((await ask({})).status, 200);
+      assert.equal((await ask({ 'X-Forwarded-Prefix': '/landfall' })).status, 401);
+    });
+  });
 });
+
+interface DocumentedConfiguration {
+  readonly listen?: object;
+  readonly login?: { readonly url: string };
+}
+
+/** The configuration of docs/page.md, and the headers that its proxy sets. */
+function documentedProxy(): [DocumentedConfiguration, Record<string, string>] {
+  const text = readFileSync(new URL('../../docs/page.md', import.meta.url), 'utf8');
+  const [, yaml = ''] = /```yaml\n(.*?)```/s.exec(text) ?? [];
+  const [, nginx = ''] = /```nginx\n(.*?)```/s.exec(text) ?? [];
+  const set = [...nginx.matchAll(/proxy_set_header (\S+) (\S+);/g)].map(([, name = '', value = '']) => [
+    name.toLowerCase(),
+    value,
+  ]);
+  assert.ok(set.length > 0);
+  return [parse(yaml) as DocumentedConfiguration, Object.fromEntries(set) as Record<string, string>];
+}

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import type { IncomingMessage } from 'node:http';
+import { baseOf, requireOwnOrigin } from '../../src/http/origin.ts';
 import { figuresOf } from '../../src/operations/figures.ts';
-import { baseOf, requireOwnPage, wayBack } from '../../src/page/request.ts';
+import { wayBack } from '../../src/page/request.ts';
 import { shortDuration } from '../../src/page/text.ts';
 
 function request(headers: Readonly<Record<string, string>>, remoteAddress = '127.0.0.1'): IncomingMessage {
@@ -27,11 +28,12 @@ describe('the path that a proxy shows the page below', () => {
 
 describe('a button', () => {
   const press = (headers: Readonly<Record<string, string>>) => () =>
-    requireOwnPage(request({ host: 'ops.lan:8081', ...headers }));
+    requireOwnOrigin(request({ host: 'ops.lan:8081', ...headers }), 'https://tools.example/landfall', true);
 
   it('counts when it stands on a page of ours', () => {
     press({ 'sec-fetch-site': 'same-origin' })();
     press({ origin: 'http://ops.lan:8081' })();
+    press({ origin: 'https://tools.example' })();
   });
 
   it('does not count when it stands anywhere else', () => {

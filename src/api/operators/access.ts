@@ -1,9 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import type { Context, Middleware } from 'koa';
 import type { OperatorRole } from '../../domain/person.ts';
+import { requireOwnOrigin } from '../../http/origin.ts';
 import { Problem } from '../../http/problem.ts';
 import type { Asker, NobodyKnown, WhoAsks } from './asker.ts';
-import { requireOwnOrigin } from './origin.ts';
 import type { Sessions } from './sessions.ts';
 
 /** Whatever a route behind `requireRole` finds in `context.state`. */

@@ -104,7 +104,7 @@ function requireOurName(request: IncomingMessage, isForUs: (request: IncomingMes
 
 const misdirected =
   'Operators reach this listener by an address, localhost or a name without a dot. Found another name in Host or Origin: ask by one of ' +
-  'these, or add the name to listen.operatorNames.';
+  'these, add the name to listen.operatorNames, or set login.url to where browsers have it.';
 
 /** Load balancers ask often and give up soon. */
 const deadlineMs = 2_000;

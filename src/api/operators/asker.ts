@@ -17,7 +17,7 @@ export interface Asker {
   readonly roles: readonly OperatorRole[];
   /** As whom decisions are made. */
   readonly actor: Actor;
-  /** By a cookie, which a browser sends along whoever made the page: see origin.ts. */
+  /** By a cookie, which a browser sends along whoever made the page: see http/origin.ts. */
   readonly byCookie: boolean;
   readonly job?: Job;
 }
@@ -152,7 +152,15 @@ function withView(roles: readonly OperatorRole[]): readonly OperatorRole[] {
 }
 
 /** Headers by which a proxy says that somebody else asks. */
-const forwarded = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-real-ip', 'via'];
+const forwarded = [
+  'forwarded',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-prefix',
+  'x-forwarded-proto',
+  'x-real-ip',
+  'via',
+];
 
 function isOfThisMachine({ socket, headers }: IncomingMessage): boolean {
   const address = socket.remoteAddress?.replace(/^::ffff:/, '') ?? '';

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import type Router from '@koa/router';
 import type { Context } from 'koa';
 import { z } from 'zod';
@@ -5,9 +6,9 @@ import type { Configuration } from '../../config/configuration.ts';
 import type { Log } from '../../domain/log.ts';
 import { parseJson, readBody, requireMediaType } from '../../http/body.ts';
 import { type CodeLogin, refusedLogin } from '../../http/oidc/code-login.ts';
+import { requireOwnOrigin } from '../../http/origin.ts';
 import { malformed, Problem } from '../../http/problem.ts';
 import { type AskerDependencies, fingerprintOf, operatorOf, rolesOf } from './asker.ts';
-import { requireOwnOrigin } from './origin.ts';
 import type { Sessions } from './sessions.ts';
 
 /** Where the provider sends people back to, beneath `login.url`. */
@@ -17,6 +18,8 @@ export interface LoginDependencies extends Pick<AskerDependencies, 'configuratio
   readonly sessions: Sessions;
   /** Undefined: nobody logs in at a provider. */
   readonly codeLogin: () => CodeLogin | undefined;
+  /** The path below which a proxy shows the page. */
+  readonly baseOf: (request: IncomingMessage) => string;
   readonly log: Pick<Log, 'info' | 'warn'>;
 }
 
@@ -27,11 +30,7 @@ const codeState = z.object({ state: z.string(), nonce: z.string(), verifier: z.s
 
 /** `POST /login` with a token, as a form or as JSON; `GET /login/oidc`; `POST /logout`. The page at `GET /login` is another's. */
 export function addLoginRoutes(router: Router, dependencies: LoginDependencies): void {
-  const { configuration, sessions, log } = dependencies;
-  const base = () => {
-    const { url } = configuration().login;
-    return url === undefined ? '' : new URL(url).pathname.replace(/\/$/, '');
-  };
+  const { configuration, sessions, log, baseOf } = dependencies;
   const ownPage = (context: Context) => requireOwnOrigin(context.req, configuration().login.url, false);
   const codeLogin = (): CodeLogin => {
     const known = dependencies.codeLogin();
@@ -44,19 +43,19 @@ export function addLoginRoutes(router: Router, dependencies: LoginDependencies):
     const found = await operatorOf(dependencies, token.trim());
     if (found === undefined) {
       log.warn({ address: context.req.socket.remoteAddress }, 'a login was refused: the token is nobody’s');
-      if (isForm) return redirect(context, `${base()}/login?failed=token`);
+      if (isForm) return redirect(context, `${baseOf(context.req)}/login?failed=token`);
       throw refusedLogin('The token is nobody’s here. landfall token makes one, and its hash goes to the configuration.');
     }
     const { operator, tokenHash } = found;
     await sessions.begin(context.res, { way: 'token', name: operator.name, token: fingerprintOf(tokenHash) });
     log.info({ operator: operator.name, way: 'token' }, 'somebody has logged in');
-    if (isForm) return redirect(context, base() + ownPath(back));
+    if (isForm) return redirect(context, baseOf(context.req) + ownPath(back));
     context.status = 204;
   });
   router.post('/logout', (context) => {
     ownPage(context);
     sessions.end(context.res);
-    if (context.is(form)) return redirect(context, `${base()}/`);
+    if (context.is(form)) return redirect(context, `${baseOf(context.req)}/`);
     context.status = 204;
   });
   router.get('/login/oidc', async (context) => {
@@ -76,7 +75,7 @@ export function addLoginRoutes(router: Router, dependencies: LoginDependencies):
     }
     await sessions.begin(context.res, { way: 'oidc', name, groups: groups.filter((group) => matters(group, login)) });
     log.info({ operator: name, way: 'oidc' }, 'somebody has logged in');
-    leadOn(context, base() + state.back);
+    leadOn(context, baseOf(context.req) + state.back);
   });
 }
 

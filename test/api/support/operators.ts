@@ -11,7 +11,6 @@ import { loadConfiguration } from '../../../src/config/load.ts';
 import type { AuditEntry } from '../../../src/domain/audit.ts';
 import type { Environment } from '../../../src/domain/environment.ts';
 import { createListeners } from '../../../src/http/listeners.ts';
-import { createIsForUs } from '../../../src/platform/http/own-name.ts';
 import { operatorParts } from '../../../src/process/operators.ts';
 import { product } from '../../../src/product.ts';
 import { createSecretResolver } from '../../../src/settings/secrets.ts';
@@ -59,14 +58,11 @@ export async function startOperators(
   const audited: AuditEntry[] = [];
   const audit = (entry: AuditEntry) => void audited.push(entry);
   const secrets = createSecretResolver(env, folder);
-  const { stop: stopFeed, ...parts } = operatorParts(
-    current,
-    { client, namespace: 'default' },
-    { log, audit, secrets },
-    () => [],
-    env,
-  );
-  const isForUs = createIsForUs('network');
+  const {
+    stop: stopFeed,
+    isForUs,
+    ...parts
+  } = operatorParts(current, { client, namespace: 'default' }, { log, audit, secrets }, () => [], env);
   const app = createOperatorApp({ metrics: createMetrics(), log, reachTemporal: async () => undefined, isForUs, parts });
   const settings = [{ ...{ name: 'listen.operators', handler: app.callback() }, ...{ host: '127.0.0.1', port } }];
   const listeners = createListeners(settings, log);
