@@ -65,17 +65,29 @@ export async function imageIsGone(docker: Docker, reference: string): Promise<vo
   await eventually(`${reference} to be removed`, async () => !(await hasImage(docker, reference)));
 }
 
-/** Removes the images of a test's registry, such as killed workers leave them, and waits for those that are being removed. */
+/**
+ * Removes the images of a test's registry, such as killed workers leave them, and waits for those that are being removed. By force, as a
+ * container of a run that was interrupted may hold one of a registry that had the same port.
+ */
 export async function removeImagesOf(docker: Docker, registryHost: string): Promise<void> {
   // Docker 29 takes 7 ms for each image that it lists, of which other tests have many.
   const filters = { reference: [`${registryHost}/*`, `${registryHost}/*/*`, `${registryHost}/*/*/*`] };
-  await eventually(`the images of ${registryHost} to be removed`, async () => {
+  const refused = new Map<string, string>();
+  const what = () => `the images of ${registryHost} to be removed: ${JSON.stringify(Object.fromEntries(refused))}`;
+  await eventually(what, async () => {
     const found = await docker.listImages({ filters });
     // One that was tagged here stays by that name when its digest is removed.
     const all = found.flatMap(({ RepoDigests, RepoTags }) => [...(RepoDigests ?? []), ...(RepoTags ?? [])]);
     const left = all.filter((reference) => reference.startsWith(`${registryHost}/`));
-    // Some are going this moment: whether any is left is what counts.
-    await Promise.allSettled(left.map((reference) => docker.getImage(reference).remove()));
+    const remove = async (reference: string): Promise<void> => {
+      try {
+        await docker.getImage(reference).remove({ force: true });
+      } catch (error) {
+        // Some are going this moment: whether any is left is what counts.
+        refused.set(reference, messageOf(error));
+      }
+    };
+    await Promise.all(left.map(remove));
     return left.length === 0;
   });
 }

@@ -8,10 +8,11 @@ const longestPauseMs = 300;
 /**
  * Asks until the answer is there, at first often and then more seldom, and fails with what was waited for when it does not come in time. What
  * has to be seen at once is to be awaited instead.
+ * @param what as words, or what gives them once it did not come
  * @param usualMs how long it may take on a machine that does little else
  */
 export async function eventually<Answer>(
-  what: string,
+  what: string | (() => string),
   ask: () => Promise<Answer | undefined | false>,
   usualMs = 30_000,
 ): Promise<Answer> {
@@ -20,7 +21,7 @@ export async function eventually<Answer>(
   for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 1.2, longestPauseMs)) {
     const answer = await ask();
     if (answer !== undefined && answer !== false) return answer;
-    if (Date.now() > deadline) throw new Error(`waited ${withinMs} ms for ${what}`);
+    if (Date.now() > deadline) throw new Error(`waited ${withinMs} ms for ${typeof what === 'string' ? what : what()}`);
     await pause(pauseMs);
   }
 }
