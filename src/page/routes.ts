@@ -106,7 +106,7 @@ function addLive(router: Router, { viewerOf }: PageDependencies, live: Live): vo
     if (topic === undefined) throw new Problem(400, 'malformed', 'Expected of=all, or the id of a rollout.');
     // A stream without a body would never end.
     if (context.method === 'HEAD') {
-      context.type = 'text/event-stream';
+      context.set('Content-Type', 'text/event-stream');
       context.status = 200;
       return;
     }

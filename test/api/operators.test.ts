@@ -135,6 +135,12 @@ describe("the operators' API", function () {
       assert.equal(reason, 'aborted by zoe (unverified)');
     });
 
+    it('answers at once whoever asks for the head of the stream of its pages', async () => {
+      const { url } = await listen(services);
+      const { status, headers } = await fetch(`${url}/live?of=all`, { method: 'HEAD', signal: AbortSignal.timeout(5_000) });
+      assert.deepEqual([status, headers.get('content-type')], [200, 'text/event-stream']);
+    });
+
     it('is closed to what a proxy passes on, and to pages of other sites', async () => {
       const api = await listen(services);
       assert.equal((await api.ask('/me', { headers: { 'X-Forwarded-For': '203.0.113.7' } })).status, 401);
@@ -306,6 +312,8 @@ describe("the operators' API", function () {
       const later = await listenTo(api, tokens.vic, String(Date.now() - 60_000));
       await later.until(new RegExp(rollout));
       await later.close();
+      // The first is of the year 33658.
+      for (const id of ['999999999999999', '0']) await (await listenTo(api, tokens.vic, id)).close();
     });
 
     it('describes itself, and explains each type of problem', async () => {
