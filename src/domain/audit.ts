@@ -63,16 +63,18 @@ export interface RequestEntry extends EntryBase {
   readonly duration_ms: number;
 }
 
-/** Somebody decided: on a step, a rollout, a lane or all lanes. */
+/** Somebody decided: on a step, a rollout, a lane or all lanes, or to roll something out or build it. */
 export interface DecisionEntry extends EntryBase {
   readonly event_type: 'decision_made';
   readonly outcome: 'accepted';
-  /** `retry`, `skip`, `approve`, `hold`, … */
+  /** `retry`, `skip`, `approve`, `hold`, `trigger`, … */
   readonly action: string;
   /** As the rollout names them: `ann`, or `ann (unverified)`. */
   readonly by: string;
   readonly stage?: string;
   readonly step?: string;
+  /** Of what was triggered. */
+  readonly tag?: string;
   readonly digest?: string;
   /** Workflow id of what was decided on, and of the rollback or promotion that is started for it. */
   readonly workflow: string;

@@ -16,7 +16,7 @@ export function recordProgress(entry: Omit<ProgressEntry, 'at' | 'rollout'>): vo
 
 /** Both are null if the decision is about every service. `repository`: of its image. */
 export type DecidedOn = { readonly service: string | null; readonly repository: string | null } & Partial<
-  Pick<DecisionEntry, 'source' | 'stage' | 'step' | 'digest' | 'started'>
+  Pick<DecisionEntry, 'source' | 'stage' | 'step' | 'tag' | 'digest' | 'started'>
 >;
 
 /** By the name that the workflow uses: `ann`, or `ann (unverified)`. */
@@ -47,7 +47,7 @@ export function recordRefusal(
   { by, reason }: Required<DecisionAuthor>,
   { service, repository, ...on }: DecidedOn,
 ): void {
-  const { source: _, started: __, ...where } = on;
+  const { source: _, started: __, tag: ___, ...where } = on;
   audit.decided({
     timestamp: new Date().toISOString(),
     event_type: 'decision_refused',

@@ -1,6 +1,7 @@
 import {
   ActivityFailure,
   ApplicationFailure,
+  allHandlersFinished,
   condition,
   continueAsNew,
   isCancellation,
@@ -16,6 +17,7 @@ import { rolloutId } from '../contracts/start-options.ts';
 import { heartbeatTimeout } from '../contracts/timing.ts';
 import { finalFailureTypes, isOneOf } from '../domain/failures.ts';
 import { rateLimitMs } from '../domain/rate-limit.ts';
+import { recordTrigger } from './trigger.ts';
 
 const { resolveTags, startRollouts } = proxyActivities<Pick<Activities, 'resolveTags' | 'startRollouts'>>({
   startToCloseTimeout: '5m',
@@ -35,17 +37,30 @@ const contradictedPause = '30s';
  */
 export async function resolve(requests: ResolveRequest[] = []): Promise<string[]> {
   const started = new Set<string>();
-  setHandler(resolveSignal, (request) => void requests.push(request));
-  await condition(() => requests.length > 0);
-  for (let request = takeNext(requests); request !== undefined; request = takeNext(requests)) {
+  setHandler(resolveSignal, async (request) => {
+    requests.push(request);
+    const { manual, after, plan, push } = request;
+    if (manual && after === undefined) await recordTrigger({ service: plan.service, push });
+  });
+  const isAsked = (): boolean => requests.length > 0;
+  await condition(isAsked);
+  for (;;) {
+    const request = takeNext(requests);
+    if (request === undefined) {
+      if (allHandlersFinished()) return [...started];
+      await condition(() => isAsked() || allHandlersFinished());
+      continue;
+    }
     const pauseMs = await startWhatIsFound(request, started);
     if (pauseMs === 0) continue;
     requests.push(request);
-    if (workflowInfo().continueAsNewSuggested) await continueAsNew<typeof resolve>(requests);
+    if (workflowInfo().continueAsNewSuggested) {
+      await condition(allHandlersFinished);
+      await continueAsNew<typeof resolve>(requests);
+    }
     const known = requests.length;
     await condition(() => requests.length > known, pauseMs);
   }
-  return [...started];
 }
 
 /** The oldest question, and with it all that ask the same: one look answers them. The newest of them brings the plan. */

@@ -3,13 +3,16 @@ import { readFileSync } from 'node:fs';
 import { WithStartWorkflowOperation } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { Worker } from '@temporalio/worker';
+import { createDecisions } from '../../src/activities/decisions.ts';
 import { globalHoldUpdate, globalReleaseUpdate } from '../../src/contracts/messages.ts';
 import { globalHoldId, globalHoldStartOptions } from '../../src/contracts/start-options.ts';
 import type { AuditEntry, DecisionEntry } from '../../src/domain/audit.ts';
+import { hashOfToken } from '../../src/domain/decision-proof.ts';
+import type { Tag } from '../../src/domain/image-reference.ts';
 import type { Plan } from '../../src/domain/plan.ts';
 import { type ProgressEntry, stepSentence, verdictSentence } from '../../src/domain/progress.ts';
 import type { RolloutState } from '../../src/domain/rollout-state.ts';
-import { createOpenRollouts } from '../../src/operations/index.ts';
+import { createOpenRollouts, trigger } from '../../src/operations/index.ts';
 import { auditSinks } from '../../src/process/workers.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 import { passes } from '../support/fake-activities.ts';
@@ -32,7 +35,7 @@ describe('decisions in the audit log', function () {
       (entry) => moves.push(entry),
     ),
   };
-  const { temporal, world, work, push, reached, say, laneOf, ...tests } = workflowTests('audited', audited);
+  const { temporal, tags, world, work, push, reached, say, laneOf, ...tests } = workflowTests('audited', audited);
   beforeEach(() => {
     entries = [];
     moves = [];
@@ -130,6 +133,38 @@ describe('decisions in the audit log', function () {
         { action: 'abort', by: 'bob (unverified)', step: undefined, reason: undefined, workflow: aborted.workflowId },
       ],
     );
+  });
+
+  it('of what is rolled out by hand: of a tag and of a digest, by whichever way it was asked for, and what that proves', async () => {
+    const tokenHash = await hashOfToken('a token of ann that nobody could ever guess');
+    const people = { operators: [{ name: 'ann', token: 'env:ANN', roles: ['operate'] }] as const, secrets: () => tokenHash };
+    await work({ ...createDecisions({ ...people, vouchKey: async () => tokenHash }) });
+    const plan = aPlan();
+    tags.set(`${plan.repository}:latest`, digestOf('first'));
+    const { repository } = plan;
+    const tag = 'latest' as Tag;
+    const [looked] = await trigger(temporal.client, [{ plan, image: { repository, tag }, tag }], { name: 'zoe' });
+    const image = { repository, tag, digest: digestOf('second') };
+    const [named] = await trigger(temporal.client, [{ plan, image, tag }], { name: 'ann', tokenHash });
+    const [rollout] = named?.rollouts ?? [];
+    await temporal.client.workflow.getHandle(rollout?.rollout ?? '').result();
+    const [again] = await trigger(temporal.client, [{ plan, image: { repository, tag }, tag }], { name: 'ann', tokenHash });
+    const forged = { name: 'ann', tokenHash: await hashOfToken('a token of mallory, who knows the name of ann') };
+    await trigger(temporal.client, [{ plan, image: { repository, tag }, tag }], forged);
+    const about = {
+      source: 'operator',
+      action: 'trigger',
+      services: [plan.service],
+      images: [repository],
+      repositories: [],
+      tag,
+    };
+    assert.deepEqual(await decisions(4), [
+      { ...about, by: 'zoe (unverified)', workflow: looked?.workflow },
+      { ...about, by: 'ann', digest: image.digest, workflow: rollout?.rollout },
+      { ...about, by: 'ann', workflow: again?.workflow },
+      { ...about, by: 'ann (unverified)', workflow: again?.workflow },
+    ]);
   });
 
   it('of a lane: each verb once, and what it started', async () => {

@@ -117,8 +117,8 @@ function whatStarted({ rollouts, resolving, forwarding, progress, ignored, reaso
 }
 
 function whatWasDecided(entry: Omit<DecisionEntry, 'services' | 'images' | 'repositories'>): string {
-  const { action, by, reason, stage, step, digest, workflow, started } = entry;
-  const at = [stage, step === action ? undefined : step].map(textOf).filter((part) => part !== '');
+  const { action, by, reason, stage, step, tag, digest, workflow, started } = entry;
+  const at = [stage, step === action ? undefined : step, tag].map(textOf).filter((part) => part !== '');
   const what = [textOf(action), ...at, `by ${textOf(by)}`].join(' ');
   const on = [textOf(workflow), textOf(started) && `starts ${textOf(started)}`, textOf(digest)].filter((part) => part !== '');
   return `${what}${textOf(reason) && `: ${textOf(reason)}`} (${on.join(', ')})`;

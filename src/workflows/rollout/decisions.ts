@@ -1,4 +1,4 @@
-import { isCancellation, log, setHandler, workflowInfo } from '@temporalio/workflow';
+import { setHandler, workflowInfo } from '@temporalio/workflow';
 import {
   abortUpdate,
   approveUpdate,
@@ -9,14 +9,14 @@ import {
   retryUpdate,
   skipUpdate,
 } from '../../contracts/messages.ts';
-import { provenTrigger } from '../../domain/decision-proof.ts';
 import { operatorPush } from '../../domain/image-push.ts';
 import type { Review } from '../../domain/outcomes.ts';
 import { nameOfPerson, typedName, typedReason } from '../../domain/person.ts';
 import type { ApprovalPlan, Approver } from '../../domain/plan.ts';
 import { type Approval, type Decision, maySkip, nameOf, type RunState, type StepState } from '../../domain/rollout-state.ts';
 import { recordDecision } from '../audit.ts';
-import { DecisionCounter, refuse, whoDecided } from '../operator-decision.ts';
+import { DecisionCounter, refuse } from '../operator-decision.ts';
+import { provenTriggerer } from '../trigger.ts';
 import { type Ending, endRollout, type RolloutRecord, type StepAt } from './record.ts';
 
 const updates = [
@@ -283,24 +283,14 @@ export class OperatorDecisions {
    */
   async learnPusher(): Promise<void> {
     const { push } = this.#start;
-    const { by, proof, login } = push.trigger ?? {};
-    if (by === undefined || proof === undefined || this.#pusher.proven !== undefined) return;
+    if (push.trigger?.proof === undefined || this.#pusher.proven !== undefined) return;
     if (Math.abs(workflowInfo().startTime.getTime() - Date.parse(push.receivedAt)) > longestTriggerMs) return;
     const { image, named, plan } = this.#start;
-    const decision = {
-      by,
-      proof,
-      ...(login !== undefined && { login }),
-      ...(named && image.digest !== undefined && { digest: image.digest }),
-    };
-    try {
-      const proven = await whoDecided({ ...provenTrigger(plan.service, { ...image, ...push }), decision });
-      this.#pusher = { ...push, ...operatorPush(proven.operator ?? nameOfPerson(proven)) };
-    } catch (error) {
-      // It stays a claim, which is what people are told.
-      if (isCancellation(error)) throw error;
-      log.warn('who triggered this rollout is not proven', { by, error });
-    }
+    const { repository, tag, digest } = image;
+    const asked = { service: plan.service, push: { ...push, repository, tag }, digest: named ? digest : undefined };
+    const proven = await provenTriggerer(asked);
+    // Otherwise it stays a claim, which is what people are told.
+    if (proven !== undefined) this.#pusher = { ...push, ...operatorPush(proven.operator ?? nameOfPerson(proven)) };
   }
 
   #give({ stage, head, given }: OpenApproval, approval: Approval): void {

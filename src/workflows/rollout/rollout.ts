@@ -1,6 +1,8 @@
+import { workflowInfo } from '@temporalio/workflow';
 import type { RolloutStart } from '../../contracts/messages.ts';
 import type { CheckResult } from '../../domain/outcomes.ts';
 import type { RolloutState } from '../../domain/rollout-state.ts';
+import { recordTrigger } from '../trigger.ts';
 import { deliver, needOf } from './delivery/deliver.ts';
 import type { StageOutcome } from './lane-client.ts';
 import { runToItsEnd } from './run.ts';
@@ -15,6 +17,7 @@ import { type StageRun, stageRunOf } from './steps/take-step.ts';
  */
 export async function rollout(start: RolloutStart): Promise<RolloutState> {
   return await runToItsEnd(start, async (run) => {
+    await recordNamed(start);
     await run.lane.enter();
     const image = await verify(run);
     await run.lane.reportVerified(image);
@@ -27,6 +30,12 @@ export async function rollout(start: RolloutStart): Promise<RolloutState> {
     const isDispatchOnly = start.plan.stages.every(({ change, deploy }) => change === undefined && deploy === undefined);
     return { end: 'unchanged', reason: isDispatchOnly ? 'nothing was sent' : 'the base branch has this image already' };
   });
+}
+
+/** Of a tag, the look-up has recorded it, of a promotion the lane, and of a rollout that begins anew its first run. */
+async function recordNamed({ plan, push, image, named = false, promotion }: RolloutStart): Promise<void> {
+  const isFirst = workflowInfo().continuedFromExecutionRunId === undefined;
+  if (named && isFirst && promotion === undefined) await recordTrigger({ service: plan.service, push, digest: image.digest });
 }
 
 /** One stage. An ending, where the rollout ends in this stage. */
