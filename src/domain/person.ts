@@ -24,7 +24,7 @@ export const operatorRoles = ['view', 'operate', 'approve'] as const;
 export type OperatorRole = (typeof operatorRoles)[number];
 
 /** What somebody needs for a decision. */
-export function roleFor(verb: string): OperatorRole {
+export function roleFor(verb: string): 'approve' | 'operate' {
   return verb === 'approve' ? 'approve' : 'operate';
 }
 

@@ -1,4 +1,5 @@
 import type { OpenQuestion, StepDecision } from '../domain/open-questions.ts';
+import { roleFor } from '../domain/person.ts';
 import { type Children, type ComponentChild, div, el, h, p, type VNode } from './html.ts';
 import { at, type PageView, paths } from './view.ts';
 
@@ -82,11 +83,6 @@ export function questionForms(view: PageView, question: OpenQuestion, about: Ask
     missing.length > 0 &&
       p('quiet', `To ${orList(missing)} ${what} takes the role ${missing.includes('approve') ? 'approve' : 'operate'}.`),
   );
-}
-
-/** What takes which role. */
-function roleFor(verb: StepDecision | 'abort'): 'approve' | 'operate' {
-  return verb === 'approve' ? 'approve' : 'operate';
 }
 
 export function may({ viewer }: PageView, role: 'approve' | 'operate'): boolean {

@@ -1,5 +1,6 @@
 import Router from '@koa/router';
 import type { Context } from 'koa';
+import { roleFor } from '../domain/person.ts';
 import { Problem } from '../http/problem.ts';
 import type { Actor } from '../operations/inputs.ts';
 import { rolloutPrefix } from '../operations/inputs.ts';
@@ -94,7 +95,7 @@ function addButtons(router: Router, dependencies: PageDependencies): void {
 
 /** Whoever lacks the role saw no button: they made the request themselves. @throws Problem 403 */
 function requireRole(view: PageView, { verb }: FormFields): void {
-  const role = verb === 'approve' ? 'approve' : 'operate';
+  const role = roleFor(verb ?? '');
   if (may(view, role)) return;
   throw new Problem(403, 'unauthenticated', `This takes the role ${role}. Ask somebody who has it.`);
 }

@@ -2,7 +2,7 @@ import Router from '@koa/router';
 import type { Context } from 'koa';
 import { Problem } from '../../../http/problem.ts';
 import { type Access, requireAllowed } from '../access.ts';
-import { type Asker, shownName } from '../asker.ts';
+import { shownName } from '../asker.ts';
 import { problemsPath, problemTypes } from '../problems.ts';
 import { read, readJson, readQuery } from './asked.ts';
 import { buildRoutes } from './builds.ts';
@@ -40,18 +40,16 @@ export function createApi(dependencies: ApiDependencies, access: Access, version
   return router;
 }
 
-const nobody: Asker = { name: 'anybody', way: 'unverified', roles: [], actor: { name: 'anybody' }, byCookie: false };
-
 /** Who asks is looked at before what is asked; which role that takes may depend on what is. */
 async function answerRoute(route: ApiRoute, context: Context, dependencies: ApiDependencies, access: Access): Promise<void> {
   const { role } = route;
   let body: unknown;
   try {
-    const asker = role === 'anybody' ? nobody : await access.require(context, 'view', route.forJobs);
+    const asker = await access.require(context, 'view', route.forJobs);
     const path = read(route.path, paramsOf(context), 'path');
     const query = readQuery(context.URL.searchParams, route.query);
     body = route.body === undefined ? undefined : await readJson(context, route.body);
-    if (role !== 'anybody') requireAllowed(asker, typeof role === 'function' ? role(body) : role, route.forJobs);
+    requireAllowed(asker, typeof role === 'function' ? role(body) : role, route.forJobs);
     const answer = await route.handle({ path, query, body, asker, context }, dependencies);
     context.status = 200;
     context.body = answer;

@@ -43,10 +43,10 @@ const ofBody: readonly ProblemName[] = [
 ];
 
 function operationOf(route: ApiRoute): Record<string, unknown> {
-  const { id, tag, summary, description, path, query, body, role } = route;
+  const { id, tag, summary, description, path, query, body } = route;
   const names = [
     ...usual,
-    ...(role === 'anybody' ? [] : ofKnown),
+    ...ofKnown,
     ...(Object.keys({ ...path.shape, ...query.shape }).length > 0 ? ofInput : []),
     ...(body === undefined ? [] : ofBody),
     // What is not in the schema is refused, whether or not there is anything in it.
@@ -58,7 +58,6 @@ function operationOf(route: ApiRoute): Record<string, unknown> {
     tags: [tag],
     summary,
     ...(description !== undefined && { description }),
-    ...(role === 'anybody' && { security: [] }),
     parameters: [...parametersOf(path, 'path'), ...parametersOf(query, 'query')],
     ...(body !== undefined && {
       requestBody: { required: true, content: { 'application/json': { schema: jsonSchema(body, 'input') } } },

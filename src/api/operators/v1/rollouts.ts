@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { extname, join } from 'node:path';
+import { join } from 'node:path';
 import { z } from 'zod';
 import { codeOf } from '../../../domain/errors.ts';
 import { roleFor } from '../../../domain/person.ts';
@@ -134,7 +134,6 @@ const artifact = defineRoute({
     context.set('Content-Disposition', `attachment; filename="${name}"`);
     context.set('Content-Type', 'application/octet-stream');
     context.set('Content-Length', String(size));
-    if (extname(name) === '.gz') context.remove('Content-Encoding');
     return createReadStream(file);
   },
 });

@@ -19,8 +19,8 @@ export interface ApiRoute<
   readonly tag: string;
   readonly summary: string;
   readonly description?: string;
-  /** What whoever asks has to be. `anybody`: they need not even be known. A function: it depends on the body. */
-  readonly role: OperatorRole | 'anybody' | ((body: z.output<Body>) => OperatorRole);
+  /** What whoever asks has to be. A function: it depends on the body. */
+  readonly role: OperatorRole | ((body: z.output<Body>) => OperatorRole);
   /** A job may ask for it, too, without any role; `handle` looks whether it is about the job's own repository. */
   readonly forJobs?: true;
   readonly path: Path;
@@ -38,7 +38,6 @@ export interface AskedOf<Path extends z.ZodType, Query extends z.ZodType, Body e
   readonly path: z.output<Path>;
   readonly query: z.output<Query>;
   readonly body: z.output<Body>;
-  /** Of a route for anybody: somebody without roles. */
   readonly asker: Asker;
   readonly context: Context;
 }
