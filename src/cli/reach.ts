@@ -1,7 +1,6 @@
-import { shortestToken } from '../domain/decision-proof.ts';
 import { isPlainHttp } from '../domain/plain-http.ts';
 import type { ApiPlace, Operations } from '../operations/index.ts';
-import { actorOf } from './actor.ts';
+import { actorOf, tokenIn } from './actor.ts';
 import type { CliContext, CommandOptions } from './context.ts';
 import { CommandFailure, UsageFailure } from './errors.ts';
 
@@ -28,7 +27,7 @@ export function requireNoApi(what: string, { LANDFALL_URL: url }: CliContext['en
 }
 
 function placeOf(text: string, { as }: { readonly as?: string }, { env, operator }: CliContext): ApiPlace {
-  const token = tokenIn(env.LANDFALL_TOKEN?.trim() ?? '');
+  const token = tokenForHeader(env);
   const name = as?.trim();
   return { url: addressOf(text), operator, ...(token !== undefined && { token }), ...(name && { as: name }) };
 }
@@ -50,10 +49,10 @@ function addressOf(text: string): URL {
 }
 
 /** What is no header would be refused by an error that shows it. @throws UsageFailure */
-function tokenIn(token: string): string | undefined {
-  if (token === '') return undefined;
-  if (token.length >= shortestToken && /^[\x21-\x7e]+$/.test(token)) return token;
+function tokenForHeader(env: CliContext['env']): string | undefined {
+  const token = tokenIn(env);
+  if (token === undefined || /^[\x21-\x7e]+$/.test(token)) return token;
   throw new UsageFailure(
-    `expected a token of at least ${shortestToken} letters, digits and signs in LANDFALL_TOKEN (landfall token makes one), found something else`,
+    'expected a token of letters, digits and signs in LANDFALL_TOKEN (landfall token makes one), found something else',
   );
 }
