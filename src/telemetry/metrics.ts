@@ -3,7 +3,7 @@ import type { AuditEntry, RequestOutcome } from '../domain/audit.ts';
 import type { OpenRollout } from '../domain/open-rollout.ts';
 import { createOpenMetrics } from './open-metrics.ts';
 import { countRequests } from './request-metrics.ts';
-import { createRolloutMetrics } from './rollout-metrics.ts';
+import { boundedNames, createRolloutMetrics } from './rollout-metrics.ts';
 
 interface OfService {
   readonly service: string;
@@ -34,8 +34,9 @@ export function createMetrics() {
     registers: [registry],
   });
   const counters = createCounters(registry);
+  const named = boundedNames();
   const countServices = (counter: Counter<'service'>, all: readonly OfService[]): void => {
-    for (const { service } of all) counter.inc({ service });
+    for (const { service } of all) counter.inc({ service: named(service) });
   };
   const others: (() => Promise<string>)[] = [];
   const accepted = new Gauge({
@@ -53,12 +54,12 @@ export function createMetrics() {
     /** Somebody else's figures, in Prometheus' format. */
     passOn: (read: () => Promise<string>): void => void others.push(read),
     /** What is open at the moment of a scrape. */
-    showOpen: (read: () => Promise<readonly OpenRollout[]>): void => createOpenMetrics(registry, read),
+    showOpen: (read: () => Promise<readonly OpenRollout[]>): void => createOpenMetrics(registry, named, read),
     /** What is read at the moment of a scrape. */
     show(figures: readonly ReadFigure[]): void {
       for (const { name, help, read } of figures) createReadGauge(registry, name, help, read);
     },
-    ...createRolloutMetrics(registry),
+    ...createRolloutMetrics(registry, named),
     /** Requests that this process sends. @returns stops it */
     countRequests: () => countRequests(registry),
     /** The configuration was read again. */
@@ -83,7 +84,7 @@ export function createMetrics() {
     found(entry: AuditEntry): void {
       if (entry.event_type === 'registry_searched') {
         counters.searches.inc({ registry: entry.registry, outcome: entry.outcome });
-        for (const service of entry.services) counters.found.inc({ service });
+        for (const service of entry.services) counters.found.inc({ service: named(service) });
       }
       if (entry.event_type === 'decision_made') counters.decisions.inc({ action: entry.action });
       if (entry.event_type === 'deliveries_checked')

@@ -1,6 +1,5 @@
 import { Gauge, type Registry } from 'prom-client';
 import type { OpenRollout } from '../domain/open-rollout.ts';
-import { boundedNames } from './rollout-metrics.ts';
 
 /** Several scrapers in a row cost Temporal one list. */
 const keptMs = 10_000;
@@ -15,8 +14,11 @@ interface GaugeValue {
  * What is open at the moment of a scrape. While Temporal does not answer, nothing is said of rollouts, in place of what was true before.
  * @param read rejects while Temporal does not answer
  */
-export function createOpenMetrics(registry: Registry, read: () => Promise<readonly OpenRollout[]>): void {
-  const named = boundedNames();
+export function createOpenMetrics(
+  registry: Registry,
+  named: (service: string) => string,
+  read: () => Promise<readonly OpenRollout[]>,
+): void {
   const current = remembered(async () => (await read()).map((rollout) => ({ ...rollout, service: named(rollout.service) })));
   const gauge = (
     name: string,
@@ -29,7 +31,8 @@ export function createOpenMetrics(registry: Registry, read: () => Promise<readon
       ...{ help, labelNames, registers: [registry] },
       async collect() {
         this.reset();
-        for (const { labels, value } of valuesOf((await current()) ?? [])) this.set(labels, value);
+        const open = await current();
+        if (open !== undefined) for (const { labels, value } of valuesOf(open)) this.set(labels, value);
       },
     });
   new Gauge({

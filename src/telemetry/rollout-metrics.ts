@@ -11,9 +11,8 @@ const mostServices = 500;
 export const otherServices = '(others)';
 
 /** What became of rollouts and their steps, as the workers of this process have seen it. */
-export function createRolloutMetrics(registry: Registry) {
+export function createRolloutMetrics(registry: Registry, named: (service: string) => string) {
   const known = new Set<string>();
-  const named = boundedNames();
   const figures = createFigures(registry);
   /** Begins with 0: Prometheus sees no increase in what begins with 1. */
   const expect = (name: string): string => {

@@ -47,3 +47,29 @@ describe('the figures of requests that go out', () => {
     assert.deepEqual(['a', 'b', 'c', 'a', 'd'].map(named), ['a', 'b', '(others)', 'a', '(others)']);
   });
 });
+
+describe('the figures of services', () => {
+  it('are of 500 names, whoever makes up more by pushing to a pattern, and of those of the configuration in any case', async () => {
+    const metrics = createMetrics();
+    metrics.expect('configured', []);
+    const pushed = Array.from({ length: 600 }, (_, index) => ({ service: `made-up-${index}` }));
+    metrics.pushesAccepted({ rollouts: pushed, resolving: pushed, forwarding: pushed });
+    metrics.progressForwarded(pushed);
+    metrics.pushesAccepted({ rollouts: [{ service: 'configured' }], resolving: [] });
+    const lines = (await metrics.text()).split('\n');
+    for (const name of ['rollouts_started', 'look_ups_started', 'forwards_started', 'progress_forwarded']) {
+      const own = lines.filter((line) => line.startsWith(`landfall_${name}_total{`));
+      assert.ok(own.length <= 501, `${own.length} of ${name}`);
+      assert.ok(own.includes(`landfall_${name}_total{service="(others)"} 101`));
+    }
+    assert.ok(lines.includes('landfall_rollouts_started_total{service="configured"} 1'));
+  });
+
+  it('say nothing of what waits while Temporal does not answer, or an alert about it would be taken back', async () => {
+    const metrics = createMetrics();
+    metrics.showOpen(() => Promise.reject(new Error('it does not answer')));
+    const text = await metrics.text();
+    assert.match(text, /^landfall_temporal_reachable 0$/m);
+    assert.doesNotMatch(text, /^landfall_(?:rollouts|lane_depth|decisions_waiting|oldest_decision_age_seconds)\{/m);
+  });
+});
