@@ -1,5 +1,6 @@
 import Router from '@koa/router';
 import type { Context } from 'koa';
+import type { OperatorRole } from '../../../domain/person.ts';
 import { Problem } from '../../../http/problem.ts';
 import { type Access, requireAllowed } from '../access.ts';
 import { shownName } from '../asker.ts';
@@ -49,8 +50,10 @@ async function answerRoute(route: ApiRoute, context: Context, dependencies: ApiD
     const path = read(route.path, paramsOf(context), 'path');
     const query = readQuery(context.URL.searchParams, route.query);
     body = route.body === undefined ? undefined : await readJson(context, route.body);
-    requireAllowed(asker, typeof role === 'function' ? role(body) : role, route.forJobs);
-    const answer = await route.handle({ path, query, body, asker, context }, dependencies);
+    const needed = typeof role === 'function' ? role(body) : role;
+    requireAllowed(asker, needed, route.forJobs);
+    const isStillAllowed = () => isAllowedNow(context, needed, access);
+    const answer = await route.handle({ path, query, body, asker, isStillAllowed, context }, dependencies);
     context.status = 200;
     context.body = answer;
   } catch (error) {
@@ -60,6 +63,12 @@ async function answerRoute(route: ApiRoute, context: Context, dependencies: ApiD
       await recordRefusal(error, { context, body }, dependencies, access);
     throw error;
   }
+}
+
+/** @returns no as well where it cannot be told */
+async function isAllowedNow(context: Context, role: OperatorRole, access: Access): Promise<boolean> {
+  const asker = await access.whoAsks(context).catch(() => undefined);
+  return asker !== undefined && !('refused' in asker) && asker.roles.includes(role);
 }
 
 /** As the router has found them in the path. */

@@ -59,7 +59,7 @@ const events = defineRoute({
     'event; what changed within 10 s before may come again.',
   answer: { mediaType: 'text/event-stream' },
   problems: ['limited'],
-  async handle({ context }, { feed }) {
+  async handle({ context, isStillAllowed }, { feed }) {
     const stream = new PassThrough();
     const write = (text: string): void => {
       if (stream.writable) stream.write(text);
@@ -74,7 +74,8 @@ const events = defineRoute({
     const end = await feed.listen({ told, ended: () => stream.end() }, eventId.test(last) ? last : undefined);
     if (end === undefined)
       throw new Problem(429, 'limited', 'Too many listen already. Ask again later.', { 'Retry-After': '30' });
-    const beat = setInterval(() => write(': still here\n\n'), beatMs);
+    // Who listens was let in when it began, and need not be any more.
+    const beat = setInterval(async () => ((await isStillAllowed()) ? write(': still here\n\n') : stream.end()), beatMs);
     stream.once('close', () => {
       clearInterval(beat);
       end();

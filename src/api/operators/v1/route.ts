@@ -39,6 +39,8 @@ export interface AskedOf<Path extends z.ZodType, Query extends z.ZodType, Body e
   readonly query: z.output<Query>;
   readonly body: z.output<Body>;
   readonly asker: Asker;
+  /** Whether whoever asked would be let in now, for an answer that goes on. It never rejects. */
+  readonly isStillAllowed: () => Promise<boolean>;
   readonly context: Context;
 }
 
