@@ -45,30 +45,47 @@ const lookEveryMs = 250;
 /** A first clone may take long. */
 const findWithinMs = 10 * 60_000;
 
+/** What was asked for, before it is known which commit and folders that means. */
+export interface StartedSearch {
+  /** Id of the workflow that looks, and has built what it finds. */
+  readonly search: string;
+  /** @throws Refused where the commit has nothing to build; Unreachable */
+  readonly found: () => Promise<FoundBuilds>;
+}
+
 /**
- * Has a build started, and waits until it is known which commit and folders it means.
+ * Has a build started: from here on it goes on by itself, whoever waits for what it finds.
  * @param of why, where that is not just the word of an operator; asked for again with the same delivery id, it answers what it answered
- * @throws Refused where the commit has nothing to build; Unreachable
+ * @throws Unreachable
  */
-export async function startBuild(
+export async function beginBuild(
   client: Client,
   search: Omit<BuildSearch, 'cause'>,
   actor: Pick<Actor, 'name'>,
   of: Partial<BuildCause> = {},
-): Promise<FoundBuilds> {
+): Promise<StartedSearch> {
   const { deliveryId = `operator-${randomUUID()}` } = of;
   const cause = { source: 'operator', receivedAt: new Date().toISOString(), trigger: { by: actor.name }, ...of, deliveryId };
   const options = buildSearchOptions({ ...search, cause }, deliveryId);
-  const handle = client.workflow.getHandle(options.workflowId);
   await answered(client, startWithinMs, () => startOnce(client, options));
+  return { search: options.workflowId, found: () => untilFound(client, options.workflowId) };
+}
+
+/** The same, and waits until it is known which commit and folders it means. */
+export async function startBuild(...asked: Parameters<typeof beginBuild>): Promise<FoundBuilds> {
+  return await (await beginBuild(...asked)).found();
+}
+
+async function untilFound(client: Client, search: string): Promise<FoundBuilds> {
+  const handle = client.workflow.getHandle(search);
   for (const giveUpAt = Date.now() + findWithinMs; Date.now() < giveUpAt; await pause(lookEveryMs)) {
     const { status, raw } = await answered(client, startWithinMs, () => handle.describe());
     if (status.name === 'COMPLETED') return (await handle.result()) as FoundBuilds;
     if (status.name !== 'RUNNING') throw new Refused(await whyFailed(handle.result()));
     const failure = raw.pendingActivities?.find(({ lastFailure }) => lastFailure?.message)?.lastFailure?.message;
-    if (failure && Date.now() > giveUpAt - findWithinMs + 60_000) throw new Unreachable(`${options.workflowId}: ${failure}`);
+    if (failure && Date.now() > giveUpAt - findWithinMs + 60_000) throw new Unreachable(`${search}: ${failure}`);
   }
-  throw new Unreachable(`${options.workflowId} does not end: see it in Temporal`);
+  throw new Unreachable(`${search} does not end: see it in Temporal`);
 }
 
 /** What has found something is not started again: whoever asks once more has not had the answer. */

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { ApplicationFailure } from '@temporalio/common';
 import { createDecisions } from '../../src/activities/decisions.ts';
 import { problemTypes } from '../../src/api/operators/problems.ts';
+import type { FoundBuilds } from '../../src/contracts/activities/builds.ts';
 import { rolloutStartOptions } from '../../src/contracts/start-options.ts';
 import { hashOfToken } from '../../src/domain/decision-proof.ts';
 import type { OperatorEntry } from '../../src/domain/person.ts';
@@ -45,6 +46,8 @@ describe("the operators' API", function () {
   let plans = 0;
   const tags: TagTable = new Map();
   const listeners: OperatorListener[] = [];
+  /** What a search for builds finds. */
+  let builds: () => Promise<FoundBuilds> = () => Promise.reject(new Error('nothing is built here'));
   /** Of the services that are blocked by their scan. */
   const findings = {
     title: 'Scanned',
@@ -67,6 +70,7 @@ describe("the operators' API", function () {
       fakeActivities(temporal.client, tags, {
         ...world.activities,
         ...createDecisions({ operators: people, secrets, vouchKey }),
+        startBuilds: () => builds(),
         async 'check:scan'({ plan }) {
           if (!plan.service.startsWith('blocked')) return { kind: 'checked', text: 'nothing found', evidence: [] };
           throw ApplicationFailure.create({
@@ -201,6 +205,26 @@ describe("the operators' API", function () {
         ['unauthenticated', 'somebody', `/rollouts/${rollout}/decisions`],
       ]);
       assert.equal((await stateOf(rollout)).status, 'waiting');
+    });
+
+    it('has a build searched for as long as that takes, and records who wanted it before that', async () => {
+      const source = { git: 'test-org/app' };
+      const text = `${operators}forge: { github: { token: "env:ANN" } }\nbuilds: [${JSON.stringify({ source, image: 'registry.example.test/team/app' })}]\n`;
+      const idleTimeoutMs = 400;
+      const impatient = await listen(text, { limits: { idleTimeoutMs } });
+      const found = { kind: 'found', commit: 'c'.repeat(40), builds: [] } as const;
+      const clone = Promise.withResolvers<typeof found>();
+      builds = () => clone.promise;
+      const answer = impatient.ask('/builds', { body: { name: 'app' }, token: tokens.ben });
+      const recorded = await eventually('it to be recorded', async () => impatient.audited.at(-1));
+      assert.ok(recorded.event_type === 'decision_made');
+      const { action, by, services: about, repositories, workflow } = recorded;
+      assert.deepEqual([action, by, about, repositories], ['build', 'ben', ['app'], ['test-org/app']]);
+      assert.match(workflow, /^search-builds:operator-/);
+      // Silent for longer than the listener waits for anything else.
+      await new Promise((resolve) => setTimeout(resolve, 3 * idleTimeoutMs));
+      clone.resolve(found);
+      assert.deepEqual((await answer).body, found);
     });
 
     it('says of what does not apply, or is not there, why, with a type that is explained', async () => {

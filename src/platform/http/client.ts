@@ -8,6 +8,8 @@ import { type ProxyRules, proxyFor, proxyRules } from './proxies.ts';
 
 /** Who is remembered at most: beyond that all are forgotten, and count as outside until they are asked again. */
 const mostRemembered = 10_000;
+/** For an answer to begin, where whoever asks has no limit of their own. Undici's is five minutes, and a search for builds may take ten. */
+const longestSilenceMs = 15 * 60_000;
 
 /** Sends each request directly, or through the proxy that the rules name for its address. */
 class Route extends Dispatcher {
@@ -33,7 +35,7 @@ class Route extends Dispatcher {
     const key = proxy?.href ?? '';
     const agent = this.#agents.get(key) ?? this.#agentFor(proxy);
     this.#agents.set(key, agent);
-    return agent.dispatch({ ...options }, handler);
+    return agent.dispatch({ headersTimeout: longestSilenceMs, ...options }, handler);
   }
 
   /** The way to an address that others have named, who were asked before: where they are decides how far it goes. */

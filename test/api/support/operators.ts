@@ -10,7 +10,7 @@ import type { Configuration } from '../../../src/config/configuration.ts';
 import { loadConfiguration } from '../../../src/config/load.ts';
 import type { AuditEntry } from '../../../src/domain/audit.ts';
 import type { Environment } from '../../../src/domain/environment.ts';
-import { createListeners } from '../../../src/http/listeners.ts';
+import { type ConnectionLimits, createListeners } from '../../../src/http/listeners.ts';
 import { operatorParts } from '../../../src/process/operators.ts';
 import { product } from '../../../src/product.ts';
 import { createSecretResolver } from '../../../src/settings/secrets.ts';
@@ -26,6 +26,12 @@ export interface OperatorListener {
   /** As when the file was read again. */
   configure(text: string): void;
   stop(): Promise<void>;
+}
+
+interface ListenOptions {
+  readonly env?: Environment;
+  readonly port?: number;
+  readonly limits?: Partial<ConnectionLimits>;
 }
 
 interface AskOptions {
@@ -46,7 +52,7 @@ export async function startOperators(
   client: Client,
   folder: string,
   text: string,
-  { env = {}, port = 0 }: { readonly env?: Environment; readonly port?: number } = {},
+  { env = {}, port = 0, limits }: ListenOptions = {},
 ): Promise<OperatorListener> {
   const read = (said: string): Configuration => {
     const loaded = loadConfiguration(join(folder, 'landfall.yaml'), env, product, { text: said });
@@ -65,7 +71,7 @@ export async function startOperators(
   } = operatorParts(current, { client, namespace: 'default' }, { log, audit, secrets }, () => [], env);
   const app = createOperatorApp({ metrics: createMetrics(), log, reachTemporal: async () => undefined, isForUs, parts });
   const settings = [{ ...{ name: 'listen.operators', handler: app.callback() }, ...{ host: '127.0.0.1', port } }];
-  const listeners = createListeners(settings, log);
+  const listeners = createListeners(settings, log, limits);
   const [address] = await listeners.start();
   const url = `http://127.0.0.1:${address?.port}`;
   return {

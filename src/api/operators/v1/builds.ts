@@ -1,12 +1,13 @@
 import { z } from 'zod';
-import type { Audit } from '../../../domain/audit.ts';
+import type { Audit, DecisionEntry } from '../../../domain/audit.ts';
+import { withoutIdleLimit } from '../../../http/idle.ts';
 import {
   type BuildStory,
+  beginBuild,
   buildInput,
   nameOfBuild,
   planBuild,
   readBuildStory,
-  startBuild,
   wholeBuild,
 } from '../../../operations/index.ts';
 import { type Asker, shownName } from '../asker.ts';
@@ -55,14 +56,16 @@ const start = defineRoute({
     const key = context.get('Idempotency-Key').slice(0, 200);
     if (job !== undefined) requireAllowedBuild(configuration(), body, job);
     const search = planBuild(configuration(), job === undefined ? body : { ...body, ref: job.commit });
-    const found = await startBuild(client, search, asker.actor, job && causeOfJob(job, body, key));
-    const [plan] = search.plans;
-    for (const { build } of found.builds) record(build, asker, plan?.source.repository ?? '', audit);
-    return found;
+    const begun = await beginBuild(client, search, asker.actor, job && causeOfJob(job, body, key));
+    const repositories = search.plans.map(({ source }) => source.repository);
+    record({ workflow: begun.search, services: [body.name], repositories }, asker, audit);
+    // A first clone takes longer than a connection may be silent.
+    return await withoutIdleLimit(context.req, begun.found);
   },
 });
 
-function record(build: string, asker: Asker, repository: string, audit: Audit): void {
+/** Before it is waited for what it finds: it goes on whatever becomes of that. */
+function record(about: Pick<DecisionEntry, 'workflow' | 'services' | 'repositories'>, asker: Asker, audit: Audit): void {
   audit({
     timestamp: new Date().toISOString(),
     event_type: 'decision_made',
@@ -71,10 +74,8 @@ function record(build: string, asker: Asker, repository: string, audit: Audit): 
     status: 'accepted',
     action: 'build',
     by: shownName(asker),
-    workflow: build,
-    services: [nameOfBuild(build)],
     images: [],
-    repositories: [repository],
+    ...about,
   });
 }
 

@@ -1,6 +1,7 @@
 import { PassThrough } from 'node:stream';
 import { z } from 'zod';
 import type { AuditLine } from '../../../domain/audit.ts';
+import { withoutIdleLimit } from '../../../http/idle.ts';
 import { Problem } from '../../../http/problem.ts';
 import { auditQuery, figuresInput, NotFound, readAudit, readFigures } from '../../../operations/index.ts';
 import * as answers from './answers.ts';
@@ -19,7 +20,8 @@ const audit = defineRoute({
       if (entries.length >= limit * 2) entries.splice(0, entries.length - limit);
     };
     try {
-      const { read, skipped } = await readAudit(configuration(), query, take);
+      // Files of some gigabytes take longer than a connection may be silent.
+      const { read, skipped } = await withoutIdleLimit(context.req, () => readAudit(configuration(), query, take));
       return { entries: entries.slice(-limit).reverse(), read, skipped };
     } catch (error) {
       // An empty record is no error.
