@@ -13,7 +13,7 @@ const audit = defineRoute({
   summary: 'The newest entries of the audit log, newest first',
   query: auditQuery.extend({ limit: z.int().min(1).max(1_000).default(100) }),
   answer: answers.auditEntries,
-  async handle({ query: { limit, ...query } }, { configuration }) {
+  async handle({ query: { limit, ...query }, context }, { configuration }) {
     const entries: AuditLine[] = [];
     const take = (line: AuditLine): void => {
       entries.push(line);
