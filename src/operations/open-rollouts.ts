@@ -3,13 +3,14 @@ import { stateQuery } from '../contracts/messages.ts';
 import { searchAttributes } from '../contracts/start-options.ts';
 import type { OpenRollout } from '../domain/open-rollout.ts';
 import { type RolloutStatus, rolloutStatuses } from '../domain/rollout-state.ts';
+import { ofRollouts } from './rollouts.ts';
 import { answered, answeredEach } from './temporal-calls.ts';
 
 const withinMs = 2_000;
 const most = 5_000;
 /** Asked at once, and remembered until something changes: what else waits is seen the next time. */
 const mostAsked = 50;
-const openQuery = "WorkflowType IN ('rollout', 'rollback') AND ExecutionStatus = 'Running'";
+const openQuery = `${ofRollouts} AND ExecutionStatus = 'Running'`;
 
 /**
  * All that have not ended, by one list of Temporal's. What one waits for is no column: whether for an approval, it is asked itself, once for
@@ -25,7 +26,7 @@ export function createOpenRollouts(client: Client): () => Promise<readonly OpenR
       rows.push(rowOf(info));
       if (rows.length >= most) break;
     }
-    const waiting = rows.filter(({ status }) => status === 'waiting');
+    const waiting = rows.filter(({ status, isBuild }) => status === 'waiting' && !isBuild);
     const asked = waiting.filter(({ key }) => !known.has(key)).slice(0, mostAsked);
     const answers = await Promise.all(
       asked.map(async ({ key, rollout }) => [key, await waitsForApproval(client, rollout)] as const),
@@ -41,11 +42,12 @@ export function createOpenRollouts(client: Client): () => Promise<readonly OpenR
 
 type OpenRow = ReturnType<typeof rowOf>;
 
-function rowOf({ workflowId, runId, typedSearchAttributes: columns, startTime }: WorkflowExecutionInfo) {
+function rowOf({ workflowId, runId, type, typedSearchAttributes: columns, startTime }: WorkflowExecutionInfo) {
   const said = columns.get(searchAttributes.status);
   const status: RolloutStatus = rolloutStatuses.find((known) => known === said) ?? 'running';
   const since = (columns.get(searchAttributes.changedAt) ?? startTime).toISOString();
-  return { rollout: workflowId, key: `${runId} ${since}`, service: columns.get(searchAttributes.service) ?? '', status, since };
+  const service = columns.get(searchAttributes.service) ?? '';
+  return { rollout: workflowId, key: `${runId} ${since}`, service, isBuild: type === 'build', status, since };
 }
 
 /** Undefined where no worker answers: it is asked again. */

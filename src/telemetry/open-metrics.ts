@@ -44,10 +44,10 @@ export function createOpenMetrics(
     },
   });
   gauge('rollouts', ['service', 'status'], 'Rollouts that have not ended, by service and status.', (open) =>
-    counted(open, ({ service, status }) => ({ service, status })),
+    counted(open, ({ service, status, isBuild }) => (isBuild ? undefined : { service, status })),
   );
   gauge('lane_depth', ['service'], 'Rollouts of a service that are under way or wait for each other.', (open) =>
-    counted(open, ({ service }) => ({ service })),
+    counted(open, ({ service, isBuild }) => (isBuild ? undefined : { service })),
   );
   gauge('decisions_waiting', ['service', 'kind'], 'Decisions that a person has to make, by service and kind.', (open) =>
     counted(open, ({ service, decision }) => decision && { service, kind: decision }),

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { WithStartWorkflowOperation } from '@temporalio/client';
-import { ApplicationFailure } from '@temporalio/common';
+import { ApplicationFailure, TypedSearchAttributes } from '@temporalio/common';
 import { Worker } from '@temporalio/worker';
 import { createDecisions } from '../../src/activities/decisions.ts';
 import { globalHoldUpdate, globalReleaseUpdate } from '../../src/contracts/messages.ts';
-import { globalHoldId, globalHoldStartOptions } from '../../src/contracts/start-options.ts';
+import { globalHoldId, globalHoldStartOptions, searchAttributes } from '../../src/contracts/start-options.ts';
 import type { AuditEntry, DecisionEntry } from '../../src/domain/audit.ts';
 import { hashOfToken } from '../../src/domain/decision-proof.ts';
 import type { Tag } from '../../src/domain/image-reference.ts';
@@ -280,15 +280,29 @@ describe('decisions in the audit log', function () {
     }
   });
 
+  /** What Temporal lists of one; for figures nobody has to work on it. @returns its name */
+  const blockedBuild = async (): Promise<string> => {
+    const name = 'audited-build';
+    await temporal.client.workflow.start('build', {
+      ...{ workflowId: `build:${name}:000000000000`, taskQueue: 'nobody', args: [{}] },
+      typedSearchAttributes: new TypedSearchAttributes([
+        { key: searchAttributes.service, value: name },
+        { key: searchAttributes.status, value: 'blocked' },
+      ]),
+    });
+    return name;
+  };
+
   it('that wait for a person are figures, with the age of the oldest, and nothing is said while Temporal is away', async () => {
     await work({ 'check:scan': async ({ plan }) => (plan.stages[0]?.approval ? passes() : await findings()) });
     const approval = { from: [{ name: 'ann' }], required: 1, withinMs: 60_000, selfApproval: true, verified: false };
     const [blocked, asking] = [aPlan(), aPlan({ approval })];
     await reached(await push(blocked, 'blocked'), 'blocked');
     await reached(await push(asking, 'asking'), 'waiting');
+    const build = await blockedBuild();
     const read = createOpenRollouts(temporal.client);
     // Lists lag behind a little.
-    await eventually('both decisions', async () => (await read()).filter(({ decision }) => decision !== undefined).length === 2);
+    await eventually('the decisions', async () => (await read()).filter(({ decision }) => decision !== undefined).length === 3);
     const metrics = createMetrics();
     metrics.showOpen(read);
     const figures = await metrics.text();
@@ -299,9 +313,11 @@ describe('decisions in the audit log', function () {
       `landfall_lane_depth{service="${asking.service}"} 1`,
       `landfall_decisions_waiting{service="${blocked.service}",kind="blocked"} 1`,
       `landfall_decisions_waiting{service="${asking.service}",kind="approval"} 1`,
+      `landfall_decisions_waiting{service="${build}",kind="blocked"} 1`,
     ]) {
       assert.ok(figures.includes(figure), `${figure} of\n${figures}`);
     }
+    assert.doesNotMatch(figures, new RegExp(`^landfall_(?:rollouts|lane_depth)\\{service="${build}"`, 'm'), 'it is in no lane');
     assert.match(figures, /landfall_oldest_decision_age_seconds\{kind="blocked"\} [1-9\d]/);
     const away = createMetrics();
     away.showOpen(async () => {
