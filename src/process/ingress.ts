@@ -50,7 +50,7 @@ export async function startIngress(
   let webhooks = (await webhookApp(current, temporal, logging, metrics, { receivers, trust, known, listen, tracer })).callback();
   const reachTemporal = createReachTemporal(temporal.client);
   let told: readonly string[] = [];
-  const { stop: stopStreams, isForUs, ...parts } = operatorParts(current, temporal, logging, () => told, env);
+  const { stop: stopStreams, isForUs, heard, ...parts } = operatorParts(current, temporal, logging, () => told, env);
   const operators = createOperatorApp({ metrics, log, reachTemporal, isForUs, parts });
   const forWebhooks = {
     ...{ name: 'listen.webhooks', ...listen.webhooks, ...(tls && { tls }) },
@@ -69,6 +69,8 @@ export async function startIngress(
     ...(takesWebhooks && { webhooks: { url, paths: receivers.map(({ path }) => path) } }),
     /** `HOST:PORT` */
     operators: `${listen.operators.host}:${ports.at(-1)}`,
+    /** Tells those who listen to events what is recorded. */
+    heard,
     /** Opens the receivers of another configuration. @returns has them take the webhooks from then on @throws where one cannot be opened */
     async renew(configuration: Configuration): Promise<() => void> {
       const renewed = receiversOf(configuration);

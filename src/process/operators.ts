@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { isDeepStrictEqual } from 'node:util';
 import { codeLoginPath, createEventFeed, createReadJob, createSessions, type OperatorParts } from '../api/index.ts';
 import type { Configuration } from '../config/configuration.ts';
+import type { Audit } from '../domain/audit.ts';
 import type { Environment } from '../domain/environment.ts';
 import { createCodeLogin } from '../http/oidc/code-login.ts';
 import { baseOf } from '../http/origin.ts';
@@ -21,7 +22,7 @@ import type { Temporal } from './temporal.ts';
  * Who may ask the operators' listener, and what its API and its page are made with.
  * @param webhooks where pushes can be told, once the ports are known
  * @param env that of the process, for the credentials of registries
- * @returns `isForUs`: see OperatorAppDependencies; `stop` ends what listens to events
+ * @returns `isForUs`: see OperatorAppDependencies; `heard` tells those who listen to events of decisions; `stop` ends that
  */
 export function operatorParts(
   current: CurrentConfiguration,
@@ -29,7 +30,7 @@ export function operatorParts(
   { log, audit, secrets }: Pick<Logging, 'log' | 'audit' | 'secrets'>,
   webhooks: () => readonly string[],
   env: Environment,
-): OperatorParts & { readonly isForUs: (request: IncomingMessage) => boolean; readonly stop: () => void } {
+): OperatorParts & { readonly isForUs: (request: IncomingMessage) => boolean; readonly heard: Audit; readonly stop: () => void } {
   const { client } = temporal;
   const configuration = () => current.configuration;
   const login = () => current.configuration.login;
@@ -55,6 +56,7 @@ export function operatorParts(
     version: packageVersion(),
     api: { client, feed, audit, log, configuration, explain },
     isForUs: createIsForUsNow(current),
+    heard: feed.heard,
     stop: () => {
       feed.stop();
       page.stop();

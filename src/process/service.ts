@@ -7,6 +7,7 @@ import { dropInOf, type Kinds } from '../config/kinds.ts';
 import { loadConfiguration } from '../config/load.ts';
 import { type Role, roles } from '../config/roles.ts';
 import { starterConfiguration } from '../config/starter.ts';
+import type { Audit } from '../domain/audit.ts';
 import type { Environment } from '../domain/environment.ts';
 import { makePrivate } from '../platform/files/private-folder.ts';
 import { useProxies } from '../platform/http/client.ts';
@@ -57,8 +58,12 @@ export async function startService(
   const warning = await makeFolders(configuration, wanted);
   useProxies(env);
   const metrics = createMetrics();
+  const toldOf: Audit[] = [metrics.found];
   const logging = openLogging(configuration, env, {
-    ...{ alsoTell: metrics.found, alsoMoved: metrics.moved, auditFailed: metrics.auditFailed, own: wanted },
+    alsoTell: (entry) => {
+      for (const tell of toldOf) tell(entry);
+    },
+    ...{ alsoMoved: metrics.moved, auditFailed: metrics.auditFailed, own: wanted },
   });
   const { log } = logging;
   tellBy(log);
@@ -75,6 +80,7 @@ export async function startService(
     stops.push(temporal.stop);
     const work = await loadWork();
     const started = await startWork(work, { current, temporal, env, logging, metrics, serving, wanted, pauses, stops, tracing });
+    toldOf.push(started.ingress.heard);
     if (isThere)
       stops.unshift(reloadOnChange({ current, env, own: wanted, apply: started.apply, told: metrics.configurationRead, log }));
     pauses.start();

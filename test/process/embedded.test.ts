@@ -260,13 +260,22 @@ services: [{ name: ${name}, image: "127.0.0.1:1/team/app", tags: [latest], smoke
     }
   });
 
-  it('says in its log how a rollout has ended, and counts it', async () => {
+  it('says in its log how a rollout has ended, counts it, and tells who listens of the decision', async () => {
     const [one] = both;
     assert.ok(one);
+    const { body } = await fetch(`${one.operators}/api/v1/events`, { signal: AbortSignal.timeout(30_000) });
     await landfallHere(['abort', 'one', '--yes', '--reason', 'enough'], { cwd: join(home, 'one') });
     const verdict = /"rollout":"rollout:one:latest:a+".*"verdict":"aborted".*"msg":"aborted: aborted by .*enough"/;
     await eventually('the line of its end', async () => verdict.test(one.landfall.output()));
     assert.match(await one.figures(), /^landfall_rollouts_ended_total\{service="one",end="aborted"\} 1$/m);
+    const decision =
+      /event: decision\ndata: \{"action":"abort","by":"[^"]+","services":\["one"\],"workflow":"rollout:one:latest:/;
+    let events = '';
+    for await (const chunk of body?.pipeThrough(new TextDecoderStream()) ?? []) {
+      events += chunk;
+      if (decision.test(events)) break;
+    }
+    assert.match(events, decision);
   });
 
   it('takes its server along when it is told to end, also where npm passes the signal on once more, and says so', async () => {
