@@ -29,7 +29,7 @@ const { smoke } = proxyActivities<{ smoke(): Promise<void> }>({
 });
 
 /** On a host that nobody serves. */
-const { surveyStage } = proxyActivities<{ surveyStage(): Promise<void> }>({
+const { snapshotStage } = proxyActivities<{ snapshotStage(): Promise<void> }>({
   taskQueue: 'landfall-deploy-nowhere',
   startToCloseTimeout: '1m',
 });
@@ -113,7 +113,7 @@ export async function rollout(start: RolloutStart): Promise<RolloutState> {
   });
   tell();
   if (isRetried) await smoke();
-  if (isStranded) await surveyStage();
+  if (isStranded) await snapshotStage();
   await condition(() => state.endedAt !== undefined && allHandlersFinished());
   tell();
   return state;

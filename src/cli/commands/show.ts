@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { isPartOf } from '../../contracts/activities/steps.ts';
 import { type Evidence, isEvidence, withoutQuotes } from '../../domain/evidence.ts';
 import { nameOfPerson } from '../../domain/person.ts';
 import {
@@ -117,18 +118,9 @@ function stepName({ step, stage }: StepState): string {
   return stage === undefined ? step : `${stage} ▸ ${step}`;
 }
 
-/** The activities with a name of their own that are a part of a step. */
-const activitiesOf = new Map([
-  ['merge', ['surveyStage', 'mergeChange', 'baseHolds']],
-  ['deploy', ['surveyStage', 'deployStage']],
-  ['watch', ['watchStage']],
-  ['rollback', ['mergeChange', 'baseHolds', 'watchStage', 'restoreStage', 'revertChange']],
-]);
-
 /** What came out; of a step that is tried again, what went wrong the last time. */
 function reasonOf({ step, status, reason = '' }: StepState, retries: readonly Retry[]): string {
-  const isOfStep = ({ step: activity }: Retry) => activity === step || activitiesOf.get(step)?.includes(activity);
-  const retry = status === 'running' ? retries.find(isOfStep) : undefined;
+  const retry = status === 'running' ? retries.find(({ step: activity }) => isPartOf(step, activity)) : undefined;
   return plain(retry === undefined ? reason : `${retry.attempt > 1 ? `attempt ${retry.attempt}: ` : ''}${retry.lastFailure}`);
 }
 

@@ -1,3 +1,4 @@
+import { isPartOf } from '../../contracts/activities/steps.ts';
 import type { StepState } from '../../domain/rollout-state.ts';
 import type { Retry } from '../../operations/rollouts.ts';
 import { type ComponentChild, div, el, h, span, type VNode } from '../html.ts';
@@ -63,7 +64,7 @@ function stepItems(view: PageView, steps: readonly StepState[], context: StepCon
 
 function stepItem(view: PageView, step: StepState, context: StepContext): VNode {
   const { status } = step;
-  const retry = status === 'running' ? context.retries.find((known) => isOfStep(known, step)) : undefined;
+  const retry = status === 'running' ? context.retries.find((known) => isPartOf(step.step, known.step)) : undefined;
   // What stands still is shown above, with what can be done about it.
   const details = status === 'blocked' ? [] : detailNodes(step.details);
   const tone = toneOf(status);
@@ -139,18 +140,6 @@ function durationOf({ now }: PageView, { startedAt, endedAt, status }: StepState
   }
   const attributes = { datetime: startedAt, 'data-running': 'true', title: `since ${utcTime(startedAt)}` };
   return status === 'pending' ? '' : h('time', attributes, shortDuration(now - Date.parse(startedAt)));
-}
-
-/** The activities with a name of their own that are a part of a step. */
-const activitiesOf = new Map([
-  ['merge', ['surveyStage', 'mergeChange', 'baseHolds']],
-  ['deploy', ['surveyStage', 'deployStage']],
-  ['watch', ['watchStage']],
-  ['rollback', ['mergeChange', 'baseHolds', 'watchStage', 'restoreStage', 'revertChange']],
-]);
-
-function isOfStep({ step: activity }: Retry, { step }: StepState): boolean {
-  return activity === step || activitiesOf.get(step)?.includes(activity) === true;
 }
 
 /** Its steps as a row of signs, for lists. */
