@@ -105,7 +105,7 @@ describe('what is built and not pushed yet', () => {
       }
     })();
     try {
-      for (let round = 0; round < 200; round += 1) await removeOldBuilds(folder);
+      for (let round = 0; round < 50; round += 1) await removeOldBuilds(folder);
     } finally {
       isOver = true;
       await others;
