@@ -20,6 +20,8 @@ import { untilScheduled } from '../support/temporal.ts';
 import { eventually } from '../support/wait.ts';
 
 const connectors = 'airbyte-integrations/connectors';
+/** What main has, by a name that no push is told of: what follows it is built where a test says so. */
+const asAsked = 'as-asked';
 
 /** From a commit to an image, on real parts: git, buildx, Trivy, a registry. */
 describe('builds', function () {
@@ -47,16 +49,30 @@ describe('builds', function () {
           { name: 'team-*', source: { git: 'team/app' }, image: `${host}/team/*`, project: { 'airbyte-connector': {} } },
           { name: '*', source: { git: repository }, image: `${host}/airbyte/*`, project: { 'airbyte-connector': {} } },
           {
-            ...{ name: 'emulated', source: { git: repository, path: 'emulated' }, image: `${host}/team/emulated` },
+            ...{
+              name: 'emulated',
+              source: { git: repository, branch: asAsked, path: 'emulated' },
+              image: `${host}/team/emulated`,
+            },
             platforms: ['linux/arm64'],
             scan: 'off',
           },
           {
-            ...{ name: 'hosts', source: { git: repository, path: 'hosts' }, image: `${host}/team/hosts`, scan: 'off' },
+            ...{
+              name: 'hosts',
+              source: { git: repository, branch: asAsked, path: 'hosts' },
+              image: `${host}/team/hosts`,
+              scan: 'off',
+            },
             platforms: ['linux/amd64', { platform: 'linux/arm64', on: 'arm-1' }],
           },
           {
-            ...{ name: 'web', source: { git: repository, path: 'web' }, image: `${host}/team/web`, latest: 'always' },
+            ...{
+              name: 'web',
+              source: { git: repository, branch: asAsked, path: 'web' },
+              image: `${host}/team/web`,
+              latest: 'always',
+            },
             project: { dockerfile: { args: { GREETING: 'hello' }, secrets: { key: 'env:BUILD_KEY' } } },
             smoke: { run: ['cat', '/greeting'] },
           },
@@ -69,6 +85,7 @@ describe('builds', function () {
         ],
       }),
     });
+    await world.remote.git('symbolic-ref', `refs/heads/${asAsked}`, 'refs/heads/main');
     await world.start();
   });
   after(() => world?.stop());
