@@ -29,7 +29,7 @@ export interface Configuration extends Pick<FileInput, 'publicUrl'> {
   readonly sections: Readonly<Record<string, unknown>>;
   readonly docker: { readonly host?: string };
   /** Absent: what the machine can stand. */
-  readonly limits: { readonly checks?: number };
+  readonly limits: { readonly checks?: number; readonly builds?: number };
   /** Milliseconds between two searches for missed pushes, where a registry has no time of its own; absent: none. */
   readonly searchEveryMs?: number;
   readonly audit: AuditSettings;

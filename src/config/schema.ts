@@ -65,6 +65,10 @@ export function fileSchema(checkFor: SecretCheckFor, kinds: Kinds) {
             z.int().min(1).max(1_000),
             'Scans, smoke tests and integration checks that run at once. Default: 4 for each processor, as far as the memory goes (1 GiB each).',
           ),
+          builds: optional(
+            z.int().min(1).max(1_000),
+            'Platforms of builds that are built, checked or uploaded at once, on each host. Default: 1 for each processor, as far as the memory goes (2 GiB each).',
+          ),
         },
         'How much this machine does at once.',
       ).prefault({}),

@@ -81,7 +81,7 @@ services: []
 
 # trivy: { command: /usr/local/bin/trivy }              # default: trivy on PATH
 # docker: { host: "unix:///var/run/docker.sock" }       # default: DOCKER_HOST, then Docker's current context
-# limits: { checks: 8 }                                 # how many checks run at once; default: by processors and memory
+# limits: { checks: 8, builds: 2 }                      # how many run at once; default: by processors and memory
 # audit: { file: data/audit.jsonl, size: 20m, keep: 5 } # one JSON line per request and decision; endpoint: URL posts it, too
 # log: { level: info }
 `;

@@ -22,6 +22,11 @@ export function deployQueue(host = 'default'): string {
   return `landfall-deploy-${host}`;
 }
 
+/** The queue of what is built on one host, a few at a time: a deploy there never waits for that. */
+export function buildQueue(host = 'default'): string {
+  return `landfall-build-${host}`;
+}
+
 /** The columns by which rollouts are listed and counted, without replay or queries. */
 export const searchAttributes = {
   service: defineSearchAttributeKey('LandfallService', SearchAttributeType.KEYWORD),

@@ -110,6 +110,10 @@ export async function readRollout(client: Client, rollout: string, withinMs = an
 const takenWithinMs = 5_000;
 const notTaken =
   'no worker has taken it yet: see that a Landfall runs that serves it (LANDFALL_ROLES there, and LANDFALL_HOSTS for what is on a host)';
+const notBuiltYet =
+  'it waits for its turn on the host that builds it, where limits.builds says how many have theirs at once; if none has: no worker has taken it ' +
+  'yet, see that a Landfall runs that serves the host (LANDFALL_ROLES and LANDFALL_HOSTS there)';
+const inTurn = ['buildPlatform', 'checkBuilt', 'pushPlatform'];
 /** `PENDING_ACTIVITY_STATE_SCHEDULED` of Temporal's API. */
 const scheduled = 1;
 
@@ -125,6 +129,6 @@ function retriesIn({ raw }: WorkflowExecutionDescription) {
     if (lastFailure?.message) return [{ step, attempt: attempt ?? 1, lastFailure: lastFailure.message }];
     const waitsMs = Date.now() - Number(scheduledTime?.seconds ?? Number.POSITIVE_INFINITY) * 1000;
     const isWaiting = state === scheduled && !lastStartedTime && waitsMs > takenWithinMs;
-    return isWaiting ? [{ step, attempt: 1, lastFailure: notTaken }] : [];
+    return isWaiting ? [{ step, attempt: 1, lastFailure: inTurn.includes(step) ? notBuiltYet : notTaken }] : [];
   });
 }

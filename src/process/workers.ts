@@ -18,7 +18,7 @@ import { buildPlanOf } from '../config/build-plans.ts';
 import { stageOf } from '../config/plans.ts';
 import type { BuildHostActivities } from '../contracts/activities/builds.ts';
 import type { HostActivities } from '../contracts/activities/delivery.ts';
-import { deployQueue, taskQueues } from '../contracts/start-options.ts';
+import { buildQueue, deployQueue, taskQueues } from '../contracts/start-options.ts';
 import { heartbeatThrottle, stickyTimeout } from '../contracts/timing.ts';
 import type { Audit } from '../domain/audit.ts';
 import type { BuildPlan } from '../domain/build.ts';
@@ -72,7 +72,7 @@ export async function startWorkers(
   serving: ServedQueues,
   { interceptors = [], spanEnded }: WorkWatchers = {},
 ) {
-  const { configuration } = current;
+  const { limits } = current.configuration;
   const dependencies = await createDependencies(current, temporal, env, logging);
   const activities = createActivities(dependencies);
   const connection = await temporal.connectWorkers();
@@ -101,8 +101,9 @@ export async function startWorkers(
     Promise.all(ofSteps(taskQueues.lanes, { workflowBundle })),
     Promise.all([
       ...ofSteps(taskQueues.main, { workflowBundle }),
-      ...ofSteps(taskQueues.docker, { maxConcurrentActivityTaskExecutions: configuration.limits.checks ?? usualChecks() }),
+      ...ofSteps(taskQueues.docker, { maxConcurrentActivityTaskExecutions: limits.checks ?? usualChecks() }),
       ...serving.hosts.map((host) => create(deployQueue(host), { activities: onHost(host) })),
+      ...serving.hosts.map((host) => create(buildQueue(host), { activities: onHost(host), ...buildWorker(limits.builds) })),
     ]),
   ]);
   const sweeps = createSweeps(current, dependencies, createIsPending(temporal.client));
@@ -153,11 +154,20 @@ export function mostCachedWorkflows(heapBytes: number): number {
   return Math.max(50, Math.min(500, Math.floor((heapBytes / mib - 200) / 4)));
 }
 
+/** Few at a time, so one request for work that waits at Temporal will do. */
+function buildWorker(builds = atOnce(1, 2 * gib)) {
+  return { maxConcurrentActivityTaskExecutions: builds, activityTaskPollerBehavior: { ...pollers, maximum: 1 } };
+}
+
 /** How many scans and smoke tests a machine can stand at once: a scan takes one processor and some memory, a smoke test mostly waits. */
 function usualChecks(): number {
+  return atOnce(4, gib);
+}
+
+function atOnce(perProcessor: number, bytesOfEach: number): number {
   // Within a container, less than the machine has; 0 or an absurdly large number elsewhere.
   const memory = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
-  return Math.max(1, Math.min(4 * availableParallelism(), Math.floor(memory / gib)));
+  return Math.max(1, Math.min(perProcessor * availableParallelism(), Math.floor(memory / bytesOfEach)));
 }
 
 /** What workflows say to audit log and log. Not while a history is replayed: it was said when it happened. */

@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WorkflowNotFoundError } from '@temporalio/client';
 import type { BuildState } from '../../src/contracts/messages.ts';
-import { buildId, deployQueue } from '../../src/contracts/start-options.ts';
+import { buildId, buildQueue } from '../../src/contracts/start-options.ts';
 import type { RolloutState } from '../../src/domain/rollout-state.ts';
 import { landfallHere } from '../cli/command.ts';
 import { runAction, toldOfFaker } from '../support/action-step.ts';
@@ -213,8 +213,8 @@ describe('builds', function () {
     const queuesOf = (name: string) =>
       scheduled.filter(({ activityType }) => activityType?.name === name).map(({ taskQueue }) => taskQueue?.name);
     // The first platform alone, and then the others.
-    assert.deepEqual(queuesOf('buildPlatform'), [deployQueue(), deployQueue('arm-1')]);
-    assert.deepEqual(queuesOf('pushPlatform').sort(), [deployQueue('arm-1'), deployQueue()]);
+    assert.deepEqual(queuesOf('buildPlatform'), [buildQueue(), buildQueue('arm-1')]);
+    assert.deepEqual(queuesOf('pushPlatform').sort(), [buildQueue('arm-1'), buildQueue()]);
     const { manifests = [] } = (await world.manifest('team/hosts', (await head()).slice(0, 12))).body;
     assert.deepEqual(
       manifests.slice(0, 2).map(({ platform }) => platform.architecture),

@@ -78,7 +78,7 @@ artifacts: reports
 data: /var/lib/landfall
 trivy: { command: trivy, cacheDir: cache, dbRepository: mirror.example.org/trivy-db, javaDbRepository: mirror.example.org/java-db, offline: true, server: "http://trivy:4954" }
 docker: { host: unix:///run/docker.sock }
-limits: { checks: 3 }
+limits: { checks: 3, builds: 2 }
 log: { level: debug }
 operators: [{ name: Ann Lee, github: ann-gh, token: env:A, roles: [operate, approve] }, { name: bob, roles: [approve] }]
 notify: [{ discord: env:A, services: [web, api-*] }]
@@ -135,7 +135,7 @@ services: []
         },
       },
       docker: { host: 'unix:///run/docker.sock' },
-      limits: { checks: 3 },
+      limits: { checks: 3, builds: 2 },
       log: { level: 'debug' },
       login: { session: 28_800_000 },
       operators: [

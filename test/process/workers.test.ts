@@ -6,16 +6,23 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Worker as Thread } from 'node:worker_threads';
-import { NativeConnection } from '@temporalio/worker';
+import type { WorkflowHandle } from '@temporalio/client';
+import { type ActivityInterceptorsFactory, NativeConnection } from '@temporalio/worker';
+import { answering, leaveWhenCancelled } from '../../src/activities/boundary.ts';
 import { plansOfRepository } from '../../src/config/plans.ts';
+import { isPartOf } from '../../src/contracts/activities/steps.ts';
 import { stateQuery } from '../../src/contracts/messages.ts';
-import { resolveStartOptions, rolloutStartOptions } from '../../src/contracts/start-options.ts';
+import { buildQueue, buildStartOptions, resolveStartOptions, rolloutStartOptions } from '../../src/contracts/start-options.ts';
 import { parseRepository, type Tag } from '../../src/domain/image-reference.ts';
+import { readRollout } from '../../src/operations/rollouts.ts';
 import { reachTemporal, type Temporal } from '../../src/process/temporal.ts';
 import { mostCachedWorkflows, type ServedQueues, startWorkers, type Workers } from '../../src/process/workers.ts';
 import { sharedThreadWorker } from '../../src/process/workflow-thread.ts';
 import { load } from '../config/support.ts';
+import { fakeActivities } from '../support/fake-activities.ts';
+import { buildStartOf, fakeBuilds } from '../support/fake-builds.ts';
 import { pushImage } from '../support/images.ts';
+import { delivered, imageOf, planOf, pushOf, stageOf } from '../support/plans.ts';
 import { startRegistry } from '../support/registry.ts';
 import { silentLogging } from '../support/silent-logging.ts';
 import { endSignal } from '../support/stand-in-workflows.ts';
@@ -24,6 +31,31 @@ import { eventually } from '../support/wait.ts';
 import { sealedBy, workflowBundle } from '../support/worker.ts';
 
 const standIns = 'test/support/stand-in-workflows.ts';
+
+/** Does these in place of what the worker has. */
+function standIn(activities: Partial<Record<string, (input: never) => Promise<unknown>>>): ActivityInterceptorsFactory {
+  return ({ info }) => ({
+    inbound: {
+      execute: ({ args: [input] }) => activities[info.activityType]?.(input as never) ?? assert.fail(info.activityType),
+    },
+  });
+}
+
+/** Builds and checks of platforms that end when they are told to, each or all. @returns also the nth of them to begin */
+function buildsByHand() {
+  const begun: { end(): void }[] = [];
+  const all = Promise.withResolvers<void>();
+  const byHand = <Input, Outcome>(act: (input: Input) => Promise<Outcome>) =>
+    answering(async (input: Input) => {
+      const { promise, resolve: end } = Promise.withResolvers<void>();
+      begun.push({ end });
+      await leaveWhenCancelled(() => Promise.race([promise, all.promise]));
+      return await act(input);
+    });
+  const { buildPlatform, checkBuilt } = fakeBuilds();
+  const nth = (number: number) => eventually(`${number} builds and checks to have begun`, async () => begun[number - 1]);
+  return { begun, builds: { buildPlatform: byHand(buildPlatform), checkBuilt: byHand(checkBuilt) }, nth, endAll: all.resolve };
+}
 
 describe('the workers', function () {
   this.timeout(60_000);
@@ -117,6 +149,56 @@ services: [{ image: "${images.host}/team/app", tags: ["1"], scan: off, smoke: of
         /host web-1 does what its own landfall\.yaml says, and that has for .* another docker\.containers/,
       );
       await handle.terminate();
+    } finally {
+      for (const stop of stops) await stop();
+    }
+  });
+
+  it('of a host build no more at once than its limit, what has begun before others, and deploy at once all the same', async () => {
+    const stops: (() => Promise<unknown>)[] = [];
+    try {
+      const { env, client, stop } = await startNamespace();
+      stops.push(stop);
+      const data = await mkdtemp(join(folder, 'data-'));
+      const configuration = load(`{ data: ${data}, limits: { builds: 1 }, services: [] }`, env);
+      const { builds: activities, begun, nth, endAll } = buildsByHand();
+      const logging = silentLogging(undefined, env);
+      const reached = await reachTemporal(configuration, logging, {});
+      const watchers = { interceptors: [standIn({ ...fakeActivities(client, new Map(), activities) })] };
+      const serving = { steps: true, hosts: ['default'] };
+      const started = await startWorkers({ configuration }, reached, process.env, logging, serving, watchers);
+      stops.unshift(() => started.stop().then(() => reached.stop()));
+
+      const starts = ['one', 'two', 'three'].map((name) => buildStartOptions(buildStartOf(name, { dryRun: true })));
+      const builds = await Promise.all(starts.map((options) => client.workflow.start('build', options)));
+      const first = await nth(1);
+      first.end();
+      await nth(2);
+      const retriesOf = async ({ workflowId }: WorkflowHandle) => (await readRollout(client, workflowId)).retries;
+      const waiting = await eventually('a check and a build to say what they wait for', async () => {
+        const retries = (await Promise.all(builds.map(retriesOf))).flat();
+        return retries.length === 2 && retries;
+      });
+      for (const step of ['scan', 'build']) {
+        const { lastFailure = '' } = waiting.find((each) => isPartOf(step, each.step)) ?? {};
+        assert.match(lastFailure, /where limits\.builds says/, step);
+      }
+
+      const plan = planOf({ stages: [stageOf('production', delivered)] });
+      const image = imageOf(plan, 'a rollout beside builds');
+      const rollout = await client.workflow.start('rollout', rolloutStartOptions({ plan, image, push: pushOf(image) }));
+      assert.equal((await rollout.result()).status, 'delivered');
+      assert.equal(begun.length, 2);
+      endAll();
+      for (const build of builds) assert.equal((await build.result()).status, 'built');
+      const { events } = (await builds[0]?.fetchHistory()) ?? {};
+      const scheduled = events?.flatMap(({ activityTaskScheduledEventAttributes: each }) => each ?? []) ?? [];
+      const onHost = scheduled.filter(({ taskQueue }) => taskQueue?.name === buildQueue());
+      // The first is the lowest, and Temporal takes from each of its partitions what is the highest there.
+      assert.deepEqual(
+        onHost.map(({ priority }) => priority?.priorityKey),
+        [3, 2, 2, 2],
+      );
     } finally {
       for (const stop of stops) await stop();
     }

@@ -15,6 +15,7 @@ import { createNotify } from '../../src/activities/notify.ts';
 import type { Activities } from '../../src/contracts/activities/index.ts';
 import { stateQuery } from '../../src/contracts/messages.ts';
 import {
+  buildStartOptions,
   globalHoldId,
   globalHoldStartOptions,
   laneId,
@@ -30,6 +31,7 @@ import type { Plan } from '../../src/domain/plan.ts';
 import type { SearchStart } from '../../src/domain/search.ts';
 import { findTool } from '../../src/platform/tools.mjs';
 import { fakeActivities, passes, type TagTable } from '../support/fake-activities.ts';
+import { buildStartOf } from '../support/fake-builds.ts';
 import { type FakeDelivery, fakeDelivery } from '../support/fake-delivery.ts';
 import { notifierOf } from '../support/notifiers.ts';
 import { delivered, digestOf, imageOf, planOf, pushOf, stageOf } from '../support/plans.ts';
@@ -207,6 +209,14 @@ const scenarios: Readonly<Record<string, Scenario>> = {
       await lane.executeUpdate('unquarantine', { args: [{ digest: digestOf('three'), by: 'ann' }] });
       await lane.executeUpdate('promote', { args: [{ stage: 'production', digest: digestOf('one'), by: 'ann' }] });
       return lane;
+    },
+  },
+  /** Made when builds had no queue of their own yet. */
+  build: {
+    async play({ temporal }) {
+      const handle = await temporal.client.workflow.start('build', buildStartOptions(buildStartOf('web')));
+      await handle.result();
+      return handle;
     },
   },
   globalHold: {

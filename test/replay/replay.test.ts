@@ -17,7 +17,7 @@ describe('recorded histories', function () {
   this.timeout(60_000);
 
   it('are there: of every workflow', () => {
-    for (const type of ['rollout', 'lane', 'resolve', 'rollback', 'globalHold', 'mergeQueue', 'notify', 'search'])
+    for (const type of ['rollout', 'build', 'lane', 'resolve', 'rollback', 'globalHold', 'mergeQueue', 'notify', 'search'])
       assert.ok(
         recorded.some((name) => name.startsWith(type)),
         `none of ${type}`,

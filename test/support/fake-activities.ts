@@ -2,12 +2,12 @@ import type { Client } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { createFollowUps } from '../../src/activities/follow-up.ts';
 import { createLaneCalls } from '../../src/activities/lane.ts';
-import type { BuildActivities, BuildHostActivities } from '../../src/contracts/activities/builds.ts';
 import type { Activities } from '../../src/contracts/activities/index.ts';
 import type { Digest } from '../../src/domain/image-reference.ts';
 import type { Checked } from '../../src/domain/outcomes.ts';
 import type { Plan } from '../../src/domain/plan.ts';
 import { branchOf } from '../../src/domain/proposal.ts';
+import { fakeBuilds } from './fake-builds.ts';
 import { fakeDelivery } from './fake-delivery.ts';
 import { verifiedOf } from './plans.ts';
 
@@ -15,22 +15,6 @@ import { verifiedOf } from './plans.ts';
 export function passes(): Checked {
   return { kind: 'checked', text: 'nothing is wrong', evidence: [] };
 }
-
-const notBuilt = async (): Promise<never> => {
-  throw new Error('nothing is built in the tests of rollouts');
-};
-
-const noBuilds: BuildActivities & BuildHostActivities = {
-  startBuilds: notBuilt,
-  readTarget: notBuilt,
-  askRegistry: notBuilt,
-  publishBuild: notBuilt,
-  handOver: notBuilt,
-  buildPlatform: notBuilt,
-  checkBuilt: notBuilt,
-  pushPlatform: notBuilt,
-  discardBuild: notBuilt,
-};
 
 /** What the registry says, as far as a workflow test needs one. */
 export type TagTable = Map<string, Digest>;
@@ -45,7 +29,7 @@ export function fakeActivities(client: Client, tags: TagTable, overrides: Partia
     ...createLaneCalls({ client }),
     ...createFollowUps({ client }),
     ...fakeDelivery().activities,
-    ...noBuilds,
+    ...fakeBuilds(),
     planNow: async () => undefined,
     async verify({ plan, image, byDigest, named }) {
       const digest = current(plan, image.tag);

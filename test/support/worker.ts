@@ -15,7 +15,7 @@ import { builtDist } from '../../scripts/setup/build.mjs';
 import { withLock } from '../../scripts/setup/lock.mjs';
 import type { Activities } from '../../src/contracts/activities/index.ts';
 import type { Sealing } from '../../src/contracts/seal.ts';
-import { deployQueue, taskQueues } from '../../src/contracts/start-options.ts';
+import { buildQueue, deployQueue, taskQueues } from '../../src/contracts/start-options.ts';
 import { sealedWorker } from '../../src/process/sealing.ts';
 import { auditSinks, traceSinks, type WorkWatchers } from '../../src/process/workers.ts';
 import { sharedThreadWorker } from '../../src/process/workflow-thread.ts';
@@ -127,6 +127,7 @@ export async function startWorkers(
     create(taskQueues.lanes, true),
     create(taskQueues.docker, false),
     create(deployQueue(), false),
+    create(buildQueue(), false),
   ]);
   const running = workers.map((worker) => worker.run());
   return {

@@ -37,8 +37,9 @@ export async function buildPlatforms(run: BuildRun, target: BuildTarget): Promis
 
 async function buildPlatform(run: BuildRun, target: BuildTarget, part: BuildPart, looked: Set<string>) {
   const { platform: stage } = part;
+  const begins = part === run.start.subject.plan.parts[0];
   const input = { ...inputOf(run, target), part };
-  const answer = await takeStep(run, { step: 'build', stage }, () => onHost(run, part).buildPlatform(input));
+  const answer = await takeStep(run, { step: 'build', stage }, () => onHost(run, part, { begins }).buildPlatform(input));
   const { image } = required(answer, 'build');
   const { checks } = run.start.subject.plan;
   await Promise.all(checks.map((check) => checkPlatform(run, target, part, image, check, looked)));
@@ -50,12 +51,12 @@ async function checkPlatform(
   target: BuildTarget,
   part: BuildPart,
   image: BuiltImage,
-  { kind }: CheckPlan,
+  { kind, timeoutMs: withinMs }: CheckPlan,
   looked: Set<string>,
 ): Promise<void> {
   const at = { step: kind, stage: part.platform };
   const input = { ...inputOf(run, target), part, image, check: kind };
-  const answer = await takeStep(run, at, () => onHost(run, part).checkBuilt(input));
+  const answer = await takeStep(run, at, () => onHost(run, part, { withinMs }).checkBuilt(input));
   if (answer.kind === 'not-here') run.record.settle(at, 'skipped', 'the machine that builds it does not run it');
   else looked.add(kind);
 }

@@ -1,7 +1,7 @@
 import { log, proxyActivities } from '@temporalio/workflow';
 import type { BuildHostActivities } from '../../contracts/activities/builds.ts';
 import type { Activities } from '../../contracts/activities/index.ts';
-import { deployQueue } from '../../contracts/start-options.ts';
+import { buildQueue, deployQueue } from '../../contracts/start-options.ts';
 import { heartbeatTimeout } from '../../contracts/timing.ts';
 import type { BuildPart, BuildTarget, PlatformEntry, PushedBuild } from '../../domain/build.ts';
 import { failureOf, takeStep } from '../rollout/steps/take-step.ts';
@@ -16,14 +16,23 @@ const network = proxyActivities<Pick<Activities, 'readTarget' | 'askRegistry' | 
   retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '1m', maximumAttempts: 35 },
 });
 
-/** What waits for others that are built on the same host, beside the time of the build itself. */
-const waitMs = 2 * 60 * 60_000;
+/** Beside the build itself: the commit is checked out, and what came out is read. */
+const besideMs = 20 * 60_000;
 
-/** Done where the platform is built. */
-export function onHost({ start }: BuildRun, { host }: Pick<BuildPart, 'host'>) {
-  return proxyActivities<BuildHostActivities>({
-    taskQueue: deployQueue(host),
-    startToCloseTimeout: start.subject.plan.timeoutMs + waitMs,
+/**
+ * Done where the platform is built, when it is its turn there. What begins a build lets those go first that have begun: what they have built
+ * takes room on the disk until they end.
+ * @param withinMs how long it may take from then on
+ */
+export function onHost(
+  { start }: BuildRun,
+  { host }: Pick<BuildPart, 'host'>,
+  { begins = false, withinMs = start.subject.plan.timeoutMs + besideMs } = {},
+) {
+  return proxyActivities<Omit<BuildHostActivities, 'discardBuild'>>({
+    taskQueue: buildQueue(host),
+    priority: { priorityKey: begins ? 3 : 2 },
+    startToCloseTimeout: withinMs,
     ...usual,
     retry: { initialInterval: '1s', maximumInterval: '1m', maximumAttempts: 10 },
   });
@@ -70,7 +79,7 @@ export function required<Answer extends { readonly kind: string }>(
   return answer as Exclude<Answer, { kind: 'skipped' }>;
 }
 
-/** What stays on a host that does not answer is removed by builds there, once nobody could come back to it. */
+/** At once, whatever is built there. What stays on a host that does not answer is removed by builds there, once nobody could come back to it. */
 export async function discard({ start }: BuildRun): Promise<void> {
   const hosts = new Set(start.subject.plan.parts.map(({ host }) => host));
   for (const host of hosts) {
