@@ -150,7 +150,9 @@ export const unquarantineUpdate = defineUpdate<LaneState, [OfDigest]>('unquarant
 /** `digest`: what the stage is thought to run. @returns the id of the workflow that does it, and what it does */
 export const rollbackUpdate = defineUpdate<RollbackAnswer, [OfStage & Partial<OfDigest>]>('rollback');
 export type RollbackAnswer = { readonly workflow: string } & RollbackTerms;
-export const promoteUpdate = defineUpdate<Pick<RollbackAnswer, 'workflow'>, [OfStage & OfDigest]>('promote');
+export const promoteUpdate = defineUpdate<PromotionAnswer, [OfStage & OfDigest]>('promote');
+/** `at`: when it was said. The rollout begins later, and whatever has the same id and began before is an earlier run. Workers of before do not say it. */
+export type PromotionAnswer = { readonly workflow: string; readonly at?: string };
 
 export type PendingStart =
   | { readonly kind: 'rollback'; readonly start: RollbackStart & { readonly workflow: string } }

@@ -11,6 +11,7 @@ import {
   holdUpdate,
   type LaneDecision,
   laneQuery,
+  type PromotionAnswer,
   pinUpdate,
   promoteUpdate,
   quarantineUpdate,
@@ -103,7 +104,7 @@ const updates: Readonly<Record<LaneCommand['verb'], { readonly name: string }>> 
 };
 
 /** The lane as it is then; of a rollback or a promotion, the workflow that does it, and what the rollback comes to. */
-export type LaneAnswer = LaneState | ({ readonly workflow: string } & Partial<RollbackAnswer>);
+export type LaneAnswer = LaneState | (PromotionAnswer & Partial<RollbackAnswer>);
 
 /** A lane answers at once; this leaves a worker time to replay it first. */
 const commandWithinMs = 15_000;

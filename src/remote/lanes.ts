@@ -1,5 +1,5 @@
 import * as answers from '../api/operators/v1/answers.ts';
-import type { GlobalHoldState, RollbackAnswer } from '../contracts/messages.ts';
+import type { GlobalHoldState, PromotionAnswer, RollbackAnswer } from '../contracts/messages.ts';
 import type { LaneState } from '../domain/lane/state.ts';
 import type { Attribution } from '../domain/person.ts';
 import type { Operations } from '../operations/index.ts';
@@ -26,7 +26,7 @@ export function laneOperations(ask: AskApi): Pick<Operations, 'showLane' | 'comm
 }
 
 /** With a lane where nothing has to be waited for, else with the workflow that does it. */
-interface LaneCommandAnswer extends RollbackAnswer {
+interface LaneCommandAnswer extends RollbackAnswer, Pick<PromotionAnswer, 'at'> {
   readonly lane?: LaneState;
   readonly digest?: string;
   readonly overview?: unknown;

@@ -10,6 +10,7 @@ import { hashOfToken, isProofOf } from '../../src/domain/decision-proof.ts';
 import type { Digest, Repository, Tag } from '../../src/domain/image-reference.ts';
 import { emptyLane, type LaneState } from '../../src/domain/lane/state.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
+import { eventually } from '../support/wait.ts';
 import { sealedFromSources } from '../support/worker.ts';
 import { landfall, landfallHere, type Ran } from './command.ts';
 import { runningOf, saidQuery } from './stand-in-lanes.ts';
@@ -205,6 +206,23 @@ describe('what operators say to lanes', function () {
       await said('promote', 'undone', 'production', 'bbbbbbbbbbbb', '--as', 'ann'),
       `undone: ${digestOf('b')} is being promoted to production (landfall show production:ann:bbbbbbbbbbbb) by ann (unverified)`,
     );
+  });
+
+  it('promote --wait waits for what it began, and not for what brought the digest here before', async () => {
+    await startLane('again', laneWith('again'));
+    const rollout = (status: string) =>
+      temporal.client.workflow.start('rollout', {
+        ...{ workflowId: 'rollout:production:ann:bbbbbbbbbbbb', taskQueue: taskQueues.lanes, args: [status] },
+      });
+    await (await rollout('delivered')).result();
+    const promoted = command('promote', 'again', 'production', 'bbbbbbbbbbbb', '--as', 'ann', '--wait');
+    const lane = temporal.client.workflow.getHandle(laneId('again'));
+    await eventually('the promotion to be said', async () => (await lane.query(saidQuery)) !== undefined);
+    await (await rollout('expired')).result();
+    const { exitCode, stdout } = await promoted;
+    assert.equal(exitCode, 1, stdout);
+    assert.match(stdout, /● expired/);
+    assert.doesNotMatch(stdout, /delivered/);
   });
 
   it('passes on why a lane refuses', async () => {

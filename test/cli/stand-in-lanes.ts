@@ -21,8 +21,9 @@ import type { Digest, Repository, Tag } from '../../src/domain/image-reference.t
 import { rollbackTerms } from '../../src/domain/lane/decisions.ts';
 import { emptyLane, type LaneState, type Running, stageOf } from '../../src/domain/lane/state.ts';
 import type { Attribution } from '../../src/domain/person.ts';
+import type { RolloutState } from '../../src/domain/rollout-state.ts';
 
-/** The last hold or rollback as it was said. */
+/** The last hold, rollback or promotion as it was said. */
 export const saidQuery = defineQuery<(LaneDecision & { readonly digest?: string }) | undefined>('said');
 
 const at = '2026-01-02T03:04:05.000Z';
@@ -87,9 +88,19 @@ export async function lane({ state }: LaneStart): Promise<never> {
     },
     validated,
   );
-  setHandler(promoteUpdate, ({ stage, digest, by }) => ({ workflow: `rollout:${[stage, by].join(':')}:${digest.slice(7, 19)}` }));
+  setHandler(promoteUpdate, (decision) => {
+    said = decision;
+    const { stage, digest, by } = decision;
+    return { workflow: `rollout:${[stage, by].join(':')}:${digest.slice(7, 19)}`, at: new Date().toISOString() };
+  });
   await condition(() => false);
   throw new Error('a lane never ends');
+}
+
+/** A stand-in for a rollout that has ended as soon as it began. */
+export async function rollout(status: RolloutState['status']): Promise<Omit<RolloutState, 'image'>> {
+  const startedAt = new Date().toISOString();
+  return { service: 'again', status, steps: [], proposals: {}, startedAt, changedAt: startedAt, endedAt: startedAt };
 }
 
 export async function globalHold(): Promise<never> {

@@ -96,8 +96,9 @@ async function runLaneCommand(
       context.print(`${service}: ${describe(command, answer, context)} by ${by}`);
       for (const line of 'workflow' in answer ? describeTerms(answer, context) : []) context.print(line);
     }
-    const rollouts = options.wait && 'workflow' in answer ? [answer.workflow] : [];
-    const [state] = await awaitRollouts(operations, rollouts, options, context);
+    const { workflow, at: notBefore } = 'workflow' in answer ? answer : {};
+    const rollouts = options.wait && workflow !== undefined ? [workflow] : [];
+    const [state] = await awaitRollouts(operations, rollouts, { ...options, ...(notBefore && { notBefore }) }, context);
     if (json) context.print(JSON.stringify({ service, ...answer, ...(state !== undefined && { state }) }, null, 2));
     return state === undefined || (verb === 'rollback' ? ['rolled-back', 'unchanged'] : goodEnds).includes(state.status);
   });

@@ -145,7 +145,10 @@ const verbs = [
       const start = promotionOf(found, stage, author, proven);
       outbox.pendingStarts.push({ kind: 'promotion', start });
       const workflow = rolloutId(start.plan.service, start.image);
-      return [{ workflow }, { stage, digest: start.image.digest, started: workflow }];
+      return [
+        { workflow, at: author.at },
+        { stage, digest: start.image.digest, started: workflow },
+      ];
     },
   ),
 ];

@@ -214,13 +214,15 @@ describe('a lane and its operators', function () {
     await deliver(await come('a'));
     await deliver(await come('b'));
     const digest = digestOf('a');
-    const { workflow } = await lane.executeUpdate(promoteUpdate, {
+    const { workflow, at } = await lane.executeUpdate(promoteUpdate, {
       args: [{ stage, digest: digest.slice(7, 19), by: 'ann', reason: 'b is slow' }],
     });
     const handle = temporal.client.workflow.getHandle(workflow);
     await eventually('the rollout to start anew', async () => (await handle.describe()).status.name === 'RUNNING');
     const input = (await handle.query(inputQuery)) as RolloutStart;
     assert.equal(workflow, `rollout:${service}:latest:${digest.slice(7, 19)}`);
+    // The rollout that brought it here at first had the same id.
+    assert.ok(at !== undefined && at <= input.push.receivedAt && Date.parse(at) <= (await handle.describe()).startTime.getTime());
     assert.deepEqual(
       [input.image.digest, input.manual, input.promotion],
       [digest, true, { by: 'ann (unverified)', reason: 'b is slow' }],

@@ -212,6 +212,7 @@ export const laneAnswer = z.object({
 
 export const commanded = z.object({
   workflow: z.string().exactOptional().describe('What does it: a rollback or a promotion.'),
+  at: z.string().exactOptional().describe('Of a promotion: when it was said. An earlier run of the same id began before.'),
   from: z.string().exactOptional(),
   to: z.string().exactOptional(),
   behind: z.string().exactOptional().describe('The rollout that is waited for.'),
