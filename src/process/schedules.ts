@@ -20,6 +20,7 @@ import {
 } from '../contracts/start-options.ts';
 import { messageOf } from '../domain/errors.ts';
 import type { Log } from '../domain/log.ts';
+import { answeredEach, defaultDeadlineMs, inTime, isUnanswered } from '../operations/temporal-calls.ts';
 import { gitHubSettings } from '../settings/github.ts';
 
 /** Searches of several registries, and of several Landfalls, do not all begin in one second. */
@@ -46,28 +47,32 @@ interface WantedSchedule {
  * Makes sure that each registry that is to be searched has its schedule, `search:HOST`, that GitHub is asked for failed deliveries where
  * it has webhooks to ask for (`redeliver`), and that there is no other schedule of the kind. It may be called by several processes at once, and at
  * every start: what is right already stays, a pause by an operator included.
+ * @param withinMs for each schedule
+ * @throws Error if Temporal does not answer in time, among others: start, reload and stop wait for this
  */
-export async function ensureSchedules(client: Client, configuration: Configuration, log: Pick<Log, 'info'>): Promise<void> {
+export async function ensureSchedules(
+  client: Client,
+  configuration: Configuration,
+  log: Pick<Log, 'info'>,
+  withinMs = defaultDeadlineMs,
+): Promise<void> {
   const wanted = wantedBy(configuration);
-  for (const one of wanted) await withRetries(() => ensureSchedule(client, one, log));
+  for (const one of wanted) await withRetries(() => inTime(client, withinMs, () => ensureSchedule(client, one, log)));
   const ids = new Set(wanted.map(({ id }) => id));
-  for await (const { scheduleId, action } of client.schedule.list()) {
+  for await (const { scheduleId, action } of answeredEach(client, withinMs, client.schedule.list())) {
     const type = typeOf(scheduleId);
     const isOurs = type !== undefined && (action === undefined || action.workflowType === type);
     if (!isOurs || ids.has(scheduleId)) continue;
-    await client.schedule
-      .getHandle(scheduleId)
-      .delete()
-      .catch((error: unknown) => {
-        if (!(error instanceof ScheduleNotFoundError)) throw error;
-      });
+    await inTime(client, withinMs, () => client.schedule.getHandle(scheduleId).delete()).catch((error: unknown) => {
+      if (!(error instanceof ScheduleNotFoundError)) throw error;
+    });
     log.info({ schedule: scheduleId }, 'a schedule is over: the configuration does not ask for it any more');
   }
 }
 
 /**
  * Makes sure of them, and goes on trying if Temporal cannot do it now: webhooks are taken and steps are done without them, too.
- * @returns ends that, once the first try is over; nobody waits for a try that is under way
+ * @returns ends that, once a try that is under way is over: what it does for one configuration must not come behind what is done for the next
  */
 export async function beginSchedules(
   ensure: () => Promise<void>,
@@ -87,8 +92,11 @@ export async function beginSchedules(
       if (!signal.aborted && (await attempt())) return log.info({}, 'schedules are set up now');
     }
   };
-  if (!(await attempt())) void goOn();
-  return async () => over.abort();
+  const going = (await attempt()) ? undefined : goOn();
+  return async () => {
+    over.abort();
+    await going;
+  };
 }
 
 const couldNot =
@@ -157,7 +165,7 @@ async function withRetries(act: () => Promise<void>): Promise<void> {
     try {
       return await act();
     } catch (error) {
-      if (!(error instanceof ServiceError) || attempt === mostAttempts) throw error;
+      if (!(error instanceof ServiceError) || isUnanswered(error) || attempt === mostAttempts) throw error;
       await pause(attempt * pauseMs);
     }
   }

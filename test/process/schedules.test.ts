@@ -179,6 +179,41 @@ describe('a Temporal that cannot set schedules up', () => {
     assert.equal(said[2], 'schedules are set up now');
   });
 
+  it('is asked for one configuration at a time: a try that is under way is over before the next begins', async () => {
+    const tries: string[] = [];
+    const { promise: answer, resolve } = Promise.withResolvers<void>();
+    const say = () => undefined;
+    const ensure = async () => {
+      tries.push('begins');
+      if (tries.length === 1) throw new Error('unavailable');
+      await answer;
+      tries.push('ends');
+    };
+    const stop = await beginSchedules(ensure, { info: say, error: say }, 5);
+    await eventually('the second try', async () => tries.length === 2);
+    const stopped = stop().then(() => tries.push('stopped'));
+    resolve();
+    await stopped;
+    assert.deepEqual(tries, ['begins', 'begins', 'ends', 'stopped']);
+  });
+
+  it('keeps nothing waiting where it takes what it is asked, and does not answer', async function () {
+    this.timeout(60_000);
+    const temporal = await startTemporal();
+    const log = { info: () => undefined };
+    try {
+      await ensureSchedules(temporal.client, load(services('mute.example.test/team/app')), log);
+      temporal.freeze();
+      const begun = performance.now();
+      for (const host of ['mute', 'other']) {
+        await assert.rejects(ensureSchedules(temporal.client, load(services(`${host}.example.test/team/app`)), log, 500));
+      }
+      assert.ok(performance.now() - begun < 10_000);
+    } finally {
+      await temporal.stop();
+    }
+  });
+
   it('keeps nothing from stopping', async () => {
     const said: unknown[] = [];
     const say = (...words: unknown[]) => void said.push(words);
