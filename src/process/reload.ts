@@ -41,10 +41,11 @@ export function reloadOnChange(options: ReloadOptions): () => Promise<void> {
   };
   const look = async (): Promise<void> => {
     const now = await identityOf(file);
-    if (known === undefined) known = now;
     if (now !== known && now === last) {
+      // Between the start, which has read it, and the first look may be a minute.
+      const isOther = known !== undefined || isOtherThan(options);
       known = now;
-      again();
+      if (isOther) again();
     }
     last = now;
   };
@@ -68,6 +69,20 @@ async function identityOf(file: string): Promise<string> {
   }
 }
 
+/** As a full disk leaves it, or whoever has only begun to write it: it would be right, and every service gone. */
+async function isEmpty(file: string): Promise<boolean> {
+  return await stat(file).then(
+    ({ size }) => size === 0,
+    () => false,
+  );
+}
+
+/** Whether the file says something else than what is served. */
+function isOtherThan({ current: { configuration }, env, own }: ReloadOptions): boolean {
+  const loaded = loadConfiguration(configuration.file, env, configuration.kinds, { secretsFor: own });
+  return 'problems' in loaded || !isDeepStrictEqual(loaded.configuration, configuration);
+}
+
 async function reload({ current, env, own, apply, told, log }: ReloadOptions): Promise<void> {
   const { configuration: before } = current;
   const { file, kinds } = before;
@@ -75,6 +90,7 @@ async function reload({ current, env, own, apply, told, log }: ReloadOptions): P
     told(false);
     log.error({ file, problems }, 'the configuration was read again and is refused: the one before goes on');
   };
+  if (await isEmpty(file)) return refuse([`${file} is empty: write it again, or stop Landfall if it is to serve nothing`]);
   const loaded = loadConfiguration(file, env, kinds, { secretsFor: own });
   if ('problems' in loaded) return refuse(loaded.problems.map(formatProblem));
   const { configuration } = loaded;
