@@ -101,6 +101,37 @@ export interface RefusalEntry extends EntryBase {
   readonly omitted?: number;
 }
 
+/** Whoever asked a listener for it, and why they may not have it. */
+interface RefusedRequest extends Pick<RefusalEntry, 'source' | 'outcome' | 'status' | 'by' | 'reason'> {
+  /** Where they asked, in place of a verb that they did not send. */
+  readonly path: string;
+  readonly service?: string | undefined;
+  readonly workflow?: string | undefined;
+}
+
+/** The entry of what no worker has seen. @param said what they have sent: anything */
+export function refusalOf(said: unknown, { path, service: ofPath, workflow, ...refused }: RefusedRequest): RefusalEntry {
+  const text = (key: string): string | undefined => {
+    const value: unknown = typeof said === 'object' && said !== null ? Reflect.get(said, key) : undefined;
+    return typeof value === 'string' ? value.slice(0, 200) : undefined;
+  };
+  const service = ofPath ?? text('name');
+  const [stage, step, digest] = [text('stage'), text('step'), text('digest')];
+  return {
+    timestamp: new Date().toISOString(),
+    event_type: 'decision_refused',
+    ...refused,
+    action: text('verb') ?? path.slice(0, 200),
+    services: service === undefined ? [] : [service.slice(0, 200)],
+    images: [],
+    repositories: [],
+    ...(workflow !== undefined && { workflow: workflow.slice(0, 300) }),
+    ...(stage !== undefined && { stage }),
+    ...(step !== undefined && { step }),
+    ...(digest !== undefined && { digest }),
+  };
+}
+
 /**
  * A registry was searched for pushes that no webhook told of. `status`: `searched`, `rate-limited` or `failed`; `outcome`: `found`,
  * `nothing-new`, `baseline` (the first look) or `failed`.

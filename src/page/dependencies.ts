@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Client } from '@temporalio/client';
 import type { Context } from 'koa';
+import type { Audit } from '../domain/audit.ts';
 import type { Log } from '../domain/log.ts';
 import type { ImageExplanation } from '../operations/explain-image.ts';
 import type { commandLane } from '../operations/lane.ts';
@@ -12,6 +13,7 @@ import type { UnknownViewer, Viewer } from './view.ts';
 export interface PageDependencies {
   readonly client: Client;
   readonly log: Log;
+  readonly audit: Audit;
   /** For decisions that need to know what is configured. */
   readonly configuration: Parameters<typeof commandLane>[0]['configuration'];
   /** As the configuration says now, as all else that is asked for here: it may be read again. */

@@ -1,6 +1,7 @@
 import Router from '@koa/router';
 import type { Context } from 'koa';
-import { roleFor } from '../domain/person.ts';
+import { type Audit, refusalOf } from '../domain/audit.ts';
+import { nameOfPerson, roleFor } from '../domain/person.ts';
 import { Problem } from '../http/problem.ts';
 import type { Actor } from '../operations/inputs.ts';
 import { rolloutPrefix } from '../operations/inputs.ts';
@@ -64,17 +65,18 @@ function addPages(router: Router, dependencies: PageDependencies, pages: ReturnT
 }
 
 function addButtons(router: Router, dependencies: PageDependencies): void {
-  const { client, configuration, baseOf } = dependencies;
+  const { client, configuration, baseOf, audit } = dependencies;
   /** What it could not do is said on a page, and what it did on the next one. */
   const change = (path: string, after: (params: PathValues) => string, act: ButtonHandler): void => {
     router.post(path, async (context) => {
-      requireOwnPage(context.req, dependencies);
       const view = await viewOf(context, dependencies);
+      const request = { context, view, audit };
+      recordingRefusals(request, {}, () => requireOwnPage(context.req, dependencies));
       if (view === undefined) return sendToLogin(context, dependencies);
       const fields = await readForm(context);
       const back = wayBack(fields.from, paths.now());
       try {
-        requireRole(view, fields);
+        recordingRefusals(request, fields, () => requireRole(view, fields));
         keepDone(context, view.base, await act(fields, view.viewer.actor, context.params));
         seeOther(context, view.base + back);
       } catch (error) {
@@ -97,7 +99,34 @@ function addButtons(router: Router, dependencies: PageDependencies): void {
 function requireRole(view: PageView, { verb }: FormFields): void {
   const role = roleFor(verb ?? '');
   if (may(view, role)) return;
-  throw new Problem(403, 'unauthenticated', `This takes the role ${role}. Ask somebody who has it.`);
+  throw new Problem(403, 'forbidden', `This takes the role ${role}. Ask somebody who has it.`);
+}
+
+interface ButtonRequest {
+  readonly context: Context;
+  /** Nobody is recorded who has not said who they are: they are sent to the login. */
+  readonly view: PageView | undefined;
+  readonly audit: Audit;
+}
+
+/** No worker sees what is refused here, which would record it. */
+function recordingRefusals({ context, view, audit }: ButtonRequest, fields: FormFields, check: () => void): void {
+  try {
+    check();
+  } catch (error) {
+    if (view !== undefined && error instanceof Problem) {
+      const { actor, name } = view.viewer;
+      const { login } = actor;
+      const { service, rollout }: PathValues = context.params;
+      const refusal = refusalOf(fields, {
+        ...{ source: 'operator', outcome: 'refused', status: error.status, reason: error.message, path: context.path },
+        by: nameOfPerson({ by: actor.name, verified: name !== undefined, ...(login !== undefined && { login }) }),
+        ...{ service, workflow: rollout },
+      });
+      audit(refusal);
+    }
+    throw error;
+  }
 }
 
 function addLive(router: Router, { viewerOf }: PageDependencies, live: Live): void {

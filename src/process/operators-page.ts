@@ -22,14 +22,14 @@ import type { Temporal } from './temporal.ts';
 export function createOperatorsPage(
   current: CurrentConfiguration,
   { client, namespace, uiUrl }: Pick<Temporal, 'client' | 'namespace' | 'uiUrl'>,
-  people: AskerDependencies & Pick<PageDependencies, 'log' | 'baseOf'>,
+  people: AskerDependencies & Pick<PageDependencies, 'log' | 'audit' | 'baseOf'>,
   webhooks: () => readonly string[],
   explain: (input: ExplanationInput) => Promise<ImageExplanation>,
 ): Page {
   const { file } = current.configuration;
   const linkTo = (id: string) => `${uiUrl}/namespaces/${encodeURIComponent(namespace)}/workflows/${encodeURIComponent(id)}`;
   return createPage({
-    ...{ client, log: people.log, baseOf: people.baseOf, viewerOf: viewers(people) },
+    ...{ client, log: people.log, audit: people.audit, baseOf: people.baseOf, viewerOf: viewers(people) },
     ownUrl: () => current.configuration.login.url,
     loginWays: () => {
       const { operators, login } = current.configuration;

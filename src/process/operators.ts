@@ -48,7 +48,7 @@ export function operatorParts(
     const read = configuration();
     return withRegistry(read, env, (registry) => explainImage({ client, registry, configuration: read }, input));
   };
-  const page = createOperatorsPage(current, temporal, people, webhooks, explain);
+  const page = createOperatorsPage(current, temporal, { ...people, audit }, webhooks, explain);
   return {
     page,
     // Only the API believes jobs: whoever the page lets in sees all of it.

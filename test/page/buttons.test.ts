@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { WorkflowHandle } from '@temporalio/client';
 import { progressSignal } from '../../src/contracts/messages.ts';
+import { hashOfToken } from '../../src/domain/decision-proof.ts';
 import type { RolloutState } from '../../src/domain/rollout-state.ts';
 import { type OperatorListener, startOperators } from '../api/support/operators.ts';
 import { delivered, digestOf, stageOf } from '../support/plans.ts';
@@ -96,6 +97,35 @@ describe('the buttons of the page', function () {
       approvals?.production?.map(({ by, head }) => [by, head]),
       [['bob', later]],
     );
+  });
+
+  it('do nothing for who lacks the role, or on the page of another site, and it is recorded who wanted what', async () => {
+    const token = `landfall_${'v'.repeat(40)}`;
+    const people = [{ name: 'vic', token: 'env:VIC', roles: ['view', 'operate'] }];
+    const env = { VIC: await hashOfToken(token) };
+    const guarded = await startOperators(temporal.client, folder, `operators: ${JSON.stringify(people)}\n${services}`, { env });
+    const press = async (path: string, fields: Record<string, string>, more: Record<string, string>) => {
+      const response = await fetch(guarded.url + path, { method: 'POST', body: new URLSearchParams(fields), headers: more });
+      return response.status;
+    };
+    const vic = { Authorization: `Bearer ${token}` };
+    const own = { 'Sec-Fetch-Site': 'same-origin' };
+    const foreign = { 'Sec-Fetch-Site': 'cross-site' };
+    const rollout = 'rollout:web:latest:0123456789ab';
+    const approve = { verb: 'approve', stage: 'production', step: 'approve' };
+    assert.equal(await press(`/rollouts/${rollout}/decide`, approve, { ...vic, ...own }), 403);
+    assert.equal(await press('/services/web/decide', { verb: 'hold' }, { ...vic, ...foreign }), 403);
+    assert.equal(await press('/hold', { verb: 'hold' }, foreign), 403);
+    await guarded.stop();
+    const recorded = guarded.audited.map((entry) => {
+      assert.ok(entry.event_type === 'decision_refused');
+      const { outcome, status, by, action, services: about, workflow, stage } = entry;
+      return [outcome, status, by, action, about, workflow, stage];
+    });
+    assert.deepEqual(recorded, [
+      ['refused', 403, 'vic', 'approve', [], rollout, 'production'],
+      ['refused', 403, 'vic', '/services/web/decide', ['web'], undefined, undefined],
+    ]);
   });
 
   it('roll back what the page has shown, and nothing that runs there since', async () => {

@@ -1,5 +1,6 @@
 import Router from '@koa/router';
 import type { Context } from 'koa';
+import { refusalOf } from '../../../domain/audit.ts';
 import type { OperatorRole } from '../../../domain/person.ts';
 import { Problem } from '../../../http/problem.ts';
 import { type Access, requireAllowed } from '../access.ts';
@@ -87,29 +88,15 @@ async function recordRefusal(
   access: Access,
 ): Promise<void> {
   const asker = await access.whoAsks(context);
-  const said = typeof body === 'object' && body !== null ? body : {};
-  const text = (key: string): string | undefined => {
-    const value: unknown = Reflect.get(said, key);
-    return typeof value === 'string' ? value.slice(0, 200) : undefined;
-  };
-  const { service = text('name'), rollout, build } = paramsOf(context);
-  const workflow = rollout ?? build;
-  const [stage, step, digest] = [text('stage'), text('step'), text('digest')];
-  audit({
-    timestamp: new Date().toISOString(),
-    event_type: 'decision_refused',
+  const { service, rollout, build } = paramsOf(context);
+  const refusal = refusalOf(body, {
     source: 'job' in asker ? 'job' : 'operator',
     outcome: error.outcome === 'unauthenticated' ? 'unauthenticated' : 'refused',
     status: error.status,
-    action: text('verb') ?? context.path.slice(apiPrefix.length).slice(0, 200),
     by: 'refused' in asker ? 'somebody' : shownName(asker),
     reason: error.message,
-    services: service === undefined ? [] : [service.slice(0, 200)],
-    images: [],
-    repositories: [],
-    ...(workflow !== undefined && { workflow: workflow.slice(0, 300) }),
-    ...(stage !== undefined && { stage }),
-    ...(step !== undefined && { step }),
-    ...(digest !== undefined && { digest }),
+    path: context.path.slice(apiPrefix.length),
+    ...{ service, workflow: rollout ?? build },
   });
+  audit(refusal);
 }
