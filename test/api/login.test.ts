@@ -5,7 +5,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { type IncomingMessage, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { mock } from 'node:test';
 import { Client, Connection } from '@temporalio/client';
 import { parse, stringify } from 'yaml';
 import { hashOfToken } from '../../src/domain/decision-proof.ts';
@@ -60,8 +59,6 @@ describe('logins', () => {
   };
 
   describe('when the configuration was read again', () => {
-    afterEach(() => mock.timers.reset());
-
     it('are asked for as soon as there is a token', async () => {
       const api = await listen({});
       assert.deepEqual(await asked(api, {}), ['view', 'operate', 'approve']);
@@ -91,24 +88,6 @@ describe('logins', () => {
       api.configure(stringify(configuration({ key: 'env:NEW_KEY' })));
       assert.equal(await asked(api, { cookie }), 401);
       assert.deepEqual(await asked(api, { cookie: await cookieOf(api, tokens.ann) }), ['view', 'operate']);
-    });
-
-    it('take the stream of events along when they end', async () => {
-      const api = await listen({ operators: [ann, ben] });
-      mock.timers.enable({ apis: ['setInterval'] });
-      const streams = await Promise.all(
-        [tokens.ann, tokens.ben].map(async (token) => {
-          const headers = { Authorization: `Bearer ${token}` };
-          const { body } = await fetch(`${api.url}/api/v1/events`, { headers });
-          return body?.pipeThrough(new TextDecoderStream()).getReader() ?? assert.fail('it is a stream');
-        }),
-      );
-      const [anns, bens] = streams;
-      for (const stream of streams) assert.match((await stream.read()).value ?? '', /retry/);
-      api.configure(stringify({ operators: [ben] }));
-      mock.timers.tick(15_000);
-      assert.deepEqual([(await anns?.read())?.done, (await bens?.read())?.value], [true, ': still here\n\n']);
-      await bens?.cancel();
     });
 
     it('of a provider have the roles that their groups have now, and none without the provider', async () => {

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { mock } from 'node:test';
 import { ApplicationFailure } from '@temporalio/common';
 import { createDecisions } from '../../src/activities/decisions.ts';
 import { problemTypes } from '../../src/api/operators/problems.ts';
@@ -338,6 +339,18 @@ describe("the operators' API", function () {
       await later.close();
       // The first is of the year 33658.
       for (const id of ['999999999999999', '0']) await (await listenTo(api, tokens.vic, id)).close();
+    });
+
+    it('tells nothing more whoever may not listen any more', async () => {
+      const own = await listen(operators);
+      mock.timers.enable({ apis: ['setInterval'] });
+      const [vics, bens] = await Promise.all([tokens.vic, tokens.ben].map((token) => listenTo(own, token)));
+      own.configure(operators.replace('"token":"env:VIC",', ''));
+      mock.timers.tick(15_000);
+      mock.timers.reset();
+      assert.doesNotMatch((await vics?.ended) ?? '', /still here/);
+      await bens?.until(/still here/);
+      await bens?.close();
     });
 
     it('describes itself, and explains each type of problem', async () => {
@@ -777,6 +790,8 @@ async function listenTo(api: OperatorListener, token: string, lastEventId?: stri
     for await (const chunk of response.body ?? []) text += new TextDecoder().decode(chunk);
   })().catch(() => undefined);
   return {
+    /** All that came. */
+    ended: reading.then(() => text),
     until: (wanted: RegExp) => eventually(`an event like ${wanted}`, async () => wanted.test(text)),
     close: () => {
       controller.abort();
