@@ -6,6 +6,7 @@ import { Refusal } from '../domain/failures.ts';
 import type { FetchedRemote } from '../forges/forge.ts';
 import { type Clone, createGitCache } from '../platform/git/cache.ts';
 import type { RunGit } from '../platform/git/command.ts';
+import { asSource } from '../platform/git/remote.ts';
 import { matchesFolder } from '../settings/image-pattern.ts';
 
 export interface SourceDependencies {
@@ -29,7 +30,7 @@ const fullCommit = /^[0-9a-f]{40}$/;
 
 /** The sources of builds: commits, their folders, and their files on disk. */
 export function createSources({ folder, git, remoteOf }: SourceDependencies) {
-  const use = createGitCache(folder, git);
+  const use = createGitCache(folder, git, asSource);
 
   /** @param ref a full commit, a branch or a tag; `refs/…` names one of them beyond doubt */
   async function withCommit<Result>(

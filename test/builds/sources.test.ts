@@ -72,6 +72,13 @@ describe('the sources of builds', () => {
     assert.ok((await grownBy(() => sources.commitOf(source, 'topic'), 'topic')) < largeBytes / 10);
   });
 
+  it('that are not there name the setting of builds that says where they are', async () => {
+    const nowhere = { ...source, repository: join(folder, 'nowhere') };
+    const message = /^found no git repository at \S+\/nowhere, .*: correct source\.git, or give them access$/;
+    await assert.rejects(sources.commitOf(nowhere, 'main'), { type: 'ForgeRefused', message });
+    await assert.rejects(sources.commitOf({ ...source, repository: 'ext::sh' }, 'main'), /correct source\.git$/);
+  });
+
   it('are those of a tag, a branch that was rewound, and branches whose names are folders of one another', async () => {
     const [first] = await remote.log('main');
     await remote.commit('main', { version: '2' }, 'second');

@@ -3,6 +3,7 @@ import { type Diagnosed, fine } from '../../domain/diagnosis.ts';
 import { Refusal } from '../../domain/failures.ts';
 import type { Clone } from '../../platform/git/cache.ts';
 import { lastLines, remoteFailure, remoteMessage } from '../../platform/git/errors.ts';
+import { asDeployment } from '../../platform/git/remote.ts';
 import { BranchMoved, type FilesCommit } from '../forge.ts';
 import { ensureCommits, logOf, writeCommit, writeTree } from './objects.ts';
 
@@ -23,7 +24,7 @@ async function remoteHead({ contact, url }: Clone, branch: string): Promise<stri
   const result = await contact(['ls-remote', '--exit-code', url, ref]);
   // 2: the remote answered, and has no such ref.
   if (result.exitCode === 2) return undefined;
-  if (result.exitCode !== 0) throw remoteFailure(url, result);
+  if (result.exitCode !== 0) throw remoteFailure(url, result, asDeployment);
   const lines = result.stdout.toString('utf8').split('\n');
   // ls-remote matches the end of names, so `refs/x/refs/heads/main` is listed too.
   return lines.map((line) => line.split('\t')).find(([, name]) => name === ref)?.[0];
@@ -36,7 +37,7 @@ export async function mayPush({ contact, url }: Clone): Promise<Diagnosed> {
   // What it says of the branch itself is that there is none.
   const isAnswer =
     result.exitCode === 0 || /remote ref does not exist|unable to delete/i.test(`${result.stdout}${result.stderr}`);
-  if (!isAnswer) throw remoteFailure(url, result);
+  if (!isAnswer) throw remoteFailure(url, result, asDeployment);
   return fine('it can be read, and lets us begin to push');
 }
 
@@ -99,7 +100,7 @@ export async function push({ contact, url }: Clone, { branch, from = '', to = ''
   if (result.exitCode === 0) return undefined;
   // `!`, from:to, and `[rejected] (why)` or `[remote rejected] (why)`
   const rejected = /^!\t[^\t]*\t\[(remote )?rejected\] \((.*)\)$/m.exec(result.stdout.toString('utf8'));
-  if (rejected === null) throw remoteFailure(url, result);
+  if (rejected === null) throw remoteFailure(url, result, asDeployment);
   const [, byRemote, reason = ''] = rejected;
   if (byRemote === undefined || passingReasons.includes(reason)) {
     return new Error(`${url} did not take branch ${branch} (${reason}): ${lastLines(result.stderr)}`);

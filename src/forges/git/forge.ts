@@ -1,7 +1,7 @@
 import type { Environment } from '../../domain/environment.ts';
 import { type Clone, createGitCache } from '../../platform/git/cache.ts';
 import { createGitRunner } from '../../platform/git/command.ts';
-import { parseRemote } from '../../platform/git/remote.ts';
+import { asDeployment, asSource, parseRemote } from '../../platform/git/remote.ts';
 import { BranchMoved, type Forge } from '../forge.ts';
 import { commitFiles, deleteBranch, fetchHead, mayPush } from './branches.ts';
 import { mergeProposal, proposalState } from './merge-branch.ts';
@@ -21,7 +21,7 @@ export interface GitForgeOptions {
  * merging it into the base accepts it. There is no work tree: commits are made from objects alone.
  */
 export function createGitForge({ folder, env, git = 'git' }: GitForgeOptions): Forge {
-  const use = createGitCache(folder, createGitRunner(git, env), [BranchMoved]);
+  const use = createGitCache(folder, createGitRunner(git, env), asDeployment, [BranchMoved]);
 
   function having<Result>(repository: string, commits: readonly string[], act: (clone: Clone) => Promise<Result>) {
     return use(repository, async (clone) => {
@@ -38,7 +38,7 @@ export function createGitForge({ folder, env, git = 'git' }: GitForgeOptions): F
     commitFiles: (commit) => use(commit.repository, (clone) => commitFiles(clone, commit)),
     openChange: async ({ repository, base, branch, head }) => ({
       kind: 'branch',
-      url: `${parseRemote(repository).url}#${branch}`,
+      url: `${parseRemote(repository, asDeployment).url}#${branch}`,
       branch,
       base,
       head,
@@ -50,7 +50,7 @@ export function createGitForge({ folder, env, git = 'git' }: GitForgeOptions): F
     deleteBranch: (repository, branch, head) => use(repository, (clone) => deleteBranch(clone, branch, head)),
     close: (repository, { branch, head }) => use(repository, (clone) => deleteBranch(clone, branch, head)),
     lastChange: (repository, commit, path) => having(repository, [commit], (clone) => lastChange(clone, commit, path)),
-    remote: async (repository) => ({ url: parseRemote(repository).url, env: {} }),
+    remote: async (repository) => ({ url: parseRemote(repository, asSource).url, env: {} }),
     diagnose: (repository) => use(repository, mayPush),
   };
 }

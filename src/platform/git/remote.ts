@@ -10,14 +10,22 @@ export interface GitRemote {
   readonly url: string;
 }
 
+/** What we want of a remote, and by which setting it was named: for what people are told to mend. */
+export interface RemoteUse {
+  readonly needs: 'read' | 'read and push';
+  readonly setting: string;
+}
+export const asDeployment: RemoteUse = { needs: 'read and push', setting: 'change.repository' };
+export const asSource: RemoteUse = { needs: 'read', setting: 'source.git' };
+
 /** A URL (https, http, ssh, git, file), ssh's short form `user@host:path`, or a folder. @throws Refusal `ForgeRefused` for anything else */
-export function parseRemote(repository: string): GitRemote {
+export function parseRemote(repository: string, { setting }: RemoteUse): GitRemote {
   if (repository === '' || repository.startsWith('-') || /[\0\r\n]/.test(repository) || /^\w+::/.test(repository)) {
-    throw new Refusal('ForgeRefused', 'expected a URL or a path as git remote, found something else; correct change.repository');
+    throw new Refusal('ForgeRefused', `expected a URL or a path as git remote, found something else; correct ${setting}`);
   }
   const isUrl = /^\w[\w+.-]*:\/\//.test(repository);
   if (isUrl && !URL.canParse(repository)) {
-    throw new Refusal('ForgeRefused', 'expected a well-formed URL as git remote; correct change.repository');
+    throw new Refusal('ForgeRefused', `expected a well-formed URL as git remote; correct ${setting}`);
   }
   // git's own rule: a colon before the first slash makes it ssh's short form, if it is no URL.
   const url = /^[^/]+:/.test(repository) ? repository : resolve(repository);
