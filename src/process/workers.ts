@@ -198,7 +198,8 @@ export function installRuntime(log: Logger, metricsAddress?: string): void {
   Runtime.install({
     shutdownSignals: [],
     logger: new DefaultLogger('WARN', ({ level, message, meta }) => {
-      if (!knownWorkers.test(message)) log[levels[level]](readable(meta), message);
+      if (knownWorkers.test(message)) return;
+      log[levels[level]](readable(meta), message === taskGivenUp ? `${message} ${whatFollows}` : message);
     }),
     telemetryOptions: {
       logging: { forward: {}, filter: makeTelemetryFilterString({ core: 'ERROR', other: 'ERROR' }) },
@@ -213,6 +214,13 @@ const inPrometheusManner = { countersTotalSuffix: true, unitSuffix: true, useSec
 
 /** Hosts and Docker have workers for activities alone, which is as it should be. */
 const knownWorkers = /^No (?:workflows|activities) registered, not polling/;
+
+/**
+ * Core 1.24 gives a task of a workflow up when a query, which was handed out before it, comes after it and while a local activity is under way.
+ * The server hands it out again once it has timed out; only where the cache is off does the run stand still.
+ */
+const taskGivenUp = 'Trying to send a new WFT for a run which already has one!';
+const whatFollows = '(a query came late; the task is done again within some 10 s, and nothing is to be done)';
 
 /** What somebody at 3 a.m. needs of Temporal's fields: of which rollout, and the error as its message. The rest is in Temporal. */
 function readable(meta: Record<string, unknown> = {}): Record<string, unknown> {

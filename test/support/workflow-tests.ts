@@ -119,8 +119,8 @@ export function workflowTests(prefix: string, usual: Settings = {}) {
     until: (handle: WorkflowHandle, wanted: RolloutStatus): Promise<RolloutState> =>
       when(handle, `to be ${wanted}`, ({ status }) => status === wanted),
     /**
-     * The same, by the column that lists show. Where the cache is off, or a local activity is under way, it is this that is to be waited for:
-     * with a query at that moment Temporal's Core may lose its count of the run's tasks, and does none of them any more.
+     * The same, by the column that lists show. Where the cache is off, or a local activity is under way, it is this that is to be waited for: for
+     * a query that comes late Temporal's Core gives the run's task up. That is done again after 10 s, but not at all where the cache is off.
      */
     async reached(handle: WorkflowHandle, wanted: RolloutStatus): Promise<void> {
       await eventually(`${handle.workflowId} to be listed as ${wanted}`, async () => {
