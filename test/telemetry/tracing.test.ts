@@ -112,6 +112,24 @@ describe('traces', () => {
     await sender.close();
   });
 
+  it('come in a burst, and all arrive; where more come than can wait, it is said how many are lost', async () => {
+    const sender = exporter({ delayMs: 60_000, timeoutMs: 5_000 });
+    for (let index = 0; index < 5_000; index += 1) {
+      sender.add(spanOf(`span ${index}`));
+      // One by one, as they end.
+      if (index % 100 === 0) await new Promise(setImmediate);
+      if (index % 500 === 0) await eventually('a request to be answered', async () => collector.spans.length > index - 1_200);
+    }
+    await sender.close();
+    assert.equal(collector.spans.length, 5_000);
+    assert.deepEqual(lines, []);
+    const other = exporter({ most: 10, delayMs: 20 });
+    for (let index = 0; index < 15; index += 1) other.add(spanOf(`span ${index}`));
+    await eventually('both lines', async () => lines.length === 2);
+    assert.match(lines.join('\n'), /^too many spans wait.*\{"waiting":10\}\ntraces can be sent again \{"lost":5\}$/);
+    await other.close();
+  });
+
   it('hold nothing up where a collector never answers: not who has spans, and not the end', async () => {
     const sender = exporter({ most: 10, timeoutMs: 60_000 });
     collector.answer('never');

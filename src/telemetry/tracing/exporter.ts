@@ -36,11 +36,17 @@ export function createExporter(options: ExporterOptions) {
     timer = setTimeout(send, milliseconds).unref();
   };
   const send = (): void => {
+    clearTimeout(timer);
     timer = undefined;
     sending = sendNext().finally(() => {
       sending = undefined;
-      plan(failures > 0 ? Math.min(longestPauseMs, delayMs * 2 ** failures) : delayMs);
+      if (failures > 0) plan(Math.min(longestPauseMs, delayMs * 2 ** failures));
+      else plan(waiting.length >= mostInRequest ? 0 : delayMs);
     });
+  };
+  const loseOne = (): void => {
+    if (lost === 0 && failures === 0) log.warn({ waiting: most }, 'too many spans wait for the collector: what comes is lost');
+    lost += 1;
   };
   const sendNext = async (): Promise<void> => {
     const batch = waiting.splice(0, mostInRequest);
@@ -52,16 +58,19 @@ export function createExporter(options: ExporterOptions) {
     if (failures === 1) log.warn({ reason: problem.reason }, 'traces cannot be sent: check OTEL_EXPORTER_OTLP_ENDPOINT');
   };
   const succeeded = (): void => {
-    if (failures > 0) log.info({ lost }, 'traces can be sent again');
+    if (failures > 0 || lost > 0) log.info({ lost }, 'traces can be sent again');
     [failures, lost] = [0, 0];
   };
 
   return {
     add(span: TraceSpan): void {
       if (isClosed) return;
-      if (waiting.length >= most) lost += 1;
+      if (waiting.length >= most) loseOne();
       else waiting.push(span);
-      plan(waiting.length >= mostInRequest && failures === 0 ? 0 : delayMs);
+      // What fills a request need not wait for others.
+      const isFull = waiting.length >= mostInRequest && failures === 0 && sending === undefined;
+      if (isFull) send();
+      else plan(delayMs);
     },
     /** Sends what waits, within a bounded time, unless the collector is known to be away. */
     async close(): Promise<void> {
