@@ -126,8 +126,8 @@ async function fetchBase({ root, base, git, read }: Checkout): Promise<string> {
   const tracking = `refs/remotes/${remote}/${branch.replace(/^refs\/heads\//, '')}`;
   const options = ['--quiet', '--no-tags', '--no-recurse-submodules', '--no-write-fetch-head'];
   const result = await git(['fetch', ...options, remote, `+${branch}:${tracking}`]);
-  const use = { needs: 'read', setting: `it with 'git remote set-url'` } as const;
-  if (result.exitCode !== 0) throw remoteFailure(`the remote '${remote}' of the checkout ${root}`, result, use);
+  const kind = { needs: 'read', setting: `it with 'git remote set-url'` } as const;
+  if (result.exitCode !== 0) throw remoteFailure(`the remote '${remote}' of the checkout ${root}`, result, kind);
   return await read(['rev-parse', '--verify', `${tracking}^{commit}`]);
 }
 

@@ -5,7 +5,7 @@ import { codeOf } from '../../domain/errors.ts';
 import { RateLimit, Refusal } from '../../domain/failures.ts';
 import { type GitResult, type GitRunOptions, GitTimeout, type RunGit } from './command.ts';
 import { lastLines, remoteFailure } from './errors.ts';
-import { type GitRemote, parseRemote, type RemoteUse } from './remote.ts';
+import { type GitRemote, parseRemote, type RemoteKind } from './remote.ts';
 
 /** A command on the clone alone has failed: the clone is not what it should be. */
 class CloneBroken extends Error {
@@ -26,17 +26,17 @@ const remoteTimeoutMs = 10 * 60_000;
 /**
  * Bare clones of remotes in a folder, one each. They are only a cache: whatever a crash, a full disk or a curious person does to
  * one, it is thrown away and fetched again.
- * @param use what for
+ * @param kind of the remotes
  * @param answers errors of whoever uses the clones that say nothing about them
  * @returns uses the clone of a remote, given by its URL or path, while nobody else in this process does
  */
-export function createGitCache(folder: string, run: RunGit, use: RemoteUse, answers: readonly ErrorClass[] = []) {
+export function createGitCache(folder: string, run: RunGit, kind: RemoteKind, answers: readonly ErrorClass[] = []) {
   const clones = new Map<string, { readonly clone: Clone; idle: Promise<void> }>();
 
   return async <Result>(address: string, act: (clone: Clone) => Promise<Result>): Promise<Result> => {
-    const remote = parseRemote(address, use);
+    const remote = parseRemote(address, kind);
     const known = clones.get(remote.key) ?? {
-      clone: createClone(folder, { ...remote, use }, run, [...answered, ...answers]),
+      clone: createClone(folder, { ...remote, kind }, run, [...answered, ...answers]),
       idle: Promise.resolve(),
     };
     clones.set(remote.key, known);
@@ -65,9 +65,12 @@ async function perform<Result>(clone: Clone, act: (clone: Clone) => Promise<Resu
 /** A bare clone of one remote. */
 export type Clone = ReturnType<typeof createClone>;
 
-type UsedRemote = GitRemote & { readonly use: RemoteUse };
-
-function createClone(parent: string, { key, url, use }: UsedRemote, run: RunGit, saysNothing: readonly ErrorClass[]) {
+function createClone(
+  parent: string,
+  { key, url, kind }: GitRemote & { readonly kind: RemoteKind },
+  run: RunGit,
+  saysNothing: readonly ErrorClass[],
+) {
   const folder = join(parent, `${key}.git`);
   // A lock file is held for milliseconds. One from before this process began, or from before we killed a git of ours, is nobody's.
   let lockedUntil: number | undefined = performance.timeOrigin;
@@ -110,7 +113,7 @@ function createClone(parent: string, { key, url, use }: UsedRemote, run: RunGit,
     async fetch(what: string, env?: GitRunOptions['env']): Promise<void> {
       const options = ['--quiet', '--no-tags', '--no-write-fetch-head', '--no-recurse-submodules'];
       const result = await contact(['fetch', ...options, url, what], env);
-      if (result.exitCode !== 0) throw remoteFailure(url, result, use);
+      if (result.exitCode !== 0) throw remoteFailure(url, result, kind);
     },
     /** Makes the clone if there is none, and clears away what a killed git left in it. */
     async prepare(): Promise<void> {

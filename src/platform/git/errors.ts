@@ -1,15 +1,15 @@
 import { RateLimit, Refusal } from '../../domain/failures.ts';
 import type { GitResult } from './command.ts';
-import type { RemoteUse } from './remote.ts';
+import type { RemoteKind } from './remote.ts';
 
-const credentialsRefused = (shown: string, { needs }: RemoteUse) =>
+const credentialsRefused = (shown: string, { needs }: RemoteKind) =>
   new Refusal(
     'CredentialsRefused',
     `${shown} refused our credentials, or got none: expected some that may ${needs}; give the worker's git a credential helper or an ssh key for it`,
   );
 const hostKeyUnknown = (shown: string) =>
   new Refusal('CredentialsRefused', `the ssh host key of ${shown} is not trusted: add it to the worker's known_hosts file`);
-const noRepository = (shown: string, { setting }: RemoteUse) =>
+const noRepository = (shown: string, { setting }: RemoteKind) =>
   new Refusal(
     'ForgeRefused',
     `found no git repository at ${shown}, or the credentials may not see it: correct ${setting}, or give them access`,
@@ -28,7 +28,7 @@ const rateLimited = (shown: string) => new RateLimit(`${shown} asks us to wait`,
  * What git says when a remote refuses. It ends with 128 for all of it, so only its own messages tell these apart: whole lines of the C locale,
  * which no remote can forge (its own come after `remote: `). Anything else counts as broken, and is tried again.
  */
-const answers: readonly { readonly line: RegExp; readonly error: (shown: string, use: RemoteUse) => Error }[] = [
+const answers: readonly { readonly line: RegExp; readonly error: (shown: string, kind: RemoteKind) => Error }[] = [
   // remote-curl.c (401 with credentials), prompt.c (401 without any)
   { line: /^fatal: Authentication failed for '/m, error: credentialsRefused },
   { line: /^fatal: could not read (?:Username|Password) for '/m, error: credentialsRefused },
@@ -49,9 +49,9 @@ const answers: readonly { readonly line: RegExp; readonly error: (shown: string,
 ];
 
 /** The error for a command that talked to a remote and failed. */
-export function remoteFailure(shown: string, { command, exitCode, stderr }: GitResult, use: RemoteUse): Error {
+export function remoteFailure(shown: string, { command, exitCode, stderr }: GitResult, kind: RemoteKind): Error {
   const known = answers.find(({ line }) => line.test(stderr));
-  if (known !== undefined) return known.error(shown, use);
+  if (known !== undefined) return known.error(shown, kind);
   return new Error(`git ${command} with ${shown} failed (exit code ${exitCode}): ${lastLines(stderr)}`);
 }
 

@@ -11,15 +11,15 @@ export interface GitRemote {
 }
 
 /** What we want of a remote, and by which setting it was named: for what people are told to mend. */
-export interface RemoteUse {
+export interface RemoteKind {
   readonly needs: 'read' | 'read and push';
   readonly setting: string;
 }
-export const asDeployment: RemoteUse = { needs: 'read and push', setting: 'change.repository' };
-export const asSource: RemoteUse = { needs: 'read', setting: 'source.git' };
+export const asDeployment: RemoteKind = { needs: 'read and push', setting: 'change.repository' };
+export const asSource: RemoteKind = { needs: 'read', setting: 'source.git' };
 
 /** A URL (https, http, ssh, git, file), ssh's short form `user@host:path`, or a folder. @throws Refusal `ForgeRefused` for anything else */
-export function parseRemote(repository: string, { setting }: RemoteUse): GitRemote {
+export function parseRemote(repository: string, { setting }: RemoteKind): GitRemote {
   if (repository === '' || repository.startsWith('-') || /[\0\r\n]/.test(repository) || /^\w+::/.test(repository)) {
     throw new Refusal('ForgeRefused', `expected a URL or a path as git remote, found something else; correct ${setting}`);
   }
