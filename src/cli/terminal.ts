@@ -42,7 +42,13 @@ export async function askYesOrNo(
   }
 }
 
-/** Aligned columns, two spaces apart; on a terminal no line is longer than it is wide. Line breaks in cells become spaces. */
+/** Columns in which the beginning of a sentence still says something. */
+const leastRoom = 12;
+
+/**
+ * Aligned columns, two spaces apart. On a terminal the last cell of a line that is too long is shortened; where that left next to nothing of it,
+ * the line is whole, and the terminal breaks it. Line breaks in cells become spaces.
+ */
 export function table(rows: readonly (readonly string[])[], width?: number): string[] {
   const cells = rows.map((row) => row.map((cell) => cell.replace(/\s*[\r\n]+\s*/g, ' ')));
   const widths: number[] = [];
@@ -58,7 +64,7 @@ export function table(rows: readonly (readonly string[])[], width?: number): str
       .map((cell, column) => `${pad(cell, column)}  `)
       .join('');
     const room = width - visibleLength(before) - 1;
-    return room < 1 ? before.trimEnd() : `${before}${stripVTControlCharacters(row.at(-1) ?? '').slice(0, room)}…`;
+    return room < leastRoom ? line : `${before}${stripVTControlCharacters(row.at(-1) ?? '').slice(0, room)}…`;
   });
 }
 

@@ -17,10 +17,11 @@ describe('what the command prints', () => {
     );
   });
 
-  it('is never wider than the terminal, and whole where there is none', () => {
+  it('is no wider than the terminal, and whole where there is none, or too little room to say anything', () => {
     const rows = [['app', 'a reason of many words, and some more of them']];
     assert.deepEqual(table(rows, 20), ['app  a reason of ma…']);
-    assert.equal(table(rows)[0], 'app  a reason of many words, and some more of them');
+    for (const width of [undefined, 0, 16])
+      assert.deepEqual(table(rows, width), ['app  a reason of many words, and some more of them']);
   });
 
   it('keeps a line a line, whatever a reason holds', () => {
