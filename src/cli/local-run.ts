@@ -6,6 +6,7 @@ import type { Configuration } from '../config/configuration.ts';
 import { servedHere } from '../config/hosts.ts';
 import { withCauses } from '../domain/errors.ts';
 import type { RunState } from '../domain/rollout-state.ts';
+import { Unreachable } from '../operations/errors.ts';
 import type { CliContext, LocalWork } from './context.ts';
 import { CommandFailure, explain } from './errors.ts';
 import { annotation, withoutCommands, writeSummary } from './github-actions.ts';
@@ -50,6 +51,9 @@ export async function runHere<Planned, State>(run: LocalRun<Planned, State>, con
     const given = new AbortController();
     try {
       return await Promise.race([run.work(local.client, planned, given.signal), interrupted(local)]);
+    } catch (error) {
+      // Its Temporal ends with it: nobody is left who could be asked again.
+      throw error instanceof Unreachable ? new CommandFailure(explain(error).message, { cause: error }) : error;
     } finally {
       given.abort();
       await local.stop();

@@ -113,6 +113,14 @@ describe('landfall run', function () {
     await nothingIsLeft();
   });
 
+  it('ends with 1 where it takes too long, and says what it was at', async () => {
+    const words = [`127.0.0.1:1/team/away:latest@sha256:${'a'.repeat(64)}`, '--timeout', '2s'];
+    const { exitCode, stderr } = await run(...words);
+    assert.equal(exitCode, 1, stderr);
+    assert.match(stderr, /within 2 s, found rollout:away:latest:a{12} running at verify/);
+    await nothingIsLeft();
+  });
+
   it('ends cleanly where it is interrupted', async () => {
     const words = ['run', `127.0.0.1:1/team/away:latest@sha256:${'a'.repeat(64)}`];
     const child = spawn(process.execPath, [join(checkout, 'bin/landfall.mjs'), ...words], {
