@@ -22,12 +22,14 @@ describe('the first steps with the command', () => {
   it('init writes a landfall.yaml that loads, with the services of a compose file, and says what it left out', async () => {
     const { exitCode, stdout, stderr } = await command('init', join(folder, 'docker-compose.yml'));
     assert.equal(exitCode, 0, stderr);
-    assert.match(stdout, /landfall\.yaml: written, with 2 services of /);
+    assert.match(stdout, /landfall\.yaml: written, with 4 services of /);
     assert.match(stderr, /left out: db: postgres:16 is of Docker's own library/);
     assert.match(stderr, /left out: built: it has no image, or is built there/);
-    assert.match((await command('config', 'check')).stdout, /: 2 services, fine$/m);
+    assert.match((await command('config', 'check')).stdout, /: 4 services, fine$/m);
     const text = await readFile(join(folder, 'landfall.yaml'), 'utf8');
     assert.match(text, /image: ghcr\.io\/team\/web\n {4}tags:\n {6}semver: \^1\.2\.3\n {4}deploy:\n {6}compose:/);
+    assert.match(text, /image: ghcr\.io\/team\/base\n {4}tags:\n {6}semver: \^2\.0\.0\n/);
+    assert.match(text, /image: ghcr\.io\/team\/variant\n {4}tags:\n {6}- 1\.2\.3-alpine\n/);
     assert.match(text, new RegExp(`directory: ${folder}\n`));
   });
 
@@ -76,9 +78,12 @@ describe('the first steps with the command', () => {
 });
 
 const composeFile = `
+x-base: &base { image: "ghcr.io/team/base:2.0.0", restart: always }
 services:
   web: { image: "ghcr.io/team/web:1.2.3" }
   api: { image: "ghcr.io/team/api" }
   db: { image: "postgres:16" }
   built: { build: ., image: "ghcr.io/team/built:1" }
+  based: { <<: *base, command: [serve] }
+  variant: { image: "ghcr.io/team/variant:1.2.3-alpine" }
 `;

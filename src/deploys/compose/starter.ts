@@ -34,7 +34,8 @@ export function servicesIn(text: string, file: string): StarterServices | { read
 function servicesOf(text: string): Readonly<Record<string, { readonly image: string | undefined }>> | string {
   let value: unknown;
   try {
-    value = parse(text);
+    // `<<: *base`, as compose files have it: YAML 1.2 itself has no such key.
+    value = parse(text, { merge: true });
   } catch (error) {
     if (error instanceof YAMLParseError) return `it is no YAML: ${error.message.split('\n', 1)[0]}`;
     throw error;
@@ -50,9 +51,9 @@ function servicesOf(text: string): Readonly<Record<string, { readonly image: str
   );
 }
 
-/** A version is followed by the later ones of its major version; anything else is a name that moves. */
+/** A version is followed by the later ones of its major version; of `1.2.3-alpine` these would be 1.2.4, without Alpine. Anything else is a name that moves. */
 function tagsOf(tag: string): StarterServices['entries'][number]['tags'] {
-  return semver.valid(tag) === null ? [tag] : { semver: `^${semver.clean(tag) ?? tag}` };
+  return semver.valid(tag) === null || semver.prerelease(tag) !== null ? [tag] : { semver: `^${semver.clean(tag) ?? tag}` };
 }
 
 function nameOf(service: string): string {
