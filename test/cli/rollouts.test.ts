@@ -474,6 +474,11 @@ describe('the landfall command with a running Temporal', function () {
     assert.match(stdout, /\n +\d\.\d s {2}watched ■ blocked: asked: .*\n\nrollout +rollout:watched:latest:a{12}\n/);
   });
 
+  it('show --watch does not wait for what is not there', async () => {
+    const { exitCode, stderr } = await command(['show', 'watched:latest:0123456789ab', '--watch']);
+    assert.deepEqual([exitCode, stderr], [1, 'there is no such rollout: landfall list shows what there is\n']);
+  });
+
   it('decisions wait with --wait for what came of them, and say it by the exit code too', async () => {
     const retried = await blockedRollout('awaited', 'a');
     const well = await command(['retry', retried, 'scan', '--wait']);

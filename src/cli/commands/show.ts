@@ -11,6 +11,7 @@ import {
   shortRollout,
   waiverText,
 } from '../../domain/rollout-state.ts';
+import { unlessUnanswered } from '../../operations/errors.ts';
 import type { Operations, Retry, RolloutNow } from '../../operations/index.ts';
 import { addCommandOptions, type CliContext, type CommandOptions, rolloutArgument } from '../context.ts';
 import { withOperations } from '../reach.ts';
@@ -41,6 +42,8 @@ export function addShow(program: Command, context: CliContext): void {
       if (watch) {
         const { follow } = await import('../../operations/following.ts');
         const seen = json ? () => undefined : createTimeline(context.print, 'start');
+        // What is not there would be waited for.
+        await operations.readRollout(rollout).catch(unlessUnanswered);
         await follow(operations, [rollout], { deadlineMs: watchForMs, seen });
         if (!json) context.print('');
       }
