@@ -44,7 +44,7 @@ export interface LoggingOptions {
   /** Is told of every line of the audit log as well, and of each change of a rollout. */
   readonly alsoTell?: Audit;
   readonly alsoMoved?: (entry: ProgressEntry) => void;
-  /** Is told whenever lines of the audit log cannot be written or posted. */
+  /** Is told whenever lines of the audit log cannot be written or posted: also of what is logged once, as long as it lasts. */
   readonly auditFailed?: (sink: AuditSink) => void;
   /** The parts of Landfall that this process is; default: all. */
   readonly own?: readonly Role[];
@@ -158,26 +158,30 @@ interface AuditDependencies {
  */
 export function createProcessAudit({ settings, secrets, log, stdout, mask, hash, failed }: AuditDependencies) {
   /** What its destinations warn of is that they lose lines, or are about to. */
-  const counted = (sink: AuditSink): Pick<Log, 'info' | 'warn'> => ({
-    info: (fields, message) => log.info(fields, message),
-    warn: (fields, message) => {
-      failed?.(sink);
-      log.warn(fields, message);
-    },
-  });
+  const counted = (sink: AuditSink) => {
+    const failedAgain = (): void => failed?.(sink);
+    const counting: Pick<Log, 'info' | 'warn'> = {
+      info: (fields, message) => log.info(fields, message),
+      warn: (fields, message) => {
+        failed?.(sink);
+        log.warn(fields, message);
+      },
+    };
+    return { log: counting, failedAgain };
+  };
   const { endpoint, file } = settings;
   let turn: NodeJS.Immediate | undefined;
   const begin = (): void => {
     turn ??= setImmediate(put);
   };
-  const requests = collectLines(createAuditFile({ ...settings, log: counted('file') }), begin);
+  const requests = collectLines(createAuditFile({ ...settings, ...counted('file') }), begin);
   const decisions = collectLines(
-    createDecisionFile({ ...settings, file: decisionFileOf(file), hash, log: counted('decisions') }),
+    createDecisionFile({ ...settings, file: decisionFileOf(file), hash, ...counted('decisions') }),
     begin,
   );
   const plainHttp = settings.plainHttp === true;
   const post =
-    endpoint === undefined ? [] : [createAuditPost({ endpoint: () => secrets(endpoint), plainHttp, log: counted('endpoint') })];
+    endpoint === undefined ? [] : [createAuditPost({ endpoint: () => secrets(endpoint), plainHttp, ...counted('endpoint') })];
   const put = (): void => {
     turn = undefined;
     for (const { take, writer } of [requests, decisions]) {

@@ -19,6 +19,8 @@ export interface AuditFileSettings {
   /** How many earlier files stay. */
   readonly keep: number;
   readonly log: Pick<Log, 'info' | 'warn'>;
+  /** Is told of each failure beyond the one that is logged. */
+  readonly failedAgain?: () => void;
   /** Of files that are made. Default: names of people and addresses of senders are for the group of those who run this. */
   readonly mode?: number;
   /** How long a file that could not be written to is left alone, in milliseconds. */
@@ -45,7 +47,7 @@ export function createAuditFile(settings: AuditFileSettings): AuditWriter {
  * is said once, and tried again.
  */
 export function createLineWriter(
-  { file, log, retryMs = 5_000 }: Pick<AuditFileSettings, 'file' | 'log' | 'retryMs'>,
+  { file, log, failedAgain, retryMs = 5_000 }: Pick<AuditFileSettings, 'file' | 'log' | 'failedAgain' | 'retryMs'>,
   to: LineFile,
 ): AuditWriter {
   let waiting: string[] = [];
@@ -57,7 +59,8 @@ export function createLineWriter(
     try {
       to.append(waiting.join(''));
     } catch (error) {
-      if (!isBroken) {
+      if (isBroken) failedAgain?.();
+      else {
         log.warn(
           { file, reason: messageOf(error) },
           'the audit log cannot be written: lines wait, and are on standard output; mend the folder or disk',

@@ -9,6 +9,8 @@ export interface AuditPostSettings {
   /** Asked for at each attempt, so that a rotated secret is taken up. May carry `user:password@`. */
   readonly endpoint: () => string;
   readonly log: Pick<Log, 'info' | 'warn'>;
+  /** Is told of each failure beyond the one that is logged. */
+  readonly failedAgain?: () => void;
   /** Whether it may be without TLS, off this machine. */
   readonly plainHttp?: boolean;
   /** Lines that wait at most; the oldest are dropped. */
@@ -30,7 +32,8 @@ const refusals = [400, 413, 422];
  * they are taken or as many newer ones have come. That it fails is said once, and that it works again once more.
  */
 export function createAuditPost(settings: AuditPostSettings): AuditWriter {
-  return new AuditPost({ most: 10_000, firstPauseMs: 1_000, graceMs: 5_000, plainHttp: false, ...settings });
+  const usual = { most: 10_000, firstPauseMs: 1_000, graceMs: 5_000, plainHttp: false, failedAgain: () => undefined };
+  return new AuditPost({ ...usual, ...settings });
 }
 
 class AuditPost implements AuditWriter {
@@ -106,7 +109,8 @@ class AuditPost implements AuditWriter {
       });
       if (status >= 200 && status < 300) return undefined;
       if (!refusals.includes(status)) return `it answers ${status}`;
-      if (!this.#hasRefused) {
+      if (this.#hasRefused) this.#settings.failedAgain();
+      else {
         const message = 'audit.endpoint refuses a line of the audit log for good; others that it refuses are not named';
         this.#settings.log.warn({ status }, message);
       }
@@ -122,8 +126,10 @@ class AuditPost implements AuditWriter {
   #failed(reason: string): void {
     this.#failures += 1;
     this.#drop();
-    if (this.#failures > 1 || this.#stop.signal.aborted) return;
-    this.#settings.log.warn({ reason }, 'the audit log cannot be posted: lines wait; check audit.endpoint (LOGGING_ENDPOINT)');
+    if (this.#stop.signal.aborted) return;
+    const { failedAgain, log } = this.#settings;
+    if (this.#failures > 1) failedAgain();
+    else log.warn({ reason }, 'the audit log cannot be posted: lines wait; check audit.endpoint (LOGGING_ENDPOINT)');
   }
 
   #succeeded(): void {

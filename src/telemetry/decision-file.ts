@@ -13,6 +13,8 @@ export interface DecisionFileSettings {
   /** Asked for at each write. */
   readonly hash: () => ChainHash;
   readonly log: Pick<Log, 'info' | 'warn'>;
+  /** Is told of each failure beyond the one that is logged. */
+  readonly failedAgain?: () => void;
   /** Of files that are made. Default: as of the audit log. */
   readonly mode?: number;
   readonly retryMs?: number;

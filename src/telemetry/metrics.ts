@@ -147,7 +147,7 @@ function createCounters(registry: Registry) {
     auditFailures: counter(
       'audit_failures',
       ['sink'],
-      'Warnings about lines of the audit log that could not be written or posted.',
+      'Times that lines of the audit log could not be written or posted, each repetition included.',
     ),
     redeliveries: counter(
       'redeliveries',

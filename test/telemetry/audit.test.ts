@@ -99,9 +99,13 @@ describe('the file of the audit log', function () {
     const log = aLog();
     // A file where the folder should be: also root cannot write there.
     await writeFile(join(folder, 'deep'), '');
-    const { write, close } = bound(createAuditFile({ file, bytes: 1024 ** 2, keep: 1, log, retryMs: 20 }));
+    let again = 0;
+    const failedAgain = () => {
+      again += 1;
+    };
+    const { write, close } = bound(createAuditFile({ file, bytes: 1024 ** 2, keep: 1, log, failedAgain, retryMs: 20 }));
     for (const number of range(0, 100)) write(lineOf(number));
-    await eventually('it to be said', async () => log.said.length > 0);
+    await eventually('it to be said, and counted as long as it lasts', async () => log.said.length > 0 && again > 2);
     for (const number of range(100, 200)) write(lineOf(number));
     await rm(join(folder, 'deep'));
     await eventually('the file', async () => existsSync(file) && (await numbersIn(file)).length === 200);
@@ -279,6 +283,37 @@ describe('posting the audit log', function () {
 });
 
 describe('the audit log of a process', () => {
+  const entry: DecisionEntry = {
+    timestamp: '2026-01-02T03:04:05.678Z',
+    ...{ event_type: 'decision_made', source: 'operator', outcome: 'accepted', status: 'accepted', action: 'hold' },
+    ...{ services: ['web'], images: [], repositories: [], by: 'ann (unverified)', reason: 'canary', workflow: 'lane:web' },
+  };
+
+  it('counts a collector that takes nothing as long as it takes nothing, and lines that it refuses for good', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'landfall-audit-'));
+    let status = 503;
+    const server = createServer((request, response) => void request.resume().on('end', () => response.writeHead(status).end()));
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const failed: string[] = [];
+    const log = aLog();
+    const { audit, close } = createProcessAudit({
+      settings: { file: join(folder, 'audit.jsonl'), bytes: 1024 ** 2, keep: 1, endpoint: 'env:ENDPOINT' },
+      secrets: () => `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+      ...{ log, stdout: { write: () => undefined }, mask: String, hash: () => chainHashes({ data: folder }, {})[0] },
+      failed: (sink) => void failed.push(sink),
+    });
+    audit(entry);
+    await eventually('a second failure', async () => failed.length > 1);
+    assert.deepEqual([log.said.length, new Set(failed)], [1, new Set(['endpoint'])]);
+    status = 422;
+    for (let count = 0; count < 3; count += 1) audit(entry);
+    const before = failed.length;
+    await eventually('each refusal', async () => failed.length >= before + 4);
+    await close();
+    server.close();
+    await rm(folder, { recursive: true });
+  });
+
   it('goes to standard output, to its file and to the endpoint, alike, and without what the mask knows; decisions to a file of their own', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'landfall-audit-'));
     const file = join(folder, 'audit.jsonl');
@@ -298,11 +333,6 @@ describe('the audit log of a process', () => {
       mask: (line) => line.replaceAll('canary', '[masked]'),
       hash: () => chainHashes({ data: folder }, {})[0],
     });
-    const entry: DecisionEntry = {
-      timestamp: '2026-01-02T03:04:05.678Z',
-      ...{ event_type: 'decision_made', source: 'operator', outcome: 'accepted', status: 'accepted', action: 'hold' },
-      ...{ services: ['web'], images: [], repositories: [], by: 'ann (unverified)', reason: 'canary', workflow: 'lane:web' },
-    };
     audit(entry);
     await close();
     const line = {
