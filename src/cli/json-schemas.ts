@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { decisionVerbs, rolloutStatuses } from '../domain/rollout-state.ts';
+import { decisionVerbs, runStatuses } from '../domain/rollout-state.ts';
 
 /** What `--json` prints, by command: `landfall schema COMMAND` prints it for programs. Members may be added; none changes its meaning. */
 
@@ -14,9 +14,7 @@ const row = z.looseObject({
   service: text,
   image: text,
   digest: text,
-  status: text.describe(
-    `One of ${rolloutStatuses.join(', ')}; or how Temporal ended it: terminated, failed, timed out, cancelled.`,
-  ),
+  status: text.describe(`One of ${runStatuses.join(', ')}; or how Temporal ended it: terminated, failed, timed out, cancelled.`),
   stage: text.optional(),
   startedAt: time,
   changedAt: time,
@@ -36,9 +34,9 @@ const step = z.looseObject({
 });
 
 const state = z.looseObject({
-  service: text,
-  image,
-  status: z.enum(rolloutStatuses),
+  service: text.describe('Or the name of the build.'),
+  image: image.extend({ digest: text.optional().describe('Of a build: once it is pushed.') }),
+  status: z.enum(runStatuses),
   reason: text.optional(),
   steps: z.array(step),
   proposals: z.record(text, z.looseObject({ url: text })),
@@ -132,7 +130,18 @@ const started = z.looseObject({
   workflow: text,
   rollouts: z.array(z.looseObject({ rollout: text, wasRunning: z.boolean() })),
   note: text.optional(),
+  states: z.array(state).optional().describe('With --wait: of each rollout, in the same order.'),
 });
+
+const builds = z.union([
+  z.looseObject({
+    commit: text,
+    builds: z.array(z.looseObject({ build: text, run: text.optional(), wasRunning: z.boolean() })),
+  }),
+  z
+    .array(state.extend({ outputs: z.looseObject({ built: z.boolean(), pushed: z.boolean(), digest: text.optional() }) }))
+    .describe('With --wait and --local: each at its end.'),
+]);
 
 const decided = state.extend({ rollout: text });
 const laneAnswer = z.looseObject({ service: text });
@@ -156,6 +165,7 @@ export const jsonSchemas: Readonly<Record<string, z.ZodType>> = {
   release: z.looseObject({}),
   ...Object.fromEntries(['pin', 'promote', 'quarantine', 'unquarantine', 'rollback'].map((verb) => [verb, laneAnswer])),
   trigger: z.array(started),
+  build: builds,
   why: explanation,
   stats: figures,
   audit: z

@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { stringify } from 'yaml';
-import { landfall, landfallHere, type Ran } from '../cli/command.ts';
+import type { BuildState } from '../../src/contracts/messages.ts';
+import { assertFits, landfall, landfallHere, type Ran } from '../cli/command.ts';
 import { buildxProgram } from '../support/docker-buildx.ts';
 import { gitEnvironment } from '../support/git-remote.ts';
 import { pushIndex } from '../support/images.ts';
@@ -106,6 +107,19 @@ describe('landfall build --local', function () {
     assert.match(resumed, /^::error title=broken blocked::[^\n]*code 7/m);
     assert.match(await summary(), /⛔ smoke[\s\S]*```\n[\s\S]*it lacks its settings/);
     assert.equal(await statusOf('broken'), 404);
+  });
+
+  it('prints JSON that fits its schema', async () => {
+    const { exitCode, stdout } = await landfall(['build', 'web', '--local', '--source', checkout, '--dry-run', '--json'], {
+      cwd: folder,
+      env: { ...env, GITHUB_ACTIONS: '' },
+    });
+    assert.equal(exitCode, 0, stdout);
+    const printed = JSON.parse(stdout) as readonly BuildState[];
+    assertFits('build', printed);
+    const [state] = printed;
+    assert.equal(state?.status, 'built');
+    assertFits('abort', { rollout: 'build:web:0123456789ab', ...state });
   });
 
   for (const [what, words, exitCode, said] of [

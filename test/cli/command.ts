@@ -1,9 +1,14 @@
+import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import addFormats from 'ajv-formats';
+import { z } from 'zod';
+import { jsonSchemas } from '../../src/cli/json-schemas.ts';
 import { run } from '../../src/cli/main.ts';
 import type { Kinds } from '../../src/config/kinds.ts';
 import { diagnoseOutside, withRegistry } from '../../src/process/diagnosis.ts';
@@ -70,4 +75,14 @@ export async function landfallUnread(words: readonly string[], { cwd }: { cwd: s
   child.stdout.destroy();
   const [stderr, [exitCode]] = await Promise.all([text(child.stderr), once(child, 'exit')]);
   return { exitCode, stderr };
+}
+
+/** What a command has printed as JSON is as `landfall schema` promises. */
+export function assertFits(command: string, printed: unknown): void {
+  const schema = jsonSchemas[command];
+  assert.ok(schema, `landfall schema ${command}`);
+  const ajv = new Ajv2020({ strict: false });
+  addFormats.default(ajv);
+  const validate = ajv.compile(z.toJSONSchema(schema));
+  assert.ok(validate(printed), `${command}: ${ajv.errorsText(validate.errors)}\n${JSON.stringify(printed, null, 2)}`);
 }

@@ -67,6 +67,7 @@ describe('the first steps with the command', () => {
   });
 
   it('says which commands have a schema', async () => {
+    assert.equal((JSON.parse((await command('schema', 'list')).stdout) as { readonly type: string }).type, 'array');
     const { exitCode, stderr } = await command('schema', 'nothing');
     assert.equal(exitCode, 2);
     assert.match(stderr, /expected one of status, list, show, .*, found 'nothing'/);

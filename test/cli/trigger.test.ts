@@ -7,6 +7,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import { quarantineUpdate, type ResolveRequest, type RolloutStart } from '../../src/contracts/messages.ts';
 import { laneStartOptions } from '../../src/contracts/start-options.ts';
 import type { ResolveOutcome } from '../../src/domain/outcomes.ts';
+import type { RolloutState } from '../../src/domain/rollout-state.ts';
 import type { RolloutRow, Started } from '../../src/operations/index.ts';
 import { fakeActivities } from '../support/fake-activities.ts';
 import { digestOf } from '../support/plans.ts';
@@ -151,6 +152,19 @@ describe('landfall trigger', function () {
     );
   });
 
+  it('--wait --json tells of each service what became of its own rollouts', async () => {
+    const { exitCode, stdout } = await command('trigger', 'ghcr.io/team/shared', '--wait', '--json');
+    assert.equal(exitCode, 1);
+    const found = JSON.parse(stdout) as (Started & { readonly states: readonly RolloutState[] })[];
+    assert.deepEqual(
+      found.map(({ service, states }) => [service, ...states.map((state) => `${state.service} ${state.status}`)]),
+      [
+        ['one', 'one blocked'],
+        ['two', 'two blocked'],
+      ],
+    );
+  });
+
   it('leaves what landfall list shows with the reason, as soon as a rollout is blocked', async () => {
     await command('trigger', 'ghcr.io/team/other');
     const row = await eventually('the rollout to be listed as blocked', async () => {
@@ -172,6 +186,8 @@ services:
   - image: ghcr.io/team/late
   - { image: ghcr.io/team/frontend, name: web, tags: { semver: ">=1.0 <2" } }
   - { image: ghcr.io/team/only, tags: [stable] }
+  - { image: ghcr.io/team/shared, name: one, tags: [latest] }
+  - { image: ghcr.io/team/shared, name: two, tags: [latest] }
   - { image: ghcr.io/team/absent, tags: [absent] }
   - { image: ghcr.io/team/secret, tags: [secret] }
 `;

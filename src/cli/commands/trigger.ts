@@ -30,7 +30,10 @@ export function addTrigger(program: Command, context: CliContext, setExitCode: (
       if (json)
         context.print(
           JSON.stringify(
-            started.map((entry) => ({ ...entry, states })),
+            started.map((entry) => ({
+              ...entry,
+              states: entry.rollouts.map(({ rollout }) => states[rollouts.indexOf(rollout)]),
+            })),
             null,
             2,
           ),
