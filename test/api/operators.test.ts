@@ -664,7 +664,7 @@ describe("the operators' API", function () {
         await same([...words, '--json']);
       }
       await same(['list', '--service', 'nothing-of-it', '--json']);
-      assert.match(await same(['show', service]), /retry .*scan/);
+      assert.match(await same(['show', service]), /landfall retry \S+ scan --with-new-configuration +# with a corrected/);
     });
 
     it('what is not there, or typed in a wrong way, is said in the same words', async () => {

@@ -347,7 +347,9 @@ describe('the landfall command with a running Temporal', function () {
     const id = 'rollback:undone:production:3';
     await temporal.client.workflow.start('rollback', { ...options, workflowId: id });
     await listed(id);
-    assert.match((await command(['show', id])).stdout, new RegExp(`^rollout +${id}$`, 'm'));
+    const { stdout } = await command(['show', id]);
+    assert.match(stdout, new RegExp(`^rollout +${id}$`, 'm'));
+    assert.doesNotMatch(stdout, /landfall\.yaml/, 'it goes by the plan that brought the image');
     assert.match((await command(['list', '--service', 'undone'])).stdout, new RegExp(`^${id} +blocked`, 'm'));
     assert.equal((await command(['retry', 'rollback:undone', 'scan'])).exitCode, 0);
     assert.equal(((await temporal.client.workflow.getHandle(id).result()) as RolloutState).status, 'proposed');

@@ -6,6 +6,7 @@ import {
   type Approval,
   decisionsFor,
   ends,
+  isBuild,
   type RunState,
   type StepState,
   shortRollout,
@@ -54,11 +55,10 @@ export function addShow(program: Command, context: CliContext): void {
     const { execution, state, retries } = now;
     if (json) return context.print(JSON.stringify({ rollout, execution, ...state, retries }, null, 2));
     for (const line of describeRollout(rollout, now, context)) context.print(line);
-    const blocked = state.steps.find(({ status }) => status === 'blocked');
-    if (blocked === undefined || !isOlder) return;
-    const at = `${shortRollout(rollout)} ${blocked.step}${blocked.stage === undefined ? '' : ` --stage ${blocked.stage}`}`;
-    context.print(`\nlandfall.yaml says something else by now than when this rollout began. To begin anew with it:`);
-    context.print(`  landfall retry ${at} --with-new-configuration`);
+    if (isOlder)
+      context.print(
+        '\nlandfall.yaml says something else by now than when this rollout began: --with-new-configuration goes by that.',
+      );
   });
 }
 
@@ -139,21 +139,37 @@ function describeBlock(step: StepState): string[] {
   return ['', title, ...details.map((line) => `  ${line}`)];
 }
 
-function nextCommands(rollout: string, { status, steps, image }: RunState, { command }: Pick<CliContext, 'command'>): string[] {
+function nextCommands(rollout: string, state: RunState, { command }: Pick<CliContext, 'command'>): string[] {
+  const { status, steps } = state;
   if (ends.some((end) => end === status)) return [];
   const id = shortRollout(rollout);
-  const again = `abort ${id} && ${command} trigger ${image.repository}:${image.tag}`;
+  const again = whatBeginsAnew(rollout, state, command);
+  const what = isBuild(rollout) ? 'build' : 'rollout';
   return [
     ...steps.flatMap((step) => commandsFor(id, step)),
     `abort ${id}`,
-    // Who has corrected it would see the same failure again.
-    ...(status === 'blocked' ? [`${again}    # with a corrected landfall.yaml: a rollout keeps the one that it began with`] : []),
+    ...(again === undefined ? [] : [`${again}    # with a corrected landfall.yaml: a ${what} keeps the one that it began with`]),
   ].map((words) => `${command} ${words}`);
+}
+
+/** Who has corrected it would see the same failure again. A rollback goes by the plan that brought the image, whatever is corrected since. */
+function whatBeginsAnew(rollout: string, { steps, service, image, plan }: RunState, command: string): string | undefined {
+  const id = shortRollout(rollout);
+  const blocked = steps.find(({ status }) => status === 'blocked');
+  if (blocked === undefined || rollout.startsWith('rollback:')) return undefined;
+  if (isBuild(rollout)) return `abort ${id} && ${command} build ${service}`;
+  // A worker of an earlier version does not say by which plan it goes, and does not begin it anew.
+  if (plan === undefined) return `abort ${id} && ${command} trigger ${image.repository}:${image.tag}`;
+  return `retry ${stepWords(id, blocked)} --with-new-configuration`;
+}
+
+function stepWords(id: string, { step, stage }: StepState): string {
+  return `${id} ${step}${stage === undefined ? '' : ` --stage ${stage}`}`;
 }
 
 function commandsFor(id: string, state: StepState): string[] {
   const stage = state.stage === undefined ? '' : ` --stage ${state.stage}`;
-  const step = `${id} ${state.step}${stage}`;
+  const step = stepWords(id, state);
   const words = { approve: `${id}${stage}`, retry: step, skip: `${step} --reason TEXT`, reject: step };
   return decisionsFor(state).map((verb) => `${verb} ${words[verb]}`);
 }
