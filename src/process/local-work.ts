@@ -21,9 +21,9 @@ export async function startLocalWork(configuration: Configuration, env: Environm
   const { asked } = stopAsked();
   await makeFolders(configuration, own);
   useProxies(env);
-  // Its caller says what happens to the rollout, also what fails; the log has what else goes wrong.
+  // Its caller says what happens to the rollout, also what fails and who asked; the log has what else goes wrong.
   const log = { level: configuration.log.level === 'debug' ? ('debug' as const) : ('error' as const) };
-  const logging = openLogging({ ...configuration, log }, env, { stdout: process.stderr, own });
+  const logging = openLogging({ ...configuration, log }, env, { stdout: process.stderr, printsAudit: false, own });
   reportUncaught(logging.log);
   const stops: (() => Promise<void>)[] = [logging.close];
   const stop = (): Promise<void> => stopAll(stops.splice(0));

@@ -46,6 +46,8 @@ export interface LoggingOptions {
   readonly alsoMoved?: (entry: ProgressEntry) => void;
   /** Is told whenever lines of the audit log cannot be written or posted: also of what is logged once, as long as it lasts. */
   readonly auditFailed?: (sink: AuditSink) => void;
+  /** Whether lines of the audit log go there as well; default: they do. */
+  readonly printsAudit?: boolean;
   /** The parts of Landfall that this process is; default: all. */
   readonly own?: readonly Role[];
 }
@@ -67,7 +69,8 @@ export function openLogging(configuration: Configuration, env: Environment, opti
   // The data folder is nobody else's.
   const settings = { ...configuration.audit, file, ...(isIn(configuration.data, file) && { mode: 0o600 }) };
   const hash = () => chainHashes(configuration, env)[0];
-  const { audit, close } = createProcessAudit({ settings, secrets, log, stdout, mask, hash, failed: options.auditFailed });
+  const { printsAudit = true, auditFailed: failed } = options;
+  const { audit, close } = createProcessAudit({ settings, secrets, log, mask, hash, failed, ...(printsAudit && { stdout }) });
   const stopLogging = log.isLevelEnabled('debug') ? logOutgoing(log) : () => undefined;
   return {
     log,
@@ -142,7 +145,8 @@ interface AuditDependencies {
   readonly settings: AuditSettings & { readonly mode?: number };
   readonly secrets: SecretResolver;
   readonly log: Pick<Log, 'info' | 'warn'>;
-  readonly stdout: LineDestination;
+  /** Absent: they are not printed. */
+  readonly stdout?: LineDestination;
   /** A sender's words are in the log, and may be a secret in the wrong place. */
   readonly mask: (text: string) => string;
   /** What holds the log of decisions together. */
@@ -182,11 +186,12 @@ export function createProcessAudit({ settings, secrets, log, stdout, mask, hash,
   const plainHttp = settings.plainHttp === true;
   const post =
     endpoint === undefined ? [] : [createAuditPost({ endpoint: () => secrets(endpoint), plainHttp, ...counted('endpoint') })];
+  const printed = stdout === undefined ? [] : [stdout];
   const put = (): void => {
     turn = undefined;
     for (const { take, writer } of [requests, decisions]) {
       const shown = mask(take());
-      if (shown !== '') for (const destination of [stdout, writer, ...post]) destination.write(shown);
+      if (shown !== '') for (const destination of [...printed, writer, ...post]) destination.write(shown);
     }
   };
   // Before the file's own handler, which writes what it was given.
