@@ -54754,6 +54754,7 @@ function isWithin(host, network) {
 
 // src/platform/http/client.ts
 var mostRemembered = 1e4;
+var longestSilenceMs = 15 * 6e4;
 var Route = class _Route extends import_undici2.Dispatcher {
   rules;
   #from;
@@ -54775,7 +54776,7 @@ var Route = class _Route extends import_undici2.Dispatcher {
     const key = proxy?.href ?? "";
     const agent = this.#agents.get(key) ?? this.#agentFor(proxy);
     this.#agents.set(key, agent);
-    return agent.dispatch({ ...options }, handler);
+    return agent.dispatch({ headersTimeout: longestSilenceMs, ...options }, handler);
   }
   /** The way to an address that others have named, who were asked before: where they are decides how far it goes. */
   namedBy(urls) {
@@ -74808,6 +74809,8 @@ var manifestBody = external_exports.object({
   config: descriptor.nullish(),
   layers: external_exports.array(descriptor).nullish(),
   manifests: external_exports.array(descriptor).nullish(),
+  /** They are for people: what is none of them makes no manifest wrong. */
+  annotations: external_exports.record(external_exports.string(), external_exports.string()).nullish().catch(void 0),
   /** Layers of Docker's schema 1. */
   fsLayers: external_exports.array(external_exports.unknown()).nullish()
 });
@@ -74830,7 +74833,8 @@ function parseManifest(bytes, contentType, what) {
   const base = {
     digest: digestOf(bytes),
     mediaType: body.mediaType ?? impliedType(body) ?? contentType?.split(";")[0]?.trim() ?? "unknown",
-    ...body.artifactType ? { artifactType: body.artifactType } : {}
+    ...body.artifactType ? { artifactType: body.artifactType } : {},
+    ...body.annotations ? { annotations: body.annotations } : {}
   };
   if (manifests) return { ...base, kind: "index", manifests };
   if (config2 && layers) return { ...base, kind: "manifest", config: config2, layers };

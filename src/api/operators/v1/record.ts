@@ -77,7 +77,12 @@ const events = defineRoute({
     if (end === undefined)
       throw new Problem(429, 'limited', 'Too many listen already. Ask again later.', { 'Retry-After': '30' });
     // Who listens was let in when it began, and need not be any more.
-    const beat = setInterval(async () => ((await isStillAllowed()) ? write(': still here\n\n') : stream.end()), beatMs);
+    const lookAgain = (): void =>
+      void isStillAllowed().then(
+        (isAllowed) => (isAllowed ? write(': still here\n\n') : stream.end()),
+        () => stream.end(),
+      );
+    const beat = setInterval(lookAgain, beatMs);
     stream.once('close', () => {
       clearInterval(beat);
       end();
